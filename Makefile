@@ -1,0 +1,148 @@
+# winnow: the one build file. `make help` lists the targets; an optional config.mk beside it is included.
+#
+# The parts describe themselves: lib/<area>/module.mk and stages/<name>/module.mk say what they need,
+#   NEEDS.<area> := base io           other areas (their needs come along)
+#   LIBS.<area> := -lcurl             what the linker needs for it
+#   CFLAGS.<area> := -mavx2           extra flags for its objects only
+#   OFF.<area> := why                 set when it cannot be built here: left out, and said by `make config`
+# where <area> is the path below lib/ ("tensor/ref"), and stage/<name> for a program. A unit test names its areas in a
+# line `/* needs: base io */`. Nothing else has to be edited to add a part.
+
+-include config.mk
+
+CONFIG ?= release
+BUILD ?= build/$(CONFIG)
+BIN ?= bin
+CC ?= cc
+AR ?= ar
+prefix ?= /usr/local
+VERSION := $(shell cat VERSION)
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+OPT.release := -O2 -g
+OPT.asan := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+OPT.ubsan := -O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined
+OPT.tsan := -O1 -g -fsanitize=thread
+OPT.coverage := -O0 -g --coverage
+HARDEN := -fstack-protector-strong -fPIE
+HARDEN.release := -D_FORTIFY_SOURCE=2
+LDHARDEN := -pie -Wl,-z,relro,-z,now
+WARN := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wpointer-arith -Wno-unused-parameter
+ifdef DEVELOPER
+WARN += -Werror
+endif
+# -ffp-contract=off: the same source gives the same bits whether or not the machine has FMA.
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DWINNOW_VERSION='"$(VERSION)"' -Ilib $(OPT.$(CONFIG)) -ffp-contract=off \
+  -pthread $(HARDEN) $(HARDEN.$(CONFIG)) $(WARN) -MMD -MP $(CFLAGS)
+ALL_LDFLAGS = $(filter -fsanitize% --coverage,$(OPT.$(CONFIG))) $(LDHARDEN) -pthread $(LDFLAGS)
+
+# --- the parts ------------------------------------------------------------------------------------------------------
+AREA_FILES := $(shell find lib -name module.mk | sort)
+STAGE_FILES := $(sort $(wildcard stages/*/module.mk))
+include $(AREA_FILES) $(STAGE_FILES)
+ALL_AREAS := $(patsubst lib/%/module.mk,%,$(AREA_FILES))
+AREAS := $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),,$(a)))
+STAGES := $(patsubst stages/%/module.mk,%,$(STAGE_FILES))
+PROGRAMS := $(addprefix $(BIN)/,$(STAGES)) $(BIN)/winnow
+PLUGINS := $(foreach a,$(AREAS),$(if $(PLUGIN.$(a)),$(BIN)/$(PLUGIN.$(a))))
+
+archive = $(BUILD)/lib/$(1)/area.a
+closure = $(sort $(1) $(foreach d,$(NEEDS.$(1)),$(if $(OFF.$(d)),,$(call closure,$(d)))))
+areas_of = $(sort $(foreach d,$(1),$(call closure,$(d))))
+link_libs = $(foreach a,$(1),$(LIBS.$(a)))
+linked = -Wl,--start-group $(foreach a,$(1),$(call archive,$(a))) -Wl,--end-group $(call link_libs,$(1)) -lm
+
+.PHONY: all lib stages config help
+all: $(PROGRAMS) $(PLUGINS)
+
+define area_rules
+SRCS.$(1) := $(sort $(wildcard lib/$(1)/*.c))
+OBJS.$(1) := $$(patsubst %.c,$(BUILD)/%.o,$$(SRCS.$(1)))
+$$(OBJS.$(1)): AREA_CFLAGS := $$(CFLAGS.$(1))
+$(if $(PLUGIN.$(1)),
+$$(OBJS.$(1)): HARDEN := -fstack-protector-strong -fPIC
+$(BIN)/$(PLUGIN.$(1)): $$(OBJS.$(1)) $$(foreach a,$$(filter-out $(1),$$(call areas_of,$(1))),$$(call archive,$$(a)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(filter-out -pie,$$(ALL_LDFLAGS)) -shared -o $$@ $$(OBJS.$(1)) $$(LIBS.$(1))
+)
+$(call archive,$(1)): $$(OBJS.$(1))
+	@rm -f $$@
+	@$$(AR) rcs $$@ $$^
+endef
+$(foreach a,$(AREAS),$(eval $(call area_rules,$(a))))
+
+define stage_rules
+OBJS.stage/$(1) := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard stages/$(1)/*.c)))
+AREAS.stage/$(1) := $(call areas_of,$(NEEDS.stage/$(1)))
+$$(OBJS.stage/$(1)): AREA_CFLAGS := $$(CFLAGS.stage/$(1))
+$(BIN)/$(1): $$(OBJS.stage/$(1)) $$(foreach a,$$(AREAS.stage/$(1)),$$(call archive,$$(a)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(OBJS.stage/$(1)) $$(call linked,$$(AREAS.stage/$(1))) $$(LIBS.stage/$(1))
+endef
+$(foreach s,$(STAGES),$(eval $(call stage_rules,$(s))))
+
+$(BUILD)/%.o: %.c VERSION
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(AREA_CFLAGS) -c -o $@ $<
+
+$(BIN)/winnow: $(BUILD)/stages/winnow.o $(call archive,base)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(call archive,base)
+
+# --- tests ----------------------------------------------------------------------------------------------------------
+TEST_SRCS := $(sort $(wildcard tests/unit/*_test.c))
+TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRCS))
+test_needs = $(filter-out $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),$(a))),$(shell sed -n 's,^/\* needs: \(.*\) \*/.*,\1,p' tests/unit/$(1).c))
+define test_rules
+AREAS.test/$(1) := $(call areas_of,$(call test_needs,$(1)))
+$(BUILD)/tests/$(1): $(BUILD)/tests/unit/$(1).o $(BUILD)/tests/unit/tap.o $$(foreach a,$$(AREAS.test/$(1)),$$(call archive,$$(a)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$< $(BUILD)/tests/unit/tap.o $$(call linked,$$(AREAS.test/$(1)))
+endef
+$(foreach t,$(notdir $(TEST_SRCS:.c=)),$(eval $(call test_rules,$(t))))
+
+# A fuzz target is tests/fuzz/<name>_fuzz.c with LLVMFuzzerTestOneInput and the same `needs` line; its corpus is
+# tests/fuzz/corpus/<name>/. `make fuzz` builds them under clang's libFuzzer, `make check` replays the corpus.
+FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(FUZZ_SRCS))
+REPLAYS := $(addprefix $(BUILD)/replay/,$(FUZZ_NAMES))
+fuzz_needs = $(filter-out $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),$(a))),$(shell sed -n 's,^/\* needs: \(.*\) \*/.*,\1,p' tests/fuzz/$(1)_fuzz.c))
+define fuzz_rules
+AREAS.fuzz/$(1) := $(call areas_of,$(call fuzz_needs,$(1)))
+$(BUILD)/replay/$(1): $(BUILD)/tests/fuzz/$(1)_fuzz.o $(BUILD)/tests/fuzz/replay_main.o $$(foreach a,$$(AREAS.fuzz/$(1)),$$(call archive,$$(a)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $(BUILD)/tests/fuzz/$(1)_fuzz.o $(BUILD)/tests/fuzz/replay_main.o $$(call linked,$$(AREAS.fuzz/$(1)))
+build/fuzz/bin/$(1): tests/fuzz/$(1)_fuzz.c $$(foreach a,$$(AREAS.fuzz/$(1)),$$(wildcard lib/$$(a)/*.c lib/$$(a)/*.h))
+	@mkdir -p $$(@D)
+	clang -std=gnu11 -D_GNU_SOURCE -DWINNOW_VERSION='"fuzz"' -Ilib -O1 -g -pthread -ffp-contract=off -fsanitize=fuzzer,address,undefined \
+	  -fno-sanitize-recover=undefined $$(foreach a,$$(AREAS.fuzz/$(1)),$$(CFLAGS.$$(a))) -o $$@ $$< \
+	  $$(foreach a,$$(AREAS.fuzz/$(1)),$$(wildcard lib/$$(a)/*.c)) $$(call link_libs,$$(AREAS.fuzz/$(1))) -lm
+endef
+$(foreach f,$(FUZZ_NAMES),$(eval $(call fuzz_rules,$(f))))
+
+.PHONY: check check-cli check-asan check-ubsan check-tsan check-gpu fuzz bench deps clean install
+test-programs: all $(TESTS) $(REPLAYS)
+.PHONY: test-programs
+# Suites run two at a time; each prints TAP. SUITES='unit/base_test cli' runs some of them by name.
+check: test-programs
+	@BUILD=$(BUILD) BIN=$(BIN) tests/run $(SUITES)
+check-cli: all
+	@BUILD=$(BUILD) BIN=$(BIN) UPDATE=$(UPDATE) tests/run cli
+check-asan check-ubsan check-tsan: check-%:
+	$(MAKE) CONFIG=$* BIN=build/$*/bin check
+fuzz: $(addprefix build/fuzz/bin/,$(FUZZ_NAMES))
+deps:
+	./bootstrap deps
+config:
+	@echo "areas: $(AREAS)"; $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),echo "left out: $(a): $(OFF.$(a))";)) echo "programs: $(STAGES)"
+clean:
+	rm -rf build $(BIN)
+
+-include pipelines/targets.mk
+-include install.mk
+-include tests/bench/bench.mk
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,45 @@
+/*
+ * error.h: how the library says what went wrong.
+ * A function that can fail returns 0 or -1 and, at -1, fills the caller's struct error with an exit code (sysexits) and
+ * one sentence: what failed before why, the subject in quotes. Whoever knows more puts a prefix in front on the way up;
+ * only main speaks. The library neither prints nor exits.
+ */
+#ifndef WINNOW_BASE_ERROR_H
+#define WINNOW_BASE_ERROR_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <sysexits.h>
+
+/* Exit codes beyond sysexits: see DESIGN in docs/formats.md. */
+#define EX_VERDICT_NO 1         /* ran to the end and the verdict is no (gate missed, too many rejects) */
+#define EX_NODEVICE EX_UNAVAILABLE
+
+#define ERROR_TEXT_BYTES 1024
+
+struct error {
+    int code;                   /* an exit code; 0 while nothing went wrong */
+    int saved_errno;            /* errno behind it, or 0 */
+    char text[ERROR_TEXT_BYTES];
+};
+
+/* Sets the code and the sentence (printf form). A text too long is cut. Always returns -1. */
+int error_set(struct error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int error_vset(struct error *err, int code, const char *format, va_list args);
+
+/*
+ * The same with ": <strerror(errno)>" behind it. The code given is kept, except that ENOMEM becomes EX_OSERR and
+ * ENOSPC, EDQUOT and EIO become EX_IOERR. Always returns -1.
+ */
+int error_errno(struct error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Puts "prefix: " in front of the sentence that is there. Always returns -1. */
+int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Forgets the error, for a caller that recovered. */
+void error_clear(struct error *err);
+
+/* Copies at most bytes-1 of s into out with control characters, DEL and invalid UTF-8 shown as '?'. Returns out. */
+const char *text_for_people(char *out, unsigned long bytes, const char *s);
+
+#endif

@@ -1,0 +1,2 @@
+NEEDS.base :=
+LIBS.base :=

@@ -1,0 +1,89 @@
+/*
+ * io.h: whole reads and writes, atomic files, locks, path rules, signals. Front door of lib/io.
+ */
+#ifndef WINNOW_IO_IO_H
+#define WINNOW_IO_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+/* --- full reads and writes (EINTR handled, fault hook passed) ---------------------------------------------------- */
+
+int io_open_read(const char *path, struct error *err);              /* descriptor with O_CLOEXEC, or -1 (EX_NOINPUT) */
+int io_read_full(int fd, void *buffer, size_t n_bytes, const char *name, struct error *err);  /* short = EX_DATAERR */
+int io_pread_full(int fd, void *buffer, size_t n_bytes, uint64_t offset, const char *name, struct error *err);
+ssize_t io_read_some(int fd, void *buffer, size_t n_bytes, const char *name, struct error *err); /* 0 at the end */
+int io_write_full(int fd, const void *buffer, size_t n_bytes, const char *name, struct error *err);
+
+/*
+ * The whole file as one malloc'd block, NUL after the last byte (not counted). A file over max_bytes is EX_DATAERR.
+ * "-" reads standard input. The caller frees *out.
+ */
+int io_read_file(const char *path, uint64_t max_bytes, char **out, size_t *n_bytes, struct error *err);
+
+int io_mkdirs(const char *path, struct error *err);                 /* mkdir -p, mode 0777 & ~umask */
+int io_mkdirs_for(const char *file_path, struct error *err);        /* the folder that file_path sits in */
+int io_fsync_dir_of(const char *file_path, struct error *err);
+bool io_exists(const char *path);
+
+/* --- atomic files: the old file or the whole new one ------------------------------------------------------------- */
+
+/*
+ * A sibling temporary (O_EXCL, O_CLOEXEC, mode 0666 & ~umask) that becomes `path` on commit. "-" or NULL is standard
+ * output: buffered, flushed and checked at commit. A destination that is a device, FIFO or socket is written through,
+ * never renamed over; through a symbolic link the target is replaced. Temporaries are unlinked on INT, TERM, HUP, PIPE.
+ */
+struct atomic_file {
+    FILE *stream;               /* write here; NULL when not open */
+    char *path, *temporary;     /* owned; temporary NULL for stdout and written-through destinations */
+    int slot;                   /* in the table of names that the signal handler unlinks */
+};
+#define ATOMIC_FILE_EMPTY ((struct atomic_file){.slot = -1})
+int atomic_file_open(struct atomic_file *f, const char *path, struct error *err);
+int atomic_file_commit(struct atomic_file *f, struct error *err);   /* flush, fsync, close, rename, fsync the folder */
+void atomic_file_discard(struct atomic_file *f);                    /* nothing to do after a commit; keeps errno */
+/* For whole contents in hand. */
+int atomic_file_write(const char *path, const void *bytes, size_t n_bytes, struct error *err);
+
+/* Names that die with the process: for temporaries made by other means. Returns a slot or -1 when the table is full. */
+int cleanup_remember(const char *path);
+void cleanup_forget(int slot);
+
+/* --- locks -------------------------------------------------------------------------------------------------------- */
+
+/* flock on path (made if absent), holder's pid written in. Held elsewhere: EX_TEMPFAIL, "held by pid N". */
+struct file_lock { int fd; };
+#define FILE_LOCK_EMPTY ((struct file_lock){.fd = -1})
+int file_lock_take(struct file_lock *l, const char *path, struct error *err);
+void file_lock_release(struct file_lock *l);
+
+/* --- paths -------------------------------------------------------------------------------------------------------- */
+
+/*
+ * root + "/" + path into out. Refused (EX_DATAERR) unless allow_outside: absolute paths, "..", empty, NUL. root "." or
+ * "" leaves path as it is. A symbolic link is followed (the user made it).
+ */
+int path_join(struct text *out, const char *root, const char *path, bool allow_outside, struct error *err);
+bool path_is_inside(const char *path);  /* relative and without ".." components */
+
+/* --- signals ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * signals_short_stage: INT, TERM, HUP, PIPE unlink the remembered temporaries and re-raise (async-signal-safe).
+ * signals_long_stage: the first INT, TERM or HUP sets a flag that signals_asked_to_stop() returns (the number, or 0);
+ * a second is immediate as above. signals_reraise ends the process with the default action of that signal.
+ */
+void signals_short_stage(void);
+void signals_long_stage(void);
+int signals_asked_to_stop(void);
+void signals_reraise(int signal_number) __attribute__((noreturn));
+
+double clock_seconds(void);             /* monotonic */
+
+#endif

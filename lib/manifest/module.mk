@@ -1,0 +1,1 @@
+NEEDS.manifest := base io

@@ -1,0 +1,2 @@
+NEEDS.net := base io hash
+LIBS.net := -lcjson -lhdf5_serial

@@ -1,0 +1,130 @@
+/*
+ * net.h: a network as the model file has it: Keras layers in the file's own order with their weights. What readers (TFJS,
+ * HDF5, the built-in builders) make, what writers (TFJS, HDF5, ONNX) take, and what lib/tensor plans and runs.
+ * It holds no run-time state. Tensors are NHWC; conv kernels [kh,kw,cin,cout] (depthwise [kh,kw,cin,multiplier]), dense [in,out],
+ * as in the files (docs/formats.md).
+ */
+#ifndef WINNOW_NET_NET_H
+#define WINNOW_NET_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+
+/* The layers that InceptionV3 and MobileNetV2 with the heads of this product use. */
+enum layer_kind {
+    LAYER_INPUT, LAYER_CONV2D, LAYER_DEPTHWISE_CONV2D, LAYER_BATCH_NORM, LAYER_ACTIVATION, LAYER_RELU,
+    LAYER_MAX_POOL, LAYER_AVERAGE_POOL, LAYER_GLOBAL_AVERAGE_POOL, LAYER_CONCATENATE, LAYER_ADD,
+    LAYER_ZERO_PADDING, LAYER_FLATTEN, LAYER_RESHAPE, LAYER_DROPOUT, LAYER_DENSE, LAYER_KINDS
+};
+const char *layer_kind_name(enum layer_kind kind);      /* Keras class name: "Conv2D" */
+
+enum activation_kind { ACTIVATION_LINEAR, ACTIVATION_RELU, ACTIVATION_RELU6, ACTIVATION_SOFTMAX, ACTIVATION_SIGMOID };
+
+#define NET_MAX_RANK 4
+struct net_shape { int rank; int dim[NET_MAX_RANK]; };  /* without the batch dimension: {3, {299,299,3}} */
+
+enum weight_role {      /* Keras' weight names, in Keras' order within a layer */
+    WEIGHT_KERNEL, WEIGHT_DEPTHWISE_KERNEL, WEIGHT_BIAS, WEIGHT_GAMMA, WEIGHT_BETA, WEIGHT_MOVING_MEAN, WEIGHT_MOVING_VARIANCE
+};
+
+struct net_weight {
+    char *name;                 /* "conv2d_1/kernel" */
+    enum weight_role role;
+    struct net_shape shape;
+    float *values;              /* owned by the net; n_values of them */
+    size_t n_values;
+};
+
+struct net_layer {
+    char *name;                 /* "conv2d_56" */
+    enum layer_kind kind;
+    bool trainable;
+    int *inputs;                /* indices of layers earlier in the list */
+    int n_inputs;
+    struct net_shape output;    /* worked out by net_infer_shapes */
+
+    /* Conv2D, DepthwiseConv2D, pools */
+    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+    bool same;                  /* padding "same" (TensorFlow's rule), else "valid" */
+    int filters;                /* Conv2D; depth multiplier for DepthwiseConv2D */
+    bool use_bias;
+    int pad_top, pad_bottom, pad_left, pad_right;       /* ZeroPadding2D */
+    enum activation_kind activation;                    /* Conv2D, Dense, Activation */
+    float relu_max;             /* ReLU layer: max_value, 0 = none */
+    int units;                  /* Dense */
+    double l2;                  /* kernel regularizer of Dense and Conv2D: loss += l2 * sum w^2 */
+    char initializer[24];       /* "he_normal", "glorot_uniform", ... of the kernel; "" = glorot_uniform */
+    double rate;                /* Dropout */
+    double momentum, epsilon;   /* BatchNormalization */
+    bool scale, center;
+
+    struct net_weight *weights;
+    int n_weights;
+};
+
+/* What winnow writes into userDefinedMetadata; empty strings and 0 where a file has none. */
+struct net_metadata {
+    char **classes;             /* owned */
+    int n_classes;
+    char model_id[33];          /* first 32 hex digits of the hash of the float32 weights */
+    char resize[16];            /* "bilinear", "area", "lanczos", "tfjs"; docs/preprocessing.md */
+    double input_scale, input_offset;   /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
+    double temperature;         /* 1 when none; not yet folded into the last layer */
+    char *extra_json;           /* further keys as a JSON object (metrics, options, data and base hashes), or NULL */
+};
+
+struct net {
+    char *name;
+    struct net_layer *layers;
+    int n_layers;
+    int input, output;          /* layer indices */
+    struct net_metadata metadata;
+};
+#define NET_EMPTY ((struct net){0})
+
+void net_release(struct net *n);
+int net_copy(struct net *out, const struct net *n, struct error *err);
+
+/*
+ * Fills every layer's output shape from the input layer's (which may have -1 for height and width: then height and width
+ * given here are used, else they must agree; 0 = as the file says), and checks that every weight is there with the shape
+ * it must have. EX_DATAERR names the layer.
+ */
+int net_infer_shapes(struct net *n, int height, int width, struct error *err);
+
+int net_find(const struct net *n, const char *layer_name);      /* index or -1 */
+struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role);    /* or NULL */
+size_t net_count_parameters(const struct net *n, bool trainable_only);
+
+/* XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. */
+void net_hash(const struct net *n, char out[33]);
+
+/* --- building ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * Opens a model: a TFJS layers model folder (model.json inside), its model.json, or a Keras .h5 (full model, or *_notop
+ * weights whose topology the built-in builders know). Weights come out as float32. Hostile files are errors that name
+ * file and layer.
+ */
+int net_open(struct net *n, const char *path, struct error *err);
+/* TFJS layers model folder: model.json, group1-shard*of*.bin (4 MiB); written beside and renamed, model.json last. */
+int net_write_tfjs(const struct net *n, const char *folder, struct error *err);
+
+int net_build_inception_v3(struct net *n, int side, struct error *err);   /* no top, weights zero, Keras names and order */
+int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *err);
+
+/*
+ * Replaces what follows the last feature map by the head of DESIGN section 4 with n_classes outputs, freshly initialised from
+ * seed (he_normal = truncated normal, stddev sqrt(2/fan_in), as Keras; glorot_uniform). Biases 0. InceptionV3-like bases get AveragePooling2D
+ * over the whole last map + Flatten; the names are Keras' ("dense_1", ...).
+ */
+int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_t seed, struct error *err);
+
+/* trainable = list position >= that of `from` (Keras order), except InputLayer: "conv2d_56" leaves conv2d_55 frozen. */
+int net_unlock_from(struct net *n, const char *from, struct error *err);
+
+#endif

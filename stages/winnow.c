@@ -1,0 +1,79 @@
+/*
+ * winnow.c: the dispatcher. `winnow NAME ...` runs the program NAME from libexec, or from the folder this binary sits in, as
+ * git does. It looks nowhere else: no PATH search, so nothing on PATH can stand in for a stage.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#ifndef WINNOW_LIBEXEC
+#define WINNOW_LIBEXEC "../libexec/winnow"      /* relative to the folder of this binary */
+#endif
+
+static const struct { const char *name, *help; } programs[] = {
+    {"scan", "turn folders <label>/*.jpg into a manifest"},
+    {"fetch", "download lists of URLs, content-addressed, never twice"},
+    {"validate", "sniff and decode pictures, apply size rules"},
+    {"hash-dedup", "exact duplicates, within and across labels"},
+    {"phash-dedup", "near duplicates by perceptual hash (PDQ)"},
+    {"train-test-split", "train / val / test and folds that never split a group"},
+    {"augment", "make variants of training pictures"},
+    {"pack", "decode, resize, write shards"},
+    {"train", "fine-tune the network: phases head and fine-tune"},
+    {"eval", "predictions, metrics, slices, report"},
+    {"mine-errors", "likely label errors, ranked; review page"},
+    {"relabel", "apply a reviewer's decisions"},
+    {"classify", "class scores for any pictures"},
+    {"export", "ONNX, Keras, quantised TFJS, browser demo page"},
+};
+
+static int usage(FILE *to, const char *folder, int code)
+{
+    fprintf(to, "usage: winnow PROGRAM [OPTION]... [ARGUMENT]...\n\n"
+                "A pipeline of small programs that turns lists of image URLs into a trained, audited classifier.\n"
+                "`winnow PROGRAM --help` explains each; they read and write TSV manifests.\n\n");
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
+        fprintf(to, "  %-18s %s\n", programs[i].name, programs[i].help);
+    fprintf(to, "\nprograms in %s\n", folder);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    char self[4096], folder[4096 + 64], path[8192];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    struct stat st;
+    if (n <= 0) {
+        fprintf(stderr, "winnow: cannot find its own folder: %s\n", strerror(errno));
+        return EX_OSERR;
+    }
+    self[n] = 0;
+    *strrchr(self, '/') = 0;
+    snprintf(folder, sizeof folder, "%s/%s", self, WINNOW_LIBEXEC);
+    if (stat(folder, &st) || !S_ISDIR(st.st_mode))
+        snprintf(folder, sizeof folder, "%s", self);
+
+    if (argc < 2)
+        return usage(stderr, folder, EX_USAGE);
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+        return usage(stdout, folder, 0);
+    if (!strcmp(argv[1], "--version")) {
+        puts("winnow " WINNOW_VERSION);
+        return 0;
+    }
+    for (const char *p = argv[1]; *p; p++)
+        if (!((*p >= 'a' && *p <= 'z') || *p == '-') || argv[1][0] == '-') {
+            fprintf(stderr, "winnow: no program of that name; 'winnow --help' lists them\n");
+            return EX_USAGE;
+        }
+    snprintf(path, sizeof path, "%s/%s", folder, argv[1]);
+    if (strcmp(argv[1], "winnow"))
+        execv(path, argv + 1);
+    fprintf(stderr, "winnow: no program '%s' in %s; 'winnow --help' lists them\n", argv[1], folder);
+    return EX_USAGE;
+}
