@@ -1,0 +1,263 @@
+/*
+ * atomic_file.c: the old file or the whole new one, and nothing left behind.
+ * The temporary sits beside the destination (a rename must not cross file systems). Its name stands in a fixed table that the
+ * signal handler walks: only unlink() is called there. What SIGKILL leaves is named .NAME.XXXXXX.tmp and harmless.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "io/internal.h"
+#include "io/io.h"
+
+#define CLEANUP_SLOTS 64
+static struct { atomic_int state; char path[PATH_MAX]; } cleanup[CLEANUP_SLOTS];    /* 0 free, 1 being written, 2 live */
+
+int cleanup_remember(const char *path)
+{
+    size_t n = strlen(path);
+    if (n >= PATH_MAX)
+        return -1;
+    for (int i = 0; i < CLEANUP_SLOTS; i++) {
+        int expected = 0;
+        if (atomic_compare_exchange_strong(&cleanup[i].state, &expected, 1)) {
+            memcpy(cleanup[i].path, path, n + 1);
+            atomic_store(&cleanup[i].state, 2);
+            return i;
+        }
+    }
+    return -1;
+}
+
+void cleanup_forget(int slot)
+{
+    if (slot >= 0 && slot < CLEANUP_SLOTS)
+        atomic_store(&cleanup[slot].state, 0);
+}
+
+static volatile sig_atomic_t asked_to_stop;
+static pid_t owner;     /* a forked child must not unlink its parent's temporaries */
+
+static void unlink_and_die(int number)
+{
+    int saved = errno;
+    if (getpid() == owner)
+        for (int i = 0; i < CLEANUP_SLOTS; i++)
+            if (atomic_load(&cleanup[i].state) == 2)
+                unlink(cleanup[i].path);
+    signal(number, SIG_DFL);
+    raise(number);      /* delivered when the handler returns and the signal is unblocked */
+    errno = saved;
+}
+
+static void note_then_die(int number)
+{
+    if (asked_to_stop)
+        unlink_and_die(number);
+    asked_to_stop = number;
+}
+
+static void catch_signals(void (*handler)(int), void (*pipe_handler)(int))
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    owner = getpid();
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction a = {.sa_handler = numbers[i] == SIGPIPE ? pipe_handler : handler, .sa_flags = SA_RESTART}, old;
+        sigemptyset(&a.sa_mask);
+        /* nohup and cron's own choices stand: a signal that is ignored stays ignored, but for SIGPIPE, whose being
+         * ignored is inherited by accident (python, systemd) and would turn `| head` into an error message. */
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN && numbers[i] != SIGPIPE)
+            continue;
+        sigaction(numbers[i], &a, NULL);
+    }
+}
+
+void signals_short_stage(void)
+{
+    catch_signals(unlink_and_die, unlink_and_die);
+}
+
+void signals_long_stage(void)
+{
+    catch_signals(note_then_die, unlink_and_die);
+}
+
+int signals_asked_to_stop(void)
+{
+    return asked_to_stop;
+}
+
+void signals_reraise(int number)
+{
+    unlink_and_die(number);
+    _exit(128 + number);
+}
+
+/* Where the bytes end up: a symbolic link's target (which need not exist yet), else the path itself. malloc'd. */
+static char *final_path(const char *path, struct error *err)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) {
+        char *real = realpath(path, NULL), shown[256];
+        if (real)
+            return real;
+        if (errno != ENOENT) {
+            error_errno(err, EX_CANTCREAT, "cannot follow '%s'", text_for_people(shown, sizeof shown, path));
+            return NULL;
+        }
+        error_set(err, EX_CANTCREAT, "'%s' is a link to nowhere", text_for_people(shown, sizeof shown, path));
+        return NULL;
+    }
+    return mem_strdup(path, err);
+}
+
+static int open_temporary(struct atomic_file *f, struct error *err)
+{
+    static atomic_uint counter;
+    char shown[256];
+    const char *slash = strrchr(f->path, '/'), *base = slash ? slash + 1 : f->path;
+    struct timespec now;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        struct text t = TEXT_EMPTY;
+        clock_gettime(CLOCK_REALTIME, &now);
+        uint64_t salt = random_mix((uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32 ^ atomic_fetch_add(&counter, 1));
+        if (text_printf(&t, err, "%.*s.%.200s.%08x.tmp", (int)(base - f->path), f->path, base, (unsigned)salt)) {
+            text_release(&t);
+            return -1;
+        }
+        int fd = fault_here(FAULT_OPEN) ? -1 : open(t.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+        if (fd >= 0) {
+            f->temporary = t.data;
+            f->slot = cleanup_remember(t.data);
+            return fd;
+        }
+        int saved = errno;
+        text_release(&t);
+        errno = saved;
+        if (saved != EEXIST)
+            break;
+    }
+    return error_errno(err, EX_CANTCREAT, "cannot create '%s'", text_for_people(shown, sizeof shown, f->path));
+}
+
+int atomic_file_open(struct atomic_file *f, const char *path, struct error *err)
+{
+    char shown[256];
+    struct stat st;
+    int fd = -1;
+    *f = ATOMIC_FILE_EMPTY;
+    if (!path || strcmp(path, "-") == 0) {
+        f->stream = stdout;
+        return 0;
+    }
+    if (!path[0])
+        return error_set(err, EX_USAGE, "an empty output file name");
+    f->path = final_path(path, err);
+    if (!f->path)
+        return -1;
+    if (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        if (S_ISDIR(st.st_mode))
+            error_set(err, EX_CANTCREAT, "cannot write '%s': it is a folder", text_for_people(shown, sizeof shown, path));
+        else if ((fd = open(f->path, O_WRONLY | O_CLOEXEC | O_NOCTTY)) < 0)
+            error_errno(err, EX_CANTCREAT, "cannot open '%s'", text_for_people(shown, sizeof shown, path));
+    } else {
+        fd = open_temporary(f, err);
+    }
+    if (fd < 0)
+        goto fail;
+    f->stream = fdopen(fd, "w");
+    if (!f->stream) {
+        error_errno(err, EX_OSERR, "cannot open '%s'", text_for_people(shown, sizeof shown, path));
+        close(fd);
+        goto fail;
+    }
+    return 0;
+fail:
+    atomic_file_discard(f);
+    return -1;
+}
+
+int atomic_file_commit(struct atomic_file *f, struct error *err)
+{
+    char shown[256];
+    const char *name = text_for_people(shown, sizeof shown, f->path ? f->path : "standard output");
+    bool failed;
+    if (!f->stream)
+        return 0;
+    failed = fault_here(FAULT_WRITE) || fflush(f->stream) || ferror(f->stream);
+    if (failed) {
+        if (errno == 0)
+            errno = EIO;
+        error_errno(err, EX_IOERR, "cannot write '%s'", name);
+        goto fail;
+    }
+    if (!f->path) {         /* standard output stays open: it is not ours to close */
+        f->stream = NULL;
+        return 0;
+    }
+    if (f->temporary && (fault_here(FAULT_FSYNC) || fsync(fileno(f->stream)))) {
+        error_errno(err, EX_IOERR, "cannot sync '%s'", name);
+        goto fail;
+    }
+    failed = fclose(f->stream);
+    f->stream = NULL;
+    if (failed) {
+        error_errno(err, EX_IOERR, "cannot close '%s'", name);
+        goto fail;
+    }
+    if (f->temporary) {
+        if (fault_here(FAULT_RENAME) || rename(f->temporary, f->path)) {
+            error_errno(err, EX_CANTCREAT, "cannot rename '%s' into place", name);
+            goto fail;
+        }
+        cleanup_forget(f->slot);
+        f->slot = -1;
+        free(f->temporary);
+        f->temporary = NULL;
+        if (io_fsync_dir_of(f->path, err))
+            goto fail;
+    }
+    atomic_file_discard(f);
+    return 0;
+fail:
+    atomic_file_discard(f);
+    return -1;
+}
+
+void atomic_file_discard(struct atomic_file *f)
+{
+    int saved = errno;
+    if (f->stream && f->stream != stdout)
+        fclose(f->stream);
+    if (f->temporary)
+        unlink(f->temporary);
+    cleanup_forget(f->slot);
+    free(f->temporary);
+    free(f->path);
+    *f = ATOMIC_FILE_EMPTY;
+    errno = saved;
+}
+
+int atomic_file_write(const char *path, const void *bytes, size_t n_bytes, struct error *err)
+{
+    struct atomic_file f = ATOMIC_FILE_EMPTY;
+    char shown[256];
+    if (atomic_file_open(&f, path, err))
+        return -1;
+    if (fwrite(bytes, 1, n_bytes, f.stream) != n_bytes) {
+        error_errno(err, EX_IOERR, "cannot write '%s'", text_for_people(shown, sizeof shown, path));
+        atomic_file_discard(&f);
+        return -1;
+    }
+    return atomic_file_commit(&f, err);
+}
