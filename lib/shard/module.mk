@@ -1,0 +1,2 @@
+NEEDS.shard := base io manifest image
+LIBS.shard := -lxxhash
