@@ -1,1 +1,1 @@
-NEEDS.manifest := base io
+NEEDS.manifest := base io cli
