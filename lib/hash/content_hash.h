@@ -1,0 +1,34 @@
+/*
+ * content_hash.h: the name of a picture: XXH3-128 of its file's bytes, canonical (big-endian) form, 32 hex digits.
+ * Wide vectors are chosen at run time; the value is the same on every machine.
+ */
+#ifndef WINNOW_HASH_CONTENT_HASH_H
+#define WINNOW_HASH_CONTENT_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define XXH128_BYTES 16
+#define XXH128_HEX_BYTES 33         /* 32 digits and NUL */
+
+struct xxh128 { uint8_t bytes[XXH128_BYTES]; };     /* canonical: memcmp orders as the hex does */
+
+void xxh128_of(struct xxh128 *out, const void *bytes, size_t n_bytes);
+void xxh128_hex(char out[XXH128_HEX_BYTES], const struct xxh128 *h);
+int xxh128_from_hex(struct xxh128 *out, const char *hex);      /* 0, or -1 when it is not exactly 32 hex digits */
+
+/* Piecewise, for what does not fit in memory: init, any number of add, end. The state is freed by end or drop. */
+struct xxh128_stream;
+int xxh128_stream_open(struct xxh128_stream **out, struct error *err);
+void xxh128_stream_reset(struct xxh128_stream *s);
+void xxh128_stream_add(struct xxh128_stream *s, const void *bytes, size_t n_bytes);
+void xxh128_stream_end(const struct xxh128_stream *s, struct xxh128 *out);     /* may go on adding afterwards */
+void xxh128_stream_close(struct xxh128_stream *s);
+
+/* The rest of fd from its current position, read in pieces. *n_bytes may be NULL. name is for messages. */
+int xxh128_of_fd(struct xxh128 *out, uint64_t *n_bytes, int fd, const char *name, struct error *err);
+int xxh128_of_file(struct xxh128 *out, uint64_t *n_bytes, const char *path, struct error *err);
+
+#endif
