@@ -1,0 +1,134 @@
+/* needs: base */
+#include <errno.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "tap.h"
+
+static void test_numbers(void)
+{
+    static const struct { const char *s; uint64_t min, max, want; bool good; } cases[] = {
+        {"0", 0, 9, 0, true}, {"18446744073709551615", 0, UINT64_MAX, UINT64_MAX, true}, {"18446744073709551616", 0, UINT64_MAX, 0, false},
+        {"", 0, 9, 0, false}, {" 1", 0, 9, 0, false}, {"1 ", 0, 9, 0, false}, {"-1", 0, 9, 0, false}, {"10", 0, 9, 0, false},
+        {"+1", 0, 9, 0, false}, {"0x1", 0, 99, 0, false}, {"007", 0, 9, 7, true},
+    };
+    struct error err = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t v = 77;
+        bool good = parse_u64(cases[i].s, cases[i].min, cases[i].max, &v, "x", &err) == 0;
+        CHECK_SAY(good == cases[i].good && (!good || v == cases[i].want), "parse_u64 '%s'", cases[i].s);
+    }
+    int64_t v;
+    CHECK(parse_i64("-9223372036854775808", INT64_MIN, INT64_MAX, &v, "x", &err) == 0 && v == INT64_MIN);
+    CHECK(parse_i64("9223372036854775808", INT64_MIN, INT64_MAX, &v, "x", &err) == -1);
+    CHECK(parse_i64("-", INT64_MIN, INT64_MAX, &v, "x", &err) == -1);
+    double d;
+    CHECK(parse_double("1e-3", 0, 1, &d, "x", &err) == 0 && d == 1e-3);
+    CHECK(parse_double("nan", 0, 1, &d, "x", &err) == -1);
+    CHECK(parse_double("1.5", 0, 1, &d, "--rate", &err) == -1 && strstr(err.text, "--rate"));
+    CHECK(parse_double("1,5", 0, 9, &d, "x", &err) == -1);
+    uint64_t b;
+    CHECK(parse_bytes("10M", 0, UINT64_MAX, &b, "x", &err) == 0 && b == 10u << 20);
+    CHECK(parse_bytes("1.5k", 0, UINT64_MAX, &b, "x", &err) == 0 && b == 1536);
+    CHECK(parse_bytes("10MB", 0, UINT64_MAX, &b, "x", &err) == -1);
+    CHECK(parse_bytes("-1k", 0, UINT64_MAX, &b, "x", &err) == -1);
+    CHECK(parse_seconds("2h", 0, 1e9, &d, "x", &err) == 0 && d == 7200);
+    CHECK(parse_seconds("1w", 0, 1e9, &d, "x", &err) == -1);
+}
+
+static void test_text(void)
+{
+    char out[64], hex[9];
+    uint8_t bytes[4];
+    CHECK(!strcmp(text_for_people(out, sizeof out, "a\tb\x7f\xc3\xa9\xff\xe2\x28\xa1"), "a?b?\xc3\xa9?" "?(?"));
+    CHECK(!strcmp(text_for_people(out, 4, "abcdef"), "abc"));
+    CHECK(!strcmp(text_for_people(out, 4, "ab\xc3\xa9"), "ab"));
+    CHECK(!strcmp(text_for_people(out, sizeof out, "\xc2\x9b[31m"), "?[31m"));     /* C1 control: a terminal escape */
+    hex_encode(hex, "\x00\xff\x1a\xb2", 4);
+    CHECK(!strcmp(hex, "00ff1ab2"));
+    CHECK(hex_decode(bytes, 4, "00FF1ab2") == 0 && !memcmp(bytes, "\x00\xff\x1a\xb2", 4));
+    CHECK(hex_decode(bytes, 4, "00ff1ab") == -1);
+    CHECK(hex_decode(bytes, 4, "00ff1ab2c") == -1);
+    CHECK(hex_decode(bytes, 4, "") == -1);
+    CHECK(text_is_utf8("\xf0\x9f\x98\x80", 4) && !text_is_utf8("\xed\xa0\x80", 3) && !text_is_utf8("\xc0\x80", 2));
+    CHECK(!text_is_utf8("\xf4\x90\x80\x80", 4) && !text_is_utf8("\xe2\x82", 2));
+    CHECK(text_ends("a.tsv", ".tsv") && !text_ends("v", ".tsv") && text_starts("http://", "http"));
+    float f = 0.1f;
+    float back;
+    CHECK(sscanf(format_f32(out, f), "%f", &back) == 1 && back == f);
+    struct text t = TEXT_EMPTY;
+    struct error err = {0};
+    for (int i = 0; i < 1000; i++)
+        text_printf(&t, &err, "%d,", i);
+    CHECK(t.n_bytes == 3890 && t.data[t.n_bytes] == 0);
+    text_release(&t);
+}
+
+static void test_memory(void)
+{
+    struct error err = {0};
+    size_t s;
+    CHECK(!size_mul(SIZE_MAX, 2, &s) && !size_add(SIZE_MAX, 1, &s) && size_mul(3, 4, &s) && s == 12);
+    CHECK(mem_zalloc(SIZE_MAX, 2, &err) == NULL && err.code == EX_OSERR);
+    struct arena a = ARENA_EMPTY;
+    char *first = arena_strdup(&a, "first", &err);
+    for (int i = 0; i < 5000; i++) {
+        char *p = arena_alloc(&a, (size_t)(i % 97), &err);
+        if (((uintptr_t)p & 15) != 0)
+            CHECK(!"aligned to 16 bytes");
+    }
+    CHECK(arena_alloc(&a, 3u << 20, &err) != NULL && !strcmp(first, "first"));
+    CHECK(arena_alloc(&a, SIZE_MAX - 4, &err) == NULL);
+    arena_reset(&a);
+    CHECK(arena_strdup(&a, "again", &err) != NULL);
+    arena_release(&a);
+    CHECK(a.blocks == NULL);
+    errno = ENOSPC;
+    error_errno(&err, EX_NOINPUT, "cannot write 'x'");
+    CHECK(err.code == EX_IOERR && errno == ENOSPC && strstr(err.text, "No space"));
+    error_prefix(&err, "row %d", 7);
+    CHECK(!strncmp(err.text, "row 7: cannot", 13));
+}
+
+static void test_random(void)
+{
+    /* Reference values of splitmix64 from state 1234567 (its published test vector). */
+    struct random r = {1234567};
+    CHECK(random_u64(&r) == 6457827717110365317ull && random_u64(&r) == 3203168211198807973ull);
+    struct random a = random_start(1, 2, 3), b = random_start(1, 2, 4), c = random_start(1, 2, 3);
+    CHECK(random_u64(&a) == random_u64(&c) && random_u64(&a) != random_u64(&b));
+    double sum = 0, squares = 0;
+    for (int i = 0; i < 20000; i++) {
+        double v = random_normal(&a);
+        sum += v;
+        squares += v * v;
+    }
+    CHECK(fabs(sum / 20000) < 0.03 && fabs(squares / 20000 - 1) < 0.05);
+    bool inside = true;
+    for (int i = 0; i < 10000; i++) {
+        double u = random_unit(&a);
+        inside = inside && u >= 0 && u < 1 && random_below(&a, 7) < 7;
+    }
+    CHECK(inside);
+    uint32_t v[100], seen = 0;
+    for (uint32_t i = 0; i < 100; i++)
+        v[i] = i;
+    random_shuffle_u32(&a, v, 100);
+    for (int i = 0; i < 100; i++)
+        seen += v[i];
+    CHECK(seen == 4950);
+}
+
+int main(void)
+{
+    test_numbers();
+    test_text();
+    test_memory();
+    test_random();
+    return tap_done();
+}

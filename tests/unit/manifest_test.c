@@ -1,0 +1,142 @@
+/* needs: base io cli manifest */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "manifest/manifest.h"
+#include "tap.h"
+
+static void test_bad_input(void)
+{
+    static const struct { const char *name, *bytes; size_t n; const char *says; } cases[] = {
+        {"empty file", "", 0, "is empty"},
+        {"torn header", "path", 4, "torn row"},
+        {"torn row", "path\na\nb", 8, "row 2: torn row"},
+        {"column twice", "path\tpath\n", 10, "'path' twice"},
+        {"missing column", "url\nx\n", 6, "no column 'path'"},
+        {"empty name", "path\t\n", 6, "empty column name"},
+        {"too few fields", "path\tlabel\na\n", 13, "row 1: 1 fields where the header has 2"},
+        {"too many fields", "path\na\tb\n", 9, "row 1: more than"},
+        {"bad escape", "path\na\\x\n", 9, "row 1: column 'path': a backslash"},
+        {"escape at the end", "path\na\\\n", 8, "a backslash"},
+        {"NUL byte", "path\na\0b\n", 9, "NUL"},
+        {"CR LF", "path\r\na\r\n", 9, "CR LF"},
+        {"BOM", "\xEF\xBB\xBFpath\na\n", 10, "byte order mark"},
+        {"blank row is a row of one empty field only", "path\tlabel\n\n", 12, "row 1: 1 fields"},
+    };
+    static const char *const required[] = {"path", NULL};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct manifest_reader r;
+        struct error err = {0};
+        int rc = manifest_reader_open_memory(&r, cases[i].bytes, cases[i].n, "x.tsv", required, &err);
+        while (rc >= 0 && (rc = manifest_reader_next(&r, &err)) > 0)
+            ;
+        CHECK_SAY(rc == -1 && err.code == EX_DATAERR && strstr(err.text, cases[i].says), "%s: %s", cases[i].name, err.text);
+        manifest_reader_close(&r);
+    }
+}
+
+/* Whatever is written is read back, and a kept row's unknown columns stay in place. */
+static void test_round_trip(void)
+{
+    char path[300];
+    struct error err = {0};
+    static const char *const adds[] = {"b", "new", NULL};
+    char *base_names[] = {"a", "b", "c"};
+    struct manifest_schema base = {base_names, 3};
+    struct manifest_writer w;
+    struct random random = random_start(7, 0, 0);
+    static char fields[2000][4][24];
+    snprintf(path, sizeof path, "%s/round.tsv", tap_tmpdir());
+    CHECK(manifest_writer_open(&w, path, &base, adds, &err) == 0 && w.schema.n == 4);
+    for (int i = 0; i < 2000; i++) {
+        for (int c = 0; c < 4; c++) {
+            int n = (int)random_below(&random, 20);
+            for (int k = 0; k < n; k++)
+                fields[i][c][k] = "\t\n\r\\abc\xc3\xa9tn"[random_below(&random, 11)];
+        }
+        const char *row[] = {fields[i][0], "overwritten", fields[i][2]}, *added[] = {fields[i][1], fields[i][3]};
+        if (manifest_writer_row(&w, row, added, &err))
+            CHECK(!"writes");
+    }
+    CHECK(manifest_writer_commit(&w, &err) == 0);
+    manifest_writer_discard(&w);
+    struct manifest_reader r;
+    CHECK(manifest_reader_open(&r, path, NULL, &err) == 0 && r.schema.n == 4 && !strcmp(r.schema.names[3], "new"));
+    int same = 0, n = 0;
+    while (manifest_reader_next(&r, &err) > 0) {
+        bool equal = true;
+        for (int c = 0; c < 4; c++)
+            equal = equal && !strcmp(r.fields[c], fields[n][c]);
+        same += equal;
+        n++;
+    }
+    CHECK(n == 2000 && same == 2000);
+    manifest_reader_close(&r);
+    struct manifest_table t;
+    CHECK(manifest_table_read(&t, path, NULL, &err) == 0 && t.n_rows == 2000);
+    CHECK(!strcmp(manifest_cell(&t, 1999, 3), fields[1999][3]) && !strcmp(manifest_cell(&t, 5, -1), ""));
+    manifest_table_release(&t);
+}
+
+/* Rows longer than a block, and blocks that end anywhere. */
+static void test_long_rows(void)
+{
+    struct error err = {0};
+    char path[300], *big = malloc(700001);
+    struct manifest_writer w;
+    static const char *const adds[] = {"a", "b", NULL};
+    snprintf(path, sizeof path, "%s/long.tsv", tap_tmpdir());
+    memset(big, 'x', 700000);
+    big[700000] = 0;
+    CHECK(manifest_writer_open(&w, path, NULL, adds, &err) == 0);
+    for (int i = 0; i < 30; i++) {
+        char number[12];
+        snprintf(number, sizeof number, "%d", i);
+        const char *row[] = {number, big + (i % 3 ? 699000 : i)};
+        manifest_writer_row(&w, NULL, row, &err);
+    }
+    CHECK(manifest_writer_commit(&w, &err) == 0);
+    manifest_writer_discard(&w);
+    struct manifest_reader r;
+    int n = 0, good = 0;
+    CHECK(manifest_reader_open(&r, path, NULL, &err) == 0);
+    while (manifest_reader_next(&r, &err) > 0) {
+        good += atoi(r.fields[0]) == n && strlen(r.fields[1]) == (n % 3 ? 1000 : 700000 - (size_t)n);
+        n++;
+    }
+    CHECK(n == 30 && good == 30);
+    manifest_reader_close(&r);
+    free(big);
+}
+
+static void test_old_file_stays(void)
+{
+    struct error err = {0};
+    char path[300], command[700];
+    struct manifest_writer w;
+    static const char *const adds[] = {"a", NULL};
+    snprintf(path, sizeof path, "%s/kept.tsv", tap_tmpdir());
+    CHECK(atomic_file_write(path, "old\n", 4, &err) == 0);
+    CHECK(manifest_writer_open(&w, path, NULL, adds, &err) == 0);
+    manifest_writer_discard(&w);
+    char *text;
+    size_t n;
+    CHECK(io_read_file(path, 100, &text, &n, &err) == 0 && n == 4 && !strcmp(text, "old\n"));
+    free(text);
+    snprintf(command, sizeof command, "test $(ls -A '%s' | grep -c '[.]tmp$') = 0", tap_tmpdir());
+    CHECK(system(command) == 0);
+    CHECK(manifest_writer_open(&w, "/dev/full", NULL, adds, &err) == 0 && manifest_writer_commit(&w, &err) == -1 && err.code == EX_IOERR);
+    manifest_writer_discard(&w);
+}
+
+int main(void)
+{
+    test_bad_input();
+    test_round_trip();
+    test_long_rows();
+    test_old_file_stays();
+    return tap_done();
+}
