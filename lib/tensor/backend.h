@@ -45,7 +45,9 @@ struct slot { struct backend_buffer *buffer; size_t offset; };     /* offset in 
 /*
  * n x h x w x c values; a vector per picture is h = w = 1. A channel slice of a wider tensor (the way concatenations are
  * made without a copy) says parent_c and first_c, and its slot is the parent's: the slice's first value is then
- * channel first_c of the parent. Whole tensors have parent_c = c and first_c = 0.
+ * channel first_c of the parent. Whole tensors have parent_c = c and first_c = 0. Only y and dy are ever slices. Pictures follow
+ * each other: pictures i..i+k of a tensor start at offset i * tensor_bytes(one picture), so a part of a batch is a slot, too
+ * (its offset is then a multiple of 4 bytes only).
  */
 struct tensor_shape { int n, h, w, c; int parent_c, first_c; };
 
@@ -66,7 +68,7 @@ enum op_kind {
     OP_ACTIVATION,                  /* y = act(x) */
     OP_MAX_POOL, OP_AVERAGE_POOL,   /* padding counts neither as a value nor in the divisor */
     OP_GLOBAL_AVERAGE_POOL,         /* y is a vector */
-    OP_CONCAT,                      /* channels of x[0], x[1], ... one after the other (only where slices would not do) */
+    OP_CONCAT,                      /* x[i] becomes channels first_c[i].. of y (only inputs that could not be written in place) */
     OP_ADD,                         /* y = act(sum of x[i]) */
     OP_ZERO_PAD,
     OP_RESHAPE,                     /* the same values in NHWC order under another shape (only where reshape_is_free is false) */
@@ -89,6 +91,7 @@ struct op_desc {
     bool has_bias;                  /* CONV, DEPTHWISE, DENSE */
     bool has_gamma, has_beta;       /* BATCH_NORM */
     double epsilon;                 /* BATCH_NORM */
+    int first_c[OP_MAX_INPUTS];     /* CONCAT; channels of y that no x[i] covers are others' and stay as they are */
     bool constant_weights;          /* CONV DEPTHWISE DENSE AFFINE: given once by op_load; else slots w and bias at each run */
     bool training;                  /* backward will follow forward */
     bool needs_dx, needs_dw;        /* what backward has to make: the gradient of x, of the parameters */
@@ -96,7 +99,7 @@ struct op_desc {
 
 /*
  * The slots of one run. Forward reads x, w, bias, gamma, beta, mask; overwrites y, saved and (batch norm) mean, variance.
- * Backward reads dy, and x, y, w, gamma, saved, mask as forward left them; makes dx and the parameter gradients.
+ * Backward reads dy, and x, y (op_backward_reads), w, gamma, saved, mask as forward left them; makes dx and the parameter gradients.
  *  - dy may be overwritten by backward (the engine gives no other reader afterwards); dx never overlaps it.
  *  - dx[i] is overwritten, or added to where accumulate is set; absent where it is not needed.
  *  - dw, dbias (dgamma, dbeta) are overwritten. They have the layout of the parameter (param_bytes), padding zero.
@@ -108,6 +111,7 @@ struct op_io {
     struct slot mean, variance;     /* BATCH_NORM: moving statistics, updated by forward: m = momentum*m + (1-momentum)*batch;
                                        the batch's variance enters with n/(n-1), as TensorFlow's fused kernel and cuDNN do */
     double momentum;                /* of this run (1 = leave the moving statistics alone, 0 = replace them) */
+    bool use_moving;                /* BATCH_NORM forward with the moving statistics instead (validation); no backward follows */
     struct slot saved;              /* op_saved_bytes: what forward keeps for backward (batch mean and scale, pool indices) */
     struct slot mask;               /* MULTIPLY: n x c float32, plain */
     struct slot dy;
@@ -115,6 +119,8 @@ struct op_io {
     bool accumulate[OP_MAX_INPUTS];
     struct slot dw, dbias;          /* BATCH_NORM: dgamma in dw, dbeta in dbias */
 };
+
+enum { BACKWARD_READS_X = 1, BACKWARD_READS_Y = 2 };
 
 struct sgd_step { float rate, momentum; bool nesterov; };           /* v = momentum*v - rate*g; p += v, or p += momentum*v - rate*g */
 struct adam_step { float rate, beta1, beta2, epsilon; uint64_t step; };  /* Keras: rate corrected by sqrt(1-b2^t)/(1-b1^t), epsilon outside the root */
@@ -136,7 +142,8 @@ struct backend_table {
 
     /* --- layouts --- */
     size_t (*tensor_bytes)(const struct backend *b, const struct tensor_shape *whole);
-    bool (*slice_ok)(const struct backend *b, const struct tensor_shape *slice);    /* every op can read and write it in place */
+    /* May y of this operation (and then dy) be a channel slice of a wider tensor? d->y is still given as a whole one. Inputs never are. */
+    bool (*writes_slice)(const struct backend *b, const struct op_desc *d);
     bool (*reshape_is_free)(const struct backend *b, const struct tensor_shape *from, const struct tensor_shape *to);
     size_t (*param_bytes)(const struct backend *b, const struct param_shape *p);    /* a multiple of 4: elementwise steps run over all */
 
@@ -154,6 +161,7 @@ struct backend_table {
     /* Plans; allocates nothing of the network's size. EX_UNAVAILABLE names what the device cannot do. */
     int (*op_create)(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err);
     void (*op_destroy)(struct backend *b, struct backend_op *op);
+    unsigned (*op_backward_reads)(const struct backend_op *op);     /* BACKWARD_READS_X | BACKWARD_READS_Y: what must stay until then */
     size_t (*op_saved_bytes)(const struct backend_op *op);
     size_t (*op_constant_bytes)(const struct backend_op *op);      /* what op_load will allocate */
     size_t (*op_workspace_bytes)(const struct backend_op *op);     /* forward's and backward's larger one; shared by all ops */

@@ -1,0 +1,2 @@
+NEEDS.tensor := base net tensor/ref tensor/onednn
+LIBS.tensor := -ldl
