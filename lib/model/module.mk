@@ -1,0 +1,1 @@
+NEEDS.model := base io hash net shard tensor image
