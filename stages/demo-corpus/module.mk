@@ -1,0 +1,1 @@
+NEEDS.stage/demo-corpus := base io cli manifest image hash
