@@ -1,0 +1,101 @@
+# The flow, as targets of the one Makefile: dataset, train, round, demo, base-weights. Settings: SETTINGS=FILE.
+# A rule is one line of stages. Everything a run makes lies in $(RUN); what belongs to a round of cleaning in $(RUN)/round-N.
+
+SETTINGS ?= pipelines/demo.conf
+ifneq ($(filter dataset train round status urls $(DEMO_INNER),$(MAKECMDGOALS)),)
+include $(SETTINGS)
+endif
+RUN ?= runs/$(NAME)
+ROUND := $(shell cat $(RUN)/round 2>/dev/null || echo 1)
+R := $(RUN)/round-$(ROUND)
+P := $(BIN)
+Q := --root $(RUN)
+
+.PHONY: dataset train round demo base-weights FORCE status
+FORCE:
+
+base-weights: $(BIN)/export
+	pipelines/base-weights/run
+
+demo: all
+	pipelines/demo/run
+
+ifneq ($(NAME),)
+LISTS := $(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | sort)
+DECISIONS := $(RUN)/decisions.tsv
+
+# --- dataset ----------------------------------------------------------------------------------------------------------
+dataset: $(R)/shards/index.tsv $(R)/augmented.html
+
+# RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does.
+$(RUN)/fetched.tsv: $(SETTINGS) $(LISTS) $(if $(RETRY),FORCE) | $(P)/fetch
+	@mkdir -p $(@D)
+	@test -n "$(LISTS)" || { echo "make: no lists of URLs in SOURCES = $(SOURCES)" >&2; exit 66; }
+	$(P)/fetch $(Q) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES)
+
+$(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(P)/validate
+	$(P)/validate $(Q) $(VALIDATE_FLAGS) --rejects $(RUN)/validate.rejects.tsv -o $@ $<
+
+$(R)/labelled.tsv: $(RUN)/valid.tsv $(wildcard $(DECISIONS)) | $(P)/relabel
+	@mkdir -p $(@D)
+	if test -f $(DECISIONS); then \
+	  $(P)/relabel --decisions $(DECISIONS) --rejects $(R)/relabel.rejects.tsv -o $@ $<; \
+	else cp $< $@.tmp && mv $@.tmp $@; fi
+
+$(R)/unique.tsv: $(R)/labelled.tsv | $(P)/hash-dedup
+	$(P)/hash-dedup $(Q) $(HASH_DEDUP_FLAGS) --rejects $(R)/hash-dedup.rejects.tsv -o $@ $<
+
+$(R)/distinct.tsv: $(R)/unique.tsv | $(P)/phash-dedup
+	$(P)/phash-dedup $(Q) $(PHASH_DEDUP_FLAGS) --rejects $(R)/phash-dedup.rejects.tsv -o $@ $<
+
+$(R)/split.tsv: $(R)/distinct.tsv | $(P)/train-test-split
+	$(P)/train-test-split $(SPLIT_FLAGS) -o $@ $<
+
+$(R)/augmented.tsv: $(R)/split.tsv | $(P)/augment
+	$(P)/augment $(Q) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(R)/augment.rejects.tsv -o $@ $<
+
+$(R)/augmented.html: $(R)/split.tsv | $(P)/augment
+	$(P)/augment $(Q) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null
+
+$(R)/shards/index.tsv: $(R)/augmented.tsv | $(P)/pack
+	$(P)/pack $(Q) --size $(SIDE) --resize $(RESIZE) --rejects $(R)/pack.rejects.tsv -o $(@D) $<
+
+# --- train ------------------------------------------------------------------------------------------------------------
+train: $(R)/report.html $(R)/suspects.tsv $(R)/exports
+
+# The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
+$(R)/head/model/model.json $(R)/head/oof.tsv &: $(R)/shards/index.tsv $(BASE)/model.json | $(P)/train
+	$(P)/train --shards $(R)/shards --base $(BASE) --phase head --folds $(FOLDS) --cache $(RUN)/cache --device $(DEVICE) $(HEAD_FLAGS) --out $(R)/head
+	@touch $(R)/head/model/model.json $(R)/head/oof.tsv
+
+$(R)/fine/model/model.json: $(R)/head/model/model.json | $(P)/train
+	$(P)/train --shards $(R)/shards --base $(R)/head/model --phase fine-tune --cache $(RUN)/cache --device $(DEVICE) $(FINE_FLAGS) --out $(R)/fine
+	@touch $@
+
+$(R)/report.html: $(R)/fine/model/model.json | $(P)/eval
+	$(P)/eval --model $(R)/fine/model --shards $(R)/shards --split test --log $(R)/fine/log.tsv $(EVAL_FLAGS) --out $(R)/eval
+	$(P)/eval --model $(R)/head/model --shards $(R)/shards --split test $(EVAL_FLAGS) --out $(R)/eval-head
+	$(P)/eval --model $(R)/head/model --shards $(R)/shards --split val $(EVAL_FLAGS) --out $(R)/eval-head-val
+	cp $(R)/eval/metrics.tsv $(R)/metrics.tsv
+	cp $(R)/eval/report.html $@.tmp && mv $@.tmp $@
+
+# Training pictures by models that did not see them (out of fold); the others by the head model, which never trained on them.
+$(R)/out-of-sample.tsv: $(R)/head/oof.tsv $(R)/report.html
+	pipelines/join-predictions $(R)/head/oof.tsv:train $(R)/eval-head-val/predictions.tsv:val $(R)/eval-head/predictions.tsv:test >$@
+
+$(R)/suspects.tsv: $(R)/out-of-sample.tsv | $(P)/mine-errors
+	$(P)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(R)/head/margins.tsv --manifest $(R)/split.tsv --root $(RUN) \
+	  --review $(R)/review.html -o $@
+
+$(R)/exports: $(R)/report.html | $(P)/export
+	rm -rf $@.tmp && mkdir -p $@.tmp
+	for to in $(EXPORTS); do $(P)/export --model $(R)/fine/model --metrics $(R)/metrics.tsv --to $$to -o $@.tmp/$$to; done
+	rm -rf $@ && mv $@.tmp $@
+
+# --- round ------------------------------------------------------------------------------------------------------------
+# `make round DECISIONS_FROM=FILE`: takes a reviewer's decisions in and goes round again. A round that was broken off goes on.
+round:
+	@test -f $(R)/suspects.tsv || { echo "make round: round $(ROUND) is not finished: make dataset train first" >&2; exit 66; }
+	pipelines/next-round $(RUN) $(ROUND) $(DECISIONS_FROM)
+	$(MAKE) SETTINGS=$(SETTINGS) dataset train
+endif
