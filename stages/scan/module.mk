@@ -1,0 +1,1 @@
+NEEDS.stage/scan := cli manifest

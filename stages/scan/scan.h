@@ -1,0 +1,33 @@
+/*
+ * scan.h: folders of pictures into rows of `path label`.
+ */
+#ifndef WINNOW_SCAN_H
+#define WINNOW_SCAN_H
+
+#include "base/error.h"
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "manifest/manifest.h"
+
+enum scan_label { SCAN_LABEL_AUTO, SCAN_LABEL_FOLDER, SCAN_LABEL_PARENT, SCAN_LABEL_NONE };
+
+struct scan_options {
+    struct common_options common;
+    int label_from;             /* enum scan_label */
+    const char *label;          /* the same label for every row; NULL: label_from says */
+    const char *extensions;     /* comma separated, lower case, without the dot */
+    bool all_files, hidden, follow;
+};
+#define SCAN_DEFAULTS \
+    {.common = COMMON_OPTIONS_DEFAULTS, .extensions = "jpg,jpeg,jpe,jfif,png,webp,gif"}
+
+/*
+ * Walks the folders (relative to opt->common.root) and writes one row a file to out, sorted by path, each path once;
+ * what cannot be taken goes to rejects: `not-utf8` (shown with \xNN for the odd bytes), `not-a-regular-file`,
+ * `symbolic-link` (unless follow), `link-loop`, `unreadable`. Files with other extensions are not looked at.
+ * Returns 0, or -1 with err set: a folder that is not there is EX_NOINPUT, one that leaves the root EX_DATAERR.
+ */
+int scan_run(const struct scan_options *opt, char **folders, int n_folders, struct manifest_writer *out,
+             struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+
+#endif
