@@ -1,0 +1,135 @@
+/* trainer_state.c: a training run to and from its checkpoint. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "io/io.h"
+#include "model/checkpoint.h"
+#include "model/trainer_internal.h"
+
+#define POSITION_VERSION 1
+
+static const struct { enum engine_state which; const char *name; } blocks[] = {
+    {ENGINE_WEIGHTS, "weights"}, {ENGINE_STATISTICS, "statistics"}, {ENGINE_OPTIMIZER_1, "optimizer-1"},
+    {ENGINE_OPTIMIZER_2, "optimizer-2"}, {ENGINE_EMA, "average"},
+};
+#define N_BLOCKS (sizeof blocks / sizeof blocks[0])
+
+int trainer_get_state(struct trainer *t, enum engine_state which, float **out, struct error *err)
+{
+    size_t n = engine_state_size(t->engine, which);
+    if (!*out && !(*out = mem_alloc((n ? n : 1) * sizeof **out, err)))
+        return -1;
+    return n ? engine_state_get(t->engine, which, *out, err) : 0;
+}
+
+int trainer_save(struct trainer *t, struct error *err)
+{
+    struct trainer_state *s = t->state;
+    struct checkpoint_section sections[CHECKPOINT_MAX_SECTIONS];
+    size_t n = 0;
+    if (!t->checkpoint_path)
+        return 0;
+    s->at.version = POSITION_VERSION;
+    if (t->event_bytes)
+        s->at.event_bytes = *t->event_bytes;
+    sections[n++] = (struct checkpoint_section){"plan", t->plan, strlen(t->plan)};
+    sections[n++] = (struct checkpoint_section){"position", &s->at, sizeof s->at};
+    for (size_t i = 0; i < N_BLOCKS; i++) {
+        size_t size = engine_state_size(t->engine, blocks[i].which);
+        if (!size)
+            continue;
+        if (trainer_get_state(t, blocks[i].which, &s->buffer[blocks[i].which], err))
+            return -1;
+        sections[n++] = (struct checkpoint_section){blocks[i].name, s->buffer[blocks[i].which], size * sizeof(float)};
+    }
+    if (s->at.has_best) {
+        sections[n++] = (struct checkpoint_section){"best-weights", s->best[ENGINE_WEIGHTS],
+                                                    engine_state_size(t->engine, ENGINE_WEIGHTS) * sizeof(float)};
+        sections[n++] = (struct checkpoint_section){"best-statistics", s->best[ENGINE_STATISTICS],
+                                                    engine_state_size(t->engine, ENGINE_STATISTICS) * sizeof(float)};
+    }
+    if (t->log && t->log->n_bytes)
+        sections[n++] = (struct checkpoint_section){"log", t->log->data, t->log->n_bytes};
+    if (t->margins)
+        sections[n++] = (struct checkpoint_section){"margins", t->margins, t->data->n_rows * sizeof *t->margins};
+    if (checkpoint_write(t->checkpoint_path, sections, n, err))
+        return error_prefix(err, "checkpoint");
+    s->checkpoint_at = clock_seconds();
+    return 0;
+}
+
+/* Names the first line in which two plans differ: "--lr 0.01" is what people can act on. */
+static int plan_differs(const char *path, const char *was, size_t n_was, const char *now, struct error *err)
+{
+    const char *end = was + n_was;
+    while (was < end && *now) {
+        size_t a = (size_t)((const char *)memchr(was, '\n', (size_t)(end - was)) ?: end) - (size_t)was, b = strcspn(now, "\n");
+        if (a != b || memcmp(was, now, a))
+            return error_set(err, EX_USAGE, "'%s' was made with '%.*s', this run has '%.*s': use another --out, or --on-change restart",
+                             path, (int)(a < 200 ? a : 200), was, (int)(b < 200 ? b : 200), now);
+        was += a + (was + a < end);
+        now += b + (now[b] != 0);
+    }
+    return error_set(err, EX_USAGE, "'%s' was made with other options: use another --out, or --on-change restart", path);
+}
+
+int trainer_restore(struct trainer *t, struct error *err)
+{
+    struct trainer_state *s = t->state;
+    struct checkpoint c = CHECKPOINT_EMPTY;
+    size_t n_plan;
+    int rc = -1;
+    if (!t->checkpoint_path || !io_exists(t->checkpoint_path))
+        return 0;
+    if (checkpoint_read(&c, t->checkpoint_path, err))
+        return error_prefix(err, "cannot go on (remove it, or --on-change restart)");
+    const char *plan = checkpoint_find(&c, "plan", &n_plan);
+    if (!plan || n_plan != strlen(t->plan) || memcmp(plan, t->plan, n_plan)) {
+        plan_differs(t->checkpoint_path, plan ? plan : "", plan ? n_plan : 0, t->plan, err);
+        goto out;
+    }
+    if (checkpoint_copy(&c, "position", &s->at, sizeof s->at, err))
+        goto out;
+    if (s->at.version != POSITION_VERSION) {
+        error_set(err, EX_DATAERR, "'%s' is of another version of train", t->checkpoint_path);
+        goto out;
+    }
+    for (size_t i = 0; i < N_BLOCKS; i++) {
+        size_t size = engine_state_size(t->engine, blocks[i].which), there;
+        if (!size)
+            continue;
+        const float *values = checkpoint_find(&c, blocks[i].name, &there);
+        if (!values || there != size * sizeof(float)) {
+            error_set(err, EX_DATAERR, "'%s': section '%s' does not fit this network", t->checkpoint_path, blocks[i].name);
+            goto out;
+        }
+        if (engine_state_set(t->engine, blocks[i].which, values, err))
+            goto out;
+    }
+    if (s->at.has_best)
+        for (int i = 0; i < 2; i++) {
+            enum engine_state which = i ? ENGINE_STATISTICS : ENGINE_WEIGHTS;
+            size_t bytes = engine_state_size(t->engine, which) * sizeof(float);
+            if (!s->best[which] && !(s->best[which] = mem_alloc(bytes ? bytes : 1, err)))
+                goto out;
+            if (checkpoint_copy(&c, i ? "best-statistics" : "best-weights", s->best[which], bytes, err))
+                goto out;
+        }
+    if (t->margins && checkpoint_copy(&c, "margins", t->margins, t->data->n_rows * sizeof *t->margins, err))
+        goto out;
+    if (t->log) {
+        size_t n_log = 0;
+        const char *log = checkpoint_find(&c, "log", &n_log);
+        text_clear(t->log);
+        if (log && text_add(t->log, log, n_log, err))
+            goto out;
+    }
+    if (t->event_bytes)
+        *t->event_bytes = s->at.event_bytes;
+    rc = 1;
+out:
+    checkpoint_release(&c);
+    return rc;
+}
