@@ -35,7 +35,7 @@ struct net_weight {
     char *name;                 /* "conv2d_1/kernel" */
     enum weight_role role;
     struct net_shape shape;
-    float *values;              /* owned by the net; n_values of them */
+    float *values;              /* owned by the net: release with net_release, never free(); n_values of them, writable */
     size_t n_values;
 };
 
@@ -61,12 +61,17 @@ struct net_layer {
     double rate;                /* Dropout */
     double momentum, epsilon;   /* BatchNormalization */
     bool scale, center;
+    int axis;                   /* BatchNormalization, Concatenate: as the file has it; always the channel axis */
+    struct net_shape target;    /* Reshape */
 
     struct net_weight *weights;
     int n_weights;
 };
 
-/* What winnow writes into userDefinedMetadata; empty strings and 0 where a file has none. */
+/*
+ * What winnow writes into userDefinedMetadata. Where a file has none: no classes, empty strings, and the defaults of the
+ * published models, scale 1/255, offset 0, temperature 1 (so these three are always usable).
+ */
 struct net_metadata {
     char **classes;             /* owned */
     int n_classes;
@@ -83,6 +88,7 @@ struct net {
     int n_layers;
     int input, output;          /* layer indices */
     struct net_metadata metadata;
+    struct net_store *stores;   /* internal: blocks that hold the values of many weights */
 };
 #define NET_EMPTY ((struct net){0})
 
@@ -103,6 +109,9 @@ size_t net_count_parameters(const struct net *n, bool trainable_only);
 /* XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. */
 void net_hash(const struct net *n, char out[33]);
 
+/* Reads no weights but everything else: cheap, for those who only want classes and sizes. Values are NULL. */
+int net_open_header(struct net *n, const char *path, struct error *err);
+
 /* --- building ----------------------------------------------------------------------------------------------------- */
 
 /*
@@ -111,8 +120,20 @@ void net_hash(const struct net *n, char out[33]);
  * file and layer.
  */
 int net_open(struct net *n, const char *path, struct error *err);
-/* TFJS layers model folder: model.json, group1-shard*of*.bin (4 MiB); written beside and renamed, model.json last. */
+/*
+ * TFJS layers model folder: model.json, group1-shard*of*.bin (4 MiB). Written beside `folder` and exchanged with it, so the
+ * folder holds the old model or the whole new one at any time; other files in it (MODEL_CARD.md) stay. model_id in the
+ * file is worked out from the weights as a reader will see them.
+ */
 int net_write_tfjs(const struct net *n, const char *folder, struct error *err);
+/*
+ * The same with kernels stored smaller. Tensors with one dimension (biases, all of batch norm) stay float32: they are 0.2% of the
+ * bytes and most of the harm. uint8 and uint16: value = q * scale + min, 0 exact where the range spans it.
+ */
+enum net_encoding { NET_FLOAT32, NET_FLOAT16, NET_UINT16, NET_UINT8, NET_ENCODINGS };
+int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding encoding, struct error *err);
+/* Rounds the kernels in place to what a reader of such a file gets: for accuracy before and after. */
+void net_requantize(struct net *n, enum net_encoding encoding);
 
 int net_build_inception_v3(struct net *n, int side, struct error *err);   /* no top, weights zero, Keras names and order */
 int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *err);

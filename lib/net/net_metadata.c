@@ -1,0 +1,137 @@
+/*
+ * net_metadata.c: what winnow keeps in a model's userDefinedMetadata: how to feed it, what its numbers mean, where it came
+ * from. The keys are described in docs/model-folder.md; unknown ones travel along as text.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/internal.h"
+
+void net_metadata_defaults(struct net_metadata *m)
+{
+    *m = (struct net_metadata){.input_scale = 1.0 / 255.0, .input_offset = 0, .temperature = 1};
+}
+
+static const char *const own_keys[] = {"classes", "model_id", "input", "temperature", NULL};
+
+static bool is_own_key(const char *key)
+{
+    for (int i = 0; own_keys[i]; i++)
+        if (strcmp(own_keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+static int read_classes(struct net_metadata *m, const cJSON *list, struct error *err)
+{
+    const cJSON *v;
+    if (!list)
+        return 0;
+    int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : -1;
+    if (n < 0 || n > 65536)
+        return error_set(err, EX_DATAERR, "userDefinedMetadata: 'classes' must be a list of names");
+    if (n == 0)
+        return 0;
+    if (!(m->classes = mem_zalloc((size_t)n, sizeof *m->classes, err)))
+        return -1;
+    cJSON_ArrayForEach(v, list) {
+        if (!cJSON_IsString(v) || !layer_name_ok(v->valuestring))
+            return error_set(err, EX_DATAERR, "userDefinedMetadata: class %d has no usable name", m->n_classes + 1);
+        for (int i = 0; i < m->n_classes; i++)
+            if (n <= 4096 && strcmp(m->classes[i], v->valuestring) == 0)
+                return error_set(err, EX_DATAERR, "userDefinedMetadata: the class '%s' comes twice", v->valuestring);
+        if (!(m->classes[m->n_classes] = mem_strdup(v->valuestring, err)))
+            return -1;
+        m->n_classes++;
+    }
+    return 0;
+}
+
+static int read_number(const cJSON *object, const char *key, double min, double max, double *out, struct error *err)
+{
+    const cJSON *v = net_json_get(object, key);
+    if (!v)
+        return 0;
+    if (!cJSON_IsNumber(v) || !(v->valuedouble >= min) || !(v->valuedouble <= max))
+        return error_set(err, EX_DATAERR, "userDefinedMetadata: '%s' must be a number from %g to %g", key, min, max);
+    *out = v->valuedouble;
+    return 0;
+}
+
+int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error *err)
+{
+    net_metadata_defaults(m);
+    if (!cJSON_IsObject(object))
+        return 0;
+    const cJSON *input = net_json_get(object, "input"), *id = net_json_get(object, "model_id"), *v;
+    if (read_classes(m, net_json_get(object, "classes"), err) ||
+        read_number(object, "temperature", 1e-3, 1e3, &m->temperature, err) ||
+        read_number(input, "scale", 1e-9, 1e9, &m->input_scale, err) ||
+        read_number(input, "offset", -1e9, 1e9, &m->input_offset, err))
+        return -1;
+    if (cJSON_IsString(id) && strlen(id->valuestring) == 32 && strspn(id->valuestring, "0123456789abcdef") == 32)
+        snprintf(m->model_id, sizeof m->model_id, "%s", id->valuestring);
+    v = net_json_get(input, "resize");
+    if (cJSON_IsString(v)) {
+        if (strlen(v->valuestring) >= sizeof m->resize || !layer_name_ok(v->valuestring))
+            return error_set(err, EX_DATAERR, "userDefinedMetadata: 'resize' is not a method's name");
+        snprintf(m->resize, sizeof m->resize, "%s", v->valuestring);
+    }
+    cJSON *extra = cJSON_CreateObject();
+    for (v = object->child; v; v = v->next)
+        if (!is_own_key(v->string))
+            cJSON_AddItemToObject(extra, v->string, cJSON_Duplicate(v, true));
+    if (extra && extra->child) {
+        char *text = cJSON_PrintUnformatted(extra);
+        m->extra_json = text ? mem_strdup(text, err) : NULL;
+        cJSON_free(text);
+        if (!m->extra_json) {
+            cJSON_Delete(extra);
+            return text ? -1 : error_set(err, EX_OSERR, "cannot allocate the metadata");
+        }
+    }
+    cJSON_Delete(extra);
+    return 0;
+}
+
+cJSON *net_write_metadata(const struct net *n, const char *model_id, struct error *err)
+{
+    const struct net_metadata *m = &n->metadata;
+    const struct net_shape *in = &n->layers[n->input].output;
+    cJSON *object = cJSON_CreateObject(), *extra = NULL;
+    cJSON *classes = cJSON_AddArrayToObject(object, "classes");
+    for (int i = 0; i < m->n_classes; i++)
+        cJSON_AddItemToArray(classes, cJSON_CreateString(m->classes[i]));
+    cJSON_AddStringToObject(object, "model_id", model_id);
+    cJSON *input = cJSON_AddObjectToObject(object, "input");
+    if (in->rank == 3 && in->dim[0] > 0 && in->dim[1] > 0) {
+        cJSON_AddNumberToObject(input, "height", in->dim[0]);
+        cJSON_AddNumberToObject(input, "width", in->dim[1]);
+    }
+    cJSON_AddStringToObject(input, "layout", "NHWC");
+    cJSON_AddStringToObject(input, "color", "RGB");
+    cJSON_AddNumberToObject(input, "scale", m->input_scale);
+    cJSON_AddNumberToObject(input, "offset", m->input_offset);
+    if (m->resize[0])
+        cJSON_AddStringToObject(input, "resize", m->resize);
+    cJSON_AddNumberToObject(object, "temperature", m->temperature);
+    if (m->extra_json) {
+        if (net_json_parse(m->extra_json, strlen(m->extra_json), &extra, err) || !cJSON_IsObject(extra)) {
+            if (extra)
+                error_set(err, EX_SOFTWARE, "the extra metadata is no JSON object");
+            cJSON_Delete(extra);
+            cJSON_Delete(object);
+            return NULL;
+        }
+        for (cJSON *v; (v = extra->child);) {
+            cJSON_DetachItemViaPointer(extra, v);
+            if (is_own_key(v->string))
+                cJSON_Delete(v);
+            else
+                cJSON_AddItemToObject(object, v->string, v);
+        }
+        cJSON_Delete(extra);
+    }
+    return object;
+}

@@ -1,0 +1,220 @@
+/*
+ * topology_write.c: struct net as a Keras 2 model_config, in words that Keras 2.x, tf.keras, Keras 3 (legacy files) and tfjs
+ * all read: every value written out, since tfjs' defaults differ silently (a missing padding is "valid").
+ */
+#include <string.h>
+
+#include "net/internal.h"
+
+static cJSON *pair(int a, int b)
+{
+    int both[2] = {a, b};
+    return cJSON_CreateIntArray(both, 2);
+}
+
+static const char *activation_name(enum activation_kind a)
+{
+    static const char *const names[] = {"linear", "relu", "relu6", "softmax", "sigmoid"};
+    return names[a];
+}
+
+/* Keras 2's wording of an initializer; "" is the default, glorot_uniform. */
+static cJSON *initializer(const char *name)
+{
+    cJSON *v = cJSON_CreateObject();
+    if (strcmp(name, "zeros") == 0) {
+        cJSON_AddStringToObject(v, "class_name", "Zeros");
+        cJSON_AddObjectToObject(v, "config");
+        return v;
+    }
+    bool he = strncmp(name, "he_", 3) == 0, lecun = strncmp(name, "lecun_", 6) == 0;
+    bool normal = strstr(name, "_normal") != NULL;
+    cJSON_AddStringToObject(v, "class_name", "VarianceScaling");
+    cJSON *c = cJSON_AddObjectToObject(v, "config");
+    cJSON_AddNumberToObject(c, "scale", he ? 2 : 1);
+    cJSON_AddStringToObject(c, "mode", he || lecun ? "fan_in" : "fan_avg");
+    cJSON_AddStringToObject(c, "distribution", normal ? "normal" : "uniform");
+    cJSON_AddNullToObject(c, "seed");
+    return v;
+}
+
+static cJSON *named(const char *class_name)
+{
+    cJSON *v = cJSON_CreateObject();
+    cJSON_AddStringToObject(v, "class_name", class_name);
+    cJSON_AddObjectToObject(v, "config");
+    return v;
+}
+
+static cJSON *l2_regularizer(double l2)
+{
+    if (l2 == 0)
+        return cJSON_CreateNull();
+    cJSON *v = cJSON_CreateObject();
+    cJSON_AddStringToObject(v, "class_name", "L1L2");   /* "L2" is not known to tfjs */
+    cJSON *c = cJSON_AddObjectToObject(v, "config");
+    cJSON_AddNumberToObject(c, "l1", 0);
+    cJSON_AddNumberToObject(c, "l2", l2);
+    return v;
+}
+
+static cJSON *shape_list(const struct net_shape *s, bool batch)
+{
+    cJSON *list = cJSON_CreateArray();
+    if (batch)
+        cJSON_AddItemToArray(list, cJSON_CreateNull());
+    for (int i = 0; i < s->rank; i++)
+        cJSON_AddItemToArray(list, s->dim[i] < 0 && batch ? cJSON_CreateNull() : cJSON_CreateNumber(s->dim[i]));
+    return list;
+}
+
+static void write_window(const struct net_layer *l, cJSON *c, const char *size_key)
+{
+    cJSON_AddItemToObject(c, size_key, pair(l->kernel_h, l->kernel_w));
+    cJSON_AddItemToObject(c, "strides", pair(l->stride_h, l->stride_w));
+    cJSON_AddStringToObject(c, "padding", l->same ? "same" : "valid");
+    cJSON_AddStringToObject(c, "data_format", "channels_last");
+}
+
+static void write_config(const struct net_layer *l, cJSON *c)
+{
+    switch (l->kind) {
+    case LAYER_INPUT:
+        cJSON_AddItemToObject(c, "batch_input_shape", shape_list(&l->output, true));
+        cJSON_AddStringToObject(c, "dtype", "float32");
+        cJSON_AddFalseToObject(c, "sparse");
+        return;                                             /* no trainable */
+    case LAYER_CONV2D:
+        cJSON_AddNumberToObject(c, "filters", l->filters);
+        write_window(l, c, "kernel_size");
+        cJSON_AddItemToObject(c, "dilation_rate", pair(l->dilation_h, l->dilation_w));
+        cJSON_AddStringToObject(c, "activation", activation_name(l->activation));
+        cJSON_AddBoolToObject(c, "use_bias", l->use_bias);
+        cJSON_AddItemToObject(c, "kernel_initializer", initializer(l->initializer));
+        cJSON_AddItemToObject(c, "bias_initializer", named("Zeros"));
+        cJSON_AddItemToObject(c, "kernel_regularizer", l2_regularizer(l->l2));
+        break;
+    case LAYER_DEPTHWISE_CONV2D:
+        write_window(l, c, "kernel_size");
+        cJSON_AddItemToObject(c, "dilation_rate", pair(l->dilation_h, l->dilation_w));
+        cJSON_AddStringToObject(c, "activation", activation_name(l->activation));
+        cJSON_AddBoolToObject(c, "use_bias", l->use_bias);
+        cJSON_AddNumberToObject(c, "depth_multiplier", l->filters);
+        cJSON_AddItemToObject(c, "depthwise_initializer", initializer(l->initializer));
+        cJSON_AddItemToObject(c, "bias_initializer", named("Zeros"));
+        break;
+    case LAYER_BATCH_NORM:
+        cJSON_AddNumberToObject(c, "axis", l->axis ? l->axis : -1);
+        cJSON_AddNumberToObject(c, "momentum", l->momentum);
+        cJSON_AddNumberToObject(c, "epsilon", l->epsilon);
+        cJSON_AddBoolToObject(c, "center", l->center);
+        cJSON_AddBoolToObject(c, "scale", l->scale);
+        cJSON_AddItemToObject(c, "beta_initializer", named("Zeros"));
+        cJSON_AddItemToObject(c, "gamma_initializer", named("Ones"));
+        cJSON_AddItemToObject(c, "moving_mean_initializer", named("Zeros"));
+        cJSON_AddItemToObject(c, "moving_variance_initializer", named("Ones"));
+        break;
+    case LAYER_ACTIVATION:
+        cJSON_AddStringToObject(c, "activation", activation_name(l->activation));
+        break;
+    case LAYER_RELU:
+        if (l->relu_max > 0)
+            cJSON_AddNumberToObject(c, "max_value", (double)l->relu_max);
+        else
+            cJSON_AddNullToObject(c, "max_value");
+        cJSON_AddNumberToObject(c, "negative_slope", 0);
+        cJSON_AddNumberToObject(c, "threshold", 0);
+        break;
+    case LAYER_MAX_POOL:
+    case LAYER_AVERAGE_POOL:
+        write_window(l, c, "pool_size");
+        break;
+    case LAYER_GLOBAL_AVERAGE_POOL:
+    case LAYER_FLATTEN:
+        cJSON_AddStringToObject(c, "data_format", "channels_last");
+        break;
+    case LAYER_CONCATENATE:
+        cJSON_AddNumberToObject(c, "axis", l->axis ? l->axis : -1);
+        break;
+    case LAYER_ZERO_PADDING: {
+        cJSON *both = cJSON_AddArrayToObject(c, "padding");
+        cJSON_AddItemToArray(both, pair(l->pad_top, l->pad_bottom));
+        cJSON_AddItemToArray(both, pair(l->pad_left, l->pad_right));
+        cJSON_AddStringToObject(c, "data_format", "channels_last");
+        break;
+    }
+    case LAYER_RESHAPE:
+        cJSON_AddItemToObject(c, "target_shape", shape_list(&l->target, false));
+        break;
+    case LAYER_DROPOUT:
+        cJSON_AddNumberToObject(c, "rate", l->rate);
+        cJSON_AddNullToObject(c, "noise_shape");
+        cJSON_AddNullToObject(c, "seed");
+        break;
+    case LAYER_DENSE:
+        cJSON_AddNumberToObject(c, "units", l->units);
+        cJSON_AddStringToObject(c, "activation", activation_name(l->activation));
+        cJSON_AddBoolToObject(c, "use_bias", l->use_bias);
+        cJSON_AddItemToObject(c, "kernel_initializer", initializer(l->initializer));
+        cJSON_AddItemToObject(c, "bias_initializer", named("Zeros"));
+        cJSON_AddItemToObject(c, "kernel_regularizer", l2_regularizer(l->l2));
+        break;
+    case LAYER_ADD:
+    case LAYER_KINDS:
+        break;
+    }
+}
+
+static cJSON *end_list(const char *name)
+{
+    cJSON *all = cJSON_CreateArray(), *one = cJSON_CreateArray();
+    cJSON_AddItemToArray(one, cJSON_CreateString(name));
+    cJSON_AddItemToArray(one, cJSON_CreateNumber(0));
+    cJSON_AddItemToArray(one, cJSON_CreateNumber(0));
+    cJSON_AddItemToArray(all, one);
+    return all;
+}
+
+cJSON *net_write_topology(const struct net *n, struct error *err)
+{
+    cJSON *model = cJSON_CreateObject();
+    cJSON_AddStringToObject(model, "class_name", "Model");
+    cJSON *config = cJSON_AddObjectToObject(model, "config");
+    cJSON_AddStringToObject(config, "name", n->name ? n->name : "model_1");
+    cJSON *layers = cJSON_AddArrayToObject(config, "layers"), *last = NULL;
+    for (int i = 0; i < n->n_layers; i++) {
+        const struct net_layer *l = &n->layers[i];
+        cJSON *layer = cJSON_CreateObject();
+        cJSON_AddStringToObject(layer, "name", l->name);
+        cJSON_AddStringToObject(layer, "class_name", layer_kind_name(l->kind));
+        cJSON *c = cJSON_AddObjectToObject(layer, "config");
+        cJSON_AddStringToObject(c, "name", l->name);
+        if (l->kind != LAYER_INPUT)
+            cJSON_AddBoolToObject(c, "trainable", l->trainable);
+        write_config(l, c);
+        cJSON *nodes = cJSON_AddArrayToObject(layer, "inbound_nodes");
+        if (l->n_inputs > 0) {
+            cJSON *node = cJSON_CreateArray();
+            for (int j = 0; j < l->n_inputs; j++) {
+                cJSON *in = cJSON_CreateArray();
+                cJSON_AddItemToArray(in, cJSON_CreateString(n->layers[l->inputs[j]].name));
+                cJSON_AddItemToArray(in, cJSON_CreateNumber(0));
+                cJSON_AddItemToArray(in, cJSON_CreateNumber(0));
+                cJSON_AddItemToArray(in, cJSON_CreateObject());
+                cJSON_AddItemToArray(node, in);
+            }
+            cJSON_AddItemToArray(nodes, node);
+        }
+        last = layer;
+        cJSON_AddItemToArray(layers, layer);
+    }
+    cJSON_AddItemToObject(config, "input_layers", end_list(n->layers[n->input].name));
+    cJSON_AddItemToObject(config, "output_layers", end_list(n->layers[n->output].name));
+    /* cJSON drops what it cannot allocate: the last thing added being there stands for all of it. */
+    if (!last || !cJSON_GetObjectItemCaseSensitive(config, "output_layers")) {
+        cJSON_Delete(model);
+        error_set(err, EX_OSERR, "cannot allocate the model's description");
+        return NULL;
+    }
+    return model;
+}
