@@ -337,15 +337,35 @@ static int add_derived(struct corpus *c, size_t original, const char *bytes, siz
     return (p->source = mem_strdup(from->source, err)) ? 0 : -1;
 }
 
+struct drawn { uint64_t value; size_t index; };
+
+static int by_value(const void *a, const void *b)
+{
+    const struct drawn *p = a, *q = b;
+    return p->value < q->value ? -1 : p->value > q->value;
+}
+
 static int plant(struct corpus *c, struct error *err)
 {
     static const char html[] = "<!doctype html>\n<title>Image removed</title>\n<p>The picture you are looking for is gone.</p>\n";
     const struct corpus_options *o = c->opt;
     size_t n = c->n_pictures;
+    /*
+     * A picture's fate is its place in an order drawn from (seed, its content): exactly the shares asked for, whatever the
+     * order of the sources.
+     */
+    struct drawn *drawn = mem_zalloc(n, sizeof *drawn, err);
+    if (!drawn)
+        return -1;
     for (size_t i = 0; i < n; i++) {
-        /* A picture's fate is a function of (seed, its content): the order of the sources does not matter. */
         struct random r = random_start((uint64_t)o->common.seed, random_key(c->pictures[i].id, 32), 1);
-        double u = random_unit(&r);
+        drawn[i] = (struct drawn){random_u64(&r), i};
+    }
+    qsort(drawn, n, sizeof *drawn, by_value);
+    for (size_t place = 0; place < n; place++) {
+        size_t i = drawn[place].index;
+        struct random r = random_start((uint64_t)o->common.seed, random_key(c->pictures[i].id, 32), 2);
+        double u = ((double)place + 0.5) / (double)n;
         int label = c->pictures[i].label_true, other = other_label(&r, c->n_labels, label), rc = 0;
         char page[200];
         if ((u -= o->wrong_labels) < 0) {
@@ -367,9 +387,12 @@ static int plant(struct corpus *c, struct error *err)
             snprintf(page, sizeof page, "%s<!-- %s -->\n", html, c->pictures[i].id);
             rc = add_derived(c, i, page, strlen(page), label, "html", "", err);
         }
-        if (rc)
+        if (rc) {
+            free(drawn);
             return -1;
+        }
     }
+    free(drawn);
     return 0;
 }
 
