@@ -1,0 +1,93 @@
+/*
+ * sort.c: least-significant-digit radix sort of (64-bit key, row), 11 bits a pass, passes in which all keys agree left
+ * out. Scores in [0,1] agree in their top bits, so four or five passes of six do work.
+ */
+#include "metric/sort.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define DIGIT_BITS 11
+#define DIGITS (1u << DIGIT_BITS)
+#define PASSES 6        /* 6 * 11 >= 64 */
+
+/* Doubles as integers in the same order: flip all bits of negatives, the sign of the others. -0 counts as 0. */
+static uint64_t key_of(double value)
+{
+    uint64_t bits;
+    value += 0.0;
+    memcpy(&bits, &value, sizeof bits);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+static int sort_keys(uint64_t *keys, uint32_t *order, size_t n, struct error *err)
+{
+    uint64_t *other_keys = NULL;
+    uint32_t *other_rows = NULL;
+    size_t (*counts)[DIGITS] = NULL;
+    uint64_t *from = keys, *to;
+    uint32_t *from_rows = order, *to_rows;
+    int rc = -1;
+    if (!(other_keys = mem_alloc(n * sizeof *other_keys, err)) || !(other_rows = mem_alloc(n * sizeof *other_rows, err)) ||
+        !(counts = mem_zalloc(PASSES, sizeof *counts, err)))
+        goto out;
+    to = other_keys;
+    to_rows = other_rows;
+    for (size_t i = 0; i < n; i++)
+        for (int pass = 0; pass < PASSES; pass++)
+            counts[pass][keys[i] >> (pass * DIGIT_BITS) & (DIGITS - 1)]++;
+    for (int pass = 0; pass < PASSES; pass++) {
+        size_t *count = counts[pass], at = 0;
+        if (n == 0 || count[keys[0] >> (pass * DIGIT_BITS) & (DIGITS - 1)] == n)
+            continue;
+        for (size_t d = 0; d < DIGITS; d++) {
+            size_t here = count[d];
+            count[d] = at;
+            at += here;
+        }
+        for (size_t i = 0; i < n; i++) {
+            size_t place = count[from[i] >> (pass * DIGIT_BITS) & (DIGITS - 1)]++;
+            to[place] = from[i];
+            to_rows[place] = from_rows[i];
+        }
+        uint64_t *k = from;
+        uint32_t *r = from_rows;
+        from = to, to = k;
+        from_rows = to_rows, to_rows = r;
+    }
+    if (from_rows != order)
+        memcpy(order, from_rows, n * sizeof *order);
+    rc = 0;
+out:
+    free(other_keys);
+    free(other_rows);
+    free(counts);
+    return rc;
+}
+
+static int sort_rows(const double *values, size_t n, uint32_t *order, uint64_t flip, struct error *err)
+{
+    uint64_t *keys = mem_alloc(n * sizeof *keys, err);
+    int rc;
+    if (!keys)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = key_of(values[i]) ^ flip;
+        order[i] = (uint32_t)i;
+    }
+    rc = sort_keys(keys, order, n, err);
+    free(keys);
+    return rc;
+}
+
+int sort_rows_ascending(const double *values, size_t n, uint32_t *order, struct error *err)
+{
+    return sort_rows(values, n, order, 0, err);
+}
+
+int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct error *err)
+{
+    return sort_rows(values, n, order, ~UINT64_C(0), err);
+}

@@ -1,0 +1,1 @@
+NEEDS.stage/mine-errors := cli manifest metric

@@ -1,0 +1,13 @@
+/*
+ * review.h: writes the review page: web/review as built into the program, with the suspects as data.
+ */
+#ifndef WINNOW_REVIEW_H
+#define WINNOW_REVIEW_H
+
+#include "mine_errors.h"
+
+/* o->review names the page. Pictures are linked relative to it. Whole or not at all. */
+int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f, const struct suspects *s,
+                 const char *usable, struct error *err);
+
+#endif
