@@ -1,8 +1,9 @@
 # The flow, as targets of the one Makefile: dataset, train, round, demo, base-weights. Settings: SETTINGS=FILE.
 # A rule is one line of stages. Everything a run makes lies in $(RUN); what belongs to a round of cleaning in $(RUN)/round-N.
 
-SETTINGS ?= pipelines/demo.conf
-ifneq ($(filter dataset train round status urls $(DEMO_INNER),$(MAKECMDGOALS)),)
+PIPELINES := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+SETTINGS ?= $(PIPELINES)/demo.conf
+ifneq ($(filter dataset train round,$(MAKECMDGOALS)),)
 include $(SETTINGS)
 endif
 RUN ?= runs/$(NAME)
@@ -11,14 +12,14 @@ R := $(RUN)/round-$(ROUND)
 P := $(BIN)
 Q := --root $(RUN)
 
-.PHONY: dataset train round demo base-weights FORCE status
+.PHONY: dataset train round demo base-weights FORCE
 FORCE:
 
 base-weights: $(BIN)/export
-	pipelines/base-weights/run
+	$(PIPELINES)/base-weights/run
 
 demo: all
-	pipelines/demo/run
+	$(PIPELINES)/demo/run
 
 ifneq ($(NAME),)
 LISTS := $(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | sort)
@@ -81,7 +82,7 @@ $(R)/report.html: $(R)/fine/model/model.json | $(P)/eval
 
 # Training pictures by models that did not see them (out of fold); the others by the head model, which never trained on them.
 $(R)/out-of-sample.tsv: $(R)/head/oof.tsv $(R)/report.html
-	pipelines/join-predictions $(R)/head/oof.tsv:train $(R)/eval-head-val/predictions.tsv:val $(R)/eval-head/predictions.tsv:test >$@
+	$(PIPELINES)/join-predictions $(R)/head/oof.tsv:train $(R)/eval-head-val/predictions.tsv:val $(R)/eval-head/predictions.tsv:test >$@
 
 $(R)/suspects.tsv: $(R)/out-of-sample.tsv | $(P)/mine-errors
 	$(P)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(R)/head/margins.tsv --manifest $(R)/split.tsv --root $(RUN) \
@@ -96,6 +97,6 @@ $(R)/exports: $(R)/report.html | $(P)/export
 # `make round DECISIONS_FROM=FILE`: takes a reviewer's decisions in and goes round again. A round that was broken off goes on.
 round:
 	@test -f $(R)/suspects.tsv || { echo "make round: round $(ROUND) is not finished: make dataset train first" >&2; exit 66; }
-	pipelines/next-round $(RUN) $(ROUND) $(DECISIONS_FROM)
+	$(PIPELINES)/next-round $(RUN) $(ROUND) $(DECISIONS_FROM)
 	$(MAKE) SETTINGS=$(SETTINGS) dataset train
 endif

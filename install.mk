@@ -1,0 +1,39 @@
+# install, dist, deb: included by the Makefile.
+libexec = $(prefix)/libexec/winnow
+share = $(prefix)/share/winnow
+man1 = $(prefix)/share/man/man1
+man5 = $(prefix)/share/man/man5
+INSTALL ?= install
+
+.PHONY: install uninstall dist deb completions
+completions: $(BUILD)/completions/winnow.bash $(BUILD)/completions/_winnow
+$(BUILD)/completions/winnow.bash $(BUILD)/completions/_winnow &: tools/completions $(PROGRAMS)
+	@mkdir -p $(@D)
+	tools/completions $(BIN) $(BUILD)/completions
+
+install: all completions
+	$(INSTALL) -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(libexec) $(DESTDIR)$(share) $(DESTDIR)$(man1) $(DESTDIR)$(man5) \
+	  $(DESTDIR)$(prefix)/share/bash-completion/completions $(DESTDIR)$(prefix)/share/zsh/site-functions $(DESTDIR)$(prefix)/share/doc/winnow
+	$(INSTALL) $(BIN)/winnow $(DESTDIR)$(prefix)/bin/winnow
+	$(INSTALL) $(filter-out $(BIN)/winnow $(BIN)/demo-corpus,$(PROGRAMS)) $(PLUGINS) tools/run $(DESTDIR)$(libexec)/
+	cp -r pipelines $(DESTDIR)$(share)/
+	rm -rf $(DESTDIR)$(share)/pipelines/demo $(DESTDIR)$(share)/pipelines/demo.conf
+	if test -d web; then cp -r web $(DESTDIR)$(share)/; fi
+	$(INSTALL) -m 644 docs/man/winnow.1 $(DESTDIR)$(man1)/winnow.1
+	for s in $(filter-out demo-corpus,$(STAGES)); do $(INSTALL) -m 644 stages/$$s/$$s.1 $(DESTDIR)$(man1)/winnow-$$s.1; done
+	$(INSTALL) -m 644 docs/man/winnow-formats.5 $(DESTDIR)$(man5)/winnow-formats.5
+	$(INSTALL) -m 644 $(BUILD)/completions/winnow.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/winnow
+	$(INSTALL) -m 644 $(BUILD)/completions/_winnow $(DESTDIR)$(prefix)/share/zsh/site-functions/_winnow
+	$(INSTALL) -m 644 README.md LICENSE NOTES.md docs/*.md $(DESTDIR)$(prefix)/share/doc/winnow/
+uninstall:
+	rm -rf $(DESTDIR)$(prefix)/bin/winnow $(DESTDIR)$(libexec) $(DESTDIR)$(share) $(DESTDIR)$(man1)/winnow.1 \
+	  $(DESTDIR)$(man1)/winnow-*.1 $(DESTDIR)$(man5)/winnow-formats.5 $(DESTDIR)$(prefix)/share/doc/winnow \
+	  $(DESTDIR)$(prefix)/share/bash-completion/completions/winnow $(DESTDIR)$(prefix)/share/zsh/site-functions/_winnow
+
+dist:
+	@mkdir -p dist
+	git archive --prefix=winnow-$(VERSION)/ -o dist/winnow-$(VERSION).tar.gz HEAD
+
+# A binary package of what is built here, with the shared libraries' packages as its dependencies.
+deb: all
+	tools/deb $(BUILD) $(VERSION)
