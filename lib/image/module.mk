@@ -1,2 +1,2 @@
-NEEDS.image := base io
-LIBS.image := -ljpeg -lpng16 -lwebp -lwebpdemux -lgif -lseccomp -lxxhash
+NEEDS.image := base io hash
+LIBS.image := -ljpeg -lpng16 -lwebp -lwebpdemux -lgif -lseccomp

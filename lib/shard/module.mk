@@ -1,2 +1,2 @@
-NEEDS.shard := base io manifest image
+NEEDS.shard := base io manifest hash image
 LIBS.shard := -lxxhash

@@ -1,0 +1,170 @@
+/*
+ * gif_decode.c: the first frame of a GIF through giflib, on a canvas of the background colour; frames are counted by walking the
+ * blocks, without decoding them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gif_lib.h>
+
+#include "base/mem.h"
+#include "image/internal.h"
+
+struct gif_source { const uint8_t *bytes; size_t n_bytes, at; bool past_end; };
+
+static int on_read(GifFileType *gif, GifByteType *out, int n)
+{
+    struct gif_source *s = gif->UserData;
+    size_t want = n > 0 ? (size_t)n : 0, have = s->n_bytes - s->at;
+    if (want > have) {
+        s->past_end = true;
+        want = have;
+    }
+    memcpy(out, s->bytes + s->at, want);
+    s->at += want;
+    return (int)want;
+}
+
+/* Past the sub-blocks that start at at; n when the file ends first. */
+static size_t skip_blocks(const uint8_t *b, size_t n, size_t at)
+{
+    while (at < n && b[at])
+        at += 1 + (size_t)b[at];
+    return at < n ? at + 1 : n;
+}
+
+static int count_frames(const uint8_t *b, size_t n)
+{
+    int frames = 0;
+    if (n < 13)
+        return 1;
+    size_t at = 13 + (b[10] & 0x80 ? (size_t)3 << ((b[10] & 7) + 1) : 0);
+    while (at < n && frames < IMAGE_MAX_FRAMES) {
+        if (b[at] == 0x21 && at + 2 <= n) {
+            at = skip_blocks(b, n, at + 2);
+        } else if (b[at] == 0x2C && at + 10 <= n) {
+            frames++;
+            at += 10 + (b[at + 9] & 0x80 ? (size_t)3 << ((b[at + 9] & 7) + 1) : 0) + 1;
+            at = skip_blocks(b, n, at < n ? at : n);
+        } else {
+            break;                  /* the trailer, or rubbish */
+        }
+    }
+    return frames ? frames : 1;
+}
+
+static enum image_reason gif_failed(const GifFileType *gif, const struct gif_source *s, int code, struct image_failure *f)
+{
+    if (gif)
+        code = gif->Error;
+    if (s->past_end || code == D_GIF_ERR_EOF_TOO_SOON)
+        return image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
+    if (code == D_GIF_ERR_NOT_ENOUGH_MEM)
+        return image_fail(f, IMAGE_DECODE_MEMORY, "giflib ran out of memory");
+    const char *text = GifErrorString(code);
+    return image_fail(f, IMAGE_DECODE_CORRUPT, "%s", text ? text : "damaged GIF data");
+}
+
+/* Paints the frame whose descriptor was just read. transparent: palette index or -1. */
+static enum image_reason paint(GifFileType *gif, const struct gif_source *s, struct image *out, int transparent,
+                               const struct decode_options *options, uint8_t *line, struct image_failure *f)
+{
+    const GifImageDesc *d = &gif->Image;
+    const ColorMapObject *map = d->ColorMap ? d->ColorMap : gif->SColorMap;
+    static const struct { int from, step; } passes[] = {{0, 8}, {4, 8}, {2, 4}, {1, 2}};
+    if (!map || map->ColorCount < 1)
+        return image_fail(f, IMAGE_DECODE_CORRUPT, "no palette");
+    int first = d->Interlace ? 0 : 3, rows_done = 0;
+    for (int pass = first; pass < 4; pass++) {
+        int from = d->Interlace ? passes[pass].from : 0, step = d->Interlace ? passes[pass].step : 1;
+        for (int y = from; y < d->Height; y += step) {
+            if (DGifGetLine(gif, line, d->Width) == GIF_ERROR) {
+                enum image_reason reason = gif_failed(gif, s, 0, f);
+                return reason == IMAGE_DECODE_TRUNCATED && options->allow_truncated && rows_done ? IMAGE_OK : reason;
+            }
+            rows_done++;
+            int row = d->Top + y;
+            if (row >= out->height)
+                continue;
+            uint8_t *to = out->pixels + ((size_t)row * (size_t)out->width + (size_t)d->Left) * 3;
+            for (int x = 0; x < d->Width && d->Left + x < out->width; x++, to += 3) {
+                if (line[x] == transparent)
+                    continue;
+                int index = line[x] < map->ColorCount ? line[x] : 0;
+                to[0] = map->Colors[index].Red;
+                to[1] = map->Colors[index].Green;
+                to[2] = map->Colors[index].Blue;
+            }
+        }
+    }
+    return IMAGE_OK;
+}
+
+enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options, struct image *out,
+                             struct image_info *info, struct image_failure *f)
+{
+    struct gif_source source = {bytes, n_bytes, 0, false};
+    struct error err = {0};
+    enum image_reason reason = IMAGE_OK;
+    uint8_t *line = NULL;
+    int code = 0, transparent = -1;
+    GifFileType *gif = DGifOpen(&source, on_read, &code);
+    if (!gif)
+        return gif_failed(NULL, &source, code, f);
+    info->width = gif->SWidth;
+    info->height = gif->SHeight;
+    info->bits = 8;
+    info->frames = count_frames(bytes, n_bytes);
+    snprintf(info->mode, sizeof info->mode, "palette");
+    for (;;) {
+        GifRecordType type;
+        if (DGifGetRecordType(gif, &type) == GIF_ERROR) {
+            reason = gif_failed(gif, &source, 0, f);
+            goto out;
+        }
+        if (type == TERMINATE_RECORD_TYPE) {
+            reason = image_fail(f, IMAGE_DECODE_CORRUPT, "no frame");
+            goto out;
+        }
+        if (type == IMAGE_DESC_RECORD_TYPE)
+            break;
+        int label;
+        GifByteType *block;
+        if (type != EXTENSION_RECORD_TYPE || DGifGetExtension(gif, &label, &block) == GIF_ERROR) {
+            reason = gif_failed(gif, &source, 0, f);
+            goto out;
+        }
+        if (label == GRAPHICS_EXT_FUNC_CODE && block && block[0] >= 4)
+            transparent = block[1] & 1 ? block[4] : -1;
+        while (block)
+            if (DGifGetExtensionNext(gif, &block) == GIF_ERROR) {
+                reason = gif_failed(gif, &source, 0, f);
+                goto out;
+            }
+    }
+    if (DGifGetImageDesc(gif) == GIF_ERROR) {
+        reason = gif_failed(gif, &source, 0, f);
+        goto out;
+    }
+    if (info->width == 0 || info->height == 0) {        /* some writers leave the canvas empty: the frame is the picture */
+        info->width = gif->Image.Left + gif->Image.Width;
+        info->height = gif->Image.Top + gif->Image.Height;
+    }
+    info->alpha = transparent >= 0;
+    if ((reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f)) != IMAGE_OK || !out)
+        goto out;
+    if ((reason = image_check_size((uint64_t)gif->Image.Width, (uint64_t)gif->Image.Height, 0, f)) != IMAGE_OK)
+        goto out;
+    if (image_reserve(out, info->width, info->height, 3, &err) || !(line = mem_alloc((size_t)gif->Image.Width, &err))) {
+        reason = image_fail_error(f, &err);
+        goto out;
+    }
+    for (size_t i = 0, n = (size_t)out->width * (size_t)out->height; i < n; i++)
+        memcpy(out->pixels + 3 * i, options->background, 3);
+    reason = paint(gif, &source, out, transparent, options, line, f);
+out:
+    free(line);
+    DGifCloseFile(gif, NULL);
+    return reason;
+}

@@ -1,0 +1,98 @@
+/*
+ * picture_loader.c: the decode pool with one finish: resize to a square. Grey pictures are resized as one channel.
+ */
+#include "image/picture_loader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "image/decode_pool.h"
+#include "image/internal.h"
+
+struct picture_loader {
+    struct decode_pool *pool;
+    int side_px;
+    enum resize_method method;
+};
+
+static enum image_reason to_square(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
+                                   uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
+{
+    const struct picture_loader *l = context;
+    struct error err = {0};
+    size_t n = (size_t)l->side_px * (size_t)l->side_px;
+    (void)info, (void)result_capacity;
+    if (image_resize(scratch, picture, l->side_px, l->side_px, l->method, &err))
+        return image_fail_error(failure, &err);
+    if (scratch->channels == 3) {
+        memcpy(result, scratch->pixels, n * 3);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            result[3 * i] = result[3 * i + 1] = result[3 * i + 2] = scratch->pixels[i];
+    }
+    *n_result = n * 3;
+    return IMAGE_OK;
+}
+
+int picture_loader_open(struct picture_loader **out, const struct picture_loader_options *options, struct error *err)
+{
+    struct decode_pool_options o = DECODE_POOL_DEFAULTS;
+    *out = NULL;
+    struct picture_loader *l = mem_zalloc(1, sizeof *l, err);
+    if (!l)
+        return -1;
+    l->side_px = options->side_px;
+    l->method = options->method;
+    o.decode.allow_truncated = options->allow_truncated;
+    o.decode.no_orient = options->no_orient;
+    o.decode.keep_gray = true;
+    o.decode.shrink_to_px = image_shrink_hint(options->method, options->side_px);
+    o.finish = to_square;
+    o.context = l;
+    o.result_bytes = (size_t)options->side_px * (size_t)options->side_px * 3;
+    o.threads = options->threads;
+    o.no_sandbox = options->no_sandbox;
+    if (decode_pool_open(&l->pool, &o, err)) {
+        free(l);
+        return -1;
+    }
+    *out = l;
+    return 0;
+}
+
+bool picture_loader_full(const struct picture_loader *l)
+{
+    return decode_pool_full(l->pool);
+}
+
+int picture_loader_submit(struct picture_loader *l, const char *path, void *token, struct error *err)
+{
+    return decode_pool_submit(l->pool, path, token, err);
+}
+
+int picture_loader_take(struct picture_loader *l, struct loaded_picture *out, struct error *err)
+{
+    struct decoded d;
+    int rc = decode_pool_take(l->pool, &d, err);
+    if (rc != 1)
+        return rc;
+    *out = (struct loaded_picture){.token = d.token, .reason = d.slug};
+    snprintf(out->detail, sizeof out->detail, "%s", d.detail);
+    if (d.hashed)
+        memcpy(out->xxh128, d.xxh128, sizeof out->xxh128);
+    if (!d.slug && d.n_result == (size_t)l->side_px * (size_t)l->side_px * 3)
+        out->pixels = d.result;
+    else if (!d.slug)
+        out->reason = image_reason_slug(IMAGE_DECODE_CRASHED);
+    return 1;
+}
+
+void picture_loader_close(struct picture_loader *l)
+{
+    if (!l)
+        return;
+    decode_pool_close(l->pool);
+    free(l);
+}

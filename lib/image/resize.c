@@ -1,0 +1,185 @@
+/*
+ * resize.c: separable resampling with 8-bit samples in and out: taps for each output column and row, first along the rows, then
+ * down the columns, rounding to 8 bits between the two (as Pillow does, so that the results agree to one level).
+ * Weights are 16-bit integers that sum to a power of two exactly, sums are 32-bit: the same bits from plain C, SSE and AVX2.
+ * RESIZE_TFJS is another thing: four-point interpolation with aligned corners, as TensorFlow.js' resizeBilinear.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "image/internal.h"
+#include "image/resize_kernels.h"
+
+/* --- filters ------------------------------------------------------------------------------------------------------ */
+
+static double triangle(double x)
+{
+    x = fabs(x);
+    return x < 1 ? 1 - x : 0;
+}
+
+static double sinc(double x)
+{
+    return x == 0 ? 1 : sin(M_PI * x) / (M_PI * x);
+}
+
+static double lanczos3(double x)
+{
+    return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0;
+}
+
+/* Weights of input first..first+n-1 for output i, unnormalised; returns n. scale = input / output. */
+static int filter_taps(enum resize_method method, int i, int n_in, double scale, int *first, double *weights)
+{
+    int n = 0;
+    if (method == RESIZE_AREA) {        /* the share of each input that the output's footprint covers */
+        double from = i * scale, to = (i + 1) * scale;
+        int last = (int)ceil(to - 1e-9);
+        *first = (int)floor(from + 1e-9);
+        last = last > n_in ? n_in : last;
+        for (int j = *first; j < last; j++)
+            weights[n++] = fmin(to, j + 1) - fmax(from, j);
+        return n;
+    }
+    double widen = scale > 1 ? scale : 1;       /* antialias: the filter grows with the reduction */
+    double support = (method == RESIZE_LANCZOS ? 3.0 : 1.0) * widen, centre = (i + 0.5) * scale;
+    int from = (int)floor(centre - support + 0.5), to = (int)floor(centre + support + 0.5);
+    from = from < 0 ? 0 : from;
+    to = to > n_in ? n_in : to;
+    *first = from;
+    for (int j = from; j < to; j++) {
+        double x = (j + 0.5 - centre) / widen;
+        weights[n++] = method == RESIZE_LANCZOS ? lanczos3(x) : triangle(x);
+    }
+    return n;
+}
+
+static void taps_release(struct taps *t)
+{
+    free(t->first);
+    free(t->weights);
+    *t = (struct taps){0};
+}
+
+static int taps_make(struct taps *t, enum resize_method method, int n_in, int n_out, struct error *err)
+{
+    double scale = (double)n_in / n_out, *w = NULL, largest = 0;
+    size_t n_most = (size_t)ceil(2 * 3 * (scale > 1 ? scale : 1)) + 3, stride = (n_most + 7) & ~(size_t)7, n_weights;
+    *t = (struct taps){.stride = (int)stride};
+    if (!size_mul((size_t)n_out, stride, &n_weights))
+        return error_set(err, EX_OSERR, "resizing %d to %d", n_in, n_out);
+    w = mem_zalloc(n_weights, sizeof *w, err);
+    if (!w || !(t->first = mem_zalloc((size_t)n_out, sizeof *t->first, err)) ||
+        !(t->weights = mem_zalloc(n_weights, sizeof *t->weights, err))) {
+        free(w);
+        taps_release(t);
+        return -1;
+    }
+    for (int i = 0; i < n_out; i++) {
+        double *row = w + (size_t)i * stride, sum = 0;
+        int n = filter_taps(method, i, n_in, scale, &t->first[i], row);
+        for (int k = 0; k < n; k++)
+            sum += row[k];
+        for (int k = 0; k < n; k++) {
+            row[k] /= sum;
+            largest = fmax(largest, fabs(row[k]));
+        }
+        t->n = n > t->n ? n : t->n;
+    }
+    /* As many fraction bits as keep the largest weight within 16 bits and the sums within 32. */
+    for (t->bits = 12; t->bits < 20 && largest * (double)(1 << (t->bits + 1)) < 32700; t->bits++)
+        ;
+    for (int i = 0; i < n_out; i++) {
+        const double *row = w + (size_t)i * stride;
+        int16_t *q = t->weights + (size_t)i * stride;
+        double whole = 0;
+        for (int k = 0, given = 0; k < t->n; k++) {     /* rounding the running sum: flat areas stay exactly flat */
+            whole += row[k] * (1 << t->bits);
+            q[k] = (int16_t)(lrint(whole) - given);
+            given += q[k];
+        }
+        /* Every window has t->n taps: one that starts too far right moves left and its weights right. */
+        int over = t->first[i] + t->n - n_in;
+        if (over > 0 && t->first[i] > 0) {
+            int move = over < t->first[i] ? over : t->first[i];
+            memmove(q + move, q, (size_t)(t->n - move) * sizeof *q);
+            memset(q, 0, (size_t)move * sizeof *q);
+            t->first[i] -= move;
+        }
+    }
+    free(w);
+    return 0;
+}
+
+/* --- TensorFlow.js' method ---------------------------------------------------------------------------------------- */
+
+/* out(y, x) at input (y * (h-1)/(H-1), x * (w-1)/(W-1)); what the browser keeps as float is rounded to the nearest level. */
+static void resize_tfjs(struct image *out, const struct image *in)
+{
+    int c = in->channels;
+    size_t stride = (size_t)in->width * (size_t)c;
+    double rows = out->height > 1 ? (double)(in->height - 1) / (out->height - 1) : (double)in->height / out->height;
+    double columns = out->width > 1 ? (double)(in->width - 1) / (out->width - 1) : (double)in->width / out->width;
+    uint8_t *to = out->pixels;
+    for (int y = 0; y < out->height; y++) {
+        double sy = rows * y;
+        int y0 = (int)sy, y1 = (int)ceil(sy);
+        y1 = y1 > in->height - 1 ? in->height - 1 : y1;
+        double fy = sy - y0;
+        const uint8_t *top = in->pixels + (size_t)y0 * stride, *bottom = in->pixels + (size_t)y1 * stride;
+        for (int x = 0; x < out->width; x++) {
+            double sx = columns * x;
+            int x0 = (int)sx, x1 = (int)ceil(sx);
+            x1 = x1 > in->width - 1 ? in->width - 1 : x1;
+            double fx = sx - x0;
+            size_t a = (size_t)x0 * (size_t)c, b = (size_t)x1 * (size_t)c;
+            for (int k = 0; k < c; k++, a++, b++) {
+                double t = top[a] + (top[b] - top[a]) * fx, u = bottom[a] + (bottom[b] - bottom[a]) * fx;
+                *to++ = (uint8_t)(t + (u - t) * fy + 0.5);
+            }
+        }
+    }
+}
+
+/* --- the two passes ----------------------------------------------------------------------------------------------- */
+
+int image_shrink_hint(enum resize_method method, int side_px)
+{
+    return method == RESIZE_TFJS ? 0 : side_px;
+}
+
+int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method, struct error *err)
+{
+    struct taps columns = {0}, rows = {0};
+    struct image narrow = IMAGE_EMPTY;
+    const struct image *from = in;
+    int rc = -1;
+    if (width == in->width && height == in->height)
+        return image_copy(out, in, err);
+    if (image_reserve(out, width, height, in->channels, err))
+        return -1;
+    if (method == RESIZE_TFJS) {
+        resize_tfjs(out, in);
+        return 0;
+    }
+    if (width != in->width) {
+        struct image *to = height == in->height ? out : &narrow;
+        if (taps_make(&columns, method, in->width, width, err) || image_reserve(to, width, in->height, in->channels, err))
+            goto done;
+        resize_rows(to, in, &columns);
+        from = to;
+    }
+    if (height != in->height) {
+        if (taps_make(&rows, method, in->height, height, err))
+            goto done;
+        resize_columns(out, from, &rows);
+    }
+    rc = 0;
+done:
+    taps_release(&columns);
+    taps_release(&rows);
+    image_release(&narrow);
+    return rc;
+}

@@ -1,0 +1,120 @@
+/*
+ * sandbox.c: the rights of a decoding worker, as few as decoding takes.
+ */
+#include "image/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <linux/seccomp.h>
+#include <seccomp.h>
+
+#include "image/limits.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1             /* their shadow memory takes terabytes of address space */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+int sandbox_check(struct error *err)
+{
+    /* A NULL filter: EFAULT where the mode exists, EINVAL or ENOSYS where it does not. */
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) == -1 && errno == EFAULT)
+        return 0;
+    return error_set(err, EX_OSERR, "this kernel has no seccomp filters: pictures cannot be decoded in a sandbox (--no-sandbox decodes without)");
+}
+
+static void reset_signals(void)
+{
+    struct sigaction act = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    for (int s = 1; s < NSIG; s++) {
+        /* The parent decides when to stop on these; the end of its pipe then ends the worker. */
+        act.sa_handler = s == SIGINT || s == SIGTERM || s == SIGHUP ? SIG_IGN : SIG_DFL;
+        sigaction(s, &act, NULL);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);      /* pool threads block everything */
+}
+
+static uint64_t mapped_bytes(void)
+{
+    char text[64];
+    unsigned long pages = 0;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return 0;
+    text[n] = 0;
+    return sscanf(text, "%lu", &pages) == 1 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static int limit(int what, uint64_t value, struct error *err)
+{
+    struct rlimit r = {value, value};
+    return setrlimit((__rlimit_resource_t)what, &r) ? error_errno(err, EX_OSERR, "cannot limit a decoding worker") : 0;
+}
+
+static int install_filter(int fd, struct error *err)
+{
+    static const int plain[] = {
+        SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(futex), SCMP_SYS(exit),
+        SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(setitimer), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime),
+        SCMP_SYS(restart_syscall), SCMP_SYS(sched_yield),
+    };
+    const scmp_datum_t descriptor = (scmp_datum_t)fd;
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    int rc = ctx ? 0 : -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < sizeof plain / sizeof *plain; i++)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, plain[i], 0);
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, descriptor));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, descriptor));
+    /* Memory, but never executable and never a file's. */
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+                              SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    if (rc == 0)
+        rc = seccomp_load(ctx);
+    if (ctx)
+        seccomp_release(ctx);
+    if (rc == 0)
+        return 0;
+    errno = -rc;
+    return error_errno(err, EX_OSERR, "cannot put a decoding worker into its sandbox");
+}
+
+int sandbox_enter(int channel_fd, struct error *err)
+{
+    reset_signals();
+    if ((channel_fd > 0 && close_range(0, (unsigned)channel_fd - 1, 0)) || close_range((unsigned)channel_fd + 1, ~0u, 0))
+        return error_errno(err, EX_OSERR, "cannot close descriptors");
+    uint64_t mapped = mapped_bytes();
+    if (mapped == 0)
+        return error_set(err, EX_OSERR, "cannot read /proc/self/statm");
+    if ((!SANITIZED && limit(RLIMIT_AS, mapped + IMAGE_WORKER_MEMORY_BYTES, err)) || limit(RLIMIT_CORE, 0, err) ||
+        limit(RLIMIT_FSIZE, 0, err) || limit(RLIMIT_NOFILE, (uint64_t)channel_fd + 1, err))
+        return -1;
+    if (prctl(PR_SET_DUMPABLE, 0) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return error_errno(err, EX_OSERR, "cannot give up rights");
+    return install_filter(channel_fd, err);
+}

@@ -1,0 +1,137 @@
+/*
+ * webp_decode.c: WebP through libwebp; of an animation the first frame on the canvas. Alpha is flattened.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <webp/decode.h>
+#include <webp/demux.h>
+
+#include "base/mem.h"
+#include "image/internal.h"
+
+static enum image_reason status_reason(VP8StatusCode status, struct image_failure *f)
+{
+    switch (status) {
+    case VP8_STATUS_OK: return IMAGE_OK;
+    case VP8_STATUS_OUT_OF_MEMORY: return image_fail(f, IMAGE_DECODE_MEMORY, "libwebp ran out of memory");
+    case VP8_STATUS_UNSUPPORTED_FEATURE: return image_fail(f, IMAGE_UNSUPPORTED, "a WebP feature");
+    case VP8_STATUS_SUSPENDED: case VP8_STATUS_NOT_ENOUGH_DATA:
+        return image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
+    default: return image_fail(f, IMAGE_DECODE_CORRUPT, "damaged WebP data");
+    }
+}
+
+/* One VP8/VP8L bitstream into its place on the canvas. */
+static enum image_reason decode_frame(const WebPIterator *frame, const struct decode_options *options, struct image *out,
+                                      struct image_failure *f)
+{
+    struct error err = {0};
+    WebPDecoderConfig config;
+    size_t stride = (size_t)out->width * 3;
+    uint8_t *wide = NULL;
+    if (!WebPInitDecoderConfig(&config))
+        return image_fail(f, IMAGE_UNSUPPORTED, "another libwebp than this was built for");
+    if (frame->x_offset < 0 || frame->y_offset < 0 || frame->width < 1 || frame->height < 1 ||
+        frame->x_offset > out->width - frame->width || frame->y_offset > out->height - frame->height)
+        return image_fail(f, IMAGE_DECODE_CORRUPT, "a frame outside the canvas");
+    config.output.is_external_memory = 1;
+    if (frame->has_alpha) {
+        size_t wide_bytes = (size_t)frame->width * (size_t)frame->height * 4;
+        if (!(wide = mem_alloc(wide_bytes, &err)))
+            return image_fail_error(f, &err);
+        config.output.colorspace = MODE_RGBA;
+        config.output.u.RGBA = (WebPRGBABuffer){wide, frame->width * 4, wide_bytes};
+    } else {
+        uint8_t *at = out->pixels + (size_t)frame->y_offset * stride + (size_t)frame->x_offset * 3;
+        size_t room = (size_t)(frame->height - 1) * stride + (size_t)frame->width * 3;
+        config.output.colorspace = MODE_RGB;
+        config.output.u.RGBA = (WebPRGBABuffer){at, (int)stride, room};
+    }
+    VP8StatusCode status = VP8_STATUS_OK;
+    if (options->allow_truncated) {
+        WebPIDecoder *decoder = WebPIDecode(NULL, 0, &config);
+        if (wide)
+            memset(wide, 0, (size_t)frame->width * (size_t)frame->height * 4);
+        status = decoder ? WebPIUpdate(decoder, frame->fragment.bytes, frame->fragment.size) : VP8_STATUS_OUT_OF_MEMORY;
+        int last_row = 0;
+        if (decoder && status == VP8_STATUS_SUSPENDED && WebPIDecGetRGB(decoder, &last_row, NULL, NULL, NULL) && last_row > 0)
+            status = VP8_STATUS_OK;
+        WebPIDelete(decoder);
+    } else {
+        status = WebPDecode(frame->fragment.bytes, frame->fragment.size, &config);
+    }
+    if (wide && status == VP8_STATUS_OK) {
+        for (int y = 0; y < frame->height; y++) {
+            const uint8_t *in = wide + (size_t)y * (size_t)frame->width * 4;
+            uint8_t *to = out->pixels + (size_t)(frame->y_offset + y) * stride + (size_t)frame->x_offset * 3;
+            for (int x = 0; x < frame->width; x++, in += 4, to += 3)
+                for (int c = 0; c < 3; c++)
+                    to[c] = blend_over(in[c], in[3], options->background[c]);
+        }
+    }
+    free(wide);
+    return status_reason(status, f);
+}
+
+enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options, struct image *out,
+                              struct image_info *info, struct image_failure *f)
+{
+    struct error err = {0};
+    enum image_reason reason = IMAGE_OK;
+    WebPData data = {bytes, n_bytes};
+    WebPDemuxState state;
+    WebPIterator frame;
+    WebPChunkIterator chunk;
+    bool have_frame = false;
+    WebPDemuxer *demuxer = WebPDemuxPartial(&data, &state);
+    if (!demuxer) {
+        if (state == WEBP_DEMUX_PARSING_HEADER || (n_bytes >= 8 && (uint64_t)le32(bytes + 4) + 8 > n_bytes))
+            return image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends in its header");
+        return image_fail(f, IMAGE_DECODE_CORRUPT, "damaged WebP container");
+    }
+    uint32_t width = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_WIDTH), height = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_HEIGHT);
+    uint32_t flags = WebPDemuxGetI(demuxer, WEBP_FF_FORMAT_FLAGS), frames = WebPDemuxGetI(demuxer, WEBP_FF_FRAME_COUNT);
+    info->width = width > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : (int)width;
+    info->height = height > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : (int)height;
+    info->bits = 8;
+    info->frames = frames < 1 ? 1 : frames > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES : (int)frames;
+    info->icc = flags & ICCP_FLAG;
+    info->alpha = flags & ALPHA_FLAG;
+    if (WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
+        info->orientation = exif_orientation(chunk.chunk.bytes, chunk.chunk.size);
+        WebPDemuxReleaseChunkIterator(&chunk);
+    }
+    memset(&frame, 0, sizeof frame);
+    have_frame = frames > 0 && WebPDemuxGetFrame(demuxer, 1, &frame);
+    if (have_frame && frame.has_alpha)
+        info->alpha = true;
+    snprintf(info->mode, sizeof info->mode, "%s", info->alpha ? "rgb-alpha" : "rgb");
+    if (width == 0 && height == 0 && !have_frame) {
+        reason = image_fail(f, state < WEBP_DEMUX_DONE ? IMAGE_DECODE_TRUNCATED : IMAGE_DECODE_CORRUPT, "no picture in the container");
+        goto out;
+    }
+    if ((reason = image_check_size(width, height, options->max_pixels, f)) != IMAGE_OK)
+        goto out;
+    if (!out)
+        goto out;
+    if (!have_frame) {
+        reason = image_fail(f, state == WEBP_DEMUX_DONE ? IMAGE_DECODE_CORRUPT : IMAGE_DECODE_TRUNCATED, "no whole frame");
+        goto out;
+    }
+    if (image_reserve(out, (int)width, (int)height, 3, &err)) {
+        reason = image_fail_error(f, &err);
+        goto out;
+    }
+    for (size_t i = 0, n = (size_t)width * height; i < n; i++)
+        memcpy(out->pixels + 3 * i, options->background, 3);
+    reason = decode_frame(&frame, options, out, f);
+    /* The pixels may be whole while the container promises more: metadata or later frames that were cut off. */
+    if (reason == IMAGE_OK && state < WEBP_DEMUX_DONE && !frame.complete && !options->allow_truncated)
+        reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
+out:
+    WebPDemuxReleaseIterator(&frame);
+    WebPDemuxDelete(demuxer);
+    return reason;
+}
