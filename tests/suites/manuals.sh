@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Every program has a manual that knows every option, and --help that goes to standard output with status 0.
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+for stage in stages/*/module.mk; do
+    name=$(basename "$(dirname "$stage")")
+    [ "$name" = demo-corpus ] && continue       # the demo's own tool, not installed
+    program=$BIN/$name
+    page=stages/$name/$name.1
+    "$program" --help >"$TMPDIR/help" 2>"$TMPDIR/err" </dev/null && [ -s "$TMPDIR/help" ] && [ ! -s "$TMPDIR/err" ]
+    ok $? "$name --help"
+    "$program" --no-such-option >"$TMPDIR/out" 2>"$TMPDIR/err" </dev/null
+    [ $? = 64 ] && [ ! -s "$TMPDIR/out" ] && [ -s "$TMPDIR/err" ]
+    ok $? "$name: an unknown option is a usage error"
+    if [ ! -f "$page" ]; then
+        ok 1 "$name has a manual page ($page)"
+        continue
+    fi
+    sed 's/\\-/-/g' "$page" >"$TMPDIR/page"
+    missing=$("$program" --help-table | awk -F'\t' '/^--/ { print $1 }' | while read -r option; do
+        grep -qE -- "${option}([^a-z-]|$)" "$TMPDIR/page" || echo "$option"
+    done | tr '\n' ' ')
+    [ -z "$missing" ]
+    ok $? "$name.1 knows every option${missing:+, but not $missing}"
+    extra=$(grep -oE -- '(^|[^a-zA-Z-])--[a-z][a-z-]+' "$TMPDIR/page" | grep -oE -- '--[a-z-]+' | sort -u | while read -r option; do
+        case $option in --help | --version | --help-table) continue ;; esac
+        for p in "$BIN"/*; do
+            case $p in *.so) continue ;; esac
+            [ "$p" = "$program" ] || continue
+            "$p" --help-table | grep -qE -- "^$option	" || echo "$option"
+        done
+    done | tr '\n' ' ')
+    # A page may speak of another program's option; then that program must have it.
+    for option in $extra; do
+        found=
+        for p in "$BIN"/*; do
+            case $p in *.so | */winnow) continue ;; esac
+            "$p" --help-table 2>/dev/null | grep -qE -- "^$option	" && found=1
+        done
+        [ -n "$found" ] && extra=${extra/$option/}
+    done
+    [ -z "${extra// /}" ]
+    ok $? "$name.1 names no option that does not exist${extra:+: $extra}"
+    grep -qE "^\.SH (SYNOPSIS|OPTIONS)" "$page" && grep -q '^\.SH NAME' "$page" && grep -q '^\.SH EXIT' "$page"
+    ok $? "$name.1 has NAME, SYNOPSIS and EXIT STATUS"
+done
+for p in $("$BIN/winnow" --help | awk '/^  [a-z]/ { print $1 }'); do
+    [ -x "$BIN/$p" ]
+    ok $? "winnow --help lists $p and it is there"
+done
+"$BIN/winnow" no-such-program >/dev/null 2>"$TMPDIR/err"
+[ $? = 64 ] && grep -q no-such-program "$TMPDIR/err"
+ok $? "winnow names an unknown program"
+"$BIN/winnow" ../../bin/true >/dev/null 2>&1
+[ $? = 64 ]
+ok $? "winnow takes no path for a program"
+echo "1..$n"
+exit $bad

@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# The whole flow on small pictures and a tiny network, over a real HTTP server: dataset, train, round; a rerun does nothing; a new
+# URL costs only itself; killed at any moment and started again, the model folder is the same byte for byte.
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+work=$TMPDIR/pipeline
+mkdir -p "$work/web/www"
+export BIN
+unset MAKEFLAGS MAKELEVEL
+
+python3 tests/tools/make_pictures.py "$work/pictures" 24 7
+# Served under plain names, listed one file a label; some planted faults.
+k=0
+for label in stripes discs noise; do
+    for f in "$work/pictures/$label"/*.png; do
+        k=$((k + 1))
+        name=$(printf '%03d.png' $k)
+        cp "$f" "$work/web/www/$name"
+        mkdir -p "$work/lists"
+        echo "/$name" >>"$work/paths-$label"
+    done
+done
+head -c 300 "$work/web/www/001.png" >"$work/web/www/torn.png"
+echo '<!doctype html><title>gone</title>' >"$work/web/www/page.jpg"
+cp "$work/web/www/002.png" "$work/web/www/copy.png"         # exact copy, same label
+cp "$work/web/www/003.png" "$work/web/www/conflict.png"     # the same picture under another label
+printf '/torn.png\n/page.jpg\n/copy.png\n/dead.png\n' >>"$work/paths-stripes"
+printf '/conflict.png\n' >>"$work/paths-discs"
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+pipelines/demo/serve start "$work/web" "$port" || { echo "not ok 1 - the web server starts"; echo "1..1"; exit 1; }
+trap 'pipelines/demo/serve stop "$work/web"' EXIT
+for label in stripes discs noise; do sed "s,^,http://127.0.0.1:$port," "$work/paths-$label" >"$work/lists/$label.txt"; done
+
+settings() { # RUN
+    cat <<CONF
+include \$(PIPELINES)/default.conf
+NAME = tiny
+RUN = $1
+SOURCES = $work/lists
+FETCH_FLAGS = --allow-private --per-host 8 --rate 0 --ignore-robots
+VALIDATE_FLAGS = --min-bytes 100 --max-bytes 10M
+SPLIT_FLAGS = --val 0.2 --test 0.2
+AUGMENT_FLAGS = --spec flip,shift=0.1
+SIDE = 16
+BASE = tests/fixtures/tiny-net/tfjs-float32
+DEVICE = cpu
+HEAD_FLAGS = --epochs 4 --batch 8 --lr 0.05 --threads 1
+FINE_FLAGS = --epochs 2 --batch 8 --lr 0.01 --unlock-from c1 --threads 1
+FOLDS = 3
+EXPORTS = tfjs
+CONF
+}
+go() { # SETTINGS TARGETS...: quiet, in its own process group
+    local conf=$1
+    shift
+    make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$conf" "$@" >"$work/make.log" 2>&1
+}
+sums() { (cd "$1" && find round-*/fine/model round-*/head/model -type f | sort | xargs sha256sum); }
+
+settings "$work/run" >"$work/a.conf"
+go "$work/a.conf" dataset train
+ok $? "make dataset train runs through"
+[ -s "$work/run/round-1/report.html" ] && [ -s "$work/run/round-1/suspects.tsv" ] && [ -s "$work/run/round-1/fine/model/model.json" ]
+ok $? "model, report and suspects are there"
+sums "$work/run" >"$work/sums"
+
+reason() { awk -F'\t' -v url="/$2" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } index($at["url"], url) { print $at["reject_reason"] }' "$work/run/$1"; }
+for want in "fetch.rejects.tsv dead.png http-404" "fetch.rejects.tsv page.jpg not-a-picture" \
+    "round-1/hash-dedup.rejects.tsv copy.png duplicate-of" "round-1/hash-dedup.rejects.tsv conflict.png label-conflict"; do
+    # shellcheck disable=SC2086
+    set -- $want
+    got=$(reason "$1" "$2")
+    [ "$got" = "$3" ]
+    ok $? "$2 leaves with $3 (it says '$got')"
+done
+case $(reason validate.rejects.tsv torn.png) in decode-*) ok 0 "torn.png leaves at validate" ;; *) ok 1 "torn.png leaves at validate" ;; esac
+
+# Nothing changed: no file is written again.
+find "$work/run" -type f -printf '%p %T@\n' | sort >"$work/before"
+go "$work/a.conf" dataset train
+find "$work/run" -type f -printf '%p %T@\n' | sort >"$work/after"
+cmp -s "$work/before" "$work/after"
+ok $? "a rerun does nothing$(diff "$work/before" "$work/after" | head -3 | tr '\n' '|')"
+
+# A new URL: only it is downloaded.
+python3 tests/tools/make_pictures.py "$work/more" 1 99
+cp "$work/more/noise/000.png" "$work/web/www/new.png"
+echo "http://127.0.0.1:$port/new.png" >>"$work/lists/noise.txt"
+: >"$work/web/access.log"
+sleep 1.1   # make compares whole seconds on some file systems
+touch "$work/lists/noise.txt"
+go "$work/a.conf" dataset train
+ok $? "a URL more: dataset and train go through again"
+[ "$(grep -c 'GET' "$work/web/access.log")" -le 2 ] && grep -q 'new.png' "$work/web/access.log"
+ok $? "only the new URL (and what is due again) was asked for: $(grep -c GET "$work/web/access.log") requests"
+
+# Killed with SIGKILL again and again, then finished: the same models as an undisturbed run.
+settings "$work/whole" >"$work/b.conf"
+go "$work/b.conf" dataset train
+sums "$work/whole" >"$work/sums-whole"
+settings "$work/killed" >"$work/c.conf"
+for moment in 0.1 0.3 0.5 0.7 0.9 1.2 1.6; do
+    setsid make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/c.conf" dataset train >"$work/killed.log" 2>&1 &
+    pid=$!
+    sleep $moment
+    kill -9 -- -$pid 2>/dev/null
+    wait $pid 2>/dev/null
+done
+go "$work/c.conf" dataset train
+ok $? "after seven kills the run goes through"
+sums "$work/killed" >"$work/sums-killed"
+cmp -s "$work/sums-whole" "$work/sums-killed" && [ -s "$work/sums-whole" ]
+ok $? "its models equal the undisturbed run's, byte for byte"
+[ -z "$(find "$work/killed" -name '*.tmp' | head -1)" ]
+ok $? "no temporary is left behind$(find "$work/killed" -name '*.tmp' | head -2 | tr '\n' ' ')"
+
+# A round: one decision moves a picture, and the next round sees it.
+picked=$(awk -F'\t' 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["label"] == "stripes" { print $at["xxh128"]; exit }' "$work/whole/round-1/split.tsv")
+printf 'id\tdecision\tlabel\treviewer\tdate\n%s\trelabel\tdiscs\ttest\t2026-01-01\n' "$picked" >"$work/decisions.tsv"
+go "$work/b.conf" DECISIONS_FROM="$work/decisions.tsv" round
+ok $? "make round goes through"
+got=$(awk -F'\t' -v id="$picked" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["xxh128"] == id { print $at["label"], $at["label_given"] }' "$work/whole/round-2/split.tsv" 2>/dev/null)
+[ "$got" = "discs stripes" ]
+ok $? "the decision is in round 2 (label and label_given: '$got')"
+printf 'id\tdecision\tlabel\treviewer\tdate\n%s\trelabel\tcats\ttest\t2026-01-01\n' "$picked" >"$work/wrong.tsv"
+go "$work/b.conf" DECISIONS_FROM="$work/wrong.tsv" round
+[ $? != 0 ] && grep -q cats "$work/make.log"
+ok $? "an unknown class in decisions.tsv is an error that names it"
+
+echo "1..$n"
+[ $bad = 0 ] || sed 's/^/# /' "$work/make.log" | tail -20
+exit $bad
