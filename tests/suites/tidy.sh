@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The house rules that a machine can check: layers, vendor headers in one folder, no paths of a machine, no addresses of registries.
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+files() { git ls-files -- "$@" 2>/dev/null || find "$@" -type f; }
+
+hits=$(grep -nE '#include "\.\./|#include "stages/' $(files stages | grep '\.[ch]$') | head -3)
+[ -z "$hits" ]
+ok $? "no stage includes another${hits:+: $hits}"
+for header in curl/:lib/http jpeglib.h:lib/image png.h:lib/image webp/:lib/image gif_lib.h:lib/image dnnl.h:lib/tensor/onednn \
+    cudnn:lib/tensor/cuda cuda_runtime:lib/tensor/cuda hdf5.h:lib/net xxhash.h:lib/hash seccomp.h:lib/image; do
+    name=${header%%:*} home=${header##*:}
+    hits=$(grep -lE "#include <[^>]*$name" $(files lib stages | grep '\.[ch]$') | grep -v "^$home/" | head -3 | tr '\n' ' ')
+    [ -z "$hits" ]
+    ok $? "<$name> is seen in $home only${hits:+, but also in $hits}"
+done
+# An area's sources include only areas that its module.mk names (directly or through them): the layers.
+wrong=
+for module in $(find lib -name module.mk | sort); do
+    area=${module#lib/}
+    area=${area%/module.mk}
+    allowed=" $area "
+    queue=$(sed -n "s,^NEEDS\.$area *:= *,,p" "$module")
+    while [ -n "${queue// /}" ]; do
+        next=
+        for a in $queue; do
+            case $allowed in *" $a "*) continue ;; esac
+            allowed="$allowed$a "
+            [ -f "lib/$a/module.mk" ] && next="$next $(sed -n "s,^NEEDS\.$a *:= *,,p" "lib/$a/module.mk")"
+        done
+        queue=$next
+    done
+    for inc in $(grep -hoE '#include "[a-z_0-9/]+/[a-z_0-9]+\.h"' lib/"$area"/*.[ch] 2>/dev/null | sed 's/.*"\(.*\)\/[^/]*"/\1/' | sort -u); do
+        case $allowed in *" $inc "*) ;; *) [ -d "lib/$inc" ] && wrong="$wrong $area->$inc" ;; esac
+    done
+done
+[ -z "$wrong" ]
+ok $? "lib areas include what their module.mk says${wrong:+, but:$wrong}"
+hits=$(git grep -nIE '(^|[^A-Za-z0-9_.])/(root|work)/[a-z]|https?://(deb|registry|security)\.' -- . ':!tests/suites/tidy.sh' 2>/dev/null | head -3)
+[ -z "$hits" ]
+ok $? "no path of a machine, no registry's host in a tracked file${hits:+: $hits}"
+big=$(git ls-files -z 2>/dev/null | xargs -0 -r du -k 2>/dev/null | awk '$1 > 1024 { print $2 }' | head -3 | tr '\n' ' ')
+[ -z "$big" ]
+ok $? "no tracked file over 1 MiB${big:+, but $big}"
+long=$(files lib stages | grep '\.[ch]$' | xargs -r wc -l | awk '$2 != "total" && $1 > 900 { print $2 }' | tr '\n' ' ')
+[ -z "$long" ]
+ok $? "no source file over 900 lines${long:+, but $long}"
+hits=$(grep -nwE 'strcpy|strcat|sprintf|gets|atoi|atof|strtok|system|popen' $(files lib stages | grep '\.c$') | grep -vE '^\S+:\s*(/?\*|//)' | head -3)
+[ -z "$hits" ]
+ok $? "no banned function in lib and stages${hits:+: $hits}"
+echo "1..$n"
+exit $bad
