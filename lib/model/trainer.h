@@ -99,6 +99,8 @@ struct trainer {
  */
 int trainer_run(struct trainer *t, struct error *err);
 void trainer_release(struct trainer *t);
+/* A checkpoint is there that trainer_run would refuse with this plan: of other options or data, or damaged. */
+bool trainer_checkpoint_is_other(const char *path, const char *plan);
 
 /* Probabilities [n][n_classes] of rows with the engine's weights as they are, no augmentation. 1 when a signal came. */
 int trainer_predict(struct engine *engine, struct batch_loader *loader, const uint32_t *rows, size_t n, int n_classes,

@@ -133,3 +133,18 @@ out:
     checkpoint_release(&c);
     return rc;
 }
+
+bool trainer_checkpoint_is_other(const char *path, const char *plan)
+{
+    struct checkpoint c = CHECKPOINT_EMPTY;
+    struct error ignored = {0};
+    size_t n = 0;
+    if (!io_exists(path))
+        return false;
+    if (checkpoint_read(&c, path, &ignored))
+        return true;
+    const char *was = checkpoint_find(&c, "plan", &n);
+    bool other = !was || n != strlen(plan) || memcmp(was, plan, n);
+    checkpoint_release(&c);
+    return other;
+}

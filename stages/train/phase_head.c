@@ -1,0 +1,234 @@
+/*
+ * phase_head.c: a new head on the frozen base. Every picture goes through the base once; its pooled features are kept in a
+ * cache, and all epochs, folds included, run from there.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/checkpoint.h"
+#include "model/sampler.h"
+#include "train.h"
+
+int phase_head_prepare(struct train_run *run, struct error *err)
+{
+    const struct shard_set_info *info = run->data.info;
+    struct net *net = &run->net;
+    int last = -1;
+    if (net_replace_head(net, info->n_classes, info->classes, (uint64_t)run->options->common.seed, err) ||
+        net_infer_shapes(net, info->side_px, info->side_px, err))
+        return error_prefix(err, "--base '%s'", run->options->base);
+    for (int i = 0; i < net->n_layers; i++)     /* the head is what follows the last convolution or batch norm */
+        if (net->layers[i].kind == LAYER_CONV2D || net->layers[i].kind == LAYER_DEPTHWISE_CONV2D ||
+            net->layers[i].kind == LAYER_BATCH_NORM)
+            last = i;
+    for (int i = 0; i < net->n_layers; i++)
+        net->layers[i].trainable = i > last && net->layers[i].n_weights > 0;
+    if (run->options->head_l2 >= 0)
+        for (int i = last + 1; i < net->n_layers; i++)
+            if (net->layers[i].kind == LAYER_DENSE && net->layers[i].l2 > 0)
+                net->layers[i].l2 = run->options->head_l2;
+    return 0;
+}
+
+/* The head's engine over cached features, and a loader for it. */
+struct head_engine { struct engine *engine; struct batch_loader *loader; };
+
+static int open_head(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct head_engine *h,
+                     struct error *err)
+{
+    struct engine_options o = train_engine_options(run);
+    struct batch_source source = {.data = &run->data, .cache = cache, .frozen = f};
+    *h = (struct head_engine){0};
+    o.mode = ENGINE_TRAIN;
+    o.inputs = f->layers;
+    o.n_inputs = f->n_layers;
+    return engine_open(&h->engine, &run->net, &o, err) || batch_loader_open(&h->loader, &source, o.batch, 0, 1, err) ? -1 : 0;
+}
+
+static void close_head(struct head_engine *h)
+{
+    batch_loader_close(h->loader);
+    engine_close(h->engine);
+    *h = (struct head_engine){0};
+}
+
+/* --- folds --------------------------------------------------------------------------------------------------------- */
+
+/* Which fold each training row is in: the manifest's own folds where all rows have one of 0..K-1, else cut here. */
+static int assign_folds(struct train_run *run, struct error *err)
+{
+    size_t n = run->data.n_split[SHARD_TRAIN];
+    int k = (int)run->options->folds, rc = -1;
+    const uint32_t *rows = run->data.rows[SHARD_TRAIN];
+    struct fold_row *fold_rows = mem_zalloc(n, sizeof *fold_rows, err);
+    int *fold = mem_zalloc(n, sizeof *fold, err);
+    bool *used = mem_zalloc((size_t)k, sizeof *used, err), given = true;
+    run->folds = mem_zalloc(run->data.n_rows, sizeof *run->folds, err);
+    if (!fold_rows || !fold || !used || !run->folds)
+        goto out;
+    for (size_t i = 0; i < n; i++) {
+        struct shard_record r;
+        if (shard_set_record(run->data.shards, rows[i], &r, err))
+            goto out;
+        fold_rows[i] = (struct fold_row){.group = r.group[0] ? r.group : r.xxh128, .label = r.label};
+        fold[i] = r.fold;
+        given = given && r.fold >= 0 && r.fold < k;
+        if (given)
+            used[r.fold] = true;
+    }
+    for (int f = 0; f < k; f++)
+        given = given && used[f];
+    if (!given && sampler_folds(fold, fold_rows, n, run->data.info->n_classes, k, (uint64_t)run->options->common.seed, err))
+        goto out;
+    for (size_t i = 0; i < n; i++)
+        run->folds[rows[i]] = fold[i];
+    rc = 0;
+out:
+    free(fold_rows);
+    free(fold);
+    free(used);
+    return rc;
+}
+
+/*
+ * Trains on all folds but one, exactly as the main run is trained (same start, schedule and choice of epoch by the validation
+ * split, which belongs to no fold), and predicts the held-out rows. A finished fold is kept in RUN/fold-K until the run is complete.
+ */
+static int run_fold(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, int fold, struct error *err)
+{
+    struct dataset *d = &run->data;
+    size_t n = d->n_split[SHARD_TRAIN], n_classes = (size_t)d->info->n_classes, n_in = 0, n_out = 0;
+    uint32_t *in = mem_zalloc(n, sizeof *in, err), *out = mem_zalloc(n, sizeof *out, err);
+    float *p = NULL;
+    struct text path = TEXT_EMPTY;
+    struct checkpoint kept = CHECKPOINT_EMPTY;
+    struct head_engine h = {0};
+    struct trainer t = {0};
+    int rc = -1;
+    if (!in || !out || text_printf(&path, err, "%s/fold-%d", run->options->out, fold))
+        goto done;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t row = d->rows[SHARD_TRAIN][i];
+        if (run->folds[row] != fold)
+            in[n_in++] = row;
+        else if (d->variants[row] == 0)
+            out[n_out++] = row;
+    }
+    if (!n_in || !n_out) {
+        error_set(err, EX_DATAERR, "fold %d of %lld is empty or holds everything", fold, (long long)run->options->folds);
+        goto done;
+    }
+    if (!(p = mem_zalloc(n_out, n_classes * sizeof *p, err)))
+        goto done;
+    if (io_exists(path.data) && !trainer_checkpoint_is_other(path.data, run->plan.data)) {
+        if (checkpoint_read(&kept, path.data, err) ||
+            checkpoint_copy(&kept, "probabilities", p, n_out * n_classes * sizeof *p, err))
+            goto done;
+    } else {
+        if (open_head(run, f, cache, &h, err))
+            goto done;
+        t = (struct trainer){.engine = h.engine, .loader = h.loader, .data = d, .train_rows = in, .n_train = n_in,
+                             .val_rows = d->rows[SHARD_VAL], .n_val = d->n_split[SHARD_VAL], .batch = (int)run->options->batch};
+        if (train_settings(run, (int)run->options->epochs, false, n_in, &t.settings, err))
+            goto done;
+        rc = trainer_run(&t, err);
+        if (!rc)
+            rc = trainer_predict(h.engine, h.loader, out, n_out, (int)n_classes, p, err);
+        if (rc > 0)
+            run->stop_signal = signals_asked_to_stop();
+        if (rc) {
+            if (rc < 0)
+                error_prefix(err, "fold %d", fold);
+            goto done;
+        }
+        rc = -1;
+        struct checkpoint_section sections[] = {{"plan", run->plan.data, run->plan.n_bytes},
+                                                {"probabilities", p, n_out * n_classes * sizeof *p}};
+        if (checkpoint_write(path.data, sections, 2, err))
+            goto done;
+    }
+    struct trainer_metrics m = trainer_measure(p, d->labels, out, n_out, (int)n_classes, err);
+    stage_note(&run->options->common, "fold %d of %lld: %zu pictures held out, accuracy %.4f", fold + 1, (long long)run->options->folds,
+               n_out, m.accuracy);
+    for (size_t i = 0; i < n_out; i++)
+        memcpy(run->oof + out[i] * n_classes, p + i * n_classes, n_classes * sizeof *p);
+    rc = 0;
+done:
+    trainer_release(&t);
+    close_head(&h);
+    checkpoint_release(&kept);
+    text_release(&path);
+    free(in);
+    free(out);
+    free(p);
+    return rc;
+}
+
+static int run_folds(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err)
+{
+    int rc = 0, k = (int)run->options->folds;
+    if (!k)
+        return 0;
+    if (!(run->oof = mem_zalloc(run->data.n_rows, (size_t)run->data.info->n_classes * sizeof(float), err)) || assign_folds(run, err))
+        return -1;
+    progress_start(&run->progress, &run->options->common, (uint64_t)k, "folds");
+    for (int fold = 0; !rc && fold < k; fold++) {
+        rc = run_fold(run, f, cache, fold, err);
+        progress_update(&run->progress, (uint64_t)fold + 1, NULL);
+    }
+    progress_end(&run->progress);
+    return rc ? rc : outputs_oof(run, err);
+}
+
+/* --- the phase ----------------------------------------------------------------------------------------------------- */
+
+static int open_features(struct train_run *run, struct frozen *f, struct activation_cache **cache, struct error *err)
+{
+    if (frozen_find(f, &run->net, err) || train_open_cache(run, f, "features", ACTIVATION_F32, cache, err))
+        return -1;
+    return train_fill_cache(run, f, *cache, "features", run->options->export_features != NULL, err);
+}
+
+int phase_head_export(struct train_run *run, struct error *err)
+{
+    struct frozen f;
+    struct activation_cache *cache = NULL;
+    if (phase_head_prepare(run, err))
+        return -1;
+    int rc = open_features(run, &f, &cache, err);
+    if (!rc)
+        rc = outputs_features(run, &f, cache, err);
+    activation_cache_close(cache);
+    return rc;
+}
+
+int phase_head(struct train_run *run, struct trainer *t, struct error *err)
+{
+    struct dataset *d = &run->data;
+    struct activation_cache *cache = NULL;
+    struct head_engine h = {0};
+    struct frozen f;
+    int rc = open_features(run, &f, &cache, err);
+    if (rc || (run->options->export_features && (rc = outputs_features(run, &f, cache, err))))
+        goto out;
+    rc = -1;
+    if (!(run->margins = mem_zalloc(d->n_rows, sizeof *run->margins, err)) || open_head(run, &f, cache, &h, err))
+        goto out;
+    *t = (struct trainer){.engine = h.engine, .loader = h.loader, .data = d, .train_rows = d->rows[SHARD_TRAIN],
+                          .n_train = d->n_split[SHARD_TRAIN], .val_rows = d->rows[SHARD_VAL], .n_val = d->n_split[SHARD_VAL],
+                          .batch = (int)run->options->batch, .margins = run->margins};
+    if (train_settings(run, (int)run->options->epochs, false, t->n_train, &t->settings, err))
+        goto out;
+    rc = train_with_log(run, t, err);
+    /* The folds start from the untrained head, which run->net still is: the trained one goes in afterwards. */
+    if (!rc)
+        rc = run_folds(run, &f, cache, err);
+    if (!rc && (outputs_margins(run, t->epochs_done, err) || engine_read_net(h.engine, ENGINE_WEIGHTS, &run->net, err)))
+        rc = -1;
+out:
+    close_head(&h);
+    activation_cache_close(cache);
+    return rc;
+}

@@ -1,0 +1,391 @@
+/* run.c: one run of train: its folder, lock, plan, the phase, its outputs. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/ordered_pool.h"
+#include "tensor/backend.h"
+#include "train.h"
+
+/*
+ * Below this many steps an epoch a batch norm with Keras' momentum of 0.99 is still more than 0.6 % (0.99^500) of its old
+ * statistics away from the new ones at the epoch's end; on the sets people start with it is most of the way away.
+ */
+#define REFRESH_BELOW_STEPS 500
+
+int train_options_complete(struct train_options *o, struct error *err)
+{
+    bool head = o->phase == PHASE_HEAD;
+    if (!o->shards || !o->base || !o->out)
+        return error_set(err, EX_USAGE, "--%s is needed (--help lists all options)",
+                         !o->shards ? "shards" : !o->base ? "base" : "out");
+    if (o->epochs < 0)
+        o->epochs = head ? 60 : 4;
+    if (o->rate < 0)
+        o->rate = (head ? 0.01 : 0.002) * (o->optimizer == ENGINE_ADAM ? 0.1 : 1);
+    if (!o->schedule)
+        o->schedule = head ? "cosine" : "exp:0.5";
+    if (o->patience < 0)
+        o->patience = head ? 20 : 5;
+    if (!head && (o->folds || o->export_features))
+        return error_set(err, EX_USAGE, "--%s belongs to --phase head", o->folds ? "folds" : "export-features");
+    if (o->folds == 1)
+        return error_set(err, EX_USAGE, "--folds 1: two or more");
+    if (head && o->boundary)
+        return error_set(err, EX_USAGE, "--boundary-cache belongs to --phase fine-tune; phase head always works from its feature cache");
+    struct augment_spec spec;
+    if (augment_spec_parse(o->augment, &spec, err))
+        return error_prefix(err, "--augment");
+    if (head && !augment_spec_is_none(&spec))
+        return error_set(err, EX_USAGE, "--augment belongs to --phase fine-tune: phase head learns from features computed once; "
+                         "give it more pictures with the augment stage");
+    if (o->boundary && !augment_spec_is_none(&spec))
+        return error_set(err, EX_USAGE, "--boundary-cache keeps the frozen part of each picture as it is, --augment changes it every "
+                         "epoch: choose one");
+    struct schedule s;
+    return schedule_parse(&s, o->schedule, o->rate, (double)o->epochs, o->warmup, err);
+}
+
+/* --- the run's folder --------------------------------------------------------------------------------------------- */
+
+static int make_paths(struct train_run *run, struct error *err)
+{
+    const char *out = run->options->out;
+    const struct { struct text *path; const char *name; } paths[] = {
+        {&run->path_lock, "lock"}, {&run->path_done, "done.tsv"}, {&run->path_checkpoint, "checkpoint"}, {&run->path_log, "log.tsv"},
+        {&run->path_events, "events.out.tfevents.winnow"}, {&run->path_model, "model"}, {&run->path_oof, "oof.tsv"},
+        {&run->path_margins, "margins.tsv"}, {&run->path_cache, "cache"},
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (text_printf(paths[i].path, err, "%s/%s", out, paths[i].name))
+            return -1;
+    return io_mkdirs(out, err);
+}
+
+static int remove_if_there(const char *path, struct error *err)
+{
+    return unlink(path) && io_exists(path) ? error_errno(err, EX_CANTCREAT, "cannot remove '%s'", path) : 0;
+}
+
+/* What a half-done run goes on from. */
+static int forget_checkpoints(struct train_run *run, struct error *err)
+{
+    struct text path = TEXT_EMPTY;
+    int rc = remove_if_there(run->path_checkpoint.data, err);
+    for (int k = 0; !rc && k < 100; k++) {
+        text_clear(&path);
+        rc = text_printf(&path, err, "%s/fold-%d", run->options->out, k) || remove_if_there(path.data, err) ? -1 : 0;
+    }
+    text_release(&path);
+    return rc;
+}
+
+/* Begins anew. The old model stays until the new one replaces it. */
+static int forget_progress(struct train_run *run, struct error *err)
+{
+    return remove_if_there(run->path_done.data, err) || forget_checkpoints(run, err) ? -1 : 0;
+}
+
+/* "batch 16 -> 32" for people, from the first line in which two plans differ. */
+static void first_difference(const char *was, const char *now, char *out, size_t out_bytes)
+{
+    while (*was && *now) {
+        size_t a = strcspn(was, "\n"), b = strcspn(now, "\n");
+        if (a != b || memcmp(was, now, a)) {
+            size_t key = strcspn(now, "\t\n");
+            size_t value = a > key ? key + 1 : a;
+            snprintf(out, out_bytes, "%.*s was '%.*s' and is now '%.*s'", (int)key, now, (int)(a - value), was + value,
+                     (int)(b > key ? b - key - 1 : 0), now + (b > key ? key + 1 : b));
+            for (char *c = out; *c; c++)
+                *c = *c == '\t' ? ' ' : *c;
+            return;
+        }
+        was += a + (was[a] != 0);
+        now += b + (now[b] != 0);
+    }
+    snprintf(out, out_bytes, "its plan has other lines");
+}
+
+/* 1: complete already, with this very plan; 0: to do; -1. */
+static int compare_with_done(struct train_run *run, struct error *err)
+{
+    char *done = NULL, difference[400];
+    size_t n_done;
+    struct text model = TEXT_EMPTY;
+    int rc = 0;
+    if (!io_exists(run->path_done.data))
+        return 0;
+    if (io_read_file(run->path_done.data, 1 << 20, &done, &n_done, err) ||
+        text_printf(&model, err, "%s/model.json", run->path_model.data))
+        rc = -1;
+    else if (!strcmp(done, run->plan.data))
+        rc = io_exists(model.data) ? 1 : forget_progress(run, err);
+    else {
+        first_difference(done, run->plan.data, difference, sizeof difference);
+        if (run->options->on_change == CHANGE_REFUSE)
+            rc = error_set(err, EX_USAGE, "'%s' holds a complete run of another kind: %s; use another --out, or --on-change restart",
+                           run->options->out, difference);
+        else {
+            stage_warn("'%s' is trained anew: %s", run->options->out, difference);
+            rc = forget_progress(run, err);
+        }
+    }
+    free(done);
+    text_release(&model);
+    return rc;
+}
+
+/* --- the plan: all that a result depends on, one "key\tvalue" line each -------------------------------------------- */
+
+static int make_plan(struct train_run *run, struct error *err)
+{
+    static const char *const phases[] = {"head", "fine-tune"}, *const precisions[] = {"f32", "tf32", "bf16"};
+    static const char *const optimizers[] = {"sgd", "adam"}, *const boundaries[] = {"none", "f16", "f32"};
+    static const char *const modes[] = {"auto", "on", "off"};
+    const struct train_options *o = run->options;
+    struct text *p = &run->plan;
+    if (text_printf(p, err, "train\t1\nphase\t%s\ndata\t%s\nbase\t%s\nepochs\t%lld\nbatch\t%lld\nlr\t%.17g\nschedule\t%s\n"
+                    "warmup\t%.17g\nseed\t%lld\n", phases[o->phase], run->data.hash, run->base_hash, (long long)o->epochs,
+                    (long long)o->batch, o->rate, o->schedule, o->warmup, (long long)o->common.seed) ||
+        text_printf(p, err, "optimizer\t%s\nmomentum\t%.17g\nnesterov\t%d\nlabel-smoothing\t%.17g\nclass-weights\t%s\n"
+                    "clip-norm\t%.17g\nema\t%.17g\nhead-l2\t%.17g\nselect\t%s\npatience\t%lld\n", optimizers[o->optimizer],
+                    o->momentum, o->nesterov, o->smoothing, o->class_weights, o->clip_norm, o->ema, o->head_l2,
+                    trainer_select_name((enum trainer_select)o->select), (long long)o->patience) ||
+        text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device, precisions[o->precision], run->threads))
+        return -1;
+    if (o->phase == PHASE_HEAD)
+        return text_printf(p, err, "folds\t%lld\n", (long long)o->folds);
+    return text_printf(p, err, "unlock-from\t%s\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%s\nrefresh-batches\t%lld\n",
+                       o->unlock_from, o->augment, boundaries[o->boundary], modes[o->refresh], (long long)o->refresh_batches);
+}
+
+static int find_device(struct train_run *run, struct error *err)
+{
+    struct backend_options options = {.threads = run->threads, .deterministic = true,
+                                      .precision = (enum backend_precision)run->options->precision};
+    const struct backend_table *table;
+    struct backend *b = NULL;
+    if (backend_open(run->options->device, &options, &table, &b, err))
+        return error_prefix(err, "--device %s", run->options->device);
+    run->device = table->name;
+    table->close(b);
+    return 0;
+}
+
+/* --- for the phases ------------------------------------------------------------------------------------------------ */
+
+struct engine_options train_engine_options(const struct train_run *run)
+{
+    struct engine_options o = ENGINE_DEFAULTS;
+    o.device = run->device;
+    o.threads = run->threads;
+    o.precision = (enum backend_precision)run->options->precision;
+    o.batch = (int)run->options->batch;
+    o.optimizer = (enum engine_optimizer)run->options->optimizer;
+    o.ema = run->options->ema > 0;
+    o.memory_limit_bytes = run->options->memory_limit;
+    return o;
+}
+
+int train_open_cache(struct train_run *run, const struct frozen *f, const char *name, enum activation_dtype dtype,
+                     struct activation_cache **cache, struct error *err)
+{
+    char identity[33];
+    const char *folder = run->options->cache ? run->options->cache : run->path_cache.data;
+    if (frozen_identity(f, &run->net, run->device, (enum backend_precision)run->options->precision, identity, err))
+        return -1;
+    return activation_cache_open(cache, folder, name, identity, f->total, dtype, err);
+}
+
+static int fill_progress(void *context, size_t done, size_t total)
+{
+    struct train_run *run = context;
+    if (!run->progress_begun) {
+        progress_start(&run->progress, &run->options->common, total, "pictures through the frozen layers");
+        run->progress_begun = true;
+    }
+    progress_update(&run->progress, done, NULL);
+    return signals_asked_to_stop();
+}
+
+int train_fill_cache(struct train_run *run, const struct frozen *f, struct activation_cache *cache, const char *what, bool with_test,
+                     struct error *err)
+{
+    struct engine_options o = train_engine_options(run);
+    size_t n = 0, computed = 0;
+    bool stopped = false;
+    uint32_t *rows = mem_zalloc(run->data.n_rows, sizeof *rows, err);
+    if (!rows)
+        return -1;
+    for (size_t s = 0; s < SHARD_SPLITS; s++)
+        if (s != SHARD_TEST || with_test)
+            for (size_t i = 0; i < run->data.n_split[s]; i++)
+                rows[n++] = run->data.rows[s][i];
+    double began = clock_seconds();
+    run->progress_begun = false;
+    int rc = frozen_fill(cache, f, &run->net, &run->data, rows, n, &o, fill_progress, run, &computed, &stopped, err);
+    free(rows);
+    if (run->progress_begun)
+        progress_end(&run->progress);
+    run->progress_begun = false;
+    if (rc)
+        return -1;
+    if (stopped) {
+        run->stop_signal = signals_asked_to_stop();
+        return 1;
+    }
+    double seconds = clock_seconds() - began;
+    stage_note(&run->options->common, "%s: %zu pictures, %zu of them computed now%s", what, n, computed,
+               computed ? "" : ", the rest was cached");
+    if (computed)
+        stage_note(&run->options->common, "%s: %.1f s, %.1f pictures/s", what, seconds, (double)computed / seconds);
+    return 0;
+}
+
+int train_settings(const struct train_run *run, int epochs, bool has_batch_norm, size_t n_train, struct trainer_settings *out,
+                   struct error *err)
+{
+    const struct train_options *o = run->options;
+    size_t steps = (n_train + (size_t)o->batch - 1) / (size_t)o->batch;
+    *out = (struct trainer_settings){
+        .epochs = epochs, .seed = (uint64_t)o->common.seed, .optimizer = (enum engine_optimizer)o->optimizer, .momentum = o->momentum,
+        .nesterov = o->nesterov, .label_smoothing = o->smoothing, .class_weights = run->class_weights, .clip_norm = o->clip_norm,
+        .ema_decay = o->ema, .patience = (int)o->patience, .select = (enum trainer_select)o->select,
+        .refresh = has_batch_norm && (o->refresh == REFRESH_ON || (o->refresh == REFRESH_AUTO && steps < REFRESH_BELOW_STEPS)),
+        .refresh_batches = (int)o->refresh_batches, .keep_base = o->phase == PHASE_FINE_TUNE, .checkpoint_s = o->checkpoint_s,
+    };
+    return schedule_parse(&out->schedule, o->schedule, o->rate, epochs, o->warmup, err);
+}
+
+static int on_begin(void *context, bool resumed, struct error *err)
+{
+    struct train_run *run = context;
+    if (event_file_open(&run->events, run->path_events.data, resumed ? run->event_bytes : 0, err))
+        return -1;
+    run->event_bytes = run->events.n_bytes;
+    return outputs_log_write(run, err);
+}
+
+static void on_step(void *context, int epoch, uint64_t done, uint64_t total, double waited_share, double loss, double accuracy)
+{
+    struct train_run *run = context;
+    char extra[128];
+    if (!run->progress_begun) {
+        run->images_before = done;
+        progress_start(&run->progress, &run->options->common, total > done ? total - done : 1, "images");
+        run->progress_begun = true;
+        return;
+    }
+    snprintf(extra, sizeof extra, "epoch %d, loss %.4f, accuracy %.4f, waiting %.1f%%", epoch, loss, accuracy, 100 * waited_share);
+    progress_update(&run->progress, done - run->images_before, extra);
+}
+
+static int on_epoch(void *context, const struct trainer_epoch *e, struct error *err)
+{
+    struct train_run *run = context;
+    stage_note(&run->options->common, "epoch %d: loss %.4f, accuracy %.4f; validation loss %.4f, accuracy %.4f, balanced %.4f%s%s; "
+               "%.1f images/s, waiting %.1f%%", e->epoch, e->train_loss, e->train_accuracy, e->val.loss, e->val.accuracy,
+               e->val.balanced_accuracy, e->best ? ", best" : "", e->refreshed ? ", statistics taken anew" : "", e->images_per_s,
+               100 * e->waited_share);
+    return outputs_log_row(run, e, err) || outputs_events(run, e, err) ? -1 : 0;
+}
+
+int train_with_log(struct train_run *run, struct trainer *t, struct error *err)
+{
+    t->callbacks = (struct trainer_callbacks){.context = run, .begin = on_begin, .step = on_step, .epoch = on_epoch};
+    t->plan = run->plan.data;
+    t->checkpoint_path = run->path_checkpoint.data;
+    t->log = &run->log;
+    t->event_bytes = &run->event_bytes;
+    int rc = trainer_run(t, err);
+    if (run->progress_begun)
+        progress_end(&run->progress);
+    run->progress_begun = false;
+    if (rc > 0)
+        run->stop_signal = t->stop_signal;
+    if (rc == 0)
+        stage_note(&run->options->common, "best is epoch %d of %d: validation accuracy %.4f, loss %.4f%s", t->best_epoch,
+                   t->epochs_done, t->best.accuracy, t->best.loss, t->stopped_early ? " (ended early)" : "");
+    return rc;
+}
+
+/* --- the run ------------------------------------------------------------------------------------------------------- */
+
+static int open_base(struct train_run *run, struct error *err)
+{
+    const struct train_options *o = run->options;
+    int side = run->data.info->side_px;
+    if (net_open(&run->net, o->base, err))
+        return error_prefix(err, "--base");
+    net_hash(&run->net, run->base_hash);
+    if (net_infer_shapes(&run->net, side, side, err))
+        return error_prefix(err, "--base '%s' with pictures of %d x %d", o->base, side, side);
+    return 0;
+}
+
+static int check_classes_same(const struct train_run *run, struct error *err)
+{
+    const struct net_metadata *m = &run->net.metadata;
+    const struct shard_set_info *info = run->data.info;
+    bool same = m->n_classes == info->n_classes;
+    for (int i = 0; same && i < m->n_classes; i++)
+        same = !strcmp(m->classes[i], info->classes[i]);
+    if (!same)
+        return error_set(err, EX_DATAERR, "--base '%s' was not trained for the classes of '%s': run --phase head first and give its "
+                         "RUN/model here", run->options->base, run->options->shards);
+    return 0;
+}
+
+int train_run(struct train_run *run, struct error *err)
+{
+    const struct train_options *o = run->options;
+    struct trainer trainer = {0};
+    run->threads = stage_threads(&o->common);
+    if (make_paths(run, err) || file_lock_take(&run->lock, run->path_lock.data, err))
+        return -1;
+    if (find_device(run, err) || dataset_open(&run->data, o->shards, err) || augment_spec_parse(o->augment, &run->augment, err) ||
+        !(run->class_weights = mem_zalloc((size_t)run->data.info->n_classes, sizeof(double), err)) ||
+        dataset_class_weights(&run->data, o->class_weights, run->class_weights, err) || open_base(run, err) || make_plan(run, err))
+        return -1;
+    int rc = compare_with_done(run, err);
+    if (rc < 0)
+        return -1;
+    if (rc > 0) {
+        stage_note(&o->common, "'%s' is complete, nothing to do", o->out);
+        return o->export_features ? phase_head_export(run, err) : 0;
+    }
+    if (o->on_change == CHANGE_RESTART && trainer_checkpoint_is_other(run->path_checkpoint.data, run->plan.data)) {
+        stage_warn("'%s' is trained anew: its checkpoint is of other options or data, or damaged", o->out);
+        if (forget_progress(run, err))
+            return -1;
+    }
+    if (!run->data.n_split[SHARD_VAL])
+        stage_warn("'%s' has no validation pictures: the last epoch is kept, whatever it is worth", o->shards);
+    if (o->phase == PHASE_HEAD)
+        rc = phase_head_prepare(run, err) || (rc = phase_head(run, &trainer, err)) < 0 ? -1 : rc;
+    else
+        rc = check_classes_same(run, err) || phase_fine_tune_prepare(run, err) || (rc = phase_fine_tune(run, &trainer, err)) < 0 ? -1 : rc;
+    if (!rc && (outputs_model(run, &trainer, err) || atomic_file_write(run->path_done.data, run->plan.data, run->plan.n_bytes, err) ||
+                forget_checkpoints(run, err)))
+        rc = -1;
+    trainer_release(&trainer);
+    return rc;
+}
+
+void train_run_release(struct train_run *run)
+{
+    struct text *texts[] = {&run->path_lock, &run->path_done, &run->path_checkpoint, &run->path_log, &run->path_events, &run->path_model,
+                            &run->path_oof, &run->path_margins, &run->path_cache, &run->plan, &run->log, &run->note};
+    event_file_close(&run->events);
+    net_release(&run->net);
+    dataset_release(&run->data);
+    free(run->class_weights);
+    free(run->margins);
+    free(run->oof);
+    free(run->folds);
+    file_lock_release(&run->lock);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        text_release(texts[i]);
+}

@@ -1,0 +1,100 @@
+/*
+ * train.h: what the files of the train stage share: options, and one run from its lock to its outputs.
+ */
+#ifndef WINNOW_STAGE_TRAIN_H
+#define WINNOW_STAGE_TRAIN_H
+
+#include "base/text.h"
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "io/io.h"
+#include "model/activation_cache.h"
+#include "model/batch_loader.h"
+#include "model/dataset.h"
+#include "model/event_file.h"
+#include "model/frozen.h"
+#include "model/trainer.h"
+#include "net/net.h"
+
+enum train_phase { PHASE_HEAD, PHASE_FINE_TUNE };
+enum boundary_cache { BOUNDARY_NONE, BOUNDARY_F16, BOUNDARY_F32 };
+enum refresh_mode { REFRESH_AUTO, REFRESH_ON, REFRESH_OFF };
+enum on_change { CHANGE_REFUSE, CHANGE_RESTART };
+
+struct train_options {
+    const char *shards, *base, *out, *cache, *export_features;
+    int phase, optimizer, precision, select, boundary, refresh, on_change;
+    int64_t epochs, batch, folds, patience, refresh_batches, loader_threads;
+    double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s;
+    const char *schedule, *device, *augment, *class_weights, *unlock_from;
+    uint64_t memory_limit;
+    bool nesterov, list_devices;
+    struct common_options common;
+};
+#define TRAIN_DEFAULTS ((struct train_options){ .epochs = -1, .batch = 32, .rate = -1, .momentum = 0.9, .device = "auto", \
+    .augment = "none", .class_weights = "none", .head_l2 = -1, .patience = -1, .refresh_batches = 32, .loader_threads = 2, \
+    .checkpoint_s = 30, .unlock_from = "auto", .select = SELECT_ACCURACY, .common = COMMON_OPTIONS_DEFAULTS })
+
+/* What the phase decides where the user said nothing; EX_USAGE for what does not go together. */
+int train_options_complete(struct train_options *o, struct error *err);
+
+/* One run: everything that lives from the lock to the end. */
+struct train_run {
+    const struct train_options *options;
+    struct text path_lock, path_done, path_checkpoint, path_log, path_events, path_model, path_oof, path_margins, path_cache;
+    struct file_lock lock;
+    struct dataset data;
+    struct net net;                     /* what is trained; new head or unlocked layers in place */
+    char base_hash[33];
+    struct augment_spec augment;
+    double *class_weights;
+    unsigned threads;
+    const char *device;                 /* what "auto" became */
+    struct text plan;                   /* "key\tvalue" lines: all that a result depends on */
+    struct text log;                    /* rows of log.tsv */
+    struct text note;                   /* what -v says of the phase */
+    uint64_t event_bytes;
+    struct event_file events;
+    struct progress progress;
+    uint64_t images_before;             /* progress: where this process began */
+    bool progress_begun;
+    double *margins;
+    float *oof;                         /* [n_rows][n_classes], and fold of each row, with --folds */
+    int *folds;
+    int stop_signal;
+};
+#define TRAIN_RUN_EMPTY ((struct train_run){.lock = FILE_LOCK_EMPTY, .events = EVENT_FILE_EMPTY})
+
+/* run.c: 0 done (also when there was nothing to do), 1 a signal asked to stop and all is saved, -1. */
+int train_run(struct train_run *run, struct error *err);
+void train_run_release(struct train_run *run);
+
+/* phase_head.c, phase_fine_tune.c: the net is open and fits the data; they train run->net and leave the best in it. */
+int phase_head_prepare(struct train_run *run, struct error *err);
+int phase_head(struct train_run *run, struct trainer *t, struct error *err);
+int phase_head_export(struct train_run *run, struct error *err);    /* --export-features of a run that is complete */
+int phase_fine_tune_prepare(struct train_run *run, struct error *err);
+int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err);
+
+/* run.c, for the phases */
+struct engine_options train_engine_options(const struct train_run *run);
+int train_open_cache(struct train_run *run, const struct frozen *f, const char *name, enum activation_dtype dtype,
+                     struct activation_cache **cache, struct error *err);
+/* Rows of all wanted splits into the cache, with a progress line. 1: stopped by a signal. */
+int train_fill_cache(struct train_run *run, const struct frozen *f, struct activation_cache *cache, const char *what, bool with_test,
+                     struct error *err);
+int train_settings(const struct train_run *run, int epochs, bool has_batch_norm, size_t n_train, struct trainer_settings *out,
+                   struct error *err);
+/* Trains with the run's log, events, checkpoint and progress. As trainer_run. */
+int train_with_log(struct train_run *run, struct trainer *t, struct error *err);
+
+/* outputs.c */
+int outputs_log_row(struct train_run *run, const struct trainer_epoch *e, struct error *err);
+int outputs_log_write(const struct train_run *run, struct error *err);
+int outputs_events(struct train_run *run, const struct trainer_epoch *e, struct error *err);
+int outputs_oof(const struct train_run *run, struct error *err);
+int outputs_margins(const struct train_run *run, int epochs, struct error *err);
+int outputs_model(struct train_run *run, const struct trainer *t, struct error *err);
+int outputs_features(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err);
+
+#endif
