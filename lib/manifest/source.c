@@ -1,0 +1,125 @@
+#include "manifest/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define COPY_BYTES (1u << 20)
+
+/* All of `from` into an unlinked file of its own. The descriptor, or -1. */
+static int spool(int from, const char *name, struct error *err)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[4096], *buffer = NULL;
+    int fd = -1;
+    if (!folder || !*folder)
+        folder = "/tmp";
+    fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) {               /* a file system without O_TMPFILE */
+        if ((size_t)snprintf(path, sizeof path, "%s/winnow-XXXXXX", folder) >= sizeof path)
+            return error_set(err, EX_CANTCREAT, "TMPDIR is too long");
+        if ((fd = mkostemp(path, O_CLOEXEC)) < 0)
+            return error_errno(err, EX_CANTCREAT, "cannot make a temporary file in '%s'", folder);
+        unlink(path);
+    }
+    if (!(buffer = mem_alloc(COPY_BYTES, err)))
+        goto fail;
+    for (;;) {
+        ssize_t n = io_read_some(from, buffer, COPY_BYTES, name, err);
+        if (n < 0)
+            goto fail;
+        if (n == 0)
+            break;
+        if (io_write_full(fd, buffer, (size_t)n, "temporary copy of the manifest", err))
+            goto fail;
+    }
+    free(buffer);
+    return fd;
+fail:
+    free(buffer);
+    close(fd);
+    return -1;
+}
+
+int manifest_source_open(struct manifest_source *s, const char *path, struct error *err)
+{
+    char own[64];
+    bool standard_input = !path || strcmp(path, "-") == 0;
+    *s = MANIFEST_SOURCE_EMPTY;
+    if (!(s->name = mem_strdup(standard_input ? "standard input" : path, err)))
+        return -1;
+    s->fd = standard_input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : io_open_read(path, err);
+    if (s->fd < 0) {
+        if (standard_input)
+            error_errno(err, EX_NOINPUT, "cannot read standard input");
+        goto fail;
+    }
+    if (fstat(s->fd, &s->seen)) {
+        error_errno(err, EX_NOINPUT, "cannot read '%s'", s->name);
+        goto fail;
+    }
+    /* `< file` can be read again, unless someone has read a part of it already. */
+    bool again = S_ISREG(s->seen.st_mode) && (!standard_input || lseek(s->fd, 0, SEEK_CUR) == 0);
+    if (!again) {
+        int copy = spool(s->fd, s->name, err);
+        if (copy < 0)
+            goto fail;
+        close(s->fd);
+        s->fd = copy;
+        fstat(s->fd, &s->seen);
+    }
+    snprintf(own, sizeof own, "/proc/self/fd/%d", s->fd);
+    if (!(s->path = mem_strdup(again && !standard_input ? path : own, err)))
+        goto fail;
+    return 0;
+fail:
+    manifest_source_close(s);
+    return -1;
+}
+
+int manifest_source_read(struct manifest_source *s, struct manifest_reader *r, const char *const *required, struct error *err)
+{
+    struct error own = {0};
+    int rc = manifest_reader_open(r, s->path, required, &own);
+    if (rc) {
+        /* The reader knows the copy's name only; people know the other. */
+        const char *at = strstr(own.text, s->path);
+        *err = own;
+        if (at && strcmp(s->path, s->name))
+            snprintf(err->text, sizeof err->text, "%.*s%s%s", (int)(at - own.text), own.text, s->name, at + strlen(s->path));
+        return rc;
+    }
+    char *name = mem_strdup(s->name, err);
+    if (!name) {
+        manifest_reader_close(r);
+        return -1;
+    }
+    free(r->name);
+    r->name = name;
+    return 0;
+}
+
+int manifest_source_check(const struct manifest_source *s, struct error *err)
+{
+    struct stat now;
+    char shown[256];
+    if (fstat(s->fd, &now) == 0 && now.st_size == s->seen.st_size && now.st_mtim.tv_sec == s->seen.st_mtim.tv_sec &&
+        now.st_mtim.tv_nsec == s->seen.st_mtim.tv_nsec)
+        return 0;
+    return error_set(err, EX_DATAERR, "'%s' was written to while it was read", text_for_people(shown, sizeof shown, s->name));
+}
+
+void manifest_source_close(struct manifest_source *s)
+{
+    int saved = errno;
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s->name);
+    free(s->path);
+    *s = MANIFEST_SOURCE_EMPTY;
+    errno = saved;
+}

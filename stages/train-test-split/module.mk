@@ -1,0 +1,1 @@
+NEEDS.stage/train-test-split := cli manifest

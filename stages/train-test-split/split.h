@@ -1,0 +1,46 @@
+/*
+ * split.h: which part of the data a picture belongs to, as a function of (seed, group) and of little else.
+ */
+#ifndef WINNOW_SPLIT_H
+#define WINNOW_SPLIT_H
+
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "manifest/manifest.h"
+#include "manifest/source.h"
+
+enum split_part { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLIT_PARTS };
+const char *split_part_name(enum split_part part);
+
+struct split_options {
+    struct common_options common;
+    double val, test;           /* shares, 0..1, together below 1 */
+    int64_t folds;              /* 0: no fold column */
+    const char *group_by;       /* column */
+    const char *previous;       /* manifest with splits that stay */
+    bool exact, check;
+};
+#define SPLIT_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .val = 0.1, .test = 0.1, .group_by = "group"}
+
+/*
+ * The number in [0, 1) that places a group: test below `test`, validation below `test + val`, training above. It
+ * depends on nothing but its arguments, so a group stays where it is whatever is added to the data.
+ */
+double split_place(uint64_t seed, const char *group);
+/* The fold of a group, 0..folds-1, independent of its place. */
+int split_fold(uint64_t seed, const char *group, int64_t folds);
+
+/*
+ * Reads the source (twice), writes every row with split (and fold) to out. Returns 0 or -1 with err set.
+ */
+int split_run(const struct split_options *opt, struct manifest_source *in, struct manifest_writer *out,
+              struct stage_counts *n, struct error *err);
+
+/*
+ * --check: writes the rows of groups that lie in more than one split (or fold) to out. 0: none; 1: some, n->n_rejected
+ * of them; -1: err. A row with an empty or unknown split is EX_DATAERR.
+ */
+int split_check(const struct split_options *opt, struct manifest_source *in, struct manifest_writer *out,
+                struct stage_counts *n, struct error *err);
+
+#endif
