@@ -108,8 +108,9 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
     if (have_frame && frame.has_alpha)
         info->alpha = true;
     snprintf(info->mode, sizeof info->mode, "%s", info->alpha ? "rgb-alpha" : "rgb");
-    if (width == 0 && height == 0 && !have_frame) {
-        reason = image_fail(f, state < WEBP_DEMUX_DONE ? IMAGE_DECODE_TRUNCATED : IMAGE_DECODE_CORRUPT, "no picture in the container");
+    if (!have_frame && state < WEBP_DEMUX_DONE && (width == 0 || width == (uint32_t)-1)) {
+        info->width = info->height = 0;     /* libwebp says -1 until it has seen the first frame's header */
+        reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends in its header");
         goto out;
     }
     if ((reason = image_check_size(width, height, options->max_pixels, f)) != IMAGE_OK)

@@ -1,6 +1,7 @@
 /*
- * shard.h: the packed training set: fixed-size records in shard files and one index that commits them.
- * Format in docs/formats.md. Readers map the files: a record costs no system call once it is warm.
+ * shard.h: the packed training set: equal-sized records in shard files and one small file that commits them.
+ * Format in docs/formats.md. Readers map the files: a raw record costs no system call once it is warm.
+ * A set may come from a stranger: everything in its index is checked against the files before it is used.
  */
 #ifndef WINNOW_SHARD_SHARD_H
 #define WINNOW_SHARD_SHARD_H
@@ -13,6 +14,17 @@
 
 enum shard_split { SHARD_TRAIN, SHARD_VAL, SHARD_TEST, SHARD_SPLITS };
 const char *shard_split_name(enum shard_split s);       /* "train", "val", "test" */
+bool shard_split_parse(const char *name, enum shard_split *out);
+
+enum shard_encoding { SHARD_RAW, SHARD_JPEG };
+const char *shard_encoding_name(enum shard_encoding e); /* "raw", "jpeg" */
+
+/* Limits on a stranger's set: pictures are square and small, and a class is a folder name. */
+#define SHARD_MAX_SIDE_PX 4096
+#define SHARD_MAX_CLASSES 65536
+#define SHARD_MAX_FILES 1000000
+#define SHARD_MAX_SET_BYTES (256ull << 20)      /* of set.tsv */
+#define SHARD_MAX_INDEX_BYTES (1ull << 30)      /* of one shard's index */
 
 struct shard_set_info {
     int side_px;                /* records are side*side*3 bytes, RGB */
@@ -21,25 +33,38 @@ struct shard_set_info {
     int n_classes;
     uint64_t n_records;
     char data_hash[33];         /* over content hashes, labels, splits, variants in record order */
+    enum shard_encoding encoding;
 };
 
 struct shard_record {           /* borrowed from the set */
-    const uint8_t *pixels;      /* side*side*3, in the mapping */
+    const uint8_t *pixels;      /* side*side*3; readable a little beyond the end */
     const char *path;           /* as in the manifest */
-    const char *xxh128;         /* content hash of the source picture, 32 digits */
+    const char *xxh128;         /* content hash of the picture's file, 32 digits */
     const char *group;          /* near-duplicate group, "" if none */
     int label;
     enum shard_split split;
     int fold;                   /* -1 if none */
     int variant;                /* 0 for the picture itself, 1.. for made ones */
+    const char *source;         /* made ones: path of the picture they were made from; else "" */
+    const char *params;         /* made ones: what was drawn; else "" */
+    uint64_t checksum;          /* XXH3-64 of the stored bytes: equal records have equal pixels */
+    const uint8_t *encoded;     /* the stored bytes: the samples, or a JPEG */
+    size_t n_encoded;
 };
 
 struct shard_set;
 /* Maps a set and checks its index (sizes, hashes of the index); record checksums are checked on first read, or by shard_set_check. */
 int shard_set_open(struct shard_set **out, const char *folder, struct error *err);
 const struct shard_set_info *shard_set_info(const struct shard_set *s);
-int shard_set_record(struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);  /* thread-safe */
-int shard_set_check(struct shard_set *s, struct error *err);    /* every checksum */
+/* All of a record but its pixels (NULL), without touching the shard file. Thread-safe, as the next two are. */
+int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);
+/* The record with pixels in the mapping. A JPEG set is EX_DATAERR here: use shard_set_read. */
+int shard_set_record(struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);
+/* The same for either encoding: a JPEG is decoded into scratch (side*side*3 + 64 bytes, the caller's; unused for raw sets). */
+int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct shard_record *out, struct error *err);
+/* The index of a record by content hash and variant, or -1. */
+int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int variant);
+int shard_set_check(struct shard_set *s, struct error *err);    /* every checksum, of shards and of records */
 void shard_set_close(struct shard_set *s);
 
 #endif

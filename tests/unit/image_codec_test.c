@@ -97,7 +97,7 @@ static void test_prefixes(void)
             else if (reason == IMAGE_DECODE_TRUNCATED || reason == IMAGE_NOT_A_PICTURE || reason == IMAGE_FILE_EMPTY)
                 n_refused++;
             else
-{ printf("# %zu of %zu: %s %s\n", k, n, image_reason_slug(reason), f.detail); n_odd++; }
+n_odd++;
         }
         CHECK_SAY(n_half == 0, "no prefix decodes to another picture (format %d: %d)", format, n_half);
         CHECK_SAY(n_odd == 0 && n_refused > (int)n / 2, "cut files are called cut (format %d: %d refused, %d otherwise)", format, n_refused, n_odd);

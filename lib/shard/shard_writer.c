@@ -1,0 +1,397 @@
+/*
+ * shard_writer.c: writes shard sets; see the header for the order in which things become true.
+ */
+#include "shard/shard_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "hash/content_hash.h"
+#include "io/io.h"
+#include "manifest/manifest.h"
+#include "shard/internal.h"
+
+struct written { char *name; uint64_t records, bytes; char xxh128[33]; uint64_t index_bytes; char index_xxh128[33]; };
+
+struct shard_writer {
+    struct shard_writer_options o;
+    char resize[16];
+    char *folder;               /* what the user named */
+    char *work;                 /* where files are written: the folder itself, or a new one beside it */
+    struct written *shards;     /* old ones first when appending */
+    size_t n_shards, shards_capacity, n_old;
+    int fd;                     /* of the shard being written, or -1 */
+    uint64_t at, n_in_shard;
+    struct xxh128_stream *hash;
+    struct text index, path;
+    char **classes;             /* sorted, owned */
+    size_t n_classes, classes_capacity;
+    char data_hash[33];
+    bool committed;
+};
+
+static const uint8_t zeros[SHARD_ALIGN > SHARD_TAIL ? SHARD_ALIGN : SHARD_TAIL];
+
+/* --- names, classes ----------------------------------------------------------------------------------------------- */
+
+static const char *path_of(struct shard_writer *w, const char *folder, const char *name, const char *ending, struct error *err)
+{
+    text_clear(&w->path);
+    return text_printf(&w->path, err, "%s/%s%s", folder, name, ending) ? NULL : w->path.data;
+}
+
+static int add_class(struct shard_writer *w, const char *label, struct error *err)
+{
+    size_t low = 0, high = w->n_classes;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = strcmp(label, w->classes[middle]);
+        if (order == 0)
+            return 0;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    char *copy = mem_strdup(label, err);
+    if (!copy || mem_grow(&w->classes, &w->classes_capacity, w->n_classes + 1, sizeof *w->classes, err)) {
+        free(copy);
+        return -1;
+    }
+    memmove(w->classes + low + 1, w->classes + low, (w->n_classes - low) * sizeof *w->classes);
+    w->classes[low] = copy;
+    w->n_classes++;
+    return 0;
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------ */
+
+/* Takes over the set that is there: settings must agree; its shards are listed again as they are. */
+static int adopt_set(struct shard_writer *w, struct error *err)
+{
+    static const char *const columns[] = {"key", "value", "records", "bytes", "xxh128", NULL};
+    struct shard_set *set = NULL;
+    struct manifest_table t = MANIFEST_TABLE_EMPTY;
+    int rc = -1, column[5];
+    if (shard_set_open(&set, w->folder, err))   /* proves that every value below is well formed */
+        return -1;
+    const struct shard_set_info *info = shard_set_info(set);
+    if (info->side_px != w->o.side_px || strcmp(info->resize, w->resize) || info->encoding != w->o.encoding) {
+        error_set(err, EX_DATAERR, "'%s' holds %d px, %s, %s: cannot append %d px, %s, %s", w->folder, info->side_px, info->resize,
+                  shard_encoding_name(info->encoding), w->o.side_px, w->resize, shard_encoding_name(w->o.encoding));
+        goto out;
+    }
+    strcpy(w->data_hash, info->data_hash);
+    for (int i = 0; i < info->n_classes; i++)
+        if (add_class(w, info->classes[i], err))
+            goto out;
+    const char *path = path_of(w, w->folder, "set", ".tsv", err);
+    if (!path || manifest_table_read(&t, path, columns, err))
+        goto out;
+    for (int i = 0; i < 5; i++)
+        column[i] = manifest_column(&t.schema, columns[i]);
+    for (size_t row = 0; row < t.n_rows; row++) {
+        const char *key = manifest_cell(&t, row, column[0]), *hash = manifest_cell(&t, row, column[4]);
+        uint64_t bytes = strtoull(manifest_cell(&t, row, column[3]), NULL, 10);
+        if (strcmp(key, "shard") == 0) {
+            struct written s = {.records = strtoull(manifest_cell(&t, row, column[2]), NULL, 10), .bytes = bytes};
+            const char *name = manifest_cell(&t, row, column[1]);
+            if (!text_ends(name, ".bin")) {
+                error_set(err, EX_DATAERR, "'%s': a shard with another name than pack gives", w->folder);
+                goto out;
+            }
+            strcpy(s.xxh128, hash);
+            if (mem_grow(&w->shards, &w->shards_capacity, w->n_shards + 1, sizeof *w->shards, err) ||
+                !(s.name = mem_strdup(name, err)))
+                goto out;
+            s.name[strlen(name) - 4] = 0;
+            w->shards[w->n_shards++] = s;
+        } else if (strcmp(key, "index") == 0 && w->n_shards > 0) {
+            w->shards[w->n_shards - 1].index_bytes = bytes;
+            strcpy(w->shards[w->n_shards - 1].index_xxh128, hash);
+        }
+    }
+    w->n_old = w->n_shards;
+    rc = 0;
+out:
+    manifest_table_release(&t);
+    shard_set_close(set);
+    return rc;
+}
+
+/* What is at the folder's place: 0 nothing (or an empty folder), 1 a set, -1 something else. */
+static int look_at(struct shard_writer *w, struct error *err)
+{
+    struct stat st;
+    if (lstat(w->folder, &st)) {
+        if (errno == ENOENT)
+            return 0;
+        error_errno(err, EX_CANTCREAT, "cannot look at '%s'", w->folder);
+        return -2;
+    }
+    const char *path = path_of(w, w->folder, "set", ".tsv", err);
+    if (!path)
+        return -2;
+    if (io_exists(path))
+        return 1;
+    DIR *d = opendir(w->folder);
+    bool empty = d != NULL;
+    for (struct dirent *e; d && (e = readdir(d));)
+        empty = empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
+    if (d)
+        closedir(d);
+    return empty ? 0 : -1;
+}
+
+int shard_writer_open(struct shard_writer **out, const char *folder, const struct shard_writer_options *options, struct error *err)
+{
+    *out = NULL;
+    if (options->side_px < 1 || options->side_px > SHARD_MAX_SIDE_PX)
+        return error_set(err, EX_USAGE, "a side of %d pixels: 1 to %d", options->side_px, SHARD_MAX_SIDE_PX);
+    struct shard_writer *w = mem_zalloc(1, sizeof *w, err);
+    struct text name = TEXT_EMPTY;
+    if (!w)
+        return -1;
+    w->o = *options;
+    w->fd = -1;
+    strcpy(w->data_hash, SHARD_HASH_START);
+    if (w->o.shard_bytes == 0)
+        w->o.shard_bytes = SHARD_DEFAULT_BYTES;
+    snprintf(w->resize, sizeof w->resize, "%s", options->resize);
+    size_t n = strlen(folder);
+    while (n > 1 && folder[n - 1] == '/')
+        n--;
+    if (!(w->folder = mem_dup(folder, n + 1, err)))
+        goto fail;
+    w->folder[n] = 0;
+    if (xxh128_stream_open(&w->hash, err))
+        goto fail;
+    int there = look_at(w, err);
+    if (there == -1)
+        error_set(err, EX_CANTCREAT, "'%s' is there and is not a shard set", w->folder);
+    if (there < 0)
+        goto fail;
+    if (options->append && there == 1) {
+        if (!(w->work = mem_strdup(w->folder, err)) || adopt_set(w, err))
+            goto fail;
+    } else {
+        if (io_mkdirs_for(w->folder, err) || text_printf(&name, err, "%s.new-%ld", w->folder, (long)getpid()) ||
+            !(w->work = mem_strdup(name.data, err)))
+            goto fail;
+        if (mkdir(w->work, 0777)) {
+            error_errno(err, EX_CANTCREAT, "cannot make '%s'", w->work);
+            free(w->work);
+            w->work = NULL;
+            goto fail;
+        }
+    }
+    text_release(&name);
+    *out = w;
+    return 0;
+fail:
+    text_release(&name);
+    shard_writer_close(w);
+    return -1;
+}
+
+/* --- records ------------------------------------------------------------------------------------------------------ */
+
+static int put(struct shard_writer *w, const void *bytes, size_t n, struct error *err)
+{
+    if (io_write_full(w->fd, bytes, n, w->shards[w->n_shards - 1].name, err))
+        return -1;
+    xxh128_stream_add(w->hash, bytes, n);
+    w->at += n;
+    return 0;
+}
+
+static int begin_shard(struct shard_writer *w, struct error *err)
+{
+    char name[32], head[SHARD_ALIGN] = SHARD_MAGIC;
+    struct written s = {0};
+    snprintf(name, sizeof name, "shard-%05zu", w->n_shards);
+    if (mem_grow(&w->shards, &w->shards_capacity, w->n_shards + 1, sizeof *w->shards, err) || !(s.name = mem_strdup(name, err)))
+        return -1;
+    w->shards[w->n_shards++] = s;
+    const char *path = path_of(w, w->work, name, ".bin", err);
+    if (!path)
+        return -1;
+    if ((w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+        return error_errno(err, EX_CANTCREAT, "cannot create '%s'", path);
+    w->at = 0;
+    w->n_in_shard = 0;
+    xxh128_stream_reset(w->hash);
+    text_clear(&w->index);
+    if (put(w, head, sizeof head, err))
+        return -1;
+    return text_puts(&w->index, "path\tlabel\tsplit\tgroup\tfold\tvariant\tsource\tparams\txxh128\toffset\tbytes\tchecksum\n", err);
+}
+
+static int end_shard(struct shard_writer *w, struct error *err)
+{
+    struct written *s = &w->shards[w->n_shards - 1];
+    struct xxh128 h;
+    if (w->fd < 0)
+        return 0;
+    if (put(w, zeros, SHARD_TAIL, err))
+        return -1;
+    if (fsync(w->fd))
+        return error_errno(err, EX_IOERR, "cannot sync '%s'", s->name);
+    int fd = w->fd;
+    w->fd = -1;
+    if (close(fd))
+        return error_errno(err, EX_IOERR, "cannot close '%s'", s->name);
+    s->records = w->n_in_shard;
+    s->bytes = w->at;
+    xxh128_stream_end(w->hash, &h);
+    xxh128_hex(s->xxh128, &h);
+    s->index_bytes = w->index.n_bytes;
+    xxh128_of(&h, w->index.data, w->index.n_bytes);
+    xxh128_hex(s->index_xxh128, &h);
+    const char *path = path_of(w, w->work, s->name, ".tsv", err);
+    return path ? atomic_file_write(path, w->index.data, w->index.n_bytes, err) : -1;
+}
+
+static int field(struct shard_writer *w, const char *value, struct error *err)
+{
+    return manifest_escape(&w->index, value ? value : "", err) || text_add(&w->index, "\t", 1, err) ? -1 : 0;
+}
+
+int shard_writer_add(struct shard_writer *w, const struct shard_writer_record *r, struct error *err)
+{
+    size_t raw = (size_t)w->o.side_px * (size_t)w->o.side_px * 3;
+    char fold[16] = "";
+    if (r->n_bytes == 0 || r->n_bytes > UINT32_MAX || (w->o.encoding == SHARD_RAW && r->n_bytes != raw))
+        return error_set(err, EX_SOFTWARE, "a record of %zu bytes", r->n_bytes);
+    uint64_t padding = (SHARD_ALIGN - w->at % SHARD_ALIGN) % SHARD_ALIGN;
+    if (w->fd >= 0 && w->n_in_shard > 0 && w->at + padding + r->n_bytes + SHARD_TAIL > w->o.shard_bytes && end_shard(w, err))
+        return -1;
+    if (w->fd < 0 && begin_shard(w, err))
+        return -1;
+    padding = (SHARD_ALIGN - w->at % SHARD_ALIGN) % SHARD_ALIGN;
+    if (add_class(w, r->label, err) || put(w, zeros, padding, err))
+        return -1;
+    uint64_t offset = w->at, checksum = shard_checksum(r->bytes, r->n_bytes);
+    if (put(w, r->bytes, r->n_bytes, err))
+        return -1;
+    if (r->fold >= 0)
+        snprintf(fold, sizeof fold, "%d", r->fold);
+    if (field(w, r->path, err) || field(w, r->label, err) || field(w, shard_split_name(r->split), err) || field(w, r->group, err) ||
+        text_printf(&w->index, err, "%s\t%d\t", fold, r->variant) || field(w, r->source, err) || field(w, r->params, err) ||
+        field(w, r->xxh128, err) ||
+        text_printf(&w->index, err, "%llu\t%zu\t%016llx\n", (unsigned long long)offset, r->n_bytes, (unsigned long long)checksum))
+        return -1;
+    shard_chain_hash(w->data_hash, r->xxh128, r->label, r->split, r->fold, r->variant, checksum);
+    w->n_in_shard++;
+    return 0;
+}
+
+/* --- commit ------------------------------------------------------------------------------------------------------- */
+
+static int write_set(struct shard_writer *w, struct error *err)
+{
+    struct text t = TEXT_EMPTY;
+    int rc = -1;
+    if (text_printf(&t, err, "key\tvalue\trecords\tbytes\txxh128\nformat\t" SHARD_FORMAT "\t\t\t\nside_px\t%d\t\t\t\nresize\t%s\t\t\t\n"
+                    "encoding\t%s\t\t\t\ndata_hash\t%s\t\t\t\n", w->o.side_px, w->resize, shard_encoding_name(w->o.encoding), w->data_hash))
+        goto out;
+    for (size_t i = 0; i < w->n_classes; i++)
+        if (text_puts(&t, "class\t", err) || manifest_escape(&t, w->classes[i], err) || text_puts(&t, "\t\t\t\n", err))
+            goto out;
+    for (size_t i = 0; i < w->n_shards; i++) {
+        const struct written *s = &w->shards[i];
+        if (text_printf(&t, err, "shard\t%s.bin\t%llu\t%llu\t%s\nindex\t%s.tsv\t%llu\t%llu\t%s\n", s->name,
+                        (unsigned long long)s->records, (unsigned long long)s->bytes, s->xxh128, s->name,
+                        (unsigned long long)s->records, (unsigned long long)s->index_bytes, s->index_xxh128))
+            goto out;
+    }
+    const char *path = path_of(w, w->work, "set", ".tsv", err);
+    rc = path ? atomic_file_write(path, t.data, t.n_bytes, err) : -1;
+out:
+    text_release(&t);
+    return rc;
+}
+
+/* Only the files that sets are made of: what else is in the folder is the user's, and keeps it from being removed. */
+static void remove_set(const char *folder)
+{
+    DIR *d = opendir(folder);
+    if (!d)
+        return;
+    for (struct dirent *e; (e = readdir(d));)
+        if (strcmp(e->d_name, "set.tsv") == 0 || (text_starts(e->d_name, "shard-") && (text_ends(e->d_name, ".bin") || text_ends(e->d_name, ".tsv"))))
+            unlinkat(dirfd(d), e->d_name, 0);
+    closedir(d);
+    rmdir(folder);
+}
+
+/* The new folder takes the old one's place: in one step where the file system can exchange, else in two. */
+static int move_into_place(struct shard_writer *w, struct error *err)
+{
+    if (rename(w->work, w->folder) == 0)
+        return 0;                       /* nothing was there, or an empty folder */
+    if (renameat2(AT_FDCWD, w->work, AT_FDCWD, w->folder, RENAME_EXCHANGE)) {
+        struct text old = TEXT_EMPTY;
+        if (text_printf(&old, err, "%s.old-%ld", w->folder, (long)getpid()))
+            return -1;
+        int rc = rename(w->folder, old.data) || rename(w->work, w->folder)
+                 ? error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", w->work) : 0;
+        if (rc == 0)
+            remove_set(old.data);
+        text_release(&old);
+        return rc;
+    }
+    remove_set(w->work);                /* it holds the old set now */
+    return 0;
+}
+
+int shard_writer_commit(struct shard_writer *w, struct error *err)
+{
+    if (end_shard(w, err) || write_set(w, err))
+        return -1;
+    if (strcmp(w->work, w->folder) && move_into_place(w, err))
+        return -1;
+    w->committed = true;
+    return io_fsync_dir_of(w->folder, err);
+}
+
+void shard_writer_close(struct shard_writer *w)
+{
+    struct error ignored = {0};
+    if (!w)
+        return;
+    int saved = errno;
+    if (w->fd >= 0)
+        close(w->fd);
+    if (!w->committed && w->work) {
+        for (size_t i = w->n_old; i < w->n_shards; i++)
+            for (int k = 0; k < 2; k++) {
+                const char *path = path_of(w, w->work, w->shards[i].name, k ? ".tsv" : ".bin", &ignored);
+                if (path)
+                    unlink(path);
+            }
+        if (strcmp(w->work, w->folder))
+            rmdir(w->work);
+    }
+    for (size_t i = 0; i < w->n_shards; i++)
+        free(w->shards[i].name);
+    for (size_t i = 0; i < w->n_classes; i++)
+        free(w->classes[i]);
+    free(w->shards);
+    free(w->classes);
+    free(w->folder);
+    free(w->work);
+    text_release(&w->index);
+    text_release(&w->path);
+    xxh128_stream_close(w->hash);
+    free(w);
+    errno = saved;
+}

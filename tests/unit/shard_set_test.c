@@ -1,0 +1,188 @@
+/* needs: base io hash manifest image shard */
+/*
+ * Shard sets: write then read is identity, appending and replacing, damage is found, wrong use is refused.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "hash/content_hash.h"
+#include "image/image.h"
+#include "io/io.h"
+#include "shard/shard.h"
+#include "shard/shard_writer.h"
+#include "tap.h"
+
+enum { SIDE = 20, BYTES = SIDE * SIDE * 3 };
+
+static void make_pixels(uint8_t *out, int i)
+{
+    struct random r = random_start(7, (uint64_t)i, 0);
+    for (int k = 0; k < BYTES; k++)
+        out[k] = (uint8_t)random_u64(&r);
+}
+
+static int add(struct shard_writer *w, int i, const char *label, int variant)
+{
+    uint8_t pixels[BYTES];
+    char path[64], hash[33];
+    struct xxh128 h;
+    struct error err = {0};
+    make_pixels(pixels, i);
+    xxh128_of(&h, &i, sizeof i);
+    xxh128_hex(hash, &h);
+    snprintf(path, sizeof path, "a\tb/%d.jpg", i);     /* a tab: the index escapes it */
+    struct shard_writer_record r = {.path = path, .xxh128 = hash, .group = i % 3 ? "g" : NULL, .label = label,
+                                    .split = (enum shard_split)(i % 3), .fold = i % 2 ? i % 5 : -1, .variant = variant,
+                                    .params = variant ? "flip" : NULL, .bytes = pixels, .n_bytes = BYTES};
+    return shard_writer_add(w, &r, &err);
+}
+
+static int write_set(const char *folder, int from, int to, bool append, uint64_t shard_bytes)
+{
+    struct shard_writer_options o = {.side_px = SIDE, .resize = "bilinear", .shard_bytes = shard_bytes, .append = append};
+    struct shard_writer *w;
+    struct error err = {0};
+    static const char *const labels[] = {"zebra", "ant", "maus \\ ä"};
+    int rc = shard_writer_open(&w, folder, &o, &err);
+    for (int i = from; rc == 0 && i < to; i++)
+        rc = add(w, i, labels[i % 3], i % 4);
+    if (rc == 0)
+        rc = shard_writer_commit(w, &err);
+    shard_writer_close(w);
+    if (rc)
+        printf("# %s\n", err.text);
+    return rc ? err.code : 0;
+}
+
+static int count_good(struct shard_set *s, int n)
+{
+    int good = 0;
+    static const char *const labels[] = {"zebra", "ant", "maus \\ ä"};
+    for (int i = 0; i < n; i++) {
+        struct shard_record r;
+        struct error err = {0};
+        uint8_t pixels[BYTES];
+        char path[64];
+        make_pixels(pixels, i);
+        snprintf(path, sizeof path, "a\tb/%d.jpg", i);
+        good += shard_set_record(s, (uint64_t)i, &r, &err) == 0 && memcmp(r.pixels, pixels, BYTES) == 0 && !strcmp(r.path, path) &&
+                !strcmp(shard_set_info(s)->classes[r.label], labels[i % 3]) && (int)r.split == i % 3 &&
+                r.fold == (i % 2 ? i % 5 : -1) && r.variant == i % 4 && !strcmp(r.group, i % 3 ? "g" : "") &&
+                (uintptr_t)r.pixels % 64 == 0 && shard_set_find(s, r.xxh128, r.variant) == i &&
+                shard_set_find(s, r.xxh128, r.variant + 1) == -1;
+    }
+    return good;
+}
+
+static void patch(const char *path, long at, int byte)
+{
+    FILE *f = fopen(path, "r+b");
+    if (!f || fseek(f, at, at < 0 ? SEEK_END : SEEK_SET) || fputc(byte, f) == EOF || fclose(f))
+        exit(70);
+}
+
+int main(void)
+{
+    char folder[4096], path[5000];
+    struct shard_set *s;
+    struct error err = {0};
+    char first_hash[33];
+    snprintf(folder, sizeof folder, "%s/set", tap_tmpdir());
+
+    CHECK(write_set(folder, 0, 25, false, 0) == 0);
+    CHECK(shard_set_open(&s, folder, &err) == 0);
+    CHECK(shard_set_info(s)->n_records == 25 && shard_set_info(s)->n_classes == 3 && shard_set_info(s)->side_px == SIDE);
+    CHECK(strcmp(shard_set_info(s)->classes[0], "ant") == 0 && strcmp(shard_set_info(s)->resize, "bilinear") == 0);
+    CHECK(count_good(s, 25) == 25);
+    CHECK(shard_set_check(s, &err) == 0);
+    strcpy(first_hash, shard_set_info(s)->data_hash);
+    struct shard_record r;
+    CHECK(shard_set_record(s, 25, &r, &err) == -1);
+    shard_set_close(s);
+
+    /* Replaced by several small shards: the same records, the same data hash. */
+    CHECK(write_set(folder, 0, 25, false, 4 * BYTES) == 0);
+    CHECK(shard_set_open(&s, folder, &err) == 0 && count_good(s, 25) == 25 && !strcmp(first_hash, shard_set_info(s)->data_hash));
+    shard_set_close(s);
+    snprintf(path, sizeof path, "%s/shard-00008.bin", folder);
+    CHECK(io_exists(path));
+
+    /* Appending gives what one go gives. */
+    CHECK(write_set(folder, 0, 11, false, 4 * BYTES) == 0);
+    CHECK(!io_exists(path));
+    CHECK(write_set(folder, 11, 25, true, 4 * BYTES) == 0);
+    CHECK(shard_set_open(&s, folder, &err) == 0 && count_good(s, 25) == 25 && !strcmp(first_hash, shard_set_info(s)->data_hash) &&
+          shard_set_check(s, &err) == 0);
+    shard_set_close(s);
+
+    /* Damage: one bit of a record, a longer index, a shard cut off. */
+    snprintf(path, sizeof path, "%s/shard-00000.bin", folder);
+    patch(path, 64 + 5, 0x5A);
+    CHECK(shard_set_open(&s, folder, &err) == 0);
+    CHECK(shard_set_record(s, 0, &r, &err) == -1 && err.code == EX_DATAERR && strstr(err.text, "damaged"));
+    CHECK(shard_set_record(s, 1, &r, &err) == 0);
+    CHECK(shard_set_check(s, &err) == -1 && err.code == EX_DATAERR);
+    shard_set_close(s);
+    CHECK(truncate(path, 3000) == 0);
+    CHECK(shard_set_open(&s, folder, &err) == -1 && err.code == EX_DATAERR && s == NULL);
+    CHECK(write_set(folder, 0, 5, false, 0) == 0);
+    snprintf(path, sizeof path, "%s/shard-00000.tsv", folder);
+    patch(path, -3, '0');
+    CHECK(shard_set_open(&s, folder, &err) == -1 && err.code == EX_DATAERR);
+    CHECK(unlink(path) == 0 && shard_set_open(&s, folder, &err) == -1);
+
+    /* A folder that is no set is left alone; a set of another kind is not appended to. */
+    snprintf(path, sizeof path, "%s/mine", tap_tmpdir());
+    CHECK(mkdir(path, 0777) == 0);
+    snprintf(path, sizeof path, "%s/mine/letter.txt", tap_tmpdir());
+    CHECK(atomic_file_write(path, "x", 1, &err) == 0);
+    snprintf(folder, sizeof folder, "%s/mine", tap_tmpdir());
+    CHECK(write_set(folder, 0, 2, false, 0) == EX_CANTCREAT && io_exists(path));
+    snprintf(folder, sizeof folder, "%s/set", tap_tmpdir());
+    CHECK(write_set(folder, 0, 2, false, 0) == 0);
+    struct shard_writer_options other = {.side_px = SIDE + 1, .resize = "bilinear", .append = true};
+    struct shard_writer *w;
+    CHECK(shard_writer_open(&w, folder, &other, &err) == -1 && err.code == EX_DATAERR);
+
+    /* Without a commit nothing changes and nothing stays. */
+    struct shard_writer_options o = {.side_px = SIDE, .resize = "bilinear"};
+    CHECK(shard_writer_open(&w, folder, &o, &err) == 0 && add(w, 9, "x", 0) == 0);
+    shard_writer_close(w);
+    o.append = true;
+    CHECK(shard_writer_open(&w, folder, &o, &err) == 0 && add(w, 9, "x", 0) == 0);
+    shard_writer_close(w);
+    CHECK(shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->n_records == 2 && count_good(s, 2) == 2);
+    shard_set_close(s);
+
+    /* No record at all is a set, too. */
+    CHECK(write_set(folder, 0, 0, false, 0) == 0 && shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->n_records == 0 &&
+          shard_set_check(s, &err) == 0);
+    shard_set_close(s);
+
+    /* JPEG records. */
+    struct image m = IMAGE_EMPTY;
+    uint8_t *jpeg, scratch[BYTES + 64];
+    size_t n;
+    o = (struct shard_writer_options){.side_px = SIDE, .resize = "area", .encoding = SHARD_JPEG};
+    CHECK(image_reserve(&m, SIDE, SIDE, 3, &err) == 0);
+    memset(m.pixels, 77, BYTES);
+    CHECK(image_encode_jpeg(&m, 90, &jpeg, &n, &err) == 0 && shard_writer_open(&w, folder, &o, &err) == 0);
+    struct shard_writer_record record = {.path = "p", .xxh128 = "0123456789abcdef0123456789abcdef", .label = "a", .fold = -1, .bytes = jpeg, .n_bytes = n};
+    CHECK(shard_writer_add(w, &record, &err) == 0);
+    record.n_bytes = n / 2;
+    CHECK(shard_writer_add(w, &record, &err) == 0 && shard_writer_commit(w, &err) == 0);
+    shard_writer_close(w);
+    CHECK(shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->encoding == SHARD_JPEG);
+    CHECK(shard_set_record(s, 0, &r, &err) == -1 && err.code == EX_DATAERR);
+    CHECK(shard_set_read(s, 0, scratch, &r, &err) == 0 && r.pixels == scratch && abs(scratch[100] - 77) <= 1);
+    CHECK(shard_set_read(s, 1, scratch, &r, &err) == -1 && err.code == EX_DATAERR);
+    shard_set_close(s);
+    free(jpeg);
+    image_release(&m);
+    return tap_done();
+}
