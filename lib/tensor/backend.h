@@ -142,7 +142,7 @@ struct backend_table {
 
     /* --- layouts --- */
     size_t (*tensor_bytes)(const struct backend *b, const struct tensor_shape *whole);
-    /* May y of this operation (and then dy) be a channel slice of a wider tensor? d->y is still given as a whole one. Inputs never are. */
+    /* Can this operation write y (and read dy) as the channel slice that d->y describes? Inputs are never slices. */
     bool (*writes_slice)(const struct backend *b, const struct op_desc *d);
     bool (*reshape_is_free)(const struct backend *b, const struct tensor_shape *from, const struct tensor_shape *to);
     size_t (*param_bytes)(const struct backend *b, const struct param_shape *p);    /* a multiple of 4: elementwise steps run over all */

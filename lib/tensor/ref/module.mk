@@ -1,0 +1,2 @@
+NEEDS.tensor/ref := base
+CFLAGS.tensor/ref := -O3

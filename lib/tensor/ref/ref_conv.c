@@ -1,0 +1,194 @@
+/*
+ * ref_conv.c: convolution, depthwise convolution and dense layers, as their definitions say, sums in double.
+ * A dense layer is a convolution of a 1x1 picture with a 1x1 kernel.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tensor/ref/ref.h"
+
+/* Which input row (or column) tap k of output o reads; false when it lies in the padding. */
+static bool tap(int o, int stride, int k, int dilation, int pad, int size, int *in)
+{
+    *in = o * stride + k * dilation - pad;
+    return *in >= 0 && *in < size;
+}
+
+/*
+ * y[n,p,q,k] = act(bias[k] + sum over r,s,c of w[r,s,c,k] * x[n, p*stride + r*dilation - pad, ..., c])
+ */
+int ref_conv_forward(const struct backend_op *op, const struct op_io *io, struct error *err)
+{
+    const struct op_desc *d = &op->d;
+    struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), y = ref_view_of(&io->y, &d->y);
+    const float *w = d->constant_weights ? op->weights : ref_at(&io->w);
+    const float *bias = d->constant_weights ? op->bias : ref_at(&io->bias);
+    int ix, iy;
+    double *sum = mem_alloc((size_t)y.c * sizeof *sum, err);
+    if (!sum)
+        return -1;
+    for (int n = 0; n < y.n; n++)
+        for (int p = 0; p < y.h; p++)
+            for (int q = 0; q < y.w; q++) {
+                for (int k = 0; k < y.c; k++)
+                    sum[k] = d->has_bias ? bias[k] : 0;
+                for (int r = 0; r < d->kernel_h; r++) {
+                    if (!tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy))
+                        continue;
+                    for (int s = 0; s < d->kernel_w; s++) {
+                        if (!tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix))
+                            continue;
+                        const float *xs = ref_pixel(&x, n, iy, ix);
+                        const float *ws = w + ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)x.c * (size_t)y.c;
+                        for (int c = 0; c < x.c; c++, ws += y.c) {
+                            double v = xs[c];
+                            for (int k = 0; k < y.c; k++)
+                                sum[k] += v * ws[k];
+                        }
+                    }
+                }
+                float *out = ref_pixel(&y, n, p, q);
+                for (int k = 0; k < y.c; k++)
+                    out[k] = ref_activate(d, (float)sum[k]);
+            }
+    free(sum);
+    return 0;
+}
+
+/* dx gets the correlation of dy with w, dw that of x with dy, dbias the sum of dy. */
+int ref_conv_backward(const struct backend_op *op, const struct op_io *io, struct error *err)
+{
+    const struct op_desc *d = &op->d;
+    struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), dy = ref_view_of(&io->dy, &d->y);
+    struct ref_view dx = ref_view_of(&io->dx[0], &d->x[0]);
+    const float *w = d->constant_weights ? op->weights : ref_at(&io->w);
+    size_t n_x = ref_pixels(&dx) * (size_t)x.c;
+    size_t n_w = (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)x.c * (size_t)dy.c;
+    double *gx = mem_zalloc(d->needs_dx ? n_x : 1, sizeof *gx, err);
+    double *gw = gx ? mem_zalloc(d->needs_dw ? n_w : 1, sizeof *gw, err) : NULL;
+    double *gb = gw ? mem_zalloc((size_t)dy.c, sizeof *gb, err) : NULL;
+    int ix, iy, rc = -1;
+    if (!gb)
+        goto out;
+    ref_activation_backward(d, io);
+    for (int n = 0; n < dy.n; n++)
+        for (int p = 0; p < dy.h; p++)
+            for (int q = 0; q < dy.w; q++) {
+                const float *g = ref_pixel(&dy, n, p, q);
+                for (int k = 0; k < dy.c; k++)
+                    gb[k] += g[k];
+                for (int r = 0; r < d->kernel_h; r++) {
+                    if (!tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy))
+                        continue;
+                    for (int s = 0; s < d->kernel_w; s++) {
+                        if (!tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix))
+                            continue;
+                        size_t at_w = ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)x.c * (size_t)dy.c;
+                        size_t at_x = (((size_t)n * (size_t)x.h + (size_t)iy) * (size_t)x.w + (size_t)ix) * (size_t)x.c;
+                        for (int c = 0; c < x.c; c++, at_w += (size_t)dy.c) {
+                            if (d->needs_dx) {
+                                double v = 0;
+                                for (int k = 0; k < dy.c; k++)
+                                    v += (double)g[k] * w[at_w + (size_t)k];
+                                gx[at_x + (size_t)c] += v;
+                            }
+                            if (d->needs_dw) {
+                                double v = ref_pixel(&x, n, iy, ix)[c];
+                                for (int k = 0; k < dy.c; k++)
+                                    gw[at_w + (size_t)k] += v * g[k];
+                            }
+                        }
+                    }
+                }
+            }
+    if (d->needs_dx)
+        for (size_t i = 0; i < n_x; i++)
+            dx.data[i] = (io->accumulate[0] ? dx.data[i] : 0) + (float)gx[i];
+    if (d->needs_dw) {
+        float *dw = ref_at(&io->dw), *dbias = ref_at(&io->dbias);
+        for (size_t i = 0; i < n_w; i++)
+            dw[i] = (float)gw[i];
+        for (int k = 0; d->has_bias && k < dy.c; k++)
+            dbias[k] = (float)gb[k];
+    }
+    rc = 0;
+out:
+    free(gx);
+    free(gw);
+    free(gb);
+    return rc;
+}
+
+/* y[n,p,q,c*m + j] = act(bias + sum over r,s of w[r,s,c,j] * x[n,...,c]), m = depth multiplier */
+void ref_depthwise_forward(const struct backend_op *op, const struct op_io *io)
+{
+    const struct op_desc *d = &op->d;
+    struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), y = ref_view_of(&io->y, &d->y);
+    const float *w = d->constant_weights ? op->weights : ref_at(&io->w);
+    const float *bias = d->constant_weights ? op->bias : ref_at(&io->bias);
+    int m = y.c / x.c, ix, iy;
+    for (int n = 0; n < y.n; n++)
+        for (int p = 0; p < y.h; p++)
+            for (int q = 0; q < y.w; q++)
+                for (int k = 0; k < y.c; k++) {
+                    double sum = d->has_bias ? bias[k] : 0;
+                    for (int r = 0; r < d->kernel_h; r++)
+                        for (int s = 0; s < d->kernel_w; s++)
+                            if (tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy) &&
+                                tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix))
+                                sum += (double)ref_pixel(&x, n, iy, ix)[k / m] *
+                                       w[((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)y.c + (size_t)k];
+                    ref_pixel(&y, n, p, q)[k] = ref_activate(d, (float)sum);
+                }
+}
+
+int ref_depthwise_backward(const struct backend_op *op, const struct op_io *io, struct error *err)
+{
+    const struct op_desc *d = &op->d;
+    struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), dy = ref_view_of(&io->dy, &d->y);
+    struct ref_view dx = ref_view_of(&io->dx[0], &d->x[0]);
+    const float *w = d->constant_weights ? op->weights : ref_at(&io->w);
+    size_t n_x = ref_pixels(&dx) * (size_t)x.c, n_w = (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)dy.c;
+    double *gx = mem_zalloc(d->needs_dx ? n_x : 1, sizeof *gx, err);
+    double *gw = gx ? mem_zalloc(n_w, sizeof *gw, err) : NULL;
+    double *gb = gw ? mem_zalloc((size_t)dy.c, sizeof *gb, err) : NULL;
+    int m = dy.c / x.c, ix, iy, rc = -1;
+    if (!gb)
+        goto out;
+    ref_activation_backward(d, io);
+    for (int n = 0; n < dy.n; n++)
+        for (int p = 0; p < dy.h; p++)
+            for (int q = 0; q < dy.w; q++)
+                for (int k = 0; k < dy.c; k++) {
+                    double g = ref_pixel(&dy, n, p, q)[k];
+                    gb[k] += g;
+                    for (int r = 0; r < d->kernel_h; r++)
+                        for (int s = 0; s < d->kernel_w; s++)
+                            if (tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy) &&
+                                tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix)) {
+                                size_t at_w = ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)dy.c + (size_t)k;
+                                size_t pixel = ((size_t)n * (size_t)x.h + (size_t)iy) * (size_t)x.w + (size_t)ix;
+                                if (d->needs_dx)
+                                    gx[pixel * (size_t)x.c + (size_t)(k / m)] += g * w[at_w];
+                                if (d->needs_dw)
+                                    gw[at_w] += g * ref_pixel(&x, n, iy, ix)[k / m];
+                            }
+                }
+    if (d->needs_dx)
+        for (size_t i = 0; i < n_x; i++)
+            dx.data[i] = (io->accumulate[0] ? dx.data[i] : 0) + (float)gx[i];
+    if (d->needs_dw) {
+        float *dw = ref_at(&io->dw), *dbias = ref_at(&io->dbias);
+        for (size_t i = 0; i < n_w; i++)
+            dw[i] = (float)gw[i];
+        for (int k = 0; d->has_bias && k < dy.c; k++)
+            dbias[k] = (float)gb[k];
+    }
+    rc = 0;
+out:
+    free(gx);
+    free(gw);
+    free(gb);
+    return rc;
+}
