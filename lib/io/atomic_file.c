@@ -1,7 +1,9 @@
 /*
  * atomic_file.c: the old file or the whole new one, and nothing left behind.
- * The temporary sits beside the destination (a rename must not cross file systems). Its name stands in a fixed table that the
- * signal handler walks: only unlink() is called there. What SIGKILL leaves is named .NAME.XXXXXX.tmp and harmless.
+ * The temporary is made in the destination's folder (a rename must not cross file systems) by O_TMPFILE: it has no name, so
+ * nobody has to clean up after a kill. At commit it is linked beside the destination and renamed over it. Where O_TMPFILE or
+ * /proc is missing it is a named sibling from the start; names stand in a fixed table that the signal handler walks: only
+ * unlink() is called there. A kill between link and rename, or without O_TMPFILE, leaves .NAME.XXXXXXXX.tmp, which is harmless.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -121,30 +123,77 @@ static char *final_path(const char *path, struct error *err)
     return mem_strdup(path, err);
 }
 
-static int open_temporary(struct atomic_file *f, struct error *err)
+/* A new name beside f->path into f->temporary (which was NULL or is freed). */
+static int draw_name(struct atomic_file *f, struct error *err)
 {
     static atomic_uint counter;
-    char shown[256];
     const char *slash = strrchr(f->path, '/'), *base = slash ? slash + 1 : f->path;
+    struct text t = TEXT_EMPTY;
     struct timespec now;
-    for (int attempt = 0; attempt < 100; attempt++) {
-        struct text t = TEXT_EMPTY;
-        clock_gettime(CLOCK_REALTIME, &now);
-        uint64_t salt = random_mix((uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32 ^ atomic_fetch_add(&counter, 1));
-        if (text_printf(&t, err, "%.*s.%.200s.%08x.tmp", (int)(base - f->path), f->path, base, (unsigned)salt)) {
-            text_release(&t);
-            return -1;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t salt = random_mix((uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32 ^ atomic_fetch_add(&counter, 1));
+    if (text_printf(&t, err, "%.*s.%.200s.%08x.tmp", (int)(base - f->path), f->path, base, (unsigned)salt)) {
+        text_release(&t);
+        return -1;
+    }
+    free(f->temporary);
+    f->temporary = t.data;
+    return 0;
+}
+
+static int open_unnamed(const char *path, struct error *err)
+{
+    char *folder = path_folder(path, err);
+    int fd = -1;
+    if (folder && access("/proc/self/fd", X_OK) == 0)
+        fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    free(folder);
+    return fd;
+}
+
+#define NAME_ATTEMPTS 100
+
+static int open_temporary(struct atomic_file *f, struct error *err)
+{
+    char shown[256];
+    int fd = -1;
+    if (draw_name(f, err))
+        return -1;
+    if (!fault_here(FAULT_OPEN)) {
+        fd = open_unnamed(f->path, err);
+        f->unnamed = fd >= 0;
+        for (int attempt = 0; fd < 0 && attempt < NAME_ATTEMPTS; attempt++) {
+            fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+            if (fd >= 0)
+                f->slot = cleanup_remember(f->temporary);
+            else if (errno != EEXIST || draw_name(f, err))
+                break;
         }
-        int fd = fault_here(FAULT_OPEN) ? -1 : open(t.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-        if (fd >= 0) {
-            f->temporary = t.data;
-            f->slot = cleanup_remember(t.data);
-            return fd;
+    }
+    if (fd < 0) {
+        error_errno(err, EX_CANTCREAT, "cannot create '%s'", text_for_people(shown, sizeof shown, f->path));
+        free(f->temporary);
+        f->temporary = NULL;
+    }
+    return fd;
+}
+
+/* Gives the unnamed temporary its name beside the destination. */
+static int name_temporary(struct atomic_file *f, struct error *err)
+{
+    char from[64], shown[256];
+    snprintf(from, sizeof from, "/proc/self/fd/%d", fileno(f->stream));
+    for (int attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
+        f->slot = cleanup_remember(f->temporary);
+        if (linkat(AT_FDCWD, from, AT_FDCWD, f->temporary, AT_SYMLINK_FOLLOW) == 0) {
+            f->unnamed = false;
+            return 0;
         }
         int saved = errno;
-        text_release(&t);
+        cleanup_forget(f->slot);
+        f->slot = -1;
         errno = saved;
-        if (saved != EEXIST)
+        if (saved != EEXIST || draw_name(f, err))
             break;
     }
     return error_errno(err, EX_CANTCREAT, "cannot create '%s'", text_for_people(shown, sizeof shown, f->path));
@@ -209,6 +258,8 @@ int atomic_file_commit(struct atomic_file *f, struct error *err)
         error_errno(err, EX_IOERR, "cannot sync '%s'", name);
         goto fail;
     }
+    if (f->temporary && f->unnamed && name_temporary(f, err))
+        goto fail;
     failed = fclose(f->stream);
     f->stream = NULL;
     if (failed) {
@@ -239,7 +290,7 @@ void atomic_file_discard(struct atomic_file *f)
     int saved = errno;
     if (f->stream && f->stream != stdout)
         fclose(f->stream);
-    if (f->temporary)
+    if (f->temporary && !f->unnamed)
         unlink(f->temporary);
     cleanup_forget(f->slot);
     free(f->temporary);

@@ -35,13 +35,15 @@ bool io_exists(const char *path);
 /* --- atomic files: the old file or the whole new one ------------------------------------------------------------- */
 
 /*
- * A sibling temporary (O_EXCL, O_CLOEXEC, mode 0666 & ~umask) that becomes `path` on commit. "-" or NULL is standard
+ * A temporary (mode 0666 & ~umask) that becomes `path` on commit. Where the file system can, it has no name until then, so
+ * that even SIGKILL leaves nothing; elsewhere it is a sibling (O_EXCL), unlinked on INT, TERM, HUP, PIPE. "-" or NULL is standard
  * output: buffered, flushed and checked at commit. A destination that is a device, FIFO or socket is written through,
- * never renamed over; through a symbolic link the target is replaced. Temporaries are unlinked on INT, TERM, HUP, PIPE.
+ * never renamed over; through a symbolic link the target is replaced.
  */
 struct atomic_file {
     FILE *stream;               /* write here; NULL when not open */
     char *path, *temporary;     /* owned; temporary NULL for stdout and written-through destinations */
+    bool unnamed;               /* the temporary has not got its name yet */
     int slot;                   /* in the table of names that the signal handler unlinks */
 };
 #define ATOMIC_FILE_EMPTY ((struct atomic_file){.slot = -1})
