@@ -3,7 +3,7 @@
 
 PIPELINES := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 SETTINGS ?= $(PIPELINES)/demo.conf
-ifneq ($(filter dataset train round,$(MAKECMDGOALS)),)
+ifneq ($(filter dataset dataset-facts train round,$(MAKECMDGOALS)),)
 include $(SETTINGS)
 endif
 RUN ?= runs/$(NAME)
@@ -12,7 +12,7 @@ R := $(RUN)/round-$(ROUND)
 P := $(BIN)
 Q := --root $(RUN)
 
-.PHONY: dataset train round demo base-weights FORCE
+.PHONY: dataset dataset-facts train round demo base-weights FORCE
 FORCE:
 
 base-weights: $(BIN)/export
@@ -26,7 +26,8 @@ LISTS := $(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null |
 DECISIONS := $(RUN)/decisions.tsv
 
 # --- dataset ----------------------------------------------------------------------------------------------------------
-dataset: $(R)/shards/index.tsv $(R)/augmented.html
+dataset: $(R)/shards/set.tsv $(R)/augmented.html
+dataset-facts: $(RUN)/valid.tsv
 
 # RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does.
 $(RUN)/fetched.tsv: $(SETTINGS) $(LISTS) $(if $(RETRY),FORCE) | $(P)/fetch
@@ -58,19 +59,19 @@ $(R)/augmented.tsv: $(R)/split.tsv | $(P)/augment
 $(R)/augmented.html: $(R)/split.tsv | $(P)/augment
 	$(P)/augment $(Q) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null
 
-$(R)/shards/index.tsv: $(R)/augmented.tsv | $(P)/pack
+$(R)/shards/set.tsv: $(R)/augmented.tsv | $(P)/pack
 	$(P)/pack $(Q) --size $(SIDE) --resize $(RESIZE) --rejects $(R)/pack.rejects.tsv -o $(@D) $<
 
 # --- train ------------------------------------------------------------------------------------------------------------
 train: $(R)/report.html $(R)/suspects.tsv $(R)/exports
 
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
-$(R)/head/model/model.json $(R)/head/oof.tsv &: $(R)/shards/index.tsv $(BASE)/model.json | $(P)/train
-	$(P)/train --shards $(R)/shards --base $(BASE) --phase head --folds $(FOLDS) --cache $(RUN)/cache --device $(DEVICE) $(HEAD_FLAGS) --out $(R)/head
+$(R)/head/model/model.json $(R)/head/oof.tsv &: $(R)/shards/set.tsv $(BASE)/model.json | $(P)/train
+	$(P)/train --shards $(R)/shards --base $(BASE) --phase head --folds $(FOLDS) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(R)/head
 	@touch $(R)/head/model/model.json $(R)/head/oof.tsv
 
 $(R)/fine/model/model.json: $(R)/head/model/model.json | $(P)/train
-	$(P)/train --shards $(R)/shards --base $(R)/head/model --phase fine-tune --cache $(RUN)/cache --device $(DEVICE) $(FINE_FLAGS) --out $(R)/fine
+	$(P)/train --shards $(R)/shards --base $(R)/head/model --phase fine-tune --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(FINE_FLAGS) --out $(R)/fine
 	@touch $@
 
 $(R)/report.html: $(R)/fine/model/model.json | $(P)/eval
