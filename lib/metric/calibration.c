@@ -1,0 +1,161 @@
+/*
+ * calibration.c: does a confidence of 0.9 mean nine out of ten? And the one number that makes it so.
+ */
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "metric/classification.h"
+#include "metric/sort.h"
+
+#define LOWEST_TEMPERATURE 0.05
+#define HIGHEST_TEMPERATURE 20.0
+#define LOWEST_PROBABILITY 1e-15
+
+void calibration_confidence(const double *p, const int32_t *label, const int32_t *pred, size_t n_rows, int n_classes, double *confidence,
+                            uint8_t *right)
+{
+    for (size_t i = 0; i < n_rows; i++) {
+        confidence[i] = p[i * (size_t)n_classes + (size_t)pred[i]];
+        right[i] = pred[i] == label[i];
+    }
+}
+
+static void add(struct calibration_bin *b, double confidence, uint8_t right)
+{
+    b->n++;
+    b->n_right += right;
+    b->confidence_sum += confidence;
+}
+
+void calibration_equal_width(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins, struct calibration_bin *bins)
+{
+    for (int b = 0; b < n_bins; b++)
+        bins[b] = (struct calibration_bin){0};
+    for (size_t i = 0; i < n_rows; i++) {
+        int b = (int)ceil(confidence[i] * n_bins) - 1;
+        add(&bins[b < 0 ? 0 : b >= n_bins ? n_bins - 1 : b], confidence[i], right[i]);
+    }
+}
+
+int calibration_equal_mass(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins, struct calibration_bin *bins,
+                           struct error *err)
+{
+    uint32_t *order = mem_alloc((n_rows ? n_rows : 1) * sizeof *order, err);
+    if (!order || sort_rows_ascending(confidence, n_rows, order, err)) {
+        free(order);
+        return -1;
+    }
+    for (int b = 0; b < n_bins; b++) {
+        bins[b] = (struct calibration_bin){0};
+        for (size_t i = n_rows * (size_t)b / (size_t)n_bins; i < n_rows * ((size_t)b + 1) / (size_t)n_bins; i++)
+            add(&bins[b], confidence[order[i]], right[order[i]]);
+    }
+    free(order);
+    return 0;
+}
+
+static double gap(const struct calibration_bin *b)
+{
+    return b->n ? fabs((double)b->n_right / (double)b->n - b->confidence_sum / (double)b->n) : 0;
+}
+
+double calibration_ece(const struct calibration_bin *bins, int n_bins)
+{
+    double sum = 0, n = 0;
+    for (int b = 0; b < n_bins; b++) {
+        sum += gap(&bins[b]) * (double)bins[b].n;
+        n += (double)bins[b].n;
+    }
+    return n > 0 ? sum / n : NAN;
+}
+
+double calibration_mce(const struct calibration_bin *bins, int n_bins)
+{
+    double worst = 0;
+    for (int b = 0; b < n_bins; b++)
+        worst = fmax(worst, gap(&bins[b]));
+    return worst;
+}
+
+/* Row of logits with its maximum taken off. */
+static void logits_of(const double *z, const double *p, size_t row, size_t k, double *out)
+{
+    double top = -INFINITY;
+    for (size_t j = 0; j < k; j++) {
+        out[j] = z ? z[row * k + j] : log(fmax(p[row * k + j], LOWEST_PROBABILITY));
+        top = fmax(top, out[j]);
+    }
+    for (size_t j = 0; j < k; j++)
+        out[j] -= top;
+}
+
+/* NLL at inverse temperature b and its first two derivatives in b. z holds rows with their maximum taken off. */
+static double nll_at(const double *z, const int32_t *label, size_t n, size_t k, double b, double *slope, double *curvature)
+{
+    double total = 0, d1 = 0, d2 = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double *row = z + i * k;
+        double sum = 0, first = 0, second = 0;
+        for (size_t j = 0; j < k; j++) {
+            double e = exp(row[j] * b);
+            sum += e;
+            first += e * row[j];
+            second += e * row[j] * row[j];
+        }
+        first /= sum;
+        total += log(sum) - b * row[label[i]];
+        d1 += first - row[label[i]];
+        d2 += second / sum - first * first;
+    }
+    *slope = d1 / (double)n;
+    *curvature = d2 / (double)n;
+    return total / (double)n;
+}
+
+int temperature_fit(struct temperature_fit *out, const double *z, const double *p, const int32_t *label, size_t n_rows, int n_classes,
+                    struct error *err)
+{
+    size_t k = (size_t)n_classes;
+    double low = 1 / HIGHEST_TEMPERATURE, high = 1 / LOWEST_TEMPERATURE, b = 1, slope, curvature;
+    double *shifted = mem_alloc(n_rows * k * sizeof *shifted, err);
+    if (!shifted)
+        return -1;
+    for (size_t i = 0; i < n_rows; i++)
+        logits_of(z, p, i, k, shifted + i * k);
+    *out = (struct temperature_fit){0};
+    out->nll_before = nll_at(shifted, label, n_rows, k, 1, &slope, &curvature);
+    for (int step = 0; step < 200 && high - low > 1e-13 * b; step++) {
+        double next;
+        if (slope > 0)
+            high = b;
+        else
+            low = b;
+        next = curvature > 0 ? b - slope / curvature : -1;
+        if (!(next > low && next < high))
+            next = (low + high) / 2;
+        bool settled = fabs(next - b) <= 1e-13 * b;
+        b = next;
+        out->nll_after = nll_at(shifted, label, n_rows, k, b, &slope, &curvature);
+        if (settled)
+            break;
+    }
+    out->temperature = 1 / b;
+    out->at_edge = out->temperature > HIGHEST_TEMPERATURE * 0.999999 || out->temperature < LOWEST_TEMPERATURE * 1.000001;
+    free(shifted);
+    return 0;
+}
+
+void temperature_apply(const double *z, const double *p, double temperature, size_t n_rows, int n_classes, double *out)
+{
+    size_t k = (size_t)n_classes;
+    for (size_t i = 0; i < n_rows; i++) {
+        double *row = out + i * k, sum = 0;
+        logits_of(z, p, i, k, row);
+        for (size_t j = 0; j < k; j++)
+            sum += row[j] = exp(row[j] / temperature);
+        for (size_t j = 0; j < k; j++)
+            row[j] /= sum;
+    }
+}

@@ -1,0 +1,1 @@
+NEEDS.stage/eval := cli manifest metric model net shard image

@@ -1,0 +1,321 @@
+/*
+ * predict.c: a model over a shard set or over the pictures of a manifest, into predictions.tsv: path id label pred p_<class>...
+ * and what the source knows about a row (split, fold, group), in the order of the source.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "eval.h"
+#include "image/picture_loader.h"
+#include "model/predictor.h"
+#include "net/net.h"
+#include "shard/shard.h"
+
+struct out_row { const char *path, *id, *label, *split, *fold, *group; };
+
+struct sink {
+    struct predictor *predictor;
+    const struct net *net;
+    struct manifest_writer writer;
+    int n_classes, batch, n_waiting;
+    size_t picture_bytes;
+    uint8_t *pixels;                /* [batch][side][side][3] */
+    float *probabilities;           /* [batch][n_classes] */
+    struct out_row *rows;           /* [batch], text in arena */
+    struct arena arena;
+    uint64_t n_done, n_rejected;
+    struct progress progress;
+};
+
+static int sink_flush(struct sink *s, struct error *err)
+{
+    if (s->n_waiting == 0)
+        return 0;
+    if (predictor_run(s->predictor, s->pixels, s->n_waiting, s->probabilities, err))
+        return -1;
+    for (int i = 0; i < s->n_waiting; i++) {
+        const float *p = s->probabilities + (size_t)i * (size_t)s->n_classes;
+        const char *cells[PREDICTIONS_MAX_CLASSES + 8];
+        char text[PREDICTIONS_MAX_CLASSES][20];
+        int best = 0, at = 0;
+        for (int k = 0; k < s->n_classes; k++) {
+            if (isnan(p[k]))
+                return error_set(err, EX_DATAERR, "the model gives NaN for '%s'", s->rows[i].path);
+            if (p[k] > p[best])
+                best = k;
+            snprintf(text[k], sizeof text[k], "%.9g", (double)p[k]);
+        }
+        cells[at++] = s->rows[i].path;
+        cells[at++] = s->rows[i].id;
+        cells[at++] = s->rows[i].label;
+        cells[at++] = s->net->metadata.classes[best];
+        for (int k = 0; k < s->n_classes; k++)
+            cells[at++] = text[k];
+        cells[at++] = s->rows[i].split;
+        cells[at++] = s->rows[i].fold;
+        cells[at++] = s->rows[i].group;
+        if (manifest_writer_row(&s->writer, NULL, cells, err))
+            return -1;
+    }
+    s->n_done += (uint64_t)s->n_waiting;
+    progress_update(&s->progress, s->n_done + s->n_rejected, NULL);
+    s->n_waiting = 0;
+    arena_reset(&s->arena);
+    return 0;
+}
+
+static int sink_add(struct sink *s, const uint8_t *pixels, const struct out_row *row, struct error *err)
+{
+    struct out_row *to = &s->rows[s->n_waiting];
+    memcpy(s->pixels + (size_t)s->n_waiting * s->picture_bytes, pixels, s->picture_bytes);
+    if (!(to->path = arena_strdup(&s->arena, row->path, err)) || !(to->id = arena_strdup(&s->arena, row->id, err)) ||
+        !(to->label = arena_strdup(&s->arena, row->label, err)) || !(to->split = arena_strdup(&s->arena, row->split, err)) ||
+        !(to->fold = arena_strdup(&s->arena, row->fold, err)) || !(to->group = arena_strdup(&s->arena, row->group, err)))
+        return -1;
+    return ++s->n_waiting == s->batch ? sink_flush(s, err) : 0;
+}
+
+static int class_of(const struct net *net, const char *label)
+{
+    for (int k = 0; k < net->metadata.n_classes; k++)
+        if (strcmp(net->metadata.classes[k], label) == 0)
+            return k;
+    return -1;
+}
+
+static int sink_open(struct sink *s, const struct eval_options *o, const char *path, struct error *err)
+{
+    struct predictor_options po = {o->device, stage_threads(&o->common), (int)o->batch};
+    const char **columns = NULL;
+    struct text *names = NULL;
+    int rc = -1, at = 0;
+    if (predictor_open(&s->predictor, o->model, &po, err))
+        return -1;
+    s->net = predictor_net(s->predictor);
+    s->n_classes = predictor_n_classes(s->predictor);
+    s->batch = predictor_batch(s->predictor);
+    s->picture_bytes = (size_t)predictor_side_px(s->predictor) * (size_t)predictor_side_px(s->predictor) * 3;
+    if (s->net->metadata.n_classes != s->n_classes)
+        return error_set(err, EX_DATAERR, "'%s' does not say what its %d outputs are called (userDefinedMetadata.classes)", o->model, s->n_classes);
+    if (s->n_classes > PREDICTIONS_MAX_CLASSES)
+        return error_set(err, EX_DATAERR, "'%s' has %d classes; the limit is %d", o->model, s->n_classes, PREDICTIONS_MAX_CLASSES);
+    if (!(s->pixels = mem_zalloc((size_t)s->batch, s->picture_bytes, err)) ||
+        !(s->probabilities = mem_zalloc((size_t)s->batch * (size_t)s->n_classes, sizeof(float), err)) ||
+        !(s->rows = mem_zalloc((size_t)s->batch, sizeof *s->rows, err)) ||
+        !(columns = mem_zalloc((size_t)s->n_classes + 8, sizeof *columns, err)) ||
+        !(names = mem_zalloc((size_t)s->n_classes, sizeof *names, err)))
+        goto out;
+    columns[at++] = "path";
+    columns[at++] = "id";
+    columns[at++] = "label";
+    columns[at++] = "pred";
+    for (int k = 0; k < s->n_classes; k++) {
+        if (text_printf(&names[k], err, "p_%s", s->net->metadata.classes[k]))
+            goto out;
+        columns[at++] = names[k].data;
+    }
+    columns[at++] = "split";
+    columns[at++] = "fold";
+    columns[at++] = "group";
+    rc = manifest_writer_open(&s->writer, path, NULL, columns, err);
+out:
+    for (int k = 0; names && k < s->n_classes; k++)
+        text_release(&names[k]);
+    free(names);
+    free(columns);
+    return rc;
+}
+
+static void sink_close(struct sink *s)
+{
+    predictor_close(s->predictor);
+    manifest_writer_discard(&s->writer);
+    free(s->pixels);
+    free(s->probabilities);
+    free(s->rows);
+    arena_release(&s->arena);
+}
+
+static int predict_shards(struct sink *s, const struct eval_options *o, struct error *err)
+{
+    struct shard_set *set = NULL;
+    const struct shard_set_info *info;
+    int rc = -1;
+    if (shard_set_open(&set, o->shards, err))
+        return -1;
+    info = shard_set_info(set);
+    if (info->side_px != predictor_side_px(s->predictor)) {
+        error_set(err, EX_DATAERR, "'%s' holds pictures of %d pixels a side, the model takes %d", o->shards, info->side_px,
+                  predictor_side_px(s->predictor));
+        goto out;
+    }
+    for (int k = 0; k < info->n_classes; k++)
+        if (class_of(s->net, info->classes[k]) < 0) {
+            error_set(err, EX_DATAERR, "'%s': the label '%s' is unknown to the model", o->shards, info->classes[k]);
+            goto out;
+        }
+    progress_start(&s->progress, &o->common, info->n_records, "pictures");
+    for (uint64_t i = 0; i < info->n_records; i++) {
+        struct shard_record r;
+        char fold[16] = "";
+        if (shard_set_record(set, i, &r, err))
+            goto out;
+        if (r.variant != 0 || (strcmp(o->split, "all") != 0 && strcmp(o->split, shard_split_name(r.split)) != 0))
+            continue;
+        if (r.fold >= 0)
+            snprintf(fold, sizeof fold, "%d", r.fold);
+        struct out_row row = {r.path, r.xxh128, info->classes[r.label], shard_split_name(r.split), fold, r.group};
+        if (sink_add(s, r.pixels, &row, err))
+            goto out;
+    }
+    rc = sink_flush(s, err);
+out:
+    shard_set_close(set);
+    return rc;
+}
+
+/* What a picture in flight needs to become a row: kept from submit to take. */
+static int take_one(struct sink *s, struct picture_loader *loader, const struct eval_options *o, struct error *err)
+{
+    struct loaded_picture picture;
+    struct out_row *row;
+    int got = picture_loader_take(loader, &picture, err), rc = 0;
+    if (got <= 0)
+        return got;
+    row = picture.token;
+    if (!picture.pixels) {
+        stage_note(&o->common, "'%s' left out: %s", row->path, picture.reason);
+        s->n_rejected++;
+    } else {
+        row->id = picture.xxh128;
+        rc = sink_add(s, picture.pixels, row, err);
+    }
+    free(row);
+    return rc < 0 ? -1 : 1;
+}
+
+/* The row and its text in one block. */
+static struct out_row *row_copy(const struct out_row *r, struct error *err)
+{
+    const char *fields[] = {r->path, r->label, r->split, r->fold, r->group};
+    size_t bytes = sizeof *r;
+    for (size_t i = 0; i < 5; i++)
+        bytes += strlen(fields[i]) + 1;
+    struct out_row *copy = mem_alloc(bytes, err);
+    if (!copy)
+        return NULL;
+    char *at = (char *)(copy + 1);
+    const char *copies[5];
+    for (size_t i = 0; i < 5; i++) {
+        copies[i] = at;
+        at = stpcpy(at, fields[i]) + 1;
+    }
+    *copy = (struct out_row){copies[0], "", copies[1], copies[2], copies[3], copies[4]};
+    return copy;
+}
+
+static int predict_manifest(struct sink *s, const struct eval_options *o, struct error *err)
+{
+    static const char *const required[] = {"path", "label", NULL};
+    struct manifest_reader r = MANIFEST_READER_EMPTY;
+    struct picture_loader *loader = NULL;
+    struct picture_loader_options lo = {.side_px = predictor_side_px(s->predictor), .threads = stage_threads(&o->common)};
+    struct text path = TEXT_EMPTY;
+    char shown[256], what[256];
+    int rc = -1, got, c_path, c_label, c_split, c_fold, c_group, c_variant;
+    const char *resize = s->net->metadata.resize;
+    if (resize_method_parse(resize[0] ? resize : "bilinear", &lo.method, err) || manifest_reader_open(&r, o->shards, required, err) ||
+        picture_loader_open(&loader, &lo, err))
+        goto out;
+    c_path = manifest_column(&r.schema, "path");
+    c_label = manifest_column(&r.schema, "label");
+    c_split = manifest_column(&r.schema, "split");
+    c_fold = manifest_column(&r.schema, "fold");
+    c_group = manifest_column(&r.schema, "group");
+    c_variant = manifest_column(&r.schema, "variant");
+    progress_start(&s->progress, &o->common, 0, "pictures");
+    while ((got = manifest_reader_next(&r, err)) > 0) {
+        const char *split = manifest_field(&r, c_split), *variant = manifest_field(&r, c_variant);
+        /* A manifest without splits is taken whole. */
+        if ((c_split >= 0 && strcmp(o->split, "all") != 0 && strcmp(o->split, split) != 0) || (variant[0] && strcmp(variant, "0") != 0))
+            continue;
+        if (class_of(s->net, r.fields[c_label]) < 0) {
+            error_set(err, EX_DATAERR, "'%s', row %llu: the label '%s' is unknown to the model", text_for_people(shown, sizeof shown, r.name),
+                      (unsigned long long)r.row, text_for_people(what, sizeof what, r.fields[c_label]));
+            goto out;
+        }
+        text_clear(&path);
+        if (path_join(&path, o->common.root, r.fields[c_path], o->common.allow_outside, err)) {
+            error_prefix(err, "'%s', row %llu", text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row);
+            goto out;
+        }
+        struct out_row row = {r.fields[c_path], "", r.fields[c_label], split, manifest_field(&r, c_fold), manifest_field(&r, c_group)};
+        struct out_row *copy;
+        while (picture_loader_full(loader))
+            if (take_one(s, loader, o, err) < 0)
+                goto out;
+        if (!(copy = row_copy(&row, err)))
+            goto out;
+        if (picture_loader_submit(loader, path.data, copy, err)) {
+            free(copy);
+            goto out;
+        }
+    }
+    if (got < 0)
+        goto out;
+    while ((got = take_one(s, loader, o, err)) > 0)
+        ;
+    rc = got < 0 ? -1 : sink_flush(s, err);
+out:
+    picture_loader_close(loader);
+    manifest_reader_close(&r);
+    text_release(&path);
+    return rc;
+}
+
+int predict_run(const struct eval_options *o, const char *path, struct text *model_line, struct error *err)
+{
+    struct sink s = {.writer = MANIFEST_WRITER_EMPTY};
+    struct stat st;
+    enum shard_split split = SHARD_TRAIN;
+    int rc = -1;
+    while (split < SHARD_SPLITS && strcmp(shard_split_name(split), o->split) != 0)
+        split++;
+    if (split == SHARD_SPLITS && strcmp(o->split, "all") != 0)
+        return error_set(err, EX_USAGE, "--split: there is train, val, test and all, not '%s'", o->split);
+    if (sink_open(&s, o, path, err))
+        goto out;
+    if (stat(o->shards, &st) == 0 && S_ISDIR(st.st_mode) ? predict_shards(&s, o, err) : predict_manifest(&s, o, err))
+        goto out;
+    progress_end(&s.progress);
+    if (s.n_done == 0) {
+        error_set(err, EX_DATAERR, "'%s' has no picture of the split '%s'%s", o->shards, o->split, s.n_rejected ? " that can be read" : "");
+        goto out;
+    }
+    if (s.n_rejected)
+        stage_warn("%llu pictures could not be read and are left out (-v names them)", (unsigned long long)s.n_rejected);
+    if (text_printf(model_line, err, "model %s on %s", s.net->metadata.model_id[0] ? s.net->metadata.model_id : o->model, predictor_device(s.predictor)))
+        goto out;
+    rc = manifest_writer_commit(&s.writer, err);
+out:
+    sink_close(&s);
+    return rc;
+}
+
+int predict_store_temperature(const struct eval_options *o, double temperature, struct error *err)
+{
+    struct net net = NET_EMPTY;
+    int rc = -1;
+    if (net_open(&net, o->model, err))
+        return -1;
+    /* The predictions were made with the model's own temperature applied: the fitted one comes on top. */
+    double own = net.metadata.temperature > 0 ? net.metadata.temperature : 1;
+    net.metadata.temperature = own * temperature;
+    rc = net_write_tfjs(&net, o->model, err);
+    net_release(&net);
+    return rc;
+}
