@@ -5,7 +5,7 @@
  *
  * Never stale. The file's name and header carry `identity`, a hash of all that makes an activation besides the picture: the
  * frozen layers with their weights, the scaling, the device kind and precision. A row's key is the picture's content
- * hash, its variant and a hash of the very pixels fed in, so a changed resize, crop or augmentation cannot match either.
+ * hash, its variant and a checksum of the very pixels fed in, so a changed resize, crop or augmentation cannot match either.
  *
  * Safe against kill -9. The file only grows, block by block; a block (one batch) has a checksum of its head and one of
  * its payload, is written by one call, and counts only when both agree. What a crash left at the end is cut off by
@@ -24,7 +24,7 @@ enum activation_dtype { ACTIVATION_F32, ACTIVATION_F16 };
 
 struct activation_key {
     uint8_t content[16];    /* XXH3-128 of the picture's file */
-    uint8_t pixels[16];     /* XXH3-128 of the bytes fed in */
+    uint8_t pixels[16];     /* checksum of the bytes fed in, and their kind */
     uint32_t variant;
     uint32_t reserved;      /* 0 */
 };

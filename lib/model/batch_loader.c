@@ -31,6 +31,7 @@ struct batch_loader {
     struct loaded_batch *ring;
     unsigned next_free;
     struct augment_scratch *scratch;            /* [max(n_threads, 1)] */
+    uint8_t **decoded;                          /* the same: a decoded record of a JPEG set */
     const uint32_t *order;
     size_t n_order, n_batches, submitted, taken;
     uint64_t epoch;
@@ -50,7 +51,7 @@ static int load_pixels(struct batch_loader *l, struct loaded_batch *b, unsigned 
     for (int i = 0; i < b->n; i++) {
         struct shard_record r;
         uint8_t *out = b->pixels + (size_t)i * l->pixel_bytes;
-        if (shard_set_record(l->source.data->shards, b->rows[i], &r, err))
+        if (shard_set_read(l->source.data->shards, b->rows[i], l->decoded[worker], &r, err))
             return -1;
         if (b->plain || !l->source.augment)
             memcpy(out, r.pixels, l->pixel_bytes);
@@ -108,8 +109,12 @@ int batch_loader_open(struct batch_loader **out, const struct batch_source *sour
     l->n_ring = (ahead ? ahead : 1) + 1;
     l->pixel_bytes = side * side * 3;
     if (!(l->ring = mem_zalloc(l->n_ring, sizeof *l->ring, err)) ||
-        !(l->scratch = mem_zalloc(n_threads ? n_threads : 1, sizeof *l->scratch, err)))
+        !(l->scratch = mem_zalloc(n_threads ? n_threads : 1, sizeof *l->scratch, err)) ||
+        !(l->decoded = mem_zalloc(n_threads ? n_threads : 1, sizeof *l->decoded, err)))
         goto fail;
+    for (unsigned i = 0; !source->cache && i < (n_threads ? n_threads : 1); i++)
+        if (!(l->decoded[i] = mem_zalloc(1, l->pixel_bytes + 64, err)))
+            goto fail;
     for (unsigned i = 0; i < l->n_ring; i++) {
         struct loaded_batch *b = &l->ring[i];
         if (!(b->rows = mem_zalloc(n, sizeof *b->rows, err)))
@@ -210,8 +215,13 @@ void batch_loader_close(struct batch_loader *l)
         for (int k = 0; k < FROZEN_MAX_LAYERS; k++)
             free(l->ring[i].values[k]);
     }
-    for (unsigned i = 0; l->scratch && i < (l->n_threads ? l->n_threads : 1); i++)
-        augment_scratch_release(&l->scratch[i]);
+    for (unsigned i = 0; i < (l->n_threads ? l->n_threads : 1); i++) {
+        if (l->scratch)
+            augment_scratch_release(&l->scratch[i]);
+        if (l->decoded)
+            free(l->decoded[i]);
+    }
+    free(l->decoded);
     free(l->ring);
     free(l->scratch);
     free(l);

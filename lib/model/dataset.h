@@ -21,12 +21,12 @@ struct dataset {
     struct activation_key *keys;            /* [n_rows] */
     uint32_t *rows[SHARD_SPLITS];           /* record numbers, ascending; validation and test only have variant 0 */
     size_t n_split[SHARD_SPLITS];
-    char hash[33];                          /* over pixels, content hashes, labels, splits, variants, groups, folds, classes */
+    char hash[33];                          /* over the records' checksums, content hashes, labels, splits, variants, groups, folds, classes */
 };
 #define DATASET_EMPTY ((struct dataset){0})
 
 /*
- * Opens the set and reads every record once (the pixels' hash is the key of the caches). EX_DATAERR when there are no training
+ * Opens the set and reads its index (the records' checksums are the keys of the caches). EX_DATAERR when there are no training
  * rows or a class has none; more than 2^32-2 records are refused.
  */
 int dataset_open(struct dataset *d, const char *folder, struct error *err);

@@ -44,7 +44,8 @@ static void hash_layer(struct xxh128_stream *h, const struct net_layer *l)
     int32_t numbers[] = {(int32_t)l->kind, l->kernel_h, l->kernel_w, l->stride_h, l->stride_w, l->dilation_h, l->dilation_w,
                          l->same, l->filters, l->use_bias, l->pad_top, l->pad_bottom, l->pad_left, l->pad_right,
                          (int32_t)l->activation, l->units, l->scale, l->center, l->n_inputs, l->n_weights, l->output.rank,
-                         l->output.dim[0], l->output.dim[1], l->output.dim[2]};
+                         l->output.dim[0], l->output.dim[1], l->output.dim[2], l->axis, l->target.rank, l->target.dim[0],
+                         l->target.dim[1], l->target.dim[2]};
     double reals[] = {l->relu_max, l->epsilon};
     xxh128_stream_add(h, numbers, sizeof numbers);
     xxh128_stream_add(h, reals, sizeof reals);
@@ -128,7 +129,7 @@ int frozen_fill(struct activation_cache *cache, const struct frozen *f, const st
     struct engine *engine = NULL;
     struct engine_options o = *options;
     size_t side = (size_t)d->info->side_px, pixel_bytes = side * side * 3, batch = (size_t)o.batch;
-    uint8_t *pixels = NULL;
+    uint8_t *pixels = NULL, *scratch = NULL;
     float *values = NULL, *part = NULL;
     struct activation_key *keys = NULL;
     uint32_t *missing = mem_zalloc(n_rows ? n_rows : 1, sizeof *missing, err);
@@ -146,7 +147,7 @@ int frozen_fill(struct activation_cache *cache, const struct frozen *f, const st
     o.n_inputs = 0;
     o.outputs = f->layers;
     o.n_outputs = f->n_layers;
-    if (!(pixels = mem_zalloc(batch, pixel_bytes, err)) || !(values = mem_zalloc(batch, f->total * sizeof *values, err)) ||
+    if (!(pixels = mem_zalloc(batch, pixel_bytes, err)) || !(scratch = mem_zalloc(1, pixel_bytes + 64, err)) || !(values = mem_zalloc(batch, f->total * sizeof *values, err)) ||
         !(part = mem_zalloc(batch, f->total * sizeof *part, err)) || !(keys = mem_zalloc(batch, sizeof *keys, err)) ||
         engine_open(&engine, net, &o, err))
         goto out;
@@ -154,7 +155,7 @@ int frozen_fill(struct activation_cache *cache, const struct frozen *f, const st
         size_t n = n_missing - at < batch ? n_missing - at : batch;
         for (size_t i = 0; i < n; i++) {
             struct shard_record r;
-            if (shard_set_record(d->shards, missing[at + i], &r, err))
+            if (shard_set_read(d->shards, missing[at + i], scratch, &r, err))
                 goto out;
             memcpy(pixels + i * pixel_bytes, r.pixels, pixel_bytes);
             keys[i] = d->keys[missing[at + i]];
@@ -184,6 +185,7 @@ out:
     engine_close(engine);
     free(missing);
     free(pixels);
+    free(scratch);
     free(values);
     free(part);
     free(keys);

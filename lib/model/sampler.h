@@ -17,7 +17,7 @@
 void sampler_order(uint32_t *order, size_t n, uint64_t seed, uint64_t epoch);
 
 struct fold_row {
-    const char *group;      /* rows of one group never part: near-duplicate group, else the picture's content hash */
+    const char *group;      /* rows of one group never part: near-duplicate group, else the picture (a made one: what it was made from) */
     int label;
 };
 

@@ -129,7 +129,8 @@ static int validate(struct trainer *t, bool base, struct trainer_epoch *row, str
                     trainer_get_state(t, ENGINE_EMA, &s->spare[ENGINE_EMA], err) ||
                     engine_state_set(t->engine, ENGINE_WEIGHTS, s->spare[ENGINE_EMA], err)))
         return -1;
-    row->refreshed = !base && t->settings.refresh && engine_has_batch_norm(t->engine);
+    row->batch_norm = engine_has_batch_norm(t->engine);
+    row->refreshed = !base && t->settings.refresh && row->batch_norm;
     if (row->refreshed)
         rc = refresh_statistics(t, err);
     row->val = (struct trainer_metrics){NAN, NAN, NAN};

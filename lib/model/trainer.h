@@ -49,7 +49,7 @@ struct trainer_epoch {              /* one row of log.tsv */
     double rate;                    /* at the epoch's last step */
     double train_loss, train_accuracy;      /* means over the epoch, with dropout and batch statistics; NaN for epoch 0 */
     struct trainer_metrics val;     /* NaN without validation rows */
-    bool refreshed, best;
+    bool batch_norm, refreshed, best;       /* batch_norm: some are unlocked */
     double images_per_s, waited_share, seconds;
 };
 

@@ -29,7 +29,7 @@ int outputs_log_row(struct train_run *run, const struct trainer_epoch *e, struct
     if (text_printf(&run->log, err, "%d\t%llu\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f\t%.4f\t%.2f\n", e->epoch, (unsigned long long)e->step,
                     number(n[0], 32, e->rate, 9), number(n[1], 32, e->train_loss, 9), number(n[2], 32, e->train_accuracy, 9),
                     number(n[3], 32, e->val.loss, 9), number(n[4], 32, e->val.accuracy, 9),
-                    number(n[5], 32, e->val.balanced_accuracy, 9), e->best ? "1" : "", e->refreshed ? "anew" : "moving",
+                    number(n[5], 32, e->val.balanced_accuracy, 9), e->best ? "1" : "", !e->batch_norm ? "frozen" : e->refreshed ? "anew" : "moving",
                     e->images_per_s, e->waited_share, e->seconds))
         return -1;
     return outputs_log_write(run, err);
@@ -162,7 +162,7 @@ int outputs_oof(const struct train_run *run, struct error *err)
         size_t best = 0;
         if (run->data.variants[row])
             continue;       /* one row a picture: made variants only taught */
-        if (shard_set_record(run->data.shards, row, &r, err))
+        if (shard_set_describe(run->data.shards, row, &r, err))
             goto out;
         for (size_t c = 0; c < n_classes; c++) {
             best = p[c] > p[best] ? c : best;
@@ -187,6 +187,22 @@ out:
     return rc;
 }
 
+/* A training row under the path of the picture that it is or was made from. */
+struct view { const char *picture; uint32_t row; int variant; };
+
+static int by_picture(const void *a, const void *b)
+{
+    const struct view *x = a, *y = b;
+    int order = strcmp(x->picture, y->picture);
+    return order ? order : (x->variant > y->variant) - (x->variant < y->variant);
+}
+
+static int by_row(const void *a, const void *b)
+{
+    const struct view *x = a, *y = b;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
 /*
  * aum: mean over epochs of z_label - largest other z, as the training steps saw them (dropout on); low or negative means that
  * the rest of the data argues against the label. A picture with made variants gets the mean over them.
@@ -196,34 +212,45 @@ int outputs_margins(const struct train_run *run, int epochs, struct error *err)
     static const char *const columns[] = {"path", "id", "label", "aum"};
     const struct dataset *d = &run->data;
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
+    struct shard_record r;
     char text[32];
+    size_t n = d->n_split[SHARD_TRAIN], n_pictures = 0;
     int rc = -1;
+    struct view *views = mem_zalloc(n, sizeof *views, err);
+    if (!views)
+        goto out;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t row = d->rows[SHARD_TRAIN][i];
+        if (shard_set_describe(d->shards, row, &r, err))
+            goto out;
+        views[i] = (struct view){.picture = r.source[0] ? r.source : r.path, .row = row, .variant = r.variant};
+    }
+    qsort(views, n, sizeof *views, by_picture);
+    for (size_t i = 0; i < n;) {    /* variant 0 comes first of each picture; it carries the mean */
+        double sum = 0;
+        size_t first = i;
+        for (; i < n && !strcmp(views[i].picture, views[first].picture); i++)
+            sum += run->margins[views[i].row];
+        views[n_pictures] = views[first];
+        run->margins[views[first].row] = epochs ? sum / (double)(i - first) / epochs : 0;
+        n_pictures++;
+    }
+    qsort(views, n_pictures, sizeof *views, by_row);
     if (begin_manifest(&w, run->path_margins.data, columns, 4, err))
         goto out;
-    for (size_t i = 0; i < d->n_split[SHARD_TRAIN]; i++) {
-        uint32_t row = d->rows[SHARD_TRAIN][i];
-        double sum = run->margins[row];
-        size_t views = 1;
-        struct shard_record r;
-        if (d->variants[row])
+    for (size_t i = 0; i < n_pictures; i++) {
+        if (views[i].variant)
             continue;
-        /* pack writes a picture's variants behind it */
-        for (size_t k = i + 1; k < d->n_split[SHARD_TRAIN]; k++, views++) {
-            uint32_t other = d->rows[SHARD_TRAIN][k];
-            if (!d->variants[other] || memcmp(d->keys[other].content, d->keys[row].content, sizeof d->keys[row].content))
-                break;
-            sum += run->margins[other];
-        }
-        if (shard_set_record(d->shards, row, &r, err))
+        if (shard_set_describe(d->shards, views[i].row, &r, err))
             goto out;
-        const char *fields[] = {r.path, r.xxh128, d->info->classes[r.label],
-                                format_f32(text, (float)(epochs ? sum / (double)views / epochs : 0))};
+        const char *fields[] = {r.path, r.xxh128, d->info->classes[r.label], format_f32(text, (float)run->margins[views[i].row])};
         if (manifest_writer_row(&w, fields, NULL, err))
             goto out;
     }
     rc = manifest_writer_commit(&w, err);
 out:
     manifest_writer_discard(&w);
+    free(views);
     return rc;
 }
 
@@ -277,7 +304,7 @@ int outputs_features(struct train_run *run, const struct frozen *f, const struct
         goto out;
     for (size_t i = 0; i < d->n_rows; i++) {
         struct shard_record r;
-        if (shard_set_record(d->shards, i, &r, err))
+        if (shard_set_describe(d->shards, i, &r, err))
             goto out;
         snprintf(variant, sizeof variant, "%d", r.variant);
         const char *fields[] = {r.path, r.xxh128, d->info->classes[r.label], shard_split_name(r.split), variant, r.group};

@@ -70,9 +70,9 @@ static int assign_folds(struct train_run *run, struct error *err)
         goto out;
     for (size_t i = 0; i < n; i++) {
         struct shard_record r;
-        if (shard_set_record(run->data.shards, rows[i], &r, err))
+        if (shard_set_describe(run->data.shards, rows[i], &r, err))
             goto out;
-        fold_rows[i] = (struct fold_row){.group = r.group[0] ? r.group : r.xxh128, .label = r.label};
+        fold_rows[i] = (struct fold_row){.group = r.group[0] ? r.group : r.source[0] ? r.source : r.path, .label = r.label};
         fold[i] = r.fold;
         given = given && r.fold >= 0 && r.fold < k;
         if (given)

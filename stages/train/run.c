@@ -285,10 +285,14 @@ static void on_step(void *context, int epoch, uint64_t done, uint64_t total, dou
 static int on_epoch(void *context, const struct trainer_epoch *e, struct error *err)
 {
     struct train_run *run = context;
-    stage_note(&run->options->common, "epoch %d: loss %.4f, accuracy %.4f; validation loss %.4f, accuracy %.4f, balanced %.4f%s%s; "
-               "%.1f images/s, waiting %.1f%%", e->epoch, e->train_loss, e->train_accuracy, e->val.loss, e->val.accuracy,
-               e->val.balanced_accuracy, e->best ? ", best" : "", e->refreshed ? ", statistics taken anew" : "", e->images_per_s,
-               100 * e->waited_share);
+    if (e->epoch == 0)
+        stage_note(&run->options->common, "epoch 0, the base as it came: validation loss %.4f, accuracy %.4f, balanced %.4f", e->val.loss,
+                   e->val.accuracy, e->val.balanced_accuracy);
+    else
+        stage_note(&run->options->common, "epoch %d: loss %.4f, accuracy %.4f; validation loss %.4f, accuracy %.4f, balanced %.4f%s%s; "
+                   "%.1f images/s, waiting %.1f%%", e->epoch, e->train_loss, e->train_accuracy, e->val.loss, e->val.accuracy,
+                   e->val.balanced_accuracy, e->best ? ", best" : "", e->refreshed ? ", statistics taken anew" : "",
+                   e->images_per_s, 100 * e->waited_share);
     return outputs_log_row(run, e, err) || outputs_events(run, e, err) ? -1 : 0;
 }
 
