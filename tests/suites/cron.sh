@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# A week of nights: a source server that changes, faked dates, a gate that holds, a server that is away, a run already at work.
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; sed 's/^/#   /' "$work/out" 2>/dev/null | tail -12; fi; }
+work=$TMPDIR/cron
+mkdir -p "$work/web/www" "$work/lists"
+export BIN
+unset MAKEFLAGS MAKELEVEL
+# The programs' builds are known: make must not look for newer sources at a faked date.
+export MAKE="make BUILD=$BUILD BIN=$BIN"
+
+python3 tests/tools/make_pictures.py "$work/pictures" 30 11
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+serve() { # LABEL FROM TO: these pictures appear on the server and in the list
+    for ((i = $2; i <= $3; i++)); do
+        name=$1-$(printf '%03d' "$i").png
+        cp "$work/pictures/$1/$(printf '%03d' "$i").png" "$work/web/www/$name"
+        echo "http://127.0.0.1:$port/$name" >>"$work/lists/$1.txt"
+    done
+}
+for label in stripes discs noise; do serve $label 0 14; done
+pipelines/demo/serve start "$work/web" "$port" || { echo "not ok 1 - the web server starts"; echo "1..1"; exit 1; }
+trap 'pipelines/demo/serve stop "$work/web"' EXIT
+conf() { # GATES
+    cat >"$work/my.conf" <<CONF
+include \$(PIPELINES)/default.conf
+NAME = cron
+RUN = $work/run
+SOURCES = $work/lists
+FETCH_FLAGS = --allow-private --per-host 8 --rate 0 --ignore-robots
+VALIDATE_FLAGS = --min-bytes 100 --max-bytes 10M
+SPLIT_FLAGS = --val 0.2 --test 0.3
+AUGMENT_VARIANTS = 0
+SIDE = 16
+BASE = tests/fixtures/tiny-net/tfjs-float32
+DEVICE = cpu
+HEAD_FLAGS = --epochs 3 --batch 8 --lr 0.05 --threads 1
+FINE_FLAGS = --epochs 1 --batch 8 --lr 0.001 --unlock-from c1 --threads 1
+FOLDS = 3
+EXPORTS = tfjs
+MIN_NEW = 5
+KEEP = 2
+KEEP_LOGS = 3
+GATES = $1
+CONF
+}
+touch -d '2026-03-01' "$work"
+night() { # DAY: runs as cron would; status in $status, words in out
+    if command -v faketime >/dev/null; then
+        faketime "2026-03-0$1 02:17:00" pipelines/cron/nightly "$work/my.conf" >"$work/out" 2>&1
+    else
+        pipelines/cron/nightly "$work/my.conf" >"$work/out" 2>&1
+    fi
+    status=$?
+}
+published() { readlink "$work/run/published"; }
+
+conf "'accuracy >= old - 1'"
+night 1
+[ $status = 0 ] && grep -q published "$work/out" && [ "$(published)" = round-1/fine/model ]
+ok $? "night 1: the first model is published ($(wc -l <"$work/out") lines said, status $status)"
+night 2
+[ $status = 0 ] && [ ! -s "$work/out" ] && [ "$(published)" = round-1/fine/model ]
+ok $? "night 2: nothing new: silent"
+serve stripes 15 16
+night 3
+[ $status = 0 ] && [ ! -s "$work/out" ] && [ "$(published)" = round-1/fine/model ]
+ok $? "night 3: two new pictures are not enough: silent"
+for label in stripes discs noise; do serve $label 17 21; done
+night 4
+[ $status = 0 ] && [ "$(published)" = round-2/fine/model ] && [ -f "$work/run/published/model.json" ]
+ok $? "night 4: enough is new: trained and published"
+for label in stripes discs noise; do serve $label 22 25; done
+conf "'accuracy >= 1.5'"
+night 5
+[ $status = 1 ] && [ "$(published)" = round-2/fine/model ] && grep -q 'gate holds' "$work/out"
+ok $? "night 5: the gate holds: status $status, the published model stays"
+pipelines/demo/serve stop "$work/web"
+for label in stripes discs noise; do
+    for i in 26 27 28; do echo "http://127.0.0.1:$port/$label-0$i.png" >>"$work/lists/$label.txt"; done
+done
+conf "'accuracy >= old - 1'"
+night 6
+[ "$(published)" = round-2/fine/model ] && [ -f "$work/run/published/model.json" ]
+ok $? "night 6: the server is away: the published model stays (status $status)"
+pipelines/demo/serve start "$work/web" "$port"
+for label in stripes discs noise; do
+    for i in 26 27 28; do cp "$work/pictures/$label/0$i.png" "$work/web/www/$label-0$i.png"; done
+done
+night 7
+[ $status = 0 ] && [ "$(published)" != round-2/fine/model ] && [ -f "$work/run/published/model.json" ]
+ok $? "night 7: the server is back: its pictures are fetched, trained on, published as $(published)"
+[ "$(find "$work/run" -maxdepth 1 -name 'round-*' | wc -l)" -le 3 ]
+ok $? "old rounds are gone: $(find "$work/run" -maxdepth 1 -name 'round-*' -printf '%f ')"
+[ "$(find "$work/run/log" -name '*.log' | wc -l)" -le 3 ]
+ok $? "old logs are gone: $(find "$work/run/log" -name '*.log' | wc -l) left"
+( flock 9; night 8; echo $status >"$work/status" ) 9>"$work/run/nightly.lock"
+[ "$(cat "$work/status")" = 75 ]
+ok $? "a second run at once: status 75"
+cp -r "$work/run" "$work/saved" 2>/dev/null
+sed -i 's/^BASE = .*/BASE = no-such-model/' "$work/my.conf"
+for label in stripes discs noise; do echo "http://127.0.0.1:$port/$label-029.png" >>"$work/lists/$label.txt"; cp "$work/pictures/$label/029.png" "$work/web/www/$label-029.png"; done
+sed -i 's/^MIN_NEW = .*/MIN_NEW = 1/' "$work/my.conf"
+before=$(published)
+night 9
+[ $status != 0 ] && [ "$(published)" = "$before" ] && grep -q 'failed' "$work/out"
+ok $? "a stage that fails: said once with its log, the published model stays"
+echo "1..$n"
+exit $bad
