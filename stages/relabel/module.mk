@@ -1,0 +1,1 @@
+NEEDS.stage/relabel := cli manifest metric

@@ -1,0 +1,31 @@
+/*
+ * relabel.h: decisions onto a manifest.
+ */
+#ifndef WINNOW_RELABEL_H
+#define WINNOW_RELABEL_H
+
+#include <stdbool.h>
+
+#include "cli/stage.h"
+#include "manifest/manifest.h"
+#include "metric/decisions.h"
+
+struct relabel_options {
+    struct common_options common;
+    struct option_strings decisions;
+    const char *stats, *conflicts;
+    bool new_classes, require_agreement;
+};
+
+struct relabel_counts {
+    uint64_t n_relabelled, n_already, n_kept, n_dropped, n_unsure, n_disputed, n_undecided, n_restored;
+    uint64_t n_conflicts, n_elsewhere;      /* pictures: reviewers disagree; decided but not in the manifest */
+};
+
+/* Rows of t to out or rejects. d is sorted. EX_DATAERR names a decision whose class is unknown. */
+int relabel_run(const struct manifest_table *t, const struct decisions *d, const struct relabel_options *o, struct manifest_writer *out,
+                struct manifest_writer *rejects, struct relabel_counts *n, struct error *err);
+int relabel_write_stats(const char *path, const struct relabel_counts *n, const struct decisions *d, struct error *err);
+int relabel_write_conflicts(const char *path, const struct decisions *d, struct error *err);
+
+#endif
