@@ -150,7 +150,9 @@ static int one_entry(struct walk *w, int fd, const struct dirent *d, const char 
         bool there = fstatat(fd, d->d_name, &st, w->opt->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
         type = there ? (unsigned char)IFTODT(st.st_mode) : DT_LNK;
     }
-    if (type != DT_DIR && !wanted(w->opt, d->d_name))
+    /* A link to a folder is worth a word, whatever its name: a whole class may hide behind it. */
+    bool folder_link = type == DT_LNK && !w->opt->follow && fstatat(fd, d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+    if (type != DT_DIR && !folder_link && !wanted(w->opt, d->d_name))
         return 0;
     if (!text_is_utf8(path, w->path.n_bytes))
         return add_not_utf8(w, path, err);

@@ -1,0 +1,120 @@
+/*
+ * dedup.h: exact duplicates in a manifest: which rows there are, which files have to be read to know, which row of each
+ * group stays. facts.c reads rows, file_hash.c files, decide.c judges, actions.c touches files when told to.
+ */
+#ifndef WINNOW_HASH_DEDUP_H
+#define WINNOW_HASH_DEDUP_H
+
+#include <sys/types.h>
+
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "hash/content_hash.h"
+#include "manifest/manifest.h"
+#include "manifest/source.h"
+
+enum keep_rule { KEEP_FIRST, KEEP_LAST, KEEP_OLDEST, KEEP_NEWEST, KEEP_SHORTEST_PATH, KEEP_LONGEST_PATH, KEEP_LARGEST, KEEP_PATH };
+#define KEEP_RULES "first|last|oldest|newest|shortest-path|longest-path|largest|path"
+
+enum on_conflict { CONFLICT_REVIEW, CONFLICT_KEEP_FIRST, CONFLICT_DROP };
+#define CONFLICT_RULES "review|keep-first|drop"
+
+struct dedup_options {
+    struct common_options common;
+    int keep;                   /* enum keep_rule */
+    int on_conflict;            /* enum on_conflict */
+    struct option_strings prefer;       /* path prefixes, best first */
+    struct option_strings prefer_label;
+    const char *against;        /* an older manifest whose rows always win and are not written */
+    bool hash_all, verify, no_verify;
+    bool delete, hardlink, reflink, dry_run;
+    const char *quarantine, *log;
+};
+#define DEDUP_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS}
+
+enum row_flag {
+    ROW_HASHED = 1,             /* hash is known */
+    ROW_SIZED = 2,              /* bytes is known */
+    ROW_AGAINST = 4,            /* from --against */
+    ROW_GROUPED = 8,            /* has the bytes of another row */
+    ROW_LEAVES = 16,            /* rejected; keeper says because of which row */
+    ROW_FOUND = 32,             /* the hash was found out by us: it is written */
+    ROW_PEER = 64,              /* came with a hash, has the size of a file that did not: its last block is compared */
+};
+
+enum row_reason {
+    LEAVES_NOT, LEAVES_DUPLICATE, LEAVES_SAME_FILE, LEAVES_SAME_ROW, LEAVES_CONFLICT, LEAVES_OUTSIDE_ROOT, LEAVES_NOT_FOUND,
+    LEAVES_UNREADABLE, LEAVES_NOT_REGULAR, LEAVES_EMPTY, LEAVES_CHANGED, LEAVES_BAD_HASH, LEAVES_DIFFERS,
+};
+
+#define NO_FILE UINT32_MAX
+
+/* 40 bytes a row, and 4 in the sorted order: what ten million rows with hashes cost. */
+struct row {
+    struct xxh128 hash;
+    uint64_t bytes;
+    uint32_t label;             /* index in labels; 0 is the empty one */
+    uint32_t file;              /* index in files, for rows that need their path; NO_FILE */
+    uint32_t keeper;            /* the row that stays for this one, or of the conflict */
+    uint8_t flags, reason;
+};
+
+/* For rows whose file is looked at, and for members of groups (their path decides ties). */
+struct file {
+    const char *path;
+    dev_t dev;
+    ino_t ino;
+    int64_t mtime_ns, ctime_ns;
+    uint32_t row;
+    int error_number;           /* why it could not be read */
+    bool seen, link;            /* was looked at; is a symbolic link */
+};
+
+struct dedup {
+    const struct dedup_options *opt;
+    int root_fd;
+    struct row *rows;
+    size_t n_rows, rows_capacity, n_against;    /* the rows of --against come first */
+    struct file *files;
+    size_t n_files, files_capacity;
+    struct arena paths;
+    char **labels;
+    size_t n_labels, labels_capacity;
+    uint32_t *order;            /* rows with a hash, sorted by it */
+    size_t n_order;
+    uint64_t n_duplicates, n_groups, n_conflicts, n_hashed, bytes_read;
+    struct progress progress;
+};
+
+/* facts.c */
+int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, struct error *err);
+/* Paths of the rows with that flag which have none yet. */
+int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag, struct error *err);
+/* Sets ROW_PEER; *n says on how many rows. */
+int dedup_find_peers(struct dedup *d, size_t *n, struct error *err);
+void dedup_look_at(struct dedup *d, struct file *f, struct row *r);     /* stat: sizes, kinds, reasons */
+void dedup_look_at_all(struct dedup *d);
+
+/* file_hash.c: afterwards every row that may equal another has its hash, or a reason to leave. */
+int dedup_hash_files(struct dedup *d, struct error *err);
+
+/* decide.c */
+int dedup_group(struct dedup *d, struct error *err);        /* sorts, marks ROW_GROUPED */
+int dedup_judge(struct dedup *d, struct error *err);        /* keepers, conflicts; wants the paths of grouped rows */
+
+/* actions.c: after the manifests are on disk. *n_failed counts files that could not be acted on (said on stderr). */
+int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct error *err);
+/* --verify: compares every duplicate with its keeper; one that differs leaves as `content-differs`. */
+int dedup_verify(struct dedup *d, struct error *err);
+
+const char *dedup_reason_slug(enum row_reason reason);
+static inline const char *dedup_path(const struct dedup *d, uint32_t row)
+{
+    return d->rows[row].file == NO_FILE ? "" : d->files[d->rows[row].file].path;
+}
+
+int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
+              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+void dedup_release(struct dedup *d);
+
+#endif

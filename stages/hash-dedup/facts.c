@@ -1,0 +1,211 @@
+/*
+ * facts.c: the manifest's rows as 40 bytes each, and what stat says about files whose hash is not given.
+ */
+#include "dedup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "hash/parallel.h"
+
+#define STAT_CHUNK 256          /* files a worker takes at a time */
+
+static int find_label(struct dedup *d, const char *name, uint32_t *out, struct error *err)
+{
+    for (size_t i = 0; i < d->n_labels; i++)
+        if (!strcmp(d->labels[i], name))
+            return *out = (uint32_t)i, 0;
+    if (mem_grow(&d->labels, &d->labels_capacity, d->n_labels + 1, sizeof *d->labels, err) ||
+        !(d->labels[d->n_labels] = mem_strdup(name, err)))
+        return -1;
+    *out = (uint32_t)d->n_labels++;
+    return 0;
+}
+
+static int add_file(struct dedup *d, uint32_t row, const char *path, struct error *err)
+{
+    if (mem_grow(&d->files, &d->files_capacity, d->n_files + 1, sizeof *d->files, err))
+        return -1;
+    struct file *f = &d->files[d->n_files];
+    *f = (struct file){.row = row};
+    if (!(f->path = arena_strdup(&d->paths, path, err)))
+        return -1;
+    d->rows[row].file = (uint32_t)d->n_files++;
+    return 0;
+}
+
+static void leave(struct row *r, enum row_reason reason)
+{
+    r->flags |= ROW_LEAVES;
+    r->reason = (uint8_t)reason;
+}
+
+int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, struct error *err)
+{
+    static const char *const required[] = {"path", NULL};
+    struct manifest_reader r;
+    int got;
+    uint32_t none;
+    if (manifest_source_read(in, &r, required, err))
+        return -1;
+    int path = manifest_column(&r.schema, "path"), label = manifest_column(&r.schema, "label");
+    int bytes = manifest_column(&r.schema, "bytes"), hash = manifest_column(&r.schema, "xxh128");
+    if (find_label(d, "", &none, err))
+        goto fail;
+    while ((got = manifest_reader_next(&r, err)) > 0) {
+        if (d->n_rows >= NO_FILE) {
+            error_set(err, EX_DATAERR, "'%s' has more than 4 billion rows", in->name);
+            goto fail;
+        }
+        if (mem_grow(&d->rows, &d->rows_capacity, d->n_rows + 1, sizeof *d->rows, err))
+            goto fail;
+        struct row *row = &d->rows[d->n_rows];
+        *row = (struct row){.file = NO_FILE, .keeper = (uint32_t)d->n_rows, .flags = against ? ROW_AGAINST : 0};
+        if (find_label(d, manifest_field(&r, label), &row->label, err))
+            goto fail;
+        const char *h = manifest_field(&r, hash), *b = manifest_field(&r, bytes), *p = manifest_field(&r, path);
+        struct error ignored;
+        uint64_t size;
+        if (*b && parse_u64(b, 0, UINT64_MAX, &size, "bytes", &ignored) == 0) {
+            row->bytes = size;
+            row->flags |= ROW_SIZED;
+        }
+        d->n_rows++;
+        if (!d->opt->common.allow_outside && !path_is_inside(p))
+            leave(row, LEAVES_OUTSIDE_ROOT);
+        else if (*h && xxh128_from_hex(&row->hash, h))
+            leave(row, LEAVES_BAD_HASH);
+        else if (*h && (row->flags & ROW_SIZED) && row->bytes == 0)
+            leave(row, LEAVES_EMPTY);
+        else if (*h)
+            row->flags |= ROW_HASHED;
+        else if (add_file(d, (uint32_t)d->n_rows - 1, p, err))
+            goto fail;
+        if (d->n_rows % 65536 == 0)
+            progress_update(&d->progress, d->n_rows, NULL);
+    }
+    if (against)
+        d->n_against = d->n_rows;
+    manifest_reader_close(&r);
+    return got;
+fail:
+    manifest_reader_close(&r);
+    return -1;
+}
+
+int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag, struct error *err)
+{
+    static const char *const required[] = {"path", NULL};
+    struct manifest_reader r;
+    int got, rc = -1;
+    size_t row = against ? 0 : d->n_against, end = against ? d->n_against : d->n_rows;
+    if (manifest_source_read(in, &r, required, err))
+        return -1;
+    int path = manifest_column(&r.schema, "path");
+    for (; (got = manifest_reader_next(&r, err)) > 0 && row < end; row++)
+        if ((d->rows[row].flags & flag) && d->rows[row].file == NO_FILE &&
+            add_file(d, (uint32_t)row, manifest_field(&r, path), err))
+            goto out;
+    if (got < 0)
+        goto out;
+    rc = got || row != end ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name) : manifest_source_check(in, err);
+out:
+    manifest_reader_close(&r);
+    return rc;
+}
+
+/*
+ * What a path is, by lstat: a link is looked through, but remembered, because a link is never kept in place of its target
+ * and never acted on. Sets the row's size; a file that cannot be a picture gives the row its reason.
+ */
+void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
+{
+    struct stat st;
+    f->seen = true;
+    int rc = fstatat(d->root_fd, f->path, &st, AT_SYMLINK_NOFOLLOW);
+    if (rc == 0 && S_ISLNK(st.st_mode)) {
+        f->link = true;
+        rc = fstatat(d->root_fd, f->path, &st, 0);
+    }
+    if (rc) {
+        f->error_number = errno;
+        if (!(r->flags & ROW_HASHED))
+            leave(r, errno == ENOENT || errno == ENOTDIR ? LEAVES_NOT_FOUND : LEAVES_UNREADABLE);
+        return;
+    }
+    f->dev = st.st_dev;
+    f->ino = st.st_ino;
+    f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    f->ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+    if (r->flags & ROW_HASHED) {
+        /* What the manifest says about it is no longer so: good for nothing but its place in the manifest. */
+        if (!S_ISREG(st.st_mode) || ((r->flags & ROW_SIZED) && r->bytes != (uint64_t)st.st_size))
+            f->error_number = ESTALE;
+        return;
+    }
+    r->bytes = (uint64_t)st.st_size;
+    r->flags |= ROW_SIZED;
+    if (!S_ISREG(st.st_mode))
+        leave(r, LEAVES_NOT_REGULAR);
+    else if (st.st_size == 0)
+        leave(r, LEAVES_EMPTY);
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int dedup_find_peers(struct dedup *d, size_t *n, struct error *err)
+{
+    uint64_t *sizes = mem_alloc((d->n_files + 1) * sizeof *sizes, err);
+    size_t n_sizes = 0;
+    *n = 0;
+    if (!sizes)
+        return -1;
+    for (size_t i = 0; i < d->n_files; i++)
+        if (!(d->rows[d->files[i].row].flags & ROW_LEAVES))
+            sizes[n_sizes++] = d->rows[d->files[i].row].bytes;
+    qsort(sizes, n_sizes, sizeof *sizes, compare_u64);
+    for (size_t i = 0; i < d->n_rows; i++) {
+        struct row *r = &d->rows[i];
+        if ((r->flags & (ROW_HASHED | ROW_SIZED | ROW_LEAVES)) == (ROW_HASHED | ROW_SIZED) &&
+            bsearch(&r->bytes, sizes, n_sizes, sizeof *sizes, compare_u64)) {
+            r->flags |= ROW_PEER;
+            ++*n;
+        }
+    }
+    free(sizes);
+    return 0;
+}
+
+struct look { struct dedup *d; atomic_size_t next; };
+
+static void look_work(void *context, unsigned worker)
+{
+    struct look *l = context;
+    struct dedup *d = l->d;
+    for (;;) {
+        size_t begin = atomic_fetch_add(&l->next, STAT_CHUNK), end = begin + STAT_CHUNK;
+        if (begin >= d->n_files)
+            return;
+        for (size_t i = begin; i < end && i < d->n_files; i++)
+            if (!d->files[i].seen)
+                dedup_look_at(d, &d->files[i], &d->rows[d->files[i].row]);
+        if (worker == 0)
+            progress_update(&d->progress, begin, NULL);
+    }
+}
+
+void dedup_look_at_all(struct dedup *d)
+{
+    struct look l = {.d = d};
+    parallel_run(d->n_files > STAT_CHUNK ? stage_threads(&d->opt->common) : 1, look_work, &l);
+}

@@ -1,0 +1,102 @@
+/*
+ * hash-dedup: exact duplicates leave the manifest; the same bytes under two labels leave it for review.
+ * Reads: path (label, bytes, xxh128 where there). Adds: bytes xxh128.
+ */
+#include "dedup.h"
+
+#define O(field) offsetof(struct dedup_options, field)
+static const struct option_row rows[] = {
+    {OPTION_CHOICE, 0, "keep", O(keep), "RULE",
+     "which of equal files stays; oldest and newest by the file's time, ties by path", 0, 0, KEEP_RULES},
+    {OPTION_STRINGS, 0, "prefer", O(prefer), "PREFIX", "paths that begin with this win before --keep is asked; may be repeated, best first", 0, 0, NULL},
+    {OPTION_STRINGS, 0, "prefer-label", O(prefer_label), "LABEL", "rows with this label win before --keep is asked; may be repeated, best first", 0, 0, NULL},
+    {OPTION_CHOICE, 0, "on-conflict", O(on_conflict), "RULE",
+     "the same bytes under two labels: review and drop reject every copy, keep-first keeps the one that --keep says; "
+     "with review no action touches their files", 0, 0, CONFLICT_RULES},
+    {OPTION_STRING, 0, "against", O(against), "FILE", "an older manifest: what is in it leaves this one, and nothing leaves that one", 0, 0, NULL},
+    {OPTION_FLAG, 0, "hash-all", O(hash_all), NULL, "read every file and fill xxh128 for all rows, not only for those that may have a copy", 0, 0, NULL},
+    {OPTION_FLAG, 0, "verify", O(verify), NULL, "compare duplicates byte by byte with the copy that stays, also when nothing is done to them", 0, 0, NULL},
+    {OPTION_HEADING, 0, NULL, 0, NULL, "what to do with the files of duplicates (nothing, unless asked)", 0, 0, NULL},
+    {OPTION_FLAG, 0, "delete", O(delete), NULL, "delete them", 0, 0, NULL},
+    {OPTION_STRING, 0, "quarantine", O(quarantine), "DIR", "move them below this folder, under their paths", 0, 0, NULL},
+    {OPTION_FLAG, 0, "hardlink", O(hardlink), NULL, "make them hard links to the copy that stays", 0, 0, NULL},
+    {OPTION_FLAG, 0, "reflink", O(reflink), NULL, "make them share the storage of the copy that stays (btrfs, XFS)", 0, 0, NULL},
+    {OPTION_FLAG, 0, "dry-run", O(dry_run), NULL, "say what would be done, after the same checks", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-verify", O(no_verify), NULL, "do not compare the bytes once more before an action", 0, 0, NULL},
+    {OPTION_STRING, 0, "log", O(log), "FILE", "write what was done to each file as TSV instead of to stderr", 0, 0, NULL},
+    {OPTION_HEADING, 0, NULL, 0, NULL, "options of every stage", 0, 0, NULL},
+    COMMON_ROW_OUTPUT(struct dedup_options, common),
+    COMMON_ROW_REJECTS(struct dedup_options, common),
+    COMMON_ROW_ROOT(struct dedup_options, common),
+    COMMON_ROW_THREADS(struct dedup_options, common),
+    COMMON_ROW_TALK(struct dedup_options, common),
+    OPTION_ROW_END,
+};
+
+static const struct option_table table = {
+    .name = "hash-dedup",
+    .synopsis = "[MANIFEST]",
+    .summary = "exact duplicates leave the manifest",
+    .details =
+        "Reads path, and label, bytes and xxh128 where they are there; adds bytes and xxh128. Rows that bring their xxh128 cost no "
+        "I/O at all. The other files are compared by size, last block and XXH3-128 of every byte; xxh128 is filled for those that "
+        "had to be read whole. One row of each group stays; the others are rejected as duplicate-of (the path that stays), "
+        "same-file-as (a hard link or a symbolic link), duplicate-row or label-conflict.\n",
+    .rows = rows,
+    .min_operands = 0,
+    .max_operands = 1,
+};
+
+static int check_options(const struct dedup_options *opt, struct error *err)
+{
+    int actions = opt->delete + opt->hardlink + opt->reflink + (opt->quarantine != NULL);
+    if (actions > 1)
+        return error_set(err, EX_USAGE, "only one of --delete, --quarantine, --hardlink and --reflink can be done");
+    if (actions == 0 && (opt->dry_run || opt->log))
+        return error_set(err, EX_USAGE, "%s needs an action: --delete, --quarantine, --hardlink or --reflink", opt->dry_run ? "--dry-run" : "--log");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const adds[] = {"bytes", "xxh128", NULL};
+    struct dedup_options opt = DEDUP_DEFAULTS;
+    struct dedup d = {.opt = &opt};
+    struct manifest_source in = MANIFEST_SOURCE_EMPTY, against = MANIFEST_SOURCE_EMPTY;
+    struct manifest_reader header = MANIFEST_READER_EMPTY;
+    struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
+    struct stage_counts n = {0};
+    struct operands operands;
+    struct error err = {0};
+    uint64_t n_done = 0, n_failed = 0;
+    stage_begin("hash-dedup");
+    int rc = options_parse(&table, &opt, argc, argv, &operands);
+    if (rc != OPTIONS_RUN)
+        return rc;
+    rc = -1;
+    if (check_options(&opt, &err) || (opt.against && manifest_source_open(&against, opt.against, &err)) ||
+        manifest_source_open(&in, operands.n ? operands.items[0] : NULL, &err) ||
+        manifest_source_read(&in, &header, NULL, &err) ||
+        manifest_writer_open(&out, opt.common.output, &header.schema, adds, &err) ||
+        manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err) ||
+        dedup_run(&d, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
+        goto out;
+    /* First the manifests, then the files: a run that dies in between leaves files too many, never rows without a file. */
+    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err))
+        goto out;
+    if ((opt.delete || opt.hardlink || opt.reflink || opt.quarantine) && dedup_act(&d, &n_done, &n_failed, &err))
+        goto out;
+    if (n_done || n_failed)
+        stage_note(&opt.common, "%llu files acted on, %llu left alone", (unsigned long long)n_done, (unsigned long long)n_failed);
+    rc = n_failed ? EX_VERDICT_NO : 0;
+out:
+    progress_end(&d.progress);
+    manifest_writer_discard(&out);
+    manifest_writer_discard(&rejects);
+    manifest_reader_close(&header);
+    manifest_source_close(&in);
+    manifest_source_close(&against);
+    dedup_release(&d);
+    options_release(&table, &opt);
+    return stage_end(rc, &err, &n, &opt.common);
+}

@@ -1,0 +1,1 @@
+NEEDS.stage/hash-dedup := cli manifest hash
