@@ -1,0 +1,123 @@
+/*
+ * http.h: many HTTP transfers at once in one thread, over libcurl's socket interface and epoll. Front door of lib/http;
+ * nothing else sees libcurl.
+ * One transfer is one request and one answer: redirects, retries and politeness are the caller's, who sees every hop. Bodies
+ * stay in memory, so that a caller can refuse one before it touches a disk; a common budget bounds them: beyond it,
+ * transfers are paused until others end, except the oldest, so that something always moves.
+ */
+#ifndef WINNOW_HTTP_HTTP_H
+#define WINNOW_HTTP_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "http/http_header.h"
+
+/* How many first bytes of a body the caller's judgement gets: enough for every picture signature we name. */
+#define HTTP_PREFIX_BYTES 32
+/* An unwanted body up to this is read and dropped, so that the connection can be used again; a longer one costs it. */
+#define HTTP_DRAIN_BYTES (64u << 10)
+
+struct http_limits {            /* all have a default in HTTP_LIMITS_DEFAULTS */
+    unsigned n_parallel;        /* transfers in flight */
+    unsigned n_per_host;        /* connections to one host */
+    double connect_s;           /* DNS, TCP and TLS together */
+    double total_s;             /* one transfer, request to last byte */
+    uint64_t min_bytes_per_s;   /* slower than this over min_speed_s: stalled */
+    double min_speed_s;
+    uint64_t body_bytes;        /* one body, announced or not */
+    uint64_t memory_bytes;      /* all bodies together */
+    uint64_t header_bytes;      /* all header lines of one answer */
+};
+#define HTTP_LIMITS_DEFAULTS {.n_parallel = 256, .n_per_host = 4, .connect_s = 15, .total_s = 300, .min_bytes_per_s = 500, \
+    .min_speed_s = 20, .body_bytes = 32u << 20, .memory_bytes = 128u << 20, .header_bytes = 64u << 10}
+
+struct http_options {
+    struct http_limits limits;
+    bool allow_private;         /* connect to addresses that are not public, too */
+    bool insecure;              /* do not verify certificates */
+    const char *user_agent;
+    const char *agent_token;    /* our product token in lower case, for X-Robots-Tag */
+    const char *proxy;          /* NULL: none, and none from the environment either */
+    const char *ca_file;        /* NULL: the system's */
+    bool no_http2;
+};
+
+enum http_outcome {
+    HTTP_ANSWERED,              /* the answer is complete; headers.status says what it is; body is whole unless !wanted */
+    HTTP_FAILED_DNS,
+    HTTP_FAILED_CONNECT,
+    HTTP_FAILED_TLS,
+    HTTP_FAILED_TIMEOUT,        /* connect_s or total_s */
+    HTTP_FAILED_STALLED,
+    HTTP_FAILED_RESET,          /* connection lost, or nothing sensible came */
+    HTTP_FAILED_TRUNCATED,      /* fewer bytes than announced; body holds what came */
+    HTTP_FAILED_TOO_LARGE,
+    HTTP_FAILED_HEADERS,        /* more header bytes than the limit */
+    HTTP_FAILED_REFUSED,        /* the address is not public */
+    HTTP_FAILED_RANGE,          /* a 206 that does not continue what we have */
+    HTTP_FAILED_STOPPED,        /* http_engine_drop */
+    HTTP_FAILED_OTHER,
+    HTTP_OUTCOMES
+};
+const char *http_outcome_slug(enum http_outcome o);     /* "stalled", "refused-address": what a reject says */
+
+struct http_transfer {
+    /* The request: set by the caller before http_start, borrowed until done. */
+    const char *url;            /* canonical */
+    const char *if_none_match, *if_modified_since;  /* NULL for none */
+    const char *if_range;       /* with n_prefix > 0: the strong validator of the part that `body` already holds */
+    uint64_t body_limit;        /* 0: limits.body_bytes */
+    void *token;                /* the caller's */
+
+    /* The answer. */
+    enum http_outcome outcome;
+    char detail[160];           /* libcurl's or our own words for a failure */
+    struct http_headers headers;
+    bool wanted;                /* what `judge` said; false also when no body came */
+    bool judged;
+    bool resumed;               /* the server took the Range: body is the old part and the rest */
+    bool length_known;          /* by Content-Length, chunks or frames: a cut would have been noticed */
+    char *redirect_url;         /* absolute target of a 3xx with Location, or NULL */
+    uint8_t *body;              /* owned by the transfer, reused by the next one in it */
+    size_t n_body;
+    double seconds;
+
+    struct http_transfer_state *state;      /* internal */
+};
+
+struct http_engine;
+
+/*
+ * Called once a body's first HTTP_PREFIX_BYTES (or its end) are there: status, headers and the prefix are set. Whether the
+ * rest is wanted in memory; an unwanted body is drained or cut.
+ */
+typedef bool http_judge(void *context, const struct http_transfer *t);
+/* The transfer is over. Afterwards it goes back to the pool: take body and strings along if they are needed. */
+typedef void http_done(void *context, struct http_transfer *t);
+
+/* EX_OSERR or EX_SOFTWARE when libcurl or epoll is not to be had. The options' strings are borrowed until close. */
+int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge, http_done *done,
+                     void *context, struct error *err);
+void http_engine_close(struct http_engine *e);      /* drops what is in flight without calling done */
+
+/* A transfer from the pool with request fields empty, or NULL with err set. Body capacity may be left from before. */
+struct http_transfer *http_new(struct http_engine *e, struct error *err);
+/* Puts n bytes into t->body as the part that is already there. */
+int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n, struct error *err);
+int http_start(struct http_engine *e, struct http_transfer *t, struct error *err);
+/* One that was never started back to the pool. */
+void http_forget(struct http_engine *e, struct http_transfer *t);
+
+/* Waits at most timeout_s for something to happen and handles it; done is called from here. EINTR just returns. */
+int http_engine_step(struct http_engine *e, double timeout_s, struct error *err);
+
+unsigned http_engine_active(const struct http_engine *e);
+bool http_engine_has_memory(const struct http_engine *e);   /* below the budget: more may start */
+uint64_t http_engine_bytes(const struct http_engine *e);    /* body bytes received so far */
+/* Ends everything in flight with HTTP_FAILED_STOPPED; done is called for each. */
+void http_engine_drop(struct http_engine *e);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * http_address.h: which addresses a stranger's list may send us to.
+ * Asked about the address a socket is about to be connected to, after DNS, so a name that changes its mind between a
+ * check and the connection (DNS rebinding) gains nothing.
+ */
+#ifndef WINNOW_HTTP_HTTP_ADDRESS_H
+#define WINNOW_HTTP_HTTP_ADDRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/*
+ * True for unicast addresses of the public Internet. False for everything that RFC 6890's registries call private, shared,
+ * loopback, link-local (cloud metadata services live there), documentation, benchmarking, multicast or reserved, for IPv6
+ * outside 2000::/3, for any IPv6 form that carries such an IPv4 address (mapped, 6to4, NAT64), and for other families.
+ */
+bool http_address_is_public(const struct sockaddr *address, socklen_t n_bytes);
+
+#endif

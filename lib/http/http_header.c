@@ -1,0 +1,209 @@
+#include "http/http_header.h"
+
+#include <curl/curl.h>
+#include <string.h>
+#include <strings.h>
+
+#define TEN_YEARS_S (10LL * 366 * 86400)
+
+static unsigned char lower(unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
+
+static void trim(const char **s, size_t *n)
+{
+    while (*n > 0 && ((*s)[0] == ' ' || (*s)[0] == '\t'))
+        (*s)++, (*n)--;
+    while (*n > 0 && ((*s)[*n - 1] == ' ' || (*s)[*n - 1] == '\t'))
+        (*n)--;
+}
+
+static bool equals(const char *s, size_t n, const char *word)
+{
+    return strlen(word) == n && strncasecmp(s, word, n) == 0;
+}
+
+/* Copies a printable value that fits; otherwise leaves out empty. */
+static void copy_value(char *out, size_t room, const char *s, size_t n)
+{
+    out[0] = 0;
+    if (n >= room)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)s[i] < ' ' || (unsigned char)s[i] > 0x7e)
+            return;
+    memcpy(out, s, n);
+    out[n] = 0;
+}
+
+/* Digits only, below 2^62; -1 otherwise. */
+static int64_t number(const char *s, size_t n)
+{
+    int64_t v = 0;
+    if (n == 0 || n > 18)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9')
+            return -1;
+        v = v * 10 + (s[i] - '0');
+    }
+    return v;
+}
+
+int64_t http_retry_after(const char *value, size_t n, int64_t now)
+{
+    char date[64];
+    trim(&value, &n);
+    int64_t seconds = number(value, n);
+    if (seconds < 0 && n > 0 && value[0] >= '0' && value[0] <= '9' && n > 18)
+        seconds = TEN_YEARS_S;      /* a number too large to matter */
+    if (seconds < 0) {
+        copy_value(date, sizeof date, value, n);
+        time_t t = date[0] ? curl_getdate(date, NULL) : -1;
+        if (t == -1)
+            return -1;
+        seconds = t > now ? t - now : 0;
+    }
+    return seconds < TEN_YEARS_S ? seconds : TEN_YEARS_S;
+}
+
+static void content_range(struct http_headers *h, const char *s, size_t n)
+{
+    h->range_first = h->range_last = h->range_total = -1;
+    if (n < 6 || strncasecmp(s, "bytes ", 6) != 0)
+        return;
+    s += 6, n -= 6;
+    const char *dash = memchr(s, '-', n), *slash = memchr(s, '/', n);
+    if (!dash || !slash || dash > slash)
+        return;
+    int64_t first = number(s, (size_t)(dash - s)), last = number(dash + 1, (size_t)(slash - dash - 1));
+    const char *total = slash + 1;
+    size_t n_total = n - (size_t)(total - s);
+    int64_t all = n_total == 1 && *total == '*' ? -1 : number(total, n_total);
+    if (first < 0 || last < first || (all < 0 && *total != '*') || (all >= 0 && last >= all))
+        return;
+    h->range_first = first, h->range_last = last, h->range_total = all;
+}
+
+static void robots_tag(struct http_headers *h, const char *s, size_t n, const char *agent)
+{
+    static const char *const forbidding[] = {"noai", "noimageai", "noindex", "noimageindex", "none", NULL};
+    bool ours = true;   /* directives before any "name:" are for everybody */
+    while (n > 0) {
+        const char *comma = memchr(s, ',', n);
+        size_t n_part = comma ? (size_t)(comma - s) : n;
+        const char *part = s;
+        size_t rest = n_part;
+        trim(&part, &rest);
+        const char *colon = memchr(part, ':', rest);
+        if (colon) {
+            size_t n_name = (size_t)(colon - part);
+            const char *name = part;
+            trim(&name, &n_name);
+            /* "max-snippet: 20" and "unavailable_after: date" are directives with values, not agents. */
+            if (!equals(name, n_name, "unavailable_after") && !(n_name > 4 && strncasecmp(name, "max-", 4) == 0)) {
+                ours = equals(name, n_name, agent) || equals(name, n_name, "*");
+                rest -= (size_t)(colon + 1 - part);
+                part = colon + 1;
+                trim(&part, &rest);
+            }
+        }
+        for (const char *const *word = forbidding; ours && *word; word++) {
+            if (equals(part, rest, *word) && !h->no_ai) {
+                h->no_ai = true;
+                copy_value(h->no_ai_directive, sizeof h->no_ai_directive, *word, strlen(*word));
+            }
+        }
+        s += n_part + (comma != NULL), n -= n_part + (comma != NULL);
+    }
+}
+
+void http_headers_start(struct http_headers *h)
+{
+    memset(h, 0, sizeof *h);
+    h->content_bytes = h->retry_after_s = h->range_first = h->range_last = h->range_total = -1;
+}
+
+static void status_line(struct http_headers *h, const char *line, size_t n)
+{
+    http_headers_start(h);
+    const char *space = memchr(line, ' ', n);
+    if (n >= 8 && line[5] >= '0' && line[5] <= '9')
+        h->version = (line[5] - '0') * 10 + (line[6] == '.' && line[7] >= '0' && line[7] <= '9' ? line[7] - '0' : 0);
+    else if (n >= 6 && line[5] >= '0' && line[5] <= '9')
+        h->version = (line[5] - '0') * 10;
+    if (space && n - (size_t)(space - line) > 3) {
+        int64_t status = number(space + 1, 3);
+        h->status = status >= 100 ? (int)status : 0;
+    }
+}
+
+void http_headers_line(struct http_headers *h, const char *line, size_t n, int64_t now, const char *agent)
+{
+    while (n > 0 && (line[n - 1] == '\r' || line[n - 1] == '\n'))
+        n--;
+    if (n == 0) {
+        h->ended = true;
+        return;
+    }
+    if (n >= 5 && strncasecmp(line, "HTTP/", 5) == 0) {
+        status_line(h, line, n);
+        return;
+    }
+    const char *colon = memchr(line, ':', n);
+    if (!colon || colon == line)
+        return;
+    const char *value = colon + 1;
+    size_t n_name = (size_t)(colon - line), n_value = n - n_name - 1;
+    trim(&value, &n_value);
+    switch (lower((unsigned char)line[0])) {
+    case 'c':
+        if (equals(line, n_name, "content-length")) {
+            int64_t bytes = number(value, n_value);
+            h->content_bytes = bytes < 0 || (h->content_bytes != -1 && h->content_bytes != bytes) ? -2 : bytes;
+        } else if (equals(line, n_name, "content-type")) {
+            const char *semicolon = memchr(value, ';', n_value);
+            size_t n_type = semicolon ? (size_t)(semicolon - value) : n_value;
+            trim(&value, &n_type);
+            copy_value(h->content_type, sizeof h->content_type, value, n_type);
+            for (char *c = h->content_type; *c; c++)
+                *c = (char)lower((unsigned char)*c);
+        } else if (equals(line, n_name, "content-encoding")) {
+            if (!equals(value, n_value, "identity") && n_value > 0) {
+                h->encoded = true;
+                copy_value(h->encoding, sizeof h->encoding, value, n_value);
+            }
+        } else if (equals(line, n_name, "content-range")) {
+            content_range(h, value, n_value);
+        }
+        break;
+    case 'e':
+        if (equals(line, n_name, "etag"))
+            copy_value(h->etag, sizeof h->etag, value, n_value);
+        break;
+    case 'l':
+        if (equals(line, n_name, "last-modified"))
+            copy_value(h->last_modified, sizeof h->last_modified, value, n_value);
+        else if (equals(line, n_name, "location"))
+            h->has_location = n_value > 0;
+        break;
+    case 'r':
+        if (equals(line, n_name, "retry-after"))
+            h->retry_after_s = http_retry_after(value, n_value, now);
+        break;
+    case 't':
+        if (equals(line, n_name, "transfer-encoding") && n_value >= 7 &&
+            strncasecmp(value + n_value - 7, "chunked", 7) == 0)
+            h->chunked = true;
+        break;
+    case 'x':
+        if (equals(line, n_name, "x-robots-tag"))
+            robots_tag(h, value, n_value, agent);
+        break;
+    default:
+        break;
+    }
+}
+
+const char *http_headers_strong_etag(const struct http_headers *h)
+{
+    return h->etag[0] == '"' && h->etag[1] ? h->etag : "";
+}

@@ -1,0 +1,2 @@
+NEEDS.http := base io
+LIBS.http := $(or $(shell pkg-config --libs libcurl 2>/dev/null),-lcurl)

@@ -1,0 +1,192 @@
+#include "http/robots.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+
+struct line { const char *key, *value; size_t n_key, n_value; };
+
+static void trim(const char **s, size_t *n)
+{
+    while (*n > 0 && ((*s)[0] == ' ' || (*s)[0] == '\t'))
+        (*s)++, (*n)--;
+    while (*n > 0 && ((*s)[*n - 1] == ' ' || (*s)[*n - 1] == '\t'))
+        (*n)--;
+}
+
+static bool equals(const char *s, size_t n, const char *word)
+{
+    return strlen(word) == n && strncasecmp(s, word, n) == 0;
+}
+
+/* The next "key: value" line from *at on; false at the end. CR, LF and CRLF all end a line. */
+static bool next_line(const char *bytes, size_t n, size_t *at, struct line *out)
+{
+    while (*at < n) {
+        size_t from = *at, to = from;
+        while (to < n && bytes[to] != '\n' && bytes[to] != '\r')
+            to++;
+        *at = to + 1;
+        const char *hash = memchr(bytes + from, '#', to - from);
+        size_t end = hash ? (size_t)(hash - bytes) : to;
+        const char *colon = memchr(bytes + from, ':', end - from);
+        if (!colon)
+            continue;
+        out->key = bytes + from;
+        out->n_key = (size_t)(colon - out->key);
+        out->value = colon + 1;
+        out->n_value = end - (size_t)(out->value - bytes);
+        trim(&out->key, &out->n_key);
+        trim(&out->value, &out->n_value);
+        return true;
+    }
+    return false;
+}
+
+static bool is_token_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
+/* "User-agent: winnow/1.0" names winnow: only the token counts (RFC 9309 2.2.1). */
+static bool names(const struct line *l, const char *token)
+{
+    size_t n = 0;
+    while (n < l->n_value && is_token_byte(l->value[n]))
+        n++;
+    return n > 0 && equals(l->value, n, token);
+}
+
+static int take_group(struct robots *r, const char *bytes, size_t n, const char *token, bool *found, struct error *err)
+{
+    size_t at = 0;
+    struct line l;
+    bool ours = false, in_agents = false;
+    *found = false;
+    while (next_line(bytes, n, &at, &l)) {
+        if (equals(l.key, l.n_key, "user-agent")) {
+            if (!in_agents)
+                ours = false;
+            in_agents = true;
+            if (token ? names(&l, token) : l.n_value == 1 && l.value[0] == '*')
+                ours = *found = true;
+            continue;
+        }
+        bool allow = equals(l.key, l.n_key, "allow");
+        if (allow || equals(l.key, l.n_key, "disallow")) {
+            in_agents = false;
+            if (!ours || l.n_value == 0 || r->n_rules == ROBOTS_MAX_RULES || memchr(l.value, 0, l.n_value))
+                continue;
+            if (mem_grow(&r->rules, &r->capacity, r->n_rules + 1, sizeof *r->rules, err))
+                return -1;
+            char *pattern = arena_strndup(&r->arena, l.value, l.n_value, err);
+            if (!pattern)
+                return -1;
+            r->rules[r->n_rules++] = (struct robots_rule){pattern, allow};
+        } else if (equals(l.key, l.n_key, "crawl-delay")) {
+            in_agents = false;
+            char number[32];
+            double delay;
+            if (!ours || l.n_value >= sizeof number)
+                continue;
+            memcpy(number, l.value, l.n_value);
+            number[l.n_value] = 0;
+            struct error ignored = {0};
+            if (parse_double(number, 0, 1e9, &delay, "crawl-delay", &ignored) == 0)
+                r->crawl_delay_s = delay < ROBOTS_MAX_DELAY_S ? delay : ROBOTS_MAX_DELAY_S;
+        }
+        /* Other lines, such as Sitemap, belong to no group and end none. */
+    }
+    return 0;
+}
+
+int robots_parse(struct robots *r, const char *bytes, size_t n, const char *token, struct error *err)
+{
+    bool found;
+    *r = ROBOTS_EMPTY;
+    if (n > ROBOTS_MAX_BYTES)
+        n = ROBOTS_MAX_BYTES;
+    if (n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0)
+        bytes += 3, n -= 3;
+    if (take_group(r, bytes, n, token, &found, err))
+        return -1;
+    return found ? 0 : take_group(r, bytes, n, NULL, &found, err);
+}
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* One byte of a path with %XX of a plain byte undone, so that "%7Ea" and "~a" compare equal; %2F stays apart from '/'. */
+static int next_byte(const char **s)
+{
+    unsigned char c = (unsigned char)*(*s)++;
+    if (c != '%')
+        return c;
+    int high = hex_value((*s)[0]), low = high < 0 ? -1 : hex_value((*s)[1]);
+    if (low < 0)
+        return c;
+    int v = high * 16 + low;
+    *s += 2;
+    return v == '/' ? 256 + '/' : v == 0 ? 256 : v;
+}
+
+/*
+ * Glob match of a pattern against the start of path; one backtrack point is enough because a later '*' can take over what an
+ * earlier one matched. O(pattern * path) at worst.
+ */
+static bool matches(const char *pattern, const char *path)
+{
+    const char *star = NULL, *resume = NULL;
+    for (;;) {
+        if (*pattern == 0 && !(star && star[0] == 0))
+            return true;                        /* a pattern matches as a prefix */
+        if (*pattern == '*') {
+            star = ++pattern;
+            resume = path;
+            if (*pattern == 0)
+                return true;
+            continue;
+        }
+        if (*pattern == '$' && pattern[1] == 0) {
+            if (*path == 0)
+                return true;
+        } else if (*path) {
+            const char *p = pattern, *q = path;
+            if (next_byte(&p) == next_byte(&q)) {
+                pattern = p;
+                path = q;
+                continue;
+            }
+        }
+        if (!star || *resume == 0)
+            return false;
+        next_byte(&resume);
+        path = resume;
+        pattern = star;
+    }
+}
+
+bool robots_allows(const struct robots *r, const char *path)
+{
+    size_t longest = 0;
+    bool allowed = true;
+    for (size_t i = 0; i < r->n_rules; i++) {
+        size_t n = strlen(r->rules[i].pattern);
+        if (n < longest || (n == longest && allowed) || !matches(r->rules[i].pattern, path))
+            continue;
+        longest = n;
+        allowed = r->rules[i].allow;
+    }
+    return allowed;
+}
+
+void robots_release(struct robots *r)
+{
+    free(r->rules);
+    arena_release(&r->arena);
+    *r = ROBOTS_EMPTY;
+}

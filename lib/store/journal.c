@@ -1,0 +1,492 @@
+#include "store/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/io.h"
+
+static const char header[] = "time\tevent\turl\tstatus\treason\tdetail\terror\tfinal_url\tetag\tlast_modified\tcontent_type\t"
+                             "bytes\txxh128\tformat\tfetched_at\ttries\tfailed_runs\tdue";
+#define N_FIELDS 18
+#define FIELD_MAX_BYTES 24576   /* a canonical URL of 8 KiB can be escaped to this and no more; two fit into a line */
+#define DETAIL_MAX_BYTES 400
+
+static const char *const event_names[JOURNAL_EVENTS] = {"ok", "same", "retry", "fail", "dead", "blocked", "sync"};
+
+const char *journal_event_name(enum journal_event e) { return event_names[e]; }
+
+/* --- time ------------------------------------------------------------------------------------------------------ */
+
+/* Days since 1970-01-01 of a civil date: years counted from March put the leap day last. */
+static int64_t days_of(int64_t y, unsigned m, unsigned d)
+{
+    y -= m <= 2;
+    int64_t era = (y >= 0 ? y : y - 399) / 400;
+    unsigned yoe = (unsigned)(y - era * 400), doy = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + d - 1;
+    return era * 146097 + (int64_t)(yoe * 365 + yoe / 4 - yoe / 100 + doy) - 719468;
+}
+
+char *time_format(char *out, int64_t t)
+{
+    int64_t days = t / 86400, rest = t % 86400;
+    if (rest < 0)
+        rest += 86400, days--;
+    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
+    unsigned doe = (unsigned)(z - era * 146097), yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+    unsigned d = doy - (153 * mp + 2) / 5 + 1, m = mp < 10 ? mp + 3 : mp - 9;
+    int64_t y = (int64_t)yoe + era * 400 + (m <= 2);
+    unsigned s = (unsigned)rest, year = (unsigned)(y % 10000);
+    const unsigned part[7] = {year / 100, year % 100, m, d, s / 3600, s / 60 % 60, s % 60};
+    memcpy(out, "0000-00-00T00:00:00Z", 21);
+    for (unsigned i = 0, at = 0; i < 7; i++, at += i > 1 ? 3 : 2) {
+        out[at] = (char)('0' + part[i] / 10 % 10);
+        out[at + 1] = (char)('0' + part[i] % 10);
+    }
+    return out;
+}
+
+static bool digits(const char *s, unsigned n, unsigned *out)
+{
+    *out = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9')
+            return false;
+        *out = *out * 10 + (unsigned)(s[i] - '0');
+    }
+    return true;
+}
+
+int time_parse(const char *s, int64_t *t)
+{
+    unsigned y, mo, d, h, mi, se;
+    if (strlen(s) != 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != 'Z' ||
+        !digits(s, 4, &y) || !digits(s + 5, 2, &mo) || !digits(s + 8, 2, &d) || !digits(s + 11, 2, &h) ||
+        !digits(s + 14, 2, &mi) || !digits(s + 17, 2, &se) || mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || se > 60)
+        return -1;
+    *t = days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + se;
+    return 0;
+}
+
+/* --- lines ----------------------------------------------------------------------------------------------------- */
+
+/* Undoes the escapes in place; -1 for any other backslash. */
+static int unescape(char *s)
+{
+    char *to = strchr(s, '\\');
+    if (!to)
+        return 0;
+    for (const char *from = to; *from; from++) {
+        if (*from != '\\') {
+            *to++ = *from;
+            continue;
+        }
+        switch (*++from) {
+        case 't': *to++ = '\t'; break;
+        case 'n': *to++ = '\n'; break;
+        case 'r': *to++ = '\r'; break;
+        case '\\': *to++ = '\\'; break;
+        default: return -1;
+        }
+    }
+    *to = 0;
+    return 0;
+}
+
+static bool number(const char *s, uint64_t max, uint64_t *out)
+{
+    uint64_t v = 0;
+    size_t n = 0;
+    for (; s[n]; n++) {
+        if (s[n] < '0' || s[n] > '9' || n > 18)
+            return false;
+        v = v * 10 + (uint64_t)(s[n] - '0');
+    }
+    *out = v;
+    return v <= max;
+}
+
+static bool optional_time(const char *s, int64_t *out)
+{
+    *out = 0;
+    return !*s || time_parse(s, out) == 0;
+}
+
+int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
+{
+    char *field[N_FIELDS];
+    char *at = line, *end = line + n_bytes;
+    uint64_t status, tries, failed_runs;
+    *r = (struct journal_record){0};
+    *end = 0;
+    if (n_bytes == 0 || n_bytes > JOURNAL_MAX_LINE_BYTES || memchr(line, 0, n_bytes))
+        return -1;
+    if (n_bytes == sizeof header - 1 && memcmp(line, header, n_bytes) == 0)
+        return 0;
+    for (int i = 0; i < N_FIELDS; i++) {
+        char *tab = memchr(at, '\t', (size_t)(end - at));
+        if ((tab == NULL) != (i == N_FIELDS - 1))
+            return -1;
+        field[i] = at;
+        if (tab) {
+            *tab = 0;
+            at = tab + 1;
+        }
+        if (unescape(field[i]))
+            return -1;
+    }
+    int event = 0;
+    while (event < JOURNAL_EVENTS && strcmp(field[1], event_names[event]) != 0)
+        event++;
+    if (event == JOURNAL_EVENTS || time_parse(field[0], &r->time) || !number(field[3], 999, &status) ||
+        !number(field[11], UINT64_MAX, &r->bytes) || !optional_time(field[14], &r->fetched_at) ||
+        !number(field[15], UINT32_MAX, &tries) || !number(field[16], UINT32_MAX, &failed_runs) ||
+        !optional_time(field[17], &r->due))
+        return -1;
+    r->event = (enum journal_event)event;
+    r->url = field[2];
+    r->status = (int)status;
+    r->tries = (unsigned)tries;
+    r->failed_runs = (unsigned)failed_runs;
+    r->reason = field[4], r->detail = field[5], r->error = field[6], r->final_url = field[7];
+    r->etag = field[8], r->last_modified = field[9], r->content_type = field[10];
+    r->kind = picture_kind_from_name(field[13]);
+    bool has_hash = field[12][0] != 0, stored = event == JOURNAL_OK || event == JOURNAL_SAME;
+    if (has_hash && xxh128_from_hex(&r->hash, field[12]))
+        return -1;
+    if (stored && (!has_hash || !picture_kind_kept(r->kind) || !r->fetched_at))
+        return -1;
+    if (event != JOURNAL_SYNC && !*r->url)
+        return -1;
+    return 1;
+}
+
+static int add_field(struct text *out, const char *s, size_t max, struct error *err)
+{
+    size_t from = 0, i = 0;
+    if (!s)
+        s = "";
+    size_t base = out->n_bytes;
+    for (; s[i]; i++) {
+        const char *escape = s[i] == '\t' ? "\\t" : s[i] == '\n' ? "\\n" : s[i] == '\r' ? "\\r" : s[i] == '\\' ? "\\\\" : NULL;
+        if (out->n_bytes - base + (i - from) + 2 > max)
+            break;
+        if (!escape)
+            continue;
+        if (text_add(out, s + from, i - from, err) || text_add(out, escape, 2, err))
+            return -1;
+        from = i + 1;
+    }
+    return text_add(out, s + from, i - from, err) || text_add(out, "\t", 1, err) ? -1 : 0;
+}
+
+int journal_format(struct text *out, const struct journal_record *r, struct error *err)
+{
+    char hex[XXH128_HEX_BYTES] = "", when[21], fetched[21] = "", due[21] = "";
+    bool stored = r->event == JOURNAL_OK || r->event == JOURNAL_SAME;
+    static const struct xxh128 none;
+    if (memcmp(&r->hash, &none, sizeof none) != 0)
+        xxh128_hex(hex, &r->hash);
+    if (r->fetched_at)
+        time_format(fetched, r->fetched_at);
+    if (r->due)
+        time_format(due, r->due);
+    if (text_printf(out, err, "%s\t%s\t", time_format(when, r->time), event_names[r->event]) ||
+        add_field(out, r->url, FIELD_MAX_BYTES, err) || text_printf(out, err, "%d\t", r->status) ||
+        add_field(out, r->reason, 64, err) || add_field(out, r->detail, DETAIL_MAX_BYTES, err) ||
+        add_field(out, r->error, DETAIL_MAX_BYTES, err) ||
+        add_field(out, r->final_url, FIELD_MAX_BYTES, err) || add_field(out, r->etag, 512, err) ||
+        add_field(out, r->last_modified, 128, err) || add_field(out, r->content_type, 128, err))
+        return -1;
+    return text_printf(out, err, "%llu\t%s\t%s\t%s\t%u\t%u\t%s\n", (unsigned long long)r->bytes, hex,
+                       stored ? picture_kind_name(r->kind) : "", fetched, r->tries, r->failed_runs, due);
+}
+
+void journal_key(struct xxh128 *out, const char *url)
+{
+    if (url[0] == '#' && xxh128_from_hex(out, url + 1) == 0)
+        return;
+    xxh128_of(out, url, strlen(url));
+}
+
+/* --- reading --------------------------------------------------------------------------------------------------- */
+
+#define PIECE_BYTES (1u << 20)
+
+/*
+ * Calls each(context, line, n_bytes, offset) for every line that ends in LF. The line may be written to. *n_torn: bytes behind the last
+ * LF. A run of bytes without LF that is longer than a line may be comes as one malformed line, cut.
+ */
+typedef int line_visit(void *context, char *line, size_t n_bytes, uint64_t offset, struct error *err);
+static int read_lines(int fd, const char *path, line_visit *each, void *context, uint64_t *n_torn, struct error *err)
+{
+    char *buffer = mem_alloc(PIECE_BYTES + 1, err);
+    size_t held = 0;
+    uint64_t offset = 0;        /* of buffer[0] in the file */
+    int rc = -1;
+    bool skipping = false;      /* inside a line that was too long */
+    *n_torn = 0;
+    if (!buffer)
+        return -1;
+    for (;;) {
+        ssize_t n = io_read_some(fd, buffer + held, PIECE_BYTES - held, path, err);
+        if (n < 0)
+            goto out;
+        if (n == 0)
+            break;
+        held += (size_t)n;
+        size_t from = 0;
+        for (char *lf; (lf = memchr(buffer + from, '\n', held - from)); from = (size_t)(lf - buffer) + 1) {
+            char *line = buffer + from;
+            if (!skipping && each(context, line, (size_t)(lf - line), offset + from, err))
+                goto out;
+            skipping = false;
+        }
+        if (from == 0 && held == PIECE_BYTES) {
+            skipping = true;
+            from = held;
+        }
+        memmove(buffer, buffer + from, held - from);
+        held -= from;
+        offset += from;
+    }
+    *n_torn = held;
+    rc = 0;
+out:
+    free(buffer);
+    return rc;
+}
+
+struct scan {
+    journal_visit *visit;
+    void *context;
+    struct journal_stats *stats;
+};
+
+/* First pass: only sync lines matter, to know which of the others are durable. They are few; the test is a few bytes. */
+static int find_sync(void *context, char *line, size_t n, uint64_t offset, struct error *err)
+{
+    struct journal_stats *stats = context;
+    struct journal_record r;
+    (void)offset, (void)err;
+    if (n > 26 && memcmp(line + 20, "\tsync\t", 6) == 0 && journal_parse(line, n, &r) == 1 && r.bytes > stats->synced_bytes)
+        stats->synced_bytes = r.bytes;
+    return 0;
+}
+
+static int give_record(void *context, char *line, size_t n, uint64_t offset, struct error *err)
+{
+    struct scan *s = context;
+    struct journal_record r;
+    switch (journal_parse(line, n, &r)) {
+    case 0:
+        return 0;
+    case 1:
+        s->stats->n_lines++;
+        return r.event == JOURNAL_SYNC ? 0 : s->visit(s->context, &r, offset < s->stats->synced_bytes, err);
+    default:
+        s->stats->n_malformed++;
+        return 0;
+    }
+}
+
+int journal_read(const char *path, journal_visit *visit, void *context, struct journal_stats *stats, struct error *err)
+{
+    struct scan scan = {visit, context, stats};
+    *stats = (struct journal_stats){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC), rc = -1;
+    if (fd < 0)
+        return errno == ENOENT ? 0 : error_errno(err, EX_NOINPUT, "cannot open '%s'", path);
+    if (read_lines(fd, path, find_sync, stats, &stats->torn_bytes, err) == 0) {
+        if (lseek(fd, 0, SEEK_SET) != 0)
+            error_errno(err, EX_IOERR, "cannot read '%s'", path);
+        else
+            rc = read_lines(fd, path, give_record, &scan, &stats->torn_bytes, err);
+    }
+    close(fd);
+    return rc;
+}
+
+/* --- writing --------------------------------------------------------------------------------------------------- */
+
+
+/* The end of the last whole line, found from the end of the file backwards. */
+static int whole_bytes(int fd, const char *path, uint64_t size, uint64_t *out, struct error *err)
+{
+    char piece[4096];
+    *out = 0;
+    while (size > 0) {
+        size_t n = size < sizeof piece ? (size_t)size : sizeof piece;
+        if (io_pread_full(fd, piece, n, size - n, path, err))
+            return -1;
+        const char *lf = memrchr(piece, '\n', n);
+        if (lf) {
+            *out = size - n + (uint64_t)(lf - piece) + 1;
+            return 0;
+        }
+        size -= n;
+    }
+    return 0;
+}
+
+int journal_open(struct journal *j, const char *path, struct error *err)
+{
+    struct journal opened = JOURNAL_EMPTY;
+    struct stat st;
+    uint64_t whole;
+    *j = JOURNAL_EMPTY;
+    if (!(opened.path = mem_strdup(path, err)))
+        return -1;
+    opened.fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (opened.fd < 0 || fstat(opened.fd, &st)) {
+        error_errno(err, EX_CANTCREAT, "cannot open '%s'", path);
+        goto fail;
+    }
+    if (whole_bytes(opened.fd, path, (uint64_t)st.st_size, &whole, err))
+        goto fail;
+    if (whole != (uint64_t)st.st_size && ftruncate(opened.fd, (off_t)whole)) {
+        error_errno(err, EX_IOERR, "cannot cut the torn end off '%s'", path);
+        goto fail;
+    }
+    opened.n_written = whole;
+    if (whole == 0 && (text_puts(&opened.pending, header, err) || text_puts(&opened.pending, "\n", err)))
+        goto fail;
+    *j = opened;
+    return 0;
+fail:
+    journal_close(&opened);
+    return -1;
+}
+
+int journal_append(struct journal *j, const struct journal_record *r, struct error *err)
+{
+    return journal_format(&j->pending, r, err);
+}
+
+int journal_flush(struct journal *j, struct error *err)
+{
+    if (j->pending.n_bytes == 0)
+        return 0;
+    if (io_write_full(j->fd, j->pending.data, j->pending.n_bytes, j->path, err))
+        return -1;
+    j->n_written += j->pending.n_bytes;
+    text_clear(&j->pending);
+    return 0;
+}
+
+void journal_close(struct journal *j)
+{
+    if (j->fd >= 0)
+        close(j->fd);
+    free(j->path);
+    text_release(&j->pending);
+    *j = JOURNAL_EMPTY;
+}
+
+/* --- compaction ------------------------------------------------------------------------------------------------ */
+
+struct last { struct xxh128 key; uint64_t stored, any; };   /* line numbers, 0 for none */
+
+struct compaction {
+    struct last *table;
+    size_t n, capacity;         /* capacity is a power of two */
+    uint64_t line;
+    FILE *out;
+    struct text text;
+    uint64_t n_kept;
+};
+
+static struct last *find(struct compaction *c, const struct xxh128 *key)
+{
+    uint64_t h;
+    memcpy(&h, key->bytes, sizeof h);
+    size_t i = (size_t)h & (c->capacity - 1);
+    while (c->table[i].any && memcmp(&c->table[i].key, key, sizeof *key) != 0)
+        i = (i + 1) & (c->capacity - 1);
+    return &c->table[i];
+}
+
+static int grow(struct compaction *c, struct error *err)
+{
+    struct compaction bigger = {.capacity = c->capacity ? c->capacity * 2 : 1024};
+    if (!(bigger.table = mem_zalloc(bigger.capacity, sizeof *bigger.table, err)))
+        return -1;
+    for (size_t i = 0; i < c->capacity; i++)
+        if (c->table[i].any)
+            *find(&bigger, &c->table[i].key) = c->table[i];
+    free(c->table);
+    c->table = bigger.table;
+    c->capacity = bigger.capacity;
+    return 0;
+}
+
+static int note_last(void *context, const struct journal_record *r, bool durable, struct error *err)
+{
+    struct compaction *c = context;
+    struct xxh128 key;
+    (void)durable;
+    c->line++;
+    if (c->n * 2 >= c->capacity && grow(c, err))
+        return -1;
+    journal_key(&key, r->url);
+    struct last *l = find(c, &key);
+    if (!l->any) {
+        l->key = key;
+        c->n++;
+    }
+    l->any = c->line;
+    if (r->event == JOURNAL_OK || r->event == JOURNAL_SAME)
+        l->stored = c->line;
+    return 0;
+}
+
+static int copy_last(void *context, const struct journal_record *r, bool durable, struct error *err)
+{
+    struct compaction *c = context;
+    struct xxh128 key;
+    (void)durable;
+    c->line++;
+    journal_key(&key, r->url);
+    const struct last *l = find(c, &key);
+    if (l->any != c->line && l->stored != c->line)
+        return 0;
+    text_clear(&c->text);
+    if (journal_format(&c->text, r, err))
+        return -1;
+    c->n_kept++;
+    if (fwrite(c->text.data, 1, c->text.n_bytes, c->out) != c->text.n_bytes)
+        return error_errno(err, EX_IOERR, "cannot write the compacted journal");
+    return 0;
+}
+
+int journal_compact(const char *path, uint64_t *n_before, uint64_t *n_after, struct error *err)
+{
+    struct compaction c = {0};
+    struct atomic_file file = ATOMIC_FILE_EMPTY;
+    struct journal_stats stats;
+    int rc = -1;
+    if (journal_read(path, note_last, &c, &stats, err) || atomic_file_open(&file, path, err))
+        goto out;
+    *n_before = c.line;
+    c.line = 0;
+    c.out = file.stream;
+    if (fprintf(c.out, "%s\n", header) < 0) {
+        error_errno(err, EX_IOERR, "cannot write '%s'", path);
+        goto out;
+    }
+    if (journal_read(path, copy_last, &c, &stats, err) || atomic_file_commit(&file, err))
+        goto out;
+    *n_after = c.n_kept;
+    rc = 0;
+out:
+    atomic_file_discard(&file);
+    free(c.table);
+    text_release(&c.text);
+    return rc;
+}

@@ -1,0 +1,182 @@
+/*
+ * fetch.c: the run: what is to be asked, the event loop, batches made durable.
+ */
+#include "fetch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define SYNC_EVERY_S 2.0
+#define SYNC_EVERY_BYTES (64u << 20)
+#define PENDING_BYTES (64u << 10)   /* journal lines held back at most this long within one turn of the loop */
+#define TURN_S 0.25                 /* the loop looks at signals and clocks at least this often */
+
+/* Whether the entry has to be asked in this run; settles those that need not. */
+static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
+{
+    struct entry *e = &f->entries[index];
+    const struct fetch_options *o = f->opt;
+    if (e->state == ENTRY_DONE)
+        return 0;
+    if (fetch_taken_down_url(f, e->url) || (e->stored && hash_list_has(&f->takedown.hashes, HASH_XXH128, e->hash.bytes))) {
+        e->stored = false;
+        e->dead = true;
+        e->reason = REASON_TAKEN_DOWN;
+        e->state = ENTRY_DONE;
+        return 0;
+    }
+    if (e->stored && !object_store_has(&f->store, &e->hash, picture_kind_extension((enum picture_kind)e->kind), e->bytes, !e->durable)) {
+        e->stored = false;
+        f->n_missing_objects++;
+    }
+    bool ask;
+    if (e->stored)
+        ask = o->refresh && (double)(f->now_s - e->due) >= o->refresh_after_s;
+    else if (e->reason == REASON_NONE || o->retry_dead)
+        ask = e->reason != REASON_BLOCKED && e->reason != REASON_TAKEN_DOWN;
+    else if (e->dead)
+        ask = e->due <= f->now_s || (o->ignore_robots && (e->reason == REASON_ROBOTS_TXT || e->reason == REASON_X_ROBOTS_TAG)) ||
+              (o->allow_private && e->reason == REASON_REFUSED_ADDRESS);
+    else
+        ask = e->due <= f->now_s || o->retry_now;
+    if (!ask) {
+        e->state = ENTRY_DONE;
+        return 0;
+    }
+    f->n_open++;
+    return fetch_enqueue(f, index, false, err);
+}
+
+static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes, struct error *err)
+{
+    uint64_t covered;
+    int got = syncer_poll(f->syncer, &covered, err);
+    if (got < 0)
+        return -1;
+    if (got > 0) {
+        struct journal_record r = {.time = f->now_s, .event = JOURNAL_SYNC, .bytes = covered};
+        if (journal_append(&f->journal, &r, err))
+            return -1;
+    }
+    bool due = f->now - *synced_at >= SYNC_EVERY_S || f->counts.n_bytes - *synced_bytes >= SYNC_EVERY_BYTES;
+    if (due && f->journal.n_written > f->journal_synced && !syncer_busy(f->syncer)) {
+        *synced_at = f->now;
+        *synced_bytes = f->counts.n_bytes;
+        f->journal_synced = f->journal.n_written + 200;     /* our own mark alone is no reason to sync again */
+        syncer_ask(f->syncer, f->journal.n_written);
+    }
+    return 0;
+}
+
+/* Everything durable and a mark that says so; if this run wrote anything at all. */
+static int final_sync(struct fetch *f, struct error *err)
+{
+    if (journal_flush(&f->journal, err))
+        return -1;
+    if (f->journal.n_written == f->journal_start)
+        return 0;
+    struct journal_record r = {.time = (int64_t)time(NULL), .event = JOURNAL_SYNC, .bytes = f->journal.n_written};
+    return object_store_sync(&f->store, err) || journal_append(&f->journal, &r, err) || journal_flush(&f->journal, err) ? -1 : 0;
+}
+
+static int loop(struct fetch *f, struct error *err)
+{
+    struct progress progress = {0};
+    double synced_at = clock_seconds();
+    uint64_t synced_bytes = 0, n_total = f->n_open, n_turn = 0;
+    char extra[96];
+    progress_start(&progress, &f->opt->common, n_total, "urls");
+    while (f->n_open > 0 && !f->failed) {
+        uint32_t host;
+        int got = 0;
+        f->now = clock_seconds();
+        f->now_s = (int64_t)time(NULL);
+        if (!f->stopping && signals_asked_to_stop()) {
+            f->stopping = true;
+            stage_warn("stopping: %u transfers in flight are being finished; once more to drop them", http_engine_active(f->engine));
+        }
+        if (f->stopping && http_engine_active(f->engine) == 0)
+            break;
+        if (!f->stopping && fetch_timers_due(f, err))
+            return -1;
+        while (!f->stopping && !f->failed && http_engine_active(f->engine) < (unsigned)f->opt->n_parallel &&
+               http_engine_has_memory(f->engine) && (got = fetch_next_ready(f, &host, err)) > 0)
+            if (fetch_start_one(f, host, err))
+                return -1;
+        if (got < 0)
+            return -1;
+        double wait = fetch_next_time(f) - f->now;
+        if (http_engine_step(f->engine, wait < 0 ? 0 : wait < TURN_S ? wait : TURN_S, err))
+            return -1;
+        if (f->failed)
+            break;
+        if (f->journal.pending.n_bytes && journal_flush(&f->journal, err))
+            return -1;
+        if ((++n_turn & 15) == 0 || http_engine_active(f->engine) == 0) {
+            if (tick_sync(f, &synced_at, &synced_bytes, err))
+                return -1;
+            snprintf(extra, sizeof extra, "%llu stored, %.1f MB, %u in flight", (unsigned long long)f->counts.n_stored,
+                     (double)f->counts.n_bytes / 1e6, http_engine_active(f->engine));
+            progress_update(&progress, n_total - f->n_open, extra);
+        }
+    }
+    progress_end(&progress);
+    return f->failed ? -1 : 0;
+}
+
+/* As many transfers as descriptors allow: sockets, resolver threads, and what the rest of us needs. */
+static int64_t fit_to_descriptors(int64_t n_wanted)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l))
+        return n_wanted;
+    if (l.rlim_cur < l.rlim_max) {
+        struct rlimit more = {l.rlim_max < 65536 ? l.rlim_max : 65536, l.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            l = more;
+    }
+    int64_t room = (int64_t)((l.rlim_cur - 32) / 3);
+    return l.rlim_cur < 64 ? 1 : n_wanted < room ? n_wanted : room;
+}
+
+int fetch_run(struct fetch *f, struct error *err)
+{
+    const struct fetch_options *o = f->opt;
+    struct http_options http = {.limits = HTTP_LIMITS_DEFAULTS};
+    f->err = err;
+    f->ready_head = f->ready_tail = NO_INDEX;
+    f->now = clock_seconds();
+    f->now_s = (int64_t)time(NULL);
+    f->journal_start = f->journal_synced = f->journal.n_written;
+    for (size_t i = 0; i < f->n_entries; i++)
+        if (plan_entry(f, (uint32_t)i, err))
+            return -1;
+    if (f->n_missing_objects)
+        stage_warn("%llu pictures that the journal names are not in the store any more and are fetched again",
+                   (unsigned long long)f->n_missing_objects);
+    if (f->n_open == 0)
+        return 0;
+    int64_t n_parallel = fit_to_descriptors(o->n_parallel);
+    http.limits.n_parallel = (unsigned)n_parallel;
+    http.limits.n_per_host = (unsigned)o->n_per_host;
+    http.limits.connect_s = o->connect_s;
+    http.limits.total_s = o->total_s;
+    http.limits.min_bytes_per_s = o->min_speed;
+    http.limits.min_speed_s = o->min_speed_s;
+    http.limits.body_bytes = o->max_bytes;
+    http.limits.memory_bytes = o->memory;
+    http.limits.header_bytes = o->header_bytes;
+    http.allow_private = o->allow_private;
+    http.insecure = o->insecure;
+    http.no_http2 = o->no_http2;
+    http.user_agent = f->user_agent;
+    http.agent_token = "winnow";
+    http.proxy = o->proxy;
+    http.ca_file = o->ca_file;
+    if (syncer_open(&f->syncer, &f->store, err) || http_engine_open(&f->engine, &http, fetch_judge, fetch_done, f, err))
+        return -1;
+    return loop(f, err) || final_sync(f, err) ? -1 : 0;
+}

@@ -1,0 +1,226 @@
+/*
+ * fetch.h: what the files of this room share: one run over a list of addresses.
+ * An entry is an address, asked once however many rows name it; a row is a line of the input. Rows leave in input order.
+ */
+#ifndef WINNOW_FETCH_FETCH_H
+#define WINNOW_FETCH_FETCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "hash/content_hash.h"
+#include "http/http.h"
+#include "http/http_url.h"
+#include "http/robots.h"
+#include "io/io.h"
+#include "manifest/manifest.h"
+#include "store/hash_list.h"
+#include "store/journal.h"
+#include "store/object_store.h"
+
+struct fetch_options {
+    struct common_options common;
+    const char *store, *label, *summary;
+    int64_t n_parallel, n_per_host, n_tries, n_redirects, n_breaker, max_same;
+    const char *rate;           /* "10/s", "30/m", "0" */
+    double connect_s, total_s, min_speed_s, retry_wait_s, max_wait_s, retry_failed_s, dead_for_s, refresh_after_s;
+    uint64_t min_speed, max_bytes, min_bytes, memory, header_bytes;
+    bool allow_private, ignore_robots, insecure, no_http2, refresh, retry_now, retry_dead, stop_on_match, audit_urls;
+    const char *user_agent, *contact, *proxy, *ca_file;
+    struct option_strings blocklists, takedowns, placeholders;
+};
+extern const struct option_table fetch_option_table;
+extern const struct fetch_options fetch_defaults;
+
+/* Why an address gave no picture: the slugs of rejects and journal. docs/notes/fetch.md lists them for people. */
+enum reason {
+    REASON_NONE, REASON_BAD_URL, REASON_HTTP,       /* "http-404": slug made from the status */
+    REASON_DNS, REASON_CONNECT, REASON_TLS, REASON_TIMEOUT, REASON_STALLED, REASON_RESET, REASON_TRUNCATED,
+    REASON_TOO_LARGE, REASON_TOO_SMALL, REASON_HEADERS_TOO_LARGE, REASON_REFUSED_ADDRESS, REASON_TRANSFER,
+    REASON_REDIRECT_LIMIT, REASON_REDIRECT_REFUSED, REASON_PLACEHOLDER, REASON_REPEATED,
+    REASON_HTML, REASON_FORMAT, REASON_NOT_A_PICTURE, REASON_EMPTY, REASON_ENCODED,
+    REASON_ROBOTS_TXT, REASON_ROBOTS_UNREACHABLE, REASON_X_ROBOTS_TAG, REASON_HOST_DOWN, REASON_RETRY_LATER,
+    REASON_BLOCKED, REASON_TAKEN_DOWN, REASON_NOT_ASKED,
+    REASONS
+};
+
+enum entry_state { ENTRY_IDLE, ENTRY_QUEUED, ENTRY_WAITING, ENTRY_ACTIVE, ENTRY_DONE };
+
+#define NO_INDEX UINT32_MAX
+
+/* What only some entries have. */
+struct entry_more { const char *final_url, *etag, *last_modified, *detail; };   /* in the arena */
+
+/* An attempt under way that is more than the first request for the entry's own address. */
+struct hop {
+    char *url;                  /* where a redirect led; NULL: the entry's own */
+    uint32_t host;
+    unsigned n_redirects;
+    uint8_t *partial;           /* the first bytes of a transfer that broke off, to be continued */
+    size_t n_partial;
+    char *partial_etag, *partial_url;
+};
+
+struct entry {
+    const char *url;            /* canonical; in the arena */
+    struct entry_more *more;
+    struct hop *hop;
+    int64_t fetched_at;         /* of the bytes in the store */
+    int64_t due;                /* earliest time of another try; 0: now */
+    struct xxh128 hash;
+    uint32_t bytes;
+    uint32_t host, next;        /* next in the host's queue */
+    uint16_t status;            /* of the picture if there is one, else of the last answer */
+    uint8_t state, kind, reason, tries, failed_runs;
+    bool stored;                /* the store holds its picture */
+    bool durable;               /* and a sync mark vouches for it */
+    bool dead;                  /* reason holds until `due` */
+    bool seen;                  /* the journal has a line that counts for it */
+};
+
+struct row {
+    uint32_t entry;
+    const char *url, *label;    /* as given; arena */
+    const char **more;          /* values of the other columns of the schema, NULL when there are none */
+};
+
+enum robots_state { ROBOTS_UNKNOWN, ROBOTS_ASKING, ROBOTS_KNOWN };
+
+struct host {
+    const char *name;           /* "example.org", "example.org:8080"; arena */
+    struct robots *robots;
+    double free_at;             /* next start by the rate */
+    double hold_until;          /* Retry-After, or the breaker's pause */
+    int64_t due;                /* with given_up: when another run may ask, 0 by the usual rule */
+    uint32_t head, tail, n_queued, n_active, next_ready;
+    uint16_t n_bad, n_trips;    /* failures in a row; pauses in a row */
+    uint8_t robots_state, robots_tries, give_up_reason;
+    bool listed, timed, given_up, loopback, https;
+};
+
+struct timer { double at; uint32_t id; bool is_host; };
+
+struct key_slot { uint64_t hash; uint32_t entry; };
+
+struct counts { uint64_t n_asked, n_stored, n_bytes, n_requests; };
+
+struct takedown { struct hash_list hashes; struct xxh128 *urls; size_t n_urls, capacity; bool sorted; };
+
+struct placeholder_rules { struct hash_list hashes; char **redirects; size_t n_redirects, capacity; };
+
+struct syncer;
+
+struct fetch {
+    const struct fetch_options *opt;
+    struct arena arena;
+    struct entry *entries;
+    size_t n_entries, entries_capacity;
+    struct row *rows;
+    size_t n_rows, rows_capacity;
+    struct manifest_schema schema;      /* the input's columns; url and label among them */
+    int url_column, label_column;
+    struct key_slot *keys, *host_keys;  /* open addressing */
+    size_t n_keys, keys_capacity, host_keys_capacity;
+    struct host *hosts;
+    size_t n_hosts, hosts_capacity;
+
+    struct object_store store;
+    struct journal journal;
+    uint64_t journal_start, journal_synced;     /* its size when the run began, and when it was last asked to be synced */
+    struct syncer *syncer;
+    struct hash_list blocklist;
+    struct takedown takedown;
+    struct placeholder_rules placeholders;
+    FILE *audit;
+    char *path_prefix;          /* of the store below --root: "" or "data/store/" */
+
+    struct http_engine *engine;
+    uint32_t ready_head, ready_tail;
+    struct timer *timers;       /* binary heap */
+    size_t n_timers, timers_capacity;
+    double spacing_s;           /* from --rate */
+    bool rate_given;
+    size_t n_open;              /* entries queued, waiting or active */
+    bool stopping;
+    int64_t now_s;              /* Unix time of this turn */
+    double now;                 /* monotonic */
+    struct counts counts;
+    uint64_t n_answers, n_unreachable, n_missing_objects, n_matches, n_superseded;
+    struct error *err;          /* set by callbacks, checked each turn */
+    bool failed;
+    char *user_agent;
+};
+
+/* inputs.c: reads every operand (none: standard input) into rows and entries. */
+int fetch_read_inputs(struct fetch *f, const struct operands *in, struct error *err);
+
+/* entries.c */
+int fetch_add_entry(struct fetch *f, const char *url, size_t n_bytes, uint32_t *index, struct error *err);
+struct entry *fetch_find(struct fetch *f, const struct xxh128 *key, const char *url);   /* or NULL */
+int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_parts *parts, uint32_t *index, struct error *err);
+int fetch_read_journal(struct fetch *f, const char *path, struct journal_stats *stats, struct error *err);
+struct entry_more *fetch_more(struct fetch *f, struct entry *e, struct error *err);
+const char *reason_slug(const struct entry *e, char out[24]);
+enum reason reason_from_slug(const char *slug);
+bool reason_is_final(enum reason r, int status);
+
+/* schedule.c: which host may be asked next. */
+int fetch_enqueue(struct fetch *f, uint32_t entry, bool front, struct error *err);
+int fetch_enqueue_later(struct fetch *f, uint32_t entry, double at, struct error *err);
+int fetch_host_poke(struct fetch *f, uint32_t host, struct error *err);
+int fetch_next_ready(struct fetch *f, uint32_t *host, struct error *err);      /* 1, 0 none, -1 */
+int fetch_timers_due(struct fetch *f, struct error *err);
+double fetch_next_time(const struct fetch *f);          /* monotonic, INFINITY for none */
+uint32_t fetch_dequeue(struct fetch *f, struct host *h);
+
+/* attempt.c: requests and what becomes of their answers. */
+int fetch_start_one(struct fetch *f, uint32_t host, struct error *err);
+bool fetch_judge(void *context, const struct http_transfer *t);
+void fetch_done(void *context, struct http_transfer *t);
+
+/* outcome.c: what is written down about an address. All set f->failed and f->err when the journal or store cannot be written. */
+struct outcome { enum reason reason; const char *detail; const char *error; int status; double retry_after_s; bool slow_down, host_bad; };   /* retry_after_s counts with slow_down */
+void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t, enum picture_kind kind);
+void fetch_unchanged(struct fetch *f, uint32_t entry, struct http_transfer *t);
+void fetch_fail(struct fetch *f, uint32_t entry, const struct outcome *o, const struct http_transfer *t);
+void fetch_host_good(struct fetch *f, uint32_t host);
+void fetch_host_bad(struct fetch *f, uint32_t host, enum reason reason);
+void fetch_host_hold(struct fetch *f, uint32_t host, double seconds);
+void fetch_host_give_up(struct fetch *f, uint32_t host, enum reason reason, int64_t due);
+void fetch_hop_free(struct entry *e);
+uint32_t fetch_current_host(const struct entry *e);
+void fetch_broken(struct fetch *f);     /* f->err was filled: the run ends */
+
+/* safety.c: block lists, takedowns, placeholders, the audit log. */
+int fetch_open_safety(struct fetch *f, struct error *err);
+void fetch_close_safety(struct fetch *f);
+int fetch_apply_lists(struct fetch *f, const char *journal_path, struct error *err);   /* to what is in the store already */
+bool fetch_taken_down_url(struct fetch *f, const char *url);
+int fetch_audit(struct fetch *f, const char *action, const char *list, const char *algorithm, const char *digest,
+                const char *url, struct error *err);
+bool placeholder_redirect(const struct fetch *f, const char *target);
+bool placeholder_bytes(struct fetch *f, const uint8_t *bytes, size_t n, const struct xxh128 *hash);
+
+/* syncer.c: a thread that makes batches durable while the event loop goes on. */
+int syncer_open(struct syncer **out, struct object_store *store, struct error *err);
+void syncer_ask(struct syncer *s, uint64_t journal_bytes);      /* not while busy */
+/* 1: a sync that covered *journal_bytes of the journal is over; 0: nothing new; -1: it failed. */
+int syncer_poll(struct syncer *s, uint64_t *journal_bytes, struct error *err);
+bool syncer_busy(struct syncer *s);
+void syncer_close(struct syncer *s);
+
+/* fetch.c: the run. */
+int fetch_run(struct fetch *f, struct error *err);
+
+/* report.c */
+int fetch_write_rows(struct fetch *f, struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+int fetch_write_summary(struct fetch *f, const char *path, struct error *err);
+extern const char *const fetch_adds[];
+
+#endif

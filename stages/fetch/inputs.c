@@ -1,0 +1,301 @@
+/*
+ * inputs.c: manifests, plain lists, folders of lists and standard input become rows and entries.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fetch.h"
+#include "http/http_url.h"
+#include "http/url_list.h"
+
+#define LIST_MAX_BYTES (8ull << 30)
+
+static int add_column(struct fetch *f, const char *name, int *index, struct error *err)
+{
+    *index = manifest_column(&f->schema, name);
+    if (*index >= 0)
+        return 0;
+    char **names = mem_realloc(f->schema.names, (f->schema.n + 1) * sizeof *names, err);
+    if (!names)
+        return -1;
+    f->schema.names = names;
+    if (!(names[f->schema.n] = mem_strdup(name, err)))
+        return -1;
+    *index = (int)f->schema.n++;
+    return 0;
+}
+
+static int add_url_and_label(struct fetch *f, struct error *err)
+{
+    return add_column(f, "url", &f->url_column, err) || add_column(f, "label", &f->label_column, err) ? -1 : 0;
+}
+
+static struct row *new_row(struct fetch *f, struct error *err)
+{
+    if (f->n_rows == UINT32_MAX - 1) {
+        error_set(err, EX_DATAERR, "more than %u rows", UINT32_MAX - 1);
+        return NULL;
+    }
+    if (mem_grow(&f->rows, &f->rows_capacity, f->n_rows + 1, sizeof *f->rows, err))
+        return NULL;
+    struct row *r = &f->rows[f->n_rows++];
+    *r = (struct row){.entry = NO_INDEX, .url = "", .label = ""};
+    return r;
+}
+
+/* The address as the url column shows it: bytes that are no UTF-8 as %XX, since a manifest is UTF-8. */
+static const char *show_url(struct fetch *f, const char *url, size_t n, struct error *err)
+{
+    if (text_is_utf8(url, n))
+        return arena_strndup(&f->arena, url, n, err);
+    struct text t = TEXT_EMPTY;
+    const char *shown = NULL;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)url[i];
+        if (c < 0x80 ? text_add(&t, &url[i], 1, err) : text_printf(&t, err, "%%%02X", c))
+            goto out;
+    }
+    shown = arena_strdup(&f->arena, t.data ? t.data : "", err);
+out:
+    text_release(&t);
+    return shown;
+}
+
+static int add_list_row(struct fetch *f, const char *url, size_t n, const char *label, struct error *err)
+{
+    struct row *r = new_row(f, err);
+    if (!r || fetch_add_entry(f, url, n, &r->entry, err))
+        return -1;
+    const char *canonical = f->entries[r->entry].url;
+    if (strlen(canonical) == n && memcmp(canonical, url, n) == 0)
+        r->url = canonical;
+    else if (!(r->url = show_url(f, url, n, err)))
+        return -1;
+    r->label = label;
+    return 0;
+}
+
+static int read_list(struct fetch *f, const char *bytes, size_t n_bytes, const char *label, struct error *err)
+{
+    struct url_list_cursor c;
+    const char *url;
+    size_t n;
+    if (add_url_and_label(f, err))
+        return -1;
+    const char *kept_label = arena_strdup(&f->arena, label, err);
+    if (!kept_label)
+        return -1;
+    url_list_start(&c, bytes, n_bytes);
+    while (url_list_next(&c, &url, &n))
+        if (add_list_row(f, url, n, kept_label, err))
+            return -1;
+    return 0;
+}
+
+static int read_manifest(struct fetch *f, const char *bytes, size_t n_bytes, const char *name, struct error *err)
+{
+    static const char *const required[] = {"url", NULL};
+    struct manifest_reader in = MANIFEST_READER_EMPTY;
+    int *column = NULL, rc = -1, got, url, label;
+    const char *last_label = "";
+    if (manifest_reader_open_memory(&in, bytes, n_bytes, name, required, err))
+        goto out;
+    if (!(column = mem_zalloc(in.schema.n, sizeof *column, err)))
+        goto out;
+    for (size_t i = 0; i < in.schema.n; i++)
+        if (add_column(f, in.schema.names[i], &column[i], err))
+            goto out;
+    if (add_url_and_label(f, err))
+        goto out;
+    url = manifest_column(&in.schema, "url");
+    label = manifest_column(&in.schema, "label");
+    bool has_more = in.schema.n > (size_t)(label >= 0) + 1;
+    while ((got = manifest_reader_next(&in, err)) > 0) {
+        struct row *r = new_row(f, err);
+        const char *text = manifest_field(&in, url), *own = manifest_field(&in, label);
+        if (!r || fetch_add_entry(f, text, strlen(text), &r->entry, err))
+            goto out;
+        const char *canonical = f->entries[r->entry].url;
+        r->url = strcmp(canonical, text) == 0 ? canonical : arena_strdup(&f->arena, text, err);
+        if (!*own && f->opt->label)
+            own = f->opt->label;
+        if (strcmp(own, last_label) != 0)
+            last_label = arena_strdup(&f->arena, own, err);
+        r->label = last_label;
+        if (!r->url || !r->label)
+            goto out;
+        if (!has_more)
+            continue;
+        /* Columns of this file, placed by the common schema; later files may widen it, so the count is kept in front. */
+        const char **more = arena_alloc(&f->arena, (f->schema.n + 1) * sizeof *more, err);
+        if (!more)
+            goto out;
+        memset(more, 0, (f->schema.n + 1) * sizeof *more);
+        more[0] = (const char *)(uintptr_t)f->schema.n;
+        for (size_t i = 0; i < in.schema.n; i++) {
+            if (column[i] == f->url_column || column[i] == f->label_column)
+                continue;
+            const char *value = in.fields[i];
+            if (*value && !(more[1 + column[i]] = arena_strdup(&f->arena, value, err)))
+                goto out;
+        }
+        r->more = more;
+    }
+    rc = got;
+out:
+    free(column);
+    manifest_reader_close(&in);
+    return rc;
+}
+
+static int read_one(struct fetch *f, const char *path, const char *label, bool must_be_list, struct error *err)
+{
+    char *bytes = NULL;
+    size_t n_bytes;
+    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err))
+        return -1;
+    int rc = !must_be_list && url_list_is_manifest(bytes, n_bytes)
+                 ? read_manifest(f, bytes, n_bytes, strcmp(path, "-") == 0 ? "standard input" : path, err)
+                 : read_list(f, bytes, n_bytes, label, err);
+    free(bytes);
+    return rc;
+}
+
+/* --- folders --------------------------------------------------------------------------------------------------- */
+
+struct names { char **items; size_t n, capacity; };
+
+static void names_release(struct names *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->items[i]);
+    free(l->items);
+    *l = (struct names){0};
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Names in a folder in byte order, dot files left out: the order of rows must not depend on the file system. */
+static int read_names(struct names *l, const char *folder, struct error *err)
+{
+    DIR *d = opendir(folder);
+    if (!d)
+        return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", folder);
+    for (struct dirent *e; (e = readdir(d));) {
+        if (e->d_name[0] == '.')
+            continue;
+        if (mem_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items, err) || !(l->items[l->n] = mem_strdup(e->d_name, err))) {
+            closedir(d);
+            return -1;
+        }
+        l->n++;
+    }
+    closedir(d);
+    if (l->n)
+        qsort(l->items, l->n, sizeof *l->items, by_name);
+    return 0;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* folder/NAME.txt, one list a class. *n_found grows by the lists read. */
+static int read_lists(struct fetch *f, const char *folder, size_t *n_found, struct error *err)
+{
+    struct names l = {0};
+    struct text path = TEXT_EMPTY, label = TEXT_EMPTY;
+    int rc = read_names(&l, folder, err);
+    for (size_t i = 0; rc == 0 && i < l.n; i++) {
+        if (!text_ends(l.items[i], ".txt"))
+            continue;
+        text_clear(&path), text_clear(&label);
+        if (text_printf(&path, err, "%s/%s", folder, l.items[i]) ||
+            text_add(&label, l.items[i], strlen(l.items[i]) - 4, err)) {
+            rc = -1;
+            break;
+        }
+        if (is_folder(path.data))
+            continue;
+        const char *class = f->opt->label ? f->opt->label : text_starts(label.data, "urls_") ? label.data + 5 : label.data;
+        rc = read_one(f, path.data, class, true, err);
+        ++*n_found;
+    }
+    names_release(&l);
+    text_release(&path);
+    text_release(&label);
+    return rc;
+}
+
+/* folder/CLASS/urls_CLASS.txt, as nsfw_data_scraper keeps what its scripts found; other .txt beside it count as the class's, too. */
+static int read_raw_data(struct fetch *f, const char *folder, size_t *n_found, struct error *err)
+{
+    struct names classes = {0}, lists = {0};
+    struct text inner = TEXT_EMPTY;
+    int rc = read_names(&classes, folder, err);
+    for (size_t i = 0; rc == 0 && i < classes.n; i++) {
+        text_clear(&inner);
+        rc = text_printf(&inner, err, "%s/%s", folder, classes.items[i]);
+        if (rc || !is_folder(inner.data))
+            continue;
+        names_release(&lists);
+        rc = read_names(&lists, inner.data, err);
+        size_t n_inner = inner.n_bytes;
+        for (size_t k = 0; rc == 0 && k < lists.n; k++) {
+            if (!text_starts(lists.items[k], "urls_") || !text_ends(lists.items[k], ".txt"))
+                continue;
+            inner.n_bytes = n_inner;
+            rc = text_printf(&inner, err, "/%s", lists.items[k]) ||
+                 read_one(f, inner.data, f->opt->label ? f->opt->label : classes.items[i], true, err) ? -1 : 0;
+            ++*n_found;
+        }
+    }
+    names_release(&classes);
+    names_release(&lists);
+    text_release(&inner);
+    return rc;
+}
+
+static int read_folder(struct fetch *f, const char *folder, struct error *err)
+{
+    struct text inner = TEXT_EMPTY;
+    size_t n_found = 0;
+    int rc = -1;
+    if (text_printf(&inner, err, "%s/raw_data", folder))
+        goto out;
+    if (is_folder(inner.data)) {
+        rc = read_raw_data(f, inner.data, &n_found, err);
+    } else {
+        text_clear(&inner);
+        if (text_printf(&inner, err, "%s/source_urls", folder))
+            goto out;
+        rc = is_folder(inner.data) ? read_lists(f, inner.data, &n_found, err) : read_lists(f, folder, &n_found, err);
+        if (rc == 0 && n_found == 0)    /* the raw_data folder itself */
+            rc = read_raw_data(f, folder, &n_found, err);
+    }
+    if (rc == 0 && n_found == 0)
+        rc = error_set(err, EX_NOINPUT,
+                       "'%s' holds no lists: wanted CLASS.txt, raw_data/CLASS/urls_CLASS.txt or source_urls/CLASS.txt", folder);
+out:
+    text_release(&inner);
+    return rc;
+}
+
+int fetch_read_inputs(struct fetch *f, const struct operands *in, struct error *err)
+{
+    const char *label = f->opt->label ? f->opt->label : "";
+    f->url_column = f->label_column = -1;
+    if (in->n == 0 && read_one(f, "-", label, false, err))
+        return -1;
+    for (int i = 0; i < in->n; i++) {
+        int rc = is_folder(in->items[i]) ? read_folder(f, in->items[i], err) : read_one(f, in->items[i], label, false, err);
+        if (rc)
+            return -1;
+    }
+    return f->schema.n ? 0 : add_url_and_label(f, err);
+}

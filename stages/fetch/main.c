@@ -1,0 +1,313 @@
+/*
+ * fetch: addresses in, pictures in a content-addressed store out, never the same one twice.
+ * Reads url (and label) from manifests, lists and folders of lists; adds path bytes xxh128 http_status fetched_at format final_url.
+ */
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fetch.h"
+
+#define AT(field) offsetof(struct fetch_options, field)
+
+static const struct option_row rows[] = {
+    {OPTION_STRING, 0, "store", AT(store), "DIR", "where objects and journal live; inside --root (default: --root itself)", 0, 0, NULL},
+    {OPTION_STRING, 0, "label", AT(label), "LABEL", "label of rows that have none", 0, 0, NULL},
+    COMMON_ROW_OUTPUT(struct fetch_options, common),
+    COMMON_ROW_REJECTS(struct fetch_options, common),
+    {OPTION_STRING, 0, "summary", AT(summary), "FILE", "numbers by host and outcome, as a table", 0, 0, NULL},
+    COMMON_ROW_ROOT(struct fetch_options, common),
+
+    {OPTION_HEADING, 0, NULL, 0, NULL, "Again", 0, 0, NULL},
+    {OPTION_FLAG, 0, "refresh", AT(refresh), NULL, "ask again for what is there, by If-None-Match or If-Modified-Since", 0, 0, NULL},
+    {OPTION_SECONDS, 0, "refresh-after", AT(refresh_after_s), "TIME", "with --refresh: only what was last asked for this long ago", 0, 1e9, NULL},
+    {OPTION_SECONDS, 0, "dead-for", AT(dead_for_s), "TIME", "404, 410 and other final answers are not asked again for this long", 0, 1e9, NULL},
+    {OPTION_SECONDS, 0, "retry-failed", AT(retry_failed_s), "TIME", "wait after a run's failure before another run asks; doubles up to 7d", 0, 1e9, NULL},
+    {OPTION_FLAG, 0, "retry-now", AT(retry_now), NULL, "do not wait for that: ask for everything that failed", 0, 0, NULL},
+    {OPTION_FLAG, 0, "retry-dead", AT(retry_dead), NULL, "ask for what has a final answer, too", 0, 0, NULL},
+
+    {OPTION_HEADING, 0, NULL, 0, NULL, "Politeness", 0, 0, NULL},
+    {OPTION_INT, 0, "parallel", AT(n_parallel), "N", "transfers in flight", 1, 20000, NULL},
+    {OPTION_INT, 0, "per-host", AT(n_per_host), "N", "transfers in flight to one host", 1, 1000, NULL},
+    {OPTION_STRING, 0, "rate", AT(rate), "N/s", "requests to one host, also N/m; 0: no limit (default: 10/s, none for loopback hosts)", 0, 0, NULL},
+    {OPTION_INT, 0, "tries", AT(n_tries), "N", "attempts for an address in one run", 1, 100, NULL},
+    {OPTION_SECONDS, 0, "retry-wait", AT(retry_wait_s), "TIME", "pause before the second attempt; doubles, with jitter", 0.01, 3600, NULL},
+    {OPTION_SECONDS, 0, "max-wait", AT(max_wait_s), "TIME", "longest Retry-After to wait for; a longer one ends the host for this run", 0, 86400, NULL},
+    {OPTION_INT, 0, "breaker", AT(n_breaker), "N", "failures in a row after which a host is left alone for a while", 1, 1000, NULL},
+    {OPTION_FLAG, 0, "ignore-robots", AT(ignore_robots), NULL, "disregard robots.txt and X-Robots-Tag, on purpose", 0, 0, NULL},
+    {OPTION_STRING, 0, "contact", AT(contact), "TEXT", "address or mail put into the User-Agent, so that hosts can complain", 0, 0, NULL},
+    {OPTION_STRING, 0, "user-agent", AT(user_agent), "TEXT", "a User-Agent of your own", 0, 0, NULL},
+
+    {OPTION_HEADING, 0, NULL, 0, NULL, "Limits", 0, 0, NULL},
+    {OPTION_BYTES, 0, "max-bytes", AT(max_bytes), "N", "largest picture, announced or not", 1, 2147483648.0, NULL},
+    {OPTION_BYTES, 0, "min-bytes", AT(min_bytes), "N", "smallest picture", 0, 2147483648.0, NULL},
+    {OPTION_SECONDS, 0, "connect-timeout", AT(connect_s), "TIME", "name lookup, connection and TLS together", 0.1, 3600, NULL},
+    {OPTION_SECONDS, 0, "timeout", AT(total_s), "TIME", "one transfer from request to last byte", 0.1, 86400, NULL},
+    {OPTION_BYTES, 0, "min-speed", AT(min_speed), "N", "bytes a second; slower than this for --min-speed-time is stalled", 0, 1e9, NULL},
+    {OPTION_SECONDS, 0, "min-speed-time", AT(min_speed_s), "TIME", "see --min-speed", 1, 3600, NULL},
+    {OPTION_INT, 0, "redirects", AT(n_redirects), "N", "hops to follow", 0, 100, NULL},
+    {OPTION_BYTES, 0, "max-header", AT(header_bytes), "N", "header bytes of one answer", 1024, 1e7, NULL},
+    {OPTION_BYTES, 0, "memory", AT(memory), "N", "all bodies in flight together; beyond it transfers pause", 1048576, 1e12, NULL},
+    {OPTION_INT, 0, "max-same", AT(max_same), "N", "more addresses than this with the same bytes: a placeholder, all rejected; 0: off", 0, 1e9, NULL},
+
+    {OPTION_HEADING, 0, NULL, 0, NULL, "Safety", 0, 0, NULL},
+    {OPTION_FLAG, 0, "allow-private", AT(allow_private), NULL, "connect to private, loopback and link-local addresses, too", 0, 0, NULL},
+    {OPTION_STRINGS, 0, "blocklist", AT(blocklists), "FILE", "MD5, SHA-1, SHA-256 or XXH3-128 hashes of pictures never to be kept", 0, 0, NULL},
+    {OPTION_STRINGS, 0, "takedown", AT(takedowns), "FILE", "addresses or hashes to remove from the store, for good", 0, 0, NULL},
+    {OPTION_FLAG, 0, "stop-on-match", AT(stop_on_match), NULL, "end the run at the first match with a block list, exit 1", 0, 0, NULL},
+    {OPTION_FLAG, 0, "audit-urls", AT(audit_urls), NULL, "write addresses into audit.tsv, not only their salted digest", 0, 0, NULL},
+    {OPTION_STRINGS, 0, "placeholders", AT(placeholders), "FILE", "hashes, or lines 'redirect GLOB', of \"picture removed\" pictures", 0, 0, NULL},
+    {OPTION_STRING, 0, "proxy", AT(proxy), "URL", "go through this proxy, which then has to refuse private addresses itself", 0, 0, NULL},
+    {OPTION_STRING, 0, "ca-file", AT(ca_file), "FILE", "certificates to trust instead of the system's", 0, 0, NULL},
+    {OPTION_FLAG, 0, "insecure", AT(insecure), NULL, "do not verify TLS certificates", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-http2", AT(no_http2), NULL, "HTTP/1.1 only", 0, 0, NULL},
+
+    {OPTION_HEADING, 0, NULL, 0, NULL, "Common", 0, 0, NULL},
+    COMMON_ROW_SEED(struct fetch_options, common),
+    COMMON_ROW_TALK(struct fetch_options, common),
+    OPTION_ROW_END,
+};
+
+const struct option_table fetch_option_table = {
+    .name = "fetch",
+    .synopsis = "[INPUT]...",
+    .summary = "download pictures into a content-addressed store, politely, never twice",
+    .details =
+        "INPUT is a manifest with a url column (label and others pass through), a plain list of addresses, or a folder of\n"
+        "lists, one a class: CLASS.txt, or raw_data/CLASS/urls_CLASS.txt, or source_urls/CLASS.txt. Without INPUT, standard\n"
+        "input. Adds: path bytes xxh128 http_status fetched_at format final_url. Rows come out in input order.\n"
+        "\n"
+        "Pictures are STORE/objects/ab/cdef....ext, named by content; path is that, relative to --root. STORE has to be inside\n"
+        "--root: with --root data and --store data/pictures, path is pictures/objects/.... STORE/journal.tsv has a line for every\n"
+        "attempt; a rerun asks only for what is new or due. fetched_at is when the bytes first came, so a rerun with nothing\n"
+        "new writes the same file. One run at a time for a store: another one exits with 75.\n"
+        "\n"
+        "The first INT or TERM lets transfers in flight end, a second one drops them; run again to go on.\n"
+        "\n"
+        "  fetch --store data --contact https://example.org/bot lists/ -o fetched.tsv --rejects rejects.tsv\n",
+    .rows = rows,
+    .min_operands = 0,
+    .max_operands = -1,
+};
+
+const struct fetch_options fetch_defaults = {
+    .common = COMMON_OPTIONS_DEFAULTS,
+    .n_parallel = 256, .n_per_host = 4, .n_tries = 3, .n_redirects = 10, .n_breaker = 8, .max_same = 50,
+    .connect_s = 15, .total_s = 300, .min_speed_s = 20, .retry_wait_s = 1, .max_wait_s = 300, .retry_failed_s = 600,
+    .dead_for_s = 30 * 86400.0,
+    .min_speed = 500, .max_bytes = 32u << 20, .min_bytes = 64, .memory = 128u << 20, .header_bytes = 64u << 10,
+};
+
+/* "10/s", "30/m", "600/h", "10" (a second), "0": the seconds between two requests. */
+static int parse_rate(const char *s, double *spacing_s, struct error *err)
+{
+    char number[32];
+    double n, unit = 1;
+    size_t n_digits = strcspn(s, "/");
+    if (n_digits >= sizeof number)
+        return error_set(err, EX_USAGE, "--rate: '%s' is no rate such as 10/s or 30/m", s);
+    memcpy(number, s, n_digits);
+    number[n_digits] = 0;
+    const char *per = s + n_digits;
+    if (strcmp(per, "/m") == 0)
+        unit = 60;
+    else if (strcmp(per, "/h") == 0)
+        unit = 3600;
+    else if (*per && strcmp(per, "/s") != 0)
+        return error_set(err, EX_USAGE, "--rate: '%s' is no rate such as 10/s or 30/m", s);
+    if (parse_double(number, 0, 1e6, &n, "--rate", err)) {
+        err->code = EX_USAGE;
+        return -1;
+    }
+    *spacing_s = n > 0 ? unit / n : 0;
+    return 0;
+}
+
+/* What stands in front of "objects/" in a path that is relative to --root. */
+static int find_prefix(struct fetch *f, const char *store, struct error *err)
+{
+    char *root = realpath(f->opt->common.root, NULL), *real = realpath(store, NULL);
+    struct text prefix = TEXT_EMPTY;
+    int rc = -1;
+    if (!root || !real) {
+        error_errno(err, EX_NOINPUT, "cannot find '%s'", root ? store : f->opt->common.root);
+        goto out;
+    }
+    size_t n = strlen(root);
+    if (n == 1)
+        n = 0;                  /* "/" */
+    bool inside = strncmp(real, root, n) == 0 && (real[n] == '/' || real[n] == 0);
+    if (!inside && !f->opt->common.allow_outside) {
+        error_set(err, EX_USAGE, "the store '%s' is outside of --root '%s': paths could not be relative to it", store,
+                  f->opt->common.root);
+        goto out;
+    }
+    const char *rest = inside ? real + n + (real[n] == '/') : real;
+    if (text_puts(&prefix, rest, err) || (*rest && text_puts(&prefix, "/", err)))
+        goto out;
+    f->path_prefix = mem_strdup(prefix.data ? prefix.data : "", err);
+    rc = f->path_prefix ? 0 : -1;
+out:
+    free(root);
+    free(real);
+    text_release(&prefix);
+    return rc;
+}
+
+static int make_user_agent(struct fetch *f, struct error *err)
+{
+    struct text t = TEXT_EMPTY;
+    const struct fetch_options *o = f->opt;
+    int rc = o->user_agent ? text_puts(&t, o->user_agent, err)
+             : o->contact  ? text_printf(&t, err, "winnow/" WINNOW_VERSION " (+%s)", o->contact)
+                           : text_puts(&t, "winnow/" WINNOW_VERSION, err);
+    for (size_t i = 0; rc == 0 && i < t.n_bytes; i++)
+        if ((unsigned char)t.data[i] < ' ')
+            rc = error_set(err, EX_USAGE, "control characters in the User-Agent");
+    f->user_agent = t.data;     /* released with f */
+    return rc;
+}
+
+#define COMPACT_LINES 10000
+
+/* Opens store, journal and lists under the lock, and reads what is known already. */
+static int open_store(struct fetch *f, const char *store, struct error *err)
+{
+    struct text path = TEXT_EMPTY;
+    struct journal_stats stats;
+    int rc = -1;
+    f->now_s = (int64_t)time(NULL);
+    if (object_store_open(&f->store, store, err) || text_printf(&path, err, "%s/journal.tsv", store) ||
+        fetch_apply_lists(f, path.data, err) || fetch_read_journal(f, path.data, &stats, err))
+        goto out;
+    if (stats.n_malformed)
+        stage_warn("'%s': %llu malformed lines are passed over", path.data, (unsigned long long)stats.n_malformed);
+    bool compact = stats.n_lines > COMPACT_LINES && f->n_superseded > stats.n_lines / 2;
+    if (compact) {
+        uint64_t n_before, n_after;
+        if (journal_compact(path.data, &n_before, &n_after, err))
+            goto out;
+        stage_note(&f->opt->common, "journal: %llu lines became %llu", (unsigned long long)n_before, (unsigned long long)n_after);
+    }
+    if (journal_open(&f->journal, path.data, err))
+        goto out;
+    if (compact) {
+        struct journal_record r = {.time = f->now_s, .event = JOURNAL_SYNC, .bytes = f->journal.n_written};
+        if (object_store_sync(&f->store, err) || journal_append(&f->journal, &r, err))
+            goto out;
+    }
+    rc = journal_flush(&f->journal, err);
+out:
+    text_release(&path);
+    return rc;
+}
+
+static void release(struct fetch *f)
+{
+    http_engine_close(f->engine);
+    syncer_close(f->syncer);
+    journal_close(&f->journal);
+    object_store_close(&f->store);
+    fetch_close_safety(f);
+    for (size_t i = 0; i < f->n_hosts; i++) {
+        if (f->hosts[i].robots)
+            robots_release(f->hosts[i].robots);
+        free(f->hosts[i].robots);
+    }
+    for (size_t i = 0; i < f->n_entries; i++)
+        fetch_hop_free(&f->entries[i]);
+    for (size_t i = 0; i < f->schema.n; i++)
+        free(f->schema.names[i]);
+    free(f->schema.names);
+    free(f->entries);
+    free(f->rows);
+    free(f->keys);
+    free(f->host_keys);
+    free(f->hosts);
+    free(f->timers);
+    free(f->path_prefix);
+    free(f->user_agent);
+    arena_release(&f->arena);
+}
+
+static int write_results(struct fetch *f, struct stage_counts *n, struct error *err)
+{
+    const struct common_options *c = &f->opt->common;
+    struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
+    int rc = -1;
+    if (manifest_writer_open(&out, c->output, &f->schema, fetch_adds, err) ||
+        manifest_rejects_open(&rejects, c->rejects, &f->schema, err) || fetch_write_rows(f, &out, &rejects, n, err) ||
+        (f->opt->summary && fetch_write_summary(f, f->opt->summary, err)))
+        goto out;
+    rc = manifest_writer_commit(&rejects, err) || manifest_writer_commit(&out, err) ? -1 : 0;
+out:
+    manifest_writer_discard(&out);
+    manifest_writer_discard(&rejects);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct fetch_options opt = fetch_defaults;
+    struct fetch f = {.opt = &opt, .store = OBJECT_STORE_EMPTY, .journal = JOURNAL_EMPTY};
+    struct file_lock lock = FILE_LOCK_EMPTY;
+    struct operands in;
+    struct stage_counts n = {0};
+    struct error err = {0};
+    struct text lock_path = TEXT_EMPTY;
+    stage_begin("fetch");
+    signals_long_stage();
+    int rc = options_parse(&fetch_option_table, &opt, argc, argv, &in), stopped = 0;
+    if (rc != OPTIONS_RUN)
+        return rc;
+    rc = -1;
+    const char *store = opt.store ? opt.store : opt.common.root;
+    bool only_takedown = opt.takedowns.n > 0 && in.n == 0;
+    f.spacing_s = 0.1;
+    f.rate_given = opt.rate != NULL;
+    if ((opt.rate && parse_rate(opt.rate, &f.spacing_s, &err)) || make_user_agent(&f, &err) || fetch_open_safety(&f, &err) ||
+        (!only_takedown && fetch_read_inputs(&f, &in, &err)) || io_mkdirs(store, &err) || find_prefix(&f, store, &err) ||
+        text_printf(&lock_path, &err, "%s/lock", store) || file_lock_take(&lock, lock_path.data, &err) ||
+        open_store(&f, store, &err))
+        goto out;
+    if (only_takedown) {
+        rc = 0;
+        goto out;
+    }
+    if (fetch_run(&f, &err))
+        goto out;
+    stopped = signals_asked_to_stop();
+    if (stopped)
+        goto out;
+    uint64_t n_stored = 0;
+    for (size_t i = 0; i < f.n_entries && n_stored == 0; i++)
+        n_stored += f.entries[i].stored;
+    if (f.n_unreachable > 0 && f.n_answers == 0 && n_stored == 0) {
+        error_set(&err, EX_TEMPFAIL, "no host could be reached; is the network up?");
+        goto out;
+    }
+    if (write_results(&f, &n, &err))
+        goto out;
+    if (f.n_matches)
+        stage_warn("%llu pictures matched a block list and were not kept; see '%s/audit.tsv' and your reporting duties",
+                   (unsigned long long)f.n_matches, store);
+    if (f.n_matches && opt.stop_on_match) {
+        error_set(&err, EX_VERDICT_NO, "stopped at a match with a block list");
+        goto out;
+    }
+    stage_note(&opt.common, "%llu requests, %llu new pictures, %.1f MB", (unsigned long long)f.counts.n_requests,
+               (unsigned long long)f.counts.n_stored, (double)f.counts.n_bytes / 1e6);
+    rc = 0;
+out:
+    release(&f);
+    file_lock_release(&lock);
+    text_release(&lock_path);
+    options_release(&fetch_option_table, &opt);
+    if (stopped) {
+        stage_warn("stopped; run again to go on");
+        signals_reraise(stopped);
+    }
+    return stage_end(rc, &err, only_takedown ? NULL : &n, &opt.common);
+}

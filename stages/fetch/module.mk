@@ -1,0 +1,1 @@
+NEEDS.stage/fetch := cli manifest http store hash

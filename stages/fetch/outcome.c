@@ -1,0 +1,299 @@
+/*
+ * outcome.c: what becomes of an entry and of its host, and the line in the journal that says so.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "fetch.h"
+
+#define MAX_POSTPONE_S (7 * 86400.0)    /* a failing address is asked at least weekly */
+#define HOST_TRIPS 3                    /* pauses of a failing host before this run gives it up */
+#define BREAKER_PAUSE 10                /* times --retry-wait: the breaker's first pause */
+
+void fetch_broken(struct fetch *f)
+{
+    f->failed = true;
+}
+
+static void write_down(struct fetch *f, const struct journal_record *r)
+{
+    if (!f->failed && journal_append(&f->journal, r, f->err))
+        fetch_broken(f);
+}
+
+static void end_entry(struct fetch *f, struct entry *e)
+{
+    e->state = ENTRY_DONE;
+    fetch_hop_free(e);
+    f->n_open--;
+}
+
+static const char *set_detail(struct fetch *f, struct entry *e, const char *detail)
+{
+    if (!detail || !*detail) {
+        if (e->more)
+            e->more->detail = NULL;
+        return "";
+    }
+    struct entry_more *more = fetch_more(f, e, f->err);
+    if (!more || !(more->detail = arena_strdup(&f->arena, detail, f->err)))
+        fetch_broken(f);
+    return detail;
+}
+
+/* Hosts: failures in a row trip the breaker; the pause doubles; then the run gives the host up. */
+void fetch_host_good(struct fetch *f, uint32_t host)
+{
+    (void)f;
+    f->hosts[host].n_bad = f->hosts[host].n_trips = 0;
+    f->hosts[host].robots_tries = 0;
+}
+
+void fetch_host_hold(struct fetch *f, uint32_t host, double seconds)
+{
+    struct host *h = &f->hosts[host];
+    if (f->now + seconds > h->hold_until)
+        h->hold_until = f->now + seconds;
+}
+
+void fetch_host_give_up(struct fetch *f, uint32_t host, enum reason reason, int64_t due)
+{
+    struct host *h = &f->hosts[host];
+    h->given_up = true;
+    h->give_up_reason = (uint8_t)reason;
+    h->due = due;
+    while (f->hosts[host].n_queued > 0) {
+        uint32_t index = fetch_dequeue(f, &f->hosts[host]);
+        struct outcome o = {.reason = reason};
+        f->entries[index].tries = (uint8_t)f->opt->n_tries;
+        fetch_fail(f, index, &o, NULL);
+    }
+}
+
+void fetch_host_bad(struct fetch *f, uint32_t host, enum reason reason)
+{
+    struct host *h = &f->hosts[host];
+    if (h->given_up || ++h->n_bad < f->opt->n_breaker)
+        return;
+    if (h->hold_until > f->now)
+        return;                 /* requests that were in flight when it tripped */
+    if (++h->n_trips >= HOST_TRIPS) {
+        (void)reason;
+        fetch_host_give_up(f, host, REASON_HOST_DOWN, 0);
+        return;
+    }
+    fetch_host_hold(f, host, f->opt->retry_wait_s * BREAKER_PAUSE * (1 << (h->n_trips - 1)));
+}
+
+/* Jitter from the address, not from the clock: spreads, yet is the same in every run. */
+static double back_off(const struct fetch *f, const struct entry *e)
+{
+    struct random r = random_start((uint64_t)f->opt->common.seed, random_key(e->url, strlen(e->url)), e->tries);
+    return f->opt->retry_wait_s * pow(2, e->tries - 1) * (0.5 + 0.5 * random_unit(&r));
+}
+
+static void fill(struct journal_record *r, const struct fetch *f, const struct entry *e, const struct http_transfer *t)
+{
+    *r = (struct journal_record){.time = f->now_s, .url = e->url, .tries = e->tries, .failed_runs = e->failed_runs};
+    if (!t)
+        return;
+    r->status = t->headers.status;
+    r->final_url = strcmp(t->url, e->url) == 0 ? "" : t->url;
+    r->etag = t->headers.etag;
+    r->last_modified = t->headers.last_modified;
+    r->content_type = t->headers.content_type;
+    r->bytes = t->n_body;
+}
+
+void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const struct http_transfer *t)
+{
+    struct entry *e = &f->entries[index];
+    uint32_t host = fetch_current_host(e);
+    struct journal_record r;
+    char slug[24];
+    bool final = reason_is_final(o->reason, o->status);
+    if (o->reason == REASON_NOT_ASKED) {        /* stopped: as if it had not been asked */
+        if (!e->stored)
+            e->reason = REASON_NOT_ASKED;
+        end_entry(f, e);
+        return;
+    }
+    if (e->tries < 255 && e->tries < f->opt->n_tries)
+        e->tries++;
+    if (o->slow_down && !final) {
+        double wait = o->retry_after_s > f->opt->retry_wait_s ? o->retry_after_s : f->opt->retry_wait_s;
+        if (wait > f->opt->max_wait_s) {
+            int64_t due = f->now_s + (int64_t)wait;
+            e->tries = (uint8_t)f->opt->n_tries;
+            e->due = due;
+            if (!f->hosts[host].given_up)
+                fetch_host_give_up(f, host, REASON_RETRY_LATER, due);
+        } else {
+            fetch_host_hold(f, host, wait);
+        }
+    }
+    if (o->host_bad)
+        fetch_host_bad(f, host, o->reason);
+    bool retry = !final && e->tries < f->opt->n_tries && !f->hosts[host].given_up;
+
+    struct entry shown = *e;    /* for the slug, without touching a picture we have */
+    shown.reason = (uint8_t)o->reason;
+    shown.status = (uint16_t)o->status;
+    fill(&r, f, e, t);
+    r.status = o->status;
+    r.reason = reason_slug(&shown, slug);
+    r.detail = o->detail;
+    r.error = o->error;
+    r.event = retry ? JOURNAL_RETRY : final ? JOURNAL_DEAD : JOURNAL_FAIL;
+    if (retry) {
+        write_down(f, &r);
+        if (f->stopping) {      /* the next run takes it up where this one leaves */
+            if (!e->stored)
+                e->reason = REASON_NOT_ASKED;
+            end_entry(f, e);
+            return;
+        }
+        /* Another try begins at the entry's own address; what it held of a body stays. */
+        if (e->hop) {
+            e->hop->n_redirects = 0;
+            free(e->hop->url);
+            e->hop->url = NULL;
+        }
+        if (fetch_enqueue_later(f, index, f->now + back_off(f, e), f->err))
+            fetch_broken(f);
+        return;
+    }
+    if (!final) {
+        e->failed_runs += e->failed_runs < 255;
+        double wait = f->opt->retry_failed_s * pow(2, e->failed_runs - 1);
+        int64_t usual = f->now_s + (int64_t)(wait < MAX_POSTPONE_S ? wait : MAX_POSTPONE_S);
+        int64_t told = f->hosts[host].given_up && f->hosts[host].due ? f->hosts[host].due : 0;
+        r.due = told ? told : usual;
+        r.failed_runs = e->failed_runs;
+    }
+    const char *kept = o->detail;
+    if (!e->stored) {
+        e->reason = (uint8_t)o->reason;
+        e->status = (uint16_t)o->status;
+        e->dead = final;
+        kept = set_detail(f, e, o->detail);
+    }
+    r.detail = kept;
+    write_down(f, &r);
+    end_entry(f, e);
+}
+
+static void blocked(struct fetch *f, uint32_t index, struct http_transfer *t, const char *list, enum hash_kind kind,
+                    const char *digest, enum reason reason)
+{
+    struct entry *e = &f->entries[index];
+    struct journal_record r;
+    struct xxh128 key;
+    char name[2 + XXH128_HEX_BYTES];
+    explicit_bzero(t->body, t->n_body);
+    f->n_matches++;
+    if (fetch_audit(f, "not-kept", list, hash_kind_name(kind), digest, e->url, f->err)) {
+        fetch_broken(f);
+        return;
+    }
+    journal_key(&key, e->url);
+    name[0] = '#';
+    xxh128_hex(name + 1, &key);
+    fill(&r, f, e, NULL);
+    r.url = name;
+    r.status = t->headers.status;
+    r.event = JOURNAL_BLOCKED;
+    r.reason = reason == REASON_BLOCKED ? "blocked" : "taken-down";
+    e->stored = false;
+    e->dead = true;
+    e->reason = (uint8_t)reason;
+    e->status = (uint16_t)t->headers.status;
+    set_detail(f, e, NULL);
+    write_down(f, &r);
+    end_entry(f, e);
+    if (f->opt->stop_on_match)
+        f->stopping = true;
+}
+
+void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enum picture_kind kind)
+{
+    struct entry *e = &f->entries[index];
+    struct xxh128 hash;
+    struct journal_record r;
+    enum hash_kind by;
+    char digest[65];
+    bool was_there;
+    xxh128_of(&hash, t->body, t->n_body);
+    if (hash_list_size(&f->blocklist) && hash_list_matches(&f->blocklist, t->body, t->n_body, &hash, &by, digest)) {
+        blocked(f, index, t, "blocklist", by, digest, REASON_BLOCKED);
+        return;
+    }
+    if (hash_list_size(&f->takedown.hashes) && hash_list_matches(&f->takedown.hashes, t->body, t->n_body, &hash, &by, digest)) {
+        blocked(f, index, t, "takedown", by, digest, REASON_TAKEN_DOWN);
+        return;
+    }
+    if (placeholder_bytes(f, t->body, t->n_body, &hash)) {
+        struct outcome o = {.reason = REASON_PLACEHOLDER, .status = 200, .detail = "a known placeholder picture"};
+        fetch_fail(f, index, &o, t);
+        return;
+    }
+    if (f->failed)
+        return;
+    if (object_store_put(&f->store, &hash, picture_kind_extension(kind), t->body, t->n_body, &was_there, f->err)) {
+        fetch_broken(f);
+        return;
+    }
+    bool same = e->stored && memcmp(&e->hash, &hash, sizeof hash) == 0;
+    if (!same)
+        e->fetched_at = f->now_s;
+    e->stored = true;
+    e->dead = false;
+    e->reason = REASON_NONE;
+    e->failed_runs = 0;
+    e->tries += e->tries < 255;
+    e->hash = hash;
+    e->bytes = (uint32_t)t->n_body;
+    e->kind = (uint8_t)kind;
+    e->status = 200;
+    fill(&r, f, e, t);
+    r.event = same ? JOURNAL_SAME : JOURNAL_OK;
+    r.status = 200;
+    r.hash = hash;
+    r.kind = kind;
+    r.fetched_at = e->fetched_at;
+    write_down(f, &r);
+    if (e->more)
+        *e->more = (struct entry_more){0};
+    if (*r.final_url) {
+        struct entry_more *more = fetch_more(f, e, f->err);
+        if (!more || !(more->final_url = arena_strdup(&f->arena, r.final_url, f->err)))
+            fetch_broken(f);
+    }
+    f->counts.n_stored++;
+    f->counts.n_bytes += t->n_body;
+    end_entry(f, e);
+}
+
+void fetch_unchanged(struct fetch *f, uint32_t index, struct http_transfer *t)
+{
+    struct entry *e = &f->entries[index];
+    struct journal_record r;
+    e->failed_runs = 0;
+    fill(&r, f, e, t);
+    r.event = JOURNAL_SAME;
+    r.status = e->status;
+    r.bytes = e->bytes;
+    r.hash = e->hash;
+    r.kind = (enum picture_kind)e->kind;
+    r.fetched_at = e->fetched_at;
+    r.final_url = e->more && e->more->final_url ? e->more->final_url : "";
+    /* A 304 need not repeat the validators. */
+    if (!*r.etag && e->more && e->more->etag)
+        r.etag = e->more->etag;
+    if (!*r.last_modified && e->more && e->more->last_modified)
+        r.last_modified = e->more->last_modified;
+    write_down(f, &r);
+    end_entry(f, e);
+}

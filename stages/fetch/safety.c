@@ -1,0 +1,469 @@
+/*
+ * safety.c: what must not be kept: block lists, takedowns, placeholder pictures; and the audit log, which tells what was not kept
+ * without keeping any of it. Files in the store: takedown.tsv (what has to stay removed), audit.tsv, audit.salt,
+ * blocklist-checked (which list the objects were last compared with).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fetch.h"
+#include "http/http_url.h"
+#include "http/url_list.h"
+
+#define LIST_MAX_BYTES (1ull << 30)
+#define SALT_BYTES 16
+
+/* --- the audit log --------------------------------------------------------------------------------------------- */
+
+static int read_salt(struct fetch *f, uint8_t salt[SALT_BYTES], struct error *err)
+{
+    int fd = openat(f->store.folder_fd, "audit.salt", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        if (getrandom(salt, SALT_BYTES, 0) != SALT_BYTES)
+            return error_errno(err, EX_OSERR, "no random numbers for audit.salt");
+        fd = openat(f->store.folder_fd, "audit.salt", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0 || io_write_full(fd, salt, SALT_BYTES, "audit.salt", err) || fsync(fd)) {
+            if (fd >= 0)
+                close(fd);
+            return error_errno(err, EX_CANTCREAT, "cannot write '%s/audit.salt'", f->store.folder);
+        }
+        close(fd);
+        return 0;
+    }
+    if (fd < 0)
+        return error_errno(err, EX_NOINPUT, "cannot read '%s/audit.salt'", f->store.folder);
+    int rc = io_read_full(fd, salt, SALT_BYTES, "audit.salt", err);
+    close(fd);
+    return rc;
+}
+
+/*
+ * One line: when, what was done, by which kind of list and hash, and where the picture came from: the host, and a digest of the
+ * address that only somebody who has the address and the salt can check. The address itself only with --audit-urls.
+ */
+int fetch_audit(struct fetch *f, const char *action, const char *list, const char *algorithm, const char *digest,
+                const char *url, struct error *err)
+{
+    static const char header[] = "time\taction\tlist\talgorithm\tdigest\turl_sha256\thost\turl\n";
+    struct text line = TEXT_EMPTY, salted = TEXT_EMPTY;
+    uint8_t salt[SALT_BYTES], url_digest[32];
+    char hex[65] = "", when[21];
+    struct stat st;
+    int rc = -1, fd = openat(f->store.folder_fd, "audit.tsv", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || fstat(fd, &st)) {
+        error_errno(err, EX_CANTCREAT, "cannot open '%s/audit.tsv'", f->store.folder);
+        goto out;
+    }
+    if (*url) {
+        if (read_salt(f, salt, err) || text_add(&salted, salt, sizeof salt, err) || text_puts(&salted, url, err))
+            goto out;
+        hash_digest(HASH_SHA256, salted.data, salted.n_bytes, url_digest);
+        hex_encode(hex, url_digest, sizeof url_digest);
+    }
+    const char *host = strstr(url, "://");
+    host = host ? host + 3 : "";
+    if ((st.st_size == 0 && text_puts(&line, header, err)) ||
+        text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t%.*s\t", time_format(when, f->now_s), action, list, algorithm, digest, hex,
+                    (int)strcspn(host, "/?#"), host) ||
+        (f->opt->audit_urls && manifest_escape(&line, url, err)) || text_puts(&line, "\n", err) ||
+        io_write_full(fd, line.data, line.n_bytes, "audit.tsv", err))
+        goto out;
+    rc = fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/audit.tsv'", f->store.folder) : 0;
+out:
+    if (fd >= 0)
+        close(fd);
+    text_release(&line);
+    text_release(&salted);
+    return rc;
+}
+
+/* --- takedowns ------------------------------------------------------------------------------------------------- */
+
+static int by_key(const void *a, const void *b) { return memcmp(a, b, sizeof(struct xxh128)); }
+
+static bool has_url_key(struct takedown *t, const struct xxh128 *key)
+{
+    if (t->n_urls == 0)
+        return false;
+    if (!t->sorted)
+        qsort(t->urls, t->n_urls, sizeof *t->urls, by_key);
+    t->sorted = true;
+    return bsearch(key, t->urls, t->n_urls, sizeof *t->urls, by_key) != NULL;
+}
+
+bool fetch_taken_down_url(struct fetch *f, const char *url)
+{
+    struct xxh128 key;
+    if (f->takedown.n_urls == 0)
+        return false;
+    journal_key(&key, url);
+    return has_url_key(&f->takedown, &key);
+}
+
+static int add_url_key(struct takedown *t, const struct xxh128 *key, struct error *err)
+{
+    if (mem_grow(&t->urls, &t->capacity, t->n_urls + 1, sizeof *t->urls, err))
+        return -1;
+    t->urls[t->n_urls++] = *key;
+    t->sorted = false;
+    return 0;
+}
+
+static int read_kept_takedowns(struct fetch *f, const char *path, struct error *err)
+{
+    static const char *const required[] = {"kind", "value", NULL};
+    struct manifest_reader in = MANIFEST_READER_EMPTY;
+    int rc = -1, got;
+    if (!io_exists(path))
+        return 0;
+    if (manifest_reader_open(&in, path, required, err))
+        goto out;
+    int kind = manifest_column(&in.schema, "kind"), value = manifest_column(&in.schema, "value");
+    while ((got = manifest_reader_next(&in, err)) > 0) {
+        struct text word = TEXT_EMPTY;
+        struct xxh128 key;
+        int added;
+        if (strcmp(in.fields[kind], "url") == 0)
+            added = xxh128_from_hex(&key, in.fields[value]) ? 0 : add_url_key(&f->takedown, &key, err) ? -1 : 1;
+        else
+            added = text_printf(&word, err, "%s:%s", in.fields[kind], in.fields[value])
+                        ? -1 : hash_list_add_text(&f->takedown.hashes, word.data, word.n_bytes, err);
+        text_release(&word);
+        if (added < 0)
+            goto out;
+        if (added == 0) {
+            error_set(err, EX_DATAERR, "'%s' row %llu: not a takedown", path, (unsigned long long)in.row);
+            goto out;
+        }
+    }
+    rc = got;
+out:
+    manifest_reader_close(&in);
+    return rc;
+}
+
+/* Lines of a --takedown file: addresses or hashes. New lines for takedown.tsv go to `fresh`. */
+static int read_takedown_file(struct fetch *f, const char *path, struct text *fresh, struct error *err)
+{
+    char *bytes = NULL, when[21], hex[XXH128_HEX_BYTES];
+    size_t n_bytes, n;
+    struct url_list_cursor c;
+    struct text canonical = TEXT_EMPTY;
+    const char *line, *why;
+    int rc = -1;
+    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err))
+        return -1;
+    time_format(when, f->now_s);
+    url_list_start(&c, bytes, n_bytes);
+    while (url_list_next(&c, &line, &n)) {
+        struct http_url_parts parts;
+        size_t before[HASH_KINDS];
+        memcpy(before, f->takedown.hashes.n, sizeof before);
+        int is_url = http_url_canonical(line, n, &canonical, &parts, &why, err);
+        if (is_url < 0)
+            goto out;
+        if (is_url) {
+            struct xxh128 key;
+            journal_key(&key, canonical.data);
+            if (has_url_key(&f->takedown, &key))
+                continue;
+            xxh128_hex(hex, &key);
+            if (add_url_key(&f->takedown, &key, err) || text_printf(fresh, err, "%s\turl\t%s\n", when, hex))
+                goto out;
+            continue;
+        }
+        int added = hash_list_add_text(&f->takedown.hashes, line, n, err);
+        if (added < 0)
+            goto out;
+        if (added == 0) {
+            error_set(err, EX_DATAERR, "'%s' line %zu: neither an address nor a hash", path, c.line);
+            goto out;
+        }
+        for (int k = 0; k < HASH_KINDS; k++) {
+            char digest[65];
+            if (f->takedown.hashes.n[k] == before[k])
+                continue;
+            hex_encode(digest, f->takedown.hashes.digests[k] + before[k] * hash_kind_bytes((enum hash_kind)k), hash_kind_bytes((enum hash_kind)k));
+            if (text_printf(fresh, err, "%s\t%s\t%s\n", when, hash_kind_name((enum hash_kind)k), digest))
+                goto out;
+        }
+    }
+    rc = 0;
+out:
+    text_release(&canonical);
+    free(bytes);
+    return rc;
+}
+
+static int append_takedowns(struct fetch *f, const struct text *fresh, struct error *err)
+{
+    static const char header[] = "time\tkind\tvalue\n";
+    struct stat st;
+    if (fresh->n_bytes == 0)
+        return 0;
+    int fd = openat(f->store.folder_fd, "takedown.tsv", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), rc = -1;
+    if (fd < 0 || fstat(fd, &st))
+        error_errno(err, EX_CANTCREAT, "cannot open '%s/takedown.tsv'", f->store.folder);
+    else if ((st.st_size == 0 && io_write_full(fd, header, sizeof header - 1, "takedown.tsv", err)) ||
+             io_write_full(fd, fresh->data, fresh->n_bytes, "takedown.tsv", err))
+        rc = -1;
+    else
+        rc = fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/takedown.tsv'", f->store.folder) : 0;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+struct collect { struct fetch *f; struct text *fresh; };
+
+/* The content that a taken-down address ever gave is taken down with it. */
+static int collect_hashes(void *context, const struct journal_record *r, bool durable, struct error *err)
+{
+    struct collect *c = context;
+    struct xxh128 key, target;
+    char when[21], hex[XXH128_HEX_BYTES];
+    (void)durable;
+    if (r->event != JOURNAL_OK && r->event != JOURNAL_SAME)
+        return 0;
+    journal_key(&key, r->url);
+    bool hit = has_url_key(&c->f->takedown, &key);
+    if (!hit && *r->final_url) {
+        journal_key(&target, r->final_url);
+        hit = has_url_key(&c->f->takedown, &target);
+    }
+    if (!hit || hash_list_has(&c->f->takedown.hashes, HASH_XXH128, r->hash.bytes))
+        return 0;
+    xxh128_hex(hex, &r->hash);
+    return hash_list_add(&c->f->takedown.hashes, HASH_XXH128, r->hash.bytes, err) ||
+           text_printf(c->fresh, err, "%s\txxh128\t%s\n", time_format(when, c->f->now_s), hex) ? -1 : 0;
+}
+
+/* --- lists against what is there already ----------------------------------------------------------------------- */
+
+struct sweep { struct fetch *f; struct hash_list *list; const char *name; bool only_names; uint64_t n_removed; };
+
+static int sweep_object(void *context, const char *path, const struct xxh128 *hash, const char *extension, struct error *err)
+{
+    struct sweep *s = context;
+    struct fetch *f = s->f;
+    enum hash_kind kind = HASH_XXH128;
+    char digest[65], *bytes = NULL;
+    size_t n_bytes = 0;
+    struct text full = TEXT_EMPTY;
+    bool hit, was_there;
+    int rc = -1;
+    if (s->only_names) {
+        hit = hash_list_has(s->list, HASH_XXH128, hash->bytes);
+        xxh128_hex(digest, hash);
+    } else {
+        if (text_printf(&full, err, "%s/%s", f->store.folder, path) ||
+            io_read_file(full.data, UINT32_MAX, &bytes, &n_bytes, err))
+            goto out;
+        hit = hash_list_matches(s->list, bytes, n_bytes, hash, &kind, digest);
+    }
+    if (!hit) {
+        rc = 0;
+        goto out;
+    }
+    if (object_store_remove(&f->store, hash, extension, &was_there, err) ||
+        (kind != HASH_XXH128 && hash_list_add(s->list, HASH_XXH128, hash->bytes, err)) ||
+        fetch_audit(f, "removed", s->name, hash_kind_name(kind), digest, "", err))
+        goto out;
+    s->n_removed++;
+    rc = 0;
+out:
+    text_release(&full);
+    free(bytes);
+    return rc;
+}
+
+static int sweep_store(struct fetch *f, struct hash_list *list, const char *name, struct error *err)
+{
+    struct sweep s = {.f = f, .list = list, .name = name};
+    s.only_names = list->n[HASH_MD5] + list->n[HASH_SHA1] + list->n[HASH_SHA256] == 0;
+    if (hash_list_size(list) == 0)
+        return 0;
+    if (object_store_walk(&f->store, sweep_object, &s, err))
+        return -1;
+    if (s.n_removed)
+        stage_warn("%s: %llu pictures removed from the store", name, (unsigned long long)s.n_removed);
+    return 0;
+}
+
+/* A name for the block list's content, so that an unchanged list does not cost reading the whole store again. */
+static void list_identity(struct hash_list *l, char hex[XXH128_HEX_BYTES])
+{
+    struct xxh128 parts[HASH_KINDS], all;
+    static const uint8_t nothing[32];
+    hash_list_has(l, HASH_XXH128, nothing);     /* sorts */
+    for (int k = 0; k < HASH_KINDS; k++)
+        xxh128_of(&parts[k], l->n[k] ? l->digests[k] : nothing, l->n[k] * hash_kind_bytes((enum hash_kind)k));
+    xxh128_of(&all, parts, sizeof parts);
+    xxh128_hex(hex, &all);
+}
+
+int fetch_apply_lists(struct fetch *f, const char *journal_path, struct error *err)
+{
+    struct text fresh = TEXT_EMPTY, path = TEXT_EMPTY;
+    char identity[XXH128_HEX_BYTES], *checked = NULL;
+    size_t n_checked;
+    int rc = -1;
+    if (text_printf(&path, err, "%s/takedown.tsv", f->store.folder) || read_kept_takedowns(f, path.data, err))
+        goto out;
+    if (f->opt->takedowns.n) {
+        struct collect c = {f, &fresh};
+        struct journal_stats stats;
+        for (size_t i = 0; i < f->opt->takedowns.n; i++)
+            if (read_takedown_file(f, f->opt->takedowns.items[i], &fresh, err))
+                goto out;
+        /* Written down before anything is removed: a run that dies here goes on removing when it is started again. */
+        if (journal_read(journal_path, collect_hashes, &c, &stats, err) || append_takedowns(f, &fresh, err) ||
+            sweep_store(f, &f->takedown.hashes, "takedown", err))
+            goto out;
+    }
+    if (hash_list_size(&f->blocklist)) {
+        list_identity(&f->blocklist, identity);
+        text_clear(&path);
+        if (text_printf(&path, err, "%s/blocklist-checked", f->store.folder))
+            goto out;
+        if (io_exists(path.data) && io_read_file(path.data, 4096, &checked, &n_checked, err))
+            goto out;
+        if (!checked || strncmp(checked, identity, 32) != 0) {
+            if (sweep_store(f, &f->blocklist, "blocklist", err) || atomic_file_write(path.data, identity, 32, err))
+                goto out;
+        }
+    }
+    rc = 0;
+out:
+    free(checked);
+    text_release(&fresh);
+    text_release(&path);
+    return rc;
+}
+
+/* --- placeholders ---------------------------------------------------------------------------------------------- */
+
+/* Last parts of addresses that hosts lead to when a picture is gone. Only looked at after a redirect. */
+static const char *const gone_names[] = {
+    "removed", "unavailable", "not-found", "not_found", "notfound", "no-image", "no_image", "noimage", "placeholder",
+    "image-deleted", "deleted", "missing", "404",
+};
+
+bool placeholder_redirect(const struct fetch *f, const char *target)
+{
+    const char *path = strstr(target, "://");
+    path = path ? strchr(path + 3, '/') : NULL;
+    char name[256];
+    if (!path)
+        return false;
+    size_t end = strcspn(path, "?"), from = end;
+    while (from > 0 && path[from - 1] != '/')
+        from--;
+    snprintf(name, sizeof name, "%.*s", (int)(end - from < 255 ? end - from : 255), path + from);
+    /* The whole name, or a part of it between - and _: "removed.png", "photo_unavailable.png", not "removedwalls.jpg". */
+    for (size_t i = 0; i < sizeof gone_names / sizeof *gone_names; i++) {
+        size_t n = strlen(gone_names[i]);
+        for (const char *at = name; (at = strcasestr(at, gone_names[i])); at++) {
+            bool starts = at == name || at[-1] == '-' || at[-1] == '_';
+            if (starts && (at[n] == 0 || at[n] == '.' || at[n] == '-' || at[n] == '_'))
+                return true;
+        }
+    }
+    for (size_t i = 0; i < f->placeholders.n_redirects; i++)
+        if (fnmatch(f->placeholders.redirects[i], target, 0) == 0)
+            return true;
+    return false;
+}
+
+bool placeholder_bytes(struct fetch *f, const uint8_t *bytes, size_t n, const struct xxh128 *hash)
+{
+    /* By size first: computing MD5 of every picture would double the cost of a fetch. */
+    static const struct { size_t bytes; const char *md5; } known[] = {
+        {503, "d835884373f4d6c8f24742ceabe74946"},      /* imgur: "The image you are requesting does not exist" */
+    };
+    uint8_t digest[32];
+    char hex[65];
+    enum hash_kind kind;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (known[i].bytes != n)
+            continue;
+        hash_digest(HASH_MD5, bytes, n, digest);
+        hex_encode(hex, digest, 16);
+        if (strcmp(hex, known[i].md5) == 0)
+            return true;
+    }
+    return hash_list_size(&f->placeholders.hashes) && hash_list_matches(&f->placeholders.hashes, bytes, n, hash, &kind, hex);
+}
+
+/* Lines "redirect GLOB" (against the whole target address) or a hash as in a block list. */
+static int read_placeholders(struct fetch *f, const char *path, struct error *err)
+{
+    struct placeholder_rules *p = &f->placeholders;
+    struct url_list_cursor c;
+    const char *line;
+    char *bytes;
+    size_t n_bytes, n;
+    int rc = -1;
+    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err))
+        return -1;
+    url_list_start(&c, bytes, n_bytes);
+    while (url_list_next(&c, &line, &n)) {
+        if (n > 9 && strncmp(line, "redirect ", 9) == 0) {
+            if (mem_grow(&p->redirects, &p->capacity, p->n_redirects + 1, sizeof *p->redirects, err) ||
+                !(p->redirects[p->n_redirects] = mem_dup(line + 9, n - 8, err)))
+                goto out;
+            p->redirects[p->n_redirects++][n - 9] = 0;
+            continue;
+        }
+        size_t word = 0;
+        while (word < n && !strchr(" \t,;", line[word]))
+            word++;
+        int added = hash_list_add_text(&p->hashes, line, word, err);
+        if (added < 0)
+            goto out;
+        if (added == 0) {
+            error_set(err, EX_DATAERR, "'%s' line %zu: neither a hash nor 'redirect GLOB'", path, c.line);
+            goto out;
+        }
+    }
+    rc = 0;
+out:
+    free(bytes);
+    return rc;
+}
+
+int fetch_open_safety(struct fetch *f, struct error *err)
+{
+    for (size_t i = 0; i < f->opt->blocklists.n; i++)
+        if (hash_list_add_file(&f->blocklist, f->opt->blocklists.items[i], err))
+            return -1;
+    for (size_t i = 0; i < f->opt->placeholders.n; i++)
+        if (read_placeholders(f, f->opt->placeholders.items[i], err))
+            return -1;
+    if (f->opt->blocklists.n || f->opt->takedowns.n) {
+        /* A listed picture is in memory for a moment: no core file may carry it to the disk. */
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        prctl(PR_SET_DUMPABLE, 0);
+    }
+    return 0;
+}
+
+void fetch_close_safety(struct fetch *f)
+{
+    hash_list_release(&f->blocklist);
+    hash_list_release(&f->takedown.hashes);
+    free(f->takedown.urls);
+    hash_list_release(&f->placeholders.hashes);
+    for (size_t i = 0; i < f->placeholders.n_redirects; i++)
+        free(f->placeholders.redirects[i]);
+    free(f->placeholders.redirects);
+}
