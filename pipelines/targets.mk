@@ -82,8 +82,8 @@ $(R)/report.html: $(R)/fine/model/model.json | $(P)/eval
 	cp $(R)/eval/report.html $@.tmp && mv $@.tmp $@
 
 # Training pictures by models that did not see them (out of fold); the others by the head model, which never trained on them.
-$(R)/out-of-sample.tsv: $(R)/head/oof.tsv $(R)/report.html
-	$(PIPELINES)/join-predictions $(R)/head/oof.tsv:train $(R)/eval-head-val/predictions.tsv:val $(R)/eval-head/predictions.tsv:test >$@
+$(R)/out-of-sample.tsv: $(R)/head/oof.tsv $(R)/report.html | $(P)/manifest
+	$(P)/manifest cat $(R)/head/oof.tsv $(R)/eval-head-val/predictions.tsv $(R)/eval-head/predictions.tsv -o $@
 
 $(R)/suspects.tsv: $(R)/out-of-sample.tsv | $(P)/mine-errors
 	$(P)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(R)/head/margins.tsv --manifest $(R)/split.tsv --root $(RUN) \

@@ -29,6 +29,7 @@ static const struct { const char *name, *help; } programs[] = {
     {"mine-errors", "likely label errors, ranked; review page"},
     {"relabel", "apply a reviewer's decisions"},
     {"classify", "class scores for any pictures"},
+    {"manifest", "cut manifests into parts and join them"},
     {"export", "ONNX, Keras, quantised TFJS, browser demo page"},
 };
 

@@ -1,0 +1,1 @@
+NEEDS.stage/manifest := base io cli manifest
