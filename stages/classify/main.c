@@ -1,0 +1,79 @@
+/*
+ * classify: class scores for pictures, folders, manifests or an inbox. Reads: path (label). Adds: pred p_<class>.
+ */
+#include "classify.h"
+
+static const struct option_row rows[] = {
+    {OPTION_STRING, 'm', "model", offsetof(struct classify_options, model), "DIR", "model folder, its model.json, or a Keras .h5", 0, 0, NULL},
+    {OPTION_CHOICE, 0, "format", offsetof(struct classify_options, format), "NAME", "a manifest, or one JSON object a line", 0, 0, "tsv|json"},
+    {OPTION_INT, 0, "top", offsetof(struct classify_options, top), "K", "also a column 'top' with the K likeliest classes; with --format json only these; 0: all", 0, 1000, NULL},
+    {OPTION_STRINGS, 't', "threshold", offsetof(struct classify_options, thresholds), "CLASS[+CLASS...]=P",
+     "flag a picture in which these classes add up to P or more: a column 'flagged', and exit 1 when any picture is flagged or cannot be read; may be given several times", 0, 0, NULL},
+    {OPTION_FLAG, 0, "hash", offsetof(struct classify_options, hash), NULL, "also a column 'xxh128' with the content's hash", 0, 0, NULL},
+    {OPTION_HEADING, 0, NULL, 0, NULL, "Reading", 0, 0, NULL},
+    {OPTION_STRING, 0, "resize", offsetof(struct classify_options, resize), "METHOD", "bilinear, area, lanczos or tfjs instead of what the model was trained with", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-orient", offsetof(struct classify_options, no_orient), NULL, "do not turn pictures as their EXIF orientation says", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-sandbox", offsetof(struct classify_options, no_sandbox), NULL, "decode in this process; only for pictures you trust", 0, 0, NULL},
+    {OPTION_HEADING, 0, NULL, 0, NULL, "Watching an inbox", 0, 0, NULL},
+    {OPTION_STRING, 0, "watch", offsetof(struct classify_options, watch), "DIR", "classify what is in DIR and then whatever is moved or written there, until a signal", 0, 0, NULL},
+    {OPTION_STRING, 0, "hand-off", offsetof(struct classify_options, hand_off), "DIR",
+     "with --watch: move each picture to DIR/<class>, DIR/flagged or DIR/unreadable (same file system), its result beside it as NAME.json, both by rename", 0, 0, NULL},
+    {OPTION_FLAG, 0, "once", offsetof(struct classify_options, once), NULL, "with --watch: end when the inbox was gone through", 0, 0, NULL},
+    {OPTION_HEADING, 0, NULL, 0, NULL, "Running", 0, 0, NULL},
+    {OPTION_STRING, 0, "device", offsetof(struct classify_options, device), "NAME", "auto, cpu, ref or cuda", 0, 0, NULL},
+    {OPTION_INT, 0, "batch", offsetof(struct classify_options, batch), "N", "pictures in one forward pass", 1, 4096, NULL},
+    COMMON_ROW_OUTPUT(struct classify_options, common),
+    COMMON_ROW_REJECTS(struct classify_options, common),
+    COMMON_ROW_ROOT(struct classify_options, common),
+    COMMON_ROW_THREADS(struct classify_options, common),
+    COMMON_ROW_TALK(struct classify_options, common),
+    OPTION_ROW_END,
+};
+
+static const struct option_table table = {
+    .name = "classify",
+    .synopsis = "[PICTURE | FOLDER | MANIFEST.tsv]...",
+    .summary = "class scores for any pictures",
+    .details =
+        "Prints a manifest: path, label if there was one, pred (the likeliest class) and p_<class> for each class at full float "
+        "precision, the temperature applied. One manifest passes all its columns through. Without operands a manifest "
+        "comes from standard input. A folder stands for the pictures below it (jpg, jpeg, png, webp, gif), sorted.\n\n"
+        "Pictures that cannot be read go to --rejects; without it each is named on stderr and the exit code is 65.\n\n"
+        "  classify --model runs/demo/model photo.jpg\n"
+        "  classify --model M --threshold hentai+porn=0.7 --format json inbox/\n"
+        "  classify --model M --watch inbox --hand-off sorted -t porn=0.8\n",
+    .rows = rows,
+    .min_operands = 0,
+    .max_operands = -1,
+};
+
+int main(int argc, char **argv)
+{
+    struct classify_options opt = CLASSIFY_DEFAULTS;
+    struct classifier c = {0};
+    struct stage_counts n = {0};
+    struct operands operands;
+    struct error err = {0};
+    stage_begin("classify");
+    int rc = options_parse(&table, &opt, argc, argv, &operands);
+    if (rc != OPTIONS_RUN)
+        return rc;
+    rc = -1;
+    if (!opt.model)
+        error_set(&err, EX_USAGE, "--model is missing (try --help)");
+    else if (opt.watch && operands.n > 0)
+        error_set(&err, EX_USAGE, "--watch takes no operands, but '%s' was given", operands.items[0]);
+    else if (!opt.watch && (opt.hand_off || opt.once))
+        error_set(&err, EX_USAGE, "%s goes with --watch", opt.hand_off ? "--hand-off" : "--once");
+    else if (!classifier_open(&c, &opt, &err))
+        rc = opt.watch ? classify_watch(&c, &opt, &n, &err) : classify_operands(&c, &opt, &operands, &n, &err);
+    if (rc == 0 && opt.thresholds.n > 0)
+        stage_note(&opt.common, "%llu flagged", (unsigned long long)c.n_flagged);
+    if (rc == 0 && (c.n_flagged || (opt.thresholds.n > 0 && c.n_unreadable)))
+        rc = EX_VERDICT_NO;
+    else if (rc == 0 && c.n_unreadable && !opt.common.rejects && !opt.watch && !opt.common.max_rejects)
+        rc = EX_DATAERR;
+    classifier_close(&c);
+    options_release(&table, &opt);
+    return stage_end(rc, &err, &n, &opt.common);
+}

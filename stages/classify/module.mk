@@ -1,0 +1,1 @@
+NEEDS.stage/classify := cli manifest image net model
