@@ -35,6 +35,7 @@
 /* The first page of the shared memory. The worker writes the answer; nothing in it is believed. */
 struct mail {
     uint64_t n_bytes;                   /* of the file, in the input area: from us */
+    char xxh128[33];                    /* of the same: from us */
     int32_t reason;                     /* from here on: from the worker */
     struct image_info info;
     char detail[160];
@@ -77,9 +78,9 @@ struct decode_pool {
 
 /* --- work on one picture, in whichever process -------------------------------------------------------------------- */
 
-static enum image_reason work_on(const struct decode_pool_options *o, const uint8_t *bytes, size_t n_bytes, struct image *picture,
-                                 struct image *scratch, struct image_info *info, uint8_t *result, size_t *n_result,
-                                 struct image_failure *f)
+static enum image_reason work_on(const struct decode_pool_options *o, const uint8_t *bytes, size_t n_bytes, const char *xxh128,
+                                 struct image *picture, struct image *scratch, struct image_info *info, uint8_t *result,
+                                 size_t *n_result, struct image_failure *f)
 {
     enum image_reason reason;
     *n_result = 0;
@@ -88,6 +89,7 @@ static enum image_reason work_on(const struct decode_pool_options *o, const uint
         reason = image_probe(bytes, n_bytes, info, f);
     else
         reason = image_decode(bytes, n_bytes, &o->decode, picture, info, f);
+    memcpy(info->xxh128, xxh128, sizeof info->xxh128);
     if (reason == IMAGE_OK && o->finish)
         reason = o->finish(o->context, info, picture, scratch, result, o->result_bytes, n_result, f);
     if (picture->capacity_bytes > KEEP_BYTES)
@@ -132,7 +134,8 @@ static void worker_main(const struct decode_pool *p, const struct place *self)
         struct image_info info;
         size_t n_result = 0;
         setitimer(ITIMER_PROF, &allowance, NULL);   /* CPU time of this picture; SIGPROF ends us */
-        mail->reason = (int32_t)work_on(&p->o, self->input, mail->n_bytes, &picture, &scratch, &info, self->output, &n_result, &f);
+        mail->reason = (int32_t)work_on(&p->o, self->input, mail->n_bytes, mail->xxh128, &picture, &scratch, &info, self->output,
+                                        &n_result, &f);
         mail->info = info;
         memcpy(mail->detail, f.detail, sizeof mail->detail);
         mail->n_result = n_result;
@@ -378,6 +381,7 @@ static void work_in_sandbox(struct decode_pool *p, struct place *w, struct job *
     xxh128_hex(j->d.xxh128, &hash);
     j->d.hashed = true;
     mail->n_bytes = j->n_bytes;
+    memcpy(mail->xxh128, j->d.xxh128, sizeof mail->xxh128);
     char byte = 1;
     ssize_t n;
     while ((n = send(w->fd, &byte, 1, MSG_NOSIGNAL)) < 0 && errno == EINTR)
@@ -390,6 +394,7 @@ static void work_in_sandbox(struct decode_pool *p, struct place *w, struct job *
     }
     memcpy(&answer, mail, sizeof answer);   /* once: the worker could go on writing */
     adopt_info(&j->d.info, &answer.info);
+    memcpy(j->d.info.xxh128, j->d.xxh128, sizeof j->d.xxh128);
     answer.detail[sizeof answer.detail - 1] = 0;
     if (answer.reason != IMAGE_OK) {
         bool known = answer.reason > 0 && answer.reason < IMAGE_REASONS;
@@ -415,7 +420,8 @@ static void work_here(struct decode_pool *p, struct place *w, struct job *j)
     xxh128_of(&hash, bytes, j->n_bytes);
     xxh128_hex(j->d.xxh128, &hash);
     j->d.hashed = true;
-    enum image_reason reason = work_on(&p->o, bytes, j->n_bytes, &w->picture, &w->scratch, &j->d.info, w->output, &n_result, &f);
+    enum image_reason reason = work_on(&p->o, bytes, j->n_bytes, j->d.xxh128, &w->picture, &w->scratch, &j->d.info, w->output,
+                                       &n_result, &f);
     if (reason != IMAGE_OK)
         settle(j, reason, f.detail);
     else if (p->o.finish && keep_result(j, w->output, n_result, &err))

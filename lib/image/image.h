@@ -73,6 +73,7 @@ struct image_info {
     int bits;                   /* a sample, as stored */
     bool icc;                   /* carries a colour profile (which is ignored) */
     bool alpha, progressive;
+    char xxh128[33];            /* set by the decode pool: the content hash of the file, for what is drawn from it; else "" */
     char mode[IMAGE_MODE_BYTES];    /* "rgb" "rgb-alpha" "gray" "gray-alpha" "palette" "cmyk" "ycck"; "16" behind for 16 bits */
 };
 void image_info_shown(const struct image_info *i, int *width, int *height);

@@ -1,2 +1,2 @@
-NEEDS.image := base io hash
+NEEDS.image := base io hash manifest
 LIBS.image := -ljpeg -lpng16 -lwebp -lwebpdemux -lgif -lseccomp

@@ -23,7 +23,7 @@ const char *shard_encoding_name(enum shard_encoding e); /* "raw", "jpeg" */
 #define SHARD_MAX_SIDE_PX 4096
 #define SHARD_MAX_CLASSES 65536
 #define SHARD_MAX_FILES 1000000
-#define SHARD_MAX_SET_BYTES (256ull << 20)      /* of set.tsv */
+#define SHARD_MAX_SET_BYTES (256ull << 20)      /* of index.tsv */
 #define SHARD_MAX_INDEX_BYTES (1ull << 30)      /* of one shard's index */
 
 struct shard_set_info {

@@ -132,7 +132,7 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
     for (int i = 0; i < 12; i++)
         f[i] = manifest_field(r, column[i]);
     if ((e.label = class_of(s, f[1])) < 0)
-        return wrong(r, err, "a label that set.tsv does not list");
+        return wrong(r, err, "a label that index.tsv does not list");
     if (!shard_split_parse(f[2], &e.split))
         return wrong(r, err, "split is not train, val or test");
     if (f[4][0]) {
@@ -167,7 +167,7 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
     return 0;
 }
 
-/* Reads a file of the set whole and holds it against what set.tsv says of it. */
+/* Reads a file of the set whole and holds it against what index.tsv says of it. */
 static int read_listed(char **text, const char *path, uint64_t bytes, const char *xxh128, struct error *err)
 {
     size_t n;
@@ -181,7 +181,7 @@ static int read_listed(char **text, const char *path, uint64_t bytes, const char
         return 0;
     free(*text);
     *text = NULL;
-    return error_set(err, EX_DATAERR, "'%s' is not the file that set.tsv lists (changed, or a copy that was cut off)", path);
+    return error_set(err, EX_DATAERR, "'%s' is not the file that index.tsv lists (changed, or a copy that was cut off)", path);
 }
 
 static int read_index(struct shard_set *s, const char *name, uint64_t records, uint64_t bytes, const char *xxh128, struct error *err)
@@ -202,7 +202,7 @@ static int read_index(struct shard_set *s, const char *name, uint64_t records, u
     if (more < 0)
         goto out;
     if (n != records) {
-        error_set(err, EX_DATAERR, "'%s' has %llu rows, set.tsv says %llu", path.data, (unsigned long long)n,
+        error_set(err, EX_DATAERR, "'%s' has %llu rows, index.tsv says %llu", path.data, (unsigned long long)n,
                   (unsigned long long)records);
         goto out;
     }
@@ -232,7 +232,7 @@ static int map_shard(struct shard_set *s, const char *name, uint64_t bytes, cons
         goto out;
     }
     if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != bytes || bytes < SHARD_ALIGN + SHARD_TAIL) {
-        error_set(err, EX_DATAERR, "'%s' has %lld bytes, set.tsv says %llu", path.data, (long long)st.st_size, (unsigned long long)bytes);
+        error_set(err, EX_DATAERR, "'%s' has %lld bytes, index.tsv says %llu", path.data, (long long)st.st_size, (unsigned long long)bytes);
         goto out;
     }
     void *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
@@ -258,7 +258,7 @@ out:
     return rc;
 }
 
-/* One row of set.tsv. Settings come before classes, classes before shards, each index right behind its shard. */
+/* One row of index.tsv. Settings come before classes, classes before shards, each index right behind its shard. */
 static int read_set_row(struct shard_set *s, const struct manifest_reader *r, const int column[], bool *has_index, struct error *err)
 {
     const char *key = manifest_field(r, column[0]), *value = manifest_field(r, column[1]);
@@ -322,7 +322,7 @@ static int read_set(struct shard_set *s, struct error *err)
     size_t n;
     int rc = -1, more, column[5];
     bool has_index = true, format = false;
-    if (text_printf(&path, err, "%s/set.tsv", s->folder) || io_read_file(path.data, SHARD_MAX_SET_BYTES, &text, &n, err) ||
+    if (text_printf(&path, err, "%s/index.tsv", s->folder) || io_read_file(path.data, SHARD_MAX_SET_BYTES, &text, &n, err) ||
         manifest_reader_open_memory(&r, text, n, path.data, columns, err))
         goto out;
     for (int i = 0; i < 5; i++)
@@ -469,7 +469,7 @@ int shard_set_check(struct shard_set *s, struct error *err)
         xxh128_of(&h, s->files[i].map, s->files[i].bytes);
         xxh128_hex(hex, &h);
         if (strcmp(hex, s->files[i].xxh128))
-            return error_set(err, EX_DATAERR, "'%s' is damaged: its hash is %s, set.tsv says %s", s->files[i].path, hex,
+            return error_set(err, EX_DATAERR, "'%s' is damaged: its hash is %s, index.tsv says %s", s->files[i].path, hex,
                              s->files[i].xxh128);
     }
     for (size_t i = 0; i < s->n_entries; i++) {

@@ -93,7 +93,7 @@ static int adopt_set(struct shard_writer *w, struct error *err)
     for (int i = 0; i < info->n_classes; i++)
         if (add_class(w, info->classes[i], err))
             goto out;
-    const char *path = path_of(w, w->folder, "set", ".tsv", err);
+    const char *path = path_of(w, w->folder, "index", ".tsv", err);
     if (!path || manifest_table_read(&t, path, columns, err))
         goto out;
     for (int i = 0; i < 5; i++)
@@ -127,28 +127,43 @@ out:
     return rc;
 }
 
-/* What is at the folder's place: 0 nothing (or an empty folder), 1 a set, -1 something else. */
+static bool is_ours(const char *name)
+{
+    return strcmp(name, "index.tsv") == 0 || text_starts(name, ".index.tsv.") || text_starts(name, ".shard-") ||
+           (text_starts(name, "shard-") && (text_ends(name, ".bin") || text_ends(name, ".tsv")));
+}
+
+/*
+ * What is at the folder's place: 0 nothing or an empty folder, 1 a set, -1 something else. A folder is replaced whole, so
+ * it must hold nothing but a set: a stray file of the user's makes it something else.
+ */
 static int look_at(struct shard_writer *w, struct error *err)
 {
-    struct stat st;
-    if (lstat(w->folder, &st)) {
+    static const char head[] = "key\tvalue\trecords\tbytes\txxh128\nformat\twinnow-shards-";
+    char first[sizeof head - 1];
+    bool foreign = false, any = false;
+    DIR *d = opendir(w->folder);
+    if (!d) {
         if (errno == ENOENT)
             return 0;
-        error_errno(err, EX_CANTCREAT, "cannot look at '%s'", w->folder);
+        if (errno == ENOTDIR)
+            return -1;
+        error_errno(err, EX_CANTCREAT, "cannot look into '%s'", w->folder);
         return -2;
     }
-    const char *path = path_of(w, w->folder, "set", ".tsv", err);
-    if (!path)
-        return -2;
-    if (io_exists(path))
-        return 1;
-    DIR *d = opendir(w->folder);
-    bool empty = d != NULL;
-    for (struct dirent *e; d && (e = readdir(d));)
-        empty = empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
-    if (d)
-        closedir(d);
-    return empty ? 0 : -1;
+    for (struct dirent *e; (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        any = true;
+        foreign = foreign || !is_ours(e->d_name);
+    }
+    int fd = openat(dirfd(d), "index.tsv", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct error ignored = {0};
+    bool set = fd >= 0 && io_read_full(fd, first, sizeof first, "index.tsv", &ignored) == 0 && memcmp(first, head, sizeof first) == 0;
+    if (fd >= 0)
+        close(fd);
+    closedir(d);
+    return !any ? 0 : set && !foreign ? 1 : -1;
 }
 
 int shard_writer_open(struct shard_writer **out, const char *folder, const struct shard_writer_options *options, struct error *err)
@@ -176,7 +191,7 @@ int shard_writer_open(struct shard_writer **out, const char *folder, const struc
         goto fail;
     int there = look_at(w, err);
     if (there == -1)
-        error_set(err, EX_CANTCREAT, "'%s' is there and is not a shard set", w->folder);
+        error_set(err, EX_CANTCREAT, "'%s' is there and is not a shard set (or holds other files, too)", w->folder);
     if (there < 0)
         goto fail;
     if (options->append && there == 1) {
@@ -313,21 +328,21 @@ static int write_set(struct shard_writer *w, struct error *err)
                         (unsigned long long)s->records, (unsigned long long)s->index_bytes, s->index_xxh128))
             goto out;
     }
-    const char *path = path_of(w, w->work, "set", ".tsv", err);
+    const char *path = path_of(w, w->work, "index", ".tsv", err);
     rc = path ? atomic_file_write(path, t.data, t.n_bytes, err) : -1;
 out:
     text_release(&t);
     return rc;
 }
 
-/* Only the files that sets are made of: what else is in the folder is the user's, and keeps it from being removed. */
+/* Only the files that sets are made of: anything else keeps the folder from being removed. */
 static void remove_set(const char *folder)
 {
     DIR *d = opendir(folder);
     if (!d)
         return;
     for (struct dirent *e; (e = readdir(d));)
-        if (strcmp(e->d_name, "set.tsv") == 0 || (text_starts(e->d_name, "shard-") && (text_ends(e->d_name, ".bin") || text_ends(e->d_name, ".tsv"))))
+        if (is_ours(e->d_name))
             unlinkat(dirfd(d), e->d_name, 0);
     closedir(d);
     rmdir(folder);

@@ -1,0 +1,1 @@
+NEEDS.stage/validate := base io cli manifest image

@@ -1,0 +1,123 @@
+/* validate.c: decode in the pool, then the rules, first the ones that say most. */
+#include "validate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "image/picture_rows.h"
+
+const char *const validate_adds[] = {"format", "width", "height", "orientation", "frames", "mode", NULL};
+
+struct run {
+    const struct validate_options *opt;
+    struct manifest_writer *out, *rejects;
+    struct stage_counts *n;
+    struct progress progress;
+};
+
+static bool listed(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *s = list; *s;) {
+        size_t length = strcspn(s, ",");
+        if (length == n && memcmp(s, word, n) == 0)
+            return true;
+        s += length + (s[length] == ',');
+    }
+    return false;
+}
+
+/* The slug of the first rule that the picture breaks, with detail filled; NULL when it meets them all. */
+static const char *broken_rule(const struct validate_options *o, const struct decoded *d, char *detail, size_t detail_bytes)
+{
+    int width, height;
+    image_info_shown(&d->info, &width, &height);
+    int64_t shorter = width < height ? width : height, longer = width < height ? height : width;
+    const char *format = image_format_name(d->info.format);
+    snprintf(detail, detail_bytes, "%d x %d", width, height);
+    if (o->min_side && shorter < o->min_side)
+        return "side-too-short";
+    if (o->max_side && longer > o->max_side)
+        return "side-too-long";
+    if (o->max_aspect > 0 && (double)longer > o->max_aspect * (double)shorter)
+        return "aspect-too-long";
+    snprintf(detail, detail_bytes, "%d frames", d->info.frames);
+    if (o->max_frames && d->info.frames > o->max_frames)
+        return "too-many-frames";
+    snprintf(detail, detail_bytes, "%s", format);
+    if (o->formats && !listed(o->formats, format))
+        return "format-not-wanted";
+    snprintf(detail, detail_bytes, "%s", d->info.mode);
+    if (o->modes && !listed(o->modes, d->info.mode))
+        return "mode-not-wanted";
+    snprintf(detail, detail_bytes, "%llu bytes", (unsigned long long)d->bytes);
+    if (d->bytes < o->min_bytes)
+        return "too-few-bytes";
+    return NULL;
+}
+
+static int done(void *context, const char *const *fields, const struct decoded *d, struct error *err)
+{
+    struct run *r = context;
+    char detail[200], width_text[16], height_text[16], orientation[4], frames[16];
+    int width, height;
+    r->n->n_read++;
+    progress_update(&r->progress, r->n->n_read, NULL);
+    if (d->slug) {
+        r->n->n_rejected++;
+        return manifest_writer_reject(r->rejects, fields, d->slug, d->detail, err);
+    }
+    const char *rule = broken_rule(r->opt, d, detail, sizeof detail);
+    if (rule) {
+        r->n->n_rejected++;
+        return manifest_writer_reject(r->rejects, fields, rule, detail, err);
+    }
+    image_info_shown(&d->info, &width, &height);
+    snprintf(width_text, sizeof width_text, "%d", width);
+    snprintf(height_text, sizeof height_text, "%d", height);
+    snprintf(orientation, sizeof orientation, "%d", d->info.orientation);
+    snprintf(frames, sizeof frames, "%d", d->info.frames);
+    const char *const values[] = {image_format_name(d->info.format), width_text, height_text, orientation, frames, d->info.mode};
+    r->n->n_kept++;
+    return manifest_writer_row(r->out, fields, values, err);
+}
+
+/* A word in --formats or --modes that names nothing would silently drop everything. */
+static int check_list(const char *option, const char *list, const char *known, struct error *err)
+{
+    for (const char *s = list; s && *s;) {
+        char word[32];
+        size_t length = strcspn(s, ",");
+        snprintf(word, sizeof word, "%.*s", (int)length, s);
+        if (length >= sizeof word || !listed(known, word))
+            return error_set(err, EX_USAGE, "%s: '%s' is none of %s", option, word, known);
+        s += length + (s[length] == ',');
+    }
+    return 0;
+}
+
+int validate_run(const struct validate_options *opt, struct manifest_reader *in, struct manifest_writer *out,
+                 struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
+{
+    struct run r = {.opt = opt, .out = out, .rejects = rejects, .n = n};
+    struct decode_pool_options o = DECODE_POOL_DEFAULTS;
+    struct decode_pool *pool = NULL;
+    o.decode.allow_truncated = opt->allow_truncated;
+    o.decode.max_pixels = (uint64_t)opt->max_pixels;
+    o.decode.keep_gray = true;
+    o.decode.no_orient = true;          /* nobody looks at the pixels */
+    o.probe_only = opt->header_only;
+    o.max_file_bytes = opt->max_bytes;
+    o.threads = stage_threads(&opt->common);
+    o.no_sandbox = opt->no_sandbox;
+    struct picture_rows rows = {.root = opt->common.root, .allow_outside = opt->common.allow_outside, .context = &r, .done = done};
+    if (check_list("--formats", opt->formats, "jpeg,png,webp,gif", err) ||
+        check_list("--modes", opt->modes, "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-alpha16", err) ||
+        decode_pool_open(&pool, &o, err))
+        return -1;
+    progress_start(&r.progress, &opt->common, 0, "pictures");
+    int rc = picture_rows_run(&rows, in, pool, err);
+    progress_end(&r.progress);
+    decode_pool_close(pool);
+    return rc;
+}
