@@ -53,7 +53,7 @@ static int check_disk(const struct train_run *run, const struct frozen *f, enum 
     uint64_t n = run->data.n_split[SHARD_TRAIN] + run->data.n_split[SHARD_VAL];
     uint64_t bytes = activation_cache_bytes(f->total, dtype, n), there = activation_cache_bytes(f->total, dtype, activation_cache_rows(cache));
     struct statvfs fs;
-    stage_note(&run->options->common, "boundary cache: %llu pictures x %.2f MiB = %.2f GiB in '%s'", (unsigned long long)n,
+    stage_note(&run->options->common, "boundary cache: %llu pictures x %.3g MiB = %.3g GiB in '%s'", (unsigned long long)n,
                (double)activation_cache_bytes(f->total, dtype, 1) / 1048576, (double)bytes / 1073741824, folder);
     if (statvfs(folder, &fs) == 0 && bytes > there && (bytes - there) > (uint64_t)fs.f_bavail * fs.f_frsize)
         return error_set(err, EX_CANTCREAT, "--boundary-cache needs %.2f GiB in '%s', %.2f are free: use --boundary-cache %s, or --cache on "

@@ -146,11 +146,11 @@ static int make_plan(struct train_run *run, struct error *err)
     static const char *const modes[] = {"auto", "on", "off"};
     const struct train_options *o = run->options;
     struct text *p = &run->plan;
-    if (text_printf(p, err, "train\t1\nphase\t%s\ndata\t%s\nbase\t%s\nepochs\t%lld\nbatch\t%lld\nlr\t%.17g\nschedule\t%s\n"
-                    "warmup\t%.17g\nseed\t%lld\n", phases[o->phase], run->data.hash, run->base_hash, (long long)o->epochs,
+    if (text_printf(p, err, "train\t1\nphase\t%s\ndata\t%s\nbase\t%s\nepochs\t%lld\nbatch\t%lld\nlr\t%.15g\nschedule\t%s\n"
+                    "warmup\t%.15g\nseed\t%lld\n", phases[o->phase], run->data.hash, run->base_hash, (long long)o->epochs,
                     (long long)o->batch, o->rate, o->schedule, o->warmup, (long long)o->common.seed) ||
-        text_printf(p, err, "optimizer\t%s\nmomentum\t%.17g\nnesterov\t%d\nlabel-smoothing\t%.17g\nclass-weights\t%s\n"
-                    "clip-norm\t%.17g\nema\t%.17g\nhead-l2\t%.17g\nselect\t%s\npatience\t%lld\n", optimizers[o->optimizer],
+        text_printf(p, err, "optimizer\t%s\nmomentum\t%.15g\nnesterov\t%d\nlabel-smoothing\t%.15g\nclass-weights\t%s\n"
+                    "clip-norm\t%.15g\nema\t%.15g\nhead-l2\t%.15g\nselect\t%s\npatience\t%lld\n", optimizers[o->optimizer],
                     o->momentum, o->nesterov, o->smoothing, o->class_weights, o->clip_norm, o->ema, o->head_l2,
                     trainer_select_name((enum trainer_select)o->select), (long long)o->patience) ||
         text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device, precisions[o->precision], run->threads))

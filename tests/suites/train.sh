@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# train from the outside, on a tiny net and made-up pictures: both phases, folds, caches, resume after kill -9 and TERM, refusals.
+set -u
+n=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
+is() { if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "# got: $1"; echo "# want: $2"; fi; }
+has() { case $1 in *"$2"*) ok 0 "$3" ;; *) ok 1 "$3"; echo "# got: $1" ;; esac }
+cd "$TMPDIR" || exit 1
+"$BUILD/tests/train_shards_test" set 200 && "$BUILD/tests/train_shards_test" bent 200 bent || exit 1
+tiny=$TOP/tests/fixtures/tiny-net/tfjs-float32
+train() { "$BIN/train" --device ref --threads 1 "$@"; }
+sums() { (cd "$1" && find . -type f ! -name lock ! -path './cache/*' ! -name log.tsv ! -name 'events*' -exec sha256sum {} + | sort -k2); }
+column() { awk -F'\t' -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$2"; }
+
+# --- phase head, folds, margins
+out=$(train --shards set --base "$tiny" --out head --folds 4 --epochs 15 2>&1)
+is "$?:$out" "0:" "phase head is silent and ends with 0"
+is "$(wc -l <head/log.tsv)" 16 "log.tsv has a row an epoch"
+is "$(column bn_statistics head/log.tsv | sort -u)" frozen "the base's batch norm stays frozen"
+is "$(ls head | tr '\n' ' ')" "cache done.tsv events.out.tfevents.winnow lock log.tsv margins.tsv model oof.tsv " "the run folder holds what it says"
+best=$(column val_accuracy head/log.tsv | sort -g | tail -1)
+ok "$(awk -v a="$best" 'BEGIN { print !(a > 0.6) }')" "the stripes are learned: validation accuracy $best of chance 0.33"
+is "$(wc -l <head/oof.tsv):$(wc -l <head/margins.tsv)" "121:121" "one row for each training picture, made variants have none"
+is "$(head -1 head/oof.tsv)" "$(printf 'path\tid\tlabel\tpred\tp_cat\tp_dog\tp_fox\tfold')" "oof.tsv has the columns of predictions.tsv"
+is "$(column fold head/oof.tsv | sort | uniq -c | awk '$1 >= 25 && $1 <= 35' | wc -l)" 4 "four folds of about a quarter"
+awk -F'\t' 'NR > 1 { s = $5 + $6 + $7; m = $5; p = "cat"; if ($6 > m) { m = $6; p = "dog" } if ($7 > m) p = "fox"
+                     if (s < 0.99999 || s > 1.00001 || p != $4) bad++ } END { exit bad > 0 }' head/oof.tsv
+ok $? "probabilities sum to 1 and pred is the largest"
+# pictures 2k and 2k+1 share a group where k is 0 mod 3
+awk -F'\t' 'NR > 1 { split($1, a, "/"); i = a[2] + 0; f[i] = $8 } END { for (i = 0; i < 200; i += 6) if ((i in f) && ((i + 1) in f) && f[i] != f[i + 1]) bad++; exit bad > 0 }' head/oof.tsv
+ok $? "near copies are in one fold"
+train --shards bent --base "$tiny" --out bent-head --folds 4 --epochs 15
+worst=$(tail -n +2 bent-head/margins.tsv | sort -t"$(printf '\t')" -k4g | head -12 | cut -f1 | awk -F/ '{ if (($2 + 0) % 10 == 3) w++ } END { print w + 0 }')
+ok "$((worst < 6))" "wrong labels have low margins: $worst of the 12 lowest"
+
+# --- again, elsewhere, changed
+before=$(sums head; stat -c %Y.%i head/model/model.json)
+out=$(train --shards set --base "$tiny" --out head --folds 4 --epochs 15 -v 2>&1)
+has "$out" "complete, nothing to do" "a complete run says so with -v"
+is "$(sums head; stat -c %Y.%i head/model/model.json)" "$before" "and leaves everything as it is"
+train --shards set --base "$tiny" --out head-again --cache head/cache --folds 4 --epochs 15 -v 2>head-again.err
+is "$(sums head-again)" "$(sums head)" "the same command elsewhere gives the same bytes"
+has "$(cat head-again.err)" "features: 220 pictures, 0 of them computed now" "with a shared cache nothing goes through the base again"
+out=$(train --shards set --base "$tiny" --out head --folds 4 --epochs 16 2>&1); is "$?" 64 "other options are refused"
+has "$out" "epochs was '15' and is now '16'" "and named"
+out=$(train --shards bent --base "$tiny" --out head --folds 4 --epochs 15 2>&1); has "$?:$out" "64:train: 'head' holds a complete run of another kind: data was" "other data is refused"
+cp -r head head-moved
+out=$(train --shards bent --base "$tiny" --out head-moved --folds 4 --epochs 15 --on-change restart 2>&1)
+has "$?:$out" "0:train: 'head-moved' is trained anew: data was" "--on-change restart begins anew and says so"
+is "$(sums head-moved)" "$(sums bent-head)" "and gives what a fresh run gives"
+
+# --- caches
+train --shards bent --base "$tiny" --out other --cache head/cache --epochs 1 -v 2>other.err
+has "$(cat other.err)" "0 of them computed now" "a changed label needs no new features"
+"$BUILD/tests/train_shards_test" more 230
+train --shards more --base "$tiny" --out more-head --cache head/cache --epochs 1 -v 2>more.err
+has "$(cat more.err)" "254 pictures, 34 of them computed now" "new pictures alone are computed"
+train --shards set --base head/model --out other-base --cache head/cache --epochs 1 -v 2>same.err
+has "$(cat same.err)" "0 of them computed now" "the head's own model has the same frozen part"
+train --shards set --base "$TOP/tests/fixtures/tiny-net/tfjs-uint8" --out quantised --cache head/cache --epochs 1 -v 2>quantised.err
+has "$(cat quantised.err)" "220 of them computed now" "other base weights have a cache of their own"
+train --shards set --base "$tiny" --out exported --cache head/cache --epochs 1 --export-features feat
+is "$(wc -l <feat/rows.tsv):$(wc -c <feat/features.npy)" "261:$((128 + 260 * 8 * 4))" "--export-features writes a row a record"
+
+# --- fine-tune
+fine() { train --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --epochs 4 "$@"; }
+fine --out fine
+is "$?:$(wc -l <fine/log.tsv)" "0:6" "phase fine-tune: a row for the base and one an epoch"
+is "$(column bn_statistics fine/log.tsv | tr '\n' ' ')" "moving anew anew anew anew " "statistics are taken anew on a small set"
+is "$(sed -n 2p fine/log.tsv | cut -f7)" "$best" "epoch 0 is the base's own validation"
+fine --out fine-f32 --boundary-cache f32
+is "$(sums fine-f32/model | grep bin)" "$(sums fine/model | grep bin)" "the boundary cache in float32 gives the same weights, bit for bit"
+fine --out fine-f16 --boundary-cache f16 -v 2>fine-f16.err
+has "$(cat fine-f16.err)" "boundary cache: 220 pictures x " "its cost is said before"
+out=$(fine --out worse --lr 1 --clip-norm 1 --schedule constant --refresh-bn off 2>&1); has "$?:$out" "0:train: no epoch was better on validation than the base" "where no epoch is better the base is kept"
+is "$(column val_accuracy worse/log.tsv | head -1)" "$best" "so that fine-tuning never ends below the head"
+fine --out ema --ema 0.9; is "$?:$(wc -l <ema/log.tsv)" "0:6" "a moving average of the weights is validated and kept"
+fine --out plain --refresh-bn off; is "$(column bn_statistics plain/log.tsv | sort -u)" moving "--refresh-bn off"
+
+# --- kill -9 at random moments, TERM, a lock
+RANDOM=${SEED:-$$}
+echo "# seed $RANDOM"
+long() { train --shards set --base "$tiny" --folds 2 --epochs 150 --patience 0 --checkpoint-seconds 0.02 "$@"; }
+longer() { train --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --schedule constant --epochs 120 --patience 0 --checkpoint-seconds 0.02 --boundary-cache f32 --augment none --ema 0.99 "$@"; }
+for phase in long longer; do
+    $phase --out $phase-whole
+    kills=0
+    while [ $kills -lt 12 ]; do
+        $phase --out $phase-killed 2>/dev/null &
+        pid=$!
+        sleep "0.$((RANDOM % 40 + 10))"
+        # the function runs in a subshell: the program is its child
+        child=$(ps -o pid= --ppid $pid | tr -d ' ')
+        kill -9 ${child:-$pid} 2>/dev/null || break
+        wait $pid 2>/dev/null
+        kills=$((kills + 1))
+    done
+    wait
+    $phase --out $phase-killed
+    is "$?:$(sums $phase-killed)" "0:$(sums $phase-whole)" "$phase: killed $kills times, then the same bytes as an undisturbed run"
+    is "$(cut -f1-9 $phase-killed/log.tsv)" "$(cut -f1-9 $phase-whole/log.tsv)" "$phase: and the same log"
+done
+"$BIN/train" --device ref --threads 1 --shards set --base "$tiny" --folds 2 --epochs 150 --patience 0 --checkpoint-seconds 100 --out termed 2>term.err &
+pid=$!
+sleep 0.3
+out=$(long --out termed 2>&1); has "$?:$out" "75:train: " "a second run in the same folder is turned away"
+has "$out" "held by pid $pid" "and told by whom"
+kill -TERM $pid; wait $pid
+is "$?" 143 "TERM ends it by that signal"
+has "$(cat term.err)" "the same command goes on from the checkpoint" "after a checkpoint"
+test -f termed/checkpoint; ok $? "which is there"
+out=$(train --shards set --base "$tiny" --folds 2 --epochs 151 --patience 0 --out termed 2>&1); has "$?:$out" "64:" "the checkpoint of other options is refused"
+long --checkpoint-seconds 100 --out termed
+is "$?:$(sums termed)" "0:$(sums long-whole)" "and continued to the same bytes"
+test ! -e termed/checkpoint; ok $? "a complete run leaves no checkpoint"
+
+# --- what cannot work
+out=$(train --shards set --base "$tiny" 2>&1); has "$?:$out" "64:train: --out is needed" "a missing option is named"
+out=$(train --shards nowhere --base "$tiny" --out x 2>&1); has "$?:$out" "66:train: " "no such set"
+out=$(train --shards set --base nowhere --out x 2>&1); has "$?:$out" "66:train: --base" "no such model"
+out=$(train --shards set --base "$tiny" --phase fine-tune --out x 2>&1); has "$?:$out" "65:train: --base '$tiny' was not trained for the classes" "a base with other classes"
+out=$(fine --out x --unlock-from conv9 2>&1); has "$?:$out" "64:train: --unlock-from 'conv9'" "an unknown layer"
+out=$(fine --out x --schedule fast 2>&1); has "$?:$out" "64:train: --schedule 'fast'" "an unknown schedule"
+out=$(fine --out x --folds 3 2>&1); has "$?:$out" "64:train: --folds belongs to --phase head" "folds of fine-tuning"
+out=$(fine --out x --augment flip --boundary-cache f16 2>&1); has "$?:$out" "64:train: --boundary-cache keeps" "augmentation with a boundary cache"
+out=$(fine --out nan --lr 1000 --schedule constant --checkpoint-seconds 0 2>&1); has "$?:$out" "65:train: the loss is " "a diverged loss stops the run"
+has "$out" "learning rate 1000" "and names the rate"
+has "$out" "the last good checkpoint is" "and the checkpoint"
+out=$(train --shards set --base "$tiny" --out small --memory-limit 1k 2>&1); has "$?:$out" "71:train: " "a plan over the memory limit is refused before the first step"
+out=$("$BIN/train" --device tpu --shards set --base "$tiny" --out x 2>&1); is "$?" 64 "an unknown device"
+WINNOW_PLUGIN_DIR=$PWD "$BIN/train" --list-devices >devices
+is "$?:$(cut -f1 devices | tr '\n' ' '):$(grep -c '^ref.yes' devices)" "0:cuda cpu ref :1" "--list-devices lists all and ref works"
+grep -q '^cuda.no' devices && { out=$(WINNOW_PLUGIN_DIR=$PWD "$BIN/train" --device cuda --shards set --base "$tiny" --out x 2>&1); is "$?" 69 "a device that is not there: 69"; }
+echo "1..$n"
