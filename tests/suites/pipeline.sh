@@ -68,8 +68,8 @@ ok $? "model, report and suspects are there"
 sums "$work/run" >"$work/sums"
 
 reason() { awk -F'\t' -v url="/$2" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } index($at["url"], url) { print $at["reject_reason"] }' "$work/run/$1"; }
-for want in "fetch.rejects.tsv dead.png http-404" "fetch.rejects.tsv page.jpg not-a-picture" \
-    "round-1/hash-dedup.rejects.tsv copy.png duplicate-of" "round-1/hash-dedup.rejects.tsv conflict.png label-conflict"; do
+for want in "fetch.rejects.tsv dead.png http-404" "fetch.rejects.tsv page.jpg html-page" \
+    "round-1/hash-dedup.rejects.tsv copy.png duplicate-row" "round-1/hash-dedup.rejects.tsv conflict.png label-conflict"; do
     # shellcheck disable=SC2086
     set -- $want
     got=$(reason "$1" "$2")
