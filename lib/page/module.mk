@@ -1,0 +1,2 @@
+# Self-contained HTML pages: escaping, base64, content security policy.
+NEEDS.page := base

@@ -1,0 +1,16 @@
+/*
+ * page_parts.c: web/review as bytes in the program: the page is written without any file beside the binary.
+ */
+#include "review.h"
+
+#define PART(name, file) \
+    __asm__(".section .rodata\n" \
+            ".global " #name "\n" \
+            #name ":\n" \
+            ".incbin \"" file "\"\n" \
+            ".byte 0\n" \
+            ".previous\n")
+
+PART(review_page_html, "web/review/review.html");
+PART(review_page_css, "web/review/review.css");
+PART(review_page_js, "web/review/review.js");
