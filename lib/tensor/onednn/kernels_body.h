@@ -1,0 +1,261 @@
+/*
+ * kernels_body.h: the loops themselves; included once by each kernels_<isa>.c, which sets the target and defines KERNELS_ISA.
+ * Written for the compiler's vectoriser: fixed trip order, so the bits depend on the instruction set only.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "tensor/backend.h"
+#include "tensor/onednn/kernels.h"
+
+#define PIXELS_PER_SUM 64       /* floats added up before they go into a double: bounds the rounding of large maps */
+
+/* The activation as a macro over an expression, so that each kind gets a vector loop of its own. */
+#define WITH_ACTIVATION(act, LOOP)                                                                              \
+    switch ((act).kind) {                                                                                       \
+    case OP_RELU: LOOP(RELU_OF, RELU_MASK) break;                                                               \
+    case OP_RELU_CAPPED: LOOP(CAPPED_OF, CAPPED_MASK) break;                                                    \
+    case OP_SIGMOID: LOOP(SIGMOID_OF, SIGMOID_MASK) break;                                                      \
+    default: LOOP(LINEAR_OF, LINEAR_MASK) break;                                                                \
+    }
+#define RELU_OF(v) ((v) < 0 ? 0.0f : (v))       /* NaN stays NaN */
+#define CAPPED_OF(v) ((v) < 0 ? 0.0f : (v) > act.max ? act.max : (v))
+#define SIGMOID_OF(v) (1.0f / (1.0f + expf(-(v))))
+#define LINEAR_OF(v) (v)
+/* g of dy behind an activation whose input was v */
+#define RELU_MASK(v, g) ((v) > 0 ? (g) : 0.0f)
+#define CAPPED_MASK(v, g) ((v) > 0 && (v) < act.max ? (g) : 0.0f)
+#define SIGMOID_MASK(v, g) ((g) * SIGMOID_OF(v) * (1.0f - SIGMOID_OF(v)))
+#define LINEAR_MASK(v, g) ((void)(v), (g))
+
+static void moments(const float *restrict x, size_t stride, size_t n_pixels, int n_c, const float *restrict shift,
+                    double *restrict sum, double *restrict square, float *restrict scratch)
+{
+    float *restrict s = scratch, *restrict q = scratch + n_c;
+    for (size_t first = 0; first < n_pixels; first += PIXELS_PER_SUM) {
+        size_t last = first + PIXELS_PER_SUM < n_pixels ? first + PIXELS_PER_SUM : n_pixels, i = first;
+        memset(scratch, 0, 2 * (size_t)n_c * sizeof(float));
+        for (; i + 4 <= last; i += 4) {
+            const float *a = x + i * stride, *b = a + stride, *c = b + stride, *d = c + stride;
+            for (int k = 0; k < n_c; k++) {
+                float u = a[k] - shift[k], v = b[k] - shift[k], w = c[k] - shift[k], z = d[k] - shift[k];
+                s[k] += (u + v) + (w + z);
+                q[k] += (u * u + v * v) + (w * w + z * z);
+            }
+        }
+        for (; i < last; i++)
+            for (int k = 0; k < n_c; k++) {
+                float u = x[i * stride + (size_t)k] - shift[k];
+                s[k] += u;
+                q[k] += u * u;
+            }
+        for (int k = 0; k < n_c; k++) {
+            sum[k] += s[k];
+            square[k] += q[k];
+        }
+    }
+}
+
+static void affine(const float *restrict x, size_t x_stride, float *restrict y, size_t y_stride, size_t n_pixels, int n_c,
+                   const float *restrict scale, const float *restrict offset, struct act act)
+{
+#define LOOP(OF, MASK)                                                                                          \
+    for (size_t i = 0; i < n_pixels; i++, x += x_stride, y += y_stride)                                         \
+        for (int k = 0; k < n_c; k++) {                                                                         \
+            float v = x[k] * scale[k] + offset[k];                                                              \
+            y[k] = OF(v);                                                                                       \
+        }
+    WITH_ACTIVATION(act, LOOP)
+#undef LOOP
+}
+
+static void norm_sums(const float *restrict x, size_t x_stride, const float *restrict dy, size_t dy_stride, size_t n_pixels,
+                      int n_c, const float *restrict scale, const float *restrict offset, const float *restrict mean,
+                      struct act act, double *restrict sum, double *restrict dot, float *restrict scratch)
+{
+    float *restrict s = scratch, *restrict q = scratch + n_c;
+    for (size_t first = 0; first < n_pixels; first += PIXELS_PER_SUM) {
+        size_t last = first + PIXELS_PER_SUM < n_pixels ? first + PIXELS_PER_SUM : n_pixels, i = first;
+        memset(scratch, 0, 2 * (size_t)n_c * sizeof(float));
+#define LOOP(OF, MASK)                                                                                          \
+        for (; i + 2 <= last; i += 2) {                                                                         \
+            const float *a = x + i * x_stride, *b = a + x_stride, *e = dy + i * dy_stride, *f = e + dy_stride;  \
+            for (int k = 0; k < n_c; k++) {                                                                     \
+                float u = a[k] * scale[k] + offset[k], v = b[k] * scale[k] + offset[k];                         \
+                float g = MASK(u, e[k]), h = MASK(v, f[k]);                                                     \
+                s[k] += g + h;                                                                                  \
+                q[k] += g * (a[k] - mean[k]) + h * (b[k] - mean[k]);                                            \
+            }                                                                                                   \
+        }                                                                                                       \
+        for (; i < last; i++)                                                                                   \
+            for (int k = 0; k < n_c; k++) {                                                                     \
+                float a = x[i * x_stride + (size_t)k], u = a * scale[k] + offset[k];                            \
+                float g = MASK(u, dy[i * dy_stride + (size_t)k]);                                               \
+                s[k] += g;                                                                                      \
+                q[k] += g * (a - mean[k]);                                                                      \
+            }
+        WITH_ACTIVATION(act, LOOP)
+#undef LOOP
+        for (int k = 0; k < n_c; k++) {
+            sum[k] += s[k];
+            dot[k] += q[k];
+        }
+    }
+}
+
+static void norm_input(const float *restrict x, size_t x_stride, const float *restrict dy, size_t dy_stride, float *restrict dx,
+                       size_t dx_stride, size_t n_pixels, int n_c, const float *restrict scale, const float *restrict offset,
+                       const float *restrict a, const float *restrict b, const float *restrict c0, struct act act, int accumulate)
+{
+#define LOOP(OF, MASK)                                                                                          \
+    for (size_t i = 0; i < n_pixels; i++, x += x_stride, dy += dy_stride, dx += dx_stride)                      \
+        if (accumulate)                                                                                         \
+            for (int k = 0; k < n_c; k++) {                                                                     \
+                float v = x[k] * scale[k] + offset[k];                                                          \
+                dx[k] += a[k] * MASK(v, dy[k]) + (b[k] * x[k] + c0[k]);                                         \
+            }                                                                                                   \
+        else                                                                                                    \
+            for (int k = 0; k < n_c; k++) {                                                                     \
+                float v = x[k] * scale[k] + offset[k];                                                          \
+                dx[k] = a[k] * MASK(v, dy[k]) + (b[k] * x[k] + c0[k]);                                          \
+            }
+    WITH_ACTIVATION(act, LOOP)
+#undef LOOP
+}
+
+static void max_into(float *restrict y, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
+}
+
+static void max_index(float *restrict y, uint8_t *restrict at, const float *restrict x, uint8_t index, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int wins = x[i] > y[i] || x[i] != x[i];
+        y[i] = wins ? x[i] : y[i];
+        at[i] = wins ? index : at[i];
+    }
+}
+
+static void scatter_equal(float *restrict dx, const float *restrict dy, const uint8_t *restrict at, uint8_t index, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dx[i] += at[i] == index ? dy[i] : 0.0f;
+}
+
+static void add(float *restrict y, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+static void axpy(float *restrict y, const float *restrict x, size_t n, float a)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += a * x[i];
+}
+
+static void scale_by(float *restrict y, size_t n, float a)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] *= a;
+}
+
+static void multiply(float *y, const float *x, const float *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * m[i];
+}
+
+static void activate(float *y, const float *x, size_t n, struct act act)
+{
+#define LOOP(OF, MASK)                                                                                          \
+    for (size_t i = 0; i < n; i++) {                                                                            \
+        float v = x[i];                                                                                         \
+        y[i] = OF(v);                                                                                           \
+    }
+    WITH_ACTIVATION(act, LOOP)
+#undef LOOP
+}
+
+static void activate_backward(float *restrict dy, const float *restrict y, size_t n, struct act act)
+{
+    switch (act.kind) {
+    case OP_RELU:
+        for (size_t i = 0; i < n; i++)
+            dy[i] = y[i] > 0 ? dy[i] : 0.0f;
+        break;
+    case OP_RELU_CAPPED:
+        for (size_t i = 0; i < n; i++)
+            dy[i] = y[i] > 0 && y[i] < act.max ? dy[i] : 0.0f;
+        break;
+    case OP_SIGMOID:
+        for (size_t i = 0; i < n; i++)
+            dy[i] *= y[i] * (1 - y[i]);
+        break;
+    default:
+        break;
+    }
+}
+
+static void bias_activate(float *restrict y, const float *restrict bias, size_t n, struct act act)
+{
+#define LOOP(OF, MASK)                                                                                          \
+    for (size_t i = 0; i < n; i++) {                                                                            \
+        float v = y[i] + bias[i];                                                                               \
+        y[i] = OF(v);                                                                                           \
+    }
+    WITH_ACTIVATION(act, LOOP)
+#undef LOOP
+}
+
+static void bytes(float *restrict y, const uint8_t *restrict x, size_t n, float scale, float offset)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)x[i] * scale + offset;
+}
+
+static double squares(const float *restrict x, size_t n)
+{
+    double s[16] = {0};
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int k = 0; k < 16; k++)
+            s[k] += (double)x[i + (size_t)k] * x[i + (size_t)k];
+    for (; i < n; i++)
+        s[0] += (double)x[i] * x[i];
+    for (int k = 1; k < 16; k++)
+        s[0] += s[k];
+    return s[0];
+}
+
+static void sgd(float *restrict p, const float *restrict g, float *restrict v, size_t n, float rate, float momentum, int nesterov)
+{
+    if (nesterov)
+        for (size_t i = 0; i < n; i++) {
+            float move = rate * g[i];
+            v[i] = momentum * v[i] - move;
+            p[i] += momentum * v[i] - move;
+        }
+    else
+        for (size_t i = 0; i < n; i++) {
+            v[i] = momentum * v[i] - rate * g[i];
+            p[i] += v[i];
+        }
+}
+
+static void adam(float *restrict p, const float *restrict g, float *restrict m, float *restrict v, size_t n, float rate,
+                 float beta1, float beta2, float epsilon)
+{
+    for (size_t i = 0; i < n; i++) {
+        m[i] = beta1 * m[i] + (1 - beta1) * g[i];
+        v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];
+        p[i] -= rate * m[i] / (sqrtf(v[i]) + epsilon);
+    }
+}
+
+static const struct kernels table = {
+    KERNELS_ISA, moments, affine, norm_sums, norm_input, max_into, max_index, scatter_equal, add, axpy, scale_by, multiply, activate,
+    activate_backward, bias_activate, bytes, squares, sgd, adam,
+};
