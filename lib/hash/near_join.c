@@ -1,0 +1,255 @@
+/*
+ * near_join.c: all pairs of 256-bit hashes within d bits, for up to tens of millions of hashes.
+ *
+ * A hash is sixteen words of 16 bits. Two hashes within d bits agree to within r = d / 16 bits in at least one word (pigeonhole),
+ * so for each word the hashes are put in order of its value, by counting, and every bucket meets itself and the buckets whose
+ * value differs in at most r bits: 17 of 65536 for d = 31. A candidate is first compared in 128 other bits, which lie side by
+ * side in the order of the sort; hardly anything but true pairs survives that. A pair is reported at the first word that
+ * would find it, so once. Real hashes fill the buckets unevenly; work is therefore handed out by positions, not by buckets.
+ */
+#include "hash/near_join.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "hash/near_kernels.h"
+#include "hash/parallel.h"
+
+#define WORDS 16
+#define VALUES 65536
+#define CHUNK 1024              /* positions a worker takes at a time */
+#define OVERREAD 8              /* elements the kernels may read behind a run */
+#define MOST_WORKERS 256
+
+struct worker_pairs { struct near_pairs found; uint32_t *hits; size_t hits_capacity; bool failed; struct error err; };
+
+struct join {
+    const struct pdq_hash *hashes;
+    size_t n, n_first;
+    unsigned wanted, n_threads;
+    int distance, radius;
+    const struct near_kernel *kernel;
+    uint16_t *masks;            /* non-zero differences of at most `radius` bits */
+    size_t n_masks;
+    int word;                   /* of this step */
+    uint32_t *start;            /* VALUES + 1: where each bucket begins */
+    uint32_t *rest;             /* VALUES: where in the bucket the hashes of the second part begin */
+    uint64_t *x, *y;            /* 128 bits of each hash, in bucket order */
+    uint32_t *index;
+    uint16_t *value;            /* of each position */
+    atomic_size_t next;
+    struct worker_pairs *workers;
+    const struct near_progress *progress;
+};
+
+static const struct near_kernel *forced;
+
+int near_join_use(const char *kernel)
+{
+    forced = kernel ? near_kernel_find(kernel) : NULL;
+    return kernel && !forced ? -1 : 0;
+}
+
+void near_pairs_release(struct near_pairs *p)
+{
+    free(p->pairs);
+    *p = NEAR_PAIRS_EMPTY;
+}
+
+static inline unsigned word_of(const struct pdq_hash *h, int word)
+{
+    return (unsigned)(h->word[word / 4] >> (word % 4 * 16)) & 0xffff;
+}
+
+/* Sorts by this step's word, stably: the first part stays in front of the rest within each bucket. */
+static void sort_step(struct join *j)
+{
+    /* The 64-bit words that do not hold the word of this step: those bits are near anyway. */
+    int a = (j->word / 4 + 1) % 4, b = (j->word / 4 + 2) % 4;
+    memset(j->start, 0, (VALUES + 1) * sizeof *j->start);
+    for (size_t i = 0; i < j->n; i++)
+        j->start[word_of(&j->hashes[i], j->word) + 1]++;
+    for (size_t v = 0; v < VALUES; v++)
+        j->start[v + 1] += j->start[v];
+    memcpy(j->rest, j->start, VALUES * sizeof *j->rest);
+    for (size_t i = 0; i < j->n; i++) {
+        const struct pdq_hash *h = &j->hashes[i];
+        unsigned v = word_of(h, j->word);
+        uint32_t at = j->rest[v]++;
+        j->x[at] = h->word[a];
+        j->y[at] = h->word[b];
+        j->index[at] = (uint32_t)i;
+        j->value[at] = (uint16_t)v;
+    }
+    /* Each `rest` now points behind its bucket; it becomes the border between the parts. */
+    for (size_t v = 0; v < VALUES && j->n_first < j->n; v++) {
+        uint32_t at = j->start[v];
+        while (j->n_first && at < j->start[v + 1] && j->index[at] < j->n_first)
+            at++;
+        j->rest[v] = at;
+    }
+}
+
+static int report(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k)
+{
+    const struct pdq_hash *a = &j->hashes[i], *b = &j->hashes[k];
+    int d = pdq_distance(a, b);
+    if (d > j->distance)
+        return 0;
+    for (int word = 0; word < j->word; word++)      /* an earlier step has found it */
+        if (__builtin_popcount(word_of(a, word) ^ word_of(b, word)) <= j->radius)
+            return 0;
+    if (mem_grow(&w->found.pairs, &w->found.capacity, w->found.n + 1, sizeof *w->found.pairs, &w->err))
+        return -1;
+    w->found.pairs[w->found.n++] = (struct near_pair){i < k ? i : k, i < k ? k : i, (uint32_t)d};
+    return 0;
+}
+
+/* The hash at position p against positions begin..end. */
+static int scan(struct join *j, struct worker_pairs *w, size_t p, size_t begin, size_t end)
+{
+    if (begin >= end)
+        return 0;
+    if (mem_grow(&w->hits, &w->hits_capacity, end - begin + 16, sizeof *w->hits, &w->err))
+        return -1;
+    size_t n = j->kernel->scan(j->x + begin, j->y + begin, end - begin, j->x[p], j->y[p], j->distance, w->hits);
+    for (size_t i = 0; i < n; i++)
+        if (report(j, w, j->index[p], j->index[begin + w->hits[i]]))
+            return -1;
+    return 0;
+}
+
+/* The part of bucket v, from position `from` on, that the hash at p (in the first part or not) is wanted with. */
+static int scan_bucket(struct join *j, struct worker_pairs *w, size_t p, bool first, unsigned v, size_t from)
+{
+    size_t begin = j->start[v], border = j->rest[v], end = j->start[v + 1];
+    bool with_first = j->wanted & (first ? NEAR_FIRST_FIRST : NEAR_FIRST_REST);
+    bool with_rest = j->wanted & (first ? NEAR_FIRST_REST : NEAR_REST_REST);
+    begin = begin > from ? begin : from;
+    if (!with_first)
+        begin = begin > border ? begin : border;
+    if (!with_rest)
+        end = end < border ? end : border;
+    return scan(j, w, p, begin, end);
+}
+
+static void step_work(void *context, unsigned worker)
+{
+    struct join *j = context;
+    struct worker_pairs *w = &j->workers[worker];
+    for (;;) {
+        size_t begin = atomic_fetch_add(&j->next, CHUNK), end = begin + CHUNK < j->n ? begin + CHUNK : j->n;
+        if (begin >= j->n)
+            return;
+        if (worker == 0 && j->progress)
+            j->progress->tell(j->progress->context, (j->word + (double)begin / (double)j->n) / WORDS);
+        /* All positions of the chunk that share a bucket meet one neighbour after the other, while that is in the cache. */
+        for (size_t p = begin, stop; p < end; p = stop) {
+            unsigned v = j->value[p];
+            stop = j->start[v + 1] < end ? j->start[v + 1] : end;
+            for (size_t q = p; q < stop; q++)
+                if (scan_bucket(j, w, q, q < j->rest[v], v, q + 1))
+                    goto fail;
+            for (size_t m = 0; m < j->n_masks; m++) {
+                unsigned u = v ^ j->masks[m];
+                if (u < v || j->start[u] == j->start[u + 1])
+                    continue;
+                for (size_t q = p; q < stop; q++)
+                    if (scan_bucket(j, w, q, q < j->rest[v], u, 0))
+                        goto fail;
+            }
+        }
+    }
+fail:
+    w->failed = true;
+}
+
+static int make_masks(struct join *j, struct error *err)
+{
+    if (!(j->masks = mem_alloc(VALUES * sizeof *j->masks, err)))
+        return -1;
+    for (unsigned v = 1; v < VALUES; v++)
+        if (__builtin_popcount(v) <= j->radius)
+            j->masks[j->n_masks++] = (uint16_t)v;
+    return 0;
+}
+
+/* Few hashes: everything against everything, without sixteen sorts. */
+static int join_few(struct join *j, struct near_pairs *out, struct error *err)
+{
+    for (size_t b = 1; b < j->n; b++)
+        for (size_t a = 0; a < b; a++) {
+            unsigned kind = b < j->n_first ? NEAR_FIRST_FIRST : a < j->n_first ? NEAR_FIRST_REST : NEAR_REST_REST;
+            int d = j->wanted & kind ? pdq_distance(&j->hashes[a], &j->hashes[b]) : PDQ_BITS + 1;
+            if (d > j->distance)
+                continue;
+            if (mem_grow(&out->pairs, &out->capacity, out->n + 1, sizeof *out->pairs, err))
+                return -1;
+            out->pairs[out->n++] = (struct near_pair){(uint32_t)a, (uint32_t)b, (uint32_t)d};
+        }
+    return 0;
+}
+
+#define FEW 512
+
+int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned wanted, int max_distance, unsigned n_threads,
+              const struct near_progress *progress, struct near_pairs *out, struct error *err)
+{
+    struct join j = {.hashes = hashes, .n = n, .n_first = n_first < n ? n_first : n, .wanted = wanted, .distance = max_distance,
+                     .radius = max_distance / WORDS, .progress = progress,
+                     .n_threads = n_threads < 1 ? 1 : n_threads < MOST_WORKERS ? n_threads : MOST_WORKERS};
+    int rc = -1;
+    if (max_distance < 0 || max_distance > NEAR_MAX_DISTANCE)
+        return error_set(err, EX_USAGE, "a distance of %d is outside 0..%d", max_distance, NEAR_MAX_DISTANCE);
+    if (n >= UINT32_MAX)
+        return error_set(err, EX_DATAERR, "more than 4 billion hashes");
+    if (n <= FEW && !forced)
+        return join_few(&j, out, err);
+    j.kernel = forced ? forced : near_kernel_find(NULL);
+    j.start = mem_zalloc(VALUES + 1, sizeof *j.start, err);
+    j.rest = mem_zalloc(VALUES, sizeof *j.rest, err);
+    j.x = mem_zalloc(n + OVERREAD, sizeof *j.x, err);
+    j.y = mem_zalloc(n + OVERREAD, sizeof *j.y, err);
+    j.index = mem_alloc((n + 1) * sizeof *j.index, err);
+    j.value = mem_alloc((n + 1) * sizeof *j.value, err);
+    j.workers = mem_zalloc(j.n_threads, sizeof *j.workers, err);
+    if (!j.start || !j.rest || !j.x || !j.y || !j.index || !j.value || !j.workers || make_masks(&j, err))
+        goto out;
+    for (j.word = 0; j.word < WORDS; j.word++) {
+        sort_step(&j);
+        atomic_store(&j.next, 0);
+        parallel_run(j.n_threads, step_work, &j);
+        for (unsigned i = 0; i < j.n_threads; i++)
+            if (j.workers[i].failed) {
+                *err = j.workers[i].err;
+                goto out;
+            }
+    }
+    for (unsigned i = 0; i < j.n_threads; i++) {
+        struct near_pairs *found = &j.workers[i].found;
+        if (found->n == 0)
+            continue;
+        if (mem_grow(&out->pairs, &out->capacity, out->n + found->n, sizeof *out->pairs, err))
+            goto out;
+        memcpy(out->pairs + out->n, found->pairs, found->n * sizeof *out->pairs);
+        out->n += found->n;
+        near_pairs_release(found);
+    }
+    rc = 0;
+out:
+    for (unsigned i = 0; j.workers && i < j.n_threads; i++) {
+        near_pairs_release(&j.workers[i].found);
+        free(j.workers[i].hits);
+    }
+    free(j.workers);
+    free(j.masks);
+    free(j.start);
+    free(j.rest);
+    free(j.x);
+    free(j.y);
+    free(j.index);
+    free(j.value);
+    return rc;
+}
