@@ -135,6 +135,17 @@ int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding
 /* Rounds the kernels in place to what a reader of such a file gets: for accuracy before and after. */
 void net_requantize(struct net *n, enum net_encoding encoding);
 
+/*
+ * Loads the weights of a Keras .h5 (either layout) by layer and weight name into a network that has its topology. Every weight
+ * of n must be there with its shape. For files without a topology of their own.
+ */
+int net_load_h5_weights(struct net *n, const char *path, struct error *err);
+/*
+ * Keras .h5, atomically: the full model (model_config, weights under /model_weights, our metadata in the attribute
+ * winnow_metadata, which Keras ignores) or, weights_only, what keras-applications publishes. float32, the same bits.
+ */
+int net_write_h5(const struct net *n, const char *path, bool weights_only, struct error *err);
+
 int net_build_inception_v3(struct net *n, int side, struct error *err);   /* no top, weights zero, Keras names and order */
 int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *err);
 

@@ -20,7 +20,7 @@ static char *path_of(const char *name)
     static char paths[4][4096];
     static int next;
     char *out = paths[next++ % 4];
-    snprintf(out, sizeof paths[0], "%s/tests/formats/tiny-net/%s", top, name);
+    snprintf(out, sizeof paths[0], "%s/tests/fixtures/tiny-net/%s", top, name);
     return out;
 }
 
