@@ -26,7 +26,7 @@ LISTS := $(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null |
 DECISIONS := $(RUN)/decisions.tsv
 
 # --- dataset ----------------------------------------------------------------------------------------------------------
-dataset: $(R)/shards/set.tsv $(R)/augmented.html
+dataset: $(R)/shards/index.tsv $(R)/augmented.html
 dataset-facts: $(RUN)/valid.tsv
 
 # RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does.
@@ -59,14 +59,14 @@ $(R)/augmented.tsv: $(R)/split.tsv | $(P)/augment
 $(R)/augmented.html: $(R)/split.tsv | $(P)/augment
 	$(P)/augment $(Q) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null
 
-$(R)/shards/set.tsv: $(R)/augmented.tsv | $(P)/pack
+$(R)/shards/index.tsv: $(R)/augmented.tsv | $(P)/pack
 	$(P)/pack $(Q) --size $(SIDE) --resize $(RESIZE) --rejects $(R)/pack.rejects.tsv -o $(@D) $<
 
 # --- train ------------------------------------------------------------------------------------------------------------
 train: $(R)/report.html $(R)/suspects.tsv $(R)/exports
 
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
-$(R)/head/model/model.json $(R)/head/oof.tsv &: $(R)/shards/set.tsv $(BASE)/model.json | $(P)/train
+$(R)/head/model/model.json $(R)/head/oof.tsv &: $(R)/shards/index.tsv $(BASE)/model.json | $(P)/train
 	$(P)/train --shards $(R)/shards --base $(BASE) --phase head --folds $(FOLDS) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(R)/head
 	@touch $(R)/head/model/model.json $(R)/head/oof.tsv
 

@@ -1,0 +1,117 @@
+# The dataset pipeline in parts: the same rules for make -j on one box, GNU parallel, or a scheduler's job array, each of
+# whose tasks makes one target. Part-wise runs give the bytes of one run: manifest split remembers every row's place.
+#
+#   make -f pipelines/parts.mk SETTINGS=my.conf PARTS=8 -j2 dataset      one box
+#   make -f pipelines/parts.mk SETTINGS=my.conf PARTS=8 fetch-3          one task
+#   pipelines/slurm/submit my.conf                                       a cluster (see there)
+#
+# Steps, each STEP-0 .. STEP-(PARTS-1) and then STEP-join: fetch (parts by host, so that one task alone speaks to a server),
+# validate, phash, augment. In between, as one job: dedup (exact copies, then near copies over the hashes that are there),
+# split; at the end pack. Every task can be killed and made again: its output appears whole or not at all, fetch resumes.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+PIPELINES := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+BIN ?= $(PIPELINES)/../bin
+PARTS ?= 8
+include $(SETTINGS)
+RUN ?= runs/$(NAME)
+ROUND := $(shell cat $(RUN)/round 2>/dev/null || echo 1)
+R := $(RUN)/round-$(ROUND)
+W := $(R)/parts
+N := $(shell seq -f %03.0f 0 $$(($(PARTS) - 1)))
+LISTS := $(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | sort)
+DECISIONS := $(RUN)/decisions.tsv
+P := $(BIN)
+Q := --root $(RUN)
+# One thread a task unless told: the tasks are the parallelism.
+JOBS ?= 1
+
+.PHONY: dataset pack lists validate-cut phash-cut augment-cut
+# What a scheduler makes between the arrays: the cut of the next step, with everything before it.
+lists: $(W)/urls.stamp
+validate-cut: $(W)/validate.stamp
+phash-cut: $(W)/phash.stamp
+augment-cut: $(W)/augment.stamp
+dataset: $(R)/shards/index.tsv
+steps = fetch validate phash augment
+define step
+.PHONY: $(1)-join $(foreach i,$(N),$(1)-$(i) $(1)-$(shell expr $(i) + 0))
+$(foreach i,$(N),
+$(1)-$(i): $(W)/$(1)-out-$(i).tsv
+$(if $(filter $(i),$(shell expr $(i) + 0)),,$(1)-$(shell expr $(i) + 0): $(1)-$(i)))
+endef
+$(foreach s,$(steps),$(eval $(call step,$(s))))
+fetch-join: $(RUN)/fetched.tsv
+validate-join: $(RUN)/valid.tsv
+phash-join: $(R)/split.tsv
+augment-join: $(R)/augmented.tsv
+pack: $(R)/shards/index.tsv
+
+# --- fetch: parts by host, a store a part; joined, the objects are linked into one store ---------------------------------
+$(W)/urls.stamp: $(SETTINGS) $(LISTS)
+	@mkdir -p $(W)
+	$(PIPELINES)/list-urls $(SOURCES) >$(W)/urls.tsv
+	$(P)/manifest split --parts $(PARTS) --by host $(W)/urls.tsv $(W)/fetch-in-
+	@touch $@
+$(foreach i,$(N),$(W)/fetch-in-$(i).tsv): $(W)/urls.stamp ;
+# --max-same counts over a part only: it is asked again over the whole at the join.
+$(W)/fetch-out-%.tsv: $(W)/fetch-in-%.tsv
+	$(P)/fetch --root $(W)/store-$* $(FETCH_FLAGS) --rejects $(W)/fetch-rejects-$*.tsv -o $@ $<
+$(RUN)/fetched.tsv: $(foreach i,$(N),$(W)/fetch-out-$(i).tsv)
+	for i in $(N); do (cd $(W)/store-$$i && find objects -type f 2>/dev/null || :) | while read -r f; do \
+	  mkdir -p $(RUN)/$${f%/*}; ln -f $(W)/store-$$i/$$f $(RUN)/$$f; done; done
+	$(P)/manifest merge $(foreach i,$(N),$(W)/fetch-rejects-$(i).tsv) -o $(RUN)/fetch.rejects.tsv
+	$(P)/manifest merge $^ -o $@
+
+# --- validate ----------------------------------------------------------------------------------------------------------------
+$(W)/validate.stamp: $(RUN)/fetched.tsv
+	@mkdir -p $(W)
+	$(P)/manifest split --parts $(PARTS) --by xxh128 $< $(W)/validate-in-
+	@touch $@
+$(foreach i,$(N),$(W)/validate-in-$(i).tsv): $(W)/validate.stamp ;
+$(W)/validate-out-%.tsv: $(W)/validate-in-%.tsv
+	$(P)/validate $(Q) -j $(JOBS) $(VALIDATE_FLAGS) --rejects $(W)/validate-rejects-$*.tsv -o $@ $<
+$(RUN)/valid.tsv: $(foreach i,$(N),$(W)/validate-out-$(i).tsv)
+	$(P)/manifest merge $(foreach i,$(N),$(W)/validate-rejects-$(i).tsv) -o $(RUN)/validate.rejects.tsv
+	$(P)/manifest merge $^ -o $@
+
+# --- labels, exact copies (one job), then perceptual hashes in parts -----------------------------------------------------------
+$(R)/labelled.tsv: $(RUN)/valid.tsv $(wildcard $(DECISIONS))
+	@mkdir -p $(@D)
+	if test -f $(DECISIONS); then \
+	  $(P)/relabel --decisions $(DECISIONS) --rejects $(R)/relabel.rejects.tsv -o $@ $<; \
+	else cp $< $@.tmp && mv $@.tmp $@; fi
+$(R)/unique.tsv: $(R)/labelled.tsv
+	$(P)/hash-dedup $(Q) $(HASH_DEDUP_FLAGS) --rejects $(R)/hash-dedup.rejects.tsv -o $@ $<
+$(W)/phash.stamp: $(R)/unique.tsv
+	$(P)/manifest split --parts $(PARTS) --by xxh128 $< $(W)/phash-in-
+	@touch $@
+$(foreach i,$(N),$(W)/phash-in-$(i).tsv): $(W)/phash.stamp ;
+$(W)/phash-out-%.tsv: $(W)/phash-in-%.tsv
+	$(P)/phash-dedup $(Q) -j $(JOBS) $(PHASH_DEDUP_FLAGS) --hash-only --rejects $(W)/phash-rejects-$*.tsv -o $@ $<
+$(W)/hashed.tsv: $(foreach i,$(N),$(W)/phash-out-$(i).tsv)
+	$(P)/manifest merge $(foreach i,$(N),$(W)/phash-rejects-$(i).tsv) -o $(W)/phash.rejects.tsv
+	$(P)/manifest merge $^ -o $@
+# The join is exact and one job: it reads the hashes, no picture.
+$(R)/distinct.tsv: $(W)/hashed.tsv
+	$(P)/phash-dedup $(Q) $(PHASH_DEDUP_FLAGS) --rejects $(R)/phash-dedup.rejects.tsv -o $@ $<
+$(R)/split.tsv: $(R)/distinct.tsv
+	$(P)/train-test-split $(SPLIT_FLAGS) -o $@ $<
+
+# --- variants --------------------------------------------------------------------------------------------------------------------
+$(W)/augment.stamp: $(R)/split.tsv
+	$(P)/manifest split --parts $(PARTS) --by xxh128 $< $(W)/augment-in-
+	@touch $@
+$(foreach i,$(N),$(W)/augment-in-$(i).tsv): $(W)/augment.stamp ;
+$(W)/augment-out-%.tsv: $(W)/augment-in-%.tsv
+	$(P)/augment $(Q) -j $(JOBS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(W)/augment-rejects-$*.tsv -o $@ $<
+$(R)/augmented.tsv: $(foreach i,$(N),$(W)/augment-out-$(i).tsv)
+	$(P)/manifest merge $(foreach i,$(N),$(W)/augment-rejects-$(i).tsv) -o $(R)/augment.rejects.tsv
+	$(P)/manifest merge $^ -o $@
+
+# --- shards ----------------------------------------------------------------------------------------------------------------------
+$(R)/shards/index.tsv: $(R)/augmented.tsv
+	$(P)/pack $(Q) --size $(SIDE) --resize $(RESIZE) --rejects $(R)/pack.rejects.tsv -o $(@D) $<
