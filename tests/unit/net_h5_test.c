@@ -22,7 +22,7 @@ static const char *path_of(const char *name)
     static char paths[4][4096];
     static int next;
     char *out = paths[next++ % 4];
-    snprintf(out, sizeof paths[0], "%s/tests/formats/%s", top, name);
+    snprintf(out, sizeof paths[0], "%s/tests/%s", top, name);
     return out;
 }
 
@@ -59,18 +59,18 @@ static void test_fixtures(void)
 {
     struct net tfjs = NET_EMPTY, h5 = NET_EMPTY;
     struct error err = {0};
-    CHECK(net_open(&tfjs, path_of("tiny-net/tfjs-float32"), &err) == 0);
-    CHECK_SAY(net_open(&h5, path_of("tiny-net/tiny-model.h5"), &err) == 0, "a full model, variable-length strings: %s", err.text);
+    CHECK(net_open(&tfjs, path_of("fixtures/tiny-net/tfjs-float32"), &err) == 0);
+    CHECK_SAY(net_open(&h5, path_of("fixtures/tiny-net/tiny-model.h5"), &err) == 0, "a full model, variable-length strings: %s", err.text);
     CHECK(same_weights(&tfjs, &h5));
     CHECK(h5.layers[h5.output].output.dim[0] == 5 && h5.layers[4].kernel_w == 3 && h5.layers[4].same);
     net_release(&h5);
     error_clear(&err);
-    CHECK_SAY(net_open(&h5, path_of("tiny-net/tiny-weights.h5"), &err) == -1 && strstr(err.text, "without a topology"),
+    CHECK_SAY(net_open(&h5, path_of("fixtures/tiny-net/tiny-weights.h5"), &err) == -1 && strstr(err.text, "without a topology"),
               "weights alone of an unknown network: %s", err.text);
     CHECK(net_copy(&h5, &tfjs, &err) == 0);
     randomize(&h5, 3);
     CHECK(!same_weights(&tfjs, &h5));
-    CHECK_SAY(net_load_h5_weights(&h5, path_of("tiny-net/tiny-weights.h5"), &err) == 0, "weights alone, fixed strings: %s", err.text);
+    CHECK_SAY(net_load_h5_weights(&h5, path_of("fixtures/tiny-net/tiny-weights.h5"), &err) == 0, "weights alone, fixed strings: %s", err.text);
     CHECK(same_weights(&tfjs, &h5));
     net_release(&h5);
     net_release(&tfjs);
@@ -83,7 +83,7 @@ static void test_round_trip(void)
     char path[4096], again[4096], folder[4096];
     char *bytes[2] = {NULL, NULL};
     size_t n_bytes[2];
-    CHECK(net_open(&tfjs, path_of("tiny-net/tfjs-float32"), &err) == 0);
+    CHECK(net_open(&tfjs, path_of("fixtures/tiny-net/tfjs-float32"), &err) == 0);
     char *classes[] = {"a", "b", "c", "d", "e"};
     tfjs.metadata.classes = calloc(5, sizeof(char *));
     for (int i = 0; i < 5; i++)
@@ -174,7 +174,7 @@ static void test_builders(void)
     struct net n, other;
     struct error err = {0};
     CHECK_SAY(net_build_inception_v3(&n, 299, &err) == 0, "InceptionV3: %s", err.text);
-    compare_lists(&n, "inception_v3-layers.tsv");
+    compare_lists(&n, "formats/inception_v3-layers.tsv");
     CHECK(net_count_parameters(&n, false) == 21802784);         /* as Keras' summary of include_top=False says */
     CHECK(n.layers[n.output].output.dim[0] == 8 && n.layers[n.output].output.dim[2] == 2048);
     CHECK(net_unlock_from(&n, "conv2d_56", &err) == 0);
@@ -206,7 +206,7 @@ static void test_builders(void)
     net_release(&other);
     net_release(&n);
     CHECK_SAY(net_build_mobilenet_v2(&n, 1.0, 224, &err) == 0, "MobileNetV2: %s", err.text);
-    compare_lists(&n, "mobilenet_v2-layers.tsv");
+    compare_lists(&n, "formats/mobilenet_v2-layers.tsv");
     CHECK(net_count_parameters(&n, false) == 2257984);          /* as Keras' summary says */
     net_release(&n);
     CHECK(net_build_mobilenet_v2(&n, 0.35, 128, &err) == 0 && net_count_parameters(&n, false) == 410208);
