@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "http/http_address.h"
 #include "http/http_header.h"
 
 /* How many first bytes of a body the caller's judgement gets: enough for every picture signature we name. */
@@ -37,6 +38,8 @@ struct http_limits {            /* all have a default in HTTP_LIMITS_DEFAULTS */
 struct http_options {
     struct http_limits limits;
     bool allow_private;         /* connect to addresses that are not public, too */
+    const struct http_network *allowed;     /* n_allowed networks to connect to although they are not public */
+    size_t n_allowed;
     bool insecure;              /* do not verify certificates */
     const char *user_agent;
     const char *agent_token;    /* our product token in lower case, for X-Robots-Tag */

@@ -2,7 +2,10 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
+
+#include "base/text.h"
 
 static bool ipv4_is_public(uint32_t ip)     /* host byte order */
 {
@@ -66,4 +69,48 @@ bool http_address_is_public(const struct sockaddr *address, socklen_t n_bytes)
         return ipv6_is_public(in6.sin6_addr.s6_addr);
     }
     return false;
+}
+
+int http_network_parse(struct http_network *out, const char *text, struct error *err)
+{
+    char address[64];
+    uint64_t n_bits;
+    const char *slash = strchr(text, '/');
+    size_t n = slash ? (size_t)(slash - text) : strlen(text);
+    memset(out, 0, sizeof *out);
+    if (n == 0 || n >= sizeof address)
+        return error_set(err, EX_USAGE, "'%s' is no network such as 10.1.0.0/16 or fd00::/8", text);
+    memcpy(address, text, n);
+    address[n] = 0;
+    out->family = strchr(address, ':') ? AF_INET6 : AF_INET;
+    uint64_t all = out->family == AF_INET6 ? 128 : 32;
+    if (inet_pton(out->family, address, out->address) != 1)
+        return error_set(err, EX_USAGE, "'%s' is no network such as 10.1.0.0/16 or fd00::/8", text);
+    if (slash && parse_u64(slash + 1, 0, all, &n_bits, "prefix length", err)) {
+        err->code = EX_USAGE;
+        return -1;
+    }
+    out->n_bits = (unsigned)(slash ? n_bits : all);
+    return 0;
+}
+
+bool http_network_has(const struct http_network *n, const struct sockaddr *address, socklen_t n_bytes)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    uint8_t bytes[16];
+    int family = address->sa_family;
+    if (family == AF_INET && n_bytes >= sizeof(struct sockaddr_in)) {
+        memcpy(bytes, (const char *)address + offsetof(struct sockaddr_in, sin_addr), 4);
+    } else if (family == AF_INET6 && n_bytes >= sizeof(struct sockaddr_in6)) {
+        memcpy(bytes, (const char *)address + offsetof(struct sockaddr_in6, sin6_addr), 16);
+        if (memcmp(bytes, mapped, 12) == 0) {
+            family = AF_INET;
+            memmove(bytes, bytes + 12, 4);
+        }
+    } else {
+        return false;
+    }
+    unsigned whole = n->n_bits / 8, rest = n->n_bits % 8;
+    return family == n->family && memcmp(bytes, n->address, whole) == 0 &&
+           (rest == 0 || (bytes[whole] ^ n->address[whole]) >> (8 - rest) == 0);
 }

@@ -10,11 +10,20 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/error.h"
+
 /*
  * True for unicast addresses of the public Internet. False for everything that RFC 6890's registries call private, shared,
  * loopback, link-local (cloud metadata services live there), documentation, benchmarking, multicast or reserved, for IPv6
  * outside 2000::/3, for any IPv6 form that carries such an IPv4 address (mapped, 6to4, NAT64), and for other families.
  */
 bool http_address_is_public(const struct sockaddr *address, socklen_t n_bytes);
+
+/* A network that is allowed although it is not public: "10.1.0.0/16", "127.0.0.1", "fd00::/8". */
+struct http_network { int family; uint8_t address[16]; unsigned n_bits; };
+/* 0, or -1 with err set (EX_USAGE). */
+int http_network_parse(struct http_network *out, const char *text, struct error *err);
+/* An IPv4-mapped IPv6 address counts as the IPv4 address. */
+bool http_network_has(const struct http_network *n, const struct sockaddr *address, socklen_t n_bytes);
 
 #endif

@@ -17,7 +17,6 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "http/http_address.h"
 #include "io/io.h"
 
 #define BODY_FIRST_BYTES (64u << 10)
@@ -186,7 +185,10 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     struct http_transfer_state *s = user;
     const struct http_options *o = &s->engine->options;
     (void)purpose;
-    if (!o->allow_private && !o->proxy && !http_address_is_public(&address->addr, address->addrlen)) {
+    bool allowed = o->allow_private || o->proxy || http_address_is_public(&address->addr, address->addrlen);
+    for (size_t i = 0; !allowed && i < o->n_allowed; i++)
+        allowed = http_network_has(&o->allowed[i], &address->addr, address->addrlen);
+    if (!allowed) {
         s->refused = true;
         return CURL_SOCKET_BAD;
     }

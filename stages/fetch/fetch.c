@@ -39,7 +39,7 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
         ask = e->reason != REASON_BLOCKED && e->reason != REASON_TAKEN_DOWN;
     else if (e->dead)
         ask = e->due <= f->now_s || (o->ignore_robots && (e->reason == REASON_ROBOTS_TXT || e->reason == REASON_X_ROBOTS_TAG)) ||
-              (o->allow_private && e->reason == REASON_REFUSED_ADDRESS);
+              ((o->allow_private || o->allow_addresses.n) && e->reason == REASON_REFUSED_ADDRESS);
     else
         ask = e->due <= f->now_s || o->retry_now;
     if (!ask) {
@@ -170,6 +170,8 @@ int fetch_run(struct fetch *f, struct error *err)
     http.limits.memory_bytes = o->memory;
     http.limits.header_bytes = o->header_bytes;
     http.allow_private = o->allow_private;
+    http.allowed = f->allowed;
+    http.n_allowed = o->allow_addresses.n;
     http.insecure = o->insecure;
     http.no_http2 = o->no_http2;
     http.user_agent = f->user_agent;

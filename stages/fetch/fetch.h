@@ -33,7 +33,7 @@ struct fetch_options {
     uint64_t min_speed, max_bytes, min_bytes, memory, header_bytes;
     bool allow_private, ignore_robots, insecure, no_http2, refresh, retry_now, retry_dead, stop_on_match, audit_urls;
     const char *user_agent, *contact, *proxy, *ca_file;
-    struct option_strings blocklists, takedowns, placeholders;
+    struct option_strings blocklists, takedowns, placeholders, allow_addresses;
 };
 extern const struct option_table fetch_option_table;
 extern const struct fetch_options fetch_defaults;
@@ -155,6 +155,7 @@ struct fetch {
     struct error *err;          /* set by callbacks, checked each turn */
     bool failed;
     char *user_agent;
+    struct http_network *allowed;       /* --allow-address */
 };
 
 /* inputs.c: reads every operand (none: standard input) into rows and entries. */

@@ -13,7 +13,7 @@
 #define AT(field) offsetof(struct fetch_options, field)
 
 static const struct option_row rows[] = {
-    {OPTION_STRING, 0, "store", AT(store), "DIR", "where objects and journal live; inside --root (default: --root itself)", 0, 0, NULL},
+    {OPTION_STRING, 0, "store", AT(store), "DIR", "where objects and journal live; inside --root (default: ROOT/store)", 0, 0, NULL},
     {OPTION_STRING, 0, "label", AT(label), "LABEL", "label of rows that have none", 0, 0, NULL},
     COMMON_ROW_OUTPUT(struct fetch_options, common),
     COMMON_ROW_REJECTS(struct fetch_options, common),
@@ -54,6 +54,7 @@ static const struct option_row rows[] = {
 
     {OPTION_HEADING, 0, NULL, 0, NULL, "Safety", 0, 0, NULL},
     {OPTION_FLAG, 0, "allow-private", AT(allow_private), NULL, "connect to private, loopback and link-local addresses, too", 0, 0, NULL},
+    {OPTION_STRINGS, 0, "allow-address", AT(allow_addresses), "NET", "connect to this network although it is not public, such as 10.1.0.0/16", 0, 0, NULL},
     {OPTION_STRINGS, 0, "blocklist", AT(blocklists), "FILE", "MD5, SHA-1, SHA-256 or XXH3-128 hashes of pictures never to be kept", 0, 0, NULL},
     {OPTION_STRINGS, 0, "takedown", AT(takedowns), "FILE", "addresses or hashes to remove from the store, for good", 0, 0, NULL},
     {OPTION_FLAG, 0, "stop-on-match", AT(stop_on_match), NULL, "end the run at the first match with a block list, exit 1", 0, 0, NULL},
@@ -170,6 +171,17 @@ static int make_user_agent(struct fetch *f, struct error *err)
     return rc;
 }
 
+static int parse_networks(struct fetch *f, struct error *err)
+{
+    const struct option_strings *given = &f->opt->allow_addresses;
+    if (given->n && !(f->allowed = mem_zalloc(given->n, sizeof *f->allowed, err)))
+        return -1;
+    for (size_t i = 0; i < given->n; i++)
+        if (http_network_parse(&f->allowed[i], given->items[i], err))
+            return error_prefix(err, "--allow-address");
+    return 0;
+}
+
 #define COMPACT_LINES 10000
 
 /* Opens store, journal and lists under the lock, and reads what is known already. */
@@ -229,6 +241,7 @@ static void release(struct fetch *f)
     free(f->timers);
     free(f->path_prefix);
     free(f->user_agent);
+    free(f->allowed);
     arena_release(&f->arena);
 }
 
@@ -256,19 +269,20 @@ int main(int argc, char **argv)
     struct operands in;
     struct stage_counts n = {0};
     struct error err = {0};
-    struct text lock_path = TEXT_EMPTY;
+    struct text lock_path = TEXT_EMPTY, store_path = TEXT_EMPTY;
+    const char *store = NULL;
     stage_begin("fetch");
     signals_long_stage();
     int rc = options_parse(&fetch_option_table, &opt, argc, argv, &in), stopped = 0;
     if (rc != OPTIONS_RUN)
         return rc;
     rc = -1;
-    const char *store = opt.store ? opt.store : opt.common.root;
     bool only_takedown = opt.takedowns.n > 0 && in.n == 0;
     f.spacing_s = 0.1;
     f.rate_given = opt.rate != NULL;
-    if ((opt.rate && parse_rate(opt.rate, &f.spacing_s, &err)) || make_user_agent(&f, &err) || fetch_open_safety(&f, &err) ||
-        (!only_takedown && fetch_read_inputs(&f, &in, &err)) || io_mkdirs(store, &err) || find_prefix(&f, store, &err) ||
+    if ((opt.rate && parse_rate(opt.rate, &f.spacing_s, &err)) || make_user_agent(&f, &err) || parse_networks(&f, &err) ||
+        (opt.store ? text_puts(&store_path, opt.store, &err) : text_printf(&store_path, &err, "%s/store", opt.common.root)) || fetch_open_safety(&f, &err) ||
+        (!only_takedown && fetch_read_inputs(&f, &in, &err)) || io_mkdirs(store = store_path.data, &err) || find_prefix(&f, store, &err) ||
         text_printf(&lock_path, &err, "%s/lock", store) || file_lock_take(&lock, lock_path.data, &err) ||
         open_store(&f, store, &err))
         goto out;
@@ -304,6 +318,7 @@ out:
     release(&f);
     file_lock_release(&lock);
     text_release(&lock_path);
+    text_release(&store_path);
     options_release(&fetch_option_table, &opt);
     if (stopped) {
         stage_warn("stopped; run again to go on");
