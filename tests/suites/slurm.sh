@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# The dataset pipeline as job arrays of a real slurmctld and slurmd, started here for one user on the loopback; a task is requeued in
+# the middle. And the same recipe in parts under make -j. The manifests and the shards equal one plain run's, byte for byte
+# (but for fetched_at, the time of download).
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+work=$TMPDIR/slurm
+mkdir -p "$work/web/www" "$work/lists"
+unset MAKEFLAGS MAKELEVEL
+export BIN
+
+python3 tests/tools/make_pictures.py "$work/pictures" 12 5
+k=0
+for label in stripes discs noise; do
+    for f in "$work/pictures/$label"/*.png; do
+        k=$((k + 1))
+        cp "$f" "$work/web/www/$k.png"
+        echo "$k.png" >>"$work/names-$label"
+    done
+done
+cp "$work/web/www/3.png" "$work/web/www/copy.png"
+head -c 200 "$work/web/www/4.png" >"$work/web/www/torn.png"
+printf 'copy.png\ntorn.png\ndead.png\n' >>"$work/names-stripes"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+pipelines/demo/serve start "$work/web" "$port" || { echo "not ok 1 - the web server starts"; echo "1..1"; exit 1; }
+daemons=
+cleanup() {
+    pipelines/demo/serve stop "$work/web"
+    for d in $daemons; do [ -s "$d" ] && kill "$(cat "$d")" 2>/dev/null; done
+}
+trap cleanup EXIT
+# Two names for the loopback, so that there are two hosts to part by.
+for label in stripes discs noise; do
+    awk -v port="$port" '{ print "http://" (NR % 2 ? "127.0.0.1" : "127.0.0.2") ":" port "/" $0 }' "$work/names-$label" >"$work/lists/$label.txt"
+done
+sed -i "s/listen 127.0.0.1:$port;/listen 127.0.0.1:$port; listen 127.0.0.2:$port;/" "$work/web/nginx.conf"
+pipelines/demo/serve stop "$work/web"
+nginx=$(command -v nginx || echo /usr/sbin/nginx)
+"$nginx" -c "$work/web/nginx.conf" -p "$work/web" -e "$work/web/error.log" 2>/dev/null
+conf() { # RUN
+    cat <<CONF
+include $TOP/pipelines/default.conf
+NAME = slurm-test
+RUN = $1
+SOURCES = $work/lists
+FETCH_FLAGS = --allow-private --per-host 8 --rate 12 --ignore-robots
+VALIDATE_FLAGS = --min-bytes 100 --max-bytes 10M
+SPLIT_FLAGS = --val 0.2 --test 0.2
+AUGMENT_FLAGS = --spec flip,shift=0.1
+SIDE = 16
+CONF
+}
+same() { # RUN: against the plain run
+    local r
+    for f in fetched.tsv fetch.rejects.tsv valid.tsv validate.rejects.tsv round-1/unique.tsv round-1/hash-dedup.rejects.tsv round-1/distinct.tsv \
+        round-1/phash-dedup.rejects.tsv round-1/split.tsv round-1/augmented.tsv; do
+        for r in "$work/plain" "$1"; do
+            awk -F'\t' -v OFS='\t' 'FNR == 1 { for (i = 1; i <= NF; i++) if ($i == "fetched_at") at = i } at { $at = "" } { print }' "$r/$f" >"$r/$f.cmp"
+        done
+        cmp -s "$work/plain/$f.cmp" "$1/$f.cmp" || { echo "#   $f differs: $(diff "$work/plain/$f.cmp" "$1/$f.cmp" | head -3 | cut -c1-200 | tr '\n' '|')"; return 1; }
+    done
+    diff -r "$work/plain/round-1/shards" "$1/round-1/shards" >"$work/diff" || { echo "#   shards: $(head -2 "$work/diff")"; return 1; }
+}
+
+conf "$work/plain" >"$work/plain.conf"
+make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/plain.conf" dataset >"$work/log" 2>&1
+ok $? "one plain run $(tail -2 "$work/log" | tr '\n' '|')"
+
+conf "$work/parts" >"$work/parts.conf"
+make -s --no-print-directory -f pipelines/parts.mk SETTINGS="$work/parts.conf" PARTS=3 BIN="$BIN" -j2 dataset >"$work/log" 2>&1
+ok $? "in three parts under make -j2 $(tail -2 "$work/log" | tr '\n' '|')"
+same "$work/parts"
+ok $? "manifests, rejects and shards are the same"
+
+if command -v parallel >/dev/null && parallel --version 2>/dev/null | grep -q GNU; then
+    conf "$work/gnu" >"$work/gnu.conf"
+    one() { make -s --no-print-directory -f pipelines/parts.mk SETTINGS="$work/gnu.conf" PARTS=3 BIN="$BIN" "$@"; }
+    {
+        one lists && parallel -j2 --will-cite make -s --no-print-directory -f pipelines/parts.mk SETTINGS="$work/gnu.conf" PARTS=3 BIN="$BIN" fetch-{} ::: 0 1 2 &&
+            one validate-cut && parallel -j2 --will-cite make -s --no-print-directory -f pipelines/parts.mk SETTINGS="$work/gnu.conf" PARTS=3 BIN="$BIN" validate-{} ::: 0 1 2 && one pack
+    } >"$work/log" 2>&1 && same "$work/gnu"
+    ok $? "and under GNU parallel $(tail -1 "$work/log")"
+fi
+
+start_slurm() {
+    local d=$work/slurm host
+    host=$(hostname -s)
+    mkdir -p "$d"/{state,spool,log}
+    head -c 1024 /dev/urandom >"$d/munge.key"
+    chmod 600 "$d/munge.key"
+    chmod 755 "$d"
+    daemons="$d/slurmd.pid $d/slurmctld.pid $d/munged.pid"
+    munged --force --key-file="$d/munge.key" --socket="$d/munge.sock" --pid-file="$d/munged.pid" --log-file="$d/log/munged.log" \
+        --seed-file="$d/munge.seed" >"$d/log/start" 2>&1 || return 1
+    set -- $(python3 -c 'import socket
+s = [socket.socket() for _ in range(2)]
+for x in s: x.bind(("127.0.0.1", 0))
+print(*[x.getsockname()[1] for x in s])')
+    cat >"$d/slurm.conf" <<CONF
+ClusterName=winnowtest
+SlurmctldHost=$host(127.0.0.1)
+SlurmctldPort=$1
+SlurmdPort=$2
+SlurmUser=$(id -un)
+SlurmdUser=$(id -un)
+AuthType=auth/munge
+AuthInfo=socket=$d/munge.sock
+StateSaveLocation=$d/state
+SlurmdSpoolDir=$d/spool
+SlurmctldPidFile=$d/slurmctld.pid
+SlurmdPidFile=$d/slurmd.pid
+SlurmctldLogFile=$d/log/slurmctld.log
+SlurmdLogFile=$d/log/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+KillWait=1
+JobRequeue=1
+NodeName=$host NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE State=UP
+CONF
+    export SLURM_CONF=$d/slurm.conf
+    slurmctld -f "$d/slurm.conf" && slurmd -f "$d/slurm.conf" || return 1
+    for _ in $(seq 100); do
+        sinfo -h -o %T 2>/dev/null | grep -q idle && return 0
+        sleep 0.2
+    done
+    return 1
+}
+if ! command -v slurmctld >/dev/null || ! command -v munged >/dev/null; then
+    n=$((n + 1)); echo "ok $n - the same under Slurm # SKIP slurm-wlm and munge are not installed"
+elif ! start_slurm; then
+    n=$((n + 1)); echo "ok $n - the same under Slurm # SKIP slurmctld does not start here: $(tail -n 2 "$work/slurm/log/"* 2>/dev/null | tr '\n' ' ' | cut -c1-300)"
+else
+    conf "$work/slurmed" >"$work/slurmed.conf"
+    BIN="$BIN" pipelines/slurm/submit "$work/slurmed.conf" 3 >"$work/jobs" 2>&1
+    ok $? "submit: $(cut -c1-120 "$work/jobs")"
+    # A fetch task is requeued while it runs: it is killed and made again.
+    requeued=
+    for _ in $(seq 600); do
+        if [ -z "$requeued" ]; then
+            task=$(squeue -h -r -t RUNNING -o '%i %j' 2>/dev/null | awk '/-fetch$/ { print $1; exit }')
+            [ -n "$task" ] && sleep 0.5 && scontrol requeue "$task" 2>/dev/null && requeued=$task
+        fi
+        [ -z "$(squeue -h 2>/dev/null)" ] && break
+        sleep 0.2
+    done
+    [ -n "$requeued" ]
+    ok $? "a running fetch task was requeued ($requeued)"
+    pipelines/slurm/status "$work/slurmed.conf" >"$work/status"
+    ok $? "status says that the shards are there: $(tail -1 "$work/status")"
+    same "$work/slurmed"
+    ok $? "the run on Slurm gives the same manifests and shards"
+fi
+echo "1..$n"
+exit $bad
