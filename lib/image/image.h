@@ -114,6 +114,8 @@ int image_orient(struct image *m, int orientation, struct error *err);
 
 /* in: 1 or 3 channels, any size up to the limits; *out: width x height, same channels. Equal sizes copy. in != out. */
 int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method, struct error *err);
+/* What a model sees: m (1 or 3 channels) as side x side RGB in out. m != out. */
+int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method, struct error *err);
 /* shrink_to_px for a decode whose result goes to image_resize with this method at side_px: 0 where that would show. */
 int image_shrink_hint(enum resize_method method, int side_px);
 

@@ -22,17 +22,11 @@ static enum image_reason to_square(void *context, const struct image_info *info,
 {
     const struct picture_loader *l = context;
     struct error err = {0};
-    size_t n = (size_t)l->side_px * (size_t)l->side_px;
     (void)info, (void)result_capacity;
-    if (image_resize(scratch, picture, l->side_px, l->side_px, l->method, &err))
+    if (image_square(scratch, picture, l->side_px, l->method, &err))
         return image_fail_error(failure, &err);
-    if (scratch->channels == 3) {
-        memcpy(result, scratch->pixels, n * 3);
-    } else {
-        for (size_t i = 0; i < n; i++)
-            result[3 * i] = result[3 * i + 1] = result[3 * i + 2] = scratch->pixels[i];
-    }
-    *n_result = n * 3;
+    *n_result = image_bytes(scratch);
+    memcpy(result, scratch->pixels, *n_result);
     return IMAGE_OK;
 }
 

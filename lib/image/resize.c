@@ -183,3 +183,8 @@ done:
     image_release(&narrow);
     return rc;
 }
+
+int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method, struct error *err)
+{
+    return image_resize(out, m, side_px, side_px, method, err) || image_to_rgb(out, err) ? -1 : 0;
+}

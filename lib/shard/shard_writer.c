@@ -217,6 +217,11 @@ fail:
     return -1;
 }
 
+bool shard_writer_appends(const struct shard_writer *w)
+{
+    return strcmp(w->work, w->folder) == 0;
+}
+
 /* --- records ------------------------------------------------------------------------------------------------------ */
 
 static int put(struct shard_writer *w, const void *bytes, size_t n, struct error *err)

@@ -36,6 +36,7 @@ struct shard_writer_record {
 struct shard_writer;
 /* EX_CANTCREAT when the folder is there and is no set; EX_DATAERR when append finds a set of another size, method or encoding. */
 int shard_writer_open(struct shard_writer **out, const char *folder, const struct shard_writer_options *options, struct error *err);
+bool shard_writer_appends(const struct shard_writer *w);    /* there was a set, and it is being added to */
 int shard_writer_add(struct shard_writer *w, const struct shard_writer_record *record, struct error *err);
 int shard_writer_commit(struct shard_writer *w, struct error *err);     /* syncs; the folder holds the new set afterwards */
 void shard_writer_close(struct shard_writer *w);    /* without a commit: what was written is removed */

@@ -1,0 +1,1 @@
+NEEDS.stage/pack := base io cli manifest hash image shard
