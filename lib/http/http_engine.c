@@ -30,7 +30,7 @@ struct http_transfer_state {
     struct http_transfer_state *older, *newer;  /* in flight, by start; or the free list by `older` */
     struct curl_slist *headers;
     size_t capacity, n_prefix, n_drained, header_bytes;
-    bool active, paused, refused, mismatched, too_large, headers_too_large, no_memory;
+    bool active, paused, refused, connecting, mismatched, too_large, headers_too_large, no_memory;
     uint64_t limit;
     char errors[CURL_ERROR_SIZE];
 };
@@ -192,6 +192,7 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
         s->refused = true;
         return CURL_SOCKET_BAD;
     }
+    s->connecting = true;
     return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
 }
 
@@ -306,7 +307,7 @@ struct http_transfer *http_new(struct http_engine *e, struct error *err)
     http_headers_start(&t->headers);
     s->older = s->newer = NULL;
     s->n_prefix = s->n_drained = s->header_bytes = 0;
-    s->active = s->paused = s->refused = s->mismatched = s->too_large = s->headers_too_large = s->no_memory = false;
+    s->active = s->paused = s->refused = s->connecting = s->mismatched = s->too_large = s->headers_too_large = s->no_memory = false;
     s->errors[0] = 0;
     return t;
 }
@@ -407,7 +408,8 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
         return HTTP_FAILED_DNS;
     case CURLE_COULDNT_CONNECT:
     case CURLE_INTERFACE_FAILED:
-        return s->refused ? HTTP_FAILED_REFUSED : HTTP_FAILED_CONNECT;
+        /* A host with several addresses is refused when none of them may be asked. */
+        return s->refused && !s->connecting ? HTTP_FAILED_REFUSED : HTTP_FAILED_CONNECT;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CIPHER:

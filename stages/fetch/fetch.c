@@ -39,7 +39,7 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
         ask = e->reason != REASON_BLOCKED && e->reason != REASON_TAKEN_DOWN;
     else if (e->dead)
         ask = e->due <= f->now_s || (o->ignore_robots && (e->reason == REASON_ROBOTS_TXT || e->reason == REASON_X_ROBOTS_TAG)) ||
-              ((o->allow_private || o->allow_addresses.n) && e->reason == REASON_REFUSED_ADDRESS);
+              (o->allow_private && e->reason == REASON_REFUSED_ADDRESS);
     else
         ask = e->due <= f->now_s || o->retry_now;
     if (!ask) {

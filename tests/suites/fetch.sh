@@ -1,0 +1,279 @@
+# fetch against a web server that misbehaves: every line of what goes wrong in wget, aria2 and curl, and what may be done to a
+# downloader by its servers. One run asks for all of it at once; then each outcome is looked at.
+set -u
+FETCH=$BIN/fetch
+n=0
+ok() {      # ok STATUS TEXT
+    n=$((n + 1))
+    if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi
+}
+is() {      # is GOT WANTED TEXT
+    if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "#   got '$1', wanted '$2'"; fi
+}
+cd "$TMPDIR" || exit 2
+
+openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null
+cat key.pem cert.pem >both.pem
+python3 "$TOP/tests/faultserver/faultserver.py" ports log both.pem &
+server=$!
+trap 'kill $server 2>/dev/null' EXIT
+for _ in $(seq 100); do [ -f ports ] && break; sleep 0.1; done
+read -r PLAIN INTERNAL TLS <ports || { echo "Bail out! no fault server"; exit 2; }
+U=http://127.0.0.1:$PLAIN
+asked() { awk -F'\t' -v p="$1" '$4 == p { n++ } END { print n + 0 }' log; }
+# The reject reason of an address, or its format when it was kept.
+outcome() {
+    awk -F'\t' -v u="$1" 'FNR == 1 { for (i = 1; i <= NF; i++) c[FILENAME, $i] = i; next }
+        $1 == u { print FILENAME == "out.tsv" ? $c[FILENAME, "format"] : $c[FILENAME, "reject_reason"]; exit }' out.tsv rejects.tsv
+}
+bytes() { awk -F'\t' -v u="$1" 'NR == 1 { for (i = 1; i <= NF; i++) c[$i] = i; next } $1 == u { print $c["bytes"] }' out.tsv; }
+path() { awk -F'\t' -v u="$1" 'NR == 1 { for (i = 1; i <= NF; i++) c[$i] = i; next } $1 == u { print $c["path"] }' out.tsv; }
+# What the server's picture of that path is, by the same rule.
+picture() { python3 - "$1" "${2:-50000}" <<'P'
+import hashlib, sys
+body = hashlib.shake_128(sys.argv[1].encode()).digest(int(sys.argv[2]) - 6).replace(b"\xff", b"\xfe")
+sys.stdout.buffer.write(b"\xff\xd8\xff\xe0" + body + b"\xff\xd9")
+P
+}
+same_picture() { picture "$2" "${3:-50000}" | cmp -s - "$(path "$1")"; }
+QUICK="--allow-address 127.0.0.1 --retry-wait 0.05 --min-speed-time 2 --timeout 9 --connect-timeout 4 --max-bytes 1M --breaker 1000 \
+    --per-host 100 --parallel 200 --store store --label x"
+
+# --- everything at once -----------------------------------------------------------------------------------------------
+rows="ok/a.jpg jpeg
+ok/b.jpg?n=400000 jpeg
+png/named.jpg png
+modified/a.jpg jpeg
+cut/a.jpg truncated
+cutonce/a.jpg jpeg
+cutonce-norange/a.jpg jpeg
+weakcut/a.jpg jpeg
+newversion/a.jpg jpeg
+splice/a.jpg jpeg
+wrongrange/a.jpg jpeg
+chunked/a.jpg jpeg
+chunkcut/a.jpg truncated
+chunkgarbage/a.jpg truncated
+closewhole/a.jpg jpeg
+closecut/a.jpg truncated
+longer/a.jpg jpeg
+endless/a.jpg too-large
+announced/a.jpg too-large
+empty/a.jpg empty
+stall/a.jpg stalled
+headstall/a.jpg stalled
+drip/a.jpg stalled
+reset/a.jpg truncated
+resetearly/a.jpg reset
+503s/a.jpg jpeg
+429s/a.jpg jpeg
+429d/a.jpg jpeg
+503/a.jpg http-503
+status/404/a.jpg http-404
+status/410/a.jpg http-410
+status/403/a.jpg http-403
+status/500/a.jpg http-500
+html/a.jpg html-page
+htmljpeg/a.jpg html-page
+avif/a.jpg unsupported-format
+heic/a.jpg unsupported-format
+gone/a.jpg placeholder
+bomb/a.jpg content-encoding
+bighead/a.jpg headers-too-large
+garbage/a.jpg reset
+to/ok/c.jpg jpeg
+to/to/to/ok/d.jpg jpeg
+loop/a redirect-limit
+file/a.jpg redirect-refused
+internal/a.jpg refused-address
+internal6/a.jpg refused-address
+credentials/a.jpg redirect-refused
+tag/noai/a.jpg x-robots-tag
+tag/NoImageAI/a.jpg x-robots-tag
+tag/nofollow,%20noindex/a.jpg x-robots-tag
+tag/otherbot:%20noai/a.jpg jpeg
+tag/winnow:%20noai/a.jpg x-robots-tag
+tag/otherbot:%20noai|noimageindex/a.jpg x-robots-tag
+tag/max-snippet:%2020,%20noai/a.jpg x-robots-tag
+tag/nofollow/a.jpg jpeg
+ok/dir1/img.jpg jpeg
+ok/dir2/img.jpg jpeg
+ok/img.jpg?w=1 jpeg
+ok/img.jpg?w=2 jpeg"
+echo "$rows" | while read -r p _; do echo "$U/$p"; done >list
+echo "http://localhost:$INTERNAL/ok/name.jpg" >>list
+echo "http://127.0.0.2:$INTERNAL/ok/literal.jpg" >>list
+echo "https://127.0.0.1:$TLS/ok/tls.jpg" >>list
+echo "http://127.0.0.1:$TLS/ok/clear-to-tls.jpg" >>list
+start=$(date +%s)
+# shellcheck disable=SC2086
+$FETCH $QUICK list -o out.tsv --rejects rejects.tsv --summary summary.tsv 2>err
+is $? 0 "a list full of trouble is worked through"
+[ $(($(date +%s) - start)) -le 60 ]
+ok $? "and nothing hangs"
+is "$(cat err)" "" "without a word"
+while read -r p wanted; do
+    is "$(outcome "$U/$p")" "$wanted" "$p: $wanted"
+done <<<"$rows"
+is "$(outcome "http://localhost:$INTERNAL/ok/name.jpg")" connect "a name is tried where it leads, and only there"
+is "$(outcome "http://127.0.0.2:$INTERNAL/ok/literal.jpg")" refused-address "a loopback literal that was not allowed is refused"
+is "$(outcome "https://127.0.0.1:$TLS/ok/tls.jpg")" tls "a certificate that nobody signed is refused"
+is "$(awk -F'\t' -v p="$INTERNAL" '$2 == p' log | wc -l)" 0 "no request ever reached the internal server"
+
+for p in cutonce/a.jpg cutonce-norange/a.jpg weakcut/a.jpg wrongrange/a.jpg closewhole/a.jpg chunked/a.jpg longer/a.jpg 503s/a.jpg; do
+    same_picture "$U/$p" "/$p"
+    ok $? "$p is whole, byte for byte"
+done
+for p in newversion splice; do
+    same_picture "$U/$p/a.jpg" "/$p/a.jpgnew"
+    ok $? "$p: the new version, and nothing of the old one"
+done
+awk -F'\t' '$4 == "/cutonce/a.jpg" && $5 == "bytes=25000-"' log | grep -q .
+ok $? "a cut transfer goes on where it stopped"
+awk -F'\t' '$4 == "/weakcut/a.jpg" && $5 != ""' log | grep -q .
+is $? 1 "but not on the word of a weak validator"
+is "$(path "$U/png/named.jpg" | sed 's/.*\.//')" png "the extension comes from the bytes, not from name or header"
+[ "$(path "$U/ok/dir1/img.jpg")" != "$(path "$U/ok/dir2/img.jpg")" ] && [ "$(path "$U/ok/img.jpg?w=1")" != "$(path "$U/ok/img.jpg?w=2")" ]
+ok $? "neither of equal names nor of queries one overwrites the other"
+awk -F'\t' '$4 == "/429s/a.jpg" { if (last) exit !($1 - last >= 1.9); last = $1 }' log
+ok $? "Retry-After in seconds is waited for"
+awk -F'\t' '$4 == "/429d/a.jpg" { if (last) exit !($1 - last >= 1); last = $1 }' log
+ok $? "Retry-After as a date is waited for"
+is "$(asked /503/a.jpg)" 3 "a 503 storm gets three tries"
+is "$(asked /status/404/a.jpg)" 1 "a 404 gets one"
+is "$(asked /removed.png)" 0 "the placeholder is not even asked for"
+
+# Nothing in the store but whole pictures under the hash of their bytes, none of them from a failed row, no temporaries.
+python3 - <<'P'
+import os, sys
+bad = [f for d, _, fs in os.walk("store/tmp") for f in fs]
+objects = {os.path.join(d, f) for d, _, fs in os.walk("store/objects") for f in fs}
+named = {l.rstrip("\n").split("\t")[2] for l in open("out.tsv")} - {"path"}
+sys.exit(bool(bad) or objects != named)
+P
+ok $? "the store holds the pictures of the manifest and nothing else"
+is "$(($(wc -l <out.tsv) + $(wc -l <rejects.tsv) - 2))" "$(wc -l <list)" "kept and rejected rows are the rows read"
+awk -F'\t' 'NR > 1 { s += $3 } END { print s }' summary.tsv >sum
+is "$(cat sum)" "$(wc -l <list)" "the summary counts every address"
+
+# --- again ------------------------------------------------------------------------------------------------------------
+cp out.tsv out1.tsv; cp rejects.tsv rejects1.tsv; : >log
+# shellcheck disable=SC2086
+$FETCH $QUICK list -o out.tsv --rejects rejects.tsv
+is "$(wc -l <log)" 0 "a rerun asks for nothing that is there, dead or not yet due"
+cmp -s out.tsv out1.tsv && cmp -s rejects.tsv rejects1.tsv
+ok $? "and writes the same bytes"
+rm -f "$(path "$U/ok/a.jpg")"
+# shellcheck disable=SC2086
+$FETCH $QUICK list -o out.tsv --rejects rejects.tsv 2>err
+is "$(asked /ok/a.jpg)" 1 "a picture that vanished from the store is fetched again"
+grep -q '^fetch: 1 pictures' err
+ok $? "and that is said"
+: >log
+# shellcheck disable=SC2086
+$FETCH $QUICK --retry-now list -o out.tsv --rejects rejects.tsv
+is "$(asked /503/a.jpg) $(asked /status/404/a.jpg) $(asked /ok/a.jpg)" "3 0 0" "--retry-now asks for failures, not for the dead"
+: >log
+# shellcheck disable=SC2086
+$FETCH $QUICK --dead-for 0 list -o out.tsv --rejects rejects.tsv
+is "$(asked /status/404/a.jpg)" 1 "the dead rise when their time is over"
+
+# --- refresh ----------------------------------------------------------------------------------------------------------
+printf '%s\n' "$U/ok/a.jpg" "$U/modified/a.jpg" "$U/changing/a.jpg" "$U/vanishing/a.jpg" >fresh
+# shellcheck disable=SC2086
+$FETCH $QUICK fresh -o out.tsv --rejects rejects.tsv
+cp out.tsv out1.tsv; : >log
+sleep 1
+# shellcheck disable=SC2086
+$FETCH $QUICK --refresh fresh -o out.tsv --rejects rejects.tsv
+is "$(awk -F'\t' '$6 != ""' log | wc -l)" 4 "--refresh asks with the validators it was given"
+is "$(grep -v changing out.tsv)" "$(grep -v changing out1.tsv)" "unchanged and vanished pictures keep their row and time"
+[ "$(path "$U/changing/a.jpg")" != "$(awk -F'\t' '/changing/ { print $3 }' out1.tsv)" ]
+ok $? "a changed picture gets a new row"
+is "$(wc -l <rejects.tsv)" 1 "none is lost"
+: >log
+# shellcheck disable=SC2086
+$FETCH $QUICK --refresh --refresh-after 1h fresh -o out.tsv --rejects rejects.tsv
+is "$(wc -l <log)" 0 "--refresh-after spares what was asked for lately"
+
+# --- politeness -------------------------------------------------------------------------------------------------------
+curl -s "$U/robots/rules" >/dev/null
+printf '%s\n' "$U/ok/r1.jpg" "$U/private/a.jpg" "$U/private/but/b.jpg" "$U/ok/x.secret" "$U/to/private/c.jpg" >robots
+# shellcheck disable=SC2086
+$FETCH $QUICK robots -o out.tsv --rejects rejects.tsv
+is "$(outcome "$U/private/a.jpg") $(outcome "$U/private/but/b.jpg") $(outcome "$U/ok/x.secret") $(outcome "$U/ok/r1.jpg") $(outcome "$U/to/private/c.jpg")" \
+    "robots-txt jpeg robots-txt jpeg robots-txt" "robots.txt is honoured, for where redirects lead, too"
+is "$(asked /private/a.jpg) $(asked /private/c.jpg)" "0 0" "what it forbids is not asked for"
+# shellcheck disable=SC2086
+$FETCH $QUICK --ignore-robots robots -o out.tsv --rejects rejects.tsv
+is "$(outcome "$U/private/a.jpg")" jpeg "--ignore-robots says otherwise on purpose"
+curl -s "$U/robots/500" >/dev/null
+echo "$U/ok/r2.jpg" >robots
+# shellcheck disable=SC2086
+$FETCH $QUICK robots -o out.tsv --rejects rejects.tsv
+is "$(outcome "$U/ok/r2.jpg") $(asked /ok/r2.jpg)" "robots-unreachable 0" "an unreachable robots.txt means no"
+curl -s "$U/robots/none" >/dev/null
+seq -f "$U/ok/rate%g.jpg" 12 >rate; : >log
+# shellcheck disable=SC2086
+$FETCH $QUICK --rate 10/s rate -o out.tsv --rejects rejects.tsv
+awk -F'\t' '/rate/ { if (!first) first = $1; last = $1 } END { exit !(last - first >= 1.0) }' log
+ok $? "--rate 10/s spreads twelve requests over more than a second"
+seq -f "$U/429long/%g.jpg" 20 >long; : >log
+# shellcheck disable=SC2086
+$FETCH $QUICK --per-host 2 long -o out.tsv --rejects rejects.tsv
+is "$(awk -F'\t' '{ print $(NF-1) }' rejects.tsv | sort | uniq -c | awk 'NR > 1 || $2 !~ /reject/ { printf "%s ", $2 }')" \
+    "http-429 reject_reason retry-later " "a Retry-After of a day ends the host for this run"
+[ "$(grep -c 429long log)" -le 2 ]
+ok $? "nobody else of that host is asked"
+: >log
+# shellcheck disable=SC2086
+$FETCH $QUICK --retry-failed 0 long -o out.tsv --rejects rejects.tsv
+is "$(grep -c 429long log)" 0 "nor in the next run"
+seq -f "$U/503/b%g.jpg" 60 >storm; : >log
+# shellcheck disable=SC2086
+$FETCH $QUICK --breaker 5 --per-host 4 storm -o out.tsv --rejects rejects.tsv
+[ "$(grep -c /503/b log)" -le 30 ] && awk -F'\t' '{ print $(NF-1) }' rejects.tsv | grep -q host-down
+ok $? "the breaker spares a host that only fails ($(grep -c /503/b log) requests for 60 addresses)"
+
+# --- limits of a run --------------------------------------------------------------------------------------------------
+seq -f "$U/same/%g.jpg" 8 >same
+# shellcheck disable=SC2086
+$FETCH $QUICK --max-same 7 same -o out.tsv --rejects rejects.tsv
+is "$(wc -l <out.tsv) $(grep -c 'repeated-content.8 addresses gave ' rejects.tsv)" "1 8" "the same bytes from too many addresses are a placeholder"
+# shellcheck disable=SC2086
+$FETCH $QUICK --max-same 8 same -o out.tsv --rejects rejects.tsv
+is "$(wc -l <out.tsv) $(cut -f3 out.tsv | sort -u | wc -l)" "9 2" "fewer are one file and many rows"
+# shellcheck disable=SC2086
+seq -f "$U/ok/mem%g.jpg?n=900000" 40 >mem
+# shellcheck disable=SC2086
+$FETCH $QUICK --memory 2M mem -o out.tsv --rejects rejects.tsv
+is "$(wc -l <out.tsv)" 41 "a small memory budget slows down, and everything still comes"
+# shellcheck disable=SC2086
+$FETCH $QUICK --insecure --no-http2 - -o out.tsv --rejects rejects.tsv <<<"https://127.0.0.1:$TLS/ok/tls2.jpg"
+is "$(wc -l <out.tsv)" 2 "--insecure takes any certificate"
+# shellcheck disable=SC2086
+$FETCH $QUICK --ca-file cert.pem - -o out.tsv --rejects rejects.tsv <<<"https://localhost:$TLS/ok/tls3.jpg"
+is "$(wc -l <out.tsv)" 2 "--ca-file takes that one"
+
+# --- names that change their address ----------------------------------------------------------------------------------
+if ${CC:-cc} -shared -fPIC -o rebind.so "$TOP/tests/faultserver/rebind.c" 2>/dev/null; then
+    echo "http://rebind.test:$PLAIN/ok/one.jpg" >name1
+    echo "http://rebind.test:$INTERNAL/ok/two.jpg" >name2
+    # shellcheck disable=SC2086
+    if REBIND_TO=127.0.0.1 LD_PRELOAD=$PWD/rebind.so $FETCH $QUICK name1 -o out.tsv --rejects rejects.tsv 2>err; then
+        is "$(outcome "http://rebind.test:$PLAIN/ok/one.jpg")" jpeg "a name that leads to an allowed address"
+        # shellcheck disable=SC2086
+        REBIND_TO=127.0.0.2 LD_PRELOAD=$PWD/rebind.so $FETCH $QUICK name2 -o out.tsv --rejects rejects.tsv
+        is "$(outcome "http://rebind.test:$INTERNAL/ok/two.jpg")" refused-address "is refused when it leads elsewhere the next time"
+    else
+        n=$((n + 1)); echo "ok $n - rebinding # SKIP the preloaded resolver does not work here"
+    fi
+else
+    n=$((n + 1)); echo "ok $n - rebinding # SKIP no compiler"
+fi
+is "$(awk -F'\t' -v p="$INTERNAL" '$2 == p' log | wc -l)" 0 "and still nobody reached the internal server"
+$FETCH --store private --tries 1 list -o out.tsv --rejects rejects.tsv 2>err
+is "$(tail -n +2 rejects.tsv | grep -vc refused-address)" 0 "without --allow-private no loopback address is asked at all"
+
+echo "1..$n"
