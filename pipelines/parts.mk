@@ -61,7 +61,7 @@ $(foreach i,$(N),$(W)/fetch-in-$(i).tsv): $(W)/urls.stamp ;
 $(W)/fetch-out-%.tsv: $(W)/fetch-in-%.tsv
 	$(P)/fetch --root $(W)/store-$* $(FETCH_FLAGS) --rejects $(W)/fetch-rejects-$*.tsv -o $@ $<
 $(RUN)/fetched.tsv: $(foreach i,$(N),$(W)/fetch-out-$(i).tsv)
-	for i in $(N); do (cd $(W)/store-$$i && find objects -type f 2>/dev/null || :) | while read -r f; do \
+	for i in $(N); do (cd $(W)/store-$$i && find . -path '*objects/*' -type f) | while read -r f; do \
 	  mkdir -p $(RUN)/$${f%/*}; ln -f $(W)/store-$$i/$$f $(RUN)/$$f; done; done
 	$(P)/manifest merge $(foreach i,$(N),$(W)/fetch-rejects-$(i).tsv) -o $(RUN)/fetch.rejects.tsv
 	$(P)/manifest merge $^ -o $@
