@@ -50,7 +50,7 @@ struct augment_params {
     double rotation_deg, shift_y, shift_x, shear_deg, zoom_y, zoom_x;   /* shifts as parts of the side */
     double crop_y, crop_x, crop_scale;  /* the kept square: centre offset and side as parts of the side; 0 0 1: all */
     bool flip, vflip;
-    double channel_shift, brightness, contrast, blur_sigma_px;
+    double channel_shift, brightness, contrast, blur_sigma_px;  /* identity: 0 1 1 0 */
     int jpeg_quality;           /* 0: none */
     bool erase;
     double erase_y, erase_x, erase_h, erase_w;  /* parts of the side */
@@ -58,7 +58,10 @@ struct augment_params {
 };
 /* xxh128: 32 hex digits of the source picture's bytes. variant 0 is the picture itself: identity. variant or epoch from 1. */
 void augment_draw(const struct augment_spec *spec, uint64_t seed, const char *xxh128, uint64_t variant, struct augment_params *out);
-/* "rotation=12.5,shift=0.1:-0.05,..." with only what differs from identity, %.9g; and back. text: AUGMENT_TEXT_BYTES. */
+/*
+ * "rotation=12.5,shift=0.1:-0.05,..." (pairs are Y:X) with only what differs from identity, or "none"; and back, exactly: what
+ * is drawn has six decimals. text: AUGMENT_TEXT_BYTES.
+ */
 #define AUGMENT_TEXT_BYTES 512
 void augment_params_text(const struct augment_params *p, char *text);
 int augment_params_parse(const char *text, struct augment_params *out, struct error *err);
@@ -69,14 +72,17 @@ int augment_params_parse(const char *text, struct augment_params *out, struct er
  */
 void augment_matrix(const struct augment_params *p, int height, int width, double m[6]);
 
-struct augment_scratch { struct image warped, other; uint32_t *columns; size_t n_columns; };
+struct augment_scratch { struct image narrow; };
 #define AUGMENT_SCRATCH_EMPTY ((struct augment_scratch){0})
 void augment_scratch_release(struct augment_scratch *s);
 
 /* in: RGB, any size; out: the same size, in != out. scratch is reused; one for each thread. */
 int augment_apply(const struct augment_params *p, const struct augment_spec *spec, const struct image *in, struct image *out,
                   struct augment_scratch *scratch, struct error *err);
-/* The form for training: side x side x 3 bytes in, the same out (not overlapping). Draws, then applies. */
+/*
+ * The form for training: side x side x 3 bytes in, the same out (not overlapping). Draws, then applies. in must be readable 8 bytes
+ * beyond its end, as the records of a shard set and the pixels of a struct image are.
+ */
 int augment_pixels(const struct augment_spec *spec, uint64_t seed, const char *xxh128, uint64_t variant, const uint8_t *in,
                    uint8_t *out, int side_px, struct augment_scratch *scratch, struct error *err);
 

@@ -1,0 +1,142 @@
+/*
+ * augment_warp.c: bilinear sampling along straight lines. Positions run in 32.32 fixed point; the four weights are 14-bit
+ * integers, so plain C and SSE give the same bits. FILL_NEAREST needs no case for the outside: a position moved to the
+ * nearest edge gives just what taps moved to the edge give.
+ */
+#include "image/augment_warp.h"
+
+#include <math.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define ONE ((int64_t)1 << 32)
+
+struct line { int64_t y, x, step_y, step_x; };      /* positions of one output row */
+
+static int64_t fixed(double v)
+{
+    return (int64_t)llrint(v * 4294967296.0);       /* sides are below 2^16: far from overflow */
+}
+
+/* Top left tap and weights at (y, x), which lies inside. Sides are at least 2. */
+static inline size_t locate(int64_t y, int64_t x, int width, int height, unsigned *fy, unsigned *fx)
+{
+    int iy = (int)(y >> 32), ix = (int)(x >> 32);
+    iy = iy > height - 2 ? height - 2 : iy;         /* on the last line: its pair is the line before, weight 128 */
+    ix = ix > width - 2 ? width - 2 : ix;
+    *fy = (unsigned)((y - (int64_t)iy * ONE) >> 25);
+    *fx = (unsigned)((x - (int64_t)ix * ONE) >> 25);
+    return ((size_t)iy * (size_t)width + (size_t)ix) * 3;
+}
+
+static inline int64_t clamp(int64_t v, int64_t most)
+{
+    v = v < 0 ? 0 : v;
+    return v > most ? most : v;
+}
+
+static void nearest_c(uint8_t *out, int n, const struct image *in, struct line l, int64_t most_y, int64_t most_x)
+{
+    size_t stride = (size_t)in->width * 3;
+    for (int i = 0; i < n; i++, out += 3, l.y += l.step_y, l.x += l.step_x) {
+        unsigned fy, fx;
+        const uint8_t *p = in->pixels + locate(clamp(l.y, most_y), clamp(l.x, most_x), in->width, in->height, &fy, &fx);
+        unsigned w11 = fy * fx, w10 = fy * 128 - w11, w01 = fx * 128 - w11, w00 = 16384 - w01 - w10 - w11;
+        for (int c = 0; c < 3; c++)
+            out[c] = (uint8_t)((p[c] * w00 + p[c + 3] * w01 + p[stride + (size_t)c] * w10 + p[stride + (size_t)c + 3] * w11 + 8192) >> 14);
+    }
+}
+
+#if defined(__x86_64__)
+
+__attribute__((target("sse4.1")))
+static void nearest_sse(uint8_t *out, int n, const struct image *in, struct line l, int64_t most_y, int64_t most_x)
+{
+    /* From eight bytes of a row and eight of the next: each channel's four taps as 16-bit numbers. */
+    const __m128i red_green = _mm_setr_epi8(0, -1, 3, -1, 8, -1, 11, -1, 1, -1, 4, -1, 9, -1, 12, -1);
+    const __m128i blue = _mm_setr_epi8(2, -1, 5, -1, 10, -1, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+    const __m128i half = _mm_set1_epi32(8192);
+    const size_t stride = (size_t)in->width * 3;
+    for (int i = 0; i < n; i++, out += 3, l.y += l.step_y, l.x += l.step_x) {
+        unsigned fy, fx;
+        const uint8_t *p = in->pixels + locate(clamp(l.y, most_y), clamp(l.x, most_x), in->width, in->height, &fy, &fx);
+        unsigned w11 = fy * fx, w10 = fy * 128 - w11, w01 = fx * 128 - w11, w00 = 16384 - w01 - w10 - w11;
+        __m128i weights = _mm_set1_epi64x((long long)((uint64_t)w00 | (uint64_t)w01 << 16 | (uint64_t)w10 << 32 | (uint64_t)w11 << 48));
+        __m128i taps = _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)p), _mm_loadl_epi64((const __m128i *)(p + stride)));
+        __m128i rg = _mm_madd_epi16(_mm_shuffle_epi8(taps, red_green), weights);
+        __m128i b = _mm_madd_epi16(_mm_shuffle_epi8(taps, blue), weights);
+        __m128i v = _mm_srli_epi32(_mm_add_epi32(_mm_hadd_epi32(rg, b), half), 14);
+        v = _mm_packus_epi16(_mm_packs_epi32(v, v), v);
+        uint32_t rgb = (uint32_t)_mm_cvtsi128_si32(v);
+        out[0] = (uint8_t)rgb;
+        out[1] = (uint8_t)(rgb >> 8);
+        out[2] = (uint8_t)(rgb >> 16);
+    }
+}
+
+#endif
+
+/* Index of tap i of n under a fill rule, or -1 for the constant. */
+static int outside(int64_t i, int n, enum augment_fill fill)
+{
+    if (i >= 0 && i < n)
+        return (int)i;
+    switch (fill) {
+    case FILL_NEAREST: return i < 0 ? 0 : n - 1;
+    case FILL_WRAP: return (int)(((i % n) + n) % n);
+    case FILL_REFLECT: {                /* d c b a | a b c d | d c b a, as Keras and scipy mean it */
+        int64_t k = ((i % (2 * n)) + 2 * n) % (2 * n);
+        return (int)(k < n ? k : 2 * n - 1 - k);
+    }
+    default: return -1;
+    }
+}
+
+static void any_fill(uint8_t *out, int n, const struct image *in, struct line l, enum augment_fill fill, const uint8_t value[3])
+{
+    size_t stride = (size_t)in->width * 3;
+    for (int i = 0; i < n; i++, out += 3, l.y += l.step_y, l.x += l.step_x) {
+        int64_t iy = l.y >> 32, ix = l.x >> 32;
+        unsigned fy = (unsigned)((l.y & (ONE - 1)) >> 25), fx = (unsigned)((l.x & (ONE - 1)) >> 25);
+        unsigned w[4], sum[3] = {8192, 8192, 8192};
+        w[3] = fy * fx;
+        w[2] = fy * 128 - w[3];
+        w[1] = fx * 128 - w[3];
+        w[0] = 16384 - w[1] - w[2] - w[3];
+        for (int k = 0; k < 4; k++) {
+            int y = outside(iy + (k >> 1), in->height, fill), x = outside(ix + (k & 1), in->width, fill);
+            const uint8_t *p = y < 0 || x < 0 ? value : in->pixels + (size_t)y * stride + (size_t)x * 3;
+            for (int c = 0; c < 3; c++)
+                sum[c] += w[k] * p[c];
+        }
+        for (int c = 0; c < 3; c++)
+            out[c] = (uint8_t)(sum[c] >> 14);
+    }
+}
+
+void augment_warp(struct image *out, const struct image *in, const double m[6], enum augment_fill fill, const uint8_t value[3])
+{
+    int64_t most_y = (int64_t)(in->height - 1) * ONE, most_x = (int64_t)(in->width - 1) * ONE;
+    bool thin = in->width < 2 || in->height < 2;
+    int simd = image_simd_level();
+    /* Half a 1/128: truncating afterwards rounds to the nearest. */
+    const int64_t half = (int64_t)1 << 24;
+    for (int y = 0; y < out->height; y++) {
+        struct line l = {fixed(m[0] * y + m[2]) + half, fixed(m[3] * y + m[5]) + half, fixed(m[1]), fixed(m[4])};
+        uint8_t *to = out->pixels + (size_t)y * (size_t)out->width * 3;
+        if (thin || fill != FILL_NEAREST) {
+            any_fill(to, out->width, in, l, fill, value);
+            continue;
+        }
+#if defined(__x86_64__)
+        if (simd > 0) {
+            nearest_sse(to, out->width, in, l, most_y, most_x);
+            continue;
+        }
+#endif
+        (void)simd;
+        nearest_c(to, out->width, in, l, most_y, most_x);
+    }
+}
