@@ -1,0 +1,292 @@
+/*
+ * augment_stage.c: decoding, drawing and encoding all happen in the sandboxed workers; this process names and writes the
+ * files. A file is named by its source's content and what was drawn, so other settings never overwrite it.
+ */
+#include "augment_stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "hash/content_hash.h"
+#include "image/image.h"
+#include "image/picture_rows.h"
+#include "io/io.h"
+
+const char *const augment_adds[] = {"variant", "source", "params", NULL};
+
+/* Columns of a made row that speak of the file and not of the picture's meaning. */
+struct file_columns { int path, label, split, variant, source, params, bytes, xxh128, format, width, height, orientation, frames, mode, pdq, quality; };
+
+struct run {
+    const struct augment_options *opt;
+    struct file_columns c;
+    size_t n_base;
+    struct manifest_writer *out, *rejects;
+    struct stage_counts *n;
+    struct sheet *sheet;
+    const char **fields;                /* a made row under construction */
+    struct progress progress;
+    uint64_t n_made;
+};
+
+static bool in_list(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *s = list; *s;) {
+        size_t length = strcspn(s, ",");
+        if ((length == n && memcmp(s, word, n) == 0) || (length == 3 && memcmp(s, "all", 3) == 0))
+            return true;
+        s += length + (s[length] == ',');
+    }
+    return false;
+}
+
+/* --- in the worker ------------------------------------------------------------------------------------------------ */
+
+static int encode(const struct augment_options *o, const struct image *m, uint8_t **bytes, size_t *n, struct error *err)
+{
+    switch (o->format) {
+    case MADE_PNG: return image_encode_png(m, bytes, n, err);
+    case MADE_WEBP: return image_encode_webp(m, (int)o->quality, bytes, n, err);
+    default: return image_encode_jpeg(m, (int)o->quality, bytes, n, err);
+    }
+}
+
+static int encode_thumb(const struct image *m, uint8_t **bytes, size_t *n, struct error *err)
+{
+    struct image small = IMAGE_EMPTY;
+    double scale = (double)SHEET_THUMB_PX / (m->width > m->height ? m->width : m->height);
+    int width = (int)(m->width * scale + 0.5), height = (int)(m->height * scale + 0.5);
+    int rc = image_resize(&small, m, width < 1 ? 1 : width, height < 1 ? 1 : height, RESIZE_BILINEAR, err) ||
+             image_encode_jpeg(&small, 80, bytes, n, err) ? -1 : 0;
+    image_release(&small);
+    return rc;
+}
+
+/* result: variants + (variants + 1 with a sheet) sizes, then the blocks. */
+static enum image_reason finish(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
+                                uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
+{
+    const struct augment_options *o = context;
+    struct augment_scratch extra = AUGMENT_SCRATCH_EMPTY;
+    struct image square = IMAGE_EMPTY;
+    const struct image *from = picture;
+    struct error err = {0};
+    uint32_t *sizes = (uint32_t *)(void *)result;
+    size_t n_files = o->folder ? (size_t)o->variants : 0, n_thumbs = o->sheet ? (size_t)o->variants + 1 : 0;
+    size_t at = (n_files + n_thumbs) * sizeof *sizes;
+    enum image_reason reason = IMAGE_DECODE_MEMORY;
+    if (o->size) {
+        if (image_square(&square, picture, (int)o->size, RESIZE_BILINEAR, &err))
+            goto out;
+        from = &square;
+    }
+    for (int64_t v = 0; v <= o->variants; v++) {
+        struct augment_params p;
+        augment_draw(&o->spec, (uint64_t)o->common.seed, info->xxh128, (uint64_t)v, &p);
+        if (augment_apply(&p, &o->spec, from, scratch, &extra, &err))
+            goto out;
+        for (int thumb = 0; thumb < 2; thumb++) {
+            uint8_t *bytes = NULL;
+            size_t n = 0;
+            if (thumb ? n_thumbs == 0 : n_files == 0 || v == 0)
+                continue;
+            if (thumb ? encode_thumb(scratch, &bytes, &n, &err) : encode(o, scratch, &bytes, &n, &err))
+                goto out;
+            if (n > result_capacity - at) {
+                free(bytes);
+                error_set(&err, EX_OSERR, "the variants of one picture are too large");
+                goto out;
+            }
+            memcpy(result + at, bytes, n);
+            free(bytes);
+            at += n;
+            sizes[thumb ? n_files + (size_t)v : (size_t)v - 1] = (uint32_t)n;
+        }
+    }
+    *n_result = at;
+    reason = IMAGE_OK;
+out:
+    if (reason != IMAGE_OK) {
+        failure->reason = reason;
+        snprintf(failure->detail, sizeof failure->detail, "%.150s", err.text);
+    }
+    image_release(&square);
+    augment_scratch_release(&extra);
+    return reason;
+}
+
+/*
+ * Blocks come in the order they were made: file 1.. and thumb 0.. interleaved (thumb 0; file 1, thumb 1; ...). Finds them again;
+ * -1 when the sizes do not add up, which only a worker that was taken over can bring about.
+ */
+static int split_result(const struct augment_options *o, const struct decoded *d, const uint8_t **files, uint32_t *n_files,
+                        const uint8_t **thumbs, uint32_t *n_thumbs)
+{
+    size_t files_n = o->folder ? (size_t)o->variants : 0, thumbs_n = o->sheet ? (size_t)o->variants + 1 : 0;
+    size_t at = (files_n + thumbs_n) * sizeof(uint32_t);
+    if (d->n_result < at)
+        return -1;
+    for (size_t v = 0; v <= (size_t)o->variants; v++)
+        for (int thumb = 0; thumb < 2; thumb++) {
+            uint32_t size;
+            if (thumb ? thumbs_n == 0 : files_n == 0 || v == 0)
+                continue;
+            memcpy(&size, d->result + (thumb ? files_n + v : v - 1) * sizeof size, sizeof size);
+            if (size > d->n_result - at)
+                return -1;
+            *(thumb ? &thumbs[v] : &files[v]) = d->result + at;
+            *(thumb ? &n_thumbs[v] : &n_files[v]) = size;
+            at += size;
+        }
+    return 0;
+}
+
+/* --- rows --------------------------------------------------------------------------------------------------------- */
+
+static const char *cell(const char *const *fields, int column)
+{
+    return column < 0 ? "" : fields[column];
+}
+
+static bool wanted(void *context, const char *const *fields)
+{
+    struct run *r = context;
+    const char *variant = cell(fields, r->c.variant), *split = r->c.split < 0 ? "train" : cell(fields, r->c.split);
+    if (r->opt->variants == 0 || !in_list(r->opt->splits, split) || (variant[0] && strcmp(variant, "0")))
+        return false;
+    if (r->opt->folder)
+        return true;
+    if (!sheet_wants(r->sheet, cell(fields, r->c.label)))
+        return false;
+    sheet_promise(r->sheet, cell(fields, r->c.label));
+    return true;
+}
+
+static int write_made(struct run *r, const char *const *fields, const struct decoded *d, int64_t v, const uint8_t *bytes, size_t n,
+                      const char *params, struct error *err)
+{
+    static const char *const endings[] = {"jpg", "png", "webp"}, *const formats[] = {"jpeg", "png", "webp"};
+    struct text name = TEXT_EMPTY, path = TEXT_EMPTY;
+    char variant[24], n_bytes[24], hash[33], width[16], height[16];
+    struct xxh128 h;
+    int rc = -1, shown_w, shown_h;
+    uint64_t drawn = random_key(params, strlen(params)) ^ (uint64_t)r->opt->size * 0x9E3779B97F4A7C15ull ^ (uint64_t)r->opt->quality;
+    snprintf(variant, sizeof variant, "%lld", (long long)v);
+    if (text_printf(&name, err, "%s/%.2s/%s-%s-%08x.%s", r->opt->folder, d->xxh128, d->xxh128, variant, (unsigned)(drawn >> 32),
+                    endings[r->opt->format]) ||
+        path_join(&path, r->opt->common.root, name.data, r->opt->common.allow_outside, err) || io_mkdirs_for(path.data, err) ||
+        atomic_file_write(path.data, bytes, n, err))
+        goto out;
+    xxh128_of(&h, bytes, n);
+    xxh128_hex(hash, &h);
+    snprintf(n_bytes, sizeof n_bytes, "%zu", n);
+    image_info_shown(&d->info, &shown_w, &shown_h);
+    snprintf(width, sizeof width, "%d", r->opt->size ? (int)r->opt->size : shown_w);
+    snprintf(height, sizeof height, "%d", r->opt->size ? (int)r->opt->size : shown_h);
+    memcpy(r->fields, fields, r->n_base * sizeof *r->fields);
+    const struct { int column; const char *value; } changed[] = {
+        {r->c.path, name.data}, {r->c.bytes, n_bytes}, {r->c.xxh128, hash}, {r->c.format, formats[r->opt->format]}, {r->c.width, width},
+        {r->c.height, height}, {r->c.orientation, "1"}, {r->c.frames, "1"}, {r->c.mode, "rgb"}, {r->c.pdq, ""}, {r->c.quality, ""},
+    };
+    for (size_t i = 0; i < sizeof changed / sizeof *changed; i++)
+        if (changed[i].column >= 0)
+            r->fields[changed[i].column] = changed[i].value;
+    const char *const added[] = {variant, fields[r->c.path], params};
+    rc = manifest_writer_row(r->out, r->fields, added, err);
+    r->n_made++;
+out:
+    text_release(&name);
+    text_release(&path);
+    return rc;
+}
+
+static int done(void *context, const char *const *fields, const struct decoded *d, struct error *err)
+{
+    struct run *r = context;
+    const struct augment_options *o = r->opt;
+    const uint8_t *files[AUGMENT_MOST_VARIANTS + 1], *thumbs[AUGMENT_MOST_VARIANTS + 1];
+    uint32_t n_files[AUGMENT_MOST_VARIANTS + 1], n_thumbs[AUGMENT_MOST_VARIANTS + 1];
+    r->n->n_read++;
+    progress_update(&r->progress, r->n->n_read, NULL);
+    if (!d) {                           /* not augmented: as it came; a row that says which variant it is keeps saying it */
+        const char *variant = cell(fields, r->c.variant);
+        const char *const same[] = {variant[0] ? variant : "0", cell(fields, r->c.source), cell(fields, r->c.params)};
+        r->n->n_kept++;
+        return manifest_writer_row(r->out, fields, same, err);
+    }
+    const char *slug = d->slug, *detail = d->detail;
+    if (!slug && split_result(o, d, files, n_files, thumbs, n_thumbs)) {
+        slug = image_reason_slug(IMAGE_DECODE_CRASHED);
+        detail = "a wrong answer";
+    }
+    if (slug) {
+        r->n->n_rejected++;
+        return manifest_writer_reject(r->rejects, fields, slug, detail, err);
+    }
+    const char *const original[] = {"0", "", ""};
+    r->n->n_kept++;
+    if (manifest_writer_row(r->out, fields, original, err))
+        return -1;
+    bool on_sheet = o->sheet && (!o->folder || sheet_wants(r->sheet, cell(fields, r->c.label)));
+    if (on_sheet && o->folder)
+        sheet_promise(r->sheet, cell(fields, r->c.label));
+    for (int64_t v = 0; v <= o->variants; v++) {
+        struct augment_params p;
+        char text[AUGMENT_TEXT_BYTES];
+        augment_draw(&o->spec, (uint64_t)o->common.seed, d->xxh128, (uint64_t)v, &p);   /* here, not the worker's word for it */
+        augment_params_text(&p, text);
+        if (v > 0 && o->folder && write_made(r, fields, d, v, files[v], n_files[v], text, err))
+            return -1;
+        if (on_sheet && sheet_add(r->sheet, fields[r->c.path], cell(fields, r->c.label), (int)v, thumbs[v], n_thumbs[v], text, err))
+            return -1;
+    }
+    return 0;
+}
+
+int augment_run(const struct augment_options *opt, struct manifest_reader *in, struct manifest_writer *out,
+                struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
+{
+    struct run r = {.opt = opt, .out = out, .rejects = rejects, .n = n, .n_base = in->schema.n};
+    struct decode_pool_options o = DECODE_POOL_DEFAULTS;
+    struct decode_pool *pool = NULL;
+    const struct manifest_schema *s = &in->schema;
+    int rc = -1;
+    r.c = (struct file_columns){
+        manifest_column(s, "path"), manifest_column(s, "label"), manifest_column(s, "split"), manifest_column(s, "variant"),
+        manifest_column(s, "source"), manifest_column(s, "params"), manifest_column(s, "bytes"), manifest_column(s, "xxh128"),
+        manifest_column(s, "format"), manifest_column(s, "width"), manifest_column(s, "height"), manifest_column(s, "orientation"),
+        manifest_column(s, "frames"), manifest_column(s, "mode"), manifest_column(s, "pdq"), manifest_column(s, "pdq_quality"),
+    };
+    o.decode.allow_truncated = opt->allow_truncated;
+    o.decode.shrink_to_px = (int)opt->size;
+    o.finish = finish;
+    o.context = (void *)opt;
+    /* Address space, not memory: pages appear as they are written. */
+    o.result_bytes = (size_t)(opt->variants + 1) * (64u << 20);
+    if (o.result_bytes > (size_t)8 << 30)
+        o.result_bytes = (size_t)8 << 30;
+    o.threads = stage_threads(&opt->common);
+    o.no_sandbox = opt->no_sandbox;
+    struct picture_rows rows = {.root = opt->common.root, .allow_outside = opt->common.allow_outside, .context = &r,
+                                .wanted = wanted, .done = done};
+    if (!(r.fields = mem_zalloc(r.n_base + 1, sizeof *r.fields, err)) ||
+        (opt->sheet && sheet_open(&r.sheet, opt->sheet, (int)opt->variants + 1, opt->sheet_rows, opt->spec_text, err)) ||
+        decode_pool_open(&pool, &o, err))
+        goto out;
+    progress_start(&r.progress, &opt->common, 0, "pictures");
+    rc = picture_rows_run(&rows, in, pool, err);
+    progress_end(&r.progress);
+    if (rc == 0 && r.sheet)
+        rc = sheet_commit(r.sheet, err);
+    if (rc == 0)
+        stage_note(&opt->common, "%llu made", (unsigned long long)r.n_made);
+out:
+    sheet_close(r.sheet);
+    decode_pool_close(pool);
+    free(r.fields);
+    return rc;
+}

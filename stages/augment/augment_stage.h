@@ -1,0 +1,46 @@
+/* augment_stage.h: variants of training pictures as files, and a sheet to look at them; see main.c. */
+#ifndef WINNOW_AUGMENT_STAGE_H
+#define WINNOW_AUGMENT_STAGE_H
+
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "image/augment.h"
+#include "image/decode_pool.h"
+#include "manifest/manifest.h"
+
+enum made_format { MADE_JPEG, MADE_PNG, MADE_WEBP };
+
+struct augment_options {
+    struct common_options common;
+    const char *spec_text, *folder, *splits, *sheet;
+    int64_t variants, quality, size, sheet_rows;
+    int format;                 /* enum made_format */
+    bool allow_truncated, no_sandbox;
+    struct augment_spec spec;   /* from spec_text */
+};
+#define AUGMENT_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .spec_text = "article", .splits = "train", .variants = 1, .quality = 92, .sheet_rows = 16}
+
+extern const char *const augment_adds[];        /* variant source params */
+
+/*
+ * What comes back from the worker for one picture: n_parts sizes, then the encoded variants 1..n behind each other; for a
+ * sheet thumbnails of variants 0..n follow. Sizes are bytes of the encoded block that the worker promises.
+ */
+#define AUGMENT_MOST_VARIANTS 1000
+
+/* A sheet of variants side by side: HTML with the pictures inside, or one PNG. Rows come in as encoded JPEG thumbnails. */
+struct sheet;
+int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most_rows, const char *spec_text, struct error *err);
+bool sheet_wants(const struct sheet *s, const char *label);      /* another row of that label */
+void sheet_promise(struct sheet *s, const char *label);          /* a row of it is on its way */
+/* One thumbnail of the current row; caption may hold the parameters. Column 0 first. */
+int sheet_add(struct sheet *s, const char *path, const char *label, int column, const uint8_t *jpeg, size_t n_jpeg,
+              const char *caption, struct error *err);
+int sheet_commit(struct sheet *s, struct error *err);
+void sheet_close(struct sheet *s);
+#define SHEET_THUMB_PX 160
+
+int augment_run(const struct augment_options *opt, struct manifest_reader *in, struct manifest_writer *out,
+                struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+
+#endif

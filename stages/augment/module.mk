@@ -1,0 +1,1 @@
+NEEDS.stage/augment := base io cli manifest hash image
