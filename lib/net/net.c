@@ -104,6 +104,7 @@ void net_release(struct net *n)
         free(n->metadata.classes[i]);
     free(n->metadata.classes);
     free(n->metadata.extra_json);
+    free(n->metadata.license_json);
     free(n->name);
     for (struct net_store *s = n->stores, *next; s; s = next) {
         next = s->next;
@@ -173,8 +174,9 @@ static int copy_metadata(struct net_metadata *out, const struct net_metadata *m,
     *out = *m;
     out->classes = NULL;
     out->n_classes = 0;
-    out->extra_json = NULL;
-    if (m->extra_json && !(out->extra_json = mem_strdup(m->extra_json, err)))
+    out->extra_json = out->license_json = NULL;
+    if ((m->extra_json && !(out->extra_json = mem_strdup(m->extra_json, err))) ||
+        (m->license_json && !(out->license_json = mem_strdup(m->license_json, err))))
         return -1;
     if (m->n_classes > 0) {
         if (!(out->classes = mem_zalloc((size_t)m->n_classes, sizeof *out->classes, err)))
@@ -291,6 +293,24 @@ void net_hash(const struct net *n, char out[33])
         }
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
     hex_encode(out, canonical.digest, sizeof canonical.digest);
+}
+
+int net_fold_temperature(struct net *n, struct error *err)
+{
+    int at = n->output;
+    while (n->layers[at].kind == LAYER_ACTIVATION || n->layers[at].kind == LAYER_DROPOUT)
+        at = n->layers[at].inputs[0];
+    struct net_layer *dense = &n->layers[at];
+    if (n->metadata.temperature == 1)
+        return 0;
+    if (dense->kind != LAYER_DENSE || (dense->activation != ACTIVATION_SOFTMAX && at == n->output))
+        return error_set(err, EX_DATAERR, "the temperature cannot be folded: the network does not end in a dense softmax layer");
+    for (int j = 0; j < dense->n_weights; j++)
+        for (size_t k = 0; k < dense->weights[j].n_values; k++)
+            dense->weights[j].values[k] = (float)((double)dense->weights[j].values[k] / n->metadata.temperature);
+    n->metadata.temperature = 1;
+    n->metadata.model_id[0] = 0;
+    return 0;
 }
 
 int net_unlock_from(struct net *n, const char *from, struct error *err)

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 /* The layers that InceptionV3 and MobileNetV2 with the heads of this product use. */
 enum layer_kind {
@@ -79,6 +80,7 @@ struct net_metadata {
     char resize[16];            /* "bilinear", "area", "lanczos", "tfjs"; docs/preprocessing.md */
     double input_scale, input_offset;   /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
     double temperature;         /* 1 when none; not yet folded into the last layer */
+    char *license_json;         /* of the base weights, as a JSON object: {"name":"MIT","holder":...}; kept when a model is trained on */
     char *extra_json;           /* further keys as a JSON object (metrics, options, data and base hashes), or NULL */
 };
 
@@ -108,6 +110,14 @@ size_t net_count_parameters(const struct net *n, bool trainable_only);
 
 /* XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. */
 void net_hash(const struct net *n, char out[33]);
+
+/*
+ * license_json and extra_json as lines "train.phase<TAB>fine-tune<LF>" for programs that only show them: keys joined by dots,
+ * list items numbered, numbers as JSON has them. Appends to out.
+ */
+int net_metadata_lines(const struct net *n, struct text *out, struct error *err);
+/* Divides kernel and bias of the last dense layer by the temperature and sets it to 1: softmax(z / T) without knowing T. */
+int net_fold_temperature(struct net *n, struct error *err);
 
 /* Reads no weights but everything else: cheap, for those who only want classes and sizes. Values are NULL. */
 int net_open_header(struct net *n, const char *path, struct error *err);

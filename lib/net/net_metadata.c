@@ -13,7 +13,7 @@ void net_metadata_defaults(struct net_metadata *m)
     *m = (struct net_metadata){.input_scale = 1.0 / 255.0, .input_offset = 0, .temperature = 1};
 }
 
-static const char *const own_keys[] = {"classes", "model_id", "input", "temperature", NULL};
+static const char *const own_keys[] = {"classes", "model_id", "input", "temperature", "license", NULL};
 
 static bool is_own_key(const char *key)
 {
@@ -59,6 +59,16 @@ static int read_number(const cJSON *object, const char *key, double min, double 
     return 0;
 }
 
+static int keep_text(const cJSON *v, char **out, struct error *err)
+{
+    char *text = cJSON_PrintUnformatted(v);
+    if (!text)
+        return error_set(err, EX_OSERR, "cannot allocate the metadata");
+    *out = mem_strdup(text, err);
+    cJSON_free(text);
+    return *out ? 0 : -1;
+}
+
 int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error *err)
 {
     net_metadata_defaults(m);
@@ -78,21 +88,28 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
             return error_set(err, EX_DATAERR, "userDefinedMetadata: 'resize' is not a method's name");
         snprintf(m->resize, sizeof m->resize, "%s", v->valuestring);
     }
+    if (cJSON_IsObject(net_json_get(object, "license")) && keep_text(net_json_get(object, "license"), &m->license_json, err))
+        return -1;
     cJSON *extra = cJSON_CreateObject();
     for (v = object->child; v; v = v->next)
         if (!is_own_key(v->string))
             cJSON_AddItemToObject(extra, v->string, cJSON_Duplicate(v, true));
-    if (extra && extra->child) {
-        char *text = cJSON_PrintUnformatted(extra);
-        m->extra_json = text ? mem_strdup(text, err) : NULL;
-        cJSON_free(text);
-        if (!m->extra_json) {
-            cJSON_Delete(extra);
-            return text ? -1 : error_set(err, EX_OSERR, "cannot allocate the metadata");
-        }
-    }
+    int rc = extra && extra->child ? keep_text(extra, &m->extra_json, err) : 0;
     cJSON_Delete(extra);
-    return 0;
+    return rc;
+}
+
+/* A JSON object that this program made itself. */
+static cJSON *parse_own(const char *text, struct error *err)
+{
+    cJSON *v = NULL;
+    if (net_json_parse(text, strlen(text), &v, err))
+        return NULL;
+    if (cJSON_IsObject(v))
+        return v;
+    cJSON_Delete(v);
+    error_set(err, EX_SOFTWARE, "the extra metadata is no JSON object");
+    return NULL;
 }
 
 cJSON *net_write_metadata(const struct net *n, const char *model_id, struct error *err)
@@ -116,14 +133,13 @@ cJSON *net_write_metadata(const struct net *n, const char *model_id, struct erro
     if (m->resize[0])
         cJSON_AddStringToObject(input, "resize", m->resize);
     cJSON_AddNumberToObject(object, "temperature", m->temperature);
+    if (m->license_json && !(extra = parse_own(m->license_json, err)))
+        goto fail;
+    if (extra)
+        cJSON_AddItemToObject(object, "license", extra);
     if (m->extra_json) {
-        if (net_json_parse(m->extra_json, strlen(m->extra_json), &extra, err) || !cJSON_IsObject(extra)) {
-            if (extra)
-                error_set(err, EX_SOFTWARE, "the extra metadata is no JSON object");
-            cJSON_Delete(extra);
-            cJSON_Delete(object);
-            return NULL;
-        }
+        if (!(extra = parse_own(m->extra_json, err)))
+            goto fail;
         for (cJSON *v; (v = extra->child);) {
             cJSON_DetachItemViaPointer(extra, v);
             if (is_own_key(v->string))
@@ -134,4 +150,51 @@ cJSON *net_write_metadata(const struct net *n, const char *model_id, struct erro
         cJSON_Delete(extra);
     }
     return object;
+fail:
+    cJSON_Delete(object);
+    return NULL;
+}
+
+/* --- for showing ------------------------------------------------------------------------------------------------------ */
+
+static int put_lines(const cJSON *v, const char *key, struct text *out, struct error *err)
+{
+    const cJSON *child;
+    int i = 0;
+    if (cJSON_IsObject(v) || cJSON_IsArray(v)) {
+        cJSON_ArrayForEach(child, v) {
+            struct text longer = TEXT_EMPTY;
+            int rc = child->string ? text_printf(&longer, err, "%s%s%s", key, key[0] ? "." : "", child->string)
+                                   : text_printf(&longer, err, "%s%s%d", key, key[0] ? "." : "", i++);
+            rc = rc || put_lines(child, longer.data, out, err);
+            text_release(&longer);
+            if (rc)
+                return -1;
+        }
+        return 0;
+    }
+    char *printed = cJSON_IsString(v) ? NULL : cJSON_PrintUnformatted(v);
+    const char *value = cJSON_IsString(v) ? v->valuestring : printed ? printed : "";
+    int rc = text_printf(out, err, "%s\t", key);
+    for (const char *c = value; !rc && *c; c++)
+        rc = text_add(out, (unsigned char)*c < 0x20 ? " " : c, 1, err);
+    rc = rc || text_puts(out, "\n", err);
+    cJSON_free(printed);
+    return rc;
+}
+
+int net_metadata_lines(const struct net *n, struct text *out, struct error *err)
+{
+    const char *texts[] = {n->metadata.license_json, n->metadata.extra_json};
+    static const char *const keys[] = {"license", ""};
+    for (int i = 0; i < 2; i++) {
+        cJSON *v = texts[i] ? parse_own(texts[i], err) : NULL;
+        if (texts[i] && !v)
+            return -1;
+        int rc = v ? put_lines(v, keys[i], out, err) : 0;
+        cJSON_Delete(v);
+        if (rc)
+            return -1;
+    }
+    return 0;
 }
