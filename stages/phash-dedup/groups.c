@@ -1,0 +1,151 @@
+/*
+ * groups.c: what has to stay on one side of a split. Unlike the stars of judge.c these are connected components at the wider
+ * --group-distance: nobody leaves because of them, so chains only keep together what a chain of likenesses connects.
+ *
+ * A group's name is the smallest of the groups that its rows came with, or the smallest content hash of its rows. So a
+ * group keeps its name when pictures are added to an old manifest, and a picture alone is its own group.
+ */
+#include "near.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+
+static int names_grow(struct names *t, struct error *err)
+{
+    size_t size = t->size ? t->size * 2 : 1024;
+    uint32_t *table = mem_zalloc(size, sizeof *table, err);
+    if (!table)
+        return -1;
+    for (size_t i = 0; i < t->n; i++) {
+        size_t at = t->keys[i] & (size - 1);
+        while (table[at])
+            at = (at + 1) & (size - 1);
+        table[at] = (uint32_t)i + 1;
+    }
+    free(t->table);
+    t->table = table;
+    t->size = size;
+    return 0;
+}
+
+int names_find(struct names *t, const char *text, uint32_t *out, struct error *err)
+{
+    uint64_t key = random_key(text, strlen(text));
+    size_t keys_capacity = t->capacity;
+    if (t->n * 2 >= t->size && names_grow(t, err))
+        return -1;
+    size_t at = key & (t->size - 1);
+    for (; t->table[at]; at = (at + 1) & (t->size - 1))
+        if (t->keys[t->table[at] - 1] == key && !strcmp(t->text[t->table[at] - 1], text))
+            return *out = t->table[at] - 1, 0;
+    if (mem_grow(&t->keys, &keys_capacity, t->n + 1, sizeof *t->keys, err) ||
+        mem_grow(&t->text, &t->capacity, t->n + 1, sizeof *t->text, err) || !(t->text[t->n] = mem_strdup(text, err)))
+        return -1;
+    t->keys[t->n] = key;
+    *out = (uint32_t)t->n++;
+    t->table[at] = (uint32_t)t->n;
+    return 0;
+}
+
+void names_release(struct names *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        free(t->text[i]);
+    free(t->text);
+    free(t->keys);
+    free(t->table);
+    *t = (struct names){0};
+}
+
+static bool stays(const struct near *s, uint32_t row)
+{
+    return !(s->rows[row].flags & ROW_LEAVES) || s->opt->mark;
+}
+
+static uint32_t root_of(struct near *s, uint32_t row)
+{
+    while (s->rows[row].group != row) {
+        s->rows[row].group = s->rows[s->rows[row].group].group;
+        row = s->rows[row].group;
+    }
+    return row;
+}
+
+/* Of two rows the one whose name a group bears. */
+static bool names_before(const struct near *s, uint32_t a, uint32_t b)
+{
+    const struct row *x = &s->rows[a], *y = &s->rows[b];
+    if ((x->group_in == NONE) != (y->group_in == NONE))
+        return x->group_in != NONE;
+    if (x->group_in != NONE && x->group_in != y->group_in)
+        return strcmp(s->groups_in.text[x->group_in], s->groups_in.text[y->group_in]) < 0;
+    int c = memcmp(&x->id, &y->id, sizeof x->id);
+    return c ? c < 0 : a < b;
+}
+
+/* The root of a component is always its naming row. */
+static void unite(struct near *s, uint32_t a, uint32_t b)
+{
+    a = root_of(s, a);
+    b = root_of(s, b);
+    if (a == b)
+        return;
+    if (names_before(s, a, b))
+        s->rows[b].group = a;
+    else
+        s->rows[a].group = b;
+}
+
+int near_group(struct near *s, struct error *err)
+{
+    uint32_t *first_of_node = mem_alloc((s->n_nodes + 1) * sizeof *first_of_node, err);
+    uint32_t *first_of_name = mem_alloc((s->groups_in.n + 1) * sizeof *first_of_name, err);
+    if (!first_of_node || !first_of_name) {
+        free(first_of_node);
+        free(first_of_name);
+        return -1;
+    }
+    memset(first_of_node, 0xff, s->n_nodes * sizeof *first_of_node);
+    memset(first_of_name, 0xff, s->groups_in.n * sizeof *first_of_name);
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        s->rows[i].group = i;
+    for (uint32_t i = 0; i < s->n_rows; i++) {
+        struct row *r = &s->rows[i];
+        if (!stays(s, i))
+            continue;
+        if (r->node != NONE && s->opt->group_distance >= 0) {
+            if (first_of_node[r->node] == NONE)
+                first_of_node[r->node] = i;
+            else
+                unite(s, first_of_node[r->node], i);
+        }
+        if (r->group_in != NONE) {
+            if (first_of_name[r->group_in] == NONE)
+                first_of_name[r->group_in] = i;
+            else
+                unite(s, first_of_name[r->group_in], i);
+        }
+    }
+    for (size_t i = 0; i < s->pairs.n; i++) {
+        const struct near_pair *p = &s->pairs.pairs[i];
+        if ((int64_t)p->distance <= s->opt->group_distance && first_of_node[p->a] != NONE && first_of_node[p->b] != NONE)
+            unite(s, first_of_node[p->a], first_of_node[p->b]);
+    }
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        s->rows[i].group = root_of(s, i);
+    free(first_of_node);
+    free(first_of_name);
+    return 0;
+}
+
+const char *near_group_name(const struct near *s, uint32_t row, char out[XXH128_HEX_BYTES])
+{
+    const struct row *r = &s->rows[s->rows[row].group];
+    if (r->group_in != NONE)
+        return s->groups_in.text[r->group_in];
+    xxh128_hex(out, &r->id);
+    return out;
+}

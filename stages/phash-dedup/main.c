@@ -1,0 +1,92 @@
+/*
+ * phash-dedup: near duplicates leave the manifest, what looks alike gets one group.
+ * Reads: path (label bytes xxh128 width height pdq pdq_quality pdq_family group where there).
+ * Adds: bytes xxh128 pdq pdq_quality pdq_family group.
+ */
+#include "near.h"
+
+#define O(field) offsetof(struct near_options, field)
+static const struct option_row rows[] = {
+    {OPTION_CHOICE, 0, "pdq", O(family), "FAMILY",
+     "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool does; fast: full over a JPEG "
+     "decoded at a reduced scale, some bits away from full", 0, 0, "full|nn512|fast"},
+    {OPTION_FLAG, 0, "no-orient", O(no_orient), NULL, "hash pixels as stored, without applying EXIF orientation", 0, 0, NULL},
+    {OPTION_FLAG, 0, "hash-only", O(hash_only), NULL, "add pdq, pdq_quality and pdq_family and pass every readable row on", 0, 0, NULL},
+    {OPTION_FLAG, 0, "allow-truncated", O(allow_truncated), NULL, "hash what there is of a cut-off picture", 0, 0, NULL},
+    {OPTION_INT, 0, "distance", O(distance), "BITS", "pictures whose hashes differ in at most this many of 256 bits are duplicates", 0, NEAR_MAX_DISTANCE, NULL},
+    {OPTION_INT, 0, "group-distance", O(group_distance), "BITS",
+     "pictures connected by steps of at most this share a group, which a split never tears apart; nothing leaves for it", 0, NEAR_MAX_DISTANCE, NULL},
+    {OPTION_INT, 0, "min-quality", O(min_quality), "N", "flatter pictures (0..100) are never compared: their bits are noise", 0, 100, NULL},
+    {OPTION_FLAG, 0, "dihedral", O(dihedral), NULL, "also find pictures that were flipped or turned by right angles", 0, 0, NULL},
+    {OPTION_CHOICE, 0, "keep", O(keep), "RULE",
+     "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path", 0, 0, KEEP_RULES},
+    {OPTION_STRINGS, 0, "prefer-label", O(prefer_label), "LABEL", "rows with this label win before --keep is asked; may be repeated, best first", 0, 0, NULL},
+    {OPTION_CHOICE, 0, "on-conflict", O(on_conflict), "RULE",
+     "near duplicates under two labels: review rejects all of them, keep-first keeps the one that --keep says", 0, 0, CONFLICT_RULES},
+    {OPTION_STRING, 0, "against", O(against), "FILE",
+     "an older manifest with pdq: what is near it leaves this one, groups take its names, and nothing leaves that one", 0, 0, NULL},
+    {OPTION_FLAG, 0, "regroup", O(regroup), NULL, "forget the groups that rows come with", 0, 0, NULL},
+    {OPTION_FLAG, 0, "mark", O(mark), NULL, "let near duplicates stay and add keeper, keeper_distance and near_reason", 0, 0, NULL},
+    COMMON_ROW_OUTPUT(struct near_options, common),
+    COMMON_ROW_REJECTS(struct near_options, common),
+    COMMON_ROW_ROOT(struct near_options, common),
+    COMMON_ROW_THREADS(struct near_options, common),
+    COMMON_ROW_TALK(struct near_options, common),
+    OPTION_ROW_END,
+};
+
+static const struct option_table table = {
+    .name = "phash-dedup",
+    .synopsis = "[MANIFEST]",
+    .summary = "near duplicates leave the manifest, likenesses get one group",
+    .details =
+        "Reads path (and label, bytes, xxh128, width, height, pdq, pdq_quality, pdq_family, group where they are there); adds bytes, "
+        "xxh128, pdq, pdq_quality, pdq_family and group. Rows that bring a pdq of the same family are not decoded. One row stays of "
+        "the pictures within --distance of it; the others are rejected as near-duplicate-of (distance and path of the one that "
+        "stays). Near duplicates under two labels are all rejected as label-conflict, for review.\n",
+    .rows = rows,
+    .min_operands = 0,
+    .max_operands = 1,
+};
+
+int main(int argc, char **argv)
+{
+    struct near_options opt = NEAR_DEFAULTS;
+    struct near s = {.opt = &opt};
+    struct manifest_source in = MANIFEST_SOURCE_EMPTY, against = MANIFEST_SOURCE_EMPTY;
+    struct manifest_reader header = MANIFEST_READER_EMPTY;
+    struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
+    struct stage_counts n = {0};
+    struct operands operands;
+    struct error err = {0};
+    stage_begin("phash-dedup");
+    int rc = options_parse(&table, &opt, argc, argv, &operands);
+    if (rc != OPTIONS_RUN)
+        return rc;
+    rc = -1;
+    const char *const hash_adds[] = {"pdq", "pdq_quality", "pdq_family", NULL};
+    const char *const adds[] = {"bytes", "xxh128", "pdq", "pdq_quality", "pdq_family", "group", opt.mark ? "keeper" : NULL,
+                                "keeper_distance", "near_reason", NULL};
+    if ((opt.against && manifest_source_open(&against, opt.against, &err)) ||
+        manifest_source_open(&in, operands.n ? operands.items[0] : NULL, &err) ||
+        manifest_source_read(&in, &header, (const char *const[]){"path", NULL}, &err) ||
+        manifest_writer_open(&out, opt.common.output, &header.schema, opt.hash_only ? hash_adds : adds, &err) ||
+        manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err))
+        goto out;
+    if (opt.hash_only ? near_hash_only(&s, &in, &out, &rejects, &n, &err)
+                      : near_run(&s, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
+        goto out;
+    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err))
+        goto out;
+    rc = 0;
+out:
+    progress_end(&s.progress);
+    manifest_writer_discard(&out);
+    manifest_writer_discard(&rejects);
+    manifest_reader_close(&header);
+    manifest_source_close(&in);
+    manifest_source_close(&against);
+    near_release(&s);
+    options_release(&table, &opt);
+    return stage_end(rc, &err, &n, &opt.common);
+}

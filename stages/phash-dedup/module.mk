@@ -1,0 +1,1 @@
+NEEDS.stage/phash-dedup := cli manifest hash image

@@ -1,0 +1,294 @@
+/*
+ * rows.c: from manifest rows and pictures to hashes. Rows that bring a pdq of the wanted family are not decoded; the others go
+ * through the sandboxed decode pool, where the hash is computed, so that only some 300 bytes a picture come back.
+ */
+#include "near.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "image/picture_rows.h"
+
+/* What a worker sends back. */
+struct answer { struct pdq_hash hashes[PDQ_DIHEDRALS]; int32_t quality; uint32_t pixels; };
+
+struct hashing { enum pdq_family family; unsigned n_hashes; };
+
+static enum image_reason hash_picture(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
+                                      uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
+{
+    const struct hashing *h = context;
+    struct answer *a = (struct answer *)(void *)result;
+    struct error err = {0};
+    struct pdq *p;
+    int quality = 0, rc;
+    (void)scratch;
+    if (result_capacity < sizeof *a || pdq_open(&p, &err))
+        return IMAGE_DECODE_MEMORY;
+    memset(a, 0, sizeof *a);
+    rc = pdq_of_pixels(p, h->family, picture->pixels, (uint32_t)picture->width, (uint32_t)picture->height,
+                       (unsigned)picture->channels, (size_t)picture->width * (size_t)picture->channels, a->hashes, h->n_hashes,
+                       &quality, &err);
+    pdq_close(p);
+    if (rc) {
+        snprintf(failure->detail, sizeof failure->detail, "%.150s", err.text);
+        return IMAGE_DECODE_MEMORY;
+    }
+    a->quality = quality;
+    a->pixels = (uint32_t)((uint64_t)info->width * (uint64_t)info->height);
+    *n_result = sizeof *a;
+    return IMAGE_OK;
+}
+
+static int open_pool(struct decode_pool **pool, struct hashing *h, const struct near_options *opt, struct error *err)
+{
+    struct decode_pool_options o = DECODE_POOL_DEFAULTS;
+    *h = (struct hashing){opt->family, opt->dihedral ? PDQ_DIHEDRALS : 1};
+    o.decode.keep_gray = true;          /* the published algorithm takes a grey picture's samples as they are */
+    o.decode.no_orient = opt->no_orient;
+    o.decode.allow_truncated = opt->allow_truncated;
+    /* fast: the JPEG decoder's own halving, as long as 2 samples stay for each of the 64 that the hash looks at. */
+    o.decode.shrink_to_px = opt->family == PDQ_FAST ? 64 : 0;
+    o.finish = hash_picture;
+    o.context = h;
+    o.result_bytes = sizeof(struct answer);
+    o.threads = stage_threads(&opt->common);
+    return decode_pool_open(pool, &o, err);
+}
+
+/* The answer in d, checked: it comes from a process that a picture may have taken over. False: there is none. */
+static bool answer_of(const struct decoded *d, struct answer *a)
+{
+    if (d->reason != IMAGE_OK || !d->result || d->n_result != sizeof *a)
+        return false;
+    memcpy(a, d->result, sizeof *a);
+    return a->quality >= 0 && a->quality <= 100;
+}
+
+/* --- hash only ------------------------------------------------------------------------------------------------------ */
+
+struct hash_only {
+    struct near *s;
+    struct manifest_writer *out, *rejects;
+    struct stage_counts *n;
+};
+
+static int hash_only_row(void *context, const char *const *fields, const struct decoded *d, struct error *err)
+{
+    struct hash_only *h = context;
+    struct answer a;
+    char hex[PDQ_HEX_BYTES], quality[8];
+    h->n->n_read++;
+    progress_update(&h->s->progress, h->n->n_read, NULL);
+    if (!answer_of(d, &a)) {
+        h->n->n_rejected++;
+        return manifest_writer_reject(h->rejects, fields, d->slug ? d->slug : "decode-crashed", d->detail, err);
+    }
+    pdq_to_hex(hex, &a.hashes[0]);
+    snprintf(quality, sizeof quality, "%d", a.quality);
+    const char *const added[] = {hex, quality, pdq_family_name(h->s->opt->family)};
+    h->n->n_kept++;
+    return manifest_writer_row(h->out, fields, added, err);
+}
+
+int near_hash_only(struct near *s, struct manifest_source *in, struct manifest_writer *out, struct manifest_writer *rejects,
+                   struct stage_counts *n, struct error *err)
+{
+    struct hash_only h = {.s = s, .out = out, .rejects = rejects, .n = n};
+    struct picture_rows rows = {.root = s->opt->common.root, .allow_outside = s->opt->common.allow_outside, .context = &h,
+                                .done = hash_only_row};
+    struct manifest_reader r = MANIFEST_READER_EMPTY;
+    struct decode_pool *pool = NULL;
+    struct hashing hashing;
+    int rc = -1;
+    if (open_pool(&pool, &hashing, s->opt, err) || manifest_source_read(in, &r, NULL, err))
+        goto out;
+    progress_start(&s->progress, &s->opt->common, 0, "pictures");
+    rc = picture_rows_run(&rows, &r, pool, err);
+    progress_end(&s->progress);
+out:
+    manifest_reader_close(&r);
+    decode_pool_close(pool);
+    return rc;
+}
+
+/* --- all rows ------------------------------------------------------------------------------------------------------- */
+
+struct reading {
+    struct near *s;
+    bool against;
+    int path, label, bytes, hash, pdq, quality, family, width, height, group;
+    struct manifest_reader *r;
+};
+
+static int find_label(struct near *s, const char *name, uint32_t *out, struct error *err)
+{
+    for (size_t i = 0; i < s->n_labels; i++)
+        if (!strcmp(s->labels[i], name))
+            return *out = (uint32_t)i, 0;
+    if (mem_grow(&s->labels, &s->labels_capacity, s->n_labels + 1, sizeof *s->labels, err) ||
+        !(s->labels[s->n_labels] = mem_strdup(name, err)))
+        return -1;
+    *out = (uint32_t)s->n_labels++;
+    return 0;
+}
+
+static const char *field(const char *const *fields, int column)
+{
+    return column < 0 ? "" : fields[column];
+}
+
+static uint64_t number(const char *text, uint64_t max)
+{
+    struct error ignored;
+    uint64_t value;
+    return *text && parse_u64(text, 0, max, &value, "", &ignored) == 0 ? value : 0;
+}
+
+/* A pdq that came with the row and is of the wanted kind; a column without its family named is taken at its word. */
+static bool usable_pdq(const struct reading *g, const char *const *fields)
+{
+    const char *family = field(fields, g->family);
+    return *field(fields, g->pdq) && *field(fields, g->quality) && !g->s->opt->dihedral &&
+           (!*family || !strcmp(family, pdq_family_name(g->s->opt->family)));
+}
+
+static bool row_wanted(void *context, const char *const *fields)
+{
+    const struct reading *g = context;
+    return !g->against && !usable_pdq(g, fields);
+}
+
+static int add_failure(struct near *s, const char *slug, const char *detail, struct error *err)
+{
+    if (mem_grow(&s->failures, &s->failures_capacity, s->n_failures + 1, sizeof *s->failures, err))
+        return -1;
+    struct failure *f = &s->failures[s->n_failures];
+    *f = (struct failure){.row = (uint32_t)s->n_rows, .slug = slug};
+    if (!(f->detail = arena_strdup(&s->arena, detail, err)))
+        return -1;
+    s->n_failures++;
+    s->rows[s->n_rows].flags |= ROW_LEAVES;
+    s->rows[s->n_rows].reason = LEAVES_UNREADABLE;
+    return 0;
+}
+
+static int take_row(void *context, const char *const *fields, const struct decoded *d, struct error *err)
+{
+    struct reading *g = context;
+    struct near *s = g->s;
+    struct answer a;
+    if (s->n_rows >= NONE - 1)
+        return error_set(err, EX_DATAERR, "more than 4 billion rows");
+    if (mem_grow(&s->rows, &s->rows_capacity, s->n_rows + 1, sizeof *s->rows, err) ||
+        (s->opt->dihedral && mem_grow(&s->turned, &s->turned_capacity, s->n_rows + 1, sizeof *s->turned, err)))
+        return -1;
+    struct row *row = &s->rows[s->n_rows];
+    *row = (struct row){.node = NONE, .file = NONE, .keeper = (uint32_t)s->n_rows, .group_in = NONE, .group = NONE,
+                        .flags = g->against ? ROW_AGAINST : 0};
+    if (find_label(s, field(fields, g->label), &row->label, err) ||
+        (!s->opt->regroup && *field(fields, g->group) && names_find(&s->groups_in, field(fields, g->group), &row->group_in, err)))
+        return -1;
+    row->bytes = number(field(fields, g->bytes), UINT64_MAX);
+    row->pixels = (uint32_t)(number(field(fields, g->width), 1u << 20) * number(field(fields, g->height), 1u << 20));
+    if (xxh128_from_hex(&row->id, field(fields, g->hash)) == 0)
+        row->flags |= ROW_NAMED;
+    else
+        xxh128_of(&row->id, fields[g->path], strlen(fields[g->path]));
+    if (d) {
+        if (d->hashed && !(row->flags & ROW_NAMED) && xxh128_from_hex(&row->id, d->xxh128) == 0)
+            row->flags |= ROW_NAMED;
+        if (d->hashed)
+            row->bytes = d->bytes;
+        if (!answer_of(d, &a)) {
+            if (add_failure(s, d->slug ? d->slug : "decode-crashed", d->detail, err))
+                return -1;
+        } else {
+            row->pdq = a.hashes[0];
+            row->quality = (uint8_t)a.quality;
+            row->pixels = a.pixels;
+            row->flags |= ROW_HASHED | ROW_DECODED;
+            if (s->opt->dihedral)
+                memcpy(s->turned[s->n_rows], a.hashes + 1, sizeof *s->turned);
+            s->n_decoded++;
+        }
+    } else if (*field(fields, g->pdq) || !g->against) {
+        if (pdq_from_hex(&row->pdq, field(fields, g->pdq))) {
+            if (!g->against && add_failure(s, "bad-hash", "pdq is not 64 hexadecimal digits", err))
+                return -1;
+        } else {
+            row->quality = *field(fields, g->quality) ? (uint8_t)number(field(fields, g->quality), 100) : 100;
+            row->flags |= ROW_HASHED;
+            s->n_reused++;
+            if (s->opt->dihedral)           /* only of --against: it takes part as it is, unturned */
+                for (int i = 0; i < N_TURNED; i++)
+                    s->turned[s->n_rows][i] = row->pdq;
+        }
+    }
+    s->n_rows++;
+    progress_update(&s->progress, s->n_rows, NULL);
+    return 0;
+}
+
+int near_read_rows(struct near *s, struct manifest_source *in, bool against, struct error *err)
+{
+    static const char *const required[] = {"path", NULL}, *const required_old[] = {"path", "pdq", NULL};
+    struct reading g = {.s = s, .against = against};
+    struct picture_rows rows = {.root = s->opt->common.root, .allow_outside = s->opt->common.allow_outside, .context = &g,
+                                .wanted = row_wanted, .done = take_row};
+    struct manifest_reader r = MANIFEST_READER_EMPTY;
+    struct decode_pool *pool = NULL;
+    struct hashing hashing;
+    uint32_t none;
+    int rc = -1;
+    if (open_pool(&pool, &hashing, s->opt, err) || find_label(s, "", &none, err) ||
+        manifest_source_read(in, &r, against ? required_old : required, err))
+        goto out;
+    g.path = manifest_column(&r.schema, "path");
+    g.label = manifest_column(&r.schema, "label");
+    g.bytes = manifest_column(&r.schema, "bytes");
+    g.hash = manifest_column(&r.schema, "xxh128");
+    g.pdq = manifest_column(&r.schema, "pdq");
+    g.quality = manifest_column(&r.schema, "pdq_quality");
+    g.family = manifest_column(&r.schema, "pdq_family");
+    g.width = manifest_column(&r.schema, "width");
+    g.height = manifest_column(&r.schema, "height");
+    g.group = manifest_column(&r.schema, "group");
+    progress_start(&s->progress, &s->opt->common, 0, "pictures");
+    rc = picture_rows_run(&rows, &r, pool, err);
+    progress_end(&s->progress);
+    if (against)
+        s->n_against = s->n_rows;
+out:
+    manifest_reader_close(&r);
+    decode_pool_close(pool);
+    return rc;
+}
+
+int near_read_paths(struct near *s, struct manifest_source *in, bool against, struct error *err)
+{
+    static const char *const required[] = {"path", NULL};
+    struct manifest_reader r;
+    size_t row = against ? 0 : s->n_against, end = against ? s->n_against : s->n_rows;
+    int got, rc = -1;
+    if (manifest_source_read(in, &r, required, err))
+        return -1;
+    int path = manifest_column(&r.schema, "path");
+    for (; (got = manifest_reader_next(&r, err)) > 0 && row < end; row++) {
+        if (!(s->rows[row].flags & ROW_PATH) || s->rows[row].file != NONE)
+            continue;
+        if (mem_grow(&s->files, &s->files_capacity, s->n_files + 1, sizeof *s->files, err))
+            goto out;
+        s->files[s->n_files] = (struct file){.path = arena_strdup(&s->arena, manifest_field(&r, path), err)};
+        if (!s->files[s->n_files].path)
+            goto out;
+        s->rows[row].file = (uint32_t)s->n_files++;
+    }
+    if (got < 0)
+        goto out;
+    rc = got || row != end ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name) : manifest_source_check(in, err);
+out:
+    manifest_reader_close(&r);
+    return rc;
+}
