@@ -53,7 +53,7 @@ struct engine_options {
 
 /*
  * Where the frozen part ends: the layers whose outputs are all that the unlocked layers (`trainable` flags of layers with
- * weights) read of the frozen part, in net order. Head only: {flatten_1}; from conv2d_56 on: {activation_55, mixed5}. These are what a
+ * weights) read of the frozen part, in net order. Head only: {flatten_1}; from conv2d_56 on: {mixed5, activation_55}. These are what a
  * feature cache keeps: outputs of an ENGINE_INFERENCE engine, inputs of an ENGINE_TRAIN one. *layers is malloc'ed, the caller's.
  * EX_DATAERR if nothing is trainable; {the input layer} if everything is.
  */
@@ -108,7 +108,7 @@ struct engine_result {
     double loss;                /* data_loss + l2_loss, before the step */
     double data_loss;           /* (1/n) sum of row weight * cross-entropy */
     double l2_loss;             /* sum over unlocked layers of l2 * sum w^2 */
-    double gradient_norm;       /* global, before clipping; 0 unless clip_norm or want_norm */
+    double gradient_norm;       /* global, before clipping */
     int n_correct;              /* rows whose largest target is the largest probability */
     bool finite;                /* false: loss or gradient norm is NaN or infinite; the weights were then left as they were */
 };

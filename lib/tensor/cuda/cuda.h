@@ -102,6 +102,8 @@ struct backend_op {
     cudnnOpTensorDescriptor_t multiply;
     cudnnTensorDescriptor_t divisor;    /* [1,1,h,w]: asymmetric average pools */
     struct pass forward, backward_data, backward_filter;
+    cudnnDataType_t type;               /* it computes with */
+    cudnnTensorFormat_t format;
     bool fused, direct;                 /* bias and activation in the convolution's call; y written as a slice. Cleared when not supported */
     cudnnBatchNormMode_t norm_mode;
     bool fused_norm;
@@ -110,7 +112,7 @@ struct backend_op {
     size_t extra2, extra2_bytes;
     size_t tail, workspace_bytes;       /* offset of the library's own workspace; the whole */
     size_t weight_bytes, constant_bytes;
-    void *constant[CUDA_MAX_GPUS];      /* weights, then bias, then (pools) divisors */
+    void *constant[CUDA_MAX_GPUS];      /* weights, then (round_up(weight_bytes)) bias; of pools, the divisors */
 };
 
 /* --- errors (cuda.c) --------------------------------------------------------------------------------------------------- */
@@ -147,10 +149,10 @@ int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType
 int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, const int dims[4], const int strides[4],
                         struct error *err);
 /*
- * Describes s (n already one GPU's) for calls that want it in type and format, with pads {top, bottom, left, right} of zeros around it (NULL:
+ * Describes s (n already one GPU's), which lies there as NHWC of type stored, for calls that want it in type and format, with pads {top, bottom, left, right} of zeros around it (NULL:
  * none). must_stage: stage even where the stored form would do. Scratch is not placed yet: operand_place does that.
  */
-int operand_make(struct operand *o, const struct backend *b, const char *subject, const struct tensor_shape *s, cudnnDataType_t type,
+int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored, cudnnDataType_t type,
                  cudnnTensorFormat_t format, const int pads[4], bool must_stage, struct error *err);
 void operand_place(struct operand *o, size_t *workspace);               /* if staged: takes its scratch from the workspace */
 void operand_release(struct operand *o);

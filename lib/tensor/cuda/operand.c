@@ -31,25 +31,24 @@ int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnn
     return DNN(subject, cudnnSetTensor4dDescriptorEx(*out, type, dims[0], dims[1], dims[2], dims[3], strides[0], strides[1], strides[2], strides[3]));
 }
 
-int operand_make(struct operand *o, const struct backend *b, const char *subject, const struct tensor_shape *s, cudnnDataType_t type,
+int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored, cudnnDataType_t type,
                  cudnnTensorFormat_t format, const int pads[4], bool must_stage, struct error *err)
 {
     static const int none[4] = {0};
     const int *p = pads ? pads : none;
     bool slice = s->parent_c != s->c || s->first_c;
     int H = s->h + p[0] + p[1], W = s->w + p[2] + p[3], wide = s->parent_c;
-    *o = (struct operand){.shape = *s, .type = type, .stored_type = stored_type(b, s)};
-    size_t row_bytes = (size_t)s->h * (size_t)s->w * (size_t)wide * type_bytes(o->stored_type);
+    *o = (struct operand){.shape = *s, .type = type, .stored_type = stored};
     o->padded = p[0] || p[1] || p[2] || p[3];
-    o->staged = must_stage || slice || o->padded || type != o->stored_type || (format != CUDNN_TENSOR_NHWC && !is_vector(s)) || row_bytes % 16;
+    o->staged = must_stage || slice || o->padded || type != o->stored_type || (format != CUDNN_TENSOR_NHWC && !is_vector(s) && s->c > 1);
     o->first_offset = (size_t)s->first_c * type_bytes(o->stored_type);
     int dims[4] = {s->n, s->c, s->h, s->w};
-    int stored[4] = {s->h * s->w * wide, 1, s->w * wide, wide};
+    int lies[4] = {s->h * s->w * wide, 1, s->w * wide, wide};
     int inner[4] = {H * W * s->c, 1, W * s->c, s->c}, inner_nchw[4] = {s->c * H * W, H * W, W, 1};
     const int *in = format == CUDNN_TENSOR_NHWC ? inner : inner_nchw;
     o->inner_offset = ((size_t)p[0] * (size_t)in[2] + (size_t)p[2] * (size_t)in[3]) * type_bytes(type);
     o->full_bytes = (size_t)s->n * (size_t)s->c * (size_t)H * (size_t)W * type_bytes(type);
-    return tensor_make_strided(&o->stored, subject, o->stored_type, dims, stored, err) || tensor_make_strided(&o->inner, subject, type, dims, in, err) ||
+    return tensor_make_strided(&o->stored, subject, o->stored_type, dims, lies, err) || tensor_make_strided(&o->inner, subject, type, dims, in, err) ||
            tensor_make(&o->full, subject, type, format, s->n, s->c, H, W, err) ? -1 : 0;
 }
 

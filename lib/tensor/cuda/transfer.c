@@ -7,6 +7,7 @@
  */
 #include "tensor/cuda/cuda.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int pictures_each(const struct backend *b, int n) { return n % b->n_gpus ? n : n / b->n_gpus; }
@@ -139,7 +140,7 @@ static int download_part(struct backend *b, struct gpu *g, char *from, const str
 {
     struct operand o = {0};
     size_t bytes = shape_values(each) * sizeof(float);
-    if (operand_make(&o, b, "download", each, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, NULL, false, err)) {
+    if (operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, NULL, false, err)) {
         operand_release(&o);
         return -1;
     }

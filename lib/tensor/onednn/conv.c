@@ -5,6 +5,7 @@
  * packed once, weights that learn stay in Keras' order in the arena (so that optimiser, checkpoint and L2 need not know) and are
  * packed into the workspace before each use: a percent of the time of the multiplication they serve.
  */
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -396,6 +397,14 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
 
 size_t dense_workspace_bytes(const struct backend_op *op) { return 0; }
 
+/* One thread below this: a head's layer takes tens of microseconds, and a busy machine may take milliseconds to wake another. */
+#define SMALL_PRODUCT (64.0 * 1024 * 1024)
+
+static void dense_threads(const struct backend *b, const struct op_desc *d)
+{
+    omp_set_num_threads((double)d->x[0].n * d->x[0].c * d->y.c < SMALL_PRODUCT ? 1 : b->threads);
+}
+
 int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct error *err)
 {
     const struct op_desc *d = &op->d;
@@ -403,6 +412,7 @@ int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *
     const float *w = d->constant_weights ? op->dense : slot_at(&io->w), *bias = d->constant_weights ? op->bias : slot_at(&io->bias);
     struct act act = { (int)d->activation, d->activation_max };
     float *y = slot_at(&io->y);
+    dense_threads(b, d);
     if (dnnl_failed(dnnl_sgemm('N', 'N', m, n, k, 1, slot_at(&io->x[0]), k, w, n, 0, y, n), "sgemm", err))
         return -1;
     for (dnnl_dim_t i = 0; i < m; i++)
@@ -420,6 +430,7 @@ int dense_backward(struct backend *b, struct backend_op *op, const struct op_io 
     const float *w = d->constant_weights ? op->dense : slot_at(&io->w), *x = slot_at(&io->x[0]);
     float *dy = slot_at(&io->dy), *dx = slot_at(&io->dx[0]), *dbias = slot_at(&io->dbias);
     own_activation_backward(b, d, io);
+    dense_threads(b, d);
     if (d->needs_dw) {
         if (dnnl_failed(dnnl_sgemm('T', 'N', k, n, m, 1, x, k, dy, n, 0, slot_at(&io->dw), n), "sgemm", err))
             return -1;

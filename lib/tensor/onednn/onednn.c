@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "tensor/onednn/onednn.h"
 
+#define SMALL_PART ((size_t)1 << 20)        /* values: below this one thread is done before another has woken up */
+
 static int usable_processors(void)
 {
     cpu_set_t set;
@@ -159,7 +161,7 @@ static int onednn_tensor_upload(struct backend *b, struct slot to, const struct 
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
-#pragma omp parallel for num_threads(b->threads) schedule(static)
+#pragma omp parallel for num_threads((size_t)s->n * row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < s->n; n++) {
         float *out = v.p + (size_t)n * v.n_stride;
         if (n >= n_rows)
@@ -180,7 +182,7 @@ static int onednn_tensor_upload_u8(struct backend *b, struct slot to, const stru
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
-#pragma omp parallel for num_threads(b->threads) schedule(static)
+#pragma omp parallel for num_threads((size_t)s->n * row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < s->n; n++) {
         float *out = v.p + (size_t)n * v.n_stride;
         const uint8_t *in = nhwc + (size_t)n * row;
@@ -205,7 +207,7 @@ static int onednn_tensor_download(struct backend *b, struct slot from, const str
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
     if (onednn_sync(b, err))
         return -1;
-#pragma omp parallel for num_threads(b->threads) schedule(static)
+#pragma omp parallel for num_threads((size_t)s->n * row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < n_rows; n++)
         for (int k = 0; k < v.blocks; k++)
             for (size_t i = 0; i < plane; i++)
@@ -350,17 +352,20 @@ static void part(size_t n, size_t *first, size_t *last)
 }
 
 #define EACH_PART(n, ...)                                                                                       \
-    _Pragma("omp parallel num_threads(b->threads)")                                                             \
-    {                                                                                                           \
-        size_t first, last;                                                                                     \
-        part((n), &first, &last);                                                                               \
-        __VA_ARGS__                                                                                             \
-    }
+    do {                                                                                                        \
+        const int threads_ = (n) < SMALL_PART ? 1 : b->threads;                                                 \
+        _Pragma("omp parallel num_threads(threads_)")                                                           \
+        {                                                                                                       \
+            size_t first, last;                                                                                 \
+            part((n), &first, &last);                                                                           \
+            __VA_ARGS__                                                                                         \
+        }                                                                                                       \
+    } while (0)
 
 static int onednn_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
 {
     float *p = slot_at(&y);
-    EACH_PART(n, memset(p + first, 0, (last - first) * sizeof(float));)
+    EACH_PART(n, memset(p + first, 0, (last - first) * sizeof(float)););
     return 0;
 }
 
@@ -368,14 +373,14 @@ static int onednn_copy(struct backend *b, struct slot y, struct slot x, size_t n
 {
     float *p = slot_at(&y);
     const float *q = slot_at(&x);
-    EACH_PART(n, memcpy(p + first, q + first, (last - first) * sizeof(float));)
+    EACH_PART(n, memcpy(p + first, q + first, (last - first) * sizeof(float)););
     return 0;
 }
 
 static int onednn_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
 {
     float *p = slot_at(&y);
-    EACH_PART(n, b->k->scale(p + first, last - first, a);)
+    EACH_PART(n, b->k->scale(p + first, last - first, a););
     return 0;
 }
 
@@ -383,7 +388,7 @@ static int onednn_axpy(struct backend *b, struct slot y, struct slot x, size_t n
 {
     float *p = slot_at(&y);
     const float *q = slot_at(&x);
-    EACH_PART(n, b->k->axpy(p + first, q + first, last - first, a);)
+    EACH_PART(n, b->k->axpy(p + first, q + first, last - first, a););
     return 0;
 }
 
@@ -394,7 +399,7 @@ static int onednn_sum_of_squares(struct backend *b, struct slot x, size_t n, dou
     const float *p = slot_at(&x);
     double partial[MAX_PARTIAL] = {0}, sum = 0;
     size_t each = (n + MAX_PARTIAL - 1) / MAX_PARTIAL;
-#pragma omp parallel for num_threads(b->threads) schedule(static)
+#pragma omp parallel for num_threads(n < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int i = 0; i < MAX_PARTIAL; i++) {
         size_t first = (size_t)i * each, last = first + each < n ? first + each : n;
         if (first < last)
@@ -411,7 +416,7 @@ static int onednn_sgd(struct backend *b, struct slot sp, struct slot sg, struct 
 {
     float *p = slot_at(&sp), *v = slot_at(&sv);
     const float *g = slot_at(&sg);
-    EACH_PART(n, b->k->sgd(p + first, g + first, v + first, last - first, s->rate, s->momentum, s->nesterov);)
+    EACH_PART(n, b->k->sgd(p + first, g + first, v + first, last - first, s->rate, s->momentum, s->nesterov););
     return 0;
 }
 
@@ -422,7 +427,7 @@ static int onednn_adam(struct backend *b, struct slot sp, struct slot sg, struct
     const float *g = slot_at(&sg);
     double t = (double)s->step;
     float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
-    EACH_PART(n, b->k->adam(p + first, g + first, m + first, v + first, last - first, rate, s->beta1, s->beta2, s->epsilon);)
+    EACH_PART(n, b->k->adam(p + first, g + first, m + first, v + first, last - first, rate, s->beta1, s->beta2, s->epsilon););
     return 0;
 }
 

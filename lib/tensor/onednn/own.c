@@ -40,32 +40,46 @@ static void share(size_t total, size_t *first, size_t *last)
     *last = total * (t + 1) / n;
 }
 
+/* Small tensors are not worth waking the other threads for: a wake-up costs as much as some 30,000 values. */
+#define SMALL_VALUES 65536
+static int threads_for(const struct backend *b, const struct view *v)
+{
+    size_t values = (size_t)v->n * (size_t)v->blocks * (size_t)v->h * (size_t)v->w * (size_t)v->inner;
+    return values < SMALL_VALUES ? 1 : b->threads;
+}
+
 /*
  * Rows of a tensor, split among threads: a row is w pixels of one block. The body sees n, block, y.
  */
 #define EACH_ROW(v, ...)                                                                                        \
-    _Pragma("omp parallel num_threads(b->threads)")                                                             \
-    {                                                                                                           \
-        size_t row_, end_;                                                                                      \
-        share((size_t)(v).n * (size_t)(v).blocks * (size_t)(v).h, &row_, &end_);                                \
-        for (; row_ < end_; row_++) {                                                                           \
-            int y = (int)(row_ % (size_t)(v).h), block = (int)(row_ / (size_t)(v).h % (size_t)(v).blocks);      \
-            int n = (int)(row_ / (size_t)(v).h / (size_t)(v).blocks);                                           \
-            __VA_ARGS__                                                                                         \
+    do {                                                                                                        \
+        const int threads_ = threads_for(b, &(v));                                                              \
+        _Pragma("omp parallel num_threads(threads_)")                                                           \
+        {                                                                                                       \
+            size_t row_, end_;                                                                                  \
+            share((size_t)(v).n * (size_t)(v).blocks * (size_t)(v).h, &row_, &end_);                            \
+            for (; row_ < end_; row_++) {                                                                       \
+                int y = (int)(row_ % (size_t)(v).h), block = (int)(row_ / (size_t)(v).h % (size_t)(v).blocks);  \
+                int n = (int)(row_ / (size_t)(v).h / (size_t)(v).blocks);                                       \
+                __VA_ARGS__                                                                                     \
+            }                                                                                                   \
         }                                                                                                       \
-    }
+    } while (0)
 
 /* One picture's plane of one block by one thread: for scattering backward passes. */
 #define EACH_PLANE(v, ...)                                                                                      \
-    _Pragma("omp parallel num_threads(b->threads)")                                                             \
-    {                                                                                                           \
-        size_t plane_, end_;                                                                                    \
-        share((size_t)(v).n * (size_t)(v).blocks, &plane_, &end_);                                              \
-        for (; plane_ < end_; plane_++) {                                                                       \
-            int block = (int)(plane_ % (size_t)(v).blocks), n = (int)(plane_ / (size_t)(v).blocks);             \
-            __VA_ARGS__                                                                                         \
+    do {                                                                                                        \
+        const int threads_ = threads_for(b, &(v));                                                              \
+        _Pragma("omp parallel num_threads(threads_)")                                                           \
+        {                                                                                                       \
+            size_t plane_, end_;                                                                                \
+            share((size_t)(v).n * (size_t)(v).blocks, &plane_, &end_);                                          \
+            for (; plane_ < end_; plane_++) {                                                                   \
+                int block = (int)(plane_ % (size_t)(v).blocks), n = (int)(plane_ / (size_t)(v).blocks);         \
+                __VA_ARGS__                                                                                     \
+            }                                                                                                   \
         }                                                                                                       \
-    }
+    } while (0)
 
 void own_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io)
 {
@@ -75,15 +89,15 @@ void own_activation_backward(struct backend *b, const struct op_desc *d, const s
         return;
     EACH_ROW(dy, {
         float *g = at(&dy, n, block, y, 0);
-        const float *v = at(&y_view, n, block, y, 0);
+        const float *out = at(&y_view, n, block, y, 0);
         for (int x = 0; x < dy.w; x++)
-            b->k->activate_backward(g + (size_t)x * dy.px_stride, v + (size_t)x * y_view.px_stride, (size_t)dy.inner, act);
-    })
+            b->k->activate_backward(g + (size_t)x * dy.px_stride, out + (size_t)x * y_view.px_stride, (size_t)dy.inner, act);
+    });
 }
 
 void own_add(struct backend *b, float *y, const float *x, size_t count)
 {
-#pragma omp parallel num_threads(b->threads)
+#pragma omp parallel num_threads(count < SMALL_VALUES ? 1 : b->threads)
     {
         size_t first, last;
         share(count, &first, &last);
@@ -182,7 +196,7 @@ static void affine_rows(struct backend *b, const struct view *x, const struct vi
     EACH_ROW(*x, {
         b->k->affine(at(x, n, block, y, 0), x->px_stride, at(out, n, block, y, 0), out->px_stride, (size_t)x->w, x->inner,
                      scale + block * x->inner, offset + block * x->inner, act);
-    })
+    });
 }
 
 static void norm_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
@@ -254,7 +268,7 @@ static void norm_backward(struct backend *b, struct backend_op *op, const struct
         int c0 = block * x.inner;
         b->k->norm_input(at(&x, n, block, y, 0), x.px_stride, at(&dy, n, block, y, 0), dy.px_stride, at(&dx, n, block, y, 0),
                          dx.px_stride, (size_t)x.w, x.inner, scale + c0, offset + c0, scale + c0, vb + c0, v0 + c0, act, accumulate);
-    })
+    });
 }
 
 /* --- pools: saved (max) = number of the winning tap, a byte for each output value in the order of y as a whole tensor --------- */
@@ -299,7 +313,7 @@ static void max_forward(struct backend *b, const struct op_desc *d, const struct
                     first = false;
                 }
         }
-    })
+    });
 }
 
 static void clear_plane(const struct view *v, int n, int block)
@@ -323,7 +337,7 @@ static void max_backward(struct backend *b, const struct op_desc *d, const struc
                         b->k->scatter_equal(at(dx, n, block, iy, ix), at(dy, n, block, p, q), win,
                                             (uint8_t)((iy - w.y0) * d->kernel_w + (ix - w.x0)), (size_t)dx->inner);
             }
-    })
+    });
 }
 
 static void average_forward(struct backend *b, const struct op_desc *d, const struct view *in, const struct view *out)
@@ -344,7 +358,7 @@ static void average_forward(struct backend *b, const struct op_desc *d, const st
                 }
             b->k->scale(to, (size_t)out->inner, 1.0f / (float)((w.y1 - y0) * (w.x1 - x0)));
         }
-    })
+    });
 }
 
 /* Gathers: each input pixel adds up the windows that see it, so that rows can be shared out freely. */
@@ -368,7 +382,7 @@ static void average_backward(struct backend *b, const struct op_desc *d, const s
                     b->k->axpy(to, at(dy, n, block, p, q), (size_t)dx->inner, 1.0f / (float)count);
                 }
         }
-    })
+    });
 }
 
 static void global_forward(struct backend *b, const struct view *in, const struct view *out)
@@ -380,7 +394,7 @@ static void global_forward(struct backend *b, const struct view *in, const struc
         for (size_t i = 0; i < (size_t)in->h * (size_t)in->w; i++)
             b->k->add(to, pixel_of(in, i, n, block), (size_t)in->inner);
         b->k->scale(to, (size_t)in->inner, 1.0f / (float)(in->h * in->w));
-    })
+    });
 }
 
 static void global_backward(struct backend *b, const struct view *dx, const struct view *dy, bool accumulate)
@@ -391,7 +405,7 @@ static void global_backward(struct backend *b, const struct view *dx, const stru
             clear_plane(dx, n, block);
         for (size_t i = 0; i < (size_t)dx->h * (size_t)dx->w; i++)
             b->k->axpy(pixel_of(dx, i, n, block), from, (size_t)dx->inner, 1.0f / (float)(dx->h * dx->w));
-    })
+    });
 }
 
 /* --- the rest ------------------------------------------------------------------------------------------------------------------- */
@@ -423,7 +437,7 @@ static void copy_view(struct backend *b, const struct view *from, const struct v
             else
                 memcpy(t, f, (size_t)from->inner * sizeof(float));
         }
-    })
+    });
 }
 
 /*
@@ -468,7 +482,7 @@ static void zero_pad_forward(struct backend *b, const struct op_desc *d, const s
             else
                 memset(at(out, n, block, y, x), 0, (size_t)out->inner * sizeof(float));
         }
-    })
+    });
 }
 
 static void zero_pad_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy, bool accumulate)
@@ -482,7 +496,7 @@ static void zero_pad_backward(struct backend *b, const struct op_desc *d, const 
             else
                 memcpy(to, from, (size_t)dx->inner * sizeof(float));
         }
-    })
+    });
 }
 
 /* Values in NHWC order from one shape to another; only where layouts differ, that is on blocked machines. */
@@ -531,7 +545,7 @@ static void elementwise_forward(struct backend *b, struct backend_op *op, const 
             if (act.kind != OP_LINEAR)
                 b->k->activate(to, to, inner, act);
         }
-    })
+    });
 }
 
 static void elementwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
@@ -566,7 +580,7 @@ static void elementwise_backward(struct backend *b, struct backend_op *op, const
                     b->k->multiply(to, g, m, inner);
                 }
             }
-        })
+        });
     }
 }
 

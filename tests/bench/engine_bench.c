@@ -1,0 +1,119 @@
+/*
+ * engine_bench.c: milliseconds of the engine for one configuration; tests/bench/engine.sh puts them beside the peers'.
+ * usage: engine_bench MODEL WHAT BATCH THREADS SECONDS [DEVICE]
+ * WHAT: infer; head (whole phase 1 step, pictures in), phase2, phase2-cached, full: training steps; head-cached: steps from pooled features;
+ *       profile-infer, profile-phase2: the same with the engine's own account per operation (WINNOW_ENGINE_PROFILE=1).
+ * Synthetic pictures, real weights. Prints one line of name=value fields: best and median ms, pictures/s, bytes planned, peak RSS.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/random.h"
+#include "net/net.h"
+#include "tensor/engine.h"
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int fail(const struct error *err)
+{
+    fprintf(stderr, "engine_bench: %s\n", err->text);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 6) {
+        fprintf(stderr, "usage: engine_bench MODEL infer|head|head-cached|phase2|phase2-cached|full BATCH THREADS SECONDS [DEVICE]\n");
+        return EX_USAGE;
+    }
+    const char *what = argv[2];
+    int batch = atoi(argv[3]), *boundary = NULL, n_boundary = 0, n_classes, n_times = 0;
+    double seconds = atof(argv[5]), t0 = now();
+    static double times[100000];
+    struct error err = {0};
+    struct net net = NET_EMPTY;
+    struct engine *e = NULL;
+    struct engine_options o = ENGINE_DEFAULTS;
+    bool cached = strstr(what, "cached") != NULL, train = strcmp(what, "infer") != 0;
+    if (net_open(&net, argv[1], &err) || net_infer_shapes(&net, 0, 0, &err))
+        return fail(&err);
+    n_classes = net.layers[net.output].output.dim[0];
+    int from = net_find(&net, !strncmp(what, "head", 4) ? "dense_1" : !strncmp(what, "phase2", 6) ? "conv2d_56" : net.layers[1].name);
+    if (from < 0) {
+        fprintf(stderr, "engine_bench: this net has no such layer\n");
+        return 1;
+    }
+    for (int i = 0; i < net.n_layers; i++)
+        net.layers[i].trainable = i >= from;
+    o.device = argc > 6 ? argv[6] : "cpu";
+    o.threads = (unsigned)atoi(argv[4]);
+    o.batch = batch;
+    o.mode = train ? ENGINE_TRAIN : ENGINE_INFERENCE;
+    if (cached) {
+        if (engine_boundary(&net, &boundary, &n_boundary, &err))
+            return fail(&err);
+        o.inputs = boundary;
+        o.n_inputs = n_boundary;
+    }
+    if (engine_open(&e, &net, &o, &err))
+        return fail(&err);
+    double opened = now() - t0;
+    size_t size = engine_input_size(e, 0);
+    struct random r = random_start(1, 2, 3);
+    uint8_t *pixels = malloc((size_t)batch * size);
+    float *values[64], *targets = calloc((size_t)batch * (size_t)n_classes, sizeof *targets);
+    for (size_t i = 0; i < (size_t)batch * size; i++)
+        pixels[i] = (uint8_t)random_u64(&r);
+    for (int k = 0; k < n_boundary; k++) {
+        values[k] = malloc((size_t)batch * engine_input_size(e, k) * sizeof(float));
+        for (size_t i = 0; i < (size_t)batch * engine_input_size(e, k); i++)
+            values[k][i] = (float)random_unit(&r);
+    }
+    for (int i = 0; i < batch; i++)
+        targets[i * n_classes + (int)random_below(&r, (uint64_t)n_classes)] = 1;
+    struct engine_batch in = { .n = batch, .pixels = cached ? NULL : pixels, .values = (const float *const *)values };
+    struct engine_target target = { targets, NULL };
+    struct engine_step step = ENGINE_STEP_DEFAULTS;
+    struct engine_result result = {0};
+    double end = 0;
+    for (int i = -2; i < 0 || now() < end || n_times < 3; i++) {
+        double a = now();
+        step.step = (uint64_t)(i + 2);
+        if (train ? engine_train_step(e, &in, &target, &step, &result, &err) : engine_forward(e, &in, &err))
+            return fail(&err);
+        if (!train && engine_output(e, 0, targets, &err))
+            return fail(&err);
+        if (i >= 0 && n_times < 100000)
+            times[n_times++] = (now() - a) * 1e3;
+        if (i == -1)
+            end = now() + seconds;
+    }
+    qsort(times, (size_t)n_times, sizeof *times, by_value);
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    printf("winnow\t%s\tbatch=%d\tthreads=%s\truns=%d\tbest_ms=%.2f\tmedian_ms=%.2f\timg_s_median=%.2f\topen_ms=%.0f\tplanned_mib=%zu\tmaxrss_mb=%ld"
+           "\tloss=%.4f\t%s\n", what, batch, argv[4], n_times, times[0], times[n_times / 2], batch * 1e3 / times[n_times / 2], opened * 1e3,
+           engine_memory_bytes(e) >> 20, u.ru_maxrss / 1024, result.loss, engine_description(e));
+    engine_close(e);
+    net_release(&net);
+    for (int k = 0; k < n_boundary; k++)
+        free(values[k]);
+    free(pixels);
+    free(targets);
+    free(boundary);
+    return 0;
+}
