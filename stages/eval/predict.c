@@ -144,6 +144,7 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
 {
     struct shard_set *set = NULL;
     const struct shard_set_info *info;
+    uint8_t *scratch = NULL;
     int rc = -1;
     if (shard_set_open(&set, o->shards, err))
         return -1;
@@ -158,14 +159,18 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
             error_set(err, EX_DATAERR, "'%s': the label '%s' is unknown to the model", o->shards, info->classes[k]);
             goto out;
         }
+    if (!(scratch = mem_alloc(s->picture_bytes + 64, err)))     /* as shard_set_read wants it */
+        goto out;
     progress_start(&s->progress, &o->common, info->n_records, "pictures");
     for (uint64_t i = 0; i < info->n_records; i++) {
         struct shard_record r;
         char fold[16] = "";
-        if (shard_set_record(set, i, &r, err))
+        if (shard_set_describe(set, i, &r, err))
             goto out;
         if (r.variant != 0 || (strcmp(o->split, "all") != 0 && strcmp(o->split, shard_split_name(r.split)) != 0))
             continue;
+        if (shard_set_read(set, i, scratch, &r, err))
+            goto out;
         if (r.fold >= 0)
             snprintf(fold, sizeof fold, "%d", r.fold);
         struct out_row row = {r.path, r.xxh128, info->classes[r.label], shard_split_name(r.split), fold, r.group};
@@ -175,6 +180,7 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
     rc = sink_flush(s, err);
 out:
     shard_set_close(set);
+    free(scratch);
     return rc;
 }
 
