@@ -1,0 +1,64 @@
+/*
+ * export.h: what the files of the export stage share.
+ */
+#ifndef WINNOW_STAGES_EXPORT_H
+#define WINNOW_STAGES_EXPORT_H
+
+#include "base/text.h"
+#include "cli/stage.h"
+#include "net/net.h"
+
+enum export_to { TO_TFJS, TO_ONNX, TO_KERAS, TO_DEMO };
+enum export_quantize { QUANTIZE_AUTO, QUANTIZE_NONE, QUANTIZE_FLOAT16, QUANTIZE_UINT16, QUANTIZE_UINT8 };
+
+struct export_options {
+    struct common_options common;
+    const char *model, *metrics, *slices, *shards, *device, *title, *date, *web, *npm;
+    int to, quantize, layout, split;
+    int64_t batch;
+    bool weights_only, fold_temperature;
+};
+#define EXPORT_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8, .split = 2}
+
+/* One export on its way. */
+struct export {
+    const struct export_options *opt;
+    struct net net;
+    enum net_encoding encoding;
+    char source_id[33];             /* of the weights as they came */
+    char id[33];                    /* of the weights as they are in what was written */
+    char date[16];                  /* YYYY-MM-DD */
+    struct text folder;             /* where MODEL_CARD.md goes */
+    struct text facts;              /* the model's metadata as key<TAB>value lines */
+    struct text accuracy;           /* before and after, as TSV lines; empty without --shards */
+};
+
+int export_run(struct export *x, const struct export_options *opt, struct error *err);
+void export_release(struct export *x);
+
+/* Value of a metadata line ("train.phase") into out, "" when absent. Returns out. */
+const char *export_fact(const struct export *x, const char *key, char *out, size_t bytes);
+
+/* Accuracy of two model paths (after NULL: one) on the test split: TSV lines into x->accuracy. */
+int export_accuracy(struct export *x, const char *before, const char *after, struct error *err);
+
+/* MODEL_CARD.md in x->folder. */
+int export_card(struct export *x, struct error *err);
+
+/* The static page: x->folder gets index.html and everything that it needs. */
+int export_demo(struct export *x, struct error *err);
+
+/* --- what eval measured ------------------------------------------------------------------------------------------------ */
+
+struct metric_row { char metric[64], key[96], value[64]; double low, high; char n[32]; };
+struct metric_table { struct metric_row *rows; size_t n, room; };
+int metrics_read(struct metric_table *t, const char *path, struct error *err);
+const struct metric_row *metrics_find(const struct metric_table *t, const char *metric, const char *key);
+void metrics_release(struct metric_table *t);
+
+/* A slice that eval marked: worse than the rest beyond chance. */
+struct weak_slice { char slice[128], rate[48]; double value, low, high, difference; char k[24], n[24]; };
+struct weak_slices { struct weak_slice *rows; size_t n, room; };
+int slices_read(struct weak_slices *t, const char *path, struct error *err);
+
+#endif

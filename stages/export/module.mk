@@ -1,0 +1,1 @@
+NEEDS.stage/export := cli manifest net onnx model shard metric
