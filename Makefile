@@ -59,15 +59,22 @@ linked = -Wl,--start-group $(foreach a,$(1),$(call archive,$(a))) -Wl,--end-grou
 .PHONY: all lib stages config help
 all: $(PROGRAMS) $(PLUGINS)
 
+# A plug-in carries its own hidden copy of lib/base: the programs that open it export nothing.
+PLUGIN_BASE := $(patsubst %.c,$(BUILD)/pic/%.o,$(sort $(wildcard lib/base/*.c)))
+$(BUILD)/pic/%.o: HARDEN := -fstack-protector-strong -fPIC -fvisibility=hidden
+$(BUILD)/pic/%.o: %.c VERSION
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
 define area_rules
 SRCS.$(1) := $(sort $(wildcard lib/$(1)/*.c))
 OBJS.$(1) := $$(patsubst %.c,$(BUILD)/%.o,$$(SRCS.$(1)))
 $$(OBJS.$(1)): AREA_CFLAGS := $$(CFLAGS.$(1))
 $(if $(PLUGIN.$(1)),
 $$(OBJS.$(1)): HARDEN := -fstack-protector-strong -fPIC
-$(BIN)/$(PLUGIN.$(1)): $$(OBJS.$(1)) $$(foreach a,$$(filter-out $(1),$$(call areas_of,$(1))),$$(call archive,$$(a)))
+$(BIN)/$(PLUGIN.$(1)): $$(OBJS.$(1)) $$(PLUGIN_BASE)
 	@mkdir -p $$(@D)
-	$$(CC) $$(filter-out -pie,$$(ALL_LDFLAGS)) -shared -o $$@ $$(OBJS.$(1)) $$(LIBS.$(1))
+	$$(CC) $$(filter-out -pie,$$(ALL_LDFLAGS)) -shared -o $$@ $$(OBJS.$(1)) $$(PLUGIN_BASE) $$(LIBS.$(1))
 )
 $(call archive,$(1)): $$(OBJS.$(1))
 	@rm -f $$@
@@ -145,4 +152,5 @@ clean:
 -include pipelines/targets.mk
 -include install.mk
 -include tests/bench/bench.mk
+-include tests/fakecuda/fakecuda.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

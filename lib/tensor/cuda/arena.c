@@ -111,6 +111,7 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
     if (t)
         cudnnDestroyTensorDescriptor(t);
     if (rc) {
+        cudaStreamSynchronize(g->compute);
         cudaFree(g->adam);
         g->adam = NULL;
     }

@@ -306,9 +306,13 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
         struct gpu *g = &b->gpu[i];
         if (gpu_use(g, err))
             goto fail;
-        cudaFree(g->search);                    /* plans are made by now: its memory is wanted here */
-        g->search = NULL;
-        g->search_bytes = 0;
+        if (g->search) {                        /* plans are made by now: its memory is wanted here */
+            if (CUDA(NULL, cudaStreamSynchronize(g->compute)))
+                goto fail;
+            cudaFree(g->search);
+            g->search = NULL;
+            g->search_bytes = 0;
+        }
         cudaError_t status = cudaMalloc(&buffer->p[i], buffer->bytes);
         if (status == cudaErrorMemoryAllocation) {
             size_t available = 0, total = 0;

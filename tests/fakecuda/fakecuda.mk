@@ -1,0 +1,25 @@
+# The stand-ins for libcudart, libcudnn, libcublas and libnccl (README.md here), under the names the loader looks for. They are
+# made from the real headers, so that a prototype that changed is a compile error; without the headers they are left out.
+ifeq ($(OFF.tensor/cuda),)
+FAKE := $(BUILD)/fakecuda
+FAKE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fPIC -pthread -Wall -Wextra -Wshadow -Wno-unused-parameter -fno-strict-aliasing \
+  -ffp-contract=off -fvisibility=hidden -isystem $(CUDA_INCLUDE) $(if $(DEVELOPER),-Werror)
+FAKE_LIBS := $(FAKE)/libcudart.so.$(CUDA_MAJOR) $(FAKE)/libcublas.so.$(CUDA_MAJOR) $(FAKE)/libcudnn.so.9 $(FAKE)/libnccl.so.2
+
+$(FAKE)/%.o: tests/fakecuda/%.c tests/fakecuda/fake.h tests/fakecuda/nn.h
+	@mkdir -p $(@D)
+	$(CC) $(FAKE_CFLAGS) -c -o $@ $<
+$(FAKE)/libcudart.so.$(CUDA_MAJOR): $(addprefix $(FAKE)/,core.o cudart.o gemm.o)
+$(FAKE)/libcublas.so.$(CUDA_MAJOR): $(FAKE)/cublas.o $(FAKE)/libcudart.so.$(CUDA_MAJOR)
+$(FAKE)/libcudnn.so.9: $(addprefix $(FAKE)/,cudnn_descriptors.o cudnn_convolution.o cudnn_ops.o cudnn_elementwise.o) $(FAKE)/libcudart.so.$(CUDA_MAJOR)
+$(FAKE)/libnccl.so.2: $(FAKE)/nccl.o $(FAKE)/libcudart.so.$(CUDA_MAJOR)
+$(FAKE_LIBS):
+	$(CC) -shared -pthread -Wl,-soname,$(@F) -Wl,--default-symver -Wl,-z,defs -o $@ $^ -lm
+
+test-programs: $(FAKE_LIBS)
+endif
+
+.PHONY: check-gpu
+# The CUDA tests on the real libraries and a real card; without one they say SKIP.
+check-gpu: test-programs
+	@WINNOW_CUDA_REAL=1 BUILD=$(BUILD) BIN=$(BIN) tests/run 'unit/cuda_*'
