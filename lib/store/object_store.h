@@ -32,7 +32,7 @@ void object_store_close(struct object_store *s);
 /* The path within the store. Returns out. */
 char *object_path(char out[OBJECT_PATH_BYTES], const struct xxh128 *hash, const char *extension);
 
-/* Stores n bytes under their hash. *was_there: an object of that name and size was there already and was left alone. */
+/* Stores n bytes under their hash. *was_there: the object was there already with these bytes and was left alone. */
 int object_store_put(struct object_store *s, const struct xxh128 *hash, const char *extension, const void *bytes,
                      size_t n_bytes, bool *was_there, struct error *err);
 /* Whether the object is there with exactly this size; with check_bytes it is also read and hashed. */

@@ -9,6 +9,7 @@
 #include "http/http_url.h"
 
 #define ROBOTS_MAX_REDIRECTS 5      /* RFC 9309 section 2.3.1.2 */
+#define CATCH_UP_S 0.02
 #define PARTIAL_MIN_BYTES (16u << 10)   /* less is cheaper to ask for again than to continue */
 
 /* A transfer's token: the entry's index, or a robots.txt for a host. */
@@ -172,8 +173,11 @@ static void use_up_start(struct fetch *f, struct host *h)
     double spacing = f->rate_given || !h->loopback ? f->spacing_s : 0;
     if (h->robots && h->robots->crawl_delay_s > spacing)
         spacing = h->robots->crawl_delay_s;
-    if (spacing > 0)
-        h->free_at = (h->free_at > f->now - spacing ? h->free_at : f->now) + spacing;
+    if (spacing <= 0)
+        return;
+    /* The loop sleeps in whole milliseconds: what a high rate lost by that it may catch up. */
+    double late = spacing > CATCH_UP_S ? spacing : CATCH_UP_S;
+    h->free_at = (h->free_at > f->now - late ? h->free_at : f->now) + spacing;
 }
 
 /* The host, which fetch_next_ready gave, starts the request that it may start now. */

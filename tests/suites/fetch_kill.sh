@@ -1,0 +1,93 @@
+# kill -9 at random moments of a 5,000-address run, then the run is finished: store and manifest have to equal an undisturbed run's, and
+# no picture may have been asked for twice apart from those in flight. KILLS=50 for the long form; the seed is printed.
+set -u
+FETCH=$BIN/fetch
+KILLS=${KILLS:-12} N=${N:-5000} PARALLEL=16
+n=0
+ok() { n=$((n + 1)); if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
+cd "$TMPDIR" || exit 2
+command -v nginx >/dev/null || { echo "ok 1 - kill # SKIP no nginx"; echo 1..1; exit 0; }
+RANDOM=${SEED:-$((SECONDS + $$))}
+echo "# seed $RANDOM kills $KILLS"
+python3 - "$N" <<'P'
+import hashlib, os, sys
+for i in range(int(sys.argv[1])):
+    d = "www/%02d" % (i % 50)
+    os.makedirs(d, exist_ok=True)
+    # every fiftieth has the bytes of another: one file, two rows
+    name = "x%d" % (i - 1 if i % 50 == 49 else i)
+    with open("%s/%d.jpg" % (d, i), "wb") as f:
+        f.write(b"\xff\xd8\xff\xe0" + hashlib.shake_128(name.encode()).digest(2000 + i % 997 if i % 50 != 49 else 2000 + (i - 1) % 997) + b"\xff\xd9")
+P
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+cat >nginx.conf <<C
+worker_processes 1;
+pid $PWD/nginx.pid;
+error_log $PWD/error.log;
+$([ "$(id -u)" = 0 ] && echo "user root;")
+events { worker_connections 1024; }
+http { log_format l '\$status \$request_uri'; access_log $PWD/access.log l; default_type image/jpeg; keepalive_requests 100000;
+    client_body_temp_path $PWD/t1; proxy_temp_path $PWD/t2; fastcgi_temp_path $PWD/t3; uwsgi_temp_path $PWD/t4; scgi_temp_path $PWD/t5;
+    server { listen 127.0.0.1:$port; root $PWD/www; } }
+C
+nginx -c "$PWD/nginx.conf" -e "$PWD/error.log" || { echo "Bail out! nginx does not start"; exit 2; }
+trap 'kill "$(cat nginx.pid)" 2>/dev/null' EXIT
+for _ in $(seq 50); do [ -f nginx.pid ] && curl -s -o /dev/null "http://127.0.0.1:$port/" && break; sleep 0.1; done
+(cd www && find . -name '*.jpg' | sort | sed "s,^\./,http://127.0.0.1:$port/,") >list
+echo "http://127.0.0.1:$port/00/gone.jpg" >>list
+# 2,500 a second, so that there are moments to hit.
+RUN="$FETCH --allow-private --parallel $PARALLEL --per-host $PARALLEL --rate ${RATE:-2500/s} --max-same 0 --label x list"
+
+# shellcheck disable=SC2086
+$RUN --store whole -o whole.tsv --rejects whole.rejects
+ok $? "an undisturbed run"
+: >access.log
+hit=0 stray=0
+for _ in $(seq "$KILLS"); do
+    # shellcheck disable=SC2086
+    $RUN --store part -o part.tsv --rejects part.rejects 2>>err &
+    victim=$!
+    sleep "$(printf '0.%03d' $((RANDOM % ${SPAN_MS:-170} + 5)))"
+    kill -9 $victim 2>/dev/null && hit=$((hit + 1))
+    wait $victim 2>/dev/null
+    [ -e part.tsv ] && stray=$((stray + 1))
+done
+echo "# $hit of $KILLS kills hit a running process"
+[ "$hit" -gt 0 ]
+ok $? "kills hit ($hit of $KILLS)"
+# shellcheck disable=SC2086
+$RUN --store part -o part.tsv --rejects part.rejects 2>err
+ok $? "the run that finishes"
+[ ! -s err ]
+ok $? "has nothing to complain of"
+strip() { awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "fetched_at") c = i } { $c = ""; sub("^part/|^whole/", "", $3); print }' "$1"; }
+[ "$(strip part.tsv | sha256sum)" = "$(strip whole.tsv | sha256sum)" ]
+ok $? "the manifest is the undisturbed run's, but for the times"
+cmp -s part.rejects whole.rejects
+ok $? "so are the rejects"
+[ "$(cd part && find objects -type f | sort | xargs sha256sum | sha256sum)" = "$(cd whole && find objects -type f | sort | xargs sha256sum | sha256sum)" ]
+ok $? "so are the objects"
+[ -z "$(ls part/tmp)" ]
+ok $? "no temporary is left"
+twice=$(grep '^200' access.log | sort | uniq -c | awk '{ s += $1 - 1 } END { print s + 0 }')
+[ "$twice" -le $((hit * PARALLEL)) ]
+ok $? "asked twice: $twice, at most $PARALLEL in flight for each of $hit kills"
+torn=$(awk -F'\t' 'NF != 18' part/journal.tsv | wc -l)
+[ "$torn" = 0 ]
+ok $? "every line of the journal is whole"
+: >access.log
+# shellcheck disable=SC2086
+$RUN --store part -o again.tsv --rejects again.rejects
+[ ! -s access.log ] && cmp -s again.tsv part.tsv
+ok $? "one more run asks for nothing and writes the same bytes"
+# Power cuts: what the last sync mark does not cover is read again. A hollow object of the right size is noticed.
+sed -i '/\tsync\t/d' part/journal.tsv
+victim=$(awk -F'\t' 'NR == 2 { print $3 }' part.tsv)
+size=$(stat -c %s "$victim")
+head -c "$size" /dev/zero >"$victim"
+: >access.log
+# shellcheck disable=SC2086
+$RUN --store part -o again.tsv --rejects again.rejects 2>/dev/null
+[ "$(wc -l <access.log)" -ge 1 ] && [ "$(wc -l <access.log)" -le 3 ] && [ "$(cd part && sha256sum "${victim#part/}")" = "$(cd whole && sha256sum "${victim#part/}")" ]
+ok $? "an object that a power cut hollowed out is fetched again"
+echo "1..$n"
