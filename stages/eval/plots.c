@@ -84,13 +84,13 @@ static size_t scan_rgb(const char *s, int rgb[3])
 /* Copies an <svg> element with colours as variables; the fixed black of its groups goes, so that they take the page's ink. */
 static int adopt_svg(const char *svg, size_t n, char **out, struct error *err)
 {
-    static const char black[] = "color=\"black\"";
+    static const char black[] = "color=\"black\"", ink[] = "fill=\"black\"";
     struct text t = TEXT_EMPTY;
     const char *end = svg + n;
     while (svg < end) {
         size_t plain = 0, length;
         int rgb[3];
-        while (svg + plain < end && svg[plain] != 'r' && svg[plain] != 'c')
+        while (svg + plain < end && svg[plain] != 'r' && svg[plain] != 'c' && svg[plain] != 'f')
             plain++;
         if (text_add(&t, svg, plain, err))
             goto fail;
@@ -98,6 +98,12 @@ static int adopt_svg(const char *svg, size_t n, char **out, struct error *err)
             break;
         if ((size_t)(end - svg) > sizeof black && memcmp(svg, black, sizeof black - 1) == 0) {
             svg += sizeof black - 1;
+            continue;
+        }
+        if ((size_t)(end - svg) > sizeof ink && memcmp(svg, ink, sizeof ink - 1) == 0) {
+            if (text_puts(&t, "fill=\"currentColor\"", err))
+                goto fail;
+            svg += sizeof ink - 1;
             continue;
         }
         length = (size_t)(end - svg) > 4 && memcmp(svg, "rgb(", 4) == 0 ? scan_rgb(svg, rgb) : 0;

@@ -342,7 +342,7 @@ static int put_worst(struct html *h, const struct report_input *in)
         escaped(h, p->classes[p->label[rows[i]]]);
         raw(h, " &rarr; <b>");
         escaped(h, p->classes[p->pred[rows[i]]]);
-        raw(h, "</b> %.1f %%</div><small class=soft>", 100 * row[p->pred[rows[i]]]);
+        raw(h, "</b> %.1f&nbsp;%%</div><small class=soft>", 100 * row[p->pred[rows[i]]]);
         escaped(h, paths[i][0] ? paths[i] : ids[i]);
         raw(h, "</small></li>");
     }
