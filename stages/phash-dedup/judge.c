@@ -21,6 +21,11 @@ static bool compared(const struct near *s, const struct row *r)
     return (r->flags & (ROW_HASHED | ROW_LEAVES)) == ROW_HASHED && r->quality >= s->opt->min_quality;
 }
 
+bool near_comparable(const struct near *s, uint32_t row)
+{
+    return compared(s, &s->rows[row]);
+}
+
 static size_t hash_slot(const struct pdq_hash *h)
 {
     uint64_t x = (h->word[0] ^ h->word[1] * 0x9e3779b97f4a7c15u) + (h->word[2] ^ h->word[3] * 0xc2b2ae3d27d4eb4fu);
@@ -102,14 +107,14 @@ static int join_turned(struct near *s, int distance, const struct near_progress 
     struct pdq_hash *all = NULL;
     int rc = -1;
     for (size_t i = 0; i < s->n_rows; i++)
-        n_turned += s->rows[i].node != NONE && (s->rows[i].flags & ROW_DECODED) ? N_TURNED : 0;
+        n_turned += s->rows[i].node != NONE && (s->rows[i].flags & ROW_TURNED) ? N_TURNED : 0;
     if (!size_mul(s->n_nodes + n_turned + 1, sizeof *all, &bytes) || !(all = mem_alloc(bytes, err)) ||
         !(row_of = mem_alloc((n_turned + 1) * sizeof *row_of, err)))
         goto out;
     memcpy(all, s->nodes, s->n_nodes * sizeof *all);
     n_turned = 0;
     for (size_t i = 0; i < s->n_rows; i++)
-        for (int t = 0; t < N_TURNED && s->rows[i].node != NONE && (s->rows[i].flags & ROW_DECODED); t++) {
+        for (int t = 0; t < N_TURNED && s->rows[i].node != NONE && (s->rows[i].flags & ROW_TURNED); t++) {
             all[s->n_nodes + n_turned] = s->turned[i][t];
             row_of[n_turned++] = (uint32_t)i;
         }

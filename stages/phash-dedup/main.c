@@ -23,10 +23,18 @@ static const struct option_row rows[] = {
     {OPTION_STRINGS, 0, "prefer-label", O(prefer_label), "LABEL", "rows with this label win before --keep is asked; may be repeated, best first", 0, 0, NULL},
     {OPTION_CHOICE, 0, "on-conflict", O(on_conflict), "RULE",
      "near duplicates under two labels: review rejects all of them, keep-first keeps the one that --keep says", 0, 0, CONFLICT_RULES},
+    {OPTION_STRING, 0, "protect", O(protect), "FILE", "a manifest of pictures (by path or xxh128) that never leave; others leave for them", 0, 0, NULL},
     {OPTION_STRING, 0, "against", O(against), "FILE",
      "an older manifest with pdq: what is near it leaves this one, groups take its names, and nothing leaves that one", 0, 0, NULL},
     {OPTION_FLAG, 0, "regroup", O(regroup), NULL, "forget the groups that rows come with", 0, 0, NULL},
     {OPTION_FLAG, 0, "mark", O(mark), NULL, "let near duplicates stay and add keeper, keeper_distance and near_reason", 0, 0, NULL},
+    {OPTION_STRING, 0, "index", O(index), "FILE", "keep hashes here from run to run, by xxh128: what is in it is not decoded again", 0, 0, NULL},
+    {OPTION_STRING, 0, "sheet", O(sheet), "FILE", "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred", 0, 0, NULL},
+    {OPTION_STRING, 0, "blocklist", O(blocklist), "FILE", "PDQ or XXH3-128 hashes of pictures that must not be there; they leave as blocklisted", 0, 0, NULL},
+    {OPTION_INT, 0, "block-distance", O(block_distance), "BITS", "how near to a listed PDQ hash a picture is taken for it", 0, NEAR_MAX_DISTANCE, NULL},
+    {OPTION_FLAG, 0, "check-leak", O(check_leak), NULL,
+     "read a manifest with splits, write pictures that have one within --distance in another split; exit 1 when there are any", 0, 0, NULL},
+    {OPTION_HEADING, 0, NULL, 0, NULL, "options of every stage", 0, 0, NULL},
     COMMON_ROW_OUTPUT(struct near_options, common),
     COMMON_ROW_REJECTS(struct near_options, common),
     COMMON_ROW_ROOT(struct near_options, common),
@@ -52,7 +60,8 @@ static const struct option_table table = {
 int main(int argc, char **argv)
 {
     struct near_options opt = NEAR_DEFAULTS;
-    struct near s = {.opt = &opt};
+    struct near s = {.opt = &opt, .index_lock = FILE_LOCK_EMPTY};
+    uint64_t n_leaks = 0;
     struct manifest_source in = MANIFEST_SOURCE_EMPTY, against = MANIFEST_SOURCE_EMPTY;
     struct manifest_reader header = MANIFEST_READER_EMPTY;
     struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
@@ -69,8 +78,16 @@ int main(int argc, char **argv)
                                 "keeper_distance", "near_reason", NULL};
     if ((opt.against && manifest_source_open(&against, opt.against, &err)) ||
         manifest_source_open(&in, operands.n ? operands.items[0] : NULL, &err) ||
-        manifest_source_read(&in, &header, (const char *const[]){"path", NULL}, &err) ||
-        manifest_writer_open(&out, opt.common.output, &header.schema, opt.hash_only ? hash_adds : adds, &err) ||
+        manifest_source_read(&in, &header, (const char *const[]){"path", opt.check_leak ? "split" : NULL, NULL}, &err))
+        goto out;
+    if (opt.check_leak) {
+        if ((rc = near_run_check_leak(&s, &in, &n_leaks, &err)) == 1) {
+            stage_warn("%llu pictures have a near copy in another split", (unsigned long long)n_leaks);
+            rc = EX_VERDICT_NO;
+        }
+        goto out;
+    }
+    if (        manifest_writer_open(&out, opt.common.output, &header.schema, opt.hash_only ? hash_adds : adds, &err) ||
         manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err))
         goto out;
     if (opt.hash_only ? near_hash_only(&s, &in, &out, &rejects, &n, &err)

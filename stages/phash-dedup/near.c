@@ -90,19 +90,36 @@ out:
 int near_run(struct near *s, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
-    if ((against && near_read_rows(s, against, true, err)) || near_read_rows(s, in, false, err) ||
+    const struct near_options *opt = s->opt;
+    if ((opt->index && near_index_open(s, err)) || (against && near_read_rows(s, against, true, err)) ||
+        near_read_rows(s, in, false, err) || (opt->index && near_index_save(s, err)) ||
+        (opt->protect && near_read_protected(s, in, err)) || (opt->blocklist && near_block(s, err)) ||
         near_find_pairs(s, err) || read_paths(s, in, against, err) || near_judge(s, err) || near_group(s, err))
+        return -1;
+    if (opt->sheet && (near_mark_sheet_paths(s, err) || read_paths(s, in, against, err) || near_write_sheet(s, opt->sheet, err)))
         return -1;
     if (write_rows(s, in, out, rejects, n, err))
         return -1;
+    if (s->n_blocked)
+        stage_warn("%llu pictures matched the block list and are not in the output", (unsigned long long)s->n_blocked);
     stage_note(&s->opt->common, "%llu pictures decoded, %llu hashes reused, %llu too flat to compare; %llu near duplicates, "
                "%llu label conflicts, %zu near pairs", (unsigned long long)s->n_decoded, (unsigned long long)s->n_reused,
                (unsigned long long)s->n_flat, (unsigned long long)s->n_near, (unsigned long long)s->n_conflicts, s->pairs.n);
     return 0;
 }
 
+int near_run_check_leak(struct near *s, struct manifest_source *in, uint64_t *n_leaks, struct error *err)
+{
+    if ((s->opt->index && near_index_open(s, err)) || near_read_rows(s, in, false, err) ||
+        (s->opt->index && near_index_save(s, err)) || near_find_pairs(s, err) || read_paths(s, in, NULL, err))
+        return -1;
+    return near_check_leak(s, in, s->opt->common.output, n_leaks, err);
+}
+
 void near_release(struct near *s)
 {
+    file_lock_release(&s->index_lock);
+    free(s->index);
     for (size_t i = 0; i < s->n_labels; i++)
         free(s->labels[i]);
     free(s->labels);

@@ -53,7 +53,7 @@ enum row_flag {
     ROW_PROTECTED = 8,
     ROW_LEAVES = 16,
     ROW_PATH = 32,              /* its path is wanted */
-    ROW_DECODED = 64,           /* hashed in this run */
+    ROW_TURNED = 64,            /* its seven other hashes are known, if --dihedral asks for them */
 };
 
 enum row_reason { LEAVES_NOT, LEAVES_NEAR, LEAVES_CONFLICT, LEAVES_BLOCKED, LEAVES_BAD_HASH, LEAVES_UNREADABLE };
@@ -72,6 +72,7 @@ struct row {
 };
 
 struct file { const char *path; int64_t mtime_ns; };
+struct index_entry { struct xxh128 id; struct pdq_hash pdq; const struct pdq_hash *turned; uint32_t pixels; uint8_t family, oriented, quality; };
 struct failure { uint32_t row; const char *slug, *detail; };        /* slug: static */
 
 /* Names that came in, found by a 64-bit key: groups. */
@@ -91,6 +92,9 @@ struct near {
     char **labels;
     size_t n_labels, labels_capacity;
     struct names groups_in;
+    struct index_entry *index;  /* the first n_index_read sorted */
+    size_t n_index, n_index_read, index_capacity;
+    struct file_lock index_lock;
     /* judge.c */
     struct pdq_hash *nodes;
     size_t n_nodes, nodes_capacity, n_first;
@@ -114,6 +118,7 @@ static inline const char *near_path(const struct near *s, uint32_t row)
 }
 
 /* judge.c */
+bool near_comparable(const struct near *s, uint32_t row);   /* hashed, stays so far, not flat */
 int near_find_pairs(struct near *s, struct error *err);     /* nodes, pairs, neighbour lists; marks ROW_PATH */
 int near_judge(struct near *s, struct error *err);          /* who leaves, for whom; wants paths */
 
@@ -123,19 +128,27 @@ const char *near_group_name(const struct near *s, uint32_t row, char out[XXH128_
 int names_find(struct names *t, const char *text, uint32_t *out, struct error *err);   /* adds it when new */
 void names_release(struct names *t);
 
-/* sheet.c: after judge and group, with paths. */
-int near_write_sheet(struct near *s, const char *path, struct error *err);
-bool near_on_sheet(const struct near *s, uint32_t row);
+/* index.c: hashes kept from run to run. */
+int near_index_open(struct near *s, struct error *err);    /* takes the lock */
+const struct index_entry *near_index_find(const struct near *s, const struct xxh128 *id);
+int near_index_add(struct near *s, uint32_t row, struct error *err);
+int near_index_save(struct near *s, struct error *err);    /* when something was added */
 
-/* leak.c: 0 no pair within opt->distance lies in two splits; 1 some do, written to out; -1. */
+/* sheet.c: after judge and group. The paths of what is shown have to be read between the two calls. */
+int near_mark_sheet_paths(struct near *s, struct error *err);
+int near_write_sheet(struct near *s, const char *path, struct error *err);
+
+/* leak.c: 0: no picture has another within opt->distance in another split; 1: n_leaks have, written to output; -1. */
 int near_check_leak(struct near *s, struct manifest_source *in, const char *output, uint64_t *n_leaks, struct error *err);
 
-/* lists.c */
+/* lists.c: before near_find_pairs. */
 int near_read_protected(struct near *s, struct manifest_source *in, struct error *err);
 int near_block(struct near *s, struct error *err);
 
 int near_run(struct near *s, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+int near_run_check_leak(struct near *s, struct manifest_source *in, uint64_t *n_leaks, struct error *err);
 void near_release(struct near *s);
+static inline int near_compare_ids(const void *a, const void *b) { return __builtin_memcmp(a, b, XXH128_BYTES); }
 
 #endif

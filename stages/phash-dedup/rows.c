@@ -157,7 +157,10 @@ static bool usable_pdq(const struct reading *g, const char *const *fields)
 static bool row_wanted(void *context, const char *const *fields)
 {
     const struct reading *g = context;
-    return !g->against && !usable_pdq(g, fields);
+    struct xxh128 id;
+    if (g->against || usable_pdq(g, fields))
+        return false;
+    return !g->s->opt->index || xxh128_from_hex(&id, field(fields, g->hash)) || !near_index_find(g->s, &id);
 }
 
 static int add_failure(struct near *s, const char *slug, const char *detail, struct error *err)
@@ -208,22 +211,30 @@ static int take_row(void *context, const char *const *fields, const struct decod
             row->pdq = a.hashes[0];
             row->quality = (uint8_t)a.quality;
             row->pixels = a.pixels;
-            row->flags |= ROW_HASHED | ROW_DECODED;
+            row->flags |= ROW_HASHED | ROW_TURNED;
             if (s->opt->dihedral)
                 memcpy(s->turned[s->n_rows], a.hashes + 1, sizeof *s->turned);
             s->n_decoded++;
+            if (s->opt->index && (row->flags & ROW_NAMED) && near_index_add(s, (uint32_t)s->n_rows, err))
+                return -1;
         }
-    } else if (*field(fields, g->pdq) || !g->against) {
+    } else if (!g->against && !usable_pdq(g, fields)) {
+        const struct index_entry *e = near_index_find(s, &row->id);
+        row->pdq = e->pdq;
+        row->quality = e->quality;
+        row->pixels = e->pixels;
+        row->flags |= ROW_HASHED | ROW_TURNED;
+        if (s->opt->dihedral)
+            memcpy(s->turned[s->n_rows], e->turned, sizeof *s->turned);
+        s->n_reused++;
+    } else {
         if (pdq_from_hex(&row->pdq, field(fields, g->pdq))) {
             if (!g->against && add_failure(s, "bad-hash", "pdq is not 64 hexadecimal digits", err))
                 return -1;
         } else {
             row->quality = *field(fields, g->quality) ? (uint8_t)number(field(fields, g->quality), 100) : 100;
-            row->flags |= ROW_HASHED;
+            row->flags |= ROW_HASHED;       /* with --dihedral only of --against: it takes part unturned */
             s->n_reused++;
-            if (s->opt->dihedral)           /* only of --against: it takes part as it is, unturned */
-                for (int i = 0; i < N_TURNED; i++)
-                    s->turned[s->n_rows][i] = row->pdq;
         }
     }
     s->n_rows++;

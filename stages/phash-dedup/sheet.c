@@ -1,0 +1,203 @@
+/*
+ * sheet.c: a contact sheet of what would go and what was grouped, one HTML file without scripts: first label conflicts, then near
+ * duplicates beside the picture that stays for them, then looser groups. Pictures are blurred and grey until the checkbox
+ * is ticked or the picture has the keyboard's focus. File names are strangers' text: escaped, and the page forbids everything but
+ * local pictures and its own style.
+ */
+#include "near.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define MOST_CLUSTERS 2000              /* what a person can look at, and a browser hold */
+#define MOST_PICTURES 60                /* of one cluster */
+
+struct sheet { struct near *s; FILE *out; struct text base; };
+
+/* A cluster is shown under its head: the row that stays, or the lowest row of a conflict or a group. */
+struct entry { uint32_t head, row; };
+
+static void put_escaped(FILE *out, const char *s)
+{
+    for (; *s; s++)
+        switch (*s) {
+        case '&': fputs("&amp;", out); break;
+        case '<': fputs("&lt;", out); break;
+        case '>': fputs("&gt;", out); break;
+        case '"': fputs("&quot;", out); break;
+        case '\'': fputs("&#39;", out); break;
+        default: fputc((unsigned char)*s < ' ' ? ' ' : *s, out);
+        }
+}
+
+static void put_url(FILE *out, const char *s)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+    for (; *s; s++)
+        if (strchr(plain, *s))
+            fputc(*s, out);
+        else
+            fprintf(out, "%%%02X", (unsigned char)*s);
+}
+
+/* From the folder of the sheet to the root: "", or "../data/", and so on. No absolute path gets into the page. */
+static int relative_base(struct text *base, const char *sheet, const char *root, struct error *err)
+{
+    char from[PATH_MAX], to[PATH_MAX], folder[PATH_MAX];
+    const char *slash = strrchr(sheet, '/');
+    size_t same = 0;
+    if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - sheet + (slash == sheet)) : 1, slash ? sheet : ".") >= (int)sizeof folder ||
+        !realpath(folder, from) || !realpath(root, to))
+        return error_errno(err, EX_CANTCREAT, "cannot find the way from '%s' to the root folder", sheet);
+    for (size_t i = 0;; i++) {
+        bool a = !from[i] || from[i] == '/', b = !to[i] || to[i] == '/';
+        if (a && b)
+            same = i;
+        if (from[i] != to[i] || !from[i])
+            break;
+    }
+    for (const char *p = from + same; *p; p++)
+        if (*p == '/' && p[1] && text_puts(base, "../", err))
+            return -1;
+    const char *rest = to + same + (to[same] == '/');
+    return *rest && (text_puts(base, rest, err) || text_puts(base, "/", err)) ? -1 : 0;
+}
+
+static void put_picture(struct sheet *t, uint32_t row, const char *role, int distance)
+{
+    const struct row *r = &t->s->rows[row];
+    fputs("<figure tabindex=\"0\"><img loading=\"lazy\" alt=\"\" src=\"", t->out);
+    if (near_path(t->s, row)[0] != '/')
+        put_url(t->out, t->base.data ? t->base.data : "");
+    put_url(t->out, near_path(t->s, row));
+    fprintf(t->out, "\"><figcaption><b class=\"%s\">%s</b>", role, role);
+    if (distance >= 0)
+        fprintf(t->out, " %d bits", distance);
+    fputs("<br>", t->out);
+    put_escaped(t->out, t->s->labels[r->label]);
+    fprintf(t->out, " &middot; %u px &middot; %llu bytes<br><small>", r->pixels, (unsigned long long)r->bytes);
+    put_escaped(t->out, near_path(t->s, row));
+    fputs("</small></figcaption></figure>\n", t->out);
+}
+
+static const struct near *sorting;
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    int c = x->head == y->head ? 0 : strcmp(near_path(sorting, x->head), near_path(sorting, y->head));
+    if (c == 0)
+        c = (x->head > y->head) - (x->head < y->head);
+    if (c == 0)
+        c = strcmp(near_path(sorting, x->row), near_path(sorting, y->row));
+    return c ? c : (x->row > y->row) - (x->row < y->row);
+}
+
+static void put_clusters(struct sheet *t, struct entry *entries, size_t n, const char *title, const char *role, bool with_head)
+{
+    size_t n_clusters = 0;
+    sorting = t->s;
+    if (n)
+        qsort(entries, n, sizeof *entries, compare_entries);
+    for (size_t i = 0; i < n; i++)
+        n_clusters += i == 0 || entries[i].head != entries[i - 1].head;
+    fprintf(t->out, "<h2>%s: %zu</h2>\n", title, n_clusters);
+    if (n_clusters > MOST_CLUSTERS)
+        fprintf(t->out, "<p>The first %d of them.</p>\n", MOST_CLUSTERS);
+    n_clusters = 0;
+    for (size_t i = 0, end; i < n && n_clusters < MOST_CLUSTERS; i = end, n_clusters++) {
+        for (end = i + 1; end < n && entries[end].head == entries[i].head; end++)
+            ;
+        fputs("<section>\n", t->out);
+        if (with_head)
+            put_picture(t, entries[i].head, (t->s->rows[entries[i].head].flags & ROW_LEAVES) ? "conflict" : "stays", -1);
+        for (size_t k = i; k < end && k < i + MOST_PICTURES; k++)
+            put_picture(t, entries[k].row, role, with_head ? t->s->rows[entries[k].row].distance : -1);
+        if (end - i > MOST_PICTURES)
+            fprintf(t->out, "<p>and %zu more</p>\n", end - i - MOST_PICTURES);
+        fputs("</section>\n", t->out);
+    }
+}
+
+static size_t group_size(const uint32_t *sizes, const struct near *s, uint32_t row)
+{
+    return s->rows[row].group == NONE ? 0 : sizes[s->rows[row].group];
+}
+
+int near_mark_sheet_paths(struct near *s, struct error *err)
+{
+    uint32_t *sizes = mem_zalloc(s->n_rows + 1, sizeof *sizes, err);
+    if (!sizes)
+        return -1;
+    for (size_t i = 0; i < s->n_rows; i++)
+        if (!(s->rows[i].flags & ROW_LEAVES))
+            sizes[s->rows[i].group]++;
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        if (group_size(sizes, s, i) > 1)
+            s->rows[i].flags |= ROW_PATH;
+    free(sizes);
+    return 0;
+}
+
+int near_write_sheet(struct near *s, const char *path, struct error *err)
+{
+    static const char head[] =
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>near duplicates</title>\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'\">\n"
+        "<meta name=\"referrer\" content=\"no-referrer\">\n<style>\n"
+        "body{font:14px sans-serif;margin:1em}section{display:flex;flex-wrap:wrap;gap:8px;border-top:1px solid #ccc;padding:8px 0}\n"
+        "figure{margin:0;width:180px;overflow-wrap:anywhere}img{width:180px;height:180px;object-fit:contain;background:#eee;"
+        "filter:blur(14px) grayscale(1)}\n"
+        "#show:checked~main img,figure:focus img{filter:none}b.stays{color:#060}b.leaves{color:#a00}b.conflict{color:#a50}\n"
+        "</style></head><body>\n<h1>Near duplicates</h1>\n"
+        "<input type=\"checkbox\" id=\"show\" accesskey=\"s\"><label for=\"show\"> show pictures unblurred (or give one the focus)</label>\n<main>\n";
+    struct atomic_file file = ATOMIC_FILE_EMPTY;
+    struct sheet t = {.s = s};
+    struct entry *entries = NULL;
+    uint32_t *sizes = NULL, *heads = NULL;
+    size_t n = 0;
+    int rc = -1;
+    if (relative_base(&t.base, path, s->opt->common.root, err) || atomic_file_open(&file, path, err) ||
+        !(entries = mem_alloc((s->n_rows + 1) * sizeof *entries, err)) ||
+        !(sizes = mem_zalloc(s->n_rows + 1, sizeof *sizes, err)) || !(heads = mem_alloc((s->n_rows + 1) * sizeof *heads, err)))
+        goto out;
+    t.out = file.stream;
+    fputs(head, t.out);
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        if ((s->rows[i].flags & ROW_LEAVES) && s->rows[i].reason == LEAVES_CONFLICT)
+            entries[n++] = (struct entry){s->rows[i].keeper, i};
+    put_clusters(&t, entries, n, "Label conflicts", "conflict", true);
+    n = 0;
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        if ((s->rows[i].flags & ROW_LEAVES) && s->rows[i].reason == LEAVES_NEAR)
+            entries[n++] = (struct entry){s->rows[i].keeper, i};
+    put_clusters(&t, entries, n, "Near duplicates", "leaves", true);
+    n = 0;
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        if (!(s->rows[i].flags & ROW_LEAVES))
+            sizes[s->rows[i].group]++;
+    /* A group's head is its first path, so that the sheet does not depend on the order of the rows. */
+    memset(heads, 0xff, s->n_rows * sizeof *heads);
+    for (uint32_t i = 0; i < s->n_rows; i++) {
+        uint32_t g = s->rows[i].group;
+        if (!(s->rows[i].flags & ROW_LEAVES) && sizes[g] > 1 &&
+            (heads[g] == NONE || strcmp(near_path(s, i), near_path(s, heads[g])) < 0))
+            heads[g] = i;
+    }
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        if (!(s->rows[i].flags & ROW_LEAVES) && sizes[s->rows[i].group] > 1)
+            entries[n++] = (struct entry){heads[s->rows[i].group], i};
+    put_clusters(&t, entries, n, "Groups that a split keeps together", "stays", false);
+    fputs("</main></body></html>\n", t.out);
+    rc = atomic_file_commit(&file, err);
+out:
+    atomic_file_discard(&file);
+    text_release(&t.base);
+    free(entries);
+    free(sizes);
+    free(heads);
+    return rc;
+}
