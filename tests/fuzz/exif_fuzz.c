@@ -1,0 +1,22 @@
+/* needs: base io hash manifest image */
+/* exif_fuzz.c: the EXIF reader, on bytes in a block of just their size. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/internal.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t *copy = malloc(size ? size : 1);
+    if (!copy)
+        return 0;
+    if (size)
+        memcpy(copy, data, size);
+    int orientation = exif_orientation(copy, size);
+    if (orientation < 1 || orientation > 8)
+        abort();
+    free(copy);
+    return 0;
+}
