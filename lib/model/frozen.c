@@ -105,14 +105,18 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Rows not yet in the cache, one for each key, in record order. */
-static size_t missing_rows(const struct activation_cache *cache, const struct dataset *d, const uint32_t *rows, size_t n_rows,
-                           uint32_t *missing)
+/* Rows that some cache lacks, one for each key, in record order. */
+static size_t missing_rows(const struct frozen_target *targets, int n_targets, const struct dataset *d, const uint32_t *rows,
+                           size_t n_rows, uint32_t *missing)
 {
     size_t n = 0, kept = 0;
-    for (size_t i = 0; i < n_rows; i++)
-        if (activation_cache_find(cache, &d->keys[rows[i]]) < 0)
+    for (size_t i = 0; i < n_rows; i++) {
+        bool lacks = false;
+        for (int t = 0; t < n_targets; t++)
+            lacks = lacks || activation_cache_find(targets[t].cache, &d->keys[rows[i]]) < 0;
+        if (lacks)
             missing[n++] = rows[i];
+    }
     qsort_r(missing, n, sizeof *missing, by_key, d->keys);
     for (size_t i = 0; i < n; i++)
         if (!kept || memcmp(&d->keys[missing[kept - 1]], &d->keys[missing[i]], sizeof *d->keys))
@@ -121,58 +125,96 @@ static size_t missing_rows(const struct activation_cache *cache, const struct da
     return kept;
 }
 
-int frozen_fill(struct activation_cache *cache, const struct frozen *f, const struct net *net, struct dataset *d,
-                const uint32_t *rows, size_t n_rows, const struct engine_options *options, frozen_progress *progress,
-                void *context, size_t *computed, bool *stopped, struct error *err)
+/* What a batch needs on the host. */
+struct fill_buffers { uint8_t *pixels, *scratch; float *part, *values; struct activation_key *keys; };
+
+static int make_buffers(struct fill_buffers *b, const struct frozen_target *targets, int n_targets, size_t batch, size_t pixel_bytes,
+                        struct error *err)
 {
-    int rc = -1;
+    size_t part = 0, total = 0;
+    for (int t = 0; t < n_targets; t++) {
+        total = targets[t].frozen->total > total ? targets[t].frozen->total : total;
+        for (int k = 0; k < targets[t].frozen->n_layers; k++)
+            part = targets[t].frozen->sizes[k] > part ? targets[t].frozen->sizes[k] : part;
+    }
+    return (b->pixels = mem_zalloc(batch, pixel_bytes, err)) && (b->scratch = mem_zalloc(1, pixel_bytes + 64, err)) &&
+           (b->part = mem_zalloc(batch, part * sizeof(float), err)) && (b->values = mem_zalloc(batch, total * sizeof(float), err)) &&
+           (b->keys = mem_zalloc(batch, sizeof *b->keys, err)) ? 0 : -1;
+}
+
+static void free_buffers(struct fill_buffers *b)
+{
+    free(b->pixels);
+    free(b->scratch);
+    free(b->part);
+    free(b->values);
+    free(b->keys);
+}
+
+/* Adds the rows of the last forward run that a cache lacks. first_output: where its layers begin among the engine's outputs. */
+static int add_batch(const struct frozen_target *target, int first_output, struct engine *engine, const struct dataset *d,
+                     const uint32_t *rows, size_t n, struct fill_buffers *b, struct error *err)
+{
+    const struct frozen *f = target->frozen;
+    size_t first = 0, kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (activation_cache_find(target->cache, &d->keys[rows[i]]) < 0)
+            b->keys[kept++] = d->keys[rows[i]];
+    if (!kept)
+        return 0;
+    for (int k = 0; k < f->n_layers; k++) {
+        if (engine_output(engine, first_output + k, b->part, err))
+            return -1;
+        for (size_t i = 0, at = 0; i < n; i++)
+            if (activation_cache_find(target->cache, &d->keys[rows[i]]) < 0)
+                memcpy(b->values + at++ * f->total + first, b->part + i * f->sizes[k], f->sizes[k] * sizeof(float));
+        first += f->sizes[k];
+    }
+    return activation_cache_append(target->cache, b->keys, b->values, kept, err);
+}
+
+int frozen_fill(const struct frozen_target *targets, int n_targets, const struct net *net, struct dataset *d, const uint32_t *rows,
+                size_t n_rows, const struct engine_options *options, frozen_progress *progress, void *context, size_t *computed,
+                bool *stopped, struct error *err)
+{
+    int rc = -1, outputs[FROZEN_MAX_TARGETS * FROZEN_MAX_LAYERS];
     struct engine *engine = NULL;
     struct engine_options o = *options;
+    struct fill_buffers buffers = {0};
     size_t side = (size_t)d->info->side_px, pixel_bytes = side * side * 3, batch = (size_t)o.batch;
-    uint8_t *pixels = NULL, *scratch = NULL;
-    float *values = NULL, *part = NULL;
-    struct activation_key *keys = NULL;
     uint32_t *missing = mem_zalloc(n_rows ? n_rows : 1, sizeof *missing, err);
     *computed = 0;
     *stopped = false;
     if (!missing)
         return -1;
-    size_t n_missing = missing_rows(cache, d, rows, n_rows, missing);
+    size_t n_missing = missing_rows(targets, n_targets, d, rows, n_rows, missing);
     if (!n_missing) {
         free(missing);
         return 0;
     }
     o.mode = ENGINE_INFERENCE;
     o.inputs = NULL;
-    o.n_inputs = 0;
-    o.outputs = f->layers;
-    o.n_outputs = f->n_layers;
-    if (!(pixels = mem_zalloc(batch, pixel_bytes, err)) || !(scratch = mem_zalloc(1, pixel_bytes + 64, err)) || !(values = mem_zalloc(batch, f->total * sizeof *values, err)) ||
-        !(part = mem_zalloc(batch, f->total * sizeof *part, err)) || !(keys = mem_zalloc(batch, sizeof *keys, err)) ||
-        engine_open(&engine, net, &o, err))
+    o.n_inputs = o.n_outputs = 0;
+    o.outputs = outputs;
+    for (int t = 0; t < n_targets; t++)
+        for (int k = 0; k < targets[t].frozen->n_layers; k++)
+            outputs[o.n_outputs++] = targets[t].frozen->layers[k];
+    if (make_buffers(&buffers, targets, n_targets, batch, pixel_bytes, err) || engine_open(&engine, net, &o, err))
         goto out;
     for (size_t at = 0; at < n_missing;) {
         size_t n = n_missing - at < batch ? n_missing - at : batch;
         for (size_t i = 0; i < n; i++) {
             struct shard_record r;
-            if (shard_set_read(d->shards, missing[at + i], scratch, &r, err))
+            if (shard_set_read(d->shards, missing[at + i], buffers.scratch, &r, err))
                 goto out;
-            memcpy(pixels + i * pixel_bytes, r.pixels, pixel_bytes);
-            keys[i] = d->keys[missing[at + i]];
+            memcpy(buffers.pixels + i * pixel_bytes, r.pixels, pixel_bytes);
         }
-        struct engine_batch in = {.n = (int)n, .pixels = pixels};
+        struct engine_batch in = {.n = (int)n, .pixels = buffers.pixels};
         if (engine_forward(engine, &in, err))
             goto out;
-        size_t first = 0;
-        for (int k = 0; k < f->n_layers; k++) {
-            if (engine_output(engine, k, part, err))
+        for (int t = 0, first = 0; t < n_targets; first += targets[t++].frozen->n_layers)
+            if (add_batch(&targets[t], first, engine, d, missing + at, n, &buffers, err))
                 goto out;
-            for (size_t i = 0; i < n; i++)
-                memcpy(values + i * f->total + first, part + i * f->sizes[k], f->sizes[k] * sizeof *values);
-            first += f->sizes[k];
-        }
-        if (activation_cache_append(cache, keys, values, n, err))
-            goto out;
         at += n;
         *computed = at;
         if (progress && progress(context, at, n_missing)) {
@@ -180,14 +222,12 @@ int frozen_fill(struct activation_cache *cache, const struct frozen *f, const st
             break;
         }
     }
-    rc = activation_cache_flush(cache, err);
+    rc = 0;
+    for (int t = 0; t < n_targets && !rc; t++)
+        rc = activation_cache_flush(targets[t].cache, err);
 out:
     engine_close(engine);
+    free_buffers(&buffers);
     free(missing);
-    free(pixels);
-    free(scratch);
-    free(values);
-    free(part);
-    free(keys);
     return rc;
 }

@@ -35,14 +35,18 @@ int frozen_identity(const struct frozen *f, const struct net *net, const char *d
 /* Called after each batch: pictures done of total; non-zero ends the work early (what is done is kept). */
 typedef int frozen_progress(void *context, size_t done, size_t total);
 
+/* One cache to fill, and the boundary whose activations it keeps. */
+struct frozen_target { struct activation_cache *cache; const struct frozen *frozen; };
+#define FROZEN_MAX_TARGETS 2
+
 /*
- * Makes sure that the cache has every row listed: those missing go through the net (options: device, threads, batch, precision)
- * in the order given, each distinct key once, batch by batch, a batch being one block of the cache, so that a run cut short and
- * begun again computes the same batches. *computed gets the number of pictures computed, *stopped whether progress asked
- * to end.
+ * Makes sure that every cache has every row listed. A picture that any of them lacks goes through the net once for all
+ * (options: device, threads, batch, precision), in the order given, each distinct key once, batch by batch, what a batch adds to
+ * a cache being one block of it, so that a run cut short and begun again computes the same batches. *computed gets the number of
+ * pictures computed, *stopped whether progress asked to end. Boundaries are layers of the one net.
  */
-int frozen_fill(struct activation_cache *cache, const struct frozen *f, const struct net *net, struct dataset *d,
-                const uint32_t *rows, size_t n_rows, const struct engine_options *options, frozen_progress *progress,
-                void *context, size_t *computed, bool *stopped, struct error *err);
+int frozen_fill(const struct frozen_target *targets, int n_targets, const struct net *net, struct dataset *d, const uint32_t *rows,
+                size_t n_rows, const struct engine_options *options, frozen_progress *progress, void *context, size_t *computed,
+                bool *stopped, struct error *err);
 
 #endif

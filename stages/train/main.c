@@ -22,7 +22,7 @@ static const struct option_row rows[] = {
      "when RUN was made with other options or data: refuse, or restart it from the beginning", 0, 0, "refuse|restart"},
     {OPTION_STRING, 0, "cache", F(cache), "DIR", "where activations of frozen layers are kept (default: RUN/cache)", 0, 0, NULL},
     {OPTION_STRING, 0, "unlock-from", F(unlock_from), "LAYER",
-     "fine-tune: this layer and all behind it in the model file learn; auto: conv2d_56, or two thirds into the convolutions", 0, 0, NULL},
+     "fine-tune, --boundary-cache: this layer and all behind it in the model file learn; auto: conv2d_56, or two thirds into the convolutions", 0, 0, NULL},
     {OPTION_INT, 0, "folds", F(folds), "K",
      "head: also write out-of-fold probabilities of every training picture (oof.tsv) by K-fold cross-validation", 0, 100, NULL},
     {OPTION_STRING, 0, "export-features", F(export_features), "DIR",
@@ -54,7 +54,8 @@ static const struct option_row rows[] = {
     {OPTION_STRING, 0, "augment", F(augment), "SPEC",
      "fine-tune: draw each picture anew each epoch: none, article, or a list as `augment` takes it", 0, 0, NULL},
     {OPTION_CHOICE, 0, "boundary-cache", F(boundary), "TYPE",
-     "fine-tune: compute the frozen part once and keep its outputs on disk (1 MiB a picture as f32, half as f16); not with --augment",
+     "fine-tune: compute the frozen part once and keep its outputs on disk (1 MiB a picture as f32, half as f16); not with "
+     "--augment. head: keep them on the way, for the fine-tuning that follows",
      0, 0, "none|f16|f32"},
     COMMON_ROW_SEED(struct train_options, common),
 

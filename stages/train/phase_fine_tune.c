@@ -26,15 +26,19 @@ static const char *auto_unlock(const struct net *net)
     return net->layers[0].name;
 }
 
+int train_unlock(const struct train_run *run, struct net *net, const char **from, struct error *err)
+{
+    *from = strcmp(run->options->unlock_from, "auto") ? run->options->unlock_from : auto_unlock(net);
+    if (net_find(net, *from) < 0)
+        return error_set(err, EX_USAGE, "--unlock-from '%s': '%s' has no such layer", *from, run->options->base);
+    return net_unlock_from(net, *from, err);
+}
+
 int phase_fine_tune_prepare(struct train_run *run, struct error *err)
 {
-    const char *from = run->options->unlock_from;
+    const char *from;
     struct net *net = &run->net;
-    if (!strcmp(from, "auto"))
-        from = auto_unlock(net);
-    if (net_find(net, from) < 0)
-        return error_set(err, EX_USAGE, "--unlock-from '%s': '%s' has no such layer", from, run->options->base);
-    if (net_unlock_from(net, from, err))
+    if (train_unlock(run, net, &from, err))
         return -1;
     if (run->options->head_l2 >= 0)
         for (int i = 0; i < net->n_layers; i++)
@@ -60,6 +64,12 @@ static int check_disk(const struct train_run *run, const struct frozen *f, enum 
                          "another disk", (double)(bytes - there) / 1073741824, folder,
                          (double)fs.f_bavail * (double)fs.f_frsize / 1073741824, dtype == ACTIVATION_F32 ? "f16 or none" : "none");
     return 0;
+}
+
+int train_open_boundary(struct train_run *run, const struct frozen *f, struct activation_cache **cache, struct error *err)
+{
+    enum activation_dtype dtype = run->options->boundary == BOUNDARY_F16 ? ACTIVATION_F16 : ACTIVATION_F32;
+    return train_open_cache(run, f, "boundary", dtype, cache, err) || check_disk(run, f, dtype, *cache, err) ? -1 : 0;
 }
 
 /* How much memory this takes and could take, before the first step. Planning is cheap; it is only said, so only done, with -v. */
@@ -95,10 +105,9 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
     if (frozen_find(&f, &run->net, err))
         goto out;
     if (run->options->boundary && !f.is_input) {
-        enum activation_dtype dtype = run->options->boundary == BOUNDARY_F16 ? ACTIVATION_F16 : ACTIVATION_F32;
-        if (train_open_cache(run, &f, "boundary", dtype, &cache, err) || check_disk(run, &f, dtype, cache, err))
+        if (train_open_boundary(run, &f, &cache, err))
             goto out;
-        rc = train_fill_cache(run, &f, cache, "boundary cache", false, err);
+        rc = train_fill_caches(run, &(struct frozen_target){cache, &f}, 1, "boundary cache", false, err);
         if (rc)
             goto out;
         rc = -1;

@@ -33,8 +33,6 @@ int train_options_complete(struct train_options *o, struct error *err)
         return error_set(err, EX_USAGE, "--%s belongs to --phase head", o->folds ? "folds" : "export-features");
     if (o->folds == 1)
         return error_set(err, EX_USAGE, "--folds 1: two or more");
-    if (head && o->boundary)
-        return error_set(err, EX_USAGE, "--boundary-cache belongs to --phase fine-tune; phase head always works from its feature cache");
     struct augment_spec spec;
     if (augment_spec_parse(o->augment, &spec, err))
         return error_prefix(err, "--augment");
@@ -155,7 +153,7 @@ static int make_plan(struct train_run *run, struct error *err)
                     trainer_select_name((enum trainer_select)o->select), (long long)o->patience) ||
         text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device, precisions[o->precision], run->threads))
         return -1;
-    if (o->phase == PHASE_HEAD)
+    if (o->phase == PHASE_HEAD)     /* a boundary kept on the way may only change rounding, where it cuts a fused layer */
         return text_printf(p, err, "folds\t%lld\n", (long long)o->folds);
     return text_printf(p, err, "unlock-from\t%s\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%s\nrefresh-batches\t%lld\n",
                        o->unlock_from, o->augment, boundaries[o->boundary], modes[o->refresh], (long long)o->refresh_batches);
@@ -210,8 +208,8 @@ static int fill_progress(void *context, size_t done, size_t total)
     return signals_asked_to_stop();
 }
 
-int train_fill_cache(struct train_run *run, const struct frozen *f, struct activation_cache *cache, const char *what, bool with_test,
-                     struct error *err)
+int train_fill_caches(struct train_run *run, const struct frozen_target *targets, int n_targets, const char *what, bool with_test,
+                      struct error *err)
 {
     struct engine_options o = train_engine_options(run);
     size_t n = 0, computed = 0;
@@ -225,7 +223,7 @@ int train_fill_cache(struct train_run *run, const struct frozen *f, struct activ
                 rows[n++] = run->data.rows[s][i];
     double began = clock_seconds();
     run->progress_begun = false;
-    int rc = frozen_fill(cache, f, &run->net, &run->data, rows, n, &o, fill_progress, run, &computed, &stopped, err);
+    int rc = frozen_fill(targets, n_targets, &run->net, &run->data, rows, n, &o, fill_progress, run, &computed, &stopped, err);
     free(rows);
     if (run->progress_begun)
         progress_end(&run->progress);

@@ -80,9 +80,13 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
 struct engine_options train_engine_options(const struct train_run *run);
 int train_open_cache(struct train_run *run, const struct frozen *f, const char *name, enum activation_dtype dtype,
                      struct activation_cache **cache, struct error *err);
-/* Rows of all wanted splits into the cache, with a progress line. 1: stopped by a signal. */
-int train_fill_cache(struct train_run *run, const struct frozen *f, struct activation_cache *cache, const char *what, bool with_test,
-                     struct error *err);
+/* Rows of all wanted splits into the caches, with a progress line. 1: stopped by a signal. */
+int train_fill_caches(struct train_run *run, const struct frozen_target *targets, int n_targets, const char *what, bool with_test,
+                      struct error *err);
+/* The boundary cache of fine-tuning for a net whose layers are unlocked: opened, its cost said, room for it on the disk. */
+int train_open_boundary(struct train_run *run, const struct frozen *f, struct activation_cache **cache, struct error *err);
+/* --unlock-from, "auto" resolved, on net. */
+int train_unlock(const struct train_run *run, struct net *net, const char **from, struct error *err);
 int train_settings(const struct train_run *run, int epochs, bool has_batch_norm, size_t n_train, struct trainer_settings *out,
                    struct error *err);
 /* Trains with the run's log, events, checkpoint and progress. As trainer_run. */

@@ -70,6 +70,11 @@ is "$(column bn_statistics fine/log.tsv | tr '\n' ' ')" "moving anew anew anew a
 is "$(sed -n 2p fine/log.tsv | cut -f7)" "$best" "epoch 0 is the base's own validation"
 fine --out fine-f32 --boundary-cache f32
 is "$(sums fine-f32/model | grep bin)" "$(sums fine/model | grep bin)" "the boundary cache in float32 gives the same weights, bit for bit"
+train --shards set --base "$tiny" --out head-kept --cache kept --boundary-cache f32 --unlock-from bn1 --epochs 15 --folds 4
+is "$?:$(column val_accuracy head-kept/log.tsv)" "0:$(column val_accuracy head/log.tsv)" "phase head can keep the boundary on the way"
+fine --out fine-kept --cache kept --boundary-cache f32 -v 2>kept.err
+has "$(cat kept.err)" "boundary cache: 220 pictures, 0 of them computed now" "and phase fine-tune finds it"
+is "$(sums fine-kept/model | grep bin)" "$(sums fine/model | grep bin)" "with the same weights in the end"
 fine --out fine-f16 --boundary-cache f16 -v 2>fine-f16.err
 has "$(cat fine-f16.err)" "boundary cache: 220 pictures x " "its cost is said before"
 out=$(fine --out worse --lr 1 --clip-norm 1 --schedule constant --refresh-bn off 2>&1); has "$?:$out" "0:train: no epoch was better on validation than the base" "where no epoch is better the base is kept"
