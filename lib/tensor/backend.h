@@ -180,6 +180,8 @@ struct backend_table {
     int (*sgd)(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n, const struct sgd_step *s, struct error *err);
     int (*adam)(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
                 const struct adam_step *s, struct error *err);
+
+    bool whole_batches;             /* the frozen part runs over the whole batch at once, not in pieces that fit a processor's cache */
 };
 
 /* --- finding a backend (backend.c) --- */

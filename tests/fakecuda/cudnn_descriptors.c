@@ -139,20 +139,17 @@ bool nn_type_runs(cudnnDataType_t type)
     return type == CUDNN_DATA_FLOAT || (type == CUDNN_DATA_BFLOAT16 && fake_compute_capability() >= 80);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t t, cudnnDataType_t type, int n, int c, int h, int w,
-                                                                int ns, int cs, int hs, int ws)
+static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cudnnDataType_t type, const int d[4], const int s[4])
 {
-    SET_BEGIN("cudnnSetTensor4dDescriptorEx", t, "tensor");
-    int d[4] = {n, c, h, w}, s[4] = {ns, cs, hs, ws};
     size_t span = 1;
     for (int i = 0; i < 4; i++) {
         if (d[i] < 1 || s[i] < 1)
-            return nn_fail("cudnnSetTensor4dDescriptorEx", CUDNN_STATUS_BAD_PARAM, "dimension %d is %d with stride %d", i, d[i], s[i]);
+            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "dimension %d is %d with stride %d", i, d[i], s[i]);
         span += (size_t)(d[i] - 1) * (size_t)s[i];
     }
     if (span * nn_element_bytes(type) > (size_t)2 << 30)
-        return nn_fail("cudnnSetTensor4dDescriptorEx", CUDNN_STATUS_NOT_SUPPORTED, "a tensor of more than 2 GiB");
-    /* No two elements in one place, and none swapped about: in the order of their strides each dimension lies outside the one before. */
+        return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "a tensor of more than 2 GiB");
+    /* No two elements in one place: in the order of their strides each dimension lies outside the one before. */
     int order[4] = {0, 1, 2, 3};
     for (int i = 0; i < 4; i++)
         for (int j = i + 1; j < 4; j++)
@@ -164,23 +161,32 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptorEx(cudnnTensorDescr
     size_t inner = 1;
     for (int i = 0; i < 4; i++) {
         if (d[order[i]] > 1 && (size_t)s[order[i]] < inner)
-            return nn_fail("cudnnSetTensor4dDescriptorEx", CUDNN_STATUS_BAD_PARAM, "elements overlap: dims %d %d %d %d strides %d %d %d %d", n, c, h,
-                           w, ns, cs, hs, ws);
+            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "elements overlap: dims %d %d %d %d strides %d %d %d %d", d[0], d[1], d[2], d[3], s[0], s[1],
+                           s[2], s[3]);
         if (d[order[i]] > 1)
             inner = (size_t)s[order[i]] * (size_t)d[order[i]];
     }
-    *t = (tensor){true, type, {n, c, h, w}, {ns, cs, hs, ws}};
+    *t = (tensor){true, type, {d[0], d[1], d[2], d[3]}, {s[0], s[1], s[2], s[3]}};
     return CUDNN_STATUS_SUCCESS;
+}
+
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t t, cudnnDataType_t type, int n, int c, int h, int w,
+                                                                int ns, int cs, int hs, int ws)
+{
+    SET_BEGIN("cudnnSetTensor4dDescriptorEx", t, "tensor");
+    return set_tensor("cudnnSetTensor4dDescriptorEx", t, type, (int[4]){n, c, h, w}, (int[4]){ns, cs, hs, ws});
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t format, cudnnDataType_t type, int n,
                                                               int c, int h, int w)
 {
+    const char *call = "cudnnSetTensor4dDescriptor";
+    SET_BEGIN(call, t, "tensor");
     if (format == CUDNN_TENSOR_NHWC)
-        return cudnnSetTensor4dDescriptorEx(t, type, n, c, h, w, h * w * c, 1, w * c, c);
+        return set_tensor(call, t, type, (int[4]){n, c, h, w}, (int[4]){h * w * c, 1, w * c, c});
     if (format == CUDNN_TENSOR_NCHW)
-        return cudnnSetTensor4dDescriptorEx(t, type, n, c, h, w, c * h * w, h * w, w, 1);
-    return nn_fail("cudnnSetTensor4dDescriptor", CUDNN_STATUS_NOT_SUPPORTED, "format %d", (int)format);
+        return set_tensor(call, t, type, (int[4]){n, c, h, w}, (int[4]){c * h * w, h * w, w, 1});
+    return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "format %d", (int)format);
 }
 
 bool nn_is_tensor(const void *d) { return fake_object_is(d, "tensor") && ((const tensor *)d)->set; }

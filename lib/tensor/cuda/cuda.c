@@ -365,6 +365,7 @@ static const struct backend_table table = {
     .op_load = cuda_op_load, .op_forward = cuda_op_forward, .op_backward = cuda_op_backward,
     .fill_zero = cuda_fill_zero, .copy = cuda_copy, .scale = cuda_scale, .axpy = cuda_axpy, .sum_of_squares = cuda_sum_of_squares,
     .sgd = cuda_sgd, .adam = cuda_adam,
+    .whole_batches = true,                      /* a GPU wants work, not locality; and a chunk would have to divide among several */
 };
 
 /* What lib/tensor/backend.c looks up. */

@@ -1,0 +1,398 @@
+/* needs: base net tensor */
+/*
+ * Whole networks on the CUDA backend against the plain loops: a small net with every construction that InceptionV3 has (branches, pools,
+ * concatenation, batch norm, the head of this product), for inference and ten training steps of each phase; both optimisers; a run taken up
+ * again; two GPUs against one; memory that does not suffice.
+ */
+#include "cuda_common.h"
+#include "net/net.h"
+#include "tensor/engine.h"
+
+/* lib/net/build.h as far as it is used here: the rest of it needs cJSON's headers. */
+struct builder { struct net *net; struct error *err; bool failed; int convs, averages, maxima, concats; };
+int build_input(struct builder *b, int side);
+int build_layer(struct builder *b, enum layer_kind kind, const char *name, const int *inputs, int n_inputs);
+struct net_layer *build_last(struct builder *b);
+int build_finish(struct builder *b, const char *name);
+
+#define SIDE 21
+#define CLASSES 5
+#define BATCH 8
+#define STEPS 10
+
+static struct error err;
+
+static int conv(struct builder *b, const char *name, int from, int filters, int kh, int kw, int stride, bool same)
+{
+    char text[64];
+    int at = build_layer(b, LAYER_CONV2D, name, &from, 1);
+    struct net_layer *l = build_last(b);
+    l->filters = filters;
+    l->kernel_h = kh;
+    l->kernel_w = kw;
+    l->stride_h = l->stride_w = stride;
+    l->dilation_h = l->dilation_w = 1;
+    l->same = same;
+    snprintf(text, sizeof text, "%s_bn", name);
+    at = build_layer(b, LAYER_BATCH_NORM, text, &at, 1);
+    l = build_last(b);
+    l->center = true;
+    l->momentum = 0.9;
+    l->epsilon = 1e-3;
+    snprintf(text, sizeof text, "%s_relu", name);
+    at = build_layer(b, LAYER_ACTIVATION, text, &at, 1);
+    build_last(b)->activation = ACTIVATION_RELU;
+    return at;
+}
+
+static int pool(struct builder *b, enum layer_kind kind, const char *name, int from, int size, int stride, bool same)
+{
+    int at = build_layer(b, kind, name, &from, 1);
+    struct net_layer *l = build_last(b);
+    l->kernel_h = l->kernel_w = size;
+    l->stride_h = l->stride_w = stride;
+    l->same = same;
+    return at;
+}
+
+/* About what the blocks of InceptionV3 do, at a five-hundredth of its cost. */
+static bool make_net(struct net *net)
+{
+    struct builder b = {net, &err, false, 0, 0, 0, 0};
+    *net = NET_EMPTY;
+    int at = build_input(&b, SIDE), x[4];
+    at = conv(&b, "stem", at, 8, 3, 3, 2, false);
+    at = pool(&b, LAYER_MAX_POOL, "stem_pool", at, 3, 1, true);
+    x[0] = conv(&b, "a1", at, 8, 1, 1, 1, true);
+    x[1] = conv(&b, "a3", conv(&b, "a3_reduce", at, 4, 1, 1, 1, true), 8, 3, 3, 1, true);
+    x[2] = conv(&b, "a_pool", pool(&b, LAYER_AVERAGE_POOL, "a_average", at, 3, 1, true), 4, 1, 1, 1, true);
+    at = build_layer(&b, LAYER_CONCATENATE, "mixed_a", x, 3);
+    x[0] = conv(&b, "b3", at, 8, 3, 3, 2, false);
+    x[1] = conv(&b, "b7b", conv(&b, "b7a", at, 8, 1, 7, 1, true), 8, 7, 1, 1, true);
+    x[1] = conv(&b, "b7c", x[1], 8, 3, 3, 2, false);
+    x[2] = pool(&b, LAYER_MAX_POOL, "b_max", at, 3, 2, false);
+    at = build_layer(&b, LAYER_CONCATENATE, "mixed_b", x, 3);
+    x[0] = conv(&b, "c1", at, 16, 1, 1, 1, true);
+    x[1] = conv(&b, "c3", at, 16, 1, 3, 1, true);
+    at = build_layer(&b, LAYER_CONCATENATE, "mixed_c", x, 2);
+    if (build_finish(&b, "small"))
+        return false;
+    static char *classes[CLASSES] = {"a", "b", "c", "d", "e"};
+    struct random r = random_start(11, 12, 13);
+    for (int i = 0; i < net->n_layers; i++)
+        for (int k = 0; k < net->layers[i].n_weights; k++) {
+            struct net_weight *w = &net->layers[i].weights[k];
+            const struct net_shape *s = &w->shape;
+            double fan = s->rank == 4 ? s->dim[0] * s->dim[1] * s->dim[2] : 1;
+            for (size_t j = 0; j < w->n_values; j++)
+                switch (w->role) {
+                case WEIGHT_KERNEL: w->values[j] = (float)(sqrt(2 / fan) * random_normal(&r)); break;
+                case WEIGHT_MOVING_VARIANCE: w->values[j] = (float)random_range(&r, 0.5, 1.5); break;
+                default: w->values[j] = (float)(0.1 * random_normal(&r));
+                }
+        }
+    return !net_replace_head(net, CLASSES, classes, 5, &err);
+}
+
+struct settings {
+    const char *device, *unlock;        /* unlock NULL: the head */
+    enum backend_precision precision;
+    enum engine_optimizer optimizer;
+    int batch;
+    double rate;
+    bool ema;
+    int stop_after;                     /* close the engine there, open another, and go on from the saved state */
+};
+
+struct outcome {
+    double loss[STEPS], norm[STEPS];
+    float *weights, *statistics, *ema, probabilities[BATCH * CLASSES];
+    size_t n_weights, n_statistics, n_ema;
+    char device[200];
+    bool ok;
+};
+
+static uint8_t pixels[STEPS][BATCH * SIDE * SIDE * 3];
+static float targets[STEPS][BATCH * CLASSES], row_weights[BATCH];
+
+static void make_batches(void)
+{
+    struct random r = random_start(1, 2, 3);
+    for (int s = 0; s < STEPS; s++)
+        for (int i = 0; i < BATCH; i++) {
+            int class = (int)random_below(&r, CLASSES);
+            for (int p = 0; p < SIDE * SIDE * 3; p++)
+                pixels[s][i * SIDE * SIDE * 3 + p] = (uint8_t)random_below(&r, class == p % 3 ? 256 : 128);
+            for (int c = 0; c < CLASSES; c++)
+                targets[s][i * CLASSES + c] = c == class ? 0.9f : 0.025f;
+        }
+    for (int i = 0; i < BATCH; i++)
+        row_weights[i] = 0.5f + 0.2f * (float)i;
+}
+
+static bool open_engine(struct engine **e, struct net *net, const struct settings *s)
+{
+    struct engine_options o = ENGINE_DEFAULTS;
+    struct net copy = NET_EMPTY;
+    bool unlocked = !net_copy(&copy, net, &err) && !net_unlock_from(&copy, s->unlock ? s->unlock : "dense_1", &err);
+    o.device = s->device;
+    o.threads = 2;
+    o.batch = s->batch;
+    o.mode = ENGINE_TRAIN;
+    o.optimizer = s->optimizer;
+    o.precision = s->precision;
+    o.ema = s->ema;
+    bool ok = unlocked && !engine_open(e, &copy, &o, &err);
+    net_release(&copy);
+    return ok;
+}
+
+static float *state_of(struct engine *e, enum engine_state which, size_t *n)
+{
+    *n = engine_state_size(e, which);
+    float *out = malloc((*n + 1) * sizeof *out);
+    if (engine_state_get(e, which, out, &err)) {
+        free(out);
+        return NULL;
+    }
+    return out;
+}
+
+/* Another engine with the first one's state, as a checkpoint would have it. */
+static bool move_to_new_engine(struct engine **e, struct net *net, const struct settings *s)
+{
+    struct engine *next = NULL;
+    bool ok = open_engine(&next, net, s);
+    for (int k = 0; ok && k < ENGINE_GRADIENTS; k++) {
+        size_t n;
+        float *values = state_of(*e, (enum engine_state)k, &n);
+        ok = values && !engine_state_set(next, (enum engine_state)k, values, &err);
+        free(values);
+    }
+    engine_close(*e);
+    *e = next;
+    return ok;
+}
+
+static void train(struct net *net, const struct settings *s, struct outcome *out)
+{
+    struct engine *e = NULL;
+    memset(out, 0, sizeof *out);
+    out->ok = open_engine(&e, net, s);
+    for (int i = 0; out->ok && i < STEPS; i++) {
+        struct engine_batch in = {.n = s->batch, .pixels = pixels[i]};
+        struct engine_target target = {targets[i], row_weights};
+        struct engine_step step = ENGINE_STEP_DEFAULTS;
+        struct engine_result result;
+        if (i && i == s->stop_after && !(out->ok = move_to_new_engine(&e, net, s)))
+            break;
+        step.rate = s->rate;
+        step.seed = 99;
+        step.step = (uint64_t)i;
+        step.clip_norm = i % 2 ? 1.0 : 0;
+        step.nesterov = i > 6;
+        out->ok = !engine_train_step(e, &in, &target, &step, &result, &err);
+        out->loss[i] = result.loss;
+        out->norm[i] = result.gradient_norm;
+    }
+    if (out->ok) {
+        struct engine_batch in = {.n = s->batch > 3 ? 3 : 1, .pixels = pixels[0]};     /* not a whole batch: rows of nothing behind it */
+        out->weights = state_of(e, ENGINE_WEIGHTS, &out->n_weights);
+        out->statistics = state_of(e, ENGINE_STATISTICS, &out->n_statistics);
+        out->ema = state_of(e, ENGINE_EMA, &out->n_ema);
+        out->ok = out->weights && out->statistics && !engine_forward(e, &in, &err) && !engine_probabilities(e, out->probabilities, &err);
+    }
+    snprintf(out->device, sizeof out->device, "%s", e ? engine_description(e) : "");
+    engine_close(e);
+}
+
+static void outcome_free(struct outcome *o)
+{
+    free(o->weights);
+    free(o->statistics);
+    free(o->ema);
+}
+
+/* Relative: losses by themselves; weights, statistics and probabilities to their largest value. */
+static void compare(const char *what, const struct outcome *a, const struct outcome *b, double tolerance)
+{
+    double worst_loss = 0;
+    if (!a->ok || !b->ok) {
+        CHECK_SAY(false, "%s: ran: %s", what, err.text);
+        return;
+    }
+    for (int i = 0; i < STEPS; i++) {
+        double d = fabs(a->loss[i] - b->loss[i]) / fabs(b->loss[i]);
+        worst_loss = d > worst_loss || d != d ? d : worst_loss;
+    }
+    double w = cuda_difference(a->weights, b->weights, b->n_weights);
+    double s = b->n_statistics ? cuda_difference(a->statistics, b->statistics, b->n_statistics) : 0;
+    double p = cuda_difference(a->probabilities, b->probabilities, 3 * CLASSES);
+    double m = b->n_ema ? cuda_difference(a->ema, b->ema, b->n_ema) : 0;
+    CHECK_SAY(worst_loss <= tolerance && m <= tolerance && w <= tolerance && s <= tolerance && p <= tolerance,
+              "%s: losses off by %.2g, weights %.2g, statistics %.2g, probabilities %.2g", what, worst_loss, w, s, p);
+    CHECK_SAY(b->loss[STEPS - 1] == b->loss[STEPS - 1] && b->loss[0] != b->loss[1], "%s: the losses move (%.4f to %.4f)", what, b->loss[0], b->loss[STEPS - 1]);
+}
+
+static void test_training(struct net *net)
+{
+    const struct { const char *what; struct settings s; } runs[] = {
+        { "ten steps, head, SGD", {"ref", NULL, PRECISION_F32, ENGINE_SGD, BATCH, 0.05, false, 0} },
+        { "ten steps, head, Adam, moving average", {"ref", NULL, PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0} },
+        { "ten steps, from b7b on, SGD", {"ref", "b7b", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, true, 0} },
+        { "ten steps, from b7b on, Adam", {"ref", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, false, 0} },
+        { "ten steps, everything, SGD", {"ref", "stem", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, false, 0} },
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        struct settings s = runs[i].s;
+        struct outcome ref, other, cuda;
+        char what[200];
+        train(net, &s, &ref);
+        s.device = "cuda";
+        train(net, &s, &cuda);
+        compare(runs[i].what, &cuda, &ref, 1e-3);
+        s.device = "cpu";
+        train(net, &s, &other);
+        snprintf(what, sizeof what, "%s, against oneDNN", runs[i].what);
+        if (!other.ok && err.code == EX_NODEVICE)
+            tap_skip(what, err.text);
+        else
+            compare(what, &cuda, &other, 1e-3);
+        outcome_free(&other);
+        if (i == 0) {
+            s.device = "cuda";
+            s.precision = PRECISION_TF32;
+            train(net, &s, &other);
+            compare("head, TF32 against float32", &other, &ref, 2e-3);
+            outcome_free(&other);
+        }
+        if (fake.there && i % 2 == 0) {
+            s.device = "cuda";
+            s.precision = PRECISION_BF16;
+            train(net, &s, &other);
+            snprintf(what, sizeof what, "%s, bf16 against float32", runs[i].what);
+            compare(what, &other, &ref, 0.05);      /* eight bits are 0.4 %: through a dozen layers and ten steps */
+            outcome_free(&other);
+        }
+        outcome_free(&ref);
+        outcome_free(&cuda);
+        cuda_check_clean(runs[i].what);
+    }
+}
+
+/* Stopped after four steps and taken up by another engine: the same bits as without. */
+static void test_resume(struct net *net)
+{
+    for (int k = 0; k < 2; k++) {
+        struct settings s = {"cuda", "b7b", PRECISION_TF32, k ? ENGINE_ADAM : ENGINE_SGD, BATCH, 0.01, true, 0};
+        struct outcome whole, again;
+        train(net, &s, &whole);
+        s.stop_after = 4;
+        train(net, &s, &again);
+        CHECK_SAY(whole.ok && again.ok, "a run and a run taken up again: %s", err.text);
+        if (whole.ok && again.ok)
+            CHECK_SAY(!memcmp(whole.weights, again.weights, whole.n_weights * sizeof(float)) &&
+                      !memcmp(whole.statistics, again.statistics, whole.n_statistics * sizeof(float)) &&
+                      !memcmp(whole.loss + 4, again.loss + 4, sizeof(double) * (STEPS - 4)),
+                      "%s: taken up again after four steps, the same bits", k ? "Adam" : "SGD");
+        outcome_free(&whole);
+        outcome_free(&again);
+        cuda_check_clean("resume");
+    }
+}
+
+/* Two GPUs with half the batch each. Where no batch norm learns, the very gradient of one GPU with all of it; where one does, each GPU
+ * has its own statistics (as everywhere without synchronised batch norm), so the runs only stay near each other. */
+static void test_two_gpus(struct net *net)
+{
+    const char *const from[] = { NULL, "b7b" };
+    for (int k = 0; k < 2; k++) {
+        struct settings s = {"cuda", from[k], PRECISION_F32, ENGINE_SGD, BATCH, 0.02, false, 0};
+        struct outcome single, pair, again;
+        train(net, &s, &single);
+        setenv("WINNOW_CUDA_DEVICES", "0,1", 1);
+        train(net, &s, &pair);
+        train(net, &s, &again);
+        unsetenv("WINNOW_CUDA_DEVICES");
+        if (!pair.ok && !fake.there) {
+            tap_skip("two GPUs", err.text);
+        } else if (k == 0) {
+            compare("two GPUs with half the batch each against one", &pair, &single, 1e-5);
+        } else {
+            CHECK_SAY(pair.ok && fabs(pair.loss[0] - single.loss[0]) < 0.3 * single.loss[0], "two GPUs, batch norm learning: losses %.4f and %.4f",
+                      pair.loss[0], single.loss[0]);
+            CHECK_SAY(pair.ok && again.ok && !memcmp(pair.weights, again.weights, pair.n_weights * sizeof(float)), "two GPUs twice: the same bits");
+        }
+        outcome_free(&single);
+        outcome_free(&pair);
+        outcome_free(&again);
+        cuda_check_clean("two GPUs");
+    }
+}
+
+static void test_memory(struct net *net)
+{
+    struct engine *e = NULL;
+    struct engine_options o = ENGINE_DEFAULTS;
+    size_t need = 0;
+    o.device = "cuda";
+    o.batch = 64;
+    o.mode = ENGINE_TRAIN;
+    if (!CHECK_SAY(!net_unlock_from(net, "stem", &err) && !engine_memory_need(net, &o, &need, &err), "a plan's memory: %s", err.text))
+        return;
+    o.memory_limit_bytes = need / 2;
+    CHECK_SAY(engine_open(&e, net, &o, &err) && err.code == EX_OSERR && strstr(err.text, "would fit"), "half of what the plan needs is refused: %s", err.text);
+    o.memory_limit_bytes = 0;
+    if (!fake.there)
+        return;
+    CHECK_SAY(!engine_open(&e, net, &o, &err), "with enough it opens: %s", err.text);
+    CHECK_SAY(fake.peak_bytes(0) >= need, "what the plan foresees (%zu) is used (%zu at most so far)", need, fake.peak_bytes(0));
+    engine_close(e);
+    cuda_check_clean("memory");
+}
+
+/* No GPU, no driver: one sentence and the right code. */
+static void test_no_device(void)
+{
+    struct backend_options o = {.deterministic = true};
+    const struct backend_table *t;
+    struct backend *b = NULL;
+    if (!fake.there)
+        return;
+    fake.fail_call(1);
+    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE && !b, "no driver: %s", err.text);
+    fake.fail_call(0);
+    o.device_index = 7;
+    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE, "no such GPU: %s", err.text);
+    o.device_index = 0;
+    setenv("WINNOW_CUDA_DEVICES", "0,0", 1);
+    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_USAGE, "a GPU twice: %s", err.text);
+    setenv("WINNOW_CUDA_DEVICES", "0;1", 1);
+    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_USAGE, "no list: %s", err.text);
+    unsetenv("WINNOW_CUDA_DEVICES");
+    setenv("FAKECUDA_CC", "75", 1);
+    o.precision = PRECISION_BF16;
+    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE, "bfloat16 on Turing: %s", err.text);
+    setenv("FAKECUDA_CC", "80", 1);
+    setenv("FAKECUDA_SUPPORT", "no-type-transform", 1);
+    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE, "bfloat16 that cuDNN does not convert: %s", err.text);
+    unsetenv("FAKECUDA_SUPPORT");
+    unsetenv("FAKECUDA_CC");
+    cuda_check_clean("no device");
+}
+
+int main(int argc, char **argv)
+{
+    struct net net;
+    cuda_test_begin(argv, "networks on the CUDA backend");
+    make_batches();
+    if (!CHECK_SAY(make_net(&net), "the small net: %s", err.text))
+        return tap_done();
+    test_training(&net);
+    test_resume(&net);
+    test_two_gpus(&net);
+    test_memory(&net);
+    test_no_device();
+    net_release(&net);
+    return tap_done();
+}
