@@ -46,8 +46,7 @@ static int open_own(struct actor *a, uint32_t row, struct stat *st)
         a->why = "not a regular file";
     else if (f->seen && (st->st_dev != f->dev || st->st_ino != f->ino))
         a->why = "replaced since it was hashed";
-    else if (f->seen && ((int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec != f->mtime_ns ||
-                         (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec != f->ctime_ns))
+    else if (f->seen && (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec != f->mtime_ns)
         a->why = "changed since it was hashed";
     else if ((r->flags & ROW_SIZED) && (uint64_t)st->st_size != r->bytes)
         a->why = "its size changed";

@@ -64,7 +64,7 @@ struct file {
     const char *path;
     dev_t dev;
     ino_t ino;
-    int64_t mtime_ns, ctime_ns;
+    int64_t mtime_ns;
     uint32_t row;
     int error_number;           /* why it could not be read */
     bool seen, link;            /* was looked at; is a symbolic link */

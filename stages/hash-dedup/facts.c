@@ -142,7 +142,6 @@ void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
     f->dev = st.st_dev;
     f->ino = st.st_ino;
     f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    f->ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
     if (r->flags & ROW_HASHED) {
         /* What the manifest says about it is no longer so: good for nothing but its place in the manifest. */
         if (!S_ISREG(st.st_mode) || ((r->flags & ROW_SIZED) && r->bytes != (uint64_t)st.st_size))

@@ -1,0 +1,107 @@
+/* needs: base io hash */
+/*
+ * The near-hash join equals comparing everything with everything: all kernels that this machine runs, all distances that
+ * matter, skewed and clustered hashes, two-part joins, and any number of threads.
+ */
+#include "hash/near_join.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tap.h"
+
+static uint64_t state = 88172645463325252u;
+
+static uint64_t next_random(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state * 0x2545f4914f6cdd1du;
+}
+
+/* kind 0: uniform; 1: most words take few values, as real hashes do; 2: tight clusters. A tenth are planted neighbours. */
+static void make_hashes(struct pdq_hash *h, size_t n, int kind)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < 4; k++)
+            h[i].word[k] = next_random();
+        if (kind == 1)
+            for (int k = 0; k < 4; k++)
+                h[i].word[k] &= 0x0f0f00ff000f00ffu;
+        if (i && (i % 10 == 0 || kind == 2)) {
+            h[i] = h[kind == 2 ? next_random() % (1 + n / 100) % i : next_random() % i];
+            for (uint64_t flips = next_random() % 70; flips; flips--) {
+                unsigned bit = next_random() % 256;
+                h[i].word[bit / 64] ^= 1ull << (bit % 64);
+            }
+        }
+    }
+}
+
+static int compare_pairs(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct near_pair));
+}
+
+static bool equals_brute(const struct pdq_hash *h, size_t n, size_t n_first, unsigned wanted, int distance, unsigned threads)
+{
+    struct near_pairs found = NEAR_PAIRS_EMPTY;
+    struct error err = {0};
+    if (near_join(h, n, n_first, wanted, distance, threads, NULL, &found, &err))
+        return false;
+    size_t expected = 0;
+    bool right = true;
+    qsort(found.pairs, found.n, sizeof *found.pairs, compare_pairs);
+    for (size_t i = 1; i < found.n; i++)
+        right = right && memcmp(&found.pairs[i - 1], &found.pairs[i], sizeof *found.pairs);
+    for (size_t a = 0; a < n; a++)
+        for (size_t b = a + 1; b < n; b++) {
+            unsigned kind = b < n_first ? NEAR_FIRST_FIRST : a < n_first ? NEAR_FIRST_REST : NEAR_REST_REST;
+            struct near_pair want = {(uint32_t)a, (uint32_t)b, (uint32_t)pdq_distance(&h[a], &h[b])};
+            if (!(wanted & kind) || want.distance > (uint32_t)distance)
+                continue;
+            expected++;
+            right = right && bsearch(&want, found.pairs, found.n, sizeof want, compare_pairs);
+        }
+    right = right && expected == found.n;
+    if (!right)
+        printf("# %zu pairs where there are %zu\n", found.n, expected);
+    near_pairs_release(&found);
+    return right;
+}
+
+int main(void)
+{
+    enum { N = 2000 };
+    static const char *const kernels[] = {NULL, "avx512", "avx2", "popcnt", "plain"};
+    static const int distances[] = {0, 7, 16, 31, 47, 63};
+    struct pdq_hash *h = malloc(N * sizeof *h);
+    struct near_pairs none = NEAR_PAIRS_EMPTY;
+    struct error err = {0};
+    for (int kind = 0; kind < 3; kind++) {
+        make_hashes(h, N, kind);
+        for (int k = 0; k < 5; k++) {
+            if (near_join_use(kernels[k])) {
+                tap_skip(kernels[k], "not on this processor");
+                continue;
+            }
+            for (int d = 0; d < 6; d++)
+                if (k == 0 || d == 3)
+                    CHECK_SAY(equals_brute(h, N, N, NEAR_ALL, distances[d], 2), "hashes %d, kernel %s, distance %d", kind,
+                              kernels[k] ? kernels[k] : "chosen", distances[d]);
+        }
+        near_join_use(NULL);
+        for (unsigned wanted = 1; wanted < 8; wanted++)
+            CHECK_SAY(equals_brute(h, N, N / 3, wanted, 31, 1 + wanted % 8), "hashes %d, parts wanted %u", kind, wanted);
+        CHECK_SAY(equals_brute(h, N, 0, NEAR_ALL, 31, 8), "hashes %d, all in the second part, 8 threads", kind);
+        CHECK_SAY(equals_brute(h, 300, 100, NEAR_FIRST_REST, 31, 2), "hashes %d, few", kind);
+    }
+    CHECK(near_join(h, 0, 0, NEAR_ALL, 31, 1, NULL, &none, &err) == 0 && none.n == 0);
+    CHECK(near_join(h, 1, 1, NEAR_ALL, 31, 1, NULL, &none, &err) == 0 && none.n == 0);
+    CHECK(near_join(h, N, N, NEAR_ALL, NEAR_MAX_DISTANCE + 1, 1, NULL, &none, &err) == -1 && err.code == EX_USAGE);
+    CHECK(near_join_use("no such kernel") == -1);
+    free(h);
+    return tap_done();
+}
