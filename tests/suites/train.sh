@@ -85,37 +85,39 @@ fine --out plain --refresh-bn off; is "$(column bn_statistics plain/log.tsv | so
 # --- kill -9 at random moments, TERM, a lock
 RANDOM=${SEED:-$$}
 echo "# seed $RANDOM"
-long() { train --shards set --base "$tiny" --folds 2 --epochs 150 --patience 0 --checkpoint-seconds 0.02 "$@"; }
-longer() { train --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --schedule constant --epochs 120 --patience 0 --checkpoint-seconds 0.02 --boundary-cache f32 --augment none --ema 0.99 "$@"; }
-for phase in long longer; do
-    $phase --out $phase-whole
+long=(--device ref --threads 1 --shards set --base "$tiny" --folds 2 --epochs 150 --patience 0 --checkpoint-seconds 0.02)
+longer=(--device ref --threads 1 --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --schedule constant --epochs 120
+    --patience 0 --checkpoint-seconds 0.02 --boundary-cache f32 --ema 0.99)
+feeding=(--device ref --threads 1 --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --epochs 40 --patience 0
+    --checkpoint-seconds 0.02 --augment rotation=20,flip,channel=20 --optimizer adam)
+for name in long longer feeding; do
+    declare -n arguments=$name
+    "$BIN/train" "${arguments[@]}" --out $name-whole
     kills=0
-    while [ $kills -lt 12 ]; do
-        $phase --out $phase-killed 2>/dev/null &
+    while [ $kills -lt 7 ]; do
+        "$BIN/train" "${arguments[@]}" --out $name-killed 2>/dev/null &
         pid=$!
-        sleep "0.$((RANDOM % 40 + 10))"
-        # the function runs in a subshell: the program is its child
-        child=$(ps -o pid= --ppid $pid | tr -d ' ')
-        kill -9 ${child:-$pid} 2>/dev/null || break
+        sleep "0.$((RANDOM % 30 + 10))"
+        kill -9 $pid 2>/dev/null || break
         wait $pid 2>/dev/null
         kills=$((kills + 1))
     done
     wait
-    $phase --out $phase-killed
-    is "$?:$(sums $phase-killed)" "0:$(sums $phase-whole)" "$phase: killed $kills times, then the same bytes as an undisturbed run"
-    is "$(cut -f1-9 $phase-killed/log.tsv)" "$(cut -f1-9 $phase-whole/log.tsv)" "$phase: and the same log"
+    "$BIN/train" "${arguments[@]}" --out $name-killed
+    is "$?:$(sums $name-killed)" "0:$(sums $name-whole)" "$name: killed $kills times, then the same bytes as an undisturbed run"
+    is "$(cut -f1-9 $name-killed/log.tsv)" "$(cut -f1-9 $name-whole/log.tsv)" "$name: and the same log"
 done
 "$BIN/train" --device ref --threads 1 --shards set --base "$tiny" --folds 2 --epochs 150 --patience 0 --checkpoint-seconds 100 --out termed 2>term.err &
 pid=$!
 sleep 0.3
-out=$(long --out termed 2>&1); has "$?:$out" "75:train: " "a second run in the same folder is turned away"
+out=$("$BIN/train" "${long[@]}" --out termed 2>&1); has "$?:$out" "75:train: " "a second run in the same folder is turned away"
 has "$out" "held by pid $pid" "and told by whom"
 kill -TERM $pid; wait $pid
 is "$?" 143 "TERM ends it by that signal"
 has "$(cat term.err)" "the same command goes on from the checkpoint" "after a checkpoint"
 test -f termed/checkpoint; ok $? "which is there"
 out=$(train --shards set --base "$tiny" --folds 2 --epochs 151 --patience 0 --out termed 2>&1); has "$?:$out" "64:" "the checkpoint of other options is refused"
-long --checkpoint-seconds 100 --out termed
+"$BIN/train" "${long[@]}" --out termed
 is "$?:$(sums termed)" "0:$(sums long-whole)" "and continued to the same bytes"
 test ! -e termed/checkpoint; ok $? "a complete run leaves no checkpoint"
 
