@@ -49,8 +49,9 @@ bool parse_number(const char *s, double *out)
         *out = negative ? -value : value;
         return true;
     }
+    /* strtod also takes blanks, nan and hexadecimal: no writer of ours makes those. */
     char *end;
-    if ((*s != '-' && *s != '+' && *s != '.' && (*s < '0' || *s > '9') && *s != 'i' && *s != 'n' && *s != 'I' && *s != 'N'))
+    if (!*s || (s[strspn(s, "0123456789+-.eE")] && strcmp(s + (*s == '-' || *s == '+'), "inf") != 0))
         return false;
     *out = strtod(s, &end);
     return end != s && *end == 0 && !isnan(*out);
