@@ -84,7 +84,7 @@ struct http_transfer {
     bool resumed;               /* the server took the Range: body is the old part and the rest */
     bool length_known;          /* by Content-Length, chunks or frames: a cut would have been noticed */
     char *redirect_url;         /* absolute target of a 3xx with Location, or NULL */
-    uint8_t *body;              /* owned by the transfer, reused by the next one in it */
+    uint8_t *body;              /* owned by the transfer, unless taken */
     size_t n_body;
     double seconds;
 
@@ -113,6 +113,16 @@ int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *
 int http_start(struct http_engine *e, struct http_transfer *t, struct error *err);
 /* One that was never started back to the pool. */
 void http_forget(struct http_engine *e, struct http_transfer *t);
+
+/*
+ * In `done`: the body leaves the transfer and is the caller's, *capacity bytes large; free() it, or better give it back to be used
+ * again (from the engine's thread).
+ */
+uint8_t *http_take_body(struct http_transfer *t, size_t *capacity);
+void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity);
+
+/* Ends a wait in http_engine_step, or the next one. From any thread. */
+void http_engine_wake(struct http_engine *e);
 
 /* Waits at most timeout_s for something to happen and handles it; done is called from here. EINTR just returns. */
 int http_engine_step(struct http_engine *e, double timeout_s, struct error *err);

@@ -8,10 +8,12 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 #define BODY_FIRST_BYTES (64u << 10)
 #define BODY_KEEP_BYTES (1u << 20)      /* a pooled buffer larger than this is given back after its transfer */
 #define EVENTS_PER_WAIT 256
+#define N_SPARES 64                     /* body buffers kept for the next transfers */
 
 struct http_transfer_state {
     CURL *easy;
@@ -30,7 +33,7 @@ struct http_transfer_state {
     struct http_transfer_state *older, *newer;  /* in flight, by start; or the free list by `older` */
     struct curl_slist *headers;
     size_t capacity, n_prefix, n_drained, header_bytes;
-    bool active, paused, refused, connecting, mismatched, too_large, headers_too_large, no_memory;
+    bool active, paused, refused, connecting, mismatched, too_large, headers_too_large, two_lengths, no_memory;
     uint64_t limit;
     char errors[CURL_ERROR_SIZE];
 };
@@ -44,6 +47,10 @@ struct http_engine {
     int epoll_fd;
     double wake_at;             /* libcurl's timer; INFINITY when unset */
     struct http_transfer_state *oldest, *newest, *free;
+    struct spare { uint8_t *body; size_t capacity; } spares[N_SPARES];
+    unsigned n_spares;
+    int wake_fd;
+    atomic_bool waiting, woken;
     unsigned n_active;
     unsigned n_paused;
     uint64_t held_bytes;        /* capacity of all bodies of transfers in flight */
@@ -69,6 +76,15 @@ static int body_reserve(struct http_transfer_state *s, size_t wanted, struct err
     size_t capacity = s->capacity ? s->capacity : BODY_FIRST_BYTES;
     if (wanted <= s->capacity)
         return 0;
+    struct http_engine *e = s->engine;
+    if (s->capacity == 0 && e->n_spares && e->spares[e->n_spares - 1].capacity >= wanted) {
+        struct spare spare = e->spares[--e->n_spares];
+        t->body = spare.body;
+        s->capacity = spare.capacity;
+        if (s->active)
+            e->held_bytes += s->capacity;
+        return 0;
+    }
     while (capacity < wanted)
         if (!size_mul(capacity, 2, &capacity))
             return error_set(err, EX_OSERR, "out of memory");
@@ -76,7 +92,7 @@ static int body_reserve(struct http_transfer_state *s, size_t wanted, struct err
     if (!body)
         return -1;
     if (s->active)
-        s->engine->held_bytes += capacity - s->capacity;
+        e->held_bytes += capacity - s->capacity;
     t->body = body;
     s->capacity = capacity;
     return 0;
@@ -170,6 +186,10 @@ static size_t on_header(char *line, size_t each, size_t n, void *user)
         return CURL_WRITEFUNC_ERROR;
     }
     http_headers_line(&t->headers, line, n, s->engine->now_s, s->engine->options.agent_token);
+    if (t->headers.ended && t->headers.content_bytes == -2 && !t->headers.chunked) {
+        s->two_lengths = true;              /* which one is right? RFC 9112 6.3: an error that cannot be mended */
+        return CURL_WRITEFUNC_ERROR;
+    }
     if (t->headers.ended && is_plain_success(&t->headers) && t->headers.content_bytes > 0 &&
         (uint64_t)t->headers.content_bytes > s->limit) {
         s->too_large = true;
@@ -307,7 +327,7 @@ struct http_transfer *http_new(struct http_engine *e, struct error *err)
     http_headers_start(&t->headers);
     s->older = s->newer = NULL;
     s->n_prefix = s->n_drained = s->header_bytes = 0;
-    s->active = s->paused = s->refused = s->connecting = s->mismatched = s->too_large = s->headers_too_large = s->no_memory = false;
+    s->active = s->paused = s->refused = s->connecting = s->mismatched = s->too_large = s->headers_too_large = s->two_lengths = s->no_memory = false;
     s->errors[0] = 0;
     return t;
 }
@@ -336,6 +356,31 @@ void http_forget(struct http_engine *e, struct http_transfer *t)
     }
     s->older = e->free;
     e->free = s;
+}
+
+uint8_t *http_take_body(struct http_transfer *t, size_t *capacity)
+{
+    uint8_t *body = t->body;
+    *capacity = t->state->capacity;
+    t->body = NULL;
+    t->n_body = t->state->capacity = 0;
+    return body;
+}
+
+void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity)
+{
+    if (body && capacity <= BODY_KEEP_BYTES && e->n_spares < N_SPARES)
+        e->spares[e->n_spares++] = (struct spare){body, capacity};
+    else
+        free(body);
+}
+
+void http_engine_wake(struct http_engine *e)
+{
+    uint64_t one = 1;
+    atomic_store(&e->woken, true);
+    if (atomic_load(&e->waiting) && write(e->wake_fd, &one, sizeof one) < 0)
+        return;                 /* the counter is full: it is awake anyway */
 }
 
 static int add_header(struct http_transfer_state *s, const char *name, const char *value, struct error *err)
@@ -454,6 +499,9 @@ static void finish(struct http_engine *e, struct http_transfer_state *s, CURLcod
     } else if (s->mismatched) {
         t->outcome = HTTP_FAILED_RANGE;
         snprintf(t->detail, sizeof t->detail, "the rest that was sent does not continue the first part");
+    } else if (s->two_lengths) {
+        t->outcome = HTTP_FAILED_RESET;
+        snprintf(t->detail, sizeof t->detail, "no single Content-Length");
     } else if (s->no_memory) {
         t->outcome = HTTP_FAILED_OTHER;
         snprintf(t->detail, sizeof t->detail, "out of memory");
@@ -524,11 +572,22 @@ int http_engine_step(struct http_engine *e, double timeout_s, struct error *err)
     double now = clock_seconds(), wait = e->wake_at - now;
     if (wait > timeout_s)
         wait = timeout_s;
+    /* First the flag, then the look: whoever wakes in between sees the flag, or was seen. */
+    atomic_store(&e->waiting, true);
+    if (atomic_exchange(&e->woken, false))
+        wait = 0;
     n = epoll_wait(e->epoll_fd, events, EVENTS_PER_WAIT, wait <= 0 ? 0 : (int)ceil(wait * 1000));
+    atomic_store(&e->waiting, false);
     if (n < 0 && errno != EINTR)
         return error_errno(err, EX_OSERR, "cannot wait for the network");
     e->now_s = (int64_t)time(NULL);
     for (int i = 0; i < n; i++) {
+        uint64_t count;
+        if (events[i].data.fd == e->wake_fd) {
+            if (read(e->wake_fd, &count, sizeof count) == sizeof count)
+                atomic_store(&e->woken, false);
+            continue;
+        }
         int ready = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) | (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                     (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
         curl_multi_socket_action(e->multi, events[i].data.fd, ready, &running);
@@ -570,9 +629,11 @@ int http_engine_open(struct http_engine **out, const struct http_options *o, htt
     e->wake_at = INFINITY;
     e->now_s = (int64_t)time(NULL);
     e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (e->epoll_fd < 0) {
+    e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event wake = {.events = EPOLLIN, .data.fd = e->wake_fd};
+    if (e->epoll_fd < 0 || e->wake_fd < 0 || epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, e->wake_fd, &wake)) {
         error_errno(err, EX_OSERR, "cannot make an epoll descriptor");
-        free(e);
+        http_engine_close(e);
         return -1;
     }
     if (curl_global_init(CURL_GLOBAL_DEFAULT) || !(e->multi = curl_multi_init())) {
@@ -609,6 +670,11 @@ void http_engine_close(struct http_engine *e)
     }
     if (e->multi)
         curl_multi_cleanup(e->multi);
-    close(e->epoll_fd);
+    while (e->n_spares > 0)
+        free(e->spares[--e->n_spares].body);
+    if (e->epoll_fd >= 0)
+        close(e->epoll_fd);
+    if (e->wake_fd >= 0)
+        close(e->wake_fd);
     free(e);
 }

@@ -113,7 +113,7 @@ int object_store_put(struct object_store *s, const struct xxh128 *hash, const ch
         return 0;
     if (make_folder(s, hash, err))
         return -1;
-    snprintf(temporary, sizeof temporary, "tmp/%ld-%llu", (long)getpid(), (unsigned long long)++s->n_made);
+    snprintf(temporary, sizeof temporary, "tmp/%llu", (unsigned long long)++s->n_made);
     int fd = fault_here(FAULT_OPEN) ? -1 : openat(s->folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, temporary);

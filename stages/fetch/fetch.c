@@ -98,11 +98,12 @@ static int loop(struct fetch *f, struct error *err)
             f->stopping = true;
             stage_warn("stopping: %u transfers in flight are being finished; once more to drop them", http_engine_active(f->engine));
         }
-        if (f->stopping && http_engine_active(f->engine) == 0)
+        if (f->stopping && http_engine_active(f->engine) == 0 && writer_pending(f->writer) == 0)
             break;
         if (!f->stopping && fetch_timers_due(f, err))
             return -1;
-        while (!f->stopping && !f->failed && http_engine_active(f->engine) < (unsigned)f->opt->n_parallel &&
+        /* What the writer has not done counts as in flight: it would be asked for again after a kill. */
+        while (!f->stopping && !f->failed && http_engine_active(f->engine) + writer_pending(f->writer) < (size_t)f->n_parallel &&
                http_engine_has_memory(f->engine) && (got = fetch_next_ready(f, &host, err)) > 0)
             if (fetch_start_one(f, host, err))
                 return -1;
@@ -111,6 +112,10 @@ static int loop(struct fetch *f, struct error *err)
         double wait = fetch_next_time(f) - f->now;
         if (http_engine_step(f->engine, wait < 0 ? 0 : wait < TURN_S ? wait : TURN_S, err))
             return -1;
+        for (struct write_job *job = writer_take(f->writer), *next; job; job = next) {
+            next = job->next;
+            fetch_written(f, job);
+        }
         if (f->failed)
             break;
         if (f->journal.pending.n_bytes && journal_flush(&f->journal, err))
@@ -159,8 +164,8 @@ int fetch_run(struct fetch *f, struct error *err)
                    (unsigned long long)f->n_missing_objects);
     if (f->n_open == 0)
         return 0;
-    int64_t n_parallel = fit_to_descriptors(o->n_parallel);
-    http.limits.n_parallel = (unsigned)n_parallel;
+    f->n_parallel = fit_to_descriptors(o->n_parallel);
+    http.limits.n_parallel = (unsigned)f->n_parallel;
     http.limits.n_per_host = (unsigned)o->n_per_host;
     http.limits.connect_s = o->connect_s;
     http.limits.total_s = o->total_s;
@@ -178,7 +183,8 @@ int fetch_run(struct fetch *f, struct error *err)
     http.agent_token = "winnow";
     http.proxy = o->proxy;
     http.ca_file = o->ca_file;
-    if (syncer_open(&f->syncer, &f->store, err) || http_engine_open(&f->engine, &http, fetch_judge, fetch_done, f, err))
+    if (syncer_open(&f->syncer, &f->store, err) || http_engine_open(&f->engine, &http, fetch_judge, fetch_done, f, err) ||
+        writer_open(&f->writer, f, err))
         return -1;
     return loop(f, err) || final_sync(f, err) ? -1 : 0;
 }

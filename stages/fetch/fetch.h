@@ -115,6 +115,25 @@ struct takedown { struct hash_list hashes; struct xxh128 *urls; size_t n_urls, c
 struct placeholder_rules { struct hash_list hashes; char **redirects; size_t n_redirects, capacity; };
 
 struct syncer;
+struct writer;
+
+enum verdict { VERDICT_STORED, VERDICT_BLOCKED, VERDICT_TAKEN_DOWN, VERDICT_PLACEHOLDER, VERDICT_FAILED };
+
+/* A picture on its way through the writer's thread: hashed, compared with the lists, stored. */
+struct write_job {
+    struct write_job *next;
+    uint32_t entry;
+    uint8_t *body;              /* owned */
+    size_t n_body, capacity;
+    enum picture_kind kind;
+    struct http_headers headers;
+    const char *url;            /* that was asked last; the entry's or its hop's */
+    struct xxh128 hash;
+    enum verdict verdict;
+    enum hash_kind by;          /* with BLOCKED and TAKEN_DOWN */
+    char digest[65];
+    struct error error;         /* with FAILED */
+};
 
 struct fetch {
     const struct fetch_options *opt;
@@ -134,6 +153,7 @@ struct fetch {
     struct journal journal;
     uint64_t journal_start, journal_synced;     /* its size when the run began, and when it was last asked to be synced */
     struct syncer *syncer;
+    struct writer *writer;
     struct hash_list blocklist;
     struct takedown takedown;
     struct placeholder_rules placeholders;
@@ -146,6 +166,7 @@ struct fetch {
     size_t n_timers, timers_capacity;
     double spacing_s;           /* from --rate */
     bool rate_given;
+    int64_t n_parallel;         /* --parallel, or what the limit of descriptors allows */
     size_t n_open;              /* entries queued, waiting or active */
     bool stopping;
     int64_t now_s;              /* Unix time of this turn */
@@ -187,7 +208,8 @@ void fetch_done(void *context, struct http_transfer *t);
 
 /* outcome.c: what is written down about an address. All set f->failed and f->err when the journal or store cannot be written. */
 struct outcome { enum reason reason; const char *detail; const char *error; int status; double retry_after_s; bool slow_down, host_bad; };   /* retry_after_s counts with slow_down */
-void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t, enum picture_kind kind);
+void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t, enum picture_kind kind);   /* to the writer */
+void fetch_written(struct fetch *f, struct write_job *job);     /* and back */
 void fetch_unchanged(struct fetch *f, uint32_t entry, struct http_transfer *t);
 void fetch_fail(struct fetch *f, uint32_t entry, const struct outcome *o, const struct http_transfer *t);
 void fetch_host_good(struct fetch *f, uint32_t host);
@@ -206,7 +228,7 @@ bool fetch_taken_down_url(struct fetch *f, const char *url);
 int fetch_audit(struct fetch *f, const char *action, const char *list, const char *algorithm, const char *digest,
                 const char *url, struct error *err);
 bool placeholder_redirect(const struct fetch *f, const char *target);
-bool placeholder_bytes(struct fetch *f, const uint8_t *bytes, size_t n, const struct xxh128 *hash);
+bool placeholder_bytes(struct placeholder_rules *rules, const uint8_t *bytes, size_t n, const struct xxh128 *hash);
 
 /* syncer.c: a thread that makes batches durable while the event loop goes on. */
 int syncer_open(struct syncer **out, struct object_store *store, struct error *err);
@@ -215,6 +237,16 @@ void syncer_ask(struct syncer *s, uint64_t journal_bytes);      /* not while bus
 int syncer_poll(struct syncer *s, uint64_t *journal_bytes, struct error *err);
 bool syncer_busy(struct syncer *s);
 void syncer_close(struct syncer *s);
+
+/*
+ * writer.c: a thread that hashes, compares and stores, so that a slow disk does not hold the network up. Afterwards the lists and the store
+ * belong to it until writer_close.
+ */
+int writer_open(struct writer **out, struct fetch *f, struct error *err);
+void writer_submit(struct writer *w, struct write_job *job);    /* waits while too much is queued */
+struct write_job *writer_take(struct writer *w);                /* everything done so far, in order, or NULL */
+size_t writer_pending(const struct writer *w);                  /* submitted and not taken */
+void writer_close(struct writer *w);                            /* after the work that is queued; untaken jobs are dropped */
 
 /* fetch.c: the run. */
 int fetch_run(struct fetch *f, struct error *err);

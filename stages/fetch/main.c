@@ -218,6 +218,7 @@ out:
 
 static void release(struct fetch *f)
 {
+    writer_close(f->writer);
     http_engine_close(f->engine);
     syncer_close(f->syncer);
     journal_close(&f->journal);

@@ -94,17 +94,18 @@ static double back_off(const struct fetch *f, const struct entry *e)
     return f->opt->retry_wait_s * pow(2, e->tries - 1) * (0.5 + 0.5 * random_unit(&r));
 }
 
-static void fill(struct journal_record *r, const struct fetch *f, const struct entry *e, const struct http_transfer *t)
+static void fill(struct journal_record *r, const struct fetch *f, const struct entry *e, const struct http_headers *h,
+                 const char *url, size_t n_body)
 {
     *r = (struct journal_record){.time = f->now_s, .url = e->url, .tries = e->tries, .failed_runs = e->failed_runs};
-    if (!t)
+    if (!h)
         return;
-    r->status = t->headers.status;
-    r->final_url = strcmp(t->url, e->url) == 0 ? "" : t->url;
-    r->etag = t->headers.etag;
-    r->last_modified = t->headers.last_modified;
-    r->content_type = t->headers.content_type;
-    r->bytes = t->n_body;
+    r->status = h->status;
+    r->final_url = strcmp(url, e->url) == 0 ? "" : url;
+    r->etag = h->etag;
+    r->last_modified = h->last_modified;
+    r->content_type = h->content_type;
+    r->bytes = n_body;
 }
 
 void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const struct http_transfer *t)
@@ -141,7 +142,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     struct entry shown = *e;    /* for the slug, without touching a picture we have */
     shown.reason = (uint8_t)o->reason;
     shown.status = (uint16_t)o->status;
-    fill(&r, f, e, t);
+    fill(&r, f, e, t ? &t->headers : NULL, t ? t->url : NULL, t ? t->n_body : 0);
     r.status = o->status;
     r.reason = reason_slug(&shown, slug);
     r.detail = o->detail;
@@ -185,31 +186,30 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     end_entry(f, e);
 }
 
-static void blocked(struct fetch *f, uint32_t index, struct http_transfer *t, const char *list, enum hash_kind kind,
-                    const char *digest, enum reason reason)
+static void blocked(struct fetch *f, struct write_job *job)
 {
-    struct entry *e = &f->entries[index];
+    struct entry *e = &f->entries[job->entry];
     struct journal_record r;
     struct xxh128 key;
     char name[2 + XXH128_HEX_BYTES];
-    explicit_bzero(t->body, t->n_body);
+    bool listed = job->verdict == VERDICT_BLOCKED;
     f->n_matches++;
-    if (fetch_audit(f, "not-kept", list, hash_kind_name(kind), digest, e->url, f->err)) {
+    if (fetch_audit(f, "not-kept", listed ? "blocklist" : "takedown", hash_kind_name(job->by), job->digest, e->url, f->err)) {
         fetch_broken(f);
         return;
     }
     journal_key(&key, e->url);
     name[0] = '#';
     xxh128_hex(name + 1, &key);
-    fill(&r, f, e, NULL);
+    fill(&r, f, e, NULL, NULL, 0);
     r.url = name;
-    r.status = t->headers.status;
+    r.status = job->headers.status;
     r.event = JOURNAL_BLOCKED;
-    r.reason = reason == REASON_BLOCKED ? "blocked" : "taken-down";
     e->stored = false;
     e->dead = true;
-    e->reason = (uint8_t)reason;
-    e->status = (uint16_t)t->headers.status;
+    e->reason = (uint8_t)(listed ? REASON_BLOCKED : REASON_TAKEN_DOWN);
+    r.reason = listed ? "blocked" : "taken-down";
+    e->status = (uint16_t)job->headers.status;
     set_detail(f, e, NULL);
     write_down(f, &r);
     end_entry(f, e);
@@ -219,33 +219,25 @@ static void blocked(struct fetch *f, uint32_t index, struct http_transfer *t, co
 
 void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enum picture_kind kind)
 {
-    struct entry *e = &f->entries[index];
-    struct xxh128 hash;
-    struct journal_record r;
-    enum hash_kind by;
-    char digest[65];
-    bool was_there;
-    xxh128_of(&hash, t->body, t->n_body);
-    if (hash_list_size(&f->blocklist) && hash_list_matches(&f->blocklist, t->body, t->n_body, &hash, &by, digest)) {
-        blocked(f, index, t, "blocklist", by, digest, REASON_BLOCKED);
-        return;
-    }
-    if (hash_list_size(&f->takedown.hashes) && hash_list_matches(&f->takedown.hashes, t->body, t->n_body, &hash, &by, digest)) {
-        blocked(f, index, t, "takedown", by, digest, REASON_TAKEN_DOWN);
-        return;
-    }
-    if (placeholder_bytes(f, t->body, t->n_body, &hash)) {
-        struct outcome o = {.reason = REASON_PLACEHOLDER, .status = 200, .detail = "a known placeholder picture"};
-        fetch_fail(f, index, &o, t);
-        return;
-    }
-    if (f->failed)
-        return;
-    if (object_store_put(&f->store, &hash, picture_kind_extension(kind), t->body, t->n_body, &was_there, f->err)) {
+    struct write_job *job = mem_zalloc(1, sizeof *job, f->err);
+    if (!job) {
         fetch_broken(f);
         return;
     }
-    bool same = e->stored && memcmp(&e->hash, &hash, sizeof hash) == 0;
+    job->entry = index;
+    job->kind = kind;
+    job->headers = t->headers;
+    job->url = t->url;
+    job->n_body = t->n_body;
+    job->body = http_take_body(t, &job->capacity);
+    writer_submit(f->writer, job);
+}
+
+static void stored(struct fetch *f, struct write_job *job)
+{
+    struct entry *e = &f->entries[job->entry];
+    struct journal_record r;
+    bool same = e->stored && memcmp(&e->hash, &job->hash, sizeof job->hash) == 0;
     if (!same)
         e->fetched_at = f->now_s;
     e->stored = true;
@@ -253,15 +245,15 @@ void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enu
     e->reason = REASON_NONE;
     e->failed_runs = 0;
     e->tries += e->tries < 255;
-    e->hash = hash;
-    e->bytes = (uint32_t)t->n_body;
-    e->kind = (uint8_t)kind;
+    e->hash = job->hash;
+    e->bytes = (uint32_t)job->n_body;
+    e->kind = (uint8_t)job->kind;
     e->status = 200;
-    fill(&r, f, e, t);
+    fill(&r, f, e, &job->headers, job->url, job->n_body);
     r.event = same ? JOURNAL_SAME : JOURNAL_OK;
     r.status = 200;
-    r.hash = hash;
-    r.kind = kind;
+    r.hash = job->hash;
+    r.kind = job->kind;
     r.fetched_at = e->fetched_at;
     write_down(f, &r);
     if (e->more)
@@ -272,8 +264,31 @@ void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enu
             fetch_broken(f);
     }
     f->counts.n_stored++;
-    f->counts.n_bytes += t->n_body;
+    f->counts.n_bytes += job->n_body;
     end_entry(f, e);
+}
+
+void fetch_written(struct fetch *f, struct write_job *job)
+{
+    struct outcome gone = {.reason = REASON_PLACEHOLDER, .status = 200, .detail = "a known placeholder picture"};
+    switch (job->verdict) {
+    case VERDICT_STORED:
+        stored(f, job);
+        break;
+    case VERDICT_BLOCKED:
+    case VERDICT_TAKEN_DOWN:
+        blocked(f, job);
+        break;
+    case VERDICT_PLACEHOLDER:
+        fetch_fail(f, job->entry, &gone, NULL);
+        break;
+    case VERDICT_FAILED:
+        *f->err = job->error;
+        fetch_broken(f);
+        break;
+    }
+    http_give_body(f->engine, job->body, job->capacity);
+    free(job);
 }
 
 void fetch_unchanged(struct fetch *f, uint32_t index, struct http_transfer *t)
@@ -281,7 +296,7 @@ void fetch_unchanged(struct fetch *f, uint32_t index, struct http_transfer *t)
     struct entry *e = &f->entries[index];
     struct journal_record r;
     e->failed_runs = 0;
-    fill(&r, f, e, t);
+    fill(&r, f, e, &t->headers, t->url, 0);
     r.event = JOURNAL_SAME;
     r.status = e->status;
     r.bytes = e->bytes;

@@ -383,7 +383,7 @@ bool placeholder_redirect(const struct fetch *f, const char *target)
     return false;
 }
 
-bool placeholder_bytes(struct fetch *f, const uint8_t *bytes, size_t n, const struct xxh128 *hash)
+bool placeholder_bytes(struct placeholder_rules *rules, const uint8_t *bytes, size_t n, const struct xxh128 *hash)
 {
     /* By size first: computing MD5 of every picture would double the cost of a fetch. */
     static const struct { size_t bytes; const char *md5; } known[] = {
@@ -400,7 +400,7 @@ bool placeholder_bytes(struct fetch *f, const uint8_t *bytes, size_t n, const st
         if (strcmp(hex, known[i].md5) == 0)
             return true;
     }
-    return hash_list_size(&f->placeholders.hashes) && hash_list_matches(&f->placeholders.hashes, bytes, n, hash, &kind, hex);
+    return hash_list_size(&rules->hashes) && hash_list_matches(&rules->hashes, bytes, n, hash, &kind, hex);
 }
 
 /* Lines "redirect GLOB" (against the whole target address) or a hash as in a block list. */

@@ -57,7 +57,6 @@ chunkcut/a.jpg truncated
 chunkgarbage/a.jpg truncated
 closewhole/a.jpg jpeg
 closecut/a.jpg truncated
-longer/a.jpg jpeg
 endless/a.jpg too-large
 announced/a.jpg too-large
 empty/a.jpg empty
@@ -121,7 +120,7 @@ is "$(outcome "http://127.0.0.2:$INTERNAL/ok/literal.jpg")" refused-address "a l
 is "$(outcome "https://127.0.0.1:$TLS/ok/tls.jpg")" tls "a certificate that nobody signed is refused"
 is "$(awk -F'\t' -v p="$INTERNAL" '$2 == p' log | wc -l)" 0 "no request ever reached the internal server"
 
-for p in cutonce/a.jpg cutonce-norange/a.jpg weakcut/a.jpg wrongrange/a.jpg closewhole/a.jpg chunked/a.jpg longer/a.jpg 503s/a.jpg; do
+for p in cutonce/a.jpg cutonce-norange/a.jpg weakcut/a.jpg wrongrange/a.jpg closewhole/a.jpg chunked/a.jpg 503s/a.jpg; do
     same_picture "$U/$p" "/$p"
     ok $? "$p is whole, byte for byte"
 done
@@ -156,6 +155,15 @@ ok $? "the store holds the pictures of the manifest and nothing else"
 is "$(($(wc -l <out.tsv) + $(wc -l <rejects.tsv) - 2))" "$(wc -l <list)" "kept and rejected rows are the rows read"
 awk -F'\t' 'NR > 1 { s += $3 } END { print s }' summary.tsv >sum
 is "$(cat sum)" "$(wc -l <list)" "the summary counts every address"
+
+# On their own: what such a server sends too much may become the answer to the next question on that connection.
+for row in "longer/a.jpg jpeg" "twolengths/a.jpg reset"; do
+    # shellcheck disable=SC2086
+    $FETCH $QUICK - -o out.tsv --rejects rejects.tsv <<<"$U/${row% *}"
+    is "$(outcome "$U/${row% *}")" "${row#* }" "$row"
+done
+# shellcheck disable=SC2086
+$FETCH $QUICK list -o out.tsv --rejects rejects.tsv
 
 # --- again ------------------------------------------------------------------------------------------------------------
 cp out.tsv out1.tsv; cp rejects.tsv rejects1.tsv; : >log

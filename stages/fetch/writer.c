@@ -1,0 +1,173 @@
+/*
+ * writer.c: what costs disk or processor time for a picture that has come, in a thread of its own. Jobs go through in order.
+ * The event loop is woken only when it sleeps, and this thread only when it waits: with much to do both run without a system call for it.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fetch.h"
+
+#define QUEUE_BYTES (32u << 20)     /* of bodies waiting; beyond it the network waits for the disk */
+
+struct list { struct write_job *head, **tail; };
+
+struct writer {
+    struct fetch *f;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work, room;
+    struct list queue, done;
+    size_t n_pending, queued_bytes;
+    atomic_bool has_done;
+    bool sleeping, leaving, waiting_for_room;
+};
+
+static void append(struct list *l, struct write_job *job)
+{
+    job->next = NULL;
+    *l->tail = job;
+    l->tail = &job->next;
+}
+
+static struct write_job *take_all(struct list *l)
+{
+    struct write_job *all = l->head;
+    *l = (struct list){NULL, NULL};
+    return all;
+}
+
+static void work_on(struct fetch *f, struct write_job *job)
+{
+    bool was_there;
+    xxh128_of(&job->hash, job->body, job->n_body);
+    if (hash_list_size(&f->blocklist) &&
+        hash_list_matches(&f->blocklist, job->body, job->n_body, &job->hash, &job->by, job->digest))
+        job->verdict = VERDICT_BLOCKED;
+    else if (hash_list_size(&f->takedown.hashes) &&
+             hash_list_matches(&f->takedown.hashes, job->body, job->n_body, &job->hash, &job->by, job->digest))
+        job->verdict = VERDICT_TAKEN_DOWN;
+    else if (placeholder_bytes(&f->placeholders, job->body, job->n_body, &job->hash))
+        job->verdict = VERDICT_PLACEHOLDER;
+    else if (object_store_put(&f->store, &job->hash, picture_kind_extension(job->kind), job->body, job->n_body, &was_there, &job->error))
+        job->verdict = VERDICT_FAILED;
+    else
+        job->verdict = VERDICT_STORED;
+    if (job->verdict == VERDICT_BLOCKED || job->verdict == VERDICT_TAKEN_DOWN)
+        explicit_bzero(job->body, job->capacity);
+}
+
+static void *run(void *context)
+{
+    struct writer *w = context;
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        while (!w->queue.head && !w->leaving) {
+            w->sleeping = true;
+            pthread_cond_wait(&w->work, &w->lock);
+            w->sleeping = false;
+        }
+        struct write_job *job = take_all(&w->queue), *next;
+        w->queue.tail = &w->queue.head;
+        if (!job)
+            break;              /* leaving, and nothing left */
+        for (; job; job = next) {
+            pthread_mutex_unlock(&w->lock);
+            next = job->next;
+            work_on(w->f, job);
+            pthread_mutex_lock(&w->lock);
+            append(&w->done, job);
+            w->queued_bytes -= job->n_body;
+            if (w->waiting_for_room)
+                pthread_cond_signal(&w->room);
+            if (!atomic_exchange(&w->has_done, true))
+                http_engine_wake(w->f->engine);
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+int writer_open(struct writer **out, struct fetch *f, struct error *err)
+{
+    static const uint8_t nothing[32];
+    struct writer *w = mem_zalloc(1, sizeof *w, err);
+    sigset_t all, old;
+    *out = NULL;
+    if (!w)
+        return -1;
+    w->f = f;
+    w->queue.tail = &w->queue.head;
+    w->done.tail = &w->done.head;
+    /* Lists are sorted by their first use: here, not in the thread. */
+    hash_list_has(&f->blocklist, HASH_MD5, nothing);
+    hash_list_has(&f->takedown.hashes, HASH_MD5, nothing);
+    hash_list_has(&f->placeholders.hashes, HASH_MD5, nothing);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, NULL);
+    pthread_cond_init(&w->room, NULL);
+    sigfillset(&all);           /* signals are for the event loop */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc) {
+        free(w);
+        return error_set(err, EX_OSERR, "cannot start a thread");
+    }
+    *out = w;
+    return 0;
+}
+
+void writer_submit(struct writer *w, struct write_job *job)
+{
+    pthread_mutex_lock(&w->lock);
+    while (w->queued_bytes > QUEUE_BYTES) {
+        w->waiting_for_room = true;
+        pthread_cond_wait(&w->room, &w->lock);
+        w->waiting_for_room = false;
+    }
+    append(&w->queue, job);
+    w->queued_bytes += job->n_body;
+    w->n_pending++;
+    if (w->sleeping)
+        pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+}
+
+struct write_job *writer_take(struct writer *w)
+{
+    if (!atomic_load(&w->has_done))
+        return NULL;
+    pthread_mutex_lock(&w->lock);
+    struct write_job *all = take_all(&w->done);
+    w->done.tail = &w->done.head;
+    atomic_store(&w->has_done, false);
+    pthread_mutex_unlock(&w->lock);
+    for (struct write_job *job = all; job; job = job->next)
+        w->n_pending--;
+    return all;
+}
+
+size_t writer_pending(const struct writer *w) { return w->n_pending; }     /* only the event loop changes it */
+
+void writer_close(struct writer *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->leaving = true;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    for (struct write_job *job = w->done.head, *next; job; job = next) {
+        next = job->next;
+        free(job->body);
+        free(job);
+    }
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->work);
+    pthread_cond_destroy(&w->room);
+    free(w);
+}
