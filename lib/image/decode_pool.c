@@ -108,7 +108,7 @@ static void worker_main(const struct decode_pool *p, const struct place *self)
     struct error err = {0};
     struct image picture = IMAGE_EMPTY, scratch = IMAGE_EMPTY;
     struct mail *mail = (struct mail *)self->shared;
-    const struct itimerval allowance = {.it_value = {IMAGE_WORKER_CPU_SECONDS, 0}};
+    const struct itimerval allowance = {.it_value = {(time_t)p->o.cpu_seconds, 0}};
     char byte = 0;
     for (unsigned i = 0; i < p->n_places; i++)
         if (&p->places[i] != self && p->places[i].shared)
@@ -340,8 +340,8 @@ static void replace_worker(struct decode_pool *p, struct place *w, struct job *j
     worker_reap(w, &status);
     int signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (stalled || signal_number == SIGPROF) {
-        snprintf(text, sizeof text, stalled ? "no answer after %d s" : "over %d s of processor time",
-                 stalled ? IMAGE_WORKER_WALL_SECONDS : IMAGE_WORKER_CPU_SECONDS);
+        snprintf(text, sizeof text, stalled ? "no answer after %u s" : "over %u s of processor time",
+                 stalled ? IMAGE_WORKER_WALL_SECONDS : p->o.cpu_seconds);
         settle(j, IMAGE_DECODE_TIMEOUT, text);
     } else if (signal_number) {
         snprintf(text, sizeof text, "the decoder was ended by signal %d (%s)", signal_number, strsignal(signal_number));
@@ -474,6 +474,8 @@ int decode_pool_open(struct decode_pool **out, const struct decode_pool_options 
     p->o = *options;
     if (p->o.max_file_bytes == 0 || p->o.max_file_bytes > IMAGE_MAX_FILE_BYTES)
         p->o.max_file_bytes = IMAGE_MAX_FILE_BYTES;
+    if (p->o.cpu_seconds == 0)
+        p->o.cpu_seconds = IMAGE_WORKER_CPU_SECONDS;
     p->n_places = options->threads ? options->threads : default_threads();
     p->input_room = whole_pages(p->o.max_file_bytes + IMAGE_SLACK_BYTES);
     p->output_room = whole_pages(p->o.result_bytes + IMAGE_SLACK_BYTES);

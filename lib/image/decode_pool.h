@@ -36,6 +36,7 @@ struct decode_pool_options {
     bool probe_only;            /* image_probe instead of image_decode; finish gets an empty picture */
     uint64_t max_file_bytes;    /* 0: IMAGE_MAX_FILE_BYTES, which is also the most */
     unsigned threads;           /* workers; 0: all processors */
+    unsigned cpu_seconds;       /* for one picture; 0: IMAGE_WORKER_CPU_SECONDS */
     bool no_sandbox;            /* decode in this process */
 };
 #define DECODE_POOL_DEFAULTS ((struct decode_pool_options){.decode = {.background = {255, 255, 255}}})
