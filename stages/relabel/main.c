@@ -58,8 +58,8 @@ static int run(const struct relabel_options *o, const char *input, struct stage_
         goto out;
     *counts = (struct stage_counts){t.n_rows, out.n_rows, rejects.n_rows};
     if (n.n_conflicts)
-        stage_warn("reviewers disagree about %llu pictures; %s (--conflicts FILE lists them)", (unsigned long long)n.n_conflicts,
-                   o->require_agreement ? "these are left alone" : "the last decision counts");
+        stage_warn("reviewers disagree about %llu picture%s; %s (--conflicts FILE lists them)", (unsigned long long)n.n_conflicts, n.n_conflicts == 1 ? "" : "s",
+                   o->require_agreement ? "left alone" : "the last decision counts");
     stage_note(&o->common, "%llu relabelled, %llu restored, %llu dropped, %llu confirmed, %llu unsure, %llu decided but not here",
                (unsigned long long)n.n_relabelled, (unsigned long long)n.n_restored, (unsigned long long)n.n_dropped,
                (unsigned long long)(n.n_kept + n.n_already), (unsigned long long)n.n_unsure, (unsigned long long)n.n_elsewhere);
