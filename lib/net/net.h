@@ -137,6 +137,14 @@ int net_open(struct net *n, const char *path, struct error *err);
  */
 int net_write_tfjs(const struct net *n, const char *folder, struct error *err);
 /*
+ * The way a folder appears whole: `made`, a finished sibling of `folder`, takes its place in one step. What is in the old folder and
+ * has no namesake in `made` moves along, but for an earlier model's model.json and shards. `made` is gone afterwards.
+ */
+int net_publish_folder(const char *made, const char *folder, struct error *err);
+/* The sibling to make: ".NAME.new-PID" beside the folder (a symbolic link's target), fresh; removes those of dead processes. */
+int net_begin_folder(const char *folder, struct text *made, struct text *target, struct error *err);
+void net_abandon_folder(const char *made);      /* removes it with all that is in it; keeps errno */
+/*
  * The same with kernels stored smaller. Tensors with one dimension (biases, all of batch norm) stay float32: they are 0.2% of the
  * bytes and most of the harm. uint8 and uint16: value = q * scale + min, 0 exact where the range spans it.
  */

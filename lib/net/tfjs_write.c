@@ -1,17 +1,11 @@
 /*
- * tfjs_write.c: a network as a TensorFlow.js layers model folder, whole or not at all.
- * The files are made in a sibling folder and that is exchanged with the old one in one system call, because shards and
- * model.json only mean something together and their names do not change from one model to the next.
+ * tfjs_write.c: a network as a TensorFlow.js layers model folder, whole or not at all (net_folder.c).
  */
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -175,108 +169,6 @@ out:
     return rc;
 }
 
-/* --- the folder ----------------------------------------------------------------------------------------------------- */
-
-static void remove_tree(const char *folder)
-{
-    DIR *d = opendir(folder);
-    if (!d)
-        return;
-    for (struct dirent *e; (e = readdir(d));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            (void)unlinkat(dirfd(d), e->d_name, 0);     /* folders inside were moved away before */
-    closedir(d);
-    (void)rmdir(folder);
-}
-
-/* What a killed writer left: ".NAME.new-PID" beside the folder, where PID is no more. */
-static void sweep(const char *parent, const char *base)
-{
-    char prefix[300];
-    DIR *d = opendir(parent);
-    if (!d)
-        return;
-    snprintf(prefix, sizeof prefix, ".%s.new-", base);
-    for (struct dirent *e; (e = readdir(d));) {
-        char *end, path[PATH_MAX + 700];
-        if (!text_starts(e->d_name, prefix))
-            continue;
-        long pid = strtol(e->d_name + strlen(prefix), &end, 10);
-        if (*end || pid <= 0 || pid == (long)getpid() || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
-            continue;
-        snprintf(path, sizeof path, "%s/%s", parent, e->d_name);
-        remove_tree(path);
-    }
-    closedir(d);
-}
-
-static bool is_model_file(const char *name)
-{
-    return strcmp(name, "model.json") == 0 || text_ends(name, ".bin");
-}
-
-/* Gives every file of `from` that is no part of a model a second name in `to`, where there is none yet. */
-static int carry_files(const char *from, const char *to, struct error *err)
-{
-    DIR *d = opendir(from);
-    int rc = 0;
-    if (!d)
-        return error_errno(err, EX_CANTCREAT, "cannot read the folder '%s'", from);
-    int to_fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (struct dirent *e; !rc && (e = readdir(d));) {
-        struct stat st;
-        if (is_model_file(e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) || S_ISDIR(st.st_mode))
-            continue;
-        if (linkat(dirfd(d), e->d_name, to_fd, e->d_name, 0) && errno != EEXIST)
-            rc = error_errno(err, EX_CANTCREAT, "cannot keep '%s/%s'", from, e->d_name);
-    }
-    if (to_fd >= 0)
-        close(to_fd);
-    closedir(d);
-    return rc;
-}
-
-static void move_folders(const char *from, const char *to)
-{
-    DIR *d = opendir(from);
-    int to_fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        struct stat st;
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            !fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode))
-            (void)renameat(dirfd(d), e->d_name, to_fd, e->d_name);
-    }
-    if (to_fd >= 0)
-        close(to_fd);
-    if (d)
-        closedir(d);
-}
-
-static int publish(const char *made, const char *folder, struct error *err)
-{
-    if (fault_here(FAULT_RENAME))
-        return error_errno(err, EX_CANTCREAT, "cannot rename '%s' to '%s'", made, folder);
-    if (rename(made, folder) == 0)                      /* nothing there, or an empty folder */
-        return io_fsync_dir_of(folder, err);
-    if (errno != ENOTEMPTY && errno != EEXIST)
-        return error_errno(err, EX_CANTCREAT, "cannot rename '%s' to '%s'", made, folder);
-    if (carry_files(folder, made, err))
-        return -1;
-    if (renameat2(AT_FDCWD, made, AT_FDCWD, folder, RENAME_EXCHANGE)) {
-        /* A file system without exchange (NFS): the old model is away for a moment. */
-        char aside[PATH_MAX + 320];
-        snprintf(aside, sizeof aside, "%s.old", made);
-        if (rename(folder, aside) || rename(made, folder))
-            return error_errno(err, EX_CANTCREAT, "cannot rename '%s' to '%s'", made, folder);
-        move_folders(aside, folder);
-        remove_tree(aside);
-        return io_fsync_dir_of(folder, err);
-    }
-    move_folders(made, folder);
-    remove_tree(made);
-    return io_fsync_dir_of(folder, err);
-}
-
 static unsigned count_shards(const struct net *n, enum net_encoding encoding)
 {
     uint64_t bytes = 0;
@@ -307,47 +199,26 @@ static int id_as_read(const struct net *n, enum net_encoding encoding, char id[3
 
 int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding encoding, struct error *err)
 {
-    char real[PATH_MAX], made[PATH_MAX + 300] = "", json[PATH_MAX + 320], id[33];
-    struct stat st;
+    struct text made = TEXT_EMPTY, target = TEXT_EMPTY, json = TEXT_EMPTY;
+    char id[33];
+    int rc = -1;
     if (n->n_layers == 0)
         return error_set(err, EX_SOFTWARE, "cannot write a network without layers");
     for (int i = 0; i < n->n_layers; i++)
         for (int j = 0; j < n->layers[i].n_weights; j++)
             if (!n->layers[i].weights[j].values)
                 return error_set(err, EX_SOFTWARE, "layer '%s' has no values to write", n->layers[i].name);
-    if (io_mkdirs_for(folder, err))
-        return -1;
-    /* Through a symbolic link the folder it points to is replaced, not the link. */
-    if (!realpath(folder, real)) {
-        if (errno != ENOENT || strlen(folder) >= sizeof real)
-            return error_errno(err, EX_CANTCREAT, "cannot write the model '%s'", folder);
-        strcpy(real, folder);
-        for (size_t end = strlen(real); end > 1 && real[end - 1] == '/';)
-            real[--end] = 0;
-    } else if (stat(real, &st) || !S_ISDIR(st.st_mode))
-        return error_set(err, EX_CANTCREAT, "cannot write the model '%s': it is no folder", folder);
-    char *slash = strrchr(real, '/');
-    const char *base = slash ? slash + 1 : real;
-    if (strlen(base) > 200 || !*base)
-        return error_set(err, EX_CANTCREAT, "cannot write the model '%s': an unusable name", folder);
-    int parent_bytes = slash ? (int)(slash - real) : 1;
-    const char *parent = slash ? real : ".";
-    if (slash == real)
-        parent_bytes = 1;
-    snprintf(json, sizeof json, "%.*s", parent_bytes, parent);
-    sweep(json, base);
-    snprintf(made, sizeof made, "%.*s/.%s.new-%ld", parent_bytes, parent, base, (long)getpid());
-    remove_tree(made);
-    if (mkdir(made, 0777))
-        return error_errno(err, EX_CANTCREAT, "cannot create the folder '%s'", made);
     unsigned n_shards = count_shards(n, encoding);
-    snprintf(json, sizeof json, "%s/model.json", made);
-    if (id_as_read(n, encoding, id, err) || write_shards(n, made, n_shards, encoding, err) ||
-        write_json(n, json, n_shards, encoding, id, err) || publish(made, real, err)) {
-        remove_tree(made);
-        return error_prefix(err, "model '%s'", folder);
-    }
-    return 0;
+    if (!net_begin_folder(folder, &made, &target, err) && !text_printf(&json, err, "%s/model.json", made.data) &&
+        !id_as_read(n, encoding, id, err) && !write_shards(n, made.data, n_shards, encoding, err) &&
+        !write_json(n, json.data, n_shards, encoding, id, err) && !net_publish_folder(made.data, target.data, err))
+        rc = 0;
+    if (rc && made.data)
+        net_abandon_folder(made.data);
+    text_release(&made);
+    text_release(&target);
+    text_release(&json);
+    return rc ? error_prefix(err, "model '%s'", folder) : 0;
 }
 
 int net_write_tfjs(const struct net *n, const char *folder, struct error *err)

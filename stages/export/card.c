@@ -250,12 +250,12 @@ static void put_tail(FILE *f, struct export *x)
         fprintf(f, "The licence of the base weights is not recorded in the model; who publishes it has to know it.\n");
 }
 
-int export_card(struct export *x, struct error *err)
+int export_card(struct export *x, const char *folder, struct error *err)
 {
     struct atomic_file f = ATOMIC_FILE_EMPTY;
     struct text path = TEXT_EMPTY;
     int rc = -1;
-    if (text_printf(&path, err, "%s/MODEL_CARD.md", x->folder.data) || atomic_file_open(&f, path.data, err))
+    if (text_printf(&path, err, "%s/MODEL_CARD.md", folder) || atomic_file_open(&f, path.data, err))
         goto out;
     put_head(f.stream, x);
     put_data(f.stream, x);

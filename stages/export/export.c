@@ -14,7 +14,6 @@
 void export_release(struct export *x)
 {
     net_release(&x->net);
-    text_release(&x->folder);
     text_release(&x->facts);
     text_release(&x->accuracy);
 }
@@ -72,47 +71,52 @@ static int find_date(struct export *x, struct error *err)
     return 0;
 }
 
-/* OUT as a file of that ending: OUT itself, or OUT/model<ending>. x->folder becomes the folder it lies in. */
-static int file_in(struct export *x, const char *ending, struct text *file, struct error *err)
+/* --- a single file, and its card beside it ---------------------------------------------------------------------------- */
+
+/* OUT as a file of that ending: OUT itself, or OUT/model<ending>; *folder is where it lies. */
+static int file_in(const char *out, const char *ending, struct text *file, struct text *folder, struct error *err)
 {
-    const char *out = x->opt->common.output, *slash = strrchr(out, '/');
+    const char *slash = strrchr(out, '/');
     if (!text_ends(out, ending))
-        return text_printf(file, err, "%s/model%s", out, ending) || text_puts(&x->folder, out, err) ? -1 : 0;
+        return text_printf(file, err, "%s/model%s", out, ending) || text_puts(folder, out, err) ? -1 : 0;
     if (text_puts(file, out, err))
         return -1;
-    return slash ? text_add(&x->folder, out, slash == out ? 1 : (size_t)(slash - out), err) : text_puts(&x->folder, ".", err);
+    return slash ? text_add(folder, out, slash == out ? 1 : (size_t)(slash - out), err) : text_puts(folder, ".", err);
 }
 
-static int write_it(struct export *x, struct error *err)
+static int write_file(struct export *x, struct error *err)
 {
     const struct export_options *o = x->opt;
-    struct text file = TEXT_EMPTY;
-    int rc = -1;
-    switch (o->to) {
-    case TO_TFJS:
-        rc = text_puts(&x->folder, o->common.output, err) || net_write_tfjs_as(&x->net, o->common.output, x->encoding, err) ? -1 : 0;
-        break;
-    case TO_ONNX:
-        rc = file_in(x, ".onnx", &file, err) || onnx_write(&x->net, file.data, o->layout == 1, err) ? -1 : 0;
-        break;
-    case TO_KERAS:
-        rc = file_in(x, ".h5", &file, err) || net_write_h5(&x->net, file.data, o->weights_only, err) ? -1 : 0;
-        break;
-    case TO_DEMO:
-        rc = text_puts(&x->folder, o->common.output, err) || export_demo(x, err) ? -1 : 0;
-        break;
-    }
+    struct text file = TEXT_EMPTY, folder = TEXT_EMPTY;
+    bool onnx = o->to == TO_ONNX;
+    int rc = file_in(o->common.output, onnx ? ".onnx" : ".h5", &file, &folder, err) || (o->shards && export_accuracy(x, o->model, NULL, err)) ||
+             (onnx ? onnx_write(&x->net, file.data, o->layout == 1, err) : net_write_h5(&x->net, file.data, o->weights_only, err)) ||
+             export_card(x, folder.data, err) ? -1 : 0;
     text_release(&file);
+    text_release(&folder);
     return rc;
 }
 
-static int measure(struct export *x, struct error *err)
+/* --- a folder, whole or not at all -------------------------------------------------------------------------------------- */
+
+static int write_folder(struct export *x, struct error *err)
 {
-    struct text written = TEXT_EMPTY;
-    bool readable = x->opt->to == TO_TFJS || x->opt->to == TO_DEMO;
-    int rc = text_printf(&written, err, "%s%s", x->opt->common.output, x->opt->to == TO_DEMO ? "/model" : "") ||
-             export_accuracy(x, x->opt->model, readable ? written.data : NULL, err) ? -1 : 0;
-    text_release(&written);
+    const struct export_options *o = x->opt;
+    struct text made = TEXT_EMPTY, target = TEXT_EMPTY, model = TEXT_EMPTY;
+    int rc = -1;
+    if (net_begin_folder(o->common.output, &made, &target, err) ||
+        text_printf(&model, err, "%s%s", made.data, o->to == TO_DEMO ? "/model" : "") ||
+        (o->to == TO_DEMO ? export_demo(x, made.data, err) : net_write_tfjs_as(&x->net, made.data, x->encoding, err)) ||
+        (o->shards && export_accuracy(x, o->model, model.data, err)) || export_card(x, made.data, err) ||
+        net_publish_folder(made.data, target.data, err))
+        goto out;
+    rc = 0;
+out:
+    if (rc && made.data)
+        net_abandon_folder(made.data);
+    text_release(&made);
+    text_release(&target);
+    text_release(&model);
     return rc;
 }
 
@@ -142,7 +146,5 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
         net_hash(&rounded, x->id);
         net_release(&rounded);
     }
-    if (write_it(x, err) || (opt->shards && measure(x, err)))
-        return -1;
-    return export_card(x, err);
+    return opt->to == TO_TFJS || opt->to == TO_DEMO ? write_folder(x, err) : write_file(x, err);
 }

@@ -28,7 +28,6 @@ struct export {
     char source_id[33];             /* of the weights as they came */
     char id[33];                    /* of the weights as they are in what was written */
     char date[16];                  /* YYYY-MM-DD */
-    struct text folder;             /* where MODEL_CARD.md goes */
     struct text facts;              /* the model's metadata as key<TAB>value lines */
     struct text accuracy;           /* before and after, as TSV lines; empty without --shards */
 };
@@ -42,11 +41,11 @@ const char *export_fact(const struct export *x, const char *key, char *out, size
 /* Accuracy of two model paths (after NULL: one) on the test split: TSV lines into x->accuracy. */
 int export_accuracy(struct export *x, const char *before, const char *after, struct error *err);
 
-/* MODEL_CARD.md in x->folder. */
-int export_card(struct export *x, struct error *err);
+/* MODEL_CARD.md in folder. */
+int export_card(struct export *x, const char *folder, struct error *err);
 
-/* The static page: x->folder gets index.html and everything that it needs. */
-int export_demo(struct export *x, struct error *err);
+/* The static page: the folder `made` gets index.html and everything that it needs. */
+int export_demo(struct export *x, const char *made, struct error *err);
 
 /* --- what eval measured ------------------------------------------------------------------------------------------------ */
 

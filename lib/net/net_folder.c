@@ -1,0 +1,179 @@
+/*
+ * net_folder.c: a folder of files that only mean something together, whole or not at all. They are made in a sibling folder
+ * and that is exchanged with the old one in one system call, because the names (model.json, group1-shard1of22.bin) do not
+ * change from one model to the next.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "io/io.h"
+#include "net/internal.h"
+
+/* Links are removed, not followed. */
+static void remove_below(int fd)
+{
+    DIR *d = fdopendir(fd);
+    if (!d) {
+        close(fd);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || unlinkat(dirfd(d), e->d_name, 0) == 0)
+            continue;
+        int inner = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (inner >= 0) {
+            remove_below(inner);
+            (void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+        }
+    }
+    closedir(d);
+}
+
+static void remove_tree(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    remove_below(fd);
+    (void)rmdir(folder);
+}
+
+/* What a killed writer left: ".NAME.new-PID" beside the folder, where PID is no more. */
+static void sweep(const char *parent, const char *base)
+{
+    char prefix[300];
+    DIR *d = opendir(parent);
+    if (!d)
+        return;
+    snprintf(prefix, sizeof prefix, ".%s.new-", base);
+    for (struct dirent *e; (e = readdir(d));) {
+        char *end, path[PATH_MAX + 700];
+        if (!text_starts(e->d_name, prefix))
+            continue;
+        long pid = strtol(e->d_name + strlen(prefix), &end, 10);
+        if (*end || pid <= 0 || pid == (long)getpid() || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", parent, e->d_name);
+        remove_tree(path);
+    }
+    closedir(d);
+}
+
+/* Only names that our writer gives: somebody's firmware.bin in the same folder is not ours to lose. */
+static bool is_model_file(const char *name)
+{
+    unsigned group, shard, of;
+    int end = 0;
+    return strcmp(name, "model.json") == 0 ||
+           (sscanf(name, "group%u-shard%uof%u.bin%n", &group, &shard, &of, &end) == 3 && end > 0 && name[end] == 0);
+}
+
+/* Gives every file of `from` that is no part of a model a second name in `to`, where there is none yet. */
+static int carry_files(const char *from, const char *to, struct error *err)
+{
+    DIR *d = opendir(from);
+    int rc = 0;
+    if (!d)
+        return error_errno(err, EX_CANTCREAT, "cannot read the folder '%s'", from);
+    int to_fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (struct dirent *e; !rc && (e = readdir(d));) {
+        struct stat st;
+        if (is_model_file(e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) || S_ISDIR(st.st_mode))
+            continue;
+        if (linkat(dirfd(d), e->d_name, to_fd, e->d_name, 0) && errno != EEXIST)
+            rc = error_errno(err, EX_CANTCREAT, "cannot keep '%s/%s'", from, e->d_name);
+    }
+    if (to_fd >= 0)
+        close(to_fd);
+    closedir(d);
+    return rc;
+}
+
+static void move_folders(const char *from, const char *to)
+{
+    DIR *d = opendir(from);
+    int to_fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        struct stat st;
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            !fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode))
+            (void)renameat(dirfd(d), e->d_name, to_fd, e->d_name);
+    }
+    if (to_fd >= 0)
+        close(to_fd);
+    if (d)
+        closedir(d);
+}
+
+int net_publish_folder(const char *made, const char *folder, struct error *err)
+{
+    if (fault_here(FAULT_RENAME))
+        return error_errno(err, EX_CANTCREAT, "cannot rename '%s' to '%s'", made, folder);
+    if (rename(made, folder) == 0)                      /* nothing there, or an empty folder */
+        return io_fsync_dir_of(folder, err);
+    if (errno != ENOTEMPTY && errno != EEXIST)
+        return error_errno(err, EX_CANTCREAT, "cannot rename '%s' to '%s'", made, folder);
+    if (carry_files(folder, made, err))
+        return -1;
+    if (renameat2(AT_FDCWD, made, AT_FDCWD, folder, RENAME_EXCHANGE)) {
+        /* A file system without exchange (NFS): the old model is away for a moment. */
+        char aside[PATH_MAX + 320];
+        snprintf(aside, sizeof aside, "%s.old", made);
+        if (rename(folder, aside) || rename(made, folder))
+            return error_errno(err, EX_CANTCREAT, "cannot rename '%s' to '%s'", made, folder);
+        move_folders(aside, folder);
+        remove_tree(aside);
+        return io_fsync_dir_of(folder, err);
+    }
+    move_folders(made, folder);
+    remove_tree(made);
+    return io_fsync_dir_of(folder, err);
+}
+
+
+int net_begin_folder(const char *folder, struct text *made, struct text *target, struct error *err)
+{
+    char real[PATH_MAX], parent[PATH_MAX];
+    struct stat st;
+    if (io_mkdirs_for(folder, err))
+        return -1;
+    /* Through a symbolic link the folder it points to is replaced, not the link. */
+    if (!realpath(folder, real)) {
+        if (errno != ENOENT || strlen(folder) >= sizeof real)
+            return error_errno(err, EX_CANTCREAT, "cannot write the folder '%s'", folder);
+        strcpy(real, folder);
+        for (size_t end = strlen(real); end > 1 && real[end - 1] == '/';)
+            real[--end] = 0;
+    } else if (stat(real, &st) || !S_ISDIR(st.st_mode))
+        return error_set(err, EX_CANTCREAT, "cannot write '%s': it is no folder", folder);
+    char *slash = strrchr(real, '/');
+    const char *base = slash ? slash + 1 : real;
+    if (strlen(base) > 200 || !*base)
+        return error_set(err, EX_CANTCREAT, "cannot write the folder '%s': an unusable name", folder);
+    snprintf(parent, sizeof parent, "%.*s", slash ? (slash == real ? 1 : (int)(slash - real)) : 1, slash ? real : ".");
+    sweep(parent, base);
+    text_clear(made);
+    text_clear(target);
+    if (text_printf(made, err, "%s/.%s.new-%ld", parent, base, (long)getpid()) || text_puts(target, real, err))
+        return -1;
+    remove_tree(made->data);
+    if (mkdir(made->data, 0777))
+        return error_errno(err, EX_CANTCREAT, "cannot create the folder '%s'", made->data);
+    return 0;
+}
+
+void net_abandon_folder(const char *made)
+{
+    int saved = errno;
+    remove_tree(made);
+    errno = saved;
+}
