@@ -11,9 +11,11 @@
 #include <xxhash.h>
 #if defined(__x86_64__)
 #include <xxh_x86dispatch.h>
+#define HASH_64 XXH3_64bits_dispatch
 #define HASH_128 XXH3_128bits_dispatch
 #define HASH_128_UPDATE XXH3_128bits_update_dispatch
 #else
+#define HASH_64 XXH3_64bits
 #define HASH_128 XXH3_128bits
 #define HASH_128_UPDATE XXH3_128bits_update
 #endif
@@ -31,6 +33,11 @@ static void canonical(struct xxh128 *out, XXH128_hash_t h)
     XXH128_canonical_t c;
     XXH128_canonicalFromHash(&c, h);
     memcpy(out->bytes, c.digest, XXH128_BYTES);
+}
+
+uint64_t xxh64_of(const void *bytes, size_t n_bytes)
+{
+    return HASH_64(bytes, n_bytes);
 }
 
 void xxh128_of(struct xxh128 *out, const void *bytes, size_t n_bytes)
