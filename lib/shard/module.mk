@@ -1,2 +1,1 @@
 NEEDS.shard := base io manifest hash image
-LIBS.shard := -lxxhash

@@ -12,9 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <xxhash.h>
-
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "hash/content_hash.h"
 #include "image/image.h"
@@ -73,7 +72,7 @@ const char *shard_encoding_name(enum shard_encoding e)
 
 uint64_t shard_checksum(const void *bytes, size_t n_bytes)
 {
-    return XXH3_64bits(bytes, n_bytes);
+    return xxh64_of(bytes, n_bytes);
 }
 
 void shard_chain_hash(char hash[33], const char *xxh128, const char *label, enum shard_split split, int fold, int variant,
@@ -275,7 +274,7 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
     if (strcmp(key, "resize") == 0) {
         if (strlen(value) >= sizeof s->info.resize)
             return wrong(r, err, "a resize method with a long name");
-        strcpy(s->info.resize, value);
+        snprintf(s->info.resize, sizeof s->info.resize, "%s", value);
         return 0;
     }
     if (strcmp(key, "encoding") == 0) {
@@ -287,7 +286,7 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
     if (strcmp(key, "data_hash") == 0) {
         if (!is_hex(value, 32))
             return wrong(r, err, "a malformed hash");
-        strcpy(s->info.data_hash, value);
+        memcpy(s->info.data_hash, value, sizeof s->info.data_hash);
         return 0;
     }
     if (strcmp(key, "class") == 0) {
@@ -348,7 +347,7 @@ out:
 
 static uint64_t bucket_hash(const char *xxh128, int variant)
 {
-    return XXH3_64bits_withSeed(xxh128, strlen(xxh128), (uint64_t)(unsigned)variant);
+    return random_mix(random_key(xxh128, strlen(xxh128)) ^ (uint64_t)(unsigned)variant);
 }
 
 static int index_hashes(struct shard_set *s, struct error *err)

@@ -89,7 +89,7 @@ static int adopt_set(struct shard_writer *w, struct error *err)
                   shard_encoding_name(info->encoding), w->o.side_px, w->resize, shard_encoding_name(w->o.encoding));
         goto out;
     }
-    strcpy(w->data_hash, info->data_hash);
+    memcpy(w->data_hash, info->data_hash, sizeof w->data_hash);
     for (int i = 0; i < info->n_classes; i++)
         if (add_class(w, info->classes[i], err))
             goto out;
@@ -108,7 +108,7 @@ static int adopt_set(struct shard_writer *w, struct error *err)
                 error_set(err, EX_DATAERR, "'%s': a shard with another name than pack gives", w->folder);
                 goto out;
             }
-            strcpy(s.xxh128, hash);
+            snprintf(s.xxh128, sizeof s.xxh128, "%s", hash);
             if (mem_grow(&w->shards, &w->shards_capacity, w->n_shards + 1, sizeof *w->shards, err) ||
                 !(s.name = mem_strdup(name, err)))
                 goto out;
@@ -116,7 +116,7 @@ static int adopt_set(struct shard_writer *w, struct error *err)
             w->shards[w->n_shards++] = s;
         } else if (strcmp(key, "index") == 0 && w->n_shards > 0) {
             w->shards[w->n_shards - 1].index_bytes = bytes;
-            strcpy(w->shards[w->n_shards - 1].index_xxh128, hash);
+            snprintf(w->shards[w->n_shards - 1].index_xxh128, sizeof w->shards->index_xxh128, "%s", hash);
         }
     }
     w->n_old = w->n_shards;
@@ -177,7 +177,7 @@ int shard_writer_open(struct shard_writer **out, const char *folder, const struc
         return -1;
     w->o = *options;
     w->fd = -1;
-    strcpy(w->data_hash, SHARD_HASH_START);
+    memcpy(w->data_hash, SHARD_HASH_START, sizeof w->data_hash);
     if (w->o.shard_bytes == 0)
         w->o.shard_bytes = SHARD_DEFAULT_BYTES;
     snprintf(w->resize, sizeof w->resize, "%s", options->resize);
