@@ -1,0 +1,154 @@
+"""Hostile, odd and sound picture files, generated: make_hostile.py FOLDER. Prints a TSV: path, expected outcome (a reject slug or
+"kept"), and for kept ones format, width, height, orientation, frames, mode as validate shows them ("" is not looked at)."""
+import io, os, struct, subprocess, sys, zlib
+import numpy as np
+from PIL import Image
+
+top = sys.argv[1]
+os.makedirs(top, exist_ok=True)
+y, x = np.mgrid[0:96, 0:128]
+rgb = np.stack([(x * 2) % 256, (y * 2) % 256, (x * y // 8) % 256], -1).astype("uint8")
+picture = Image.fromarray(rgb)
+gray = picture.convert("L")
+rgba = picture.convert("RGBA")
+rgba.putalpha(Image.fromarray((x * 2).astype("uint8")))
+rows = []
+
+
+def put(name, data, outcome, *facts):
+    with open(os.path.join(top, name), "wb") as f:
+        f.write(data)
+    rows.append([name, outcome] + [str(v) for v in facts])
+
+
+def saved(image, format, **options):
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def cjpeg(ppm, *options):
+    return subprocess.run(["cjpeg", *options], input=ppm, stdout=subprocess.PIPE, check=True).stdout
+
+
+def ppm(image):
+    return b"P6\n%d %d\n255\n" % image.size + image.tobytes()
+
+
+baseline = saved(picture, "JPEG", quality=85)
+progressive = saved(picture, "JPEG", quality=85, progressive=True)
+cmyk = saved(picture.convert("CMYK"), "JPEG", quality=85)
+png = saved(picture, "PNG")
+webp = saved(picture, "WEBP", quality=80)
+shape = (128, 96, 1, 1)
+
+put("baseline.jpg", baseline, "kept", "jpeg", *shape, "rgb")
+put("progressive.jpg", progressive, "kept", "jpeg", *shape, "rgb")
+put("arithmetic.jpg", cjpeg(ppm(picture), "-arithmetic"), "kept", "jpeg", *shape, "rgb")
+put("gray.jpg", saved(gray, "JPEG"), "kept", "jpeg", *shape, "gray")
+put("444.jpg", saved(picture, "JPEG", subsampling=0), "kept", "jpeg", *shape, "rgb")
+put("411.jpg", cjpeg(ppm(picture), "-sample", "4x1"), "kept", "jpeg", *shape, "rgb")
+put("440.jpg", cjpeg(ppm(picture), "-sample", "1x2"), "kept", "jpeg", *shape, "rgb")
+put("rgb-coded.jpg", cjpeg(ppm(picture), "-rgb"), "kept", "jpeg", *shape, "rgb")
+put("cmyk.jpg", cmyk, "kept", "jpeg", *shape, "cmyk")
+at = cmyk.index(b"Adobe")
+put("ycck.jpg", cmyk[:at + 11] + b"\x02" + cmyk[at + 12:], "kept", "jpeg", *shape, "ycck")
+put("no-end-marker.jpg", baseline[:-2], "kept", "jpeg", *shape, "rgb")
+put("rubbish-behind.jpg", baseline + os.urandom(1000), "kept", "jpeg", *shape, "rgb")
+put("cut.jpg", baseline[:len(baseline) // 2], "decode-truncated")
+put("cut-progressive.jpg", progressive[:len(progressive) * 2 // 3], "decode-truncated")
+put("cut-in-header.jpg", baseline[:200], "decode-truncated")
+middle = len(baseline) // 2
+put("zeros-inside.jpg", baseline[:middle] + bytes(600) + baseline[middle + 600:], "decode-corrupt")
+at = baseline.index(b"\xff\xc0")
+put("12bit.jpg", baseline[:at] + b"\xff\xc1" + baseline[at + 2:at + 4] + b"\x0c" + baseline[at + 5:], "unsupported")
+put("lossless.jpg", baseline[:at] + b"\xff\xc3" + baseline[at + 2:], "unsupported")
+put("no-pixels.jpg", baseline[:at + 5] + b"\0\0\0\0" + baseline[at + 9:], "decode-corrupt")
+put("1x1.jpg", saved(Image.new("RGB", (1, 1), "red"), "JPEG"), "kept", "jpeg", 1, 1, 1, 1, "rgb")
+put("65500x1.jpg", cjpeg(b"P6\n65500 1\n255\n" + bytes(196500)), "kept", "jpeg", 65500, 1, 1, 1, "rgb")
+at = progressive.index(b"\xff\xc2") + 5
+put("65500x65500.jpg", progressive[:at] + b"\xff\xdc\xff\xdc" + progressive[at + 4:], "too-many-pixels")
+# A decompression bomb of work: the last scan over and over.
+scan = progressive[progressive.rindex(b"\xff\xda"):-2]
+put("many-scans.jpg", progressive[:-2] + scan * 500 + b"\xff\xd9", "too-many-scans")
+for n in range(1, 9):
+    exif = Image.Exif()
+    exif[0x112] = n
+    size = (96, 128) if n >= 5 else (128, 96)
+    put(f"exif-{n}.jpg", saved(picture, "JPEG", exif=exif.tobytes()), "kept", "jpeg", *size, n, 1, "rgb")
+exif = Image.Exif()
+exif[0x112] = 6
+put("exif-6.webp", saved(picture, "WEBP", exif=exif.tobytes()), "kept", "webp", 96, 128, 6, 1, "rgb")
+put("exif-6.png", saved(picture, "PNG", exif=exif.tobytes()), "kept", "png", 96, 128, 6, 1, "rgb")
+put("exif-wild.jpg", baseline[:2] + b"\xff\xe1\x00\x14Exif\0\0II*\0\xff\xff\xff\xff\0\0\0\0" + baseline[2:], "kept", "jpeg", *shape, "rgb")
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def make_png(width, height, bits, colour, raw, extra=b"", interlace=0):
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlace)) + extra +
+            chunk(b"IDAT", raw) + chunk(b"IEND", b""))
+
+
+def zeros(n):
+    c = zlib.compressobj(9)
+    out = b""
+    while n > 0:
+        out += c.compress(bytes(min(n, 1 << 20)))
+        n -= 1 << 20
+    return out + c.flush()
+
+
+put("rgb.png", png, "kept", "png", *shape, "rgb")
+put("alpha.png", saved(rgba, "PNG"), "kept", "png", *shape, "rgb-alpha")
+put("gray-alpha.png", saved(rgba.convert("LA"), "PNG"), "kept", "png", *shape, "gray-alpha")
+put("palette.png", saved(picture.quantize(32), "PNG"), "kept", "png", *shape, "palette")
+put("bilevel.png", saved(gray.convert("1"), "PNG"), "kept", "png", *shape, "gray")
+put("gray16.png", saved(Image.fromarray((x * 500).astype("uint16")), "PNG"), "kept", "png", *shape, "gray16")
+put("rgb16.png", make_png(8, 8, 16, 2, zlib.compress((b"\0" + bytes(48)) * 8)), "kept", "png", 8, 8, 1, 1, "rgb16")
+put("interlaced.png", make_png(2, 2, 8, 2, zlib.compress(b"\0\1\2\3\0\4\5\6\0\7\10\11\12\13\14"), interlace=1), "kept", "png", 2, 2, 1, 1, "rgb")
+put("animated.png", saved(picture, "PNG", save_all=True, append_images=[picture.rotate(90), picture.rotate(180)]), "kept", "png", 128, 96, 1, 3, "rgb")
+put("bomb-1bit.png", make_png(50000, 50000, 1, 0, zeros(1000)), "too-many-pixels")
+put("bomb-8bit.png", make_png(50000, 50000, 8, 0, zeros(1000)), "too-many-pixels")
+put("largest.png", make_png(9999, 9999, 1, 0, zeros(9999 * 1251)), "kept", "png", 9999, 9999, 1, 1, "gray")
+put("wide.png", make_png(2000000, 1, 8, 0, zeros(2000001)), "too-many-pixels")
+put("text-bomb.png", make_png(4, 4, 8, 0, zeros(20), chunk(b"zTXt", b"x\0\0" + zeros(200 << 20))), "kept", "png", 4, 4, 1, 1, "gray")
+put("profile-bomb.png", make_png(4, 4, 8, 0, zeros(20), chunk(b"iCCP", b"x\0\0" + zeros(100 << 20))), "kept", "png", 4, 4, 1, 1, "gray")
+put("too-much-data.png", make_png(4, 4, 8, 0, zeros(50 << 20)), "kept", "png", 4, 4, 1, 1, "gray")
+put("too-little-data.png", make_png(400, 400, 8, 0, zeros(1000)), "decode-corrupt")
+put("bad-checksum.png", png[:-20] + bytes([png[-20] ^ 1]) + png[-19:], "decode-corrupt")
+put("cut.png", png[:len(png) // 2], "decode-truncated")
+put("no-palette.png", make_png(4, 4, 8, 3, zeros(20)), "decode-corrupt")
+put("no-width.png", make_png(0, 4, 8, 0, zeros(20)), "decode-corrupt")
+
+put("lossy.webp", webp, "kept", "webp", *shape, "rgb")
+put("lossless.webp", saved(picture, "WEBP", lossless=True), "kept", "webp", *shape, "rgb")
+put("alpha.webp", saved(rgba, "WEBP"), "kept", "webp", *shape, "rgb-alpha")
+put("animated.webp", saved(picture, "WEBP", save_all=True, append_images=[picture.rotate(180), picture.rotate(90)], duration=50), "kept", "webp", 128, 96, 1, 3, "")
+put("cut.webp", webp[:len(webp) // 2], "decode-truncated")
+put("damaged.webp", webp[:40] + bytes(200) + webp[240:], "")
+
+put("still.gif", saved(picture.quantize(32), "GIF"), "kept", "gif", *shape, "palette")
+put("animated.gif", saved(picture.quantize(8), "GIF", save_all=True, append_images=[picture.rotate(k * 9).quantize(8) for k in range(1, 6)], duration=50), "kept", "gif", 128, 96, 1, 6, "palette")
+gif = saved(picture.quantize(32), "GIF")
+put("cut.gif", gif[:len(gif) // 2], "decode-truncated")
+put("bomb.gif", gif[:6] + b"\xff\xff\xff\xff" + gif[10:], "too-many-pixels")
+
+put("png-named.jpg", png, "kept", "png", *shape, "rgb")
+put("page.jpg", b"<!DOCTYPE html><html><title>404</title></html>" * 200, "not-a-picture")
+put("drawing.svg", b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "not-a-picture")
+put("old.bmp", saved(picture, "BMP"), "not-a-picture")
+put("scan.tiff", saved(picture, "TIFF"), "not-a-picture")
+put("zeros.jpg", bytes(10000), "not-a-picture")
+put("only-magic.jpg", b"\xff\xd8\xff", "decode-truncated")
+put("empty.jpg", b"", "empty-file")
+os.mkfifo(os.path.join(top, "fifo.jpg"))
+rows.append(["fifo.jpg", "unreadable"])
+os.mkdir(os.path.join(top, "folder.jpg"))
+rows.append(["folder.jpg", "unreadable"])
+rows.append(["missing.jpg", "not-found"])
+rows.append(["../outside.jpg", "outside-root"])
+for row in rows:
+    print("\t".join(row + [""] * (8 - len(row))))
