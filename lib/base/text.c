@@ -197,23 +197,22 @@ void hex_encode(char *out, const void *bytes, size_t n_bytes)
     *out = 0;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* Value + 1 of a digit, 0 for what is none. A table: the digits of hashes are noise, and branches on noise cost most of the time. */
+static const uint8_t hex_value[256] = {
+    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+    ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 int hex_decode(void *out, size_t n_bytes, const char *hex)
 {
     uint8_t *p = out;
     for (size_t i = 0; i < n_bytes; i++) {
-        int high = hex_digit(hex[2 * i]);
-        int low = high < 0 ? -1 : hex_digit(hex[2 * i + 1]);
-        if (low < 0)
+        unsigned high = hex_value[(unsigned char)hex[2 * i]];
+        unsigned low = high ? hex_value[(unsigned char)hex[2 * i + 1]] : 0;     /* not behind the end */
+        if (!low)
             return -1;
-        p[i] = (uint8_t)(high << 4 | low);
+        p[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
     return hex[2 * n_bytes] ? -1 : 0;
 }
