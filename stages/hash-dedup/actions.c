@@ -256,12 +256,12 @@ static int log_action(struct actor *a, uint32_t row, uint32_t keeper, bool done,
  * The row whose file stays for this one's, or the row itself when its file is not to be touched: of a conflict in which every
  * row leaves (--on-conflict drop) the best file stays all the same.
  */
-static uint32_t staying(const struct dedup *d, size_t group, size_t i)
+static uint32_t staying(const struct dedup *d, const uint32_t *members, size_t i)
 {
-    const struct row *r = &d->rows[d->order[i]];
-    if (i == group || !(r->flags & ROW_LEAVES) || (r->reason == LEAVES_CONFLICT && d->opt->on_conflict == CONFLICT_REVIEW))
-        return d->order[i];
-    return r->reason == LEAVES_DUPLICATE || r->reason == LEAVES_CONFLICT ? d->order[group] : d->order[i];
+    const struct row *r = &d->rows[members[i]];
+    if (i == 0 || !(r->flags & ROW_LEAVES) || (r->reason == LEAVES_CONFLICT && d->opt->on_conflict == CONFLICT_REVIEW))
+        return members[i];
+    return r->reason == LEAVES_DUPLICATE || r->reason == LEAVES_CONFLICT ? members[0] : members[i];
 }
 
 static int actor_open(struct actor *a, struct dedup *d, struct error *err)
@@ -295,11 +295,10 @@ int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct erro
         fputs("action\tpath\tkeeper\txxh128\tresult\n", a.log.stream);
     }
     rc = 0;
-    for (size_t group = 0, end; group < d->n_order; group = end) {
-        for (end = group + 1; end < d->n_order && !memcmp(&d->rows[d->order[group]].hash, &d->rows[d->order[end]].hash, sizeof d->rows[0].hash); end++)
-            ;
-        for (size_t i = group; i < end; i++) {
-            uint32_t row = d->order[i], keeper = staying(d, group, i);
+    for (size_t g = 0; g < d->n_groups; g++) {
+        const uint32_t *members = d->members + d->groups[g].begin;
+        for (size_t i = 0; i < d->groups[g].n; i++) {
+            uint32_t row = members[i], keeper = staying(d, members, i);
             if (keeper == row)
                 continue;
             bool done = act_on(&a, row, keeper, err);
@@ -325,20 +324,19 @@ int dedup_verify(struct dedup *d, struct error *err)
 {
     struct actor a = {.log = ATOMIC_FILE_EMPTY};
     int rc = actor_open(&a, d, err);
-    for (size_t group = 0, end; group < d->n_order && rc == 0; group = end) {
-        for (end = group + 1; end < d->n_order && !memcmp(&d->rows[d->order[group]].hash, &d->rows[d->order[end]].hash, sizeof d->rows[0].hash); end++)
-            ;
-        for (size_t i = group + 1; i < end; i++) {
-            struct row *r = &d->rows[d->order[i]];
+    for (size_t g = 0; g < d->n_groups && rc == 0; g++) {
+        const uint32_t *members = d->members + d->groups[g].begin;
+        for (size_t i = 1; i < d->groups[g].n; i++) {
+            struct row *r = &d->rows[members[i]];
             struct stat st;
             int fd, keeper_fd;
             if (!(r->flags & ROW_LEAVES) || r->reason == LEAVES_SAME_FILE || r->reason == LEAVES_SAME_ROW)
                 continue;
-            if (proven(&a, d->order[i], d->order[group], &fd, &keeper_fd, &st, err)) {
+            if (proven(&a, members[i], members[0], &fd, &keeper_fd, &st, err)) {
                 close(fd);
                 close(keeper_fd);
             } else if (r->reason == LEAVES_DUPLICATE) {
-                stage_warn("'%s' is not proven equal to '%s': %s", dedup_path(d, d->order[i]), dedup_path(d, d->order[group]), a.why);
+                stage_warn("'%s' is not proven equal to '%s': %s", dedup_path(d, members[i]), dedup_path(d, members[0]), a.why);
                 r->reason = LEAVES_DIFFERS;
             }
         }

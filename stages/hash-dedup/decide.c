@@ -18,66 +18,92 @@ static int compare_hashes(const void *a, const void *b)
     return c ? c : (i > j) - (i < j);
 }
 
-static uint32_t hash_digit(const struct row *r, int at)
+static int compare_u64(const void *a, const void *b)
 {
-    return (uint32_t)r->hash.bytes[at] << 8 | r->hash.bytes[at + 1];
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool equal_hash(const struct dedup *d, uint32_t i, uint32_t j)
+{
+    return memcmp(&d->rows[i].hash, &d->rows[j].hash, sizeof d->rows[0].hash) == 0;
+}
+
+static int add_group(struct dedup *d, const uint32_t *rows, size_t n, struct error *err)
+{
+    if (mem_grow(&d->members, &d->members_capacity, d->n_members + n, sizeof *d->members, err) ||
+        mem_grow(&d->groups, &d->groups_capacity, d->n_groups + 1, sizeof *d->groups, err))
+        return -1;
+    d->groups[d->n_groups++] = (struct group){(uint32_t)d->n_members, (uint32_t)n};
+    for (size_t i = 0; i < n; i++) {
+        d->members[d->n_members++] = rows[i];
+        d->rows[rows[i]].flags |= ROW_GROUPED;
+    }
+    return 0;
+}
+
+/* Rows of one bucket, whose hashes share their first 32 bits: usually one. */
+static int group_run(struct dedup *d, const uint64_t *keys, size_t n, struct error *err)
+{
+    uint32_t few[64], *rows = n <= 64 ? few : mem_alloc(n * sizeof *rows, err);
+    int rc = rows ? 0 : -1;
+    for (size_t i = 0; i < n && rows; i++)
+        rows[i] = (uint32_t)keys[i];
+    sorting = d;
+    if (rows)
+        qsort(rows, n, sizeof *rows, compare_hashes);
+    for (size_t i = 0, end; i < n && rc == 0; i = end) {
+        for (end = i + 1; end < n && equal_hash(d, rows[i], rows[end]); end++)
+            ;
+        if (end - i > 1)
+            rc = add_group(d, rows + i, end - i, err);
+    }
+    if (rows != few)
+        free(rows);
+    return rc;
 }
 
 /*
- * Two passes of counting by 16 bits put ten million rows in order of their leading 32 bits; what is left, runs of some equal
- * leading bits, is sorted in full. No comparison sort over everything: its cache misses would be the whole run time.
+ * The first 32 bits of every hash beside its row's number are dealt into 65536 buckets and each bucket is sorted: 8 bytes a row,
+ * one pass over the rows in memory order. A comparison sort of all rows would spend its time waiting for the cache.
  */
-static int sort_by_hash(struct dedup *d, struct error *err)
-{
-    uint32_t *other = mem_alloc((d->n_order + 1) * sizeof *other, err);
-    size_t *count = mem_alloc(65537 * sizeof *count, err);
-    if (!other || !count) {
-        free(other);
-        free(count);
-        return -1;
-    }
-    for (int at = 2; at >= 0; at -= 2) {
-        memset(count, 0, 65537 * sizeof *count);
-        for (size_t i = 0; i < d->n_order; i++)
-            count[hash_digit(&d->rows[d->order[i]], at) + 1]++;
-        for (size_t i = 1; i <= 65536; i++)
-            count[i] += count[i - 1];
-        for (size_t i = 0; i < d->n_order; i++)
-            other[count[hash_digit(&d->rows[d->order[i]], at)]++] = d->order[i];
-        uint32_t *t = d->order;
-        d->order = other;
-        other = t;
-    }
-    sorting = d;
-    for (size_t i = 0, end; i < d->n_order; i = end) {
-        for (end = i + 1; end < d->n_order && !memcmp(&d->rows[d->order[i]].hash, &d->rows[d->order[end]].hash, 4); end++)
-            ;
-        if (end - i > 1)
-            qsort(d->order + i, end - i, sizeof *d->order, compare_hashes);
-    }
-    free(other);
-    free(count);
-    return 0;
-}
-
-static bool equal_hash(const struct dedup *d, size_t i, size_t j)
-{
-    return memcmp(&d->rows[d->order[i]].hash, &d->rows[d->order[j]].hash, sizeof d->rows[0].hash) == 0;
-}
-
 int dedup_group(struct dedup *d, struct error *err)
 {
-    if (!(d->order = mem_alloc((d->n_rows + 1) * sizeof *d->order, err)))
+    size_t *start = mem_zalloc(65537, sizeof *start, err), n = 0;
+    uint64_t *keys = NULL;
+    int rc = -1;
+    if (!start)
         return -1;
     for (size_t i = 0; i < d->n_rows; i++)
         if ((d->rows[i].flags & (ROW_HASHED | ROW_LEAVES)) == ROW_HASHED)
-            d->order[d->n_order++] = (uint32_t)i;
-    if (sort_by_hash(d, err))
-        return -1;
-    for (size_t i = 0; i < d->n_order; i++)
-        if ((i && equal_hash(d, i, i - 1)) || (i + 1 < d->n_order && equal_hash(d, i, i + 1)))
-            d->rows[d->order[i]].flags |= ROW_GROUPED;
-    return 0;
+            start[d->rows[i].hash.bytes[0] << 8 | d->rows[i].hash.bytes[1]]++;
+    for (size_t v = 0; v < 65536; v++) {
+        size_t count = start[v];
+        start[v] = n;
+        n += count;
+    }
+    if (!(keys = mem_alloc((n + 1) * sizeof *keys, err)))
+        goto out;
+    for (size_t i = 0; i < d->n_rows; i++) {
+        const uint8_t *h = d->rows[i].hash.bytes;
+        if ((d->rows[i].flags & (ROW_HASHED | ROW_LEAVES)) == ROW_HASHED)
+            keys[start[h[0] << 8 | h[1]]++] = (uint64_t)h[0] << 56 | (uint64_t)h[1] << 48 | (uint64_t)h[2] << 40 | (uint64_t)h[3] << 32 | i;
+    }
+    for (size_t v = 0, begin = 0; v < 65536; begin = start[v++]) {      /* each start now points behind its bucket */
+        if (start[v] - begin > 1)
+            qsort(keys + begin, start[v] - begin, sizeof *keys, compare_u64);
+        for (size_t i = begin, end; i < start[v]; i = end) {
+            for (end = i + 1; end < start[v] && keys[i] >> 32 == keys[end] >> 32; end++)
+                ;
+            if (end - i > 1 && group_run(d, keys + i, end - i, err))
+                goto out;
+        }
+    }
+    rc = 0;
+out:
+    free(start);
+    free(keys);
+    return rc;
 }
 
 /* Index of the first entry that fits (a path prefix, or an equal label), or their number when none does. */
@@ -156,7 +182,6 @@ static void judge_group(struct dedup *d, uint32_t *members, size_t n)
         }
     }
     bool all_leave = conflict && d->opt->on_conflict != CONFLICT_KEEP_FIRST;
-    d->n_groups++;
     d->n_conflicts += conflict;
     for (size_t i = 0; i < n; i++) {
         struct row *r = &d->rows[members[i]];
@@ -185,14 +210,11 @@ int dedup_judge(struct dedup *d, struct error *err)
     for (size_t i = 0; i < d->n_files && times; i++)
         if (!d->files[i].seen && (d->rows[d->files[i].row].flags & ROW_GROUPED))
             dedup_look_at(d, &d->files[i], &d->rows[d->files[i].row]);
-    for (size_t i = 0, end; i < d->n_order; i = end) {
-        for (end = i + 1; end < d->n_order && equal_hash(d, i, end); end++)
-            ;
-        if (end - i < 2)
-            continue;
-        sorting = d;
-        qsort(d->order + i, end - i, sizeof *d->order, compare_rank);
-        judge_group(d, d->order + i, end - i);
+    sorting = d;
+    for (size_t g = 0; g < d->n_groups; g++) {
+        uint32_t *members = d->members + d->groups[g].begin;
+        qsort(members, d->groups[g].n, sizeof *members, compare_rank);
+        judge_group(d, members, d->groups[g].n);
     }
     return 0;
 }

@@ -146,6 +146,7 @@ void dedup_release(struct dedup *d)
     free(d->labels);
     free(d->rows);
     free(d->files);
-    free(d->order);
+    free(d->members);
+    free(d->groups);
     arena_release(&d->paths);
 }

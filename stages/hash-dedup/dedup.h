@@ -49,7 +49,7 @@ enum row_reason {
 
 #define NO_FILE UINT32_MAX
 
-/* 40 bytes a row, and 4 in the sorted order: what ten million rows with hashes cost. */
+/* 40 bytes a row, and 8 while groups are found: what ten million rows with hashes cost, beside 12 for a row that has a copy. */
 struct row {
     struct xxh128 hash;
     uint64_t bytes;
@@ -80,9 +80,11 @@ struct dedup {
     struct arena paths;
     char **labels;
     size_t n_labels, labels_capacity;
-    uint32_t *order;            /* rows with a hash, sorted by it */
-    size_t n_order;
-    uint64_t n_duplicates, n_groups, n_conflicts, n_hashed, bytes_read;
+    uint32_t *members;          /* rows that have the bytes of another, group by group; after dedup_judge best first */
+    size_t n_members, members_capacity;
+    struct group { uint32_t begin, n; } *groups;
+    size_t n_groups, groups_capacity;
+    uint64_t n_duplicates, n_conflicts, n_hashed, bytes_read;
     struct progress progress;
 };
 
@@ -99,7 +101,7 @@ void dedup_look_at_all(struct dedup *d);
 int dedup_hash_files(struct dedup *d, struct error *err);
 
 /* decide.c */
-int dedup_group(struct dedup *d, struct error *err);        /* sorts, marks ROW_GROUPED */
+int dedup_group(struct dedup *d, struct error *err);        /* fills groups, marks ROW_GROUPED */
 int dedup_judge(struct dedup *d, struct error *err);        /* keepers, conflicts; wants the paths of grouped rows */
 
 /* actions.c: after the manifests are on disk. *n_failed counts files that could not be acted on (said on stderr). */
