@@ -56,7 +56,9 @@ areas_of = $(sort $(foreach d,$(1),$(call closure,$(d))))
 link_libs = $(foreach a,$(1),$(LIBS.$(a)))
 linked = -Wl,--start-group $(foreach a,$(1),$(call archive,$(a))) -Wl,--end-group $(call link_libs,$(1)) -lm
 
-.PHONY: all lib stages config help
+# One short line a command; V=1 shows the commands.
+say = $(if $(V),,@echo "  $(1) $@";)
+.PHONY: all config
 all: $(PROGRAMS) $(PLUGINS)
 
 # A plug-in carries its own hidden copy of lib/base: the programs that open it export nothing.
@@ -74,7 +76,7 @@ $(if $(PLUGIN.$(1)),
 $$(OBJS.$(1)): HARDEN := -fstack-protector-strong -fPIC
 $(BIN)/$(PLUGIN.$(1)): $$(OBJS.$(1)) $$(PLUGIN_BASE)
 	@mkdir -p $$(@D)
-	$$(CC) $$(filter-out -pie,$$(ALL_LDFLAGS)) -shared -o $$@ $$(OBJS.$(1)) $$(PLUGIN_BASE) $$(LIBS.$(1))
+	$$(call say,LINK)$$(CC) $$(filter-out -pie,$$(ALL_LDFLAGS)) -shared -o $$@ $$(OBJS.$(1)) $$(PLUGIN_BASE) $$(LIBS.$(1))
 )
 $(call archive,$(1)): $$(OBJS.$(1))
 	@rm -f $$@
@@ -88,17 +90,17 @@ AREAS.stage/$(1) := $(call areas_of,$(NEEDS.stage/$(1)))
 $$(OBJS.stage/$(1)): AREA_CFLAGS := $$(CFLAGS.stage/$(1))
 $(BIN)/$(1): $$(OBJS.stage/$(1)) $$(foreach a,$$(AREAS.stage/$(1)),$$(call archive,$$(a)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(OBJS.stage/$(1)) $$(call linked,$$(AREAS.stage/$(1))) $$(LIBS.stage/$(1))
+	$$(call say,LINK)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(OBJS.stage/$(1)) $$(call linked,$$(AREAS.stage/$(1))) $$(LIBS.stage/$(1))
 endef
 $(foreach s,$(STAGES),$(eval $(call stage_rules,$(s))))
 
 $(BUILD)/%.o: %.c VERSION
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(AREA_CFLAGS) -c -o $@ $<
+	$(call say,CC)$(CC) $(ALL_CFLAGS) $(AREA_CFLAGS) -c -o $@ $<
 
 $(BIN)/winnow: $(BUILD)/stages/winnow.o $(call archive,base)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(call archive,base)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $< $(call archive,base)
 
 # --- tests ----------------------------------------------------------------------------------------------------------
 TEST_SRCS := $(sort $(wildcard tests/unit/*_test.c))
@@ -108,7 +110,7 @@ define test_rules
 AREAS.test/$(1) := $(call areas_of,$(call test_needs,$(1)))
 $(BUILD)/tests/$(1): $(BUILD)/tests/unit/$(1).o $(BUILD)/tests/unit/tap.o $$(foreach a,$$(AREAS.test/$(1)),$$(call archive,$$(a)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$< $(BUILD)/tests/unit/tap.o $$(call linked,$$(AREAS.test/$(1)))
+	$$(call say,LINK)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$< $(BUILD)/tests/unit/tap.o $$(call linked,$$(AREAS.test/$(1)))
 endef
 $(foreach t,$(notdir $(TEST_SRCS:.c=)),$(eval $(call test_rules,$(t))))
 
@@ -122,7 +124,7 @@ define fuzz_rules
 AREAS.fuzz/$(1) := $(call areas_of,$(call fuzz_needs,$(1)))
 $(BUILD)/replay/$(1): $(BUILD)/tests/fuzz/$(1)_fuzz.o $(BUILD)/tests/fuzz/replay_main.o $$(foreach a,$$(AREAS.fuzz/$(1)),$$(call archive,$$(a)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $(BUILD)/tests/fuzz/$(1)_fuzz.o $(BUILD)/tests/fuzz/replay_main.o $$(call linked,$$(AREAS.fuzz/$(1)))
+	$$(call say,LINK)$$(CC) $$(ALL_LDFLAGS) -o $$@ $(BUILD)/tests/fuzz/$(1)_fuzz.o $(BUILD)/tests/fuzz/replay_main.o $$(call linked,$$(AREAS.fuzz/$(1)))
 build/fuzz/bin/$(1): tests/fuzz/$(1)_fuzz.c $$(foreach a,$$(AREAS.fuzz/$(1)),$$(wildcard lib/$$(a)/*.c lib/$$(a)/*.h))
 	@mkdir -p $$(@D)
 	clang -std=gnu11 -D_GNU_SOURCE -DWINNOW_VERSION='"fuzz"' -Ilib -O1 -g -pthread -ffp-contract=off -fsanitize=fuzzer,address,undefined \

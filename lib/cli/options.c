@@ -133,8 +133,19 @@ static void help_row(FILE *to, const struct option_row *row, const void *fields)
 static void print_help(FILE *to, const struct option_table *t, const void *fields)
 {
     fprintf(to, "usage: %s [OPTION]... %s\n\n%s\n", t->name, t->synopsis, t->summary);
-    if (t->details)
-        fprintf(to, "\n%s\n", t->details);
+    for (const char *line = t->details ? t->details : NULL; line; ) {
+        /* Lines that begin with a blank are examples and stay as they are; the rest is text. */
+        size_t n = strcspn(line, "\n");
+        char text[2048];
+        if (line == t->details)
+            putc('\n', to);
+        snprintf(text, sizeof text, "%.*s", (int)n, line);
+        if (text[0] == ' ' || n >= sizeof text)
+            fprintf(to, "%.*s\n", (int)n, line);
+        else
+            wrap(to, text, 0, 0, HELP_WIDTH);
+        line = line[n] && line[n + 1] ? line + n + 1 : NULL;
+    }
     fputs("\noptions:\n", to);
     for (const struct option_row *r = t->rows; r->type != OPTION_END; r++)
         if (r->type == OPTION_HEADING)
