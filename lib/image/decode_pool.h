@@ -33,6 +33,11 @@ struct decode_pool_options {
     decode_pool_finish *finish; /* NULL: nothing comes back but info (the picture is decoded all the same) */
     void *context;
     size_t result_bytes;        /* the most that finish writes; for whole pictures see decode_pool_whole */
+    /*
+     * Asked in THIS process, from its threads, once the file is hashed: true when the caller has the result already, so that the
+     * picture is not decoded and comes back without one. NULL: never. context is given.
+     */
+    bool (*known)(void *context, const char *xxh128);
     bool probe_only;            /* image_probe instead of image_decode; finish gets an empty picture */
     uint64_t max_file_bytes;    /* 0: IMAGE_MAX_FILE_BYTES, which is also the most */
     unsigned threads;           /* workers; 0: all processors */

@@ -62,7 +62,7 @@ int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_r
 int shard_set_record(struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);
 /* The same for either encoding: a JPEG is decoded into scratch (side*side*3 + 64 bytes, the caller's; unused for raw sets). */
 int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct shard_record *out, struct error *err);
-/* The index of a record by content hash and variant, or -1. */
+/* The index of a record by content hash and variant (variant -1: any), or -1. Thread-safe. */
 int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int variant);
 int shard_set_check(struct shard_set *s, struct error *err);    /* every checksum, of shards and of records */
 void shard_set_close(struct shard_set *s);

@@ -45,7 +45,7 @@ struct shard_set {
     size_t n_entries, entries_capacity, classes_capacity;
     atomic_uchar *checked;      /* one a record */
     struct arena arena;
-    uint32_t *by_hash;          /* open addressing over (xxh128, variant), entry + 1 */
+    uint32_t *by_hash;          /* open addressing over xxh128, entry + 1 */
     size_t n_buckets;
 };
 
@@ -345,9 +345,9 @@ out:
     return rc;
 }
 
-static uint64_t bucket_hash(const char *xxh128, int variant)
+static uint64_t bucket_hash(const char *xxh128)
 {
-    return random_mix(random_key(xxh128, strlen(xxh128)) ^ (uint64_t)(unsigned)variant);
+    return random_key(xxh128, strlen(xxh128));
 }
 
 static int index_hashes(struct shard_set *s, struct error *err)
@@ -357,7 +357,7 @@ static int index_hashes(struct shard_set *s, struct error *err)
     if (!(s->by_hash = mem_zalloc(s->n_buckets, sizeof *s->by_hash, err)))
         return -1;
     for (size_t i = 0; i < s->n_entries; i++) {
-        size_t at = bucket_hash(s->entries[i].xxh128, s->entries[i].variant) & (s->n_buckets - 1);
+        size_t at = bucket_hash(s->entries[i].xxh128) & (s->n_buckets - 1);
         while (s->by_hash[at])
             at = (at + 1) & (s->n_buckets - 1);
         s->by_hash[at] = (uint32_t)i + 1;
@@ -388,10 +388,10 @@ const struct shard_set_info *shard_set_info(const struct shard_set *s)
 
 int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int variant)
 {
-    size_t at = bucket_hash(xxh128, variant) & (s->n_buckets - 1);
+    size_t at = bucket_hash(xxh128) & (s->n_buckets - 1);
     for (; s->by_hash[at]; at = (at + 1) & (s->n_buckets - 1)) {
         const struct entry *e = &s->entries[s->by_hash[at] - 1];
-        if (e->variant == variant && strcmp(e->xxh128, xxh128) == 0)
+        if ((variant < 0 || e->variant == variant) && strcmp(e->xxh128, xxh128) == 0)
             return (int64_t)s->by_hash[at] - 1;
     }
     return -1;

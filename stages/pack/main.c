@@ -17,9 +17,11 @@ static const struct option_row rows[] = {
     {OPTION_INT, 0, "quality", offsetof(struct pack_options, quality), "Q", "of JPEG records", 1, 100, NULL},
     {OPTION_BYTES, 0, "shard-size", offsetof(struct pack_options, shard_bytes), "N", "a new shard begins before this is passed", 1 << 16, 1e15, NULL},
     {OPTION_FLAG, 0, "append", offsetof(struct pack_options, append), NULL,
-     "add to the set that is there; rows whose path, content and variant are in it already are passed over", 0, 0, NULL},
+     "add to the set that is there; rows whose path, content and variant are in it already are passed over; what is in the set "
+     "is never changed, so new labels or splits need a new set (--reuse)", 0, 0, NULL},
     {OPTION_STRING, 0, "reuse", offsetof(struct pack_options, reuse), "DIR",
-     "take pixels from this set where column xxh128 and variant agree, instead of decoding again: for a new round with new labels or splits", 0, 0, NULL},
+     "take pixels from this set where the file's content is in it, instead of decoding again: for a new round with new labels or "
+     "splits; where column xxh128 says what the content is, files are not even read", 0, 0, NULL},
     {OPTION_STRING, 0, "check", offsetof(struct pack_options, check), "DIR", "read every byte of a set against its checksums, and nothing else", 0, 0, NULL},
     {OPTION_FLAG, 0, "allow-truncated", offsetof(struct pack_options, allow_truncated), NULL, "pack what there is of pictures that are cut off", 0, 0, NULL},
     {OPTION_FLAG, 0, "no-orient", offsetof(struct pack_options, no_orient), NULL, "leave pictures as stored, whatever EXIF says", 0, 0, NULL},

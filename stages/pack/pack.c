@@ -28,7 +28,7 @@ struct run {
 static enum image_reason finish(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
                                 uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
 {
-    const struct pack_options *o = context;
+    const struct pack_options *o = ((const struct run *)context)->opt;
     struct error err = {0};
     uint8_t *jpeg = NULL;
     const uint8_t *bytes;
@@ -88,25 +88,31 @@ static const char *describe(const struct run *r, const char *const *f, struct sh
     return NULL;
 }
 
-/* The record of that set with the row's content, variant and path, or -1. */
-static int64_t find_in(const struct shard_set *set, const struct shard_writer_record *want, const char *path)
+/* The record that a second run made of the same row: content, variant and path agree. -1: there is none. */
+static int64_t find_old(const struct run *r, const struct shard_writer_record *want)
 {
     struct shard_record found;
     struct error ignored = {0};
-    struct xxh128 h;
-    if (!set || xxh128_from_hex(&h, want->xxh128))
-        return -1;
-    int64_t at = shard_set_find(set, want->xxh128, want->variant);
-    if (at >= 0 && path && (shard_set_describe(set, (uint64_t)at, &found, &ignored) || strcmp(found.path, path)))
-        return -1;
-    return at;
+    int64_t at = r->old && want->xxh128[0] ? shard_set_find(r->old, want->xxh128, want->variant) : -1;
+    return at >= 0 && shard_set_describe(r->old, (uint64_t)at, &found, &ignored) == 0 && strcmp(found.path, want->path) == 0 ? at : -1;
+}
+
+/* Pixels depend on the file alone: any variant's record of that content will do. */
+static int64_t find_pixels(const struct run *r, const char *xxh128)
+{
+    return r->reuse && xxh128[0] ? shard_set_find(r->reuse, xxh128, -1) : -1;
+}
+
+static bool known(void *context, const char *xxh128)
+{
+    return find_pixels(context, xxh128) >= 0;
 }
 
 static bool wanted(void *context, const char *const *fields)
 {
     const struct run *r = context;
     struct shard_writer_record record;
-    return !describe(r, fields, &record) && find_in(r->old, &record, record.path) < 0 && find_in(r->reuse, &record, NULL) < 0;
+    return !describe(r, fields, &record) && find_old(r, &record) < 0 && find_pixels(r, record.xxh128) < 0;
 }
 
 static int keep(struct run *r, const struct shard_writer_record *record, struct error *err)
@@ -131,15 +137,15 @@ static int done(void *context, const char *const *fields, const struct decoded *
         record.xxh128 = d->xxh128;
         record.bytes = d->result;
         record.n_bytes = d->n_result;
-        if (find_in(r->old, &record, record.path) < 0)
-            return keep(r, &record, err);
     }
-    if (find_in(r->old, &record, record.path) >= 0) {       /* in the set already: a second run changes nothing */
+    if (find_old(r, &record) >= 0) {    /* in the set already: a second run changes nothing */
         r->n_passed_over++;
         r->n->n_kept++;
         return 0;
     }
-    int64_t at = find_in(r->reuse, &record, NULL);
+    if (record.bytes)
+        return keep(r, &record, err);
+    int64_t at = find_pixels(r, record.xxh128);
     if (at < 0 || shard_set_record(r->reuse, (uint64_t)at, &old, err))
         return at < 0 ? error_set(err, EX_SOFTWARE, "a record to reuse is gone") : -1;
     record.bytes = old.encoded;
@@ -222,13 +228,14 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
     o.decode.keep_gray = true;
     o.decode.shrink_to_px = image_shrink_hint((enum resize_method)opt->resize, (int)opt->size);
     o.finish = finish;
-    o.context = (void *)opt;
+    o.known = known;
+    o.context = &r;
     o.result_bytes = (size_t)opt->size * (size_t)opt->size * 3 + 65536;     /* a JPEG of noise may outgrow its samples */
     o.threads = stage_threads(&opt->common);
     o.no_sandbox = opt->no_sandbox;
     struct picture_rows rows = {.root = opt->common.root, .allow_outside = opt->common.allow_outside, .context = &r,
                                 .wanted = wanted, .done = done};
-    if (decode_pool_open(&pool, &o, err))
+    if (decode_pool_open(&pool, &o, err))       /* before the sets are mapped: the workers need not have them */
         return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
     if (open_reuse(&r, err) == 0 && open_output(&r, err) == 0 && picture_rows_run(&rows, in, pool, err) == 0)

@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# validate, augment and pack on real files: the rules, determinism for any -j, -o whole or not at all, append, reuse, damage, the
+# WebDataset layout, the sheet, and that a made picture can be made again from what its row says.
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+python=/usr/bin/python3
+work=$TMPDIR/pictures
+mkdir -p "$work"
+"$python" - "$work" <<'P' || { echo "not ok 1 - pictures can be made (python3-pil, python3-numpy)"; echo 1..1; exit 1; }
+import os, sys
+import numpy as np
+from PIL import Image
+top = sys.argv[1]
+rng = np.random.default_rng(5)
+rows = [["path", "label", "note", "split", "group", "fold"]]
+for k in range(24):
+    label, split = ["cat", "dog", "émeu"][k % 3], ["train", "train", "val", "test"][k % 4]
+    w, h = int(rng.integers(60, 400)), int(rng.integers(60, 300))
+    y, x = np.mgrid[0:h, 0:w]
+    a = np.stack([127 + 100 * np.sin(x / rng.uniform(3, 30) + k), 127 + 100 * np.cos(y / rng.uniform(3, 30)), (x + y) % 256], -1) + rng.normal(0, 8, (h, w, 3))
+    os.makedirs(f"{top}/{label}", exist_ok=True)
+    path = f"{label}/{k:02d}.{['jpg', 'png', 'webp'][k % 3 if k % 5 else 0]}"
+    Image.fromarray(np.clip(a, 0, 255).astype("uint8")).save(f"{top}/{path}", **({"quality": 90} if not path.endswith("png") else {}))
+    rows.append([path, label, f"n{k}\\\\{k}", split, f"g{k}", str(k % 5) if split != "test" else ""])
+with open(f"{top}/in.tsv", "w") as f:
+    f.writelines("\t".join(r) + "\n" for r in rows)
+P
+cd "$work" || exit 1
+PATH=$BIN:$PATH
+
+# --- validate
+validate --min-bytes 0 -j1 -o v1.tsv in.tsv && validate --min-bytes 0 -j3 <in.tsv >v3.tsv && cmp -s v1.tsv v3.tsv
+ok $? "validate: -j1 and -j3 write the same, to a file and to standard output"
+[ "$(head -1 v1.tsv)" = "$(printf 'path\tlabel\tnote\tsplit\tgroup\tfold\tformat\twidth\theight\torientation\tframes\tmode')" ]
+ok $? "validate: columns go on the right"
+[ "$(cut -f1-6 v1.tsv | cmp - in.tsv && echo same)" = same ]
+ok $? "validate: rows pass through untouched"
+rule() { # RULE-OPTION AWK-CONDITION SLUG: exactly the rows that meet the condition leave, with that slug
+    # shellcheck disable=SC2086
+    validate --min-bytes 0 $1 --rejects r.tsv -o k.tsv in.tsv &&
+        [ "$(awk -F'\t' "NR > 1 && ($2) { print \$1 }" v1.tsv)" = "$(awk -F'\t' -v s="$3" 'NR > 1 && $8 == s { print $1 }' r.tsv)" ] &&
+        [ "$(wc -l <k.tsv)" -gt 1 ] && [ "$(wc -l <r.tsv)" -gt 1 ] && [ $(($(wc -l <k.tsv) + $(wc -l <r.tsv))) = $(($(wc -l <in.tsv) + 1)) ]
+    ok $? "validate $1: $3"
+}
+rule "--min-side 120" '($8 < 120 || $9 < 120)' side-too-short
+rule "--max-side 300" '($8 > 300 || $9 > 300)' side-too-long
+rule "--max-aspect 1.5" '($8 > 1.5 * $9 || $9 > 1.5 * $8)' aspect-too-long
+rule "--formats jpeg,webp" '$7 == "png"' format-not-wanted
+rule "--max-pixels 40000" '$8 * $9 > 40000' too-many-pixels
+size=$(stat -c %s cat/*.jpg | sort -n | sed -n 3p)
+validate --min-bytes "$size" --rejects r.tsv in.tsv >k.tsv
+[ "$(awk -F'\t' 'NR > 1 { print $8 }' r.tsv | sort -u)" = too-few-bytes ] && [ "$(awk -F'\t' 'NR > 1 { print $1 }' r.tsv | xargs stat -c %s | sort -n | tail -1)" -lt "$size" ]
+ok $? "validate --min-bytes: too-few-bytes, and only below"
+validate --max-bytes "$size" --rejects r.tsv in.tsv --min-bytes 0 >k.tsv
+[ "$(awk -F'\t' 'NR > 1 { print $8 }' r.tsv | sort -u)" = too-many-bytes ]
+ok $? "validate --max-bytes: too-many-bytes"
+validate in.tsv --formats tiff >/dev/null 2>e
+[ $? = 64 ] && grep -q tiff e
+ok $? "validate: a format that is not known is a usage error"
+validate --min-bytes 0 --min-side 120 --max-rejects 2 in.tsv >/dev/null 2>&1
+[ $? = 1 ]
+ok $? "validate --max-rejects: exit 1"
+validate --min-bytes 0 --header-only in.tsv | cmp -s - v1.tsv
+ok $? "validate --header-only says the same of sound files"
+head -c 3000 cat/00.jpg >torn.jpg
+printf 'path\ntorn.jpg\n' | validate --min-bytes 0 --header-only | grep -q torn && [ "$(printf 'path\ntorn.jpg\n' | validate --min-bytes 0 | wc -l)" = 1 ]
+ok $? "and does not see a torn one"
+
+# --- pack
+pack --size 64 -j1 -o s1 in.tsv && pack --size 64 -j3 -o s3 in.tsv && diff -r s1 s3 >d
+ok $? "pack: -j1 and -j3 give the same bytes"
+pack --check s1
+ok $? "pack --check: sound"
+[ "$(cut -f1-6 s1/shard-00000.tsv | tail -n +2 | sort)" = "$(awk -F'\t' 'NR > 1 { print $1 "\t" $2 "\t" $4 "\t" $5 "\t" $6 "\t0" }' in.tsv | sort)" ]
+ok $? "pack: path label split group fold variant are in the index"
+"$python" - <<'P'
+import sys
+import numpy as np
+from PIL import Image
+rows = [l.rstrip("\n").split("\t") for l in open("s1/shard-00000.tsv")][1:]
+data = open("s1/shard-00000.bin", "rb").read()
+worst = 0
+for r in rows:
+    a = np.frombuffer(data, np.uint8, 64 * 64 * 3, int(r[9])).reshape(64, 64, 3).astype(int)
+    im = Image.open(r[0]).convert("RGB")
+    if r[0].endswith(".jpg"):
+        continue                # at twice the size and more the JPEG decoder shrinks first
+    b = np.asarray(im.resize((64, 64), Image.BILINEAR)).astype(int)
+    worst = max(worst, abs(a - b).max())
+sys.exit(int(worst > 1))
+P
+ok $? "pack: the records of PNG and WebP are Pillow's bilinear, to a level"
+pack --size 64 -o s1 in.tsv && diff -r s1 s3 >d
+ok $? "pack over a set that is there: the same set again"
+(head -1 in.tsv; sed -n 2,10p in.tsv) >first.tsv
+pack --size 64 -o sa first.tsv && pack --size 64 --append -o sa in.tsv && pack --check sa &&
+    [ "$(sed -n 's/^data_hash.//p' sa/index.tsv)" = "$(sed -n 's/^data_hash.//p' s1/index.tsv)" ]
+ok $? "pack --append: the same data as one go"
+(head -1 in.tsv | sed 's/$/\txxh128/'; tail -n +2 s1/shard-00000.tsv | cut -f9 | paste <(tail -n +2 in.tsv) -) >hashed.tsv
+pack --size 64 -o sh hashed.tsv && cp -r sh sh2 && pack -v --size 64 --append -o sh2 hashed.tsv 2>e && diff -r sh sh2 >d && grep -q '24 there already' e
+ok $? "pack --append twice changes nothing, and decodes nothing where xxh128 is known"
+awk -F'\t' 'BEGIN { OFS = FS } NR > 1 { $2 = $2 == "dog" ? "cat" : $2; $4 = $4 == "val" ? "train" : $4 } { print }' hashed.tsv >relabelled.tsv
+name=$(awk -F'\t' '$1 ~ /03\./ { print $1 }' in.tsv)
+pack --size 64 -o fresh relabelled.tsv && mv "$name" hidden && pack --size 64 --reuse sh -o reused relabelled.tsv && diff -r fresh reused >d
+ok $? "pack --reuse: new labels and splits with old pixels, without looking at the files$(head -2 d)"
+mv hidden "$name"
+cut -f1-6 relabelled.tsv >plain.tsv
+pack -v --size 64 --reuse sh -o reused plain.tsv 2>e && diff -r fresh reused >d && grep -q '24 taken' e
+ok $? "pack --reuse: where no column says the content, the files are read but not decoded"
+pack --size 65 --reuse sh -o x relabelled.tsv 2>e
+[ $? = 65 ] && grep -q 'not the ones asked for' e && [ ! -e x ]
+ok $? "pack --reuse: another size is refused, and leaves nothing"
+printf 'path\tlabel\tsplit\nnone.jpg\ta\ttrain\n%s\t\ttrain\n%s\ta\tsomewhere\n%s\ta\t\n' "$name" "$name" "$name" >odd.tsv
+pack --size 16 -o so --rejects r.tsv odd.tsv && [ "$(cut -f5 r.tsv | tr '\n' ' ')" = "reject_reason not-found no-label unknown-split " ] && [ "$(grep -c '' so/shard-00000.tsv)" = 2 ]
+ok $? "pack: reasons of its own, and an empty split is train"
+pack --size 64 --encoding jpeg -o sj in.tsv && pack --check sj && [ "$(stat -c %s sj/shard-00000.bin)" -lt "$(stat -c %s s1/shard-00000.bin)" ]
+ok $? "pack --encoding jpeg"
+printf '\xff' | dd of=s3/shard-00000.bin bs=1 seek=5000 conv=notrunc 2>/dev/null
+pack --check s3 2>e
+[ $? = 65 ] && grep -q 'shard-00000.bin.*damaged' e
+ok $? "pack --check: one byte is found"
+mkdir taken && echo mine >taken/letter
+pack --size 64 -o taken in.tsv 2>e
+[ $? = 73 ] && [ "$(cat taken/letter)" = mine ]
+ok $? "pack into a folder that is no set: 73, and nothing is touched"
+cp in.tsv torn.tsv && printf 'cat/00.jpg\tcat' >>torn.tsv
+pack --size 64 -o s1 torn.tsv 2>e
+[ $? = 65 ] && pack --check s1 && [ -z "$(ls -d s1.* 2>/dev/null)" ]
+ok $? "pack of a torn manifest: 65, the old set stays, nothing is left beside it"
+pack --format webdataset --size 32 --shard-size 64k -o tars in.tsv && mkdir x && for t in tars/*.tar; do tar -C x -xf "$t" || break; done
+[ "$(find x -name '*.jpg' | wc -l)" -le 24 ] && [ "$(cat tars/classes.txt | tr '\n' ' ')" = "cat dog émeu " ] && [ -f tars/train-00000.tar ] && [ -f tars/val-00000.tar ] && [ -f tars/test-00000.tar ]
+ok $? "pack --format webdataset: tars for each split, classes.txt"
+"$python" - <<'P'
+import glob, json, sys, tarfile
+classes = open("tars/classes.txt", encoding="utf-8").read().split()
+n = 0
+for path in glob.glob("tars/*.tar"):
+    t = tarfile.open(path)
+    names = t.getnames()
+    assert names == sorted(names, key=lambda s: s.split(".")[0]), names
+    for key in {m.split(".")[0] for m in names}:
+        j = json.loads(t.extractfile(key + ".json").read())
+        assert classes[int(t.extractfile(key + ".cls").read())] == j["label"] and path.split("/")[1].startswith(j["split"])
+        assert t.extractfile(key + ".jpg").read()[:2] == b"\xff\xd8"
+        n += 1
+sys.exit(int(n != 24))
+P
+ok $? "pack --format webdataset: every record has its jpg, cls and json, and they agree"
+
+# --- augment
+augment --variants 3 --out made -j1 -o a1.tsv in.tsv && cp -r made made1 && rm -r made && augment --variants 3 --out made -j3 -o a3.tsv in.tsv && cmp -s a1.tsv a3.tsv && diff -r made made1 >d
+ok $? "augment: -j1 and -j3 make the same rows and the same files"
+[ "$(awk -F'\t' 'NR > 1 && $7 > 0' a1.tsv | wc -l)" = "$(awk -F'\t' '$4 == "train"' in.tsv | wc -l | awk '{ print 3 * $1 }')" ] &&
+    [ -z "$(awk -F'\t' 'NR > 1 && $7 > 0 && $4 != "train"' a1.tsv)" ] && [ "$(awk -F'\t' 'NR == 1 || $7 == 0' a1.tsv | cut -f1-6 | cmp - in.tsv && echo same)" = same ]
+ok $? "augment: three for each training picture, none for the others, the pictures themselves pass on"
+awk -F'\t' 'NR > 1 && $7 > 0' a1.tsv | while IFS=$'\t' read -r path label note split group fold variant source params; do
+    [ -s "$path" ] && grep -qF "$source	$label	$note	$split	$group" in.tsv && [ -n "$params" ] && [ -n "$variant$fold" ] || echo "$path"
+done >wrong
+[ ! -s wrong ]
+ok $? "augment: made rows keep label, group, split and name their source and parameters"
+augment --variants 3 --seed 2 --out made2 -o a2.tsv in.tsv && [ "$(cut -f9 a1.tsv | sort | comm -12 - <(cut -f9 a2.tsv | sort) | sort -u | grep -vc '^params$\|^$')" = 0 ]
+ok $? "augment: another seed draws other numbers"
+(head -1 in.tsv; tail -n +2 in.tsv | tac) >back.tsv
+augment --variants 3 --out made3 -o ab.tsv back.tsv && [ "$(tail -n +2 ab.tsv | sed 's,^made3/,made/,' | sort)" = "$(tail -n +2 a1.tsv | sort)" ]
+ok $? "augment: the order of rows does not matter"
+augment --variants 3 --out made -o again.tsv a1.tsv && [ "$(awk -F'\t' 'NR > 1 && $7 > 0' again.tsv | cut -f1 | sort -u)" = "$(awk -F'\t' 'NR > 1 && $7 > 0' a1.tsv | cut -f1 | sort -u)" ]
+ok $? "augment of an augmented manifest makes no variants of variants"
+augment --variants 0 in.tsv | cut -f1-6 | cmp -s - in.tsv
+ok $? "augment --variants 0 passes everything on"
+augment --variants 2 --sheet look.html in.tsv >s.tsv && grep -q 'filter:blur' look.html && [ "$(grep -o 'data:image/jpeg' look.html | wc -l)" -ge 9 ] && cut -f1-6 s.tsv | cmp -s - in.tsv && ! grep -qE 'https?://' look.html
+ok $? "augment --sheet look.html: pictures inside, blurred until asked, no address"
+augment --variants 2 --sheet look.png in.tsv >/dev/null && [ "$(head -c 4 look.png | tail -c 3)" = PNG ]
+ok $? "augment --sheet look.png"
+augment --spec rotate=3 --out made in.tsv >/dev/null 2>e
+[ $? = 64 ] && grep -q "rotate" e
+ok $? "augment: a word that is not known is a usage error"
+augment --out /tmp/elsewhere in.tsv >/dev/null 2>e
+[ $? = 65 ]
+ok $? "augment: files go below --root"
+pack --size 32 -o sv a1.tsv && [ "$(awk -F'\t' 'NR > 1 && $6 > 0 && $7 != "" && $8 != ""' sv/shard-00000.tsv | wc -l)" = "$(awk -F'\t' 'NR > 1 && $7 > 0' a1.tsv | wc -l)" ] && pack --check sv
+ok $? "pack: variants go in with source and parameters"
+
+# --- full disk, closed pipe
+for program in "validate --min-bytes 0" "augment --variants 1 --out made"; do
+    $program -o /dev/full in.tsv 2>e
+    [ $? = 74 ]
+    ok $? "${program%% *} on a full disk: 74"
+done
+for k in 1 2 3 4 5 6 7 8 9 10; do cat in.tsv; done | awk 'NR == 1 || !/^path/' >long.tsv
+validate --min-bytes 0 long.tsv 2>e | head -1 >/dev/null
+status=${PIPESTATUS[0]}
+[ "$status" = 141 ] || [ "$status" = 0 ]
+ok $? "validate: a closed pipe ends it ($status)"
+left=1
+for _ in 1 2 3 4 5 6 7 8 9 10; do     # a worker sees the end of its pipe when it is done with its picture
+    left=$(find /proc -maxdepth 2 -name cwd -lname "$work" 2>/dev/null | while read -r link; do grep -sx validate "${link%cwd}comm"; done)
+    [ -z "$left" ] && break
+    sleep 0.5
+done
+[ -z "$left" ]
+ok $? "and leaves no worker behind"
+echo "1..$n"
+exit $bad
