@@ -89,11 +89,13 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
     return picture_loader_open(&c->loader, &lo, err);
 }
 
-int classifier_ready(struct classifier *c, const struct classify_options *opt, struct error *err)
+int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known, struct error *err)
 {
     struct predictor_options po = {.device = opt->device, .threads = stage_threads(&opt->common), .batch = (int)opt->batch};
     if (c->predictor)
         return 0;
+    if (n_known > 0 && n_known < (uint64_t)po.batch)
+        po.batch = (int)n_known;
     if (predictor_open(&c->predictor, opt->model, &po, err))
         return -1;
     c->batch = predictor_batch(c->predictor);

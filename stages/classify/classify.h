@@ -43,9 +43,12 @@ struct classifier {
     uint64_t n_flagged, n_unreadable;
 };
 
-/* Reads the header, starts the decoders; predictor_ready() reads the weights, so that a first picture decodes meanwhile. */
+/*
+ * Reads the header, starts the decoders; classifier_ready reads the weights, so that a first picture decodes meanwhile.
+ * n_known: how many pictures there are in all, 0 when more may come; a batch is not planned larger.
+ */
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err);
-int classifier_ready(struct classifier *c, const struct classify_options *opt, struct error *err);
+int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known, struct error *err);
 void classifier_close(struct classifier *c);
 /* Bit i set: threshold i is met. Counts n_flagged. */
 uint64_t classifier_flags(struct classifier *c, const float *p);

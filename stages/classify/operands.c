@@ -343,7 +343,7 @@ static int take_one(struct run *r, struct error *err)
     if (!job->reason && picture.pixels) {
         size_t bytes = (size_t)c->side_px * (size_t)c->side_px * 3;
         /* The first picture was decoded while nothing else was ready; now the weights are needed. */
-        if (classifier_ready(c, r->opt, err))
+        if (classifier_ready(c, r->opt, r->ended ? r->n->n_read : 0, err))
             return -1;
         job->slot = r->filled++;
         memcpy(c->pixels + (size_t)job->slot * bytes, picture.pixels, bytes);

@@ -196,7 +196,7 @@ static int classify_some(struct watch *w, struct error *err)
     size_t n = 0, bytes = (size_t)c->side_px * (size_t)c->side_px * 3, taken = 0;
     int filled = 0, rc = -1, got;
     struct loaded_picture picture;
-    if (classifier_ready(c, w->opt, err) || !(state = mem_zalloc((size_t)c->batch, sizeof *state, err)))
+    if (classifier_ready(c, w->opt, 0, err) || !(state = mem_zalloc((size_t)c->batch, sizeof *state, err)))
         return -1;
     while (n < w->waiting.n && n < (size_t)c->batch && !picture_loader_full(c->loader)) {
         struct text path = TEXT_EMPTY;
@@ -282,7 +282,7 @@ int classify_watch(struct classifier *c, const struct classify_options *opt, str
         error_errno(err, EX_NOINPUT, "cannot watch '%s'", opt->watch);
         goto out;
     }
-    if (classifier_ready(c, opt, err) || result_writer_open(&w.out, c, opt, &base, true, err) || rescan(&w, err))
+    if (classifier_ready(c, opt, 0, err) || result_writer_open(&w.out, c, opt, &base, true, err) || rescan(&w, err))
         goto out;
     while (!signals_asked_to_stop()) {
         if (read_events(&w, w.waiting.n == 0 && !opt->once, err))
