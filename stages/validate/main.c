@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     if (rc != OPTIONS_RUN)
         return rc;
     rc = -1;
-    if (manifest_reader_open(&in, operands.n ? operands.items[0] : NULL, reads, &err) ||
+    if (validate_check_options(&opt, &err) || manifest_reader_open(&in, operands.n ? operands.items[0] : NULL, reads, &err) ||
         manifest_writer_open(&out, opt.common.output, &in.schema, validate_adds, &err) ||
         manifest_rejects_open(&rejects, opt.common.rejects, &in.schema, &err) ||
         validate_run(&opt, &in, &out, &rejects, &n, &err))

@@ -96,6 +96,13 @@ static int check_list(const char *option, const char *list, const char *known, s
     return 0;
 }
 
+int validate_check_options(const struct validate_options *opt, struct error *err)
+{
+    return check_list("--formats", opt->formats, "jpeg,png,webp,gif", err) ||
+           check_list("--modes", opt->modes, "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-alpha16", err)
+           ? -1 : 0;
+}
+
 int validate_run(const struct validate_options *opt, struct manifest_reader *in, struct manifest_writer *out,
                  struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
@@ -111,9 +118,7 @@ int validate_run(const struct validate_options *opt, struct manifest_reader *in,
     o.threads = stage_threads(&opt->common);
     o.no_sandbox = opt->no_sandbox;
     struct picture_rows rows = {.root = opt->common.root, .allow_outside = opt->common.allow_outside, .context = &r, .done = done};
-    if (check_list("--formats", opt->formats, "jpeg,png,webp,gif", err) ||
-        check_list("--modes", opt->modes, "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-alpha16", err) ||
-        decode_pool_open(&pool, &o, err))
+    if (decode_pool_open(&pool, &o, err))
         return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
     int rc = picture_rows_run(&rows, in, pool, err);

@@ -19,6 +19,8 @@ struct validate_options {
 
 extern const char *const validate_adds[];       /* format width height orientation frames mode */
 
+/* --formats and --modes name things that exist. EX_USAGE otherwise. */
+int validate_check_options(const struct validate_options *opt, struct error *err);
 int validate_run(const struct validate_options *opt, struct manifest_reader *in, struct manifest_writer *out,
                  struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
 
