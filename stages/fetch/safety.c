@@ -150,6 +150,25 @@ out:
     return rc;
 }
 
+/* One hash of a --takedown file, unless it is known already. 1: fine; 0: not a hash; -1: memory. */
+static int add_takedown_hash(struct fetch *f, const char *line, size_t n, const char *when, struct text *fresh, struct error *err)
+{
+    struct hash_list one = HASH_LIST_EMPTY;
+    char hex[65];
+    int rc = hash_list_add_text(&one, line, n, err);
+    for (int k = 0; rc > 0 && k < HASH_KINDS; k++) {
+        enum hash_kind kind = (enum hash_kind)k;
+        if (one.n[k] == 0 || hash_list_has(&f->takedown.hashes, kind, one.digests[k]))
+            continue;
+        hex_encode(hex, one.digests[k], hash_kind_bytes(kind));
+        if (hash_list_add(&f->takedown.hashes, kind, one.digests[k], err) ||
+            text_printf(fresh, err, "%s\t%s\t%s\n", when, hash_kind_name(kind), hex))
+            rc = -1;
+    }
+    hash_list_release(&one);
+    return rc;
+}
+
 /* Lines of a --takedown file: addresses or hashes. New lines for takedown.tsv go to `fresh`. */
 static int read_takedown_file(struct fetch *f, const char *path, struct text *fresh, struct error *err)
 {
@@ -165,8 +184,6 @@ static int read_takedown_file(struct fetch *f, const char *path, struct text *fr
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &line, &n)) {
         struct http_url_parts parts;
-        size_t before[HASH_KINDS];
-        memcpy(before, f->takedown.hashes.n, sizeof before);
         int is_url = http_url_canonical(line, n, &canonical, &parts, &why, err);
         if (is_url < 0)
             goto out;
@@ -180,20 +197,12 @@ static int read_takedown_file(struct fetch *f, const char *path, struct text *fr
                 goto out;
             continue;
         }
-        int added = hash_list_add_text(&f->takedown.hashes, line, n, err);
+        int added = add_takedown_hash(f, line, n, when, fresh, err);
         if (added < 0)
             goto out;
         if (added == 0) {
             error_set(err, EX_DATAERR, "'%s' line %zu: neither an address nor a hash", path, c.line);
             goto out;
-        }
-        for (int k = 0; k < HASH_KINDS; k++) {
-            char digest[65];
-            if (f->takedown.hashes.n[k] == before[k])
-                continue;
-            hex_encode(digest, f->takedown.hashes.digests[k] + before[k] * hash_kind_bytes((enum hash_kind)k), hash_kind_bytes((enum hash_kind)k));
-            if (text_printf(fresh, err, "%s\t%s\t%s\n", when, hash_kind_name((enum hash_kind)k), digest))
-                goto out;
         }
     }
     rc = 0;
