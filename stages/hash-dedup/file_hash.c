@@ -6,15 +6,20 @@
  * done; the others are read whole, from the descriptor that is still open, and get their XXH3-128. So a candidate costs an open,
  * one or two reads and a close. Large files are sampled in the middle, too, and their full reads are shared among the workers
  * one by one. Work goes in the order of inode numbers, which is about the order on disk.
+ *
+ * Reads are first tried without waiting. When many would have to wait, the files are not in memory, and what counts is how many
+ * requests the disk sees at once: sleeping helpers then wake up and take part.
  */
 #include "dedup.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -25,6 +30,8 @@
 #define LARGE_BYTES (1u << 20)          /* from here on files are read one by one, not group by group */
 #define BUFFER_BYTES (256u << 10)       /* half the second-level cache: hashing finds what the kernel has just copied */
 #define MOST_OPEN 512
+#define COLD_READS 32                   /* reads that had to wait before the helpers wake */
+#define HELPERS_EACH 4                  /* helpers for each worker */
 
 struct sample { uint64_t key; uint32_t file; int fd; };
 
@@ -38,8 +45,13 @@ struct hashing {
     uint32_t *large;            /* files whose full read is put off, filled by the workers */
     atomic_size_t next, n_large, next_large, n_done, n_hashed, bytes_read;
     size_t most_open;
-    unsigned n_threads;
+    unsigned n_threads;         /* workers; helpers have higher numbers */
     atomic_bool failed;         /* no memory */
+    atomic_bool waits;          /* the file system can say that a read would wait */
+    atomic_size_t n_waited;
+    pthread_mutex_t mutex;      /* of awake and ended */
+    pthread_cond_t changed;
+    bool awake, ended;
 };
 
 struct worker {
@@ -85,6 +97,37 @@ static int open_file(struct worker *w, uint32_t file)
     return fd;
 }
 
+static void note_wait(struct hashing *h)
+{
+    if (atomic_fetch_add(&h->n_waited, 1) != COLD_READS)
+        return;
+    pthread_mutex_lock(&h->mutex);
+    h->awake = true;
+    pthread_cond_broadcast(&h->changed);
+    pthread_mutex_unlock(&h->mutex);
+}
+
+/* Helpers wait for the word; false: the work was done without them. */
+static bool called_up(struct hashing *h, unsigned index)
+{
+    if (index < h->n_threads)
+        return true;
+    pthread_mutex_lock(&h->mutex);
+    while (!h->awake && !h->ended)
+        pthread_cond_wait(&h->changed, &h->mutex);
+    bool needed = !h->ended;
+    pthread_mutex_unlock(&h->mutex);
+    return needed;
+}
+
+static void say_ended(struct hashing *h)
+{
+    pthread_mutex_lock(&h->mutex);
+    h->ended = true;
+    pthread_cond_broadcast(&h->changed);
+    pthread_mutex_unlock(&h->mutex);
+}
+
 /*
  * Up to n bytes at offset; stops once `enough` are there (asking a regular file for its end costs a call) or at the end.
  * -1: the file's row has its reason.
@@ -92,10 +135,20 @@ static int open_file(struct worker *w, uint32_t file)
 static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer, size_t n, size_t enough, uint64_t offset)
 {
     size_t done = 0;
+    bool patient = !atomic_load_explicit(&w->h->waits, memory_order_relaxed);
     while (done < enough) {
-        ssize_t got = fault_here(FAULT_READ) ? -1 : pread(fd, buffer + done, n - done, (off_t)(offset + done));
+        struct iovec v = {buffer + done, n - done};
+        ssize_t got = fault_here(FAULT_READ) ? -1 : preadv2(fd, &v, 1, (off_t)(offset + done), patient ? 0 : RWF_NOWAIT);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got < 0 && !patient && (errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)) {
+            if (errno == EAGAIN)
+                note_wait(w->h);
+            else
+                atomic_store(&w->h->waits, false);
+            patient = true;
+            continue;
+        }
         if (got < 0) {
             unreadable(w, file, errno);
             return -1;
@@ -260,6 +313,8 @@ static void bundle_work(void *context, unsigned index)
 {
     struct hashing *h = context;
     struct worker w;
+    if (!called_up(h, index))
+        return;
     if (worker_open(&w, h, index)) {
         if (index == 0)
             h->failed = true;   /* others may do without */
@@ -271,6 +326,7 @@ static void bundle_work(void *context, unsigned index)
                 progress_update(&h->d->progress, done, NULL);
         }
     }
+    say_ended(h);
     worker_close(&w);
 }
 
@@ -375,7 +431,8 @@ static size_t descriptors_each(unsigned n_threads)
 
 int dedup_hash_files(struct dedup *d, struct error *err)
 {
-    struct hashing h = {.d = d, .n_threads = stage_threads(&d->opt->common)};
+    struct hashing h = {.d = d, .n_threads = stage_threads(&d->opt->common), .waits = true,
+                        .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     size_t n = 0;
     int rc = -1;
     if (!(h.order = mem_alloc((d->n_files + 1) * sizeof *h.order, err)) ||
@@ -388,8 +445,9 @@ int dedup_hash_files(struct dedup *d, struct error *err)
     qsort(h.order, n, sizeof *h.order, compare_candidates);
     if (make_bundles(&h, n, err))
         goto out;
-    h.most_open = descriptors_each(h.n_threads);
-    parallel_run(h.n_threads, bundle_work, &h);
+    unsigned n_all = h.n_threads * (1 + HELPERS_EACH) < 64 ? h.n_threads * (1 + HELPERS_EACH) : h.n_threads;
+    h.most_open = descriptors_each(n_all);
+    parallel_run(n_all, bundle_work, &h);
     if (!h.failed && h.n_large) {
         sorting = d;
         qsort(h.large, h.n_large, sizeof *h.large, compare_inodes);
