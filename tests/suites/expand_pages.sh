@@ -1,0 +1,59 @@
+# pipelines/expand-pages with a gallery-dl that is a script: no site is asked for anything.
+set -u
+n=0
+ok() { n=$((n + 1)); if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
+is() { if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "#   got '$1', wanted '$2'"; fi; }
+cd "$TMPDIR" || exit 2
+mkdir bin s s/source_urls
+cat >bin/gallery-dl <<'G'
+#!/bin/sh
+for page; do :; done
+printf '%s\n' "$*" >>asked
+case $page in
+*broken*) echo "[error] no"; exit 4 ;;
+*empty*) exit 0 ;;
+*) printf 'https://pictures.test/%s/1.jpg\n| https://pictures.test/second-choice.jpg\nytdl:https://x\nhttps://pictures.test/2.jpg\n' "${page##*/}" ;;
+esac
+G
+chmod +x bin/gallery-dl
+export PATH=$PWD/bin:$PATH
+printf '# remark\nhttps://site.test/one\r\n\n  https://site.test/two  \nfile:///etc/passwd\nhttps://site.test/$(touch pwned)\n--exec=touch\n' >s/source_urls/cat.txt
+printf '\xef\xbb\xbfhttps://site.test/three' >s/source_urls/dog.txt
+E=$TOP/pipelines/expand-pages
+$E --limit 5 s out 2>err
+is $? 0 "two lists of pages"
+is "$(tr '\n' ' ' <out/raw_data/cat/urls_cat.txt)" \
+    'https://pictures.test/one/1.jpg https://pictures.test/2.jpg https://pictures.test/two/1.jpg https://pictures.test/$(touch pwned)/1.jpg ' \
+    "become lists of addresses, each address once, second choices left out"
+is "$(wc -l <out/raw_data/dog/urls_dog.txt)" 2 "one a class"
+[ ! -e pwned ]
+ok $? "no line reaches a shell"
+is "$(grep -c 'not a web address' err)" 2 "what is no web address is named"
+is "$(head -n 1 asked)" "--get-urls --sleep-request 1 --range 1-5 -- https://site.test/one" "gallery-dl is asked as its manual says"
+: >asked
+touch -d yesterday out/raw_data/cat/urls_cat.txt
+before=$(stat -c %Y out/raw_data/cat/urls_cat.txt)
+$E s out 2>/dev/null
+is "$(wc -l <asked) $(stat -c %Y out/raw_data/cat/urls_cat.txt)" "0 $before" "a second time nothing is asked and no file is touched"
+echo https://site.test/four >>s/source_urls/dog.txt
+sed -i 's,three,three\n,' s/source_urls/dog.txt
+$E s out 2>/dev/null
+is "$(wc -l <asked) $(wc -l <out/raw_data/dog/urls_dog.txt)" "1 3" "a new page is asked alone"
+: >asked
+find out/pages -name '*.txt' -exec touch -d '10 days ago' {} +
+$E s out 2>/dev/null
+is "$(wc -l <asked)" 5 "old answers are asked for again"
+: >asked
+sed -i 's/echo "\[error\] no"; exit 4/exit 4/; s/\*broken\*/*one*/' bin/gallery-dl
+$E --max-age 0 s out 2>err
+is "$? $(grep -c 'its last answer is used' err) $(grep -c one/1.jpg out/raw_data/cat/urls_cat.txt)" "0 1 1" "a page that fails keeps its last answer"
+echo https://site.test/empty >alone.txt
+$E alone.txt out2 2>err
+is "$?" 75 "nothing from any page: try later"
+$E nowhere out2 2>/dev/null
+is "$?" 66 "no such list"
+$E --max-age x s out2 2>/dev/null
+is "$?" 64 "a number that is none"
+(PATH=/usr/bin:/bin; mkdir -p nodl; for t in bash dirname basename find sort sed grep mkdir; do ln -sf "$(command -v $t)" nodl/; done; PATH=$PWD/nodl bash "$E" s out3 2>err)
+is "$?" 69 "no gallery-dl"
+echo "1..$n"
