@@ -292,7 +292,7 @@ int augment_pixels(const struct augment_spec *spec, uint64_t seed, const char *x
 {
     struct augment_params p;
     size_t bytes = (size_t)side_px * (size_t)side_px * 3;
-    /* Borrowed blocks: capacity 0 would be replaced, so say what is there; recompression alone may want a larger one. */
+    /* Borrowed blocks. Blurring reads a little beyond the end and recompressing may want another block: both get their own. */
     struct image from = {side_px, side_px, 3, (uint8_t *)in, 0}, to = {side_px, side_px, 3, out, 0};
     augment_draw(spec, seed, xxh128, variant, &p);
     if (moves(&p)) {
@@ -302,7 +302,7 @@ int augment_pixels(const struct augment_spec *spec, uint64_t seed, const char *x
     } else {
         memcpy(out, in, bytes);
     }
-    if (!p.jpeg_quality)
+    if (!p.jpeg_quality && p.blur_sigma_px <= 0)
         return finish(&p, &to, scratch, err);
     struct image own = IMAGE_EMPTY;
     int rc = image_copy(&own, &to, err) || finish(&p, &own, scratch, err) ? -1 : 0;

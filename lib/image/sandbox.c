@@ -77,6 +77,9 @@ static int install_filter(int fd, struct error *err)
         SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(futex), SCMP_SYS(exit),
         SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(setitimer), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime),
         SCMP_SYS(restart_syscall), SCMP_SYS(sched_yield),
+#if SANITIZED
+        SCMP_SYS(sigaltstack), SCMP_SYS(gettid), SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity),  /* around longjmp */
+#endif
     };
     const scmp_datum_t descriptor = (scmp_datum_t)fd;
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);

@@ -257,10 +257,10 @@ static int begin_shard(struct shard_writer *w, struct error *err)
 
 static int end_shard(struct shard_writer *w, struct error *err)
 {
-    struct written *s = &w->shards[w->n_shards - 1];
     struct xxh128 h;
     if (w->fd < 0)
         return 0;
+    struct written *s = &w->shards[w->n_shards - 1];
     if (put(w, zeros, SHARD_TAIL, err))
         return -1;
     if (fsync(w->fd))
