@@ -25,6 +25,9 @@ bool url_list_next(struct url_list_cursor *c, const char **entry, size_t *n_byte
             to--;
         if (from == to || *from == '#')
             continue;
+        const char *tab = memchr(from, '\t', (size_t)(to - from));
+        if (tab)
+            to = tab;
         *entry = from;
         *n_bytes = (size_t)(to - from);
         return true;
@@ -35,17 +38,9 @@ bool url_list_next(struct url_list_cursor *c, const char **entry, size_t *n_byte
 bool url_list_is_manifest(const char *bytes, size_t n)
 {
     const char *lf = memchr(bytes, '\n', n);
-    size_t end = lf ? (size_t)(lf - bytes) : n, from = 0;
-    bool has_url = false;
-    for (size_t i = 0; i <= end; i++) {
-        if (i < end && bytes[i] != '\t')
-            continue;
-        if (i - from == 3 && memcmp(bytes + from, "url", 3) == 0)
-            has_url = true;
-        from = i + 1;
-    }
-    for (size_t i = 0; has_url && i + 3 <= end; i++)
+    size_t end = lf ? (size_t)(lf - bytes) : n;
+    for (size_t i = 0; i + 3 <= end; i++)
         if (memcmp(bytes + i, "://", 3) == 0)
-            has_url = false;
-    return has_url;
+            return false;
+    return (end == 3 && memcmp(bytes, "url", 3) == 0) || memchr(bytes, '\t', end);
 }

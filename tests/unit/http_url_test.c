@@ -80,7 +80,7 @@ static void test_loopback(void)
 
 static void test_list(void)
 {
-    static const char bytes[] = "\xef\xbb\xbfhttp://a/1\r\n\n  # remark\n\thttp://a/2  \nhttp://a/3";
+    static const char bytes[] = "\xef\xbb\xbfhttp://a/1\r\n\n  # remark\n\thttp://a/2  \nhttp://a/3\tcat";
     static const char *const wanted[] = {"http://a/1", "http://a/2", "http://a/3"};
     struct url_list_cursor c;
     const char *entry;
@@ -94,6 +94,9 @@ static void test_list(void)
     CHECK(c.line == 5);
     CHECK(url_list_is_manifest("url\tlabel\nx", 11));
     CHECK(url_list_is_manifest("id\turl", 6));
+    CHECK(url_list_is_manifest("url", 3));
+    CHECK(url_list_is_manifest("path\tlabel\n", 11));      /* and it lacks its url */
+    CHECK(!url_list_is_manifest("http://a/1\tcat\n", 15));
     CHECK(!url_list_is_manifest("http://a/url\n", 13));
     CHECK(!url_list_is_manifest("", 0));
     CHECK(!url_list_is_manifest("urls\n", 5));
