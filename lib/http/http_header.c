@@ -77,8 +77,9 @@ static void content_range(struct http_headers *h, const char *s, size_t n)
     int64_t first = number(s, (size_t)(dash - s)), last = number(dash + 1, (size_t)(slash - dash - 1));
     const char *total = slash + 1;
     size_t n_total = n - (size_t)(total - s);
-    int64_t all = n_total == 1 && *total == '*' ? -1 : number(total, n_total);
-    if (first < 0 || last < first || (all < 0 && *total != '*') || (all >= 0 && last >= all))
+    bool unknown = n_total == 1 && *total == '*';
+    int64_t all = unknown ? -1 : number(total, n_total);
+    if (first < 0 || last < first || (all < 0 && !unknown) || (all >= 0 && last >= all))
         return;
     h->range_first = first, h->range_last = last, h->range_total = all;
 }

@@ -60,7 +60,7 @@ int main(void)
     h = read_all("HTTP/2 206 \r\ncontent-range: bytes 100-199/200\r\netag: W/\"x\"\r\n\r\n");
     CHECK(h.status == 206 && h.version == 20 && h.range_first == 100 && h.range_last == 199 && h.range_total == 200);
     CHECK(strcmp(http_headers_strong_etag(&h), "") == 0);
-    static const char *const bad_ranges[] = {"bytes 5-2/10", "bytes 0-10/10", "bytes */10", "bytes -5/10", "items 0-1/2", "bytes 0-1", "bytes a-b/c"};
+    static const char *const bad_ranges[] = {"bytes 5-2/10", "bytes 0-10/10", "bytes */10", "bytes -5/10", "items 0-1/2", "bytes 0-1", "bytes a-b/c", "bytes 0-2/"};
     for (size_t i = 0; i < sizeof bad_ranges / sizeof *bad_ranges; i++) {
         char line[64];
         snprintf(line, sizeof line, "Content-Range: %s\n", bad_ranges[i]);
