@@ -117,20 +117,34 @@ static uint8_t clip(double v)
     return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)(v + 0.5);
 }
 
-/* Keras: x + shift, clipped to the lowest and highest sample of the picture. */
+/*
+ * Keras: x + shift, clipped to the lowest and highest sample of the picture. Steps of a kind that compilers make vectors of: bytes
+ * in, bytes out, nothing wider.
+ */
 static void shift_channels(struct image *m, double amount)
 {
     size_t n = image_bytes(m);
-    uint8_t low = 255, high = 0;
+    uint8_t *p = m->pixels, low = 255, high = 0;
     int shift = (int)lrint(amount);
     for (size_t i = 0; i < n; i++) {
-        low = m->pixels[i] < low ? m->pixels[i] : low;
-        high = m->pixels[i] > high ? m->pixels[i] : high;
+        low = p[i] < low ? p[i] : low;
+        high = p[i] > high ? p[i] : high;
     }
+    if (shift >= 0) {
+        uint8_t room = (uint8_t)(high - (high < shift ? high : shift)), add = (uint8_t)shift;
+        for (size_t i = 0; i < n; i++) {        /* a sample above room ends at high; the others cannot pass 255 */
+            uint8_t v = p[i] < room ? p[i] : room;
+            v = (uint8_t)(v + add);
+            p[i] = v < high ? v : high;
+        }
+        return;
+    }
+    int floor = low - shift > 255 ? 255 : low - shift;
+    uint8_t room = (uint8_t)floor, take = (uint8_t)-shift;
     for (size_t i = 0; i < n; i++) {
-        int v = m->pixels[i] + shift;
-        v = v < low ? low : v;
-        m->pixels[i] = (uint8_t)(v > high ? high : v);
+        uint8_t v = p[i] > room ? p[i] : room;
+        v = (uint8_t)(v - take);
+        p[i] = v > low ? v : low;
     }
 }
 

@@ -76,6 +76,73 @@ static void nearest_sse(uint8_t *out, int n, const struct image *in, struct line
     }
 }
 
+/*
+ * Eight pixels at a time: positions, tap offsets and weights as vectors, then two loads a pixel. Sides below 2^16 and the whole
+ * below 2^31 bytes, so that offsets fit 32 bits. Returns how many pixels it did; a block writes four bytes beyond its last pixel.
+ */
+__attribute__((target("avx2")))
+static int nearest_avx2(uint8_t *out, int n, const struct image *in, const struct line *l, int64_t most_y, int64_t most_x)
+{
+    const __m128i pairs = _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1);
+    const __m128i squeeze = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    const __m128i half = _mm_set1_epi32(8192);
+    /* There is no arithmetic 64-bit shift: positions are made positive, 2^55 is far above any, and set back afterwards. */
+    const int64_t bias = (int64_t)1 << 55;
+    const __m256i unbias = _mm256_set1_epi32(1 << 30), zero = _mm256_setzero_si256(), one28 = _mm256_set1_epi32(128);
+    const __m256i top_y = _mm256_set1_epi32((int)(most_y >> 25)), top_x = _mm256_set1_epi32((int)(most_x >> 25));
+    const __m256i last_y = _mm256_set1_epi32(in->height - 2), last_x = _mm256_set1_epi32(in->width - 2);
+    const __m256i stride = _mm256_set1_epi32(in->width * 3), three = _mm256_set1_epi32(3), whole = _mm256_set1_epi32(16384);
+    int64_t lanes[4][4];
+    for (int k = 0; k < 4; k++) {
+        static const int at[2][4] = {{0, 1, 4, 5}, {2, 3, 6, 7}};
+        lanes[0][k] = l->y + bias + at[0][k] * l->step_y;
+        lanes[1][k] = l->y + bias + at[1][k] * l->step_y;
+        lanes[2][k] = l->x + bias + at[0][k] * l->step_x;
+        lanes[3][k] = l->x + bias + at[1][k] * l->step_x;
+    }
+    __m256i y0 = _mm256_loadu_si256((const __m256i *)lanes[0]), y1 = _mm256_loadu_si256((const __m256i *)lanes[1]);
+    __m256i x0 = _mm256_loadu_si256((const __m256i *)lanes[2]), x1 = _mm256_loadu_si256((const __m256i *)lanes[3]);
+    const __m256i step_y = _mm256_set1_epi64x(8 * l->step_y), step_x = _mm256_set1_epi64x(8 * l->step_x);
+    const uint8_t *pixels = in->pixels;
+    const size_t row = (size_t)in->width * 3;
+    int done = 0;
+    for (; done + 10 <= n; done += 8, out += 24) {
+        int32_t offset[8], top[8], bottom[8];
+        /* Low halves of (0 1 4 5) and (2 3 6 7), taken lane by lane: 0 to 7 in order. */
+        __m256i y = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(_mm256_srli_epi64(y0, 25)),
+                                                          _mm256_castsi256_ps(_mm256_srli_epi64(y1, 25)), 0x88));
+        __m256i x = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(_mm256_srli_epi64(x0, 25)),
+                                                          _mm256_castsi256_ps(_mm256_srli_epi64(x1, 25)), 0x88));
+        y0 = _mm256_add_epi64(y0, step_y);
+        y1 = _mm256_add_epi64(y1, step_y);
+        x0 = _mm256_add_epi64(x0, step_x);
+        x1 = _mm256_add_epi64(x1, step_x);
+        y = _mm256_min_epi32(_mm256_max_epi32(_mm256_sub_epi32(y, unbias), zero), top_y);
+        x = _mm256_min_epi32(_mm256_max_epi32(_mm256_sub_epi32(x, unbias), zero), top_x);
+        __m256i iy = _mm256_min_epi32(_mm256_srli_epi32(y, 7), last_y), ix = _mm256_min_epi32(_mm256_srli_epi32(x, 7), last_x);
+        __m256i fy = _mm256_sub_epi32(y, _mm256_slli_epi32(iy, 7)), fx = _mm256_sub_epi32(x, _mm256_slli_epi32(ix, 7));
+        __m256i w11 = _mm256_mullo_epi16(fy, fx), w10 = _mm256_sub_epi32(_mm256_mullo_epi16(fy, one28), w11);
+        __m256i w01 = _mm256_sub_epi32(_mm256_mullo_epi16(fx, one28), w11);
+        __m256i w00 = _mm256_sub_epi32(_mm256_sub_epi32(whole, w01), _mm256_add_epi32(w10, w11));
+        _mm256_storeu_si256((__m256i *)offset, _mm256_add_epi32(_mm256_mullo_epi32(iy, stride), _mm256_mullo_epi32(ix, three)));
+        _mm256_storeu_si256((__m256i *)top, _mm256_or_si256(w00, _mm256_slli_epi32(w01, 16)));
+        _mm256_storeu_si256((__m256i *)bottom, _mm256_or_si256(w10, _mm256_slli_epi32(w11, 16)));
+        for (int four = 0; four < 8; four += 4) {
+            __m128i v[4];
+            for (int k = 0; k < 4; k++) {
+                const uint8_t *p = pixels + (uint32_t)offset[four + k];
+                __m128i a = _mm_shuffle_epi8(_mm_loadl_epi64((const __m128i *)p), pairs);
+                __m128i b = _mm_shuffle_epi8(_mm_loadl_epi64((const __m128i *)(p + row)), pairs);
+                __m128i sum = _mm_add_epi32(_mm_madd_epi16(a, _mm_set1_epi32(top[four + k])), _mm_madd_epi16(b, _mm_set1_epi32(bottom[four + k])));
+                v[k] = _mm_srli_epi32(_mm_add_epi32(sum, half), 14);
+            }
+            __m128i all = _mm_packus_epi16(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]));
+            _mm_storeu_si128((__m128i *)(out + four * 3), _mm_shuffle_epi8(all, squeeze));
+        }
+    }
+    return done;
+}
+
 #endif
 
 /* Index of tap i of n under a fill rule, or -1 for the constant. */
@@ -132,7 +199,10 @@ void augment_warp(struct image *out, const struct image *in, const double m[6], 
         }
 #if defined(__x86_64__)
         if (simd > 0) {
-            nearest_sse(to, out->width, in, l, most_y, most_x);
+            int done = simd == 2 && image_bytes(in) < INT32_MAX ? nearest_avx2(to, out->width, in, &l, most_y, most_x) : 0;
+            l.y += done * l.step_y;
+            l.x += done * l.step_x;
+            nearest_sse(to + 3 * done, out->width - done, in, l, most_y, most_x);
             continue;
         }
 #endif
