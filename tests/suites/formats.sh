@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# Model files in and out: base weights, round trips to the bit, ONNX's and HDF5's own readers, the same pixels through
+# TensorFlow.js, nsfwjs and onnxruntime.
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
+T=$TMPDIR tiny=tests/fixtures/tiny-net
+export NPM=$TOP/build/npm
+have_npm=; [ -d "$NPM/node_modules/nsfwjs" ] && [ -d "$NPM/node_modules/onnxruntime-web" ] && have_npm=1
+
+# --- the tiny net in every format -----------------------------------------------------------------------------------
+printf '' >"$T/empty"
+for from in tfjs-float32 tfjs-sharded tfjs-uint8 tfjs-uint16 tfjs-float16 tiny-model.h5; do
+    "$BIN/export" --model "$tiny/$from" --to tfjs -o "$T/tfjs-$from" 2>"$T/err"
+    ok $? "$from is read and written as tfjs"
+done
+[ ! -s "$T/err" ]
+ok $? "success is silent"
+same() { (cd "$1" && cat group1-*.bin) | cmp -s - <(cd "$2" && cat group1-*.bin); }
+same "$T/tfjs-tfjs-float32" "$T/tfjs-tfjs-sharded" && same "$T/tfjs-tfjs-float32" "$T/tfjs-tiny-model.h5"
+ok $? "float32, shards and Keras hold the same bits"
+"$BIN/export" --model "$T/tfjs-tfjs-float32" --to keras -o "$T/k/a.h5" && "$BIN/export" --model "$T/k/a.h5" --to tfjs -o "$T/back" &&
+    "$BIN/export" --model "$T/back" --to keras -o "$T/k/b.h5"
+ok $? "tfjs -> keras -> tfjs -> keras"
+same "$T/tfjs-tfjs-float32" "$T/back" && cmp -s "$T/k/a.h5" "$T/k/b.h5"
+ok $? "keeps every bit"
+"$BIN/export" --model "$T/back" --to keras --weights-only -o "$T/k/w.h5"
+ok $? "weights alone"
+"$BIN/export" --model "$T/back" --to onnx -o "$T/nhwc.onnx" 2>"$T/err" && "$BIN/export" --model "$T/back" --to onnx --layout nchw -o "$T/nchw.onnx"
+code=$?
+if [ $code != 0 ] && grep -q 'has no ONNX' "$T/err"; then
+    skip "onnx" "a build without ONNX"
+    onnx=
+else
+    ok $code "onnx, both layouts"
+    onnx=1
+fi
+# What engines.cjs is given: the file, or "-" in a build without ONNX.
+of() { if [ -n "$onnx" ]; then echo "$1"; else echo -; fi; }
+
+# --- what Python's readers see ----------------------------------------------------------------------------------------
+cat >"$T/check.py" <<'PY'
+import json, struct, sys
+tfjs, h5, weights, onnxes = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+import numpy as np
+manifest = json.load(open(tfjs + '/model.json'))['weightsManifest'][0]
+raw = b''.join(open(tfjs + '/' + p, 'rb').read() for p in manifest['paths'])
+at, want = 0, {}
+for w in manifest['weights']:
+    n = int(np.prod(w['shape']))
+    want[w['name']] = np.frombuffer(raw, '<f4', n, at).reshape(w['shape'])
+    at += 4 * n
+assert at == len(raw)
+if h5 != '-':
+    import h5py
+    for file, root in ((h5, 'model_weights'), (weights, '/')):
+        with h5py.File(file, 'r') as f:
+            g, seen = f[root], 0
+            text = lambda s: s.decode() if isinstance(s, bytes) else s
+            for layer in g.attrs['layer_names']:
+                for name in g[text(layer)].attrs['weight_names']:
+                    got = g[text(layer)][text(name)][()]
+                    key = text(name)[:-2]
+                    assert got.dtype == np.float32 and got.tobytes() == want[key].tobytes(), name
+                    seen += 1
+            assert seen == len(want)
+            if root != '/':
+                config = json.loads(f.attrs['model_config'])
+                assert config['class_name'] == 'Model' and len(config['config']['layers']) > 3
+for file in onnxes:
+    import onnx
+    from onnx import numpy_helper
+    m = onnx.load(file)
+    onnx.checker.check_model(m, full_check=True)
+    assert m.opset_import[0].version == 13
+    left = dict(want)
+    for t in m.graph.initializer:
+        if t.name not in left:
+            continue
+        a, w = numpy_helper.to_array(t), left.pop(t.name)
+        if a.ndim == 4:
+            w = w.transpose(3, 2, 0, 1) if t.name.endswith('/kernel') else w.transpose(2, 3, 0, 1).reshape(a.shape)
+        assert a.tobytes() == np.ascontiguousarray(w).tobytes(), t.name
+    assert not left, left.keys()
+    meta = {p.key: p.value for p in m.metadata_props}
+    assert isinstance(json.loads(meta['classes']), list) and meta['input_color'] == 'RGB' and meta['temperature'] == '1'
+PY
+python=/usr/bin/python3
+if $python -c 'import numpy, h5py' 2>/dev/null; then
+    $python "$T/check.py" "$T/back" "$T/k/a.h5" "$T/k/w.h5" 2>"$T/err"
+    ok $? "h5py reads both layouts, the same bits $(tail -n 1 "$T/err")"
+else
+    skip "h5py reads both layouts" "no python3-h5py"
+fi
+if [ -n "$onnx" ] && $python -c 'import numpy, onnx' 2>/dev/null; then
+    $python "$T/check.py" "$T/back" - - "$T/nhwc.onnx" "$T/nchw.onnx" 2>"$T/err"
+    ok $? "onnx's checker takes both, the same bits $(tail -n 1 "$T/err")"
+else
+    skip "onnx's checker" "no python3-onnx, or a build without ONNX"
+fi
+
+# --- other engines, the tiny net ---------------------------------------------------------------------------------------
+if [ -n "$have_npm" ]; then
+    node tests/formats/png.cjs make 16 20 "$T/p16"
+    "$BIN/classify" --model "$T/back" "$T/p16" -o "$T/s.tsv"
+    node tests/formats/engines.cjs "$T/s.tsv" "$T/back" "$(of "$T/nhwc.onnx")" "$(of "$T/nchw.onnx")" 4 2e-6 >"$T/engines" 2>&1
+    ok $? "the tiny net in other engines: $(tr '\n\t' '; ' <"$T/engines" | tail -c 300)"
+    # Resizing: the page's JavaScript against the programs' C, through the scores of pictures of another size.
+    node tests/formats/png.cjs make 61 4 "$T/p61"
+    for method in bilinear area lanczos tfjs; do
+        "$BIN/classify" --model "$T/back" --resize $method "$T/p61" -o "$T/r.tsv" &&
+            node tests/formats/resize.cjs "$T/r.tsv" "$T/back" $method >"$T/out" 2>&1
+        ok $? "resize $method in JavaScript: $(tail -n 1 "$T/out")"
+    done
+else
+    skip "other engines" "no npm packages: ./bootstrap check"
+fi
+
+# --- base weights --------------------------------------------------------------------------------------------------------
+if [ -n "$have_npm" ]; then
+    pipelines/base-weights/run "$T/base" >"$T/out" 2>&1
+    ok $? "base weights from the installed package"
+    [ ! -s "$T/out" ]
+    ok $? "silently"
+    before=$(stat -c %Y.%i "$T/base/inception_v3/model.json")
+    pipelines/base-weights/run "$T/base" && [ "$before" = "$(stat -c %Y.%i "$T/base/inception_v3/model.json")" ]
+    ok $? "a second run changes nothing"
+    printf x >>"$T/base/mobilenet_v2/group1-shard1of1.bin"
+    pipelines/base-weights/run "$T/base" && (cd "$T/base" && sha256sum --check --status "$TOP/pipelines/base-weights/SHA256SUMS")
+    ok $? "a damaged file is made anew"
+    echo no >"$T/other.tgz"
+    rm -r "$T/base/mobilenet_v2"
+    NSFWJS_TGZ=$T/other.tgz pipelines/base-weights/run "$T/base" 2>"$T/err"
+    [ $? = 65 ] && grep -q 'is not nsfwjs@4.3.0' "$T/err"
+    ok $? "another package is refused"
+    pipelines/base-weights/run "$T/base"
+
+    # 22,360,869 numbers as an independent reader made them: value = q * scale + min in double, rounded to float32.
+    "$BIN/export" --model "$T/base/inception_v3" --to tfjs -o "$T/inc"
+    node -e '
+        const fs = require("fs"), [a, b] = process.argv.slice(1), j = d => JSON.parse(fs.readFileSync(d + "/model.json"));
+        const order = j(a).weightsManifest[0].weights.map(w => w.name), m = j(b).weightsManifest[0];
+        const bytes = Buffer.concat(m.paths.map(p => fs.readFileSync(b + "/" + p))), at = {};
+        let offset = 0;
+        for (const w of m.weights) { const n = 4 * w.shape.reduce((x, y) => x * y, 1); at[w.name] = bytes.subarray(offset, offset += n); }
+        const hash = require("crypto").createHash("sha256");
+        for (const name of order) hash.update(at[name]);
+        console.log(hash.digest("hex"));' "$T/base/inception_v3" "$T/inc" >"$T/sum"
+    [ "$(cat "$T/sum")" = 61328883ba70e34dec7daca151ca826274fc8f77e1cda165941b716b7016f34c ]
+    ok $? "InceptionV3's float32 weights are the reference's, bit for bit"
+    rm -r "$T/inc"
+
+    # InceptionV3, 20 pictures, and MobileNetV2 with its other layers.
+    mkdir "$T/p299"
+    cp tests/fixtures/inception_v3/*.png "$T/p299/"
+    node tests/formats/png.cjs make 299 8 "$T/p299"
+    "$BIN/classify" --model "$T/base/inception_v3" "$T/p299" -o "$T/s.tsv"
+    [ -n "$onnx" ] && "$BIN/export" --model "$T/base/inception_v3" --to onnx -o "$T/i.onnx"
+    node tests/formats/engines.cjs "$T/s.tsv" "$T/base/inception_v3" "$(of "$T/i.onnx")" - 2 1e-5 >"$T/engines" 2>&1
+    ok $? "InceptionV3 in other engines: $(tr '\n\t' '; ' <"$T/engines" | tail -c 300)"
+    node tests/formats/png.cjs make 224 20 "$T/p224"
+    "$BIN/classify" --model "$T/base/mobilenet_v2" "$T/p224" -o "$T/s.tsv"
+    [ -n "$onnx" ] && "$BIN/export" --model "$T/base/mobilenet_v2" --to onnx -o "$T/m.onnx" && "$BIN/export" --model "$T/base/mobilenet_v2" --to onnx --layout nchw -o "$T/n.onnx"
+    node tests/formats/engines.cjs "$T/s.tsv" "$T/base/mobilenet_v2" "$(of "$T/m.onnx")" "$(of "$T/n.onnx")" 2 1e-4 >"$T/engines" 2>&1
+    ok $? "MobileNetV2 in other engines: $(tr '\n\t' '; ' <"$T/engines" | tail -c 300)"
+else
+    skip "base weights and real networks" "no npm packages: ./bootstrap check"
+fi
+echo "1..$n"
+exit $bad
