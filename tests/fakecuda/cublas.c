@@ -172,7 +172,7 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSnrm2_v2(cublasHandle_t handle, int n
     *result = NAN;
     struct vectors v = {n, 0, x, NULL, result};
     cudaError_t rc = fake_queue(handle->stream, "cublasSnrm2", nrm2_run, &v, sizeof v);
-    return queued(rc == cudaSuccess ? cudaStreamSynchronize(handle->stream) : rc);
+    return queued(rc == cudaSuccess ? fake_stream_wait_host(handle->stream) : rc);
 }
 
 /* --- matrices -------------------------------------------------------------------------------------------------------- */

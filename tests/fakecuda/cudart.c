@@ -19,7 +19,6 @@ bool fake_is_pinned(const void *p, size_t bytes);
 int fake_device_count(void);
 cudaError_t fake_set_device(int device);
 cudaError_t fake_stream_new(cudaStream_t *out);
-cudaError_t fake_stream_wait_host(cudaStream_t stream);
 cudaError_t fake_device_wait_host(void);
 cudaError_t fake_stream_delete(cudaStream_t stream);
 cudaError_t fake_event_record(cudaEvent_t e, cudaStream_t stream);

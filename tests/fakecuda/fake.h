@@ -66,6 +66,7 @@ typedef void (*fake_work)(const void *args);
 FAKE_API cudaError_t fake_queue(cudaStream_t stream, const char *name, fake_work work, const void *args, size_t n_bytes);
 FAKE_API bool fake_stream_is_live(cudaStream_t stream);
 FAKE_API bool fake_stream_step(cudaStream_t stream);
+FAKE_API cudaError_t fake_stream_wait_host(cudaStream_t stream);
 #define FAKE_MAX_STREAMS 64
 FAKE_API void fake_clock_save(uint64_t *into);       /* FAKE_MAX_STREAMS of them */
 FAKE_API void fake_clock_join(const uint64_t *from);

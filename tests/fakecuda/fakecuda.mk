@@ -16,7 +16,13 @@ $(FAKE)/libnccl.so.2: $(FAKE)/nccl.o $(FAKE)/libcudart.so.$(CUDA_MAJOR)
 $(FAKE_LIBS):
 	$(CC) -shared -pthread -Wl,-soname,$(@F) -Wl,--default-symver -Wl,-z,defs -o $@ $^ -lm
 
-test-programs: $(FAKE_LIBS)
+# How to build the plug-in with one file changed: what tests/suites/cuda_mutants.sh needs to know.
+$(FAKE)/plugin.env: tests/fakecuda/fakecuda.mk lib/tensor/cuda/module.mk $(BIN)/$(PLUGIN.tensor/cuda)
+	@mkdir -p $(@D)
+	@printf '%s\n' 'plugin_cc="$(CC)"' 'plugin_cflags="$(filter-out -MMD -MP -DWINNOW_VERSION%,$(ALL_CFLAGS)) -fPIC $(CFLAGS.tensor/cuda)"' \
+	  'plugin_objects="$(OBJS.tensor/cuda) $(PLUGIN_BASE)"' 'plugin_ldflags="$(filter-out -pie,$(ALL_LDFLAGS)) $(LIBS.tensor/cuda)"' >$@
+
+test-programs: $(FAKE_LIBS) $(FAKE)/plugin.env
 endif
 
 .PHONY: check-gpu

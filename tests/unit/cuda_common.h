@@ -110,6 +110,9 @@ static inline void cuda_test_begin(char **argv, const char *what)
         table->close(b);
 }
 
+/* A part of a test program by itself: `cuda_ops_test fp32` (tests/mutants does that). */
+static inline bool cuda_wanted(char **argv, const char *part) { return !argv[1] || !strcmp(argv[1], part); }
+
 /* No misuse seen, nothing left alive. */
 static inline void cuda_check_clean(const char *when)
 {

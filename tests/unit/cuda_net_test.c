@@ -388,11 +388,16 @@ int main(int argc, char **argv)
     make_batches();
     if (!CHECK_SAY(make_net(&net), "the small net: %s", err.text))
         return tap_done();
-    test_training(&net);
-    test_resume(&net);
-    test_two_gpus(&net);
-    test_memory(&net);
-    test_no_device();
+    if (cuda_wanted(argv, "training"))
+        test_training(&net);
+    if (cuda_wanted(argv, "resume"))
+        test_resume(&net);
+    if (cuda_wanted(argv, "gpus"))
+        test_two_gpus(&net);
+    if (cuda_wanted(argv, "memory"))
+        test_memory(&net);
+    if (cuda_wanted(argv, "devices"))
+        test_no_device();
     net_release(&net);
     return tap_done();
 }

@@ -237,7 +237,9 @@ int algorithm_choose(struct backend *b, struct backend_op *op, enum conv_pass pa
     if (rc)
         return rc;
     out->algorithm = algorithm;
-    if (dnn_check(err, op->name, "cudnnGetConvolutionWorkspaceSize", workspace_of(b, op, pass, algorithm, &out->workspace)) ||
+    static const char *const calls[] = { "cudnnGetConvolutionForwardWorkspaceSize", "cudnnGetConvolutionBackwardDataWorkspaceSize",
+                                         "cudnnGetConvolutionBackwardFilterWorkspaceSize" };
+    if (dnn_check(err, op->name, calls[pass], workspace_of(b, op, pass, algorithm, &out->workspace)) ||
         remember(a, key, algorithm, err))
         return -1;
     append(a, key, algorithm);

@@ -318,7 +318,7 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
             size_t available = 0, total = 0;
             cudaGetLastError();
             cudaMemGetInfo(&available, &total);
-            error_set(err, EX_OSERR, "cuda: GPU %d has no %zu MiB left (%zu of %zu MiB free)", g->device, buffer->bytes >> 20, available >> 20, total >> 20);
+            error_set(err, EX_OSERR, "cuda: cudaMalloc: GPU %d has no %zu MiB left (%zu of %zu MiB free)", g->device, buffer->bytes >> 20, available >> 20, total >> 20);
             goto fail;
         }
         if (CUDA(NULL, status) || CUDA(NULL, cudaMemsetAsync(buffer->p[i], 0, buffer->bytes, g->compute)))

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Plants one bug at a time into the CUDA backend (tests/mutants/*.mutant) and asks that the test named there notices: by a failing check, by a
+# complaint of the stand-ins, or by dying. A bug that no test sees is a test that is missing.
+# A mutant is five lines: what it is, which test program (and part), which file of lib/tensor/cuda, the text that is there once, and what
+# takes its place. ONLY='wrong-*' runs some of them.
+set -u
+n=0 failed=0
+say() { n=$((n + 1)); echo "$1 $n - $2"; case $1 in not*) failed=1 ;; esac; }
+finish() { echo "1..$n"; exit $failed; }
+skip() { echo "ok 1 - planted bugs in the CUDA backend # SKIP $1"; echo 1..1; exit 0; }
+
+env=$BUILD/fakecuda/plugin.env
+[ -f "$env" ] && [ -f "$BIN/winnow-cuda.so" ] || skip "built without CUDA"
+case $BUILD in *asan* | *ubsan* | *tsan*) skip "not under a sanitizer: a plug-in built by hand" ;; esac
+# shellcheck disable=SC1090
+. "$env"
+cd "$TOP" || exit 1
+work=$TMPDIR/mutants
+mkdir -p "$work/bin"
+unset WINNOW_PLUGIN_DIR WINNOW_CUDA_STAND_INS
+
+field() { sed -n "s/^$1: //p" "$2"; }
+
+# The file with the text replaced: 0 when it was there exactly once.
+plant() {
+    FROM=$1 TO=$2 awk '
+        { text = text $0 "\n" }
+        END {
+            from = ENVIRON["FROM"]; to = ENVIRON["TO"]
+            at = index(text, from)
+            if (!at || index(substr(text, at + length(from)), from)) exit 1
+            printf "%s", substr(text, 1, at - 1) to substr(text, at + length(from))
+        }' "$3" >"$4"
+}
+
+link() {
+    # shellcheck disable=SC2086
+    $plugin_cc -shared -o "$work/bin/winnow-cuda.so" $1 $plugin_ldflags
+}
+
+run_test() {
+    # shellcheck disable=SC2086
+    BIN=$work/bin timeout 300 "$BUILD/tests/"$1 >"$work/log" 2>&1
+}
+
+# Unchanged, the tests pass: else a mutant proves nothing.
+# shellcheck disable=SC2086
+if link "$plugin_objects" && run_test 'cuda_ops_test fp32'; then
+    say ok "without a planted bug the test passes"
+else
+    say 'not ok' "without a planted bug the test passes"
+    finish
+fi
+
+for mutant in tests/mutants/*.mutant; do
+    name=$(basename "$mutant" .mutant)
+    # shellcheck disable=SC2254
+    case $name in ${ONLY:-*}) ;; *) continue ;; esac
+    what=$(field what "$mutant") test=$(field test "$mutant") file=$(field file "$mutant")
+    if ! plant "$(field from "$mutant")" "$(field to "$mutant")" "lib/tensor/cuda/$file" "$work/$file"; then
+        say 'not ok' "$name: the text that it changes is in $file once"
+        continue
+    fi
+    objects=
+    for o in $plugin_objects; do
+        case $o in */tensor/cuda/"${file%.c}".o) objects="$objects $work/mutant.o" ;; *) objects="$objects $o" ;; esac
+    done
+    # shellcheck disable=SC2086
+    if ! $plugin_cc $plugin_cflags -w -DWINNOW_VERSION='"mutant"' -c -o "$work/mutant.o" "$work/$file" 2>"$work/log" || ! link "$objects"; then
+        say 'not ok' "$name: builds"
+        continue
+    fi
+    if run_test "$test"; then
+        say 'not ok' "$name: $what: $test did not notice"
+    else
+        say ok "$name: $what: $(grep -m1 '^not ok' "$work/log" | cut -c1-160 || true)"
+    fi
+done
+finish
