@@ -47,7 +47,8 @@ struct net_shape net_weight_shape(const struct net_layer *layer, const struct ne
 /* Sets shapes from net_weight_shape and gives every weight zeroed values (moving_variance and gamma: ones). */
 int net_alloc_weights(struct net *n, int first_layer, struct error *err);
 
-/* "[3,3,32,64]" into out (at least 64 bytes); unknown dimensions as '?'. Returns out. */
+/* "[3,3,32,64]" into out (NET_SHAPE_TEXT_BYTES of them); unknown dimensions as '?'. Returns out. */
+#define NET_SHAPE_TEXT_BYTES 64     /* four numbers of 11 characters and their marks */
 const char *net_shape_text(char *out, const struct net_shape *s);
 bool net_shape_equal(const struct net_shape *a, const struct net_shape *b);
 /* Product of the dimensions; false on overflow or a negative one. */

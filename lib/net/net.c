@@ -1,15 +1,13 @@
 /*
  * net.c: the plain operations on a network: release, copy, look up, count, hash, freeze.
  */
-#define XXH_STATIC_LINKING_ONLY     /* XXH3 states on the stack */
-#include <xxhash.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/text.h"
+#include "hash/content_hash.h"
 #include "net/internal.h"
 
 static const char *const kind_names[LAYER_KINDS] = {
@@ -278,21 +276,24 @@ size_t net_count_parameters(const struct net *n, bool trainable_only)
 
 void net_hash(const struct net *n, char out[33])
 {
-    XXH3_state_t state;
-    XXH128_canonical_t canonical;
-    XXH3_128bits_reset(&state);
-    for (int i = 0; i < n->n_layers; i++)
-        for (int j = 0; j < n->layers[i].n_weights; j++) {
-            const struct net_weight *w = &n->layers[i].weights[j];
-            char shape[64];
-            net_shape_text(shape, &w->shape);
-            XXH3_128bits_update(&state, w->name, strlen(w->name) + 1);
-            XXH3_128bits_update(&state, shape, strlen(shape) + 1);
-            if (w->values)
-                XXH3_128bits_update(&state, w->values, w->n_values * sizeof(float));
-        }
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
-    hex_encode(out, canonical.digest, sizeof canonical.digest);
+    struct xxh128_stream *stream;
+    struct xxh128 hash = {{0}};
+    struct error ignored = {0};
+    if (!xxh128_stream_open(&stream, &ignored)) {
+        for (int i = 0; i < n->n_layers; i++)
+            for (int j = 0; j < n->layers[i].n_weights; j++) {
+                const struct net_weight *w = &n->layers[i].weights[j];
+                char shape[64];
+                net_shape_text(shape, &w->shape);
+                xxh128_stream_add(stream, w->name, strlen(w->name) + 1);
+                xxh128_stream_add(stream, shape, strlen(shape) + 1);
+                if (w->values)
+                    xxh128_stream_add(stream, w->values, w->n_values * sizeof(float));
+            }
+        xxh128_stream_end(stream, &hash);
+        xxh128_stream_close(stream);
+    }
+    xxh128_hex(out, &hash);
 }
 
 int net_fold_temperature(struct net *n, struct error *err)

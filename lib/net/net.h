@@ -108,7 +108,7 @@ int net_find(const struct net *n, const char *layer_name);      /* index or -1 *
 struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role);    /* or NULL */
 size_t net_count_parameters(const struct net *n, bool trainable_only);
 
-/* XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. */
+/* XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. All 0 without memory. */
 void net_hash(const struct net *n, char out[33]);
 
 /*

@@ -150,7 +150,7 @@ int net_begin_folder(const char *folder, struct text *made, struct text *target,
     if (!realpath(folder, real)) {
         if (errno != ENOENT || strlen(folder) >= sizeof real)
             return error_errno(err, EX_CANTCREAT, "cannot write the folder '%s'", folder);
-        strcpy(real, folder);
+        memcpy(real, folder, strlen(folder) + 1);
         for (size_t end = strlen(real); end > 1 && real[end - 1] == '/';)
             real[--end] = 0;
     } else if (stat(real, &st) || !S_ISDIR(st.st_mode))

@@ -34,10 +34,13 @@ int weight_role_parse(enum layer_kind kind, const char *name)
 
 const char *net_shape_text(char *out, const struct net_shape *s)
 {
-    int at = sprintf(out, "[");
-    for (int i = 0; i < s->rank; i++)
-        at += s->dim[i] < 0 ? sprintf(out + at, "%s?", i ? "," : "") : sprintf(out + at, "%s%d", i ? "," : "", s->dim[i]);
-    sprintf(out + at, "]");
+    char *at = out, *end = out + NET_SHAPE_TEXT_BYTES;
+    for (int i = 0; i < s->rank; i++) {
+        const char *before = i ? "," : "[";
+        at += s->dim[i] < 0 ? snprintf(at, (size_t)(end - at), "%s?", before)
+                            : snprintf(at, (size_t)(end - at), "%s%d", before, s->dim[i]);
+    }
+    snprintf(at, (size_t)(end - at), "%s", s->rank ? "]" : "[]");
     return out;
 }
 

@@ -194,11 +194,12 @@ static struct job *make_job(const char *const *fields, size_t n, const char *fil
     *job = (struct job){.fields = (const char **)(job + 1), .slot = -1};
     char *to = (char *)job + at;
     for (size_t i = 0; i < n; i++) {
-        job->fields[i] = strcpy(to, fields[i]);
-        to += strlen(fields[i]) + 1;
+        size_t length = strlen(fields[i]) + 1;
+        job->fields[i] = memcpy(to, fields[i], length);
+        to += length;
     }
     if (file)
-        job->file = strcpy(to, file);
+        job->file = memcpy(to, file, strlen(file) + 1);
     return job;
 }
 
