@@ -34,6 +34,9 @@ int checkpoint_write(const char *path, const struct checkpoint_section *sections
     struct file_section table[CHECKPOINT_MAX_SECTIONS];
     struct file_header header = {.n_sections = (uint32_t)n_sections};
     struct atomic_file f = ATOMIC_FILE_EMPTY;
+    void *buffer = NULL;
+    size_t buffer_bytes = 0;
+    int rc = -1;
     if (n_sections > CHECKPOINT_MAX_SECTIONS)
         return error_set(err, EX_SOFTWARE, "checkpoint of %zu sections", n_sections);
     memset(table, 0, sizeof table);
@@ -44,28 +47,42 @@ int checkpoint_write(const char *path, const struct checkpoint_section *sections
         memcpy(table[i].name, sections[i].name, strlen(sections[i].name));
         table[i].offset = at;
         table[i].n_bytes = sections[i].n_bytes;
-        xxh128_of(&table[i].hash, sections[i].bytes, sections[i].n_bytes);
         at = aligned(at + sections[i].n_bytes);
+        if (!sections[i].bytes && sections[i].n_bytes > buffer_bytes)
+            buffer_bytes = sections[i].n_bytes;
     }
+    if ((buffer_bytes && !(buffer = mem_alloc(buffer_bytes, err))) || atomic_file_open(&f, path, err))
+        goto out;
     memcpy(header.magic, magic, sizeof magic);
     header.file_bytes = at;
-    xxh128_of(&header.table_hash, table, n_sections * sizeof *table);
-    if (atomic_file_open(&f, path, err))
-        return -1;
-    fwrite(&header, sizeof header, 1, f.stream);
-    fwrite(table, sizeof *table, n_sections, f.stream);
+    /* The head's place is kept free and filled in last: hashes are known when the blocks have gone by. */
     uint64_t written = sizeof header + n_sections * sizeof *table;
+    fseeko(f.stream, (off_t)written, SEEK_SET);
     for (size_t i = 0; i < n_sections; i++) {
+        const void *bytes = sections[i].bytes;
+        if (!bytes && sections[i].n_bytes) {
+            if (sections[i].fill(sections[i].context, sections[i].which, buffer, err))
+                goto out;
+            bytes = buffer;
+        }
+        xxh128_of(&table[i].hash, bytes ? bytes : "", sections[i].n_bytes);
         fwrite(zeros, 1, table[i].offset - written, f.stream);
-        fwrite(sections[i].bytes, 1, sections[i].n_bytes, f.stream);
+        fwrite(bytes ? bytes : "", 1, sections[i].n_bytes, f.stream);
         written = table[i].offset + sections[i].n_bytes;
     }
     fwrite(zeros, 1, at - written, f.stream);
-    if (atomic_file_commit(&f, err)) {      /* sees any write that failed above */
-        atomic_file_discard(&f);
-        return -1;
+    xxh128_of(&header.table_hash, table, n_sections * sizeof *table);
+    if (fseeko(f.stream, 0, SEEK_SET)) {
+        error_errno(err, EX_IOERR, "cannot write '%s'", path);
+        goto out;
     }
-    return 0;
+    fwrite(&header, sizeof header, 1, f.stream);
+    fwrite(table, sizeof *table, n_sections, f.stream);
+    rc = atomic_file_commit(&f, err);       /* sees any write that failed above */
+out:
+    atomic_file_discard(&f);
+    free(buffer);
+    return rc;
 }
 
 static bool hash_agrees(const struct xxh128 *want, const void *bytes, size_t n_bytes)

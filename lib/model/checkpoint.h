@@ -14,7 +14,18 @@
 #define CHECKPOINT_MAX_SECTIONS 64
 #define CHECKPOINT_NAME_BYTES 32
 
-struct checkpoint_section { const char *name; const void *bytes; size_t n_bytes; };
+/*
+ * A block to write: bytes in hand, or, with bytes NULL, a function that puts n_bytes of them into a buffer (0 or -1), so that no more
+ * than the largest such block is in memory at a time.
+ */
+struct checkpoint_section {
+    const char *name;
+    const void *bytes;
+    size_t n_bytes;
+    int (*fill)(void *context, int which, void *buffer, struct error *err);
+    void *context;
+    int which;
+};
 
 /* Writes path atomically (the old file or the whole new one, synced). Names are unique, shorter than 32 bytes. */
 int checkpoint_write(const char *path, const struct checkpoint_section *sections, size_t n_sections, struct error *err);

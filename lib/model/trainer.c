@@ -358,7 +358,6 @@ void trainer_release(struct trainer *t)
     for (int i = 0; i < ENGINE_STATES; i++) {
         free(s->best[i]);
         free(s->spare[i]);
-        free(s->buffer[i]);
     }
     free(s->order);
     free(s->refresh_order);

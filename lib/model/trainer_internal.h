@@ -22,7 +22,6 @@ struct trainer_state {
     struct trainer_position at;
     float *best[ENGINE_STATES];     /* ENGINE_WEIGHTS and ENGINE_STATISTICS of the best epoch */
     float *spare[ENGINE_STATES];    /* scratch: the running weights while the average is validated */
-    float *buffer[ENGINE_STATES];   /* scratch for checkpoints */
     uint32_t *order;                /* [n_train] */
     uint32_t *refresh_order;        /* [n_train] */
     float *targets, *weights;       /* [batch][n_classes], [batch] */

@@ -24,6 +24,11 @@ int trainer_get_state(struct trainer *t, enum engine_state which, float **out, s
     return n ? engine_state_get(t->engine, which, *out, err) : 0;
 }
 
+static int fill_from_engine(void *engine, int which, void *buffer, struct error *err)
+{
+    return engine_state_get(engine, (enum engine_state)which, buffer, err);
+}
+
 int trainer_save(struct trainer *t, struct error *err)
 {
     struct trainer_state *s = t->state;
@@ -34,26 +39,25 @@ int trainer_save(struct trainer *t, struct error *err)
     s->at.version = POSITION_VERSION;
     if (t->event_bytes)
         s->at.event_bytes = *t->event_bytes;
-    sections[n++] = (struct checkpoint_section){"plan", t->plan, strlen(t->plan)};
-    sections[n++] = (struct checkpoint_section){"position", &s->at, sizeof s->at};
+    sections[n++] = (struct checkpoint_section){.name = "plan", .bytes = t->plan, .n_bytes = strlen(t->plan)};
+    sections[n++] = (struct checkpoint_section){.name = "position", .bytes = &s->at, .n_bytes = sizeof s->at};
     for (size_t i = 0; i < N_BLOCKS; i++) {
         size_t size = engine_state_size(t->engine, blocks[i].which);
         if (!size)
             continue;
-        if (trainer_get_state(t, blocks[i].which, &s->buffer[blocks[i].which], err))
-            return -1;
-        sections[n++] = (struct checkpoint_section){blocks[i].name, s->buffer[blocks[i].which], size * sizeof(float)};
+        sections[n++] = (struct checkpoint_section){.name = blocks[i].name, .n_bytes = size * sizeof(float), .fill = fill_from_engine,
+                                                    .context = t->engine, .which = (int)blocks[i].which};
     }
     if (s->at.has_best) {
-        sections[n++] = (struct checkpoint_section){"best-weights", s->best[ENGINE_WEIGHTS],
-                                                    engine_state_size(t->engine, ENGINE_WEIGHTS) * sizeof(float)};
-        sections[n++] = (struct checkpoint_section){"best-statistics", s->best[ENGINE_STATISTICS],
-                                                    engine_state_size(t->engine, ENGINE_STATISTICS) * sizeof(float)};
+        sections[n++] = (struct checkpoint_section){.name = "best-weights", .bytes = s->best[ENGINE_WEIGHTS],
+                                                    .n_bytes = engine_state_size(t->engine, ENGINE_WEIGHTS) * sizeof(float)};
+        sections[n++] = (struct checkpoint_section){.name = "best-statistics", .bytes = s->best[ENGINE_STATISTICS],
+                                                    .n_bytes = engine_state_size(t->engine, ENGINE_STATISTICS) * sizeof(float)};
     }
     if (t->log && t->log->n_bytes)
-        sections[n++] = (struct checkpoint_section){"log", t->log->data, t->log->n_bytes};
+        sections[n++] = (struct checkpoint_section){.name = "log", .bytes = t->log->data, .n_bytes = t->log->n_bytes};
     if (t->margins)
-        sections[n++] = (struct checkpoint_section){"margins", t->margins, t->data->n_rows * sizeof *t->margins};
+        sections[n++] = (struct checkpoint_section){.name = "margins", .bytes = t->margins, .n_bytes = t->data->n_rows * sizeof *t->margins};
     if (checkpoint_write(t->checkpoint_path, sections, n, err))
         return error_prefix(err, "checkpoint");
     s->checkpoint_at = clock_seconds();

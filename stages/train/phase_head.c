@@ -144,8 +144,8 @@ static int run_fold(struct train_run *run, const struct frozen *f, const struct 
             goto done;
         }
         rc = -1;
-        struct checkpoint_section sections[] = {{"plan", run->plan.data, run->plan.n_bytes},
-                                                {"probabilities", p, n_out * n_classes * sizeof *p}};
+        struct checkpoint_section sections[] = {{.name = "plan", .bytes = run->plan.data, .n_bytes = run->plan.n_bytes},
+                                                {.name = "probabilities", .bytes = p, .n_bytes = n_out * n_classes * sizeof *p}};
         if (checkpoint_write(path.data, sections, 2, err))
             goto done;
     }

@@ -42,6 +42,12 @@ static void poke(const char *path, long offset, int xor)
     fclose(f);
 }
 
+static int fill_weights(void *context, int which, void *buffer, struct error *err)
+{
+    memcpy(buffer, context, 3 * sizeof(float));
+    return which;
+}
+
 static void test_checkpoint(void)
 {
     const char *path = in_tmp("ckpt");
@@ -49,7 +55,9 @@ static void test_checkpoint(void)
     struct checkpoint c;
     float weights[3] = {1, -2, 3.5f}, back[3];
     size_t n;
-    struct checkpoint_section s[] = {{"plan", "a\tb\n", 4}, {"weights", weights, sizeof weights}, {"empty", "", 0}};
+    struct checkpoint_section s[] = {{.name = "plan", .bytes = "a\tb\n", .n_bytes = 4},
+                                     {.name = "weights", .n_bytes = sizeof weights, .fill = fill_weights, .context = weights},
+                                     {.name = "empty", .bytes = "", .n_bytes = 0}};
     CHECK(checkpoint_write(path, s, 3, &err) == 0);
     CHECK(checkpoint_read(&c, path, &err) == 0);
     CHECK(checkpoint_copy(&c, "weights", back, sizeof back, &err) == 0 && !memcmp(back, weights, sizeof back));
