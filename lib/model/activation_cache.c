@@ -23,6 +23,7 @@
 
 #define HEAD_BYTES 64u
 #define MAX_BLOCK_ROWS (1u << 20)
+#define LARGE_ROW_BYTES (64u << 10)     /* rows like this are not kept mapped: see unmap_pages */
 
 static const char file_magic[8] = "WNACTV01";
 static const char block_magic[8] = "WNACTBLK";
@@ -136,6 +137,8 @@ static bool head_ok(const void *head, const char *magic)
     return !memcmp(head, magic, 8) && !memcmp(&h, (const char *)head + HEAD_BYTES - sizeof h, sizeof h);
 }
 
+static void unmap_pages(const struct activation_cache *c, uint64_t from, uint64_t to);
+
 /* Reads all blocks of the mapped file into the index; stops at the first head that is not whole. */
 static int read_blocks(struct activation_cache *c, struct error *err)
 {
@@ -158,6 +161,8 @@ static int read_blocks(struct activation_cache *c, struct error *err)
                 if (index_add(c, &key, at + HEAD_BYTES + key_bytes + i * c->row_bytes, err))
                     return -1;
             }
+        if (c->row_bytes >= LARGE_ROW_BYTES)
+            unmap_pages(c, at, at + HEAD_BYTES + head.payload_bytes);
         at += HEAD_BYTES + head.payload_bytes;
         c->good_bytes = at;
     }
@@ -236,6 +241,19 @@ int64_t activation_cache_find(const struct activation_cache *c, const struct act
     return -1;
 }
 
+/*
+ * Lets whole pages between the two offsets leave this process (they stay in the page cache): a set's boundary activations are
+ * gigabytes, and pages once touched would otherwise count as this program's memory to the end.
+ */
+static void unmap_pages(const struct activation_cache *c, uint64_t from, uint64_t to)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    from = (from + page - 1) / page * page;
+    to = to / page * page;
+    if (from < to)
+        madvise((void *)(uintptr_t)(c->map + from), to - from, MADV_DONTNEED);
+}
+
 size_t activation_cache_rows(const struct activation_cache *c) { return c->n_rows; }
 
 void activation_cache_get(const struct activation_cache *c, int64_t row, float *out)
@@ -245,6 +263,8 @@ void activation_cache_get(const struct activation_cache *c, int64_t row, float *
         half_to_float(out, (const uint16_t *)(const void *)bytes, c->n_values);
     else
         memcpy(out, bytes, c->n_values * sizeof *out);
+    if (c->row_bytes >= LARGE_ROW_BYTES)
+        unmap_pages(c, c->rows[row].offset, c->rows[row].offset + c->row_bytes);
 }
 
 /* Takes the writer's lock and cuts off what a crash left behind the last whole block. */

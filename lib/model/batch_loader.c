@@ -42,7 +42,7 @@ struct batch_loader {
 size_t batch_loader_bytes(const struct batch_source *source, int batch, unsigned n_threads, unsigned ahead)
 {
     size_t side = (size_t)source->data->info->side_px;
-    size_t each = source->cache ? (source->frozen->total * (source->frozen->n_layers > 1 ? 2 : 1)) * sizeof(float) : side * side * 3;
+    size_t each = source->cache ? source->frozen->total * sizeof(float) : side * side * 3;
     return (ahead + 1) * (size_t)batch * each;
 }
 

@@ -116,7 +116,8 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
         o.inputs = f.layers;
         o.n_inputs = f.n_layers;
         if (loader_threads > 1)
-            loader_threads = 1;     /* reading and widening rows is a small part of one thread's time */
+            loader_threads = 1;     /* reading and widening rows is a small part of one thread's time, */
+        ahead = 1;                  /* and a batch of them is large */
     }
     o.mode = ENGINE_TRAIN;
     if (engine_open(&engine, &run->net, &o, err) || batch_loader_open(&loader, &source, o.batch, loader_threads, ahead, err))

@@ -160,6 +160,36 @@ static void test_cache(enum activation_dtype dtype)
     activation_cache_close(c);
 }
 
+/* Rows of a boundary: 80 KiB each, whose pages are let go after each use. */
+static void test_large_rows(void)
+{
+    enum { N = 20001, ROWS = 5 };
+    const char *folder = in_tmp("large");
+    struct activation_cache *c;
+    struct activation_key keys[ROWS];
+    struct error err = {0};
+    float *values = malloc(sizeof(float) * N * ROWS), *row = malloc(sizeof(float) * N);
+    for (int i = 0; i < N * ROWS; i++)
+        values[i] = (float)(i % 977) * 0.25f;
+    for (int i = 0; i < ROWS; i++)
+        keys[i] = key_of(i);
+    CHECK(activation_cache_open(&c, folder, "boundary", IDENTITY, N, ACTIVATION_F32, &err) == 0);
+    CHECK(activation_cache_append(c, keys, values, 3, &err) == 0 && activation_cache_append(c, keys + 3, values + 3 * N, 2, &err) == 0);
+    CHECK(activation_cache_flush(c, &err) == 0);
+    activation_cache_close(c);
+    CHECK(activation_cache_open(&c, folder, "boundary", IDENTITY, N, ACTIVATION_F32, &err) == 0 && activation_cache_rows(c) == ROWS);
+    bool right = true;
+    for (int turn = 0; turn < 2; turn++)
+        for (int i = 0; i < ROWS; i++) {
+            activation_cache_get(c, activation_cache_find(c, &keys[i]), row);
+            right = right && !memcmp(row, values + i * N, sizeof(float) * N);
+        }
+    CHECK_SAY(right, "large rows come back, twice");
+    activation_cache_close(c);
+    free(values);
+    free(row);
+}
+
 static void test_half(void)
 {
     static const struct { float in; uint16_t out; } cases[] = {
@@ -226,6 +256,7 @@ int main(void)
     test_checkpoint();
     test_cache(ACTIVATION_F32);
     test_cache(ACTIVATION_F16);
+    test_large_rows();
     test_half();
     test_events();
     return tap_done();
