@@ -87,7 +87,7 @@ $(R)/out-of-sample.tsv: $(R)/head/oof.tsv $(R)/report.html | $(P)/manifest
 
 $(R)/suspects.tsv: $(R)/out-of-sample.tsv | $(P)/mine-errors
 	$(P)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(R)/head/margins.tsv --manifest $(R)/split.tsv --root $(RUN) \
-	  --review $(R)/review.html -o $@
+	  $(if $(TRUTH),--truth $(TRUTH) --truth-report $(R)/suspects-truth.tsv) --review $(R)/review.html -o $@
 
 $(R)/exports: $(R)/report.html | $(P)/export
 	rm -rf $@.tmp && mkdir -p $@.tmp
