@@ -109,6 +109,11 @@ struct near {
 /* rows.c */
 int near_read_rows(struct near *s, struct manifest_source *in, bool against, struct error *err);
 int near_read_paths(struct near *s, struct manifest_source *in, bool against, struct error *err);
+/*
+ * Pixels and bytes of rows with a near neighbour (ROW_PATH) that brought their hash but not their size: from the files' headers.
+ * A file that cannot be read counts as 0, and loses.
+ */
+int near_read_sizes(struct near *s, struct error *err);
 /* --hash-only: rows straight from the pool to the writers. */
 int near_hash_only(struct near *s, struct manifest_source *in, struct manifest_writer *out, struct manifest_writer *rejects,
                    struct stage_counts *n, struct error *err);

@@ -277,6 +277,54 @@ out:
     return rc;
 }
 
+static int take_size(struct near *s, struct decode_pool *pool, struct error *err)
+{
+    struct decoded d;
+    int got = decode_pool_take(pool, &d, err);
+    if (got <= 0)
+        return got;
+    struct row *r = &s->rows[(size_t)(uintptr_t)d.token];
+    if (d.hashed && !r->bytes)
+        r->bytes = d.bytes;
+    if (d.reason == IMAGE_OK && !r->pixels)
+        r->pixels = (uint32_t)((uint64_t)d.info.width * (uint64_t)d.info.height);
+    return 1;
+}
+
+int near_read_sizes(struct near *s, struct error *err)
+{
+    struct decode_pool_options o = DECODE_POOL_DEFAULTS;
+    struct decode_pool *pool = NULL;
+    struct text path = TEXT_EMPTY;
+    struct error ignored;
+    int rc = -1, got;
+    if (s->opt->keep != KEEP_LARGEST && s->opt->keep != KEEP_SMALLEST)
+        return 0;
+    o.probe_only = true;
+    o.threads = stage_threads(&s->opt->common);
+    for (size_t i = 0; i < s->n_rows; i++) {
+        const struct row *r = &s->rows[i];
+        if (!(r->flags & ROW_PATH) || (r->flags & ROW_AGAINST) || (r->pixels && r->bytes) ||
+            path_join(&path, s->opt->common.root, near_path(s, (uint32_t)i), s->opt->common.allow_outside, &ignored) || !io_exists(path.data))
+            continue;
+        if (!pool && decode_pool_open(&pool, &o, err))
+            goto out;
+        while (decode_pool_full(pool))
+            if (take_size(s, pool, err) < 0)
+                goto out;
+        if (decode_pool_submit(pool, path.data, (void *)(uintptr_t)i, err))
+            goto out;
+    }
+    while (pool && (got = take_size(s, pool, err)) != 0)
+        if (got < 0)
+            goto out;
+    rc = 0;
+out:
+    text_release(&path);
+    decode_pool_close(pool);
+    return rc;
+}
+
 int near_read_paths(struct near *s, struct manifest_source *in, bool against, struct error *err)
 {
     static const char *const required[] = {"path", NULL};
