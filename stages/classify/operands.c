@@ -229,7 +229,7 @@ static int job_from_row(struct stream *s, struct job **out, struct error *err)
     bool ok = !path_join(&file, s->opt->common.root, r->fields[s->path_column], s->opt->common.allow_outside, &refused);
     *out = make_job(fields, s->base.n, ok ? file.data : NULL, err);
     if (*out && !ok) {
-        (*out)->reason = "path-outside";
+        (*out)->reason = "outside-root";
         snprintf((*out)->detail, sizeof (*out)->detail, "%.*s", (int)sizeof (*out)->detail - 1, refused.text);
     }
     if (fields != mixed)

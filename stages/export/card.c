@@ -89,6 +89,21 @@ int slices_read(struct weak_slices *t, const char *path, struct error *err)
     return got;
 }
 
+/* Text within a table's cell or a heading: nothing of it is markup. */
+static void put_plain(FILE *f, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n && s[i]; i++) {
+        if (strchr("|\\`*_[]<>#&", s[i]))
+            fputc('\\', f);
+        fputc((unsigned char)s[i] < 0x20 ? ' ' : s[i], f);
+    }
+}
+
+static void put_plain_string(FILE *f, const char *s)
+{
+    put_plain(f, s, strlen(s));
+}
+
 /* --- the card ------------------------------------------------------------------------------------------------------------ */
 
 static void put_metric(FILE *f, const struct metric_table *t, const char *metric, const char *key, const char *shown)
@@ -97,7 +112,9 @@ static void put_metric(FILE *f, const struct metric_table *t, const char *metric
     if (!m)
         return;
     double v = number(m->value);
-    fprintf(f, "| %s | ", shown);
+    fputs("| ", f);
+    put_plain_string(f, shown);
+    fputs(" | ", f);
     if (isnan(v))
         fprintf(f, "not defined | |");
     else if (isnan(m->low) || isnan(m->high))
@@ -112,8 +129,13 @@ static void put_facts(FILE *f, const struct export *x, const char *prefix)
     size_t n = strlen(prefix);
     for (const char *line = x->facts.data; line && *line; line = strchr(line, '\n') + 1) {
         const char *tab = strchr(line, '\t');
-        if (tab && strncmp(line, prefix, n) == 0)
-            fprintf(f, "| %.*s | %.*s |\n", (int)((size_t)(tab - line) - n), line + n, (int)strcspn(tab + 1, "\n"), tab + 1);
+        if (!tab || strncmp(line, prefix, n) != 0)
+            continue;
+        fputs("| ", f);
+        put_plain(f, line + n, (size_t)(tab - line) - n);
+        fputs(" | ", f);
+        put_plain(f, tab + 1, strcspn(tab + 1, "\n"));
+        fputs(" |\n", f);
     }
 }
 
@@ -130,7 +152,9 @@ static void put_head(FILE *f, struct export *x)
     static const char *const encodings[NET_ENCODINGS] = {"float32", "float16", "16-bit integers", "8-bit integers"};
     const struct net_metadata *m = &x->net.metadata;
     const struct net_shape *in = &x->net.layers[x->net.input].output;
-    fprintf(f, "# Model card: %s\n\n", x->opt->title ? x->opt->title : x->net.name);
+    fputs("# Model card: ", f);
+    put_plain_string(f, x->opt->title ? x->opt->title : x->net.name);
+    fputs("\n\n", f);
     fprintf(f, "| | |\n| --- | --- |\n| model id | `%s` |\n", x->id);
     if (strcmp(x->id, x->source_id) != 0)
         fprintf(f, "| made from | `%s` |\n", x->source_id);
@@ -138,10 +162,13 @@ static void put_head(FILE *f, struct export *x)
             net_count_parameters(&x->net, false), encodings[x->encoding]);
     if (in->rank == 3)
         fprintf(f, "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s) |\n", in->dim[1], in->dim[0],
-                m->input_scale, m->input_offset, m->resize[0] ? m->resize : "bilinear");
+                m->input_scale, m->input_offset, m->resize[0] ? m->resize : "tfjs");
     fprintf(f, "| classes |");
-    for (int i = 0; i < m->n_classes; i++)
-        fprintf(f, " %s%s", m->classes[i], i + 1 < m->n_classes ? "," : "");
+    for (int i = 0; i < m->n_classes; i++) {
+        fputc(' ', f);
+        put_plain_string(f, m->classes[i]);
+        fputs(i + 1 < m->n_classes ? "," : "", f);
+    }
     fprintf(f, " |\n| temperature | %.9g%s |\n\n", m->temperature,
             m->temperature != 1 ? " (winnow applies it; other programs see softmax at 1: export with --fold-temperature)"
             : x->opt->fold_temperature ? " (folded into the last layer)" : "");
@@ -222,9 +249,12 @@ static int put_slices(FILE *f, struct export *x, struct error *err)
         fprintf(f, "No slice differs from the rest beyond chance (Holm-corrected). That is not proof that none does.\n");
     else
         fprintf(f, "These differ from the rest beyond chance:\n\n| slice | rate | value | interval | difference to the rest | of |\n| --- | --- | --- | --- | --- | --- |\n");
-    for (size_t i = 0; i < t.n; i++)
-        fprintf(f, "| %s | %s | %.4g | %.4g to %.4g | %+.4g | %s |\n", t.rows[i].slice, t.rows[i].rate, t.rows[i].value, t.rows[i].low,
-                t.rows[i].high, t.rows[i].difference, t.rows[i].n);
+    for (size_t i = 0; i < t.n; i++) {
+        fputs("| ", f);
+        put_plain_string(f, t.rows[i].slice);
+        fprintf(f, " | %s | %.4g | %.4g to %.4g | %+.4g | %s |\n", t.rows[i].rate, t.rows[i].value, t.rows[i].low, t.rows[i].high,
+                t.rows[i].difference, t.rows[i].n);
+    }
     fprintf(f, "\n");
     free(t.rows);
     return 0;
