@@ -38,6 +38,7 @@ struct split {
     size_t n_labels, labels_capacity;
     uint64_t *pairs;            /* group << 32 | label, for groups with more than one label */
     size_t n_pairs, pairs_capacity;
+    bool spare;                 /* answer of check_spare */
 };
 
 const char *split_part_name(enum split_part part)
@@ -299,6 +300,7 @@ static void each_label(struct split *s, uint32_t g, void (*fn)(struct split *, u
 static void count_in(struct split *s, uint32_t label, int part) { s->labels[label].n_groups_in[part]++; }
 static void count_out(struct split *s, uint32_t label, int part) { s->labels[label].n_groups_in[part]--; }
 static void count_group(struct split *s, uint32_t label, int unused) { (void)unused; s->labels[label].n_groups++; }
+static void check_spare(struct split *s, uint32_t label, int unused) { (void)unused; s->spare &= s->labels[label].n_groups_in[SPLIT_TRAIN] > 1; }
 
 static void move_group(struct split *s, uint32_t g, enum split_part part)
 {
@@ -313,6 +315,14 @@ static bool has_label(struct split *s, uint32_t g, uint32_t label)
         return s->groups[g].label == label;
     uint64_t key = (uint64_t)g << 32 | label;
     return bsearch(&key, s->pairs, s->n_pairs, sizeof *s->pairs, compare_u64) != NULL;
+}
+
+/* Training has another group of every label that this one has. */
+static bool can_be_spared(struct split *s, uint32_t g)
+{
+    s->spare = true;
+    each_label(s, g, check_spare, 0);
+    return s->spare;
 }
 
 /*
@@ -335,7 +345,7 @@ static void fill_empty_parts(struct split *s, const uint32_t *order)
                 enum split_part from = s->groups[g].part;
                 if (!has_label(s, g, l) || s->groups[g].previous >= 0 || from == part)
                     continue;
-                if (part != SPLIT_TRAIN && (from != SPLIT_TRAIN || label->n_groups_in[SPLIT_TRAIN] < 2))
+                if (part != SPLIT_TRAIN && (from != SPLIT_TRAIN || !can_be_spared(s, g)))
                     continue;
                 move_group(s, g, part);
                 break;
