@@ -197,7 +197,10 @@ static int read_takedown_file(struct fetch *f, const char *path, struct text *fr
                 goto out;
             continue;
         }
-        int added = add_takedown_hash(f, line, n, when, fresh, err);
+        size_t word = 0;
+        while (word < n && !strchr(" ,;", line[word]))
+            word++;
+        int added = add_takedown_hash(f, line, word, when, fresh, err);
         if (added < 0)
             goto out;
         if (added == 0) {
@@ -257,6 +260,23 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
 
 /* --- lists against what is there already ----------------------------------------------------------------------- */
 
+/*
+ * The content's own hash goes to takedown.tsv before the object goes: it stays down by whatever list it was found, and purge finds by it
+ * what was made from the picture.
+ */
+static int remember_removed(struct fetch *f, const struct xxh128 *hash, struct error *err)
+{
+    struct text line = TEXT_EMPTY;
+    char when[21], hex[XXH128_HEX_BYTES];
+    if (hash_list_has(&f->takedown.hashes, HASH_XXH128, hash->bytes))
+        return 0;
+    xxh128_hex(hex, hash);
+    int rc = text_printf(&line, err, "%s\txxh128\t%s\n", time_format(when, f->now_s), hex) || append_takedowns(f, &line, err) ||
+             hash_list_add(&f->takedown.hashes, HASH_XXH128, hash->bytes, err) ? -1 : 0;
+    text_release(&line);
+    return rc;
+}
+
 struct sweep { struct fetch *f; struct hash_list *list; const char *name; bool only_names; uint64_t n_removed; };
 
 static int sweep_object(void *context, const char *path, const struct xxh128 *hash, const char *extension, struct error *err)
@@ -282,8 +302,7 @@ static int sweep_object(void *context, const char *path, const struct xxh128 *ha
         rc = 0;
         goto out;
     }
-    if (object_store_remove(&f->store, hash, extension, &was_there, err) ||
-        (kind != HASH_XXH128 && hash_list_add(s->list, HASH_XXH128, hash->bytes, err)) ||
+    if (remember_removed(f, hash, err) || object_store_remove(&f->store, hash, extension, &was_there, err) ||
         fetch_audit(f, "removed", s->name, hash_kind_name(kind), digest, "", err))
         goto out;
     s->n_removed++;

@@ -44,7 +44,7 @@ cp "$(path "$U/ok/b5.jpg")" five
 { echo "xxh3:$xxh"; md5sum <five; } >later
 # shellcheck disable=SC2086
 $FETCH $QUICK --blocklist blocks --blocklist later list -o out.tsv --rejects rejects.tsv 2>err
-is "$(outcome "$U/ok/b4.jpg") $(outcome "$U/ok/b5.jpg") $(find store/objects -type f | wc -l)" "blocked blocked 0" \
+is "$(outcome "$U/ok/b4.jpg") $(outcome "$U/ok/b5.jpg") $(find store/objects -type f | wc -l)" "taken-down taken-down 0" \
     "a later list removes what was kept, and it is not kept again"
 echo "nonsense here" >bad
 # shellcheck disable=SC2086

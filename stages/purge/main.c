@@ -1,0 +1,89 @@
+/*
+ * purge: removes what runs made from pictures that `fetch --takedown` or a later block list took out of the store: rows of tables, made
+ * pictures, shard sets, caches, pages. Writes a table of what it did: action path rows.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "io/io.h"
+#include "purge.h"
+
+struct purge_options { struct common_options common; const char *store; bool dry_run, deep; };
+#define AT(field) offsetof(struct purge_options, field)
+
+static const struct option_row rows[] = {
+    {OPTION_STRING, 0, "store", AT(store), "DIR", "the store that fetch fills; its takedown.tsv says what has to go", 0, 0, NULL},
+    {OPTION_FLAG, 0, "deep", AT(deep), NULL, "also hash every file of the runs, in case a picture was copied under another name", 0, 0, NULL},
+    {OPTION_FLAG, 'n', "dry-run", AT(dry_run), NULL, "say what would be done and do nothing", 0, 0, NULL},
+    COMMON_ROW_OUTPUT(struct purge_options, common),
+    {OPTION_COUNT, 'v', "verbose", AT(common.verbose), NULL, "print a line of counts at the end", 0, 0, NULL},
+    OPTION_ROW_END,
+};
+
+static const struct option_table table = {
+    .name = "purge",
+    .synopsis = "--store DIR RUN...",
+    .summary = "remove what runs made from pictures that were taken down",
+    .details =
+        "First `fetch --store DIR --takedown FILE` takes pictures out of the store; then purge looks through the folders of runs:\n"
+        "rows about such a picture leave every table (*.tsv; by path, source, id, xxh128 or url), made pictures are removed, a shard\n"
+        "set that holds one is removed whole, as are caches and pages of a run that had one; make builds those again without it.\n"
+        "Models that were trained with it are named: train them again. The output has a row for each thing done: action path rows.\n"
+        "A second run finds nothing more to do.\n",
+    .rows = rows,
+    .min_operands = 1,
+    .max_operands = -1,
+};
+
+int main(int argc, char **argv)
+{
+    static const char *const columns[] = {"action", "path", "rows", NULL};
+    struct purge_options opt = {.common = COMMON_OPTIONS_DEFAULTS};
+    struct manifest_writer report = MANIFEST_WRITER_EMPTY;
+    struct file_lock lock = FILE_LOCK_EMPTY;
+    struct purge p = {.report = &report};
+    struct text path = TEXT_EMPTY;
+    struct operands in;
+    struct error err = {0};
+    char *store = NULL;
+    stage_begin("purge");
+    int rc = options_parse(&table, &opt, argc, argv, &in);
+    if (rc != OPTIONS_RUN)
+        return rc;
+    rc = -1;
+    if (!opt.store) {
+        error_set(&err, EX_USAGE, "--store is missing");
+        goto out;
+    }
+    if (!(store = realpath(opt.store, NULL))) {
+        error_errno(&err, EX_NOINPUT, "cannot find the store '%s'", opt.store);
+        goto out;
+    }
+    p.store = store;
+    p.dry_run = opt.dry_run;
+    p.deep = opt.deep;
+    if (text_printf(&path, &err, "%s/lock", opt.store) || file_lock_take(&lock, path.data, &err))
+        goto out;
+    text_clear(&path);
+    if (text_printf(&path, &err, "%s/takedown.tsv", opt.store) || manifest_writer_open(&report, opt.common.output, NULL, columns, &err))
+        goto out;
+    if (io_exists(path.data) && taken_down_read(&p.list, path.data, &err))
+        goto out;
+    for (int i = 0; i < in.n; i++)
+        if (p.list.n_hashes + p.list.n_urls && purge_run(&p, in.items[i], &err))
+            goto out;
+    if (manifest_writer_commit(&report, &err))
+        goto out;
+    stage_note(&opt.common, "%llu rows and %llu files removed", (unsigned long long)p.counts.n_rows, (unsigned long long)p.counts.n_files);
+    rc = p.damaged ? error_set(&err, EX_DATAERR, "not every table could be read; see above") : 0;
+out:
+    manifest_writer_discard(&report);
+    taken_down_release(&p.list);
+    file_lock_release(&lock);
+    text_release(&path);
+    free(store);
+    options_release(&table, &opt);
+    return stage_end(rc, &err, NULL, &opt.common);
+}

@@ -1,0 +1,1 @@
+NEEDS.stage/purge := cli manifest http store hash

@@ -1,0 +1,355 @@
+#include "purge.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/stage.h"
+#include "http/http_url.h"
+#include "io/io.h"
+#include "store/journal.h"
+
+/* --- the list -------------------------------------------------------------------------------------------------- */
+
+static int by_bytes(const void *a, const void *b) { return memcmp(a, b, sizeof(struct xxh128)); }
+
+int taken_down_read(struct taken_down *t, const char *path, struct error *err)
+{
+    static const char *const required[] = {"kind", "value", NULL};
+    struct manifest_reader in = MANIFEST_READER_EMPTY;
+    struct xxh128 h;
+    int rc = -1, got;
+    if (manifest_reader_open(&in, path, required, err))
+        goto out;
+    int kind = manifest_column(&in.schema, "kind"), value = manifest_column(&in.schema, "value");
+    while ((got = manifest_reader_next(&in, err)) > 0) {
+        bool url = strcmp(in.fields[kind], "url") == 0;
+        if (!url && strcmp(in.fields[kind], "xxh128") != 0)
+            continue;
+        if (xxh128_from_hex(&h, in.fields[value])) {
+            error_set(err, EX_DATAERR, "'%s' row %llu: not a takedown", path, (unsigned long long)in.row);
+            goto out;
+        }
+        if (url ? mem_grow(&t->urls, &t->urls_capacity, t->n_urls + 1, sizeof h, err)
+                : mem_grow(&t->hashes, &t->hashes_capacity, t->n_hashes + 1, sizeof h, err))
+            goto out;
+        *(url ? &t->urls[t->n_urls++] : &t->hashes[t->n_hashes++]) = h;
+    }
+    if (t->n_urls)
+        qsort(t->urls, t->n_urls, sizeof h, by_bytes);
+    if (t->n_hashes)
+        qsort(t->hashes, t->n_hashes, sizeof h, by_bytes);
+    rc = got;
+out:
+    manifest_reader_close(&in);
+    return rc;
+}
+
+void taken_down_release(struct taken_down *t)
+{
+    free(t->hashes);
+    free(t->urls);
+    *t = (struct taken_down){0};
+}
+
+static bool listed(const struct taken_down *t, const struct xxh128 *h)
+{
+    return t->n_hashes && bsearch(h, t->hashes, t->n_hashes, sizeof *h, by_bytes);
+}
+
+static bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+
+bool taken_down_named(const struct taken_down *t, const char *text)
+{
+    struct xxh128 h;
+    char hex[XXH128_HEX_BYTES];
+    for (const char *at = text; *at;) {
+        size_t n = 0;
+        while (is_hex(at[n]))
+            n++;
+        hex[0] = 0;
+        if (n == 32) {
+            memcpy(hex, at, 32);
+        } else if (n == 30 && at - text >= 3 && at[-1] == '/' && is_hex(at[-2]) && is_hex(at[-3])) {
+            memcpy(hex, at - 3, 2);
+            memcpy(hex + 2, at, 30);
+        }
+        hex[32] = 0;
+        if (hex[0] && xxh128_from_hex(&h, hex) == 0 && listed(t, &h))
+            return true;
+        at += n + (n == 0);
+    }
+    return false;
+}
+
+static int url_is_listed(const struct taken_down *t, const char *url, struct error *err)
+{
+    struct text canonical = TEXT_EMPTY;
+    struct http_url_parts parts;
+    struct xxh128 key;
+    const char *why;
+    if (t->n_urls == 0)
+        return 0;
+    int rc = http_url_canonical(url, strlen(url), &canonical, &parts, &why, err);
+    if (rc == 1) {
+        journal_key(&key, canonical.data);
+        rc = bsearch(&key, t->urls, t->n_urls, sizeof key, by_bytes) != NULL;
+    }
+    text_release(&canonical);
+    return rc;
+}
+
+/* --- files ----------------------------------------------------------------------------------------------------- */
+
+struct file { char *path; struct timespec changed; };
+struct files { struct file *items; size_t n, capacity; };
+
+static void files_release(struct files *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->items[i].path);
+    free(l->items);
+    *l = (struct files){0};
+}
+
+/* Regular files below folder; links are not followed, the store is left out. */
+static int collect(const struct purge *p, const char *folder, struct files *l, struct error *err)
+{
+    struct text path = TEXT_EMPTY;
+    char *real = realpath(folder, NULL);
+    bool store = real && strcmp(real, p->store) == 0;
+    free(real);
+    if (store)
+        return 0;
+    DIR *d = opendir(folder);
+    if (!d)
+        return error_errno(err, EX_NOINPUT, "cannot read '%s'", folder);
+    int rc = 0;
+    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+        struct stat st;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        text_clear(&path);
+        if (text_printf(&path, err, "%s/%s", folder, e->d_name)) {
+            rc = -1;
+        } else if (lstat(path.data, &st)) {
+            rc = errno == ENOENT ? 0 : error_errno(err, EX_NOINPUT, "cannot look at '%s'", path.data);
+        } else if (S_ISDIR(st.st_mode)) {
+            rc = collect(p, path.data, l, err);
+        } else if (S_ISREG(st.st_mode)) {
+            if (mem_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items, err) ||
+                !(l->items[l->n].path = mem_strdup(path.data, err)))
+                rc = -1;
+            else
+                l->items[l->n++].changed = st.st_mtim;
+        }
+    }
+    closedir(d);
+    text_release(&path);
+    return rc;
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const struct file *x = a, *y = b;
+    if (x->changed.tv_sec != y->changed.tv_sec)
+        return x->changed.tv_sec < y->changed.tv_sec ? -1 : 1;
+    if (x->changed.tv_nsec != y->changed.tv_nsec)
+        return x->changed.tv_nsec < y->changed.tv_nsec ? -1 : 1;
+    return strcmp(x->path, y->path);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static int say(struct purge *p, const char *action, const char *path, uint64_t n_rows, struct error *err)
+{
+    char rows[24] = "";
+    if (n_rows)
+        snprintf(rows, sizeof rows, "%llu", (unsigned long long)n_rows);
+    return manifest_writer_row(p->report, NULL, (const char *const[]){action, path, rows}, err);
+}
+
+static int remove_file(struct purge *p, const char *action, const char *path, struct error *err)
+{
+    if (!p->dry_run && unlink(path)) {
+        if (errno == ENOENT)
+            return 0;
+        return error_errno(err, EX_IOERR, "cannot remove '%s'", path);
+    }
+    p->counts.n_files++;
+    return say(p, action, path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
+}
+
+/* --- tables ---------------------------------------------------------------------------------------------------- */
+
+/* Columns that say which picture a row is about. Not group or reject_detail: those name others. */
+static bool about(const char *column)
+{
+    static const char *const names[] = {"path", "source", "xxh128", "id", NULL};
+    for (const char *const *n = names; *n; n++)
+        if (strcmp(*n, column) == 0)
+            return true;
+    return false;
+}
+
+static int row_is_hit(const struct purge *p, const struct manifest_reader *r, const bool *looked_at, int url, struct error *err)
+{
+    for (size_t i = 0; i < r->schema.n; i++)
+        if (looked_at[i] && taken_down_named(&p->list, r->fields[i]))
+            return 1;
+    return url < 0 ? 0 : url_is_listed(&p->list, r->fields[url], err);
+}
+
+/* Counts the rows about listed pictures; with out also writes the others. A table that is no manifest is passed over, aloud. */
+static int read_table(struct purge *p, const char *path, struct manifest_writer *out, uint64_t *n_hits, struct error *err)
+{
+    struct manifest_reader in = MANIFEST_READER_EMPTY;
+    struct error own = {0};
+    bool *looked_at = NULL;
+    int rc = -1, got = 0;
+    *n_hits = 0;
+    if (manifest_reader_open(&in, path, NULL, &own)) {
+        p->damaged = true;
+        stage_warn("%s: passed over", own.text);
+        rc = 0;
+        goto out;
+    }
+    if (!(looked_at = mem_zalloc(in.schema.n + 1, sizeof *looked_at, err)))
+        goto out;
+    for (size_t i = 0; i < in.schema.n; i++)
+        looked_at[i] = about(in.schema.names[i]);
+    int url = manifest_column(&in.schema, "url");
+    if (out && manifest_writer_open(out, path, &in.schema, NULL, err))
+        goto out;
+    while ((got = manifest_reader_next(&in, &own)) > 0) {
+        int hit = row_is_hit(p, &in, looked_at, url, err);
+        if (hit < 0 || (!hit && out && manifest_writer_row(out, in.fields, NULL, err)))
+            goto out;
+        *n_hits += (uint64_t)hit;
+    }
+    if (got < 0) {
+        if (out) {
+            *err = own;
+            goto out;
+        }
+        p->damaged = true;
+        stage_warn("%s: passed over", own.text);
+        *n_hits = 0;
+    }
+    rc = 0;
+out:
+    free(looked_at);
+    manifest_reader_close(&in);
+    return rc;
+}
+
+static int rewrite_table(struct purge *p, const char *path, struct error *err)
+{
+    struct manifest_writer out = MANIFEST_WRITER_EMPTY;
+    uint64_t n_hits;
+    int rc = -1;
+    if (read_table(p, path, NULL, &n_hits, err))
+        goto out;
+    if (n_hits == 0) {
+        rc = 0;
+        goto out;
+    }
+    p->counts.n_rows += n_hits;
+    if (!p->dry_run && (read_table(p, path, &out, &n_hits, err) || manifest_writer_commit(&out, err)))
+        goto out;
+    rc = say(p, "rows-removed", path, n_hits, err);
+out:
+    manifest_writer_discard(&out);
+    return rc;
+}
+
+static bool is_shard_table(const char *name)
+{
+    return text_starts(name, "shard-") && text_ends(name, ".tsv");
+}
+
+/* A set that holds a listed picture goes as a whole, its index first: without it there is no set. Packing makes it again. */
+static int remove_shard_set(struct purge *p, const struct files *l, const char *table, struct error *err)
+{
+    size_t n_folder = (size_t)(base_name(table) - table);
+    struct text index = TEXT_EMPTY;
+    int rc = text_add(&index, table, n_folder, err) || text_puts(&index, "index.tsv", err) ? -1 : 0;
+    if (rc == 0 && io_exists(index.data))
+        rc = remove_file(p, "shard-set-removed", index.data, err);
+    text_release(&index);
+    for (size_t i = 0; rc == 0 && i < l->n; i++) {
+        const char *path = l->items[i].path;
+        if (strncmp(path, table, n_folder) == 0 && path + n_folder == base_name(path) && text_starts(path + n_folder, "shard-") &&
+            io_exists(path))
+            rc = remove_file(p, "shard-set-removed", path, err);
+    }
+    return rc;
+}
+
+static int has_listed_bytes(const struct purge *p, const char *path, bool *hit, struct error *err)
+{
+    struct xxh128 h;
+    uint64_t n_bytes;
+    *hit = false;
+    if (xxh128_of_file(&h, &n_bytes, path, err))
+        return -1;
+    *hit = listed(&p->list, &h);
+    return 0;
+}
+
+int purge_run(struct purge *p, const char *folder, struct error *err)
+{
+    struct files l = {0};
+    uint64_t n_hits;
+    int rc = -1;
+    struct purge_counts before = p->counts;
+    if (collect(p, folder, &l, err))
+        goto out;
+    if (l.n)
+        qsort(l.items, l.n, sizeof *l.items, by_age);
+    bool trained = false;
+    for (size_t i = 0; i < l.n; i++) {
+        const char *path = l.items[i].path;
+        if (!is_shard_table(base_name(path)) || !io_exists(path))
+            continue;
+        if (read_table(p, path, NULL, &n_hits, err) || (n_hits && remove_shard_set(p, &l, path, err)))
+            goto out;
+        trained = trained || n_hits;
+    }
+    for (size_t i = 0; i < l.n; i++) {
+        const char *path = l.items[i].path, *name = base_name(path);
+        bool hit = taken_down_named(&p->list, path + strlen(folder));
+        if (!hit && p->deep && !text_ends(name, ".cache") && !text_ends(name, ".bin") && io_exists(path) &&
+            has_listed_bytes(p, path, &hit, err))
+            goto out;
+        if (hit && remove_file(p, "file-removed", path, err))
+            goto out;
+        if (!hit && text_ends(name, ".tsv") && !is_shard_table(name) && io_exists(path) && rewrite_table(p, path, err))
+            goto out;
+    }
+    /* Activations can't be undone one by one, and pages hold small pictures inside: both are quick to make again. */
+    bool any = p->counts.n_rows != before.n_rows || p->counts.n_files != before.n_files;
+    for (size_t i = 0; any && i < l.n; i++) {
+        const char *path = l.items[i].path, *name = base_name(path);
+        if (!io_exists(path))
+            continue;
+        if (text_ends(name, ".cache") || text_ends(name, ".html")) {
+            if (remove_file(p, text_ends(name, ".cache") ? "cache-removed" : "page-removed", path, err))
+                goto out;
+        } else if (trained && strcmp(name, "model.json") == 0 && say(p, "model-trained-with-it", path, 0, err)) {
+            goto out;
+        }
+    }
+    rc = 0;
+out:
+    files_release(&l);
+    return rc;
+}

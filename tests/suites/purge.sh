@@ -1,0 +1,93 @@
+# purge: what is left of a picture after its takedown, in tables, made pictures, shard sets, caches and pages of a run.
+set -u
+n=0
+ok() { n=$((n + 1)); if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
+is() { if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "#   got '$1', wanted '$2'"; fi; }
+cd "$TMPDIR" || exit 2
+A=aa11111111111111111111111111111a B=bb22222222222222222222222222222b C=cc33333333333333333333333333333c
+make_run() {    # a run as the pipeline leaves it, with pictures A, B, C
+    rm -rf run; mkdir -p run/store/objects/aa run/store/objects/bb run/store/objects/cc run/r1/shards run/r1/other run/augmented/aa run/augmented/bb run/cache run/r1/head/model
+    for h in $A $B $C; do
+        echo "picture $h" >"run/store/objects/${h:0:2}/${h:2}.jpg"
+    done
+    {
+        printf 'url\tlabel\tpath\txxh128\n'
+        printf 'http://h.test/%s.jpg\tcat\tstore/objects/%s/%s.jpg\t%s\n' a aa ${A:2} $A b bb ${B:2} $B c cc ${C:2} $C
+    } >run/fetched.tsv
+    sleep 0.02
+    {
+        printf 'url\tlabel\tpath\txxh128\tgroup\tsource\n'
+        printf 'http://h.test/%s.jpg\tcat\tstore/objects/%s/%s.jpg\t%s\t%s\t\n' a aa ${A:2} $A $A b bb ${B:2} $B $A c cc ${C:2} $C $C
+        printf '\tcat\taugmented/aa/%s-1-77.jpg\tdd44444444444444444444444444444d\t%s\tstore/objects/aa/%s.jpg\n' $A $A ${A:2}
+        printf '\tcat\taugmented/bb/%s-1-77.jpg\tee55555555555555555555555555555e\t%s\tstore/objects/bb/%s.jpg\n' $B $B ${B:2}
+    } >run/r1/augmented.tsv
+    echo x >run/augmented/aa/$A-1-77.jpg; echo x >run/augmented/bb/$B-1-77.jpg
+    printf 'id\tlabel\tp_cat\n%s\tcat\t0.5\n%s\tcat\t0.5\n' $A $B >run/r1/predictions.tsv
+    printf 'path\txxh128\treject_detail\nstore/objects/cc/%s.jpg\t%s\tnear %s\n' ${C:2} $C $A >run/r1/rejects.tsv
+    printf 'metric\tvalue\naccuracy\t0.9\n' >run/r1/metrics.tsv
+    printf 'key\tvalue\n' >run/r1/shards/index.tsv; printf 'path\txxh128\nstore/x\t%s\n' $A >run/r1/shards/shard-00000.tsv
+    echo bytes >run/r1/shards/shard-00000.bin
+    printf 'key\tvalue\n' >run/r1/other/index.tsv; printf 'path\txxh128\nstore/x\t%s\n' $C >run/r1/other/shard-00000.tsv
+    echo bytes >run/r1/other/shard-00000.bin
+    echo c >run/cache/features-1.cache; echo h >run/r1/report.html; echo '{}' >run/r1/head/model/model.json
+}
+make_run
+echo $A >down
+"$BIN/fetch" --store run/store --takedown down 2>err
+is "$?" 0 "fetch takes a picture down"
+cp -r run before
+"$BIN/purge" --store run/store --dry-run run >said
+is "$? $(diff -r -x lock run before | wc -l)" "0 0" "a dry run changes nothing"
+"$BIN/purge" --store run/store run >report.tsv 2>err
+is "$? $(cat err)" "0 " "purge"
+cut -f1,3 report.tsv | tail -n +2 | sort >did; cut -f1,3 said | tail -n +2 | sort | diff - did >/dev/null
+ok $? "did what the dry run said"
+is "$(tail -n +2 report.tsv | cut -f1 | sort | uniq -c | awk '{ printf "%s %s;", $1, $2 }')" \
+    "1 cache-removed;1 file-removed;1 model-trained-with-it;1 page-removed;3 rows-removed;3 shard-set-removed;" "and says what it did"
+is "$(grep -rl "$A\|${A:2}" run --include='*' | grep -v 'takedown.tsv\|audit.tsv\|augmented.tsv\|rejects.tsv' | wc -l)" 0 "the hash is nowhere but where it must be remembered"
+is "$(wc -l <run/fetched.tsv) $(wc -l <run/r1/augmented.tsv) $(wc -l <run/r1/predictions.tsv)" "3 4 2" "rows about it are gone from every table"
+grep -q "$B	$A" run/r1/augmented.tsv && grep -q "near $A" run/r1/rejects.tsv
+ok $? "rows that only mention it stay"
+[ ! -e run/augmented/aa/$A-1-77.jpg ] && [ -e run/augmented/bb/$B-1-77.jpg ]
+ok $? "the picture made from it is gone, another's is there"
+[ ! -e run/r1/shards/index.tsv ] && [ ! -e run/r1/shards/shard-00000.bin ] && [ -e run/r1/other/index.tsv ]
+ok $? "its shard set is gone, another is there"
+[ run/r1/augmented.tsv -nt run/fetched.tsv ]
+ok $? "tables keep their order of age"
+"$BIN/purge" --store run/store run >again.tsv
+is "$(wc -l <again.tsv)" 1 "a second time there is nothing to do"
+make_run
+md5sum <run/store/objects/bb/${B:2}.jpg >down
+cp run/store/objects/bb/${B:2}.jpg copy
+"$BIN/fetch" --store run/store --takedown down 2>/dev/null
+"$BIN/purge" --store run/store run >/dev/null
+is "$(grep -c "$B" run/fetched.tsv)" 0 "a takedown by MD5 is found by its content's own hash"
+make_run
+echo http://H.test:80/c.jpg >down
+"$BIN/fetch" --store run/store --takedown down 2>/dev/null
+"$BIN/purge" --store run/store run >/dev/null
+is "$(grep -c "c.jpg" run/fetched.tsv)" 0 "one by address takes the rows with that address"
+make_run
+echo "some bytes" >run/r1/copied.jpg
+cp run/r1/copied.jpg run/r1/twin.jpg; printf 'path\ncopied.jpg\ntwin.jpg\n' >m.tsv
+h=$("$BIN/hash-dedup" --root run/r1 m.tsv 2>/dev/null | awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "xxh128") c = i } NR == 2 { print $c }')
+if [ -n "$h" ]; then
+    echo "$h" >down
+    "$BIN/fetch" --store run/store --takedown down 2>/dev/null
+    "$BIN/purge" --store run/store --deep run >/dev/null
+    [ ! -e run/r1/copied.jpg ]
+    ok $? "--deep finds a copy under another name"
+else
+    n=$((n + 1)); echo "ok $n - deep # SKIP no hash-dedup here"
+fi
+make_run
+echo $A >down; "$BIN/fetch" --store run/store --takedown down 2>/dev/null
+printf 'path\txxh128\ntorn' >run/r1/torn.tsv
+"$BIN/purge" --store run/store run >/dev/null 2>err
+is "$? $(grep -c torn.tsv err)" "65 1" "a table that cannot be read is named, and the exit says so"
+is "$(wc -l <run/fetched.tsv)" 3 "the others are done all the same"
+"$BIN/purge" run >/dev/null 2>&1
+is "$?" 64 "no store: a mistake"
+(exec 9>run/store/lock; flock 9; "$BIN/purge" --store run/store run >/dev/null 2>&1)
+is "$?" 75 "not while fetch runs"
+echo "1..$n"
