@@ -1,7 +1,7 @@
 /*
  * checkpoint.h: a file of named byte blocks, whole or not at all, each with its checksum. What `train` saves to go on
  * from (weights, optimiser state, counters, its options as text) and keeps its best weights in. Knows nothing of what is inside.
- * Layout in docs/formats.md: a header, a table of {name, offset, bytes, XXH3-128}, the blocks at multiples of 64.
+ * Layout in docs/training-run.md: a header, a table of {name, offset, bytes, XXH3-128}, the blocks at multiples of 64.
  */
 #ifndef WINNOW_MODEL_CHECKPOINT_H
 #define WINNOW_MODEL_CHECKPOINT_H
