@@ -19,12 +19,12 @@ for stage in stages/*/module.mk; do
         continue
     fi
     sed 's/\\-/-/g' "$page" >"$TMPDIR/page"
-    missing=$("$program" --help-table | awk -F'\t' '/^--/ { print $1 }' | while read -r option; do
-        grep -qE -- "${option}([^a-z-]|$)" "$TMPDIR/page" || echo "$option"
+    missing=$("$program" --help-table | awk -F'\t' '/^--/ && $1 !~ /^--(help|version)$/ { print $1 }' | while read -r option; do
+        grep -qE -- "${option}([^a-z0-9-]|$)" "$TMPDIR/page" || echo "$option"
     done | tr '\n' ' ')
     [ -z "$missing" ]
     ok $? "$name.1 knows every option${missing:+, but not $missing}"
-    extra=$(grep -oE -- '(^|[^a-zA-Z-])--[a-z][a-z-]+' "$TMPDIR/page" | grep -oE -- '--[a-z-]+' | sort -u | while read -r option; do
+    extra=$(grep -oE -- '(^|[^a-zA-Z-])--[a-z][a-z0-9-]+' "$TMPDIR/page" | grep -oE -- '--[a-z0-9-]+' | sort -u | while read -r option; do
         case $option in --help | --version | --help-table) continue ;; esac
         for p in "$BIN"/*; do
             case $p in *.so) continue ;; esac
