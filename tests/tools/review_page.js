@@ -1,0 +1,129 @@
+// The review page by keyboard in Chromium; prints TAP. usage: NODE_PATH=... BROWSER=/usr/bin/chromium node review_page.js FOLDER
+// FOLDER/run/round-1/review.html has 10,000 suspects, FOLDER/s.tsv the same in a table.
+'use strict';
+const { chromium } = require('playwright-core');
+const fs = require('fs');
+const { execFileSync } = require('child_process');
+const tmp = process.argv[2];
+let n = 0, bad = 0;
+const ok = (good, text, why) => { n++; if (!good) bad++; console.log(`${good ? 'ok' : 'not ok'} ${n} - ${text}${good || why === undefined ? '' : ': ' + why}`); };
+const tsv = text => { const [head, ...rows] = text.replace(/\n$/, '').split('\n').map(l => l.split('\t')); return rows.map(r => Object.fromEntries(head.map((h, i) => [h, r[i]]))); };
+
+(async () => {
+  const browser = await chromium.launch({ executablePath: process.env.BROWSER, args: ['--no-sandbox'] });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, acceptDownloads: true });
+  const page = await context.newPage();
+  const problems = [];
+  page.on('pageerror', e => problems.push(e.message));
+  page.on('console', m => { if (m.type() === 'error' || m.type() === 'warning') problems.push(m.text()); });
+  page.on('request', r => { if (!/^(file|data|blob):/.test(r.url())) problems.push('request ' + r.url()); });
+  const text = id => page.textContent('#' + id);
+  const filterOf = () => page.evaluate(() => getComputedStyle(document.getElementById('picture')).filter);
+  const currentRow = () => page.evaluate(() => document.querySelector('.row.current .name').textContent);
+  const press = key => page.keyboard.press(key);
+  await page.goto('file://' + tmp + '/run/round-1/review.html');
+  const suspects = tsv(fs.readFileSync(tmp + '/s.tsv', 'utf8'));
+  ok(suspects.length === 10000, '10,000 suspects', suspects.length);
+  ok((await page.title()) === 'Round <1>', 'the title is text');
+  ok((await page.evaluate(() => document.querySelectorAll('#rows > div').length)) < 100, 'the list holds only what can be seen');
+  ok(/of 10000/.test(await text('counts')), 'the counts are there', await text('counts'));
+  ok((await page.evaluate(() => document.querySelectorAll('#rows b, #facts b b').length)) === 0, 'class names are text');
+
+  // Pictures: grey and blurred until the space bar is held, and again afterwards.
+  await page.waitForFunction(() => document.getElementById('picture').naturalWidth === 64);
+  ok(true, 'the picture is found through a path with blanks, & and #');
+  ok(/blur\((\d+)px\)/.test(await filterOf()) && /grayscale\(1\)/.test(await filterOf()), 'blurred and grey', await filterOf());
+  await page.keyboard.down(' ');
+  ok((await filterOf()) === 'none', 'clear while Space is held');
+  await page.keyboard.up(' ');
+  ok(/blur/.test(await filterOf()), 'blurred when it is let go');
+  await page.keyboard.down(' ');
+  await page.evaluate(() => window.dispatchEvent(new Event('blur')));
+  ok(/blur/.test(await filterOf()), 'blurred when the window loses the focus');
+  await page.keyboard.up(' ');
+
+  // Deciding: the first key asks who one is.
+  await press('k');
+  ok(await page.evaluate(() => document.getElementById('ask').open), 'the first decision asks for a name');
+  await page.keyboard.type('ann');
+  await press('Enter');
+  ok(/^1 of 10000: 0 relabelled, 1 kept/.test(await text('counts')), 'and is then made', await text('counts'));
+  for (const key of ['a', 'd', 'u', '1', '2', '3']) await press(key);
+  ok(/^7 of 10000/.test(await text('counts')), 'a decision a key', await text('counts'));
+  await press('Backspace');
+  await press('Backspace');
+  ok(/^5 of 10000/.test(await text('counts')), 'Backspace takes the last two back', await text('counts'));
+  const before = await currentRow();
+  await press('ArrowDown'); await press('ArrowUp');
+  ok((await currentRow()) === before, 'arrows move');
+  await press('End');
+  ok((await page.evaluate(() => document.getElementById('list').scrollTop)) > 200000, 'End goes to the end of the list');
+  await press('Home'); await press('n');
+  ok((await text('verdict')) === '', 'N goes to an undecided one');
+  const pair = () => page.evaluate(() => document.getElementById('question').textContent + document.querySelector('#classes .suggested').textContent);
+  const first = await pair();
+  await press('g');
+  ok((await pair()).replace(/[\d.]+ %/, '') !== first.replace(/[\d.]+ %/, ''), 'G goes to the next pair of classes', first);
+  
+  await press('f'); await press('f');
+  ok(/decided \(5\)/.test(await text('filter')), 'F filters', await text('filter'));
+  await press('f'); await press('f'); await press('f');
+
+  // Export is what relabel reads.
+  const save = async () => { const [d] = await Promise.all([page.waitForEvent('download'), press('e')]); return fs.readFileSync(await d.path(), 'utf8'); };
+  const exported = await save(), decisions = tsv(exported);
+  ok(decisions.length === 5 && decisions.every(d => d.reviewer === 'ann' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(d.date)), 'exports decisions.tsv', exported);
+  const byId = new Map(suspects.map(s => [s.id, s]));
+  ok(decisions.every(d => d.decision !== 'keep' || d.label === byId.get(d.id).label), 'keep carries the label that was shown');
+  fs.writeFileSync(tmp + '/decisions.tsv', exported);
+  execFileSync(process.env.BIN + '/relabel', ['--decisions', tmp + '/decisions.tsv', '-o', tmp + '/relabelled.tsv', '--rejects', tmp + '/dropped.tsv', tmp + '/P.tsv']);
+  const changed = tsv(fs.readFileSync(tmp + '/relabelled.tsv', 'utf8')).filter(r => r.label_given), wanted = decisions.filter(d => d.decision === 'relabel');
+  ok(changed.length === wanted.length && wanted.every(d => changed.some(r => r.id === d.id && r.label === d.label)), 'relabel applies them', changed.length);
+  ok(tsv(fs.readFileSync(tmp + '/dropped.tsv', 'utf8')).length === 1, 'the dropped one is among the rejects');
+
+  // Progress survives.
+  await page.reload();
+  ok(/^5 of 10000/.test(await text('counts')), 'decisions are there after a reload', await text('counts'));
+
+  // A second reviewer starts blind, and agreement is counted.
+  await press('r');
+  await page.keyboard.press('Control+A');
+  await page.keyboard.type('bob');
+  await press('Enter');
+  ok(/^0 of 10000/.test(await text('counts')), 'a second reviewer starts blind', await text('counts'));
+  await press('Home');
+  await press('k');
+  await press('d');
+  await page.setInputFiles('#file', tmp + '/decisions.tsv');
+  await page.waitForFunction(() => /kappa/.test(document.getElementById('notice').textContent));
+  ok(/5 of other reviewers.*With ann: 1 of 2 equal, kappa/.test(await text('notice')), 'kappa with the first', await text('notice'));
+  await press('f'); await press('f'); await press('f'); await press('f');
+  ok(/disagreements \(1\)/.test(await text('filter')), 'disagreements can be seen alone', await text('filter'));
+  await press('f');
+  await page.setInputFiles('#file', { name: 'broken.tsv', mimeType: 'text/plain', buffer: Buffer.from('id\tdecision\n\x00\tburn\nx\n') });
+  await page.waitForFunction(() => /broken/.test(document.getElementById('notice').textContent));
+  ok(/2 lines that cannot be read/.test(await text('notice')), 'a broken file is said to be one', await text('notice'));
+
+  // From a folder above, through a link: prefixes are tried in turn.
+  const linked = await context.newPage();
+  await linked.goto('file://' + tmp + '/run/linked.html');
+  ok(await linked.waitForFunction(() => document.getElementById('picture').naturalWidth === 64, null, { timeout: 5000 }).then(() => true, () => false), 'the page works through a link in the folder above');
+  await linked.close();
+
+  // Measured, not tested: the time from key to picture on the screen (tests/bench/review.sh prints it).
+  ok(problems.filter(p => !/ERR_FILE_NOT_FOUND/.test(p)).length === 0, 'no error, no request but to the disk', problems.join('; '));
+  if (process.env.MEASURE) {
+    await page.evaluate(() => {
+      window.times = [];
+      new PerformanceObserver(l => { for (const e of l.getEntries()) if (e.name === 'keydown') window.times.push(e.duration); }).observe({ type: 'event', durationThreshold: 16 });
+    });
+    const keys = ['k', '1', '2', 'd', 'u', 'ArrowDown', 'PageDown', 'g'];
+    for (let i = 0; i < 400; i++) await press(keys[i % keys.length]);
+    await page.waitForTimeout(300);
+    const t = (await page.evaluate(() => window.times)).sort((a, b) => a - b);
+    console.log(`# 400 keys on 10,000 rows, from the key to the next frame (8 ms steps): median ${t[t.length >> 1]} ms, 99 % ${t[Math.floor(t.length * .99)]} ms, worst ${t[t.length - 1]} ms, ${400 - t.length} below 16 ms`);
+  }
+  await browser.close();
+  console.log('1..' + n);
+  process.exit(bad ? 1 : 0);
+})().catch(e => { console.log(`not ok ${n + 1} - ${e.message.split('\n')[0]}`); console.log('1..' + (n + 1)); process.exit(1); });
