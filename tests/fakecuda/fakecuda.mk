@@ -29,3 +29,12 @@ endif
 # The CUDA tests on the real libraries and a real card; without one they say SKIP.
 check-gpu: test-programs
 	@WINNOW_CUDA_REAL=1 BUILD=$(BUILD) BIN=$(BIN) tests/run 'unit/cuda_*'
+
+.PHONY: bench-gpu
+GPU_BENCH_AREAS := $(call areas_of,base net tensor)
+$(BUILD)/bench/gpu_bench: $(BUILD)/tests/bench/gpu_bench.o $(foreach a,$(GPU_BENCH_AREAS),$(call archive,$(a)))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(call linked,$(GPU_BENCH_AREAS))
+# Images/s and share of the card's peak: to be run where there is one. OPTIONS='--batches 64 --precisions bf16'
+bench-gpu: all $(BUILD)/bench/gpu_bench
+	@BUILD=$(BUILD) BIN=$(BIN) tests/bench/gpu.sh $(OPTIONS)

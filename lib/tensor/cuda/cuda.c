@@ -203,13 +203,14 @@ static void describe(struct backend *b)
 {
     static const char *const precisions[] = { "fp32", "tf32", "bf16" };
     const char *precision = precisions[b->options.precision];
-    int runtime = 0;
+    int runtime = 0, clock_khz = 0;
     size_t version = cudnnGetVersion();
     cudaRuntimeGetVersion(&runtime);
+    cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, b->gpu[0].device);     /* both only for people: 0 where unknown */
     if (b->options.precision == PRECISION_TF32 && b->properties.major < 8)
         precision = "fp32 (TF32 needs compute capability 8.0)";
-    snprintf(b->description, sizeof b->description, "%s%s (compute capability %d.%d), CUDA %d.%d, cuDNN %zu.%zu.%zu, %s", b->n_gpus > 1 ? "several GPUs, first " : "",
-             b->properties.name, b->properties.major, b->properties.minor, runtime / 1000, runtime % 1000 / 10, version / 10000, version / 100 % 100,
+    snprintf(b->description, sizeof b->description, "%d x %s (compute capability %d.%d, %d SMs at %d MHz), CUDA %d.%d, cuDNN %zu.%zu.%zu, %s", b->n_gpus,
+             b->properties.name, b->properties.major, b->properties.minor, b->properties.multiProcessorCount, clock_khz / 1000, runtime / 1000, runtime % 1000 / 10, version / 10000, version / 100 % 100,
              version % 100, precision);
 }
 
