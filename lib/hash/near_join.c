@@ -23,7 +23,13 @@
 #define OVERREAD 8              /* elements the kernels may read behind a run */
 #define MOST_WORKERS 256
 
-struct worker_pairs { struct near_pairs found; uint32_t *hits; size_t hits_capacity; bool failed; struct error err; };
+struct worker_pairs {
+    struct near_pairs found;
+    uint32_t *hits;             /* n + 8 positions */
+    struct near_range *ranges;  /* of one query: its own bucket and its neighbours */
+    bool failed;
+    struct error err;
+};
 
 struct join {
     const struct pdq_hash *hashes;
@@ -40,6 +46,7 @@ struct join {
     uint32_t *index;
     uint16_t *value;            /* of each position */
     atomic_size_t next;
+    size_t n_slices;
     struct worker_pairs *workers;
     const struct near_progress *progress;
 };
@@ -63,33 +70,60 @@ static inline unsigned word_of(const struct pdq_hash *h, int word)
     return (unsigned)(h->word[word / 4] >> (word % 4 * 16)) & 0xffff;
 }
 
-/* Sorts by this step's word, stably: the first part stays in front of the rest within each bucket. */
+/*
+ * Sorting by this step's word, stably: the first part stays in front of the rest within each bucket. Each worker looks at every
+ * hash and deals out those of its own range of values, so no two write to the same bucket.
+ */
+static void sort_work(void *context, unsigned worker)
+{
+    struct join *j = context;
+    /* Claimed, not numbered: a thread that could not be started leaves its range to the others. */
+    for (size_t slice; (slice = atomic_fetch_add(&j->next, 1)) < j->n_slices;) {
+        unsigned low = (unsigned)(VALUES * slice / j->n_slices), high = (unsigned)(VALUES * (slice + 1) / j->n_slices);
+        /* The 64-bit words that do not hold the word of this step: those bits are near anyway. */
+        int a = (j->word / 4 + 1) % 4, b = (j->word / 4 + 2) % 4;
+        size_t before = 0;
+        memset(j->rest + low, 0, (high - low) * sizeof *j->rest);
+        for (size_t i = 0; i < j->n; i++) {
+            unsigned v = word_of(&j->hashes[i], j->word);
+            before += v < low;
+            if (v >= low && v < high)
+                j->rest[v]++;
+        }
+        for (unsigned v = low; v < high; v++) {
+            uint32_t count = j->rest[v];
+            j->start[v] = j->rest[v] = (uint32_t)before;
+            before += count;
+        }
+        for (size_t i = 0; i < j->n; i++) {
+            const struct pdq_hash *h = &j->hashes[i];
+            unsigned v = word_of(h, j->word);
+            if (v < low || v >= high)
+                continue;
+            uint32_t at = j->rest[v]++;
+            j->x[at] = h->word[a];
+            j->y[at] = h->word[b];
+            j->index[at] = (uint32_t)i;
+            j->value[at] = (uint16_t)v;
+        }
+        /* Each `rest` now points behind its bucket; it becomes the border between the parts. */
+        for (unsigned v = low; v < high && j->n_first < j->n; v++) {
+            uint32_t at = j->start[v], end = j->rest[v];
+            while (j->n_first && at < end && j->index[at] < j->n_first)
+                at++;
+            j->rest[v] = at;
+        }
+    }
+    (void)worker;
+}
+
 static void sort_step(struct join *j)
 {
-    /* The 64-bit words that do not hold the word of this step: those bits are near anyway. */
-    int a = (j->word / 4 + 1) % 4, b = (j->word / 4 + 2) % 4;
-    memset(j->start, 0, (VALUES + 1) * sizeof *j->start);
-    for (size_t i = 0; i < j->n; i++)
-        j->start[word_of(&j->hashes[i], j->word) + 1]++;
-    for (size_t v = 0; v < VALUES; v++)
-        j->start[v + 1] += j->start[v];
-    memcpy(j->rest, j->start, VALUES * sizeof *j->rest);
-    for (size_t i = 0; i < j->n; i++) {
-        const struct pdq_hash *h = &j->hashes[i];
-        unsigned v = word_of(h, j->word);
-        uint32_t at = j->rest[v]++;
-        j->x[at] = h->word[a];
-        j->y[at] = h->word[b];
-        j->index[at] = (uint32_t)i;
-        j->value[at] = (uint16_t)v;
-    }
-    /* Each `rest` now points behind its bucket; it becomes the border between the parts. */
-    for (size_t v = 0; v < VALUES && j->n_first < j->n; v++) {
-        uint32_t at = j->start[v];
-        while (j->n_first && at < j->start[v + 1] && j->index[at] < j->n_first)
-            at++;
-        j->rest[v] = at;
-    }
+    /* Every slice reads all hashes; more than four at once would wait for memory. */
+    j->n_slices = j->n_threads < 4 ? j->n_threads : 4;
+    atomic_store(&j->next, 0);
+    parallel_run((unsigned)j->n_slices, sort_work, j);
+    j->start[VALUES] = (uint32_t)j->n;
 }
 
 static int report(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k)
@@ -107,32 +141,39 @@ static int report(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k
     return 0;
 }
 
-/* The hash at position p against positions begin..end. */
-static int scan(struct join *j, struct worker_pairs *w, size_t p, size_t begin, size_t end)
+/* The part of bucket v, from position `from` on, that a hash of the first part (or of the rest) is wanted with. */
+static bool wanted_range(const struct join *j, bool first, unsigned v, size_t from, struct near_range *out)
 {
-    if (begin >= end)
-        return 0;
-    if (mem_grow(&w->hits, &w->hits_capacity, end - begin + 16, sizeof *w->hits, &w->err))
-        return -1;
-    size_t n = j->kernel->scan(j->x + begin, j->y + begin, end - begin, j->x[p], j->y[p], j->distance, w->hits);
-    for (size_t i = 0; i < n; i++)
-        if (report(j, w, j->index[p], j->index[begin + w->hits[i]]))
-            return -1;
-    return 0;
-}
-
-/* The part of bucket v, from position `from` on, that the hash at p (in the first part or not) is wanted with. */
-static int scan_bucket(struct join *j, struct worker_pairs *w, size_t p, bool first, unsigned v, size_t from)
-{
-    size_t begin = j->start[v], border = j->rest[v], end = j->start[v + 1];
+    uint32_t begin = j->start[v], border = j->rest[v], end = j->start[v + 1];
     bool with_first = j->wanted & (first ? NEAR_FIRST_FIRST : NEAR_FIRST_REST);
     bool with_rest = j->wanted & (first ? NEAR_FIRST_REST : NEAR_REST_REST);
-    begin = begin > from ? begin : from;
+    begin = begin > from ? begin : (uint32_t)from;
     if (!with_first)
         begin = begin > border ? begin : border;
     if (!with_rest)
         end = end < border ? end : border;
-    return scan(j, w, p, begin, end);
+    *out = (struct near_range){begin, end};
+    return begin < end;
+}
+
+/* Positions begin..end, all in bucket v and in one part, against the rest of their bucket and its neighbours. */
+static int scan_run(struct join *j, struct worker_pairs *w, unsigned v, size_t begin, size_t end)
+{
+    size_t n = 1;                       /* ranges[0]: what follows in the own bucket, different for each query */
+    bool first = begin < j->rest[v];
+    for (size_t m = 0; m < j->n_masks; m++) {
+        unsigned u = v ^ j->masks[m];
+        if (u > v && wanted_range(j, first, u, 0, &w->ranges[n]))
+            n++;
+    }
+    for (size_t q = begin; q < end; q++) {
+        bool own = wanted_range(j, first, v, q + 1, &w->ranges[0]);
+        size_t n_hits = j->kernel->scan(j->x, j->y, w->ranges + !own, n - !own, j->x[q], j->y[q], j->distance, w->hits);
+        for (size_t i = 0; i < n_hits; i++)
+            if (report(j, w, j->index[q], j->index[w->hits[i]]))
+                return -1;
+    }
+    return 0;
 }
 
 static void step_work(void *context, unsigned worker)
@@ -145,25 +186,16 @@ static void step_work(void *context, unsigned worker)
             return;
         if (worker == 0 && j->progress)
             j->progress->tell(j->progress->context, (j->word + (double)begin / (double)j->n) / WORDS);
-        /* All positions of the chunk that share a bucket meet one neighbour after the other, while that is in the cache. */
         for (size_t p = begin, stop; p < end; p = stop) {
             unsigned v = j->value[p];
-            stop = j->start[v + 1] < end ? j->start[v + 1] : end;
-            for (size_t q = p; q < stop; q++)
-                if (scan_bucket(j, w, q, q < j->rest[v], v, q + 1))
-                    goto fail;
-            for (size_t m = 0; m < j->n_masks; m++) {
-                unsigned u = v ^ j->masks[m];
-                if (u < v || j->start[u] == j->start[u + 1])
-                    continue;
-                for (size_t q = p; q < stop; q++)
-                    if (scan_bucket(j, w, q, q < j->rest[v], u, 0))
-                        goto fail;
+            stop = p < j->rest[v] ? j->rest[v] : j->start[v + 1];
+            stop = stop < end ? stop : end;
+            if (scan_run(j, w, v, p, stop)) {
+                w->failed = true;
+                return;
             }
         }
     }
-fail:
-    w->failed = true;
 }
 
 static int make_masks(struct join *j, struct error *err)
@@ -215,6 +247,12 @@ int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned 
     j.index = mem_alloc((n + 1) * sizeof *j.index, err);
     j.value = mem_alloc((n + 1) * sizeof *j.value, err);
     j.workers = mem_zalloc(j.n_threads, sizeof *j.workers, err);
+    for (unsigned i = 0; j.workers && i < j.n_threads; i++) {
+        j.workers[i].hits = mem_alloc((n + OVERREAD) * sizeof *j.workers[i].hits, err);
+        j.workers[i].ranges = mem_alloc(VALUES * sizeof *j.workers[i].ranges, err);
+        if (!j.workers[i].hits || !j.workers[i].ranges)
+            goto out;
+    }
     if (!j.start || !j.rest || !j.x || !j.y || !j.index || !j.value || !j.workers || make_masks(&j, err))
         goto out;
     for (j.word = 0; j.word < WORDS; j.word++) {
@@ -242,6 +280,7 @@ out:
     for (unsigned i = 0; j.workers && i < j.n_threads; i++) {
         near_pairs_release(&j.workers[i].found);
         free(j.workers[i].hits);
+        free(j.workers[i].ranges);
     }
     free(j.workers);
     free(j.masks);

@@ -29,7 +29,7 @@ struct near_progress { void (*tell)(void *context, double share); void *context;
 /*
  * Appends to *out every wanted pair within max_distance (0..NEAR_MAX_DISTANCE), each once, in no particular order. Equal
  * hashes make pairs, too: n copies make n*n/2 of them, so callers fold equal hashes first. n below 2^32.
- * Memory: 36 bytes a hash beside the hashes, and 12 a pair. Threads share each step. progress may be NULL.
+ * Memory: 22 bytes a hash beside the hashes, 4 more for each thread, and 12 a pair. Threads share each step. progress may be NULL.
  * 0, or -1 with err set (EX_OSERR) and *out as it was, or longer.
  */
 int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned wanted, int max_distance, unsigned n_threads,

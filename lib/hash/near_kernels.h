@@ -1,5 +1,5 @@
 /*
- * near_kernels.h: one stored hash against a run of others, at home in lib/hash.
+ * near_kernels.h: one stored hash against runs of others, at home in lib/hash.
  */
 #ifndef WINNOW_HASH_NEAR_KERNELS_H
 #define WINNOW_HASH_NEAR_KERNELS_H
@@ -7,11 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct near_range { uint32_t begin, end; };
+
 /*
- * Positions i < n where popcount(x[i] ^ qx) + popcount(y[i] ^ qy) <= limit, ascending, into hits (room for n + 16). Returns
- * their number. May read, but not use, up to 7 elements behind the n.
+ * Positions i in the ranges where popcount(x[i] ^ qx) + popcount(y[i] ^ qy) <= limit into hits (room for every position in
+ * the ranges and 8 more). Returns their number. Ranges are short, often of one or two positions, so all of a query's go
+ * into one call. May read, but not use, up to 7 elements behind a range.
  */
-typedef size_t near_scan(const uint64_t *x, const uint64_t *y, size_t n, uint64_t qx, uint64_t qy, int limit, uint32_t *hits);
+typedef size_t near_scan(const uint64_t *x, const uint64_t *y, const struct near_range *ranges, size_t n_ranges, uint64_t qx,
+                         uint64_t qy, int limit, uint32_t *hits);
 
 struct near_kernel { const char *name; near_scan *scan; };
 
