@@ -21,6 +21,12 @@
 #define MAX_ARCHIVE_BYTES (1ull << 30)
 #define MAX_LABELS 64
 
+/*
+ * Streams of random numbers of our own. With plain 1 and 2 the draws equalled train-test-split's for the same seed and
+ * content, and every planted wrong label landed in the test split.
+ */
+enum { STREAM_FATE = 0xDE30C0, STREAM_CHANGE, STREAM_ORDER };
+
 struct picture {                /* one served file, or a URL without one */
     char *bytes;
     size_t n_bytes;
@@ -358,13 +364,13 @@ static int plant(struct corpus *c, struct error *err)
     if (!drawn)
         return -1;
     for (size_t i = 0; i < n; i++) {
-        struct random r = random_start((uint64_t)o->common.seed, random_key(c->pictures[i].id, 32), 1);
+        struct random r = random_start((uint64_t)o->common.seed, random_key(c->pictures[i].id, 32), STREAM_FATE);
         drawn[i] = (struct drawn){random_u64(&r), i};
     }
     qsort(drawn, n, sizeof *drawn, by_value);
     for (size_t place = 0; place < n; place++) {
         size_t i = drawn[place].index;
-        struct random r = random_start((uint64_t)o->common.seed, random_key(c->pictures[i].id, 32), 2);
+        struct random r = random_start((uint64_t)o->common.seed, random_key(c->pictures[i].id, 32), STREAM_CHANGE);
         double u = ((double)place + 0.5) / (double)n;
         int label = c->pictures[i].label_true, other = other_label(&r, c->n_labels, label), rc = 0;
         char page[200];
@@ -414,7 +420,7 @@ static int write_all(struct corpus *c, struct error *err)
     for (int i = 0; i < c->n_labels; i++)
         lists[i] = ATOMIC_FILE_EMPTY;
     for (size_t i = 0; i < c->n_pictures; i++) {
-        struct random r = random_start((uint64_t)c->opt->common.seed, random_key(c->pictures[i].id, 32), 2 + i);
+        struct random r = random_start((uint64_t)c->opt->common.seed, random_key(c->pictures[i].id, 32), STREAM_ORDER + i);
         c->pictures[i].order = random_u64(&r);
     }
     qsort(c->pictures, c->n_pictures, sizeof *c->pictures, by_order);
