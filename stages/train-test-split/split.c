@@ -12,7 +12,12 @@
 #include "base/random.h"
 #include "base/text.h"
 
-enum { STREAM_PLACE = 1, STREAM_FOLD = 2 };
+/*
+ * Streams of its own ("place", "fold" in ASCII): with plain small numbers a picture's place in the split would be the first draw of
+ * augment's variant of that number, and the variants of training pictures would be turned to one side only.
+ */
+#define STREAM_PLACE 0x706c616365ull
+#define STREAM_FOLD 0x73706c666f6c64ull
 
 struct group {
     uint64_t key;
