@@ -100,11 +100,12 @@ static void run(struct net *net, const char *what, bool train, const char *unloc
     int warm = 3, runs = 0, rc = 0;
     double start = 0, took = 0;
     step.rate = 1e-6;
-    for (int i = 0; !rc && (i < warm || (took = now() - start) < seconds); i++, runs += i > warm) {
-        if (i == warm)
+    for (int i = 0; !rc && (i <= warm || now() - start < seconds); i++) {
+        if (i == warm)                          /* the first steps choose kernels and fill caches */
             start = now();
         step.step = (uint64_t)i;
         rc = train ? engine_train_step(e, &in, &target, &step, &result, &err) : engine_forward(e, &in, &err) || engine_probabilities(e, p, &err);
+        runs += i >= warm;
     }
     took = now() - start;
     if (rc || !runs) {
