@@ -224,6 +224,12 @@ static void break_down(struct decode_pool *p, struct job *j, const struct error 
     j->broken = true;
 }
 
+/* A sick disk or too few descriptors are no property of the picture: the run ends, instead of rejecting all that follows. */
+static bool machine_failed(int number)
+{
+    return number == EIO || number == EMFILE || number == ENFILE || number == ENOMEM || number == ESTALE;
+}
+
 /*
  * The file's bytes to *bytes: the caller's own, or read into room (the shared input) or into the place's own block. 0 and the job
  * goes on, or -1 and it is settled.
@@ -247,7 +253,12 @@ static int bring_bytes(struct decode_pool *p, struct place *w, struct job *j, ui
         return 0;
     }
     /* O_NONBLOCK: a FIFO in a folder of pictures must not hang us. */
-    int fd = open(j->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = fault_here(FAULT_OPEN) ? -1 : open(j->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 && machine_failed(errno)) {
+        error_errno(&err, EX_OSERR, "cannot open '%s'", j->path);
+        break_down(p, j, &err);
+        return -1;
+    }
     if (fd < 0) {
         settle(j, errno == ENOENT || errno == ENOTDIR ? IMAGE_NOT_FOUND : IMAGE_UNREADABLE, strerror(errno));
         return -1;
@@ -281,6 +292,10 @@ static int bring_bytes(struct decode_pool *p, struct place *w, struct job *j, ui
         room = w->file;
     }
     if (io_read_full(fd, room, j->n_bytes, j->path, &err)) {    /* a file that shrank meanwhile is unreadable, too */
+        if (machine_failed(err.saved_errno)) {
+            break_down(p, j, &err);
+            goto out;
+        }
         settle(j, IMAGE_UNREADABLE, err.saved_errno ? strerror(err.saved_errno) : "the file shrank while it was read");
         goto out;
     }

@@ -45,7 +45,7 @@ enum image_format image_sniff(const uint8_t *bytes, size_t n_bytes, const char *
 enum image_reason {
     IMAGE_OK,
     IMAGE_NOT_FOUND,            /* "not-found": cannot be opened */
-    IMAGE_UNREADABLE,           /* "unreadable": an I/O error, a folder, no permission */
+    IMAGE_UNREADABLE,           /* "unreadable": a folder, a FIFO, no permission */
     IMAGE_OUTSIDE_ROOT,         /* "outside-root": absolute or with '..' */
     IMAGE_FILE_EMPTY,           /* "empty-file" */
     IMAGE_TOO_MANY_BYTES,       /* "too-many-bytes" */

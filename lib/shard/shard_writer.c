@@ -244,7 +244,7 @@ static int begin_shard(struct shard_writer *w, struct error *err)
     const char *path = path_of(w, w->work, name, ".bin", err);
     if (!path)
         return -1;
-    if ((w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+    if (fault_here(FAULT_OPEN) || (w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
         return error_errno(err, EX_CANTCREAT, "cannot create '%s'", path);
     w->at = 0;
     w->n_in_shard = 0;
