@@ -58,5 +58,33 @@ ok $? "and so does augment"
     cut -f1 | grep -c '^cut[.-]' >"$TMPDIR/n"
 [ "$(cat "$TMPDIR/n")" -ge 3 ]
 ok $? "--allow-truncated keeps $(cat "$TMPDIR/n") of the cut files"
+# What is kept decodes as in Pillow, to one level: orientation, CMYK, YCCK, 16 bits, palettes, alpha on white, first frames.
+grep -v -e cut -e no-end -e largest -e 65500x1 "$TMPDIR/out.tsv" | cut -f1 >"$TMPDIR/kept.tsv"
+"$BIN/augment" --root "$work/in" --spec none --format png --out plain -o "$TMPDIR/plain.tsv" "$TMPDIR/kept.tsv" && "$python" - "$work/in" "$TMPDIR/plain.tsv" >"$TMPDIR/why" 2>/dev/null <<'P'
+import os, sys
+import numpy as np
+from PIL import Image, ImageOps
+top, n, bad = sys.argv[1], 0, 0
+for line in open(sys.argv[2]):
+    path, variant, source, params = line.rstrip("\n").split("\t")
+    if not source or source == "source":
+        continue
+    im = ImageOps.exif_transpose(Image.open(os.path.join(top, source)))
+    if im.mode in ("I", "I;16"):
+        want = np.repeat(np.rint(np.asarray(im).astype(float) / 257)[..., None], 3, 2)
+    else:
+        im = im.convert("RGBA")
+        white = Image.new("RGBA", im.size, "white")
+        white.alpha_composite(im)
+        want = np.asarray(white.convert("RGB")).astype(float)
+    got = np.asarray(Image.open(os.path.join(top, path))).astype(float)
+    n += 1
+    if got.shape != want.shape or abs(got - want).max() > 1:
+        bad += 1
+        print(source, got.shape, want.shape)
+print(n, "files")
+sys.exit(int(bad > 0 or n < 40))
+P
+ok $? "what is kept decodes as in Pillow: $(tr '\n' ' ' <"$TMPDIR/why")"
 echo "1..$n"
 exit $bad
