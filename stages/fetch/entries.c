@@ -11,7 +11,7 @@
 /* --- reasons --------------------------------------------------------------------------------------------------- */
 
 static const char *const slugs[REASONS] = {
-    "", "bad-url", "http", "dns", "connect", "tls", "timeout", "stalled", "reset", "truncated",
+    "not-asked", "bad-url", "http", "dns", "connect", "tls", "timeout", "stalled", "reset", "truncated",
     "too-large", "too-small", "headers-too-large", "refused-address", "transfer-error",
     "redirect-limit", "redirect-refused", "placeholder", "repeated-content",
     "html-page", "unsupported-format", "not-a-picture", "empty", "content-encoding",

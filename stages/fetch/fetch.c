@@ -11,7 +11,6 @@
 
 #define SYNC_EVERY_S 2.0
 #define SYNC_EVERY_BYTES (64u << 20)
-#define PENDING_BYTES (64u << 10)   /* journal lines held back at most this long within one turn of the loop */
 #define TURN_S 0.25                 /* the loop looks at signals and clocks at least this often */
 
 /* Whether the entry has to be asked in this run; settles those that need not. */

@@ -9,6 +9,7 @@
 #include "fetch.h"
 
 #define MAX_POSTPONE_S (7 * 86400.0)    /* a failing address is asked at least weekly */
+#define PENDING_BYTES (256u << 10)
 #define HOST_TRIPS 3                    /* pauses of a failing host before this run gives it up */
 #define BREAKER_PAUSE 10                /* times --retry-wait: the breaker's first pause */
 
@@ -19,7 +20,9 @@ void fetch_broken(struct fetch *f)
 
 static void write_down(struct fetch *f, const struct journal_record *r)
 {
-    if (!f->failed && journal_append(&f->journal, r, f->err))
+    /* Usually the loop writes them once a turn; a host that is given up can fail a million addresses in one. */
+    if (!f->failed && (journal_append(&f->journal, r, f->err) ||
+                       (f->journal.pending.n_bytes > PENDING_BYTES && journal_flush(&f->journal, f->err))))
         fetch_broken(f);
 }
 

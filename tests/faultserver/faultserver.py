@@ -281,6 +281,24 @@ def do_headstall(q):    # not even a status line
     q.wait_for_end(60)
 
 
+crowd = {"now": 0, "most": 0}
+
+
+def do_crowd(q):        # remembers how many asked at once
+    with counts_lock:
+        crowd["now"] += 1
+        crowd["most"] = max(crowd["most"], crowd["now"])
+    time.sleep(0.05)
+    with counts_lock:
+        crowd["now"] -= 1
+    do_ok(q)
+
+
+def do_most(q):
+    q.answer(200, b"%d" % crowd["most"], type="text/plain")
+    crowd["most"] = 0
+
+
 def do_drip(q):         # 20 bytes a second
     q.head(200, "Content-Type: image/jpeg", "Content-Length: 50000")
     body = jpeg(q.path)
@@ -361,10 +379,13 @@ def do_removed(q):
     q.answer(200, png("removed"), type="image/png")
 
 
-def do_bomb(q):         # 100 MiB in 100 KB, though compression was not asked for
+def make_bomb():
     body = zlib.compressobj(9, zlib.DEFLATED, 31)
-    data = body.compress(b"\xff\xd8\xff" + b"\0" * (100 << 20)) + body.flush()
-    q.answer(200, data, "Content-Encoding: gzip")
+    return body.compress(b"\xff\xd8\xff" + b"\0" * (100 << 20)) + body.flush()
+
+
+def do_bomb(q):         # 100 MiB in 100 KB, though compression was not asked for
+    q.answer(200, bomb, "Content-Encoding: gzip")
 
 
 def do_bighead(q):      # 10 MB of header lines
@@ -512,7 +533,9 @@ def listen(address, log, context=None):
 
 def main():
     ports_file, log_file = sys.argv[1:3]
+    global bomb
     log = open(log_file, "a")
+    bomb = make_bomb()
     ports["plain"] = listen("127.0.0.1", log)
     ports["internal"] = listen("127.0.0.2", log)
     ports["tls"] = 0

@@ -190,6 +190,12 @@ seq -f "$U/ok/rate%g.jpg" 12 >rate; : >log
 $FETCH $QUICK --rate 10/s rate -o out.tsv --rejects rejects.tsv
 awk -F'\t' '/rate/ { if (!first) first = $1; last = $1 } END { exit !(last - first >= 1.0) }' log
 ok $? "--rate 10/s spreads twelve requests over more than a second"
+seq -f "$U/crowd/%g.jpg" 40 >crowd
+# shellcheck disable=SC2086
+$FETCH $QUICK --per-host 3 crowd -o out.tsv --rejects rejects.tsv
+most=$(curl -s "$U/most")
+[ "$most" -ge 2 ] && [ "$most" -le 3 ] && [ "$(wc -l <out.tsv)" = 41 ]
+ok $? "--per-host 3: three at once, never more ($most)"
 seq -f "$U/429long/%g.jpg" 20 >long; : >log
 # shellcheck disable=SC2086
 $FETCH $QUICK --per-host 2 long -o out.tsv --rejects rejects.tsv

@@ -1,8 +1,8 @@
-# kill -9 at random moments of a 5,000-address run, then the run is finished: store and manifest have to equal an undisturbed run's, and
-# no picture may have been asked for twice apart from those in flight. KILLS=50 for the long form; the seed is printed.
+# kill -9 at random moments of a run, then the run is finished: store and manifest have to equal an undisturbed run's, and
+# no picture may have been asked for twice apart from those in flight. KILLS=50 N=5000 for the long form; the seed is printed.
 set -u
 FETCH=$BIN/fetch
-KILLS=${KILLS:-12} N=${N:-5000} PARALLEL=16
+KILLS=${KILLS:-10} N=${N:-2000} PARALLEL=16
 n=0
 ok() { n=$((n + 1)); if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
 cd "$TMPDIR" || exit 2
@@ -19,24 +19,27 @@ for i in range(int(sys.argv[1])):
     with open("%s/%d.jpg" % (d, i), "wb") as f:
         f.write(b"\xff\xd8\xff\xe0" + hashlib.shake_128(name.encode()).digest(2000 + i % 997 if i % 50 != 49 else 2000 + (i - 1) % 997) + b"\xff\xd9")
 P
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+port=$(free_port) tls=$(free_port)
+openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null
 cat >nginx.conf <<C
 worker_processes 1;
 pid $PWD/nginx.pid;
 error_log $PWD/error.log;
 $([ "$(id -u)" = 0 ] && echo "user root;")
 events { worker_connections 1024; }
-http { log_format l '\$status \$request_uri'; access_log $PWD/access.log l; default_type image/jpeg; keepalive_requests 100000;
+http { log_format l '\$status \$request_uri \$server_protocol \$connection'; access_log $PWD/access.log l; default_type image/jpeg; keepalive_requests 100000;
     client_body_temp_path $PWD/t1; proxy_temp_path $PWD/t2; fastcgi_temp_path $PWD/t3; uwsgi_temp_path $PWD/t4; scgi_temp_path $PWD/t5;
-    server { listen 127.0.0.1:$port; root $PWD/www; } }
+    server { listen 127.0.0.1:$port; root $PWD/www; }
+    server { listen 127.0.0.1:$tls ssl http2; ssl_certificate $PWD/cert.pem; ssl_certificate_key $PWD/key.pem; root $PWD/www; } }
 C
 nginx -c "$PWD/nginx.conf" -e "$PWD/error.log" || { echo "Bail out! nginx does not start"; exit 2; }
 trap 'kill "$(cat nginx.pid)" 2>/dev/null' EXIT
 for _ in $(seq 50); do [ -f nginx.pid ] && curl -s -o /dev/null "http://127.0.0.1:$port/" && break; sleep 0.1; done
 (cd www && find . -name '*.jpg' | sort | sed "s,^\./,http://127.0.0.1:$port/,") >list
 echo "http://127.0.0.1:$port/00/gone.jpg" >>list
-# 2,500 a second, so that there are moments to hit.
-RUN="$FETCH --allow-private --parallel $PARALLEL --per-host $PARALLEL --rate ${RATE:-2500/s} --max-same 0 --label x list"
+# 1,200 a second, so that there are moments to hit.
+RUN="$FETCH --allow-private --parallel $PARALLEL --per-host $PARALLEL --rate ${RATE:-1200/s} --max-same 0 --label x list"
 
 # shellcheck disable=SC2086
 $RUN --store whole -o whole.tsv --rejects whole.rejects
@@ -69,7 +72,7 @@ ok $? "so are the rejects"
 ok $? "so are the objects"
 [ -z "$(ls part/tmp)" ]
 ok $? "no temporary is left"
-twice=$(grep '^200' access.log | sort | uniq -c | awk '{ s += $1 - 1 } END { print s + 0 }')
+twice=$(grep '^200' access.log | cut -d' ' -f2 | sort | uniq -c | awk '{ s += $1 - 1 } END { print s + 0 }')
 [ "$twice" -le $((hit * PARALLEL)) ]
 ok $? "asked twice: $twice, at most $PARALLEL in flight for each of $hit kills"
 torn=$(awk -F'\t' 'NF != 18' part/journal.tsv | wc -l)
@@ -90,4 +93,11 @@ head -c "$size" /dev/zero >"$victim"
 $RUN --store part -o again.tsv --rejects again.rejects 2>/dev/null
 [ "$(wc -l <access.log)" -ge 1 ] && [ "$(wc -l <access.log)" -le 3 ] && [ "$(cd part && sha256sum "${victim#part/}")" = "$(cd whole && sha256sum "${victim#part/}")" ]
 ok $? "an object that a power cut hollowed out is fetched again"
+# HTTP/2: many requests on one connection.
+sed "s,^http://127.0.0.1:$port/,https://127.0.0.1:$tls/," list | head -n 600 >list2
+: >access.log
+$FETCH --allow-private --ca-file cert.pem --per-host 32 --rate 0 --store two --label x list2 -o two.tsv --rejects two.rejects
+ok $? "a run over TLS"
+[ "$(wc -l <two.tsv)" -ge 600 ] && [ "$(grep -c 'HTTP/2.0' access.log)" -ge 600 ] && [ "$(awk '{ print $4 }' access.log | sort -u | wc -l)" -le 2 ]
+ok $? "takes HTTP/2 and one or two connections for 600 pictures ($(awk '{ print $4 }' access.log | sort -u | wc -l))"
 echo "1..$n"

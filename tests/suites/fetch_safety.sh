@@ -134,6 +134,23 @@ is "$? $(cat err)" "75 fetch: no host could be reached; is the network up?" "no 
 [ ! -e none.tsv ]
 ok $? "and no empty manifest"
 
+# --- a journal that grew ----------------------------------------------------------------------------------------------
+# shellcheck disable=SC2086
+$FETCH $QUICK rest -o out.tsv --rejects rejects.tsv
+python3 - <<'P'
+lines = open("store/journal.tsv").read().split("\n")
+retries = [l.replace("\tok\t", "\tretry\t", 1) for l in lines if "\tok\t" in l and "/ok/i" in l]
+open("store/journal.tsv", "w").write("\n".join(lines[:1] + retries * 40 + lines[1:]))
+P
+before=$(wc -l <store/journal.tsv); : >log
+# shellcheck disable=SC2086
+$FETCH $QUICK rest -o again.tsv --rejects rejects.tsv 2>err
+after=$(wc -l <store/journal.tsv)
+[ "$before" -gt 16000 ] && [ "$after" -lt 1500 ] && [ ! -s err ]
+ok $? "a journal mostly of the past is compacted ($before lines, then $after)"
+cmp -s again.tsv out.tsv && [ ! -s log ]
+ok $? "and says the same as before"
+
 # --- where the addresses come from ------------------------------------------------------------------------------------
 mkdir -p scraper/raw_data/cat scraper/raw_data/dog scraper/source_urls lists
 echo "$U/ok/s1.jpg" >scraper/raw_data/cat/urls_cat.txt
