@@ -59,8 +59,8 @@ ok $? "and so does augment"
 [ "$(cat "$TMPDIR/n")" -ge 3 ]
 ok $? "--allow-truncated keeps $(cat "$TMPDIR/n") of the cut files"
 # What is kept decodes as in Pillow, to one level: orientation, CMYK, YCCK, 16 bits, palettes, alpha on white, first frames.
-grep -v -e cut -e no-end -e largest -e 65500x1 "$TMPDIR/out.tsv" | cut -f1 >"$TMPDIR/kept.tsv"
-"$BIN/augment" --root "$work/in" --spec none --format png --out plain -o "$TMPDIR/plain.tsv" "$TMPDIR/kept.tsv" && "$python" - "$work/in" "$TMPDIR/plain.tsv" >"$TMPDIR/why" 2>/dev/null <<'P'
+grep -v -e cut -e no-end -e largest -e 65500x1 -e bomb "$TMPDIR/out.tsv" | cut -f1 >"$TMPDIR/kept.tsv"
+"$BIN/augment" --root "$work/in" --spec none --format png --out plain -o "$TMPDIR/plain.tsv" "$TMPDIR/kept.tsv" && "$python" - "$work/in" "$TMPDIR/plain.tsv" >"$TMPDIR/why" 2>"$TMPDIR/err" <<'P'
 import os, sys
 import numpy as np
 from PIL import Image, ImageOps
@@ -85,6 +85,6 @@ for line in open(sys.argv[2]):
 print(n, "files")
 sys.exit(int(bad > 0 or n < 40))
 P
-ok $? "what is kept decodes as in Pillow: $(tr '\n' ' ' <"$TMPDIR/why")"
+ok $? "what is kept decodes as in Pillow: $(tr "\n" " " <"$TMPDIR/why")$(tail -1 "$TMPDIR/err")"
 echo "1..$n"
 exit $bad
