@@ -59,6 +59,23 @@ static int put_escaped(struct text *t, const char *text, struct error *err)
     return 0;
 }
 
+/* The parameters for people: a line each, two decimals. The exact ones stand in the manifest. */
+static int put_parameters(struct text *t, const char *params, struct error *err)
+{
+    int decimals = -1;
+    for (const char *s = params; *s; s++) {
+        if (*s == '.')
+            decimals = 0;
+        else if (*s < '0' || *s > '9')
+            decimals = -1;
+        else if (decimals >= 0 && ++decimals > 2)
+            continue;
+        if (*s == ',' ? text_puts(t, "<br>", err) : text_add(t, s, 1, err))
+            return -1;
+    }
+    return 0;
+}
+
 static int put_base64(struct text *t, const uint8_t *b, size_t n, struct error *err)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -152,7 +169,7 @@ int sheet_add(struct sheet *s, const char *path, const char *label, int column, 
         return -1;
     if (text_puts(t, "<td><img alt=\"", err) || put_escaped(t, column ? caption : "the picture itself", err) ||
         text_puts(t, "\" src=\"data:image/jpeg;base64,", err) || put_base64(t, jpeg, n_jpeg, err) || text_puts(t, "\"><p>", err) ||
-        (column && put_escaped(t, caption, err)))
+        (column && put_parameters(t, caption, err)))
         return -1;
     return text_puts(t, column + 1 == s->n_columns ? "</p></td></tr>\n" : "</p></td>\n", err);
 }
