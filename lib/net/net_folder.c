@@ -50,13 +50,13 @@ static void remove_tree(const char *folder)
 /* What a killed writer left: ".NAME.new-PID" beside the folder, where PID is no more. */
 static void sweep(const char *parent, const char *base)
 {
-    char prefix[300];
+    char prefix[PATH_MAX + 8];
     DIR *d = opendir(parent);
     if (!d)
         return;
     snprintf(prefix, sizeof prefix, ".%s.new-", base);
     for (struct dirent *e; (e = readdir(d));) {
-        char *end, path[PATH_MAX + 700];
+        char *end, path[2 * PATH_MAX];
         if (!text_starts(e->d_name, prefix))
             continue;
         long pid = strtol(e->d_name + strlen(prefix), &end, 10);
