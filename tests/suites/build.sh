@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# A build without oneDNN and without CUDA works, says what was left out, and runs on the plain loops. (Compiled without optimisation: it is
+# only asked whether it links and what it says.)
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+unset MAKEFLAGS MAKELEVEL
+bare=$TMPDIR/bare
+without=(BUILD="$bare" BIN="$bare/bin" OPT.release=-O0 HARDEN.release= 'OFF.tensor/onednn=built without oneDNN: no dnnl.h' 'OFF.tensor/cuda=no CUDA headers')
+make -s "${without[@]}" config >"$TMPDIR/config" 2>&1
+grep -q 'left out: tensor/onednn: built without oneDNN' "$TMPDIR/config" && grep -q 'left out: tensor/cuda: no CUDA headers' "$TMPDIR/config"
+ok $? "make config says what is left out and why"
+make -s -j2 "${without[@]}" "$bare/bin/train" "$bare/bin/classify" >"$TMPDIR/log" 2>&1
+ok $? "train and classify are built $(grep -iE 'error|undefined' "$TMPDIR/log" | head -2 | tr '\n' '|')"
+"$bare/bin/train" --list-devices >"$TMPDIR/devices" 2>&1
+grep -q "^ref	yes" "$TMPDIR/devices" && grep -q "^cpu	no	.*without oneDNN" "$TMPDIR/devices" && grep -q "^cuda	no" "$TMPDIR/devices"
+ok $? "train --list-devices: ref alone, with the reasons: $(cut -c1-60 "$TMPDIR/devices" | tr '\n' '|')"
+python3 tests/tools/make_pictures.py "$TMPDIR/p" 1 1
+"$bare/bin/classify" --model tests/fixtures/tiny-net/tfjs-float32 --root "$TMPDIR" --allow-outside "$TMPDIR/p/noise/000.png" >"$TMPDIR/out" 2>"$TMPDIR/err"
+ok $? "classify runs on it, --device auto $(head -1 "$TMPDIR/err")"
+"$bare/bin/classify" --device cpu --model tests/fixtures/tiny-net/tfjs-float32 --allow-outside "$TMPDIR/p/noise/000.png" >/dev/null 2>"$TMPDIR/err"
+[ $? = 69 ] && grep -q 'without oneDNN' "$TMPDIR/err"
+ok $? "--device cpu says why not, status 69: $(head -1 "$TMPDIR/err")"
+"$BIN/train" --list-devices | grep -q '^cpu	yes'
+ok $? "the usual build has the cpu device"
+"$BIN/classify" --device cuda --model tests/fixtures/tiny-net/tfjs-float32 --allow-outside "$TMPDIR/p/noise/000.png" >/dev/null 2>"$TMPDIR/err"
+status=$?
+if "$BIN/train" --list-devices | grep -q '^cuda	yes'; then
+    [ $status = 0 ]
+    ok $? "--device cuda runs: there is a GPU here"
+else
+    [ $status = 69 ] && [ "$(wc -l <"$TMPDIR/err")" = 1 ]
+    ok $? "--device cuda without a GPU: one line, status 69: $(head -1 "$TMPDIR/err")"
+fi
+echo "1..$n"
+exit $bad
