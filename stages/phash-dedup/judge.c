@@ -99,7 +99,7 @@ static int compare_pairs(const void *a, const void *b)
  * Turned copies: every row's other seven hashes against all nodes. A picture and its mirror image then meet from either side;
  * the smaller distance counts.
  */
-static int join_turned(struct near *s, int distance, const struct near_progress *progress, struct error *err)
+static int join_turned(struct near *s, int distance, int radius, const struct near_progress *progress, struct error *err)
 {
     size_t n_turned = 0, bytes;
     struct near_pairs found = NEAR_PAIRS_EMPTY;
@@ -118,8 +118,8 @@ static int join_turned(struct near *s, int distance, const struct near_progress 
             all[s->n_nodes + n_turned] = s->turned[i][t];
             row_of[n_turned++] = (uint32_t)i;
         }
-    if (near_join(all, s->n_nodes + n_turned, s->n_nodes, NEAR_FIRST_REST, distance, stage_threads(&s->opt->common), progress,
-                  &found, err) ||
+    if (near_join(all, s->n_nodes + n_turned, s->n_nodes, NEAR_FIRST_REST, distance, radius,
+                  stage_threads(&s->opt->common), progress, &found, err) ||
         mem_grow(&s->pairs.pairs, &s->pairs.capacity, s->pairs.n + found.n, sizeof *s->pairs.pairs, err))
         goto out;
     for (size_t i = 0; i < found.n; i++) {
@@ -187,14 +187,16 @@ int near_find_pairs(struct near *s, struct error *err)
 {
     struct near_progress tell = {tell_progress, &s->progress};
     int64_t distance = s->opt->group_distance > s->opt->distance && !s->opt->check_leak ? s->opt->group_distance : s->opt->distance;
+    /* Everything within --distance is found; what lies between it and --group-distance nearly, unless --exact-groups asks. */
+    int radius = s->opt->exact_groups || distance == s->opt->distance ? NEAR_EXACT : (int)(s->opt->distance > 31 ? s->opt->distance : 31) / 16;
     if (make_nodes(s, err))
         return -1;
     progress_start(&s->progress, &s->opt->common, 100, "% compared");
     /* Two old pictures near each other are no news. */
     unsigned wanted = s->n_first ? NEAR_FIRST_REST | NEAR_REST_REST : NEAR_ALL;
-    if (near_join(s->nodes, s->n_nodes, s->n_first ? s->n_first : s->n_nodes, wanted, (int)distance, stage_threads(&s->opt->common),
-                  &tell, &s->pairs, err) ||
-        (s->opt->dihedral && join_turned(s, (int)distance, &tell, err)) || make_lists(s, err))
+    if (near_join(s->nodes, s->n_nodes, s->n_first ? s->n_first : s->n_nodes, wanted, (int)distance, radius,
+                  stage_threads(&s->opt->common), &tell, &s->pairs, err) ||
+        (s->opt->dihedral && join_turned(s, (int)distance, radius, &tell, err)) || make_lists(s, err))
         return -1;
     progress_end(&s->progress);
     for (size_t i = 0; i < s->n_nodes; i++)

@@ -143,7 +143,7 @@ int near_block(struct near *s, struct error *err)
             hashes[n_listed + n_hashes] = t ? s->turned[i][t - 1] : s->rows[i].pdq;
             row_of[n_hashes++] = i;
         }
-    if (n_listed && near_join(hashes, n_listed + n_hashes, n_listed, NEAR_FIRST_REST, (int)s->opt->block_distance,
+    if (n_listed && near_join(hashes, n_listed + n_hashes, n_listed, NEAR_FIRST_REST, (int)s->opt->block_distance, NEAR_EXACT,
                               stage_threads(&s->opt->common), NULL, &found, err))
         goto out;
     for (size_t i = 0; i < found.n; i++)

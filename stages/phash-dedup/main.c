@@ -16,6 +16,8 @@ static const struct option_row rows[] = {
     {OPTION_INT, 0, "distance", O(distance), "BITS", "pictures whose hashes differ in at most this many of 256 bits are duplicates", 0, NEAR_MAX_DISTANCE, NULL},
     {OPTION_INT, 0, "group-distance", O(group_distance), "BITS",
      "pictures connected by steps of at most this share a group, which a split never tears apart; nothing leaves for it", 0, NEAR_MAX_DISTANCE, NULL},
+    {OPTION_FLAG, 0, "exact-groups", O(exact_groups), NULL,
+     "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at 47, 41 times at 63", 0, 0, NULL},
     {OPTION_INT, 0, "min-quality", O(min_quality), "N", "flatter pictures (0..100) are never compared: their bits are noise", 0, 100, NULL},
     {OPTION_FLAG, 0, "dihedral", O(dihedral), NULL, "also find pictures that were flipped or turned by right angles", 0, 0, NULL},
     {OPTION_CHOICE, 0, "keep", O(keep), "RULE",

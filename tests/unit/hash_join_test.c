@@ -49,7 +49,7 @@ static bool equals_brute(const struct pdq_hash *h, size_t n, size_t n_first, uns
 {
     struct near_pairs found = NEAR_PAIRS_EMPTY;
     struct error err = {0};
-    if (near_join(h, n, n_first, wanted, distance, threads, NULL, &found, &err))
+    if (near_join(h, n, n_first, wanted, distance, NEAR_EXACT, threads, NULL, &found, &err))
         return false;
     size_t expected = 0;
     bool right = true;
@@ -70,6 +70,43 @@ static bool equals_brute(const struct pdq_hash *h, size_t n, size_t n_first, uns
         printf("# %zu pairs where there are %zu\n", found.n, expected);
     near_pairs_release(&found);
     return right;
+}
+
+/* A radius of 1 at 63 bits: only true pairs, all of those within 31, most of the rest, the same for any company and threads. */
+static void test_radius(void)
+{
+    enum { N = 1500, FEW = 400 };
+    struct pdq_hash *h = malloc(N * sizeof *h);
+    struct near_pairs found = NEAR_PAIRS_EMPTY, again = NEAR_PAIRS_EMPTY, few = NEAR_PAIRS_EMPTY;
+    struct error err = {0};
+    size_t in_all = 0, near = 0, near_found = 0, expected_few = 0, both = 0;
+    bool right = true;
+    make_hashes(h, N, 0);
+    CHECK(near_join(h, N, N, NEAR_ALL, 63, 1, 2, NULL, &found, &err) == 0 && near_join(h, N, N, NEAR_ALL, 63, 1, 5, NULL, &again, &err) == 0);
+    qsort(found.pairs, found.n, sizeof *found.pairs, compare_pairs);
+    qsort(again.pairs, again.n, sizeof *again.pairs, compare_pairs);
+    CHECK(found.n == again.n && !memcmp(found.pairs, again.pairs, found.n * sizeof *found.pairs));
+    for (size_t i = 0; i < found.n; i++) {
+        right = right && (int)found.pairs[i].distance == pdq_distance(&h[found.pairs[i].a], &h[found.pairs[i].b]) && found.pairs[i].distance <= 63;
+        right = right && (i == 0 || memcmp(&found.pairs[i - 1], &found.pairs[i], sizeof *found.pairs));
+        near_found += found.pairs[i].distance <= 31;
+        expected_few += found.pairs[i].b < FEW;
+    }
+    for (size_t b = 1; b < N; b++)
+        for (size_t a = 0; a < b; a++) {
+            in_all += pdq_distance(&h[a], &h[b]) <= 63;
+            near += pdq_distance(&h[a], &h[b]) <= 31;
+        }
+    CHECK_SAY(right && near == near_found && found.n * 10 >= in_all * 9, "radius 1: %zu of %zu pairs within 63 bits, %zu of %zu within 31",
+              found.n, in_all, near_found, near);
+    CHECK(near_join(h, FEW, FEW, NEAR_ALL, 63, 1, 1, NULL, &few, &err) == 0 && few.n == expected_few);
+    for (size_t i = 0; i < few.n; i++)
+        both += bsearch(&few.pairs[i], found.pairs, found.n, sizeof *found.pairs, compare_pairs) != NULL;
+    CHECK(both == few.n);
+    near_pairs_release(&found);
+    near_pairs_release(&again);
+    near_pairs_release(&few);
+    free(h);
 }
 
 int main(void)
@@ -98,10 +135,11 @@ int main(void)
         CHECK_SAY(equals_brute(h, N, 0, NEAR_ALL, 31, 8), "hashes %d, all in the second part, 8 threads", kind);
         CHECK_SAY(equals_brute(h, 300, 100, NEAR_FIRST_REST, 31, 2), "hashes %d, few", kind);
     }
-    CHECK(near_join(h, 0, 0, NEAR_ALL, 31, 1, NULL, &none, &err) == 0 && none.n == 0);
-    CHECK(near_join(h, 1, 1, NEAR_ALL, 31, 1, NULL, &none, &err) == 0 && none.n == 0);
-    CHECK(near_join(h, N, N, NEAR_ALL, NEAR_MAX_DISTANCE + 1, 1, NULL, &none, &err) == -1 && err.code == EX_USAGE);
+    CHECK(near_join(h, 0, 0, NEAR_ALL, 31, NEAR_EXACT, 1, NULL, &none, &err) == 0 && none.n == 0);
+    CHECK(near_join(h, 1, 1, NEAR_ALL, 31, NEAR_EXACT, 1, NULL, &none, &err) == 0 && none.n == 0);
+    CHECK(near_join(h, N, N, NEAR_ALL, NEAR_MAX_DISTANCE + 1, NEAR_EXACT, 1, NULL, &none, &err) == -1 && err.code == EX_USAGE);
     CHECK(near_join_use("no such kernel") == -1);
     free(h);
+    test_radius();
     return tap_done();
 }
