@@ -200,7 +200,7 @@ static void check(const char *name, struct op_desc d)
 {
     struct given g = { NULL };
     bool can_slice = d.kind == OP_BATCH_NORM || d.kind == OP_AFFINE || d.kind == OP_ACTIVATION || d.kind == OP_ADD ||
-                     d.kind == OP_MAX_POOL || d.kind == OP_AVERAGE_POOL;
+                     d.kind == OP_MAX_POOL || d.kind == OP_AVERAGE_POOL || d.kind == OP_CONV;
     bool weights = d.kind == OP_CONV || d.kind == OP_DEPTHWISE || d.kind == OP_DENSE;
     for (int i = 0; i < d.n_x; i++)
         g.x[i] = noise(count(&d.x[i]), -1, 1);

@@ -1,5 +1,6 @@
 /*
- * conv.c: convolutions and depthwise convolutions through oneDNN primitives, dense layers through its sgemm.
+ * conv.c: convolutions and depthwise convolutions through oneDNN primitives, dense layers through its sgemm; 1x1 convolutions over NHWC by
+ * loops of our own (pointwise.h).
  *
  * Primitives are made once for the fixed layouts of their tensors, with the weights in whatever layout they like: constant weights are
  * packed once, weights that learn stay in Keras' order in the arena (so that optimiser, checkpoint and L2 need not know) and are
@@ -11,6 +12,7 @@
 
 #include "base/mem.h"
 #include "tensor/onednn/onednn.h"
+#include "tensor/onednn/pointwise.h"
 
 int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
 {
@@ -262,9 +264,27 @@ static size_t packed_bytes(const struct conv_state *s)
     return aligned(larger(larger(s->forward_bytes, s->data_bytes), s->weights_bytes));
 }
 
+bool conv_is_pointwise(const struct backend *b, const struct op_desc *d)
+{
+    return b->k == kernels_avx512() && !b->block && d->kernel_h == 1 && d->kernel_w == 1 && d->stride_h == 1 && d->stride_w == 1 &&
+           d->y.h == d->x[0].h && d->y.w == d->x[0].w && d->activation != OP_SIGMOID && d->x[0].c >= 16 && d->y.c >= 16;
+}
+
+static size_t pointwise_bytes(const struct op_desc *d, bool backward)
+{
+    int from = backward ? d->y.c : d->x[0].c, to = backward ? d->x[0].c : d->y.c;
+    return aligned(pointwise_packed_floats(from, to) * sizeof(float));
+}
+
 int conv_create(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
+    if (d->kind == OP_CONV && conv_is_pointwise(b, d)) {
+        op->conv.pointwise = true;
+        op->workspace_bytes = larger((size_t)d->y.c * sizeof(float),
+                                     d->constant_weights ? 0 : larger(pointwise_bytes(d, false), pointwise_bytes(d, true)));
+        return 0;
+    }
     struct conv_descs c;
     dnnl_primitive_desc_t hint = NULL;
     dnnl_primitive_attr_t attr = NULL;
@@ -306,6 +326,8 @@ static size_t keras_values(const struct op_desc *d)
 size_t conv_constant_bytes(const struct backend_op *op)
 {
     const struct conv_state *s = &op->conv;
+    if (s->pointwise)
+        return pointwise_bytes(&op->d, false) + (op->d.needs_dx ? pointwise_bytes(&op->d, true) : 0);
     size_t bytes = s->pack_forward.p ? s->forward_bytes : 0;
     if (s->data.p && s->pack_data.p)
         bytes += s->data_bytes;
@@ -329,9 +351,33 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
     return rc;
 }
 
+/* Keras' [cin,cout] as the right-hand side of y = x w, and of dx = dy w^T */
+static void pointwise_pack_for(const struct op_desc *d, bool backward, const float *keras, float *packed)
+{
+    size_t n = (size_t)d->y.c;
+    if (backward)
+        pointwise_pack(packed, keras, 1, n, d->y.c, d->x[0].c);
+    else
+        pointwise_pack(packed, keras, n, 1, d->x[0].c, d->y.c);
+}
+
+static int pointwise_load(struct backend_op *op, const float *weights, struct error *err)
+{
+    struct conv_state *s = &op->conv;
+    for (int backward = 0; backward <= (op->d.needs_dx ? 1 : 0); backward++) {
+        float **to = backward ? &s->packed_data : &s->packed;
+        if (!*to && !(*to = mem_aligned(4096, pointwise_bytes(&op->d, backward), err)))
+            return -1;
+        pointwise_pack_for(&op->d, backward, weights, *to);
+    }
+    return 0;
+}
+
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     struct conv_state *s = &op->conv;
+    if (s->pointwise)
+        return pointwise_load(op, weights, err);
     size_t bytes = keras_values(&op->d) * sizeof(float);
     if (s->pack_forward.p && pack(b, &s->pack_forward, s->forward_bytes, weights, &s->packed, err))
         return -1;
@@ -360,9 +406,78 @@ static float *weights_for(struct backend *b, struct backend_op *op, const struct
     return primitive_run(b, reorder, pointers, workspace, err) ? NULL : to;
 }
 
+/* All pixels, shared out among the threads in whole tiles; what a pixel becomes does not depend on the split. */
+static void pointwise_all(const struct backend *b, const float *a, size_t a_stride, size_t n_rows, const float *packed, int n_k,
+                          int n_columns, float *c, size_t c_stride, const float *bias, struct act act, bool accumulate)
+{
+    size_t tiles = (n_rows + 23) / 24;
+#pragma omp parallel num_threads(b->threads)
+    {
+        size_t t = (size_t)omp_get_thread_num(), n = (size_t)omp_get_num_threads();
+        size_t first = tiles * t / n * 24, last = tiles * (t + 1) / n * 24;
+        last = last < n_rows ? last : n_rows;
+        if (first < last)
+            pointwise_rows(a + first * a_stride, a_stride, last - first, packed, n_k, n_columns, c + first * c_stride, c_stride, bias, act,
+                           accumulate);
+    }
+}
+
+static size_t pixels_of(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w; }
+
+static int pointwise_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
+{
+    const struct op_desc *d = &op->d;
+    const float *packed = op->conv.packed;
+    if (!d->constant_weights) {
+        pointwise_pack_for(d, false, slot_at(&io->w), workspace);
+        packed = workspace;
+    }
+    pointwise_all(b, slot_at(&io->x[0]), (size_t)d->x[0].c, pixels_of(&d->y), packed, d->x[0].c, d->y.c, slot_at(&io->y) + d->y.first_c,
+                  (size_t)d->y.parent_c, !d->has_bias ? NULL : d->constant_weights ? op->bias : slot_at(&io->bias),
+                  (struct act){ (int)d->activation, d->activation_max }, false);
+    return 0;
+}
+
+/* to[c] = sum over rows, in blocks of 64 rows so that float32 sums of tens of thousands stay exact enough. */
+static void column_sums(const struct backend *b, const float *rows, size_t stride, size_t n_rows, size_t n_columns, float *to,
+                        float *block)
+{
+    memset(to, 0, n_columns * sizeof *to);
+    for (size_t first = 0; first < n_rows; first += 64) {
+        memset(block, 0, n_columns * sizeof *block);
+        for (size_t i = first; i < n_rows && i < first + 64; i++)
+            b->k->add(block, rows + i * stride, n_columns);
+        b->k->add(to, block, n_columns);
+    }
+}
+
+static int pointwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
+{
+    const struct op_desc *d = &op->d;
+    const float *dy = slot_at(&io->dy) + d->y.first_c, *packed = op->conv.packed_data;
+    dnnl_dim_t rows = (dnnl_dim_t)pixels_of(&d->y), k = d->x[0].c, n = d->y.c;
+    own_activation_backward(b, d, io);
+    if (d->needs_dw && dnnl_failed(dnnl_sgemm('T', 'N', k, n, rows, 1, slot_at(&io->x[0]), k, dy, d->y.parent_c, 0, slot_at(&io->dw), n),
+                                   "sgemm", err))
+        return -1;
+    if (d->needs_dw && d->has_bias)
+        column_sums(b, dy, (size_t)d->y.parent_c, (size_t)rows, (size_t)n, slot_at(&io->dbias), workspace);
+    if (!d->needs_dx)
+        return 0;
+    if (!d->constant_weights) {
+        pointwise_pack_for(d, true, slot_at(&io->w), workspace);
+        packed = workspace;
+    }
+    pointwise_all(b, dy, (size_t)d->y.parent_c, (size_t)rows, packed, (int)n, (int)k, slot_at(&io->dx[0]), (size_t)k, NULL,
+                  (struct act){ OP_LINEAR, 0 }, io->accumulate[0]);
+    return 0;
+}
+
 int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
 {
     struct conv_state *s = &op->conv;
+    if (s->pointwise)
+        return pointwise_forward(b, op, io, workspace);
     float *w = weights_for(b, op, io, &s->pack_forward, s->packed, workspace, err);
     void *pointers[] = { slot_at(&io->x[0]), w, slot_at(&io->y), op->d.constant_weights ? op->bias : slot_at(&io->bias) };
     return w ? primitive_run(b, &s->forward, pointers, workspace, err) : -1;
@@ -371,6 +486,8 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
 int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
 {
     struct conv_state *s = &op->conv;
+    if (s->pointwise)
+        return pointwise_backward(b, op, io, workspace, err);
     unsigned char *packed = (unsigned char *)workspace + scratch_bytes(s);
     own_activation_backward(b, &op->d, io);
     if (op->d.needs_dw) {

@@ -26,8 +26,14 @@ struct kernels {
     void (*norm_input)(const float *x, size_t x_stride, const float *dy, size_t dy_stride, float *dx, size_t dx_stride,
                        size_t n_pixels, int n_c, const float *scale, const float *offset, const float *a, const float *b,
                        const float *c0, struct act act, int accumulate);
-    void (*max_into)(float *y, const float *x, size_t n);                                   /* y = max(y, x) */
-    void (*max_index)(float *y, uint8_t *at, const float *x, uint8_t index, size_t n);      /* x > y: y = x, at = index */
+    /*
+     * One output pixel of a pool: its window starts at x and has n_rows x n_cols taps. max: y[c] = the largest, at[c] (or NULL) = its number,
+     * first_tap + row * tap_stride + column, the first of equals. sum: y[c] (+)= share * sum.
+     */
+    void (*max_window)(float *y, uint8_t *at, const float *x, size_t row_stride, size_t px_stride, int n_rows, int n_cols, int first_tap,
+                       int tap_stride, int n_c);
+    void (*sum_window)(float *y, const float *x, size_t row_stride, size_t px_stride, int n_rows, int n_cols, float share, int accumulate,
+                       int n_c);
     void (*scatter_equal)(float *dx, const float *dy, const uint8_t *at, uint8_t index, size_t n);  /* dx += dy where at == index */
     void (*add)(float *y, const float *x, size_t n);                                        /* y += x */
     void (*axpy)(float *y, const float *x, size_t n, float a);

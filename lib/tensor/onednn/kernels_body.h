@@ -123,18 +123,85 @@ static void norm_input(const float *restrict x, size_t x_stride, const float *re
 #undef LOOP
 }
 
-static void max_into(float *restrict y, const float *restrict x, size_t n)
+/* As many floats as a register holds, at any address. */
+#if defined __AVX512F__
+enum { N_LANES = 16 };
+#elif defined __AVX2__
+enum { N_LANES = 8 };
+#else
+enum { N_LANES = 4 };
+#endif
+typedef float lanes __attribute__((vector_size(4 * N_LANES)));
+typedef float lanes_at __attribute__((vector_size(4 * N_LANES), aligned(4), may_alias));
+typedef int32_t bits __attribute__((vector_size(4 * N_LANES)));
+
+static inline lanes load(const float *p) { return *(const lanes_at *)p; }
+static inline void store(float *p, lanes v) { *(lanes_at *)p = v; }
+static inline bits chosen(bits mask, bits a, bits b) { return (mask & a) | (~mask & b); }
+
+/*
+ * Pools: values of an output stay in registers while their window is visited, so that each input is read from the cache and each
+ * output written once. channels that do not fill a register at the end go one by one.
+ */
+static void max_window(float *restrict y, uint8_t *restrict winner, const float *x, size_t row_stride, size_t px_stride, int n_rows,
+                       int n_cols, int first_tap, int tap_stride, int n_c)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
+    int c = 0;
+    for (; c + N_LANES <= n_c; c += N_LANES) {
+        lanes best = load(x + c);
+        bits tap = (bits){0} + first_tap;
+        for (int r = 0; r < n_rows; r++)
+            for (int s = 0; s < n_cols; s++) {
+                lanes v = load(x + (size_t)r * row_stride + (size_t)s * px_stride + c);
+                bits wins = (bits)(v > best) | (bits)(v != v);
+                best = (lanes)chosen(wins, (bits)v, (bits)best);
+                if (winner)
+                    tap = chosen(wins, (bits){0} + (first_tap + r * tap_stride + s), tap);
+            }
+        store(y + c, best);
+        for (int k = 0; winner && k < N_LANES; k++)
+            winner[c + k] = (uint8_t)tap[k];
+    }
+    for (; c < n_c; c++) {
+        float best = x[c];
+        int tap = first_tap;
+        for (int r = 0; r < n_rows; r++)
+            for (int s = 0; s < n_cols; s++) {
+                float v = x[(size_t)r * row_stride + (size_t)s * px_stride + (size_t)c];
+                if (v > best || v != v) {
+                    best = v;
+                    tap = first_tap + r * tap_stride + s;
+                }
+            }
+        y[c] = best;
+        if (winner)
+            winner[c] = (uint8_t)tap;
+    }
 }
 
-static void max_index(float *restrict y, uint8_t *restrict at, const float *restrict x, uint8_t index, size_t n)
+static void sum_window(float *restrict y, const float *x, size_t row_stride, size_t px_stride, int n_rows, int n_cols, float share,
+                       int accumulate, int n_c)
 {
-    for (size_t i = 0; i < n; i++) {
-        int wins = x[i] > y[i] || x[i] != x[i];
-        y[i] = wins ? x[i] : y[i];
-        at[i] = wins ? index : at[i];
+    int c = 0;
+    for (; c + 2 * N_LANES <= n_c; c += 2 * N_LANES) {
+        lanes a = {0}, b = {0};
+        for (int r = 0; r < n_rows; r++)
+            for (int s = 0; s < n_cols; s++) {
+                const float *from = x + (size_t)r * row_stride + (size_t)s * px_stride + c;
+                a += load(from);
+                b += load(from + N_LANES);
+            }
+        a *= share;
+        b *= share;
+        store(y + c, accumulate ? load(y + c) + a : a);
+        store(y + c + N_LANES, accumulate ? load(y + c + N_LANES) + b : b);
+    }
+    for (; c < n_c; c++) {
+        float sum = 0;
+        for (int r = 0; r < n_rows; r++)
+            for (int s = 0; s < n_cols; s++)
+                sum += x[(size_t)r * row_stride + (size_t)s * px_stride + (size_t)c];
+        y[c] = sum * share + (accumulate ? y[c] : 0);
     }
 }
 
@@ -256,6 +323,6 @@ static void adam(float *restrict p, const float *restrict g, float *restrict m, 
 }
 
 static const struct kernels table = {
-    KERNELS_ISA, moments, affine, norm_sums, norm_input, max_into, max_index, scatter_equal, add, axpy, scale_by, multiply, activate,
+    KERNELS_ISA, moments, affine, norm_sums, norm_input, max_window, sum_window, scatter_equal, add, axpy, scale_by, multiply, activate,
     activate_backward, bias_activate, bytes, squares, sgd, adam,
 };

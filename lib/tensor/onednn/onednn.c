@@ -140,7 +140,8 @@ static size_t onednn_tensor_bytes(const struct backend *b, const struct tensor_s
 static bool onednn_writes_slice(const struct backend *b, const struct op_desc *d)
 {
     bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION || d->kind == OP_ADD ||
-               d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL || d->kind == OP_ZERO_PAD;
+               d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL || d->kind == OP_ZERO_PAD ||
+               (d->kind == OP_CONV && conv_is_pointwise(b, d));
     int block = block_of(b, d->y.parent_c);
     return own && (block == d->y.parent_c ? block_of(b, d->y.c) == d->y.c :
                    block_of(b, d->y.c) == block && d->y.first_c % block == 0);

@@ -40,6 +40,7 @@ struct conv_state {                 /* OP_CONV and OP_DEPTHWISE */
     float *packed;                  /* constant weights, for forward (and for data where the layout differs) */
     float *packed_data;
     float *keras;                   /* constant weights where nothing is to be packed */
+    bool pointwise;                 /* no primitives: pointwise.h and sgemm; packed and packed_data are its own */
 };
 
 struct backend_op {
@@ -68,6 +69,7 @@ int dnnl_failed(dnnl_status_t status, const char *what, struct error *err);     
 /* conv.c */
 int conv_create(struct backend *b, struct backend_op *op, struct error *err);
 void conv_destroy(struct backend_op *op);
+bool conv_is_pointwise(const struct backend *b, const struct op_desc *d);   /* ours: any stride of its output rows */
 size_t conv_constant_bytes(const struct backend_op *op);
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
 int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err);

@@ -294,24 +294,10 @@ static void max_forward(struct backend *b, const struct op_desc *d, const struct
     EACH_ROW(*out, {
         for (int x = 0; x < out->w; x++) {
             struct window w = window_of(d, y, x);
-            float *to = at(out, n, block, y, x);
-            uint8_t *win = saved ? winners_of(d, out, saved, n, block, y, x) : NULL;
-            bool first = true;
-            for (int iy = w.y0 > 0 ? w.y0 : 0; iy < w.y1; iy++)
-                for (int ix = w.x0 > 0 ? w.x0 : 0; ix < w.x1; ix++) {
-                    const float *from = at(in, n, block, iy, ix);
-                    int tap = (iy - w.y0) * d->kernel_w + (ix - w.x0);
-                    if (first) {
-                        memcpy(to, from, (size_t)out->inner * sizeof(float));
-                        if (win)
-                            memset(win, tap, (size_t)out->inner);
-                    } else if (win) {
-                        b->k->max_index(to, win, from, (uint8_t)tap, (size_t)out->inner);
-                    } else {
-                        b->k->max_into(to, from, (size_t)out->inner);
-                    }
-                    first = false;
-                }
+            int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
+            b->k->max_window(at(out, n, block, y, x), saved ? winners_of(d, out, saved, n, block, y, x) : NULL, at(in, n, block, y0, x0),
+                             (size_t)in->w * in->px_stride, in->px_stride, w.y1 - y0, w.x1 - x0,
+                             (y0 - w.y0) * d->kernel_w + (x0 - w.x0), d->kernel_w, out->inner);
         }
     });
 }
@@ -345,18 +331,9 @@ static void average_forward(struct backend *b, const struct op_desc *d, const st
     EACH_ROW(*out, {
         for (int x = 0; x < out->w; x++) {
             struct window w = window_of(d, y, x);
-            float *to = at(out, n, block, y, x);
-            bool first = true;
             int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
-            for (int iy = y0; iy < w.y1; iy++)
-                for (int ix = x0; ix < w.x1; ix++) {
-                    if (first)
-                        memcpy(to, at(in, n, block, iy, ix), (size_t)out->inner * sizeof(float));
-                    else
-                        b->k->add(to, at(in, n, block, iy, ix), (size_t)out->inner);
-                    first = false;
-                }
-            b->k->scale(to, (size_t)out->inner, 1.0f / (float)((w.y1 - y0) * (w.x1 - x0)));
+            b->k->sum_window(at(out, n, block, y, x), at(in, n, block, y0, x0), (size_t)in->w * in->px_stride, in->px_stride, w.y1 - y0,
+                             w.x1 - x0, 1.0f / (float)((w.y1 - y0) * (w.x1 - x0)), 0, out->inner);
         }
     });
 }
