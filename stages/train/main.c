@@ -30,7 +30,7 @@ static const struct option_row rows[] = {
 
     {OPTION_HEADING, 0, NULL, 0, NULL, "How to train", 0, 0, NULL},
     {OPTION_INT, 0, "epochs", F(epochs), "N", "epochs; -1: 60 for head, 4 for fine-tune", -1, 100000, NULL},
-    {OPTION_INT, 0, "batch", F(batch), "N", "pictures a step", 1, 65536, NULL},
+    {OPTION_STRING, 0, "batch", F(batch), "N", "pictures a step; auto: the largest that fits into the device's memory", 0, 0, NULL},
     {OPTION_DOUBLE, 0, "lr", F(rate), "X", "learning rate; -1: 0.01 for head, 0.002 for fine-tune (Adam: a tenth)", -1, 1000, NULL},
     {OPTION_STRING, 0, "schedule", F(schedule), "S",
      "constant, exp:FACTOR[:EPOCHS], step:FACTOR:E1,E2, cosine[:FLOOR], piecewise:R1@E1,...,R, article "
@@ -62,7 +62,8 @@ static const struct option_row rows[] = {
     {OPTION_HEADING, 0, NULL, 0, NULL, "Where it runs", 0, 0, NULL},
     {OPTION_STRING, 0, "device", F(device), "D", "auto, cpu, cuda or ref", 0, 0, NULL},
     {OPTION_FLAG, 0, "list-devices", F(list_devices), NULL, "say which devices can be used, and why others cannot", 0, 0, NULL},
-    {OPTION_CHOICE, 0, "precision", F(precision), "P", "of multiplications, where the device has a choice", 0, 0, "f32|tf32|bf16"},
+    {OPTION_STRING, 0, "devices", F(devices), "LIST", "cuda: share each batch among these GPUs, as in 0,1", 0, 0, NULL},
+    {OPTION_CHOICE, 0, "precision", F(precision), "P", "of multiplications; auto: tf32 on a GPU, fp32 elsewhere", 0, 0, "auto|fp32|tf32|bf16"},
     {OPTION_INT, 'j', "threads", F(common.threads), "N", "threads of the CPU device; 0: all processors", 0, 1024, NULL},
     {OPTION_INT, 0, "loader-threads", F(loader_threads), "N", "threads that make batches ahead when pictures are fed", 0, 256, NULL},
     {OPTION_BYTES, 0, "memory-limit", F(memory_limit), "BYTES", "refuse a plan that needs more; 0: what the machine has", 0, 0, NULL},

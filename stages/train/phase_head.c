@@ -130,7 +130,7 @@ static int run_fold(struct train_run *run, const struct frozen *f, const struct 
         if (open_head(run, f, cache, &h, err))
             goto done;
         t = (struct trainer){.engine = h.engine, .loader = h.loader, .data = d, .train_rows = in, .n_train = n_in,
-                             .val_rows = d->rows[SHARD_VAL], .n_val = d->n_split[SHARD_VAL], .batch = (int)run->options->batch};
+                             .val_rows = d->rows[SHARD_VAL], .n_val = d->n_split[SHARD_VAL], .batch = run->batch};
         if (train_settings(run, (int)run->options->epochs, false, n_in, &t.settings, err))
             goto done;
         rc = trainer_run(&t, err);
@@ -242,7 +242,7 @@ int phase_head(struct train_run *run, struct trainer *t, struct error *err)
         goto out;
     *t = (struct trainer){.engine = h.engine, .loader = h.loader, .data = d, .train_rows = d->rows[SHARD_TRAIN],
                           .n_train = d->n_split[SHARD_TRAIN], .val_rows = d->rows[SHARD_VAL], .n_val = d->n_split[SHARD_VAL],
-                          .batch = (int)run->options->batch, .margins = run->margins};
+                          .batch = run->batch, .margins = run->margins};
     if (train_settings(run, (int)run->options->epochs, false, t->n_train, &t->settings, err))
         goto out;
     rc = train_with_log(run, t, err);

@@ -139,19 +139,20 @@ static int compare_with_done(struct train_run *run, struct error *err)
 
 static int make_plan(struct train_run *run, struct error *err)
 {
-    static const char *const phases[] = {"head", "fine-tune"}, *const precisions[] = {"f32", "tf32", "bf16"};
+    static const char *const phases[] = {"head", "fine-tune"}, *const precisions[] = {"fp32", "tf32", "bf16"};
     static const char *const optimizers[] = {"sgd", "adam"}, *const boundaries[] = {"none", "f16", "f32"};
     static const char *const modes[] = {"auto", "on", "off"};
     const struct train_options *o = run->options;
     struct text *p = &run->plan;
     if (text_printf(p, err, "train\t1\nphase\t%s\ndata\t%s\nbase\t%s\nepochs\t%lld\nbatch\t%lld\nlr\t%.15g\nschedule\t%s\n"
                     "warmup\t%.15g\nseed\t%lld\n", phases[o->phase], run->data.hash, run->base_hash, (long long)o->epochs,
-                    (long long)o->batch, o->rate, o->schedule, o->warmup, (long long)o->common.seed) ||
+                    (long long)run->batch, o->rate, o->schedule, o->warmup, (long long)o->common.seed) ||
         text_printf(p, err, "optimizer\t%s\nmomentum\t%.15g\nnesterov\t%d\nlabel-smoothing\t%.15g\nclass-weights\t%s\n"
                     "clip-norm\t%.15g\nema\t%.15g\nhead-l2\t%.15g\nselect\t%s\npatience\t%lld\n", optimizers[o->optimizer],
                     o->momentum, o->nesterov, o->smoothing, o->class_weights, o->clip_norm, o->ema, o->head_l2,
                     trainer_select_name((enum trainer_select)o->select), (long long)o->patience) ||
-        text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device, precisions[o->precision], run->threads))
+        text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device, precisions[run->precision], run->threads) ||
+        (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)))     /* each GPU's batch norm sees its own pictures */
         return -1;
     if (o->phase == PHASE_HEAD)     /* a boundary kept on the way may only change rounding, where it cuts a fused layer */
         return text_printf(p, err, "folds\t%lld\n", (long long)o->folds);
@@ -161,13 +162,18 @@ static int make_plan(struct train_run *run, struct error *err)
 
 static int find_device(struct train_run *run, struct error *err)
 {
+    const struct train_options *o = run->options;
+    bool automatic = o->precision == 0;
     struct backend_options options = {.threads = run->threads, .deterministic = true,
-                                      .precision = (enum backend_precision)run->options->precision};
+                                      .precision = automatic ? PRECISION_F32 : (enum backend_precision)(o->precision - 1)};
     const struct backend_table *table;
     struct backend *b = NULL;
-    if (backend_open(run->options->device, &options, &table, &b, err))
-        return error_prefix(err, "--device %s", run->options->device);
+    if (o->devices && setenv("WINNOW_CUDA_DEVICES", o->devices, 1))     /* read by the plug-in whenever it opens */
+        return error_errno(err, EX_OSERR, "--devices");
+    if (backend_open(o->device, &options, &table, &b, err))
+        return error_prefix(err, "--device %s", o->device);
     run->device = table->name;
+    run->precision = automatic && !strcmp(run->device, "cuda") ? PRECISION_TF32 : options.precision;
     table->close(b);
     return 0;
 }
@@ -179,8 +185,8 @@ struct engine_options train_engine_options(const struct train_run *run)
     struct engine_options o = ENGINE_DEFAULTS;
     o.device = run->device;
     o.threads = run->threads;
-    o.precision = (enum backend_precision)run->options->precision;
-    o.batch = (int)run->options->batch;
+    o.precision = run->precision;
+    o.batch = run->batch;
     o.optimizer = (enum engine_optimizer)run->options->optimizer;
     o.ema = run->options->ema > 0;
     o.memory_limit_bytes = run->options->memory_limit;
@@ -192,7 +198,7 @@ int train_open_cache(struct train_run *run, const struct frozen *f, const char *
 {
     char identity[33];
     const char *folder = run->options->cache ? run->options->cache : run->path_cache.data;
-    if (frozen_identity(f, &run->net, run->device, (enum backend_precision)run->options->precision, identity, err))
+    if (frozen_identity(f, &run->net, run->device, run->precision, identity, err))
         return -1;
     return activation_cache_open(cache, folder, name, identity, f->total, dtype, err);
 }
@@ -246,7 +252,7 @@ int train_settings(const struct train_run *run, int epochs, bool has_batch_norm,
                    struct error *err)
 {
     const struct train_options *o = run->options;
-    size_t steps = (n_train + (size_t)o->batch - 1) / (size_t)o->batch;
+    size_t steps = (n_train + (size_t)run->batch - 1) / (size_t)run->batch;
     *out = (struct trainer_settings){
         .epochs = epochs, .seed = (uint64_t)o->common.seed, .optimizer = (enum engine_optimizer)o->optimizer, .momentum = o->momentum,
         .nesterov = o->nesterov, .label_smoothing = o->smoothing, .class_weights = run->class_weights, .clip_norm = o->clip_norm,
@@ -349,7 +355,8 @@ int train_run(struct train_run *run, struct error *err)
         return -1;
     if (find_device(run, err) || dataset_open(&run->data, o->shards, err) || augment_spec_parse(o->augment, &run->augment, err) ||
         !(run->class_weights = mem_zalloc((size_t)run->data.info->n_classes, sizeof(double), err)) ||
-        dataset_class_weights(&run->data, o->class_weights, run->class_weights, err) || open_base(run, err) || make_plan(run, err))
+        dataset_class_weights(&run->data, o->class_weights, run->class_weights, err) || open_base(run, err) ||
+        train_choose_batch(run, err) || make_plan(run, err))
         return -1;
     int rc = compare_with_done(run, err);
     if (rc < 0)

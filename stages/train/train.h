@@ -24,14 +24,14 @@ enum on_change { CHANGE_REFUSE, CHANGE_RESTART };
 struct train_options {
     const char *shards, *base, *out, *cache, *export_features;
     int phase, optimizer, precision, select, boundary, refresh, on_change;
-    int64_t epochs, batch, folds, patience, refresh_batches, loader_threads;
+    int64_t epochs, folds, patience, refresh_batches, loader_threads;
     double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s;
-    const char *schedule, *device, *augment, *class_weights, *unlock_from;
+    const char *batch, *schedule, *device, *devices, *augment, *class_weights, *unlock_from;
     uint64_t memory_limit;
     bool nesterov, list_devices;
     struct common_options common;
 };
-#define TRAIN_DEFAULTS ((struct train_options){ .epochs = -1, .batch = 32, .rate = -1, .momentum = 0.9, .device = "auto", \
+#define TRAIN_DEFAULTS ((struct train_options){ .epochs = -1, .batch = "32", .rate = -1, .momentum = 0.9, .device = "auto", \
     .augment = "none", .class_weights = "none", .head_l2 = -1, .patience = -1, .refresh_batches = 32, .loader_threads = 2, \
     .checkpoint_s = 30, .unlock_from = "auto", .select = SELECT_ACCURACY, .common = COMMON_OPTIONS_DEFAULTS })
 
@@ -50,6 +50,8 @@ struct train_run {
     double *class_weights;
     unsigned threads;
     const char *device;                 /* what "auto" became */
+    enum backend_precision precision;   /* the same */
+    int batch;
     struct text plan;                   /* "key\tvalue" lines: all that a result depends on */
     struct text log;                    /* rows of log.tsv */
     struct text note;                   /* what -v says of the phase */
@@ -77,6 +79,8 @@ int phase_fine_tune_prepare(struct train_run *run, struct error *err);
 int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err);
 
 /* run.c, for the phases */
+/* run->batch from --batch. EX_USAGE for what is no batch, EX_OSERR where nothing fits. */
+int train_choose_batch(struct train_run *run, struct error *err);
 struct engine_options train_engine_options(const struct train_run *run);
 int train_open_cache(struct train_run *run, const struct frozen *f, const char *name, enum activation_dtype dtype,
                      struct activation_cache **cache, struct error *err);

@@ -1,0 +1,68 @@
+/*
+ * batch_auto.c: --batch auto, the largest power of two whose plan fits into the device's memory. Plans are made, not run: engine_memory_need
+ * knows the arenas, weights and workspaces to the byte. A batch larger than an eighth of the training pictures is not taken:
+ * a handful of steps an epoch trains badly whatever fits.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "train.h"
+
+#define BATCH_MOST 1024         /* more makes no card busier, and spoils what is learnt */
+#define SHARE_USED 0.9          /* of what is free: the libraries take some for themselves when they first run */
+
+static size_t memory_limit(const struct train_run *run)
+{
+    struct backend_options options = {.threads = run->threads, .deterministic = true, .precision = run->precision};
+    const struct backend_table *table;
+    struct backend *b = NULL;
+    struct error ignored = {0};
+    size_t bytes = 0;
+    if (run->options->memory_limit)
+        return run->options->memory_limit;
+    if (!backend_open(run->device, &options, &table, &b, &ignored)) {
+        bytes = table->memory_available(b);
+        table->close(b);
+    }
+    if (!bytes)
+        bytes = (size_t)sysconf(_SC_AVPHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    return (size_t)((double)bytes * SHARE_USED);
+}
+
+int train_choose_batch(struct train_run *run, struct error *err)
+{
+    const struct train_options *o = run->options;
+    struct net net = NET_EMPTY;
+    const char *from;
+    if (strcmp(o->batch, "auto")) {
+        int64_t batch;
+        if (parse_i64(o->batch, 1, 65536, &batch, "--batch", err))
+            return error_set(err, EX_USAGE, "--batch '%s': a number from 1 to 65536, or auto", o->batch);
+        run->batch = (int)batch;
+        return 0;
+    }
+    size_t limit = memory_limit(run), most = run->data.n_split[SHARD_TRAIN] / 8;
+    struct engine_options e = train_engine_options(run);
+    int rc = net_copy(&net, &run->net, err);
+    e.mode = o->phase == PHASE_HEAD ? ENGINE_INFERENCE : ENGINE_TRAIN;
+    e.memory_limit_bytes = 0;
+    if (!rc && o->phase != PHASE_HEAD)
+        rc = train_unlock(run, &net, &from, err);
+    run->batch = 0;
+    for (int batch = 1; !rc && batch <= BATCH_MOST && (batch == 1 || (size_t)batch <= most); batch *= 2) {
+        size_t need;
+        e.batch = batch;
+        rc = engine_memory_need(&net, &e, &need, err);
+        if (rc || need > limit)
+            break;
+        run->batch = batch;
+    }
+    net_release(&net);
+    if (rc)
+        return error_prefix(err, "--batch auto");
+    if (!run->batch)
+        return error_set(err, EX_OSERR, "--batch auto: not even one picture fits into %zu MiB", limit >> 20);
+    stage_note(&o->common, "--batch auto: %d (%zu MiB may be used)", run->batch, limit >> 20);
+    return 0;
+}
