@@ -1,0 +1,57 @@
+/*
+ * collect.h: what users of the demo page report, brought together. A report is a small TSV that the page saves: id (content hash) or pdq
+ * (perceptual hash), model_id, pred, p_<class>..., claimed_label, slice; one row a slice; never the picture.
+ */
+#ifndef WINNOW_COLLECT_REPORTS_H
+#define WINNOW_COLLECT_REPORTS_H
+
+#include "cli/stage.h"
+#include "manifest/manifest.h"
+
+/* Reports come by mail from strangers: larger ones are not reports. */
+#define REPORT_MAX_BYTES (1u << 20)
+#define REPORT_MAX_ROWS 1000
+#define REPORT_MAX_FIELD 200
+#define REPORT_PDQ_WORDS 4
+
+struct collect_options {
+    struct common_options common;
+    const char *manifest, *predictions, *slices;
+    int64_t distance;
+};
+
+/* All that was said about one picture under one model with one claim. */
+struct report {
+    const char *id, *pdq, *quality, *model, *pred, *claimed;     /* in the arena; "" where empty */
+    struct text slices;             /* names with commas */
+    uint64_t n;                     /* files that said so */
+    size_t last_file;
+    const char *match_id, *match_label, *match_by;   /* the row of the manifest, "" without one */
+    int distance;
+    const char *now;                /* today's prediction, "" when unknown */
+};
+
+struct reports {
+    struct report *items;
+    size_t n, capacity, n_files, n_bad;
+    struct arena arena;
+};
+#define REPORTS_EMPTY ((struct reports){0})
+
+/*
+ * Adds a file. What cannot be a report is counted, its reason put into *why, and leaves nothing behind: 1. Returns 0 when taken, -1 for
+ * failures of this machine (memory).
+ */
+int reports_add_memory(struct reports *r, const char *bytes, size_t n_bytes, const char *name, struct error *why, struct error *err);
+void reports_release(struct reports *r);
+
+/* Finds each reported picture in a manifest: by xxh128, else the nearest pdq within max_distance bits. */
+int reports_match(struct reports *r, const char *manifest, int max_distance, struct error *err);
+/* Takes each picture's present prediction (pred) from a predictions file. */
+int reports_predict(struct reports *r, const char *predictions, struct error *err);
+
+int reports_write(const struct reports *r, const char *path, struct error *err);
+/* id slice, for eval --slices: pictures that were found in the manifest, or all when there was none. */
+int reports_write_slices(const struct reports *r, const char *path, bool matched, struct error *err);
+
+#endif

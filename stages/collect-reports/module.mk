@@ -1,0 +1,1 @@
+NEEDS.stage/collect-reports := cli manifest metric
