@@ -4,9 +4,11 @@
  */
 #include "augment_stage.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/random.h"
@@ -166,6 +168,52 @@ static bool wanted(void *context, const char *const *fields)
     return true;
 }
 
+/*
+ * Whole or not at all, but not synced: one syncfs before the manifest is committed costs less than an fsync for each of a million
+ * files, and promises the same, since only that manifest names them.
+ */
+static int write_file(const char *path, const uint8_t *bytes, size_t n, struct error *err)
+{
+    struct text temporary = TEXT_EMPTY;
+    int fd = -1, slot = -1, rc = -1;
+    if (text_printf(&temporary, err, "%s.%ld.tmp", path, (long)getpid()))
+        goto out;
+    slot = cleanup_remember(temporary.data);
+    if (fault_here(FAULT_OPEN) || (fd = open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0) {
+        error_errno(err, EX_CANTCREAT, "cannot create '%s'", temporary.data);
+        goto out;
+    }
+    rc = io_write_full(fd, bytes, n, temporary.data, err);
+    if (close(fd) && rc == 0)
+        rc = error_errno(err, EX_IOERR, "cannot write '%s'", temporary.data);
+    if (rc == 0 && (fault_here(FAULT_RENAME) || rename(temporary.data, path)))
+        rc = error_errno(err, EX_CANTCREAT, "cannot rename '%s'", temporary.data);
+    if (rc)
+        unlink(temporary.data);
+out:
+    cleanup_forget(slot);
+    text_release(&temporary);
+    return rc;
+}
+
+static int sync_files(const struct augment_options *o, struct error *err)
+{
+    struct text path = TEXT_EMPTY;
+    int fd = -1, rc = -1;
+    if (path_join(&path, o->common.root, o->folder, o->common.allow_outside, err))
+        goto out;
+    if ((fd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 || fault_here(FAULT_FSYNC) || syncfs(fd)) {
+        error_errno(err, EX_IOERR, "cannot sync '%s'", path.data);
+        goto out;
+    }
+    rc = 0;
+out:
+    if (fd >= 0)
+        close(fd);
+    text_release(&path);
+    return rc;
+}
+
 static int write_made(struct run *r, const char *const *fields, const struct decoded *d, int64_t v, const uint8_t *bytes, size_t n,
                       const char *params, struct error *err)
 {
@@ -179,7 +227,7 @@ static int write_made(struct run *r, const char *const *fields, const struct dec
     if (text_printf(&name, err, "%s/%.2s/%s-%s-%08x.%s", r->opt->folder, d->xxh128, d->xxh128, variant, (unsigned)(drawn >> 32),
                     endings[r->opt->format]) ||
         path_join(&path, r->opt->common.root, name.data, r->opt->common.allow_outside, err) || io_mkdirs_for(path.data, err) ||
-        atomic_file_write(path.data, bytes, n, err))
+        write_file(path.data, bytes, n, err))
         goto out;
     xxh128_of(&h, bytes, n);
     xxh128_hex(hash, &h);
@@ -280,6 +328,8 @@ int augment_run(const struct augment_options *opt, struct manifest_reader *in, s
     progress_start(&r.progress, &opt->common, 0, "pictures");
     rc = picture_rows_run(&rows, in, pool, err);
     progress_end(&r.progress);
+    if (rc == 0 && r.n_made)
+        rc = sync_files(opt, err);
     if (rc == 0 && r.sheet)
         rc = sheet_commit(r.sheet, err);
     if (rc == 0)
