@@ -113,6 +113,7 @@ int validate_run(const struct validate_options *opt, struct manifest_reader *in,
     o.decode.max_pixels = (uint64_t)opt->max_pixels;
     o.decode.keep_gray = true;
     o.decode.no_orient = true;          /* nobody looks at the pixels */
+    o.decode.shrink_to_px = 1;          /* a JPEG's damage is in its entropy coding, which is read whole at any scale */
     o.probe_only = opt->header_only;
     o.max_file_bytes = opt->max_bytes;
     o.threads = stage_threads(&opt->common);
