@@ -1,9 +1,9 @@
 /*
  * http.h: many HTTP transfers at once in one thread, over libcurl's socket interface and epoll. Front door of lib/http;
  * nothing else sees libcurl.
- * One transfer is one request and one answer: redirects, retries and politeness are the caller's, who sees every hop. Bodies
- * stay in memory, so that a caller can refuse one before it touches a disk; a common budget bounds them: beyond it,
- * transfers are paused until others end, except the oldest, so that something always moves.
+ * One transfer is one request and one answer: redirects, retries and politeness are the caller's, who sees every hop.
+ * Bodies stay in memory, so that a caller can refuse one before it touches a disk; a common budget bounds them: beyond
+ * it, transfers are paused until others end, except the oldest, so that something always moves.
  */
 #ifndef WINNOW_HTTP_HTTP_H
 #define WINNOW_HTTP_HTTP_H
@@ -32,8 +32,11 @@ struct http_limits {            /* all have a default in HTTP_LIMITS_DEFAULTS */
     uint64_t memory_bytes;      /* all bodies together */
     uint64_t header_bytes;      /* all header lines of one answer */
 };
-#define HTTP_LIMITS_DEFAULTS {.n_parallel = 256, .n_per_host = 4, .connect_s = 15, .total_s = 300, .min_bytes_per_s = 500, \
-    .min_speed_s = 20, .body_bytes = 32u << 20, .memory_bytes = 128u << 20, .header_bytes = 64u << 10}
+#define HTTP_LIMITS_DEFAULTS                                                                                           \
+    {                                                                                                                  \
+        .n_parallel = 256, .n_per_host = 4, .connect_s = 15, .total_s = 300, .min_bytes_per_s = 500,                   \
+        .min_speed_s = 20, .body_bytes = 32u << 20, .memory_bytes = 128u << 20, .header_bytes = 64u << 10              \
+    }
 
 struct http_options {
     struct http_limits limits;
@@ -49,19 +52,19 @@ struct http_options {
 };
 
 enum http_outcome {
-    HTTP_ANSWERED,              /* the answer is complete; headers.status says what it is; body is whole unless !wanted */
+    HTTP_ANSWERED, /* the answer is complete; headers.status says what it is; body is whole unless !wanted */
     HTTP_FAILED_DNS,
     HTTP_FAILED_CONNECT,
     HTTP_FAILED_TLS,
-    HTTP_FAILED_TIMEOUT,        /* connect_s or total_s */
+    HTTP_FAILED_TIMEOUT, /* connect_s or total_s */
     HTTP_FAILED_STALLED,
-    HTTP_FAILED_RESET,          /* connection lost, or nothing sensible came */
-    HTTP_FAILED_TRUNCATED,      /* fewer bytes than announced; body holds what came */
+    HTTP_FAILED_RESET,     /* connection lost, or nothing sensible came */
+    HTTP_FAILED_TRUNCATED, /* fewer bytes than announced; body holds what came */
     HTTP_FAILED_TOO_LARGE,
-    HTTP_FAILED_HEADERS,        /* more header bytes than the limit */
-    HTTP_FAILED_REFUSED,        /* the address is not public */
-    HTTP_FAILED_RANGE,          /* a 206 that does not continue what we have */
-    HTTP_FAILED_STOPPED,        /* http_engine_drop */
+    HTTP_FAILED_HEADERS, /* more header bytes than the limit */
+    HTTP_FAILED_REFUSED, /* the address is not public */
+    HTTP_FAILED_RANGE,   /* a 206 that does not continue what we have */
+    HTTP_FAILED_STOPPED, /* http_engine_drop */
     HTTP_FAILED_OTHER,
     HTTP_OUTCOMES
 };
@@ -94,8 +97,8 @@ struct http_transfer {
 struct http_engine;
 
 /*
- * Called once a body's first HTTP_PREFIX_BYTES (or its end) are there: status, headers and the prefix are set. Whether the
- * rest is wanted in memory; an unwanted body is drained or cut.
+ * Called once a body's first HTTP_PREFIX_BYTES (or its end) are there: status, headers and the prefix are set. Whether
+ * the rest is wanted in memory; an unwanted body is drained or cut.
  */
 typedef bool http_judge(void *context, const struct http_transfer *t);
 /* The transfer is over. Afterwards it goes back to the pool: take body and strings along if they are needed. */
@@ -115,8 +118,8 @@ int http_start(struct http_engine *e, struct http_transfer *t, struct error *err
 void http_forget(struct http_engine *e, struct http_transfer *t);
 
 /*
- * In `done`: the body leaves the transfer and is the caller's, *capacity bytes large; free() it, or better give it back to be used
- * again (from the engine's thread).
+ * In `done`: the body leaves the transfer and is the caller's, *capacity bytes large; free() it, or better give it back
+ * to be used again (from the engine's thread).
  */
 uint8_t *http_take_body(struct http_transfer *t, size_t *capacity);
 void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity);

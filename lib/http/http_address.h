@@ -13,9 +13,10 @@
 #include "base/error.h"
 
 /*
- * True for unicast addresses of the public Internet. False for everything that RFC 6890's registries call private, shared,
- * loopback, link-local (cloud metadata services live there), documentation, benchmarking, multicast or reserved, for IPv6
- * outside 2000::/3, for any IPv6 form that carries such an IPv4 address (mapped, 6to4, NAT64), and for other families.
+ * True for unicast addresses of the public Internet. False for everything that RFC 6890's registries call private,
+ * shared, loopback, link-local (cloud metadata services live there), documentation, benchmarking, multicast or
+ * reserved, for IPv6 outside 2000::/3, for any IPv6 form that carries such an IPv4 address (mapped, 6to4, NAT64), and
+ * for other families.
  */
 bool http_address_is_public(const struct sockaddr *address, socklen_t n_bytes);
 

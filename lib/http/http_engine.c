@@ -327,7 +327,8 @@ struct http_transfer *http_new(struct http_engine *e, struct error *err)
     http_headers_start(&t->headers);
     s->older = s->newer = NULL;
     s->n_prefix = s->n_drained = s->header_bytes = 0;
-    s->active = s->paused = s->refused = s->connecting = s->mismatched = s->too_large = s->headers_too_large = s->two_lengths = s->no_memory = false;
+    s->active = s->paused = s->refused = s->connecting = s->mismatched = s->too_large = s->headers_too_large =
+        s->two_lengths = s->no_memory = false;
     s->errors[0] = 0;
     return t;
 }
@@ -588,7 +589,8 @@ int http_engine_step(struct http_engine *e, double timeout_s, struct error *err)
                 atomic_store(&e->woken, false);
             continue;
         }
-        int ready = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) | (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+        int ready = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
+                    (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                     (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
         curl_multi_socket_action(e->multi, events[i].data.fd, ready, &running);
     }

@@ -34,8 +34,8 @@ struct http_headers {
 void http_headers_start(struct http_headers *h);
 
 /*
- * One line as it came, CR and LF allowed at its end. A status line starts afresh (interim answers, redirects). now is the Unix
- * time, for Retry-After as a date; agent is our product token in lower case, for "X-Robots-Tag: token: noai".
+ * One line as it came, CR and LF allowed at its end. A status line starts afresh (interim answers, redirects). now is
+ * the Unix time, for Retry-After as a date; agent is our product token in lower case, for "X-Robots-Tag: token: noai".
  * X-Robots-Tag means no when it holds noai, noimageai, noindex, noimageindex or none for everybody or for us.
  */
 void http_headers_line(struct http_headers *h, const char *line, size_t n_bytes, int64_t now, const char *agent);

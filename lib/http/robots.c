@@ -117,10 +117,15 @@ int robots_parse(struct robots *r, const char *bytes, size_t n, const char *toke
 
 static int hex_value(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
-/* One byte of a path with %XX of a plain byte undone, so that "%7Ea" and "~a" compare equal; %2F stays apart from '/'. */
+/*
+ * One byte of a path with %XX of a plain byte undone, so that "%7Ea" and "~a" compare equal; %2F stays apart from '/'.
+ */
 static int next_byte(const char **s)
 {
     unsigned char c = (unsigned char)*(*s)++;
@@ -135,8 +140,8 @@ static int next_byte(const char **s)
 }
 
 /*
- * Glob match of a pattern against the start of path; one backtrack point is enough because a later '*' can take over what an
- * earlier one matched. O(pattern * path) at worst.
+ * Glob match of a pattern against the start of path; one backtrack point is enough because a later '*' can take over
+ * what an earlier one matched. O(pattern * path) at worst.
  */
 static bool matches(const char *pattern, const char *path)
 {

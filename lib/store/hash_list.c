@@ -39,9 +39,10 @@ static bool decode(uint8_t *out, size_t n, const char *hex, size_t n_hex)
 
 int hash_list_add_text(struct hash_list *l, const char *s, size_t n, struct error *err)
 {
-    static const struct { const char *prefix; int kind; } prefixes[] = {
-        {"md5:", HASH_MD5}, {"sha1:", HASH_SHA1}, {"sha-1:", HASH_SHA1}, {"sha256:", HASH_SHA256}, {"sha-256:", HASH_SHA256},
-        {"xxh128:", HASH_XXH128}, {"xxh3:", HASH_XXH128}, {"pdq:", -1},
+    static const struct { const char *prefix; int kind;
+    } prefixes[] = {
+        {"md5:", HASH_MD5},        {"sha1:", HASH_SHA1},     {"sha-1:", HASH_SHA1},  {"sha256:", HASH_SHA256},
+        {"sha-256:", HASH_SHA256}, {"xxh128:", HASH_XXH128}, {"xxh3:", HASH_XXH128}, {"pdq:", -1},
     };
     uint8_t digest[32];
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
@@ -92,7 +93,8 @@ int hash_list_add_bytes(struct hash_list *l, const char *bytes, size_t n_bytes, 
         if (rc < 0)
             return -1;
         if (rc == 0)
-            return error_set(err, EX_DATAERR, "'%s' line %lu: not an MD5, SHA-1, SHA-256, XXH3-128 or pdq: hash", name, line);
+            return error_set(err, EX_DATAERR, "'%s' line %lu: not an MD5, SHA-1, SHA-256, XXH3-128 or pdq: hash", name,
+                             line);
     }
     return 0;
 }

@@ -1,9 +1,10 @@
 /*
  * hash_list.h: lists of the hashes of pictures that must not be kept, as hash-sharing programmes hand them out.
- * One hash a line in hex, case free: "md5:…", "sha1:…", "sha256:…", "xxh128:…" ("xxh3:…") or bare, then 32 digits mean MD5 or
- * XXH3-128, 40 SHA-1, 64 SHA-256. What follows a blank, tab, comma or semicolon is a remark. '#' starts a comment. "pdq:" lines are
- * for phash-dedup and are counted and passed over here. Anything else is an error with its line: a list that is half
- * read protects nobody. The lists are no part of the product, and what is in them is never logged.
+ * One hash a line in hex, case free: "md5:…", "sha1:…", "sha256:…", "xxh128:…" ("xxh3:…") or bare, then 32 digits mean
+ * MD5 or XXH3-128, 40 SHA-1, 64 SHA-256. What follows a blank, tab, comma or semicolon is a remark. '#' starts a
+ * comment. "pdq:" lines are for phash-dedup and are counted and passed over here. Anything else is an error with its
+ * line: a list that is half read protects nobody. The lists are no part of the product, and what is in them is never
+ * logged.
  */
 #ifndef WINNOW_STORE_HASH_LIST_H
 #define WINNOW_STORE_HASH_LIST_H
@@ -28,7 +29,8 @@ struct hash_list {
 
 size_t hash_kind_bytes(enum hash_kind k);
 
-/* Adds the entries of a file ("-" not allowed) or of bytes called name in messages. 1,000,000 lines take well below a second. */
+/* Adds the entries of a file ("-" not allowed) or of bytes called name in messages. 1,000,000 lines take well below a
+ * second. */
 int hash_list_add_file(struct hash_list *l, const char *path, struct error *err);
 int hash_list_add_bytes(struct hash_list *l, const char *bytes, size_t n_bytes, const char *name, struct error *err);
 /*
@@ -40,8 +42,8 @@ size_t hash_list_size(const struct hash_list *l);
 void hash_list_release(struct hash_list *l);
 
 /*
- * Whether the bytes are listed; xxh is their XXH3-128. Only the digests that the list holds are computed. On a match *kind and digest_hex
- * (65 bytes) say by which. The list is sorted on first use: not for several threads.
+ * Whether the bytes are listed; xxh is their XXH3-128. Only the digests that the list holds are computed. On a match
+ * *kind and digest_hex (65 bytes) say by which. The list is sorted on first use: not for several threads.
  */
 bool hash_list_matches(struct hash_list *l, const void *bytes, size_t n_bytes, const struct xxh128 *xxh,
                        enum hash_kind *kind, char digest_hex[65]);

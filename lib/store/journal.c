@@ -11,8 +11,9 @@
 #include "base/mem.h"
 #include "io/io.h"
 
-static const char header[] = "time\tevent\turl\tstatus\treason\tdetail\terror\tfinal_url\tetag\tlast_modified\tcontent_type\t"
-                             "bytes\txxh128\tformat\tfetched_at\ttries\tfailed_runs\tdue";
+static const char header[] =
+    "time\tevent\turl\tstatus\treason\tdetail\terror\tfinal_url\tetag\tlast_modified\tcontent_type\t"
+    "bytes\txxh128\tformat\tfetched_at\ttries\tfailed_runs\tdue";
 #define N_FIELDS 18
 #define FIELD_MAX_BYTES 24576   /* a canonical URL of 8 KiB can be escaped to this and no more; two fit into a line */
 #define DETAIL_MAX_BYTES 400
@@ -68,7 +69,8 @@ int time_parse(const char *s, int64_t *t)
     unsigned y, mo, d, h, mi, se;
     if (strlen(s) != 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != 'Z' ||
         !digits(s, 4, &y) || !digits(s + 5, 2, &mo) || !digits(s + 8, 2, &d) || !digits(s + 11, 2, &h) ||
-        !digits(s + 14, 2, &mi) || !digits(s + 17, 2, &se) || mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || se > 60)
+        !digits(s + 14, 2, &mi) || !digits(s + 17, 2, &se) || mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 ||
+        mi > 59 || se > 60)
         return -1;
     *t = days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + se;
     return 0;
@@ -174,7 +176,11 @@ static int add_field(struct text *out, const char *s, size_t max, struct error *
         s = "";
     size_t base = out->n_bytes;
     for (; s[i]; i++) {
-        const char *escape = s[i] == '\t' ? "\\t" : s[i] == '\n' ? "\\n" : s[i] == '\r' ? "\\r" : s[i] == '\\' ? "\\\\" : NULL;
+        const char *escape = s[i] == '\t'   ? "\\t"
+                             : s[i] == '\n' ? "\\n"
+                             : s[i] == '\r' ? "\\r"
+                             : s[i] == '\\' ? "\\\\"
+                                            : NULL;
         if (out->n_bytes - base + (i - from) + 2 > max)
             break;
         if (!escape)
@@ -220,8 +226,8 @@ void journal_key(struct xxh128 *out, const char *url)
 #define PIECE_BYTES (1u << 20)
 
 /*
- * Calls each(context, line, n_bytes, offset) for every line that ends in LF. The line may be written to. *n_torn: bytes behind the last
- * LF. A run of bytes without LF that is longer than a line may be comes as one malformed line, cut.
+ * Calls each(context, line, n_bytes, offset) for every line that ends in LF. The line may be written to. *n_torn: bytes
+ * behind the last LF. A run of bytes without LF that is longer than a line may be comes as one malformed line, cut.
  */
 typedef int line_visit(void *context, char *line, size_t n_bytes, uint64_t offset, struct error *err);
 static int read_lines(int fd, const char *path, line_visit *each, void *context, uint64_t *n_torn, struct error *err)
@@ -269,13 +275,16 @@ struct scan {
     struct journal_stats *stats;
 };
 
-/* First pass: only sync lines matter, to know which of the others are durable. They are few; the test is a few bytes. */
+/*
+ * First pass: only sync lines matter, to know which of the others are durable. They are few; the test is a few bytes.
+ */
 static int find_sync(void *context, char *line, size_t n, uint64_t offset, struct error *err)
 {
     struct journal_stats *stats = context;
     struct journal_record r;
     (void)offset, (void)err;
-    if (n > 26 && memcmp(line + 20, "\tsync\t", 6) == 0 && journal_parse(line, n, &r) == 1 && r.bytes > stats->synced_bytes)
+    if (n > 26 && memcmp(line + 20, "\tsync\t", 6) == 0 && journal_parse(line, n, &r) == 1 &&
+        r.bytes > stats->synced_bytes)
         stats->synced_bytes = r.bytes;
     return 0;
 }

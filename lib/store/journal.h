@@ -1,9 +1,9 @@
 /*
  * journal.h: what happened to every address, one line an attempt, appended and never changed.
- * The file is a manifest in form (a header, tab-separated fields, the four escapes), so `grep` and `mlr` read it. Lines go out with
- * write() as soon as the event loop turns, so a killed process loses nothing; a "sync" line says up to which byte
- * everything before it was made durable together with its objects, so after a power cut only what follows the last
- * such line has to be checked again. A torn last line is cut off when the journal is opened for writing.
+ * The file is a manifest in form (a header, tab-separated fields, the four escapes), so `grep` and `mlr` read it. Lines
+ * go out with write() as soon as the event loop turns, so a killed process loses nothing; a "sync" line says up to
+ * which byte everything before it was made durable together with its objects, so after a power cut only what follows
+ * the last such line has to be checked again. A torn last line is cut off when the journal is opened for writing.
  */
 #ifndef WINNOW_STORE_JOURNAL_H
 #define WINNOW_STORE_JOURNAL_H
@@ -72,8 +72,8 @@ struct journal {
 struct journal_stats { uint64_t n_lines, n_malformed, torn_bytes, synced_bytes; };
 
 /*
- * Reads all of path (absent: nothing) and gives every record but sync marks to visit in order; durable says whether a sync mark covers
- * the line. visit returns 0 to go on. The file is read in pieces: memory does not grow with it.
+ * Reads all of path (absent: nothing) and gives every record but sync marks to visit in order; durable says whether a
+ * sync mark covers the line. visit returns 0 to go on. The file is read in pieces: memory does not grow with it.
  */
 typedef int journal_visit(void *context, const struct journal_record *r, bool durable, struct error *err);
 int journal_read(const char *path, journal_visit *visit, void *context, struct journal_stats *stats, struct error *err);
@@ -85,8 +85,9 @@ int journal_flush(struct journal *j, struct error *err);        /* pending to th
 void journal_close(struct journal *j);
 
 /*
- * Rewrites path with only what folding needs: for each address its last ok or same record and its last record, in order.
- * The old file or the whole new one. The caller holds the lock and has the journal closed. Some 50 bytes of memory an address.
+ * Rewrites path with only what folding needs: for each address its last ok or same record and its last record, in
+ * order. The old file or the whole new one. The caller holds the lock and has the journal closed. Some 50 bytes of
+ * memory an address.
  */
 int journal_compact(const char *path, uint64_t *n_before, uint64_t *n_after, struct error *err);
 

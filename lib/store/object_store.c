@@ -114,7 +114,8 @@ int object_store_put(struct object_store *s, const struct xxh128 *hash, const ch
     if (make_folder(s, hash, err))
         return -1;
     snprintf(temporary, sizeof temporary, "tmp/%llu", (unsigned long long)++s->n_made);
-    int fd = fault_here(FAULT_OPEN) ? -1 : openat(s->folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd =
+        fault_here(FAULT_OPEN) ? -1 : openat(s->folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, temporary);
     if (io_write_full(fd, bytes, n_bytes, temporary, err)) {
@@ -155,7 +156,8 @@ int object_store_remove(struct object_store *s, const struct xxh128 *hash, const
     return rc;
 }
 
-static int walk_folder(struct object_store *s, const char *folder, object_visit *visit, void *context, struct error *err)
+static int walk_folder(struct object_store *s, const char *folder, object_visit *visit, void *context,
+                       struct error *err)
 {
     char inner[16];
     snprintf(inner, sizeof inner, "objects/%.2s", folder);

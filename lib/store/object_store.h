@@ -42,8 +42,11 @@ bool object_store_has(struct object_store *s, const struct xxh128 *hash, const c
 int object_store_remove(struct object_store *s, const struct xxh128 *hash, const char *extension, bool *was_there,
                         struct error *err);
 
-/* Every object: name within the store, and its hash. The visitor returns 0 to go on. Errors of reading folders are -1. */
-typedef int object_visit(void *context, const char *path, const struct xxh128 *hash, const char *extension, struct error *err);
+/*
+ * Every object: name within the store, and its hash. The visitor returns 0 to go on. Errors of reading folders are -1.
+ */
+typedef int object_visit(void *context, const char *path, const struct xxh128 *hash, const char *extension,
+                         struct error *err);
 int object_store_walk(struct object_store *s, object_visit *visit, void *context, struct error *err);
 
 /* Everything written so far is durable when this returns 0. Any thread. */

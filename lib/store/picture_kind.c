@@ -111,8 +111,9 @@ bool picture_kind_complete(enum picture_kind k, const uint8_t *b, size_t n)
     if (k == PICTURE_GIF)
         return n >= 14 && (b[n - 1] == ';' || (b[n - 1] == 0 && b[n - 2] == ';'));
     if (k == PICTURE_JPEG) {
-        /* Cameras append thumbnails, phones whole films behind the end marker: it need not be the last thing. But an embedded
-         * EXIF thumbnail has one of its own near the start, so only the second half counts unless it is the very end. */
+        /* Cameras append thumbnails, phones whole films behind the end marker: it need not be the last thing. But an
+         * embedded EXIF thumbnail has one of its own near the start, so only the second half counts unless it is the
+         * very end. */
         if (n >= 4 && b[n - 2] == 0xff && b[n - 1] == 0xd9)
             return true;
         return n > 1024 && memmem(b + n / 2, n - n / 2, "\xff\xd9", 2) != NULL;

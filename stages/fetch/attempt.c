@@ -1,6 +1,6 @@
 /*
- * attempt.c: one request after another for an entry: robots.txt first, redirects as requests of their own (so that each hop passes the
- * address check, the target host's limits and its robots.txt), and what an answer means.
+ * attempt.c: one request after another for an entry: robots.txt first, redirects as requests of their own (so that each
+ * hop passes the address check, the target host's limits and its robots.txt), and what an answer means.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +100,8 @@ static void robots_known(struct fetch *f, uint32_t host, const char *bytes, size
     fetch_host_good(f, host);
     if (n == 0)
         return;
-    if (!(h->robots = mem_zalloc(1, sizeof *h->robots, f->err)) || robots_parse(h->robots, bytes, n, "winnow", f->err)) {
+    if (!(h->robots = mem_zalloc(1, sizeof *h->robots, f->err)) ||
+        robots_parse(h->robots, bytes, n, "winnow", f->err)) {
         fetch_broken(f);
         return;
     }
@@ -130,7 +131,8 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
         struct http_url_parts parts;
         const char *why;
         int good = http_url_canonical(t->redirect_url, strlen(t->redirect_url), &url, &parts, &why, f->err);
-        if (good < 0 || (good && q->n_redirects < ROBOTS_MAX_REDIRECTS && start_robots(f, host, url.data, q->n_redirects + 1, f->err)))
+        if (good < 0 || (good && q->n_redirects < ROBOTS_MAX_REDIRECTS &&
+                         start_robots(f, host, url.data, q->n_redirects + 1, f->err)))
             fetch_broken(f);
         else if (!good || q->n_redirects >= ROBOTS_MAX_REDIRECTS)
             robots_known(f, host, NULL, 0);     /* RFC 9309: as if there were none */
@@ -147,8 +149,10 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
         else
             f->n_answers++;
         if (++h->robots_tries >= f->opt->n_tries) {
-            enum reason r = t->outcome == HTTP_FAILED_DNS ? REASON_DNS : t->outcome == HTTP_FAILED_CONNECT ? REASON_CONNECT
-                            : t->outcome == HTTP_FAILED_TLS ? REASON_TLS : REASON_ROBOTS_UNREACHABLE;
+            enum reason r = t->outcome == HTTP_FAILED_DNS       ? REASON_DNS
+                            : t->outcome == HTTP_FAILED_CONNECT ? REASON_CONNECT
+                            : t->outcome == HTTP_FAILED_TLS     ? REASON_TLS
+                                                                : REASON_ROBOTS_UNREACHABLE;
             fetch_host_give_up(f, host, r, 0);
         } else {
             double wait = f->opt->retry_wait_s * (1 << (h->robots_tries - 1));
@@ -241,12 +245,13 @@ bool fetch_judge(void *context, const struct http_transfer *t)
 }
 
 /* The first part of a broken transfer is kept in memory for the next try if the server named its version strongly. */
-static void keep_partial(struct fetch *f, struct entry *e, struct http_transfer *t)
+static void keep_partial(struct entry *e, struct http_transfer *t)
 {
     struct error ignored = {0};
     struct hop *hop = e->hop;
-    bool good = (t->outcome == HTTP_FAILED_TRUNCATED || t->outcome == HTTP_FAILED_RESET || t->outcome == HTTP_FAILED_STALLED ||
-                 t->outcome == HTTP_FAILED_TIMEOUT) && t->judged && t->wanted && t->n_body >= PARTIAL_MIN_BYTES &&
+    bool good = (t->outcome == HTTP_FAILED_TRUNCATED || t->outcome == HTTP_FAILED_RESET ||
+                 t->outcome == HTTP_FAILED_STALLED || t->outcome == HTTP_FAILED_TIMEOUT) &&
+                t->judged && t->wanted && t->n_body >= PARTIAL_MIN_BYTES &&
                 (t->headers.status == 200 || t->headers.status == 206);
     if (hop && hop->partial && !(good && t->resumed))
         drop_partial(hop);
@@ -262,7 +267,6 @@ static void keep_partial(struct fetch *f, struct entry *e, struct http_transfer 
     hop->n_partial = t->n_body;
     if (!hop->partial || !hop->partial_etag || !hop->partial_url)
         drop_partial(hop);
-    (void)f;
 }
 
 static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
@@ -377,17 +381,25 @@ static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
 static void entry_done(struct fetch *f, struct http_transfer *t)
 {
     static const enum reason reasons[HTTP_OUTCOMES] = {
-        [HTTP_FAILED_DNS] = REASON_DNS, [HTTP_FAILED_CONNECT] = REASON_CONNECT, [HTTP_FAILED_TLS] = REASON_TLS,
-        [HTTP_FAILED_TIMEOUT] = REASON_TIMEOUT, [HTTP_FAILED_STALLED] = REASON_STALLED, [HTTP_FAILED_RESET] = REASON_RESET,
-        [HTTP_FAILED_TRUNCATED] = REASON_TRUNCATED, [HTTP_FAILED_TOO_LARGE] = REASON_TOO_LARGE,
-        [HTTP_FAILED_HEADERS] = REASON_HEADERS_TOO_LARGE, [HTTP_FAILED_REFUSED] = REASON_REFUSED_ADDRESS,
-        [HTTP_FAILED_RANGE] = REASON_TRUNCATED, [HTTP_FAILED_STOPPED] = REASON_NOT_ASKED, [HTTP_FAILED_OTHER] = REASON_TRANSFER,
+        [HTTP_FAILED_DNS] = REASON_DNS,
+        [HTTP_FAILED_CONNECT] = REASON_CONNECT,
+        [HTTP_FAILED_TLS] = REASON_TLS,
+        [HTTP_FAILED_TIMEOUT] = REASON_TIMEOUT,
+        [HTTP_FAILED_STALLED] = REASON_STALLED,
+        [HTTP_FAILED_RESET] = REASON_RESET,
+        [HTTP_FAILED_TRUNCATED] = REASON_TRUNCATED,
+        [HTTP_FAILED_TOO_LARGE] = REASON_TOO_LARGE,
+        [HTTP_FAILED_HEADERS] = REASON_HEADERS_TOO_LARGE,
+        [HTTP_FAILED_REFUSED] = REASON_REFUSED_ADDRESS,
+        [HTTP_FAILED_RANGE] = REASON_TRUNCATED,
+        [HTTP_FAILED_STOPPED] = REASON_NOT_ASKED,
+        [HTTP_FAILED_OTHER] = REASON_TRANSFER,
     };
     uint32_t index = token_entry(t->token);
     struct entry *e = &f->entries[index];
     uint32_t host = fetch_current_host(e);
     f->hosts[host].n_active--;
-    keep_partial(f, e, t);
+    keep_partial(e, t);
     if (t->outcome == HTTP_ANSWERED) {
         answered(f, index, t);
     } else {

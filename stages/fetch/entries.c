@@ -1,6 +1,7 @@
 /*
  * entries.c: the table of addresses, by hash, and what the journal knows about them.
- * A million entries are the design size: 88 bytes each, strings in one arena, two open-addressing tables of 16-byte slots.
+ * A million entries are the design size: 88 bytes each, strings in one arena, two open-addressing tables of 16-byte
+ * slots.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -85,13 +86,15 @@ static int grow_table(struct key_slot **table, size_t *capacity, size_t n, struc
     return 0;
 }
 
-int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_parts *parts, uint32_t *index, struct error *err)
+int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_parts *parts, uint32_t *index,
+                  struct error *err)
 {
     char name[HTTP_HOST_MAX_BYTES + 8];
     struct xxh128 key;
     /* The usual ports of one machine share a budget; other ports are other servers. */
     bool usual = parts->port == 80 || parts->port == 443;
-    int n = snprintf(name, sizeof name, usual ? "%.*s" : "%.*s:%u", (int)parts->host_bytes, canonical + parts->host, parts->port);
+    int n = snprintf(name, sizeof name, usual ? "%.*s" : "%.*s:%u", (int)parts->host_bytes, canonical + parts->host,
+                     parts->port);
     xxh128_of(&key, name, (size_t)n);
     if (grow_table(&f->host_keys, &f->host_keys_capacity, f->n_hosts, err))
         return -1;
@@ -109,7 +112,7 @@ int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_
     *index = (uint32_t)f->n_hosts++;
     f->hosts[*index] = (struct host){
         .name = kept, .head = NO_INDEX, .tail = NO_INDEX, .next_ready = NO_INDEX,
-        .loopback = http_url_is_loopback(canonical, parts), .https = parts->https,
+        .loopback = http_url_is_loopback(canonical, parts),
     };
     f->host_keys[at] = (struct key_slot){key_hash(&key), *index};
     return 0;

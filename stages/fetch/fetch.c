@@ -20,14 +20,16 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
     const struct fetch_options *o = f->opt;
     if (e->state == ENTRY_DONE)
         return 0;
-    if (fetch_taken_down_url(f, e->url) || (e->stored && hash_list_has(&f->takedown.hashes, HASH_XXH128, e->hash.bytes))) {
+    if (fetch_taken_down_url(f, e->url) ||
+        (e->stored && hash_list_has(&f->takedown.hashes, HASH_XXH128, e->hash.bytes))) {
         e->stored = false;
         e->dead = true;
         e->reason = REASON_TAKEN_DOWN;
         e->state = ENTRY_DONE;
         return 0;
     }
-    if (e->stored && !object_store_has(&f->store, &e->hash, picture_kind_extension((enum picture_kind)e->kind), e->bytes, !e->durable)) {
+    if (e->stored && !object_store_has(&f->store, &e->hash, picture_kind_extension((enum picture_kind)e->kind),
+                                       e->bytes, !e->durable)) {
         e->stored = false;
         f->n_missing_objects++;
     }
@@ -37,7 +39,8 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
     else if (e->reason == REASON_NONE || o->retry_dead)
         ask = e->reason != REASON_BLOCKED && e->reason != REASON_TAKEN_DOWN;
     else if (e->dead)
-        ask = e->due <= f->now_s || (o->ignore_robots && (e->reason == REASON_ROBOTS_TXT || e->reason == REASON_X_ROBOTS_TAG)) ||
+        ask = e->due <= f->now_s ||
+              (o->ignore_robots && (e->reason == REASON_ROBOTS_TXT || e->reason == REASON_X_ROBOTS_TAG)) ||
               (o->allow_private && e->reason == REASON_REFUSED_ADDRESS);
     else
         ask = e->due <= f->now_s || o->retry_now;
@@ -78,7 +81,9 @@ static int final_sync(struct fetch *f, struct error *err)
     if (f->journal.n_written == f->journal_start)
         return 0;
     struct journal_record r = {.time = (int64_t)time(NULL), .event = JOURNAL_SYNC, .bytes = f->journal.n_written};
-    return object_store_sync(&f->store, err) || journal_append(&f->journal, &r, err) || journal_flush(&f->journal, err) ? -1 : 0;
+    return object_store_sync(&f->store, err) || journal_append(&f->journal, &r, err) || journal_flush(&f->journal, err)
+               ? -1
+               : 0;
 }
 
 static int loop(struct fetch *f, struct error *err)
@@ -95,14 +100,16 @@ static int loop(struct fetch *f, struct error *err)
         f->now_s = (int64_t)time(NULL);
         if (!f->stopping && signals_asked_to_stop()) {
             f->stopping = true;
-            stage_warn("stopping: %u transfers in flight are being finished; once more to drop them", http_engine_active(f->engine));
+            stage_warn("stopping: %u transfers in flight are being finished; once more to drop them",
+                       http_engine_active(f->engine));
         }
         if (f->stopping && http_engine_active(f->engine) == 0 && writer_pending(f->writer) == 0)
             break;
         if (!f->stopping && fetch_timers_due(f, err))
             return -1;
         /* What the writer has not done counts as in flight: it would be asked for again after a kill. */
-        while (!f->stopping && !f->failed && http_engine_active(f->engine) + writer_pending(f->writer) < (size_t)f->n_parallel &&
+        while (!f->stopping && !f->failed &&
+               http_engine_active(f->engine) + writer_pending(f->writer) < (size_t)f->n_parallel &&
                http_engine_has_memory(f->engine) && (got = fetch_next_ready(f, &host, err)) > 0)
             if (fetch_start_one(f, host, err))
                 return -1;
@@ -182,8 +189,8 @@ int fetch_run(struct fetch *f, struct error *err)
     http.agent_token = "winnow";
     http.proxy = o->proxy;
     http.ca_file = o->ca_file;
-    if (syncer_open(&f->syncer, &f->store, err) || http_engine_open(&f->engine, &http, fetch_judge, fetch_done, f, err) ||
-        writer_open(&f->writer, f, err))
+    if (syncer_open(&f->syncer, &f->store, err) ||
+        http_engine_open(&f->engine, &http, fetch_judge, fetch_done, f, err) || writer_open(&f->writer, f, err))
         return -1;
     return loop(f, err) || final_sync(f, err) ? -1 : 0;
 }

@@ -1,6 +1,7 @@
 /*
  * fetch.h: what the files of this room share: one run over a list of addresses.
- * An entry is an address, asked once however many rows name it; a row is a line of the input. Rows leave in input order.
+ * An entry is an address, asked once however many rows name it; a row is a line of the input. Rows leave in input
+ * order.
  */
 #ifndef WINNOW_FETCH_FETCH_H
 #define WINNOW_FETCH_FETCH_H
@@ -101,7 +102,7 @@ struct host {
     uint32_t head, tail, n_queued, n_active, next_ready;
     uint16_t n_bad, n_trips;    /* failures in a row; pauses in a row */
     uint8_t robots_state, robots_tries, give_up_reason;
-    bool listed, timed, given_up, loopback, https;
+    bool listed, timed, given_up, loopback;
 };
 
 struct timer { double at; uint32_t id; bool is_host; };
@@ -151,7 +152,7 @@ struct fetch {
 
     struct object_store store;
     struct journal journal;
-    uint64_t journal_start, journal_synced;     /* its size when the run began, and when it was last asked to be synced */
+    uint64_t journal_start, journal_synced; /* its size when the run began, and when it was last asked to be synced */
     struct syncer *syncer;
     struct writer *writer;
     struct hash_list blocklist;
@@ -185,7 +186,8 @@ int fetch_read_inputs(struct fetch *f, const struct operands *in, struct error *
 /* entries.c */
 int fetch_add_entry(struct fetch *f, const char *url, size_t n_bytes, uint32_t *index, struct error *err);
 struct entry *fetch_find(struct fetch *f, const struct xxh128 *key, const char *url);   /* or NULL */
-int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_parts *parts, uint32_t *index, struct error *err);
+int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_parts *parts, uint32_t *index,
+                  struct error *err);
 int fetch_read_journal(struct fetch *f, const char *path, struct journal_stats *stats, struct error *err);
 struct entry_more *fetch_more(struct fetch *f, struct entry *e, struct error *err);
 const char *reason_slug(const struct entry *e, char out[24]);
@@ -206,9 +208,18 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err);
 bool fetch_judge(void *context, const struct http_transfer *t);
 void fetch_done(void *context, struct http_transfer *t);
 
-/* outcome.c: what is written down about an address. All set f->failed and f->err when the journal or store cannot be written. */
-struct outcome { enum reason reason; const char *detail; const char *error; int status; double retry_after_s; bool slow_down, host_bad; };   /* retry_after_s counts with slow_down */
-void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t, enum picture_kind kind);   /* to the writer */
+/* outcome.c: what is written down about an address. All set f->failed and f->err when the journal or store cannot be
+ * written. */
+struct outcome {
+    enum reason reason;
+    const char *detail;
+    const char *error;
+    int status;
+    double retry_after_s;
+    bool slow_down, host_bad;
+}; /* retry_after_s counts with slow_down */
+void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t,
+                   enum picture_kind kind);                     /* to the writer */
 void fetch_written(struct fetch *f, struct write_job *job);     /* and back */
 void fetch_unchanged(struct fetch *f, uint32_t entry, struct http_transfer *t);
 void fetch_fail(struct fetch *f, uint32_t entry, const struct outcome *o, const struct http_transfer *t);
@@ -223,7 +234,8 @@ void fetch_broken(struct fetch *f);     /* f->err was filled: the run ends */
 /* safety.c: block lists, takedowns, placeholders, the audit log. */
 int fetch_open_safety(struct fetch *f, struct error *err);
 void fetch_close_safety(struct fetch *f);
-int fetch_apply_lists(struct fetch *f, const char *journal_path, struct error *err);   /* to what is in the store already */
+int fetch_apply_lists(struct fetch *f, const char *journal_path,
+                      struct error *err); /* to what is in the store already */
 bool fetch_taken_down_url(struct fetch *f, const char *url);
 int fetch_audit(struct fetch *f, const char *action, const char *list, const char *algorithm, const char *digest,
                 const char *url, struct error *err);
@@ -239,20 +251,21 @@ bool syncer_busy(struct syncer *s);
 void syncer_close(struct syncer *s);
 
 /*
- * writer.c: a thread that hashes, compares and stores, so that a slow disk does not hold the network up. Afterwards the lists and the store
- * belong to it until writer_close.
+ * writer.c: a thread that hashes, compares and stores, so that a slow disk does not hold the network up. Afterwards the
+ * lists and the store belong to it until writer_close.
  */
 int writer_open(struct writer **out, struct fetch *f, struct error *err);
 void writer_submit(struct writer *w, struct write_job *job);    /* waits while too much is queued */
 struct write_job *writer_take(struct writer *w);                /* everything done so far, in order, or NULL */
 size_t writer_pending(const struct writer *w);                  /* submitted and not taken */
-void writer_close(struct writer *w);                            /* after the work that is queued; untaken jobs are dropped */
+void writer_close(struct writer *w); /* after the work that is queued; untaken jobs are dropped */
 
 /* fetch.c: the run. */
 int fetch_run(struct fetch *f, struct error *err);
 
 /* report.c */
-int fetch_write_rows(struct fetch *f, struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+int fetch_write_rows(struct fetch *f, struct manifest_writer *out, struct manifest_writer *rejects,
+                     struct stage_counts *n, struct error *err);
 int fetch_write_summary(struct fetch *f, const char *path, struct error *err);
 extern const char *const fetch_adds[];
 

@@ -129,7 +129,9 @@ static int read_manifest(struct fetch *f, const char *bytes, size_t n_bytes, con
             goto out;
         if (!has_more)
             continue;
-        /* Columns of this file, placed by the common schema; later files may widen it, so the count is kept in front. */
+        /*
+         * Columns of this file, placed by the common schema; later files may widen it, so the count is kept in front.
+         */
         const char **more = arena_alloc(&f->arena, (f->schema.n + 1) * sizeof *more, err);
         if (!more)
             goto out;
@@ -187,7 +189,8 @@ static int read_names(struct names *l, const char *folder, struct error *err)
     for (struct dirent *e; (e = readdir(d));) {
         if (e->d_name[0] == '.')
             continue;
-        if (mem_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items, err) || !(l->items[l->n] = mem_strdup(e->d_name, err))) {
+        if (mem_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items, err) ||
+            !(l->items[l->n] = mem_strdup(e->d_name, err))) {
             closedir(d);
             return -1;
         }
@@ -222,7 +225,9 @@ static int read_lists(struct fetch *f, const char *folder, size_t *n_found, stru
         }
         if (is_folder(path.data))
             continue;
-        const char *class = f->opt->label ? f->opt->label : text_starts(label.data, "urls_") ? label.data + 5 : label.data;
+        const char *class = f->opt->label                      ? f->opt->label
+                            : text_starts(label.data, "urls_") ? label.data + 5
+                                                               : label.data;
         rc = read_one(f, path.data, class, true, err);
         ++*n_found;
     }
@@ -232,7 +237,8 @@ static int read_lists(struct fetch *f, const char *folder, size_t *n_found, stru
     return rc;
 }
 
-/* folder/CLASS/urls_CLASS.txt, as nsfw_data_scraper keeps what its scripts found; other .txt beside it count as the class's, too. */
+/* folder/CLASS/urls_CLASS.txt, as nsfw_data_scraper keeps what its scripts found; other .txt beside it count as the
+ * class's, too. */
 static int read_raw_data(struct fetch *f, const char *folder, size_t *n_found, struct error *err)
 {
     struct names classes = {0}, lists = {0};
@@ -280,7 +286,8 @@ static int read_folder(struct fetch *f, const char *folder, struct error *err)
     }
     if (rc == 0 && n_found == 0)
         rc = error_set(err, EX_NOINPUT,
-                       "'%s' holds no lists: wanted CLASS.txt, raw_data/CLASS/urls_CLASS.txt or source_urls/CLASS.txt", folder);
+                       "'%s' holds no lists: wanted CLASS.txt, raw_data/CLASS/urls_CLASS.txt or source_urls/CLASS.txt",
+                       folder);
 out:
     text_release(&inner);
     return rc;
@@ -293,7 +300,8 @@ int fetch_read_inputs(struct fetch *f, const struct operands *in, struct error *
     if (in->n == 0 && read_one(f, "-", label, false, err))
         return -1;
     for (int i = 0; i < in->n; i++) {
-        int rc = is_folder(in->items[i]) ? read_folder(f, in->items[i], err) : read_one(f, in->items[i], label, false, err);
+        int rc =
+            is_folder(in->items[i]) ? read_folder(f, in->items[i], err) : read_one(f, in->items[i], label, false, err);
         if (rc)
             return -1;
     }

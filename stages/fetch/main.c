@@ -1,6 +1,7 @@
 /*
  * fetch: addresses in, pictures in a content-addressed store out, never the same one twice.
- * Reads url (and label) from manifests, lists and folders of lists; adds path bytes xxh128 http_status fetched_at format final_url.
+ * Reads url (and label) from manifests, lists and folders of lists; adds
+ * path bytes xxh128 http_status fetched_at format final_url.
  */
 #include <limits.h>
 #include <math.h>
@@ -13,7 +14,8 @@
 #define AT(field) offsetof(struct fetch_options, field)
 
 static const struct option_row rows[] = {
-    {OPTION_STRING, 0, "store", AT(store), "DIR", "where objects and journal live; inside --root (default: ROOT/store)", 0, 0, NULL},
+    {OPTION_STRING, 0, "store", AT(store), "DIR",
+     "where objects and journal live; inside --root (default: ROOT/store)", 0, 0, NULL},
     {OPTION_STRING, 0, "label", AT(label), "LABEL", "label of rows that have none", 0, 0, NULL},
     COMMON_ROW_OUTPUT(struct fetch_options, common),
     COMMON_ROW_REJECTS(struct fetch_options, common),
@@ -21,46 +23,69 @@ static const struct option_row rows[] = {
     COMMON_ROW_ROOT(struct fetch_options, common),
 
     {OPTION_HEADING, 0, NULL, 0, NULL, "Again", 0, 0, NULL},
-    {OPTION_FLAG, 0, "refresh", AT(refresh), NULL, "ask again for what is there, by If-None-Match or If-Modified-Since", 0, 0, NULL},
-    {OPTION_SECONDS, 0, "refresh-after", AT(refresh_after_s), "TIME", "with --refresh: only what was last asked for this long ago", 0, 1e9, NULL},
-    {OPTION_SECONDS, 0, "dead-for", AT(dead_for_s), "TIME", "404, 410 and other final answers are not asked again for this long", 0, 1e9, NULL},
-    {OPTION_SECONDS, 0, "retry-failed", AT(retry_failed_s), "TIME", "wait after a run's failure before another run asks; doubles up to 7d", 0, 1e9, NULL},
-    {OPTION_FLAG, 0, "retry-now", AT(retry_now), NULL, "do not wait for that: ask for everything that failed", 0, 0, NULL},
+    {OPTION_FLAG, 0, "refresh", AT(refresh), NULL,
+     "ask again for what is there, by If-None-Match or If-Modified-Since", 0, 0, NULL},
+    {OPTION_SECONDS, 0, "refresh-after", AT(refresh_after_s), "TIME",
+     "with --refresh: only what was last asked for this long ago", 0, 1e9, NULL},
+    {OPTION_SECONDS, 0, "dead-for", AT(dead_for_s), "TIME",
+     "404, 410 and other final answers are not asked again for this long", 0, 1e9, NULL},
+    {OPTION_SECONDS, 0, "retry-failed", AT(retry_failed_s), "TIME",
+     "wait after a run's failure before another run asks; doubles up to 7d", 0, 1e9, NULL},
+    {OPTION_FLAG, 0, "retry-now", AT(retry_now), NULL,
+     "do not wait for that: ask for everything that failed", 0, 0, NULL},
     {OPTION_FLAG, 0, "retry-dead", AT(retry_dead), NULL, "ask for what has a final answer, too", 0, 0, NULL},
 
     {OPTION_HEADING, 0, NULL, 0, NULL, "Politeness", 0, 0, NULL},
     {OPTION_INT, 0, "parallel", AT(n_parallel), "N", "transfers in flight", 1, 20000, NULL},
     {OPTION_INT, 0, "per-host", AT(n_per_host), "N", "transfers in flight to one host", 1, 1000, NULL},
-    {OPTION_STRING, 0, "rate", AT(rate), "N/s", "requests to one host, also N/m; 0: no limit (default: 10/s, none for loopback hosts)", 0, 0, NULL},
+    {OPTION_STRING, 0, "rate", AT(rate), "N/s",
+     "requests to one host, also N/m; 0: no limit (default: 10/s, none for loopback hosts)", 0, 0, NULL},
     {OPTION_INT, 0, "tries", AT(n_tries), "N", "attempts for an address in one run", 1, 100, NULL},
-    {OPTION_SECONDS, 0, "retry-wait", AT(retry_wait_s), "TIME", "pause before the second attempt; doubles, with jitter", 0.01, 3600, NULL},
-    {OPTION_SECONDS, 0, "max-wait", AT(max_wait_s), "TIME", "longest Retry-After to wait for; a longer one ends the host for this run", 0, 86400, NULL},
-    {OPTION_INT, 0, "breaker", AT(n_breaker), "N", "failures in a row after which a host is left alone for a while", 1, 1000, NULL},
-    {OPTION_FLAG, 0, "ignore-robots", AT(ignore_robots), NULL, "disregard robots.txt and X-Robots-Tag, on purpose", 0, 0, NULL},
-    {OPTION_STRING, 0, "contact", AT(contact), "TEXT", "address or mail put into the User-Agent, so that hosts can complain", 0, 0, NULL},
+    {OPTION_SECONDS, 0, "retry-wait", AT(retry_wait_s), "TIME",
+     "pause before the second attempt; doubles, with jitter", 0.01, 3600, NULL},
+    {OPTION_SECONDS, 0, "max-wait", AT(max_wait_s), "TIME",
+     "longest Retry-After to wait for; a longer one ends the host for this run", 0, 86400, NULL},
+    {OPTION_INT, 0, "breaker", AT(n_breaker), "N",
+     "failures in a row after which a host is left alone for a while", 1, 1000, NULL},
+    {OPTION_FLAG, 0, "ignore-robots", AT(ignore_robots), NULL,
+     "disregard robots.txt and X-Robots-Tag, on purpose", 0, 0, NULL},
+    {OPTION_STRING, 0, "contact", AT(contact), "TEXT",
+     "address or mail put into the User-Agent, so that hosts can complain", 0, 0, NULL},
     {OPTION_STRING, 0, "user-agent", AT(user_agent), "TEXT", "a User-Agent of your own", 0, 0, NULL},
 
     {OPTION_HEADING, 0, NULL, 0, NULL, "Limits", 0, 0, NULL},
     {OPTION_BYTES, 0, "max-bytes", AT(max_bytes), "N", "largest picture, announced or not", 1, 2147483648.0, NULL},
     {OPTION_BYTES, 0, "min-bytes", AT(min_bytes), "N", "smallest picture", 0, 2147483648.0, NULL},
-    {OPTION_SECONDS, 0, "connect-timeout", AT(connect_s), "TIME", "name lookup, connection and TLS together", 0.1, 3600, NULL},
+    {OPTION_SECONDS, 0, "connect-timeout", AT(connect_s), "TIME",
+     "name lookup, connection and TLS together", 0.1, 3600, NULL},
     {OPTION_SECONDS, 0, "timeout", AT(total_s), "TIME", "one transfer from request to last byte", 0.1, 86400, NULL},
-    {OPTION_BYTES, 0, "min-speed", AT(min_speed), "N", "bytes a second; slower than this for --min-speed-time is stalled", 0, 1e9, NULL},
+    {OPTION_BYTES, 0, "min-speed", AT(min_speed), "N",
+     "bytes a second; slower than this for --min-speed-time is stalled", 0, 1e9, NULL},
     {OPTION_SECONDS, 0, "min-speed-time", AT(min_speed_s), "TIME", "see --min-speed", 1, 3600, NULL},
     {OPTION_INT, 0, "redirects", AT(n_redirects), "N", "hops to follow", 0, 100, NULL},
     {OPTION_BYTES, 0, "max-header", AT(header_bytes), "N", "header bytes of one answer", 1024, 1e7, NULL},
-    {OPTION_BYTES, 0, "memory", AT(memory), "N", "all bodies in flight together; beyond it transfers pause", 1048576, 1e12, NULL},
-    {OPTION_INT, 0, "max-same", AT(max_same), "N", "more addresses than this with the same bytes: a placeholder, all rejected; 0: off", 0, 1e9, NULL},
+    {OPTION_BYTES, 0, "memory", AT(memory), "N",
+     "all bodies in flight together; beyond it transfers pause", 1048576, 1e12, NULL},
+    {OPTION_INT, 0, "max-same", AT(max_same), "N",
+     "more addresses than this with the same bytes: a placeholder, all rejected; 0: off", 0, 1e9, NULL},
 
     {OPTION_HEADING, 0, NULL, 0, NULL, "Safety", 0, 0, NULL},
-    {OPTION_FLAG, 0, "allow-private", AT(allow_private), NULL, "connect to private, loopback and link-local addresses, too", 0, 0, NULL},
-    {OPTION_STRINGS, 0, "allow-address", AT(allow_addresses), "NET", "connect to this network although it is not public, such as 10.1.0.0/16", 0, 0, NULL},
-    {OPTION_STRINGS, 0, "blocklist", AT(blocklists), "FILE", "MD5, SHA-1, SHA-256 or XXH3-128 hashes of pictures never to be kept", 0, 0, NULL},
-    {OPTION_STRINGS, 0, "takedown", AT(takedowns), "FILE", "addresses or hashes to remove from the store, for good", 0, 0, NULL},
-    {OPTION_FLAG, 0, "stop-on-match", AT(stop_on_match), NULL, "end the run at the first match with a block list, exit 1", 0, 0, NULL},
-    {OPTION_FLAG, 0, "audit-urls", AT(audit_urls), NULL, "write addresses into audit.tsv, not only their salted digest", 0, 0, NULL},
-    {OPTION_STRINGS, 0, "placeholders", AT(placeholders), "FILE", "hashes, or lines 'redirect GLOB', of \"picture removed\" pictures", 0, 0, NULL},
-    {OPTION_STRING, 0, "proxy", AT(proxy), "URL", "go through this proxy, which then has to refuse private addresses itself", 0, 0, NULL},
+    {OPTION_FLAG, 0, "allow-private", AT(allow_private), NULL,
+     "connect to private, loopback and link-local addresses, too", 0, 0, NULL},
+    {OPTION_STRINGS, 0, "allow-address", AT(allow_addresses), "NET",
+     "connect to this network although it is not public, such as 10.1.0.0/16", 0, 0, NULL},
+    {OPTION_STRINGS, 0, "blocklist", AT(blocklists), "FILE",
+     "MD5, SHA-1, SHA-256 or XXH3-128 hashes of pictures never to be kept", 0, 0, NULL},
+    {OPTION_STRINGS, 0, "takedown", AT(takedowns), "FILE",
+     "addresses or hashes to remove from the store, for good", 0, 0, NULL},
+    {OPTION_FLAG, 0, "stop-on-match", AT(stop_on_match), NULL,
+     "end the run at the first match with a block list, exit 1", 0, 0, NULL},
+    {OPTION_FLAG, 0, "audit-urls", AT(audit_urls), NULL,
+     "write addresses into audit.tsv, not only their salted digest", 0, 0, NULL},
+    {OPTION_STRINGS, 0, "placeholders", AT(placeholders), "FILE",
+     "hashes, or lines 'redirect GLOB', of \"picture removed\" pictures", 0, 0, NULL},
+    {OPTION_STRING, 0, "proxy", AT(proxy), "URL",
+     "go through this proxy, which then has to refuse private addresses itself", 0, 0, NULL},
     {OPTION_STRING, 0, "ca-file", AT(ca_file), "FILE", "certificates to trust instead of the system's", 0, 0, NULL},
     {OPTION_FLAG, 0, "insecure", AT(insecure), NULL, "do not verify TLS certificates", 0, 0, NULL},
     {OPTION_FLAG, 0, "no-http2", AT(no_http2), NULL, "HTTP/1.1 only", 0, 0, NULL},
@@ -201,7 +226,8 @@ static int open_store(struct fetch *f, const char *store, struct error *err)
         uint64_t n_before, n_after;
         if (journal_compact(path.data, &n_before, &n_after, err))
             goto out;
-        stage_note(&f->opt->common, "journal: %llu lines became %llu", (unsigned long long)n_before, (unsigned long long)n_after);
+        stage_note(&f->opt->common, "journal: %llu lines became %llu", (unsigned long long)n_before,
+                   (unsigned long long)n_after);
     }
     if (journal_open(&f->journal, path.data, err))
         goto out;
@@ -262,6 +288,20 @@ out:
     return rc;
 }
 
+#define DEFAULT_SPACING_S 0.1       /* ten requests a second to one host */
+
+/* What needs no store: options that are more than a number, lists to read. */
+static int prepare(struct fetch *f, struct text *store, struct error *err)
+{
+    const struct fetch_options *o = f->opt;
+    f->spacing_s = DEFAULT_SPACING_S;
+    f->rate_given = o->rate != NULL;
+    if ((o->rate && parse_rate(o->rate, &f->spacing_s, err)) || make_user_agent(f, err) || parse_networks(f, err) ||
+        (o->store ? text_puts(store, o->store, err) : text_printf(store, err, "%s/store", o->common.root)))
+        return -1;
+    return fetch_open_safety(f, err);
+}
+
 int main(int argc, char **argv)
 {
     struct fetch_options opt = fetch_defaults;
@@ -279,13 +319,11 @@ int main(int argc, char **argv)
         return rc;
     rc = -1;
     bool only_takedown = opt.takedowns.n > 0 && in.n == 0;
-    f.spacing_s = 0.1;
-    f.rate_given = opt.rate != NULL;
-    if ((opt.rate && parse_rate(opt.rate, &f.spacing_s, &err)) || make_user_agent(&f, &err) || parse_networks(&f, &err) ||
-        (opt.store ? text_puts(&store_path, opt.store, &err) : text_printf(&store_path, &err, "%s/store", opt.common.root)) || fetch_open_safety(&f, &err) ||
-        (!only_takedown && fetch_read_inputs(&f, &in, &err)) || io_mkdirs(store = store_path.data, &err) || find_prefix(&f, store, &err) ||
-        text_printf(&lock_path, &err, "%s/lock", store) || file_lock_take(&lock, lock_path.data, &err) ||
-        open_store(&f, store, &err))
+    if (prepare(&f, &store_path, &err) || (!only_takedown && fetch_read_inputs(&f, &in, &err)))
+        goto out;
+    store = store_path.data;
+    if (io_mkdirs(store, &err) || find_prefix(&f, store, &err) || text_printf(&lock_path, &err, "%s/lock", store) ||
+        file_lock_take(&lock, lock_path.data, &err) || open_store(&f, store, &err))
         goto out;
     if (only_takedown) {
         rc = 0;

@@ -197,7 +197,8 @@ static void blocked(struct fetch *f, struct write_job *job)
     char name[2 + XXH128_HEX_BYTES];
     bool listed = job->verdict == VERDICT_BLOCKED;
     f->n_matches++;
-    if (fetch_audit(f, "not-kept", listed ? "blocklist" : "takedown", hash_kind_name(job->by), job->digest, e->url, f->err)) {
+    if (fetch_audit(f, "not-kept", listed ? "blocklist" : "takedown", hash_kind_name(job->by), job->digest, e->url,
+                    f->err)) {
         fetch_broken(f);
         return;
     }

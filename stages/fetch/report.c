@@ -78,10 +78,14 @@ static void base_fields(const struct fetch *f, const struct row *r, const char *
 {
     size_t known = r->more ? (size_t)(uintptr_t)r->more[0] : 0;
     for (size_t i = 0; i < f->schema.n; i++)
-        fields[i] = (int)i == f->url_column ? r->url : (int)i == f->label_column ? r->label : i < known ? r->more[1 + i] : NULL;
+        fields[i] = (int)i == f->url_column     ? r->url
+                    : (int)i == f->label_column ? r->label
+                    : i < known                 ? r->more[1 + i]
+                                                : NULL;
 }
 
-static int write_kept(const struct fetch *f, const struct row *r, const char **fields, struct manifest_writer *out, struct error *err)
+static int write_kept(const struct fetch *f, const struct row *r, const char **fields, struct manifest_writer *out,
+                      struct error *err)
 {
     const struct entry *e = &f->entries[r->entry];
     char object[OBJECT_PATH_BYTES], hex[XXH128_HEX_BYTES], bytes[24], status[8], when[21];
@@ -100,8 +104,8 @@ static int write_kept(const struct fetch *f, const struct row *r, const char **f
     return rc;
 }
 
-int fetch_write_rows(struct fetch *f, struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
-                     struct error *err)
+int fetch_write_rows(struct fetch *f, struct manifest_writer *out, struct manifest_writer *rejects,
+                     struct stage_counts *n, struct error *err)
 {
     const char **fields = mem_zalloc(f->schema.n + 1, sizeof *fields, err);
     int rc = fields && mark_repeated(f, err) == 0 ? 0 : -1;
@@ -146,7 +150,8 @@ int fetch_write_summary(struct fetch *f, const char *path, struct error *err)
     for (size_t i = 0; i < f->n_entries; i++) {
         const struct entry *e = &f->entries[i];
         struct tally *t = &all[n++];
-        *t = (struct tally){.host = e->host == NO_INDEX ? "" : f->hosts[e->host].name, .urls = 1, .bytes = e->stored ? e->bytes : 0};
+        *t = (struct tally){
+            .host = e->host == NO_INDEX ? "" : f->hosts[e->host].name, .urls = 1, .bytes = e->stored ? e->bytes : 0};
         char slug[24];
         snprintf(t->reason, sizeof t->reason, "%s", e->stored ? "ok" : reason_slug(e, slug));
     }

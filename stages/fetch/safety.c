@@ -1,7 +1,7 @@
 /*
- * safety.c: what must not be kept: block lists, takedowns, placeholder pictures; and the audit log, which tells what was not kept
- * without keeping any of it. Files in the store: takedown.tsv (what has to stay removed), audit.tsv, audit.salt,
- * blocklist-checked (which list the objects were last compared with).
+ * safety.c: what must not be kept: block lists, takedowns, placeholder pictures; and the audit log, which tells what
+ * was not kept without keeping any of it. Files in the store: takedown.tsv (what has to stay removed), audit.tsv,
+ * audit.salt, blocklist-checked (which list the objects were last compared with).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,8 +46,9 @@ static int read_salt(struct fetch *f, uint8_t salt[SALT_BYTES], struct error *er
 }
 
 /*
- * One line: when, what was done, by which kind of list and hash, and where the picture came from: the host, and a digest of the
- * address that only somebody who has the address and the salt can check. The address itself only with --audit-urls.
+ * One line: when, what was done, by which kind of list and hash, and where the picture came from: the host, and a
+ * digest of the address that only somebody who has the address and the salt can check. The address itself only with
+ * --audit-urls.
  */
 int fetch_audit(struct fetch *f, const char *action, const char *list, const char *algorithm, const char *digest,
                 const char *url, struct error *err)
@@ -71,8 +72,8 @@ int fetch_audit(struct fetch *f, const char *action, const char *list, const cha
     const char *host = strstr(url, "://");
     host = host ? host + 3 : "";
     if ((st.st_size == 0 && text_puts(&line, header, err)) ||
-        text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t%.*s\t", time_format(when, f->now_s), action, list, algorithm, digest, hex,
-                    (int)strcspn(host, "/?#"), host) ||
+        text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t%.*s\t", time_format(when, f->now_s), action, list, algorithm,
+                    digest, hex, (int)strcspn(host, "/?#"), host) ||
         (f->opt->audit_urls && manifest_escape(&line, url, err)) || text_puts(&line, "\n", err) ||
         io_write_full(fd, line.data, line.n_bytes, "audit.tsv", err))
         goto out;
@@ -151,7 +152,8 @@ out:
 }
 
 /* One hash of a --takedown file, unless it is known already. 1: fine; 0: not a hash; -1: memory. */
-static int add_takedown_hash(struct fetch *f, const char *line, size_t n, const char *when, struct text *fresh, struct error *err)
+static int add_takedown_hash(struct fetch *f, const char *line, size_t n, const char *when, struct text *fresh,
+                             struct error *err)
 {
     struct hash_list one = HASH_LIST_EMPTY;
     char hex[65];
@@ -261,8 +263,8 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
 /* --- lists against what is there already ----------------------------------------------------------------------- */
 
 /*
- * The content's own hash goes to takedown.tsv before the object goes: it stays down by whatever list it was found, and purge finds by it
- * what was made from the picture.
+ * The content's own hash goes to takedown.tsv before the object goes: it stays down by whatever list it was found, and
+ * purge finds by it what was made from the picture.
  */
 static int remember_removed(struct fetch *f, const struct xxh128 *hash, struct error *err)
 {
@@ -271,15 +273,19 @@ static int remember_removed(struct fetch *f, const struct xxh128 *hash, struct e
     if (hash_list_has(&f->takedown.hashes, HASH_XXH128, hash->bytes))
         return 0;
     xxh128_hex(hex, hash);
-    int rc = text_printf(&line, err, "%s\txxh128\t%s\n", time_format(when, f->now_s), hex) || append_takedowns(f, &line, err) ||
-             hash_list_add(&f->takedown.hashes, HASH_XXH128, hash->bytes, err) ? -1 : 0;
+    int rc = text_printf(&line, err, "%s\txxh128\t%s\n", time_format(when, f->now_s), hex) ||
+                     append_takedowns(f, &line, err) ||
+                     hash_list_add(&f->takedown.hashes, HASH_XXH128, hash->bytes, err)
+                 ? -1
+                 : 0;
     text_release(&line);
     return rc;
 }
 
 struct sweep { struct fetch *f; struct hash_list *list; const char *name; bool only_names; uint64_t n_removed; };
 
-static int sweep_object(void *context, const char *path, const struct xxh128 *hash, const char *extension, struct error *err)
+static int sweep_object(void *context, const char *path, const struct xxh128 *hash, const char *extension,
+                        struct error *err)
 {
     struct sweep *s = context;
     struct fetch *f = s->f;
@@ -396,7 +402,9 @@ bool placeholder_redirect(const struct fetch *f, const char *target)
     while (from > 0 && path[from - 1] != '/')
         from--;
     snprintf(name, sizeof name, "%.*s", (int)(end - from < 255 ? end - from : 255), path + from);
-    /* The whole name, or a part of it between - and _: "removed.png", "photo_unavailable.png", not "removedwalls.jpg". */
+    /*
+     * The whole name, or a part of it between - and _: "removed.png", "photo_unavailable.png", not "removedwalls.jpg".
+     */
     for (size_t i = 0; i < sizeof gone_names / sizeof *gone_names; i++) {
         size_t n = strlen(gone_names[i]);
         for (const char *at = name; (at = strcasestr(at, gone_names[i])); at++) {

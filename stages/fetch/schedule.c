@@ -1,6 +1,7 @@
 /*
- * schedule.c: which host may be asked next. Hosts that could start now stand in one line and are served in turn, a request
- * each, so a large host does not starve small ones; hosts and entries that have to wait sit in one heap by time.
+ * schedule.c: which host may be asked next. Hosts that could start now stand in one line and are served in turn, a
+ * request each, so a large host does not starve small ones; hosts and entries that have to wait sit in one heap by
+ * time.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -48,7 +49,8 @@ static unsigned host_limit(const struct fetch *f, const struct host *h)
 int fetch_host_poke(struct fetch *f, uint32_t index, struct error *err)
 {
     struct host *h = &f->hosts[index];
-    if (h->listed || h->timed || h->n_queued == 0 || h->n_active >= host_limit(f, h) || h->robots_state == ROBOTS_ASKING)
+    if (h->listed || h->timed || h->n_queued == 0 || h->n_active >= host_limit(f, h) ||
+        h->robots_state == ROBOTS_ASKING)
         return 0;
     double at = h->free_at > h->hold_until ? h->free_at : h->hold_until;
     if (at > f->now) {

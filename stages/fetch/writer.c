@@ -1,6 +1,7 @@
 /*
- * writer.c: what costs disk or processor time for a picture that has come, in a thread of its own. Jobs go through in order.
- * The event loop is woken only when it sleeps, and this thread only when it waits: with much to do both run without a system call for it.
+ * writer.c: what costs disk or processor time for a picture that has come, in a thread of its own. Jobs go through in
+ * order. The event loop is woken only when it sleeps, and this thread only when it waits: with much to do both run
+ * without a system call for it.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -51,7 +52,8 @@ static void work_on(struct fetch *f, struct write_job *job)
         job->verdict = VERDICT_TAKEN_DOWN;
     else if (placeholder_bytes(&f->placeholders, job->body, job->n_body, &job->hash))
         job->verdict = VERDICT_PLACEHOLDER;
-    else if (object_store_put(&f->store, &job->hash, picture_kind_extension(job->kind), job->body, job->n_body, &was_there, &job->error))
+    else if (object_store_put(&f->store, &job->hash, picture_kind_extension(job->kind), job->body, job->n_body,
+                              &was_there, &job->error))
         job->verdict = VERDICT_FAILED;
     else
         job->verdict = VERDICT_STORED;

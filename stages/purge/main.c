@@ -1,6 +1,6 @@
 /*
- * purge: removes what runs made from pictures that `fetch --takedown` or a later block list took out of the store: rows of tables, made
- * pictures, shard sets, caches, pages. Writes a table of what it did: action path rows.
+ * purge: removes what runs made from pictures that `fetch --takedown` or a later block list took out of the store: rows
+ * of tables, made pictures, shard sets, caches, pages. Writes a table of what it did: action path rows.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,10 @@ struct purge_options { struct common_options common; const char *store; bool dry
 #define AT(field) offsetof(struct purge_options, field)
 
 static const struct option_row rows[] = {
-    {OPTION_STRING, 0, "store", AT(store), "DIR", "the store that fetch fills; its takedown.tsv says what has to go", 0, 0, NULL},
-    {OPTION_FLAG, 0, "deep", AT(deep), NULL, "also hash every file of the runs, in case a picture was copied under another name", 0, 0, NULL},
+    {OPTION_STRING, 0, "store", AT(store), "DIR",
+     "the store that fetch fills; its takedown.tsv says what has to go", 0, 0, NULL},
+    {OPTION_FLAG, 0, "deep", AT(deep), NULL,
+     "also hash every file of the runs, in case a picture was copied under another name", 0, 0, NULL},
     {OPTION_FLAG, 'n', "dry-run", AT(dry_run), NULL, "say what would be done and do nothing", 0, 0, NULL},
     COMMON_ROW_OUTPUT(struct purge_options, common),
     {OPTION_COUNT, 'v', "verbose", AT(common.verbose), NULL, "print a line of counts at the end", 0, 0, NULL},
@@ -67,7 +69,8 @@ int main(int argc, char **argv)
     if (text_printf(&path, &err, "%s/lock", opt.store) || file_lock_take(&lock, path.data, &err))
         goto out;
     text_clear(&path);
-    if (text_printf(&path, &err, "%s/takedown.tsv", opt.store) || manifest_writer_open(&report, opt.common.output, NULL, columns, &err))
+    if (text_printf(&path, &err, "%s/takedown.tsv", opt.store) ||
+        manifest_writer_open(&report, opt.common.output, NULL, columns, &err))
         goto out;
     if (io_exists(path.data) && taken_down_read(&p.list, path.data, &err))
         goto out;
@@ -76,7 +79,8 @@ int main(int argc, char **argv)
             goto out;
     if (manifest_writer_commit(&report, &err))
         goto out;
-    stage_note(&opt.common, "%llu rows and %llu files removed", (unsigned long long)p.counts.n_rows, (unsigned long long)p.counts.n_files);
+    stage_note(&opt.common, "%llu rows and %llu files removed", (unsigned long long)p.counts.n_rows,
+               (unsigned long long)p.counts.n_files);
     rc = p.damaged ? error_set(&err, EX_DATAERR, "not every table could be read; see above") : 0;
 out:
     manifest_writer_discard(&report);

@@ -200,7 +200,8 @@ static bool about(const char *column)
     return false;
 }
 
-static int row_is_hit(const struct purge *p, const struct manifest_reader *r, const bool *looked_at, int url, struct error *err)
+static int row_is_hit(const struct purge *p, const struct manifest_reader *r, const bool *looked_at, int url,
+                      struct error *err)
 {
     for (size_t i = 0; i < r->schema.n; i++)
         if (looked_at[i] && taken_down_named(&p->list, r->fields[i]))
@@ -208,8 +209,10 @@ static int row_is_hit(const struct purge *p, const struct manifest_reader *r, co
     return url < 0 ? 0 : url_is_listed(&p->list, r->fields[url], err);
 }
 
-/* Counts the rows about listed pictures; with out also writes the others. A table that is no manifest is passed over, aloud. */
-static int read_table(struct purge *p, const char *path, struct manifest_writer *out, uint64_t *n_hits, struct error *err)
+/* Counts the rows about listed pictures; with out also writes the others. A table that is no manifest is passed over,
+ * aloud. */
+static int read_table(struct purge *p, const char *path, struct manifest_writer *out, uint64_t *n_hits,
+                      struct error *err)
 {
     struct manifest_reader in = MANIFEST_READER_EMPTY;
     struct error own = {0};
@@ -276,7 +279,8 @@ static bool is_shard_table(const char *name)
     return text_starts(name, "shard-") && text_ends(name, ".tsv");
 }
 
-/* A set that holds a listed picture goes as a whole, its index first: without it there is no set. Packing makes it again. */
+/* A set that holds a listed picture goes as a whole, its index first: without it there is no set. Packing makes it
+ * again. */
 static int remove_shard_set(struct purge *p, const struct files *l, const char *table, struct error *err)
 {
     size_t n_folder = (size_t)(base_name(table) - table);
@@ -287,8 +291,8 @@ static int remove_shard_set(struct purge *p, const struct files *l, const char *
     text_release(&index);
     for (size_t i = 0; rc == 0 && i < l->n; i++) {
         const char *path = l->items[i].path;
-        if (strncmp(path, table, n_folder) == 0 && path + n_folder == base_name(path) && text_starts(path + n_folder, "shard-") &&
-            io_exists(path))
+        if (strncmp(path, table, n_folder) == 0 && path + n_folder == base_name(path) &&
+            text_starts(path + n_folder, "shard-") && io_exists(path))
             rc = remove_file(p, "shard-set-removed", path, err);
     }
     return rc;

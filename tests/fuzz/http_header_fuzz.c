@@ -1,5 +1,7 @@
 /* needs: http store */
-/* Header lines, picture signatures and ends, and block lists: three small parsers of what servers and strangers send. */
+/*
+ * Header lines, picture signatures and ends, and block lists: three small parsers of what servers and strangers send.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         http_headers_line(&h, (const char *)data + at, n, 1000000000, "winnow");
         at += n;
     }
-    if (strlen(h.etag) >= sizeof h.etag || strlen(h.content_type) >= sizeof h.content_type || h.status < 0 || h.status > 999 ||
-        (h.range_first >= 0 && h.range_last < h.range_first) || h.retry_after_s < -1)
+    if (strlen(h.etag) >= sizeof h.etag || strlen(h.content_type) >= sizeof h.content_type || h.status < 0 ||
+        h.status > 999 || (h.range_first >= 0 && h.range_last < h.range_first) || h.retry_after_s < -1)
         abort();
     (void)http_headers_strong_etag(&h);
     enum picture_kind k = picture_kind_of(data, size);

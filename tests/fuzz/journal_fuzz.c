@@ -1,5 +1,6 @@
 /* needs: store */
-/* Journal lines: parsing never reads or writes outside the line; what parses is formatted to a line that parses to the same. */
+/* Journal lines: parsing never reads or writes outside the line; what parses is formatted to a line that parses to the
+ * same. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,9 @@ static void check(const struct journal_record *r)
         abort();
     /* Lines as long as the longest may not come back whole; the writer cuts fields. */
     if (strlen(r->url) < 4000 && line.n_bytes < 8000) {
-        if (journal_parse(line.data, line.n_bytes - 1, &out) != 1 || !same(out.url, r->url) || out.event != r->event || out.time != r->time ||
-            out.bytes != r->bytes || out.status != r->status || out.due != r->due || memcmp(&out.hash, &r->hash, sizeof out.hash) != 0)
+        if (journal_parse(line.data, line.n_bytes - 1, &out) != 1 || !same(out.url, r->url) || out.event != r->event ||
+            out.time != r->time || out.bytes != r->bytes || out.status != r->status || out.due != r->due ||
+            memcmp(&out.hash, &r->hash, sizeof out.hash) != 0)
             abort();
     }
     journal_key(&key, r->url);

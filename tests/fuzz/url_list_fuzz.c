@@ -1,5 +1,6 @@
 /* needs: http */
-/* Plain lists and the canonical form of addresses: nothing read past the end, canonical is a fixed point, parts lie inside. */
+/* Plain lists and the canonical form of addresses: nothing read past the end, canonical is a fixed point, parts lie
+ * inside. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (parts.host + parts.host_bytes > parts.path || parts.path >= out.n_bytes || out.data[parts.path] != '/' ||
             out.n_bytes > HTTP_URL_MAX_BYTES || strpbrk(out.data, "\t\n\r #"))
             abort();
-        if (http_url_canonical(out.data, out.n_bytes, &again, &parts, &why, &err) != 1 || strcmp(out.data, again.data) != 0)
+        if (http_url_canonical(out.data, out.n_bytes, &again, &parts, &why, &err) != 1 ||
+            strcmp(out.data, again.data) != 0)
             abort();
         (void)http_url_is_loopback(out.data, &parts);
     }

@@ -22,10 +22,21 @@ static struct http_headers read_all(const char *text)
 
 static void test_retry_after(void)
 {
-    static const struct { const char *value; long long seconds; } list[] = {
-        {"120", 120}, {" 5 ", 5}, {"0", 0}, {"Sun, 06 Nov 1994 08:49:47 GMT", 10}, {"Sunday, 06-Nov-94 08:49:47 GMT", 10},
-        {"Sun Nov  6 08:49:47 1994", 10}, {"Sun, 06 Nov 1994 08:49:27 GMT", 0}, {"-5", -1}, {"", -1}, {"soon", -1}, {"1.5", -1},
-        {"99999999999999999999999", 10LL * 366 * 86400}, {"400000000", 10LL * 366 * 86400},
+    static const struct { const char *value; long long seconds;
+    } list[] = {
+        {"120", 120},
+        {" 5 ", 5},
+        {"0", 0},
+        {"Sun, 06 Nov 1994 08:49:47 GMT", 10},
+        {"Sunday, 06-Nov-94 08:49:47 GMT", 10},
+        {"Sun Nov  6 08:49:47 1994", 10},
+        {"Sun, 06 Nov 1994 08:49:27 GMT", 0},
+        {"-5", -1},
+        {"", -1},
+        {"soon", -1},
+        {"1.5", -1},
+        {"99999999999999999999999", 10LL * 366 * 86400},
+        {"400000000", 10LL * 366 * 86400},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         long long got = http_retry_after(list[i].value, strlen(list[i].value), NOW);
@@ -35,24 +46,40 @@ static void test_retry_after(void)
 
 static void test_robots_tag(void)
 {
-    static const struct { const char *lines; bool no; } list[] = {
-        {"X-Robots-Tag: noai\n", true}, {"x-robots-tag: NOAI\n", true}, {"X-Robots-Tag: noimageai\n", true},
-        {"X-Robots-Tag: noindex, nofollow\n", true}, {"X-Robots-Tag: none\n", true}, {"X-Robots-Tag: nofollow, noimageindex\n", true},
-        {"X-Robots-Tag: nofollow\n", false}, {"X-Robots-Tag: googlebot: noai\n", false}, {"X-Robots-Tag: winnow: noai\n", true},
-        {"X-Robots-Tag: WINNOW : noai\n", true}, {"X-Robots-Tag: *: noai\n", true}, {"X-Robots-Tag: googlebot: nofollow, noai\n", false},
-        {"X-Robots-Tag: googlebot: noai, winnow: noindex\n", true}, {"X-Robots-Tag: max-snippet: 20, noai\n", true},
-        {"X-Robots-Tag: unavailable_after: 25 Jun 2030 15:00:00 PST\n", false}, {"X-Robots-Tag: all\nX-Robots-Tag: noai\n", true},
-        {"X-Robots-Tag: googlebot: noai\nX-Robots-Tag: noimageai\n", true}, {"X-Robots-Tag: noairport\n", false}, {"X-Robots-Tag:\n", false},
-        {"X-Robots-Tag: ,,noai,\n", true}, {"X-Robots: noai\n", false},
+    static const struct { const char *lines; bool no;
+    } list[] = {
+        {"X-Robots-Tag: noai\n", true},
+        {"x-robots-tag: NOAI\n", true},
+        {"X-Robots-Tag: noimageai\n", true},
+        {"X-Robots-Tag: noindex, nofollow\n", true},
+        {"X-Robots-Tag: none\n", true},
+        {"X-Robots-Tag: nofollow, noimageindex\n", true},
+        {"X-Robots-Tag: nofollow\n", false},
+        {"X-Robots-Tag: googlebot: noai\n", false},
+        {"X-Robots-Tag: winnow: noai\n", true},
+        {"X-Robots-Tag: WINNOW : noai\n", true},
+        {"X-Robots-Tag: *: noai\n", true},
+        {"X-Robots-Tag: googlebot: nofollow, noai\n", false},
+        {"X-Robots-Tag: googlebot: noai, winnow: noindex\n", true},
+        {"X-Robots-Tag: max-snippet: 20, noai\n", true},
+        {"X-Robots-Tag: unavailable_after: 25 Jun 2030 15:00:00 PST\n", false},
+        {"X-Robots-Tag: all\nX-Robots-Tag: noai\n", true},
+        {"X-Robots-Tag: googlebot: noai\nX-Robots-Tag: noimageai\n", true},
+        {"X-Robots-Tag: noairport\n", false},
+        {"X-Robots-Tag:\n", false},
+        {"X-Robots-Tag: ,,noai,\n", true},
+        {"X-Robots: noai\n", false},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        CHECK_SAY(read_all(list[i].lines).no_ai == list[i].no, "%.*s: %d", (int)strcspn(list[i].lines, "\n"), list[i].lines, list[i].no);
+        CHECK_SAY(read_all(list[i].lines).no_ai == list[i].no, "%.*s: %d", (int)strcspn(list[i].lines, "\n"),
+                  list[i].lines, list[i].no);
 }
 
 int main(void)
 {
-    struct http_headers h = read_all("HTTP/1.1 103 Early Hints\r\nETag: \"old\"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: Image/JPEG; q=1\r\n"
-                                     "Content-Length: 123\r\nETag: \"abc\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+    struct http_headers h =
+        read_all("HTTP/1.1 103 Early Hints\r\nETag: \"old\"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: Image/JPEG; q=1\r\n"
+                 "Content-Length: 123\r\nETag: \"abc\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
     CHECK(h.status == 200 && h.version == 11 && h.ended && h.content_bytes == 123);
     CHECK(strcmp(h.content_type, "image/jpeg") == 0);
     CHECK(strcmp(h.etag, "\"abc\"") == 0 && strcmp(http_headers_strong_etag(&h), "\"abc\"") == 0);
@@ -60,13 +87,15 @@ int main(void)
     h = read_all("HTTP/2 206 \r\ncontent-range: bytes 100-199/200\r\netag: W/\"x\"\r\n\r\n");
     CHECK(h.status == 206 && h.version == 20 && h.range_first == 100 && h.range_last == 199 && h.range_total == 200);
     CHECK(strcmp(http_headers_strong_etag(&h), "") == 0);
-    static const char *const bad_ranges[] = {"bytes 5-2/10", "bytes 0-10/10", "bytes */10", "bytes -5/10", "items 0-1/2", "bytes 0-1", "bytes a-b/c", "bytes 0-2/"};
+    static const char *const bad_ranges[] = {"bytes 5-2/10", "bytes 0-10/10", "bytes */10",  "bytes -5/10",
+                                             "items 0-1/2",  "bytes 0-1",     "bytes a-b/c", "bytes 0-2/"};
     for (size_t i = 0; i < sizeof bad_ranges / sizeof *bad_ranges; i++) {
         char line[64];
         snprintf(line, sizeof line, "Content-Range: %s\n", bad_ranges[i]);
         CHECK_SAY(read_all(line).range_first == -1, "Content-Range: %s counts as absent", bad_ranges[i]);
     }
-    CHECK(read_all("Content-Range: bytes 0-9/*\n").range_total == -1 && read_all("Content-Range: bytes 0-9/*\n").range_last == 9);
+    CHECK(read_all("Content-Range: bytes 0-9/*\n").range_total == -1 &&
+          read_all("Content-Range: bytes 0-9/*\n").range_last == 9);
     CHECK(read_all("Content-Length: 5\nContent-Length: 5\n").content_bytes == 5);
     CHECK(read_all("Content-Length: 5\nContent-Length: 6\n").content_bytes == -2);
     CHECK(read_all("Content-Length: -5\n").content_bytes == -2);

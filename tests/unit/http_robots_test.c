@@ -52,7 +52,8 @@ int main(void)
     struct error err = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct robots_case *c = &cases[i];
-        CHECK_SAY(robots_parse(&r, c->text, strlen(c->text), "winnow", &err) == 0 && robots_allows(&r, c->path) == c->allowed,
+        CHECK_SAY(robots_parse(&r, c->text, strlen(c->text), "winnow", &err) == 0 &&
+                      robots_allows(&r, c->path) == c->allowed,
                   "case %zu: %s %s", i, c->path, c->allowed ? "allowed" : "disallowed");
         robots_release(&r);
     }
@@ -60,7 +61,8 @@ int main(void)
     CHECK(robots_parse(&r, delay, sizeof delay - 1, "winnow", &err) == 0 && r.crawl_delay_s == 2.5);
     robots_release(&r);
     static const char long_delay[] = "User-agent: *\nCrawl-delay: 100000";
-    CHECK(robots_parse(&r, long_delay, sizeof long_delay - 1, "winnow", &err) == 0 && r.crawl_delay_s == ROBOTS_MAX_DELAY_S);
+    CHECK(robots_parse(&r, long_delay, sizeof long_delay - 1, "winnow", &err) == 0 &&
+          r.crawl_delay_s == ROBOTS_MAX_DELAY_S);
     robots_release(&r);
 
     /* A pattern made to be slow stays quick: stars against a path of the same letter. */

@@ -45,7 +45,8 @@ static void test_canonical(void)
             CHECK_SAY(rc == 0 && *why, "'%s' is refused", cases[i].in);
             continue;
         }
-        CHECK_SAY(rc == 1 && strcmp(out.data, cases[i].out) == 0, "'%s' -> '%s'", cases[i].in, rc == 1 ? out.data : why);
+        CHECK_SAY(rc == 1 && strcmp(out.data, cases[i].out) == 0, "'%s' -> '%s'", cases[i].in,
+                  rc == 1 ? out.data : why);
         /* Canonical of canonical is itself. */
         rc = http_url_canonical(out.data, out.n_bytes, &again, &parts, &why, &err);
         CHECK_SAY(rc == 1 && strcmp(again.data, out.data) == 0, "'%s' is a fixed point", out.data);
@@ -64,9 +65,11 @@ static void test_canonical(void)
 
 static void test_loopback(void)
 {
-    static const struct { const char *url; bool loopback; } list[] = {
-        {"http://localhost/", true}, {"http://127.0.0.1/", true}, {"http://127.9.9.9:8080/", true}, {"http://[::1]/", true},
-        {"http://127.example.org/", false}, {"http://example.org/", false}, {"http://10.0.0.1/", false}, {"http://localhost.evil/", false},
+    static const struct { const char *url; bool loopback;
+    } list[] = {
+        {"http://localhost/", true}, {"http://127.0.0.1/", true},        {"http://127.9.9.9:8080/", true},
+        {"http://[::1]/", true},     {"http://127.example.org/", false}, {"http://example.org/", false},
+        {"http://10.0.0.1/", false}, {"http://localhost.evil/", false},
     };
     struct text out = TEXT_EMPTY;
     struct http_url_parts parts;

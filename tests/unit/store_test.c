@@ -25,15 +25,42 @@ static const char *in_tmp(const char *name)
 
 static void test_kinds(void)
 {
-    static const struct { const char *bytes; size_t n; enum picture_kind kind; } list[] = {
-        {"\xff\xd8\xff\xe0xxxx", 8, PICTURE_JPEG}, {"\x89PNG\r\n\x1a\n", 8, PICTURE_PNG}, {"GIF89a....", 10, PICTURE_GIF},
-        {"GIF88a....", 10, PICTURE_TEXT}, {"RIFF\x10\0\0\0WEBPVP8 ", 16, PICTURE_WEBP}, {"RIFF\x10\0\0\0AVI LIST", 16, PICTURE_VIDEO},
-        {"\0\0\0\x20" "ftypavif\0\0", 14, PICTURE_AVIF}, {"\0\0\0\x20" "ftypheic\0\0", 14, PICTURE_HEIC},
-        {"\0\0\0\x20" "ftypmif1\0\0", 14, PICTURE_HEIC}, {"\0\0\0\x20" "ftypisom\0\0", 14, PICTURE_VIDEO}, {"BM\x36\x10\0\0\0\0\0\0\x36\0\0\0", 14, PICTURE_BMP},
-        {"II*\0....", 8, PICTURE_TIFF}, {"\0\0\1\0....", 8, PICTURE_ICO}, {"\xff\x0a....", 6, PICTURE_JXL},
-        {"<!DOCTYPE html>", 15, PICTURE_HTML}, {"\n\n <html>", 9, PICTURE_HTML}, {"<?xml version", 13, PICTURE_HTML}, {"<svg xmlns", 10, PICTURE_SVG},
-        {"{\"error\":1}", 11, PICTURE_JSON}, {"Not found", 9, PICTURE_TEXT}, {"%PDF-1.4", 8, PICTURE_PDF}, {"\x1f\x8b\x08\0", 4, PICTURE_GZIP},
-        {"PK\3\4....", 8, PICTURE_ZIP}, {"\x1a\x45\xdf\xa3....", 8, PICTURE_VIDEO}, {"\1\2\3\4", 4, PICTURE_UNKNOWN}, {"", 0, PICTURE_UNKNOWN},
+    static const struct { const char *bytes; size_t n; enum picture_kind kind;
+    } list[] = {
+        {"\xff\xd8\xff\xe0xxxx", 8, PICTURE_JPEG},
+        {"\x89PNG\r\n\x1a\n", 8, PICTURE_PNG},
+        {"GIF89a....", 10, PICTURE_GIF},
+        {"GIF88a....", 10, PICTURE_TEXT},
+        {"RIFF\x10\0\0\0WEBPVP8 ", 16, PICTURE_WEBP},
+        {"RIFF\x10\0\0\0AVI LIST", 16, PICTURE_VIDEO},
+        {"\0\0\0\x20"
+         "ftypavif\0\0",
+         14, PICTURE_AVIF},
+        {"\0\0\0\x20"
+         "ftypheic\0\0",
+         14, PICTURE_HEIC},
+        {"\0\0\0\x20"
+         "ftypmif1\0\0",
+         14, PICTURE_HEIC},
+        {"\0\0\0\x20"
+         "ftypisom\0\0",
+         14, PICTURE_VIDEO},
+        {"BM\x36\x10\0\0\0\0\0\0\x36\0\0\0", 14, PICTURE_BMP},
+        {"II*\0....", 8, PICTURE_TIFF},
+        {"\0\0\1\0....", 8, PICTURE_ICO},
+        {"\xff\x0a....", 6, PICTURE_JXL},
+        {"<!DOCTYPE html>", 15, PICTURE_HTML},
+        {"\n\n <html>", 9, PICTURE_HTML},
+        {"<?xml version", 13, PICTURE_HTML},
+        {"<svg xmlns", 10, PICTURE_SVG},
+        {"{\"error\":1}", 11, PICTURE_JSON},
+        {"Not found", 9, PICTURE_TEXT},
+        {"%PDF-1.4", 8, PICTURE_PDF},
+        {"\x1f\x8b\x08\0", 4, PICTURE_GZIP},
+        {"PK\3\4....", 8, PICTURE_ZIP},
+        {"\x1a\x45\xdf\xa3....", 8, PICTURE_VIDEO},
+        {"\1\2\3\4", 4, PICTURE_UNKNOWN},
+        {"", 0, PICTURE_UNKNOWN},
         {"\xff\xd8", 2, PICTURE_TEXT},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
@@ -62,7 +89,8 @@ static void test_kinds(void)
 
 /* --- objects --------------------------------------------------------------------------------------------------- */
 
-static int count_object(void *context, const char *name, const struct xxh128 *hash, const char *extension, struct error *err)
+static int count_object(void *context, const char *name, const struct xxh128 *hash, const char *extension,
+                        struct error *err)
 {
     char wanted[OBJECT_PATH_BYTES];
     (void)err;
@@ -83,14 +111,16 @@ static void test_objects(void)
     xxh128_of(&h, "picture", 7);
     CHECK(object_store_put(&s, &h, "jpg", "picture", 7, &was_there, &err) == 0 && !was_there);
     CHECK(object_store_put(&s, &h, "jpg", "picture", 7, &was_there, &err) == 0 && was_there);
-    CHECK(object_store_has(&s, &h, "jpg", 7, true) && !object_store_has(&s, &h, "jpg", 8, false) && !object_store_has(&s, &h, "png", 7, false));
+    CHECK(object_store_has(&s, &h, "jpg", 7, true) && !object_store_has(&s, &h, "jpg", 8, false) &&
+          !object_store_has(&s, &h, "png", 7, false));
     snprintf(full, sizeof full, "%s/%s", folder, object_path(name, &h, "jpg"));
     CHECK(strlen(name) == 8 + 3 + 30 + 4);
     FILE *f = fopen(full, "w");         /* a power cut's hollow file of the same size */
     fwrite("\0\0\0\0\0\0\0", 1, 7, f);
     fclose(f);
     CHECK(object_store_has(&s, &h, "jpg", 7, false) && !object_store_has(&s, &h, "jpg", 7, true));
-    CHECK(object_store_put(&s, &h, "jpg", "picture", 7, &was_there, &err) == 0 && !was_there && object_store_has(&s, &h, "jpg", 7, true));
+    CHECK(object_store_put(&s, &h, "jpg", "picture", 7, &was_there, &err) == 0 && !was_there &&
+          object_store_has(&s, &h, "jpg", 7, true));
     CHECK(object_store_walk(&s, count_object, &n, &err) == 0 && n == 1);
     CHECK(object_store_sync(&s, &err) == 0);
     CHECK(object_store_remove(&s, &h, "jpg", &was_there, &err) == 0 && was_there);
@@ -111,11 +141,17 @@ static void test_time(void)
 {
     char text[21];
     int64_t t;
-    static const struct { int64_t t; const char *text; } list[] = {
-        {0, "1970-01-01T00:00:00Z"}, {951782400, "2000-02-29T00:00:00Z"}, {1795338000, "2026-11-22T09:00:00Z"}, {4107542399, "2100-02-28T23:59:59Z"},
+    static const struct { int64_t t; const char *text;
+    } list[] = {
+        {0, "1970-01-01T00:00:00Z"},
+        {951782400, "2000-02-29T00:00:00Z"},
+        {1795338000, "2026-11-22T09:00:00Z"},
+        {4107542399, "2100-02-28T23:59:59Z"},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        CHECK_SAY(strcmp(time_format(text, list[i].t), list[i].text) == 0 && time_parse(list[i].text, &t) == 0 && t == list[i].t, "%s", text);
+        CHECK_SAY(strcmp(time_format(text, list[i].t), list[i].text) == 0 && time_parse(list[i].text, &t) == 0 &&
+                      t == list[i].t,
+                  "%s", text);
     bool same = true;
     for (int64_t at = -86400; at < 4200000000; at += 7777777) {
         struct tm tm;
@@ -147,8 +183,15 @@ static void test_journal(void)
     struct journal j;
     struct journal_stats stats;
     struct error err = {0};
-    struct journal_record r = {.time = 1795338000, .event = JOURNAL_OK, .url = "http://a/\\x", .status = 200, .etag = "\"e\tf\"",
-                               .bytes = 5, .kind = PICTURE_PNG, .fetched_at = 1795338000, .tries = 1};
+    struct journal_record r = {.time = 1795338000,
+                               .event = JOURNAL_OK,
+                               .url = "http://a/\\x",
+                               .status = 200,
+                               .etag = "\"e\tf\"",
+                               .bytes = 5,
+                               .kind = PICTURE_PNG,
+                               .fetched_at = 1795338000,
+                               .tries = 1};
     char file[512];
     snprintf(file, sizeof file, "%s", in_tmp("journal.tsv"));
     xxh128_of(&r.hash, "hello", 5);
@@ -158,7 +201,8 @@ static void test_journal(void)
     CHECK(journal_append(&j, &mark, &err) == 0 && journal_append(&j, &r, &err) == 0 && journal_flush(&j, &err) == 0);
     journal_close(&j);
     struct seen seen = {0};
-    CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 2 && seen.n_durable == 1 && stats.n_malformed == 0);
+    CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 2 && seen.n_durable == 1 &&
+          stats.n_malformed == 0);
     CHECK(strcmp(seen.url, "http://b/") == 0);
 
     /* A torn last line is not seen, cut off at the next opening, and what is appended then is whole. */
@@ -170,7 +214,8 @@ static void test_journal(void)
     CHECK(journal_open(&j, file, &err) == 0 && journal_append(&j, &r, &err) == 0 && journal_flush(&j, &err) == 0);
     journal_close(&j);
     seen = (struct seen){0};
-    CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 3 && stats.torn_bytes == 0 && stats.n_malformed == 0);
+    CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 3 && stats.torn_bytes == 0 &&
+          stats.n_malformed == 0);
 
     /* Rubbish in the middle costs its line only. */
     f = fopen(file, "a");
@@ -182,8 +227,8 @@ static void test_journal(void)
     CHECK(journal_open(&j, file, &err) == 0 && journal_append(&j, &r, &err) == 0 && journal_flush(&j, &err) == 0);
     journal_close(&j);
     seen = (struct seen){0};
-    CHECK_SAY(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 4 && stats.n_malformed >= 3, "%d lines, %d malformed", seen.n,
-              (int)stats.n_malformed);
+    CHECK_SAY(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 4 && stats.n_malformed >= 3,
+              "%d lines, %d malformed", seen.n, (int)stats.n_malformed);
     uint64_t before, after;
     CHECK(journal_compact(file, &before, &after, &err) == 0 && before == 4 && after == 2);
     seen = (struct seen){0};
@@ -201,18 +246,27 @@ static void test_journal(void)
         for (size_t k = 0; k < m; k++)
             detail[k] = "\t\n\r\\ab"[random_below(&rnd, 6)];
         url[n] = detail[m] = 0;
-        struct journal_record in = {.time = (int64_t)random_below(&rnd, 4000000000u), .event = (enum journal_event)random_below(&rnd, JOURNAL_SYNC),
-                                    .url = url, .detail = detail, .status = (int)random_below(&rnd, 600), .bytes = random_below(&rnd, 1u << 30),
-                                    .hash = r.hash, .kind = PICTURE_GIF, .fetched_at = 1 + (int64_t)random_below(&rnd, 4000000000u),
-                                    .tries = (unsigned)random_below(&rnd, 9), .due = (int64_t)random_below(&rnd, 2) * 4000000000u}, out;
+        struct journal_record in = {.time = (int64_t)random_below(&rnd, 4000000000u),
+                                    .event = (enum journal_event)random_below(&rnd, JOURNAL_SYNC),
+                                    .url = url,
+                                    .detail = detail,
+                                    .status = (int)random_below(&rnd, 600),
+                                    .bytes = random_below(&rnd, 1u << 30),
+                                    .hash = r.hash,
+                                    .kind = PICTURE_GIF,
+                                    .fetched_at = 1 + (int64_t)random_below(&rnd, 4000000000u),
+                                    .tries = (unsigned)random_below(&rnd, 9),
+                                    .due = (int64_t)random_below(&rnd, 2) * 4000000000u},
+                              out;
         text_clear(&line);
         if (journal_format(&line, &in, &err) || line.data[line.n_bytes - 1] != '\n') {
             same = false;
             break;
         }
-        same = same && journal_parse(line.data, line.n_bytes - 1, &out) == 1 && strcmp(out.url, url) == 0 && out.time == in.time &&
-               out.event == in.event && out.bytes == in.bytes && out.due == in.due && out.tries == in.tries &&
-               strncmp(out.detail, detail, strlen(out.detail)) == 0 && (strlen(out.detail) == m || m > 190);
+        same = same && journal_parse(line.data, line.n_bytes - 1, &out) == 1 && strcmp(out.url, url) == 0 &&
+               out.time == in.time && out.event == in.event && out.bytes == in.bytes && out.due == in.due &&
+               out.tries == in.tries && strncmp(out.detail, detail, strlen(out.detail)) == 0 &&
+               (strlen(out.detail) == m || m > 190);
     }
     CHECK_SAY(same, "2000 random records come back as they were");
     text_release(&line);
@@ -239,7 +293,8 @@ static void test_hash_list(void)
                                "pdq:f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22\n";
     CHECK(hash_list_add_bytes(&l, good, sizeof good - 1, "list", &err) == 0);
     CHECK(l.n[HASH_MD5] == 1 && l.n[HASH_XXH128] == 1 && l.n[HASH_SHA1] == 1 && l.n_pdq == 1);
-    CHECK(hash_list_matches(&l, "abc", 3, &h, &kind, digest) && kind == HASH_MD5 && strcmp(digest, "900150983cd24fb0d6963f7d28e17f72") == 0);
+    CHECK(hash_list_matches(&l, "abc", 3, &h, &kind, digest) && kind == HASH_MD5 &&
+          strcmp(digest, "900150983cd24fb0d6963f7d28e17f72") == 0);
     xxh128_of(&h, "", 0);
     CHECK(hash_list_matches(&l, "", 0, &h, &kind, digest) && kind == HASH_SHA1);
     xxh128_of(&h, "abd", 3);
@@ -249,11 +304,13 @@ static void test_hash_list(void)
     xxh128_of(&h, "abc", 3);
     CHECK(hash_list_matches(&l, "abc", 3, &h, &kind, digest));
     hash_list_release(&l);
-    static const char *const bad[] = {"xyz\n", "md5:12\n", "900150983cd24fb0d6963f7d28e17f7\n", "sha1:900150983cd24fb0d6963f7d28e17f72\n", ",\n"};
+    static const char *const bad[] = {"xyz\n", "md5:12\n", "900150983cd24fb0d6963f7d28e17f7\n",
+                                      "sha1:900150983cd24fb0d6963f7d28e17f72\n", ",\n"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[200];
         snprintf(text, sizeof text, "# one\n%s", bad[i]);
-        CHECK_SAY(hash_list_add_bytes(&l, text, strlen(text), "list", &err) == -1 && err.code == EX_DATAERR && strstr(err.text, "line 2"),
+        CHECK_SAY(hash_list_add_bytes(&l, text, strlen(text), "list", &err) == -1 && err.code == EX_DATAERR &&
+                      strstr(err.text, "line 2"),
                   "%s", err.text);
         hash_list_release(&l);
     }
