@@ -308,11 +308,14 @@ static void test_two_gpus(struct net *net)
     const char *const from[] = { NULL, "b7b" };
     for (int k = 0; k < 2; k++) {
         struct settings s = {"cuda", from[k], PRECISION_F32, ENGINE_SGD, BATCH, 0.02, false, 0};
-        struct outcome single, pair, again;
+        struct outcome single, pair, again, pieces;
         train(net, &s, &single);
         setenv("WINNOW_CUDA_DEVICES", "0,1", 1);
         train(net, &s, &pair);
         train(net, &s, &again);
+        setenv("WINNOW_CUDA_BUCKET_KIB", "1", 1);       /* summed in many pieces, while backward goes on */
+        train(net, &s, &pieces);
+        unsetenv("WINNOW_CUDA_BUCKET_KIB");
         unsetenv("WINNOW_CUDA_DEVICES");
         if (!pair.ok && !fake.there) {
             tap_skip("two GPUs", err.text);
@@ -323,6 +326,10 @@ static void test_two_gpus(struct net *net)
                       pair.loss[0], single.loss[0]);
             CHECK_SAY(pair.ok && again.ok && !memcmp(pair.weights, again.weights, pair.n_weights * sizeof(float)), "two GPUs twice: the same bits");
         }
+        if (pair.ok || fake.there)
+            CHECK_SAY(pair.ok && pieces.ok && !memcmp(pair.weights, pieces.weights, pair.n_weights * sizeof(float)),
+                      "two GPUs, gradients summed in pieces: the same bits%s%s", pieces.ok ? "" : ": ", pieces.ok ? "" : err.text);
+        outcome_free(&pieces);
         outcome_free(&single);
         outcome_free(&pair);
         outcome_free(&again);

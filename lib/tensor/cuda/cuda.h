@@ -60,14 +60,16 @@ struct backend {
     struct algorithms *algorithms;
     int next_staging;
     struct nccl *nccl;                  /* group.c */
-    struct backend_buffer *buffers;     /* all that live, for group.c */
+    size_t bucket_bytes;
 };
 
 struct backend_buffer {
     void *p[CUDA_MAX_GPUS];
     size_t bytes;
     size_t partial_begin, partial_end;  /* bytes that differ between the GPUs: gradients not summed yet, statistics not averaged */
+    size_t flying_begin, flying_end;    /* bytes that are being summed already */
     bool average;                       /* what makes them one again: the mean, not the sum */
+    bool unordered;                     /* not written from the end to the beginning: nothing is summed before all is there */
 };
 
 /*
@@ -253,8 +255,10 @@ int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, st
 
 int group_open(struct backend *b, struct error *err);
 void group_close(struct backend *b);
-/* Marks [begin, begin+bytes) of a buffer as different on each GPU. Nothing with one GPU. */
-void group_mark(struct backend *b, const struct slot *s, size_t bytes, bool average);
+/* Before [s, s+bytes) is written: waits for a sum that is under way over it. Both do nothing with one GPU. */
+int group_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err);
+/* After: marks it as different on each GPU, and may begin to sum what is complete. */
+int group_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err);
 /* Makes the buffer one again, queued: before anything reads across a gradient or a statistic. */
 int group_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
 

@@ -3,8 +3,8 @@
  * (to be summed: the engine's loss gradient is already divided by the whole batch) and the moving statistics (to be averaged). They
  * are marked when written and made one again, by one flat ncclAllReduce, before anything else looks at their buffer.
  *
- * Backward writes gradients from the end of their arena to its beginning. While that order holds, whatever has grown to
- * BUCKET_BYTES is already summed on a stream of its own while backward goes on; what is left follows at the end.
+ * Backward writes gradients from the end of their arena to its beginning. While that order holds, whatever has grown to a bucket
+ * (16 MiB; WINNOW_CUDA_BUCKET_KIB) is summed on a stream of its own while backward goes on; what is left follows at the end.
  *
  * NCCL is opened at run time, only for more than one GPU: a machine with one needs none.
  */
@@ -14,7 +14,7 @@
 #include <nccl.h>
 #include <stdlib.h>
 
-#define BUCKET_BYTES ((size_t)16 << 20)
+#define BUCKET_KIB 16384        /* InceptionV3's unlocked 68 MB: five calls, each large enough for the full rate of a link */
 
 struct nccl {
     void *library;
@@ -40,6 +40,8 @@ int group_open(struct backend *b, struct error *err)
     struct nccl *n = b->nccl = mem_zalloc(1, sizeof *n, err);
     if (!n)
         return -1;
+    const char *bucket = getenv("WINNOW_CUDA_BUCKET_KIB");
+    b->bucket_bytes = (bucket && *bucket ? strtoull(bucket, NULL, 10) : BUCKET_KIB) << 10;
     if (!(n->library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL)))
         return error_set(err, EX_NODEVICE, "cuda: several GPUs need NCCL: %s", dlerror());
     const struct { const char *name; void *to; } symbols[] = {
@@ -99,31 +101,54 @@ static int reduce(struct backend *b, struct backend_buffer *buffer, size_t begin
     return rc;
 }
 
-void group_mark(struct backend *b, const struct slot *s, size_t bytes, bool average)
+int group_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err)
+{
+    struct backend_buffer *buffer = s->buffer;
+    if (b->n_gpus < 2 || !buffer || s->offset >= buffer->flying_end || s->offset + bytes <= buffer->flying_begin)
+        return 0;
+    return group_settle(b, buffer, err);
+}
+
+/*
+ * Within the part that is marked everything is there as long as each piece ended where the last one began (but for the gaps that
+ * alignment leaves): then a bucket that is full can be summed while backward goes on below it.
+ */
+int group_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err)
 {
     struct backend_buffer *buffer = s->buffer;
     size_t begin = s->offset, end = s->offset + bytes;
     if (b->n_gpus < 2 || !buffer)
-        return;
+        return 0;
+    size_t below = buffer->partial_begin != buffer->partial_end ? buffer->partial_begin : buffer->flying_begin;
+    bool first = buffer->partial_begin == buffer->partial_end && buffer->flying_begin == buffer->flying_end;
     buffer->average = average;
+    if (average || (!first && round_up(end) != below))
+        buffer->unordered = true;
     if (buffer->partial_begin == buffer->partial_end) {
         buffer->partial_begin = begin;
-        buffer->partial_end = end;
-        return;
+        buffer->partial_end = first || round_up(end) != below ? end : below;
+    } else {
+        buffer->partial_begin = begin < buffer->partial_begin ? begin : buffer->partial_begin;
+        buffer->partial_end = end > buffer->partial_end ? end : buffer->partial_end;
     }
-    if (begin < buffer->partial_begin)
-        buffer->partial_begin = begin;
-    if (end > buffer->partial_end)
-        buffer->partial_end = end;
+    if (buffer->unordered || buffer->partial_end - buffer->partial_begin < b->bucket_bytes)
+        return 0;
+    if (reduce(b, buffer, buffer->partial_begin, buffer->partial_end, false, err))
+        return -1;
+    buffer->flying_end = buffer->flying_begin == buffer->flying_end ? buffer->partial_end : buffer->flying_end;
+    buffer->flying_begin = buffer->partial_begin;
+    buffer->partial_begin = buffer->partial_end = 0;
+    return 0;
 }
 
 int group_settle(struct backend *b, struct backend_buffer *buffer, struct error *err)
 {
-    if (b->n_gpus < 2 || !buffer || buffer->partial_begin == buffer->partial_end)
+    if (b->n_gpus < 2 || !buffer || (buffer->partial_begin == buffer->partial_end && buffer->flying_begin == buffer->flying_end))
         return 0;
-    if (reduce(b, buffer, buffer->partial_begin, buffer->partial_end, buffer->average, err))
+    if (buffer->partial_begin != buffer->partial_end && reduce(b, buffer, buffer->partial_begin, buffer->partial_end, buffer->average, err))
         return -1;
-    buffer->partial_begin = buffer->partial_end = 0;
+    buffer->partial_begin = buffer->partial_end = buffer->flying_begin = buffer->flying_end = 0;
+    buffer->unordered = false;
     for (int k = 0; k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
         if (gpu_use(g, err) || CUDA("gradients", cudaEventRecord(g->summed, g->sum)) || CUDA("gradients", cudaStreamWaitEvent(g->compute, g->summed, 0)))

@@ -241,8 +241,8 @@ int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io
     if ((io->use_moving && group_settle(b, io->mean.buffer, err)) || run_all(b, op, io, workspace, run, err))
         return -1;
     if (op->d.kind == OP_BATCH_NORM && !io->use_moving && io->momentum != 1 && io->mean.buffer) {
-        group_mark(b, &io->mean, (size_t)op->d.y.c * sizeof(float), true);
-        group_mark(b, &io->variance, (size_t)op->d.y.c * sizeof(float), true);
+        size_t bytes = (size_t)op->d.y.c * sizeof(float);
+        return group_mark(b, &io->mean, bytes, true, err) || group_mark(b, &io->variance, bytes, true, err) ? -1 : 0;
     }
     return 0;
 }
@@ -261,13 +261,13 @@ int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_i
     case OP_GLOBAL_AVERAGE_POOL: run = pool_backward; break;
     default: break;
     }
-    if (run_all(b, op, io, workspace, run, err))
+    size_t bias_bytes = (size_t)op->d.y.c * sizeof(float), weight_bytes = op->weight_bytes;
+    if (group_before_write(b, &io->dbias, bias_bytes, err) || group_before_write(b, &io->dw, weight_bytes, err) ||
+        run_all(b, op, io, workspace, run, err))
         return -1;
-    if (io->dbias.buffer)
-        group_mark(b, &io->dbias, (size_t)op->d.y.c * sizeof(float), false);
-    if (io->dw.buffer)
-        group_mark(b, &io->dw, op->weight_bytes, false);
-    return 0;
+    /* The bias lies behind its kernel: so the order of marks goes down. */
+    return (io->dbias.buffer && group_mark(b, &io->dbias, bias_bytes, false, err)) || (io->dw.buffer && group_mark(b, &io->dw, weight_bytes, false, err)) ? -1
+                                                                                                                                                      : 0;
 }
 
 /* --- activation ------------------------------------------------------------------------------------------------------ */
