@@ -115,14 +115,25 @@ static int taps_make(struct taps *t, enum resize_method method, int n_in, int n_
 
 /* --- TensorFlow.js' method ---------------------------------------------------------------------------------------- */
 
+struct column { uint32_t left, right; double fraction; };     /* offsets of the two samples in a row */
+
 /* out(y, x) at input (y * (h-1)/(H-1), x * (w-1)/(W-1)); what the browser keeps as float is rounded to the nearest level. */
-static void resize_tfjs(struct image *out, const struct image *in)
+static int resize_tfjs(struct image *out, const struct image *in, struct error *err)
 {
     int c = in->channels;
     size_t stride = (size_t)in->width * (size_t)c;
     double rows = out->height > 1 ? (double)(in->height - 1) / (out->height - 1) : (double)in->height / out->height;
     double columns = out->width > 1 ? (double)(in->width - 1) / (out->width - 1) : (double)in->width / out->width;
+    struct column *at = mem_alloc((size_t)out->width * sizeof *at, err);
     uint8_t *to = out->pixels;
+    if (!at)
+        return -1;
+    for (int x = 0; x < out->width; x++) {
+        double sx = columns * x;
+        int x0 = (int)sx, x1 = (int)ceil(sx);
+        x1 = x1 > in->width - 1 ? in->width - 1 : x1;
+        at[x] = (struct column){(uint32_t)(x0 * c), (uint32_t)(x1 * c), sx - x0};
+    }
     for (int y = 0; y < out->height; y++) {
         double sy = rows * y;
         int y0 = (int)sy, y1 = (int)ceil(sy);
@@ -130,17 +141,16 @@ static void resize_tfjs(struct image *out, const struct image *in)
         double fy = sy - y0;
         const uint8_t *top = in->pixels + (size_t)y0 * stride, *bottom = in->pixels + (size_t)y1 * stride;
         for (int x = 0; x < out->width; x++) {
-            double sx = columns * x;
-            int x0 = (int)sx, x1 = (int)ceil(sx);
-            x1 = x1 > in->width - 1 ? in->width - 1 : x1;
-            double fx = sx - x0;
-            size_t a = (size_t)x0 * (size_t)c, b = (size_t)x1 * (size_t)c;
-            for (int k = 0; k < c; k++, a++, b++) {
-                double t = top[a] + (top[b] - top[a]) * fx, u = bottom[a] + (bottom[b] - bottom[a]) * fx;
+            const uint8_t *a = top + at[x].left, *b = top + at[x].right, *d = bottom + at[x].left, *e = bottom + at[x].right;
+            double fx = at[x].fraction;
+            for (int k = 0; k < c; k++) {
+                double t = a[k] + (b[k] - a[k]) * fx, u = d[k] + (e[k] - d[k]) * fx;
                 *to++ = (uint8_t)(t + (u - t) * fy + 0.5);
             }
         }
     }
+    free(at);
+    return 0;
 }
 
 /* --- the two passes ----------------------------------------------------------------------------------------------- */
@@ -160,10 +170,8 @@ int image_resize(struct image *out, const struct image *in, int width, int heigh
         return image_copy(out, in, err);
     if (image_reserve(out, width, height, in->channels, err))
         return -1;
-    if (method == RESIZE_TFJS) {
-        resize_tfjs(out, in);
-        return 0;
-    }
+    if (method == RESIZE_TFJS)
+        return resize_tfjs(out, in, err);
     if (width != in->width) {
         struct image *to = height == in->height ? out : &narrow;
         if (taps_make(&columns, method, in->width, width, err) || image_reserve(to, width, in->height, in->channels, err))

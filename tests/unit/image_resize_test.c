@@ -117,6 +117,8 @@ static void test_instruction_sets(void)
         close(pipe_fd[0]);
     }
     CHECK_SAY(!strcmp(hex[0], hex[1]) && !strcmp(hex[0], hex[2]), "plain C, SSE and AVX2 agree bit for bit: %s", hex[0]);
+    /* A model trained on one machine's squares is used on another's. */
+    CHECK_SAY(!strcmp(hex[0], "8bf9711745e8eb686e8377b9e8726fcc"), "and are the pixels they have always been");
 }
 
 static void test_invariants(void)
