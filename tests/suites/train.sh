@@ -121,6 +121,24 @@ out=$(train --shards set --base "$tiny" --folds 2 --epochs 151 --patience 0 --ou
 is "$?:$(sums termed)" "0:$(sums long-whole)" "and continued to the same bytes"
 test ! -e termed/checkpoint; ok $? "a complete run leaves no checkpoint"
 
+# --- the nth call of a kind fails: the right exit code, nothing half-written, and the same command puts it right
+quick=(--device ref --threads 1 --shards set --base "$tiny" --epochs 2 --folds 2 --checkpoint-seconds 0)
+WINNOW_FAULT_COUNT=$PWD/counts "$BIN/train" "${quick[@]}" --out quick
+for kind in alloc open read write fsync rename; do
+    calls=$(awk -v k=$kind '$1 == k { print $2 }' counts)
+    wrong=
+    for i in 1 2 3; do
+        at=$((1 + RANDOM * calls / 32768))
+        rm -rf faulty
+        WINNOW_FAULT=$kind:$at "$BIN/train" "${quick[@]}" --out faulty 2>fault.err
+        status=$?
+        case $status:$(wc -l <fault.err) in 7[134]:1 | 6[56]:1) ;; *) wrong="$wrong $kind:$at gave $status" ;; esac
+        "$BIN/train" "${quick[@]}" --out faulty || wrong="$wrong $kind:$at: again failed"
+        [ "$(sums faulty)" = "$(sums quick)" ] || wrong="$wrong $kind:$at: other bytes"
+    done
+    ok "$([ -z "$wrong" ]; echo $?)" "failing $kind calls (of $calls)${wrong:+:$wrong}"
+done
+
 # --- what cannot work
 out=$(train --shards set --base "$tiny" 2>&1); has "$?:$out" "64:train: --out is needed" "a missing option is named"
 out=$(train --shards nowhere --base "$tiny" --out x 2>&1); has "$?:$out" "66:train: " "no such set"
