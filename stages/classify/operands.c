@@ -319,7 +319,8 @@ static int flush_batch(struct run *r, struct error *err)
         rc = finish_job(r, r->pending[done], err);
         free(r->pending[done]);
     }
-    memmove(r->pending, r->pending + done, (r->n_pending - done) * sizeof *r->pending);
+    if (done > 0)
+        memmove(r->pending, r->pending + done, (r->n_pending - done) * sizeof *r->pending);
     r->n_pending -= done;
     r->filled = 0;
     progress_update(&r->progress, r->n->n_kept + r->n->n_rejected, NULL);

@@ -101,6 +101,73 @@ else
     skip "onnx's checker" "no python3-onnx, or a build without ONNX"
 fi
 
+# --- Keras files that reach out of themselves, or claim too much ------------------------------------------------------
+if $python -c 'import numpy, h5py' 2>/dev/null; then
+    cat >"$T/hostile.py" <<'PY'
+import shutil, sys
+import h5py, numpy as np
+base, out = sys.argv[1:]
+def variant(name, change):
+    file = f'{out}/{name}.h5'
+    shutil.copy(base, file)
+    with h5py.File(file, 'r+') as f:
+        g = f['model_weights/c1/c1']
+        value = g['kernel:0'][()]
+        del g['kernel:0']
+        change(g, value)
+def external_link(g, v): g['kernel:0'] = h5py.ExternalLink(base, '/model_weights/c1/c1/kernel:0')
+def soft_link(g, v):
+    g['elsewhere'] = v
+    g['kernel:0'] = h5py.SoftLink('/model_weights/c1/c1/elsewhere')
+def external_storage(g, v): g.create_dataset('kernel:0', v.shape, 'f4', external=[(base, 0, v.nbytes)])
+def absurd(g, v): g.create_dataset('kernel:0', (1 << 30, 1 << 30, 4), 'f4', chunks=(16, 16, 4))
+def hollow(g, v): g.create_dataset('kernel:0', (30000, 30000), 'f4', chunks=(64, 64))
+def doubles(g, v): g['kernel:0'] = v.astype('f8')
+def deep(g, v): g['kernel:0'] = v.reshape((3, 3, 3, 2, 2, 1))
+def virtual(g, v):
+    layout = h5py.VirtualLayout(v.shape, 'f4')
+    layout[...] = h5py.VirtualSource(base, '/model_weights/c1/c1/kernel:0', v.shape)
+    g.create_virtual_dataset('kernel:0', layout)
+def packed(g, v): g.create_dataset('kernel:0', data=v, chunks=v.shape, compression='gzip', shuffle=True, fletcher32=True)
+for change in (external_link, soft_link, external_storage, absurd, hollow, doubles, deep, virtual, packed):
+    variant(change.__name__, change)
+PY
+    $python "$T/hostile.py" "$TOP/$tiny/tiny-model.h5" "$T"
+    ok $? "made-up Keras files"
+    while read -r name words; do
+        "$BIN/export" --model "$T/$name.h5" -o "$T/none" 2>"$T/err"
+        code=$?
+        [ $code = 65 ] && grep -q "$words" "$T/err" && [ ! -e "$T/none" ]
+        ok $? "$name is refused: $(cut -c1-150 "$T/err" | sed "s,$T/,,")"
+    done <<'LIST'
+external_link may leave the file
+soft_link may leave the file
+external_storage another file
+absurd absurd dimensions
+hollow not in the file
+doubles not float32
+deep more than 4 dimensions
+virtual virtual
+LIST
+    "$BIN/export" --model "$T/packed.h5" --to tfjs -o "$T/unpacked" && same "$T/unpacked" "$T/back"
+    ok $? "gzip is read"
+else
+    skip "made-up Keras files" "no python3-h5py"
+fi
+
+# --- accuracy before and after -----------------------------------------------------------------------------------------
+mkdir -p "$T/set"
+cp -r "$tiny/tfjs-float32" "$T/named"
+sed -i 's/^{/{"userDefinedMetadata":{"classes":["a","b","c","d","e"]},/' "$T/named/model.json"
+cp tests/formats/pictures/*.png "$T/set/"
+printf 'path\tlabel\tsplit\na.png\td\ttest\nb.png\ta\ttest\nc.png\td\ttrain\n' >"$T/set/m.tsv"
+"$BIN/pack" --size 16 --root "$T/set" -o "$T/shards" "$T/set/m.tsv" 2>"$T/err" &&
+    "$BIN/export" --model "$T/named" --quantize uint8 --shards "$T/shards" -o "$T/small" >"$T/accuracy" 2>"$T/err"
+ok $? "--shards $(head -c 200 "$T/err")"
+awk -F'\t' '$1 == "accuracy_before" && $2 == 0.5 && $5 == 2 { a = 1 } $1 == "accuracy_after" && $2 == 0.5 { b = 1 }
+    $1 == "largest_probability_change" && $2 > 0 && $2 < 0.01 { c = 1 } END { exit !(a && b && c) }' "$T/accuracy" && grep -q accuracy_after "$T/small/MODEL_CARD.md"
+ok $? "prints the accuracy before and after, the card too"
+
 # --- other engines, the tiny net ---------------------------------------------------------------------------------------
 if [ -n "$have_npm" ]; then
     node tests/formats/png.cjs make 16 20 "$T/p16"

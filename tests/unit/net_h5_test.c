@@ -122,6 +122,37 @@ static void test_round_trip(void)
     net_release(&tfjs);
 }
 
+/* Damaged anywhere: an error with words or a network, never the end of this process, and never a wait. */
+static void test_damaged(void)
+{
+    struct error err = {0};
+    struct random r = random_start(20261122, 1, 0);
+    char path[4096], *bytes = NULL;
+    size_t n_bytes;
+    int opened = 0, refused = 0;
+    snprintf(path, sizeof path, "%s/damaged.h5", tap_tmpdir());
+    CHECK(io_read_file(path_of("fixtures/tiny-net/tiny-model.h5"), 1 << 20, &bytes, &n_bytes, &err) == 0);
+    for (int i = 0; i < 150; i++) {
+        struct net n;
+        char *copy = malloc(n_bytes);
+        memcpy(copy, bytes, n_bytes);
+        /* The first 8 kB hold most of the structure. */
+        for (uint64_t k = 1 + random_below(&r, 6); k > 0; k--)
+            copy[random_below(&r, i % 2 ? n_bytes : 8192)] = (char)(random_below(&r, 3) ? random_below(&r, 256) : 255);
+        error_clear(&err);
+        if (atomic_file_write(path, copy, n_bytes, &err))
+            abort();
+        if (net_open(&n, path, &err) == 0)
+            opened++;
+        else if (err.text[0] && (err.code == EX_DATAERR || err.code == EX_OSERR))
+            refused++;
+        net_release(&n);
+        free(copy);
+    }
+    free(bytes);
+    CHECK_SAY(opened + refused == 150 && refused > 20, "150 damaged files: %d opened, %d refused", opened, refused);
+}
+
 /* --- builders ------------------------------------------------------------------------------------------------------------ */
 
 static void describe(const struct net *n, struct text *out)
@@ -265,6 +296,7 @@ int main(void)
     top = getenv("TOP") ? getenv("TOP") : ".";
     test_fixtures();
     test_round_trip();
+    test_damaged();
     test_builders();
     test_notop();
     return tap_done();
