@@ -24,4 +24,4 @@ PLUGIN.tensor/cuda := winnow-cuda.so
 NEEDS.tensor/cuda := base
 # cuDNN 9 marks its whole descriptor interface as deprecated in favour of the graph API; docs/notes/cuda.md says why it is used all the same.
 CFLAGS.tensor/cuda := -isystem $(CUDA_INCLUDE) -Wno-deprecated-declarations -fvisibility=hidden
-LIBS.tensor/cuda := -L$(CUDA_LIB) -Wl,-rpath,$(CUDA_LIB) -Wl,--enable-new-dtags -Wl,-z,defs -lcudnn -lcublas -lcudart -ldl -lm
+LIBS.tensor/cuda := -L$(CUDA_LIB) -Wl,-rpath,$(CUDA_LIB) -Wl,--enable-new-dtags $(if $(filter asan ubsan tsan,$(CONFIG)),,-Wl,-z,defs) -lcudnn -lcublas -lcudart -ldl -lm

@@ -522,9 +522,36 @@ static void dense_threads(const struct backend *b, const struct op_desc *d)
     omp_set_num_threads((double)d->x[0].n * d->x[0].c * d->y.c < SMALL_PRODUCT ? 1 : b->threads);
 }
 
+/* A constant dense layer is a 1x1 convolution of a 1x1 picture: no sgemm whose code would have to be generated at the first picture. */
+bool dense_is_pointwise(const struct backend *b, const struct op_desc *d)
+{
+    return b->k == kernels_avx512() && d->constant_weights && d->activation != OP_SIGMOID;
+}
+
+size_t dense_constant_bytes(const struct backend_op *op)
+{
+    /* the plain copy for backward, and the packed ones */
+    return 2 * (size_t)op->d.x[0].c * (size_t)op->d.y.c * sizeof(float) + (op->d.needs_dx ? pointwise_bytes(&op->d, true) : 0);
+}
+
+int dense_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
+{
+    const struct op_desc *d = &op->d;
+    size_t n = (size_t)d->x[0].c * (size_t)d->y.c;
+    if (!op->dense && !(op->dense = mem_aligned(4096, aligned(n * sizeof(float)), err)))
+        return -1;
+    memcpy(op->dense, weights, n * sizeof(float));
+    return dense_is_pointwise(b, d) ? pointwise_load(op, weights, err) : 0;
+}
+
 int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct error *err)
 {
     const struct op_desc *d = &op->d;
+    if (dense_is_pointwise(b, d)) {
+        pointwise_rows(slot_at(&io->x[0]), (size_t)d->x[0].c, (size_t)d->x[0].n, op->conv.packed, d->x[0].c, d->y.c, slot_at(&io->y),
+                       (size_t)d->y.c, d->has_bias ? op->bias : NULL, (struct act){ (int)d->activation, d->activation_max }, 0);
+        return 0;
+    }
     dnnl_dim_t m = d->x[0].n, k = d->x[0].c, n = d->y.c;
     const float *w = d->constant_weights ? op->dense : slot_at(&io->w), *bias = d->constant_weights ? op->bias : slot_at(&io->bias);
     struct act act = { (int)d->activation, d->activation_max };

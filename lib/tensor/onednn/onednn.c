@@ -287,7 +287,7 @@ static size_t onednn_op_constant_bytes(const struct backend_op *op)
     size_t c = (size_t)op->d.y.c * sizeof(float);
     if (!op->d.constant_weights)
         return 0;
-    return is_conv(&op->d) ? conv_constant_bytes(op) + c : op->d.kind == OP_DENSE ? (size_t)op->d.x[0].c * c + c : 2 * c;
+    return is_conv(&op->d) ? conv_constant_bytes(op) + c : op->d.kind == OP_DENSE ? dense_constant_bytes(op) + c : 2 * c;
 }
 
 static size_t onednn_op_workspace_bytes(const struct backend_op *op) { return op->workspace_bytes; }
@@ -312,7 +312,7 @@ static int onednn_op_load(struct backend *b, struct backend_op *op, const float 
     if (is_conv(&op->d))
         return conv_load(b, op, weights, err);
     if (op->d.kind == OP_DENSE)
-        return load_copy(&op->dense, weights, (size_t)op->d.x[0].c * c, err);
+        return dense_load(b, op, weights, err);
     return load_copy(&op->scale, weights, c, err);
 }
 
