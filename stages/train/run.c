@@ -289,14 +289,14 @@ static void on_step(void *context, int epoch, uint64_t done, uint64_t total, dou
 static int on_epoch(void *context, const struct trainer_epoch *e, struct error *err)
 {
     struct train_run *run = context;
-    if (e->epoch == 0)
-        stage_note(&run->options->common, "epoch 0, the base as it came: validation loss %.4f, accuracy %.4f, balanced %.4f", e->val.loss,
-                   e->val.accuracy, e->val.balanced_accuracy);
-    else
-        stage_note(&run->options->common, "epoch %d: loss %.4f, accuracy %.4f; validation loss %.4f, accuracy %.4f, balanced %.4f%s%s; "
-                   "%.1f images/s, waiting %.1f%%", e->epoch, e->train_loss, e->train_accuracy, e->val.loss, e->val.accuracy,
-                   e->val.balanced_accuracy, e->best ? ", best" : "", e->refreshed ? ", statistics taken anew" : "",
-                   e->images_per_s, 100 * e->waited_share);
+    char train[128] = "the base as it came", val[160] = "";
+    if (e->epoch)
+        snprintf(train, sizeof train, "loss %.4f, accuracy %.4f, %.1f images/s, waiting %.1f%%", e->train_loss, e->train_accuracy,
+                 e->images_per_s, 100 * e->waited_share);
+    if (run->data.n_split[SHARD_VAL])
+        snprintf(val, sizeof val, "; validation loss %.4f, accuracy %.4f, balanced %.4f%s%s", e->val.loss, e->val.accuracy,
+                 e->val.balanced_accuracy, e->best ? ", best" : "", e->refreshed ? ", statistics taken anew" : "");
+    stage_note(&run->options->common, "epoch %d: %s%s", e->epoch, train, val);
     return outputs_log_row(run, e, err) || outputs_events(run, e, err) ? -1 : 0;
 }
 
@@ -313,7 +313,7 @@ int train_with_log(struct train_run *run, struct trainer *t, struct error *err)
     run->progress_begun = false;
     if (rc > 0)
         run->stop_signal = t->stop_signal;
-    if (rc == 0)
+    if (rc == 0 && t->n_val)
         stage_note(&run->options->common, "best is epoch %d of %d: validation accuracy %.4f, loss %.4f%s", t->best_epoch,
                    t->epochs_done, t->best.accuracy, t->best.loss, t->stopped_early ? " (ended early)" : "");
     return rc;
