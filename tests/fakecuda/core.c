@@ -209,7 +209,9 @@ void fakecuda_forgive(void)
 
 /* --- objects --------------------------------------------------------------------------------------------------------- */
 
-struct object_head { uint64_t magic; const char *kind; };
+struct object_head { uint64_t magic; const char *kind; struct object_head *buried; };
+
+static struct object_head *graveyard;
 #define OBJECT_ALIVE 0x66616b656375646aULL
 
 void *fake_object_new(const char *kind, size_t each_bytes)
@@ -217,7 +219,7 @@ void *fake_object_new(const char *kind, size_t each_bytes)
     struct object_head *h = calloc(1, sizeof *h + each_bytes);
     if (!h)
         return NULL;
-    *h = (struct object_head){OBJECT_ALIVE, kind};
+    *h = (struct object_head){OBJECT_ALIVE, kind, NULL};
     __atomic_add_fetch(&live_objects, 1, __ATOMIC_RELAXED);
     return h + 1;
 }
@@ -231,7 +233,11 @@ bool fake_object_is(const void *object, const char *kind)
 void fake_object_free(void *object)
 {
     struct object_head *h = object;
+    pthread_mutex_lock(&lock);
     h[-1].magic = 0;                            /* the bytes stay: a later use is seen, and is cheap at this size */
+    h[-1].buried = graveyard;
+    graveyard = h - 1;
+    pthread_mutex_unlock(&lock);
     __atomic_sub_fetch(&live_objects, 1, __ATOMIC_RELAXED);
 }
 

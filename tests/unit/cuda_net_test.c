@@ -236,12 +236,13 @@ static void compare(const char *what, const struct outcome *a, const struct outc
 
 static void test_training(struct net *net)
 {
+    /* Small rates where much is unlocked: a sum that rounding carries over a ReLU's corner changes a step as a whole, by so much. */
     const struct { const char *what; struct settings s; } runs[] = {
         { "ten steps, head, SGD", {"ref", NULL, PRECISION_F32, ENGINE_SGD, BATCH, 0.05, false, 0} },
         { "ten steps, head, Adam, moving average", {"ref", NULL, PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0} },
         { "ten steps, from b7b on, SGD", {"ref", "b7b", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, true, 0} },
-        { "ten steps, from b7b on, Adam", {"ref", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, false, 0} },
-        { "ten steps, everything, SGD", {"ref", "stem", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, false, 0} },
+        { "ten steps, from b7b on, Adam", {"ref", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.0004, false, 0} },
+        { "ten steps, everything, SGD", {"ref", "stem", PRECISION_F32, ENGINE_SGD, BATCH, 0.004, false, 0} },
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         struct settings s = runs[i].s;
