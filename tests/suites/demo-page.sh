@@ -53,8 +53,26 @@ if [ -x "$BIN/phash-dedup" ]; then
     [ "$(column "$T/pdq.tsv" pdq)" = "$(column "$T/out/report.tsv" pdq)" ] && [ "$(column "$T/pdq.tsv" pdq_quality)" = "$(column "$T/out/report.tsv" pdq_quality)" ]
     ok $? "the report's PDQ is phash-dedup's"
 fi
+if [ -x "$BIN/eval" ]; then
+    awk -F'\t' -v OFS='\t' -v labels="neutral neutral drawings" 'BEGIN { split(labels, l, " ") }
+        NR == 1 { for (i = 1; i <= NF; i++) if ($i == "xxh128") $i = "id"; print "label", $0; next } { print l[NR - 1], $0 }' "$T/scores.tsv" >"$T/predictions.tsv"
+    "$BIN/eval" --predictions "$T/predictions.tsv" --slices "$T/out/report.tsv" --out "$T/eval" >"$T/eval.log" 2>&1 &&
+        grep -q "$(column "$T/out/report.tsv" slice)" "$T/eval/slices.tsv"
+    ok $? "eval takes the report as slices $(head -c 200 "$T/eval.log")"
+fi
 grep -q 'Accuracy\|accuracy | 0.9' "$T/site/MODEL_CARD.md" && ! grep -q '<b>' "$T/site/info.json"
 ok $? "the card is there, and names are data"
+# The model folder as it stands in nsfwjs, end to end from JPEG files: decoders and resizers differ a little.
+mkdir "$T/jpeg"
+"$BIN/export" --model "$T/base/mobilenet_v2" --to tfjs -o "$T/float32" &&
+    node tests/formats/nsfwjs.cjs "$T/float32" 224 "$T/pictures" "$T/jpeg" >"$T/nsfwjs.err" 2>&1
+ok $? "nsfwjs in Chromium loads what export wrote $(tail -n 1 "$T/nsfwjs.err")"
+"$BIN/classify" --model "$T/float32" --resize tfjs "$T"/jpeg/*.jpg -o "$T/jpeg.tsv"
+awk -F'\t' 'FNR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /^p_/ && !first) first = i; next }
+    NR == FNR { for (k = 0; k < 5; k++) p[$1, k] = $(2 + k); next }
+    { sub(".*/", "", $1); n++; for (k = 0; k < 5; k++) { d = p[$1, k] - $(first + k); d = d < 0 ? -d : d; most = d > most ? d : most } }
+    END { printf "%d pictures, largest difference %.4f\n", n, most; exit !(n == 3 && most < 0.02) }' "$T/jpeg/nsfwjs.tsv" "$T/jpeg.tsv" >"$T/most"
+ok $? "from the JPEG, nsfwjs and classify --resize tfjs agree: $(cat "$T/most")"
 "$BIN/export" --model "$T/base/mobilenet_v2" --to demo --metrics "$T/metrics.tsv" --slices "$T/slices.tsv" \
     --title 'Tiny & <i>quick</i>' --date 2026-01-02 -o "$T/again" && diff -r "$T/site" "$T/again" >/dev/null
 ok $? "made again it is the same, byte for byte"
