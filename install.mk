@@ -19,6 +19,10 @@ install: all completions
 	cp -r pipelines $(DESTDIR)$(share)/
 	rm -rf $(DESTDIR)$(share)/pipelines/demo $(DESTDIR)$(share)/pipelines/demo.conf
 	if test -d web; then cp -r web $(DESTDIR)$(share)/; fi
+	for f in tfjs/dist/tf.min.js tfjs-backend-wasm/dist/tf-backend-wasm.min.js tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm \
+	  tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm; do \
+	  from=build/npm/node_modules/@tensorflow/$$f; \
+	  if test -f $$from; then $(INSTALL) -D -m 644 $$from $(DESTDIR)$(share)/node_modules/@tensorflow/$$f; fi; done
 	$(INSTALL) -m 644 docs/man/winnow.1 $(DESTDIR)$(man1)/winnow.1
 	for s in $(filter-out demo-corpus,$(STAGES)); do $(INSTALL) -m 644 stages/$$s/$$s.1 $(DESTDIR)$(man1)/winnow-$$s.1; done
 	$(INSTALL) -m 644 docs/man/winnow-formats.5 $(DESTDIR)$(man5)/winnow-formats.5

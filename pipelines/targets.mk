@@ -15,7 +15,7 @@ Q := --root $(RUN)
 .PHONY: dataset dataset-facts train round demo base-weights FORCE
 FORCE:
 
-base-weights: $(BIN)/export
+base-weights:
 	$(PIPELINES)/base-weights/run
 
 demo: all
@@ -91,7 +91,8 @@ $(R)/suspects.tsv: $(R)/out-of-sample.tsv | $(P)/mine-errors
 
 $(R)/exports: $(R)/report.html | $(P)/export
 	rm -rf $@.tmp && mkdir -p $@.tmp
-	for to in $(EXPORTS); do $(P)/export --model $(R)/fine/model --metrics $(R)/metrics.tsv --to $$to -o $@.tmp/$$to; done
+	slices=; if test -f $(R)/eval/slices.tsv; then slices="--slices $(R)/eval/slices.tsv"; fi; \
+	for to in $(EXPORTS); do $(P)/export --model $(R)/fine/model --metrics $(R)/metrics.tsv $$slices --to $$to -o $@.tmp/$$to; done
 	rm -rf $@ && mv $@.tmp $@
 
 # --- round ------------------------------------------------------------------------------------------------------------
