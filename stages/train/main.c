@@ -44,6 +44,9 @@ static const struct option_row rows[] = {
     {OPTION_DOUBLE, 0, "clip-norm", F(clip_norm), "X", "longest gradient, over all weights together; 0: no limit", 0, 1e9, NULL},
     {OPTION_DOUBLE, 0, "ema", F(ema), "DECAY", "validate and keep an exponential moving average of the weights; 0: off", 0, 0.999999, NULL},
     {OPTION_DOUBLE, 0, "head-l2", F(head_l2), "X", "L2 penalty of the head's first dense layer; -1: as the model has it (0.0005)", -1, 100, NULL},
+    {OPTION_FLAG, 0, "freeze-bn", F(freeze_bn), NULL,
+     "fine-tune: batch norms keep the base's statistics, scales and shifts, and only kernels learn; often better on a few thousand pictures",
+     0, 0, NULL},
     {OPTION_CHOICE, 0, "refresh-bn", F(refresh), "WHEN",
      "take batch norm statistics anew from training pictures before each validation and in the model kept; auto: when an "
      "epoch has under 500 steps, since momentum 0.99 would leave them behind", 0, 0, "auto|on|off"},

@@ -40,10 +40,13 @@ int phase_fine_tune_prepare(struct train_run *run, struct error *err)
     struct net *net = &run->net;
     if (train_unlock(run, net, &from, err))
         return -1;
-    if (run->options->head_l2 >= 0)
-        for (int i = 0; i < net->n_layers; i++)
-            if (net->layers[i].kind == LAYER_DENSE && net->layers[i].l2 > 0)
-                net->layers[i].l2 = run->options->head_l2;
+    for (int i = 0; i < net->n_layers; i++) {
+        struct net_layer *l = &net->layers[i];
+        if (run->options->head_l2 >= 0 && l->kind == LAYER_DENSE && l->l2 > 0)
+            l->l2 = run->options->head_l2;
+        if (run->options->freeze_bn && l->kind == LAYER_BATCH_NORM)
+            l->trainable = false;
+    }
     stage_note(&run->options->common, "layers from '%s' on learn: %zu of %zu parameters", from, net_count_parameters(net, true),
                net_count_parameters(net, false));
     return 0;
@@ -128,7 +131,7 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
                           .batch = o.batch};
     if (train_settings(run, (int)run->options->epochs, engine_has_batch_norm(engine), t->n_train, &t->settings, err))
         goto out;
-    stage_note(&run->options->common, "batch norm statistics: %s", !engine_has_batch_norm(engine) ? "none are unlocked" :
+    stage_note(&run->options->common, "batch norm statistics: %s", !engine_has_batch_norm(engine) ? "the base's, none are unlocked" :
                t->settings.refresh ? "taken anew from training pictures before each validation" : "moving averages, as trained");
     rc = train_with_log(run, t, err);
     if (!rc) {

@@ -36,6 +36,9 @@ int train_options_complete(struct train_options *o, struct error *err)
     struct augment_spec spec;
     if (augment_spec_parse(o->augment, &spec, err))
         return error_prefix(err, "--augment");
+    if (o->freeze_bn && (head || o->refresh == REFRESH_ON))
+        return error_set(err, EX_USAGE, head ? "--freeze-bn belongs to --phase fine-tune; phase head never unlocks a batch norm"
+                                             : "--freeze-bn keeps the base's statistics, --refresh-bn on takes new ones: choose one");
     if (head && !augment_spec_is_none(&spec))
         return error_set(err, EX_USAGE, "--augment belongs to --phase fine-tune: phase head learns from features computed once; "
                          "give it more pictures with the augment stage");
@@ -156,8 +159,8 @@ static int make_plan(struct train_run *run, struct error *err)
         return -1;
     if (o->phase == PHASE_HEAD)     /* a boundary kept on the way may only change rounding, where it cuts a fused layer */
         return text_printf(p, err, "folds\t%lld\n", (long long)o->folds);
-    return text_printf(p, err, "unlock-from\t%s\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%s\nrefresh-batches\t%lld\n",
-                       o->unlock_from, o->augment, boundaries[o->boundary], modes[o->refresh], (long long)o->refresh_batches);
+    return text_printf(p, err, "unlock-from\t%s\nfreeze-bn\t%d\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%s\nrefresh-batches\t%lld\n",
+                       o->unlock_from, o->freeze_bn, o->augment, boundaries[o->boundary], modes[o->refresh], (long long)o->refresh_batches);
 }
 
 static int find_device(struct train_run *run, struct error *err)

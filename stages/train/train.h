@@ -28,7 +28,7 @@ struct train_options {
     double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s;
     const char *batch, *schedule, *device, *devices, *augment, *class_weights, *unlock_from;
     uint64_t memory_limit;
-    bool nesterov, list_devices;
+    bool nesterov, list_devices, freeze_bn;
     struct common_options common;
 };
 #define TRAIN_DEFAULTS ((struct train_options){ .epochs = -1, .batch = "32", .rate = -1, .momentum = 0.9, .device = "auto", \

@@ -80,6 +80,7 @@ has "$(cat fine-f16.err)" "boundary cache: 220 pictures x " "its cost is said be
 out=$(fine --out worse --lr 1 --clip-norm 1 --schedule constant --refresh-bn off 2>&1); has "$?:$out" "0:train: no epoch was better on validation than the base" "where no epoch is better the base is kept"
 is "$(column val_accuracy worse/log.tsv | head -1)" "$best" "so that fine-tuning never ends below the head"
 fine --out ema --ema 0.9; is "$?:$(wc -l <ema/log.tsv)" "0:6" "a moving average of the weights is validated and kept"
+fine --out frozen --unlock-from c1 --freeze-bn; is "$?:$(column bn_statistics frozen/log.tsv | sort -u)" "0:frozen" "--freeze-bn"
 fine --out plain --refresh-bn off; is "$(column bn_statistics plain/log.tsv | sort -u)" moving "--refresh-bn off"
 
 # --- kill -9 at random moments, TERM, a lock
