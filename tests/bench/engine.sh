@@ -63,12 +63,16 @@ printf 'what\tbatch\tpeer\twinnow_ms\tpeer_ms\tratio\tcpu_ratio\timages_per_s\ts
 awk -F'\t' '
     function median(list, n,   v, i, k, t) { n = split(list, v, " "); for (i = 1; i <= n; i++) for (k = i + 1; k <= n; k++)
         if (v[k] + 0 < v[i] + 0) { t = v[i]; v[i] = v[k]; v[k] = t }
-        return n == 0 ? "" : n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2 }
+        if (n == 0) return ""
+        return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2 }
     { key = $1 "\t" $2 "\t" $3; if (!(key in seen)) { seen[key] = 1; order[++n_keys] = key }
       mine[key] = mine[key] " " $6; share[key] = share[key] " " ($5 > 0 ? $5 * $2 / $6 * 1000 / $4 : 0); rss[key] = $10; peer_rss[key] = $11
       batch[key] = $2
       if ($8 > 0) { theirs[key] = theirs[key] " " $8; ratio[key] = ratio[key] " " $8 / $6; cpu[key] = cpu[key] " " $9 / $7 } }
-    END { for (i = 1; i <= n_keys; i++) { k = order[i]; m = median(mine[k]); r = median(ratio[k]); c = median(cpu[k]); s = median(share[k])
-        printf "%s\t%.2f\t%s\t%s\t%s\t%.1f\t%s\t%s\t%s\n", k, m, median(theirs[k]), r == "" ? "" : sprintf("%.3f", r),
-            c == "" ? "" : sprintf("%.3f", c), batch[k] * 1000 / m, s > 0 ? sprintf("%.0f%%", s * 100) : "", rss[k], peer_rss[k] } }' "$raw"
+    END { for (i = 1; i <= n_keys; i++) {
+        k = order[i]; m = median(mine[k]); r = median(ratio[k]); c = median(cpu[k]); s = median(share[k])
+        if (r != "") r = sprintf("%.3f", r)
+        if (c != "") c = sprintf("%.3f", c)
+        s = s > 0 ? sprintf("%.0f%%", s * 100) : ""
+        printf("%s\t%.2f\t%s\t%s\t%s\t%.1f\t%s\t%s\t%s\n", k, m, median(theirs[k]), r, c, batch[k] * 1000 / m, s, rss[k], peer_rss[k]) } }' "$raw"
 exit 0
