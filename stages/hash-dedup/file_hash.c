@@ -409,7 +409,8 @@ static int make_bundles(struct hashing *h, size_t n_candidates, struct error *er
             return -1;
         h->bundles[h->n_bundles++] = b;
     }
-    qsort(h->bundles, h->n_bundles, sizeof *h->bundles, compare_bundles);
+    if (h->n_bundles)
+        qsort(h->bundles, h->n_bundles, sizeof *h->bundles, compare_bundles);
     return 0;
 }
 

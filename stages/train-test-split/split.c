@@ -392,7 +392,8 @@ static int place_exactly(struct split *s, const uint32_t *order, struct error *e
 static int decide(struct split *s, struct error *err)
 {
     size_t n = 0;
-    qsort(s->pairs, s->n_pairs, sizeof *s->pairs, compare_u64);
+    if (s->n_pairs)
+        qsort(s->pairs, s->n_pairs, sizeof *s->pairs, compare_u64);
     for (size_t i = 0; i < s->n_pairs; i++)
         if (i == 0 || s->pairs[i] != s->pairs[i - 1])
             s->pairs[n++] = s->pairs[i];
