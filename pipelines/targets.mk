@@ -22,18 +22,27 @@ demo: all
 	$(PIPELINES)/demo/run
 
 ifneq ($(NAME),)
-LISTS := $(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | sort)
+LISTS := $(if $(SOURCES),$(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | sort))
 DECISIONS := $(RUN)/decisions.tsv
 
 # --- dataset ----------------------------------------------------------------------------------------------------------
 dataset: $(R)/shards/index.tsv $(R)/augmented.html
 dataset-facts: $(RUN)/valid.tsv
 
-# RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does.
-$(RUN)/fetched.tsv: $(SETTINGS) $(LISTS) $(if $(RETRY),FORCE) | $(P)/fetch
+# Pages become lists of addresses, cached page by page; RETRY=1 looks for pages whose answer is old.
+ifneq ($(PAGES),)
+EXPANDED := $(RUN)/pages/expanded
+$(RUN)/pages/done: $(shell find -L $(PAGES) -name '*.txt' 2>/dev/null | sort) $(if $(RETRY),FORCE)
 	@mkdir -p $(@D)
-	@test -n "$(LISTS)" || { echo "make: no lists of URLs in SOURCES = $(SOURCES)" >&2; exit 66; }
-	$(P)/fetch $(Q) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES)
+	$(PIPELINES)/expand-pages $(PAGES_FLAGS) --cache $(@D)/cache $(PAGES) $(EXPANDED)
+	@touch $@
+endif
+
+# RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does.
+$(RUN)/fetched.tsv: $(SETTINGS) $(LISTS) $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(P)/fetch
+	@mkdir -p $(@D)
+	@test -n "$(LISTS)$(PAGES)" || { echo "make: no lists of URLs in SOURCES = $(SOURCES)" >&2; exit 66; }
+	$(P)/fetch $(Q) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES) $(EXPANDED)
 
 $(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(P)/validate
 	$(P)/validate $(Q) $(VALIDATE_FLAGS) --rejects $(RUN)/validate.rejects.tsv -o $@ $<

@@ -56,4 +56,9 @@ $E --max-age x s out2 2>/dev/null
 is "$?" 64 "a number that is none"
 (PATH=/usr/bin:/bin; mkdir -p nodl; for t in bash dirname basename find sort sed grep mkdir; do ln -sf "$(command -v $t)" nodl/; done; PATH=$PWD/nodl bash "$E" s out3 2>err)
 is "$?" 69 "no gallery-dl"
+printf 'NAME = t\nSOURCES =\nPAGES = %s/s\nPAGES_FLAGS = --max-age 3\n' "$TMPDIR" >t.conf
+(cd "$TOP" && make -n dataset SETTINGS="$TMPDIR/t.conf" RUN="$TMPDIR/run" BIN="$BIN" BUILD="$BUILD") >plan 2>err
+grep -q "expand-pages --max-age 3 --cache $TMPDIR/run/pages/cache $TMPDIR/s $TMPDIR/run/pages/expanded" plan &&
+    grep -q "fetch .*-o $TMPDIR/run/fetched.tsv *$TMPDIR/run/pages/expanded" plan
+ok $? "make dataset expands PAGES and fetches what comes of them"
 echo "1..$n"
