@@ -21,6 +21,8 @@ static const struct option_row rows[] = {
      "only these: rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck, with 16 behind for 16 bits (default: all)", 0, 0, NULL},
     {OPTION_FLAG, 0, "header-only", offsetof(struct validate_options, header_only), NULL,
      "look at headers and do not decode: many times faster, and finds no damage in the picture itself", 0, 0, NULL},
+    {OPTION_FLAG, 0, "icc", offsetof(struct validate_options, icc), NULL,
+     "also add a column icc: 1 where the file carries a colour profile, which decoding ignores", 0, 0, NULL},
     {OPTION_FLAG, 0, "allow-truncated", offsetof(struct validate_options, allow_truncated), NULL, "keep pictures that are cut off or damaged but can be decoded in part", 0, 0, NULL},
     {OPTION_FLAG, 0, "no-sandbox", offsetof(struct validate_options, no_sandbox), NULL, "decode in this process: only for pictures of your own", 0, 0, NULL},
     COMMON_ROW_OUTPUT(struct validate_options, common),
@@ -61,7 +63,7 @@ int main(int argc, char **argv)
         return rc;
     rc = -1;
     if (validate_check_options(&opt, &err) || manifest_reader_open(&in, operands.n ? operands.items[0] : NULL, reads, &err) ||
-        manifest_writer_open(&out, opt.common.output, &in.schema, validate_adds, &err) ||
+        manifest_writer_open(&out, opt.common.output, &in.schema, validate_adds(&opt), &err) ||
         manifest_rejects_open(&rejects, opt.common.rejects, &in.schema, &err) ||
         validate_run(&opt, &in, &out, &rejects, &n, &err))
         goto out;

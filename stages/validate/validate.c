@@ -6,7 +6,12 @@
 
 #include "image/picture_rows.h"
 
-const char *const validate_adds[] = {"format", "width", "height", "orientation", "frames", "mode", NULL};
+const char *const *validate_adds(const struct validate_options *opt)
+{
+    static const char *const plain[] = {"format", "width", "height", "orientation", "frames", "mode", NULL};
+    static const char *const with_icc[] = {"format", "width", "height", "orientation", "frames", "mode", "icc", NULL};
+    return opt->icc ? with_icc : plain;
+}
 
 struct run {
     const struct validate_options *opt;
@@ -77,7 +82,8 @@ static int done(void *context, const char *const *fields, const struct decoded *
     snprintf(height_text, sizeof height_text, "%d", height);
     snprintf(orientation, sizeof orientation, "%d", d->info.orientation);
     snprintf(frames, sizeof frames, "%d", d->info.frames);
-    const char *const values[] = {image_format_name(d->info.format), width_text, height_text, orientation, frames, d->info.mode};
+    const char *const values[] = {image_format_name(d->info.format), width_text, height_text, orientation, frames, d->info.mode,
+                                  d->info.icc ? "1" : "0"};
     r->n->n_kept++;
     return manifest_writer_row(r->out, fields, values, err);
 }
