@@ -64,7 +64,7 @@ static int name_classes(struct classifier *c, struct error *err)
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err)
 {
     struct picture_loader_options lo = {.threads = stage_threads(&opt->common), .no_sandbox = opt->no_sandbox,
-                                        .no_orient = opt->no_orient, .method = RESIZE_TFJS};
+                                        .no_orient = opt->no_orient, .method = RESIZE_BILINEAR};
     if (net_open_header(&c->header, opt->model, err))
         return -1;
     const struct net_shape *in = &c->header.layers[c->header.input].output;

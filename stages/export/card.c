@@ -162,7 +162,7 @@ static void put_head(FILE *f, struct export *x)
             net_count_parameters(&x->net, false), encodings[x->encoding]);
     if (in->rank == 3)
         fprintf(f, "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s) |\n", in->dim[1], in->dim[0],
-                m->input_scale, m->input_offset, m->resize[0] ? m->resize : "tfjs");
+                m->input_scale, m->input_offset, m->resize[0] ? m->resize : "bilinear");
     fprintf(f, "| classes |");
     for (int i = 0; i < m->n_classes; i++) {
         fputc(' ', f);
