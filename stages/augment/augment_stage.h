@@ -22,11 +22,7 @@ struct augment_options {
 
 extern const char *const augment_adds[];        /* variant source params */
 
-/*
- * What comes back from the worker for one picture: n_parts sizes, then the encoded variants 1..n behind each other; for a
- * sheet thumbnails of variants 0..n follow. Sizes are bytes of the encoded block that the worker promises.
- */
-#define AUGMENT_MOST_VARIANTS 1000
+#define AUGMENT_MOST_VARIANTS 1000      /* more is a loop: --seed 2, 3 ... */
 
 /* A sheet of variants side by side: HTML with the pictures inside, or one PNG. Rows come in as encoded JPEG thumbnails. */
 struct sheet;
