@@ -1,5 +1,6 @@
 /*
- * backend.c: finding a device by name. The CUDA backend is a plug-in, so that one package serves machines with and without it.
+ * backend.c: finding a device by name. The CUDA backend is a plug-in, so that one package serves machines with and
+ * without it.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -13,7 +14,10 @@
 #define CUDA_PLUGIN "winnow-cuda.so"
 
 #ifdef WITHOUT_ONEDNN
-const struct backend_table *backend_onednn(void) { return NULL; }
+const struct backend_table *backend_onednn(void)
+{
+    return NULL;
+}
 #endif
 
 static const struct backend_table *plugin_table(void *handle, const char *path, struct error *err)
@@ -34,7 +38,7 @@ static int try_plugin(const char *folder, const struct backend_table **out, stru
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/%s", folder, CUDA_PLUGIN) >= (int)sizeof path || access(path, R_OK))
         return -1;
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);      /* never closed: its table stays valid for the process */
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* never closed: its table stays valid for the process */
     if (!handle)
         return error_set(err, EX_NODEVICE, "cannot load the CUDA backend: %s", dlerror());
     return (*out = plugin_table(handle, path, err)) ? 0 : -1;
@@ -55,7 +59,7 @@ static int find_cuda(const struct backend_table **out, struct error *err)
     if (!slash)
         return -1;
     *slash = 0;
-    static const char *const places[] = { "", "/../lib/winnow", "/../bin", "/.." };
+    static const char *const places[] = {"", "/../lib/winnow", "/../bin", "/.."};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         snprintf(folder, sizeof folder, "%s%s", self, places[i]);
         if (!try_plugin(folder, out, err)) {
@@ -94,7 +98,7 @@ int backend_find(const char *name, const struct backend_table **out, struct erro
 int backend_open(const char *name, const struct backend_options *options, const struct backend_table **table,
                  struct backend **out, struct error *err)
 {
-    static const char *const in_turn[] = { "cuda", "cpu", "ref" };
+    static const char *const in_turn[] = {"cuda", "cpu", "ref"};
     *out = NULL;
     if (name && *name && strcmp(name, "auto"))
         return backend_find(name, table, err) || (*table)->open(out, options, err) ? -1 : 0;
@@ -108,11 +112,11 @@ int backend_open(const char *name, const struct backend_options *options, const 
 
 const char *backend_listing(int i, char *out, size_t out_bytes)
 {
-    static const char *const names[] = { "cuda", "cpu", "ref" };
+    static const char *const names[] = {"cuda", "cpu", "ref"};
     const struct backend_table *t;
     struct backend *b;
     struct error err = {0};
-    struct backend_options options = { .threads = 0, .deterministic = true };
+    struct backend_options options = {.threads = 0, .deterministic = true};
     if (i < 0 || i >= (int)(sizeof names / sizeof *names))
         return NULL;
     if (backend_open(names[i], &options, &t, &b, &err)) {

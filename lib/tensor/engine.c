@@ -9,7 +9,8 @@
 #include "base/random.h"
 #include "tensor/internal.h"
 
-/* --- the boundary ------------------------------------------------------------------------------------------------------- */
+/* --- the boundary
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* A frozen layer without weights that reads nothing but boundary layers is cheaper made again than kept. */
 static bool can_be_made_again(const struct net *net, const bool *boundary, int layer)
@@ -64,11 +65,12 @@ int engine_boundary(const struct net *net, int **layers, int *n_layers, struct e
     return 0;
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------------- */
+/* --- opening
+ * --------------------------------------------------------------------------------------------------------------- */
 
 struct slot engine_slot(const struct engine *e, int storage)
 {
-    return (struct slot){ e->arena, e->plan.storages[storage].offset };
+    return (struct slot){e->arena, e->plan.storages[storage].offset};
 }
 
 struct tensor_shape engine_shape(const struct engine *e, int value, int rows)
@@ -86,8 +88,8 @@ static size_t bytes_of(const struct plan *p, const struct engine_options *o)
     return p->arena_bytes + p->workspace_bytes + p->constant_bytes + copies * p->weights_bytes + p->statistics_bytes;
 }
 
-static int make_plan(struct plan *p, const struct net *net, const struct engine_options *o, const struct backend_table *t,
-                     struct backend *b, struct error *err)
+static int make_plan(struct plan *p, const struct net *net, const struct engine_options *o,
+                     const struct backend_table *t, struct backend *b, struct error *err)
 {
     *p = (struct plan){0};
     if (plan_build(p, net, o, t, b, err) || plan_place(p, o, t, b, err)) {
@@ -98,8 +100,8 @@ static int make_plan(struct plan *p, const struct net *net, const struct engine_
 }
 
 /* Says how much is missing, and which batch would do. */
-static int too_large(const struct net *net, const struct engine_options *o, const struct backend_table *t, struct backend *b,
-                     size_t need, size_t limit, struct error *err)
+static int too_large(const struct net *net, const struct engine_options *o, const struct backend_table *t,
+                     struct backend *b, size_t need, size_t limit, struct error *err)
 {
     struct engine_options smaller = *o;
     struct error ignored = {0};
@@ -111,11 +113,12 @@ static int too_large(const struct net *net, const struct engine_options *o, cons
         size_t bytes = bytes_of(&p, &smaller);
         plan_release(&p, t, b);
         if (bytes <= limit)
-            return error_set(err, EX_OSERR, "batch %d needs %zu MiB and %zu MiB are there; batch %d would fit (%zu MiB)", o->batch,
+            return error_set(err, EX_OSERR,
+                             "batch %d needs %zu MiB and %zu MiB are there; batch %d would fit (%zu MiB)", o->batch,
                              need >> 20, limit >> 20, smaller.batch, bytes >> 20);
     }
-    return error_set(err, EX_OSERR, "batch %d needs %zu MiB and %zu MiB are there; no smaller batch fits", o->batch, need >> 20,
-                     limit >> 20);
+    return error_set(err, EX_OSERR, "batch %d needs %zu MiB and %zu MiB are there; no smaller batch fits", o->batch,
+                     need >> 20, limit >> 20);
 }
 
 static int check_net(const struct net *net, const struct engine_options *o, struct error *err)
@@ -125,8 +128,8 @@ static int check_net(const struct net *net, const struct engine_options *o, stru
     for (int i = 0; i < net->n_layers; i++) {
         const struct net_layer *l = &net->layers[i];
         if (l->output.rank < 1 || l->output.rank > 3)
-            return error_set(err, EX_DATAERR, "layer '%s' (%s): its output shape is not known or not supported", l->name,
-                             layer_kind_name(l->kind));
+            return error_set(err, EX_DATAERR, "layer '%s' (%s): its output shape is not known or not supported",
+                             l->name, layer_kind_name(l->kind));
         for (int k = 0; k < l->n_inputs; k++)
             if (l->inputs[k] < 0 || l->inputs[k] >= i)
                 return error_set(err, EX_DATAERR, "layer '%s' reads a layer that comes after it", l->name);
@@ -153,8 +156,10 @@ static int alloc_all(struct engine *e, struct error *err)
         if (p->nodes[i].mask != NO && (size_t)p->batch * (size_t)p->nodes[i].d.y.c > e->mask_values)
             e->mask_values = (size_t)p->batch * (size_t)p->nodes[i].d.y.c;
     return (e->logits = mem_zalloc(n, sizeof(float), err)) && (e->probabilities = mem_zalloc(n, sizeof(float), err)) &&
-           (e->targets_gradient = mem_zalloc(n, sizeof(float), err)) &&
-           (e->mask = mem_zalloc(e->mask_values + 1, sizeof(float), err)) ? 0 : -1;
+                   (e->targets_gradient = mem_zalloc(n, sizeof(float), err)) &&
+                   (e->mask = mem_zalloc(e->mask_values + 1, sizeof(float), err))
+               ? 0
+               : -1;
 }
 
 int engine_open(struct engine **out, const struct net *net, const struct engine_options *options, struct error *err)
@@ -167,7 +172,7 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
     e->n_layers = net->n_layers;
     e->input_scale = (float)(net->metadata.input_scale != 0 ? net->metadata.input_scale : 1.0 / 255);
     e->input_offset = (float)net->metadata.input_offset;
-    struct backend_options bo = { options->threads, options->device_index, options->precision, true };
+    struct backend_options bo = {options->threads, options->device_index, options->precision, true};
     if (backend_open(options->device, &bo, &e->table, &e->backend, err) ||
         make_plan(&e->plan, net, options, e->table, e->backend, err))
         goto fail;
@@ -180,11 +185,11 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
     if (alloc_all(e, err) || engine_write_net(e, net, err))
         goto fail;
     if (e->ema) {
-        struct slot ema = { e->ema, 0 }, w = { e->weights, 0 };
+        struct slot ema = {e->ema, 0}, w = {e->weights, 0};
         if (e->table->copy(e->backend, ema, w, e->plan.weights_bytes / sizeof(float), err))
             goto fail;
     }
-    e->options.inputs = e->options.outputs = NULL;      /* were borrowed */
+    e->options.inputs = e->options.outputs = NULL; /* were borrowed */
     *out = e;
     return 0;
 fail:
@@ -197,8 +202,8 @@ void engine_close(struct engine *e)
     if (!e)
         return;
     if (e->backend) {
-        struct backend_buffer *const all[] = { e->arena, e->workspace, e->weights, e->gradients, e->state[0], e->state[1], e->ema,
-                                               e->statistics };
+        struct backend_buffer *const all[] = {e->arena,    e->workspace, e->weights, e->gradients,
+                                              e->state[0], e->state[1],  e->ema,     e->statistics};
         struct error ignored = {0};
         e->table->sync(e->backend, &ignored);
         plan_release(&e->plan, e->table, e->backend);
@@ -215,7 +220,7 @@ void engine_close(struct engine *e)
 
 int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes, struct error *err)
 {
-    struct backend_options bo = { options->threads, options->device_index, options->precision, true };
+    struct backend_options bo = {options->threads, options->device_index, options->precision, true};
     const struct backend_table *t;
     struct backend *b;
     struct plan p;
@@ -231,12 +236,25 @@ int engine_memory_need(const struct net *net, const struct engine_options *optio
     return rc;
 }
 
-size_t engine_memory_bytes(const struct engine *e) { return e->bytes; }
-const char *engine_device(const struct engine *e) { return e->table->name; }
-const char *engine_description(const struct engine *e) { return e->table->describe(e->backend); }
-bool engine_has_batch_norm(const struct engine *e) { return e->plan.has_batch_norm; }
+size_t engine_memory_bytes(const struct engine *e)
+{
+    return e->bytes;
+}
+const char *engine_device(const struct engine *e)
+{
+    return e->table->name;
+}
+const char *engine_description(const struct engine *e)
+{
+    return e->table->describe(e->backend);
+}
+bool engine_has_batch_norm(const struct engine *e)
+{
+    return e->plan.has_batch_norm;
+}
 
-/* --- constants --------------------------------------------------------------------------------------------------------------- */
+/* --- constants
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static const float *weight(const struct net *net, int layer, enum weight_role role)
 {
@@ -278,7 +296,8 @@ static int load_node(struct engine *e, const struct net *net, const struct node 
     if (n->weight_layer == NO) {
         n_w = (size_t)n_c;
     } else {
-        n_w = (size_t)d->kernel_h * (size_t)d->kernel_w * (d->kind == OP_DEPTHWISE ? 1 : (size_t)d->x[0].c) * (size_t)n_c;
+        n_w =
+            (size_t)d->kernel_h * (size_t)d->kernel_w * (d->kind == OP_DEPTHWISE ? 1 : (size_t)d->x[0].c) * (size_t)n_c;
     }
     if (!(w = mem_alloc(n_w * sizeof *w, err)))
         goto out;
@@ -287,7 +306,8 @@ static int load_node(struct engine *e, const struct net *net, const struct node 
             w[c] = (float)scale[c];
     } else {
         const struct net_layer *l = &net->layers[n->weight_layer];
-        const float *kernel = weight(net, n->weight_layer, d->kind == OP_DEPTHWISE ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL);
+        const float *kernel =
+            weight(net, n->weight_layer, d->kind == OP_DEPTHWISE ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL);
         const float *own_bias = l->use_bias ? weight(net, n->weight_layer, WEIGHT_BIAS) : NULL;
         if (!kernel || (l->use_bias && !own_bias)) {
             error_set(err, EX_DATAERR, "layer '%s': a weight is missing", l->name);
@@ -316,7 +336,9 @@ int engine_load_constants(struct engine *e, const struct net *net, struct error 
     return 0;
 }
 
-/* --- forward ---------------------------------------------------------------------------------------------------------------------- */
+/* --- forward
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static struct slot rows_slot(const struct engine *e, const struct node *n, int value, int chunk_index)
 {
@@ -330,14 +352,14 @@ static struct slot rows_slot(const struct engine *e, const struct node *n, int v
 static struct slot param_slot(const struct engine *e, const struct node *n, int which, struct backend_buffer *weights)
 {
     if (n->param[which] == NO)
-        return (struct slot){ NULL, 0 };
+        return (struct slot){NULL, 0};
     const struct param *q = &e->plan.params[n->param[which]];
-    return (struct slot){ q->statistic ? e->statistics : weights, q->offset };
+    return (struct slot){q->statistic ? e->statistics : weights, q->offset};
 }
 
 void engine_node_io(const struct engine *e, const struct node *n, int chunk_index, struct op_io *io)
 {
-    *io = (struct op_io){ .momentum = n->momentum };
+    *io = (struct op_io){.momentum = n->momentum};
     for (int k = 0; k < n->d.n_x; k++)
         io->x[k] = rows_slot(e, n, n->x[k], chunk_index);
     io->y = rows_slot(e, n, n->y, chunk_index);
@@ -354,7 +376,8 @@ void engine_node_io(const struct engine *e, const struct node *n, int chunk_inde
 }
 
 /* Feeds value `which` for rows first.. of the batch: `rows` of them, of which `filled` are the caller's. */
-static int feed(struct engine *e, const struct engine_batch *in, int which, int first, int rows, int filled, struct error *err)
+static int feed(struct engine *e, const struct engine_batch *in, int which, int first, int rows, int filled,
+                struct error *err)
 {
     int value = e->plan.fed[which];
     const struct storage *s = &e->plan.storages[e->plan.values[value].storage];
@@ -362,10 +385,10 @@ static int feed(struct engine *e, const struct engine_batch *in, int which, int 
     struct slot to = engine_slot(e, e->plan.values[value].storage);
     size_t row = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
     if (s->begin == NO)
-        return 0;                               /* named as an input, read by nothing */
+        return 0; /* named as an input, read by nothing */
     if (in->pixels)
-        return e->table->tensor_upload_u8(e->backend, to, &shape, in->pixels + (size_t)first * row, filled, e->input_scale,
-                                          e->input_offset, err);
+        return e->table->tensor_upload_u8(e->backend, to, &shape, in->pixels + (size_t)first * row, filled,
+                                          e->input_scale, e->input_offset, err);
     return e->table->tensor_upload(e->backend, to, &shape, in->values[which] + (size_t)first * row, filled, err);
 }
 
@@ -378,15 +401,17 @@ static int check_batch(const struct engine *e, const struct engine_batch *in, en
     if (kind != RUN_INFERENCE && e->options.mode != ENGINE_TRAIN)
         return error_set(err, EX_USAGE, "the engine was opened for inference");
     if (kind != RUN_INFERENCE && e->plan.has_batch_norm && in->n != e->plan.batch)
-        return error_set(err, EX_USAGE, "%d pictures: unlocked batch norms need whole batches of %d", in->n, e->plan.batch);
+        return error_set(err, EX_USAGE, "%d pictures: unlocked batch norms need whole batches of %d", in->n,
+                         e->plan.batch);
     return 0;
 }
 
 /* Dropout of one node: 0 or 1/(1-rate), a function of (seed, step, layer, element) only. */
-static int upload_mask(struct engine *e, const struct node *n, enum run_kind kind, const struct engine_step *step, struct error *err)
+static int upload_mask(struct engine *e, const struct node *n, enum run_kind kind, const struct engine_step *step,
+                       struct error *err)
 {
     size_t count = (size_t)e->plan.batch * (size_t)n->d.y.c;
-    struct tensor_shape shape = { 1, 1, 1, (int)count, (int)count, 0 };
+    struct tensor_shape shape = {1, 1, 1, (int)count, (int)count, 0};
     struct slot to = engine_slot(e, n->mask);
     float keep = (float)(1 / (1 - n->rate));
     uint64_t limit = (uint64_t)(n->rate * 16777216.0);
@@ -402,11 +427,11 @@ static int upload_mask(struct engine *e, const struct node *n, enum run_kind kin
     return e->table->tensor_upload(e->backend, to, &shape, e->mask, 1, err);
 }
 
-int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind, const struct engine_step *step,
-                       struct error *err)
+int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
+                       const struct engine_step *step, struct error *err)
 {
     const struct plan *p = &e->plan;
-    struct slot workspace = { e->workspace, 0 };
+    struct slot workspace = {e->workspace, 0};
     struct op_io io;
     size_t first1 = 0;
     if (check_batch(e, in, kind, err))
@@ -462,7 +487,9 @@ int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct e
     return engine_run_forward(e, in, RUN_REFRESH, NULL, err);
 }
 
-/* --- reading -------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
 
 static size_t value_size(const struct engine *e, int value)
 {
@@ -470,8 +497,14 @@ static size_t value_size(const struct engine *e, int value)
     return (size_t)s->h * (size_t)s->w * (size_t)s->c;
 }
 
-size_t engine_output_size(const struct engine *e, int i) { return value_size(e, e->plan.taps[i]); }
-size_t engine_input_size(const struct engine *e, int i) { return value_size(e, e->plan.fed[i]); }
+size_t engine_output_size(const struct engine *e, int i)
+{
+    return value_size(e, e->plan.taps[i]);
+}
+size_t engine_input_size(const struct engine *e, int i)
+{
+    return value_size(e, e->plan.fed[i]);
+}
 
 static int download(struct engine *e, int value, float *out, struct error *err)
 {

@@ -1,10 +1,11 @@
 /*
  * engine.h: runs a network (net.h) on a device: inference, training steps, optimisers, state for checkpoints.
  *
- * Opening an engine plans everything: the layers that are needed between the chosen inputs and outputs, batch norms folded into
- * frozen convolutions, activations fused, concatenations written in place, one arena whose offsets are reused as values
- * die, gradients only where an unlocked layer needs them. After that no memory is allocated and nothing is decided again.
- * What comes before the first unlocked layer runs as an inference plan inside a training engine.
+ * Opening an engine plans everything: the layers that are needed between the chosen inputs and outputs, batch norms
+ * folded into frozen convolutions, activations fused, concatenations written in place, one arena whose offsets are
+ * reused as values die, gradients only where an unlocked layer needs them. After that no memory is allocated and
+ * nothing is decided again. What comes before the first unlocked layer runs as an inference plan inside a training
+ * engine.
  *
  * Same net, options, seed and inputs give the same bits for a given device, thread count and machine.
  * One thread at a time per engine. Several engines can be open at once (they do not share memory).
@@ -29,42 +30,45 @@
 struct engine;
 
 enum engine_mode {
-    ENGINE_INFERENCE,           /* every layer frozen, whatever its flag; dropout is nothing; batch norms folded */
-    ENGINE_TRAIN                /* layers with `trainable` learn; their batch norms use the batch's statistics */
+    ENGINE_INFERENCE, /* every layer frozen, whatever its flag; dropout is nothing; batch norms folded */
+    ENGINE_TRAIN      /* layers with `trainable` learn; their batch norms use the batch's statistics */
 };
 enum engine_optimizer { ENGINE_SGD, ENGINE_ADAM };
 
 struct engine_options {
-    const char *device;         /* "auto", "cpu", "ref", "cuda" */
-    unsigned threads;           /* 0 = all the process may use */
+    const char *device; /* "auto", "cpu", "ref", "cuda" */
+    unsigned threads;   /* 0 = all the process may use */
     int device_index;
     enum backend_precision precision;
-    int batch;                  /* pictures a run, at most */
+    int batch; /* pictures a run, at most */
     enum engine_mode mode;
-    enum engine_optimizer optimizer;    /* which state to allocate (ENGINE_TRAIN) */
-    bool ema;                   /* keep an exponential moving average of the unlocked weights */
-    const int *inputs;          /* layers whose outputs the caller supplies instead of the picture (borrowed during open); */
-    int n_inputs;               /*   0 = the picture. They must cut every path from the picture to the outputs. */
-    const int *outputs;         /* layers whose outputs can be read after a forward run; 0 = the net's output. In ENGINE_TRAIN */
-    int n_outputs;              /*   the net's output must end in a softmax and is always computed; these are further taps. */
-    size_t memory_limit_bytes;  /* refuse (EX_OSERR, naming the largest batch that fits) a plan needing more; 0 = what the machine has */
+    enum engine_optimizer optimizer; /* which state to allocate (ENGINE_TRAIN) */
+    bool ema;                        /* keep an exponential moving average of the unlocked weights */
+    const int *inputs; /* layers whose outputs the caller supplies instead of the picture (borrowed during open); */
+    int n_inputs;      /*   0 = the picture. They must cut every path from the picture to the outputs. */
+    const int
+        *outputs;  /* layers whose outputs can be read after a forward run; 0 = the net's output. In ENGINE_TRAIN */
+    int n_outputs; /*   the net's output must end in a softmax and is always computed; these are further taps. */
+    size_t memory_limit_bytes; /* refuse (EX_OSERR, naming the largest batch that fits) a plan needing more; 0 = what
+                                  the machine has */
 };
-#define ENGINE_DEFAULTS ((struct engine_options){ .device = "auto", .batch = 32 })
+#define ENGINE_DEFAULTS ((struct engine_options){.device = "auto", .batch = 32})
 
 /*
- * Where the frozen part ends: the layers whose outputs are all that the unlocked layers (`trainable` flags of layers with
- * weights) read of the frozen part, in net order. Head only: {flatten_1}; from conv2d_56 on: {mixed5, activation_55}. These are what a
- * feature cache keeps: outputs of an ENGINE_INFERENCE engine, inputs of an ENGINE_TRAIN one. *layers is malloc'ed, the caller's.
- * EX_DATAERR if nothing is trainable; {the input layer} if everything is.
+ * Where the frozen part ends: the layers whose outputs are all that the unlocked layers (`trainable` flags of layers
+ * with weights) read of the frozen part, in net order. Head only: {flatten_1}; from conv2d_56 on: {mixed5,
+ * activation_55}. These are what a feature cache keeps: outputs of an ENGINE_INFERENCE engine, inputs of an
+ * ENGINE_TRAIN one. *layers is malloc'ed, the caller's. EX_DATAERR if nothing is trainable; {the input layer} if
+ * everything is.
  */
 int engine_boundary(const struct net *net, int **layers, int *n_layers, struct error *err);
 
 /*
- * Plans and allocates. The net is copied where needed: it may change or go after this. EX_NODEVICE: no such device; EX_DATAERR names
- * a layer the engine cannot run; EX_OSERR says how much memory is needed and which batch would fit.
+ * Plans and allocates. The net is copied where needed: it may change or go after this. EX_NODEVICE: no such device;
+ * EX_DATAERR names a layer the engine cannot run; EX_OSERR says how much memory is needed and which batch would fit.
  */
 int engine_open(struct engine **out, const struct net *net, const struct engine_options *options, struct error *err);
-void engine_close(struct engine *e);                    /* NULL is fine */
+void engine_close(struct engine *e); /* NULL is fine */
 
 /* The bytes engine_open would allocate (arenas, weights, workspace), from the plan alone. */
 int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes, struct error *err);
@@ -72,57 +76,64 @@ size_t engine_memory_bytes(const struct engine *e);
 const char *engine_device(const struct engine *e);      /* "cpu" when asked for "auto" */
 const char *engine_description(const struct engine *e); /* "oneDNN 2.6.3, 2 threads, avx512_core" */
 
-/* --- running ------------------------------------------------------------------------------------------------------ */
+/* --- running --- */
 
 struct engine_batch {
-    int n;                      /* pictures, 1..batch. Rows beyond n count for nothing; a training engine with unlocked batch norms
-                                   takes only n = batch (their statistics would see the padding): EX_USAGE otherwise */
-    const uint8_t *pixels;      /* n x h x w x 3 bytes NHWC, scaled by the net's metadata; or NULL and */
-    const float *const *values; /* one array per input (options.inputs order, or the picture already scaled), n x its size, NHWC */
+    int n; /* pictures, 1..batch. Rows beyond n count for nothing; a training engine with unlocked batch norms
+              takes only n = batch (their statistics would see the padding): EX_USAGE otherwise */
+    const uint8_t *pixels; /* n x h x w x 3 bytes NHWC, scaled by the net's metadata; or NULL and */
+    const float *const
+        *values; /* one array per input (options.inputs order, or the picture already scaled), n x its size, NHWC */
 };
 
-/* Inference with the current weights (in ENGINE_TRAIN: unlocked batch norms use their moving statistics, no dropout). */
+/* Inference with the current weights (in ENGINE_TRAIN: unlocked batch norms use their moving statistics, no dropout).
+ */
 int engine_forward(struct engine *e, const struct engine_batch *in, struct error *err);
 
-/* Copies output i (options.outputs order; 0 = the net's output where none were named) of the last run: n x size floats, NHWC. */
+/* Copies output i (options.outputs order; 0 = the net's output where none were named) of the last run: n x size floats,
+ * NHWC. */
 int engine_output(struct engine *e, int i, float *out, struct error *err);
-size_t engine_output_size(const struct engine *e, int i);       /* floats per picture */
+size_t engine_output_size(const struct engine *e, int i); /* floats per picture */
 size_t engine_input_size(const struct engine *e, int i);
 
 struct engine_target {
-    const float *targets;       /* n x classes, each row summing to 1: one-hot, smoothed or mixed */
-    const float *weights;       /* n row weights (class weights), or NULL = 1 */
+    const float *targets; /* n x classes, each row summing to 1: one-hot, smoothed or mixed */
+    const float *weights; /* n row weights (class weights), or NULL = 1 */
 };
-struct engine_step {            /* one optimiser step; fill with ENGINE_STEP_DEFAULTS first */
+struct engine_step { /* one optimiser step; fill with ENGINE_STEP_DEFAULTS first */
     double rate;
-    double momentum; bool nesterov;             /* SGD */
-    double beta1, beta2, epsilon;               /* Adam */
-    double clip_norm;           /* scale the gradient down to this global norm (L2 part included); 0 = off */
-    double ema_decay;           /* with options.ema: ema = decay*ema + (1-decay)*weights after the step */
-    uint64_t seed;              /* dropout: the mask is a function of (seed, step, layer, element) */
-    uint64_t step;              /* number of the step over the whole training, from 0; Adam's t is step + 1 */
+    double momentum;
+    bool nesterov;                /* SGD */
+    double beta1, beta2, epsilon; /* Adam */
+    double clip_norm;             /* scale the gradient down to this global norm (L2 part included); 0 = off */
+    double ema_decay;             /* with options.ema: ema = decay*ema + (1-decay)*weights after the step */
+    uint64_t seed;                /* dropout: the mask is a function of (seed, step, layer, element) */
+    uint64_t step;                /* number of the step over the whole training, from 0; Adam's t is step + 1 */
 };
-#define ENGINE_STEP_DEFAULTS ((struct engine_step){ .rate = 0.001, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, \
-    .epsilon = 1e-7, .ema_decay = 0.999 })
+#define ENGINE_STEP_DEFAULTS                                                                                           \
+    ((struct engine_step){                                                                                             \
+        .rate = 0.001, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7, .ema_decay = 0.999})
 struct engine_result {
-    double loss;                /* data_loss + l2_loss, before the step */
-    double data_loss;           /* (1/n) sum of row weight * cross-entropy */
-    double l2_loss;             /* sum over unlocked layers of l2 * sum w^2 */
-    double gradient_norm;       /* global, before clipping */
-    int n_correct;              /* rows whose largest target is the largest probability */
-    bool finite;                /* false: loss or gradient norm is NaN or infinite; the weights were then left as they were */
+    double loss;          /* data_loss + l2_loss, before the step */
+    double data_loss;     /* (1/n) sum of row weight * cross-entropy */
+    double l2_loss;       /* sum over unlocked layers of l2 * sum w^2 */
+    double gradient_norm; /* global, before clipping */
+    int n_correct;        /* rows whose largest target is the largest probability */
+    bool finite;          /* false: loss or gradient norm is NaN or infinite; the weights were then left as they were */
 };
 
 /*
  * forward (batch statistics, dropout) + loss + backward + one optimiser step. Where the result is not finite, nothing
- * was stepped (batch norm statistics have moved) and 0 is returned: the caller stops the run or goes back to a checkpoint.
+ * was stepped (batch norm statistics have moved) and 0 is returned: the caller stops the run or goes back to a
+ * checkpoint.
  */
-int engine_train_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target, const struct engine_step *step,
-                      struct engine_result *result, struct error *err);
+int engine_train_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
+                      const struct engine_step *step, struct engine_result *result, struct error *err);
 
-/* The same in pieces. gradients: forward + loss + backward, the gradient (L2 part included) left in the gradient arena. */
-int engine_gradients(struct engine *e, const struct engine_batch *in, const struct engine_target *target, const struct engine_step *step,
-                     struct engine_result *result, struct error *err);
+/* The same in pieces. gradients: forward + loss + backward, the gradient (L2 part included) left in the gradient arena.
+ */
+int engine_gradients(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
+                     const struct engine_step *step, struct engine_result *result, struct error *err);
 int engine_apply(struct engine *e, const struct engine_step *step, struct engine_result *result, struct error *err);
 
 /* Probabilities (n x classes) of the last forward, gradients or train_step run. */
@@ -137,32 +148,37 @@ double engine_cross_entropy(const float *probabilities, const struct engine_targ
  */
 int engine_refresh_begin(struct engine *e, struct error *err);
 int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct error *err);
-bool engine_has_batch_norm(const struct engine *e);     /* any unlocked one: is a refresh worth it? */
+bool engine_has_batch_norm(const struct engine *e); /* any unlocked one: is a refresh worth it? */
 
-/* --- state ---------------------------------------------------------------------------------------------------------- */
+/* --- state ----------------------------------------------------------------------------------------------------------
+ */
 
 /*
- * Flat float32 state for checkpoints, in net order and Keras layouts, hence the same for every device. All of it, together
- * with the step number and seed the caller keeps, continues a run bit for bit on the same device, thread count and machine.
+ * Flat float32 state for checkpoints, in net order and Keras layouts, hence the same for every device. All of it,
+ * together with the step number and seed the caller keeps, continues a run bit for bit on the same device, thread count
+ * and machine.
  */
 enum engine_state {
-    ENGINE_WEIGHTS,             /* unlocked kernels, biases, gammas, betas */
-    ENGINE_STATISTICS,          /* moving mean and variance of unlocked batch norms */
-    ENGINE_OPTIMIZER_1,         /* SGD velocity, Adam m; size of ENGINE_WEIGHTS */
-    ENGINE_OPTIMIZER_2,         /* Adam v; size 0 with SGD */
-    ENGINE_EMA,                 /* size 0 without options.ema; starts as the weights */
-    ENGINE_GRADIENTS,           /* of the last engine_gradients; for tests */
+    ENGINE_WEIGHTS,     /* unlocked kernels, biases, gammas, betas */
+    ENGINE_STATISTICS,  /* moving mean and variance of unlocked batch norms */
+    ENGINE_OPTIMIZER_1, /* SGD velocity, Adam m; size of ENGINE_WEIGHTS */
+    ENGINE_OPTIMIZER_2, /* Adam v; size 0 with SGD */
+    ENGINE_EMA,         /* size 0 without options.ema; starts as the weights */
+    ENGINE_GRADIENTS,   /* of the last engine_gradients; for tests */
     ENGINE_STATES
 };
-size_t engine_state_size(const struct engine *e, enum engine_state which);      /* floats */
+size_t engine_state_size(const struct engine *e, enum engine_state which); /* floats */
 int engine_state_get(struct engine *e, enum engine_state which, float *out, struct error *err);
 int engine_state_set(struct engine *e, enum engine_state which, const float *values, struct error *err);
-/* Which weight lies where in that order: i-th piece; false past the last. *layer and *weight index net->layers[].weights[]. */
-bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight, size_t *offset, size_t *n);
+/* Which weight lies where in that order: i-th piece; false past the last. *layer and *weight index
+ * net->layers[].weights[]. */
+bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight, size_t *offset,
+                        size_t *n);
 
 /*
- * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and moving statistics into a net of the same topology, the
- * one that was opened or a copy: what is saved as a model. The frozen weights in it are left as they are.
+ * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and moving statistics into a net of the
+ * same topology, the one that was opened or a copy: what is saved as a model. The frozen weights in it are left as they
+ * are.
  */
 int engine_read_net(struct engine *e, enum engine_state which, struct net *net, struct error *err);
 

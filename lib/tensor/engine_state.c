@@ -1,5 +1,6 @@
 /*
- * engine_state.c: weights, statistics and optimiser state as flat float32 in net order and Keras layouts, whatever the device keeps.
+ * engine_state.c: weights, statistics and optimiser state as flat float32 in net order and Keras layouts, whatever the
+ * device keeps.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,18 +10,26 @@
 static struct backend_buffer *buffer_of(const struct engine *e, enum engine_state which)
 {
     switch (which) {
-    case ENGINE_WEIGHTS: return e->weights;
-    case ENGINE_STATISTICS: return e->statistics;
-    case ENGINE_OPTIMIZER_1: return e->state[0];
-    case ENGINE_OPTIMIZER_2: return e->state[1];
-    case ENGINE_EMA: return e->ema;
-    case ENGINE_GRADIENTS: return e->gradients;
-    case ENGINE_STATES: break;
+    case ENGINE_WEIGHTS:
+        return e->weights;
+    case ENGINE_STATISTICS:
+        return e->statistics;
+    case ENGINE_OPTIMIZER_1:
+        return e->state[0];
+    case ENGINE_OPTIMIZER_2:
+        return e->state[1];
+    case ENGINE_EMA:
+        return e->ema;
+    case ENGINE_GRADIENTS:
+        return e->gradients;
+    case ENGINE_STATES:
+        break;
     }
     return NULL;
 }
 
-bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight, size_t *offset, size_t *n)
+bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight, size_t *offset,
+                        size_t *n)
 {
     size_t at = 0;
     if (!buffer_of(e, which))
@@ -58,11 +67,11 @@ static int move(struct engine *e, enum engine_state which, float *out, const flo
     size_t at = 0;
     for (size_t k = 0; buffer && k < e->plan.n_params; k++) {
         const struct param *q = &e->plan.params[k];
-        struct slot s = { buffer, q->offset };
+        struct slot s = {buffer, q->offset};
         if (q->statistic != (which == ENGINE_STATISTICS))
             continue;
-        if (out ? e->table->param_download(e->backend, s, &q->shape, out + at, err) :
-                  e->table->param_upload(e->backend, s, &q->shape, in + at, err))
+        if (out ? e->table->param_download(e->backend, s, &q->shape, out + at, err)
+                : e->table->param_upload(e->backend, s, &q->shape, in + at, err))
             return -1;
         at += q->n_values;
     }
@@ -87,7 +96,9 @@ static int check_topology(const struct engine *e, const struct net *net, struct 
         const struct net_layer *l = &net->layers[q->layer];
         same = q->weight < l->n_weights && l->weights[q->weight].n_values == q->n_values;
     }
-    return same ? 0 : error_set(err, EX_DATAERR, "net '%s' is not of the topology the engine was opened with", net->name ? net->name : "");
+    return same ? 0
+                : error_set(err, EX_DATAERR, "net '%s' is not of the topology the engine was opened with",
+                            net->name ? net->name : "");
 }
 
 int engine_read_net(struct engine *e, enum engine_state which, struct net *net, struct error *err)
@@ -97,7 +108,7 @@ int engine_read_net(struct engine *e, enum engine_state which, struct net *net, 
         return -1;
     for (size_t k = 0; k < e->plan.n_params; k++) {
         const struct param *q = &e->plan.params[k];
-        struct slot s = { q->statistic ? e->statistics : weights, q->offset };
+        struct slot s = {q->statistic ? e->statistics : weights, q->offset};
         if (e->table->param_download(e->backend, s, &q->shape, net->layers[q->layer].weights[q->weight].values, err))
             return -1;
     }
@@ -110,7 +121,7 @@ int engine_write_net(struct engine *e, const struct net *net, struct error *err)
         return -1;
     for (size_t k = 0; k < e->plan.n_params; k++) {
         const struct param *q = &e->plan.params[k];
-        struct slot s = { q->statistic ? e->statistics : e->weights, q->offset };
+        struct slot s = {q->statistic ? e->statistics : e->weights, q->offset};
         if (e->table->param_upload(e->backend, s, &q->shape, net->layers[q->layer].weights[q->weight].values, err))
             return -1;
     }

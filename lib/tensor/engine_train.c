@@ -1,6 +1,7 @@
 /*
- * engine_train.c: loss, backward, optimiser steps. The loss and its gradient are worked out on the host in double from the logits (a
- * few numbers a picture), so that every device agrees on them and a NaN is seen in the step in which it appears.
+ * engine_train.c: loss, backward, optimiser steps. The loss and its gradient are worked out on the host in double from
+ * the logits (a few numbers a picture), so that every device agrees on them and a NaN is seen in the step in which it
+ * appears.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -8,8 +9,14 @@
 
 #include "tensor/internal.h"
 
-static struct slot start_of(struct backend_buffer *b) { return (struct slot){ b, 0 }; }
-static size_t weights_of(const struct engine *e) { return e->plan.weights_bytes / sizeof(float); }
+static struct slot start_of(struct backend_buffer *b)
+{
+    return (struct slot){b, 0};
+}
+static size_t weights_of(const struct engine *e)
+{
+    return e->plan.weights_bytes / sizeof(float);
+}
 
 double engine_cross_entropy(const float *probabilities, const struct engine_target *target, int n, int n_classes)
 {
@@ -20,22 +27,25 @@ double engine_cross_entropy(const float *probabilities, const struct engine_targ
             double t = target->targets[(size_t)i * (size_t)n_classes + (size_t)c];
             double p = probabilities[(size_t)i * (size_t)n_classes + (size_t)c];
             if (t != 0)
-                row -= t * log(p > 1e-30 ? p : p != p ? p : 1e-30);     /* a float probability can be rounded to 0 */
+                row -= t * log(p > 1e-30 ? p : p != p ? p : 1e-30); /* a float probability can be rounded to 0 */
         }
         loss += row * (target->weights ? target->weights[i] : 1);
     }
     return n ? loss / n : 0;
 }
 
-/* From e->logits: probabilities, data loss, the number right, and the gradient of the loss: weight/n * (p - t); padding rows 0. */
+/* From e->logits: probabilities, data loss, the number right, and the gradient of the loss: weight/n * (p - t); padding
+ * rows 0. */
 static void softmax_loss(struct engine *e, const struct engine_target *target, int n, struct engine_result *r)
 {
     int n_classes = e->plan.n_classes;
     double loss = 0;
     memset(e->targets_gradient, 0, (size_t)e->plan.batch * (size_t)n_classes * sizeof(float));
     for (int i = 0; i < n; i++) {
-        const float *z = e->logits + (size_t)i * (size_t)n_classes, *t = target->targets + (size_t)i * (size_t)n_classes;
-        float *p = e->probabilities + (size_t)i * (size_t)n_classes, *g = e->targets_gradient + (size_t)i * (size_t)n_classes;
+        const float *z = e->logits + (size_t)i * (size_t)n_classes,
+                    *t = target->targets + (size_t)i * (size_t)n_classes;
+        float *p = e->probabilities + (size_t)i * (size_t)n_classes,
+              *g = e->targets_gradient + (size_t)i * (size_t)n_classes;
         double top = z[0], sum = 0, weight = target->weights ? target->weights[i] : 1, row = 0, all = 0;
         int best = 0, wanted = 0;
         for (int c = 1; c < n_classes; c++) {
@@ -91,11 +101,12 @@ static int run_backward(struct engine *e, struct error *err)
             io.accumulate[k] = written[to];
             written[to] = true;
         }
-        int kernel = n->d.kind == OP_BATCH_NORM ? P_GAMMA : P_KERNEL, bias = n->d.kind == OP_BATCH_NORM ? P_BETA : P_BIAS;
+        int kernel = n->d.kind == OP_BATCH_NORM ? P_GAMMA : P_KERNEL,
+            bias = n->d.kind == OP_BATCH_NORM ? P_BETA : P_BIAS;
         if (n->param[kernel] != NO)
-            io.dw = (struct slot){ e->gradients, p->params[n->param[kernel]].offset };
+            io.dw = (struct slot){e->gradients, p->params[n->param[kernel]].offset};
         if (n->param[bias] != NO)
-            io.dbias = (struct slot){ e->gradients, p->params[n->param[bias]].offset };
+            io.dbias = (struct slot){e->gradients, p->params[n->param[bias]].offset};
         if (e->table->op_backward(e->backend, n->op, &io, workspace, err)) {
             error_prefix(err, "layer '%s', backward", n->d.name);
             goto out;
@@ -115,7 +126,7 @@ static int add_l2(struct engine *e, struct engine_result *r, struct error *err)
         double squares = 0;
         if (q->statistic || !(q->l2 > 0))
             continue;
-        struct slot w = { e->weights, q->offset }, g = { e->gradients, q->offset };
+        struct slot w = {e->weights, q->offset}, g = {e->gradients, q->offset};
         if (e->table->sum_of_squares(e->backend, w, q->bytes / sizeof(float), &squares, err) ||
             e->table->axpy(e->backend, g, w, q->bytes / sizeof(float), (float)(2 * q->l2), err))
             return -1;
@@ -132,7 +143,8 @@ int engine_gradients(struct engine *e, const struct engine_batch *in, const stru
     if (engine_run_forward(e, in, RUN_TRAIN, step, err))
         return -1;
     struct tensor_shape shape = engine_shape(e, e->plan.logits, e->plan.batch);
-    if (e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[e->plan.logits].storage), &shape, e->logits, in->n, err))
+    if (e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[e->plan.logits].storage), &shape, e->logits,
+                                  in->n, err))
         return -1;
     softmax_loss(e, target, in->n, result);
     if (run_backward(e, err) || add_l2(e, result, err) ||
@@ -156,18 +168,21 @@ int engine_apply(struct engine *e, const struct engine_step *step, struct engine
         t->scale(b, g, n, (float)(step->clip_norm / result->gradient_norm), err))
         return -1;
     if (e->options.optimizer == ENGINE_ADAM) {
-        struct adam_step a = { (float)step->rate, (float)step->beta1, (float)step->beta2, (float)step->epsilon, step->step + 1 };
+        struct adam_step a = {(float)step->rate, (float)step->beta1, (float)step->beta2, (float)step->epsilon,
+                              step->step + 1};
         if (t->adam(b, w, g, s, start_of(e->state[1]), n, &a, err))
             return -1;
     } else {
-        struct sgd_step a = { (float)step->rate, (float)step->momentum, step->nesterov };
+        struct sgd_step a = {(float)step->rate, (float)step->momentum, step->nesterov};
         if (t->sgd(b, w, g, s, n, &a, err))
             return -1;
     }
     if (!e->ema)
         return 0;
     struct slot ema = start_of(e->ema);
-    return t->scale(b, ema, n, (float)step->ema_decay, err) || t->axpy(b, ema, w, n, (float)(1 - step->ema_decay), err) ? -1 : 0;
+    return t->scale(b, ema, n, (float)step->ema_decay, err) || t->axpy(b, ema, w, n, (float)(1 - step->ema_decay), err)
+               ? -1
+               : 0;
 }
 
 int engine_train_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,

@@ -1,10 +1,11 @@
 /*
- * internal.h: the plan of an engine. A net's layers become nodes (coarse operations, folded and fused) over values; values
- * live in storages; storages have offsets in one arena.
+ * internal.h: the plan of an engine. A net's layers become nodes (coarse operations, folded and fused) over values;
+ * values live in storages; storages have offsets in one arena.
  *
- * Two segments. Segment 0 runs over `chunk` pictures at a time, as often as the batch has chunks: the whole net of an inference
- * engine, the frozen prefix of a training engine. Its working set is that of a few pictures. Segment 1 runs once over the
- * whole batch: what learns. A storage that crosses over (read by segment 1, or read by the caller) has room for the batch.
+ * Two segments. Segment 0 runs over `chunk` pictures at a time, as often as the batch has chunks: the whole net of an
+ * inference engine, the frozen prefix of a training engine. Its working set is that of a few pictures. Segment 1 runs
+ * once over the whole batch: what learns. A storage that crosses over (read by segment 1, or read by the caller) has
+ * room for the batch.
  */
 #ifndef WINNOW_TENSOR_INTERNAL_H
 #define WINNOW_TENSOR_INTERNAL_H
@@ -12,58 +13,64 @@
 #include "tensor/engine.h"
 
 #define NO (-1)
-#define TIME_END 1000000000         /* a storage that lives until the engine is closed */
+#define TIME_END 1000000000 /* a storage that lives until the engine is closed */
 
 struct storage {
-    struct tensor_shape whole;      /* n = rows: batch or chunk; n = 0 for raw bytes (saved state, masks) */
+    struct tensor_shape whole; /* n = rows: batch or chunk; n = 0 for raw bytes (saved state, masks) */
     size_t bytes, row_bytes;
-    int begin, end;                 /* first and last step of the plan that touches it; begin = -1: not used */
-    size_t offset;                  /* in the arena */
+    int begin, end; /* first and last step of the plan that touches it; begin = -1: not used */
+    size_t offset;  /* in the arena */
     bool whole_batch;
-    int gradient;                   /* storage of its gradient, or NO */
+    int gradient; /* storage of its gradient, or NO */
 };
 
-struct value {                      /* a layer's output as some operation sees it */
+struct value { /* a layer's output as some operation sees it */
     int layer;
-    int storage;                    /* NO until decided */
-    struct tensor_shape shape;      /* n = 0; parent_c and first_c say which slice of the storage */
-    int producer;                   /* node, or NO when fed by the caller */
+    int storage;               /* NO until decided */
+    struct tensor_shape shape; /* n = 0; parent_c and first_c say which slice of the storage */
+    int producer;              /* node, or NO when fed by the caller */
     bool needs_gradient;
-    int segment;                    /* of its producer; of its readers when fed */
+    int segment; /* of its producer; of its readers when fed */
 };
 
 enum { P_KERNEL, P_BIAS, P_GAMMA, P_BETA, P_MEAN, P_VARIANCE, P_SLOTS };
 
 struct node {
     struct op_desc d;
-    int x[OP_MAX_INPUTS], y;        /* values */
+    int x[OP_MAX_INPUTS], y; /* values */
     int segment;
-    bool backward;                  /* on the way from the loss to something that learns */
-    int weight_layer;               /* net layer of kernel and bias, or NO */
-    int norm_layer;                 /* net layer of the batch norm folded in, or of BATCH_NORM and AFFINE, or NO */
-    int param[P_SLOTS];             /* index in plan.params, NO where constant or absent */
-    double momentum, rate;          /* BATCH_NORM; MULTIPLY */
-    int saved, mask;                /* storages */
+    bool backward;         /* on the way from the loss to something that learns */
+    int weight_layer;      /* net layer of kernel and bias, or NO */
+    int norm_layer;        /* net layer of the batch norm folded in, or of BATCH_NORM and AFFINE, or NO */
+    int param[P_SLOTS];    /* index in plan.params, NO where constant or absent */
+    double momentum, rate; /* BATCH_NORM; MULTIPLY */
+    int saved, mask;       /* storages */
     struct backend_op *op;
 };
 
 struct param {
-    int layer, weight;              /* net->layers[layer].weights[weight] */
+    int layer, weight; /* net->layers[layer].weights[weight] */
     struct param_shape shape;
-    size_t n_values;                /* in Keras layout */
-    size_t offset, bytes;           /* in the arena of weights, or of statistics */
+    size_t n_values;      /* in Keras layout */
+    size_t offset, bytes; /* in the arena of weights, or of statistics */
     bool statistic;
     double l2;
 };
 
 struct plan {
-    struct value *values; size_t n_values, cap_values;
-    struct storage *storages; size_t n_storages, cap_storages;
-    struct node *nodes; size_t n_nodes, cap_nodes;      /* segment 0 first, each in net order */
-    struct param *params; size_t n_params, cap_params;  /* net order */
-    int *fed; int n_fed;            /* values the caller supplies, in options.inputs order (or the picture) */
-    int *taps; int n_taps;          /* values the caller may read */
-    int logits, output;             /* values; logits = NO without a softmax at the end */
+    struct value *values;
+    size_t n_values, cap_values;
+    struct storage *storages;
+    size_t n_storages, cap_storages;
+    struct node *nodes;
+    size_t n_nodes, cap_nodes; /* segment 0 first, each in net order */
+    struct param *params;
+    size_t n_params, cap_params; /* net order */
+    int *fed;
+    int n_fed; /* values the caller supplies, in options.inputs order (or the picture) */
+    int *taps;
+    int n_taps;         /* values the caller may read */
+    int logits, output; /* values; logits = NO without a softmax at the end */
     int batch, chunk, n_classes;
     size_t arena_bytes, weights_bytes, statistics_bytes, workspace_bytes, constant_bytes;
     bool has_batch_norm, has_l2;
@@ -73,7 +80,8 @@ struct plan {
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o, const struct backend_table *t,
                const struct backend *b, struct error *err);
 /* plan_memory.c: operations made, storages sized, lifetimes, offsets, parameter arenas. */
-int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t, struct backend *b, struct error *err);
+int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t, struct backend *b,
+               struct error *err);
 void plan_release(struct plan *p, const struct backend_table *t, struct backend *b);
 
 struct engine {
@@ -84,20 +92,20 @@ struct engine {
     float input_scale, input_offset;
     struct backend_buffer *arena, *workspace, *weights, *gradients, *state[2], *ema, *statistics;
     size_t bytes;
-    float *logits, *probabilities, *targets_gradient, *mask;    /* host, for the loss and dropout */
+    float *logits, *probabilities, *targets_gradient, *mask; /* host, for the loss and dropout */
     size_t mask_values;
-    int rows;                       /* of the last run */
-    bool probabilities_ready;       /* host copy is that of the last run */
+    int rows;                 /* of the last run */
+    bool probabilities_ready; /* host copy is that of the last run */
     uint64_t refresh_runs;
-    int n_layers;                   /* of the net, to refuse another */
+    int n_layers; /* of the net, to refuse another */
 };
 
 /* engine.c, for the training half */
 struct slot engine_slot(const struct engine *e, int storage);
 struct tensor_shape engine_shape(const struct engine *e, int value, int rows);
 enum run_kind { RUN_INFERENCE, RUN_TRAIN, RUN_REFRESH };
-int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind, const struct engine_step *step,
-                       struct error *err);
+int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
+                       const struct engine_step *step, struct error *err);
 void engine_node_io(const struct engine *e, const struct node *n, int chunk_index, struct op_io *io);
 int engine_load_constants(struct engine *e, const struct net *net, struct error *err);
 

@@ -1,6 +1,6 @@
 /*
- * plan_graph.c: what has to run, from the net's layers: which layers are needed, which of them learn or lie behind something that
- * learns, which fold or fuse into one operation, which concatenations need no copy.
+ * plan_graph.c: what has to run, from the net's layers: which layers are needed, which of them learn or lie behind
+ * something that learns, which fold or fuse into one operation, which concatenations need no copy.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +14,19 @@ struct builder {
     const struct backend_table *t;
     const struct backend *b;
     bool *needed, *fed, *tapped, *absorbed, *learns, *segment1, *gradient;
-    int *readers, *reader;          /* number of needed layers that read it; the last of them */
-    int *value;                     /* of a layer's output, NO while it has none */
+    int *readers, *reader; /* number of needed layers that read it; the last of them */
+    int *value;            /* of a layer's output, NO while it has none */
 };
 
-static bool training(const struct builder *g) { return g->o->mode == ENGINE_TRAIN; }
+static bool training(const struct builder *g)
+{
+    return g->o->mode == ENGINE_TRAIN;
+}
 
-static bool has_weights(const struct net_layer *l) { return l->n_weights > 0; }
+static bool has_weights(const struct net_layer *l)
+{
+    return l->n_weights > 0;
+}
 
 static int unsupported(const struct builder *g, int layer, const char *why, struct error *err)
 {
@@ -28,7 +34,8 @@ static int unsupported(const struct builder *g, int layer, const char *why, stru
     return error_set(err, EX_DATAERR, "layer '%s' (%s): %s", l->name, layer_kind_name(l->kind), why);
 }
 
-/* --- which layers ----------------------------------------------------------------------------------------------------- */
+/* --- which layers
+ * ----------------------------------------------------------------------------------------------------- */
 
 static int mark_needed(struct builder *g, struct error *err)
 {
@@ -81,14 +88,17 @@ static int mark_needed(struct builder *g, struct error *err)
 /* The layer that alone reads this one's output, when nobody else looks at it; NO otherwise. */
 static int only_reader(const struct builder *g, int layer)
 {
-    return g->readers[layer] == 1 && !g->tapped[layer] && g->net->layers[g->reader[layer]].n_inputs == 1 ? g->reader[layer] : NO;
+    return g->readers[layer] == 1 && !g->tapped[layer] && g->net->layers[g->reader[layer]].n_inputs == 1
+               ? g->reader[layer]
+               : NO;
 }
 
-/* --- values and nodes --------------------------------------------------------------------------------------------------- */
+/* --- values and nodes
+ * --------------------------------------------------------------------------------------------------- */
 
 static struct tensor_shape shape_of(const struct net_shape *s)
 {
-    struct tensor_shape t = { 0, 1, 1, 1, 0, 0 };
+    struct tensor_shape t = {0, 1, 1, 1, 0, 0};
     if (s->rank == 1)
         t.c = s->dim[0];
     else if (s->rank == 2)
@@ -104,7 +114,7 @@ static int add_value(struct builder *g, int layer, const struct tensor_shape *sh
     struct plan *p = g->p;
     if (mem_grow(&p->values, &p->cap_values, p->n_values + 1, sizeof *p->values, err))
         return NO;
-    p->values[p->n_values] = (struct value){ .layer = layer, .storage = NO, .shape = *shape, .producer = producer };
+    p->values[p->n_values] = (struct value){.layer = layer, .storage = NO, .shape = *shape, .producer = producer};
     return (int)p->n_values++;
 }
 
@@ -112,7 +122,7 @@ static int add_storage(struct plan *p, const struct tensor_shape *whole, struct 
 {
     if (mem_grow(&p->storages, &p->cap_storages, p->n_storages + 1, sizeof *p->storages, err))
         return NO;
-    p->storages[p->n_storages] = (struct storage){ .whole = *whole, .begin = NO, .end = NO, .gradient = NO };
+    p->storages[p->n_storages] = (struct storage){.whole = *whole, .begin = NO, .end = NO, .gradient = NO};
     return (int)p->n_storages++;
 }
 
@@ -124,7 +134,7 @@ static struct node *add_node(struct builder *g, enum op_kind kind, int layer, in
     if (mem_grow(&p->nodes, &p->cap_nodes, p->n_nodes + 1, sizeof *p->nodes, err))
         return NULL;
     struct node *n = &p->nodes[p->n_nodes];
-    *n = (struct node){ .weight_layer = NO, .norm_layer = NO, .saved = NO, .mask = NO };
+    *n = (struct node){.weight_layer = NO, .norm_layer = NO, .saved = NO, .mask = NO};
     for (int i = 0; i < P_SLOTS; i++)
         n->param[i] = NO;
     n->d.kind = kind;
@@ -144,8 +154,8 @@ static struct node *add_node(struct builder *g, enum op_kind kind, int layer, in
     return n;
 }
 
-static int add_param(struct builder *g, struct node *n, int slot, int layer, enum weight_role role, struct param_shape shape,
-                     struct error *err)
+static int add_param(struct builder *g, struct node *n, int slot, int layer, enum weight_role role,
+                     struct param_shape shape, struct error *err)
 {
     struct plan *p = g->p;
     const struct net_layer *l = &g->net->layers[layer];
@@ -159,19 +169,28 @@ static int add_param(struct builder *g, struct node *n, int slot, int layer, enu
         return -1;
     bool statistic = role == WEIGHT_MOVING_MEAN || role == WEIGHT_MOVING_VARIANCE;
     bool kernel = role == WEIGHT_KERNEL || role == WEIGHT_DEPTHWISE_KERNEL;
-    p->params[p->n_params] = (struct param){ .layer = layer, .weight = weight, .shape = shape,
-        .n_values = l->weights[weight].n_values, .statistic = statistic, .l2 = kernel ? l->l2 : 0 };
+    p->params[p->n_params] = (struct param){.layer = layer,
+                                            .weight = weight,
+                                            .shape = shape,
+                                            .n_values = l->weights[weight].n_values,
+                                            .statistic = statistic,
+                                            .l2 = kernel ? l->l2 : 0};
     p->has_l2 |= kernel && l->l2 > 0;
     n->param[slot] = (int)p->n_params++;
     return 0;
 }
 
-static struct param_shape vector_shape(int c) { return (struct param_shape){ PARAM_VECTOR, 1, 1, 1, c }; }
+static struct param_shape vector_shape(int c)
+{
+    return (struct param_shape){PARAM_VECTOR, 1, 1, 1, c};
+}
 
 static bool set_activation(struct op_desc *d, enum activation_kind kind)
 {
-    d->activation = kind == ACTIVATION_RELU ? OP_RELU : kind == ACTIVATION_RELU6 ? OP_RELU_CAPPED :
-                    kind == ACTIVATION_SIGMOID ? OP_SIGMOID : OP_LINEAR;
+    d->activation = kind == ACTIVATION_RELU      ? OP_RELU
+                    : kind == ACTIVATION_RELU6   ? OP_RELU_CAPPED
+                    : kind == ACTIVATION_SIGMOID ? OP_SIGMOID
+                                                 : OP_LINEAR;
     d->activation_max = kind == ACTIVATION_RELU6 ? 6 : 0;
     return kind != ACTIVATION_SOFTMAX;
 }
@@ -187,7 +206,8 @@ static bool activation_of(const struct net_layer *l, struct op_desc *d)
     return l->kind == LAYER_ACTIVATION && l->activation != ACTIVATION_SOFTMAX && set_activation(d, l->activation);
 }
 
-/* After node n made the output of `layer`: takes in the activation layer behind it, if it alone reads it. Returns the layer n now ends with. */
+/* After node n made the output of `layer`: takes in the activation layer behind it, if it alone reads it. Returns the
+ * layer n now ends with. */
 static int fuse_activation(struct builder *g, struct node *n, int layer)
 {
     int next = only_reader(g, layer);
@@ -262,7 +282,7 @@ static int add_convolution(struct builder *g, int layer, struct error *err)
     bool dense = l->kind == LAYER_DENSE, depthwise = l->kind == LAYER_DEPTHWISE_CONV2D;
     int from = l->inputs[0];
     const struct net_layer *pad = NULL;
-    if (g->value[from] == NO) {                 /* a ZeroPadding2D left for its convolutions */
+    if (g->value[from] == NO) { /* a ZeroPadding2D left for its convolutions */
         pad = &g->net->layers[from];
         from = pad->inputs[0];
     }
@@ -287,8 +307,10 @@ static int add_convolution(struct builder *g, int layer, struct error *err)
     bool softmax_after = !set_activation(d, l->activation);
     if (g->learns[layer]) {
         enum weight_role role = depthwise ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL;
-        struct param_shape w = { dense ? PARAM_DENSE : depthwise ? PARAM_DEPTHWISE : PARAM_CONV, d->kernel_h, d->kernel_w,
-                                 d->x[0].c, depthwise ? d->y.c / d->x[0].c : d->y.c };
+        struct param_shape w = {dense       ? PARAM_DENSE
+                                : depthwise ? PARAM_DEPTHWISE
+                                            : PARAM_CONV,
+                                d->kernel_h, d->kernel_w, d->x[0].c, depthwise ? d->y.c / d->x[0].c : d->y.c};
         if (add_param(g, n, P_KERNEL, layer, role, w, err) ||
             (l->use_bias && add_param(g, n, P_BIAS, layer, WEIGHT_BIAS, vector_shape(d->y.c), err)))
             return -1;
@@ -296,7 +318,7 @@ static int add_convolution(struct builder *g, int layer, struct error *err)
     int last = layer, next = only_reader(g, layer);
     if (d->constant_weights && !dense && d->activation == OP_LINEAR && next != NO && !g->fed[next] &&
         g->net->layers[next].kind == LAYER_BATCH_NORM && !g->learns[next]) {
-        n->norm_layer = next;                   /* frozen batch norm: into the weights */
+        n->norm_layer = next; /* frozen batch norm: into the weights */
         d->has_bias = true;
         g->absorbed[next] = true;
         last = next;
@@ -311,8 +333,11 @@ static int add_convolution(struct builder *g, int layer, struct error *err)
 static int add_pool(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];
-    struct node *n = add_node(g, l->kind == LAYER_MAX_POOL ? OP_MAX_POOL : l->kind == LAYER_AVERAGE_POOL ? OP_AVERAGE_POOL :
-                              OP_GLOBAL_AVERAGE_POOL, layer, g->value[l->inputs[0]], err);
+    struct node *n = add_node(g,
+                              l->kind == LAYER_MAX_POOL       ? OP_MAX_POOL
+                              : l->kind == LAYER_AVERAGE_POOL ? OP_AVERAGE_POOL
+                                                              : OP_GLOBAL_AVERAGE_POOL,
+                              layer, g->value[l->inputs[0]], err);
     if (!n)
         return -1;
     if (l->kind != LAYER_GLOBAL_AVERAGE_POOL)
@@ -341,8 +366,8 @@ static int add_add(struct builder *g, int layer, struct error *err)
 }
 
 /*
- * The concatenation's storage is made here. An input that only this layer reads, made by an operation that can write slices, is moved
- * into it; the others are copied by one CONCAT node (or none when there are no others).
+ * The concatenation's storage is made here. An input that only this layer reads, made by an operation that can write
+ * slices, is moved into it; the others are copied by one CONCAT node (or none when there are no others).
  */
 static int add_concatenate(struct builder *g, int layer, struct error *err)
 {
@@ -368,7 +393,7 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
         for (int k = 0; k < i; k++)
             twice |= l->inputs[k] == from;
         bool in_place = !twice && v->producer != NO && v->storage == NO && g->readers[from] == 1 && !g->tapped[from];
-        if (in_place) {                         /* (a frozen branch of a learning block, too: its part of the gradient is not read) */
+        if (in_place) { /* (a frozen branch of a learning block, too: its part of the gradient is not read) */
             struct op_desc d = p->nodes[v->producer].d;
             d.y.parent_c = whole.c;
             d.y.first_c = first_c;
@@ -382,7 +407,7 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
             if (!n) {
                 if (!(n = add_node(g, OP_CONCAT, layer, x, err)))
                     return -1;
-                p->n_values--;                  /* its output is the value made above */
+                p->n_values--; /* its output is the value made above */
                 n->y = y;
                 copied = 0;
             }
@@ -433,7 +458,7 @@ static int add_dropout(struct builder *g, int layer, struct error *err)
     const struct net_layer *l = &g->net->layers[layer];
     int x = g->value[l->inputs[0]];
     if (!training(g) || !(l->rate > 0)) {
-        g->value[layer] = x;                    /* nothing happens */
+        g->value[layer] = x; /* nothing happens */
         return 0;
     }
     if (!(l->rate < 1))
@@ -461,7 +486,7 @@ static int add_zero_padding(struct builder *g, int layer, struct error *err)
                 into_convolutions &= (r->kind == LAYER_CONV2D || r->kind == LAYER_DEPTHWISE_CONV2D) && !r->same;
     }
     if (into_convolutions)
-        return 0;                               /* value stays NO: add_convolution looks through it */
+        return 0; /* value stays NO: add_convolution looks through it */
     struct node *n = add_node(g, OP_ZERO_PAD, layer, g->value[l->inputs[0]], err);
     if (!n)
         return -1;
@@ -501,13 +526,18 @@ static int add_layer(struct builder *g, int layer, struct error *err)
             if (g->value[l->inputs[k]] == NO)
                 return unsupported(g, layer, "one of its inputs was folded away", err);
     switch (l->kind) {
-    case LAYER_CONV2D: case LAYER_DEPTHWISE_CONV2D: case LAYER_DENSE:
+    case LAYER_CONV2D:
+    case LAYER_DEPTHWISE_CONV2D:
+    case LAYER_DENSE:
         return add_convolution(g, layer, err);
     case LAYER_BATCH_NORM:
         return add_norm(g, layer, g->value[l->inputs[0]], err) ? 0 : -1;
-    case LAYER_ACTIVATION: case LAYER_RELU:
+    case LAYER_ACTIVATION:
+    case LAYER_RELU:
         return add_activation(g, layer, err);
-    case LAYER_MAX_POOL: case LAYER_AVERAGE_POOL: case LAYER_GLOBAL_AVERAGE_POOL:
+    case LAYER_MAX_POOL:
+    case LAYER_AVERAGE_POOL:
+    case LAYER_GLOBAL_AVERAGE_POOL:
         return add_pool(g, layer, err);
     case LAYER_CONCATENATE:
         return add_concatenate(g, layer, err);
@@ -515,17 +545,20 @@ static int add_layer(struct builder *g, int layer, struct error *err)
         return add_add(g, layer, err);
     case LAYER_ZERO_PADDING:
         return add_zero_padding(g, layer, err);
-    case LAYER_FLATTEN: case LAYER_RESHAPE:
+    case LAYER_FLATTEN:
+    case LAYER_RESHAPE:
         return add_reshape(g, layer, err);
     case LAYER_DROPOUT:
         return add_dropout(g, layer, err);
-    case LAYER_INPUT: case LAYER_KINDS:
+    case LAYER_INPUT:
+    case LAYER_KINDS:
         break;
     }
     return unsupported(g, layer, "this kind of layer cannot be run", err);
 }
 
-/* --- finishing ------------------------------------------------------------------------------------------------------------ */
+/* --- finishing
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* Segment 0 before segment 1, net order within each; producers are renumbered. */
 static int sort_segments(struct plan *p, struct error *err)
@@ -575,7 +608,7 @@ static int finish(struct builder *g, struct error *err)
 {
     struct plan *p = g->p;
     const struct net *net = g->net;
-    for (size_t i = 0; i < p->n_nodes; i++) {   /* nodes took their shapes before slices were known */
+    for (size_t i = 0; i < p->n_nodes; i++) { /* nodes took their shapes before slices were known */
         struct node *n = &p->nodes[i];
         for (int k = 0; k < n->d.n_x; k++)
             n->d.x[k] = p->values[n->x[k]].shape;
@@ -586,7 +619,7 @@ static int finish(struct builder *g, struct error *err)
             return -1;
     if (sort_segments(p, err))
         return -1;
-    for (size_t i = 0; i < p->n_nodes; i++)     /* a fed value belongs to segment 0 if anything there reads it */
+    for (size_t i = 0; i < p->n_nodes; i++) /* a fed value belongs to segment 0 if anything there reads it */
         for (int k = 0; k < p->nodes[i].d.n_x; k++) {
             struct value *v = &p->values[p->nodes[i].x[k]];
             struct storage *s = &p->storages[v->storage];
@@ -633,13 +666,14 @@ static int largest_divisor(int n, int limit)
     return d;
 }
 
-/* Pictures at a time in segment 0: enough to fill wide multiplications, few enough to stay near the caches and small in memory. */
+/* Pictures at a time in segment 0: enough to fill wide multiplications, few enough to stay near the caches and small in
+ * memory. */
 #define CHUNK_LIMIT 8
 
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o, const struct backend_table *t,
                const struct backend *b, struct error *err)
 {
-    struct builder g = { p, net, o, t, b, .value = NULL };
+    struct builder g = {p, net, o, t, b, .value = NULL};
     size_t n = (size_t)net->n_layers;
     int rc = -1;
     bool *flags = mem_zalloc(7 * n + 1, sizeof *flags, err);

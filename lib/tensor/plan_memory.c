@@ -1,7 +1,8 @@
 /*
  * plan_memory.c: when every storage lives, and where: offsets in one arena, reused as soon as a storage is dead.
- * Steps: 0 = upload, 1.. = nodes forward in order, then the loss, then nodes backward in reverse. Largest storages are placed first, each at
- * the lowest offset that is free during its whole life: within a few percent of the peak of living bytes for these nets.
+ * Steps: 0 = upload, 1.. = nodes forward in order, then the loss, then nodes backward in reverse. Largest storages are
+ * placed first, each at the lowest offset that is free during its whole life: within a few percent of the peak of
+ * living bytes for these nets.
  */
 #include <stdlib.h>
 
@@ -20,7 +21,7 @@ static int add_raw(struct plan *p, size_t bytes, struct error *err)
 {
     if (mem_grow(&p->storages, &p->cap_storages, p->n_storages + 1, sizeof *p->storages, err))
         return NO;
-    p->storages[p->n_storages] = (struct storage){ .bytes = bytes, .begin = NO, .end = NO, .gradient = NO };
+    p->storages[p->n_storages] = (struct storage){.bytes = bytes, .begin = NO, .end = NO, .gradient = NO};
     return (int)p->n_storages++;
 }
 
@@ -79,7 +80,7 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
         for (int k = 0; k < n_touched; k++) {
             touch(p, touched[k], step);
             if (n->segment == 0 && p->storages[touched[k]].whole_batch)
-                touch(p, touched[k], 0);        /* the next chunk runs through all earlier steps again */
+                touch(p, touched[k], 0); /* the next chunk runs through all earlier steps again */
             if (reads & (k < n->d.n_x ? BACKWARD_READS_X : BACKWARD_READS_Y))
                 touch(p, touched[k], back);
         }
@@ -116,9 +117,10 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
     return 0;
 }
 
-/* --- offsets ---------------------------------------------------------------------------------------------------------- */
+/* --- offsets
+ * ---------------------------------------------------------------------------------------------------------- */
 
-static const struct storage *sort_base;         /* qsort has no context; planning is not re-entered */
+static const struct storage *sort_base; /* qsort has no context; planning is not re-entered */
 
 static int larger_first(const void *a, const void *b)
 {
@@ -138,7 +140,10 @@ static int lower_first(const void *a, const void *b)
     return i - k;
 }
 
-static size_t aligned(size_t bytes) { return (bytes + BACKEND_ALIGN - 1) / BACKEND_ALIGN * BACKEND_ALIGN; }
+static size_t aligned(size_t bytes)
+{
+    return (bytes + BACKEND_ALIGN - 1) / BACKEND_ALIGN * BACKEND_ALIGN;
+}
 
 static int place_storages(struct plan *p, struct error *err)
 {
@@ -179,7 +184,8 @@ out:
     return rc;
 }
 
-int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t, struct backend *b, struct error *err)
+int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t, struct backend *b,
+               struct error *err)
 {
     for (size_t i = 0; i < p->n_storages; i++) {
         struct storage *s = &p->storages[i];

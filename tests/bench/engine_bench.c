@@ -1,10 +1,10 @@
 /*
  * engine_bench.c: milliseconds of the engine for one configuration; tests/bench/engine.sh puts them beside the peers'.
  * usage: engine_bench MODEL WHAT BATCH THREADS SECONDS [DEVICE]
- * WHAT: infer; head (whole phase 1 step, pictures in), phase2, phase2-cached, full: training steps; head-cached: steps from pooled features;
- * Synthetic pictures, real weights. Prints one line of name=value fields: best and median ms, the process' CPU time beside them (on a busy
- * machine, and with one thread, the truer figure), pictures/s, bytes planned, peak RSS. PROFILE=1 adds CPU ms of the calling thread by kind
- * of operation, PROFILE=2 by operation.
+ * WHAT: infer; head (whole phase 1 step, pictures in), phase2, phase2-cached, full: training steps; head-cached: steps
+ * from pooled features; Synthetic pictures, real weights. Prints one line of name=value fields: best and median ms, the
+ * process' CPU time beside them (on a busy machine, and with one thread, the truer figure), pictures/s, bytes planned,
+ * peak RSS. PROFILE=1 adds CPU ms of the calling thread by kind of operation, PROFILE=2 by operation.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "net/net.h"
 #include "tensor/engine.h"
-#include "tensor/internal.h"         /* for the account by operation: the table is wrapped */
+#include "tensor/internal.h" /* for the account by operation: the table is wrapped */
 
 static double now(void)
 {
@@ -24,9 +24,16 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* --- the account: a table whose op_forward and op_backward take the time -------------------------------------------------- */
+/* --- the account: a table whose op_forward and op_backward take the time
+ * -------------------------------------------------- */
 
-struct account { const struct backend_op *op; const char *name; enum op_kind kind; double ms[2]; int n[2]; };
+struct account {
+    const struct backend_op *op;
+    const char *name;
+    enum op_kind kind;
+    double ms[2];
+    int n[2];
+};
 static struct account accounts[2000];
 static int n_accounts, profile;
 static const struct backend_table *wrapped;
@@ -46,7 +53,8 @@ static struct account *account_of(const struct backend_op *op)
     return &accounts[0];
 }
 
-static int timed(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot w, struct error *err, int backward)
+static int timed(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot w, struct error *err,
+                 int backward)
 {
     double a = cpu_of(CLOCK_THREAD_CPUTIME_ID);
     int rc = (backward ? wrapped->op_backward : wrapped->op_forward)(b, op, io, w, err);
@@ -56,12 +64,14 @@ static int timed(struct backend *b, struct backend_op *op, const struct op_io *i
     return rc;
 }
 
-static int timed_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot w, struct error *err)
+static int timed_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot w,
+                         struct error *err)
 {
     return timed(b, op, io, w, err, 0);
 }
 
-static int timed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot w, struct error *err)
+static int timed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot w,
+                          struct error *err)
 {
     return timed(b, op, io, w, err, 1);
 }
@@ -76,22 +86,25 @@ static void wrap(struct engine *e)
     e->table = &copy;
     n_accounts = (int)e->plan.n_nodes;
     for (int i = 0; i < n_accounts; i++)
-        accounts[i] = (struct account){ e->plan.nodes[i].op, e->plan.nodes[i].d.name, e->plan.nodes[i].d.kind, { 0, 0 }, { 0, 0 } };
+        accounts[i] =
+            (struct account){e->plan.nodes[i].op, e->plan.nodes[i].d.name, e->plan.nodes[i].d.kind, {0, 0}, {0, 0}};
 }
 
 static void report(const struct engine *e, double steps)
 {
-    static const char *const names[OP_KINDS] = { "conv", "depthwise", "dense", "batch_norm", "affine", "activation", "max_pool",
-        "average_pool", "global_pool", "concat", "add", "zero_pad", "reshape", "multiply", "softmax" };
+    static const char *const names[OP_KINDS] = {"conv",       "depthwise", "dense",        "batch_norm",  "affine",
+                                                "activation", "max_pool",  "average_pool", "global_pool", "concat",
+                                                "add",        "zero_pad",  "reshape",      "multiply",    "softmax"};
     double sum[OP_KINDS][2] = {{0}};
     for (int i = 0; i < n_accounts; i++) {
         const struct op_desc *d = &e->plan.nodes[i].d;
         for (int k = 0; k < 2; k++)
             sum[accounts[i].kind][k] += accounts[i].ms[k] / steps;
         if (profile > 1)
-            printf("# %-28s %-12s segment %d  x %dx%dx%d y %dx%dx%d k %dx%d/%d\tforward %.2f\tbackward %.2f\n", accounts[i].name,
-                   names[accounts[i].kind], e->plan.nodes[i].segment, d->x[0].h, d->x[0].w, d->x[0].c, d->y.h, d->y.w, d->y.c,
-                   d->kernel_h, d->kernel_w, d->stride_h, accounts[i].ms[0] / steps, accounts[i].ms[1] / steps);
+            printf("# %-28s %-12s segment %d  x %dx%dx%d y %dx%dx%d k %dx%d/%d\tforward %.2f\tbackward %.2f\n",
+                   accounts[i].name, names[accounts[i].kind], e->plan.nodes[i].segment, d->x[0].h, d->x[0].w, d->x[0].c,
+                   d->y.h, d->y.w, d->y.c, d->kernel_h, d->kernel_w, d->stride_h, accounts[i].ms[0] / steps,
+                   accounts[i].ms[1] / steps);
     }
     for (int i = 0; i < OP_KINDS; i++)
         if (sum[i][0] + sum[i][1] > 0)
@@ -113,7 +126,8 @@ static int fail(const struct error *err)
 int main(int argc, char **argv)
 {
     if (argc < 6) {
-        fprintf(stderr, "usage: engine_bench MODEL infer|head|head-cached|phase2|phase2-cached|full BATCH THREADS SECONDS [DEVICE]\n");
+        fprintf(stderr, "usage: engine_bench MODEL infer|head|head-cached|phase2|phase2-cached|full BATCH THREADS "
+                        "SECONDS [DEVICE]\n");
         return EX_USAGE;
     }
     const char *what = argv[2];
@@ -128,7 +142,9 @@ int main(int argc, char **argv)
     if (net_open(&net, argv[1], &err) || net_infer_shapes(&net, 0, 0, &err))
         return fail(&err);
     n_classes = net.layers[net.output].output.dim[0];
-    int from = net_find(&net, !strncmp(what, "head", 4) ? "dense_1" : !strncmp(what, "phase2", 6) ? "conv2d_56" : net.layers[1].name);
+    int from = net_find(&net, !strncmp(what, "head", 4)     ? "dense_1"
+                              : !strncmp(what, "phase2", 6) ? "conv2d_56"
+                                                            : net.layers[1].name);
     if (from < 0) {
         fprintf(stderr, "engine_bench: this net has no such layer\n");
         return 1;
@@ -161,8 +177,8 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < batch; i++)
         targets[i * n_classes + (int)random_below(&r, (uint64_t)n_classes)] = 1;
-    struct engine_batch in = { .n = batch, .pixels = cached ? NULL : pixels, .values = (const float *const *)values };
-    struct engine_target target = { targets, NULL };
+    struct engine_batch in = {.n = batch, .pixels = cached ? NULL : pixels, .values = (const float *const *)values};
+    struct engine_target target = {targets, NULL};
     struct engine_step step = ENGINE_STEP_DEFAULTS;
     struct engine_result result = {0};
     double end = 0;
@@ -190,9 +206,11 @@ int main(int argc, char **argv)
     qsort(cpu, (size_t)n_times, sizeof *cpu, by_value);
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    printf("winnow\t%s\tbatch=%d\tthreads=%s\truns=%d\tbest_ms=%.2f\tmedian_ms=%.2f\tcpu_best_ms=%.2f\timg_s_median=%.2f\topen_ms=%.0f\tplanned_mib=%zu\tmaxrss_mb=%ld"
-           "\tloss=%.4f\t%s\n", what, batch, argv[4], n_times, times[0], times[n_times / 2], cpu[0], batch * 1e3 / times[n_times / 2], opened * 1e3,
-           engine_memory_bytes(e) >> 20, u.ru_maxrss / 1024, result.loss, engine_description(e));
+    printf("winnow\t%s\tbatch=%d\tthreads=%s\truns=%d\tbest_ms=%.2f\tmedian_ms=%.2f\tcpu_best_ms=%.2f\timg_s_median=%."
+           "2f\topen_ms=%.0f\tplanned_mib=%zu\tmaxrss_mb=%ld"
+           "\tloss=%.4f\t%s\n",
+           what, batch, argv[4], n_times, times[0], times[n_times / 2], cpu[0], batch * 1e3 / times[n_times / 2],
+           opened * 1e3, engine_memory_bytes(e) >> 20, u.ru_maxrss / 1024, result.loss, engine_description(e));
     if (profile)
         report(e, n_steps);
     engine_close(e);

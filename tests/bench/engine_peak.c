@@ -1,6 +1,7 @@
 /*
  * engine_peak.c: multiply-adds per second of registers only, the ceiling that shares of peak are taken of.
- * usage: engine_peak THREADS [SECONDS]     prints GFLOP/s of the best tenth of a second, with the widest vectors there are
+ * usage: engine_peak THREADS [SECONDS]     prints GFLOP/s of the best tenth of a second, with the widest vectors there
+ * are
  */
 #include <immintrin.h>
 #include <omp.h>

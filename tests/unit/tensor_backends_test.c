@@ -1,8 +1,8 @@
 /*
- * tensor_backends_test.c: the CPU backend against the plain loops, operation by operation: y, dx, dw, dbias, moving statistics, with and
- * without accumulation, whole tensors and channel slices. Runs twice on a machine with AVX-512: once as it is (NHWC), once
- * limited to AVX2 (channels in blocks of 8).
- * Tolerance: both sum float32 products, one in double; 2e-5 of the largest value covers sums of a few thousand terms.
+ * tensor_backends_test.c: the CPU backend against the plain loops, operation by operation: y, dx, dw, dbias, moving
+ * statistics, with and without accumulation, whole tensors and channel slices. Runs twice on a machine with AVX-512:
+ * once as it is (NHWC), once limited to AVX2 (channels in blocks of 8). Tolerance: both sum float32 products, one in
+ * double; 2e-5 of the largest value covers sums of a few thousand terms.
  */
 /* needs: tensor net base io */
 #include <math.h>
@@ -15,14 +15,22 @@
 #include "tap.h"
 #include "tensor/backend.h"
 
-struct side { const struct backend_table *t; struct backend *b; };
-static struct side sides[2];        /* ref, cpu */
+struct side {
+    const struct backend_table *t;
+    struct backend *b;
+};
+static struct side sides[2]; /* ref, cpu */
 static struct random dice;
 static struct error err;
 
-struct run { float *y, *dx[OP_MAX_INPUTS], *dw, *dbias, *mean, *variance; };
+struct run {
+    float *y, *dx[OP_MAX_INPUTS], *dw, *dbias, *mean, *variance;
+};
 
-static size_t count(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c; }
+static size_t count(const struct tensor_shape *s)
+{
+    return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c;
+}
 
 static float *noise(size_t n, double low, double high)
 {
@@ -34,18 +42,21 @@ static float *noise(size_t n, double low, double high)
 
 static struct slot room(const struct side *s, size_t bytes)
 {
-    struct slot slot = { NULL, 0 };
+    struct slot slot = {NULL, 0};
     if (s->t->alloc(s->b, bytes + 64, &slot.buffer, &err))
         CHECK_SAY(false, "alloc: %s", err.text);
     return slot;
 }
 
-struct given { float *x[OP_MAX_INPUTS], *w, *bias, *dy, *before, *mask, *mean, *variance; };    /* the same for both sides */
+struct given {
+    float *x[OP_MAX_INPUTS], *w, *bias, *dy, *before, *mask, *mean, *variance;
+}; /* the same for both sides */
 
 static struct param_shape kernel_shape(const struct op_desc *d)
 {
     enum param_kind kind = d->kind == OP_DENSE ? PARAM_DENSE : d->kind == OP_DEPTHWISE ? PARAM_DEPTHWISE : PARAM_CONV;
-    return (struct param_shape){ kind, d->kernel_h, d->kernel_w, d->x[0].c, d->kind == OP_DEPTHWISE ? d->y.c / d->x[0].c : d->y.c };
+    return (struct param_shape){kind, d->kernel_h, d->kernel_w, d->x[0].c,
+                                d->kind == OP_DEPTHWISE ? d->y.c / d->x[0].c : d->y.c};
 }
 
 static size_t n_weights(const struct op_desc *d)
@@ -58,16 +69,16 @@ static size_t n_weights(const struct op_desc *d)
 }
 
 /* Forward and backward on one side. With `slice` the output lies in a tensor twice as wide, at its second half. */
-static struct run run_op(const struct side *s, const struct op_desc *given_desc, const struct given *g, bool slice, bool constant,
-                         bool accumulate, const char *name)
+static struct run run_op(const struct side *s, const struct op_desc *given_desc, const struct given *g, bool slice,
+                         bool constant, bool accumulate, const char *name)
 {
     const struct backend_table *t = s->t;
     struct op_desc d = *given_desc;
     struct tensor_shape whole = d.y;
-    struct op_io io = { .momentum = 0.9 };
+    struct op_io io = {.momentum = 0.9};
     struct backend_op *op = NULL;
     struct run r = {0};
-    struct param_shape vector = { PARAM_VECTOR, 1, 1, 1, d.y.c }, kernel = kernel_shape(&d);
+    struct param_shape vector = {PARAM_VECTOR, 1, 1, 1, d.y.c}, kernel = kernel_shape(&d);
     bool norm = d.kind == OP_BATCH_NORM, weights = d.kind == OP_CONV || d.kind == OP_DENSE || d.kind == OP_DEPTHWISE;
     d.name = name;
     d.training = d.needs_dx = true;
@@ -89,7 +100,7 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         io.dx[i] = room(s, t->tensor_bytes(s->b, &d.x[i]));
         io.accumulate[i] = accumulate;
         t->tensor_upload(s->b, io.x[i], &d.x[i], g->x[i], d.x[i].n, &err);
-        t->tensor_upload(s->b, io.dx[i], &d.x[i], g->x[i], d.x[i].n, &err);      /* what an accumulating run adds to */
+        t->tensor_upload(s->b, io.dx[i], &d.x[i], g->x[i], d.x[i].n, &err); /* what an accumulating run adds to */
         r.dx[i] = malloc(count(&d.x[i]) * sizeof(float));
     }
     io.y = room(s, t->tensor_bytes(s->b, &whole));
@@ -121,7 +132,7 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         t->param_upload(s->b, io.variance, &vector, g->variance, &err);
     }
     if (d.kind == OP_MULTIPLY) {
-        struct tensor_shape flat = { 1, 1, 1, (int)count(&d.y), (int)count(&d.y), 0 };
+        struct tensor_shape flat = {1, 1, 1, (int)count(&d.y), (int)count(&d.y), 0};
         io.mask = room(s, count(&d.y) * sizeof(float));
         t->tensor_upload(s->b, io.mask, &flat, g->mask, 1, &err);
     }
@@ -157,8 +168,8 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         t->param_download(s->b, io.variance, &vector, r.variance, &err);
     }
     t->op_destroy(s->b, op);
-    struct slot all[] = { workspace, io.y, io.dy, io.saved, io.w, io.bias, io.dw, io.dbias, io.gamma, io.beta, io.mean, io.variance,
-                          io.mask };
+    struct slot all[] = {workspace, io.y,     io.dy,   io.saved, io.w,        io.bias, io.dw,
+                         io.dbias,  io.gamma, io.beta, io.mean,  io.variance, io.mask};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         t->free(s->b, all[i].buffer);
     for (int i = 0; i < d.n_x; i++) {
@@ -189,7 +200,7 @@ static void compare(const char *name, const char *what, float *want, float *have
 
 static void free_run(struct run *r)
 {
-    float *all[] = { r->y, r->dw, r->dbias, r->mean, r->variance };
+    float *all[] = {r->y, r->dw, r->dbias, r->mean, r->variance};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     for (int i = 0; i < OP_MAX_INPUTS; i++)
@@ -198,7 +209,7 @@ static void free_run(struct run *r)
 
 static void check(const char *name, struct op_desc d)
 {
-    struct given g = { NULL };
+    struct given g = {NULL};
     bool can_slice = d.kind == OP_BATCH_NORM || d.kind == OP_AFFINE || d.kind == OP_ACTIVATION || d.kind == OP_ADD ||
                      d.kind == OP_MAX_POOL || d.kind == OP_AVERAGE_POOL || d.kind == OP_CONV;
     bool weights = d.kind == OP_CONV || d.kind == OP_DEPTHWISE || d.kind == OP_DENSE;
@@ -241,23 +252,38 @@ static void check(const char *name, struct op_desc d)
     CHECK_SAY(true, "%s compared", name);
     for (int i = 0; i < d.n_x; i++)
         free(g.x[i]);
-    float *all[] = { g.w, g.bias, g.mean, g.variance, g.dy, g.mask };
+    float *all[] = {g.w, g.bias, g.mean, g.variance, g.dy, g.mask};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
 
-static struct tensor_shape shape(int n, int h, int w, int c) { return (struct tensor_shape){ n, h, w, c, c, 0 }; }
+static struct tensor_shape shape(int n, int h, int w, int c)
+{
+    return (struct tensor_shape){n, h, w, c, c, 0};
+}
 
 /* "same" padding by TensorFlow's rule when same, else valid. */
 static struct op_desc window(enum op_kind kind, struct tensor_shape x, int c, int kh, int kw, int stride, bool same)
 {
-    int h = same ? (x.h + stride - 1) / stride : (x.h - kh) / stride + 1, w = same ? (x.w + stride - 1) / stride : (x.w - kw) / stride + 1;
+    int h = same ? (x.h + stride - 1) / stride : (x.h - kh) / stride + 1,
+        w = same ? (x.w + stride - 1) / stride : (x.w - kw) / stride + 1;
     int ph = same ? (h - 1) * stride + kh - x.h : 0, pw = same ? (w - 1) * stride + kw - x.w : 0;
     ph = ph > 0 ? ph : 0;
     pw = pw > 0 ? pw : 0;
-    return (struct op_desc){ .kind = kind, .n_x = 1, .x = { x }, .y = shape(x.n, h, w, c), .kernel_h = kh, .kernel_w = kw,
-        .stride_h = stride, .stride_w = stride, .dilation_h = 1, .dilation_w = 1, .pad_top = ph / 2, .pad_left = pw / 2,
-        .pad_bottom = ph - ph / 2, .pad_right = pw - pw / 2 };
+    return (struct op_desc){.kind = kind,
+                            .n_x = 1,
+                            .x = {x},
+                            .y = shape(x.n, h, w, c),
+                            .kernel_h = kh,
+                            .kernel_w = kw,
+                            .stride_h = stride,
+                            .stride_w = stride,
+                            .dilation_h = 1,
+                            .dilation_w = 1,
+                            .pad_top = ph / 2,
+                            .pad_left = pw / 2,
+                            .pad_bottom = ph - ph / 2,
+                            .pad_right = pw - pw / 2};
 }
 
 static struct op_desc plain(enum op_kind kind, struct tensor_shape x, struct tensor_shape y)
@@ -269,16 +295,21 @@ static struct op_desc plain(enum op_kind kind, struct tensor_shape x, struct ten
 
 static void convolutions(void)
 {
-    static const struct { int h, cin, cout, kh, kw, stride; bool same; } cases[] = {
-        { 15, 3, 32, 3, 3, 2, false }, { 9, 32, 32, 3, 3, 1, false }, { 9, 32, 64, 3, 3, 1, true }, { 7, 64, 80, 1, 1, 1, false },
-        { 9, 48, 64, 5, 5, 1, true }, { 17, 128, 128, 1, 7, 1, true }, { 17, 128, 192, 7, 1, 1, true }, { 17, 96, 96, 3, 3, 2, false },
-        { 8, 384, 384, 1, 3, 1, true }, { 8, 384, 64, 3, 1, 1, true }, { 8, 17, 13, 3, 3, 1, true }, { 14, 24, 40, 1, 1, 2, true },
+    static const struct {
+        int h, cin, cout, kh, kw, stride;
+        bool same;
+    } cases[] = {
+        {15, 3, 32, 3, 3, 2, false},   {9, 32, 32, 3, 3, 1, false},  {9, 32, 64, 3, 3, 1, true},
+        {7, 64, 80, 1, 1, 1, false},   {9, 48, 64, 5, 5, 1, true},   {17, 128, 128, 1, 7, 1, true},
+        {17, 128, 192, 7, 1, 1, true}, {17, 96, 96, 3, 3, 2, false}, {8, 384, 384, 1, 3, 1, true},
+        {8, 384, 64, 3, 1, 1, true},   {8, 17, 13, 3, 3, 1, true},   {14, 24, 40, 1, 1, 2, true},
     };
     char name[96];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct op_desc d = window(OP_CONV, shape(2, cases[i].h, cases[i].h, cases[i].cin), cases[i].cout, cases[i].kh, cases[i].kw,
-                                  cases[i].stride, cases[i].same);
-        snprintf(name, sizeof name, "conv %dx%d %d to %d stride %d", cases[i].kh, cases[i].kw, cases[i].cin, cases[i].cout, cases[i].stride);
+        struct op_desc d = window(OP_CONV, shape(2, cases[i].h, cases[i].h, cases[i].cin), cases[i].cout, cases[i].kh,
+                                  cases[i].kw, cases[i].stride, cases[i].same);
+        snprintf(name, sizeof name, "conv %dx%d %d to %d stride %d", cases[i].kh, cases[i].kw, cases[i].cin,
+                 cases[i].cout, cases[i].stride);
         check(name, d);
         if (i % 3)
             continue;
@@ -309,7 +340,7 @@ static void others(void)
     check("dense", d);
     d.activation = OP_RELU;
     check("dense + relu", d);
-    static const int widths[] = { 192, 16, 13 };
+    static const int widths[] = {192, 16, 13};
     for (int i = 0; i < 3; i++) {
         int c = widths[i];
         d = plain(OP_BATCH_NORM, shape(6, 17, 17, c), shape(6, 17, 17, c));
@@ -365,7 +396,7 @@ static void arenas(void)
     size_t n = 1300003;
     float *p = noise(n, -1, 1), *g = noise(n, -1, 1), *have[2][3];
     double squares[2];
-    struct tensor_shape flat = { 1, 1, 1, (int)n, (int)n, 0 };
+    struct tensor_shape flat = {1, 1, 1, (int)n, (int)n, 0};
     for (int k = 0; k < 2; k++) {
         const struct side *s = &sides[k];
         struct slot slots[4];
@@ -373,12 +404,12 @@ static void arenas(void)
             slots[i] = room(s, n * sizeof(float));
         s->t->tensor_upload(s->b, slots[0], &flat, p, 1, &err);
         s->t->tensor_upload(s->b, slots[1], &flat, g, 1, &err);
-        struct sgd_step sgd = { 0.1f, 0.9f, false }, nesterov = { 0.1f, 0.9f, true };
+        struct sgd_step sgd = {0.1f, 0.9f, false}, nesterov = {0.1f, 0.9f, true};
         s->t->sgd(s->b, slots[0], slots[1], slots[2], n, &sgd, &err);
         s->t->sgd(s->b, slots[0], slots[1], slots[2], n, &nesterov, &err);
         s->t->scale(s->b, slots[2], n, 0.01f, &err);
         for (uint64_t step = 1; step < 3; step++) {
-            struct adam_step adam = { 0.01f, 0.9f, 0.999f, 1e-7f, step };
+            struct adam_step adam = {0.01f, 0.9f, 0.999f, 1e-7f, step};
             s->t->adam(s->b, slots[0], slots[1], slots[2], slots[3], n, &adam, &err);
         }
         s->t->axpy(s->b, slots[0], slots[1], n, 0.25f, &err);
@@ -392,20 +423,21 @@ static void arenas(void)
         for (int i = 0; i < 4; i++)
             s->t->free(s->b, slots[i].buffer);
     }
-    static const char *const names[] = { "p", "copy", "v" };
+    static const char *const names[] = {"p", "copy", "v"};
     for (int i = 0; i < 3; i++) {
         compare("arena steps", names[i], have[0][i], have[1][i], n);
         free(have[0][i]);
         free(have[1][i]);
     }
-    CHECK_SAY(fabs(squares[0] - squares[1]) <= 1e-6 * squares[0], "sum of squares: %.9g, ref %.9g", squares[1], squares[0]);
+    CHECK_SAY(fabs(squares[0] - squares[1]) <= 1e-6 * squares[0], "sum of squares: %.9g, ref %.9g", squares[1],
+              squares[0]);
     free(p);
     free(g);
 }
 
 int main(int argc, char **argv)
 {
-    struct backend_options o = { .threads = 2, .deterministic = true };
+    struct backend_options o = {.threads = 2, .deterministic = true};
     dice = random_start(77, 1, 0);
     if (!CHECK_SAY(!backend_open("ref", &o, &sides[0].t, &sides[0].b, &err), "ref opens"))
         return tap_done();
@@ -423,8 +455,10 @@ int main(int argc, char **argv)
     if (wide && !getenv("ONEDNN_MAX_CPU_ISA")) {
         /* the other layout, in a fresh process: oneDNN reads its limit once */
         char command[1024];
-        snprintf(command, sizeof command, "ONEDNN_MAX_CPU_ISA=AVX2 '%s' | sed 's/^ok [0-9]*/# ok/; s/^not ok/# not ok/; /^1\\.\\./d'; "
-                 "exit ${PIPESTATUS[0]}", argv[0]);
+        snprintf(command, sizeof command,
+                 "ONEDNN_MAX_CPU_ISA=AVX2 '%s' | sed 's/^ok [0-9]*/# ok/; s/^not ok/# not ok/; /^1\\.\\./d'; "
+                 "exit ${PIPESTATUS[0]}",
+                 argv[0]);
         fflush(stdout);
         setenv("WINNOW_TEST_COMMAND", command, 1);
         CHECK_SAY(system("exec bash -c \"$WINNOW_TEST_COMMAND\"") == 0, "the same with AVX2's layout");

@@ -1,7 +1,8 @@
 /*
- * tensor_engine_test.c: whole small nets through the engine. A net in the style of InceptionV3 (branches, nested concatenation,
- * pools, batch norms) and one in the style of MobileNetV2 (padding, depthwise, ReLU6, additions): forward, gradients
- * (against central differences of the loss on `ref`, and cpu against ref), ten steps, state, resume, boundary, refresh.
+ * tensor_engine_test.c: whole small nets through the engine. A net in the style of InceptionV3 (branches, nested
+ * concatenation, pools, batch norms) and one in the style of MobileNetV2 (padding, depthwise, ReLU6, additions):
+ * forward, gradients (against central differences of the loss on `ref`, and cpu against ref), ten steps, state, resume,
+ * boundary, refresh.
  */
 /* needs: tensor net base io */
 #include <math.h>
@@ -21,11 +22,12 @@
 static struct random dice;
 static struct error err;
 
-/* --- nets by hand ------------------------------------------------------------------------------------------------------ */
+/* --- nets by hand
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int layer(struct net *n, enum layer_kind kind, const char *name, int in0, int in1, int in2, int in3)
 {
-    int inputs[] = { in0, in1, in2, in3 };
+    int inputs[] = {in0, in1, in2, in3};
     n->layers = realloc(n->layers, (size_t)(n->n_layers + 1) * sizeof *n->layers);
     struct net_layer *l = &n->layers[n->n_layers];
     memset(l, 0, sizeof *l);
@@ -40,10 +42,11 @@ static int layer(struct net *n, enum layer_kind kind, const char *name, int in0,
     return n->n_layers++;
 }
 
-static void weight(struct net *n, int at, enum weight_role role, int rank, int a, int b, int c, int d, double low, double high)
+static void weight(struct net *n, int at, enum weight_role role, int rank, int a, int b, int c, int d, double low,
+                   double high)
 {
     struct net_layer *l = &n->layers[at];
-    int dims[] = { a, b, c, d };
+    int dims[] = {a, b, c, d};
     char name[96];
     l->weights = realloc(l->weights, (size_t)(l->n_weights + 1) * sizeof *l->weights);
     struct net_weight *w = &l->weights[l->n_weights++];
@@ -63,7 +66,8 @@ static void weight(struct net *n, int at, enum weight_role role, int rank, int a
 }
 
 /* Convolution, batch norm, ReLU (or ReLU6): Keras' usual three layers. cin is looked up by the caller. */
-static int conv(struct net *n, int from, int cin, int cout, int kh, int kw, int stride, bool same, bool depthwise, bool six)
+static int conv(struct net *n, int from, int cin, int cout, int kh, int kw, int stride, bool same, bool depthwise,
+                bool six)
 {
     char name[64];
     double bound = sqrt(3.0 / (kh * kw * (depthwise ? 1 : cin)));
@@ -75,14 +79,15 @@ static int conv(struct net *n, int from, int cin, int cout, int kh, int kw, int 
     l->stride_h = l->stride_w = stride;
     l->same = same;
     l->filters = depthwise ? 1 : cout;
-    weight(n, c, depthwise ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL, 4, kh, kw, cin, depthwise ? 1 : cout, -bound, bound);
+    weight(n, c, depthwise ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL, 4, kh, kw, cin, depthwise ? 1 : cout, -bound,
+           bound);
     snprintf(name, sizeof name, "bn_%d", n->n_layers);
     int b = layer(n, LAYER_BATCH_NORM, name, c, -1, -1, -1);
     l = &n->layers[b];
     l->momentum = 0.9;
     l->epsilon = 1e-3;
     l->center = true;
-    l->scale = six;                 /* the Inception kind has none, as published */
+    l->scale = six; /* the Inception kind has none, as published */
     if (six)
         weight(n, b, WEIGHT_GAMMA, 1, cout, 0, 0, 0, 0.5, 1.5);
     weight(n, b, WEIGHT_BETA, 1, cout, 0, 0, 0, -0.3, 0.5);
@@ -120,7 +125,7 @@ static int dense(struct net *n, const char *name, int from, int cin, int units, 
 static int input(struct net *n)
 {
     int i = layer(n, LAYER_INPUT, "input", -1, -1, -1, -1);
-    n->layers[i].output = (struct net_shape){ 3, { SIDE, SIDE, 3 } };
+    n->layers[i].output = (struct net_shape){3, {SIDE, SIDE, 3}};
     n->input = i;
     n->metadata.input_scale = 1.0 / 127.5;
     n->metadata.input_offset = -1;
@@ -131,7 +136,7 @@ static void inception_like(struct net *n)
 {
     *n = NET_EMPTY;
     n->name = strdup("inception-like");
-    int x = conv(n, input(n), 3, 16, 3, 3, 2, false, false, false);             /* 11x11 */
+    int x = conv(n, input(n), 3, 16, 3, 3, 2, false, false, false); /* 11x11 */
     x = conv(n, x, 16, 24, 3, 3, 1, true, false, false);
     int a = conv(n, x, 24, 16, 1, 1, 1, true, false, false);
     int b = conv(n, conv(n, x, 24, 16, 1, 1, 1, true, false, false), 16, 16, 1, 5, 1, true, false, false);
@@ -139,13 +144,13 @@ static void inception_like(struct net *n)
     int c2 = conv(n, c1, 16, 8, 1, 3, 1, true, false, false), c3 = conv(n, c1, 16, 8, 3, 1, 1, true, false, false);
     int nested = layer(n, LAYER_CONCATENATE, "nested", c2, c3, -1, -1);
     int p = conv(n, pool(n, LAYER_AVERAGE_POOL, "avg", x, 3, 1, true), 24, 16, 1, 1, 1, true, false, false);
-    x = layer(n, LAYER_CONCATENATE, "mixed0", a, b, nested, p);                /* 64 */
-    a = conv(n, x, 64, 24, 3, 3, 2, false, false, false);                      /* 5x5 */
+    x = layer(n, LAYER_CONCATENATE, "mixed0", a, b, nested, p); /* 64 */
+    a = conv(n, x, 64, 24, 3, 3, 2, false, false, false);       /* 5x5 */
     b = pool(n, LAYER_MAX_POOL, "max", x, 3, 2, false);
-    x = layer(n, LAYER_CONCATENATE, "mixed1", a, b, -1, -1);                   /* 88 */
+    x = layer(n, LAYER_CONCATENATE, "mixed1", a, b, -1, -1); /* 88 */
     a = conv(n, x, 88, 16, 1, 1, 1, true, false, false);
     b = conv(n, x, 88, 24, 3, 3, 1, true, false, false);
-    x = layer(n, LAYER_CONCATENATE, "mixed2", a, b, a, -1);                    /* one branch twice: has to be copied */
+    x = layer(n, LAYER_CONCATENATE, "mixed2", a, b, a, -1); /* one branch twice: has to be copied */
     x = pool(n, LAYER_AVERAGE_POOL, "pool", x, 5, 5, false);
     x = layer(n, LAYER_FLATTEN, "flatten", x, -1, -1, -1);
     x = dense(n, "dense_1", x, 56, 20, ACTIVATION_RELU, 0.0005);
@@ -171,14 +176,15 @@ static void mobile_like(struct net *n)
     x = conv(n, x, 16, 32, 1, 1, 1, true, false, true);
     x = layer(n, LAYER_GLOBAL_AVERAGE_POOL, "gap", x, -1, -1, -1);
     x = layer(n, LAYER_RESHAPE, "reshape", x, -1, -1, -1);
-    n->layers[x].target = (struct net_shape){ 3, { 1, 1, 32 } };
+    n->layers[x].target = (struct net_shape){3, {1, 1, 32}};
     x = layer(n, LAYER_FLATTEN, "flat", x, -1, -1, -1);
     x = dense(n, "logits", x, 32, CLASSES, ACTIVATION_LINEAR, 0);
     n->output = layer(n, LAYER_ACTIVATION, "softmax", x, -1, -1, -1);
     n->layers[n->output].activation = ACTIVATION_SOFTMAX;
 }
 
-/* --- helpers ------------------------------------------------------------------------------------------------------------- */
+/* --- helpers
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static uint8_t pixels[2 * BATCH * SIDE * SIDE * 3];
 static float targets[2 * BATCH * CLASSES], row_weights[2 * BATCH];
@@ -195,7 +201,8 @@ static void make_data(void)
     }
 }
 
-static struct engine *open_engine(const struct net *n, const char *device, enum engine_mode mode, enum engine_optimizer optimizer)
+static struct engine *open_engine(const struct net *n, const char *device, enum engine_mode mode,
+                                  enum engine_optimizer optimizer)
 {
     struct engine *e = NULL;
     struct engine_options o = ENGINE_DEFAULTS;
@@ -231,10 +238,13 @@ static double apart(const float *a, const float *b, size_t n)
     return worst / largest;
 }
 
-static struct engine_batch batch_of(int which) { return (struct engine_batch){ .n = BATCH, .pixels = pixels + which * BATCH * SIDE * SIDE * 3 }; }
+static struct engine_batch batch_of(int which)
+{
+    return (struct engine_batch){.n = BATCH, .pixels = pixels + which * BATCH * SIDE * SIDE * 3};
+}
 static struct engine_target target_of(int which)
 {
-    return (struct engine_target){ targets + which * BATCH * CLASSES, row_weights + which * BATCH };
+    return (struct engine_target){targets + which * BATCH * CLASSES, row_weights + which * BATCH};
 }
 
 static bool train(struct engine *e, int n_steps, uint64_t first, struct engine_result *r)
@@ -255,7 +265,8 @@ static bool train(struct engine *e, int n_steps, uint64_t first, struct engine_r
     return true;
 }
 
-/* --- tests ------------------------------------------------------------------------------------------------------------------ */
+/* --- tests
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* d loss / d weights along random directions, by differences of the loss the engine itself reports. */
 static void gradients_are_right(const struct net *n, bool dropout)
@@ -295,17 +306,18 @@ static void gradients_are_right(const struct net *n, bool dropout)
             loss[s] = r.loss;
         }
         double by_difference = (loss[0] - loss[1]) / (2 * h);
-        /* float32 forward passes: the loss is good to some 1e-6, over 2h; kinks that are crossed cost more than that now and then */
+        /* float32 forward passes: the loss is good to some 1e-6, over 2h; kinks that are crossed cost more than that
+         * now and then */
         bool bad = !(fabs(by_gradient - by_difference) <= 3e-3 + 0.03 * fabs(by_difference));
         n_bad += bad;
         n_pieces++;
         if (bad)
-            printf("# %s %s: gradient %.6f, differences %.6f\n", n->layers[layer_index].name, n->layers[layer_index].weights[which].name,
-                   by_gradient, by_difference);
+            printf("# %s %s: gradient %.6f, differences %.6f\n", n->layers[layer_index].name,
+                   n->layers[layer_index].weights[which].name, by_gradient, by_difference);
         free(direction);
     }
-    CHECK_SAY(n_pieces > 10 && n_bad <= n_pieces / 20, "%s: gradients of %d weights agree with differences of the loss (%d do not)", n->name,
-              n_pieces, n_bad);
+    CHECK_SAY(n_pieces > 10 && n_bad <= n_pieces / 20,
+              "%s: gradients of %d weights agree with differences of the loss (%d do not)", n->name, n_pieces, n_bad);
     free(w);
     free(moved);
     free(g);
@@ -314,9 +326,10 @@ static void gradients_are_right(const struct net *n, bool dropout)
 
 static void cpu_agrees_with_ref(const struct net *n)
 {
-    static const enum engine_optimizer optimizers[] = { ENGINE_SGD, ENGINE_ADAM };
+    static const enum engine_optimizer optimizers[] = {ENGINE_SGD, ENGINE_ADAM};
     for (int o = 0; o < 2; o++) {
-        struct engine *e[2] = { open_engine(n, "ref", ENGINE_TRAIN, optimizers[o]), open_engine(n, "cpu", ENGINE_TRAIN, optimizers[o]) };
+        struct engine *e[2] = {open_engine(n, "ref", ENGINE_TRAIN, optimizers[o]),
+                               open_engine(n, "cpu", ENGINE_TRAIN, optimizers[o])};
         const char *name = o ? "Adam" : "SGD";
         struct engine_result r[2];
         if (!e[0] || !e[1])
@@ -331,13 +344,15 @@ static void cpu_agrees_with_ref(const struct net *n)
         }
         double d = apart(g[0], g[1], engine_state_size(e[0], ENGINE_GRADIENTS));
         CHECK_SAY(d < 1e-4, "%s, %s: gradients of cpu and ref: %.1e apart", n->name, name, d);
-        CHECK_SAY(fabs(r[0].loss - r[1].loss) < 1e-5, "%s, %s: loss %.7f and %.7f", n->name, name, r[0].loss, r[1].loss);
+        CHECK_SAY(fabs(r[0].loss - r[1].loss) < 1e-5, "%s, %s: loss %.7f and %.7f", n->name, name, r[0].loss,
+                  r[1].loss);
         for (int k = 0; k < 2; k++) {
             free(g[k]);
             train(e[k], 10, 0, &r[k]);
             g[k] = state_of(e[k], ENGINE_WEIGHTS);
         }
-        /* Adam divides by the root of the squared gradient: where that is near 0 a rounding moves a weight by a whole rate */
+        /* Adam divides by the root of the squared gradient: where that is near 0 a rounding moves a weight by a whole
+         * rate */
         double bound = o ? 2e-2 : 1e-3;
         d = apart(g[0], g[1], engine_state_size(e[0], ENGINE_WEIGHTS));
         CHECK_SAY(d < bound, "%s, %s: weights after ten steps: %.1e apart", n->name, name, d);
@@ -358,10 +373,12 @@ static void cpu_agrees_with_ref(const struct net *n)
     }
 }
 
-/* Eleven steps in one go, and four, saved, loaded into a fresh engine, seven more: the same bits. And twice the same run. */
+/* Eleven steps in one go, and four, saved, loaded into a fresh engine, seven more: the same bits. And twice the same
+ * run. */
 static void resume_and_repeat(const struct net *n, const char *device)
 {
-    struct engine *whole = open_engine(n, device, ENGINE_TRAIN, ENGINE_SGD), *first = open_engine(n, device, ENGINE_TRAIN, ENGINE_SGD);
+    struct engine *whole = open_engine(n, device, ENGINE_TRAIN, ENGINE_SGD),
+                  *first = open_engine(n, device, ENGINE_TRAIN, ENGINE_SGD);
     struct engine *second = open_engine(n, device, ENGINE_TRAIN, ENGINE_SGD);
     struct engine_result r;
     bool same = true;
@@ -394,7 +411,7 @@ static void boundary_equals_whole(const struct net *original, const char *from)
     int *layers = NULL, n_layers = 0;
     struct engine *cache = NULL, *whole, *suffix = NULL;
     struct engine_options o = ENGINE_DEFAULTS;
-    float *values[8] = { NULL };
+    float *values[8] = {NULL};
     struct engine_result a, b;
     if (!CHECK_SAY(!net_copy(&n, original, &err) && !net_unlock_from(&n, from, &err), "copy: %s", err.text))
         return;
@@ -429,13 +446,15 @@ static void boundary_equals_whole(const struct net *original, const char *from)
         CHECK_SAY(engine_output_size(cache, i) == engine_input_size(suffix, i), "sizes agree");
         engine_output(cache, i, values[i], &err);
     }
-    struct engine_batch cached = { .n = BATCH, .values = (const float *const *)values };
-    bool ran = !engine_train_step(whole, &in, &target, &step, &a, &err) && !engine_train_step(suffix, &cached, &target, &step, &b, &err);
-    CHECK_SAY(ran && a.loss == b.loss, "from %s: %d cached tensors: loss %.9g and %.9g %s", from, n_layers, a.loss, b.loss,
-              ran ? "" : err.text);
+    struct engine_batch cached = {.n = BATCH, .values = (const float *const *)values};
+    bool ran = !engine_train_step(whole, &in, &target, &step, &a, &err) &&
+               !engine_train_step(suffix, &cached, &target, &step, &b, &err);
+    CHECK_SAY(ran && a.loss == b.loss, "from %s: %d cached tensors: loss %.9g and %.9g %s", from, n_layers, a.loss,
+              b.loss, ran ? "" : err.text);
     float *wa = state_of(whole, ENGINE_WEIGHTS), *wb = state_of(suffix, ENGINE_WEIGHTS);
     CHECK_SAY(engine_state_size(whole, ENGINE_WEIGHTS) == engine_state_size(suffix, ENGINE_WEIGHTS) &&
-              !memcmp(wa, wb, engine_state_size(whole, ENGINE_WEIGHTS) * sizeof *wa), "the same weights after a step");
+                  !memcmp(wa, wb, engine_state_size(whole, ENGINE_WEIGHTS) * sizeof *wa),
+              "the same weights after a step");
     free(wa);
     free(wb);
     for (int i = 0; i < n_layers; i++)
@@ -452,7 +471,7 @@ static void reading_and_refresh(const struct net *original)
     struct net n = NET_EMPTY;
     struct engine *e = open_engine(original, "cpu", ENGINE_TRAIN, ENGINE_SGD), *i = NULL;
     struct engine_result r;
-    struct engine_batch in = batch_of(0), odd = { .n = 3, .pixels = pixels };
+    struct engine_batch in = batch_of(0), odd = {.n = 3, .pixels = pixels};
     struct engine_target target = target_of(0);
     struct engine_step step = ENGINE_STEP_DEFAULTS;
     float p[BATCH * CLASSES], q[BATCH * CLASSES];
@@ -479,13 +498,14 @@ static void reading_and_refresh(const struct net *original)
     d = apart(p, q, 3 * CLASSES);
     CHECK_SAY(d < 1e-5 && q[3 * CLASSES] == 0, "three of four pictures: %.1e apart, and no more than three rows", d);
     error_clear(&err);
-    CHECK_SAY(engine_train_step(e, &odd, &target, &step, &r, &err) && err.code == EX_USAGE, "a part of a batch is refused: %s", err.text);
+    CHECK_SAY(engine_train_step(e, &odd, &target, &step, &r, &err) && err.code == EX_USAGE,
+              "a part of a batch is refused: %s", err.text);
     error_clear(&err);
     step.rate = NAN;
     float nan_targets[BATCH * CLASSES];
     for (int k = 0; k < BATCH * CLASSES; k++)
         nan_targets[k] = NAN;
-    struct engine_target broken = { nan_targets, NULL };
+    struct engine_target broken = {nan_targets, NULL};
     float *before = state_of(e, ENGINE_WEIGHTS);
     CHECK_SAY(!engine_train_step(e, &in, &broken, &step, &r, &err) && !r.finite, "a NaN loss is told");
     float *after = state_of(e, ENGINE_WEIGHTS);
@@ -522,11 +542,12 @@ int main(void)
     make_data();
     inception_like(&inception);
     mobile_like(&mobile);
-    if (!CHECK_SAY(!net_infer_shapes(&inception, 0, 0, &err) && !net_infer_shapes(&mobile, 0, 0, &err), "shapes: %s", err.text))
+    if (!CHECK_SAY(!net_infer_shapes(&inception, 0, 0, &err) && !net_infer_shapes(&mobile, 0, 0, &err), "shapes: %s",
+                   err.text))
         return tap_done();
     gradients_are_right(&inception, true);
     gradients_are_right(&mobile, false);
-    struct backend_options o = { .threads = 2 };
+    struct backend_options o = {.threads = 2};
     const struct backend_table *t;
     struct backend *b;
     resume_and_repeat(&inception, "ref");

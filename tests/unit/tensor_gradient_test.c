@@ -1,9 +1,9 @@
 /*
- * tensor_gradient_test.c: the gradient of every layer kind of the plain-loops backend against central differences, and two
- * closed-form values per kind's corner: TensorFlow's "same" padding, average pools that do not count it.
- * For L(x, w) = sum of r * y with random r, (L(v + h) - L(v - h)) / 2h must equal the gradient along random directions.
- * Values are float32, sums double: with |values| near 1 the quotient is good to some 1e-3 of its size. ReLU's kinks ask for a small h,
- * so that no value crosses one.
+ * tensor_gradient_test.c: the gradient of every layer kind of the plain-loops backend against central differences, and
+ * two closed-form values per kind's corner: TensorFlow's "same" padding, average pools that do not count it. For L(x,
+ * w) = sum of r * y with random r, (L(v + h) - L(v - h)) / 2h must equal the gradient along random directions. Values
+ * are float32, sums double: with |values| near 1 the quotient is good to some 1e-3 of its size. ReLU's kinks ask for a
+ * small h, so that no value crosses one.
  */
 /* needs: tensor net base io */
 #include <math.h>
@@ -21,7 +21,7 @@ static const struct backend_table *t;
 static struct backend *b;
 static struct error err;
 
-struct probe {                      /* one operation with everything it reads and writes */
+struct probe { /* one operation with everything it reads and writes */
     struct op_desc d;
     struct backend_op *op;
     struct op_io io;
@@ -29,11 +29,14 @@ struct probe {                      /* one operation with everything it reads an
     float *x[OP_MAX_INPUTS], *w, *bias, *r;
 };
 
-static size_t count(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c; }
+static size_t count(const struct tensor_shape *s)
+{
+    return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c;
+}
 
 static struct slot room(size_t n)
 {
-    struct slot s = { NULL, 0 };
+    struct slot s = {NULL, 0};
     if (t->alloc(b, (n + 1) * sizeof(float), &s.buffer, &err))
         CHECK_SAY(false, "alloc: %s", err.text);
     return s;
@@ -50,14 +53,18 @@ static float *noise(size_t n, double low, double high)
 static struct param_shape kernel_shape(const struct op_desc *d)
 {
     enum param_kind kind = d->kind == OP_DENSE ? PARAM_DENSE : d->kind == OP_DEPTHWISE ? PARAM_DEPTHWISE : PARAM_CONV;
-    return (struct param_shape){ kind, d->kernel_h, d->kernel_w, d->x[0].c, d->kind == OP_DEPTHWISE ? d->y.c / d->x[0].c : d->y.c };
+    return (struct param_shape){kind, d->kernel_h, d->kernel_w, d->x[0].c,
+                                d->kind == OP_DEPTHWISE ? d->y.c / d->x[0].c : d->y.c};
 }
 
-static struct param_shape vector_shape(int c) { return (struct param_shape){ PARAM_VECTOR, 1, 1, 1, c }; }
+static struct param_shape vector_shape(int c)
+{
+    return (struct param_shape){PARAM_VECTOR, 1, 1, 1, c};
+}
 
 static double forward(struct probe *p, float *y)
 {
-    struct slot none = { NULL, 0 };
+    struct slot none = {NULL, 0};
     double sum = 0;
     for (int i = 0; i < p->d.n_x; i++)
         t->tensor_upload(b, p->io.x[i], &p->d.x[i], p->x[i], p->d.x[i].n, &err);
@@ -78,7 +85,8 @@ static double forward(struct probe *p, float *y)
 }
 
 /* The derivative along a random direction of one of the operation's inputs, by differences and by its gradient. */
-static void check_along(struct probe *p, const char *name, const char *what, float *values, const float *gradient, size_t n, float *y)
+static void check_along(struct probe *p, const char *name, const char *what, float *values, const float *gradient,
+                        size_t n, float *y)
 {
     bool kinks = p->d.activation == OP_RELU || p->d.activation == OP_RELU_CAPPED;
     const double h = kinks ? 1.0 / 8192 : 1.0 / 512;
@@ -98,16 +106,16 @@ static void check_along(struct probe *p, const char *name, const char *what, flo
     memcpy(values, kept, n * sizeof *kept);
     /* rounding of the float32 values over 2h; half as much again for the curvature of batch norm and sigmoid */
     double allowed = (kinks ? 1.5e-3 : 1e-3) * (1 + sqrt(scale)) + 1e-3 * fabs(by_difference);
-    CHECK_SAY(fabs(by_gradient - by_difference) <= allowed, "%s: d/d%s: gradient %.6f, differences %.6f (allowed %.4f)", name, what,
-              by_gradient, by_difference, allowed);
+    CHECK_SAY(fabs(by_gradient - by_difference) <= allowed, "%s: d/d%s: gradient %.6f, differences %.6f (allowed %.4f)",
+              name, what, by_gradient, by_difference, allowed);
     free(kept);
     free(direction);
 }
 
 static void check_op(const char *name, struct op_desc d)
 {
-    struct probe p = { .d = d };
-    struct slot none = { NULL, 0 };
+    struct probe p = {.d = d};
+    struct slot none = {NULL, 0};
     float *y, *g;
     p.d.training = p.d.needs_dx = true;
     p.d.name = name;
@@ -127,7 +135,8 @@ static void check_op(const char *name, struct op_desc d)
     p.io.dy = room(p.n_y);
     if (d.kind == OP_CONV || d.kind == OP_DEPTHWISE || d.kind == OP_DENSE) {
         p.d.needs_dw = true;
-        p.n_w = (size_t)d.kernel_h * (size_t)d.kernel_w * (size_t)(d.kind == OP_DEPTHWISE ? 1 : d.x[0].c) * (size_t)d.y.c;
+        p.n_w =
+            (size_t)d.kernel_h * (size_t)d.kernel_w * (size_t)(d.kind == OP_DEPTHWISE ? 1 : d.x[0].c) * (size_t)d.y.c;
         p.n_b = d.has_bias ? (size_t)d.y.c : 0;
     } else if (d.kind == OP_BATCH_NORM) {
         p.d.needs_dw = true;
@@ -148,7 +157,7 @@ static void check_op(const char *name, struct op_desc d)
     p.r = noise(p.n_y, -1, 1);
     if (d.kind == OP_MULTIPLY) {
         float *mask = noise(p.n_y, 0, 2);
-        struct tensor_shape s = { 1, 1, 1, (int)p.n_y, (int)p.n_y, 0 };
+        struct tensor_shape s = {1, 1, 1, (int)p.n_y, (int)p.n_y, 0};
         p.io.mask = room(p.n_y);
         t->tensor_upload(b, p.io.mask, &s, mask, 1, &err);
         free(mask);
@@ -202,8 +211,8 @@ static void check_op(const char *name, struct op_desc d)
         free(once);
     }
     t->op_destroy(b, p.op);
-    struct slot all[] = { p.io.y, p.io.dy, p.io.w, p.io.bias, p.io.gamma, p.io.beta, p.io.mean, p.io.variance, p.io.saved, p.io.mask,
-                          p.io.dw, p.io.dbias };
+    struct slot all[] = {p.io.y,    p.io.dy,       p.io.w,     p.io.bias, p.io.gamma, p.io.beta,
+                         p.io.mean, p.io.variance, p.io.saved, p.io.mask, p.io.dw,    p.io.dbias};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         t->free(b, all[i].buffer);
     for (int i = 0; i < p.d.n_x; i++) {
@@ -218,13 +227,28 @@ static void check_op(const char *name, struct op_desc d)
     free(g);
 }
 
-static struct tensor_shape shape(int n, int h, int w, int c) { return (struct tensor_shape){ n, h, w, c, c, 0 }; }
-
-static struct op_desc window(enum op_kind kind, struct tensor_shape x, struct tensor_shape y, int kh, int kw, int stride, int top, int left,
-                             int bottom, int right)
+static struct tensor_shape shape(int n, int h, int w, int c)
 {
-    return (struct op_desc){ .kind = kind, .n_x = 1, .x = { x }, .y = y, .kernel_h = kh, .kernel_w = kw, .stride_h = stride,
-        .stride_w = stride, .dilation_h = 1, .dilation_w = 1, .pad_top = top, .pad_left = left, .pad_bottom = bottom, .pad_right = right };
+    return (struct tensor_shape){n, h, w, c, c, 0};
+}
+
+static struct op_desc window(enum op_kind kind, struct tensor_shape x, struct tensor_shape y, int kh, int kw,
+                             int stride, int top, int left, int bottom, int right)
+{
+    return (struct op_desc){.kind = kind,
+                            .n_x = 1,
+                            .x = {x},
+                            .y = y,
+                            .kernel_h = kh,
+                            .kernel_w = kw,
+                            .stride_h = stride,
+                            .stride_w = stride,
+                            .dilation_h = 1,
+                            .dilation_w = 1,
+                            .pad_top = top,
+                            .pad_left = left,
+                            .pad_bottom = bottom,
+                            .pad_right = right};
 }
 
 static struct op_desc plain(enum op_kind kind, struct tensor_shape x, struct tensor_shape y)
@@ -241,7 +265,8 @@ static void every_kind(void)
     check_op("conv 3x3 + bias + sigmoid", d);
     d.activation = OP_RELU;
     check_op("conv 3x3 + bias + relu", d);
-    check_op("conv 3x3 stride 2, padding behind", window(OP_CONV, shape(2, 6, 6, 3), shape(2, 3, 3, 5), 3, 3, 2, 0, 0, 1, 1));
+    check_op("conv 3x3 stride 2, padding behind",
+             window(OP_CONV, shape(2, 6, 6, 3), shape(2, 3, 3, 5), 3, 3, 2, 0, 0, 1, 1));
     d = window(OP_CONV, shape(1, 7, 7, 2), shape(1, 3, 3, 3), 3, 3, 1, 0, 0, 0, 0);
     d.dilation_h = d.dilation_w = 2;
     check_op("conv 3x3 dilated", d);
@@ -280,7 +305,8 @@ static void every_kind(void)
     check_op("max pool 3x3 stride 2", window(OP_MAX_POOL, shape(2, 7, 7, 3), shape(2, 3, 3, 3), 3, 3, 2, 0, 0, 0, 0));
     check_op("max pool same", window(OP_MAX_POOL, shape(2, 6, 6, 3), shape(2, 3, 3, 3), 3, 3, 2, 0, 0, 1, 1));
     check_op("average pool same", window(OP_AVERAGE_POOL, shape(2, 5, 5, 3), shape(2, 5, 5, 3), 3, 3, 1, 1, 1, 1, 1));
-    check_op("average pool stride 2", window(OP_AVERAGE_POOL, shape(2, 6, 6, 3), shape(2, 3, 3, 3), 2, 2, 2, 0, 0, 0, 0));
+    check_op("average pool stride 2",
+             window(OP_AVERAGE_POOL, shape(2, 6, 6, 3), shape(2, 3, 3, 3), 2, 2, 2, 0, 0, 0, 0));
     check_op("average pool 8x8", window(OP_AVERAGE_POOL, shape(2, 8, 8, 3), shape(2, 1, 1, 3), 8, 8, 8, 0, 0, 0, 0));
     check_op("global average pool", plain(OP_GLOBAL_AVERAGE_POOL, shape(2, 4, 5, 3), shape(2, 1, 1, 3)));
     d = plain(OP_CONCAT, shape(2, 3, 3, 2), shape(2, 3, 3, 7));
@@ -302,7 +328,7 @@ static void every_kind(void)
 static void padding_rules(void)
 {
     struct op_desc d = window(OP_AVERAGE_POOL, shape(1, 4, 4, 1), shape(1, 4, 4, 1), 3, 3, 1, 1, 1, 1, 1);
-    struct probe p = { .d = d };
+    struct probe p = {.d = d};
     float y[16];
     p.d.name = "padding";
     p.n_y = p.n_x[0] = 16;
@@ -332,7 +358,7 @@ static void padding_rules(void)
 
 int main(void)
 {
-    struct backend_options o = { .threads = 1, .deterministic = true };
+    struct backend_options o = {.threads = 1, .deterministic = true};
     dice = random_start(20261122, 1, 0);
     if (!CHECK_SAY(!backend_open("ref", &o, &t, &b, &err), "ref opens"))
         return tap_done();

@@ -1,8 +1,8 @@
 /*
- * tensor_inception_test.c: the published InceptionV3 on harmless pictures against what TensorFlow.js computes from the same weights:
- * probabilities and activations within 1e-5 absolute (two float32 implementations agree to 1e-6; more is a bug, not
- * rounding). The CPU backend runs all pictures, the plain loops two of them (seconds each).
- * Skips where models/base/inception_v3 has not been made (`make base-weights`).
+ * tensor_inception_test.c: the published InceptionV3 on harmless pictures against what TensorFlow.js computes from the
+ * same weights: probabilities and activations within 1e-5 absolute (two float32 implementations agree to 1e-6; more is
+ * a bug, not rounding). The CPU backend runs all pictures, the plain loops two of them (seconds each). Skips where
+ * models/base/inception_v3 has not been made (`make base-weights`).
  */
 /* needs: tensor net image base io */
 #include <math.h>
@@ -19,10 +19,14 @@
 #define SIDE 299
 #define MAX_PICTURES 32
 
-static const char *const tapped[] = { "activation_1", "mixed0", "mixed5", "mixed10", "flatten_1" };
+static const char *const tapped[] = {"activation_1", "mixed0", "mixed5", "mixed10", "flatten_1"};
 enum { N_TAPPED = sizeof tapped / sizeof *tapped };
 
-struct picture { char file[128]; double expected[8]; uint8_t *pixels; };
+struct picture {
+    char file[128];
+    double expected[8];
+    uint8_t *pixels;
+};
 static struct picture pictures[MAX_PICTURES];
 static int n_pictures, n_classes = 5;
 
@@ -46,13 +50,13 @@ static uint8_t *read_pixels(const char *path)
     struct error err = {0};
     if (f)
         fclose(f);
-    if (image_decode(bytes, n, &options, &m, &info, &failure) != IMAGE_OK || image_to_rgb(&m, &err) || m.width != SIDE ||
-        m.height != SIDE) {
+    if (image_decode(bytes, n, &options, &m, &info, &failure) != IMAGE_OK || image_to_rgb(&m, &err) ||
+        m.width != SIDE || m.height != SIDE) {
         free(bytes);
         return NULL;
     }
     free(bytes);
-    return m.pixels;                /* the test owns it now */
+    return m.pixels; /* the test owns it now */
 }
 
 static void read_expected(void)
@@ -65,8 +69,8 @@ static void read_expected(void)
         line[0] = 0;
     while (fgets(line, sizeof line, f) && n_pictures < MAX_PICTURES) {
         struct picture *p = &pictures[n_pictures];
-        if (sscanf(line, "%127s %lf %lf %lf %lf %lf", p->file, &p->expected[0], &p->expected[1], &p->expected[2], &p->expected[3],
-                   &p->expected[4]) != 6)
+        if (sscanf(line, "%127s %lf %lf %lf %lf %lf", p->file, &p->expected[0], &p->expected[1], &p->expected[2],
+                   &p->expected[3], &p->expected[4]) != 6)
             continue;
         p->pixels = read_pixels(fixture(p->file));
         n_pictures += CHECK_SAY(p->pixels != NULL, "%s decodes to 299x299 RGB", p->file);
@@ -74,7 +78,8 @@ static void read_expected(void)
     fclose(f);
 }
 
-/* Worst difference of one activation row of activations.tsv from the engine's values: the first 16, and mean and deviation. */
+/* Worst difference of one activation row of activations.tsv from the engine's values: the first 16, and mean and
+ * deviation. */
 static double compare_activation(char *row, const float *values, size_t n)
 {
     double mean = 0, square = 0, worst = 0, want;
@@ -118,7 +123,7 @@ static void check_activations(struct engine *e, const char *device, int first, i
 
 static void check_device(const struct net *net, const char *device, int limit)
 {
-    int outputs[N_TAPPED + 1] = { net->output };
+    int outputs[N_TAPPED + 1] = {net->output};
     double worst = 0, worst_activation[N_TAPPED] = {0};
     struct engine *e = NULL;
     struct error err = {0};
@@ -146,7 +151,7 @@ static void check_device(const struct net *net, const char *device, int limit)
         int n = n_pictures - first < o.batch ? n_pictures - first : o.batch;
         for (int i = 0; i < n; i++)
             memcpy(pixels + (size_t)i * SIDE * SIDE * 3, pictures[first + i].pixels, SIDE * SIDE * 3);
-        struct engine_batch in = { .n = n, .pixels = pixels };
+        struct engine_batch in = {.n = n, .pixels = pixels};
         if (engine_forward(e, &in, &err) || engine_output(e, 0, p, &err)) {
             CHECK_SAY(false, "%s: forward: %s", device, err.text);
             break;
@@ -161,12 +166,14 @@ static void check_device(const struct net *net, const char *device, int limit)
                 CHECK_SAY(false, "%s: %s: %s", device, tapped[t], err.text);
         check_activations(e, device, first, n, values, worst_activation);
     }
-    CHECK_SAY(worst <= 1e-5, "%s (%s): probabilities of %d pictures within 1e-5: worst %.2e", device, engine_description(e),
-              limit < n_pictures ? limit : n_pictures, worst);
+    CHECK_SAY(worst <= 1e-5, "%s (%s): probabilities of %d pictures within 1e-5: worst %.2e", device,
+              engine_description(e), limit < n_pictures ? limit : n_pictures, worst);
     for (int t = 0; t < N_TAPPED; t++) {
-        /* double precision itself is 0.95e-5 away from TensorFlow.js in mixed5; a float32 convolution's own rounding comes on top */
+        /* double precision itself is 0.95e-5 away from TensorFlow.js in mixed5; a float32 convolution's own rounding
+         * comes on top */
         double bound = !strcmp(device, "cpu") && !strcmp(tapped[t], "mixed5") ? 2e-5 : 1e-5;
-        CHECK_SAY(worst_activation[t] <= bound, "%s: %s within %.0e: worst %.2e", device, tapped[t], bound, worst_activation[t]);
+        CHECK_SAY(worst_activation[t] <= bound, "%s: %s within %.0e: worst %.2e", device, tapped[t], bound,
+                  worst_activation[t]);
     }
     for (int t = 0; t < N_TAPPED; t++)
         free(values[t]);
@@ -179,8 +186,10 @@ static void check_boundary(struct net *net)
 {
     int *layers = NULL, n = 0;
     struct error err = {0};
-    CHECK_SAY(!net_unlock_from(net, "conv2d_56", &err) && !engine_boundary(net, &layers, &n, &err), "a boundary before conv2d_56: %s", err.text);
-    CHECK_SAY(n == 2 && !strcmp(net->layers[layers[0]].name, "mixed5") && !strcmp(net->layers[layers[1]].name, "activation_55"),
+    CHECK_SAY(!net_unlock_from(net, "conv2d_56", &err) && !engine_boundary(net, &layers, &n, &err),
+              "a boundary before conv2d_56: %s", err.text);
+    CHECK_SAY(n == 2 && !strcmp(net->layers[layers[0]].name, "mixed5") &&
+                  !strcmp(net->layers[layers[1]].name, "activation_55"),
               "it is mixed5 and activation_55");
     free(layers);
     CHECK(!net_unlock_from(net, "dense_1", &err) && !engine_boundary(net, &layers, &n, &err));

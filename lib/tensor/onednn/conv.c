@@ -1,10 +1,11 @@
 /*
- * conv.c: convolutions and depthwise convolutions through oneDNN primitives, dense layers through its sgemm; 1x1 convolutions over NHWC by
- * loops of our own (pointwise.h).
+ * conv.c: convolutions and depthwise convolutions through oneDNN primitives, dense layers through its sgemm; 1x1
+ * convolutions over NHWC by loops of our own (pointwise.h).
  *
- * Primitives are made once for the fixed layouts of their tensors, with the weights in whatever layout they like: constant weights are
- * packed once, weights that learn stay in Keras' order in the arena (so that optimiser, checkpoint and L2 need not know) and are
- * packed into the workspace before each use: a percent of the time of the multiplication they serve.
+ * Primitives are made once for the fixed layouts of their tensors, with the weights in whatever layout they like:
+ * constant weights are packed once, weights that learn stay in Keras' order in the arena (so that optimiser, checkpoint
+ * and L2 need not know) and are packed into the workspace before each use: a percent of the time of the multiplication
+ * they serve.
  */
 #include <omp.h>
 #include <stdlib.h>
@@ -18,20 +19,29 @@ int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
 {
     if (status == dnnl_success)
         return 0;
-    return error_set(err, status == dnnl_out_of_memory ? EX_OSERR : status == dnnl_unimplemented ? EX_UNAVAILABLE : EX_SOFTWARE,
+    return error_set(err,
+                     status == dnnl_out_of_memory   ? EX_OSERR
+                     : status == dnnl_unimplemented ? EX_UNAVAILABLE
+                                                    : EX_SOFTWARE,
                      "oneDNN: %s: status %d", what, (int)status);
 }
 
-#define TRY(call, what) do { if (dnnl_failed((call), (what), err)) goto fail; } while (0)
+#define TRY(call, what)                                                                                                \
+    do {                                                                                                               \
+        if (dnnl_failed((call), (what), err))                                                                          \
+            goto fail;                                                                                                 \
+    } while (0)
 
-/* --- primitives ----------------------------------------------------------------------------------------------------------- */
+/* --- primitives
+ * ----------------------------------------------------------------------------------------------------------- */
 
-static int primitive_arg(struct backend *b, struct primitive *p, int arg, const dnnl_memory_desc_t *md, struct error *err)
+static int primitive_arg(struct backend *b, struct primitive *p, int arg, const dnnl_memory_desc_t *md,
+                         struct error *err)
 {
     dnnl_memory_t m;
     if (dnnl_failed(dnnl_memory_create(&m, md, b->engine, DNNL_MEMORY_NONE), "memory", err))
         return -1;
-    p->args[p->n_args++] = (dnnl_exec_arg_t){ arg, m };
+    p->args[p->n_args++] = (dnnl_exec_arg_t){arg, m};
     return 0;
 }
 
@@ -54,17 +64,19 @@ static void primitive_release(struct primitive *p)
 }
 
 /* pointers in the order the arguments were added; the scratchpad, if any, comes last */
-static int primitive_run(struct backend *b, struct primitive *p, void *const *pointers, void *scratch, struct error *err)
+static int primitive_run(struct backend *b, struct primitive *p, void *const *pointers, void *scratch,
+                         struct error *err)
 {
     int n = p->n_args - (p->scratch_bytes > 0);
     for (int i = 0; i < p->n_args; i++)
-        if (dnnl_failed(dnnl_memory_set_data_handle(p->args[i].memory, i < n ? pointers[i] : scratch), "memory handle", err))
+        if (dnnl_failed(dnnl_memory_set_data_handle(p->args[i].memory, i < n ? pointers[i] : scratch), "memory handle",
+                        err))
             return -1;
     return dnnl_failed(dnnl_primitive_execute(p->p, b->stream, p->n_args, p->args), "execute", err);
 }
 
-static int reorder_create(struct backend *b, struct primitive *p, const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
-                          struct error *err)
+static int reorder_create(struct backend *b, struct primitive *p, const dnnl_memory_desc_t *from,
+                          const dnnl_memory_desc_t *to, struct error *err)
 {
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_attr_t attr = NULL;
@@ -75,7 +87,9 @@ static int reorder_create(struct backend *b, struct primitive *p, const dnnl_mem
     TRY(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "attributes");
     TRY(dnnl_reorder_primitive_desc_create(&pd, from, b->engine, to, b->engine, attr), "reorder of weights");
     rc = primitive_arg(b, p, DNNL_ARG_FROM, from, err) || primitive_arg(b, p, DNNL_ARG_TO, to, err) ||
-         primitive_finish(b, p, pd, err) ? -1 : 0;
+                 primitive_finish(b, p, pd, err)
+             ? -1
+             : 0;
 fail:
     if (pd)
         dnnl_primitive_desc_destroy(pd);
@@ -84,13 +98,17 @@ fail:
     return rc;
 }
 
-/* --- descriptors -------------------------------------------------------------------------------------------------------------- */
+/* --- descriptors
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static dnnl_status_t data_desc(const struct backend *b, const struct tensor_shape *s, dnnl_memory_desc_t *md)
 {
-    dnnl_dims_t dims = { s->n, s->c, s->h, s->w };
+    dnnl_dims_t dims = {s->n, s->c, s->h, s->w};
     int block = block_of(b, s->c);
-    return dnnl_memory_desc_init_by_tag(md, 4, dims, dnnl_f32, block == s->c ? dnnl_nhwc : block == 1 ? dnnl_nchw : dnnl_nChw8c);
+    return dnnl_memory_desc_init_by_tag(md, 4, dims, dnnl_f32,
+                                        block == s->c ? dnnl_nhwc
+                                        : block == 1  ? dnnl_nchw
+                                                      : dnnl_nChw8c);
 }
 
 /* Keras' layout as oneDNN sees it: dims o,i,h,w over [kh,kw,cin,cout]; grouped g,o,i,h,w over [kh,kw,c,multiplier]. */
@@ -99,11 +117,11 @@ static dnnl_status_t weights_desc(const struct op_desc *d, bool any, dnnl_memory
     dnnl_dim_t kh = d->kernel_h, kw = d->kernel_w, ci = d->x[0].c, co = d->y.c;
     if (d->kind == OP_DEPTHWISE) {
         dnnl_dim_t m = co / ci;
-        dnnl_dims_t dims = { ci, m, 1, kh, kw }, strides = { m, 1, 1, kw * co, co };
-        return any ? dnnl_memory_desc_init_by_tag(md, 5, dims, dnnl_f32, dnnl_format_tag_any) :
-                     dnnl_memory_desc_init_by_strides(md, 5, dims, dnnl_f32, strides);
+        dnnl_dims_t dims = {ci, m, 1, kh, kw}, strides = {m, 1, 1, kw * co, co};
+        return any ? dnnl_memory_desc_init_by_tag(md, 5, dims, dnnl_f32, dnnl_format_tag_any)
+                   : dnnl_memory_desc_init_by_strides(md, 5, dims, dnnl_f32, strides);
     }
-    dnnl_dims_t dims = { co, ci, kh, kw };
+    dnnl_dims_t dims = {co, ci, kh, kw};
     return dnnl_memory_desc_init_by_tag(md, 4, dims, dnnl_f32, any ? dnnl_format_tag_any : dnnl_hwio);
 }
 
@@ -114,7 +132,7 @@ struct conv_descs {
 
 static int describe(const struct backend *b, const struct op_desc *d, struct conv_descs *c, struct error *err)
 {
-    dnnl_dims_t bias_dims = { d->y.c };
+    dnnl_dims_t bias_dims = {d->y.c};
     int need_h = (d->y.h - 1) * d->stride_h + (d->kernel_h - 1) * d->dilation_h + 1 - d->x[0].h - d->pad_top;
     int need_w = (d->y.w - 1) * d->stride_w + (d->kernel_w - 1) * d->dilation_w + 1 - d->x[0].w - d->pad_left;
     TRY(data_desc(b, &d->x[0], &c->x), "source");
@@ -128,7 +146,7 @@ static int describe(const struct backend *b, const struct op_desc *d, struct con
     c->dilations[1] = d->dilation_w - 1;
     c->pad_first[0] = d->pad_top;
     c->pad_first[1] = d->pad_left;
-    c->pad_last[0] = need_h;            /* what the last window needs, which may be less than what is there (even negative) */
+    c->pad_last[0] = need_h; /* what the last window needs, which may be less than what is there (even negative) */
     c->pad_last[1] = need_w;
     return 0;
 fail:
@@ -139,13 +157,15 @@ static int attributes(const struct op_desc *d, dnnl_primitive_attr_t *out, bool 
 {
     dnnl_post_ops_t post = NULL;
     dnnl_primitive_attr_t attr = NULL;
-    dnnl_alg_kind_t kind = d->activation == OP_RELU ? dnnl_eltwise_relu : d->activation == OP_RELU_CAPPED ? dnnl_eltwise_bounded_relu :
-                           dnnl_eltwise_logistic;
+    dnnl_alg_kind_t kind = d->activation == OP_RELU          ? dnnl_eltwise_relu
+                           : d->activation == OP_RELU_CAPPED ? dnnl_eltwise_bounded_relu
+                                                             : dnnl_eltwise_logistic;
     TRY(dnnl_primitive_attr_create(&attr), "attributes");
     TRY(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "attributes");
     if (activation && d->activation != OP_LINEAR) {
         TRY(dnnl_post_ops_create(&post), "post operations");
-        TRY(dnnl_post_ops_append_eltwise(post, 1, kind, d->activation == OP_RELU_CAPPED ? d->activation_max : 0, 0), "activation");
+        TRY(dnnl_post_ops_append_eltwise(post, 1, kind, d->activation == OP_RELU_CAPPED ? d->activation_max : 0, 0),
+            "activation");
         TRY(dnnl_primitive_attr_set_post_ops(attr, post), "attributes");
         dnnl_post_ops_destroy(post);
     }
@@ -164,10 +184,12 @@ static const dnnl_memory_desc_t *md_of(dnnl_primitive_desc_t pd, dnnl_query_t wh
     return dnnl_primitive_desc_query_md(pd, what, i);
 }
 
-/* --- making ---------------------------------------------------------------------------------------------------------------------- */
+/* --- making
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
-static int create_forward(struct backend *b, struct backend_op *op, const struct conv_descs *c, dnnl_primitive_desc_t *hint,
-                          struct error *err)
+static int create_forward(struct backend *b, struct backend_op *op, const struct conv_descs *c,
+                          dnnl_primitive_desc_t *hint, struct error *err)
 {
     const struct op_desc *d = &op->d;
     struct conv_state *s = &op->conv;
@@ -178,12 +200,14 @@ static int create_forward(struct backend *b, struct backend_op *op, const struct
     if (attributes(d, &attr, true, err))
         return -1;
     TRY(dnnl_dilated_convolution_forward_desc_init(&cd, d->training ? dnnl_forward_training : dnnl_forward_inference,
-            dnnl_convolution_direct, &c->x, &c->w, d->has_bias ? &c->bias : NULL, &c->y, c->strides, c->dilations, c->pad_first,
-            c->pad_last), "convolution");
+                                                   dnnl_convolution_direct, &c->x, &c->w, d->has_bias ? &c->bias : NULL,
+                                                   &c->y, c->strides, c->dilations, c->pad_first, c->pad_last),
+        "convolution");
     TRY(dnnl_primitive_desc_create(&pd, &cd, attr, b->engine, NULL), "convolution");
     const dnnl_memory_desc_t *w = md_of(pd, dnnl_query_weights_md, 0);
     s->forward_bytes = dnnl_memory_desc_get_size(w);
-    if (primitive_arg(b, &s->forward, DNNL_ARG_SRC, &c->x, err) || primitive_arg(b, &s->forward, DNNL_ARG_WEIGHTS, w, err) ||
+    if (primitive_arg(b, &s->forward, DNNL_ARG_SRC, &c->x, err) ||
+        primitive_arg(b, &s->forward, DNNL_ARG_WEIGHTS, w, err) ||
         primitive_arg(b, &s->forward, DNNL_ARG_DST, &c->y, err) ||
         (d->has_bias && primitive_arg(b, &s->forward, DNNL_ARG_BIAS, &c->bias, err)) ||
         primitive_finish(b, &s->forward, pd, err) || reorder_create(b, &s->pack_forward, &c->keras, w, err))
@@ -203,12 +227,14 @@ static int create_data(struct backend *b, struct backend_op *op, const struct co
     dnnl_convolution_desc_t cd;
     dnnl_primitive_desc_t pd = NULL;
     int rc = -1;
-    TRY(dnnl_dilated_convolution_backward_data_desc_init(&cd, dnnl_convolution_direct, &c->x, &c->w, &c->y, c->strides, c->dilations,
-            c->pad_first, c->pad_last), "convolution, backward data");
+    TRY(dnnl_dilated_convolution_backward_data_desc_init(&cd, dnnl_convolution_direct, &c->x, &c->w, &c->y, c->strides,
+                                                         c->dilations, c->pad_first, c->pad_last),
+        "convolution, backward data");
     TRY(dnnl_primitive_desc_create(&pd, &cd, attr, b->engine, hint), "convolution, backward data");
     const dnnl_memory_desc_t *w = md_of(pd, dnnl_query_weights_md, 0);
     s->data_bytes = dnnl_memory_desc_get_size(w);
-    if (primitive_arg(b, &s->data, DNNL_ARG_DIFF_DST, &c->y, err) || primitive_arg(b, &s->data, DNNL_ARG_WEIGHTS, w, err) ||
+    if (primitive_arg(b, &s->data, DNNL_ARG_DIFF_DST, &c->y, err) ||
+        primitive_arg(b, &s->data, DNNL_ARG_WEIGHTS, w, err) ||
         primitive_arg(b, &s->data, DNNL_ARG_DIFF_SRC, &c->x, err) || primitive_finish(b, &s->data, pd, err) ||
         reorder_create(b, &s->pack_data, &c->keras, w, err))
         goto fail;
@@ -219,20 +245,22 @@ fail:
     return rc;
 }
 
-static int create_weights(struct backend *b, struct backend_op *op, const struct conv_descs *c, dnnl_primitive_desc_t hint,
-                          dnnl_primitive_attr_t attr, struct error *err)
+static int create_weights(struct backend *b, struct backend_op *op, const struct conv_descs *c,
+                          dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr, struct error *err)
 {
     struct conv_state *s = &op->conv;
     dnnl_convolution_desc_t cd;
     dnnl_primitive_desc_t pd = NULL;
     int rc = -1;
     TRY(dnnl_dilated_convolution_backward_weights_desc_init(&cd, dnnl_convolution_direct, &c->x, &c->w,
-            op->d.has_bias ? &c->bias : NULL, &c->y, c->strides, c->dilations, c->pad_first, c->pad_last),
+                                                            op->d.has_bias ? &c->bias : NULL, &c->y, c->strides,
+                                                            c->dilations, c->pad_first, c->pad_last),
         "convolution, backward weights");
     TRY(dnnl_primitive_desc_create(&pd, &cd, attr, b->engine, hint), "convolution, backward weights");
     const dnnl_memory_desc_t *w = md_of(pd, dnnl_query_diff_weights_md, 0);
     s->weights_bytes = dnnl_memory_desc_get_size(w);
-    if (primitive_arg(b, &s->weights, DNNL_ARG_SRC, &c->x, err) || primitive_arg(b, &s->weights, DNNL_ARG_DIFF_DST, &c->y, err) ||
+    if (primitive_arg(b, &s->weights, DNNL_ARG_SRC, &c->x, err) ||
+        primitive_arg(b, &s->weights, DNNL_ARG_DIFF_DST, &c->y, err) ||
         primitive_arg(b, &s->weights, DNNL_ARG_DIFF_WEIGHTS, w, err) ||
         (op->d.has_bias && primitive_arg(b, &s->weights, DNNL_ARG_DIFF_BIAS, &c->bias, err)) ||
         primitive_finish(b, &s->weights, pd, err) || reorder_create(b, &s->unpack, w, &c->keras, err))
@@ -244,14 +272,21 @@ fail:
     return rc;
 }
 
-static size_t aligned(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t aligned(size_t bytes)
+{
+    return (bytes + 4095) / 4096 * 4096;
+}
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 static size_t input_values(const struct op_desc *d)
 {
     return (size_t)d->x[0].n * (size_t)d->x[0].h * (size_t)d->x[0].w * (size_t)d->x[0].c;
 }
 
-/* Workspace: scratchpad of the running primitive | packed weights or unpacked gradient | dx of an accumulating backward */
+/* Workspace: scratchpad of the running primitive | packed weights or unpacked gradient | dx of an accumulating backward
+ */
 static size_t scratch_bytes(const struct conv_state *s)
 {
     size_t n = larger(larger(s->forward.scratch_bytes, s->data.scratch_bytes), s->weights.scratch_bytes);
@@ -266,8 +301,9 @@ static size_t packed_bytes(const struct conv_state *s)
 
 bool conv_is_pointwise(const struct backend *b, const struct op_desc *d)
 {
-    return b->k == kernels_avx512() && !b->block && d->kernel_h == 1 && d->kernel_w == 1 && d->stride_h == 1 && d->stride_w == 1 &&
-           d->y.h == d->x[0].h && d->y.w == d->x[0].w && d->activation != OP_SIGMOID && d->x[0].c >= 16 && d->y.c >= 16;
+    return b->k == kernels_avx512() && !b->block && d->kernel_h == 1 && d->kernel_w == 1 && d->stride_h == 1 &&
+           d->stride_w == 1 && d->y.h == d->x[0].h && d->y.w == d->x[0].w && d->activation != OP_SIGMOID &&
+           d->x[0].c >= 16 && d->y.c >= 16;
 }
 
 static size_t pointwise_bytes(const struct op_desc *d, bool backward)
@@ -281,8 +317,9 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
     const struct op_desc *d = &op->d;
     if (d->kind == OP_CONV && conv_is_pointwise(b, d)) {
         op->conv.pointwise = true;
-        op->workspace_bytes = larger((size_t)d->y.c * sizeof(float),
-                                     d->constant_weights ? 0 : larger(pointwise_bytes(d, false), pointwise_bytes(d, true)));
+        op->workspace_bytes =
+            larger((size_t)d->y.c * sizeof(float),
+                   d->constant_weights ? 0 : larger(pointwise_bytes(d, false), pointwise_bytes(d, true)));
         return 0;
     }
     struct conv_descs c;
@@ -310,7 +347,7 @@ fail:
 void conv_destroy(struct backend_op *op)
 {
     struct conv_state *s = &op->conv;
-    struct primitive *const all[] = { &s->forward, &s->data, &s->weights, &s->pack_forward, &s->pack_data, &s->unpack };
+    struct primitive *const all[] = {&s->forward, &s->data, &s->weights, &s->pack_forward, &s->pack_data, &s->unpack};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         primitive_release(all[i]);
     free(s->packed);
@@ -320,7 +357,8 @@ void conv_destroy(struct backend_op *op)
 
 static size_t keras_values(const struct op_desc *d)
 {
-    return (size_t)d->kernel_h * (size_t)d->kernel_w * (d->kind == OP_DEPTHWISE ? 1 : (size_t)d->x[0].c) * (size_t)d->y.c;
+    return (size_t)d->kernel_h * (size_t)d->kernel_w * (d->kind == OP_DEPTHWISE ? 1 : (size_t)d->x[0].c) *
+           (size_t)d->y.c;
 }
 
 size_t conv_constant_bytes(const struct backend_op *op)
@@ -336,7 +374,8 @@ size_t conv_constant_bytes(const struct backend_op *op)
     return bytes;
 }
 
-static int pack(struct backend *b, struct primitive *reorder, size_t bytes, const float *keras, float **out, struct error *err)
+static int pack(struct backend *b, struct primitive *reorder, size_t bytes, const float *keras, float **out,
+                struct error *err)
 {
     void *scratch = NULL;
     int rc = -1;
@@ -344,9 +383,9 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
         return -1;
     if (reorder->scratch_bytes && !(scratch = mem_aligned(4096, aligned(reorder->scratch_bytes), err)))
         return -1;
-    void *pointers[] = { (void *)keras, *out };
-    rc = primitive_run(b, reorder, pointers, scratch, err) ||
-         dnnl_failed(dnnl_stream_wait(b->stream), "wait", err) ? -1 : 0;
+    void *pointers[] = {(void *)keras, *out};
+    rc = primitive_run(b, reorder, pointers, scratch, err) || dnnl_failed(dnnl_stream_wait(b->stream), "wait", err) ? -1
+                                                                                                                    : 0;
     free(scratch);
     return rc;
 }
@@ -391,24 +430,27 @@ int conv_load(struct backend *b, struct backend_op *op, const float *weights, st
     return 0;
 }
 
-/* --- running --------------------------------------------------------------------------------------------------------------------------- */
+/* --- running
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Weights as a primitive wants them: packed once, packed now into the workspace, or as they lie in the arena. */
-static float *weights_for(struct backend *b, struct backend_op *op, const struct op_io *io, struct primitive *reorder, float *constant,
-                          float *workspace, struct error *err)
+static float *weights_for(struct backend *b, struct backend_op *op, const struct op_io *io, struct primitive *reorder,
+                          float *constant, float *workspace, struct error *err)
 {
     if (op->d.constant_weights)
         return reorder->p ? constant : op->conv.keras;
     if (!reorder->p)
         return slot_at(&io->w);
     float *to = (float *)((unsigned char *)workspace + scratch_bytes(&op->conv));
-    void *pointers[] = { slot_at(&io->w), to };
+    void *pointers[] = {slot_at(&io->w), to};
     return primitive_run(b, reorder, pointers, workspace, err) ? NULL : to;
 }
 
 /* All pixels, shared out among the threads in whole tiles; what a pixel becomes does not depend on the split. */
-static void pointwise_all(const struct backend *b, const float *a, size_t a_stride, size_t n_rows, const float *packed, int n_k,
-                          int n_columns, float *c, size_t c_stride, const float *bias, struct act act, bool accumulate)
+static void pointwise_all(const struct backend *b, const float *a, size_t a_stride, size_t n_rows, const float *packed,
+                          int n_k, int n_columns, float *c, size_t c_stride, const float *bias, struct act act,
+                          bool accumulate)
 {
     size_t tiles = (n_rows + 23) / 24;
 #pragma omp parallel num_threads(b->threads)
@@ -417,12 +459,15 @@ static void pointwise_all(const struct backend *b, const float *a, size_t a_stri
         size_t first = tiles * t / n * 24, last = tiles * (t + 1) / n * 24;
         last = last < n_rows ? last : n_rows;
         if (first < last)
-            pointwise_rows(a + first * a_stride, a_stride, last - first, packed, n_k, n_columns, c + first * c_stride, c_stride, bias, act,
-                           accumulate);
+            pointwise_rows(a + first * a_stride, a_stride, last - first, packed, n_k, n_columns, c + first * c_stride,
+                           c_stride, bias, act, accumulate);
     }
 }
 
-static size_t pixels_of(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w; }
+static size_t pixels_of(const struct tensor_shape *s)
+{
+    return (size_t)s->n * (size_t)s->h * (size_t)s->w;
+}
 
 static int pointwise_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
 {
@@ -432,15 +477,18 @@ static int pointwise_forward(struct backend *b, struct backend_op *op, const str
         pointwise_pack_for(d, false, slot_at(&io->w), workspace);
         packed = workspace;
     }
-    pointwise_all(b, slot_at(&io->x[0]), (size_t)d->x[0].c, pixels_of(&d->y), packed, d->x[0].c, d->y.c, slot_at(&io->y) + d->y.first_c,
-                  (size_t)d->y.parent_c, !d->has_bias ? NULL : d->constant_weights ? op->bias : slot_at(&io->bias),
-                  (struct act){ (int)d->activation, d->activation_max }, false);
+    pointwise_all(b, slot_at(&io->x[0]), (size_t)d->x[0].c, pixels_of(&d->y), packed, d->x[0].c, d->y.c,
+                  slot_at(&io->y) + d->y.first_c, (size_t)d->y.parent_c,
+                  !d->has_bias          ? NULL
+                  : d->constant_weights ? op->bias
+                                        : slot_at(&io->bias),
+                  (struct act){(int)d->activation, d->activation_max}, false);
     return 0;
 }
 
 /* to[c] = sum over rows, in blocks of 64 rows so that float32 sums of tens of thousands stay exact enough. */
-static void column_sums(const struct backend *b, const float *rows, size_t stride, size_t n_rows, size_t n_columns, float *to,
-                        float *block)
+static void column_sums(const struct backend *b, const float *rows, size_t stride, size_t n_rows, size_t n_columns,
+                        float *to, float *block)
 {
     memset(to, 0, n_columns * sizeof *to);
     for (size_t first = 0; first < n_rows; first += 64) {
@@ -451,13 +499,15 @@ static void column_sums(const struct backend *b, const float *rows, size_t strid
     }
 }
 
-static int pointwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
+static int pointwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                              struct error *err)
 {
     const struct op_desc *d = &op->d;
     const float *dy = slot_at(&io->dy) + d->y.first_c, *packed = op->conv.packed_data;
     dnnl_dim_t rows = (dnnl_dim_t)pixels_of(&d->y), k = d->x[0].c, n = d->y.c;
     own_activation_backward(b, d, io);
-    if (d->needs_dw && dnnl_failed(dnnl_sgemm('T', 'N', k, n, rows, 1, slot_at(&io->x[0]), k, dy, d->y.parent_c, 0, slot_at(&io->dw), n),
+    if (d->needs_dw && dnnl_failed(dnnl_sgemm('T', 'N', k, n, rows, 1, slot_at(&io->x[0]), k, dy, d->y.parent_c, 0,
+                                              slot_at(&io->dw), n),
                                    "sgemm", err))
         return -1;
     if (d->needs_dw && d->has_bias)
@@ -468,8 +518,8 @@ static int pointwise_backward(struct backend *b, struct backend_op *op, const st
         pointwise_pack_for(d, true, slot_at(&io->w), workspace);
         packed = workspace;
     }
-    pointwise_all(b, dy, (size_t)d->y.parent_c, (size_t)rows, packed, (int)n, (int)k, slot_at(&io->dx[0]), (size_t)k, NULL,
-                  (struct act){ OP_LINEAR, 0 }, io->accumulate[0]);
+    pointwise_all(b, dy, (size_t)d->y.parent_c, (size_t)rows, packed, (int)n, (int)k, slot_at(&io->dx[0]), (size_t)k,
+                  NULL, (struct act){OP_LINEAR, 0}, io->accumulate[0]);
     return 0;
 }
 
@@ -479,7 +529,7 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
     if (s->pointwise)
         return pointwise_forward(b, op, io, workspace);
     float *w = weights_for(b, op, io, &s->pack_forward, s->packed, workspace, err);
-    void *pointers[] = { slot_at(&io->x[0]), w, slot_at(&io->y), op->d.constant_weights ? op->bias : slot_at(&io->bias) };
+    void *pointers[] = {slot_at(&io->x[0]), w, slot_at(&io->y), op->d.constant_weights ? op->bias : slot_at(&io->bias)};
     return w ? primitive_run(b, &s->forward, pointers, workspace, err) : -1;
 }
 
@@ -492,8 +542,8 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
     own_activation_backward(b, &op->d, io);
     if (op->d.needs_dw) {
         float *dw = slot_at(&io->dw), *to = s->unpack.p ? (float *)packed : dw;
-        void *pointers[] = { slot_at(&io->x[0]), slot_at(&io->dy), to, slot_at(&io->dbias) };
-        void *unpacking[] = { to, dw };
+        void *pointers[] = {slot_at(&io->x[0]), slot_at(&io->dy), to, slot_at(&io->dbias)};
+        void *unpacking[] = {to, dw};
         if (primitive_run(b, &s->weights, pointers, workspace, err) ||
             (s->unpack.p && primitive_run(b, &s->unpack, unpacking, workspace, err)))
             return -1;
@@ -502,7 +552,7 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
         return 0;
     float *w = weights_for(b, op, io, &s->pack_data, s->packed_data, workspace, err);
     float *dx = slot_at(&io->dx[0]), *to = io->accumulate[0] ? (float *)(packed + packed_bytes(s)) : dx;
-    void *pointers[] = { slot_at(&io->dy), w, to };
+    void *pointers[] = {slot_at(&io->dy), w, to};
     if (!w || primitive_run(b, &s->data, pointers, workspace, err))
         return -1;
     if (io->accumulate[0])
@@ -510,11 +560,16 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
     return 0;
 }
 
-/* --- dense: y = act(x w + bias), row-major sgemm ------------------------------------------------------------------------------------------ */
+/* --- dense: y = act(x w + bias), row-major sgemm
+ * ------------------------------------------------------------------------------------------ */
 
-size_t dense_workspace_bytes(const struct backend_op *op) { return 0; }
+size_t dense_workspace_bytes(const struct backend_op *op)
+{
+    return 0;
+}
 
-/* One thread below this: a head's layer takes tens of microseconds, and a busy machine may take milliseconds to wake another. */
+/* One thread below this: a head's layer takes tens of microseconds, and a busy machine may take milliseconds to wake
+ * another. */
 #define SMALL_PRODUCT (64.0 * 1024 * 1024)
 
 static void dense_threads(const struct backend *b, const struct op_desc *d)
@@ -522,7 +577,8 @@ static void dense_threads(const struct backend *b, const struct op_desc *d)
     omp_set_num_threads((double)d->x[0].n * d->x[0].c * d->y.c < SMALL_PRODUCT ? 1 : b->threads);
 }
 
-/* A constant dense layer is a 1x1 convolution of a 1x1 picture: no sgemm whose code would have to be generated at the first picture. */
+/* A constant dense layer is a 1x1 convolution of a 1x1 picture: no sgemm whose code would have to be generated at the
+ * first picture. */
 bool dense_is_pointwise(const struct backend *b, const struct op_desc *d)
 {
     return b->k == kernels_avx512() && d->constant_weights && d->activation != OP_SIGMOID;
@@ -531,7 +587,8 @@ bool dense_is_pointwise(const struct backend *b, const struct op_desc *d)
 size_t dense_constant_bytes(const struct backend_op *op)
 {
     /* the plain copy for backward, and the packed ones */
-    return 2 * (size_t)op->d.x[0].c * (size_t)op->d.y.c * sizeof(float) + (op->d.needs_dx ? pointwise_bytes(&op->d, true) : 0);
+    return 2 * (size_t)op->d.x[0].c * (size_t)op->d.y.c * sizeof(float) +
+           (op->d.needs_dx ? pointwise_bytes(&op->d, true) : 0);
 }
 
 int dense_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
@@ -548,13 +605,15 @@ int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *
 {
     const struct op_desc *d = &op->d;
     if (dense_is_pointwise(b, d)) {
-        pointwise_rows(slot_at(&io->x[0]), (size_t)d->x[0].c, (size_t)d->x[0].n, op->conv.packed, d->x[0].c, d->y.c, slot_at(&io->y),
-                       (size_t)d->y.c, d->has_bias ? op->bias : NULL, (struct act){ (int)d->activation, d->activation_max }, 0);
+        pointwise_rows(slot_at(&io->x[0]), (size_t)d->x[0].c, (size_t)d->x[0].n, op->conv.packed, d->x[0].c, d->y.c,
+                       slot_at(&io->y), (size_t)d->y.c, d->has_bias ? op->bias : NULL,
+                       (struct act){(int)d->activation, d->activation_max}, 0);
         return 0;
     }
     dnnl_dim_t m = d->x[0].n, k = d->x[0].c, n = d->y.c;
-    const float *w = d->constant_weights ? op->dense : slot_at(&io->w), *bias = d->constant_weights ? op->bias : slot_at(&io->bias);
-    struct act act = { (int)d->activation, d->activation_max };
+    const float *w = d->constant_weights ? op->dense : slot_at(&io->w),
+                *bias = d->constant_weights ? op->bias : slot_at(&io->bias);
+    struct act act = {(int)d->activation, d->activation_max};
     float *y = slot_at(&io->y);
     dense_threads(b, d);
     if (dnnl_failed(dnnl_sgemm('N', 'N', m, n, k, 1, slot_at(&io->x[0]), k, w, n, 0, y, n), "sgemm", err))
@@ -567,7 +626,8 @@ int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *
     return 0;
 }
 
-int dense_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
+int dense_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                   struct error *err)
 {
     const struct op_desc *d = &op->d;
     dnnl_dim_t m = d->x[0].n, k = d->x[0].c, n = d->y.c;
@@ -586,5 +646,6 @@ int dense_backward(struct backend *b, struct backend_op *op, const struct op_io 
     }
     if (!d->needs_dx)
         return 0;
-    return dnnl_failed(dnnl_sgemm('N', 'T', m, k, n, 1, dy, n, w, n, io->accumulate[0] ? 1.0f : 0.0f, dx, k), "sgemm", err);
+    return dnnl_failed(dnnl_sgemm('N', 'T', m, k, n, 1, dy, n, w, n, io->accumulate[0] ? 1.0f : 0.0f, dx, k), "sgemm",
+                       err);
 }

@@ -6,10 +6,15 @@
 
 const struct kernels *kernels_avx512(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") ? &table : NULL;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+               ? &table
+               : NULL;
 }
 #else
 #include "tensor/onednn/kernels.h"
-const struct kernels *kernels_avx512(void) { return NULL; }
+const struct kernels *kernels_avx512(void)
+{
+    return NULL;
+}
 #endif

@@ -2,4 +2,7 @@
 #define KERNELS_ISA "baseline"
 #include "tensor/onednn/kernels_body.h"
 
-const struct kernels *kernels_base(void) { return &table; }
+const struct kernels *kernels_base(void)
+{
+    return &table;
+}

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "tensor/onednn/onednn.h"
 
-#define SMALL_PART ((size_t)1 << 20)        /* values: below this one thread is done before another has woken up */
+#define SMALL_PART ((size_t)1 << 20) /* values: below this one thread is done before another has woken up */
 
 static int usable_processors(void)
 {
@@ -67,13 +67,16 @@ static int onednn_open(struct backend **out, const struct backend_options *optio
     const dnnl_version_t *v = dnnl_version();
     b->k = best_kernels(dnnl_get_effective_cpu_isa());
     b->block = b->k == kernels_avx512() ? 0 : 8;
-    snprintf(b->description, sizeof b->description, "oneDNN %d.%d.%d, %d thread%s, %s, %s", v->major, v->minor, v->patch, b->threads,
-             b->threads == 1 ? "" : "s", b->k->isa, b->block ? "blocks of 8 channels" : "NHWC");
+    snprintf(b->description, sizeof b->description, "oneDNN %d.%d.%d, %d thread%s, %s, %s", v->major, v->minor,
+             v->patch, b->threads, b->threads == 1 ? "" : "s", b->k->isa, b->block ? "blocks of 8 channels" : "NHWC");
     *out = b;
     return 0;
 }
 
-static const char *onednn_describe(const struct backend *b) { return b->description; }
+static const char *onednn_describe(const struct backend *b)
+{
+    return b->description;
+}
 
 /* MemAvailable of /proc/meminfo, or a cgroup's limit where that is less. */
 static size_t onednn_memory_available(const struct backend *b)
@@ -127,42 +130,54 @@ static void onednn_free(struct backend *b, struct backend_buffer *buffer)
     free(buffer);
 }
 
-static int onednn_sync(struct backend *b, struct error *err) { return dnnl_failed(dnnl_stream_wait(b->stream), "wait", err); }
+static int onednn_sync(struct backend *b, struct error *err)
+{
+    return dnnl_failed(dnnl_stream_wait(b->stream), "wait", err);
+}
 
-/* --- layouts ------------------------------------------------------------------------------------------------------------------ */
+/* --- layouts
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static size_t onednn_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
     return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c * sizeof(float);
 }
 
-/* Convolutions of oneDNN 2.6 fall back to a reference loop for strided destinations; everything of our own writes where it is told. */
+/* Convolutions of oneDNN 2.6 fall back to a reference loop for strided destinations; everything of our own writes where
+ * it is told. */
 static bool onednn_writes_slice(const struct backend *b, const struct op_desc *d)
 {
     bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION || d->kind == OP_ADD ||
                d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL || d->kind == OP_ZERO_PAD ||
                (d->kind == OP_CONV && conv_is_pointwise(b, d));
     int block = block_of(b, d->y.parent_c);
-    return own && (block == d->y.parent_c ? block_of(b, d->y.c) == d->y.c :
-                   block_of(b, d->y.c) == block && d->y.first_c % block == 0);
+    return own && (block == d->y.parent_c ? block_of(b, d->y.c) == d->y.c
+                                          : block_of(b, d->y.c) == block && d->y.first_c % block == 0);
 }
 
-static bool onednn_reshape_is_free(const struct backend *b, const struct tensor_shape *from, const struct tensor_shape *to)
+static bool onednn_reshape_is_free(const struct backend *b, const struct tensor_shape *from,
+                                   const struct tensor_shape *to)
 {
     bool plain_from = block_of(b, from->c) == from->c || (from->h == 1 && from->w == 1);
     bool plain_to = block_of(b, to->c) == to->c || (to->h == 1 && to->w == 1);
     return plain_from && plain_to;
 }
 
-static size_t param_values(const struct param_shape *p) { return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout; }
-static size_t onednn_param_bytes(const struct backend *b, const struct param_shape *p) { return param_values(p) * sizeof(float); }
+static size_t param_values(const struct param_shape *p)
+{
+    return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout;
+}
+static size_t onednn_param_bytes(const struct backend *b, const struct param_shape *p)
+{
+    return param_values(p) * sizeof(float);
+}
 
-static int onednn_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows,
-                                struct error *err)
+static int onednn_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
+                                int n_rows, struct error *err)
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
-#pragma omp parallel for num_threads((size_t)s->n * row < SMALL_PART ? 1 : b->threads) schedule(static)
+#pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < s->n; n++) {
         float *out = v.p + (size_t)n * v.n_stride;
         if (n >= n_rows)
@@ -173,7 +188,8 @@ static int onednn_tensor_upload(struct backend *b, struct slot to, const struct 
             for (int k = 0; k < v.blocks; k++)
                 for (size_t i = 0; i < plane; i++)
                     memcpy(out + (size_t)k * v.b_stride + i * v.px_stride,
-                           nhwc + (size_t)n * row + i * (size_t)s->c + (size_t)k * (size_t)v.inner, (size_t)v.inner * sizeof(float));
+                           nhwc + (size_t)n * row + i * (size_t)s->c + (size_t)k * (size_t)v.inner,
+                           (size_t)v.inner * sizeof(float));
     }
     return 0;
 }
@@ -183,7 +199,7 @@ static int onednn_tensor_upload_u8(struct backend *b, struct slot to, const stru
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
-#pragma omp parallel for num_threads((size_t)s->n * row < SMALL_PART ? 1 : b->threads) schedule(static)
+#pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < s->n; n++) {
         float *out = v.p + (size_t)n * v.n_stride;
         const uint8_t *in = nhwc + (size_t)n * row;
@@ -201,29 +217,32 @@ static int onednn_tensor_upload_u8(struct backend *b, struct slot to, const stru
     return 0;
 }
 
-static int onednn_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows,
-                                  struct error *err)
+static int onednn_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc,
+                                  int n_rows, struct error *err)
 {
     struct view v = view_of(b, &from, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
     if (onednn_sync(b, err))
         return -1;
-#pragma omp parallel for num_threads((size_t)s->n * row < SMALL_PART ? 1 : b->threads) schedule(static)
+#pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < n_rows; n++)
         for (int k = 0; k < v.blocks; k++)
             for (size_t i = 0; i < plane; i++)
                 memcpy(nhwc + (size_t)n * row + i * (size_t)s->c + (size_t)k * (size_t)v.inner,
-                       v.p + (size_t)n * v.n_stride + (size_t)k * v.b_stride + i * v.px_stride, (size_t)v.inner * sizeof(float));
+                       v.p + (size_t)n * v.n_stride + (size_t)k * v.b_stride + i * v.px_stride,
+                       (size_t)v.inner * sizeof(float));
     return 0;
 }
 
-static int onednn_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras, struct error *err)
+static int onednn_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
+                               struct error *err)
 {
     memcpy(slot_at(&to), keras, param_values(p) * sizeof(float));
     return 0;
 }
 
-static int onednn_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras, struct error *err)
+static int onednn_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
+                                 struct error *err)
 {
     if (onednn_sync(b, err))
         return -1;
@@ -231,9 +250,13 @@ static int onednn_param_download(struct backend *b, struct slot from, const stru
     return 0;
 }
 
-/* --- operations ---------------------------------------------------------------------------------------------------------------- */
+/* --- operations
+ * ---------------------------------------------------------------------------------------------------------------- */
 
-static bool is_conv(const struct op_desc *d) { return d->kind == OP_CONV || d->kind == OP_DEPTHWISE; }
+static bool is_conv(const struct op_desc *d)
+{
+    return d->kind == OP_CONV || d->kind == OP_DEPTHWISE;
+}
 
 static void onednn_op_destroy(struct backend *b, struct backend_op *op)
 {
@@ -277,20 +300,28 @@ static unsigned onednn_op_backward_reads(const struct backend_op *op)
     unsigned reads = op->d.activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
     if (is_conv(&op->d) || op->d.kind == OP_DENSE)
         return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
-    return op->d.kind == OP_BATCH_NORM ? BACKWARD_READS_X : reads;      /* its activation's mask is made again from x */
+    return op->d.kind == OP_BATCH_NORM ? BACKWARD_READS_X : reads; /* its activation's mask is made again from x */
 }
 
-static size_t onednn_op_saved_bytes(const struct backend_op *op) { return own_saved_bytes(op); }
+static size_t onednn_op_saved_bytes(const struct backend_op *op)
+{
+    return own_saved_bytes(op);
+}
 
 static size_t onednn_op_constant_bytes(const struct backend_op *op)
 {
     size_t c = (size_t)op->d.y.c * sizeof(float);
     if (!op->d.constant_weights)
         return 0;
-    return is_conv(&op->d) ? conv_constant_bytes(op) + c : op->d.kind == OP_DENSE ? dense_constant_bytes(op) + c : 2 * c;
+    return is_conv(&op->d)          ? conv_constant_bytes(op) + c
+           : op->d.kind == OP_DENSE ? dense_constant_bytes(op) + c
+                                    : 2 * c;
 }
 
-static size_t onednn_op_workspace_bytes(const struct backend_op *op) { return op->workspace_bytes; }
+static size_t onednn_op_workspace_bytes(const struct backend_op *op)
+{
+    return op->workspace_bytes;
+}
 
 static int load_copy(float **to, const float *from, size_t n, struct error *err)
 {
@@ -303,7 +334,8 @@ static int load_copy(float **to, const float *from, size_t n, struct error *err)
     return 0;
 }
 
-static int onednn_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias, struct error *err)
+static int onednn_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
+                          struct error *err)
 {
     size_t c = (size_t)op->d.y.c;
     omp_set_num_threads(b->threads);
@@ -340,7 +372,8 @@ static int onednn_op_backward(struct backend *b, struct backend_op *op, const st
     return 0;
 }
 
-/* --- flat arenas ------------------------------------------------------------------------------------------------------------------ */
+/* --- flat arenas
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* Thread t's part: multiples of 16 floats, so that every thread count splits on the same boundaries of cache lines. */
 static void part(size_t n, size_t *first, size_t *last)
@@ -352,15 +385,15 @@ static void part(size_t n, size_t *first, size_t *last)
     *last = *last < n ? *last : n;
 }
 
-#define EACH_PART(n, ...)                                                                                       \
-    do {                                                                                                        \
-        const int threads_ = (n) < SMALL_PART ? 1 : b->threads;                                                 \
-        _Pragma("omp parallel num_threads(threads_)")                                                           \
-        {                                                                                                       \
-            size_t first, last;                                                                                 \
-            part((n), &first, &last);                                                                           \
-            __VA_ARGS__                                                                                         \
-        }                                                                                                       \
+#define EACH_PART(n, ...)                                                                                              \
+    do {                                                                                                               \
+        const int threads_ = (n) < SMALL_PART ? 1 : b->threads;                                                        \
+        _Pragma("omp parallel num_threads(threads_)")                                                                  \
+        {                                                                                                              \
+            size_t first, last;                                                                                        \
+            part((n), &first, &last);                                                                                  \
+            __VA_ARGS__                                                                                                \
+        }                                                                                                              \
     } while (0)
 
 static int onednn_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
@@ -412,8 +445,8 @@ static int onednn_sum_of_squares(struct backend *b, struct slot x, size_t n, dou
     return 0;
 }
 
-static int onednn_sgd(struct backend *b, struct slot sp, struct slot sg, struct slot sv, size_t n, const struct sgd_step *s,
-                      struct error *err)
+static int onednn_sgd(struct backend *b, struct slot sp, struct slot sg, struct slot sv, size_t n,
+                      const struct sgd_step *s, struct error *err)
 {
     float *p = slot_at(&sp), *v = slot_at(&sv);
     const float *g = slot_at(&sg);
@@ -428,24 +461,49 @@ static int onednn_adam(struct backend *b, struct slot sp, struct slot sg, struct
     const float *g = slot_at(&sg);
     double t = (double)s->step;
     float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
-    EACH_PART(n, b->k->adam(p + first, g + first, m + first, v + first, last - first, rate, s->beta1, s->beta2, s->epsilon););
+    EACH_PART(
+        n, b->k->adam(p + first, g + first, m + first, v + first, last - first, rate, s->beta1, s->beta2, s->epsilon););
     return 0;
 }
 
 static const struct backend_table table = {
-    .abi = BACKEND_ABI, .name = "cpu",
-    .open = onednn_open, .close = onednn_close, .describe = onednn_describe, .memory_available = onednn_memory_available,
-    .alloc = onednn_alloc, .free = onednn_free, .sync = onednn_sync,
-    .tensor_bytes = onednn_tensor_bytes, .writes_slice = onednn_writes_slice, .reshape_is_free = onednn_reshape_is_free,
+    .abi = BACKEND_ABI,
+    .name = "cpu",
+    .open = onednn_open,
+    .close = onednn_close,
+    .describe = onednn_describe,
+    .memory_available = onednn_memory_available,
+    .alloc = onednn_alloc,
+    .free = onednn_free,
+    .sync = onednn_sync,
+    .tensor_bytes = onednn_tensor_bytes,
+    .writes_slice = onednn_writes_slice,
+    .reshape_is_free = onednn_reshape_is_free,
     .param_bytes = onednn_param_bytes,
-    .tensor_upload = onednn_tensor_upload, .tensor_upload_u8 = onednn_tensor_upload_u8, .tensor_download = onednn_tensor_download,
-    .param_upload = onednn_param_upload, .param_download = onednn_param_download,
-    .op_create = onednn_op_create, .op_destroy = onednn_op_destroy, .op_backward_reads = onednn_op_backward_reads,
-    .op_saved_bytes = onednn_op_saved_bytes, .op_constant_bytes = onednn_op_constant_bytes,
-    .op_workspace_bytes = onednn_op_workspace_bytes, .op_load = onednn_op_load,
-    .op_forward = onednn_op_forward, .op_backward = onednn_op_backward,
-    .fill_zero = onednn_fill_zero, .copy = onednn_copy, .scale = onednn_scale, .axpy = onednn_axpy,
-    .sum_of_squares = onednn_sum_of_squares, .sgd = onednn_sgd, .adam = onednn_adam,
+    .tensor_upload = onednn_tensor_upload,
+    .tensor_upload_u8 = onednn_tensor_upload_u8,
+    .tensor_download = onednn_tensor_download,
+    .param_upload = onednn_param_upload,
+    .param_download = onednn_param_download,
+    .op_create = onednn_op_create,
+    .op_destroy = onednn_op_destroy,
+    .op_backward_reads = onednn_op_backward_reads,
+    .op_saved_bytes = onednn_op_saved_bytes,
+    .op_constant_bytes = onednn_op_constant_bytes,
+    .op_workspace_bytes = onednn_op_workspace_bytes,
+    .op_load = onednn_op_load,
+    .op_forward = onednn_op_forward,
+    .op_backward = onednn_op_backward,
+    .fill_zero = onednn_fill_zero,
+    .copy = onednn_copy,
+    .scale = onednn_scale,
+    .axpy = onednn_axpy,
+    .sum_of_squares = onednn_sum_of_squares,
+    .sgd = onednn_sgd,
+    .adam = onednn_adam,
 };
 
-const struct backend_table *backend_onednn(void) { return &table; }
+const struct backend_table *backend_onednn(void)
+{
+    return &table;
+}

@@ -1,9 +1,10 @@
 /*
- * onednn.h: the CPU backend from the inside: convolutions through oneDNN's C API, everything else by loops of our own that do
- * in one pass what a library does in several (kernels.h).
+ * onednn.h: the CPU backend from the inside: convolutions through oneDNN's C API, everything else by loops of our own
+ * that do in one pass what a library does in several (kernels.h).
  *
- * Layouts, chosen once when the device is opened, from what oneDNN 2.6 is fast with (docs/notes/engine.md has the figures):
- * NHWC where the machine has AVX-512, nChw8c on other machines for channel counts that are multiples of 8, NCHW there for pictures.
+ * Layouts, chosen once when the device is opened, from what oneDNN 2.6 is fast with (docs/notes/engine.md has the
+ * figures): NHWC where the machine has AVX-512, nChw8c on other machines for channel counts that are multiples of 8,
+ * NCHW there for pictures.
  */
 #ifndef WINNOW_TENSOR_ONEDNN_ONEDNN_H
 #define WINNOW_TENSOR_ONEDNN_ONEDNN_H
@@ -13,18 +14,21 @@
 #include "tensor/backend.h"
 #include "tensor/onednn/kernels.h"
 
-struct backend_buffer { unsigned char *data; size_t bytes; };
+struct backend_buffer {
+    unsigned char *data;
+    size_t bytes;
+};
 
 struct backend {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int threads;
-    int block;                      /* 0: NHWC everywhere; 8: channels in blocks of 8 */
+    int block; /* 0: NHWC everywhere; 8: channels in blocks of 8 */
     const struct kernels *k;
     char description[128];
 };
 
-struct primitive {                  /* one oneDNN primitive with its memory objects; handles are set at each run */
+struct primitive { /* one oneDNN primitive with its memory objects; handles are set at each run */
     dnnl_primitive_t p;
     dnnl_exec_arg_t args[8];
     int n_args;
@@ -32,26 +36,29 @@ struct primitive {                  /* one oneDNN primitive with its memory obje
     dnnl_memory_t scratch;
 };
 
-struct conv_state {                 /* OP_CONV and OP_DEPTHWISE */
-    struct primitive forward, data, weights;    /* weights: backward by weights */
+struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
+    struct primitive forward, data, weights; /* weights: backward by weights */
     /* Keras layout to what each primitive wants and back; p = NULL where they are the same */
     struct primitive pack_forward, pack_data, unpack;
     size_t forward_bytes, data_bytes, weights_bytes;
-    float *packed;                  /* constant weights, for forward (and for data where the layout differs) */
+    float *packed; /* constant weights, for forward (and for data where the layout differs) */
     float *packed_data;
-    float *keras;                   /* constant weights where nothing is to be packed */
-    bool pointwise;                 /* no primitives: pointwise.h and sgemm; packed and packed_data are its own */
+    float *keras;   /* constant weights where nothing is to be packed */
+    bool pointwise; /* no primitives: pointwise.h and sgemm; packed and packed_data are its own */
 };
 
 struct backend_op {
     struct op_desc d;
     struct conv_state conv;
-    float *bias, *scale;            /* constant: bias of convolutions and dense, scale and shift (bias) of AFFINE */
-    float *dense;                   /* constant dense weights */
+    float *bias, *scale; /* constant: bias of convolutions and dense, scale and shift (bias) of AFFINE */
+    float *dense;        /* constant dense weights */
     size_t workspace_bytes;
 };
 
-static inline float *slot_at(const struct slot *s) { return s->buffer ? (float *)(s->buffer->data + s->offset) : NULL; }
+static inline float *slot_at(const struct slot *s)
+{
+    return s->buffer ? (float *)(s->buffer->data + s->offset) : NULL;
+}
 static inline int block_of(const struct backend *b, int c)
 {
     return !b->block ? c : c % b->block == 0 ? b->block : c < b->block ? 1 : c;
@@ -61,24 +68,30 @@ static inline int block_of(const struct backend *b, int c)
  * A tensor as runs: value (n, block, pixel, i) lies at p[n*n_stride + block*b_stride + pixel*px_stride + i], i < inner.
  * NHWC is one block of all channels, NCHW as many blocks as channels.
  */
-struct view { float *p; int n, h, w, blocks, inner; size_t n_stride, b_stride, px_stride; };
+struct view {
+    float *p;
+    int n, h, w, blocks, inner;
+    size_t n_stride, b_stride, px_stride;
+};
 struct view view_of(const struct backend *b, const struct slot *s, const struct tensor_shape *t);
 
-int dnnl_failed(dnnl_status_t status, const char *what, struct error *err);     /* 0 or -1 with err set */
+int dnnl_failed(dnnl_status_t status, const char *what, struct error *err); /* 0 or -1 with err set */
 
 /* conv.c */
 int conv_create(struct backend *b, struct backend_op *op, struct error *err);
 void conv_destroy(struct backend_op *op);
-bool conv_is_pointwise(const struct backend *b, const struct op_desc *d);   /* ours: any stride of its output rows */
+bool conv_is_pointwise(const struct backend *b, const struct op_desc *d); /* ours: any stride of its output rows */
 size_t conv_constant_bytes(const struct backend_op *op);
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
 int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err);
-int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err);
+int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                  struct error *err);
 bool dense_is_pointwise(const struct backend *b, const struct op_desc *d);
 size_t dense_constant_bytes(const struct backend_op *op);
 int dense_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
 int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct error *err);
-int dense_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err);
+int dense_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                   struct error *err);
 size_t dense_workspace_bytes(const struct backend_op *op);
 
 /* own.c: operations that are loops of our own */
@@ -88,6 +101,6 @@ void own_forward(struct backend *b, struct backend_op *op, const struct op_io *i
 void own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
 /* dy *= act'(y) over a whole operation's output */
 void own_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
-void own_add(struct backend *b, float *y, const float *x, size_t n);       /* y += x */
+void own_add(struct backend *b, float *y, const float *x, size_t n); /* y += x */
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * own.c: batch norm, pools, additions, copies, activations, dropout, softmax: all bound by memory, so each is one or two passes over its
- * tensors, split among the threads by pixels, planes or channel blocks. The split depends on shape and thread count
- * only, and partial sums are added in thread order: same bits every time.
+ * own.c: batch norm, pools, additions, copies, activations, dropout, softmax: all bound by memory, so each is one or
+ * two passes over its tensors, split among the threads by pixels, planes or channel blocks. The split depends on shape
+ * and thread count only, and partial sums are added in thread order: same bits every time.
  */
 #include <math.h>
 #include <omp.h>
@@ -13,7 +13,7 @@ struct view view_of(const struct backend *b, const struct slot *s, const struct 
 {
     int inner = block_of(b, t->parent_c);
     size_t plane = (size_t)t->h * (size_t)t->w;
-    struct view v = { slot_at(s), t->n, t->h, t->w, 1, t->c, plane * (size_t)t->parent_c, 0, (size_t)t->parent_c };
+    struct view v = {slot_at(s), t->n, t->h, t->w, 1, t->c, plane * (size_t)t->parent_c, 0, (size_t)t->parent_c};
     if (inner != t->parent_c) {
         v.blocks = t->c / inner;
         v.inner = inner;
@@ -28,10 +28,14 @@ struct view view_of(const struct backend *b, const struct slot *s, const struct 
 
 static float *at(const struct view *v, int n, int block, int y, int x)
 {
-    return v->p + (size_t)n * v->n_stride + (size_t)block * v->b_stride + ((size_t)y * (size_t)v->w + (size_t)x) * v->px_stride;
+    return v->p + (size_t)n * v->n_stride + (size_t)block * v->b_stride +
+           ((size_t)y * (size_t)v->w + (size_t)x) * v->px_stride;
 }
 
-static struct act act_of(const struct op_desc *d) { return (struct act){ (int)d->activation, d->activation_max }; }
+static struct act act_of(const struct op_desc *d)
+{
+    return (struct act){(int)d->activation, d->activation_max};
+}
 
 static void share(size_t total, size_t *first, size_t *last)
 {
@@ -51,34 +55,34 @@ static int threads_for(const struct backend *b, const struct view *v)
 /*
  * Rows of a tensor, split among threads: a row is w pixels of one block. The body sees n, block, y.
  */
-#define EACH_ROW(v, ...)                                                                                        \
-    do {                                                                                                        \
-        const int threads_ = threads_for(b, &(v));                                                              \
-        _Pragma("omp parallel num_threads(threads_)")                                                           \
-        {                                                                                                       \
-            size_t row_, end_;                                                                                  \
-            share((size_t)(v).n * (size_t)(v).blocks * (size_t)(v).h, &row_, &end_);                            \
-            for (; row_ < end_; row_++) {                                                                       \
-                int y = (int)(row_ % (size_t)(v).h), block = (int)(row_ / (size_t)(v).h % (size_t)(v).blocks);  \
-                int n = (int)(row_ / (size_t)(v).h / (size_t)(v).blocks);                                       \
-                __VA_ARGS__                                                                                     \
-            }                                                                                                   \
-        }                                                                                                       \
+#define EACH_ROW(v, ...)                                                                                               \
+    do {                                                                                                               \
+        const int threads_ = threads_for(b, &(v));                                                                     \
+        _Pragma("omp parallel num_threads(threads_)")                                                                  \
+        {                                                                                                              \
+            size_t row_, end_;                                                                                         \
+            share((size_t)(v).n *(size_t)(v).blocks *(size_t)(v).h, &row_, &end_);                                     \
+            for (; row_ < end_; row_++) {                                                                              \
+                int y = (int)(row_ % (size_t)(v).h), block = (int)(row_ / (size_t)(v).h % (size_t)(v).blocks);         \
+                int n = (int)(row_ / (size_t)(v).h / (size_t)(v).blocks);                                              \
+                __VA_ARGS__                                                                                            \
+            }                                                                                                          \
+        }                                                                                                              \
     } while (0)
 
 /* One picture's plane of one block by one thread: for scattering backward passes. */
-#define EACH_PLANE(v, ...)                                                                                      \
-    do {                                                                                                        \
-        const int threads_ = threads_for(b, &(v));                                                              \
-        _Pragma("omp parallel num_threads(threads_)")                                                           \
-        {                                                                                                       \
-            size_t plane_, end_;                                                                                \
-            share((size_t)(v).n * (size_t)(v).blocks, &plane_, &end_);                                          \
-            for (; plane_ < end_; plane_++) {                                                                   \
-                int block = (int)(plane_ % (size_t)(v).blocks), n = (int)(plane_ / (size_t)(v).blocks);         \
-                __VA_ARGS__                                                                                     \
-            }                                                                                                   \
-        }                                                                                                       \
+#define EACH_PLANE(v, ...)                                                                                             \
+    do {                                                                                                               \
+        const int threads_ = threads_for(b, &(v));                                                                     \
+        _Pragma("omp parallel num_threads(threads_)")                                                                  \
+        {                                                                                                              \
+            size_t plane_, end_;                                                                                       \
+            share((size_t)(v).n *(size_t)(v).blocks, &plane_, &end_);                                                  \
+            for (; plane_ < end_; plane_++) {                                                                          \
+                int block = (int)(plane_ % (size_t)(v).blocks), n = (int)(plane_ / (size_t)(v).blocks);                \
+                __VA_ARGS__                                                                                            \
+            }                                                                                                          \
+        }                                                                                                              \
     } while (0)
 
 void own_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io)
@@ -91,7 +95,8 @@ void own_activation_backward(struct backend *b, const struct op_desc *d, const s
         float *g = at(&dy, n, block, y, 0);
         const float *out = at(&y_view, n, block, y, 0);
         for (int x = 0; x < dy.w; x++)
-            b->k->activate_backward(g + (size_t)x * dy.px_stride, out + (size_t)x * y_view.px_stride, (size_t)dy.inner, act);
+            b->k->activate_backward(g + (size_t)x * dy.px_stride, out + (size_t)x * y_view.px_stride, (size_t)dy.inner,
+                                    act);
     });
 }
 
@@ -105,11 +110,12 @@ void own_add(struct backend *b, float *y, const float *x, size_t count)
     }
 }
 
-/* --- batch norm: saved = mean, 1/sqrt(variance + epsilon), scale, offset, each [c] ------------------------------------- */
+/* --- batch norm: saved = mean, 1/sqrt(variance + epsilon), scale, offset, each [c]
+ * ------------------------------------- */
 
 /*
- * The channels of all pictures as pieces of work: NHWC is cut into ranges of pixels, whose partial sums are then added in
- * order; blocked layouts into channel blocks, each summed by one thread over all pictures.
+ * The channels of all pictures as pieces of work: NHWC is cut into ranges of pixels, whose partial sums are then added
+ * in order; blocked layouts into channel blocks, each summed by one thread over all pictures.
  */
 static size_t sums_bytes(const struct backend *b, int c)
 {
@@ -117,14 +123,17 @@ static size_t sums_bytes(const struct backend *b, int c)
     return (size_t)b->threads * ((per_thread + 63) / 64 * 64) + 8 * (size_t)c * sizeof(float);
 }
 
-struct sums { double *first, *second; float *scratch; };
+struct sums {
+    double *first, *second;
+    float *scratch;
+};
 
 static struct sums sums_of(const struct backend *b, float *workspace, int c, int thread)
 {
     size_t per_thread = (4 * (size_t)c * sizeof(double) + 2 * (size_t)c * sizeof(float) + 63) / 64 * 64;
     double *d = (double *)((unsigned char *)workspace + (size_t)thread * per_thread);
     (void)b;
-    return (struct sums){ d, d + c, (float *)(d + 2 * c) };
+    return (struct sums){d, d + c, (float *)(d + 2 * c)};
 }
 
 /* Per-channel vectors behind the threads' sums: i = 0..7. */
@@ -134,12 +143,13 @@ static float *vector_of(const struct backend *b, float *workspace, int c, int i)
     return (float *)((unsigned char *)workspace + (size_t)b->threads * per_thread) + (size_t)i * (size_t)c;
 }
 
-typedef void sum_function(const struct backend *b, const struct view *x, const struct view *dy, size_t first_pixel, size_t n_pixels,
-                          int n, int block, const float *const *v, struct act act, struct sums s, int c0);
+typedef void sum_function(const struct backend *b, const struct view *x, const struct view *dy, size_t first_pixel,
+                          size_t n_pixels, int n, int block, const float *const *v, struct act act, struct sums s,
+                          int c0);
 
 /* Runs f over everything; afterwards the totals are in thread 0's sums. */
-static void sum_all(const struct backend *b, const struct view *x, const struct view *dy, int c, float *workspace, sum_function *f,
-                    const float *const *v, struct act act)
+static void sum_all(const struct backend *b, const struct view *x, const struct view *dy, int c, float *workspace,
+                    sum_function *f, const float *const *v, struct act act)
 {
     size_t plane = (size_t)x->h * (size_t)x->w;
     for (int t = 0; t < b->threads; t++)
@@ -150,7 +160,7 @@ static void sum_all(const struct backend *b, const struct view *x, const struct 
         size_t first, last;
         if (x->blocks == 1) {
             share((size_t)x->n * plane, &first, &last);
-            while (first < last) {              /* a slice's pictures follow each other pixel by pixel: one run */
+            while (first < last) { /* a slice's pictures follow each other pixel by pixel: one run */
                 f(b, x, dy, first, last - first, 0, 0, v, act, s, 0);
                 first = last;
             }
@@ -176,26 +186,28 @@ static float *pixel_of(const struct view *v, size_t pixel, int n, int block)
     return v->p + (size_t)n * v->n_stride + (size_t)block * v->b_stride + pixel * v->px_stride;
 }
 
-static void sum_moments(const struct backend *b, const struct view *x, const struct view *dy, size_t first, size_t n_pixels, int n,
-                        int block, const float *const *v, struct act act, struct sums s, int c0)
+static void sum_moments(const struct backend *b, const struct view *x, const struct view *dy, size_t first,
+                        size_t n_pixels, int n, int block, const float *const *v, struct act act, struct sums s, int c0)
 {
-    b->k->moments(pixel_of(x, first, n, block), x->px_stride, n_pixels, x->inner, v[0] + c0, s.first + c0, s.second + c0, s.scratch);
+    b->k->moments(pixel_of(x, first, n, block), x->px_stride, n_pixels, x->inner, v[0] + c0, s.first + c0,
+                  s.second + c0, s.scratch);
 }
 
-static void sum_gradients(const struct backend *b, const struct view *x, const struct view *dy, size_t first, size_t n_pixels, int n,
-                          int block, const float *const *v, struct act act, struct sums s, int c0)
+static void sum_gradients(const struct backend *b, const struct view *x, const struct view *dy, size_t first,
+                          size_t n_pixels, int n, int block, const float *const *v, struct act act, struct sums s,
+                          int c0)
 {
-    b->k->norm_sums(pixel_of(x, first, n, block), x->px_stride, pixel_of(dy, first, n, block), dy->px_stride, n_pixels, x->inner,
-                    v[0] + c0, v[1] + c0, v[2] + c0, act, s.first + c0, s.second + c0, s.scratch);
+    b->k->norm_sums(pixel_of(x, first, n, block), x->px_stride, pixel_of(dy, first, n, block), dy->px_stride, n_pixels,
+                    x->inner, v[0] + c0, v[1] + c0, v[2] + c0, act, s.first + c0, s.second + c0, s.scratch);
 }
 
 /* y = act(x*scale + offset), by rows */
-static void affine_rows(struct backend *b, const struct view *x, const struct view *out, const float *scale, const float *offset,
-                        struct act act)
+static void affine_rows(struct backend *b, const struct view *x, const struct view *out, const float *scale,
+                        const float *offset, struct act act)
 {
     EACH_ROW(*x, {
-        b->k->affine(at(x, n, block, y, 0), x->px_stride, at(out, n, block, y, 0), out->px_stride, (size_t)x->w, x->inner,
-                     scale + block * x->inner, offset + block * x->inner, act);
+        b->k->affine(at(x, n, block, y, 0), x->px_stride, at(out, n, block, y, 0), out->px_stride, (size_t)x->w,
+                     x->inner, scale + block * x->inner, offset + block * x->inner, act);
     });
 }
 
@@ -206,7 +218,8 @@ static void norm_forward(struct backend *b, struct backend_op *op, const struct 
     struct view x = view_of(b, &io->x[0], &d->x[0]), y = view_of(b, &io->y, &d->y);
     const float *gamma = slot_at(&io->gamma), *beta = slot_at(&io->beta);
     float *moving_mean = slot_at(&io->mean), *moving_variance = slot_at(&io->variance), *saved = slot_at(&io->saved);
-    float *scale = vector_of(b, workspace, c, 0), *offset = vector_of(b, workspace, c, 1), *shift = vector_of(b, workspace, c, 2);
+    float *scale = vector_of(b, workspace, c, 0), *offset = vector_of(b, workspace, c, 1),
+          *shift = vector_of(b, workspace, c, 2);
     double m = (double)x.n * x.h * x.w;
     if (io->use_moving) {
         for (int k = 0; k < c; k++) {
@@ -219,7 +232,7 @@ static void norm_forward(struct backend *b, struct backend_op *op, const struct 
     }
     for (int k = 0; k < c; k++)
         shift[k] = *(at(&x, 0, k / x.inner, 0, 0) + k % x.inner);
-    const float *vectors[] = { shift };
+    const float *vectors[] = {shift};
     sum_all(b, &x, NULL, c, workspace, sum_moments, vectors, act_of(d));
     struct sums total = sums_of(b, workspace, c, 0);
     for (int k = 0; k < c; k++) {
@@ -242,17 +255,19 @@ static void norm_backward(struct backend *b, struct backend_op *op, const struct
 {
     const struct op_desc *d = &op->d;
     int c = d->y.c;
-    struct view x = view_of(b, &io->x[0], &d->x[0]), dy = view_of(b, &io->dy, &d->y), dx = view_of(b, &io->dx[0], &d->x[0]);
-    const float *saved = slot_at(&io->saved), *mean = saved, *inverse = saved + c, *scale = saved + 2 * c, *offset = saved + 3 * c;
+    struct view x = view_of(b, &io->x[0], &d->x[0]), dy = view_of(b, &io->dy, &d->y),
+                dx = view_of(b, &io->dx[0], &d->x[0]);
+    const float *saved = slot_at(&io->saved), *mean = saved, *inverse = saved + c, *scale = saved + 2 * c,
+                *offset = saved + 3 * c;
     float *dgamma = slot_at(&io->dw), *dbeta = slot_at(&io->dbias);
     float *vb = vector_of(b, workspace, c, 0), *v0 = vector_of(b, workspace, c, 1);
     struct act act = act_of(d);
     double m = (double)x.n * x.h * x.w;
-    const float *vectors[] = { scale, offset, mean };
+    const float *vectors[] = {scale, offset, mean};
     sum_all(b, &x, &dy, c, workspace, sum_gradients, vectors, act);
     struct sums total = sums_of(b, workspace, c, 0);
     for (int k = 0; k < c; k++) {
-        double sum = total.first[k], dot = total.second[k] * inverse[k];        /* of xhat */
+        double sum = total.first[k], dot = total.second[k] * inverse[k]; /* of xhat */
         if (dgamma)
             dgamma[k] = (float)dot;
         if (dbeta)
@@ -266,38 +281,45 @@ static void norm_backward(struct backend *b, struct backend_op *op, const struct
     int accumulate = io->accumulate[0];
     EACH_ROW(x, {
         int c0 = block * x.inner;
-        b->k->norm_input(at(&x, n, block, y, 0), x.px_stride, at(&dy, n, block, y, 0), dy.px_stride, at(&dx, n, block, y, 0),
-                         dx.px_stride, (size_t)x.w, x.inner, scale + c0, offset + c0, scale + c0, vb + c0, v0 + c0, act, accumulate);
+        b->k->norm_input(at(&x, n, block, y, 0), x.px_stride, at(&dy, n, block, y, 0), dy.px_stride,
+                         at(&dx, n, block, y, 0), dx.px_stride, (size_t)x.w, x.inner, scale + c0, offset + c0,
+                         scale + c0, vb + c0, v0 + c0, act, accumulate);
     });
 }
 
-/* --- pools: saved (max) = number of the winning tap, a byte for each output value in the order of y as a whole tensor --------- */
+/* --- pools: saved (max) = number of the winning tap, a byte for each output value in the order of y as a whole tensor
+ * --------- */
 
-struct window { int y0, y1, x0, x1; };      /* the input pixels an output pixel sees */
+struct window {
+    int y0, y1, x0, x1;
+}; /* the input pixels an output pixel sees */
 
 static struct window window_of(const struct op_desc *d, int p, int q)
 {
-    struct window w = { p * d->stride_h - d->pad_top, 0, q * d->stride_w - d->pad_left, 0 };
+    struct window w = {p * d->stride_h - d->pad_top, 0, q * d->stride_w - d->pad_left, 0};
     w.y1 = w.y0 + d->kernel_h < d->x[0].h ? w.y0 + d->kernel_h : d->x[0].h;
     w.x1 = w.x0 + d->kernel_w < d->x[0].w ? w.x0 + d->kernel_w : d->x[0].w;
     return w;
 }
 
-static uint8_t *winners_of(const struct op_desc *d, const struct view *v, uint8_t *saved, int n, int block, int y, int x)
+static uint8_t *winners_of(const struct op_desc *d, const struct view *v, uint8_t *saved, int n, int block, int y,
+                           int x)
 {
-    size_t pixel = (((size_t)n * (size_t)v->blocks + (size_t)block) * (size_t)d->y.h + (size_t)y) * (size_t)d->y.w + (size_t)x;
+    size_t pixel =
+        (((size_t)n * (size_t)v->blocks + (size_t)block) * (size_t)d->y.h + (size_t)y) * (size_t)d->y.w + (size_t)x;
     return saved + pixel * (size_t)v->inner;
 }
 
-static void max_forward(struct backend *b, const struct op_desc *d, const struct view *in, const struct view *out, uint8_t *saved)
+static void max_forward(struct backend *b, const struct op_desc *d, const struct view *in, const struct view *out,
+                        uint8_t *saved)
 {
     EACH_ROW(*out, {
         for (int x = 0; x < out->w; x++) {
             struct window w = window_of(d, y, x);
             int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
-            b->k->max_window(at(out, n, block, y, x), saved ? winners_of(d, out, saved, n, block, y, x) : NULL, at(in, n, block, y0, x0),
-                             (size_t)in->w * in->px_stride, in->px_stride, w.y1 - y0, w.x1 - x0,
-                             (y0 - w.y0) * d->kernel_w + (x0 - w.x0), d->kernel_w, out->inner);
+            b->k->max_window(at(out, n, block, y, x), saved ? winners_of(d, out, saved, n, block, y, x) : NULL,
+                             at(in, n, block, y0, x0), (size_t)in->w * in->px_stride, in->px_stride, w.y1 - y0,
+                             w.x1 - x0, (y0 - w.y0) * d->kernel_w + (x0 - w.x0), d->kernel_w, out->inner);
         }
     });
 }
@@ -308,8 +330,8 @@ static void clear_plane(const struct view *v, int n, int block)
         memset(pixel_of(v, i, n, block), 0, (size_t)v->inner * sizeof(float));
 }
 
-static void max_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy, uint8_t *saved,
-                         bool accumulate)
+static void max_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy,
+                         uint8_t *saved, bool accumulate)
 {
     EACH_PLANE(*dx, {
         if (!accumulate)
@@ -332,14 +354,16 @@ static void average_forward(struct backend *b, const struct op_desc *d, const st
         for (int x = 0; x < out->w; x++) {
             struct window w = window_of(d, y, x);
             int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
-            b->k->sum_window(at(out, n, block, y, x), at(in, n, block, y0, x0), (size_t)in->w * in->px_stride, in->px_stride, w.y1 - y0,
-                             w.x1 - x0, 1.0f / (float)((w.y1 - y0) * (w.x1 - x0)), 0, out->inner);
+            b->k->sum_window(at(out, n, block, y, x), at(in, n, block, y0, x0), (size_t)in->w * in->px_stride,
+                             in->px_stride, w.y1 - y0, w.x1 - x0, 1.0f / (float)((w.y1 - y0) * (w.x1 - x0)), 0,
+                             out->inner);
         }
     });
 }
 
 /* Gathers: each input pixel adds up the windows that see it, so that rows can be shared out freely. */
-static void average_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy, bool accumulate)
+static void average_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy,
+                             bool accumulate)
 {
     EACH_ROW(*dx, {
         int p0 = (y + d->pad_top - d->kernel_h + d->stride_h) / d->stride_h, p1 = (y + d->pad_top) / d->stride_h;
@@ -347,7 +371,8 @@ static void average_backward(struct backend *b, const struct op_desc *d, const s
         p1 = p1 < dy->h - 1 ? p1 : dy->h - 1;
         for (int x = 0; x < dx->w; x++) {
             float *to = at(dx, n, block, y, x);
-            int q0 = x + d->pad_left - d->kernel_w + 1 > 0 ? (x + d->pad_left - d->kernel_w + d->stride_w) / d->stride_w : 0;
+            int q0 =
+                x + d->pad_left - d->kernel_w + 1 > 0 ? (x + d->pad_left - d->kernel_w + d->stride_w) / d->stride_w : 0;
             int q1 = (x + d->pad_left) / d->stride_w;
             q1 = q1 < dy->w - 1 ? q1 : dy->w - 1;
             if (!accumulate)
@@ -385,7 +410,9 @@ static void global_backward(struct backend *b, const struct view *dx, const stru
     });
 }
 
-/* --- the rest ------------------------------------------------------------------------------------------------------------------- */
+/* --- the rest
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 static void softmax_rows(const struct view *x, const struct view *y, int c)
 {
@@ -418,8 +445,8 @@ static void copy_view(struct backend *b, const struct view *from, const struct v
 }
 
 /*
- * Channels first_c.. of a whole tensor and a part of its own layout, in either direction. Parts whose blocks fall on blocks of the whole
- * are copied in runs; odd channel counts on a blocked machine value by value.
+ * Channels first_c.. of a whole tensor and a part of its own layout, in either direction. Parts whose blocks fall on
+ * blocks of the whole are copied in runs; odd channel counts on a blocked machine value by value.
  */
 static void concat_part(struct backend *b, const struct slot *whole, const struct tensor_shape *shape, int first_c,
                         const struct slot *part, const struct tensor_shape *part_shape, bool to_whole, bool accumulate)
@@ -462,7 +489,8 @@ static void zero_pad_forward(struct backend *b, const struct op_desc *d, const s
     });
 }
 
-static void zero_pad_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy, bool accumulate)
+static void zero_pad_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy,
+                              bool accumulate)
 {
     EACH_ROW(*dx, {
         for (int x = 0; x < dx->w; x++) {
@@ -481,7 +509,8 @@ static void reshape(const struct view *from, const struct view *to, bool accumul
 {
     int from_c = from->blocks * from->inner, to_c = to->blocks * to->inner;
     size_t count = (size_t)from->n * (size_t)from->h * (size_t)from->w * (size_t)from_c;
-    size_t from_row = (size_t)from->h * (size_t)from->w * (size_t)from_c, to_row = (size_t)to->h * (size_t)to->w * (size_t)to_c;
+    size_t from_row = (size_t)from->h * (size_t)from->w * (size_t)from_c,
+           to_row = (size_t)to->h * (size_t)to->w * (size_t)to_c;
     for (size_t i = 0; i < count; i++) {
         size_t n = i / from_row, f = i % from_row, t = i % to_row;
         int fc = (int)(f % (size_t)from_c), tc = (int)(t % (size_t)to_c);
@@ -516,7 +545,7 @@ static void elementwise_forward(struct backend *b, struct backend_op *op, const 
                 b->k->activate(to, from, inner, act);
                 continue;
             }
-            memcpy(to, from, inner * sizeof(float));            /* ADD */
+            memcpy(to, from, inner * sizeof(float)); /* ADD */
             for (int k = 1; k < d->n_x; k++)
                 b->k->add(to, at(&others[k], n, block, y, x), inner);
             if (act.kind != OP_LINEAR)
@@ -551,7 +580,7 @@ static void elementwise_backward(struct backend *b, struct backend_op *op, const
                 size_t inner = (size_t)dx.inner;
                 const float *m = d->kind == OP_MULTIPLY ? mask + (size_t)n * (size_t)d->y.c + c0 : op->scale + c0;
                 if (accumulate) {
-                    b->k->multiply(g, g, m, inner);             /* dy may be overwritten */
+                    b->k->multiply(g, g, m, inner); /* dy may be overwritten */
                     b->k->add(to, g, inner);
                 } else {
                     b->k->multiply(to, g, m, inner);

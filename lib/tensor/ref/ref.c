@@ -8,7 +8,9 @@
 #include "base/mem.h"
 #include "tensor/ref/ref.h"
 
-struct backend { struct backend_options options; };
+struct backend {
+    struct backend_options options;
+};
 
 static int ref_open(struct backend **out, const struct backend_options *options, struct error *err)
 {
@@ -20,9 +22,18 @@ static int ref_open(struct backend **out, const struct backend_options *options,
     return 0;
 }
 
-static void ref_close(struct backend *b) { free(b); }
-static const char *ref_describe(const struct backend *b) { return "plain loops, 1 thread"; }
-static size_t ref_memory_available(const struct backend *b) { return 0; }
+static void ref_close(struct backend *b)
+{
+    free(b);
+}
+static const char *ref_describe(const struct backend *b)
+{
+    return "plain loops, 1 thread";
+}
+static size_t ref_memory_available(const struct backend *b)
+{
+    return 0;
+}
 
 static int ref_alloc(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err)
 {
@@ -54,19 +65,43 @@ static void ref_free(struct backend *b, struct backend_buffer *buffer)
     free(buffer);
 }
 
-static int ref_sync(struct backend *b, struct error *err) { return 0; }
+static int ref_sync(struct backend *b, struct error *err)
+{
+    return 0;
+}
 
-static size_t values_of(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c; }
-static size_t ref_tensor_bytes(const struct backend *b, const struct tensor_shape *s) { return values_of(s) * sizeof(float); }
-static bool ref_writes_slice(const struct backend *b, const struct op_desc *d) { return d->kind != OP_RESHAPE; }
-static bool ref_reshape_is_free(const struct backend *b, const struct tensor_shape *from, const struct tensor_shape *to) { return true; }
-static size_t param_values(const struct param_shape *p) { return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout; }
-static size_t ref_param_bytes(const struct backend *b, const struct param_shape *p) { return param_values(p) * sizeof(float); }
+static size_t values_of(const struct tensor_shape *s)
+{
+    return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c;
+}
+static size_t ref_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
+{
+    return values_of(s) * sizeof(float);
+}
+static bool ref_writes_slice(const struct backend *b, const struct op_desc *d)
+{
+    return d->kind != OP_RESHAPE;
+}
+static bool ref_reshape_is_free(const struct backend *b, const struct tensor_shape *from, const struct tensor_shape *to)
+{
+    return true;
+}
+static size_t param_values(const struct param_shape *p)
+{
+    return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout;
+}
+static size_t ref_param_bytes(const struct backend *b, const struct param_shape *p)
+{
+    return param_values(p) * sizeof(float);
+}
 
-static size_t row_values(const struct tensor_shape *s) { return (size_t)s->h * (size_t)s->w * (size_t)s->c; }
+static size_t row_values(const struct tensor_shape *s)
+{
+    return (size_t)s->h * (size_t)s->w * (size_t)s->c;
+}
 
-static int ref_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows,
-                             struct error *err)
+static int ref_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
+                             int n_rows, struct error *err)
 {
     size_t filled = (size_t)n_rows * row_values(s);
     memcpy(ref_at(&to), nhwc, filled * sizeof(float));
@@ -85,8 +120,8 @@ static int ref_tensor_upload_u8(struct backend *b, struct slot to, const struct 
     return 0;
 }
 
-static int ref_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows,
-                               struct error *err)
+static int ref_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc,
+                               int n_rows, struct error *err)
 {
     struct ref_view v = ref_view_of(&from, s);
     size_t pixels = (size_t)n_rows * (size_t)s->h * (size_t)s->w;
@@ -95,19 +130,22 @@ static int ref_tensor_download(struct backend *b, struct slot from, const struct
     return 0;
 }
 
-static int ref_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras, struct error *err)
+static int ref_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
+                            struct error *err)
 {
     memcpy(ref_at(&to), keras, param_values(p) * sizeof(float));
     return 0;
 }
 
-static int ref_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras, struct error *err)
+static int ref_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
+                              struct error *err)
 {
     memcpy(keras, ref_at(&from), param_values(p) * sizeof(float));
     return 0;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------ */
+/* --- operations ------------------------------------------------------------------------------------------------------
+ */
 
 static int ref_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err)
 {
@@ -171,9 +209,13 @@ static size_t ref_op_constant_bytes(const struct backend_op *op)
     return op->d.constant_weights ? (n_weights_of(&op->d) + (size_t)op->d.y.c) * sizeof(float) : 0;
 }
 
-static size_t ref_op_workspace_bytes(const struct backend_op *op) { return 0; }
+static size_t ref_op_workspace_bytes(const struct backend_op *op)
+{
+    return 0;
+}
 
-static int ref_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias, struct error *err)
+static int ref_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
+                       struct error *err)
 {
     size_t n = n_weights_of(&op->d);
     if (!op->weights && (!(op->weights = mem_alloc(n * sizeof(float), err)) ||
@@ -228,7 +270,8 @@ static int ref_op_backward(struct backend *b, struct backend_op *op, const struc
     }
 }
 
-/* --- flat arenas ------------------------------------------------------------------------------------------------------- */
+/* --- flat arenas
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int ref_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
 {
@@ -269,8 +312,8 @@ static int ref_sum_of_squares(struct backend *b, struct slot x, size_t n, double
     return 0;
 }
 
-static int ref_sgd(struct backend *b, struct slot sp, struct slot sg, struct slot sv, size_t n, const struct sgd_step *s,
-                   struct error *err)
+static int ref_sgd(struct backend *b, struct slot sp, struct slot sg, struct slot sv, size_t n,
+                   const struct sgd_step *s, struct error *err)
 {
     float *p = ref_at(&sp), *v = ref_at(&sv);
     const float *g = ref_at(&sg);
@@ -298,17 +341,38 @@ static int ref_adam(struct backend *b, struct slot sp, struct slot sg, struct sl
 }
 
 const struct backend_table backend_ref = {
-    .abi = BACKEND_ABI, .name = "ref",
-    .open = ref_open, .close = ref_close, .describe = ref_describe, .memory_available = ref_memory_available,
-    .alloc = ref_alloc, .free = ref_free, .sync = ref_sync,
-    .tensor_bytes = ref_tensor_bytes, .writes_slice = ref_writes_slice, .reshape_is_free = ref_reshape_is_free,
+    .abi = BACKEND_ABI,
+    .name = "ref",
+    .open = ref_open,
+    .close = ref_close,
+    .describe = ref_describe,
+    .memory_available = ref_memory_available,
+    .alloc = ref_alloc,
+    .free = ref_free,
+    .sync = ref_sync,
+    .tensor_bytes = ref_tensor_bytes,
+    .writes_slice = ref_writes_slice,
+    .reshape_is_free = ref_reshape_is_free,
     .param_bytes = ref_param_bytes,
-    .tensor_upload = ref_tensor_upload, .tensor_upload_u8 = ref_tensor_upload_u8, .tensor_download = ref_tensor_download,
-    .param_upload = ref_param_upload, .param_download = ref_param_download,
-    .op_create = ref_op_create, .op_destroy = ref_op_destroy, .op_backward_reads = ref_op_backward_reads,
-    .op_saved_bytes = ref_op_saved_bytes, .op_constant_bytes = ref_op_constant_bytes,
-    .op_workspace_bytes = ref_op_workspace_bytes, .op_load = ref_op_load,
-    .op_forward = ref_op_forward, .op_backward = ref_op_backward,
-    .fill_zero = ref_fill_zero, .copy = ref_copy, .scale = ref_scale, .axpy = ref_axpy,
-    .sum_of_squares = ref_sum_of_squares, .sgd = ref_sgd, .adam = ref_adam,
+    .tensor_upload = ref_tensor_upload,
+    .tensor_upload_u8 = ref_tensor_upload_u8,
+    .tensor_download = ref_tensor_download,
+    .param_upload = ref_param_upload,
+    .param_download = ref_param_download,
+    .op_create = ref_op_create,
+    .op_destroy = ref_op_destroy,
+    .op_backward_reads = ref_op_backward_reads,
+    .op_saved_bytes = ref_op_saved_bytes,
+    .op_constant_bytes = ref_op_constant_bytes,
+    .op_workspace_bytes = ref_op_workspace_bytes,
+    .op_load = ref_op_load,
+    .op_forward = ref_op_forward,
+    .op_backward = ref_op_backward,
+    .fill_zero = ref_fill_zero,
+    .copy = ref_copy,
+    .scale = ref_scale,
+    .axpy = ref_axpy,
+    .sum_of_squares = ref_sum_of_squares,
+    .sgd = ref_sgd,
+    .adam = ref_adam,
 };

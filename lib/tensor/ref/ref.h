@@ -1,32 +1,45 @@
 /*
- * ref.h: the plain-loops backend, from the inside. Everything is float32 NHWC in host memory, one thread, sums in double:
- * slow, and the truth that the other backends are held against.
+ * ref.h: the plain-loops backend, from the inside. Everything is float32 NHWC in host memory, one thread, sums in
+ * double: slow, and the truth that the other backends are held against.
  */
 #ifndef WINNOW_TENSOR_REF_REF_H
 #define WINNOW_TENSOR_REF_REF_H
 
 #include "tensor/backend.h"
 
-struct backend_buffer { unsigned char *data; size_t bytes; };
+struct backend_buffer {
+    unsigned char *data;
+    size_t bytes;
+};
 struct backend_op {
     struct op_desc d;
-    float *weights, *bias;          /* constant ones, owned; Keras layout */
+    float *weights, *bias; /* constant ones, owned; Keras layout */
 };
 
 /* A tensor as the loops see it: value (n,y,x,c) lies at data[((n*h + y)*w + x)*stride + c]. */
-struct ref_view { float *data; int n, h, w, c; size_t stride; };
+struct ref_view {
+    float *data;
+    int n, h, w, c;
+    size_t stride;
+};
 
-static inline float *ref_at(const struct slot *s) { return s->buffer ? (float *)(s->buffer->data + s->offset) : NULL; }
+static inline float *ref_at(const struct slot *s)
+{
+    return s->buffer ? (float *)(s->buffer->data + s->offset) : NULL;
+}
 static inline struct ref_view ref_view_of(const struct slot *s, const struct tensor_shape *t)
 {
     float *p = ref_at(s);
-    return (struct ref_view){ p ? p + t->first_c : NULL, t->n, t->h, t->w, t->c, (size_t)t->parent_c };
+    return (struct ref_view){p ? p + t->first_c : NULL, t->n, t->h, t->w, t->c, (size_t)t->parent_c};
 }
 static inline float *ref_pixel(const struct ref_view *v, int n, int y, int x)
 {
     return v->data + (((size_t)n * (size_t)v->h + (size_t)y) * (size_t)v->w + (size_t)x) * v->stride;
 }
-static inline size_t ref_pixels(const struct ref_view *v) { return (size_t)v->n * (size_t)v->h * (size_t)v->w; }
+static inline size_t ref_pixels(const struct ref_view *v)
+{
+    return (size_t)v->n * (size_t)v->h * (size_t)v->w;
+}
 
 float ref_activate(const struct op_desc *d, float v);
 /* dy *= act'(y), for the activation fused behind an operation. Slices stay inside themselves. */

@@ -12,7 +12,7 @@ float ref_activate(const struct op_desc *d, float v)
 {
     switch (d->activation) {
     case OP_RELU:
-        return v > 0 ? v : v != v ? v : 0;              /* NaN stays NaN, so that a broken run shows */
+        return v > 0 ? v : v != v ? v : 0; /* NaN stays NaN, so that a broken run shows */
     case OP_RELU_CAPPED:
         return v > 0 ? (v < d->activation_max ? v : d->activation_max) : v != v ? v : 0;
     case OP_SIGMOID:
@@ -48,9 +48,13 @@ void ref_activation_backward(const struct op_desc *d, const struct op_io *io)
             dy.data[i * dy.stride + (size_t)c] *= slope(d, y.data[i * y.stride + (size_t)c]);
 }
 
-static void put(float *to, float v, bool accumulate) { *to = accumulate ? *to + v : v; }
+static void put(float *to, float v, bool accumulate)
+{
+    *to = accumulate ? *to + v : v;
+}
 
-/* --- batch norm: saved = mean[c], then 1/sqrt(variance + epsilon)[c] ------------------------------------------------ */
+/* --- batch norm: saved = mean[c], then 1/sqrt(variance + epsilon)[c] ------------------------------------------------
+ */
 
 int ref_batch_norm_forward(const struct backend_op *op, const struct op_io *io, struct error *err)
 {
@@ -126,7 +130,8 @@ int ref_batch_norm_backward(const struct backend_op *op, const struct op_io *io,
     return 0;
 }
 
-/* --- pools: saved (max) = the pixel y*w + x of the input that won, the first of equals, as int32 ---------------------- */
+/* --- pools: saved (max) = the pixel y*w + x of the input that won, the first of equals, as int32
+ * ---------------------- */
 
 void ref_pool_forward(const struct backend_op *op, const struct op_io *io)
 {
@@ -154,7 +159,8 @@ void ref_pool_forward(const struct backend_op *op, const struct op_io *io)
                         }
                     ref_pixel(&y, n, p, q)[c] = d->kind == OP_MAX_POOL ? best : (float)(sum / count);
                     if (winner)
-                        winner[(((size_t)n * (size_t)y.h + (size_t)p) * (size_t)y.w + (size_t)q) * (size_t)y.c + (size_t)c] = at;
+                        winner[(((size_t)n * (size_t)y.h + (size_t)p) * (size_t)y.w + (size_t)q) * (size_t)y.c +
+                               (size_t)c] = at;
                 }
 }
 
@@ -191,7 +197,8 @@ void ref_pool_backward(const struct backend_op *op, const struct op_io *io)
             }
 }
 
-/* --- the rest ------------------------------------------------------------------------------------------------------------ */
+/* --- the rest
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void softmax(const struct ref_view *x, struct ref_view *y)
 {
@@ -231,7 +238,8 @@ void ref_other_forward(const struct backend_op *op, const struct op_io *io)
         for (int i = 0; i < d->n_x; i++) {
             struct ref_view part = ref_view_of(&io->x[i], &d->x[i]);
             for (size_t k = 0; k < ref_pixels(&part); k++)
-                memcpy(y.data + k * y.stride + d->first_c[i], part.data + k * part.stride, (size_t)part.c * sizeof(float));
+                memcpy(y.data + k * y.stride + d->first_c[i], part.data + k * part.stride,
+                       (size_t)part.c * sizeof(float));
         }
         return;
     case OP_ZERO_PAD:
@@ -247,7 +255,7 @@ void ref_other_forward(const struct backend_op *op, const struct op_io *io)
     case OP_RESHAPE:
         memcpy(y.data, x.data, ref_pixels(&x) * (size_t)x.c * sizeof(float));
         return;
-    default:        /* ACTIVATION AFFINE MULTIPLY ADD: value by value */
+    default: /* ACTIVATION AFFINE MULTIPLY ADD: value by value */
         for (size_t i = 0; i < ref_pixels(&x); i++)
             for (int c = 0; c < x.c; c++) {
                 float v = x.data[i * x.stride + (size_t)c];
@@ -300,7 +308,7 @@ void ref_other_backward(const struct backend_op *op, const struct op_io *io)
                         case OP_MULTIPLY:
                             put(&to[c], ref_pixel(&dy, n, p, q)[c] * mask[flat * (size_t)dx.c + (size_t)c], add);
                             break;
-                        default:        /* ACTIVATION ADD */
+                        default: /* ACTIVATION ADD */
                             put(&to[c], ref_pixel(&dy, n, p, q)[c], add);
                         }
                 }
