@@ -22,7 +22,7 @@ for label in stripes discs noise; do
         echo "/$name" >>"$work/paths-$label"
     done
 done
-head -c 300 "$work/web/www/001.png" >"$work/web/www/torn.png"
+head -c $(($(stat -c %s "$work/web/www/070.png") / 2)) "$work/web/www/070.png" >"$work/web/www/torn.png"
 echo '<!doctype html><title>gone</title>' >"$work/web/www/page.jpg"
 cp "$work/web/www/002.png" "$work/web/www/copy.png"         # exact copy, same label
 cp "$work/web/www/003.png" "$work/web/www/conflict.png"     # the same picture under another label

@@ -21,7 +21,7 @@ for label in stripes discs noise; do
     done
 done
 cp "$work/web/www/3.png" "$work/web/www/copy.png"
-head -c 200 "$work/web/www/4.png" >"$work/web/www/torn.png"
+head -c $(($(stat -c %s "$work/web/www/30.png") / 2)) "$work/web/www/30.png" >"$work/web/www/torn.png"
 printf 'copy.png\ntorn.png\ndead.png\n' >>"$work/names-stripes"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 pipelines/demo/serve start "$work/web" "$port" || { echo "not ok 1 - the web server starts"; echo "1..1"; exit 1; }
