@@ -47,11 +47,11 @@ for profile in ${PROFILES:-small large}; do
         command -v jdupes >/dev/null && timed jdupes jdupes -r -q "$profile"
     done
     table
-    echo "hash-dedup: $(($(wc -l <"$work/rejects") - 1)) duplicates in $(tail -n +2 "$work/rejects" | awk -F'\t' '{ print $NF }' | sort -u | wc -l) groups"
+    "$bin/hash-dedup" -v -o /dev/null "$work/$profile.tsv" 2>&1 | head -n 1
     command -v jdupes >/dev/null && echo "jdupes: $(jdupes -r -q -m "$profile" 2>/dev/null)"
     if command -v strace >/dev/null; then
         strace -f -c -o "$work/strace" "$bin/hash-dedup" -o "$work/kept" "$work/$profile.tsv"
-        awk '/total$/ { print "system calls: " $(NF - 1 == 3 ? 3 : 3) } / (openat|pread64|newfstatat|close)$/ { print "  " $NF ": " $4 }' "$work/strace"
+        awk '/ (openat|pread64|preadv2|newfstatat|close)$/ { print "  " $NF ": " $4 }' "$work/strace"
     fi
     if [ -n "${DROP:-}" ]; then
         echo "== $profile, cold =="
