@@ -378,6 +378,15 @@ static void give_back_pages(struct decode_pool *p, struct place *w, size_t n_inp
         madvise(w->output, p->output_room, MADV_REMOVE);
 }
 
+static bool ring(const struct place *w)
+{
+    char byte = 1;
+    ssize_t n;
+    while ((n = send(w->fd, &byte, 1, MSG_NOSIGNAL)) < 0 && errno == EINTR)
+        ;
+    return n == 1;
+}
+
 static void work_in_sandbox(struct decode_pool *p, struct place *w, struct job *j)
 {
     const uint8_t *bytes;
@@ -401,11 +410,17 @@ static void work_in_sandbox(struct decode_pool *p, struct place *w, struct job *
     }
     mail->n_bytes = j->n_bytes;
     memcpy(mail->xxh128, j->d.xxh128, sizeof mail->xxh128);
-    char byte = 1;
-    ssize_t n;
-    while ((n = send(w->fd, &byte, 1, MSG_NOSIGNAL)) < 0 && errno == EINTR)
-        ;
-    int answered = n == 1 ? worker_wait(w) : 0;
+    if (!ring(w)) {                         /* it died between pictures (somebody's kill): not this one's fault */
+        int status = 0;
+        worker_reap(w, &status);
+        atomic_fetch_add(&p->n_replaced, 1);
+        if (worker_start(p, w, &err)) {
+            break_down(p, j, &err);
+            return;
+        }
+        (void)ring(w);                      /* should this one be dead, too, the wait says so */
+    }
+    int answered = worker_wait(w);
     if (answered != 1) {
         replace_worker(p, w, j, answered < 0);
         give_back_pages(p, w, j->n_bytes, p->output_room);
