@@ -34,5 +34,5 @@ sys.stdout.buffer.write(b"\xff\xd8\xff\xe0" + body + b"\xff\xd9")
 P
 }
 same_picture() { picture "$2" "${3:-50000}" | cmp -s - "$(path "$1")"; }
-QUICK="--allow-address 127.0.0.1 --retry-wait 0.05 --min-speed-time 2 --timeout 9 --connect-timeout 4 --max-bytes 1M --breaker 1000 \
+QUICK="--allow-address 127.0.0.1 --retry-wait 0.05 --min-speed-time 3 --timeout 15 --connect-timeout 10 --max-bytes 1M --breaker 1000 \
     --per-host 100 --parallel 200 --store store --label x"
