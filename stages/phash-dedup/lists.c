@@ -3,12 +3,13 @@
  */
 #include "near.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "image/limits.h"
+#include "store/hash_list.h"
 
 #define LIST_MAX_BYTES (1ull << 30)     /* 16 million hashes */
 
@@ -78,20 +79,11 @@ static void block(struct near *s, uint32_t row, uint32_t distance)
     r->distance = (uint8_t)distance;
 }
 
-/*
- * --blocklist: one hash a line, the first word of it: 64 digits are a PDQ hash, matched within --block-distance (and in all eight
- * orientations with --dihedral), 32 an XXH3-128 of a file. Blank lines and lines from '#' on are skipped; what else
- * is there is an error, because a list that is not understood protects nobody. Flat pictures are not matched by PDQ.
- */
-int near_block(struct near *s, struct error *err)
+/* Lines of a block list: PDQ hashes into *hashes, all else into the list that fetch reads, too. */
+static int read_list(const char *path, struct pdq_hash **hashes, size_t *n_hashes, size_t *capacity, struct hash_list *list, struct error *err)
 {
-    const char *path = s->opt->blocklist;
     char *text = NULL, word[PDQ_HEX_BYTES + 1];
-    size_t n_bytes, n_listed = 0, capacity = 0, n_ids = 0, ids_capacity = 0, line_number = 0, n_hashes = 0, per_row;
-    struct pdq_hash *hashes = NULL;
-    struct xxh128 *ids = NULL;
-    uint32_t *row_of = NULL;
-    struct near_pairs found = NEAR_PAIRS_EMPTY;
+    size_t n_bytes, line_number = 0;
     int rc = -1;
     if (io_read_file(path, LIST_MAX_BYTES, &text, &n_bytes, err))
         return -1;
@@ -102,34 +94,80 @@ int near_block(struct near *s, struct error *err)
         line_number++;
         while (*start == ' ' || *start == '\t')
             start++;
-        if (!strncmp(start, "pdq:", 4))
-            start += 4;
-        n = strspn(start, "0123456789abcdefABCDEF");
-        if (*start == '\n' || *start == '\r' || *start == '#' || !*start)
+        length = strcspn(start, " \t\r\n,;#");
+        if (length == 0)
             continue;
+        char *digits = strncmp(start, "pdq:", 4) ? start : start + 4;
+        n = strspn(digits, "0123456789abcdefABCDEF");
+        snprintf(word, sizeof word, "%.*s", n < PDQ_HEX_BYTES ? (int)n : PDQ_HEX_BYTES, digits);
         struct pdq_hash h;
-        struct xxh128 id;
-        snprintf(word, sizeof word, "%.*s", n < PDQ_HEX_BYTES ? (int)n : PDQ_HEX_BYTES, start);
-        bool ends = !start[n] || isspace((unsigned char)start[n]) || start[n] == ',';
-        if (ends && pdq_from_hex(&h, word) == 0) {
-            if (mem_grow(&hashes, &capacity, n_listed + 1, sizeof *hashes, err))
+        if (digits + n == start + length && pdq_from_hex(&h, word) == 0) {
+            if (mem_grow(hashes, capacity, *n_hashes + 1, sizeof **hashes, err))
                 goto out;
-            hashes[n_listed++] = h;
-        } else if (ends && xxh128_from_hex(&id, word) == 0) {
-            if (mem_grow(&ids, &ids_capacity, n_ids + 1, sizeof *ids, err))
-                goto out;
-            ids[n_ids++] = id;
-        } else {
-            error_set(err, EX_DATAERR, "'%s', line %zu: neither 64 digits (PDQ) nor 32 (XXH3-128); MD5, SHA-1 and SHA-256 lists are for fetch",
-                      path, line_number);
-            goto out;
+            (*hashes)[(*n_hashes)++] = h;
+            continue;
         }
+        int added = hash_list_add_text(list, start, length, err);
+        if (added == 0)
+            error_set(err, EX_DATAERR, "'%s', line %zu: not a hash (PDQ, XXH3-128, MD5, SHA-1 or sha256:...)", path, line_number);
+        if (added <= 0)
+            goto out;
     }
-    if (n_ids)
-        qsort(ids, n_ids, sizeof *ids, near_compare_ids);
-    for (uint32_t i = (uint32_t)s->n_against; i < s->n_rows && n_ids; i++)
-        if ((s->rows[i].flags & ROW_NAMED) && bsearch(&s->rows[i].id, ids, n_ids, sizeof *ids, near_compare_ids))
+    rc = 0;
+out:
+    free(text);
+    return rc;
+}
+
+/* MD5, SHA-1 and SHA-256 are of the file's bytes, which have to be read for it. */
+static int block_by_bytes(struct near *s, struct manifest_source *in, struct hash_list *list, struct error *err)
+{
+    struct manifest_reader r;
+    struct text path = TEXT_EMPTY;
+    struct error ignored;
+    enum hash_kind kind;
+    char digest[65];
+    int got;
+    if (manifest_source_read(in, &r, NULL, err))
+        return -1;
+    int column = manifest_column(&r.schema, "path");
+    for (uint32_t row = (uint32_t)s->n_against; (got = manifest_reader_next(&r, err)) > 0 && row < s->n_rows; row++) {
+        char *bytes;
+        size_t n_bytes;
+        struct xxh128 id;
+        if (path_join(&path, s->opt->common.root, manifest_field(&r, column), s->opt->common.allow_outside, &ignored) ||
+            io_read_file(path.data, IMAGE_MAX_FILE_BYTES, &bytes, &n_bytes, &ignored))
+            continue;                   /* what cannot be read has its own reason */
+        xxh128_of(&id, bytes, n_bytes);
+        if (hash_list_matches(list, bytes, n_bytes, &id, &kind, digest))
+            block(s, row, 0);
+        free(bytes);
+    }
+    text_release(&path);
+    manifest_reader_close(&r);
+    return got < 0 ? -1 : manifest_source_check(in, err);
+}
+
+/*
+ * --blocklist: one hash a line, as fetch reads them, and PDQ: "pdq:" and 64 digits, or 64 digits alone (a SHA-256 needs its
+ * "sha256:" here). PDQ matches within --block-distance, in all eight orientations with --dihedral, but no flat picture. What
+ * is not understood is an error, because a list that is half read protects nobody.
+ */
+int near_block(struct near *s, struct manifest_source *in, struct error *err)
+{
+    size_t n_listed = 0, capacity = 0, n_hashes = 0, per_row;
+    struct hash_list list = HASH_LIST_EMPTY;
+    struct pdq_hash *hashes = NULL;
+    uint32_t *row_of = NULL;
+    struct near_pairs found = NEAR_PAIRS_EMPTY;
+    int rc = -1;
+    if (read_list(s->opt->blocklist, &hashes, &n_listed, &capacity, &list, err))
+        goto out;
+    for (uint32_t i = (uint32_t)s->n_against; i < s->n_rows && list.n[HASH_XXH128]; i++)
+        if ((s->rows[i].flags & ROW_NAMED) && hash_list_has(&list, HASH_XXH128, s->rows[i].id.bytes))
             block(s, i, 0);
+    if ((list.n[HASH_MD5] || list.n[HASH_SHA1] || list.n[HASH_SHA256]) && block_by_bytes(s, in, &list, err))
+        goto out;
 
     per_row = s->opt->dihedral ? PDQ_DIHEDRALS : 1;
     for (size_t i = s->n_against; i < s->n_rows; i++)
@@ -153,7 +191,6 @@ out:
     near_pairs_release(&found);
     free(row_of);
     free(hashes);
-    free(ids);
-    free(text);
+    hash_list_release(&list);
     return rc;
 }

@@ -32,7 +32,7 @@ static const struct option_row rows[] = {
     {OPTION_FLAG, 0, "mark", O(mark), NULL, "let near duplicates stay and add keeper, keeper_distance and near_reason", 0, 0, NULL},
     {OPTION_STRING, 0, "index", O(index), "FILE", "keep hashes here from run to run, by xxh128: what is in it is not decoded again", 0, 0, NULL},
     {OPTION_STRING, 0, "sheet", O(sheet), "FILE", "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred", 0, 0, NULL},
-    {OPTION_STRING, 0, "blocklist", O(blocklist), "FILE", "PDQ or XXH3-128 hashes of pictures that must not be there; they leave as blocklisted", 0, 0, NULL},
+    {OPTION_STRING, 0, "blocklist", O(blocklist), "FILE", "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they leave as blocklisted", 0, 0, NULL},
     {OPTION_INT, 0, "block-distance", O(block_distance), "BITS", "how near to a listed PDQ hash a picture is taken for it", 0, NEAR_MAX_DISTANCE, NULL},
     {OPTION_FLAG, 0, "check-leak", O(check_leak), NULL,
      "read a manifest with splits, write pictures that have one within --distance in another split; exit 1 when there are any", 0, 0, NULL},

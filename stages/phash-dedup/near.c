@@ -93,7 +93,7 @@ int near_run(struct near *s, struct manifest_source *in, struct manifest_source 
     const struct near_options *opt = s->opt;
     if ((opt->index && near_index_open(s, err)) || (against && near_read_rows(s, against, true, err)) ||
         near_read_rows(s, in, false, err) || (opt->index && near_index_save(s, err)) ||
-        (opt->protect && near_read_protected(s, in, err)) || (opt->blocklist && near_block(s, err)) ||
+        (opt->protect && near_read_protected(s, in, err)) || (opt->blocklist && near_block(s, in, err)) ||
         near_find_pairs(s, err) || read_paths(s, in, against, err) || near_read_sizes(s, err) ||
         near_judge(s, err) || near_group(s, err))
         return -1;

@@ -148,12 +148,11 @@ int near_check_leak(struct near *s, struct manifest_source *in, const char *outp
 
 /* lists.c: before near_find_pairs. */
 int near_read_protected(struct near *s, struct manifest_source *in, struct error *err);
-int near_block(struct near *s, struct error *err);
+int near_block(struct near *s, struct manifest_source *in, struct error *err);
 
 int near_run(struct near *s, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
 int near_run_check_leak(struct near *s, struct manifest_source *in, uint64_t *n_leaks, struct error *err);
 void near_release(struct near *s);
-static inline int near_compare_ids(const void *a, const void *b) { return __builtin_memcmp(a, b, XXH128_BYTES); }
 
 #endif

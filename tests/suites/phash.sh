@@ -142,13 +142,13 @@ cut -f1 index.tsv | head -n 2 >broken.tsv
 phash-dedup --index broken.tsv all.tsv >/dev/null 2>&1
 [ $? = 65 ]
 ok $? "a broken index is refused"
-(echo "# a list"; column kept.tsv pdq cat/base20.jpg; echo "pdq:$(column kept.tsv pdq dog/base24.jpg)"; column kept.tsv xxh128 cat/base21.jpg) >list
+(printf '# a list\nsha1:%s, a remark\n' "$(sha1sum <cat/base19.jpg | cut -c1-40)"; md5sum <cat/base18.jpg | cut -c1-32; column kept.tsv pdq cat/base20.jpg; echo "pdq:$(column kept.tsv pdq dog/base24.jpg)"; column kept.tsv xxh128 cat/base21.jpg) >list
 phash-dedup --blocklist list --rejects r.tsv all.tsv >k.tsv 2>err
-grep -q '^cat/base20.jpg.*blocklisted' r.tsv && grep -q '^dog/base24.jpg.*blocklisted' r.tsv && grep -q '^cat/base21.jpg.*blocklisted' r.tsv && ! grep -q '^cat/base2[01].jpg' k.tsv && grep -q 'block list' err
+grep -q '^cat/base20.jpg.*blocklisted' r.tsv && grep -q '^cat/base19.jpg.*blocklisted' r.tsv && grep -q '^cat/base18.jpg.*blocklisted' r.tsv && grep -q '^dog/base24.jpg.*blocklisted' r.tsv && grep -q '^cat/base21.jpg.*blocklisted' r.tsv && ! grep -q '^cat/base2[01].jpg' k.tsv && grep -q 'block list' err
 ok $? "--blocklist: listed pictures leave, by PDQ and by content"
 echo nonsense >>list
 phash-dedup --blocklist list all.tsv >/dev/null 2>err
-[ $? = 65 ] && grep -q 'line 5' err
+[ $? = 65 ] && grep -q 'line 7' err
 ok $? "a block list that is not understood is an error"
 phash-dedup --mark all.tsv | cut -f1,2,5-6 | awk -F'\t' -v OFS='\t' 'NR == 1 { print $0, "split" } NR > 1 { print $0, NR % 2 ? "train" : "test" }' >sides.tsv
 phash-dedup --check-leak sides.tsv >leaks.tsv 2>err
