@@ -26,7 +26,7 @@ static const struct option_row rows[] = {
     {OPTION_DOUBLE, 0, "frac-noise", offsetof(struct mine_options, frac_noise), "X", "share of the estimated errors that the prune filters take", 0, 1, NULL},
     {OPTION_INT, 0, "min-examples", offsetof(struct mine_options, min_examples), "N", "rows of a class that the prune filters always leave", 0, 1e9, NULL},
     {OPTION_INT, 0, "budget", offsetof(struct mine_options, budget), "N", "so many suspects: the best of each method in turn; 0: all that --filter flags", 0, 4e9, NULL},
-    ROW(OPTION_STRING, 0, "methods", methods, "LIST", "of confident-learning, disagreement, aum, neighbours, reports, with commas "
+    ROW(OPTION_STRING, 0, "methods", methods, "LIST", "of separation, confident-learning, disagreement, aum, neighbours, reports, with commas "
         "(default: confident-learning; with --budget all that there is input for)"),
     {OPTION_HEADING, 0, NULL, 0, NULL, "output", 0, 0, NULL},
     COMMON_ROW_OUTPUT(struct mine_options, common),

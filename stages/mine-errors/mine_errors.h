@@ -11,7 +11,7 @@
 #include "metric/predictions.h"
 
 /* How a row came to be a suspect; a row may have come by several ways. */
-enum mine_method { MINE_CONFIDENT_LEARNING, MINE_DISAGREEMENT, MINE_AUM, MINE_NEIGHBOURS, MINE_REPORTS, MINE_METHODS };
+enum mine_method { MINE_SEPARATION, MINE_CONFIDENT_LEARNING, MINE_DISAGREEMENT, MINE_AUM, MINE_NEIGHBOURS, MINE_REPORTS, MINE_METHODS };
 extern const char *const mine_method_names[MINE_METHODS];
 
 struct mine_options {

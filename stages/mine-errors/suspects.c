@@ -1,6 +1,7 @@
 /*
  * suspects.c: which rows a reviewer should see, and in which order.
  * Each method makes a list, worst first:
+ *   separation           rows that fall apart from the model's ordinary mistakes: see list_separated
  *   confident-learning   rows that --filter flags, by --rank
  *   disagreement         predicted class is not the given one (what the article's script showed), by margin
  *   aum                  rows whose margin averaged over the epochs is below 0: the net never came to believe the label
@@ -14,7 +15,7 @@
 #include "base/mem.h"
 #include "mine_errors.h"
 
-const char *const mine_method_names[MINE_METHODS] = {"confident-learning", "disagreement", "aum", "neighbours", "reports"};
+const char *const mine_method_names[MINE_METHODS] = {"separation", "confident-learning", "disagreement", "aum", "neighbours", "reports"};
 
 struct list { uint32_t *rows; size_t n, next; };
 
@@ -43,6 +44,93 @@ static int list_aum(struct list *l, const struct label_errors_input *in, const s
     }
     rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
     free(score);
+    return rc;
+}
+
+/* --- separation ---------------------------------------------------------------------------------------------------- */
+
+static int compare_doubles(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return a < b ? -1 : a > b;
+}
+
+/*
+ * Where n values (sorted here) fall into two clusters: the cut of the largest variance between them (Otsu 1979), and their deviation.
+ * 0 when there is nothing to cut: fewer than two values, or all equal.
+ */
+static double two_clusters(double *values, size_t n, double *cut)
+{
+    double total = 0, below = 0, squares = 0, best = -1;
+    qsort(values, n, sizeof *values, compare_doubles);
+    for (size_t i = 0; i < n; i++)
+        total += values[i];
+    for (size_t i = 1; i < n; i++) {
+        below += values[i - 1];
+        double low = below / (double)i, high = (total - below) / (double)(n - i), between = (double)i * (double)(n - i) * (low - high) * (low - high);
+        if (between > best) {
+            best = between;
+            *cut = (values[i - 1] + values[i]) / 2;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        squares += (values[i] - total / (double)n) * (values[i] - total / (double)n);
+    return n > 1 ? sqrt(squares / (double)n) : 0;
+}
+
+/* Log-odds of the given label against the likeliest other one, and the difference of their probabilities. */
+static void contrast(const struct label_errors_input *in, size_t row, double *log_odds, double *difference)
+{
+    const double *p = in->p + row * (size_t)in->n_classes;
+    double own = p[in->given[row]];
+    double other = 0;
+    for (int32_t k = 0; k < in->n_classes; k++)
+        if (k != in->given[row])
+            other = fmax(other, p[k]);
+    *log_odds = log(fmax(own, 1e-9)) - log(fmax(other, 1e-9));
+    *difference = own - other;
+}
+
+/*
+ * Among the rows that are predicted as another class there are two kinds: hard pictures, whose label is right and just not reached, and wrong
+ * labels, which the model contradicts with all its weight and which training never came to believe. Each of up to three statistics
+ * (log-odds, margin, area under the margin over the epochs where known) is cut in two where it separates best; a row is flagged when
+ * its mean distance to the cuts, in deviations, lies on the wrong labels' side. No threshold to choose.
+ */
+static int list_separated(struct list *l, const struct label_errors_input *in, const struct mine_facts *f, uint8_t *flagged, struct error *err)
+{
+    double *score = mem_zalloc(in->n_rows, sizeof *score, err), *values = mem_alloc(in->n_rows * sizeof *values, err), cut[3] = {0}, deviation[3];
+    int rc = -1;
+    if (!score || !values)
+        goto out;
+    for (int s = 0; s < 3; s++) {
+        size_t n = 0;
+        for (size_t i = 0; i < in->n_rows; i++) {
+            double x[3];
+            contrast(in, i, &x[0], &x[1]);
+            x[2] = f->aum ? f->aum[i] : NAN;
+            if (x[1] < 0 && !isnan(x[s]))
+                values[n++] = x[s];
+        }
+        deviation[s] = two_clusters(values, n, &cut[s]);
+    }
+    for (size_t i = 0; i < in->n_rows; i++) {
+        double x[3], sum = 0;
+        int n = 0;
+        contrast(in, i, &x[0], &x[1]);
+        x[2] = f->aum ? f->aum[i] : NAN;
+        for (int s = 0; s < 3; s++)
+            if (deviation[s] > 0 && !isnan(x[s])) {
+                sum += (x[s] - cut[s]) / deviation[s];
+                n++;
+            }
+        score[i] = n ? sum / n : 0;
+        flagged[i] = x[1] < 0 && n && score[i] < 0;
+    }
+    rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
+out:
+    free(score);
+    free(values);
     return rc;
 }
 
@@ -93,8 +181,8 @@ out:
 /* The methods asked for; by default confident learning, with a budget all that there is input for. */
 static int chosen_methods(const struct mine_options *o, const struct mine_facts *f, bool chosen[MINE_METHODS], struct error *err)
 {
-    bool there[MINE_METHODS] = {true, true, f->aum != NULL, f->has_group, f->reported != NULL};
-    static const char *const needs[MINE_METHODS] = {"", "", "--margins", "a column 'group' (phash-dedup writes it; see --manifest)", "--reports"};
+    bool there[MINE_METHODS] = {true, true, true, f->aum != NULL, f->has_group, f->reported != NULL};
+    static const char *const needs[MINE_METHODS] = {"", "", "", "--margins", "a column 'group' (phash-dedup writes it; see --manifest)", "--reports"};
     memset(chosen, 0, MINE_METHODS * sizeof *chosen);
     if (!o->methods) {
         chosen[MINE_CONFIDENT_LEARNING] = true;
@@ -140,6 +228,8 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
     *out = SUSPECTS_EMPTY;
     if (!flagged || !methods || !taken || !(out->score = mem_alloc(in->n_rows * sizeof *out->score, err)) ||
         chosen_methods(o, f, chosen, err) || label_errors_score(e, in, (enum label_rank)o->rank, o->adjust, out->score, err))
+        goto out;
+    if (chosen[MINE_SEPARATION] && list_separated(&lists[MINE_SEPARATION], in, f, flagged, err))
         goto out;
     if (chosen[MINE_CONFIDENT_LEARNING] &&
         list_flagged(&lists[MINE_CONFIDENT_LEARNING], in, e, (enum label_filter)o->filter, o, out->score, flagged, err))
