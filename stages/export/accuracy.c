@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "export.h"
 #include "metric/interval.h"
 #include "model/predictor.h"
@@ -112,6 +113,40 @@ static int put(struct export *x, const char *metric, double value, const struct 
         return text_printf(&x->accuracy, err, "%s\t%s\t\t\t%llu\n", metric, format_f32(a, (float)value), (unsigned long long)n);
     return text_printf(&x->accuracy, err, "%s\t%s\t%s\t%s\t%llu\n", metric, format_f32(a, (float)value), format_f32(b, (float)ci->low),
                        format_f32(c, (float)ci->high), (unsigned long long)n);
+}
+
+int export_count(struct export *x, struct error *err)
+{
+    struct shard_set *set = NULL;
+    struct shard_record r;
+    uint64_t (*counts)[SHARD_SPLITS + 1] = NULL, *c;
+    int rc = -1;
+    if (shard_set_open(&set, x->opt->shards, err))
+        return -1;
+    const struct shard_set_info *info = shard_set_info(set);
+    if (!(counts = mem_zalloc((size_t)info->n_classes, sizeof *counts, err)))
+        goto out;
+    for (uint64_t i = 0; i < info->n_records; i++) {
+        if (shard_set_describe(set, i, &r, err))
+            goto out;
+        counts[r.label][r.variant ? SHARD_SPLITS : (int)r.split]++;
+    }
+    if (text_printf(&x->counts, err, "Set `%s`, %llu records, %d pixels, resized by %s:\n\n"
+                    "| class | train | val | test | made by augmentation |\n| --- | --- | --- | --- | --- |\n",
+                    info->data_hash, (unsigned long long)info->n_records, info->side_px, info->resize))
+        goto out;
+    for (int k = 0; k < info->n_classes; k++) {
+        c = counts[k];
+        if (text_puts(&x->counts, "| ", err) || export_plain(&x->counts, info->classes[k], err) ||
+            text_printf(&x->counts, err, " | %llu | %llu | %llu | %llu |\n", (unsigned long long)c[SHARD_TRAIN], (unsigned long long)c[SHARD_VAL],
+                        (unsigned long long)c[SHARD_TEST], (unsigned long long)c[SHARD_SPLITS]))
+            goto out;
+    }
+    rc = 0;
+out:
+    free(counts);
+    shard_set_close(set);
+    return rc;
 }
 
 int export_accuracy(struct export *x, const char *before, const char *after, struct error *err)

@@ -89,11 +89,23 @@ int slices_read(struct weak_slices *t, const char *path, struct error *err)
     return got;
 }
 
-/* Text within a table's cell or a heading: nothing of it is markup. */
+static bool is_markup(char c)
+{
+    return strchr("|\\`*_[]<>#&", c) != NULL;
+}
+
+int export_plain(struct text *t, const char *s, struct error *err)
+{
+    for (; *s; s++)
+        if ((is_markup(*s) && text_puts(t, "\\", err)) || text_add(t, (unsigned char)*s < 0x20 ? " " : s, 1, err))
+            return -1;
+    return 0;
+}
+
 static void put_plain(FILE *f, const char *s, size_t n)
 {
     for (size_t i = 0; i < n && s[i]; i++) {
-        if (strchr("|\\`*_[]<>#&", s[i]))
+        if (is_markup(s[i]))
             fputc('\\', f);
         fputc((unsigned char)s[i] < 0x20 ? ' ' : s[i], f);
     }
@@ -177,6 +189,8 @@ static void put_head(FILE *f, struct export *x)
 static void put_data(FILE *f, struct export *x)
 {
     char text[256];
+    if (x->counts.n_bytes > 0)
+        fprintf(f, "## Data\n\n%s\n", x->counts.data);
     fprintf(f, "## Training\n\n");
     if (has_facts(x, "train.")) {
         fprintf(f, "Every setting that the weights depend on, as `train` recorded it:\n\n| setting | value |\n| --- | --- |\n");
@@ -273,11 +287,31 @@ static void put_tail(FILE *f, struct export *x)
                "- Not for deciding about people without a person who looks, and not for finding or matching illegal material.\n"
                "- Read pictures as docs/preprocessing.md says: another decoder or resizer changes the numbers.\n\n## Licence\n\n");
     export_fact(x, "license.name", name, sizeof name);
-    if (name[0])
-        fprintf(f, "Base weights: %s, %s (%s).\n", name, export_fact(x, "license.holder", holder, sizeof holder),
-                export_fact(x, "license.source", source, sizeof source));
-    else
+    if (!name[0]) {
         fprintf(f, "The licence of the base weights is not recorded in the model; who publishes it has to know it.\n");
+        return;
+    }
+    fputs("Base weights: ", f);
+    put_plain_string(f, name);
+    fputs(", ", f);
+    put_plain_string(f, export_fact(x, "license.holder", holder, sizeof holder));
+    fputs(" (", f);
+    put_plain_string(f, export_fact(x, "license.source", source, sizeof source));
+    fputs(").\n", f);
+    if (strcmp(name, "MIT") == 0) {     /* it asks that its notice goes with every copy */
+        fputs("\nCopyright (c) ", f);
+        put_plain_string(f, holder);
+        fputs("\n\n"
+              "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the\n"
+              "\"Software\"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge,\n"
+              "publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so,\n"
+              "subject to the following conditions:\n\n"
+              "The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.\n\n"
+              "THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF\n"
+              "MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR\n"
+              "ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH\n"
+              "THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.\n", f);
+    }
 }
 
 int export_card(struct export *x, const char *folder, struct error *err)

@@ -16,6 +16,7 @@ void export_release(struct export *x)
     net_release(&x->net);
     text_release(&x->facts);
     text_release(&x->accuracy);
+    text_release(&x->counts);
 }
 
 const char *export_fact(const struct export *x, const char *key, char *out, size_t bytes)
@@ -133,7 +134,7 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
     net_hash(&x->net, x->source_id);
     if (opt->fold_temperature && net_fold_temperature(&x->net, err))
         return error_prefix(err, "'%s'", opt->model);
-    if (net_metadata_lines(&x->net, &x->facts, err))
+    if (net_metadata_lines(&x->net, &x->facts, err) || (opt->shards && export_count(x, err)))
         return -1;
     /* The id of what a reader will have; the files carry it, too. */
     if (x->encoding == NET_FLOAT32)
