@@ -101,7 +101,10 @@ $(R)/suspects.tsv: $(R)/out-of-sample.tsv | $(P)/mine-errors
 $(R)/exports: $(R)/report.html | $(P)/export
 	rm -rf $@.tmp && mkdir -p $@.tmp
 	slices=; if test -f $(R)/eval/slices.tsv; then slices="--slices $(R)/eval/slices.tsv"; fi; \
-	for to in $(EXPORTS); do $(P)/export --model $(R)/fine/model --metrics $(R)/metrics.tsv $$slices --to $$to -o $@.tmp/$$to; done
+	for to in $(EXPORTS); do \
+	  test $$to = demo && shards="--shards $(R)/shards" || shards=; \
+	  $(P)/export --model $(R)/fine/model --metrics $(R)/metrics.tsv $$slices $$shards --to $$to -o $@.tmp/$$to >$@.tmp/$$to.tsv || exit; \
+	  test -s $@.tmp/$$to.tsv || rm $@.tmp/$$to.tsv; done
 	rm -rf $@ && mv $@.tmp $@
 
 # --- round ------------------------------------------------------------------------------------------------------------
