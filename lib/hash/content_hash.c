@@ -24,9 +24,11 @@
 #include "base/text.h"
 #include "io/io.h"
 
-#define READ_BYTES (256u << 10)     /* fits the second-level cache, so that hashing reads what the kernel just wrote */
+#define READ_BYTES (256u << 10) /* fits the second-level cache, so that hashing reads what the kernel just wrote */
 
-struct xxh128_stream { XXH3_state_t *state; };
+struct xxh128_stream {
+    XXH3_state_t *state;
+};
 
 static void canonical(struct xxh128 *out, XXH128_hash_t h)
 {
@@ -61,7 +63,7 @@ int xxh128_stream_open(struct xxh128_stream **out, struct error *err)
     *out = NULL;
     if (!s)
         return -1;
-    s->state = XXH3_createState();      /* aligned as its vector code wants it */
+    s->state = XXH3_createState(); /* aligned as its vector code wants it */
     if (!s->state) {
         free(s);
         return error_set(err, EX_OSERR, "out of memory for a hash state");

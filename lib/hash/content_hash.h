@@ -11,13 +11,15 @@
 #include "base/error.h"
 
 #define XXH128_BYTES 16
-#define XXH128_HEX_BYTES 33         /* 32 digits and NUL */
+#define XXH128_HEX_BYTES 33 /* 32 digits and NUL */
 
-struct xxh128 { uint8_t bytes[XXH128_BYTES]; };     /* canonical: memcmp orders as the hex does */
+struct xxh128 {
+    uint8_t bytes[XXH128_BYTES];
+}; /* canonical: memcmp orders as the hex does */
 
 void xxh128_of(struct xxh128 *out, const void *bytes, size_t n_bytes);
 void xxh128_hex(char out[XXH128_HEX_BYTES], const struct xxh128 *h);
-int xxh128_from_hex(struct xxh128 *out, const char *hex);      /* 0, or -1 when it is not exactly 32 hex digits */
+int xxh128_from_hex(struct xxh128 *out, const char *hex); /* 0, or -1 when it is not exactly 32 hex digits */
 
 /* XXH3-64, for checksums of pieces whose names are elsewhere: the records of a shard. The same on every machine. */
 uint64_t xxh64_of(const void *bytes, size_t n_bytes);
@@ -27,7 +29,7 @@ struct xxh128_stream;
 int xxh128_stream_open(struct xxh128_stream **out, struct error *err);
 void xxh128_stream_reset(struct xxh128_stream *s);
 void xxh128_stream_add(struct xxh128_stream *s, const void *bytes, size_t n_bytes);
-void xxh128_stream_end(const struct xxh128_stream *s, struct xxh128 *out);     /* may go on adding afterwards */
+void xxh128_stream_end(const struct xxh128_stream *s, struct xxh128 *out); /* may go on adding afterwards */
 void xxh128_stream_close(struct xxh128_stream *s);
 
 /* The rest of fd from its current position, read in pieces. *n_bytes may be NULL. name is for messages. */

@@ -1,11 +1,12 @@
 /*
  * near_join.c: all pairs of 256-bit hashes within d bits, for up to tens of millions of hashes.
  *
- * A hash is sixteen words of 16 bits. Two hashes within d bits agree to within r = d / 16 bits in at least one word (pigeonhole),
- * so for each word the hashes are put in order of its value, by counting, and every bucket meets itself and the buckets whose
- * value differs in at most r bits: 17 of 65536 for d = 31. A candidate is first compared in 128 other bits, which lie side by
- * side in the order of the sort; hardly anything but true pairs survives that. A pair is reported at the first word that
- * would find it, so once. Real hashes fill the buckets unevenly; work is therefore handed out by positions, not by buckets.
+ * A hash is sixteen words of 16 bits. Two hashes within d bits agree to within r = d / 16 bits in at least one word
+ * (pigeonhole), so for each word the hashes are put in order of its value, by counting, and every bucket meets itself
+ * and the buckets whose value differs in at most r bits: 17 of 65536 for d = 31. A candidate is first compared in 128
+ * other bits, which lie side by side in the order of the sort; hardly anything but true pairs survives that. A pair is
+ * reported at the first word that would find it, so once. Real hashes fill the buckets unevenly; work is therefore
+ * handed out by positions, not by buckets.
  */
 #include "hash/near_join.h"
 
@@ -19,16 +20,16 @@
 
 #define WORDS 16
 #define VALUES 65536
-#define CHUNK 1024              /* positions a worker takes at a time */
+#define CHUNK 1024 /* positions a worker takes at a time */
 /* Of pairs 63 bits apart one in 20,000 has more than this in half of its bits, of strangers 13 in 10,000 have less. */
 #define FILTER_BITS 47
-#define OVERREAD 8              /* elements the kernels may read behind a run */
+#define OVERREAD 8 /* elements the kernels may read behind a run */
 #define MOST_WORKERS 256
 
 struct worker_pairs {
     struct near_pairs found;
-    uint32_t *hits;             /* n + 8 positions */
-    struct near_range *ranges;  /* of one query: its own bucket and its neighbours */
+    uint32_t *hits;            /* n + 8 positions */
+    struct near_range *ranges; /* of one query: its own bucket and its neighbours */
     bool failed;
     struct error err;
 };
@@ -38,16 +39,16 @@ struct join {
     size_t n, n_first;
     unsigned wanted, n_threads;
     int distance, radius;
-    int filter;                 /* most differing bits among the 128 that are looked at first */
+    int filter; /* most differing bits among the 128 that are looked at first */
     const struct near_kernel *kernel;
-    uint16_t *masks;            /* non-zero differences of at most `radius` bits */
+    uint16_t *masks; /* non-zero differences of at most `radius` bits */
     size_t n_masks;
-    int word;                   /* of this step */
-    uint32_t *start;            /* VALUES + 1: where each bucket begins */
-    uint32_t *rest;             /* VALUES: where in the bucket the hashes of the second part begin */
-    uint64_t *x, *y;            /* 128 bits of each hash, in bucket order */
+    int word;        /* of this step */
+    uint32_t *start; /* VALUES + 1: where each bucket begins */
+    uint32_t *rest;  /* VALUES: where in the bucket the hashes of the second part begin */
+    uint64_t *x, *y; /* 128 bits of each hash, in bucket order */
     uint32_t *index;
-    uint16_t *value;            /* of each position */
+    uint16_t *value; /* of each position */
     atomic_size_t next;
     size_t n_slices;
     struct worker_pairs *workers;
@@ -74,8 +75,8 @@ static inline unsigned word_of(const struct pdq_hash *h, int word)
 }
 
 /*
- * Sorting by this step's word, stably: the first part stays in front of the rest within each bucket. Each worker looks at every
- * hash and deals out those of its own range of values, so no two write to the same bucket.
+ * Sorting by this step's word, stably: the first part stays in front of the rest within each bucket. Each worker looks
+ * at every hash and deals out those of its own range of values, so no two write to the same bucket.
  */
 static void sort_work(void *context, unsigned worker)
 {
@@ -143,7 +144,7 @@ static int report(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k
     int d = pdq_distance(a, b);
     if (d > j->distance)
         return 0;
-    for (int word = 0; word < j->word; word++)      /* an earlier step has found it */
+    for (int word = 0; word < j->word; word++) /* an earlier step has found it */
         if (found_at(j, a, b, word))
             return 0;
     if (mem_grow(&w->found.pairs, &w->found.capacity, w->found.n + 1, sizeof *w->found.pairs, &w->err))
@@ -170,7 +171,7 @@ static bool wanted_range(const struct join *j, bool first, unsigned v, size_t fr
 /* Positions begin..end, all in bucket v and in one part, against the rest of their bucket and its neighbours. */
 static int scan_run(struct join *j, struct worker_pairs *w, unsigned v, size_t begin, size_t end)
 {
-    size_t n = 1;                       /* ranges[0]: what follows in the own bucket, different for each query */
+    size_t n = 1; /* ranges[0]: what follows in the own bucket, different for each query */
     bool first = begin < j->rest[v];
     for (size_t m = 0; m < j->n_masks; m++) {
         unsigned u = v ^ j->masks[m];
@@ -226,7 +227,7 @@ static int join_few(struct join *j, struct near_pairs *out, struct error *err)
         for (size_t a = 0; a < b; a++) {
             unsigned kind = b < j->n_first ? NEAR_FIRST_FIRST : a < j->n_first ? NEAR_FIRST_REST : NEAR_REST_REST;
             int d = j->wanted & kind ? pdq_distance(&j->hashes[a], &j->hashes[b]) : PDQ_BITS + 1;
-            bool found = false;         /* the answer for two hashes must not depend on how many others there are */
+            bool found = false; /* the answer for two hashes must not depend on how many others there are */
             for (int word = 0; word < WORDS && d <= j->distance && !found; word++)
                 found = found_at(j, &j->hashes[a], &j->hashes[b], word);
             if (!found)
@@ -243,9 +244,17 @@ static int join_few(struct join *j, struct near_pairs *out, struct error *err)
 int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned wanted, int max_distance, int radius,
               unsigned n_threads, const struct near_progress *progress, struct near_pairs *out, struct error *err)
 {
-    struct join j = {.hashes = hashes, .n = n, .n_first = n_first < n ? n_first : n, .wanted = wanted, .distance = max_distance,
-                     .radius = max_distance / WORDS, .filter = max_distance, .progress = progress,
-                     .n_threads = n_threads < 1 ? 1 : n_threads < MOST_WORKERS ? n_threads : MOST_WORKERS};
+    struct join j = {.hashes = hashes,
+                     .n = n,
+                     .n_first = n_first < n ? n_first : n,
+                     .wanted = wanted,
+                     .distance = max_distance,
+                     .radius = max_distance / WORDS,
+                     .filter = max_distance,
+                     .progress = progress,
+                     .n_threads = n_threads < 1              ? 1
+                                  : n_threads < MOST_WORKERS ? n_threads
+                                                             : MOST_WORKERS};
     int rc = -1;
     if (max_distance < 0 || max_distance > NEAR_MAX_DISTANCE)
         return error_set(err, EX_USAGE, "a distance of %d is outside 0..%d", max_distance, NEAR_MAX_DISTANCE);

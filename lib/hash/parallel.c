@@ -6,7 +6,12 @@
 
 #define MOST_THREADS 256
 
-struct start { parallel_work *work; void *context; unsigned worker; pthread_t thread; };
+struct start {
+    parallel_work *work;
+    void *context;
+    unsigned worker;
+    pthread_t thread;
+};
 
 static void *run(void *argument)
 {

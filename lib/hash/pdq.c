@@ -1,9 +1,9 @@
 /*
  * pdq.c: PDQ over rows that come in one by one.
  *
- * Two passes of row box then column box make the tent blur; of its result only 64x64 samples are looked at. So the second
- * row pass stores 64 columns and the second column pass runs over 64 columns only, and the whole chain works on a band of
- * rows: no plane of the picture's size exists. Speed: see docs/notes/dedup.md.
+ * Two passes of row box then column box make the tent blur; of its result only 64x64 samples are looked at. So the
+ * second row pass stores 64 columns and the second column pass runs over 64 columns only, and the whole chain works on
+ * a band of rows: no plane of the picture's size exists. Speed: see docs/notes/dedup.md.
  */
 #include "hash/pdq.h"
 
@@ -15,37 +15,37 @@
 #include "base/text.h"
 #include "hash/pdq_kernels.h"
 
-#define SIDE 64             /* of the decimated picture */
-#define FREQUENCIES 16      /* kept in each direction, 1..16: no constant term */
+#define SIDE 64        /* of the decimated picture */
+#define FREQUENCIES 16 /* kept in each direction, 1..16: no constant term */
 #define NN_SIDE 512
 
 /* One column pass in progress: a ring of the last w + 1 rows it was given and the running sums. */
 struct column_pass {
     size_t n_columns, n_rows, window, lead, n_in, n_out;
-    float *sum, *ring;      /* n_columns; (window + 1) rows of n_columns */
+    float *sum, *ring; /* n_columns; (window + 1) rows of n_columns */
 };
 
 struct pdq {
     const struct pdq_kernels *k;
     enum pdq_family family;
     unsigned channels;
-    uint32_t in_width, in_height, width, height;    /* as given; after the family's reduction */
-    uint32_t n_rows_in;         /* rows of the given picture seen */
-    uint32_t n_rows;            /* rows after the reduction taken */
-    bool tiny;                  /* too small for a hash */
-    bool copied;                /* exactly 64x64: taken as it is */
-    size_t stride;              /* floats a row: width rounded up to 16 */
-    uint32_t *column;           /* nn512's source columns */
+    uint32_t in_width, in_height, width, height; /* as given; after the family's reduction */
+    uint32_t n_rows_in;                          /* rows of the given picture seen */
+    uint32_t n_rows;                             /* rows after the reduction taken */
+    bool tiny;                                   /* too small for a hash */
+    bool copied;                                 /* exactly 64x64: taken as it is */
+    size_t stride;                               /* floats a row: width rounded up to 16 */
+    uint32_t *column;                            /* nn512's source columns */
     uint32_t pick_x[SIDE], pick_y[SIDE];
-    float *band, *block, *boxed, *blurred;      /* 16 rows; the same transposed; boxed; after the first column pass */
+    float *band, *block, *boxed, *blurred; /* 16 rows; the same transposed; boxed; after the first column pass */
     size_t n_band, n_blurred;
-    float *picked;              /* 64 x 16: the second row pass at the sampled columns */
+    float *picked; /* 64 x 16: the second row pass at the sampled columns */
     struct column_pass first, second;
-    size_t next_y;              /* first entry of pick_y not yet filled */
+    size_t next_y; /* first entry of pick_y not yet filled */
     float *memory;
     size_t memory_floats;
     float dct[FREQUENCIES][SIDE], dct_t[SIDE][FREQUENCIES];
-    float small[SIDE][SIDE];    /* the decimated picture */
+    float small[SIDE][SIDE]; /* the decimated picture */
 };
 
 const char *pdq_family_name(enum pdq_family family)
@@ -125,10 +125,12 @@ static bool column_pass_drain(const struct pdq_kernels *k, struct column_pass *c
     return true;
 }
 
-int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t height, unsigned channels, struct error *err)
+int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t height, unsigned channels,
+              struct error *err)
 {
     if (width == 0 || height == 0 || width > PDQ_MAX_SIDE || height > PDQ_MAX_SIDE || (channels != 1 && channels != 3))
-        return error_set(err, EX_DATAERR, "no PDQ hash of a picture of %ux%u with %u channels", width, height, channels);
+        return error_set(err, EX_DATAERR, "no PDQ hash of a picture of %ux%u with %u channels", width, height,
+                         channels);
     p->family = family;
     p->channels = channels;
     p->in_width = p->width = width;
@@ -226,7 +228,8 @@ void pdq_row(struct pdq *p, const uint8_t *row)
     uint32_t y = p->n_rows_in++;
     if (p->tiny || y >= p->in_height)
         return;
-    /* nn512 takes source row floor(i * H / 512) for output row i: this row for none, one or (H < 512) several of them. */
+    /* nn512 takes source row floor(i * H / 512) for output row i: this row for none, one or (H < 512) several of them.
+     */
     while (p->n_rows < p->height && (!p->column || (uint64_t)p->n_rows * p->in_height / NN_SIDE == y)) {
         float *dst = p->copied ? p->small[p->n_rows] : p->band + p->n_band * p->stride;
         p->k->luma(dst, row, p->column, p->width, p->channels);
@@ -270,7 +273,7 @@ static void threshold(struct pdq_hash *out, float b[FREQUENCIES][FREQUENCIES])
 {
     float sorted[PDQ_BITS];
     memcpy(sorted, b, sizeof sorted);
-    float median = select_float(sorted, PDQ_BITS, PDQ_BITS / 2 - 1);    /* the lower of the middle two */
+    float median = select_float(sorted, PDQ_BITS, PDQ_BITS / 2 - 1); /* the lower of the middle two */
     memset(out, 0, sizeof *out);
     for (int i = 0; i < FREQUENCIES; i++)
         for (int j = 0; j < FREQUENCIES; j++)
@@ -284,14 +287,31 @@ static void turn(float out[FREQUENCIES][FREQUENCIES], float b[FREQUENCIES][FREQU
         for (int j = 0; j < FREQUENCIES; j++) {
             float v = b[i][j];
             switch (d) {
-            case PDQ_ORIGINAL: case PDQ_DIHEDRALS: out[i][j] = v; break;
-            case PDQ_ROTATE_90: out[j][i] = j & 1 ? v : -v; break;
-            case PDQ_ROTATE_180: out[i][j] = (i + j) & 1 ? -v : v; break;
-            case PDQ_ROTATE_270: out[j][i] = i & 1 ? v : -v; break;
-            case PDQ_FLIP_X: out[i][j] = i & 1 ? v : -v; break;
-            case PDQ_FLIP_Y: out[i][j] = j & 1 ? v : -v; break;
-            case PDQ_TRANSPOSE: out[j][i] = v; break;
-            case PDQ_ANTITRANSPOSE: out[j][i] = (i + j) & 1 ? -v : v; break;
+            case PDQ_ORIGINAL:
+            case PDQ_DIHEDRALS:
+                out[i][j] = v;
+                break;
+            case PDQ_ROTATE_90:
+                out[j][i] = j & 1 ? v : -v;
+                break;
+            case PDQ_ROTATE_180:
+                out[i][j] = (i + j) & 1 ? -v : v;
+                break;
+            case PDQ_ROTATE_270:
+                out[j][i] = i & 1 ? v : -v;
+                break;
+            case PDQ_FLIP_X:
+                out[i][j] = i & 1 ? v : -v;
+                break;
+            case PDQ_FLIP_Y:
+                out[i][j] = j & 1 ? v : -v;
+                break;
+            case PDQ_TRANSPOSE:
+                out[j][i] = v;
+                break;
+            case PDQ_ANTITRANSPOSE:
+                out[j][i] = (i + j) & 1 ? -v : v;
+                break;
             }
         }
 }

@@ -1,5 +1,6 @@
 /*
- * pdq_kernels.c: one source, built for the baseline and for AVX2 by inlining the same bodies into two sets of functions.
+ * pdq_kernels.c: one source, built for the baseline and for AVX2 by inlining the same bodies into two sets of
+ * functions.
  */
 #include "hash/pdq_kernels.h"
 
@@ -50,7 +51,8 @@ INLINE void transpose_8x8(float *dst, size_t dst_stride, const float *src, size_
     }
     for (int i = 0; i < 4; i++) {
         *(v8 *)(dst + (size_t)i * dst_stride) = __builtin_shufflevector(b[i], b[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        *(v8 *)(dst + (size_t)(i + 4) * dst_stride) = __builtin_shufflevector(b[i], b[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+        *(v8 *)(dst + (size_t)(i + 4) * dst_stride) =
+            __builtin_shufflevector(b[i], b[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
     }
 }
 
@@ -69,14 +71,18 @@ INLINE void transpose_out_body(float *rows, size_t stride, const float *block, s
 }
 
 /*
- * The box filter's schedule, once for all passes. With h = (w + 2) / 2: input x is added; from x = w on the input at x - w is
- * then subtracted; from x = h - 1 on there is an output at x - (h - 1), divided by the number of samples in the window.
- * After the last input h - 1 outputs follow, each after one more subtraction. There are n outputs for n inputs (w <= n).
+ * The box filter's schedule, once for all passes. With h = (w + 2) / 2: input x is added; from x = w on the input at x
+ * - w is then subtracted; from x = h - 1 on there is an output at x - (h - 1), divided by the number of samples in the
+ * window. After the last input h - 1 outputs follow, each after one more subtraction. There are n outputs for n inputs
+ * (w <= n).
  *
- * A division by a power of two is a multiplication by its reciprocal, to the bit; it is worth the branch because windows
- * of 4 and 8 are what 512 and 1024 pixels give.
+ * A division by a power of two is a multiplication by its reciprocal, to the bit; it is worth the branch because
+ * windows of 4 and 8 are what 512 and 1024 pixels give.
  */
-struct divisor { float value; bool reciprocal; };
+struct divisor {
+    float value;
+    bool reciprocal;
+};
 
 INLINE struct divisor divisor_of(size_t count)
 {
@@ -96,8 +102,8 @@ INLINE void store_mean(float *out, const v8 *s0, const v8 *s1, struct divisor d)
     }
 }
 
-#define ADD(x) (s0 += *(const v8 *)(in + (x) * PDQ_BLOCK), s1 += *(const v8 *)(in + (x) * PDQ_BLOCK + 8))
-#define SUBTRACT(x) (s0 -= *(const v8 *)(in + (x) * PDQ_BLOCK), s1 -= *(const v8 *)(in + (x) * PDQ_BLOCK + 8))
+#define ADD(x) (s0 += *(const v8 *)(in + (x)*PDQ_BLOCK), s1 += *(const v8 *)(in + (x)*PDQ_BLOCK + 8))
+#define SUBTRACT(x) (s0 -= *(const v8 *)(in + (x)*PDQ_BLOCK), s1 -= *(const v8 *)(in + (x)*PDQ_BLOCK + 8))
 
 INLINE void row_box_body(float *out, const float *in, size_t n, size_t w)
 {
@@ -110,7 +116,7 @@ INLINE void row_box_body(float *out, const float *in, size_t n, size_t w)
         store_mean(out + y * PDQ_BLOCK, &s0, &s1, divisor_of(x + 1));
     }
     struct divisor full = divisor_of(w);
-    if (full.reciprocal) {          /* two loops, so that the choice is made outside */
+    if (full.reciprocal) { /* two loops, so that the choice is made outside */
         for (; x < n; x++, y++) {
             ADD(x);
             SUBTRACT(x - w);
@@ -143,7 +149,7 @@ INLINE void row_box_picked_body(float *out, const uint32_t *pick, size_t n_picks
             store_mean(out + k * PDQ_BLOCK, &s0, &s1, divisor_of(x + 1));
     }
     struct divisor full = divisor_of(w);
-    while (x < n) {                 /* up to the next pick without a test inside */
+    while (x < n) { /* up to the next pick without a test inside */
         size_t stop = k < n_picks ? (size_t)pick[k] + lead : n - 1;
         if (stop > n - 1)
             stop = n - 1;
@@ -193,21 +199,37 @@ INLINE void column_step_body(float *restrict sum, const float *restrict add, con
     }
 }
 
-#define KERNEL_SET(SUFFIX, TARGET) \
-    TARGET static void luma_##SUFFIX(float *dst, const uint8_t *row, const uint32_t *column, size_t n, unsigned channels) \
-    { luma_body(dst, row, column, n, channels); } \
-    TARGET static void transpose_in_##SUFFIX(float *block, const float *rows, size_t stride, size_t n) \
-    { transpose_in_body(block, rows, stride, n); } \
-    TARGET static void transpose_out_##SUFFIX(float *rows, size_t stride, const float *block, size_t n) \
-    { transpose_out_body(rows, stride, block, n); } \
-    TARGET static void row_box_##SUFFIX(float *out, const float *in, size_t n, size_t w) \
-    { row_box_body(out, in, n, w); } \
-    TARGET static void row_box_picked_##SUFFIX(float *out, const uint32_t *pick, size_t n_picks, const float *in, size_t n, size_t w) \
-    { row_box_picked_body(out, pick, n_picks, in, n, w); } \
-    TARGET static void column_step_##SUFFIX(float *sum, const float *add, const float *drop, float *out, float count, size_t n) \
-    { column_step_body(sum, add, drop, out, count, n); } \
-    static const struct pdq_kernels kernels_##SUFFIX = { \
-        luma_##SUFFIX, transpose_in_##SUFFIX, transpose_out_##SUFFIX, row_box_##SUFFIX, row_box_picked_##SUFFIX, column_step_##SUFFIX, \
+#define KERNEL_SET(SUFFIX, TARGET)                                                                                     \
+    TARGET static void luma_##SUFFIX(float *dst, const uint8_t *row, const uint32_t *column, size_t n,                 \
+                                     unsigned channels)                                                                \
+    {                                                                                                                  \
+        luma_body(dst, row, column, n, channels);                                                                      \
+    }                                                                                                                  \
+    TARGET static void transpose_in_##SUFFIX(float *block, const float *rows, size_t stride, size_t n)                 \
+    {                                                                                                                  \
+        transpose_in_body(block, rows, stride, n);                                                                     \
+    }                                                                                                                  \
+    TARGET static void transpose_out_##SUFFIX(float *rows, size_t stride, const float *block, size_t n)                \
+    {                                                                                                                  \
+        transpose_out_body(rows, stride, block, n);                                                                    \
+    }                                                                                                                  \
+    TARGET static void row_box_##SUFFIX(float *out, const float *in, size_t n, size_t w)                               \
+    {                                                                                                                  \
+        row_box_body(out, in, n, w);                                                                                   \
+    }                                                                                                                  \
+    TARGET static void row_box_picked_##SUFFIX(float *out, const uint32_t *pick, size_t n_picks, const float *in,      \
+                                               size_t n, size_t w)                                                     \
+    {                                                                                                                  \
+        row_box_picked_body(out, pick, n_picks, in, n, w);                                                             \
+    }                                                                                                                  \
+    TARGET static void column_step_##SUFFIX(float *sum, const float *add, const float *drop, float *out, float count,  \
+                                            size_t n)                                                                  \
+    {                                                                                                                  \
+        column_step_body(sum, add, drop, out, count, n);                                                               \
+    }                                                                                                                  \
+    static const struct pdq_kernels kernels_##SUFFIX = {                                                               \
+        luma_##SUFFIX,    transpose_in_##SUFFIX,   transpose_out_##SUFFIX,                                             \
+        row_box_##SUFFIX, row_box_picked_##SUFFIX, column_step_##SUFFIX,                                               \
     };
 
 KERNEL_SET(plain, )

@@ -12,12 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PDQ_BLOCK 16        /* rows in a transposed block: two vectors of eight, two chains to hide the adder's latency */
+#define PDQ_BLOCK 16 /* rows in a transposed block: two vectors of eight, two chains to hide the adder's latency */
 
 struct pdq_kernels {
     /* dst[x] = luma of the pixel at column[x] (x when column is NULL), n of them; 3 channels or 1. */
     void (*luma)(float *dst, const uint8_t *row, const uint32_t *column, size_t n, unsigned channels);
-    /* block[x * 16 + lane] = rows[lane * stride + x] for x < n; n and stride multiples of 8 floats, all 32-byte aligned. */
+    /* block[x * 16 + lane] = rows[lane * stride + x] for x < n; n and stride multiples of 8 floats, all 32-byte
+     * aligned. */
     void (*transpose_in)(float *block, const float *rows, size_t stride, size_t n);
     void (*transpose_out)(float *rows, size_t stride, const float *block, size_t n);
     /* 1-D box of full window w over x = 0..n-1 of 16 lanes: out[x][16] from in[x][16]. */

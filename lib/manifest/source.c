@@ -19,7 +19,7 @@ static int spool(int from, const char *name, struct error *err)
     if (!folder || !*folder)
         folder = "/tmp";
     fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) {               /* a file system without O_TMPFILE */
+    if (fd < 0) { /* a file system without O_TMPFILE */
         if ((size_t)snprintf(path, sizeof path, "%s/winnow-XXXXXX", folder) >= sizeof path)
             return error_set(err, EX_CANTCREAT, "TMPDIR is too long");
         if ((fd = mkostemp(path, O_CLOEXEC)) < 0)
@@ -81,7 +81,8 @@ fail:
     return -1;
 }
 
-int manifest_source_read(struct manifest_source *s, struct manifest_reader *r, const char *const *required, struct error *err)
+int manifest_source_read(struct manifest_source *s, struct manifest_reader *r, const char *const *required,
+                         struct error *err)
 {
     struct error own = {0};
     int rc = manifest_reader_open(r, s->path, required, &own);
@@ -90,7 +91,8 @@ int manifest_source_read(struct manifest_source *s, struct manifest_reader *r, c
         const char *at = strstr(own.text, s->path);
         *err = own;
         if (at && strcmp(s->path, s->name))
-            snprintf(err->text, sizeof err->text, "%.*s%s%s", (int)(at - own.text), own.text, s->name, at + strlen(s->path));
+            snprintf(err->text, sizeof err->text, "%.*s%s%s", (int)(at - own.text), own.text, s->name,
+                     at + strlen(s->path));
         return rc;
     }
     char *name = mem_strdup(s->name, err);
@@ -110,7 +112,8 @@ int manifest_source_check(const struct manifest_source *s, struct error *err)
     if (fstat(s->fd, &now) == 0 && now.st_size == s->seen.st_size && now.st_mtim.tv_sec == s->seen.st_mtim.tv_sec &&
         now.st_mtim.tv_nsec == s->seen.st_mtim.tv_nsec)
         return 0;
-    return error_set(err, EX_DATAERR, "'%s' was written to while it was read", text_for_people(shown, sizeof shown, s->name));
+    return error_set(err, EX_DATAERR, "'%s' was written to while it was read",
+                     text_for_people(shown, sizeof shown, s->name));
 }
 
 void manifest_source_close(struct manifest_source *s)

@@ -1,10 +1,11 @@
 /*
  * actions.c: what is done to files, when the user asked for it in so many words.
  *
- * Nothing is done on the strength of a hash or of what the manifest says alone. Right before a file goes, both it and the
- * file that stays are opened without following links, must be regular, different files of one size, unchanged since they were
- * looked at, and equal byte by byte (unless --no-verify); only then the name goes, and only if it is still that file's. So the
- * last copy cannot go: the copy that stays has just been read. Conflicting labels (review) are never touched.
+ * Nothing is done on the strength of a hash or of what the manifest says alone. Right before a file goes, both it and
+ * the file that stays are opened without following links, must be regular, different files of one size, unchanged since
+ * they were looked at, and equal byte by byte (unless --no-verify); only then the name goes, and only if it is still
+ * that file's. So the last copy cannot go: the copy that stays has just been read. Conflicting labels (review) are
+ * never touched.
  */
 #include "dedup.h"
 
@@ -27,7 +28,7 @@ struct actor {
     uint8_t *a, *b;
     struct text path, other, temporary;
     struct atomic_file log;
-    const char *why;            /* of the last refusal */
+    const char *why; /* of the last refusal */
 };
 
 /* Opens a row's file for a comparison. -1: a->why says why it is left alone. */
@@ -100,7 +101,8 @@ static bool equal_bytes(struct actor *a, int fd, int keeper, const struct xxh128
 }
 
 /* The files of row and keeper are two equal, unchanged, regular files. On true both are open. */
-static bool proven(struct actor *a, uint32_t row, uint32_t keeper, int *fd, int *keeper_fd, struct stat *st, struct error *err)
+static bool proven(struct actor *a, uint32_t row, uint32_t keeper, int *fd, int *keeper_fd, struct stat *st,
+                   struct error *err)
 {
     struct stat keeper_st;
     *keeper_fd = -1;
@@ -119,12 +121,14 @@ static bool proven(struct actor *a, uint32_t row, uint32_t keeper, int *fd, int 
     return false;
 }
 
-/* The name still belongs to the file that was compared. What happens in the instant after this is beyond a file system's help. */
+/* The name still belongs to the file that was compared. What happens in the instant after this is beyond a file
+ * system's help. */
 static bool still_there(struct actor *a, const char *path, const struct stat *st)
 {
     struct stat now;
-    if (fstatat(a->d->root_fd, path, &now, AT_SYMLINK_NOFOLLOW) || now.st_dev != st->st_dev || now.st_ino != st->st_ino ||
-        now.st_mtim.tv_sec != st->st_mtim.tv_sec || now.st_mtim.tv_nsec != st->st_mtim.tv_nsec || now.st_size != st->st_size) {
+    if (fstatat(a->d->root_fd, path, &now, AT_SYMLINK_NOFOLLOW) || now.st_dev != st->st_dev ||
+        now.st_ino != st->st_ino || now.st_mtim.tv_sec != st->st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != st->st_mtim.tv_nsec || now.st_size != st->st_size) {
         a->why = "changed while it was compared";
         return false;
     }
@@ -137,7 +141,8 @@ static int temporary_name(struct actor *a, const char *path, struct error *err)
     return text_printf(&a->temporary, err, "%s.winnow-%ld", path, (long)getpid());
 }
 
-/* The name becomes a hard link to the keeper: linked under a temporary name, renamed over it, so that it never is missing. */
+/* The name becomes a hard link to the keeper: linked under a temporary name, renamed over it, so that it never is
+ * missing. */
 static bool do_hardlink(struct actor *a, const char *path, const char *keeper, struct error *err)
 {
     int root = a->d->root_fd;
@@ -166,8 +171,10 @@ static bool do_reflink(struct actor *a, const char *path, int keeper, const stru
     const struct timespec times[2] = {st->st_atim, st->st_mtim};
     bool ok = ioctl(fd, FICLONE, keeper) == 0;
     if (!ok)
-        a->why = errno == EOPNOTSUPP || errno == ENOTTY || errno == EINVAL ? "this file system has no reflinks" : strerror(errno);
-    else if (fchmod(fd, st->st_mode & 07777) || futimens(fd, times) || fsync(fd) || renameat(root, a->temporary.data, root, path)) {
+        a->why = errno == EOPNOTSUPP || errno == ENOTTY || errno == EINVAL ? "this file system has no reflinks"
+                                                                           : strerror(errno);
+    else if (fchmod(fd, st->st_mode & 07777) || futimens(fd, times) || fsync(fd) ||
+             renameat(root, a->temporary.data, root, path)) {
         a->why = strerror(errno);
         ok = false;
     }
@@ -189,8 +196,9 @@ static bool do_quarantine(struct actor *a, const char *path, struct error *err)
     if (text_printf(&a->other, err, "%s/%s", a->d->opt->quarantine, name) || io_mkdirs_for(a->other.data, err))
         return a->why = "its place in the quarantine folder cannot be made", false;
     if (renameat2(a->d->root_fd, path, AT_FDCWD, a->other.data, RENAME_NOREPLACE)) {
-        a->why = errno == EXDEV ? "the quarantine folder is on another file system"
-               : errno == EEXIST ? "the quarantine folder has a file of that name" : strerror(errno);
+        a->why = errno == EXDEV    ? "the quarantine folder is on another file system"
+                 : errno == EEXIST ? "the quarantine folder has a file of that name"
+                                   : strerror(errno);
         return false;
     }
     return true;
@@ -235,7 +243,8 @@ static int log_action(struct actor *a, uint32_t row, uint32_t keeper, bool done,
     if (!done)
         stage_warn("'%s' is left alone: %s", path, a->why);
     else if (!opt->common.quiet && !opt->log)
-        stage_warn("%s%s '%s': the same bytes as '%s'", opt->dry_run ? "would " : "", action_name(opt), path, keeper_path);
+        stage_warn("%s%s '%s': the same bytes as '%s'", opt->dry_run ? "would " : "", action_name(opt), path,
+                   keeper_path);
     if (!a->log.stream)
         return 0;
     char hex[XXH128_HEX_BYTES];
@@ -253,8 +262,8 @@ static int log_action(struct actor *a, uint32_t row, uint32_t keeper, bool done,
 }
 
 /*
- * The row whose file stays for this one's, or the row itself when its file is not to be touched: of a conflict in which every
- * row leaves (--on-conflict drop) the best file stays all the same.
+ * The row whose file stays for this one's, or the row itself when its file is not to be touched: of a conflict in which
+ * every row leaves (--on-conflict drop) the best file stays all the same.
  */
 static uint32_t staying(const struct dedup *d, const uint32_t *members, size_t i)
 {
@@ -336,7 +345,8 @@ int dedup_verify(struct dedup *d, struct error *err)
                 close(fd);
                 close(keeper_fd);
             } else if (r->reason == LEAVES_DUPLICATE) {
-                stage_warn("'%s' is not proven equal to '%s': %s", dedup_path(d, members[i]), dedup_path(d, members[0]), a.why);
+                stage_warn("'%s' is not proven equal to '%s': %s", dedup_path(d, members[i]), dedup_path(d, members[0]),
+                           a.why);
                 r->reason = LEAVES_DIFFERS;
             }
         }

@@ -64,8 +64,9 @@ static int group_run(struct dedup *d, const uint64_t *keys, size_t n, struct err
 }
 
 /*
- * The first 32 bits of every hash beside its row's number are dealt into 65536 buckets and each bucket is sorted: 8 bytes a row,
- * one pass over the rows in memory order. A comparison sort of all rows would spend its time waiting for the cache.
+ * The first 32 bits of every hash beside its row's number are dealt into 65536 buckets and each bucket is sorted: 8
+ * bytes a row, one pass over the rows in memory order. A comparison sort of all rows would spend its time waiting for
+ * the cache.
  */
 int dedup_group(struct dedup *d, struct error *err)
 {
@@ -87,9 +88,10 @@ int dedup_group(struct dedup *d, struct error *err)
     for (size_t i = 0; i < d->n_rows; i++) {
         const uint8_t *h = d->rows[i].hash.bytes;
         if ((d->rows[i].flags & (ROW_HASHED | ROW_LEAVES)) == ROW_HASHED)
-            keys[start[h[0] << 8 | h[1]]++] = (uint64_t)h[0] << 56 | (uint64_t)h[1] << 48 | (uint64_t)h[2] << 40 | (uint64_t)h[3] << 32 | i;
+            keys[start[h[0] << 8 | h[1]]++] =
+                (uint64_t)h[0] << 56 | (uint64_t)h[1] << 48 | (uint64_t)h[2] << 40 | (uint64_t)h[3] << 32 | i;
     }
-    for (size_t v = 0, begin = 0; v < 65536; begin = start[v++]) {      /* each start now points behind its bucket */
+    for (size_t v = 0, begin = 0; v < 65536; begin = start[v++]) { /* each start now points behind its bucket */
         if (start[v] - begin > 1)
             qsort(keys + begin, start[v] - begin, sizeof *keys, compare_u64);
         for (size_t i = begin, end; i < start[v]; i = end) {
@@ -116,7 +118,11 @@ static size_t preference(const struct option_strings *list, const char *value, b
     return i;
 }
 
-#define COMPARE(a, b) do { if ((a) != (b)) return (a) < (b) ? -1 : 1; } while (0)
+#define COMPARE(a, b)                                                                                                  \
+    do {                                                                                                               \
+        if ((a) != (b))                                                                                                \
+            return (a) < (b) ? -1 : 1;                                                                                 \
+    } while (0)
 
 /* Who stays: smaller is better. A total order that ends at the row's number, so the answer depends on nothing else. */
 static int compare_rank(const void *a, const void *b)
@@ -126,26 +132,38 @@ static int compare_rank(const void *a, const void *b)
     const struct row *x = &d->rows[i], *y = &d->rows[j];
     const struct file *f = &d->files[x->file], *g = &d->files[y->file];
     COMPARE(!(x->flags & ROW_AGAINST), !(y->flags & ROW_AGAINST));
-    COMPARE(f->link, g->link);          /* a link is never kept in place of its target */
+    COMPARE(f->link, g->link); /* a link is never kept in place of its target */
     size_t px = preference(&d->opt->prefer, f->path, true), py = preference(&d->opt->prefer, g->path, true);
     COMPARE(px, py);
     size_t lx = preference(&d->opt->prefer_label, d->labels[x->label], false);
     size_t ly = preference(&d->opt->prefer_label, d->labels[y->label], false);
     COMPARE(lx, ly);
-    COMPARE(x->label == 0, y->label == 0);      /* a labelled copy says more than one without */
+    COMPARE(x->label == 0, y->label == 0); /* a labelled copy says more than one without */
     size_t nf = strlen(f->path), ng = strlen(g->path);
     switch ((enum keep_rule)d->opt->keep) {
-    case KEEP_FIRST: COMPARE(i, j); break;
-    case KEEP_LAST: COMPARE(j, i); break;
-    case KEEP_OLDEST: case KEEP_NEWEST:
+    case KEEP_FIRST:
+        COMPARE(i, j);
+        break;
+    case KEEP_LAST:
+        COMPARE(j, i);
+        break;
+    case KEEP_OLDEST:
+    case KEEP_NEWEST:
         COMPARE(f->error_number != 0, g->error_number != 0);
         if (f->mtime_ns != g->mtime_ns)
             return (f->mtime_ns < g->mtime_ns) == (d->opt->keep == KEEP_OLDEST) ? -1 : 1;
         break;
-    case KEEP_SHORTEST_PATH: COMPARE(nf, ng); break;
-    case KEEP_LONGEST_PATH: COMPARE(ng, nf); break;
-    case KEEP_LARGEST: COMPARE(y->bytes, x->bytes); break;      /* equal by nature; here for pipelines that say it */
-    case KEEP_PATH: break;
+    case KEEP_SHORTEST_PATH:
+        COMPARE(nf, ng);
+        break;
+    case KEEP_LONGEST_PATH:
+        COMPARE(ng, nf);
+        break;
+    case KEEP_LARGEST:
+        COMPARE(y->bytes, x->bytes);
+        break; /* equal by nature; here for pipelines that say it */
+    case KEEP_PATH:
+        break;
     }
     int c = strcmp(f->path, g->path);
     return c ? c : (i > j) - (i < j);
@@ -164,7 +182,8 @@ static enum row_reason how_equal(const struct dedup *d, uint32_t row, uint32_t k
     if (!strcmp(f->path, g->path))
         return LEAVES_SAME_ROW;
     return f->seen && g->seen && !f->error_number && !g->error_number && f->dev == g->dev && f->ino == g->ino
-        ? LEAVES_SAME_FILE : LEAVES_DUPLICATE;
+               ? LEAVES_SAME_FILE
+               : LEAVES_DUPLICATE;
 }
 
 /* members: n rows with equal bytes, best first. */

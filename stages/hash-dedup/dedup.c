@@ -14,19 +14,32 @@
 const char *dedup_reason_slug(enum row_reason reason)
 {
     switch (reason) {
-    case LEAVES_NOT: break;
-    case LEAVES_DUPLICATE: return "duplicate-of";
-    case LEAVES_SAME_FILE: return "same-file-as";
-    case LEAVES_SAME_ROW: return "duplicate-row";
-    case LEAVES_CONFLICT: return "label-conflict";
-    case LEAVES_OUTSIDE_ROOT: return "outside-root";
-    case LEAVES_NOT_FOUND: return "not-found";
-    case LEAVES_UNREADABLE: return "unreadable";
-    case LEAVES_NOT_REGULAR: return "not-a-regular-file";
-    case LEAVES_EMPTY: return "empty-file";
-    case LEAVES_CHANGED: return "changed-while-read";
-    case LEAVES_BAD_HASH: return "bad-hash";
-    case LEAVES_DIFFERS: return "content-differs";
+    case LEAVES_NOT:
+        break;
+    case LEAVES_DUPLICATE:
+        return "duplicate-of";
+    case LEAVES_SAME_FILE:
+        return "same-file-as";
+    case LEAVES_SAME_ROW:
+        return "duplicate-row";
+    case LEAVES_CONFLICT:
+        return "label-conflict";
+    case LEAVES_OUTSIDE_ROOT:
+        return "outside-root";
+    case LEAVES_NOT_FOUND:
+        return "not-found";
+    case LEAVES_UNREADABLE:
+        return "unreadable";
+    case LEAVES_NOT_REGULAR:
+        return "not-a-regular-file";
+    case LEAVES_EMPTY:
+        return "empty-file";
+    case LEAVES_CHANGED:
+        return "changed-while-read";
+    case LEAVES_BAD_HASH:
+        return "bad-hash";
+    case LEAVES_DIFFERS:
+        return "content-differs";
     }
     return "";
 }
@@ -36,20 +49,27 @@ static int reject_detail(const struct dedup *d, uint32_t row, struct text *detai
     const struct row *r = &d->rows[row];
     text_clear(detail);
     switch ((enum row_reason)r->reason) {
-    case LEAVES_DUPLICATE: case LEAVES_SAME_FILE: case LEAVES_SAME_ROW: case LEAVES_DIFFERS:
+    case LEAVES_DUPLICATE:
+    case LEAVES_SAME_FILE:
+    case LEAVES_SAME_ROW:
+    case LEAVES_DIFFERS:
         return text_puts(detail, dedup_path(d, r->keeper), err);
     case LEAVES_CONFLICT:
         return text_printf(detail, err, "%s: %s", d->labels[d->rows[r->keeper].label], dedup_path(d, r->keeper));
-    case LEAVES_UNREADABLE: case LEAVES_NOT_FOUND:
+    case LEAVES_UNREADABLE:
+    case LEAVES_NOT_FOUND:
         return text_puts(detail, r->file == NO_FILE ? "" : strerror(d->files[r->file].error_number), err);
-    case LEAVES_BAD_HASH: return text_puts(detail, "xxh128 is not 32 hexadecimal digits", err);
-    case LEAVES_CHANGED: return text_puts(detail, "its size is not what it was a moment before", err);
-    default: return text_puts(detail, "", err);
+    case LEAVES_BAD_HASH:
+        return text_puts(detail, "xxh128 is not 32 hexadecimal digits", err);
+    case LEAVES_CHANGED:
+        return text_puts(detail, "its size is not what it was a moment before", err);
+    default:
+        return text_puts(detail, "", err);
     }
 }
 
-static int write_rows(struct dedup *d, struct manifest_source *in, struct manifest_writer *out, struct manifest_writer *rejects,
-                      struct stage_counts *n, struct error *err)
+static int write_rows(struct dedup *d, struct manifest_source *in, struct manifest_writer *out,
+                      struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
     struct manifest_reader r;
     struct text detail = TEXT_EMPTY;
@@ -101,7 +121,9 @@ static int read_paths(struct dedup *d, struct manifest_source *in, struct manife
         if ((d->rows[i].flags & flag) && d->rows[i].file == NO_FILE)
             missing[i < d->n_against] = true;
     return (missing[1] && dedup_read_paths(d, against, true, flag, err)) ||
-           (missing[0] && dedup_read_paths(d, in, false, flag, err)) ? -1 : 0;
+                   (missing[0] && dedup_read_paths(d, in, false, flag, err))
+               ? -1
+               : 0;
 }
 
 int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
@@ -131,9 +153,11 @@ int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_sourc
         return -1;
     if (write_rows(d, in, out, rejects, n, err))
         return -1;
-    stage_note(common, "%llu duplicates in %llu groups, %llu of them with conflicting labels; %llu files hashed, %llu bytes read",
-               (unsigned long long)d->n_duplicates, (unsigned long long)d->n_groups, (unsigned long long)d->n_conflicts,
-               (unsigned long long)d->n_hashed, (unsigned long long)d->bytes_read);
+    stage_note(
+        common,
+        "%llu duplicates in %llu groups, %llu of them with conflicting labels; %llu files hashed, %llu bytes read",
+        (unsigned long long)d->n_duplicates, (unsigned long long)d->n_groups, (unsigned long long)d->n_conflicts,
+        (unsigned long long)d->n_hashed, (unsigned long long)d->bytes_read);
     return 0;
 }
 

@@ -13,7 +13,16 @@
 #include "manifest/manifest.h"
 #include "manifest/source.h"
 
-enum keep_rule { KEEP_FIRST, KEEP_LAST, KEEP_OLDEST, KEEP_NEWEST, KEEP_SHORTEST_PATH, KEEP_LONGEST_PATH, KEEP_LARGEST, KEEP_PATH };
+enum keep_rule {
+    KEEP_FIRST,
+    KEEP_LAST,
+    KEEP_OLDEST,
+    KEEP_NEWEST,
+    KEEP_SHORTEST_PATH,
+    KEEP_LONGEST_PATH,
+    KEEP_LARGEST,
+    KEEP_PATH
+};
 #define KEEP_RULES "first|last|oldest|newest|shortest-path|longest-path|largest|path"
 
 enum on_conflict { CONFLICT_REVIEW, CONFLICT_KEEP_FIRST, CONFLICT_DROP };
@@ -21,41 +30,56 @@ enum on_conflict { CONFLICT_REVIEW, CONFLICT_KEEP_FIRST, CONFLICT_DROP };
 
 struct dedup_options {
     struct common_options common;
-    int keep;                   /* enum keep_rule */
-    int on_conflict;            /* enum on_conflict */
-    struct option_strings prefer;       /* path prefixes, best first */
+    int keep;                     /* enum keep_rule */
+    int on_conflict;              /* enum on_conflict */
+    struct option_strings prefer; /* path prefixes, best first */
     struct option_strings prefer_label;
-    const char *against;        /* an older manifest whose rows always win and are not written */
+    const char *against; /* an older manifest whose rows always win and are not written */
     bool hash_all, verify, no_verify;
     bool delete, hardlink, reflink, dry_run;
     const char *quarantine, *log;
 };
-#define DEDUP_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS}
+#define DEDUP_DEFAULTS                                                                                                 \
+    {                                                                                                                  \
+        .common = COMMON_OPTIONS_DEFAULTS                                                                              \
+    }
 
 enum row_flag {
-    ROW_HASHED = 1,             /* hash is known */
-    ROW_SIZED = 2,              /* bytes is known */
-    ROW_AGAINST = 4,            /* from --against */
-    ROW_GROUPED = 8,            /* has the bytes of another row */
-    ROW_LEAVES = 16,            /* rejected; keeper says because of which row */
-    ROW_FOUND = 32,             /* the hash was found out by us: it is written */
-    ROW_PEER = 64,              /* came with a hash, has the size of a file that did not: its last block is compared */
+    ROW_HASHED = 1,  /* hash is known */
+    ROW_SIZED = 2,   /* bytes is known */
+    ROW_AGAINST = 4, /* from --against */
+    ROW_GROUPED = 8, /* has the bytes of another row */
+    ROW_LEAVES = 16, /* rejected; keeper says because of which row */
+    ROW_FOUND = 32,  /* the hash was found out by us: it is written */
+    ROW_PEER = 64,   /* came with a hash, has the size of a file that did not: its last block is compared */
 };
 
 enum row_reason {
-    LEAVES_NOT, LEAVES_DUPLICATE, LEAVES_SAME_FILE, LEAVES_SAME_ROW, LEAVES_CONFLICT, LEAVES_OUTSIDE_ROOT, LEAVES_NOT_FOUND,
-    LEAVES_UNREADABLE, LEAVES_NOT_REGULAR, LEAVES_EMPTY, LEAVES_CHANGED, LEAVES_BAD_HASH, LEAVES_DIFFERS,
+    LEAVES_NOT,
+    LEAVES_DUPLICATE,
+    LEAVES_SAME_FILE,
+    LEAVES_SAME_ROW,
+    LEAVES_CONFLICT,
+    LEAVES_OUTSIDE_ROOT,
+    LEAVES_NOT_FOUND,
+    LEAVES_UNREADABLE,
+    LEAVES_NOT_REGULAR,
+    LEAVES_EMPTY,
+    LEAVES_CHANGED,
+    LEAVES_BAD_HASH,
+    LEAVES_DIFFERS,
 };
 
 #define NO_FILE UINT32_MAX
 
-/* 40 bytes a row, and 8 while groups are found: what ten million rows with hashes cost, beside 12 for a row that has a copy. */
+/* 40 bytes a row, and 8 while groups are found: what ten million rows with hashes cost, beside 12 for a row that has a
+ * copy. */
 struct row {
     struct xxh128 hash;
     uint64_t bytes;
-    uint32_t label;             /* index in labels; 0 is the empty one */
-    uint32_t file;              /* index in files, for rows that need their path; NO_FILE */
-    uint32_t keeper;            /* the row that stays for this one, or of the conflict */
+    uint32_t label;  /* index in labels; 0 is the empty one */
+    uint32_t file;   /* index in files, for rows that need their path; NO_FILE */
+    uint32_t keeper; /* the row that stays for this one, or of the conflict */
     uint8_t flags, reason;
 };
 
@@ -66,23 +90,25 @@ struct file {
     ino_t ino;
     int64_t mtime_ns;
     uint32_t row;
-    int error_number;           /* why it could not be read */
-    bool seen, link;            /* was looked at; is a symbolic link */
+    int error_number; /* why it could not be read */
+    bool seen, link;  /* was looked at; is a symbolic link */
 };
 
 struct dedup {
     const struct dedup_options *opt;
     int root_fd;
     struct row *rows;
-    size_t n_rows, rows_capacity, n_against;    /* the rows of --against come first */
+    size_t n_rows, rows_capacity, n_against; /* the rows of --against come first */
     struct file *files;
     size_t n_files, files_capacity;
     struct arena paths;
     char **labels;
     size_t n_labels, labels_capacity;
-    uint32_t *members;          /* rows that have the bytes of another, group by group; after dedup_judge best first */
+    uint32_t *members; /* rows that have the bytes of another, group by group; after dedup_judge best first */
     size_t n_members, members_capacity;
-    struct group { uint32_t begin, n; } *groups;
+    struct group {
+        uint32_t begin, n;
+    } * groups;
     size_t n_groups, groups_capacity;
     uint64_t n_duplicates, n_conflicts, n_hashed, bytes_read;
     struct progress progress;
@@ -94,15 +120,15 @@ int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, s
 int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag, struct error *err);
 /* Sets ROW_PEER; *n says on how many rows. */
 int dedup_find_peers(struct dedup *d, size_t *n, struct error *err);
-void dedup_look_at(struct dedup *d, struct file *f, struct row *r);     /* stat: sizes, kinds, reasons */
+void dedup_look_at(struct dedup *d, struct file *f, struct row *r); /* stat: sizes, kinds, reasons */
 void dedup_look_at_all(struct dedup *d);
 
 /* file_hash.c: afterwards every row that may equal another has its hash, or a reason to leave. */
 int dedup_hash_files(struct dedup *d, struct error *err);
 
 /* decide.c */
-int dedup_group(struct dedup *d, struct error *err);        /* fills groups, marks ROW_GROUPED */
-int dedup_judge(struct dedup *d, struct error *err);        /* keepers, conflicts; wants the paths of grouped rows */
+int dedup_group(struct dedup *d, struct error *err); /* fills groups, marks ROW_GROUPED */
+int dedup_judge(struct dedup *d, struct error *err); /* keepers, conflicts; wants the paths of grouped rows */
 
 /* actions.c: after the manifests are on disk. *n_failed counts files that could not be acted on (said on stderr). */
 int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct error *err);

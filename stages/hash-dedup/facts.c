@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "hash/parallel.h"
 
-#define STAT_CHUNK 256          /* files a worker takes at a time */
+#define STAT_CHUNK 256 /* files a worker takes at a time */
 
 static int find_label(struct dedup *d, const char *name, uint32_t *out, struct error *err)
 {
@@ -114,15 +114,16 @@ int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, 
             goto out;
     if (got < 0)
         goto out;
-    rc = got || row != end ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name) : manifest_source_check(in, err);
+    rc = got || row != end ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
+                           : manifest_source_check(in, err);
 out:
     manifest_reader_close(&r);
     return rc;
 }
 
 /*
- * What a path is, by lstat: a link is looked through, but remembered, because a link is never kept in place of its target
- * and never acted on. Sets the row's size; a file that cannot be a picture gives the row its reason.
+ * What a path is, by lstat: a link is looked through, but remembered, because a link is never kept in place of its
+ * target and never acted on. Sets the row's size; a file that cannot be a picture gives the row its reason.
  */
 void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
 {
@@ -185,7 +186,10 @@ int dedup_find_peers(struct dedup *d, size_t *n, struct error *err)
     return 0;
 }
 
-struct look { struct dedup *d; atomic_size_t next; };
+struct look {
+    struct dedup *d;
+    atomic_size_t next;
+};
 
 static void look_work(void *context, unsigned worker)
 {

@@ -3,12 +3,12 @@
  *
  * A size that only one file has settles that file. Files of one size are opened together and their last block is read:
  * pictures from one encoder share their first kilobytes, seldom their last. Those whose last block is theirs alone are
- * done; the others are read whole, from the descriptor that is still open, and get their XXH3-128. So a candidate costs an open,
- * one or two reads and a close. Large files are sampled in the middle, too, and their full reads are shared among the workers
- * one by one. Work goes in the order of inode numbers, which is about the order on disk.
+ * done; the others are read whole, from the descriptor that is still open, and get their XXH3-128. So a candidate costs
+ * an open, one or two reads and a close. Large files are sampled in the middle, too, and their full reads are shared
+ * among the workers one by one. Work goes in the order of inode numbers, which is about the order on disk.
  *
- * Reads are first tried without waiting. When many would have to wait, the files are not in memory, and what counts is how many
- * requests the disk sees at once: sleeping helpers then wake up and take part.
+ * Reads are first tried without waiting. When many would have to wait, the files are not in memory, and what counts is
+ * how many requests the disk sees at once: sleeping helpers then wake up and take part.
  */
 #include "dedup.h"
 
@@ -26,30 +26,38 @@
 #include "hash/parallel.h"
 
 #define BLOCK 4096
-#define WHOLE_BYTES (2 * BLOCK)         /* up to here a sample would cost what the whole file costs */
-#define LARGE_BYTES (1u << 20)          /* from here on files are read one by one, not group by group */
-#define BUFFER_BYTES (256u << 10)       /* half the second-level cache: hashing finds what the kernel has just copied */
+#define WHOLE_BYTES (2 * BLOCK)   /* up to here a sample would cost what the whole file costs */
+#define LARGE_BYTES (1u << 20)    /* from here on files are read one by one, not group by group */
+#define BUFFER_BYTES (256u << 10) /* half the second-level cache: hashing finds what the kernel has just copied */
 #define MOST_OPEN 512
-#define COLD_READS 32                   /* reads that had to wait before the helpers wake */
-#define HELPERS_EACH 4                  /* helpers for each worker */
+#define COLD_READS 32  /* reads that had to wait before the helpers wake */
+#define HELPERS_EACH 4 /* helpers for each worker */
 
-struct sample { uint64_t key; uint32_t file; int fd; };
+struct sample {
+    uint64_t key;
+    uint32_t file;
+    int fd;
+};
 
-struct bundle { uint32_t begin, end; bool all; ino_t first_ino; };     /* files of one size in `order`; all: each needs its hash */
+struct bundle {
+    uint32_t begin, end;
+    bool all;
+    ino_t first_ino;
+}; /* files of one size in `order`; all: each needs its hash */
 
 struct hashing {
     struct dedup *d;
-    uint32_t *order;            /* candidates sorted by size, device, inode */
+    uint32_t *order; /* candidates sorted by size, device, inode */
     struct bundle *bundles;
     size_t n_bundles, bundles_capacity;
-    uint32_t *large;            /* files whose full read is put off, filled by the workers */
+    uint32_t *large; /* files whose full read is put off, filled by the workers */
     atomic_size_t next, n_large, next_large, n_done, n_hashed, bytes_read;
     size_t most_open;
-    unsigned n_threads;         /* workers; helpers have higher numbers */
-    atomic_bool failed;         /* no memory */
-    atomic_bool waits;          /* the file system can say that a read would wait */
+    unsigned n_threads; /* workers; helpers have higher numbers */
+    atomic_bool failed; /* no memory */
+    atomic_bool waits;  /* the file system can say that a read would wait */
     atomic_size_t n_waited;
-    pthread_mutex_t mutex;      /* of awake and ended */
+    pthread_mutex_t mutex; /* of awake and ended */
     pthread_cond_t changed;
     bool awake, ended;
 };
@@ -80,7 +88,7 @@ static void unreadable(struct worker *w, uint32_t file, int error_number)
     struct row *r = &w->h->d->rows[f->row];
     f->error_number = error_number;
     if (r->flags & ROW_HASHED)
-        return;                 /* a peer: its row stands on what the manifest says */
+        return; /* a peer: its row stands on what the manifest says */
     r->flags |= ROW_LEAVES;
     r->reason = error_number == 0 ? LEAVES_CHANGED : error_number == ENOENT ? LEAVES_NOT_FOUND : LEAVES_UNREADABLE;
 }
@@ -90,7 +98,9 @@ static int open_file(struct worker *w, uint32_t file)
 {
     int fd;
     do
-        fd = fault_here(FAULT_OPEN) ? -1 : openat(w->h->d->root_fd, w->h->d->files[file].path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        fd = fault_here(FAULT_OPEN)
+                 ? -1
+                 : openat(w->h->d->root_fd, w->h->d->files[file].path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     while (fd < 0 && errno == EINTR);
     if (fd < 0)
         unreadable(w, file, errno);
@@ -129,16 +139,18 @@ static void say_ended(struct hashing *h)
 }
 
 /*
- * Up to n bytes at offset; stops once `enough` are there (asking a regular file for its end costs a call) or at the end.
- * -1: the file's row has its reason.
+ * Up to n bytes at offset; stops once `enough` are there (asking a regular file for its end costs a call) or at the
+ * end. -1: the file's row has its reason.
  */
-static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer, size_t n, size_t enough, uint64_t offset)
+static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer, size_t n, size_t enough,
+                       uint64_t offset)
 {
     size_t done = 0;
     bool patient = !atomic_load_explicit(&w->h->waits, memory_order_relaxed);
     while (done < enough) {
         struct iovec v = {buffer + done, n - done};
-        ssize_t got = fault_here(FAULT_READ) ? -1 : preadv2(fd, &v, 1, (off_t)(offset + done), patient ? 0 : RWF_NOWAIT);
+        ssize_t got =
+            fault_here(FAULT_READ) ? -1 : preadv2(fd, &v, 1, (off_t)(offset + done), patient ? 0 : RWF_NOWAIT);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && !patient && (errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)) {
@@ -213,7 +225,7 @@ static bool sample_file(struct worker *w, int fd, uint32_t file, uint64_t bytes,
     uint64_t offset = (bytes - 1) / BLOCK * BLOCK;
     struct xxh128 h;
     if (bytes - offset < BLOCK / 4 && offset)
-        offset -= BLOCK;        /* a last block of a few bytes would say little */
+        offset -= BLOCK; /* a last block of a few bytes would say little */
     ssize_t n = read_at(w, fd, file, w->buffer, (size_t)(bytes - offset) + 1, (size_t)(bytes - offset), offset);
     if (n < 0)
         return false;
@@ -249,7 +261,7 @@ static void hash_bundle(struct worker *w, const struct bundle *b)
     }
     bool all = b->all || n == 1 || bytes <= WHOLE_BYTES;
     size_t n_kept = 0;
-    bool peer_lost = false;     /* one could not be sampled: nobody can be told apart from it but by the hash */
+    bool peer_lost = false; /* one could not be sampled: nobody can be told apart from it but by the hash */
     for (size_t i = 0; i < n; i++) {
         struct sample s = w->samples[i];
         bool peer = is_peer(d, &d->files[s.file]);
@@ -317,7 +329,7 @@ static void bundle_work(void *context, unsigned index)
         return;
     if (worker_open(&w, h, index)) {
         if (index == 0)
-            h->failed = true;   /* others may do without */
+            h->failed = true; /* others may do without */
     } else {
         for (size_t i; !h->failed && (i = atomic_fetch_add(&h->next, 1)) < h->n_bundles;) {
             hash_bundle(&w, &h->bundles[i]);
@@ -351,7 +363,7 @@ static void large_work(void *context, unsigned index)
     worker_close(&w);
 }
 
-static const struct dedup *sorting;     /* qsort's context; one sort at a time, by the main thread */
+static const struct dedup *sorting; /* qsort's context; one sort at a time, by the main thread */
 
 static int compare_candidates(const void *a, const void *b)
 {
@@ -382,8 +394,9 @@ static int compare_bundles(const void *a, const void *b)
 }
 
 /*
- * One bundle a size. Rows that came with their hash take part as peers: they are sampled, so that a new file need not be
- * read whole only because an old one has its size. Where a peer's file cannot be sampled, every file of that size is hashed.
+ * One bundle a size. Rows that came with their hash take part as peers: they are sampled, so that a new file need not
+ * be read whole only because an old one has its size. Where a peer's file cannot be sampled, every file of that size is
+ * hashed.
  */
 static int make_bundles(struct hashing *h, size_t n_candidates, struct error *err)
 {
@@ -393,7 +406,8 @@ static int make_bundles(struct hashing *h, size_t n_candidates, struct error *er
         unsized |= (d->rows[i].flags & (ROW_HASHED | ROW_SIZED | ROW_LEAVES)) == ROW_HASHED;
     for (size_t i = 0, end; i < n_candidates; i = end) {
         uint64_t bytes = d->rows[d->files[h->order[i]].row].bytes;
-        struct bundle b = {.begin = (uint32_t)i, .first_ino = d->files[h->order[i]].ino, .all = unsized || d->opt->hash_all};
+        struct bundle b = {
+            .begin = (uint32_t)i, .first_ino = d->files[h->order[i]].ino, .all = unsized || d->opt->hash_all};
         size_t n_peers = 0;
         for (end = i; end < n_candidates && d->rows[d->files[h->order[end]].row].bytes == bytes; end++) {
             const struct file *f = &d->files[h->order[end]];
@@ -432,8 +446,11 @@ static size_t descriptors_each(unsigned n_threads)
 
 int dedup_hash_files(struct dedup *d, struct error *err)
 {
-    struct hashing h = {.d = d, .n_threads = stage_threads(&d->opt->common), .waits = true,
-                        .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct hashing h = {.d = d,
+                        .n_threads = stage_threads(&d->opt->common),
+                        .waits = true,
+                        .mutex = PTHREAD_MUTEX_INITIALIZER,
+                        .changed = PTHREAD_COND_INITIALIZER};
     size_t n = 0;
     int rc = -1;
     if (!(h.order = mem_alloc((d->n_files + 1) * sizeof *h.order, err)) ||

@@ -1,5 +1,6 @@
 /*
- * groups.c: what has to stay on one side of a split. Unlike the stars of judge.c these are connected components at the wider
+ * groups.c: what has to stay on one side of a split. Unlike the stars of judge.c these are connected components at the
+ * wider
  * --group-distance: nobody leaves because of them, so chains only keep together what a chain of likenesses connects.
  *
  * A group's name is the smallest of the groups that its rows came with, or the smallest content hash of its rows. So a
@@ -131,7 +132,8 @@ int near_group(struct near *s, struct error *err)
     }
     for (size_t i = 0; i < s->pairs.n; i++) {
         const struct near_pair *p = &s->pairs.pairs[i];
-        if ((int64_t)p->distance <= s->opt->group_distance && first_of_node[p->a] != NONE && first_of_node[p->b] != NONE)
+        if ((int64_t)p->distance <= s->opt->group_distance && first_of_node[p->a] != NONE &&
+            first_of_node[p->b] != NONE)
             unite(s, first_of_node[p->a], first_of_node[p->b]);
     }
     for (uint32_t i = 0; i < s->n_rows; i++)

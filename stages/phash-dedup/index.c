@@ -1,8 +1,9 @@
 /*
  * index.c: hashes that are kept from run to run, by the content of the picture's file: a TSV of
- * xxh128, pdq_family, oriented (1: EXIF orientation was applied), pdq, pdq_quality, pixels, turned (with --dihedral: the other
- * seven hashes, comma separated; otherwise empty). Renaming, moving and re-labelling pictures leaves it valid. Entries of other
- * families stay in the file. It is written whole, sorted by content hash, and locked for the time of the run.
+ * xxh128, pdq_family, oriented (1: EXIF orientation was applied), pdq, pdq_quality, pixels, turned (with --dihedral:
+ * the other seven hashes, comma separated; otherwise empty). Renaming, moving and re-labelling pictures leaves it
+ * valid. Entries of other families stay in the file. It is written whole, sorted by content hash, and locked for the
+ * time of the run.
  */
 #include "near.h"
 
@@ -11,7 +12,8 @@
 
 #include "base/mem.h"
 
-static const char *const columns[] = {"xxh128", "pdq_family", "oriented", "pdq", "pdq_quality", "pixels", "turned", NULL};
+static const char *const columns[] = {"xxh128",      "pdq_family", "oriented", "pdq",
+                                      "pdq_quality", "pixels",     "turned",   NULL};
 
 static int compare_entries(const void *a, const void *b)
 {
@@ -72,10 +74,12 @@ int near_index_open(struct near *s, struct error *err)
         uint64_t quality, pixels, oriented;
         int family = family_from_name(r.fields[at[1]]), turned = 0;
         if (family < 0 || xxh128_from_hex(&e.id, r.fields[at[0]]) || pdq_from_hex(&e.pdq, r.fields[at[3]]) ||
-            parse_u64(r.fields[at[2]], 0, 1, &oriented, "", &ignored) || parse_u64(r.fields[at[4]], 0, 100, &quality, "", &ignored) ||
-            parse_u64(r.fields[at[5]], 0, UINT32_MAX, &pixels, "", &ignored) || (turned = read_turned(s, &e, r.fields[at[6]], err)) > 0) {
-            got = error_set(err, EX_DATAERR, "'%s', row %llu: not a row of an index (delete the file to build it anew)", path,
-                            (unsigned long long)r.row);
+            parse_u64(r.fields[at[2]], 0, 1, &oriented, "", &ignored) ||
+            parse_u64(r.fields[at[4]], 0, 100, &quality, "", &ignored) ||
+            parse_u64(r.fields[at[5]], 0, UINT32_MAX, &pixels, "", &ignored) ||
+            (turned = read_turned(s, &e, r.fields[at[6]], err)) > 0) {
+            got = error_set(err, EX_DATAERR, "'%s', row %llu: not a row of an index (delete the file to build it anew)",
+                            path, (unsigned long long)r.row);
             break;
         }
         if (turned < 0 || mem_grow(&s->index, &s->index_capacity, s->n_index + 1, sizeof *s->index, err)) {
@@ -100,16 +104,20 @@ int near_index_open(struct near *s, struct error *err)
 const struct index_entry *near_index_find(const struct near *s, const struct xxh128 *id)
 {
     struct index_entry key = {.id = *id, .family = (uint8_t)s->opt->family, .oriented = !s->opt->no_orient};
-    const struct index_entry *e = s->n_index_read
-        ? bsearch(&key, s->index, s->n_index_read, sizeof *s->index, compare_entries) : NULL;
+    const struct index_entry *e =
+        s->n_index_read ? bsearch(&key, s->index, s->n_index_read, sizeof *s->index, compare_entries) : NULL;
     return e && (e->turned || !s->opt->dihedral) ? e : NULL;
 }
 
 int near_index_add(struct near *s, uint32_t row, struct error *err)
 {
     const struct row *r = &s->rows[row];
-    struct index_entry e = {.id = r->id, .pdq = r->pdq, .pixels = r->pixels, .family = (uint8_t)s->opt->family,
-                            .oriented = !s->opt->no_orient, .quality = r->quality};
+    struct index_entry e = {.id = r->id,
+                            .pdq = r->pdq,
+                            .pixels = r->pixels,
+                            .family = (uint8_t)s->opt->family,
+                            .oriented = !s->opt->no_orient,
+                            .quality = r->quality};
     if (s->opt->dihedral) {
         struct pdq_hash *t = arena_alloc(&s->arena, sizeof *s->turned, err);
         if (!t)
@@ -135,7 +143,8 @@ static int write_entry(struct manifest_writer *w, const struct index_entry *e, s
         pdq_to_hex(turned + i * PDQ_HEX_BYTES, &e->turned[i]);
         turned[(i + 1) * PDQ_HEX_BYTES - 1] = i + 1 < N_TURNED ? ',' : 0;
     }
-    const char *const fields[] = {id, pdq_family_name((enum pdq_family)e->family), e->oriented ? "1" : "0", hex, quality, pixels, turned};
+    const char *const fields[] = {
+        id, pdq_family_name((enum pdq_family)e->family), e->oriented ? "1" : "0", hex, quality, pixels, turned};
     return manifest_writer_row(w, NULL, fields, err);
 }
 
@@ -149,7 +158,8 @@ int near_index_save(struct near *s, struct error *err)
     if (manifest_writer_open(&w, s->opt->index, NULL, columns, err))
         goto out;
     for (size_t i = 0; i < s->n_index; i++) {
-        /* The same picture hashed twice in one run, or anew because its turned hashes were missing: the fuller entry stays. */
+        /* The same picture hashed twice in one run, or anew because its turned hashes were missing: the fuller entry
+         * stays. */
         bool again = i + 1 < s->n_index && compare_entries(&s->index[i], &s->index[i + 1]) == 0;
         if (again && s->index[i].turned && !s->index[i + 1].turned)
             s->index[i + 1] = s->index[i];

@@ -2,9 +2,10 @@
  * judge.c: near pairs, conflicts of labels, and the stars of near duplicates.
  *
  * Rows with the same 256 bits are one node; the join runs over nodes. A row that lies within --distance of a row with
- * another label is in conflict, whatever the rest looks like. Of what remains, rows are taken best first: one that nobody has
- * claimed stays and claims every unclaimed row within --distance of itself. So a row only ever leaves for a picture that it is
- * near to itself (no chains), what stays is pairwise further apart than --distance, and running it again changes nothing.
+ * another label is in conflict, whatever the rest looks like. Of what remains, rows are taken best first: one that
+ * nobody has claimed stays and claims every unclaimed row within --distance of itself. So a row only ever leaves for a
+ * picture that it is near to itself (no chains), what stays is pairwise further apart than --distance, and running it
+ * again changes nothing.
  */
 #include "near.h"
 
@@ -96,10 +97,11 @@ static int compare_pairs(const void *a, const void *b)
 }
 
 /*
- * Turned copies: every row's other seven hashes against all nodes. A picture and its mirror image then meet from either side;
- * the smaller distance counts.
+ * Turned copies: every row's other seven hashes against all nodes. A picture and its mirror image then meet from either
+ * side; the smaller distance counts.
  */
-static int join_turned(struct near *s, int distance, int radius, const struct near_progress *progress, struct error *err)
+static int join_turned(struct near *s, int distance, int radius, const struct near_progress *progress,
+                       struct error *err)
 {
     size_t n_turned = 0, bytes;
     struct near_pairs found = NEAR_PAIRS_EMPTY;
@@ -130,7 +132,7 @@ static int join_turned(struct near *s, int distance, int radius, const struct ne
     if (s->pairs.n)
         qsort(s->pairs.pairs, s->pairs.n, sizeof *s->pairs.pairs, compare_pairs);
     size_t n = 0;
-    for (size_t i = 0; i < s->pairs.n; i++)     /* the nearest of a pair's several meetings comes first */
+    for (size_t i = 0; i < s->pairs.n; i++) /* the nearest of a pair's several meetings comes first */
         if (n == 0 || s->pairs.pairs[n - 1].a != s->pairs.pairs[i].a || s->pairs.pairs[n - 1].b != s->pairs.pairs[i].b)
             s->pairs.pairs[n++] = s->pairs.pairs[i];
     s->pairs.n = n;
@@ -155,7 +157,8 @@ static int make_lists(struct near *s, struct error *err)
     for (size_t i = 0; i < s->pairs.n; i++)
         n += s->pairs.pairs[i].distance <= s->opt->distance;
     if (n > UINT32_MAX / 2 - 1)
-        return error_set(err, EX_DATAERR, "%zu pairs of near duplicates are more than can be held; use a smaller --distance", n);
+        return error_set(err, EX_DATAERR,
+                         "%zu pairs of near duplicates are more than can be held; use a smaller --distance", n);
     s->adjacent_start = mem_zalloc(s->n_nodes + 2, sizeof *s->adjacent_start, err);
     s->adjacent = mem_alloc((2 * n + 1) * sizeof *s->adjacent, err);
     if (!s->adjacent_start || !s->adjacent)
@@ -186,9 +189,13 @@ static int make_lists(struct near *s, struct error *err)
 int near_find_pairs(struct near *s, struct error *err)
 {
     struct near_progress tell = {tell_progress, &s->progress};
-    int64_t distance = s->opt->group_distance > s->opt->distance && !s->opt->check_leak ? s->opt->group_distance : s->opt->distance;
-    /* Everything within --distance is found; what lies between it and --group-distance nearly, unless --exact-groups asks. */
-    int radius = s->opt->exact_groups || distance == s->opt->distance ? NEAR_EXACT : (int)(s->opt->distance > 31 ? s->opt->distance : 31) / 16;
+    int64_t distance =
+        s->opt->group_distance > s->opt->distance && !s->opt->check_leak ? s->opt->group_distance : s->opt->distance;
+    /* Everything within --distance is found; what lies between it and --group-distance nearly, unless --exact-groups
+     * asks. */
+    int radius = s->opt->exact_groups || distance == s->opt->distance
+                     ? NEAR_EXACT
+                     : (int)(s->opt->distance > 31 ? s->opt->distance : 31) / 16;
     if (make_nodes(s, err))
         return -1;
     progress_start(&s->progress, &s->opt->common, 100, "% compared");
@@ -206,11 +213,15 @@ int near_find_pairs(struct near *s, struct error *err)
     return 0;
 }
 
-/* --- who is better -------------------------------------------------------------------------------------------------- */
+/* --- who is better --------------------------------------------------------------------------------------- */
 
-static const struct near *sorting;      /* qsort's context; one sort at a time */
+static const struct near *sorting; /* qsort's context; one sort at a time */
 
-#define COMPARE(a, b) do { if ((a) != (b)) return (a) < (b) ? -1 : 1; } while (0)
+#define COMPARE(a, b)                                                                                                  \
+    do {                                                                                                               \
+        if ((a) != (b))                                                                                                \
+            return (a) < (b) ? -1 : 1;                                                                                 \
+    } while (0)
 
 static size_t label_preference(const struct near *s, uint32_t label)
 {
@@ -220,7 +231,8 @@ static size_t label_preference(const struct near *s, uint32_t label)
     return i;
 }
 
-/* Smaller is better: a total order that ends in path and content, so it does not depend on the order of the rows (but for --keep first). */
+/* Smaller is better: a total order that ends in path and content, so it does not depend on the order of the rows (but
+ * for --keep first). */
 static int compare_rank(const void *a, const void *b)
 {
     const struct near *s = sorting;
@@ -232,12 +244,27 @@ static int compare_rank(const void *a, const void *b)
     COMPARE(label_preference(s, x->label), label_preference(s, y->label));
     COMPARE(x->label == 0, y->label == 0);
     switch ((enum near_keep)s->opt->keep) {
-    case KEEP_LARGEST: COMPARE(y->pixels, x->pixels); COMPARE(y->bytes, x->bytes); COMPARE(f->mtime_ns, g->mtime_ns); break;
-    case KEEP_SMALLEST: COMPARE(x->pixels, y->pixels); COMPARE(x->bytes, y->bytes); COMPARE(f->mtime_ns, g->mtime_ns); break;
-    case KEEP_OLDEST: COMPARE(f->mtime_ns, g->mtime_ns); break;
-    case KEEP_NEWEST: COMPARE(g->mtime_ns, f->mtime_ns); break;
-    case KEEP_FIRST: COMPARE(i, j); break;
-    case KEEP_PATH: break;
+    case KEEP_LARGEST:
+        COMPARE(y->pixels, x->pixels);
+        COMPARE(y->bytes, x->bytes);
+        COMPARE(f->mtime_ns, g->mtime_ns);
+        break;
+    case KEEP_SMALLEST:
+        COMPARE(x->pixels, y->pixels);
+        COMPARE(x->bytes, y->bytes);
+        COMPARE(f->mtime_ns, g->mtime_ns);
+        break;
+    case KEEP_OLDEST:
+        COMPARE(f->mtime_ns, g->mtime_ns);
+        break;
+    case KEEP_NEWEST:
+        COMPARE(g->mtime_ns, f->mtime_ns);
+        break;
+    case KEEP_FIRST:
+        COMPARE(i, j);
+        break;
+    case KEEP_PATH:
+        break;
     }
     int c = strcmp(f->path, g->path);
     if (c == 0)
@@ -245,10 +272,12 @@ static int compare_rank(const void *a, const void *b)
     return c ? c : (i > j) - (i < j);
 }
 
-/* --- conflicts ------------------------------------------------------------------------------------------------------ */
+/* --- conflicts ------------------------------------------------------------------------------------------- */
 
 /* The first two different labels among the rows of a node and of its neighbours; 0: none. */
-struct label_pair { uint32_t one, two; };
+struct label_pair {
+    uint32_t one, two;
+};
 
 static void add_label(struct label_pair *p, uint32_t label)
 {
@@ -283,7 +312,8 @@ static void find_opponent(struct near *s, uint32_t row, const uint32_t *rank)
     for (uint32_t k = s->adjacent_start[r->node]; k < s->adjacent_start[r->node + 1]; k++)
         for (uint32_t m = s->node_start[s->adjacent[k].node]; m < s->node_start[s->adjacent[k].node + 1]; m++) {
             uint32_t other = s->node_rows[m];
-            if (s->rows[other].label && s->rows[other].label != r->label && (best == NONE || rank[other] < rank[best])) {
+            if (s->rows[other].label && s->rows[other].label != r->label &&
+                (best == NONE || rank[other] < rank[best])) {
                 best = other;
                 best_distance = s->adjacent[k].distance;
             }
@@ -313,7 +343,7 @@ static int remove_conflicts(struct near *s, const uint32_t *order, size_t n, con
     return 0;
 }
 
-/* --- stars ---------------------------------------------------------------------------------------------------------- */
+/* --- stars ----------------------------------------------------------------------------------------------- */
 
 static void claim(struct near *s, uint32_t keeper, uint32_t node, uint32_t distance, uint8_t *claimed)
 {
@@ -341,7 +371,7 @@ static void look_at_times(struct near *s)
     if (s->opt->keep == KEEP_FIRST || s->opt->keep == KEEP_PATH)
         return;
     for (size_t i = 0; i < s->n_files; i++) {
-        s->files[i].mtime_ns = INT64_MAX;       /* a file that is gone is no one's elder */
+        s->files[i].mtime_ns = INT64_MAX; /* a file that is gone is no one's elder */
         if (path_join(&path, s->opt->common.root, s->files[i].path, s->opt->common.allow_outside, &ignored) == 0 &&
             stat(path.data, &st) == 0)
             s->files[i].mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
@@ -355,7 +385,8 @@ int near_judge(struct near *s, struct error *err)
     uint8_t *claimed = NULL;
     size_t n = 0;
     int rc = -1;
-    if (!order || !(rank = mem_alloc((s->n_rows + 1) * sizeof *rank, err)) || !(claimed = mem_zalloc(s->n_rows + 1, 1, err)))
+    if (!order || !(rank = mem_alloc((s->n_rows + 1) * sizeof *rank, err)) ||
+        !(claimed = mem_zalloc(s->n_rows + 1, 1, err)))
         goto out;
     look_at_times(s);
     for (size_t i = 0; i < s->n_rows; i++)

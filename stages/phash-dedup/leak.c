@@ -1,6 +1,6 @@
 /*
- * leak.c: near copies on both sides of a split. For every picture that has one within --distance in another split, a line with
- * the nearest of them: linear output, also where a thousand copies of a picture are spread over the splits.
+ * leak.c: near copies on both sides of a split. For every picture that has one within --distance in another split, a
+ * line with the nearest of them: linear output, also where a thousand copies of a picture are spread over the splits.
  */
 #include "near.h"
 
@@ -9,7 +9,8 @@
 
 #include "base/mem.h"
 
-static int read_splits(struct near *s, struct manifest_source *in, uint32_t *split, struct names *names, struct error *err)
+static int read_splits(struct near *s, struct manifest_source *in, uint32_t *split, struct names *names,
+                       struct error *err)
 {
     static const char *const required[] = {"path", "split", NULL};
     struct manifest_reader r;
@@ -27,9 +28,12 @@ static int read_splits(struct near *s, struct manifest_source *in, uint32_t *spl
     return got < 0 ? -1 : manifest_source_check(in, err);
 }
 
-struct nearest { uint32_t row, distance; };
+struct nearest {
+    uint32_t row, distance;
+};
 
-static void consider(const struct near *s, const uint32_t *split, uint32_t row, uint32_t node, uint32_t distance, struct nearest *best)
+static void consider(const struct near *s, const uint32_t *split, uint32_t row, uint32_t node, uint32_t distance,
+                     struct nearest *best)
 {
     for (uint32_t k = s->node_start[node]; k < s->node_start[node + 1]; k++) {
         uint32_t other = s->node_rows[k];
@@ -40,9 +44,11 @@ static void consider(const struct near *s, const uint32_t *split, uint32_t row, 
     }
 }
 
-int near_check_leak(struct near *s, struct manifest_source *in, const char *output, uint64_t *n_leaks, struct error *err)
+int near_check_leak(struct near *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
+                    struct error *err)
 {
-    static const char *const columns[] = {"path", "label", "split", "other_path", "other_label", "other_split", "distance", NULL};
+    static const char *const columns[] = {"path",        "label",       "split",    "other_path",
+                                          "other_label", "other_split", "distance", NULL};
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     struct names names = {0};
     uint32_t *split = mem_zalloc(s->n_rows + 1, sizeof *split, err);
@@ -62,8 +68,13 @@ int near_check_leak(struct near *s, struct manifest_source *in, const char *outp
         if (best.row == NONE)
             continue;
         snprintf(distance, sizeof distance, "%u", best.distance);
-        const char *const fields[] = {near_path(s, i), s->labels[r->label], names.text[split[i]], near_path(s, best.row),
-                                      s->labels[s->rows[best.row].label], names.text[split[best.row]], distance};
+        const char *const fields[] = {near_path(s, i),
+                                      s->labels[r->label],
+                                      names.text[split[i]],
+                                      near_path(s, best.row),
+                                      s->labels[s->rows[best.row].label],
+                                      names.text[split[best.row]],
+                                      distance};
         ++*n_leaks;
         if (manifest_writer_row(&w, NULL, fields, err))
             goto out;

@@ -11,7 +11,7 @@
 #include "image/limits.h"
 #include "store/hash_list.h"
 
-#define LIST_MAX_BYTES (1ull << 30)     /* 16 million hashes */
+#define LIST_MAX_BYTES (1ull << 30) /* 16 million hashes */
 
 static int compare_u64(const void *a, const void *b)
 {
@@ -80,7 +80,8 @@ static void block(struct near *s, uint32_t row, uint32_t distance)
 }
 
 /* Lines of a block list: PDQ hashes into *hashes, all else into the list that fetch reads, too. */
-static int read_list(const char *path, struct pdq_hash **hashes, size_t *n_hashes, size_t *capacity, struct hash_list *list, struct error *err)
+static int read_list(const char *path, struct pdq_hash **hashes, size_t *n_hashes, size_t *capacity,
+                     struct hash_list *list, struct error *err)
 {
     char *text = NULL, word[PDQ_HEX_BYTES + 1];
     size_t n_bytes, line_number = 0;
@@ -109,7 +110,8 @@ static int read_list(const char *path, struct pdq_hash **hashes, size_t *n_hashe
         }
         int added = hash_list_add_text(list, start, length, err);
         if (added == 0)
-            error_set(err, EX_DATAERR, "'%s', line %zu: not a hash (PDQ, XXH3-128, MD5, SHA-1 or sha256:...)", path, line_number);
+            error_set(err, EX_DATAERR, "'%s', line %zu: not a hash (PDQ, XXH3-128, MD5, SHA-1 or sha256:...)", path,
+                      line_number);
         if (added <= 0)
             goto out;
     }
@@ -137,7 +139,7 @@ static int block_by_bytes(struct near *s, struct manifest_source *in, struct has
         struct xxh128 id;
         if (path_join(&path, s->opt->common.root, manifest_field(&r, column), s->opt->common.allow_outside, &ignored) ||
             io_read_file(path.data, IMAGE_MAX_FILE_BYTES, &bytes, &n_bytes, &ignored))
-            continue;                   /* what cannot be read has its own reason */
+            continue; /* what cannot be read has its own reason */
         xxh128_of(&id, bytes, n_bytes);
         if (hash_list_matches(list, bytes, n_bytes, &id, &kind, digest))
             block(s, row, 0);
@@ -149,9 +151,9 @@ static int block_by_bytes(struct near *s, struct manifest_source *in, struct has
 }
 
 /*
- * --blocklist: one hash a line, as fetch reads them, and PDQ: "pdq:" and 64 digits, or 64 digits alone (a SHA-256 needs its
- * "sha256:" here). PDQ matches within --block-distance, in all eight orientations with --dihedral, but no flat picture. What
- * is not understood is an error, because a list that is half read protects nobody.
+ * --blocklist: one hash a line, as fetch reads them, and PDQ: "pdq:" and 64 digits, or 64 digits alone (a SHA-256 needs
+ * its "sha256:" here). PDQ matches within --block-distance, in all eight orientations with --dihedral, but no flat
+ * picture. What is not understood is an error, because a list that is half read protects nobody.
  */
 int near_block(struct near *s, struct manifest_source *in, struct error *err)
 {
@@ -181,8 +183,8 @@ int near_block(struct near *s, struct manifest_source *in, struct error *err)
             hashes[n_listed + n_hashes] = t ? s->turned[i][t - 1] : s->rows[i].pdq;
             row_of[n_hashes++] = i;
         }
-    if (n_listed && near_join(hashes, n_listed + n_hashes, n_listed, NEAR_FIRST_REST, (int)s->opt->block_distance, NEAR_EXACT,
-                              stage_threads(&s->opt->common), NULL, &found, err))
+    if (n_listed && near_join(hashes, n_listed + n_hashes, n_listed, NEAR_FIRST_REST, (int)s->opt->block_distance,
+                              NEAR_EXACT, stage_threads(&s->opt->common), NULL, &found, err))
         goto out;
     for (size_t i = 0; i < found.n; i++)
         block(s, row_of[found.pairs[i].b - n_listed], found.pairs[i].distance);

@@ -14,7 +14,9 @@ static int read_paths(struct near *s, struct manifest_source *in, struct manifes
     for (size_t i = 0; i < s->n_rows; i++)
         if ((s->rows[i].flags & ROW_PATH) && s->rows[i].file == NONE)
             missing[i < s->n_against] = true;
-    return (missing[1] && near_read_paths(s, against, true, err)) || (missing[0] && near_read_paths(s, in, false, err)) ? -1 : 0;
+    return (missing[1] && near_read_paths(s, against, true, err)) || (missing[0] && near_read_paths(s, in, false, err))
+               ? -1
+               : 0;
 }
 
 static int write_reject(struct near *s, uint32_t row, const struct failure *failure, const char *const *fields,
@@ -25,20 +27,27 @@ static int write_reject(struct near *s, uint32_t row, const struct failure *fail
     switch ((enum row_reason)r->reason) {
     case LEAVES_NEAR:
         return text_printf(detail, err, "%u %s", r->distance, near_path(s, r->keeper)) ||
-               manifest_writer_reject(rejects, fields, "near-duplicate-of", detail->data, err) ? -1 : 0;
+                       manifest_writer_reject(rejects, fields, "near-duplicate-of", detail->data, err)
+                   ? -1
+                   : 0;
     case LEAVES_CONFLICT:
-        return text_printf(detail, err, "%u %s: %s", r->distance, s->labels[s->rows[r->keeper].label], near_path(s, r->keeper)) ||
-               manifest_writer_reject(rejects, fields, "label-conflict", detail->data, err) ? -1 : 0;
+        return text_printf(detail, err, "%u %s: %s", r->distance, s->labels[s->rows[r->keeper].label],
+                           near_path(s, r->keeper)) ||
+                       manifest_writer_reject(rejects, fields, "label-conflict", detail->data, err)
+                   ? -1
+                   : 0;
     case LEAVES_BLOCKED:
         return text_printf(detail, err, "%u bits from a listed hash", r->distance) ||
-               manifest_writer_reject(rejects, fields, "blocklisted", detail->data, err) ? -1 : 0;
+                       manifest_writer_reject(rejects, fields, "blocklisted", detail->data, err)
+                   ? -1
+                   : 0;
     default:
         return manifest_writer_reject(rejects, fields, failure->slug, failure->detail, err);
     }
 }
 
-static int write_rows(struct near *s, struct manifest_source *in, struct manifest_writer *out, struct manifest_writer *rejects,
-                      struct stage_counts *n, struct error *err)
+static int write_rows(struct near *s, struct manifest_source *in, struct manifest_writer *out,
+                      struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
     struct manifest_reader r;
     struct text detail = TEXT_EMPTY;
@@ -56,7 +65,8 @@ static int write_rows(struct near *s, struct manifest_source *in, struct manifes
         n->n_read++;
         if ((of->flags & ROW_LEAVES) && (!s->opt->mark || of->reason > LEAVES_CONFLICT)) {
             n->n_rejected++;
-            if (write_reject(s, row, failure < s->n_failures ? &s->failures[failure] : NULL, r.fields, rejects, &detail, err))
+            if (write_reject(s, row, failure < s->n_failures ? &s->failures[failure] : NULL, r.fields, rejects, &detail,
+                             err))
                 goto out;
             continue;
         }
@@ -65,13 +75,17 @@ static int write_rows(struct near *s, struct manifest_source *in, struct manifes
         snprintf(distance, sizeof distance, "%u", of->distance);
         xxh128_hex(id, &of->id);
         pdq_to_hex(hex, &of->pdq);
-        bool near = of->flags & ROW_LEAVES;     /* --mark */
+        bool near = of->flags & ROW_LEAVES; /* --mark */
         const char *const added[] = {
             *manifest_field(&r, bytes) || !of->bytes ? manifest_field(&r, bytes) : size,
             *manifest_field(&r, hash) || !(of->flags & ROW_NAMED) ? manifest_field(&r, hash) : id,
-            hex, quality, pdq_family_name(s->opt->family), near_group_name(s, row, name),
+            hex,
+            quality,
+            pdq_family_name(s->opt->family),
+            near_group_name(s, row, name),
             near ? near_path(s, of->keeper) : manifest_field(&r, manifest_column(&r.schema, "path")),
-            near ? distance : "0", near ? of->reason == LEAVES_CONFLICT ? "label-conflict" : "near-duplicate-of" : "",
+            near ? distance : "0",
+            near ? of->reason == LEAVES_CONFLICT ? "label-conflict" : "near-duplicate-of" : "",
         };
         n->n_kept++;
         if (manifest_writer_row(out, r.fields, added, err))
@@ -94,18 +108,21 @@ int near_run(struct near *s, struct manifest_source *in, struct manifest_source 
     if ((opt->index && near_index_open(s, err)) || (against && near_read_rows(s, against, true, err)) ||
         near_read_rows(s, in, false, err) || (opt->index && near_index_save(s, err)) ||
         (opt->protect && near_read_protected(s, in, err)) || (opt->blocklist && near_block(s, in, err)) ||
-        near_find_pairs(s, err) || read_paths(s, in, against, err) || near_read_sizes(s, err) ||
-        near_judge(s, err) || near_group(s, err))
+        near_find_pairs(s, err) || read_paths(s, in, against, err) || near_read_sizes(s, err) || near_judge(s, err) ||
+        near_group(s, err))
         return -1;
-    if (opt->sheet && (near_mark_sheet_paths(s, err) || read_paths(s, in, against, err) || near_write_sheet(s, opt->sheet, err)))
+    if (opt->sheet &&
+        (near_mark_sheet_paths(s, err) || read_paths(s, in, against, err) || near_write_sheet(s, opt->sheet, err)))
         return -1;
     if (write_rows(s, in, out, rejects, n, err))
         return -1;
     if (s->n_blocked)
         stage_warn("%llu pictures matched the block list and are not in the output", (unsigned long long)s->n_blocked);
-    stage_note(&s->opt->common, "%llu pictures decoded, %llu hashes reused, %llu too flat to compare; %llu near duplicates, "
-               "%llu label conflicts, %zu near pairs", (unsigned long long)s->n_decoded, (unsigned long long)s->n_reused,
-               (unsigned long long)s->n_flat, (unsigned long long)s->n_near, (unsigned long long)s->n_conflicts, s->pairs.n);
+    stage_note(&s->opt->common,
+               "%llu pictures decoded, %llu hashes reused, %llu too flat to compare; %llu near duplicates, "
+               "%llu label conflicts, %zu near pairs",
+               (unsigned long long)s->n_decoded, (unsigned long long)s->n_reused, (unsigned long long)s->n_flat,
+               (unsigned long long)s->n_near, (unsigned long long)s->n_conflicts, s->pairs.n);
     return 0;
 }
 

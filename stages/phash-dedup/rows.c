@@ -1,6 +1,7 @@
 /*
- * rows.c: from manifest rows and pictures to hashes. Rows that bring a pdq of the wanted family are not decoded; the others go
- * through the sandboxed decode pool, where the hash is computed, so that only some 300 bytes a picture come back.
+ * rows.c: from manifest rows and pictures to hashes. Rows that bring a pdq of the wanted family are not decoded; the
+ * others go through the sandboxed decode pool, where the hash is computed, so that only some 300 bytes a picture come
+ * back.
  */
 #include "near.h"
 
@@ -11,12 +12,20 @@
 #include "image/picture_rows.h"
 
 /* What a worker sends back. */
-struct answer { struct pdq_hash hashes[PDQ_DIHEDRALS]; int32_t quality; uint32_t pixels; };
+struct answer {
+    struct pdq_hash hashes[PDQ_DIHEDRALS];
+    int32_t quality;
+    uint32_t pixels;
+};
 
-struct hashing { enum pdq_family family; unsigned n_hashes; };
+struct hashing {
+    enum pdq_family family;
+    unsigned n_hashes;
+};
 
-static enum image_reason hash_picture(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
-                                      uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
+static enum image_reason hash_picture(void *context, const struct image_info *info, struct image *picture,
+                                      struct image *scratch, uint8_t *result, size_t result_capacity, size_t *n_result,
+                                      struct image_failure *failure)
 {
     const struct hashing *h = context;
     struct answer *a = (struct answer *)(void *)result;
@@ -28,8 +37,8 @@ static enum image_reason hash_picture(void *context, const struct image_info *in
         return IMAGE_DECODE_MEMORY;
     memset(a, 0, sizeof *a);
     rc = pdq_of_pixels(p, h->family, picture->pixels, (uint32_t)picture->width, (uint32_t)picture->height,
-                       (unsigned)picture->channels, (size_t)picture->width * (size_t)picture->channels, a->hashes, h->n_hashes,
-                       &quality, &err);
+                       (unsigned)picture->channels, (size_t)picture->width * (size_t)picture->channels, a->hashes,
+                       h->n_hashes, &quality, &err);
     pdq_close(p);
     if (rc) {
         snprintf(failure->detail, sizeof failure->detail, "%.150s", err.text);
@@ -45,7 +54,7 @@ static int open_pool(struct decode_pool **pool, struct hashing *h, const struct 
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     *h = (struct hashing){opt->family, opt->dihedral ? PDQ_DIHEDRALS : 1};
-    o.decode.keep_gray = true;          /* the published algorithm takes a grey picture's samples as they are */
+    o.decode.keep_gray = true; /* the published algorithm takes a grey picture's samples as they are */
     o.decode.no_orient = opt->no_orient;
     o.decode.allow_truncated = opt->allow_truncated;
     /* fast: the JPEG decoder's own halving, as long as 2 samples stay for each of the 64 that the hash looks at. */
@@ -66,7 +75,7 @@ static bool answer_of(const struct decoded *d, struct answer *a)
     return a->quality >= 0 && a->quality <= 100;
 }
 
-/* --- hash only ------------------------------------------------------------------------------------------------------ */
+/* --- hash only ------------------------------------------------------------------------------------------- */
 
 struct hash_only {
     struct near *s;
@@ -92,11 +101,13 @@ static int hash_only_row(void *context, const char *const *fields, const struct 
     return manifest_writer_row(h->out, fields, added, err);
 }
 
-int near_hash_only(struct near *s, struct manifest_source *in, struct manifest_writer *out, struct manifest_writer *rejects,
-                   struct stage_counts *n, struct error *err)
+int near_hash_only(struct near *s, struct manifest_source *in, struct manifest_writer *out,
+                   struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
     struct hash_only h = {.s = s, .out = out, .rejects = rejects, .n = n};
-    struct picture_rows rows = {.root = s->opt->common.root, .allow_outside = s->opt->common.allow_outside, .context = &h,
+    struct picture_rows rows = {.root = s->opt->common.root,
+                                .allow_outside = s->opt->common.allow_outside,
+                                .context = &h,
                                 .done = hash_only_row};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct decode_pool *pool = NULL;
@@ -113,7 +124,7 @@ out:
     return rc;
 }
 
-/* --- all rows ------------------------------------------------------------------------------------------------------- */
+/* --- all rows -------------------------------------------------------------------------------------------- */
 
 struct reading {
     struct near *s;
@@ -188,10 +199,15 @@ static int take_row(void *context, const char *const *fields, const struct decod
         (s->opt->dihedral && mem_grow(&s->turned, &s->turned_capacity, s->n_rows + 1, sizeof *s->turned, err)))
         return -1;
     struct row *row = &s->rows[s->n_rows];
-    *row = (struct row){.node = NONE, .file = NONE, .keeper = (uint32_t)s->n_rows, .group_in = NONE, .group = NONE,
+    *row = (struct row){.node = NONE,
+                        .file = NONE,
+                        .keeper = (uint32_t)s->n_rows,
+                        .group_in = NONE,
+                        .group = NONE,
                         .flags = g->against ? ROW_AGAINST : 0};
     if (find_label(s, field(fields, g->label), &row->label, err) ||
-        (!s->opt->regroup && *field(fields, g->group) && names_find(&s->groups_in, field(fields, g->group), &row->group_in, err)))
+        (!s->opt->regroup && *field(fields, g->group) &&
+         names_find(&s->groups_in, field(fields, g->group), &row->group_in, err)))
         return -1;
     row->bytes = number(field(fields, g->bytes), UINT64_MAX);
     row->pixels = (uint32_t)(number(field(fields, g->width), 1u << 20) * number(field(fields, g->height), 1u << 20));
@@ -233,7 +249,7 @@ static int take_row(void *context, const char *const *fields, const struct decod
                 return -1;
         } else {
             row->quality = *field(fields, g->quality) ? (uint8_t)number(field(fields, g->quality), 100) : 100;
-            row->flags |= ROW_HASHED;       /* with --dihedral only of --against: it takes part unturned */
+            row->flags |= ROW_HASHED; /* with --dihedral only of --against: it takes part unturned */
             s->n_reused++;
         }
     }
@@ -246,8 +262,11 @@ int near_read_rows(struct near *s, struct manifest_source *in, bool against, str
 {
     static const char *const required[] = {"path", NULL}, *const required_old[] = {"path", "pdq", NULL};
     struct reading g = {.s = s, .against = against};
-    struct picture_rows rows = {.root = s->opt->common.root, .allow_outside = s->opt->common.allow_outside, .context = &g,
-                                .wanted = row_wanted, .done = take_row};
+    struct picture_rows rows = {.root = s->opt->common.root,
+                                .allow_outside = s->opt->common.allow_outside,
+                                .context = &g,
+                                .wanted = row_wanted,
+                                .done = take_row};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct decode_pool *pool = NULL;
     struct hashing hashing;
@@ -305,7 +324,8 @@ int near_read_sizes(struct near *s, struct error *err)
     for (size_t i = 0; i < s->n_rows; i++) {
         const struct row *r = &s->rows[i];
         if (!(r->flags & ROW_PATH) || (r->flags & ROW_AGAINST) || (r->pixels && r->bytes) ||
-            path_join(&path, s->opt->common.root, near_path(s, (uint32_t)i), s->opt->common.allow_outside, &ignored) || !io_exists(path.data))
+            path_join(&path, s->opt->common.root, near_path(s, (uint32_t)i), s->opt->common.allow_outside, &ignored) ||
+            !io_exists(path.data))
             continue;
         if (!pool && decode_pool_open(&pool, &o, err))
             goto out;
@@ -346,7 +366,8 @@ int near_read_paths(struct near *s, struct manifest_source *in, bool against, st
     }
     if (got < 0)
         goto out;
-    rc = got || row != end ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name) : manifest_source_check(in, err);
+    rc = got || row != end ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
+                           : manifest_source_check(in, err);
 out:
     manifest_reader_close(&r);
     return rc;

@@ -1,8 +1,8 @@
 /*
- * sheet.c: a contact sheet of what would go and what was grouped, one HTML file without scripts: first label conflicts, then near
- * duplicates beside the picture that stays for them, then looser groups. Pictures are blurred and grey until the checkbox
- * is ticked or the picture has the keyboard's focus. File names are strangers' text: escaped, and the page forbids everything but
- * local pictures and its own style.
+ * sheet.c: a contact sheet of what would go and what was grouped, one HTML file without scripts: first label conflicts,
+ * then near duplicates beside the picture that stays for them, then looser groups. Pictures are blurred and grey until
+ * the checkbox is ticked or the picture has the keyboard's focus. File names are strangers' text: escaped, and the page
+ * forbids everything but local pictures and its own style.
  */
 #include "near.h"
 
@@ -12,24 +12,41 @@
 
 #include "base/mem.h"
 
-#define MOST_CLUSTERS 2000              /* what a person can look at, and a browser hold */
-#define MOST_PICTURES 60                /* of one cluster */
+#define MOST_CLUSTERS 2000 /* what a person can look at, and a browser hold */
+#define MOST_PICTURES 60   /* of one cluster */
 
-struct sheet { struct near *s; FILE *out; struct text base; };
+struct sheet {
+    struct near *s;
+    FILE *out;
+    struct text base;
+};
 
 /* A cluster is shown under its head: the row that stays, or the lowest row of a conflict or a group. */
-struct entry { uint32_t head, row; };
+struct entry {
+    uint32_t head, row;
+};
 
 static void put_escaped(FILE *out, const char *s)
 {
     for (; *s; s++)
         switch (*s) {
-        case '&': fputs("&amp;", out); break;
-        case '<': fputs("&lt;", out); break;
-        case '>': fputs("&gt;", out); break;
-        case '"': fputs("&quot;", out); break;
-        case '\'': fputs("&#39;", out); break;
-        default: fputc((unsigned char)*s < ' ' ? ' ' : *s, out);
+        case '&':
+            fputs("&amp;", out);
+            break;
+        case '<':
+            fputs("&lt;", out);
+            break;
+        case '>':
+            fputs("&gt;", out);
+            break;
+        case '"':
+            fputs("&quot;", out);
+            break;
+        case '\'':
+            fputs("&#39;", out);
+            break;
+        default:
+            fputc((unsigned char)*s < ' ' ? ' ' : *s, out);
         }
 }
 
@@ -49,7 +66,8 @@ static int relative_base(struct text *base, const char *sheet, const char *root,
     char from[PATH_MAX], to[PATH_MAX], folder[PATH_MAX];
     const char *slash = strrchr(sheet, '/');
     size_t same = 0;
-    if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - sheet + (slash == sheet)) : 1, slash ? sheet : ".") >= (int)sizeof folder ||
+    if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - sheet + (slash == sheet)) : 1,
+                 slash ? sheet : ".") >= (int)sizeof folder ||
         !realpath(folder, from) || !realpath(root, to))
         return error_errno(err, EX_CANTCREAT, "cannot find the way from '%s' to the root folder", sheet);
     for (size_t i = 0;; i++) {
@@ -96,7 +114,8 @@ static int compare_entries(const void *a, const void *b)
     return c ? c : (x->row > y->row) - (x->row < y->row);
 }
 
-static void put_clusters(struct sheet *t, struct entry *entries, size_t n, const char *title, const char *role, bool with_head)
+static void put_clusters(struct sheet *t, struct entry *entries, size_t n, const char *title, const char *role,
+                         bool with_head)
 {
     size_t n_clusters = 0;
     sorting = t->s;
@@ -113,7 +132,8 @@ static void put_clusters(struct sheet *t, struct entry *entries, size_t n, const
             ;
         fputs("<section>\n", t->out);
         if (with_head)
-            put_picture(t, entries[i].head, (t->s->rows[entries[i].head].flags & ROW_LEAVES) ? "conflict" : "stays", -1);
+            put_picture(t, entries[i].head, (t->s->rows[entries[i].head].flags & ROW_LEAVES) ? "conflict" : "stays",
+                        -1);
         for (size_t k = i; k < end && k < i + MOST_PICTURES; k++)
             put_picture(t, entries[k].row, role, with_head ? t->s->rows[entries[k].row].distance : -1);
         if (end - i > MOST_PICTURES)
@@ -146,14 +166,19 @@ int near_write_sheet(struct near *s, const char *path, struct error *err)
 {
     static const char head[] =
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>near duplicates</title>\n"
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; style-src "
+        "'unsafe-inline'\">\n"
         "<meta name=\"referrer\" content=\"no-referrer\">\n<style>\n"
-        "body{font:14px sans-serif;margin:1em}section{display:flex;flex-wrap:wrap;gap:8px;border-top:1px solid #ccc;padding:8px 0}\n"
-        "figure{margin:0;width:180px;overflow-wrap:anywhere}img{width:180px;height:180px;object-fit:contain;background:#eee;"
+        "body{font:14px sans-serif;margin:1em}section{display:flex;flex-wrap:wrap;gap:8px;border-top:1px solid "
+        "#ccc;padding:8px 0}\n"
+        "figure{margin:0;width:180px;overflow-wrap:anywhere}img{width:180px;height:180px;object-fit:contain;background:"
+        "#eee;"
         "filter:blur(14px) grayscale(1)}\n"
-        "#show:checked~main img,figure:focus img{filter:none}b.stays{color:#060}b.leaves{color:#a00}b.conflict{color:#a50}\n"
+        "#show:checked~main img,figure:focus "
+        "img{filter:none}b.stays{color:#060}b.leaves{color:#a00}b.conflict{color:#a50}\n"
         "</style></head><body>\n<h1>Near duplicates</h1>\n"
-        "<input type=\"checkbox\" id=\"show\" accesskey=\"s\"><label for=\"show\"> show pictures unblurred (or give one the focus)</label>\n<main>\n";
+        "<input type=\"checkbox\" id=\"show\" accesskey=\"s\"><label for=\"show\"> show pictures unblurred (or give "
+        "one the focus)</label>\n<main>\n";
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     struct sheet t = {.s = s};
     struct entry *entries = NULL;
@@ -162,7 +187,8 @@ int near_write_sheet(struct near *s, const char *path, struct error *err)
     int rc = -1;
     if (relative_base(&t.base, path, s->opt->common.root, err) || atomic_file_open(&file, path, err) ||
         !(entries = mem_alloc((s->n_rows + 1) * sizeof *entries, err)) ||
-        !(sizes = mem_zalloc(s->n_rows + 1, sizeof *sizes, err)) || !(heads = mem_alloc((s->n_rows + 1) * sizeof *heads, err)))
+        !(sizes = mem_zalloc(s->n_rows + 1, sizeof *sizes, err)) ||
+        !(heads = mem_alloc((s->n_rows + 1) * sizeof *heads, err)))
         goto out;
     t.out = file.stream;
     fputs(head, t.out);

@@ -18,26 +18,34 @@
 /* Kernel limits: a path the programs after this one could not open is not worth a row. */
 #define MAX_DEPTH 512
 
-struct entry { const char *path, *label; const char *reason, *detail; };
+struct entry {
+    const char *path, *label;
+    const char *reason, *detail;
+};
 
-struct folder_id { dev_t dev; ino_t ino; };
+struct folder_id {
+    dev_t dev;
+    ino_t ino;
+};
 
 struct walk {
     const struct scan_options *opt;
     struct arena arena;
     struct entry *entries;
     size_t n, capacity;
-    struct folder_id open[MAX_DEPTH];   /* the folders that the walk is inside of: a link to one of them is a loop */
-    struct text path;                   /* of the folder being read, relative to the root, no '/' behind */
-    const char *operand_label;          /* the last component of the operand */
-    size_t operand_bytes;               /* length of the operand in path */
+    struct folder_id open[MAX_DEPTH]; /* the folders that the walk is inside of: a link to one of them is a loop */
+    struct text path;                 /* of the folder being read, relative to the root, no '/' behind */
+    const char *operand_label;        /* the last component of the operand */
+    size_t operand_bytes;             /* length of the operand in path */
     struct progress progress;
 };
 
-static int add(struct walk *w, const char *path, const char *label, const char *reason, const char *detail, struct error *err)
+static int add(struct walk *w, const char *path, const char *label, const char *reason, const char *detail,
+               struct error *err)
 {
     struct entry e = {.label = label, .reason = reason};
-    if (!(e.path = arena_strdup(&w->arena, path, err)) || (detail && !(e.detail = arena_strdup(&w->arena, detail, err))) ||
+    if (!(e.path = arena_strdup(&w->arena, path, err)) ||
+        (detail && !(e.detail = arena_strdup(&w->arena, detail, err))) ||
         mem_grow(&w->entries, &w->capacity, w->n + 1, sizeof *w->entries, err))
         return -1;
     w->entries[w->n++] = e;
@@ -83,8 +91,9 @@ static bool wanted(const struct scan_options *opt, const char *name)
 }
 
 /*
- * The label of files in the folder w->path. AUTO: the first folder below the operand, or the operand's own name for files
- * that lie directly in it; so `scan raw` and `scan raw/cat` give raw/cat/1.jpg the same label. NULL without memory.
+ * The label of files in the folder w->path. AUTO: the first folder below the operand, or the operand's own name for
+ * files that lie directly in it; so `scan raw` and `scan raw/cat` give raw/cat/1.jpg the same label. NULL without
+ * memory.
  */
 static const char *label_here(struct walk *w, struct error *err)
 {
@@ -146,7 +155,7 @@ static int one_entry(struct walk *w, int fd, const struct dirent *d, const char 
     unsigned char type = d->d_type;
     const char *path = w->path.data;
     struct stat st;
-    if (type == DT_UNKNOWN || (type == DT_LNK && w->opt->follow)) {     /* some file systems do not say */
+    if (type == DT_UNKNOWN || (type == DT_LNK && w->opt->follow)) { /* some file systems do not say */
         bool there = fstatat(fd, d->d_name, &st, w->opt->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
         type = there ? (unsigned char)IFTODT(st.st_mode) : DT_LNK;
     }
@@ -157,12 +166,19 @@ static int one_entry(struct walk *w, int fd, const struct dirent *d, const char 
     if (!text_is_utf8(path, w->path.n_bytes))
         return add_not_utf8(w, path, err);
     switch (type) {
-    case DT_DIR: return enter(w, fd, d->d_name, depth, err);
-    case DT_REG: return add(w, path, label, NULL, NULL, err);
+    case DT_DIR:
+        return enter(w, fd, d->d_name, depth, err);
+    case DT_REG:
+        return add(w, path, label, NULL, NULL, err);
     case DT_LNK:
-        return add(w, path, "", "symbolic-link", w->opt->follow ? "its target is not there" : "links are taken with --follow only", err);
+        return add(w, path, "", "symbolic-link",
+                   w->opt->follow ? "its target is not there" : "links are taken with --follow only", err);
     default:
-        return add(w, path, "", "not-a-regular-file", type == DT_FIFO ? "a FIFO" : type == DT_SOCK ? "a socket" : "a device", err);
+        return add(w, path, "", "not-a-regular-file",
+                   type == DT_FIFO   ? "a FIFO"
+                   : type == DT_SOCK ? "a socket"
+                                     : "a device",
+                   err);
     }
 }
 
@@ -202,7 +218,8 @@ static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
     return rc;
 }
 
-/* One operand: its path without "./" in front and '/' behind, so that every spelling of a folder gives the same rows. */
+/* One operand: its path without "./" in front and '/' behind, so that every spelling of a folder gives the same rows.
+ */
 static int scan_operand(struct walk *w, int root, const char *folder, struct error *err)
 {
     char shown[256];
@@ -222,7 +239,8 @@ static int scan_operand(struct walk *w, int root, const char *folder, struct err
         return -1;
     if (!text_is_utf8(w->path.data, w->path.n_bytes))
         return error_set(err, EX_DATAERR, "folder '%s' is not named in valid UTF-8", shown);
-    int fd = openat(root, here ? "." : w->path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);   /* the user's own link is followed */
+    int fd = openat(root, here ? "." : w->path.data,
+                    O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* the user's own link is followed */
     if (fd < 0 || fstat(fd, &st)) {
         error_errno(err, EX_NOINPUT, "cannot open folder '%s'", shown);
         if (fd >= 0)
@@ -267,11 +285,12 @@ int scan_run(const struct scan_options *opt, char **folders, int n_folders, stru
         const struct entry *e = &w.entries[i];
         const char *fields[] = {e->path, e->label};
         if (i && !strcmp(e->path, w.entries[i - 1].path))
-            continue;                   /* a folder given twice, or one inside the other: still one picture */
+            continue; /* a folder given twice, or one inside the other: still one picture */
         n->n_read++;
         n->n_rejected += e->reason != NULL;
         n->n_kept += e->reason == NULL;
-        if (e->reason ? manifest_writer_reject(rejects, fields, e->reason, e->detail, err) : manifest_writer_row(out, fields, NULL, err))
+        if (e->reason ? manifest_writer_reject(rejects, fields, e->reason, e->detail, err)
+                      : manifest_writer_row(out, fields, NULL, err))
             goto out;
     }
     rc = 0;

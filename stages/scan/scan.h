@@ -13,13 +13,15 @@ enum scan_label { SCAN_LABEL_AUTO, SCAN_LABEL_FOLDER, SCAN_LABEL_PARENT, SCAN_LA
 
 struct scan_options {
     struct common_options common;
-    int label_from;             /* enum scan_label */
-    const char *label;          /* the same label for every row; NULL: label_from says */
-    const char *extensions;     /* comma separated, lower case, without the dot */
+    int label_from;         /* enum scan_label */
+    const char *label;      /* the same label for every row; NULL: label_from says */
+    const char *extensions; /* comma separated, lower case, without the dot */
     bool all_files, hidden, follow;
 };
-#define SCAN_DEFAULTS \
-    {.common = COMMON_OPTIONS_DEFAULTS, .extensions = "jpg,jpeg,jpe,jfif,png,webp,gif"}
+#define SCAN_DEFAULTS                                                                                                  \
+    {                                                                                                                  \
+        .common = COMMON_OPTIONS_DEFAULTS, .extensions = "jpg,jpeg,jpe,jfif,png,webp,gif"                              \
+    }
 
 /*
  * Walks the folders (relative to opt->common.root) and writes one row a file to out, sorted by path, each path once;

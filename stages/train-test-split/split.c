@@ -1,6 +1,6 @@
 /*
- * split.c: groups are found by a 64-bit key of their name (two names with one key would only be kept together), 48 bytes a
- * group and 4 a row in memory; the text of the rows is read a second time when they are written.
+ * split.c: groups are found by a 64-bit key of their name (two names with one key would only be kept together), 48
+ * bytes a group and 4 a row in memory; the text of the rows is read a second time when they are written.
  */
 #include "split.h"
 
@@ -13,8 +13,9 @@
 #include "base/text.h"
 
 /*
- * Streams of its own ("place", "fold" in ASCII): with plain small numbers a picture's place in the split would be the first draw of
- * augment's variant of that number, and the variants of training pictures would be turned to one side only.
+ * Streams of its own ("place", "fold" in ASCII): with plain small numbers a picture's place in the split would be the
+ * first draw of augment's variant of that number, and the variants of training pictures would be turned to one side
+ * only.
  */
 #define STREAM_PLACE 0x706c616365ull
 #define STREAM_FOLD 0x73706c666f6c64ull
@@ -22,28 +23,32 @@
 struct group {
     uint64_t key;
     double place;
-    uint32_t n_rows, label;     /* label: of its first row */
-    int8_t previous;            /* part in the previous split, or -1 */
+    uint32_t n_rows, label; /* label: of its first row */
+    int8_t previous;        /* part in the previous split, or -1 */
     uint8_t part;
     bool many_labels;
     uint32_t fold;
 };
 
-struct label { char *name; uint64_t n_rows; uint32_t n_groups, n_groups_in[SPLIT_PARTS]; };
+struct label {
+    char *name;
+    uint64_t n_rows;
+    uint32_t n_groups, n_groups_in[SPLIT_PARTS];
+};
 
 struct split {
     const struct split_options *opt;
     struct group *groups;
     size_t n_groups, groups_capacity;
-    uint32_t *table;            /* open addressing: group index + 1 */
+    uint32_t *table; /* open addressing: group index + 1 */
     size_t table_size;
     uint32_t *row_group;
     size_t n_rows, rows_capacity;
     struct label *labels;
     size_t n_labels, labels_capacity;
-    uint64_t *pairs;            /* group << 32 | label, for groups with more than one label */
+    uint64_t *pairs; /* group << 32 | label, for groups with more than one label */
     size_t n_pairs, pairs_capacity;
-    bool spare;                 /* answer of check_spare */
+    bool spare; /* answer of check_spare */
 };
 
 const char *split_part_name(enum split_part part)
@@ -114,7 +119,8 @@ static int64_t find_group(struct split *s, const char *name, struct error *err)
 
 static int64_t find_label(struct split *s, const char *name, struct error *err)
 {
-    for (size_t i = 0; i < s->n_labels; i++)    /* labels are classes: a handful, and the last one again is the usual case */
+    for (size_t i = 0; i < s->n_labels;
+         i++) /* labels are classes: a handful, and the last one again is the usual case */
         if (!strcmp(s->labels[i].name, name))
             return (int64_t)i;
     if (mem_grow(&s->labels, &s->labels_capacity, s->n_labels + 1, sizeof *s->labels, err))
@@ -134,9 +140,13 @@ static const char *group_name(const struct manifest_reader *r, int group, int ha
     return *name ? name : manifest_field(r, path);
 }
 
-/* --- the previous split --------------------------------------------------------------------------------------------- */
+/* --- the previous split ---------------------------------------------------------------------------------- */
 
-struct known { uint64_t *keys; int8_t *parts; size_t n, size; };
+struct known {
+    uint64_t *keys;
+    int8_t *parts;
+    size_t n, size;
+};
 
 static int known_add(struct known *k, const char *kind, const char *name, int part, struct error *err)
 {
@@ -200,7 +210,8 @@ static int read_previous(struct known *k, const struct split_options *opt, struc
         int part = part_from_name(manifest_field(&r, split));
         if (part < 0)
             continue;
-        if (known_add(k, "group", manifest_field(&r, group), part, err) || known_add(k, "hash", manifest_field(&r, hash), part, err) ||
+        if (known_add(k, "group", manifest_field(&r, group), part, err) ||
+            known_add(k, "hash", manifest_field(&r, hash), part, err) ||
             known_add(k, "path", manifest_field(&r, path), part, err)) {
             got = -1;
             break;
@@ -210,7 +221,7 @@ static int read_previous(struct known *k, const struct split_options *opt, struc
     return got;
 }
 
-/* --- deciding ------------------------------------------------------------------------------------------------------- */
+/* --- deciding -------------------------------------------------------------------------------------------- */
 
 static int read_rows(struct split *s, struct manifest_source *in, const struct known *known, struct error *err)
 {
@@ -261,7 +272,7 @@ static int compare_u64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static const struct group *order_groups;        /* for qsort, which takes no context in C11; one thread */
+static const struct group *order_groups; /* for qsort, which takes no context in C11; one thread */
 
 static int compare_places(const void *a, const void *b)
 {
@@ -302,10 +313,24 @@ static void each_label(struct split *s, uint32_t g, void (*fn)(struct split *, u
         fn(s, (uint32_t)s->pairs[low], argument);
 }
 
-static void count_in(struct split *s, uint32_t label, int part) { s->labels[label].n_groups_in[part]++; }
-static void count_out(struct split *s, uint32_t label, int part) { s->labels[label].n_groups_in[part]--; }
-static void count_group(struct split *s, uint32_t label, int unused) { (void)unused; s->labels[label].n_groups++; }
-static void check_spare(struct split *s, uint32_t label, int unused) { (void)unused; s->spare &= s->labels[label].n_groups_in[SPLIT_TRAIN] > 1; }
+static void count_in(struct split *s, uint32_t label, int part)
+{
+    s->labels[label].n_groups_in[part]++;
+}
+static void count_out(struct split *s, uint32_t label, int part)
+{
+    s->labels[label].n_groups_in[part]--;
+}
+static void count_group(struct split *s, uint32_t label, int unused)
+{
+    (void)unused;
+    s->labels[label].n_groups++;
+}
+static void check_spare(struct split *s, uint32_t label, int unused)
+{
+    (void)unused;
+    s->spare &= s->labels[label].n_groups_in[SPLIT_TRAIN] > 1;
+}
 
 static void move_group(struct split *s, uint32_t g, enum split_part part)
 {
@@ -332,7 +357,8 @@ static bool can_be_spared(struct split *s, uint32_t g)
 
 /*
  * The one exception to "a group's place says it all": a class of few groups would often have none to be tested or
- * validated on. Its first group in the order of places that training can spare moves over. Groups of a previous split stay.
+ * validated on. Its first group in the order of places that training can spare moves over. Groups of a previous split
+ * stay.
  */
 static void fill_empty_parts(struct split *s, const uint32_t *order)
 {
@@ -360,8 +386,8 @@ static void fill_empty_parts(struct split *s, const uint32_t *order)
 }
 
 /*
- * --exact: the groups of each label in the order of their places fill test up to its share of the label's pictures, then
- * validation. Sizes come out right to half a group; an old group moves when the border passes it.
+ * --exact: the groups of each label in the order of their places fill test up to its share of the label's pictures,
+ * then validation. Sizes come out right to half a group; an old group moves when the border passes it.
  */
 static int place_exactly(struct split *s, const uint32_t *order, struct error *err)
 {
@@ -400,7 +426,9 @@ static int decide(struct split *s, struct error *err)
     s->n_pairs = n;
     for (size_t i = 0; i < s->n_groups; i++) {
         struct group *g = &s->groups[i];
-        g->part = g->place < s->opt->test ? SPLIT_TEST : g->place < s->opt->test + s->opt->val ? SPLIT_VAL : SPLIT_TRAIN;
+        g->part = g->place < s->opt->test                 ? SPLIT_TEST
+                  : g->place < s->opt->test + s->opt->val ? SPLIT_VAL
+                                                          : SPLIT_TRAIN;
         if (g->previous >= 0)
             g->part = (uint8_t)g->previous;
     }
@@ -488,7 +516,8 @@ int split_check(const struct split_options *opt, struct manifest_source *in, str
     if (manifest_source_read(in, &r, required, err))
         return -1;
     int group = manifest_column(&r.schema, opt->group_by), split = manifest_column(&r.schema, "split");
-    int fold = manifest_column(&r.schema, "fold"), hash = manifest_column(&r.schema, "xxh128"), path = manifest_column(&r.schema, "path");
+    int fold = manifest_column(&r.schema, "fold"), hash = manifest_column(&r.schema, "xxh128"),
+        path = manifest_column(&r.schema, "path");
     while ((got = manifest_reader_next(&r, err)) > 0) {
         int part = part_from_name(manifest_field(&r, split));
         if (part < 0) {
@@ -508,7 +537,7 @@ int split_check(const struct split_options *opt, struct manifest_source *in, str
             of->part = (uint8_t)part;
             of->fold = in_fold;
         } else if (of->part != part || of->fold != in_fold) {
-            of->many_labels = true;     /* here: in many parts */
+            of->many_labels = true; /* here: in many parts */
         }
         s.row_group[s.n_rows++] = (uint32_t)g;
     }

@@ -14,13 +14,16 @@ const char *split_part_name(enum split_part part);
 
 struct split_options {
     struct common_options common;
-    double val, test;           /* shares, 0..1, together below 1 */
-    int64_t folds;              /* 0: no fold column */
-    const char *group_by;       /* column */
-    const char *previous;       /* manifest with splits that stay */
+    double val, test;     /* shares, 0..1, together below 1 */
+    int64_t folds;        /* 0: no fold column */
+    const char *group_by; /* column */
+    const char *previous; /* manifest with splits that stay */
     bool exact, check;
 };
-#define SPLIT_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .val = 0.1, .test = 0.1, .group_by = "group"}
+#define SPLIT_DEFAULTS                                                                                                 \
+    {                                                                                                                  \
+        .common = COMMON_OPTIONS_DEFAULTS, .val = 0.1, .test = 0.1, .group_by = "group"                                \
+    }
 
 /*
  * The number in [0, 1) that places a group: test below `test`, validation below `test + val`, training above. It

@@ -1,7 +1,7 @@
 /* needs: base io hash */
 /*
- * The near-hash join equals comparing everything with everything: all kernels that this machine runs, all distances that
- * matter, skewed and clustered hashes, two-part joins, and any number of threads.
+ * The near-hash join equals comparing everything with everything: all kernels that this machine runs, all distances
+ * that matter, skewed and clustered hashes, two-part joins, and any number of threads.
  */
 #include "hash/near_join.h"
 
@@ -21,7 +21,8 @@ static uint64_t next_random(void)
     return state * 0x2545f4914f6cdd1du;
 }
 
-/* kind 0: uniform; 1: most words take few values, as real hashes do; 2: tight clusters. A tenth are planted neighbours. */
+/* kind 0: uniform; 1: most words take few values, as real hashes do; 2: tight clusters. A tenth are planted neighbours.
+ */
 static void make_hashes(struct pdq_hash *h, size_t n, int kind)
 {
     for (size_t i = 0; i < n; i++) {
@@ -45,7 +46,8 @@ static int compare_pairs(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct near_pair));
 }
 
-static bool equals_brute(const struct pdq_hash *h, size_t n, size_t n_first, unsigned wanted, int distance, unsigned threads)
+static bool equals_brute(const struct pdq_hash *h, size_t n, size_t n_first, unsigned wanted, int distance,
+                         unsigned threads)
 {
     struct near_pairs found = NEAR_PAIRS_EMPTY;
     struct error err = {0};
@@ -72,7 +74,8 @@ static bool equals_brute(const struct pdq_hash *h, size_t n, size_t n_first, uns
     return right;
 }
 
-/* A radius of 1 at 63 bits: only true pairs, all of those within 31, most of the rest, the same for any company and threads. */
+/* A radius of 1 at 63 bits: only true pairs, all of those within 31, most of the rest, the same for any company and
+ * threads. */
 static void test_radius(void)
 {
     enum { N = 1500, FEW = 400 };
@@ -82,12 +85,14 @@ static void test_radius(void)
     size_t in_all = 0, near = 0, near_found = 0, expected_few = 0, both = 0;
     bool right = true;
     make_hashes(h, N, 0);
-    CHECK(near_join(h, N, N, NEAR_ALL, 63, 1, 2, NULL, &found, &err) == 0 && near_join(h, N, N, NEAR_ALL, 63, 1, 5, NULL, &again, &err) == 0);
+    CHECK(near_join(h, N, N, NEAR_ALL, 63, 1, 2, NULL, &found, &err) == 0 &&
+          near_join(h, N, N, NEAR_ALL, 63, 1, 5, NULL, &again, &err) == 0);
     qsort(found.pairs, found.n, sizeof *found.pairs, compare_pairs);
     qsort(again.pairs, again.n, sizeof *again.pairs, compare_pairs);
     CHECK(found.n == again.n && !memcmp(found.pairs, again.pairs, found.n * sizeof *found.pairs));
     for (size_t i = 0; i < found.n; i++) {
-        right = right && (int)found.pairs[i].distance == pdq_distance(&h[found.pairs[i].a], &h[found.pairs[i].b]) && found.pairs[i].distance <= 63;
+        right = right && (int)found.pairs[i].distance == pdq_distance(&h[found.pairs[i].a], &h[found.pairs[i].b]) &&
+                found.pairs[i].distance <= 63;
         right = right && (i == 0 || memcmp(&found.pairs[i - 1], &found.pairs[i], sizeof *found.pairs));
         near_found += found.pairs[i].distance <= 31;
         expected_few += found.pairs[i].b < FEW;
@@ -97,8 +102,8 @@ static void test_radius(void)
             in_all += pdq_distance(&h[a], &h[b]) <= 63;
             near += pdq_distance(&h[a], &h[b]) <= 31;
         }
-    CHECK_SAY(right && near == near_found && found.n * 10 >= in_all * 9, "radius 1: %zu of %zu pairs within 63 bits, %zu of %zu within 31",
-              found.n, in_all, near_found, near);
+    CHECK_SAY(right && near == near_found && found.n * 10 >= in_all * 9,
+              "radius 1: %zu of %zu pairs within 63 bits, %zu of %zu within 31", found.n, in_all, near_found, near);
     CHECK(near_join(h, FEW, FEW, NEAR_ALL, 63, 1, 1, NULL, &few, &err) == 0 && few.n == expected_few);
     for (size_t i = 0; i < few.n; i++)
         both += bsearch(&few.pairs[i], found.pairs, found.n, sizeof *found.pairs, compare_pairs) != NULL;
@@ -126,18 +131,20 @@ int main(void)
             }
             for (int d = 0; d < 6; d++)
                 if (k == 0 || d == 3)
-                    CHECK_SAY(equals_brute(h, N, N, NEAR_ALL, distances[d], 2), "hashes %d, kernel %s, distance %d", kind,
-                              kernels[k] ? kernels[k] : "chosen", distances[d]);
+                    CHECK_SAY(equals_brute(h, N, N, NEAR_ALL, distances[d], 2), "hashes %d, kernel %s, distance %d",
+                              kind, kernels[k] ? kernels[k] : "chosen", distances[d]);
         }
         near_join_use(NULL);
         for (unsigned wanted = 1; wanted < 8; wanted++)
-            CHECK_SAY(equals_brute(h, N, N / 3, wanted, 31, 1 + wanted % 8), "hashes %d, parts wanted %u", kind, wanted);
+            CHECK_SAY(equals_brute(h, N, N / 3, wanted, 31, 1 + wanted % 8), "hashes %d, parts wanted %u", kind,
+                      wanted);
         CHECK_SAY(equals_brute(h, N, 0, NEAR_ALL, 31, 8), "hashes %d, all in the second part, 8 threads", kind);
         CHECK_SAY(equals_brute(h, 300, 100, NEAR_FIRST_REST, 31, 2), "hashes %d, few", kind);
     }
     CHECK(near_join(h, 0, 0, NEAR_ALL, 31, NEAR_EXACT, 1, NULL, &none, &err) == 0 && none.n == 0);
     CHECK(near_join(h, 1, 1, NEAR_ALL, 31, NEAR_EXACT, 1, NULL, &none, &err) == 0 && none.n == 0);
-    CHECK(near_join(h, N, N, NEAR_ALL, NEAR_MAX_DISTANCE + 1, NEAR_EXACT, 1, NULL, &none, &err) == -1 && err.code == EX_USAGE);
+    CHECK(near_join(h, N, N, NEAR_ALL, NEAR_MAX_DISTANCE + 1, NEAR_EXACT, 1, NULL, &none, &err) == -1 &&
+          err.code == EX_USAGE);
     CHECK(near_join_use("no such kernel") == -1);
     free(h);
     test_radius();

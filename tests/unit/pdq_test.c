@@ -1,8 +1,8 @@
 /* needs: base io hash */
 /*
- * PDQ against hashes that the published C++ implementation printed for the same pixels (nn512: its tool on PNG files; full: its
- * hashing function on the full-size luma), and against the plain re-telling of pdq_plain.h on random pictures. Bits and
- * quality have to be equal: the algorithm is defined to the last addition, so there is no tolerance.
+ * PDQ against hashes that the published C++ implementation printed for the same pixels (nn512: its tool on PNG files;
+ * full: its hashing function on the full-size luma), and against the plain re-telling of pdq_plain.h on random
+ * pictures. Bits and quality have to be equal: the algorithm is defined to the last addition, so there is no tolerance.
  */
 #include "hash/pdq.h"
 
@@ -14,7 +14,11 @@
 #include "pdq_plain.h"
 #include "tap.h"
 
-struct published { int width, height, k, channels; const char *full, *nn512; int quality; };
+struct published {
+    int width, height, k, channels;
+    const char *full, *nn512;
+    int quality;
+};
 
 static const struct published published[] = {
     {5, 5, 0, 3, "3b0e94a5c4f16b5ac4f164d99b269b266c5b96a53b0e94a5c4f1695ac4f164d9",
@@ -58,8 +62,8 @@ static uint8_t *formula_picture(int w, int h, int k, int channels)
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
             for (int c = 0; c < channels; c++)
-                *at++ = (uint8_t)(x * x * 3 / (w + 7) + y * (5 + c) + x * y / (11 + k) * 7 + ((x / (9 + k)) ^ (y / 13)) * 29 +
-                                  (x * 7919 + y * 104729 + c * 31) % (17 + k));
+                *at++ = (uint8_t)(x * x * 3 / (w + 7) + y * (5 + c) + x * y / (11 + k) * 7 +
+                                  ((x / (9 + k)) ^ (y / 13)) * 29 + (x * 7919 + y * 104729 + c * 31) % (17 + k));
     return p;
 }
 
@@ -82,11 +86,13 @@ static void test_published(struct pdq *p)
             struct pdq_hash h;
             char hex[PDQ_HEX_BYTES];
             int quality;
-            CHECK(pdq_of_pixels(p, (enum pdq_family)family, pixels, (uint32_t)c->width, (uint32_t)c->height, (unsigned)c->channels,
-                                (size_t)c->width * (size_t)c->channels, &h, 1, &quality, &err) == 0);
+            CHECK(pdq_of_pixels(p, (enum pdq_family)family, pixels, (uint32_t)c->width, (uint32_t)c->height,
+                                (unsigned)c->channels, (size_t)c->width * (size_t)c->channels, &h, 1, &quality,
+                                &err) == 0);
             pdq_to_hex(hex, &h);
-            CHECK_SAY(!strcmp(hex, family == PDQ_FULL ? c->full : c->nn512) && quality == c->quality, "%dx%d %s: %s quality %d",
-                      c->width, c->height, pdq_family_name((enum pdq_family)family), hex, quality);
+            CHECK_SAY(!strcmp(hex, family == PDQ_FULL ? c->full : c->nn512) && quality == c->quality,
+                      "%dx%d %s: %s quality %d", c->width, c->height, pdq_family_name((enum pdq_family)family), hex,
+                      quality);
         }
         free(pixels);
     }
@@ -102,15 +108,18 @@ static void test_published(struct pdq *p)
     free(pixels);
 }
 
-/* Every width and height from 1 to 70 and the borders of the windows, noise over ramps, grey and colour, both families. */
+/* Every width and height from 1 to 70 and the borders of the windows, noise over ramps, grey and colour, both families.
+ */
 static void test_against_plain(struct pdq *p)
 {
     struct error err = {0};
     int wrong = 0, n = 0;
     static const int sides[] = {127, 128, 129, 255, 257, 384, 385, 511, 512, 513, 700};
     for (int round = 0; round < 260; round++) {
-        int w = round < 140 ? 1 + round / 2 : sides[next_random() % 11], h = round < 140 ? 1 + (int)(next_random() % 70) : sides[next_random() % 11];
-        int channels = next_random() % 2 ? 3 : 1, slope = (int)(next_random() % 5), noise = 1 + (int)(next_random() % 200);
+        int w = round < 140 ? 1 + round / 2 : sides[next_random() % 11],
+            h = round < 140 ? 1 + (int)(next_random() % 70) : sides[next_random() % 11];
+        int channels = next_random() % 2 ? 3 : 1, slope = (int)(next_random() % 5),
+            noise = 1 + (int)(next_random() % 200);
         uint8_t *pixels = malloc((size_t)w * (size_t)h * (size_t)channels);
         for (size_t i = 0; i < (size_t)w * (size_t)h * (size_t)channels; i++)
             pixels[i] = (uint8_t)((int)(i % (size_t)w) * slope + (int)(next_random() % (uint32_t)noise));
@@ -118,13 +127,14 @@ static void test_against_plain(struct pdq *p)
             uint8_t bits[256];
             struct pdq_hash hash;
             int quality, expected = plain_pdq(bits, pixels, w, h, channels, family == PDQ_NN512);
-            pdq_of_pixels(p, (enum pdq_family)family, pixels, (uint32_t)w, (uint32_t)h, (unsigned)channels, (size_t)w * (size_t)channels,
-                          &hash, 1, &quality, &err);
+            pdq_of_pixels(p, (enum pdq_family)family, pixels, (uint32_t)w, (uint32_t)h, (unsigned)channels,
+                          (size_t)w * (size_t)channels, &hash, 1, &quality, &err);
             bool same = quality == expected;
             for (int k = 0; k < 256; k++)
                 same = same && bits[k] == (hash.word[k / 64] >> (k % 64) & 1);
             if (!same && wrong++ < 5)
-                CHECK_SAY(false, "%dx%d, %d channels, family %d: quality %d, plain %d", w, h, channels, family, quality, expected);
+                CHECK_SAY(false, "%dx%d, %d channels, family %d: quality %d, plain %d", w, h, channels, family, quality,
+                          expected);
             n++;
         }
         free(pixels);
@@ -169,9 +179,11 @@ static void test_edges(struct pdq *p)
     pdq_to_hex(hex, &h);
     CHECK(!strcmp(hex, "0000000000000004000000000000000300000000000000020000000000000001"));
     CHECK(pdq_from_hex(&again, hex) == 0 && !memcmp(&h, &again, sizeof h));
-    CHECK(pdq_from_hex(&again, "00") != 0 && pdq_from_hex(&again, "g000000000000004000000000000000300000000000000020000000000000001") != 0);
+    CHECK(pdq_from_hex(&again, "00") != 0 &&
+          pdq_from_hex(&again, "g000000000000004000000000000000300000000000000020000000000000001") != 0);
     memset(flat, 200, sizeof flat);
-    CHECK(pdq_of_pixels(p, PDQ_FULL, flat, 4, 64, 3, 12, &h, 1, &quality, &err) == 0 && quality == 0 && !(h.word[0] | h.word[1] | h.word[2] | h.word[3]));
+    CHECK(pdq_of_pixels(p, PDQ_FULL, flat, 4, 64, 3, 12, &h, 1, &quality, &err) == 0 && quality == 0 &&
+          !(h.word[0] | h.word[1] | h.word[2] | h.word[3]));
     CHECK(pdq_of_pixels(p, PDQ_FULL, flat, 64, 64, 3, 192, &h, 1, &quality, &err) == 0 && quality == 0);
     CHECK(pdq_begin(p, PDQ_FULL, 0, 5, 3, &err) == -1 && err.code == EX_DATAERR);
     CHECK(pdq_begin(p, PDQ_FULL, 5, PDQ_MAX_SIDE + 1, 3, &err) == -1);
