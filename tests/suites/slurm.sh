@@ -28,7 +28,12 @@ pipelines/demo/serve start "$work/web" "$port" || { echo "not ok 1 - the web ser
 daemons=
 cleanup() {
     pipelines/demo/serve stop "$work/web"
-    for d in $daemons; do [ -s "$d" ] && kill "$(cat "$d")" 2>/dev/null; done
+    for d in $daemons; do
+        [ -s "$d" ] || continue
+        pid=$(cat "$d")
+        kill "$pid" 2>/dev/null
+        for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    done
 }
 trap cleanup EXIT
 # Two names for the loopback, so that there are two hosts to part by.
@@ -56,8 +61,11 @@ same() { # RUN: against the plain run
     local r
     for f in fetched.tsv fetch.rejects.tsv valid.tsv validate.rejects.tsv round-1/unique.tsv round-1/hash-dedup.rejects.tsv round-1/distinct.tsv \
         round-1/phash-dedup.rejects.tsv round-1/split.tsv round-1/augmented.tsv; do
+        # The part-wise join reads hashes that are columns already, so its rejects carry them: compared without.
         for r in "$work/plain" "$1"; do
-            awk -F'\t' -v OFS='\t' 'FNR == 1 { for (i = 1; i <= NF; i++) if ($i == "fetched_at") at = i } at { $at = "" } { print }' "$r/$f" >"$r/$f.cmp"
+            awk -F'\t' -v OFS='\t' -v skip="$([ "$f" = round-1/phash-dedup.rejects.tsv ] && echo 'pdq|group')" '
+                FNR == 1 { for (i = 1; i <= NF; i++) if ($i !~ "^fetched_at$" && (skip == "" || $i !~ "^(" skip ")")) keep[++n] = i }
+                { line = ""; for (k = 1; k <= n; k++) line = line OFS $keep[k]; print line }' "$r/$f" >"$r/$f.cmp"
         done
         cmp -s "$work/plain/$f.cmp" "$1/$f.cmp" || { echo "#   $f differs: $(diff "$work/plain/$f.cmp" "$1/$f.cmp" | head -3 | cut -c1-200 | tr '\n' '|')"; return 1; }
     done
