@@ -1,8 +1,8 @@
 /*
  * build_common.c: Keras' order of a model's layer list. Builders make layers in the order of the calls in
  * keras-applications (which gives the numbers in their names); Keras lists them by depth, deepest first, and layers of
- * one depth in the order in which a walk back from the output meets them. "From conv2d_56 on" means a place in this list,
- * so the order has to be Keras' own.
+ * one depth in the order in which a walk back from the output meets them. "From conv2d_56 on" means a place in this
+ * list, so the order has to be Keras' own.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,10 @@ static int compare_order(const void *a, const void *b)
     return x->met < y->met ? -1 : x->met > y->met;
 }
 
-/* Before its inputs, each layer once. Depth of recursion: the number of layers, at most some hundreds in our builders. */
+/*
+ * Before its inputs, each layer once. Depth of recursion: the number of layers, at most some hundreds in our
+ * builders.
+ */
 static void meet(const struct net *n, int layer, struct order *order, int *count)
 {
     if (order[layer].met >= 0)

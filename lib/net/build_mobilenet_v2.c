@@ -16,7 +16,8 @@ static int channels(double wanted)
     return n < 0.9 * wanted ? n + 8 : n;
 }
 
-static int window(struct builder *b, int in, enum layer_kind kind, const char *name, int filters, int kernel, int stride)
+static int window(struct builder *b, int in, enum layer_kind kind, const char *name, int filters, int kernel,
+                  int stride)
 {
     int x = build_layer(b, kind, name, &in, 1);
     struct net_layer *l = build_last(b);
@@ -55,7 +56,8 @@ static int pad(struct builder *b, int in, const char *name, int *size)
     return x;
 }
 
-static int block(struct builder *b, int in, int number, int in_channels, int out_channels, int stride, int expansion, int *size)
+static int block(struct builder *b, int in, int number, int in_channels, int out_channels, int stride, int expansion,
+                 int *size)
 {
     char prefix[24], name[48];
     int x = in;
@@ -91,7 +93,9 @@ int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *
     int size = side, number = 0, have = channels(32 * alpha);
     *n = NET_EMPTY;
     if (side < 32 || side > 4096 || !(alpha >= 0.1 && alpha <= 4))
-        return error_set(err, EX_USAGE, "MobileNetV2 takes pictures of 32 to 4096 pixels and a width of 0.1 to 4, not %d and %g", side, alpha);
+        return error_set(err, EX_USAGE,
+                         "MobileNetV2 takes pictures of 32 to 4096 pixels and a width of 0.1 to 4, not %d and %g", side,
+                         alpha);
     int x = build_input(&b, side);
     x = pad(&b, x, "Conv1_pad", &size);
     x = window(&b, x, LAYER_CONV2D, "Conv1", have, 3, 2);

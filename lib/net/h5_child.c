@@ -1,8 +1,9 @@
 /*
- * h5_child.c: the part of the HDF5 reader that meets the library. It runs in a child process with limits, because libhdf5
- * 1.10 has known crashes on crafted files (heap overflows in its header and B-tree code that Debian marks as unimportant);
- * what it finds goes through a pipe as records that the parent checks again (h5_read.c). Links that leave the file,
- * external and virtual storage and filters from plug-ins are refused: a weight file could otherwise read any other file.
+ * h5_child.c: the part of the HDF5 reader that meets the library. It runs in a child process with limits, because
+ * libhdf5 1.10 has known crashes on crafted files (heap overflows in its header and B-tree code that Debian marks as
+ * unimportant); what it finds goes through a pipe as records that the parent checks again (h5_read.c). Links that
+ * leave the file, external and virtual storage and filters from plug-ins are refused: a weight file could otherwise
+ * read any other file.
  */
 #include <hdf5.h>
 
@@ -30,7 +31,7 @@ static int put(struct reader *r, struct h5_record *record, const char *layer, co
            (record->n_bytes > 0 && io_write_full(r->out, bytes, record->n_bytes, "pipe", r->err)) ? -1 : 0;
 }
 
-/* --- attributes ------------------------------------------------------------------------------------------------------- */
+/* --- attributes --------------------------------------------------------------------------------------------------- */
 
 struct strings { char **items; size_t n; };
 
@@ -72,8 +73,8 @@ static int read_strings(struct reader *r, hid_t object, const char *key, struct 
     if (H5Tis_variable_str(type) > 0) {
         variable = mem_zalloc((size_t)points, sizeof *variable, r->err);
         memory = H5Tcopy(H5T_C_S1);
-        if (!variable || memory < 0 || H5Tset_size(memory, H5T_VARIABLE) < 0 || H5Tset_cset(memory, H5Tget_cset(type)) < 0 ||
-            H5Aread(a, memory, variable) < 0) {
+        if (!variable || memory < 0 || H5Tset_size(memory, H5T_VARIABLE) < 0 ||
+            H5Tset_cset(memory, H5Tget_cset(type)) < 0 || H5Aread(a, memory, variable) < 0) {
             error_set(r->err, EX_DATAERR, "the attribute '%s' cannot be read", key);
             goto out;
         }
@@ -122,7 +123,10 @@ out:
     return rc;
 }
 
-/* `key`, or `key`0, `key`1, ... as Keras splits lists that are too long for one attribute. Absent: *found stays false. */
+/*
+ * `key`, or `key`0, `key`1, ... as Keras splits lists that are too long for one attribute. Absent: *found stays
+ * false.
+ */
 static int read_names(struct reader *r, hid_t object, const char *key, struct strings *out, bool *found)
 {
     char part[64];
@@ -161,7 +165,7 @@ static int send_text(struct reader *r, hid_t object, const char *key, uint32_t k
     return rc;
 }
 
-/* --- objects ---------------------------------------------------------------------------------------------------------- */
+/* --- objects ------------------------------------------------------------------------------------------------------ */
 
 /* Every step of `path` below `from` must be a plain link within the file. */
 static int check_links(struct reader *r, hid_t from, const char *path)
@@ -169,7 +173,8 @@ static int check_links(struct reader *r, hid_t from, const char *path)
     char step[H5_MAX_PATH + 1], shown[128];
     size_t n = strlen(path);
     if (n == 0 || n > H5_MAX_PATH || path[0] == '/')
-        return error_set(r->err, EX_DATAERR, "'%s' is no name in this file", text_for_people(shown, sizeof shown, path));
+        return error_set(r->err, EX_DATAERR, "'%s' is no name in this file",
+                         text_for_people(shown, sizeof shown, path));
     for (size_t i = 1; i <= n; i++) {
         H5L_info_t info;
         if (path[i] != '/' && path[i] != 0)
@@ -179,7 +184,8 @@ static int check_links(struct reader *r, hid_t from, const char *path)
         if (H5Lexists(from, step, H5P_DEFAULT) <= 0)
             return error_set(r->err, EX_DATAERR, "the file has no '%s'", text_for_people(shown, sizeof shown, step));
         if (H5Lget_info(from, step, &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD)
-            return error_set(r->err, EX_DATAERR, "'%s' is a link that may leave the file", text_for_people(shown, sizeof shown, step));
+            return error_set(r->err, EX_DATAERR, "'%s' is a link that may leave the file",
+                             text_for_people(shown, sizeof shown, step));
     }
     return 0;
 }
@@ -216,7 +222,8 @@ static int send_values(struct reader *r, hid_t dataset, const char *layer, const
     hsize_t dims[H5S_MAX_RANK];
     float *values = NULL;
     int rc = -1;
-    if (type < 0 || space < 0 || H5Tget_class(type) != H5T_FLOAT || (H5Tget_size(type) != 4 && H5Tget_size(type) != 2)) {
+    if (type < 0 || space < 0 || H5Tget_class(type) != H5T_FLOAT ||
+        (H5Tget_size(type) != 4 && H5Tget_size(type) != 2)) {
         error_set(r->err, EX_DATAERR, "its values are not float32");
         goto out;
     }
@@ -346,7 +353,8 @@ void h5_child(const char *path, int out, bool header_only)
         error_set(&err, EX_DATAERR, "the HDF5 library cannot open it (damaged or cut off)");
     else
         rc = send_all(&r, header_only);
-    struct h5_record last = {.kind = rc ? H5_ERROR : H5_END, .rank = (uint32_t)err.code, .n_bytes = rc ? strlen(err.text) : 0};
+    struct h5_record last = {
+        .kind = rc ? H5_ERROR : H5_END, .rank = (uint32_t)err.code, .n_bytes = rc ? strlen(err.text) : 0};
     (void)put(&r, &last, NULL, NULL, err.text);
-    _exit(0);                                           /* no exit handlers of the parent's, no H5 clean-up of a hostile file */
+    _exit(0); /* no exit handlers of the parent's, no H5 clean-up of a hostile file */
 }

@@ -1,8 +1,9 @@
 /*
  * h5_read.c: Keras .h5 files, full models and weights alone, as Keras 1 to 3 (legacy format) and tf.keras write them.
  * libhdf5 runs in a child (h5_child.c); here its records are checked as a stranger's bytes are.
- * Weights-only files of keras-applications have no topology: the built-in builders know it. Their layers are numbered by
- * whoever saved them (conv2d_1.., conv2d.., conv2d_95..), so they are mapped by creation number and checked by shape.
+ * Weights-only files of keras-applications have no topology: the built-in builders know it. Their layers are numbered
+ * by whoever saved them (conv2d_1.., conv2d.., conv2d_95..), so they are mapped by creation number and checked by
+ * shape.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +47,7 @@ static void file_release(struct h5_file *f)
     *f = (struct h5_file){0};
 }
 
-/* --- the child -------------------------------------------------------------------------------------------------------- */
+/* --- the child ---------------------------------------------------------------------------------------------------- */
 
 static void limit(int resource, rlim_t value)
 {
@@ -89,8 +90,8 @@ static int read_text(int fd, uint64_t n_bytes, char **out, const char *path, str
     return io_read_full(fd, *out, (size_t)n_bytes, path, err);
 }
 
-static int read_weight(struct h5_file *f, int fd, const struct h5_record *record, char **layer, char **name, bool header_only,
-                       size_t *total, const char *path, struct error *err)
+static int read_weight(struct h5_file *f, int fd, const struct h5_record *record, char **layer, char **name,
+                       bool header_only, size_t *total, const char *path, struct error *err)
 {
     struct net_shape shape = {.rank = (int)record->rank};
     size_t count;
@@ -209,7 +210,7 @@ static int file_read(struct h5_file *f, const char *path, bool header_only, stru
     return 0;
 }
 
-/* --- weights into a network ------------------------------------------------------------------------------------------- */
+/* --- weights into a network --------------------------------------------------------------------------------------- */
 
 /* "conv2d_1/kernel:0", "conv2d_1_W:0" is Keras 1 and not taken. */
 static int role_of(const struct net_layer *layer, const char *name)
@@ -235,7 +236,8 @@ static int give(struct net *n, struct net_layer *layer, struct h5_weight *from, 
     struct net_shape want = w->shape.rank > 0 ? w->shape : from->shape;
     if (!net_shape_equal(&want, &from->shape))
         return error_set(err, EX_DATAERR, "layer '%s': weight '%s' has shape %s, must be %s", layer->name,
-                         text_for_people(shown, sizeof shown, from->name), net_shape_text(a, &from->shape), net_shape_text(b, &want));
+                         text_for_people(shown, sizeof shown, from->name), net_shape_text(a, &from->shape),
+                         net_shape_text(b, &want));
     net_weight_drop_values(n, w);
     w->shape = from->shape;
     w->values = from->values;
@@ -278,7 +280,7 @@ int net_load_h5_weights(struct net *n, const char *path, struct error *err)
     return rc ? error_prefix(err, "'%s'", path) : 0;
 }
 
-/* --- weights alone: keras-applications --------------------------------------------------------------------------------- */
+/* --- weights alone: keras-applications ---------------------------------------------------------------------------- */
 
 /* The number in "conv2d_95" or 0 in "conv2d"; -1 when the name is another. */
 static long number_after(const char *name, const char *prefix)
@@ -412,7 +414,8 @@ static int from_weights_alone(struct net *n, struct h5_file *f, struct error *er
         if (net_build_mobilenet_v2(n, mobilenet_alpha(f), 224, err))
             return -1;
     } else
-        return error_set(err, EX_DATAERR, "weights without a topology (no model_config), and neither InceptionV3's nor MobileNetV2's");
+        return error_set(err, EX_DATAERR,
+                         "weights without a topology (no model_config), and neither InceptionV3's nor MobileNetV2's");
     /* keras-applications trained both on inputs from -1 to 1. */
     n->metadata.input_scale = 2.0 / 255.0;
     n->metadata.input_offset = -1.0;

@@ -1,6 +1,6 @@
 /*
- * h5_records.h: what the HDF5 child tells its parent, through a pipe: records of this struct, then the layer's name, the
- * weight's name and n_bytes of contents.
+ * h5_records.h: what the HDF5 child tells its parent, through a pipe: records of this struct, then the layer's name,
+ * the weight's name and n_bytes of contents.
  */
 #ifndef WINNOW_NET_H5_RECORDS_H
 #define WINNOW_NET_H5_RECORDS_H

@@ -41,7 +41,8 @@ static int put_text(hid_t object, const char *key, const char *text, struct erro
 }
 
 /* One attribute of fixed-length strings, as numpy's 'S' arrays are written. */
-static int put_name_array(hid_t object, const char *key, const char *const *names, size_t n, size_t each, struct error *err)
+static int put_name_array(hid_t object, const char *key, const char *const *names, size_t n, size_t each,
+                          struct error *err)
 {
     hsize_t dims[1] = {n};
     char *bytes = mem_zalloc(n, each, err);

@@ -9,8 +9,8 @@
 #include "net/net.h"
 
 /*
- * InceptionV3's model.json has 180 kB and 25,000 values, the largest Keras application some 2 MB. A parsed value takes 64
- * bytes, so a million of them is 64 MB; nesting of a real file is below 12.
+ * InceptionV3's model.json has 180 kB and 25,000 values, the largest Keras application some 2 MB. A parsed value
+ * takes 64 bytes, so a million of them is 64 MB; nesting of a real file is below 12.
  */
 #define NET_MAX_JSON_BYTES (16u << 20)
 #define NET_MAX_JSON_VALUES 1000000

@@ -31,7 +31,8 @@ float *net_store_floats(struct net *n, size_t n_values, struct error *err)
     const size_t large_page = (size_t)2 << 20;
     size_t bytes;
     if (!size_mul(n_values, sizeof(float), &bytes) || bytes > NET_MAX_WEIGHT_BYTES) {
-        error_set(err, EX_DATAERR, "the weights would take more than %llu bytes", (unsigned long long)NET_MAX_WEIGHT_BYTES);
+        error_set(err, EX_DATAERR, "the weights would take more than %llu bytes",
+                  (unsigned long long)NET_MAX_WEIGHT_BYTES);
         return NULL;
     }
     if (bytes == 0)
@@ -42,8 +43,8 @@ float *net_store_floats(struct net *n, size_t n_values, struct error *err)
     /* Anonymous memory comes zeroed; large pages save 20,000 faults on InceptionV3's 89 MB. */
     bool big = bytes >= large_page;
     if (big) {
-        if (fault_here(FAULT_ALLOC) ||
-            (store->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED) {
+        if (fault_here(FAULT_ALLOC) || (store->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED) {
             error_errno(err, EX_OSERR, "cannot allocate %zu bytes for weights", bytes);
             free(store);
             return NULL;
@@ -144,7 +145,8 @@ struct net_layer *net_add_layer(struct net *n, enum layer_kind kind, const char 
         n->layers = grown;
     }
     struct net_layer *layer = &n->layers[n->n_layers];
-    *layer = (struct net_layer){.kind = kind, .trainable = true, .kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1,
+    *layer = (struct net_layer){.kind = kind, .trainable = true,
+                                .kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1,
                                 .dilation_h = 1, .dilation_w = 1, .filters = 1, .momentum = 0.99, .epsilon = 1e-3,
                                 .scale = true, .center = true};
     layer->name = mem_strdup(name, err);
@@ -305,7 +307,8 @@ int net_fold_temperature(struct net *n, struct error *err)
     if (n->metadata.temperature == 1)
         return 0;
     if (dense->kind != LAYER_DENSE || (dense->activation != ACTIVATION_SOFTMAX && at == n->output))
-        return error_set(err, EX_DATAERR, "the temperature cannot be folded: the network does not end in a dense softmax layer");
+        return error_set(err, EX_DATAERR,
+                         "the temperature cannot be folded: the network does not end in a dense softmax layer");
     for (int j = 0; j < dense->n_weights; j++)
         for (size_t k = 0; k < dense->weights[j].n_values; k++)
             dense->weights[j].values[k] = (float)((double)dense->weights[j].values[k] / n->metadata.temperature);

@@ -1,7 +1,7 @@
 /*
- * net_folder.c: a folder of files that only mean something together, whole or not at all. They are made in a sibling folder
- * and that is exchanged with the old one in one system call, because the names (model.json, group1-shard1of22.bin) do not
- * change from one model to the next.
+ * net_folder.c: a folder of files that only mean something together, whole or not at all. They are made in a sibling
+ * folder and that is exchanged with the old one in one system call, because the names (model.json,
+ * group1-shard1of22.bin) do not change from one model to the next.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "net/internal.h"
 
-/* --- cutting -------------------------------------------------------------------------------------------------------- */
+/* --- cutting ------------------------------------------------------------------------------------------------------ */
 
 /* Walks back from the output over what turns a feature map into scores. */
 static int last_feature_map(const struct net *n)
@@ -67,7 +67,7 @@ static int cut_after(struct net *n, int keep, struct error *err)
     return 0;
 }
 
-/* --- initial values ------------------------------------------------------------------------------------------------- */
+/* --- initial values ----------------------------------------------------------------------------------------------- */
 
 /*
  * Keras' VarianceScaling: variance scale / fan. A normal one is cut at two deviations and widened by what the cut takes
@@ -96,7 +96,7 @@ static void initialise(struct net_weight *w, const char *initializer, struct ran
     }
 }
 
-/* --- the head ------------------------------------------------------------------------------------------------------- */
+/* --- the head ----------------------------------------------------------------------------------------------------- */
 
 /* Keras numbers layers of a class within a session: the next number that the trunk does not use. */
 static void free_name(const struct net *n, const char *prefix, char out[64])
@@ -178,7 +178,8 @@ int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_
         return error_set(err, EX_DATAERR, "the network has no feature map that a new head could stand on");
     struct net_shape shape = n->layers[map].output;
     if (shape.dim[0] < 0 || shape.dim[1] < 0)
-        return error_set(err, EX_DATAERR, "the size of layer '%s' is unknown: fix the input size first", n->layers[map].name);
+        return error_set(err, EX_DATAERR, "the size of layer '%s' is unknown: fix the input size first",
+                         n->layers[map].name);
     if (cut_after(n, map, err))
         return -1;
     struct net_layer *l = append(n, LAYER_AVERAGE_POOL, "average_pooling2d", err);

@@ -1,6 +1,6 @@
 /*
- * net_metadata.c: what winnow keeps in a model's userDefinedMetadata: how to feed it, what its numbers mean, where it came
- * from. The keys are described in docs/model-folder.md; unknown ones travel along as text.
+ * net_metadata.c: what winnow keeps in a model's userDefinedMetadata: how to feed it, what its numbers mean, where it
+ * came from. The keys are described in docs/model-folder.md; unknown ones travel along as text.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +88,8 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
             return error_set(err, EX_DATAERR, "userDefinedMetadata: 'resize' is not a method's name");
         snprintf(m->resize, sizeof m->resize, "%s", v->valuestring);
     }
-    if (cJSON_IsObject(net_json_get(object, "license")) && keep_text(net_json_get(object, "license"), &m->license_json, err))
+    if (cJSON_IsObject(net_json_get(object, "license")) &&
+        keep_text(net_json_get(object, "license"), &m->license_json, err))
         return -1;
     cJSON *extra = cJSON_CreateObject();
     for (v = object->child; v; v = v->next)
@@ -155,7 +156,7 @@ fail:
     return NULL;
 }
 
-/* --- for showing ------------------------------------------------------------------------------------------------------ */
+/* --- for showing -------------------------------------------------------------------------------------------------- */
 
 static int put_lines(const cJSON *v, const char *key, struct text *out, struct error *err)
 {

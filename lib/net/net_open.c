@@ -30,7 +30,8 @@ static int open_path(struct net *n, const char *path, bool header_only, struct e
     } else {
         static const unsigned char hdf5_mark[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
         unsigned char first[8] = {0};
-        int fd = S_ISREG(st.st_mode) ? io_open_read(path, err) : error_set(err, EX_DATAERR, "'%s' is no regular file", path);
+        int fd =
+            S_ISREG(st.st_mode) ? io_open_read(path, err) : error_set(err, EX_DATAERR, "'%s' is no regular file", path);
         if (fd < 0)
             return -1;
         ssize_t got = io_read_some(fd, first, sizeof first, path, err);

@@ -190,9 +190,12 @@ static int window_shape(const struct net_layer *layer, const struct net_shape *i
         return -1;
     out->rank = 3;
     out->dim[2] = channels;
-    return window_axis(in->dim[0], layer->kernel_h, layer->stride_h, layer->dilation_h, layer->same, &out->dim[0], err) ||
-           window_axis(in->dim[1], layer->kernel_w, layer->stride_w, layer->dilation_w, layer->same, &out->dim[1], err)
-           ? -1 : 0;
+    return window_axis(in->dim[0], layer->kernel_h, layer->stride_h, layer->dilation_h, layer->same, &out->dim[0],
+                       err) ||
+                   window_axis(in->dim[1], layer->kernel_w, layer->stride_w, layer->dilation_w, layer->same,
+                               &out->dim[1], err)
+               ? -1
+               : 0;
 }
 
 /* Equal where both are known; an unknown takes the other's value. */
@@ -231,13 +234,15 @@ static int concat_shape(const struct net *n, const struct net_layer *layer, stru
         }
         if (!ok)
             return error_set(err, EX_DATAERR, "its inputs do not fit together: %s from '%s', %s from '%s'",
-                             net_shape_text(first, &n->layers[layer->inputs[0]].output), n->layers[layer->inputs[0]].name,
-                             net_shape_text(ours, in), n->layers[layer->inputs[i]].name);
+                             net_shape_text(first, &n->layers[layer->inputs[0]].output),
+                             n->layers[layer->inputs[0]].name, net_shape_text(ours, in),
+                             n->layers[layer->inputs[i]].name);
     }
     return 0;
 }
 
-static int reshape_shape(const struct net_layer *layer, const struct net_shape *in, struct net_shape *out, struct error *err)
+static int reshape_shape(const struct net_layer *layer, const struct net_shape *in, struct net_shape *out,
+                         struct error *err)
 {
     size_t count, fixed = 1;
     int open = -1;
@@ -254,7 +259,8 @@ static int reshape_shape(const struct net_layer *layer, const struct net_shape *
         out->dim[open] = (int)(count / fixed);
     size_t got;
     if (!net_shape_count(out, &got) || got != count)
-        return error_set(err, EX_DATAERR, "cannot reshape %s to %s", net_shape_text(a, in), net_shape_text(b, &layer->target));
+        return error_set(err, EX_DATAERR, "cannot reshape %s to %s", net_shape_text(a, in),
+                         net_shape_text(b, &layer->target));
     return 0;
 }
 
@@ -360,7 +366,8 @@ int net_infer_shapes(struct net *n, int height, int width, struct error *err)
             return error_prefix(err, "layer '%s'", layer->name);
         for (int d = 0; d < out.rank; d++)
             if (out.dim[d] == 0 || out.dim[d] > NET_MAX_ACTIVATION)
-                return error_set(err, EX_DATAERR, "layer '%s': its output has a dimension of %d", layer->name, out.dim[d]);
+                return error_set(err, EX_DATAERR, "layer '%s': its output has a dimension of %d", layer->name,
+                                 out.dim[d]);
         if (net_shape_count(&out, &count) && count > NET_MAX_ACTIVATION)
             return error_set(err, EX_DATAERR, "layer '%s': its output has %zu numbers a picture", layer->name, count);
         layer->output = out;

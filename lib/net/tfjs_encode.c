@@ -68,7 +68,8 @@ struct tensor_encoding tensor_encoding_of(const struct net_weight *w, enum net_e
 
 size_t tensor_encoded_bytes(const struct tensor_encoding *e)
 {
-    static const size_t bytes[NET_ENCODINGS] = {[NET_FLOAT32] = 4, [NET_FLOAT16] = 2, [NET_UINT16] = 2, [NET_UINT8] = 1};
+    static const size_t bytes[NET_ENCODINGS] = {
+        [NET_FLOAT32] = 4, [NET_FLOAT16] = 2, [NET_UINT16] = 2, [NET_UINT8] = 1};
     return bytes[e->as];
 }
 

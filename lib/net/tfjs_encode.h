@@ -1,5 +1,6 @@
 /*
- * tfjs_encode.h: one tensor as float32, float16 or affinely quantised integers. Shared by the writer and net_requantize.
+ * tfjs_encode.h: one tensor as float32, float16 or affinely quantised integers. Shared by the writer and
+ * net_requantize.
  */
 #ifndef WINNOW_NET_TFJS_ENCODE_H
 #define WINNOW_NET_TFJS_ENCODE_H

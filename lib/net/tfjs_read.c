@@ -1,8 +1,8 @@
 /*
- * tfjs_read.c: TensorFlow.js layers models, as the converter, winnow and npm's nsfwjs write them. The weights are one byte
- * stream cut into shards anywhere; each tensor may be float32, float16 or affinely quantised to 8 or 16 bits. Everything
- * tfjs believes unseen is checked: sizes of the shards against the tensors before anything is allocated, names, shapes.
- * Made for a cold start: floats are read straight into their place, quantised tensors through a table.
+ * tfjs_read.c: TensorFlow.js layers models, as the converter, winnow and npm's nsfwjs write them. The weights are one
+ * byte stream cut into shards anywhere; each tensor may be float32, float16 or affinely quantised to 8 or 16 bits.
+ * Everything tfjs believes unseen is checked: sizes of the shards against the tensors before anything is allocated,
+ * names, shapes. Made for a cold start: floats are read straight into their place, quantised tensors through a table.
  */
 #include <errno.h>
 #include <math.h>
@@ -116,7 +116,7 @@ static int shards_read(struct shards *s, void *out, size_t n_bytes, struct error
     return 0;
 }
 
-/* --- the manifest --------------------------------------------------------------------------------------------------- */
+/* --- the manifest ------------------------------------------------------------------------------------------------- */
 
 /* "layer/kernel", also "layer/layer/kernel" and layer names that hold slashes themselves. */
 static struct net_weight *find_weight(struct net *n, const char *name, int *hint, struct error *err)
@@ -203,7 +203,7 @@ static int read_spec(struct net *n, const cJSON *spec, struct tensor *t, int *hi
     return 0;
 }
 
-/* --- values --------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
 static int read_values(struct shards *s, const struct tensor *t, void *buffer, size_t buffer_bytes, struct error *err)
 {
@@ -238,7 +238,8 @@ static int check_sizes(const struct shards *s, const struct tensor *tensors, int
             first_missing = tensors[i].weight->name;
     }
     if (first_missing)
-        return error_set(err, EX_DATAERR, "'%s' and the shards before it end within the weight '%s': %llu bytes of %llu",
+        return error_set(err, EX_DATAERR,
+                         "'%s' and the shards before it end within the weight '%s': %llu bytes of %llu",
                          s->paths[s->n - 1], first_missing, (unsigned long long)have, (unsigned long long)need);
     if (have > need)
         return error_set(err, EX_DATAERR, "'%s' goes on after the last weight: %llu bytes instead of %llu",
@@ -268,7 +269,8 @@ static int read_group(struct net *n, const char *folder, const cJSON *group, boo
         rc = 0;
         goto out;
     }
-    if (shards_open(&shards, folder, net_json_get(group, "paths"), err) || check_sizes(&shards, tensors, n_tensors, err))
+    if (shards_open(&shards, folder, net_json_get(group, "paths"), err) ||
+        check_sizes(&shards, tensors, n_tensors, err))
         goto out;
     float *values = net_store_floats(n, total, err);
     if (!values || !(buffer = mem_aligned(64, buffer_bytes, err)))
@@ -299,7 +301,8 @@ int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool
     *n = NET_EMPTY;
     if (io_read_file(json_path, NET_MAX_JSON_BYTES, &bytes, &n_bytes, err))
         return -1;
-    if (net_json_parse(bytes, n_bytes, &root, err) || net_read_metadata(&n->metadata, net_json_get(root, "userDefinedMetadata"), err))
+    if (net_json_parse(bytes, n_bytes, &root, err) ||
+        net_read_metadata(&n->metadata, net_json_get(root, "userDefinedMetadata"), err))
         goto out;
     const cJSON *topology = net_json_get(root, "modelTopology"), *manifest = net_json_get(root, "weightsManifest");
     if (!topology || !cJSON_IsArray(manifest)) {

@@ -15,7 +15,7 @@
 
 #define SHARD_BYTES (4u << 20)      /* the converter's default: small enough to be cached and fetched in parallel */
 
-/* --- the files ------------------------------------------------------------------------------------------------------ */
+/* --- the files ---------------------------------------------------------------------------------------------------- */
 
 struct shard_stream {
     const char *folder;
@@ -70,7 +70,8 @@ static int stream_put(struct shard_stream *s, const void *bytes, size_t n_bytes,
     return 0;
 }
 
-static int write_shards(const struct net *n, const char *folder, unsigned n_shards, enum net_encoding encoding, struct error *err)
+static int write_shards(const struct net *n, const char *folder, unsigned n_shards, enum net_encoding encoding,
+                        struct error *err)
 {
     struct shard_stream s = {.folder = folder, .n = n_shards, .fd = -1};
     const size_t step = 1 << 16;

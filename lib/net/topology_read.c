@@ -1,8 +1,8 @@
 /*
- * topology_read.c: Keras' model_config, as TFJS model.json and Keras .h5 hold it, into struct net. Keras 2.x, tf.keras and
- * Keras 3 wordings are taken ("Model", "Functional", "Sequential"; batch_input_shape, batch_shape; inbound_nodes as nested
- * lists or as __keras_tensor__ objects). Whatever the product cannot compute exactly is an error here that names the
- * layer, never a guess: tfjs itself runs a file with a wrong inbound name for ever.
+ * topology_read.c: Keras' model_config, as TFJS model.json and Keras .h5 hold it, into struct net. Keras 2.x,
+ * tf.keras and Keras 3 wordings are taken ("Model", "Functional", "Sequential"; batch_input_shape, batch_shape;
+ * inbound_nodes as nested lists or as __keras_tensor__ objects). Whatever the product cannot compute exactly is an
+ * error here that names the layer, never a guess: tfjs itself runs a file with a wrong inbound name for ever.
  */
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "net/internal.h"
 
-/* --- fields of a layer's config ------------------------------------------------------------------------------------ */
+/* --- fields of a layer's config ----------------------------------------------------------------------------------- */
 
 static int wrong(struct error *err, const char *key, const char *why)
 {
@@ -135,9 +135,15 @@ static int want_last_axis(struct net_layer *l, const cJSON *config, struct error
 
 static void get_initializer(const cJSON *config, const char *key, char out[24])
 {
-    static const struct { const char *class_name, *name; } plain[] = {
-        {"GlorotUniform", "glorot_uniform"}, {"GlorotNormal", "glorot_normal"}, {"HeNormal", "he_normal"},
-        {"HeUniform", "he_uniform"}, {"LecunNormal", "lecun_normal"}, {"LecunUniform", "lecun_uniform"}, {"Zeros", "zeros"},
+    static const struct { const char *class_name, *name;
+    } plain[] = {
+        {"GlorotUniform", "glorot_uniform"},
+        {"GlorotNormal", "glorot_normal"},
+        {"HeNormal", "he_normal"},
+        {"HeUniform", "he_uniform"},
+        {"LecunNormal", "lecun_normal"},
+        {"LecunUniform", "lecun_uniform"},
+        {"Zeros", "zeros"},
     };
     const cJSON *v = net_json_get(config, key);
     const char *name = cJSON_IsString(v) ? v->valuestring : get_string(v, "class_name");
@@ -178,7 +184,7 @@ static int get_l2(const cJSON *config, double *out, struct error *err)
     return 0;
 }
 
-/* --- layers by class ------------------------------------------------------------------------------------------------ */
+/* --- layers by class ---------------------------------------------------------------------------------------------- */
 
 static int shape_from_list(const cJSON *list, int skip, struct net_shape *out, struct error *err, const char *key)
 {
@@ -268,7 +274,8 @@ static int read_zero_padding(struct net_layer *l, const cJSON *c, struct error *
 static int read_relu(struct net_layer *l, const cJSON *c, struct error *err)
 {
     double max, slope, threshold;
-    if (get_double(c, "max_value", 0, 0, 1e30, &max, err) || get_double(c, "negative_slope", 0, -1e30, 1e30, &slope, err) ||
+    if (get_double(c, "max_value", 0, 0, 1e30, &max, err) ||
+        get_double(c, "negative_slope", 0, -1e30, 1e30, &slope, err) ||
         get_double(c, "threshold", 0, -1e30, 1e30, &threshold, err))
         return -1;
     if (slope != 0 || threshold != 0)
@@ -332,7 +339,7 @@ static int kind_of(const char *class_name)
     return -1;
 }
 
-/* --- the graph ------------------------------------------------------------------------------------------------------ */
+/* --- the graph ---------------------------------------------------------------------------------------------------- */
 
 /* Names seen so far, sorted, so that a file with 8,192 layers costs no quadratic search. */
 struct name_index { struct { const char *name; int layer; } *items; int n; };
@@ -448,7 +455,8 @@ static int add_one(struct net *n, const cJSON *spec, const struct name_index *na
         goto fail;
     }
     if (kind < 0) {
-        error_set(err, EX_DATAERR, "is a '%s', a kind that is not supported", text_for_people(shown, sizeof shown, class_name));
+        error_set(err, EX_DATAERR, "is a '%s', a kind that is not supported",
+                  text_for_people(shown, sizeof shown, class_name));
         goto fail;
     }
     if (index_find(names, name, &where) >= 0) {

@@ -1,6 +1,6 @@
 /*
- * topology_write.c: struct net as a Keras 2 model_config, in words that Keras 2.x, tf.keras, Keras 3 (legacy files) and tfjs
- * all read: every value written out, since tfjs' defaults differ silently (a missing padding is "valid").
+ * topology_write.c: struct net as a Keras 2 model_config, in words that Keras 2.x, tf.keras, Keras 3 (legacy files)
+ * and tfjs all read: every value written out, since tfjs' defaults differ silently (a missing padding is "valid").
  */
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /*
  * onnx_write.c: Keras layers as ONNX operators.
  * Keras computes in NHWC and ONNX in NCHW: one Transpose stands behind the input, and another only where the order of
- * elements shows (Flatten or Reshape of a map larger than 1x1). Paddings are explicit, since auto_pad is deprecated and "same"
- * means other things elsewhere; an average never counts padding (count_include_pad 0), as in TensorFlow.
+ * elements shows (Flatten or Reshape of a map larger than 1x1). Paddings are explicit, since auto_pad is deprecated
+ * and "same" means other things elsewhere; an average never counts padding (count_include_pad 0), as in TensorFlow.
  */
 #include "onnx/onnx.h"
 
@@ -15,7 +15,10 @@ bool onnx_available(void)
 
 int onnx_write(const struct net *n, const char *path, bool nchw, struct error *err)
 {
-    return error_set(err, EX_UNAVAILABLE, "cannot write '%s': this build has no ONNX (libprotobuf-c-dev, protobuf-c-compiler and libonnx-dev bring it)", path);
+    return error_set(
+        err, EX_UNAVAILABLE,
+        "cannot write '%s': this build has no ONNX (libprotobuf-c-dev, protobuf-c-compiler and libonnx-dev bring it)",
+        path);
 }
 
 #else
@@ -52,7 +55,7 @@ struct graph {
     size_t n_tensors, tensor_room;
 };
 
-/* --- small parts ------------------------------------------------------------------------------------------------------ */
+/* --- small parts -------------------------------------------------------------------------------------------------- */
 
 static void *take(struct graph *g, size_t bytes)
 {
@@ -170,7 +173,8 @@ static void attribute_ints(struct graph *g, Onnx__NodeProto *n, const char *key,
 }
 
 /* An initializer whose bytes the caller fills; NULL after a failure. */
-static void *tensor(struct graph *g, const char *tensor_name, int data_type, size_t each, const int64_t *dims, size_t rank)
+static void *tensor(struct graph *g, const char *tensor_name, int data_type, size_t each, const int64_t *dims,
+                    size_t rank)
 {
     size_t bytes = each;
     Onnx__TensorProto *t = take(g, sizeof *t);
@@ -225,7 +229,7 @@ static const char *transposed(struct graph *g, const char *from, const char *to,
     return to;
 }
 
-/* --- layers ------------------------------------------------------------------------------------------------------------ */
+/* --- layers ------------------------------------------------------------------------------------------------------- */
 
 /* TensorFlow's "same": as many outputs as ceil(in / stride), the odd row of padding at the end. */
 static void same_pads(int in, int out, int kernel, int stride, int dilation, int64_t *before, int64_t *after)
@@ -288,7 +292,8 @@ static const char *copied(struct graph *g, const struct net_weight *w)
 }
 
 /* Adds the activation behind a tensor; linear adds nothing. */
-static const char *activated(struct graph *g, const char *from, const char *to, enum activation_kind kind, double relu_max)
+static const char *activated(struct graph *g, const char *from, const char *to, enum activation_kind kind,
+                             double relu_max)
 {
     static const char *const ops[] = {NULL, "Relu", "Clip", "Softmax", "Sigmoid"};
     if (kind == ACTIVATION_LINEAR)
@@ -350,7 +355,8 @@ static const char *batch_norm(struct graph *g, const struct net_layer *l, const 
 static const char *dense(struct graph *g, const struct net_layer *l, const char *from)
 {
     const struct net_weight *w = weight(l, WEIGHT_KERNEL), *bias = weight(l, WEIGHT_BIAS);
-    const char *out = l->activation == ACTIVATION_LINEAR ? l->name : name(g, "%s/linear", l->name), *k = name(g, "%s", w->name);
+    const char *out = l->activation == ACTIVATION_LINEAR ? l->name : name(g, "%s/linear", l->name),
+               *k = name(g, "%s", w->name);
     int64_t dims[2] = {w->shape.dim[0], w->shape.dim[1]};
     Onnx__NodeProto *n = node(g, "Gemm", out, out);
     input(g, n, from);
@@ -454,7 +460,7 @@ static const char *layer(struct graph *g, const struct net_layer *l)
     return from;
 }
 
-/* --- the model ---------------------------------------------------------------------------------------------------------- */
+/* --- the model ---------------------------------------------------------------------------------------------------- */
 
 static Onnx__ValueInfoProto *value_info(struct graph *g, const char *value_name, const int *dims, int rank)
 {
@@ -522,7 +528,8 @@ static void properties(struct graph *g, struct properties *p)
     for (int i = 0; !bad && i < m->n_classes; i++) {
         bad = text_puts(&classes, i ? ",\"" : "\"", g->err);
         for (const char *c = m->classes[i]; !bad && *c; c++)
-            bad = (*c == '"' || *c == '\\') && text_puts(&classes, "\\", g->err) ? -1 : text_add(&classes, c, 1, g->err);
+            bad =
+                (*c == '"' || *c == '\\') && text_puts(&classes, "\\", g->err) ? -1 : text_add(&classes, c, 1, g->err);
         bad = bad || text_puts(&classes, "\"", g->err);
     }
     if (bad || text_puts(&classes, "]", g->err))
@@ -586,7 +593,8 @@ static int build_and_write(struct graph *g, const char *path)
         last = transposed(g, last, name(g, "%s/nhwc", n->layers[n->output].name), false);
     input(g, node(g, "Identity", g->probs, g->probs), last ? last : "");
     properties(g, &p);
-    Onnx__ValueInfoProto *from = value_info(g, g->image, g->nchw ? nchw : in->dim, 3), *to = value_info(g, g->probs, out->dim, out->rank);
+    Onnx__ValueInfoProto *from = value_info(g, g->image, g->nchw ? nchw : in->dim, 3),
+                         *to = value_info(g, g->probs, out->dim, out->rank);
     if (g->failed)
         return g->err->code ? -1 : error_set(g->err, EX_SOFTWARE, "cannot build the ONNX graph");
     graph.name = (char *)(uintptr_t)(n->name ? n->name : "winnow");

@@ -32,7 +32,8 @@ static int parse_threshold(struct classifier *c, struct threshold *t, const char
         while (i < c->n_classes && strcmp(c->class_names[i], name) != 0)
             i++;
         if (i == c->n_classes)
-            rc = error_set(err, EX_USAGE, "--threshold: the model has no class '%s'", text_for_people(shown, sizeof shown, name));
+            rc = error_set(err, EX_USAGE, "--threshold: the model has no class '%s'",
+                           text_for_people(shown, sizeof shown, name));
         else
             t->classes[i] = true;
     }
@@ -48,7 +49,8 @@ static int name_classes(struct classifier *c, struct error *err)
         return error_set(err, EX_DATAERR, "the network's output is no list of scores");
     c->n_classes = out->dim[0];
     if (n->metadata.n_classes > 0 && n->metadata.n_classes != c->n_classes)
-        return error_set(err, EX_DATAERR, "the model has %d outputs, but names %d classes", c->n_classes, n->metadata.n_classes);
+        return error_set(err, EX_DATAERR, "the model has %d outputs, but names %d classes", c->n_classes,
+                         n->metadata.n_classes);
     if (!(c->class_names = mem_zalloc((size_t)c->n_classes, sizeof *c->class_names, err)))
         return -1;
     for (int i = 0; i < c->n_classes; i++) {
@@ -69,7 +71,8 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
         return -1;
     const struct net_shape *in = &c->header.layers[c->header.input].output;
     if (in->rank != 3 || in->dim[2] != 3 || in->dim[0] != in->dim[1] || in->dim[0] < 1)
-        return error_set(err, EX_DATAERR, "'%s': the network does not take square RGB pictures of a fixed size", opt->model);
+        return error_set(err, EX_DATAERR, "'%s': the network does not take square RGB pictures of a fixed size",
+                         opt->model);
     c->side_px = in->dim[0];
     if (name_classes(c, err))
         return error_prefix(err, "'%s'", opt->model);
@@ -91,7 +94,8 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
 
 int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known, struct error *err)
 {
-    struct predictor_options po = {.device = opt->device, .threads = stage_threads(&opt->common), .batch = (int)opt->batch};
+    struct predictor_options po = {
+        .device = opt->device, .threads = stage_threads(&opt->common), .batch = (int)opt->batch};
     if (c->predictor)
         return 0;
     if (n_known > 0 && n_known < (uint64_t)po.batch)

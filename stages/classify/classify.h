@@ -1,5 +1,6 @@
 /*
- * classify.h: what the files of the classify stage share: options, one picture on its way, results in their two formats.
+ * classify.h: what the files of the classify stage share: options, one picture on its way, results in their two
+ * formats.
  */
 #ifndef WINNOW_STAGES_CLASSIFY_H
 #define WINNOW_STAGES_CLASSIFY_H
@@ -53,7 +54,7 @@ void classifier_close(struct classifier *c);
 /* Bit i set: threshold i is met. Counts n_flagged. */
 uint64_t classifier_flags(struct classifier *c, const float *p);
 
-/* --- results -------------------------------------------------------------------------------------------------------- */
+/* --- results ------------------------------------------------------------------------------------------------------ */
 
 struct result {
     const char *const *base;    /* the input's columns */
@@ -82,7 +83,7 @@ int result_writer_commit(struct result_writer *w, struct error *err);
 void result_writer_close(struct result_writer *w);
 int result_argmax(const float *p, int n);
 
-/* --- the two ways to run --------------------------------------------------------------------------------------------- */
+/* --- the two ways to run ------------------------------------------------------------------------------------------ */
 
 /* Operands: pictures, folders, manifests ("-" or .tsv); none: a manifest on stdin. rejects was not opened yet. */
 int classify_operands(struct classifier *c, const struct classify_options *opt, const struct operands *operands,

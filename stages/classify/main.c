@@ -4,24 +4,39 @@
 #include "classify.h"
 
 static const struct option_row rows[] = {
-    {OPTION_STRING, 'm', "model", offsetof(struct classify_options, model), "DIR", "model folder, its model.json, or a Keras .h5", 0, 0, NULL},
-    {OPTION_CHOICE, 0, "format", offsetof(struct classify_options, format), "NAME", "a manifest, or one JSON object a line", 0, 0, "tsv|json"},
-    {OPTION_INT, 0, "top", offsetof(struct classify_options, top), "K", "also a column 'top' with the K likeliest classes; with --format json only these; 0: all", 0, 1000, NULL},
+    {OPTION_STRING, 'm', "model", offsetof(struct classify_options, model), "DIR",
+     "model folder, its model.json, or a Keras .h5", 0, 0, NULL},
+    {OPTION_CHOICE, 0, "format", offsetof(struct classify_options, format), "NAME",
+     "a manifest, or one JSON object a line", 0, 0, "tsv|json"},
+    {OPTION_INT, 0, "top", offsetof(struct classify_options, top), "K",
+     "also a column 'top' with the K likeliest classes; with --format json only these; 0: all", 0, 1000, NULL},
     {OPTION_STRINGS, 't', "threshold", offsetof(struct classify_options, thresholds), "CLASS[+CLASS...]=P",
-     "flag a picture in which these classes add up to P or more: a column 'flagged', and exit 1 when any picture is flagged or cannot be read; may be given several times", 0, 0, NULL},
-    {OPTION_FLAG, 0, "hash", offsetof(struct classify_options, hash), NULL, "also a column 'xxh128' with the content's hash", 0, 0, NULL},
+     "flag a picture in which these classes add up to P or more: a column 'flagged', and exit 1 when any picture is "
+     "flagged or cannot be read; may be given several times",
+     0, 0, NULL},
+    {OPTION_FLAG, 0, "hash", offsetof(struct classify_options, hash), NULL,
+     "also a column 'xxh128' with the content's hash", 0, 0, NULL},
     {OPTION_HEADING, 0, NULL, 0, NULL, "Reading", 0, 0, NULL},
-    {OPTION_STRING, 0, "resize", offsetof(struct classify_options, resize), "METHOD", "bilinear, area, lanczos or tfjs instead of what the model was trained with", 0, 0, NULL},
-    {OPTION_FLAG, 0, "no-orient", offsetof(struct classify_options, no_orient), NULL, "do not turn pictures as their EXIF orientation says", 0, 0, NULL},
-    {OPTION_FLAG, 0, "no-sandbox", offsetof(struct classify_options, no_sandbox), NULL, "decode in this process; only for pictures you trust", 0, 0, NULL},
+    {OPTION_STRING, 0, "resize", offsetof(struct classify_options, resize), "METHOD",
+     "bilinear, area, lanczos or tfjs instead of what the model was trained with", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-orient", offsetof(struct classify_options, no_orient), NULL,
+     "do not turn pictures as their EXIF orientation says", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-sandbox", offsetof(struct classify_options, no_sandbox), NULL,
+     "decode in this process; only for pictures you trust", 0, 0, NULL},
     {OPTION_HEADING, 0, NULL, 0, NULL, "Watching an inbox", 0, 0, NULL},
-    {OPTION_STRING, 0, "watch", offsetof(struct classify_options, watch), "DIR", "classify what is in DIR and then whatever is moved or written there, until a signal", 0, 0, NULL},
+    {OPTION_STRING, 0, "watch", offsetof(struct classify_options, watch), "DIR",
+     "classify what is in DIR and then whatever is moved or written there, until a signal", 0, 0, NULL},
     {OPTION_STRING, 0, "hand-off", offsetof(struct classify_options, hand_off), "DIR",
-     "with --watch: move each picture to DIR/<class>, DIR/flagged or DIR/unreadable (same file system), its result beside it as NAME.json, both by rename", 0, 0, NULL},
-    {OPTION_FLAG, 0, "once", offsetof(struct classify_options, once), NULL, "with --watch: end when the inbox was gone through", 0, 0, NULL},
+     "with --watch: move each picture to DIR/<class>, DIR/flagged or DIR/unreadable (same file system), its result "
+     "beside it as NAME.json, both by rename",
+     0, 0, NULL},
+    {OPTION_FLAG, 0, "once", offsetof(struct classify_options, once), NULL,
+     "with --watch: end when the inbox was gone through", 0, 0, NULL},
     {OPTION_HEADING, 0, NULL, 0, NULL, "Running", 0, 0, NULL},
-    {OPTION_STRING, 0, "device", offsetof(struct classify_options, device), "NAME", "auto, cpu, ref or cuda", 0, 0, NULL},
-    {OPTION_INT, 0, "batch", offsetof(struct classify_options, batch), "N", "pictures in one forward pass", 1, 4096, NULL},
+    {OPTION_STRING, 0, "device", offsetof(struct classify_options, device), "NAME", "auto, cpu, ref or cuda", 0, 0,
+     NULL},
+    {OPTION_INT, 0, "batch", offsetof(struct classify_options, batch), "N", "pictures in one forward pass", 1, 4096,
+     NULL},
     COMMON_ROW_OUTPUT(struct classify_options, common),
     COMMON_ROW_REJECTS(struct classify_options, common),
     COMMON_ROW_ROOT(struct classify_options, common),
@@ -35,7 +50,8 @@ static const struct option_table table = {
     .synopsis = "[PICTURE | FOLDER | MANIFEST.tsv]...",
     .summary = "class scores for any pictures",
     .details =
-        "Prints a manifest: path, label if there was one, pred (the likeliest class) and p_<class> for each class at full float "
+        "Prints a manifest: path, label if there was one, pred (the likeliest class) and p_<class> for each class at "
+        "full float "
         "precision, the temperature applied. One manifest passes all its columns through. Without operands a manifest "
         "comes from standard input. A folder stands for the pictures below it (jpg, jpeg, png, webp, gif), sorted.\n\n"
         "Pictures that cannot be read go to --rejects; without it each is named on stderr and the exit code is 65.\n\n"

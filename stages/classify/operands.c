@@ -39,7 +39,7 @@ struct stream {
     char **base_names;
 };
 
-/* --- what there is -------------------------------------------------------------------------------------------------- */
+/* --- what there is ------------------------------------------------------------------------------------------------ */
 
 static bool is_manifest(const char *operand)
 {
@@ -91,7 +91,7 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
     return rc;
 }
 
-/* --- columns -------------------------------------------------------------------------------------------------------- */
+/* --- columns ------------------------------------------------------------------------------------------------------ */
 
 /* A column that the results will have anyway: an earlier run's is left out, not doubled. */
 static bool is_result_column(const struct classifier *c, const struct classify_options *opt, const char *name)
@@ -116,7 +116,8 @@ static int open_manifest(struct stream *s, const struct classifier *c, const cha
     if (!s->pass_through)
         return 0;
     size_t n = s->reader.schema.n;
-    if (!(s->kept = mem_zalloc(n, sizeof *s->kept, err)) || !(s->base_names = mem_zalloc(n, sizeof *s->base_names, err)))
+    if (!(s->kept = mem_zalloc(n, sizeof *s->kept, err)) ||
+        !(s->base_names = mem_zalloc(n, sizeof *s->base_names, err)))
         return -1;
     s->base = (struct manifest_schema){.names = s->base_names};
     for (size_t i = 0; i < n; i++)
@@ -180,7 +181,7 @@ static void stream_close(struct stream *s)
     free(s->kept);
 }
 
-/* --- the next picture ------------------------------------------------------------------------------------------------ */
+/* --- the next picture --------------------------------------------------------------------------------------------- */
 
 static struct job *make_job(const char *const *fields, size_t n, const char *file, struct error *err)
 {
@@ -275,7 +276,7 @@ static int stream_next(struct stream *s, const struct classifier *c, struct job 
     }
 }
 
-/* --- running -------------------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 struct run {
     struct classifier *c;

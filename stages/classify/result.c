@@ -43,7 +43,7 @@ static int put_flags(const struct result_writer *w, struct text *line, uint64_t 
     return 0;
 }
 
-/* --- TSV ------------------------------------------------------------------------------------------------------------ */
+/* --- TSV ---------------------------------------------------------------------------------------------------------- */
 
 static int tsv_header(struct result_writer *w, struct error *err)
 {
@@ -97,7 +97,7 @@ static int tsv_row(struct result_writer *w, const struct result *r, struct error
     return 0;
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
 
 static int json_string(struct text *line, const char *s, struct error *err)
 {
@@ -119,8 +119,10 @@ static int json_string(struct text *line, const char *s, struct error *err)
 
 static int json_pair(struct text *line, const char *key, const char *value, struct error *err)
 {
-    return (line->n_bytes > 1 && text_puts(line, ",", err)) || json_string(line, key, err) || text_puts(line, ":", err) ||
-           json_string(line, value, err) ? -1 : 0;
+    return (line->n_bytes > 1 && text_puts(line, ",", err)) || json_string(line, key, err) ||
+                   text_puts(line, ":", err) || json_string(line, value, err)
+               ? -1
+               : 0;
 }
 
 int result_json(struct result_writer *w, const struct result *r, struct error *err)
@@ -139,7 +141,8 @@ int result_json(struct result_writer *w, const struct result *r, struct error *e
     if (!r->p)
         return json_pair(line, "reject_reason", r->reason, err) || json_pair(line, "reject_detail", r->detail, err) ||
                text_puts(line, "}", err) ? -1 : 0;
-    if (json_pair(line, "pred", c->class_names[result_argmax(r->p, c->n_classes)], err) || text_puts(line, ",\"p\":{", err))
+    if (json_pair(line, "pred", c->class_names[result_argmax(r->p, c->n_classes)], err) ||
+        text_puts(line, ",\"p\":{", err))
         return -1;
     int64_t n = w->opt->top > 0 && w->opt->top < c->n_classes ? w->opt->top : c->n_classes;
     for (int64_t k = 0; k < n; k++) {
@@ -166,7 +169,7 @@ int result_json(struct result_writer *w, const struct result *r, struct error *e
     return text_puts(line, "}", err);
 }
 
-/* --- the stream ----------------------------------------------------------------------------------------------------- */
+/* --- the stream --------------------------------------------------------------------------------------------------- */
 
 static int put_line(struct result_writer *w, struct error *err)
 {
@@ -174,7 +177,8 @@ static int put_line(struct result_writer *w, struct error *err)
         return -1;
     if (fault_here(FAULT_WRITE) || fwrite(w->line.data, 1, w->line.n_bytes, w->stream) != w->line.n_bytes ||
         (w->live && fflush(w->stream)))
-        return error_errno(err, EX_IOERR, "cannot write '%s'", w->opt->common.output ? w->opt->common.output : "standard output");
+        return error_errno(err, EX_IOERR, "cannot write '%s'",
+                           w->opt->common.output ? w->opt->common.output : "standard output");
     return 0;
 }
 
@@ -211,7 +215,8 @@ int result_writer_commit(struct result_writer *w, struct error *err)
     if (!w->live)
         return atomic_file_commit(&w->file, err);
     if (fflush(w->stream))
-        return error_errno(err, EX_IOERR, "cannot write '%s'", w->opt->common.output ? w->opt->common.output : "standard output");
+        return error_errno(err, EX_IOERR, "cannot write '%s'",
+                           w->opt->common.output ? w->opt->common.output : "standard output");
     return 0;
 }
 

@@ -109,7 +109,7 @@ static int rescan(struct watch *w, struct error *err)
     return rc;
 }
 
-/* --- handing off ---------------------------------------------------------------------------------------------------- */
+/* --- handing off -------------------------------------------------------------------------------------------------- */
 
 /* A class name becomes a folder name: no slash, no leading dot. */
 static void folder_name(char *out, size_t bytes, const char *class_name)
@@ -186,7 +186,7 @@ static int finish(struct watch *w, const struct entry *e, const struct result *r
     return add_entry(&w->seen, e->name, &st, err);
 }
 
-/* --- classifying ---------------------------------------------------------------------------------------------------- */
+/* --- classifying -------------------------------------------------------------------------------------------------- */
 
 /* Up to one batch of what waits. */
 static int classify_some(struct watch *w, struct error *err)
@@ -221,7 +221,8 @@ static int classify_some(struct watch *w, struct error *err)
     for (size_t i = 0; i < n; i++) {
         struct entry *e = &w->waiting.items[i];
         const char *base[] = {e->name};
-        struct result r = {.base = base, .xxh128 = state[i].xxh128, .reason = state[i].reason, .detail = state[i].detail};
+        struct result r = {
+            .base = base, .xxh128 = state[i].xxh128, .reason = state[i].reason, .detail = state[i].detail};
         if (state[i].slot >= 0) {
             r.p = c->probabilities + (size_t)state[i].slot * (size_t)c->n_classes;
             r.flags = classifier_flags(c, r.p);
@@ -278,7 +279,8 @@ int classify_watch(struct classifier *c, const struct classify_options *opt, str
     /* The watch stands before the first look, so nothing falls between the two. */
     w.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (w.inotify < 0 ||
-        inotify_add_watch(w.inotify, opt->watch, IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) < 0) {
+        inotify_add_watch(w.inotify, opt->watch,
+                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) < 0) {
         error_errno(err, EX_NOINPUT, "cannot watch '%s'", opt->watch);
         goto out;
     }

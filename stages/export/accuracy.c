@@ -1,5 +1,6 @@
 /*
- * accuracy.c: what the change cost, on pictures: the model as it came and the one that was written, on the same test set.
+ * accuracy.c: what the change cost, on pictures: the model as it came and the one that was written, on the same test
+ * set.
  */
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +28,8 @@ static int map_classes(const struct shard_set_info *info, const struct predictor
             k++;
         if (k == m->n_classes) {
             free(map);
-            return error_set(err, EX_DATAERR, "the shard set has a class '%s' that the model does not know", info->classes[i]);
+            return error_set(err, EX_DATAERR, "the shard set has a class '%s' that the model does not know",
+                             info->classes[i]);
         }
         map[i] = k;
     }
@@ -59,7 +61,8 @@ static int run_batch(struct predictor *p, const uint8_t *pixels, int n, struct s
 static int score(struct export *x, struct shard_set *set, const char *model, struct scores *s, struct error *err)
 {
     const struct shard_set_info *info = shard_set_info(set);
-    struct predictor_options po = {.device = x->opt->device, .threads = stage_threads(&x->opt->common), .batch = (int)x->opt->batch};
+    struct predictor_options po = {
+        .device = x->opt->device, .threads = stage_threads(&x->opt->common), .batch = (int)x->opt->batch};
     struct predictor *p = NULL;
     size_t picture = (size_t)info->side_px * (size_t)info->side_px * 3;
     uint8_t *pixels = NULL, *scratch = NULL;
@@ -68,7 +71,8 @@ static int score(struct export *x, struct shard_set *set, const char *model, str
     if (predictor_open(&p, model, &po, err))
         return -1;
     if (predictor_side_px(p) != info->side_px) {
-        error_set(err, EX_DATAERR, "the shard set has pictures of %d pixels, the model takes %d", info->side_px, predictor_side_px(p));
+        error_set(err, EX_DATAERR, "the shard set has pictures of %d pixels, the model takes %d", info->side_px,
+                  predictor_side_px(p));
         goto out;
     }
     s->n_classes = predictor_n_classes(p);
@@ -106,13 +110,15 @@ out:
     return rc;
 }
 
-static int put(struct export *x, const char *metric, double value, const struct interval *ci, uint64_t n, struct error *err)
+static int put(struct export *x, const char *metric, double value, const struct interval *ci, uint64_t n,
+               struct error *err)
 {
     char a[32], b[32], c[32];
     if (!ci)
-        return text_printf(&x->accuracy, err, "%s\t%s\t\t\t%llu\n", metric, format_f32(a, (float)value), (unsigned long long)n);
-    return text_printf(&x->accuracy, err, "%s\t%s\t%s\t%s\t%llu\n", metric, format_f32(a, (float)value), format_f32(b, (float)ci->low),
-                       format_f32(c, (float)ci->high), (unsigned long long)n);
+        return text_printf(&x->accuracy, err, "%s\t%s\t\t\t%llu\n", metric, format_f32(a, (float)value),
+                           (unsigned long long)n);
+    return text_printf(&x->accuracy, err, "%s\t%s\t%s\t%s\t%llu\n", metric, format_f32(a, (float)value),
+                       format_f32(b, (float)ci->low), format_f32(c, (float)ci->high), (unsigned long long)n);
 }
 
 int export_count(struct export *x, struct error *err)
@@ -138,8 +144,9 @@ int export_count(struct export *x, struct error *err)
     for (int k = 0; k < info->n_classes; k++) {
         c = counts[k];
         if (text_puts(&x->counts, "| ", err) || export_plain(&x->counts, info->classes[k], err) ||
-            text_printf(&x->counts, err, " | %llu | %llu | %llu | %llu |\n", (unsigned long long)c[SHARD_TRAIN], (unsigned long long)c[SHARD_VAL],
-                        (unsigned long long)c[SHARD_TEST], (unsigned long long)c[SHARD_SPLITS]))
+            text_printf(&x->counts, err, " | %llu | %llu | %llu | %llu |\n", (unsigned long long)c[SHARD_TRAIN],
+                        (unsigned long long)c[SHARD_VAL], (unsigned long long)c[SHARD_TEST],
+                        (unsigned long long)c[SHARD_SPLITS]))
             goto out;
     }
     rc = 0;
@@ -155,14 +162,16 @@ int export_accuracy(struct export *x, const char *before, const char *after, str
     struct scores s[2] = {{0}};
     const char *models[2] = {before, after}, *names[2] = {"accuracy_before", "accuracy_after"};
     int rc = -1;
-    if (shard_set_open(&set, x->opt->shards, err) || text_puts(&x->accuracy, "metric\tvalue\tci_low\tci_high\tn\n", err))
+    if (shard_set_open(&set, x->opt->shards, err) ||
+        text_puts(&x->accuracy, "metric\tvalue\tci_low\tci_high\tn\n", err))
         goto out;
     for (int i = 0; i < 2 && models[i]; i++) {
         if (score(x, set, models[i], &s[i], err))
             goto out;
         struct interval ci = interval_wilson(s[i].right, s[i].n, INTERVAL_Z95);
         if (s[i].n == 0) {
-            error_set(err, EX_DATAERR, "'%s' has no pictures in the split '%s'", x->opt->shards, shard_split_name((enum shard_split)x->opt->split));
+            error_set(err, EX_DATAERR, "'%s' has no pictures in the split '%s'", x->opt->shards,
+                      shard_split_name((enum shard_split)x->opt->split));
             goto out;
         }
         if (put(x, names[i], (double)s[i].right / (double)s[i].n, &ci, s[i].n, err))
@@ -177,7 +186,8 @@ int export_accuracy(struct export *x, const char *before, const char *after, str
             for (int k = 0; k < s[0].n_classes; k++)
                 most = fmax(most, fabs((double)a[k] - (double)b[k]));
         }
-        if (put(x, "changed_class", (double)changed, NULL, s[0].n, err) || put(x, "largest_probability_change", most, NULL, s[0].n, err))
+        if (put(x, "changed_class", (double)changed, NULL, s[0].n, err) ||
+            put(x, "largest_probability_change", most, NULL, s[0].n, err))
             goto out;
     }
     rc = 0;

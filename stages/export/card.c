@@ -11,7 +11,7 @@
 #include "io/io.h"
 #include "manifest/manifest.h"
 
-/* --- eval's tables ------------------------------------------------------------------------------------------------------ */
+/* --- eval's tables ------------------------------------------------------------------------------------------------ */
 
 static double number(const char *s)
 {
@@ -28,8 +28,10 @@ int metrics_read(struct metric_table *t, const char *path, struct error *err)
     *t = (struct metric_table){0};
     if (manifest_reader_open(&r, path, required, err))
         return -1;
-    int metric = manifest_column(&r.schema, "metric"), key = manifest_column(&r.schema, "key"), value = manifest_column(&r.schema, "value");
-    int low = manifest_column(&r.schema, "ci_low"), high = manifest_column(&r.schema, "ci_high"), n = manifest_column(&r.schema, "n");
+    int metric = manifest_column(&r.schema, "metric"), key = manifest_column(&r.schema, "key"),
+        value = manifest_column(&r.schema, "value");
+    int low = manifest_column(&r.schema, "ci_low"), high = manifest_column(&r.schema, "ci_high"),
+        n = manifest_column(&r.schema, "n");
     while ((got = manifest_reader_next(&r, err)) > 0) {
         if ((got = mem_grow(&t->rows, &t->room, t->n + 1, sizeof *t->rows, err)))
             break;
@@ -116,7 +118,7 @@ static void put_plain_string(FILE *f, const char *s)
     put_plain(f, s, strlen(s));
 }
 
-/* --- the card ------------------------------------------------------------------------------------------------------------ */
+/* --- the card ----------------------------------------------------------------------------------------------------- */
 
 static void put_metric(FILE *f, const struct metric_table *t, const char *metric, const char *key, const char *shown)
 {
@@ -173,8 +175,8 @@ static void put_head(FILE *f, struct export *x)
     fprintf(f, "| date | %s |\n| layers | %d |\n| numbers | %zu, kernels as %s |\n", x->date, x->net.n_layers,
             net_count_parameters(&x->net, false), encodings[x->encoding]);
     if (in->rank == 3)
-        fprintf(f, "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s) |\n", in->dim[1], in->dim[0],
-                m->input_scale, m->input_offset, m->resize[0] ? m->resize : "bilinear");
+        fprintf(f, "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s) |\n", in->dim[1],
+                in->dim[0], m->input_scale, m->input_offset, m->resize[0] ? m->resize : "bilinear");
     fprintf(f, "| classes |");
     for (int i = 0; i < m->n_classes; i++) {
         fputc(' ', f);
@@ -182,8 +184,10 @@ static void put_head(FILE *f, struct export *x)
         fputs(i + 1 < m->n_classes ? "," : "", f);
     }
     fprintf(f, " |\n| temperature | %.9g%s |\n\n", m->temperature,
-            m->temperature != 1 ? " (winnow applies it; other programs see softmax at 1: export with --fold-temperature)"
-            : x->opt->fold_temperature ? " (folded into the last layer)" : "");
+            m->temperature != 1
+                ? " (winnow applies it; other programs see softmax at 1: export with --fold-temperature)"
+            : x->opt->fold_temperature ? " (folded into the last layer)"
+                                       : "");
 }
 
 static void put_data(FILE *f, struct export *x)
@@ -193,14 +197,16 @@ static void put_data(FILE *f, struct export *x)
         fprintf(f, "## Data\n\n%s\n", x->counts.data);
     fprintf(f, "## Training\n\n");
     if (has_facts(x, "train.")) {
-        fprintf(f, "Every setting that the weights depend on, as `train` recorded it:\n\n| setting | value |\n| --- | --- |\n");
+        fprintf(f, "Every setting that the weights depend on, as `train` recorded it:\n\n| setting | value |\n| --- | "
+                   "--- |\n");
         put_facts(f, x, "train.");
     } else if (export_fact(x, "note", text, sizeof text)[0])
         fprintf(f, "%s\n", text);
     else
         fprintf(f, "The model says nothing about how it was trained.\n");
     if (has_facts(x, "metrics.")) {
-        fprintf(f, "\nDuring training, on validation pictures (used to choose the epoch, so not a test):\n\n| | |\n| --- | --- |\n");
+        fprintf(f, "\nDuring training, on validation pictures (used to choose the epoch, so not a test):\n\n| | |\n| "
+                   "--- | --- |\n");
         put_facts(f, x, "metrics.");
     }
     fprintf(f, "\n");
@@ -218,7 +224,8 @@ static int put_metrics(FILE *f, struct export *x, struct error *err)
         metrics_release(&t);
         return -1;
     }
-    fprintf(f, "On held-out pictures; intervals are 95%%.\n\n| measure | value | interval | of |\n| --- | --- | --- | --- |\n");
+    fprintf(f, "On held-out pictures; intervals are 95%%.\n\n| measure | value | interval | of |\n| --- | --- | --- | "
+               "--- |\n");
     put_metric(f, &t, "accuracy", NULL, "accuracy");
     put_metric(f, &t, "balanced_accuracy", NULL, "balanced accuracy");
     put_metric(f, &t, "f1-score", "macro avg", "F1, macro");
@@ -252,7 +259,8 @@ static int put_slices(FILE *f, struct export *x, struct error *err)
     struct weak_slices t;
     fprintf(f, "## Slices\n\n");
     if (!x->opt->slices) {
-        fprintf(f, "Not measured: no slices were given to `export`. A model that was not measured on a group of pictures is not known to be fair to it.\n\n");
+        fprintf(f, "Not measured: no slices were given to `export`. A model that was not measured on a group of "
+                   "pictures is not known to be fair to it.\n\n");
         return 0;
     }
     if (slices_read(&t, x->opt->slices, err)) {
@@ -260,14 +268,16 @@ static int put_slices(FILE *f, struct export *x, struct error *err)
         return -1;
     }
     if (t.n == 0)
-        fprintf(f, "No slice differs from the rest beyond chance (Holm-corrected). That is not proof that none does.\n");
+        fprintf(f,
+                "No slice differs from the rest beyond chance (Holm-corrected). That is not proof that none does.\n");
     else
-        fprintf(f, "These differ from the rest beyond chance:\n\n| slice | rate | value | interval | difference to the rest | of |\n| --- | --- | --- | --- | --- | --- |\n");
+        fprintf(f, "These differ from the rest beyond chance:\n\n| slice | rate | value | interval | difference to the "
+                   "rest | of |\n| --- | --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < t.n; i++) {
         fputs("| ", f);
         put_plain_string(f, t.rows[i].slice);
-        fprintf(f, " | %s | %.4g | %.4g to %.4g | %+.4g | %s |\n", t.rows[i].rate, t.rows[i].value, t.rows[i].low, t.rows[i].high,
-                t.rows[i].difference, t.rows[i].n);
+        fprintf(f, " | %s | %.4g | %.4g to %.4g | %+.4g | %s |\n", t.rows[i].rate, t.rows[i].value, t.rows[i].low,
+                t.rows[i].high, t.rows[i].difference, t.rows[i].n);
     }
     fprintf(f, "\n");
     free(t.rows);
@@ -278,14 +288,21 @@ static void put_tail(FILE *f, struct export *x)
 {
     char name[128], holder[256], source[256];
     if (x->accuracy.n_bytes > 0) {
-        fprintf(f, "## This export\n\nThe model as it came and as it was written, on the same pictures:\n\n```\n%s```\n\n", x->accuracy.data);
+        fprintf(f,
+                "## This export\n\nThe model as it came and as it was written, on the same pictures:\n\n```\n%s```\n\n",
+                x->accuracy.data);
     }
-    fprintf(f, "## Limits\n\n"
-               "- It knows only its classes: any other picture is put into one of them, often with a high number.\n"
-               "- The numbers describe the test pictures above. Other sources, sizes, compressions and cultures shift them.\n"
-               "- Very small, cropped, overlaid or collaged pictures, drawings of unusual style and dark frames are read worse.\n"
-               "- Not for deciding about people without a person who looks, and not for finding or matching illegal material.\n"
-               "- Read pictures as docs/preprocessing.md says: another decoder or resizer changes the numbers.\n\n## Licence\n\n");
+    fprintf(
+        f,
+        "## Limits\n\n"
+        "- It knows only its classes: any other picture is put into one of them, often with a high number.\n"
+        "- The numbers describe the test pictures above. Other sources, sizes, compressions and cultures shift them.\n"
+        "- Very small, cropped, overlaid or collaged pictures, drawings of unusual style and dark frames are read "
+        "worse.\n"
+        "- Not for deciding about people without a person who looks, and not for finding or matching illegal "
+        "material.\n"
+        "- Read pictures as docs/preprocessing.md says: another decoder or resizer changes the numbers.\n\n## "
+        "Licence\n\n");
     export_fact(x, "license.name", name, sizeof name);
     if (!name[0]) {
         fprintf(f, "The licence of the base weights is not recorded in the model; who publishes it has to know it.\n");
@@ -302,15 +319,23 @@ static void put_tail(FILE *f, struct export *x)
         fputs("\nCopyright (c) ", f);
         put_plain_string(f, holder);
         fputs("\n\n"
-              "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the\n"
-              "\"Software\"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge,\n"
-              "publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so,\n"
+              "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and "
+              "associated documentation files (the\n"
+              "\"Software\"), to deal in the Software without restriction, including without limitation the rights to "
+              "use, copy, modify, merge,\n"
+              "publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the "
+              "Software is furnished to do so,\n"
               "subject to the following conditions:\n\n"
-              "The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.\n\n"
-              "THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF\n"
-              "MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR\n"
-              "ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH\n"
-              "THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.\n", f);
+              "The above copyright notice and this permission notice shall be included in all copies or substantial "
+              "portions of the Software.\n\n"
+              "THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT "
+              "LIMITED TO THE WARRANTIES OF\n"
+              "MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR "
+              "COPYRIGHT HOLDERS BE LIABLE FOR\n"
+              "ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING "
+              "FROM, OUT OF OR IN CONNECTION WITH\n"
+              "THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.\n",
+              f);
     }
 }
 

@@ -1,6 +1,7 @@
 /*
- * demo.c: a static page that runs the model in the browser. It is made of the files in web/demo, TensorFlow.js from npm, the
- * model as a TFJS folder, and info.json with what the page says about the model. No server code, no outside request.
+ * demo.c: a static page that runs the model in the browser. It is made of the files in web/demo, TensorFlow.js from
+ * npm, the model as a TFJS folder, and info.json with what the page says about the model. No server code, no outside
+ * request.
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,9 +17,13 @@
 
 #define MAX_PART_BYTES (64u << 20)      /* the largest part, tf.min.js, has 1.5 MB */
 
-static const char *const page_files[] = {"index.html", "page.css", "page.js", "picture.js", "worker.js", "icon.svg", NULL};
+static const char *const page_files[] = {"index.html", "page.css", "page.js", "picture.js",
+                                         "worker.js",  "icon.svg", NULL};
 
-/* From npm: {below node_modules, name in the page}. The plain and SIMD builds: threads need headers that static servers do not send. */
+/*
+ * From npm: {below node_modules, name in the page}. The plain and SIMD builds: threads need headers that static
+ * servers do not send.
+ */
 static const struct { const char *from, *to; } npm_files[] = {
     {"@tensorflow/tfjs/dist/tf.min.js", "vendor/tf.min.js"},
     {"@tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.min.js", "vendor/tf-backend-wasm.min.js"},
@@ -26,8 +31,12 @@ static const struct { const char *from, *to; } npm_files[] = {
     {"@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm", "vendor/tfjs-backend-wasm-simd.wasm"},
 };
 
-/* The first of the places below the program's folder, or `given`. Installed: libexec/winnow and share/winnow; else the checkout. */
-static int find_part(const char *given, const char *const *places, const char *probe, struct text *out, struct error *err)
+/*
+ * The first of the places below the program's folder, or `given`. Installed: libexec/winnow and share/winnow; else
+ * the checkout.
+ */
+static int find_part(const char *given, const char *const *places, const char *probe, struct text *out,
+                     struct error *err)
 {
     char self[PATH_MAX];
     text_clear(out);
@@ -41,7 +50,8 @@ static int find_part(const char *given, const char *const *places, const char *p
     for (int i = 0; places[i]; i++) {
         struct text path = TEXT_EMPTY;
         text_clear(out);
-        bool there = !text_printf(out, err, "%s/%s", self, places[i]) && !text_printf(&path, err, "%s/%s", out->data, probe) && io_exists(path.data);
+        bool there = !text_printf(out, err, "%s/%s", self, places[i]) &&
+                     !text_printf(&path, err, "%s/%s", out->data, probe) && io_exists(path.data);
         text_release(&path);
         if (there)
             return 0;
@@ -55,8 +65,11 @@ static int copy_file(const char *from, const char *folder, const char *name, str
     struct text to = TEXT_EMPTY;
     char *bytes = NULL;
     size_t n_bytes;
-    int rc = io_read_file(from, MAX_PART_BYTES, &bytes, &n_bytes, err) || text_printf(&to, err, "%s/%s", folder, name) ||
-             io_mkdirs_for(to.data, err) || atomic_file_write(to.data, bytes, n_bytes, err) ? -1 : 0;
+    int rc = io_read_file(from, MAX_PART_BYTES, &bytes, &n_bytes, err) ||
+                     text_printf(&to, err, "%s/%s", folder, name) || io_mkdirs_for(to.data, err) ||
+                     atomic_file_write(to.data, bytes, n_bytes, err)
+                 ? -1
+                 : 0;
     free(bytes);
     text_release(&to);
     return rc;
@@ -64,26 +77,32 @@ static int copy_file(const char *from, const char *folder, const char *name, str
 
 static int copy_parts(const struct export *x, const char *made, struct text *web, struct error *err)
 {
-    static const char *const web_places[] = {"../../share/winnow/web/demo", "../web/demo", "../../web/demo", "../../../web/demo", NULL};
-    static const char *const npm_places[] = {"../../share/winnow/node_modules", "../build/npm/node_modules", "../../build/npm/node_modules",
-                                             "../../npm/node_modules", NULL};
+    static const char *const web_places[] = {"../../share/winnow/web/demo", "../web/demo", "../../web/demo",
+                                             "../../../web/demo", NULL};
+    static const char *const npm_places[] = {"../../share/winnow/node_modules", "../build/npm/node_modules",
+                                             "../../build/npm/node_modules", "../../npm/node_modules", NULL};
     struct text npm = TEXT_EMPTY, path = TEXT_EMPTY;
     int rc = -1;
-    if (find_part(x->opt->web, web_places, "index.html", web, err) || find_part(x->opt->npm, npm_places, npm_files[0].from, &npm, err))
+    if (find_part(x->opt->web, web_places, "index.html", web, err) ||
+        find_part(x->opt->npm, npm_places, npm_files[0].from, &npm, err))
         goto out;
     if (!web->n_bytes || !npm.n_bytes) {
-        error_set(err, EX_NOINPUT, !web->n_bytes ? "the page's files were not found; say where with --web"
-                  : "TensorFlow.js was not found: './bootstrap' (or npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm) brings it; or say where with --npm");
+        error_set(err, EX_NOINPUT,
+                  !web->n_bytes ? "the page's files were not found; say where with --web"
+                                : "TensorFlow.js was not found: './bootstrap' (or npm install @tensorflow/tfjs "
+                                  "@tensorflow/tfjs-backend-wasm) brings it; or say where with --npm");
         goto out;
     }
     for (int i = 0; page_files[i]; i++) {
         text_clear(&path);
-        if (text_printf(&path, err, "%s/%s", web->data, page_files[i]) || copy_file(path.data, made, page_files[i], err))
+        if (text_printf(&path, err, "%s/%s", web->data, page_files[i]) ||
+            copy_file(path.data, made, page_files[i], err))
             goto out;
     }
     for (size_t i = 0; i < sizeof npm_files / sizeof *npm_files; i++) {
         text_clear(&path);
-        if (text_printf(&path, err, "%s/%s", npm.data, npm_files[i].from) || copy_file(path.data, made, npm_files[i].to, err))
+        if (text_printf(&path, err, "%s/%s", npm.data, npm_files[i].from) ||
+            copy_file(path.data, made, npm_files[i].to, err))
             goto out;
     }
     rc = 0;
@@ -93,7 +112,7 @@ out:
     return rc;
 }
 
-/* --- info.json ------------------------------------------------------------------------------------------------------------ */
+/* --- info.json ---------------------------------------------------------------------------------------------------- */
 
 /* "<" too: the text is safe wherever somebody pastes it. */
 static int put_string(struct text *t, const char *s, struct error *err)
@@ -116,19 +135,25 @@ static int put_number(struct text *t, const char *key, double v, struct error *e
 
 static int put_pair(struct text *t, const char *key, const char *value, struct error *err)
 {
-    return text_printf(t, err, "%s\"%s\":", t->data[t->n_bytes - 1] == '{' ? "" : ",", key) || put_string(t, value, err) ? -1 : 0;
+    return text_printf(t, err, "%s\"%s\":", t->data[t->n_bytes - 1] == '{' ? "" : ",", key) || put_string(t, value, err)
+               ? -1
+               : 0;
 }
 
-static int put_figure(struct text *t, const struct metric_table *m, const char *metric, const char *key, const char *shown, struct error *err)
+static int put_figure(struct text *t, const struct metric_table *m, const char *metric, const char *key,
+                      const char *shown, struct error *err)
 {
     const struct metric_row *r = m ? metrics_find(m, metric, key) : NULL;
     char *end;
     if (!r)
         return 0;
     double v = strtod(r->value, &end);
-    return (t->data[t->n_bytes - 1] == '}' && text_puts(t, ",", err)) || text_puts(t, "{", err) || put_pair(t, "name", shown, err) ||
-           put_number(t, "value", end == r->value ? NAN : v, err) || put_number(t, "low", r->low, err) || put_number(t, "high", r->high, err) ||
-           put_pair(t, "n", r->n, err) || text_puts(t, "}", err) ? -1 : 0;
+    return (t->data[t->n_bytes - 1] == '}' && text_puts(t, ",", err)) || text_puts(t, "{", err) ||
+                   put_pair(t, "name", shown, err) || put_number(t, "value", end == r->value ? NAN : v, err) ||
+                   put_number(t, "low", r->low, err) || put_number(t, "high", r->high, err) ||
+                   put_pair(t, "n", r->n, err) || text_puts(t, "}", err)
+               ? -1
+               : 0;
 }
 
 static int put_figures(struct export *x, struct text *t, struct error *err)
@@ -136,7 +161,8 @@ static int put_figures(struct export *x, struct text *t, struct error *err)
     struct metric_table m = {0};
     int rc = -1;
     if (text_puts(t, ",\"figures\":[", err) || (x->opt->metrics && metrics_read(&m, x->opt->metrics, err)) ||
-        put_figure(t, &m, "accuracy", NULL, "Right", err) || put_figure(t, &m, "balanced_accuracy", NULL, "Right, classes weighted alike", err))
+        put_figure(t, &m, "accuracy", NULL, "Right", err) ||
+        put_figure(t, &m, "balanced_accuracy", NULL, "Right, classes weighted alike", err))
         goto out;
     for (int i = 0; i < x->net.metadata.n_classes; i++) {
         struct text shown = TEXT_EMPTY;
@@ -146,7 +172,8 @@ static int put_figures(struct export *x, struct text *t, struct error *err)
         if (bad)
             goto out;
     }
-    rc = put_figure(t, &m, "ece", "top-label equal-width 15", "Calibration error", err) || text_puts(t, "]", err) ? -1 : 0;
+    rc = put_figure(t, &m, "ece", "top-label equal-width 15", "Calibration error", err) || text_puts(t, "]", err) ? -1
+                                                                                                                  : 0;
 out:
     metrics_release(&m);
     return rc;
@@ -160,9 +187,10 @@ static int put_weak(struct export *x, struct text *t, struct error *err)
         (x->opt->slices && slices_read(&w, x->opt->slices, err)))
         goto out;
     for (size_t i = 0; i < w.n; i++)
-        if (text_puts(t, i ? ",{" : "{", err) || put_pair(t, "slice", w.rows[i].slice, err) || put_pair(t, "rate", w.rows[i].rate, err) ||
-            put_number(t, "value", w.rows[i].value, err) || put_number(t, "low", w.rows[i].low, err) ||
-            put_number(t, "high", w.rows[i].high, err) || put_pair(t, "n", w.rows[i].n, err) || text_puts(t, "}", err))
+        if (text_puts(t, i ? ",{" : "{", err) || put_pair(t, "slice", w.rows[i].slice, err) ||
+            put_pair(t, "rate", w.rows[i].rate, err) || put_number(t, "value", w.rows[i].value, err) ||
+            put_number(t, "low", w.rows[i].low, err) || put_number(t, "high", w.rows[i].high, err) ||
+            put_pair(t, "n", w.rows[i].n, err) || text_puts(t, "}", err))
             goto out;
     rc = text_puts(t, "]", err);
 out:
@@ -187,8 +215,8 @@ static int put_slice_names(const char *web, struct text *t, struct error *err)
         goto out;
     int name = manifest_column(&r.schema, "name"), text = manifest_column(&r.schema, "text");
     for (int i = 0; (got = manifest_reader_next(&r, err)) > 0; i++)
-        if (text_puts(t, i ? ",{" : "{", err) || put_pair(t, "name", r.fields[name], err) || put_pair(t, "text", r.fields[text], err) ||
-            text_puts(t, "}", err)) {
+        if (text_puts(t, i ? ",{" : "{", err) || put_pair(t, "name", r.fields[name], err) ||
+            put_pair(t, "text", r.fields[text], err) || text_puts(t, "}", err)) {
             got = -1;
             break;
         }
@@ -200,21 +228,27 @@ out:
 
 static int write_info(struct export *x, const char *made, const char *web, struct error *err)
 {
-    static const char *const weights[NET_ENCODINGS] = {"32 bits a number", "16 bits a number (half precision)", "16 bits a number", "8 bits a number"};
+    static const char *const weights[NET_ENCODINGS] = {"32 bits a number", "16 bits a number (half precision)",
+                                                       "16 bits a number", "8 bits a number"};
     const struct net_metadata *m = &x->net.metadata;
     const struct net_layer *in = &x->net.layers[x->net.input], *last = &x->net.layers[x->net.output];
     struct text t = TEXT_EMPTY, path = TEXT_EMPTY;
     int rc = -1;
-    if (in->output.rank != 3 || in->output.dim[0] != in->output.dim[1] || in->output.dim[0] < 1 || in->output.dim[2] != 3 ||
-        last->output.rank != 1) {
-        error_set(err, EX_DATAERR, "'%s': the page needs a network that takes square RGB pictures of a fixed size and gives a list of scores", x->opt->model);
+    if (in->output.rank != 3 || in->output.dim[0] != in->output.dim[1] || in->output.dim[0] < 1 ||
+        in->output.dim[2] != 3 || last->output.rank != 1) {
+        error_set(
+            err, EX_DATAERR,
+            "'%s': the page needs a network that takes square RGB pictures of a fixed size and gives a list of scores",
+            x->opt->model);
         goto out;
     }
     if (text_puts(&t, "{", err) || put_pair(&t, "title", x->opt->title ? x->opt->title : "Try the classifier", err) ||
-        put_pair(&t, "model_id", x->id, err) || put_pair(&t, "made_from", x->source_id, err) || put_pair(&t, "date", x->date, err) ||
-        put_pair(&t, "weights", weights[x->encoding], err) || put_pair(&t, "resize", m->resize[0] ? m->resize : "bilinear", err) ||
+        put_pair(&t, "model_id", x->id, err) || put_pair(&t, "made_from", x->source_id, err) ||
+        put_pair(&t, "date", x->date, err) || put_pair(&t, "weights", weights[x->encoding], err) ||
+        put_pair(&t, "resize", m->resize[0] ? m->resize : "bilinear", err) ||
         text_printf(&t, err, ",\"size\":%d", in->output.dim[0]) || put_number(&t, "scale", m->input_scale, err) ||
-        put_number(&t, "offset", m->input_offset, err) || put_number(&t, "temperature", m->temperature, err) || text_puts(&t, ",\"classes\":[", err))
+        put_number(&t, "offset", m->input_offset, err) || put_number(&t, "temperature", m->temperature, err) ||
+        text_puts(&t, ",\"classes\":[", err))
         goto out;
     for (int i = 0; i < last->output.dim[0]; i++) {
         char plain[32];
@@ -222,8 +256,9 @@ static int write_info(struct export *x, const char *made, const char *web, struc
         if ((i && text_puts(&t, ",", err)) || put_string(&t, i < m->n_classes ? m->classes[i] : plain, err))
             goto out;
     }
-    if (text_puts(&t, "]", err) || put_figures(x, &t, err) || put_weak(x, &t, err) || put_slice_names(web, &t, err) || text_puts(&t, "}\n", err) ||
-        text_printf(&path, err, "%s/info.json", made) || atomic_file_write(path.data, t.data, t.n_bytes, err))
+    if (text_puts(&t, "]", err) || put_figures(x, &t, err) || put_weak(x, &t, err) || put_slice_names(web, &t, err) ||
+        text_puts(&t, "}\n", err) || text_printf(&path, err, "%s/info.json", made) ||
+        atomic_file_write(path.data, t.data, t.n_bytes, err))
         goto out;
     rc = 0;
 out:
@@ -235,8 +270,10 @@ out:
 int export_demo(struct export *x, const char *made, struct error *err)
 {
     struct text web = TEXT_EMPTY, model = TEXT_EMPTY;
-    int rc = text_printf(&model, err, "%s/model", made) || copy_parts(x, made, &web, err) || write_info(x, made, web.data, err) ||
-             net_write_tfjs_as(&x->net, model.data, x->encoding, err) ? -1 : 0;
+    int rc = text_printf(&model, err, "%s/model", made) || copy_parts(x, made, &web, err) ||
+                     write_info(x, made, web.data, err) || net_write_tfjs_as(&x->net, model.data, x->encoding, err)
+                 ? -1
+                 : 0;
     text_release(&web);
     text_release(&model);
     return rc;

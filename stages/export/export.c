@@ -40,14 +40,18 @@ static int check_options(const struct export_options *o, struct error *err)
     if (!o->common.output || !o->common.output[0] || strcmp(o->common.output, "-") == 0)
         return error_set(err, EX_USAGE, "-o OUT is missing (try --help)");
     if (!shrinks && o->quantize > QUANTIZE_NONE)
-        return error_set(err, EX_USAGE, "--quantize goes with --to tfjs or demo; %s keeps float32", o->to == TO_ONNX ? "ONNX" : "Keras");
+        return error_set(err, EX_USAGE, "--quantize goes with --to tfjs or demo; %s keeps float32",
+                         o->to == TO_ONNX ? "ONNX" : "Keras");
     if (o->to != TO_KERAS && o->weights_only)
         return error_set(err, EX_USAGE, "--weights-only goes with --to keras");
     if (o->to != TO_ONNX && o->layout)
         return error_set(err, EX_USAGE, "--layout goes with --to onnx");
     if (o->to == TO_ONNX && !onnx_available())
-        return error_set(err, EX_UNAVAILABLE, "this build has no ONNX (install libprotobuf-c-dev, protobuf-c-compiler and libonnx-dev, and build again)");
-    if (o->date && (strlen(o->date) != 10 || o->date[4] != '-' || o->date[7] != '-' || strspn(o->date, "0123456789-") != 10))
+        return error_set(
+            err, EX_UNAVAILABLE,
+            "this build has no ONNX (install libprotobuf-c-dev, protobuf-c-compiler and libonnx-dev, and build again)");
+    if (o->date &&
+        (strlen(o->date) != 10 || o->date[4] != '-' || o->date[7] != '-' || strspn(o->date, "0123456789-") != 10))
         return error_set(err, EX_USAGE, "--date: '%s' is not YYYY-MM-DD", o->date);
     return 0;
 }
@@ -72,7 +76,7 @@ static int find_date(struct export *x, struct error *err)
     return 0;
 }
 
-/* --- a single file, and its card beside it ---------------------------------------------------------------------------- */
+/* --- a single file, and its card beside it ------------------------------------------------------------------------ */
 
 /* OUT as a file of that ending: OUT itself, or OUT/model<ending>; *folder is where it lies. */
 static int file_in(const char *out, const char *ending, struct text *file, struct text *folder, struct error *err)
@@ -90,15 +94,19 @@ static int write_file(struct export *x, struct error *err)
     const struct export_options *o = x->opt;
     struct text file = TEXT_EMPTY, folder = TEXT_EMPTY;
     bool onnx = o->to == TO_ONNX;
-    int rc = file_in(o->common.output, onnx ? ".onnx" : ".h5", &file, &folder, err) || (o->shards && export_accuracy(x, o->model, NULL, err)) ||
-             (onnx ? onnx_write(&x->net, file.data, o->layout == 1, err) : net_write_h5(&x->net, file.data, o->weights_only, err)) ||
-             export_card(x, folder.data, err) ? -1 : 0;
+    int rc = file_in(o->common.output, onnx ? ".onnx" : ".h5", &file, &folder, err) ||
+                     (o->shards && export_accuracy(x, o->model, NULL, err)) ||
+                     (onnx ? onnx_write(&x->net, file.data, o->layout == 1, err)
+                           : net_write_h5(&x->net, file.data, o->weights_only, err)) ||
+                     export_card(x, folder.data, err)
+                 ? -1
+                 : 0;
     text_release(&file);
     text_release(&folder);
     return rc;
 }
 
-/* --- a folder, whole or not at all -------------------------------------------------------------------------------------- */
+/* --- a folder, whole or not at all -------------------------------------------------------------------------------- */
 
 static int write_folder(struct export *x, struct error *err)
 {
@@ -124,12 +132,17 @@ out:
 int export_run(struct export *x, const struct export_options *opt, struct error *err)
 {
     static const enum net_encoding encodings[] = {
-        [QUANTIZE_NONE] = NET_FLOAT32, [QUANTIZE_FLOAT16] = NET_FLOAT16, [QUANTIZE_UINT16] = NET_UINT16, [QUANTIZE_UINT8] = NET_UINT8,
+        [QUANTIZE_NONE] = NET_FLOAT32,
+        [QUANTIZE_FLOAT16] = NET_FLOAT16,
+        [QUANTIZE_UINT16] = NET_UINT16,
+        [QUANTIZE_UINT8] = NET_UINT8,
     };
     *x = (struct export){.opt = opt};
     if (check_options(opt, err) || net_open(&x->net, opt->model, err) || find_date(x, err))
         return -1;
-    int quantize = opt->quantize != QUANTIZE_AUTO ? opt->quantize : opt->to == TO_DEMO ? QUANTIZE_UINT16 : QUANTIZE_NONE;
+    int quantize = opt->quantize != QUANTIZE_AUTO ? opt->quantize
+                   : opt->to == TO_DEMO           ? QUANTIZE_UINT16
+                                                  : QUANTIZE_NONE;
     x->encoding = encodings[quantize];
     net_hash(&x->net, x->source_id);
     if (opt->fold_temperature && net_fold_temperature(&x->net, err))

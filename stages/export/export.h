@@ -54,7 +54,7 @@ int export_card(struct export *x, const char *folder, struct error *err);
 /* The static page: the folder `made` gets index.html and everything that it needs. */
 int export_demo(struct export *x, const char *made, struct error *err);
 
-/* --- what eval measured ------------------------------------------------------------------------------------------------ */
+/* --- what eval measured ------------------------------------------------------------------------------------------- */
 
 struct metric_row { char metric[64], key[96], value[64]; double low, high; char n[32]; };
 struct metric_table { struct metric_row *rows; size_t n, room; };
