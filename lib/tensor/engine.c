@@ -9,8 +9,7 @@
 #include "base/random.h"
 #include "tensor/internal.h"
 
-/* --- the boundary
- * ------------------------------------------------------------------------------------------------------- */
+/* --- the boundary --- */
 
 /* A frozen layer without weights that reads nothing but boundary layers is cheaper made again than kept. */
 static bool can_be_made_again(const struct net *net, const bool *boundary, int layer)
@@ -65,8 +64,7 @@ int engine_boundary(const struct net *net, int **layers, int *n_layers, struct e
     return 0;
 }
 
-/* --- opening
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 struct slot engine_slot(const struct engine *e, int storage)
 {
@@ -253,8 +251,7 @@ bool engine_has_batch_norm(const struct engine *e)
     return e->plan.has_batch_norm;
 }
 
-/* --- constants
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- constants --- */
 
 static const float *weight(const struct net *net, int layer, enum weight_role role)
 {
@@ -336,9 +333,7 @@ int engine_load_constants(struct engine *e, const struct net *net, struct error 
     return 0;
 }
 
-/* --- forward
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- forward --- */
 
 static struct slot rows_slot(const struct engine *e, const struct node *n, int value, int chunk_index)
 {
@@ -487,9 +482,7 @@ int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct e
     return engine_run_forward(e, in, RUN_REFRESH, NULL, err);
 }
 
-/* --- reading
- * --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 static size_t value_size(const struct engine *e, int value)
 {

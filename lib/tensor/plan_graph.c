@@ -34,8 +34,7 @@ static int unsupported(const struct builder *g, int layer, const char *why, stru
     return error_set(err, EX_DATAERR, "layer '%s' (%s): %s", l->name, layer_kind_name(l->kind), why);
 }
 
-/* --- which layers
- * ----------------------------------------------------------------------------------------------------- */
+/* --- which layers --- */
 
 static int mark_needed(struct builder *g, struct error *err)
 {
@@ -93,8 +92,7 @@ static int only_reader(const struct builder *g, int layer)
                : NO;
 }
 
-/* --- values and nodes
- * --------------------------------------------------------------------------------------------------- */
+/* --- values and nodes --- */
 
 static struct tensor_shape shape_of(const struct net_shape *s)
 {
@@ -557,8 +555,7 @@ static int add_layer(struct builder *g, int layer, struct error *err)
     return unsupported(g, layer, "this kind of layer cannot be run", err);
 }
 
-/* --- finishing
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- finishing --- */
 
 /* Segment 0 before segment 1, net order within each; producers are renumbered. */
 static int sort_segments(struct plan *p, struct error *err)

@@ -117,8 +117,7 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
     return 0;
 }
 
-/* --- offsets
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- offsets --- */
 
 static const struct storage *sort_base; /* qsort has no context; planning is not re-entered */
 

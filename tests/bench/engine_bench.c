@@ -24,8 +24,7 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* --- the account: a table whose op_forward and op_backward take the time
- * -------------------------------------------------- */
+/* --- the account: a table whose op_forward and op_backward take the time --- */
 
 struct account {
     const struct backend_op *op;

@@ -22,8 +22,7 @@
 static struct random dice;
 static struct error err;
 
-/* --- nets by hand
- * ------------------------------------------------------------------------------------------------------ */
+/* --- nets by hand --- */
 
 static int layer(struct net *n, enum layer_kind kind, const char *name, int in0, int in1, int in2, int in3)
 {
@@ -183,8 +182,7 @@ static void mobile_like(struct net *n)
     n->layers[n->output].activation = ACTIVATION_SOFTMAX;
 }
 
-/* --- helpers
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- helpers --- */
 
 static uint8_t pixels[2 * BATCH * SIDE * SIDE * 3];
 static float targets[2 * BATCH * CLASSES], row_weights[2 * BATCH];
@@ -265,8 +263,7 @@ static bool train(struct engine *e, int n_steps, uint64_t first, struct engine_r
     return true;
 }
 
-/* --- tests
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- tests --- */
 
 /* d loss / d weights along random directions, by differences of the loss the engine itself reports. */
 static void gradients_are_right(const struct net *n, bool dropout)

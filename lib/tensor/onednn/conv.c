@@ -32,8 +32,7 @@ int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
             goto fail;                                                                                                 \
     } while (0)
 
-/* --- primitives
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- primitives --- */
 
 static int primitive_arg(struct backend *b, struct primitive *p, int arg, const dnnl_memory_desc_t *md,
                          struct error *err)
@@ -98,8 +97,7 @@ fail:
     return rc;
 }
 
-/* --- descriptors
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- descriptors --- */
 
 static dnnl_status_t data_desc(const struct backend *b, const struct tensor_shape *s, dnnl_memory_desc_t *md)
 {
@@ -184,9 +182,7 @@ static const dnnl_memory_desc_t *md_of(dnnl_primitive_desc_t pd, dnnl_query_t wh
     return dnnl_primitive_desc_query_md(pd, what, i);
 }
 
-/* --- making
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- making --- */
 
 static int create_forward(struct backend *b, struct backend_op *op, const struct conv_descs *c,
                           dnnl_primitive_desc_t *hint, struct error *err)
@@ -430,9 +426,7 @@ int conv_load(struct backend *b, struct backend_op *op, const float *weights, st
     return 0;
 }
 
-/* --- running
- * ---------------------------------------------------------------------------------------------------------------------------
- */
+/* --- running --- */
 
 /* Weights as a primitive wants them: packed once, packed now into the workspace, or as they lie in the arena. */
 static float *weights_for(struct backend *b, struct backend_op *op, const struct op_io *io, struct primitive *reorder,
@@ -560,8 +554,7 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
     return 0;
 }
 
-/* --- dense: y = act(x w + bias), row-major sgemm
- * ------------------------------------------------------------------------------------------ */
+/* --- dense: y = act(x w + bias), row-major sgemm --- */
 
 size_t dense_workspace_bytes(const struct backend_op *op)
 {

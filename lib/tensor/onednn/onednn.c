@@ -135,8 +135,7 @@ static int onednn_sync(struct backend *b, struct error *err)
     return dnnl_failed(dnnl_stream_wait(b->stream), "wait", err);
 }
 
-/* --- layouts
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- layouts --- */
 
 static size_t onednn_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
@@ -250,8 +249,7 @@ static int onednn_param_download(struct backend *b, struct slot from, const stru
     return 0;
 }
 
-/* --- operations
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- operations --- */
 
 static bool is_conv(const struct op_desc *d)
 {
@@ -372,8 +370,7 @@ static int onednn_op_backward(struct backend *b, struct backend_op *op, const st
     return 0;
 }
 
-/* --- flat arenas
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- flat arenas --- */
 
 /* Thread t's part: multiples of 16 floats, so that every thread count splits on the same boundaries of cache lines. */
 static void part(size_t n, size_t *first, size_t *last)

@@ -110,8 +110,7 @@ void own_add(struct backend *b, float *y, const float *x, size_t count)
     }
 }
 
-/* --- batch norm: saved = mean, 1/sqrt(variance + epsilon), scale, offset, each [c]
- * ------------------------------------- */
+/* --- batch norm: saved = mean, 1/sqrt(variance + epsilon), scale, offset, each [c] --- */
 
 /*
  * The channels of all pictures as pieces of work: NHWC is cut into ranges of pixels, whose partial sums are then added
@@ -287,8 +286,7 @@ static void norm_backward(struct backend *b, struct backend_op *op, const struct
     });
 }
 
-/* --- pools: saved (max) = number of the winning tap, a byte for each output value in the order of y as a whole tensor
- * --------- */
+/* --- pools: saved (max) = number of the winning tap, a byte for each output value in the order of y as a whole tensor --- */
 
 struct window {
     int y0, y1, x0, x1;
@@ -410,9 +408,7 @@ static void global_backward(struct backend *b, const struct view *dx, const stru
     });
 }
 
-/* --- the rest
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- the rest --- */
 
 static void softmax_rows(const struct view *x, const struct view *y, int c)
 {

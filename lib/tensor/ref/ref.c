@@ -270,8 +270,7 @@ static int ref_op_backward(struct backend *b, struct backend_op *op, const struc
     }
 }
 
-/* --- flat arenas
- * ------------------------------------------------------------------------------------------------------- */
+/* --- flat arenas --- */
 
 static int ref_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
 {

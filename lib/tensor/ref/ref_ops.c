@@ -130,8 +130,7 @@ int ref_batch_norm_backward(const struct backend_op *op, const struct op_io *io,
     return 0;
 }
 
-/* --- pools: saved (max) = the pixel y*w + x of the input that won, the first of equals, as int32
- * ---------------------- */
+/* --- pools: saved (max) = the pixel y*w + x of the input that won, the first of equals, as int32 --- */
 
 void ref_pool_forward(const struct backend_op *op, const struct op_io *io)
 {
@@ -197,8 +196,7 @@ void ref_pool_backward(const struct backend_op *op, const struct op_io *io)
             }
 }
 
-/* --- the rest
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- the rest --- */
 
 static void softmax(const struct ref_view *x, struct ref_view *y)
 {
