@@ -1,7 +1,7 @@
 /*
- * batch_auto.c: --batch auto, the largest power of two whose plan fits into the device's memory. Plans are made, not run: engine_memory_need
- * knows the arenas, weights and workspaces to the byte. A batch larger than an eighth of the training pictures is not taken:
- * a handful of steps an epoch trains badly whatever fits.
+ * batch_auto.c: --batch auto, the largest power of two whose plan fits into the device's memory. Plans are made, not
+ * run: engine_memory_need knows the arenas, weights and workspaces to the byte. A batch larger than an eighth of the
+ * training pictures is not taken: a handful of steps an epoch trains badly whatever fits.
  */
 #include <string.h>
 #include <unistd.h>
@@ -9,8 +9,8 @@
 #include "base/text.h"
 #include "train.h"
 
-#define BATCH_MOST 1024         /* more makes no card busier, and spoils what is learnt */
-#define SHARE_USED 0.9          /* of what is free: the libraries take some for themselves when they first run */
+#define BATCH_MOST 1024 /* more makes no card busier, and spoils what is learnt */
+#define SHARE_USED 0.9  /* of what is free: the libraries take some for themselves when they first run */
 
 static size_t memory_limit(const struct train_run *run)
 {

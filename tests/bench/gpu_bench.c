@@ -1,8 +1,9 @@
 /* needs: base net tensor */
 /*
- * gpu_bench.c: images/s of InceptionV3 on a GPU, for inference and both phases, by precision and batch, and what share of the card's
- * peak that is, from counted operations (a multiplication and an addition are two). Started by `make bench-gpu`; weights are random, which
- * changes no time. usage: gpu_bench [--device D] [--side N] [--seconds S] [--batches 32,64] [--precisions fp32,tf32,bf16]
+ * gpu_bench.c: images/s of InceptionV3 on a GPU, for inference and both phases, by precision and batch, and what share
+ * of the card's peak that is, from counted operations (a multiplication and an addition are two). Started by `make
+ * bench-gpu`; weights are random, which changes no time. usage: gpu_bench [--device D] [--side N] [--seconds S]
+ * [--batches 32,64] [--precisions fp32,tf32,bf16]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,20 +61,29 @@ static double step_flops(const struct net *n, bool train)
 /* Dense operations a clock and multiprocessor, from the vendor's architecture papers; 0 = not known here. */
 static double peak_tflops(const char *description, enum backend_precision p)
 {
-    static const struct { int cc; double fp32, tf32, bf16; } cards[] = {
-        {75, 128, 128, 0}, {80, 128, 1024, 2048}, {86, 256, 256, 512}, {87, 256, 512, 1024}, {89, 256, 256, 512}, {90, 256, 2048, 4096},
+    static const struct {
+        int cc;
+        double fp32, tf32, bf16;
+    } cards[] = {
+        {75, 128, 128, 0},    {80, 128, 1024, 2048}, {86, 256, 256, 512},
+        {87, 256, 512, 1024}, {89, 256, 256, 512},   {90, 256, 2048, 4096},
     };
     int major, minor, sms, mhz;
     const char *cc = strstr(description, "compute capability "), *clock = cc ? strstr(cc, ", ") : NULL;
-    if (!clock || sscanf(cc, "compute capability %d.%d", &major, &minor) != 2 || sscanf(clock, ", %d SMs at %d MHz", &sms, &mhz) != 2)
+    if (!clock || sscanf(cc, "compute capability %d.%d", &major, &minor) != 2 ||
+        sscanf(clock, ", %d SMs at %d MHz", &sms, &mhz) != 2)
         return 0;
     for (size_t i = 0; i < sizeof cards / sizeof *cards; i++)
         if (cards[i].cc == major * 10 + minor)
-            return (p == PRECISION_F32 ? cards[i].fp32 : p == PRECISION_TF32 ? cards[i].tf32 : cards[i].bf16) * sms * mhz * 1e-6;
+            return (p == PRECISION_F32    ? cards[i].fp32
+                    : p == PRECISION_TF32 ? cards[i].tf32
+                                          : cards[i].bf16) *
+                   sms * mhz * 1e-6;
     return 0;
 }
 
-static void run(struct net *net, const char *what, bool train, const char *unlock, enum backend_precision precision, const char *name, int batch)
+static void run(struct net *net, const char *what, bool train, const char *unlock, enum backend_precision precision,
+                const char *name, int batch)
 {
     struct engine_options o = ENGINE_DEFAULTS;
     struct engine *e = NULL;
@@ -101,10 +111,11 @@ static void run(struct net *net, const char *what, bool train, const char *unloc
     double start = 0, took = 0;
     step.rate = 1e-6;
     for (int i = 0; !rc && (i <= warm || now() - start < seconds); i++) {
-        if (i == warm)                          /* the first steps choose kernels and fill caches */
+        if (i == warm) /* the first steps choose kernels and fill caches */
             start = now();
         step.step = (uint64_t)i;
-        rc = train ? engine_train_step(e, &in, &target, &step, &result, &err) : engine_forward(e, &in, &err) || engine_probabilities(e, p, &err);
+        rc = train ? engine_train_step(e, &in, &target, &step, &result, &err)
+                   : engine_forward(e, &in, &err) || engine_probabilities(e, p, &err);
         runs += i >= warm;
     }
     took = now() - start;
@@ -116,7 +127,8 @@ static void run(struct net *net, const char *what, bool train, const char *unloc
         char share[32] = "-";
         if (peak > 0)
             snprintf(share, sizeof share, "%.1f %%", 100 * tflops / peak);
-        printf("%-28s %-5s %5d %10.1f %8.3f %9s %8zu\n", what, name, batch, rate, tflops, share, engine_memory_bytes(e) >> 20);
+        printf("%-28s %-5s %5d %10.1f %8.3f %9s %8zu\n", what, name, batch, rate, tflops, share,
+               engine_memory_bytes(e) >> 20);
     }
     fflush(stdout);
     free(pixels);
@@ -129,12 +141,18 @@ int main(int argc, char **argv)
 {
     const char *batches = "1,8,32,64,128,256", *precisions = "fp32,tf32,bf16";
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (!strcmp(argv[i], "--device")) device = argv[i + 1];
-        else if (!strcmp(argv[i], "--side")) side = atoi(argv[i + 1]);
-        else if (!strcmp(argv[i], "--seconds")) seconds = atof(argv[i + 1]);
-        else if (!strcmp(argv[i], "--batches")) batches = argv[i + 1];
-        else if (!strcmp(argv[i], "--precisions")) precisions = argv[i + 1];
-        else return fprintf(stderr, "gpu_bench: unknown option '%s'\n", argv[i]), 64;
+        if (!strcmp(argv[i], "--device"))
+            device = argv[i + 1];
+        else if (!strcmp(argv[i], "--side"))
+            side = atoi(argv[i + 1]);
+        else if (!strcmp(argv[i], "--seconds"))
+            seconds = atof(argv[i + 1]);
+        else if (!strcmp(argv[i], "--batches"))
+            batches = argv[i + 1];
+        else if (!strcmp(argv[i], "--precisions"))
+            precisions = argv[i + 1];
+        else
+            return fprintf(stderr, "gpu_bench: unknown option '%s'\n", argv[i]), 64;
     }
     struct backend_options options = {.deterministic = true};
     const struct backend_table *table;
@@ -143,7 +161,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "gpu_bench: %s\n", err.text);
         return err.code;
     }
-    printf("%s\nInceptionV3 %dx%d, random weights, pictures from host memory; share of the dense peak from counted operations\n\n", table->describe(b), side, side);
+    printf("%s\nInceptionV3 %dx%d, random weights, pictures from host memory; share of the dense peak from counted "
+           "operations\n\n",
+           table->describe(b), side, side);
     table->close(b);
     struct net net = NET_EMPTY;
     static char *classes[] = {"a", "b", "c", "d", "e"};

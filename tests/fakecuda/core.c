@@ -1,12 +1,12 @@
 /*
  * core.c: device memory that the host cannot touch, streams that run late, faults on request.
  *
- * A device address is an address in a reserved range without rights: a host that follows one dies with SIGSEGV. The bytes are
- * elsewhere (the shadow), found through a table of allocations that also remembers the dead, so that a use after free is
- * named as one. Addresses are never given out twice.
+ * A device address is an address in a reserved range without rights: a host that follows one dies with SIGSEGV. The
+ * bytes are elsewhere (the shadow), found through a table of allocations that also remembers the dead, so that a use
+ * after free is named as one. Addresses are never given out twice.
  *
- * Races: each stream carries a vector clock; events hand clocks from stream to stream and a wait hands one to the host. An
- * access that overlaps another stream's without being ordered after it is a complaint, whether or not the bytes came
+ * Races: each stream carries a vector clock; events hand clocks from stream to stream and a wait hands one to the host.
+ * An access that overlaps another stream's without being ordered after it is a complaint, whether or not the bytes came
  * out right this time.
  */
 #include "fake.h"
@@ -21,14 +21,14 @@
 
 #define MAX_DEVICES 4
 #define MAX_STREAMS FAKE_MAX_STREAMS
-#define VA_BYTES ((size_t)1 << 38)              /* for each device */
+#define VA_BYTES ((size_t)1 << 38) /* for each device */
 #define GUARD_BYTES ((size_t)1 << 16)
 
-static pthread_mutex_t lock;                    /* recursive: work that runs may call back */
+static pthread_mutex_t lock; /* recursive: work that runs may call back */
 static long calls, fail_call, executions, fail_execution, complaints, live_objects;
 static char failed_call[64], last_complaint[512];
 
-struct note {                                   /* one access by one stream since the host last waited for it */
+struct note { /* one access by one stream since the host last waited for it */
     size_t begin, end;
     uint64_t when;
     const char *who;
@@ -37,7 +37,7 @@ struct note {                                   /* one access by one stream sinc
 
 struct allocation {
     uintptr_t device_address;
-    unsigned char *shadow;                      /* NULL once freed */
+    unsigned char *shadow; /* NULL once freed */
     size_t bytes, mapped_bytes;
     long number;
     struct note *notes;
@@ -46,13 +46,16 @@ struct allocation {
 
 struct device {
     uintptr_t base, next;
-    struct allocation *allocations;             /* by address, since addresses only grow */
+    struct allocation *allocations; /* by address, since addresses only grow */
     size_t n_allocations, capacity;
     size_t bytes_total, bytes_used, bytes_peak;
     cudaError_t sticky;
-} ;
+};
 
-struct pinned { char *begin; size_t bytes; };
+struct pinned {
+    char *begin;
+    size_t bytes;
+};
 
 struct work {
     struct work *next;
@@ -72,8 +75,8 @@ struct CUstream_st {
 };
 
 struct CUevent_st {
-    struct CUstream_st *stream;                 /* recorded there and not reached yet, or NULL */
-    uint64_t ticket, done_ticket;               /* the last record queued, the last one reached */
+    struct CUstream_st *stream;   /* recorded there and not reached yet, or NULL */
+    uint64_t ticket, done_ticket; /* the last record queued, the last one reached */
     uint64_t clock[MAX_STREAMS];
     int device;
     bool ever;
@@ -103,7 +106,8 @@ static void report(void)
     const char *path = getenv("FAKECUDA_REPORT");
     FILE *f = path ? fopen(path, "a") : NULL;
     if (f) {
-        fprintf(f, "calls %ld\nexecutions %ld\ncomplaints %ld\nlive %ld\n", calls, executions, complaints, live_objects);
+        fprintf(f, "calls %ld\nexecutions %ld\ncomplaints %ld\nlive %ld\n", calls, executions, complaints,
+                live_objects);
         fclose(f);
     }
     if (live_objects)
@@ -143,7 +147,7 @@ __attribute__((constructor)) static void start(void)
 
 int fake_compute_capability(void) { return (int)env_number("FAKECUDA_CC", 80); }
 
-/* --- calls ----------------------------------------------------------------------------------------------------------- */
+/* --- calls -------------------------------------------------------------------------------------------------------- */
 
 bool fake_call_fails(const char *call)
 {
@@ -207,9 +211,13 @@ void fakecuda_forgive(void)
         devices[d].sticky = cudaSuccess;
 }
 
-/* --- objects --------------------------------------------------------------------------------------------------------- */
+/* --- objects ------------------------------------------------------------------------------------------------------ */
 
-struct object_head { uint64_t magic; const char *kind; struct object_head *buried; };
+struct object_head {
+    uint64_t magic;
+    const char *kind;
+    struct object_head *buried;
+};
 
 static struct object_head *graveyard;
 #define OBJECT_ALIVE 0x66616b656375646aULL
@@ -234,14 +242,14 @@ void fake_object_free(void *object)
 {
     struct object_head *h = object;
     pthread_mutex_lock(&lock);
-    h[-1].magic = 0;                            /* the bytes stay: a later use is seen, and is cheap at this size */
+    h[-1].magic = 0; /* the bytes stay: a later use is seen, and is cheap at this size */
     h[-1].buried = graveyard;
     graveyard = h - 1;
     pthread_mutex_unlock(&lock);
     __atomic_sub_fetch(&live_objects, 1, __ATOMIC_RELAXED);
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
 
 int fake_current_device(void) { return current_device; }
 cudaError_t fake_sticky(void) { return n_devices ? devices[current_device].sticky : cudaErrorNoDevice; }
@@ -300,9 +308,10 @@ static void note_access(struct allocation *a, size_t begin, size_t end, int acce
         if (n->stream != s->number && n->begin < end && begin < n->end && ((n->access | access) & FAKE_WRITE) &&
             s->clock[n->stream] < n->when) {
             char text[400];
-            snprintf(text, sizeof text, "race: %s of %s by stream %d is not ordered after %s's access by stream %d (bytes "
-                     "%zu to %zu of device memory #%ld); an event or a wait is missing", access & FAKE_WRITE ? "write" : "read",
-                     what, s->number, n->who, n->stream, begin, end, a->number);
+            snprintf(text, sizeof text,
+                     "race: %s of %s by stream %d is not ordered after %s's access by stream %d (bytes "
+                     "%zu to %zu of device memory #%ld); an event or a wait is missing",
+                     access & FAKE_WRITE ? "write" : "read", what, s->number, n->who, n->stream, begin, end, a->number);
             fake_break(running_name, text);
         }
         if (n->stream == s->number && n->begin == begin && n->end == end && n->access == access) {
@@ -338,7 +347,8 @@ void *fake_access(const void *p, size_t bytes, int access, const char *what)
         snprintf(why, sizeof why, "%s: address %p is in no device memory (%zu bytes wanted)%s", what, p, bytes,
                  a && a->shadow ? ", it lies behind the end of an allocation" : "");
     } else if (!a->shadow) {
-        snprintf(why, sizeof why, "%s: use after free of device memory #%ld (%zu bytes wanted)", what, a->number, bytes);
+        snprintf(why, sizeof why, "%s: use after free of device memory #%ld (%zu bytes wanted)", what, a->number,
+                 bytes);
     } else if (device != running_stream->device) {
         snprintf(why, sizeof why, "%s: memory of device %d used on device %d", what, device, running_stream->device);
     } else {
@@ -347,8 +357,8 @@ void *fake_access(const void *p, size_t bytes, int access, const char *what)
             note_access(a, offset, offset + bytes, access, what);
             return a->shadow + offset;
         }
-        snprintf(why, sizeof why, "%s: %zu bytes at offset %zu run past the end of device memory #%ld of %zu bytes", what, bytes,
-                 offset, a->number, a->bytes);
+        snprintf(why, sizeof why, "%s: %zu bytes at offset %zu run past the end of device memory #%ld of %zu bytes",
+                 what, bytes, offset, a->number, a->bytes);
     }
     fake_break(running_name ? running_name : "?", why);
     return NULL;
@@ -359,7 +369,7 @@ FAKE_API cudaError_t fake_malloc(void **out, size_t bytes)
     struct device *d = &devices[current_device];
     *out = NULL;
     if (!bytes)
-        return cudaSuccess;                     /* the documentation leaves it open; the real one gives NULL */
+        return cudaSuccess; /* the documentation leaves it open; the real one gives NULL */
     pthread_mutex_lock(&lock);
     cudaError_t rc = cudaErrorMemoryAllocation;
     size_t page = (size_t)sysconf(_SC_PAGESIZE), mapped = (bytes + page - 1) / page * page;
@@ -379,7 +389,8 @@ FAKE_API cudaError_t fake_malloc(void **out, size_t bytes)
     fake_scratch_poison(shadow, bytes);
     static long number;
     struct allocation *a = &d->allocations[d->n_allocations++];
-    *a = (struct allocation){.device_address = d->next, .shadow = shadow, .bytes = bytes, .mapped_bytes = mapped, .number = ++number};
+    *a = (struct allocation){
+        .device_address = d->next, .shadow = shadow, .bytes = bytes, .mapped_bytes = mapped, .number = ++number};
     d->next = (d->next + mapped + GUARD_BYTES + 511) / 512 * 512;
     d->bytes_used += bytes;
     if (d->bytes_used > d->bytes_peak)
@@ -400,7 +411,8 @@ FAKE_API cudaError_t fake_free(void *p)
     struct allocation *a = allocation_at((uintptr_t)p, &device);
     cudaError_t rc = cudaErrorInvalidValue;
     if (!a || a->device_address != (uintptr_t)p || !a->shadow) {
-        fake_complain("cudaFree", a && !a->shadow ? "device memory #%ld freed twice" : "not the start of device memory (%ld)",
+        fake_complain("cudaFree",
+                      a && !a->shadow ? "device memory #%ld freed twice" : "not the start of device memory (%ld)",
                       a ? a->number : 0);
     } else {
         munmap(a->shadow, a->mapped_bytes);
@@ -468,7 +480,7 @@ FAKE_API bool fake_is_pinned(const void *p, size_t bytes)
     return is;
 }
 
-/* --- streams --------------------------------------------------------------------------------------------------------- */
+/* --- streams ------------------------------------------------------------------------------------------------------ */
 
 FAKE_API int fake_device_count(void) { return n_devices; }
 
@@ -493,7 +505,7 @@ FAKE_API cudaError_t fake_stream_new(cudaStream_t *out)
             s->number = i;
             s->device = current_device;
             s->last = &s->first;
-            s->clock[i] = host_clock[i];        /* a number used again goes on counting */
+            s->clock[i] = host_clock[i]; /* a number used again goes on counting */
             streams[i] = *out = s;
             live_objects++;
             rc = cudaSuccess;
@@ -615,7 +627,8 @@ FAKE_API cudaError_t fake_device_wait_host(void)
     return fake_sticky();
 }
 
-/* One piece of that stream's work, for collectives that must bring the others along; false when there is none to run. */
+/* One piece of that stream's work, for collectives that must bring the others along; false when there is none to run.
+ */
 bool fake_stream_step(cudaStream_t stream)
 {
     if (!fake_stream_is_live(stream) || !stream->first || stream->running)
@@ -633,9 +646,9 @@ FAKE_API cudaError_t fake_stream_delete(cudaStream_t stream)
     if (!fake_stream_is_live(stream))
         return cudaErrorInvalidResourceHandle;
     pthread_mutex_lock(&lock);
-    while (stream->first)                       /* as documented, what is queued still runs */
+    while (stream->first) /* as documented, what is queued still runs */
         run_one(stream);
-    clock_join(host_clock, stream->clock);      /* its notes must not speak for the next stream of that number */
+    clock_join(host_clock, stream->clock); /* its notes must not speak for the next stream of that number */
     streams[stream->number] = NULL;
     live_objects--;
     free(stream);
@@ -663,7 +676,7 @@ FAKE_API cudaError_t fake_stream_wait_event(cudaStream_t stream, struct CUevent_
 {
     pthread_mutex_lock(&lock);
     struct work *w = NULL;
-    if (e->ever) {                              /* never recorded: the wait is already over, as documented */
+    if (e->ever) { /* never recorded: the wait is already over, as documented */
         w = work_new(stream, "cudaStreamWaitEvent", 0);
         if (w) {
             w->wait = e;

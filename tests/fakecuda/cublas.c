@@ -1,5 +1,6 @@
 /*
- * cublas.c: the calls of cuBLAS that winnow makes. Column-major, as cuBLAS has it. A result in host memory waits, as documented.
+ * cublas.c: the calls of cuBLAS that winnow makes. Column-major, as cuBLAS has it. A result in host memory waits, as
+ * documented.
  */
 #include "fake.h"
 
@@ -9,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct cublasContext { cudaStream_t stream; cublasMath_t math; cublasPointerMode_t pointers; int device; };
+struct cublasContext {
+    cudaStream_t stream;
+    cublasMath_t math;
+    cublasPointerMode_t pointers;
+    int device;
+};
 
 #define IS_HANDLE(h) fake_object_is((h), "cublas handle")
 #define BEGIN(call) \
@@ -105,9 +111,15 @@ FAKE_API const char *CUBLASWINAPI cublasGetStatusName(cublasStatus_t status)
 
 FAKE_API const char *CUBLASWINAPI cublasGetStatusString(cublasStatus_t status) { return cublasGetStatusName(status); }
 
-/* --- vectors --------------------------------------------------------------------------------------------------------- */
+/* --- vectors ------------------------------------------------------------------------------------------------------ */
 
-struct vectors { int n; float a; const float *x; float *y; float *result; };
+struct vectors {
+    int n;
+    float a;
+    const float *x;
+    float *y;
+    float *result;
+};
 
 static void axpy_run(const void *args)
 {
@@ -145,17 +157,19 @@ static bool scalars_ok(cublasHandle_t handle, const char *call, const void *p)
     return false;
 }
 
-FAKE_API cublasStatus_t CUBLASWINAPI cublasSaxpy_v2(cublasHandle_t handle, int n, const float *alpha, const float *x, int incx, float *y, int incy)
+FAKE_API cublasStatus_t CUBLASWINAPI cublasSaxpy_v2(cublasHandle_t handle, int n, const float *alpha, const float *x,
+                                                    int incx, float *y, int incy)
 {
     BEGIN("cublasSaxpy");
-    if (n < 0 || incx != 1 || incy != 1 || !scalars_ok(handle, "cublasSaxpy", alpha) || !is_device_float("cublasSaxpy", x, n) ||
-        !is_device_float("cublasSaxpy", y, n))
+    if (n < 0 || incx != 1 || incy != 1 || !scalars_ok(handle, "cublasSaxpy", alpha) ||
+        !is_device_float("cublasSaxpy", x, n) || !is_device_float("cublasSaxpy", y, n))
         return CUBLAS_STATUS_INVALID_VALUE;
     struct vectors v = {n, *alpha, x, y, NULL};
     return queued(fake_queue(handle->stream, "cublasSaxpy", axpy_run, &v, sizeof v));
 }
 
-FAKE_API cublasStatus_t CUBLASWINAPI cublasSscal_v2(cublasHandle_t handle, int n, const float *alpha, float *x, int incx)
+FAKE_API cublasStatus_t CUBLASWINAPI cublasSscal_v2(cublasHandle_t handle, int n, const float *alpha, float *x,
+                                                    int incx)
 {
     BEGIN("cublasSscal");
     if (n < 0 || incx != 1 || !scalars_ok(handle, "cublasSscal", alpha) || !is_device_float("cublasSscal", x, n))
@@ -164,7 +178,8 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSscal_v2(cublasHandle_t handle, int n
     return queued(fake_queue(handle->stream, "cublasSscal", scal_run, &v, sizeof v));
 }
 
-FAKE_API cublasStatus_t CUBLASWINAPI cublasSnrm2_v2(cublasHandle_t handle, int n, const float *x, int incx, float *result)
+FAKE_API cublasStatus_t CUBLASWINAPI cublasSnrm2_v2(cublasHandle_t handle, int n, const float *x, int incx,
+                                                    float *result)
 {
     BEGIN("cublasSnrm2");
     if (n < 0 || incx != 1 || !scalars_ok(handle, "cublasSnrm2", result) || !is_device_float("cublasSnrm2", x, n))
@@ -175,7 +190,7 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSnrm2_v2(cublasHandle_t handle, int n
     return queued(rc == cudaSuccess ? fake_stream_wait_host(handle->stream) : rc);
 }
 
-/* --- matrices -------------------------------------------------------------------------------------------------------- */
+/* --- matrices ----------------------------------------------------------------------------------------------------- */
 
 struct gemm {
     bool ta, tb, round_tf32;
@@ -196,14 +211,18 @@ static size_t span(int rows, int columns, int ld) { return (size_t)(columns - 1)
 static void gemm_run(const void *args)
 {
     const struct gemm *g = args;
-    size_t m = (size_t)g->m, n = (size_t)g->n, k = (size_t)g->k, as = g->at == CUDA_R_16BF ? 2 : 4, cs = g->ct == CUDA_R_16BF ? 2 : 4;
-    const void *a = fake_access(g->a, as * (g->ta ? span(g->k, g->m, g->lda) : span(g->m, g->k, g->lda)), FAKE_READ, "A");
-    const void *b = fake_access(g->b, as * (g->tb ? span(g->n, g->k, g->ldb) : span(g->k, g->n, g->ldb)), FAKE_READ, "B");
+    size_t m = (size_t)g->m, n = (size_t)g->n, k = (size_t)g->k, as = g->at == CUDA_R_16BF ? 2 : 4,
+           cs = g->ct == CUDA_R_16BF ? 2 : 4;
+    const void *a =
+        fake_access(g->a, as * (g->ta ? span(g->k, g->m, g->lda) : span(g->m, g->k, g->lda)), FAKE_READ, "A");
+    const void *b =
+        fake_access(g->b, as * (g->tb ? span(g->n, g->k, g->ldb) : span(g->k, g->n, g->ldb)), FAKE_READ, "B");
     void *c = fake_access(g->c, cs * span(g->m, g->n, g->ldc), FAKE_WRITE | (g->beta != 0 ? FAKE_READ : 0), "C");
     if (!a || !b || !c)
         return;
     /* column-major C = A B is row-major C' = B' A' */
-    float *left = malloc(n * k * sizeof *left), *right = malloc(k * m * sizeof *right), *out = malloc(n * m * sizeof *out);
+    float *left = malloc(n * k * sizeof *left), *right = malloc(k * m * sizeof *right),
+          *out = malloc(n * m * sizeof *out);
     if (!left || !right || !out)
         abort();
     for (size_t j = 0; j < n; j++)
@@ -231,10 +250,12 @@ static void gemm_run(const void *args)
     free(out);
 }
 
-FAKE_API cublasStatus_t CUBLASWINAPI cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n, int k,
-                                                  const void *alpha, const void *A, cudaDataType Atype, int lda, const void *B,
-                                                  cudaDataType Btype, int ldb, const void *beta, void *C, cudaDataType Ctype, int ldc,
-                                                  cublasComputeType_t computeType, cublasGemmAlgo_t algo)
+FAKE_API cublasStatus_t CUBLASWINAPI cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa,
+                                                  cublasOperation_t transb, int m, int n, int k, const void *alpha,
+                                                  const void *A, cudaDataType Atype, int lda, const void *B,
+                                                  cudaDataType Btype, int ldb, const void *beta, void *C,
+                                                  cudaDataType Ctype, int ldc, cublasComputeType_t computeType,
+                                                  cublasGemmAlgo_t algo)
 {
     BEGIN("cublasGemmEx");
     bool ta = transa != CUBLAS_OP_N, tb = transb != CUBLAS_OP_N;
@@ -247,14 +268,29 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasGemmEx(cublasHandle_t handle, cublasO
     if (bf16 && fake_compute_capability() < 80)
         return CUBLAS_STATUS_ARCH_MISMATCH;
     if (!(f32 && (computeType == CUBLAS_COMPUTE_32F || computeType == CUBLAS_COMPUTE_32F_PEDANTIC ||
-                  computeType == CUBLAS_COMPUTE_32F_FAST_TF32)) && !(bf16 && computeType == CUBLAS_COMPUTE_32F))
+                  computeType == CUBLAS_COMPUTE_32F_FAST_TF32)) &&
+        !(bf16 && computeType == CUBLAS_COMPUTE_32F))
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (!scalars_ok(handle, "cublasGemmEx", alpha) || !scalars_ok(handle, "cublasGemmEx", beta) || !fake_is_device(A) || !fake_is_device(B) ||
-        !fake_is_device(C)) {
+    if (!scalars_ok(handle, "cublasGemmEx", alpha) || !scalars_ok(handle, "cublasGemmEx", beta) || !fake_is_device(A) ||
+        !fake_is_device(B) || !fake_is_device(C)) {
         fake_complain("cublasGemmEx", "an operand is not in device memory");
         return CUBLAS_STATUS_INVALID_VALUE;
     }
-    struct gemm g = {ta, tb, computeType == CUBLAS_COMPUTE_32F_FAST_TF32 && fake_compute_capability() >= 80, m, n, k, lda, ldb, ldc,
-                     *(const float *)alpha, *(const float *)beta, A, B, C, Atype, Ctype};
+    struct gemm g = {ta,
+                     tb,
+                     computeType == CUBLAS_COMPUTE_32F_FAST_TF32 && fake_compute_capability() >= 80,
+                     m,
+                     n,
+                     k,
+                     lda,
+                     ldb,
+                     ldc,
+                     *(const float *)alpha,
+                     *(const float *)beta,
+                     A,
+                     B,
+                     C,
+                     Atype,
+                     Ctype};
     return queued(fake_queue(handle->stream, "cublasGemmEx", gemm_run, &g, sizeof g));
 }

@@ -1,7 +1,7 @@
 /*
  * cudart.c: the calls of the CUDA runtime that winnow makes, over core.c.
- * Stricter than the hardware: no default stream, asynchronous copies only with pinned memory, and those read and write the
- * host's side when the copy runs, not when it is queued. A download's destination is poisoned until then.
+ * Stricter than the hardware: no default stream, asynchronous copies only with pinned memory, and those read and write
+ * the host's side when the copy runs, not when it is queued. A download's destination is poisoned until then.
  */
 #include "fake.h"
 
@@ -85,7 +85,9 @@ FAKE_API cudaError_t CUDARTAPI cudaDeviceGetAttribute(int *value, enum cudaDevic
     case cudaDevAttrComputeCapabilityMinor: *value = fake_compute_capability() % 10; return cudaSuccess;
     case cudaDevAttrMultiProcessorCount: *value = 1; return cudaSuccess;
     case cudaDevAttrClockRate: *value = 1000000; return cudaSuccess;
-    default: fake_complain("cudaDeviceGetAttribute", "attribute %d is not in the stand-in", (int)attr); return cudaErrorInvalidValue;
+    default:
+        fake_complain("cudaDeviceGetAttribute", "attribute %d is not in the stand-in", (int)attr);
+        return cudaErrorInvalidValue;
     }
 }
 
@@ -132,9 +134,14 @@ FAKE_API cudaError_t CUDARTAPI cudaHostAlloc(void **p, size_t bytes, unsigned fl
 
 FAKE_API cudaError_t CUDARTAPI cudaFreeHost(void *p) { return fake_unpin(p); }
 
-/* --- copies ---------------------------------------------------------------------------------------------------------- */
+/* --- copies ------------------------------------------------------------------------------------------------------- */
 
-struct copy { void *to; const void *from; size_t bytes; enum cudaMemcpyKind kind; };
+struct copy {
+    void *to;
+    const void *from;
+    size_t bytes;
+    enum cudaMemcpyKind kind;
+};
 
 static void copy_run(const void *args)
 {
@@ -153,7 +160,8 @@ static void copy_run(const void *args)
     memmove(to, from, c->bytes);
 }
 
-FAKE_API cudaError_t CUDARTAPI cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
+FAKE_API cudaError_t CUDARTAPI cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
+                                               cudaStream_t stream)
 {
     BEGIN("cudaMemcpyAsync", cudaErrorUnknown);
     bool device_to = fake_is_device(to), device_from = fake_is_device(from);
@@ -168,7 +176,8 @@ FAKE_API cudaError_t CUDARTAPI cudaMemcpyAsync(void *to, const void *from, size_
     }
     const void *host = kind == cudaMemcpyHostToDevice ? from : kind == cudaMemcpyDeviceToHost ? to : NULL;
     if (host && !fake_is_pinned(host, bytes)) {
-        fake_complain("cudaMemcpyAsync", "%zu bytes of host memory that is not pinned: the copy would not overlap", bytes);
+        fake_complain("cudaMemcpyAsync", "%zu bytes of host memory that is not pinned: the copy would not overlap",
+                      bytes);
         return cudaErrorInvalidValue;
     }
     if (kind == cudaMemcpyDeviceToHost)
@@ -177,7 +186,11 @@ FAKE_API cudaError_t CUDARTAPI cudaMemcpyAsync(void *to, const void *from, size_
     return fake_queue(stream, "cudaMemcpyAsync", copy_run, &c, sizeof c);
 }
 
-struct set { void *to; int value; size_t bytes; };
+struct set {
+    void *to;
+    int value;
+    size_t bytes;
+};
 
 static void set_run(const void *args)
 {
@@ -198,7 +211,7 @@ FAKE_API cudaError_t CUDARTAPI cudaMemsetAsync(void *to, int value, size_t bytes
     return fake_queue(stream, "cudaMemsetAsync", set_run, &s, sizeof s);
 }
 
-/* --- streams and events ---------------------------------------------------------------------------------------------- */
+/* --- streams and events ------------------------------------------------------------------------------------------- */
 
 FAKE_API cudaError_t CUDARTAPI cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 {
@@ -273,7 +286,7 @@ FAKE_API cudaError_t CUDARTAPI cudaEventQuery(cudaEvent_t event)
     return fake_event_done(event) ? cudaSuccess : cudaErrorNotReady;
 }
 
-/* --- words ----------------------------------------------------------------------------------------------------------- */
+/* --- words -------------------------------------------------------------------------------------------------------- */
 
 FAKE_API cudaError_t CUDARTAPI cudaGetLastError(void) { return fake_sticky(); }
 FAKE_API cudaError_t CUDARTAPI cudaPeekAtLastError(void) { return fake_sticky(); }

@@ -1,10 +1,11 @@
 /*
  * cudnn_convolution.c: the three convolutions and the fused one, as im2col and a matrix product.
  *
- * What is supported is the intersection of what the documentation promises for every card from Turing on, not what a particular one
- * can do: NHWC filters want NHWC tensors without gaps and no groups, and only the two implicit-GEMM algorithms; TF32
- * rounds the operands where the math type allows it, so a forgotten CUDNN_FMA_MATH shows in the results. FAKECUDA_SUPPORT, a list of words,
- * widens it: "strided-conv" (gaps between the pixels of y), "nhwc-groups"; or narrows it: "no-fused-conv", "bf16-channels-8".
+ * What is supported is the intersection of what the documentation promises for every card from Turing on, not what a
+ * particular one can do: NHWC filters want NHWC tensors without gaps and no groups, and only the two implicit-GEMM
+ * algorithms; TF32 rounds the operands where the math type allows it, so a forgotten CUDNN_FMA_MATH shows in the
+ * results. FAKECUDA_SUPPORT, a list of words, widens it: "strided-conv" (gaps between the pixels of y), "nhwc-groups";
+ * or narrows it: "no-fused-conv", "bf16-channels-8".
  */
 #include "nn.h"
 
@@ -21,7 +22,7 @@ static bool support(const char *word)
 enum pass { FORWARD, BACKWARD_DATA, BACKWARD_FILTER };
 
 struct conv {
-    tensor x, y;                                /* for backward: dx or x, dy */
+    tensor x, y; /* for backward: dx or x, dy */
     struct cudnnFilterStruct w;
     struct cudnnConvolutionStruct c;
     float alpha, beta;
@@ -32,7 +33,7 @@ struct conv {
     float alpha2;
     const void *z, *bias;
     tensor bias_desc;
-    int activation;                             /* -1: none */
+    int activation; /* -1: none */
 };
 
 static int output_side(int in, int pad, int kernel, int stride, int dilation)
@@ -40,46 +41,54 @@ static int output_side(int in, int pad, int kernel, int stride, int dilation)
     return 1 + (in + 2 * pad - (dilation * (kernel - 1) + 1)) / stride;
 }
 
-static bool gap_only(const tensor *t)           /* NHWC whose pixels may lie further apart than they are wide */
+static bool gap_only(const tensor *t) /* NHWC whose pixels may lie further apart than they are wide */
 {
-    return (t->d[1] == 1 || t->s[1] == 1) && t->s[3] >= t->d[1] && t->s[2] == t->s[3] * t->d[3] && t->s[0] == t->s[2] * t->d[2];
+    return (t->d[1] == 1 || t->s[1] == 1) && t->s[3] >= t->d[1] && t->s[2] == t->s[3] * t->d[3] &&
+           t->s[0] == t->s[2] * t->d[2];
 }
 
 /* Bad parameters first, then what is merely unsupported. algo: an enumerator of that pass, or -1 for "any". */
 static cudnnStatus_t check(const char *call, enum pass pass, const tensor *x, const struct cudnnFilterStruct *w,
                            const struct cudnnConvolutionStruct *c, const tensor *y, int algo)
 {
-    if (!nn_is_tensor(x) || !nn_is_tensor(y) || !fake_object_is(w, "filter") || !w->set || !fake_object_is(c, "convolution") || !c->set)
+    if (!nn_is_tensor(x) || !nn_is_tensor(y) || !fake_object_is(w, "filter") || !w->set ||
+        !fake_object_is(c, "convolution") || !c->set)
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "a descriptor is missing, dead or was never set");
     if (x->d[1] != w->c * c->groups || w->k % c->groups)
-        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH, "%d channels meet a filter of %d in %d groups", x->d[1], w->c, c->groups);
+        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH, "%d channels meet a filter of %d in %d groups",
+                       x->d[1], w->c, c->groups);
     if (y->d[0] != x->d[0] || y->d[1] != w->k ||
         y->d[2] != output_side(x->d[2], c->pad_h, w->h, c->stride_h, c->dilation_h) ||
         y->d[3] != output_side(x->d[3], c->pad_w, w->w, c->stride_w, c->dilation_w))
-        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH, "the output %d %d %d %d is not what the convolution makes", y->d[0], y->d[1],
-                       y->d[2], y->d[3]);
+        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH,
+                       "the output %d %d %d %d is not what the convolution makes", y->d[0], y->d[1], y->d[2], y->d[3]);
     if (x->type != y->type || x->type != w->type || c->compute != CUDNN_DATA_FLOAT)
-        return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "types %d %d %d, computing in %d", (int)x->type, (int)w->type, (int)y->type, (int)c->compute);
+        return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "types %d %d %d, computing in %d", (int)x->type, (int)w->type,
+                       (int)y->type, (int)c->compute);
     if (c->mode != CUDNN_CROSS_CORRELATION)
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "a true convolution");
     if (!nn_type_runs(x->type))
-        return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH, "type %d needs compute capability 8.0", (int)x->type);
+        return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH, "type %d needs compute capability 8.0",
+                       (int)x->type);
     bool nhwc = nn_packed_nhwc(x) && nn_packed_nhwc(y), nchw = nn_packed_nchw(x) && nn_packed_nchw(y);
-    if (w->format == CUDNN_TENSOR_NHWC && !nhwc && support("strided-conv") && pass == FORWARD && nn_packed_nhwc(x) && gap_only(y))
+    if (w->format == CUDNN_TENSOR_NHWC && !nhwc && support("strided-conv") && pass == FORWARD && nn_packed_nhwc(x) &&
+        gap_only(y))
         nhwc = true;
     if (w->format == CUDNN_TENSOR_NHWC ? !nhwc : !nchw)
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, "tensors not packed in the filter's format");
     if (w->format == CUDNN_TENSOR_NHWC && c->groups > 1 && !support("nhwc-groups"))
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "groups in NHWC");
-    if (w->format == CUDNN_TENSOR_NHWC && x->type == CUDNN_DATA_BFLOAT16 && support("bf16-channels-8") && (x->d[1] % 8 || y->d[1] % 8))
+    if (w->format == CUDNN_TENSOR_NHWC && x->type == CUDNN_DATA_BFLOAT16 && support("bf16-channels-8") &&
+        (x->d[1] % 8 || y->d[1] % 8))
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "bfloat16 with %d and %d channels", x->d[1], y->d[1]);
-    if (algo >= 0 && algo > 1)                  /* IMPLICIT_GEMM and PRECOMP_GEMM forward, ALGO_0 and ALGO_1 backward */
+    if (algo >= 0 && algo > 1) /* IMPLICIT_GEMM and PRECOMP_GEMM forward, ALGO_0 and ALGO_1 backward */
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "algorithm %d for this type and layout", algo);
     return CUDNN_STATUS_SUCCESS;
 }
 
 /* What an algorithm asks for: odd sizes on purpose, and never less than one byte for the second algorithm. */
-static size_t workspace_bytes(enum pass pass, const tensor *x, const struct cudnnFilterStruct *w, const tensor *y, int algo)
+static size_t workspace_bytes(enum pass pass, const tensor *x, const struct cudnnFilterStruct *w, const tensor *y,
+                              int algo)
 {
     size_t taps = (size_t)w->h * (size_t)w->w, dw = (size_t)w->k * (size_t)w->c * taps;
     if (algo == 0)
@@ -91,7 +100,7 @@ static size_t workspace_bytes(enum pass pass, const tensor *x, const struct cudn
     }
 }
 
-/* --- arithmetic ------------------------------------------------------------------------------------------------------ */
+/* --- arithmetic --------------------------------------------------------------------------------------------------- */
 
 /* The filter as [k][h*w*c], whatever its format. */
 static float *filter_read(const struct cudnnFilterStruct *w, const void *p, bool tf32)
@@ -107,7 +116,8 @@ static float *filter_read(const struct cudnnFilterStruct *w, const void *p, bool
         for (size_t t = 0; t < taps; t++)
             for (size_t i = 0; i < c; i++) {
                 size_t from = w->format == CUDNN_TENSOR_NHWC ? (k * taps + t) * c + i : (k * c + i) * taps + t;
-                float v = w->type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)host)[from]) : ((const float *)host)[from];
+                float v = w->type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)host)[from])
+                                                         : ((const float *)host)[from];
                 out[(k * taps + t) * c + i] = tf32 ? fake_to_tf32(v) : v;
             }
     return out;
@@ -134,12 +144,19 @@ static bool filter_write(const struct cudnnFilterStruct *w, void *p, const float
     return true;
 }
 
-struct geometry { size_t h, w, c, oh, ow, k, groups, cg, kg, taps, depth; };
+struct geometry {
+    size_t h, w, c, oh, ow, k, groups, cg, kg, taps, depth;
+};
 
 static struct geometry geometry_of(const struct conv *v)
 {
-    struct geometry g = {.h = (size_t)v->x.d[2], .w = (size_t)v->x.d[3], .c = (size_t)v->x.d[1], .oh = (size_t)v->y.d[2],
-                         .ow = (size_t)v->y.d[3], .k = (size_t)v->y.d[1], .groups = (size_t)v->c.groups};
+    struct geometry g = {.h = (size_t)v->x.d[2],
+                         .w = (size_t)v->x.d[3],
+                         .c = (size_t)v->x.d[1],
+                         .oh = (size_t)v->y.d[2],
+                         .ow = (size_t)v->y.d[3],
+                         .k = (size_t)v->y.d[1],
+                         .groups = (size_t)v->c.groups};
     g.cg = g.c / g.groups;
     g.kg = g.k / g.groups;
     g.taps = (size_t)v->w.h * (size_t)v->w.w;
@@ -153,8 +170,10 @@ static void columns(const struct conv *v, const struct geometry *g, size_t group
     for (size_t oy = 0; oy < g->oh; oy++)
         for (size_t ox = 0; ox < g->ow; ox++)
             for (size_t t = 0; t < g->taps; t++) {
-                long iy = (long)(oy * (size_t)v->c.stride_h) - v->c.pad_h + (long)(t / (size_t)v->w.w) * v->c.dilation_h;
-                long ix = (long)(ox * (size_t)v->c.stride_w) - v->c.pad_w + (long)(t % (size_t)v->w.w) * v->c.dilation_w;
+                long iy =
+                    (long)(oy * (size_t)v->c.stride_h) - v->c.pad_h + (long)(t / (size_t)v->w.w) * v->c.dilation_h;
+                long ix =
+                    (long)(ox * (size_t)v->c.stride_w) - v->c.pad_w + (long)(t % (size_t)v->w.w) * v->c.dilation_w;
                 float *at = col + ((oy * g->ow + ox) * g->taps + t) * g->cg;
                 bool inside = iy >= 0 && ix >= 0 && iy < (long)g->h && ix < (long)g->w;
                 float *pixel = inside ? x + ((size_t)iy * g->w + (size_t)ix) * g->c + group * g->cg : NULL;
@@ -221,10 +240,11 @@ static void forward_run(const void *args)
         float *z = v->alpha2 != 0 ? nn_read(&v->y, v->z, "z") : NULL;
         size_t all = (size_t)v->x.d[0] * out;
         for (size_t i = 0; bias && i < all; i++) {
-            float b = v->bias_desc.type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)bias)[i % g.k]) : ((const float *)bias)[i % g.k];
+            float b = v->bias_desc.type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)bias)[i % g.k])
+                                                               : ((const float *)bias)[i % g.k];
             y[i] = v->alpha * y[i] + (z ? v->alpha2 * z[i] : 0) + b;
             if (v->activation == CUDNN_ACTIVATION_RELU && y[i] < 0)
-                y[i] = 0;                       /* a NaN stays one, so that poison is not washed away */
+                y[i] = 0; /* a NaN stays one, so that poison is not washed away */
         }
         free(z);
         if (bias)
@@ -256,7 +276,8 @@ static void backward_data_run(const void *args)
         round_all(dy, (size_t)v->x.d[0] * out);
     for (size_t n = 0; n < (size_t)v->x.d[0]; n++)
         for (size_t group = 0; group < g.groups; group++) {
-            fake_gemm(pixels, g.depth, g.kg, dy + n * out + group * g.kg, g.k, w + group * g.kg * g.depth, g.depth, col, g.depth, false);
+            fake_gemm(pixels, g.depth, g.kg, dy + n * out + group * g.kg, g.k, w + group * g.kg * g.depth, g.depth, col,
+                      g.depth, false);
             columns(v, &g, group, dx + n * in, col, true);
         }
     nn_write(&v->x, v->out, dx, v->alpha, v->beta, "dx");
@@ -297,7 +318,7 @@ static void backward_filter_run(const void *args)
     free(dyt);
 }
 
-/* --- calls ----------------------------------------------------------------------------------------------------------- */
+/* --- calls -------------------------------------------------------------------------------------------------------- */
 
 static cudnnStatus_t check_pointers(const char *call, const struct conv *v, enum pass pass, int algo, bool aliases_ok)
 {
@@ -312,7 +333,8 @@ static cudnnStatus_t check_pointers(const char *call, const struct conv *v, enum
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "the result overwrites an operand");
     size_t need = workspace_bytes(pass, &v->x, &v->w, &v->y, algo);
     if (v->workspace_bytes < need)
-        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT, "the workspace has %zu bytes, algorithm %d needs %zu", v->workspace_bytes, algo, need);
+        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT,
+                       "the workspace has %zu bytes, algorithm %d needs %zu", v->workspace_bytes, algo, need);
     if (need && nn_bad_pointer(v->workspace, 16))
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "the workspace is %s", nn_bad_pointer(v->workspace, 16));
     return CUDNN_STATUS_SUCCESS;
@@ -320,9 +342,12 @@ static cudnnStatus_t check_pointers(const char *call, const struct conv *v, enum
 
 static float scalar(const void *p) { return *(const float *)p; }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha, const cudnnTensorDescriptor_t xd, const void *x,
-                                                           const cudnnFilterDescriptor_t wd, const void *w, const cudnnConvolutionDescriptor_t cd,
-                                                           cudnnConvolutionFwdAlgo_t algo, void *workspace, size_t bytes, const void *beta,
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
+                                                           const cudnnTensorDescriptor_t xd, const void *x,
+                                                           const cudnnFilterDescriptor_t wd, const void *w,
+                                                           const cudnnConvolutionDescriptor_t cd,
+                                                           cudnnConvolutionFwdAlgo_t algo, void *workspace,
+                                                           size_t bytes, const void *beta,
                                                            const cudnnTensorDescriptor_t yd, void *y)
 {
     const char *call = "cudnnConvolutionForward";
@@ -330,16 +355,27 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionForward(cudnnHandle_t handle,
     cudnnStatus_t rc = check(call, FORWARD, xd, wd, cd, yd, (int)algo);
     if (rc)
         return rc;
-    struct conv v = {.x = *xd, .y = *yd, .w = *wd, .c = *cd, .alpha = scalar(alpha), .beta = scalar(beta), .px = x, .pw = w, .out = y,
-                     .workspace = workspace, .workspace_bytes = bytes, .activation = -1};
+    struct conv v = {.x = *xd,
+                     .y = *yd,
+                     .w = *wd,
+                     .c = *cd,
+                     .alpha = scalar(alpha),
+                     .beta = scalar(beta),
+                     .px = x,
+                     .pw = w,
+                     .out = y,
+                     .workspace = workspace,
+                     .workspace_bytes = bytes,
+                     .activation = -1};
     rc = check_pointers(call, &v, FORWARD, (int)algo, false);
     return rc ? rc : nn_queue(handle, call, forward_run, &v, sizeof v);
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBiasActivationForward(
-    cudnnHandle_t handle, const void *alpha1, const cudnnTensorDescriptor_t xd, const void *x, const cudnnFilterDescriptor_t wd, const void *w,
-    const cudnnConvolutionDescriptor_t cd, cudnnConvolutionFwdAlgo_t algo, void *workspace, size_t bytes, const void *alpha2,
-    const cudnnTensorDescriptor_t zd, const void *z, const cudnnTensorDescriptor_t bd, const void *bias, const cudnnActivationDescriptor_t ad,
+    cudnnHandle_t handle, const void *alpha1, const cudnnTensorDescriptor_t xd, const void *x,
+    const cudnnFilterDescriptor_t wd, const void *w, const cudnnConvolutionDescriptor_t cd,
+    cudnnConvolutionFwdAlgo_t algo, void *workspace, size_t bytes, const void *alpha2, const cudnnTensorDescriptor_t zd,
+    const void *z, const cudnnTensorDescriptor_t bd, const void *bias, const cudnnActivationDescriptor_t ad,
     const cudnnTensorDescriptor_t yd, void *y)
 {
     const char *call = "cudnnConvolutionBiasActivationForward";
@@ -363,15 +399,31 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBiasActivationForward(
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "the bias has another shape or type than y's channels");
     if (nn_bad_pointer(bias, nn_element_bytes(bd->type)) || nn_bad_pointer(z, nn_element_bytes(zd->type)))
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "bias or z is not in device memory");
-    struct conv v = {.x = *xd, .y = *yd, .w = *wd, .c = *cd, .alpha = scalar(alpha1), .px = x, .pw = w, .out = y, .workspace = workspace,
-                     .workspace_bytes = bytes, .alpha2 = scalar(alpha2), .z = z, .bias = bias, .bias_desc = *bd, .activation = (int)ad->mode};
+    struct conv v = {.x = *xd,
+                     .y = *yd,
+                     .w = *wd,
+                     .c = *cd,
+                     .alpha = scalar(alpha1),
+                     .px = x,
+                     .pw = w,
+                     .out = y,
+                     .workspace = workspace,
+                     .workspace_bytes = bytes,
+                     .alpha2 = scalar(alpha2),
+                     .z = z,
+                     .bias = bias,
+                     .bias_desc = *bd,
+                     .activation = (int)ad->mode};
     rc = check_pointers(call, &v, FORWARD, (int)algo, false);
     return rc ? rc : nn_queue(handle, call, forward_run, &v, sizeof v);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alpha, const cudnnFilterDescriptor_t wd, const void *w,
-                                                                const cudnnTensorDescriptor_t dyd, const void *dy, const cudnnConvolutionDescriptor_t cd,
-                                                                cudnnConvolutionBwdDataAlgo_t algo, void *workspace, size_t bytes, const void *beta,
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alpha,
+                                                                const cudnnFilterDescriptor_t wd, const void *w,
+                                                                const cudnnTensorDescriptor_t dyd, const void *dy,
+                                                                const cudnnConvolutionDescriptor_t cd,
+                                                                cudnnConvolutionBwdDataAlgo_t algo, void *workspace,
+                                                                size_t bytes, const void *beta,
                                                                 const cudnnTensorDescriptor_t dxd, void *dx)
 {
     const char *call = "cudnnConvolutionBackwardData";
@@ -379,29 +431,57 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBackwardData(cudnnHandle_t ha
     cudnnStatus_t rc = check(call, BACKWARD_DATA, dxd, wd, cd, dyd, (int)algo);
     if (rc)
         return rc;
-    struct conv v = {.x = *dxd, .y = *dyd, .w = *wd, .c = *cd, .alpha = scalar(alpha), .beta = scalar(beta), .pw = w, .py = dy, .out = dx,
-                     .workspace = workspace, .workspace_bytes = bytes, .activation = -1};
+    struct conv v = {.x = *dxd,
+                     .y = *dyd,
+                     .w = *wd,
+                     .c = *cd,
+                     .alpha = scalar(alpha),
+                     .beta = scalar(beta),
+                     .pw = w,
+                     .py = dy,
+                     .out = dx,
+                     .workspace = workspace,
+                     .workspace_bytes = bytes,
+                     .activation = -1};
     rc = check_pointers(call, &v, BACKWARD_DATA, (int)algo, false);
     return rc ? rc : nn_queue(handle, call, backward_data_run, &v, sizeof v);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *alpha, const cudnnTensorDescriptor_t xd, const void *x,
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *alpha,
+                                                                  const cudnnTensorDescriptor_t xd, const void *x,
                                                                   const cudnnTensorDescriptor_t dyd, const void *dy,
-                                                                  const cudnnConvolutionDescriptor_t cd, cudnnConvolutionBwdFilterAlgo_t algo,
-                                                                  void *workspace, size_t bytes, const void *beta, const cudnnFilterDescriptor_t dwd, void *dw)
+                                                                  const cudnnConvolutionDescriptor_t cd,
+                                                                  cudnnConvolutionBwdFilterAlgo_t algo, void *workspace,
+                                                                  size_t bytes, const void *beta,
+                                                                  const cudnnFilterDescriptor_t dwd, void *dw)
 {
     const char *call = "cudnnConvolutionBackwardFilter";
     NN_BEGIN(call);
     cudnnStatus_t rc = check(call, BACKWARD_FILTER, xd, dwd, cd, dyd, (int)algo);
     if (rc)
         return rc;
-    struct conv v = {.x = *xd, .y = *dyd, .w = *dwd, .c = *cd, .alpha = scalar(alpha), .beta = scalar(beta), .px = x, .py = dy, .out = dw,
-                     .workspace = workspace, .workspace_bytes = bytes, .activation = -1};
+    struct conv v = {.x = *xd,
+                     .y = *dyd,
+                     .w = *dwd,
+                     .c = *cd,
+                     .alpha = scalar(alpha),
+                     .beta = scalar(beta),
+                     .px = x,
+                     .py = dy,
+                     .out = dw,
+                     .workspace = workspace,
+                     .workspace_bytes = bytes,
+                     .activation = -1};
     rc = check_pointers(call, &v, BACKWARD_FILTER, (int)algo, false);
     return rc ? rc : nn_queue(handle, call, backward_filter_run, &v, sizeof v);
 }
 
-struct bias_gradient { tensor dy, db; float alpha, beta; const void *from; void *to; };
+struct bias_gradient {
+    tensor dy, db;
+    float alpha, beta;
+    const void *from;
+    void *to;
+};
 
 static void bias_run(const void *args)
 {
@@ -422,13 +502,15 @@ static void bias_run(const void *args)
     free(out);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBackwardBias(cudnnHandle_t handle, const void *alpha, const cudnnTensorDescriptor_t dyd,
-                                                                const void *dy, const void *beta, const cudnnTensorDescriptor_t dbd, void *db)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBackwardBias(cudnnHandle_t handle, const void *alpha,
+                                                                const cudnnTensorDescriptor_t dyd, const void *dy,
+                                                                const void *beta, const cudnnTensorDescriptor_t dbd,
+                                                                void *db)
 {
     const char *call = "cudnnConvolutionBackwardBias";
     NN_BEGIN(call);
-    if (!nn_is_tensor(dyd) || !nn_is_tensor(dbd) || dbd->d[0] != 1 || dbd->d[1] != dyd->d[1] || dbd->d[2] != 1 || dbd->d[3] != 1 ||
-        dbd->type != dyd->type)
+    if (!nn_is_tensor(dyd) || !nn_is_tensor(dbd) || dbd->d[0] != 1 || dbd->d[1] != dyd->d[1] || dbd->d[2] != 1 ||
+        dbd->d[3] != 1 || dbd->type != dyd->type)
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "the gradient has another shape or type than the channels of dy");
     if (nn_bad_pointer(dy, nn_element_bytes(dyd->type)) || nn_bad_pointer(db, nn_element_bytes(dbd->type)))
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "not device memory");
@@ -436,10 +518,11 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBackwardBias(cudnnHandle_t ha
     return nn_queue(handle, call, bias_run, &v, sizeof v);
 }
 
-/* --- workspace and search -------------------------------------------------------------------------------------------- */
+/* --- workspace and search ----------------------------------------------------------------------------------------- */
 
 #define WORKSPACE(Name, pass, x, w, y, Algo, ...) \
-    FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetConvolution##Name##WorkspaceSize(cudnnHandle_t handle, __VA_ARGS__, Algo algo, size_t *size) \
+    FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetConvolution##Name##WorkspaceSize(cudnnHandle_t handle, __VA_ARGS__, \
+                                                                                Algo algo, size_t *size) \
     { \
         const char *call = "cudnnGetConvolution" #Name "WorkspaceSize"; \
         NN_BEGIN(call); \
@@ -449,20 +532,21 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionBackwardBias(cudnnHandle_t ha
         *size = workspace_bytes(pass, x, w, y, (int)algo); \
         return CUDNN_STATUS_SUCCESS; \
     }
-WORKSPACE(Forward, FORWARD, xd, wd, yd, cudnnConvolutionFwdAlgo_t, const cudnnTensorDescriptor_t xd, const cudnnFilterDescriptor_t wd,
-          const cudnnConvolutionDescriptor_t cd, const cudnnTensorDescriptor_t yd)
+WORKSPACE(Forward, FORWARD, xd, wd, yd, cudnnConvolutionFwdAlgo_t, const cudnnTensorDescriptor_t xd,
+          const cudnnFilterDescriptor_t wd, const cudnnConvolutionDescriptor_t cd, const cudnnTensorDescriptor_t yd)
 WORKSPACE(BackwardData, BACKWARD_DATA, dxd, wd, dyd, cudnnConvolutionBwdDataAlgo_t, const cudnnFilterDescriptor_t wd,
           const cudnnTensorDescriptor_t dyd, const cudnnConvolutionDescriptor_t cd, const cudnnTensorDescriptor_t dxd)
-WORKSPACE(BackwardFilter, BACKWARD_FILTER, xd, dwd, dyd, cudnnConvolutionBwdFilterAlgo_t, const cudnnTensorDescriptor_t xd,
-          const cudnnTensorDescriptor_t dyd, const cudnnConvolutionDescriptor_t cd, const cudnnFilterDescriptor_t dwd)
+WORKSPACE(BackwardFilter, BACKWARD_FILTER, xd, dwd, dyd, cudnnConvolutionBwdFilterAlgo_t,
+          const cudnnTensorDescriptor_t xd, const cudnnTensorDescriptor_t dyd, const cudnnConvolutionDescriptor_t cd,
+          const cudnnFilterDescriptor_t dwd)
 
 /*
- * The search gives every algorithm with its status, the quickest first, as documented: 0 takes no workspace and, backward, is not
- * deterministic; 1 is. It fails as a whole only for bad parameters.
+ * The search gives every algorithm with its status, the quickest first, as documented: 0 takes no workspace and,
+ * backward, is not deterministic; 1 is. It fails as a whole only for bad parameters.
  */
 #define SEARCH(Name, Algo, Perf, pass, x, w, y, count_, ...) \
-    FAKE_API cudnnStatus_t CUDNNWINAPI cudnnFindConvolution##Name##AlgorithmEx(cudnnHandle_t handle, __VA_ARGS__, const int asked, int *found, Perf *perf, \
-                                                                               void *workspace, size_t bytes) \
+    FAKE_API cudnnStatus_t CUDNNWINAPI cudnnFindConvolution##Name##AlgorithmEx( \
+        cudnnHandle_t handle, __VA_ARGS__, const int asked, int *found, Perf *perf, void *workspace, size_t bytes) \
     { \
         const char *call = "cudnnFindConvolution" #Name "AlgorithmEx"; \
         NN_BEGIN(call); \
@@ -478,18 +562,25 @@ WORKSPACE(BackwardFilter, BACKWARD_FILTER, xd, dwd, dyd, cudnnConvolutionBwdFilt
             size_t need = status ? 0 : workspace_bytes(pass, x, w, y, algo); \
             if (!status && need > bytes) \
                 status = CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED; \
-            perf[(*found)++] = (Perf){.algo = (Algo)algo, .status = status, .time = status ? -1.f : (float)(i + 1), .memory = need, \
-                                      .determinism = pass != FORWARD && algo == 0 ? CUDNN_NON_DETERMINISTIC : CUDNN_DETERMINISTIC, \
-                                      .mathType = cd->math}; \
+            perf[(*found)++] = \
+                (Perf){.algo = (Algo)algo, \
+                       .status = status, \
+                       .time = status ? -1.f : (float)(i + 1), \
+                       .memory = need, \
+                       .determinism = pass != FORWARD && algo == 0 ? CUDNN_NON_DETERMINISTIC : CUDNN_DETERMINISTIC, \
+                       .mathType = cd->math}; \
         } \
         return CUDNN_STATUS_SUCCESS; \
     }
-SEARCH(Forward, cudnnConvolutionFwdAlgo_t, cudnnConvolutionFwdAlgoPerf_t, FORWARD, xd, wd, yd, CUDNN_CONVOLUTION_FWD_ALGO_COUNT,
-       const cudnnTensorDescriptor_t xd, const void *xp, const cudnnFilterDescriptor_t wd, const void *wp, const cudnnConvolutionDescriptor_t cd,
+SEARCH(Forward, cudnnConvolutionFwdAlgo_t, cudnnConvolutionFwdAlgoPerf_t, FORWARD, xd, wd, yd,
+       CUDNN_CONVOLUTION_FWD_ALGO_COUNT, const cudnnTensorDescriptor_t xd, const void *xp,
+       const cudnnFilterDescriptor_t wd, const void *wp, const cudnnConvolutionDescriptor_t cd,
        const cudnnTensorDescriptor_t yd, void *yp)
 SEARCH(BackwardData, cudnnConvolutionBwdDataAlgo_t, cudnnConvolutionBwdDataAlgoPerf_t, BACKWARD_DATA, dxd, wd, dyd,
-       CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT, const cudnnFilterDescriptor_t wd, const void *wp, const cudnnTensorDescriptor_t dyd, const void *dyp,
-       const cudnnConvolutionDescriptor_t cd, const cudnnTensorDescriptor_t dxd, void *dxp)
-SEARCH(BackwardFilter, cudnnConvolutionBwdFilterAlgo_t, cudnnConvolutionBwdFilterAlgoPerf_t, BACKWARD_FILTER, xd, dwd, dyd,
-       CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT, const cudnnTensorDescriptor_t xd, const void *xp, const cudnnTensorDescriptor_t dyd, const void *dyp,
-       const cudnnConvolutionDescriptor_t cd, const cudnnFilterDescriptor_t dwd, void *dwp)
+       CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT, const cudnnFilterDescriptor_t wd, const void *wp,
+       const cudnnTensorDescriptor_t dyd, const void *dyp, const cudnnConvolutionDescriptor_t cd,
+       const cudnnTensorDescriptor_t dxd, void *dxp)
+SEARCH(BackwardFilter, cudnnConvolutionBwdFilterAlgo_t, cudnnConvolutionBwdFilterAlgoPerf_t, BACKWARD_FILTER, xd, dwd,
+       dyd, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT, const cudnnTensorDescriptor_t xd, const void *xp,
+       const cudnnTensorDescriptor_t dyd, const void *dyp, const cudnnConvolutionDescriptor_t cd,
+       const cudnnFilterDescriptor_t dwd, void *dwp)

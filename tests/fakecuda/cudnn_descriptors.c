@@ -57,7 +57,7 @@ FAKE_API const char *CUDNNWINAPI cudnnGetErrorString(cudnnStatus_t status)
     }
 }
 
-/* --- handle ---------------------------------------------------------------------------------------------------------- */
+/* --- handle ------------------------------------------------------------------------------------------------------- */
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnCreate(cudnnHandle_t *handle)
 {
@@ -90,20 +90,22 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetStream(cudnnHandle_t handle, cudaStre
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* --- create and destroy ---------------------------------------------------------------------------------------------- */
+/* --- create and destroy ------------------------------------------------------------------------------------------- */
 
 #define LIFE(Name, type, kind) \
     FAKE_API cudnnStatus_t CUDNNWINAPI cudnnCreate##Name##Descriptor(type *out) \
     { \
         if (fake_call_fails("cudnnCreate" #Name "Descriptor")) \
-            return nn_fail("cudnnCreate" #Name "Descriptor", CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED, "failed on request"); \
+            return nn_fail("cudnnCreate" #Name "Descriptor", CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED, \
+                           "failed on request"); \
         *out = fake_object_new(kind, sizeof **out); \
         return *out ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED; \
     } \
     FAKE_API cudnnStatus_t CUDNNWINAPI cudnnDestroy##Name##Descriptor(type d) \
     { \
         if (!fake_object_is(d, kind)) \
-            return nn_fail("cudnnDestroy" #Name "Descriptor", CUDNN_STATUS_BAD_PARAM, "not a live descriptor of this kind"); \
+            return nn_fail("cudnnDestroy" #Name "Descriptor", CUDNN_STATUS_BAD_PARAM, \
+                           "not a live descriptor of this kind"); \
         fake_object_free(d); \
         return CUDNN_STATUS_SUCCESS; \
     }
@@ -122,14 +124,16 @@ LIFE(OpTensor, cudnnOpTensorDescriptor_t, "op tensor")
             return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "not a live " kind " descriptor"); \
     } while (0)
 
-/* --- tensors --------------------------------------------------------------------------------------------------------- */
+/* --- tensors ------------------------------------------------------------------------------------------------------ */
 
 size_t nn_element_bytes(cudnnDataType_t type)
 {
     switch (type) {
-    case CUDNN_DATA_FLOAT: case CUDNN_DATA_INT32: return 4;
+    case CUDNN_DATA_FLOAT:
+    case CUDNN_DATA_INT32: return 4;
     case CUDNN_DATA_DOUBLE: return 8;
-    case CUDNN_DATA_HALF: case CUDNN_DATA_BFLOAT16: return 2;
+    case CUDNN_DATA_HALF:
+    case CUDNN_DATA_BFLOAT16: return 2;
     default: return 1;
     }
 }
@@ -139,7 +143,8 @@ bool nn_type_runs(cudnnDataType_t type)
     return type == CUDNN_DATA_FLOAT || (type == CUDNN_DATA_BFLOAT16 && fake_compute_capability() >= 80);
 }
 
-static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cudnnDataType_t type, const int d[4], const int s[4])
+static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cudnnDataType_t type, const int d[4],
+                                const int s[4])
 {
     size_t span = 1;
     for (int i = 0; i < 4; i++) {
@@ -161,8 +166,8 @@ static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cud
     size_t inner = 1;
     for (int i = 0; i < 4; i++) {
         if (d[order[i]] > 1 && (size_t)s[order[i]] < inner)
-            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "elements overlap: dims %d %d %d %d strides %d %d %d %d", d[0], d[1], d[2], d[3], s[0], s[1],
-                           s[2], s[3]);
+            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "elements overlap: dims %d %d %d %d strides %d %d %d %d", d[0],
+                           d[1], d[2], d[3], s[0], s[1], s[2], s[3]);
         if (d[order[i]] > 1)
             inner = (size_t)s[order[i]] * (size_t)d[order[i]];
     }
@@ -170,15 +175,15 @@ static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cud
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t t, cudnnDataType_t type, int n, int c, int h, int w,
-                                                                int ns, int cs, int hs, int ws)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t t, cudnnDataType_t type, int n,
+                                                                int c, int h, int w, int ns, int cs, int hs, int ws)
 {
     SET_BEGIN("cudnnSetTensor4dDescriptorEx", t, "tensor");
     return set_tensor("cudnnSetTensor4dDescriptorEx", t, type, (int[4]){n, c, h, w}, (int[4]){ns, cs, hs, ws});
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t format, cudnnDataType_t type, int n,
-                                                              int c, int h, int w)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t format,
+                                                              cudnnDataType_t type, int n, int c, int h, int w)
 {
     const char *call = "cudnnSetTensor4dDescriptor";
     SET_BEGIN(call, t, "tensor");
@@ -195,7 +200,7 @@ size_t nn_count(const tensor *t) { return (size_t)t->d[0] * (size_t)t->d[1] * (s
 static bool strides_are(const tensor *t, int ns, int cs, int hs, int ws)
 {
     int want[4] = {ns, cs, hs, ws};
-    for (int i = 0; i < 4; i++)                 /* the stride of a single step says nothing */
+    for (int i = 0; i < 4; i++) /* the stride of a single step says nothing */
         if (t->d[i] > 1 && t->s[i] != want[i])
             return false;
     return true;
@@ -238,27 +243,29 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetTensorSizeInBytes(const cudnnTensorDe
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* --- the others ------------------------------------------------------------------------------------------------------ */
+/* --- the others --------------------------------------------------------------------------------------------------- */
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t f, cudnnDataType_t type, cudnnTensorFormat_t format, int k,
-                                                              int c, int h, int w)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t f, cudnnDataType_t type,
+                                                              cudnnTensorFormat_t format, int k, int c, int h, int w)
 {
     SET_BEGIN("cudnnSetFilter4dDescriptor", f, "filter");
     if (k < 1 || c < 1 || h < 1 || w < 1 || (format != CUDNN_TENSOR_NHWC && format != CUDNN_TENSOR_NCHW))
-        return nn_fail("cudnnSetFilter4dDescriptor", CUDNN_STATUS_BAD_PARAM, "k %d c %d h %d w %d format %d", k, c, h, w, (int)format);
+        return nn_fail("cudnnSetFilter4dDescriptor", CUDNN_STATUS_BAD_PARAM, "k %d c %d h %d w %d format %d", k, c, h,
+                       w, (int)format);
     *f = (struct cudnnFilterStruct){true, type, format, k, c, h, w};
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t c, int pad_h, int pad_w, int u, int v,
-                                                                   int dilation_h, int dilation_w, cudnnConvolutionMode_t mode,
-                                                                   cudnnDataType_t compute)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t c, int pad_h, int pad_w,
+                                                                   int u, int v, int dilation_h, int dilation_w,
+                                                                   cudnnConvolutionMode_t mode, cudnnDataType_t compute)
 {
     SET_BEGIN("cudnnSetConvolution2dDescriptor", c, "convolution");
     if (pad_h < 0 || pad_w < 0 || u < 1 || v < 1 || dilation_h < 1 || dilation_w < 1)
-        return nn_fail("cudnnSetConvolution2dDescriptor", CUDNN_STATUS_BAD_PARAM, "pads %d %d strides %d %d dilations %d %d", pad_h, pad_w, u, v,
-                       dilation_h, dilation_w);
-    *c = (struct cudnnConvolutionStruct){true, pad_h, pad_w, u, v, dilation_h, dilation_w, 1, mode, compute, CUDNN_DEFAULT_MATH};
+        return nn_fail("cudnnSetConvolution2dDescriptor", CUDNN_STATUS_BAD_PARAM,
+                       "pads %d %d strides %d %d dilations %d %d", pad_h, pad_w, u, v, dilation_h, dilation_w);
+    *c = (struct cudnnConvolutionStruct){
+        true, pad_h, pad_w, u, v, dilation_h, dilation_w, 1, mode, compute, CUDNN_DEFAULT_MATH};
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -278,18 +285,20 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolutionGroupCount(cudnnConvolutio
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetPooling2dDescriptor(cudnnPoolingDescriptor_t p, cudnnPoolingMode_t mode, cudnnNanPropagation_t nan, int h,
-                                                               int w, int pad_h, int pad_w, int stride_h, int stride_w)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetPooling2dDescriptor(cudnnPoolingDescriptor_t p, cudnnPoolingMode_t mode,
+                                                               cudnnNanPropagation_t nan, int h, int w, int pad_h,
+                                                               int pad_w, int stride_h, int stride_w)
 {
     SET_BEGIN("cudnnSetPooling2dDescriptor", p, "pooling");
     if (h < 1 || w < 1 || stride_h < 1 || stride_w < 1 || pad_h < 0 || pad_w < 0 || pad_h >= h || pad_w >= w)
-        return nn_fail("cudnnSetPooling2dDescriptor", CUDNN_STATUS_BAD_PARAM, "window %d %d pads %d %d strides %d %d", h, w, pad_h, pad_w, stride_h,
-                       stride_w);
+        return nn_fail("cudnnSetPooling2dDescriptor", CUDNN_STATUS_BAD_PARAM, "window %d %d pads %d %d strides %d %d",
+                       h, w, pad_h, pad_w, stride_h, stride_w);
     *p = (struct cudnnPoolingStruct){true, mode, h, w, pad_h, pad_w, stride_h, stride_w};
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetActivationDescriptor(cudnnActivationDescriptor_t a, cudnnActivationMode_t mode, cudnnNanPropagation_t nan,
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetActivationDescriptor(cudnnActivationDescriptor_t a,
+                                                                cudnnActivationMode_t mode, cudnnNanPropagation_t nan,
                                                                 double coef)
 {
     SET_BEGIN("cudnnSetActivationDescriptor", a, "activation");
@@ -297,8 +306,8 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetActivationDescriptor(cudnnActivationD
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetOpTensorDescriptor(cudnnOpTensorDescriptor_t o, cudnnOpTensorOp_t op, cudnnDataType_t compute,
-                                                              cudnnNanPropagation_t nan)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetOpTensorDescriptor(cudnnOpTensorDescriptor_t o, cudnnOpTensorOp_t op,
+                                                              cudnnDataType_t compute, cudnnNanPropagation_t nan)
 {
     SET_BEGIN("cudnnSetOpTensorDescriptor", o, "op tensor");
     if (compute != CUDNN_DATA_FLOAT)
@@ -307,7 +316,7 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetOpTensorDescriptor(cudnnOpTensorDescr
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* --- tensors for work that runs -------------------------------------------------------------------------------------- */
+/* --- tensors for work that runs ----------------------------------------------------------------------------------- */
 
 static float element(const void *base, size_t i, cudnnDataType_t type)
 {

@@ -1,5 +1,6 @@
 /*
- * cudnn_elementwise.c: softmax, copies between layouts and types, and arithmetic by elements, of the stand-in of libcudnn.
+ * cudnn_elementwise.c: softmax, copies between layouts and types, and arithmetic by elements, of the stand-in of
+ * libcudnn.
  */
 #include "nn.h"
 
@@ -24,7 +25,7 @@ struct two {
     } while (0)
 #define BAD CUDNN_STATUS_BAD_PARAM
 
-/* --- softmax --------------------------------------------------------------------------------------------------------- */
+/* --- softmax ------------------------------------------------------------------------------------------------------ */
 
 static void softmax_run(const void *args)
 {
@@ -46,21 +47,25 @@ static void softmax_run(const void *args)
     free(x);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSoftmaxForward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t algo, cudnnSoftmaxMode_t mode, const void *alpha,
-                                                       const cudnnTensorDescriptor_t xd, const void *x, const void *beta,
-                                                       const cudnnTensorDescriptor_t yd, void *y)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSoftmaxForward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t algo,
+                                                       cudnnSoftmaxMode_t mode, const void *alpha,
+                                                       const cudnnTensorDescriptor_t xd, const void *x,
+                                                       const void *beta, const cudnnTensorDescriptor_t yd, void *y)
 {
     const char *call = "cudnnSoftmaxForward";
     NN_BEGIN(call);
-    NEED(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_same_dims(xd, yd) && xd->type == yd->type, BAD, "x and y differ, or are no tensors");
-    NEED(mode == CUDNN_SOFTMAX_MODE_CHANNEL && algo == CUDNN_SOFTMAX_ACCURATE, CUDNN_STATUS_NOT_SUPPORTED, "only the accurate one over channels");
+    NEED(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_same_dims(xd, yd) && xd->type == yd->type, BAD,
+         "x and y differ, or are no tensors");
+    NEED(mode == CUDNN_SOFTMAX_MODE_CHANNEL && algo == CUDNN_SOFTMAX_ACCURATE, CUDNN_STATUS_NOT_SUPPORTED,
+         "only the accurate one over channels");
     NEED(nn_type_runs(xd->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)xd->type);
-    NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)), BAD, "not device memory");
+    NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)), BAD,
+         "not device memory");
     struct two v = {.a = *xd, .c = *yd, .pa = x, .out = y, .alpha = scalar(alpha), .beta = scalar(beta)};
     return nn_queue(handle, call, softmax_run, &v, sizeof v);
 }
 
-/* --- copies ---------------------------------------------------------------------------------------------------------- */
+/* --- copies ------------------------------------------------------------------------------------------------------- */
 
 static void transform_run(const void *args)
 {
@@ -71,22 +76,31 @@ static void transform_run(const void *args)
     free(x);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnTransformTensor(cudnnHandle_t handle, const void *alpha, const cudnnTensorDescriptor_t xd, const void *x,
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnTransformTensor(cudnnHandle_t handle, const void *alpha,
+                                                        const cudnnTensorDescriptor_t xd, const void *x,
                                                         const void *beta, const cudnnTensorDescriptor_t yd, void *y)
 {
     const char *call = "cudnnTransformTensor";
     NN_BEGIN(call);
-    NEED(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_same_dims(xd, yd), BAD, "x and y differ in shape, or are no tensors");
-    NEED(nn_type_runs(xd->type) && nn_type_runs(yd->type), CUDNN_STATUS_NOT_SUPPORTED, "a type this card does not know");
+    NEED(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_same_dims(xd, yd), BAD,
+         "x and y differ in shape, or are no tensors");
+    NEED(nn_type_runs(xd->type) && nn_type_runs(yd->type), CUDNN_STATUS_NOT_SUPPORTED,
+         "a type this card does not know");
     const char *list = getenv("FAKECUDA_SUPPORT");
-    NEED(xd->type == yd->type || !list || !strstr(list, "no-type-transform"), CUDNN_STATUS_NOT_SUPPORTED, "another type");
-    NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)), BAD, "not device memory");
+    NEED(xd->type == yd->type || !list || !strstr(list, "no-type-transform"), CUDNN_STATUS_NOT_SUPPORTED,
+         "another type");
+    NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)), BAD,
+         "not device memory");
     NEED(x != y, BAD, "in place");
     struct two v = {.a = *xd, .c = *yd, .pa = x, .out = y, .alpha = scalar(alpha), .beta = scalar(beta)};
     return nn_queue(handle, call, transform_run, &v, sizeof v);
 }
 
-struct fill { tensor y; void *out; float value; };
+struct fill {
+    tensor y;
+    void *out;
+    float value;
+};
 
 static void fill_run(const void *args)
 {
@@ -100,24 +114,27 @@ static void fill_run(const void *args)
     free(all);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor(cudnnHandle_t handle, const cudnnTensorDescriptor_t yd, void *y, const void *value)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor(cudnnHandle_t handle, const cudnnTensorDescriptor_t yd, void *y,
+                                                  const void *value)
 {
     const char *call = "cudnnSetTensor";
     NN_BEGIN(call);
     NEED(nn_is_tensor(yd) && value && !fake_is_device(value), BAD, "no tensor, or no value in host memory");
     NEED(nn_type_runs(yd->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)yd->type);
     NEED(!nn_bad_pointer(y, nn_element_bytes(yd->type)), BAD, "not device memory");
-    struct fill v = {*yd, y, yd->type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(*(const uint16_t *)value) : scalar(value)};
+    struct fill v = {*yd, y,
+                     yd->type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(*(const uint16_t *)value) : scalar(value)};
     return nn_queue(handle, call, fill_run, &v, sizeof v);
 }
 
-/* --- element by element ---------------------------------------------------------------------------------------------- */
+/* --- element by element ------------------------------------------------------------------------------------------- */
 
 /* The index in b (whose dimensions are those of a, or 1) of the element at dense NHWC index i of a. */
 static size_t broadcast(const tensor *a, const tensor *b, size_t i)
 {
     size_t c = i % (size_t)a->d[1], x = i / (size_t)a->d[1] % (size_t)a->d[3];
-    size_t y = i / (size_t)a->d[1] / (size_t)a->d[3] % (size_t)a->d[2], n = i / (size_t)a->d[1] / (size_t)a->d[3] / (size_t)a->d[2];
+    size_t y = i / (size_t)a->d[1] / (size_t)a->d[3] % (size_t)a->d[2],
+           n = i / (size_t)a->d[1] / (size_t)a->d[3] / (size_t)a->d[2];
     c = b->d[1] == 1 ? 0 : c;
     x = b->d[3] == 1 ? 0 : x;
     y = b->d[2] == 1 ? 0 : y;
@@ -158,21 +175,31 @@ static void op_run(const void *args)
     free(b);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnOpTensor(cudnnHandle_t handle, const cudnnOpTensorDescriptor_t od, const void *alpha1, const cudnnTensorDescriptor_t ad,
-                                                 const void *A, const void *alpha2, const cudnnTensorDescriptor_t bd, const void *B, const void *beta,
-                                                 const cudnnTensorDescriptor_t cd, void *C)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnOpTensor(cudnnHandle_t handle, const cudnnOpTensorDescriptor_t od,
+                                                 const void *alpha1, const cudnnTensorDescriptor_t ad, const void *A,
+                                                 const void *alpha2, const cudnnTensorDescriptor_t bd, const void *B,
+                                                 const void *beta, const cudnnTensorDescriptor_t cd, void *C)
 {
     const char *call = "cudnnOpTensor";
     NN_BEGIN(call);
-    NEED(fake_object_is(od, "op tensor") && od->set && nn_is_tensor(ad) && nn_is_tensor(cd), BAD, "a descriptor is missing, dead or was never set");
+    NEED(fake_object_is(od, "op tensor") && od->set && nn_is_tensor(ad) && nn_is_tensor(cd), BAD,
+         "a descriptor is missing, dead or was never set");
     bool unary = od->op == CUDNN_OP_TENSOR_SQRT || od->op == CUDNN_OP_TENSOR_NOT;
     NEED(nn_same_dims(ad, cd), BAD, "A and C differ in shape");
     NEED(unary || (nn_is_tensor(bd) && broadcasts(bd, ad)), BAD, "B does not fit A");
     NEED(ad->type == cd->type && (unary || bd->type == ad->type), CUDNN_STATUS_NOT_SUPPORTED, "types differ");
     NEED(nn_type_runs(ad->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)ad->type);
     NEED(!nn_bad_pointer(A, nn_element_bytes(ad->type)) && !nn_bad_pointer(C, nn_element_bytes(cd->type)) &&
-         (unary || !nn_bad_pointer(B, nn_element_bytes(bd->type))), BAD, "not device memory");
-    struct two v = {.a = *ad, .c = *cd, .pa = A, .pb = unary ? NULL : B, .out = C, .alpha = scalar(alpha1), .beta = scalar(beta), .op = (int)od->op};
+             (unary || !nn_bad_pointer(B, nn_element_bytes(bd->type))),
+         BAD, "not device memory");
+    struct two v = {.a = *ad,
+                    .c = *cd,
+                    .pa = A,
+                    .pb = unary ? NULL : B,
+                    .out = C,
+                    .alpha = scalar(alpha1),
+                    .beta = scalar(beta),
+                    .op = (int)od->op};
     if (!unary) {
         v.b = *bd;
         v.alpha2 = scalar(alpha2);
@@ -194,7 +221,8 @@ static void add_run(const void *args)
     free(all);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnAddTensor(cudnnHandle_t handle, const void *alpha, const cudnnTensorDescriptor_t ad, const void *A, const void *beta,
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnAddTensor(cudnnHandle_t handle, const void *alpha,
+                                                  const cudnnTensorDescriptor_t ad, const void *A, const void *beta,
                                                   const cudnnTensorDescriptor_t cd, void *C)
 {
     const char *call = "cudnnAddTensor";
@@ -202,7 +230,8 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnAddTensor(cudnnHandle_t handle, const vo
     NEED(nn_is_tensor(ad) && nn_is_tensor(cd) && broadcasts(ad, cd), BAD, "A does not fit C, or they are no tensors");
     NEED(ad->type == cd->type, CUDNN_STATUS_NOT_SUPPORTED, "types differ");
     NEED(nn_type_runs(ad->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)ad->type);
-    NEED(!nn_bad_pointer(A, nn_element_bytes(ad->type)) && !nn_bad_pointer(C, nn_element_bytes(cd->type)), BAD, "not device memory");
+    NEED(!nn_bad_pointer(A, nn_element_bytes(ad->type)) && !nn_bad_pointer(C, nn_element_bytes(cd->type)), BAD,
+         "not device memory");
     struct two v = {.a = *ad, .c = *cd, .pa = A, .out = C, .alpha = scalar(alpha), .beta = scalar(beta)};
     return nn_queue(handle, call, add_run, &v, sizeof v);
 }

@@ -1,6 +1,7 @@
 /*
  * cudnn_ops.c: activations, pools, batch norm, softmax and element by element calls of the stand-in of libcudnn.
- * FAKECUDA_SUPPORT words: "no-fused-norm" (no batch norm with its activation), "no-type-transform" (cudnnTransformTensor keeps to one type).
+ * FAKECUDA_SUPPORT words: "no-fused-norm" (no batch norm with its activation), "no-type-transform"
+ * (cudnnTransformTensor keeps to one type).
  */
 #include "nn.h"
 
@@ -53,7 +54,7 @@ struct act {
     int op;
 };
 
-/* --- activation ------------------------------------------------------------------------------------------------------ */
+/* --- activation --------------------------------------------------------------------------------------------------- */
 
 static float activate(const struct cudnnActivationStruct *a, float v)
 {
@@ -89,8 +90,9 @@ static void activation_run(const void *args)
     free(x);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnActivationForward(cudnnHandle_t handle, cudnnActivationDescriptor_t ad, const void *alpha,
-                                                          const cudnnTensorDescriptor_t xd, const void *x, const void *beta,
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnActivationForward(cudnnHandle_t handle, cudnnActivationDescriptor_t ad,
+                                                          const void *alpha, const cudnnTensorDescriptor_t xd,
+                                                          const void *x, const void *beta,
                                                           const cudnnTensorDescriptor_t yd, void *y)
 {
     const char *call = "cudnnActivationForward";
@@ -103,7 +105,8 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnActivationForward(cudnnHandle_t handle, 
     NEED_TYPE(xd);
     NEED_POINTER(x, xd->type);
     NEED_POINTER(y, yd->type);
-    struct act v = {.x = *xd, .y = *yd, .px = x, .out = y, .alpha = scalar(alpha), .beta = scalar(beta), .activation = *ad};
+    struct act v = {
+        .x = *xd, .y = *yd, .px = x, .out = y, .alpha = scalar(alpha), .beta = scalar(beta), .activation = *ad};
     return nn_queue(handle, call, activation_run, &v, sizeof v);
 }
 
@@ -113,7 +116,8 @@ static void activation_backward_run(const void *args)
     float *x = nn_read(&v->x, v->px, "x"), *y = nn_read(&v->y, v->py, "y"), *dy = nn_read(&v->dy, v->pdy, "dy");
     size_t n = nn_count(&v->x);
     for (size_t i = 0; x && y && dy && i < n; i++)
-        dy[i] = dy[i] == 0 || isnan(x[i]) || isnan(y[i]) ? dy[i] * x[i] * y[i] : dy[i] * slope(&v->activation, y[i], x[i]);
+        dy[i] =
+            dy[i] == 0 || isnan(x[i]) || isnan(y[i]) ? dy[i] * x[i] * y[i] : dy[i] * slope(&v->activation, y[i], x[i]);
     if (x && y && dy)
         nn_write(&v->dx, v->out, dy, v->alpha, v->beta, "dx");
     free(x);
@@ -121,16 +125,19 @@ static void activation_backward_run(const void *args)
     free(dy);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnActivationBackward(cudnnHandle_t handle, cudnnActivationDescriptor_t ad, const void *alpha,
-                                                           const cudnnTensorDescriptor_t yd, const void *y, const cudnnTensorDescriptor_t dyd,
-                                                           const void *dy, const cudnnTensorDescriptor_t xd, const void *x, const void *beta,
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnActivationBackward(cudnnHandle_t handle, cudnnActivationDescriptor_t ad,
+                                                           const void *alpha, const cudnnTensorDescriptor_t yd,
+                                                           const void *y, const cudnnTensorDescriptor_t dyd,
+                                                           const void *dy, const cudnnTensorDescriptor_t xd,
+                                                           const void *x, const void *beta,
                                                            const cudnnTensorDescriptor_t dxd, void *dx)
 {
     const char *call = "cudnnActivationBackward";
     NN_BEGIN(call);
-    NEED_TENSORS(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_is_tensor(dxd) && nn_is_tensor(dyd) && fake_object_is(ad, "activation") && ad->set);
-    if (!nn_same_dims(xd, yd) || !nn_same_dims(xd, dyd) || !nn_same_dims(xd, dxd) || xd->type != yd->type || xd->type != dxd->type ||
-        xd->type != dyd->type)
+    NEED_TENSORS(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_is_tensor(dxd) && nn_is_tensor(dyd) &&
+                 fake_object_is(ad, "activation") && ad->set);
+    if (!nn_same_dims(xd, yd) || !nn_same_dims(xd, dyd) || !nn_same_dims(xd, dxd) || xd->type != yd->type ||
+        xd->type != dxd->type || xd->type != dyd->type)
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "the tensors differ in shape or type");
     if (memcmp(xd->s, dxd->s, sizeof xd->s) || memcmp(yd->s, dyd->s, sizeof yd->s))
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "x and dx, or y and dy, differ in strides");
@@ -139,14 +146,26 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnActivationBackward(cudnnHandle_t handle,
     NEED_POINTER(y, yd->type);
     NEED_POINTER(dy, dyd->type);
     NEED_POINTER(dx, dxd->type);
-    struct act v = {.x = *xd, .y = *yd, .dx = *dxd, .dy = *dyd, .px = x, .py = y, .pdy = dy, .out = dx, .alpha = scalar(alpha),
-                    .beta = scalar(beta), .activation = *ad};
+    struct act v = {.x = *xd,
+                    .y = *yd,
+                    .dx = *dxd,
+                    .dy = *dyd,
+                    .px = x,
+                    .py = y,
+                    .pdy = dy,
+                    .out = dx,
+                    .alpha = scalar(alpha),
+                    .beta = scalar(beta),
+                    .activation = *ad};
     return nn_queue(handle, call, activation_backward_run, &v, sizeof v);
 }
 
-/* --- pools ----------------------------------------------------------------------------------------------------------- */
+/* --- pools -------------------------------------------------------------------------------------------------------- */
 
-struct window { int y0, y1, x0, x1; float divisor; };
+struct window {
+    int y0, y1, x0, x1;
+    float divisor;
+};
 
 static struct window window_at(const struct act *v, int oy, int ox)
 {
@@ -161,11 +180,14 @@ static struct window window_at(const struct act *v, int oy, int ox)
     w.y1 = w.y1 > h ? h : w.y1;
     w.x1 = w.x1 > wd ? wd : w.x1;
     w.divisor = v->pool.mode == CUDNN_POOLING_AVERAGE_COUNT_INCLUDE_PADDING ? (float)(v->pool.h * v->pool.w)
-                                                                             : (float)((w.y1 - w.y0) * (w.x1 - w.x0));
+                                                                            : (float)((w.y1 - w.y0) * (w.x1 - w.x0));
     return w;
 }
 
-static bool is_max(const struct act *v) { return v->pool.mode == CUDNN_POOLING_MAX || v->pool.mode == CUDNN_POOLING_MAX_DETERMINISTIC; }
+static bool is_max(const struct act *v)
+{
+    return v->pool.mode == CUDNN_POOLING_MAX || v->pool.mode == CUDNN_POOLING_MAX_DETERMINISTIC;
+}
 
 static void pool_run(const void *args)
 {
@@ -235,7 +257,8 @@ static cudnnStatus_t pool_check(const char *call, const struct cudnnPoolingStruc
 {
     if (y->d[0] != x->d[0] || y->d[1] != x->d[1] || y->d[2] != 1 + (x->d[2] + 2 * p->pad_h - p->h) / p->stride_h ||
         y->d[3] != 1 + (x->d[3] + 2 * p->pad_w - p->w) / p->stride_w)
-        return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "the output %d %d %d %d is not what the pool makes", y->d[0], y->d[1], y->d[2], y->d[3]);
+        return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "the output %d %d %d %d is not what the pool makes", y->d[0],
+                       y->d[1], y->d[2], y->d[3]);
     if (x->type != y->type)
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "x and y differ in type");
     if (!nn_type_runs(x->type))
@@ -245,8 +268,9 @@ static cudnnStatus_t pool_check(const char *call, const struct cudnnPoolingStruc
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnPoolingForward(cudnnHandle_t handle, const cudnnPoolingDescriptor_t pd, const void *alpha,
-                                                       const cudnnTensorDescriptor_t xd, const void *x, const void *beta,
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnPoolingForward(cudnnHandle_t handle, const cudnnPoolingDescriptor_t pd,
+                                                       const void *alpha, const cudnnTensorDescriptor_t xd,
+                                                       const void *x, const void *beta,
                                                        const cudnnTensorDescriptor_t yd, void *y)
 {
     const char *call = "cudnnPoolingForward";
@@ -261,14 +285,16 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnPoolingForward(cudnnHandle_t handle, con
     return nn_queue(handle, call, pool_run, &v, sizeof v);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnPoolingBackward(cudnnHandle_t handle, const cudnnPoolingDescriptor_t pd, const void *alpha,
-                                                        const cudnnTensorDescriptor_t yd, const void *y, const cudnnTensorDescriptor_t dyd,
-                                                        const void *dy, const cudnnTensorDescriptor_t xd, const void *x, const void *beta,
-                                                        const cudnnTensorDescriptor_t dxd, void *dx)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnPoolingBackward(cudnnHandle_t handle, const cudnnPoolingDescriptor_t pd,
+                                                        const void *alpha, const cudnnTensorDescriptor_t yd,
+                                                        const void *y, const cudnnTensorDescriptor_t dyd,
+                                                        const void *dy, const cudnnTensorDescriptor_t xd, const void *x,
+                                                        const void *beta, const cudnnTensorDescriptor_t dxd, void *dx)
 {
     const char *call = "cudnnPoolingBackward";
     NN_BEGIN(call);
-    NEED_TENSORS(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_is_tensor(dxd) && nn_is_tensor(dyd) && fake_object_is(pd, "pooling") && pd->set);
+    NEED_TENSORS(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_is_tensor(dxd) && nn_is_tensor(dyd) &&
+                 fake_object_is(pd, "pooling") && pd->set);
     cudnnStatus_t rc = pool_check(call, pd, xd, yd);
     if (rc)
         return rc;
@@ -278,12 +304,21 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnPoolingBackward(cudnnHandle_t handle, co
     NEED_POINTER(y, yd->type);
     NEED_POINTER(dy, dyd->type);
     NEED_POINTER(dx, dxd->type);
-    struct act v = {.x = *xd, .y = *yd, .dx = *dxd, .dy = *dyd, .px = x, .py = y, .pdy = dy, .out = dx, .alpha = scalar(alpha),
-                    .beta = scalar(beta), .pool = *pd};
+    struct act v = {.x = *xd,
+                    .y = *yd,
+                    .dx = *dxd,
+                    .dy = *dyd,
+                    .px = x,
+                    .py = y,
+                    .pdy = dy,
+                    .out = dx,
+                    .alpha = scalar(alpha),
+                    .beta = scalar(beta),
+                    .pool = *pd};
     return nn_queue(handle, call, pool_backward_run, &v, sizeof v);
 }
 
-/* --- batch norm ------------------------------------------------------------------------------------------------------ */
+/* --- batch norm --------------------------------------------------------------------------------------------------- */
 
 struct norm {
     tensor x, y, bn;
@@ -303,7 +338,8 @@ static float *norm_vector(const struct norm *v, const void *p, const char *what)
 static void norm_inference_run(const void *args)
 {
     const struct norm *v = args;
-    float *x = nn_read(&v->x, v->px, "x"), *s = norm_vector(v, v->scale, "the scale"), *b = norm_vector(v, v->bias, "the bias");
+    float *x = nn_read(&v->x, v->px, "x"), *s = norm_vector(v, v->scale, "the scale"),
+          *b = norm_vector(v, v->bias, "the bias");
     float *m = norm_vector(v, v->mean, "the mean"), *var = norm_vector(v, v->variance, "the variance");
     size_t n = nn_count(&v->x), groups = norm_groups(v);
     bool ok = x && s && b && m && var;
@@ -332,7 +368,8 @@ static void norm_training_run(const void *args)
     const struct norm *v = args;
     nn_poison_workspace(v->workspace, v->workspace_bytes);
     nn_poison_workspace(v->reserve, v->reserve_bytes);
-    float *x = nn_read(&v->x, v->px, "x"), *s = norm_vector(v, v->scale, "the scale"), *b = norm_vector(v, v->bias, "the bias");
+    float *x = nn_read(&v->x, v->px, "x"), *s = norm_vector(v, v->scale, "the scale"),
+          *b = norm_vector(v, v->bias, "the bias");
     size_t n = nn_count(&v->x), groups = norm_groups(v), m = n / groups;
     if (!x || !s || !b)
         goto out;
@@ -378,8 +415,10 @@ static void norm_backward_run(const void *args)
 {
     const struct norm *v = args;
     nn_poison_workspace(v->workspace, v->workspace_bytes);
-    float *x = nn_read(&v->x, v->px, "x"), *dy = nn_read(&v->y, v->pdy, "dy"), *s = norm_vector(v, v->scale, "the scale");
-    float *mean = norm_vector(v, v->saved_mean, "the saved mean"), *inverse = norm_vector(v, v->saved_inverse, "the saved deviation");
+    float *x = nn_read(&v->x, v->px, "x"), *dy = nn_read(&v->y, v->pdy, "dy"),
+          *s = norm_vector(v, v->scale, "the scale");
+    float *mean = norm_vector(v, v->saved_mean, "the saved mean"),
+          *inverse = norm_vector(v, v->saved_inverse, "the saved deviation");
     float *y = v->relu ? nn_read(&v->y, v->py, "y") : NULL;
     size_t n = nn_count(&v->x), groups = norm_groups(v);
     double m = (double)(n / groups);
@@ -419,14 +458,16 @@ static void norm_backward_run(const void *args)
     free(y);
 }
 
-static cudnnStatus_t norm_check(const char *call, cudnnBatchNormMode_t mode, const tensor *x, const tensor *y, const tensor *bn, double epsilon)
+static cudnnStatus_t norm_check(const char *call, cudnnBatchNormMode_t mode, const tensor *x, const tensor *y,
+                                const tensor *bn, double epsilon)
 {
     if (!nn_is_tensor(x) || !nn_is_tensor(y) || !nn_is_tensor(bn))
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "a tensor descriptor is missing, dead or was never set");
     bool per_activation = mode == CUDNN_BATCHNORM_PER_ACTIVATION;
-    if (bn->d[0] != 1 || bn->d[1] != x->d[1] || bn->d[2] != (per_activation ? x->d[2] : 1) || bn->d[3] != (per_activation ? x->d[3] : 1) ||
-        bn->type != CUDNN_DATA_FLOAT)
-        return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "scale and bias %d %d %d %d do not fit", bn->d[0], bn->d[1], bn->d[2], bn->d[3]);
+    if (bn->d[0] != 1 || bn->d[1] != x->d[1] || bn->d[2] != (per_activation ? x->d[2] : 1) ||
+        bn->d[3] != (per_activation ? x->d[3] : 1) || bn->type != CUDNN_DATA_FLOAT)
+        return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "scale and bias %d %d %d %d do not fit", bn->d[0], bn->d[1],
+                       bn->d[2], bn->d[3]);
     if (!nn_same_dims(x, y) || x->type != y->type || !(epsilon >= CUDNN_BN_MIN_EPSILON))
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "x and y differ in shape or type, or epsilon is %g", epsilon);
     if (!nn_type_runs(x->type))
@@ -436,10 +477,11 @@ static cudnnStatus_t norm_check(const char *call, cudnnBatchNormMode_t mode, con
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationForwardInference(cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta,
-                                                                           const cudnnTensorDescriptor_t xd, const void *x, const cudnnTensorDescriptor_t yd,
-                                                                           void *y, const cudnnTensorDescriptor_t bd, const void *scale, const void *bias,
-                                                                           const void *mean, const void *variance, double epsilon)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationForwardInference(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta,
+    const cudnnTensorDescriptor_t xd, const void *x, const cudnnTensorDescriptor_t yd, void *y,
+    const cudnnTensorDescriptor_t bd, const void *scale, const void *bias, const void *mean, const void *variance,
+    double epsilon)
 {
     const char *call = "cudnnBatchNormalizationForwardInference";
     NN_BEGIN(call);
@@ -452,8 +494,18 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationForwardInference(cudnn
     NEED_POINTER(bias, bd->type);
     NEED_POINTER(mean, bd->type);
     NEED_POINTER(variance, bd->type);
-    struct norm v = {.x = *xd, .y = *yd, .bn = *bd, .px = x, .out = y, .scale = scale, .bias = bias, .mean = mean, .variance = variance,
-                     .alpha = scalar(alpha), .beta = scalar(beta), .epsilon = epsilon};
+    struct norm v = {.x = *xd,
+                     .y = *yd,
+                     .bn = *bd,
+                     .px = x,
+                     .out = y,
+                     .scale = scale,
+                     .bias = bias,
+                     .mean = mean,
+                     .variance = variance,
+                     .alpha = scalar(alpha),
+                     .beta = scalar(beta),
+                     .epsilon = epsilon};
     return nn_queue(handle, call, norm_inference_run, &v, sizeof v);
 }
 
@@ -480,35 +532,49 @@ static cudnnStatus_t training(const char *call, cudnnHandle_t handle, fake_work 
 
 #define COPY_TENSORS(a, b, c) NEED_TENSORS(nn_is_tensor(a) && nn_is_tensor(b) && nn_is_tensor(c))
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationForwardTraining(cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta,
-                                                                          const cudnnTensorDescriptor_t xd, const void *x, const cudnnTensorDescriptor_t yd,
-                                                                          void *y, const cudnnTensorDescriptor_t bd, const void *scale, const void *bias,
-                                                                          double factor, void *running_mean, void *running_variance, double epsilon,
-                                                                          void *saved_mean, void *saved_inverse)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationForwardTraining(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta,
+    const cudnnTensorDescriptor_t xd, const void *x, const cudnnTensorDescriptor_t yd, void *y,
+    const cudnnTensorDescriptor_t bd, const void *scale, const void *bias, double factor, void *running_mean,
+    void *running_variance, double epsilon, void *saved_mean, void *saved_inverse)
 {
     const char *call = "cudnnBatchNormalizationForwardTraining";
     NN_BEGIN(call);
     COPY_TENSORS(xd, yd, bd);
     cudnnStatus_t rc = norm_check(call, mode, xd, yd, bd, epsilon);
-    struct norm v = {.x = *xd, .y = *yd, .bn = *bd, .px = x, .out = y, .scale = scale, .bias = bias, .alpha = scalar(alpha), .beta = scalar(beta),
-                     .factor = factor, .running_mean = running_mean, .running_variance = running_variance, .epsilon = epsilon,
-                     .saved_mean = saved_mean, .saved_inverse = saved_inverse};
+    struct norm v = {.x = *xd,
+                     .y = *yd,
+                     .bn = *bd,
+                     .px = x,
+                     .out = y,
+                     .scale = scale,
+                     .bias = bias,
+                     .alpha = scalar(alpha),
+                     .beta = scalar(beta),
+                     .factor = factor,
+                     .running_mean = running_mean,
+                     .running_variance = running_variance,
+                     .epsilon = epsilon,
+                     .saved_mean = saved_mean,
+                     .saved_inverse = saved_inverse};
     return rc ? rc : training(call, handle, norm_training_run, &v);
 }
 
-static bool fused_norm_ok(cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const tensor *x, const cudnnActivationDescriptor_t ad)
+static bool fused_norm_ok(cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const tensor *x,
+                          const cudnnActivationDescriptor_t ad)
 {
-    return mode == CUDNN_BATCHNORM_SPATIAL_PERSISTENT && ops == CUDNN_BATCHNORM_OPS_BN_ACTIVATION && nn_packed_nhwc(x) && x->d[1] % 4 == 0 &&
-           x->type == CUDNN_DATA_BFLOAT16 && nn_type_runs(x->type) && fake_object_is(ad, "activation") && ad->mode == CUDNN_ACTIVATION_RELU &&
-           !support("no-fused-norm");
+    return mode == CUDNN_BATCHNORM_SPATIAL_PERSISTENT && ops == CUDNN_BATCHNORM_OPS_BN_ACTIVATION &&
+           nn_packed_nhwc(x) && x->d[1] % 4 == 0 && x->type == CUDNN_DATA_BFLOAT16 && nn_type_runs(x->type) &&
+           fake_object_is(ad, "activation") && ad->mode == CUDNN_ACTIVATION_RELU && !support("no-fused-norm");
 }
 
 #define FUSED_WORKSPACE(x) ((size_t)(x)->d[1] * 8 + 24)
 #define FUSED_RESERVE(x) (nn_count(x) / 8 + 40)
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(
-    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const cudnnTensorDescriptor_t xd, const cudnnTensorDescriptor_t zd,
-    const cudnnTensorDescriptor_t yd, const cudnnTensorDescriptor_t bd, const cudnnActivationDescriptor_t ad, size_t *size)
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const cudnnTensorDescriptor_t xd,
+    const cudnnTensorDescriptor_t zd, const cudnnTensorDescriptor_t yd, const cudnnTensorDescriptor_t bd,
+    const cudnnActivationDescriptor_t ad, size_t *size)
 {
     const char *call = "cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize";
     NN_BEGIN(call);
@@ -520,9 +586,10 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetBatchNormalizationForwardTrainingExWo
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetBatchNormalizationBackwardExWorkspaceSize(
-    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const cudnnTensorDescriptor_t xd, const cudnnTensorDescriptor_t yd,
-    const cudnnTensorDescriptor_t dyd, const cudnnTensorDescriptor_t dzd, const cudnnTensorDescriptor_t dxd, const cudnnTensorDescriptor_t bd,
-    const cudnnActivationDescriptor_t ad, size_t *size)
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const cudnnTensorDescriptor_t xd,
+    const cudnnTensorDescriptor_t yd, const cudnnTensorDescriptor_t dyd, const cudnnTensorDescriptor_t dzd,
+    const cudnnTensorDescriptor_t dxd, const cudnnTensorDescriptor_t bd, const cudnnActivationDescriptor_t ad,
+    size_t *size)
 {
     const char *call = "cudnnGetBatchNormalizationBackwardExWorkspaceSize";
     NN_BEGIN(call);
@@ -533,9 +600,9 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetBatchNormalizationBackwardExWorkspace
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetBatchNormalizationTrainingExReserveSpaceSize(cudnnHandle_t handle, cudnnBatchNormMode_t mode,
-                                                                                        cudnnBatchNormOps_t ops, const cudnnActivationDescriptor_t ad,
-                                                                                        const cudnnTensorDescriptor_t xd, size_t *size)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetBatchNormalizationTrainingExReserveSpaceSize(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const cudnnActivationDescriptor_t ad,
+    const cudnnTensorDescriptor_t xd, size_t *size)
 {
     const char *call = "cudnnGetBatchNormalizationTrainingExReserveSpaceSize";
     NN_BEGIN(call);
@@ -547,10 +614,11 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetBatchNormalizationTrainingExReserveSp
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationForwardTrainingEx(
-    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const void *alpha, const void *beta, const cudnnTensorDescriptor_t xd,
-    const void *x, const cudnnTensorDescriptor_t zd, const void *z, const cudnnTensorDescriptor_t yd, void *y, const cudnnTensorDescriptor_t bd,
-    const void *scale, const void *bias, double factor, void *running_mean, void *running_variance, double epsilon, void *saved_mean,
-    void *saved_inverse, cudnnActivationDescriptor_t ad, void *workspace, size_t workspace_bytes, void *reserve, size_t reserve_bytes)
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const void *alpha, const void *beta,
+    const cudnnTensorDescriptor_t xd, const void *x, const cudnnTensorDescriptor_t zd, const void *z,
+    const cudnnTensorDescriptor_t yd, void *y, const cudnnTensorDescriptor_t bd, const void *scale, const void *bias,
+    double factor, void *running_mean, void *running_variance, double epsilon, void *saved_mean, void *saved_inverse,
+    cudnnActivationDescriptor_t ad, void *workspace, size_t workspace_bytes, void *reserve, size_t reserve_bytes)
 {
     const char *call = "cudnnBatchNormalizationForwardTrainingEx";
     NN_BEGIN(call);
@@ -560,18 +628,36 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationForwardTrainingEx(
         return rc;
     if (!fused_norm_ok(mode, ops, xd, ad))
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "this batch norm with its activation");
-    if (workspace_bytes < FUSED_WORKSPACE(xd) || reserve_bytes < FUSED_RESERVE(xd) || nn_bad_pointer(workspace, 16) || nn_bad_pointer(reserve, 16))
-        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT, "workspace %zu of %zu or reserve %zu of %zu bytes", workspace_bytes,
-                       FUSED_WORKSPACE(xd), reserve_bytes, FUSED_RESERVE(xd));
-    struct norm v = {.x = *xd, .y = *yd, .bn = *bd, .px = x, .out = y, .scale = scale, .bias = bias, .alpha = scalar(alpha), .beta = scalar(beta),
-                     .factor = factor, .running_mean = running_mean, .running_variance = running_variance, .epsilon = epsilon,
-                     .saved_mean = saved_mean, .saved_inverse = saved_inverse, .relu = true, .workspace = workspace,
-                     .workspace_bytes = workspace_bytes, .reserve = reserve, .reserve_bytes = reserve_bytes};
+    if (workspace_bytes < FUSED_WORKSPACE(xd) || reserve_bytes < FUSED_RESERVE(xd) || nn_bad_pointer(workspace, 16) ||
+        nn_bad_pointer(reserve, 16))
+        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT,
+                       "workspace %zu of %zu or reserve %zu of %zu bytes", workspace_bytes, FUSED_WORKSPACE(xd),
+                       reserve_bytes, FUSED_RESERVE(xd));
+    struct norm v = {.x = *xd,
+                     .y = *yd,
+                     .bn = *bd,
+                     .px = x,
+                     .out = y,
+                     .scale = scale,
+                     .bias = bias,
+                     .alpha = scalar(alpha),
+                     .beta = scalar(beta),
+                     .factor = factor,
+                     .running_mean = running_mean,
+                     .running_variance = running_variance,
+                     .epsilon = epsilon,
+                     .saved_mean = saved_mean,
+                     .saved_inverse = saved_inverse,
+                     .relu = true,
+                     .workspace = workspace,
+                     .workspace_bytes = workspace_bytes,
+                     .reserve = reserve,
+                     .reserve_bytes = reserve_bytes};
     return training(call, handle, norm_training_run, &v);
 }
 
-static cudnnStatus_t backward_check(const char *call, cudnnBatchNormMode_t mode, const tensor *xd, const tensor *dyd, const tensor *dxd, const tensor *bd,
-                                    const struct norm *v)
+static cudnnStatus_t backward_check(const char *call, cudnnBatchNormMode_t mode, const tensor *xd, const tensor *dyd,
+                                    const tensor *dxd, const tensor *bd, const struct norm *v)
 {
     cudnnStatus_t rc = norm_check(call, mode, xd, dyd, bd, v->epsilon);
     if (rc)
@@ -584,50 +670,83 @@ static cudnnStatus_t backward_check(const char *call, cudnnBatchNormMode_t mode,
     NEED_POINTER(v->scale, bd->type);
     NEED_POINTER(v->dscale, bd->type);
     NEED_POINTER(v->dbias, bd->type);
-    NEED_POINTER(v->saved_mean, bd->type);       /* the real one would compute them anew; winnow always has them */
+    NEED_POINTER(v->saved_mean, bd->type); /* the real one would compute them anew; winnow always has them */
     NEED_POINTER(v->saved_inverse, bd->type);
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationBackward(cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta,
-                                                                   const void *alpha_p, const void *beta_p, const cudnnTensorDescriptor_t xd, const void *x,
-                                                                   const cudnnTensorDescriptor_t dyd, const void *dy, const cudnnTensorDescriptor_t dxd, void *dx,
-                                                                   const cudnnTensorDescriptor_t bd, const void *scale, void *dscale, void *dbias,
-                                                                   double epsilon, const void *saved_mean, const void *saved_inverse)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationBackward(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta, const void *alpha_p,
+    const void *beta_p, const cudnnTensorDescriptor_t xd, const void *x, const cudnnTensorDescriptor_t dyd,
+    const void *dy, const cudnnTensorDescriptor_t dxd, void *dx, const cudnnTensorDescriptor_t bd, const void *scale,
+    void *dscale, void *dbias, double epsilon, const void *saved_mean, const void *saved_inverse)
 {
     const char *call = "cudnnBatchNormalizationBackward";
     NN_BEGIN(call);
     COPY_TENSORS(xd, dyd, bd);
     NEED_TENSORS(nn_is_tensor(dxd));
-    struct norm v = {.x = *xd, .y = *dyd, .bn = *bd, .px = x, .pdy = dy, .out = dx, .scale = scale, .alpha = scalar(alpha), .beta = scalar(beta),
-                     .alpha_p = scalar(alpha_p), .beta_p = scalar(beta_p), .dscale = dscale, .dbias = dbias, .epsilon = epsilon,
-                     .saved_mean = (void *)saved_mean, .saved_inverse = (void *)saved_inverse};
+    struct norm v = {.x = *xd,
+                     .y = *dyd,
+                     .bn = *bd,
+                     .px = x,
+                     .pdy = dy,
+                     .out = dx,
+                     .scale = scale,
+                     .alpha = scalar(alpha),
+                     .beta = scalar(beta),
+                     .alpha_p = scalar(alpha_p),
+                     .beta_p = scalar(beta_p),
+                     .dscale = dscale,
+                     .dbias = dbias,
+                     .epsilon = epsilon,
+                     .saved_mean = (void *)saved_mean,
+                     .saved_inverse = (void *)saved_inverse};
     cudnnStatus_t rc = backward_check(call, mode, xd, dyd, dxd, bd, &v);
     return rc ? rc : nn_queue(handle, call, norm_backward_run, &v, sizeof v);
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationBackwardEx(
-    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const void *alpha, const void *beta, const void *alpha_p, const void *beta_p,
-    const cudnnTensorDescriptor_t xd, const void *x, const cudnnTensorDescriptor_t yd, const void *y, const cudnnTensorDescriptor_t dyd, const void *dy,
-    const cudnnTensorDescriptor_t dzd, void *dz, const cudnnTensorDescriptor_t dxd, void *dx, const cudnnTensorDescriptor_t bd, const void *scale,
-    const void *bias, void *dscale, void *dbias, double epsilon, const void *saved_mean, const void *saved_inverse, cudnnActivationDescriptor_t ad,
-    void *workspace, size_t workspace_bytes, void *reserve, size_t reserve_bytes)
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const void *alpha, const void *beta,
+    const void *alpha_p, const void *beta_p, const cudnnTensorDescriptor_t xd, const void *x,
+    const cudnnTensorDescriptor_t yd, const void *y, const cudnnTensorDescriptor_t dyd, const void *dy,
+    const cudnnTensorDescriptor_t dzd, void *dz, const cudnnTensorDescriptor_t dxd, void *dx,
+    const cudnnTensorDescriptor_t bd, const void *scale, const void *bias, void *dscale, void *dbias, double epsilon,
+    const void *saved_mean, const void *saved_inverse, cudnnActivationDescriptor_t ad, void *workspace,
+    size_t workspace_bytes, void *reserve, size_t reserve_bytes)
 {
     const char *call = "cudnnBatchNormalizationBackwardEx";
     NN_BEGIN(call);
     COPY_TENSORS(xd, dyd, bd);
     NEED_TENSORS(nn_is_tensor(dxd) && nn_is_tensor(yd));
-    struct norm v = {.x = *xd, .y = *dyd, .bn = *bd, .px = x, .py = y, .pdy = dy, .out = dx, .scale = scale, .bias = bias, .alpha = scalar(alpha),
-                     .beta = scalar(beta), .alpha_p = scalar(alpha_p), .beta_p = scalar(beta_p), .dscale = dscale, .dbias = dbias,
-                     .epsilon = epsilon, .saved_mean = (void *)saved_mean, .saved_inverse = (void *)saved_inverse, .relu = true,
-                     .workspace = workspace, .workspace_bytes = workspace_bytes};
+    struct norm v = {.x = *xd,
+                     .y = *dyd,
+                     .bn = *bd,
+                     .px = x,
+                     .py = y,
+                     .pdy = dy,
+                     .out = dx,
+                     .scale = scale,
+                     .bias = bias,
+                     .alpha = scalar(alpha),
+                     .beta = scalar(beta),
+                     .alpha_p = scalar(alpha_p),
+                     .beta_p = scalar(beta_p),
+                     .dscale = dscale,
+                     .dbias = dbias,
+                     .epsilon = epsilon,
+                     .saved_mean = (void *)saved_mean,
+                     .saved_inverse = (void *)saved_inverse,
+                     .relu = true,
+                     .workspace = workspace,
+                     .workspace_bytes = workspace_bytes};
     cudnnStatus_t rc = backward_check(call, mode, xd, dyd, dxd, bd, &v);
     if (rc)
         return rc;
     if (!fused_norm_ok(mode, ops, xd, ad))
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "this batch norm with its activation");
-    if (workspace_bytes < FUSED_WORKSPACE(xd) + 8 || reserve_bytes < FUSED_RESERVE(xd) || nn_bad_pointer(workspace, 16) || nn_bad_pointer(reserve, 16) ||
-        nn_bad_pointer(bias, 4))
-        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT, "workspace, reserve or bias: too small or not there");
+    if (workspace_bytes < FUSED_WORKSPACE(xd) + 8 || reserve_bytes < FUSED_RESERVE(xd) ||
+        nn_bad_pointer(workspace, 16) || nn_bad_pointer(reserve, 16) || nn_bad_pointer(bias, 4))
+        return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT,
+                       "workspace, reserve or bias: too small or not there");
     return nn_queue(handle, call, norm_backward_run, &v, sizeof v);
 }

@@ -13,7 +13,8 @@
 
 typedef float vector __attribute__((vector_size(32), aligned(4)));
 
-static inline __attribute__((always_inline)) void tile_body(size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc)
+static inline __attribute__((always_inline)) void tile_body(size_t k, const float *a, size_t lda, const float *b,
+                                                            float *c, size_t ldc)
 {
     vector sum[ROWS][2];
     for (int r = 0; r < ROWS; r++) {
@@ -34,11 +35,14 @@ static inline __attribute__((always_inline)) void tile_body(size_t k, const floa
     }
 }
 
-static void tile_plain(size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc) { tile_body(k, a, lda, b, c, ldc); }
+static void tile_plain(size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc)
+{
+    tile_body(k, a, lda, b, c, ldc);
+}
 
 #if defined(__x86_64__)
-__attribute__((target("avx2,fma"), optimize("O3", "unroll-loops", "fp-contract=fast"))) static void tile_avx2(size_t k, const float *a, size_t lda, const float *b, float *c,
-                                                                                        size_t ldc)
+__attribute__((target("avx2,fma"), optimize("O3", "unroll-loops", "fp-contract=fast"))) static void
+tile_avx2(size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc)
 {
     tile_body(k, a, lda, b, c, ldc);
 }
@@ -54,7 +58,8 @@ static void tile_full(size_t k, const float *a, size_t lda, const float *b, floa
 #define tile_full tile_plain
 #endif
 
-static void tile(size_t rows, size_t columns, size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc)
+static void tile(size_t rows, size_t columns, size_t k, const float *a, size_t lda, const float *b, float *c,
+                 size_t ldc)
 {
     if (rows == ROWS && columns == COLUMNS) {
         tile_full(k, a, lda, b, c, ldc);
@@ -71,7 +76,8 @@ static void tile(size_t rows, size_t columns, size_t k, const float *a, size_t l
         memcpy(c + r * ldc, out + r * COLUMNS, columns * sizeof *c);
 }
 
-void fake_gemm(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc, bool add)
+void fake_gemm(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c,
+               size_t ldc, bool add)
 {
     size_t panels = (n + COLUMNS - 1) / COLUMNS;
     float *packed = malloc(panels * COLUMNS * DEPTH * sizeof *packed);
@@ -89,8 +95,8 @@ void fake_gemm(size_t m, size_t n, size_t k, const float *a, size_t lda, const f
                         p * COLUMNS + j < n ? b[(k0 + i) * ldb + p * COLUMNS + j] : 0;
         for (size_t r = 0; r < m; r += ROWS)
             for (size_t p = 0; p < panels; p++)
-                tile(m - r < ROWS ? m - r : ROWS, n - p * COLUMNS < COLUMNS ? n - p * COLUMNS : COLUMNS, depth, a + r * lda + k0, lda,
-                     packed + p * DEPTH * COLUMNS, c + r * ldc + p * COLUMNS, ldc);
+                tile(m - r < ROWS ? m - r : ROWS, n - p * COLUMNS < COLUMNS ? n - p * COLUMNS : COLUMNS, depth,
+                     a + r * lda + k0, lda, packed + p * DEPTH * COLUMNS, c + r * ldc + p * COLUMNS, ldc);
     }
     free(packed);
 }

@@ -1,6 +1,7 @@
 /*
  * nccl.c: the calls of NCCL that winnow makes: one process, a communicator over several devices, sums in a group.
- * A collective queues one piece of work on each rank's stream; the first that runs brings the other ranks' streams up to theirs.
+ * A collective queues one piece of work on each rank's stream; the first that runs brings the other ranks' streams up
+ * to theirs.
  */
 #include "fake.h"
 
@@ -11,8 +12,13 @@
 
 #define MAX_RANKS 8
 
-struct clique { int ranks, alive; };
-struct ncclComm { struct clique *clique; int rank, device; };
+struct clique {
+    int ranks, alive;
+};
+struct ncclComm {
+    struct clique *clique;
+    int rank, device;
+};
 
 struct collective {
     int ranks, arrived, left;
@@ -23,7 +29,16 @@ struct collective {
     uint64_t clocks[MAX_RANKS][FAKE_MAX_STREAMS];
 };
 
-struct queued { struct collective *c; int rank; const void *from; void *to; ncclComm_t comm; cudaStream_t stream; size_t count; bool average; };
+struct queued {
+    struct collective *c;
+    int rank;
+    const void *from;
+    void *to;
+    ncclComm_t comm;
+    cudaStream_t stream;
+    size_t count;
+    bool average;
+};
 
 static struct queued group[64];
 static int n_group, group_depth;
@@ -121,16 +136,19 @@ static void reduce_run(const void *args)
     }
 }
 
-FAKE_API ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream)
+FAKE_API ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op,
+                                    ncclComm_t comm, cudaStream_t stream)
 {
     BEGIN("ncclAllReduce");
-    if (!fake_object_is(comm, "nccl communicator") || !fake_stream_is_live(stream) || type != ncclFloat32 || (op != ncclSum && op != ncclAvg) ||
-        fake_stream_device(stream) != comm->device || !fake_is_device(from) || !fake_is_device(to)) {
+    if (!fake_object_is(comm, "nccl communicator") || !fake_stream_is_live(stream) || type != ncclFloat32 ||
+        (op != ncclSum && op != ncclAvg) || fake_stream_device(stream) != comm->device || !fake_is_device(from) ||
+        !fake_is_device(to)) {
         fake_complain("ncclAllReduce", "a dead communicator or stream, another device's stream, or no device memory");
         return ncclInvalidArgument;
     }
     if (!group_depth) {
-        fake_complain("ncclAllReduce", "one thread drives every rank: outside a group the first call would wait for ever");
+        fake_complain("ncclAllReduce",
+                      "one thread drives every rank: outside a group the first call would wait for ever");
         return ncclInvalidUsage;
     }
     if (n_group == 64)
@@ -170,7 +188,8 @@ FAKE_API ncclResult_t ncclGroupEnd(void)
             for (int j = i; j < n; j++)
                 if (!used[j] && group[j].comm->clique == group[i].comm->clique && group[j].rank == r) {
                     if (group[j].count != c->count)
-                        fake_complain("ncclGroupEnd", "rank %d sums %zu values, rank %d %zu", group[i].rank, c->count, r, group[j].count);
+                        fake_complain("ncclGroupEnd", "rank %d sums %zu values, rank %d %zu", group[i].rank, c->count,
+                                      r, group[j].count);
                     members[found++] = j;
                     used[j] = true;
                     break;
@@ -185,7 +204,8 @@ FAKE_API ncclResult_t ncclGroupEnd(void)
             c->streams[group[members[r]].rank] = group[members[r]].stream;
         }
         for (int r = 0; r < found; r++)
-            if (fake_queue(group[members[r]].stream, "ncclAllReduce", reduce_run, &group[members[r]], sizeof group[0]) != cudaSuccess)
+            if (fake_queue(group[members[r]].stream, "ncclAllReduce", reduce_run, &group[members[r]],
+                           sizeof group[0]) != cudaSuccess)
                 return ncclInternalError;
     }
     return ncclSuccess;

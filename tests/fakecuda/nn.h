@@ -6,12 +6,25 @@
 
 #include "fake.h"
 
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"     /* cuDNN 9 marks its descriptor calls so; this is their stand-in */
+#pragma GCC diagnostic ignored \
+    "-Wdeprecated-declarations" /* cuDNN 9 marks its descriptor calls so; this is their stand-in */
 #include <cudnn.h>
 
-struct cudnnContext { cudaStream_t stream; int device; };
-struct cudnnTensorStruct { bool set; cudnnDataType_t type; int d[4], s[4]; };          /* n c h w, strides in elements */
-struct cudnnFilterStruct { bool set; cudnnDataType_t type; cudnnTensorFormat_t format; int k, c, h, w; };
+struct cudnnContext {
+    cudaStream_t stream;
+    int device;
+};
+struct cudnnTensorStruct {
+    bool set;
+    cudnnDataType_t type;
+    int d[4], s[4];
+}; /* n c h w, strides in elements */
+struct cudnnFilterStruct {
+    bool set;
+    cudnnDataType_t type;
+    cudnnTensorFormat_t format;
+    int k, c, h, w;
+};
 struct cudnnConvolutionStruct {
     bool set;
     int pad_h, pad_w, stride_h, stride_w, dilation_h, dilation_w, groups;
@@ -19,9 +32,22 @@ struct cudnnConvolutionStruct {
     cudnnDataType_t compute;
     cudnnMathType_t math;
 };
-struct cudnnPoolingStruct { bool set; cudnnPoolingMode_t mode; int h, w, pad_h, pad_w, stride_h, stride_w; };
-struct cudnnActivationStruct { bool set; cudnnActivationMode_t mode; cudnnNanPropagation_t nan; double coef; };
-struct cudnnOpTensorStruct { bool set; cudnnOpTensorOp_t op; cudnnDataType_t compute; };
+struct cudnnPoolingStruct {
+    bool set;
+    cudnnPoolingMode_t mode;
+    int h, w, pad_h, pad_w, stride_h, stride_w;
+};
+struct cudnnActivationStruct {
+    bool set;
+    cudnnActivationMode_t mode;
+    cudnnNanPropagation_t nan;
+    double coef;
+};
+struct cudnnOpTensorStruct {
+    bool set;
+    cudnnOpTensorOp_t op;
+    cudnnDataType_t compute;
+};
 
 typedef struct cudnnTensorStruct tensor;
 
@@ -34,11 +60,14 @@ typedef struct cudnnTensorStruct tensor;
         if (!fake_object_is(handle, "cudnn handle")) \
             return nn_fail(call, CUDNN_STATUS_NOT_INITIALIZED, "not a live handle"); \
         if (!handle->stream) \
-            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "the handle has no stream: winnow does not use the default one"); \
+            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, \
+                           "the handle has no stream: winnow does not use the default one"); \
     } while (0)
 
-/* Keeps the sentence for cudnnGetLastErrorString and gives the status back. A misuse is also a complaint; what is only unsupported isn't. */
-cudnnStatus_t nn_fail(const char *call, cudnnStatus_t status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Keeps the sentence for cudnnGetLastErrorString and gives the status back. A misuse is also a complaint; what is only
+ * unsupported isn't. */
+cudnnStatus_t nn_fail(const char *call, cudnnStatus_t status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 cudnnStatus_t nn_queue(cudnnHandle_t handle, const char *call, fake_work work, const void *args, size_t n_bytes);
 
 bool nn_is_tensor(const void *d);
@@ -47,14 +76,15 @@ bool nn_packed_nchw(const tensor *t);
 bool nn_same_dims(const tensor *a, const tensor *b);
 size_t nn_count(const tensor *t);
 size_t nn_element_bytes(cudnnDataType_t type);
-size_t nn_span_bytes(const tensor *t);               /* first to last element */
+size_t nn_span_bytes(const tensor *t); /* first to last element */
 /* NULL when p is a fit address for t (device memory, aligned for the type), else what is wrong. */
 const char *nn_bad_pointer(const void *p, size_t alignment);
-bool nn_type_runs(cudnnDataType_t type);             /* float, bfloat16 from compute capability 8.0 on */
+bool nn_type_runs(cudnnDataType_t type); /* float, bfloat16 from compute capability 8.0 on */
 
 /*
- * For work that runs. nn_read: the tensor as dense float NHWC in new memory (free it), or NULL after a bad access. nn_write: puts
- * alpha * dense + beta * (what is there) into the tensor; with beta 0 what is there is not read. false after a bad access.
+ * For work that runs. nn_read: the tensor as dense float NHWC in new memory (free it), or NULL after a bad access.
+ * nn_write: puts alpha * dense + beta * (what is there) into the tensor; with beta 0 what is there is not read. false
+ * after a bad access.
  */
 float *nn_read(const tensor *t, const void *p, const char *what);
 bool nn_write(const tensor *t, void *p, const float *dense, float alpha, float beta, const char *what);

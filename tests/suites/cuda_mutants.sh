@@ -21,15 +21,18 @@ unset WINNOW_PLUGIN_DIR WINNOW_CUDA_STAND_INS
 
 field() { sed -n "s/^$1: //p" "$2"; }
 
-# The file with the text replaced: 0 when it was there exactly once.
+# The file with the text replaced: 0 when it was there exactly once. How it is broken into lines does not matter.
 plant() {
     FROM=$1 TO=$2 awk '
         { text = text $0 "\n" }
         END {
             from = ENVIRON["FROM"]; to = ENVIRON["TO"]
-            at = index(text, from)
-            if (!at || index(substr(text, at + length(from)), from)) exit 1
-            printf "%s", substr(text, 1, at - 1) to substr(text, at + length(from))
+            gsub(/[][.*+?(){}|$]/, "[&]", from)
+            gsub(/ +/, "[ \t\n]+", from)
+            if (!match(text, from)) exit 1
+            before = substr(text, 1, RSTART - 1); after = substr(text, RSTART + RLENGTH)
+            if (match(after, from)) exit 1
+            printf "%s%s%s", before, to, after
         }' "$3" >"$4"
 }
 

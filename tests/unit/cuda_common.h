@@ -1,6 +1,7 @@
 /*
- * cuda_common.h: what the tests of the CUDA backend share. The same programs run on the stand-ins (tests/fakecuda, the default) and, with
- * WINNOW_CUDA_REAL=1 (make check-gpu), on the real libraries: only which libraries the loader finds is different.
+ * cuda_common.h: what the tests of the CUDA backend share. The same programs run on the stand-ins (tests/fakecuda, the
+ * default) and, with WINNOW_CUDA_REAL=1 (make check-gpu), on the real libraries: only which libraries the loader finds
+ * is different.
  */
 #ifndef WINNOW_TESTS_CUDA_COMMON_H
 #define WINNOW_TESTS_CUDA_COMMON_H
@@ -54,8 +55,9 @@ static inline void cuda_folder_of(char *out, size_t bytes, const char *variable,
 }
 
 /*
- * Finds the plug-in, and starts the program again with the stand-ins in front of the real libraries unless those are asked for. Where
- * there is no plug-in (no CUDA headers on this machine), or no GPU behind the real libraries, prints SKIP and ends the program.
+ * Finds the plug-in, and starts the program again with the stand-ins in front of the real libraries unless those are
+ * asked for. Where there is no plug-in (no CUDA headers on this machine), or no GPU behind the real libraries, prints
+ * SKIP and ends the program.
  */
 static inline void cuda_test_begin(char **argv, const char *what)
 {
@@ -85,11 +87,15 @@ static inline void cuda_test_begin(char **argv, const char *what)
         CHECK_SAY(false, "the plug-in loads: %s", dlerror());
         exit(tap_done());
     }
-    const struct { const char *name; void *to; } symbols[] = {
-        { "fakecuda_fail_call", &fake.fail_call }, { "fakecuda_calls", &fake.calls }, { "fakecuda_fail_execution", &fake.fail_execution },
-        { "fakecuda_executions", &fake.executions }, { "fakecuda_failed_call", &fake.failed_call }, { "fakecuda_complaints", &fake.complaints },
-        { "fakecuda_last_complaint", &fake.last_complaint }, { "fakecuda_forgive", &fake.forgive },
-        { "fakecuda_live_objects", &fake.live_objects }, { "fakecuda_peak_bytes", &fake.peak_bytes },
+    const struct {
+        const char *name;
+        void *to;
+    } symbols[] = {
+        {"fakecuda_fail_call", &fake.fail_call},           {"fakecuda_calls", &fake.calls},
+        {"fakecuda_fail_execution", &fake.fail_execution}, {"fakecuda_executions", &fake.executions},
+        {"fakecuda_failed_call", &fake.failed_call},       {"fakecuda_complaints", &fake.complaints},
+        {"fakecuda_last_complaint", &fake.last_complaint}, {"fakecuda_forgive", &fake.forgive},
+        {"fakecuda_live_objects", &fake.live_objects},     {"fakecuda_peak_bytes", &fake.peak_bytes},
     };
     fake.there = true;
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
@@ -99,7 +105,7 @@ static inline void cuda_test_begin(char **argv, const char *what)
         exit(tap_done());
     }
     struct error err = {0};
-    struct backend_options options = { .deterministic = true };
+    struct backend_options options = {.deterministic = true};
     const struct backend_table *table;
     struct backend *b;
     if (real && backend_open("cuda", &options, &table, &b, &err)) {

@@ -1,7 +1,8 @@
 /* needs: base net tensor */
 /*
- * Every call of a training step fails once, and every piece of queued work: opening an engine on the CUDA backend and one step of training
- * end with an error that names the call (and a code for main), never with a crash, a leak or a success that was none.
+ * Every call of a training step fails once, and every piece of queued work: opening an engine on the CUDA backend and
+ * one step of training end with an error that names the call (and a code for main), never with a crash, a leak or a
+ * success that was none.
  */
 #include "cuda_common.h"
 #include "net/net.h"
@@ -17,7 +18,8 @@ static int side;
 static uint8_t *pixels;
 static float targets[BATCH * CLASSES];
 
-/* 0 and the step was made; -1 and err says why not. *answer: a sum over everything that came out, told apart by place. */
+/* 0 and the step was made; -1 and err says why not. *answer: a sum over everything that came out, told apart by place.
+ */
 static int one_step(double *answer)
 {
     struct engine_options o = ENGINE_DEFAULTS;
@@ -64,7 +66,8 @@ static void every_call(double good)
         fake.fail_call(n);
         int rc = one_step(&answer);
         const char *failed = fake.failed_call();
-        bool tolerated = !rc && fabs(answer - good) < 1e-6 * fabs(good);      /* a fallback took its place: the answer is right */
+        bool tolerated =
+            !rc && fabs(answer - good) < 1e-6 * fabs(good); /* a fallback took its place: the answer is right */
         if (!rc && !tolerated && !unseen++)
             snprintf(first_unseen, sizeof first_unseen, "%s (call %ld)", failed, n);
         /* cudaGetDeviceCount is told in people's words. */
@@ -82,10 +85,12 @@ static void every_call(double good)
     CHECK_SAY(!unnamed, "each error names the call%s%s", unnamed ? ", but not " : "", first_unnamed);
     CHECK_SAY(!wrong_code, "each error has the code of a failing system or a missing device (%ld do not)", wrong_code);
     CHECK_SAY(!leaks, "nothing is left alive (%ld objects)", leaks);
-    CHECK_SAY(!misuses, "nothing is used wrongly on the way out%s%s", misuses ? ": " : "", misuses ? fake.last_complaint() : "");
+    CHECK_SAY(!misuses, "nothing is used wrongly on the way out%s%s", misuses ? ": " : "",
+              misuses ? fake.last_complaint() : "");
 }
 
-/* Work that fails when it runs, long after its call: seen at the next wait, at the latest when the results are asked for. */
+/* Work that fails when it runs, long after its call: seen at the next wait, at the latest when the results are asked
+ * for. */
 static void every_execution(void)
 {
     double answer;
@@ -118,8 +123,9 @@ int main(int argc, char **argv)
     const char *top = getenv("TOP");
     snprintf(path, sizeof path, "%s/tests/fixtures/tiny-net/tfjs-float32", top ? top : ".");
     static char *classes[CLASSES] = {"a", "b", "c"};
-    if (!CHECK_SAY(!net_open(&net, path, &err) && !net_replace_head(&net, CLASSES, classes, 3, &err) && !net_infer_shapes(&net, 0, 0, &err) &&
-                   !net_unlock_from(&net, net.layers[1].name, &err), "the tiny net: %s", err.text))
+    if (!CHECK_SAY(!net_open(&net, path, &err) && !net_replace_head(&net, CLASSES, classes, 3, &err) &&
+                       !net_infer_shapes(&net, 0, 0, &err) && !net_unlock_from(&net, net.layers[1].name, &err),
+                   "the tiny net: %s", err.text))
         return tap_done();
     side = net.layers[net.input].output.dim[0];
     pixels = malloc((size_t)(BATCH * side * side * 3));
@@ -130,7 +136,7 @@ int main(int argc, char **argv)
     double good;
     if (!CHECK_SAY(!one_step(&good), "a step: %s", err.text))
         return tap_done();
-    setenv("WINNOW_CUDA_CACHE", "", 1);         /* with the search of algorithms each time */
+    setenv("WINNOW_CUDA_CACHE", "", 1); /* with the search of algorithms each time */
     every_call(good);
     every_execution();
     free(pixels);

@@ -1,8 +1,8 @@
 /* needs: base image io net tensor */
 /*
- * The published InceptionV3 on the CUDA backend: probabilities of fixture pictures as TensorFlow.js computes them, and ten training steps of
- * both phases against the CPU backend from the same weights. Skips where models/base/inception_v3 has not been made (`make base-weights`).
- * On the stand-ins a picture takes about a second, so there are few of them.
+ * The published InceptionV3 on the CUDA backend: probabilities of fixture pictures as TensorFlow.js computes them, and
+ * ten training steps of both phases against the CPU backend from the same weights. Skips where models/base/inception_v3
+ * has not been made (`make base-weights`). On the stand-ins a picture takes about a second, so there are few of them.
  */
 #include "cuda_common.h"
 #include "image/image.h"
@@ -14,7 +14,8 @@
 #define MAX_BATCH 16
 
 static struct error err;
-static const char *const files[] = { "stamp_zebra.png", "oc_trumpet_b_flat_colour_ganso.png", "mate_ladybird.png", "stamp_lion.png" };
+static const char *const files[] = {"stamp_zebra.png", "oc_trumpet_b_flat_colour_ganso.png", "mate_ladybird.png",
+                                    "stamp_lion.png"};
 enum { N_FILES = sizeof files / sizeof *files };
 static uint8_t *pictures[N_FILES];
 
@@ -37,7 +38,8 @@ static bool read_picture(const char *file, uint8_t **pixels)
     struct decode_options options = DECODE_DEFAULTS;
     if (f)
         fclose(f);
-    bool ok = image_decode(bytes, n, &options, &m, &info, &failure) == IMAGE_OK && !image_to_rgb(&m, &err) && m.width == SIDE && m.height == SIDE;
+    bool ok = image_decode(bytes, n, &options, &m, &info, &failure) == IMAGE_OK && !image_to_rgb(&m, &err) &&
+              m.width == SIDE && m.height == SIDE;
     free(bytes);
     *pixels = ok ? m.pixels : NULL;
     return ok;
@@ -49,14 +51,17 @@ static bool expected(const char *file, double p[5])
     FILE *f = fopen(fixture("expected.tsv"), "r");
     bool found = false;
     while (f && !found && fgets(line, sizeof line, f))
-        found = sscanf(line, "%199s %lf %lf %lf %lf %lf", name, &p[0], &p[1], &p[2], &p[3], &p[4]) == 6 && !strcmp(name, file);
+        found = sscanf(line, "%199s %lf %lf %lf %lf %lf", name, &p[0], &p[1], &p[2], &p[3], &p[4]) == 6 &&
+                !strcmp(name, file);
     if (f)
         fclose(f);
     return found;
 }
 
-/* float32 differs from TensorFlow.js in the order of sums only; TF32 keeps ten bits, bfloat16 seven behind the point. */
-static void test_forward(const struct net *net, enum backend_precision precision, double tolerance, const char *name, int n)
+/* float32 differs from TensorFlow.js in the order of sums only; TF32 keeps ten bits, bfloat16 seven behind the point.
+ */
+static void test_forward(const struct net *net, enum backend_precision precision, double tolerance, const char *name,
+                         int n)
 {
     struct engine_options o = ENGINE_DEFAULTS;
     struct engine *e = NULL;
@@ -79,16 +84,23 @@ static void test_forward(const struct net *net, enum backend_precision precision
             worst = d > worst || d != d ? d : worst;
         }
     }
-    CHECK_SAY(ok && worst <= tolerance, "%s: probabilities of %d pictures within %g of TensorFlow.js: worst %.2g (%s)%s%s", name, n, tolerance, worst,
-              engine_description(e), ok ? "" : ": ", ok ? "" : err.text);
+    CHECK_SAY(ok && worst <= tolerance,
+              "%s: probabilities of %d pictures within %g of TensorFlow.js: worst %.2g (%s)%s%s", name, n, tolerance,
+              worst, engine_description(e), ok ? "" : ": ", ok ? "" : err.text);
     free(pixels);
     engine_close(e);
     cuda_check_clean(name);
 }
 
-struct outcome { double loss[STEPS]; float *weights; size_t n; bool ok; };
+struct outcome {
+    double loss[STEPS];
+    float *weights;
+    size_t n;
+    bool ok;
+};
 
-/* The head alone learns from pooled features (made-up ones: what a cache would hold); fine-tuning runs the whole net from the pictures. */
+/* The head alone learns from pooled features (made-up ones: what a cache would hold); fine-tuning runs the whole net
+ * from the pictures. */
 static void train(const struct net *net, const char *device, bool head, int batch, struct outcome *out)
 {
     struct engine_options o = ENGINE_DEFAULTS;
@@ -116,7 +128,7 @@ static void train(const struct net *net, const char *device, bool head, int batc
         }
         for (size_t i = 0; i < (size_t)batch * features; i++)
             values[i] = fabsf((float)random_normal(&r)) * 0.4f;
-        const float *inputs[] = { values };
+        const float *inputs[] = {values};
         struct engine_batch in = {.n = batch, .pixels = head ? NULL : pixels, .values = head ? inputs : NULL};
         struct engine_target target = {targets, NULL};
         struct engine_step step = ENGINE_STEP_DEFAULTS;
@@ -156,8 +168,9 @@ static void test_training(struct net *net, bool head, int batch)
             worst = d > worst || d != d ? d : worst;
         }
         double w = cuda_difference(a.weights, b.weights, b.n);
-        CHECK_SAY(worst <= 1e-3 && w <= 1e-3, "%s: ten steps of %d pictures: losses %.4f to %.4f, off by %.2g; weights by %.2g", what, batch, b.loss[0],
-                  b.loss[STEPS - 1], worst, w);
+        CHECK_SAY(worst <= 1e-3 && w <= 1e-3,
+                  "%s: ten steps of %d pictures: losses %.4f to %.4f, off by %.2g; weights by %.2g", what, batch,
+                  b.loss[0], b.loss[STEPS - 1], worst, w);
     }
     free(a.weights);
     free(b.weights);
@@ -175,7 +188,8 @@ int main(int argc, char **argv)
         tap_skip("InceptionV3 on the CUDA backend", "models/base/inception_v3 is not there: run `make base-weights`");
         return tap_done();
     }
-    if (!CHECK_SAY(!net_open(&net, model, &err) && !net_infer_shapes(&net, 0, 0, &err), "the published model: %s", err.text))
+    if (!CHECK_SAY(!net_open(&net, model, &err) && !net_infer_shapes(&net, 0, 0, &err), "the published model: %s",
+                   err.text))
         return tap_done();
     bool ok = true;
     for (int i = 0; i < N_FILES; i++)

@@ -1,15 +1,20 @@
 /* needs: base net tensor */
 /*
- * Whole networks on the CUDA backend against the plain loops: a small net with every construction that InceptionV3 has (branches, pools,
- * concatenation, batch norm, the head of this product), for inference and ten training steps of each phase; both optimisers; a run taken up
- * again; two GPUs against one; memory that does not suffice.
+ * Whole networks on the CUDA backend against the plain loops: a small net with every construction that InceptionV3 has
+ * (branches, pools, concatenation, batch norm, the head of this product), for inference and ten training steps of each
+ * phase; both optimisers; a run taken up again; two GPUs against one; memory that does not suffice.
  */
 #include "cuda_common.h"
 #include "net/net.h"
 #include "tensor/engine.h"
 
 /* lib/net/build.h as far as it is used here: the rest of it needs cJSON's headers. */
-struct builder { struct net *net; struct error *err; bool failed; int convs, averages, maxima, concats; };
+struct builder {
+    struct net *net;
+    struct error *err;
+    bool failed;
+    int convs, averages, maxima, concats;
+};
 int build_input(struct builder *b, int side);
 int build_layer(struct builder *b, enum layer_kind kind, const char *name, const int *inputs, int n_inputs);
 struct net_layer *build_last(struct builder *b);
@@ -95,13 +100,13 @@ static bool make_net(struct net *net)
 }
 
 struct settings {
-    const char *device, *unlock;        /* unlock NULL: the head */
+    const char *device, *unlock; /* unlock NULL: the head */
     enum backend_precision precision;
     enum engine_optimizer optimizer;
     int batch;
     double rate;
     bool ema;
-    int stop_after;                     /* close the engine there, open another, and go on from the saved state */
+    int stop_after; /* close the engine there, open another, and go on from the saved state */
 };
 
 struct outcome {
@@ -196,11 +201,13 @@ static void train(struct net *net, const struct settings *s, struct outcome *out
         out->norm[i] = result.gradient_norm;
     }
     if (out->ok) {
-        struct engine_batch in = {.n = s->batch > 3 ? 3 : 1, .pixels = pixels[0]};     /* not a whole batch: rows of nothing behind it */
+        struct engine_batch in = {.n = s->batch > 3 ? 3 : 1,
+                                  .pixels = pixels[0]}; /* not a whole batch: rows of nothing behind it */
         out->weights = state_of(e, ENGINE_WEIGHTS, &out->n_weights);
         out->statistics = state_of(e, ENGINE_STATISTICS, &out->n_statistics);
         out->ema = state_of(e, ENGINE_EMA, &out->n_ema);
-        out->ok = out->weights && out->statistics && !engine_forward(e, &in, &err) && !engine_probabilities(e, out->probabilities, &err);
+        out->ok = out->weights && out->statistics && !engine_forward(e, &in, &err) &&
+                  !engine_probabilities(e, out->probabilities, &err);
     }
     snprintf(out->device, sizeof out->device, "%s", e ? engine_description(e) : "");
     engine_close(e);
@@ -231,18 +238,23 @@ static void compare(const char *what, const struct outcome *a, const struct outc
     double m = b->n_ema ? cuda_difference(a->ema, b->ema, b->n_ema) : 0;
     CHECK_SAY(worst_loss <= tolerance && m <= tolerance && w <= tolerance && s <= tolerance && p <= tolerance,
               "%s: losses off by %.2g, weights %.2g, statistics %.2g, probabilities %.2g", what, worst_loss, w, s, p);
-    CHECK_SAY(b->loss[STEPS - 1] == b->loss[STEPS - 1] && b->loss[0] != b->loss[1], "%s: the losses move (%.4f to %.4f)", what, b->loss[0], b->loss[STEPS - 1]);
+    CHECK_SAY(b->loss[STEPS - 1] == b->loss[STEPS - 1] && b->loss[0] != b->loss[1],
+              "%s: the losses move (%.4f to %.4f)", what, b->loss[0], b->loss[STEPS - 1]);
 }
 
 static void test_training(struct net *net)
 {
-    /* Small rates where much is unlocked: a sum that rounding carries over a ReLU's corner changes a step as a whole, by so much. */
-    const struct { const char *what; struct settings s; } runs[] = {
-        { "ten steps, head, SGD", {"ref", NULL, PRECISION_F32, ENGINE_SGD, BATCH, 0.05, false, 0} },
-        { "ten steps, head, Adam, moving average", {"ref", NULL, PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0} },
-        { "ten steps, from b7b on, SGD", {"ref", "b7b", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, true, 0} },
-        { "ten steps, from b7b on, Adam", {"ref", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.0004, false, 0} },
-        { "ten steps, everything, SGD", {"ref", "stem", PRECISION_F32, ENGINE_SGD, BATCH, 0.004, false, 0} },
+    /* Small rates where much is unlocked: a sum that rounding carries over a ReLU's corner changes a step as a whole,
+     * by so much. */
+    const struct {
+        const char *what;
+        struct settings s;
+    } runs[] = {
+        {"ten steps, head, SGD", {"ref", NULL, PRECISION_F32, ENGINE_SGD, BATCH, 0.05, false, 0}},
+        {"ten steps, head, Adam, moving average", {"ref", NULL, PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0}},
+        {"ten steps, from b7b on, SGD", {"ref", "b7b", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, true, 0}},
+        {"ten steps, from b7b on, Adam", {"ref", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.0004, false, 0}},
+        {"ten steps, everything, SGD", {"ref", "stem", PRECISION_F32, ENGINE_SGD, BATCH, 0.004, false, 0}},
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         struct settings s = runs[i].s;
@@ -272,7 +284,7 @@ static void test_training(struct net *net)
             s.precision = PRECISION_BF16;
             train(net, &s, &other);
             snprintf(what, sizeof what, "%s, bf16 against float32", runs[i].what);
-            compare(what, &other, &ref, 0.05);      /* eight bits are 0.4 %: through a dozen layers and ten steps */
+            compare(what, &other, &ref, 0.05); /* eight bits are 0.4 %: through a dozen layers and ten steps */
             outcome_free(&other);
         }
         outcome_free(&ref);
@@ -293,8 +305,8 @@ static void test_resume(struct net *net)
         CHECK_SAY(whole.ok && again.ok, "a run and a run taken up again: %s", err.text);
         if (whole.ok && again.ok)
             CHECK_SAY(!memcmp(whole.weights, again.weights, whole.n_weights * sizeof(float)) &&
-                      !memcmp(whole.statistics, again.statistics, whole.n_statistics * sizeof(float)) &&
-                      !memcmp(whole.loss + 4, again.loss + 4, sizeof(double) * (STEPS - 4)),
+                          !memcmp(whole.statistics, again.statistics, whole.n_statistics * sizeof(float)) &&
+                          !memcmp(whole.loss + 4, again.loss + 4, sizeof(double) * (STEPS - 4)),
                       "%s: taken up again after four steps, the same bits", k ? "Adam" : "SGD");
         outcome_free(&whole);
         outcome_free(&again);
@@ -302,11 +314,12 @@ static void test_resume(struct net *net)
     }
 }
 
-/* Two GPUs with half the batch each. Where no batch norm learns, the very gradient of one GPU with all of it; where one does, each GPU
- * has its own statistics (as everywhere without synchronised batch norm), so the runs only stay near each other. */
+/* Two GPUs with half the batch each. Where no batch norm learns, the very gradient of one GPU with all of it; where one
+ * does, each GPU has its own statistics (as everywhere without synchronised batch norm), so the runs only stay near
+ * each other. */
 static void test_two_gpus(struct net *net)
 {
-    const char *const from[] = { NULL, "b7b" };
+    const char *const from[] = {NULL, "b7b"};
     for (int k = 0; k < 2; k++) {
         struct settings s = {"cuda", from[k], PRECISION_F32, ENGINE_SGD, BATCH, 0.02, false, 0};
         struct outcome single, pair, again, pieces;
@@ -314,7 +327,7 @@ static void test_two_gpus(struct net *net)
         setenv("WINNOW_CUDA_DEVICES", "0,1", 1);
         train(net, &s, &pair);
         train(net, &s, &again);
-        setenv("WINNOW_CUDA_BUCKET_KIB", "1", 1);       /* summed in many pieces, while backward goes on */
+        setenv("WINNOW_CUDA_BUCKET_KIB", "1", 1); /* summed in many pieces, while backward goes on */
         train(net, &s, &pieces);
         unsetenv("WINNOW_CUDA_BUCKET_KIB");
         unsetenv("WINNOW_CUDA_DEVICES");
@@ -323,13 +336,15 @@ static void test_two_gpus(struct net *net)
         } else if (k == 0) {
             compare("two GPUs with half the batch each against one", &pair, &single, 1e-5);
         } else {
-            CHECK_SAY(pair.ok && fabs(pair.loss[0] - single.loss[0]) < 0.3 * single.loss[0], "two GPUs, batch norm learning: losses %.4f and %.4f",
-                      pair.loss[0], single.loss[0]);
-            CHECK_SAY(pair.ok && again.ok && !memcmp(pair.weights, again.weights, pair.n_weights * sizeof(float)), "two GPUs twice: the same bits");
+            CHECK_SAY(pair.ok && fabs(pair.loss[0] - single.loss[0]) < 0.3 * single.loss[0],
+                      "two GPUs, batch norm learning: losses %.4f and %.4f", pair.loss[0], single.loss[0]);
+            CHECK_SAY(pair.ok && again.ok && !memcmp(pair.weights, again.weights, pair.n_weights * sizeof(float)),
+                      "two GPUs twice: the same bits");
         }
         if (pair.ok || fake.there)
             CHECK_SAY(pair.ok && pieces.ok && !memcmp(pair.weights, pieces.weights, pair.n_weights * sizeof(float)),
-                      "two GPUs, gradients summed in pieces: the same bits%s%s", pieces.ok ? "" : ": ", pieces.ok ? "" : err.text);
+                      "two GPUs, gradients summed in pieces: the same bits%s%s", pieces.ok ? "" : ": ",
+                      pieces.ok ? "" : err.text);
         outcome_free(&pieces);
         outcome_free(&single);
         outcome_free(&pair);
@@ -346,15 +361,18 @@ static void test_memory(struct net *net)
     o.device = "cuda";
     o.batch = 64;
     o.mode = ENGINE_TRAIN;
-    if (!CHECK_SAY(!net_unlock_from(net, "stem", &err) && !engine_memory_need(net, &o, &need, &err), "a plan's memory: %s", err.text))
+    if (!CHECK_SAY(!net_unlock_from(net, "stem", &err) && !engine_memory_need(net, &o, &need, &err),
+                   "a plan's memory: %s", err.text))
         return;
     o.memory_limit_bytes = need / 2;
-    CHECK_SAY(engine_open(&e, net, &o, &err) && err.code == EX_OSERR && strstr(err.text, "would fit"), "half of what the plan needs is refused: %s", err.text);
+    CHECK_SAY(engine_open(&e, net, &o, &err) && err.code == EX_OSERR && strstr(err.text, "would fit"),
+              "half of what the plan needs is refused: %s", err.text);
     o.memory_limit_bytes = 0;
     if (!fake.there)
         return;
     CHECK_SAY(!engine_open(&e, net, &o, &err), "with enough it opens: %s", err.text);
-    CHECK_SAY(fake.peak_bytes(0) >= need, "what the plan foresees (%zu) is used (%zu at most so far)", need, fake.peak_bytes(0));
+    CHECK_SAY(fake.peak_bytes(0) >= need, "what the plan foresees (%zu) is used (%zu at most so far)", need,
+              fake.peak_bytes(0));
     engine_close(e);
     cuda_check_clean("memory");
 }
@@ -383,7 +401,8 @@ static void test_no_device(void)
     CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE, "bfloat16 on Turing: %s", err.text);
     setenv("FAKECUDA_CC", "80", 1);
     setenv("FAKECUDA_SUPPORT", "no-type-transform", 1);
-    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE, "bfloat16 that cuDNN does not convert: %s", err.text);
+    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE,
+              "bfloat16 that cuDNN does not convert: %s", err.text);
     unsetenv("FAKECUDA_SUPPORT");
     unsetenv("FAKECUDA_CC");
     cuda_check_clean("no device");

@@ -1,7 +1,7 @@
 /* needs: base net tensor */
 /*
- * Every operation of the CUDA backend against the plain loops: forward and backward, in float32, TF32 and bfloat16, with whole tensors and
- * slices, with every fallback that a card may make necessary.
+ * Every operation of the CUDA backend against the plain loops: forward and backward, in float32, TF32 and bfloat16,
+ * with whole tensors and slices, with every fallback that a card may make necessary.
  */
 #include "cuda_common.h"
 
@@ -10,7 +10,9 @@ struct side {
     struct backend *b;
 };
 
-struct result { float *y, *dx[OP_MAX_INPUTS], *dw, *dbias, *mean, *variance; };
+struct result {
+    float *y, *dx[OP_MAX_INPUTS], *dw, *dbias, *mean, *variance;
+};
 
 struct op_case {
     const char *name;
@@ -21,7 +23,10 @@ struct op_case {
 
 static struct error err;
 
-static size_t values_of(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c; }
+static size_t values_of(const struct tensor_shape *s)
+{
+    return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c;
+}
 static struct tensor_shape whole(struct tensor_shape s)
 {
     s.c = s.parent_c;
@@ -50,13 +55,17 @@ static struct param_shape kernel_shape(const struct op_desc *d)
 {
     switch (d->kind) {
     case OP_CONV: return (struct param_shape){PARAM_CONV, d->kernel_h, d->kernel_w, d->x[0].c, d->y.c};
-    case OP_DEPTHWISE: return (struct param_shape){PARAM_DEPTHWISE, d->kernel_h, d->kernel_w, d->x[0].c, d->y.c / d->x[0].c};
+    case OP_DEPTHWISE:
+        return (struct param_shape){PARAM_DEPTHWISE, d->kernel_h, d->kernel_w, d->x[0].c, d->y.c / d->x[0].c};
     case OP_DENSE: return (struct param_shape){PARAM_DENSE, 1, 1, d->x[0].c, d->y.c};
     default: return (struct param_shape){PARAM_VECTOR, 1, 1, 1, d->y.c};
     }
 }
 
-static bool has_kernel(const struct op_desc *d) { return d->kind == OP_CONV || d->kind == OP_DEPTHWISE || d->kind == OP_DENSE; }
+static bool has_kernel(const struct op_desc *d)
+{
+    return d->kind == OP_CONV || d->kind == OP_DEPTHWISE || d->kind == OP_DENSE;
+}
 
 static struct slot parameter(const struct side *s, const struct param_shape *p, const float *values)
 {
@@ -83,7 +92,9 @@ static float *fetch_param(const struct side *s, struct slot from, const struct p
     return out;
 }
 
-struct inputs { float *x[OP_MAX_INPUTS], *dx[OP_MAX_INPUTS], *y, *dy, *w, *bias, *beta, *mean, *variance, *mask; };
+struct inputs {
+    float *x[OP_MAX_INPUTS], *dx[OP_MAX_INPUTS], *y, *dy, *w, *bias, *beta, *mean, *variance, *mask;
+};
 
 static float *some(struct random *r, size_t n, double scale)
 {
@@ -205,7 +216,8 @@ static bool run(const struct side *s, const struct op_case *c, const struct inpu
         out->mean = fetch_param(s, io.mean, &vector);
         out->variance = fetch_param(s, io.variance, &vector);
     }
-    struct slot *all[] = { &io.y, &io.w, &io.bias, &io.gamma, &io.beta, &io.mean, &io.variance, &io.saved, &io.mask, &io.dy, &io.dw, &io.dbias, &workspace };
+    struct slot *all[] = {&io.y,     &io.w,    &io.bias, &io.gamma, &io.beta,  &io.mean,  &io.variance,
+                          &io.saved, &io.mask, &io.dy,   &io.dw,    &io.dbias, &workspace};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         t->free(s->b, all[i]->buffer);
     for (int i = 0; i < d->n_x; i++) {
@@ -228,10 +240,12 @@ static void result_free(struct result *r)
 }
 
 /*
- * rough: a gradient behind a ReLU in less than float32. A sum that rounding carries over 0 or the cap switches a whole gradient element on
- * or off, so the largest difference says nothing; a tenth in the sense of least squares still tells a wrong kernel.
+ * rough: a gradient behind a ReLU in less than float32. A sum that rounding carries over 0 or the cap switches a whole
+ * gradient element on or off, so the largest difference says nothing; a tenth in the sense of least squares still tells
+ * a wrong kernel.
  */
-static bool compare_one(char *text, size_t bytes, const char *what, const float *a, const float *b, size_t n, double tolerance, bool rough)
+static bool compare_one(char *text, size_t bytes, const char *what, const float *a, const float *b, size_t n,
+                        double tolerance, bool rough)
 {
     if (!b)
         return true;
@@ -243,7 +257,8 @@ static bool compare_one(char *text, size_t bytes, const char *what, const float 
     return false;
 }
 
-static void compare(const struct op_case *c, const struct result *a, const struct result *b, double tolerance, const char *mode)
+static void compare(const struct op_case *c, const struct result *a, const struct result *b, double tolerance,
+                    const char *mode)
 {
     const struct op_desc *d = &c->d;
     struct param_shape p = kernel_shape(d);
@@ -261,104 +276,232 @@ static void compare(const struct op_case *c, const struct result *a, const struc
     CHECK_SAY(ok, "%s, %s%s", c->name, mode, text);
 }
 
-/* --- the cases ------------------------------------------------------------------------------------------------------- */
+/* --- the cases ---------------------------------------------------------------------------------------------------- */
 
-#define WHOLE(n, h, w, c) {n, h, w, c, c, 0}
+#define WHOLE(n, h, w, c) \
+    { \
+        n, h, w, c, c, 0 \
+    }
 #define CONV_CASE(k_h, k_w, s, p, ...) \
-    .n_x = 1, .kernel_h = k_h, .kernel_w = k_w, .stride_h = s, .stride_w = s, .dilation_h = 1, .dilation_w = 1, .pad_top = p, .pad_left = p, .pad_bottom = p, \
-    .pad_right = p, __VA_ARGS__
+    .n_x = 1, .kernel_h = k_h, .kernel_w = k_w, .stride_h = s, .stride_w = s, .dilation_h = 1, .dilation_w = 1, \
+    .pad_top = p, .pad_left = p, .pad_bottom = p, .pad_right = p, __VA_ARGS__
 #define LEARNS .training = true, .needs_dx = true, .needs_dw = true
 
 static const struct op_case cases[] = {
-    { "conv 3x3", {OP_CONV, "a", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 7, 9, 8)}, .y = WHOLE(2, 7, 9, 16), LEARNS)}, .accumulate = false },
-    { "conv 3x3 stride 2, no padding, adding to dx", {OP_CONV, "b", CONV_CASE(3, 3, 2, 0, .x = {WHOLE(2, 9, 9, 4)}, .y = WHOLE(2, 4, 4, 12), LEARNS)}, .accumulate = true },
-    { "conv 1x1 with bias and ReLU", {OP_CONV, "c", CONV_CASE(1, 1, 1, 0, .x = {WHOLE(3, 5, 5, 16)}, .y = WHOLE(3, 5, 5, 8), .has_bias = true,
-      .activation = OP_RELU, LEARNS)}, .accumulate = false },
-    { "conv 1x1 with bias, linear", {OP_CONV, "c2", CONV_CASE(1, 1, 1, 0, .x = {WHOLE(3, 5, 5, 16)}, .y = WHOLE(3, 5, 5, 8), .has_bias = true, LEARNS)}, .accumulate = false },
-    { "conv 1x7, padded along the width", {OP_CONV, "d", .n_x = 1, .kernel_h = 1, .kernel_w = 7, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1,
-      .pad_left = 3, .pad_right = 3, .x = {WHOLE(2, 6, 8, 8)}, .y = WHOLE(2, 6, 8, 8), LEARNS}, .accumulate = false },
-    { "conv 7x1 stride 1x2", {OP_CONV, "d2", .n_x = 1, .kernel_h = 7, .kernel_w = 1, .stride_h = 1, .stride_w = 2, .dilation_h = 1, .dilation_w = 1,
-      .pad_top = 3, .pad_bottom = 3, .x = {WHOLE(2, 8, 7, 8)}, .y = WHOLE(2, 8, 4, 8), LEARNS}, .accumulate = false },
-    { "conv 3x3 stride 2, padded on one side only", {OP_CONV, "e", .n_x = 1, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .dilation_h = 1,
-      .dilation_w = 1, .pad_bottom = 1, .pad_right = 1, .x = {WHOLE(2, 8, 8, 8)}, .y = WHOLE(2, 4, 4, 8), LEARNS}, .accumulate = true },
-    { "conv 3x3 dilated", {OP_CONV, "f", .n_x = 1, .kernel_h = 3, .kernel_w = 3, .stride_h = 1, .stride_w = 1, .dilation_h = 2, .dilation_w = 2, .pad_top = 2,
-      .pad_left = 2, .pad_bottom = 2, .pad_right = 2, .x = {WHOLE(1, 8, 8, 8)}, .y = WHOLE(1, 8, 8, 8), LEARNS}, .accumulate = false },
-    { "conv of 3 channels, 5 out", {OP_CONV, "g", CONV_CASE(3, 3, 2, 0, .x = {WHOLE(2, 9, 9, 3)}, .y = WHOLE(2, 4, 4, 5), .activation = OP_RELU, LEARNS)}, .accumulate = false },
-    { "frozen conv with bias and ReLU", {OP_CONV, "h", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 16), .has_bias = true,
-      .activation = OP_RELU, .constant_weights = true)}, .accumulate = false },
-    { "frozen conv with capped ReLU, gradient through it", {OP_CONV, "i", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 16), .has_bias = true,
-      .activation = OP_RELU_CAPPED, .activation_max = 0.7f, .constant_weights = true, .training = true, .needs_dx = true)}, .accumulate = false },
-    { "frozen conv, linear, no bias", {OP_CONV, "j", CONV_CASE(1, 1, 1, 0, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 16), .constant_weights = true)}, .accumulate = false },
-    { "conv into a slice, ReLU", {OP_CONV, "k", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 6, 8)}, .y = {2, 5, 6, 8, 32, 16}, .has_bias = true,
-      .activation = OP_RELU, LEARNS)}, .slice = true },
-    { "conv into a slice, linear", {OP_CONV, "l", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 6, 8)}, .y = {2, 5, 6, 8, 32, 8}, LEARNS)}, .slice = true },
-    { "frozen conv into a slice, ReLU", {OP_CONV, "m", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 6, 8)}, .y = {2, 5, 6, 8, 24, 8}, .has_bias = true,
-      .activation = OP_RELU, .constant_weights = true)}, .slice = true },
-    { "conv between vectors", {OP_CONV, "n", CONV_CASE(1, 1, 1, 0, .x = {WHOLE(4, 1, 1, 16)}, .y = WHOLE(4, 1, 1, 8), .has_bias = true, LEARNS)}, .accumulate = false },
-    { "conv, sigmoid", {OP_CONV, "o", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 4, 4, 8)}, .y = WHOLE(2, 4, 4, 8), .has_bias = true, .activation = OP_SIGMOID, LEARNS)}, .accumulate = false },
-    { "conv, weights only", {OP_CONV, "p", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 4, 4, 8)}, .y = WHOLE(2, 4, 4, 8), .training = true, .needs_dw = true)}, .accumulate = false },
-    { "depthwise 3x3, capped ReLU", {OP_DEPTHWISE, "q", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 8), .has_bias = true,
-      .activation = OP_RELU_CAPPED, .activation_max = 1.f, LEARNS)}, .accumulate = false },
-    { "depthwise, two for each channel, stride 2, one-sided padding", {OP_DEPTHWISE, "r", .n_x = 1, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2,
-      .dilation_h = 1, .dilation_w = 1, .pad_bottom = 1, .pad_right = 1, .x = {WHOLE(2, 8, 8, 4)}, .y = WHOLE(2, 4, 4, 8), LEARNS}, .accumulate = true },
-    { "frozen depthwise", {OP_DEPTHWISE, "s", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 16), .has_bias = true, .activation = OP_RELU,
-      .constant_weights = true)}, .accumulate = false },
-    { "dense with bias and ReLU", {OP_DENSE, "t", .n_x = 1, .x = {WHOLE(5, 1, 1, 24)}, .y = WHOLE(5, 1, 1, 7), .has_bias = true, .activation = OP_RELU,
-      .kernel_h = 1, .kernel_w = 1, LEARNS}, .accumulate = false },
-    { "dense, adding to dx", {OP_DENSE, "u", .n_x = 1, .x = {WHOLE(5, 1, 1, 24)}, .y = WHOLE(5, 1, 1, 7), .kernel_h = 1, .kernel_w = 1, LEARNS}, .accumulate = true },
-    { "frozen dense", {OP_DENSE, "v", .n_x = 1, .x = {WHOLE(3, 1, 1, 12)}, .y = WHOLE(3, 1, 1, 9), .has_bias = true, .kernel_h = 1, .kernel_w = 1,
-      .constant_weights = true, .training = true, .needs_dx = true}, .accumulate = false },
-    { "batch norm with ReLU", {OP_BATCH_NORM, "w", .n_x = 1, .x = {WHOLE(3, 5, 4, 8)}, .y = WHOLE(3, 5, 4, 8), .has_gamma = true, .has_beta = true, .epsilon = 1e-3,
-      .activation = OP_RELU, LEARNS}, .momentum = 0.9 },
-    { "batch norm without gamma, adding to dx", {OP_BATCH_NORM, "x", .n_x = 1, .x = {WHOLE(3, 5, 4, 8)}, .y = WHOLE(3, 5, 4, 8), .has_beta = true, .epsilon = 1e-3,
-      LEARNS}, .momentum = 0.75, .accumulate = true },
-    { "batch norm of nothing learnt, replacing its statistics", {OP_BATCH_NORM, "y", .n_x = 1, .x = {WHOLE(2, 3, 4, 6)}, .y = WHOLE(2, 3, 4, 6), .epsilon = 1e-2,
-      .training = true, .needs_dx = true}, .momentum = 0 },
-    { "batch norm, statistics left alone, no dx", {OP_BATCH_NORM, "z", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 3, 4, 8), .has_gamma = true,
-      .has_beta = true, .epsilon = 1e-3, .activation = OP_RELU, .training = true, .needs_dw = true}, .momentum = 1 },
-    { "batch norm with moving statistics", {OP_BATCH_NORM, "A", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 3, 4, 8), .has_gamma = true,
-      .has_beta = true, .epsilon = 1e-3, .activation = OP_RELU}, .momentum = 1, .moving = true },
-    { "batch norm into a slice, ReLU", {OP_BATCH_NORM, "B", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = {2, 3, 4, 8, 32, 16}, .has_gamma = true,
-      .has_beta = true, .epsilon = 1e-3, .activation = OP_RELU, LEARNS}, .momentum = 0.9, .slice = true },
-    { "batch norm of vectors", {OP_BATCH_NORM, "C", .n_x = 1, .x = {WHOLE(6, 1, 1, 8)}, .y = WHOLE(6, 1, 1, 8), .has_gamma = true, .has_beta = true,
-      .epsilon = 1e-3, .activation = OP_RELU, LEARNS}, .momentum = 0.9 },
-    { "scale and shift, ReLU, adding to dx", {OP_AFFINE, "D", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 3, 4, 8), .activation = OP_RELU,
-      .constant_weights = true, .training = true, .needs_dx = true}, .accumulate = true },
-    { "scale and shift into a slice", {OP_AFFINE, "E", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = {2, 3, 4, 8, 16, 8}, .constant_weights = true, .training = true,
-      .needs_dx = true}, .slice = true },
-    { "activation: ReLU", {OP_ACTIVATION, "F", .n_x = 1, .x = {WHOLE(2, 3, 4, 5)}, .y = WHOLE(2, 3, 4, 5), .activation = OP_RELU, .training = true, .needs_dx = true}, .accumulate = false },
-    { "activation: capped ReLU, adding", {OP_ACTIVATION, "G", .n_x = 1, .x = {WHOLE(2, 3, 4, 5)}, .y = WHOLE(2, 3, 4, 5), .activation = OP_RELU_CAPPED,
-      .activation_max = 0.5f, .training = true, .needs_dx = true}, .accumulate = true },
-    { "activation: sigmoid of vectors", {OP_ACTIVATION, "H", .n_x = 1, .x = {WHOLE(4, 1, 1, 5)}, .y = WHOLE(4, 1, 1, 5), .activation = OP_SIGMOID, .training = true,
-      .needs_dx = true}, .accumulate = false },
-    { "max pool 3x3 stride 2", {OP_MAX_POOL, "I", CONV_CASE(3, 3, 2, 0, .x = {WHOLE(2, 7, 7, 8)}, .y = WHOLE(2, 3, 3, 8), .training = true, .needs_dx = true)}, .accumulate = false },
-    { "max pool, padded on both sides, adding", {OP_MAX_POOL, "J", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 5, 6)}, .y = WHOLE(2, 5, 5, 6), .training = true,
-      .needs_dx = true)}, .accumulate = true },
-    { "max pool, padded on one side only", {OP_MAX_POOL, "K", .n_x = 1, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_bottom = 1, .pad_right = 1,
-      .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 3, 3, 8), .training = true, .needs_dx = true}, .accumulate = true },
-    { "average pool 3x3, padded on both sides", {OP_AVERAGE_POOL, "L", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 6, 8)}, .y = WHOLE(2, 5, 6, 8), .training = true,
-      .needs_dx = true)}, .accumulate = true },
-    { "average pool, padded on one side only", {OP_AVERAGE_POOL, "M", .n_x = 1, .kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2, .pad_bottom = 1,
-      .pad_right = 1, .x = {WHOLE(2, 5, 5, 8)}, .y = WHOLE(2, 3, 3, 8), .training = true, .needs_dx = true}, .accumulate = false },
-    { "average pool of everything", {OP_AVERAGE_POOL, "N", CONV_CASE(4, 4, 4, 0, .x = {WHOLE(2, 4, 4, 8)}, .y = WHOLE(2, 1, 1, 8), .training = true,
-      .needs_dx = true)}, .accumulate = false },
-    { "max pool of everything", {OP_MAX_POOL, "N2", CONV_CASE(4, 4, 4, 0, .x = {WHOLE(2, 4, 4, 8)}, .y = WHOLE(2, 1, 1, 8), .training = true,
-      .needs_dx = true)}, .accumulate = true },
-    { "global average pool", {OP_GLOBAL_AVERAGE_POOL, "O", .n_x = 1, .x = {WHOLE(3, 3, 5, 8)}, .y = WHOLE(3, 1, 1, 8), .training = true, .needs_dx = true}, .accumulate = true },
-    { "concatenation of three", {OP_CONCAT, "P", .n_x = 3, .x = {WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 4), WHOLE(2, 3, 4, 6)}, .y = WHOLE(2, 3, 4, 18),
-      .first_c = {0, 8, 12}, .training = true, .needs_dx = true}, .accumulate = true },
-    { "concatenation of some inputs", {OP_CONCAT, "Q", .n_x = 2, .x = {WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 4)}, .y = WHOLE(2, 3, 4, 18),
-      .first_c = {4, 14}, .training = true, .needs_dx = true}, .accumulate = false },
-    { "addition of three, ReLU", {OP_ADD, "R", .n_x = 3, .x = {WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 3, 4, 8),
-      .activation = OP_RELU, .training = true, .needs_dx = true}, .accumulate = true },
-    { "addition into a slice", {OP_ADD, "S", .n_x = 2, .x = {WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 8)}, .y = {2, 3, 4, 8, 16, 4}, .training = true, .needs_dx = true},
-      .slice = true },
-    { "zero padding", {OP_ZERO_PAD, "T", .n_x = 1, .pad_top = 1, .pad_bottom = 2, .pad_left = 0, .pad_right = 3, .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 6, 7, 8),
-      .training = true, .needs_dx = true}, .accumulate = true },
-    { "reshape of a map to a vector", {OP_RESHAPE, "U", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 1, 1, 96), .training = true, .needs_dx = true}, .accumulate = false },
-    { "reshape of a vector to a map", {OP_RESHAPE, "V", .n_x = 1, .x = {WHOLE(2, 1, 1, 96)}, .y = WHOLE(2, 3, 4, 8), .training = true, .needs_dx = true}, .accumulate = true },
-    { "dropout's product", {OP_MULTIPLY, "W", .n_x = 1, .x = {WHOLE(4, 1, 1, 10)}, .y = WHOLE(4, 1, 1, 10), .training = true, .needs_dx = true}, .accumulate = true },
-    { "softmax", {OP_SOFTMAX, "X", .n_x = 1, .x = {WHOLE(4, 1, 1, 5)}, .y = WHOLE(4, 1, 1, 5)}, .accumulate = false },
+    {"conv 3x3",
+     {OP_CONV, "a", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 7, 9, 8)}, .y = WHOLE(2, 7, 9, 16), LEARNS)},
+     .accumulate = false},
+    {"conv 3x3 stride 2, no padding, adding to dx",
+     {OP_CONV, "b", CONV_CASE(3, 3, 2, 0, .x = {WHOLE(2, 9, 9, 4)}, .y = WHOLE(2, 4, 4, 12), LEARNS)},
+     .accumulate = true},
+    {"conv 1x1 with bias and ReLU",
+     {OP_CONV, "c",
+      CONV_CASE(1, 1, 1, 0, .x = {WHOLE(3, 5, 5, 16)}, .y = WHOLE(3, 5, 5, 8), .has_bias = true, .activation = OP_RELU,
+                LEARNS)},
+     .accumulate = false},
+    {"conv 1x1 with bias, linear",
+     {OP_CONV, "c2",
+      CONV_CASE(1, 1, 1, 0, .x = {WHOLE(3, 5, 5, 16)}, .y = WHOLE(3, 5, 5, 8), .has_bias = true, LEARNS)},
+     .accumulate = false},
+    {"conv 1x7, padded along the width",
+     {OP_CONV, "d", .n_x = 1, .kernel_h = 1, .kernel_w = 7, .stride_h = 1, .stride_w = 1, .dilation_h = 1,
+      .dilation_w = 1, .pad_left = 3, .pad_right = 3, .x = {WHOLE(2, 6, 8, 8)}, .y = WHOLE(2, 6, 8, 8), LEARNS},
+     .accumulate = false},
+    {"conv 7x1 stride 1x2",
+     {OP_CONV, "d2", .n_x = 1, .kernel_h = 7, .kernel_w = 1, .stride_h = 1, .stride_w = 2, .dilation_h = 1,
+      .dilation_w = 1, .pad_top = 3, .pad_bottom = 3, .x = {WHOLE(2, 8, 7, 8)}, .y = WHOLE(2, 8, 4, 8), LEARNS},
+     .accumulate = false},
+    {"conv 3x3 stride 2, padded on one side only",
+     {OP_CONV, "e", .n_x = 1, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .dilation_h = 1,
+      .dilation_w = 1, .pad_bottom = 1, .pad_right = 1, .x = {WHOLE(2, 8, 8, 8)}, .y = WHOLE(2, 4, 4, 8), LEARNS},
+     .accumulate = true},
+    {"conv 3x3 dilated",
+     {OP_CONV, "f", .n_x = 1, .kernel_h = 3, .kernel_w = 3, .stride_h = 1, .stride_w = 1, .dilation_h = 2,
+      .dilation_w = 2, .pad_top = 2, .pad_left = 2, .pad_bottom = 2, .pad_right = 2, .x = {WHOLE(1, 8, 8, 8)},
+      .y = WHOLE(1, 8, 8, 8), LEARNS},
+     .accumulate = false},
+    {"conv of 3 channels, 5 out",
+     {OP_CONV, "g",
+      CONV_CASE(3, 3, 2, 0, .x = {WHOLE(2, 9, 9, 3)}, .y = WHOLE(2, 4, 4, 5), .activation = OP_RELU, LEARNS)},
+     .accumulate = false},
+    {"frozen conv with bias and ReLU",
+     {OP_CONV, "h",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 16), .has_bias = true, .activation = OP_RELU,
+                .constant_weights = true)},
+     .accumulate = false},
+    {"frozen conv with capped ReLU, gradient through it",
+     {OP_CONV, "i",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 16), .has_bias = true,
+                .activation = OP_RELU_CAPPED, .activation_max = 0.7f, .constant_weights = true, .training = true,
+                .needs_dx = true)},
+     .accumulate = false},
+    {"frozen conv, linear, no bias",
+     {OP_CONV, "j", CONV_CASE(1, 1, 1, 0, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 16), .constant_weights = true)},
+     .accumulate = false},
+    {"conv into a slice, ReLU",
+     {OP_CONV, "k",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 6, 8)}, .y = {2, 5, 6, 8, 32, 16}, .has_bias = true,
+                .activation = OP_RELU, LEARNS)},
+     .slice = true},
+    {"conv into a slice, linear",
+     {OP_CONV, "l", CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 6, 8)}, .y = {2, 5, 6, 8, 32, 8}, LEARNS)},
+     .slice = true},
+    {"frozen conv into a slice, ReLU",
+     {OP_CONV, "m",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 6, 8)}, .y = {2, 5, 6, 8, 24, 8}, .has_bias = true, .activation = OP_RELU,
+                .constant_weights = true)},
+     .slice = true},
+    {"conv between vectors",
+     {OP_CONV, "n", CONV_CASE(1, 1, 1, 0, .x = {WHOLE(4, 1, 1, 16)}, .y = WHOLE(4, 1, 1, 8), .has_bias = true, LEARNS)},
+     .accumulate = false},
+    {"conv, sigmoid",
+     {OP_CONV, "o",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 4, 4, 8)}, .y = WHOLE(2, 4, 4, 8), .has_bias = true,
+                .activation = OP_SIGMOID, LEARNS)},
+     .accumulate = false},
+    {"conv, weights only",
+     {OP_CONV, "p",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 4, 4, 8)}, .y = WHOLE(2, 4, 4, 8), .training = true, .needs_dw = true)},
+     .accumulate = false},
+    {"depthwise 3x3, capped ReLU",
+     {OP_DEPTHWISE, "q",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 8), .has_bias = true,
+                .activation = OP_RELU_CAPPED, .activation_max = 1.f, LEARNS)},
+     .accumulate = false},
+    {"depthwise, two for each channel, stride 2, one-sided padding",
+     {OP_DEPTHWISE, "r", .n_x = 1, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .dilation_h = 1,
+      .dilation_w = 1, .pad_bottom = 1, .pad_right = 1, .x = {WHOLE(2, 8, 8, 4)}, .y = WHOLE(2, 4, 4, 8), LEARNS},
+     .accumulate = true},
+    {"frozen depthwise",
+     {OP_DEPTHWISE, "s",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 6, 6, 16), .has_bias = true, .activation = OP_RELU,
+                .constant_weights = true)},
+     .accumulate = false},
+    {"dense with bias and ReLU",
+     {OP_DENSE, "t", .n_x = 1, .x = {WHOLE(5, 1, 1, 24)}, .y = WHOLE(5, 1, 1, 7), .has_bias = true,
+      .activation = OP_RELU, .kernel_h = 1, .kernel_w = 1, LEARNS},
+     .accumulate = false},
+    {"dense, adding to dx",
+     {OP_DENSE, "u", .n_x = 1, .x = {WHOLE(5, 1, 1, 24)}, .y = WHOLE(5, 1, 1, 7), .kernel_h = 1, .kernel_w = 1, LEARNS},
+     .accumulate = true},
+    {"frozen dense",
+     {OP_DENSE, "v", .n_x = 1, .x = {WHOLE(3, 1, 1, 12)}, .y = WHOLE(3, 1, 1, 9), .has_bias = true, .kernel_h = 1,
+      .kernel_w = 1, .constant_weights = true, .training = true, .needs_dx = true},
+     .accumulate = false},
+    {"batch norm with ReLU",
+     {OP_BATCH_NORM, "w", .n_x = 1, .x = {WHOLE(3, 5, 4, 8)}, .y = WHOLE(3, 5, 4, 8), .has_gamma = true,
+      .has_beta = true, .epsilon = 1e-3, .activation = OP_RELU, LEARNS},
+     .momentum = 0.9},
+    {"batch norm without gamma, adding to dx",
+     {OP_BATCH_NORM, "x", .n_x = 1, .x = {WHOLE(3, 5, 4, 8)}, .y = WHOLE(3, 5, 4, 8), .has_beta = true, .epsilon = 1e-3,
+      LEARNS},
+     .momentum = 0.75,
+     .accumulate = true},
+    {"batch norm of nothing learnt, replacing its statistics",
+     {OP_BATCH_NORM, "y", .n_x = 1, .x = {WHOLE(2, 3, 4, 6)}, .y = WHOLE(2, 3, 4, 6), .epsilon = 1e-2, .training = true,
+      .needs_dx = true},
+     .momentum = 0},
+    {"batch norm, statistics left alone, no dx",
+     {OP_BATCH_NORM, "z", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 3, 4, 8), .has_gamma = true,
+      .has_beta = true, .epsilon = 1e-3, .activation = OP_RELU, .training = true, .needs_dw = true},
+     .momentum = 1},
+    {"batch norm with moving statistics",
+     {OP_BATCH_NORM, "A", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 3, 4, 8), .has_gamma = true,
+      .has_beta = true, .epsilon = 1e-3, .activation = OP_RELU},
+     .momentum = 1,
+     .moving = true},
+    {"batch norm into a slice, ReLU",
+     {OP_BATCH_NORM, "B", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = {2, 3, 4, 8, 32, 16}, .has_gamma = true,
+      .has_beta = true, .epsilon = 1e-3, .activation = OP_RELU, LEARNS},
+     .momentum = 0.9,
+     .slice = true},
+    {"batch norm of vectors",
+     {OP_BATCH_NORM, "C", .n_x = 1, .x = {WHOLE(6, 1, 1, 8)}, .y = WHOLE(6, 1, 1, 8), .has_gamma = true,
+      .has_beta = true, .epsilon = 1e-3, .activation = OP_RELU, LEARNS},
+     .momentum = 0.9},
+    {"scale and shift, ReLU, adding to dx",
+     {OP_AFFINE, "D", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 3, 4, 8), .activation = OP_RELU,
+      .constant_weights = true, .training = true, .needs_dx = true},
+     .accumulate = true},
+    {"scale and shift into a slice",
+     {OP_AFFINE, "E", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = {2, 3, 4, 8, 16, 8}, .constant_weights = true,
+      .training = true, .needs_dx = true},
+     .slice = true},
+    {"activation: ReLU",
+     {OP_ACTIVATION, "F", .n_x = 1, .x = {WHOLE(2, 3, 4, 5)}, .y = WHOLE(2, 3, 4, 5), .activation = OP_RELU,
+      .training = true, .needs_dx = true},
+     .accumulate = false},
+    {"activation: capped ReLU, adding",
+     {OP_ACTIVATION, "G", .n_x = 1, .x = {WHOLE(2, 3, 4, 5)}, .y = WHOLE(2, 3, 4, 5), .activation = OP_RELU_CAPPED,
+      .activation_max = 0.5f, .training = true, .needs_dx = true},
+     .accumulate = true},
+    {"activation: sigmoid of vectors",
+     {OP_ACTIVATION, "H", .n_x = 1, .x = {WHOLE(4, 1, 1, 5)}, .y = WHOLE(4, 1, 1, 5), .activation = OP_SIGMOID,
+      .training = true, .needs_dx = true},
+     .accumulate = false},
+    {"max pool 3x3 stride 2",
+     {OP_MAX_POOL, "I",
+      CONV_CASE(3, 3, 2, 0, .x = {WHOLE(2, 7, 7, 8)}, .y = WHOLE(2, 3, 3, 8), .training = true, .needs_dx = true)},
+     .accumulate = false},
+    {"max pool, padded on both sides, adding",
+     {OP_MAX_POOL, "J",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 5, 6)}, .y = WHOLE(2, 5, 5, 6), .training = true, .needs_dx = true)},
+     .accumulate = true},
+    {"max pool, padded on one side only",
+     {OP_MAX_POOL, "K", .n_x = 1, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_bottom = 1,
+      .pad_right = 1, .x = {WHOLE(2, 6, 6, 8)}, .y = WHOLE(2, 3, 3, 8), .training = true, .needs_dx = true},
+     .accumulate = true},
+    {"average pool 3x3, padded on both sides",
+     {OP_AVERAGE_POOL, "L",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 5, 6, 8)}, .y = WHOLE(2, 5, 6, 8), .training = true, .needs_dx = true)},
+     .accumulate = true},
+    {"average pool, padded on one side only",
+     {OP_AVERAGE_POOL, "M", .n_x = 1, .kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2, .pad_bottom = 1,
+      .pad_right = 1, .x = {WHOLE(2, 5, 5, 8)}, .y = WHOLE(2, 3, 3, 8), .training = true, .needs_dx = true},
+     .accumulate = false},
+    {"average pool of everything",
+     {OP_AVERAGE_POOL, "N",
+      CONV_CASE(4, 4, 4, 0, .x = {WHOLE(2, 4, 4, 8)}, .y = WHOLE(2, 1, 1, 8), .training = true, .needs_dx = true)},
+     .accumulate = false},
+    {"max pool of everything",
+     {OP_MAX_POOL, "N2",
+      CONV_CASE(4, 4, 4, 0, .x = {WHOLE(2, 4, 4, 8)}, .y = WHOLE(2, 1, 1, 8), .training = true, .needs_dx = true)},
+     .accumulate = true},
+    {"global average pool",
+     {OP_GLOBAL_AVERAGE_POOL, "O", .n_x = 1, .x = {WHOLE(3, 3, 5, 8)}, .y = WHOLE(3, 1, 1, 8), .training = true,
+      .needs_dx = true},
+     .accumulate = true},
+    {"concatenation of three",
+     {OP_CONCAT, "P", .n_x = 3, .x = {WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 4), WHOLE(2, 3, 4, 6)}, .y = WHOLE(2, 3, 4, 18),
+      .first_c = {0, 8, 12}, .training = true, .needs_dx = true},
+     .accumulate = true},
+    {"concatenation of some inputs",
+     {OP_CONCAT, "Q", .n_x = 2, .x = {WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 4)}, .y = WHOLE(2, 3, 4, 18),
+      .first_c = {4, 14}, .training = true, .needs_dx = true},
+     .accumulate = false},
+    {"addition of three, ReLU",
+     {OP_ADD, "R", .n_x = 3, .x = {WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 3, 4, 8),
+      .activation = OP_RELU, .training = true, .needs_dx = true},
+     .accumulate = true},
+    {"addition into a slice",
+     {OP_ADD, "S", .n_x = 2, .x = {WHOLE(2, 3, 4, 8), WHOLE(2, 3, 4, 8)}, .y = {2, 3, 4, 8, 16, 4}, .training = true,
+      .needs_dx = true},
+     .slice = true},
+    {"zero padding",
+     {OP_ZERO_PAD, "T", .n_x = 1, .pad_top = 1, .pad_bottom = 2, .pad_left = 0, .pad_right = 3,
+      .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 6, 7, 8), .training = true, .needs_dx = true},
+     .accumulate = true},
+    {"reshape of a map to a vector",
+     {OP_RESHAPE, "U", .n_x = 1, .x = {WHOLE(2, 3, 4, 8)}, .y = WHOLE(2, 1, 1, 96), .training = true, .needs_dx = true},
+     .accumulate = false},
+    {"reshape of a vector to a map",
+     {OP_RESHAPE, "V", .n_x = 1, .x = {WHOLE(2, 1, 1, 96)}, .y = WHOLE(2, 3, 4, 8), .training = true, .needs_dx = true},
+     .accumulate = true},
+    {"dropout's product",
+     {OP_MULTIPLY, "W", .n_x = 1, .x = {WHOLE(4, 1, 1, 10)}, .y = WHOLE(4, 1, 1, 10), .training = true,
+      .needs_dx = true},
+     .accumulate = true},
+    {"softmax", {OP_SOFTMAX, "X", .n_x = 1, .x = {WHOLE(4, 1, 1, 5)}, .y = WHOLE(4, 1, 1, 5)}, .accumulate = false},
 };
 
 static struct side open_side(const char *name, enum backend_precision precision, const char *mode)
@@ -370,7 +513,8 @@ static struct side open_side(const char *name, enum backend_precision precision,
     return s;
 }
 
-/* Tolerances as a part of the largest value: float32 sums in another order; TF32 keeps 10 bits, bfloat16 8 (and rounds y and dx, too). */
+/* Tolerances as a part of the largest value: float32 sums in another order; TF32 keeps 10 bits, bfloat16 8 (and rounds
+ * y and dx, too). */
 static void run_all(enum backend_precision precision, double tolerance, const char *mode)
 {
     struct side ref = open_side("ref", PRECISION_F32, mode), cuda = open_side("cuda", precision, mode);
@@ -395,9 +539,9 @@ static void run_all(enum backend_precision precision, double tolerance, const ch
     cuda_check_clean(mode);
 }
 
-/* --- flat arenas ----------------------------------------------------------------------------------------------------- */
+/* --- flat arenas -------------------------------------------------------------------------------------------------- */
 
-enum { ARENA = 5000 };      /* not a multiple of a row of 1024 */
+enum { ARENA = 5000 }; /* not a multiple of a row of 1024 */
 
 static void arena_run(const struct side *s, const float *start, float *out, double *squares)
 {
@@ -407,9 +551,11 @@ static void arena_run(const struct side *s, const float *start, float *out, doub
     for (int i = 0; i < 5; i++)
         a[i] = parameter(s, &flat, start + i * ARENA);
     const struct backend_table *t = s->t;
-    bool ok = !t->scale(s->b, a[0], ARENA, 0.5f, &err) && !t->axpy(s->b, a[0], a[1], ARENA, -2, &err) && !t->sum_of_squares(s->b, a[0], ARENA, squares, &err) &&
-              !t->sgd(s->b, a[0], a[1], a[2], ARENA, &sgd, &err) && !t->sgd(s->b, a[0], a[1], a[2], ARENA, &nesterov, &err) &&
-              !t->fill_zero(s->b, a[3], ARENA, &err) && !t->fill_zero(s->b, a[4], ARENA, &err);
+    bool ok = !t->scale(s->b, a[0], ARENA, 0.5f, &err) && !t->axpy(s->b, a[0], a[1], ARENA, -2, &err) &&
+              !t->sum_of_squares(s->b, a[0], ARENA, squares, &err) &&
+              !t->sgd(s->b, a[0], a[1], a[2], ARENA, &sgd, &err) &&
+              !t->sgd(s->b, a[0], a[1], a[2], ARENA, &nesterov, &err) && !t->fill_zero(s->b, a[3], ARENA, &err) &&
+              !t->fill_zero(s->b, a[4], ARENA, &err);
     for (uint64_t step = 1; step <= 3 && ok; step++) {
         struct adam_step adam = {0.01f, 0.9f, 0.999f, 1e-7f, step};
         ok = !t->adam(s->b, a[0], a[1], a[3], a[4], ARENA, &adam, &err) && !t->scale(s->b, a[1], ARENA, 0.7f, &err);
@@ -427,7 +573,8 @@ static void arena_run(const struct side *s, const float *start, float *out, doub
 
 static void test_arena(void)
 {
-    static const char *const names[] = { "weights after SGD, Nesterov and Adam", "their copy", "velocity", "Adam's mean", "Adam's square" };
+    static const char *const names[] = {"weights after SGD, Nesterov and Adam", "their copy", "velocity", "Adam's mean",
+                                        "Adam's square"};
     struct side ref = open_side("ref", PRECISION_F32, "arena"), cuda = open_side("cuda", PRECISION_F32, "arena");
     static float start[5 * ARENA], a[5 * ARENA], b[5 * ARENA];
     struct random r = random_start(3, 4, 5);
@@ -447,9 +594,10 @@ static void test_arena(void)
     cuda_check_clean("arena");
 }
 
-/* --- in and out ------------------------------------------------------------------------------------------------------ */
+/* --- in and out --------------------------------------------------------------------------------------------------- */
 
-/* More batches than there are staging buffers, without waiting in between: each must arrive where and as it was sent. */
+/* More batches than there are staging buffers, without waiting in between: each must arrive where and as it was sent.
+ */
 static void test_transfers(enum backend_precision precision, double tolerance, const char *mode)
 {
     enum { ROUNDS = 5, VALUES = 420 };
@@ -471,7 +619,7 @@ static void test_transfers(enum backend_precision precision, double tolerance, c
         }
         if (s.t->tensor_upload_u8(s.b, a[round], &shape, bytes, 3, 0.5f, -1, &err))
             CHECK_SAY(false, "%s", err.text);
-        memset(bytes, 0, sizeof bytes);             /* the caller's memory is free again on return */
+        memset(bytes, 0, sizeof bytes); /* the caller's memory is free again on return */
     }
     for (int round = 0; round < ROUNDS; round++) {
         if (s.t->tensor_download(s.b, a[round], &shape, got, 4, &err))
@@ -479,7 +627,8 @@ static void test_transfers(enum backend_precision precision, double tolerance, c
         double d = cuda_difference(got, wanted[round], n);
         worst = d > worst ? d : worst;
     }
-    CHECK_SAY(worst <= tolerance, "%s: bytes up, floats down, rows that are not given are 0 (off by %.2g)", mode, worst);
+    CHECK_SAY(worst <= tolerance, "%s: bytes up, floats down, rows that are not given are 0 (off by %.2g)", mode,
+              worst);
     /* Given back while its upload is still queued: the backend has to wait. */
     bool ok = !s.t->tensor_upload_u8(s.b, a[0], &shape, bytes, 4, 1, 0, &err);
     s.t->free(s.b, a[0].buffer);

@@ -1,9 +1,10 @@
 /*
- * algorithms.c: which algorithm for which convolution. cuDNN's own search tries them all on the GPU; its answer is kept in a
- * small text file, so that it is asked once for each shape, card and cuDNN version.
+ * algorithms.c: which algorithm for which convolution. cuDNN's own search tries them all on the GPU; its answer is kept
+ * in a small text file, so that it is asked once for each shape, card and cuDNN version.
  *
- * A line is: device, compute capability, cuDNN version, the convolution, algorithm, tab-separated. Lines are appended whole; one that does
- * not parse, or names an algorithm that is refused now, is passed over. WINNOW_CUDA_CACHE names another file; "" none.
+ * A line is: device, compute capability, cuDNN version, the convolution, algorithm, tab-separated. Lines are appended
+ * whole; one that does not parse, or names an algorithm that is refused now, is passed over. WINNOW_CUDA_CACHE names
+ * another file; "" none.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -16,12 +17,15 @@
 #include <unistd.h>
 
 #define MAX_RESULTS 16
-#define MAX_FILE_BYTES (8 << 20)        /* some fifty thousand lines: more is not ours */
+#define MAX_FILE_BYTES (8 << 20) /* some fifty thousand lines: more is not ours */
 
-struct entry { char *key; int algorithm; };
+struct entry {
+    char *key;
+    int algorithm;
+};
 
 struct algorithms {
-    char *path;                         /* NULL: none */
+    char *path; /* NULL: none */
     char prefix[360];
     struct entry *entries;
     size_t n, capacity;
@@ -29,7 +33,8 @@ struct algorithms {
 
 static int remember(struct algorithms *a, const char *key, int algorithm, struct error *err)
 {
-    if (mem_grow(&a->entries, &a->capacity, a->n + 1, sizeof *a->entries, err) || !(a->entries[a->n].key = mem_strdup(key, err)))
+    if (mem_grow(&a->entries, &a->capacity, a->n + 1, sizeof *a->entries, err) ||
+        !(a->entries[a->n].key = mem_strdup(key, err)))
         return -1;
     a->entries[a->n++].algorithm = algorithm;
     return 0;
@@ -64,7 +69,7 @@ static int read_file(struct algorithms *a, struct error *err)
     int rc = 0;
     size_t prefix = strlen(a->prefix), bytes = 0;
     if (!f)
-        return 0;                       /* not there yet, or not ours to read: then the search is asked */
+        return 0; /* not there yet, or not ours to read: then the search is asked */
     while (!rc && fgets(line, sizeof line, f) && (bytes += strlen(line)) < MAX_FILE_BYTES) {
         char *end = strchr(line, '\n'), *last = strrchr(line, '\t');
         if (!end || !last || strncmp(line, a->prefix, prefix) || last < line + prefix)
@@ -90,7 +95,8 @@ int algorithms_open(struct backend *b, struct error *err)
     for (char *c = device; *c; c++)
         if ((unsigned char)*c < ' ')
             *c = '?';
-    snprintf(a->prefix, sizeof a->prefix, "%s\t%d.%d\t%zu\t", device, b->properties.major, b->properties.minor, cudnnGetVersion());
+    snprintf(a->prefix, sizeof a->prefix, "%s\t%d.%d\t%zu\t", device, b->properties.major, b->properties.minor,
+             cudnnGetVersion());
     return choose_path(a, err) || read_file(a, err) ? -1 : 0;
 }
 
@@ -107,7 +113,8 @@ void algorithms_close(struct backend *b)
     b->algorithms = NULL;
 }
 
-/* A file that cannot be written costs the next run a search, nothing else: no error. One write, so that lines of two runs do not mix. */
+/* A file that cannot be written costs the next run a search, nothing else: no error. One write, so that lines of two
+ * runs do not mix. */
 static void append(const struct algorithms *a, const char *key, int algorithm)
 {
     char line[1200];
@@ -122,49 +129,56 @@ static void append(const struct algorithms *a, const char *key, int algorithm)
 
 static void key_of(const struct backend *b, const struct backend_op *op, enum conv_pass pass, char *out, size_t bytes)
 {
-    static const char *const passes[] = { "forward", "backward-data", "backward-filter" };
+    static const char *const passes[] = {"forward", "backward-data", "backward-filter"};
     const struct op_desc *d = &op->d;
     const struct tensor_shape *x = &op->x[0].shape, *y = &op->y.shape;
-    bool own = op->x[0].padded;         /* its padding is done before: what cuDNN sees has none */
-    snprintf(out, bytes, "%s %dx%dx%dx%d %dx%dx%dx%d k%dx%d s%dx%d d%dx%d p%d.%d.%d.%d%s g%d %s %s %s %zuMiB", passes[pass], x->n, x->h, x->w, x->c, y->n, y->h,
-             y->w, y->c, d->kernel_h, d->kernel_w, d->stride_h, d->stride_w, d->dilation_h, d->dilation_w, d->pad_top, d->pad_bottom, d->pad_left,
-             d->pad_right, own ? "o" : "", d->kind == OP_DEPTHWISE ? d->x[0].c : 1, op->type == CUDNN_DATA_BFLOAT16 ? "bf16" : "f32",
+    bool own = op->x[0].padded; /* its padding is done before: what cuDNN sees has none */
+    snprintf(out, bytes, "%s %dx%dx%dx%d %dx%dx%dx%d k%dx%d s%dx%d d%dx%d p%d.%d.%d.%d%s g%d %s %s %s %zuMiB",
+             passes[pass], x->n, x->h, x->w, x->c, y->n, y->h, y->w, y->c, d->kernel_h, d->kernel_w, d->stride_h,
+             d->stride_w, d->dilation_h, d->dilation_w, d->pad_top, d->pad_bottom, d->pad_left, d->pad_right,
+             own ? "o" : "", d->kind == OP_DEPTHWISE ? d->x[0].c : 1, op->type == CUDNN_DATA_BFLOAT16 ? "bf16" : "f32",
              op->format == CUDNN_TENSOR_NHWC ? "nhwc" : "nchw",
              b->options.precision == PRECISION_F32 ? "fma" : "tensor", b->workspace_limit >> 20);
 }
 
 static bool not_supported(cudnnStatus_t status) { return status / 1000 == CUDNN_STATUS_NOT_SUPPORTED / 1000; }
 
-static cudnnStatus_t workspace_of(const struct backend *b, const struct backend_op *op, enum conv_pass pass, int algorithm, size_t *bytes)
+static cudnnStatus_t workspace_of(const struct backend *b, const struct backend_op *op, enum conv_pass pass,
+                                  int algorithm, size_t *bytes)
 {
     cudnnHandle_t dnn = b->gpu[0].dnn;
     *bytes = 0;
     switch (pass) {
     case PASS_FORWARD:
-        return cudnnGetConvolutionForwardWorkspaceSize(dnn, op->x[0].full, op->filter, op->conv, op->y.full, (cudnnConvolutionFwdAlgo_t)algorithm, bytes);
+        return cudnnGetConvolutionForwardWorkspaceSize(dnn, op->x[0].full, op->filter, op->conv, op->y.full,
+                                                       (cudnnConvolutionFwdAlgo_t)algorithm, bytes);
     case PASS_DATA:
-        return cudnnGetConvolutionBackwardDataWorkspaceSize(dnn, op->filter, op->y.full, op->conv, op->x[0].full, (cudnnConvolutionBwdDataAlgo_t)algorithm,
-                                                            bytes);
+        return cudnnGetConvolutionBackwardDataWorkspaceSize(dnn, op->filter, op->y.full, op->conv, op->x[0].full,
+                                                            (cudnnConvolutionBwdDataAlgo_t)algorithm, bytes);
     default:
         return cudnnGetConvolutionBackwardFilterWorkspaceSize(dnn, op->x[0].full, op->y.full, op->conv, op->filter,
                                                               (cudnnConvolutionBwdFilterAlgo_t)algorithm, bytes);
     }
 }
 
-/* The largest workspace that any algorithm within the limit wants: what the search needs beside the tensors. -1 = none is supported. */
+/* The largest workspace that any algorithm within the limit wants: what the search needs beside the tensors. -1 = none
+ * is supported. */
 static long long search_workspace(const struct backend *b, const struct backend_op *op, enum conv_pass pass)
 {
-    static const int counts[] = { CUDNN_CONVOLUTION_FWD_ALGO_COUNT, CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT };
+    static const int counts[] = {CUDNN_CONVOLUTION_FWD_ALGO_COUNT, CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT,
+                                 CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT};
     long long most = -1;
     for (int i = 0; i < counts[pass]; i++) {
         size_t bytes;
-        if (workspace_of(b, op, pass, i, &bytes) == CUDNN_STATUS_SUCCESS && bytes <= b->workspace_limit && (long long)bytes > most)
+        if (workspace_of(b, op, pass, i, &bytes) == CUDNN_STATUS_SUCCESS && bytes <= b->workspace_limit &&
+            (long long)bytes > most)
             most = (long long)bytes;
     }
     return most;
 }
 
-/* The first of the results, which come quickest first, that ran, gives the same bits every time, and keeps to the limit. */
+/* The first of the results, which come quickest first, that ran, gives the same bits every time, and keeps to the
+ * limit. */
 #define PICK(results, n) \
     do { \
         for (int i_ = 0; i_ < (n); i_++) \
@@ -180,7 +194,8 @@ static int search(struct backend *b, struct backend_op *op, enum conv_pass pass,
     long long workspace = search_workspace(b, op, pass);
     if (workspace < 0)
         return 1;
-    size_t x_bytes = round_up(op->x[0].full_bytes), y_bytes = round_up(op->y.full_bytes), w_bytes = round_up(op->w.full_bytes), bytes = (size_t)workspace;
+    size_t x_bytes = round_up(op->x[0].full_bytes), y_bytes = round_up(op->y.full_bytes),
+           w_bytes = round_up(op->w.full_bytes), bytes = (size_t)workspace;
     if (gpu_grow(g, &g->search, &g->search_bytes, x_bytes + y_bytes + w_bytes + bytes + BACKEND_ALIGN, op->name, err))
         return -1;
     char *x = g->search, *y = x + x_bytes, *w = y + y_bytes, *room = w + w_bytes;
@@ -191,8 +206,8 @@ static int search(struct backend *b, struct backend_op *op, enum conv_pass pass,
     switch (pass) {
     case PASS_FORWARD: {
         cudnnConvolutionFwdAlgoPerf_t results[MAX_RESULTS];
-        status = cudnnFindConvolutionForwardAlgorithmEx(g->dnn, op->x[0].full, x, op->filter, w, op->conv, op->y.full, y, MAX_RESULTS, &found, results, room,
-                                                        bytes);
+        status = cudnnFindConvolutionForwardAlgorithmEx(g->dnn, op->x[0].full, x, op->filter, w, op->conv, op->y.full,
+                                                        y, MAX_RESULTS, &found, results, room, bytes);
         if (not_supported(status))
             return 1;
         if (dnn_check(err, op->name, "cudnnFindConvolutionForwardAlgorithmEx", status))
@@ -201,8 +216,9 @@ static int search(struct backend *b, struct backend_op *op, enum conv_pass pass,
     }
     case PASS_DATA: {
         cudnnConvolutionBwdDataAlgoPerf_t results[MAX_RESULTS];
-        status = cudnnFindConvolutionBackwardDataAlgorithmEx(g->dnn, op->filter, w, op->y.full, y, op->conv, op->x[0].full, x, MAX_RESULTS, &found, results,
-                                                             room, bytes);
+        status =
+            cudnnFindConvolutionBackwardDataAlgorithmEx(g->dnn, op->filter, w, op->y.full, y, op->conv, op->x[0].full,
+                                                        x, MAX_RESULTS, &found, results, room, bytes);
         if (not_supported(status))
             return 1;
         if (dnn_check(err, op->name, "cudnnFindConvolutionBackwardDataAlgorithmEx", status))
@@ -211,8 +227,9 @@ static int search(struct backend *b, struct backend_op *op, enum conv_pass pass,
     }
     default: {
         cudnnConvolutionBwdFilterAlgoPerf_t results[MAX_RESULTS];
-        status = cudnnFindConvolutionBackwardFilterAlgorithmEx(g->dnn, op->x[0].full, x, op->y.full, y, op->conv, op->filter, w, MAX_RESULTS, &found, results,
-                                                               room, bytes);
+        status =
+            cudnnFindConvolutionBackwardFilterAlgorithmEx(g->dnn, op->x[0].full, x, op->y.full, y, op->conv, op->filter,
+                                                          w, MAX_RESULTS, &found, results, room, bytes);
         if (not_supported(status))
             return 1;
         if (dnn_check(err, op->name, "cudnnFindConvolutionBackwardFilterAlgorithmEx", status))
@@ -228,7 +245,8 @@ int algorithm_choose(struct backend *b, struct backend_op *op, enum conv_pass pa
     struct algorithms *a = b->algorithms;
     key_of(b, op, pass, key, sizeof key);
     for (size_t i = 0; i < a->n; i++)
-        if (!strcmp(a->entries[i].key, key) && workspace_of(b, op, pass, a->entries[i].algorithm, &out->workspace) == CUDNN_STATUS_SUCCESS &&
+        if (!strcmp(a->entries[i].key, key) &&
+            workspace_of(b, op, pass, a->entries[i].algorithm, &out->workspace) == CUDNN_STATUS_SUCCESS &&
             out->workspace <= b->workspace_limit) {
             out->algorithm = a->entries[i].algorithm;
             return 0;
@@ -237,8 +255,9 @@ int algorithm_choose(struct backend *b, struct backend_op *op, enum conv_pass pa
     if (rc)
         return rc;
     out->algorithm = algorithm;
-    static const char *const calls[] = { "cudnnGetConvolutionForwardWorkspaceSize", "cudnnGetConvolutionBackwardDataWorkspaceSize",
-                                         "cudnnGetConvolutionBackwardFilterWorkspaceSize" };
+    static const char *const calls[] = {"cudnnGetConvolutionForwardWorkspaceSize",
+                                        "cudnnGetConvolutionBackwardDataWorkspaceSize",
+                                        "cudnnGetConvolutionBackwardFilterWorkspaceSize"};
     if (dnn_check(err, op->name, calls[pass], workspace_of(b, op, pass, algorithm, &out->workspace)) ||
         remember(a, key, algorithm, err))
         return -1;

@@ -1,6 +1,6 @@
 /*
- * arena.c: arithmetic over whole arenas of parameters, and the optimisers' steps made of it. A step is a handful of calls whatever the
- * number of layers: three for SGD, three and five for every four million values for Adam.
+ * arena.c: arithmetic over whole arenas of parameters, and the optimisers' steps made of it. A step is a handful of
+ * calls whatever the number of layers: three for SGD, three and five for every four million values for Adam.
  *
  * cuBLAS counts in int: longer arenas go in pieces of 2^30.
  */
@@ -19,7 +19,7 @@
             if (gpu_use(gpu, err)) \
                 return -1; \
             for (size_t first = 0; first < (n); first += PIECE) { \
-                int count = (int)((n) - first < PIECE ? (n) - first : PIECE); \
+                int count = (int)((n)-first < PIECE ? (n)-first : PIECE); \
                 if (code) \
                     return -1; \
             } \
@@ -39,7 +39,9 @@ int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct 
 {
     if (group_settle(b, x.buffer, err) || group_settle(b, y.buffer, err))
         return -1;
-    EACH_PIECE(b, n, CUDA(NULL, cudaMemcpyAsync(FLOATS(y), FLOATS(x), (size_t)count * sizeof(float), cudaMemcpyDeviceToDevice, gpu->compute)));
+    EACH_PIECE(b, n,
+               CUDA(NULL, cudaMemcpyAsync(FLOATS(y), FLOATS(x), (size_t)count * sizeof(float), cudaMemcpyDeviceToDevice,
+                                          gpu->compute)));
     return 0;
 }
 
@@ -82,7 +84,8 @@ int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out,
     return 0;
 }
 
-int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n, const struct sgd_step *s, struct error *err)
+int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n, const struct sgd_step *s,
+             struct error *err)
 {
     if (group_settle(b, g.buffer, err) || scal(b, v, n, s->momentum, err) || axpy(b, v, g, n, -s->rate, err))
         return -1;
@@ -91,10 +94,13 @@ int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, siz
     return axpy(b, p, v, n, s->momentum, err) || axpy(b, p, g, n, -s->rate, err) ? -1 : 0;
 }
 
-/* --- Adam ------------------------------------------------------------------------------------------------------------ */
+/* --- Adam --------------------------------------------------------------------------------------------------------- */
 
-/* Neither library divides; batch norm in inference mode does: scale * (x - mean) / sqrt(variance + epsilon) + bias, element by element. */
-struct adam_room { float *ones, *zeros, *root; };
+/* Neither library divides; batch norm in inference mode does: scale * (x - mean) / sqrt(variance + epsilon) + bias,
+ * element by element. */
+struct adam_room {
+    float *ones, *zeros, *root;
+};
 
 static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
 {
@@ -106,8 +112,10 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
     *room = (struct adam_room){g->adam, (float *)g->adam + CUDA_ADAM_CHUNK, (float *)g->adam + 2 * CUDA_ADAM_CHUNK};
     if (!fresh)
         return 0;
-    int rc = tensor_make(&t, "Adam", CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, (int)(CUDA_ADAM_CHUNK / 1024), 1024, err) ||
-             fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->ones, 1, err) || fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->zeros, 0, err);
+    int rc =
+        tensor_make(&t, "Adam", CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, (int)(CUDA_ADAM_CHUNK / 1024), 1024, err) ||
+        fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->ones, 1, err) ||
+        fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->zeros, 0, err);
     if (t)
         cudnnDestroyTensorDescriptor(t);
     if (rc) {
@@ -119,25 +127,27 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
 }
 
 /* n values as one tensor that is no longer than it must be in any direction: rows of 1024, and one row for the rest. */
-static int adam_piece(struct gpu *g, const struct adam_room *room, float *p, float *grad, float *m, float *v, int rows, int columns, float rate,
-                      const struct adam_step *s, cudnnOpTensorDescriptor_t multiply, cudnnOpTensorDescriptor_t root, struct error *err)
+static int adam_piece(struct gpu *g, const struct adam_room *room, float *p, float *grad, float *m, float *v, int rows,
+                      int columns, float rate, const struct adam_step *s, cudnnOpTensorDescriptor_t multiply,
+                      cudnnOpTensorDescriptor_t root, struct error *err)
 {
     cudnnTensorDescriptor_t t = NULL, single = NULL;
     cudnnHandle_t dnn = g->dnn;
     const char *who = "Adam";
     float minus_rate = -rate, keep1 = s->beta1, take1 = 1 - s->beta1, keep2 = s->beta2, take2 = 1 - s->beta2;
-    int rc = tensor_make(&t, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, rows, columns, err) ||
-             tensor_make(&single, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, 1, 1, err) ||
-             /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g g */
-             DNN(who, cudnnAddTensor(dnn, &take1, t, grad, &keep1, t, m)) ||
-             DNN(who, cudnnOpTensor(dnn, multiply, &take2, t, grad, &one, t, grad, &keep2, t, v)) ||
-             /* root = sqrt(v) + epsilon, squared, so that batch norm takes its root again */
-             DNN(who, cudnnOpTensor(dnn, root, &one, t, v, &one, t, v, &zero, t, room->root)) ||
-             DNN(who, cudnnAddTensor(dnn, &s->epsilon, single, room->ones, &one, t, room->root)) ||
-             DNN(who, cudnnOpTensor(dnn, multiply, &one, t, room->root, &one, t, room->root, &zero, t, room->root)) ||
-             /* p = p - rate * m / root */
-             DNN(who, cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_PER_ACTIVATION, &minus_rate, &one, t, m, t, p, t, room->ones,
-                                                              room->zeros, room->zeros, room->root, 0));
+    int rc =
+        tensor_make(&t, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, rows, columns, err) ||
+        tensor_make(&single, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, 1, 1, err) ||
+        /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g g */
+        DNN(who, cudnnAddTensor(dnn, &take1, t, grad, &keep1, t, m)) ||
+        DNN(who, cudnnOpTensor(dnn, multiply, &take2, t, grad, &one, t, grad, &keep2, t, v)) ||
+        /* root = sqrt(v) + epsilon, squared, so that batch norm takes its root again */
+        DNN(who, cudnnOpTensor(dnn, root, &one, t, v, &one, t, v, &zero, t, room->root)) ||
+        DNN(who, cudnnAddTensor(dnn, &s->epsilon, single, room->ones, &one, t, room->root)) ||
+        DNN(who, cudnnOpTensor(dnn, multiply, &one, t, room->root, &one, t, room->root, &zero, t, room->root)) ||
+        /* p = p - rate * m / root */
+        DNN(who, cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_PER_ACTIVATION, &minus_rate, &one, t, m,
+                                                         t, p, t, room->ones, room->zeros, room->zeros, room->root, 0));
     if (t)
         cudnnDestroyTensorDescriptor(t);
     if (single)
@@ -145,15 +155,18 @@ static int adam_piece(struct gpu *g, const struct adam_room *room, float *p, flo
     return rc ? -1 : 0;
 }
 
-int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n, const struct adam_step *s, struct error *err)
+int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
+              const struct adam_step *s, struct error *err)
 {
     cudnnOpTensorDescriptor_t multiply = NULL, root = NULL;
     double t = (double)s->step;
     float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
     const char *who = "Adam";
-    int rc = group_settle(b, g.buffer, err) || DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) || DNN(who, cudnnCreateOpTensorDescriptor(&root)) ||
-             DNN(who, cudnnSetOpTensorDescriptor(multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN)) ||
-             DNN(who, cudnnSetOpTensorDescriptor(root, CUDNN_OP_TENSOR_SQRT, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN));
+    int rc =
+        group_settle(b, g.buffer, err) || DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) ||
+        DNN(who, cudnnCreateOpTensorDescriptor(&root)) ||
+        DNN(who, cudnnSetOpTensorDescriptor(multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN)) ||
+        DNN(who, cudnnSetOpTensorDescriptor(root, CUDNN_OP_TENSOR_SQRT, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN));
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         struct gpu *gpu = &b->gpu[k];
         struct adam_room room = {0};
@@ -162,7 +175,8 @@ int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, st
         for (size_t first = 0; !rc && first < n;) {
             size_t left = n - first < CUDA_ADAM_CHUNK ? n - first : CUDA_ADAM_CHUNK;
             int rows = left >= 1024 ? (int)(left / 1024) : 1, columns = left >= 1024 ? 1024 : (int)left;
-            rc = adam_piece(gpu, &room, pp + first, pg + first, pm + first, pv + first, rows, columns, rate, s, multiply, root, err);
+            rc = adam_piece(gpu, &room, pp + first, pg + first, pm + first, pv + first, rows, columns, rate, s,
+                            multiply, root, err);
             first += (size_t)rows * (size_t)columns;
         }
     }

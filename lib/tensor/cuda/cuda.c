@@ -10,7 +10,7 @@
 
 const float one = 1, zero = 0;
 
-/* --- errors ---------------------------------------------------------------------------------------------------------- */
+/* --- errors ------------------------------------------------------------------------------------------------------- */
 
 /* "cudnnCreate(&g->dnn)" is told as "cudnnCreate". */
 static int name_length(const char *call) { return (int)strcspn(call, "( "); }
@@ -19,8 +19,8 @@ int cuda_check(struct error *err, const char *subject, const char *call, cudaErr
 {
     if (status == cudaSuccess)
         return 0;
-    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s (%s)", subject ? subject : "", subject ? ": " : "", name_length(call), call,
-                     cudaGetErrorName(status), cudaGetErrorString(status));
+    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s (%s)", subject ? subject : "", subject ? ": " : "",
+                     name_length(call), call, cudaGetErrorName(status), cudaGetErrorString(status));
 }
 
 int dnn_check(struct error *err, const char *subject, const char *call, cudnnStatus_t status)
@@ -32,19 +32,19 @@ int dnn_check(struct error *err, const char *subject, const char *call, cudnnSta
     for (char *c = detail; *c; c++)
         if (iscntrl((unsigned char)*c))
             *c = ' ';
-    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s%s%s", subject ? subject : "", subject ? ": " : "", name_length(call), call,
-                     cudnnGetErrorString(status), *detail ? ": " : "", detail);
+    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s%s%s", subject ? subject : "", subject ? ": " : "",
+                     name_length(call), call, cudnnGetErrorString(status), *detail ? ": " : "", detail);
 }
 
 int blas_check(struct error *err, const char *subject, const char *call, cublasStatus_t status)
 {
     if (status == CUBLAS_STATUS_SUCCESS)
         return 0;
-    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s", subject ? subject : "", subject ? ": " : "", name_length(call), call,
-                     cublasGetStatusName(status));
+    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s", subject ? subject : "", subject ? ": " : "",
+                     name_length(call), call, cublasGetStatusName(status));
 }
 
-/* --- one GPU --------------------------------------------------------------------------------------------------------- */
+/* --- one GPU ------------------------------------------------------------------------------------------------------ */
 
 int gpu_use(const struct gpu *g, struct error *err) { return CUDA(NULL, cudaSetDevice(g->device)); }
 
@@ -73,13 +73,17 @@ static int constant_vectors(struct gpu *g, struct error *err)
         goto out;
     for (size_t i = 0; i < n; i++) {
         values[i] = 1;
-        halves[i] = 0x3f80;                     /* 1 in bfloat16 */
+        halves[i] = 0x3f80; /* 1 in bfloat16 */
     }
-    if (CUDA(NULL, cudaMalloc((void **)&g->ones, 2 * n * sizeof *values)) || CUDA(NULL, cudaMalloc((void **)&g->ones_bf16, 2 * n * sizeof *halves)))
+    if (CUDA(NULL, cudaMalloc((void **)&g->ones, 2 * n * sizeof *values)) ||
+        CUDA(NULL, cudaMalloc((void **)&g->ones_bf16, 2 * n * sizeof *halves)))
         goto out;
     g->zeros = g->ones + n;
     g->zeros_bf16 = g->ones_bf16 + n;
-    rc = gpu_upload(g, g->ones, values, 2 * n * sizeof *values, err) || gpu_upload(g, g->ones_bf16, halves, 2 * n * sizeof *halves, err) ? -1 : 0;
+    rc = gpu_upload(g, g->ones, values, 2 * n * sizeof *values, err) ||
+                 gpu_upload(g, g->ones_bf16, halves, 2 * n * sizeof *halves, err)
+             ? -1
+             : 0;
 out:
     free(values);
     free(halves);
@@ -93,13 +97,14 @@ static int gpu_open(struct gpu *g, int device, struct error *err)
         CUDA(NULL, cudaStreamCreateWithFlags(&g->copy, cudaStreamNonBlocking)) ||
         CUDA(NULL, cudaStreamCreateWithFlags(&g->sum, cudaStreamNonBlocking)))
         return -1;
-    cudaEvent_t *events[] = { &g->staging[0].copied, &g->staging[0].consumed, &g->staging[1].copied, &g->staging[1].consumed, &g->written,
-                              &g->summed };
+    cudaEvent_t *events[] = {&g->staging[0].copied, &g->staging[0].consumed,
+                             &g->staging[1].copied, &g->staging[1].consumed,
+                             &g->written,           &g->summed};
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (CUDA(NULL, cudaEventCreateWithFlags(events[i], cudaEventDisableTiming)))
             return -1;
-    if (DNN(NULL, cudnnCreate(&g->dnn)) || DNN(NULL, cudnnSetStream(g->dnn, g->compute)) || BLAS(NULL, cublasCreate(&g->blas)) ||
-        BLAS(NULL, cublasSetStream(g->blas, g->compute)))
+    if (DNN(NULL, cudnnCreate(&g->dnn)) || DNN(NULL, cudnnSetStream(g->dnn, g->compute)) ||
+        BLAS(NULL, cublasCreate(&g->blas)) || BLAS(NULL, cublasSetStream(g->blas, g->compute)))
         return -1;
     return constant_vectors(g, err);
 }
@@ -143,10 +148,11 @@ static void gpu_close(struct gpu *g)
         cudaStreamDestroy(g->compute);
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 /* Which GPUs: WINNOW_CUDA_DEVICES, "0,1,2", else options->device_index. */
-static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backend_options *o, int n_there, struct error *err)
+static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backend_options *o, int n_there,
+                         struct error *err)
 {
     const char *list = getenv("WINNOW_CUDA_DEVICES");
     *n = 0;
@@ -176,8 +182,8 @@ static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backen
 }
 
 /*
- * bfloat16 rests on cudnnTransformTensor changing types, which the documentation neither promises nor denies: asked once, with
- * a value that survives the way there and back.
+ * bfloat16 rests on cudnnTransformTensor changing types, which the documentation neither promises nor denies: asked
+ * once, with a value that survives the way there and back.
  */
 static int check_bf16(struct backend *b, struct error *err)
 {
@@ -185,13 +191,15 @@ static int check_bf16(struct backend *b, struct error *err)
     cudnnTensorDescriptor_t wide = NULL, narrow = NULL;
     struct error why = {0};
     if (b->properties.major < 8)
-        return error_set(err, EX_NODEVICE, "cuda: precision bf16 needs compute capability 8.0, %s has %d.%d", b->properties.name, b->properties.major,
-                         b->properties.minor);
+        return error_set(err, EX_NODEVICE, "cuda: precision bf16 needs compute capability 8.0, %s has %d.%d",
+                         b->properties.name, b->properties.major, b->properties.minor);
     int rc = gpu_use(g, err) || tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, 8, 1, 1, err) ||
              tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, CUDNN_TENSOR_NHWC, 1, 8, 1, 1, err);
-    if (!rc && (transform(g, NULL, wide, g->ones, narrow, g->ones_bf16, false, &why) || transform(g, NULL, narrow, g->ones_bf16, wide, g->ones, false, &why) ||
+    if (!rc && (transform(g, NULL, wide, g->ones, narrow, g->ones_bf16, false, &why) ||
+                transform(g, NULL, narrow, g->ones_bf16, wide, g->ones, false, &why) ||
                 cuda_check(&why, NULL, "cudaStreamSynchronize", cudaStreamSynchronize(g->compute))))
-        rc = error_set(err, EX_NODEVICE, "cuda: precision bf16 is not to be had: cuDNN does not convert types here (%s)", why.text);
+        rc = error_set(err, EX_NODEVICE,
+                       "cuda: precision bf16 is not to be had: cuDNN does not convert types here (%s)", why.text);
     if (wide)
         cudnnDestroyTensorDescriptor(wide);
     if (narrow)
@@ -201,17 +209,20 @@ static int check_bf16(struct backend *b, struct error *err)
 
 static void describe(struct backend *b)
 {
-    static const char *const precisions[] = { "fp32", "tf32", "bf16" };
+    static const char *const precisions[] = {"fp32", "tf32", "bf16"};
     const char *precision = precisions[b->options.precision];
     int runtime = 0, clock_khz = 0;
     size_t version = cudnnGetVersion();
     cudaRuntimeGetVersion(&runtime);
-    cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, b->gpu[0].device);     /* both only for people: 0 where unknown */
+    cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate,
+                           b->gpu[0].device); /* both only for people: 0 where unknown */
     if (b->options.precision == PRECISION_TF32 && b->properties.major < 8)
         precision = "fp32 (TF32 needs compute capability 8.0)";
-    snprintf(b->description, sizeof b->description, "%d x %s (compute capability %d.%d, %d SMs at %d MHz), CUDA %d.%d, cuDNN %zu.%zu.%zu, %s", b->n_gpus,
-             b->properties.name, b->properties.major, b->properties.minor, b->properties.multiProcessorCount, clock_khz / 1000, runtime / 1000, runtime % 1000 / 10, version / 10000, version / 100 % 100,
-             version % 100, precision);
+    snprintf(b->description, sizeof b->description,
+             "%d x %s (compute capability %d.%d, %d SMs at %d MHz), CUDA %d.%d, cuDNN %zu.%zu.%zu, %s", b->n_gpus,
+             b->properties.name, b->properties.major, b->properties.minor, b->properties.multiProcessorCount,
+             clock_khz / 1000, runtime / 1000, runtime % 1000 / 10, version / 10000, version / 100 % 100, version % 100,
+             precision);
 }
 
 static void cuda_close(struct backend *b)
@@ -231,8 +242,9 @@ static int cuda_open(struct backend **out, const struct backend_options *options
     *out = NULL;
     cudaError_t status = cudaGetDeviceCount(&n_there);
     if (status != cudaSuccess || n_there < 1) {
-        cudaGetLastError();                     /* it would be handed to the next call */
-        return error_set(err, EX_NODEVICE, "cuda: no GPU here: %s", status == cudaSuccess ? "none found" : cudaGetErrorString(status));
+        cudaGetLastError(); /* it would be handed to the next call */
+        return error_set(err, EX_NODEVICE, "cuda: no GPU here: %s",
+                         status == cudaSuccess ? "none found" : cudaGetErrorString(status));
     }
     if (parse_devices(devices, &n, options, n_there, err))
         return -1;
@@ -249,8 +261,8 @@ static int cuda_open(struct backend **out, const struct backend_options *options
         if (gpu_open(&b->gpu[i], devices[i], err))
             goto fail;
     if (b->properties.major * 10 + b->properties.minor < 75) {
-        error_set(err, EX_NODEVICE, "cuda: %s has compute capability %d.%d; cuDNN 9 here needs 7.5 (Turing) or later", b->properties.name,
-                  b->properties.major, b->properties.minor);
+        error_set(err, EX_NODEVICE, "cuda: %s has compute capability %d.%d; cuDNN 9 here needs 7.5 (Turing) or later",
+                  b->properties.name, b->properties.major, b->properties.minor);
         goto fail;
     }
     if ((options->precision == PRECISION_BF16 && check_bf16(b, err)) || group_open(b, err) || algorithms_open(b, err))
@@ -280,7 +292,7 @@ static size_t cuda_memory_available(const struct backend *b)
     return least > 2 * reserve ? least - reserve : least / 2 + 1;
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
 
 static void cuda_free(struct backend *b, struct backend_buffer *buffer)
 {
@@ -290,7 +302,7 @@ static void cuda_free(struct backend *b, struct backend_buffer *buffer)
         if (!buffer->p[i])
             continue;
         cudaSetDevice(b->gpu[i].device);
-        cudaStreamSynchronize(b->gpu[i].compute);       /* queued work may still read it */
+        cudaStreamSynchronize(b->gpu[i].compute); /* queued work may still read it */
         cudaFree(buffer->p[i]);
     }
     free(buffer);
@@ -307,7 +319,7 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
         struct gpu *g = &b->gpu[i];
         if (gpu_use(g, err))
             goto fail;
-        if (g->search) {                        /* plans are made by now: its memory is wanted here */
+        if (g->search) { /* plans are made by now: its memory is wanted here */
             if (CUDA(NULL, cudaStreamSynchronize(g->compute)))
                 goto fail;
             cudaFree(g->search);
@@ -319,7 +331,8 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
             size_t available = 0, total = 0;
             cudaGetLastError();
             cudaMemGetInfo(&available, &total);
-            error_set(err, EX_OSERR, "cuda: cudaMalloc: GPU %d has no %zu MiB left (%zu of %zu MiB free)", g->device, buffer->bytes >> 20, available >> 20, total >> 20);
+            error_set(err, EX_OSERR, "cuda: cudaMalloc: GPU %d has no %zu MiB left (%zu of %zu MiB free)", g->device,
+                      buffer->bytes >> 20, available >> 20, total >> 20);
             goto fail;
         }
         if (CUDA(NULL, status) || CUDA(NULL, cudaMemsetAsync(buffer->p[i], 0, buffer->bytes, g->compute)))
@@ -340,7 +353,7 @@ static int cuda_sync(struct backend *b, struct error *err)
     return 0;
 }
 
-/* --- layouts --------------------------------------------------------------------------------------------------------- */
+/* --- layouts ------------------------------------------------------------------------------------------------------ */
 
 static size_t cuda_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
@@ -349,24 +362,48 @@ static size_t cuda_tensor_bytes(const struct backend *b, const struct tensor_sha
     return shape_values(&each) * type_bytes(stored_type(b, s));
 }
 
-static bool cuda_reshape_is_free(const struct backend *b, const struct tensor_shape *from, const struct tensor_shape *to)
+static bool cuda_reshape_is_free(const struct backend *b, const struct tensor_shape *from,
+                                 const struct tensor_shape *to)
 {
     return stored_type(b, from) == stored_type(b, to);
 }
 
 static const struct backend_table table = {
-    .abi = BACKEND_ABI, .name = "cuda",
-    .open = cuda_open, .close = cuda_close, .describe = cuda_describe, .memory_available = cuda_memory_available,
-    .alloc = cuda_alloc, .free = cuda_free, .sync = cuda_sync,
-    .tensor_bytes = cuda_tensor_bytes, .writes_slice = cuda_writes_slice, .reshape_is_free = cuda_reshape_is_free, .param_bytes = cuda_param_bytes,
-    .tensor_upload = cuda_tensor_upload, .tensor_upload_u8 = cuda_tensor_upload_u8, .tensor_download = cuda_tensor_download,
-    .param_upload = cuda_param_upload, .param_download = cuda_param_download,
-    .op_create = cuda_op_create, .op_destroy = cuda_op_destroy, .op_backward_reads = cuda_op_backward_reads,
-    .op_saved_bytes = cuda_op_saved_bytes, .op_constant_bytes = cuda_op_constant_bytes, .op_workspace_bytes = cuda_op_workspace_bytes,
-    .op_load = cuda_op_load, .op_forward = cuda_op_forward, .op_backward = cuda_op_backward,
-    .fill_zero = cuda_fill_zero, .copy = cuda_copy, .scale = cuda_scale, .axpy = cuda_axpy, .sum_of_squares = cuda_sum_of_squares,
-    .sgd = cuda_sgd, .adam = cuda_adam,
-    .whole_batches = true,                      /* a GPU wants work, not locality; and a chunk would have to divide among several */
+    .abi = BACKEND_ABI,
+    .name = "cuda",
+    .open = cuda_open,
+    .close = cuda_close,
+    .describe = cuda_describe,
+    .memory_available = cuda_memory_available,
+    .alloc = cuda_alloc,
+    .free = cuda_free,
+    .sync = cuda_sync,
+    .tensor_bytes = cuda_tensor_bytes,
+    .writes_slice = cuda_writes_slice,
+    .reshape_is_free = cuda_reshape_is_free,
+    .param_bytes = cuda_param_bytes,
+    .tensor_upload = cuda_tensor_upload,
+    .tensor_upload_u8 = cuda_tensor_upload_u8,
+    .tensor_download = cuda_tensor_download,
+    .param_upload = cuda_param_upload,
+    .param_download = cuda_param_download,
+    .op_create = cuda_op_create,
+    .op_destroy = cuda_op_destroy,
+    .op_backward_reads = cuda_op_backward_reads,
+    .op_saved_bytes = cuda_op_saved_bytes,
+    .op_constant_bytes = cuda_op_constant_bytes,
+    .op_workspace_bytes = cuda_op_workspace_bytes,
+    .op_load = cuda_op_load,
+    .op_forward = cuda_op_forward,
+    .op_backward = cuda_op_backward,
+    .fill_zero = cuda_fill_zero,
+    .copy = cuda_copy,
+    .scale = cuda_scale,
+    .axpy = cuda_axpy,
+    .sum_of_squares = cuda_sum_of_squares,
+    .sgd = cuda_sgd,
+    .adam = cuda_adam,
+    .whole_batches = true, /* a GPU wants work, not locality; and a chunk would have to divide among several */
 };
 
 /* What lib/tensor/backend.c looks up. */

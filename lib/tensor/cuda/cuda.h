@@ -1,11 +1,11 @@
 /*
  * cuda.h: the CUDA backend from the inside. cuDNN and cuBLAS do all arithmetic; this is bookkeeping in C.
  *
- * Layout: maps are NHWC, in float32 or (precision bf16) bfloat16; vectors (h = w = 1) and everything that is summed or learnt
- * are float32. Kernels are [cout][kh][kw][cin], dense weights Keras' [cin][cout].
+ * Layout: maps are NHWC, in float32 or (precision bf16) bfloat16; vectors (h = w = 1) and everything that is summed or
+ * learnt are float32. Kernels are [cout][kh][kw][cin], dense weights Keras' [cin][cout].
  *
- * Several GPUs look like one device: each holds every buffer, works on n/k pictures of each batch, and gradients are summed
- * the first time anybody looks at them (group.c). With one GPU none of that happens.
+ * Several GPUs look like one device: each holds every buffer, works on n/k pictures of each batch, and gradients are
+ * summed the first time anybody looks at them (group.c). With one GPU none of that happens.
  */
 #ifndef WINNOW_TENSOR_CUDA_CUDA_H
 #define WINNOW_TENSOR_CUDA_CUDA_H
@@ -19,13 +19,13 @@
 #include "tensor/backend.h"
 
 #define CUDA_MAX_GPUS 8
-#define CUDA_MAX_CHANNELS 16384         /* length of the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
-#define CUDA_ADAM_CHUNK ((size_t)4 << 20)   /* values a piece of an Adam step: three buffers of 16 MiB */
+#define CUDA_MAX_CHANNELS 16384 /* length of the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
+#define CUDA_ADAM_CHUNK ((size_t)4 << 20) /* values a piece of an Adam step: three buffers of 16 MiB */
 
-struct staging {                        /* one of two ways for a batch onto the GPU */
+struct staging { /* one of two ways for a batch onto the GPU */
     void *pinned, *device;
     size_t bytes;
-    cudaEvent_t copied, consumed;       /* the copy is over; the compute stream has read the device's side */
+    cudaEvent_t copied, consumed; /* the copy is over; the compute stream has read the device's side */
 };
 
 struct gpu {
@@ -36,90 +36,99 @@ struct gpu {
     struct staging staging[2];
     void *download_pinned;
     size_t download_bytes;
-    void *convert;                      /* device memory for a download that changes its type or layout */
+    void *convert; /* device memory for a download that changes its type or layout */
     size_t convert_bytes;
-    float *ones, *zeros;                /* CUDA_MAX_CHANNELS each */
+    float *ones, *zeros; /* CUDA_MAX_CHANNELS each */
     uint16_t *ones_bf16, *zeros_bf16;
-    void *adam;                         /* ones, zeros and scratch, CUDA_ADAM_CHUNK floats each; made at the first Adam step */
-    void *search;                       /* memory for the search of algorithms, given back when it is over */
+    void *adam;   /* ones, zeros and scratch, CUDA_ADAM_CHUNK floats each; made at the first Adam step */
+    void *search; /* memory for the search of algorithms, given back when it is over */
     size_t search_bytes;
-    void *comm;                         /* ncclComm_t, with several GPUs */
-    cudaStream_t sum;                   /* where gradients are summed */
+    void *comm;       /* ncclComm_t, with several GPUs */
+    cudaStream_t sum; /* where gradients are summed */
     cudaEvent_t written, summed;
 };
 
-struct algorithms;                      /* algorithms.c */
+struct algorithms; /* algorithms.c */
 
 struct backend {
     struct backend_options options;
     int n_gpus;
     struct gpu gpu[CUDA_MAX_GPUS];
-    struct cudaDeviceProp properties;   /* of the first */
+    struct cudaDeviceProp properties; /* of the first */
     char description[400];
     size_t workspace_limit;
     struct algorithms *algorithms;
     int next_staging;
-    struct nccl *nccl;                  /* group.c */
+    struct nccl *nccl; /* group.c */
     size_t bucket_bytes;
 };
 
 struct backend_buffer {
     void *p[CUDA_MAX_GPUS];
     size_t bytes;
-    size_t partial_begin, partial_end;  /* bytes that differ between the GPUs: gradients not summed yet, statistics not averaged */
-    size_t flying_begin, flying_end;    /* bytes that are being summed already */
-    bool average;                       /* what makes them one again: the mean, not the sum */
-    bool unordered;                     /* not written from the end to the beginning: nothing is summed before all is there */
+    size_t partial_begin,
+        partial_end; /* bytes that differ between the GPUs: gradients not summed yet, statistics not averaged */
+    size_t flying_begin, flying_end; /* bytes that are being summed already */
+    bool average;                    /* what makes them one again: the mean, not the sum */
+    bool unordered; /* not written from the end to the beginning: nothing is summed before all is there */
 };
 
 /*
- * A tensor as one operation sees it. Stored is how it lies in its slot; when that does not suit the call (a slice, another type, an address
- * that is not aligned, a padding that cuDNN cannot express, a layout it does not support) it is staged: copied to scratch as "full".
+ * A tensor as one operation sees it. Stored is how it lies in its slot; when that does not suit the call (a slice,
+ * another type, an address that is not aligned, a padding that cuDNN cannot express, a layout it does not support) it
+ * is staged: copied to scratch as "full".
  */
 struct operand {
-    struct tensor_shape shape;          /* pictures of one GPU */
+    struct tensor_shape shape; /* pictures of one GPU */
     cudnnDataType_t type, stored_type;
-    cudnnTensorDescriptor_t stored, inner, full;    /* inner: where the values lie within a padded full */
-    size_t first_offset, inner_offset;  /* bytes: of the slice within its parent, of inner within full */
-    size_t scratch, full_bytes;         /* offset in the workspace; valid when staged */
+    cudnnTensorDescriptor_t stored, inner, full; /* inner: where the values lie within a padded full */
+    size_t first_offset, inner_offset;           /* bytes: of the slice within its parent, of inner within full */
+    size_t scratch, full_bytes;                  /* offset in the workspace; valid when staged */
     bool staged, padded;
 };
 
 enum { CUDA_MAX_OPERANDS = OP_MAX_INPUTS + 1 };
 
-struct pass { int algorithm; size_t workspace; };
+struct pass {
+    int algorithm;
+    size_t workspace;
+};
 
 struct backend_op {
-    struct op_desc d;                   /* n of the shapes: all pictures */
-    char *name;                         /* "conv2d_5 (Conv 32x73x73x64 -> 32x71x71x192, 3x3)" */
-    int n;                              /* pictures of one GPU */
+    struct op_desc d; /* n of the shapes: all pictures */
+    char *name;       /* "conv2d_5 (Conv 32x73x73x64 -> 32x71x71x192, 3x3)" */
+    int n;            /* pictures of one GPU */
     struct operand x[OP_MAX_INPUTS], y, w;
-    cudnnTensorDescriptor_t bias;       /* [1,c,1,1] of y's compute type */
-    cudnnTensorDescriptor_t vector;     /* [1,c,1,1] float: batch norm's, bias gradients of float layers */
-    cudnnTensorDescriptor_t scalar;     /* [1,1,1,1] of y's type */
+    cudnnTensorDescriptor_t bias;   /* [1,c,1,1] of y's compute type */
+    cudnnTensorDescriptor_t vector; /* [1,c,1,1] float: batch norm's, bias gradients of float layers */
+    cudnnTensorDescriptor_t scalar; /* [1,1,1,1] of y's type */
     cudnnFilterDescriptor_t filter;
     cudnnConvolutionDescriptor_t conv;
     cudnnPoolingDescriptor_t pool;
     cudnnActivationDescriptor_t activation, fused_activation;
     cudnnOpTensorDescriptor_t multiply;
-    cudnnTensorDescriptor_t divisor;    /* [1,1,h,w]: asymmetric average pools */
+    cudnnTensorDescriptor_t divisor; /* [1,1,h,w]: asymmetric average pools */
     struct pass forward, backward_data, backward_filter;
-    cudnnDataType_t type;               /* it computes with */
+    cudnnDataType_t type; /* it computes with */
     cudnnTensorFormat_t format;
-    bool fused, direct;                 /* bias and activation in the convolution's call; y written as a slice. Cleared when not supported */
+    bool fused,
+        direct; /* bias and activation in the convolution's call; y written as a slice. Cleared when not supported */
     cudnnBatchNormMode_t norm_mode;
     bool fused_norm;
     size_t norm_reserve;
-    size_t extra, extra_bytes;          /* further scratch: capped ReLU, a bias or gradient in another type, a gradient nobody wants */
+    size_t extra,
+        extra_bytes; /* further scratch: capped ReLU, a bias or gradient in another type, a gradient nobody wants */
     size_t extra2, extra2_bytes;
-    size_t tail, workspace_bytes;       /* offset of the library's own workspace; the whole */
+    size_t tail, workspace_bytes; /* offset of the library's own workspace; the whole */
     size_t weight_bytes, constant_bytes;
-    void *constant[CUDA_MAX_GPUS];      /* weights, then (round_up(weight_bytes)) bias; of pools, the divisors */
+    void *constant[CUDA_MAX_GPUS]; /* weights, then (round_up(weight_bytes)) bias; of pools, the divisors */
 };
 
-/* --- errors (cuda.c) --------------------------------------------------------------------------------------------------- */
+/* --- errors (cuda.c)
+ * --------------------------------------------------------------------------------------------------- */
 
-/* 0 when the status is success; else -1 and a sentence: which layer with which shapes, which call, what status. subject: op->name or NULL. */
+/* 0 when the status is success; else -1 and a sentence: which layer with which shapes, which call, what status.
+ * subject: op->name or NULL. */
 int cuda_check(struct error *err, const char *subject, const char *call, cudaError_t status);
 int dnn_check(struct error *err, const char *subject, const char *call, cudnnStatus_t status);
 int blas_check(struct error *err, const char *subject, const char *call, cublasStatus_t status);
@@ -127,7 +136,7 @@ int blas_check(struct error *err, const char *subject, const char *call, cublasS
 #define DNN(subject, call) dnn_check(err, subject, #call, call)
 #define BLAS(subject, call) blas_check(err, subject, #call, call)
 
-int gpu_use(const struct gpu *g, struct error *err);                    /* the calling thread's current device */
+int gpu_use(const struct gpu *g, struct error *err); /* the calling thread's current device */
 /* Grows a piece of device memory, waiting for the compute stream first: the old one may be in use. */
 int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err);
 
@@ -136,9 +145,10 @@ static inline char *at(const struct slot *s, int gpu)
     return s->buffer ? (char *)s->buffer->p[gpu] + s->offset : NULL;
 }
 
-extern const float one, zero;                                           /* host scalars of the libraries' alpha and beta */
+extern const float one, zero; /* host scalars of the libraries' alpha and beta */
 
-/* --- descriptors (operand.c) ------------------------------------------------------------------------------------------- */
+/* --- descriptors (operand.c)
+ * ------------------------------------------------------------------------------------------- */
 
 static inline bool is_vector(const struct tensor_shape *s) { return s->h == 1 && s->w == 1; }
 cudnnDataType_t stored_type(const struct backend *b, const struct tensor_shape *s);
@@ -146,31 +156,38 @@ size_t type_bytes(cudnnDataType_t type);
 static inline size_t round_up(size_t bytes) { return (bytes + BACKEND_ALIGN - 1) & ~(size_t)(BACKEND_ALIGN - 1); }
 size_t shape_values(const struct tensor_shape *s);
 
-int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, cudnnTensorFormat_t format, int n, int c, int h, int w,
-                struct error *err);
-int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, const int dims[4], const int strides[4],
-                        struct error *err);
+int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, cudnnTensorFormat_t format,
+                int n, int c, int h, int w, struct error *err);
+int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, const int dims[4],
+                        const int strides[4], struct error *err);
 /*
- * Describes s (n already one GPU's), which lies there as NHWC of type stored, for calls that want it in type and format, with pads {top, bottom, left, right} of zeros around it (NULL:
- * none). must_stage: stage even where the stored form would do. Scratch is not placed yet: operand_place does that.
+ * Describes s (n already one GPU's), which lies there as NHWC of type stored, for calls that want it in type and
+ * format, with pads {top, bottom, left, right} of zeros around it (NULL: none). must_stage: stage even where the stored
+ * form would do. Scratch is not placed yet: operand_place does that.
  */
-int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored, cudnnDataType_t type,
-                 cudnnTensorFormat_t format, const int pads[4], bool must_stage, struct error *err);
-void operand_place(struct operand *o, size_t *workspace);               /* if staged: takes its scratch from the workspace */
+int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
+                 cudnnDataType_t type, cudnnTensorFormat_t format, const int pads[4], bool must_stage,
+                 struct error *err);
+void operand_place(struct operand *o, size_t *workspace); /* if staged: takes its scratch from the workspace */
 void operand_release(struct operand *o);
 
-/* The address for reading: of the slot's memory, or of its staged copy, which is queued here. fill: what a padding is filled with. */
-int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace, float fill, const void **out, struct error *err);
+/* The address for reading: of the slot's memory, or of its staged copy, which is queued here. fill: what a padding is
+ * filled with. */
+int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace, float fill,
+               const void **out, struct error *err);
 /* The address to write a result to, and (operand_out_done) what brings it into the slot; accumulate adds it there. */
 void *operand_out(const struct operand *o, char *slot, char *workspace);
-int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace, bool accumulate, struct error *err);
+int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
+                     bool accumulate, struct error *err);
 static inline void *operand_stored(const struct operand *o, char *slot) { return slot + o->first_offset; }
 
-int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, const void *x, cudnnTensorDescriptor_t to, void *y, bool accumulate,
-              struct error *err);
-int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, cudnnDataType_t type, void *y, float value, struct error *err);
+int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, const void *x,
+              cudnnTensorDescriptor_t to, void *y, bool accumulate, struct error *err);
+int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, cudnnDataType_t type, void *y,
+                float value, struct error *err);
 
-/* --- operations -------------------------------------------------------------------------------------------------------- */
+/* --- operations
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* op.c */
 int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err);
@@ -181,8 +198,10 @@ size_t cuda_op_saved_bytes(const struct backend_op *op);
 size_t cuda_op_constant_bytes(const struct backend_op *op);
 size_t cuda_op_workspace_bytes(const struct backend_op *op);
 int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias, struct error *err);
-int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace, struct error *err);
-int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace, struct error *err);
+int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
+                    struct error *err);
+int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
+                     struct error *err);
 
 /* What one GPU's run of an operation needs: addresses on that GPU. */
 struct run {
@@ -193,8 +212,8 @@ struct run {
     const struct op_io *io;
     char *workspace;
 };
-int op_activate(const struct run *r, void *full, struct error *err);            /* in place on the full y, then into the slot */
-int op_activation_backward(const struct run *r, struct error *err);             /* dy *= act'(y), in the slot */
+int op_activate(const struct run *r, void *full, struct error *err); /* in place on the full y, then into the slot */
+int op_activation_backward(const struct run *r, struct error *err);  /* dy *= act'(y), in the slot */
 
 /* conv.c, norm.c, simple.c: _make describes and plans, after x, y, n and name are set */
 int conv_make(struct backend *b, struct backend_op *op, struct error *err);
@@ -216,42 +235,55 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err);
 int pool_forward(const struct run *r, struct error *err);
 int pool_backward(const struct run *r, struct error *err);
 
-/* --- algorithms (algorithms.c) ----------------------------------------------------------------------------------------- */
+/* --- algorithms (algorithms.c)
+ * ----------------------------------------------------------------------------------------- */
 
 enum conv_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
 int algorithms_open(struct backend *b, struct error *err);
 void algorithms_close(struct backend *b);
 /*
- * The quickest algorithm for a pass of op's convolution as it is described now, within the workspace limit and repeatable: from the file, or
- * by cuDNN's search. 1: cuDNN supports none in this layout and type (err untouched); -1: a real error.
+ * The quickest algorithm for a pass of op's convolution as it is described now, within the workspace limit and
+ * repeatable: from the file, or by cuDNN's search. 1: cuDNN supports none in this layout and type (err untouched); -1:
+ * a real error.
  */
-int algorithm_choose(struct backend *b, struct backend_op *op, enum conv_pass pass, struct pass *out, struct error *err);
+int algorithm_choose(struct backend *b, struct backend_op *op, enum conv_pass pass, struct pass *out,
+                     struct error *err);
 
-/* --- in and out (transfer.c) ------------------------------------------------------------------------------------------- */
+/* --- in and out (transfer.c)
+ * ------------------------------------------------------------------------------------------- */
 
-int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows, struct error *err);
-int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc, int n_rows, float scale, float offset,
-                          struct error *err);
-int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows, struct error *err);
-int cuda_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras, struct error *err);
-int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras, struct error *err);
+int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows,
+                       struct error *err);
+int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc,
+                          int n_rows, float scale, float offset, struct error *err);
+int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows,
+                         struct error *err);
+int cuda_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
+                      struct error *err);
+int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
+                        struct error *err);
 size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p);
-/* n_bytes from the host to the same place on GPU g, queued on its compute stream. values may be changed after the call. */
+/* n_bytes from the host to the same place on GPU g, queued on its compute stream. values may be changed after the call.
+ */
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err);
 /* Pictures of a batch of n that one GPU works on: n / k. */
 int pictures_each(const struct backend *b, int n);
 
-/* --- flat arenas (arena.c) --------------------------------------------------------------------------------------------- */
+/* --- flat arenas (arena.c)
+ * --------------------------------------------------------------------------------------------- */
 
 int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err);
 int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err);
 int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err);
 int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err);
 int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err);
-int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n, const struct sgd_step *s, struct error *err);
-int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n, const struct adam_step *s, struct error *err);
+int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n, const struct sgd_step *s,
+             struct error *err);
+int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
+              const struct adam_step *s, struct error *err);
 
-/* --- several GPUs (group.c) -------------------------------------------------------------------------------------------- */
+/* --- several GPUs (group.c)
+ * -------------------------------------------------------------------------------------------- */
 
 int group_open(struct backend *b, struct error *err);
 void group_close(struct backend *b);

@@ -1,10 +1,12 @@
 /*
- * group.c: several GPUs that look like one. Each works on its part of every batch; what differs between them afterwards is the gradients
- * (to be summed: the engine's loss gradient is already divided by the whole batch) and the moving statistics (to be averaged). They
- * are marked when written and made one again, by one flat ncclAllReduce, before anything else looks at their buffer.
+ * group.c: several GPUs that look like one. Each works on its part of every batch; what differs between them afterwards
+ * is the gradients (to be summed: the engine's loss gradient is already divided by the whole batch) and the moving
+ * statistics (to be averaged). They are marked when written and made one again, by one flat ncclAllReduce, before
+ * anything else looks at their buffer.
  *
- * Backward writes gradients from the end of their arena to its beginning. While that order holds, whatever has grown to a bucket
- * (16 MiB; WINNOW_CUDA_BUCKET_KIB) is summed on a stream of its own while backward goes on; what is left follows at the end.
+ * Backward writes gradients from the end of their arena to its beginning. While that order holds, whatever has grown to
+ * a bucket (16 MiB; WINNOW_CUDA_BUCKET_KIB) is summed on a stream of its own while backward goes on; what is left
+ * follows at the end.
  *
  * NCCL is opened at run time, only for more than one GPU: a machine with one needs none.
  */
@@ -14,7 +16,7 @@
 #include <nccl.h>
 #include <stdlib.h>
 
-#define BUCKET_KIB 16384        /* InceptionV3's unlocked 68 MB: five calls, each large enough for the full rate of a link */
+#define BUCKET_KIB 16384 /* InceptionV3's unlocked 68 MB: five calls, each large enough for the full rate of a link */
 
 struct nccl {
     void *library;
@@ -44,9 +46,12 @@ int group_open(struct backend *b, struct error *err)
     b->bucket_bytes = (bucket && *bucket ? strtoull(bucket, NULL, 10) : BUCKET_KIB) << 10;
     if (!(n->library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL)))
         return error_set(err, EX_NODEVICE, "cuda: several GPUs need NCCL: %s", dlerror());
-    const struct { const char *name; void *to; } symbols[] = {
-        { "ncclCommInitAll", &n->init_all }, { "ncclCommDestroy", &n->destroy }, { "ncclAllReduce", &n->all_reduce },
-        { "ncclGroupStart", &n->group_start }, { "ncclGroupEnd", &n->group_end }, { "ncclGetErrorString", &n->error_string },
+    const struct {
+        const char *name;
+        void *to;
+    } symbols[] = {
+        {"ncclCommInitAll", &n->init_all},   {"ncclCommDestroy", &n->destroy}, {"ncclAllReduce", &n->all_reduce},
+        {"ncclGroupStart", &n->group_start}, {"ncclGroupEnd", &n->group_end},  {"ncclGetErrorString", &n->error_string},
     };
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
         if (!(*(void **)symbols[i].to = dlsym(n->library, symbols[i].name)))
@@ -76,14 +81,17 @@ void group_close(struct backend *b)
     b->nccl = NULL;
 }
 
-/* Sums (or averages) [begin, end) of the buffer over the GPUs, on their sum streams, after what the compute streams have queued so far. */
-static int reduce(struct backend *b, struct backend_buffer *buffer, size_t begin, size_t end, bool average, struct error *err)
+/* Sums (or averages) [begin, end) of the buffer over the GPUs, on their sum streams, after what the compute streams
+ * have queued so far. */
+static int reduce(struct backend *b, struct backend_buffer *buffer, size_t begin, size_t end, bool average,
+                  struct error *err)
 {
     struct nccl *n = b->nccl;
     size_t count = (end - begin) / sizeof(float);
     for (int k = 0; k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
-        if (gpu_use(g, err) || CUDA("gradients", cudaEventRecord(g->written, g->compute)) || CUDA("gradients", cudaStreamWaitEvent(g->sum, g->written, 0)))
+        if (gpu_use(g, err) || CUDA("gradients", cudaEventRecord(g->written, g->compute)) ||
+            CUDA("gradients", cudaStreamWaitEvent(g->sum, g->written, 0)))
             return -1;
     }
     if (nccl_check(n, err, "ncclGroupStart", n->group_start()))
@@ -93,7 +101,8 @@ static int reduce(struct backend *b, struct backend_buffer *buffer, size_t begin
         struct gpu *g = &b->gpu[k];
         char *p = (char *)buffer->p[k] + begin;
         if (!rc)
-            rc = nccl_check(n, err, "ncclAllReduce", n->all_reduce(p, p, count, ncclFloat32, average ? ncclAvg : ncclSum, g->comm, g->sum));
+            rc = nccl_check(n, err, "ncclAllReduce",
+                            n->all_reduce(p, p, count, ncclFloat32, average ? ncclAvg : ncclSum, g->comm, g->sum));
     }
     struct error ignored = {0};
     if (nccl_check(n, rc ? &ignored : err, "ncclGroupEnd", n->group_end()))
@@ -110,8 +119,8 @@ int group_before_write(struct backend *b, const struct slot *s, size_t bytes, st
 }
 
 /*
- * Within the part that is marked everything is there as long as each piece ended where the last one began (but for the gaps that
- * alignment leaves): then a bucket that is full can be summed while backward goes on below it.
+ * Within the part that is marked everything is there as long as each piece ended where the last one began (but for the
+ * gaps that alignment leaves): then a bucket that is full can be summed while backward goes on below it.
  */
 int group_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err)
 {
@@ -143,15 +152,18 @@ int group_mark(struct backend *b, const struct slot *s, size_t bytes, bool avera
 
 int group_settle(struct backend *b, struct backend_buffer *buffer, struct error *err)
 {
-    if (b->n_gpus < 2 || !buffer || (buffer->partial_begin == buffer->partial_end && buffer->flying_begin == buffer->flying_end))
+    if (b->n_gpus < 2 || !buffer ||
+        (buffer->partial_begin == buffer->partial_end && buffer->flying_begin == buffer->flying_end))
         return 0;
-    if (buffer->partial_begin != buffer->partial_end && reduce(b, buffer, buffer->partial_begin, buffer->partial_end, buffer->average, err))
+    if (buffer->partial_begin != buffer->partial_end &&
+        reduce(b, buffer, buffer->partial_begin, buffer->partial_end, buffer->average, err))
         return -1;
     buffer->partial_begin = buffer->partial_end = buffer->flying_begin = buffer->flying_end = 0;
     buffer->unordered = false;
     for (int k = 0; k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
-        if (gpu_use(g, err) || CUDA("gradients", cudaEventRecord(g->summed, g->sum)) || CUDA("gradients", cudaStreamWaitEvent(g->compute, g->summed, 0)))
+        if (gpu_use(g, err) || CUDA("gradients", cudaEventRecord(g->summed, g->sum)) ||
+            CUDA("gradients", cudaStreamWaitEvent(g->compute, g->summed, 0)))
             return -1;
     }
     return 0;

@@ -4,7 +4,8 @@
  */
 #include "tensor/cuda/cuda.h"
 
-/* bfloat16 maps: cuDNN has batch norm and ReLU in one call (NHWC, channels in fours); where it says no, they are two. */
+/* bfloat16 maps: cuDNN has batch norm and ReLU in one call (NHWC, channels in fours); where it says no, they are two.
+ */
 static void try_fused(struct backend *b, struct backend_op *op)
 {
     cudnnHandle_t dnn = b->gpu[0].dnn;
@@ -12,10 +13,13 @@ static void try_fused(struct backend *b, struct backend_op *op)
     cudnnBatchNormOps_t ops = CUDNN_BATCHNORM_OPS_BN_ACTIVATION;
     cudnnTensorDescriptor_t x = op->x[0].full, y = op->y.full;
     size_t forward = 0, backward = 0, reserve = 0;
-    if (op->type != CUDNN_DATA_BFLOAT16 || op->d.activation != OP_RELU || op->y.staged || op->d.y.c % 4 || !op->d.training)
+    if (op->type != CUDNN_DATA_BFLOAT16 || op->d.activation != OP_RELU || op->y.staged || op->d.y.c % 4 ||
+        !op->d.training)
         return;
-    if (cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(dnn, mode, ops, x, NULL, y, op->vector, op->fused_activation, &forward) ||
-        cudnnGetBatchNormalizationBackwardExWorkspaceSize(dnn, mode, ops, x, y, y, NULL, x, op->vector, op->fused_activation, &backward) ||
+    if (cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(dnn, mode, ops, x, NULL, y, op->vector,
+                                                                 op->fused_activation, &forward) ||
+        cudnnGetBatchNormalizationBackwardExWorkspaceSize(dnn, mode, ops, x, y, y, NULL, x, op->vector,
+                                                          op->fused_activation, &backward) ||
         cudnnGetBatchNormalizationTrainingExReserveSpaceSize(dnn, mode, ops, op->fused_activation, x, &reserve))
         return;
     op->fused_norm = true;
@@ -39,9 +43,9 @@ int norm_make(struct backend *b, struct backend_op *op, struct error *err)
     operand_place(&op->y, &used);
     op->extra = used;
     if (d->kind == OP_BATCH_NORM && d->training) {
-        op->extra_bytes = 2 * round_up(op->weight_bytes);               /* gradients of a gamma and beta that are not there */
+        op->extra_bytes = 2 * round_up(op->weight_bytes); /* gradients of a gamma and beta that are not there */
         if (!d->needs_dx)
-            op->extra_bytes += round_up(op->x[0].full_bytes);           /* cuDNN makes dx all the same */
+            op->extra_bytes += round_up(op->x[0].full_bytes); /* cuDNN makes dx all the same */
     }
     op->tail = op->workspace_bytes = used + op->extra_bytes;
     if (d->kind == OP_BATCH_NORM)
@@ -49,7 +53,11 @@ int norm_make(struct backend *b, struct backend_op *op, struct error *err)
     return 0;
 }
 
-struct norm_vectors { const float *gamma, *beta; float *mean, *variance, *saved_mean, *saved_deviation; void *reserve; };
+struct norm_vectors {
+    const float *gamma, *beta;
+    float *mean, *variance, *saved_mean, *saved_deviation;
+    void *reserve;
+};
 
 static struct norm_vectors vectors_of(const struct run *r)
 {
@@ -78,19 +86,22 @@ int norm_forward(const struct run *r, struct error *err)
     void *x = at(&io->x[0], r->gpu), *y = operand_out(&op->y, at(&io->y, r->gpu), r->workspace);
     double epsilon = op->d.epsilon, factor = 1 - io->momentum;
     if (io->use_moving) {
-        if (DNN(op->name, cudnnBatchNormalizationForwardInference(dnn, op->norm_mode, &one, &zero, op->x[0].full, x, op->y.full, y, op->vector, v.gamma,
-                                                                  v.beta, v.mean, v.variance, epsilon)))
+        if (DNN(op->name,
+                cudnnBatchNormalizationForwardInference(dnn, op->norm_mode, &one, &zero, op->x[0].full, x, op->y.full,
+                                                        y, op->vector, v.gamma, v.beta, v.mean, v.variance, epsilon)))
             return -1;
         return op_activate(r, y, err);
     }
     float *mean = io->momentum == 1 ? NULL : v.mean, *variance = io->momentum == 1 ? NULL : v.variance;
     if (op->fused_norm && v.saved_mean)
         return DNN(op->name, cudnnBatchNormalizationForwardTrainingEx(
-                                 dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT, CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one, &zero, op->x[0].full, x, NULL, NULL,
-                                 op->y.full, y, op->vector, v.gamma, v.beta, factor, mean, variance, epsilon, v.saved_mean, v.saved_deviation,
-                                 op->fused_activation, r->workspace + op->tail, op->workspace_bytes - op->tail, v.reserve, op->norm_reserve));
-    if (DNN(op->name, cudnnBatchNormalizationForwardTraining(dnn, op->norm_mode, &one, &zero, op->x[0].full, x, op->y.full, y, op->vector, v.gamma, v.beta,
-                                                             factor, mean, variance, epsilon, v.saved_mean, v.saved_deviation)))
+                                 dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT, CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one,
+                                 &zero, op->x[0].full, x, NULL, NULL, op->y.full, y, op->vector, v.gamma, v.beta,
+                                 factor, mean, variance, epsilon, v.saved_mean, v.saved_deviation, op->fused_activation,
+                                 r->workspace + op->tail, op->workspace_bytes - op->tail, v.reserve, op->norm_reserve));
+    if (DNN(op->name, cudnnBatchNormalizationForwardTraining(dnn, op->norm_mode, &one, &zero, op->x[0].full, x,
+                                                             op->y.full, y, op->vector, v.gamma, v.beta, factor, mean,
+                                                             variance, epsilon, v.saved_mean, v.saved_deviation)))
         return -1;
     return op_activate(r, y, err);
 }
@@ -111,26 +122,31 @@ int norm_backward(const struct run *r, struct error *err)
         dx = spare + 2 * round_up(op->weight_bytes);
     if (op->fused_norm)
         return DNN(op->name, cudnnBatchNormalizationBackwardEx(
-                                 dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT, CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one, beta, &one, &zero, op->x[0].full, x,
-                                 op->y.full, at(&io->y, r->gpu), op->y.full, at(&io->dy, r->gpu), NULL, NULL, op->x[0].full, dx, op->vector, v.gamma,
-                                 v.beta, dgamma, dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation, op->fused_activation, r->workspace + op->tail,
-                                 op->workspace_bytes - op->tail, v.reserve, op->norm_reserve));
-    if (op_activation_backward(r, err) || operand_in(&op->y, r->g, op->name, at(&io->dy, r->gpu), r->workspace, 0, &dy, err))
+                                 dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT, CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one, beta,
+                                 &one, &zero, op->x[0].full, x, op->y.full, at(&io->y, r->gpu), op->y.full,
+                                 at(&io->dy, r->gpu), NULL, NULL, op->x[0].full, dx, op->vector, v.gamma, v.beta,
+                                 dgamma, dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation, op->fused_activation,
+                                 r->workspace + op->tail, op->workspace_bytes - op->tail, v.reserve, op->norm_reserve));
+    if (op_activation_backward(r, err) ||
+        operand_in(&op->y, r->g, op->name, at(&io->dy, r->gpu), r->workspace, 0, &dy, err))
         return -1;
-    return DNN(op->name, cudnnBatchNormalizationBackward(dnn, op->norm_mode, &one, beta, &one, &zero, op->x[0].full, x, op->y.full, dy, op->x[0].full, dx,
-                                                         op->vector, v.gamma, dgamma, dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation));
+    return DNN(op->name, cudnnBatchNormalizationBackward(dnn, op->norm_mode, &one, beta, &one, &zero, op->x[0].full, x,
+                                                         op->y.full, dy, op->x[0].full, dx, op->vector, v.gamma, dgamma,
+                                                         dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation));
 }
 
-/* --- a constant scale and shift ---------------------------------------------------------------------------------------- */
+/* --- a constant scale and shift
+ * ---------------------------------------------------------------------------------------- */
 
 /* Inference with mean 0, variance 1 and epsilon 0: x * scale + shift, dividing by an exact 1. */
-static int scale_and_shift(const struct run *r, cudnnTensorDescriptor_t from, const void *x, cudnnTensorDescriptor_t to, void *y, const float *shift,
-                           const float *beta, struct error *err)
+static int scale_and_shift(const struct run *r, cudnnTensorDescriptor_t from, const void *x, cudnnTensorDescriptor_t to,
+                           void *y, const float *shift, const float *beta, struct error *err)
 {
     struct backend_op *op = r->op;
     const float *scale = op->constant[r->gpu];
-    return DNN(op->name, cudnnBatchNormalizationForwardInference(r->g->dnn, CUDNN_BATCHNORM_SPATIAL, &one, beta, from, x, to, y, op->vector, scale, shift,
-                                                                 r->g->zeros, r->g->ones, 0));
+    return DNN(op->name,
+               cudnnBatchNormalizationForwardInference(r->g->dnn, CUDNN_BATCHNORM_SPATIAL, &one, beta, from, x, to, y,
+                                                       op->vector, scale, shift, r->g->zeros, r->g->ones, 0));
 }
 
 int affine_forward(const struct run *r, struct error *err)
@@ -138,7 +154,10 @@ int affine_forward(const struct run *r, struct error *err)
     struct backend_op *op = r->op;
     void *y = operand_out(&op->y, at(&r->io->y, r->gpu), r->workspace);
     const float *shift = (const float *)((char *)op->constant[r->gpu] + round_up(op->weight_bytes));
-    return scale_and_shift(r, op->x[0].full, at(&r->io->x[0], r->gpu), op->y.full, y, shift, &zero, err) || op_activate(r, y, err) ? -1 : 0;
+    return scale_and_shift(r, op->x[0].full, at(&r->io->x[0], r->gpu), op->y.full, y, shift, &zero, err) ||
+                   op_activate(r, y, err)
+               ? -1
+               : 0;
 }
 
 int affine_backward(const struct run *r, struct error *err)
@@ -148,7 +167,8 @@ int affine_backward(const struct run *r, struct error *err)
     void *dx = at(&r->io->dx[0], r->gpu);
     if (!dx)
         return 0;
-    if (op_activation_backward(r, err) || operand_in(&op->y, r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err))
+    if (op_activation_backward(r, err) ||
+        operand_in(&op->y, r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err))
         return -1;
     return scale_and_shift(r, op->y.full, dy, op->x[0].full, dx, r->g->zeros, r->io->accumulate[0] ? &one : &zero, err);
 }

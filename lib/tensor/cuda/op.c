@@ -1,6 +1,6 @@
 /*
- * op.c: planning and running one operation: what all kinds share. An operation is described once (descriptors, algorithms, where
- * its scratch lies in the workspace) and then run for each GPU.
+ * op.c: planning and running one operation: what all kinds share. An operation is described once (descriptors,
+ * algorithms, where its scratch lies in the workspace) and then run for each GPU.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -9,19 +9,20 @@
 #include <string.h>
 
 static const char *const kind_names[OP_KINDS] = {
-    "Conv", "Depthwise", "Dense", "BatchNorm", "Affine", "Activation", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat", "Add", "ZeroPad",
-    "Reshape", "Multiply", "Softmax"
-};
+    "Conv",       "Depthwise", "Dense",       "BatchNorm",         "Affine",
+    "Activation", "MaxPool",   "AveragePool", "GlobalAveragePool", "Concat",
+    "Add",        "ZeroPad",   "Reshape",     "Multiply",          "Softmax"};
 
 /* The sentence that stands in front of every error of this operation. */
 static char *name_of(const struct op_desc *d, struct error *err)
 {
     char text[300], window[60] = "";
     const struct tensor_shape *x = &d->x[0], *y = &d->y;
-    if (d->kernel_h && (d->kind == OP_CONV || d->kind == OP_DEPTHWISE || d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL))
+    if (d->kernel_h &&
+        (d->kind == OP_CONV || d->kind == OP_DEPTHWISE || d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL))
         snprintf(window, sizeof window, ", %dx%d stride %dx%d", d->kernel_h, d->kernel_w, d->stride_h, d->stride_w);
-    snprintf(text, sizeof text, "%s (%s %dx%dx%dx%d -> %dx%dx%dx%d%s)", d->name ? d->name : "?", kind_names[d->kind], x->n, x->h, x->w, x->c, y->n, y->h,
-             y->w, y->c, window);
+    snprintf(text, sizeof text, "%s (%s %dx%dx%dx%d -> %dx%dx%dx%d%s)", d->name ? d->name : "?", kind_names[d->kind],
+             x->n, x->h, x->w, x->c, y->n, y->h, y->w, y->c, window);
     return mem_strdup(text, err);
 }
 
@@ -41,7 +42,10 @@ static int make_activation(struct backend_op *op, struct error *err)
         return 0;
     /* The fused call takes only the first form; alone, a NaN is to be seen, not hidden behind max(0, NaN) = 0. */
     return DNN(op->name, cudnnCreateActivationDescriptor(&op->activation)) ||
-           DNN(op->name, cudnnSetActivationDescriptor(op->activation, mode, CUDNN_PROPAGATE_NAN, op->d.activation_max)) ? -1 : 0;
+                   DNN(op->name,
+                       cudnnSetActivationDescriptor(op->activation, mode, CUDNN_PROPAGATE_NAN, op->d.activation_max))
+               ? -1
+               : 0;
 }
 
 bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
@@ -54,8 +58,7 @@ bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
     case OP_ADD:
         /* The capped ReLU's gradient is made of several calls that want y and dy without gaps. */
         return d->activation != OP_RELU_CAPPED && !is_vector(&d->y);
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -63,19 +66,14 @@ static int make(struct backend *b, struct backend_op *op, struct error *err)
 {
     switch (op->d.kind) {
     case OP_CONV:
-    case OP_DEPTHWISE:
-        return conv_make(b, op, err);
-    case OP_DENSE:
-        return dense_make(b, op, err);
+    case OP_DEPTHWISE: return conv_make(b, op, err);
+    case OP_DENSE: return dense_make(b, op, err);
     case OP_BATCH_NORM:
-    case OP_AFFINE:
-        return norm_make(b, op, err);
+    case OP_AFFINE: return norm_make(b, op, err);
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
-    case OP_GLOBAL_AVERAGE_POOL:
-        return pool_make(b, op, err);
-    default:
-        return simple_make(b, op, err);
+    case OP_GLOBAL_AVERAGE_POOL: return pool_make(b, op, err);
+    default: return simple_make(b, op, err);
     }
 }
 
@@ -132,7 +130,7 @@ void cuda_op_destroy(struct backend *b, struct backend_op *op)
         operand_release(&op->x[i]);
     operand_release(&op->y);
     operand_release(&op->w);
-    cudnnTensorDescriptor_t tensors[] = { op->bias, op->vector, op->scalar, op->divisor };
+    cudnnTensorDescriptor_t tensors[] = {op->bias, op->vector, op->scalar, op->divisor};
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
         if (tensors[i])
             cudnnDestroyTensorDescriptor(tensors[i]);
@@ -164,14 +162,10 @@ unsigned cuda_op_backward_reads(const struct backend_op *op)
     switch (op->d.kind) {
     case OP_CONV:
     case OP_DEPTHWISE:
-    case OP_DENSE:
-        return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
-    case OP_BATCH_NORM:
-        return reads | BACKWARD_READS_X;
-    case OP_MAX_POOL:
-        return reads | BACKWARD_READS_X | BACKWARD_READS_Y;
-    default:
-        return reads;
+    case OP_DENSE: return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
+    case OP_BATCH_NORM: return reads | BACKWARD_READS_X;
+    case OP_MAX_POOL: return reads | BACKWARD_READS_X | BACKWARD_READS_Y;
+    default: return reads;
     }
 }
 
@@ -202,17 +196,19 @@ int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights,
     for (int k = 0; k < b->n_gpus; k++) {
         char *to = op->constant[k];
         if (gpu_upload(&b->gpu[k], to, weights, op->weight_bytes, err) ||
-            (bias && gpu_upload(&b->gpu[k], to + round_up(op->weight_bytes), bias, (size_t)op->d.y.c * sizeof(float), err)))
+            (bias &&
+             gpu_upload(&b->gpu[k], to + round_up(op->weight_bytes), bias, (size_t)op->d.y.c * sizeof(float), err)))
             return error_prefix(err, "%s", op->name);
     }
     return 0;
 }
 
-/* --- running --------------------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 typedef int (*run_function)(const struct run *r, struct error *err);
 
-static int run_all(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace, run_function run, struct error *err)
+static int run_all(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
+                   run_function run, struct error *err)
 {
     if (op->workspace_bytes && (!workspace.buffer || workspace.buffer->bytes - workspace.offset < op->workspace_bytes))
         return error_set(err, EX_SOFTWARE, "cuda: %s: the workspace is smaller than the operation asked for", op->name);
@@ -224,7 +220,8 @@ static int run_all(struct backend *b, struct backend_op *op, const struct op_io 
     return 0;
 }
 
-int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace, struct error *err)
+int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
+                    struct error *err)
 {
     run_function run = simple_forward;
     switch (op->d.kind) {
@@ -247,7 +244,8 @@ int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io
     return 0;
 }
 
-int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace, struct error *err)
+int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
+                     struct error *err)
 {
     run_function run = simple_backward;
     switch (op->d.kind) {
@@ -266,11 +264,13 @@ int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_i
         run_all(b, op, io, workspace, run, err))
         return -1;
     /* The bias lies behind its kernel: so the order of marks goes down. */
-    return (io->dbias.buffer && group_mark(b, &io->dbias, bias_bytes, false, err)) || (io->dw.buffer && group_mark(b, &io->dw, weight_bytes, false, err)) ? -1
-                                                                                                                                                      : 0;
+    return (io->dbias.buffer && group_mark(b, &io->dbias, bias_bytes, false, err)) ||
+                   (io->dw.buffer && group_mark(b, &io->dw, weight_bytes, false, err))
+               ? -1
+               : 0;
 }
 
-/* --- activation ------------------------------------------------------------------------------------------------------ */
+/* --- activation --------------------------------------------------------------------------------------------------- */
 
 int op_activate(const struct run *r, void *full, struct error *err)
 {
@@ -282,15 +282,20 @@ int op_activate(const struct run *r, void *full, struct error *err)
         cudnnTensorDescriptor_t d = op->direct ? op->y.stored : op->y.full;
         return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, d, full, &zero, d, full));
     }
-    if (op->y.type == op->y.stored_type)        /* the copy into the slice and the activation are one call */
-        return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero, op->y.stored, operand_stored(&op->y, slot)));
-    return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero, op->y.full, full)) ||
-           operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err) ? -1 : 0;
+    if (op->y.type == op->y.stored_type) /* the copy into the slice and the activation are one call */
+        return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero,
+                                                    op->y.stored, operand_stored(&op->y, slot)));
+    return DNN(op->name,
+               cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero, op->y.full, full)) ||
+                   operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err)
+               ? -1
+               : 0;
 }
 
 /*
- * Only y is kept. ReLU and sigmoid know their slope from it: y stands in for x. The capped ReLU would need x at the cap, where y says nothing;
- * its slope is 1 where both y > 0 and cap - y > 0, which is the slope of two plain ReLUs, one of them of cap - y.
+ * Only y is kept. ReLU and sigmoid know their slope from it: y stands in for x. The capped ReLU would need x at the
+ * cap, where y says nothing; its slope is 1 where both y > 0 and cap - y > 0, which is the slope of two plain ReLUs,
+ * one of them of cap - y.
  */
 int op_activation_backward(const struct run *r, struct error *err)
 {

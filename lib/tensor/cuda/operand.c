@@ -1,5 +1,6 @@
 /*
- * operand.c: tensors as cuDNN wants them: descriptors, and copies to and from scratch where the stored form does not suit.
+ * operand.c: tensors as cuDNN wants them: descriptors, and copies to and from scratch where the stored form does not
+ * suit.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -13,8 +14,8 @@ cudnnDataType_t stored_type(const struct backend *b, const struct tensor_shape *
 size_t type_bytes(cudnnDataType_t type) { return type == CUDNN_DATA_BFLOAT16 ? 2 : 4; }
 size_t shape_values(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c; }
 
-int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, cudnnTensorFormat_t format, int n, int c, int h, int w,
-                struct error *err)
+int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, cudnnTensorFormat_t format,
+                int n, int c, int h, int w, struct error *err)
 {
     *out = NULL;
     if (DNN(subject, cudnnCreateTensorDescriptor(out)))
@@ -22,17 +23,19 @@ int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType
     return DNN(subject, cudnnSetTensor4dDescriptor(*out, format, type, n, c, h, w));
 }
 
-int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, const int dims[4], const int strides[4],
-                        struct error *err)
+int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, const int dims[4],
+                        const int strides[4], struct error *err)
 {
     *out = NULL;
     if (DNN(subject, cudnnCreateTensorDescriptor(out)))
         return -1;
-    return DNN(subject, cudnnSetTensor4dDescriptorEx(*out, type, dims[0], dims[1], dims[2], dims[3], strides[0], strides[1], strides[2], strides[3]));
+    return DNN(subject, cudnnSetTensor4dDescriptorEx(*out, type, dims[0], dims[1], dims[2], dims[3], strides[0],
+                                                     strides[1], strides[2], strides[3]));
 }
 
-int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored, cudnnDataType_t type,
-                 cudnnTensorFormat_t format, const int pads[4], bool must_stage, struct error *err)
+int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
+                 cudnnDataType_t type, cudnnTensorFormat_t format, const int pads[4], bool must_stage,
+                 struct error *err)
 {
     static const int none[4] = {0};
     const int *p = pads ? pads : none;
@@ -40,7 +43,8 @@ int operand_make(struct operand *o, const char *subject, const struct tensor_sha
     int H = s->h + p[0] + p[1], W = s->w + p[2] + p[3], wide = s->parent_c;
     *o = (struct operand){.shape = *s, .type = type, .stored_type = stored};
     o->padded = p[0] || p[1] || p[2] || p[3];
-    o->staged = must_stage || slice || o->padded || type != o->stored_type || (format != CUDNN_TENSOR_NHWC && !is_vector(s) && s->c > 1);
+    o->staged = must_stage || slice || o->padded || type != o->stored_type ||
+                (format != CUDNN_TENSOR_NHWC && !is_vector(s) && s->c > 1);
     o->first_offset = (size_t)s->first_c * type_bytes(o->stored_type);
     int dims[4] = {s->n, s->c, s->h, s->w};
     int lies[4] = {s->h * s->w * wide, 1, s->w * wide, wide};
@@ -48,8 +52,11 @@ int operand_make(struct operand *o, const char *subject, const struct tensor_sha
     const int *in = format == CUDNN_TENSOR_NHWC ? inner : inner_nchw;
     o->inner_offset = ((size_t)p[0] * (size_t)in[2] + (size_t)p[2] * (size_t)in[3]) * type_bytes(type);
     o->full_bytes = (size_t)s->n * (size_t)s->c * (size_t)H * (size_t)W * type_bytes(type);
-    return tensor_make_strided(&o->stored, subject, o->stored_type, dims, lies, err) || tensor_make_strided(&o->inner, subject, type, dims, in, err) ||
-           tensor_make(&o->full, subject, type, format, s->n, s->c, H, W, err) ? -1 : 0;
+    return tensor_make_strided(&o->stored, subject, o->stored_type, dims, lies, err) ||
+                   tensor_make_strided(&o->inner, subject, type, dims, in, err) ||
+                   tensor_make(&o->full, subject, type, format, s->n, s->c, H, W, err)
+               ? -1
+               : 0;
 }
 
 void operand_place(struct operand *o, size_t *workspace)
@@ -71,20 +78,26 @@ void operand_release(struct operand *o)
     *o = (struct operand){0};
 }
 
-int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, const void *x, cudnnTensorDescriptor_t to, void *y, bool accumulate,
-              struct error *err)
+int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, const void *x,
+              cudnnTensorDescriptor_t to, void *y, bool accumulate, struct error *err)
 {
     return DNN(subject, cudnnTransformTensor(g->dnn, &one, from, x, accumulate ? &one : &zero, to, y));
 }
 
-int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, cudnnDataType_t type, void *y, float value, struct error *err)
+int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, cudnnDataType_t type, void *y,
+                float value, struct error *err)
 {
-    union { float f; uint32_t u; } v = {value};
-    uint16_t half = (uint16_t)(v.u >> 16);          /* of 0 and of -FLT_MAX: exact enough, and never above it */
-    return DNN(subject, cudnnSetTensor(g->dnn, d, y, type == CUDNN_DATA_BFLOAT16 ? (const void *)&half : (const void *)&value));
+    union {
+        float f;
+        uint32_t u;
+    } v = {value};
+    uint16_t half = (uint16_t)(v.u >> 16); /* of 0 and of -FLT_MAX: exact enough, and never above it */
+    return DNN(subject,
+               cudnnSetTensor(g->dnn, d, y, type == CUDNN_DATA_BFLOAT16 ? (const void *)&half : (const void *)&value));
 }
 
-int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace, float fill, const void **out, struct error *err)
+int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace, float fill,
+               const void **out, struct error *err)
 {
     *out = operand_stored(o, slot);
     if (!o->staged)
@@ -101,9 +114,11 @@ void *operand_out(const struct operand *o, char *slot, char *workspace)
     return o->staged ? workspace + o->scratch : (char *)operand_stored(o, slot);
 }
 
-int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace, bool accumulate, struct error *err)
+int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
+                     bool accumulate, struct error *err)
 {
     if (!o->staged)
         return 0;
-    return transform(g, subject, o->inner, workspace + o->scratch + o->inner_offset, o->stored, operand_stored(o, slot), accumulate, err);
+    return transform(g, subject, o->inner, workspace + o->scratch + o->inner_offset, o->stored, operand_stored(o, slot),
+                     accumulate, err);
 }

@@ -1,7 +1,7 @@
 /*
- * pool.c: maximum and average over windows. cuDNN knows only the same padding on both sides; another one ("same" with an even
- * window or a stride) is made by padding x in scratch: with the lowest float for a maximum, with zeros for an average, whose sums are
- * then divided by the number of values that were really there.
+ * pool.c: maximum and average over windows. cuDNN knows only the same padding on both sides; another one ("same" with
+ * an even window or a stride) is made by padding x in scratch: with the lowest float for a maximum, with zeros for an
+ * average, whose sums are then divided by the number of values that were really there.
  *
  * Operand x[1] is dx and x[2] is dy: x, y, dx and dy may all be staged at once.
  */
@@ -13,22 +13,28 @@
 #define DX 1
 #define DY 2
 
-static bool is_asymmetric(const struct op_desc *d) { return d->pad_top != d->pad_bottom || d->pad_left != d->pad_right; }
+static bool is_asymmetric(const struct op_desc *d)
+{
+    return d->pad_top != d->pad_bottom || d->pad_left != d->pad_right;
+}
 
 int pool_make(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
-    bool global = d->kind == OP_GLOBAL_AVERAGE_POOL, max = d->kind == OP_MAX_POOL, asymmetric = !global && is_asymmetric(d);
+    bool global = d->kind == OP_GLOBAL_AVERAGE_POOL, max = d->kind == OP_MAX_POOL,
+         asymmetric = !global && is_asymmetric(d);
     int kh = global ? d->x[0].h : d->kernel_h, kw = global ? d->x[0].w : d->kernel_w;
     int sh = global ? 1 : d->stride_h, sw = global ? 1 : d->stride_w;
     int pads[4] = {d->pad_top, d->pad_bottom, d->pad_left, d->pad_right};
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
     op->type = stored_type(b, &xs);
     for (int i = 0; i < 2; i++)
-        if (operand_make(&op->x[i], op->name, &xs, op->type, op->type, CUDNN_TENSOR_NHWC, asymmetric ? pads : NULL, false, err))
+        if (operand_make(&op->x[i], op->name, &xs, op->type, op->type, CUDNN_TENSOR_NHWC, asymmetric ? pads : NULL,
+                         false, err))
             return -1;
     if (operand_make(&op->y, op->name, &ys, stored_type(b, &ys), op->type, CUDNN_TENSOR_NHWC, NULL, false, err) ||
-        operand_make(&op->x[DY], op->name, &ys, stored_type(b, &ys), op->type, CUDNN_TENSOR_NHWC, NULL, asymmetric && !max, err))
+        operand_make(&op->x[DY], op->name, &ys, stored_type(b, &ys), op->type, CUDNN_TENSOR_NHWC, NULL,
+                     asymmetric && !max, err))
         return -1;
     size_t used = 0;
     operand_place(&op->x[0], &used);
@@ -36,10 +42,12 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
     operand_place(&op->x[DY], &used);
     operand_place(&op->y, &used);
     op->tail = op->workspace_bytes = used;
-    cudnnPoolingMode_t mode = max ? CUDNN_POOLING_MAX_DETERMINISTIC : asymmetric ? CUDNN_POOLING_AVERAGE_COUNT_INCLUDE_PADDING
-                                                                                 : CUDNN_POOLING_AVERAGE_COUNT_EXCLUDE_PADDING;
+    cudnnPoolingMode_t mode = max          ? CUDNN_POOLING_MAX_DETERMINISTIC
+                              : asymmetric ? CUDNN_POOLING_AVERAGE_COUNT_INCLUDE_PADDING
+                                           : CUDNN_POOLING_AVERAGE_COUNT_EXCLUDE_PADDING;
     if (DNN(op->name, cudnnCreatePoolingDescriptor(&op->pool)) ||
-        DNN(op->name, cudnnSetPooling2dDescriptor(op->pool, mode, CUDNN_PROPAGATE_NAN, kh, kw, global || asymmetric ? 0 : d->pad_top,
+        DNN(op->name, cudnnSetPooling2dDescriptor(op->pool, mode, CUDNN_PROPAGATE_NAN, kh, kw,
+                                                  global || asymmetric ? 0 : d->pad_top,
                                                   global || asymmetric ? 0 : d->pad_left, sh, sw)))
         return -1;
     if (max || !asymmetric)
@@ -51,7 +59,8 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
     for (int y = 0; factors && y < ys.h; y++)
         for (int x = 0; x < ys.w; x++) {
             int y0 = y * sh - d->pad_top, x0 = x * sw - d->pad_left, y1 = y0 + kh, x1 = x0 + kw;
-            int rows = (y1 < xs.h ? y1 : xs.h) - (y0 > 0 ? y0 : 0), columns = (x1 < xs.w ? x1 : xs.w) - (x0 > 0 ? x0 : 0);
+            int rows = (y1 < xs.h ? y1 : xs.h) - (y0 > 0 ? y0 : 0),
+                columns = (x1 < xs.w ? x1 : xs.w) - (x0 > 0 ? x0 : 0);
             factors[at_pixel++] = (float)(kh * kw) / (float)(rows * columns > 0 ? rows * columns : 1);
         }
     op->constant_bytes = round_up(2 * n * sizeof *factors);
@@ -60,7 +69,8 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
         rc = tensor_make(&op->divisor, op->name, op->type, CUDNN_TENSOR_NHWC, 1, 1, ys.h, ys.w, err) ||
              tensor_make(&wide, op->name, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, 1, ys.h, ys.w, err) ||
              DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||
-             DNN(op->name, cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN));
+             DNN(op->name,
+                 cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN));
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
         char *second;
@@ -71,7 +81,8 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
         if (op->type == CUDNN_DATA_FLOAT)
             rc = gpu_upload(g, op->constant[k], factors, n * sizeof *factors, err);
         else
-            rc = gpu_upload(g, second, factors, n * sizeof *factors, err) || transform(g, op->name, wide, second, op->divisor, op->constant[k], false, err);
+            rc = gpu_upload(g, second, factors, n * sizeof *factors, err) ||
+                 transform(g, op->name, wide, second, op->divisor, op->constant[k], false, err);
     }
     if (wide)
         cudnnDestroyTensorDescriptor(wide);
@@ -86,11 +97,12 @@ int pool_forward(const struct run *r, struct error *err)
     char *slot = at(&r->io->y, r->gpu);
     void *y = operand_out(&op->y, slot, r->workspace);
     const void *x;
-    if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, op->d.kind == OP_MAX_POOL ? -FLT_MAX : 0, &x, err) ||
+    if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace,
+                   op->d.kind == OP_MAX_POOL ? -FLT_MAX : 0, &x, err) ||
         DNN(op->name, cudnnPoolingForward(dnn, op->pool, &one, op->x[0].full, x, &zero, op->y.full, y)))
         return -1;
-    if (op->multiply &&
-        DNN(op->name, cudnnOpTensor(dnn, op->multiply, &one, op->y.full, y, &one, op->divisor, op->constant[r->gpu], &zero, op->y.full, y)))
+    if (op->multiply && DNN(op->name, cudnnOpTensor(dnn, op->multiply, &one, op->y.full, y, &one, op->divisor,
+                                                    op->constant[r->gpu], &zero, op->y.full, y)))
         return -1;
     return operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err);
 }
@@ -107,13 +119,14 @@ int pool_backward(const struct run *r, struct error *err)
     void *dx = operand_out(&op->x[DX], dx_slot, r->workspace);
     if (operand_in(&op->x[DY], r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err))
         return -1;
-    x = dx;                                     /* an average does not look at x and y, but wants addresses */
+    x = dx; /* an average does not look at x and y, but wants addresses */
     y = dy;
     if (max && (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, -FLT_MAX, &x, err) ||
                 operand_in(&op->y, r->g, op->name, at(&r->io->y, r->gpu), r->workspace, 0, &y, err)))
         return -1;
-    if (op->multiply && DNN(op->name, cudnnOpTensor(dnn, op->multiply, &one, op->x[DY].full, dy, &one, op->divisor, op->constant[r->gpu], &zero,
-                                                    op->x[DY].full, (void *)dy)))       /* staged by pool_make: ours to change */
+    if (op->multiply && DNN(op->name, cudnnOpTensor(dnn, op->multiply, &one, op->x[DY].full, dy, &one, op->divisor,
+                                                    op->constant[r->gpu], &zero, op->x[DY].full,
+                                                    (void *)dy))) /* staged by pool_make: ours to change */
         return -1;
     if (DNN(op->name, cudnnPoolingBackward(dnn, op->pool, &one, op->y.full, y, op->x[DY].full, dy, op->x[0].full, x,
                                            add && !op->x[DX].staged ? &one : &zero, op->x[DX].full, dx)))

@@ -12,12 +12,16 @@ int simple_make(struct backend *b, struct backend_op *op, struct error *err)
         /* Only between a vector and a map of bfloat16: the same values in the same order, flat, in two types. */
         struct tensor_shape flat = {op->n, 1, 1, ys.h * ys.w * ys.c, ys.h * ys.w * ys.c, 0};
         struct tensor_shape xs = op->x[0].shape;
-        return operand_make(&op->x[0], op->name, &flat, stored_type(b, &xs), stored_type(b, &xs), CUDNN_TENSOR_NHWC, NULL, false, err) ||
-               operand_make(&op->y, op->name, &flat, op->type, op->type, CUDNN_TENSOR_NHWC, NULL, false, err) ? -1 : 0;
+        return operand_make(&op->x[0], op->name, &flat, stored_type(b, &xs), stored_type(b, &xs), CUDNN_TENSOR_NHWC,
+                            NULL, false, err) ||
+                       operand_make(&op->y, op->name, &flat, op->type, op->type, CUDNN_TENSOR_NHWC, NULL, false, err)
+                   ? -1
+                   : 0;
     }
     for (int i = 0; i < d->n_x; i++) {
         struct tensor_shape xs = op->x[i].shape;
-        if (operand_make(&op->x[i], op->name, &xs, stored_type(b, &xs), stored_type(b, &xs), CUDNN_TENSOR_NHWC, NULL, false, err))
+        if (operand_make(&op->x[i], op->name, &xs, stored_type(b, &xs), stored_type(b, &xs), CUDNN_TENSOR_NHWC, NULL,
+                         false, err))
             return -1;
     }
     if (d->kind == OP_ZERO_PAD) {
@@ -31,10 +35,10 @@ int simple_make(struct backend *b, struct backend_op *op, struct error *err)
     }
     if (operand_make(&op->y, op->name, &ys, op->type, op->type, CUDNN_TENSOR_NHWC, NULL, false, err))
         return -1;
-    op->y.staged = false;                       /* everything here reads and writes tensors with gaps */
-    if (d->kind == OP_MULTIPLY &&
-        (DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||
-         DNN(op->name, cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN))))
+    op->y.staged = false; /* everything here reads and writes tensors with gaps */
+    if (d->kind == OP_MULTIPLY && (DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||
+                                   DNN(op->name, cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL,
+                                                                            CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN))))
         return -1;
     if (d->kind == OP_MULTIPLY && !is_vector(&ys))
         return error_set(err, EX_UNAVAILABLE, "cuda: %s: a product of something else than vectors", op->name);
@@ -49,7 +53,8 @@ static int slice_of(const struct run *r, int i, cudnnTensorDescriptor_t *out, si
 {
     const struct backend_op *op = r->op;
     const struct tensor_shape *x = &op->x[i].shape, *y = &op->y.shape;
-    int dims[4] = {x->n, x->c, x->h, x->w}, strides[4] = {y->h * y->w * y->parent_c, 1, y->w * y->parent_c, y->parent_c};
+    int dims[4] = {x->n, x->c, x->h, x->w},
+        strides[4] = {y->h * y->w * y->parent_c, 1, y->w * y->parent_c, y->parent_c};
     *offset = (size_t)(y->first_c + op->d.first_c[i]) * type_bytes(op->type);
     return tensor_make_strided(out, op->name, op->type, dims, strides, err);
 }
@@ -64,9 +69,11 @@ static int concat(const struct run *r, bool forward, struct error *err)
             continue;
         int rc = slice_of(r, i, &slice, &offset, err);
         if (!rc && forward)
-            rc = transform(r->g, op->name, op->x[i].stored, at(&r->io->x[i], r->gpu), slice, at(&r->io->y, r->gpu) + offset, false, err);
+            rc = transform(r->g, op->name, op->x[i].stored, at(&r->io->x[i], r->gpu), slice,
+                           at(&r->io->y, r->gpu) + offset, false, err);
         else if (!rc)
-            rc = transform(r->g, op->name, slice, at(&r->io->dy, r->gpu) + offset, op->x[i].stored, at(&r->io->dx[i], r->gpu), r->io->accumulate[i], err);
+            rc = transform(r->g, op->name, slice, at(&r->io->dy, r->gpu) + offset, op->x[i].stored,
+                           at(&r->io->dx[i], r->gpu), r->io->accumulate[i], err);
         if (slice)
             cudnnDestroyTensorDescriptor(slice);
         if (rc)
@@ -80,7 +87,8 @@ static int product(const struct run *r, const void *a, void *c, bool add, struct
     struct backend_op *op = r->op;
     /* The mask is one array for the whole batch, the same on every GPU. */
     const char *mask = at(&r->io->mask, r->gpu) + (size_t)r->gpu * (size_t)op->n * (size_t)op->d.y.c * sizeof(float);
-    return DNN(op->name, cudnnOpTensor(r->g->dnn, op->multiply, &one, op->x[0].full, a, &one, op->x[0].full, mask, add ? &one : &zero, op->x[0].full, c));
+    return DNN(op->name, cudnnOpTensor(r->g->dnn, op->multiply, &one, op->x[0].full, a, &one, op->x[0].full, mask,
+                                       add ? &one : &zero, op->x[0].full, c));
 }
 
 int simple_forward(const struct run *r, struct error *err)
@@ -92,30 +100,30 @@ int simple_forward(const struct run *r, struct error *err)
     case OP_ACTIVATION:
         if (op->d.activation == OP_LINEAR)
             return transform(r->g, op->name, op->x[0].stored, x, op->y.stored, y, false, err);
-        return DNN(op->name, cudnnActivationForward(dnn, op->activation, &one, op->x[0].stored, x, &zero, op->y.stored, y));
+        return DNN(op->name,
+                   cudnnActivationForward(dnn, op->activation, &one, op->x[0].stored, x, &zero, op->y.stored, y));
     case OP_ADD:
         if (transform(r->g, op->name, op->x[0].stored, x, op->y.stored, y, false, err))
             return -1;
         for (int i = 1; i < op->d.n_x; i++)
-            if (DNN(op->name, cudnnAddTensor(dnn, &one, op->x[i].stored, at(&r->io->x[i], r->gpu), &one, op->y.stored, y)))
+            if (DNN(op->name,
+                    cudnnAddTensor(dnn, &one, op->x[i].stored, at(&r->io->x[i], r->gpu), &one, op->y.stored, y)))
                 return -1;
         if (op->d.activation == OP_LINEAR)
             return 0;
-        return DNN(op->name, cudnnActivationForward(dnn, op->activation, &one, op->y.stored, y, &zero, op->y.stored, y));
-    case OP_CONCAT:
-        return concat(r, true, err);
+        return DNN(op->name,
+                   cudnnActivationForward(dnn, op->activation, &one, op->y.stored, y, &zero, op->y.stored, y));
+    case OP_CONCAT: return concat(r, true, err);
     case OP_ZERO_PAD:
         if (fill_tensor(r->g, op->name, op->y.full, op->type, y, 0, err))
             return -1;
         return transform(r->g, op->name, op->x[0].stored, x, op->y.inner, y + op->y.inner_offset, false, err);
-    case OP_RESHAPE:
-        return transform(r->g, op->name, op->x[0].stored, x, op->y.stored, y, false, err);
-    case OP_MULTIPLY:
-        return product(r, x, y, false, err);
+    case OP_RESHAPE: return transform(r->g, op->name, op->x[0].stored, x, op->y.stored, y, false, err);
+    case OP_MULTIPLY: return product(r, x, y, false, err);
     case OP_SOFTMAX:
-        return DNN(op->name, cudnnSoftmaxForward(dnn, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL, &one, op->x[0].full, x, &zero, op->y.full, y));
-    default:
-        return error_set(err, EX_SOFTWARE, "cuda: %s: not an operation of simple.c", op->name);
+        return DNN(op->name, cudnnSoftmaxForward(dnn, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL, &one,
+                                                 op->x[0].full, x, &zero, op->y.full, y));
+    default: return error_set(err, EX_SOFTWARE, "cuda: %s: not an operation of simple.c", op->name);
     }
 }
 
@@ -130,19 +138,18 @@ int simple_backward(const struct run *r, struct error *err)
         if (op_activation_backward(r, err))
             return -1;
         for (int i = 0; i < op->d.n_x; i++)
-            if (io->dx[i].buffer &&
-                transform(r->g, op->name, op->y.stored, dy, op->x[i].stored, at(&io->dx[i], r->gpu), io->accumulate[i], err))
+            if (io->dx[i].buffer && transform(r->g, op->name, op->y.stored, dy, op->x[i].stored, at(&io->dx[i], r->gpu),
+                                              io->accumulate[i], err))
                 return -1;
         return 0;
-    case OP_CONCAT:
-        return concat(r, false, err);
+    case OP_CONCAT: return concat(r, false, err);
     case OP_ZERO_PAD:
-        return dx ? transform(r->g, op->name, op->y.inner, dy + op->y.inner_offset, op->x[0].stored, dx, io->accumulate[0], err) : 0;
+        return dx ? transform(r->g, op->name, op->y.inner, dy + op->y.inner_offset, op->x[0].stored, dx,
+                              io->accumulate[0], err)
+                  : 0;
     case OP_RESHAPE:
         return dx ? transform(r->g, op->name, op->y.stored, dy, op->x[0].stored, dx, io->accumulate[0], err) : 0;
-    case OP_MULTIPLY:
-        return dx ? product(r, dy, dx, io->accumulate[0], err) : 0;
-    default:
-        return error_set(err, EX_SOFTWARE, "cuda: %s: no gradient", op->name);
+    case OP_MULTIPLY: return dx ? product(r, dy, dx, io->accumulate[0], err) : 0;
+    default: return error_set(err, EX_SOFTWARE, "cuda: %s: no gradient", op->name);
     }
 }

@@ -2,8 +2,8 @@
  * transfer.c: pictures and weights between host and GPUs.
  *
  * A batch goes through one of two pinned buffers and a copy stream of its own into one of two device buffers, and from
- * there, on the compute stream, into its slot: so the copy of batch i+1 runs while the GPU still works on batch i, and the
- * slot (whose memory the plan shares with other values) is touched in the compute stream's order only.
+ * there, on the compute stream, into its slot: so the copy of batch i+1 runs while the GPU still works on batch i, and
+ * the slot (whose memory the plan shares with other values) is touched in the compute stream's order only.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -38,15 +38,22 @@ static int staging_begin(struct backend *b, struct gpu *g, size_t bytes, struct 
     return CUDA(NULL, cudaEventSynchronize(s->copied));
 }
 
-/* Pinned to device on the copy stream, after the compute stream has read what was there before; the compute stream waits for it. */
+/* Pinned to device on the copy stream, after the compute stream has read what was there before; the compute stream
+ * waits for it. */
 static int staging_send(struct gpu *g, struct staging *s, size_t bytes, struct error *err)
 {
     return CUDA(NULL, cudaStreamWaitEvent(g->copy, s->consumed, 0)) ||
-           CUDA(NULL, cudaMemcpyAsync(s->device, s->pinned, bytes, cudaMemcpyHostToDevice, g->copy)) ||
-           CUDA(NULL, cudaEventRecord(s->copied, g->copy)) || CUDA(NULL, cudaStreamWaitEvent(g->compute, s->copied, 0)) ? -1 : 0;
+                   CUDA(NULL, cudaMemcpyAsync(s->device, s->pinned, bytes, cudaMemcpyHostToDevice, g->copy)) ||
+                   CUDA(NULL, cudaEventRecord(s->copied, g->copy)) ||
+                   CUDA(NULL, cudaStreamWaitEvent(g->compute, s->copied, 0))
+               ? -1
+               : 0;
 }
 
-static int staging_done(struct gpu *g, struct staging *s, struct error *err) { return CUDA(NULL, cudaEventRecord(s->consumed, g->compute)); }
+static int staging_done(struct gpu *g, struct staging *s, struct error *err)
+{
+    return CUDA(NULL, cudaEventRecord(s->consumed, g->compute));
+}
 
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err)
 {
@@ -54,12 +61,16 @@ int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, stru
     if (gpu_use(g, err) || staging_grow(g, s, n_bytes, err) || CUDA(NULL, cudaEventSynchronize(s->copied)))
         return -1;
     memcpy(s->pinned, values, n_bytes);
-    return staging_send(g, s, n_bytes, err) || CUDA(NULL, cudaMemcpyAsync(to, s->device, n_bytes, cudaMemcpyDeviceToDevice, g->compute)) ||
-           staging_done(g, s, err) ? -1 : 0;
+    return staging_send(g, s, n_bytes, err) ||
+                   CUDA(NULL, cudaMemcpyAsync(to, s->device, n_bytes, cudaMemcpyDeviceToDevice, g->compute)) ||
+                   staging_done(g, s, err)
+               ? -1
+               : 0;
 }
 
 /* One GPU's pictures, already float in the staging buffer, into their slot: a copy, or a change of type. */
-static int place(struct backend *b, struct gpu *g, struct staging *st, char *to, const struct tensor_shape *s, size_t bytes, struct error *err)
+static int place(struct backend *b, struct gpu *g, struct staging *st, char *to, const struct tensor_shape *s,
+                 size_t bytes, struct error *err)
 {
     if (stored_type(b, s) == CUDNN_DATA_FLOAT)
         return CUDA(NULL, cudaMemcpyAsync(to, st->device, bytes, cudaMemcpyDeviceToDevice, g->compute));
@@ -75,8 +86,8 @@ static int place(struct backend *b, struct gpu *g, struct staging *st, char *to,
 }
 
 /* floats: n_rows pictures, or bytes: the same times scale plus offset. Rows that are not given become 0. */
-static int upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *floats, const uint8_t *bytes, int n_rows, float scale,
-                  float offset, struct error *err)
+static int upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *floats,
+                  const uint8_t *bytes, int n_rows, float scale, float offset, struct error *err)
 {
     size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c;
     struct tensor_shape each = *s;
@@ -101,20 +112,22 @@ static int upload(struct backend *b, struct slot to, const struct tensor_shape *
         else
             memcpy(pinned, floats + first, filled * sizeof(float));
         memset(pinned + filled, 0, (values - filled) * sizeof(float));
-        if (staging_send(g, st, values * sizeof(float), err) || place(b, g, st, at(&to, k), &each, values * sizeof(float), err) || staging_done(g, st, err))
+        if (staging_send(g, st, values * sizeof(float), err) ||
+            place(b, g, st, at(&to, k), &each, values * sizeof(float), err) || staging_done(g, st, err))
             return -1;
     }
     b->next_staging ^= 1;
     return 0;
 }
 
-int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows, struct error *err)
+int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows,
+                       struct error *err)
 {
     return upload(b, to, s, nhwc, NULL, n_rows, 1, 0, err);
 }
 
-int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc, int n_rows, float scale, float offset,
-                          struct error *err)
+int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc,
+                          int n_rows, float scale, float offset, struct error *err)
 {
     return upload(b, to, s, NULL, nhwc, n_rows, scale, offset, err);
 }
@@ -133,14 +146,18 @@ static int fetch(struct gpu *g, const void *from, size_t n_bytes, struct error *
         g->download_bytes = n_bytes;
     }
     return CUDA(NULL, cudaMemcpyAsync(g->download_pinned, from, n_bytes, cudaMemcpyDeviceToHost, g->compute)) ||
-           CUDA(NULL, cudaStreamSynchronize(g->compute)) ? -1 : 0;
+                   CUDA(NULL, cudaStreamSynchronize(g->compute))
+               ? -1
+               : 0;
 }
 
-static int download_part(struct backend *b, struct gpu *g, char *from, const struct tensor_shape *each, struct error *err)
+static int download_part(struct backend *b, struct gpu *g, char *from, const struct tensor_shape *each,
+                         struct error *err)
 {
     struct operand o = {0};
     size_t bytes = shape_values(each) * sizeof(float);
-    if (operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, NULL, false, err)) {
+    if (operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, NULL, false,
+                     err)) {
         operand_release(&o);
         return -1;
     }
@@ -157,7 +174,8 @@ static int download_part(struct backend *b, struct gpu *g, char *from, const str
     return rc ? -1 : 0;
 }
 
-int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows, struct error *err)
+int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows,
+                         struct error *err)
 {
     size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c;
     struct tensor_shape each = *s;
@@ -174,14 +192,20 @@ int cuda_tensor_download(struct backend *b, struct slot from, const struct tenso
     return 0;
 }
 
-/* --- parameters ------------------------------------------------------------------------------------------------------ */
+/* --- parameters --------------------------------------------------------------------------------------------------- */
 
-static size_t param_values(const struct param_shape *p) { return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout; }
-size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p) { return param_values(p) * sizeof(float); }
+static size_t param_values(const struct param_shape *p)
+{
+    return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout;
+}
+size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p)
+{
+    return param_values(p) * sizeof(float);
+}
 
 /*
- * Keras [kh,kw,cin,cout] and ours: PARAM_CONV [cout,kh,kw,cin]; PARAM_DEPTHWISE (cout the multiplier) one filter of [kh,kw] for each of the cin *
- * cout channels that come out. Dense kernels and vectors are the same on both sides.
+ * Keras [kh,kw,cin,cout] and ours: PARAM_CONV [cout,kh,kw,cin]; PARAM_DEPTHWISE (cout the multiplier) one filter of
+ * [kh,kw] for each of the cin * cout channels that come out. Dense kernels and vectors are the same on both sides.
  */
 static void reorder(const struct param_shape *p, const float *from, float *to, bool to_keras)
 {
@@ -202,7 +226,8 @@ static void reorder(const struct param_shape *p, const float *from, float *to, b
             }
 }
 
-int cuda_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras, struct error *err)
+int cuda_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
+                      struct error *err)
 {
     size_t n = param_values(p);
     float *ours = mem_alloc(n * sizeof *ours, err);
@@ -215,9 +240,11 @@ int cuda_param_upload(struct backend *b, struct slot to, const struct param_shap
     return rc;
 }
 
-int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras, struct error *err)
+int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
+                        struct error *err)
 {
-    if (group_settle(b, from.buffer, err) || gpu_use(&b->gpu[0], err) || fetch(&b->gpu[0], at(&from, 0), param_values(p) * sizeof(float), err))
+    if (group_settle(b, from.buffer, err) || gpu_use(&b->gpu[0], err) ||
+        fetch(&b->gpu[0], at(&from, 0), param_values(p) * sizeof(float), err))
         return -1;
     reorder(p, b->gpu[0].download_pinned, keras, true);
     return 0;
