@@ -20,6 +20,7 @@ struct out_row { const char *path, *id, *label, *split, *fold, *group; };
 struct sink {
     struct predictor *predictor;
     const struct net *net;
+    char **classes;                 /* [n_classes]: the model's, or class_0... as classify calls them where it names none */
     struct manifest_writer writer;
     int n_classes, batch, n_waiting;
     size_t picture_bytes;
@@ -52,7 +53,7 @@ static int sink_flush(struct sink *s, struct error *err)
         cells[at++] = s->rows[i].path;
         cells[at++] = s->rows[i].id;
         cells[at++] = s->rows[i].label;
-        cells[at++] = s->net->metadata.classes[best];
+        cells[at++] = s->classes[best];
         for (int k = 0; k < s->n_classes; k++)
             cells[at++] = text[k];
         cells[at++] = s->rows[i].split;
@@ -79,10 +80,10 @@ static int sink_add(struct sink *s, const uint8_t *pixels, const struct out_row 
     return ++s->n_waiting == s->batch ? sink_flush(s, err) : 0;
 }
 
-static int class_of(const struct net *net, const char *label)
+static int class_of(const struct sink *s, const char *label)
 {
-    for (int k = 0; k < net->metadata.n_classes; k++)
-        if (strcmp(net->metadata.classes[k], label) == 0)
+    for (int k = 0; k < s->n_classes; k++)
+        if (strcmp(s->classes[k], label) == 0)
             return k;
     return -1;
 }
@@ -99,22 +100,29 @@ static int sink_open(struct sink *s, const struct eval_options *o, const char *p
     s->n_classes = predictor_n_classes(s->predictor);
     s->batch = predictor_batch(s->predictor);
     s->picture_bytes = (size_t)predictor_side_px(s->predictor) * (size_t)predictor_side_px(s->predictor) * 3;
-    if (s->net->metadata.n_classes != s->n_classes)
-        return error_set(err, EX_DATAERR, "'%s' does not say what its %d outputs are called (userDefinedMetadata.classes)", o->model, s->n_classes);
+    bool named = s->net->metadata.n_classes == s->n_classes;
+    if (s->net->metadata.n_classes && !named)
+        return error_set(err, EX_DATAERR, "'%s' names %d classes and has %d outputs", o->model, s->net->metadata.n_classes, s->n_classes);
     if (s->n_classes > PREDICTIONS_MAX_CLASSES)
         return error_set(err, EX_DATAERR, "'%s' has %d classes; the limit is %d", o->model, s->n_classes, PREDICTIONS_MAX_CLASSES);
     if (!(s->pixels = mem_zalloc((size_t)s->batch, s->picture_bytes, err)) ||
         !(s->probabilities = mem_zalloc((size_t)s->batch * (size_t)s->n_classes, sizeof(float), err)) ||
         !(s->rows = mem_zalloc((size_t)s->batch, sizeof *s->rows, err)) ||
         !(columns = mem_zalloc((size_t)s->n_classes + 8, sizeof *columns, err)) ||
-        !(names = mem_zalloc((size_t)s->n_classes, sizeof *names, err)))
+        !(names = mem_zalloc((size_t)s->n_classes, sizeof *names, err)) || !(s->classes = mem_zalloc((size_t)s->n_classes, sizeof *s->classes, err)))
         goto out;
+    for (int k = 0; k < s->n_classes; k++) {
+        char number[32];
+        snprintf(number, sizeof number, "class_%d", k);
+        if (!(s->classes[k] = mem_strdup(named ? s->net->metadata.classes[k] : number, err)))
+            goto out;
+    }
     columns[at++] = "path";
     columns[at++] = "id";
     columns[at++] = "label";
     columns[at++] = "pred";
     for (int k = 0; k < s->n_classes; k++) {
-        if (text_printf(&names[k], err, "p_%s", s->net->metadata.classes[k]))
+        if (text_printf(&names[k], err, "p_%s", s->classes[k]))
             goto out;
         columns[at++] = names[k].data;
     }
@@ -132,6 +140,9 @@ out:
 
 static void sink_close(struct sink *s)
 {
+    for (int k = 0; s->classes && k < s->n_classes; k++)
+        free(s->classes[k]);
+    free(s->classes);
     predictor_close(s->predictor);
     manifest_writer_discard(&s->writer);
     free(s->pixels);
@@ -155,7 +166,7 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
         goto out;
     }
     for (int k = 0; k < info->n_classes; k++)
-        if (class_of(s->net, info->classes[k]) < 0) {
+        if (class_of(s, info->classes[k]) < 0) {
             error_set(err, EX_DATAERR, "'%s': the label '%s' is unknown to the model", o->shards, info->classes[k]);
             goto out;
         }
@@ -249,7 +260,7 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
         /* A manifest without splits is taken whole. */
         if ((c_split >= 0 && strcmp(o->split, "all") != 0 && strcmp(o->split, split) != 0) || (variant[0] && strcmp(variant, "0") != 0))
             continue;
-        if (class_of(s->net, r.fields[c_label]) < 0) {
+        if (class_of(s, r.fields[c_label]) < 0) {
             error_set(err, EX_DATAERR, "'%s', row %llu: the label '%s' is unknown to the model", text_for_people(shown, sizeof shown, r.name),
                       (unsigned long long)r.row, text_for_people(what, sizeof what, r.fields[c_label]));
             goto out;

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# eval with a model: predictions of pictures in a manifest, bad input, and a temperature that is fitted, stored and then applied.
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+T=$TMPDIR
+model=$T/model
+cp -r tests/fixtures/tiny-net/tfjs-float32 "$model"
+chmod -R u+w "$model"
+mkdir "$T/p"
+python3 - "$T/p" <<'P'
+import random, struct, sys, zlib
+random.seed(3)
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+for i in range(24):
+    rows = b"".join(b"\0" + bytes(random.randrange(256) for _ in range(96)) for _ in range(32))
+    open("%s/%d.png" % (sys.argv[1], i), "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 8, 2, 0, 0, 0)) +
+                                                     chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+P
+echo "no picture" >"$T/p/broken.png"
+{ printf 'path\tlabel\tsplit\tvariant\n'; for i in $(seq 0 23); do printf '%d.png\tclass_%d\t%s\t0\n' "$i" $((i % 5 == 0 ? i / 5 % 4 : 3)) "$([ $((i % 3)) = 0 ] && echo test || echo val)"; done
+  printf '1.png\tclass_3\tval\t1\nbroken.png\tclass_3\tval\t0\n'; } >"$T/m.tsv"
+"$BIN/eval" --model "$model" --shards "$T/m.tsv" --split val --root "$T/p" --out "$T/a" 2>"$T/err"
+ok $? "a manifest through a model $(head -c 200 "$T/err")"
+[ "$(wc -l <"$T/a/predictions.tsv")" = 17 ] && grep -q '^eval: 1 pictures could not be read' "$T/err"
+ok $? "rows of the split, no variants, the broken one counted"
+head -1 "$T/a/predictions.tsv" | grep -q '^path	id	label	pred	p_class_0	.*	split	fold	group$'
+ok $? "columns of predictions.tsv"
+"$BIN/classify" --model "$model" "$T/p/1.png" -o "$T/c.tsv" &&
+    python3 - "$T/c.tsv" "$T/a/predictions.tsv" <<'P'
+import sys
+rows = [[dict(zip(lines[0].split("\t"), l.split("\t"))) for l in lines[1:] if l] for lines in (open(f).read().split("\n") for f in sys.argv[1:])]
+a, b = rows[0][0], next(r for r in rows[1] if r["path"] == "1.png")
+keys = [k for k in b if k.startswith("p_")]
+assert len(keys) > 1 and [a[k] for k in keys] == [b[k] for k in keys]
+P
+ok $? "the same probabilities as classify's, digit by digit"
+"$BIN/eval" --predictions "$T/a/predictions.tsv" --out "$T/b" --no-report && cmp -s "$T/a/metrics.tsv" "$T/b/metrics.tsv"
+ok $? "predictions.tsv alone gives the same metrics"
+grep -q 'data:image/jpeg' "$T/a/report.html"
+ok $? "worst mistakes have thumbnails"
+"$BIN/eval" --model "$model" --shards "$T/m.tsv" --split val --root "$T/p" --out "$T/t" --fit-temperature --no-report 2>/dev/null
+ok $? "a temperature is fitted"
+fitted=$(awk 'NR == 2 { print $1 }' "$T/t/temperature.tsv")
+node_temperature=$(grep -o '"temperature": *[0-9.e+-]*' "$model/model.json" | grep -o '[0-9.e+-]*$')
+awk -v a="$fitted" -v b="${node_temperature:-0}" 'BEGIN { d = a - b; exit !(d < 1e-6 && d > -1e-6 && a != 1) }'
+ok $? "and stored in the model ($fitted, $node_temperature)"
+"$BIN/eval" --model "$model" --shards "$T/m.tsv" --split val --root "$T/p" --out "$T/t2" --fit-temperature --no-report 2>/dev/null
+awk 'NR == 2 { exit !($1 > 0.999 && $1 < 1.001) }' "$T/t2/temperature.tsv"
+ok $? "a second fit finds nothing left to do"
+awk -F'\t' '$1 == "nll" && $2 == "T=1" { print $3 }' "$T/t2/metrics.tsv" >"$T/after"
+awk -F'\t' '$1 == "nll" && $2 == "T fitted" { print $3 }' "$T/t/metrics.tsv" >"$T/wanted"
+paste "$T/after" "$T/wanted" | awk '{ d = $1 - $2; exit !(d < 1e-5 && d > -1e-5) }'
+ok $? "predictions are now as good as the fit promised"
+must() { # code, words, command...
+    local code=$1 words=$2
+    shift 2
+    "$@" >"$T/out" 2>"$T/err"
+    local got=$?
+    [ $got = "$code" ] && grep -q "$words" "$T/err"
+    ok $? "exit $code, '$words' ($got: $(head -c 160 "$T/err"))"
+}
+sed '2s/class_[0-9]/zebra/' "$T/m.tsv" >"$T/zebra.tsv"
+must 65 "label 'zebra' is unknown to the model" "$BIN/eval" --model "$model" --shards "$T/zebra.tsv" --split all --root "$T/p" --out "$T/x"
+must 65 "no picture of the split 'train'" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split train --root "$T/p" --out "$T/x"
+must 64 "there is train, val, test and all" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split dev --root "$T/p" --out "$T/x"
+must 66 "" "$BIN/eval" --model "$T/nowhere" --shards "$T/m.tsv" --root "$T/p" --out "$T/x"
+must 66 "" "$BIN/eval" --model "$model" --shards "$T/nowhere.tsv" --root "$T/p" --out "$T/x"
+printf 'path\tlabel\n../x.png\tclass_3\n' >"$T/out-of-root.tsv"
+must 65 "row 1" "$BIN/eval" --model "$model" --shards "$T/out-of-root.tsv" --root "$T/p" --out "$T/x"
+echo "1..$n"
+exit $bad
