@@ -118,6 +118,8 @@ static int loop(struct fetch *f, struct error *err)
         double wait = fetch_next_time(f) - f->now;
         if (http_engine_step(f->engine, wait < 0 ? 0 : wait < TURN_S ? wait : TURN_S, err))
             return -1;
+        if (writer_pending(f->writer))
+            writer_kick(f->writer);
         for (struct write_job *job = writer_take(f->writer), *next; job; job = next) {
             next = job->next;
             fetch_written(f, job);

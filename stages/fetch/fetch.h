@@ -256,6 +256,7 @@ void syncer_close(struct syncer *s);
  */
 int writer_open(struct writer **out, struct fetch *f, struct error *err);
 void writer_submit(struct writer *w, struct write_job *job);    /* waits while too much is queued */
+void writer_kick(struct writer *w);                              /* once a turn: what was submitted is begun */
 struct write_job *writer_take(struct writer *w);                /* everything done so far, in order, or NULL */
 size_t writer_pending(const struct writer *w);                  /* submitted and not taken */
 void writer_close(struct writer *w); /* after the work that is queued; untaken jobs are dropped */

@@ -11,6 +11,7 @@
 
 #include "fetch.h"
 
+#define WAKE_EVERY 16               /* jobs; the last of a batch always wakes */
 #define QUEUE_BYTES (32u << 20)     /* of bodies waiting; beyond it the network waits for the disk */
 
 struct list { struct write_job *head, **tail; };
@@ -64,6 +65,7 @@ static void work_on(struct fetch *f, struct write_job *job)
 static void *run(void *context)
 {
     struct writer *w = context;
+    unsigned n_since_wake = 0;
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (!w->queue.head && !w->leaving) {
@@ -84,8 +86,11 @@ static void *run(void *context)
             w->queued_bytes -= job->n_body;
             if (w->waiting_for_room)
                 pthread_cond_signal(&w->room);
-            if (!atomic_exchange(&w->has_done, true))
+            atomic_store(&w->has_done, true);
+            if (++n_since_wake >= WAKE_EVERY || !next) {
+                n_since_wake = 0;
                 http_engine_wake(w->f->engine);
+            }
         }
     }
     pthread_mutex_unlock(&w->lock);
@@ -127,13 +132,21 @@ void writer_submit(struct writer *w, struct write_job *job)
     pthread_mutex_lock(&w->lock);
     while (w->queued_bytes > QUEUE_BYTES) {
         w->waiting_for_room = true;
+        if (w->sleeping)
+            pthread_cond_signal(&w->work);
         pthread_cond_wait(&w->room, &w->lock);
         w->waiting_for_room = false;
     }
     append(&w->queue, job);
     w->queued_bytes += job->n_body;
     w->n_pending++;
-    if (w->sleeping)
+    pthread_mutex_unlock(&w->lock);
+}
+
+void writer_kick(struct writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->sleeping && w->queue.head)
         pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
 }
