@@ -640,6 +640,30 @@ static void test_transfers(enum backend_precision precision, double tolerance, c
     cuda_check_clean(mode);
 }
 
+/* More than a staging buffer holds, the last rows missing: in pieces, each in its place. */
+static void test_large_transfer(enum backend_precision precision, double tolerance, const char *mode)
+{
+    struct side s = open_side("cuda", precision, mode);
+    struct tensor_shape shape = WHOLE(37, 300, 300, 3);
+    size_t n = values_of(&shape), row = n / 37;
+    float *values = malloc(n * sizeof *values), *got = malloc(n * sizeof *got);
+    if (!s.b)
+        return;
+    struct slot a = make(&s, s.t->tensor_bytes(s.b, &shape));
+    for (size_t i = 0; i < n; i++)
+        values[i] = (float)(i * 2654435761u >> 20 & 255);
+    bool ok = !s.t->tensor_upload(s.b, a, &shape, values, 35, &err) &&
+              !s.t->tensor_download(s.b, a, &shape, got, 37, &err);
+    memset(values + 35 * row, 0, 2 * row * sizeof *values);
+    double d = ok ? cuda_difference(got, values, n) : 1e30;
+    CHECK_SAY(d <= tolerance, "%s: 40 MB in pieces (off by %.2g)%s", mode, d, ok ? "" : err.text);
+    s.t->free(s.b, a.buffer);
+    s.t->close(s.b);
+    free(values);
+    free(got);
+    cuda_check_clean(mode);
+}
+
 int main(int argc, char **argv)
 {
     cuda_test_begin(argv, "the CUDA backend, operation by operation");
@@ -652,10 +676,12 @@ int main(int argc, char **argv)
     if (cuda_wanted(argv, "transfers")) {
         test_transfers(PRECISION_F32, 0, "transfers, fp32");
         test_transfers(PRECISION_TF32, 0, "transfers, tf32");
+        test_large_transfer(PRECISION_F32, 0, "a large transfer, fp32");
     }
     if (fake.there && cuda_wanted(argv, "fallbacks")) {
         run_all(PRECISION_BF16, 4e-2, "bf16");
         test_transfers(PRECISION_BF16, 4e-3, "transfers, bf16");
+        test_large_transfer(PRECISION_BF16, 0, "a large transfer, bf16");
         setenv("FAKECUDA_SUPPORT", "no-fused-conv no-fused-norm", 1);
         run_all(PRECISION_F32, 2e-5, "fp32, nothing fused");
         run_all(PRECISION_BF16, 4e-2, "bf16, nothing fused");

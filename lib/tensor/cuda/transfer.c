@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STAGING_BYTES ((size_t)32 << 20) /* thirty pictures: long enough for a link's full rate */
+
 int pictures_each(const struct backend *b, int n) { return n % b->n_gpus ? n : n / b->n_gpus; }
 
 static int staging_grow(struct gpu *g, struct staging *s, size_t wanted, struct error *err)
@@ -85,38 +87,63 @@ static int place(struct backend *b, struct gpu *g, struct staging *st, char *to,
     return rc ? -1 : 0;
 }
 
-/* floats: n_rows pictures, or bytes: the same times scale plus offset. Rows that are not given become 0. */
-static int upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *floats,
-                  const uint8_t *bytes, int n_rows, float scale, float offset, struct error *err)
+/* Pictures first.. of each GPU's part of an upload, `part` of them, through one staging buffer. */
+struct upload {
+    const float *floats;
+    const uint8_t *bytes;
+    const float *table;
+    size_t filled_values;
+};
+
+static int upload_part(struct backend *b, struct slot to, const struct tensor_shape *each, bool split, int first,
+                       const struct tensor_shape *part, const struct upload *u, struct error *err)
 {
-    size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c;
-    struct tensor_shape each = *s;
-    each.n = pictures_each(b, s->n);
-    size_t values = shape_values(&each);
-    bool split = each.n != s->n;
-    float table[256];
-    for (int i = 0; bytes && i < 256; i++)
-        table[i] = (float)i * scale + offset;
+    size_t row = (size_t)each->h * (size_t)each->w * (size_t)each->c, values = shape_values(part);
     for (int k = 0; k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
         struct staging *st;
         if (staging_begin(b, g, values * sizeof(float), &st, err))
             return -1;
         float *pinned = st->pinned;
-        size_t first = split ? (size_t)k * values : 0, all = (size_t)n_rows * row;
-        size_t filled = all > first ? all - first : 0;
+        size_t from = ((split ? (size_t)k * (size_t)each->n : 0) + (size_t)first) * row;
+        size_t filled = u->filled_values > from ? u->filled_values - from : 0;
         filled = filled < values ? filled : values;
-        if (bytes)
+        if (u->bytes)
             for (size_t i = 0; i < filled; i++)
-                pinned[i] = table[bytes[first + i]];
+                pinned[i] = u->table[u->bytes[from + i]];
         else
-            memcpy(pinned, floats + first, filled * sizeof(float));
+            memcpy(pinned, u->floats + from, filled * sizeof(float));
         memset(pinned + filled, 0, (values - filled) * sizeof(float));
+        char *place_at = at(&to, k) + (size_t)first * row * type_bytes(stored_type(b, each));
         if (staging_send(g, st, values * sizeof(float), err) ||
-            place(b, g, st, at(&to, k), &each, values * sizeof(float), err) || staging_done(g, st, err))
+            place(b, g, st, place_at, part, values * sizeof(float), err) || staging_done(g, st, err))
             return -1;
     }
     b->next_staging ^= 1;
+    return 0;
+}
+
+/*
+ * floats: n_rows pictures, or bytes: the same times scale plus offset. Rows that are not given become 0. In pieces of
+ * at most STAGING_BYTES, so that what an upload takes on the card does not grow with the batch and the plan's figure
+ * stays true.
+ */
+static int upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *floats,
+                  const uint8_t *bytes, int n_rows, float scale, float offset, struct error *err)
+{
+    struct tensor_shape each = *s;
+    float table[256];
+    each.n = pictures_each(b, s->n);
+    size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c, rows = STAGING_BYTES / (row * sizeof(float) + 1) + 1;
+    struct upload u = {floats, bytes, table, (size_t)n_rows * row};
+    for (int i = 0; bytes && i < 256; i++)
+        table[i] = (float)i * scale + offset;
+    for (int first = 0; first < each.n; first += (int)rows) {
+        struct tensor_shape part = each;
+        part.n = each.n - first < (int)rows ? each.n - first : (int)rows;
+        if (upload_part(b, to, &each, each.n != s->n, first, &part, &u, err))
+            return -1;
+    }
     return 0;
 }
 
