@@ -116,7 +116,7 @@ static void test_radius(void)
 
 int main(void)
 {
-    enum { N = 2000 };
+    enum { N = 1400 };
     static const char *const kernels[] = {NULL, "avx512", "avx2", "popcnt", "plain"};
     static const int distances[] = {0, 7, 16, 31, 47, 63};
     struct pdq_hash *h = malloc(N * sizeof *h);
