@@ -312,17 +312,25 @@ function takeBack() {
 }
 
 /* --- asking ---------------------------------------------------------------------------------------------------------------- */
+/* Answered at once and not by the dialog's close event, which comes later: keys pressed meanwhile must find the answer taken. */
+let answered = null;
 function ask(question, value, useNames, then) {
-  const box = $("ask"), input = $("answer");
+  const input = $("answer");
   $("asklabel").textContent = question;
   input.value = value;
   if (useNames) input.setAttribute("list", "names"); else input.removeAttribute("list");
-  box.returnValue = "cancel";
-  box.onclose = () => { if (box.returnValue === "ok") then(input.value.trim()); };
-  box.showModal();
+  answered = then;
+  $("ask").showModal();
   input.select();
 }
-$("answer").addEventListener("keydown", e => { if (e.key === "Enter") { e.preventDefault(); $("ask").close("ok"); } });
+function finishAsk(taken) {
+  const then = answered, value = $("answer").value.trim();
+  answered = null;
+  $("ask").close();
+  if (taken && then) then(value);
+}
+$("answer").addEventListener("keydown", e => { if (e.key === "Enter") { e.preventDefault(); e.stopPropagation(); finishAsk(true); } });
+$("ask").addEventListener("submit", e => { e.preventDefault(); finishAsk(e.submitter === $("askok")); });
 function askReviewer(then) {
   ask("Your name, as it goes into decisions.tsv", reviewer, false, name => {
     name = name.replace(/[\u0000-\u001f|]/g, " ").trim();
