@@ -63,11 +63,11 @@ def scenarios(Scenario, work, top, bin_dir, port):
     folder('relabel', 'validate/valid.tsv')
     with open(os.path.join(work, 'relabel', 'decisions.tsv'), 'w') as f:
         f.write('id\tdecision\tlabel\treviewer\tdate\n')
-        lines = open(os.path.join(work, 'hash-dedup', 'unique.tsv')).read().splitlines()
+        lines = open(os.path.join(work, 'phash-dedup', 'distinct.tsv')).read().splitlines()
         at = lines[0].split('\t').index('xxh128')
         f.write('%s\trelabel\tdiscs\ttest\t2026-01-01\n' % lines[1].split('\t')[at])
-    folder('relabel', 'hash-dedup/unique.tsv')
-    yield Scenario('relabel', ['relabel', '--decisions', 'decisions.tsv', 'unique.tsv', '-o', 'out.tsv'], ['out.tsv'])
+    folder('relabel', 'phash-dedup/distinct.tsv')
+    yield Scenario('relabel', ['relabel', '--decisions', 'decisions.tsv', 'distinct.tsv', '-o', 'out.tsv'], ['out.tsv'])
 
     folder('classify', 'web')
     yield Scenario('classify', ['classify', '--model', os.path.join(work, 'train/run/model'), '--device', 'cpu', 'web'], slow=True)
