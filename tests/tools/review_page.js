@@ -18,7 +18,7 @@ const tsv = text => { const [head, ...rows] = text.replace(/\n$/, '').split('\n'
   page.on('console', m => { if (m.type() === 'error' || m.type() === 'warning') problems.push(m.text()); });
   page.on('request', r => { if (!/^(file|data|blob):/.test(r.url())) problems.push('request ' + r.url()); });
   const text = id => page.textContent('#' + id);
-  const filterOf = () => page.evaluate(() => getComputedStyle(document.getElementById('picture')).filter);
+  const seen = () => page.evaluate(() => ['picture', 'blurred'].map(id => { const s = getComputedStyle(document.getElementById(id)); return s.display !== 'none' && s.visibility !== 'hidden'; }).join());
   const currentRow = () => page.evaluate(() => document.querySelector('.row.current .name').textContent);
   const press = key => page.keyboard.press(key);
   await page.goto('file://' + tmp + '/run/round-1/review.html');
@@ -32,14 +32,14 @@ const tsv = text => { const [head, ...rows] = text.replace(/\n$/, '').split('\n'
   // Pictures: grey and blurred until the space bar is held, and again afterwards.
   await page.waitForFunction(() => document.getElementById('picture').naturalWidth === 64);
   ok(true, 'the picture is found through a path with blanks, & and #');
-  ok(/blur\((\d+)px\)/.test(await filterOf()) && /grayscale\(1\)/.test(await filterOf()), 'blurred and grey', await filterOf());
+  ok((await seen()) === 'false,true' && (await page.evaluate(() => document.getElementById('blurred').width)) <= 16, 'only a smear of a few samples is drawn', await seen());
   await page.keyboard.down(' ');
-  ok((await filterOf()) === 'none', 'clear while Space is held');
+  ok((await seen()) === 'true,false', 'clear while Space is held');
   await page.keyboard.up(' ');
-  ok(/blur/.test(await filterOf()), 'blurred when it is let go');
+  ok((await seen()) === 'false,true', 'blurred when it is let go');
   await page.keyboard.down(' ');
   await page.evaluate(() => window.dispatchEvent(new Event('blur')));
-  ok(/blur/.test(await filterOf()), 'blurred when the window loses the focus');
+  ok((await seen()) === 'false,true', 'blurred when the window loses the focus');
   await page.keyboard.up(' ');
 
   // Deciding: the first key asks who one is.
@@ -113,15 +113,25 @@ const tsv = text => { const [head, ...rows] = text.replace(/\n$/, '').split('\n'
   // Measured, not tested: the time from key to picture on the screen (tests/bench/review.sh prints it).
   ok(problems.filter(p => !/ERR_FILE_NOT_FOUND/.test(p)).length === 0, 'no error, no request but to the disk', problems.join('; '));
   if (process.env.MEASURE) {
-    await page.evaluate(() => {
-      window.times = [];
-      new PerformanceObserver(l => { for (const e of l.getEntries()) if (e.name === 'keydown') window.times.push(e.duration); }).observe({ type: 'event', durationThreshold: 16 });
-    });
-    const keys = ['k', '1', '2', 'd', 'u', 'ArrowDown', 'PageDown', 'g'];
-    for (let i = 0; i < 400; i++) await press(keys[i % keys.length]);
-    await page.waitForTimeout(300);
-    const t = (await page.evaluate(() => window.times)).sort((a, b) => a - b);
-    console.log(`# 400 keys on 10,000 rows, from the key to the next frame (8 ms steps): median ${t[t.length >> 1]} ms, 99 % ${t[Math.floor(t.length * .99)]} ms, worst ${t[t.length - 1]} ms, ${400 - t.length} below 16 ms`);
+    // The same keys over an empty page first: what the machine itself takes at this moment.
+    const empty = await context.newPage();
+    await empty.setContent('<p id=p>0</p>');
+    await empty.evaluate(() => addEventListener('keydown', () => { document.getElementById('p').textContent++; }));
+    const time = async (target, what) => {
+      await target.bringToFront();
+      await target.evaluate(() => {
+        window.times = [];
+        new PerformanceObserver(l => { for (const e of l.getEntries()) if (e.name === 'keydown') window.times.push(e.duration); }).observe({ type: 'event', durationThreshold: 16 });
+      });
+      const keys = ['k', '1', '2', 'd', 'u', 'ArrowDown', 'PageDown', 'g'];
+      for (let i = 0; i < 200; i++) { await target.keyboard.press(keys[i % keys.length]); await target.waitForTimeout(25); }
+      await target.waitForTimeout(300);
+      const slow = await target.evaluate(() => window.times), t = [...Array(200 - Math.min(200, slow.length)).fill(8), ...slow].sort((x, y) => x - y);
+      console.log(`# ${what}, 200 keys, from the key to the next frame (8 ms steps): median ${t[t.length >> 1]} ms, 95 % ${t[Math.floor(t.length * .95)]} ms, worst ${t[t.length - 1]} ms`);
+    };
+    await time(empty, 'empty page');
+    await time(page, 'review page of 10,000 rows');
+    await time(empty, 'empty page');
   }
   await browser.close();
   console.log('1..' + n);

@@ -174,7 +174,24 @@ function showPicture(r) {
   key.textContent = "Space";
   $("veil").append("hold ", key, " to see");
   tries = 0;
+  smears++;
+  pencil.clearRect(0, 0, SMEAR_PX, SMEAR_PX);
   img.src = address(r, 0);
+}
+/* Decoded and shrunk beside the page's own thread; a CSS blur of a large picture would cost more than all the rest of a key press. */
+const SMEAR_PX = 10, pencil = $("blurred").getContext("2d");
+let smears = 0;
+function smear() {
+  const turn = ++smears;
+  createImageBitmap($("picture"), {resizeWidth: SMEAR_PX, resizeHeight: SMEAR_PX, resizeQuality: "medium"}).then(small => {
+    if (turn !== smears) return;
+    pencil.globalCompositeOperation = "copy";
+    pencil.drawImage(small, 0, 0);
+    pencil.globalCompositeOperation = "saturation";     /* grey */
+    pencil.fillStyle = "#808080";
+    pencil.fillRect(0, 0, SMEAR_PX, SMEAR_PX);
+    pencil.globalCompositeOperation = "source-over";
+  }, () => {});
 }
 $("picture").addEventListener("error", () => {
   const r = rows[current];
@@ -183,7 +200,7 @@ $("picture").addEventListener("error", () => {
   $("frame").classList.add("missing");
   $("veil").textContent = "not found: " + r.path;
 });
-$("picture").addEventListener("load", () => { prefix = (prefix + tries) % data.prefixes.length; tries = 0; });
+$("picture").addEventListener("load", () => { prefix = (prefix + tries) % data.prefixes.length; tries = 0; smear(); });
 function fetchAhead() {
   const at = shown.indexOf(current);
   for (let i = 1; i <= 3 && at >= 0 && at + i < shown.length; i++) {
