@@ -133,6 +133,8 @@ for kind in alloc open read write fsync rename; do
         rm -rf faulty
         WINNOW_FAULT=$kind:$at "$BIN/train" "${quick[@]}" --out faulty 2>fault.err
         status=$?
+        # 0: what failed was a tidying-up that can do without; then all is there already
+        [ "$status" = 0 ] && [ "$(sums faulty)" = "$(sums quick)" ] && continue
         case $status:$(wc -l <fault.err) in 7[134]:1 | 6[56]:1) ;; *) wrong="$wrong $kind:$at gave $status" ;; esac
         "$BIN/train" "${quick[@]}" --out faulty || wrong="$wrong $kind:$at: again failed"
         [ "$(sums faulty)" = "$(sums quick)" ] || wrong="$wrong $kind:$at: other bytes"
