@@ -402,6 +402,37 @@ static int plant(struct corpus *c, struct error *err)
     return 0;
 }
 
+/*
+ * Errors that are in the packages: the label stays, the truth changes. After planting, so that the pictures are the same with
+ * and without the file.
+ */
+static int apply_known(struct corpus *c, struct error *err)
+{
+    static const char *const required[] = {"source", "label_true", NULL};
+    struct manifest_table t;
+    int rc = 0;
+    if (!c->opt->known)
+        return 0;
+    if (manifest_table_read(&t, c->opt->known, required, err))
+        return -1;
+    int source = manifest_column(&t.schema, "source"), label = manifest_column(&t.schema, "label_true");
+    for (size_t row = 0; row < t.n_rows && rc == 0; row++) {
+        int truth = label_index(c, manifest_cell(&t, row, label), err);
+        if (truth < 0)
+            rc = -1;
+        for (size_t i = 0; i < c->n_pictures && rc == 0; i++) {
+            struct picture *p = &c->pictures[i];
+            if (strcmp(p->source, manifest_cell(&t, row, source)))
+                continue;
+            p->label_true = truth;
+            if (!strcmp(p->kind, "clean"))
+                p->kind = "known-error";
+        }
+    }
+    manifest_table_release(&t);
+    return rc;
+}
+
 /* --- writing -------------------------------------------------------------------------------------------------------- */
 
 static int by_order(const void *a, const void *b)
@@ -475,6 +506,8 @@ int corpus_make(const struct corpus_options *opt, struct stage_counts *n, struct
         rc = error_set(err, EX_DATAERR, "'%s' has fewer than two labels", opt->sources);
     if (rc == 0)
         rc = plant(&c, err);
+    if (rc == 0)
+        rc = apply_known(&c, err);
     if (rc == 0)
         rc = write_all(&c, err);
     for (size_t i = 0; i < c.n_pictures; i++) {

@@ -10,7 +10,7 @@
 
 struct corpus_options {
     struct common_options common;
-    const char *packages, *sources, *out, *base_url;
+    const char *packages, *sources, *known, *out, *base_url;
     int64_t side_px, limit;
     double wrong_labels, exact_copies, near_copies, cross_copies, dead_links, broken;
 };

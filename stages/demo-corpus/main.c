@@ -13,6 +13,8 @@
 static const struct option_row rows[] = {
     {OPTION_STRING, 0, "packages", offsetof(S, packages), "DIR", "unpacked packages, one folder each", 0, 0, NULL},
     {OPTION_STRING, 0, "sources", offsetof(S, sources), "FILE", "TSV with package, glob, label", 0, 0, NULL},
+    {OPTION_STRING, 0, "known", offsetof(S, known), "FILE",
+     "TSV with source, label_true: label errors that the packages themselves hold, for the truth file", 0, 0, NULL},
     {OPTION_STRING, 0, "out", offsetof(S, out), "DIR", "gets www/, urls/<label>.txt and truth.tsv", 0, 0, NULL},
     {OPTION_STRING, 0, "base-url", offsetof(S, base_url), "URL", "where www/ will be served", 0, 0, NULL},
     {OPTION_INT, 0, "side", offsetof(S, side_px), "PX", "every picture is cropped to its middle square and brought to this side", 32, 2048, NULL},
@@ -31,7 +33,7 @@ static const struct option_table table = {
     "demo-corpus", "--packages DIR --sources FILE --out DIR",
     "make the demo's pictures, URL lists and truth file from unpacked Debian packages",
     "One codec and one size policy for all classes, so that a network cannot tell them apart by file format, size or shape.\n"
-    "truth.tsv: id (XXH3-128 of the file), label_true, label_given, kind (clean, wrong-label, exact-copy, near-copy,\n"
+    "truth.tsv: id (XXH3-128 of the file), label_true, label_given, kind (clean, wrong-label, known-error, exact-copy, near-copy,\n"
     "cross-copy, dead-link, html, truncated), of (id of the original), transform, url, source.",
     rows, 0, 0};
 
