@@ -56,7 +56,11 @@ static int begin_row(const struct picture_rows *p, struct queue *q, struct decod
     if (!w->submitted)
         return 0;
     text_clear(path);
-    if (path_join(path, p->root, in->fields[path_column], p->allow_outside, &refused))
+    if (path_join(path, p->root, in->fields[path_column], p->allow_outside, &refused) && refused.code != EX_DATAERR) {
+        *err = refused;         /* no memory: not the row's fault */
+        return -1;
+    }
+    if (refused.code)
         return decode_pool_submit_failure(pool, IMAGE_OUTSIDE_ROOT, refused.text, NULL, err);
     return decode_pool_submit(pool, path->data, NULL, err);
 }

@@ -366,6 +366,9 @@ int train_run(struct train_run *run, struct error *err)
         return -1;
     if (rc > 0) {
         stage_note(&o->common, "'%s' is complete, nothing to do", o->out);
+        /* A run that was broken off behind its last file left what it went on from. */
+        if (forget_checkpoints(run, err))
+            return -1;
         return o->export_features ? phase_head_export(run, err) : 0;
     }
     if (o->on_change == CHANGE_RESTART && trainer_checkpoint_is_other(run->path_checkpoint.data, run->plan.data)) {

