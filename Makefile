@@ -43,6 +43,8 @@ ALL_LDFLAGS = $(filter -fsanitize% --coverage,$(OPT.$(CONFIG))) $(LDHARDEN) -pth
 # --- the parts ------------------------------------------------------------------------------------------------------
 AREA_FILES := $(shell find lib -name module.mk | sort)
 STAGE_FILES := $(sort $(wildcard stages/*/module.mk))
+# What plain `make` makes; said here because parts bring rules of their own.
+.DEFAULT_GOAL := all
 include $(AREA_FILES) $(STAGE_FILES)
 ALL_AREAS := $(patsubst lib/%/module.mk,%,$(AREA_FILES))
 AREAS := $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),,$(a)))
