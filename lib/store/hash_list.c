@@ -37,6 +37,14 @@ static bool decode(uint8_t *out, size_t n, const char *hex, size_t n_hex)
     return hex_decode(out, n, copy) == 0;
 }
 
+static int add_pdq(struct hash_list *l, const uint8_t hash[32], struct error *err)
+{
+    if (mem_grow(&l->pdq, &l->pdq_capacity, l->n_pdq + 1, sizeof *l->pdq, err))
+        return -1;
+    memcpy(l->pdq[l->n_pdq++], hash, sizeof *l->pdq);
+    return 2;
+}
+
 int hash_list_add_text(struct hash_list *l, const char *s, size_t n, struct error *err)
 {
     static const struct { const char *prefix; int kind;
@@ -54,15 +62,14 @@ int hash_list_add_text(struct hash_list *l, const char *s, size_t n, struct erro
             return 0;
         if (k >= 0)
             return hash_list_add(l, (enum hash_kind)k, digest, err) ? -1 : 1;
-        l->n_pdq++;
-        return 2;
+        return add_pdq(l, digest, err);
     }
     if (n == 32 && decode(digest, 16, s, n))
         return hash_list_add(l, HASH_MD5, digest, err) || hash_list_add(l, HASH_XXH128, digest, err) ? -1 : 1;
     if (n == 40 && decode(digest, 20, s, n))
         return hash_list_add(l, HASH_SHA1, digest, err) ? -1 : 1;
     if (n == 64 && decode(digest, 32, s, n))
-        return hash_list_add(l, HASH_SHA256, digest, err) ? -1 : 1;
+        return l->bare_is_pdq ? add_pdq(l, digest, err) : hash_list_add(l, HASH_SHA256, digest, err) ? -1 : 1;
     return 0;
 }
 
@@ -172,5 +179,6 @@ void hash_list_release(struct hash_list *l)
 {
     for (int k = 0; k < HASH_KINDS; k++)
         free(l->digests[k]);
+    free(l->pdq);
     *l = HASH_LIST_EMPTY;
 }

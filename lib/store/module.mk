@@ -1,2 +1,2 @@
-NEEDS.store := base io hash
+NEEDS.store := base io hash manifest
 LIBS.store := $(or $(shell pkg-config --libs libcrypto 2>/dev/null),-lcrypto)

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,73 +16,15 @@
 #include "fetch.h"
 #include "http/http_url.h"
 #include "http/url_list.h"
+#include "store/audit.h"
 
 #define LIST_MAX_BYTES (1ull << 30)
-#define SALT_BYTES 16
 
-/* --- the audit log --------------------------------------------------------------------------------------------- */
-
-static int read_salt(struct fetch *f, uint8_t salt[SALT_BYTES], struct error *err)
-{
-    int fd = openat(f->store.folder_fd, "audit.salt", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        if (getrandom(salt, SALT_BYTES, 0) != SALT_BYTES)
-            return error_errno(err, EX_OSERR, "no random numbers for audit.salt");
-        fd = openat(f->store.folder_fd, "audit.salt", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0 || io_write_full(fd, salt, SALT_BYTES, "audit.salt", err) || fsync(fd)) {
-            if (fd >= 0)
-                close(fd);
-            return error_errno(err, EX_CANTCREAT, "cannot write '%s/audit.salt'", f->store.folder);
-        }
-        close(fd);
-        return 0;
-    }
-    if (fd < 0)
-        return error_errno(err, EX_NOINPUT, "cannot read '%s/audit.salt'", f->store.folder);
-    int rc = io_read_full(fd, salt, SALT_BYTES, "audit.salt", err);
-    close(fd);
-    return rc;
-}
-
-/*
- * One line: when, what was done, by which kind of list and hash, and where the picture came from: the host, and a
- * digest of the address that only somebody who has the address and the salt can check. The address itself only with
- * --audit-urls.
- */
 int fetch_audit(struct fetch *f, const char *action, const char *list, const char *algorithm, const char *digest,
                 const char *url, struct error *err)
 {
-    static const char header[] = "time\taction\tlist\talgorithm\tdigest\turl_sha256\thost\turl\n";
-    struct text line = TEXT_EMPTY, salted = TEXT_EMPTY;
-    uint8_t salt[SALT_BYTES], url_digest[32];
-    char hex[65] = "", when[21];
-    struct stat st;
-    int rc = -1, fd = openat(f->store.folder_fd, "audit.tsv", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0 || fstat(fd, &st)) {
-        error_errno(err, EX_CANTCREAT, "cannot open '%s/audit.tsv'", f->store.folder);
-        goto out;
-    }
-    if (*url) {
-        if (read_salt(f, salt, err) || text_add(&salted, salt, sizeof salt, err) || text_puts(&salted, url, err))
-            goto out;
-        hash_digest(HASH_SHA256, salted.data, salted.n_bytes, url_digest);
-        hex_encode(hex, url_digest, sizeof url_digest);
-    }
-    const char *host = strstr(url, "://");
-    host = host ? host + 3 : "";
-    if ((st.st_size == 0 && text_puts(&line, header, err)) ||
-        text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t%.*s\t", time_format(when, f->now_s), action, list, algorithm,
-                    digest, hex, (int)strcspn(host, "/?#"), host) ||
-        (f->opt->audit_urls && manifest_escape(&line, url, err)) || text_puts(&line, "\n", err) ||
-        io_write_full(fd, line.data, line.n_bytes, "audit.tsv", err))
-        goto out;
-    rc = fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/audit.tsv'", f->store.folder) : 0;
-out:
-    if (fd >= 0)
-        close(fd);
-    text_release(&line);
-    text_release(&salted);
-    return rc;
+    const struct audit_line line = {f->now_s, action, list, algorithm, digest, url, f->opt->audit_urls};
+    return audit_append(f->store.folder_fd, f->store.folder, &line, err);
 }
 
 /* --- takedowns ------------------------------------------------------------------------------------------------- */
@@ -219,21 +160,7 @@ out:
 
 static int append_takedowns(struct fetch *f, const struct text *fresh, struct error *err)
 {
-    static const char header[] = "time\tkind\tvalue\n";
-    struct stat st;
-    if (fresh->n_bytes == 0)
-        return 0;
-    int fd = openat(f->store.folder_fd, "takedown.tsv", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), rc = -1;
-    if (fd < 0 || fstat(fd, &st))
-        error_errno(err, EX_CANTCREAT, "cannot open '%s/takedown.tsv'", f->store.folder);
-    else if ((st.st_size == 0 && io_write_full(fd, header, sizeof header - 1, "takedown.tsv", err)) ||
-             io_write_full(fd, fresh->data, fresh->n_bytes, "takedown.tsv", err))
-        rc = -1;
-    else
-        rc = fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/takedown.tsv'", f->store.folder) : 0;
-    if (fd >= 0)
-        close(fd);
-    return rc;
+    return takedown_append(f->store.folder_fd, f->store.folder, fresh->data, fresh->n_bytes, err);
 }
 
 struct collect { struct fetch *f; struct text *fresh; };
@@ -268,18 +195,12 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
  */
 static int remember_removed(struct fetch *f, const struct xxh128 *hash, struct error *err)
 {
-    struct text line = TEXT_EMPTY;
-    char when[21], hex[XXH128_HEX_BYTES];
     if (hash_list_has(&f->takedown.hashes, HASH_XXH128, hash->bytes))
         return 0;
-    xxh128_hex(hex, hash);
-    int rc = text_printf(&line, err, "%s\txxh128\t%s\n", time_format(when, f->now_s), hex) ||
-                     append_takedowns(f, &line, err) ||
-                     hash_list_add(&f->takedown.hashes, HASH_XXH128, hash->bytes, err)
-                 ? -1
-                 : 0;
-    text_release(&line);
-    return rc;
+    return takedown_append_hash(f->store.folder_fd, f->store.folder, f->now_s, hash, err) ||
+                   hash_list_add(&f->takedown.hashes, HASH_XXH128, hash->bytes, err)
+               ? -1
+               : 0;
 }
 
 struct sweep { struct fetch *f; struct hash_list *list; const char *name; bool only_names; uint64_t n_removed; };

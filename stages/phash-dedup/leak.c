@@ -79,8 +79,7 @@ int near_check_leak(struct near *s, struct manifest_source *in, const char *outp
         if (manifest_writer_row(&w, NULL, fields, err))
             goto out;
     }
-    if (manifest_writer_commit(&w, err) == 0)
-        rc = *n_leaks > 0;
+    rc = manifest_writer_commit(&w, err);
 out:
     manifest_writer_discard(&w);
     names_release(&names);

@@ -56,6 +56,10 @@ static const struct option_row rows[] = {
      NULL},
     {OPTION_INT, 0, "block-distance", O(block_distance), "BITS",
      "how near to a listed PDQ hash a picture is taken for it", 0, NEAR_MAX_DISTANCE, NULL},
+    {OPTION_STRING, 0, "delete-blocked", O(delete_blocked), "STORE",
+     "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) gets a line for each in "
+     "audit.tsv and takedown.tsv, so that fetch never stores it again and purge finds what was made from it",
+     0, 0, NULL},
     {OPTION_FLAG, 0, "check-leak", O(check_leak), NULL,
      "read a manifest with splits, write pictures that have one within --distance in another split; exit 1 when there "
      "are any",
@@ -85,10 +89,25 @@ static const struct option_table table = {
     .max_operands = 1,
 };
 
+/* What would be passed over in silence is a mistake: above all a block list that is not looked at. */
+static int check_options(const struct near_options *o, struct error *err)
+{
+    const char *mode = o->hash_only ? "--hash-only" : o->check_leak ? "--check-leak" : NULL;
+    const char *alone = o->blocklist ? "--blocklist" : o->against ? "--against" : o->protect ? "--protect"
+                        : o->sheet ? "--sheet" : o->mark ? "--mark" : o->hash_only && o->index ? "--index" : NULL;
+    if (o->hash_only && o->check_leak)
+        return error_set(err, EX_USAGE, "--hash-only and --check-leak are two different runs");
+    if (mode && alone)
+        return error_set(err, EX_USAGE, "%s does nothing with %s: leave one out", alone, mode);
+    if (o->delete_blocked && !o->blocklist)
+        return error_set(err, EX_USAGE, "--delete-blocked needs --blocklist FILE");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct near_options opt = NEAR_DEFAULTS;
-    struct near s = {.opt = &opt, .index_lock = FILE_LOCK_EMPTY};
+    struct near s = {.opt = &opt, .index_lock = FILE_LOCK_EMPTY, .store_lock = FILE_LOCK_EMPTY, .store_fd = -1};
     uint64_t n_leaks = 0;
     struct manifest_source in = MANIFEST_SOURCE_EMPTY, against = MANIFEST_SOURCE_EMPTY;
     struct manifest_reader header = MANIFEST_READER_EMPTY;
@@ -105,18 +124,17 @@ int main(int argc, char **argv)
     const char *const adds[] = {
         "bytes",           "xxh128",      "pdq", "pdq_quality", "pdq_family", "group", opt.mark ? "keeper" : NULL,
         "keeper_distance", "near_reason", NULL};
-    if ((opt.against && manifest_source_open(&against, opt.against, &err)) ||
+    if (check_options(&opt, &err) || (opt.against && manifest_source_open(&against, opt.against, &err)) ||
         manifest_source_open(&in, operands.n ? operands.items[0] : NULL, &err) ||
         manifest_source_read(&in, &header, (const char *const[]){"path", opt.check_leak ? "split" : NULL, NULL}, &err))
         goto out;
     if (opt.check_leak) {
-        if ((rc = near_run_check_leak(&s, &in, &n_leaks, &err)) == 1) {
-            stage_warn("%llu pictures have a near copy in another split", (unsigned long long)n_leaks);
-            rc = EX_VERDICT_NO;
-        }
+        if (near_run_check_leak(&s, &in, &n_leaks, &err) == 0)
+            rc = n_leaks ? EX_VERDICT_NO : 0;
         goto out;
     }
-    if (manifest_writer_open(&out, opt.common.output, &header.schema, opt.hash_only ? hash_adds : adds, &err) ||
+    if ((opt.delete_blocked && near_removal_open(&s, &err)) ||
+        manifest_writer_open(&out, opt.common.output, &header.schema, opt.hash_only ? hash_adds : adds, &err) ||
         manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err))
         goto out;
     if (opt.hash_only ? near_hash_only(&s, &in, &out, &rejects, &n, &err)
@@ -124,7 +142,14 @@ int main(int argc, char **argv)
         goto out;
     if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err))
         goto out;
-    rc = 0;
+    if (opt.delete_blocked) {
+        if (near_remove_blocked(&s, &in, &err) || (opt.index && pdq_index_save(&s.index, opt.index, &err)))
+            goto out;
+        if (s.n_removed)
+            stage_warn("%llu listed pictures removed; `winnow purge --store %s RUN` removes what was made from them",
+                       (unsigned long long)s.n_removed, opt.delete_blocked);
+    }
+    rc = s.n_left ? EX_VERDICT_NO : 0;
 out:
     progress_end(&s.progress);
     manifest_writer_discard(&out);
@@ -134,5 +159,5 @@ out:
     manifest_source_close(&against);
     near_release(&s);
     options_release(&table, &opt);
-    return stage_end(rc, &err, &n, &opt.common);
+    return stage_end(rc, &err, opt.check_leak ? NULL : &n, &opt.common);
 }

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -106,7 +107,7 @@ int near_run(struct near *s, struct manifest_source *in, struct manifest_source 
 {
     const struct near_options *opt = s->opt;
     if ((opt->index && near_index_open(s, err)) || (against && near_read_rows(s, against, true, err)) ||
-        near_read_rows(s, in, false, err) || (opt->index && near_index_save(s, err)) ||
+        near_read_rows(s, in, false, err) || (opt->index && pdq_index_save(&s->index, opt->index, err)) ||
         (opt->protect && near_read_protected(s, in, err)) || (opt->blocklist && near_block(s, in, err)) ||
         near_find_pairs(s, err) || read_paths(s, in, against, err) || near_read_sizes(s, err) || near_judge(s, err) ||
         near_group(s, err))
@@ -117,7 +118,11 @@ int near_run(struct near *s, struct manifest_source *in, struct manifest_source 
     if (write_rows(s, in, out, rejects, n, err))
         return -1;
     if (s->n_blocked)
-        stage_warn("%llu pictures matched the block list and are not in the output", (unsigned long long)s->n_blocked);
+        stage_warn("%zu pictures matched the block list and are not in the output%s", s->n_blocked,
+                   opt->delete_blocked ? "" : "; their files are still there (--delete-blocked STORE removes them)");
+    if (s->n_blocked_against)
+        stage_warn("%llu pictures of '%s' match the block list; run this over it, too",
+                   (unsigned long long)s->n_blocked_against, opt->against);
     stage_note(&s->opt->common,
                "%llu pictures decoded, %llu hashes reused, %llu too flat to compare; %llu near duplicates, "
                "%llu label conflicts, %zu near pairs",
@@ -129,15 +134,27 @@ int near_run(struct near *s, struct manifest_source *in, struct manifest_source 
 int near_run_check_leak(struct near *s, struct manifest_source *in, uint64_t *n_leaks, struct error *err)
 {
     if ((s->opt->index && near_index_open(s, err)) || near_read_rows(s, in, false, err) ||
-        (s->opt->index && near_index_save(s, err)) || near_find_pairs(s, err) || read_paths(s, in, NULL, err))
+        (s->opt->index && pdq_index_save(&s->index, s->opt->index, err)) || near_find_pairs(s, err) || read_paths(s, in, NULL, err))
         return -1;
-    return near_check_leak(s, in, s->opt->common.output, n_leaks, err);
+    if (near_check_leak(s, in, s->opt->common.output, n_leaks, err))
+        return -1;
+    if (s->n_failures)
+        stage_warn("%zu pictures could not be read and were not checked", s->n_failures);
+    if (*n_leaks)
+        stage_warn("%llu pictures have a near copy in another split", (unsigned long long)*n_leaks);
+    stage_note(&s->opt->common, "%zu pictures read, %llu of them too flat to compare; %llu with a near copy in another split",
+               s->n_rows, (unsigned long long)s->n_flat, (unsigned long long)*n_leaks);
+    return 0;
 }
 
 void near_release(struct near *s)
 {
     file_lock_release(&s->index_lock);
-    free(s->index);
+    file_lock_release(&s->store_lock);
+    if (s->store_fd >= 0)
+        close(s->store_fd);
+    pdq_index_release(&s->index);
+    free(s->blocked);
     for (size_t i = 0; i < s->n_labels; i++)
         free(s->labels[i]);
     free(s->labels);

@@ -1,10 +1,10 @@
 /*
  * near.h: near duplicates in a manifest. rows.c reads rows and hashes pictures, judge.c finds near pairs and decides
- * who leaves, groups.c names what has to stay together, sheet.c shows it to people, leak.c checks splits, lists.c reads
- * reference and block lists.
+ * who leaves, groups.c names what has to stay together, sheet.c shows it to people, leak.c checks splits, protect.c and
+ * blocklist.c read reference and block lists, remove.c takes listed pictures off the disk.
  *
- * Memory: 96 bytes a row and 36 a distinct hash (224 more a row with --dihedral), 12 a near pair, paths of rows with a
- * near neighbour.
+ * Memory: 88 bytes a row, 32 a distinct hash and some 30 more while they are compared (224 more a row with --dihedral),
+ * 12 a near pair, paths of rows with a near neighbour.
  */
 #ifndef WINNOW_PHASH_DEDUP_NEAR_H
 #define WINNOW_PHASH_DEDUP_NEAR_H
@@ -17,6 +17,7 @@
 #include "image/decode_pool.h"
 #include "manifest/manifest.h"
 #include "manifest/source.h"
+#include "store/pdq_index.h"
 
 enum near_keep { KEEP_LARGEST, KEEP_SMALLEST, KEEP_OLDEST, KEEP_NEWEST, KEEP_FIRST, KEEP_PATH };
 #define KEEP_RULES "largest|smallest|oldest|newest|first|path"
@@ -31,7 +32,7 @@ struct near_options {
     int64_t distance, group_distance, min_quality, block_distance;
     int keep, on_conflict;
     struct option_strings prefer_label;
-    const char *protect, *against, *index, *sheet, *blocklist;
+    const char *protect, *against, *index, *sheet, *blocklist, *delete_blocked;
 };
 /*
  * 31 is what the authors of PDQ advise for "the same picture". 63 for what merely has to stay on one side of a split:
@@ -46,7 +47,7 @@ struct near_options {
     }
 
 #define NONE UINT32_MAX
-#define N_TURNED (PDQ_DIHEDRALS - 1)
+#define N_TURNED PDQ_TURNED
 
 enum row_flag {
     ROW_HASHED = 1, /* pdq and quality are known */
@@ -56,6 +57,7 @@ enum row_flag {
     ROW_LEAVES = 16,
     ROW_PATH = 32,   /* its path is wanted */
     ROW_TURNED = 64, /* its seven other hashes are known, if --dihedral asks for them */
+    ROW_LISTED = 128, /* matched the block list */
 };
 
 enum row_reason { LEAVES_NOT, LEAVES_NEAR, LEAVES_CONFLICT, LEAVES_BLOCKED, LEAVES_BAD_HASH, LEAVES_UNREADABLE };
@@ -77,17 +79,15 @@ struct file {
     const char *path;
     int64_t mtime_ns;
 };
-struct index_entry {
-    struct xxh128 id;
-    struct pdq_hash pdq;
-    const struct pdq_hash *turned;
-    uint32_t pixels;
-    uint8_t family, oriented, quality;
-};
 struct failure {
     uint32_t row;
     const char *slug, *detail;
 }; /* slug: static */
+struct blocked {
+    uint32_t row;
+    const char *algorithm; /* static: "md5", ...; "pdq" */
+    char digest[PDQ_HEX_BYTES];
+};
 
 /* Names that came in, found by a 64-bit key: groups. */
 struct names {
@@ -112,9 +112,11 @@ struct near {
     char **labels;
     size_t n_labels, labels_capacity;
     struct names groups_in;
-    struct index_entry *index; /* the first n_index_read sorted */
-    size_t n_index, n_index_read, index_capacity;
-    struct file_lock index_lock;
+    struct pdq_index index;
+    struct file_lock index_lock, store_lock;
+    int store_fd; /* --delete-blocked */
+    struct blocked *blocked; /* in row order */
+    size_t n_blocked, blocked_capacity;
     /* judge.c */
     struct pdq_hash *nodes;
     size_t n_nodes, nodes_capacity, n_first;
@@ -124,7 +126,8 @@ struct near {
     struct neighbour {
         uint32_t node, distance;
     } * adjacent;
-    uint64_t n_decoded, n_reused, n_near, n_conflicts, n_flat, n_blocked;
+    uint64_t n_decoded, n_reused, n_near, n_conflicts, n_flat;
+    uint64_t n_blocked_against, n_removed, n_left;
     struct progress progress;
 };
 
@@ -157,21 +160,25 @@ void names_release(struct names *t);
 
 /* index.c: hashes kept from run to run. */
 int near_index_open(struct near *s, struct error *err); /* takes the lock */
-const struct index_entry *near_index_find(const struct near *s, const struct xxh128 *id);
+const struct pdq_index_entry *near_index_find(const struct near *s, const struct xxh128 *id);
 int near_index_add(struct near *s, uint32_t row, struct error *err);
-int near_index_save(struct near *s, struct error *err); /* when something was added */
 
 /* sheet.c: after judge and group. The paths of what is shown have to be read between the two calls. */
 int near_mark_sheet_paths(struct near *s, struct error *err);
 int near_write_sheet(struct near *s, const char *path, struct error *err);
 
-/* leak.c: 0: no picture has another within opt->distance in another split; 1: n_leaks have, written to output; -1. */
+/* leak.c: writes the pictures that have another within opt->distance in another split to output; *n_leaks of them. */
 int near_check_leak(struct near *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
                     struct error *err);
 
-/* lists.c: before near_find_pairs. */
+/* protect.c, blocklist.c: before near_find_pairs. */
 int near_read_protected(struct near *s, struct manifest_source *in, struct error *err);
 int near_block(struct near *s, struct manifest_source *in, struct error *err);
+
+/* remove.c: --delete-blocked. Open before the work begins (EX_TEMPFAIL: the store is in use), remove after the manifests
+ * are on disk. What was left alone is said and counted in n_left. */
+int near_removal_open(struct near *s, struct error *err);
+int near_remove_blocked(struct near *s, struct manifest_source *in, struct error *err);
 
 int near_run(struct near *s, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);

@@ -161,6 +161,8 @@ static uint64_t number(const char *text, uint64_t max)
 static bool usable_pdq(const struct reading *g, const char *const *fields)
 {
     const char *family = field(fields, g->family);
+    if (g->s->opt->delete_blocked && !*field(fields, g->hash)) /* nothing would say that the file is what was hashed */
+        return false;
     return *field(fields, g->pdq) && *field(fields, g->quality) && !g->s->opt->dihedral &&
            (!*family || !strcmp(family, pdq_family_name(g->s->opt->family)));
 }
@@ -235,7 +237,7 @@ static int take_row(void *context, const char *const *fields, const struct decod
                 return -1;
         }
     } else if (!g->against && !usable_pdq(g, fields)) {
-        const struct index_entry *e = near_index_find(s, &row->id);
+        const struct pdq_index_entry *e = near_index_find(s, &row->id);
         row->pdq = e->pdq;
         row->quality = e->quality;
         row->pixels = e->pixels;

@@ -154,6 +154,14 @@ phash-dedup --mark all.tsv | cut -f1,2,5-6 | awk -F'\t' -v OFS='\t' 'NR == 1 { p
 phash-dedup --check-leak sides.tsv >leaks.tsv 2>err
 [ $? = 1 ] && [ "$(rows leaks.tsv)" -gt 0 ] && grep -q 'near copy in another split' err && [ "$(awk -F'\t' 'NR > 1 && ($3 == $6 || $7 > 31)' leaks.tsv | wc -l)" = 0 ]
 ok $? "--check-leak finds near copies across splits, exit 1"
+cp leaks.tsv leaks1.tsv
+phash-dedup --check-leak -v sides.tsv 2>err >/dev/null
+grep -q "^phash-dedup: $(rows sides.tsv) pictures read, .* $(rows leaks1.tsv) with a near copy" err
+ok $? "--check-leak -v counts pictures"
+(cat sides.tsv; printf 'cat/gone.jpg\tcat\t\t\ttrain\n') >more.tsv
+phash-dedup --check-leak more.tsv 2>err >/dev/null
+[ $? = 1 ] && grep -q '1 pictures could not be read and were not checked' err
+ok $? "and says what it could not check"
 train-test-split kept.tsv | phash-dedup --check-leak --distance 47 >leaks.tsv
 [ $? = 0 ] && [ "$(rows leaks.tsv)" = 0 ]
 ok $? "after train-test-split there is none, also at the group distance"

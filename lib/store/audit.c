@@ -1,0 +1,100 @@
+#include "store/audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "io/io.h"
+#include "manifest/manifest.h"
+#include "store/hash_list.h"
+#include "store/journal.h"
+
+#define SALT_BYTES 16
+
+static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES], struct error *err)
+{
+    int fd = openat(folder_fd, "audit.salt", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        if (getrandom(salt, SALT_BYTES, 0) != SALT_BYTES)
+            return error_errno(err, EX_OSERR, "no random numbers for audit.salt");
+        fd = openat(folder_fd, "audit.salt", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0 || io_write_full(fd, salt, SALT_BYTES, "audit.salt", err) || fsync(fd)) {
+            if (fd >= 0)
+                close(fd);
+            return error_errno(err, EX_CANTCREAT, "cannot write '%s/audit.salt'", folder);
+        }
+        close(fd);
+        return 0;
+    }
+    if (fd < 0)
+        return error_errno(err, EX_NOINPUT, "cannot read '%s/audit.salt'", folder);
+    int rc = io_read_full(fd, salt, SALT_BYTES, "audit.salt", err);
+    close(fd);
+    return rc;
+}
+
+/* Appends to a small file of the store, with its header when it is new, and makes it last. */
+static int append(int folder_fd, const char *folder, const char *name, const char *header, const char *rows, size_t n_bytes,
+                  struct error *err)
+{
+    struct stat st;
+    int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), rc = -1;
+    if (fd < 0 || fstat(fd, &st)) {
+        error_errno(err, EX_CANTCREAT, "cannot open '%s/%s'", folder, name);
+        goto out;
+    }
+    if ((st.st_size == 0 && io_write_full(fd, header, strlen(header), name, err)) || io_write_full(fd, rows, n_bytes, name, err))
+        goto out;
+    rc = fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/%s'", folder, name) : 0;
+out:
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int audit_append(int folder_fd, const char *folder, const struct audit_line *l, struct error *err)
+{
+    static const char header[] = "time\taction\tlist\talgorithm\tdigest\turl_sha256\thost\turl\n";
+    struct text line = TEXT_EMPTY, salted = TEXT_EMPTY, host = TEXT_EMPTY;
+    uint8_t salt[SALT_BYTES], digest[32];
+    char hex[65] = "", when[21];
+    int rc = -1;
+    if (*l->url) {
+        if (read_salt(folder_fd, folder, salt, err) || text_add(&salted, salt, sizeof salt, err) ||
+            text_puts(&salted, l->url, err))
+            goto out;
+        hash_digest(HASH_SHA256, salted.data, salted.n_bytes, digest);
+        hex_encode(hex, digest, sizeof digest);
+    }
+    const char *from = strstr(l->url, "://");
+    from = from ? from + 3 : "";
+    if (text_add(&host, from, strcspn(from, "/?#"), err) ||
+        text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t", time_format(when, l->time), l->action, l->list, l->algorithm,
+                    l->digest, hex) ||
+        manifest_escape(&line, host.data ? host.data : "", err) || text_puts(&line, "\t", err) ||
+        (l->keep_url && manifest_escape(&line, l->url, err)) || text_puts(&line, "\n", err))
+        goto out;
+    rc = append(folder_fd, folder, "audit.tsv", header, line.data, line.n_bytes, err);
+out:
+    text_release(&line);
+    text_release(&salted);
+    text_release(&host);
+    return rc;
+}
+
+int takedown_append(int folder_fd, const char *folder, const char *rows, size_t n_bytes, struct error *err)
+{
+    return n_bytes ? append(folder_fd, folder, "takedown.tsv", "time\tkind\tvalue\n", rows, n_bytes, err) : 0;
+}
+
+int takedown_append_hash(int folder_fd, const char *folder, int64_t time, const struct xxh128 *hash, struct error *err)
+{
+    char row[96], when[21], hex[XXH128_HEX_BYTES];
+    xxh128_hex(hex, hash);
+    int n = snprintf(row, sizeof row, "%s\txxh128\t%s\n", time_format(when, time), hex);
+    return takedown_append(folder_fd, folder, row, (size_t)n, err);
+}
