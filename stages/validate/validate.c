@@ -91,6 +91,8 @@ static int done(void *context, const char *const *fields, const struct decoded *
 /* A word in --formats or --modes that names nothing would silently drop everything. */
 static int check_list(const char *option, const char *list, const char *known, struct error *err)
 {
+    if (list && !*list)
+        return error_set(err, EX_USAGE, "%s: an empty list would drop everything", option);
     for (const char *s = list; s && *s;) {
         char word[32];
         size_t length = strcspn(s, ",");
@@ -109,10 +111,9 @@ int validate_check_options(const struct validate_options *opt, struct error *err
            ? -1 : 0;
 }
 
-int validate_run(const struct validate_options *opt, struct manifest_reader *in, struct manifest_writer *out,
-                 struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
+int validate_run(const struct validate_options *opt, struct manifest_filter *f, struct stage_counts *n, struct error *err)
 {
-    struct run r = {.opt = opt, .out = out, .rejects = rejects, .n = n};
+    struct run r = {.opt = opt, .out = &f->out, .rejects = &f->rejects, .n = n};
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     struct decode_pool *pool = NULL;
     o.decode.allow_truncated = opt->allow_truncated;
@@ -128,7 +129,7 @@ int validate_run(const struct validate_options *opt, struct manifest_reader *in,
     if (decode_pool_open(&pool, &o, err))
         return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
-    int rc = picture_rows_run(&rows, in, pool, err);
+    int rc = picture_rows_run(&rows, &f->in, pool, err);
     progress_end(&r.progress);
     decode_pool_close(pool);
     return rc;

@@ -4,7 +4,7 @@
 
 #include "cli/options.h"
 #include "cli/stage.h"
-#include "manifest/manifest.h"
+#include "manifest/filter.h"
 
 struct validate_options {
     struct common_options common;
@@ -22,7 +22,6 @@ const char *const *validate_adds(const struct validate_options *opt);
 
 /* --formats and --modes name things that exist. EX_USAGE otherwise. */
 int validate_check_options(const struct validate_options *opt, struct error *err);
-int validate_run(const struct validate_options *opt, struct manifest_reader *in, struct manifest_writer *out,
-                 struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+int validate_run(const struct validate_options *opt, struct manifest_filter *f, struct stage_counts *n, struct error *err);
 
 #endif

@@ -1,0 +1,23 @@
+#include "manifest/filter.h"
+
+int manifest_filter_open(struct manifest_filter *f, const char *input, const char *output, const char *rejects,
+                         const char *const *reads, const char *const *adds, struct error *err)
+{
+    return manifest_reader_open(&f->in, input, reads, err) ||
+                   manifest_writer_open(&f->out, output, &f->in.schema, adds, err) ||
+                   manifest_rejects_open(&f->rejects, rejects, &f->in.schema, err)
+               ? -1
+               : 0;
+}
+
+int manifest_filter_commit(struct manifest_filter *f, struct error *err)
+{
+    return manifest_writer_commit(&f->rejects, err) || manifest_writer_commit(&f->out, err) ? -1 : 0;
+}
+
+void manifest_filter_close(struct manifest_filter *f)
+{
+    manifest_writer_discard(&f->out);
+    manifest_writer_discard(&f->rejects);
+    manifest_reader_close(&f->in);
+}
