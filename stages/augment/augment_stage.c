@@ -57,13 +57,30 @@ static int encode(const struct augment_options *o, const struct image *m, uint8_
     }
 }
 
-static int encode_thumb(const struct image *m, uint8_t **bytes, size_t *n, struct error *err)
+/*
+ * For a page: a JPEG. For a PNG, which this stage's own process draws: width and height as bytes, then RGB samples, so that nothing
+ * that a worker made is decoded outside of one.
+ */
+static int encode_thumb(const struct image *m, bool raw, uint8_t **bytes, size_t *n, struct error *err)
 {
     struct image small = IMAGE_EMPTY;
     double scale = (double)SHEET_THUMB_PX / (m->width > m->height ? m->width : m->height);
     int width = (int)(m->width * scale + 0.5), height = (int)(m->height * scale + 0.5);
-    int rc = image_resize(&small, m, width < 1 ? 1 : width, height < 1 ? 1 : height, RESIZE_BILINEAR, err) ||
-             image_encode_jpeg(&small, 80, bytes, n, err) ? -1 : 0;
+    int rc = -1;
+    if (image_resize(&small, m, width < 1 ? 1 : width, height < 1 ? 1 : height, RESIZE_BILINEAR, err) || image_to_rgb(&small, err))
+        goto out;
+    if (!raw) {
+        rc = image_encode_jpeg(&small, 80, bytes, n, err);
+        goto out;
+    }
+    *n = 2 + image_bytes(&small);
+    if (!(*bytes = mem_alloc(*n, err)))
+        goto out;
+    (*bytes)[0] = (uint8_t)small.width;
+    (*bytes)[1] = (uint8_t)small.height;
+    memcpy(*bytes + 2, small.pixels, *n - 2);
+    rc = 0;
+out:
     image_release(&small);
     return rc;
 }
@@ -96,7 +113,7 @@ static enum image_reason finish(void *context, const struct image_info *info, st
             size_t n = 0;
             if (thumb ? n_thumbs == 0 : n_files == 0 || v == 0)
                 continue;
-            if (thumb ? encode_thumb(scratch, &bytes, &n, &err) : encode(o, scratch, &bytes, &n, &err))
+            if (thumb ? encode_thumb(scratch, sheet_is_png(o->sheet), &bytes, &n, &err) : encode(o, scratch, &bytes, &n, &err))
                 goto out;
             if (n > result_capacity - at) {
                 free(bytes);
@@ -162,10 +179,8 @@ static bool wanted(void *context, const char *const *fields)
         return false;
     if (r->opt->folder)
         return true;
-    if (!sheet_wants(r->sheet, cell(fields, r->c.label)))
-        return false;
-    sheet_promise(r->sheet, cell(fields, r->c.label));
-    return true;
+    struct error err = {0};             /* without memory the row is not on the sheet; the next allocation says so */
+    return sheet_promise(r->sheet, cell(fields, r->c.label), &err);
 }
 
 /*
@@ -279,9 +294,11 @@ static int done(void *context, const char *const *fields, const struct decoded *
     r->n->n_kept++;
     if (manifest_writer_row(r->out, fields, original, err))
         return -1;
-    bool on_sheet = o->sheet && (!o->folder || sheet_wants(r->sheet, cell(fields, r->c.label)));
-    if (on_sheet && o->folder)
-        sheet_promise(r->sheet, cell(fields, r->c.label));
+    bool on_sheet = o->sheet && (!o->folder || sheet_promise(r->sheet, cell(fields, r->c.label), err));
+    if (o->sheet && !on_sheet && err->code)
+        return -1;
+    if (on_sheet && sheet_begin_row(r->sheet, fields[r->c.path], cell(fields, r->c.label), err))
+        return -1;
     for (int64_t v = 0; v <= o->variants; v++) {
         struct augment_params p;
         char text[AUGMENT_TEXT_BYTES];
@@ -289,19 +306,18 @@ static int done(void *context, const char *const *fields, const struct decoded *
         augment_params_text(&p, text);
         if (v > 0 && o->folder && write_made(r, fields, d, v, files[v], n_files[v], text, err))
             return -1;
-        if (on_sheet && sheet_add(r->sheet, fields[r->c.path], cell(fields, r->c.label), (int)v, thumbs[v], n_thumbs[v], text, err))
+        if (on_sheet && sheet_add(r->sheet, (int)v, thumbs[v], n_thumbs[v], text, err))
             return -1;
     }
     return 0;
 }
 
-int augment_run(const struct augment_options *opt, struct manifest_reader *in, struct manifest_writer *out,
-                struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
+int augment_run(const struct augment_options *opt, struct manifest_filter *f, struct stage_counts *n, struct error *err)
 {
-    struct run r = {.opt = opt, .out = out, .rejects = rejects, .n = n, .n_base = in->schema.n};
+    struct run r = {.opt = opt, .out = &f->out, .rejects = &f->rejects, .n = n, .n_base = f->in.schema.n};
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     struct decode_pool *pool = NULL;
-    const struct manifest_schema *s = &in->schema;
+    const struct manifest_schema *s = &f->in.schema;
     int rc = -1;
     r.c = (struct file_columns){
         manifest_column(s, "path"), manifest_column(s, "label"), manifest_column(s, "split"), manifest_column(s, "variant"),
@@ -326,7 +342,7 @@ int augment_run(const struct augment_options *opt, struct manifest_reader *in, s
         decode_pool_open(&pool, &o, err))
         goto out;
     progress_start(&r.progress, &opt->common, 0, "pictures");
-    rc = picture_rows_run(&rows, in, pool, err);
+    rc = picture_rows_run(&rows, &f->in, pool, err);
     progress_end(&r.progress);
     if (rc == 0 && r.n_made)
         rc = sync_files(opt, err);

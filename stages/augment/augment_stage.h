@@ -6,7 +6,7 @@
 #include "cli/stage.h"
 #include "image/augment.h"
 #include "image/decode_pool.h"
-#include "manifest/manifest.h"
+#include "manifest/filter.h"
 
 enum made_format { MADE_JPEG, MADE_PNG, MADE_WEBP };
 
@@ -24,19 +24,25 @@ extern const char *const augment_adds[];        /* variant source params */
 
 #define AUGMENT_MOST_VARIANTS 1000      /* more is a loop: --seed 2, 3 ... */
 
-/* A sheet of variants side by side: HTML with the pictures inside, or one PNG. Rows come in as encoded JPEG thumbnails. */
+/*
+ * A sheet of variants side by side: HTML with the pictures inside, or one PNG. At most most_rows rows, as evenly over the labels as
+ * the manifest allows: a label that comes late takes the place of the last row of the label that has most.
+ */
 struct sheet;
 int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most_rows, const char *spec_text, struct error *err);
-bool sheet_wants(const struct sheet *s, const char *label);      /* another row of that label */
-void sheet_promise(struct sheet *s, const char *label);          /* a row of it is on its way */
-/* One thumbnail of the current row; caption may hold the parameters. Column 0 first. */
-int sheet_add(struct sheet *s, const char *path, const char *label, int column, const uint8_t *jpeg, size_t n_jpeg,
-              const char *caption, struct error *err);
+static inline bool sheet_is_png(const char *path) { return path && text_ends(path, ".png"); }
+/* Whether a row of that label is wanted; then it counts as being on its way. */
+bool sheet_promise(struct sheet *s, const char *label, struct error *err);
+int sheet_begin_row(struct sheet *s, const char *path, const char *label, struct error *err);
+/*
+ * The row's thumbnail for a column, 0 first: a JPEG, or for a PNG sheet a byte of width, one of height and RGB samples. caption may
+ * hold the parameters.
+ */
+int sheet_add(struct sheet *s, int column, const uint8_t *thumb, size_t n_thumb, const char *caption, struct error *err);
 int sheet_commit(struct sheet *s, struct error *err);
 void sheet_close(struct sheet *s);
 #define SHEET_THUMB_PX 160
 
-int augment_run(const struct augment_options *opt, struct manifest_reader *in, struct manifest_writer *out,
-                struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+int augment_run(const struct augment_options *opt, struct manifest_filter *f, struct stage_counts *n, struct error *err);
 
 #endif

@@ -49,8 +49,7 @@ int main(int argc, char **argv)
 {
     static const char *const reads[] = {"path", NULL};
     struct augment_options opt = AUGMENT_DEFAULTS;
-    struct manifest_reader in = MANIFEST_READER_EMPTY;
-    struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
+    struct manifest_filter f = MANIFEST_FILTER_EMPTY;
     struct stage_counts n = {0};
     struct operands operands;
     struct error err = {0};
@@ -64,18 +63,13 @@ int main(int argc, char **argv)
         goto out;
     }
     if (augment_spec_parse(opt.spec_text, &opt.spec, &err) ||
-        manifest_reader_open(&in, operands.n ? operands.items[0] : NULL, reads, &err) ||
-        manifest_writer_open(&out, opt.common.output, &in.schema, augment_adds, &err) ||
-        manifest_rejects_open(&rejects, opt.common.rejects, &in.schema, &err) ||
-        augment_run(&opt, &in, &out, &rejects, &n, &err))
-        goto out;
-    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err))
+        manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output, opt.common.rejects, reads,
+                             augment_adds, &err) ||
+        augment_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &err))
         goto out;
     rc = 0;
 out:
-    manifest_writer_discard(&out);
-    manifest_writer_discard(&rejects);
-    manifest_reader_close(&in);
+    manifest_filter_close(&f);
     options_release(&table, &opt);
     return stage_end(rc, &err, &n, &opt.common);
 }

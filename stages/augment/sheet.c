@@ -11,37 +11,33 @@
 #include "image/image.h"
 #include "io/io.h"
 
-struct label_count { char *label; int64_t n; };
+struct label_count { char *label; int64_t promised, n; };
+
+struct sheet_row { size_t label; struct text html; struct image strip; };       /* one of the two */
 
 struct sheet {
     char *path;
     bool png;
     int n_columns;
-    int64_t most_rows, n_rows;
+    int64_t most_rows, n_promised;
     struct label_count *labels;
     size_t n_labels, labels_capacity;
-    struct text html;
-    struct image canvas;                /* grows by rows of thumbnails */
-    size_t canvas_rows;
+    struct text spec;
+    struct sheet_row *rows;             /* in the order of the manifest */
+    size_t n_rows, rows_capacity;
 };
 
 #define CELL (SHEET_THUMB_PX + 4)
 
-static struct label_count *find(const struct sheet *s, const char *label)
-{
-    for (size_t i = 0; i < s->n_labels; i++)
-        if (strcmp(s->labels[i].label, label) == 0)
-            return &s->labels[i];
-    return NULL;
-}
-
 static const char head[] =
-    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>augmentation sheet</title>\n<style>\n"
+    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
+    "<meta name=\"viewport\" content=\"width=device-width\"><title>augmentation sheet</title>\n<style>\n"
     "body{font:14px sans-serif;margin:1em;background:#fff;color:#111}td{padding:2px;text-align:center;vertical-align:top}\n"
     "td p{margin:0;width:160px;font-size:11px;overflow-wrap:anywhere;color:#444}th{text-align:left;font-weight:normal;max-width:14em;overflow-wrap:anywhere}\n"
     "img{filter:blur(12px) grayscale(1)}body.shown img{filter:none}button{font:inherit;padding:.3em 1em}\n"
     "@media(prefers-color-scheme:dark){body{background:#161616;color:#eee}td p{color:#bbb}}\n</style>\n"
-    "<h1>Augmentation sheet</h1>\n<p>Column 0 is the picture itself. <button id=\"show\" aria-pressed=\"false\">Show pictures (s)</button>\n";
+    "<h1>Augmentation sheet</h1>\n<p><button id=\"show\" aria-pressed=\"false\">Show pictures (s)</button></p>\n<p>Specification: <code>";
 
 static const char tail[] =
     "</table>\n<script>\nvar button=document.getElementById('show');\n"
@@ -94,11 +90,10 @@ int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most
     struct sheet *s = mem_zalloc(1, sizeof *s, err);
     if (!s)
         return -1;
-    s->png = text_ends(path, ".png");
+    s->png = sheet_is_png(path);
     s->n_columns = n_columns;
     s->most_rows = most_rows;
-    if (!(s->path = mem_strdup(path, err)) || text_puts(&s->html, head, err) || text_puts(&s->html, "<p>Specification: <code>", err) ||
-        put_escaped(&s->html, spec_text, err) || text_puts(&s->html, "</code>\n<table>\n", err)) {
+    if (!(s->path = mem_strdup(path, err)) || put_escaped(&s->spec, spec_text, err)) {
         sheet_close(s);
         return -1;
     }
@@ -106,90 +101,156 @@ int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most
     return 0;
 }
 
-/* The first of each label, then a few more: manifests are sorted by label, and a sheet of one class says little. */
-bool sheet_wants(const struct sheet *s, const char *label)
-{
-    const struct label_count *c = find(s, label);
-    int64_t share = s->most_rows / 4 > 0 ? s->most_rows / 4 : 1;
-    return s->n_rows < s->most_rows && (!c || c->n < share);
-}
+/* --- which rows ----------------------------------------------------------------------------------------------------- */
 
-void sheet_promise(struct sheet *s, const char *label)
+static int find_label(struct sheet *s, const char *label, size_t *out, struct error *err)
 {
-    struct error ignored = {0};
-    struct label_count *c = find(s, label);
-    s->n_rows++;
-    if (!c) {
-        if (mem_grow(&s->labels, &s->labels_capacity, s->n_labels + 1, sizeof *s->labels, &ignored))
-            return;
-        c = &s->labels[s->n_labels];
-        *c = (struct label_count){mem_strdup(label, &ignored), 0};
-        if (!c->label)
-            return;
-        s->n_labels++;
-    }
-    c->n++;
-}
-
-static int draw(struct sheet *s, int column, const uint8_t *jpeg, size_t n_jpeg, struct error *err)
-{
-    struct decode_options options = DECODE_DEFAULTS;
-    struct image thumb = IMAGE_EMPTY;
-    struct image_info info;
-    struct image_failure failure;
-    if (column == 0) {
-        struct image larger = IMAGE_EMPTY;
-        if (image_reserve(&larger, s->n_columns * CELL, (int)(s->canvas_rows + 1) * CELL, 3, err))
-            return -1;
-        memset(larger.pixels, 255, image_bytes(&larger));
-        if (s->canvas.pixels)
-            memcpy(larger.pixels, s->canvas.pixels, image_bytes(&s->canvas));
-        image_release(&s->canvas);
-        s->canvas = larger;
-        s->canvas_rows++;
-    }
-    options.max_pixels = SHEET_THUMB_PX * SHEET_THUMB_PX;
-    if (image_decode(jpeg, n_jpeg, &options, &thumb, &info, &failure) == IMAGE_OK && thumb.width <= SHEET_THUMB_PX &&
-        thumb.height <= SHEET_THUMB_PX)
-        for (int y = 0; y < thumb.height; y++)
-            memcpy(s->canvas.pixels + ((((size_t)s->canvas_rows - 1) * CELL + (size_t)y) * (size_t)s->canvas.width + (size_t)column * CELL) * 3,
-                   thumb.pixels + (size_t)y * (size_t)thumb.width * 3, (size_t)thumb.width * 3);
-    image_release(&thumb);
+    for (*out = 0; *out < s->n_labels; ++*out)
+        if (strcmp(s->labels[*out].label, label) == 0)
+            return 0;
+    if (mem_grow(&s->labels, &s->labels_capacity, s->n_labels + 1, sizeof *s->labels, err))
+        return -1;
+    s->labels[*out] = (struct label_count){.label = mem_strdup(label, err)};
+    if (!s->labels[*out].label)
+        return -1;
+    s->n_labels++;
     return 0;
 }
 
-int sheet_add(struct sheet *s, const char *path, const char *label, int column, const uint8_t *jpeg, size_t n_jpeg,
-              const char *caption, struct error *err)
+/* The last of the labels that have most rows. */
+static size_t richest(const struct sheet *s, bool promised)
 {
-    struct text *t = &s->html;
-    if (s->png)
-        return draw(s, column, jpeg, n_jpeg, err);
-    if (column == 0 && (text_puts(t, "<tr><th>", err) || put_escaped(t, label, err) || text_puts(t, "<br><small>", err) ||
-                        put_escaped(t, path, err) || text_puts(t, "</small></th>", err)))
+    size_t best = 0;
+    for (size_t i = 1; i < s->n_labels; i++)
+        if (promised ? s->labels[i].promised >= s->labels[best].promised : s->labels[i].n >= s->labels[best].n)
+            best = i;
+    return best;
+}
+
+bool sheet_promise(struct sheet *s, const char *label, struct error *err)
+{
+    size_t at;
+    if (find_label(s, label, &at, err))
+        return false;
+    if (s->n_promised < s->most_rows) {
+        s->n_promised++;
+    } else {
+        struct label_count *most = &s->labels[richest(s, true)];
+        if (s->labels[at].promised + 1 >= most->promised)
+            return false;
+        most->promised--;
+    }
+    s->labels[at].promised++;
+    return true;
+}
+
+static void row_release(struct sheet_row *r)
+{
+    text_release(&r->html);
+    image_release(&r->strip);
+}
+
+int sheet_begin_row(struct sheet *s, const char *path, const char *label, struct error *err)
+{
+    size_t at;
+    if (find_label(s, label, &at, err))
         return -1;
+    if ((int64_t)s->n_rows >= s->most_rows) {
+        size_t give = richest(s, false), row = s->n_rows;
+        while (row-- > 0 && s->rows[row].label != give)
+            ;
+        row_release(&s->rows[row]);
+        memmove(&s->rows[row], &s->rows[row + 1], (s->n_rows - row - 1) * sizeof *s->rows);
+        s->labels[give].n--;
+        s->n_rows--;
+    }
+    if (mem_grow(&s->rows, &s->rows_capacity, s->n_rows + 1, sizeof *s->rows, err))
+        return -1;
+    struct sheet_row *r = &s->rows[s->n_rows++];
+    *r = (struct sheet_row){.label = at};
+    s->labels[at].n++;
+    if (s->png) {
+        if (image_reserve(&r->strip, s->n_columns * CELL, CELL, 3, err))
+            return -1;
+        memset(r->strip.pixels, 255, image_bytes(&r->strip));
+        return 0;
+    }
+    return text_puts(&r->html, "<tr><th scope=\"row\">", err) || put_escaped(&r->html, label, err) ||
+                   text_puts(&r->html, "<br><small>", err) || put_escaped(&r->html, path, err) ||
+                   text_puts(&r->html, "</small></th>", err)
+               ? -1
+               : 0;
+}
+
+/* --- pictures ------------------------------------------------------------------------------------------------------- */
+
+static void draw(struct image *strip, int column, const uint8_t *thumb, size_t n_thumb)
+{
+    size_t width = n_thumb > 2 ? thumb[0] : 0, height = n_thumb > 2 ? thumb[1] : 0;
+    if (width > SHEET_THUMB_PX || height > SHEET_THUMB_PX || n_thumb != 2 + width * height * 3)
+        return;                         /* not what our worker sends: the cell stays white */
+    for (size_t y = 0; y < height; y++)
+        memcpy(strip->pixels + (y * (size_t)strip->width + (size_t)column * CELL) * 3, thumb + 2 + y * width * 3, width * 3);
+}
+
+int sheet_add(struct sheet *s, int column, const uint8_t *thumb, size_t n_thumb, const char *caption, struct error *err)
+{
+    struct sheet_row *r = &s->rows[s->n_rows - 1];
+    struct text *t = &r->html;
+    if (s->png) {
+        draw(&r->strip, column, thumb, n_thumb);
+        return 0;
+    }
     if (text_puts(t, "<td><img alt=\"", err) || put_escaped(t, column ? caption : "the picture itself", err) ||
-        text_puts(t, "\" src=\"data:image/jpeg;base64,", err) || put_base64(t, jpeg, n_jpeg, err) || text_puts(t, "\"><p>", err) ||
+        text_puts(t, "\" src=\"data:image/jpeg;base64,", err) || put_base64(t, thumb, n_thumb, err) || text_puts(t, "\"><p>", err) ||
         (column && put_parameters(t, caption, err)))
         return -1;
     return text_puts(t, column + 1 == s->n_columns ? "</p></td></tr>\n" : "</p></td>\n", err);
 }
 
-int sheet_commit(struct sheet *s, struct error *err)
+/* --- the file ------------------------------------------------------------------------------------------------------- */
+
+static int write_html(const struct sheet *s, struct error *err)
 {
+    struct text page = TEXT_EMPTY;
+    int rc = text_puts(&page, head, err) || text_add(&page, s->spec.data, s->spec.n_bytes, err) ||
+                     text_puts(&page, "</code></p>\n<table>\n<thead><tr><th scope=\"col\">Label, file</th><th scope=\"col\">0: as it is</th>", err)
+                 ? -1
+                 : 0;
+    for (int c = 1; c < s->n_columns && rc == 0; c++)
+        rc = text_printf(&page, err, "<th scope=\"col\">%d</th>", c);
+    if (rc == 0)
+        rc = text_puts(&page, "</tr></thead>\n", err);
+    for (size_t i = 0; i < s->n_rows && rc == 0; i++)
+        rc = text_add(&page, s->rows[i].html.data, s->rows[i].html.n_bytes, err);
+    if (rc == 0)
+        rc = text_puts(&page, tail, err) || atomic_file_write(s->path, page.data, page.n_bytes, err) ? -1 : 0;
+    text_release(&page);
+    return rc;
+}
+
+static int write_png(const struct sheet *s, struct error *err)
+{
+    struct image canvas = IMAGE_EMPTY;
     uint8_t *png = NULL;
     size_t n;
-    if (io_mkdirs_for(s->path, err))
-        return -1;
-    if (!s->png)
-        return text_puts(&s->html, tail, err) || atomic_file_write(s->path, s->html.data, s->html.n_bytes, err) ? -1 : 0;
-    if (!s->canvas.pixels) {            /* nothing to show is one white cell */
-        if (image_reserve(&s->canvas, CELL, CELL, 3, err))
-            return -1;
-        memset(s->canvas.pixels, 255, image_bytes(&s->canvas));
-    }
-    int rc = image_encode_png(&s->canvas, &png, &n, err) || atomic_file_write(s->path, png, n, err) ? -1 : 0;
+    int rc = -1;
+    if (image_reserve(&canvas, s->n_rows ? s->n_columns * CELL : CELL, (int)(s->n_rows ? s->n_rows : 1) * CELL, 3, err))
+        goto out;
+    memset(canvas.pixels, 255, image_bytes(&canvas));   /* nothing to show is one white cell */
+    for (size_t i = 0; i < s->n_rows; i++)
+        if (s->rows[i].strip.pixels)
+            memcpy(canvas.pixels + i * image_bytes(&s->rows[i].strip), s->rows[i].strip.pixels, image_bytes(&s->rows[i].strip));
+    rc = image_encode_png(&canvas, &png, &n, err) || atomic_file_write(s->path, png, n, err) ? -1 : 0;
+out:
+    image_release(&canvas);
     free(png);
     return rc;
+}
+
+int sheet_commit(struct sheet *s, struct error *err)
+{
+    return io_mkdirs_for(s->path, err) || (s->png ? write_png(s, err) : write_html(s, err)) ? -1 : 0;
 }
 
 void sheet_close(struct sheet *s)
@@ -198,9 +259,11 @@ void sheet_close(struct sheet *s)
         return;
     for (size_t i = 0; i < s->n_labels; i++)
         free(s->labels[i].label);
+    for (size_t i = 0; i < s->n_rows; i++)
+        row_release(&s->rows[i]);
     free(s->labels);
-    text_release(&s->html);
-    image_release(&s->canvas);
+    free(s->rows);
+    text_release(&s->spec);
     free(s->path);
     free(s);
 }
