@@ -83,8 +83,25 @@ $(R)/fine/model/model.json: $(R)/head/model/model.json | $(P)/train
 	$(P)/train --shards $(R)/shards --base $(R)/head/model --phase fine-tune --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(FINE_FLAGS) --out $(R)/fine
 	@touch $@
 
-$(R)/report.html: $(R)/fine/model/model.json | $(P)/eval
-	$(P)/eval --model $(R)/fine/model --shards $(R)/shards --split test --log $(R)/fine/log.tsv $(EVAL_FLAGS) --out $(R)/eval
+# Reports from users: which pictures of the data set they mean, then what the new model says of those.
+REPORT_FILES := $(if $(REPORTS),$(sort $(wildcard $(REPORTS)/*.tsv)))
+ifneq ($(REPORT_FILES),)
+REPORTED := $(R)/reports.tsv
+$(R)/reported.tsv: $(R)/split.tsv $(REPORT_FILES) | $(P)/collect-reports
+	$(P)/collect-reports $(REPORTS_FLAGS) --manifest $< --slices $(R)/report-slices.tsv -o $@ $(REPORT_FILES)
+$(R)/reports.tsv: $(R)/reported.tsv $(R)/fine/model/model.json | $(P)/eval $(P)/collect-reports
+	$(PIPELINES)/reported-pictures $(R)/reported.tsv $(R)/split.tsv >$(R)/reported-pictures.tsv
+	now=; if test $$(wc -l <$(R)/reported-pictures.tsv) -gt 1; then \
+	  $(P)/eval $(Q) --model $(R)/fine/model --shards $(R)/reported-pictures.tsv --split all --device $(DEVICE) --no-report --out $(R)/eval-reported; \
+	  now="--predictions $(R)/eval-reported/predictions.tsv"; fi; \
+	$(P)/collect-reports $(REPORTS_FLAGS) --manifest $(R)/split.tsv $$now -o $@ $(REPORT_FILES) 2>$@.log || \
+	  { s=$$?; cat $@.log >&2; exit $$s; }     # files that are no reports were named the first time
+	rm -f $@.log
+endif
+
+$(R)/report.html: $(R)/fine/model/model.json $(REPORTED) | $(P)/eval
+	$(P)/eval --model $(R)/fine/model --shards $(R)/shards --split test --log $(R)/fine/log.tsv $(EVAL_FLAGS) \
+	  $(if $(REPORTED),--reports $(REPORTED) --slices $(R)/report-slices.tsv) --out $(R)/eval
 	$(P)/eval --model $(R)/head/model --shards $(R)/shards --split test $(EVAL_FLAGS) --out $(R)/eval-head
 	$(P)/eval --model $(R)/head/model --shards $(R)/shards --split val $(EVAL_FLAGS) --out $(R)/eval-head-val
 	cp $(R)/eval/metrics.tsv $(R)/metrics.tsv
@@ -94,8 +111,8 @@ $(R)/report.html: $(R)/fine/model/model.json | $(P)/eval
 $(R)/out-of-sample.tsv: $(R)/head/oof.tsv $(R)/report.html | $(P)/manifest
 	$(P)/manifest cat $(R)/head/oof.tsv $(R)/eval-head-val/predictions.tsv $(R)/eval-head/predictions.tsv -o $@
 
-$(R)/suspects.tsv: $(R)/out-of-sample.tsv | $(P)/mine-errors
-	$(P)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(R)/head/margins.tsv --manifest $(R)/split.tsv --root $(RUN) \
+$(R)/suspects.tsv: $(R)/out-of-sample.tsv $(REPORTED) | $(P)/mine-errors
+	$(P)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(R)/head/margins.tsv --manifest $(R)/split.tsv --root $(RUN) $(if $(REPORTED),--reports $(REPORTED)) \
 	  $(if $(TRUTH),--truth $(TRUTH) --truth-report $(R)/suspects-truth.tsv) --review $(R)/review.html -o $@
 
 $(R)/exports: $(R)/report.html | $(P)/export

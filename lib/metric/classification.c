@@ -86,11 +86,21 @@ static void rates(struct classification *c)
     c->mcc = mcc_of_counts(c->confusion, k, (double)c->n_rows);
 }
 
+/* Mean +- its deviation; squares is the sum of the rows' squares. Not below 0: no loss is. */
+static struct interval mean_interval(double mean, double squares, size_t n_rows)
+{
+    double n = (double)n_rows, variance = (squares / n - mean * mean) / (n - 1);
+    if (n_rows < 2 || !(variance > 0))
+        return (struct interval){NAN, NAN};
+    double half = INTERVAL_Z95 * sqrt(variance);
+    return (struct interval){fmax(mean - half, 0), mean + half};
+}
+
 int classification_measure(struct classification *out, const double *p, const int32_t *label, const int32_t *pred, size_t n_rows,
                            int n_classes, struct error *err)
 {
     size_t k = (size_t)n_classes;
-    double log_loss = 0, brier = 0;
+    double log_loss = 0, brier = 0, loss_squares = 0, brier_squares = 0;
     *out = (struct classification){.n_classes = n_classes, .n_rows = n_rows};
     if (!(out->confusion = mem_zalloc(k * k, sizeof *out->confusion, err)) || !(out->classes = mem_zalloc(k, sizeof *out->classes, err))) {
         classification_release(out);
@@ -98,22 +108,29 @@ int classification_measure(struct classification *out, const double *p, const in
     }
     for (size_t i = 0; i < n_rows; i++) {
         const double *row = p + i * k;
-        double sum = 0, own = row[label[i]];
+        double sum = 0, own = row[label[i]], distance = 0;
         size_t above = 0;
         out->confusion[(size_t)label[i] * k + (size_t)pred[i]]++;
         for (size_t j = 0; j < k; j++) {
             double v = fmin(fmax(row[j], LOG_LOSS_CLIP), 1 - LOG_LOSS_CLIP), d = row[j] - (j == (size_t)label[i]);
             sum += v;
-            brier += d * d;
+            distance += d * d;
             above += row[j] > own || (row[j] == own && j < (size_t)label[i]);
         }
-        log_loss -= log(fmin(fmax(own, LOG_LOSS_CLIP), 1 - LOG_LOSS_CLIP) / sum);
+        double loss = -log(fmin(fmax(own, LOG_LOSS_CLIP), 1 - LOG_LOSS_CLIP) / sum);
+        log_loss += loss;
+        loss_squares += loss * loss;
+        brier += distance;
+        brier_squares += distance * distance;
         out->n_top2 += above < 2;
     }
     out->log_loss = log_loss / (double)n_rows;
     out->brier = brier / (double)n_rows;
+    out->log_loss_interval = mean_interval(out->log_loss, loss_squares, n_rows);
+    out->brier_interval = mean_interval(out->brier, brier_squares, n_rows);
     out->top2_accuracy = (double)out->n_top2 / (double)n_rows;
     rates(out);
+    classification_intervals(out, INTERVAL_Z95);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "metric/interval.h"
 
 struct class_scores { double precision, recall, f1; uint64_t n_true, n_predicted, n_right; };
 
@@ -23,12 +24,19 @@ struct classification {
     size_t n_right, n_top2;
     double log_loss;                /* p clipped to 1e-15, rows divided by their sum, as scikit-learn does */
     double brier;                   /* mean over rows of the sum over classes of (p - onehot)^2 */
+    struct interval log_loss_interval, brier_interval;      /* 95 %: mean of the rows and its deviation */
+    struct interval macro_f1, weighted_f1, balanced, kappa_interval, mcc_interval;  /* classification_intervals */
 };
 #define CLASSIFICATION_EMPTY ((struct classification){0})
 
 /* p [n_rows][K], label and pred [n_rows] in 0..K-1; n_rows > 0. */
 int classification_measure(struct classification *out, const double *p, const int32_t *label, const int32_t *pred, size_t n_rows,
                            int n_classes, struct error *err);
+/*
+ * The jackknife's intervals: value +- z deviations of its delete-one estimates, cut at the measure's own ends. NaN where no row's absence changes anything (all right,
+ * say), as that deviation of 0 would be no measure of doubt.
+ */
+void classification_intervals(struct classification *c, double z);
 void classification_release(struct classification *c);
 
 /* Cohen's kappa of a square table of counts [a][b]; NaN when both sides always say the same one thing. */
@@ -52,6 +60,14 @@ void curve_release(struct curve *c);
 
 double curve_roc_auc(const struct curve *c);            /* ties count half; NaN when a side is empty */
 double curve_average_precision(const struct curve *c);  /* no interpolation; NaN without positives */
+
+/*
+ * How sure they are. The area: DeLong, DeLong and Clarke-Pearson's variance (1988). The average precision: the delete-one jackknife over
+ * rows. Both intervals are made on the logit scale, value +- z deviations / (value (1 - value)), and so stay inside 0..1. NaN where a
+ * side has fewer than two rows and where the value is 0 or 1: the variance is 0 there and says nothing.
+ */
+struct interval curve_roc_auc_interval(const struct curve *c, double z);
+struct interval curve_average_precision_interval(const struct curve *c, double z);
 
 /* Index of the last point whose false positive rate is at most fpr; -1: none but (0,0). */
 int64_t curve_at_fpr(const struct curve *c, double fpr);

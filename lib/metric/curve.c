@@ -68,6 +68,70 @@ double curve_average_precision(const struct curve *c)
     return sum / (double)c->n_positive;
 }
 
+/* value +- z deviations, on the logit scale. */
+static struct interval logit_interval(double value, double variance, double z)
+{
+    if (!(value > 0 && value < 1 && variance > 0))
+        return (struct interval){NAN, NAN};
+    double at = log(value) - log1p(-value), half = z * sqrt(variance) / (value * (1 - value));
+    return (struct interval){1 / (1 + exp(half - at)), 1 / (1 + exp(-half - at))};
+}
+
+/*
+ * A positive row's part of the area is the share of negatives below it, ties half; a negative's the share of positives above. The
+ * area's variance is that of the two means: rows of one score have the same part, so the curve's counts hold all of it.
+ */
+struct interval curve_roc_auc_interval(const struct curve *c, double z)
+{
+    double positives = (double)c->n_positive, negatives = (double)c->n_negative, area = curve_roc_auc(c), above = 0, below = 0;
+    uint64_t tp = 0, fp = 0;
+    if (c->n_positive < 2 || c->n_negative < 2)
+        return (struct interval){NAN, NAN};
+    for (size_t i = 0; i < c->n_points; i++) {
+        double new_tp = (double)(c->tp[i] - tp), new_fp = (double)(c->fp[i] - fp);
+        double of_positive = (negatives - (double)fp - new_fp / 2) / negatives - area, of_negative = ((double)tp + new_tp / 2) / positives - area;
+        above += new_tp * of_positive * of_positive;
+        below += new_fp * of_negative * of_negative;
+        tp = c->tp[i];
+        fp = c->fp[i];
+    }
+    return logit_interval(area, above / (positives - 1) / positives + below / (negatives - 1) / negatives, z);
+}
+
+/*
+ * The average precision without one row of score s: all precisions at thresholds up to s change. Going from the lowest threshold
+ * up, two running sums hold what those terms become without a negative and without a positive.
+ */
+struct interval curve_average_precision_interval(const struct curve *c, double z)
+{
+    double value = curve_average_precision(c), positives = (double)c->n_positive, n = positives + (double)c->n_negative;
+    double sum = 0, squares = 0, higher = value * positives;    /* terms of the thresholds above s, as they are */
+    double no_negative = 0, no_positive = 0;                    /* terms of the thresholds up to s, without one row */
+    if (c->n_positive < 2 || c->n_negative < 1)
+        return (struct interval){NAN, NAN};
+    for (size_t i = c->n_points; i-- > 0;) {
+        double tp = (double)c->tp[i], fp = (double)c->fp[i];
+        double new_tp = tp - (i ? (double)c->tp[i - 1] : 0), new_fp = fp - (i ? (double)c->fp[i - 1] : 0);
+        higher -= new_tp * (tp / (tp + fp));
+        if (new_fp > 0) {
+            /* tp + fp is 1 only where this negative stands alone at the top: nothing is found there. */
+            double d = (higher + no_negative + (tp > 0 ? new_tp * (tp / (tp + fp - 1)) : 0)) / positives - value;
+            sum += new_fp * d;
+            squares += new_fp * d * d;
+        }
+        if (new_tp > 0) {
+            double own = tp > 1 ? (new_tp - 1) * ((tp - 1) / (tp + fp - 1)) : 0;
+            double d = (higher + no_positive + own) / (positives - 1) - value;
+            sum += new_tp * d;
+            squares += new_tp * d * d;
+        }
+        /* Without a row of a higher score, this threshold has one negative or one positive fewer. */
+        no_negative += tp > 0 && fp > 0 ? new_tp * (tp / (tp + fp - 1)) : 0;
+        no_positive += tp > 1 ? new_tp * ((tp - 1) / (tp + fp - 1)) : 0;
+    }
+    return logit_interval(value, (n - 1) / n * (squares - sum * sum / n), z);
+}
+
 int64_t curve_at_fpr(const struct curve *c, double fpr)
 {
     int64_t last = -1;

@@ -23,6 +23,12 @@ struct interval interval_wilson(uint64_t k, uint64_t n, double z)
     return (struct interval){k == 0 ? 0 : centre - half, k == n ? 1 : centre + half};
 }
 
+struct interval interval_f1(uint64_t tp, uint64_t fp, uint64_t fn, double z)
+{
+    struct interval j = interval_wilson(tp, tp + fp + fn, z);
+    return (struct interval){2 * j.low / (1 + j.low), 2 * j.high / (1 + j.high)};
+}
+
 struct interval interval_newcombe(uint64_t k1, uint64_t n1, uint64_t k2, uint64_t n2, double z)
 {
     if (n1 == 0 || n2 == 0)

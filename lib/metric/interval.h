@@ -18,6 +18,12 @@ struct interval { double low, high; };
 struct interval interval_wilson(uint64_t k, uint64_t n, double z);
 
 /*
+ * F1 = 2 tp / (2 tp + fp + fn) rises with j = tp / (tp + fp + fn), the share of hits among the rows that are found or should be: Wilson's
+ * interval of j, mapped by 2 j / (1 + j). No such rows: 0..1.
+ */
+struct interval interval_f1(uint64_t tp, uint64_t fp, uint64_t fn, double z);
+
+/*
  * The difference k1/n1 - k2/n2 of independent samples: Newcombe's hybrid of two Wilson intervals (1998, method 10 of his
  * paper on independent proportions). NaN at both ends when n1 or n2 is 0.
  */

@@ -18,7 +18,7 @@ extern const double eval_recall_levels[EVAL_N_RECALL];      /* 0.9 0.95 0.99 */
 
 struct eval_options {
     struct common_options common;
-    const char *predictions, *model, *shards, *manifest, *split, *out, *slices_file, *log, *title, *device, *pictures_root;
+    const char *predictions, *model, *shards, *manifest, *split, *out, *slices_file, *reports, *log, *title, *device;
     struct option_strings views, slice_columns, gates;
     const char *views_file;
     bool no_default_views, no_auto_slices, fit_temperature, compare, no_report, all_curve_points, no_thumbnails;
@@ -60,6 +60,7 @@ struct view_result {
     double *score;                  /* [n_rows]: sum of its classes' probabilities, 12 decimals */
     struct curve curve;
     double roc_auc, average_precision;
+    struct interval roc_auc_interval, average_precision_interval;
     int64_t at_fpr[EVAL_N_FPR], at_recall[EVAL_N_RECALL];   /* points of the curve, -1 for none */
     uint64_t tp, fp, fn, tn;        /* at --threshold */
     struct slice_result *slices;    /* for each rate: ALL, then every slice */
@@ -73,6 +74,7 @@ struct evaluation {
     uint8_t *right;                 /* [n_rows] */
     struct curve *class_curves;     /* [K] one against the rest */
     double *roc_auc, *average_precision, roc_auc_macro;
+    struct interval *roc_auc_intervals, *average_precision_intervals;    /* [K] */
     struct calibration_bin width10[10], width15[15], mass15[15], after15[15];
     bool bootstrapped;
     struct bootstrap_result bootstrap;
@@ -91,15 +93,30 @@ void evaluation_release(struct evaluation *e);
 /* Largest minus smallest value of a rate over the slices of a family that have a denominator; NaN for fewer than one. */
 double slice_gap(const struct predictions *p, const struct slice_result *results, size_t n, enum slice_rate rate, const char *family);
 
+/* --- reports from users -------------------------------------------------------------------------------------------- */
+
+/* What users said of pictures, as collect-reports writes it, beside what the model says now. */
+struct user_report {
+    const char *id, *claimed, *slices, *before;     /* in the arena; "" where empty. before: what the page said then */
+    const char *now;                /* the prediction at hand; where the picture is not among them, the file's; "" unknown */
+    uint64_t n;                     /* reports that said so */
+    bool known, fixed;              /* known: there is a claim and a prediction */
+};
+struct user_reports { struct user_report *items; size_t n, capacity, n_known, n_fixed; struct arena arena; };
+#define USER_REPORTS_EMPTY ((struct user_reports){0})
+int user_reports_read(struct user_reports *out, const char *path, const struct predictions *p, struct error *err);
+void user_reports_release(struct user_reports *r);
+
 /* --- output ------------------------------------------------------------------------------------------------------- */
 
 /* The files of one evaluation in folder, metrics.tsv last. */
-int eval_write_tables(const struct evaluation *e, const struct eval_options *o, const char *folder, struct error *err);
+int eval_write_tables(const struct evaluation *e, const struct user_reports *reports, const struct eval_options *o, const char *folder, struct error *err);
 
 struct comparison;
 struct report_input {
     const struct evaluation *e;
     const struct eval_options *o;
+    const struct user_reports *reports;
     const char *usable;             /* predictions to read rows from again */
     const char *model_line;         /* what made the predictions, or "" */
 };

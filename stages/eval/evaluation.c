@@ -136,6 +136,8 @@ static int make_view(struct view_result *v, const struct view *view, const struc
         return -1;
     v->roc_auc = curve_roc_auc(&v->curve);
     v->average_precision = curve_average_precision(&v->curve);
+    v->roc_auc_interval = curve_roc_auc_interval(&v->curve, INTERVAL_Z95);
+    v->average_precision_interval = curve_average_precision_interval(&v->curve, INTERVAL_Z95);
     for (int i = 0; i < EVAL_N_FPR; i++)
         v->at_fpr[i] = curve_at_fpr(&v->curve, eval_fpr_levels[i]);
     for (int i = 0; i < EVAL_N_RECALL; i++)
@@ -151,7 +153,9 @@ static int class_curves(struct evaluation *e, struct error *err)
     uint8_t *positive = mem_alloc(p->n_rows, err);
     int rc = -1;
     if (!score || !positive || !(e->class_curves = mem_zalloc(k, sizeof *e->class_curves, err)) ||
-        !(e->roc_auc = mem_zalloc(k, sizeof(double), err)) || !(e->average_precision = mem_zalloc(k, sizeof(double), err)))
+        !(e->roc_auc = mem_zalloc(k, sizeof(double), err)) || !(e->average_precision = mem_zalloc(k, sizeof(double), err)) ||
+        !(e->roc_auc_intervals = mem_zalloc(k, sizeof(struct interval), err)) ||
+        !(e->average_precision_intervals = mem_zalloc(k, sizeof(struct interval), err)))
         goto out;
     for (size_t j = 0; j < k; j++) {
         for (size_t i = 0; i < p->n_rows; i++) {
@@ -162,6 +166,8 @@ static int class_curves(struct evaluation *e, struct error *err)
             goto out;
         e->roc_auc[j] = curve_roc_auc(&e->class_curves[j]);
         e->average_precision[j] = curve_average_precision(&e->class_curves[j]);
+        e->roc_auc_intervals[j] = curve_roc_auc_interval(&e->class_curves[j], INTERVAL_Z95);
+        e->average_precision_intervals[j] = curve_average_precision_interval(&e->class_curves[j], INTERVAL_Z95);
         e->roc_auc_macro += e->roc_auc[j] / (double)k;
     }
     rc = 0;
@@ -246,6 +252,8 @@ void evaluation_release(struct evaluation *e)
     free(e->class_curves);
     free(e->roc_auc);
     free(e->average_precision);
+    free(e->roc_auc_intervals);
+    free(e->average_precision_intervals);
     free(e->confidence);
     free(e->right);
     free(e->slices);

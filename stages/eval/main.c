@@ -19,6 +19,7 @@ static const struct option_row rows[] = {
     ROW(OPTION_STRING, "split", split, "NAME", "the part of them: train, val, test or all"),
     ROW(OPTION_STRING, "device", device, "NAME", "where the model runs: auto, cpu, cuda, ref"),
     {OPTION_INT, 0, "batch", offsetof(struct eval_options, batch), "N", "pictures a forward pass; 0: 8", 0, 1024, NULL},
+    ROW(OPTION_STRING, "reports", reports, "FILE", "reports from users, as collect-reports writes them: says whether each is fixed"),
     ROW(OPTION_STRING, "log", log, "FILE", "log.tsv of the training: adds its curves to the report"),
     {OPTION_DOUBLE, 0, "sum-tolerance", offsetof(struct eval_options, sum_tolerance), "X", "how far a row's probabilities may miss 1", 1e-12, 1, NULL},
     {OPTION_HEADING, 0, NULL, 0, NULL, "questions", 0, 0, NULL},
@@ -88,6 +89,7 @@ static int evaluate(const struct eval_options *o, const char *usable, const char
     struct predictions p = PREDICTIONS_EMPTY;
     struct views views = VIEWS_EMPTY;
     struct evaluation e = EVALUATION_EMPTY;
+    struct user_reports reports = USER_REPORTS_EMPTY;
     struct text report = TEXT_EMPTY;
     struct predictions_options po = {.sum_tolerance = o->sum_tolerance, .slice_columns = o->slice_columns.items,
                                      .n_slice_columns = o->slice_columns.n, .auto_slices = !o->no_auto_slices,
@@ -95,21 +97,23 @@ static int evaluate(const struct eval_options *o, const char *usable, const char
     size_t n_unknown = 0;
     int rc = -1;
     if (predictions_read(&p, usable, &po, err) || (o->slices_file && predictions_add_slices(&p, o->slices_file, &n_unknown, err)) ||
-        views_make(&views, o, &p, err) || evaluation_make(&e, &p, &views, o, err))
+        (o->reports && user_reports_read(&reports, o->reports, &p, err)) || views_make(&views, o, &p, err) ||
+        evaluation_make(&e, &p, &views, o, err))
         goto out;
     if (n_unknown)
         stage_note(&o->common, "%zu rows of '%s' name pictures that are not among the predictions", n_unknown, o->slices_file);
     if (!o->no_report) {
-        struct report_input in = {&e, o, usable, model_line};
+        struct report_input in = {&e, o, &reports, usable, model_line};
         if (text_printf(&report, err, "%s/report.html", o->out) || report_write(&in, report.data, err))
             goto out;
     }
-    if (eval_write_tables(&e, o, o->out, err) || (o->fit_temperature && store_temperature(o, &e, err)))
+    if (eval_write_tables(&e, &reports, o, o->out, err) || (o->fit_temperature && store_temperature(o, &e, err)))
         goto out;
     stage_note(&o->common, "%zu rows, %d classes: accuracy %.4f, balanced %.4f, log loss %.4f, ECE %.4f, temperature %.4f", p.n_rows, p.n_classes,
                e.c.accuracy, e.c.balanced_accuracy, e.c.log_loss, calibration_ece(e.width15, 15), e.temperature.temperature);
     rc = 0;
 out:
+    user_reports_release(&reports);
     evaluation_release(&e);
     views_release(&views);
     predictions_release(&p);
@@ -122,8 +126,8 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
     if (o->compare) {
         if (operands->n != 2)
             return error_set(err, EX_USAGE, "--compare takes two predictions files: OLD NEW");
-        if (o->predictions || o->model || o->shards)
-            return error_set(err, EX_USAGE, "--compare goes without --predictions, --model and --shards");
+        if (o->predictions || o->model || o->shards || o->reports)
+            return error_set(err, EX_USAGE, "--compare goes without --predictions, --model, --shards and --reports");
         return 0;
     }
     if (operands->n)

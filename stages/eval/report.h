@@ -5,6 +5,7 @@
 #define WINNOW_EVAL_REPORT_H
 
 #include "eval.h"
+#include "html.h"
 
 /* A line of a plot: n points; color is an index of the page's palette, 0..7. */
 struct plot_line { double *x, *y; size_t n; int color; bool dashed, steps, points; };
@@ -33,5 +34,10 @@ struct thumbnails { char **uris; size_t n; };
 int thumbnails_make(struct thumbnails *out, const struct eval_options *o, const char *const *paths, const char *const *ids, size_t n,
                     struct error *err);
 void thumbnails_release(struct thumbnails *t);
+
+/* Parts of the page. */
+void report_put_slices(struct html *h, const struct evaluation *e);
+void report_put_reports(struct html *h, const struct user_reports *r);
+int report_put_worst(struct html *h, const struct report_input *in);
 
 #endif

@@ -61,30 +61,30 @@ static void put_classes(struct table *t, const struct evaluation *e)
         const struct class_scores *s = &c->classes[i];
         put_share(t, "precision", p->classes[i], s->precision, s->n_right, s->n_predicted);
         put_share(t, "recall", p->classes[i], s->recall, s->n_right, s->n_true);
-        put(t, "f1-score", p->classes[i], s->f1, no_interval, s->n_true);
+        put(t, "f1-score", p->classes[i], s->f1, interval_f1(s->n_right, s->n_predicted - s->n_right, s->n_true - s->n_right, INTERVAL_Z95), s->n_true);
     }
     for (int i = 0; i < 2; i++) {
         const char *name = i == 0 ? "macro avg" : "weighted avg";
         put(t, "precision", name, means[i]->precision, no_interval, p->n_rows);
         put(t, "recall", name, means[i]->recall, no_interval, p->n_rows);
-        put(t, "f1-score", name, means[i]->f1, no_interval, p->n_rows);
+        put(t, "f1-score", name, means[i]->f1, i == 0 ? c->macro_f1 : c->weighted_f1, p->n_rows);
     }
     for (int i = 0; i < p->n_classes; i++)
         put_count(t, "support", p->classes[i], c->classes[i].n_true);
     put(t, "accuracy", "", c->accuracy,
         e->bootstrapped ? (struct interval){e->bootstrap.low, e->bootstrap.high} : interval_wilson(c->n_right, p->n_rows, INTERVAL_Z95),
         p->n_rows);
-    put(t, "balanced_accuracy", "", c->balanced_accuracy, no_interval, p->n_rows);
-    put(t, "cohen_kappa", "", c->kappa, no_interval, p->n_rows);
-    put(t, "mcc", "", c->mcc, no_interval, p->n_rows);
+    put(t, "balanced_accuracy", "", c->balanced_accuracy, c->balanced, p->n_rows);
+    put(t, "cohen_kappa", "", c->kappa, c->kappa_interval, p->n_rows);
+    put(t, "mcc", "", c->mcc, c->mcc_interval, p->n_rows);
     put_share(t, "top2_accuracy", "lower class index wins ties", c->top2_accuracy, c->n_top2, p->n_rows);
     for (int i = 0; i < p->n_classes; i++) {
-        put(t, "roc_auc_ovr", p->classes[i], e->roc_auc[i], no_interval, p->n_rows);
-        put(t, "average_precision_ovr", p->classes[i], e->average_precision[i], no_interval, p->n_rows);
+        put(t, "roc_auc_ovr", p->classes[i], e->roc_auc[i], e->roc_auc_intervals[i], p->n_rows);
+        put(t, "average_precision_ovr", p->classes[i], e->average_precision[i], e->average_precision_intervals[i], p->n_rows);
     }
     put(t, "roc_auc_ovr", "macro", e->roc_auc_macro, no_interval, p->n_rows);
-    put(t, "log_loss", "p clipped to 1e-15 then rows divided by their sum", c->log_loss, no_interval, p->n_rows);
-    put(t, "brier_multiclass", "mean over rows of the sum over classes of (p-onehot)^2", c->brier, no_interval, p->n_rows);
+    put(t, "log_loss", "p clipped to 1e-15 then rows divided by their sum", c->log_loss, c->log_loss_interval, p->n_rows);
+    put(t, "brier_multiclass", "mean over rows of the sum over classes of (p-onehot)^2", c->brier, c->brier_interval, p->n_rows);
 }
 
 static void put_calibration(struct table *t, const struct evaluation *e)
@@ -156,8 +156,8 @@ static void put_view(struct table *t, const struct evaluation *e, const struct v
     const struct curve *c = &v->curve;
     uint64_t n = e->p->n_rows;
     char key[256], prefix[80], metric[64];
-    put(t, "binary_roc_auc", name, v->roc_auc, no_interval, n);
-    put(t, "binary_average_precision", name, v->average_precision, no_interval, n);
+    put(t, "binary_roc_auc", name, v->roc_auc, v->roc_auc_interval, n);
+    put(t, "binary_average_precision", name, v->average_precision, v->average_precision_interval, n);
     for (int i = 0; i < EVAL_N_FPR; i++) {
         int64_t at = v->at_fpr[i];
         uint64_t tp = at < 0 ? 0 : c->tp[at], fp = at < 0 ? 0 : c->fp[at];
@@ -184,7 +184,7 @@ static void put_view(struct table *t, const struct evaluation *e, const struct v
         put_slices(t, e, prefix, v->slices, v->n_slices);
 }
 
-static int write_metrics(const struct evaluation *e, const char *path, struct error *err)
+static int write_metrics(const struct evaluation *e, const struct user_reports *reports, const char *path, struct error *err)
 {
     static const char *const columns[] = {"metric", "key", "value", "ci_low", "ci_high", "n", NULL};
     struct table t = {.w = MANIFEST_WRITER_EMPTY, .err = err};
@@ -203,6 +203,8 @@ static int write_metrics(const struct evaluation *e, const char *path, struct er
         put(&t, "bootstrap_accuracy", "high 97.5%", e->bootstrap.high, no_interval, e->p->n_rows);
         put(&t, "bootstrap_accuracy", "first resample", e->bootstrap.first, no_interval, e->p->n_rows);
     }
+    if (reports->n)
+        put_share(&t, "reports_fixed", "", reports->n_known ? (double)reports->n_fixed / (double)reports->n_known : NAN, reports->n_fixed, reports->n_known);
     rc = t.failed ? -1 : manifest_writer_commit(&t.w, err);
 out:
     manifest_writer_discard(&t.w);
@@ -302,7 +304,7 @@ out:
     return rc;
 }
 
-int eval_write_tables(const struct evaluation *e, const struct eval_options *o, const char *folder, struct error *err)
+int eval_write_tables(const struct evaluation *e, const struct user_reports *reports, const struct eval_options *o, const char *folder, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     int rc = -1;
@@ -322,7 +324,7 @@ int eval_write_tables(const struct evaluation *e, const struct eval_options *o, 
     if (e->p->n_slices && (text_printf(&path, err, "%s/slices.tsv", folder) || write_slices(e->p, e->slices, e->n_slices, path.data, err)))
         goto out;
     text_clear(&path);
-    if (text_printf(&path, err, "%s/metrics.tsv", folder) || write_metrics(e, path.data, err))
+    if (text_printf(&path, err, "%s/metrics.tsv", folder) || write_metrics(e, reports, path.data, err))
         goto out;
     rc = 0;
 out:

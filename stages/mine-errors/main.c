@@ -17,7 +17,7 @@ static const struct option_row rows[] = {
     ROW(OPTION_STRING, 0, "predictions", predictions, "FILE", "predictions: id label p_<class>... (also as operand; '-' is standard input)"),
     ROW(OPTION_STRING, 0, "manifest", manifest, "FILE", "a manifest that adds path, group and split by xxh128 where predictions lack them"),
     ROW(OPTION_STRING, 0, "margins", margins, "FILE", "margins over the epochs of a training run: id aum (train writes margins.tsv)"),
-    ROW(OPTION_STRING, 0, "reports", reports, "FILE", "reports from users, as collect-reports writes them: id label_claimed"),
+    ROW(OPTION_STRING, 0, "reports", reports, "FILE", "reports from users, as collect-reports writes them: id label_claimed; doubted labels become suspects"),
     {OPTION_DOUBLE, 0, "sum-tolerance", offsetof(struct mine_options, sum_tolerance), "X", "how far a row's probabilities may miss 1", 1e-12, 1, NULL},
     {OPTION_HEADING, 0, NULL, 0, NULL, "selection", 0, 0, NULL},
     {OPTION_CHOICE, 0, "filter", offsetof(struct mine_options, filter), "RULE", "which rows confident learning flags", 0, 0, LABEL_FILTER_NAMES},

@@ -178,12 +178,13 @@ out:
     return rc;
 }
 
-/* The methods asked for; by default confident learning, with a budget all that there is input for. */
+/* The methods asked for; by default confident learning, with a budget all that there is input for. Who gives reports wants them seen. */
 static int chosen_methods(const struct mine_options *o, const struct mine_facts *f, bool chosen[MINE_METHODS], struct error *err)
 {
     bool there[MINE_METHODS] = {true, true, true, f->aum != NULL, f->has_group, f->reported != NULL};
     static const char *const needs[MINE_METHODS] = {"", "", "", "--margins", "a column 'group' (phash-dedup writes it; see --manifest)", "--reports"};
     memset(chosen, 0, MINE_METHODS * sizeof *chosen);
+    chosen[MINE_REPORTS] = f->reported != NULL;
     if (!o->methods) {
         chosen[MINE_CONFIDENT_LEARNING] = true;
         for (int m = 0; o->budget > 0 && m < MINE_METHODS; m++)

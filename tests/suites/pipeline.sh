@@ -125,6 +125,30 @@ ok $? "make round goes through"
 got=$(awk -F'\t' -v id="$picked" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["xxh128"] == id { print $at["label"], $at["label_given"] }' "$work/whole/round-2/split.tsv" 2>/dev/null)
 [ "$got" = "discs stripes" ]
 ok $? "the decision is in round 2 (label and label_given: '$got')"
+# Reports from users: slices, suspects and "is it fixed?" of the round at hand.
+mkdir -p "$work/reports"
+r2=$work/whole/round-2
+of_split() { awk -F'\t' -v split_name="$1" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["split"] == split_name { print $at["xxh128"], $at["label"]; exit }' "$r2/split.tsv"; }
+read -r test_id test_label <<<"$(of_split test)"
+read -r train_id train_label <<<"$(of_split train)"
+for other in stripes discs noise; do [ "$other" = "$train_label" ] || break; done
+now=$(awk -F'\t' -v id="$test_id" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["id"] == id { print $at["pred"] }' "$r2/eval/predictions.tsv")
+printf 'id\tpdq\tmodel_id\tpred\tclaimed_label\tslice\n%s\t\tm1\tother\t%s\tdark\n' "$test_id" "$now" >"$work/reports/a.tsv"
+printf 'id\tpdq\tmodel_id\tpred\tclaimed_label\tslice\n%s\t\tm1\t%s\t%s\tdark\n' "$train_id" "$train_label" "$other" >"$work/reports/b.tsv"
+printf 'no report\n' >"$work/reports/bad.tsv"
+{ cat "$work/b.conf"; echo "REPORTS = $work/reports"; } >"$work/reports.conf"
+go "$work/reports.conf" train
+ok $? "make train takes the reports in"
+[ "$(grep -c "bad.tsv' is left out" "$work/make.log")" = 1 ]
+ok $? "a file that is no report is named once"
+row() { awk -F'\t' -v OFS=, -v id="$1" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["id"] == id { print $at["label_claimed"], $at["pred"], $at["fixed"] }' "$r2/reports.tsv"; }
+[ "$(row "$test_id")" = "$now,$now,1" ]
+ok $? "the report about a test picture counts as fixed ($(row "$test_id"))"
+case $(row "$train_id") in "$other","$other",1 | "$other",*,0) ok 0 "the other one says what the model says now" ;; *) ok 1 "the other one: $(row "$train_id")" ;; esac
+grep -q 'Reports from users' "$r2/report.html" && grep -q "^reports_fixed		" "$r2/metrics.tsv" && grep -q '^slice_accuracy	dark	' "$r2/metrics.tsv"
+ok $? "the report page, metrics.tsv and the slice 'dark' tell of them"
+awk -F'\t' -v id="$train_id" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["id"] == id && $at["method"] ~ /reports/ { found = 1 } END { exit !found }' "$r2/suspects.tsv"
+ok $? "the doubted label is a suspect"
 printf 'id\tdecision\tlabel\treviewer\tdate\n%s\trelabel\tcats\ttest\t2026-01-01\n' "$picked" >"$work/wrong.tsv"
 go "$work/b.conf" DECISIONS_FROM="$work/wrong.tsv" round
 [ $? != 0 ] && grep -q cats "$work/make.log"
