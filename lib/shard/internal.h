@@ -15,4 +15,13 @@ void shard_chain_hash(char hash[33], const char *xxh128, const char *label, enum
                       uint64_t checksum);
 uint64_t shard_checksum(const void *bytes, size_t n_bytes);
 
+/* shard_decode.c: workers for JPEG records of side_px squares. */
+struct shard_decoders;
+int shard_decoders_open(struct shard_decoders **out, int side_px, struct error *err);
+/* Any thread. 1: pixels (side*side*3) hold the record; 0: it cannot be decoded to that; -1: no worker can be started. */
+#define SHARD_WHY_BYTES 200
+int shard_decoders_run(struct shard_decoders *d, const uint8_t *jpeg, size_t n_jpeg, uint8_t *pixels, char why[SHARD_WHY_BYTES],
+                       struct error *err);
+void shard_decoders_close(struct shard_decoders *d);
+
 #endif

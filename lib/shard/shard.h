@@ -53,14 +53,22 @@ struct shard_record {           /* borrowed from the set */
 };
 
 struct shard_set;
-/* Maps a set and checks its index (sizes, hashes of the index); record checksums are checked on first read, or by shard_set_check. */
+/*
+ * Maps a set and checks its index (sizes, hashes of the index); record checksums are checked on first read, or by shard_set_check.
+ * For a JPEG set it also forks the sandboxed workers that decode its records: open it before large allocations.
+ */
 int shard_set_open(struct shard_set **out, const char *folder, struct error *err);
+/* The same for who never looks at a JPEG's pixels: no workers, and shard_set_read of a JPEG set is EX_SOFTWARE. */
+int shard_set_open_stored(struct shard_set **out, const char *folder, struct error *err);
 const struct shard_set_info *shard_set_info(const struct shard_set *s);
 /* All of a record but its pixels (NULL), without touching the shard file. Thread-safe, as the next two are. */
 int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);
 /* The record with pixels in the mapping. A JPEG set is EX_DATAERR here: use shard_set_read. */
 int shard_set_record(struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);
-/* The same for either encoding: a JPEG is decoded into scratch (side*side*3 + 64 bytes, the caller's; unused for raw sets). */
+/*
+ * The same for either encoding: a JPEG is decoded, in a worker process without rights, into scratch (side*side*3 + 64 bytes, the
+ * caller's; unused for raw sets).
+ */
 int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct shard_record *out, struct error *err);
 /* The index of a record by content hash and variant (variant -1: any), or -1. Thread-safe. */
 int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int variant);

@@ -16,7 +16,6 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "hash/content_hash.h"
-#include "image/image.h"
 #include "io/io.h"
 #include "manifest/manifest.h"
 #include "shard/internal.h"
@@ -47,6 +46,7 @@ struct shard_set {
     struct arena arena;
     uint32_t *by_hash;          /* open addressing over xxh128, entry + 1 */
     size_t n_buckets;
+    struct shard_decoders *decoders;    /* of a JPEG set, but for shard_set_open_stored */
 };
 
 const char *shard_split_name(enum shard_split s)
@@ -365,7 +365,7 @@ static int index_hashes(struct shard_set *s, struct error *err)
     return 0;
 }
 
-int shard_set_open(struct shard_set **out, const char *folder, struct error *err)
+int shard_set_open_stored(struct shard_set **out, const char *folder, struct error *err)
 {
     *out = NULL;
     struct shard_set *s = mem_zalloc(1, sizeof *s, err);
@@ -379,6 +379,18 @@ int shard_set_open(struct shard_set **out, const char *folder, struct error *err
     s->info.n_records = s->n_entries;
     *out = s;
     return 0;
+}
+
+int shard_set_open(struct shard_set **out, const char *folder, struct error *err)
+{
+    if (shard_set_open_stored(out, folder, err))
+        return -1;
+    struct shard_set *s = *out;
+    if (s->info.encoding != SHARD_JPEG || shard_decoders_open(&s->decoders, s->info.side_px, err) == 0)
+        return 0;
+    shard_set_close(s);
+    *out = NULL;
+    return error_prefix(err, "'%s' holds JPEG records, which are decoded in a sandbox (pack --encoding raw needs none)", folder);
 }
 
 const struct shard_set_info *shard_set_info(const struct shard_set *s)
@@ -438,24 +450,18 @@ int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct
 {
     if (s->info.encoding == SHARD_RAW)
         return shard_set_record(s, index, out, err);
-    struct decode_options options = DECODE_DEFAULTS;
-    struct image picture = IMAGE_EMPTY;
-    struct image_info info;
-    struct image_failure failure;
+    if (!s->decoders)
+        return error_set(err, EX_SOFTWARE, "'%s' was opened without decoders", s->folder);
     if (shard_set_describe(s, index, out, err) || check_record(s, index, out, err))
         return -1;
-    options.max_pixels = (uint64_t)s->info.side_px * (uint64_t)s->info.side_px;
-    options.no_orient = true;
-    bool good = image_sniff(out->encoded, out->n_encoded, NULL) == IMAGE_JPEG &&
-                image_decode(out->encoded, out->n_encoded, &options, &picture, &info, &failure) == IMAGE_OK &&
-                picture.width == s->info.side_px && picture.height == s->info.side_px;
-    if (good) {
-        memcpy(scratch, picture.pixels, image_bytes(&picture));
-        out->pixels = scratch;
-    }
-    image_release(&picture);
-    return good ? 0 : error_set(err, EX_DATAERR, "'%s': record %llu ('%s') is no JPEG of %d x %d", s->folder,
-                                (unsigned long long)index, out->path, s->info.side_px, s->info.side_px);
+    char why[SHARD_WHY_BYTES];
+    int decoded = shard_decoders_run(s->decoders, out->encoded, out->n_encoded, scratch, why, err);
+    if (decoded == 0)
+        error_set(err, EX_DATAERR, "'%s': record %llu ('%s') cannot be read: %s", s->folder, (unsigned long long)index, out->path, why);
+    if (decoded != 1)
+        return -1;
+    out->pixels = scratch;
+    return 0;
 }
 
 int shard_set_check(struct shard_set *s, struct error *err)
@@ -486,6 +492,7 @@ void shard_set_close(struct shard_set *s)
 {
     if (!s)
         return;
+    shard_decoders_close(s->decoders);
     for (size_t i = 0; i < s->n_files; i++) {
         munmap((void *)s->files[i].map, s->files[i].bytes);
         free(s->files[i].path);

@@ -51,7 +51,7 @@ static const struct option_table table = {
 static int check_set(const struct pack_options *opt, struct error *err)
 {
     struct shard_set *set;
-    if (shard_set_open(&set, opt->check, err))
+    if (shard_set_open_stored(&set, opt->check, err))
         return -1;
     int rc = shard_set_check(set, err);
     if (rc == 0)

@@ -161,7 +161,7 @@ static int open_reuse(struct run *r, struct error *err)
     const struct pack_options *o = r->opt;
     if (!o->reuse)
         return 0;
-    if (shard_set_open(&r->reuse, o->reuse, err))
+    if (shard_set_open_stored(&r->reuse, o->reuse, err))
         return -1;
     const struct shard_set_info *info = shard_set_info(r->reuse);
     if (info->side_px == o->size && info->encoding == SHARD_RAW && strcmp(info->resize, resize_method_name((enum resize_method)o->resize)) == 0)
@@ -179,7 +179,7 @@ static int open_output(struct run *r, struct error *err)
                                      .encoding = (enum shard_encoding)o->encoding, .shard_bytes = o->shard_bytes, .append = o->append};
     if (shard_writer_open(&r->shards, o->folder, &w, err))
         return -1;
-    return o->append && shard_writer_appends(r->shards) ? shard_set_open(&r->old, o->folder, err) : 0;
+    return o->append && shard_writer_appends(r->shards) ? shard_set_open_stored(&r->old, o->folder, err) : 0;
 }
 
 static int by_name(const void *a, const void *b)

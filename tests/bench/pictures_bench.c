@@ -5,6 +5,7 @@
  *   square METHOD FILE                                   that square on standard output, for PSNR
  *   augment SPEC REPEATS SIDE                            variants of one picture in memory, one thread
  *   shards DIR REPEATS                                   every record: looked up, checked at first, all bytes read
+ *   jpegs DIR SANDBOX(0|1) REPEATS                       every record of a JPEG set to pixels, in a worker or in this process
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 
 #include "image/augment.h"
+#include "image/image.h"
 #include "image/picture_loader.h"
 #include "io/io.h"
 #include "shard/shard.h"
@@ -123,6 +125,40 @@ static int shards(char **argv)
     return sum == 1;
 }
 
+static int jpegs(char **argv)
+{
+    struct shard_set *s;
+    struct error err = {0};
+    struct decode_options options = DECODE_DEFAULTS;
+    struct image picture = IMAGE_EMPTY;
+    struct image_info info;
+    struct image_failure failure;
+    int sandbox = atoi(argv[3]), repeats = atoi(argv[4]);
+    uint64_t n = 0;
+    if (sandbox ? shard_set_open(&s, argv[2], &err) : shard_set_open_stored(&s, argv[2], &err))
+        return fail(&err);
+    size_t bytes = (size_t)shard_set_info(s)->side_px * (size_t)shard_set_info(s)->side_px * 3;
+    uint8_t *scratch = malloc(bytes + 64);
+    double started = clock_seconds();
+    for (int k = 0; k < repeats && scratch; k++)
+        for (uint64_t i = 0; i < shard_set_info(s)->n_records; i++, n++) {
+            struct shard_record r;
+            if (sandbox ? shard_set_read(s, i, scratch, &r, &err) : shard_set_describe(s, i, &r, &err))
+                return fail(&err);
+            if (sandbox)
+                continue;
+            if (image_decode(r.encoded, r.n_encoded, &options, &picture, &info, &failure) != IMAGE_OK)
+                return 1;
+            memcpy(scratch, picture.pixels, bytes);
+        }
+    double wall = clock_seconds() - started;
+    shard_set_close(s);
+    free(scratch);
+    image_release(&picture);
+    printf("%llu %.4f %.4f\n", (unsigned long long)n, wall, cpu_seconds());
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 6 && !strcmp(argv[1], "load"))
@@ -133,6 +169,8 @@ int main(int argc, char **argv)
         return augment(argv);
     if (argc == 4 && !strcmp(argv[1], "shards"))
         return shards(argv);
-    fprintf(stderr, "usage: pictures_bench load|square|augment|shards ...\n");
+    if (argc == 5 && !strcmp(argv[1], "jpegs"))
+        return jpegs(argv);
+    fprintf(stderr, "usage: pictures_bench load|square|augment|shards|jpegs ...\n");
     return 64;
 }

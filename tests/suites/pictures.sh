@@ -117,6 +117,10 @@ pack --size 16 -o so --rejects r.tsv odd.tsv && [ "$(cut -f5 r.tsv | tr '\n' ' '
 ok $? "pack: reasons of its own, and an empty split is train"
 pack --size 64 --encoding jpeg -o sj in.tsv && pack --check sj && [ "$(stat -c %s sj/shard-00000.bin)" -lt "$(stat -c %s s1/shard-00000.bin)" ]
 ok $? "pack --encoding jpeg"
+tiny=$TOP/tests/fixtures/tiny-net/tfjs-float32
+pack --size 16 --encoding jpeg -o st in.tsv && train --device ref --threads 2 --shards st --base "$tiny" --out run --epochs 1 && [ -f run/model/model.json ] &&
+    [ -z "$(find /proc -maxdepth 2 -name cwd -lname "$work" 2>/dev/null | while read -r link; do grep -sx train "${link%cwd}comm"; done)" ]
+ok $? "train reads such a set, and its decoding workers end with it"
 printf '\xff' | dd of=s3/shard-00000.bin bs=1 seek=5000 conv=notrunc 2>/dev/null
 pack --check s3 2>e
 [ $? = 65 ] && grep -q 'shard-00000.bin.*damaged' e

@@ -3,6 +3,8 @@
  * Shard sets: write then read is identity, appending and replacing, damage is found, wrong use is refused.
  */
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +86,38 @@ static void patch(const char *path, long at, int byte)
     FILE *f = fopen(path, "r+b");
     if (!f || fseek(f, at, at < 0 ? SEEK_END : SEEK_SET) || fputc(byte, f) == EOF || fclose(f))
         exit(70);
+}
+
+/* Sends a signal (0: none) to every child of this process; how many there are. */
+static int for_each_child(int signal_number)
+{
+    char path[64];
+    int n = 0, pid;
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *f = fopen(path, "r");
+    while (f && fscanf(f, "%d", &pid) == 1) {
+        n++;
+        if (signal_number)
+            kill(pid, signal_number);
+    }
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* More threads than workers, each with its own scratch. NULL when all went well. */
+static void *read_many(void *set)
+{
+    uint8_t scratch[BYTES + 64];
+    struct shard_record r;
+    struct error err = {0};
+    int wrong = 0;
+    for (int i = 0; i < 50; i++) {
+        memset(scratch, 0, sizeof scratch);
+        wrong += shard_set_read(set, 0, scratch, &r, &err) != 0 || abs(scratch[BYTES - 1] - 77) > 1;
+        wrong += shard_set_read(set, 1, scratch, &r, &err) != -1;
+    }
+    return wrong ? set : NULL;
 }
 
 int main(void)
@@ -181,6 +215,22 @@ int main(void)
     CHECK(shard_set_record(s, 0, &r, &err) == -1 && err.code == EX_DATAERR);
     CHECK(shard_set_read(s, 0, scratch, &r, &err) == 0 && r.pixels == scratch && abs(scratch[100] - 77) <= 1);
     CHECK(shard_set_read(s, 1, scratch, &r, &err) == -1 && err.code == EX_DATAERR);
+    int n_workers = for_each_child(SIGKILL);
+    CHECK_SAY(n_workers > 0, "%d worker processes decode it", n_workers);
+    for (int i = 0; i <= n_workers; i++)
+        CHECK(shard_set_read(s, 0, scratch, &r, &err) == 0 && abs(scratch[100] - 77) <= 1);
+    pthread_t threads[8];
+    for (int i = 0; i < 8; i++)
+        CHECK(pthread_create(&threads[i], NULL, read_many, s) == 0);
+    for (int i = 0; i < 8; i++) {
+        void *wrong;
+        CHECK(pthread_join(threads[i], &wrong) == 0 && wrong == NULL);
+    }
+    shard_set_close(s);
+    CHECK(for_each_child(0) == 0);
+    CHECK(shard_set_open_stored(&s, folder, &err) == 0 && for_each_child(0) == 0 && shard_set_check(s, &err) == 0);
+    CHECK(shard_set_describe(s, 0, &r, &err) == 0 && r.n_encoded == n);
+    CHECK(shard_set_read(s, 0, scratch, &r, &err) == -1 && err.code == EX_SOFTWARE);
     shard_set_close(s);
     free(jpeg);
     image_release(&m);
