@@ -28,6 +28,7 @@ OPT.asan := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-san
 OPT.ubsan := -O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined
 OPT.tsan := -O1 -g -fsanitize=thread
 OPT.coverage := -O0 -g --coverage
+OPT.fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 HARDEN := -fstack-protector-strong -fPIE
 HARDEN.release := -D_FORTIFY_SOURCE=2
 LDHARDEN := -pie -Wl,-z,relro,-z,now
@@ -107,36 +108,17 @@ $(BIN)/winnow: $(BUILD)/stages/winnow.o $(call archive,base)
 # --- tests ----------------------------------------------------------------------------------------------------------
 TEST_SRCS := $(sort $(wildcard tests/unit/*_test.c))
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRCS))
-test_needs = $(filter-out $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),$(a))),$(shell sed -n 's,^/\* needs: \(.*\) \*/.*,\1,p' tests/unit/$(1).c))
+needs_of = $(filter-out $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),$(a))),$(shell sed -n 's,^/\* needs: \(.*\) \*/.*,\1,p' $(1)))
 define test_rules
-AREAS.test/$(1) := $(call areas_of,$(call test_needs,$(1)))
+AREAS.test/$(1) := $(call areas_of,$(call needs_of,tests/unit/$(1).c))
 $(BUILD)/tests/$(1): $(BUILD)/tests/unit/$(1).o $(BUILD)/tests/unit/tap.o $$(foreach a,$$(AREAS.test/$(1)),$$(call archive,$$(a)))
 	@mkdir -p $$(@D)
 	$$(call say,LINK)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$< $(BUILD)/tests/unit/tap.o $$(call linked,$$(AREAS.test/$(1)))
 endef
 $(foreach t,$(notdir $(TEST_SRCS:.c=)),$(eval $(call test_rules,$(t))))
 
-# A fuzz target is tests/fuzz/<name>_fuzz.c with LLVMFuzzerTestOneInput and the same `needs` line; its corpus is
-# tests/fuzz/corpus/<name>/. `make fuzz` builds them under clang's libFuzzer, `make check` replays the corpus.
-FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*_fuzz.c))
-FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(FUZZ_SRCS))
-REPLAYS := $(addprefix $(BUILD)/replay/,$(FUZZ_NAMES))
-fuzz_needs = $(filter-out $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),$(a))),$(shell sed -n 's,^/\* needs: \(.*\) \*/.*,\1,p' tests/fuzz/$(1)_fuzz.c))
-define fuzz_rules
-AREAS.fuzz/$(1) := $(call areas_of,$(call fuzz_needs,$(1)))
-$(BUILD)/replay/$(1): $(BUILD)/tests/fuzz/$(1)_fuzz.o $(BUILD)/tests/fuzz/replay_main.o $$(foreach a,$$(AREAS.fuzz/$(1)),$$(call archive,$$(a)))
-	@mkdir -p $$(@D)
-	$$(call say,LINK)$$(CC) $$(ALL_LDFLAGS) -o $$@ $(BUILD)/tests/fuzz/$(1)_fuzz.o $(BUILD)/tests/fuzz/replay_main.o $$(call linked,$$(AREAS.fuzz/$(1)))
-build/fuzz/bin/$(1): tests/fuzz/$(1)_fuzz.c $$(foreach a,$$(AREAS.fuzz/$(1)),$$(wildcard lib/$$(a)/*.c lib/$$(a)/*.h))
-	@mkdir -p $$(@D)
-	clang -std=gnu11 -D_GNU_SOURCE -DWINNOW_VERSION='"fuzz"' -Ilib -O1 -g -pthread -ffp-contract=off -fsanitize=fuzzer,address,undefined \
-	  -fno-sanitize-recover=undefined $$(foreach a,$$(AREAS.fuzz/$(1)),$$(CFLAGS.$$(a))) -o $$@ $$< \
-	  $$(foreach a,$$(AREAS.fuzz/$(1)),$$(wildcard lib/$$(a)/*.c)) $$(call link_libs,$$(AREAS.fuzz/$(1))) -lm
-endef
-$(foreach f,$(FUZZ_NAMES),$(eval $(call fuzz_rules,$(f))))
-
-.PHONY: check check-cli check-asan check-ubsan check-tsan check-gpu fuzz bench deps clean install
-test-programs: all $(TESTS) $(REPLAYS)
+.PHONY: check check-cli check-gpu bench deps clean install
+test-programs: all $(TESTS)
 .PHONY: test-programs
 # Suites run two at a time; each prints TAP. SUITES='unit/base_test cli' runs some of them by name.
 check: test-programs
@@ -144,9 +126,6 @@ check: test-programs
 	@BUILD=$(BUILD) BIN=$(BIN) tests/run $(SUITES)
 check-cli: all
 	@BUILD=$(BUILD) BIN=$(BIN) UPDATE=$(UPDATE) tests/run cli
-check-asan check-ubsan check-tsan: check-%:
-	$(MAKE) CONFIG=$* BIN=build/$*/bin check
-fuzz: $(addprefix build/fuzz/bin/,$(FUZZ_NAMES))
 deps:
 	./bootstrap deps
 config:
@@ -156,6 +135,8 @@ clean:
 
 -include pipelines/targets.mk
 -include install.mk
+include tests/fuzz/fuzz.mk
+include tests/tools/hardening.mk
 -include tests/bench/bench.mk
 -include tests/fakecuda/fakecuda.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -22,7 +22,7 @@ ROUND := $(shell cat $(RUN)/round 2>/dev/null || echo 1)
 R := $(RUN)/round-$(ROUND)
 W := $(R)/parts
 N := $(shell seq -f %03.0f 0 $$(($(PARTS) - 1)))
-LISTS := $(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | sort)
+LISTS := $(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | LC_ALL=C sort)
 DECISIONS := $(RUN)/decisions.tsv
 P := $(BIN)
 Q := --root $(RUN)
@@ -59,7 +59,7 @@ $(W)/urls.stamp: $(SETTINGS) $(LISTS)
 $(foreach i,$(N),$(W)/fetch-in-$(i).tsv): $(W)/urls.stamp ;
 # --max-same counts over a part only: it is asked again over the whole at the join.
 $(W)/fetch-out-%.tsv: $(W)/fetch-in-%.tsv
-	$(P)/fetch --root $(W)/store-$* $(FETCH_FLAGS) --rejects $(W)/fetch-rejects-$*.tsv -o $@ $<
+	@$(P)/fetch --root $(W)/store-$* $(FETCH_FLAGS) --rejects $(W)/fetch-rejects-$*.tsv -o $@ $<
 $(RUN)/fetched.tsv: $(foreach i,$(N),$(W)/fetch-out-$(i).tsv)
 	for i in $(N); do (cd $(W)/store-$$i && find . -path '*objects/*' -type f) | while read -r f; do \
 	  mkdir -p $(RUN)/$${f%/*}; ln -f $(W)/store-$$i/$$f $(RUN)/$$f; done; done

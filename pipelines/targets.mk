@@ -22,7 +22,7 @@ demo: all
 	$(PIPELINES)/demo/run
 
 ifneq ($(NAME),)
-LISTS := $(if $(SOURCES),$(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | sort))
+LISTS := $(if $(SOURCES),$(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | LC_ALL=C sort))
 DECISIONS := $(RUN)/decisions.tsv
 
 # --- dataset ----------------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ dataset-facts: $(RUN)/valid.tsv
 # Pages become lists of addresses, cached page by page; RETRY=1 looks for pages whose answer is old.
 ifneq ($(PAGES),)
 EXPANDED := $(RUN)/pages/expanded
-$(RUN)/pages/done: $(shell find -L $(PAGES) -name '*.txt' 2>/dev/null | sort) $(if $(RETRY),FORCE)
+$(RUN)/pages/done: $(shell find -L $(PAGES) -name '*.txt' 2>/dev/null | LC_ALL=C sort) $(if $(RETRY),FORCE)
 	@mkdir -p $(@D)
 	$(PIPELINES)/expand-pages $(PAGES_FLAGS) --cache $(@D)/cache $(PAGES) $(EXPANDED)
 	@touch $@
@@ -42,7 +42,8 @@ endif
 $(RUN)/fetched.tsv: $(SETTINGS) $(LISTS) $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(P)/fetch
 	@mkdir -p $(@D)
 	@test -n "$(LISTS)$(PAGES)" || { echo "make: no lists of URLs in SOURCES = $(SOURCES)" >&2; exit 66; }
-	$(P)/fetch $(Q) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES) $(EXPANDED)
+	@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '$(P)/fetch $(Q) (and FETCH_FLAGS, not shown: they may name a proxy with its password) -o $@ $(SOURCES)')
+	@$(P)/fetch $(Q) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES) $(EXPANDED)
 
 $(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(P)/validate
 	$(P)/validate $(Q) $(VALIDATE_FLAGS) --rejects $(RUN)/validate.rejects.tsv -o $@ $<

@@ -28,7 +28,6 @@ static const struct { const char *name, *help; } programs[] = {
     {"eval", "predictions, metrics, slices, report"},
     {"mine-errors", "likely label errors, ranked; review page"},
     {"relabel", "apply a reviewer's decisions"},
-    {"collect-reports", "reports from the demo page into slices and suspects"},
     {"collect-reports", "reports from users: one table, slices, and whether each is fixed"},
     {"classify", "class scores for any pictures"},
     {"manifest", "cut manifests into parts and join them"},

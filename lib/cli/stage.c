@@ -24,9 +24,12 @@ const char *stage_name(void)
 void stage_begin(const char *stage)
 {
     name = stage;
-    /* A descriptor 0..2 that is closed would be handed to the next open(), and our data or messages written into it. */
+    /*
+     * A descriptor 0..2 that is closed would be handed to the next open(), and our data or messages written into it. It is opened the
+     * wrong way round: reading standard input or writing data then fails and is said, instead of an empty table in, or a lost one out.
+     */
     for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
             _exit(EX_OSERR);
     setlocale(LC_ALL, "C");
     signals_short_stage();

@@ -94,6 +94,13 @@ struct http_transfer {
     struct http_transfer_state *state;      /* internal */
 };
 
+/*
+ * The proxy that a user named: an address (http, https, socks4, socks4a, socks5, socks5h; http when it has no scheme), or "@FILE", whose
+ * first line is the address: so that a password stands in no process list and in no log of a make recipe. *out is the caller's to free.
+ * EX_USAGE, EX_DATAERR or EX_NOINPUT; no message holds a byte of the address.
+ */
+int http_proxy_take(char **out, const char *text, struct error *err);
+
 struct http_engine;
 
 /*

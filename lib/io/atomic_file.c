@@ -73,6 +73,7 @@ static void catch_signals(void (*handler)(int), void (*pipe_handler)(int))
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     owner = getpid();
+    signal(SIGXFSZ, SIG_IGN);       /* over `ulimit -f` a write then fails with EFBIG, which is said like a full disk */
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         struct sigaction a = {.sa_handler = numbers[i] == SIGPIPE ? pipe_handler : handler, .sa_flags = SA_RESTART}, old;
         sigemptyset(&a.sa_mask);

@@ -90,7 +90,8 @@ static int compare(const void *x, const void *y)
 
 void decisions_sort(struct decisions *d)
 {
-    qsort(d->items, d->n, sizeof *d->items, compare);
+    if (d->n)
+        qsort(d->items, d->n, sizeof *d->items, compare);
 }
 
 void decisions_release(struct decisions *d)

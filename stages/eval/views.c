@@ -113,7 +113,14 @@ int views_make(struct views *out, const struct eval_options *o, const struct pre
     size_t n_bytes;
     *out = VIEWS_EMPTY;
     if (o->views_file) {
-        if (io_read_file(o->views_file, 1u << 20, &lines, &n_bytes, err) || add_lines(out, lines, false, p, err))
+        if (io_read_file(o->views_file, 1u << 20, &lines, &n_bytes, err))
+            goto fail;
+        if (memchr(lines, 0, n_bytes)) {    /* what follows it would be left out without a word */
+            char shown[256];
+            error_set(err, EX_DATAERR, "'%s' holds a NUL byte: views are plain text, one a line", text_for_people(shown, sizeof shown, o->views_file));
+            goto fail;
+        }
+        if (add_lines(out, lines, false, p, err))
             goto fail;
     } else if (!o->no_default_views && add_lines(out, eval_default_views, true, p, err)) {
         goto fail;

@@ -189,7 +189,7 @@ int fetch_run(struct fetch *f, struct error *err)
     http.no_http2 = o->no_http2;
     http.user_agent = f->user_agent;
     http.agent_token = "winnow";
-    http.proxy = o->proxy;
+    http.proxy = f->proxy;
     http.ca_file = o->ca_file;
     if (syncer_open(&f->syncer, &f->store, err) ||
         http_engine_open(&f->engine, &http, fetch_judge, fetch_done, f, err) || writer_open(&f->writer, f, err))

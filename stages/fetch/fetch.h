@@ -176,7 +176,7 @@ struct fetch {
     uint64_t n_answers, n_unreachable, n_missing_objects, n_matches, n_superseded;
     struct error *err;          /* set by callbacks, checked each turn */
     bool failed;
-    char *user_agent;
+    char *user_agent, *proxy;       /* owned; proxy NULL: none */
     struct http_network *allowed;       /* --allow-address */
 };
 

@@ -85,7 +85,9 @@ static const struct option_row rows[] = {
     {OPTION_STRINGS, 0, "placeholders", AT(placeholders), "FILE",
      "hashes, or lines 'redirect GLOB', of \"picture removed\" pictures", 0, 0, NULL},
     {OPTION_STRING, 0, "proxy", AT(proxy), "URL",
-     "go through this proxy, which then has to refuse private addresses itself", 0, 0, NULL},
+     "go through this proxy, which then has to refuse private addresses itself; @FILE: its address is the first line of "
+     "FILE, which keeps a password out of process lists and logs",
+     0, 0, NULL},
     {OPTION_STRING, 0, "ca-file", AT(ca_file), "FILE", "certificates to trust instead of the system's", 0, 0, NULL},
     {OPTION_FLAG, 0, "insecure", AT(insecure), NULL, "do not verify TLS certificates", 0, 0, NULL},
     {OPTION_FLAG, 0, "no-http2", AT(no_http2), NULL, "HTTP/1.1 only", 0, 0, NULL},
@@ -268,6 +270,7 @@ static void release(struct fetch *f)
     free(f->timers);
     free(f->path_prefix);
     free(f->user_agent);
+    free(f->proxy);
     free(f->allowed);
     arena_release(&f->arena);
 }
@@ -297,6 +300,7 @@ static int prepare(struct fetch *f, struct text *store, struct error *err)
     f->spacing_s = DEFAULT_SPACING_S;
     f->rate_given = o->rate != NULL;
     if ((o->rate && parse_rate(o->rate, &f->spacing_s, err)) || make_user_agent(f, err) || parse_networks(f, err) ||
+        (o->proxy && http_proxy_take(&f->proxy, o->proxy, err)) ||
         (o->store ? text_puts(store, o->store, err) : text_printf(store, err, "%s/store", o->common.root)))
         return -1;
     return fetch_open_safety(f, err);

@@ -1,0 +1,52 @@
+# The checks that take longer than `make check`, and what they are for. docs/notes/hardening.md has what each found.
+#   make lint             cppcheck and clang-tidy over lib and stages: no warning
+#   make check-asan       the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make check-ubsan      the same under UndefinedBehaviorSanitizer alone (other code, other findings)
+#   make check-tsan       the suites that use threads, under ThreadSanitizer
+#   make check-valgrind   units, replays and command-line cases under memcheck, on the very objects that are installed
+#   make coverage         the test suite on counting objects: lines run of lib and stages, by folder
+#   make check-fresh-root the Debian package on a bare Debian: installs, helps, and walks the tutorial (root, network)
+# SUITES='unit/* cli' takes some suites of the first three and of coverage.
+.PHONY: lint lint-cppcheck lint-clang-tidy check-asan check-ubsan check-tsan check-valgrind coverage check-fresh-root
+
+# --- lint -------------------------------------------------------------------------------------------------------------
+LINT_AREAS := $(filter-out onnx,$(AREAS))
+LINT_SRCS := $(foreach a,$(LINT_AREAS),$(SRCS.$(a))) $(wildcard stages/*.c stages/*/*.c)
+LINT_HEADERS := $(wildcard lib/*/*.h lib/*/*/*.h stages/*/*.h)
+lint: lint-cppcheck lint-clang-tidy
+lint-cppcheck:
+	@mkdir -p build/lint/cppcheck
+	cppcheck --quiet --std=c11 --language=c --platform=unix64 -j $(LINT_JOBS) --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	  --suppressions-list=tests/tools/cppcheck.txt --cppcheck-build-dir=build/lint/cppcheck -Ilib -D_GNU_SOURCE -D__linux__ -D__x86_64__ \
+	  '-DWINNOW_VERSION="0"' $(LINT_SRCS)
+LINT_JOBS ?= 2
+lint-clang-tidy: $(patsubst %.c,build/lint/%.ok,$(LINT_SRCS))
+define lint_flags
+$(patsubst %.c,build/lint/%.ok,$(SRCS.$(1))): AREA_CFLAGS := $(CFLAGS.$(1))
+endef
+$(foreach a,$(LINT_AREAS),$(eval $(call lint_flags,$(a))))
+build/lint/%.ok: %.c .clang-tidy $(LINT_HEADERS)
+	@mkdir -p $(@D)
+	@clang-tidy --quiet '--warnings-as-errors=*' $< -- -std=gnu11 -D_GNU_SOURCE '-DWINNOW_VERSION="0"' -Ilib -pthread $(AREA_CFLAGS) 2>$(@:.ok=.log) || \
+	  { cat $(@:.ok=.log) >&2; exit 1; }
+	@touch $@
+
+# --- sanitisers ---------------------------------------------------------------------------------------------------------
+# Reports go to files, so that messages stay as the tests expect them and no report is missed where a test expects a failure. What cannot run
+# under a sanitiser is named in tests/tools/sanitised, with the reason.
+check-asan check-ubsan check-tsan: check-%:
+	$(MAKE) --no-print-directory CONFIG=$* BUILD=build/$* BIN=build/$*/bin test-programs
+	tests/tools/sanitised $* $(SUITES)
+
+check-valgrind: test-programs
+	BUILD=$(BUILD) BIN=$(BIN) tests/tools/valgrind $(SUITES)
+
+# --- coverage -----------------------------------------------------------------------------------------------------------
+coverage:
+	$(MAKE) --no-print-directory CONFIG=coverage BUILD=build/coverage BIN=build/coverage/bin test-programs
+	find build/coverage -name '*.gcda' -delete
+	-BUILD=build/coverage BIN=build/coverage/bin tests/run $(SUITES)
+	tests/tools/coverage build/coverage
+
+check-fresh-root: deb
+	tests/tools/fresh-root.sh dist/winnow_$(VERSION)_*.deb
