@@ -27,12 +27,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         char hex[65];
         bool expected = false;
         xxh128_of(&xxh, "abc", 3);
+        (void)hash_list_has(&list, HASH_XXH128, xxh.bytes);     /* sorts, so that the walk below sees each once */
         for (int k = 0; k < HASH_KINDS; k++) {
             uint8_t own[32];
             hash_digest((enum hash_kind)k, "abc", 3, own);
             for (size_t i = 0, n = hash_kind_bytes((enum hash_kind)k); i < list.n[k]; i++) {
                 uint8_t digest[32];
-                memcpy(digest, list.digests[k] + i * n, n);     /* sorting moves it */
+                memcpy(digest, list.digests[k] + i * n, n);
                 expected |= memcmp(digest, own, n) == 0;
                 if (!hash_list_has(&list, (enum hash_kind)k, digest))
                     abort();
