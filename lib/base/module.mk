@@ -1,2 +1,2 @@
 NEEDS.base :=
-LIBS.base :=
+LIBS.base := -ldl

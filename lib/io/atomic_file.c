@@ -48,6 +48,7 @@ void cleanup_forget(int slot)
 }
 
 static volatile sig_atomic_t asked_to_stop;
+static volatile sig_atomic_t asked_by;
 static pid_t owner;     /* a forked child must not unlink its parent's temporaries */
 
 static void unlink_and_die(int number)
@@ -62,21 +63,27 @@ static void unlink_and_die(int number)
     errno = saved;
 }
 
-static void note_then_die(int number)
+static void note_then_die(int number, siginfo_t *info, void *context)
 {
+    (void)context;
     if (asked_to_stop)
         unlink_and_die(number);
+    asked_by = info->si_code <= 0 ? (sig_atomic_t)info->si_pid : 0;     /* the kernel's own signals have no sender */
     asked_to_stop = number;
 }
 
-static void catch_signals(void (*handler)(int), void (*pipe_handler)(int))
+static void catch_signals(bool note)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     owner = getpid();
     signal(SIGXFSZ, SIG_IGN);       /* over `ulimit -f` a write then fails with EFBIG, which is said like a full disk */
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction a = {.sa_handler = numbers[i] == SIGPIPE ? pipe_handler : handler, .sa_flags = SA_RESTART}, old;
+        struct sigaction a = {.sa_handler = unlink_and_die, .sa_flags = SA_RESTART}, old;
         sigemptyset(&a.sa_mask);
+        if (note && numbers[i] != SIGPIPE) {
+            a.sa_sigaction = note_then_die;
+            a.sa_flags |= SA_SIGINFO;
+        }
         /* nohup and cron's own choices stand: a signal that is ignored stays ignored, but for SIGPIPE, whose being
          * ignored is inherited by accident (python, systemd) and would turn `| head` into an error message. */
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN && numbers[i] != SIGPIPE)
@@ -87,12 +94,24 @@ static void catch_signals(void (*handler)(int), void (*pipe_handler)(int))
 
 void signals_short_stage(void)
 {
-    catch_signals(unlink_and_die, unlink_and_die);
+    catch_signals(false);
 }
 
 void signals_long_stage(void)
 {
-    catch_signals(note_then_die, unlink_and_die);
+    catch_signals(true);
+}
+
+void signals_also_stop(int number)
+{
+    struct sigaction a = {.sa_sigaction = note_then_die, .sa_flags = SA_RESTART | SA_SIGINFO};
+    sigemptyset(&a.sa_mask);
+    sigaction(number, &a, NULL);
+}
+
+int signals_sender(void)
+{
+    return asked_by;
 }
 
 int signals_asked_to_stop(void)

@@ -80,10 +80,14 @@ bool path_is_inside(const char *path);  /* relative and without ".." components 
  * signals_short_stage: INT, TERM, HUP, PIPE unlink the remembered temporaries and re-raise (async-signal-safe).
  * signals_long_stage: the first INT, TERM or HUP sets a flag that signals_asked_to_stop() returns (the number, or 0);
  * a second is immediate as above. signals_reraise ends the process with the default action of that signal.
+ * signals_also_stop: one more signal that asks a long stage to stop (USR1 is what mpirun passes on). signals_sender: the process that
+ * sent the first one, 0 where that is not known.
  */
 void signals_short_stage(void);
 void signals_long_stage(void);
 int signals_asked_to_stop(void);
+void signals_also_stop(int signal_number);
+int signals_sender(void);
 void signals_reraise(int signal_number) __attribute__((noreturn));
 
 double clock_seconds(void);             /* monotonic */

@@ -230,6 +230,28 @@ fail:
     return -1;
 }
 
+int activation_cache_reread(struct activation_cache *c, struct error *err)
+{
+    struct stat st;
+    /* Opened anew: network file systems promise to show another machine's writes to a file opened after they were closed or synced. */
+    int fd = open(c->path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st)) {
+        error_errno(err, EX_NOINPUT, "cannot open '%s' again", c->path);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    close(c->fd);
+    c->fd = fd;
+    c->locked = false;
+    c->n_rows = 0;
+    c->good_bytes = HEAD_BYTES;
+    if (c->slots)
+        memset(c->slots, 0, c->n_slots * sizeof *c->slots);
+    return (uint64_t)st.st_size < HEAD_BYTES ? error_set(err, EX_DATAERR, "'%s' is cut off", c->path)
+                                             : map_to(c, (uint64_t)st.st_size, err) || read_blocks(c, err) ? -1 : 0;
+}
+
 int64_t activation_cache_find(const struct activation_cache *c, const struct activation_key *key)
 {
     if (!c->n_slots)

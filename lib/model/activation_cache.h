@@ -40,6 +40,8 @@ uint64_t activation_cache_bytes(size_t n_values, enum activation_dtype dtype, ui
  */
 int activation_cache_open(struct activation_cache **out, const char *folder, const char *name, const char *identity,
                           size_t n_values, enum activation_dtype dtype, struct error *err);
+/* Reads the file anew: rows that another process has appended since are then found. */
+int activation_cache_reread(struct activation_cache *c, struct error *err);
 /* The row of a key, or -1. Any thread, as long as nobody appends. */
 int64_t activation_cache_find(const struct activation_cache *c, const struct activation_key *key);
 size_t activation_cache_rows(const struct activation_cache *c);

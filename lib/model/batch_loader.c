@@ -36,6 +36,7 @@ struct batch_loader {
     size_t n_order, n_batches, submitted, taken;
     uint64_t epoch;
     bool whole, plain;
+    size_t rank, n_ranks;                       /* of each batch of n_ranks * batch rows, this rank's part is loaded */
     const float *borrowed[FROZEN_MAX_LAYERS];   /* what *out points to */
 };
 
@@ -105,6 +106,7 @@ int batch_loader_open(struct batch_loader **out, const struct batch_source *sour
     if (source->augment && augment_spec_is_none(source->augment))
         l->source.augment = NULL;
     l->batch = batch;
+    l->n_ranks = 1;
     l->n_threads = n_threads;
     l->n_ring = (ahead ? ahead : 1) + 1;
     l->pixel_bytes = side * side * 3;
@@ -142,7 +144,7 @@ fail:
 static void submit_next(struct batch_loader *l)
 {
     struct loaded_batch *b = &l->ring[l->next_free];
-    size_t first = l->submitted * (size_t)l->batch, left = l->n_order - first;
+    size_t first = (l->submitted * l->n_ranks + l->rank) * (size_t)l->batch, left = first < l->n_order ? l->n_order - first : 0;
     l->next_free = (l->next_free + 1) % l->n_ring;
     b->n = l->whole || left > (size_t)l->batch ? l->batch : (int)left;
     for (int i = 0; i < b->n; i++)
@@ -154,13 +156,21 @@ static void submit_next(struct batch_loader *l)
     ordered_pool_submit(l->pool, b);
 }
 
+void batch_loader_deal(struct batch_loader *l, int rank, int n_ranks)
+{
+    batch_loader_stop(l);
+    l->rank = (size_t)rank;
+    l->n_ranks = (size_t)n_ranks;
+}
+
 void batch_loader_start(struct batch_loader *l, const uint32_t *order, size_t n, uint64_t epoch, size_t first_batch, bool whole,
                         bool plain)
 {
     batch_loader_stop(l);
     l->order = order;
     l->n_order = n;
-    l->n_batches = (n + (size_t)l->batch - 1) / (size_t)l->batch;
+    size_t together = l->n_ranks * (size_t)l->batch;
+    l->n_batches = (n + together - 1) / together;
     l->submitted = l->taken = first_batch;
     l->epoch = epoch;
     l->whole = whole;
@@ -186,7 +196,9 @@ int batch_loader_next(struct batch_loader *l, struct engine_batch *out, const ui
         *err = b->err;
         return -1;
     }
-    *out = (struct engine_batch){.n = b->n, .pixels = b->pixels};
+    size_t together = l->n_ranks * (size_t)l->batch, first = (l->taken - 1) * together;
+    size_t whole = l->whole || l->n_order - first > together ? together : l->n_order - first;
+    *out = (struct engine_batch){.n = b->n, .pixels = b->pixels, .n_whole = (int)whole, .first_row = (int)l->rank * l->batch};
     if (l->source.cache) {
         for (int k = 0; k < l->source.frozen->n_layers; k++)
             l->borrowed[k] = b->values[k];

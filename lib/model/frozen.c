@@ -125,6 +125,30 @@ static size_t missing_rows(const struct frozen_target *targets, int n_targets, c
     return kept;
 }
 
+/* The work, as rank 0's caches say: rows, and for each a bit for every target that lacks it. */
+struct work { uint32_t *rows; uint8_t *lacks; size_t n; };
+
+static int plan_work(struct work *w, const struct frozen_target *targets, int n_targets, const struct dataset *d, const uint32_t *rows,
+                     size_t n_rows, struct dist *dist, struct error *err)
+{
+    uint64_t n = 0;
+    w->rows = mem_zalloc(n_rows ? n_rows : 1, sizeof *w->rows, err);
+    w->lacks = w->rows ? mem_zalloc(n_rows ? n_rows : 1, 1, err) : NULL;
+    if (dist_agree(dist, w->lacks ? 0 : -1, err))
+        return -1;
+    if (dist_rank(dist) == 0)
+        n = missing_rows(targets, n_targets, d, rows, n_rows, w->rows);
+    for (size_t i = 0; i < n; i++)
+        for (int t = 0; t < n_targets; t++)
+            if (activation_cache_find(targets[t].cache, &d->keys[w->rows[i]]) < 0)
+                w->lacks[i] |= (uint8_t)(1u << t);
+    if (dist_broadcast(dist, &n, sizeof n, err) || dist_broadcast(dist, w->rows, n * sizeof *w->rows, err) ||
+        dist_broadcast(dist, w->lacks, n, err))
+        return -1;
+    w->n = n;
+    return 0;
+}
+
 /* What a batch needs on the host. */
 struct fill_buffers { uint8_t *pixels, *scratch; float *part, *values; struct activation_key *keys; };
 
@@ -151,46 +175,114 @@ static void free_buffers(struct fill_buffers *b)
     free(b->keys);
 }
 
-/* Adds the rows of the last forward run that a cache lacks. first_output: where its layers begin among the engine's outputs. */
-static int add_batch(const struct frozen_target *target, int first_output, struct engine *engine, const struct dataset *d,
-                     const uint32_t *rows, size_t n, struct fill_buffers *b, struct error *err)
+/* A batch of the work: rows at.. , n of them (0 behind the end). */
+struct piece { size_t at, n; };
+
+static struct piece piece_of(const struct work *w, size_t round_at, size_t batch, int rank)
 {
-    const struct frozen *f = target->frozen;
-    size_t first = 0, kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (activation_cache_find(target->cache, &d->keys[rows[i]]) < 0)
-            b->keys[kept++] = d->keys[rows[i]];
-    if (!kept)
-        return 0;
+    size_t at = round_at + (size_t)rank * batch;
+    return (struct piece){at, at >= w->n ? 0 : w->n - at < batch ? w->n - at : batch};
+}
+
+/* The keys of a piece that target t lacks; returns how many. */
+static size_t lacking_keys(const struct work *w, struct piece p, int t, const struct dataset *d, struct activation_key *keys)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p.n; i++)
+        if (w->lacks[p.at + i] >> t & 1)
+            keys[kept++] = d->keys[w->rows[p.at + i]];
+    return kept;
+}
+
+/* From the last forward run: the values of those rows. first_output: where the target's layers begin among the engine's outputs. */
+static int lacking_values(const struct work *w, struct piece p, int t, const struct frozen *f, int first_output, struct engine *engine,
+                          struct fill_buffers *b, struct error *err)
+{
+    size_t first = 0;
     for (int k = 0; k < f->n_layers; k++) {
         if (engine_output(engine, first_output + k, b->part, err))
             return -1;
-        for (size_t i = 0, at = 0; i < n; i++)
-            if (activation_cache_find(target->cache, &d->keys[rows[i]]) < 0)
+        for (size_t i = 0, at = 0; i < p.n; i++)
+            if (w->lacks[p.at + i] >> t & 1)
                 memcpy(b->values + at++ * f->total + first, b->part + i * f->sizes[k], f->sizes[k] * sizeof(float));
         first += f->sizes[k];
     }
-    return activation_cache_append(target->cache, b->keys, b->values, kept, err);
+    return 0;
+}
+
+static int compute_piece(const struct work *w, struct piece p, struct dataset *d, struct engine *engine, size_t pixel_bytes,
+                         struct fill_buffers *b, struct error *err)
+{
+    for (size_t i = 0; i < p.n; i++) {
+        struct shard_record r;
+        if (shard_set_read(d->shards, w->rows[p.at + i], b->scratch, &r, err))
+            return -1;
+        memcpy(b->pixels + i * pixel_bytes, r.pixels, pixel_bytes);
+    }
+    struct engine_batch in = {.n = (int)p.n, .pixels = b->pixels};
+    return p.n ? engine_forward(engine, &in, err) : 0;
+}
+
+/*
+ * Every rank has computed its piece of the round; rank 0 appends them all in order, so that the file is that of one rank. The others
+ * send theirs.
+ */
+static int append_round(const struct frozen_target *targets, int n_targets, const struct work *w, size_t round_at, size_t batch,
+                        struct dataset *d, struct engine *engine, struct dist *dist, struct fill_buffers *b, struct error *err)
+{
+    int me = dist_rank(dist);
+    for (int from = 0; from < dist_size(dist); from++) {
+        struct piece p = piece_of(w, round_at, batch, from);
+        if (me && me != from)
+            continue;
+        for (int t = 0, first = 0; t < n_targets; first += targets[t++].frozen->n_layers) {
+            size_t kept = lacking_keys(w, p, t, d, b->keys);
+            if (!kept)
+                continue;
+            if ((me == from && lacking_values(w, p, t, targets[t].frozen, first, engine, b, err)) ||
+                dist_to_first(dist, from, b->values, kept * targets[t].frozen->total * sizeof(float), err) ||
+                (!me && activation_cache_append(targets[t].cache, b->keys, b->values, kept, err)))
+                return -1;
+        }
+    }
+    return 0;
+}
+
+/* Rank 0 has written; the others read what is there now. */
+static int read_anew(const struct frozen_target *targets, int n_targets, const struct dataset *d, const uint32_t *rows, size_t n_rows,
+                     struct dist *dist, struct error *err)
+{
+    int rc = 0;
+    if (dist_size(dist) == 1)
+        return 0;
+    for (int t = 0; dist_rank(dist) && !rc && t < n_targets; t++) {
+        rc = activation_cache_reread(targets[t].cache, err);
+        for (size_t i = 0; !rc && i < n_rows; i++)
+            if (activation_cache_find(targets[t].cache, &d->keys[rows[i]]) < 0)
+                rc = error_set(err, EX_NOINPUT, "the activation cache here is not the one that rank 0 wrote: put --cache (or --out) on a file "
+                               "system that all machines see");
+    }
+    return dist_agree(dist, rc, err);
 }
 
 int frozen_fill(const struct frozen_target *targets, int n_targets, const struct net *net, struct dataset *d, const uint32_t *rows,
                 size_t n_rows, const struct engine_options *options, frozen_progress *progress, void *context, size_t *computed,
                 bool *stopped, struct error *err)
 {
-    int rc = -1, outputs[FROZEN_MAX_TARGETS * FROZEN_MAX_LAYERS];
+    int rc = -1, outputs[FROZEN_MAX_TARGETS * FROZEN_MAX_LAYERS], stop = 0;
     struct engine *engine = NULL;
     struct engine_options o = *options;
+    struct dist *dist = o.dist;
     struct fill_buffers buffers = {0};
-    size_t side = (size_t)d->info->side_px, pixel_bytes = side * side * 3, batch = (size_t)o.batch;
-    uint32_t *missing = mem_zalloc(n_rows ? n_rows : 1, sizeof *missing, err);
+    struct work w = {0};
+    size_t side = (size_t)d->info->side_px, pixel_bytes = side * side * 3, batch = (size_t)o.batch, round = batch * (size_t)dist_size(dist);
     *computed = 0;
     *stopped = false;
-    if (!missing)
-        return -1;
-    size_t n_missing = missing_rows(targets, n_targets, d, rows, n_rows, missing);
-    if (!n_missing) {
-        free(missing);
-        return 0;
+    if (plan_work(&w, targets, n_targets, d, rows, n_rows, dist, err))
+        goto out;
+    if (!w.n) {
+        rc = read_anew(targets, n_targets, d, rows, n_rows, dist, err);
+        goto out;
     }
     o.mode = ENGINE_INFERENCE;
     o.inputs = NULL;
@@ -201,33 +293,25 @@ int frozen_fill(const struct frozen_target *targets, int n_targets, const struct
             outputs[o.n_outputs++] = targets[t].frozen->layers[k];
     if (make_buffers(&buffers, targets, n_targets, batch, pixel_bytes, err) || engine_open(&engine, net, &o, err))
         goto out;
-    for (size_t at = 0; at < n_missing;) {
-        size_t n = n_missing - at < batch ? n_missing - at : batch;
-        for (size_t i = 0; i < n; i++) {
-            struct shard_record r;
-            if (shard_set_read(d->shards, missing[at + i], buffers.scratch, &r, err))
-                goto out;
-            memcpy(buffers.pixels + i * pixel_bytes, r.pixels, pixel_bytes);
-        }
-        struct engine_batch in = {.n = (int)n, .pixels = buffers.pixels};
-        if (engine_forward(engine, &in, err))
+    for (size_t at = 0; at < w.n && !stop; at += round) {
+        if (compute_piece(&w, piece_of(&w, at, batch, dist_rank(dist)), d, engine, pixel_bytes, &buffers, err) ||
+            append_round(targets, n_targets, &w, at, batch, d, engine, dist, &buffers, err))
             goto out;
-        for (int t = 0, first = 0; t < n_targets; first += targets[t++].frozen->n_layers)
-            if (add_batch(&targets[t], first, engine, d, missing + at, n, &buffers, err))
-                goto out;
-        at += n;
-        *computed = at;
-        if (progress && progress(context, at, n_missing)) {
-            *stopped = true;
-            break;
-        }
+        *computed = w.n - at < round ? w.n : at + round;
+        stop = progress ? progress(context, *computed, w.n) : 0;
+        if (dist_any(dist, &stop, err))
+            goto out;
     }
+    *stopped = stop != 0;
     rc = 0;
     for (int t = 0; t < n_targets && !rc; t++)
         rc = activation_cache_flush(targets[t].cache, err);
+    if (!rc && !stop)
+        rc = read_anew(targets, n_targets, d, rows, n_rows, dist, err);
 out:
     engine_close(engine);
     free_buffers(&buffers);
-    free(missing);
+    free(w.rows);
+    free(w.lacks);
     return rc;
 }

@@ -44,6 +44,8 @@ struct frozen_target { struct activation_cache *cache; const struct frozen *froz
  * (options: device, threads, batch, precision), in the order given, each distinct key once, batch by batch, what a batch adds to
  * a cache being one block of it, so that a run cut short and begun again computes the same batches. *computed gets the number of
  * pictures computed, *stopped whether progress asked to end. Boundaries are layers of the one net.
+ * With options->dist each rank computes every size-th batch and rank 0 writes them all, in order: the caches have to lie where all
+ * ranks see them. Progress of any rank ends it for all.
  */
 int frozen_fill(const struct frozen_target *targets, int n_targets, const struct net *net, struct dataset *d, const uint32_t *rows,
                 size_t n_rows, const struct engine_options *options, frozen_progress *progress, void *context, size_t *computed,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "hash/content_hash.h"
 #include "io/io.h"
 #include "model/sampler.h"
 #include "model/trainer_internal.h"
@@ -55,26 +56,40 @@ struct trainer_metrics trainer_measure(const float *probabilities, const int *la
     return m;
 }
 
-int trainer_predict(struct engine *engine, struct batch_loader *loader, const uint32_t *rows, size_t n, int n_classes,
+/* Did any rank get a signal? All hear the same answer. */
+static int asked_to_stop(struct dist *dist, int *signal, struct error *err)
+{
+    *signal = signals_asked_to_stop();
+    return dist_any(dist, signal, err);
+}
+
+int trainer_predict(struct engine *engine, struct batch_loader *loader, struct dist *dist, const uint32_t *rows, size_t n, int n_classes,
                     float *probabilities, struct error *err)
 {
     struct engine_batch in;
     const uint32_t *batch_rows;
     double waited = 0;
-    size_t done = 0;
-    int more;
-    batch_loader_start(loader, rows, n, 0, 0, false, true);
+    size_t rank = (size_t)dist_rank(dist), size = (size_t)dist_size(dist);
+    size_t first = n * rank / size, done = first, last = n * (rank + 1) / size;
+    int more, signal;
+    memset(probabilities, 0, n * (size_t)n_classes * sizeof *probabilities);
+    batch_loader_deal(loader, 0, 1);
+    batch_loader_start(loader, rows + first, last - first, 0, 0, false, true);
     while ((more = batch_loader_next(loader, &in, &batch_rows, &waited, err)) > 0) {
         if (engine_forward(engine, &in, err) ||
             engine_probabilities(engine, probabilities + done * (size_t)n_classes, err))
             return -1;
         done += (size_t)in.n;
-        if (signals_asked_to_stop()) {
-            batch_loader_stop(loader);
-            return 1;
-        }
+        if (signals_asked_to_stop())
+            break;
     }
-    return more;
+    if (more < 0)
+        return -1;
+    batch_loader_stop(loader);
+    /* Where one rank has a value all others have 0: the sum is exact. */
+    if (asked_to_stop(dist, &signal, err) || (!signal && dist_sum_f32(dist, probabilities, n * (size_t)n_classes, err)))
+        return -1;
+    return signal ? 1 : 0;
 }
 
 /* Moving statistics from batches of training rows, unaugmented, in an order of their own that never changes. */
@@ -84,17 +99,18 @@ static int refresh_statistics(struct trainer *t, struct error *err)
     const uint32_t *rows;
     double waited = 0;
     size_t wanted = (size_t)t->settings.refresh_batches * (size_t)t->batch;
-    int more;
+    int more, signal;
     sampler_order(t->state->refresh_order, t->n_train, t->settings.seed, UINT64_MAX);
     for (size_t i = 0; i < t->n_train; i++)
         t->state->refresh_order[i] = t->train_rows[t->state->refresh_order[i]];
     if (engine_refresh_begin(t->engine, err))
         return -1;
+    batch_loader_deal(t->loader, dist_rank(t->dist), dist_size(t->dist));
     batch_loader_start(t->loader, t->state->refresh_order, t->n_train < wanted ? t->n_train : wanted, 0, 0, true, true);
     while ((more = batch_loader_next(t->loader, &in, &rows, &waited, err)) > 0) {
-        if (engine_refresh_run(t->engine, &in, err))
+        if (engine_refresh_run(t->engine, &in, err) || asked_to_stop(t->dist, &signal, err))
             return -1;
-        if (signals_asked_to_stop()) {
+        if (signal) {
             batch_loader_stop(t->loader);
             return 1;
         }
@@ -115,6 +131,23 @@ static bool better(const struct trainer *t, const struct trainer_metrics *m)
     return now > was || (now == was && m->loss < b->loss);
 }
 
+/* Ranks whose weights have come apart would train on without a word, each another net: every epoch they are compared. */
+static int ranks_are_equal(struct trainer *t, struct error *err)
+{
+    struct xxh128 mine, first;
+    size_t n = engine_state_size(t->engine, ENGINE_WEIGHTS);
+    if (dist_size(t->dist) == 1)
+        return 0;
+    if (trainer_get_state(t, ENGINE_WEIGHTS, &t->state->spare[ENGINE_WEIGHTS], err))
+        return -1;
+    xxh128_of(&mine, t->state->spare[ENGINE_WEIGHTS], n * sizeof(float));
+    first = mine;
+    if (dist_broadcast(t->dist, &first, sizeof first, err))
+        return -1;
+    int rc = memcmp(&mine, &first, sizeof mine) ? error_set(err, EX_SOFTWARE, "its weights are no longer those of rank 0") : 0;
+    return dist_agree(t->dist, rc, err);
+}
+
 /*
  * Validates what would be kept (the average, where there is one; with statistics taken anew, where that is on) and
  * remembers it when it is the best. The engine's running weights are as before afterwards; its moving statistics are
@@ -124,7 +157,9 @@ static int validate(struct trainer *t, bool base, struct trainer_epoch *row, str
 {
     struct trainer_state *s = t->state;
     bool average = t->settings.ema_decay > 0 && !base;
-    int rc = 0;
+    int rc = ranks_are_equal(t, err);
+    if (rc)
+        return rc;
     if (average && (trainer_get_state(t, ENGINE_WEIGHTS, &s->spare[ENGINE_WEIGHTS], err) ||
                     trainer_get_state(t, ENGINE_EMA, &s->spare[ENGINE_EMA], err) ||
                     engine_state_set(t->engine, ENGINE_WEIGHTS, s->spare[ENGINE_EMA], err)))
@@ -135,7 +170,7 @@ static int validate(struct trainer *t, bool base, struct trainer_epoch *row, str
         rc = refresh_statistics(t, err);
     row->val = (struct trainer_metrics){NAN, NAN, NAN};
     if (!rc && t->n_val) {
-        rc = trainer_predict(t->engine, t->loader, t->val_rows, t->n_val, t->data->info->n_classes, s->probabilities, err);
+        rc = trainer_predict(t->engine, t->loader, t->dist, t->val_rows, t->n_val, t->data->info->n_classes, s->probabilities, err);
         if (!rc)
             row->val = trainer_measure(s->probabilities, t->data->labels, t->val_rows, t->n_val, t->data->info->n_classes, err);
     }
@@ -167,12 +202,19 @@ static void make_targets(struct trainer *t, const uint32_t *rows, int n)
     }
 }
 
-/* Area under the margin (Pleiss et al. 2020): log-probabilities differ by what the logits differ by. */
-static void add_margins(struct trainer *t, const uint32_t *rows, int n, int n_unique)
+/*
+ * Area under the margin (Pleiss et al. 2020): log-probabilities differ by what the logits differ by. rows [n]: the batch of all
+ * ranks, without what fills it up; every rank adds all of it, so that all have the same sums.
+ */
+static int add_margins(struct trainer *t, const uint32_t *rows, size_t n, struct error *err)
 {
     int n_classes = t->data->info->n_classes;
-    for (int i = 0; i < n && i < n_unique; i++) {
-        const float *p = t->state->probabilities + (size_t)i * (size_t)n_classes;
+    size_t part = (size_t)(t->batch / dist_size(t->dist)) * (size_t)n_classes;
+    if (engine_probabilities(t->engine, t->state->probabilities + (size_t)dist_rank(t->dist) * part, err) ||
+        dist_gather(t->dist, t->state->probabilities, part * sizeof *t->state->probabilities, err))
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        const float *p = t->state->probabilities + i * (size_t)n_classes;
         int label = t->data->labels[rows[i]];
         float other = 0;
         for (int c = 0; c < n_classes; c++)
@@ -180,6 +222,7 @@ static void add_margins(struct trainer *t, const uint32_t *rows, int n, int n_un
                 other = p[c];
         t->margins[rows[i]] += log(fmax(p[label], 1e-30)) - log(fmax(other, 1e-30));
     }
+    return 0;
 }
 
 static int diverged(struct trainer *t, const struct engine_result *r, double rate, struct error *err)
@@ -188,9 +231,25 @@ static int diverged(struct trainer *t, const struct engine_result *r, double rat
     char where[ERROR_TEXT_BYTES / 2] = "there is no checkpoint yet";
     if (t->checkpoint_path && io_exists(t->checkpoint_path))
         snprintf(where, sizeof where, "the last good checkpoint is '%s'", t->checkpoint_path);
-    return error_set(err, EX_DATAERR, "the loss is %g at step %llu of epoch %lld with learning rate %g: training has diverged; %s; "
+    error_set(err, EX_DATAERR, "the loss is %g at step %llu of epoch %lld with learning rate %g: training has diverged; %s; "
                      "try a lower --lr, --warmup or --clip-norm", r->loss, (unsigned long long)at->step + 1,
                      (long long)at->epoch + 1, rate, where);
+    return dist_agree(t->dist, -1, err);    /* the loss is that of all ranks: they all come here */
+}
+
+/* The step broke off because a rank is gone. Its weights are those of the last whole step, and so are the statistics kept before it. */
+static int save_what_is_left(struct trainer *t, bool step_is_whole, struct error *err)
+{
+    struct error second = {0};
+    if (!dist_lost(t->dist))
+        return -1;
+    if (t->callbacks.lost)
+        t->callbacks.lost(t->callbacks.context, err);
+    if (!step_is_whole && t->state->statistics_before &&
+        engine_state_set(t->engine, ENGINE_STATISTICS, t->state->statistics_before, &second))
+        return -1;
+    trainer_save(t, &second);   /* atomic: where the launcher's patience ends first, the one before stays */
+    return -1;
 }
 
 /* 0: the epoch is trained; 1: a signal came; -1. */
@@ -203,8 +262,9 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
     const uint32_t *rows;
     double waited = 0, began = clock_seconds(), seen_before = at->sum_seen;
     bool whole = engine_has_batch_norm(t->engine);
-    int more;
+    int more, signal;
 
+    batch_loader_deal(t->loader, dist_rank(t->dist), dist_size(t->dist));
     sampler_order(s->order, t->n_train, o->seed, (uint64_t)at->epoch);
     for (size_t i = 0; i < t->n_train; i++)
         s->order[i] = t->train_rows[s->order[i]];
@@ -222,22 +282,23 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
         step.seed = o->seed;
         step.step = at->step;
         make_targets(t, rows, in.n);
-        if (engine_train_step(t->engine, &in, &target, &step, &result, err))
+        if (t->dist && whole && trainer_get_state(t, ENGINE_STATISTICS, &s->statistics_before, err))
             return -1;
+        if (engine_train_step(t->engine, &in, &target, &step, &result, err))
+            return save_what_is_left(t, false, err);
         if (at->step == 0)
             at->first_loss = result.loss;
         if (!result.finite || !(result.loss <= EXPLODED * fmax(at->first_loss, 1)))
             return diverged(t, &result, step.rate, err);
         if (t->margins) {
-            size_t left = t->n_train - at->batch_in_epoch * (size_t)t->batch;
-            if (engine_probabilities(t->engine, s->probabilities, err))
+            size_t first = at->batch_in_epoch * (size_t)t->batch, left = t->n_train - first;
+            if (add_margins(t, s->order + first, left < (size_t)t->batch ? left : (size_t)t->batch, err))
                 return -1;
-            add_margins(t, rows, in.n, left < (size_t)in.n ? (int)left : in.n);
         }
         at->rate = step.rate;
-        at->sum_loss += result.loss * in.n;
+        at->sum_loss += result.loss * in.n_whole;
         at->sum_correct += result.n_correct;
-        at->sum_seen += in.n;
+        at->sum_seen += in.n_whole;
         at->step++;
         at->batch_in_epoch++;
         double spent = clock_seconds() - began;
@@ -246,7 +307,10 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
                               (uint64_t)at->epoch * t->n_train + at->batch_in_epoch * (uint64_t)t->batch,
                               (uint64_t)o->epochs * t->n_train, spent > 0 ? waited / spent : 0, at->sum_loss / at->sum_seen,
                               at->sum_correct / at->sum_seen);
-        if (signals_asked_to_stop()) {
+        if (asked_to_stop(t->dist, &signal, err))
+            return save_what_is_left(t, true, err);
+        if (signal) {
+            t->stop_signal = signal;
             batch_loader_stop(t->loader);
             return 1;
         }
@@ -281,7 +345,8 @@ static int report(struct trainer *t, const struct trainer_epoch *row, struct err
 
 static int stop_here(struct trainer *t, struct error *err)
 {
-    t->stop_signal = signals_asked_to_stop();
+    if (!t->stop_signal && asked_to_stop(t->dist, &t->stop_signal, err))
+        return -1;
     return trainer_save(t, err) ? -1 : 1;
 }
 
@@ -336,7 +401,9 @@ int trainer_run(struct trainer *t, struct error *err)
             return -1;
         if (t->checkpoint_path && clock_seconds() - t->state->checkpoint_at > t->settings.checkpoint_s && trainer_save(t, err))
             return -1;
-        if (signals_asked_to_stop())
+        if (asked_to_stop(t->dist, &t->stop_signal, err))
+            return -1;
+        if (t->stop_signal)
             return stop_here(t, err);
     }
     t->epochs_done = (int)at->epochs_done;
@@ -359,6 +426,7 @@ void trainer_release(struct trainer *t)
         free(s->best[i]);
         free(s->spare[i]);
     }
+    free(s->statistics_before);
     free(s->order);
     free(s->refresh_order);
     free(s->targets);

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "dist/dist.h"
 #include "model/batch_loader.h"
 #include "model/schedule.h"
 #include "tensor/engine.h"
@@ -59,6 +60,8 @@ struct trainer_callbacks {
     int (*begin)(void *context, bool resumed, struct error *err);
     void (*step)(void *context, int epoch, uint64_t images_done, uint64_t images_total, double waited_share, double loss,
                  double accuracy);
+    /* A rank was lost in the middle of a step (ranks only): called before what is left is saved. */
+    void (*lost)(void *context, const struct error *err);
     /* After each epoch; may be NULL. Non-zero ends the run with -1 (err set by the callee). */
     int (*epoch)(void *context, const struct trainer_epoch *e, struct error *err);
 };
@@ -66,11 +69,12 @@ struct trainer_callbacks {
 struct trainer {
     /* given */
     struct engine *engine;
-    struct batch_loader *loader;
+    struct batch_loader *loader;    /* of this rank's part of a batch, as the engine is */
+    struct dist *dist;              /* NULL: alone. All ranks call everything here alike; rank 0 alone reads and writes checkpoints */
     struct dataset *data;
     const uint32_t *train_rows; size_t n_train;
     const uint32_t *val_rows; size_t n_val;     /* n_val 0: the last epoch is kept */
-    int batch;
+    int batch;                      /* of all ranks together */
     struct trainer_settings settings;
     struct trainer_callbacks callbacks;
     const char *plan;               /* text that a checkpoint must have been made with; see train_plan in stages/train */
@@ -93,6 +97,8 @@ struct trainer {
 };
 
 /*
+ * With several ranks every rank gets the same result; a rank that is lost is EX_TEMPFAIL, and rank 0 then saves the last whole step
+ * where that can be done (dist_lost() is true).
  * Runs to the end, from the checkpoint if there is one. 0: done, the engine holds the best weights and statistics;
  * 1: a signal asked to stop, the checkpoint is written; -1: err (a loss that is not finite or explodes names step, rate
  * and the last good checkpoint; a checkpoint of another plan is EX_USAGE; a damaged one EX_DATAERR).
@@ -102,8 +108,9 @@ void trainer_release(struct trainer *t);
 /* A checkpoint is there that trainer_run would refuse with this plan: of other options or data, or damaged. */
 bool trainer_checkpoint_is_other(const char *path, const char *plan);
 
-/* Probabilities [n][n_classes] of rows with the engine's weights as they are, no augmentation. 1 when a signal came. */
-int trainer_predict(struct engine *engine, struct batch_loader *loader, const uint32_t *rows, size_t n, int n_classes,
+/* Probabilities [n][n_classes] of rows with the engine's weights as they are, no augmentation; each rank computes a part, all get
+ * all. 1 when a signal came. */
+int trainer_predict(struct engine *engine, struct batch_loader *loader, struct dist *dist, const uint32_t *rows, size_t n, int n_classes,
                     float *probabilities, struct error *err);
 /* Loss (unweighted, unsmoothed), accuracy and balanced accuracy (mean recall over classes that occur). */
 struct trainer_metrics trainer_measure(const float *probabilities, const int *labels, const uint32_t *rows, size_t n,

@@ -21,6 +21,7 @@ struct trainer_position {
 struct trainer_state {
     struct trainer_position at;
     float *best[ENGINE_STATES];     /* ENGINE_WEIGHTS and ENGINE_STATISTICS of the best epoch */
+    float *statistics_before;       /* ranks: moving statistics at the start of a step, to go back to when it breaks off */
     float *spare[ENGINE_STATES];    /* scratch: the running weights while the average is validated */
     uint32_t *order;                /* [n_train] */
     uint32_t *refresh_order;        /* [n_train] */

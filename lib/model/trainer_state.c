@@ -34,7 +34,7 @@ int trainer_save(struct trainer *t, struct error *err)
     struct trainer_state *s = t->state;
     struct checkpoint_section sections[CHECKPOINT_MAX_SECTIONS];
     size_t n = 0;
-    if (!t->checkpoint_path)
+    if (!t->checkpoint_path || dist_rank(t->dist))
         return 0;
     s->at.version = POSITION_VERSION;
     if (t->event_bytes)
@@ -79,61 +79,80 @@ static int plan_differs(const char *path, const char *was, size_t n_was, const c
     return error_set(err, EX_USAGE, "'%s' was made with other options: use another --out, or --on-change restart", path);
 }
 
-int trainer_restore(struct trainer *t, struct error *err)
+static int restore_from(struct trainer *t, const struct checkpoint *c, struct error *err)
 {
     struct trainer_state *s = t->state;
-    struct checkpoint c = CHECKPOINT_EMPTY;
     size_t n_plan;
-    int rc = -1;
-    if (!t->checkpoint_path || !io_exists(t->checkpoint_path))
-        return 0;
-    if (checkpoint_read(&c, t->checkpoint_path, err))
-        return error_prefix(err, "cannot go on (remove it, or --on-change restart)");
-    const char *plan = checkpoint_find(&c, "plan", &n_plan);
-    if (!plan || n_plan != strlen(t->plan) || memcmp(plan, t->plan, n_plan)) {
-        plan_differs(t->checkpoint_path, plan ? plan : "", plan ? n_plan : 0, t->plan, err);
-        goto out;
-    }
-    if (checkpoint_copy(&c, "position", &s->at, sizeof s->at, err))
-        goto out;
-    if (s->at.version != POSITION_VERSION) {
-        error_set(err, EX_DATAERR, "'%s' is of another version of train", t->checkpoint_path);
-        goto out;
-    }
+    const char *plan = checkpoint_find(c, "plan", &n_plan);
+    if (!plan || n_plan != strlen(t->plan) || memcmp(plan, t->plan, n_plan))
+        return plan_differs(t->checkpoint_path, plan ? plan : "", plan ? n_plan : 0, t->plan, err);
+    if (checkpoint_copy(c, "position", &s->at, sizeof s->at, err))
+        return -1;
+    if (s->at.version != POSITION_VERSION)
+        return error_set(err, EX_DATAERR, "'%s' is of another version of train", t->checkpoint_path);
     for (size_t i = 0; i < N_BLOCKS; i++) {
         size_t size = engine_state_size(t->engine, blocks[i].which), there;
         if (!size)
             continue;
-        const float *values = checkpoint_find(&c, blocks[i].name, &there);
-        if (!values || there != size * sizeof(float)) {
-            error_set(err, EX_DATAERR, "'%s': section '%s' does not fit this network", t->checkpoint_path, blocks[i].name);
-            goto out;
-        }
+        const float *values = checkpoint_find(c, blocks[i].name, &there);
+        if (!values || there != size * sizeof(float))
+            return error_set(err, EX_DATAERR, "'%s': section '%s' does not fit this network", t->checkpoint_path, blocks[i].name);
         if (engine_state_set(t->engine, blocks[i].which, values, err))
-            goto out;
+            return -1;
     }
-    if (s->at.has_best)
-        for (int i = 0; i < 2; i++) {
-            enum engine_state which = i ? ENGINE_STATISTICS : ENGINE_WEIGHTS;
-            size_t bytes = engine_state_size(t->engine, which) * sizeof(float);
-            if (!s->best[which] && !(s->best[which] = mem_alloc(bytes ? bytes : 1, err)))
-                goto out;
-            if (checkpoint_copy(&c, i ? "best-statistics" : "best-weights", s->best[which], bytes, err))
-                goto out;
-        }
-    if (t->margins && checkpoint_copy(&c, "margins", t->margins, t->data->n_rows * sizeof *t->margins, err))
-        goto out;
+    for (int i = 0; s->at.has_best && i < 2; i++) {
+        enum engine_state which = i ? ENGINE_STATISTICS : ENGINE_WEIGHTS;
+        size_t bytes = engine_state_size(t->engine, which) * sizeof(float);
+        if (!s->best[which] && !(s->best[which] = mem_alloc(bytes ? bytes : 1, err)))
+            return -1;
+        if (checkpoint_copy(c, i ? "best-statistics" : "best-weights", s->best[which], bytes, err))
+            return -1;
+    }
+    if (t->margins && checkpoint_copy(c, "margins", t->margins, t->data->n_rows * sizeof *t->margins, err))
+        return -1;
     if (t->log) {
         size_t n_log = 0;
-        const char *log = checkpoint_find(&c, "log", &n_log);
+        const char *log = checkpoint_find(c, "log", &n_log);
         text_clear(t->log);
         if (log && text_add(t->log, log, n_log, err))
-            goto out;
+            return -1;
     }
     if (t->event_bytes)
         *t->event_bytes = s->at.event_bytes;
-    rc = 1;
-out:
+    return 0;
+}
+
+/* Rank 0 reads the file, the others get its bytes: its folder need not be theirs. 1: *c is there; 0: there is none. */
+static int read_together(struct trainer *t, struct checkpoint *c, struct error *err)
+{
+    bool first = dist_rank(t->dist) == 0;
+    uint64_t n_bytes = 0;
+    char *data = NULL;
+    int rc = first && io_exists(t->checkpoint_path) ? checkpoint_read(c, t->checkpoint_path, err) : 0;
+    if (dist_agree(t->dist, rc, err))
+        return error_prefix(err, "cannot go on (remove it, or --on-change restart)");
+    n_bytes = c->n_bytes;
+    if (dist_broadcast(t->dist, &n_bytes, sizeof n_bytes, err))
+        return -1;
+    if (!n_bytes)
+        return 0;
+    if (!first)
+        rc = (data = mem_alloc(n_bytes, err)) ? 0 : -1;
+    if (dist_agree(t->dist, rc, err) || dist_broadcast(t->dist, first ? c->data : data, n_bytes, err)) {
+        free(data);
+        return -1;
+    }
+    if (!first)
+        rc = checkpoint_take(c, data, n_bytes, t->checkpoint_path, err);
+    return dist_agree(t->dist, rc, err) ? -1 : 1;
+}
+
+int trainer_restore(struct trainer *t, struct error *err)
+{
+    struct checkpoint c = CHECKPOINT_EMPTY;
+    int rc = t->checkpoint_path ? read_together(t, &c, err) : 0;
+    if (rc > 0 && dist_agree(t->dist, restore_from(t, &c, err), err))
+        rc = -1;
     checkpoint_release(&c);
     return rc;
 }

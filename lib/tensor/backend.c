@@ -2,13 +2,12 @@
  * backend.c: finding a device by name. The CUDA backend is a plug-in, so that one package serves machines with and
  * without it.
  */
-#include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/plugin.h"
 #include "tensor/backend.h"
 
 #define CUDA_PLUGIN "winnow-cuda.so"
@@ -20,54 +19,19 @@ const struct backend_table *backend_onednn(void)
 }
 #endif
 
-static const struct backend_table *plugin_table(void *handle, const char *path, struct error *err)
-{
-    const struct backend_table *(*entry)(void);
-    *(void **)&entry = dlsym(handle, "winnow_backend");
-    const struct backend_table *t = entry ? entry() : NULL;
-    if (!t || t->abi != BACKEND_ABI) {
-        error_set(err, EX_NODEVICE, "'%s' is not a backend of this version", path);
-        return NULL;
-    }
-    return t;
-}
-
-/* 0 and *out set; or -1. A folder without the plug-in leaves err as it is, a plug-in that does not load says why. */
-static int try_plugin(const char *folder, const struct backend_table **out, struct error *err)
-{
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", folder, CUDA_PLUGIN) >= (int)sizeof path || access(path, R_OK))
-        return -1;
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* never closed: its table stays valid for the process */
-    if (!handle)
-        return error_set(err, EX_NODEVICE, "cannot load the CUDA backend: %s", dlerror());
-    return (*out = plugin_table(handle, path, err)) ? 0 : -1;
-}
-
 static int find_cuda(const struct backend_table **out, struct error *err)
 {
-    char self[PATH_MAX - 32], folder[PATH_MAX];
-    const char *chosen = getenv("WINNOW_PLUGIN_DIR");
-    error_set(err, EX_NODEVICE, "built without CUDA: '%s' is not beside this program", CUDA_PLUGIN);
-    if (chosen)
-        return try_plugin(chosen, out, err);
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0)
+    const struct backend_table *(*entry)(void);
+    char path[PATH_MAX];
+    void *symbol;
+    if (plugin_open(CUDA_PLUGIN, "the CUDA backend", "built without CUDA", "winnow_backend", &symbol, path, err))
         return -1;
-    self[n] = 0;
-    char *slash = strrchr(self, '/');
-    if (!slash)
-        return -1;
-    *slash = 0;
-    static const char *const places[] = {"", "/../lib/winnow", "/../bin", "/.."};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(folder, sizeof folder, "%s%s", self, places[i]);
-        if (!try_plugin(folder, out, err)) {
-            error_clear(err);
-            return 0;
-        }
-    }
-    return -1;
+    *(void **)&entry = symbol;
+    const struct backend_table *t = entry ? entry() : NULL;
+    if (!t || t->abi != BACKEND_ABI)
+        return error_set(err, EX_NODEVICE, "'%s' is not a backend of this version", path);
+    *out = t;
+    return 0;
 }
 
 int backend_find(const char *name, const struct backend_table **out, struct error *err)

@@ -22,7 +22,7 @@
 
 #include "base/error.h"
 
-#define BACKEND_ABI 1     /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 2     /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
@@ -112,6 +112,15 @@ struct op_desc {
 };
 
 /*
+ * Batch norm over a batch of which this device has only a part: sum() adds up n doubles over all parts (all of the same
+ * size), in place. It cannot say that it failed: its owner keeps that, and asks after the operation, whose result is then of no use.
+ */
+struct op_exchange {
+    int n_parts;
+    void (*sum)(struct op_exchange *x, double *values, size_t n);
+};
+
+/*
  * The slots of one run. Forward reads x, w, bias, gamma, beta, mask; overwrites y, saved and (batch norm) mean,
  * variance. Backward reads dy, and x, y (op_backward_reads), w, gamma, saved, mask as forward left them; makes dx and
  * the parameter gradients.
@@ -128,6 +137,8 @@ struct op_io {
                           the batch's variance enters with n/(n-1), as TensorFlow's fused kernel and cuDNN do */
     double momentum;   /* of this run (1 = leave the moving statistics alone, 0 = replace them) */
     bool use_moving;   /* BATCH_NORM forward with the moving statistics instead (validation); no backward follows */
+    struct op_exchange *exchange; /* BATCH_NORM, where exchanges_statistics: the batch is that of all parts; dgamma and dbeta
+                                     stay those of this part. NULL: this device has the whole batch */
     struct slot saved; /* op_saved_bytes: what forward keeps for backward (batch mean and scale, pool indices) */
     struct slot mask;  /* MULTIPLY: n x c float32, plain */
     struct slot dy;
@@ -214,6 +225,8 @@ struct backend_table {
     int (*adam)(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
                 const struct adam_step *s, struct error *err);
 
+    float *(*host_memory)(struct slot s); /* NULL: buffers are not host memory; else where a slot's bytes lie */
+    bool exchanges_statistics;            /* op_io.exchange is heeded */
     bool whole_batches; /* the frozen part runs over the whole batch at once, not in pieces that fit a processor's cache
                          */
 };

@@ -180,7 +180,7 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
         too_large(net, options, e->table, e->backend, e->bytes, limit, err);
         goto fail;
     }
-    if (alloc_all(e, err) || engine_write_net(e, net, err))
+    if (alloc_all(e, err) || engine_exchange_open(e, err) || engine_write_net(e, net, err))
         goto fail;
     if (e->ema) {
         struct slot ema = {e->ema, 0}, w = {e->weights, 0};
@@ -213,6 +213,8 @@ void engine_close(struct engine *e)
     free(e->probabilities);
     free(e->targets_gradient);
     free(e->mask);
+    free(e->final_from);
+    free(e->flat);
     free(e);
 }
 
@@ -389,7 +391,7 @@ static int feed(struct engine *e, const struct engine_batch *in, int which, int 
 
 static int check_batch(const struct engine *e, const struct engine_batch *in, enum run_kind kind, struct error *err)
 {
-    if (in->n < 1 || in->n > e->plan.batch)
+    if (in->n < (in->n_whole > 0 ? 0 : 1) || in->n > e->plan.batch)
         return error_set(err, EX_USAGE, "%d pictures for an engine of batch %d", in->n, e->plan.batch);
     if (in->pixels ? e->plan.n_fed != 1 : !in->values)
         return error_set(err, EX_USAGE, "the engine was opened for other inputs");
@@ -401,9 +403,9 @@ static int check_batch(const struct engine *e, const struct engine_batch *in, en
     return 0;
 }
 
-/* Dropout of one node: 0 or 1/(1-rate), a function of (seed, step, layer, element) only. */
+/* Dropout of one node: 0 or 1/(1-rate), a function of (seed, step, layer, element of the whole batch) only. */
 static int upload_mask(struct engine *e, const struct node *n, enum run_kind kind, const struct engine_step *step,
-                       struct error *err)
+                       int first_row, struct error *err)
 {
     size_t count = (size_t)e->plan.batch * (size_t)n->d.y.c;
     struct tensor_shape shape = {1, 1, 1, (int)count, (int)count, 0};
@@ -412,7 +414,7 @@ static int upload_mask(struct engine *e, const struct node *n, enum run_kind kin
     uint64_t limit = (uint64_t)(n->rate * 16777216.0);
     if (kind == RUN_TRAIN) {
         struct random r = random_start(step->seed, step->step, (uint64_t)e->plan.values[n->y].layer);
-        uint64_t base = random_u64(&r);
+        uint64_t base = random_u64(&r) + (uint64_t)first_row * (uint64_t)n->d.y.c * 0x9e3779b97f4a7c15u;
         for (size_t i = 0; i < count; i++)
             e->mask[i] = random_mix(base + i * 0x9e3779b97f4a7c15u) >> 40 >= limit ? keep : 0;
     } else {
@@ -449,14 +451,20 @@ int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run
     }
     for (size_t i = first1; i < p->n_nodes; i++) {
         const struct node *n = &p->nodes[i];
-        if (n->mask != NO && upload_mask(e, n, kind, step, err))
+        if (n->mask != NO && upload_mask(e, n, kind, step, in->first_row, err))
             return -1;
         engine_node_io(e, n, 0, &io);
         io.use_moving = kind == RUN_INFERENCE;
         if (kind == RUN_REFRESH)
             io.momentum = (double)(e->refresh_runs - 1) / (double)e->refresh_runs;
+        if (kind != RUN_INFERENCE && n->d.kind == OP_BATCH_NORM && e->exchange.x.sum)
+            io.exchange = &e->exchange.x;
         if (e->table->op_forward(e->backend, n->op, &io, workspace, err))
             return error_prefix(err, "layer '%s'", n->d.name);
+        if (e->exchange.err.code) {
+            *err = e->exchange.err;
+            return -1;
+        }
     }
     e->rows = in->n;
     e->probabilities_ready = false;
@@ -479,7 +487,7 @@ int engine_refresh_begin(struct engine *e, struct error *err)
 int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct error *err)
 {
     e->refresh_runs++;
-    return engine_run_forward(e, in, RUN_REFRESH, NULL, err);
+    return engine_run_forward(e, in, RUN_REFRESH, NULL, err) || engine_mean_statistics(e, err) ? -1 : 0;
 }
 
 /* --- reading --- */

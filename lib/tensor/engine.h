@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "dist/dist.h"
 #include "net/net.h"
 #include "tensor/backend.h"
 
@@ -49,6 +50,13 @@ struct engine_options {
     const int
         *outputs;  /* layers whose outputs can be read after a forward run; 0 = the net's output. In ENGINE_TRAIN */
     int n_outputs; /*   the net's output must end in a softmax and is always computed; these are further taps. */
+    /*
+     * Ranks that share each batch (ENGINE_TRAIN; NULL: this process alone). `batch` is then this rank's part; loss, accuracy and gradient
+     * are those of the whole, and after each step all ranks have the same weights, bit for bit. Unlocked batch norms use the
+     * statistics of the whole batch with sync_statistics, else of each rank's part, the moving ones being the ranks' mean.
+     */
+    struct dist *dist;
+    bool sync_statistics;
     size_t memory_limit_bytes; /* refuse (EX_OSERR, naming the largest batch that fits) a plan needing more; 0 = what
                                   the machine has */
 };
@@ -82,6 +90,8 @@ struct engine_batch {
     int n; /* pictures, 1..batch. Rows beyond n count for nothing; a training engine with unlocked batch norms
               takes only n = batch (their statistics would see the padding): EX_USAGE otherwise */
     const uint8_t *pixels; /* n x h x w x 3 bytes NHWC, scaled by the net's metadata; or NULL and */
+    int n_whole;           /* with ranks: pictures of all ranks together, and */
+    int first_row;         /*   where this rank's begin among them; 0: n, and 0. n = 0 is then allowed while n_whole > 0 */
     const float *const
         *values; /* one array per input (options.inputs order, or the picture already scaled), n x its size, NHWC */
 };

@@ -34,9 +34,9 @@ double engine_cross_entropy(const float *probabilities, const struct engine_targ
     return n ? loss / n : 0;
 }
 
-/* From e->logits: probabilities, data loss, the number right, and the gradient of the loss: weight/n * (p - t); padding
- * rows 0. */
-static void softmax_loss(struct engine *e, const struct engine_target *target, int n, struct engine_result *r)
+/* From e->logits: probabilities, this rank's share of the data loss, the number right, and the gradient of the loss: weight/n_whole * (p - t);
+ * padding rows 0. */
+static void softmax_loss(struct engine *e, const struct engine_target *target, int n, int n_whole, struct engine_result *r)
 {
     int n_classes = e->plan.n_classes;
     double loss = 0;
@@ -64,20 +64,23 @@ static void softmax_loss(struct engine *e, const struct engine_target *target, i
             if (t[c] != 0)
                 row -= t[c] * log_p;
             p[c] = (float)q;
-            g[c] = (float)(weight / n * (q * all - t[c]));
+            g[c] = (float)(weight / n_whole * (q * all - t[c]));
         }
         loss += weight * row;
         r->n_correct += best == wanted;
     }
-    r->data_loss = loss / n;
+    r->data_loss = loss / n_whole;
     e->probabilities_ready = true;
 }
 
-static int run_backward(struct engine *e, struct error *err)
+/* n = 0: this rank has no row of the batch; it only takes part in the sums. */
+static int run_backward(struct engine *e, int n_rows, struct error *err)
 {
     const struct plan *p = &e->plan;
     struct slot workspace = start_of(e->workspace);
     int logits_storage = p->values[p->logits].storage, rc = -1;
+    bool ranks = engine_has_ranks(e);
+    size_t from = p->weights_bytes;
     struct tensor_shape shape = engine_shape(e, p->logits, p->batch);
     bool *written = mem_zalloc(p->n_storages + 1, sizeof *written, err);
     if (!written)
@@ -90,6 +93,11 @@ static int run_backward(struct engine *e, struct error *err)
         struct op_io io;
         if (!n->backward)
             continue;
+        if (!n_rows) {
+            if (ranks && engine_sum_gradients(e, i, &from, err))
+                goto out;
+            continue;
+        }
         engine_node_io(e, n, 0, &io);
         io.dy = engine_slot(e, p->storages[p->values[n->y].storage].gradient);
         for (int k = 0; k < n->d.n_x; k++) {
@@ -107,12 +115,20 @@ static int run_backward(struct engine *e, struct error *err)
             io.dw = (struct slot){e->gradients, p->params[n->param[kernel]].offset};
         if (n->param[bias] != NO)
             io.dbias = (struct slot){e->gradients, p->params[n->param[bias]].offset};
+        if (n->d.kind == OP_BATCH_NORM && e->exchange.x.sum)
+            io.exchange = &e->exchange.x;
         if (e->table->op_backward(e->backend, n->op, &io, workspace, err)) {
             error_prefix(err, "layer '%s', backward", n->d.name);
             goto out;
         }
+        if (e->exchange.err.code) {
+            *err = e->exchange.err;
+            goto out;
+        }
+        if (ranks && engine_sum_gradients(e, i, &from, err))
+            goto out;
     }
-    rc = 0;
+    rc = ranks ? engine_finish_gradients(e, &from, err) : 0;
 out:
     free(written);
     return rc;
@@ -135,19 +151,36 @@ static int add_l2(struct engine *e, struct engine_result *r, struct error *err)
     return 0;
 }
 
+/* Data loss and the number right, of all ranks together. */
+static int sum_results(struct engine *e, struct engine_result *r, struct error *err)
+{
+    double both[] = {r->data_loss, r->n_correct};
+    if (dist_sum_f64(e->options.dist, both, 2, err))
+        return -1;
+    r->data_loss = both[0];
+    r->n_correct = (int)both[1];
+    return 0;
+}
+
 int engine_gradients(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                      const struct engine_step *step, struct engine_result *result, struct error *err)
 {
     double squares = 0;
     *result = (struct engine_result){0};
-    if (engine_run_forward(e, in, RUN_TRAIN, step, err))
-        return -1;
-    struct tensor_shape shape = engine_shape(e, e->plan.logits, e->plan.batch);
-    if (e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[e->plan.logits].storage), &shape, e->logits,
-                                  in->n, err))
-        return -1;
-    softmax_loss(e, target, in->n, result);
-    if (run_backward(e, err) || add_l2(e, result, err) ||
+    if (in->n || !engine_has_ranks(e)) {
+        if (engine_run_forward(e, in, RUN_TRAIN, step, err))
+            return -1;
+        struct tensor_shape shape = engine_shape(e, e->plan.logits, e->plan.batch);
+        if (e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[e->plan.logits].storage), &shape, e->logits,
+                                      in->n, err))
+            return -1;
+    } else {
+        e->rows = 0;
+        if (e->table->fill_zero(e->backend, start_of(e->gradients), weights_of(e), err))
+            return -1;
+    }
+    softmax_loss(e, target, in->n, in->n_whole > 0 ? in->n_whole : in->n, result);
+    if (run_backward(e, in->n, err) || sum_results(e, result, err) || engine_mean_statistics(e, err) || add_l2(e, result, err) ||
         e->table->sum_of_squares(e->backend, start_of(e->gradients), weights_of(e), &squares, err))
         return -1;
     result->loss = result->data_loss + result->l2_loss;

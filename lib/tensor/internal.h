@@ -84,6 +84,12 @@ int plan_place(struct plan *p, const struct engine_options *o, const struct back
                struct error *err);
 void plan_release(struct plan *p, const struct backend_table *t, struct backend *b);
 
+struct exchange { /* what op_io.exchange points to */
+    struct op_exchange x;
+    struct dist *dist;
+    struct error err; /* of the first sum that failed; the engine looks after each operation */
+};
+
 struct engine {
     const struct backend_table *table;
     struct backend *backend;
@@ -94,6 +100,9 @@ struct engine {
     size_t bytes;
     float *logits, *probabilities, *targets_gradient, *mask; /* host, for the loss and dropout */
     size_t mask_values;
+    size_t *final_from;       /* [n_nodes], with ranks: see engine_ranks.c */
+    float *flat;              /* gradients or statistics of a device that is not host memory, on their way between ranks */
+    struct exchange exchange;
     int rows;                 /* of the last run */
     bool probabilities_ready; /* host copy is that of the last run */
     uint64_t refresh_runs;
@@ -107,6 +116,13 @@ enum run_kind { RUN_INFERENCE, RUN_TRAIN, RUN_REFRESH };
 int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
                        const struct engine_step *step, struct error *err);
 void engine_node_io(const struct engine *e, const struct node *n, int chunk_index, struct op_io *io);
+/* engine_ranks.c: this rank's gradients and statistics to those of all. */
+bool engine_has_ranks(const struct engine *e);
+int engine_exchange_open(struct engine *e, struct error *err);
+/* Behind backward of a node: begins to sum what no node before it will write. *from: the arena is under way from there on (first: its end). */
+int engine_sum_gradients(struct engine *e, size_t node, size_t *from, struct error *err);
+int engine_finish_gradients(struct engine *e, size_t *from, struct error *err);
+int engine_mean_statistics(struct engine *e, struct error *err);
 int engine_load_constants(struct engine *e, const struct net *net, struct error *err);
 
 #endif

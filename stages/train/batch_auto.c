@@ -14,7 +14,8 @@
 
 static size_t memory_limit(const struct train_run *run)
 {
-    struct backend_options options = {.threads = run->threads, .deterministic = true, .precision = run->precision};
+    struct backend_options options = {.threads = run->threads, .device_index = train_device_index(run), .deterministic = true,
+                                      .precision = run->precision};
     const struct backend_table *table;
     struct backend *b = NULL;
     struct error ignored = {0};
@@ -42,7 +43,10 @@ int train_choose_batch(struct train_run *run, struct error *err)
         run->batch = (int)batch;
         return 0;
     }
-    size_t limit = memory_limit(run), most = run->data.n_split[SHARD_TRAIN] / 8;
+    int ranks = dist_size(run->dist);
+    size_t limit = memory_limit(run), most = run->data.n_split[SHARD_TRAIN] / 8 / (size_t)ranks;
+    if (!strcmp(run->device, "cpu") || !strcmp(run->device, "ref"))
+        limit /= (size_t)dist_local_size(run->dist);    /* a GPU is a rank's own, the machine's memory is not */
     struct engine_options e = train_engine_options(run);
     int rc = net_copy(&net, &run->net, err);
     e.mode = o->phase == PHASE_HEAD ? ENGINE_INFERENCE : ENGINE_TRAIN;
@@ -63,6 +67,7 @@ int train_choose_batch(struct train_run *run, struct error *err)
         return error_prefix(err, "--batch auto");
     if (!run->batch)
         return error_set(err, EX_OSERR, "--batch auto: not even one picture fits into %zu MiB", limit >> 20);
+    run->batch *= ranks;
     stage_note(&o->common, "--batch auto: %d (%zu MiB may be used)", run->batch, limit >> 20);
     return 0;
 }

@@ -71,6 +71,14 @@ static const struct option_row rows[] = {
     {OPTION_INT, 0, "loader-threads", F(loader_threads), "N", "threads that make batches ahead when pictures are fed", 0, 256, NULL},
     {OPTION_BYTES, 0, "memory-limit", F(memory_limit), "BYTES", "refuse a plan that needs more; 0: what the machine has", 0, 0, NULL},
     {OPTION_DOUBLE, 0, "checkpoint-seconds", F(checkpoint_s), "N", "time between checkpoints, at least", 0, 1e9, NULL},
+
+    {OPTION_HEADING, 0, NULL, 0, NULL, "Several processes", 0, 0, NULL},
+    {OPTION_CHOICE, 0, "distributed", F(distributed), "HOW",
+     "share each batch among the ranks that mpirun started; auto: when it did; none: this process alone", 0, 0, "auto|none|mpi"},
+    {OPTION_FLAG, 0, "sync-bn", F(sync_bn), NULL,
+     "ranks: batch norms that learn use the statistics of the whole batch, not of each rank's part", 0, 0, NULL},
+    {OPTION_DOUBLE, 0, "rank-timeout", F(rank_timeout_s), "SECONDS", "ranks: how long the others may be silent before they count as lost", 1,
+     1e6, NULL},
     COMMON_ROW_TALK(struct train_options, common),
     OPTION_ROW_END,
 };
@@ -84,7 +92,8 @@ static const struct option_table table = {
         "TensorBoard. A run that was stopped, also by kill -9, goes on from its checkpoint when the same command is given "
         "again and ends with the same bytes; a run that is complete is left as it is. INT and TERM write a checkpoint first.\n\n"
         "  train --shards set --base models/base/inception_v3 --phase head --folds 5 --out runs/head\n"
-        "  train --shards set --base runs/head/model --phase fine-tune --boundary-cache f16 --out runs/fine\n",
+        "  train --shards set --base runs/head/model --phase fine-tune --boundary-cache f16 --out runs/fine\n"
+        "  mpirun -np 4 -map-by slot:PE=8 train --shards set --base runs/head/model --phase fine-tune --batch 64 --out runs/fine\n",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 0,
@@ -122,13 +131,10 @@ int main(int argc, char **argv)
         return list_devices();
     signals_long_stage();
     run.options = &opt;
-    rc = train_options_complete(&opt, &err) || (rc = train_run(&run, &err)) < 0 ? -1 : rc;
-    int stopped_by = rc > 0 ? run.stop_signal : 0;
-    train_run_release(&run);
+    rc = train_join(&run, &opt, &err);
+    if (!rc)
+        rc = dist_agree(run.dist, train_options_complete(&opt, &err), &err) || (rc = train_run(&run, &err)) < 0 ? -1 : rc;
+    rc = train_leave(&run, rc, rc > 0 ? run.stop_signal : 0, &err);
     options_release(&table, &opt);
-    if (stopped_by) {
-        stage_warn("stopped; the same command goes on from the checkpoint");
-        signals_reraise(stopped_by);
-    }
-    return stage_end(rc, &err, NULL, &opt.common);
+    return rc;
 }

@@ -72,7 +72,8 @@ static int check_disk(const struct train_run *run, const struct frozen *f, enum 
 int train_open_boundary(struct train_run *run, const struct frozen *f, struct activation_cache **cache, struct error *err)
 {
     enum activation_dtype dtype = run->options->boundary == BOUNDARY_F16 ? ACTIVATION_F16 : ACTIVATION_F32;
-    return train_open_cache(run, f, "boundary", dtype, cache, err) || check_disk(run, f, dtype, *cache, err) ? -1 : 0;
+    return train_open_cache(run, f, "boundary", dtype, cache, err) ||
+           dist_agree(run->dist, train_is_first(run) ? check_disk(run, f, dtype, *cache, err) : 0, err) ? -1 : 0;
 }
 
 /* How much memory this takes and could take, before the first step. Planning is cheap; it is only said, so only done, with -v. */
@@ -123,19 +124,21 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
         ahead = 1;                  /* and a batch of them is large */
     }
     o.mode = ENGINE_TRAIN;
-    if (engine_open(&engine, &run->net, &o, err) || batch_loader_open(&loader, &source, o.batch, loader_threads, ahead, err))
+    rc = engine_open(&engine, &run->net, &o, err) || batch_loader_open(&loader, &source, o.batch, loader_threads, ahead, err) ? -1 : 0;
+    if ((rc = dist_agree(run->dist, rc, err)))
         goto out;
+    rc = -1;
     say_memory(run, &o, engine, batch_loader_bytes(&source, o.batch, loader_threads, ahead));
     *t = (struct trainer){.engine = engine, .loader = loader, .data = d, .train_rows = d->rows[SHARD_TRAIN],
                           .n_train = d->n_split[SHARD_TRAIN], .val_rows = d->rows[SHARD_VAL], .n_val = d->n_split[SHARD_VAL],
-                          .batch = o.batch};
+                          .batch = run->batch};
     if (train_settings(run, (int)run->options->epochs, engine_has_batch_norm(engine), t->n_train, &t->settings, err))
         goto out;
     stage_note(&run->options->common, "batch norm statistics: %s", !engine_has_batch_norm(engine) ? "the base's, none are unlocked" :
                t->settings.refresh ? "taken anew from training pictures before each validation" : "moving averages, as trained");
     rc = train_with_log(run, t, err);
     if (!rc) {
-        if (t->best_epoch == 0)
+        if (t->best_epoch == 0 && train_is_first(run))
             stage_warn("no epoch was better on validation than the base model (accuracy %.4f): the base is kept", t->base.accuracy);
         rc = engine_read_net(engine, ENGINE_WEIGHTS, &run->net, err);
     }

@@ -44,7 +44,8 @@ static int open_head(struct train_run *run, const struct frozen *f, const struct
     o.mode = ENGINE_TRAIN;
     o.inputs = f->layers;
     o.n_inputs = f->n_layers;
-    return engine_open(&h->engine, &run->net, &o, err) || batch_loader_open(&h->loader, &source, o.batch, 0, 1, err) ? -1 : 0;
+    int rc = engine_open(&h->engine, &run->net, &o, err) || batch_loader_open(&h->loader, &source, o.batch, 0, 1, err) ? -1 : 0;
+    return dist_agree(run->dist, rc, err);
 }
 
 static void close_head(struct head_engine *h)
@@ -106,7 +107,7 @@ static int run_fold(struct train_run *run, const struct frozen *f, const struct 
     struct checkpoint kept = CHECKPOINT_EMPTY;
     struct head_engine h = {0};
     struct trainer t = {0};
-    int rc = -1;
+    int rc = -1, is_kept = 0;
     if (!in || !out || text_printf(&path, err, "%s/fold-%d", run->options->out, fold))
         goto done;
     for (size_t i = 0; i < n; i++) {
@@ -122,22 +123,27 @@ static int run_fold(struct train_run *run, const struct frozen *f, const struct 
     }
     if (!(p = mem_zalloc(n_out, n_classes * sizeof *p, err)))
         goto done;
-    if (io_exists(path.data) && !trainer_checkpoint_is_other(path.data, run->plan.data)) {
-        if (checkpoint_read(&kept, path.data, err) ||
-            checkpoint_copy(&kept, "probabilities", p, n_out * n_classes * sizeof *p, err))
+    if (train_is_first(run))
+        is_kept = io_exists(path.data) && !trainer_checkpoint_is_other(path.data, run->plan.data);
+    if (dist_any(run->dist, &is_kept, err))
+        goto done;
+    if (is_kept) {
+        int read = train_is_first(run) && (checkpoint_read(&kept, path.data, err) ||
+                                           checkpoint_copy(&kept, "probabilities", p, n_out * n_classes * sizeof *p, err)) ? -1 : 0;
+        if (dist_agree(run->dist, read, err) || dist_broadcast(run->dist, p, n_out * n_classes * sizeof *p, err))
             goto done;
     } else {
         if (open_head(run, f, cache, &h, err))
             goto done;
-        t = (struct trainer){.engine = h.engine, .loader = h.loader, .data = d, .train_rows = in, .n_train = n_in,
+        t = (struct trainer){.engine = h.engine, .loader = h.loader, .dist = run->dist, .data = d, .train_rows = in, .n_train = n_in,
                              .val_rows = d->rows[SHARD_VAL], .n_val = d->n_split[SHARD_VAL], .batch = run->batch};
         if (train_settings(run, (int)run->options->epochs, false, n_in, &t.settings, err))
             goto done;
         rc = trainer_run(&t, err);
         if (!rc)
-            rc = trainer_predict(h.engine, h.loader, out, n_out, (int)n_classes, p, err);
+            rc = trainer_predict(h.engine, h.loader, run->dist, out, n_out, (int)n_classes, p, err);
         if (rc > 0)
-            run->stop_signal = signals_asked_to_stop();
+            rc = train_common_signal(run, err);
         if (rc) {
             if (rc < 0)
                 error_prefix(err, "fold %d", fold);
@@ -146,7 +152,7 @@ static int run_fold(struct train_run *run, const struct frozen *f, const struct 
         rc = -1;
         struct checkpoint_section sections[] = {{.name = "plan", .bytes = run->plan.data, .n_bytes = run->plan.n_bytes},
                                                 {.name = "probabilities", .bytes = p, .n_bytes = n_out * n_classes * sizeof *p}};
-        if (checkpoint_write(path.data, sections, 2, err))
+        if (dist_agree(run->dist, train_is_first(run) ? checkpoint_write(path.data, sections, 2, err) : 0, err))
             goto done;
     }
     struct trainer_metrics m = trainer_measure(p, d->labels, out, n_out, (int)n_classes, err);
@@ -179,7 +185,7 @@ static int run_folds(struct train_run *run, const struct frozen *f, const struct
         progress_update(&run->progress, (uint64_t)fold + 1, NULL);
     }
     progress_end(&run->progress);
-    return rc ? rc : outputs_oof(run, err);
+    return rc ? rc : dist_agree(run->dist, train_is_first(run) ? outputs_oof(run, err) : 0, err);
 }
 
 /* --- the phase ----------------------------------------------------------------------------------------------------- */
@@ -215,6 +221,11 @@ out:
     return rc;
 }
 
+static int export_features(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err)
+{
+    return dist_agree(run->dist, train_is_first(run) ? outputs_features(run, f, cache, err) : 0, err);
+}
+
 int phase_head_export(struct train_run *run, struct error *err)
 {
     struct frozen f;
@@ -223,7 +234,7 @@ int phase_head_export(struct train_run *run, struct error *err)
         return -1;
     int rc = open_features(run, &f, &cache, err);
     if (!rc)
-        rc = outputs_features(run, &f, cache, err);
+        rc = export_features(run, &f, cache, err);
     activation_cache_close(cache);
     return rc;
 }
@@ -235,7 +246,7 @@ int phase_head(struct train_run *run, struct trainer *t, struct error *err)
     struct head_engine h = {0};
     struct frozen f;
     int rc = open_features(run, &f, &cache, err);
-    if (rc || (run->options->export_features && (rc = outputs_features(run, &f, cache, err))))
+    if (rc || (run->options->export_features && (rc = export_features(run, &f, cache, err))))
         goto out;
     rc = -1;
     if (!(run->margins = mem_zalloc(d->n_rows, sizeof *run->margins, err)) || open_head(run, &f, cache, &h, err))
@@ -249,7 +260,7 @@ int phase_head(struct train_run *run, struct trainer *t, struct error *err)
     /* The folds start from the untrained head, which run->net still is: the trained one goes in afterwards. */
     if (!rc)
         rc = run_folds(run, &f, cache, err);
-    if (!rc && (outputs_margins(run, t->epochs_done, err) || engine_read_net(h.engine, ENGINE_WEIGHTS, &run->net, err)))
+    if (!rc && ((train_is_first(run) && outputs_margins(run, t->epochs_done, err)) || engine_read_net(h.engine, ENGINE_WEIGHTS, &run->net, err)))
         rc = -1;
 out:
     close_head(&h);

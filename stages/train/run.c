@@ -62,7 +62,7 @@ static int make_paths(struct train_run *run, struct error *err)
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         if (text_printf(paths[i].path, err, "%s/%s", out, paths[i].name))
             return -1;
-    return io_mkdirs(out, err);
+    return train_is_first(run) ? io_mkdirs(out, err) : 0;
 }
 
 static int remove_if_there(const char *path, struct error *err)
@@ -89,26 +89,6 @@ static int forget_progress(struct train_run *run, struct error *err)
     return remove_if_there(run->path_done.data, err) || forget_checkpoints(run, err) ? -1 : 0;
 }
 
-/* "batch 16 -> 32" for people, from the first line in which two plans differ. */
-static void first_difference(const char *was, const char *now, char *out, size_t out_bytes)
-{
-    while (*was && *now) {
-        size_t a = strcspn(was, "\n"), b = strcspn(now, "\n");
-        if (a != b || memcmp(was, now, a)) {
-            size_t key = strcspn(now, "\t\n");
-            size_t value = a > key ? key + 1 : a;
-            snprintf(out, out_bytes, "%.*s was '%.*s' and is now '%.*s'", (int)key, now, (int)(a - value), was + value,
-                     (int)(b > key ? b - key - 1 : 0), now + (b > key ? key + 1 : b));
-            for (char *c = out; *c; c++)
-                *c = *c == '\t' ? ' ' : *c;
-            return;
-        }
-        was += a + (was[a] != 0);
-        now += b + (now[b] != 0);
-    }
-    snprintf(out, out_bytes, "its plan has other lines");
-}
-
 /* 1: complete already, with this very plan; 0: to do; -1. */
 static int compare_with_done(struct train_run *run, struct error *err)
 {
@@ -124,7 +104,7 @@ static int compare_with_done(struct train_run *run, struct error *err)
     else if (!strcmp(done, run->plan.data))
         rc = io_exists(model.data) ? 1 : forget_progress(run, err);
     else {
-        first_difference(done, run->plan.data, difference, sizeof difference);
+        train_plan_difference(done, run->plan.data, "%s was '%s' and is now '%s'", difference, sizeof difference);
         if (run->options->on_change == CHANGE_REFUSE)
             rc = error_set(err, EX_USAGE, "'%s' holds a complete run of another kind: %s; use another --out, or --on-change restart",
                            run->options->out, difference);
@@ -157,6 +137,9 @@ static int make_plan(struct train_run *run, struct error *err)
         text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device, precisions[run->precision], run->threads) ||
         (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)))     /* each GPU's batch norm sees its own pictures */
         return -1;
+    bool differ;
+    if (train_statistics_differ(run, &differ, err) || (differ && text_printf(p, err, "ranks\t%d\n", dist_size(run->dist))))
+        return -1;
     if (o->phase == PHASE_HEAD)     /* a boundary kept on the way may only change rounding, where it cuts a fused layer */
         return text_printf(p, err, "folds\t%lld\n", (long long)o->folds);
     return text_printf(p, err, "unlock-from\t%s\nfreeze-bn\t%d\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%s\nrefresh-batches\t%lld\n",
@@ -167,10 +150,12 @@ static int find_device(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     bool automatic = o->precision == 0;
-    struct backend_options options = {.threads = run->threads, .deterministic = true,
+    struct backend_options options = {.threads = run->threads, .deterministic = true, .device_index = train_device_index(run),
                                       .precision = automatic ? PRECISION_F32 : (enum backend_precision)(o->precision - 1)};
     const struct backend_table *table;
     struct backend *b = NULL;
+    if (o->devices && run->dist)
+        return error_set(err, EX_USAGE, "--devices shares a batch among the GPUs of one process; ranks have one GPU each: leave one away");
     if (o->devices && setenv("WINNOW_CUDA_DEVICES", o->devices, 1))     /* read by the plug-in whenever it opens */
         return error_errno(err, EX_OSERR, "--devices");
     if (backend_open(o->device, &options, &table, &b, err))
@@ -189,7 +174,10 @@ struct engine_options train_engine_options(const struct train_run *run)
     o.device = run->device;
     o.threads = run->threads;
     o.precision = run->precision;
-    o.batch = run->batch;
+    o.batch = run->batch / dist_size(run->dist);
+    o.device_index = train_device_index(run);
+    o.dist = run->dist;
+    o.sync_statistics = run->options->sync_bn;
     o.optimizer = (enum engine_optimizer)run->options->optimizer;
     o.ema = run->options->ema > 0;
     o.memory_limit_bytes = run->options->memory_limit;
@@ -201,9 +189,14 @@ int train_open_cache(struct train_run *run, const struct frozen *f, const char *
 {
     char identity[33];
     const char *folder = run->options->cache ? run->options->cache : run->path_cache.data;
-    if (frozen_identity(f, &run->net, run->device, run->precision, identity, err))
-        return -1;
-    return activation_cache_open(cache, folder, name, identity, f->total, dtype, err);
+    int rc = frozen_identity(f, &run->net, run->device, run->precision, identity, err);
+    for (int turn = 0; turn < 2; turn++) {      /* rank 0 makes the file where there is none */
+        if (!rc && (turn == 0) == train_is_first(run))
+            rc = activation_cache_open(cache, folder, name, identity, f->total, dtype, err);
+        if ((rc = dist_agree(run->dist, rc, err)))
+            return -1;
+    }
+    return 0;
 }
 
 static int fill_progress(void *context, size_t done, size_t total)
@@ -239,10 +232,8 @@ int train_fill_caches(struct train_run *run, const struct frozen_target *targets
     run->progress_begun = false;
     if (rc)
         return -1;
-    if (stopped) {
-        run->stop_signal = signals_asked_to_stop();
-        return 1;
-    }
+    if (stopped)
+        return train_common_signal(run, err);
     double seconds = clock_seconds() - began;
     stage_note(&run->options->common, "%s: %zu pictures, %zu of them computed now%s", what, n, computed,
                computed ? "" : ", the rest was cached");
@@ -303,13 +294,22 @@ static int on_epoch(void *context, const struct trainer_epoch *e, struct error *
     return outputs_log_row(run, e, err) || outputs_events(run, e, err) ? -1 : 0;
 }
 
+static void on_lost(void *context, const struct error *err)
+{
+    struct train_run *run = context;
+    stage_warn("%s; saving the last whole step in '%s'", err->text, run->path_checkpoint.data);
+}
+
 int train_with_log(struct train_run *run, struct trainer *t, struct error *err)
 {
-    t->callbacks = (struct trainer_callbacks){.context = run, .begin = on_begin, .step = on_step, .epoch = on_epoch};
+    t->dist = run->dist;
     t->plan = run->plan.data;
     t->checkpoint_path = run->path_checkpoint.data;
-    t->log = &run->log;
-    t->event_bytes = &run->event_bytes;
+    if (train_is_first(run)) {
+        t->callbacks = (struct trainer_callbacks){.context = run, .begin = on_begin, .step = on_step, .epoch = on_epoch, .lost = on_lost};
+        t->log = &run->log;
+        t->event_bytes = &run->event_bytes;
+    }
     int rc = trainer_run(t, err);
     if (run->progress_begun)
         progress_end(&run->progress);
@@ -349,42 +349,60 @@ static int check_classes_same(const struct train_run *run, struct error *err)
     return 0;
 }
 
+/* Everything up to the plan; no rank waits for another here. */
+static int open_all(struct train_run *run, struct error *err)
+{
+    const struct train_options *o = run->options;
+    run->threads = stage_threads(&o->common);
+    return make_paths(run, err) || (train_is_first(run) && file_lock_take(&run->lock, run->path_lock.data, err)) ||
+           find_device(run, err) || dataset_open(&run->data, o->shards, err) || augment_spec_parse(o->augment, &run->augment, err) ||
+           !(run->class_weights = mem_zalloc((size_t)run->data.info->n_classes, sizeof(double), err)) ||
+           dataset_class_weights(&run->data, o->class_weights, run->class_weights, err) || open_base(run, err) ? -1 : 0;
+}
+
+/* What rank 0 decides for all: 1: complete, 0: to do. */
+static int decide(struct train_run *run, struct error *err)
+{
+    const struct train_options *o = run->options;
+    int rc = compare_with_done(run, err), answer = rc > 0;
+    if (rc > 0) {
+        stage_note(&o->common, "'%s' is complete, nothing to do", o->out);
+        /* A run that was broken off behind its last file left what it went on from. */
+        return forget_checkpoints(run, err) ? -1 : 1;
+    }
+    if (!rc && o->on_change == CHANGE_RESTART && trainer_checkpoint_is_other(run->path_checkpoint.data, run->plan.data)) {
+        stage_warn("'%s' is trained anew: its checkpoint is of other options or data, or damaged", o->out);
+        rc = forget_progress(run, err);
+    }
+    if (!rc && !run->data.n_split[SHARD_VAL])
+        stage_warn("'%s' has no validation pictures: the last epoch is kept, whatever it is worth", o->shards);
+    return rc ? -1 : answer;
+}
+
+static int finish(struct train_run *run, const struct trainer *t, struct error *err)
+{
+    return outputs_model(run, t, err) || atomic_file_write(run->path_done.data, run->plan.data, run->plan.n_bytes, err) ||
+           forget_checkpoints(run, err) ? -1 : 0;
+}
+
 int train_run(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     struct trainer trainer = {0};
-    run->threads = stage_threads(&o->common);
-    if (make_paths(run, err) || file_lock_take(&run->lock, run->path_lock.data, err))
+    bool head = o->phase == PHASE_HEAD;
+    if (dist_agree(run->dist, open_all(run, err), err) || dist_agree(run->dist, train_choose_batch(run, err) || make_plan(run, err) ? -1 : 0, err) ||
+        train_check_ranks(run, err))
         return -1;
-    if (find_device(run, err) || dataset_open(&run->data, o->shards, err) || augment_spec_parse(o->augment, &run->augment, err) ||
-        !(run->class_weights = mem_zalloc((size_t)run->data.info->n_classes, sizeof(double), err)) ||
-        dataset_class_weights(&run->data, o->class_weights, run->class_weights, err) || open_base(run, err) ||
-        train_choose_batch(run, err) || make_plan(run, err))
+    int rc = train_is_first(run) ? decide(run, err) : 0, complete = rc > 0;
+    if (dist_agree(run->dist, rc < 0 ? -1 : 0, err) || dist_any(run->dist, &complete, err))
         return -1;
-    int rc = compare_with_done(run, err);
-    if (rc < 0)
-        return -1;
-    if (rc > 0) {
-        stage_note(&o->common, "'%s' is complete, nothing to do", o->out);
-        /* A run that was broken off behind its last file left what it went on from. */
-        if (forget_checkpoints(run, err))
-            return -1;
+    if (complete)
         return o->export_features ? phase_head_export(run, err) : 0;
-    }
-    if (o->on_change == CHANGE_RESTART && trainer_checkpoint_is_other(run->path_checkpoint.data, run->plan.data)) {
-        stage_warn("'%s' is trained anew: its checkpoint is of other options or data, or damaged", o->out);
-        if (forget_progress(run, err))
-            return -1;
-    }
-    if (!run->data.n_split[SHARD_VAL])
-        stage_warn("'%s' has no validation pictures: the last epoch is kept, whatever it is worth", o->shards);
-    if (o->phase == PHASE_HEAD)
-        rc = phase_head_prepare(run, err) || (rc = phase_head(run, &trainer, err)) < 0 ? -1 : rc;
-    else
-        rc = check_classes_same(run, err) || phase_fine_tune_prepare(run, err) || (rc = phase_fine_tune(run, &trainer, err)) < 0 ? -1 : rc;
-    if (!rc && (outputs_model(run, &trainer, err) || atomic_file_write(run->path_done.data, run->plan.data, run->plan.n_bytes, err) ||
-                forget_checkpoints(run, err)))
-        rc = -1;
+    rc = head ? phase_head_prepare(run, err) : check_classes_same(run, err) || phase_fine_tune_prepare(run, err) ? -1 : 0;
+    if (!(rc = dist_agree(run->dist, rc, err)))
+        rc = head ? phase_head(run, &trainer, err) : phase_fine_tune(run, &trainer, err);
+    if (!rc)
+        rc = dist_agree(run->dist, train_is_first(run) ? finish(run, &trainer, err) : 0, err);
     trainer_release(&trainer);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/options.h"
 #include "cli/stage.h"
+#include "dist/dist.h"
 #include "io/io.h"
 #include "model/activation_cache.h"
 #include "model/batch_loader.h"
@@ -23,17 +24,17 @@ enum on_change { CHANGE_REFUSE, CHANGE_RESTART };
 
 struct train_options {
     const char *shards, *base, *out, *cache, *export_features;
-    int phase, optimizer, precision, select, boundary, refresh, on_change;
+    int phase, optimizer, precision, select, boundary, refresh, on_change, distributed;
     int64_t epochs, folds, patience, refresh_batches, loader_threads;
-    double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s;
+    double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s, rank_timeout_s;
     const char *batch, *schedule, *device, *devices, *augment, *class_weights, *unlock_from;
     uint64_t memory_limit;
-    bool nesterov, list_devices, freeze_bn;
+    bool nesterov, list_devices, freeze_bn, sync_bn;
     struct common_options common;
 };
 #define TRAIN_DEFAULTS ((struct train_options){ .epochs = -1, .batch = "32", .rate = -1, .momentum = 0.9, .device = "auto", \
     .augment = "none", .class_weights = "none", .head_l2 = -1, .patience = -1, .refresh_batches = 32, .loader_threads = 2, \
-    .checkpoint_s = 30, .unlock_from = "auto", .select = SELECT_ACCURACY, .common = COMMON_OPTIONS_DEFAULTS })
+    .checkpoint_s = 30, .rank_timeout_s = 600, .unlock_from = "auto", .select = SELECT_ACCURACY, .common = COMMON_OPTIONS_DEFAULTS })
 
 /* What the phase decides where the user said nothing; EX_USAGE for what does not go together. */
 int train_options_complete(struct train_options *o, struct error *err);
@@ -41,6 +42,7 @@ int train_options_complete(struct train_options *o, struct error *err);
 /* One run: everything that lives from the lock to the end. */
 struct train_run {
     const struct train_options *options;
+    struct dist *dist;                  /* NULL: this process alone. Rank 0 holds the lock and writes; all compute and decide alike */
     struct text path_lock, path_done, path_checkpoint, path_log, path_events, path_model, path_oof, path_margins, path_cache;
     struct file_lock lock;
     struct dataset data;
@@ -51,7 +53,7 @@ struct train_run {
     unsigned threads;
     const char *device;                 /* what "auto" became */
     enum backend_precision precision;   /* the same */
-    int batch;
+    int batch;                          /* of all ranks together */
     struct text plan;                   /* "key\tvalue" lines: all that a result depends on */
     struct text log;                    /* rows of log.tsv */
     struct text note;                   /* what -v says of the phase */
@@ -70,6 +72,22 @@ struct train_run {
 /* run.c: 0 done (also when there was nothing to do), 1 a signal asked to stop and all is saved, -1. */
 int train_run(struct train_run *run, struct error *err);
 void train_run_release(struct train_run *run);
+
+/* ranks.c: several processes, started by mpirun. */
+bool train_is_first(const struct train_run *run);   /* rank 0, or alone: who writes and speaks */
+/* Joins the ranks. Others than rank 0 are silent from then on. */
+int train_join(struct train_run *run, struct train_options *o, struct error *err);
+/* --batch as a number divides among the ranks, and all ranks have the same plan: else -1 on all, what differs being named. */
+int train_check_ranks(struct train_run *run, struct error *err);
+/* The batch norms that learn see one rank's part of a batch, so that the result depends on the number of ranks. */
+int train_statistics_differ(const struct train_run *run, bool *differ, struct error *err);
+int train_device_index(const struct train_run *run);    /* which GPU */
+/* A signal that any rank got. Collective. */
+int train_common_signal(struct train_run *run, struct error *err);
+/* Says how it ended and leaves the ranks: the exit code. rc as of train_run. */
+int train_leave(struct train_run *run, int rc, int stop_signal, const struct error *err);
+/* Names the first line in which two plans differ: "batch was '16' and is now '32'". */
+void train_plan_difference(const char *was, const char *now, const char *form, char *out, size_t out_bytes);
 
 /* phase_head.c, phase_fine_tune.c: the net is open and fits the data; they train run->net and leave the best in it. */
 int phase_head_prepare(struct train_run *run, struct error *err);

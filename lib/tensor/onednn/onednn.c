@@ -463,6 +463,11 @@ static int onednn_adam(struct backend *b, struct slot sp, struct slot sg, struct
     return 0;
 }
 
+static float *onednn_host_memory(struct slot s)
+{
+    return slot_at(&s);
+}
+
 static const struct backend_table table = {
     .abi = BACKEND_ABI,
     .name = "cpu",
@@ -498,6 +503,8 @@ static const struct backend_table table = {
     .sum_of_squares = onednn_sum_of_squares,
     .sgd = onednn_sgd,
     .adam = onednn_adam,
+    .host_memory = onednn_host_memory,
+    .exchanges_statistics = true,
 };
 
 const struct backend_table *backend_onednn(void)

@@ -210,6 +210,22 @@ static void affine_rows(struct backend *b, const struct view *x, const struct vi
     });
 }
 
+/*
+ * The moments of all parts of the batch, about the moving mean, which every part has: that becomes the shift. Returns the
+ * pixels of the whole.
+ */
+static double exchange_moments(struct op_exchange *x, struct sums total, float *shift, const float *moving_mean, int c, double m)
+{
+    for (int k = 0; k < c; k++) {
+        double r = total.first[k] / m, spread = total.second[k] / m - r * r, away = shift[k] + r - moving_mean[k];
+        total.first[k] = m * away;
+        total.second[k] = m * (spread + away * away);
+        shift[k] = moving_mean[k];
+    }
+    x->sum(x, total.first, 2 * (size_t)c); /* second lies behind first */
+    return m * x->n_parts;
+}
+
 static void norm_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
 {
     const struct op_desc *d = &op->d;
@@ -234,6 +250,8 @@ static void norm_forward(struct backend *b, struct backend_op *op, const struct 
     const float *vectors[] = {shift};
     sum_all(b, &x, NULL, c, workspace, sum_moments, vectors, act_of(d));
     struct sums total = sums_of(b, workspace, c, 0);
+    if (io->exchange)
+        m = exchange_moments(io->exchange, total, shift, moving_mean, c, m);
     for (int k = 0; k < c; k++) {
         double r = total.first[k] / m, mean = shift[k] + r, variance = total.second[k] / m - r * r;
         variance = variance > 0 || variance != variance ? variance : 0;
@@ -266,11 +284,17 @@ static void norm_backward(struct backend *b, struct backend_op *op, const struct
     sum_all(b, &x, &dy, c, workspace, sum_gradients, vectors, act);
     struct sums total = sums_of(b, workspace, c, 0);
     for (int k = 0; k < c; k++) {
-        double sum = total.first[k], dot = total.second[k] * inverse[k]; /* of xhat */
         if (dgamma)
-            dgamma[k] = (float)dot;
+            dgamma[k] = (float)(total.second[k] * inverse[k]);
         if (dbeta)
-            dbeta[k] = (float)sum;
+            dbeta[k] = (float)total.first[k];
+    }
+    if (io->exchange) {
+        io->exchange->sum(io->exchange, total.first, 2 * (size_t)c);
+        m *= io->exchange->n_parts;
+    }
+    for (int k = 0; k < c; k++) {
+        double sum = total.first[k], dot = total.second[k] * inverse[k]; /* of xhat */
         double slope = -scale[k] * dot / m * inverse[k];
         vb[k] = (float)slope;
         v0[k] = (float)(-scale[k] * sum / m - slope * mean[k]);

@@ -339,6 +339,11 @@ static int ref_adam(struct backend *b, struct slot sp, struct slot sg, struct sl
     return 0;
 }
 
+static float *ref_host_memory(struct slot s)
+{
+    return ref_at(&s);
+}
+
 const struct backend_table backend_ref = {
     .abi = BACKEND_ABI,
     .name = "ref",
@@ -374,4 +379,6 @@ const struct backend_table backend_ref = {
     .sum_of_squares = ref_sum_of_squares,
     .sgd = ref_sgd,
     .adam = ref_adam,
+    .host_memory = ref_host_memory,
+    .exchanges_statistics = true,
 };

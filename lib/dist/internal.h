@@ -1,0 +1,35 @@
+/* internal.h: what dist.c and dist_wait.c share. */
+#ifndef WINNOW_DIST_INTERNAL_H
+#define WINNOW_DIST_INTERNAL_H
+
+#include "dist/dist.h"
+#include "dist/transport.h"
+
+#define PLACE_BYTES 240
+#define MAX_PENDING 64
+
+struct place {              /* where a rank runs; gathered once */
+    char host[PLACE_BYTES]; /* for people */
+    char machine[PLACE_BYTES]; /* equal: the same process numbers mean the same processes */
+    int64_t pid;
+};
+
+struct dist {
+    const struct dist_transport *table;
+    struct dist_group *group;
+    struct place *places;   /* [size] */
+    int rank, size, local_rank, local_size;
+    double timeout_s;
+    bool lost, agreed;
+    int gone;               /* rank, -1 */
+    double told_to_end_at;  /* when the launcher's signal was first seen by a wait */
+    struct dist_request *pending[MAX_PENDING];
+    size_t n_pending;
+};
+
+/* Until r is done. -1: a rank is lost (d->lost). */
+int dist_wait(struct dist *d, struct dist_request *r, struct error *err);
+/* Fills in where this process runs. */
+void dist_place(struct place *p);
+
+#endif

@@ -1,0 +1,2 @@
+NEEDS.dist := base io
+LIBS.dist := -ldl

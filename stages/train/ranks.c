@@ -1,0 +1,152 @@
+/*
+ * ranks.c: train as several processes, one started by mpirun for each part of a batch. Rank 0 holds the run's folder and speaks; the others
+ * compute, and agree on everything that is decided.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "train.h"
+
+bool train_is_first(const struct train_run *run)
+{
+    return dist_rank(run->dist) == 0;
+}
+
+int train_join(struct train_run *run, struct train_options *o, struct error *err)
+{
+    static const char *const how[] = {"auto", "none", "mpi"};
+    if (dist_open(&run->dist, how[o->distributed], o->rank_timeout_s, err))
+        return error_prefix(err, "--distributed %s", how[o->distributed]);
+    if (!run->dist)
+        return 0;
+    signals_also_stop(SIGUSR1); /* what mpirun and Slurm pass on; TERM they use to end the job at once */
+    if (!train_is_first(run)) {
+        o->common.verbose = o->common.progress = false;
+        o->common.quiet = true;
+    }
+    return 0;
+}
+
+int train_device_index(const struct train_run *run)
+{
+    /* Slurm's --gpus-per-task shows each task its own GPU alone: number 0 to everyone. */
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    return visible && *visible && !strchr(visible, ',') ? 0 : dist_local_rank(run->dist);
+}
+
+int train_statistics_differ(const struct train_run *run, bool *differ, struct error *err)
+{
+    struct net net = NET_EMPTY;
+    const char *from;
+    *differ = false;
+    if (dist_size(run->dist) == 1 || run->options->phase == PHASE_HEAD || run->options->freeze_bn || run->options->sync_bn)
+        return 0;
+    int rc = net_copy(&net, &run->net, err) || train_unlock(run, &net, &from, err) ? -1 : 0;
+    for (int i = 0; !rc && i < net.n_layers; i++)
+        *differ = *differ || (net.layers[i].kind == LAYER_BATCH_NORM && net.layers[i].trainable);
+    net_release(&net);
+    return rc;
+}
+
+void train_plan_difference(const char *was, const char *now, const char *form, char *out, size_t out_bytes)
+{
+    char key[64], before[200], after[200];
+    while (*was && *now) {
+        size_t a = strcspn(was, "\n"), b = strcspn(now, "\n");
+        if (a != b || memcmp(was, now, a)) {
+            size_t n_key = strcspn(now, "\t\n"), value = a > n_key ? n_key + 1 : a;
+            snprintf(key, sizeof key, "%.*s", (int)n_key, now);
+            snprintf(before, sizeof before, "%.*s", (int)(a - value), was + value);
+            snprintf(after, sizeof after, "%.*s", (int)(b > n_key ? b - n_key - 1 : 0), now + (b > n_key ? n_key + 1 : b));
+            snprintf(out, out_bytes, form, key, before, after);
+            for (char *c = out; *c; c++)
+                *c = *c == '\t' ? ' ' : *c;
+            return;
+        }
+        was += a + (was[a] != 0);
+        now += b + (now[b] != 0);
+    }
+    snprintf(out, out_bytes, "its plan has other lines");
+}
+
+int train_check_ranks(struct train_run *run, struct error *err)
+{
+    int size = dist_size(run->dist), rc = 0;
+    uint64_t n_bytes = run->plan.n_bytes;
+    char difference[500];
+    if (size == 1)
+        return 0;
+    if (run->batch % size)
+        rc = error_set(err, EX_USAGE, "--batch %d cannot be shared equally among %d ranks", run->batch, size);
+    if (dist_agree(run->dist, rc, err) || dist_broadcast(run->dist, &n_bytes, sizeof n_bytes, err))
+        return -1;
+    char *first = mem_zalloc(n_bytes + 1, 1, err);
+    if (dist_agree(run->dist, first ? 0 : -1, err))
+        goto fail;
+    if (train_is_first(run))
+        memcpy(first, run->plan.data, n_bytes);
+    if (dist_broadcast(run->dist, first, n_bytes, err))
+        goto fail;
+    if (strcmp(first, run->plan.data)) {
+        train_plan_difference(first, run->plan.data, "%s is '%s' on rank 0 and '%s' here", difference, sizeof difference);
+        rc = error_set(err, EX_USAGE, "the ranks do not do the same work: %s", difference);
+    }
+    free(first);
+    return dist_agree(run->dist, rc, err);
+fail:
+    free(first);
+    return -1;
+}
+
+int train_common_signal(struct train_run *run, struct error *err)
+{
+    run->stop_signal = signals_asked_to_stop();
+    return dist_any(run->dist, &run->stop_signal, err) ? -1 : 1;
+}
+
+/* "; the checkpoint is 12 s old: ..." for who has to start it again. */
+static void say_remedy(const struct train_run *run, const struct error *err)
+{
+    struct stat st;
+    const char *any = strstr(run->plan.data ? run->plan.data : "", "\nranks\t") ? "" : ", with any number of ranks";
+    if (run->path_checkpoint.data && stat(run->path_checkpoint.data, &st) == 0)
+        stage_warn("%s: the run ends; the last checkpoint ('%s') is %lld s old and the same command goes on from it%s", err->text,
+                   run->path_checkpoint.data, (long long)(time(NULL) - st.st_mtime), any);
+    else
+        stage_warn("%s: the run ends; there is no checkpoint yet, the same command begins again%s", err->text, any);
+}
+
+int train_leave(struct train_run *run, int rc, int stop_signal, const struct error *err)
+{
+    struct dist *d = run->dist;
+    int code = rc < 0 ? err->code : stop_signal ? 128 + stop_signal : rc;
+    bool first = train_is_first(run), lost = rc < 0 && dist_lost(d);
+    if (rc < 0 && d && !lost && !dist_agreed(d)) {      /* the others know nothing of it: they would wait */
+        if (first)
+            stage_end(rc, err, NULL, &run->options->common);
+        else
+            stage_warn("rank %d: %s", dist_rank(d), err->text);
+        dist_abort(d, code);
+    }
+    if (lost) {
+        if (dist_gone(d) == 0 ? dist_rank(d) == 1 : first)
+            say_remedy(run, err);
+        if (dist_local_size(d) < dist_size(d) && !signals_asked_to_stop())
+            dist_abort(d, code);                        /* ranks elsewhere cannot see what is missing, nor is a launcher at it */
+    } else if (first) {
+        if (stop_signal)
+            stage_warn("stopped; the same command goes on from the checkpoint");
+        else
+            code = stage_end(rc, err, NULL, &run->options->common);
+    }
+    train_run_release(run);
+    dist_close(d);
+    if (stop_signal && !d)
+        signals_reraise(stop_signal);
+    return code;
+}
