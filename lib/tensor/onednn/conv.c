@@ -1,19 +1,16 @@
 /*
- * conv.c: convolutions and depthwise convolutions through oneDNN primitives, dense layers through its sgemm; 1x1
- * convolutions over NHWC by loops of our own (pointwise.h).
+ * conv.c: convolutions and depthwise convolutions through oneDNN primitives, or handed to conv_own.c where our own loops do better.
  *
  * Primitives are made once for the fixed layouts of their tensors, with the weights in whatever layout they like:
  * constant weights are packed once, weights that learn stay in Keras' order in the arena (so that optimiser, checkpoint
  * and L2 need not know) and are packed into the workspace before each use: a percent of the time of the multiplication
  * they serve.
  */
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "tensor/onednn/onednn.h"
-#include "tensor/onednn/pointwise.h"
 
 int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
 {
@@ -268,10 +265,6 @@ fail:
     return rc;
 }
 
-static size_t aligned(size_t bytes)
-{
-    return (bytes + 4095) / 4096 * 4096;
-}
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -287,35 +280,20 @@ static size_t scratch_bytes(const struct conv_state *s)
 {
     size_t n = larger(larger(s->forward.scratch_bytes, s->data.scratch_bytes), s->weights.scratch_bytes);
     n = larger(larger(n, s->pack_forward.scratch_bytes), larger(s->pack_data.scratch_bytes, s->unpack.scratch_bytes));
-    return aligned(n);
+    return page_aligned(n);
 }
 
 static size_t packed_bytes(const struct conv_state *s)
 {
-    return aligned(larger(larger(s->forward_bytes, s->data_bytes), s->weights_bytes));
-}
-
-bool conv_is_pointwise(const struct backend *b, const struct op_desc *d)
-{
-    return b->k == kernels_avx512() && !b->block && d->kernel_h == 1 && d->kernel_w == 1 && d->stride_h == 1 &&
-           d->stride_w == 1 && d->y.h == d->x[0].h && d->y.w == d->x[0].w && d->activation != OP_SIGMOID &&
-           d->x[0].c >= 16 && d->y.c >= 16;
-}
-
-static size_t pointwise_bytes(const struct op_desc *d, bool backward)
-{
-    int from = backward ? d->y.c : d->x[0].c, to = backward ? d->x[0].c : d->y.c;
-    return aligned(pointwise_packed_floats(from, to) * sizeof(float));
+    return page_aligned(larger(larger(s->forward_bytes, s->data_bytes), s->weights_bytes));
 }
 
 int conv_create(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
-    if (d->kind == OP_CONV && conv_is_pointwise(b, d)) {
-        op->conv.pointwise = true;
-        op->workspace_bytes =
-            larger((size_t)d->y.c * sizeof(float),
-                   d->constant_weights ? 0 : larger(pointwise_bytes(d, false), pointwise_bytes(d, true)));
+    op->conv.way = conv_way_of(b, d);
+    if (op->conv.way != CONV_ONEDNN) {
+        op->workspace_bytes = conv_own_workspace_bytes(b, op);
         return 0;
     }
     struct conv_descs c;
@@ -330,7 +308,7 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
             goto fail;
     }
     op->workspace_bytes = scratch_bytes(&op->conv) + packed_bytes(&op->conv) +
-                          (d->training && d->needs_dx ? aligned(input_values(d) * sizeof(float)) : 0);
+                          (d->training && d->needs_dx ? page_aligned(input_values(d) * sizeof(float)) : 0);
     rc = 0;
 fail:
     if (hint)
@@ -360,8 +338,8 @@ static size_t keras_values(const struct op_desc *d)
 size_t conv_constant_bytes(const struct backend_op *op)
 {
     const struct conv_state *s = &op->conv;
-    if (s->pointwise)
-        return pointwise_bytes(&op->d, false) + (op->d.needs_dx ? pointwise_bytes(&op->d, true) : 0);
+    if (s->way != CONV_ONEDNN)
+        return conv_own_constant_bytes(op);
     size_t bytes = s->pack_forward.p ? s->forward_bytes : 0;
     if (s->data.p && s->pack_data.p)
         bytes += s->data_bytes;
@@ -375,9 +353,9 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
 {
     void *scratch = NULL;
     int rc = -1;
-    if (!*out && !(*out = mem_aligned(4096, aligned(bytes), err)))
+    if (!*out && !(*out = mem_aligned(4096, page_aligned(bytes), err)))
         return -1;
-    if (reorder->scratch_bytes && !(scratch = mem_aligned(4096, aligned(reorder->scratch_bytes), err)))
+    if (reorder->scratch_bytes && !(scratch = mem_aligned(4096, page_aligned(reorder->scratch_bytes), err)))
         return -1;
     void *pointers[] = {(void *)keras, *out};
     rc = primitive_run(b, reorder, pointers, scratch, err) || dnnl_failed(dnnl_stream_wait(b->stream), "wait", err) ? -1
@@ -386,33 +364,11 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
     return rc;
 }
 
-/* Keras' [cin,cout] as the right-hand side of y = x w, and of dx = dy w^T */
-static void pointwise_pack_for(const struct op_desc *d, bool backward, const float *keras, float *packed)
-{
-    size_t n = (size_t)d->y.c;
-    if (backward)
-        pointwise_pack(packed, keras, 1, n, d->y.c, d->x[0].c);
-    else
-        pointwise_pack(packed, keras, n, 1, d->x[0].c, d->y.c);
-}
-
-static int pointwise_load(struct backend_op *op, const float *weights, struct error *err)
-{
-    struct conv_state *s = &op->conv;
-    for (int backward = 0; backward <= (op->d.needs_dx ? 1 : 0); backward++) {
-        float **to = backward ? &s->packed_data : &s->packed;
-        if (!*to && !(*to = mem_aligned(4096, pointwise_bytes(&op->d, backward), err)))
-            return -1;
-        pointwise_pack_for(&op->d, backward, weights, *to);
-    }
-    return 0;
-}
-
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (s->pointwise)
-        return pointwise_load(op, weights, err);
+    if (s->way != CONV_ONEDNN)
+        return conv_own_load(b, op, weights, err);
     size_t bytes = keras_values(&op->d) * sizeof(float);
     if (s->pack_forward.p && pack(b, &s->pack_forward, s->forward_bytes, weights, &s->packed, err))
         return -1;
@@ -420,7 +376,7 @@ int conv_load(struct backend *b, struct backend_op *op, const float *weights, st
         return -1;
     if (s->pack_forward.p && (!s->data.p || s->pack_data.p))
         return 0;
-    if (!s->keras && !(s->keras = mem_aligned(4096, aligned(bytes), err)))
+    if (!s->keras && !(s->keras = mem_aligned(4096, page_aligned(bytes), err)))
         return -1;
     memcpy(s->keras, weights, bytes);
     return 0;
@@ -441,87 +397,13 @@ static float *weights_for(struct backend *b, struct backend_op *op, const struct
     return primitive_run(b, reorder, pointers, workspace, err) ? NULL : to;
 }
 
-/* All pixels, shared out among the threads in whole tiles; what a pixel becomes does not depend on the split. */
-static void pointwise_all(const struct backend *b, const float *a, size_t a_stride, size_t n_rows, const float *packed,
-                          int n_k, int n_columns, float *c, size_t c_stride, const float *bias, struct act act,
-                          bool accumulate)
-{
-    size_t tiles = (n_rows + 23) / 24;
-#pragma omp parallel num_threads(b->threads)
-    {
-        size_t t = (size_t)omp_get_thread_num(), n = (size_t)omp_get_num_threads();
-        size_t first = tiles * t / n * 24, last = tiles * (t + 1) / n * 24;
-        last = last < n_rows ? last : n_rows;
-        if (first < last)
-            pointwise_rows(a + first * a_stride, a_stride, last - first, packed, n_k, n_columns, c + first * c_stride,
-                           c_stride, bias, act, accumulate);
-    }
-}
-
-static size_t pixels_of(const struct tensor_shape *s)
-{
-    return (size_t)s->n * (size_t)s->h * (size_t)s->w;
-}
-
-static int pointwise_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
-{
-    const struct op_desc *d = &op->d;
-    const float *packed = op->conv.packed;
-    if (!d->constant_weights) {
-        pointwise_pack_for(d, false, slot_at(&io->w), workspace);
-        packed = workspace;
-    }
-    pointwise_all(b, slot_at(&io->x[0]), (size_t)d->x[0].c, pixels_of(&d->y), packed, d->x[0].c, d->y.c,
-                  slot_at(&io->y) + d->y.first_c, (size_t)d->y.parent_c,
-                  !d->has_bias          ? NULL
-                  : d->constant_weights ? op->bias
-                                        : slot_at(&io->bias),
-                  (struct act){(int)d->activation, d->activation_max}, false);
-    return 0;
-}
-
-/* to[c] = sum over rows, in blocks of 64 rows so that float32 sums of tens of thousands stay exact enough. */
-static void column_sums(const struct backend *b, const float *rows, size_t stride, size_t n_rows, size_t n_columns,
-                        float *to, float *block)
-{
-    memset(to, 0, n_columns * sizeof *to);
-    for (size_t first = 0; first < n_rows; first += 64) {
-        memset(block, 0, n_columns * sizeof *block);
-        for (size_t i = first; i < n_rows && i < first + 64; i++)
-            b->k->add(block, rows + i * stride, n_columns);
-        b->k->add(to, block, n_columns);
-    }
-}
-
-static int pointwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
-                              struct error *err)
-{
-    const struct op_desc *d = &op->d;
-    const float *dy = slot_at(&io->dy) + d->y.first_c, *packed = op->conv.packed_data;
-    dnnl_dim_t rows = (dnnl_dim_t)pixels_of(&d->y), k = d->x[0].c, n = d->y.c;
-    own_activation_backward(b, d, io);
-    if (d->needs_dw && dnnl_failed(dnnl_sgemm('T', 'N', k, n, rows, 1, slot_at(&io->x[0]), k, dy, d->y.parent_c, 0,
-                                              slot_at(&io->dw), n),
-                                   "sgemm", err))
-        return -1;
-    if (d->needs_dw && d->has_bias)
-        column_sums(b, dy, (size_t)d->y.parent_c, (size_t)rows, (size_t)n, slot_at(&io->dbias), workspace);
-    if (!d->needs_dx)
-        return 0;
-    if (!d->constant_weights) {
-        pointwise_pack_for(d, true, slot_at(&io->w), workspace);
-        packed = workspace;
-    }
-    pointwise_all(b, dy, (size_t)d->y.parent_c, (size_t)rows, packed, (int)n, (int)k, slot_at(&io->dx[0]), (size_t)k,
-                  NULL, (struct act){OP_LINEAR, 0}, io->accumulate[0]);
-    return 0;
-}
-
 int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (s->pointwise)
-        return pointwise_forward(b, op, io, workspace);
+    if (s->way != CONV_ONEDNN) {
+        conv_own_forward(b, op, io, workspace);
+        return 0;
+    }
     float *w = weights_for(b, op, io, &s->pack_forward, s->packed, workspace, err);
     void *pointers[] = {slot_at(&io->x[0]), w, slot_at(&io->y), op->d.constant_weights ? op->bias : slot_at(&io->bias)};
     return w ? primitive_run(b, &s->forward, pointers, workspace, err) : -1;
@@ -530,8 +412,8 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
 int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (s->pointwise)
-        return pointwise_backward(b, op, io, workspace, err);
+    if (s->way != CONV_ONEDNN)
+        return conv_own_backward(b, op, io, workspace, err);
     unsigned char *packed = (unsigned char *)workspace + scratch_bytes(s);
     own_activation_backward(b, &op->d, io);
     if (op->d.needs_dw) {
@@ -552,93 +434,4 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
     if (io->accumulate[0])
         own_add(b, dx, to, input_values(&op->d));
     return 0;
-}
-
-/* --- dense: y = act(x w + bias), row-major sgemm --- */
-
-size_t dense_workspace_bytes(const struct backend_op *op)
-{
-    return 0;
-}
-
-/* One thread below this: a head's layer takes tens of microseconds, and a busy machine may take milliseconds to wake
- * another. */
-#define SMALL_PRODUCT (64.0 * 1024 * 1024)
-
-static void dense_threads(const struct backend *b, const struct op_desc *d)
-{
-    omp_set_num_threads((double)d->x[0].n * d->x[0].c * d->y.c < SMALL_PRODUCT ? 1 : b->threads);
-}
-
-/* A constant dense layer is a 1x1 convolution of a 1x1 picture: no sgemm whose code would have to be generated at the
- * first picture. */
-bool dense_is_pointwise(const struct backend *b, const struct op_desc *d)
-{
-    return b->k == kernels_avx512() && d->constant_weights && d->activation != OP_SIGMOID;
-}
-
-size_t dense_constant_bytes(const struct backend_op *op)
-{
-    /* the plain copy for backward, and the packed ones */
-    return 2 * (size_t)op->d.x[0].c * (size_t)op->d.y.c * sizeof(float) +
-           (op->d.needs_dx ? pointwise_bytes(&op->d, true) : 0);
-}
-
-int dense_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
-{
-    const struct op_desc *d = &op->d;
-    size_t n = (size_t)d->x[0].c * (size_t)d->y.c;
-    if (!op->dense && !(op->dense = mem_aligned(4096, aligned(n * sizeof(float)), err)))
-        return -1;
-    memcpy(op->dense, weights, n * sizeof(float));
-    return dense_is_pointwise(b, d) ? pointwise_load(op, weights, err) : 0;
-}
-
-int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct error *err)
-{
-    const struct op_desc *d = &op->d;
-    if (dense_is_pointwise(b, d)) {
-        pointwise_rows(slot_at(&io->x[0]), (size_t)d->x[0].c, (size_t)d->x[0].n, op->conv.packed, d->x[0].c, d->y.c,
-                       slot_at(&io->y), (size_t)d->y.c, d->has_bias ? op->bias : NULL,
-                       (struct act){(int)d->activation, d->activation_max}, 0);
-        return 0;
-    }
-    dnnl_dim_t m = d->x[0].n, k = d->x[0].c, n = d->y.c;
-    const float *w = d->constant_weights ? op->dense : slot_at(&io->w),
-                *bias = d->constant_weights ? op->bias : slot_at(&io->bias);
-    struct act act = {(int)d->activation, d->activation_max};
-    float *y = slot_at(&io->y);
-    dense_threads(b, d);
-    if (dnnl_failed(dnnl_sgemm('N', 'N', m, n, k, 1, slot_at(&io->x[0]), k, w, n, 0, y, n), "sgemm", err))
-        return -1;
-    for (dnnl_dim_t i = 0; i < m; i++)
-        if (d->has_bias)
-            b->k->bias_activate(y + i * n, bias, (size_t)n, act);
-        else if (d->activation != OP_LINEAR)
-            b->k->activate(y + i * n, y + i * n, (size_t)n, act);
-    return 0;
-}
-
-int dense_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
-                   struct error *err)
-{
-    const struct op_desc *d = &op->d;
-    dnnl_dim_t m = d->x[0].n, k = d->x[0].c, n = d->y.c;
-    const float *w = d->constant_weights ? op->dense : slot_at(&io->w), *x = slot_at(&io->x[0]);
-    float *dy = slot_at(&io->dy), *dx = slot_at(&io->dx[0]), *dbias = slot_at(&io->dbias);
-    own_activation_backward(b, d, io);
-    dense_threads(b, d);
-    if (d->needs_dw) {
-        if (dnnl_failed(dnnl_sgemm('T', 'N', k, n, m, 1, x, k, dy, n, 0, slot_at(&io->dw), n), "sgemm", err))
-            return -1;
-        if (d->has_bias) {
-            memset(dbias, 0, (size_t)n * sizeof(float));
-            for (dnnl_dim_t i = 0; i < m; i++)
-                b->k->add(dbias, dy + i * n, (size_t)n);
-        }
-    }
-    if (!d->needs_dx)
-        return 0;
-    return dnnl_failed(dnnl_sgemm('N', 'T', m, k, n, 1, dy, n, w, n, io->accumulate[0] ? 1.0f : 0.0f, dx, k), "sgemm",
-                       err);
 }

@@ -148,7 +148,7 @@ static bool onednn_writes_slice(const struct backend *b, const struct op_desc *d
 {
     bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION || d->kind == OP_ADD ||
                d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL || d->kind == OP_ZERO_PAD ||
-               (d->kind == OP_CONV && conv_is_pointwise(b, d));
+               (d->kind == OP_CONV && conv_way_of(b, d) != CONV_ONEDNN);
     int block = block_of(b, d->y.parent_c);
     return own && (block == d->y.parent_c ? block_of(b, d->y.c) == d->y.c
                                           : block_of(b, d->y.c) == block && d->y.first_c % block == 0);
@@ -284,6 +284,7 @@ static int onednn_op_create(struct backend *b, const struct op_desc *d, struct b
         if (conv_create(b, op, err))
             goto fail;
     } else {
+        op->conv.way = d->kind == OP_DENSE ? dense_way_of(b, d) : CONV_ONEDNN;
         op->workspace_bytes = d->kind == OP_DENSE ? dense_workspace_bytes(op) : own_workspace_bytes(b, d);
     }
     *out = op;

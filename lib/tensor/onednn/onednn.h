@@ -36,6 +36,8 @@ struct primitive { /* one oneDNN primitive with its memory objects; handles are 
     dnnl_memory_t scratch;
 };
 
+enum conv_way { CONV_ONEDNN, CONV_POINTWISE, CONV_WINOGRAD };
+
 struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     struct primitive forward, data, weights; /* weights: backward by weights */
     /* Keras layout to what each primitive wants and back; p = NULL where they are the same */
@@ -44,7 +46,7 @@ struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     float *packed; /* constant weights, for forward (and for data where the layout differs) */
     float *packed_data;
     float *keras;   /* constant weights where nothing is to be packed */
-    bool pointwise; /* no primitives: pointwise.h and sgemm; packed and packed_data are its own */
+    enum conv_way way; /* other than CONV_ONEDNN: no primitives; packed and packed_data are conv_own.c's */
 };
 
 struct backend_op {
@@ -58,6 +60,10 @@ struct backend_op {
 static inline float *slot_at(const struct slot *s)
 {
     return s->buffer ? (float *)(s->buffer->data + s->offset) : NULL;
+}
+static inline size_t page_aligned(size_t bytes)
+{
+    return (bytes + 4095) / 4096 * 4096;
 }
 static inline int block_of(const struct backend *b, int c)
 {
@@ -80,13 +86,22 @@ int dnnl_failed(dnnl_status_t status, const char *what, struct error *err); /* 0
 /* conv.c */
 int conv_create(struct backend *b, struct backend_op *op, struct error *err);
 void conv_destroy(struct backend_op *op);
-bool conv_is_pointwise(const struct backend *b, const struct op_desc *d); /* ours: any stride of its output rows */
 size_t conv_constant_bytes(const struct backend_op *op);
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
 int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err);
 int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                   struct error *err);
-bool dense_is_pointwise(const struct backend *b, const struct op_desc *d);
+
+/* conv_own.c: those that are loops of our own; they write slices, too */
+enum conv_way conv_way_of(const struct backend *b, const struct op_desc *d);
+size_t conv_own_workspace_bytes(const struct backend *b, const struct backend_op *op);
+size_t conv_own_constant_bytes(const struct backend_op *op);
+int conv_own_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err);
+void conv_own_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
+int conv_own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err);
+
+/* dense.c */
+enum conv_way dense_way_of(const struct backend *b, const struct op_desc *d);
 size_t dense_constant_bytes(const struct backend_op *op);
 int dense_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
 int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct error *err);
@@ -101,6 +116,8 @@ void own_forward(struct backend *b, struct backend_op *op, const struct op_io *i
 void own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
 /* dy *= act'(y) over a whole operation's output */
 void own_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
+/* dbias = sum of dy over pixels and pictures; scratch: as many floats as y has channels */
+void own_bias_gradient(struct backend *b, const struct op_desc *d, const struct op_io *io, float *scratch);
 void own_add(struct backend *b, float *y, const float *x, size_t n); /* y += x */
 
 #endif

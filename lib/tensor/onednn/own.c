@@ -110,6 +110,25 @@ void own_add(struct backend *b, float *y, const float *x, size_t count)
     }
 }
 
+/* In blocks of 64 pixels, so that float32 sums of tens of thousands stay exact enough. */
+void own_bias_gradient(struct backend *b, const struct op_desc *d, const struct op_io *io, float *scratch)
+{
+    struct view dy = view_of(b, &io->dy, &d->y);
+    size_t plane = (size_t)dy.h * (size_t)dy.w, n = (size_t)dy.inner;
+    for (int block = 0; block < dy.blocks; block++) {
+        float *to = slot_at(&io->dbias) + (size_t)block * n;
+        memset(to, 0, n * sizeof *to);
+        for (int picture = 0; picture < dy.n; picture++)
+            for (size_t first = 0; first < plane; first += 64) {
+                const float *from = dy.p + (size_t)picture * dy.n_stride + (size_t)block * dy.b_stride;
+                memset(scratch, 0, n * sizeof *scratch);
+                for (size_t i = first; i < plane && i < first + 64; i++)
+                    b->k->add(scratch, from + i * dy.px_stride, n);
+                b->k->add(to, scratch, n);
+            }
+    }
+}
+
 /* --- batch norm: saved = mean, 1/sqrt(variance + epsilon), scale, offset, each [c] --- */
 
 /*

@@ -1,0 +1,330 @@
+/*
+ * winograd.c: minimal filtering around the loops of winograd_body.h: what is cut into tiles, packed, and done by whom.
+ *
+ * A thread takes blocks of tiles whose transformed inputs stay in its second-level cache; panel by panel of output channels it
+ * multiplies at each point and transforms back. Where there are too few tiles for that (8x8 maps of a few pictures), all threads
+ * transform together and then share out the panels. What a tile becomes does not depend on either: same bits for any split.
+ */
+#include <omp.h>
+#include <string.h>
+
+#include "tensor/onednn/winograd.h"
+
+#define LEAST_ROWS 24   /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
+#define MOST_ROWS 192
+#define BLOCK_BYTES ((size_t)640 * 1024) /* of transformed inputs and products: beside them a panel of weights is in the cache */
+#define WEIGHTS_ROWS 1024                /* tiles of one sum of the weights' gradient */
+
+struct form_facts {
+    int points, taps_y, taps_x, step_y, step_x;
+};
+static const struct form_facts facts_of[] = {
+    [WINOGRAD_3X3] = {16, 3, 3, 2, 2}, [WINOGRAD_1X3] = {6, 1, 3, 1, 4},  [WINOGRAD_3X1] = {6, 3, 1, 4, 1},
+    [WINOGRAD_1X7] = {11, 1, 7, 1, 3}, [WINOGRAD_7X1] = {11, 7, 1, 3, 1},
+};
+
+/* What a tap contributes to a point of the transformed kernel, in one direction. */
+static const double kernel_4[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
+static const double kernel_6[6][4] = {{4, 0, 0, 0},
+                                      {2. / 3, 2. / 3, 2. / 3, 2. / 3},
+                                      {2. / 3, -2. / 3, 2. / 3, -2. / 3},
+                                      {-8. / 3, -4. / 3, -2. / 3, -1. / 3},
+                                      {-8. / 3, 4. / 3, -2. / 3, 1. / 3},
+                                      {0, 0, 0, 1}};
+static const double kernel_6_of_3[6][3] = {{4, 0, 0},
+                                           {2. / 3, 2. / 3, 2. / 3},
+                                           {2. / 3, -2. / 3, 2. / 3},
+                                           {-8. / 3, -4. / 3, -2. / 3},
+                                           {-8. / 3, 4. / 3, -2. / 3},
+                                           {0, 0, 1}};
+static const double kernel_5[5][3] = {{2, 0, 0}, {1, 1, 1}, {-1. / 3, 1. / 3, -1. / 3}, {-8. / 3, -4. / 3, -2. / 3}, {0, 0, 1}};
+
+/* [points][taps] of the whole kernel. */
+static void kernel_matrix(enum winograd_form form, double matrix[][MAX_TAPS])
+{
+    memset(matrix, 0, sizeof(double) * MAX_POINTS * MAX_TAPS);
+    switch (form) {
+    case WINOGRAD_3X3:
+        for (int p = 0; p < 16; p++)
+            for (int k = 0; k < 9; k++)
+                matrix[p][k] = kernel_4[p / 4][k / 3] * kernel_4[p % 4][k % 3];
+        break;
+    case WINOGRAD_1X3:
+    case WINOGRAD_3X1:
+        for (int p = 0; p < 6; p++)
+            for (int k = 0; k < 3; k++)
+                matrix[p][k] = kernel_6_of_3[p][k];
+        break;
+    default:
+        for (int p = 0; p < 6; p++)
+            for (int k = 0; k < 4; k++)
+                matrix[p][k] = kernel_6[p][k];
+        for (int p = 0; p < 5; p++)
+            for (int k = 0; k < 3; k++)
+                matrix[6 + p][4 + k] = kernel_5[p][k];
+    }
+}
+
+static enum winograd_form form_of(const struct op_desc *d)
+{
+    for (enum winograd_form f = WINOGRAD_3X3; f <= WINOGRAD_7X1; f++)
+        if (facts_of[f].taps_y == d->kernel_h && facts_of[f].taps_x == d->kernel_w)
+            return f;
+    return WINOGRAD_NONE;
+}
+
+static const struct winograd_kernels *kernels_for(const struct backend *b)
+{
+    return b->k == kernels_avx512() ? winograd_avx512() : b->k == kernels_avx2() ? winograd_avx2() : NULL;
+}
+
+bool winograd_suits(const struct backend *b, const struct op_desc *d)
+{
+    const struct winograd_kernels *k = b->k ? kernels_for(b) : NULL;
+    return k && d->kind == OP_CONV && form_of(d) != WINOGRAD_NONE && d->stride_h == 1 && d->stride_w == 1 && d->dilation_h == 1 &&
+           d->dilation_w == 1 && d->activation != OP_SIGMOID && d->x[0].c % 16 == 0 && d->y.c % 16 == 0 &&
+           d->pad_top < d->kernel_h && d->pad_left < d->kernel_w && d->y.parent_c % 16 == 0 && d->y.first_c % 16 == 0;
+}
+
+static int panel_width(const struct winograd_kernels *k, int n_columns, int first)
+{
+    int left = n_columns - first;
+    if (k->panel == 64 && left > 64 && left <= 80) /* the last 80 as 48 and 32: 16 alone are slow */
+        return 48;
+    return left < k->panel ? left : k->panel;
+}
+
+size_t winograd_packed_bytes(const struct op_desc *d)
+{
+    return (size_t)facts_of[form_of(d)].points * (size_t)d->x[0].c * (size_t)d->y.c * sizeof(float);
+}
+
+void winograd_pack(const struct backend *b, const struct op_desc *d, bool backward, const float *keras, float *packed)
+{
+    enum winograd_form form = form_of(d);
+    const struct form_facts *f = &facts_of[form];
+    const struct winograd_kernels *kernels = kernels_for(b);
+    int n_k = backward ? d->y.c : d->x[0].c, n_columns = backward ? d->x[0].c : d->y.c, taps = f->taps_y * f->taps_x;
+    size_t k_stride = backward ? 1 : (size_t)d->y.c, c_stride = backward ? (size_t)d->y.c : 1;
+    size_t tap_stride = (size_t)d->x[0].c * (size_t)d->y.c;
+    double matrix[MAX_POINTS][MAX_TAPS];
+    kernel_matrix(form, matrix);
+    for (int first = 0, width; first < n_columns; first += width) {
+        width = panel_width(kernels, n_columns, first);
+        float *panel = packed + (size_t)f->points * (size_t)n_k * (size_t)first;
+#pragma omp parallel for num_threads(n_k < 64 ? 1 : b->threads) schedule(static)
+        for (int k = 0; k < n_k; k++) {
+            double tap[MAX_TAPS][MAX_PANEL];
+            for (int t = 0; t < taps; t++) { /* turned by 180 degrees for backward data */
+                const float *from =
+                    keras + (size_t)(backward ? taps - 1 - t : t) * tap_stride + (size_t)k * k_stride + (size_t)first * c_stride;
+                for (int c = 0; c < width; c++)
+                    tap[t][c] = from[(size_t)c * c_stride];
+            }
+            kernels->pack(matrix, f->points, tap, taps, width, panel + (size_t)k * (size_t)width, (size_t)n_k * (size_t)width);
+        }
+    }
+}
+
+static struct winograd_grid grid_of(const struct op_desc *d, const struct tensor_shape *out, bool backward)
+{
+    enum winograd_form form = form_of(d);
+    const struct form_facts *f = &facts_of[form];
+    return (struct winograd_grid){.form = form,
+                                  .n = out->n,
+                                  .tiles_y = (out->h + f->step_y - 1) / f->step_y,
+                                  .tiles_x = (out->w + f->step_x - 1) / f->step_x,
+                                  .step_y = f->step_y,
+                                  .step_x = f->step_x,
+                                  .pad_y = backward ? d->kernel_h - 1 - d->pad_top : d->pad_top,
+                                  .pad_x = backward ? d->kernel_w - 1 - d->pad_left : d->pad_left};
+}
+
+static size_t tiles_of(const struct winograd_grid *g)
+{
+    return (size_t)g->n * (size_t)g->tiles_y * (size_t)g->tiles_x;
+}
+
+static size_t rows_of_block(const struct winograd_kernels *k, int points, int n_k)
+{
+    size_t rows = BLOCK_BYTES / sizeof(float) / (size_t)points / (size_t)(n_k + k->panel) / LEAST_ROWS * LEAST_ROWS;
+    return rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
+}
+
+/* Too few tiles to give each thread some blocks of its own. */
+static bool shares_panels(const struct backend *b, size_t n_tiles)
+{
+    return b->threads > 1 && n_tiles < (size_t)b->threads * LEAST_ROWS;
+}
+
+/* Floats of transformed inputs that a block, or all tiles, need; then of products, for each thread. */
+static size_t run_floats(const struct backend *b, int points, int n_k, size_t n_tiles)
+{
+    const struct winograd_kernels *k = kernels_for(b);
+    size_t rows = rows_of_block(k, points, n_k), threads = (size_t)b->threads;
+    size_t inputs = (size_t)points * (size_t)n_k, products = (size_t)points * (size_t)k->panel;
+    if (shares_panels(b, n_tiles))
+        return n_tiles * (inputs + threads * products);
+    return threads * rows * (inputs + products);
+}
+
+/* One correlation: y = act(x * packed + bias), or y += it. */
+struct correlation {
+    const struct winograd_kernels *kernels;
+    struct winograd_grid grid;
+    struct view x, y;
+    int points, n_k, n_columns;
+    const float *packed, *bias;
+    struct act act;
+    bool accumulate;
+};
+
+static void multiply_panels(const struct correlation *r, size_t first, size_t n, const float *v, size_t rows, int from, int to, float *m)
+{
+    size_t n_k = (size_t)r->n_k;
+    for (int c = 0, width; c < r->n_columns; c += width) {
+        width = panel_width(r->kernels, r->n_columns, c);
+        if (c < from || c >= to)
+            continue;
+        const float *panel = r->packed + (size_t)r->points * n_k * (size_t)c;
+        for (int p = 0; p < r->points; p++)
+            r->kernels->product(v + (size_t)p * rows * n_k, n, panel + (size_t)p * n_k * (size_t)width, r->n_k, width,
+                                m + (size_t)p * rows * (size_t)width);
+        r->kernels->output(&r->grid, &r->y, first, n, m, rows, c, width, r->bias, r->act, r->accumulate);
+    }
+}
+
+static void correlate(const struct backend *b, const struct correlation *r, float *workspace)
+{
+    size_t n_tiles = tiles_of(&r->grid), rows = rows_of_block(r->kernels, r->points, r->n_k);
+    size_t inputs = (size_t)r->points * (size_t)r->n_k, products = (size_t)r->points * (size_t)r->kernels->panel;
+    bool share = shares_panels(b, n_tiles);
+#pragma omp parallel num_threads(b->threads)
+    {
+        size_t t = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
+        if (share) {
+            size_t first = n_tiles * t / threads, last = n_tiles * (t + 1) / threads;
+            float *m = workspace + n_tiles * (inputs + t * products);
+            r->kernels->input(&r->grid, &r->x, first, last - first, workspace + first * (size_t)r->n_k, n_tiles);
+#pragma omp barrier
+            int from = (int)((size_t)r->n_columns * t / threads), to = (int)((size_t)r->n_columns * (t + 1) / threads);
+            multiply_panels(r, 0, n_tiles, workspace, n_tiles, from, to, m);
+        } else {
+            float *v = workspace + t * rows * (inputs + products), *m = v + rows * inputs;
+            size_t units = (n_tiles + 5) / 6;
+            size_t last = units * (t + 1) / threads * 6;
+            last = last < n_tiles ? last : n_tiles;
+            for (size_t first = units * t / threads * 6; first < last; first += rows) {
+                size_t n = last - first < rows ? last - first : rows;
+                r->kernels->input(&r->grid, &r->x, first, n, v, rows);
+                multiply_panels(r, first, n, v, rows, 0, r->n_columns, m);
+            }
+        }
+    }
+}
+
+void winograd_forward(const struct backend *b, const struct op_desc *d, const struct op_io *io, const float *packed, const float *bias,
+                      float *workspace)
+{
+    struct correlation r = {.kernels = kernels_for(b),
+                            .grid = grid_of(d, &d->y, false),
+                            .x = view_of(b, &io->x[0], &d->x[0]),
+                            .y = view_of(b, &io->y, &d->y),
+                            .points = facts_of[form_of(d)].points,
+                            .n_k = d->x[0].c,
+                            .n_columns = d->y.c,
+                            .packed = packed,
+                            .bias = bias,
+                            .act = {(int)d->activation, d->activation_max}};
+    correlate(b, &r, workspace);
+}
+
+void winograd_backward_data(const struct backend *b, const struct op_desc *d, const struct op_io *io, const float *packed,
+                            float *workspace)
+{
+    struct correlation r = {.kernels = kernels_for(b),
+                            .grid = grid_of(d, &d->x[0], true),
+                            .x = view_of(b, &io->dy, &d->y),
+                            .y = view_of(b, &io->dx[0], &d->x[0]),
+                            .points = facts_of[form_of(d)].points,
+                            .n_k = d->y.c,
+                            .n_columns = d->x[0].c,
+                            .packed = packed,
+                            .act = {OP_LINEAR, 0},
+                            .accumulate = io->accumulate[0]};
+    correlate(b, &r, workspace);
+}
+
+/* --- gradient of the weights: at each point, inputs' transposed times gradients, summed over all tiles --- */
+
+static size_t weights_rows(const struct op_desc *d)
+{
+    struct winograd_grid g = grid_of(d, &d->y, false);
+    size_t n = tiles_of(&g);
+    return n < WEIGHTS_ROWS ? n : WEIGHTS_ROWS;
+}
+
+static size_t weights_floats(const struct op_desc *d)
+{
+    size_t points = (size_t)facts_of[form_of(d)].points, ci = (size_t)d->x[0].c, co = (size_t)d->y.c;
+    return points * (weights_rows(d) * (ci + co) + ci * co);
+}
+
+int winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io, float *workspace,
+                              struct error *err)
+{
+    const struct form_facts *f = &facts_of[form_of(d)];
+    const struct winograd_kernels *k = kernels_for(b);
+    struct winograd_grid g = grid_of(d, &d->y, false);
+    struct view x = view_of(b, &io->x[0], &d->x[0]), dy = view_of(b, &io->dy, &d->y);
+    size_t rows = weights_rows(d), n_tiles = tiles_of(&g), ci = (size_t)d->x[0].c, co = (size_t)d->y.c;
+    float *v = workspace, *u = v + (size_t)f->points * rows * ci, *sums = u + (size_t)f->points * rows * co, *dw = slot_at(&io->dw);
+    double matrix[MAX_POINTS][MAX_TAPS];
+    for (size_t first = 0; first < n_tiles; first += rows) {
+        size_t n = n_tiles - first < rows ? n_tiles - first : rows;
+#pragma omp parallel num_threads(b->threads)
+        {
+            size_t t = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
+            size_t from = n * t / threads, to = n * (t + 1) / threads;
+            k->input(&g, &x, first + from, to - from, v + from * ci, rows);
+            k->gradient(&g, &dy, first + from, to - from, u + from * co, rows);
+        }
+        for (int p = 0; p < f->points; p++)
+            if (dnnl_failed(dnnl_sgemm('T', 'N', (dnnl_dim_t)ci, (dnnl_dim_t)co, (dnnl_dim_t)n, 1, v + (size_t)p * rows * ci,
+                                       (dnnl_dim_t)ci, u + (size_t)p * rows * co, (dnnl_dim_t)co, first ? 1 : 0,
+                                       sums + (size_t)p * ci * co, (dnnl_dim_t)co),
+                            "sgemm", err))
+                return -1;
+    }
+    kernel_matrix(g.form, matrix);
+    int taps = f->taps_y * f->taps_x;
+#pragma omp parallel for num_threads(b->threads) schedule(static)
+    for (size_t i = 0; i < ci; i++)
+        for (int tap = 0; tap < taps; tap++) {
+            float *to = dw + ((size_t)tap * ci + i) * co;
+            memset(to, 0, co * sizeof *to);
+            for (int p = 0; p < f->points; p++) {
+                const float *from = sums + ((size_t)p * ci + i) * co, w = (float)matrix[p][tap];
+                if (w != 0)
+                    for (size_t c = 0; c < co; c++)
+                        to[c] += w * from[c];
+            }
+        }
+    return 0;
+}
+
+size_t winograd_workspace_bytes(const struct backend *b, const struct op_desc *d)
+{
+    int points = facts_of[form_of(d)].points;
+    struct winograd_grid forward = grid_of(d, &d->y, false), backward = grid_of(d, &d->x[0], true);
+    size_t most = run_floats(b, points, d->x[0].c, tiles_of(&forward));
+    if (d->training && d->needs_dx) {
+        size_t floats = run_floats(b, points, d->y.c, tiles_of(&backward));
+        most = floats > most ? floats : most;
+    }
+    if (d->training && d->needs_dw) {
+        size_t floats = weights_floats(d);
+        most = floats > most ? floats : most;
+    }
+    return most * sizeof(float);
+}

@@ -1,0 +1,47 @@
+/* winograd_avx2.c: the loops of winograd.h for x86-64 with AVX2 and FMA: 12 sums of 8 floats stay in registers. */
+#include "tensor/onednn/winograd.h"
+
+#ifdef __x86_64__
+#pragma GCC target("avx2,fma")
+#include <immintrin.h>
+
+#define WIDTH 8
+typedef __m256 vec;
+#define LOAD _mm256_loadu_ps
+#define STORE _mm256_storeu_ps
+#define SET1 _mm256_set1_ps
+#define ZERO _mm256_setzero_ps
+#define ADD _mm256_add_ps
+#define SUB _mm256_sub_ps
+#define FMA _mm256_fmadd_ps
+#define FNMA _mm256_fnmadd_ps
+#define MAX _mm256_max_ps
+#define MIN _mm256_min_ps
+#include "tensor/onednn/winograd_body.h"
+
+#pragma GCC push_options
+#pragma GCC optimize("unroll-loops")
+PRODUCT(6, 2)
+PRODUCT(12, 1)
+#pragma GCC pop_options
+
+static void product(const float *a, size_t n, const float *b, int n_k, int width, float *c)
+{
+    if (width == 2 * WIDTH)
+        PRODUCT_ROWS(6, 2);
+    else
+        PRODUCT_ROWS(12, 1);
+}
+
+static const struct winograd_kernels table = {WIDTH, 2 * WIDTH, input, output, gradient, pack, product};
+
+const struct winograd_kernels *winograd_avx2(void)
+{
+    return kernels_avx2() ? &table : NULL;
+}
+#else
+const struct winograd_kernels *winograd_avx2(void)
+{
+    return NULL;
+}
+#endif

@@ -1,0 +1,58 @@
+/* winograd_avx512.c: the loops of winograd.h for x86-64 with AVX-512: 24 sums of 16 floats stay in registers. */
+#include "tensor/onednn/winograd.h"
+
+#ifdef __x86_64__
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#include <immintrin.h>
+
+#define WIDTH 16
+typedef __m512 vec;
+#define LOAD _mm512_loadu_ps
+#define STORE _mm512_storeu_ps
+#define SET1 _mm512_set1_ps
+#define ZERO _mm512_setzero_ps
+#define ADD _mm512_add_ps
+#define SUB _mm512_sub_ps
+#define FMA _mm512_fmadd_ps
+#define FNMA _mm512_fnmadd_ps
+#define MAX _mm512_max_ps
+#define MIN _mm512_min_ps
+#include "tensor/onednn/winograd_body.h"
+
+#pragma GCC push_options
+#pragma GCC optimize("unroll-loops")
+PRODUCT(6, 4)
+PRODUCT(8, 3)
+PRODUCT(12, 2)
+PRODUCT(24, 1)
+#pragma GCC pop_options
+
+static void product(const float *a, size_t n, const float *b, int n_k, int width, float *c)
+{
+    switch (width / WIDTH) {
+    case 4:
+        PRODUCT_ROWS(6, 4);
+        break;
+    case 3:
+        PRODUCT_ROWS(8, 3);
+        break;
+    case 2:
+        PRODUCT_ROWS(12, 2);
+        break;
+    default:
+        PRODUCT_ROWS(24, 1);
+    }
+}
+
+static const struct winograd_kernels table = {WIDTH, 4 * WIDTH, input, output, gradient, pack, product};
+
+const struct winograd_kernels *winograd_avx512(void)
+{
+    return kernels_avx512() ? &table : NULL;
+}
+#else
+const struct winograd_kernels *winograd_avx512(void)
+{
+    return NULL;
+}
+#endif

@@ -1,0 +1,395 @@
+/*
+ * winograd_body.h: the loops of winograd.h, included once by each winograd_<isa>.c, which defines vec and its operations. Channels
+ * are the vectors' direction everywhere, so a transform is additions of whole vectors.
+ */
+#define FLATTEN static inline __attribute__((always_inline))
+
+/* --- one line of a tile: inputs to points, points to outputs, output gradients to points --- */
+
+FLATTEN void input_4(const vec *d, vec *t)
+{
+    t[0] = SUB(d[0], d[2]);
+    t[1] = ADD(d[1], d[2]);
+    t[2] = SUB(d[2], d[1]);
+    t[3] = SUB(d[1], d[3]);
+}
+FLATTEN void input_5(const vec *d, vec *t)
+{
+    const vec half = SET1(0.5f);
+    vec odd = SUB(d[3], d[1]), near = SUB(d[2], d[1]);
+    t[0] = FMA(half, SUB(d[0], d[2]), odd);
+    t[1] = FMA(half, near, d[3]);
+    t[2] = FNMA(half, near, SUB(d[3], d[2]));
+    t[3] = odd;
+    t[4] = FNMA(half, odd, SUB(d[4], d[2]));
+}
+FLATTEN void input_6(const vec *d, vec *t)
+{
+    const vec half = SET1(0.5f), quarter = SET1(0.25f), more = SET1(1.25f);
+    vec even = FNMA(quarter, d[2], d[4]), odd = FNMA(quarter, d[1], d[3]);
+    vec even2 = SUB(d[4], d[2]), odd2 = SUB(d[3], d[1]);
+    t[0] = FMA(quarter, d[0], FNMA(more, d[2], d[4]));
+    t[1] = ADD(even, odd);
+    t[2] = SUB(even, odd);
+    t[3] = FMA(half, odd2, even2);
+    t[4] = FNMA(half, odd2, even2);
+    t[5] = FMA(quarter, d[1], FNMA(more, d[3], d[5]));
+}
+
+FLATTEN void output_2(const vec *m, vec *y)
+{
+    y[0] = ADD(ADD(m[0], m[1]), m[2]);
+    y[1] = SUB(SUB(m[1], m[2]), m[3]);
+}
+FLATTEN void output_3_of_5(const vec *m, vec *y)
+{
+    vec sum = ADD(m[1], m[2]), difference = SUB(m[1], m[2]);
+    y[0] = ADD(ADD(m[0], sum), m[3]);
+    y[1] = FMA(SET1(0.5f), m[3], difference);
+    y[2] = ADD(FMA(SET1(0.25f), m[3], sum), m[4]);
+}
+FLATTEN void output_3_of_6(const vec *m, vec *y)
+{
+    vec sum = ADD(m[1], m[2]), difference = SUB(m[1], m[2]), sum2 = ADD(m[3], m[4]), difference2 = SUB(m[3], m[4]);
+    y[0] = ADD(ADD(m[0], sum), sum2);
+    y[1] = FMA(SET1(0.5f), difference2, difference);
+    y[2] = ADD(FMA(SET1(0.25f), sum2, sum), m[5]);
+}
+FLATTEN void output_4(const vec *m, vec *y)
+{
+    vec sum = ADD(m[1], m[2]), difference = SUB(m[1], m[2]), sum2 = ADD(m[3], m[4]), difference2 = SUB(m[3], m[4]);
+    y[0] = ADD(ADD(m[0], sum), sum2);
+    y[1] = FMA(SET1(0.5f), difference2, difference);
+    y[2] = FMA(SET1(0.25f), sum2, sum);
+    y[3] = ADD(FMA(SET1(0.125f), difference2, difference), m[5]);
+}
+
+FLATTEN void gradient_4(const vec *y, vec *m)
+{
+    m[0] = y[0];
+    m[1] = ADD(y[0], y[1]);
+    m[2] = SUB(y[0], y[1]);
+    m[3] = SUB(ZERO(), y[1]);
+}
+FLATTEN void gradient_5_of_3(const vec *y, vec *m)
+{
+    vec even = ADD(y[0], y[2]);
+    m[0] = y[0];
+    m[1] = ADD(even, y[1]);
+    m[2] = SUB(even, y[1]);
+    m[3] = FMA(SET1(0.5f), y[1], FMA(SET1(0.25f), y[2], y[0]));
+    m[4] = y[2];
+}
+FLATTEN void gradient_6_of_3(const vec *y, vec *m)
+{
+    vec even = ADD(y[0], y[2]), even2 = FMA(SET1(0.25f), y[2], y[0]);
+    m[0] = y[0];
+    m[1] = ADD(even, y[1]);
+    m[2] = SUB(even, y[1]);
+    m[3] = FMA(SET1(0.5f), y[1], even2);
+    m[4] = FNMA(SET1(0.5f), y[1], even2);
+    m[5] = y[2];
+}
+FLATTEN void gradient_6_of_4(const vec *y, vec *m)
+{
+    vec even = ADD(y[0], y[2]), odd = ADD(y[1], y[3]), even2 = FMA(SET1(0.25f), y[2], y[0]), odd2 = FMA(SET1(0.25f), y[3], y[1]);
+    m[0] = y[0];
+    m[1] = ADD(even, odd);
+    m[2] = SUB(even, odd);
+    m[3] = FMA(SET1(0.5f), odd2, even2);
+    m[4] = FNMA(SET1(0.5f), odd2, even2);
+    m[5] = y[3];
+}
+
+/* --- tiles --- */
+
+/* Where the tile's n_y x n_x values of channel 0 lie, from (y0, x0) of picture n on; NULL outside the picture. */
+FLATTEN bool find_values(const struct view *v, int n, int y0, int x0, int n_y, int n_x, float **at)
+{
+    float *picture = v->p + (size_t)n * v->n_stride;
+    bool inside = y0 >= 0 && x0 >= 0 && y0 + n_y <= v->h && x0 + n_x <= v->w;
+    for (int i = 0; i < n_y; i++)
+        for (int k = 0; k < n_x; k++) {
+            int y = y0 + i, x = x0 + k;
+            bool is = inside || (y >= 0 && y < v->h && x >= 0 && x < v->w);
+            at[i * n_x + k] = is ? picture + ((size_t)y * (size_t)v->w + (size_t)x) * v->px_stride : NULL;
+        }
+    return inside;
+}
+/* Of channel c, a multiple of the vector: NHWC, or blocks of 8 channels. */
+FLATTEN size_t channel_at(const struct view *v, int c)
+{
+    return v->blocks == 1 ? (size_t)c : (size_t)(c / 8) * v->b_stride + (size_t)(c % 8);
+}
+FLATTEN vec load_or_zero(const float *p, size_t offset)
+{
+    return p ? LOAD(p + offset) : ZERO();
+}
+
+struct tile { int n, y, x; };
+FLATTEN struct tile tile_of(const struct winograd_grid *g, size_t i)
+{
+    size_t row = i / (size_t)g->tiles_x;
+    return (struct tile){(int)(row / (size_t)g->tiles_y), (int)(row % (size_t)g->tiles_y) * g->step_y,
+                         (int)(i % (size_t)g->tiles_x) * g->step_x};
+}
+
+#define POINTS_3X3 16
+#define POINTS_3 6
+#define POINTS_7 11
+
+/* values[n_values] of one channel vector to its points */
+FLATTEN void input_points(int kernel, const vec *d, vec *t)
+{
+    if (kernel == 3)
+        input_6(d, t);
+    else {
+        input_6(d, t);
+        input_5(d + 4, t + 6);
+    }
+}
+FLATTEN void input_points_3x3(const vec *d, vec *t)
+{
+    vec between[16];
+    for (int k = 0; k < 4; k++) {
+        vec column[4] = {d[k], d[4 + k], d[8 + k], d[12 + k]}, out[4];
+        input_4(column, out);
+        for (int i = 0; i < 4; i++)
+            between[i * 4 + k] = out[i];
+    }
+    for (int i = 0; i < 4; i++)
+        input_4(between + i * 4, t + i * 4);
+}
+
+FLATTEN void input_tiles(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v, size_t rows, int n_y,
+                         int n_x, int n_points)
+{
+    int n_c = x->blocks * x->inner, n_values = n_y * n_x;
+    for (size_t i = 0; i < n; i++) {
+        struct tile t = tile_of(g, first + i);
+        float *at[16], *out = v + i * (size_t)n_c;
+        bool inside = find_values(x, t.n, t.y - g->pad_y, t.x - g->pad_x, n_y, n_x, at);
+        for (int c = 0; c < n_c; c += WIDTH) {
+            vec d[16], points[16];
+            size_t offset = channel_at(x, c);
+            if (inside)
+                for (int k = 0; k < n_values; k++)
+                    d[k] = LOAD(at[k] + offset);
+            else
+                for (int k = 0; k < n_values; k++)
+                    d[k] = load_or_zero(at[k], offset);
+            if (n_points == POINTS_3X3)
+                input_points_3x3(d, points);
+            else
+                input_points(n_points == POINTS_3 ? 3 : 7, d, points);
+            for (int p = 0; p < n_points; p++)
+                STORE(out + (size_t)p * rows * (size_t)n_c + c, points[p]);
+        }
+    }
+}
+
+static void input(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v, size_t rows)
+{
+    switch (g->form) {
+    case WINOGRAD_3X3:
+        input_tiles(g, x, first, n, v, rows, 4, 4, POINTS_3X3);
+        break;
+    case WINOGRAD_1X3:
+        input_tiles(g, x, first, n, v, rows, 1, 6, POINTS_3);
+        break;
+    case WINOGRAD_3X1:
+        input_tiles(g, x, first, n, v, rows, 6, 1, POINTS_3);
+        break;
+    case WINOGRAD_1X7:
+        input_tiles(g, x, first, n, v, rows, 1, 9, POINTS_7);
+        break;
+    default:
+        input_tiles(g, x, first, n, v, rows, 9, 1, POINTS_7);
+    }
+}
+
+FLATTEN vec activated(vec v, struct act act)
+{
+    /* max and min give their second operand when one is NaN: so NaN stays */
+    if (act.kind == OP_RELU || act.kind == OP_RELU_CAPPED)
+        v = MAX(ZERO(), v);
+    if (act.kind == OP_RELU_CAPPED)
+        v = MIN(SET1(act.max), v);
+    return v;
+}
+
+FLATTEN void output_values(const vec *m, vec *y, int n_points)
+{
+    if (n_points == POINTS_3)
+        output_4(m, y);
+    else if (n_points == POINTS_7) {
+        vec more[3];
+        output_3_of_6(m, y);
+        output_3_of_5(m + 6, more);
+        for (int k = 0; k < 3; k++)
+            y[k] = ADD(y[k], more[k]);
+    } else {
+        vec between[8];
+        for (int k = 0; k < 4; k++) {
+            vec column[4] = {m[k], m[4 + k], m[8 + k], m[12 + k]}, out[2];
+            output_2(column, out);
+            between[k] = out[0];
+            between[4 + k] = out[1];
+        }
+        output_2(between, y);
+        output_2(between + 4, y + 2);
+    }
+}
+
+FLATTEN void output_tiles(const struct winograd_grid *g, const struct view *y, size_t first, size_t n, const float *m, size_t rows,
+                          int c0, int width, const float *bias, struct act act, bool accumulate, int n_y, int n_x, int n_points)
+{
+    int n_values = n_y * n_x;
+    for (size_t i = 0; i < n; i++) {
+        struct tile t = tile_of(g, first + i);
+        float *at[4];
+        const float *in = m + i * (size_t)width;
+        bool inside = find_values(y, t.n, t.y, t.x, n_y, n_x, at);
+        for (int c = 0; c < width; c += WIDTH) {
+            vec points[16], out[4];
+            size_t offset = channel_at(y, c0 + c);
+            for (int p = 0; p < n_points; p++)
+                points[p] = LOAD(in + (size_t)p * rows * (size_t)width + c);
+            output_values(points, out, n_points);
+            vec add = bias ? LOAD(bias + c0 + c) : ZERO();
+            for (int k = 0; k < n_values; k++) {
+                if (!inside && !at[k])
+                    continue;
+                vec value = accumulate ? ADD(out[k], LOAD(at[k] + offset)) : activated(ADD(out[k], add), act);
+                STORE(at[k] + offset, value);
+            }
+        }
+    }
+}
+
+static void output(const struct winograd_grid *g, const struct view *y, size_t first, size_t n, const float *m, size_t rows, int c0,
+                   int width, const float *bias, struct act act, bool accumulate)
+{
+    switch (g->form) {
+    case WINOGRAD_3X3:
+        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 2, 2, POINTS_3X3);
+        break;
+    case WINOGRAD_1X3:
+        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 1, 4, POINTS_3);
+        break;
+    case WINOGRAD_3X1:
+        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 4, 1, POINTS_3);
+        break;
+    case WINOGRAD_1X7:
+        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 1, 3, POINTS_7);
+        break;
+    default:
+        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 3, 1, POINTS_7);
+    }
+}
+
+FLATTEN void gradient_points(const vec *y, vec *m, int n_points)
+{
+    if (n_points == POINTS_3)
+        gradient_6_of_4(y, m);
+    else if (n_points == POINTS_7) {
+        gradient_6_of_3(y, m);
+        gradient_5_of_3(y, m + 6);
+    } else {
+        vec columns[2][4];
+        for (int k = 0; k < 2; k++) {
+            vec column[2] = {y[k], y[2 + k]};
+            gradient_4(column, columns[k]);
+        }
+        for (int i = 0; i < 4; i++) {
+            vec row[2] = {columns[0][i], columns[1][i]};
+            gradient_4(row, m + i * 4);
+        }
+    }
+}
+
+FLATTEN void gradient_tiles(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *to, size_t rows, int n_y,
+                            int n_x, int n_points)
+{
+    int n_c = dy->blocks * dy->inner, n_values = n_y * n_x;
+    for (size_t i = 0; i < n; i++) {
+        struct tile t = tile_of(g, first + i);
+        float *at[4], *out = to + i * (size_t)n_c;
+        find_values(dy, t.n, t.y, t.x, n_y, n_x, at);
+        for (int c = 0; c < n_c; c += WIDTH) {
+            vec d[4], points[16];
+            size_t offset = channel_at(dy, c);
+            for (int k = 0; k < n_values; k++)
+                d[k] = load_or_zero(at[k], offset);
+            gradient_points(d, points, n_points);
+            for (int p = 0; p < n_points; p++)
+                STORE(out + (size_t)p * rows * (size_t)n_c + c, points[p]);
+        }
+    }
+}
+
+static void gradient(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *out, size_t rows)
+{
+    switch (g->form) {
+    case WINOGRAD_3X3:
+        gradient_tiles(g, dy, first, n, out, rows, 2, 2, POINTS_3X3);
+        break;
+    case WINOGRAD_1X3:
+        gradient_tiles(g, dy, first, n, out, rows, 1, 4, POINTS_3);
+        break;
+    case WINOGRAD_3X1:
+        gradient_tiles(g, dy, first, n, out, rows, 4, 1, POINTS_3);
+        break;
+    case WINOGRAD_1X7:
+        gradient_tiles(g, dy, first, n, out, rows, 1, 3, POINTS_7);
+        break;
+    default:
+        gradient_tiles(g, dy, first, n, out, rows, 3, 1, POINTS_7);
+    }
+}
+
+static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps, int width, float *to,
+                 size_t stride)
+{
+    for (int p = 0; p < n_points; p++, to += stride) {
+        double sum[MAX_PANEL] = {0};
+        for (int t = 0; t < n_taps; t++) {
+            double w = matrix[p][t];
+            if (w != 0)
+                for (int c = 0; c < width; c++)
+                    sum[c] += w * tap[t][c];
+        }
+        for (int c = 0; c < width; c++)
+            to[c] = (float)sum[c];
+    }
+}
+
+/* --- the products: R rows by C vectors of sums stay in registers --- */
+
+#define PRODUCT(R, C)                                                                                                            \
+    static void product_##R##x##C(const float *a, size_t n_rows, const float *b, int n_k, float *c)                             \
+    {                                                                                                                            \
+        vec sum[R][C];                                                                                                           \
+        const float *row[R];                                                                                                     \
+        for (int r = 0; r < R; r++) {                                                                                            \
+            row[r] = a + ((size_t)r < n_rows ? (size_t)r : n_rows - 1) * (size_t)n_k;                                            \
+            for (int v = 0; v < C; v++)                                                                                          \
+                sum[r][v] = ZERO();                                                                                              \
+        }                                                                                                                        \
+        for (int k = 0; k < n_k; k++, b += C * WIDTH) {                                                                          \
+            vec column[C];                                                                                                       \
+            for (int v = 0; v < C; v++)                                                                                          \
+                column[v] = LOAD(b + WIDTH * v);                                                                                 \
+            for (int r = 0; r < R; r++) {                                                                                        \
+                vec value = SET1(row[r][k]);                                                                                     \
+                for (int v = 0; v < C; v++)                                                                                      \
+                    sum[r][v] = FMA(value, column[v], sum[r][v]);                                                                \
+            }                                                                                                                    \
+        }                                                                                                                        \
+        for (int r = 0; r < R && (size_t)r < n_rows; r++)                                                                        \
+            for (int v = 0; v < C; v++)                                                                                          \
+                STORE(c + (size_t)r * C * WIDTH + WIDTH * v, sum[r][v]);                                                         \
+    }
+#define PRODUCT_ROWS(R, C)                                                                                                       \
+    for (size_t i = 0; i < n; i += R)                                                                                            \
+        product_##R##x##C(a + i * (size_t)n_k, n - i < R ? n - i : R, b, n_k, c + i * C * WIDTH)
