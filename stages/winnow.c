@@ -43,7 +43,7 @@ static int usage(FILE *to, const char *folder, int code)
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
         fprintf(to, "  %-18s %s\n", programs[i].name, programs[i].help);
     fprintf(to, "\nprograms in %s\n", folder);
-    return code;
+    return fflush(to) || ferror(to) ? EX_IOERR : code;
 }
 
 int main(int argc, char **argv)
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
         return usage(stdout, folder, 0);
     if (!strcmp(argv[1], "--version")) {
         puts("winnow " WINNOW_VERSION);
-        return 0;
+        return fflush(stdout) || ferror(stdout) ? EX_IOERR : 0;
     }
     for (const char *p = argv[1]; *p; p++)
         if (!((*p >= 'a' && *p <= 'z') || *p == '-') || argv[1][0] == '-') {

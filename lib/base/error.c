@@ -1,4 +1,7 @@
 #include "base/error.h"
+#undef error_set
+#undef error_errno
+#undef error_prefix
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +34,7 @@ int error_errno(struct error *err, int code, const char *format, ...)
     va_end(args);
     if (saved == ENOMEM)
         err->code = EX_OSERR;
-    else if (saved == ENOSPC || saved == EDQUOT || saved == EIO)
+    else if (saved == ENOSPC || saved == EDQUOT || saved == EFBIG || saved == EIO)
         err->code = EX_IOERR;
     err->saved_errno = saved;
     size_t n = strlen(err->text);

@@ -29,7 +29,7 @@ int error_vset(struct error *err, int code, const char *format, va_list args);
 
 /*
  * The same with ": <strerror(errno)>" behind it. The code given is kept, except that ENOMEM becomes EX_OSERR and
- * ENOSPC, EDQUOT and EIO become EX_IOERR. Always returns -1.
+ * ENOSPC, EDQUOT, EFBIG and EIO become EX_IOERR. Always returns -1.
  */
 int error_errno(struct error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -41,5 +41,12 @@ void error_clear(struct error *err);
 
 /* Copies at most bytes-1 of s into out with control characters, DEL and invalid UTF-8 shown as '?'. Returns out. */
 const char *text_for_people(char *out, unsigned long bytes, const char *s);
+
+#ifdef __clang_analyzer__
+/* It sees one file at a time; without this it follows paths on which a failure returned 0. */
+#define error_set(...) (error_set(__VA_ARGS__), -1)
+#define error_errno(...) (error_errno(__VA_ARGS__), -1)
+#define error_prefix(...) (error_prefix(__VA_ARGS__), -1)
+#endif
 
 #endif

@@ -60,7 +60,7 @@ int io_pread_full(int fd, void *buffer, size_t n_bytes, uint64_t offset, const c
             return error_errno(err, EX_NOINPUT, "cannot read '%s'", text_for_people(shown, sizeof shown, name));
         if (n == 0)
             return error_set(err, EX_DATAERR, "'%s' ends before byte %llu", text_for_people(shown, sizeof shown, name),
-                             (unsigned long long)(offset + n_bytes));
+                             (unsigned long long)offset + n_bytes);
         done += (size_t)n;
     }
     return 0;

@@ -10,11 +10,10 @@
 
 #define COPY_BYTES (1u << 20)
 
-/* All of `from` into an unlinked file of its own. The descriptor, or -1. */
-static int spool(int from, const char *name, struct error *err)
+int manifest_spool(int from, const char *name, struct error *err)
 {
     const char *folder = getenv("TMPDIR");
-    char path[4096], *buffer = NULL;
+    char shown[256], path[4096], *buffer = NULL;
     int fd = -1;
     if (!folder || !*folder)
         folder = "/tmp";
@@ -23,7 +22,8 @@ static int spool(int from, const char *name, struct error *err)
         if ((size_t)snprintf(path, sizeof path, "%s/winnow-XXXXXX", folder) >= sizeof path)
             return error_set(err, EX_CANTCREAT, "TMPDIR is too long");
         if ((fd = mkostemp(path, O_CLOEXEC)) < 0)
-            return error_errno(err, EX_CANTCREAT, "cannot make a temporary file in '%s'", folder);
+            return error_errno(err, EX_CANTCREAT, "cannot keep what comes by a pipe in '%s' (TMPDIR says where)",
+                               text_for_people(shown, sizeof shown, folder));
         unlink(path);
     }
     if (!(buffer = mem_alloc(COPY_BYTES, err)))
@@ -34,7 +34,7 @@ static int spool(int from, const char *name, struct error *err)
             goto fail;
         if (n == 0)
             break;
-        if (io_write_full(fd, buffer, (size_t)n, "temporary copy of the manifest", err))
+        if (io_write_full(fd, buffer, (size_t)n, "temporary copy of what came by a pipe", err))
             goto fail;
     }
     free(buffer);
@@ -65,7 +65,7 @@ int manifest_source_open(struct manifest_source *s, const char *path, struct err
     /* `< file` can be read again, unless someone has read a part of it already. */
     bool again = S_ISREG(s->seen.st_mode) && (!standard_input || lseek(s->fd, 0, SEEK_CUR) == 0);
     if (!again) {
-        int copy = spool(s->fd, s->name, err);
+        int copy = manifest_spool(s->fd, s->name, err);
         if (copy < 0)
             goto fail;
         close(s->fd);

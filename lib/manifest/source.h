@@ -31,4 +31,10 @@ int manifest_source_read(struct manifest_source *s, struct manifest_reader *r, c
 int manifest_source_check(const struct manifest_source *s, struct error *err);
 void manifest_source_close(struct manifest_source *s);
 
+/*
+ * All of a descriptor into an unlinked file of its own in $TMPDIR: its descriptor, or -1. name is what messages call the descriptor.
+ * EX_CANTCREAT names the folder.
+ */
+int manifest_spool(int from, const char *name, struct error *err);
+
 #endif

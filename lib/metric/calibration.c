@@ -105,6 +105,7 @@ static double nll_at(const double *z, const int32_t *label, size_t n, size_t k, 
             second += e * row[j] * row[j];
         }
         first /= sum;
+        /* cppcheck-suppress invalidFunctionArg ; k >= 2: the sum is not 0 */
         total += log(sum) - b * row[label[i]];
         d1 += first - row[label[i]];
         d2 += second / sum - first * first;

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "manifest/source.h"
 
 /* --- numbers and ids ---------------------------------------------------------------------------------------------- */
 
@@ -646,7 +647,6 @@ int predictions_spool(const char *path, struct text *usable, int *fd, struct err
 {
     bool standard_input = !path || strcmp(path, "-") == 0;
     struct stat st;
-    char buffer[1 << 16];
     *fd = -1;
     if (!standard_input) {
         if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
@@ -656,32 +656,13 @@ int predictions_spool(const char *path, struct text *usable, int *fd, struct err
             return error_errno(err, EX_NOINPUT, "cannot open '%s'", path);
         }
     }
-    const char *folder = getenv("TMPDIR");
     int in = standard_input ? STDIN_FILENO : io_open_read(path, err);
     if (in < 0)
         return -1;
-    *fd = open(folder && *folder ? folder : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (*fd < 0) {
-        error_errno(err, EX_CANTCREAT, "cannot make a temporary file for what comes in by a pipe");
-        goto fail;
-    }
-    for (;;) {
-        ssize_t got = io_read_some(in, buffer, sizeof buffer, standard_input ? "standard input" : path, err);
-        if (got < 0 || (got > 0 && io_write_full(*fd, buffer, (size_t)got, "temporary file", err)))
-            goto fail;
-        if (got == 0)
-            break;
-    }
+    *fd = manifest_spool(in, standard_input ? "standard input" : path, err);
     if (in != STDIN_FILENO)
         close(in);
-    return text_printf(usable, err, "/proc/self/fd/%d", *fd);
-fail:
-    if (in != STDIN_FILENO)
-        close(in);
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-    return -1;
+    return *fd < 0 ? -1 : text_printf(usable, err, "/proc/self/fd/%d", *fd);
 }
 
 /* --- rows again ---------------------------------------------------------------------------------------------------- */

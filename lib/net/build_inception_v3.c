@@ -124,6 +124,6 @@ int net_build_inception_v3(struct net *n, int side, struct error *err)
     d = conv(&b, d, 192, 3, 3, 2, false);
     x = concat(&b, "mixed8", (int[]){b3, d, pool(&b, x, false)}, 3);
     x = block_8(&b, x, "mixed9", "mixed9_0");
-    x = block_8(&b, x, "mixed10", "mixed9_1");
+    block_8(&b, x, "mixed10", "mixed9_1");
     return build_finish(&b, "inception_v3");
 }

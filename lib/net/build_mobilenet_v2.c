@@ -109,6 +109,6 @@ int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *
         }
     x = window(&b, x, LAYER_CONV2D, "Conv_1", alpha > 1 ? channels(1280 * alpha) : 1280, 1, 1);
     build_last(&b)->same = false;       /* as published; the same for 1x1 */
-    x = relu6(&b, norm(&b, x, "Conv_1_bn"), "out_relu");
+    relu6(&b, norm(&b, x, "Conv_1_bn"), "out_relu");
     return build_finish(&b, "mobilenet_v2");
 }

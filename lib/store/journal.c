@@ -478,7 +478,7 @@ int journal_compact(const char *path, uint64_t *n_before, uint64_t *n_after, str
 {
     struct compaction c = {0};
     struct atomic_file file = ATOMIC_FILE_EMPTY;
-    struct journal_stats stats;
+    struct journal_stats stats = {0};
     int rc = -1;
     if (journal_read(path, note_last, &c, &stats, err) || atomic_file_open(&file, path, err))
         goto out;

@@ -27,12 +27,12 @@ int engine_boundary(const struct net *net, int **layers, int *n_layers, struct e
 {
     size_t n = (size_t)net->n_layers;
     bool *live = mem_zalloc(3 * n + 1, sizeof *live, err), any = false;
-    bool *boundary = live + n, *needed = live + 2 * n;
     *n_layers = 0;
     if (!live || !(*layers = mem_alloc((n + 1) * sizeof **layers, err))) {
         free(live);
         return -1;
     }
+    bool *boundary = live + n, *needed = live + 2 * n;
     needed[net->output] = true;
     for (size_t i = n; i-- > 0;)
         for (int k = 0; needed[i] && k < net->layers[i].n_inputs; k++)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/text.h"
 #include "classify.h"
@@ -198,7 +199,8 @@ int result_writer_open(struct result_writer *w, const struct classifier *c, cons
         w->stream = fopen(path, "ae");
         if (!w->stream)
             return error_errno(err, EX_CANTCREAT, "cannot open '%s'", path);
-        fresh = fseek(w->stream, 0, SEEK_END) != 0 || ftell(w->stream) == 0;
+        struct stat st;
+        fresh = fstat(fileno(w->stream), &st) != 0 || st.st_size == 0;      /* 0 for a pipe, too */
     }
     if (opt->format != RESULT_TSV || !fresh)
         return 0;

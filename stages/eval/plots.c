@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,10 +186,14 @@ out:
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err)
 {
     struct text output = TEXT_EMPTY;
-    FILE *script = tmpfile();
-    int status = 0, rc = -1;
-    if (!script)
-        return error_errno(err, EX_CANTCREAT, "cannot make a temporary file for gnuplot");
+    int status = 0, rc = -1, fd = memfd_create("gnuplot", MFD_CLOEXEC);    /* no folder has to be writable for it */
+    FILE *script = fd < 0 ? NULL : fdopen(fd, "w+");
+    if (!script) {
+        error_errno(err, EX_OSERR, "cannot make a temporary file for gnuplot");
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
     for (size_t i = 0; i < n; i++)
         if (plots[i].n_lines)
             write_plot(script, &plots[i]);

@@ -16,7 +16,7 @@ LINT_HEADERS := $(wildcard lib/*/*.h lib/*/*/*.h stages/*/*.h)
 lint: lint-cppcheck lint-clang-tidy
 lint-cppcheck:
 	@mkdir -p build/lint/cppcheck
-	cppcheck --quiet --std=c11 --language=c --platform=unix64 -j $(LINT_JOBS) --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	@cppcheck --quiet --std=c11 --language=c --platform=unix64 -j $(LINT_JOBS) --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
 	  --suppressions-list=tests/tools/cppcheck.txt --cppcheck-build-dir=build/lint/cppcheck -Ilib -D_GNU_SOURCE -D__linux__ -D__x86_64__ \
 	  '-DWINNOW_VERSION="0"' $(LINT_SRCS)
 LINT_JOBS ?= 2
