@@ -35,8 +35,8 @@ struct actor {
 static int open_own(struct actor *a, uint32_t row, struct stat *st)
 {
     const struct row *r = &a->d->rows[row];
-    const struct file *f = &a->d->files[r->file];
-    int fd = openat(a->d->root_fd, f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    const struct file *f = dedup_file(a->d, row);
+    int fd = openat(a->d->root_fd, dedup_path(a->d, row), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         a->why = errno == ELOOP ? "a symbolic link" : strerror(errno);
         return -1;

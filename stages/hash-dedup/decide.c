@@ -130,16 +130,17 @@ static int compare_rank(const void *a, const void *b)
     const struct dedup *d = sorting;
     uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
     const struct row *x = &d->rows[i], *y = &d->rows[j];
-    const struct file *f = &d->files[x->file], *g = &d->files[y->file];
+    const struct file *f = dedup_file(d, i), *g = dedup_file(d, j);
+    const char *fp = dedup_path(d, i), *gp = dedup_path(d, j);
     COMPARE(!(x->flags & ROW_AGAINST), !(y->flags & ROW_AGAINST));
     COMPARE(f->link, g->link); /* a link is never kept in place of its target */
-    size_t px = preference(&d->opt->prefer, f->path, true), py = preference(&d->opt->prefer, g->path, true);
+    size_t px = preference(&d->opt->prefer, fp, true), py = preference(&d->opt->prefer, gp, true);
     COMPARE(px, py);
-    size_t lx = preference(&d->opt->prefer_label, d->labels[x->label], false);
-    size_t ly = preference(&d->opt->prefer_label, d->labels[y->label], false);
+    size_t lx = preference(&d->opt->prefer_label, d->labels.text[x->label], false);
+    size_t ly = preference(&d->opt->prefer_label, d->labels.text[y->label], false);
     COMPARE(lx, ly);
     COMPARE(x->label == 0, y->label == 0); /* a labelled copy says more than one without */
-    size_t nf = strlen(f->path), ng = strlen(g->path);
+    size_t nf = strlen(fp), ng = strlen(gp);
     switch ((enum keep_rule)d->opt->keep) {
     case KEEP_FIRST:
         COMPARE(i, j);
@@ -165,7 +166,7 @@ static int compare_rank(const void *a, const void *b)
     case KEEP_PATH:
         break;
     }
-    int c = strcmp(f->path, g->path);
+    int c = strcmp(fp, gp);
     return c ? c : (i > j) - (i < j);
 }
 
@@ -178,8 +179,8 @@ static void leave(struct row *r, enum row_reason reason, uint32_t keeper)
 
 static enum row_reason how_equal(const struct dedup *d, uint32_t row, uint32_t keeper)
 {
-    const struct file *f = &d->files[d->rows[row].file], *g = &d->files[d->rows[keeper].file];
-    if (!strcmp(f->path, g->path))
+    const struct file *f = dedup_file(d, row), *g = dedup_file(d, keeper);
+    if (!strcmp(dedup_path(d, row), dedup_path(d, keeper)))
         return LEAVES_SAME_ROW;
     return f->seen && g->seen && !f->error_number && !g->error_number && f->dev == g->dev && f->ino == g->ino
                ? LEAVES_SAME_FILE

@@ -55,10 +55,10 @@ static int reject_detail(const struct dedup *d, uint32_t row, struct text *detai
     case LEAVES_DIFFERS:
         return text_puts(detail, dedup_path(d, r->keeper), err);
     case LEAVES_CONFLICT:
-        return text_printf(detail, err, "%s: %s", d->labels[d->rows[r->keeper].label], dedup_path(d, r->keeper));
+        return text_printf(detail, err, "%s: %s", d->labels.text[d->rows[r->keeper].label], dedup_path(d, r->keeper));
     case LEAVES_UNREADABLE:
     case LEAVES_NOT_FOUND:
-        return text_puts(detail, r->file == NO_FILE ? "" : strerror(d->files[r->file].error_number), err);
+        return text_puts(detail, r->file == NO_FILE ? "" : strerror(dedup_file(d, row)->error_number), err);
     case LEAVES_BAD_HASH:
         return text_puts(detail, "xxh128 is not 32 hexadecimal digits", err);
     case LEAVES_CHANGED:
@@ -165,11 +165,10 @@ void dedup_release(struct dedup *d)
 {
     if (d->root_fd > 0)
         close(d->root_fd);
-    for (size_t i = 0; i < d->n_labels; i++)
-        free(d->labels[i]);
-    free(d->labels);
+    names_release(&d->labels);
     free(d->rows);
     free(d->files);
+    free(d->only_paths);
     free(d->members);
     free(d->groups);
     arena_release(&d->paths);

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include "base/names.h"
 #include "cli/options.h"
 #include "cli/stage.h"
 #include "hash/content_hash.h"
@@ -71,19 +72,22 @@ enum row_reason {
 };
 
 #define NO_FILE UINT32_MAX
+#define ONLY_PATH 0x80000000u /* bit of row.file: the rest is an index in only_paths */
 
-/* 40 bytes a row, and 8 while groups are found: what ten million rows with hashes cost, beside 12 for a row that has a
- * copy. */
-struct row {
+/*
+ * 36 bytes a row, and 8 while groups are found: what ten million rows with hashes cost; a row that has a copy costs 12
+ * and its path beside.
+ */
+struct __attribute__((packed, aligned(4))) row {
     struct xxh128 hash;
     uint64_t bytes;
     uint32_t label;  /* index in labels; 0 is the empty one */
-    uint32_t file;   /* index in files, for rows that need their path; NO_FILE */
+    uint32_t file;   /* index in files or (ONLY_PATH) only_paths, for rows that need their path; NO_FILE */
     uint32_t keeper; /* the row that stays for this one, or of the conflict */
     uint8_t flags, reason;
 };
 
-/* For rows whose file is looked at, and for members of groups (their path decides ties). */
+/* For rows whose file is looked at. Members of groups that brought their hash need no more than a path, to decide ties. */
 struct file {
     const char *path;
     dev_t dev;
@@ -101,9 +105,10 @@ struct dedup {
     size_t n_rows, rows_capacity, n_against; /* the rows of --against come first */
     struct file *files;
     size_t n_files, files_capacity;
+    const char **only_paths;
+    size_t n_only_paths, only_paths_capacity;
     struct arena paths;
-    char **labels;
-    size_t n_labels, labels_capacity;
+    struct names labels; /* number 0 is the empty one */
     uint32_t *members; /* rows that have the bytes of another, group by group; after dedup_judge best first */
     size_t n_members, members_capacity;
     struct group {
@@ -138,7 +143,15 @@ int dedup_verify(struct dedup *d, struct error *err);
 const char *dedup_reason_slug(enum row_reason reason);
 static inline const char *dedup_path(const struct dedup *d, uint32_t row)
 {
-    return d->rows[row].file == NO_FILE ? "" : d->files[d->rows[row].file].path;
+    uint32_t at = d->rows[row].file;
+    return at == NO_FILE ? "" : at & ONLY_PATH ? d->only_paths[at & ~ONLY_PATH] : d->files[at].path;
+}
+/* What is known of the row's file; all zeros where it was not looked at. */
+static inline const struct file *dedup_file(const struct dedup *d, uint32_t row)
+{
+    static const struct file unseen = {.path = ""};
+    uint32_t at = d->rows[row].file;
+    return at & ONLY_PATH ? &unseen : &d->files[at];
 }
 
 int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,

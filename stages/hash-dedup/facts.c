@@ -1,5 +1,5 @@
 /*
- * facts.c: the manifest's rows as 40 bytes each, and what stat says about files whose hash is not given.
+ * facts.c: the manifest's rows as 36 bytes each, and what stat says about files whose hash is not given.
  */
 #include "dedup.h"
 
@@ -16,18 +16,6 @@
 
 #define STAT_CHUNK 256 /* files a worker takes at a time */
 
-static int find_label(struct dedup *d, const char *name, uint32_t *out, struct error *err)
-{
-    for (size_t i = 0; i < d->n_labels; i++)
-        if (!strcmp(d->labels[i], name))
-            return *out = (uint32_t)i, 0;
-    if (mem_grow(&d->labels, &d->labels_capacity, d->n_labels + 1, sizeof *d->labels, err) ||
-        !(d->labels[d->n_labels] = mem_strdup(name, err)))
-        return -1;
-    *out = (uint32_t)d->n_labels++;
-    return 0;
-}
-
 static int add_file(struct dedup *d, uint32_t row, const char *path, struct error *err)
 {
     if (mem_grow(&d->files, &d->files_capacity, d->n_files + 1, sizeof *d->files, err))
@@ -37,6 +25,15 @@ static int add_file(struct dedup *d, uint32_t row, const char *path, struct erro
     if (!(f->path = arena_strdup(&d->paths, path, err)))
         return -1;
     d->rows[row].file = (uint32_t)d->n_files++;
+    return 0;
+}
+
+static int add_path(struct dedup *d, uint32_t row, const char *path, struct error *err)
+{
+    if (mem_grow(&d->only_paths, &d->only_paths_capacity, d->n_only_paths + 1, sizeof *d->only_paths, err) ||
+        !(d->only_paths[d->n_only_paths] = arena_strdup(&d->paths, path, err)))
+        return -1;
+    d->rows[row].file = (uint32_t)d->n_only_paths++ | ONLY_PATH;
     return 0;
 }
 
@@ -56,19 +53,21 @@ int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, s
         return -1;
     int path = manifest_column(&r.schema, "path"), label = manifest_column(&r.schema, "label");
     int bytes = manifest_column(&r.schema, "bytes"), hash = manifest_column(&r.schema, "xxh128");
-    if (find_label(d, "", &none, err))
+    if (names_find(&d->labels, "", &none, err))
         goto fail;
     while ((got = manifest_reader_next(&r, err)) > 0) {
-        if (d->n_rows >= NO_FILE) {
-            error_set(err, EX_DATAERR, "'%s' has more than 4 billion rows", in->name);
+        if (d->n_rows >= ONLY_PATH - 1) {
+            error_set(err, EX_DATAERR, "'%s' has more than 2 billion rows", in->name);
             goto fail;
         }
         if (mem_grow(&d->rows, &d->rows_capacity, d->n_rows + 1, sizeof *d->rows, err))
             goto fail;
         struct row *row = &d->rows[d->n_rows];
         *row = (struct row){.file = NO_FILE, .keeper = (uint32_t)d->n_rows, .flags = against ? ROW_AGAINST : 0};
-        if (find_label(d, manifest_field(&r, label), &row->label, err))
+        uint32_t name;
+        if (names_find(&d->labels, manifest_field(&r, label), &name, err))
             goto fail;
+        row->label = name;
         const char *h = manifest_field(&r, hash), *b = manifest_field(&r, bytes), *p = manifest_field(&r, path);
         struct error ignored;
         uint64_t size;
@@ -108,9 +107,12 @@ int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, 
     if (manifest_source_read(in, &r, required, err))
         return -1;
     int path = manifest_column(&r.schema, "path");
+    /* The files of peers are looked at; so are those of groups when their times decide. */
+    int (*add)(struct dedup *, uint32_t, const char *, struct error *) =
+        flag == ROW_PEER || d->opt->keep == KEEP_OLDEST || d->opt->keep == KEEP_NEWEST ? add_file : add_path;
     for (; (got = manifest_reader_next(&r, err)) > 0 && row < end; row++)
         if ((d->rows[row].flags & flag) && d->rows[row].file == NO_FILE &&
-            add_file(d, (uint32_t)row, manifest_field(&r, path), err))
+            add(d, (uint32_t)row, manifest_field(&r, path), err))
             goto out;
     if (got < 0)
         goto out;

@@ -226,7 +226,7 @@ static const struct near *sorting; /* qsort's context; one sort at a time */
 static size_t label_preference(const struct near *s, uint32_t label)
 {
     size_t i = 0;
-    while (i < s->opt->prefer_label.n && strcmp(s->labels[label], s->opt->prefer_label.items[i]))
+    while (i < s->opt->prefer_label.n && strcmp(s->labels.text[label], s->opt->prefer_label.items[i]))
         i++;
     return i;
 }

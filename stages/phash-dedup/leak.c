@@ -69,10 +69,10 @@ int near_check_leak(struct near *s, struct manifest_source *in, const char *outp
             continue;
         snprintf(distance, sizeof distance, "%u", best.distance);
         const char *const fields[] = {near_path(s, i),
-                                      s->labels[r->label],
+                                      s->labels.text[r->label],
                                       names.text[split[i]],
                                       near_path(s, best.row),
-                                      s->labels[s->rows[best.row].label],
+                                      s->labels.text[s->rows[best.row].label],
                                       names.text[split[best.row]],
                                       distance};
         ++*n_leaks;

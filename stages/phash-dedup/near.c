@@ -32,7 +32,7 @@ static int write_reject(struct near *s, uint32_t row, const struct failure *fail
                    ? -1
                    : 0;
     case LEAVES_CONFLICT:
-        return text_printf(detail, err, "%u %s: %s", r->distance, s->labels[s->rows[r->keeper].label],
+        return text_printf(detail, err, "%u %s: %s", r->distance, s->labels.text[s->rows[r->keeper].label],
                            near_path(s, r->keeper)) ||
                        manifest_writer_reject(rejects, fields, "label-conflict", detail->data, err)
                    ? -1
@@ -155,9 +155,7 @@ void near_release(struct near *s)
         close(s->store_fd);
     pdq_index_release(&s->index);
     free(s->blocked);
-    for (size_t i = 0; i < s->n_labels; i++)
-        free(s->labels[i]);
-    free(s->labels);
+    names_release(&s->labels);
     free(s->rows);
     free(s->turned);
     free(s->files);

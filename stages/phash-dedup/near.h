@@ -9,6 +9,7 @@
 #ifndef WINNOW_PHASH_DEDUP_NEAR_H
 #define WINNOW_PHASH_DEDUP_NEAR_H
 
+#include "base/names.h"
 #include "cli/options.h"
 #include "cli/stage.h"
 #include "hash/content_hash.h"
@@ -89,15 +90,6 @@ struct blocked {
     char digest[PDQ_HEX_BYTES];
 };
 
-/* Names that came in, found by a 64-bit key: groups. */
-struct names {
-    char **text;
-    size_t n, capacity;
-    uint64_t *keys;
-    uint32_t *table;
-    size_t size;
-};
-
 struct near {
     const struct near_options *opt;
     struct row *rows;
@@ -109,9 +101,8 @@ struct near {
     struct failure *failures; /* in row order */
     size_t n_failures, failures_capacity;
     struct arena arena;
-    char **labels;
-    size_t n_labels, labels_capacity;
-    struct names groups_in;
+    struct names labels; /* number 0 is the empty one */
+    struct names groups_in; /* names of groups that rows came with */
     struct pdq_index index;
     struct file_lock index_lock, store_lock;
     int store_fd; /* --delete-blocked */
@@ -155,8 +146,6 @@ int near_judge(struct near *s, struct error *err);        /* who leaves, for who
 /* groups.c */
 int near_group(struct near *s, struct error *err); /* row.group for rows that stay */
 const char *near_group_name(const struct near *s, uint32_t row, char out[XXH128_HEX_BYTES]);
-int names_find(struct names *t, const char *text, uint32_t *out, struct error *err); /* adds it when new */
-void names_release(struct names *t);
 
 /* index.c: hashes kept from run to run. */
 int near_index_open(struct near *s, struct error *err); /* takes the lock */

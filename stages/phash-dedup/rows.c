@@ -133,18 +133,6 @@ struct reading {
     struct manifest_reader *r;
 };
 
-static int find_label(struct near *s, const char *name, uint32_t *out, struct error *err)
-{
-    for (size_t i = 0; i < s->n_labels; i++)
-        if (!strcmp(s->labels[i], name))
-            return *out = (uint32_t)i, 0;
-    if (mem_grow(&s->labels, &s->labels_capacity, s->n_labels + 1, sizeof *s->labels, err) ||
-        !(s->labels[s->n_labels] = mem_strdup(name, err)))
-        return -1;
-    *out = (uint32_t)s->n_labels++;
-    return 0;
-}
-
 static const char *field(const char *const *fields, int column)
 {
     return column < 0 ? "" : fields[column];
@@ -207,7 +195,7 @@ static int take_row(void *context, const char *const *fields, const struct decod
                         .group_in = NONE,
                         .group = NONE,
                         .flags = g->against ? ROW_AGAINST : 0};
-    if (find_label(s, field(fields, g->label), &row->label, err) ||
+    if (names_find(&s->labels, field(fields, g->label), &row->label, err) ||
         (!s->opt->regroup && *field(fields, g->group) &&
          names_find(&s->groups_in, field(fields, g->group), &row->group_in, err)))
         return -1;
@@ -274,7 +262,7 @@ int near_read_rows(struct near *s, struct manifest_source *in, bool against, str
     struct hashing hashing;
     uint32_t none;
     int rc = -1;
-    if (open_pool(&pool, &hashing, s->opt, err) || find_label(s, "", &none, err) ||
+    if (open_pool(&pool, &hashing, s->opt, err) || names_find(&s->labels, "", &none, err) ||
         manifest_source_read(in, &r, against ? required_old : required, err))
         goto out;
     g.path = manifest_column(&r.schema, "path");

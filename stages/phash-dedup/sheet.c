@@ -95,7 +95,7 @@ static void put_picture(struct sheet *t, uint32_t row, const char *role, int dis
     if (distance >= 0)
         fprintf(t->out, " %d bits", distance);
     fputs("<br>", t->out);
-    put_escaped(t->out, t->s->labels[r->label]);
+    put_escaped(t->out, t->s->labels.text[r->label]);
     fprintf(t->out, " &middot; %u px &middot; %llu bytes<br><small>", r->pixels, (unsigned long long)r->bytes);
     put_escaped(t->out, near_path(t->s, row));
     fputs("</small></figcaption></figure>\n", t->out);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/random.h"
 #include "base/text.h"
 
@@ -31,7 +32,6 @@ struct group {
 };
 
 struct label {
-    char *name;
     uint64_t n_rows;
     uint32_t n_groups, n_groups_in[SPLIT_PARTS];
 };
@@ -44,7 +44,8 @@ struct split {
     size_t table_size;
     uint32_t *row_group;
     size_t n_rows, rows_capacity;
-    struct label *labels;
+    struct names label_names;
+    struct label *labels; /* in the order of label_names */
     size_t n_labels, labels_capacity;
     uint64_t *pairs; /* group << 32 | label, for groups with more than one label */
     size_t n_pairs, pairs_capacity;
@@ -119,16 +120,15 @@ static int64_t find_group(struct split *s, const char *name, struct error *err)
 
 static int64_t find_label(struct split *s, const char *name, struct error *err)
 {
-    for (size_t i = 0; i < s->n_labels;
-         i++) /* labels are classes: a handful, and the last one again is the usual case */
-        if (!strcmp(s->labels[i].name, name))
-            return (int64_t)i;
-    if (mem_grow(&s->labels, &s->labels_capacity, s->n_labels + 1, sizeof *s->labels, err))
+    uint32_t at;
+    if (names_find(&s->label_names, name, &at, err))
         return -1;
-    s->labels[s->n_labels] = (struct label){0};
-    if (!(s->labels[s->n_labels].name = mem_strdup(name, err)))
-        return -1;
-    return (int64_t)s->n_labels++;
+    if (at == s->n_labels) {
+        if (mem_grow(&s->labels, &s->labels_capacity, s->n_labels + 1, sizeof *s->labels, err))
+            return -1;
+        s->labels[s->n_labels++] = (struct label){0};
+    }
+    return at;
 }
 
 /* What a row is kept together by: its group, or itself when it has none. */
@@ -476,8 +476,7 @@ static int write_rows(struct split *s, struct manifest_source *in, struct manife
 
 static void split_release(struct split *s)
 {
-    for (size_t i = 0; i < s->n_labels; i++)
-        free(s->labels[i].name);
+    names_release(&s->label_names);
     free(s->labels);
     free(s->groups);
     free(s->table);
@@ -496,7 +495,7 @@ int split_run(const struct split_options *opt, struct manifest_source *in, struc
     n->n_read = s.n_rows;
     rc = write_rows(&s, in, out, n, err);
     for (size_t i = 0; i < s.n_labels && rc == 0; i++)
-        stage_note(&opt->common, "%s: %llu pictures, groups: %u train, %u val, %u test", s.labels[i].name,
+        stage_note(&opt->common, "%s: %llu pictures, groups: %u train, %u val, %u test", s.label_names.text[i],
                    (unsigned long long)s.labels[i].n_rows, s.labels[i].n_groups_in[SPLIT_TRAIN],
                    s.labels[i].n_groups_in[SPLIT_VAL], s.labels[i].n_groups_in[SPLIT_TEST]);
 out:
