@@ -50,6 +50,7 @@ struct join {
     uint32_t *index;
     uint16_t *value; /* of each position */
     atomic_size_t next;
+    atomic_size_t n_found; /* as of the last finished runs */
     size_t n_slices;
     struct worker_pairs *workers;
     const struct near_progress *progress;
@@ -138,6 +139,16 @@ static bool found_at(const struct join *j, const struct pdq_hash *a, const struc
            __builtin_popcountll(a->word[x] ^ b->word[x]) + __builtin_popcountll(a->word[y] ^ b->word[y]) <= j->filter;
 }
 
+static int too_many(size_t n_found, struct error *err)
+{
+    return n_found <= NEAR_MAX_PAIRS
+               ? 0
+               : error_set(err, EX_DATAERR,
+                           "more than %u near pairs: some picture is there in many thousand variants, or the distance is too "
+                           "large (let the worst of them leave in a run with a smaller one first)",
+                           NEAR_MAX_PAIRS);
+}
+
 static int report(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k)
 {
     const struct pdq_hash *a = &j->hashes[i], *b = &j->hashes[k];
@@ -202,7 +213,9 @@ static void step_work(void *context, unsigned worker)
             unsigned v = j->value[p];
             stop = p < j->rest[v] ? j->rest[v] : j->start[v + 1];
             stop = stop < end ? stop : end;
-            if (scan_run(j, w, v, p, stop)) {
+            size_t before = w->found.n;
+            if (scan_run(j, w, v, p, stop) ||
+                too_many(atomic_fetch_add(&j->n_found, w->found.n - before) + w->found.n - before, &w->err)) {
                 w->failed = true;
                 return;
             }

@@ -33,3 +33,8 @@ for alteration, row in table.items():
 for name, hs in plain.items():
     near = sorted(bin(a ^ b).count("1") for i, a in enumerate(hs) for b in hs[:i])
     print("%s: %d different pictures, %d pairs; the nearest are %s bits apart" % (name, len(hs), len(near), ", ".join(map(str, near[:5]))))
+names = [n for n, _ in sets]
+if "reference" in names and "nn512" in names:
+    gap, where = max((100 * (sum(x <= 31 for x in row["reference"]) - sum(x <= 31 for x in row["nn512"])) / len(row["reference"]), a)
+                     for a, row in table.items())
+    print("nn512 falls short of reference by at most %.1f points within 31 bits (%s)" % (max(gap, 0), where))
