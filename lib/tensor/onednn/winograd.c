@@ -13,6 +13,7 @@
 #define LEAST_ROWS 24   /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
 #define MOST_ROWS 192
 #define BLOCK_BYTES ((size_t)640 * 1024) /* of transformed inputs and products: beside them a panel of weights is in the cache */
+#define SMALL_PACK (1 << 20)               /* transformed weights */
 #define WEIGHTS_ROWS 1024                /* tiles of one sum of the weights' gradient */
 
 struct form_facts {
@@ -109,11 +110,13 @@ void winograd_pack(const struct backend *b, const struct op_desc *d, bool backwa
     size_t tap_stride = (size_t)d->x[0].c * (size_t)d->y.c;
     double matrix[MAX_POINTS][MAX_TAPS];
     kernel_matrix(form, matrix);
-    for (int first = 0, width; first < n_columns; first += width) {
-        width = panel_width(kernels, n_columns, first);
-        float *panel = packed + (size_t)f->points * (size_t)n_k * (size_t)first;
-#pragma omp parallel for num_threads(n_k < 64 ? 1 : b->threads) schedule(static)
-        for (int k = 0; k < n_k; k++) {
+    /* Small ones by one thread: on a busy machine another takes longer to wake than they take. */
+    size_t work = (size_t)f->points * (size_t)n_k * (size_t)n_columns;
+#pragma omp parallel for num_threads(work < SMALL_PACK ? 1 : b->threads) schedule(static)
+    for (int k = 0; k < n_k; k++)
+        for (int first = 0, width; first < n_columns; first += width) {
+            width = panel_width(kernels, n_columns, first);
+            float *panel = packed + (size_t)f->points * (size_t)n_k * (size_t)first;
             double tap[MAX_TAPS][MAX_PANEL];
             for (int t = 0; t < taps; t++) { /* turned by 180 degrees for backward data */
                 const float *from =
@@ -123,7 +126,6 @@ void winograd_pack(const struct backend *b, const struct op_desc *d, bool backwa
             }
             kernels->pack(matrix, f->points, tap, taps, width, panel + (size_t)k * (size_t)width, (size_t)n_k * (size_t)width);
         }
-    }
 }
 
 static struct winograd_grid grid_of(const struct op_desc *d, const struct tensor_shape *out, bool backward)
