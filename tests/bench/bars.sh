@@ -2,7 +2,7 @@
 # bar TEXT FIGURE OP LIMIT      OP: <= or >= or =; a figure that is not a number was not measured
 bar() {
     awk -v text="$1" -v f="$2" -v op="$3" -v limit="$4" 'BEGIN {
-        if (f !~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/) { printf "  %-66s %10s  asked %s %-8s not measured\n", text, "-", op, limit; exit }
+        if (f !~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ || limit == "") { printf "  %-66s %10s  asked %s %-8s not measured\n", text, "-", op, limit; exit }
         met = op == "<=" ? f + 0 <= limit + 0 : op == ">=" ? f + 0 >= limit + 0 : f + 0 == limit + 0
         printf "  %-66s %10s  asked %s %-8s %s\n", text, sprintf(f == int(f) ? "%d" : "%.3f", f), op, limit, met ? "met" : "MISSED" }'
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Pictures: decode and resize against node sharp and vipsthumbnail, the cost of the sandbox, augmentation against Keras' formulas in
 # scipy and against OpenCV, and reading shards. A table of medians over ROUNDS, peers taking turns within a round; CPU seconds
-# beside wall clock, which is the truer figure on a busy machine. Never fails.
+# beside wall clock, which is the truer figure on a busy machine; then each bar beside its figure. Four to five minutes. Never fails.
 # usage: pictures.sh [ROUNDS [N_PHOTOS]]     BUILD=build/release
 set -u
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 BUILD=${BUILD:-$TOP/build/release}
 case $BUILD in /*) ;; *) BUILD=$TOP/$BUILD ;; esac
 ROUNDS=${1:-5} N=${2:-24}
+. "$TOP/tests/bench/bars.sh"
 python=/usr/bin/python3
 work=$(mktemp -d "${TMPDIR:-/tmp}/winnow-pictures-XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -55,11 +56,13 @@ note() { # NAME COMMAND...: "n wall cpu" into results
     shift
     line=$("$@" 2>/dev/null) && echo "$name $line" >>results
 }
+machine
 for _ in $(seq "$ROUNDS"); do
     [ -n "$have_sharp" ] && note "sharp,2-threads" node sharp.js 4 photos/*.jpg
     command -v vipsthumbnail >/dev/null && note "vipsthumbnail,2-processes" vips
     for method in lanczos bilinear area tfjs; do note "winnow,$method,2-workers" ./bench load $method 2 1 4 photos/*.jpg; done
     note "winnow,bilinear,no-sandbox" ./bench load bilinear 2 0 4 photos/*.jpg
+    for sandbox in 1 0; do note "winnow,bilinear,1-worker,sandbox=$sandbox" ./bench load bilinear 1 $sandbox 4 photos/*.jpg; done
 done
 for _ in $(seq "$ROUNDS"); do
     note "augment,scipy,1-thread" "$python" "$TOP/tests/bench/pictures.py" scipy 10
@@ -67,11 +70,15 @@ for _ in $(seq "$ROUNDS"); do
     note "augment,winnow,1-thread" ./bench augment article 1000 299
 done
 if [ -x "${BIN:-$TOP/bin}/pack" ]; then
-    (printf 'path\tlabel\n'; for _ in $(seq 40); do for f in photos/*.jpg; do printf '%s\tx\n' "$f"; done; done) >in.tsv
+    (printf 'path\tlabel\n'; for _ in $(seq 100); do for f in photos/*.jpg; do printf '%s\tx\n' "$f"; done; done) >in.tsv
     "${BIN:-$TOP/bin}/pack" -o set in.tsv
     for _ in $(seq "$ROUNDS"); do
         note "shards,first-pass" ./bench shards set 1
         note "shards,10-passes" ./bench shards set 10
+    done
+    head -n 481 in.tsv >few.tsv && "${BIN:-$TOP/bin}/pack" --encoding jpeg -o jpegs few.tsv
+    for _ in $(seq "$ROUNDS"); do
+        for sandbox in 1 0; do note "jpeg-records,1-thread,sandbox=$sandbox" ./bench jpegs jpegs $sandbox 3; done
     done
     sync
     for _ in $(seq "$ROUNDS"); do       # cold: the pages are dropped before each
@@ -92,13 +99,35 @@ rows = {}
 for line in open("results"):
     name, n, wall, cpu = line.split()
     rows.setdefault(name, []).append((float(n) / float(wall), float(n) / max(float(cpu), 1e-9)))
-print(f"{'what':34}{'a second':>12}{'a CPU second':>14}{'least..most a second':>26}")
-for name, v in rows.items():
-    w, c = [a for a, _ in v], [b for _, b in v]
-    print(f"{name:34}{s.median(w):12.1f}{s.median(c):14.1f}{min(w):16.1f}..{max(w):.1f}")
+print(f"{'what':38}{'a second':>12}{'a CPU second':>14}{'least..most a second':>26}")
+with open("medians", "w") as f:
+    for name, v in rows.items():
+        w, c = [a for a, _ in v], [b for _, b in v]
+        print(f"{name:38}{s.median(w):12.1f}{s.median(c):14.1f}{min(w):16.1f}..{max(w):.1f}")
+        f.write(f"{name} {s.median(w)} {s.median(c)}\n")
 P
+rate() { awk -v n="$1" '$1 == n { print $2 }' medians; }        # a second of wall clock
+per_cpu() { awk -v n="$1" '$1 == n { print $3 }' medians; }
 for method in lanczos bilinear; do ./bench square $method photos/p00.jpg >winnow-$method.raw; done
 echo "PSNR in dB against a float Lanczos-3 reduction of the fully decoded picture:"
 # shellcheck disable=SC2046
-"$python" "$TOP/tests/bench/pictures.py" psnr photos/p00.jpg $(ls ./*.raw)
+"$python" "$TOP/tests/bench/pictures.py" psnr photos/p00.jpg $(ls ./*.raw) | tee psnr
+noise() { awk -v f="$1" '$1 == f { print $2 }' psnr; }
+against() { bar "$1" "$(ratio "$2" "$3")" "$4" "$5"; }
+for m in lanczos bilinear; do
+    against "$m, pictures a second, of sharp's" "$(rate winnow,$m,2-workers)" "$(rate sharp,2-threads)" '>=' 1.2
+    against "$m, of two vipsthumbnail's" "$(rate winnow,$m,2-workers)" "$(rate vipsthumbnail,2-processes)" '>=' 1.2
+done
+against "the default method, of lanczos" "$(rate winnow,bilinear,2-workers)" "$(rate winnow,lanczos,2-workers)" '>=' 1
+bar "lanczos, PSNR in dB, of sharp's $(noise sharp.raw)" "$(noise winnow-lanczos.raw)" '>=' "$(noise sharp.raw)"
+against "augment on one core, of Keras' formulas in scipy" "$(rate augment,winnow,1-thread)" "$(rate augment,scipy,1-thread)" '>=' 5
+against "augment on one core, of OpenCV's" "$(rate augment,winnow,1-thread)" "$(rate augment,opencv,1-thread)" '>=' 1.5
+bar "shards, warm: records a second, checked once, 10 passes" "$(rate shards,10-passes)" '>=' 20000
+against "shards, cold: bytes a second, of the disk read in order" "$(awk '$1 == "shards,cold" { print $2 * 268203 / 1e6 }' medians)" "$(rate disk,sequential,cold,MB)" '>=' 0.9
+against "sandbox: CPU a picture, of in-process decoding's" "$(per_cpu winnow,bilinear,1-worker,sandbox=0)" "$(per_cpu winnow,bilinear,1-worker,sandbox=1)" '<=' 1.1
+against "sandbox: time a picture, one worker" "$(rate winnow,bilinear,1-worker,sandbox=0)" "$(rate winnow,bilinear,1-worker,sandbox=1)" '<=' 1.1
+against "sandbox: time a picture, two workers" "$(rate winnow,bilinear,no-sandbox)" "$(rate winnow,bilinear,2-workers)" '<=' 1.1
+against "sandbox: CPU a JPEG record of a shard" "$(per_cpu jpeg-records,1-thread,sandbox=0)" "$(per_cpu jpeg-records,1-thread,sandbox=1)" '<=' 1.1
+against "sandbox: time a JPEG record of a shard" "$(rate jpeg-records,1-thread,sandbox=0)" "$(rate jpeg-records,1-thread,sandbox=1)" '<=' 1.1
+machine
 exit 0
