@@ -33,14 +33,16 @@ static const char head[] =
     "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
     "<meta name=\"viewport\" content=\"width=device-width\"><title>augmentation sheet</title>\n<style>\n"
-    "body{font:14px sans-serif;margin:1em;background:#fff;color:#111}td{padding:2px;text-align:center;vertical-align:top}\n"
-    "td p{margin:0;width:160px;font-size:11px;overflow-wrap:anywhere;color:#444}th{text-align:left;font-weight:normal;max-width:14em;overflow-wrap:anywhere}\n"
-    "img{filter:blur(12px) grayscale(1)}body.shown img{filter:none}button{font:inherit;padding:.3em 1em}\n"
-    "@media(prefers-color-scheme:dark){body{background:#161616;color:#eee}td p{color:#bbb}}\n</style>\n"
+    ":root{color-scheme:light dark;--soft:#444;--back:#ddd}@media(prefers-color-scheme:dark){:root{--soft:#bbb;--back:#333}}\n"
+    "body{font:14px sans-serif;margin:1em}main{overflow-x:auto}td{padding:2px;text-align:center;vertical-align:top}\n"
+    "td p{margin:0 0 6px;width:160px;font-size:11px;overflow-wrap:anywhere;color:var(--soft)}\n"
+    "th{font-weight:normal}tbody th,thead th:first-child{text-align:left;vertical-align:top;min-width:8em;max-width:14em;overflow-wrap:anywhere}\n"
+    "td div{width:160px;overflow:hidden;outline:1px solid var(--back);background:var(--back)}td img{display:block;margin:auto;filter:blur(12px) grayscale(1)}\n"
+    "body.shown img{filter:none}button{font:inherit;padding:.3em 1em}\n</style>\n"
     "<h1>Augmentation sheet</h1>\n<p><button id=\"show\" aria-pressed=\"false\">Show pictures (s)</button></p>\n<p>Specification: <code>";
 
 static const char tail[] =
-    "</table>\n<script>\nvar button=document.getElementById('show');\n"
+    "</tbody></table></main>\n<script>\nvar button=document.getElementById('show');\n"
     "function toggle(){var on=document.body.classList.toggle('shown');button.setAttribute('aria-pressed',on);"
     "button.textContent=on?'Hide pictures (s)':'Show pictures (s)';}\nbutton.onclick=toggle;\n"
     "document.onkeydown=function(e){if(e.key==='s'&&!e.ctrlKey&&!e.metaKey)toggle();};\n</script>\n</html>\n";
@@ -201,8 +203,8 @@ int sheet_add(struct sheet *s, int column, const uint8_t *thumb, size_t n_thumb,
         draw(&r->strip, column, thumb, n_thumb);
         return 0;
     }
-    if (text_puts(t, "<td><img alt=\"", err) || put_escaped(t, column ? caption : "the picture itself", err) ||
-        text_puts(t, "\" src=\"data:image/jpeg;base64,", err) || put_base64(t, thumb, n_thumb, err) || text_puts(t, "\"><p>", err) ||
+    if (text_puts(t, "<td><div><img alt=\"", err) || put_escaped(t, column ? caption : "the picture itself", err) ||
+        text_puts(t, "\" src=\"data:image/jpeg;base64,", err) || put_base64(t, thumb, n_thumb, err) || text_puts(t, "\"></div><p>", err) ||
         (column && put_parameters(t, caption, err)))
         return -1;
     return text_puts(t, column + 1 == s->n_columns ? "</p></td></tr>\n" : "</p></td>\n", err);
@@ -214,13 +216,13 @@ static int write_html(const struct sheet *s, struct error *err)
 {
     struct text page = TEXT_EMPTY;
     int rc = text_puts(&page, head, err) || text_add(&page, s->spec.data, s->spec.n_bytes, err) ||
-                     text_puts(&page, "</code></p>\n<table>\n<thead><tr><th scope=\"col\">Label, file</th><th scope=\"col\">0: as it is</th>", err)
+                     text_puts(&page, "</code></p>\n<main><table>\n<thead><tr><th scope=\"col\">Label, file</th><th scope=\"col\">0: as it is</th>", err)
                  ? -1
                  : 0;
     for (int c = 1; c < s->n_columns && rc == 0; c++)
         rc = text_printf(&page, err, "<th scope=\"col\">%d</th>", c);
     if (rc == 0)
-        rc = text_puts(&page, "</tr></thead>\n", err);
+        rc = text_puts(&page, "</tr></thead>\n<tbody>\n", err);
     for (size_t i = 0; i < s->n_rows && rc == 0; i++)
         rc = text_add(&page, s->rows[i].html.data, s->rows[i].html.n_bytes, err);
     if (rc == 0)

@@ -84,19 +84,36 @@ static int relative_base(struct text *base, const char *sheet, const char *root,
     return *rest && (text_puts(base, rest, err) || text_puts(base, "/", err)) ? -1 : 0;
 }
 
-static void put_picture(struct sheet *t, uint32_t row, const char *role, int distance)
+static void put_bytes(FILE *out, uint64_t bytes)
+{
+    if (bytes >= 1000000)
+        fprintf(out, "%.1f&nbsp;MB", (double)bytes / 1e6);
+    else
+        fprintf(out, "%llu&nbsp;kB", (unsigned long long)(bytes + 999) / 1000);
+}
+
+/* from: the row that the distance is to; NONE: none is shown. */
+static void put_picture(struct sheet *t, uint32_t row, const char *role, uint32_t from)
 {
     const struct row *r = &t->s->rows[row];
-    fputs("<figure tabindex=\"0\"><img loading=\"lazy\" alt=\"\" src=\"", t->out);
+    fputs("<figure tabindex=\"0\"><div><img loading=\"lazy\" alt=\"\" src=\"", t->out);
     if (near_path(t->s, row)[0] != '/')
         put_url(t->out, t->base.data ? t->base.data : "");
     put_url(t->out, near_path(t->s, row));
-    fprintf(t->out, "\"><figcaption><b class=\"%s\">%s</b>", role, role);
-    if (distance >= 0)
-        fprintf(t->out, " %d bits", distance);
+    fprintf(t->out, "\"></div><figcaption><b class=\"%s\">%s</b>", role, role);
+    if (from != NONE) {
+        fprintf(t->out, " %u bits from ", r->distance);
+        put_escaped(t->out, t->s->rows[from].label != r->label ? t->s->labels.text[t->s->rows[from].label] : "it");
+    }
     fputs("<br>", t->out);
     put_escaped(t->out, t->s->labels.text[r->label]);
-    fprintf(t->out, " &middot; %u px &middot; %llu bytes<br><small>", r->pixels, (unsigned long long)r->bytes);
+    if (r->pixels)
+        fprintf(t->out, " &middot; %.2f&nbsp;MP", r->pixels / 1e6);
+    if (r->bytes) {
+        fputs(" &middot; ", t->out);
+        put_bytes(t->out, r->bytes);
+    }
+    fputs("<br><small>", t->out);
     put_escaped(t->out, near_path(t->s, row));
     fputs("</small></figcaption></figure>\n", t->out);
 }
@@ -114,28 +131,40 @@ static int compare_entries(const void *a, const void *b)
     return c ? c : (x->row > y->row) - (x->row < y->row);
 }
 
-static void put_clusters(struct sheet *t, struct entry *entries, size_t n, const char *title, const char *role,
-                         bool with_head)
+enum section { SECTION_CONFLICTS, SECTION_DUPLICATES, SECTION_GROUPS };
+static const struct {
+    const char *title, *says;
+} sections[] = {
+    {"Label conflicts", "The same picture, or nearly, under different labels. All of them leave, for a person to decide, unless one is marked as staying."},
+    {"Near duplicates", "The first of each row stays; the others leave for it."},
+    {"Groups", "Alike, but not the same. All stay; a split into training and test keeps each row together."},
+};
+
+static void put_clusters(struct sheet *t, struct entry *entries, size_t n, enum section section)
 {
+    const struct row *rows = t->s->rows;
     size_t n_clusters = 0;
     sorting = t->s;
     if (n)
         qsort(entries, n, sizeof *entries, compare_entries);
     for (size_t i = 0; i < n; i++)
         n_clusters += i == 0 || entries[i].head != entries[i - 1].head;
-    fprintf(t->out, "<h2>%s: %zu</h2>\n", title, n_clusters);
+    fprintf(t->out, "<h2>%s: %zu</h2>\n<p>%s</p>\n", sections[section].title, n_clusters, sections[section].says);
     if (n_clusters > MOST_CLUSTERS)
-        fprintf(t->out, "<p>The first %d of them.</p>\n", MOST_CLUSTERS);
+        fprintf(t->out, "<p>Shown are the first %d.</p>\n", MOST_CLUSTERS);
     n_clusters = 0;
     for (size_t i = 0, end; i < n && n_clusters < MOST_CLUSTERS; i = end, n_clusters++) {
         for (end = i + 1; end < n && entries[end].head == entries[i].head; end++)
             ;
         fputs("<section>\n", t->out);
-        if (with_head)
-            put_picture(t, entries[i].head, (t->s->rows[entries[i].head].flags & ROW_LEAVES) ? "conflict" : "stays",
-                        -1);
-        for (size_t k = i; k < end && k < i + MOST_PICTURES; k++)
-            put_picture(t, entries[k].row, role, with_head ? t->s->rows[entries[k].row].distance : -1);
+        if (section == SECTION_DUPLICATES)
+            put_picture(t, entries[i].head, "stays", NONE);
+        for (size_t k = i; k < end && k < i + MOST_PICTURES; k++) {
+            uint32_t row = entries[k].row;
+            bool leaves = rows[row].flags & ROW_LEAVES;
+            put_picture(t, row, !leaves ? "stays" : section == SECTION_CONFLICTS ? "conflict" : "leaves",
+                        leaves ? rows[row].keeper : NONE);
+        }
         if (end - i > MOST_PICTURES)
             fprintf(t->out, "<p>and %zu more</p>\n", end - i - MOST_PICTURES);
         fputs("</section>\n", t->out);
@@ -162,23 +191,54 @@ int near_mark_sheet_paths(struct near *s, struct error *err)
     return 0;
 }
 
+/* Rows in conflict and those that they disagree with, each once: what a chain of disagreements connects is one cluster. */
+static size_t conflicts(const struct near *s, uint32_t *parent, struct entry *entries)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        parent[i] = NONE;
+    for (uint32_t i = 0; i < s->n_rows; i++) {
+        const struct row *r = &s->rows[i];
+        if (!(r->flags & ROW_LEAVES) || r->reason != LEAVES_CONFLICT)
+            continue;
+        uint32_t two[2] = {i, r->keeper};
+        for (int k = 0; k < 2; k++) {
+            if (parent[two[k]] == NONE)
+                parent[two[k]] = two[k];
+            while (parent[two[k]] != two[k])
+                two[k] = parent[two[k]] = parent[parent[two[k]]];
+        }
+        bool first = strcmp(near_path(s, two[0]), near_path(s, two[1])) < 0; /* heads do not depend on the order of rows */
+        parent[two[first]] = two[!first];
+    }
+    for (uint32_t i = 0; i < s->n_rows; i++) {
+        uint32_t head = i;
+        while (parent[i] != NONE && parent[head] != head)
+            head = parent[head];
+        if (parent[i] != NONE)
+            entries[n++] = (struct entry){head, i};
+    }
+    return n;
+}
+
+static const char head_of_page[] =
+    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Near duplicates</title>\n"
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'\">\n"
+    "<meta name=\"referrer\" content=\"no-referrer\"><meta name=\"viewport\" content=\"width=device-width\">\n<style>\n"
+    ":root{color-scheme:light dark;--line:#ccc;--back:#eee;--stays:#060;--leaves:#a00;--conflict:#a50}\n"
+    "@media(prefers-color-scheme:dark){:root{--line:#444;--back:#222;--stays:#7c7;--leaves:#f88;--conflict:#fb6}}\n"
+    "body{font:14px sans-serif;margin:1em}h2{margin:1.5em 0 .3em}p{margin:.3em 0;max-width:60em}\n"
+    "section{display:flex;flex-wrap:wrap;gap:8px;border-top:1px solid var(--line);padding:8px 0}\n"
+    "figure{margin:0;width:170px;overflow-wrap:anywhere}figure div{width:170px;height:170px;overflow:hidden;background:var(--back)}\n"
+    "img{width:170px;height:170px;object-fit:contain;filter:blur(14px) grayscale(1)}figcaption{margin-top:3px}\n"
+    "#show:checked~main img,figure:focus img{filter:none}\n"
+    "b.stays{color:var(--stays)}b.leaves{color:var(--leaves)}b.conflict{color:var(--conflict)}\n"
+    "</style></head><body>\n<h1>Near duplicates</h1>\n"
+    "<input type=\"checkbox\" id=\"show\" accesskey=\"s\"><label for=\"show\"> show pictures unblurred (or click one, or step "
+    "through them with Tab)</label>\n<main>\n";
+
 int near_write_sheet(struct near *s, const char *path, struct error *err)
 {
-    static const char head[] =
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>near duplicates</title>\n"
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; style-src "
-        "'unsafe-inline'\">\n"
-        "<meta name=\"referrer\" content=\"no-referrer\">\n<style>\n"
-        "body{font:14px sans-serif;margin:1em}section{display:flex;flex-wrap:wrap;gap:8px;border-top:1px solid "
-        "#ccc;padding:8px 0}\n"
-        "figure{margin:0;width:180px;overflow-wrap:anywhere}img{width:180px;height:180px;object-fit:contain;background:"
-        "#eee;"
-        "filter:blur(14px) grayscale(1)}\n"
-        "#show:checked~main img,figure:focus "
-        "img{filter:none}b.stays{color:#060}b.leaves{color:#a00}b.conflict{color:#a50}\n"
-        "</style></head><body>\n<h1>Near duplicates</h1>\n"
-        "<input type=\"checkbox\" id=\"show\" accesskey=\"s\"><label for=\"show\"> show pictures unblurred (or give "
-        "one the focus)</label>\n<main>\n";
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     struct sheet t = {.s = s};
     struct entry *entries = NULL;
@@ -191,16 +251,13 @@ int near_write_sheet(struct near *s, const char *path, struct error *err)
         !(heads = mem_alloc((s->n_rows + 1) * sizeof *heads, err)))
         goto out;
     t.out = file.stream;
-    fputs(head, t.out);
-    for (uint32_t i = 0; i < s->n_rows; i++)
-        if ((s->rows[i].flags & ROW_LEAVES) && s->rows[i].reason == LEAVES_CONFLICT)
-            entries[n++] = (struct entry){s->rows[i].keeper, i};
-    put_clusters(&t, entries, n, "Label conflicts", "conflict", true);
+    fputs(head_of_page, t.out);
+    put_clusters(&t, entries, conflicts(s, heads, entries), SECTION_CONFLICTS);
     n = 0;
     for (uint32_t i = 0; i < s->n_rows; i++)
         if ((s->rows[i].flags & ROW_LEAVES) && s->rows[i].reason == LEAVES_NEAR)
             entries[n++] = (struct entry){s->rows[i].keeper, i};
-    put_clusters(&t, entries, n, "Near duplicates", "leaves", true);
+    put_clusters(&t, entries, n, SECTION_DUPLICATES);
     n = 0;
     for (uint32_t i = 0; i < s->n_rows; i++)
         if (!(s->rows[i].flags & ROW_LEAVES))
@@ -216,7 +273,7 @@ int near_write_sheet(struct near *s, const char *path, struct error *err)
     for (uint32_t i = 0; i < s->n_rows; i++)
         if (!(s->rows[i].flags & ROW_LEAVES) && sizes[s->rows[i].group] > 1)
             entries[n++] = (struct entry){heads[s->rows[i].group], i};
-    put_clusters(&t, entries, n, "Groups that a split keeps together", "stays", false);
+    put_clusters(&t, entries, n, SECTION_GROUPS);
     fputs("</main></body></html>\n", t.out);
     rc = atomic_file_commit(&file, err);
 out:

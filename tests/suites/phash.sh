@@ -181,6 +181,8 @@ mkdir out
 phash-dedup --sheet out/sheet.html all.tsv >/dev/null
 grep -q "Content-Security-Policy" out/sheet.html && grep -q 'filter:blur' out/sheet.html && ! grep -qi '<script' out/sheet.html && grep -q 'src="../cat/base00.jpg"' out/sheet.html
 ok $? "the sheet: blurred, no script, relative paths"
+[ "$(grep -c 'src="../dog/other09.jpg"' out/sheet.html)" = 1 ] && [ "$(grep -c 'src="../cat/base09.jpg"' out/sheet.html)" = 1 ] && grep -q 'Label conflicts: 3<' out/sheet.html
+ok $? "a conflict is shown once, with both its sides"
 ! grep -q "$TMPDIR" out/sheet.html
 ok $? "no absolute path in it"
 printf 'path\tlabel\n%s\t%s\ncat/base22.jpg\tx\n' 'cat/b"<&>%# 23.jpg' '<b>"x"</b>' >odd.tsv

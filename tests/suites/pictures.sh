@@ -175,6 +175,10 @@ augment --variants 0 in.tsv | cut -f1-6 | cmp -s - in.tsv
 ok $? "augment --variants 0 passes everything on"
 augment --variants 2 --sheet look.html in.tsv >s.tsv && grep -q 'filter:blur' look.html && [ "$(grep -o 'data:image/jpeg' look.html | wc -l)" -ge 9 ] && cut -f1-6 s.tsv | cmp -s - in.tsv && ! grep -qE 'https?://' look.html
 ok $? "augment --sheet look.html: pictures inside, blurred until asked, no address"
+awk -F'\t' -v OFS='\t' 'NR == 1 { print "path", "label"; next } { n = NR - 2; print $1, n < 12 ? "a" : n < 18 ? "b" : n < 22 ? "c" : "d" }' in.tsv >sorted.tsv
+augment --variants 1 --sheet five.html --sheet-rows 8 sorted.tsv >/dev/null
+[ "$(grep -o '<tr><th scope="row">[a-d]' five.html | sort | uniq -c | awk '{ printf "%d", $1 }')" = 2222 ]
+ok $? "a sheet of few rows over a sorted manifest shows every label alike"
 augment --variants 2 --sheet look.png in.tsv >/dev/null && [ "$(head -c 4 look.png | tail -c 3)" = PNG ]
 ok $? "augment --sheet look.png"
 augment --spec rotate=3 --out made in.tsv >/dev/null 2>e
