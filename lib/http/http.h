@@ -46,7 +46,7 @@ struct http_options {
     bool insecure;              /* do not verify certificates */
     const char *user_agent;
     const char *agent_token;    /* our product token in lower case, for X-Robots-Tag */
-    const char *proxy;          /* NULL: none, and none from the environment either */
+    const char *proxy;          /* NULL: none, and none from the environment either; else all connections are made to it */
     const char *ca_file;        /* NULL: the system's */
     bool no_http2;
 };
@@ -63,43 +63,46 @@ enum http_outcome {
     HTTP_FAILED_TOO_LARGE,
     HTTP_FAILED_HEADERS, /* more header bytes than the limit */
     HTTP_FAILED_REFUSED, /* the address is not public */
-    HTTP_FAILED_RANGE,   /* a 206 that does not continue what we have */
+    HTTP_FAILED_RANGE,   /* a 206 that does not continue what we have, or that nobody asked for */
+    HTTP_FAILED_CROWDED, /* the caller did not admit a connection to that address now; nothing was sent */
+    HTTP_FAILED_PROXY,   /* the proxy wants a name and password, or other ones: no transfer can succeed */
     HTTP_FAILED_STOPPED, /* http_engine_drop */
     HTTP_FAILED_OTHER,
     HTTP_OUTCOMES
 };
+/* A connection that the other side turned down: somebody is there. */
+bool http_errno_is_an_answer(int os_error);
 const char *http_outcome_slug(enum http_outcome o);     /* "stalled", "refused-address": what a reject says */
 
 struct http_transfer {
     /* The request: set by the caller before http_start, borrowed until done. */
     const char *url;            /* canonical */
     const char *if_none_match, *if_modified_since;  /* NULL for none */
-    const char *if_range;       /* with n_prefix > 0: the strong validator of the part that `body` already holds */
     uint64_t body_limit;        /* 0: limits.body_bytes */
-    void *token;                /* the caller's */
+    void *token;                /* the caller's, as are the next two, 0 at first */
+    uint32_t slot;
+    size_t n_saved;
 
     /* The answer. */
     enum http_outcome outcome;
     char detail[160];           /* libcurl's or our own words for a failure */
     struct http_headers headers;
+    const char *if_range;       /* what http_set_prefix was given */
+    uint64_t whole_bytes;
     bool wanted;                /* what `judge` said; false also when no body came */
     bool judged;
-    bool resumed;               /* the server took the Range: body is the old part and the rest */
+    bool ranged;                /* asked with a Range */
+    bool resumed;               /* the server took it: body is the old part and the rest */
     bool length_known;          /* by Content-Length, chunks or frames: a cut would have been noticed */
     char *redirect_url;         /* absolute target of a 3xx with Location, or NULL */
     uint8_t *body;              /* owned by the transfer, unless taken */
     size_t n_body;
     double seconds;
+    int os_error;               /* errno of a connection that could not be made, or 0 */
+    int proxy_status;           /* what the proxy answered to CONNECT, 0 without one */
 
     struct http_transfer_state *state;      /* internal */
 };
-
-/*
- * The proxy that a user named: an address (http, https, socks4, socks4a, socks5, socks5h; http when it has no scheme), or "@FILE", whose
- * first line is the address: so that a password stands in no process list and in no log of a make recipe. *out is the caller's to free.
- * EX_USAGE, EX_DATAERR or EX_NOINPUT; no message holds a byte of the address.
- */
-int http_proxy_take(char **out, const char *text, struct error *err);
 
 struct http_engine;
 
@@ -108,18 +111,32 @@ struct http_engine;
  * the rest is wanted in memory; an unwanted body is drained or cut.
  */
 typedef bool http_judge(void *context, const struct http_transfer *t);
+/*
+ * A connection is about to be made to this address, which has passed the check: whether it may. Called for each address
+ * of the host that is tried, so more than once for some transfers; not for connections that are used again.
+ */
+typedef bool http_admit(void *context, struct http_transfer *t, const struct sockaddr *address, socklen_t n_bytes);
 /* The transfer is over. Afterwards it goes back to the pool: take body and strings along if they are needed. */
 typedef void http_done(void *context, struct http_transfer *t);
 
 /* EX_OSERR or EX_SOFTWARE when libcurl or epoll is not to be had. The options' strings are borrowed until close. */
-int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge, http_done *done,
-                     void *context, struct error *err);
+int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge, http_admit *admit,
+                     http_done *done, void *context, struct error *err);     /* admit may be NULL */
 void http_engine_close(struct http_engine *e);      /* drops what is in flight without calling done */
 
 /* A transfer from the pool with request fields empty, or NULL with err set. Body capacity may be left from before. */
 struct http_transfer *http_new(struct http_engine *e, struct error *err);
-/* Puts n bytes into t->body as the part that is already there. */
-int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n, struct error *err);
+/*
+ * Puts n bytes into t->body as the part that is already there, and asks for the rest only: of the version that validator
+ * (an ETag with its quotes, or a date) names strongly, whole_bytes long, 0 when that is not known. All is copied. Does
+ * nothing when the validator is longer than HTTP_VALIDATOR_BYTES.
+ */
+int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n, const char *validator,
+                    uint64_t whole_bytes, struct error *err);
+/*
+ * 0: started, done will be called. 1: not started, because the address names a host that a proxy must not be asked for
+ * (http_proxy.h). -1: err. After the last two, http_forget.
+ */
 int http_start(struct http_engine *e, struct http_transfer *t, struct error *err);
 /* One that was never started back to the pool. */
 void http_forget(struct http_engine *e, struct http_transfer *t);
@@ -137,6 +154,9 @@ void http_engine_wake(struct http_engine *e);
 /* Waits at most timeout_s for something to happen and handles it; done is called from here. EINTR just returns. */
 int http_engine_step(struct http_engine *e, double timeout_s, struct error *err);
 
+bool http_engine_idle(const struct http_engine *e);     /* the last step found nothing to do */
+/* Every transfer in flight, oldest first; each must not start or end any. */
+void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t), void *context);
 unsigned http_engine_active(const struct http_engine *e);
 bool http_engine_has_memory(const struct http_engine *e);   /* below the budget: more may start */
 uint64_t http_engine_bytes(const struct http_engine *e);    /* body bytes received so far */

@@ -19,6 +19,9 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "http/http_proxy.h"
+#include "http/http_url.h"
+#include "internal.h"
 #include "io/io.h"
 
 #define BODY_FIRST_BYTES (64u << 10)
@@ -33,14 +36,17 @@ struct http_transfer_state {
     struct http_transfer_state *older, *newer;  /* in flight, by start; or the free list by `older` */
     struct curl_slist *headers;
     size_t capacity, n_prefix, n_drained, header_bytes;
-    bool active, paused, refused, connecting, mismatched, too_large, headers_too_large, two_lengths, no_memory;
+    bool active, paused, refused, crowded, connecting, settled, mismatched, too_large, headers_too_large, two_lengths,
+        no_memory;
     uint64_t limit;
     char errors[CURL_ERROR_SIZE];
+    char validator[HTTP_VALIDATOR_BYTES];
 };
 
 struct http_engine {
     struct http_options options;
     http_judge *judge;
+    http_admit *admit;
     http_done *done;
     void *context;
     CURLM *multi;
@@ -56,14 +62,14 @@ struct http_engine {
     uint64_t held_bytes;        /* capacity of all bodies of transfers in flight */
     uint64_t received_bytes;
     int64_t now_s;              /* Unix time of this step, for Retry-After dates */
-    bool out_of_memory;
+    bool out_of_memory, proxy_works, idle;
 };
 
 const char *http_outcome_slug(enum http_outcome o)
 {
     static const char *const slugs[HTTP_OUTCOMES] = {
         "answered", "dns", "connect", "tls", "timeout", "stalled", "reset", "truncated", "too-large",
-        "headers-too-large", "refused-address", "range-mismatch", "stopped", "transfer-error",
+        "headers-too-large", "refused-address", "range-mismatch", "crowded", "proxy", "stopped", "transfer-error",
     };
     return slugs[o];
 }
@@ -107,23 +113,26 @@ static void judge_now(struct http_transfer_state *s)
     t->wanted = s->engine->judge(s->engine->context, t);
 }
 
-/* The first body bytes of an answer: does it go on where our prefix ends, or does it start again? */
+/*
+ * The first body bytes of an answer: does it go on where our prefix ends, or does it start again? A 206 has to be what was
+ * asked for: the rest, to the end, of the version that the prefix is of. One that nobody asked for has to be the whole.
+ */
 static bool settle_range(struct http_transfer_state *s)
 {
     struct http_transfer *t = s->transfer;
-    if (s->n_prefix == 0 || t->resumed)
-        return true;
-    if (t->headers.status == 206) {
-        if (t->headers.range_first != (int64_t)s->n_prefix ||
-            (t->headers.range_total >= 0 && t->headers.range_total != t->headers.range_last + 1) ||
-            strcmp(t->headers.etag, t->if_range) != 0) {
+    const struct http_headers *h = &t->headers;
+    if (h->status == 206) {
+        int64_t total = h->range_total >= 0 ? h->range_total : (int64_t)t->whole_bytes;
+        if (h->range_first != (int64_t)s->n_prefix || h->range_last + 1 != total ||
+            (t->whole_bytes && total != (int64_t)t->whole_bytes) ||
+            (t->ranged && !http_headers_same_version(h, t->if_range))) {
             s->mismatched = true;
             return false;
         }
-        t->resumed = true;
+        t->resumed = t->ranged;
         return true;
     }
-    t->n_body = 0;              /* another version, or no ranges here: from the start */
+    t->n_body = 0;              /* another version, no ranges here, or no picture at all: from the start */
     s->n_prefix = 0;
     return true;
 }
@@ -135,7 +144,7 @@ static size_t on_body(char *bytes, size_t each, size_t n, void *user)
     struct http_engine *e = s->engine;
     struct error err = {0};
     n *= each;
-    if (!settle_range(s))
+    if (!s->settled && !(s->settled = settle_range(s)))
         return CURL_WRITEFUNC_ERROR;
     if (t->judged && !t->wanted) {
         s->n_drained += n;
@@ -200,16 +209,26 @@ static size_t on_header(char *line, size_t each, size_t n, void *user)
 
 /* --- sockets --------------------------------------------------------------------------------------------------- */
 
+bool http_errno_is_an_answer(int os_error) { return os_error == ECONNREFUSED || os_error == ECONNRESET; }
+
+bool http_may_connect(const struct http_options *o, const struct sockaddr *address, socklen_t n_bytes)
+{
+    bool allowed = o->allow_private || o->proxy || http_address_is_public(address, n_bytes);
+    for (size_t i = 0; !allowed && i < o->n_allowed; i++)
+        allowed = http_network_has(&o->allowed[i], address, n_bytes);
+    return allowed;
+}
+
 static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct http_transfer_state *s = user;
-    const struct http_options *o = &s->engine->options;
     (void)purpose;
-    bool allowed = o->allow_private || o->proxy || http_address_is_public(&address->addr, address->addrlen);
-    for (size_t i = 0; !allowed && i < o->n_allowed; i++)
-        allowed = http_network_has(&o->allowed[i], &address->addr, address->addrlen);
-    if (!allowed) {
+    if (!http_may_connect(&s->engine->options, &address->addr, address->addrlen)) {
         s->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    if (s->engine->admit && !s->engine->admit(s->engine->context, s->transfer, &address->addr, address->addrlen)) {
+        s->crowded = true;
         return CURL_SOCKET_BAD;
     }
     s->connecting = true;
@@ -281,6 +300,8 @@ static int easy_prepare(struct http_transfer_state *s, struct error *err)
     SET(CURLOPT_FOLLOWLOCATION, 0L);        /* every hop comes back to the caller, who checks it */
     SET(CURLOPT_USERAGENT, o->user_agent);
     SET(CURLOPT_PROXY, o->proxy ? o->proxy : "");
+    SET(CURLOPT_NOPROXY, "");               /* no_proxy of the environment would lead past proxy and address check */
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(l->connect_s * 1000));
     SET(CURLOPT_TIMEOUT_MS, (long)(l->total_s * 1000));
@@ -293,8 +314,10 @@ static int easy_prepare(struct http_transfer_state *s, struct error *err)
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
     SET(CURLOPT_SSL_VERIFYPEER, o->insecure ? 0L : 1L);
     SET(CURLOPT_SSL_VERIFYHOST, o->insecure ? 0L : 2L);
-    if (o->ca_file)
+    if (o->ca_file) {
         SET(CURLOPT_CAINFO, o->ca_file);
+        SET(CURLOPT_PROXY_CAINFO, o->ca_file);
+    }
 #undef SET
     if (rc != CURLE_OK)
         return error_set(err, EX_SOFTWARE, "cannot set up libcurl: %s", curl_easy_strerror(rc));
@@ -327,19 +350,26 @@ struct http_transfer *http_new(struct http_engine *e, struct error *err)
     http_headers_start(&t->headers);
     s->older = s->newer = NULL;
     s->n_prefix = s->n_drained = s->header_bytes = 0;
-    s->active = s->paused = s->refused = s->connecting = s->mismatched = s->too_large = s->headers_too_large =
-        s->two_lengths = s->no_memory = false;
+    s->active = s->paused = s->refused = s->crowded = s->connecting = s->settled = s->mismatched = s->too_large =
+        s->headers_too_large = s->two_lengths = s->no_memory = false;
     s->errors[0] = 0;
     return t;
 }
 
-int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n, struct error *err)
+int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n, const char *validator,
+                    uint64_t whole_bytes, struct error *err)
 {
+    struct http_transfer_state *s = t->state;
     (void)e;
-    if (body_reserve(t->state, n, err))
+    if (strlen(validator) >= sizeof s->validator)
+        return 0;
+    if (body_reserve(s, n, err))
         return -1;
     memcpy(t->body, bytes, n);
-    t->n_body = t->state->n_prefix = n;
+    t->n_body = s->n_prefix = n;
+    strcpy(s->validator, validator);
+    t->if_range = s->validator;
+    t->whole_bytes = whole_bytes;
     return 0;
 }
 
@@ -397,12 +427,25 @@ static int add_header(struct http_transfer_state *s, const char *name, const cha
     return 0;
 }
 
+static bool proxy_may_ask(struct http_engine *e, const struct http_transfer *t, struct error *err)
+{
+    struct text canonical = TEXT_EMPTY;
+    struct http_url_parts parts;
+    const char *why;
+    bool may = http_url_canonical(t->url, strlen(t->url), &canonical, &parts, &why, err) == 1 &&
+               http_proxy_may_ask(&e->options, canonical.data, &parts);
+    text_release(&canonical);
+    return may;
+}
+
 int http_start(struct http_engine *e, struct http_transfer *t, struct error *err)
 {
     struct http_transfer_state *s = t->state;
     CURL *c = s->easy;
     bool https = strncmp(t->url, "https:", 6) == 0;
     char range[32];
+    if (e->options.proxy && !proxy_may_ask(e, t, err))
+        return err->code ? -1 : 1;
     s->limit = t->body_limit ? t->body_limit : e->options.limits.body_bytes;
     if ((t->if_none_match && add_header(s, "If-None-Match", t->if_none_match, err)) ||
         (t->if_modified_since && add_header(s, "If-Modified-Since", t->if_modified_since, err)) ||
@@ -410,6 +453,7 @@ int http_start(struct http_engine *e, struct http_transfer *t, struct error *err
         add_header(s, "Accept", "image/jpeg, image/png, image/webp, image/gif, image/*;q=0.5, */*;q=0.1", err))
         return -1;
     snprintf(range, sizeof range, "%zu-", s->n_prefix);
+    t->ranged = s->n_prefix > 0;
     if (curl_easy_setopt(c, CURLOPT_URL, t->url) || curl_easy_setopt(c, CURLOPT_HTTPHEADER, s->headers) ||
         curl_easy_setopt(c, CURLOPT_RANGE, s->n_prefix ? range : NULL) ||
         curl_easy_setopt(c, CURLOPT_HTTP_VERSION,
@@ -446,6 +490,8 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
 {
     struct http_transfer *t = s->transfer;
     double connected = 0;
+    if (rc != CURLE_OK && t->proxy_status >= 300)
+        return HTTP_FAILED_CONNECT;         /* the proxy could not, or would not, connect */
     switch (rc) {
     case CURLE_OK:
         return HTTP_ANSWERED;
@@ -454,6 +500,8 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
         return HTTP_FAILED_DNS;
     case CURLE_COULDNT_CONNECT:
     case CURLE_INTERFACE_FAILED:
+        if (s->crowded)
+            return HTTP_FAILED_CROWDED;
         /* A host with several addresses is refused when none of them may be asked. */
         return s->refused && !s->connecting ? HTTP_FAILED_REFUSED : HTTP_FAILED_CONNECT;
     case CURLE_SSL_CONNECT_ERROR:
@@ -485,11 +533,35 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
     }
 }
 
+/* What the proxy said to CONNECT, and the system to a connection that failed. */
+static void look_behind_proxy(struct http_engine *e, struct http_transfer_state *s)
+{
+    long os_error = 0, proxy_status = 0;
+    curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &os_error);
+    if (e->options.proxy)
+        curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    s->transfer->os_error = (int)os_error;
+    s->transfer->proxy_status = (int)proxy_status;
+}
+
+/*
+ * 407 to CONNECT is the proxy's own. In clear HTTP an origin could send it, too, to make us give up: it counts only as long
+ * as nothing else has come through the proxy.
+ */
+static bool proxy_wants_password(struct http_engine *e, const struct http_transfer *t)
+{
+    bool refused = t->proxy_status == 407 || (t->headers.status == 407 && !e->proxy_works);
+    if (!refused && t->headers.status && t->headers.status != 407)
+        e->proxy_works = true;
+    return refused;
+}
+
 static void finish(struct http_engine *e, struct http_transfer_state *s, CURLcode rc)
 {
     struct http_transfer *t = s->transfer;
     const char *redirect = NULL;
     double seconds = 0;
+    look_behind_proxy(e, s);
     if (s->too_large) {
         t->outcome = HTTP_FAILED_TOO_LARGE;
         snprintf(t->detail, sizeof t->detail, "more than %llu bytes", (unsigned long long)s->limit);
@@ -499,7 +571,6 @@ static void finish(struct http_engine *e, struct http_transfer_state *s, CURLcod
                  (unsigned long long)e->options.limits.header_bytes);
     } else if (s->mismatched) {
         t->outcome = HTTP_FAILED_RANGE;
-        snprintf(t->detail, sizeof t->detail, "the rest that was sent does not continue the first part");
     } else if (s->two_lengths) {
         t->outcome = HTTP_FAILED_RESET;
         snprintf(t->detail, sizeof t->detail, "no single Content-Length");
@@ -516,12 +587,21 @@ static void finish(struct http_engine *e, struct http_transfer_state *s, CURLcod
             snprintf(t->detail, sizeof t->detail, "the host's address is private, loopback or reserved");
     }
     if (t->outcome == HTTP_ANSWERED && !t->judged) {
-        settle_range(s);                    /* an answer without any body */
+        if (!s->settled)
+            settle_range(s);                /* an answer without any body */
         if (s->mismatched)
             t->outcome = HTTP_FAILED_RANGE;
         else
             judge_now(s);
     }
+    if (t->outcome == HTTP_ANSWERED && t->wanted && t->headers.status == 206 &&
+        t->n_body != (uint64_t)t->headers.range_last + 1)
+        t->outcome = HTTP_FAILED_RANGE;     /* Content-Length and Content-Range did not agree */
+    if (t->outcome == HTTP_FAILED_RANGE)
+        snprintf(t->detail, sizeof t->detail, "%s", t->ranged ? "what was sent does not continue the first part"
+                                                              : "a part was sent that nobody had asked for");
+    if (e->options.proxy && proxy_wants_password(e, t))
+        t->outcome = HTTP_FAILED_PROXY;
     t->length_known = t->headers.content_bytes >= 0 || t->headers.chunked || t->headers.version >= 20;
     if (curl_easy_getinfo(s->easy, CURLINFO_REDIRECT_URL, &redirect) == CURLE_OK && redirect)
         t->redirect_url = strdup(redirect);
@@ -582,6 +662,7 @@ int http_engine_step(struct http_engine *e, double timeout_s, struct error *err)
     if (n < 0 && errno != EINTR)
         return error_errno(err, EX_OSERR, "cannot wait for the network");
     e->now_s = (int64_t)time(NULL);
+    e->idle = n <= 0;
     for (int i = 0; i < n; i++) {
         uint64_t count;
         if (events[i].data.fd == e->wake_fd) {
@@ -596,10 +677,19 @@ int http_engine_step(struct http_engine *e, double timeout_s, struct error *err)
     }
     if (clock_seconds() >= e->wake_at) {
         e->wake_at = INFINITY;
+        e->idle = false;
         curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     }
     collect(e);
     return 0;
+}
+
+bool http_engine_idle(const struct http_engine *e) { return e->idle; }
+
+void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t), void *context)
+{
+    for (struct http_transfer_state *s = e->oldest; s; s = s->newer)
+        each(context, s->transfer);
 }
 
 unsigned http_engine_active(const struct http_engine *e) { return e->n_active; }
@@ -619,15 +709,15 @@ void http_engine_drop(struct http_engine *e)
     }
 }
 
-int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge, http_done *done,
-                     void *context, struct error *err)
+int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge, http_admit *admit,
+                     http_done *done, void *context, struct error *err)
 {
     struct http_engine *e = mem_zalloc(1, sizeof *e, err);
     *out = NULL;
     if (!e)
         return -1;
     e->options = *o;
-    e->judge = judge, e->done = done, e->context = context;
+    e->judge = judge, e->admit = admit, e->done = done, e->context = context;
     e->wake_at = INFINITY;
     e->now_s = (int64_t)time(NULL);
     e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -648,7 +738,9 @@ int http_engine_open(struct http_engine **out, const struct http_options *o, htt
     curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e);
     curl_multi_setopt(e->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(e->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)o->limits.n_per_host);
+    /* libcurl counts a clear-text proxy as the one host of all: our caller counts hosts anyway. */
+    curl_multi_setopt(e->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                      (long)(o->proxy ? o->limits.n_parallel : o->limits.n_per_host));
     curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, (long)o->limits.n_parallel);
     curl_multi_setopt(e->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, 128L);
     *out = e;

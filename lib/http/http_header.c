@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #define TEN_YEARS_S (10LL * 366 * 86400)
+#define DATE_STRONG_S 60
 
 static unsigned char lower(unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
 
@@ -176,6 +177,10 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
             content_range(h, value, n_value);
         }
         break;
+    case 'd':
+        if (equals(line, n_name, "date"))
+            copy_value(h->date, sizeof h->date, value, n_value);
+        break;
     case 'e':
         if (equals(line, n_name, "etag"))
             copy_value(h->etag, sizeof h->etag, value, n_value);
@@ -204,7 +209,18 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
     }
 }
 
-const char *http_headers_strong_etag(const struct http_headers *h)
+const char *http_headers_strong_validator(const struct http_headers *h)
 {
-    return h->etag[0] == '"' && h->etag[1] ? h->etag : "";
+    if (h->etag[0] == '"' && h->etag[1])
+        return h->etag;
+    if (h->etag[0] || !h->last_modified[0] || !h->date[0])
+        return "";      /* a weak ETag says that there may be several versions: the date is no better */
+    time_t modified = curl_getdate(h->last_modified, NULL), now = curl_getdate(h->date, NULL);
+    return modified != -1 && now != -1 && now - modified >= DATE_STRONG_S ? h->last_modified : "";
+}
+
+bool http_headers_same_version(const struct http_headers *h, const char *validator)
+{
+    /* A date has to be repeated, too: without it nothing would tell a server that disregards If-Range. */
+    return *validator && strcmp(validator[0] == '"' ? h->etag : h->last_modified, validator) == 0;
 }

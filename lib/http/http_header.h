@@ -22,6 +22,7 @@ struct http_headers {
     char content_type[HTTP_TYPE_BYTES];     /* "image/jpeg": lower case, without parameters */
     char etag[HTTP_VALIDATOR_BYTES];        /* as sent: "\"abc\"" or "W/\"abc\"" */
     char last_modified[64];
+    char date[64];                          /* of the answer; "" when absent */
     bool has_location;
     bool encoded;                           /* a Content-Encoding other than identity */
     char encoding[32];                      /* its name, for the message */
@@ -40,8 +41,13 @@ void http_headers_start(struct http_headers *h);
  */
 void http_headers_line(struct http_headers *h, const char *line, size_t n_bytes, int64_t now, const char *agent);
 
-/* A strong validator for If-Range: a strong ETag, else "" (a Last-Modified date is weak within its second). */
-const char *http_headers_strong_etag(const struct http_headers *h);
+/*
+ * A strong validator for If-Range: a strong ETag, else a Last-Modified that is at least a minute older than the answer's
+ * own Date (RFC 9110 8.8.2.2: within that time the file could have changed twice), else "".
+ */
+const char *http_headers_strong_validator(const struct http_headers *h);
+/* Whether the answer is about the version that validator, an ETag or a date from above, names. */
+bool http_headers_same_version(const struct http_headers *h, const char *validator);
 
 /* Retry-After's value: seconds from now, or -1. At most ten years. */
 int64_t http_retry_after(const char *value, size_t n_bytes, int64_t now);

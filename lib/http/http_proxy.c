@@ -2,12 +2,17 @@
  * http_proxy.c: the address of a proxy, which may hold a password. It is checked before libcurl sees it, because libcurl's own complaint
  * quotes the whole address, and that would end up in a journal and a manifest.
  */
+#include "http/http_proxy.h"
+
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "http/http.h"
+#include "base/text.h"
+#include "internal.h"
 #include "io/io.h"
 
 #define FILE_MAX_BYTES 8192u
@@ -50,4 +55,75 @@ int http_proxy_take(char **out, const char *text, struct error *err)
     *out = NULL;
     return error_set(err, EX_DATAERR, "'%s': the first line is not the address of a proxy: http, https, socks4, socks4a, socks5 or socks5h and a host",
                      text_for_people(shown, sizeof shown, text + 1));
+}
+
+int http_proxy_place(const char *proxy, char host[HTTP_HOST_MAX_BYTES + 3], uint16_t *port, struct error *err)
+{
+    CURLU *u = curl_url();
+    char *name = NULL, *number = NULL;
+    uint64_t n = 1080;
+    int rc = -1;
+    if (!u || curl_url_set(u, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) ||
+        curl_url_get(u, CURLUPART_HOST, &name, 0) || !*name || strlen(name) >= HTTP_HOST_MAX_BYTES + 3) {
+        error_set(err, EX_USAGE, "--proxy: its address has no host (it is not shown here: it may hold a password)");
+        goto out;
+    }
+    if (curl_url_get(u, CURLUPART_PORT, &number, 0) == CURLUE_OK && parse_u64(number, 1, 65535, &n, "--proxy: port", err))
+        goto out;
+    strcpy(host, name);
+    *port = (uint16_t)n;
+    rc = 0;
+out:
+    curl_free(name);
+    curl_free(number);
+    curl_url_cleanup(u);
+    return rc;
+}
+
+static bool has_ending(const char *name, const char *ending)
+{
+    size_t n = strlen(name), m = strlen(ending);
+    return n >= m && strcmp(name + n - m, ending) == 0 && (n == m || name[n - m - 1] == '.');
+}
+
+static bool name_is_private(const char *name)
+{
+    /* RFC 6761, 6762, 8375 and what ICANN will never delegate or homes and companies use all the same. */
+    static const char *const endings[] = {"localhost", "localdomain", "local", "internal", "intranet", "private",
+                                          "corp", "home", "lan", "home.arpa", "test", "invalid", "onion"};
+    if (!strchr(name, '.'))
+        return true;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (has_ending(name, endings[i]))
+            return true;
+    return false;
+}
+
+bool http_proxy_may_ask(const struct http_options *o, const char *canonical, const struct http_url_parts *parts)
+{
+    char name[HTTP_HOST_MAX_BYTES + 3];
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+    struct http_options bare = *o;
+    size_t n = parts->host_bytes;
+    bare.proxy = NULL;          /* http_may_connect is asked about the target, not about the proxy */
+    if (o->allow_private)
+        return true;
+    if (n == 0 || n >= sizeof name)
+        return false;
+    memcpy(name, canonical + parts->host, n);
+    name[n] = 0;
+    if (name[0] == '[') {
+        name[n - 1] = 0;
+        return inet_pton(AF_INET6, name + 1, &in6.sin6_addr) == 1 &&
+               http_may_connect(&bare, (const struct sockaddr *)&in6, sizeof in6);
+    }
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)name[i] >= 0x80)
+            return false;
+    if (name[n - 1] == '.')
+        name[n - 1] = 0;        /* "localhost." is localhost */
+    if (inet_aton(name, &in.sin_addr))
+        return http_may_connect(&bare, (const struct sockaddr *)&in, sizeof in);
+    return !name_is_private(name);
 }

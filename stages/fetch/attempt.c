@@ -10,7 +10,6 @@
 
 #define ROBOTS_MAX_REDIRECTS 5      /* RFC 9309 section 2.3.1.2 */
 #define CATCH_UP_S 0.02
-#define PARTIAL_MIN_BYTES (16u << 10)   /* less is cheaper to ask for again than to continue */
 
 /* A transfer's token: the entry's index, or a robots.txt for a host. */
 struct robots_request { struct fetch *f; uint32_t host; unsigned n_redirects; char *url; };
@@ -22,33 +21,21 @@ static uint32_t token_entry(const void *token) { return (uint32_t)((uintptr_t)to
 uint32_t fetch_current_host(const struct entry *e) { return e->hop && e->hop->url ? e->hop->host : e->host; }
 static const char *current_url(const struct entry *e) { return e->hop && e->hop->url ? e->hop->url : e->url; }
 
-void fetch_hop_free(struct entry *e)
+bool fetch_token_entry(const struct http_transfer *t, uint32_t *entry)
 {
-    if (!e->hop)
-        return;
-    free(e->hop->url);
-    free(e->hop->partial);
-    free(e->hop->partial_etag);
-    free(e->hop->partial_url);
-    free(e->hop);
-    e->hop = NULL;
+    *entry = token_is_entry(t->token) ? token_entry(t->token) : NO_INDEX;
+    return *entry != NO_INDEX;
 }
 
-static struct hop *need_hop(struct entry *e, struct error *err)
+bool fetch_token_host(struct fetch *f, const struct http_transfer *t, uint32_t *host)
 {
-    if (!e->hop)
-        e->hop = mem_zalloc(1, sizeof *e->hop, err);
-    return e->hop;
-}
-
-static void drop_partial(struct hop *hop)
-{
-    free(hop->partial);
-    free(hop->partial_etag);
-    free(hop->partial_url);
-    hop->partial = NULL;
-    hop->partial_etag = hop->partial_url = NULL;
-    hop->n_partial = 0;
+    const struct robots_request *q = t->token;
+    if (token_is_entry(t->token)) {
+        *host = fetch_current_host(&f->entries[token_entry(t->token)]);
+        return true;
+    }
+    *host = q->host;
+    return q->n_redirects == 0;
 }
 
 /* --- robots.txt ------------------------------------------------------------------------------------------------ */
@@ -57,6 +44,7 @@ static int start_robots(struct fetch *f, uint32_t host, const char *url, unsigne
 {
     struct robots_request *q = mem_zalloc(1, sizeof *q, err);
     struct http_transfer *t = NULL;
+    int rc = -1;
     if (!q || !(q->url = mem_strdup(url, err)) || !(t = http_new(f->engine, err)))
         goto fail;
     q->f = f;
@@ -65,19 +53,29 @@ static int start_robots(struct fetch *f, uint32_t host, const char *url, unsigne
     t->url = q->url;
     t->token = q;
     t->body_limit = ROBOTS_MAX_BYTES;
-    if (http_start(f->engine, t, err))
+    fetch_address_enter(f, n_redirects == 0 ? host : NO_INDEX, t);
+    int started = http_start(f->engine, t, err);
+    if (started < 0)
         goto fail;
+    if (started > 0) {          /* a host that no proxy is asked for: its entries say so */
+        f->hosts[host].robots_state = ROBOTS_KNOWN;
+        rc = 0;
+        goto fail;
+    }
     f->hosts[host].robots_state = ROBOTS_ASKING;
     f->hosts[host].n_active++;
     f->counts.n_requests++;
     return 0;
 fail:
-    if (t)
+    if (t) {
+        if (fetch_address_leave(f, t, err))
+            rc = -1;
         http_forget(f->engine, t);
+    }
     if (q)
         free(q->url);
     free(q);
-    return -1;
+    return rc;
 }
 
 static int ask_robots(struct fetch *f, uint32_t host, const char *url, struct error *err)
@@ -112,6 +110,31 @@ static void robots_known(struct fetch *f, uint32_t host, const char *bytes, size
     }
 }
 
+/* Unreachable means no permission (RFC 9309 2.3.1.4). The breaker paces the attempts and ends them. */
+static void robots_failed(struct fetch *f, uint32_t host, enum http_outcome outcome, int64_t retry_after_s)
+{
+    struct host *h = &f->hosts[host];
+    if (outcome == HTTP_FAILED_DNS || outcome == HTTP_FAILED_CONNECT)
+        f->n_unreachable++;
+    else
+        f->n_answers++;
+    if (++h->robots_tries >= f->opt->n_tries) {
+        enum reason r = outcome == HTTP_FAILED_DNS       ? REASON_DNS
+                        : outcome == HTTP_FAILED_CONNECT ? REASON_CONNECT
+                        : outcome == HTTP_FAILED_TLS     ? REASON_TLS
+                                                         : REASON_ROBOTS_UNREACHABLE;
+        fetch_host_give_up(f, host, r, 0);
+        return;
+    }
+    double wait = f->opt->retry_wait_s * (1 << (h->robots_tries - 1));
+    if (retry_after_s > (int64_t)wait)
+        wait = (double)retry_after_s;
+    if (wait > f->opt->max_wait_s)
+        fetch_host_give_up(f, host, REASON_RETRY_LATER, f->now_s + (int64_t)wait);
+    else
+        fetch_host_hold(f, host, wait);
+}
+
 static void robots_done(struct fetch *f, struct http_transfer *t)
 {
     struct robots_request *q = t->token;
@@ -120,8 +143,10 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
     int status = t->headers.status;
     h->n_active--;
     h->robots_state = ROBOTS_UNKNOWN;
-    if (t->outcome == HTTP_FAILED_STOPPED) {
-        /* nothing is known, nothing is asked any more */
+    if (t->outcome == HTTP_FAILED_STOPPED || t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_PROXY) {
+        /* nothing is known, and it is asked again if anything is */
+    } else if (away_holds(f, host, NO_INDEX, t)) {
+        h->robots_state = ROBOTS_ASKING;        /* until it is known whose failure that was */
     } else if ((t->outcome == HTTP_ANSWERED || t->outcome == HTTP_FAILED_TRUNCATED) && status == 200) {
         robots_known(f, host, (const char *)t->body, t->n_body);
     } else if (t->outcome == HTTP_FAILED_TOO_LARGE && status == 200) {
@@ -143,26 +168,7 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
     } else if (t->outcome == HTTP_ANSWERED && status < 500 && status != 429) {
         robots_known(f, host, NULL, 0);
     } else {
-        /* Unreachable means no permission (RFC 9309 2.3.1.4). The breaker paces the attempts and ends them. */
-        if (t->outcome != HTTP_ANSWERED && (t->outcome == HTTP_FAILED_DNS || t->outcome == HTTP_FAILED_CONNECT))
-            f->n_unreachable++;
-        else
-            f->n_answers++;
-        if (++h->robots_tries >= f->opt->n_tries) {
-            enum reason r = t->outcome == HTTP_FAILED_DNS       ? REASON_DNS
-                            : t->outcome == HTTP_FAILED_CONNECT ? REASON_CONNECT
-                            : t->outcome == HTTP_FAILED_TLS     ? REASON_TLS
-                                                                : REASON_ROBOTS_UNREACHABLE;
-            fetch_host_give_up(f, host, r, 0);
-        } else {
-            double wait = f->opt->retry_wait_s * (1 << (h->robots_tries - 1));
-            if (t->headers.retry_after_s > (int64_t)wait)
-                wait = (double)t->headers.retry_after_s;
-            if (wait > f->opt->max_wait_s)
-                fetch_host_give_up(f, host, REASON_RETRY_LATER, f->now_s + (int64_t)wait);
-            else
-                fetch_host_hold(f, host, wait);
-        }
+        robots_failed(f, host, t->outcome, t->headers.retry_after_s);
     }
     free(q->url);
     free(q);
@@ -207,27 +213,33 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
         return -1;
     t->url = url;
     t->token = entry_token(index);
-    if (e->stored && e->more && !(e->hop && e->hop->n_partial)) {
-        t->if_none_match = e->more->etag;
-        t->if_modified_since = e->more->etag ? NULL : e->more->last_modified;
-    }
-    if (e->hop && e->hop->partial) {
-        bool same = strcmp(e->hop->partial_url, url) == 0;
-        t->if_range = e->hop->partial_etag;
-        if (same && http_set_prefix(f->engine, t, e->hop->partial, e->hop->n_partial, err))
-            return -1;
-    }
-    if (http_start(f->engine, t, err)) {
+    if (fetch_part_for(f, index, t, err)) {
         http_forget(f->engine, t);
         return -1;
     }
+    if (e->stored && e->more && t->n_body == 0) {
+        t->if_none_match = e->more->etag;
+        t->if_modified_since = e->more->etag ? NULL : e->more->last_modified;
+    }
+    int started = http_start(f->engine, t, err);
+    if (started) {
+        http_forget(f->engine, t);
+        if (started < 0)
+            return -1;
+        struct outcome o = {.reason = REASON_REFUSED_ADDRESS,
+                            .error = "a private or local name or address; the proxy was not asked"};
+        fetch_fail(f, index, &o, NULL);
+        return fetch_host_poke(f, host, err);
+    }
+    fetch_address_enter(f, host, t);
     if (!e->hop || e->hop->n_redirects == 0)
         f->counts.n_asked += e->tries == 0;
     e->state = ENTRY_ACTIVE;
     h->n_active++;
     f->counts.n_requests++;
     use_up_start(f, h);
-    return fetch_host_poke(f, host, err);
+    /* Out of the line: it may start another one, and so may others of its address. */
+    return fetch_host_poke(f, host, err) || fetch_address_serve(f, h->address, err) ? -1 : 0;
 }
 
 /* --- answers --------------------------------------------------------------------------------------------------- */
@@ -242,31 +254,6 @@ bool fetch_judge(void *context, const struct http_transfer *t)
     if (t->headers.encoded || (t->headers.no_ai && !f->opt->ignore_robots))
         return false;
     return picture_kind_kept(picture_kind_of(t->body, t->n_body));
-}
-
-/* The first part of a broken transfer is kept in memory for the next try if the server named its version strongly. */
-static void keep_partial(struct entry *e, struct http_transfer *t)
-{
-    struct error ignored = {0};
-    struct hop *hop = e->hop;
-    bool good = (t->outcome == HTTP_FAILED_TRUNCATED || t->outcome == HTTP_FAILED_RESET ||
-                 t->outcome == HTTP_FAILED_STALLED || t->outcome == HTTP_FAILED_TIMEOUT) &&
-                t->judged && t->wanted && t->n_body >= PARTIAL_MIN_BYTES &&
-                (t->headers.status == 200 || t->headers.status == 206);
-    if (hop && hop->partial && !(good && t->resumed))
-        drop_partial(hop);
-    if (!good)
-        return;
-    const char *etag = http_headers_strong_etag(&t->headers);
-    if (!*etag || !(hop = need_hop(e, &ignored)))
-        return;
-    drop_partial(hop);
-    hop->partial = mem_dup(t->body, t->n_body, &ignored);
-    hop->partial_etag = mem_strdup(etag, &ignored);
-    hop->partial_url = mem_strdup(t->url, &ignored);
-    hop->n_partial = t->n_body;
-    if (!hop->partial || !hop->partial_etag || !hop->partial_url)
-        drop_partial(hop);
 }
 
 static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
@@ -296,7 +283,7 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
         o.reason = REASON_TAKEN_DOWN;
         fetch_fail(f, index, &o, t);
     } else {
-        if (fetch_host_of(f, url.data, &parts, &host, f->err) || !(hop = need_hop(e, f->err)))
+        if (fetch_host_of(f, url.data, &parts, &host, f->err) || !(hop = fetch_need_hop(e, f->err)))
             goto broken;
         char *kept = mem_strdup(url.data, f->err);
         if (!kept)
@@ -378,7 +365,7 @@ static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
     }
 }
 
-static void entry_done(struct fetch *f, struct http_transfer *t)
+static enum reason reason_of(enum http_outcome outcome)
 {
     static const enum reason reasons[HTTP_OUTCOMES] = {
         [HTTP_FAILED_DNS] = REASON_DNS,
@@ -392,25 +379,81 @@ static void entry_done(struct fetch *f, struct http_transfer *t)
         [HTTP_FAILED_HEADERS] = REASON_HEADERS_TOO_LARGE,
         [HTTP_FAILED_REFUSED] = REASON_REFUSED_ADDRESS,
         [HTTP_FAILED_RANGE] = REASON_TRUNCATED,
+        [HTTP_FAILED_PROXY] = REASON_NOT_ASKED,
         [HTTP_FAILED_STOPPED] = REASON_NOT_ASKED,
         [HTTP_FAILED_OTHER] = REASON_TRANSFER,
     };
+    return reasons[outcome];
+}
+
+static bool is_unreachable(enum http_outcome o) { return o == HTTP_FAILED_DNS || o == HTTP_FAILED_CONNECT; }
+
+static struct outcome outcome_of_failure(struct fetch *f, enum http_outcome outcome, int status, const char *detail)
+{
+    struct outcome o = {.reason = reason_of(outcome), .error = detail, .status = status};
+    o.host_bad = is_unreachable(outcome) || outcome == HTTP_FAILED_TLS || outcome == HTTP_FAILED_TIMEOUT ||
+                 outcome == HTTP_FAILED_STALLED || (outcome == HTTP_FAILED_RESET && status == 0);
+    if (is_unreachable(outcome))
+        f->n_unreachable++;
+    else if (outcome != HTTP_FAILED_STOPPED && outcome != HTTP_FAILED_PROXY)
+        f->n_answers++;
+    return o;
+}
+
+/* Queued again as if it had not been asked. */
+static void queue_again(struct fetch *f, uint32_t index)
+{
+    uint32_t host = fetch_current_host(&f->entries[index]);
+    if (f->hosts[host].given_up) {
+        struct outcome o = {.reason = (enum reason)f->hosts[host].give_up_reason};
+        f->entries[index].tries = (uint8_t)f->opt->n_tries;
+        fetch_fail(f, index, &o, NULL);
+    } else if (fetch_enqueue(f, index, true, f->err)) {
+        fetch_broken(f);
+    }
+}
+
+void fetch_unheld(struct fetch *f, uint32_t host, uint32_t index, bool count, enum http_outcome outcome, int status,
+                  const char *detail)
+{
+    if (index != NO_INDEX) {
+        struct outcome o;
+        if (!count) {
+            queue_again(f, index);
+            return;
+        }
+        o = outcome_of_failure(f, outcome, status, detail);
+        fetch_fail(f, index, &o, NULL);
+    } else {
+        f->hosts[host].robots_state = ROBOTS_UNKNOWN;
+        if (count)
+            robots_failed(f, host, outcome, -1);
+    }
+    if (fetch_host_poke(f, host, f->err))
+        fetch_broken(f);
+}
+
+static void entry_done(struct fetch *f, struct http_transfer *t)
+{
     uint32_t index = token_entry(t->token);
     struct entry *e = &f->entries[index];
     uint32_t host = fetch_current_host(e);
     f->hosts[host].n_active--;
-    keep_partial(e, t);
-    if (t->outcome == HTTP_ANSWERED) {
+    fetch_part_after(f, index, t);
+    if (t->outcome == HTTP_FAILED_CROWDED) {
+        f->counts.n_requests--;             /* nothing was sent */
+        queue_again(f, index);
+    } else if (away_holds(f, host, index, t)) {
+        e->state = ENTRY_WAITING;
+    } else if (fetch_part_refused(t)) {
+        struct outcome o = {.reason = REASON_TRUNCATED, .status = t->headers.status, .free_try = true,
+                            .error = t->outcome == HTTP_ANSWERED ? "the server has no such range" : t->detail};
+        f->n_answers++;
+        fetch_fail(f, index, &o, t);
+    } else if (t->outcome == HTTP_ANSWERED) {
         answered(f, index, t);
     } else {
-        bool unreachable = t->outcome == HTTP_FAILED_DNS || t->outcome == HTTP_FAILED_CONNECT;
-        struct outcome o = {.reason = reasons[t->outcome], .error = t->detail, .status = t->headers.status};
-        o.host_bad = unreachable || t->outcome == HTTP_FAILED_TLS || t->outcome == HTTP_FAILED_TIMEOUT ||
-                     t->outcome == HTTP_FAILED_STALLED || (t->outcome == HTTP_FAILED_RESET && t->headers.status == 0);
-        if (unreachable)
-            f->n_unreachable++;
-        else if (t->outcome != HTTP_FAILED_STOPPED)
-            f->n_answers++;
+        struct outcome o = outcome_of_failure(f, t->outcome, t->headers.status, t->detail);
         fetch_fail(f, index, &o, t);
     }
     if (fetch_host_poke(f, host, f->err))
@@ -420,6 +463,12 @@ static void entry_done(struct fetch *f, struct http_transfer *t)
 void fetch_done(void *context, struct http_transfer *t)
 {
     struct fetch *f = context;
+    if (fetch_address_leave(f, t, f->err))
+        fetch_broken(f);
+    if (t->outcome == HTTP_FAILED_PROXY && !f->failed) {
+        error_set(f->err, EX_TEMPFAIL, "the proxy wants a user and password, or other ones (407): see --proxy");
+        fetch_broken(f);
+    }
     if (token_is_entry(t->token))
         entry_done(f, t);
     else

@@ -42,8 +42,8 @@ enum reason reason_from_slug(const char *slug)
 bool reason_is_final(enum reason r, int status)
 {
     switch (r) {
-    case REASON_HTTP:
-        return status < 500 && status != 408 && status != 425 && status != 429;
+    case REASON_HTTP:           /* 407 is a proxy's */
+        return status < 500 && status != 407 && status != 408 && status != 425 && status != 429;
     case REASON_DNS: case REASON_CONNECT: case REASON_TLS: case REASON_TIMEOUT: case REASON_STALLED: case REASON_RESET:
     case REASON_TRUNCATED: case REASON_TRANSFER: case REASON_ROBOTS_UNREACHABLE: case REASON_HOST_DOWN:
     case REASON_RETRY_LATER: case REASON_NOT_ASKED: case REASON_NONE:
@@ -62,7 +62,7 @@ static uint64_t key_hash(const struct xxh128 *key)
     return h;
 }
 
-static int grow_table(struct key_slot **table, size_t *capacity, size_t n, struct error *err)
+int fetch_grow_table(struct key_slot **table, size_t *capacity, size_t n, struct error *err)
 {
     if ((n + 1) * 2 <= *capacity)
         return 0;
@@ -96,7 +96,7 @@ int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_
     int n = snprintf(name, sizeof name, usual ? "%.*s" : "%.*s:%u", (int)parts->host_bytes, canonical + parts->host,
                      parts->port);
     xxh128_of(&key, name, (size_t)n);
-    if (grow_table(&f->host_keys, &f->host_keys_capacity, f->n_hosts, err))
+    if (fetch_grow_table(&f->host_keys, &f->host_keys_capacity, f->n_hosts, err))
         return -1;
     size_t at = (size_t)key_hash(&key) & (f->host_keys_capacity - 1);
     for (; f->host_keys[at].entry != NO_INDEX; at = (at + 1) & (f->host_keys_capacity - 1)) {
@@ -111,7 +111,8 @@ int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_
         return -1;
     *index = (uint32_t)f->n_hosts++;
     f->hosts[*index] = (struct host){
-        .name = kept, .head = NO_INDEX, .tail = NO_INDEX, .next_ready = NO_INDEX,
+        .name = kept, .head = NO_INDEX, .tail = NO_INDEX, .next_ready = NO_INDEX, .next_parked = NO_INDEX,
+        .address = NO_INDEX, .port = parts->port,
         .loopback = http_url_is_loopback(canonical, parts),
     };
     f->host_keys[at] = (struct key_slot){key_hash(&key), *index};
@@ -174,7 +175,7 @@ int fetch_add_entry(struct fetch *f, const char *url, size_t n_bytes, uint32_t *
         goto out;
     }
     xxh128_of(&key, canonical.data, canonical.n_bytes);
-    if (grow_table(&f->keys, &f->keys_capacity, f->n_keys, err))
+    if (fetch_grow_table(&f->keys, &f->keys_capacity, f->n_keys, err))
         goto out;
     size_t at = find_slot(f, &key, canonical.data);
     *index = f->keys[at].entry;

@@ -11,6 +11,8 @@
 
 #define SYNC_EVERY_S 2.0
 #define SYNC_EVERY_BYTES (64u << 20)
+#define CHECKPOINT_EVERY_S 2.0      /* large bodies in flight are put on the disk, too */
+#define PER_ADDRESS 16              /* transfers in flight to one address, unless --per-host is more */
 #define TURN_S 0.25                 /* the loop looks at signals and clocks at least this often */
 
 /* Whether the entry has to be asked in this run; settles those that need not. */
@@ -89,11 +91,11 @@ static int final_sync(struct fetch *f, struct error *err)
 static int loop(struct fetch *f, struct error *err)
 {
     struct progress progress = {0};
-    double synced_at = clock_seconds();
+    double synced_at = clock_seconds(), checked_at = synced_at;
     uint64_t synced_bytes = 0, n_total = f->n_open, n_turn = 0;
     char extra[96];
     progress_start(&progress, &f->opt->common, n_total, "urls");
-    while (f->n_open > 0 && !f->failed) {
+    while ((f->n_open > 0 || writer_pending(f->writer) > 0) && !f->failed && !away_gone(f)) {
         uint32_t host;
         int got = 0;
         f->now = clock_seconds();
@@ -102,24 +104,31 @@ static int loop(struct fetch *f, struct error *err)
             f->stopping = true;
             stage_warn("stopping: %u transfers in flight are being finished; once more to drop them",
                        http_engine_active(f->engine));
+            fetch_parts_checkpoint(f, true);    /* the second signal leaves no time for it */
         }
         if (f->stopping && http_engine_active(f->engine) == 0 && writer_pending(f->writer) == 0)
             break;
         if (!f->stopping && fetch_timers_due(f, err))
             return -1;
-        /* What the writer has not done counts as in flight: it would be asked for again after a kill. */
-        while (!f->stopping && !f->failed &&
-               http_engine_active(f->engine) + writer_pending(f->writer) < (size_t)f->n_parallel &&
-               http_engine_has_memory(f->engine) && (got = fetch_next_ready(f, &host, err)) > 0)
+        if (away_turn(f, err))
+            return -1;
+        /*
+         * What the writer has not done would be asked for again after a kill: it is as many pictures as are in flight at
+         * most. It must not be fewer transfers because the disk has a moment's rest.
+         */
+        while (!f->stopping && !f->failed && !away_pauses(f) &&
+               http_engine_active(f->engine) < (size_t)f->n_parallel &&
+               writer_pending(f->writer) < (size_t)f->n_parallel && http_engine_has_memory(f->engine) && (got = fetch_next_ready(f, &host, err)) > 0)
             if (fetch_start_one(f, host, err))
                 return -1;
         if (got < 0)
             return -1;
         double wait = fetch_next_time(f) - f->now;
-        if (http_engine_step(f->engine, wait < 0 ? 0 : wait < TURN_S ? wait : TURN_S, err))
+        if (wait < 0 || writer_unkicked(f->writer))
+            wait = 0;
+        if (http_engine_step(f->engine, wait < TURN_S ? wait : TURN_S, err))
             return -1;
-        if (writer_pending(f->writer))
-            writer_kick(f->writer);
+        writer_kick(f->writer, http_engine_idle(f->engine));
         for (struct write_job *job = writer_take(f->writer), *next; job; job = next) {
             next = job->next;
             fetch_written(f, job);
@@ -134,6 +143,10 @@ static int loop(struct fetch *f, struct error *err)
             snprintf(extra, sizeof extra, "%llu stored, %.1f MB, %u in flight", (unsigned long long)f->counts.n_stored,
                      (double)f->counts.n_bytes / 1e6, http_engine_active(f->engine));
             progress_update(&progress, n_total - f->n_open, extra);
+            if (f->now - checked_at >= CHECKPOINT_EVERY_S) {
+                checked_at = f->now;
+                fetch_parts_checkpoint(f, false);
+            }
         }
     }
     progress_end(&progress);
@@ -159,6 +172,9 @@ int fetch_run(struct fetch *f, struct error *err)
 {
     const struct fetch_options *o = f->opt;
     struct http_options http = {.limits = HTTP_LIMITS_DEFAULTS};
+    uint32_t per_address = (uint32_t)(o->n_per_address ? o->n_per_address
+                                      : o->n_per_host > PER_ADDRESS ? o->n_per_host : PER_ADDRESS);
+    f->per_address = o->proxy ? UINT32_MAX : per_address;
     f->err = err;
     f->ready_head = f->ready_tail = NO_INDEX;
     f->now = clock_seconds();
@@ -191,8 +207,15 @@ int fetch_run(struct fetch *f, struct error *err)
     http.agent_token = "winnow";
     http.proxy = f->proxy;
     http.ca_file = o->ca_file;
-    if (syncer_open(&f->syncer, &f->store, err) ||
-        http_engine_open(&f->engine, &http, fetch_judge, fetch_done, f, err) || writer_open(&f->writer, f, err))
+    f->http = http;
+    if (away_open(f, err) || syncer_open(&f->syncer, &f->store, err) ||
+        http_engine_open(&f->engine, &http, fetch_judge, fetch_admit, fetch_done, f, err) ||
+        writer_open(&f->writer, f, err))
         return -1;
-    return loop(f, err) || final_sync(f, err) ? -1 : 0;
+    if (loop(f, err) || final_sync(f, err))
+        return -1;
+    if (away_gone(f))
+        return error_set(err, EX_TEMPFAIL, "%s for %.0f s; all is kept, run again when it is back",
+                         o->proxy ? "the proxy cannot be reached" : "the network has been away", away_seconds(f));
+    return 0;
 }

@@ -17,6 +17,7 @@
 #include "cli/stage.h"
 #include "hash/content_hash.h"
 #include "http/http.h"
+#include "http/http_probe.h"
 #include "http/http_url.h"
 #include "http/robots.h"
 #include "io/io.h"
@@ -24,15 +25,18 @@
 #include "store/hash_list.h"
 #include "store/journal.h"
 #include "store/object_store.h"
+#include "store/partial_store.h"
 
 struct fetch_options {
     struct common_options common;
     const char *store, *label, *summary;
-    int64_t n_parallel, n_per_host, n_tries, n_redirects, n_breaker, max_same;
+    int64_t n_parallel, n_per_host, n_per_address, n_tries, n_redirects, n_breaker, max_same;
     const char *rate;           /* "10/s", "30/m", "0" */
-    double connect_s, total_s, min_speed_s, retry_wait_s, max_wait_s, retry_failed_s, dead_for_s, refresh_after_s;
-    uint64_t min_speed, max_bytes, min_bytes, memory, header_bytes;
-    bool allow_private, ignore_robots, insecure, no_http2, refresh, retry_now, retry_dead, stop_on_match, audit_urls;
+    double connect_s, total_s, min_speed_s, retry_wait_s, max_wait_s, retry_failed_s, dead_for_s, refresh_after_s,
+        network_wait_s, partial_for_s;
+    uint64_t min_speed, max_bytes, min_bytes, memory, header_bytes, partial_bytes;
+    bool allow_private, ignore_robots, insecure, no_http2, refresh, retry_now, retry_dead, stop_on_match, audit_urls,
+        partial_unchecked, proxy_resolves;
     const char *user_agent, *contact, *proxy, *ca_file;
     struct option_strings blocklists, takedowns, placeholders, allow_addresses;
 };
@@ -63,9 +67,8 @@ struct hop {
     char *url;                  /* where a redirect led; NULL: the entry's own */
     uint32_t host;
     unsigned n_redirects;
-    uint8_t *partial;           /* the first bytes of a transfer that broke off, to be continued */
-    size_t n_partial;
-    char *partial_etag, *partial_url;
+    struct partial *part;       /* the first bytes of a transfer that broke off, to be continued */
+    bool part_lent;             /* the writer has it and will free it */
 };
 
 struct entry {
@@ -83,6 +86,7 @@ struct entry {
     bool durable;               /* and a sync mark vouches for it */
     bool dead;                  /* reason holds until `due` */
     bool seen;                  /* the journal has a line that counts for it */
+    bool has_part;              /* STORE/partial may hold one */
 };
 
 struct row {
@@ -100,10 +104,16 @@ struct host {
     double hold_until;          /* Retry-After, or the breaker's pause */
     int64_t due;                /* with given_up: when another run may ask, 0 by the usual rule */
     uint32_t head, tail, n_queued, n_active, next_ready;
+    uint32_t address, next_parked;      /* where its last connection led: an index, or NO_INDEX; address.c */
     uint16_t n_bad, n_trips;    /* failures in a row; pauses in a row */
+    uint16_t port;
     uint8_t robots_state, robots_tries, give_up_reason;
-    bool listed, timed, given_up, loopback;
+    bool listed, timed, parked, given_up, loopback;
+    bool witness;               /* answered in this run, or gave a picture in an earlier one */
 };
+
+/* An address of the network, whatever names lead to it: its transfers in flight, and the hosts that wait for a place. */
+struct address { uint8_t bytes[16]; uint32_t n_active, head, tail; };
 
 struct timer { double at; uint32_t id; bool is_host; };
 
@@ -123,7 +133,12 @@ enum verdict { VERDICT_STORED, VERDICT_BLOCKED, VERDICT_TAKEN_DOWN, VERDICT_PLAC
 /* A picture on its way through the writer's thread: hashed, compared with the lists, stored. */
 struct write_job {
     struct write_job *next;
+    enum { JOB_PICTURE, JOB_PART, JOB_FORGET_PART } what;
     uint32_t entry;
+    struct xxh128 key;          /* with parts: the journal's for the entry's address */
+    bool had_part;              /* PICTURE: when all is done its part goes */
+    struct partial *part;       /* PART: owned */
+    bool part_kept;
     uint8_t *body;              /* owned */
     size_t n_body, capacity;
     enum picture_kind kind;
@@ -145,12 +160,19 @@ struct fetch {
     size_t n_rows, rows_capacity;
     struct manifest_schema schema;      /* the input's columns; url and label among them */
     int url_column, label_column;
-    struct key_slot *keys, *host_keys;  /* open addressing */
-    size_t n_keys, keys_capacity, host_keys_capacity;
+    struct key_slot *keys, *host_keys, *address_keys;   /* open addressing */
+    size_t n_keys, keys_capacity, host_keys_capacity, address_keys_capacity;
     struct host *hosts;
     size_t n_hosts, hosts_capacity;
+    struct address *addresses;
+    size_t n_addresses, addresses_capacity;
+    uint32_t per_address;       /* UINT32_MAX: no limit */
 
     struct object_store store;
+    struct partial_store parts; /* the writer's once it is open, but for reading */
+    uint64_t parts_in_memory;   /* bytes */
+    bool parts_failed;          /* that one could not be written was said */
+    struct away *away;
     struct journal journal;
     uint64_t journal_start, journal_synced; /* its size when the run began, and when it was last asked to be synced */
     struct syncer *syncer;
@@ -161,6 +183,7 @@ struct fetch {
     FILE *audit;
     char *path_prefix;          /* of the store below --root: "" or "data/store/" */
 
+    struct http_options http;
     struct http_engine *engine;
     uint32_t ready_head, ready_tail;
     struct timer *timers;       /* binary heap */
@@ -184,6 +207,7 @@ struct fetch {
 int fetch_read_inputs(struct fetch *f, const struct operands *in, struct error *err);
 
 /* entries.c */
+int fetch_grow_table(struct key_slot **table, size_t *capacity, size_t n, struct error *err);  /* room for one more */
 int fetch_add_entry(struct fetch *f, const char *url, size_t n_bytes, uint32_t *index, struct error *err);
 struct entry *fetch_find(struct fetch *f, const struct xxh128 *key, const char *url);   /* or NULL */
 int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_parts *parts, uint32_t *index,
@@ -203,7 +227,44 @@ int fetch_timers_due(struct fetch *f, struct error *err);
 double fetch_next_time(const struct fetch *f);          /* monotonic, INFINITY for none */
 uint32_t fetch_dequeue(struct fetch *f, struct host *h);
 
+/* address.c: how many transfers one address of the network has, whatever names lead there. */
+bool fetch_admit(void *context, struct http_transfer *t, const struct sockaddr *address, socklen_t n_bytes);
+bool fetch_address_full(const struct fetch *f, const struct host *h);
+void fetch_address_enter(struct fetch *f, uint32_t host, struct http_transfer *t);     /* a place for a known address */
+int fetch_address_leave(struct fetch *f, struct http_transfer *t, struct error *err);
+void fetch_address_park(struct fetch *f, uint32_t host);        /* the host waits for a place */
+int fetch_address_serve(struct fetch *f, uint32_t address, struct error *err);      /* free places to those who wait */
+
+/*
+ * partial.c: what came of a transfer that broke off is continued, in this run or a later one.
+ */
+int fetch_parts_open(struct fetch *f, struct error *err);
+bool fetch_parts_on_disk(const struct fetch *f);
+int fetch_part_for(struct fetch *f, uint32_t entry, struct http_transfer *t, struct error *err);  /* into the request */
+void fetch_part_after(struct fetch *f, uint32_t entry, struct http_transfer *t);        /* what the answer left of it */
+bool fetch_part_refused(const struct http_transfer *t);     /* to be asked again, from the start */
+void fetch_part_drop(struct fetch *f, uint32_t entry);
+void fetch_part_written(struct fetch *f, struct write_job *job);
+void fetch_parts_checkpoint(struct fetch *f, bool all);     /* of bodies in flight */
+
+/*
+ * away.c: is the network there? Failures that could be the network's own are held back until that is known; when it is
+ * away the run pauses, and nothing counts as an attempt.
+ */
+int away_open(struct fetch *f, struct error *err);
+void away_close(struct fetch *f);
+void away_life(struct fetch *f, uint32_t host);         /* somebody answered something */
+/* true: t's failure is held back; its entry, or its host's robots.txt, comes back by fetch_unheld. */
+bool away_holds(struct fetch *f, uint32_t host, uint32_t entry, const struct http_transfer *t);
+int away_turn(struct fetch *f, struct error *err);      /* once a turn of the loop */
+bool away_pauses(const struct fetch *f);                /* nothing is to be started now */
+bool away_gone(const struct fetch *f);                  /* longer than --network-wait: the run ends with 75 */
+double away_seconds(const struct fetch *f);             /* since when it has been away */
+
 /* attempt.c: requests and what becomes of their answers. */
+/* A held failure was one (count) or was the network's and is forgotten. entry NO_INDEX: the host's robots.txt. */
+void fetch_unheld(struct fetch *f, uint32_t host, uint32_t entry, bool count, enum http_outcome outcome, int status,
+                  const char *detail);
 int fetch_start_one(struct fetch *f, uint32_t host, struct error *err);
 bool fetch_judge(void *context, const struct http_transfer *t);
 void fetch_done(void *context, struct http_transfer *t);
@@ -217,6 +278,7 @@ struct outcome {
     int status;
     double retry_after_s;
     bool slow_down, host_bad;
+    bool free_try;              /* asked again at once, and not counted: a part that could not be continued */
 }; /* retry_after_s counts with slow_down */
 void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t,
                    enum picture_kind kind);                     /* to the writer */
@@ -227,7 +289,10 @@ void fetch_host_good(struct fetch *f, uint32_t host);
 void fetch_host_bad(struct fetch *f, uint32_t host, enum reason reason);
 void fetch_host_hold(struct fetch *f, uint32_t host, double seconds);
 void fetch_host_give_up(struct fetch *f, uint32_t host, enum reason reason, int64_t due);
-void fetch_hop_free(struct entry *e);
+void fetch_hop_free(struct fetch *f, struct entry *e);
+struct hop *fetch_need_hop(struct entry *e, struct error *err);
+bool fetch_token_entry(const struct http_transfer *t, uint32_t *entry);       /* false: a robots.txt */
+bool fetch_token_host(struct fetch *f, const struct http_transfer *t, uint32_t *host);     /* false: a robots.txt elsewhere */
 uint32_t fetch_current_host(const struct entry *e);
 void fetch_broken(struct fetch *f);     /* f->err was filled: the run ends */
 
@@ -256,7 +321,8 @@ void syncer_close(struct syncer *s);
  */
 int writer_open(struct writer **out, struct fetch *f, struct error *err);
 void writer_submit(struct writer *w, struct write_job *job);    /* waits while too much is queued */
-void writer_kick(struct writer *w);                              /* once a turn: what was submitted is begun */
+void writer_kick(struct writer *w, bool at_once);   /* once a turn: what was submitted is begun, now or with more of it */
+bool writer_unkicked(const struct writer *w);
 struct write_job *writer_take(struct writer *w);                /* everything done so far, in order, or NULL */
 size_t writer_pending(const struct writer *w);                  /* submitted and not taken */
 void writer_close(struct writer *w); /* after the work that is queued; untaken jobs are dropped */

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "fetch.h"
+#include "http/http_proxy.h"
 
 #define AT(field) offsetof(struct fetch_options, field)
 
@@ -35,9 +36,19 @@ static const struct option_row rows[] = {
      "do not wait for that: ask for everything that failed", 0, 0, NULL},
     {OPTION_FLAG, 0, "retry-dead", AT(retry_dead), NULL, "ask for what has a final answer, too", 0, 0, NULL},
 
+    {OPTION_BYTES, 0, "partial-bytes", AT(partial_bytes), "N",
+     "what broke off is kept to be continued, by this run or another, up to this much of all; 0: none on the disk", 0,
+     1e15, NULL},
+    {OPTION_SECONDS, 0, "partial-for", AT(partial_for_s), "TIME", "and for this long", 0, 1e9, NULL},
+    {OPTION_FLAG, 0, "partial-unchecked", AT(partial_unchecked), NULL,
+     "keep it on the disk also with --blocklist, although a part cannot be compared with a list", 0, 0, NULL},
+
     {OPTION_HEADING, 0, NULL, 0, NULL, "Politeness", 0, 0, NULL},
     {OPTION_INT, 0, "parallel", AT(n_parallel), "N", "transfers in flight", 1, 20000, NULL},
     {OPTION_INT, 0, "per-host", AT(n_per_host), "N", "transfers in flight to one host", 1, 1000, NULL},
+    {OPTION_INT, 0, "per-address", AT(n_per_address), "N",
+     "transfers in flight to one network address, whatever names lead to it; 0: 16, or --per-host if that is more", 0,
+     20000, NULL},
     {OPTION_STRING, 0, "rate", AT(rate), "N/s",
      "requests to one host, also N/m; 0: no limit (default: 10/s, none for loopback hosts)", 0, 0, NULL},
     {OPTION_INT, 0, "tries", AT(n_tries), "N", "attempts for an address in one run", 1, 100, NULL},
@@ -47,6 +58,9 @@ static const struct option_row rows[] = {
      "longest Retry-After to wait for; a longer one ends the host for this run", 0, 86400, NULL},
     {OPTION_INT, 0, "breaker", AT(n_breaker), "N",
      "failures in a row after which a host is left alone for a while", 1, 1000, NULL},
+    {OPTION_SECONDS, 0, "network-wait", AT(network_wait_s), "TIME",
+     "when no host can be reached any more: wait for the network this long, then exit 75; no address counts as tried", 0,
+     1e7, NULL},
     {OPTION_FLAG, 0, "ignore-robots", AT(ignore_robots), NULL,
      "disregard robots.txt and X-Robots-Tag, on purpose", 0, 0, NULL},
     {OPTION_STRING, 0, "contact", AT(contact), "TEXT",
@@ -85,9 +99,12 @@ static const struct option_row rows[] = {
     {OPTION_STRINGS, 0, "placeholders", AT(placeholders), "FILE",
      "hashes, or lines 'redirect GLOB', of \"picture removed\" pictures", 0, 0, NULL},
     {OPTION_STRING, 0, "proxy", AT(proxy), "URL",
-     "go through this proxy, which then has to refuse private addresses itself; @FILE: its address is the first line of "
-     "FILE, which keeps a password out of process lists and logs",
+     "go through this proxy (see --proxy-resolves); @FILE: its address is the first line of FILE, which keeps a password "
+     "out of process lists and logs",
      0, 0, NULL},
+    {OPTION_FLAG, 0, "proxy-resolves", AT(proxy_resolves), NULL,
+     "the proxy resolves names, so it has to refuse private addresses, and does; --proxy wants this or --allow-private", 0,
+     0, NULL},
     {OPTION_STRING, 0, "ca-file", AT(ca_file), "FILE", "certificates to trust instead of the system's", 0, 0, NULL},
     {OPTION_FLAG, 0, "insecure", AT(insecure), NULL, "do not verify TLS certificates", 0, 0, NULL},
     {OPTION_FLAG, 0, "no-http2", AT(no_http2), NULL, "HTTP/1.1 only", 0, 0, NULL},
@@ -124,7 +141,7 @@ const struct fetch_options fetch_defaults = {
     .common = COMMON_OPTIONS_DEFAULTS,
     .n_parallel = 256, .n_per_host = 4, .n_tries = 3, .n_redirects = 10, .n_breaker = 8, .max_same = 50,
     .connect_s = 15, .total_s = 300, .min_speed_s = 20, .retry_wait_s = 1, .max_wait_s = 300, .retry_failed_s = 600,
-    .dead_for_s = 30 * 86400.0,
+    .dead_for_s = 30 * 86400.0, .network_wait_s = 600, .partial_for_s = 7 * 86400.0, .partial_bytes = 256u << 20,
     .min_speed = 500, .max_bytes = 32u << 20, .min_bytes = 64, .memory = 128u << 20, .header_bytes = 64u << 10,
 };
 
@@ -219,7 +236,8 @@ static int open_store(struct fetch *f, const char *store, struct error *err)
     int rc = -1;
     f->now_s = (int64_t)time(NULL);
     if (object_store_open(&f->store, store, err) || text_printf(&path, err, "%s/journal.tsv", store) ||
-        fetch_apply_lists(f, path.data, err) || fetch_read_journal(f, path.data, &stats, err))
+        fetch_apply_lists(f, path.data, err) || fetch_read_journal(f, path.data, &stats, err) ||
+        fetch_parts_open(f, err))
         goto out;
     if (stats.n_malformed)
         stage_warn("'%s': %llu malformed lines are passed over", path.data, (unsigned long long)stats.n_malformed);
@@ -247,6 +265,7 @@ out:
 static void release(struct fetch *f)
 {
     writer_close(f->writer);
+    away_close(f);              /* before the engine, which its probe wakes */
     http_engine_close(f->engine);
     syncer_close(f->syncer);
     journal_close(&f->journal);
@@ -258,7 +277,7 @@ static void release(struct fetch *f)
         free(f->hosts[i].robots);
     }
     for (size_t i = 0; i < f->n_entries; i++)
-        fetch_hop_free(&f->entries[i]);
+        fetch_hop_free(f, &f->entries[i]);
     for (size_t i = 0; i < f->schema.n; i++)
         free(f->schema.names[i]);
     free(f->schema.names);
@@ -266,6 +285,8 @@ static void release(struct fetch *f)
     free(f->rows);
     free(f->keys);
     free(f->host_keys);
+    free(f->address_keys);
+    free(f->addresses);
     free(f->hosts);
     free(f->timers);
     free(f->path_prefix);
@@ -293,6 +314,28 @@ out:
 
 #define DEFAULT_SPACING_S 0.1       /* ten requests a second to one host */
 
+/*
+ * A proxy connects where it likes: that has to be known to the user. What could be a password is wiped from our command
+ * line, where every user of the machine could read it.
+ */
+static int take_proxy(struct fetch *f, struct error *err)
+{
+    const struct fetch_options *o = f->opt;
+    if (!o->proxy)
+        return 0;
+    if (http_proxy_take(&f->proxy, o->proxy, err))
+        return -1;
+    char *from = strstr(o->proxy, "://"), *at = strrchr(o->proxy, '@');
+    from = from ? from + 3 : (char *)o->proxy;
+    if (at && at > from)
+        memset(from, '*', (size_t)(at - from));
+    if (!o->proxy_resolves && !o->allow_private)
+        return error_set(err, EX_USAGE,
+                         "--proxy: it resolves the names itself, so the check for private addresses sees none of them; "
+                         "say --proxy-resolves if the proxy refuses such addresses, or --allow-private");
+    return 0;
+}
+
 /* What needs no store: options that are more than a number, lists to read. */
 static int prepare(struct fetch *f, struct text *store, struct error *err)
 {
@@ -300,7 +343,7 @@ static int prepare(struct fetch *f, struct text *store, struct error *err)
     f->spacing_s = DEFAULT_SPACING_S;
     f->rate_given = o->rate != NULL;
     if ((o->rate && parse_rate(o->rate, &f->spacing_s, err)) || make_user_agent(f, err) || parse_networks(f, err) ||
-        (o->proxy && http_proxy_take(&f->proxy, o->proxy, err)) ||
+        take_proxy(f, err) ||
         (o->store ? text_puts(store, o->store, err) : text_printf(store, err, "%s/store", o->common.root)))
         return -1;
     return fetch_open_safety(f, err);

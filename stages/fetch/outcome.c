@@ -29,7 +29,7 @@ static void write_down(struct fetch *f, const struct journal_record *r)
 static void end_entry(struct fetch *f, struct entry *e)
 {
     e->state = ENTRY_DONE;
-    fetch_hop_free(e);
+    fetch_hop_free(f, e);
     f->n_open--;
 }
 
@@ -124,7 +124,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
         end_entry(f, e);
         return;
     }
-    if (e->tries < 255 && e->tries < f->opt->n_tries)
+    if (!o->free_try && e->tries < 255 && e->tries < f->opt->n_tries)
         e->tries++;
     if (o->slow_down && !final) {
         double wait = o->retry_after_s > f->opt->retry_wait_s ? o->retry_after_s : f->opt->retry_wait_s;
@@ -165,10 +165,13 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
             free(e->hop->url);
             e->hop->url = NULL;
         }
-        if (fetch_enqueue_later(f, index, f->now + back_off(f, e), f->err))
+        if (o->free_try ? fetch_enqueue(f, index, true, f->err)
+                        : fetch_enqueue_later(f, index, f->now + back_off(f, e), f->err))
             fetch_broken(f);
         return;
     }
+    if (final)
+        fetch_part_drop(f, index);
     if (!final) {
         e->failed_runs += e->failed_runs < 255;
         double wait = f->opt->retry_failed_s * pow(2, e->failed_runs - 1);
@@ -228,7 +231,11 @@ void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enu
         fetch_broken(f);
         return;
     }
+    job->what = JOB_PICTURE;
     job->entry = index;
+    job->had_part = f->entries[index].has_part;
+    f->entries[index].has_part = false;
+    journal_key(&job->key, f->entries[index].url);
     job->kind = kind;
     job->headers = t->headers;
     job->url = t->url;
@@ -275,6 +282,11 @@ static void stored(struct fetch *f, struct write_job *job)
 void fetch_written(struct fetch *f, struct write_job *job)
 {
     struct outcome gone = {.reason = REASON_PLACEHOLDER, .status = 200, .detail = "a known placeholder picture"};
+    if (job->what != JOB_PICTURE) {
+        fetch_part_written(f, job);
+        free(job);
+        return;
+    }
     switch (job->verdict) {
     case VERDICT_STORED:
         stored(f, job);

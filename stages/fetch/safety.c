@@ -163,6 +163,18 @@ static int append_takedowns(struct fetch *f, const struct text *fresh, struct er
     return takedown_append(f->store.folder_fd, f->store.folder, fresh->data, fresh->n_bytes, err);
 }
 
+/* Of what is a part a part? Nobody can tell, so a new list costs all of them; they are only a help. */
+static int forget_parts(struct fetch *f, const char *why, struct error *err)
+{
+    uint64_t n;
+    if (partial_remove_all(f->store.folder, false, &n, err))
+        return -1;
+    if (n)
+        stage_note(&f->opt->common, "%s: %llu partial bodies removed, whatever they were parts of", why,
+                   (unsigned long long)n);
+    return 0;
+}
+
 struct collect { struct fetch *f; struct text *fresh; };
 
 /* The content that a taken-down address ever gave is taken down with it. */
@@ -280,7 +292,8 @@ int fetch_apply_lists(struct fetch *f, const char *journal_path, struct error *e
             if (read_takedown_file(f, f->opt->takedowns.items[i], &fresh, err))
                 goto out;
         /* Written down before anything is removed: a run that dies here goes on removing when it is started again. */
-        if (journal_read(journal_path, collect_hashes, &c, &stats, err) || append_takedowns(f, &fresh, err) ||
+        if (journal_read(journal_path, collect_hashes, &c, &stats, err) ||
+            (fresh.n_bytes && forget_parts(f, "takedown", err)) || append_takedowns(f, &fresh, err) ||
             sweep_store(f, &f->takedown.hashes, "takedown", err))
             goto out;
     }
@@ -292,7 +305,7 @@ int fetch_apply_lists(struct fetch *f, const char *journal_path, struct error *e
         if (io_exists(path.data) && io_read_file(path.data, 4096, &checked, &n_checked, err))
             goto out;
         if (!checked || strncmp(checked, identity, 32) != 0) {
-            if (sweep_store(f, &f->blocklist, "blocklist", err) || atomic_file_write(path.data, identity, 32, err))
+            if (forget_parts(f, "blocklist", err) || sweep_store(f, &f->blocklist, "blocklist", err) || atomic_file_write(path.data, identity, 32, err))
                 goto out;
         }
     }

@@ -39,23 +39,31 @@ static struct timer pop_timer(struct fetch *f)
     return top;
 }
 
-/* After its breaker tripped a host gets one request at a time until one succeeds. */
+/*
+ * After its breaker tripped a host gets one request at a time until one succeeds; so does one whose address is not known
+ * yet, as it may have to wait there (address.c).
+ */
 static unsigned host_limit(const struct fetch *f, const struct host *h)
 {
-    return h->n_trips ? 1 : (unsigned)f->opt->n_per_host;
+    bool alone = h->n_trips || (h->address == NO_INDEX && f->per_address != UINT32_MAX);
+    return alone ? 1 : (unsigned)f->opt->n_per_host;
 }
 
 /* Puts the host into the line or the heap if it has work that could start, now or later. */
 int fetch_host_poke(struct fetch *f, uint32_t index, struct error *err)
 {
     struct host *h = &f->hosts[index];
-    if (h->listed || h->timed || h->n_queued == 0 || h->n_active >= host_limit(f, h) ||
+    if (h->listed || h->timed || h->parked || h->n_queued == 0 || h->n_active >= host_limit(f, h) ||
         h->robots_state == ROBOTS_ASKING)
         return 0;
     double at = h->free_at > h->hold_until ? h->free_at : h->hold_until;
     if (at > f->now) {
         h->timed = true;
         return push_timer(f, at, index, true, err);
+    }
+    if (fetch_address_full(f, h)) {
+        fetch_address_park(f, index);
+        return 0;
     }
     h->listed = true;
     h->next_ready = NO_INDEX;
@@ -77,8 +85,9 @@ int fetch_next_ready(struct fetch *f, uint32_t *index, struct error *err)
             f->ready_tail = NO_INDEX;
         h->listed = false;
         if (h->n_queued == 0 || h->n_active >= host_limit(f, h) || h->robots_state == ROBOTS_ASKING ||
-            h->free_at > f->now || h->hold_until > f->now) {
-            if (fetch_host_poke(f, at, err))
+            h->free_at > f->now || h->hold_until > f->now || fetch_address_full(f, h)) {
+            /* Out of the line without a start: another host of its address may be waiting for this turn. */
+            if (fetch_host_poke(f, at, err) || fetch_address_serve(f, h->address, err))
                 return -1;
             continue;
         }

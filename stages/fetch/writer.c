@@ -11,6 +11,7 @@
 
 #include "fetch.h"
 
+#define KICK_EVERY 16               /* jobs; a network that rests wakes this thread for fewer */
 #define WAKE_EVERY 16               /* jobs; the last of a batch always wakes */
 #define QUEUE_BYTES (32u << 20)     /* of bodies waiting; beyond it the network waits for the disk */
 
@@ -22,7 +23,7 @@ struct writer {
     pthread_mutex_t lock;
     pthread_cond_t work, room;
     struct list queue, done;
-    size_t n_pending, queued_bytes;
+    size_t n_pending, n_unkicked, queued_bytes;     /* the first two are the event loop's */
     atomic_bool has_done;
     bool sleeping, leaving, waiting_for_room;
 };
@@ -41,9 +42,25 @@ static struct write_job *take_all(struct list *l)
     return all;
 }
 
+/* Parts are a help, not a result: one that cannot be removed or written ends nothing. */
+static void work_on_part(struct fetch *f, struct write_job *job)
+{
+    struct error ignored = {0};
+    job->verdict = VERDICT_STORED;
+    if (job->what == JOB_PART && partial_store_put(&f->parts, &job->key, job->part, &job->part_kept, &job->error))
+        job->verdict = VERDICT_FAILED;
+    else if (job->what == JOB_FORGET_PART)
+        (void)partial_store_remove(&f->parts, &job->key, &ignored);
+}
+
 static void work_on(struct fetch *f, struct write_job *job)
 {
+    struct error ignored = {0};
     bool was_there;
+    if (job->what != JOB_PICTURE) {
+        work_on_part(f, job);
+        return;
+    }
     xxh128_of(&job->hash, job->body, job->n_body);
     if (hash_list_size(&f->blocklist) &&
         hash_list_matches(&f->blocklist, job->body, job->n_body, &job->hash, &job->by, job->digest))
@@ -58,6 +75,8 @@ static void work_on(struct fetch *f, struct write_job *job)
         job->verdict = VERDICT_FAILED;
     else
         job->verdict = VERDICT_STORED;
+    if (job->had_part && job->verdict != VERDICT_FAILED)
+        (void)partial_store_remove(&f->parts, &job->key, &ignored);
     if (job->verdict == VERDICT_BLOCKED || job->verdict == VERDICT_TAKEN_DOWN)
         explicit_bzero(job->body, job->capacity);
 }
@@ -140,16 +159,23 @@ void writer_submit(struct writer *w, struct write_job *job)
     append(&w->queue, job);
     w->queued_bytes += job->n_body;
     w->n_pending++;
+    w->n_unkicked++;
     pthread_mutex_unlock(&w->lock);
 }
 
-void writer_kick(struct writer *w)
+/* Two threads that wake each other for every picture cost more than the pictures: several at a time. */
+void writer_kick(struct writer *w, bool at_once)
 {
+    if (w->n_unkicked == 0 || (!at_once && w->n_unkicked < KICK_EVERY))
+        return;
+    w->n_unkicked = 0;
     pthread_mutex_lock(&w->lock);
     if (w->sleeping && w->queue.head)
         pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
 }
+
+bool writer_unkicked(const struct writer *w) { return w->n_unkicked > 0; }
 
 struct write_job *writer_take(struct writer *w)
 {
@@ -179,6 +205,9 @@ void writer_close(struct writer *w)
     for (struct write_job *job = w->done.head, *next; job; job = next) {
         next = job->next;
         free(job->body);
+        if (job->part)
+            partial_release(job->part);
+        free(job->part);
         free(job);
     }
     pthread_mutex_destroy(&w->lock);

@@ -9,6 +9,7 @@
 #include "cli/stage.h"
 #include "io/io.h"
 #include "purge.h"
+#include "store/partial_store.h"
 
 struct purge_options { struct common_options common; const char *store; bool dry_run, deep; };
 #define AT(field) offsetof(struct purge_options, field)
@@ -32,12 +33,28 @@ static const struct option_table table = {
         "First `fetch --store DIR --takedown FILE` takes pictures out of the store; then purge looks through the folders of runs:\n"
         "rows about such a picture leave every table (*.tsv; by path, source, id, xxh128 or url), made pictures are removed, a shard\n"
         "set that holds one is removed whole, as are caches and pages of a run that had one; make builds those again without it.\n"
+        "The store's partial bodies go all: nobody can tell what they are parts of.\n"
         "Models that were trained with it are named: train them again. The output has a row for each thing done: action path rows.\n"
         "A second run finds nothing more to do.\n",
     .rows = rows,
     .min_operands = 1,
     .max_operands = -1,
 };
+
+/* Partial bodies in the store: a part cannot be compared with a hash, so all of them go; they are only a help. */
+static int remove_parts(struct purge *p, struct text *path, struct error *err)
+{
+    uint64_t n;
+    char n_rows[24];
+    if (partial_remove_all(p->store, p->dry_run, &n, err))
+        return -1;
+    if (n == 0)
+        return 0;
+    text_clear(path);
+    snprintf(n_rows, sizeof n_rows, "%llu", (unsigned long long)n);
+    return text_printf(path, err, "%s/partial", p->store) ||
+           manifest_writer_row(p->report, NULL, (const char *const[]){"parts-removed", path->data, n_rows}, err) ? -1 : 0;
+}
 
 int main(int argc, char **argv)
 {
@@ -73,6 +90,8 @@ int main(int argc, char **argv)
         manifest_writer_open(&report, opt.common.output, NULL, columns, &err))
         goto out;
     if (io_exists(path.data) && taken_down_read(&p.list, path.data, &err))
+        goto out;
+    if (p.list.n_hashes + p.list.n_urls && remove_parts(&p, &path, &err))
         goto out;
     for (int i = 0; i < in.n; i++)
         if (p.list.n_hashes + p.list.n_urls && purge_run(&p, in.items[i], &err))

@@ -90,12 +90,14 @@ class Request:
         lines = ["ETag: " + etag] if etag else []
         if modified:
             lines.append("Last-Modified: " + modified)
+            lines.append("Date: " + email.utils.formatdate(usegmt=True))
+        version = etag or modified
         if (etag and self.headers.get("if-none-match") == etag) or (modified and self.headers.get("if-modified-since") == modified):
             self.head(304, *lines)
             return
         first, status = 0, 200
         r = self.headers.get("range")
-        if r and r.startswith("bytes=") and r.endswith("-") and self.headers.get("if-range", etag) == etag:
+        if r and r.startswith("bytes=") and r.endswith("-") and self.headers.get("if-range", version) == version:
             first, status = int(r[6:-1]), 206
             lines.append("Content-Range: bytes %d-%d/%d" % (first, len(body) - 1, len(body)))
         part = body[first:]
@@ -208,6 +210,94 @@ def do_wrongrange(q):   # a 206 that starts elsewhere
         q.ranged(jpeg(q.path), '"v"')
 
 
+OLD = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+def do_datecut(q):      # only a date, long past: as good as an ETag
+    q.ranged(jpeg(q.path, size_of(q)), None, OLD, cut=25000 if times_asked(q.path) == 0 else None)
+
+
+def do_datefresh(q):    # changed within the last minute: could change again within the same second
+    q.ranged(jpeg(q.path), None, email.utils.formatdate(usegmt=True), cut=25000 if times_asked(q.path) == 0 else None)
+
+
+def do_datechanged(q):  # another date, another picture
+    n = times_asked(q.path)
+    q.ranged(jpeg(q.path + ("new" if n else "old")), None, "Mon, 07 Nov 1994 08:49:37 GMT" if n else OLD, cut=None if n else 25000)
+
+
+def do_cutbusy(q):      # cut, then busy, then with ranges
+    n = times_asked(q.path)
+    if n == 1:
+        q.answer(503, b"busy", type="text/plain")
+    else:
+        q.ranged(jpeg(q.path), '"v1"', cut=25000 if n == 0 else None)
+
+
+def do_cutthrice(q):    # 20,000 bytes more each time
+    times_asked(q.path)
+    q.ranged(jpeg(q.path, 70000), '"v1"', cut=20000)
+
+
+def do_cutgone(q):      # cut, then gone
+    if times_asked(q.path) == 0:
+        q.ranged(jpeg(q.path), '"v1"', cut=25000)
+    else:
+        q.answer(404, b"gone", type="text/plain")
+
+
+def do_norange(q):      # 416 to every range
+    if times_asked(q.path) == 0:
+        q.ranged(jpeg(q.path), '"v1"', cut=25000)
+    elif "range" in q.headers:
+        q.answer(416, b"no", "Content-Range: bytes */50000", type="text/plain")
+    else:
+        q.ranged(jpeg(q.path), '"v1"')
+
+
+def later_206(q, *lines, body=None):
+    """Cut first; then to a range, a 206 with these lines; without a range, the whole."""
+    n = times_asked(q.path)
+    if n == 0 or "range" not in q.headers:
+        q.ranged(jpeg(q.path), '"v1"', cut=25000 if n == 0 else None)
+        return
+    body = jpeg(q.path)[25000:] if body is None else body
+    q.head(206, "Content-Type: image/jpeg", "Content-Length: %d" % len(body), *lines)
+    q.raw(body)
+
+
+def do_othertotal(q):   # the rest of something longer
+    later_206(q, 'ETag: "v1"', "Content-Range: bytes 25000-49999/60000")
+
+
+def do_notetag(q):      # the rest of who knows what
+    later_206(q, "Content-Range: bytes 25000-49999/50000")
+
+
+def do_shortrest(q):    # says that it is the rest, and is less
+    later_206(q, 'ETag: "v1"', "Content-Range: bytes 25000-49999/50000", body=b"\0" * 100)
+
+
+def do_multipart(q):    # no Content-Range at all
+    later_206(q, 'ETag: "v1"', body=b"--x\r\nContent-Range: bytes 25000-49999/50000\r\n\r\n" + b"\0" * 25000)
+
+
+def do_unasked(q):      # a part that nobody asked for
+    body = jpeg(q.path)
+    q.head(206, "Content-Type: image/jpeg", "Content-Length: 25000", 'ETag: "v1"', "Content-Range: bytes 0-24999/50000")
+    q.raw(body[:25000])
+
+
+def do_hang(q):         # half of it, then silence; the next time all is well
+    body = jpeg(q.path, size_of(q))
+    if times_asked(q.path) == 0:
+        q.head(200, "Content-Type: image/jpeg", "Content-Length: %d" % len(body), 'ETag: "v1"')
+        q.raw(body[:len(body) // 2])
+        q.wait_for_end(60)
+    else:
+        q.ranged(body, '"v1"')
+
+
 def chunk(data):
     return b"%x\r\n" % len(data) + data + CRLF
 
@@ -281,7 +371,7 @@ def do_headstall(q):    # not even a status line
     q.wait_for_end(60)
 
 
-crowd = {"now": 0, "most": 0}
+crowd = {"now": 0, "most": 0}       # /crowd/... is asked for under any name; see /most
 
 
 def do_crowd(q):        # remembers how many asked at once

@@ -27,7 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (strlen(h.etag) >= sizeof h.etag || strlen(h.content_type) >= sizeof h.content_type || h.status < 0 ||
         h.status > 999 || (h.range_first >= 0 && h.range_last < h.range_first) || h.retry_after_s < -1)
         abort();
-    (void)http_headers_strong_etag(&h);
+    const char *validator = http_headers_strong_validator(&h);
+    if (*validator && !http_headers_same_version(&h, validator))
+        abort();
     enum picture_kind k = picture_kind_of(data, size);
     for (int i = PICTURE_JPEG; i <= PICTURE_GIF; i++)
         (void)picture_kind_complete((enum picture_kind)i, data, size);

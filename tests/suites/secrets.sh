@@ -28,7 +28,7 @@ for bad in 'http://me:geheim2@[bad' 'gopher://me:geheim2@127.0.0.1:1' 'http://me
 done
 echo "$U/ok/c.jpg" >list
 # shellcheck disable=SC2086
-$FETCH $QUICK --proxy "http://me:geheim3@127.0.0.1:1" -v --store store3 list -o out.tsv --rejects rejects.tsv --summary summary.tsv >said 2>&1
+$FETCH $QUICK --proxy "http://me:geheim3@127.0.0.1:1" --proxy-resolves --network-wait 1 -v --store store3 list -o out.tsv --rejects rejects.tsv --summary summary.tsv >said 2>&1
 is "$? $(holds geheim3 store3 out.tsv rejects.tsv summary.tsv said)" "75 " "a proxy that does not answer is named without its password"
 cat >proxy.py <<'P'
 import base64, http.server, os
@@ -52,11 +52,11 @@ proxy=$!
 trap 'kill $server $proxy 2>/dev/null' EXIT
 for _ in $(seq 100); do [ -f proxy.port ] && break; sleep 0.1; done
 (umask 077; printf 'http://me:geheim4@127.0.0.1:%s\nnot looked at\n' "$(cat proxy.port)" >proxy.txt)
-echo "http://pictures.test/d.jpg" >list
+echo "http://pictures.example.org/d.jpg" >list
 # shellcheck disable=SC2086
-$FETCH $QUICK --proxy @proxy.txt -v --store store4 list -o out.tsv --rejects rejects.tsv --summary summary.tsv >said 2>&1
+$FETCH $QUICK --proxy @proxy.txt --proxy-resolves -v --store store4 list -o out.tsv --rejects rejects.tsv --summary summary.tsv >said 2>&1
 is "$? $(wc -l <out.tsv)" "0 2" "--proxy @FILE fetches through the proxy that the file names"
-grep -q '^http://pictures.test/d.jpg me:geheim4$' asked
+grep -q '^http://pictures.example.org/d.jpg me:geheim4$' asked
 ok $? "with its name and password"
 is "$(holds geheim4 store4 out.tsv rejects.tsv summary.tsv said)" "" "which are written nowhere"
 # shellcheck disable=SC2086

@@ -75,6 +75,35 @@ static void test_robots_tag(void)
                   list[i].lines, list[i].no);
 }
 
+static void test_validators(void)
+{
+    static const struct { const char *lines, *validator; } list[] = {
+        {"ETag: \"a\"\n", "\"a\""},
+        {"ETag: W/\"a\"\n", ""},
+        {"ETag: a\n", ""},
+        {"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1994 08:50:37 GMT\n",
+         "Sun, 06 Nov 1994 08:49:37 GMT"},
+        {"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1994 08:50:36 GMT\n", ""},
+        {"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1994 08:40:00 GMT\n", ""},
+        {"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\n", ""},
+        {"Last-Modified: long ago\nDate: Sun, 06 Nov 1994 08:50:37 GMT\n", ""},
+        {"ETag: W/\"a\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1995 08:50:37 GMT\n", ""},
+        {"ETag: \"a\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1995 08:50:37 GMT\n", "\"a\""},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct http_headers h = read_all(list[i].lines);
+        const char *got = http_headers_strong_validator(&h);
+        CHECK_SAY(strcmp(got, list[i].validator) == 0, "validator %zu: '%s'", i, got);
+        CHECK_SAY(!*got || http_headers_same_version(&h, got), "validator %zu names its own answer", i);
+    }
+    struct http_headers h = read_all("ETag: \"b\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\n");
+    CHECK(!http_headers_same_version(&h, "\"a\"") && !http_headers_same_version(&h, "Sun, 06 Nov 1994 08:49:38 GMT") &&
+          !http_headers_same_version(&h, ""));
+    CHECK(http_headers_same_version(&h, "Sun, 06 Nov 1994 08:49:37 GMT"));
+    h = read_all("Content-Type: image/jpeg\n");
+    CHECK(!http_headers_same_version(&h, "\"a\"") && !http_headers_same_version(&h, ""));
+}
+
 int main(void)
 {
     struct http_headers h =
@@ -82,11 +111,11 @@ int main(void)
                  "Content-Length: 123\r\nETag: \"abc\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
     CHECK(h.status == 200 && h.version == 11 && h.ended && h.content_bytes == 123);
     CHECK(strcmp(h.content_type, "image/jpeg") == 0);
-    CHECK(strcmp(h.etag, "\"abc\"") == 0 && strcmp(http_headers_strong_etag(&h), "\"abc\"") == 0);
+    CHECK(strcmp(h.etag, "\"abc\"") == 0 && strcmp(http_headers_strong_validator(&h), "\"abc\"") == 0);
     CHECK(strcmp(h.last_modified, "Sun, 06 Nov 1994 08:49:37 GMT") == 0);
     h = read_all("HTTP/2 206 \r\ncontent-range: bytes 100-199/200\r\netag: W/\"x\"\r\n\r\n");
     CHECK(h.status == 206 && h.version == 20 && h.range_first == 100 && h.range_last == 199 && h.range_total == 200);
-    CHECK(strcmp(http_headers_strong_etag(&h), "") == 0);
+    CHECK(strcmp(http_headers_strong_validator(&h), "") == 0);
     static const char *const bad_ranges[] = {"bytes 5-2/10", "bytes 0-10/10", "bytes */10",  "bytes -5/10",
                                              "items 0-1/2",  "bytes 0-1",     "bytes a-b/c", "bytes 0-2/"};
     for (size_t i = 0; i < sizeof bad_ranges / sizeof *bad_ranges; i++) {
@@ -113,5 +142,6 @@ int main(void)
     CHECK(read_all("HTTP/1.1 xyz\n").status == 0 && read_all("no colon\n: x\n").status == 0);
     test_retry_after();
     test_robots_tag();
+    test_validators();
     return tap_done();
 }

@@ -1,0 +1,263 @@
+/*
+ * partial.c: what came of a transfer that broke off, to be continued in this run or a later one.
+ *
+ * Only what has begun like a picture, by a server that named its version strongly, is kept (lib/store/partial_store.h), at
+ * once when the transfer breaks off; of large bodies in flight a copy is put there now and then, so that a killed run does
+ * not lose them, and of all when the run is asked to stop. Where parts must not be on the disk (a block list is in force:
+ * nobody can tell what a part is a part of) they are kept in memory, for this run.
+ *
+ * The next request says Range and If-Range. The engine takes nothing for the rest that is not exactly that; an answer that
+ * does not fit costs the part, not a try: the address is asked again from the start.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fetch.h"
+
+#define CHECKPOINT_BYTES (1u << 20)     /* of a body in flight; then whenever it has doubled */
+#define MEMORY_SHARE 4                  /* parts in memory: this part of --memory */
+
+bool fetch_parts_on_disk(const struct fetch *f)
+{
+    return f->opt->partial_bytes > 0 && (f->opt->blocklists.n == 0 || f->opt->partial_unchecked);
+}
+
+static int mark_part(void *context, const struct xxh128 *key, struct error *err)
+{
+    struct fetch *f = context;
+    struct entry *e = fetch_find(f, key, "#");
+    (void)err;
+    if (e)
+        e->has_part = true;
+    return 0;
+}
+
+int fetch_parts_open(struct fetch *f, struct error *err)
+{
+    uint64_t limit = fetch_parts_on_disk(f) ? f->opt->partial_bytes : 0;
+    return partial_store_open(&f->parts, &f->store, limit, f->opt->partial_for_s, f->now_s, mark_part, f, err);
+}
+
+/* --- in memory ------------------------------------------------------------------------------------------------- */
+
+static void part_free(struct partial *p)
+{
+    if (p)
+        partial_release(p);
+    free(p);
+}
+
+static void forget_in_memory(struct fetch *f, struct hop *hop)
+{
+    if (!hop || !hop->part)
+        return;
+    if (!hop->part_lent) {
+        f->parts_in_memory -= hop->part->n_image;
+        part_free(hop->part);
+    }
+    hop->part = NULL;
+    hop->part_lent = false;
+}
+
+void fetch_hop_free(struct fetch *f, struct entry *e)
+{
+    if (!e->hop)
+        return;
+    forget_in_memory(f, e->hop);
+    free(e->hop->url);
+    free(e->hop);
+    e->hop = NULL;
+}
+
+struct hop *fetch_need_hop(struct entry *e, struct error *err)
+{
+    if (!e->hop)
+        e->hop = mem_zalloc(1, sizeof *e->hop, err);
+    return e->hop;
+}
+
+/* --- to and from the disk -------------------------------------------------------------------------------------- */
+
+static struct write_job *part_job(struct fetch *f, uint32_t index, struct partial *p)
+{
+    struct write_job *job = mem_zalloc(1, sizeof *job, f->err);
+    if (!job) {
+        fetch_broken(f);
+        return NULL;
+    }
+    job->what = p ? JOB_PART : JOB_FORGET_PART;
+    job->entry = index;
+    job->part = p;
+    job->n_body = p ? p->n_image : 0;   /* what the writer's queue counts */
+    journal_key(&job->key, f->entries[index].url);
+    return job;
+}
+
+void fetch_part_drop(struct fetch *f, uint32_t index)
+{
+    struct entry *e = &f->entries[index];
+    struct write_job *job;
+    forget_in_memory(f, e->hop);
+    if (!e->has_part || !(job = part_job(f, index, NULL)))
+        return;
+    e->has_part = false;
+    writer_submit(f->writer, job);
+}
+
+/* The writer is done with a part, one way or the other. */
+void fetch_part_written(struct fetch *f, struct write_job *job)
+{
+    struct entry *e = &f->entries[job->entry];
+    if (job->what == JOB_FORGET_PART)
+        return;
+    if (job->verdict == VERDICT_FAILED && !f->parts_failed) {
+        f->parts_failed = true;
+        stage_warn("%s: what broke off cannot be kept for later", job->error.text);
+    }
+    if (!e->hop || e->hop->part != job->part) {
+        part_free(job->part);
+        return;
+    }
+    /* Ours again. On the disk it can be had from there, and memory is for bodies. */
+    e->hop->part_lent = false;
+    f->parts_in_memory += job->part->n_image;
+    if (job->part_kept || f->parts_in_memory > f->opt->memory / MEMORY_SHARE)
+        forget_in_memory(f, e->hop);
+}
+
+/* t's body as it is now, or NULL when it is nothing that could be continued. */
+static struct partial *part_of(const struct http_transfer *t)
+{
+    struct error ignored = {0};
+    const struct http_headers *h = &t->headers;
+    uint64_t whole = 0;
+    if (!t->judged || !t->wanted || t->n_body < PARTIAL_MIN_BYTES || (h->status != 200 && h->status != 206))
+        return NULL;
+    const char *validator = http_headers_strong_validator(h);
+    if (!*validator && t->resumed && http_headers_same_version(h, t->if_range))
+        validator = t->if_range;        /* a 206 need not say enough to be strong by itself */
+    if (!*validator)
+        return NULL;
+    if (h->status == 206)
+        whole = h->range_last >= 0 ? (uint64_t)h->range_last + 1 : 0;
+    else if (h->content_bytes > 0)
+        whole = (uint64_t)h->content_bytes;
+    if (whole && whole <= t->n_body)
+        return NULL;            /* more than was announced, or all of it */
+    struct partial *p = mem_zalloc(1, sizeof *p, &ignored);
+    if (p && partial_make(p, t->url, validator, whole, t->body, t->n_body, &ignored)) {
+        free(p);
+        p = NULL;
+    }
+    return p;
+}
+
+static void save(struct fetch *f, uint32_t index, struct partial *p, bool in_memory)
+{
+    struct entry *e = &f->entries[index];
+    struct error ignored = {0};
+    struct hop *hop = in_memory ? fetch_need_hop(e, &ignored) : NULL;
+    if (hop)
+        forget_in_memory(f, hop);
+    if (!fetch_parts_on_disk(f)) {
+        if (!hop || f->parts_in_memory + p->n_image > f->opt->memory / MEMORY_SHARE) {
+            part_free(p);
+            return;
+        }
+        hop->part = p;
+        f->parts_in_memory += p->n_image;
+        return;
+    }
+    struct write_job *job = part_job(f, index, p);
+    if (!job) {
+        part_free(p);
+        return;
+    }
+    if (hop) {
+        hop->part = p;
+        hop->part_lent = true;
+    }
+    e->has_part = true;
+    writer_submit(f->writer, job);
+}
+
+/* --- requests and answers -------------------------------------------------------------------------------------- */
+
+/* Puts what is there of the entry's body into the request, if t asks the same server for the same thing. */
+int fetch_part_for(struct fetch *f, uint32_t index, struct http_transfer *t, struct error *err)
+{
+    struct entry *e = &f->entries[index];
+    struct partial read = PARTIAL_EMPTY;
+    const struct partial *p = e->hop ? e->hop->part : NULL;
+    struct xxh128 key;
+    int rc = 0;
+    if (!p && e->has_part) {
+        journal_key(&key, e->url);
+        int got = partial_store_get(&f->parts, &key, &read, err);
+        if (got < 0)
+            return -1;
+        e->has_part = got > 0;
+        p = &read;
+    }
+    if (p && p->image && strcmp(p->url, t->url) == 0) {
+        rc = http_set_prefix(f->engine, t, p->body, p->n_body, p->validator, p->total_bytes, err);
+        t->n_saved = p->n_body;
+    }
+    partial_release(&read);
+    return rc;
+}
+
+/* The server did not continue what we have. */
+bool fetch_part_refused(const struct http_transfer *t)
+{
+    return t->ranged && (t->outcome == HTTP_FAILED_RANGE || (t->outcome == HTTP_ANSWERED && t->headers.status == 416));
+}
+
+/* An answer that says nothing about the picture leaves what we have of it. */
+static bool says_nothing(const struct http_transfer *t)
+{
+    int status = t->headers.status;
+    return status == 0 || (status >= 300 && status < 400) || status == 408 || status == 425 || status == 429 ||
+           status == 407 || status >= 500;
+}
+
+void fetch_part_after(struct fetch *f, uint32_t index, struct http_transfer *t)
+{
+    struct entry *e = &f->entries[index];
+    bool broke_off = t->outcome == HTTP_FAILED_TRUNCATED || t->outcome == HTTP_FAILED_RESET ||
+                     t->outcome == HTTP_FAILED_STALLED || t->outcome == HTTP_FAILED_TIMEOUT ||
+                     t->outcome == HTTP_FAILED_STOPPED;
+    struct partial *p = broke_off ? part_of(t) : NULL;
+    if (p)
+        save(f, index, p, true);
+    else if (t->outcome == HTTP_ANSWERED && (t->headers.status == 200 || t->headers.status == 206))
+        forget_in_memory(f, e->hop);    /* the writer removes the file when the picture is safe */
+    else if (!says_nothing(t) || fetch_part_refused(t))
+        fetch_part_drop(f, index);
+}
+
+/* --- bodies in flight ------------------------------------------------------------------------------------------ */
+
+struct checkpoint { struct fetch *f; bool all; };
+
+static void checkpoint_one(void *context, struct http_transfer *t)
+{
+    const struct checkpoint *c = context;
+    uint32_t index;
+    size_t least = c->all ? PARTIAL_MIN_BYTES : CHECKPOINT_BYTES;
+    if (t->n_body < least || (c->all ? t->n_body <= t->n_saved : t->n_body / 2 < t->n_saved) ||
+        !fetch_token_entry(t, &index))
+        return;
+    struct partial *p = part_of(t);
+    if (!p)
+        return;
+    t->n_saved = t->n_body;
+    save(c->f, index, p, false);
+}
+
+void fetch_parts_checkpoint(struct fetch *f, bool all)
+{
+    struct checkpoint c = {f, all};
+    if (fetch_parts_on_disk(f))
+        http_engine_each(f->engine, checkpoint_one, &c);
+}
