@@ -98,6 +98,7 @@ struct http_transfer {
     uint8_t *body;              /* owned by the transfer, unless taken */
     size_t n_body;
     double seconds;
+    bool connected;             /* it made a connection, or tried to, instead of using one again */
     int os_error;               /* errno of a connection that could not be made, or 0 */
     int proxy_status;           /* what the proxy answered to CONNECT, 0 without one */
 

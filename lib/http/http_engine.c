@@ -541,6 +541,7 @@ static void look_behind_proxy(struct http_engine *e, struct http_transfer_state 
     if (e->options.proxy)
         curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     s->transfer->os_error = (int)os_error;
+    s->transfer->connected = s->connecting;
     s->transfer->proxy_status = (int)proxy_status;
 }
 

@@ -198,7 +198,7 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
     struct entry *e = &f->entries[index];
     const char *url = current_url(e);
     if (!f->opt->ignore_robots && h->robots_state == ROBOTS_UNKNOWN)
-        return ask_robots(f, host, url, err);
+        return ask_robots(f, host, url, err) || fetch_host_poke(f, host, err) ? -1 : 0;
     fetch_dequeue(f, h);
     if (h->robots) {
         const char *path = strchr(strstr(url, "://") + 3, '/');

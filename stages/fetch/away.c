@@ -1,7 +1,8 @@
 /*
  * away.c: is the network there? When a cable is out, every host fails at once, and a run that counts these as failures
  * uses up the tries of its whole list within seconds. So a failure that could be the network's own (no name, no connection,
- * silence) is held back as long as nobody else has answered since that transfer began:
+ * silence) is held back until somebody to whom a connection was begun later has answered. (What is still on its way over older
+ * connections proves nothing: that ends a moment after the names do.)
  *   - somebody answers: the network is there, what was held counts;
  *   - nobody does: the network is probed (http_probe.h: hosts that answered before, and those that failed). Somebody
  *     answers there: the same. Nobody: the network is away. What was held is forgotten and queued again, nothing is
@@ -22,17 +23,15 @@
 #define PROBE_MOST_S 30.0
 #define WITNESSES 4
 
-struct held { uint32_t host, entry; enum http_outcome outcome; int status; char detail[160]; };
+struct held { double at; uint32_t host, entry; enum http_outcome outcome; int status; char detail[160]; };
 
 struct away {
     struct held *held;
     size_t n_held, capacity;
     double held_since;          /* the oldest */
-    double life_at;             /* when somebody last answered */
-    uint64_t bytes_seen;
-    bool life;                  /* since the last turn */
+    double fresh_at;            /* when that connection was begun over which somebody answered: the latest */
     struct http_probe *probe;
-    double next_probe, probe_wait;
+    double probed_at, next_probe, probe_wait;
     double since;               /* away since then; 0: it is there */
     uint32_t witnesses[WITNESSES], suspects[WITNESSES];
     unsigned n_witnesses, n_suspects, oldest_witness, oldest_suspect;
@@ -58,7 +57,7 @@ int away_open(struct fetch *f, struct error *err)
     struct away *a = f->away = mem_zalloc(1, sizeof *a, err);
     if (!a)
         return -1;
-    a->life_at = -1;
+    a->fresh_at = -1;
     if (f->proxy) {
         a->proxy.witness = a->proxy.must_accept = true;
         return http_proxy_place(f->proxy, a->proxy.name, &a->proxy.port, err);
@@ -83,11 +82,11 @@ void away_close(struct fetch *f)
     f->away = NULL;
 }
 
-void away_life(struct fetch *f, uint32_t host)
+static void somebody_answered(struct fetch *f, uint32_t host, double begun)
 {
     struct away *a = f->away;
-    a->life = true;
-    a->life_at = f->now;
+    if (begun > a->fresh_at)
+        a->fresh_at = begun;
     if (host == NO_INDEX || f->hosts[host].witness)
         return;
     f->hosts[host].witness = true;
@@ -104,11 +103,12 @@ bool away_holds(struct fetch *f, uint32_t host, uint32_t entry, const struct htt
     /* A connection that was refused was refused by somebody; by a proxy, it means that there is no proxy. */
     bool refused = t->outcome == HTTP_FAILED_CONNECT && !f->proxy && http_errno_is_an_answer(t->os_error);
     if (!doubtful || t->proxy_status || refused) {
-        away_life(f, f->proxy ? NO_INDEX : host);
+        if (t->connected)
+            somebody_answered(f, f->proxy ? NO_INDEX : host, f->now - t->seconds);
         return false;
     }
     double window = t->seconds < QUIET_S ? t->seconds : QUIET_S;
-    if (f->now - a->life_at <= window)
+    if (a->fresh_at >= f->now - window)
         return false;
     struct error ignored = {0};
     if (mem_grow(&a->held, &a->capacity, a->n_held + 1, sizeof *a->held, &ignored))
@@ -116,7 +116,7 @@ bool away_holds(struct fetch *f, uint32_t host, uint32_t entry, const struct htt
     if (a->n_held == 0)
         a->held_since = f->now;
     struct held *h = &a->held[a->n_held++];
-    *h = (struct held){host, entry, t->outcome, t->headers.status, ""};
+    *h = (struct held){f->now, host, entry, t->outcome, t->headers.status, ""};
     memcpy(h->detail, t->detail, sizeof h->detail);
     remember(a->suspects, &a->n_suspects, &a->oldest_suspect, host);
     return true;
@@ -146,18 +146,22 @@ static int start_probe(struct fetch *f, struct error *err)
             if (!f->hosts[a->suspects[i]].witness)
                 target_of(f, a->suspects[i], &targets[n++]);
     }
+    a->probed_at = f->now;
     return http_probe_start(&a->probe, targets, n, &f->http, f->engine, err);
 }
 
-/* What was held counts, or is forgotten and queued again. */
-static void let_go(struct fetch *f, bool count)
+/* What was held until then counts, or is forgotten and queued again. They lie in the order of their times. */
+static void let_go(struct fetch *f, double until, bool count)
 {
     struct away *a = f->away;
-    size_t n = a->n_held;
-    a->n_held = 0;              /* the calls below hold nothing */
-    for (size_t i = 0; i < n; i++)
-        fetch_unheld(f, a->held[i].host, a->held[i].entry, count, a->held[i].outcome, a->held[i].status,
-                     a->held[i].detail);
+    size_t n = 0;
+    for (; n < a->n_held && a->held[n].at <= until; n++)    /* fetch_unheld holds nothing new */
+        fetch_unheld(f, a->held[n].host, a->held[n].entry, count, a->held[n].outcome, a->held[n].status,
+                     a->held[n].detail);
+    a->n_held -= n;
+    memmove(a->held, a->held + n, a->n_held * sizeof *a->held);
+    if (n)
+        a->held_since = a->n_held ? a->held[0].at : 0;
 }
 
 static void nobody_answers(struct fetch *f)
@@ -169,39 +173,35 @@ static void nobody_answers(struct fetch *f)
         stage_warn("%s: waiting for it, up to %.0f s; nothing counts as tried",
                    f->proxy ? "the proxy cannot be reached" : "the network is away", f->opt->network_wait_s);
     }
-    let_go(f, false);
+    let_go(f, f->now, false);
     a->next_probe = f->now + a->probe_wait;
     a->probe_wait = a->probe_wait * 2 < PROBE_MOST_S ? a->probe_wait * 2 : PROBE_MOST_S;
 }
 
-static void somebody_answers(struct fetch *f)
+static void it_is_back(struct fetch *f)
 {
     struct away *a = f->away;
-    a->life = false;
     if (a->since > 0)
         stage_warn("it is back after %.0f s", f->now - a->since);
     a->since = 0;
-    let_go(f, true);
 }
 
 int away_turn(struct fetch *f, struct error *err)
 {
     struct away *a = f->away;
-    uint64_t bytes = http_engine_bytes(f->engine);
-    if (bytes != a->bytes_seen)
-        away_life(f, NO_INDEX);
-    a->bytes_seen = bytes;
     if (a->probe && http_probe_result(a->probe) != HTTP_REACH_ASKING) {
         bool yes = http_probe_result(a->probe) == HTTP_REACH_YES;
         http_probe_close(a->probe);
         a->probe = NULL;
-        if (yes)
-            away_life(f, NO_INDEX);
-        else if (!a->life)
+        if (yes) {
+            somebody_answered(f, NO_INDEX, a->probed_at);
+            it_is_back(f);
+        } else if (a->fresh_at < a->probed_at) {
             nobody_answers(f);
+        }
     }
-    if (a->life)
-        somebody_answers(f);
+    if (a->n_held && a->held_since <= a->fresh_at)
+        let_go(f, a->fresh_at, true);
     bool ask = a->since > 0 ? f->now >= a->next_probe
                             : a->n_held > 0 && (a->n_held >= HOLD_MOST || http_engine_active(f->engine) == 0 ||
                                                 f->now - a->held_since >= HOLD_S);

@@ -253,8 +253,8 @@ void fetch_parts_checkpoint(struct fetch *f, bool all);     /* of bodies in flig
  */
 int away_open(struct fetch *f, struct error *err);
 void away_close(struct fetch *f);
-void away_life(struct fetch *f, uint32_t host);         /* somebody answered something */
-/* true: t's failure is held back; its entry, or its host's robots.txt, comes back by fetch_unheld. */
+/* Of every end of a transfer. true: t's failure is held back; its entry, or its host's robots.txt, comes back by
+ * fetch_unheld. */
 bool away_holds(struct fetch *f, uint32_t host, uint32_t entry, const struct http_transfer *t);
 int away_turn(struct fetch *f, struct error *err);      /* once a turn of the loop */
 bool away_pauses(const struct fetch *f);                /* nothing is to be started now */

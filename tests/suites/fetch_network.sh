@@ -125,7 +125,7 @@ http://pictures.example.org:$PLAIN/status/404/p6.jpg
 L
 no_proxy='*' NO_PROXY='*' $FETCH $PROXIED --insecure --proxy "$OPEN" --store proxied list -o out.tsv --rejects rejects.tsv 2>err
 is "$? $(cat err)" "0 " "a run through a proxy"
-is "$(while read -r u; do outcome "$u"; done <list | tr '\n' ' ')" "jpeg jpeg jpeg http-502 connect http-404 " "plain, TLS and redirects; what the proxy cannot reach; a 404"
+is "$(while read -r u; do outcome "$u"; done <list | tr '\n' ' ')" "jpeg jpeg jpeg robots-unreachable connect http-404 " "plain, TLS and redirects; what the proxy cannot reach; a 404"
 is "$(grep -c "^GET	http://pictures.example.org:$PLAIN/ok/p1.jpg" open.log) $(grep -c "^CONNECT	pictures.example.org:$TLS" open.log)" "1 1" \
     "it was asked by GET and by CONNECT, whatever no_proxy says"
 http_proxy=http://127.0.0.1:1 all_proxy=http://127.0.0.1:1 $FETCH $QUICK --store direct - -o out.tsv <<<"$U/ok/direct.jpg"
