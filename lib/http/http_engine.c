@@ -367,7 +367,7 @@ int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *
         return -1;
     memcpy(t->body, bytes, n);
     t->n_body = s->n_prefix = n;
-    strcpy(s->validator, validator);
+    memcpy(s->validator, validator, strlen(validator) + 1);
     t->if_range = s->validator;
     t->whole_bytes = whole_bytes;
     return 0;

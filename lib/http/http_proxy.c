@@ -70,7 +70,7 @@ int http_proxy_place(const char *proxy, char host[HTTP_HOST_MAX_BYTES + 3], uint
     }
     if (curl_url_get(u, CURLUPART_PORT, &number, 0) == CURLUE_OK && parse_u64(number, 1, 65535, &n, "--proxy: port", err))
         goto out;
-    strcpy(host, name);
+    memcpy(host, name, strlen(name) + 1);
     *port = (uint16_t)n;
     rc = 0;
 out:
