@@ -12,7 +12,7 @@
 #include "io/ordered_pool.h"
 
 struct loaded_batch {
-    int n;
+    int n, n_whole, first_row;
     uint32_t *rows;                             /* [batch] */
     uint8_t *pixels;
     float *values[FROZEN_MAX_LAYERS];
@@ -141,12 +141,22 @@ fail:
     return -1;
 }
 
+/* Rows of batch number k, of all ranks. */
+static size_t rows_of_batch(const struct batch_loader *l, size_t k)
+{
+    size_t together = l->n_ranks * (size_t)l->batch, left = l->n_order - k * together;
+    return l->whole || left > together ? together : left;
+}
+
 static void submit_next(struct batch_loader *l)
 {
     struct loaded_batch *b = &l->ring[l->next_free];
-    size_t first = (l->submitted * l->n_ranks + l->rank) * (size_t)l->batch, left = first < l->n_order ? l->n_order - first : 0;
+    size_t whole = rows_of_batch(l, l->submitted), part = (whole + l->n_ranks - 1) / l->n_ranks;    /* a short batch is shared, too */
+    size_t before = l->rank * part, first = l->submitted * l->n_ranks * (size_t)l->batch + before;
     l->next_free = (l->next_free + 1) % l->n_ring;
-    b->n = l->whole || left > (size_t)l->batch ? l->batch : (int)left;
+    b->n_whole = (int)whole;
+    b->first_row = (int)before;
+    b->n = before >= whole ? 0 : (int)(whole - before < part ? whole - before : part);
     for (int i = 0; i < b->n; i++)
         b->rows[i] = l->order[(first + (size_t)i) % l->n_order];
     b->epoch = l->epoch;
@@ -196,9 +206,7 @@ int batch_loader_next(struct batch_loader *l, struct engine_batch *out, const ui
         *err = b->err;
         return -1;
     }
-    size_t together = l->n_ranks * (size_t)l->batch, first = (l->taken - 1) * together;
-    size_t whole = l->whole || l->n_order - first > together ? together : l->n_order - first;
-    *out = (struct engine_batch){.n = b->n, .pixels = b->pixels, .n_whole = (int)whole, .first_row = (int)l->rank * l->batch};
+    *out = (struct engine_batch){.n = b->n, .pixels = b->pixels, .n_whole = b->n_whole, .first_row = b->first_row};
     if (l->source.cache) {
         for (int k = 0; k < l->source.frozen->n_layers; k++)
             l->borrowed[k] = b->values[k];

@@ -41,8 +41,9 @@ size_t batch_loader_bytes(const struct batch_source *source, int batch, unsigned
 void batch_loader_start(struct batch_loader *l, const uint32_t *order, size_t n, uint64_t epoch, size_t first_batch, bool whole,
                         bool plain);
 /*
- * From the next start on, batches are n_ranks times as large and this loader makes the part of one rank: rows rank * batch.. of
- * each. The part of a short last batch may be short or empty (out->n = 0). 0 and 1 load everything, as at first.
+ * From the next start on, batches are n_ranks times as large and this loader makes the part of one rank: rows rank * p.. of each,
+ * p being the batch's rows shared equally and rounded up, so that of a short last batch a part may be short or empty (out->n = 0). 0 and 1
+ * load everything, as at first.
  */
 void batch_loader_deal(struct batch_loader *l, int rank, int n_ranks);
 size_t batch_loader_batches(const struct batch_loader *l);      /* of the pass that was started */

@@ -204,12 +204,12 @@ static void make_targets(struct trainer *t, const uint32_t *rows, int n)
 
 /*
  * Area under the margin (Pleiss et al. 2020): log-probabilities differ by what the logits differ by. rows [n]: the batch of all
- * ranks, without what fills it up; every rank adds all of it, so that all have the same sums.
+ * ranks, without what fills it up (n_whole with it); every rank adds all of it, so that all have the same sums.
  */
-static int add_margins(struct trainer *t, const uint32_t *rows, size_t n, struct error *err)
+static int add_margins(struct trainer *t, const uint32_t *rows, size_t n, int n_whole, struct error *err)
 {
-    int n_classes = t->data->info->n_classes;
-    size_t part = (size_t)(t->batch / dist_size(t->dist)) * (size_t)n_classes;
+    int n_classes = t->data->info->n_classes, ranks = dist_size(t->dist);
+    size_t part = (size_t)((n_whole + ranks - 1) / ranks) * (size_t)n_classes;  /* as batch_loader_deal cuts it */
     if (engine_probabilities(t->engine, t->state->probabilities + (size_t)dist_rank(t->dist) * part, err) ||
         dist_gather(t->dist, t->state->probabilities, part * sizeof *t->state->probabilities, err))
         return -1;
@@ -292,7 +292,7 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
             return diverged(t, &result, step.rate, err);
         if (t->margins) {
             size_t first = at->batch_in_epoch * (size_t)t->batch, left = t->n_train - first;
-            if (add_margins(t, s->order + first, left < (size_t)t->batch ? left : (size_t)t->batch, err))
+            if (add_margins(t, s->order + first, left < (size_t)t->batch ? left : (size_t)t->batch, in.n_whole, err))
                 return -1;
         }
         at->rate = step.rate;
