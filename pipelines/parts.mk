@@ -7,7 +7,9 @@
 #
 # Steps, each STEP-0 .. STEP-(PARTS-1) and then STEP-join: fetch (parts by host, so that one task alone speaks to a server),
 # validate, phash, augment. In between, as one job: dedup (exact copies, then near copies over the hashes that are there),
-# split; at the end pack. Every task can be killed and made again: its output appears whole or not at all, fetch resumes.
+# split; at the end pack. Beyond the dataset: features (into RUN/cache, where phase head of `train` finds them), and classify
+# (MODEL=RUN/round-N/fine/model, CLASSIFY=RUN/valid.tsv) with the scores joined in RUN/round-N/scores.tsv.
+# Every task can be killed and made again: its output appears whole or not at all; fetch and features go on where they were.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -29,14 +31,17 @@ Q := --root $(RUN)
 # One thread a task unless told: the tasks are the parallelism.
 JOBS ?= 1
 
-.PHONY: dataset pack lists validate-cut phash-cut augment-cut
+.PHONY: dataset pack lists validate-cut phash-cut augment-cut classify-cut features classify
 # What a scheduler makes between the arrays: the cut of the next step, with everything before it.
 lists: $(W)/urls.stamp
 validate-cut: $(W)/validate.stamp
 phash-cut: $(W)/phash.stamp
 augment-cut: $(W)/augment.stamp
+classify-cut: $(W)/classify.stamp
 dataset: $(R)/shards/index.tsv
-steps = fetch validate phash augment
+features: $(R)/features.tsv
+classify: $(R)/scores.tsv
+steps = fetch validate phash augment features classify
 define step
 .PHONY: $(1)-join $(foreach i,$(N),$(1)-$(i) $(1)-$(shell expr $(i) + 0))
 $(foreach i,$(N),
@@ -49,6 +54,8 @@ validate-join: $(RUN)/valid.tsv
 phash-join: $(R)/split.tsv
 augment-join: $(R)/augmented.tsv
 pack: $(R)/shards/index.tsv
+features-join: $(R)/features.tsv
+classify-join: $(R)/scores.tsv
 
 # --- fetch: parts by host, a store a part; joined, the objects are linked into one store ---------------------------------
 $(W)/urls.stamp: $(SETTINGS) $(LISTS)
@@ -78,14 +85,9 @@ $(RUN)/valid.tsv: $(foreach i,$(N),$(W)/validate-out-$(i).tsv)
 	$(P)/manifest merge $(foreach i,$(N),$(W)/validate-rejects-$(i).tsv) -o $(RUN)/validate.rejects.tsv
 	$(P)/manifest merge $^ -o $@
 
-# --- labels, exact copies (one job), then perceptual hashes in parts -----------------------------------------------------------
-$(R)/labelled.tsv: $(RUN)/valid.tsv $(wildcard $(DECISIONS))
-	@mkdir -p $(@D)
-	if test -f $(DECISIONS); then \
-	  $(P)/relabel --decisions $(DECISIONS) --rejects $(R)/relabel.rejects.tsv -o $@ $<; \
-	else cp $< $@.tmp && mv $@.tmp $@; fi
-$(R)/unique.tsv: $(R)/labelled.tsv
-	$(P)/hash-dedup $(Q) $(HASH_DEDUP_FLAGS) --rejects $(R)/hash-dedup.rejects.tsv -o $@ $<
+# --- what is one job, and perceptual hashes in parts: the join is exact, it reads the hashes and no picture -----------------------
+NEAR_FROM := $(W)/hashed.tsv
+include $(PIPELINES)/dataset.mk
 $(W)/phash.stamp: $(R)/unique.tsv
 	$(P)/manifest split --parts $(PARTS) --by xxh128 $< $(W)/phash-in-
 	@touch $@
@@ -95,11 +97,6 @@ $(W)/phash-out-%.tsv: $(W)/phash-in-%.tsv
 $(W)/hashed.tsv: $(foreach i,$(N),$(W)/phash-out-$(i).tsv)
 	$(P)/manifest merge $(foreach i,$(N),$(W)/phash-rejects-$(i).tsv) -o $(W)/phash.rejects.tsv
 	$(P)/manifest merge $^ -o $@
-# The join is exact and one job: it reads the hashes, no picture.
-$(R)/distinct.tsv: $(W)/hashed.tsv
-	$(P)/phash-dedup $(Q) $(PHASH_DEDUP_FLAGS) --rejects $(R)/phash-dedup.rejects.tsv -o $@ $<
-$(R)/split.tsv: $(R)/distinct.tsv
-	$(P)/train-test-split $(SPLIT_FLAGS) -o $@ $<
 
 # --- variants --------------------------------------------------------------------------------------------------------------------
 $(W)/augment.stamp: $(R)/split.tsv
@@ -112,6 +109,26 @@ $(R)/augmented.tsv: $(foreach i,$(N),$(W)/augment-out-$(i).tsv)
 	$(P)/manifest merge $(foreach i,$(N),$(W)/augment-rejects-$(i).tsv) -o $(R)/augment.rejects.tsv
 	$(P)/manifest merge $^ -o $@
 
-# --- shards ----------------------------------------------------------------------------------------------------------------------
-$(R)/shards/index.tsv: $(R)/augmented.tsv
-	$(P)/pack $(Q) --size $(SIDE) --resize $(RESIZE) --rejects $(R)/pack.rejects.tsv -o $(@D) $<
+# --- features: what the frozen base makes of each picture, into the cache that phase head reads -----------------------------------
+TRAIN_FEATURES = $(P)/train --phase head --shards $(R)/shards --base $(BASE) --cache $(RUN)/cache --device $(DEVICE) --threads $(JOBS) $(HEAD_FLAGS)
+$(W)/features-out-%.tsv: $(R)/shards/index.tsv
+	$(TRAIN_FEATURES) --features-only $$((10#$*))/$(PARTS)
+	printf 'part\n%s\n' $* >$@.tmp && mv $@.tmp $@
+$(R)/features.tsv: $(foreach i,$(N),$(W)/features-out-$(i).tsv)
+	$(TRAIN_FEATURES) --features-only join/$(PARTS)
+	rm -rf $(RUN)/cache/part-*-of-$(PARTS)
+	$(P)/manifest cat $^ -o $@
+
+# --- classify: MODEL's scores for the rows of CLASSIFY ------------------------------------------------------------------------------
+MODEL ?= $(R)/fine/model
+CLASSIFY ?= $(RUN)/valid.tsv
+$(W)/classify.stamp: $(CLASSIFY)
+	@mkdir -p $(W)
+	$(P)/manifest split --parts $(PARTS) $< $(W)/classify-in-
+	@touch $@
+$(foreach i,$(N),$(W)/classify-in-$(i).tsv): $(W)/classify.stamp ;
+$(W)/classify-out-%.tsv: $(W)/classify-in-%.tsv $(MODEL)/model.json
+	$(P)/classify $(Q) -j $(JOBS) --device $(DEVICE) --model $(MODEL) --rejects $(W)/classify-rejects-$*.tsv -o $@ $<
+$(R)/scores.tsv: $(foreach i,$(N),$(W)/classify-out-$(i).tsv)
+	$(P)/manifest merge $(foreach i,$(N),$(W)/classify-rejects-$(i).tsv) -o $(R)/classify.rejects.tsv
+	$(P)/manifest merge $^ -o $@

@@ -48,29 +48,14 @@ $(RUN)/fetched.tsv: $(SETTINGS) $(LISTS) $(if $(PAGES),$(RUN)/pages/done) $(if $
 $(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(P)/validate
 	$(P)/validate $(Q) $(VALIDATE_FLAGS) --rejects $(RUN)/validate.rejects.tsv -o $@ $<
 
-$(R)/labelled.tsv: $(RUN)/valid.tsv $(wildcard $(DECISIONS)) | $(P)/relabel
-	@mkdir -p $(@D)
-	if test -f $(DECISIONS); then \
-	  $(P)/relabel --decisions $(DECISIONS) --rejects $(R)/relabel.rejects.tsv -o $@ $<; \
-	else cp $< $@.tmp && mv $@.tmp $@; fi
-
-$(R)/unique.tsv: $(R)/labelled.tsv | $(P)/hash-dedup
-	$(P)/hash-dedup $(Q) $(HASH_DEDUP_FLAGS) --rejects $(R)/hash-dedup.rejects.tsv -o $@ $<
-
-$(R)/distinct.tsv: $(R)/unique.tsv | $(P)/phash-dedup
-	$(P)/phash-dedup $(Q) $(PHASH_DEDUP_FLAGS) --rejects $(R)/phash-dedup.rejects.tsv -o $@ $<
-
-$(R)/split.tsv: $(R)/distinct.tsv | $(P)/train-test-split
-	$(P)/train-test-split $(SPLIT_FLAGS) -o $@ $<
+NEAR_FROM := $(R)/unique.tsv
+include $(PIPELINES)/dataset.mk
 
 $(R)/augmented.tsv: $(R)/split.tsv | $(P)/augment
 	$(P)/augment $(Q) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(R)/augment.rejects.tsv -o $@ $<
 
 $(R)/augmented.html: $(R)/split.tsv | $(P)/augment
 	$(P)/augment $(Q) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null
-
-$(R)/shards/index.tsv: $(R)/augmented.tsv | $(P)/pack
-	$(P)/pack $(Q) --size $(SIDE) --resize $(RESIZE) --rejects $(R)/pack.rejects.tsv -o $(@D) $<
 
 # --- train ------------------------------------------------------------------------------------------------------------
 train: $(R)/report.html $(R)/suspects.tsv $(R)/exports
@@ -81,7 +66,7 @@ $(R)/head/model/model.json $(R)/head/oof.tsv &: $(R)/shards/index.tsv $(BASE)/mo
 	@touch $(R)/head/model/model.json $(R)/head/oof.tsv
 
 $(R)/fine/model/model.json: $(R)/head/model/model.json | $(P)/train
-	$(P)/train --shards $(R)/shards --base $(R)/head/model --phase fine-tune --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(FINE_FLAGS) --out $(R)/fine
+	$(LAUNCH) $(P)/train --shards $(R)/shards --base $(R)/head/model --phase fine-tune --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(FINE_FLAGS) --out $(R)/fine
 	@touch $@
 
 # Reports from users: which pictures of the data set they mean, then what the new model says of those.

@@ -56,8 +56,8 @@ int phase_fine_tune_prepare(struct train_run *run, struct error *err)
 static int check_disk(const struct train_run *run, const struct frozen *f, enum activation_dtype dtype,
                       const struct activation_cache *cache, struct error *err)
 {
-    const char *folder = run->options->cache ? run->options->cache : run->path_cache.data;
-    uint64_t n = run->data.n_split[SHARD_TRAIN] + run->data.n_split[SHARD_VAL];
+    const char *folder = train_cache_folder(run);
+    uint64_t n = (run->data.n_split[SHARD_TRAIN] + run->data.n_split[SHARD_VAL]) / (run->n_parts ? (uint64_t)run->n_parts : 1);
     uint64_t bytes = activation_cache_bytes(f->total, dtype, n), there = activation_cache_bytes(f->total, dtype, activation_cache_rows(cache));
     struct statvfs fs;
     stage_note(&run->options->common, "boundary cache: %llu pictures x %.3g MiB = %.3g GiB in '%s'", (unsigned long long)n,

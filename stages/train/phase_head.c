@@ -190,34 +190,57 @@ static int run_folds(struct train_run *run, const struct frozen *f, const struct
 
 /* --- the phase ----------------------------------------------------------------------------------------------------- */
 
-/*
- * Every picture through the base, once. With --boundary-cache the same pass also keeps what fine-tuning will start from, which
- * saves that phase its own pass over the pictures (two thirds of this one).
- */
-static int open_features(struct train_run *run, struct frozen *f, struct activation_cache **cache, struct error *err)
+int phase_head_targets(struct train_run *run, struct head_targets *t, struct error *err)
 {
-    struct frozen boundary;
-    struct frozen_target targets[FROZEN_MAX_TARGETS];
-    struct activation_cache *boundary_cache = NULL;
     struct net unlocked = NET_EMPTY;
     const char *from;
-    int rc = -1, n = 1;
-    if (frozen_find(f, &run->net, err) || train_open_cache(run, f, "features", ACTIVATION_F32, cache, err))
+    int rc = -1;
+    *t = (struct head_targets){0};
+    if (frozen_find(&t->frozen[0], &run->net, err) || train_open_cache(run, &t->frozen[0], "features", ACTIVATION_F32, &t->cache[0], err))
         return -1;
-    targets[0] = (struct frozen_target){*cache, f};
+    t->n = 1;
     if (run->options->boundary) {
-        if (net_copy(&unlocked, &run->net, err) || train_unlock(run, &unlocked, &from, err) || frozen_find(&boundary, &unlocked, err))
+        if (net_copy(&unlocked, &run->net, err) || train_unlock(run, &unlocked, &from, err) || frozen_find(&t->frozen[1], &unlocked, err))
             goto out;
-        if (!boundary.is_input) {
-            if (train_open_boundary(run, &boundary, &boundary_cache, err))
+        if (!t->frozen[1].is_input) {
+            if (train_open_boundary(run, &t->frozen[1], &t->cache[1], err))
                 goto out;
-            targets[n++] = (struct frozen_target){boundary_cache, &boundary};
+            t->n = 2;
         }
     }
-    rc = train_fill_caches(run, targets, n, n > 1 ? "features and boundary cache" : "features", run->options->export_features != NULL, err);
+    rc = 0;
 out:
-    activation_cache_close(boundary_cache);
     net_release(&unlocked);
+    return rc;
+}
+
+void phase_head_targets_close(struct head_targets *t)
+{
+    for (int i = 0; i < FROZEN_MAX_TARGETS; i++)
+        activation_cache_close(t->cache[i]);
+    *t = (struct head_targets){0};
+}
+
+int phase_head_fill(struct train_run *run, const struct head_targets *t, struct error *err)
+{
+    struct frozen_target targets[FROZEN_MAX_TARGETS];
+    for (int i = 0; i < t->n; i++)
+        targets[i] = (struct frozen_target){t->cache[i], &t->frozen[i]};
+    return train_fill_caches(run, targets, t->n, t->n > 1 ? "features and boundary cache" : "features", run->options->export_features != NULL,
+                             err);
+}
+
+/* Every picture through the base, once; what is kept of it beside the features is closed again. */
+static int open_features(struct train_run *run, struct frozen *f, struct activation_cache **cache, struct error *err)
+{
+    struct head_targets t;
+    int rc = phase_head_targets(run, &t, err);
+    if (!rc)
+        rc = phase_head_fill(run, &t, err);
+    *f = t.frozen[0];
+    *cache = t.cache[0];
+    t.cache[0] = NULL;
+    phase_head_targets_close(&t);
     return rc;
 }
 

@@ -18,9 +18,11 @@
 int train_options_complete(struct train_options *o, struct error *err)
 {
     bool head = o->phase == PHASE_HEAD;
-    if (!o->shards || !o->base || !o->out)
+    if (!o->shards || !o->base || (!o->out && !o->features_only))
         return error_set(err, EX_USAGE, "--%s is needed (--help lists all options)",
                          !o->shards ? "shards" : !o->base ? "base" : "out");
+    if (o->features_only && features_part_check(o, err))
+        return -1;
     if (o->epochs < 0)
         o->epochs = head ? 60 : 4;
     if (o->rate < 0)
@@ -184,11 +186,16 @@ struct engine_options train_engine_options(const struct train_run *run)
     return o;
 }
 
+const char *train_cache_folder(const struct train_run *run)
+{
+    return run->part_folder.n_bytes ? run->part_folder.data : run->options->cache ? run->options->cache : run->path_cache.data;
+}
+
 int train_open_cache(struct train_run *run, const struct frozen *f, const char *name, enum activation_dtype dtype,
                      struct activation_cache **cache, struct error *err)
 {
     char identity[33];
-    const char *folder = run->options->cache ? run->options->cache : run->path_cache.data;
+    const char *folder = train_cache_folder(run);
     int rc = frozen_identity(f, &run->net, run->device, run->precision, identity, err);
     for (int turn = 0; turn < 2; turn++) {      /* rank 0 makes the file where there is none */
         if (!rc && (turn == 0) == train_is_first(run))
@@ -222,7 +229,8 @@ int train_fill_caches(struct train_run *run, const struct frozen_target *targets
     for (size_t s = 0; s < SHARD_SPLITS; s++)
         if (s != SHARD_TEST || with_test)
             for (size_t i = 0; i < run->data.n_split[s]; i++)
-                rows[n++] = run->data.rows[s][i];
+                if (features_part_has(run, &run->data.keys[run->data.rows[s][i]]))
+                    rows[n++] = run->data.rows[s][i];
     double began = clock_seconds();
     run->progress_begun = false;
     int rc = frozen_fill(targets, n_targets, &run->net, &run->data, rows, n, &o, fill_progress, run, &computed, &stopped, err);
@@ -349,15 +357,19 @@ static int check_classes_same(const struct train_run *run, struct error *err)
     return 0;
 }
 
-/* Everything up to the plan; no rank waits for another here. */
-static int open_all(struct train_run *run, struct error *err)
+int train_open_inputs(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     run->threads = stage_threads(&o->common);
-    return make_paths(run, err) || (train_is_first(run) && file_lock_take(&run->lock, run->path_lock.data, err)) ||
-           find_device(run, err) || dataset_open(&run->data, o->shards, err) || augment_spec_parse(o->augment, &run->augment, err) ||
+    return find_device(run, err) || dataset_open(&run->data, o->shards, err) || augment_spec_parse(o->augment, &run->augment, err) ||
            !(run->class_weights = mem_zalloc((size_t)run->data.info->n_classes, sizeof(double), err)) ||
            dataset_class_weights(&run->data, o->class_weights, run->class_weights, err) || open_base(run, err) ? -1 : 0;
+}
+
+static int open_all(struct train_run *run, struct error *err)
+{
+    return make_paths(run, err) || (train_is_first(run) && file_lock_take(&run->lock, run->path_lock.data, err)) ||
+           train_open_inputs(run, err) ? -1 : 0;
 }
 
 /* What rank 0 decides for all: 1: complete, 0: to do. */
@@ -390,6 +402,8 @@ int train_run(struct train_run *run, struct error *err)
     const struct train_options *o = run->options;
     struct trainer trainer = {0};
     bool head = o->phase == PHASE_HEAD;
+    if (o->features_only)
+        return features_part_run(run, err);
     if (dist_agree(run->dist, open_all(run, err), err) || dist_agree(run->dist, train_choose_batch(run, err) || make_plan(run, err) ? -1 : 0, err) ||
         train_check_ranks(run, err))
         return -1;
@@ -410,7 +424,8 @@ int train_run(struct train_run *run, struct error *err)
 void train_run_release(struct train_run *run)
 {
     struct text *texts[] = {&run->path_lock, &run->path_done, &run->path_checkpoint, &run->path_log, &run->path_events, &run->path_model,
-                            &run->path_oof, &run->path_margins, &run->path_cache, &run->plan, &run->log, &run->note};
+                            &run->path_oof, &run->path_margins, &run->path_cache, &run->plan, &run->log, &run->note,
+                            &run->part_folder};
     event_file_close(&run->events);
     net_release(&run->net);
     dataset_release(&run->data);

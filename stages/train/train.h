@@ -23,7 +23,7 @@ enum refresh_mode { REFRESH_AUTO, REFRESH_ON, REFRESH_OFF };
 enum on_change { CHANGE_REFUSE, CHANGE_RESTART };
 
 struct train_options {
-    const char *shards, *base, *out, *cache, *export_features;
+    const char *shards, *base, *out, *cache, *export_features, *features_only;
     int phase, optimizer, precision, select, boundary, refresh, on_change, distributed;
     int64_t epochs, folds, patience, refresh_batches, loader_threads;
     double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s, rank_timeout_s;
@@ -54,6 +54,8 @@ struct train_run {
     const char *device;                 /* what "auto" became */
     enum backend_precision precision;   /* the same */
     int batch;                          /* of all ranks together */
+    int part, n_parts;                  /* --features-only: of the pictures; n_parts 0: all of them */
+    struct text part_folder;            /* where its caches lie; empty: where --cache says */
     struct text plan;                   /* "key\tvalue" lines: all that a result depends on */
     struct text log;                    /* rows of log.tsv */
     struct text note;                   /* what -v says of the phase */
@@ -92,11 +94,28 @@ void train_plan_difference(const char *was, const char *now, const char *form, c
 /* phase_head.c, phase_fine_tune.c: the net is open and fits the data; they train run->net and leave the best in it. */
 int phase_head_prepare(struct train_run *run, struct error *err);
 int phase_head(struct train_run *run, struct trainer *t, struct error *err);
+/*
+ * What goes through the base once: pooled features, and with --boundary-cache what fine-tuning will start from, which saves that phase
+ * its own pass over the pictures (two thirds of this one). targets opens the caches, fill computes what they lack (1: stopped).
+ */
+struct head_targets { struct frozen frozen[FROZEN_MAX_TARGETS]; struct activation_cache *cache[FROZEN_MAX_TARGETS]; int n; };
+int phase_head_targets(struct train_run *run, struct head_targets *t, struct error *err);
+void phase_head_targets_close(struct head_targets *t);
+int phase_head_fill(struct train_run *run, const struct head_targets *t, struct error *err);
 int phase_head_export(struct train_run *run, struct error *err);    /* --export-features of a run that is complete */
 int phase_fine_tune_prepare(struct train_run *run, struct error *err);
 int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err);
 
+/* features_part.c: --features-only. check: EX_USAGE for what it does not go with. As train_run. */
+int features_part_check(const struct train_options *o, struct error *err);
+int features_part_run(struct train_run *run, struct error *err);
+/* Is the picture of this key in the part that this run computes? */
+bool features_part_has(const struct train_run *run, const struct activation_key *key);
+
 /* run.c, for the phases */
+const char *train_cache_folder(const struct train_run *run);
+/* Device, data, base: what training and features need. No rank waits for another here. */
+int train_open_inputs(struct train_run *run, struct error *err);
 /* run->batch from --batch. EX_USAGE for what is no batch, EX_OSERR where nothing fits. */
 int train_choose_batch(struct train_run *run, struct error *err);
 struct engine_options train_engine_options(const struct train_run *run);

@@ -55,6 +55,12 @@ VALIDATE_FLAGS = --min-bytes 100 --max-bytes 10M
 SPLIT_FLAGS = --val 0.2 --test 0.2
 AUGMENT_FLAGS = --spec flip,shift=0.1
 SIDE = 16
+DEVICE = cpu
+BASE = $TOP/tests/fixtures/tiny-net/tfjs-float32
+HEAD_FLAGS = --epochs 4 --batch 8 --lr 0.05 --threads 1 --boundary-cache f32 --unlock-from c1
+FINE_FLAGS = --epochs 2 --batch 8 --lr 0.01 --threads 1 --boundary-cache f32 --unlock-from c1 --freeze-bn
+FOLDS = 2
+EXPORTS = tfjs
 CONF
 }
 same() { # RUN: against the plain run
@@ -81,6 +87,26 @@ make -s --no-print-directory -f pipelines/parts.mk SETTINGS="$work/parts.conf" P
 ok $? "in three parts under make -j2 $(tail -2 "$work/log" | tr '\n' '|')"
 same "$work/parts"
 ok $? "manifests, rejects and shards are the same"
+
+# features and classify, in parts
+model=$TOP/tests/fixtures/tiny-net/tfjs-float32
+"$BIN/classify" --device cpu --root "$work/plain" --model "$model" --rejects "$work/scores.rejects" -o "$work/scores.tsv" "$work/plain/valid.tsv"
+ok $? "one plain classify"
+scored() { # RUN: its scores are those of the plain classify, the time of download aside
+    awk -F'\t' -v OFS='\t' 'FNR == 1 { n = 0; for (i = 1; i <= NF; i++) if ($i != "fetched_at") keep[++n] = i }
+        { line = ""; for (k = 1; k <= n; k++) line = line OFS $keep[k]; print line > (FILENAME ".cmp") }' "$work/scores.tsv" "$1/round-1/scores.tsv"
+    cmp "$work/scores.tsv.cmp" "$1/round-1/scores.tsv.cmp"
+}
+cached() { # RUN: nothing is left for phase head to compute
+    "$BIN/train" --device cpu --shards "$1/round-1/shards" --base "$model" --cache "$1/cache" --boundary-cache f32 --unlock-from c1 --threads 1 --epochs 1 --out "$1/head-try" -v 2>&1 |
+        grep -q ' 0 of them computed now' && [ -z "$(ls "$1/cache" | grep part-)" ]
+}
+make -s --no-print-directory -f pipelines/parts.mk SETTINGS="$work/parts.conf" PARTS=3 BIN="$BIN" MODEL="$model" -j2 features classify >"$work/log" 2>&1
+ok $? "features and classify in three parts $(tail -2 "$work/log" | tr '\n' '|')"
+cached "$work/parts"
+ok $? "phase head finds every picture in the cache"
+scored "$work/parts"
+ok $? "the scores are those of one run"
 
 if command -v parallel >/dev/null && parallel --version 2>/dev/null | grep -q GNU; then
     conf "$work/gnu" >"$work/gnu.conf"
@@ -150,7 +176,7 @@ elif ! start_slurm; then
     n=$((n + 1)); echo "ok $n - the same under Slurm # SKIP slurmctld does not start here: $(tail -n 2 "$work/slurm/log/"* 2>/dev/null | tr '\n' ' ' | cut -c1-300)"
 else
     conf "$work/slurmed" >"$work/slurmed.conf"
-    BIN="$BIN" pipelines/slurm/submit "$work/slurmed.conf" 3 >"$work/jobs" 2>&1
+    BIN="$BIN" MODEL="$model" pipelines/slurm/submit "$work/slurmed.conf" 3 dataset features classify >"$work/jobs" 2>&1
     ok $? "submit: $(cut -c1-120 "$work/jobs")"
     # A fetch task is requeued while it runs: it is killed and made again.
     requeued=
@@ -168,6 +194,26 @@ else
     ok $? "status says that the shards are there: $(tail -1 "$work/status")"
     same "$work/slurmed"
     ok $? "the run on Slurm gives the same manifests and shards"
+    cached "$work/slurmed"
+    ok $? "its features are there"
+    scored "$work/slurmed"
+    ok $? "and its scores"
+    if command -v mpirun >/dev/null && [ -f "$BIN/winnow-mpi.so" ]; then
+        BIN="$BIN" pipelines/slurm/train "$work/slurmed.conf" 2 1 >"$work/jobs" 2>&1
+        ok $? "a training job over two ranks: $(cat "$work/jobs")"
+        make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/plain.conf" train >"$work/log" 2>&1 || cat "$work/log" >&2
+        for _ in $(seq 600); do
+            [ -z "$(squeue -h 2>/dev/null)" ] && break
+            sleep 0.2
+        done
+        [ -f "$work/slurmed/round-1/report.html" ] && [ -d "$work/slurmed/round-1/exports" ]
+        ok $? "it ends with the report and the exports $(tail -n 3 "$work/slurmed/log/"slurm-train-*.log | tr '\n' '|' | cut -c1-300)"
+        grep -q 'mpirun' "$work/slurmed/log/launch" && [ -s "$work/slurmed/log/mpirun.pid" ]
+        ok $? "mpirun started it"
+        paste <(cut -f4 "$work/plain/round-1/fine/log.tsv") <(cut -f4 "$work/slurmed/round-1/fine/log.tsv") |
+            awk 'NR > 2 { d = $1 - $2; if (d < 0) d = -d; if (!(d <= 1e-5 * $1)) bad++; n++ } END { exit bad > 0 || n != 2 }'
+        ok $? "the losses are those of one process"
+    fi
 fi
 echo "1..$n"
 exit $bad
