@@ -62,6 +62,10 @@ int main(int argc, char **argv)
         error_set(&err, EX_USAGE, "--out DIR says where made pictures go (or --sheet FILE for a look alone)");
         goto out;
     }
+    if ((opt.folder && !*opt.folder) || (opt.sheet && !*opt.sheet)) {
+        error_set(&err, EX_USAGE, "%s: an empty name", opt.folder && !*opt.folder ? "--out" : "--sheet");
+        goto out;
+    }
     if (augment_spec_parse(opt.spec_text, &opt.spec, &err) ||
         manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output, opt.common.rejects, reads,
                              augment_adds, &err) ||

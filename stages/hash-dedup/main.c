@@ -62,6 +62,9 @@ static const struct option_table table = {
 static int check_options(const struct dedup_options *opt, struct error *err)
 {
     int actions = opt->delete + opt->hardlink + opt->reflink + (opt->quarantine != NULL);
+    /* An unset variable of a shell: files would be moved to the top of the file system. */
+    if (opt->quarantine && !*opt->quarantine)
+        return error_set(err, EX_USAGE, "--quarantine: an empty folder name");
     if (actions > 1)
         return error_set(err, EX_USAGE, "only one of --delete, --quarantine, --hardlink and --reflink can be done");
     if (actions == 0 && (opt->dry_run || opt->log))

@@ -75,6 +75,12 @@ int main(int argc, char **argv)
     int rc = options_parse(&table, &opt, argc, argv, &operands);
     if (rc != OPTIONS_RUN)
         return rc;
+    const char *const names[] = {opt.check, opt.folder, opt.reuse};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i] && !*names[i]) {
+            rc = error_set(&err, EX_USAGE, "%s: an empty folder name", i == 0 ? "--check" : i == 1 ? "-o" : "--reuse");
+            goto out;
+        }
     if (opt.check) {
         rc = check_set(&opt, &err);
         goto out;

@@ -95,6 +95,8 @@ static int check_options(const struct near_options *o, struct error *err)
     const char *mode = o->hash_only ? "--hash-only" : o->check_leak ? "--check-leak" : NULL;
     const char *alone = o->blocklist ? "--blocklist" : o->against ? "--against" : o->protect ? "--protect"
                         : o->sheet ? "--sheet" : o->mark ? "--mark" : o->hash_only && o->index ? "--index" : NULL;
+    if ((o->index && !*o->index) || (o->delete_blocked && !*o->delete_blocked))
+        return error_set(err, EX_USAGE, "%s: an empty name", o->index && !*o->index ? "--index" : "--delete-blocked");
     if (o->hash_only && o->check_leak)
         return error_set(err, EX_USAGE, "--hash-only and --check-leak are two different runs");
     if (mode && alone)

@@ -276,7 +276,7 @@ int scan_run(const struct scan_options *opt, char **folders, int n_folders, stru
     }
     progress_start(&w.progress, &opt->common, 0, "files");
     for (int i = 0; i < n_folders; i++)
-        if (scan_operand(&w, root, folders[i], err))
+        if ((!*folders[i] && error_set(err, EX_USAGE, "an empty folder name (the current folder is '.')")) || scan_operand(&w, root, folders[i], err))
             goto out;
     progress_end(&w.progress);
     if (w.n)

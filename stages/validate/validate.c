@@ -106,6 +106,13 @@ static int check_list(const char *option, const char *list, const char *known, s
 
 int validate_check_options(const struct validate_options *opt, struct error *err)
 {
+    /* Rules that nothing can meet are a slip of the keyboard, too. */
+    if (opt->min_bytes > opt->max_bytes)
+        return error_set(err, EX_USAGE, "--min-bytes is more than --max-bytes: nothing would be kept");
+    if (opt->max_side && opt->min_side > opt->max_side)
+        return error_set(err, EX_USAGE, "--min-side is more than --max-side: nothing would be kept");
+    if (opt->max_aspect > 0 && opt->max_aspect < 1)
+        return error_set(err, EX_USAGE, "--max-aspect is longest over shortest side, so 1 or more");
     return check_list("--formats", opt->formats, "jpeg,png,webp,gif", err) ||
            check_list("--modes", opt->modes, "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-alpha16", err)
            ? -1 : 0;

@@ -180,6 +180,9 @@ hash-dedup --delete -o /nonexistent-folder/k.tsv act.tsv 2>/dev/null
 ok $? "no manifest, no deletion"
 hash-dedup --verify -o k.tsv --rejects r.tsv act.tsv && grep -q duplicate-of r.tsv && ! grep -q content-differs r.tsv
 ok $? "--verify agrees"
+hash-dedup --quarantine "" act.tsv >/dev/null 2>&1
+[ $? = 64 ] && [ -f act/x/2.jpg ] && [ ! -e /act ]
+ok $? "an empty quarantine folder is a usage error, not the top of the file system"
 hash-dedup --delete --hardlink act.tsv >/dev/null 2>&1
 [ $? = 64 ]
 ok $? "two actions at once are a usage error"
