@@ -369,7 +369,7 @@ int main(int argc, char **argv)
     if (prepare(&f, &store_path, &err) || (!only_takedown && fetch_read_inputs(&f, &in, &err)))
         goto out;
     store = store_path.data;
-    if (io_mkdirs(store, &err) || find_prefix(&f, store, &err) || text_printf(&lock_path, &err, "%s/lock", store) ||
+    if (io_mkdirs(store, &err) || (!only_takedown && find_prefix(&f, store, &err)) || text_printf(&lock_path, &err, "%s/lock", store) ||
         file_lock_take(&lock, lock_path.data, &err) || open_store(&f, store, &err))
         goto out;
     if (only_takedown) {

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# A picture that must not be there is nowhere: the whole flow is run with it on the server, and then every file of the run, of the store, of its
+# caches and of the temporary folder is searched for its bytes, its pixels (shards hold them as they are) and its hash. First with a block
+# list from the start; then taken down after a model was trained with it.
+set -u
+cd "$TOP" || exit 1
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+work=$TMPDIR/takedown
+mkdir -p "$work/web" "$work/lists" "$work/tmp" "$work/logs"
+export TMPDIR=$work/tmp         # of everything that is started below
+unset MAKEFLAGS MAKELEVEL
+# Pictures of 16 x 16, stored without compression, so that a row of pixels is the same bytes in the file and in a shard of side 16.
+python3 - "$work" <<'P'
+import hashlib, os, struct, sys, zlib
+top = sys.argv[1]
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+for label in ("night", "day"):
+    for i in range(16):
+        noise = hashlib.shake_128(("%s %d" % (label, i)).encode()).digest(768)
+        shade = bytes((b // 2 + (127 if label == "day" else 0)) for b in noise)
+        raw = b"".join(b"\0" + shade[48 * y:48 * y + 48] for y in range(16))
+        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(raw, 0)) + chunk(b"IEND", b"")
+        os.makedirs(top + "/web/" + label, exist_ok=True)
+        with open("%s/web/%s/%02d.png" % (top, label, i), "wb") as f:
+            f.write(png)
+        if label == "day" and i == 7:
+            with open(top + "/pixels", "wb") as f:
+                f.write(shade[96:96 + 40])
+P
+victim=$work/web/day/07.png
+printf 'path\nday/07.png\nday/copy.png\n' >"$work/one.tsv"
+cp "$victim" "$work/web/day/copy.png"
+xxh=$("$BIN/hash-dedup" --root "$work/web" "$work/one.tsv" | awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "xxh128") c = i } NR == 2 { print $c }')
+rm "$work/web/day/copy.png"
+python3 - "$work/web" "$work/port" <<'P' &
+import functools, http.server, os, sys
+class Q(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *a): pass
+s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Q, directory=sys.argv[1]))
+with open(sys.argv[2] + ".new", "w") as f: f.write(str(s.server_address[1]))
+os.rename(sys.argv[2] + ".new", sys.argv[2])
+s.serve_forever()
+P
+server=$!
+trap 'kill $server 2>/dev/null' EXIT
+for _ in $(seq 100); do [ -f "$work/port" ] && break; sleep 0.1; done
+for label in night day; do (cd "$work/web" && ls "$label"/*.png) | sed "s,^,http://127.0.0.1:$(cat "$work/port")/," >"$work/lists/$label.txt"; done
+settings() { # RUN FETCH_FLAGS
+    cat <<CONF
+include \$(PIPELINES)/default.conf
+NAME = takedown
+RUN = $1
+SOURCES = $work/lists
+FETCH_FLAGS = --allow-private --rate 0 --ignore-robots $2
+VALIDATE_FLAGS = --min-bytes 100
+SPLIT_FLAGS = --val 0.2 --test 0.2
+AUGMENT_FLAGS = --spec flip
+PHASH_DEDUP_FLAGS = --distance 0 --group-distance 0
+SIDE = 16
+BASE = tests/fixtures/tiny-net/tfjs-float32
+DEVICE = cpu
+HEAD_FLAGS = --epochs 2 --batch 8 --lr 0.05 --threads 1
+FINE_FLAGS = --epochs 1 --batch 8 --lr 0.01 --unlock-from c1 --threads 1
+FOLDS = 2
+EXPORTS = demo
+CONF
+}
+go() { make --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/my.conf" "$@" >>"$work/logs/make.log" 2>&1; }
+# Files below the folders that hold the pixels (or any other run of the file), the hash in digits, or the hash as bytes; "what name".
+search() {
+    python3 - "$xxh" "$victim" "$work/pixels" "$@" <<'P'
+import os, sys
+xxh, victim, pixels = sys.argv[1], open(sys.argv[2], "rb").read(), open(sys.argv[3], "rb").read()
+needles = [("pixels", pixels), ("pixels", victim[300:330]), ("pixels", victim[700:730]), ("hash", xxh.encode()), ("hash", xxh[2:].encode()), ("hash", bytes.fromhex(xxh))]
+for top in sys.argv[4:]:
+    for folder, _, names in os.walk(top):
+        for name in names:
+            path = os.path.join(folder, name)
+            data = open(path, "rb").read()
+            for what in sorted({w for w, needle in needles if needle in data or needle in path.encode()}):
+                print(what, os.path.relpath(path, top))
+P
+}
+places=("$work/tmp" "$work/logs")
+
+# --- the search finds what there is ------------------------------------------------------------------------------------------
+settings "$work/open" "" >"$work/my.conf"
+go dataset train
+ok $? "the flow runs with the picture: $(tail -1 "$work/logs/make.log" | cut -c1-100)"
+search "$work/open" >"$work/found"
+for want in "pixels store/objects" "pixels round-1/shards/shard-0" "hash cache/" "hash round-1/split.tsv" "hash fetched.tsv"; do
+    grep -q "^$want" "$work/found"
+    ok $? "the search finds it as it should: $want"
+done
+cp -r "$work/open" "$work/later"
+
+# --- on a block list from the start ---------------------------------------------------------------------------------------------
+md5sum <"$victim" | cut -d' ' -f1 >"$work/list"
+: >"$work/logs/make.log"
+settings "$work/run" "--blocklist $work/list" >"$work/my.conf"
+go dataset train
+ok $? "the flow runs with the picture on a block list"
+found=$(search "$work/run" "${places[@]}" | tr '\n' ';')
+[ -z "$found" ]
+ok $? "it is in no file of the run, its store, shards, caches, logs or temporaries, by pixels or by hash${found:+: $found}"
+grep -q md5 "$work/run/store/audit.tsv"
+ok $? "but for the line in the audit log that says so"
+
+# --- taken down after a model was trained with it ---------------------------------------------------------------------------------
+mv "$work/open" "$work/gone-away"       # paths in the tables are relative: the copy is a run of its own
+settings "$work/later" "" >"$work/my.conf"
+: >"$work/logs/make.log"
+echo "$xxh" >"$work/down"
+"$BIN/fetch" --store "$work/later/store" --takedown "$work/down" >>"$work/logs/make.log" 2>&1 && "$BIN/purge" --store "$work/later/store" "$work/later" >"$work/report.tsv" 2>>"$work/logs/make.log"
+ok $? "fetch --takedown and purge"
+search "$work/later" "${places[@]}" >"$work/found"
+[ -z "$(grep '^pixels' "$work/found")" ]
+ok $? "no file holds its pixels$(grep '^pixels' "$work/found" | head -3 | tr '\n' ';')"
+left=$(grep '^hash' "$work/found" | grep -vE ' store/(journal|takedown|audit)\.tsv$' | tr '\n' ';')
+[ -z "$left" ]
+ok $? "nor its hash, but where it has to be remembered${left:+: $left}"
+for what in shard-set-removed cache-removed page-removed rows-removed model-trained-with-it; do
+    grep -q "^$what	" "$work/report.tsv"
+    ok $? "purge says: $what"
+done
+go dataset train
+ok $? "the flow runs again: $(tail -1 "$work/logs/make.log" | cut -c1-100)"
+search "$work/later" "${places[@]}" >"$work/found"
+left=$(grep -vE '^hash store/(journal|takedown|audit)\.tsv$' "$work/found" | tr '\n' ';')
+[ -z "$left" ] && [ -s "$work/later/round-1/fine/model/model.json" ]
+ok $? "and the picture does not come back${left:+: $left}"
+echo "1..$n"
+exit $bad
