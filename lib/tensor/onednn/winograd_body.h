@@ -138,6 +138,25 @@ FLATTEN struct tile tile_of(const struct winograd_grid *g, size_t i)
 #define POINTS_3 6
 #define POINTS_7 11
 
+/* One copy of the loops for each form, its sizes constants: CALL(rows and columns a tile reads, those it makes, points) */
+#define FOR_FORM(form, CALL)                                                                                                     \
+    switch (form) {                                                                                                              \
+    case WINOGRAD_3X3:                                                                                                           \
+        CALL(4, 4, 2, 2, POINTS_3X3);                                                                                            \
+        break;                                                                                                                   \
+    case WINOGRAD_1X3:                                                                                                           \
+        CALL(1, 6, 1, 4, POINTS_3);                                                                                              \
+        break;                                                                                                                   \
+    case WINOGRAD_3X1:                                                                                                           \
+        CALL(6, 1, 4, 1, POINTS_3);                                                                                              \
+        break;                                                                                                                   \
+    case WINOGRAD_1X7:                                                                                                           \
+        CALL(1, 9, 1, 3, POINTS_7);                                                                                              \
+        break;                                                                                                                   \
+    default:                                                                                                                     \
+        CALL(9, 1, 3, 1, POINTS_7);                                                                                              \
+    }
+
 /* values[n_values] of one channel vector to its points */
 FLATTEN void input_points(int kernel, const vec *d, vec *t)
 {
@@ -188,24 +207,10 @@ FLATTEN void input_tiles(const struct winograd_grid *g, const struct view *x, si
     }
 }
 
+#define INPUT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS) input_tiles(g, x, first, n, v, rows, READ_Y, READ_X, POINTS)
 static void input(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v, size_t rows)
 {
-    switch (g->form) {
-    case WINOGRAD_3X3:
-        input_tiles(g, x, first, n, v, rows, 4, 4, POINTS_3X3);
-        break;
-    case WINOGRAD_1X3:
-        input_tiles(g, x, first, n, v, rows, 1, 6, POINTS_3);
-        break;
-    case WINOGRAD_3X1:
-        input_tiles(g, x, first, n, v, rows, 6, 1, POINTS_3);
-        break;
-    case WINOGRAD_1X7:
-        input_tiles(g, x, first, n, v, rows, 1, 9, POINTS_7);
-        break;
-    default:
-        input_tiles(g, x, first, n, v, rows, 9, 1, POINTS_7);
-    }
+    FOR_FORM(g->form, INPUT);
 }
 
 FLATTEN vec activated(vec v, struct act act)
@@ -267,25 +272,12 @@ FLATTEN void output_tiles(const struct winograd_grid *g, const struct view *y, s
     }
 }
 
+#define OUTPUT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS)                                                                           \
+    output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, MADE_Y, MADE_X, POINTS)
 static void output(const struct winograd_grid *g, const struct view *y, size_t first, size_t n, const float *m, size_t rows, int c0,
                    int width, const float *bias, struct act act, bool accumulate)
 {
-    switch (g->form) {
-    case WINOGRAD_3X3:
-        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 2, 2, POINTS_3X3);
-        break;
-    case WINOGRAD_1X3:
-        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 1, 4, POINTS_3);
-        break;
-    case WINOGRAD_3X1:
-        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 4, 1, POINTS_3);
-        break;
-    case WINOGRAD_1X7:
-        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 1, 3, POINTS_7);
-        break;
-    default:
-        output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, 3, 1, POINTS_7);
-    }
+    FOR_FORM(g->form, OUTPUT);
 }
 
 FLATTEN void gradient_points(const vec *y, vec *m, int n_points)
@@ -328,24 +320,10 @@ FLATTEN void gradient_tiles(const struct winograd_grid *g, const struct view *dy
     }
 }
 
+#define GRADIENT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS) gradient_tiles(g, dy, first, n, out, rows, MADE_Y, MADE_X, POINTS)
 static void gradient(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *out, size_t rows)
 {
-    switch (g->form) {
-    case WINOGRAD_3X3:
-        gradient_tiles(g, dy, first, n, out, rows, 2, 2, POINTS_3X3);
-        break;
-    case WINOGRAD_1X3:
-        gradient_tiles(g, dy, first, n, out, rows, 1, 4, POINTS_3);
-        break;
-    case WINOGRAD_3X1:
-        gradient_tiles(g, dy, first, n, out, rows, 4, 1, POINTS_3);
-        break;
-    case WINOGRAD_1X7:
-        gradient_tiles(g, dy, first, n, out, rows, 1, 3, POINTS_7);
-        break;
-    default:
-        gradient_tiles(g, dy, first, n, out, rows, 3, 1, POINTS_7);
-    }
+    FOR_FORM(g->form, GRADIENT);
 }
 
 static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps, int width, float *to,

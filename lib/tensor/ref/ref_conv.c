@@ -56,28 +56,56 @@ int ref_conv_forward(const struct backend_op *op, const struct op_io *io, struct
     return 0;
 }
 
+/* Gradients summed in double: of x, of the weights (n_w values), of the bias. */
+struct gradient_sums {
+    double *x, *w, *bias;
+    size_t n_x, n_w;
+};
+
+static int sums_begin(struct gradient_sums *g, const struct op_desc *d, size_t n_w, struct error *err)
+{
+    size_t n_x = (size_t)d->x[0].n * (size_t)d->x[0].h * (size_t)d->x[0].w * (size_t)d->x[0].c;
+    *g = (struct gradient_sums){.n_x = n_x, .n_w = n_w};
+    if ((g->x = mem_zalloc(d->needs_dx ? n_x : 1, sizeof *g->x, err)) &&
+        (g->w = mem_zalloc(d->needs_dw ? n_w : 1, sizeof *g->w, err)) &&
+        (g->bias = mem_zalloc((size_t)d->y.c, sizeof *g->bias, err)))
+        return 0;
+    free(g->x);
+    free(g->w);
+    return -1;
+}
+
+static void sums_finish(struct gradient_sums *g, const struct op_desc *d, const struct op_io *io)
+{
+    float *dx = ref_at(&io->dx[0]), *dw = ref_at(&io->dw), *dbias = ref_at(&io->dbias);
+    for (size_t i = 0; d->needs_dx && i < g->n_x; i++)
+        dx[i] = (io->accumulate[0] ? dx[i] : 0) + (float)g->x[i];
+    for (size_t i = 0; d->needs_dw && i < g->n_w; i++)
+        dw[i] = (float)g->w[i];
+    for (int k = 0; d->needs_dw && d->has_bias && k < d->y.c; k++)
+        dbias[k] = (float)g->bias[k];
+    free(g->x);
+    free(g->w);
+    free(g->bias);
+}
+
 /* dx gets the correlation of dy with w, dw that of x with dy, dbias the sum of dy. */
 int ref_conv_backward(const struct backend_op *op, const struct op_io *io, struct error *err)
 {
     const struct op_desc *d = &op->d;
     struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), dy = ref_view_of(&io->dy, &d->y);
-    struct ref_view dx = ref_view_of(&io->dx[0], &d->x[0]);
     const float *w = d->constant_weights ? op->weights : ref_at(&io->w);
-    size_t n_x = ref_pixels(&dx) * (size_t)x.c;
-    size_t n_w = (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)x.c * (size_t)dy.c;
-    double *gx = mem_zalloc(d->needs_dx ? n_x : 1, sizeof *gx, err);
-    double *gw = gx ? mem_zalloc(d->needs_dw ? n_w : 1, sizeof *gw, err) : NULL;
-    double *gb = gw ? mem_zalloc((size_t)dy.c, sizeof *gb, err) : NULL;
-    int ix, iy, rc = -1;
-    if (!gb)
-        goto out;
+    struct gradient_sums g;
+    int ix, iy;
+    if (sums_begin(&g, d, (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)x.c * (size_t)dy.c, err))
+        return -1;
     ref_activation_backward(d, io);
     for (int n = 0; n < dy.n; n++)
         for (int p = 0; p < dy.h; p++)
             for (int q = 0; q < dy.w; q++) {
-                const float *g = ref_pixel(&dy, n, p, q);
+                const float *at_y = ref_pixel(&dy, n, p, q);
                 for (int k = 0; k < dy.c; k++)
-                    gb[k] += g[k];
+                    g.bias[k] += at_y[k];
                 for (int r = 0; r < d->kernel_h; r++) {
                     if (!tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy))
                         continue;
@@ -90,34 +118,20 @@ int ref_conv_backward(const struct backend_op *op, const struct op_io *io, struc
                             if (d->needs_dx) {
                                 double v = 0;
                                 for (int k = 0; k < dy.c; k++)
-                                    v += (double)g[k] * w[at_w + (size_t)k];
-                                gx[at_x + (size_t)c] += v;
+                                    v += (double)at_y[k] * w[at_w + (size_t)k];
+                                g.x[at_x + (size_t)c] += v;
                             }
                             if (d->needs_dw) {
                                 double v = ref_pixel(&x, n, iy, ix)[c];
                                 for (int k = 0; k < dy.c; k++)
-                                    gw[at_w + (size_t)k] += v * g[k];
+                                    g.w[at_w + (size_t)k] += v * at_y[k];
                             }
                         }
                     }
                 }
             }
-    if (d->needs_dx)
-        for (size_t i = 0; i < n_x; i++)
-            dx.data[i] = (io->accumulate[0] ? dx.data[i] : 0) + (float)gx[i];
-    if (d->needs_dw) {
-        float *dw = ref_at(&io->dw), *dbias = ref_at(&io->dbias);
-        for (size_t i = 0; i < n_w; i++)
-            dw[i] = (float)gw[i];
-        for (int k = 0; d->has_bias && k < dy.c; k++)
-            dbias[k] = (float)gb[k];
-    }
-    rc = 0;
-out:
-    free(gx);
-    free(gw);
-    free(gb);
-    return rc;
+    sums_finish(&g, d, io);
+    return 0;
 }
 
 /* y[n,p,q,c*m + j] = act(bias + sum over r,s of w[r,s,c,j] * x[n,...,c]), m = depth multiplier */
@@ -147,22 +161,18 @@ int ref_depthwise_backward(const struct backend_op *op, const struct op_io *io, 
 {
     const struct op_desc *d = &op->d;
     struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), dy = ref_view_of(&io->dy, &d->y);
-    struct ref_view dx = ref_view_of(&io->dx[0], &d->x[0]);
     const float *w = d->constant_weights ? op->weights : ref_at(&io->w);
-    size_t n_x = ref_pixels(&dx) * (size_t)x.c, n_w = (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)dy.c;
-    double *gx = mem_zalloc(d->needs_dx ? n_x : 1, sizeof *gx, err);
-    double *gw = gx ? mem_zalloc(n_w, sizeof *gw, err) : NULL;
-    double *gb = gw ? mem_zalloc((size_t)dy.c, sizeof *gb, err) : NULL;
-    int m = dy.c / x.c, ix, iy, rc = -1;
-    if (!gb)
-        goto out;
+    struct gradient_sums g;
+    int m = dy.c / x.c, ix, iy;
+    if (sums_begin(&g, d, (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)dy.c, err))
+        return -1;
     ref_activation_backward(d, io);
     for (int n = 0; n < dy.n; n++)
         for (int p = 0; p < dy.h; p++)
             for (int q = 0; q < dy.w; q++)
                 for (int k = 0; k < dy.c; k++) {
-                    double g = ref_pixel(&dy, n, p, q)[k];
-                    gb[k] += g;
+                    double at_y = ref_pixel(&dy, n, p, q)[k];
+                    g.bias[k] += at_y;
                     for (int r = 0; r < d->kernel_h; r++)
                         for (int s = 0; s < d->kernel_w; s++)
                             if (tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy) &&
@@ -170,25 +180,11 @@ int ref_depthwise_backward(const struct backend_op *op, const struct op_io *io, 
                                 size_t at_w = ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)dy.c + (size_t)k;
                                 size_t pixel = ((size_t)n * (size_t)x.h + (size_t)iy) * (size_t)x.w + (size_t)ix;
                                 if (d->needs_dx)
-                                    gx[pixel * (size_t)x.c + (size_t)(k / m)] += g * w[at_w];
+                                    g.x[pixel * (size_t)x.c + (size_t)(k / m)] += at_y * w[at_w];
                                 if (d->needs_dw)
-                                    gw[at_w] += g * ref_pixel(&x, n, iy, ix)[k / m];
+                                    g.w[at_w] += at_y * ref_pixel(&x, n, iy, ix)[k / m];
                             }
                 }
-    if (d->needs_dx)
-        for (size_t i = 0; i < n_x; i++)
-            dx.data[i] = (io->accumulate[0] ? dx.data[i] : 0) + (float)gx[i];
-    if (d->needs_dw) {
-        float *dw = ref_at(&io->dw), *dbias = ref_at(&io->dbias);
-        for (size_t i = 0; i < n_w; i++)
-            dw[i] = (float)gw[i];
-        for (int k = 0; d->has_bias && k < dy.c; k++)
-            dbias[k] = (float)gb[k];
-    }
-    rc = 0;
-out:
-    free(gx);
-    free(gw);
-    free(gb);
-    return rc;
+    sums_finish(&g, d, io);
+    return 0;
 }
