@@ -7,17 +7,10 @@
  * results. FAKECUDA_SUPPORT, a list of words, widens it: "strided-conv" (gaps between the pixels of y), "nhwc-groups";
  * or narrows it: "no-fused-conv", "bf16-channels-8".
  */
-#include "nn.h"
+#include "nn_checks.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static bool support(const char *word)
-{
-    const char *list = getenv("FAKECUDA_SUPPORT");
-    const char *at = list ? strstr(list, word) : NULL;
-    return at != NULL;
-}
 
 enum pass { FORWARD, BACKWARD_DATA, BACKWARD_FILTER };
 
@@ -187,14 +180,6 @@ static void columns(const struct conv *v, const struct geometry *g, size_t group
             }
 }
 
-static float *fresh(size_t n)
-{
-    float *p = calloc(n ? n : 1, sizeof *p);
-    if (!p)
-        abort();
-    return p;
-}
-
 static void round_all(float *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -339,8 +324,6 @@ static cudnnStatus_t check_pointers(const char *call, const struct conv *v, enum
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "the workspace is %s", nn_bad_pointer(v->workspace, 16));
     return CUDNN_STATUS_SUCCESS;
 }
-
-static float scalar(const void *p) { return *(const float *)p; }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
                                                            const cudnnTensorDescriptor_t xd, const void *x,

@@ -2,13 +2,11 @@
  * cudnn_elementwise.c: softmax, copies between layouts and types, and arithmetic by elements, of the stand-in of
  * libcudnn.
  */
-#include "nn.h"
+#include "nn_checks.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static float scalar(const void *p) { return *(const float *)p; }
 
 struct two {
     tensor a, b, c;
