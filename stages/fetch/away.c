@@ -135,7 +135,7 @@ static void target_of(const struct fetch *f, uint32_t host, struct http_probe_ta
 static int start_probe(struct fetch *f, struct error *err)
 {
     struct away *a = f->away;
-    struct http_probe_target targets[2 * WITNESSES];
+    struct http_probe_target targets[2 * WITNESSES] = {{.port = 0}};
     size_t n = 0;
     if (f->proxy) {
         targets[n++] = a->proxy;

@@ -314,6 +314,16 @@ def do_chunkcut(q):
     q.close()
 
 
+def do_chunkcutonce(q):     # a chunked body cut the first time, then with ranges
+    body = jpeg(q.path)
+    if times_asked(q.path) == 0:
+        q.head(200, "Content-Type: image/jpeg", "Transfer-Encoding: chunked", 'ETag: "v1"')
+        q.raw(chunk(body[:25000]))
+        q.close()
+    else:
+        q.ranged(body, '"v1"')
+
+
 def do_chunkgarbage(q):
     q.head(200, "Content-Type: image/jpeg", "Transfer-Encoding: chunked")
     q.raw(chunk(jpeg(q.path)[:25000]) + b"zz-not-a-size\r\n" + b"x" * 1000)
@@ -515,6 +525,10 @@ def do_internal(q):     # to the other loopback address
 
 def do_internal6(q):    # the same address in IPv6's clothes
     redirect(q, "http://[::ffff:127.0.0.2]:%d/ok/secret.jpg" % ports["internal"])
+
+
+def do_rebound(q):      # to the same place by a name that once led elsewhere
+    redirect(q, "http://rebind.test:%d/ok/secret.jpg" % ports["internal"])
 
 
 def do_credentials(q):

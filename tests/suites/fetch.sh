@@ -68,6 +68,7 @@ echo "http://localhost:$INTERNAL/ok/name.jpg" >>list
 echo "http://127.0.0.2:$INTERNAL/ok/literal.jpg" >>list
 echo "https://127.0.0.1:$TLS/ok/tls.jpg" >>list
 echo "http://127.0.0.1:$TLS/ok/clear-to-tls.jpg" >>list
+echo "https://127.0.0.1:$PLAIN/ok/tls-to-clear.jpg" >>list
 start=$(date +%s)
 # shellcheck disable=SC2086
 $FETCH $QUICK list -o out.tsv --rejects rejects.tsv --summary summary.tsv 2>err
@@ -81,6 +82,8 @@ done <<<"$rows"
 is "$(outcome "http://localhost:$INTERNAL/ok/name.jpg")" connect "a name is tried where it leads, and only there"
 is "$(outcome "http://127.0.0.2:$INTERNAL/ok/literal.jpg")" refused-address "a loopback literal that was not allowed is refused"
 is "$(outcome "https://127.0.0.1:$TLS/ok/tls.jpg")" tls "a certificate that nobody signed is refused"
+is "$(outcome "http://127.0.0.1:$TLS/ok/clear-to-tls.jpg") $(outcome "https://127.0.0.1:$PLAIN/ok/tls-to-clear.jpg")" "robots-unreachable tls" \
+    "clear text to a TLS port and the other way round get no answer"
 is "$(awk -F'\t' -v p="$INTERNAL" '$2 == p' log | wc -l)" 0 "no request ever reached the internal server"
 
 for p in cutonce/a.jpg cutonce-norange/a.jpg weakcut/a.jpg wrongrange/a.jpg closewhole/a.jpg chunked/a.jpg 503s/a.jpg; do
@@ -243,6 +246,12 @@ if ${CC:-cc} -shared -fPIC -o rebind.so "$TOP/tests/faultserver/rebind.c" 2>/dev
         # shellcheck disable=SC2086
         REBIND_TO=127.0.0.2 LD_PRELOAD=$PWD/rebind.so $FETCH $QUICK name2 -o out.tsv --rejects rejects.tsv
         is "$(outcome "http://rebind.test:$INTERNAL/ok/two.jpg")" refused-address "is refused when it leads elsewhere the next time"
+        # shellcheck disable=SC2086
+        REBIND_TO=127.0.0.2 LD_PRELOAD=$PWD/rebind.so $FETCH $QUICK - -o out.tsv --rejects rejects.tsv <<<"$U/rebound/a.jpg"
+        is "$(outcome "$U/rebound/a.jpg")" refused-address "also when a redirect names it"
+        # shellcheck disable=SC2086
+        REBIND_TO=127.0.0.1 LD_PRELOAD=$PWD/rebind.so $FETCH $QUICK --ca-file cert.pem - -o out.tsv --rejects rejects.tsv <<<"https://rebind.test:$TLS/ok/name.jpg"
+        is "$(outcome "https://rebind.test:$TLS/ok/name.jpg")" tls "a certificate for another name is refused"
     else
         n=$((n + 1)); echo "ok $n - rebinding # SKIP the preloaded resolver does not work here"
     fi

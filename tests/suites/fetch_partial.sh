@@ -12,7 +12,7 @@ fetch() {   # fetch OPTIONS...: a run over ./list; FETCH_STORE is its store
 }
 
 # --- one run breaks off, the next goes on -----------------------------------------------------------------------------
-strong="cutonce cutonce_norange newversion splice wrongrange datecut datechanged cutbusy cutgone norange othertotal notetag shortrest multipart"
+strong="cutonce chunkcutonce cutonce_norange newversion splice wrongrange datecut datechanged cutbusy cutgone norange othertotal notetag shortrest multipart"
 weak="weakcut datefresh"
 for p in $strong $weak; do echo "$U/$p/p.jpg"; done >list
 echo "$U/to/cutonce/q.jpg" >>list
@@ -35,7 +35,7 @@ for p in $strong $weak; do
     newversion | datechanged)
         same_picture "$U/$p/p.jpg" "/$p/p.jpgnew"
         is "$? $(ranges /$p/p.jpg)" "0 bytes=25000- " "$p: If-Range brings the new version, whole" ;;
-    cutonce | cutonce_norange | datecut)
+    cutonce | chunkcutonce | cutonce_norange | datecut)
         same_picture "$U/$p/p.jpg" "/$p/p.jpg"
         is "$? $(ranges /$p/p.jpg)" "0 bytes=25000- " "$p: asked for the rest once, and it is whole" ;;
     splice)
