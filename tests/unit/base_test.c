@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "tap.h"
@@ -124,8 +125,27 @@ static void test_random(void)
     CHECK(seen == 4950);
 }
 
+static void test_names(void)
+{
+    struct names t = NAMES_EMPTY;
+    struct error err = {0};
+    char text[32];
+    uint32_t at, wrong = 0;
+    CHECK(names_find(&t, "", &at, &err) == 0 && at == 0 && names_find(&t, "cat", &at, &err) == 0 && at == 1);
+    CHECK(names_find(&t, "", &at, &err) == 0 && at == 0 && t.n == 2);
+    for (uint32_t round = 0; round < 2; round++)
+        for (uint32_t i = 0; i < 20000; i++) {
+            snprintf(text, sizeof text, "label %u", i);
+            wrong += names_find(&t, text, &at, &err) != 0 || at != i + 2 || strcmp(t.text[at], text) != 0;
+        }
+    CHECK(wrong == 0 && t.n == 20002);
+    names_release(&t);
+    CHECK(t.n == 0);
+}
+
 int main(void)
 {
+    test_names();
     test_numbers();
     test_text();
     test_memory();

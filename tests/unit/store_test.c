@@ -1,4 +1,5 @@
 /* needs: store */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +9,11 @@
 
 #include "base/random.h"
 #include "io/io.h"
+#include "store/audit.h"
 #include "store/hash_list.h"
 #include "store/journal.h"
 #include "store/object_store.h"
+#include "store/pdq_index.h"
 #include "store/picture_kind.h"
 #include "tap.h"
 
@@ -278,6 +281,89 @@ static void test_journal(void)
     CHECK(memcmp(&key, &again, sizeof key) == 0);
 }
 
+/* --- the index of perceptual hashes, the audit log --------------------------------------------------------------- */
+
+static struct pdq_index_entry entry_of(unsigned seed, enum pdq_family family, const struct pdq_hash *turned)
+{
+    struct random r = random_start(seed, 3, 9);
+    struct pdq_index_entry e = {.turned = turned, .pixels = seed, .family = (uint8_t)family, .oriented = 1, .quality = 77};
+    for (int i = 0; i < 4; i++)
+        e.pdq.word[i] = random_u64(&r);
+    for (int i = 0; i < 16; i++)
+        e.id.bytes[i] = (uint8_t)random_u64(&r);
+    return e;
+}
+
+static void test_pdq_index(void)
+{
+    struct pdq_index x = PDQ_INDEX_EMPTY;
+    struct error err = {0};
+    struct pdq_hash turned[PDQ_TURNED] = {{{1, 2, 3, 4}}};
+    char file[512];
+    turned[PDQ_TURNED - 1].word[3] = ~0ull;
+    snprintf(file, sizeof file, "%s/pdq.tsv", tap_tmpdir());
+    CHECK(pdq_index_read(&x, file, &err) == 0 && x.n == 0);     /* not there is empty */
+    struct pdq_index_entry a = entry_of(1, PDQ_FULL, NULL), b = entry_of(2, PDQ_NN512, NULL), fuller = entry_of(1, PDQ_FULL, turned);
+    CHECK(pdq_index_add(&x, &a, &err) == 0 && pdq_index_add(&x, &b, &err) == 0 && pdq_index_add(&x, &fuller, &err) == 0);
+    CHECK(pdq_index_save(&x, file, &err) == 0);
+    pdq_index_release(&x);
+    CHECK(pdq_index_read(&x, file, &err) == 0 && x.n == 2);     /* one content twice: the fuller entry stayed */
+    const struct pdq_index_entry *e = pdq_index_find(&x, &a.id, PDQ_FULL, true, true);
+    CHECK(e && memcmp(&e->pdq, &a.pdq, sizeof a.pdq) == 0 && e->quality == 77 && e->pixels == 1 &&
+          memcmp(e->turned, turned, sizeof turned) == 0);
+    CHECK(pdq_index_find(&x, &b.id, PDQ_NN512, true, false) && !pdq_index_find(&x, &b.id, PDQ_NN512, true, true));
+    CHECK(!pdq_index_find(&x, &b.id, PDQ_FULL, true, false) && !pdq_index_find(&x, &b.id, PDQ_NN512, false, false));
+    pdq_index_forget(&x, &a.id);
+    CHECK(pdq_index_save(&x, file, &err) == 0 && x.n == 1);
+    pdq_index_release(&x);
+    CHECK(pdq_index_read(&x, file, &err) == 0 && x.n == 1 && !pdq_index_find(&x, &a.id, PDQ_FULL, true, false));
+    pdq_index_release(&x);
+    static const char head[] = "xxh128\tpdq_family\toriented\tpdq\tpdq_quality\tpixels\tturned\n";
+    static const char *const bad[] = {
+        "0123\tfull\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t5\t5\t\n",
+        "00112233445566778899aabbccddeeff\thalf\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t5\t5\t\n",
+        "00112233445566778899aabbccddeeff\tfull\t2\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t5\t5\t\n",
+        "00112233445566778899aabbccddeeff\tfull\t1\tf8\t5\t5\t\n",
+        "00112233445566778899aabbccddeeff\tfull\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t101\t5\t\n",
+        "00112233445566778899aabbccddeeff\tfull\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t5\t5\tabc\n",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[600];
+        int n = snprintf(text, sizeof text, "%s%s", head, bad[i]);
+        CHECK_SAY(pdq_index_read_memory(&x, text, (size_t)n, "list", &err) == -1 && err.code == EX_DATAERR && strstr(err.text, "row 1"),
+                  "%s", err.text);
+        pdq_index_release(&x);
+    }
+}
+
+static void test_audit(void)
+{
+    struct error err = {0};
+    struct xxh128 h;
+    char *text;
+    size_t n;
+    char file[512];
+    const char *folder = tap_tmpdir();
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    xxh128_of(&h, "abc", 3);
+    struct audit_line line = {0, "removed", "blocklist", "pdq", "00ff", "https://host.example:8080/a\tb?c", false};
+    CHECK(fd >= 0 && audit_append(fd, folder, &line, &err) == 0);
+    line.keep_url = true;
+    CHECK(audit_append(fd, folder, &line, &err) == 0 && takedown_append_hash(fd, folder, 0, &h, &err) == 0);
+    snprintf(file, sizeof file, "%s/audit.tsv", folder);
+    CHECK(io_read_file(file, 4096, &text, &n, &err) == 0);
+    CHECK(strstr(text, "time\taction\tlist\talgorithm\tdigest\turl_sha256\thost\turl\n1970-01-01T00:00:00Z\tremoved\tblocklist\tpdq\t00ff\t") == text);
+    CHECK(strstr(text, "\thost.example:8080\t\n1970") && strstr(text, "\thost.example:8080\thttps://host.example:8080/a\\tb?c\n"));
+    free(text);
+    snprintf(file, sizeof file, "%s/takedown.tsv", folder);
+    CHECK(io_read_file(file, 4096, &text, &n, &err) == 0 &&
+          strcmp(text, "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") == 0);
+    free(text);
+    CHECK(audit_append(fd, "/nowhere", &(struct audit_line){0, "a", "b", "c", "d", "", false}, &err) == 0);   /* the name is for messages only */
+    close(fd);
+    CHECK(audit_append(fd, folder, &line, &err) == -1);
+}
+
 /* --- hash lists ------------------------------------------------------------------------------------------------ */
 
 static void test_hash_list(void)
@@ -337,5 +423,7 @@ int main(void)
     test_time();
     test_journal();
     test_hash_list();
+    test_pdq_index();
+    test_audit();
     return tap_done();
 }
