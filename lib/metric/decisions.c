@@ -197,7 +197,10 @@ int decisions_agreement(const struct decisions *d, struct reviewer_agreement **o
                 int i = category(&v, said[0]), j = category(&v, said[1]);
                 counts[i * MAX_CATEGORIES + j]++;
             }
-            x.kappa = kappa_of_counts(counts, MAX_CATEGORIES);
+            /* Few categories are in use; all 512 would be a quarter of a million cells for each pair of reviewers. */
+            for (size_t i = 0, n_used = (size_t)v.n; i < n_used * n_used; i++)
+                counts[i] = counts[i / n_used * MAX_CATEGORIES + i % n_used];
+            x.kappa = kappa_of_counts(counts, v.n);
             free(counts);
             if (x.n_shared == 0)
                 continue;
