@@ -11,6 +11,7 @@ ROUND := $(shell cat $(RUN)/round 2>/dev/null || echo 1)
 R := $(RUN)/round-$(ROUND)
 P := $(BIN)
 Q := --root $(RUN)
+FOLD_ROWS ?= train
 
 .PHONY: dataset dataset-facts train round demo base-weights FORCE
 FORCE:
@@ -62,7 +63,7 @@ train: $(R)/report.html $(R)/suspects.tsv $(R)/exports
 
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
 $(R)/head/model/model.json $(R)/head/oof.tsv &: $(R)/shards/index.tsv $(BASE)/model.json | $(P)/train
-	$(P)/train --shards $(R)/shards --base $(BASE) --phase head --folds $(FOLDS) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(R)/head
+	$(P)/train --shards $(R)/shards --base $(BASE) --phase head --folds $(FOLDS) --fold-rows $(FOLD_ROWS) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(R)/head
 	@touch $(R)/head/model/model.json $(R)/head/oof.tsv
 
 $(R)/fine/model/model.json: $(R)/head/model/model.json | $(P)/train
@@ -93,9 +94,15 @@ $(R)/report.html: $(R)/fine/model/model.json $(REPORTED) | $(P)/eval
 	cp $(R)/eval/metrics.tsv $(R)/metrics.tsv
 	cp $(R)/eval/report.html $@.tmp && mv $@.tmp $@
 
-# Training pictures by models that did not see them (out of fold); the others by the head model, which never trained on them.
+# Every picture by a model that did not see it. With FOLD_ROWS = train the training pictures come from the folds, the others from the head
+# model, which never trained on them.
+ifeq ($(FOLD_ROWS),all)
+$(R)/out-of-sample.tsv: $(R)/head/oof.tsv
+	cp $< $@.tmp && mv $@.tmp $@
+else
 $(R)/out-of-sample.tsv: $(R)/head/oof.tsv $(R)/report.html | $(P)/manifest
 	$(P)/manifest cat $(R)/head/oof.tsv $(R)/eval-head-val/predictions.tsv $(R)/eval-head/predictions.tsv -o $@
+endif
 
 $(R)/suspects.tsv: $(R)/out-of-sample.tsv $(REPORTED) | $(P)/mine-errors
 	$(P)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(R)/head/margins.tsv --manifest $(R)/split.tsv --root $(RUN) $(if $(REPORTED),--reports $(REPORTED)) \

@@ -89,6 +89,8 @@ struct evaluation {
 int evaluation_make(struct evaluation *out, const struct predictions *p, const struct views *views, const struct eval_options *o,
                     struct error *err);
 void evaluation_release(struct evaluation *e);
+/* The bootstrap's, where it was made and says something: where all rows are right, or none, it has no width, and Wilson's is taken. */
+struct interval evaluation_accuracy_interval(const struct evaluation *e, bool *bootstrap);
 
 /* Largest minus smallest value of a rate over the slices of a family that have a denominator; NaN for fewer than one. */
 double slice_gap(const struct predictions *p, const struct slice_result *results, size_t n, enum slice_rate rate, const char *family);

@@ -261,6 +261,12 @@ void evaluation_release(struct evaluation *e)
     *e = EVALUATION_EMPTY;
 }
 
+struct interval evaluation_accuracy_interval(const struct evaluation *e, bool *bootstrap)
+{
+    *bootstrap = e->bootstrapped && e->bootstrap.low < e->bootstrap.high;
+    return *bootstrap ? (struct interval){e->bootstrap.low, e->bootstrap.high} : interval_wilson(e->c.n_right, e->c.n_rows, INTERVAL_Z95);
+}
+
 double slice_gap(const struct predictions *p, const struct slice_result *results, size_t n, enum slice_rate rate, const char *family)
 {
     double low = INFINITY, high = -INFINITY;

@@ -45,11 +45,11 @@ void plot_release(struct plot *p)
 
 static void write_plot(FILE *f, const struct plot *p)
 {
-    fprintf(f, "reset\nset terminal svg size 460,360 enhanced font 'sans-serif,12'\n");
+    fprintf(f, "reset\nset terminal svg size 460,360 enhanced font 'sans-serif,15'\n");
     fprintf(f, "set border 3 lc rgb '#000000' lw 1\nset tics nomirror out scale 0.6\nset grid lc rgb '#a10765' lw 1\nunset key\n"
                "set xlabel '%s'\nset ylabel '%s'\n", p->x_label, p->y_label);
     if (p->log_x)
-        fprintf(f, "set logscale x\nset xrange [%g:1]\nset format x '%%g'\n", p->x_min);
+        fprintf(f, "set logscale x\nset xrange [%g:1]\nset format x '10^{%%L}'\n", p->x_min);
     else if (p->zero_one_x)
         fputs("set xrange [0:1]\n", f);
     if (p->zero_one_y)

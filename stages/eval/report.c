@@ -50,10 +50,10 @@ static void put_head(struct html *h, const struct report_input *in)
 static void put_tiles(struct html *h, const struct evaluation *e)
 {
     const struct classification *c = &e->c;
-    struct interval w = e->bootstrapped ? (struct interval){e->bootstrap.low, e->bootstrap.high}
-                                        : interval_wilson(c->n_right, c->n_rows, INTERVAL_Z95);
+    bool bootstrap;
+    struct interval w = evaluation_accuracy_interval(e, &bootstrap);
     html_raw(h, "<ul class=tiles><li>accuracy<b>%.2f %%</b><small>95 %%: %.2f to %.2f (%s)</small></li>", 100 * c->accuracy, 100 * w.low, 100 * w.high,
-        e->bootstrapped ? "bootstrap" : "Wilson");
+        bootstrap ? "bootstrap" : "Wilson");
     html_raw(h, "<li>balanced accuracy<b>%.2f %%</b><small>mean recall of the classes present</small></li>", 100 * c->balanced_accuracy);
     html_raw(h, "<li>top 2<b>%.2f %%</b><small>right class among the first two</small></li>", 100 * c->top2_accuracy);
     html_raw(h, "<li>log loss<b>%.4f</b><small>Brier %.4f</small></li>", c->log_loss, c->brier);
@@ -225,7 +225,7 @@ static void put_plots(struct html *h, const struct report_input *in, const struc
     for (int i = 0; i < REPORT_PLOTS; i++) {
         if (!plots->plots[i].svg || plots->plots[i].n_lines == 0)
             continue;
-        html_raw(h, "<figure>");
+        html_raw(h, "<figure><figcaption>%s</figcaption>", titles[i]);
         h->failed = h->failed || text_puts(&h->t, plots->plots[i].svg, h->err);
         html_raw(h, "<ul class=legend>");
         if (i == REPORT_ROC_VIEWS || i == REPORT_PR_VIEWS) {
@@ -243,7 +243,7 @@ static void put_plots(struct html *h, const struct report_input *in, const struc
         } else {
             html_raw(h, "<li class=k0>training<li class=k1>validation");
         }
-        html_raw(h, "</ul><figcaption>%s</figcaption></figure>\n", titles[i]);
+        html_raw(h, "</ul></figure>\n");
     }
     html_raw(h, "</div>\n");
 }

@@ -2,20 +2,41 @@
  * report_slices.c: the slices of the report: each slice's rate, and how far it is from the rest.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 #include "report.h"
 
+struct named { const char *name; const struct slice_result *result; };
+
+static int compare_named(const void *x, const void *y)
+{
+    const struct named *a = x, *b = y;
+    int c = strcmp(a->name, b->name);
+    return c ? c : a->result < b->result ? -1 : a->result > b->result;
+}
+
+/* results: all rows, then each slice; shown in the order of the slices' names. */
 static void put_slice_rows(struct html *h, const struct predictions *p, const struct slice_result *results, size_t n, const char *title)
 {
     double extent = 0.02;
+    struct named *order = mem_alloc(n * sizeof *order, h->err);
+    if (!order) {
+        h->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        order[i] = (struct named){results[i].slice < 0 ? "" : p->slices[results[i].slice].name, &results[i]};
+    qsort(order, n, sizeof *order, compare_named);
     for (size_t i = 0; i < n; i++)
         if (results[i].slice >= 0 && !isnan(results[i].newcombe.low))
             extent = fmax(extent, fmax(fabs(results[i].newcombe.low), fabs(results[i].newcombe.high)));
     html_raw(h, "<div class=wide><table><caption>%s</caption><thead><tr><th scope=col>slice<th scope=col>rows<th scope=col>rate (Wilson 95 %%)"
            "<th scope=col>difference to the rest (Newcombe 95 %%)<th scope=col><th scope=col>Holm p</tr></thead><tbody>", title);
     for (size_t i = 0; i < n; i++) {
-        const struct slice_result *r = &results[i];
+        const struct slice_result *r = order[i].result;
         html_raw(h, "<tr><td class=name>");
         html_escaped(h, r->slice < 0 ? "all" : p->slices[r->slice].name);
         html_raw(h, "</td><td>%s of %s</td>", COUNT(r->k), COUNT(r->n));
@@ -32,6 +53,7 @@ static void put_slice_rows(struct html *h, const struct predictions *p, const st
             html_raw(h, "</td><td%s>%.3g%s</td></tr>", r->flagged ? " class=flag" : "", r->p_holm, r->flagged ? " differs" : "");
     }
     html_raw(h, "</tbody></table></div>\n");
+    free(order);
 }
 
 void report_put_slices(struct html *h, const struct evaluation *e)

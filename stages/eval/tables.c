@@ -51,6 +51,7 @@ static void put_classes(struct table *t, const struct evaluation *e)
     const struct predictions *p = e->p;
     const struct classification *c = &e->c;
     const struct class_scores *means[] = {&c->macro, &c->weighted};
+    bool bootstrap;
     char key[1024];
     for (int i = 0; i < p->n_classes; i++)
         for (int j = 0; j < p->n_classes; j++) {
@@ -71,9 +72,7 @@ static void put_classes(struct table *t, const struct evaluation *e)
     }
     for (int i = 0; i < p->n_classes; i++)
         put_count(t, "support", p->classes[i], c->classes[i].n_true);
-    put(t, "accuracy", "", c->accuracy,
-        e->bootstrapped ? (struct interval){e->bootstrap.low, e->bootstrap.high} : interval_wilson(c->n_right, p->n_rows, INTERVAL_Z95),
-        p->n_rows);
+    put(t, "accuracy", "", c->accuracy, evaluation_accuracy_interval(e, &bootstrap), p->n_rows);
     put(t, "balanced_accuracy", "", c->balanced_accuracy, c->balanced, p->n_rows);
     put(t, "cohen_kappa", "", c->kappa, c->kappa_interval, p->n_rows);
     put(t, "mcc", "", c->mcc, c->mcc_interval, p->n_rows);

@@ -25,6 +25,10 @@ static const struct option_row rows[] = {
      "fine-tune, --boundary-cache: this layer and all behind it in the model file learn; auto: conv2d_56, or two thirds into the convolutions", 0, 0, NULL},
     {OPTION_INT, 0, "folds", F(folds), "K",
      "head: also write out-of-fold probabilities of every training picture (oof.tsv) by K-fold cross-validation", 0, 100, NULL},
+    {OPTION_CHOICE, 0, "fold-rows", F(fold_rows), "ROWS",
+     "whose: train, or all: validation and test pictures, too, so that mine-errors sees every label judged the same way. The models of "
+     "the folds then learn from the other folds of all splits and are thrown away; the model kept learns from the training split alone",
+     0, 0, "train|all"},
     {OPTION_STRING, 0, "features-only", F(features_only), "PART",
      "head: I/N: put the features of one of N parts of the pictures into CACHE/part-I-of-N and end; join/N: take all parts into CACHE "
      "and end. For the tasks of a job array; needs --cache, not --out", 0, 0, NULL},

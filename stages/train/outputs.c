@@ -135,7 +135,7 @@ static int begin_manifest(struct manifest_writer *w, const char *path, const cha
 int outputs_oof(const struct train_run *run, struct error *err)
 {
     const struct shard_set_info *info = run->data.info;
-    size_t n_classes = (size_t)info->n_classes, n_columns = n_classes + 5;
+    size_t n_classes = (size_t)info->n_classes, n_columns = n_classes + 6;
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     struct text names = TEXT_EMPTY;
     char fold[16];
@@ -153,10 +153,11 @@ int outputs_oof(const struct train_run *run, struct error *err)
     for (size_t c = 0; c < n_classes; c++, at += strlen(at) + 1)
         columns[4 + c] = at;
     columns[4 + n_classes] = "fold";
+    columns[5 + n_classes] = "split";
     if (begin_manifest(&w, run->path_oof.data, columns, n_columns, err))
         goto out;
-    for (size_t i = 0; i < run->data.n_split[SHARD_TRAIN]; i++) {
-        uint32_t row = run->data.rows[SHARD_TRAIN][i];
+    for (size_t i = 0; i < run->n_fold_rows; i++) {
+        uint32_t row = run->fold_rows[i];
         const float *p = run->oof + row * n_classes;
         struct shard_record r;
         size_t best = 0;
@@ -174,6 +175,7 @@ int outputs_oof(const struct train_run *run, struct error *err)
         fields[2] = info->classes[r.label];
         fields[3] = info->classes[best];
         fields[4 + n_classes] = fold;
+        fields[5 + n_classes] = shard_split_name(r.split);
         if (manifest_writer_row(&w, fields, NULL, err))
             goto out;
     }
@@ -207,20 +209,20 @@ static int by_row(const void *a, const void *b)
  * aum: mean over epochs of z_label - largest other z, as the training steps saw them (dropout on); low or negative means that
  * the rest of the data argues against the label. A picture with made variants gets the mean over them.
  */
-int outputs_margins(const struct train_run *run, int epochs, struct error *err)
+int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n, int epochs, struct error *err)
 {
     static const char *const columns[] = {"path", "id", "label", "aum"};
     const struct dataset *d = &run->data;
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     struct shard_record r;
     char text[32];
-    size_t n = d->n_split[SHARD_TRAIN], n_pictures = 0;
+    size_t n_pictures = 0;
     int rc = -1;
     struct view *views = mem_zalloc(n, sizeof *views, err);
     if (!views)
         goto out;
     for (size_t i = 0; i < n; i++) {
-        uint32_t row = d->rows[SHARD_TRAIN][i];
+        uint32_t row = rows[i];
         if (shard_set_describe(d->shards, row, &r, err))
             goto out;
         views[i] = (struct view){.picture = r.source[0] ? r.source : r.path, .row = row, .variant = r.variant};

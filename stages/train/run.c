@@ -33,6 +33,8 @@ int train_options_complete(struct train_options *o, struct error *err)
         o->patience = head ? 20 : 5;
     if (!head && (o->folds || o->export_features))
         return error_set(err, EX_USAGE, "--%s belongs to --phase head", o->folds ? "folds" : "export-features");
+    if (o->fold_rows != FOLD_TRAIN_ROWS && !o->folds)
+        return error_set(err, EX_USAGE, "--fold-rows needs --folds K");
     if (o->folds == 1)
         return error_set(err, EX_USAGE, "--folds 1: two or more");
     struct augment_spec spec;
@@ -143,7 +145,7 @@ static int make_plan(struct train_run *run, struct error *err)
     if (train_statistics_differ(run, &differ, err) || (differ && text_printf(p, err, "ranks\t%d\n", dist_size(run->dist))))
         return -1;
     if (o->phase == PHASE_HEAD)     /* a boundary kept on the way may only change rounding, where it cuts a fused layer */
-        return text_printf(p, err, "folds\t%lld\n", (long long)o->folds);
+        return text_printf(p, err, "folds\t%lld\n%s", (long long)o->folds, o->fold_rows == FOLD_ALL_ROWS ? "fold-rows\tall\n" : "");
     return text_printf(p, err, "unlock-from\t%s\nfreeze-bn\t%d\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%s\nrefresh-batches\t%lld\n",
                        o->unlock_from, o->freeze_bn, o->augment, boundaries[o->boundary], modes[o->refresh], (long long)o->refresh_batches);
 }
@@ -433,6 +435,7 @@ void train_run_release(struct train_run *run)
     free(run->margins);
     free(run->oof);
     free(run->folds);
+    free(run->fold_rows);
     file_lock_release(&run->lock);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         text_release(texts[i]);

@@ -20,10 +20,12 @@
 enum train_phase { PHASE_HEAD, PHASE_FINE_TUNE };
 enum boundary_cache { BOUNDARY_NONE, BOUNDARY_F16, BOUNDARY_F32 };
 enum refresh_mode { REFRESH_AUTO, REFRESH_ON, REFRESH_OFF };
+enum fold_rows { FOLD_TRAIN_ROWS, FOLD_ALL_ROWS };
 enum on_change { CHANGE_REFUSE, CHANGE_RESTART };
 
 struct train_options {
     const char *shards, *base, *out, *cache, *export_features, *features_only;
+    int fold_rows;                      /* enum fold_rows */
     int phase, optimizer, precision, select, boundary, refresh, on_change, distributed;
     int64_t epochs, folds, patience, refresh_batches, loader_threads;
     double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s, rank_timeout_s;
@@ -67,6 +69,8 @@ struct train_run {
     double *margins;
     float *oof;                         /* [n_rows][n_classes], and fold of each row, with --folds */
     int *folds;
+    uint32_t *fold_rows;                /* those in folds, ascending: the training split, or with --fold-rows all every split */
+    size_t n_fold_rows;
     int stop_signal;
 };
 #define TRAIN_RUN_EMPTY ((struct train_run){.lock = FILE_LOCK_EMPTY, .events = EVENT_FILE_EMPTY})
@@ -138,7 +142,8 @@ int outputs_log_row(struct train_run *run, const struct trainer_epoch *e, struct
 int outputs_log_write(const struct train_run *run, struct error *err);
 int outputs_events(struct train_run *run, const struct trainer_epoch *e, struct error *err);
 int outputs_oof(const struct train_run *run, struct error *err);
-int outputs_margins(const struct train_run *run, int epochs, struct error *err);
+/* Margins of rows [n], summed over so many epochs. */
+int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n, int epochs, struct error *err);
 int outputs_model(struct train_run *run, const struct trainer *t, struct error *err);
 int outputs_features(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err);
 

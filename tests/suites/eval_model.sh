@@ -54,6 +54,30 @@ awk -F'\t' '$1 == "nll" && $2 == "T=1" { print $3 }' "$T/t2/metrics.tsv" >"$T/af
 awk -F'\t' '$1 == "nll" && $2 == "T fitted" { print $3 }' "$T/t/metrics.tsv" >"$T/wanted"
 paste "$T/after" "$T/wanted" | awk '{ d = $1 - $2; exit !(d < 1e-5 && d > -1e-5) }'
 ok $? "predictions are now as good as the fit promised"
+# What is exported is calibrated: softmax(z/T) of the unfitted model's logits, by the stored temperature and folded into the last layer alike.
+"$BIN/export" --model "$model" --to tfjs --fold-temperature -o "$T/folded" >/dev/null 2>"$T/err"
+ok $? "export --fold-temperature $(head -c 200 "$T/err")"
+grep -q '"temperature": *1[,}]' "$T/folded/model.json" || ! grep -q '"temperature"' "$T/folded/model.json"
+ok $? "the folded model has no temperature of its own left"
+for m in tests/fixtures/tiny-net/tfjs-float32 "$model" "$T/folded"; do "$BIN/classify" --model "$m" "$T"/p/?.png -o "$T/c-$(basename "$m").tsv"; done
+python3 - "$fitted" "$T/c-tfjs-float32.tsv" "$T/c-model.tsv" "$T/c-folded.tsv" <<'P'
+import math, sys
+T = float(sys.argv[1])
+def read(f):
+    lines = open(f).read().split("\n")
+    names = lines[0].split("\t")
+    return [[float(v) for n, v in zip(names, l.split("\t")) if n.startswith("p_")] for l in lines[1:] if l]
+plain, stored, folded = map(read, sys.argv[2:])
+assert len(plain) == 10 and abs(T - 1) > 0.01
+for p, a, b in zip(plain, stored, folded):
+    z = [math.log(max(x, 1e-300)) / T for x in p]       # logits but for a constant
+    e = [math.exp(x - max(z)) for x in z]
+    want = [x / sum(e) for x in e]
+    assert all(abs(x - w) < 2e-6 for x, w in zip(a, want)), (a, want)       # floats of p, to the power 1/T
+    assert all(abs(x - w) < 2e-6 for x, w in zip(b, want)), (b, want)
+assert any(abs(x - y) > 1e-3 for p, a in zip(plain, stored) for x, y in zip(p, a))
+P
+ok $? "stored or folded, probabilities are softmax(z/T)"
 must() { # code, words, command...
     local code=$1 words=$2
     shift 2

@@ -21,7 +21,7 @@ is "$(ls head | tr '\n' ' ')" "cache done.tsv events.out.tfevents.winnow lock lo
 best=$(column val_accuracy head/log.tsv | sort -g | tail -1)
 ok "$(awk -v a="$best" 'BEGIN { print !(a > 0.6) }')" "the stripes are learned: validation accuracy $best of chance 0.33"
 is "$(wc -l <head/oof.tsv):$(wc -l <head/margins.tsv)" "121:121" "one row for each training picture, made variants have none"
-is "$(head -1 head/oof.tsv)" "$(printf 'path\tid\tlabel\tpred\tp_cat\tp_dog\tp_fox\tfold')" "oof.tsv has the columns of predictions.tsv"
+is "$(head -1 head/oof.tsv)" "$(printf 'path\tid\tlabel\tpred\tp_cat\tp_dog\tp_fox\tfold\tsplit')" "oof.tsv has the columns of predictions.tsv"
 is "$(column fold head/oof.tsv | sort | uniq -c | awk '$1 >= 25 && $1 <= 35' | wc -l)" 4 "four folds of about a quarter"
 awk -F'\t' 'NR > 1 { s = $5 + $6 + $7; m = $5; p = "cat"; if ($6 > m) { m = $6; p = "dog" } if ($7 > m) p = "fox"
                      if (s < 0.99999 || s > 1.00001 || p != $4) bad++ } END { exit bad > 0 }' head/oof.tsv
@@ -32,6 +32,14 @@ ok $? "near copies are in one fold"
 train --shards bent --base "$tiny" --out bent-head --folds 4 --epochs 15
 worst=$(tail -n +2 bent-head/margins.tsv | sort -t"$(printf '\t')" -k4g | head -12 | cut -f1 | awk -F/ '{ if (($2 + 0) % 10 == 3) w++ } END { print w + 0 }')
 ok "$((worst < 6))" "wrong labels have low margins: $worst of the 12 lowest"
+
+train --shards bent --base "$tiny" --out all-head --cache bent-head/cache --folds 4 --fold-rows all --epochs 15
+is "$?:$(wc -l <all-head/oof.tsv):$(wc -l <all-head/margins.tsv)" "0:201:201" "--fold-rows all: a row for each picture of every split"
+is "$(column split all-head/oof.tsv | sort -u | tr '\n' ' '):$(column fold all-head/oof.tsv | sort -u | tr '\n' ' ')" "test train val :0 1 2 3 " "with its split and fold"
+is "$(sums all-head/model | grep bin)" "$(sums bent-head/model | grep bin)" "the model kept learned from the training split alone, as without"
+awk -F'\t' 'FNR == NR { seen[$2]++; next } FNR > 1 && !($2 in seen) { bad++ } END { exit bad > 0 }' all-head/oof.tsv all-head/margins.tsv
+ok $? "margins are there for the same pictures"
+out=$(train --shards bent --base "$tiny" --out x --fold-rows all 2>&1); has "$?:$out" "64:train: --fold-rows needs --folds" "--fold-rows without --folds is refused"
 
 # --- again, elsewhere, changed
 before=$(sums head; stat -c %Y.%i head/model/model.json)

@@ -489,7 +489,7 @@ addEventListener("storage", e => {
 
 if (!rows.length) {
   say("No suspects: nothing to review.");
-  $("stage").hidden = true;
+  for (const part of ["stage", "list", "filter", "reviewer", "import", "export"]) $(part).hidden = true;
   drawCounts();
 } else {
   viewPx = $("list").clientHeight;
