@@ -41,6 +41,7 @@ struct join {
     int distance, radius;
     int filter; /* most differing bits among the 128 that are looked at first */
     const struct near_kernel *kernel;
+    int (*report)(struct join *, struct worker_pairs *, uint32_t, uint32_t);
     uint16_t *masks; /* non-zero differences of at most `radius` bits */
     size_t n_masks;
     int word;        /* of this step */
@@ -131,8 +132,12 @@ static void sort_step(struct join *j)
     j->start[VALUES] = (uint32_t)j->n;
 }
 
-/* Whether the step of that word finds the pair. */
-static bool found_at(const struct join *j, const struct pdq_hash *a, const struct pdq_hash *b, int word)
+/*
+ * Whether the step of that word finds the pair. Inlined, as pdq_distance is, into a function that may use the popcnt
+ * instruction and into one that may not: in dense clusters most of the time is spent here.
+ */
+static inline __attribute__((always_inline)) bool found_at(const struct join *j, const struct pdq_hash *a,
+                                                           const struct pdq_hash *b, int word)
 {
     int x = (word / 4 + 1) % 4, y = (word / 4 + 2) % 4;
     return __builtin_popcount(word_of(a, word) ^ word_of(b, word)) <= j->radius &&
@@ -149,10 +154,13 @@ static int too_many(size_t n_found, struct error *err)
                            NEAR_MAX_PAIRS);
 }
 
-static int report(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k)
+static inline __attribute__((always_inline)) int report_body(struct join *j, struct worker_pairs *w, uint32_t i,
+                                                             uint32_t k)
 {
     const struct pdq_hash *a = &j->hashes[i], *b = &j->hashes[k];
-    int d = pdq_distance(a, b);
+    int d = 0;
+    for (int n = 0; n < 4; n++)
+        d += __builtin_popcountll(a->word[n] ^ b->word[n]);
     if (d > j->distance)
         return 0;
     for (int word = 0; word < j->word; word++) /* an earlier step has found it */
@@ -163,6 +171,18 @@ static int report(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k
     w->found.pairs[w->found.n++] = (struct near_pair){i < k ? i : k, i < k ? k : i, (uint32_t)d};
     return 0;
 }
+
+static int report_plain(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k)
+{
+    return report_body(j, w, i, k);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("popcnt"))) static int report_popcnt(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k)
+{
+    return report_body(j, w, i, k);
+}
+#endif
 
 /* The part of bucket v, from position `from` on, that a hash of the first part (or of the rest) is wanted with. */
 static bool wanted_range(const struct join *j, bool first, unsigned v, size_t from, struct near_range *out)
@@ -193,7 +213,7 @@ static int scan_run(struct join *j, struct worker_pairs *w, unsigned v, size_t b
         bool own = wanted_range(j, first, v, q + 1, &w->ranges[0]);
         size_t n_hits = j->kernel->scan(j->x, j->y, w->ranges + !own, n - !own, j->x[q], j->y[q], j->filter, w->hits);
         for (size_t i = 0; i < n_hits; i++)
-            if (report(j, w, j->index[q], j->index[w->hits[i]]))
+            if (j->report(j, w, j->index[q], j->index[w->hits[i]]))
                 return -1;
     }
     return 0;
@@ -280,6 +300,11 @@ int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned 
     if (n <= FEW && !forced)
         return join_few(&j, out, err);
     j.kernel = forced ? forced : near_kernel_find(NULL);
+    j.report = report_plain;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("popcnt") && strcmp(j.kernel->name, "plain"))
+        j.report = report_popcnt;
+#endif
     j.start = mem_zalloc(VALUES + 1, sizeof *j.start, err);
     j.rest = mem_zalloc(VALUES, sizeof *j.rest, err);
     j.x = mem_zalloc(n + OVERREAD, sizeof *j.x, err);
