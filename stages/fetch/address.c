@@ -61,7 +61,7 @@ bool fetch_address_full(const struct fetch *f, const struct host *h)
 
 void fetch_address_enter(struct fetch *f, uint32_t host, struct http_transfer *t)
 {
-    uint32_t address = f->hosts[host].address;
+    uint32_t address = host == NO_INDEX ? NO_INDEX : f->hosts[host].address;
     if (address == NO_INDEX)
         return;                 /* fetch_admit will see to it */
     f->addresses[address].n_active++;

@@ -602,7 +602,7 @@ def serve(sock, port, log):
             if not q.keep or q.headers.get("connection", "").lower() == "close":
                 break
         f.close()
-    except (OSError, ValueError, ssl.SSLError):
+    except (OSError, ValueError, IndexError, ssl.SSLError):     # gone, or no HTTP
         pass
     finally:
         sock.close()
