@@ -554,11 +554,23 @@ def do_robots(q):       # the next robots.txt: /robots/none, /robots/rules, /rob
     q.answer(200, b"set", type="text/plain")
 
 
+def do_rules(q):        # where a redirected robots.txt leads
+    robots_rules(q)
+
+
+def robots_rules(q):
+    q.answer(200, b"# wishes\r\nUser-agent: *\r\nDisallow: /\r\n\r\nUser-Agent: Winnow\r\nDisallow: /private/\r\n"
+                  b"Allow: /private/but/\r\nDisallow: /*.secret$\r\n", type="text/plain")
+
+
 def robots_txt(q):
     mode = robots["mode"]
-    if mode == "rules":
-        q.answer(200, b"# wishes\r\nUser-agent: *\r\nDisallow: /\r\n\r\nUser-Agent: Winnow\r\nDisallow: /private/\r\n"
-                      b"Allow: /private/but/\r\nDisallow: /*.secret$\r\n", type="text/plain")
+    if mode == "elsewhere":
+        redirect(q, "http://localhost:%d/rules/x" % ports["plain"])
+    elif mode == "round":
+        redirect(q, "/robots.txt")
+    elif mode == "rules":
+        robots_rules(q)
     elif mode in ("500", "429"):
         q.answer(int(mode), b"busy", type="text/plain")
     else:

@@ -184,6 +184,15 @@ is "$(asked /private/a.jpg) $(asked /private/c.jpg)" "0 0" "what it forbids is n
 # shellcheck disable=SC2086
 $FETCH $QUICK --ignore-robots robots -o out.tsv --rejects rejects.tsv
 is "$(outcome "$U/private/a.jpg")" jpeg "--ignore-robots says otherwise on purpose"
+curl -s "$U/robots/elsewhere" >/dev/null
+printf '%s\n' "$U/private/e1.jpg" "$U/ok/e2.jpg" >robots
+# shellcheck disable=SC2086
+$FETCH $QUICK robots -o out.tsv --rejects rejects.tsv
+is "$(outcome "$U/private/e1.jpg") $(outcome "$U/ok/e2.jpg")" "robots-txt jpeg" "also one that a redirect to another name leads to"
+curl -s "$U/robots/round" >/dev/null
+# shellcheck disable=SC2086
+$FETCH $QUICK - -o out.tsv --rejects rejects.tsv <<<"$U/private/e3.jpg"
+is "$(outcome "$U/private/e3.jpg")" jpeg "one that only leads round is none"
 curl -s "$U/robots/500" >/dev/null
 echo "$U/ok/r2.jpg" >robots
 # shellcheck disable=SC2086

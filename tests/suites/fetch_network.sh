@@ -6,11 +6,13 @@ skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
 wait_for() { for _ in $(seq 200); do eval "$1" && return 0; sleep 0.05; done; return 1; }
 events() { awk -F'\t' 'NR > 1 { n[$2]++ } END { for (e in n) if (e != "sync") printf "%s %d ", e, n[e] }' "$1/journal.tsv"; }
 preloads=
+# A sanitizer build needs its library in front: SANITIZER_PRELOAD=$(gcc -print-file-name=libasan.so)
+PRELOAD="${SANITIZER_PRELOAD:+$SANITIZER_PRELOAD }$PWD/net.so"
 if ${CC:-cc} -shared -fPIC -o net.so "$TOP/tests/faultserver/rebind.c" 2>/dev/null; then
     echo "http://one.many.test:$PLAIN/ok/one.jpg" >list
-    LD_PRELOAD=$PWD/net.so $FETCH $QUICK list -o out.tsv 2>err && [ "$(wc -l <out.tsv)" = 2 ] && preloads=1
+    LD_PRELOAD="$PRELOAD" $FETCH $QUICK list -o out.tsv 2>err && [ "$(wc -l <out.tsv)" = 2 ] && preloads=1
 fi
-with() { env LD_PRELOAD="$PWD/net.so" "$@"; }
+with() { env LD_PRELOAD="$PRELOAD" "$@"; }
 
 # --- many names, one address ------------------------------------------------------------------------------------------
 if [ -n "$preloads" ]; then
@@ -34,7 +36,7 @@ if [ -n "$preloads" ]; then
         echo "http://s$i.many.test:$PLAIN/cutonce/$i.jpg"; echo "http://s$i.many.test:$PLAIN/resetearly/$i.jpg"
     done >list
     curl -s "$U/most" >/dev/null
-    timeout 100 env LD_PRELOAD="$PWD/net.so" $FETCH $QUICK --per-address 2 --rate 20/s --breaker 3 --store many4 list -o out.tsv --rejects rejects.tsv
+    timeout 100 env LD_PRELOAD="$PRELOAD" $FETCH $QUICK --per-address 2 --rate 20/s --breaker 3 --store many4 list -o out.tsv --rejects rejects.tsv
     is "$? $(($(wc -l <out.tsv) + $(wc -l <rejects.tsv)))" "0 62" "hosts that fail, wait and come back share two places without end or loss"
     [ "$(curl -s "$U/most")" -le 2 ]
     ok $? "never more than two"
@@ -44,10 +46,10 @@ fi
 
 # --- the network goes away --------------------------------------------------------------------------------------------
 if [ -n "$preloads" ]; then
-    away() { env LD_PRELOAD="$PWD/net.so" NETWORK_AWAY="$PWD/away" "$@"; }
+    away() { env LD_PRELOAD="$PRELOAD" NETWORK_AWAY="$PWD/away" "$@"; }
     for i in $(seq 150); do echo "http://w$i.many.test:$PLAIN/crowd/w$i.jpg"; done >list
     : >log
-    ( exec env LD_PRELOAD="$PWD/net.so" NETWORK_AWAY="$PWD/away" $FETCH ${QUICK/--parallel 200/--parallel 4} --tries 1 --store gone list -o out.tsv --rejects rejects.tsv 2>err ) & first=$!
+    ( exec env LD_PRELOAD="$PRELOAD" NETWORK_AWAY="$PWD/away" $FETCH ${QUICK/--parallel 200/--parallel 4} --tries 1 --store gone list -o out.tsv --rejects rejects.tsv 2>err ) & first=$!
     wait_for '[ "$(grep -c crowd/w log)" -ge 20 ]'
     : >away
     wait_for 'grep -q "network is away" err'
@@ -62,7 +64,7 @@ if [ -n "$preloads" ]; then
     grep -q "it is back after" err
     ok $? "and that it is back is said"
     : >log; rm -f out.tsv
-    ( exec env LD_PRELOAD="$PWD/net.so" NETWORK_AWAY="$PWD/away" $FETCH ${QUICK/--parallel 200/--parallel 4} --tries 1 --network-wait 2 --store gone2 list -o out.tsv --rejects rejects.tsv 2>err ) & first=$!
+    ( exec env LD_PRELOAD="$PRELOAD" NETWORK_AWAY="$PWD/away" $FETCH ${QUICK/--parallel 200/--parallel 4} --tries 1 --network-wait 2 --store gone2 list -o out.tsv --rejects rejects.tsv 2>err ) & first=$!
     wait_for '[ "$(grep -c crowd/w log)" -ge 20 ]'
     : >away
     wait $first
@@ -85,7 +87,7 @@ if [ -n "$preloads" ]; then
     # Asked to stop while it waits.
     echo "http://w1.many.test:$PLAIN/ok/stop.jpg" >list
     : >away
-    ( exec env LD_PRELOAD="$PWD/net.so" NETWORK_AWAY="$PWD/away" $FETCH $QUICK --store gone3 list -o out.tsv 2>err ) & first=$!
+    ( exec env LD_PRELOAD="$PRELOAD" NETWORK_AWAY="$PWD/away" $FETCH $QUICK --store gone3 list -o out.tsv 2>err ) & first=$!
     wait_for 'grep -q "network is away" err'
     kill -TERM $first; wait $first
     is "$? $(events gone3)" "143 " "a run that waits can be stopped"
