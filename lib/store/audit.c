@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "io/io.h"
 #include "manifest/manifest.h"
@@ -19,16 +20,17 @@ static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES]
 {
     int fd = openat(folder_fd, "audit.salt", O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
+        /* Made aside and renamed: a salt that was cut off would lock the log for good. */
         if (getrandom(salt, SALT_BYTES, 0) != SALT_BYTES)
             return error_errno(err, EX_OSERR, "no random numbers for audit.salt");
-        fd = openat(folder_fd, "audit.salt", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0 || io_write_full(fd, salt, SALT_BYTES, "audit.salt", err) || fsync(fd)) {
-            if (fd >= 0)
-                close(fd);
-            return error_errno(err, EX_CANTCREAT, "cannot write '%s/audit.salt'", folder);
-        }
+        fd = openat(folder_fd, "audit.salt.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return error_errno(err, EX_CANTCREAT, "cannot create '%s/audit.salt.new'", folder);
+        int rc = io_write_full(fd, salt, SALT_BYTES, "audit.salt.new", err);
+        if (rc == 0 && (fsync(fd) || fault_here(FAULT_RENAME) || renameat(folder_fd, "audit.salt.new", folder_fd, "audit.salt")))
+            rc = error_errno(err, EX_CANTCREAT, "cannot write '%s/audit.salt'", folder);
         close(fd);
-        return 0;
+        return rc;
     }
     if (fd < 0)
         return error_errno(err, EX_NOINPUT, "cannot read '%s/audit.salt'", folder);
@@ -42,14 +44,14 @@ static int append(int folder_fd, const char *folder, const char *name, const cha
                   struct error *err)
 {
     struct stat st;
-    int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), rc = -1;
+    int rc = -1, fd = fault_here(FAULT_OPEN) ? -1 : openat(folder_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0 || fstat(fd, &st)) {
         error_errno(err, EX_CANTCREAT, "cannot open '%s/%s'", folder, name);
         goto out;
     }
     if ((st.st_size == 0 && io_write_full(fd, header, strlen(header), name, err)) || io_write_full(fd, rows, n_bytes, name, err))
         goto out;
-    rc = fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/%s'", folder, name) : 0;
+    rc = fault_here(FAULT_FSYNC) || fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/%s'", folder, name) : 0;
 out:
     if (fd >= 0)
         close(fd);

@@ -111,6 +111,25 @@ is "$? $(find run/store/objects -type f | wc -l)" "73 6" "no manifest, no remova
 printf 'url\tlabel\tpath\n' >run/unique.tsv && block
 is "$?" 0 "an empty manifest"
 
+# Whatever fails, and wherever: what is gone has its lines, and a run without failure afterwards finishes the work.
+unlogged=0 unfinished=0 n_runs=0
+for kind in write open fsync rename; do
+    for at in $(seq 30); do
+        fresh
+        WINNOW_FAULT=$kind:$at block -j1
+        status=$?
+        n_runs=$((n_runs + 1))
+        for p in a b c f; do
+            [ -e "$(object $p)" ] || { [ "$(grep -c "$(hash_of $p)" run/store/takedown.tsv)" -ge 1 ] && [ "$(grep -c removed run/store/audit.tsv)" -ge 1 ]; } || unlogged=$((unlogged + 1))
+        done
+        gone=$((6 - $(find run/store/objects -type f | wc -l)))
+        [ $gone = 0 ] || [ "$(grep -c removed run/store/audit.tsv)" -ge $gone ] || unlogged=$((unlogged + 1))
+        [ $status = 0 ] && [ $gone = 4 ] && break
+        block && [ "$(find run/store/objects -type f | wc -l)" = 2 ] || { unfinished=$((unfinished + 1)); echo "# $kind:$at $(cat err)"; }
+    done
+done
+is "$unlogged $unfinished" "0 0" "$n_runs runs, each with one failing call: nothing goes without its lines, and the next run finishes"
+
 # --- a folder of one's own, rows that bring hashes --------------------------------------------------------------------------
 phash-dedup -o own.tsv <(printf 'path\nin/cat/a.jpg\nin/cat/d.jpg\n')
 awk -F'\t' -v OFS='\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; a = at["pdq"]; b = at["pdq_quality"]; print "path", "pdq", "pdq_quality"; next } { print $1, $a, $b }' own.tsv >bare.tsv
