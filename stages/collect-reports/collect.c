@@ -77,13 +77,22 @@ static int check_row(const struct manifest_reader *in, struct row *row, const in
     return 0;
 }
 
+/* 1 when the file is to blame; -1, with err set, when it is this machine: a report must not be left out for want of memory. */
+static int bad_or_broken(const struct error *why, struct error *err)
+{
+    if (why->code == EX_DATAERR)
+        return 1;
+    *err = *why;
+    return -1;
+}
+
 /* Over all rows: first without taking any (a bad file leaves nothing behind), then taking them. */
 static int pass(struct reports *r, const char *bytes, size_t n_bytes, const char *name, bool take, struct error *why, struct error *err)
 {
     struct manifest_reader in = MANIFEST_READER_EMPTY;
     int columns[7], got, rc = 0;
     if (manifest_reader_open_memory(&in, bytes, n_bytes, name, NULL, why))
-        return 1;
+        return bad_or_broken(why, err);
     static const char *const names[] = {"id", "pdq", "pdq_quality", "model_id", "pred", "claimed_label", "slice"};
     for (int i = 0; i < 7; i++)
         columns[i] = manifest_column(&in.schema, names[i]);
@@ -94,7 +103,7 @@ static int pass(struct reports *r, const char *bytes, size_t n_bytes, const char
     while (rc == 0 && (got = manifest_reader_next(&in, why)) != 0) {
         struct row row;
         if (got < 0 || check_row(&in, &row, columns, why)) {
-            rc = 1;
+            rc = bad_or_broken(why, err);
         } else if (in.row > REPORT_MAX_ROWS) {
             error_set(why, EX_DATAERR, "more than %d rows: not a report", REPORT_MAX_ROWS);
             rc = 1;

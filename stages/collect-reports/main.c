@@ -45,7 +45,8 @@ static int run(const struct collect_options *o, const struct operands *operands,
         free(bytes);
         if (got < 0)
             goto out;
-        if (got > 0 && why.code == EX_NOINPUT) {        /* a name typed wrong is the user's mistake, not a stranger's */
+        /* A name typed wrong is the user's mistake, not a stranger's; a disk that fails or no memory is neither's. */
+        if (got > 0 && why.code != EX_DATAERR) {
             *err = why;
             goto out;
         }

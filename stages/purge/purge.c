@@ -105,7 +105,9 @@ static int url_is_listed(const struct taken_down *t, const char *url, struct err
 
 /* --- files ----------------------------------------------------------------------------------------------------- */
 
-struct file { char *path; struct timespec changed; };
+/* What a file has to do with a listed picture. */
+enum left { LEFT_NOTHING, LEFT_ITSELF, LEFT_ROWS, LEFT_SHARDS };
+struct file { char *path; struct timespec changed; enum left left; };
 struct files { struct file *items; size_t n, capacity; };
 
 static void files_release(struct files *l)
@@ -145,7 +147,7 @@ static int collect(const struct purge *p, const char *folder, struct files *l, s
                 !(l->items[l->n].path = mem_strdup(path.data, err)))
                 rc = -1;
             else
-                l->items[l->n++].changed = st.st_mtim;
+                l->items[l->n] = (struct file){.path = l->items[l->n].path, .changed = st.st_mtim}, l->n++;
         }
     }
     closedir(d);
@@ -259,15 +261,9 @@ static int rewrite_table(struct purge *p, const char *path, struct error *err)
     struct manifest_writer out = MANIFEST_WRITER_EMPTY;
     uint64_t n_hits;
     int rc = -1;
-    if (read_table(p, path, NULL, &n_hits, err))
+    if (read_table(p, path, p->dry_run ? NULL : &out, &n_hits, err) || (!p->dry_run && manifest_writer_commit(&out, err)))
         goto out;
-    if (n_hits == 0) {
-        rc = 0;
-        goto out;
-    }
     p->counts.n_rows += n_hits;
-    if (!p->dry_run && (read_table(p, path, &out, &n_hits, err) || manifest_writer_commit(&out, err)))
-        goto out;
     rc = say(p, "rows-removed", path, n_hits, err);
 out:
     manifest_writer_discard(&out);
@@ -279,9 +275,9 @@ static bool is_shard_table(const char *name)
     return text_starts(name, "shard-") && text_ends(name, ".tsv");
 }
 
-/* A set that holds a listed picture goes as a whole, its index first: without it there is no set. Packing makes it
- * again. */
-static int remove_shard_set(struct purge *p, const struct files *l, const char *table, struct error *err)
+/* A set that holds a listed picture goes as a whole, its index first (without it there is no set), its tables, which say so, not yet.
+ * Packing makes it again. */
+static int remove_records(struct purge *p, const struct files *l, const char *table, struct error *err)
 {
     size_t n_folder = (size_t)(base_name(table) - table);
     struct text index = TEXT_EMPTY;
@@ -292,10 +288,29 @@ static int remove_shard_set(struct purge *p, const struct files *l, const char *
     for (size_t i = 0; rc == 0 && i < l->n; i++) {
         const char *path = l->items[i].path;
         if (strncmp(path, table, n_folder) == 0 && path + n_folder == base_name(path) &&
-            text_starts(path + n_folder, "shard-") && io_exists(path))
+            text_starts(path + n_folder, "shard-") && !is_shard_table(base_name(path)) && io_exists(path))
             rc = remove_file(p, "shard-set-removed", path, err);
     }
     return rc;
+}
+
+/* The tables of the sets that are gone, those that named the picture last. */
+static int remove_shard_tables(struct purge *p, const struct files *l, struct error *err)
+{
+    for (int named = 0; named < 2; named++)
+        for (size_t i = 0; i < l->n; i++) {
+            const char *path = l->items[i].path;
+            bool gone = l->items[i].left == LEFT_SHARDS;
+            size_t n_folder = (size_t)(base_name(path) - path);
+            if (!is_shard_table(base_name(path)) || gone != (named == 1))
+                continue;
+            for (size_t k = 0; !gone && k < l->n; k++)
+                gone = l->items[k].left == LEFT_SHARDS && (size_t)(base_name(l->items[k].path) - l->items[k].path) == n_folder &&
+                       strncmp(l->items[k].path, path, n_folder) == 0;
+            if (gone && io_exists(path) && remove_file(p, "shard-set-removed", path, err))
+                return -1;
+        }
+    return 0;
 }
 
 static int has_listed_bytes(const struct purge *p, const char *path, bool *hit, struct error *err)
@@ -309,49 +324,59 @@ static int has_listed_bytes(const struct purge *p, const char *path, bool *hit, 
     return 0;
 }
 
+static int look(struct purge *p, const char *folder, struct file *f, struct error *err)
+{
+    const char *name = base_name(f->path);
+    uint64_t n_hits = 0;
+    bool hit = taken_down_named(&p->list, f->path + strlen(folder));
+    if (!hit && p->deep && !text_ends(name, ".cache") && !text_ends(name, ".bin") && has_listed_bytes(p, f->path, &hit, err))
+        return -1;
+    if (!hit && text_ends(name, ".tsv") && read_table(p, f->path, NULL, &n_hits, err))
+        return -1;
+    f->left = hit ? LEFT_ITSELF : n_hits == 0 ? LEFT_NOTHING : is_shard_table(name) ? LEFT_SHARDS : LEFT_ROWS;
+    return 0;
+}
+
+/*
+ * Looks at all of a run first. Then what does not say by itself whose it is goes (caches, pages, records), then files and rows, and the
+ * shard tables last: wherever a run of purge is broken off, the next one still finds a reason to go on.
+ */
 int purge_run(struct purge *p, const char *folder, struct error *err)
 {
     struct files l = {0};
-    uint64_t n_hits;
     int rc = -1;
-    struct purge_counts before = p->counts;
+    bool any = false, trained = false;
     if (collect(p, folder, &l, err))
         goto out;
     if (l.n)
         qsort(l.items, l.n, sizeof *l.items, by_age);
-    bool trained = false;
     for (size_t i = 0; i < l.n; i++) {
-        const char *path = l.items[i].path;
-        if (!is_shard_table(base_name(path)) || !io_exists(path))
-            continue;
-        if (read_table(p, path, NULL, &n_hits, err) || (n_hits && remove_shard_set(p, &l, path, err)))
+        if (look(p, folder, &l.items[i], err))
             goto out;
-        trained = trained || n_hits;
-    }
-    for (size_t i = 0; i < l.n; i++) {
-        const char *path = l.items[i].path, *name = base_name(path);
-        bool hit = taken_down_named(&p->list, path + strlen(folder));
-        if (!hit && p->deep && !text_ends(name, ".cache") && !text_ends(name, ".bin") && io_exists(path) &&
-            has_listed_bytes(p, path, &hit, err))
-            goto out;
-        if (hit && remove_file(p, "file-removed", path, err))
-            goto out;
-        if (!hit && text_ends(name, ".tsv") && !is_shard_table(name) && io_exists(path) && rewrite_table(p, path, err))
-            goto out;
+        any = any || l.items[i].left != LEFT_NOTHING;
+        trained = trained || l.items[i].left == LEFT_SHARDS;
     }
     /* Activations can't be undone one by one, and pages hold small pictures inside: both are quick to make again. */
-    bool any = p->counts.n_rows != before.n_rows || p->counts.n_files != before.n_files;
     for (size_t i = 0; any && i < l.n; i++) {
         const char *path = l.items[i].path, *name = base_name(path);
-        if (!io_exists(path))
-            continue;
-        if (text_ends(name, ".cache") || text_ends(name, ".html")) {
+        if (l.items[i].left == LEFT_NOTHING && (text_ends(name, ".cache") || text_ends(name, ".html"))) {
             if (remove_file(p, text_ends(name, ".cache") ? "cache-removed" : "page-removed", path, err))
                 goto out;
         } else if (trained && strcmp(name, "model.json") == 0 && say(p, "model-trained-with-it", path, 0, err)) {
             goto out;
         }
     }
+    for (size_t i = 0; i < l.n; i++)
+        if (l.items[i].left == LEFT_SHARDS && remove_records(p, &l, l.items[i].path, err))
+            goto out;
+    for (size_t i = 0; i < l.n; i++) {
+        const struct file *f = &l.items[i];
+        if ((f->left == LEFT_ITSELF && remove_file(p, "file-removed", f->path, err)) ||
+            (f->left == LEFT_ROWS && io_exists(f->path) && rewrite_table(p, f->path, err)))
+            goto out;
+    }
+    if (remove_shard_tables(p, &l, err))
+        goto out;
     rc = 0;
 out:
     files_release(&l);

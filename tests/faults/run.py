@@ -50,7 +50,8 @@ def read(path):
 
 
 class Scenario:
-    """A command in a folder of its own. files: destinations to compare; folders: made whole; both relative to the folder."""
+    """A command in a folder of its own. files: destinations to compare; folders: made whole; both relative to the folder.
+    prepare(folder): makes what the command changes in place."""
 
     def __init__(self, name, argv, files=(), folders=(), prepare=None, slow=False, ignore=()):
         self.name, self.argv, self.files, self.folders = name, argv, files, folders
@@ -75,6 +76,8 @@ class Scenario:
             if old:
                 with open(path, 'wb') as out:
                     out.write(b'old\n')
+        if self.prepare:
+            self.prepare(self.dir)
 
     def results(self):
         """Destination files, and what the folders hold (by hash)."""

@@ -74,3 +74,24 @@ def scenarios(Scenario, work, top, bin_dir, port):
 
     folder('export')
     yield Scenario('export', ['export', '--model', os.path.join(work, 'train/run/model'), '--to', 'tfjs', '--quantize', 'uint8', '-o', 'out'], [], ['out'], slow=True)
+
+    folder('manifest', 'validate/valid.tsv')
+    yield Scenario('manifest', ['manifest', 'cat', 'valid.tsv', 'valid.tsv', '-o', 'out.tsv'], ['out.tsv'])
+
+    folder('collect-reports', 'phash-dedup/distinct.tsv')
+    with open(os.path.join(work, 'collect-reports', 'report.tsv'), 'w') as f:
+        f.write('id\tmodel_id\tpred\tclaimed_label\tslice\n%s\tm\tdiscs\tnoise\tdark\n%s\tm\tdiscs\tnoise\tsmall\n' % ((lines[1].split('\t')[at],) * 2))
+    yield Scenario('collect-reports', ['collect-reports', '--manifest', 'distinct.tsv', '--slices', 'slices.tsv', '-o', 'out.tsv', 'report.tsv'], ['out.tsv', 'slices.tsv'])
+
+    # purge changes a run in place: shards, tables, caches and the model made above, and a store that one picture was taken down from.
+    template = os.path.join(work, 'purge', 'template')
+    for name in ('shards', 'run', 'cache'):
+        shutil.copytree(os.path.join(work, 'train', name), os.path.join(template, name), ignore=shutil.ignore_patterns('*.lock', 'lock'))
+    shutil.copy(os.path.join(work, 'phash-dedup', 'distinct.tsv'), template)
+    os.makedirs(os.path.join(template, 'store', 'objects'))
+    with open(os.path.join(template, 'store', 'takedown.tsv'), 'w') as f:
+        f.write('time\tkind\tvalue\n1700000000\txxh128\t%s\n' % lines[1].split('\t')[at])
+
+    def copy(where):
+        shutil.copytree(os.path.join(where, 'template'), os.path.join(where, 'whole'), dirs_exist_ok=True)
+    yield Scenario('purge', ['purge', '--store', 'whole/store', 'whole'], [], ['whole'], prepare=copy)
