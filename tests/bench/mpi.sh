@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # train over ranks: pictures a second of fine-tuning InceptionV3 from conv2d_56 on, one process with one thread against two ranks with one thread each, the same
 # --batch; from pictures and from the boundary cache; two ranks also as two hosts (network namespaces joined by a veth pair). In turn, ROUNDS
-# times; best and median of the epochs, and the CPU seconds a picture costs. Prints a TSV table, never fails.
+# times; best and median of the epochs, and the least CPU seconds of a run; beside them two processes apart, which share no batch. Prints a TSV table, never fails.
 # usage: mpi.sh [BASE] [DIR]       ROUNDS=3 EPOCHS=2 PICTURES=34 (of each of 3 classes) BATCH=32
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -31,6 +31,13 @@ run() { # NAME COMMAND... : its epochs' pictures a second and CPU seconds into N
     awk -F'\t' -v cpu=$((after - before)) 'NR == 1 { for (i = 1; i <= NF; i++) { if ($i == "images_per_s") c = i; if ($i == "seconds") s = i }; next }
         $1 > 0 { print $c, cpu / 100 }' "$work/out/log.tsv" >>"$work/$name.tsv"
 }
+apart() { # two processes that know nothing of each other, half the batch each: what two cores of this machine can give
+    rm -rf "$work/out" "$work/out-2"
+    "$@" --batch $((batch / 2)) --out "$work/out" >"$work/log" 2>&1 &
+    "$@" --batch $((batch / 2)) --out "$work/out-2" >"$work/log-2" 2>&1
+    wait $!
+    paste "$work/out/log.tsv" "$work/out-2/log.tsv" | awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "images_per_s") c[++n] = i; next } $1 > 0 { print $c[1] + $c[2], 0 }' >>"$work/$what-apart.tsv"
+}
 hosts() { # two ranks, each in a network namespace of its own
     ip netns exec wbench-a mpirun $root --bind-to none --host 10.99.7.1:1,10.99.7.2:1 -np 2 --mca plm_rsh_agent "$work/agent" --mca btl tcp,self \
         --mca btl_tcp_if_include 10.99.7.0/24 --mca oob_tcp_if_include 10.99.7.0/24 "$bin/train" "$@" </dev/null
@@ -44,19 +51,20 @@ if command -v ip >/dev/null && ip netns add wbench-a 2>/dev/null; then
         ip -n wbench-a addr add 10.99.7.1/24 dev wb-a && ip -n wbench-b addr add 10.99.7.2/24 dev wb-b &&
         for h in a b; do ip -n wbench-$h link set wb-$h up; ip -n wbench-$h link set lo up; done && two_hosts=1
 fi
-rm -f "$work"/[pc]*-[12]*.tsv
+rm -f "$work"/[pc]*-[12a]*.tsv
 for _ in $(seq "$rounds"); do
     for what in pictures cached; do
         options=()
         [ $what = cached ] && options=(--boundary-cache f16)
         run $what-1 "$bin/train" "${fine[@]}" "${options[@]}"
-        run $what-2 mpirun $root --bind-to core -np 2 "$bin/train" "${fine[@]}" "${options[@]}"
+        run $what-2 mpirun $root --bind-to none -np 2 "$bin/train" "${fine[@]}" "${options[@]}"
+        apart "$bin/train" "${fine[@]}" "${options[@]}"
         [ -n "$two_hosts" ] && run $what-2-hosts hosts "${fine[@]}" "${options[@]}"
     done
 done
 printf 'what\tbest\tmedian\tof_one_best\tof_one_median\tcpu_s\n'
 for what in pictures cached; do
-    for name in $what-1 $what-2 $what-2-hosts; do
+    for name in $what-1 $what-apart $what-2 $what-2-hosts; do
         [ -s "$work/$name.tsv" ] || continue
         sort -g "$work/$name.tsv" | awk -v name="$name" -v one="$(sort -g "$work/$what-1.tsv" | awk '{ v[NR] = $1 } END { print v[NR], v[int((NR + 1) / 2)] }')" '
             { v[NR] = $1; cpu = !cpu || $2 < cpu ? $2 : cpu } END { split(one, o, " "); m = v[int((NR + 1) / 2)]
