@@ -2,6 +2,7 @@
 # fetch against curl, wget under xargs, and aria2: many small pictures from an nginx of its own on the loopback, output on tmpfs.
 # Prints a table of medians: wall and CPU seconds, files a second, peak memory of the largest process, nginx's CPU. Never fails.
 # usage: fetch.sh [N_FILES [ROUNDS]]     20000 and 3 by default; 818 MB a run
+# REALTIME=1 (root): all of them, and nginx, before everything else on the machine (SCHED_FIFO): comparable walls on a machine that is not quiet.
 # A machine-wide lock keeps two benchmarks apart where flock and the lock's folder exist; peers take turns within a round.
 set -u
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
@@ -52,12 +53,18 @@ awk -v p="$P1" '{ n = $1; sub(".*/", "", n); print "url = \"http://127.0.0.1:" p
 awk -v p="$P2" '{ n = $1; sub(".*/", "", n); print "url = \"https://127.0.0.1:" p "/" $1 "\""; print "output = \"" n "\"" }' names >list-tls.curl
 ln -s "$BIN/fetch" fetch
 
+FIRST=
+if [ -n "${REALTIME:-}" ] && chrt -f 10 true 2>/dev/null; then
+    FIRST="chrt -f 10"
+    pgrep -P "$(cat nginx.pid)" | xargs -n 1 chrt -f -p 10
+fi
 worker_cpu() { pgrep -P "$(cat "$base/nginx.pid")" | head -n 1 | xargs -I{} awk '{ print ($14 + $15) / 100 }' /proc/{}/stat; }
 measure() {     # measure NAME COMMAND: in a new folder, one line into results
     name=$1; shift
     mkdir out && cd out || return
     before=$(worker_cpu)
-    python3 - "$name" ../results "$@" <<'P'
+    # shellcheck disable=SC2086
+    python3 - "$name" ../results $FIRST "$@" <<'P'
 import os, resource, subprocess, sys, time
 start = time.time()
 rc = subprocess.call(sys.argv[3:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
