@@ -55,13 +55,10 @@ static int compare_doubles(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
-/*
- * Where n values (sorted here) fall into two clusters: the cut of the largest variance between them (Otsu 1979), and their deviation.
- * 0 when there is nothing to cut: fewer than two values, or all equal.
- */
-static double two_clusters(double *values, size_t n, double *cut)
+/* Where n values (sorted here) fall into two clusters: the cut of the largest variance between them (Otsu 1979). n > 0. */
+static double two_clusters(double *values, size_t n)
 {
-    double total = 0, below = 0, squares = 0, best = -1;
+    double total = 0, below = 0, best = -1, cut = values[0];
     qsort(values, n, sizeof *values, compare_doubles);
     for (size_t i = 0; i < n; i++)
         total += values[i];
@@ -70,13 +67,13 @@ static double two_clusters(double *values, size_t n, double *cut)
         double low = below / (double)i, high = (total - below) / (double)(n - i), between = (double)i * (double)(n - i) * (low - high) * (low - high);
         if (between > best) {
             best = between;
-            *cut = (values[i - 1] + values[i]) / 2;
+            cut = (values[i - 1] + values[i]) / 2;
         }
     }
-    for (size_t i = 0; i < n; i++)
-        squares += (values[i] - total / (double)n) * (values[i] - total / (double)n);
-    return n > 1 ? sqrt(squares / (double)n) : 0;
+    return cut;
 }
+
+struct spread { double n, sum, squares; };
 
 /* Log-odds of the given label against the likeliest other one, and the difference of their probabilities. */
 static void contrast(const struct label_errors_input *in, size_t row, double *log_odds, double *difference)
@@ -93,40 +90,49 @@ static void contrast(const struct label_errors_input *in, size_t row, double *lo
 
 /*
  * Among the rows that are predicted as another class there are two kinds: hard pictures, whose label is right and just not reached, and wrong
- * labels, which the model contradicts with all its weight and which training never came to believe. Each of up to three statistics
- * (log-odds, margin, area under the margin over the epochs where known) is cut in two where it separates best; a row is flagged when
- * its mean distance to the cuts, in deviations, lies on the wrong labels' side. No threshold to choose.
+ * labels, which the model contradicts with all its weight and which training never came to believe. Up to three statistics (log-odds, margin,
+ * area under the margin over the epochs where known) are brought to one scale, in deviations from their mean over these rows, and averaged;
+ * the average is cut in two where it separates best. No threshold to choose. One cut of the average, not an average of three cuts: each alone
+ * falls where its own tail is.
  */
 static int list_separated(struct list *l, const struct label_errors_input *in, const struct mine_facts *f, uint8_t *flagged, struct error *err)
 {
-    double *score = mem_zalloc(in->n_rows, sizeof *score, err), *values = mem_alloc(in->n_rows * sizeof *values, err), cut[3] = {0}, deviation[3];
+    double *score = mem_zalloc(in->n_rows, sizeof *score, err), *values = mem_alloc(in->n_rows * sizeof *values, err), x[3];
+    struct spread spread[3] = {{0}};
+    size_t n = 0;
     int rc = -1;
     if (!score || !values)
         goto out;
-    for (int s = 0; s < 3; s++) {
-        size_t n = 0;
+    for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < in->n_rows; i++) {
-            double x[3];
+            double sum = 0, known = 0;
             contrast(in, i, &x[0], &x[1]);
             x[2] = f->aum ? f->aum[i] : NAN;
-            if (x[1] < 0 && !isnan(x[s]))
-                values[n++] = x[s];
-        }
-        deviation[s] = two_clusters(values, n, &cut[s]);
-    }
-    for (size_t i = 0; i < in->n_rows; i++) {
-        double x[3], sum = 0;
-        int n = 0;
-        contrast(in, i, &x[0], &x[1]);
-        x[2] = f->aum ? f->aum[i] : NAN;
-        for (int s = 0; s < 3; s++)
-            if (deviation[s] > 0 && !isnan(x[s])) {
-                sum += (x[s] - cut[s]) / deviation[s];
-                n++;
+            flagged[i] = 0;
+            for (int s = 0; s < 3 && x[1] < 0; s++) {
+                struct spread *p = &spread[s];
+                if (isnan(x[s]))
+                    continue;
+                if (pass == 0) {
+                    p->n++;
+                    p->sum += x[s];
+                    p->squares += x[s] * x[s];
+                    continue;
+                }
+                double mean = p->sum / p->n, variance = p->squares / p->n - mean * mean;
+                if (variance > 1e-12 * mean * mean) {       /* else all are equal: nothing to tell apart by */
+                    sum += (x[s] - mean) / sqrt(variance);
+                    known++;
+                }
             }
-        score[i] = n ? sum / n : 0;
-        flagged[i] = x[1] < 0 && n && score[i] < 0;
-    }
+            if (known > 0) {
+                score[i] = values[n++] = sum / known;
+                flagged[i] = 1;
+            }
+        }
+    double cut = n ? two_clusters(values, n) : 0;
+    for (size_t i = 0; i < in->n_rows; i++)
+        flagged[i] = flagged[i] && score[i] < cut;
     rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
 out:
     free(score);
