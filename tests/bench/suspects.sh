@@ -16,6 +16,7 @@ read -ra mine <<<"${MINE:---methods separation}"
 T=${KEEP:-$(mktemp -d)}
 [ -n "${KEEP:-}" ] || trap 'rm -rf "$T"' EXIT
 mkdir -p "$T"
+table=$(mktemp "$T/table-XXXXXX")
 # The true labels, flipped: the manifest with all variants under their picture's label, and the truth.
 plant() { # SEED DIR
     python3 - "$run" "$1" "$2" <<'P'
@@ -61,7 +62,7 @@ with open(out + "/truth.tsv", "w", encoding="utf-8") as f:
 P
 }
 value() { awk -F'\t' -v m="$1" -v k="$2" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["measure"] == m && index($at["key"], k) == 1 { print $at["value"], $at["n"]; exit }' "$3"; }
-printf 'seed\twrong\tsuspects\tprecision\trecall\trecall in 10 %%\n' | tee "$T/table"
+printf 'seed\twrong\tsuspects\tprecision\trecall\trecall in 10 %%\n' | tee "$table"
 for seed in "$@"; do
     d=$T/$KIND-$RATE-$seed
     mkdir -p "$d"
@@ -79,8 +80,9 @@ for seed in "$@"; do
     read -r precision suspects <<<"$(value precision 'of the suspects' "$d/score.tsv")"
     read -r recall wrong <<<"$(value recall 'of the suspects' "$d/score.tsv")"
     read -r ten _ <<<"$(value recall 'looking at 10%' "$d/score.tsv")"
-    printf '%s\t%s\t%s\t%.3f\t%.3f\t%.3f\n' "$seed" "$wrong" "$suspects" "$precision" "$recall" "$ten" | tee -a "$T/table"
+    printf '%s\t%s\t%s\t%.3f\t%.3f\t%.3f\n' "$seed" "$wrong" "$suspects" "$precision" "$recall" "$ten" | tee -a "$table"
 done
 awk -F'\t' 'NR > 1 { n++; for (i = 2; i <= 6; i++) { s[i] += $i; q[i] += $i * $i } }
     END { printf "mean"; for (i = 2; i <= 6; i++) printf i < 4 ? "\t%.1f" : "\t%.3f", s[i] / n; printf "\nsd"
-          for (i = 2; i <= 6; i++) { v = n > 1 ? (q[i] - s[i] * s[i] / n) / (n - 1) : 0; printf i < 4 ? "\t%.1f" : "\t%.3f", sqrt(v > 0 ? v : 0) } print "" }' "$T/table"
+          for (i = 2; i <= 6; i++) { v = n > 1 ? (q[i] - s[i] * s[i] / n) / (n - 1) : 0; printf i < 4 ? "\t%.1f" : "\t%.3f", sqrt(v > 0 ? v : 0) } print "" }' "$table"
+rm -f "$table"
