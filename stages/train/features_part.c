@@ -60,8 +60,8 @@ static int set_folder(struct train_run *run, int part, int n_parts, struct error
 }
 
 /* Rows of one part that `to` lacks, from `from`, which must have them all. */
-static int take_part(const struct train_run *run, struct activation_cache *from, struct activation_cache *to, size_t n_values, int part,
-                     int n_parts, size_t *n_taken, struct error *err)
+static int take_part(const struct train_run *run, struct activation_cache *from, struct activation_cache *to, size_t n_values, bool with_test,
+                     int part, int n_parts, size_t *n_taken, struct error *err)
 {
     const struct dataset *d = &run->data;
     struct activation_key keys[JOIN_ROWS];
@@ -71,7 +71,7 @@ static int take_part(const struct train_run *run, struct activation_cache *from,
     if (!values)
         return -1;
     for (size_t s = 0; s < SHARD_SPLITS; s++)
-        for (size_t i = 0; s != SHARD_TEST && i < d->n_split[s]; i++) {
+        for (size_t i = 0; (s != SHARD_TEST || with_test) && i < d->n_split[s]; i++) {
             const struct activation_key *key = &d->keys[d->rows[s][i]];
             if (part_of(key, n_parts) != part || activation_cache_find(to, key) >= 0)
                 continue;
@@ -99,13 +99,16 @@ out:
 
 static int join(struct train_run *run, int n_parts, struct error *err)
 {
+    const struct train_options *o = run->options;
     struct head_targets all, one = {0};
     size_t n_taken = 0;
     int rc = phase_head_targets(run, &all, err);
     for (int part = 0; !rc && part < n_parts; part++) {
         rc = set_folder(run, part, n_parts, err) || phase_head_targets(run, &one, err) ? -1 : 0;
-        for (int t = 0; !rc && t < all.n; t++)
-            rc = take_part(run, one.cache[t], all.cache[t], all.frozen[t].total, part, n_parts, &n_taken, err);
+        for (int t = 0; !rc && t < all.n; t++) {    /* the test split is there where phase_head_fill wanted it */
+            bool with_test = o->export_features || (o->fold_rows == FOLD_ALL_ROWS && t == 0);
+            rc = take_part(run, one.cache[t], all.cache[t], all.frozen[t].total, with_test, part, n_parts, &n_taken, err);
+        }
         phase_head_targets_close(&one);
     }
     for (int t = 0; !rc && t < all.n; t++)
