@@ -47,6 +47,19 @@ ok $? "without gnuplot: the page says so, the numbers are the same"
 printf '#!/bin/sh\nexit 3\n' >empty/gnuplot && chmod +x empty/gnuplot
 PATH=$PWD/empty:$PATH "$BIN/eval" --predictions P.tsv --out five && grep -q 'gnuplot failed' five/report.html
 ok $? "with a gnuplot that fails: the page says so"
+# Reports from users: what the predictions at hand say counts, else what the file says; nothing of them is markup.
+id=$(sed -n 2p P.tsv | cut -f2)
+now=$(awk -F'\t' 'NR == 2 { best = 5; for (k = 6; k <= 8; k++) if ($k > $best) best = k; print best - 4 }' P.tsv)
+claim=$(head -1 P.tsv | cut -f$((now + 4)) | sed 's/^p_//')
+printf 'id\tlabel_claimed\tslices\treports\tpred_reported\tpred\n%s\t%s\t<u>dark</u>\t1200\tcat\tcat\n%032x\tcat\t\t1\t\tdog\n%032x\tcat\t\t1\t\t\n' "$id" "$claim" 1 2 >users.tsv
+"$BIN/eval" --predictions P.tsv --out users --reports users.tsv --worst 0 && grep -q 'Reports from users' users/report.html && grep -q '1 of 2 are fixed' users/report.html &&
+    grep -q '&lt;u&gt;dark' users/report.html && grep -q '>1,200<' users/report.html && grep -q 'None shown' users/report.html
+ok $? "reports from users: fixed or not, counts with separators, escaped"
+awk -F'\t' '$1 == "reports_fixed" { exit !($3 == 0.5 && $6 == 2 && $4 < 0.1 && $5 > 0.9) }' users/metrics.tsv
+ok $? "and a share with its interval in metrics.tsv"
+awk -F'\t' -v OFS='\t' 'NR == 1 { print } NR > 1 { best = 5; for (k = 6; k <= 8; k++) if ($k > $best) best = k; $3 = name[best]; print } NR == 1 { for (k = 5; k <= 8; k++) name[k] = substr($k, 3) }' P.tsv >right.tsv
+"$BIN/eval" --predictions right.tsv --out right && grep -q 'every prediction is the given label' right/report.html && awk -F'\t' '$1 == "accuracy" { exit !($3 == 1 && $4 > 0.98 && $4 < 1 && $5 == 1) }' right/metrics.tsv
+ok $? "no mistakes: the report says so, and accuracy has Wilson's interval"
 "$BIN/mine-errors" --predictions P.tsv --review review.html --title '</title><script>alert(1)</script>' -o s.tsv
 ok $? "mine-errors writes the page"
 [ "$(grep -c '<script' review.html)" = 2 ] && ! grep -q 'alert(1)</script>' review.html
