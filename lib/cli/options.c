@@ -3,6 +3,7 @@
  */
 #include "cli/options.h"
 
+#include <assert.h>
 #include <float.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -278,6 +279,7 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
             for (int i = 0; i < n_rows && !row; i++)
                 if (value == FIRST_LONG_VALUE + i || (table->rows[i].letter && value == table->rows[i].letter))
                     row = &table->rows[i];
+            assert(row);        /* getopt returns values of our own table only */
             if (set_field(row, fields, optarg, &err))
                 code = mistake(table, err.text);
         }

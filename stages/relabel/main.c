@@ -62,7 +62,7 @@ static int run(const struct relabel_options *o, const char *input, struct stage_
                    o->require_agreement ? "left alone" : "the last decision counts");
     stage_note(&o->common, "%llu relabelled, %llu restored, %llu dropped, %llu confirmed, %llu unsure, %llu decided but not here",
                (unsigned long long)n.n_relabelled, (unsigned long long)n.n_restored, (unsigned long long)n.n_dropped,
-               (unsigned long long)(n.n_kept + n.n_already), (unsigned long long)n.n_unsure, (unsigned long long)n.n_elsewhere);
+               (unsigned long long)n.n_kept + n.n_already, (unsigned long long)n.n_unsure, (unsigned long long)n.n_elsewhere);
     rc = 0;
 out:
     manifest_writer_discard(&out);

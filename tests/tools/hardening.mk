@@ -25,7 +25,7 @@ LINT_JOBS ?= 2
 lint-clang-tidy: $(patsubst %.c,build/lint/%.tidy,$(LINT_SRCS))
 lint-analyzer: $(patsubst %.c,build/lint/%.analyzed,$(LINT_SRCS))
 build/lint/%.tidy: LINT_CHECKS := -clang-analyzer-*
-build/lint/%.analyzed: LINT_CHECKS := -*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-clang-analyzer-optin.performance.Padding
+build/lint/%.analyzed: LINT_CHECKS := -*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-clang-analyzer-optin.performance.Padding,-clang-analyzer-optin.mpi.MPI-Checker
 define lint_flags
 $(patsubst %.c,build/lint/%.tidy,$(SRCS.$(1))) $(patsubst %.c,build/lint/%.analyzed,$(SRCS.$(1))): AREA_CFLAGS := $(CFLAGS.$(1))
 endef

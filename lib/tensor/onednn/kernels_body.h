@@ -168,7 +168,7 @@ static void max_window(float *restrict y, uint8_t *restrict winner, const float 
         for (int r = 0; r < n_rows; r++)
             for (int s = 0; s < n_cols; s++) {
                 lanes v = load(x + (size_t)r * row_stride + (size_t)s * px_stride + c);
-                bits wins = (bits)(v > best) | (bits)(v != v);
+                bits wins = (bits)(v > best) | (bits)(v != v);     /* NOLINT(misc-redundant-expression): not a number */
                 best = (lanes)chosen(wins, (bits)v, (bits)best);
                 if (winner)
                     tap = chosen(wins, (bits){0} + (first_tap + r * tap_stride + s), tap);

@@ -133,11 +133,12 @@ int ref_batch_norm_backward(const struct backend_op *op, const struct op_io *io,
     struct ref_view dx = ref_view_of(&io->dx[0], &d->x[0]);
     const float *gamma = ref_at(&io->gamma), *saved = ref_at(&io->saved);
     float *dgamma = ref_at(&io->dw), *dbeta = ref_at(&io->dbias);
-    double *sums = mem_zalloc(2 * (size_t)x.c, sizeof *sums, err), *dots = sums + x.c;
+    double *sums = mem_zalloc(2 * (size_t)x.c, sizeof *sums, err);
     size_t n_pixels = ref_pixels(&x);
     double m = (double)n_pixels;
     if (!sums)
         return -1;
+    double *dots = sums + x.c;
     ref_activation_backward(d, io);
     for (int c = 0; c < x.c; c++) {
         double mean = saved[c], inverse = saved[x.c + c];
