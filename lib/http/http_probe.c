@@ -14,8 +14,10 @@
 #include "base/mem.h"
 #include "http/http_url.h"
 #include "internal.h"
+#include "io/io.h"
 
 #define CONNECT_MS 5000
+#define TOTAL_S 15.0                /* no further host is begun after this: resolvers without a network take 10 s a name */
 #define ADDRESSES_PER_HOST 4
 #define NETWORKS_MAX 32
 
@@ -97,7 +99,8 @@ static void *run(void *context)
 {
     struct http_probe *p = context;
     bool yes = false;
-    for (size_t i = 0; i < p->n && !yes; i++)
+    double start = clock_seconds();
+    for (size_t i = 0; i < p->n && !yes && (i == 0 || clock_seconds() - start < TOTAL_S); i++)
         yes = host_answers(p, i);
     pthread_mutex_lock(&p->lock);
     p->result = yes ? HTTP_REACH_YES : HTTP_REACH_NO;
