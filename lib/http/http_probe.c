@@ -82,7 +82,7 @@ static bool host_answers(const struct http_probe *p, size_t i)
     for (const struct addrinfo *a = list; a && !yes && n_tried < ADDRESSES_PER_HOST; a = a->ai_next) {
         if (!http_may_connect(&p->options, a->ai_addr, a->ai_addrlen))
             continue;
-        bool silent = false;        /* stays so where no connection was begun */
+        bool silent;
         n_tried++;
         yes = answers(a, t->must_accept, &silent);
         n_silent += silent;
