@@ -192,7 +192,7 @@ unset FETCH_STORE
 
 # --- a full disk ------------------------------------------------------------------------------------------------------
 bad=0 said=0
-for fault in write:1 write:2 write:3 write:4 write:5 write:6 write:7 open:1 open:2 rename:1 alloc:40 alloc:50 alloc:60 alloc:70; do
+for fault in write:2 write:3 write:5 write:7 open:2 rename:1 alloc:40 alloc:60; do
     echo "$U/cutonce/d-$fault.jpg" >list
     rm -rf full out.tsv
     FETCH_STORE=full WINNOW_FAULT=$fault fetch
