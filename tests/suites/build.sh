@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A build without oneDNN and without CUDA works, says what was left out, and runs on the plain loops. (Compiled without optimisation: it is
+# A build without oneDNN, CUDA and MPI works, says what was left out, and runs on the plain loops. (Compiled without optimisation: it is
 # only asked whether it links and what it says.)
 set -u
 cd "$TOP" || exit 1
@@ -7,9 +7,10 @@ n=0 bad=0
 ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 unset MAKEFLAGS MAKELEVEL
 bare=$TMPDIR/bare
-without=(BUILD="$bare" BIN="$bare/bin" OPT.release=-O0 HARDEN.release= 'OFF.tensor/onednn=built without oneDNN: no dnnl.h' 'OFF.tensor/cuda=no CUDA headers')
+without=(BUILD="$bare" BIN="$bare/bin" OPT.release=-O0 HARDEN.release= 'OFF.tensor/onednn=built without oneDNN: no dnnl.h' 'OFF.tensor/cuda=no CUDA headers' 'OFF.dist/mpi=no OpenMPI')
 make -s "${without[@]}" config >"$TMPDIR/config" 2>&1
-grep -q 'left out: tensor/onednn: built without oneDNN' "$TMPDIR/config" && grep -q 'left out: tensor/cuda: no CUDA headers' "$TMPDIR/config"
+grep -q 'left out: tensor/onednn: built without oneDNN' "$TMPDIR/config" && grep -q 'left out: tensor/cuda: no CUDA headers' "$TMPDIR/config" &&
+    grep -q 'left out: dist/mpi: no OpenMPI' "$TMPDIR/config"
 ok $? "make config says what is left out and why"
 make -s -j2 "${without[@]}" "$bare/bin/train" "$bare/bin/classify" >"$TMPDIR/log" 2>&1
 ok $? "train and classify are built $(grep -iE 'error|undefined' "$TMPDIR/log" | head -2 | tr '\n' '|')"
@@ -22,6 +23,9 @@ ok $? "classify runs on it, --device auto $(head -1 "$TMPDIR/err")"
 "$bare/bin/classify" --device cpu --model tests/fixtures/tiny-net/tfjs-float32 --allow-outside "$TMPDIR/p/noise/000.png" >/dev/null 2>"$TMPDIR/err"
 [ $? = 69 ] && grep -q 'without oneDNN' "$TMPDIR/err"
 ok $? "--device cpu says why not, status 69: $(head -1 "$TMPDIR/err")"
+OMPI_COMM_WORLD_SIZE=2 "$bare/bin/train" --shards x --base y --out "$TMPDIR/z" 2>"$TMPDIR/err"
+[ $? = 69 ] && grep -q "started as one of several ranks.*built without MPI" "$TMPDIR/err"
+ok $? "started by mpirun it says that it was built without MPI, status 69: $(head -1 "$TMPDIR/err" | cut -c1-120)"
 "$BIN/train" --list-devices | grep -q '^cpu	yes'
 ok $? "the usual build has the cpu device"
 "$BIN/classify" --device cuda --model tests/fixtures/tiny-net/tfjs-float32 --allow-outside "$TMPDIR/p/noise/000.png" >/dev/null 2>"$TMPDIR/err"
