@@ -22,16 +22,16 @@ const char *trainer_select_name(enum trainer_select s)
     return s == SELECT_ACCURACY ? "accuracy" : s == SELECT_LOSS ? "loss" : "balanced-accuracy";
 }
 
-struct trainer_metrics trainer_measure(const float *probabilities, const int *labels, const uint32_t *rows, size_t n,
-                                       int n_classes, struct error *err)
+int trainer_measure(struct trainer_metrics *out, const float *probabilities, const int *labels, const uint32_t *rows, size_t n, int n_classes,
+                    struct error *err)
 {
-    struct trainer_metrics m = {NAN, NAN, NAN};
     double loss = 0, recall = 0;
     size_t correct = 0, occurring = 0;
     size_t *seen = mem_zalloc((size_t)n_classes * 2, sizeof *seen, err), *right = seen ? seen + n_classes : NULL;
+    *out = (struct trainer_metrics){NAN, NAN, NAN};
     if (!seen || !n) {
         free(seen);
-        return m;
+        return n ? -1 : 0;
     }
     for (size_t i = 0; i < n; i++) {
         const float *p = probabilities + i * (size_t)n_classes;
@@ -49,11 +49,11 @@ struct trainer_metrics trainer_measure(const float *probabilities, const int *la
             recall += (double)right[c] / (double)seen[c];
             occurring++;
         }
-    m.loss = loss / (double)n;
-    m.accuracy = (double)correct / (double)n;
-    m.balanced_accuracy = recall / (double)occurring;
+    out->loss = loss / (double)n;
+    out->accuracy = (double)correct / (double)n;
+    out->balanced_accuracy = recall / (double)occurring;
     free(seen);
-    return m;
+    return 0;
 }
 
 /* Did any rank get a signal? All hear the same answer. */
@@ -172,7 +172,7 @@ static int validate(struct trainer *t, bool base, struct trainer_epoch *row, str
     if (!rc && t->n_val) {
         rc = trainer_predict(t->engine, t->loader, t->dist, t->val_rows, t->n_val, t->data->info->n_classes, s->probabilities, err);
         if (!rc)
-            row->val = trainer_measure(s->probabilities, t->data->labels, t->val_rows, t->n_val, t->data->info->n_classes, err);
+            rc = trainer_measure(&row->val, s->probabilities, t->data->labels, t->val_rows, t->n_val, t->data->info->n_classes, err);
     }
     if (!rc && better(t, &row->val)) {
         if (trainer_get_state(t, ENGINE_WEIGHTS, &s->best[ENGINE_WEIGHTS], err) ||

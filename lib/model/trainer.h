@@ -112,8 +112,8 @@ bool trainer_checkpoint_is_other(const char *path, const char *plan);
  * all. 1 when a signal came. */
 int trainer_predict(struct engine *engine, struct batch_loader *loader, struct dist *dist, const uint32_t *rows, size_t n, int n_classes,
                     float *probabilities, struct error *err);
-/* Loss (unweighted, unsmoothed), accuracy and balanced accuracy (mean recall over classes that occur). */
-struct trainer_metrics trainer_measure(const float *probabilities, const int *labels, const uint32_t *rows, size_t n,
-                                       int n_classes, struct error *err);
+/* Loss (unweighted, unsmoothed), accuracy and balanced accuracy (mean recall over classes that occur); NaN of no rows. */
+int trainer_measure(struct trainer_metrics *out, const float *probabilities, const int *labels, const uint32_t *rows, size_t n, int n_classes,
+                    struct error *err);
 
 #endif

@@ -153,8 +153,7 @@ static int put_everything(hid_t file, const struct net *n, bool weights_only, st
     char id[33];
     int rc = 0;
     if (!weights_only) {
-        net_hash(n, id);
-        if (put_text(file, "keras_version", "2.2.4", err) || put_text(file, "backend", "tensorflow", err) ||
+        if (net_hash(n, id, err) || put_text(file, "keras_version", "2.2.4", err) || put_text(file, "backend", "tensorflow", err) ||
             put_json(file, "model_config", net_write_topology(n, err), err) ||
             put_json(file, "winnow_metadata", net_write_metadata(n, id, err), err))
             return -1;

@@ -276,26 +276,27 @@ size_t net_count_parameters(const struct net *n, bool trainable_only)
     return count;
 }
 
-void net_hash(const struct net *n, char out[33])
+int net_hash(const struct net *n, char out[33], struct error *err)
 {
     struct xxh128_stream *stream;
-    struct xxh128 hash = {{0}};
-    struct error ignored = {0};
-    if (!xxh128_stream_open(&stream, &ignored)) {
-        for (int i = 0; i < n->n_layers; i++)
-            for (int j = 0; j < n->layers[i].n_weights; j++) {
-                const struct net_weight *w = &n->layers[i].weights[j];
-                char shape[64];
-                net_shape_text(shape, &w->shape);
-                xxh128_stream_add(stream, w->name, strlen(w->name) + 1);
-                xxh128_stream_add(stream, shape, strlen(shape) + 1);
-                if (w->values)
-                    xxh128_stream_add(stream, w->values, w->n_values * sizeof(float));
-            }
-        xxh128_stream_end(stream, &hash);
-        xxh128_stream_close(stream);
-    }
+    struct xxh128 hash;
+    out[0] = 0;
+    if (xxh128_stream_open(&stream, err))
+        return -1;
+    for (int i = 0; i < n->n_layers; i++)
+        for (int j = 0; j < n->layers[i].n_weights; j++) {
+            const struct net_weight *w = &n->layers[i].weights[j];
+            char shape[64];
+            net_shape_text(shape, &w->shape);
+            xxh128_stream_add(stream, w->name, strlen(w->name) + 1);
+            xxh128_stream_add(stream, shape, strlen(shape) + 1);
+            if (w->values)
+                xxh128_stream_add(stream, w->values, w->n_values * sizeof(float));
+        }
+    xxh128_stream_end(stream, &hash);
+    xxh128_stream_close(stream);
     xxh128_hex(out, &hash);
+    return 0;
 }
 
 int net_fold_temperature(struct net *n, struct error *err)

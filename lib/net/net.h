@@ -110,10 +110,10 @@ struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role)
 size_t net_count_parameters(const struct net *n, bool trainable_only);
 
 /*
- * XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. All 0 without
- * memory.
+ * XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. EX_OSERR without
+ * memory: an id that is not the weights' would be written into models and checkpoints.
  */
-void net_hash(const struct net *n, char out[33]);
+int net_hash(const struct net *n, char out[33], struct error *err);
 
 /*
  * license_json and extra_json as lines "train.phase<TAB>fine-tune<LF>" for programs that only show them: keys joined

@@ -186,16 +186,14 @@ static unsigned count_shards(const struct net *n, enum net_encoding encoding)
 static int id_as_read(const struct net *n, enum net_encoding encoding, char id[33], struct error *err)
 {
     struct net rounded;
-    if (encoding == NET_FLOAT32) {
-        net_hash(n, id);
-        return 0;
-    }
+    if (encoding == NET_FLOAT32)
+        return net_hash(n, id, err);
     if (net_copy(&rounded, n, err))
         return -1;
     net_requantize(&rounded, encoding);
-    net_hash(&rounded, id);
+    int rc = net_hash(&rounded, id, err);
     net_release(&rounded);
-    return 0;
+    return rc;
 }
 
 int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding encoding, struct error *err)

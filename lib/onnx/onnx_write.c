@@ -537,7 +537,7 @@ static void properties(struct graph *g, struct properties *p)
     else
         property(g, p, "classes", classes.data);
     text_release(&classes);
-    net_hash(g->net, id);
+    g->failed |= net_hash(g->net, id, g->err) != 0;
     property(g, p, "model_id", id);
     property(g, p, "input_size", name(g, "%dx%d", in->dim[1], in->dim[0]));
     property(g, p, "input_layout", g->nchw ? "NCHW" : "NHWC");

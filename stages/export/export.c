@@ -144,21 +144,25 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
                    : opt->to == TO_DEMO           ? QUANTIZE_UINT16
                                                   : QUANTIZE_NONE;
     x->encoding = encodings[quantize];
-    net_hash(&x->net, x->source_id);
+    if (net_hash(&x->net, x->source_id, err))
+        return -1;
     if (opt->fold_temperature && net_fold_temperature(&x->net, err))
         return error_prefix(err, "'%s'", opt->model);
     if (net_metadata_lines(&x->net, &x->facts, err) || (opt->shards && export_count(x, err)))
         return -1;
     /* The id of what a reader will have; the files carry it, too. */
-    if (x->encoding == NET_FLOAT32)
-        net_hash(&x->net, x->id);
-    else {
+    if (x->encoding == NET_FLOAT32) {
+        if (net_hash(&x->net, x->id, err))
+            return -1;
+    } else {
         struct net rounded;
         if (net_copy(&rounded, &x->net, err))
             return -1;
         net_requantize(&rounded, x->encoding);
-        net_hash(&rounded, x->id);
+        int rc = net_hash(&rounded, x->id, err);
         net_release(&rounded);
+        if (rc)
+            return -1;
     }
     return opt->to == TO_TFJS || opt->to == TO_DEMO ? write_folder(x, err) : write_file(x, err);
 }

@@ -117,8 +117,7 @@ int outputs_model(struct train_run *run, const struct trainer *t, struct error *
     extra = TEXT_EMPTY;
     snprintf(m->resize, sizeof m->resize, "%s", run->data.info->resize);
     m->temperature = 1;     /* a base's temperature was fitted to other weights */
-    net_hash(&run->net, m->model_id);
-    rc = net_write_tfjs(&run->net, run->path_model.data, err);
+    rc = net_hash(&run->net, m->model_id, err) || net_write_tfjs(&run->net, run->path_model.data, err) ? -1 : 0;
 out:
     text_release(&extra);
     return rc;

@@ -182,7 +182,11 @@ static int run_fold(struct train_run *run, const struct frozen *f, const struct 
         if (dist_agree(run->dist, train_is_first(run) ? checkpoint_write(path.data, sections, 3, err) : 0, err))
             goto done;
     }
-    struct trainer_metrics m = trainer_measure(p, d->labels, out, n_out, (int)n_classes, err);
+    struct trainer_metrics m;
+    if (trainer_measure(&m, p, d->labels, out, n_out, (int)n_classes, err)) {
+        rc = -1;
+        goto done;
+    }
     stage_note(&run->options->common, "fold %d of %lld: %zu pictures held out, accuracy %.4f", fold + 1, (long long)run->options->folds,
                n_out, m.accuracy);
     for (size_t i = 0; i < n_out; i++)

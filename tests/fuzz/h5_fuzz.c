@@ -39,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         return 0;
     }
-    net_hash(&n, id);
+    if (net_hash(&n, id, &err))
+        abort();
     net_release(&n);
     return 0;
 }

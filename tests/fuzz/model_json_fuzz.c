@@ -59,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();            /* an error must say something */
         return 0;
     }
-    net_hash(&n, id);
+    if (net_hash(&n, id, &err))
+        abort();
     if (net_infer_shapes(&n, 32, 32, &err) == 0 && net_copy(&copy, &n, &err) == 0) {
         (void)net_replace_head(&copy, 3, classes, 1, &err);
         net_release(&copy);
@@ -71,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         net_release(&n);
         if (net_open(&n, path, &err))
             abort();            /* what was written must be readable */
-        net_hash(&n, again);
+        if (net_hash(&n, again, &err))
+            abort();
         if (strcmp(id, again) != 0)
             abort();
     }

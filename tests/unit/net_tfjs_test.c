@@ -106,7 +106,7 @@ static void test_round_trip(void)
         fclose(f);
     if (CHECK_SAY(net_open(&back, folder, &err) == 0, "read back: %s", err.text)) {
         CHECK(same_values(&copy, &back, 0));
-        net_hash(&copy, id);
+        CHECK(net_hash(&copy, id, &err) == 0);
         CHECK(strcmp(back.metadata.model_id, id) == 0);
         CHECK(back.metadata.n_classes == 5 && strcmp(back.metadata.classes[1], classes[1]) == 0);
         CHECK(back.metadata.temperature == 1.3125 && strcmp(back.metadata.resize, "tfjs") == 0);
@@ -120,7 +120,7 @@ static void test_round_trip(void)
         if (CHECK(net_open(&back, folder, &err) == 0 && net_copy(&rounded, &copy, &err) == 0)) {
             net_requantize(&rounded, (enum net_encoding)e);
             CHECK_SAY(same_values(&rounded, &back, 0), "encoding %d reads back as net_requantize says", e);
-            net_hash(&back, id);
+            CHECK(net_hash(&back, id, &err) == 0);
             CHECK(strcmp(id, back.metadata.model_id) == 0);
             CHECK(memcmp(back.layers[2].weights[1].values, copy.layers[2].weights[1].values, 16) == 0);  /* batch norm exact */
             net_release(&rounded);
