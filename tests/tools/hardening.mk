@@ -1,5 +1,6 @@
 # The checks that take longer than `make check`, and what they are for. docs/notes/hardening.md has what each found.
 #   make lint             cppcheck and clang-tidy over lib and stages: no warning
+#   make lint-analyzer    clang's path analysis (slow; docs/notes/hardening.md says what stands)
 #   make check-asan       the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make check-ubsan      the same under UndefinedBehaviorSanitizer alone (other code, other findings)
 #   make check-tsan       the suites that use threads, under ThreadSanitizer
@@ -13,7 +14,7 @@
 LINT_AREAS := $(filter-out onnx,$(AREAS))
 LINT_SRCS := $(foreach a,$(LINT_AREAS),$(SRCS.$(a))) $(wildcard stages/*.c stages/*/*.c)
 LINT_HEADERS := $(wildcard lib/*/*.h lib/*/*/*.h stages/*/*.h)
-lint: lint-cppcheck lint-clang-tidy lint-analyzer
+lint: lint-cppcheck lint-clang-tidy
 lint-cppcheck:
 	@mkdir -p build/lint/cppcheck
 	@cppcheck --quiet --std=c11 --language=c --platform=unix64 -j $(LINT_JOBS) --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
