@@ -415,6 +415,9 @@ int fetch_open_safety(struct fetch *f, struct error *err)
     for (size_t i = 0; i < f->opt->blocklists.n; i++)
         if (hash_list_add_file(&f->blocklist, f->opt->blocklists.items[i], err))
             return -1;
+    if (f->blocklist.n_pdq) /* one list may serve both stages: silent but for -v */
+        stage_note(&f->opt->common, "%zu pdq: line%s of the block lists: for phash-dedup --blocklist, fetch compares bytes",
+                   f->blocklist.n_pdq, f->blocklist.n_pdq == 1 ? "" : "s");
     for (size_t i = 0; i < f->opt->placeholders.n; i++)
         if (read_placeholders(f, f->opt->placeholders.items[i], err))
             return -1;

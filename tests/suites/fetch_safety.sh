@@ -8,8 +8,10 @@ picture /ok/b1.jpg | md5sum | cut -d' ' -f1 | tr a-f A-F >blocks
 { echo "# made-up list"; echo "sha1:$(picture /ok/b2.jpg | sha1sum | cut -d' ' -f1), remark"; picture /ok/b3.jpg | sha256sum; } >>blocks
 echo "pdq:f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22" >>blocks
 # shellcheck disable=SC2086
-$FETCH $QUICK --blocklist blocks list -o out.tsv --rejects rejects.tsv 2>err
+$FETCH $QUICK -v --blocklist blocks list -o out.tsv --rejects rejects.tsv 2>err
 is $? 0 "a run with a block list"
+grep -q '1 pdq: line' err
+ok $? "-v says which lines of the list it cannot use"
 is "$(for i in 1 2 3 4 5; do outcome "$U/ok/b$i.jpg"; done | tr '\n' ' ')" "blocked blocked blocked jpeg jpeg " "MD5, SHA-1 and SHA-256 match"
 grep -q '3 pictures matched a block list' err
 ok $? "it is said aloud"
