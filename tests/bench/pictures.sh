@@ -2,11 +2,13 @@
 # Pictures: decode and resize against node sharp and vipsthumbnail, the cost of the sandbox, augmentation against Keras' formulas in
 # scipy and against OpenCV, and reading shards. A table of medians over ROUNDS, peers taking turns within a round; CPU seconds
 # beside wall clock, which is the truer figure on a busy machine; then each bar beside its figure. Four to five minutes. Never fails.
-# usage: pictures.sh [ROUNDS [N_PHOTOS]]     BUILD=build/release
+# usage: pictures.sh [ROUNDS [N_PHOTOS]]     BUILD=build/release BIN=bin
 set -u
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 BUILD=${BUILD:-$TOP/build/release}
 case $BUILD in /*) ;; *) BUILD=$TOP/$BUILD ;; esac
+BIN=${BIN:-$TOP/bin}
+case $BIN in /*) ;; *) BIN=$TOP/$BIN ;; esac
 ROUNDS=${1:-5} N=${2:-24}
 . "$TOP/tests/bench/bars.sh"
 python=/usr/bin/python3
@@ -69,14 +71,14 @@ for _ in $(seq "$ROUNDS"); do
     note "augment,opencv,1-thread" "$python" "$TOP/tests/bench/pictures.py" opencv 300
     note "augment,winnow,1-thread" ./bench augment article 1000 299
 done
-if [ -x "${BIN:-$TOP/bin}/pack" ]; then
+if [ -x "$BIN/pack" ]; then
     (printf 'path\tlabel\n'; for _ in $(seq 100); do for f in photos/*.jpg; do printf '%s\tx\n' "$f"; done; done) >in.tsv
-    "${BIN:-$TOP/bin}/pack" -o set in.tsv
+    "$BIN/pack" -o set in.tsv
     for _ in $(seq "$ROUNDS"); do
         note "shards,first-pass" ./bench shards set 1
         note "shards,10-passes" ./bench shards set 10
     done
-    head -n 481 in.tsv >few.tsv && "${BIN:-$TOP/bin}/pack" --encoding jpeg -o jpegs few.tsv
+    head -n 481 in.tsv >few.tsv && "$BIN/pack" --encoding jpeg -o jpegs few.tsv
     for _ in $(seq "$ROUNDS"); do
         for sandbox in 1 0; do note "jpeg-records,1-thread,sandbox=$sandbox" ./bench jpegs jpegs $sandbox 3; done
     done
