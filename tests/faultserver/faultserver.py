@@ -579,7 +579,7 @@ def robots_txt(q):
 
 def read_request(f):
     line = f.readline(65536)
-    if not line:
+    if not line[:1].isalpha():      # nothing, or a TLS hello, whose random bytes may hold two spaces and look like a request
         return None
     method, path, _ = line.decode("latin-1").split(" ", 2)
     headers = {}
