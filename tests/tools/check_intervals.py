@@ -6,25 +6,12 @@ import os
 import subprocess
 import sys
 
+import tap_tables
+from tap_tables import CLASSES, ok, read
+
 BIN, TMP = sys.argv[1:3]
-CLASSES = ["drawings", "hentai", "neutral", "porn", "sexy"]
 VIEWS = {"strict": {1, 3}, "broad": {1, 3, 4}}
 Z = 1.959963984540054
-count = failed = 0
-
-
-def ok(good, text):
-    global count, failed
-    count += 1
-    failed += not good
-    print(("ok" if good else "not ok"), count, "-", text)
-
-
-def read(path):
-    with open(path, newline="") as f:
-        lines = f.read().split("\n")
-    names = lines[0].split("\t")
-    return [dict(zip(names, line.split("\t"))) for line in lines[1:] if line]
 
 
 def logit(value, variance):
@@ -151,5 +138,4 @@ def case(folder, name, limit):
 case("tests/fixtures/metrics/n0400-ties", "ties", 400)
 case("tests/fixtures/metrics/n2000-overconfident", "overconfident", 300)
 case("tests/fixtures/metrics/n2000-overconfident", "few", 25)
-print("1..%d" % count)
-sys.exit(failed > 0)
+sys.exit(tap_tables.plan())

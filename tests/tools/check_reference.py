@@ -7,23 +7,10 @@ import os
 import subprocess
 import sys
 
+import tap_tables
+from tap_tables import CLASSES, ok, read
+
 BIN, TMP = sys.argv[1:3]
-CLASSES = ["drawings", "hentai", "neutral", "porn", "sexy"]
-count = failed = 0
-
-
-def ok(good, text):
-    global count, failed
-    count += 1
-    failed += not good
-    print(("ok" if good else "not ok"), count, "-", text)
-
-
-def read(path):
-    with open(path, newline="") as f:
-        lines = f.read().split("\n")
-    names = lines[0].split("\t")
-    return [dict(zip(names, line.split("\t"))) for line in lines[1:] if line]
 
 
 def close(a, b, tolerance=1e-9):
@@ -104,5 +91,4 @@ for folder in sorted(os.listdir("tests/fixtures/metrics")):
 for folder in sorted(os.listdir("tests/fixtures/label-errors")):
     if os.path.isdir("tests/fixtures/label-errors/" + folder):
         labels_case("tests/fixtures/label-errors/" + folder, folder)
-print("1..%d" % count)
-sys.exit(failed > 0)
+sys.exit(tap_tables.plan())

@@ -7,11 +7,6 @@
 #include "tensor/onednn/onednn.h"
 #include "tensor/onednn/pointwise.h"
 
-size_t dense_workspace_bytes(const struct backend_op *op)
-{
-    return 0;
-}
-
 /* One thread below this: a head's layer takes tens of microseconds, and a busy machine may take milliseconds to wake
  * another. */
 #define SMALL_PRODUCT (64.0 * 1024 * 1024)

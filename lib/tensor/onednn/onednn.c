@@ -285,7 +285,7 @@ static int onednn_op_create(struct backend *b, const struct op_desc *d, struct b
             goto fail;
     } else {
         op->conv.way = d->kind == OP_DENSE ? dense_way_of(b, d) : CONV_ONEDNN;
-        op->workspace_bytes = d->kind == OP_DENSE ? dense_workspace_bytes(op) : own_workspace_bytes(b, d);
+        op->workspace_bytes = d->kind == OP_DENSE ? 0 : own_workspace_bytes(b, d);
     }
     *out = op;
     return 0;

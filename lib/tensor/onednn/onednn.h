@@ -107,7 +107,6 @@ int dense_load(struct backend *b, struct backend_op *op, const float *weights, s
 int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct error *err);
 int dense_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                    struct error *err);
-size_t dense_workspace_bytes(const struct backend_op *op);
 
 /* own.c: operations that are loops of our own */
 size_t own_saved_bytes(const struct backend_op *op);
