@@ -178,6 +178,15 @@ static int mistake(const struct option_table *t, const char *text)
     return EX_USAGE;
 }
 
+/* No memory is no mistake of whoever typed the command. */
+static int failed(const struct option_table *t, const struct error *err)
+{
+    if (err->code != EX_OSERR)
+        return mistake(t, err->text);
+    fprintf(stderr, "%s: %s\n", t->name, err->text);
+    return EX_OSERR;
+}
+
 static int set_field(const struct option_row *row, void *fields, const char *value, struct error *err)
 {
     char *at = (char *)fields + row->offset, what[80];
@@ -229,7 +238,7 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
         n_rows++;
     struct option *longs = mem_zalloc((size_t)n_rows + 4, sizeof *longs, &err);
     if (!longs)
-        return mistake(table, err.text), EX_OSERR;
+        return failed(table, &err);
     int n = 0;
     *l++ = ':';     /* a missing argument is told from an unknown option */
     for (int i = 0; i < n_rows; i++) {
@@ -281,7 +290,7 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
                     row = &table->rows[i];
             assert(row);        /* getopt returns values of our own table only */
             if (set_field(row, fields, optarg, &err))
-                code = mistake(table, err.text);
+                code = failed(table, &err);
         }
     }
     free(longs);

@@ -35,7 +35,7 @@ struct shard_writer {
     char **classes;             /* sorted, owned */
     size_t n_classes, classes_capacity;
     char data_hash[33];
-    bool committed;
+    bool listed, committed;     /* listed: the index may name the new shards by now */
 };
 
 static const uint8_t zeros[SHARD_ALIGN > SHARD_TAIL ? SHARD_ALIGN : SHARD_TAIL];
@@ -114,12 +114,12 @@ static int adopt_set(struct shard_writer *w, struct error *err)
                 goto out;
             s.name[strlen(name) - 4] = 0;
             w->shards[w->n_shards++] = s;
+            w->n_old = w->n_shards;             /* from the start: what fails below must not take these for new ones */
         } else if (strcmp(key, "index") == 0 && w->n_shards > 0) {
             w->shards[w->n_shards - 1].index_bytes = bytes;
             snprintf(w->shards[w->n_shards - 1].index_xxh128, sizeof w->shards->index_xxh128, "%s", hash);
         }
     }
-    w->n_old = w->n_shards;
     rc = 0;
 out:
     manifest_table_release(&t);
@@ -362,10 +362,13 @@ static int move_into_place(struct shard_writer *w, struct error *err)
         struct text old = TEXT_EMPTY;
         if (text_printf(&old, err, "%s.old-%ld", w->folder, (long)getpid()))
             return -1;
-        int rc = rename(w->folder, old.data) || rename(w->work, w->folder)
-                 ? error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", w->work) : 0;
-        if (rc == 0)
+        int moved = rename(w->folder, old.data) == 0, rc = 0;
+        if (moved && rename(w->work, w->folder) == 0)
             remove_set(old.data);
+        else
+            rc = error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", w->work);
+        if (rc && moved)
+            (void)rename(old.data, w->folder);
         text_release(&old);
         return rc;
     }
@@ -375,7 +378,10 @@ static int move_into_place(struct shard_writer *w, struct error *err)
 
 int shard_writer_commit(struct shard_writer *w, struct error *err)
 {
-    if (end_shard(w, err) || write_set(w, err))
+    if (end_shard(w, err))
+        return -1;
+    w->listed = true;
+    if (write_set(w, err))
         return -1;
     if (strcmp(w->work, w->folder) && move_into_place(w, err))
         return -1;
@@ -391,15 +397,15 @@ void shard_writer_close(struct shard_writer *w)
     int saved = errno;
     if (w->fd >= 0)
         close(w->fd);
-    if (!w->committed && w->work) {
+    if (!w->committed && w->work && !shard_writer_appends(w)) {
+        remove_set(w->work);
+    } else if (!w->committed && w->work && !w->listed) {
         for (size_t i = w->n_old; i < w->n_shards; i++)
             for (int k = 0; k < 2; k++) {
                 const char *path = path_of(w, w->work, w->shards[i].name, k ? ".tsv" : ".bin", &ignored);
                 if (path)
                     unlink(path);
             }
-        if (strcmp(w->work, w->folder))
-            rmdir(w->work);
     }
     for (size_t i = 0; i < w->n_shards; i++)
         free(w->shards[i].name);

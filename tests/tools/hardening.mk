@@ -51,6 +51,12 @@ check-valgrind: test-programs
 	BUILD=$(BUILD) BIN=$(BIN) tests/tools/valgrind $(SUITES)
 
 # --- coverage -----------------------------------------------------------------------------------------------------------
+# Counts are written where a process ends without exit(), too: tests/tools/coverage_exit.c.
+ifeq ($(CONFIG),coverage)
+COUNTED := $(PROGRAMS) $(TESTS) $(REPLAYS)
+$(COUNTED): $(BUILD)/tests/tools/coverage_exit.o
+$(COUNTED): LDFLAGS += -Wl,--wrap=_exit,--wrap=setrlimit,--wrap=seccomp_load,--wrap=signals_reraise $(BUILD)/tests/tools/coverage_exit.o
+endif
 coverage:
 	$(MAKE) --no-print-directory CONFIG=coverage BUILD=build/coverage BIN=build/coverage/bin test-programs
 	find build/coverage -name '*.gcda' -delete
