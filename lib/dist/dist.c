@@ -86,8 +86,8 @@ void dist_close(struct dist *d)
     struct error ignored = {0};
     if (d->group && d->places)
         dist_any(d, &nothing, &ignored);
-    if (!d->lost && d->group)
-        d->table->close(d->group);
+    if (d->group)
+        d->table->close(d->group, d->lost);
     free(d->places);
     free(d);
 }

@@ -10,10 +10,10 @@
 
 #include "base/error.h"
 
-#define DIST_ABI 1
+#define DIST_ABI 2
 
 struct dist_group;      /* the ranks, as the transport sees them */
-struct dist_request;    /* something started; belongs to the transport until test says done */
+struct dist_request;    /* something started; belongs to the transport until test says done, or close */
 
 enum dist_kind { DIST_SUM_F32, DIST_SUM_F64, DIST_BROADCAST, DIST_GATHER, DIST_SEND, DIST_RECEIVE };
 
@@ -21,7 +21,8 @@ struct dist_transport {
     int abi;
     const char *name;
     int (*open)(struct dist_group **out, int *rank, int *size, struct error *err);
-    void (*close)(struct dist_group *g);
+    /* lost: a rank is gone, and the library would wait for it: what is ours is freed, what is the library's stays. g may be NULL. */
+    void (*close)(struct dist_group *g, bool lost);
     void (*abort)(struct dist_group *g, int code);
     /*
      * n values for sums, else bytes (GATHER: of one piece), at most 2^30 bytes in all. peer: SEND, RECEIVE. In place; the memory is the

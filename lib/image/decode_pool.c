@@ -294,13 +294,13 @@ int decode_pool_take(struct decode_pool *p, struct decoded *out, struct error *e
     p->taken = ordered_pool_take(p->threads);
     if (!p->taken)
         return 0;
+    *out = p->taken->d;
     if (p->taken->broken) {
         pthread_mutex_lock(&p->error_lock);
         *err = p->first_error;
         pthread_mutex_unlock(&p->error_lock);
         return -1;
     }
-    *out = p->taken->d;
     return 1;
 }
 

@@ -74,7 +74,10 @@ int decode_pool_submit(struct decode_pool *p, const char *path, void *token, str
 int decode_pool_submit_bytes(struct decode_pool *p, const uint8_t *bytes, size_t n_bytes, void *token, struct error *err);
 /* A result that is known already (a path that was refused), so that it keeps its place in the order. */
 int decode_pool_submit_failure(struct decode_pool *p, enum image_reason reason, const char *detail, void *token, struct error *err);
-/* 1: *out is the oldest submitted; 0: nothing in flight; -1: the machinery failed (no worker can be started, a disk that errs). */
+/*
+ * 1: *out is the oldest submitted; 0: nothing in flight; -1: the machinery failed at the oldest submitted (no worker can be started, a disk that
+ * errs): of *out only the token counts, and those behind it can still be taken.
+ */
 int decode_pool_take(struct decode_pool *p, struct decoded *out, struct error *err);
 uint64_t decode_pool_replaced(const struct decode_pool *p);     /* workers that died so far */
 void decode_pool_close(struct decode_pool *p);

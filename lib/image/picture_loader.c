@@ -70,9 +70,11 @@ int picture_loader_take(struct picture_loader *l, struct loaded_picture *out, st
 {
     struct decoded d;
     int rc = decode_pool_take(l->pool, &d, err);
-    if (rc != 1)
-        return rc;
+    if (rc == 0)
+        return 0;
     *out = (struct loaded_picture){.token = d.token, .reason = d.slug};
+    if (rc < 0)
+        return -1;
     snprintf(out->detail, sizeof out->detail, "%s", d.detail);
     if (d.hashed)
         memcpy(out->xxh128, d.xxh128, sizeof out->xxh128);
@@ -81,6 +83,14 @@ int picture_loader_take(struct picture_loader *l, struct loaded_picture *out, st
     else if (!d.slug)
         out->reason = image_reason_slug(IMAGE_DECODE_CRASHED);
     return 1;
+}
+
+void picture_loader_drop(struct picture_loader *l, void (*release)(void *token))
+{
+    struct loaded_picture picture;
+    struct error ignored = {0};
+    while (l && picture_loader_take(l, &picture, &ignored) != 0)
+        release(picture.token);
 }
 
 void picture_loader_close(struct picture_loader *l)

@@ -37,8 +37,10 @@ int picture_loader_open(struct picture_loader **out, const struct picture_loader
 bool picture_loader_full(const struct picture_loader *l);       /* take one before the next submit */
 /* path is copied. */
 int picture_loader_submit(struct picture_loader *l, const char *path, void *token, struct error *err);
-/* 1: *out is the oldest submitted picture; 0: none in flight; -1: the machinery failed. */
+/* 1: *out is the oldest submitted picture; 0: none in flight; -1: the machinery failed at it: of *out only the token counts. */
 int picture_loader_take(struct picture_loader *l, struct loaded_picture *out, struct error *err);
+/* What is in flight is not wanted any more: release gets each token. l may be NULL. */
+void picture_loader_drop(struct picture_loader *l, void (*release)(void *token));
 void picture_loader_close(struct picture_loader *l);
 
 #endif

@@ -334,9 +334,13 @@ static int take_one(struct run *r, struct error *err)
     struct classifier *c = r->c;
     struct loaded_picture picture;
     int got = picture_loader_take(c->loader, &picture, err);
-    if (got <= 0)
-        return got;
+    if (got == 0)
+        return 0;
     struct job *job = picture.token;
+    if (got < 0) {
+        free(job);
+        return -1;
+    }
     memcpy(job->xxh128, picture.xxh128, sizeof job->xxh128);
     if (mem_grow(&r->pending, &r->room, r->n_pending + 1, sizeof *r->pending, err)) {
         free(job);
@@ -404,12 +408,7 @@ int classify_operands(struct classifier *c, const struct classify_options *opt, 
 out:
     for (size_t i = 0; i < r.n_pending; i++)
         free(r.pending[i]);
-    if (rc) {                       /* what is still with the decoders */
-        struct loaded_picture picture;
-        struct error ignored = {0};
-        while (c->loader && picture_loader_take(c->loader, &picture, &ignored) > 0)
-            free(picture.token);
-    }
+    picture_loader_drop(c->loader, free);
     free(r.pending);
     manifest_writer_discard(&r.rejects);
     result_writer_close(&r.out);

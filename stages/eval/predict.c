@@ -201,10 +201,12 @@ static int take_one(struct sink *s, struct picture_loader *loader, const struct 
     struct loaded_picture picture;
     struct out_row *row;
     int got = picture_loader_take(loader, &picture, err), rc = 0;
-    if (got <= 0)
-        return got;
+    if (got == 0)
+        return 0;
     row = picture.token;
-    if (!picture.pixels) {
+    if (got < 0) {
+        rc = -1;
+    } else if (!picture.pixels) {
         stage_note(&o->common, "'%s' left out: %s", row->path, picture.reason);
         s->n_rejected++;
     } else {
@@ -288,6 +290,7 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
         ;
     rc = got < 0 ? -1 : sink_flush(s, err);
 out:
+    picture_loader_drop(loader, free);
     picture_loader_close(loader);
     manifest_reader_close(&r);
     text_release(&path);

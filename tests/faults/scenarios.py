@@ -56,6 +56,10 @@ def scenarios(Scenario, work, top, bin_dir, port):
     folder('eval', 'pack/shards')
     yield Scenario('eval', ['eval', '--model', os.path.join(work, 'train/run/model'), '--shards', 'shards', '--split', 'all', '--out', 'report'], [], ['report'], slow=True)
 
+    folder('eval-pictures', 'web', 'validate/valid.tsv')
+    yield Scenario('eval-pictures', ['eval', '--model', os.path.join(work, 'train/run/model'), '--shards', 'valid.tsv', '--split', 'all', '--out', 'report'],
+                   [], ['report'], slow=True)
+
     folder('mine-errors', 'train/run/oof.tsv')
     yield Scenario('mine-errors', ['mine-errors', '--predictions', 'oof.tsv', '--filter', 'predicted_neq_given', '-o', 'suspects.tsv', '--matrices', 'matrices.tsv'],
                    ['suspects.tsv', 'matrices.tsv'])

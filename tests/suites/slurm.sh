@@ -198,6 +198,7 @@ else
     ok $? "its features are there"
     scored "$work/slurmed"
     ok $? "and its scores"
+    export ASAN_OPTIONS=${ASAN_OPTIONS:-}:fast_unwind_on_malloc=0    # for Open MPI: see mpi.sh
     if command -v mpirun >/dev/null && [ -f "$BIN/winnow-mpi.so" ]; then
         BIN="$BIN" pipelines/slurm/train "$work/slurmed.conf" 2 1 >"$work/jobs" 2>&1
         ok $? "a training job over two ranks: $(cat "$work/jobs")"

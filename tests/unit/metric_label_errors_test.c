@@ -230,7 +230,7 @@ static void check_small(void)
     struct id_key keys[4];
     uint8_t flagged[4];
     for (int i = 0; i < 4; i++) {
-        char id[8];
+        char id[12];
         snprintf(id, sizeof id, "%d", i);
         keys[i] = id_key_of(id);
     }

@@ -8,11 +8,13 @@
 #include "base/mem.h"
 #include "dist/transport.h"
 
-struct dist_group {
-    MPI_Comm comm;
-};
 struct dist_request {
     MPI_Request r;
+    struct dist_request *next, **from;      /* from: what points here */
+};
+struct dist_group {
+    MPI_Comm comm;
+    struct dist_request *started;
 };
 
 #define TAG 1
@@ -47,12 +49,24 @@ static int mpi_open(struct dist_group **out, int *rank, int *size, struct error 
     return 0;
 }
 
-static void mpi_close(struct dist_group *g)
+/* What MPI keeps of a request is its own memory and the caller's: ours can go while it is under way. */
+static void forget(struct dist_request *q)
+{
+    if ((*q->from = q->next))
+        q->next->from = q->from;
+    free(q);
+}
+
+static void mpi_close(struct dist_group *g, bool lost)
 {
     if (!g)
         return;
-    MPI_Comm_free(&g->comm);
-    MPI_Finalize();
+    if (!lost) {
+        MPI_Comm_free(&g->comm);
+        MPI_Finalize();
+    }
+    while (g->started)
+        forget(g->started);
     free(g);
 }
 
@@ -92,6 +106,10 @@ static int mpi_start(struct dist_group *g, enum dist_kind kind, void *data, size
         free(q);
         return -1;
     }
+    q->from = &g->started;
+    if ((q->next = g->started))
+        q->next->from = &q->next;
+    g->started = q;
     *out = q;
     return 0;
 }
@@ -103,7 +121,7 @@ static int mpi_test(struct dist_group *g, struct dist_request *q, bool *done, st
     if (failed(MPI_Test(&q->r, &flag, MPI_STATUS_IGNORE), "MPI_Test", err))
         return -1;
     if ((*done = flag))
-        free(q);
+        forget(q);
     return 0;
 }
 
