@@ -45,7 +45,6 @@ struct http_engine {
     unsigned n_active;
     unsigned n_paused;
     uint64_t held_bytes;        /* capacity of all bodies of transfers in flight */
-    uint64_t received_bytes;
     int64_t now_s;              /* Unix time of this step, for Retry-After dates */
     bool out_of_memory, proxy_works, idle;
 };

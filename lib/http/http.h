@@ -66,13 +66,11 @@ enum http_outcome {
     HTTP_FAILED_RANGE,   /* a 206 that does not continue what we have, or that nobody asked for */
     HTTP_FAILED_CROWDED, /* the caller did not admit a connection to that address now; nothing was sent */
     HTTP_FAILED_PROXY,   /* the proxy wants a name and password, or other ones: no transfer can succeed */
-    HTTP_FAILED_STOPPED, /* http_engine_drop */
     HTTP_FAILED_OTHER,
     HTTP_OUTCOMES
 };
 /* A connection that the other side turned down: somebody is there. */
 bool http_errno_is_an_answer(int os_error);
-const char *http_outcome_slug(enum http_outcome o);     /* "stalled", "refused-address": what a reject says */
 
 struct http_transfer {
     /* The request: set by the caller before http_start, borrowed until done. */
@@ -160,8 +158,5 @@ bool http_engine_idle(const struct http_engine *e);     /* the last step found n
 void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t), void *context);
 unsigned http_engine_active(const struct http_engine *e);
 bool http_engine_has_memory(const struct http_engine *e);   /* below the budget: more may start */
-uint64_t http_engine_bytes(const struct http_engine *e);    /* body bytes received so far */
-/* Ends everything in flight with HTTP_FAILED_STOPPED; done is called for each. */
-void http_engine_drop(struct http_engine *e);
 
 #endif

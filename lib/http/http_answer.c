@@ -9,15 +9,6 @@
 #include "base/mem.h"
 #include "engine.h"
 
-const char *http_outcome_slug(enum http_outcome o)
-{
-    static const char *const slugs[HTTP_OUTCOMES] = {
-        "answered", "dns", "connect", "tls", "timeout", "stalled", "reset", "truncated", "too-large",
-        "headers-too-large", "refused-address", "range-mismatch", "crowded", "proxy", "stopped", "transfer-error",
-    };
-    return slugs[o];
-}
-
 static bool is_plain_success(const struct http_headers *h) { return h->status == 200 || h->status == 206; }
 
 static void judge_now(struct http_transfer_state *s)
@@ -89,7 +80,6 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
     }
     memcpy(t->body + t->n_body, bytes, n);
     t->n_body += n;
-    e->received_bytes += n;
     if (!t->judged && t->n_body >= HTTP_PREFIX_BYTES) {
         judge_now(s);
         if (!t->wanted)

@@ -193,20 +193,6 @@ void http_engine_each(struct http_engine *e, void (*each)(void *context, struct 
 
 unsigned http_engine_active(const struct http_engine *e) { return e->n_active; }
 bool http_engine_has_memory(const struct http_engine *e) { return e->held_bytes <= e->options.limits.memory_bytes; }
-uint64_t http_engine_bytes(const struct http_engine *e) { return e->received_bytes; }
-
-void http_engine_drop(struct http_engine *e)
-{
-    while (e->oldest) {
-        struct http_transfer_state *s = e->oldest;
-        struct http_transfer *t = s->transfer;
-        curl_multi_remove_handle(e->multi, s->easy);
-        unlink_active(e, s);
-        t->outcome = HTTP_FAILED_STOPPED;
-        e->done(e->context, t);
-        http_forget(e, t);
-    }
-}
 
 int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge, http_admit *admit,
                      http_done *done, void *context, struct error *err)

@@ -31,7 +31,6 @@ void net_layer_release(struct net *n, struct net_layer *layer);
 
 /* --- layers and weights ------------------------------------------------------------------------------------------- */
 
-const char *weight_role_name(enum weight_role role);                /* "kernel" */
 /* The role a file's weight name has in this kind of layer ("kernel" of a depthwise convolution in Keras 3); or -1. */
 int weight_role_parse(enum layer_kind kind, const char *name);
 bool layer_name_ok(const char *name);

@@ -16,11 +16,6 @@ static const char *const role_names[] = {
     [WEIGHT_MOVING_VARIANCE] = "moving_variance",
 };
 
-const char *weight_role_name(enum weight_role role)
-{
-    return role_names[role];
-}
-
 int weight_role_parse(enum layer_kind kind, const char *name)
 {
     /* Keras 3 calls a depthwise kernel just "kernel". */

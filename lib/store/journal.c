@@ -20,8 +20,6 @@ static const char header[] =
 
 static const char *const event_names[JOURNAL_EVENTS] = {"ok", "same", "retry", "fail", "dead", "blocked", "sync"};
 
-const char *journal_event_name(enum journal_event e) { return event_names[e]; }
-
 /* --- time ------------------------------------------------------------------------------------------------------ */
 
 /* Days since 1970-01-01 of a civil date: years counted from March put the leap day last. */

@@ -29,7 +29,6 @@ enum journal_event {
     JOURNAL_SYNC,       /* bytes: everything before that offset of the journal is durable */
     JOURNAL_EVENTS
 };
-const char *journal_event_name(enum journal_event e);
 
 /* Strings are borrowed: from the line when read, from the caller when written. NULL and "" mean absent. */
 struct journal_record {

@@ -74,20 +74,3 @@ int backend_open(const char *name, const struct backend_options *options, const 
     return -1;
 }
 
-const char *backend_listing(int i, char *out, size_t out_bytes)
-{
-    static const char *const names[] = {"cuda", "cpu", "ref"};
-    const struct backend_table *t;
-    struct backend *b;
-    struct error err = {0};
-    struct backend_options options = {.threads = 0, .deterministic = true};
-    if (i < 0 || i >= (int)(sizeof names / sizeof *names))
-        return NULL;
-    if (backend_open(names[i], &options, &t, &b, &err)) {
-        snprintf(out, out_bytes, "%s: not available: %s", names[i], err.text);
-        return out;
-    }
-    snprintf(out, out_bytes, "%s: %s", names[i], t->describe(b));
-    t->close(b);
-    return out;
-}

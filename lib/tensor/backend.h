@@ -246,9 +246,6 @@ int backend_find(const char *name, const struct backend_table **out, struct erro
 int backend_open(const char *name, const struct backend_options *options, const struct backend_table **table,
                  struct backend **out, struct error *err);
 
-/* One line per backend for --version and `make config`: "cpu: oneDNN 2.6.3"; i = 0..; NULL past the last. */
-const char *backend_listing(int i, char *out, size_t out_bytes);
-
 extern const struct backend_table backend_ref;
 const struct backend_table *backend_onednn(void); /* NULL in a build without oneDNN */
 

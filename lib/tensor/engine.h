@@ -149,9 +149,6 @@ int engine_apply(struct engine *e, const struct engine_step *step, struct engine
 /* Probabilities (n x classes) of the last forward, gradients or train_step run. */
 int engine_probabilities(struct engine *e, float *out, struct error *err);
 
-/* Loss of given probabilities as the engine counts it (validation): (1/n) sum of weight * cross-entropy. */
-double engine_cross_entropy(const float *probabilities, const struct engine_target *target, int n, int n_classes);
-
 /*
  * Batch norm statistics taken anew: begin, then any number of forward runs with the batch's statistics (no dropout, no
  * gradient), whose means the moving statistics become. Only unlocked batch norms change.

@@ -18,22 +18,6 @@ static size_t weights_of(const struct engine *e)
     return e->plan.weights_bytes / sizeof(float);
 }
 
-double engine_cross_entropy(const float *probabilities, const struct engine_target *target, int n, int n_classes)
-{
-    double loss = 0;
-    for (int i = 0; i < n; i++) {
-        double row = 0;
-        for (int c = 0; c < n_classes; c++) {
-            double t = target->targets[(size_t)i * (size_t)n_classes + (size_t)c];
-            double p = probabilities[(size_t)i * (size_t)n_classes + (size_t)c];
-            if (t != 0)
-                row -= t * log(p > 1e-30 ? p : p != p ? p : 1e-30); /* a float probability can be rounded to 0 */
-        }
-        loss += row * (target->weights ? target->weights[i] : 1);
-    }
-    return n ? loss / n : 0;
-}
-
 /* From e->logits: probabilities, this rank's share of the data loss, the number right, and the gradient of the loss: weight/n_whole * (p - t);
  * padding rows 0. */
 static void softmax_loss(struct engine *e, const struct engine_target *target, int n, int n_whole, struct engine_result *r)

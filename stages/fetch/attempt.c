@@ -143,7 +143,7 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
     int status = t->headers.status;
     h->n_active--;
     h->robots_state = ROBOTS_UNKNOWN;
-    if (t->outcome == HTTP_FAILED_STOPPED || t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_PROXY) {
+    if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_PROXY) {
         /* nothing is known, and it is asked again if anything is */
     } else if (away_holds(f, host, NO_INDEX, t)) {
         h->robots_state = ROBOTS_ASKING;        /* until it is known whose failure that was */
@@ -380,7 +380,6 @@ static enum reason reason_of(enum http_outcome outcome)
         [HTTP_FAILED_REFUSED] = REASON_REFUSED_ADDRESS,
         [HTTP_FAILED_RANGE] = REASON_TRUNCATED,
         [HTTP_FAILED_PROXY] = REASON_NOT_ASKED,
-        [HTTP_FAILED_STOPPED] = REASON_NOT_ASKED,
         [HTTP_FAILED_OTHER] = REASON_TRANSFER,
     };
     return reasons[outcome];
@@ -395,7 +394,7 @@ static struct outcome outcome_of_failure(struct fetch *f, enum http_outcome outc
                  outcome == HTTP_FAILED_STALLED || (outcome == HTTP_FAILED_RESET && status == 0);
     if (is_unreachable(outcome))
         f->n_unreachable++;
-    else if (outcome != HTTP_FAILED_STOPPED && outcome != HTTP_FAILED_PROXY)
+    else if (outcome != HTTP_FAILED_PROXY)
         f->n_answers++;
     return o;
 }

@@ -98,7 +98,7 @@ bool away_holds(struct fetch *f, uint32_t host, uint32_t entry, const struct htt
     struct away *a = f->away;
     bool doubtful = t->outcome == HTTP_FAILED_DNS || t->outcome == HTTP_FAILED_CONNECT ||
                     t->outcome == HTTP_FAILED_TIMEOUT || t->outcome == HTTP_FAILED_STALLED;
-    if (t->outcome == HTTP_FAILED_STOPPED || t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_REFUSED)
+    if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_REFUSED)
         return false;           /* nothing was sent, nothing is learned */
     /* A connection that was refused was refused by somebody; by a proxy, it means that there is no proxy. */
     bool refused = t->outcome == HTTP_FAILED_CONNECT && !f->proxy && http_errno_is_an_answer(t->os_error);

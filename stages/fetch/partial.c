@@ -225,8 +225,7 @@ void fetch_part_after(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
     struct entry *e = &f->entries[index];
     bool broke_off = t->outcome == HTTP_FAILED_TRUNCATED || t->outcome == HTTP_FAILED_RESET ||
-                     t->outcome == HTTP_FAILED_STALLED || t->outcome == HTTP_FAILED_TIMEOUT ||
-                     t->outcome == HTTP_FAILED_STOPPED;
+                     t->outcome == HTTP_FAILED_STALLED || t->outcome == HTTP_FAILED_TIMEOUT;
     struct partial *p = broke_off ? part_of(t) : NULL;
     if (p)
         save(f, index, p, true);
