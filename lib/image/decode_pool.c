@@ -332,10 +332,10 @@ void decode_pool_close(struct decode_pool *p)
             job_put(p, j);
         ordered_pool_close(p->threads);
     }
-    for (unsigned i = 0; p->workers && i < p->n_places; i++) {
+    for (unsigned i = 0; p->workers && i < p->n_places; i++)
         decode_worker_close(&p->workers[i]);
+    for (unsigned i = 0; p->places && i < p->n_places; i++)
         free(p->places[i].file);
-    }
     if (p->taken)
         job_put(p, p->taken);
     jobs_free(p->spare);

@@ -19,7 +19,7 @@ int image_reserve(struct image *m, int width, int height, int channels, struct e
     if (width < 1 || height < 1 || !size_mul((size_t)width, (size_t)height, &bytes) ||
         !size_mul(bytes, (size_t)channels, &bytes) || !size_add(bytes, IMAGE_SLACK_BYTES, &bytes))
         return error_set(err, EX_SOFTWARE, "a picture of %d x %d x %d", width, height, channels);
-    if (bytes > m->capacity_bytes) {
+    if (!m->pixels || bytes > m->capacity_bytes) {
         free(m->pixels);        /* not realloc: the old pixels need not move */
         m->capacity_bytes = 0;
         if (!(m->pixels = mem_aligned(64, bytes, err)))

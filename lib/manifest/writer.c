@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,7 @@ int manifest_writer_reject(struct manifest_writer *w, const char *const *base_fi
                            struct error *err)
 {
     const char *const added[] = {stage_name(), reason, detail};
+    assert(w->n_added == sizeof added / sizeof *added);      /* opened by manifest_rejects_open */
     return manifest_writer_row(w, base_fields, added, err);
 }
 

@@ -3,6 +3,7 @@
  */
 #include "metric/predictions.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -187,6 +188,7 @@ static int64_t slice_value(struct slice_column *c, const char *value, bool *full
     size_t at = h & (c->n_buckets - 1);
     for (; c->buckets[at]; at = (at + 1) & (c->n_buckets - 1)) {
         uint32_t i = c->buckets[at] - 1;
+        assert(c->hashes);          /* a bucket in use stands for a value */
         if (c->hashes[i] == h && strcmp(c->values[i], value) == 0)
             return c->last = i;
     }
@@ -419,6 +421,7 @@ static int make_slices(struct reading *x, struct error *err)
         for (size_t v = 0; v < c->n_values; v++)
             if (!add_slice(p, x->r->schema.names[c->column], c->values[v], err))
                 return -1;
+        assert(c->codes || p->n_rows == 0);         /* each row that was read has a code */
         for (size_t i = 0; i < p->n_rows; i++)
             if (c->codes[i]) {
                 struct slice *s = &p->slices[first + c->codes[i] - 1];

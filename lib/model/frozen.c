@@ -1,6 +1,7 @@
 /* frozen.c: boundary, identity and computation of cached activations; see frozen.h. */
 #include "model/frozen.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +137,7 @@ static int plan_work(struct work *w, const struct frozen_target *targets, int n_
     w->lacks = w->rows ? mem_zalloc(n_rows ? n_rows : 1, 1, err) : NULL;
     if (dist_agree(dist, w->lacks ? 0 : -1, err))
         return -1;
+    assert(w->rows && w->lacks);        /* dist_agree fails everywhere when one rank failed */
     if (dist_rank(dist) == 0)
         n = missing_rows(targets, n_targets, d, rows, n_rows, w->rows);
     for (size_t i = 0; i < n; i++)

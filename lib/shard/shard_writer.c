@@ -397,9 +397,10 @@ void shard_writer_close(struct shard_writer *w)
     int saved = errno;
     if (w->fd >= 0)
         close(w->fd);
-    if (!w->committed && w->work && !shard_writer_appends(w)) {
+    bool undo = !w->committed && w->folder && w->work;      /* else there is nothing yet, or nothing any more */
+    if (undo && !shard_writer_appends(w)) {
         remove_set(w->work);
-    } else if (!w->committed && w->work && !w->listed) {
+    } else if (undo && !w->listed) {
         for (size_t i = w->n_old; i < w->n_shards; i++)
             for (int k = 0; k < 2; k++) {
                 const char *path = path_of(w, w->work, w->shards[i].name, k ? ".tsv" : ".bin", &ignored);

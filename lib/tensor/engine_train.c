@@ -30,7 +30,7 @@ static void softmax_loss(struct engine *e, const struct engine_target *target, i
                     *t = target->targets + (size_t)i * (size_t)n_classes;
         float *p = e->probabilities + (size_t)i * (size_t)n_classes,
               *g = e->targets_gradient + (size_t)i * (size_t)n_classes;
-        double top = z[0], sum = 0, weight = target->weights ? target->weights[i] : 1, row = 0, all = 0;
+        double sum = 0, weight = target->weights ? target->weights[i] : 1, row = 0, all = 0;
         int best = 0, wanted = 0;
         for (int c = 1; c < n_classes; c++) {
             if (z[c] > z[best])
@@ -38,7 +38,7 @@ static void softmax_loss(struct engine *e, const struct engine_target *target, i
             if (t[c] > t[wanted])
                 wanted = c;
         }
-        top = z[best];
+        double top = z[best];
         for (int c = 0; c < n_classes; c++)
             sum += exp(z[c] - top);
         for (int c = 0; c < n_classes; c++)

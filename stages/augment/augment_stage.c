@@ -271,8 +271,8 @@ static int done(void *context, const char *const *fields, const struct decoded *
 {
     struct run *r = context;
     const struct augment_options *o = r->opt;
-    const uint8_t *files[AUGMENT_MOST_VARIANTS + 1], *thumbs[AUGMENT_MOST_VARIANTS + 1];
-    uint32_t n_files[AUGMENT_MOST_VARIANTS + 1], n_thumbs[AUGMENT_MOST_VARIANTS + 1];
+    const uint8_t *files[AUGMENT_MOST_VARIANTS + 1] = {0}, *thumbs[AUGMENT_MOST_VARIANTS + 1] = {0};
+    uint32_t n_files[AUGMENT_MOST_VARIANTS + 1] = {0}, n_thumbs[AUGMENT_MOST_VARIANTS + 1] = {0};
     r->n->n_read++;
     progress_update(&r->progress, r->n->n_read, NULL);
     if (!d) {                           /* not augmented: as it came; a row that says which variant it is keeps saying it */

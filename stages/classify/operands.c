@@ -2,6 +2,7 @@
  * operands.c: pictures, folders and manifests as one ordered stream of pictures, decoded ahead, classified in batches,
  * written in the order they came in.
  */
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -207,6 +208,7 @@ static struct job *make_job(const char *const *fields, size_t n, const char *fil
 static int job_from_path(struct stream *s, const char *path, struct job **out, struct error *err)
 {
     const char *fields[2] = {path, ""};
+    assert(s->base.n <= 2);             /* files come where no manifest's columns pass through */
     *out = make_job(fields, s->base.n, path, err);
     if (*out && !text_is_utf8(path, strlen(path))) {
         (*out)->file = NULL;
@@ -221,6 +223,7 @@ static int job_from_row(struct stream *s, struct job **out, struct error *err)
     const char *mixed[2] = {r->fields[s->path_column], manifest_field(r, s->label_column)}, **fields = mixed;
     struct text file = TEXT_EMPTY;
     struct error refused = {0};
+    assert(s->pass_through || s->base.n <= 2);
     if (s->pass_through) {
         if (!(fields = mem_alloc((s->base.n + 1) * sizeof *fields, err)))
             return -1;

@@ -242,7 +242,7 @@ void evaluation_release(struct evaluation *e)
 {
     for (int k = 0; e->class_curves && k < e->p->n_classes; k++)
         curve_release(&e->class_curves[k]);
-    for (size_t i = 0; i < e->n_views; i++) {
+    for (size_t i = 0; e->views && i < e->n_views; i++) {
         free(e->views[i].positive);
         free(e->views[i].score);
         free(e->views[i].slices);

@@ -4,6 +4,7 @@
  */
 #include "gate.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,7 @@ static double paired_p(const struct evaluation *old, const struct evaluation *ne
                        enum slice_rate rate, const uint32_t *rows, size_t n)
 {
     uint64_t only_old = 0, only_new = 0;
+    assert(!old_v == !new_v);
     for (size_t j = 0; j < n; j++) {
         size_t i = rows ? rows[j] : j;
         bool a = old->right[i] != 0, b = new->right[i] != 0;

@@ -1,5 +1,6 @@
 #include "parts.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,7 @@ int parts_split(const struct parts_options *o, const char *input, const char *pr
     enum key_kind kind;
     char path[4096], row[24];
     int column = -1, got, rc = -1;
+    assert(n_parts > 0);                /* the option table's range */
     struct manifest_writer *out = mem_zalloc(n_parts, sizeof *out, err);
     if (!out)
         return -1;

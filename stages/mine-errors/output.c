@@ -1,6 +1,7 @@
 /*
  * output.c: suspects.tsv and the files beside it.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,7 @@ int mine_write_matrices(const char *path, const struct predictions *p, const str
         {"threshold", NULL, e->threshold, 1}, {"py", NULL, e->prior, 1}, {"class_label_quality", NULL, e->quality, 1}};
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     int rc = -1;
+    assert(e->confident_uncalibrated && e->confident);
     if (manifest_writer_open(&w, path, NULL, columns, err))
         goto out;
     for (size_t m = 0; m < sizeof matrices / sizeof *matrices; m++)

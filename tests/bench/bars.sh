@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # bars.sh: for sourcing: a figure beside what was asked of it, and the state of the machine. Prints, never fails.
 # bar TEXT FIGURE OP LIMIT      OP: <= or >= or =; a figure that is not a number was not measured
 bar() {

@@ -3,7 +3,7 @@
 # for data.
 # usage: BUILD=build/release BIN=bin tests/bench/gpu.sh [options of gpu_bench]
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 71
 BUILD=${BUILD:-build/release} BIN=${BIN:-bin}
 export WINNOW_PLUGIN_DIR=${WINNOW_PLUGIN_DIR:-$BIN}
 command -v nvidia-smi >/dev/null &&

@@ -26,7 +26,7 @@ timed() { # label, count, command...: wall and CPU of each run into times
     local label=$1 items=$2
     shift 2
     /usr/bin/time -o t -f '%e %U %S %M' "$@" >out 2>/dev/null
-    echo "$label $items $(tail -n 1 t)" >>times
+    echo "$label $items $(tail -n 1 t)" >>./times
 }
 median() { # label, what: wall, cpu, kB
     grep "^$1 " times | awk -v c="$2" '{ print c == "wall" ? $3 : c == "cpu" ? $4 + $5 : $6 }' | sort -n | awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)] }'
@@ -44,7 +44,7 @@ echo "== hashing $count JPEGs of 1024x768, in memory, $runs runs each; j1 and th
 /usr/bin/python3 "$alter" speed "$count" "$pictures" speed
 "$bin/scan" speed >speed.tsv
 cat speed/*.jpg | wc -c | awk -v n="$count" '{ printf "mean file: %d bytes\n", $1 / n }'
-: >times
+: >./times
 for _ in $(seq "$runs"); do
     for family in full nn512 fast; do
         # shellcheck disable=SC2086
@@ -125,7 +125,7 @@ for i in range(n):
         lines = []
 P
 echo "== all pairs, from a manifest to a manifest; one random hash in twenty is planted within 31 bits =="
-: >times
+: >./times
 for n in ${SIZES:-100000 1000000 5000000}; do join random "$n" python3 random.py; done
 join skewed "${SKEWED:-1000000}" python3 skewed.py full.tsv
 table

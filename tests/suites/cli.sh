@@ -23,7 +23,7 @@ for case in "$cases"/*/*/; do
     tar -C "$case" --exclude=./out.tsv --exclude=./stderr --exclude=./rejects.tsv --exclude=./exit -cf - . | tar -C "$work" -xf -
     input=/dev/null
     [ -f "$work/in.tsv" ] && input=$work/in.tsv
-    (cd "$work" && timeout 60 bash -eu -o pipefail cmd <"$input" >"$TMPDIR/out" 2>"$TMPDIR/err")
+    (cd "$work" && timeout "${CASE_SECONDS:-60}" bash -eu -o pipefail cmd <"$input" >"$TMPDIR/out" 2>"$TMPDIR/err")
     status=$?
     if [ -n "${UPDATE:-}" ]; then
         rm -f "$case"/out.tsv "$case"/stderr "$case"/rejects.tsv "$case"/exit

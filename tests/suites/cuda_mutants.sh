@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2154
+# (plugin_*: make writes into a file, read below, what the plug-in is built with)
 # Plants one bug at a time into the CUDA backend (tests/mutants/*.mutant) and asks that the test named there notices: by a failing check, by a
 # complaint of the stand-ins, or by dying. A bug that no test sees is a test that is missing.
 # A mutant is five lines: what it is, which test program (and part), which file of lib/tensor/cuda, the text that is there once, and what

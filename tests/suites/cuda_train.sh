@@ -24,10 +24,10 @@ ref() { "$BIN/train" --device ref --threads 1 "$@"; }
 sums() { (cd "$1" && find . -type f ! -name lock ! -path './cache/*' ! -name log.tsv ! -name 'events*' -exec sha256sum {} + | sort -k2); }
 column() { awk -F'\t' -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$2"; }
 near() { paste <(column "$1" "$2") <(column "$1" "$3") | awk -v t="$4" '{ d = $1 - $2; if (d < 0) d = -d; if (!(d <= t * ($2 < 0 ? -$2 : $2) + 1e-9)) bad++; n++ } END { exit bad > 0 || n == 0 }'; }
-if LD_LIBRARY_PATH= "$BIN/train" --list-devices | grep -q '^cuda	yes'; then
+if LD_LIBRARY_PATH='' "$BIN/train" --list-devices | grep -q '^cuda	yes'; then
     n=$((n + 1)); echo "ok $n - --device cuda without a GPU # SKIP there is one"
 else
-    out=$(LD_LIBRARY_PATH= "$BIN/train" --device cuda --shards x --base y --out z 2>&1); status=$?
+    out=$(LD_LIBRARY_PATH='' "$BIN/train" --device cuda --shards x --base y --out z 2>&1); status=$?
     is "$status:$(echo "$out" | wc -l)" 69:1 "the real libraries and no GPU: 69 and one line ($out)"
 fi
 has "$(FAKECUDA_DEVICES=0 cuda --shards x --base y --out z 2>&1; echo $?)" "no GPU here" "the stand-ins without a GPU say the same"

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # pipelines/expand-pages with a gallery-dl that is a script: no site is asked for anything.
 set -u
 n=0

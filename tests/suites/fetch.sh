@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # fetch against a web server that misbehaves: every line of what goes wrong in wget, aria2 and curl, and what may be done to a
 # downloader by its servers. One run asks for all of it at once; then each outcome is looked at.
 set -u

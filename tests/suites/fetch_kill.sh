@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # kill -9 at random moments of a run, then the run is finished: store and manifest have to equal an undisturbed run's, and
 # no picture may have been asked for twice apart from those in flight. KILLS=50 N=5000 for the long form; the seed is printed.
 set -u

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # The network as it is: many names on one address, a network that goes away, a proxy in between.
 # shellcheck disable=SC2086
 set -u

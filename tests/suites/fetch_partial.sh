@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Transfers that broke off are continued by the next run: from the right version or from the start, whatever became of the part
 # on the disk, of the server's file, or of the run that wrote it.
 # shellcheck disable=SC2086

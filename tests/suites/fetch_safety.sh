@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # What must not be kept is never on the disk; what is taken down stays down; one run at a time; signals; where input comes from.
 set -u
 . "$TOP/tests/faultserver/start.sh"

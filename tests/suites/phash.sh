@@ -78,10 +78,8 @@ for i in 18 19 20 21; do
 done
 [ $same = 4 ] && cut -f1 wide.tsv | cmp -s - <(cut -f1 kept.tsv)
 ok $? "crops beyond the distance share the group of their picture ($same of 4)"
-for pair in cut.jpg:decode-truncated; do
-    grep -q "^cat/${pair%%:*}.*${pair#*:}" gone.tsv
-    ok $? "${pair%%:*}: ${pair#*:}"
-done
+grep -q '^cat/cut.jpg.*decode-truncated' gone.tsv
+ok $? "what is cut off has its reason"
 grep -q '^dog/page.jpg.*not-a-picture' gone.tsv && grep -q '^dog/empty.jpg.*empty-file' gone.tsv
 ok $? "what is no picture has its reason"
 

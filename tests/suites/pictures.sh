@@ -196,7 +196,7 @@ for program in "validate --min-bytes 0" "augment --variants 1 --out made"; do
     [ $? = 74 ]
     ok $? "${program%% *} on a full disk: 74"
 done
-for k in 1 2 3 4 5 6 7 8 9 10; do cat in.tsv; done | awk 'NR == 1 || !/^path/' >long.tsv
+for _ in 1 2 3 4 5 6 7 8 9 10; do cat in.tsv; done | awk 'NR == 1 || !/^path/' >long.tsv
 validate --min-bytes 0 long.tsv 2>e | head -1 >/dev/null
 status=${PIPESTATUS[0]}
 [ "$status" = 141 ] || [ "$status" = 0 ]

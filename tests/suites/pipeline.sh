@@ -129,7 +129,7 @@ ok $? "the decision is in round 2 (label and label_given: '$got')"
 mkdir -p "$work/reports"
 r2=$work/whole/round-2
 of_split() { awk -F'\t' -v split_name="$1" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["split"] == split_name { print $at["xxh128"], $at["label"]; exit }' "$r2/split.tsv"; }
-read -r test_id test_label <<<"$(of_split test)"
+read -r test_id _ <<<"$(of_split test)"
 read -r train_id train_label <<<"$(of_split train)"
 for other in stripes discs noise; do [ "$other" = "$train_label" ] || break; done
 now=$(awk -F'\t' -v id="$test_id" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["id"] == id { print $at["pred"] }' "$r2/eval/predictions.tsv")

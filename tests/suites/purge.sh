@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # purge: what is left of a picture after its takedown, in tables, made pictures, shard sets, caches and pages of a run.
 set -u
 n=0

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Passwords are never written down: user:password in addresses (of a list, of a redirect), the proxy's, and what the pipeline logs.
 set -u
 . "$TOP/tests/faultserver/start.sh"

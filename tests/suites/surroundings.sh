@@ -26,7 +26,7 @@ for k in 00 01 02 03 04 05 06 07 08 09 10 11 12 13; do cp "src/discs/0$k.png" p/
 "$BIN/scan" p -o scan.tsv --rejects rejects.tsv
 is "$? $(($(wc -l <scan.tsv) - 1)) $(tail -n +2 rejects.tsv | cut -f4)" "0 28 not-utf8" "scan takes every name that is UTF-8, each on one line, and rejects the one that is not"
 step() { # PROGRAM ARGS...: runs silently with status 0
-    "$BIN/$@" >out 2>err
+    "$BIN/$1" "${@:2}" >out 2>err
     status=$?
     [ $status = 0 ] && [ ! -s err ]
     ok $? "$1 goes through them (status $status) $(head -c 200 err)"
@@ -137,9 +137,9 @@ fi
 chmod 755 locked
 if command -v faketime >/dev/null; then
     for day in 1970-01-02 2038-01-20 2100-06-01; do
-        rm -rf then && mkdir then
-        faketime -f "@$day 00:00:00" "$BIN/scan" p -o then/scan.tsv && faketime -f "@$day 00:00:00" "$BIN/validate" --min-bytes 1 then/scan.tsv -o then/valid.tsv &&
-            faketime -f "@$day 00:00:00" "$BIN/hash-dedup" then/valid.tsv -o then/unique.tsv && cmp -s then/scan.tsv scan.tsv && cmp -s then/unique.tsv unique.tsv
+        rm -rf that-day && mkdir that-day
+        faketime -f "@$day 00:00:00" "$BIN/scan" p -o that-day/scan.tsv && faketime -f "@$day 00:00:00" "$BIN/validate" --min-bytes 1 that-day/scan.tsv -o that-day/valid.tsv &&
+            faketime -f "@$day 00:00:00" "$BIN/hash-dedup" that-day/valid.tsv -o that-day/unique.tsv && cmp -s that-day/scan.tsv scan.tsv && cmp -s that-day/unique.tsv unique.tsv
         ok $? "the clock says $day: the same bytes"
     done
 else
@@ -153,6 +153,7 @@ ok $? "winnow under another name"
 ln -s "$BIN/winnow" link
 ./link scan p | cmp -s - scan.tsv
 ok $? "through a link"
+# shellcheck disable=SC2123
 (PATH='' && "$BIN/winnow" scan p) | cmp -s - scan.tsv
 ok $? "without a PATH"
 "$BIN/winnow" '' >/dev/null 2>err

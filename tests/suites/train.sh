@@ -95,8 +95,10 @@ fine --out plain --refresh-bn off; is "$(column bn_statistics plain/log.tsv | so
 RANDOM=${SEED:-$$}
 echo "# seed $RANDOM"
 long=(--device ref --threads 1 --shards set --base "$tiny" --folds 2 --epochs 150 --patience 0 --checkpoint-seconds 0.02)
+# shellcheck disable=SC2034,SC2054
 longer=(--device ref --threads 1 --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --schedule constant --epochs 120
     --patience 0 --checkpoint-seconds 0.02 --boundary-cache f32 --ema 0.99)
+# shellcheck disable=SC2034,SC2054
 feeding=(--device ref --threads 1 --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --epochs 40 --patience 0
     --checkpoint-seconds 0.02 --augment rotation=20,flip,channel=20 --optimizer adam)
 for name in long longer feeding; do
@@ -136,7 +138,7 @@ WINNOW_FAULT_COUNT=$PWD/counts "$BIN/train" "${quick[@]}" --out quick
 for kind in alloc open read write fsync rename; do
     calls=$(awk -v k=$kind '$1 == k { print $2 }' counts)
     wrong=
-    for i in 1 2 3; do
+    for _ in 1 2 3; do
         at=$((1 + RANDOM * calls / 32768))
         rm -rf faulty
         WINNOW_FAULT=$kind:$at "$BIN/train" "${quick[@]}" --out faulty 2>fault.err

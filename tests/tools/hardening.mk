@@ -1,6 +1,6 @@
 # The checks that take longer than `make check`, and what they are for. docs/notes/hardening.md has what each found.
-#   make lint             cppcheck and clang-tidy over lib and stages: no warning
-#   make lint-analyzer    clang's path analysis (slow; docs/notes/hardening.md says what stands)
+#   make lint             cppcheck, clang-tidy and clang's path analysis over lib and stages, shellcheck over the scripts: no warning.
+#                         The path analysis (lint-analyzer) takes ten seconds a file; what did not change is not looked at again
 #   make check-asan       the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make check-ubsan      the same under UndefinedBehaviorSanitizer alone (other code, other findings)
 #   make check-tsan       the suites that use threads, under ThreadSanitizer
@@ -8,19 +8,24 @@
 #   make coverage         the test suite on counting objects: lines run of lib and stages, by folder
 #   make check-fresh-root the Debian package on a bare Debian: installs, helps, and walks the tutorial (root, network)
 # SUITES='unit/* cli' takes some suites of the first three and of coverage.
-.PHONY: lint lint-cppcheck lint-clang-tidy lint-analyzer check-asan check-ubsan check-tsan check-valgrind coverage check-fresh-root
+.PHONY: lint lint-cppcheck lint-clang-tidy lint-analyzer lint-shell check-asan check-ubsan check-tsan check-valgrind coverage check-fresh-root
 
 # --- lint -------------------------------------------------------------------------------------------------------------
 LINT_AREAS := $(filter-out onnx,$(AREAS))
 LINT_SRCS := $(foreach a,$(LINT_AREAS),$(SRCS.$(a))) $(wildcard stages/*.c stages/*/*.c)
 LINT_HEADERS := $(wildcard lib/*/*.h lib/*/*/*.h stages/*/*.h)
-lint: lint-cppcheck lint-clang-tidy
+lint: lint-cppcheck lint-shell lint-clang-tidy lint-analyzer
 lint-cppcheck:
 	@mkdir -p build/lint/cppcheck
 	@cppcheck --quiet --std=c11 --language=c --platform=unix64 -j $(LINT_JOBS) --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
 	  --suppressions-list=tests/tools/cppcheck.txt --cppcheck-build-dir=build/lint/cppcheck -Ilib -D_GNU_SOURCE -D__linux__ -D__x86_64__ \
 	  '-DWINNOW_VERSION="0"' $(LINT_SRCS)
 LINT_JOBS ?= 2
+# Left out: what asks for quotes where words are meant to be split (SC2046, SC2206, SC2207), and for a glob instead of `ls | grep` over names
+# that winnow itself gave (SC2010).
+lint-shell:
+	@grep -rlIE --exclude-dir=build --exclude-dir=.git '^#!(/bin/sh|/usr/bin/env bash)|^# shellcheck shell=' . | \
+	  xargs shellcheck --severity=warning --exclude=SC2046,SC2206,SC2207,SC2010
 # clang-tidy's own checks take a second a file, clang's path analysis ten: apart, so that either can be run alone. A stamp a file; a header
 # that changed makes all of them anew.
 lint-clang-tidy: $(patsubst %.c,build/lint/%.tidy,$(LINT_SRCS))

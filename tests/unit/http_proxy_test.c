@@ -50,9 +50,10 @@ int main(void)
         {"proxy.example.org", "proxy.example.org", 1080}, {"http://me:geheim@10.0.0.1:1", "10.0.0.1", 1},
         {"socks5h://[::1]:9050", "[::1]", 9050}, {"https://p.example.org", "p.example.org", 1080},
     };
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        CHECK_SAY(http_proxy_place(places[i].proxy, host, &port, &err) == 0 && strcmp(host, places[i].host) == 0 &&
-                      port == places[i].port, "%s is at %s:%u", places[i].host, host, port);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        bool found = http_proxy_place(places[i].proxy, host, &port, &err) == 0;    /* before CHECK_SAY reads host and port for its message */
+        CHECK_SAY(found && strcmp(host, places[i].host) == 0 && port == places[i].port, "%s is a proxy", places[i].proxy);
+    }
     CHECK(http_proxy_take(&taken, "gopher://me:geheim@h", &err) != 0 && !strstr(err.text, "geheim"));
     return tap_done();
 }

@@ -211,7 +211,8 @@ int main(void)
     record.n_bytes = n / 2;
     CHECK(shard_writer_add(w, &record, &err) == 0 && shard_writer_commit(w, &err) == 0);
     shard_writer_close(w);
-    CHECK(shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->encoding == SHARD_JPEG);
+    if (!CHECK_SAY(shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->encoding == SHARD_JPEG, "opens a set of JPEG records %s", err.text))
+        return tap_done();
     CHECK(shard_set_record(s, 0, &r, &err) == -1 && err.code == EX_DATAERR);
     CHECK(shard_set_read(s, 0, scratch, &r, &err) == 0 && r.pixels == scratch && abs(scratch[100] - 77) <= 1);
     CHECK(shard_set_read(s, 1, scratch, &r, &err) == -1 && err.code == EX_DATAERR);

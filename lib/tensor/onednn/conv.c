@@ -6,6 +6,7 @@
  * and L2 need not know) and are packed into the workspace before each use: a percent of the time of the multiplication
  * they serve.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,11 +60,11 @@ static void primitive_release(struct primitive *p)
     *p = (struct primitive){0};
 }
 
-/* pointers in the order the arguments were added; the scratchpad, if any, comes last */
-static int primitive_run(struct backend *b, struct primitive *p, void *const *pointers, void *scratch,
-                         struct error *err)
+/* pointers in the order the arguments were added, one for each at least; the scratchpad, if any, comes last */
+static int primitive_run(struct backend *b, struct primitive *p, void *const *pointers, int n_pointers, void *scratch, struct error *err)
 {
     int n = p->n_args - (p->scratch_bytes > 0);
+    assert(n <= n_pointers);
     for (int i = 0; i < p->n_args; i++)
         if (dnnl_failed(dnnl_memory_set_data_handle(p->args[i].memory, i < n ? pointers[i] : scratch), "memory handle",
                         err))
@@ -358,7 +359,7 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
     if (reorder->scratch_bytes && !(scratch = mem_aligned(4096, page_aligned(reorder->scratch_bytes), err)))
         return -1;
     void *pointers[] = {(void *)keras, *out};
-    rc = primitive_run(b, reorder, pointers, scratch, err) || dnnl_failed(dnnl_stream_wait(b->stream), "wait", err) ? -1
+    rc = primitive_run(b, reorder, pointers, 2, scratch, err) || dnnl_failed(dnnl_stream_wait(b->stream), "wait", err) ? -1
                                                                                                                     : 0;
     free(scratch);
     return rc;
@@ -394,7 +395,7 @@ static float *weights_for(struct backend *b, struct backend_op *op, const struct
         return slot_at(&io->w);
     float *to = (float *)((unsigned char *)workspace + scratch_bytes(&op->conv));
     void *pointers[] = {slot_at(&io->w), to};
-    return primitive_run(b, reorder, pointers, workspace, err) ? NULL : to;
+    return primitive_run(b, reorder, pointers, 2, workspace, err) ? NULL : to;
 }
 
 int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
@@ -406,7 +407,7 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
     }
     float *w = weights_for(b, op, io, &s->pack_forward, s->packed, workspace, err);
     void *pointers[] = {slot_at(&io->x[0]), w, slot_at(&io->y), op->d.constant_weights ? op->bias : slot_at(&io->bias)};
-    return w ? primitive_run(b, &s->forward, pointers, workspace, err) : -1;
+    return w ? primitive_run(b, &s->forward, pointers, 4, workspace, err) : -1;
 }
 
 int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
@@ -420,8 +421,8 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
         float *dw = slot_at(&io->dw), *to = s->unpack.p ? (float *)packed : dw;
         void *pointers[] = {slot_at(&io->x[0]), slot_at(&io->dy), to, slot_at(&io->dbias)};
         void *unpacking[] = {to, dw};
-        if (primitive_run(b, &s->weights, pointers, workspace, err) ||
-            (s->unpack.p && primitive_run(b, &s->unpack, unpacking, workspace, err)))
+        if (primitive_run(b, &s->weights, pointers, 4, workspace, err) ||
+            (s->unpack.p && primitive_run(b, &s->unpack, unpacking, 2, workspace, err)))
             return -1;
     }
     if (!op->d.needs_dx)
@@ -429,7 +430,7 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
     float *w = weights_for(b, op, io, &s->pack_data, s->packed_data, workspace, err);
     float *dx = slot_at(&io->dx[0]), *to = io->accumulate[0] ? (float *)(packed + packed_bytes(s)) : dx;
     void *pointers[] = {slot_at(&io->dy), w, to};
-    if (!w || primitive_run(b, &s->data, pointers, workspace, err))
+    if (!w || primitive_run(b, &s->data, pointers, 3, workspace, err))
         return -1;
     if (io->accumulate[0])
         own_add(b, dx, to, input_values(&op->d));

@@ -3,6 +3,7 @@
  * two passes over its tensors, split among the threads by pixels, planes or channel blocks. The split depends on shape
  * and thread count only, and partial sums are added in thread order: same bits every time.
  */
+#include <assert.h>
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -430,6 +431,7 @@ static void average_backward(struct backend *b, const struct op_desc *d, const s
 
 static void global_forward(struct backend *b, const struct view *in, const struct view *out)
 {
+    assert(in->p && out->p);
     EACH_PLANE(*in, {
         /* y is a vector: block's channels lie side by side whatever the layout of x */
         float *to = out->p + (size_t)n * out->n_stride + (size_t)block * (size_t)in->inner;
@@ -455,6 +457,7 @@ static void global_backward(struct backend *b, const struct view *dx, const stru
 
 static void softmax_rows(const struct view *x, const struct view *y, int c)
 {
+    assert(x->p && y->p);
     for (int n = 0; n < x->n; n++) {
         const float *in = x->p + (size_t)n * x->n_stride;
         float *out = y->p + (size_t)n * y->n_stride;

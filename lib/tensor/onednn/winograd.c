@@ -5,6 +5,7 @@
  * multiplies at each point and transforms back. Where there are too few tiles for that (8x8 maps of a few pictures), all threads
  * transform together and then share out the panels. What a tile becomes does not depend on either: same bits for any split.
  */
+#include <assert.h>
 #include <omp.h>
 #include <string.h>
 
@@ -87,6 +88,14 @@ bool winograd_suits(const struct backend *b, const struct op_desc *d)
            d->pad_top < d->kernel_h && d->pad_left < d->kernel_w && d->y.parent_c % 16 == 0 && d->y.first_c % 16 == 0;
 }
 
+/* For what winograd_suits agreed to. */
+static const struct winograd_kernels *suited_kernels(const struct backend *b)
+{
+    const struct winograd_kernels *k = kernels_for(b);
+    assert(k);
+    return k;
+}
+
 static int panel_width(const struct winograd_kernels *k, int n_columns, int first)
 {
     int left = n_columns - first;
@@ -104,15 +113,14 @@ void winograd_pack(const struct backend *b, const struct op_desc *d, bool backwa
 {
     enum winograd_form form = form_of(d);
     const struct form_facts *f = &facts_of[form];
-    const struct winograd_kernels *kernels = kernels_for(b);
+    const struct winograd_kernels *kernels = suited_kernels(b);
     int n_k = backward ? d->y.c : d->x[0].c, n_columns = backward ? d->x[0].c : d->y.c, taps = f->taps_y * f->taps_x;
     size_t k_stride = backward ? 1 : (size_t)d->y.c, c_stride = backward ? (size_t)d->y.c : 1;
     size_t tap_stride = (size_t)d->x[0].c * (size_t)d->y.c;
     double matrix[MAX_POINTS][MAX_TAPS];
     kernel_matrix(form, matrix);
     /* Small ones by one thread: on a busy machine another takes longer to wake than they take. */
-    size_t work = (size_t)f->points * (size_t)n_k * (size_t)n_columns;
-#pragma omp parallel for num_threads(work < SMALL_PACK ? 1 : b->threads) schedule(static)
+#pragma omp parallel for num_threads((size_t)f->points * (size_t)n_k * (size_t)n_columns < SMALL_PACK ? 1 : b->threads) schedule(static)
     for (int k = 0; k < n_k; k++)
         for (int first = 0, width; first < n_columns; first += width) {
             width = panel_width(kernels, n_columns, first);
@@ -162,7 +170,7 @@ static bool shares_panels(const struct backend *b, size_t n_tiles)
 /* Floats of transformed inputs that a block, or all tiles, need; then of products, for each thread. */
 static size_t run_floats(const struct backend *b, int points, int n_k, size_t n_tiles)
 {
-    const struct winograd_kernels *k = kernels_for(b);
+    const struct winograd_kernels *k = suited_kernels(b);
     size_t rows = rows_of_block(k, points, n_k), threads = (size_t)b->threads;
     size_t inputs = (size_t)points * (size_t)n_k, products = (size_t)points * (size_t)k->panel;
     if (shares_panels(b, n_tiles))
@@ -228,7 +236,7 @@ static void correlate(const struct backend *b, const struct correlation *r, floa
 void winograd_forward(const struct backend *b, const struct op_desc *d, const struct op_io *io, const float *packed, const float *bias,
                       float *workspace)
 {
-    struct correlation r = {.kernels = kernels_for(b),
+    struct correlation r = {.kernels = suited_kernels(b),
                             .grid = grid_of(d, &d->y, false),
                             .x = view_of(b, &io->x[0], &d->x[0]),
                             .y = view_of(b, &io->y, &d->y),
@@ -244,7 +252,7 @@ void winograd_forward(const struct backend *b, const struct op_desc *d, const st
 void winograd_backward_data(const struct backend *b, const struct op_desc *d, const struct op_io *io, const float *packed,
                             float *workspace)
 {
-    struct correlation r = {.kernels = kernels_for(b),
+    struct correlation r = {.kernels = suited_kernels(b),
                             .grid = grid_of(d, &d->x[0], true),
                             .x = view_of(b, &io->dy, &d->y),
                             .y = view_of(b, &io->dx[0], &d->x[0]),
@@ -276,7 +284,7 @@ int winograd_backward_weights(const struct backend *b, const struct op_desc *d, 
                               struct error *err)
 {
     const struct form_facts *f = &facts_of[form_of(d)];
-    const struct winograd_kernels *k = kernels_for(b);
+    const struct winograd_kernels *k = suited_kernels(b);
     struct winograd_grid g = grid_of(d, &d->y, false);
     struct view x = view_of(b, &io->x[0], &d->x[0]), dy = view_of(b, &io->dy, &d->y);
     size_t rows = weights_rows(d), n_tiles = tiles_of(&g), ci = (size_t)d->x[0].c, co = (size_t)d->y.c;

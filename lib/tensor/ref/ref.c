@@ -1,6 +1,7 @@
 /*
  * ref.c: the table of the plain-loops backend: host memory, NHWC, Keras' weight layouts as they are.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,7 @@ static int ref_tensor_download(struct backend *b, struct slot from, const struct
 {
     struct ref_view v = ref_view_of(&from, s);
     size_t pixels = (size_t)n_rows * (size_t)s->h * (size_t)s->w;
+    assert(v.data);             /* only an operation's argument may be absent */
     for (size_t i = 0; i < pixels; i++)
         memcpy(nhwc + i * (size_t)s->c, v.data + i * v.stride, (size_t)s->c * sizeof(float));
     return 0;

@@ -1,6 +1,7 @@
 /*
  * ref_ops.c: everything but convolutions, as the definitions say, sums in double.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ void ref_activation_backward(const struct op_desc *d, const struct op_io *io)
     if (d->activation == OP_LINEAR)
         return;
     struct ref_view y = ref_view_of(&io->y, &d->y), dy = ref_view_of(&io->dy, &d->y);
+    assert(y.data && dy.data);
     for (size_t i = 0; i < ref_pixels(&y); i++)
         for (int c = 0; c < y.c; c++)
             dy.data[i * dy.stride + (size_t)c] *= slope(d, y.data[i * y.stride + (size_t)c]);
@@ -96,6 +98,7 @@ int ref_batch_norm_forward(const struct backend_op *op, const struct op_io *io, 
     struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), y = ref_view_of(&io->y, &d->y);
     const float *gamma = ref_at(&io->gamma), *beta = ref_at(&io->beta);
     float *moving_mean = ref_at(&io->mean), *moving_variance = ref_at(&io->variance), *saved = ref_at(&io->saved);
+    assert(x.data && y.data && moving_mean && moving_variance);
     double *moments = mem_zalloc(3 * (size_t)x.c, sizeof *moments, err);
     size_t n_pixels = ref_pixels(&x);
     if (!moments)
@@ -133,6 +136,7 @@ int ref_batch_norm_backward(const struct backend_op *op, const struct op_io *io,
     struct ref_view dx = ref_view_of(&io->dx[0], &d->x[0]);
     const float *gamma = ref_at(&io->gamma), *saved = ref_at(&io->saved);
     float *dgamma = ref_at(&io->dw), *dbeta = ref_at(&io->dbias);
+    assert(x.data && dy.data && saved && (dx.data || !d->needs_dx));
     double *sums = mem_zalloc(2 * (size_t)x.c, sizeof *sums, err);
     size_t n_pixels = ref_pixels(&x);
     double m = (double)n_pixels;
@@ -210,6 +214,7 @@ void ref_pool_backward(const struct backend_op *op, const struct op_io *io)
     const int32_t *winner = (const int32_t *)ref_at(&io->saved);
     if (!d->needs_dx)
         return;
+    assert(dx.data && dy.data && (winner || d->kind != OP_MAX_POOL));
     if (!io->accumulate[0])
         memset(dx.data, 0, ref_pixels(&dx) * dx.stride * sizeof(float));
     for (int n = 0; n < dy.n; n++)
@@ -258,6 +263,7 @@ void ref_other_forward(const struct backend_op *op, const struct op_io *io)
     const struct op_desc *d = &op->d;
     struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), y = ref_view_of(&io->y, &d->y);
     const float *mask = ref_at(&io->mask);
+    assert(x.data && y.data);
     switch (d->kind) {
     case OP_SOFTMAX:
         softmax(&x, &y);
@@ -275,6 +281,7 @@ void ref_other_forward(const struct backend_op *op, const struct op_io *io)
     case OP_CONCAT:
         for (int i = 0; i < d->n_x; i++) {
             struct ref_view part = ref_view_of(&io->x[i], &d->x[i]);
+            assert(part.data);
             for (size_t k = 0; k < ref_pixels(&part); k++)
                 memcpy(y.data + k * y.stride + d->first_c[i], part.data + k * part.stride,
                        (size_t)part.c * sizeof(float));
@@ -303,6 +310,7 @@ void ref_other_forward(const struct backend_op *op, const struct op_io *io)
                     v *= mask[i * (size_t)x.c + (size_t)c];
                 for (int k = 1; k < d->n_x; k++) {
                     struct ref_view other = ref_view_of(&io->x[k], &d->x[k]);
+                    assert(other.data);
                     v += other.data[i * other.stride + (size_t)c];
                 }
                 y.data[i * y.stride + (size_t)c] = ref_activate(d, v);
@@ -315,6 +323,7 @@ void ref_other_backward(const struct backend_op *op, const struct op_io *io)
     const struct op_desc *d = &op->d;
     struct ref_view dy = ref_view_of(&io->dy, &d->y);
     const float *mask = ref_at(&io->mask);
+    assert(dy.data);
     ref_activation_backward(d, io);
     for (int k = 0; k < d->n_x; k++) {
         struct ref_view dx = ref_view_of(&io->dx[k], &d->x[k]);
