@@ -103,6 +103,13 @@ static int wrong(const struct manifest_reader *r, struct error *err, const char 
     return error_set(err, EX_DATAERR, "'%s': row %llu: %s", r->name, (unsigned long long)r->row, what);
 }
 
+/* After a number that could not be read. */
+static int bad_number(const struct manifest_reader *r, struct error *err)
+{
+    err->code = EX_DATAERR;             /* not of the command line */
+    return error_prefix(err, "'%s': row %llu", r->name, (unsigned long long)r->row);
+}
+
 static int class_of(const struct shard_set *s, const char *label)
 {
     int low = 0, high = s->info.n_classes - 1;
@@ -136,17 +143,17 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
         return wrong(r, err, "split is not train, val or test");
     if (f[4][0]) {
         if (parse_i64(f[4], 0, 1000000, &number, "column 'fold'", err))
-            return error_prefix(err, "'%s'", r->name);
+            return bad_number(r, err);
         e.fold = (int)number;
     }
     if (parse_i64(f[5], 0, 1000000000, &number, "column 'variant'", err))
-        return error_prefix(err, "'%s'", r->name);
+        return bad_number(r, err);
     e.variant = (int)number;
     if (!is_hex(f[8], 32) || !is_hex(f[11], 16))
         return wrong(r, err, "a malformed hash");
     if (parse_u64(f[9], 0, UINT64_MAX, &e.offset, "column 'offset'", err) ||
         parse_u64(f[10], 1, UINT32_MAX, &value, "column 'bytes'", err))
-        return error_prefix(err, "'%s'", r->name);
+        return bad_number(r, err);
     e.bytes = (uint32_t)value;
     e.checksum = strtoull(f[11], NULL, 16);
     const struct shard_file *file = &s->files[shard];
@@ -263,11 +270,14 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
     const char *key = manifest_field(r, column[0]), *value = manifest_field(r, column[1]);
     uint64_t records = 0, bytes = 0;
     int64_t number;
+    bool setting = strcmp(key, "side_px") == 0 || strcmp(key, "resize") == 0 || strcmp(key, "encoding") == 0 || strcmp(key, "data_hash") == 0;
+    if (setting && s->n_files)
+        return wrong(r, err, "a setting behind a shard");       /* records were measured by the ones before */
     if (strcmp(key, "format") == 0)
         return strcmp(value, SHARD_FORMAT) ? wrong(r, err, "a format that this version does not read") : 0;
     if (strcmp(key, "side_px") == 0) {
         if (parse_i64(value, 1, SHARD_MAX_SIDE_PX, &number, "side_px", err))
-            return error_prefix(err, "'%s'", r->name);
+            return bad_number(r, err);
         s->info.side_px = (int)number;
         return 0;
     }
@@ -305,7 +315,7 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
     const char *hash = manifest_field(r, column[4]);
     if (parse_u64(manifest_field(r, column[2]), 0, UINT32_MAX - 1, &records, "records", err) ||
         parse_u64(manifest_field(r, column[3]), 1, index ? SHARD_MAX_INDEX_BYTES : (uint64_t)INT64_MAX, &bytes, "bytes", err))
-        return error_prefix(err, "'%s'", r->name);
+        return bad_number(r, err);
     if (!plain_name(value) || !is_hex(hash, 32) || s->info.side_px == 0 || s->n_files >= SHARD_MAX_FILES || shard != *has_index)
         return wrong(r, err, "a shard out of place");
     *has_index = !shard;
