@@ -4,6 +4,7 @@
  */
 #include "near.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,7 @@ int near_check_leak(struct near *s, struct manifest_source *in, const char *outp
             consider(s, split, i, s->adjacent[k].node, s->adjacent[k].distance, &best);
         if (best.row == NONE)
             continue;
+        assert(names.text);             /* each row has a split, named at least "" */
         snprintf(distance, sizeof distance, "%u", best.distance);
         const char *const fields[] = {near_path(s, i),
                                       s->labels.text[r->label],

@@ -3,6 +3,7 @@
  */
 #include "near.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +44,7 @@ static int write_reject(struct near *s, uint32_t row, const struct failure *fail
                    ? -1
                    : 0;
     default:
+        assert(failure);                /* what cannot be decoded has its reason in the list */
         return manifest_writer_reject(rejects, fields, failure->slug, failure->detail, err);
     }
 }

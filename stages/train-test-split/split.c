@@ -4,6 +4,7 @@
  */
 #include "split.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -457,6 +458,7 @@ static int write_rows(struct split *s, struct manifest_source *in, struct manife
     while ((got = manifest_reader_next(&r, err)) > 0) {
         if (n->n_kept == s->n_rows)
             break;
+        assert(s->row_group);
         const struct group *g = &s->groups[s->row_group[n->n_kept]];
         snprintf(fold, sizeof fold, "%u", g->fold);
         /* Folds are for predicting the training data out of fold; the test set has none. */

@@ -111,10 +111,8 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
     if (run->options->boundary && !f.is_input) {
         if (train_open_boundary(run, &f, &cache, err))
             goto out;
-        rc = train_fill_caches(run, &(struct frozen_target){cache, &f}, 1, "boundary cache", false, err);
-        if (rc)
+        if ((rc = train_fill_caches(run, &(struct frozen_target){cache, &f}, 1, "boundary cache", false, err)))
             goto out;
-        rc = -1;
         source.cache = cache;
         source.frozen = &f;
         o.inputs = f.layers;

@@ -2,6 +2,7 @@
  * ranks.c: train as several processes, one started by mpirun for each part of a batch. Rank 0 holds the run's folder and speaks; the others
  * compute, and agree on everything that is decided.
  */
+#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,7 @@ int train_check_ranks(struct train_run *run, struct error *err)
     char *first = mem_zalloc(n_bytes + 1, 1, err);
     if (dist_agree(run->dist, first ? 0 : -1, err))
         goto fail;
+    assert(first);                      /* dist_agree fails everywhere when one rank failed */
     if (train_is_first(run))
         memcpy(first, run->plan.data, n_bytes);
     if (dist_broadcast(run->dist, first, n_bytes, err))

@@ -26,8 +26,8 @@ LINT_JOBS ?= 2
 lint-shell:
 	@grep -rlIE --exclude-dir=build --exclude-dir=.git '^#!(/bin/sh|/usr/bin/env bash)|^# shellcheck shell=' . | \
 	  xargs shellcheck --severity=warning --exclude=SC2046,SC2206,SC2207,SC2010
-# clang-tidy's own checks take a second a file, clang's path analysis ten: apart, so that either can be run alone. A stamp a file; a header
-# that changed makes all of them anew.
+# clang-tidy's own checks take a second a file, clang's path analysis ten: apart, so that either can be run alone. A stamp a file, out of date
+# with the file and the headers that the last build saw it include (all headers where it was never built).
 lint-clang-tidy: $(patsubst %.c,build/lint/%.tidy,$(LINT_SRCS))
 lint-analyzer: $(patsubst %.c,build/lint/%.analyzed,$(LINT_SRCS))
 build/lint/%.tidy: LINT_CHECKS := -clang-analyzer-*
@@ -37,13 +37,17 @@ $(patsubst %.c,build/lint/%.tidy,$(SRCS.$(1))) $(patsubst %.c,build/lint/%.analy
 endef
 $(foreach a,$(LINT_AREAS),$(eval $(call lint_flags,$(a))))
 define lint_rule
-build/lint/%.$(1): %.c .clang-tidy $(LINT_HEADERS)
+build/lint/%.$(1): %.c .clang-tidy
 	@mkdir -p $$(@D)
 	@clang-tidy --quiet '--checks=$$(LINT_CHECKS)' '--warnings-as-errors=*' $$< -- -std=gnu11 -D_GNU_SOURCE '-DWINNOW_VERSION="0"' -Ilib -pthread $$(AREA_CFLAGS) 2>$$@.log || \
 	  { cat $$@.log >&2; exit 1; }
 	@rm -f $$@.log && touch $$@
 endef
 $(foreach kind,tidy analyzed,$(eval $(call lint_rule,$(kind))))
+lint_includes = $(if $(wildcard $(BUILD)/$(1).d),$(filter lib/%.h stages/%.h,$(file <$(BUILD)/$(1).d)),$(LINT_HEADERS))
+ifneq ($(filter lint%,$(MAKECMDGOALS)),)
+$(foreach f,$(LINT_SRCS:.c=),$(eval build/lint/$(f).tidy build/lint/$(f).analyzed: $(call lint_includes,$(f))))
+endif
 
 # --- sanitisers ---------------------------------------------------------------------------------------------------------
 # Reports go to files, so that messages stay as the tests expect them and no report is missed where a test expects a failure. What cannot run
