@@ -39,23 +39,87 @@ static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES]
     return rc;
 }
 
-/* Appends to a small file of the store, with its header when it is new, and makes it last. */
+/* *whole: bytes up to the last line feed. What is behind it is what a full disk or a power cut left of a line. */
+static int find_whole_lines(int fd, uint64_t n_bytes, const char *name, uint64_t *whole, struct error *err)
+{
+    char block[4096];
+    for (*whole = n_bytes; *whole > 0;) {
+        size_t n = *whole < sizeof block ? (size_t)*whole : sizeof block;
+        if (io_pread_full(fd, block, n, *whole - n, name, err))
+            return -1;
+        const char *last = memrchr(block, '\n', n);
+        if (last) {
+            *whole -= n - (size_t)(last + 1 - block);
+            break;
+        }
+        *whole -= n;
+    }
+    return 0;
+}
+
+/* Opens a small file of the store to append to it and cuts off a torn last line. *whole: its bytes then. Made if absent and flags say so. */
+static int open_whole(int folder_fd, const char *folder, const char *name, int flags, uint64_t *whole, struct error *err)
+{
+    struct stat st;
+    int fd = fault_here(FAULT_OPEN) ? -1 : openat(folder_fd, name, O_RDWR | O_APPEND | O_CLOEXEC | flags, 0600);
+    if (fd < 0 || fstat(fd, &st)) {
+        error_errno(err, EX_CANTCREAT, "cannot open '%s/%s'", folder, name);
+        goto fail;
+    }
+    if (find_whole_lines(fd, (uint64_t)st.st_size, name, whole, err))
+        goto fail;
+    if (*whole != (uint64_t)st.st_size && ftruncate(fd, (off_t)*whole)) {
+        error_errno(err, EX_IOERR, "cannot cut '%s/%s' to whole lines", folder, name);
+        goto fail;
+    }
+    return fd;
+fail:
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* Appends to a small file of the store, with its header when it is new, and makes it last; or leaves it as it was. */
 static int append(int folder_fd, const char *folder, const char *name, const char *header, const char *rows, size_t n_bytes,
                   struct error *err)
 {
-    struct stat st;
-    int rc = -1, fd = fault_here(FAULT_OPEN) ? -1 : openat(folder_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0 || fstat(fd, &st)) {
-        error_errno(err, EX_CANTCREAT, "cannot open '%s/%s'", folder, name);
+    struct text all = TEXT_EMPTY;
+    uint64_t whole;
+    int rc = -1, fd = open_whole(folder_fd, folder, name, O_CREAT, &whole, err);
+    if (fd < 0 || (whole == 0 && text_puts(&all, header, err)) || text_add(&all, rows, n_bytes, err))
+        goto out;
+    if (io_write_full(fd, all.data, all.n_bytes, name, err)) {
+        if (ftruncate(fd, (off_t)whole))
+            error_prefix(err, "'%s/%s' now ends in the middle of a line", folder, name);
         goto out;
     }
-    if ((st.st_size == 0 && io_write_full(fd, header, strlen(header), name, err)) || io_write_full(fd, rows, n_bytes, name, err))
-        goto out;
     rc = fault_here(FAULT_FSYNC) || fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/%s'", folder, name) : 0;
 out:
+    text_release(&all);
     if (fd >= 0)
         close(fd);
     return rc;
+}
+
+int takedown_mend(int folder_fd, const char *folder, bool dry_run, bool *there, struct error *err)
+{
+    struct stat st;
+    uint64_t whole;
+    *there = false;
+    if (fstatat(folder_fd, "takedown.tsv", &st, 0)) {
+        if (errno == ENOENT)
+            return 0;
+        return error_errno(err, EX_IOERR, "cannot look for '%s/takedown.tsv'", folder);
+    }
+    if (!dry_run) {
+        int fd = open_whole(folder_fd, folder, "takedown.tsv", 0, &whole, err);
+        if (fd < 0)
+            return -1;
+        close(fd);
+        st.st_size = (off_t)whole;
+    }
+    *there = st.st_size > 0;
+    return 0;
 }
 
 int audit_append(int folder_fd, const char *folder, const struct audit_line *l, struct error *err)

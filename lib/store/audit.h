@@ -28,6 +28,11 @@ int audit_append(int folder_fd, const char *folder, const struct audit_line *lin
 
 /* Rows of takedown.tsv (time kind value, each with its LF), made if absent, with its header. */
 int takedown_append(int folder_fd, const char *folder, const char *rows, size_t n_bytes, struct error *err);
+/*
+ * Before takedown.tsv is read: cuts off what a full disk or a power cut left of a line (not in a dry run). *there: whether there is a takedown.tsv with
+ * anything in it; that it cannot be told is an error, for a takedown must not be overlooked.
+ */
+int takedown_mend(int folder_fd, const char *folder, bool dry_run, bool *there, struct error *err);
 /* The row for one content hash. */
 int takedown_append_hash(int folder_fd, const char *folder, int64_t time, const struct xxh128 *hash, struct error *err);
 

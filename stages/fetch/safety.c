@@ -63,8 +63,11 @@ static int read_kept_takedowns(struct fetch *f, const char *path, struct error *
 {
     static const char *const required[] = {"kind", "value", NULL};
     struct manifest_reader in = MANIFEST_READER_EMPTY;
+    bool there;
     int rc = -1, got;
-    if (!io_exists(path))
+    if (takedown_mend(f->store.folder_fd, f->store.folder, false, &there, err))
+        return -1;
+    if (!there)
         return 0;
     if (manifest_reader_open(&in, path, required, err))
         goto out;

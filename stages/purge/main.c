@@ -2,13 +2,16 @@
  * purge: removes what runs made from pictures that `fetch --takedown` or a later block list took out of the store: rows
  * of tables, made pictures, shard sets, caches, pages. Writes a table of what it did: action path rows.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/options.h"
 #include "cli/stage.h"
 #include "io/io.h"
 #include "purge.h"
+#include "store/audit.h"
 #include "store/partial_store.h"
 
 struct purge_options { struct common_options common; const char *store; bool dry_run, deep; };
@@ -67,6 +70,8 @@ int main(int argc, char **argv)
     struct operands in;
     struct error err = {0};
     char *store = NULL;
+    bool there;
+    int store_fd = -1;
     stage_begin("purge");
     int rc = options_parse(&table, &opt, argc, argv, &in);
     if (rc != OPTIONS_RUN)
@@ -89,7 +94,11 @@ int main(int argc, char **argv)
     if (text_printf(&path, &err, "%s/takedown.tsv", opt.store) ||
         manifest_writer_open(&report, opt.common.output, NULL, columns, &err))
         goto out;
-    if (io_exists(path.data) && taken_down_read(&p.list, path.data, &err))
+    if ((store_fd = open(opt.store, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+        error_errno(&err, EX_NOINPUT, "cannot open the store '%s'", opt.store);
+        goto out;
+    }
+    if (takedown_mend(store_fd, opt.store, opt.dry_run, &there, &err) || (there && taken_down_read(&p.list, path.data, &err)))
         goto out;
     if (p.list.n_hashes + p.list.n_urls && remove_parts(&p, &path, &err))
         goto out;
@@ -106,6 +115,8 @@ out:
     taken_down_release(&p.list);
     file_lock_release(&lock);
     text_release(&path);
+    if (store_fd >= 0)
+        close(store_fd);
     free(store);
     options_release(&table, &opt);
     return stage_end(rc, &err, NULL, &opt.common);

@@ -359,6 +359,24 @@ static void test_audit(void)
     CHECK(io_read_file(file, 4096, &text, &n, &err) == 0 &&
           strcmp(text, "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") == 0);
     free(text);
+    /* What a full disk or a power cut left of a line is cut off; what is there is never too little for a reader. */
+    bool there;
+    char torn[5000];
+    memset(torn, 'x', sizeof torn);
+    for (size_t bytes = 1; bytes <= sizeof torn; bytes += 4998) {
+        CHECK(atomic_file_write(file, torn, bytes, &err) == 0 && takedown_mend(fd, folder, true, &there, &err) == 0 && there);
+        CHECK(takedown_mend(fd, folder, false, &there, &err) == 0 && !there);
+        CHECK(takedown_append_hash(fd, folder, 0, &h, &err) == 0 && takedown_mend(fd, folder, false, &there, &err) == 0 && there);
+        CHECK(io_read_file(file, 4096, &text, &n, &err) == 0 &&
+              strcmp(text, "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") == 0);
+        free(text);
+    }
+    CHECK(atomic_file_write(file, "time\tkind\tvalue\n1970-01-01T00:0", 31, &err) == 0 && takedown_append_hash(fd, folder, 0, &h, &err) == 0);
+    CHECK(io_read_file(file, 4096, &text, &n, &err) == 0 &&
+          strcmp(text, "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") == 0);
+    free(text);
+    unlink(file);
+    CHECK(takedown_mend(fd, folder, false, &there, &err) == 0 && !there);
     CHECK(audit_append(fd, "/nowhere", &(struct audit_line){0, "a", "b", "c", "d", "", false}, &err) == 0);   /* the name is for messages only */
     close(fd);
     CHECK(audit_append(fd, folder, &line, &err) == -1);
