@@ -56,6 +56,11 @@ int error_prefix(struct error *err, const char *format, ...)
     return -1;
 }
 
+bool errno_of_machine(int number)
+{
+    return number == EIO || number == EMFILE || number == ENFILE || number == ENOMEM || number == ESTALE;
+}
+
 void error_clear(struct error *err)
 {
     *err = (struct error){0};

@@ -36,6 +36,12 @@ int error_errno(struct error *err, int code, const char *format, ...) __attribut
 /* Puts "prefix: " in front of the sentence that is there. Always returns -1. */
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * Whether this errno says that the machine is sick (EIO, ESTALE, too few descriptors, no memory) rather than something about the one
+ * file: the run then ends, instead of rejecting all that follows.
+ */
+bool errno_of_machine(int number);
+
 /* Forgets the error, for a caller that recovered. */
 void error_clear(struct error *err);
 

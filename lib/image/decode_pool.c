@@ -70,12 +70,6 @@ static void break_down(struct decode_pool *p, struct job *j, const struct error 
     j->broken = true;
 }
 
-/* A sick disk or too few descriptors are no property of the picture: the run ends, instead of rejecting all that follows. */
-static bool machine_failed(int number)
-{
-    return number == EIO || number == EMFILE || number == ENFILE || number == ENOMEM || number == ESTALE;
-}
-
 /*
  * The file's bytes to *bytes: the caller's own, or read into room (the shared input) or into the place's own block. 0 and the job
  * goes on, or -1 and it is settled.
@@ -100,7 +94,7 @@ static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, 
     }
     /* O_NONBLOCK: a FIFO in a folder of pictures must not hang us. */
     int fd = fault_here(FAULT_OPEN) ? -1 : open(j->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 && machine_failed(errno)) {
+    if (fd < 0 && errno_of_machine(errno)) {
         error_errno(&err, EX_OSERR, "cannot open '%s'", j->path);
         break_down(p, j, &err);
         return -1;
@@ -111,7 +105,12 @@ static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, 
     }
     int rc = -1;
     if (fstat(fd, &st)) {
-        settle(j, IMAGE_UNREADABLE, strerror(errno));
+        if (errno_of_machine(errno)) {
+            error_errno(&err, EX_OSERR, "cannot look at '%s'", j->path);
+            break_down(p, j, &err);
+        } else {
+            settle(j, IMAGE_UNREADABLE, strerror(errno));
+        }
         goto out;
     }
     if (!S_ISREG(st.st_mode)) {
@@ -138,7 +137,7 @@ static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, 
         room = own->file;
     }
     if (io_read_full(fd, room, j->n_bytes, j->path, &err)) {    /* a file that shrank meanwhile is unreadable, too */
-        if (machine_failed(err.saved_errno)) {
+        if (errno_of_machine(err.saved_errno)) {
             break_down(p, j, &err);
             goto out;
         }

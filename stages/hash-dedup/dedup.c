@@ -140,7 +140,7 @@ int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_sourc
     if (d->n_files) {
         progress_start(&d->progress, common, d->n_files, "files");
         dedup_look_at_all(d);
-        if (dedup_find_peers(d, &n_peers, err) || (n_peers && read_paths(d, in, against, ROW_PEER, err)))
+        if (dedup_check_machine(d, err) || dedup_find_peers(d, &n_peers, err) || (n_peers && read_paths(d, in, against, ROW_PEER, err)))
             return -1;
         if (n_peers)
             dedup_look_at_all(d);

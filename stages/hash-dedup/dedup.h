@@ -127,6 +127,7 @@ int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, 
 int dedup_find_peers(struct dedup *d, size_t *n, struct error *err);
 void dedup_look_at(struct dedup *d, struct file *f, struct row *r); /* stat: sizes, kinds, reasons */
 void dedup_look_at_all(struct dedup *d);
+int dedup_check_machine(const struct dedup *d, struct error *err); /* -1: a file could not be read, and not for its own fault */
 
 /* file_hash.c: afterwards every row that may equal another has its hash, or a reason to leave. */
 int dedup_hash_files(struct dedup *d, struct error *err);

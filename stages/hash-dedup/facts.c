@@ -148,7 +148,7 @@ void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
     if (r->flags & ROW_HASHED) {
         /* What the manifest says about it is no longer so: good for nothing but its place in the manifest. */
         if (!S_ISREG(st.st_mode) || ((r->flags & ROW_SIZED) && r->bytes != (uint64_t)st.st_size))
-            f->error_number = ESTALE;
+            f->error_number = EINVAL;
         return;
     }
     r->bytes = (uint64_t)st.st_size;
@@ -157,6 +157,17 @@ void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
         leave(r, LEAVES_NOT_REGULAR);
     else if (st.st_size == 0)
         leave(r, LEAVES_EMPTY);
+}
+
+int dedup_check_machine(const struct dedup *d, struct error *err)
+{
+    char shown[256];
+    for (size_t i = 0; i < d->n_files; i++)
+        if (errno_of_machine(d->files[i].error_number) && !(d->rows[d->files[i].row].flags & ROW_HASHED)) {
+            errno = d->files[i].error_number;
+            return error_errno(err, EX_OSERR, "cannot read '%s'", text_for_people(shown, sizeof shown, d->files[i].path));
+        }
+    return 0;
 }
 
 static int compare_u64(const void *a, const void *b)

@@ -54,7 +54,7 @@ struct hashing {
     atomic_size_t next, n_large, next_large, n_done, n_hashed, bytes_read;
     size_t most_open;
     unsigned n_threads; /* workers; helpers have higher numbers */
-    atomic_bool failed; /* no memory */
+    atomic_bool failed; /* no memory, or a sick disk */
     atomic_bool waits;  /* the file system can say that a read would wait */
     atomic_size_t n_waited;
     pthread_mutex_t mutex; /* of awake and ended */
@@ -87,6 +87,10 @@ static void unreadable(struct worker *w, uint32_t file, int error_number)
     struct file *f = &w->h->d->files[file];
     struct row *r = &w->h->d->rows[f->row];
     f->error_number = error_number;
+    if (errno_of_machine(error_number) && !(r->flags & ROW_HASHED)) {
+        w->h->failed = true;
+        return;
+    }
     if (r->flags & ROW_HASHED)
         return; /* a peer: its row stands on what the manifest says */
     r->flags |= ROW_LEAVES;
@@ -472,6 +476,8 @@ int dedup_hash_files(struct dedup *d, struct error *err)
         parallel_run(h.n_threads, large_work, &h);
     }
     if (h.failed) {
+        if (dedup_check_machine(d, err))
+            goto out;
         error_set(err, EX_OSERR, "out of memory while hashing files");
         goto out;
     }

@@ -128,6 +128,15 @@ static void path_pop(struct walk *w, size_t length)
 
 static int read_folder(struct walk *w, int fd, size_t depth, struct error *err);
 
+/* w->path cannot be opened or read, and errno says why: a reject, if it is the folder's own fault. */
+static int unreadable_folder(struct walk *w, struct error *err)
+{
+    char shown[256];
+    if (errno_of_machine(errno))
+        return error_errno(err, EX_OSERR, "cannot read folder '%s'", text_for_people(shown, sizeof shown, w->path.data));
+    return add(w, w->path.data, "", "unreadable", strerror(errno), err);
+}
+
 /* The folder `name` in the open folder `parent`; w->path names it already. depth: folders the walk is inside of. */
 static int enter(struct walk *w, int parent, const char *name, size_t depth, struct error *err)
 {
@@ -136,7 +145,7 @@ static int enter(struct walk *w, int parent, const char *name, size_t depth, str
         return add(w, w->path.data, "", "unreadable", "folders too deep", err);
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | (w->opt->follow ? 0 : O_NOFOLLOW));
     if (fd < 0 || fstat(fd, &st)) {
-        int rc = add(w, w->path.data, "", "unreadable", strerror(errno), err);
+        int rc = unreadable_folder(w, err);
         if (fd >= 0)
             close(fd);
         return rc;
@@ -157,6 +166,8 @@ static int one_entry(struct walk *w, int fd, const struct dirent *d, const char 
     struct stat st;
     if (type == DT_UNKNOWN || (type == DT_LNK && w->opt->follow)) { /* some file systems do not say */
         bool there = fstatat(fd, d->d_name, &st, w->opt->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
+        if (!there && errno_of_machine(errno))
+            return error_errno(err, EX_OSERR, "cannot look at '%s'", path);
         type = there ? (unsigned char)IFTODT(st.st_mode) : DT_LNK;
     }
     /* A link to a folder is worth a word, whatever its name: a whole class may hide behind it. */
@@ -200,7 +211,7 @@ static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
         struct dirent *d = readdir(dir);
         if (!d) {
             if (errno)
-                rc = add(w, w->path.data, "", "unreadable", strerror(errno), err);
+                rc = unreadable_folder(w, err);
             break;
         }
         if (d->d_name[0] == '.' && (!w->opt->hidden || !strcmp(d->d_name, ".") || !strcmp(d->d_name, "..")))
