@@ -110,8 +110,13 @@ static int read_margins(struct mine_facts *f, const char *path, const struct pre
                       (unsigned long long)r.row, text_for_people(value, sizeof value, r.fields[aum]));
             goto out;
         }
+        if (row >= 0 && !isnan(f->aum[row])) {
+            error_set(err, EX_DATAERR, "'%s', row %llu: the id '%s' for the second time", text_for_people(shown, sizeof shown, r.name),
+                      (unsigned long long)r.row, text_for_people(value, sizeof value, r.fields[id]));
+            goto out;
+        }
         if (row >= 0) {
-            n_found += isnan(f->aum[row]) != 0;
+            n_found++;
             f->aum[row] = x;
         }
     }
@@ -129,9 +134,10 @@ out:
 
 static int read_reports(struct mine_facts *f, const char *path, const struct predictions *p, struct error *err)
 {
+    static const char *const required[] = {"label_claimed", NULL};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int rc = -1, got, id, claimed;
-    if (manifest_reader_open(&r, path, NULL, err))
+    if (manifest_reader_open(&r, path, required, err))
         return -1;
     claimed = manifest_column(&r.schema, "label_claimed");
     if ((id = id_column(&r, err)) < 0 || !(f->reported = mem_zalloc(p->n_rows, 1, err)))
@@ -140,7 +146,7 @@ static int read_reports(struct mine_facts *f, const char *path, const struct pre
         struct id_key key = id_key_of(r.fields[id]);
         int64_t row = r.fields[id][0] ? predictions_find(p, &key) : -1;
         /* A report whose claim is the label that is there is about the model, not about the label. */
-        if (row >= 0 && (claimed < 0 || !r.fields[claimed][0] || strcmp(r.fields[claimed], p->classes[p->label[row]]) != 0))
+        if (row >= 0 && (!r.fields[claimed][0] || strcmp(r.fields[claimed], p->classes[p->label[row]]) != 0))
             f->reported[row] = 1;
     }
     rc = got;

@@ -14,6 +14,7 @@
 
 struct truth {
     int32_t *label;             /* [n_rows] true class index, -1 = as given, -2 = a class the model does not know */
+    bool *listed;               /* [n_rows] */
     uint8_t *kind;              /* [n_rows] */
     char *kinds[MAX_KINDS];
     int n_kinds;
@@ -23,6 +24,7 @@ struct truth {
 static void truth_release(struct truth *t)
 {
     free(t->label);
+    free(t->listed);
     free(t->kind);
     for (int i = 0; i < t->n_kinds; i++)
         free(t->kinds[i]);
@@ -43,12 +45,15 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
     static const char *const required[] = {"id", "label_true", NULL};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int rc = -1, got, id, label, kind;
+    size_t n_found = 0;
+    char shown[256], about[64];
     if (manifest_reader_open(&r, path, required, err))
         return -1;
     id = manifest_column(&r.schema, "id");
     label = manifest_column(&r.schema, "label_true");
     kind = manifest_column(&r.schema, "kind");
-    if (!(t->label = mem_alloc(p->n_rows * sizeof *t->label, err)) || !(t->kind = mem_zalloc(p->n_rows, 1, err)))
+    if (!(t->label = mem_alloc(p->n_rows * sizeof *t->label, err)) || !(t->kind = mem_zalloc(p->n_rows, 1, err)) ||
+        !(t->listed = mem_zalloc(p->n_rows, sizeof *t->listed, err)))
         goto out;
     for (size_t i = 0; i < p->n_rows; i++)
         t->label[i] = -1;
@@ -60,9 +65,18 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
             t->n_elsewhere++;
             continue;
         }
+        n_found++;
         for (int k = 0; k < p->n_classes; k++)
             if (strcmp(p->classes[k], r.fields[label]) == 0)
                 class = k;
+        /* Copies of a picture have one id and one true label. */
+        if (!r.fields[label][0] || (t->listed[row] && class != (t->label[row] == -1 ? p->label[row] : t->label[row]))) {
+            error_set(err, EX_DATAERR, "'%s', row %llu (id '%s'): %s", text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
+                      text_for_people(about, sizeof about, r.fields[id]),
+                      r.fields[label][0] ? "another true label than in a row before" : "label_true is empty");
+            goto out;
+        }
+        t->listed[row] = true;
         if (class == p->label[row]) {
             t->label[row] = -1;
             continue;
@@ -75,6 +89,8 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
         t->kind[row] = (uint8_t)which;
     }
     rc = got;
+    if (got == 0 && n_found == 0 && t->n_elsewhere)
+        stage_warn("'%s' has none of the ids of the predictions: the truth about other data?", text_for_people(shown, sizeof shown, path));
 out:
     manifest_reader_close(&r);
     return rc;

@@ -60,6 +60,8 @@ static int run(const struct relabel_options *o, const char *input, struct stage_
     if (n.n_conflicts)
         stage_warn("reviewers disagree about %llu picture%s; %s (--conflicts FILE lists them)", (unsigned long long)n.n_conflicts, n.n_conflicts == 1 ? "" : "s",
                    o->require_agreement ? "left alone" : "the last decision counts");
+    if (d.n && n.n_here == 0 && t.n_rows)
+        stage_warn("none of the decisions is about a picture of the manifest: decisions about other data, or ids in another notation?");
     stage_note(&o->common, "%llu relabelled, %llu restored, %llu dropped, %llu confirmed, %llu unsure, %llu decided but not here",
                (unsigned long long)n.n_relabelled, (unsigned long long)n.n_restored, (unsigned long long)n.n_dropped,
                (unsigned long long)n.n_kept + n.n_already, (unsigned long long)n.n_unsure, (unsigned long long)n.n_elsewhere);

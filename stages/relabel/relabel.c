@@ -75,6 +75,7 @@ static void count_pictures(const struct decisions *d, const uint8_t *seen, struc
             ;
         n->n_conflicts += decisions_conflict(&d->items[start], end - start) != 0;
         n->n_elsewhere += !seen[end - 1];
+        n->n_here += seen[end - 1];
     }
 }
 

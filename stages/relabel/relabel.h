@@ -19,7 +19,7 @@ struct relabel_options {
 
 struct relabel_counts {
     uint64_t n_relabelled, n_already, n_kept, n_dropped, n_unsure, n_disputed, n_undecided, n_restored;
-    uint64_t n_conflicts, n_elsewhere;      /* pictures: reviewers disagree; decided but not in the manifest */
+    uint64_t n_conflicts, n_here, n_elsewhere;  /* pictures: reviewers disagree; decided and in the manifest; decided but not there */
 };
 
 /* Rows of t to out or rejects. d is sorted. EX_DATAERR names a decision whose class is unknown. */
