@@ -2,6 +2,8 @@
  * h5_fuzz.c: a Keras .h5 from a stranger. The library runs in a child that may die; this process may not, and must say why.
  */
 /* needs: net io base */
+/* A child that loops is ended after 1 s of CPU (10 s outside of fuzzing), which beside other jobs is longer; only what takes minutes is a hang. */
+/* fuzz: -timeout=200 */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
