@@ -4,6 +4,7 @@
 #ifndef WINNOW_IO_IO_H
 #define WINNOW_IO_IO_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,30 @@ int io_mkdirs(const char *path, struct error *err);                 /* mkdir -p,
 int io_mkdirs_for(const char *file_path, struct error *err);        /* the folder that file_path sits in */
 int io_fsync_dir_of(const char *file_path, struct error *err);
 bool io_exists(const char *path);
+
+/* --- folders ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * readdir without "." and "..". NULL: *rc is 0 at the end of the folder, -1 with err set when it could not be read on; who looks for
+ * something must not take that for the end. name: for the message.
+ */
+struct dirent *io_next_entry(DIR *d, const char *name, int *rc, struct error *err);
+
+/* A file, or a folder with all that is in it; links are removed, not followed. As far as it goes; keeps errno. */
+void io_remove_tree(const char *path);
+
+/*
+ * What takes long to make is made in PLACE.new-PID (or .PLACE.new-PID) and renamed. io_is_leftover: whether a name says that it was
+ * begun by a process that is no more. io_sweep_leftovers removes such beside `place`, which has no '/' at its end.
+ */
+bool io_is_leftover(const char *name);
+void io_sweep_leftovers(const char *place);
+
+/*
+ * The folder `made` becomes `place`, in one step where the file system can exchange folders, else in two. *old: where the folder now is
+ * that was there before (malloc'd, the caller's to remove), NULL if none was. After an error the old one is in its place.
+ */
+int io_take_place(const char *made, const char *place, char **old, struct error *err);
 
 /* --- atomic files: the old file or the whole new one ------------------------------------------------------------- */
 

@@ -187,6 +187,7 @@ int net_write_h5(const struct net *n, const char *path, bool weights_only, struc
         return error_set(err, EX_CANTCREAT, "'%s' is a folder's name", path);
     if (io_mkdirs_for(path, err) || text_printf(&made, err, "%s.new-%ld", path, (long)getpid()))
         goto out;
+    io_sweep_leftovers(path);
     (void)unlink(made.data);
     slot = cleanup_remember(made.data);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

@@ -18,56 +18,6 @@
 #include "io/io.h"
 #include "net/internal.h"
 
-/* Links are removed, not followed. */
-static void remove_below(int fd)
-{
-    DIR *d = fdopendir(fd);
-    if (!d) {
-        close(fd);
-        return;
-    }
-    for (struct dirent *e; (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || unlinkat(dirfd(d), e->d_name, 0) == 0)
-            continue;
-        int inner = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (inner >= 0) {
-            remove_below(inner);
-            (void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
-        }
-    }
-    closedir(d);
-}
-
-static void remove_tree(const char *folder)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    remove_below(fd);
-    (void)rmdir(folder);
-}
-
-/* What a killed writer left: ".NAME.new-PID" beside the folder, where PID is no more. */
-static void sweep(const char *parent, const char *base)
-{
-    char prefix[PATH_MAX + 8];
-    DIR *d = opendir(parent);
-    if (!d)
-        return;
-    snprintf(prefix, sizeof prefix, ".%s.new-", base);
-    for (struct dirent *e; (e = readdir(d));) {
-        char *end, path[2 * PATH_MAX];
-        if (!text_starts(e->d_name, prefix))
-            continue;
-        long pid = strtol(e->d_name + strlen(prefix), &end, 10);
-        if (*end || pid <= 0 || pid == (long)getpid() || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
-            continue;
-        snprintf(path, sizeof path, "%s/%s", parent, e->d_name);
-        remove_tree(path);
-    }
-    closedir(d);
-}
-
 /* Only names that our writer gives: somebody's firmware.bin in the same folder is not ours to lose. */
 static bool is_model_file(const char *name)
 {
@@ -85,7 +35,7 @@ static int carry_files(const char *from, const char *to, struct error *err)
     if (!d)
         return error_errno(err, EX_CANTCREAT, "cannot read the folder '%s'", from);
     int to_fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (struct dirent *e; !rc && (e = readdir(d));) {
+    for (struct dirent *e; !rc && (e = io_next_entry(d, from, &rc, err));) {
         struct stat st;
         if (is_model_file(e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) || S_ISDIR(st.st_mode))
             continue;
@@ -116,29 +66,16 @@ static void move_folders(const char *from, const char *to)
 
 int net_publish_folder(const char *made, const char *folder, struct error *err)
 {
-    if (fault_here(FAULT_RENAME))
-        return error_errno(err, EX_CANTCREAT, "cannot rename '%s' to '%s'", made, folder);
-    if (rename(made, folder) == 0)                      /* nothing there, or an empty folder */
-        return io_fsync_dir_of(folder, err);
-    if (errno != ENOTEMPTY && errno != EEXIST)
-        return error_errno(err, EX_CANTCREAT, "cannot rename '%s' to '%s'", made, folder);
-    if (carry_files(folder, made, err))
+    char *old;
+    if ((io_exists(folder) && carry_files(folder, made, err)) || io_take_place(made, folder, &old, err))
         return -1;
-    if (renameat2(AT_FDCWD, made, AT_FDCWD, folder, RENAME_EXCHANGE)) {
-        /* A file system without exchange (NFS): the old model is away for a moment. */
-        char aside[PATH_MAX + 320];
-        snprintf(aside, sizeof aside, "%s.old", made);
-        if (rename(folder, aside) || rename(made, folder))
-            return error_errno(err, EX_CANTCREAT, "cannot rename '%s' to '%s'", made, folder);
-        move_folders(aside, folder);
-        remove_tree(aside);
-        return io_fsync_dir_of(folder, err);
+    if (old) {
+        move_folders(old, folder);
+        io_remove_tree(old);
+        free(old);
     }
-    move_folders(made, folder);
-    remove_tree(made);
     return io_fsync_dir_of(folder, err);
 }
-
 
 int net_begin_folder(const char *folder, struct text *made, struct text *target, struct error *err)
 {
@@ -160,12 +97,12 @@ int net_begin_folder(const char *folder, struct text *made, struct text *target,
     if (strlen(base) > 200 || !*base)
         return error_set(err, EX_CANTCREAT, "cannot write the folder '%s': an unusable name", folder);
     snprintf(parent, sizeof parent, "%.*s", slash ? (slash == real ? 1 : (int)(slash - real)) : 1, slash ? real : ".");
-    sweep(parent, base);
+    io_sweep_leftovers(real);
     text_clear(made);
     text_clear(target);
     if (text_printf(made, err, "%s/.%s.new-%ld", parent, base, (long)getpid()) || text_puts(target, real, err))
         return -1;
-    remove_tree(made->data);
+    io_remove_tree(made->data);
     if (mkdir(made->data, 0777))
         return error_errno(err, EX_CANTCREAT, "cannot create the folder '%s'", made->data);
     return 0;
@@ -173,7 +110,5 @@ int net_begin_folder(const char *folder, struct text *made, struct text *target,
 
 void net_abandon_folder(const char *made)
 {
-    int saved = errno;
-    remove_tree(made);
-    errno = saved;
+    io_remove_tree(made);
 }

@@ -151,19 +151,20 @@ static int look_at(struct shard_writer *w, struct error *err)
         error_errno(err, EX_CANTCREAT, "cannot look into '%s'", w->folder);
         return -2;
     }
-    for (struct dirent *e; (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
+    int rc;
+    for (struct dirent *e; (e = io_next_entry(d, w->folder, &rc, err));) {
         any = true;
         foreign = foreign || !is_ours(e->d_name);
     }
-    int fd = openat(dirfd(d), "index.tsv", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = rc ? -1 : openat(dirfd(d), "index.tsv", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (!rc && fd < 0 && errno_of_machine(errno))
+        rc = error_errno(err, EX_CANTCREAT, "cannot look into '%s'", w->folder);
     struct error ignored = {0};
     bool set = fd >= 0 && io_read_full(fd, first, sizeof first, "index.tsv", &ignored) == 0 && memcmp(first, head, sizeof first) == 0;
     if (fd >= 0)
         close(fd);
     closedir(d);
-    return !any ? 0 : set && !foreign ? 1 : -1;
+    return rc ? -2 : !any ? 0 : set && !foreign ? 1 : -1;
 }
 
 int shard_writer_open(struct shard_writer **out, const char *folder, const struct shard_writer_options *options, struct error *err)
@@ -198,6 +199,7 @@ int shard_writer_open(struct shard_writer **out, const char *folder, const struc
         if (!(w->work = mem_strdup(w->folder, err)) || adopt_set(w, err))
             goto fail;
     } else {
+        io_sweep_leftovers(w->folder);
         if (io_mkdirs_for(w->folder, err) || text_printf(&name, err, "%s.new-%ld", w->folder, (long)getpid()) ||
             !(w->work = mem_strdup(name.data, err)))
             goto fail;
@@ -353,26 +355,14 @@ static void remove_set(const char *folder)
     rmdir(folder);
 }
 
-/* The new folder takes the old one's place: in one step where the file system can exchange, else in two. */
 static int move_into_place(struct shard_writer *w, struct error *err)
 {
-    if (rename(w->work, w->folder) == 0)
-        return 0;                       /* nothing was there, or an empty folder */
-    if (renameat2(AT_FDCWD, w->work, AT_FDCWD, w->folder, RENAME_EXCHANGE)) {
-        struct text old = TEXT_EMPTY;
-        if (text_printf(&old, err, "%s.old-%ld", w->folder, (long)getpid()))
-            return -1;
-        int moved = rename(w->folder, old.data) == 0, rc = 0;
-        if (moved && rename(w->work, w->folder) == 0)
-            remove_set(old.data);
-        else
-            rc = error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", w->work);
-        if (rc && moved)
-            (void)rename(old.data, w->folder);
-        text_release(&old);
-        return rc;
-    }
-    remove_set(w->work);                /* it holds the old set now */
+    char *old;
+    if (io_take_place(w->work, w->folder, &old, err))
+        return -1;
+    if (old)
+        remove_set(old);
+    free(old);
     return 0;
 }
 

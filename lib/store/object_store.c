@@ -21,11 +21,12 @@ static int sweep_temporaries(struct object_store *s, struct error *err)
             close(fd);
         return error_errno(err, EX_NOINPUT, "cannot read '%s/tmp'", s->folder);
     }
-    for (struct dirent *entry; (entry = readdir(d));)
+    int rc = 0;
+    for (struct dirent *entry; (entry = io_next_entry(d, "tmp", &rc, err));)
         if (entry->d_name[0] != '.')
             unlinkat(dirfd(d), entry->d_name, 0);
     closedir(d);
-    return 0;
+    return rc;
 }
 
 int object_store_open(struct object_store *s, const char *folder, struct error *err)
@@ -169,7 +170,7 @@ static int walk_folder(struct object_store *s, const char *folder, object_visit 
         close(fd);
         return error_errno(err, EX_OSERR, "cannot read '%s/%s'", s->folder, inner);
     }
-    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+    for (struct dirent *e; rc == 0 && (e = io_next_entry(d, inner, &rc, err));) {
         char hex[XXH128_HEX_BYTES], path[OBJECT_PATH_BYTES];
         struct xxh128 hash;
         const char *dot = strchr(e->d_name, '.');

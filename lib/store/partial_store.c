@@ -152,7 +152,7 @@ static int list_parts(int store_fd, const char *folder, bool remove_strays, stru
         close(fd);
         return error_errno(err, EX_OSERR, "cannot read '%s/partial'", folder);
     }
-    for (struct dirent *e; (e = readdir(d));) {
+    for (struct dirent *e; (e = io_next_entry(d, "partial", &rc, err));) {
         struct xxh128 key;
         struct stat st;
         if (e->d_name[0] == '.')
@@ -163,11 +163,10 @@ static int list_parts(int store_fd, const char *folder, bool remove_strays, stru
                 unlinkat(dirfd(d), e->d_name, 0);
             continue;
         }
-        if (mem_grow(out, &capacity, *n + 1, sizeof **out, err))
+        if ((rc = mem_grow(out, &capacity, *n + 1, sizeof **out, err)))
             goto out;
         (*out)[(*n)++] = (struct found){key, (uint64_t)st.st_size, st.st_mtim};
     }
-    rc = 0;
 out:
     closedir(d);
     if (rc) {

@@ -72,7 +72,7 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
         closedir(d);
         return error_set(err, EX_DATAERR, "'%s' is nested too deeply", folder);
     }
-    for (struct dirent *e; !rc && (e = readdir(d));) {
+    for (struct dirent *e; !rc && (e = io_next_entry(d, folder, &rc, err));) {
         struct text path = TEXT_EMPTY;
         struct stat st;
         if (e->d_name[0] == '.')

@@ -101,7 +101,7 @@ static int rescan(struct watch *w, struct error *err)
     int rc = 0;
     if (!d)
         return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", w->opt->watch);
-    for (struct dirent *e; !rc && (e = readdir(d));)
+    for (struct dirent *e; !rc && (e = io_next_entry(d, w->opt->watch, &rc, err));)
         rc = consider(w, e->d_name, err);
     closedir(d);
     if (w->waiting.n > 1)

@@ -186,20 +186,20 @@ static int read_names(struct names *l, const char *folder, struct error *err)
     DIR *d = opendir(folder);
     if (!d)
         return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", folder);
-    for (struct dirent *e; (e = readdir(d));) {
+    int rc = 0;
+    for (struct dirent *e; !rc && (e = io_next_entry(d, folder, &rc, err));) {
         if (e->d_name[0] == '.')
             continue;
         if (mem_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items, err) ||
-            !(l->items[l->n] = mem_strdup(e->d_name, err))) {
-            closedir(d);
-            return -1;
-        }
-        l->n++;
+            !(l->items[l->n] = mem_strdup(e->d_name, err)))
+            rc = -1;
+        else
+            l->n++;
     }
     closedir(d);
-    if (l->n)
+    if (!rc && l->n)
         qsort(l->items, l->n, sizeof *l->items, by_name);
-    return 0;
+    return rc;
 }
 
 static bool is_folder(const char *path)

@@ -1,7 +1,7 @@
 /*
  * tar.c: the WebDataset layout. For each record three members of one name: KEY.jpg, KEY.cls (number of the class in classes.txt)
  * and KEY.json. Plain ustar with fixed owner, mode and time, so that equal records give equal bytes. KEY counts the records of a
- * split; a tar never mixes splits. The folder is written beside its place and renamed, so that it is there whole or not.
+ * split; a tar never mixes splits. The folder is written beside its place and renamed: the old set or the whole new one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +31,38 @@ struct tar_writer {
     bool committed;
 };
 
+/* A set of ours is classes.txt and tars named after splits, and nothing else: it may be replaced. */
+static bool is_ours(const char *name)
+{
+    unsigned number;
+    int end = 0;
+    for (int s = 0; s < SHARD_SPLITS; s++) {
+        size_t n = strlen(shard_split_name(s));
+        if (strncmp(name, shard_split_name(s), n) == 0 && sscanf(name + n, "-%5u.tar%n", &number, &end) == 1 && end > 0 && !name[n + (size_t)end])
+            return true;
+    }
+    return strcmp(name, "classes.txt") == 0;
+}
+
+/* 0: nothing is there, an empty folder or a set; -1: something of the user's, or it cannot be told. */
+static int look_at(const char *folder, struct error *err)
+{
+    bool any = false, foreign = false, classes = false;
+    int rc = 0;
+    DIR *d = opendir(folder);
+    if (!d)
+        return errno == ENOENT ? 0 : error_errno(err, EX_CANTCREAT, "cannot look into '%s'", folder);
+    for (struct dirent *e; (e = io_next_entry(d, folder, &rc, err));) {
+        any = true;
+        foreign = foreign || !is_ours(e->d_name);
+        classes = classes || strcmp(e->d_name, "classes.txt") == 0;
+    }
+    closedir(d);
+    if (rc == 0 && any && (foreign || !classes))
+        rc = error_set(err, EX_CANTCREAT, "'%s' is there and is no set of tars (or holds other files, too)", folder);
+    return rc;
+}
+
 static const char zeros[2 * BLOCK];
 
 static int note_file(struct tar_writer *w, const char *name, struct error *err)
@@ -59,10 +91,9 @@ int tar_writer_open(struct tar_writer **out, const char *folder, uint64_t shard_
         goto fail;
     for (size_t n = strlen(w->folder); n > 1 && w->folder[n - 1] == '/'; n--)
         w->folder[n - 1] = 0;
-    if (rmdir(w->folder) && errno != ENOENT) {      /* an empty folder may go; anything else is the user's */
-        error_set(err, EX_CANTCREAT, "'%s' is there: remove it, or name another folder", w->folder);
+    if (look_at(w->folder, err))
         goto fail;
-    }
+    io_sweep_leftovers(w->folder);
     if (io_mkdirs_for(w->folder, err) || text_printf(&t, err, "%s.new-%ld", w->folder, (long)getpid()))
         goto fail;
     if (mkdir(t.data, 0777)) {
@@ -190,6 +221,7 @@ int tar_writer_add(struct tar_writer *w, const struct shard_writer_record *r, st
 int tar_writer_commit(struct tar_writer *w, struct error *err)
 {
     struct text t = TEXT_EMPTY;
+    char *old;
     int rc = -1;
     for (int s = 0; s < SHARD_SPLITS; s++)
         if (finish_tar(w, &w->open[s], err))
@@ -199,11 +231,12 @@ int tar_writer_commit(struct tar_writer *w, struct error *err)
             goto out;
     if (note_file(w, "classes.txt", err) || atomic_file_write(w->path.data, t.data, t.n_bytes, err))
         goto out;
-    if (rename(w->work, w->folder)) {
-        error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", w->work);
+    if (io_take_place(w->work, w->folder, &old, err))
         goto out;
-    }
     w->committed = true;
+    if (old)
+        io_remove_tree(old);
+    free(old);
     rc = io_fsync_dir_of(w->folder, err);
 out:
     text_release(&t);

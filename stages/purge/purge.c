@@ -106,7 +106,7 @@ static int url_is_listed(const struct taken_down *t, const char *url, struct err
 /* --- files ----------------------------------------------------------------------------------------------------- */
 
 /* What a file has to do with a listed picture. */
-enum left { LEFT_NOTHING, LEFT_ITSELF, LEFT_ROWS, LEFT_SHARDS };
+enum left { LEFT_NOTHING, LEFT_ITSELF, LEFT_ROWS, LEFT_SHARDS, LEFT_TAR };
 struct file { char *path; struct timespec changed; enum left left; };
 struct files { struct file *items; size_t n, capacity; };
 
@@ -118,8 +118,40 @@ static void files_release(struct files *l)
     *l = (struct files){0};
 }
 
-/* Regular files below folder; links are not followed, the store is left out. */
-static int collect(const struct purge *p, const char *folder, struct files *l, struct error *err)
+/* A temporary of ours (.NAME.XXXXXXXX.tmp) that was killed before it got its place. */
+static bool is_temporary(const char *name)
+{
+    size_t n = strlen(name);
+    if (n < 15 || name[0] != '.' || strcmp(name + n - 4, ".tmp") != 0 || name[n - 13] != '.')
+        return false;
+    for (size_t i = n - 12; i < n - 4; i++)
+        if (!is_hex(name[i]))
+            return false;
+    return true;
+}
+
+static int say(struct purge *p, const char *action, const char *path, uint64_t n_rows, struct error *err)
+{
+    char rows[24] = "";
+    if (n_rows)
+        snprintf(rows, sizeof rows, "%llu", (unsigned long long)n_rows);
+    return manifest_writer_row(p->report, NULL, (const char *const[]){action, path, rows}, err);
+}
+
+/* Half a shard set, half a page: nobody can tell whose pictures are in it. */
+static int remove_leftover(struct purge *p, const char *path, struct error *err)
+{
+    if (!p->dry_run) {
+        io_remove_tree(path);
+        if (io_exists(path))
+            return error_set(err, EX_IOERR, "cannot remove '%s'", path);
+    }
+    p->counts.n_files++;
+    return say(p, "leftover-removed", path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
+}
+
+/* Regular files below folder; links are not followed, the store is left out. What killed programs left goes at once. */
+static int collect(struct purge *p, const char *folder, struct files *l, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     char *real = realpath(folder, NULL);
@@ -131,15 +163,15 @@ static int collect(const struct purge *p, const char *folder, struct files *l, s
     if (!d)
         return error_errno(err, EX_NOINPUT, "cannot read '%s'", folder);
     int rc = 0;
-    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+    for (struct dirent *e; rc == 0 && (e = io_next_entry(d, folder, &rc, err));) {
         struct stat st;
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
         text_clear(&path);
         if (text_printf(&path, err, "%s/%s", folder, e->d_name)) {
             rc = -1;
         } else if (lstat(path.data, &st)) {
             rc = errno == ENOENT ? 0 : error_errno(err, EX_NOINPUT, "cannot look at '%s'", path.data);
+        } else if (!S_ISLNK(st.st_mode) && (io_is_leftover(e->d_name) || (S_ISREG(st.st_mode) && is_temporary(e->d_name)))) {
+            rc = remove_leftover(p, path.data, err);
         } else if (S_ISDIR(st.st_mode)) {
             rc = collect(p, path.data, l, err);
         } else if (S_ISREG(st.st_mode)) {
@@ -169,14 +201,6 @@ static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
-}
-
-static int say(struct purge *p, const char *action, const char *path, uint64_t n_rows, struct error *err)
-{
-    char rows[24] = "";
-    if (n_rows)
-        snprintf(rows, sizeof rows, "%llu", (unsigned long long)n_rows);
-    return manifest_writer_row(p->report, NULL, (const char *const[]){action, path, rows}, err);
 }
 
 static int remove_file(struct purge *p, const char *action, const char *path, struct error *err)
@@ -324,6 +348,34 @@ static int has_listed_bytes(const struct purge *p, const char *path, bool *hit, 
     return 0;
 }
 
+/* Whether a WebDataset tar has a member that names a listed picture (KEY.json says path, xxh128 and source). */
+static int tar_is_hit(const struct purge *p, const char *path, bool *hit, struct error *err)
+{
+    char head[512], text[1 << 16];
+    int fd = io_open_read(path, err), rc = -1;
+    ssize_t got = 0;
+    *hit = false;
+    if (fd < 0)
+        return -1;
+    while (!*hit && (got = io_read_some(fd, head, sizeof head, path, err)) == (ssize_t)sizeof head && head[0]) {
+        uint64_t n_bytes = strtoull(head + 124, NULL, 8), kept = n_bytes < sizeof text - 1 ? n_bytes : sizeof text - 1;
+        head[99] = 0;
+        bool json = text_ends(head, ".json");
+        if (json && io_read_full(fd, text, kept, path, err))
+            goto out;
+        text[json ? kept : 0] = 0;
+        *hit = taken_down_named(&p->list, text);
+        if (n_bytes > INT64_MAX - 512 || lseek(fd, (off_t)((n_bytes + 511) / 512 * 512 - (json ? kept : 0)), SEEK_CUR) < 0) {
+            error_set(err, EX_DATAERR, "'%s' is damaged", path);
+            goto out;
+        }
+    }
+    rc = got < 0 ? -1 : 0;
+out:
+    close(fd);
+    return rc;
+}
+
 static int look(struct purge *p, const char *folder, struct file *f, struct error *err)
 {
     const char *name = base_name(f->path);
@@ -333,6 +385,13 @@ static int look(struct purge *p, const char *folder, struct file *f, struct erro
         return -1;
     if (!hit && text_ends(name, ".tsv") && read_table(p, f->path, NULL, &n_hits, err))
         return -1;
+    if (!hit && text_ends(name, ".tar")) {
+        bool inside;
+        if (tar_is_hit(p, f->path, &inside, err))
+            return -1;
+        f->left = inside ? LEFT_TAR : LEFT_NOTHING;
+        return 0;
+    }
     f->left = hit ? LEFT_ITSELF : n_hits == 0 ? LEFT_NOTHING : is_shard_table(name) ? LEFT_SHARDS : LEFT_ROWS;
     return 0;
 }
@@ -354,7 +413,7 @@ int purge_run(struct purge *p, const char *folder, struct error *err)
         if (look(p, folder, &l.items[i], err))
             goto out;
         any = any || l.items[i].left != LEFT_NOTHING;
-        trained = trained || l.items[i].left == LEFT_SHARDS;
+        trained = trained || l.items[i].left == LEFT_SHARDS || l.items[i].left == LEFT_TAR;
     }
     /* Activations can't be undone one by one, and pages hold small pictures inside: both are quick to make again. */
     for (size_t i = 0; any && i < l.n; i++) {
@@ -372,6 +431,7 @@ int purge_run(struct purge *p, const char *folder, struct error *err)
     for (size_t i = 0; i < l.n; i++) {
         const struct file *f = &l.items[i];
         if ((f->left == LEFT_ITSELF && remove_file(p, "file-removed", f->path, err)) ||
+            (f->left == LEFT_TAR && remove_file(p, "tar-removed", f->path, err)) ||
             (f->left == LEFT_ROWS && io_exists(f->path) && rewrite_table(p, f->path, err)))
             goto out;
     }

@@ -152,6 +152,16 @@ for path in glob.glob("tars/*.tar"):
 sys.exit(int(n != 24))
 P
 ok $? "pack --format webdataset: every record has its jpg, cls and json, and they agree"
+true & gone=$!
+wait $gone
+mkdir -p tars.new-$gone && echo half >tars.new-$gone/train-00000.tar && mkdir -p s1.new-$gone && echo half >s1.new-$gone/shard-00000.bin
+head -7 in.tsv >few.tsv && pack --format webdataset --size 32 -o tars few.tsv && [ "$(cat tars/*.tar | tar -itf - | grep -c json)" -le 6 ] && [ ! -e tars.new-$gone ]
+ok $? "pack --format webdataset again: the new set takes the old one's place, and what a killed run left goes"
+pack --size 64 -o s1 in.tsv && [ ! -e s1.new-$gone ] && pack --check s1
+ok $? "pack, too, removes what a killed run left"
+echo mine >tars/letter && pack --format webdataset --size 32 -o tars few.tsv 2>e
+[ $? = 73 ] && [ "$(cat tars/letter)" = mine ] && [ -z "$(ls -d tars.* 2>/dev/null)" ]
+ok $? "pack --format webdataset over a folder that holds something else: 73, and nothing is touched"
 
 # --- augment
 augment --variants 3 --out made -j1 -o a1.tsv in.tsv && cp -r made made1 && rm -r made && augment --variants 3 --out made -j3 -o a3.tsv in.tsv && cmp -s a1.tsv a3.tsv && diff -r made made1 >d

@@ -81,6 +81,27 @@ if [ -n "$h" ]; then
 else
     n=$((n + 1)); echo "ok $n - deep # SKIP no hash-dedup here"
 fi
+# What killed programs left: half a shard set, half a page, in whichever nobody can tell whose pictures are. What a live one makes stays.
+make_run
+true & gone=$!
+wait $gone
+mkdir -p run/r1/shards.new-$gone run/r1/.model.new-$gone/inner run/r1/live.new-$$
+for f in run/r1/shards.new-$gone/shard-00000.bin run/r1/.model.new-$gone/inner/x run/r1/.report.html.0123abcd.tmp run/r1/live.new-$$/shard-00000.bin run/r1/notes.tmp run/r1/x.new-12a; do
+    echo "pixels of $A" >$f
+done
+echo $A >down; "$BIN/fetch" --store run/store --takedown down 2>/dev/null
+"$BIN/purge" --store run/store run >report.tsv
+is "$(grep -c '^leftover-removed' report.tsv) $(ls -dA run/r1/*.new-* run/r1/.*.new-* run/r1/.*.tmp run/r1/*.tmp 2>/dev/null | sed "s/$$/PID/" | tr '\n' ' ')" \
+    "3 run/r1/live.new-PID run/r1/notes.tmp run/r1/x.new-12a " "what killed programs left goes, and nothing else"
+# Tars: the one that has the picture.
+make_run
+mkdir tree && (cd tree && echo jpeg >00000000.jpg && echo jpeg >00000001.jpg &&
+    printf '{"path": "store/objects/aa/%s.jpg", "xxh128": ""}\n' ${A:2} >00000000.json && printf '{"path": "p", "xxh128": "%s"}\n' $B >00000001.json)
+mkdir run/r1/tars; tar -C tree --format=ustar -cf run/r1/tars/train-00000.tar 00000001.jpg 00000001.json 00000000.jpg 00000000.json
+tar -C tree --format=ustar -cf run/r1/tars/train-00001.tar 00000001.jpg 00000001.json
+echo $A >down; "$BIN/fetch" --store run/store --takedown down 2>/dev/null
+"$BIN/purge" --store run/store run/r1/tars >report.tsv
+is "$(grep -c '^tar-removed' report.tsv) $(ls run/r1/tars)" "1 train-00001.tar" "the tar that has the picture goes, another stays"
 make_run
 echo $A >down; "$BIN/fetch" --store run/store --takedown down 2>/dev/null
 printf 'path\txxh128\ntorn' >run/r1/torn.tsv
