@@ -81,15 +81,16 @@ void dist_close(struct dist *d)
 {
     if (!d)
         return;
-    /* Together: a launcher that sees one rank end with a status other than 0 ends the others at once. */
-    int nothing = 0;
-    struct error ignored = {0};
-    if (d->group && d->places)
-        dist_any(d, &nothing, &ignored);
     if (d->group)
         d->table->close(d->group, d->lost);
     free(d->places);
     free(d);
+}
+
+int dist_meet(struct dist *d, struct error *err)
+{
+    int nothing = 0;
+    return dist_any(d, &nothing, err);
 }
 
 void dist_abort(struct dist *d, int code)

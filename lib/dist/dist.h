@@ -27,7 +27,12 @@ struct dist;
  * timeout_s: how long the others may be silent while one waits.
  */
 int dist_open(struct dist **out, const char *how, double timeout_s, struct error *err);
-/* Leaves together with the others; after a loss without them. */
+/*
+ * Waits until every rank is here: before the end, because a launcher that sees one rank end with a status other than 0 ends the others at
+ * once. Not after a loss.
+ */
+int dist_meet(struct dist *d, struct error *err);
+/* Leaves; the others have to do so, too, but after a loss. */
 void dist_close(struct dist *d);
 /* Ends all ranks with this exit code: for a failure that the others do not know of. */
 void dist_abort(struct dist *d, int code) __attribute__((noreturn));

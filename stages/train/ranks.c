@@ -147,6 +147,11 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
             code = stage_end(rc, err, NULL, &run->options->common);
     }
     train_run_release(run);
+    struct error parting = {0};
+    if (d && !dist_lost(d) && dist_meet(d, &parting) && !dist_lost(d)) {
+        stage_warn("rank %d: %s", dist_rank(d), parting.text);     /* no memory even for that: the others would wait for this one */
+        dist_abort(d, parting.code);
+    }
     dist_close(d);
     if (stop_signal && !d)
         signals_reraise(stop_signal);
