@@ -175,52 +175,50 @@ static int put_everything(hid_t file, const struct net *n, bool weights_only, st
     return rc;
 }
 
-int net_write_h5(const struct net *n, const char *path, bool weights_only, struct error *err)
+/*
+ * The file is made in memory: on a full disk the library (1.10) crashes on its way out, and what it writes is no atomic file. *bytes: its
+ * image, malloc'd.
+ */
+static int make_image(const struct net *n, bool weights_only, char **bytes, size_t *n_bytes, struct error *err)
 {
-    struct atomic_file out = ATOMIC_FILE_EMPTY;
-    struct text made = TEXT_EMPTY;
-    hid_t file = -1;
-    int rc = -1, slot = -1;
-    char *bytes = NULL;
-    size_t n_bytes;
-    if (strchr(path, 0)[-1] == '/')
-        return error_set(err, EX_CANTCREAT, "'%s' is a folder's name", path);
-    if (io_mkdirs_for(path, err) || text_printf(&made, err, "%s.new-%ld", path, (long)getpid()))
-        goto out;
-    io_sweep_leftovers(path);
-    (void)unlink(made.data);
-    slot = cleanup_remember(made.data);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    file = H5Fcreate(made.data, H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT);
-    if (file < 0) {
-        error_errno(err, EX_CANTCREAT, "cannot create '%s'", made.data);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), file = -1;
+    int rc = -1;
+    if (access < 0 || H5Pset_fapl_core(access, 8u << 20, false) < 0 ||
+        (file = H5Fcreate("in memory", H5F_ACC_TRUNC, H5P_DEFAULT, access)) < 0) {
+        failed(err, "anything");
         goto out;
     }
     if (put_everything(file, n, weights_only, err))
         goto out;
-    hid_t done = file;
-    file = -1;
-    if (H5Fclose(done) < 0) {
+    ssize_t size = H5Fflush(file, H5F_SCOPE_LOCAL) < 0 ? -1 : H5Fget_file_image(file, NULL, 0);
+    if (size <= 0) {
         failed(err, "the end of the file");
         goto out;
     }
-    /* The library wrote it; the atomic file renames what it holds, syncs, and keeps devices and links as they are. */
-    if (io_read_file(made.data, 8ull << 30, &bytes, &n_bytes, err) || atomic_file_open(&out, path, err))
+    if (!(*bytes = mem_alloc((size_t)size, err)))
         goto out;
-    if (fwrite(bytes, 1, n_bytes, out.stream) != n_bytes) {
-        error_errno(err, EX_IOERR, "cannot write '%s'", path);
+    if (H5Fget_file_image(file, *bytes, (size_t)size) != size) {
+        failed(err, "the file");
         goto out;
     }
-    rc = atomic_file_commit(&out, err);
+    *n_bytes = (size_t)size;
+    rc = 0;
 out:
     if (file >= 0)
         H5Fclose(file);
-    if (made.data)
-        (void)unlink(made.data);
-    if (slot >= 0)
-        cleanup_forget(slot);
-    atomic_file_discard(&out);
+    if (access >= 0)
+        H5Pclose(access);
+    return rc;
+}
+
+int net_write_h5(const struct net *n, const char *path, bool weights_only, struct error *err)
+{
+    char *bytes = NULL;
+    size_t n_bytes;
+    if (strchr(path, 0)[-1] == '/')
+        return error_set(err, EX_CANTCREAT, "'%s' is a folder's name", path);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    int rc = io_mkdirs_for(path, err) || make_image(n, weights_only, &bytes, &n_bytes, err) || atomic_file_write(path, bytes, n_bytes, err) ? -1 : 0;
     free(bytes);
-    text_release(&made);
     return rc ? error_prefix(err, "'%s'", path) : 0;
 }
