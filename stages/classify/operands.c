@@ -79,12 +79,15 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
             continue;
         rc = text_printf(&path, err, "%s%s%s", folder, text_ends(folder, "/") ? "" : "/", e->d_name);
         /* Links to files are followed, links to folders are not: they may go round. */
+        errno = 0;
         if (!rc && !lstat(path.data, &st) && S_ISDIR(st.st_mode))
             rc = walk(s, path.data, depth + 1, err);
-        else if (!rc && is_picture_name(e->d_name) && !stat(path.data, &st) && S_ISREG(st.st_mode) &&
+        else if (!rc && errno == 0 && is_picture_name(e->d_name) && !stat(path.data, &st) && S_ISREG(st.st_mode) &&
                  !(rc = mem_grow(&s->files, &s->room, s->n_files + 1, sizeof *s->files, err))) {
             s->files[s->n_files++] = path.data;
             continue;
+        } else if (!rc && errno_of_machine(errno)) {
+            rc = error_errno(err, EX_OSERR, "cannot look at '%s'", path.data);
         }
         text_release(&path);
     }

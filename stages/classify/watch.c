@@ -122,6 +122,17 @@ static void folder_name(char *out, size_t bytes, const char *class_name)
         out[0] = '_';
 }
 
+/* Whether a result that nobody has the picture of is this one: of a run that was killed before it moved the picture. */
+static bool is_ours(const char *side, const struct text *result)
+{
+    struct error ignored = {0};
+    char *there = NULL;
+    size_t n;
+    bool same = io_read_file(side, result->n_bytes, &there, &n, &ignored) == 0 && n == result->n_bytes && memcmp(there, result->data, n) == 0;
+    free(there);
+    return same;
+}
+
 static int hand_off(struct watch *w, const char *name, const char *where, const struct result *r, struct error *err)
 {
     struct text from = TEXT_EMPTY, to = TEXT_EMPTY, side = TEXT_EMPTY;
@@ -137,11 +148,16 @@ static int hand_off(struct watch *w, const char *name, const char *where, const 
         if (text_printf(&to, err, "%s/%s/%s%s", w->opt->hand_off, where, number, name) ||
             text_printf(&side, err, "%s.json", to.data))
             goto out;
-        if (io_exists(to.data) || io_exists(side.data))
-            continue;                                   /* never over an earlier picture of that name */
-        if (io_mkdirs_for(to.data, err) || result_json(&w->out, r, err) || text_puts(&w->out.line, "\n", err) ||
-            atomic_file_write(side.data, w->out.line.data, w->out.line.n_bytes, err))
+        if (result_json(&w->out, r, err) || text_puts(&w->out.line, "\n", err))
             goto out;
+        if (io_exists(to.data) || (io_exists(side.data) && !is_ours(side.data, &w->out.line)))
+            continue;                                   /* never over an earlier picture of that name */
+        if (io_mkdirs_for(to.data, err))
+            goto out;
+        if (atomic_file_write(side.data, w->out.line.data, w->out.line.n_bytes, err)) {
+            (void)unlink(side.data);                    /* it may have got its name before its folder could not be synced */
+            goto out;
+        }
         if (renameat2(AT_FDCWD, from.data, AT_FDCWD, to.data, RENAME_NOREPLACE) == 0) {
             rc = io_fsync_dir_of(to.data, err);
             goto out;

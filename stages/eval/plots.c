@@ -162,7 +162,10 @@ static int run_gnuplot(int script_fd, struct text *output, int *status, struct e
     if (failed) {
         close(pipe_fds[0]);
         *status = 127 << 8;
-        return 0;
+        if (failed == ENOENT || failed == EACCES)
+            return 0;
+        errno = failed;
+        return error_errno(err, EX_OSERR, "cannot start gnuplot");
     }
     for (;;) {
         ssize_t got = io_read_some(pipe_fds[0], buffer, sizeof buffer, "gnuplot", err);
@@ -199,7 +202,7 @@ int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err
             write_plot(script, &plots[i]);
         else
             fputs("reset\nset terminal svg size 10,10\nset yrange [0:1]\nplot 0\n", script);
-    if (fflush(script) || lseek(fileno(script), 0, SEEK_SET)) {
+    if (fflush(script) || ferror(script) || lseek(fileno(script), 0, SEEK_SET)) {
         error_errno(err, EX_IOERR, "cannot write gnuplot's script");
         goto out;
     }

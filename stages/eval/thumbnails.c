@@ -2,6 +2,7 @@
  * thumbnails.c: small copies of a few pictures, inside the page: it stays one file, and nothing larger than what is needed to
  * see why the model erred leaves the data set.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -116,7 +117,12 @@ int thumbnails_make(struct thumbnails *out, const struct eval_options *o, const 
         return -1;
     if (n == 0 || o->no_thumbnails)
         return 0;
-    bool shards = o->shards && stat(o->shards, &st) == 0 && S_ISDIR(st.st_mode);
+    bool there = o->shards && stat(o->shards, &st) == 0, shards = there && S_ISDIR(st.st_mode);
+    if (o->shards && !there && errno_of_machine(errno)) {
+        error_errno(err, EX_NOINPUT, "cannot look at '%s'", o->shards);
+        thumbnails_release(out);
+        return -1;
+    }
     bool any = false;
     for (size_t i = 0; i < n && !shards; i++)
         any = any || paths[i][0];
