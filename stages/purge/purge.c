@@ -138,13 +138,23 @@ static int say(struct purge *p, const char *action, const char *path, uint64_t n
     return manifest_writer_row(p->report, NULL, (const char *const[]){action, path, rows}, err);
 }
 
+/* 1, 0, or -1: it cannot be told, which must not pass for a file that is gone. */
+static int is_there(const char *path, struct error *err)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0)
+        return 1;
+    return errno == ENOENT || errno == ENOTDIR ? 0 : error_errno(err, EX_IOERR, "cannot look at '%s'", path);
+}
+
 /* Half a shard set, half a page: nobody can tell whose pictures are in it. */
 static int remove_leftover(struct purge *p, const char *path, struct error *err)
 {
     if (!p->dry_run) {
         io_remove_tree(path);
-        if (io_exists(path))
-            return error_set(err, EX_IOERR, "cannot remove '%s'", path);
+        int there = is_there(path, err);
+        if (there)
+            return there < 0 ? -1 : error_set(err, EX_IOERR, "cannot remove '%s'", path);
     }
     p->counts.n_files++;
     return say(p, "leftover-removed", path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
@@ -203,13 +213,14 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* Nothing to do where it is gone already. */
 static int remove_file(struct purge *p, const char *action, const char *path, struct error *err)
 {
-    if (!p->dry_run && unlink(path)) {
-        if (errno == ENOENT)
-            return 0;
+    int there = is_there(path, err);
+    if (there <= 0)
+        return there;
+    if (!p->dry_run && unlink(path))
         return error_errno(err, EX_IOERR, "cannot remove '%s'", path);
-    }
     p->counts.n_files++;
     return say(p, action, path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
 }
@@ -306,13 +317,13 @@ static int remove_records(struct purge *p, const struct files *l, const char *ta
     size_t n_folder = (size_t)(base_name(table) - table);
     struct text index = TEXT_EMPTY;
     int rc = text_add(&index, table, n_folder, err) || text_puts(&index, "index.tsv", err) ? -1 : 0;
-    if (rc == 0 && io_exists(index.data))
+    if (rc == 0)
         rc = remove_file(p, "shard-set-removed", index.data, err);
     text_release(&index);
     for (size_t i = 0; rc == 0 && i < l->n; i++) {
         const char *path = l->items[i].path;
         if (strncmp(path, table, n_folder) == 0 && path + n_folder == base_name(path) &&
-            text_starts(path + n_folder, "shard-") && !is_shard_table(base_name(path)) && io_exists(path))
+            text_starts(path + n_folder, "shard-") && !is_shard_table(base_name(path)))
             rc = remove_file(p, "shard-set-removed", path, err);
     }
     return rc;
@@ -331,7 +342,7 @@ static int remove_shard_tables(struct purge *p, const struct files *l, struct er
             for (size_t k = 0; !gone && k < l->n; k++)
                 gone = l->items[k].left == LEFT_SHARDS && (size_t)(base_name(l->items[k].path) - l->items[k].path) == n_folder &&
                        strncmp(l->items[k].path, path, n_folder) == 0;
-            if (gone && io_exists(path) && remove_file(p, "shard-set-removed", path, err))
+            if (gone && remove_file(p, "shard-set-removed", path, err))
                 return -1;
         }
     return 0;
@@ -432,7 +443,7 @@ int purge_run(struct purge *p, const char *folder, struct error *err)
         const struct file *f = &l.items[i];
         if ((f->left == LEFT_ITSELF && remove_file(p, "file-removed", f->path, err)) ||
             (f->left == LEFT_TAR && remove_file(p, "tar-removed", f->path, err)) ||
-            (f->left == LEFT_ROWS && io_exists(f->path) && rewrite_table(p, f->path, err)))
+            (f->left == LEFT_ROWS && rewrite_table(p, f->path, err)))
             goto out;
     }
     if (remove_shard_tables(p, &l, err))
