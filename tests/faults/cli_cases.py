@@ -22,7 +22,7 @@ DOCUMENTED = {65, 66, 69, 71, 73, 74, 75}
 EXPECTED = ('out.tsv', 'stderr', 'rejects.tsv', 'exit')
 # What grows in place by design, and what a case makes itself or takes from a program's output.
 GROWING = ('journal', 'partial', 'audit', 'status', 'lock', 'takedown')
-MADE = {'export/into-a-full-folder': ('out/model.json', 'out/firmware.bin'), 'relabel': ('out', 'one'), 'classify/hand-off': ('inbox/', 'log.tsv')}
+MADE = {'export/into-a-full-folder': ('out/model.json', 'out/firmware.bin'), 'relabel': ('out', 'one', 'two'), 'classify/hand-off': ('inbox/', 'log.tsv')}
 SWALLOWS = {'classify/hand-off'}        # its status: only prints it
 
 
