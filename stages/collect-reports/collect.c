@@ -222,7 +222,14 @@ int reports_predict(struct reports *r, const char *predictions, struct error *er
         for (size_t i = 0; i < r->n; i++) {
             struct report *x = &r->items[i];
             const char *which = x->match_id[0] ? x->match_id : x->id;
-            if (which[0] && strcmp(which, in.fields[id]) == 0 && !(x->now = arena_strdup(&r->arena, in.fields[pred], err)))
+            if (!which[0] || strcmp(which, in.fields[id]) != 0)
+                continue;
+            if (x->now[0] && strcmp(x->now, in.fields[pred]) != 0) {
+                error_set(err, EX_DATAERR, "'%s', row %llu: another prediction for '%s' than in a row before", text_for_people(shown, sizeof shown, in.name),
+                          (unsigned long long)in.row, which);
+                goto out;
+            }
+            if (!(x->now = arena_strdup(&r->arena, in.fields[pred], err)))
                 goto out;
         }
     rc = got;

@@ -193,9 +193,18 @@ int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, stru
     for (;;) {
         /* A linear search over the parts: hundreds at most, and a row costs more to write than to find. */
         struct source *least = NULL;
-        for (int i = 0; i < n_inputs; i++)
-            if (!sources[i].ended && (!least || sources[i].number < least->number))
-                least = &sources[i];
+        for (int i = 0; i < n_inputs; i++) {
+            struct source *s = &sources[i];
+            if (s->ended)
+                continue;
+            if (least && s->number == least->number) {
+                error_set(err, EX_DATAERR, "'%s', row %llu, and '%s', row %llu, have the same '" PART_ROW_COLUMN "' %llu: a part twice?", least->in.name,
+                          (unsigned long long)least->in.row, s->in.name, (unsigned long long)s->in.row, (unsigned long long)s->number);
+                goto out;
+            }
+            if (!least || s->number < least->number)
+                least = s;
+        }
         if (!least)
             break;
         n->n_read++;
