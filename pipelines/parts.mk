@@ -110,7 +110,10 @@ $(R)/augmented.tsv: $(foreach i,$(N),$(W)/augment-out-$(i).tsv)
 	$(P)/manifest merge $^ -o $@
 
 # --- features: what the frozen base makes of each picture, into the cache that phase head reads -----------------------------------
-TRAIN_FEATURES = $(P)/train --phase head --shards $(R)/shards --base $(BASE) --cache $(RUN)/cache --device $(DEVICE) --threads $(JOBS) $(HEAD_FLAGS)
+# The folds as in targets.mk: with FOLD_ROWS = all the test pictures need features, too.
+FOLD_ROWS ?= train
+TRAIN_FEATURES = $(P)/train --phase head --shards $(R)/shards --base $(BASE) --cache $(RUN)/cache --device $(DEVICE) --threads $(JOBS) \
+  --folds $(FOLDS) --fold-rows $(FOLD_ROWS) $(HEAD_FLAGS)
 $(W)/features-out-%.tsv: $(R)/shards/index.tsv
 	$(TRAIN_FEATURES) --features-only $$((10#$*))/$(PARTS)
 	printf 'part\n%s\n' $* >$@.tmp && mv $@.tmp $@

@@ -12,6 +12,7 @@ R := $(RUN)/round-$(ROUND)
 P := $(BIN)
 Q := --root $(RUN)
 FOLD_ROWS ?= train
+FOLD_PASSES ?= 1
 
 .PHONY: dataset dataset-facts train round demo base-weights FORCE
 FORCE:
@@ -63,7 +64,7 @@ train: $(R)/report.html $(R)/suspects.tsv $(R)/exports
 
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
 $(R)/head/model/model.json $(R)/head/oof.tsv &: $(R)/shards/index.tsv $(BASE)/model.json | $(P)/train
-	$(P)/train --shards $(R)/shards --base $(BASE) --phase head --folds $(FOLDS) --fold-rows $(FOLD_ROWS) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(R)/head
+	$(P)/train --shards $(R)/shards --base $(BASE) --phase head --folds $(FOLDS) --fold-rows $(FOLD_ROWS) --fold-passes $(FOLD_PASSES) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(R)/head
 	@touch $(R)/head/model/model.json $(R)/head/oof.tsv
 
 $(R)/fine/model/model.json: $(R)/head/model/model.json | $(P)/train

@@ -1,9 +1,10 @@
 /*
  * atomic_file.c: the old file or the whole new one, and nothing left behind.
  * The temporary is made in the destination's folder (a rename must not cross file systems) by O_TMPFILE: it has no name, so
- * nobody has to clean up after a kill. At commit it is linked beside the destination and renamed over it. Where O_TMPFILE or
- * /proc is missing it is a named sibling from the start; names stand in a fixed table that the signal handler walks: only
- * unlink() is called there. A kill between link and rename, or without O_TMPFILE, leaves .NAME.XXXXXXXX.tmp, which is harmless.
+ * nobody has to clean up after a kill. At commit it is linked beside the destination as .NAME.tmp and renamed over it; a kill just between
+ * the two leaves that name, which the next writer of the destination removes. Where O_TMPFILE or /proc is missing it is a named
+ * sibling .NAME.XXXXXXXX.tmp from the start, which a kill leaves. Names stand in a fixed table that the signal handler walks: only
+ * unlink() is called there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -161,6 +163,20 @@ static int draw_name(struct atomic_file *f, struct error *err)
     return 0;
 }
 
+/* The name that all writers of f->path take for the moment between link and rename, into f->temporary. */
+static int common_name(struct atomic_file *f, struct error *err)
+{
+    const char *slash = strrchr(f->path, '/'), *base = slash ? slash + 1 : f->path;
+    struct text t = TEXT_EMPTY;
+    if (text_printf(&t, err, "%.*s.%.200s.tmp", (int)(base - f->path), f->path, base)) {
+        text_release(&t);
+        return -1;
+    }
+    free(f->temporary);
+    f->temporary = t.data;
+    return 0;
+}
+
 static int open_unnamed(const char *path, struct error *err)
 {
     char *folder = path_folder(path, err);
@@ -198,11 +214,32 @@ static int open_temporary(struct atomic_file *f, struct error *err)
     return fd;
 }
 
-/* Gives the unnamed temporary its name beside the destination. */
+/*
+ * Is that name what a kill left? Then it is removed. A writer holds a lock on its file before it gives it a name, and the name is removed under
+ * that lock alone: one that is free belongs to nobody alive.
+ */
+static bool remove_left_over(const char *name)
+{
+    struct stat held, named;
+    bool removed = false;
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &held) == 0 && lstat(name, &named) == 0 && held.st_dev == named.st_dev &&
+        held.st_ino == named.st_ino)
+        removed = unlink(name) == 0;
+    close(fd);
+    return removed;
+}
+
+/* Gives the unnamed temporary its name beside the destination: the common one, another where that is in use. */
 static int name_temporary(struct atomic_file *f, struct error *err)
 {
     char from[64], shown[256];
     snprintf(from, sizeof from, "/proc/self/fd/%d", fileno(f->stream));
+    flock(fileno(f->stream), LOCK_EX | LOCK_NB);    /* a file system without locks: then nothing is ever taken for left over */
+    if (common_name(f, err))
+        return -1;
     for (int attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
         f->slot = cleanup_remember(f->temporary);
         if (linkat(AT_FDCWD, from, AT_FDCWD, f->temporary, AT_SYMLINK_FOLLOW) == 0) {
@@ -213,7 +250,7 @@ static int name_temporary(struct atomic_file *f, struct error *err)
         cleanup_forget(f->slot);
         f->slot = -1;
         errno = saved;
-        if (saved != EEXIST || draw_name(f, err))
+        if (saved != EEXIST || (!(attempt == 0 && remove_left_over(f->temporary)) && draw_name(f, err)))
             break;
     }
     return error_errno(err, EX_CANTCREAT, "cannot create '%s'", text_for_people(shown, sizeof shown, f->path));
@@ -280,12 +317,6 @@ int atomic_file_commit(struct atomic_file *f, struct error *err)
     }
     if (f->temporary && f->unnamed && name_temporary(f, err))
         goto fail;
-    failed = fclose(f->stream);
-    f->stream = NULL;
-    if (failed) {
-        error_errno(err, EX_IOERR, "cannot close '%s'", name);
-        goto fail;
-    }
     if (f->temporary) {
         if (fault_here(FAULT_RENAME) || rename(f->temporary, f->path)) {
             error_errno(err, EX_CANTCREAT, "cannot rename '%s' into place", name);
@@ -297,6 +328,12 @@ int atomic_file_commit(struct atomic_file *f, struct error *err)
         f->temporary = NULL;
         if (io_fsync_dir_of(f->path, err))
             goto fail;
+    }
+    failed = fclose(f->stream);     /* after the rename: closing gives up the lock on the name */
+    f->stream = NULL;
+    if (failed) {
+        error_errno(err, EX_IOERR, "cannot close '%s'", name);
+        goto fail;
     }
     atomic_file_discard(f);
     return 0;

@@ -1,7 +1,7 @@
 /*
  * suspects.c: which rows a reviewer should see, and in which order.
  * Each method makes a list, worst first:
- *   separation           rows that fall apart from the model's ordinary mistakes: see list_separated
+ *   separation           rows that fall apart from the model's ordinary mistakes: see metric/separation.h
  *   confident-learning   rows that --filter flags, by --rank
  *   disagreement         predicted class is not the given one (what the article's script showed), by margin
  *   aum                  rows whose margin averaged over the epochs is below 0: the net never came to believe the label
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "metric/separation.h"
 #include "mine_errors.h"
 
 const char *const mine_method_names[MINE_METHODS] = {"separation", "confident-learning", "disagreement", "aum", "neighbours", "reports"};
@@ -47,96 +48,13 @@ static int list_aum(struct list *l, const struct label_errors_input *in, const s
     return rc;
 }
 
-/* --- separation ---------------------------------------------------------------------------------------------------- */
-
-static int compare_doubles(const void *x, const void *y)
-{
-    double a = *(const double *)x, b = *(const double *)y;
-    return a < b ? -1 : a > b;
-}
-
-/* Where n values (sorted here) fall into two clusters: the cut of the largest variance between them (Otsu 1979). n > 0. */
-static double two_clusters(double *values, size_t n)
-{
-    double total = 0, below = 0, best = -1, cut = values[0];
-    qsort(values, n, sizeof *values, compare_doubles);
-    for (size_t i = 0; i < n; i++)
-        total += values[i];
-    for (size_t i = 1; i < n; i++) {
-        below += values[i - 1];
-        double low = below / (double)i, high = (total - below) / (double)(n - i), between = (double)i * (double)(n - i) * (low - high) * (low - high);
-        if (between > best) {
-            best = between;
-            cut = (values[i - 1] + values[i]) / 2;
-        }
-    }
-    return cut;
-}
-
-struct spread { double n, sum, squares; };
-
-/* Log-odds of the given label against the likeliest other one, and the difference of their probabilities. */
-static void contrast(const struct label_errors_input *in, size_t row, double *log_odds, double *difference)
-{
-    const double *p = in->p + row * (size_t)in->n_classes;
-    double own = p[in->given[row]];
-    double other = 0;
-    for (int32_t k = 0; k < in->n_classes; k++)
-        if (k != in->given[row])
-            other = fmax(other, p[k]);
-    *log_odds = log(fmax(own, 1e-9)) - log(fmax(other, 1e-9));
-    *difference = own - other;
-}
-
-/*
- * Among the rows that are predicted as another class there are two kinds: hard pictures, whose label is right and just not reached, and wrong
- * labels, which the model contradicts with all its weight and which training never came to believe. Up to three statistics (log-odds, margin,
- * area under the margin over the epochs where known) are brought to one scale, in deviations from their mean over these rows, and averaged;
- * the average is cut in two where it separates best. No threshold to choose. One cut of the average, not an average of three cuts: each alone
- * falls where its own tail is.
- */
 static int list_separated(struct list *l, const struct label_errors_input *in, const struct mine_facts *f, uint8_t *flagged, struct error *err)
 {
-    double *score = mem_zalloc(in->n_rows, sizeof *score, err), *values = mem_alloc(in->n_rows * sizeof *values, err), x[3];
-    struct spread spread[3] = {{0}};
-    size_t n = 0;
+    double *score = mem_alloc(in->n_rows * sizeof *score, err);
     int rc = -1;
-    if (!score || !values)
-        goto out;
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < in->n_rows; i++) {
-            double sum = 0, known = 0;
-            contrast(in, i, &x[0], &x[1]);
-            x[2] = f->aum ? f->aum[i] : NAN;
-            flagged[i] = 0;
-            for (int s = 0; s < 3 && x[1] < 0; s++) {
-                struct spread *p = &spread[s];
-                if (isnan(x[s]))
-                    continue;
-                if (pass == 0) {
-                    p->n++;
-                    p->sum += x[s];
-                    p->squares += x[s] * x[s];
-                    continue;
-                }
-                double mean = p->sum / p->n, variance = p->squares / p->n - mean * mean;
-                if (variance > 1e-12 * mean * mean) {       /* else all are equal: nothing to tell apart by */
-                    sum += (x[s] - mean) / sqrt(variance);
-                    known++;
-                }
-            }
-            if (known > 0) {
-                score[i] = values[n++] = sum / known;
-                flagged[i] = 1;
-            }
-        }
-    double cut = n ? two_clusters(values, n) : 0;
-    for (size_t i = 0; i < in->n_rows; i++)
-        flagged[i] = flagged[i] && score[i] < cut;
-    rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
-out:
+    if (score && !label_errors_separate(in, f->aum, score, flagged, err))
+        rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
     free(score);
-    free(values);
     return rc;
 }
 

@@ -188,22 +188,6 @@ out:
     return rc;
 }
 
-/* A training row under the path of the picture that it is or was made from. */
-struct view { const char *picture; uint32_t row; int variant; };
-
-static int by_picture(const void *a, const void *b)
-{
-    const struct view *x = a, *y = b;
-    int order = strcmp(x->picture, y->picture);
-    return order ? order : (x->variant > y->variant) - (x->variant < y->variant);
-}
-
-static int by_row(const void *a, const void *b)
-{
-    const struct view *x = a, *y = b;
-    return (x->row > y->row) - (x->row < y->row);
-}
-
 /*
  * aum: mean over epochs of z_label - largest other z, as the training steps saw them (dropout on); low or negative means that
  * the rest of the data argues against the label. A picture with made variants gets the mean over them.
@@ -213,45 +197,28 @@ int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n,
     static const char *const columns[] = {"path", "id", "label", "aum"};
     const struct dataset *d = &run->data;
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
-    struct shard_record r;
     char text[32];
-    size_t n_pictures = 0;
     int rc = -1;
-    struct view *views = mem_zalloc(n, sizeof *views, err);
-    if (!views)
+    uint32_t *picture = mem_zalloc(d->n_rows, sizeof *picture, err);
+    double *mean = mem_zalloc(d->n_rows, sizeof *mean, err);
+    if (!picture || !mean || train_pictures(run, rows, n, picture, err) || train_picture_margins(rows, n, d->n_rows, picture, run->margins, mean, err) ||
+        begin_manifest(&w, run->path_margins.data, columns, 4, err))
         goto out;
     for (size_t i = 0; i < n; i++) {
-        uint32_t row = rows[i];
-        if (shard_set_describe(d->shards, row, &r, err))
+        struct shard_record r;
+        if (d->variants[rows[i]])
+            continue;       /* variant 0 carries the mean */
+        if (shard_set_describe(d->shards, rows[i], &r, err))
             goto out;
-        views[i] = (struct view){.picture = r.source[0] ? r.source : r.path, .row = row, .variant = r.variant};
-    }
-    qsort(views, n, sizeof *views, by_picture);
-    for (size_t i = 0; i < n;) {    /* variant 0 comes first of each picture; it carries the mean */
-        double sum = 0;
-        size_t first = i;
-        for (; i < n && !strcmp(views[i].picture, views[first].picture); i++)
-            sum += run->margins[views[i].row];
-        views[n_pictures] = views[first];
-        run->margins[views[first].row] = epochs ? sum / (double)(i - first) / epochs : 0;
-        n_pictures++;
-    }
-    qsort(views, n_pictures, sizeof *views, by_row);
-    if (begin_manifest(&w, run->path_margins.data, columns, 4, err))
-        goto out;
-    for (size_t i = 0; i < n_pictures; i++) {
-        if (views[i].variant)
-            continue;
-        if (shard_set_describe(d->shards, views[i].row, &r, err))
-            goto out;
-        const char *fields[] = {r.path, r.xxh128, d->info->classes[r.label], format_f32(text, (float)run->margins[views[i].row])};
+        const char *fields[] = {r.path, r.xxh128, d->info->classes[r.label], format_f32(text, (float)(epochs ? mean[rows[i]] / epochs : 0))};
         if (manifest_writer_row(&w, fields, NULL, err))
             goto out;
     }
     rc = manifest_writer_commit(&w, err);
 out:
     manifest_writer_discard(&w);
-    free(views);
+    free(picture);
+    free(mean);
     return rc;
 }
 

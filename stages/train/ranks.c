@@ -54,25 +54,44 @@ int train_statistics_differ(const struct train_run *run, bool *differ, struct er
     return rc;
 }
 
+/* The value of a plan's line, up to its end; NULL where the plan has none of that key. */
+static const char *plan_value(const char *plan, const char *key, size_t n_key, size_t *n)
+{
+    for (; *plan; plan += strcspn(plan, "\n"), plan += *plan == '\n')
+        if (strncmp(plan, key, n_key) == 0 && plan[n_key] == '\t') {
+            *n = strcspn(plan + n_key + 1, "\n");
+            return plan + n_key + 1;
+        }
+    *n = 0;
+    return NULL;
+}
+
+/* The first line of one that the other has not; a key that only one of them has counts as given there alone. */
+static bool differs(const char *lines, const char *was, const char *now, const char *form, char *out, size_t out_bytes)
+{
+    char key[64], before[200] = "not given", after[200] = "not given";
+    for (const char *line = lines; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        size_t n_key = strcspn(line, "\t\n"), a, b;
+        const char *old = plan_value(was, line, n_key, &a), *new = plan_value(now, line, n_key, &b);
+        if (old && new && a == b && memcmp(old, new, a) == 0)
+            continue;
+        snprintf(key, sizeof key, "%.*s", (int)n_key, line);
+        if (old)
+            snprintf(before, sizeof before, "%.*s", (int)a, old);
+        if (new)
+            snprintf(after, sizeof after, "%.*s", (int)b, new);
+        snprintf(out, out_bytes, form, key, before, after);
+        for (char *c = out; *c; c++)
+            *c = *c == '\t' ? ' ' : *c;
+        return true;
+    }
+    return false;
+}
+
 void train_plan_difference(const char *was, const char *now, const char *form, char *out, size_t out_bytes)
 {
-    char key[64], before[200], after[200];
-    while (*was && *now) {
-        size_t a = strcspn(was, "\n"), b = strcspn(now, "\n");
-        if (a != b || memcmp(was, now, a)) {
-            size_t n_key = strcspn(now, "\t\n"), value = a > n_key ? n_key + 1 : a;
-            snprintf(key, sizeof key, "%.*s", (int)n_key, now);
-            snprintf(before, sizeof before, "%.*s", (int)(a - value), was + value);
-            snprintf(after, sizeof after, "%.*s", (int)(b > n_key ? b - n_key - 1 : 0), now + (b > n_key ? n_key + 1 : b));
-            snprintf(out, out_bytes, form, key, before, after);
-            for (char *c = out; *c; c++)
-                *c = *c == '\t' ? ' ' : *c;
-            return;
-        }
-        was += a + (was[a] != 0);
-        now += b + (now[b] != 0);
-    }
-    snprintf(out, out_bytes, "its plan has other lines");
+    if (!differs(now, was, now, form, out, out_bytes) && !differs(was, was, now, form, out, out_bytes))
+        snprintf(out, out_bytes, "its plan has the same lines in another order");
 }
 
 int train_check_ranks(struct train_run *run, struct error *err)

@@ -35,6 +35,8 @@ int train_options_complete(struct train_options *o, struct error *err)
         return error_set(err, EX_USAGE, "--%s belongs to --phase head", o->folds ? "folds" : "export-features");
     if (o->fold_rows != FOLD_TRAIN_ROWS && !o->folds)
         return error_set(err, EX_USAGE, "--fold-rows needs --folds K");
+    if (o->fold_passes > 1 && !o->folds)
+        return error_set(err, EX_USAGE, "--fold-passes needs --folds K");
     if (o->folds == 1)
         return error_set(err, EX_USAGE, "--folds 1: two or more");
     struct augment_spec spec;
@@ -79,9 +81,9 @@ static int forget_checkpoints(struct train_run *run, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     int rc = remove_if_there(run->path_checkpoint.data, err);
-    for (int k = 0; !rc && k < 100; k++) {
+    for (int k = 0; !rc && k < 100 * TRAIN_FOLD_PASSES; k++) {
         text_clear(&path);
-        rc = text_printf(&path, err, "%s/fold-%d", run->options->out, k) || remove_if_there(path.data, err) ? -1 : 0;
+        rc = train_fold_path(run, k / 100, k % 100, &path, err) || remove_if_there(path.data, err) ? -1 : 0;
     }
     text_release(&path);
     return rc;
@@ -145,7 +147,8 @@ static int make_plan(struct train_run *run, struct error *err)
     if (train_statistics_differ(run, &differ, err) || (differ && text_printf(p, err, "ranks\t%d\n", dist_size(run->dist))))
         return -1;
     if (o->phase == PHASE_HEAD)     /* a boundary kept on the way may only change rounding, where it cuts a fused layer */
-        return text_printf(p, err, "folds\t%lld\n%s", (long long)o->folds, o->fold_rows == FOLD_ALL_ROWS ? "fold-rows\tall\n" : "");
+        return text_printf(p, err, "folds\t%lld\n%s", (long long)o->folds, o->fold_rows == FOLD_ALL_ROWS ? "fold-rows\tall\n" : "") ||
+               (o->fold_passes > 1 && text_printf(p, err, "fold-passes\t%lld\n", (long long)o->fold_passes)) ? -1 : 0;
     return text_printf(p, err, "unlock-from\t%s\nfreeze-bn\t%d\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%s\nrefresh-batches\t%lld\n",
                        o->unlock_from, o->freeze_bn, o->augment, boundaries[o->boundary], modes[o->refresh], (long long)o->refresh_batches);
 }

@@ -27,14 +27,14 @@ struct train_options {
     const char *shards, *base, *out, *cache, *export_features, *features_only;
     int fold_rows;                      /* enum fold_rows */
     int phase, optimizer, precision, select, boundary, refresh, on_change, distributed;
-    int64_t epochs, folds, patience, refresh_batches, loader_threads;
+    int64_t epochs, folds, fold_passes, patience, refresh_batches, loader_threads;
     double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s, rank_timeout_s;
     const char *batch, *schedule, *device, *devices, *augment, *class_weights, *unlock_from;
     uint64_t memory_limit;
     bool nesterov, list_devices, freeze_bn, sync_bn;
     struct common_options common;
 };
-#define TRAIN_DEFAULTS ((struct train_options){ .epochs = -1, .batch = "32", .rate = -1, .momentum = 0.9, .device = "auto", \
+#define TRAIN_DEFAULTS ((struct train_options){ .epochs = -1, .fold_passes = 1, .batch = "32", .rate = -1, .momentum = 0.9, .device = "auto", \
     .augment = "none", .class_weights = "none", .head_l2 = -1, .patience = -1, .refresh_batches = 32, .loader_threads = 2, \
     .checkpoint_s = 30, .rank_timeout_s = 600, .unlock_from = "auto", .select = SELECT_ACCURACY, .common = COMMON_OPTIONS_DEFAULTS })
 
@@ -107,8 +107,27 @@ int phase_head_targets(struct train_run *run, struct head_targets *t, struct err
 void phase_head_targets_close(struct head_targets *t);
 int phase_head_fill(struct train_run *run, const struct head_targets *t, struct error *err);
 int phase_head_export(struct train_run *run, struct error *err);    /* --export-features of a run that is complete */
+/* The head's engine over cached features, and a loader for it. Collective. */
+struct head_engine { struct engine *engine; struct batch_loader *loader; };
+int head_engine_open(struct head_engine *h, struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err);
+void head_engine_close(struct head_engine *h);
 int phase_fine_tune_prepare(struct train_run *run, struct error *err);
 int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err);
+
+/*
+ * folds.c: all folds, then oof.tsv and margins.tsv. run->net is the untrained head, run->margins is written over. 0, 1 when a signal asked to stop
+ * (finished folds are kept), -1.
+ */
+int train_folds(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err);
+enum { TRAIN_FOLD_PASSES = 5 };     /* at most */
+/* A finished fold's file in the run's folder, to go on from. */
+int train_fold_path(const struct train_run *run, int pass, int fold, struct text *path, struct error *err);
+
+/* pictures.c: picture [n_rows of the data]: for each of these rows the row of the picture it shows: variant 0 (the least variant there is). */
+int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *picture, struct error *err);
+/* mean [n_data_rows]: at each picture's row the mean of margins over the rows that show it, 0 at its variants. -1: no memory. */
+int train_picture_margins(const uint32_t *rows, size_t n, size_t n_data_rows, const uint32_t *picture, const double *margins, double *mean,
+                          struct error *err);
 
 /* features_part.c: --features-only. check: EX_USAGE for what it does not go with. As train_run. */
 int features_part_check(const struct train_options *o, struct error *err);

@@ -41,6 +41,22 @@ awk -F'\t' 'FNR == NR { seen[$2]++; next } FNR > 1 && !($2 in seen) { bad++ } EN
 ok $? "margins are there for the same pictures"
 out=$(train --shards bent --base "$tiny" --out x --fold-rows all 2>&1); has "$?:$out" "64:train: --fold-rows needs --folds" "--fold-rows without --folds is refused"
 
+out=$(train --shards bent --base "$tiny" --out twice --cache bent-head/cache --folds 4 --fold-rows all --fold-passes 2 --epochs 15 -v 2>&1)
+left=$(echo "$out" | sed -n 's/.*pass 2 of the folds: without \([0-9]*\) pictures.*/\1/p')
+other=$(awk -F'\t' 'NR > 1 && $3 != $4 { n++ } END { print n + 0 }' all-head/oof.tsv)
+is "$left" "$other" "--fold-passes 2 leaves out the pictures that the first pass predicts as another class"
+is "$(ls twice | tr '\n' ' ')" "done.tsv events.out.tfevents.winnow lock log.tsv margins.tsv model oof.tsv " "and its folds are gone when the run is complete"
+cmp -s twice/margins.tsv all-head/margins.tsv; ok $? "margins are those of the first pass, in which every label taught"
+is "$(sums twice/model | grep bin)" "$(sums all-head/model | grep bin)" "the model kept is the same"
+# the wrong labels' own probability, and that of the right ones
+belief() { awk -F'\t' -v bent="$2" 'NR == 1 { for (i = 5; i <= 7; i++) at[substr($i, 3)] = i; next }
+    { split($1, a, "/"); if (((a[2] + 0) % 10 == 3) == bent) { s += $(at[$3]); n++ } } END { printf "%.4f", s / n }' "$1/oof.tsv"; }
+echo "# wrong labels: $(belief all-head 1) $(belief twice 1); right ones: $(belief all-head 0) $(belief twice 0)"
+ok "$(awk -v a="$(belief all-head 1)" -v b="$(belief twice 1)" 'BEGIN { print !(b < a) }')" "wrong labels are believed less than after one pass"
+ok "$(awk -v a="$(belief all-head 0)" -v b="$(belief twice 0)" 'BEGIN { print !(b > a) }')" "and right ones more"
+out=$(train --shards bent --base "$tiny" --out twice --folds 4 --fold-rows all --epochs 15 2>&1); has "$?:$out" "64:train: 'twice' holds a complete run of another kind: fold-passes was '2' and is now 'not given'" "one pass is another run"
+out=$(train --shards bent --base "$tiny" --out x --fold-passes 2 2>&1); has "$?:$out" "64:train: --fold-passes needs --folds" "--fold-passes without --folds is refused"
+
 # --- again, elsewhere, changed
 before=$(sums head; stat -c %Y.%i head/model/model.json)
 out=$(train --shards set --base "$tiny" --out head --folds 4 --epochs 15 -v 2>&1)
@@ -94,7 +110,7 @@ fine --out plain --refresh-bn off; is "$(column bn_statistics plain/log.tsv | so
 # --- kill -9 at random moments, TERM, a lock
 RANDOM=${SEED:-$$}
 echo "# seed $RANDOM"
-long=(--device ref --threads 1 --shards set --base "$tiny" --folds 2 --epochs 150 --patience 0 --checkpoint-seconds 0.02)
+long=(--device ref --threads 1 --shards bent --base "$tiny" --folds 2 --fold-passes 2 --epochs 100 --patience 0 --checkpoint-seconds 0.02)
 # shellcheck disable=SC2034,SC2054
 longer=(--device ref --threads 1 --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --schedule constant --epochs 120
     --patience 0 --checkpoint-seconds 0.02 --boundary-cache f32 --ema 0.99)
@@ -118,7 +134,7 @@ for name in long longer feeding; do
     is "$?:$(sums $name-killed)" "0:$(sums $name-whole)" "$name: killed $kills times, then the same bytes as an undisturbed run"
     is "$(cut -f1-9 $name-killed/log.tsv)" "$(cut -f1-9 $name-whole/log.tsv)" "$name: and the same log"
 done
-"$BIN/train" --device ref --threads 1 --shards set --base "$tiny" --folds 2 --epochs 150 --patience 0 --checkpoint-seconds 100 --out termed 2>term.err &
+"$BIN/train" --device ref --threads 1 --shards bent --base "$tiny" --folds 2 --fold-passes 2 --epochs 100 --patience 0 --checkpoint-seconds 100 --out termed 2>term.err &
 pid=$!
 sleep 0.3
 out=$("$BIN/train" "${long[@]}" --out termed 2>&1); has "$?:$out" "75:train: " "a second run in the same folder is turned away"
@@ -127,7 +143,7 @@ kill -TERM $pid; wait $pid
 is "$?" 143 "TERM ends it by that signal"
 has "$(cat term.err)" "the same command goes on from the checkpoint" "after a checkpoint"
 test -f termed/checkpoint; ok $? "which is there"
-out=$(train --shards set --base "$tiny" --folds 2 --epochs 151 --patience 0 --out termed 2>&1); has "$?:$out" "64:" "the checkpoint of other options is refused"
+out=$(train --shards bent --base "$tiny" --folds 2 --fold-passes 2 --epochs 101 --patience 0 --out termed 2>&1); has "$?:$out" "64:" "the checkpoint of other options is refused"
 "$BIN/train" "${long[@]}" --out termed
 is "$?:$(sums termed)" "0:$(sums long-whole)" "and continued to the same bytes"
 test ! -e termed/checkpoint; ok $? "a complete run leaves no checkpoint"

@@ -62,6 +62,40 @@ static void test_atomic(void)
     CHECK(n_left_over() == 0);
 }
 
+/* What a kill between link and rename left is taken away by the next writer; four writers of one file all succeed, and it is whole at any time. */
+static void test_writers(void)
+{
+    struct error err = {0};
+    char path[300], stale[300], text[4001], seen[4001];
+    snprintf(path, sizeof path, "%s/shared.txt", tap_tmpdir());
+    snprintf(stale, sizeof stale, "%s/.shared.txt.tmp", tap_tmpdir());
+    CHECK(atomic_file_write(stale, "left by a kill", 14, &err) == 0 && n_left_over() == 1);
+    CHECK(atomic_file_write(path, "new", 3, &err) == 0 && holds(path, "new") && n_left_over() == 0);
+    pid_t child[4];
+    for (int c = 0; c < 4; c++) {
+        if ((child[c] = fork()) != 0)
+            continue;
+        memset(text, 'a' + c, 4000);
+        for (int i = 0; i < 300; i++)
+            if (atomic_file_write(path, text, 4000, &err))
+                _exit(3);
+        _exit(0);
+    }
+    int n_failed = 0, n_mixed = 0, status;
+    for (int alive = 4; alive > 0;) {
+        FILE *f = fopen(path, "r");
+        size_t n = f ? fread(seen, 1, sizeof seen, f) : 0;
+        if (f)
+            fclose(f);
+        if (n != 3 || seen[0] != 'n')
+            n_mixed += n != 4000 || memcmp(seen, seen + 1, 3999) != 0;
+        for (pid_t done; (done = waitpid(-1, &status, WNOHANG)) > 0; alive--)
+            n_failed += status != 0;
+    }
+    CHECK_SAY(n_failed == 0 && n_mixed == 0, "four writers of one file: %d failed, %d times it was not whole", n_failed, n_mixed);
+    CHECK(n_left_over() == 0);
+}
+
 /* A stage killed by TERM leaves no temporary; its parent's temporaries survive a dying child. */
 static void test_signals(void)
 {
@@ -151,6 +185,7 @@ static void test_pool(void)
 int main(void)
 {
     test_atomic();
+    test_writers();
     test_signals();
     test_lock();
     test_paths();

@@ -1,0 +1,57 @@
+/* pictures.c: which rows show one picture: itself (variant 0) and the variants made of it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "train.h"
+
+struct view { const char *picture; uint32_t row; int variant; };
+
+static int by_picture(const void *a, const void *b)
+{
+    const struct view *x = a, *y = b;
+    int order = strcmp(x->picture, y->picture);
+    return order ? order : (x->variant > y->variant) - (x->variant < y->variant);
+}
+
+int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *picture, struct error *err)
+{
+    struct view *views = mem_zalloc(n, sizeof *views, err);
+    int rc = -1;
+    if (!views)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        struct shard_record r;
+        if (shard_set_describe(run->data.shards, rows[i], &r, err))
+            goto out;
+        views[i] = (struct view){.picture = r.source[0] ? r.source : r.path, .row = rows[i], .variant = r.variant};
+    }
+    qsort(views, n, sizeof *views, by_picture);
+    for (size_t i = 0, first = 0; i < n; i++) {
+        if (strcmp(views[i].picture, views[first].picture) != 0)
+            first = i;
+        picture[views[i].row] = views[first].row;
+    }
+    rc = 0;
+out:
+    free(views);
+    return rc;
+}
+
+int train_picture_margins(const uint32_t *rows, size_t n, size_t n_data_rows, const uint32_t *picture, const double *margins, double *mean, struct error *err)
+{
+    uint32_t *count = mem_zalloc(n_data_rows, sizeof *count, err);
+    if (!count)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        mean[rows[i]] = 0;
+    for (size_t i = 0; i < n; i++) {
+        mean[picture[rows[i]]] += margins[rows[i]];
+        count[picture[rows[i]]]++;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (picture[rows[i]] == rows[i])
+            mean[rows[i]] /= count[rows[i]];
+    free(count);
+    return 0;
+}
