@@ -43,7 +43,10 @@ done
 sed -i "s/listen 127.0.0.1:$port;/listen 127.0.0.1:$port; listen 127.0.0.2:$port;/" "$work/web/nginx.conf"
 pipelines/demo/serve stop "$work/web"
 nginx=$(command -v nginx || echo /usr/sbin/nginx)
-"$nginx" -c "$work/web/nginx.conf" -p "$work/web" -e "$work/web/error.log" 2>/dev/null
+for _ in $(seq 50); do      # the old one may hold the port a moment longer
+    "$nginx" -c "$work/web/nginx.conf" -p "$work/web" -e "$work/web/error.log" 2>/dev/null && break
+    sleep 0.2
+done
 conf() { # RUN
     cat <<CONF
 include $TOP/pipelines/default.conf
