@@ -34,16 +34,8 @@ static int find_cuda(const struct backend_table **out, struct error *err)
     return 0;
 }
 
-int backend_find(const char *name, const struct backend_table **out, struct error *err)
+static int find(const char *name, const struct backend_table **out, struct error *err)
 {
-    *out = NULL;
-    if (!name || !*name || !strcmp(name, "auto")) {
-        struct error ignored = {0};
-        if (!find_cuda(out, &ignored))
-            return 0;
-        *out = backend_onednn() ? backend_onednn() : &backend_ref;
-        return 0;
-    }
     if (!strcmp(name, "ref")) {
         *out = &backend_ref;
         return 0;
@@ -65,9 +57,9 @@ int backend_open(const char *name, const struct backend_options *options, const 
     static const char *const in_turn[] = {"cuda", "cpu", "ref"};
     *out = NULL;
     if (name && *name && strcmp(name, "auto"))
-        return backend_find(name, table, err) || (*table)->open(out, options, err) ? -1 : 0;
+        return find(name, table, err) || (*table)->open(out, options, err) ? -1 : 0;
     for (size_t i = 0; i < sizeof in_turn / sizeof *in_turn; i++)
-        if (!backend_find(in_turn[i], table, err) && !(*table)->open(out, options, err)) {
+        if (!find(in_turn[i], table, err) && !(*table)->open(out, options, err)) {
             error_clear(err);
             return 0;
         }

@@ -234,15 +234,12 @@ struct backend_table {
 /* --- finding a backend (backend.c) --- */
 
 /*
- * The table of "ref", "cpu", "cuda", or for "auto" the first of cuda, cpu, ref that opens. A backend that was not built
+ * Opens "ref", "cpu", "cuda", or for "auto" (NULL, "") the first of cuda, cpu, ref that opens. A backend that was not built
  * is known and gives EX_NODEVICE "built without oneDNN" / "built without CUDA: ..."; another name is EX_USAGE. The
  * table stays valid for the process' life. cuda is opened with dlopen from the folder of the running program, its
  * ../lib/winnow, or $WINNOW_PLUGIN_DIR: "winnow-cuda.so", which exports `const struct backend_table
  * *winnow_backend(void)`.
  */
-int backend_find(const char *name, const struct backend_table **out, struct error *err);
-
-/* backend_find and open in one; for "auto" tries in turn. */
 int backend_open(const char *name, const struct backend_options *options, const struct backend_table **table,
                  struct backend **out, struct error *err);
 
