@@ -17,18 +17,8 @@
 #include <linux/seccomp.h>
 #include <seccomp.h>
 
+#include "base/sanitized.h"
 #include "image/limits.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1             /* their shadow memory takes terabytes of address space */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 int sandbox_check(struct error *err)
 {

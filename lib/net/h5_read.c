@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/sanitized.h"
 #include "base/text.h"
 #include "io/io.h"
 #include "net/h5_records.h"
@@ -61,7 +62,7 @@ static void limit(int resource, rlim_t value)
 /* Memory: what the process has, the file twice (chunks are unpacked) and room for the library. */
 static void limit_child(uint64_t file_bytes)
 {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !SANITIZED
     unsigned long pages = 0;
     FILE *statm = fopen("/proc/self/statm", "re");
     if (statm) {
@@ -78,7 +79,8 @@ static void limit_child(uint64_t file_bytes)
     limit(RLIMIT_CPU, 10 + (rlim_t)(file_bytes >> 24));
 #endif
     limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_FSIZE, 0);             /* it writes to a pipe only */
+    if (!SANITIZED)                     /* whose reports are files */
+        limit(RLIMIT_FSIZE, 0);         /* it writes to a pipe only */
 }
 
 static int read_text(int fd, uint64_t n_bytes, char **out, const char *path, struct error *err)

@@ -3,7 +3,7 @@
 #                         The path analysis (lint-analyzer) takes ten seconds a file; what did not change is not looked at again
 #   make check-asan       the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make check-ubsan      the same under UndefinedBehaviorSanitizer alone (other code, other findings)
-#   make check-tsan       the suites that use threads, under ThreadSanitizer
+#   make check-tsan       the suites that use threads, under ThreadSanitizer (with clang's OpenMP library: Debian libomp-dev)
 #   make check-valgrind   units, replays and command-line cases under memcheck, on the very objects that are installed
 #   make coverage         the test suite on counting objects: lines run of lib and stages, by folder
 #   make check-fresh-root the Debian package on a bare Debian: installs, helps, and walks the tutorial (root, network)
@@ -54,6 +54,7 @@ endif
 # under a sanitiser is named in tests/tools/sanitised, with the reason.
 check-asan check-ubsan check-tsan: check-%:
 	$(MAKE) --no-print-directory CONFIG=$* BUILD=build/$* BIN=build/$*/bin test-programs
+	@pipelines/base-weights/run || echo "make $@: no base weights: what needs them is skipped" >&2
 	tests/tools/sanitised $* $(SUITES)
 
 check-valgrind: test-programs

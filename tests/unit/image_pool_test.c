@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/sanitized.h"
 #include "image/decode_pool.h"
 #include "image/picture_loader.h"
 #include "io/io.h"
@@ -112,7 +113,7 @@ static void test_misdeeds(void)
             else if (deed == SPIN)
                 CHECK_SAY(d.slug && !strcmp(d.slug, "decode-timeout"), "a decoder that %s is stopped", names[deed]);
             else if (deed == MEMORY)
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if SANITIZED
                 tap_skip("memory limit", "sanitizers need the address space");
 #else
                 CHECK_SAY(d.slug && !strcmp(d.slug, "decode-memory"), "a decoder that %s is refused it", names[deed]);

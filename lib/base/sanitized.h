@@ -1,0 +1,19 @@
+/*
+ * sanitized.h: SANITIZED is 1 in a build with AddressSanitizer or ThreadSanitizer. Their shadow memory takes terabytes of address space, so there
+ * a limit on it cannot be set. (gcc defines macros, clang answers questions.)
+ */
+#ifndef WINNOW_BASE_SANITIZED_H
+#define WINNOW_BASE_SANITIZED_H
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+#endif
