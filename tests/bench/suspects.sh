@@ -11,7 +11,7 @@ shift
 [ $# -gt 0 ] || set -- 1 2 3 4 5
 BIN=${BIN:-bin}
 export RATE=${RATE:-0.05} KIND=${KIND:-uniform}
-read -ra train <<<"${TRAIN:---epochs 20 --batch 32 --lr 0.003 --optimizer adam --schedule cosine --folds 5 --fold-rows all}"
+read -ra train <<<"${TRAIN:---epochs 20 --batch 32 --lr 0.003 --optimizer adam --schedule cosine --head-l2 0 --folds 5 --fold-rows all --fold-passes 2}"
 read -ra mine <<<"${MINE:---methods separation}"
 T=${KEEP:-$(mktemp -d)}
 [ -n "${KEEP:-}" ] || trap 'rm -rf "$T"' EXIT
