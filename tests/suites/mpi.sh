@@ -40,8 +40,8 @@ PY
 "$BUILD/tests/train_shards_test" set 200 || exit 1
 
 # --- the same as one rank
-one --device cpu --shards set --base "$tiny" --out head --epochs 6 --folds 2 --cache cache
-ranks 2 --device cpu --shards set --base "$tiny" --out head-2 --epochs 6 --folds 2 >out 2>&1
+one --device cpu --shards set --base "$tiny" --out head --epochs 6 --folds 2 --fold-passes 2 --cache cache
+ranks 2 --device cpu --shards set --base "$tiny" --out head-2 --epochs 6 --folds 2 --fold-passes 2 >out 2>&1
 is "$?:$(cat out)" "0:" "phase head with folds on two ranks is silent and ends with 0"
 near head head-2; ok $? "its losses and weights are those of one rank within 1e-5"
 paste head/oof.tsv head-2/oof.tsv | awk -F'\t' 'NR > 1 { if ($1 != $10 || $8 != $17) bad++; for (i = 5; i <= 7; i++) { d = $i - $(i + 9); if (d > 1e-5 || d < -1e-5) bad++ } } END { exit bad > 0 || NR != 121 }'
