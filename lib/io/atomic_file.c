@@ -1,7 +1,7 @@
 /*
  * atomic_file.c: the old file or the whole new one, and nothing left behind.
  * The temporary is made in the destination's folder (a rename must not cross file systems) by O_TMPFILE: it has no name, so
- * nobody has to clean up after a kill. At commit it is linked beside the destination as .NAME.tmp and renamed over it; a kill just between
+ * nobody has to clean up after a kill. At commit it is linked beside the destination as .NAME.00000000.tmp and renamed over it; a kill just between
  * the two leaves that name, which the next writer of the destination removes. Where O_TMPFILE or /proc is missing it is a named
  * sibling .NAME.XXXXXXXX.tmp from the start, which a kill leaves. Names stand in a fixed table that the signal handler walks: only
  * unlink() is called there.
@@ -168,7 +168,7 @@ static int common_name(struct atomic_file *f, struct error *err)
 {
     const char *slash = strrchr(f->path, '/'), *base = slash ? slash + 1 : f->path;
     struct text t = TEXT_EMPTY;
-    if (text_printf(&t, err, "%.*s.%.200s.tmp", (int)(base - f->path), f->path, base)) {
+    if (text_printf(&t, err, "%.*s.%.200s.00000000.tmp", (int)(base - f->path), f->path, base)) {
         text_release(&t);
         return -1;
     }

@@ -68,7 +68,7 @@ static void test_writers(void)
     struct error err = {0};
     char path[300], stale[300], text[4001], seen[4001];
     snprintf(path, sizeof path, "%s/shared.txt", tap_tmpdir());
-    snprintf(stale, sizeof stale, "%s/.shared.txt.tmp", tap_tmpdir());
+    snprintf(stale, sizeof stale, "%s/.shared.txt.00000000.tmp", tap_tmpdir());
     CHECK(atomic_file_write(stale, "left by a kill", 14, &err) == 0 && n_left_over() == 1);
     CHECK(atomic_file_write(path, "new", 3, &err) == 0 && holds(path, "new") && n_left_over() == 0);
     pid_t child[4];
