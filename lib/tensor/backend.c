@@ -2,6 +2,7 @@
  * backend.c: finding a device by name. The CUDA backend is a plug-in, so that one package serves machines with and
  * without it.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,11 +59,14 @@ int backend_open(const char *name, const struct backend_options *options, const 
     *out = NULL;
     if (name && *name && strcmp(name, "auto"))
         return find(name, table, err) || (*table)->open(out, options, err) ? -1 : 0;
-    for (size_t i = 0; i < sizeof in_turn / sizeof *in_turn; i++)
+    for (size_t i = 0; i < sizeof in_turn / sizeof *in_turn; i++) {
         if (!find(in_turn[i], table, err) && !(*table)->open(out, options, err)) {
             error_clear(err);
             return 0;
         }
+        if (err->saved_errno == ENOMEM)     /* no reason to go on slowly, with other last bits */
+            return -1;
+    }
     return -1;
 }
 
