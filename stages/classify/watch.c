@@ -163,7 +163,8 @@ static int hand_off(struct watch *w, const char *name, const char *where, const 
             goto out;
         }
         int saved = errno;
-        (void)unlink(side.data);
+        if (!io_exists(to.data))    /* else another watcher has moved it there, and this is its result, too */
+            (void)unlink(side.data);
         errno = saved;
         if (errno == EEXIST)
             continue;

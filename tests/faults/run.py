@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """run.py: what every program does when things go wrong, one thing at a time. Prints TAP, one line a program and kind of fault.
 
-Through the fault hook (WINNOW_FAULT, lib/base/mem.h): the nth allocation, open, read, write, fsync or rename fails. From outside:
-SIGKILL, SIGTERM, SIGINT, SIGHUP at moments spread over the run; a closed pipe; a full device; a full and a read-only disk; few
-descriptors; two runs at once. After each: no crash, a documented exit code, one message; every destination file is the old
-one or the new one; no temporary is left (but for SIGKILL); a rerun completes and gives the reference's bytes.
+Through the fault hook (WINNOW_FAULT, lib/base/mem.h): the nth allocation, open, read, write, fsync or rename fails. Through
+fail_libc.c: every call the program makes to libc to open, read, write, sync, name, remove or look at something, to start a thread or a
+process; the clock jumps a year. From outside: SIGKILL, SIGTERM, SIGINT, SIGHUP, SIGPIPE at moments spread over the run; a closed pipe; a
+full device; a full and a read-only disk; few descriptors; little address space; two runs at once. After each: no crash, a documented exit
+code, one message; every destination file is the old one or the new one; no temporary is left (but for SIGKILL); a rerun completes and
+gives the reference's bytes.
 
-By default at most POINTS moments of each kind are tried, spread evenly; FAULTS=all tries every one.
+By default a few moments of each kind are tried, spread evenly (fewer of further commands of a program); FAULTS=all tries every one.
 usage: run.py WORK_DIR      environment: BIN, TOP; ONLY=fetch,pack picks programs
 """
 import ctypes
@@ -24,10 +26,11 @@ import time
 BIN, TOP = os.environ['BIN'], os.environ['TOP']
 WORK = sys.argv[1]
 ALL = os.environ.get('FAULTS') == 'all'
-POINTS = 10
 KINDS = ('alloc', 'open', 'read', 'write', 'fsync', 'rename')
+LIBC_KINDS = ('open', 'read', 'write', 'sync', 'name', 'gone', 'look', 'start', 'clock', 'clock-')
+FAIL_LIBC = os.path.join(WORK, 'fail_libc.so')
 DOCUMENTED = {1, 64, 65, 66, 69, 71, 73, 74, 75}
-TIMEOUT = 60
+TIMEOUT = 180         # a hang; a machine may be busy
 n_run = n_failed = n_faults = 0
 
 
@@ -50,15 +53,21 @@ def read(path):
 
 
 class Scenario:
-    """A command in a folder of its own. files: destinations to compare; folders: made whole; both relative to the folder.
-    prepare(folder): makes what the command changes in place."""
+    """A command in a folder of its own. files: destinations to compare; folders: made by the command, each file in them the old one, the
+    new one or not there; whole: those of them that are the old one or the new one as one; all relative to the folder. prepare(folder): makes
+    what the command changes in place. ignore: parts of names of files that differ from run to run; without: columns that do.
+    hook_only: nothing but the hook (a command of several processes). second: what the slower of two at once may end with."""
 
-    def __init__(self, name, argv, files=(), folders=(), prepare=None, slow=False, ignore=()):
+    def __init__(self, name, argv, files=(), folders=(), prepare=None, slow=False, ignore=(), whole=(), without=(), hook_only=False, second=75):
         self.name, self.argv, self.files, self.folders = name, argv, files, folders
-        self.prepare, self.slow, self.ignore = prepare, slow, ignore
+        self.prepare, self.slow, self.ignore, self.whole, self.without = prepare, slow, ignore, whole, without
+        self.hook_only, self.second = hook_only, second
         self.dir = os.path.join(WORK, name)
         self.argv[0] = os.path.join(BIN, self.argv[0])
-        self.want = {}
+        self.want, self.before, self.fine = {}, {}, set()
+        self.extra = not os.path.exists(os.path.join(BIN, name))    # a further command of a program
+        self.points = 3 if self.extra else 4 if slow else 10        # of each kind, through the hook
+        self.libc_points = 2 if self.extra or slow else 3
 
     def command(self, env=None, **how):
         full = dict(os.environ, **(env or {}))
@@ -78,10 +87,32 @@ class Scenario:
                     out.write(b'old\n')
         if self.prepare:
             self.prepare(self.dir)
+        self.before = self.results()
+
+    def state(self):
+        """All that a rerun finds, as one digest."""
+        h = hashlib.sha256()
+        for base, dirs, names in sorted(os.walk(self.dir)):
+            for name in sorted(dirs + names):
+                path = os.path.join(base, name)
+                h.update(('%s %o\n' % (os.path.relpath(path, self.dir), os.lstat(path).st_mode)).encode('utf-8', 'surrogateescape'))
+                if os.path.islink(path):
+                    h.update(os.readlink(path).encode('utf-8', 'surrogateescape'))
+                elif name in names and name != 'lock' and not name.endswith('.lock'):
+                    h.update(read(path))
+        return h.digest()
+
+    def stable(self, table):
+        """The table less the columns that differ from run to run."""
+        if not self.without or not table or b'\t' not in table:
+            return table
+        rows = [line.split(b'\t') for line in table.split(b'\n')]
+        keep = [i for i, name in enumerate(rows[0]) if name.decode() not in self.without]
+        return b'\n'.join(b'\t'.join(row[i] for i in keep if i < len(row)) for row in rows)
 
     def results(self):
         """Destination files, and what the folders hold (by hash)."""
-        got = {f: read(os.path.join(self.dir, f)) for f in self.files}
+        got = {f: self.stable(read(os.path.join(self.dir, f))) for f in self.files}
         for folder in self.folders:
             for base, dirs, names in os.walk(os.path.join(self.dir, folder)):
                 for name in names:
@@ -113,18 +144,29 @@ class Scenario:
             kind, n = line.split('\t')
             self.counts[kind] = max(self.counts.get(kind, 0), int(n))
         ok = done.returncode == 0 and all(v is not None for v in self.want.values())
+        self.clear(old=False)
+        done_libc = self.command({'LD_PRELOAD': FAIL_LIBC, 'FAIL_LIBC_COUNT': count})
+        self.libc_counts = {}
+        if b'runtime does not come first' not in done_libc.stderr:      # a sanitiser's has to, and then there is none of this
+            ok &= done_libc.returncode == 0 and self.results() == self.want
+            self.libc_counts = {k: int(n) for k, n in (line.split('\t') for line in (read(count) or b'').decode().splitlines())}
+        self.libc_counts['clock-'] = self.libc_counts.get('clock', 0)
+        self.peak = self.libc_counts.get('peak', 0)
         tap(ok, '%s: the reference run (%.2f s)' % (self.name, self.seconds), [done.stderr.decode(errors='replace')[-300:]] if not ok else ())
         return ok
 
-    def check(self, code, stderr, what, killed=None, may_leave=False):
+    def check(self, code, stderr, what, killed=None, may_leave=False, out=None):
         """A list of complaints."""
         bad = []
-        # A worker that runs out of memory costs its picture, as a hostile one does: a reject with its reason, and the run goes on.
-        if code == 0 and any(b'decode-memory' in (read(os.path.join(self.dir, f)) or b'') for f in self.files):
+        # A worker that dies or runs out of memory costs its picture, as a hostile one does: a reject with its reason, and the run goes on.
+        said = b''.join(read(os.path.join(self.dir, f)) or b'' for f in self.files) + (out or b'')
+        if code == 0 and (b'decode-memory' in said or b'decode-crashed' in said):
             return []
         if code == 0:
             if killed is None and self.results() != self.want:
-                bad.append('%s: status 0 but the result differs' % what)
+                bad.append('%s: status 0 but the result differs %s' % (what, stderr[-200:]))
+            elif out is not None and out != self.out:
+                bad.append('%s: status 0 but standard output differs' % what)
         elif code < 0:
             if killed != -code:
                 bad.append('%s: died of signal %d' % (what, -code))
@@ -135,14 +177,26 @@ class Scenario:
         if b'Sanitizer' in stderr:
             bad.append('%s: %s' % (what, stderr[-400:]))
         for f in self.files:
-            got = read(os.path.join(self.dir, f))
+            got = self.stable(read(os.path.join(self.dir, f)))
             if got not in (b'old\n', self.want[f]):
                 bad.append('%s: %s is neither the old file nor the new one' % (what, f))
+        got = self.results()
+        for name, digest in got.items():
+            if name not in self.files and digest not in (self.before.get(name), self.want.get(name)):
+                bad.append('%s: %s is neither the old file nor the new one' % (what, name))
+        for folder in self.whole:
+            now, old, new = ({k: v for k, v in r.items() if k.startswith(folder + '/')} for r in (got, self.before, self.want))
+            if now not in (old, new):
+                bad.append('%s: %s is neither the old folder nor the new one' % (what, folder))
         if not may_leave and self.temporaries():
             bad.append('%s: left %s' % (what, self.temporaries()[:2]))
         return bad
 
     def again(self, what):
+        """A rerun; not where one that began with the very same files went well before."""
+        state = self.state()
+        if state in self.fine:
+            return []
         done = self.command()
         if done.returncode != 0:
             return ['%s: the rerun ends with %d: %s' % (what, done.returncode, done.stderr[-200:])]
@@ -150,6 +204,7 @@ class Scenario:
         if got != self.want:
             differ = sorted(k for k in set(got) | set(self.want) if got.get(k) != self.want.get(k))
             return ['%s: the rerun gives another result: %s' % (what, differ[:4])]
+        self.fine.add(state)
         return []
 
 
@@ -164,12 +219,12 @@ def hooked(s):
     for kind in KINDS:
         total = s.counts.get(kind, 0)
         bad, tried = [], 0
-        for at in spread(total, 4 if s.slow else POINTS):
+        for at in spread(total, s.points):
             s.clear()
             what = '%s %d of %d' % (kind, at, total)
             try:
                 done = s.command({'WINNOW_FAULT': '%s:%d' % (kind, at)})
-                bad += s.check(done.returncode, done.stderr, what)
+                bad += s.check(done.returncode, done.stderr, what, out=done.stdout)
                 bad += s.again(what)
             except subprocess.TimeoutExpired:
                 bad.append(what + ': hangs')
@@ -179,11 +234,35 @@ def hooked(s):
             tap(not bad, '%s: %s fails (%d of %d tried)' % (s.name, kind, tried, total), bad)
 
 
+def libc_fails(s):
+    """Every call to libc that the program makes itself, whether it passes the hook or not."""
+    global n_faults
+    said = os.path.join(WORK, 'said')
+    for kind in LIBC_KINDS:
+        total = s.libc_counts.get(kind, 0)
+        bad, tried = [], 0
+        for at in spread(total, s.libc_points):
+            s.clear()
+            try:
+                done = s.command({'LD_PRELOAD': FAIL_LIBC, 'FAIL_LIBC': '%s:%s%d' % (kind.rstrip('-'), '-' if '-' in kind else '', at), 'FAIL_LIBC_SAID': said})
+                what = 'libc %s %d of %d (%s)' % (kind, at, total, (read(said) or b'').decode().strip())
+                bad += s.check(done.returncode, done.stderr, what, may_leave=kind == 'gone', out=done.stdout)
+                if 'clock' in kind and done.returncode:
+                    bad.append('%s: status %d %s' % (what, done.returncode, done.stderr[-200:]))
+                bad += s.again(what)
+            except subprocess.TimeoutExpired:
+                bad.append('libc %s %d of %d: hangs' % (kind, at, total))
+            tried += 1
+        n_faults += tried
+        if tried:
+            tap(not bad, '%s: libc, %s (%d of %d tried)' % (s.name, kind + (' jumps' if 'clock' in kind else ' fails'), tried, total), bad)
+
+
 def signalled(s):
     global n_faults
-    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         bad = []
-        moments = 3 if number != signal.SIGKILL else 5
+        moments = 5 if number == signal.SIGKILL and (ALL or not s.extra) else 3 if ALL or not s.extra else 1
         for i in range(moments):
             s.clear()
             what = '%s at %d/%d' % (number.name, i + 1, moments + 1)
@@ -231,13 +310,30 @@ def surroundings(s):
         except subprocess.TimeoutExpired:
             bad.append(what + ': hangs')
         n_faults += 1
+    # Little address space: malloc fails in libraries, too.
+    for share in (s.peak * k // 8 for k in (range(1, 9) if ALL else (3, 6))):
+        import resource
+        s.clear()
+        what = '%d MiB of address space' % (share >> 20)
+        small = functools.partial(resource.setrlimit, resource.RLIMIT_AS, (share, share))
+        if share == 0 or subprocess.run([s.argv[0], '--version'], preexec_fn=small, capture_output=True).returncode:
+            continue            # not even its libraries find room
+        try:
+            done = s.command(preexec_fn=small)
+            # oneDNN 2.7 does not look whether it got the memory for the code it writes (xbyak in dnnl_sgemm): nothing of ours is in that trace.
+            killed = -done.returncode if s.slow and done.returncode in (-signal.SIGSEGV, -signal.SIGABRT) else None
+            bad += s.check(done.returncode, done.stderr, what, out=done.stdout, killed=killed, may_leave=killed)
+            bad += s.again(what)
+        except subprocess.TimeoutExpired:
+            bad.append(what + ': hangs')
+        n_faults += 1
     s.clear()
     two = [subprocess.Popen(s.argv, cwd=s.dir, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
     codes = []
     for p in two:
         p.communicate(timeout=TIMEOUT)
         codes.append(p.returncode)
-    if 0 not in codes or not set(codes) <= {0, 75}:
+    if 0 not in codes or not set(codes) <= {0, 75, s.second}:
         bad.append('two at once end with %s' % codes)
     bad += s.again('two at once')
     n_faults += 1
@@ -311,20 +407,31 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, address):
+        pass                    # a client that was killed
+
+
 def main():
     from scenarios import scenarios
     web = os.path.join(WORK, 'web')
+    subprocess.check_call([os.environ.get('CC', 'cc'), '-shared', '-fPIC', '-O1', '-o', FAIL_LIBC, os.path.join(TOP, 'tests/faults/fail_libc.c')])
     subprocess.check_call([sys.executable, os.path.join(TOP, 'tests/tools/make_pictures.py'), web, '4', '3'])
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=web))
+    server = Server(('127.0.0.1', 0), functools.partial(Quiet, directory=web))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     only = os.environ.get('ONLY', '').split(',') if os.environ.get('ONLY') else None
     for s in scenarios(Scenario, WORK, TOP, BIN, server.server_address[1]):
         if not s.reference() or (only and s.name not in only):
             continue
         hooked(s)
-        signalled(s)
-        surroundings(s)
-        disks(s)
+        if not s.hook_only:
+            libc_fails(s)
+            signalled(s)
+            surroundings(s)
+            if ALL or not s.extra:
+                disks(s)
+        s.clear(old=False)
+        s.command()         # the next ones take what it made
     print('# %d faults tried' % n_faults)
     print('1..%d' % n_run)
     sys.exit(n_failed > 0)
