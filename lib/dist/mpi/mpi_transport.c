@@ -65,8 +65,10 @@ static void mpi_close(struct dist_group *g, bool lost)
         MPI_Comm_free(&g->comm);
         MPI_Finalize();
     }
-    while (g->started)
-        forget(g->started);
+    for (struct dist_request *q = g->started, *next; q; q = next) {
+        next = q->next;
+        free(q);
+    }
     free(g);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "tensor/cuda/cuda.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,8 +112,10 @@ static int upload_part(struct backend *b, struct slot to, const struct tensor_sh
         if (u->bytes)
             for (size_t i = 0; i < filled; i++)
                 pinned[i] = u->table[u->bytes[from + i]];
-        else if (filled > 0)            /* else `from` may lie behind the end of what was given */
+        else if (filled > 0) {          /* else `from` may lie behind the end of what was given */
+            assert(u->floats);
             memcpy(pinned, u->floats + from, filled * sizeof(float));
+        }
         memset(pinned + filled, 0, (values - filled) * sizeof(float));
         char *place_at = at(&to, k) + (size_t)first * row * type_bytes(stored_type(b, each));
         if (staging_send(g, st, values * sizeof(float), err) ||

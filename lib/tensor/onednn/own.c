@@ -171,18 +171,18 @@ static void sum_all(const struct backend *b, const struct view *x, const struct 
                     sum_function *f, const float *const *v, struct act act)
 {
     size_t plane = (size_t)x->h * (size_t)x->w;
+    /* One run of pixels through all pictures: not where one block of channels of a blocked tensor is meant, as x or as dy. */
+    bool one_run = x->blocks == 1 && x->n_stride == plane * x->px_stride && (!dy || dy->n_stride == plane * dy->px_stride);
     for (int t = 0; t < b->threads; t++)
         memset(sums_of(b, workspace, c, t).first, 0, 2 * (size_t)c * sizeof(double));
 #pragma omp parallel num_threads(b->threads)
     {
         struct sums s = sums_of(b, workspace, c, omp_get_thread_num());
         size_t first, last;
-        if (x->blocks == 1) {
+        if (one_run) {
             share((size_t)x->n * plane, &first, &last);
-            while (first < last) { /* a slice's pictures follow each other pixel by pixel: one run */
+            if (first < last)
                 f(b, x, dy, first, last - first, 0, 0, v, act, s, 0);
-                first = last;
-            }
         } else {
             share((size_t)x->blocks, &first, &last);
             for (; first < last; first++)
