@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static const struct { const char *name; int number; } kinds[FAULT_KINDS] = {
@@ -21,6 +22,7 @@ static bool on;
 static int failing_kind = -1;
 static unsigned long failing_call;
 static atomic_ulong calls[FAULT_KINDS];
+static atomic_flag *fired;          /* shared with forked children, which count on from their parent's calls: one call fails, not one in each */
 
 static void write_counts(void)
 {
@@ -44,6 +46,8 @@ __attribute__((constructor)) static void fault_setup(void)
             if (strlen(kinds[k].name) == (size_t)(colon - fault) && !strncmp(kinds[k].name, fault, (size_t)(colon - fault)))
                 failing_kind = k;
         failing_call = strtoul(colon + 1, NULL, 10);
+        void *page = mmap(NULL, sizeof *fired, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        fired = page == MAP_FAILED ? NULL : page;
         on = true;
     }
     if (getenv("WINNOW_FAULT_COUNT")) {
@@ -57,7 +61,7 @@ bool fault_here(enum fault_kind kind)
     if (__builtin_expect(!on, 1))
         return false;
     unsigned long call = atomic_fetch_add(&calls[kind], 1) + 1;
-    if ((int)kind != failing_kind || call != failing_call)
+    if ((int)kind != failing_kind || call != failing_call || (fired && atomic_flag_test_and_set(fired)))
         return false;
     errno = kinds[kind].number;
     return true;

@@ -58,10 +58,11 @@ class Scenario:
     what the command changes in place. ignore: parts of names of files that differ from run to run; without: columns that do.
     hook_only: nothing but the hook (a command of several processes). second: what the slower of two at once may end with."""
 
-    def __init__(self, name, argv, files=(), folders=(), prepare=None, slow=False, ignore=(), whole=(), without=(), hook_only=False, second=75):
+    def __init__(self, name, argv, files=(), folders=(), prepare=None, slow=False, ignore=(), whole=(), without=(), hook_only=False, second=75, listed=None):
         self.name, self.argv, self.files, self.folders = name, argv, files, folders
         self.prepare, self.slow, self.ignore, self.whole, self.without = prepare, slow, ignore, whole, without
         self.hook_only, self.second = hook_only, second
+        self.listed = listed        # (prefix, table): a file with that prefix counts when the table names it; else it is not part of the result yet
         self.dir = os.path.join(WORK, name)
         self.argv[0] = os.path.join(BIN, self.argv[0])
         self.want, self.before, self.fine = {}, {}, set()
@@ -113,12 +114,15 @@ class Scenario:
     def results(self):
         """Destination files, and what the folders hold (by hash)."""
         got = {f: self.stable(read(os.path.join(self.dir, f))) for f in self.files}
+        table = read(os.path.join(self.dir, self.listed[1])) or b'' if self.listed else b''
         for folder in self.folders:
             for base, dirs, names in os.walk(os.path.join(self.dir, folder)):
                 for name in names:
                     path = os.path.join(base, name)
                     rel = os.path.relpath(path, self.dir)
                     if any(part in rel for part in self.ignore) or name.endswith('.tmp') or name == 'lock' or name.endswith('.lock'):
+                        continue
+                    if self.listed and rel.startswith(self.listed[0]) and os.path.splitext(name)[0].encode() not in table:
                         continue
                     got[rel] = hashlib.sha256(read(path) or b'').hexdigest()
         return got
@@ -159,8 +163,8 @@ class Scenario:
         """A list of complaints."""
         bad = []
         # A worker that dies or runs out of memory costs its picture, as a hostile one does: a reject with its reason, and the run goes on.
-        said = b''.join(read(os.path.join(self.dir, f)) or b'' for f in self.files) + (out or b'')
-        if code == 0 and (b'decode-memory' in said or b'decode-crashed' in said):
+        said = b''.join(read(os.path.join(self.dir, f)) or b'' for f in self.files) + (out or b'') + stderr
+        if code in (0, 1) and (b'decode-memory' in said or b'decode-crashed' in said):     # 1: --max-rejects
             return []
         if code == 0:
             if killed is None and self.results() != self.want:

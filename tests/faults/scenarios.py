@@ -101,12 +101,13 @@ def scenarios(Scenario, work, top, bin_dir, port):
 
     folder('pack-append', 'web', 'augment/augmented.tsv', 'augment/made', 'train-test-split/split.tsv')
     made('pack-append', 'pack', '--size', '16', 'split.tsv', '-o', 'older')
-    yield Scenario('pack-append', ['pack', '--size', '16', '--max-rejects', '0', '--append', 'augmented.tsv', '-o', 'shards'], [], ['shards'],
+    yield Scenario('pack-append', ['pack', '--size', '16', '--max-rejects', '0', '--rejects', 'rejects.tsv', '--append', 'augmented.tsv', '-o', 'shards'], ['rejects.tsv'], ['shards'],
+                   listed=('shards/shard-', 'shards/index.tsv'),
                    prepare=lambda where: shutil.copytree(os.path.join(where, 'older'), os.path.join(where, 'shards')))
 
     folder('pack-tar', 'web', 'augment/augmented.tsv', 'augment/made', 'train-test-split/split.tsv')
     made('pack-tar', 'pack', '--size', '16', '--format', 'webdataset', 'split.tsv', '-o', 'older')
-    yield Scenario('pack-tar', ['pack', '--size', '16', '--max-rejects', '0', '--format', 'webdataset', 'augmented.tsv', '-o', 'tars'], [], ['tars'], whole=['tars'],
+    yield Scenario('pack-tar', ['pack', '--size', '16', '--max-rejects', '0', '--rejects', 'rejects.tsv', '--format', 'webdataset', 'augmented.tsv', '-o', 'tars'], ['rejects.tsv'], ['tars'], whole=['tars'],
                    prepare=lambda where: shutil.copytree(os.path.join(where, 'older'), os.path.join(where, 'tars')))
 
     made_in_between = ['events', 'log.tsv', 'checkpoint', 'cache', 'run/fold-']
@@ -132,7 +133,7 @@ def scenarios(Scenario, work, top, bin_dir, port):
     yield Scenario('eval', ['eval', '--model', os.path.join(work, 'train/run/model'), '--shards', 'shards', '--split', 'all', '--out', 'report'], [], ['report'], slow=True)
 
     folder('eval-pictures', 'web', 'validate/valid.tsv')
-    yield Scenario('eval-pictures', ['eval', '--model', os.path.join(work, 'train/run/model'), '--shards', 'valid.tsv', '--split', 'all', '--out', 'report'],
+    yield Scenario('eval-pictures', ['eval', '--model', os.path.join(work, 'train/run/model'), '--shards', 'valid.tsv', '--split', 'all', '-v', '--out', 'report'],
                    [], ['report'], slow=True)
 
     folder('mine-errors', 'train/run/oof.tsv')
