@@ -157,6 +157,8 @@ static bool do_hardlink(struct actor *a, const char *path, const char *keeper, s
         unlinkat(root, a->temporary.data, 0);
         return false;
     }
+    /* Where another run has just linked the same two, rename(2) does nothing, says 0 and leaves the temporary name. */
+    unlinkat(root, a->temporary.data, 0);
     return true;
 }
 

@@ -120,7 +120,7 @@ class Scenario:
                 for name in names:
                     path = os.path.join(base, name)
                     rel = os.path.relpath(path, self.dir)
-                    if any(part in rel for part in self.ignore) or name.endswith('.tmp') or name == 'lock' or name.endswith('.lock'):
+                    if any(part in rel for part in self.ignore) or '.new-' in rel or name.endswith('.tmp') or name == 'lock' or name.endswith('.lock'):
                         continue
                     if self.listed and rel.startswith(self.listed[0]) and os.path.splitext(name)[0].encode() not in table:
                         continue
@@ -204,6 +204,9 @@ class Scenario:
         done = self.command()
         if done.returncode != 0:
             return ['%s: the rerun ends with %d: %s' % (what, done.returncode, done.stderr[-200:])]
+        left = [os.path.join(base, n) for base, dirs, names in os.walk(self.dir) for n in dirs if '.new-' in n]     # what was begun is swept
+        if left:
+            return ['%s: the rerun leaves %s' % (what, left[:2])]
         got = self.results()
         if got != self.want:
             differ = sorted(k for k in set(got) | set(self.want) if got.get(k) != self.want.get(k))

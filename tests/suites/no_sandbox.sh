@@ -16,7 +16,7 @@ both() { # WHAT COMMAND...: with and without, -o out and --rejects; in folders o
     rm -rf w n
     for how in w n; do
         mkdir -p $how/made
-        "$BIN/$@" -j2 $([ $how = n ] && echo --no-sandbox) --rejects $how/rejects.tsv -o $how/out in.tsv >$how/stdout 2>$how/stderr
+        "$BIN/$1" "${@:2}" -j2 $([ $how = n ] && echo --no-sandbox) --rejects $how/rejects.tsv -o $how/out in.tsv >$how/stdout 2>$how/stderr
         echo $? >$how/status
         [ -d made ] && mv made $how/
         mv look.* $how/ 2>/dev/null

@@ -56,7 +56,7 @@ pid=$!
 for _ in $(seq 200); do [ -s broken/checkpoint ] && break; sleep 0.05; done
 kill -KILL $pid
 wait $pid 2>/dev/null
-head -c 100 broken/checkpoint >cut && cp cut broken/checkpoint
+head -c 100 broken/checkpoint >torn && cp torn broken/checkpoint
 train --cache c --epochs 400 --patience 0 --checkpoint-seconds 0 --out broken 2>err
 status=$?
 [ $status = 65 ] && grep -q checkpoint err
