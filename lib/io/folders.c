@@ -77,7 +77,9 @@ void io_sweep_leftovers(const char *place)
     struct error ignored = {0};
     DIR *d = text_printf(&t, &ignored, "%.*s", slash ? (slash == place ? 1 : (int)(slash - place)) : 1, slash ? place : ".") ? NULL : opendir(t.data);
     for (struct dirent *e; d && (e = readdir(d));) {
-        const char *name = e->d_name + (e->d_name[0] == '.' && base[0] != '.');
+        const char *name = e->d_name;
+        while (*name == '.' && base[0] != '.')      /* ..PLACE.new-1.new-1: begun inside what was begun */
+            name++;
         if (!text_starts(name, base) || !text_starts(name + strlen(base), ".new-") || !io_is_leftover(e->d_name))
             continue;
         text_clear(&t);
