@@ -145,16 +145,12 @@ static char *final_path(const char *path, struct error *err)
     return mem_strdup(path, err);
 }
 
-/* A new name beside f->path into f->temporary (which was NULL or is freed). */
-static int draw_name(struct atomic_file *f, struct error *err)
+/* .NAME.XXXXXXXX.tmp beside f->path into f->temporary (which was NULL or is freed). */
+static int name_by(struct atomic_file *f, unsigned number, struct error *err)
 {
-    static atomic_uint counter;
     const char *slash = strrchr(f->path, '/'), *base = slash ? slash + 1 : f->path;
     struct text t = TEXT_EMPTY;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t salt = random_mix((uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32 ^ atomic_fetch_add(&counter, 1));
-    if (text_printf(&t, err, "%.*s.%.200s.%08x.tmp", (int)(base - f->path), f->path, base, (unsigned)salt)) {
+    if (text_printf(&t, err, "%.*s.%.200s.%08x.tmp", (int)(base - f->path), f->path, base, number)) {
         text_release(&t);
         return -1;
     }
@@ -163,18 +159,25 @@ static int draw_name(struct atomic_file *f, struct error *err)
     return 0;
 }
 
-/* The name that all writers of f->path take for the moment between link and rename, into f->temporary. */
+bool io_is_temporary(const char *name)
+{
+    size_t n = strlen(name);
+    return n >= 15 && name[0] == '.' && name[n - 13] == '.' && strspn(name + n - 12, "0123456789abcdef") == 8 && strcmp(name + n - 4, ".tmp") == 0;
+}
+
+/* A new name. */
+static int draw_name(struct atomic_file *f, struct error *err)
+{
+    static atomic_uint counter;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return name_by(f, (unsigned)random_mix((uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32 ^ atomic_fetch_add(&counter, 1)), err);
+}
+
+/* The name that all writers of f->path take for the moment between link and rename. */
 static int common_name(struct atomic_file *f, struct error *err)
 {
-    const char *slash = strrchr(f->path, '/'), *base = slash ? slash + 1 : f->path;
-    struct text t = TEXT_EMPTY;
-    if (text_printf(&t, err, "%.*s.%.200s.00000000.tmp", (int)(base - f->path), f->path, base)) {
-        text_release(&t);
-        return -1;
-    }
-    free(f->temporary);
-    f->temporary = t.data;
-    return 0;
+    return name_by(f, 0, err);
 }
 
 static int open_unnamed(const char *path, struct error *err)

@@ -77,6 +77,8 @@ int atomic_file_commit(struct atomic_file *f, struct error *err);   /* flush, fs
 void atomic_file_discard(struct atomic_file *f);                    /* nothing to do after a commit; keeps errno */
 /* For whole contents in hand. */
 int atomic_file_write(const char *path, const void *bytes, size_t n_bytes, struct error *err);
+/* Whether a name is that of such a file before it has its place (.NAME.XXXXXXXX.tmp): in use, or left by a kill. */
+bool io_is_temporary(const char *name);
 
 /* Names that die with the process: for temporaries made by other means. Returns a slot or -1 when the table is full. */
 int cleanup_remember(const char *path);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "metric/sort.h"
 
 struct interval interval_wilson(uint64_t k, uint64_t n, double z)
 {
@@ -174,12 +175,6 @@ static void *bootstrap_run(void *argument)
     return NULL;
 }
 
-static int compare_doubles(const void *x, const void *y)
-{
-    double a = *(const double *)x, b = *(const double *)y;
-    return a < b ? -1 : a > b;
-}
-
 static double quantile(const double *sorted, size_t n, double q)
 {
     double at = (double)(n - 1) * q;
@@ -214,7 +209,7 @@ int bootstrap_share(const uint8_t *correct, size_t n_rows, unsigned resamples, u
         if (started[t])
             pthread_join(ids[t], NULL);
     out->first = shares[0];
-    qsort(shares, resamples, sizeof *shares, compare_doubles);
+    qsort(shares, resamples, sizeof *shares, sort_compare_doubles);
     out->low = quantile(shares, resamples, 0.025);
     out->high = quantile(shares, resamples, 0.975);
     rc = 0;

@@ -5,18 +5,13 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-
-static int compare_doubles(const void *x, const void *y)
-{
-    double a = *(const double *)x, b = *(const double *)y;
-    return a < b ? -1 : a > b;
-}
+#include "metric/sort.h"
 
 /* Where n values (sorted here) fall into two clusters: the cut of the largest variance between them. n > 0. */
 static double two_clusters(double *values, size_t n)
 {
     double total = 0, below = 0, best = -1, cut = values[0];
-    qsort(values, n, sizeof *values, compare_doubles);
+    qsort(values, n, sizeof *values, sort_compare_doubles);
     for (size_t i = 0; i < n; i++)
         total += values[i];
     for (size_t i = 1; i < n; i++) {

@@ -91,3 +91,9 @@ int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct
 {
     return sort_rows(values, n, order, ~UINT64_C(0), err);
 }
+
+int sort_compare_doubles(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return a < b ? -1 : a > b;
+}

@@ -17,5 +17,7 @@
  */
 int sort_rows_ascending(const double *values, size_t n, uint32_t *order, struct error *err);
 int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct error *err);
+/* For qsort of doubles that hold no NaN. */
+int sort_compare_doubles(const void *x, const void *y);
 
 #endif

@@ -118,18 +118,6 @@ static void files_release(struct files *l)
     *l = (struct files){0};
 }
 
-/* A temporary of ours (.NAME.XXXXXXXX.tmp) that was killed before it got its place. */
-static bool is_temporary(const char *name)
-{
-    size_t n = strlen(name);
-    if (n < 15 || name[0] != '.' || strcmp(name + n - 4, ".tmp") != 0 || name[n - 13] != '.')
-        return false;
-    for (size_t i = n - 12; i < n - 4; i++)
-        if (!is_hex(name[i]))
-            return false;
-    return true;
-}
-
 static int say(struct purge *p, const char *action, const char *path, uint64_t n_rows, struct error *err)
 {
     char rows[24] = "";
@@ -180,7 +168,7 @@ static int collect(struct purge *p, const char *folder, struct files *l, struct 
             rc = -1;
         } else if (lstat(path.data, &st)) {
             rc = errno == ENOENT ? 0 : error_errno(err, EX_NOINPUT, "cannot look at '%s'", path.data);
-        } else if (!S_ISLNK(st.st_mode) && (io_is_leftover(e->d_name) || (S_ISREG(st.st_mode) && is_temporary(e->d_name)))) {
+        } else if (!S_ISLNK(st.st_mode) && (io_is_leftover(e->d_name) || (S_ISREG(st.st_mode) && io_is_temporary(e->d_name)))) {
             rc = remove_leftover(p, path.data, err);
         } else if (S_ISDIR(st.st_mode)) {
             rc = collect(p, path.data, l, err);

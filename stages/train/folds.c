@@ -65,7 +65,8 @@ out:
     return rc;
 }
 
-int train_fold_path(const struct train_run *run, int pass, int fold, struct text *path, struct error *err)
+/* A finished fold's file in the run's folder, to go on from. */
+static int fold_path(const struct train_run *run, int pass, int fold, struct text *path, struct error *err)
 {
     return pass ? text_printf(path, err, "%s/fold-%d-%d", run->options->out, fold, pass + 1) : text_printf(path, err, "%s/fold-%d", run->options->out, fold);
 }
@@ -114,7 +115,7 @@ static int run_fold(struct train_run *run, const struct frozen *f, const struct 
     struct head_engine h = {0};
     struct trainer t = {0};
     int rc = -1, is_kept = 0;
-    if (!in || !out || (fold->margins && !(own = mem_zalloc(d->n_rows, sizeof *own, err))) || train_fold_path(run, fold->pass, fold->index, &path, err))
+    if (!in || !out || (fold->margins && !(own = mem_zalloc(d->n_rows, sizeof *own, err))) || fold_path(run, fold->pass, fold->index, &path, err))
         goto done;
     for (size_t i = 0; i < n; i++) {
         uint32_t row = run->fold_rows[i];

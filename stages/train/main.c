@@ -32,7 +32,7 @@ static const struct option_row rows[] = {
     {OPTION_INT, 0, "fold-passes", F(fold_passes), "N",
      "cross-validate so many times, from the second on learning only from pictures whose label the pass before predicted: wrong labels "
      "that resemble each other no longer vouch for each other. oof.tsv is the last pass's, margins.tsv the first's",
-     1, TRAIN_FOLD_PASSES, NULL},
+     1, 5, NULL},
     {OPTION_STRING, 0, "features-only", F(features_only), "PART",
      "head: I/N: put the features of one of N parts of the pictures into CACHE/part-I-of-N and end; join/N: take all parts into CACHE "
      "and end. For the tasks of a job array; needs --cache, not --out", 0, 0, NULL},

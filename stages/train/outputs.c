@@ -200,17 +200,20 @@ int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n,
     char text[32];
     int rc = -1;
     uint32_t *picture = mem_zalloc(d->n_rows, sizeof *picture, err);
-    double *mean = mem_zalloc(d->n_rows, sizeof *mean, err);
-    if (!picture || !mean || train_pictures(run, rows, n, picture, err) || train_picture_margins(rows, n, d->n_rows, picture, run->margins, mean, err) ||
-        begin_manifest(&w, run->path_margins.data, columns, 4, err))
+    struct { double sum; uint32_t n; } *of = mem_zalloc(d->n_rows, sizeof *of, err);
+    if (!picture || !of || train_pictures(run, rows, n, picture, err) || begin_manifest(&w, run->path_margins.data, columns, 4, err))
         goto out;
+    for (size_t i = 0; i < n; i++) {
+        of[picture[rows[i]]].sum += run->margins[rows[i]];
+        of[picture[rows[i]]].n++;
+    }
     for (size_t i = 0; i < n; i++) {
         struct shard_record r;
         if (d->variants[rows[i]])
             continue;       /* variant 0 carries the mean */
         if (shard_set_describe(d->shards, rows[i], &r, err))
             goto out;
-        const char *fields[] = {r.path, r.xxh128, d->info->classes[r.label], format_f32(text, (float)(epochs ? mean[rows[i]] / epochs : 0))};
+        const char *fields[] = {r.path, r.xxh128, d->info->classes[r.label], format_f32(text, (float)(epochs ? of[rows[i]].sum / of[rows[i]].n / epochs : 0))};
         if (manifest_writer_row(&w, fields, NULL, err))
             goto out;
     }
@@ -218,7 +221,7 @@ int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n,
 out:
     manifest_writer_discard(&w);
     free(picture);
-    free(mean);
+    free(of);
     return rc;
 }
 

@@ -37,21 +37,3 @@ out:
     free(views);
     return rc;
 }
-
-int train_picture_margins(const uint32_t *rows, size_t n, size_t n_data_rows, const uint32_t *picture, const double *margins, double *mean, struct error *err)
-{
-    uint32_t *count = mem_zalloc(n_data_rows, sizeof *count, err);
-    if (!count)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        mean[rows[i]] = 0;
-    for (size_t i = 0; i < n; i++) {
-        mean[picture[rows[i]]] += margins[rows[i]];
-        count[picture[rows[i]]]++;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (picture[rows[i]] == rows[i])
-            mean[rows[i]] /= count[rows[i]];
-    free(count);
-    return 0;
-}

@@ -1,4 +1,6 @@
 /* run.c: one run of train: its folder, lock, plan, the phase, its outputs. */
+#include <ctype.h>
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -79,12 +81,19 @@ static int remove_if_there(const char *path, struct error *err)
 /* What a half-done run goes on from. */
 static int forget_checkpoints(struct train_run *run, struct error *err)
 {
+    const char *out = run->options->out;
     struct text path = TEXT_EMPTY;
     int rc = remove_if_there(run->path_checkpoint.data, err);
-    for (int k = 0; !rc && k < 100 * TRAIN_FOLD_PASSES; k++) {
+    DIR *d = rc ? NULL : opendir(out);
+    if (!rc && !d)
+        rc = error_errno(err, EX_CANTCREAT, "cannot look into '%s'", out);
+    for (struct dirent *e; !rc && (e = io_next_entry(d, out, &rc, err));) {
         text_clear(&path);
-        rc = train_fold_path(run, k / 100, k % 100, &path, err) || remove_if_there(path.data, err) ? -1 : 0;
+        if (text_starts(e->d_name, "fold-") && isdigit((unsigned char)e->d_name[5]))       /* of any number of folds and passes */
+            rc = text_printf(&path, err, "%s/%s", out, e->d_name) || remove_if_there(path.data, err) ? -1 : 0;
     }
+    if (d)
+        closedir(d);
     text_release(&path);
     return rc;
 }

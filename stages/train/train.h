@@ -119,15 +119,9 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
  * (finished folds are kept), -1.
  */
 int train_folds(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err);
-enum { TRAIN_FOLD_PASSES = 5 };     /* at most */
-/* A finished fold's file in the run's folder, to go on from. */
-int train_fold_path(const struct train_run *run, int pass, int fold, struct text *path, struct error *err);
 
 /* pictures.c: picture [n_rows of the data]: for each of these rows the row of the picture it shows: variant 0 (the least variant there is). */
 int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *picture, struct error *err);
-/* mean [n_data_rows]: at each picture's row the mean of margins over the rows that show it, 0 at its variants. -1: no memory. */
-int train_picture_margins(const uint32_t *rows, size_t n, size_t n_data_rows, const uint32_t *picture, const double *margins, double *mean,
-                          struct error *err);
 
 /* features_part.c: --features-only. check: EX_USAGE for what it does not go with. As train_run. */
 int features_part_check(const struct train_options *o, struct error *err);
