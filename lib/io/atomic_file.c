@@ -145,12 +145,17 @@ static char *final_path(const char *path, struct error *err)
     return mem_strdup(path, err);
 }
 
-/* .NAME.XXXXXXXX.tmp beside f->path into f->temporary (which was NULL or is freed). */
+int io_temporary_name(struct text *t, const char *path, unsigned number, struct error *err)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    return text_printf(t, err, "%.*s.%.200s.%08x.tmp", (int)(base - path), path, base, number);
+}
+
+/* The name of that number into f->temporary (which was NULL or is freed). */
 static int name_by(struct atomic_file *f, unsigned number, struct error *err)
 {
-    const char *slash = strrchr(f->path, '/'), *base = slash ? slash + 1 : f->path;
     struct text t = TEXT_EMPTY;
-    if (text_printf(&t, err, "%.*s.%.200s.%08x.tmp", (int)(base - f->path), f->path, base, number)) {
+    if (io_temporary_name(&t, f->path, number, err)) {
         text_release(&t);
         return -1;
     }

@@ -77,7 +77,9 @@ int atomic_file_commit(struct atomic_file *f, struct error *err);   /* flush, fs
 void atomic_file_discard(struct atomic_file *f);                    /* nothing to do after a commit; keeps errno */
 /* For whole contents in hand. */
 int atomic_file_write(const char *path, const void *bytes, size_t n_bytes, struct error *err);
-/* Whether a name is that of such a file before it has its place (.NAME.XXXXXXXX.tmp): in use, or left by a kill. */
+/* What a file is called beside its place before it has it: .NAME.XXXXXXXX.tmp, the number in hexadecimal, appended to t. */
+int io_temporary_name(struct text *t, const char *path, unsigned number, struct error *err);
+/* Whether a name is of that form: in use, or left by a kill. */
 bool io_is_temporary(const char *name);
 
 /* Names that die with the process: for temporaries made by other means. Returns a slot or -1 when the table is full. */

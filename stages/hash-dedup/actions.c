@@ -135,24 +135,37 @@ static bool still_there(struct actor *a, const char *path, const struct stat *st
     return true;
 }
 
-static int temporary_name(struct actor *a, const char *path, struct error *err)
+static int temporary_name(struct actor *a, const char *path, unsigned number, struct error *err)
 {
     text_clear(&a->temporary);
-    return text_printf(&a->temporary, err, "%s.winnow-%ld", path, (long)getpid());
+    return io_temporary_name(&a->temporary, path, number, err);
 }
 
-/* The name becomes a hard link to the keeper: linked under a temporary name, renamed over it, so that it never is
- * missing. */
+/* Two names of one file. Keeps errno. */
+static bool same_inode(const struct actor *a, const char *x, const char *y)
+{
+    struct stat one, other;
+    int saved = errno, root = a->d->root_fd;
+    bool same = fstatat(root, x, &one, AT_SYMLINK_NOFOLLOW) == 0 && fstatat(root, y, &other, AT_SYMLINK_NOFOLLOW) == 0 && one.st_dev == other.st_dev &&
+                one.st_ino == other.st_ino;
+    errno = saved;
+    return same;
+}
+
+/*
+ * The name becomes a hard link to the keeper: linked under a temporary name, renamed over it, so that it never is missing. A link to the keeper that
+ * has the temporary name already is as good: a killed run left it, or another one is at this step, and one of the two renames finds it gone.
+ */
 static bool do_hardlink(struct actor *a, const char *path, const char *keeper, struct error *err)
 {
     int root = a->d->root_fd;
-    if (temporary_name(a, path, err))
+    if (temporary_name(a, path, 0, err))
         return a->why = "out of memory", false;
-    if (linkat(root, keeper, root, a->temporary.data, 0)) {
+    if (linkat(root, keeper, root, a->temporary.data, 0) && !(errno == EEXIST && same_inode(a, a->temporary.data, keeper))) {
         a->why = errno == EXDEV ? "on another file system" : strerror(errno);
         return false;
     }
-    if (renameat(root, a->temporary.data, root, path)) {
+    if (renameat(root, a->temporary.data, root, path) && !(errno == ENOENT && same_inode(a, path, keeper))) {
         a->why = strerror(errno);
         unlinkat(root, a->temporary.data, 0);
         return false;
@@ -165,7 +178,7 @@ static bool do_hardlink(struct actor *a, const char *path, const char *keeper, s
 static bool do_reflink(struct actor *a, const char *path, int keeper, const struct stat *st, struct error *err)
 {
     int root = a->d->root_fd;
-    if (temporary_name(a, path, err))
+    if (temporary_name(a, path, (unsigned)getpid(), err))
         return a->why = "out of memory", false;
     int fd = openat(root, a->temporary.data, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, st->st_mode & 07777);
     if (fd < 0)

@@ -146,12 +146,20 @@ hash-dedup --quarantine jail act.tsv >k.tsv 2>err
 ok $? "--quarantine moves them under their paths"
 fresh
 hash-dedup --hardlink act.tsv >k.tsv 2>err
-[ act/x/2.jpg -ef act/x/1.jpg ] && [ act/y/3.jpg -ef act/x/1.jpg ] && [ -z "$(find act -name '*winnow*')" ]
+[ act/x/2.jpg -ef act/x/1.jpg ] && [ act/y/3.jpg -ef act/x/1.jpg ] && [ -z "$(find act -name '*.tmp')" ]
 ok $? "--hardlink leaves every name, one file"
+fresh
+ln act/x/1.jpg act/x/.2.jpg.00000000.tmp && echo mine >act/y/.3.jpg.00000000.tmp
+hash-dedup --hardlink act.tsv >k.tsv 2>err
+status=$?
+[ act/x/2.jpg -ef act/x/1.jpg ] && [ "$(find act -name '*.tmp')" = act/y/.3.jpg.00000000.tmp ]
+ok $? "a link that a killed run left is used up"
+[ $status = 1 ] && [ "$(cat act/y/.3.jpg.00000000.tmp)" = mine ] && [ ! act/y/3.jpg -ef act/x/1.jpg ] && grep -q "'act/y/3.jpg' is left alone: File exists" err
+ok $? "a file of the user's that has the name is not touched"
 fresh
 hash-dedup --reflink act.tsv >k.tsv 2>err
 status=$?
-[ -f act/x/2.jpg ] && cmp -s act/x/2.jpg act/x/1.jpg && { [ $status = 0 ] || grep -q 'no reflinks' err; } && [ -z "$(find act -name '*winnow*')" ]
+[ -f act/x/2.jpg ] && cmp -s act/x/2.jpg act/x/1.jpg && { [ $status = 0 ] || grep -q 'no reflinks' err; } && [ -z "$(find act -name '*.tmp')" ]
 ok $? "--reflink shares storage or says that it cannot"
 fresh
 hash-dedup --hash-all -o h.tsv act.tsv
