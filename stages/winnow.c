@@ -1,6 +1,7 @@
 /*
- * winnow.c: the dispatcher. `winnow NAME ...` runs the program NAME from libexec, or from the folder this binary sits in, as
- * git does. It looks nowhere else: no PATH search, so nothing on PATH can stand in for a stage.
+ * winnow.c: the dispatcher. `winnow NAME ...` runs the program NAME from libexec, or from the folder this
+ * binary sits in, as git does. It looks nowhere else: no PATH search, so nothing on PATH can stand in for a
+ * stage.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -12,10 +13,12 @@
 #include <unistd.h>
 
 #ifndef WINNOW_LIBEXEC
-#define WINNOW_LIBEXEC "../libexec/winnow"      /* relative to the folder of this binary */
+#define WINNOW_LIBEXEC "../libexec/winnow" /* relative to the folder of this binary */
 #endif
 
-static const struct { const char *name, *help; } programs[] = {
+static const struct {
+    const char *name, *help;
+} programs[] = {
     {"scan", "turn folders <label>/*.jpg into a manifest"},
     {"fetch", "download lists of URLs, content-addressed, never twice"},
     {"validate", "sniff and decode pictures, apply size rules"},
@@ -38,7 +41,8 @@ static const struct { const char *name, *help; } programs[] = {
 static int usage(FILE *to, const char *folder, int code)
 {
     fprintf(to, "usage: winnow PROGRAM [OPTION]... [ARGUMENT]...\n\n"
-                "A pipeline of small programs that turns lists of image URLs into a trained, audited classifier.\n"
+                "A pipeline of small programs that turns lists of image URLs into a trained, audited "
+                "classifier.\n"
                 "`winnow PROGRAM --help` explains each; they read and write TSV manifests.\n\n");
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
         fprintf(to, "  %-18s %s\n", programs[i].name, programs[i].help);
@@ -58,11 +62,9 @@ int main(int argc, char **argv)
     self[n] = 0;
     *strrchr(self, '/') = 0;
     snprintf(folder, sizeof folder, "%s/%s", self, WINNOW_LIBEXEC);
-    if (stat(folder, &st) || !S_ISDIR(st.st_mode))
-        snprintf(folder, sizeof folder, "%s", self);
+    if (stat(folder, &st) || !S_ISDIR(st.st_mode)) snprintf(folder, sizeof folder, "%s", self);
 
-    if (argc < 2)
-        return usage(stderr, folder, EX_USAGE);
+    if (argc < 2) return usage(stderr, folder, EX_USAGE);
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
         return usage(stdout, folder, 0);
     if (!strcmp(argv[1], "--version")) {
@@ -75,8 +77,7 @@ int main(int argc, char **argv)
             return EX_USAGE;
         }
     snprintf(path, sizeof path, "%s/%s", folder, argv[1]);
-    if (strcmp(argv[1], "winnow"))
-        execv(path, argv + 1);
+    if (strcmp(argv[1], "winnow")) execv(path, argv + 1);
     fprintf(stderr, "winnow: no program '%s' in %s; 'winnow --help' lists them\n", argv[1], folder);
     return EX_USAGE;
 }

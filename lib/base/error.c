@@ -61,7 +61,4 @@ bool errno_of_machine(int number)
     return number == EIO || number == EMFILE || number == ENFILE || number == ENOMEM || number == ESTALE;
 }
 
-void error_clear(struct error *err)
-{
-    *err = (struct error){0};
-}
+void error_clear(struct error *err) { *err = (struct error){0}; }

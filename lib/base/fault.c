@@ -1,6 +1,6 @@
 /*
- * fault.c: makes the nth call of a kind fail, for the tests that try every one. WINNOW_FAULT and WINNOW_FAULT_COUNT are
- * described in mem.h. Off, it costs one load and one branch.
+ * fault.c: makes the nth call of a kind fail, for the tests that try every one. WINNOW_FAULT and
+ * WINNOW_FAULT_COUNT are described in mem.h. Off, it costs one load and one branch.
  */
 #include "base/mem.h"
 
@@ -13,16 +13,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const struct { const char *name; int number; } kinds[FAULT_KINDS] = {
-    [FAULT_ALLOC] = {"alloc", ENOMEM}, [FAULT_OPEN] = {"open", EMFILE},   [FAULT_READ] = {"read", EIO},
-    [FAULT_WRITE] = {"write", ENOSPC}, [FAULT_FSYNC] = {"fsync", EIO},    [FAULT_RENAME] = {"rename", EIO},
+static const struct {
+    const char *name;
+    int number;
+} kinds[FAULT_KINDS] = {
+    [FAULT_ALLOC] = {"alloc", ENOMEM}, [FAULT_OPEN] = {"open", EMFILE}, [FAULT_READ] = {"read", EIO},
+    [FAULT_WRITE] = {"write", ENOSPC}, [FAULT_FSYNC] = {"fsync", EIO},  [FAULT_RENAME] = {"rename", EIO},
 };
 
 static bool on;
 static int failing_kind = -1;
 static unsigned long failing_call;
 static atomic_ulong calls[FAULT_KINDS];
-static atomic_flag *fired;          /* shared with forked children, which count on from their parent's calls: one call fails, not one in each */
+/* shared with forked children, which count on from their parent's calls: one call fails, not one in each */
+static atomic_flag *fired;
 
 static void write_counts(void)
 {
@@ -31,11 +35,9 @@ static void write_counts(void)
     int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666) : -1;
     for (int k = 0; fd >= 0 && k < FAULT_KINDS; k++) {
         int n = snprintf(line, sizeof line, "%s\t%lu\n", kinds[k].name, atomic_load(&calls[k]));
-        if (write(fd, line, (size_t)n) < 0)
-            break;
+        if (write(fd, line, (size_t)n) < 0) break;
     }
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
 }
 
 __attribute__((constructor)) static void fault_setup(void)
@@ -43,7 +45,8 @@ __attribute__((constructor)) static void fault_setup(void)
     const char *fault = getenv("WINNOW_FAULT"), *colon = fault ? strchr(fault, ':') : NULL;
     if (colon) {
         for (int k = 0; k < FAULT_KINDS; k++)
-            if (strlen(kinds[k].name) == (size_t)(colon - fault) && !strncmp(kinds[k].name, fault, (size_t)(colon - fault)))
+            if (strlen(kinds[k].name) == (size_t)(colon - fault) &&
+                !strncmp(kinds[k].name, fault, (size_t)(colon - fault)))
                 failing_kind = k;
         failing_call = strtoul(colon + 1, NULL, 10);
         void *page = mmap(NULL, sizeof *fired, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -58,8 +61,7 @@ __attribute__((constructor)) static void fault_setup(void)
 
 bool fault_here(enum fault_kind kind)
 {
-    if (__builtin_expect(!on, 1))
-        return false;
+    if (__builtin_expect(!on, 1)) return false;
     unsigned long call = atomic_fetch_add(&calls[kind], 1) + 1;
     if ((int)kind != failing_kind || call != failing_call || (fired && atomic_flag_test_and_set(fired)))
         return false;

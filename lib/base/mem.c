@@ -5,8 +5,7 @@
 
 static void *checked(void *p, size_t bytes, struct error *err)
 {
-    if (!p)
-        error_errno(err, EX_OSERR, "cannot allocate %zu bytes", bytes);
+    if (!p) error_errno(err, EX_OSERR, "cannot allocate %zu bytes", bytes);
     return p;
 }
 
@@ -41,16 +40,12 @@ void *mem_aligned(size_t alignment, size_t bytes, struct error *err)
     return checked(fault_here(FAULT_ALLOC) ? NULL : aligned_alloc(alignment, rounded), bytes, err);
 }
 
-char *mem_strdup(const char *s, struct error *err)
-{
-    return mem_dup(s, strlen(s) + 1, err);
-}
+char *mem_strdup(const char *s, struct error *err) { return mem_dup(s, strlen(s) + 1, err); }
 
 void *mem_dup(const void *bytes, size_t n_bytes, struct error *err)
 {
     void *p = mem_alloc(n_bytes, err);
-    if (p && n_bytes)
-        memcpy(p, bytes, n_bytes);
+    if (p && n_bytes) memcpy(p, bytes, n_bytes);
     return p;
 }
 
@@ -58,16 +53,13 @@ int mem_grow(void *array_pointer, size_t *n_capacity, size_t n_wanted, size_t ea
 {
     void **array = array_pointer;
     size_t n = *n_capacity ? *n_capacity : 16, bytes;
-    if (n_wanted <= *n_capacity)
-        return 0;
+    if (n_wanted <= *n_capacity) return 0;
     while (n < n_wanted)
-        if (!size_mul(n, 2, &n))
-            return error_set(err, EX_OSERR, "cannot allocate %zu elements", n_wanted);
+        if (!size_mul(n, 2, &n)) return error_set(err, EX_OSERR, "cannot allocate %zu elements", n_wanted);
     if (!size_mul(n, each_bytes, &bytes))
         return error_set(err, EX_OSERR, "cannot allocate %zu elements", n_wanted);
     void *grown = mem_realloc(*array, bytes, err);
-    if (!grown)
-        return -1;
+    if (!grown) return -1;
     *array = grown;
     *n_capacity = n;
     return 0;
@@ -94,17 +86,14 @@ void *arena_alloc(struct arena *a, size_t bytes, struct error *err)
     struct arena_block *b = a->blocks;
     if (!b || b->n_bytes - b->n_used < rounded) {
         size_t room = b ? b->n_bytes * 2 : ARENA_FIRST_BYTES;
-        if (room > ARENA_LARGEST_BYTES)
-            room = ARENA_LARGEST_BYTES;
-        if (room < rounded)
-            room = rounded;
+        if (room > ARENA_LARGEST_BYTES) room = ARENA_LARGEST_BYTES;
+        if (room < rounded) room = rounded;
         if (!size_add(room, sizeof *b, &total)) {
             error_set(err, EX_OSERR, "cannot allocate %zu bytes", bytes);
             return NULL;
         }
         b = mem_alloc(total, err);
-        if (!b)
-            return NULL;
+        if (!b) return NULL;
         b->n_used = 0;
         b->n_bytes = room;
         b->next = a->blocks;
@@ -133,8 +122,7 @@ char *arena_strdup(struct arena *a, const char *s, struct error *err)
 
 void arena_reset(struct arena *a)
 {
-    if (!a->blocks)
-        return;
+    if (!a->blocks) return;
     for (struct arena_block *b = a->blocks->next, *next; b; b = next) {
         next = b->next;
         a->bytes_total -= b->n_bytes + sizeof *b;

@@ -1,6 +1,7 @@
 /*
- * mem.h: checked sizes and allocation. Sizes meet through size_add and size_mul; allocations of a size that came from
- * a file go through mem_alloc so that a hostile size is an error and not a crash. All pass the fault hook.
+ * mem.h: checked sizes and allocation. Sizes meet through size_add and size_mul; allocations of a size that
+ * came from a file go through mem_alloc so that a hostile size is an error and not a crash. All pass the
+ * fault hook.
  */
 #ifndef WINNOW_BASE_MEM_H
 #define WINNOW_BASE_MEM_H
@@ -15,17 +16,18 @@
 static inline bool size_add(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool size_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 
-/* malloc, calloc(n, each) and realloc; NULL with err set (EX_OSERR) on failure. Zero bytes give a unique pointer. */
+/* malloc, calloc(n, each) and realloc; NULL with err set (EX_OSERR) on failure. Zero bytes give a unique
+ * pointer. */
 void *mem_alloc(size_t bytes, struct error *err);
 void *mem_zalloc(size_t n, size_t each_bytes, struct error *err);
-void *mem_realloc(void *old, size_t bytes, struct error *err);       /* old stays valid on failure */
+void *mem_realloc(void *old, size_t bytes, struct error *err);        /* old stays valid on failure */
 void *mem_aligned(size_t alignment, size_t bytes, struct error *err); /* free() releases it */
 char *mem_strdup(const char *s, struct error *err);
 void *mem_dup(const void *bytes, size_t n_bytes, struct error *err);
 
 /*
- * Grows *array (n_capacity elements of each_bytes) to hold at least n_wanted, by doubling. 0, or -1 with err set and
- * nothing changed.
+ * Grows *array (n_capacity elements of each_bytes) to hold at least n_wanted, by doubling. 0, or -1 with err
+ * set and nothing changed.
  */
 int mem_grow(void *array_pointer, size_t *n_capacity, size_t n_wanted, size_t each_bytes, struct error *err);
 
@@ -33,20 +35,25 @@ int mem_grow(void *array_pointer, size_t *n_capacity, size_t n_wanted, size_t ea
  * An arena: many small allocations that die together. ARENA_EMPTY is a valid arena. Pointers stay valid until
  * arena_release or arena_reset.
  */
-struct arena { struct arena_block *blocks; size_t bytes_total; };
+struct arena {
+    struct arena_block *blocks;
+    size_t bytes_total;
+};
 #define ARENA_EMPTY ((struct arena){0})
-void *arena_alloc(struct arena *a, size_t bytes, struct error *err);           /* 16-byte aligned, not zeroed */
+/* 16-byte aligned, not zeroed */
+void *arena_alloc(struct arena *a, size_t bytes, struct error *err);
 char *arena_strdup(struct arena *a, const char *s, struct error *err);
 char *arena_strndup(struct arena *a, const char *s, size_t n_bytes, struct error *err);
-void arena_reset(struct arena *a);      /* keeps the newest block for reuse */
+void arena_reset(struct arena *a); /* keeps the newest block for reuse */
 void arena_release(struct arena *a);
 
 /*
- * Fault hook for tests: with WINNOW_FAULT=<kind>:<n> in the environment the nth call of that kind in the process fails
- * (ENOMEM for alloc, ENOSPC for write, EIO for read and fsync and rename, EMFILE for open). WINNOW_FAULT_COUNT=FILE
- * appends the number of calls of each kind at exit. Compiled in always: one predictable branch.
+ * Fault hook for tests: with WINNOW_FAULT=<kind>:<n> in the environment the nth call of that kind in the
+ * process fails (ENOMEM for alloc, ENOSPC for write, EIO for read and fsync and rename, EMFILE for open).
+ * WINNOW_FAULT_COUNT=FILE appends the number of calls of each kind at exit. Compiled in always: one
+ * predictable branch.
  */
 enum fault_kind { FAULT_ALLOC, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_FSYNC, FAULT_RENAME, FAULT_KINDS };
-bool fault_here(enum fault_kind kind);  /* true: fail now, errno is set */
+bool fault_here(enum fault_kind kind); /* true: fail now, errno is set */
 
 #endif

@@ -8,15 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 0: opened; -1 with err as it was: the folder has no such file; -1 with another sentence: it does not load. */
-static int try_folder(const char *folder, const char *file, const char *what, const char *entry, void **symbol, char *path,
-                      struct error *err)
+/* 0: opened; -1 with err as it was: the folder has no such file; -1 with another sentence: it does not load.
+ */
+static int try_folder(const char *folder, const char *file, const char *what, const char *entry,
+                      void **symbol, char *path, struct error *err)
 {
-    if (snprintf(path, PATH_MAX, "%s/%s", folder, file) >= PATH_MAX || access(path, R_OK))
-        return -1;
+    if (snprintf(path, PATH_MAX, "%s/%s", folder, file) >= PATH_MAX || access(path, R_OK)) return -1;
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!handle)
-        return error_set(err, EX_NODEVICE, "cannot load %s: %s", what, dlerror());
+    if (!handle) return error_set(err, EX_NODEVICE, "cannot load %s: %s", what, dlerror());
     *symbol = dlsym(handle, entry);
     return 0;
 }
@@ -27,13 +26,12 @@ static int own_folder(char *out, size_t bytes)
     ssize_t n = readlink("/proc/self/exe", out, bytes - 1);
     out[n > 0 ? n : 0] = 0;
     char *slash = strrchr(out, '/');
-    if (slash)
-        *slash = 0;
+    if (slash) *slash = 0;
     return slash ? 0 : -1;
 }
 
-int plugin_open(const char *file, const char *what, const char *absent, const char *entry, void **symbol, char *path,
-                struct error *err)
+int plugin_open(const char *file, const char *what, const char *absent, const char *entry, void **symbol,
+                char *path, struct error *err)
 {
     static const char *const places[] = {"", "/../lib/winnow", "/../bin", "/.."};
     char self[PATH_MAX - 32], folder[PATH_MAX];
@@ -48,7 +46,6 @@ int plugin_open(const char *file, const char *what, const char *absent, const ch
             snprintf(folder, sizeof folder, "%s%s", self, places[i]);
             rc = try_folder(folder, file, what, entry, symbol, path, err);
         }
-    if (!rc)
-        error_clear(err);
+    if (!rc) error_clear(err);
     return rc;
 }

@@ -28,29 +28,20 @@ struct random random_start(uint64_t seed, uint64_t key, uint64_t stream)
     return (struct random){state};
 }
 
-uint64_t random_u64(struct random *r)
-{
-    return random_mix(r->state += GOLDEN);
-}
+uint64_t random_u64(struct random *r) { return random_mix(r->state += GOLDEN); }
 
 uint64_t random_below(struct random *r, uint64_t n)
 {
     return (uint64_t)(((unsigned __int128)random_u64(r) * n) >> 64);
 }
 
-double random_unit(struct random *r)
-{
-    return (double)(random_u64(r) >> 11) * 0x1p-53;
-}
+double random_unit(struct random *r) { return (double)(random_u64(r) >> 11) * 0x1p-53; }
 
-double random_range(struct random *r, double low, double high)
-{
-    return low + (high - low) * random_unit(r);
-}
+double random_range(struct random *r, double low, double high) { return low + (high - low) * random_unit(r); }
 
 double random_normal(struct random *r)
 {
-    double u = 1.0 - random_unit(r), v = random_unit(r);      /* u in (0, 1]: its logarithm is finite */
+    double u = 1.0 - random_unit(r), v = random_unit(r); /* u in (0, 1]: its logarithm is finite */
     return sqrt(-2.0 * log(u)) * cos(6.283185307179586477 * v);
 }
 

@@ -20,19 +20,14 @@ static int reserve(struct text *t, size_t n_more, struct error *err)
 
 int text_add(struct text *t, const void *bytes, size_t n_bytes, struct error *err)
 {
-    if (reserve(t, n_bytes, err))
-        return -1;
-    if (n_bytes)
-        memcpy(t->data + t->n_bytes, bytes, n_bytes);
+    if (reserve(t, n_bytes, err)) return -1;
+    if (n_bytes) memcpy(t->data + t->n_bytes, bytes, n_bytes);
     t->n_bytes += n_bytes;
     t->data[t->n_bytes] = 0;
     return 0;
 }
 
-int text_puts(struct text *t, const char *s, struct error *err)
-{
-    return text_add(t, s, strlen(s), err);
-}
+int text_puts(struct text *t, const char *s, struct error *err) { return text_add(t, s, strlen(s), err); }
 
 int text_vprintf(struct text *t, struct error *err, const char *format, va_list args)
 {
@@ -40,10 +35,8 @@ int text_vprintf(struct text *t, struct error *err, const char *format, va_list 
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, format, again);
     va_end(again);
-    if (n < 0)
-        return error_set(err, EX_SOFTWARE, "cannot format '%s'", format);
-    if (reserve(t, (size_t)n, err))
-        return -1;
+    if (n < 0) return error_set(err, EX_SOFTWARE, "cannot format '%s'", format);
+    if (reserve(t, (size_t)n, err)) return -1;
     vsnprintf(t->data + t->n_bytes, (size_t)n + 1, format, args);
     t->n_bytes += (size_t)n;
     return 0;
@@ -70,7 +63,8 @@ void text_release(struct text *t)
 static int bad_number(struct error *err, const char *what, const char *s, const char *wanted)
 {
     char shown[80];
-    return error_set(err, EX_USAGE, "%s: '%s' is not %s", what, text_for_people(shown, sizeof shown, s), wanted);
+    return error_set(err, EX_USAGE, "%s: '%s' is not %s", what, text_for_people(shown, sizeof shown, s),
+                     wanted);
 }
 
 int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out, const char *what, struct error *err)
@@ -82,7 +76,8 @@ int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out, const ch
         good = *p >= '0' && *p <= '9' && !__builtin_mul_overflow(v, (uint64_t)10, &v) &&
                !__builtin_add_overflow(v, (uint64_t)(*p - '0'), &v);
     if (!good || v < min || v > max) {
-        snprintf(wanted, sizeof wanted, "a whole number from %llu to %llu", (unsigned long long)min, (unsigned long long)max);
+        snprintf(wanted, sizeof wanted, "a whole number from %llu to %llu", (unsigned long long)min,
+                 (unsigned long long)max);
         return bad_number(err, what, s, wanted);
     }
     *out = v;
@@ -112,8 +107,7 @@ int parse_i64(const char *s, int64_t min, int64_t max, int64_t *out, const char 
 /* The number at the start of s in the C locale; *end behind it. False when there is none. */
 static bool number_at(const char *s, double *v, char **end)
 {
-    if (*s == ' ' || (*s >= '\t' && *s <= '\r'))
-        return false;
+    if (*s == ' ' || (*s >= '\t' && *s <= '\r')) return false;
     *v = strtod(s, end);
     return *end != s && !isnan(*v);
 }
@@ -123,8 +117,7 @@ int parse_double(const char *s, double min, double max, double *out, const char 
     char wanted[96], *end;
     double v;
     if (!number_at(s, &v, &end) || *end || v < min || v > max) {
-        if (min <= -DBL_MAX && max >= DBL_MAX)
-            return bad_number(err, what, s, "a number");
+        if (min <= -DBL_MAX && max >= DBL_MAX) return bad_number(err, what, s, "a number");
         snprintf(wanted, sizeof wanted, "a number from %g to %g", min, max);
         return bad_number(err, what, s, wanted);
     }
@@ -137,24 +130,23 @@ static bool scaled_at(const char *s, const char *suffixes, const double *scales,
 {
     char *end;
     const char *found;
-    if (!number_at(s, v, &end) || *v < 0)
-        return false;
-    if (!*end)
-        return true;
-    if (end[1] || !(found = strchr(suffixes, *end)))
-        return false;
+    if (!number_at(s, v, &end) || *v < 0) return false;
+    if (!*end) return true;
+    if (end[1] || !(found = strchr(suffixes, *end))) return false;
     *v *= scales[found - suffixes];
     return true;
 }
 
 int parse_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *out, const char *what, struct error *err)
 {
-    static const double scales[] = {1024.0, 1024.0, 1048576.0, 1048576.0, 1073741824.0, 1073741824.0, 1099511627776.0};
+    static const double scales[] = {1024.0,       1024.0,       1048576.0,      1048576.0,
+                                    1073741824.0, 1073741824.0, 1099511627776.0};
     char wanted[128];
     double v;
-    if (!scaled_at(s, "kKmMgGT", scales, &v) || v < (double)min || v > (double)max || v >= 18446744073709549568.0) {
-        snprintf(wanted, sizeof wanted, "a size in bytes (10, 10k, 10M, 10G) from %llu to %llu", (unsigned long long)min,
-                 (unsigned long long)max);
+    if (!scaled_at(s, "kKmMgGT", scales, &v) || v < (double)min || v > (double)max ||
+        v >= 18446744073709549568.0) {
+        snprintf(wanted, sizeof wanted, "a size in bytes (10, 10k, 10M, 10G) from %llu to %llu",
+                 (unsigned long long)min, (unsigned long long)max);
         return bad_number(err, what, s, wanted);
     }
     *out = (uint64_t)v;
@@ -197,10 +189,11 @@ void hex_encode(char *out, const void *bytes, size_t n_bytes)
     *out = 0;
 }
 
-/* Value + 1 of a digit, 0 for what is none. A table: the digits of hashes are noise, and branches on noise cost most of the time. */
+/* Value + 1 of a digit, 0 for what is none. A table: the digits of hashes are noise, and branches on noise
+ * cost most of the time. */
 static const uint8_t hex_value[256] = {
-    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
-    ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
     ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
 };
 
@@ -209,21 +202,20 @@ int hex_decode(void *out, size_t n_bytes, const char *hex)
     uint8_t *p = out;
     for (size_t i = 0; i < n_bytes; i++) {
         unsigned high = hex_value[(unsigned char)hex[2 * i]];
-        unsigned low = high ? hex_value[(unsigned char)hex[2 * i + 1]] : 0;     /* not behind the end */
-        if (!low)
-            return -1;
+        unsigned low = high ? hex_value[(unsigned char)hex[2 * i + 1]] : 0; /* not behind the end */
+        if (!low) return -1;
         p[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
     return hex[2 * n_bytes] ? -1 : 0;
 }
 
-/* Bytes of the UTF-8 sequence at p (at most n bytes), or 0 when it is not one. Table 3-7 of the Unicode standard. */
+/* Bytes of the UTF-8 sequence at p (at most n bytes), or 0 when it is not one. Table 3-7 of the Unicode
+ * standard. */
 static size_t utf8_length(const unsigned char *p, size_t n)
 {
     unsigned char low = 0x80, high = 0xBF;
     size_t length;
-    if (p[0] < 0x80)
-        return 1;
+    if (p[0] < 0x80) return 1;
     if (p[0] >= 0xC2 && p[0] <= 0xDF)
         length = 2;
     else if ((p[0] & 0xF0) == 0xE0)
@@ -232,11 +224,9 @@ static size_t utf8_length(const unsigned char *p, size_t n)
         length = 4, low = p[0] == 0xF0 ? 0x90 : 0x80, high = p[0] == 0xF4 ? 0x8F : 0xBF;
     else
         return 0;
-    if (length > n || p[1] < low || p[1] > high)
-        return 0;
+    if (length > n || p[1] < low || p[1] > high) return 0;
     for (size_t i = 2; i < length; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
+        if ((p[i] & 0xC0) != 0x80) return 0;
     return length;
 }
 
@@ -245,8 +235,7 @@ bool text_is_utf8(const char *s, size_t n_bytes)
     const unsigned char *p = (const unsigned char *)s;
     for (size_t i = 0; i < n_bytes;) {
         size_t length = utf8_length(p + i, n_bytes - i);
-        if (!length)
-            return false;
+        if (!length) return false;
         i += length;
     }
     return true;
@@ -258,10 +247,10 @@ const char *text_for_people(char *out, unsigned long bytes, const char *s)
     size_t n = strlen(s), used = 0;
     for (size_t i = 0; i < n;) {
         size_t length = utf8_length(p + i, n - i);
-        bool control = length == 1 ? p[i] < 32 || p[i] == 127 : length == 2 && p[i] == 0xC2 && p[i + 1] < 0xA0;
+        bool control =
+            length == 1 ? p[i] < 32 || p[i] == 127 : length == 2 && p[i] == 0xC2 && p[i + 1] < 0xA0;
         size_t take = length && !control ? length : 1;
-        if (used + take + 1 > bytes)
-            break;
+        if (used + take + 1 > bytes) break;
         if (length && !control)
             memcpy(out + used, s + i, take);
         else
@@ -273,10 +262,7 @@ const char *text_for_people(char *out, unsigned long bytes, const char *s)
     return out;
 }
 
-bool text_starts(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
-}
+bool text_starts(const char *s, const char *prefix) { return strncmp(s, prefix, strlen(prefix)) == 0; }
 
 bool text_ends(const char *s, const char *suffix)
 {

@@ -1,5 +1,6 @@
 /*
- * text.h: strings, numbers from and to text, and hexadecimal. Everything is byte strings in UTF-8 and the C locale.
+ * text.h: strings, numbers from and to text, and hexadecimal. Everything is byte strings in UTF-8 and the C
+ * locale.
  */
 #ifndef WINNOW_BASE_TEXT_H
 #define WINNOW_BASE_TEXT_H
@@ -12,35 +13,47 @@
 #include "base/error.h"
 
 /* A growing string. TEXT_EMPTY is valid; data is NUL-terminated once anything was added, NULL before. */
-struct text { char *data; size_t n_bytes, capacity; };
+struct text {
+    char *data;
+    size_t n_bytes, capacity;
+};
 #define TEXT_EMPTY ((struct text){0})
 int text_add(struct text *t, const void *bytes, size_t n_bytes, struct error *err);
 int text_puts(struct text *t, const char *s, struct error *err);
-int text_printf(struct text *t, struct error *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int text_printf(struct text *t, struct error *err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 int text_vprintf(struct text *t, struct error *err, const char *format, va_list args);
-static inline void text_clear(struct text *t) { t->n_bytes = 0; if (t->data) t->data[0] = 0; }
+static inline void text_clear(struct text *t)
+{
+    t->n_bytes = 0;
+    if (t->data) t->data[0] = 0;
+}
 void text_release(struct text *t);
 
 /*
- * Numbers from the whole of s (no blanks, no trailing bytes, decimal). 0, or -1 with err set naming what ("--jobs",
- * "column 'width'") and the range. parse_double takes anything strtod takes in the C locale but not NaN, and only within
- * min..max. parse_bytes takes 10, 10k, 10M, 10G (powers of 1024). parse_seconds takes 90, 90s, 15m, 2h, 7d.
+ * Numbers from the whole of s (no blanks, no trailing bytes, decimal). 0, or -1 with err set naming what
+ * ("--jobs", "column 'width'") and the range. parse_double takes anything strtod takes in the C locale but
+ * not NaN, and only within min..max. parse_bytes takes 10, 10k, 10M, 10G (powers of 1024). parse_seconds
+ * takes 90, 90s, 15m, 2h, 7d.
  */
 int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out, const char *what, struct error *err);
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *out, const char *what, struct error *err);
 int parse_double(const char *s, double min, double max, double *out, const char *what, struct error *err);
-int parse_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *out, const char *what, struct error *err);
+int parse_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *out, const char *what,
+                struct error *err);
 int parse_seconds(const char *s, double min, double max, double *out, const char *what, struct error *err);
 
-/* The shortest of %.9g for a float32, %.17g for a double; out holds at least 32 bytes. Returns out. C locale always. */
+/* The shortest of %.9g for a float32, %.17g for a double; out holds at least 32 bytes. Returns out. C locale
+ * always. */
 char *format_f32(char *out, float value);
 char *format_f64(char *out, double value);
 
-/* n_bytes as 2*n lower-case digits and NUL; and back, exactly 2*n digits of either case. unhex: 0 or -1, no err. */
+/* n_bytes as 2*n lower-case digits and NUL; and back, exactly 2*n digits of either case. unhex: 0 or -1, no
+ * err. */
 void hex_encode(char *out, const void *bytes, size_t n_bytes);
 int hex_decode(void *out, size_t n_bytes, const char *hex);
 
-bool text_is_utf8(const char *s, size_t n_bytes);      /* strict: no overlongs, no surrogates */
+bool text_is_utf8(const char *s, size_t n_bytes); /* strict: no overlongs, no surrogates */
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 

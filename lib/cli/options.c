@@ -29,8 +29,7 @@ static int choice_index(const char *choices, const char *value)
     for (int i = 0; choices; i++) {
         const char *end = strchr(choices, '|');
         size_t length = end ? (size_t)(end - choices) : strlen(choices);
-        if (length == n && memcmp(choices, value, n) == 0)
-            return i;
+        if (length == n && memcmp(choices, value, n) == 0) return i;
         choices = end ? end + 1 : NULL;
     }
     return -1;
@@ -117,11 +116,9 @@ static void help_row(FILE *to, const struct option_row *row, const void *fields)
     else if (takes_argument(row->type))
         n += snprintf(left + n, sizeof left - (size_t)n, " %s", row->word ? row->word : "VALUE");
     text_puts(&right, row->help, &err);
-    if (row->type == OPTION_CHOICE)
-        text_printf(&right, &err, " [%s]", row->choices);
+    if (row->type == OPTION_CHOICE) text_printf(&right, &err, " [%s]", row->choices);
     default_text(row, fields, value, sizeof value);
-    if (value[0])
-        text_printf(&right, &err, " (default: %s)", value);
+    if (value[0]) text_printf(&right, &err, " (default: %s)", value);
     fputs(left, to);
     if (n + 2 > HELP_COLUMN)
         fprintf(to, "\n%*s", HELP_COLUMN, "");
@@ -134,12 +131,11 @@ static void help_row(FILE *to, const struct option_row *row, const void *fields)
 static void print_help(FILE *to, const struct option_table *t, const void *fields)
 {
     fprintf(to, "usage: %s [OPTION]... %s\n\n%s\n", t->name, t->synopsis, t->summary);
-    for (const char *line = t->details ? t->details : NULL; line; ) {
+    for (const char *line = t->details ? t->details : NULL; line;) {
         /* Lines that begin with a blank are examples and stay as they are; the rest is text. */
         size_t n = strcspn(line, "\n");
         char text[2048];
-        if (line == t->details)
-            putc('\n', to);
+        if (line == t->details) putc('\n', to);
         snprintf(text, sizeof text, "%.*s", (int)n, line);
         if (text[0] == ' ' || n >= sizeof text)
             fprintf(to, "%.*s\n", (int)n, line);
@@ -153,7 +149,9 @@ static void print_help(FILE *to, const struct option_table *t, const void *field
             fprintf(to, "\n%s:\n", r->help);
         else
             help_row(to, r, fields);
-    fputs("  -h, --help                print this and exit\n      --version             print the version and exit\n", to);
+    fputs("  -h, --help                print this and exit\n      --version             print the version "
+          "and exit\n",
+          to);
 }
 
 /* name, letter, argument word, choices, default, help: what completions and the manual's test read. */
@@ -162,11 +160,11 @@ static void print_table(const struct option_table *t, const void *fields)
     char value[256];
     printf("#program\t%s\t%s\t%s\n", t->name, t->synopsis, t->summary);
     for (const struct option_row *r = t->rows; r->type != OPTION_END; r++) {
-        if (r->type == OPTION_HEADING)
-            continue;
+        if (r->type == OPTION_HEADING) continue;
         default_text(r, fields, value, sizeof value);
         printf("--%s\t%s%c\t%s\t%s\t%s\t%s\n", r->name, r->letter ? "-" : "", r->letter ? r->letter : ' ',
-               takes_argument(r->type) ? r->word ? r->word : "VALUE" : "", r->choices ? r->choices : "", value, r->help);
+               takes_argument(r->type) ? r->word ? r->word : "VALUE" : "", r->choices ? r->choices : "",
+               value, r->help);
     }
     puts("--help\t-h\t\t\t\tprint this and exit\n--version\t \t\t\t\tprint the version and exit");
 }
@@ -174,15 +172,15 @@ static void print_table(const struct option_table *t, const void *fields)
 static int mistake(const struct option_table *t, const char *text)
 {
     char shown[ERROR_TEXT_BYTES];
-    fprintf(stderr, "%s: %s\n%s: try '%s --help'\n", t->name, text_for_people(shown, sizeof shown, text), t->name, t->name);
+    fprintf(stderr, "%s: %s\n%s: try '%s --help'\n", t->name, text_for_people(shown, sizeof shown, text),
+            t->name, t->name);
     return EX_USAGE;
 }
 
 /* No memory is no mistake of whoever typed the command. */
 static int failed(const struct option_table *t, const struct error *err)
 {
-    if (err->code != EX_OSERR)
-        return mistake(t, err->text);
+    if (err->code != EX_OSERR) return mistake(t, err->text);
     fprintf(stderr, "%s: %s\n", t->name, err->text);
     return EX_OSERR;
 }
@@ -200,8 +198,7 @@ static int set_field(const struct option_row *row, void *fields, const char *val
     case OPTION_STRINGS: {
         struct option_strings *s = (struct option_strings *)(void *)at;
         const char **items = mem_realloc(s->items, (s->n + 1) * sizeof *items, err);
-        if (!items)
-            return -1;
+        if (!items) return -1;
         items[s->n++] = value;
         s->items = items;
         return 0;
@@ -210,17 +207,20 @@ static int set_field(const struct option_row *row, void *fields, const char *val
         return parse_i64(value, bounded ? (int64_t)row->min : 0, bounded ? (int64_t)row->max : INT64_MAX,
                          (int64_t *)(void *)at, what, err);
     case OPTION_DOUBLE:
-        return parse_double(value, bounded ? row->min : -DBL_MAX, bounded ? row->max : DBL_MAX, (double *)(void *)at, what, err);
+        return parse_double(value, bounded ? row->min : -DBL_MAX, bounded ? row->max : DBL_MAX,
+                            (double *)(void *)at, what, err);
     case OPTION_BYTES:
         return parse_bytes(value, bounded ? (uint64_t)row->min : 0, bounded ? (uint64_t)row->max : INT64_MAX,
                            (uint64_t *)(void *)at, what, err);
     case OPTION_SECONDS:
-        return parse_seconds(value, bounded ? row->min : 0, bounded ? row->max : 1e12, (double *)(void *)at, what, err);
+        return parse_seconds(value, bounded ? row->min : 0, bounded ? row->max : 1e12, (double *)(void *)at,
+                             what, err);
     case OPTION_CHOICE: {
         int i = choice_index(row->choices, value);
         if (i < 0) {
             char shown[80];
-            return error_set(err, EX_USAGE, "%s: '%s' is none of %s", what, text_for_people(shown, sizeof shown, value), row->choices);
+            return error_set(err, EX_USAGE, "%s: '%s' is none of %s", what,
+                             text_for_people(shown, sizeof shown, value), row->choices);
         }
         *(int *)(void *)at = i;
         return 0;
@@ -229,7 +229,8 @@ static int set_field(const struct option_row *row, void *fields, const char *val
     }
 }
 
-int options_parse(const struct option_table *table, void *fields, int argc, char **argv, struct operands *operands)
+int options_parse(const struct option_table *table, void *fields, int argc, char **argv,
+                  struct operands *operands)
 {
     struct error err = {0};
     char letters[3 * 64 + 4], text[256], *l = letters;
@@ -237,19 +238,17 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
     while (table->rows[n_rows].type != OPTION_END)
         n_rows++;
     struct option *longs = mem_zalloc((size_t)n_rows + 4, sizeof *longs, &err);
-    if (!longs)
-        return failed(table, &err);
+    if (!longs) return failed(table, &err);
     int n = 0;
-    *l++ = ':';     /* a missing argument is told from an unknown option */
+    *l++ = ':'; /* a missing argument is told from an unknown option */
     for (int i = 0; i < n_rows; i++) {
         const struct option_row *r = &table->rows[i];
-        if (r->type == OPTION_HEADING)
-            continue;
-        longs[n++] = (struct option){r->name, takes_argument(r->type) ? required_argument : no_argument, NULL, FIRST_LONG_VALUE + i};
+        if (r->type == OPTION_HEADING) continue;
+        longs[n++] = (struct option){r->name, takes_argument(r->type) ? required_argument : no_argument, NULL,
+                                     FIRST_LONG_VALUE + i};
         if (r->letter && l < letters + sizeof letters - 4) {
             *l++ = r->letter;
-            if (takes_argument(r->type))
-                *l++ = ':';
+            if (takes_argument(r->type)) *l++ = ':';
         }
     }
     *l++ = 'h';
@@ -263,19 +262,22 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
     while (code == OPTIONS_RUN) {
         int before = optind ? optind : 1, value = getopt_long(argc, argv, letters, longs, NULL);
         const struct option_row *row = NULL;
-        if (value == -1)
-            break;
+        if (value == -1) break;
         if (value == '?' || value == ':') {
             const char *given = before < argc ? argv[before] : "";
             if (optopt && optopt < HELP_VALUE)
-                snprintf(text, sizeof text, value == ':' ? "option -%c needs a value" : "no option -%c", optopt);
+                snprintf(text, sizeof text, value == ':' ? "option -%c needs a value" : "no option -%c",
+                         optopt);
             else if (value == ':' || optopt >= HELP_VALUE)
-                snprintf(text, sizeof text, value == ':' ? "option '%.100s' needs a value" : "option '%.100s' takes no value", given);
+                snprintf(text, sizeof text,
+                         value == ':' ? "option '%.100s' needs a value" : "option '%.100s' takes no value",
+                         given);
             else
                 snprintf(text, sizeof text, "no option '%.100s', or not a unique beginning of one", given);
             code = mistake(table, text);
         } else if (value == 'h' || value == HELP_VALUE) {
-            /* The defaults shown must be the untouched ones: the struct may have been changed by options before --help. */
+            /* The defaults shown must be the untouched ones: the struct may have been changed by options
+             * before --help. */
             print_help(stdout, table, fields);
             code = 0;
         } else if (value == VERSION_VALUE) {
@@ -286,18 +288,16 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
             code = 0;
         } else {
             for (int i = 0; i < n_rows && !row; i++)
-                if (value == FIRST_LONG_VALUE + i || (table->rows[i].letter && value == table->rows[i].letter))
+                if (value == FIRST_LONG_VALUE + i ||
+                    (table->rows[i].letter && value == table->rows[i].letter))
                     row = &table->rows[i];
-            assert(row);        /* getopt returns values of our own table only */
-            if (set_field(row, fields, optarg, &err))
-                code = failed(table, &err);
+            assert(row); /* getopt returns values of our own table only */
+            if (set_field(row, fields, optarg, &err)) code = failed(table, &err);
         }
     }
     free(longs);
-    if (code == 0 && (fflush(stdout) || ferror(stdout)))
-        code = EX_IOERR;
-    if (code != OPTIONS_RUN)
-        return code;
+    if (code == 0 && (fflush(stdout) || ferror(stdout))) code = EX_IOERR;
+    if (code != OPTIONS_RUN) return code;
     *operands = (struct operands){argv + optind, argc - optind};
     if (operands->n < table->min_operands) {
         snprintf(text, sizeof text, "needs %s", table->synopsis);

@@ -1,7 +1,8 @@
 /*
  * options.h: one table is the parser, the --help text, the synopsis and what the manual is checked against.
- * Long and short options as getopt_long has them (--name VALUE, --name=VALUE, -nVALUE, -n VALUE, -- ends options).
- * An option is a row; the fields it fills live in the stage's own struct, whose initial values are the defaults shown.
+ * Long and short options as getopt_long has them (--name VALUE, --name=VALUE, -nVALUE, -n VALUE, -- ends
+ * options). An option is a row; the fields it fills live in the stage's own struct, whose initial values are
+ * the defaults shown.
  */
 #ifndef WINNOW_CLI_OPTIONS_H
 #define WINNOW_CLI_OPTIONS_H
@@ -14,81 +15,141 @@
 
 enum option_type {
     OPTION_END,
-    OPTION_FLAG,        /* bool: becomes true ("no-..." names may use OPTION_FLAG_OFF) */
-    OPTION_FLAG_OFF,    /* bool: becomes false */
-    OPTION_COUNT,       /* int: one more each time (-v -v) */
-    OPTION_STRING,      /* const char *: borrowed from argv */
-    OPTION_STRINGS,     /* struct option_strings: each use adds one */
-    OPTION_INT,         /* int64_t within min..max */
-    OPTION_DOUBLE,      /* double within min..max */
-    OPTION_BYTES,       /* uint64_t, suffixes k M G */
-    OPTION_SECONDS,     /* double, suffixes s m h d */
-    OPTION_CHOICE,      /* int: index into `choices`, a '|' separated list */
-    OPTION_HEADING,     /* starts a group in --help; only `help` is used */
+    OPTION_FLAG,     /* bool: becomes true ("no-..." names may use OPTION_FLAG_OFF) */
+    OPTION_FLAG_OFF, /* bool: becomes false */
+    OPTION_COUNT,    /* int: one more each time (-v -v) */
+    OPTION_STRING,   /* const char *: borrowed from argv */
+    OPTION_STRINGS,  /* struct option_strings: each use adds one */
+    OPTION_INT,      /* int64_t within min..max */
+    OPTION_DOUBLE,   /* double within min..max */
+    OPTION_BYTES,    /* uint64_t, suffixes k M G */
+    OPTION_SECONDS,  /* double, suffixes s m h d */
+    OPTION_CHOICE,   /* int: index into `choices`, a '|' separated list */
+    OPTION_HEADING,  /* starts a group in --help; only `help` is used */
 };
 
-struct option_strings { const char **items; size_t n; };    /* freed by options_release */
+struct option_strings {
+    const char **items;
+    size_t n;
+}; /* freed by options_release */
 
 struct option_row {
     enum option_type type;
-    char letter;                /* 0 for none */
-    const char *name;           /* without the dashes */
-    size_t offset;              /* of the field in the options struct: offsetof */
-    const char *word;           /* argument word in --help: FILE, N, RULE */
-    const char *help;           /* one sentence or more; the default is added by --help from the struct's value */
-    double min, max;            /* INT, DOUBLE, BYTES, SECONDS; both 0 means no bound but >= 0 for INT and BYTES */
+    char letter;      /* 0 for none */
+    const char *name; /* without the dashes */
+    size_t offset;    /* of the field in the options struct: offsetof */
+    const char *word; /* argument word in --help: FILE, N, RULE */
+    /* one sentence or more; the default is added by --help from the struct's value */
+    const char *help;
+    /* INT, DOUBLE, BYTES, SECONDS; both 0 means no bound but >= 0 for INT and BYTES */
+    double min, max;
     const char *choices;
 };
 
 struct option_table {
-    const char *name;           /* the program: "hash-dedup" */
-    const char *synopsis;       /* after the options: "[MANIFEST]" */
-    const char *summary;        /* one line: what it is for */
-    const char *details;        /* paragraphs for --help: what it reads and adds, examples; may be NULL */
+    const char *name;     /* the program: "hash-dedup" */
+    const char *synopsis; /* after the options: "[MANIFEST]" */
+    const char *summary;  /* one line: what it is for */
+    const char *details;  /* paragraphs for --help: what it reads and adds, examples; may be NULL */
     const struct option_row *rows;
-    int min_operands, max_operands;     /* max -1: any number */
+    int min_operands, max_operands; /* max -1: any number */
 };
 
-/* Options every stage has; embed as `struct common_options common` and put COMMON_OPTION_ROWS(struct x, common) in the rows. */
+/* Options every stage has; embed as `struct common_options common` and put COMMON_OPTION_ROWS(struct x,
+ * common) in the rows. */
 struct common_options {
-    const char *output;         /* -o: NULL or "-" is stdout */
-    const char *rejects;        /* --rejects FILE; NULL: rejected rows are only counted */
-    const char *max_rejects;    /* "2%" or "10"; NULL: no limit */
-    const char *root;           /* --root */
+    const char *output;      /* -o: NULL or "-" is stdout */
+    const char *rejects;     /* --rejects FILE; NULL: rejected rows are only counted */
+    const char *max_rejects; /* "2%" or "10"; NULL: no limit */
+    const char *root;        /* --root */
     bool allow_outside;
-    int64_t threads;            /* -j; 0 = all processors */
+    int64_t threads; /* -j; 0 = all processors */
     int64_t seed;
     bool quiet;
     int verbose;
-    bool progress;              /* --progress: draw even when stderr is no terminal */
+    bool progress; /* --progress: draw even when stderr is no terminal */
 };
-#define COMMON_OPTIONS_DEFAULTS {.root = ".", .seed = 1}
+#define COMMON_OPTIONS_DEFAULTS                                                                              \
+    {                                                                                                        \
+        .root = ".", .seed = 1                                                                               \
+    }
 
-#define COMMON_ROW_OUTPUT(S, M) \
-    {OPTION_STRING, 'o', "output", offsetof(S, M.output), "FILE", "write the manifest here, whole or not at all (default: stdout)", 0, 0, NULL}
-#define COMMON_ROW_REJECTS(S, M) \
-    {OPTION_STRING, 0, "rejects", offsetof(S, M.rejects), "FILE", "rows that leave, with reject_stage, reject_reason, reject_detail", 0, 0, NULL}, \
-    {OPTION_STRING, 0, "max-rejects", offsetof(S, M.max_rejects), "N|N%", "exit 1 when more rows than this are rejected", 0, 0, NULL}
-#define COMMON_ROW_ROOT(S, M) \
-    {OPTION_STRING, 0, "root", offsetof(S, M.root), "DIR", "paths in manifests are relative to this folder", 0, 0, NULL}, \
-    {OPTION_FLAG, 0, "allow-outside", offsetof(S, M.allow_outside), NULL, "take absolute paths and '..' in manifests", 0, 0, NULL}
-#define COMMON_ROW_THREADS(S, M) \
-    {OPTION_INT, 'j', "jobs", offsetof(S, M.threads), "N", "worker threads; 0 means all processors; the output does not depend on it", 0, 1024, NULL}
-#define COMMON_ROW_SEED(S, M) \
-    {OPTION_INT, 0, "seed", offsetof(S, M.seed), "N", "seed of every random choice", 0, 9007199254740992.0, NULL}
-#define COMMON_ROW_TALK(S, M) \
-    {OPTION_FLAG, 'q', "quiet", offsetof(S, M.quiet), NULL, "no progress line", 0, 0, NULL}, \
-    {OPTION_COUNT, 'v', "verbose", offsetof(S, M.verbose), NULL, "print a line of counts at the end", 0, 0, NULL}, \
-    {OPTION_FLAG, 0, "progress", offsetof(S, M.progress), NULL, "draw the progress line even when stderr is no terminal", 0, 0, NULL}
-#define OPTION_ROW_END {OPTION_END, 0, NULL, 0, NULL, NULL, 0, 0, NULL}
+#define COMMON_ROW_OUTPUT(S, M)                                                                              \
+    {                                                                                                        \
+        OPTION_STRING, 'o', "output", offsetof(S, M.output), "FILE",                                         \
+            "write the manifest here, whole or not at all (default: stdout)", 0, 0, NULL                     \
+    }
+#define COMMON_ROW_REJECTS(S, M)                                                                             \
+    {OPTION_STRING,                                                                                          \
+     0,                                                                                                      \
+     "rejects",                                                                                              \
+     offsetof(S, M.rejects),                                                                                 \
+     "FILE",                                                                                                 \
+     "rows that leave, with reject_stage, reject_reason, reject_detail",                                     \
+     0,                                                                                                      \
+     0,                                                                                                      \
+     NULL},                                                                                                  \
+    {                                                                                                        \
+        OPTION_STRING, 0, "max-rejects", offsetof(S, M.max_rejects), "N|N%",                                 \
+            "exit 1 when more rows than this are rejected", 0, 0, NULL                                       \
+    }
+#define COMMON_ROW_ROOT(S, M)                                                                                \
+    {OPTION_STRING,                                                                                          \
+     0,                                                                                                      \
+     "root",                                                                                                 \
+     offsetof(S, M.root),                                                                                    \
+     "DIR",                                                                                                  \
+     "paths in manifests are relative to this folder",                                                       \
+     0,                                                                                                      \
+     0,                                                                                                      \
+     NULL},                                                                                                  \
+    {                                                                                                        \
+        OPTION_FLAG, 0, "allow-outside", offsetof(S, M.allow_outside), NULL,                                 \
+            "take absolute paths and '..' in manifests", 0, 0, NULL                                          \
+    }
+#define COMMON_ROW_THREADS(S, M)                                                                             \
+    {                                                                                                        \
+        OPTION_INT, 'j', "jobs", offsetof(S, M.threads), "N",                                                \
+            "worker threads; 0 means all processors; the output does not depend on it", 0, 1024, NULL        \
+    }
+#define COMMON_ROW_SEED(S, M)                                                                                \
+    {                                                                                                        \
+        OPTION_INT, 0, "seed", offsetof(S, M.seed), "N", "seed of every random choice", 0,                   \
+            9007199254740992.0, NULL                                                                         \
+    }
+#define COMMON_ROW_TALK(S, M)                                                                                \
+    {OPTION_FLAG, 'q', "quiet", offsetof(S, M.quiet), NULL, "no progress line", 0, 0, NULL},                 \
+        {OPTION_COUNT,                                                                                       \
+         'v',                                                                                                \
+         "verbose",                                                                                          \
+         offsetof(S, M.verbose),                                                                             \
+         NULL,                                                                                               \
+         "print a line of counts at the end",                                                                \
+         0,                                                                                                  \
+         0,                                                                                                  \
+         NULL},                                                                                              \
+    {                                                                                                        \
+        OPTION_FLAG, 0, "progress", offsetof(S, M.progress), NULL,                                           \
+            "draw the progress line even when stderr is no terminal", 0, 0, NULL                             \
+    }
+#define OPTION_ROW_END                                                                                       \
+    {                                                                                                        \
+        OPTION_END, 0, NULL, 0, NULL, NULL, 0, 0, NULL                                                       \
+    }
 
-/* Where a manual or a completion script is wanted, every program also answers --help-table (TSV, for tools). */
-#define OPTIONS_RUN (-1)        /* returned by options_parse when the stage should go on */
+/* Where a manual or a completion script is wanted, every program also answers --help-table (TSV, for tools).
+ */
+#define OPTIONS_RUN (-1) /* returned by options_parse when the stage should go on */
 
-struct operands { char **items; int n; };   /* borrowed from argv */
+struct operands {
+    char **items;
+    int n;
+}; /* borrowed from argv */
 
-/* OPTIONS_RUN, or the exit code: 0 after --help and --version (stdout), EX_USAGE after a mistake (said on stderr). */
-int options_parse(const struct option_table *table, void *fields, int argc, char **argv, struct operands *operands);
+/* OPTIONS_RUN, or the exit code: 0 after --help and --version (stdout), EX_USAGE after a mistake (said on
+ * stderr). */
+int options_parse(const struct option_table *table, void *fields, int argc, char **argv,
+                  struct operands *operands);
 void options_release(const struct option_table *table, void *fields);
 
 #endif

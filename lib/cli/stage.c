@@ -16,21 +16,18 @@
 
 static const char *name = "winnow";
 
-const char *stage_name(void)
-{
-    return name;
-}
+const char *stage_name(void) { return name; }
 
 void stage_begin(const char *stage)
 {
     name = stage;
     /*
-     * A descriptor 0..2 that is closed would be handed to the next open(), and our data or messages written into it. It is opened the
-     * wrong way round: reading standard input or writing data then fails and is said, instead of an empty table in, or a lost one out.
+     * A descriptor 0..2 that is closed would be handed to the next open(), and our data or messages written
+     * into it. It is opened the wrong way round: reading standard input or writing data then fails and is
+     * said, instead of an empty table in, or a lost one out.
      */
     for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
-            _exit(EX_OSERR);
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) _exit(EX_OSERR);
     setlocale(LC_ALL, "C");
     signals_short_stage();
 }
@@ -57,8 +54,7 @@ void stage_note(const struct common_options *common, const char *format, ...)
 {
     char text[ERROR_TEXT_BYTES];
     va_list args;
-    if (!common || !common->verbose)
-        return;
+    if (!common || !common->verbose) return;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
@@ -81,7 +77,8 @@ static int over_limit(const char *limit, const struct stage_counts *n)
     return (double)n->n_rejected > (share ? value / 100 * (double)n->n_read : value);
 }
 
-int stage_end(int rc, const struct error *err, const struct stage_counts *counts, const struct common_options *common)
+int stage_end(int rc, const struct error *err, const struct stage_counts *counts,
+              const struct common_options *common)
 {
     if (rc < 0) {
         say("", err && err->text[0] ? err->text : "failed without saying why");
@@ -92,11 +89,11 @@ int stage_end(int rc, const struct error *err, const struct stage_counts *counts
                 (unsigned long long)counts->n_kept, (unsigned long long)counts->n_rejected);
     if (counts && common && common->max_rejects) {
         int over = over_limit(common->max_rejects, counts);
-        if (over < 0)
-            return EX_USAGE;
+        if (over < 0) return EX_USAGE;
         if (over) {
             fprintf(stderr, "%s: %llu of %llu rows rejected, more than --max-rejects %s\n", name,
-                    (unsigned long long)counts->n_rejected, (unsigned long long)counts->n_read, common->max_rejects);
+                    (unsigned long long)counts->n_rejected, (unsigned long long)counts->n_read,
+                    common->max_rejects);
             return EX_VERDICT_NO;
         }
     }
@@ -134,11 +131,9 @@ static void time_left(char *out, size_t bytes, double seconds)
 void progress_update(struct progress *p, uint64_t done, const char *extra)
 {
     char left[32], line[256];
-    if (!p->on)
-        return;
+    if (!p->on) return;
     double now = clock_seconds(), elapsed = now - p->started;
-    if (now - p->drawn < (p->tty ? DRAW_EVERY_SECONDS : LINE_EVERY_SECONDS))
-        return;
+    if (now - p->drawn < (p->tty ? DRAW_EVERY_SECONDS : LINE_EVERY_SECONDS)) return;
     p->drawn = now;
     double rate = elapsed > 0 ? (double)done / elapsed : 0;
     int n = snprintf(line, sizeof line, "%s: %llu", name, (unsigned long long)done);
@@ -150,8 +145,7 @@ void progress_update(struct progress *p, uint64_t done, const char *extra)
         time_left(left, sizeof left, (double)(p->total - (done < p->total ? done : p->total)) / rate);
         n += snprintf(line + n, sizeof line - (size_t)n, ", %s left", left);
     }
-    if (extra && extra[0])
-        snprintf(line + n, sizeof line - (size_t)n, "  %s", extra);
+    if (extra && extra[0]) snprintf(line + n, sizeof line - (size_t)n, "  %s", extra);
     if (p->tty) {
         struct winsize w;
         int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1 : 79;

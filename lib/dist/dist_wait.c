@@ -1,7 +1,8 @@
 /*
- * dist_wait.c: waiting for the other ranks without hanging for ever when one of them is gone. A launcher ends the whole job when a rank dies:
- * OpenMPI's mpirun sends TERM and a second later KILL, and says which rank it was on its own stderr. What is left to do here is to notice in
- * that second, from three sides: a process of this machine that no longer runs, a stop signal whose sender is our launcher, silence.
+ * dist_wait.c: waiting for the other ranks without hanging for ever when one of them is gone. A launcher ends
+ * the whole job when a rank dies: OpenMPI's mpirun sends TERM and a second later KILL, and says which rank it
+ * was on its own stderr. What is left to do here is to notice in that second, from three sides: a process of
+ * this machine that no longer runs, a stop signal whose sender is our launcher, silence.
  */
 #include <errno.h>
 #include <sched.h>
@@ -15,15 +16,13 @@
 #include "io/io.h"
 
 #define LOOK_EVERY_S 0.05
-#define SPINS_BETWEEN_LOOKS 256     /* tests of the request; each is well below a microsecond */
+#define SPINS_BETWEEN_LOOKS 256 /* tests of the request; each is well below a microsecond */
 
 static void read_line(const char *path, char *out, size_t bytes)
 {
     FILE *f = fopen(path, "re");
-    if (!f || !fgets(out, (int)bytes, f))
-        out[0] = 0;
-    if (f)
-        fclose(f);
+    if (!f || !fgets(out, (int)bytes, f)) out[0] = 0;
+    if (f) fclose(f);
     out[strcspn(out, "\n")] = 0;
 }
 
@@ -31,9 +30,9 @@ void dist_place(struct place *p)
 {
     char boot[64], pids[64] = "";
     memset(p, 0, sizeof *p);
-    if (gethostname(p->host, sizeof p->host - 1))
-        snprintf(p->host, sizeof p->host, "?");
-    /* Containers may share a name or a kernel: process numbers can be compared within one boot and one namespace of them. */
+    if (gethostname(p->host, sizeof p->host - 1)) snprintf(p->host, sizeof p->host, "?");
+    /* Containers may share a name or a kernel: process numbers can be compared within one boot and one
+     * namespace of them. */
     read_line("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
     ssize_t n = readlink("/proc/self/ns/pid", pids, sizeof pids - 1);
     pids[n > 0 ? n : 0] = 0;
@@ -45,19 +44,20 @@ void dist_place(struct place *p)
 static bool is_gone(int64_t pid)
 {
     char path[64], line[512];
-    if (kill((pid_t)pid, 0) && errno == ESRCH)
-        return true;
+    if (kill((pid_t)pid, 0) && errno == ESRCH) return true;
     snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
     read_line(path, line, sizeof line);
     const char *state = strrchr(line, ')');
     return state && (state[2] == 'Z' || state[2] == 'X');
 }
 
-/* How long others may take to a common stop once the launcher is ending the job: half of what it leaves before KILL. */
+/* How long others may take to a common stop once the launcher is ending the job: half of what it leaves
+ * before KILL. */
 static double grace_s(void)
 {
     const char *ours = getenv("OMPI_MCA_odls_base_sigkill_timeout");
-    double s = ours ? strtod(ours, NULL) : getenv("OMPI_COMM_WORLD_SIZE") ? 1 : 30;     /* 30: Slurm's KillWait */
+    /* 30: Slurm's KillWait */
+    double s = ours ? strtod(ours, NULL) : getenv("OMPI_COMM_WORLD_SIZE") ? 1 : 30;
     return s / 2;
 }
 
@@ -73,20 +73,23 @@ static int look_around(struct dist *d, double now, double began, struct error *e
         const struct place *p = &d->places[i];
         if (i != d->rank && !strcmp(p->machine, d->places[d->rank].machine) && is_gone(p->pid)) {
             d->gone = i;
-            error_set(err, EX_TEMPFAIL, "rank %d (process %lld on '%s') is gone", i, (long long)p->pid, p->host);
+            error_set(err, EX_TEMPFAIL, "rank %d (process %lld on '%s') is gone", i, (long long)p->pid,
+                      p->host);
             return lost(d);
         }
     }
     if (signals_asked_to_stop() && signals_sender() == getppid()) {
-        if (!d->told_to_end_at)
-            d->told_to_end_at = now;
+        if (!d->told_to_end_at) d->told_to_end_at = now;
         if (now - d->told_to_end_at >= grace_s()) {
-            error_set(err, EX_TEMPFAIL, "the launcher is ending the job: a rank was lost (it says which), or it was told to stop");
+            error_set(err, EX_TEMPFAIL,
+                      "the launcher is ending the job: a rank was lost (it says which), or it was told to "
+                      "stop");
             return lost(d);
         }
     }
     if (now - began > d->timeout_s) {
-        error_set(err, EX_TEMPFAIL, "the other ranks gave no answer for %.0f s (--rank-timeout)", now - began);
+        error_set(err, EX_TEMPFAIL, "the other ranks gave no answer for %.0f s (--rank-timeout)",
+                  now - began);
         return lost(d);
     }
     return 0;
@@ -97,20 +100,15 @@ int dist_wait(struct dist *d, struct dist_request *r, struct error *err)
     double began = 0, looked = 0;
     for (unsigned spins = 1;; spins++) {
         bool done = false;
-        if (d->table->test(d->group, r, &done, err))
-            return lost(d);
-        if (done)
-            return 0;
-        if (spins % SPINS_BETWEEN_LOOKS)
-            continue;
+        if (d->table->test(d->group, r, &done, err)) return lost(d);
+        if (done) return 0;
+        if (spins % SPINS_BETWEEN_LOOKS) continue;
         double now = clock_seconds();
-        if (!began)
-            began = looked = now;
+        if (!began) began = looked = now;
         if (now - looked > LOOK_EVERY_S) {
             looked = now;
-            if (look_around(d, now, began, err))
-                return -1;
+            if (look_around(d, now, began, err)) return -1;
         }
-        sched_yield();      /* more ranks than cores: the one that is waited for may need this one */
+        sched_yield(); /* more ranks than cores: the one that is waited for may need this one */
     }
 }

@@ -8,8 +8,8 @@
 #define PLACE_BYTES 240
 #define MAX_PENDING 64
 
-struct place {              /* where a rank runs; gathered once */
-    char host[PLACE_BYTES]; /* for people */
+struct place {                 /* where a rank runs; gathered once */
+    char host[PLACE_BYTES];    /* for people */
     char machine[PLACE_BYTES]; /* equal: the same process numbers mean the same processes */
     int64_t pid;
 };
@@ -17,12 +17,12 @@ struct place {              /* where a rank runs; gathered once */
 struct dist {
     const struct dist_transport *table;
     struct dist_group *group;
-    struct place *places;   /* [size] */
+    struct place *places; /* [size] */
     int rank, size, local_rank, local_size;
     double timeout_s;
     bool lost, agreed;
-    int gone;               /* rank, -1 */
-    double told_to_end_at;  /* when the launcher's signal was first seen by a wait */
+    int gone;              /* rank, -1 */
+    double told_to_end_at; /* when the launcher's signal was first seen by a wait */
     struct dist_request *pending[MAX_PENDING];
     size_t n_pending;
 };

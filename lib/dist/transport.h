@@ -1,6 +1,7 @@
 /*
- * transport.h: what lib/dist needs of a way to talk between processes. Everything is started, then tested: the waiting, with its
- * look-out for lost ranks and signals, is dist.c's. A plug-in exports `const struct dist_transport *winnow_dist(void)`.
+ * transport.h: what lib/dist needs of a way to talk between processes. Everything is started, then tested:
+ * the waiting, with its look-out for lost ranks and signals, is dist.c's. A plug-in exports `const struct
+ * dist_transport *winnow_dist(void)`.
  */
 #ifndef WINNOW_DIST_TRANSPORT_H
 #define WINNOW_DIST_TRANSPORT_H
@@ -12,8 +13,8 @@
 
 #define DIST_ABI 2
 
-struct dist_group;      /* the ranks, as the transport sees them */
-struct dist_request;    /* something started; belongs to the transport until test says done, or close */
+struct dist_group;   /* the ranks, as the transport sees them */
+struct dist_request; /* something started; belongs to the transport until test says done, or close */
 
 enum dist_kind { DIST_SUM_F32, DIST_SUM_F64, DIST_BROADCAST, DIST_GATHER, DIST_SEND, DIST_RECEIVE };
 
@@ -21,14 +22,16 @@ struct dist_transport {
     int abi;
     const char *name;
     int (*open)(struct dist_group **out, int *rank, int *size, struct error *err);
-    /* lost: a rank is gone, and the library would wait for it: what is ours is freed, what is the library's stays. g may be NULL. */
+    /* lost: a rank is gone, and the library would wait for it: what is ours is freed, what is the library's
+     * stays. g may be NULL. */
     void (*close)(struct dist_group *g, bool lost);
     void (*abort)(struct dist_group *g, int code);
     /*
-     * n values for sums, else bytes (GATHER: of one piece), at most 2^30 bytes in all. peer: SEND, RECEIVE. In place; the memory is the
-     * transport's until done.
+     * n values for sums, else bytes (GATHER: of one piece), at most 2^30 bytes in all. peer: SEND, RECEIVE.
+     * In place; the memory is the transport's until done.
      */
-    int (*start)(struct dist_group *g, enum dist_kind kind, void *data, size_t n, int peer, struct dist_request **out, struct error *err);
+    int (*start)(struct dist_group *g, enum dist_kind kind, void *data, size_t n, int peer,
+                 struct dist_request **out, struct error *err);
     int (*test)(struct dist_group *g, struct dist_request *r, bool *done, struct error *err);
 };
 

@@ -1,5 +1,6 @@
 /*
- * content_hash.c: XXH3-128 through libxxhash, with its run-time choice of vector width where the library has one.
+ * content_hash.c: XXH3-128 through libxxhash, with its run-time choice of vector width where the library has
+ * one.
  */
 #include "hash/content_hash.h"
 
@@ -24,7 +25,8 @@
 #include "base/text.h"
 #include "io/io.h"
 
-#define READ_BYTES (256u << 10) /* fits the second-level cache, so that hashing reads what the kernel just wrote */
+/* fits the second-level cache, so that hashing reads what the kernel just wrote */
+#define READ_BYTES (256u << 10)
 
 struct xxh128_stream {
     XXH3_state_t *state;
@@ -37,10 +39,7 @@ static void canonical(struct xxh128 *out, XXH128_hash_t h)
     memcpy(out->bytes, c.digest, XXH128_BYTES);
 }
 
-uint64_t xxh64_of(const void *bytes, size_t n_bytes)
-{
-    return HASH_64(bytes, n_bytes);
-}
+uint64_t xxh64_of(const void *bytes, size_t n_bytes) { return HASH_64(bytes, n_bytes); }
 
 void xxh128_of(struct xxh128 *out, const void *bytes, size_t n_bytes)
 {
@@ -52,17 +51,13 @@ void xxh128_hex(char out[XXH128_HEX_BYTES], const struct xxh128 *h)
     hex_encode(out, h->bytes, XXH128_BYTES);
 }
 
-int xxh128_from_hex(struct xxh128 *out, const char *hex)
-{
-    return hex_decode(out->bytes, XXH128_BYTES, hex);
-}
+int xxh128_from_hex(struct xxh128 *out, const char *hex) { return hex_decode(out->bytes, XXH128_BYTES, hex); }
 
 int xxh128_stream_open(struct xxh128_stream **out, struct error *err)
 {
     struct xxh128_stream *s = mem_alloc(sizeof *s, err);
     *out = NULL;
-    if (!s)
-        return -1;
+    if (!s) return -1;
     s->state = XXH3_createState(); /* aligned as its vector code wants it */
     if (!s->state) {
         free(s);
@@ -73,10 +68,7 @@ int xxh128_stream_open(struct xxh128_stream **out, struct error *err)
     return 0;
 }
 
-void xxh128_stream_reset(struct xxh128_stream *s)
-{
-    XXH3_128bits_reset(s->state);
-}
+void xxh128_stream_reset(struct xxh128_stream *s) { XXH3_128bits_reset(s->state); }
 
 void xxh128_stream_add(struct xxh128_stream *s, const void *bytes, size_t n_bytes)
 {
@@ -90,8 +82,7 @@ void xxh128_stream_end(const struct xxh128_stream *s, struct xxh128 *out)
 
 void xxh128_stream_close(struct xxh128_stream *s)
 {
-    if (!s)
-        return;
+    if (!s) return;
     XXH3_freeState(s->state);
     free(s);
 }
@@ -102,20 +93,16 @@ int xxh128_of_fd(struct xxh128 *out, uint64_t *n_bytes, int fd, const char *name
     char *buffer = NULL;
     uint64_t total = 0;
     int rc = -1;
-    if (xxh128_stream_open(&s, err) || !(buffer = mem_alloc(READ_BYTES, err)))
-        goto out;
+    if (xxh128_stream_open(&s, err) || !(buffer = mem_alloc(READ_BYTES, err))) goto out;
     for (;;) {
         ssize_t got = io_read_some(fd, buffer, READ_BYTES, name, err);
-        if (got < 0)
-            goto out;
-        if (got == 0)
-            break;
+        if (got < 0) goto out;
+        if (got == 0) break;
         xxh128_stream_add(s, buffer, (size_t)got);
         total += (uint64_t)got;
     }
     xxh128_stream_end(s, out);
-    if (n_bytes)
-        *n_bytes = total;
+    if (n_bytes) *n_bytes = total;
     rc = 0;
 out:
     free(buffer);
@@ -126,8 +113,7 @@ out:
 int xxh128_of_file(struct xxh128 *out, uint64_t *n_bytes, const char *path, struct error *err)
 {
     int fd = io_open_read(path, err);
-    if (fd < 0)
-        return -1;
+    if (fd < 0) return -1;
     int rc = xxh128_of_fd(out, n_bytes, fd, path, err);
     close(fd);
     return rc;

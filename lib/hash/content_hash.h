@@ -1,6 +1,6 @@
 /*
- * content_hash.h: the name of a picture: XXH3-128 of its file's bytes, canonical (big-endian) form, 32 hex digits.
- * Wide vectors are chosen at run time; the value is the same on every machine.
+ * content_hash.h: the name of a picture: XXH3-128 of its file's bytes, canonical (big-endian) form, 32 hex
+ * digits. Wide vectors are chosen at run time; the value is the same on every machine.
  */
 #ifndef WINNOW_HASH_CONTENT_HASH_H
 #define WINNOW_HASH_CONTENT_HASH_H
@@ -21,10 +21,12 @@ void xxh128_of(struct xxh128 *out, const void *bytes, size_t n_bytes);
 void xxh128_hex(char out[XXH128_HEX_BYTES], const struct xxh128 *h);
 int xxh128_from_hex(struct xxh128 *out, const char *hex); /* 0, or -1 when it is not exactly 32 hex digits */
 
-/* XXH3-64, for checksums of pieces whose names are elsewhere: the records of a shard. The same on every machine. */
+/* XXH3-64, for checksums of pieces whose names are elsewhere: the records of a shard. The same on every
+ * machine. */
 uint64_t xxh64_of(const void *bytes, size_t n_bytes);
 
-/* Piecewise, for what does not fit in memory: init, any number of add, end. The state is freed by end or drop. */
+/* Piecewise, for what does not fit in memory: init, any number of add, end. The state is freed by end or
+ * drop. */
 struct xxh128_stream;
 int xxh128_stream_open(struct xxh128_stream **out, struct error *err);
 void xxh128_stream_reset(struct xxh128_stream *s);

@@ -1,12 +1,12 @@
 /*
  * near_join.c: all pairs of 256-bit hashes within d bits, for up to tens of millions of hashes.
  *
- * A hash is sixteen words of 16 bits. Two hashes within d bits agree to within r = d / 16 bits in at least one word
- * (pigeonhole), so for each word the hashes are put in order of its value, by counting, and every bucket meets itself
- * and the buckets whose value differs in at most r bits: 17 of 65536 for d = 31. A candidate is first compared in 128
- * other bits, which lie side by side in the order of the sort; hardly anything but true pairs survives that. A pair is
- * reported at the first word that would find it, so once. Real hashes fill the buckets unevenly; work is therefore
- * handed out by positions, not by buckets.
+ * A hash is sixteen words of 16 bits. Two hashes within d bits agree to within r = d / 16 bits in at least
+ * one word (pigeonhole), so for each word the hashes are put in order of its value, by counting, and every
+ * bucket meets itself and the buckets whose value differs in at most r bits: 17 of 65536 for d = 31. A
+ * candidate is first compared in 128 other bits, which lie side by side in the order of the sort; hardly
+ * anything but true pairs survives that. A pair is reported at the first word that would find it, so once.
+ * Real hashes fill the buckets unevenly; work is therefore handed out by positions, not by buckets.
  */
 #include "hash/near_join.h"
 
@@ -21,7 +21,8 @@
 #define WORDS 16
 #define VALUES 65536
 #define CHUNK 1024 /* positions a worker takes at a time */
-/* Of pairs 63 bits apart one in 20,000 has more than this in half of its bits, of strangers 13 in 10,000 have less. */
+/* Of pairs 63 bits apart one in 20,000 has more than this in half of its bits, of strangers 13 in 10,000 have
+ * less. */
 #define FILTER_BITS 47
 #define OVERREAD 8 /* elements the kernels may read behind a run */
 #define MOST_WORKERS 256
@@ -77,15 +78,17 @@ static inline unsigned word_of(const struct pdq_hash *h, int word)
 }
 
 /*
- * Sorting by this step's word, stably: the first part stays in front of the rest within each bucket. Each worker looks
- * at every hash and deals out those of its own range of values, so no two write to the same bucket.
+ * Sorting by this step's word, stably: the first part stays in front of the rest within each bucket. Each
+ * worker looks at every hash and deals out those of its own range of values, so no two write to the same
+ * bucket.
  */
 static void sort_work(void *context, unsigned worker)
 {
     struct join *j = context;
     /* Claimed, not numbered: a thread that could not be started leaves its range to the others. */
     for (size_t slice; (slice = atomic_fetch_add(&j->next, 1)) < j->n_slices;) {
-        unsigned low = (unsigned)(VALUES * slice / j->n_slices), high = (unsigned)(VALUES * (slice + 1) / j->n_slices);
+        unsigned low = (unsigned)(VALUES * slice / j->n_slices),
+                 high = (unsigned)(VALUES * (slice + 1) / j->n_slices);
         /* The 64-bit words that do not hold the word of this step: those bits are near anyway. */
         int a = (j->word / 4 + 1) % 4, b = (j->word / 4 + 2) % 4;
         size_t before = 0;
@@ -93,8 +96,7 @@ static void sort_work(void *context, unsigned worker)
         for (size_t i = 0; i < j->n; i++) {
             unsigned v = word_of(&j->hashes[i], j->word);
             before += v < low;
-            if (v >= low && v < high)
-                j->rest[v]++;
+            if (v >= low && v < high) j->rest[v]++;
         }
         for (unsigned v = low; v < high; v++) {
             uint32_t count = j->rest[v];
@@ -104,8 +106,7 @@ static void sort_work(void *context, unsigned worker)
         for (size_t i = 0; i < j->n; i++) {
             const struct pdq_hash *h = &j->hashes[i];
             unsigned v = word_of(h, j->word);
-            if (v < low || v >= high)
-                continue;
+            if (v < low || v >= high) continue;
             uint32_t at = j->rest[v]++;
             j->x[at] = h->word[a];
             j->y[at] = h->word[b];
@@ -133,15 +134,16 @@ static void sort_step(struct join *j)
 }
 
 /*
- * Whether the step of that word finds the pair. Inlined, as pdq_distance is, into a function that may use the popcnt
- * instruction and into one that may not: in dense clusters most of the time is spent here.
+ * Whether the step of that word finds the pair. Inlined, as pdq_distance is, into a function that may use the
+ * popcnt instruction and into one that may not: in dense clusters most of the time is spent here.
  */
 static inline __attribute__((always_inline)) bool found_at(const struct join *j, const struct pdq_hash *a,
                                                            const struct pdq_hash *b, int word)
 {
     int x = (word / 4 + 1) % 4, y = (word / 4 + 2) % 4;
     return __builtin_popcount(word_of(a, word) ^ word_of(b, word)) <= j->radius &&
-           __builtin_popcountll(a->word[x] ^ b->word[x]) + __builtin_popcountll(a->word[y] ^ b->word[y]) <= j->filter;
+           __builtin_popcountll(a->word[x] ^ b->word[x]) + __builtin_popcountll(a->word[y] ^ b->word[y]) <=
+               j->filter;
 }
 
 static int too_many(size_t n_found, struct error *err)
@@ -149,23 +151,22 @@ static int too_many(size_t n_found, struct error *err)
     return n_found <= NEAR_MAX_PAIRS
                ? 0
                : error_set(err, EX_DATAERR,
-                           "more than %u near pairs: some picture is there in many thousand variants, or the distance is too "
+                           "more than %u near pairs: some picture is there in many thousand variants, or the "
+                           "distance is too "
                            "large (let the worst of them leave in a run with a smaller one first)",
                            NEAR_MAX_PAIRS);
 }
 
-static inline __attribute__((always_inline)) int report_body(struct join *j, struct worker_pairs *w, uint32_t i,
-                                                             uint32_t k)
+static inline __attribute__((always_inline)) int report_body(struct join *j, struct worker_pairs *w,
+                                                             uint32_t i, uint32_t k)
 {
     const struct pdq_hash *a = &j->hashes[i], *b = &j->hashes[k];
     int d = 0;
     for (int n = 0; n < 4; n++)
         d += __builtin_popcountll(a->word[n] ^ b->word[n]);
-    if (d > j->distance)
-        return 0;
+    if (d > j->distance) return 0;
     for (int word = 0; word < j->word; word++) /* an earlier step has found it */
-        if (found_at(j, a, b, word))
-            return 0;
+        if (found_at(j, a, b, word)) return 0;
     if (mem_grow(&w->found.pairs, &w->found.capacity, w->found.n + 1, sizeof *w->found.pairs, &w->err))
         return -1;
     w->found.pairs[w->found.n++] = (struct near_pair){i < k ? i : k, i < k ? k : i, (uint32_t)d};
@@ -178,43 +179,43 @@ static int report_plain(struct join *j, struct worker_pairs *w, uint32_t i, uint
 }
 
 #if defined(__x86_64__)
-__attribute__((target("popcnt"))) static int report_popcnt(struct join *j, struct worker_pairs *w, uint32_t i, uint32_t k)
+__attribute__((target("popcnt"))) static int report_popcnt(struct join *j, struct worker_pairs *w, uint32_t i,
+                                                           uint32_t k)
 {
     return report_body(j, w, i, k);
 }
 #endif
 
-/* The part of bucket v, from position `from` on, that a hash of the first part (or of the rest) is wanted with. */
+/* The part of bucket v, from position `from` on, that a hash of the first part (or of the rest) is wanted
+ * with. */
 static bool wanted_range(const struct join *j, bool first, unsigned v, size_t from, struct near_range *out)
 {
     uint32_t begin = j->start[v], border = j->rest[v], end = j->start[v + 1];
     bool with_first = j->wanted & (first ? NEAR_FIRST_FIRST : NEAR_FIRST_REST);
     bool with_rest = j->wanted & (first ? NEAR_FIRST_REST : NEAR_REST_REST);
     begin = begin > from ? begin : (uint32_t)from;
-    if (!with_first)
-        begin = begin > border ? begin : border;
-    if (!with_rest)
-        end = end < border ? end : border;
+    if (!with_first) begin = begin > border ? begin : border;
+    if (!with_rest) end = end < border ? end : border;
     *out = (struct near_range){begin, end};
     return begin < end;
 }
 
-/* Positions begin..end, all in bucket v and in one part, against the rest of their bucket and its neighbours. */
+/* Positions begin..end, all in bucket v and in one part, against the rest of their bucket and its neighbours.
+ */
 static int scan_run(struct join *j, struct worker_pairs *w, unsigned v, size_t begin, size_t end)
 {
     size_t n = 1; /* ranges[0]: what follows in the own bucket, different for each query */
     bool first = begin < j->rest[v];
     for (size_t m = 0; m < j->n_masks; m++) {
         unsigned u = v ^ j->masks[m];
-        if (u > v && wanted_range(j, first, u, 0, &w->ranges[n]))
-            n++;
+        if (u > v && wanted_range(j, first, u, 0, &w->ranges[n])) n++;
     }
     for (size_t q = begin; q < end; q++) {
         bool own = wanted_range(j, first, v, q + 1, &w->ranges[0]);
-        size_t n_hits = j->kernel->scan(j->x, j->y, w->ranges + !own, n - !own, j->x[q], j->y[q], j->filter, w->hits);
+        size_t n_hits =
+            j->kernel->scan(j->x, j->y, w->ranges + !own, n - !own, j->x[q], j->y[q], j->filter, w->hits);
         for (size_t i = 0; i < n_hits; i++)
-            if (j->report(j, w, j->index[q], j->index[w->hits[i]]))
-                return -1;
+            if (j->report(j, w, j->index[q], j->index[w->hits[i]])) return -1;
     }
     return 0;
 }
@@ -225,8 +226,7 @@ static void step_work(void *context, unsigned worker)
     struct worker_pairs *w = &j->workers[worker];
     for (;;) {
         size_t begin = atomic_fetch_add(&j->next, CHUNK), end = begin + CHUNK < j->n ? begin + CHUNK : j->n;
-        if (begin >= j->n)
-            return;
+        if (begin >= j->n) return;
         if (worker == 0 && j->progress)
             j->progress->tell(j->progress->context, (j->word + (double)begin / (double)j->n) / WORDS);
         for (size_t p = begin, stop; p < end; p = stop) {
@@ -245,11 +245,9 @@ static void step_work(void *context, unsigned worker)
 
 static int make_masks(struct join *j, struct error *err)
 {
-    if (!(j->masks = mem_alloc(VALUES * sizeof *j->masks, err)))
-        return -1;
+    if (!(j->masks = mem_alloc(VALUES * sizeof *j->masks, err))) return -1;
     for (unsigned v = 1; v < VALUES; v++)
-        if (__builtin_popcount(v) <= j->radius)
-            j->masks[j->n_masks++] = (uint16_t)v;
+        if (__builtin_popcount(v) <= j->radius) j->masks[j->n_masks++] = (uint16_t)v;
     return 0;
 }
 
@@ -258,15 +256,15 @@ static int join_few(struct join *j, struct near_pairs *out, struct error *err)
 {
     for (size_t b = 1; b < j->n; b++)
         for (size_t a = 0; a < b; a++) {
-            unsigned kind = b < j->n_first ? NEAR_FIRST_FIRST : a < j->n_first ? NEAR_FIRST_REST : NEAR_REST_REST;
+            unsigned kind = b < j->n_first   ? NEAR_FIRST_FIRST
+                            : a < j->n_first ? NEAR_FIRST_REST
+                                             : NEAR_REST_REST;
             int d = j->wanted & kind ? pdq_distance(&j->hashes[a], &j->hashes[b]) : PDQ_BITS + 1;
             bool found = false; /* the answer for two hashes must not depend on how many others there are */
             for (int word = 0; word < WORDS && d <= j->distance && !found; word++)
                 found = found_at(j, &j->hashes[a], &j->hashes[b], word);
-            if (!found)
-                continue;
-            if (mem_grow(&out->pairs, &out->capacity, out->n + 1, sizeof *out->pairs, err))
-                return -1;
+            if (!found) continue;
+            if (mem_grow(&out->pairs, &out->capacity, out->n + 1, sizeof *out->pairs, err)) return -1;
             out->pairs[out->n++] = (struct near_pair){(uint32_t)a, (uint32_t)b, (uint32_t)d};
         }
     return 0;
@@ -274,8 +272,9 @@ static int join_few(struct join *j, struct near_pairs *out, struct error *err)
 
 #define FEW 512
 
-int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned wanted, int max_distance, int radius,
-              unsigned n_threads, const struct near_progress *progress, struct near_pairs *out, struct error *err)
+int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned wanted, int max_distance,
+              int radius, unsigned n_threads, const struct near_progress *progress, struct near_pairs *out,
+              struct error *err)
 {
     struct join j = {.hashes = hashes,
                      .n = n,
@@ -295,15 +294,12 @@ int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned 
         j.radius = radius < 0 ? 0 : radius;
         j.filter = max_distance < FILTER_BITS ? max_distance : FILTER_BITS;
     }
-    if (n >= UINT32_MAX)
-        return error_set(err, EX_DATAERR, "more than 4 billion hashes");
-    if (n <= FEW && !forced)
-        return join_few(&j, out, err);
+    if (n >= UINT32_MAX) return error_set(err, EX_DATAERR, "more than 4 billion hashes");
+    if (n <= FEW && !forced) return join_few(&j, out, err);
     j.kernel = forced ? forced : near_kernel_find(NULL);
     j.report = report_plain;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("popcnt") && strcmp(j.kernel->name, "plain"))
-        j.report = report_popcnt;
+    if (__builtin_cpu_supports("popcnt") && strcmp(j.kernel->name, "plain")) j.report = report_popcnt;
 #endif
     j.start = mem_zalloc(VALUES + 1, sizeof *j.start, err);
     j.rest = mem_zalloc(VALUES, sizeof *j.rest, err);
@@ -315,8 +311,7 @@ int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned 
     for (unsigned i = 0; j.workers && i < j.n_threads; i++) {
         j.workers[i].hits = mem_alloc((n + OVERREAD) * sizeof *j.workers[i].hits, err);
         j.workers[i].ranges = mem_alloc(VALUES * sizeof *j.workers[i].ranges, err);
-        if (!j.workers[i].hits || !j.workers[i].ranges)
-            goto out;
+        if (!j.workers[i].hits || !j.workers[i].ranges) goto out;
     }
     if (!j.start || !j.rest || !j.x || !j.y || !j.index || !j.value || !j.workers || make_masks(&j, err))
         goto out;
@@ -332,10 +327,8 @@ int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned 
     }
     for (unsigned i = 0; i < j.n_threads; i++) {
         struct near_pairs *found = &j.workers[i].found;
-        if (found->n == 0)
-            continue;
-        if (mem_grow(&out->pairs, &out->capacity, out->n + found->n, sizeof *out->pairs, err))
-            goto out;
+        if (found->n == 0) continue;
+        if (mem_grow(&out->pairs, &out->capacity, out->n + found->n, sizeof *out->pairs, err)) goto out;
         memcpy(out->pairs + out->n, found->pairs, found->n * sizeof *out->pairs);
         out->n += found->n;
         near_pairs_release(found);

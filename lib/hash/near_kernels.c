@@ -8,8 +8,9 @@
 #endif
 
 static inline __attribute__((always_inline)) size_t scan_body(const uint64_t *x, const uint64_t *y,
-                                                              const struct near_range *ranges, size_t n_ranges,
-                                                              uint64_t qx, uint64_t qy, int limit, uint32_t *hits)
+                                                              const struct near_range *ranges,
+                                                              size_t n_ranges, uint64_t qx, uint64_t qy,
+                                                              int limit, uint32_t *hits)
 {
     size_t count = 0;
     for (size_t r = 0; r < n_ranges; r++)
@@ -20,8 +21,8 @@ static inline __attribute__((always_inline)) size_t scan_body(const uint64_t *x,
     return count;
 }
 
-static size_t scan_plain(const uint64_t *x, const uint64_t *y, const struct near_range *ranges, size_t n_ranges,
-                         uint64_t qx, uint64_t qy, int limit, uint32_t *hits)
+static size_t scan_plain(const uint64_t *x, const uint64_t *y, const struct near_range *ranges,
+                         size_t n_ranges, uint64_t qx, uint64_t qy, int limit, uint32_t *hits)
 {
     return scan_body(x, y, ranges, n_ranges, qx, qy, limit, hits);
 }
@@ -31,16 +32,17 @@ static size_t scan_plain(const uint64_t *x, const uint64_t *y, const struct near
 /* Set bits of each 64-bit lane: a table of 16 by byte shuffle, then sums of bytes. */
 __attribute__((target("avx2"))) static inline __m256i popcount_avx2(__m256i v)
 {
-    const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2,
-                                           2, 3, 2, 3, 3, 4);
+    const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2,
+                                           2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
     const __m256i low = _mm256_set1_epi8(15);
     return _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(v, low)),
                            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), low)));
 }
 
 __attribute__((target("avx2,popcnt,bmi"))) static size_t scan_avx2(const uint64_t *x, const uint64_t *y,
-                                                                   const struct near_range *ranges, size_t n_ranges,
-                                                                   uint64_t qx, uint64_t qy, int limit, uint32_t *hits)
+                                                                   const struct near_range *ranges,
+                                                                   size_t n_ranges, uint64_t qx, uint64_t qy,
+                                                                   int limit, uint32_t *hits)
 {
     const __m256i vx = _mm256_set1_epi64x((long long)qx), vy = _mm256_set1_epi64x((long long)qy);
     const __m256i bound = _mm256_set1_epi64x(limit + 1), zero = _mm256_setzero_si256();
@@ -56,20 +58,18 @@ __attribute__((target("avx2,popcnt,bmi"))) static size_t scan_avx2(const uint64_
             __m256i b = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(y + i)), vy);
             __m256i s = _mm256_sad_epu8(_mm256_add_epi8(popcount_avx2(a), popcount_avx2(b)), zero);
             unsigned m = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bound, s)));
-            if (end - i < 4)
-                m &= (1u << (end - i)) - 1;
+            if (end - i < 4) m &= (1u << (end - i)) - 1;
             for (; m; m &= m - 1)
                 hits[count++] = i + (uint32_t)__builtin_ctz(m);
-            if (end - i < 4)
-                break;
+            if (end - i < 4) break;
         }
     }
     return count;
 }
 
-__attribute__((target("avx512f,avx512vl,avx512vpopcntdq,bmi,bmi2"))) static size_t
-scan_avx512(const uint64_t *x, const uint64_t *y, const struct near_range *ranges, size_t n_ranges, uint64_t qx,
-            uint64_t qy, int limit, uint32_t *hits)
+__attribute__((target("avx512f,avx512vl,avx512vpopcntdq,bmi,bmi2"))) static size_t scan_avx512(
+    const uint64_t *x, const uint64_t *y, const struct near_range *ranges, size_t n_ranges, uint64_t qx,
+    uint64_t qy, int limit, uint32_t *hits)
 {
     const __m512i vx = _mm512_set1_epi64((long long)qx), vy = _mm512_set1_epi64((long long)qy);
     const __m512i bound = _mm512_set1_epi64(limit);
@@ -83,8 +83,7 @@ scan_avx512(const uint64_t *x, const uint64_t *y, const struct near_range *range
             unsigned m = _mm512_mask_cmple_epi64_mask(in, _mm512_add_epi64(a, b), bound);
             for (; m; m &= m - 1)
                 hits[count++] = i + (uint32_t)__builtin_ctz(m);
-            if (end - i <= 8)
-                break;
+            if (end - i <= 8) break;
         }
     }
     return count;
@@ -92,7 +91,8 @@ scan_avx512(const uint64_t *x, const uint64_t *y, const struct near_range *range
 
 __attribute__((target("popcnt"))) static size_t scan_popcnt(const uint64_t *x, const uint64_t *y,
                                                             const struct near_range *ranges, size_t n_ranges,
-                                                            uint64_t qx, uint64_t qy, int limit, uint32_t *hits)
+                                                            uint64_t qx, uint64_t qy, int limit,
+                                                            uint32_t *hits)
 {
     return scan_body(x, y, ranges, n_ranges, qx, qy, limit, hits);
 }
@@ -102,21 +102,12 @@ static bool has_avx512(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("bmi2");
 }
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
-}
-static bool has_popcnt(void)
-{
-    return __builtin_cpu_supports("popcnt");
-}
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt"); }
+static bool has_popcnt(void) { return __builtin_cpu_supports("popcnt"); }
 
 #endif
 
-static bool has_always(void)
-{
-    return true;
-}
+static bool has_always(void) { return true; }
 
 const struct near_kernel *near_kernel_find(const char *name)
 {
@@ -132,7 +123,6 @@ const struct near_kernel *near_kernel_find(const char *name)
         {{"plain", scan_plain}, has_always},
     };
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        if ((!name || !strcmp(name, kernels[i].kernel.name)) && kernels[i].runs())
-            return &kernels[i].kernel;
+        if ((!name || !strcmp(name, kernels[i].kernel.name)) && kernels[i].runs()) return &kernels[i].kernel;
     return NULL;
 }

@@ -25,14 +25,12 @@ void parallel_run(unsigned n_threads, parallel_work *work, void *context)
     struct start starts[MOST_THREADS];
     unsigned n = 1;
     sigset_t all, old;
-    if (n_threads > MOST_THREADS)
-        n_threads = MOST_THREADS;
+    if (n_threads > MOST_THREADS) n_threads = MOST_THREADS;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     for (; n < n_threads; n++) {
         starts[n] = (struct start){.work = work, .context = context, .worker = n};
-        if (pthread_create(&starts[n].thread, NULL, run, &starts[n]))
-            break;
+        if (pthread_create(&starts[n].thread, NULL, run, &starts[n])) break;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     work(context, 0);

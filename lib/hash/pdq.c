@@ -1,9 +1,9 @@
 /*
  * pdq.c: PDQ over rows that come in one by one.
  *
- * Two passes of row box then column box make the tent blur; of its result only 64x64 samples are looked at. So the
- * second row pass stores 64 columns and the second column pass runs over 64 columns only, and the whole chain works on
- * a band of rows: no plane of the picture's size exists. Speed: see docs/notes/dedup.md.
+ * Two passes of row box then column box make the tent blur; of its result only 64x64 samples are looked at.
+ * So the second row pass stores 64 columns and the second column pass runs over 64 columns only, and the
+ * whole chain works on a band of rows: no plane of the picture's size exists. Speed: see docs/notes/dedup.md.
  */
 #include "hash/pdq.h"
 
@@ -37,7 +37,8 @@ struct pdq {
     size_t stride;                               /* floats a row: width rounded up to 16 */
     uint32_t *column;                            /* nn512's source columns */
     uint32_t pick_x[SIDE], pick_y[SIDE];
-    float *band, *block, *boxed, *blurred; /* 16 rows; the same transposed; boxed; after the first column pass */
+    /* 16 rows; the same transposed; boxed; after the first column pass */
+    float *band, *block, *boxed, *blurred;
     size_t n_band, n_blurred;
     float *picked; /* 64 x 16: the second row pass at the sampled columns */
     struct column_pass first, second;
@@ -58,8 +59,7 @@ int pdq_open(struct pdq **out, struct error *err)
 {
     struct pdq *p = mem_aligned(64, (sizeof *p + 63) / 64 * 64, err);
     *out = NULL;
-    if (!p)
-        return -1;
+    if (!p) return -1;
     memset(p, 0, sizeof *p);
     p->k = pdq_kernels();
     float scale = (float)sqrt(2.0 / SIDE);
@@ -74,21 +74,21 @@ int pdq_open(struct pdq **out, struct error *err)
 
 void pdq_close(struct pdq *p)
 {
-    if (!p)
-        return;
+    if (!p) return;
     free(p->memory);
     free(p->column);
     free(p);
 }
 
-static size_t column_pass_floats(size_t n_columns, size_t window)
-{
-    return n_columns * (window + 2);
-}
+static size_t column_pass_floats(size_t n_columns, size_t window) { return n_columns * (window + 2); }
 
-static float *column_pass_start(struct column_pass *c, float *memory, size_t n_columns, size_t n_rows, size_t window)
+static float *column_pass_start(struct column_pass *c, float *memory, size_t n_columns, size_t n_rows,
+                                size_t window)
 {
-    *c = (struct column_pass){.n_columns = n_columns, .n_rows = n_rows, .window = window, .lead = (window + 2) / 2 - 1};
+    *c = (struct column_pass){.n_columns = n_columns,
+                              .n_rows = n_rows,
+                              .window = window,
+                              .lead = (window + 2) / 2 - 1};
     c->sum = memory;
     c->ring = memory + n_columns;
     memset(c->sum, 0, n_columns * sizeof *c->sum);
@@ -108,7 +108,8 @@ static bool column_pass_push(const struct pdq_kernels *k, struct column_pass *c,
     const float *add = c->ring + x % (c->window + 1) * c->n_columns;
     const float *drop = x >= c->window ? c->ring + (x - c->window) % (c->window + 1) * c->n_columns : NULL;
     bool speaks = x >= c->lead;
-    k->column_step(c->sum, add, drop, speaks ? out : NULL, (float)(x < c->window ? x + 1 : c->window), c->n_columns);
+    k->column_step(c->sum, add, drop, speaks ? out : NULL, (float)(x < c->window ? x + 1 : c->window),
+                   c->n_columns);
     c->n_out += speaks;
     return speaks;
 }
@@ -116,8 +117,7 @@ static bool column_pass_push(const struct pdq_kernels *k, struct column_pass *c,
 /* After the last row: the next of the outputs that are still owed. False when there is none left. */
 static bool column_pass_drain(const struct pdq_kernels *k, struct column_pass *c, float *out)
 {
-    if (c->n_out >= c->n_rows)
-        return false;
+    if (c->n_out >= c->n_rows) return false;
     size_t i = c->n_out - (c->n_rows - c->lead);
     const float *drop = c->ring + (c->n_rows - c->window + i) % (c->window + 1) * c->n_columns;
     k->column_step(c->sum, NULL, drop, out, (float)(c->window - 1 - i), c->n_columns);
@@ -128,7 +128,8 @@ static bool column_pass_drain(const struct pdq_kernels *k, struct column_pass *c
 int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t height, unsigned channels,
               struct error *err)
 {
-    if (width == 0 || height == 0 || width > PDQ_MAX_SIDE || height > PDQ_MAX_SIDE || (channels != 1 && channels != 3))
+    if (width == 0 || height == 0 || width > PDQ_MAX_SIDE || height > PDQ_MAX_SIDE ||
+        (channels != 1 && channels != 3))
         return error_set(err, EX_DATAERR, "no PDQ hash of a picture of %ux%u with %u channels", width, height,
                          channels);
     p->family = family;
@@ -139,17 +140,14 @@ int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t he
     p->n_band = p->n_blurred = 0;
     p->next_y = 0;
     bool reduce = family == PDQ_NN512 && (width > NN_SIDE || height > NN_SIDE);
-    if (reduce)
-        p->width = p->height = NN_SIDE;
+    if (reduce) p->width = p->height = NN_SIDE;
     p->tiny = p->width < PDQ_MIN_SIDE || p->height < PDQ_MIN_SIDE;
     p->copied = p->width == SIDE && p->height == SIDE;
     free(p->column);
     p->column = NULL;
-    if (p->tiny)
-        return 0;
+    if (p->tiny) return 0;
     if (reduce) {
-        if (!(p->column = mem_alloc(NN_SIDE * sizeof *p->column, err)))
-            return -1;
+        if (!(p->column = mem_alloc(NN_SIDE * sizeof *p->column, err))) return -1;
         for (uint32_t x = 0; x < NN_SIDE; x++)
             p->column[x] = (uint32_t)((uint64_t)x * width / NN_SIDE);
     }
@@ -165,8 +163,7 @@ int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t he
     if (want > p->memory_floats) {
         free(p->memory);
         p->memory_floats = 0;
-        if (!(p->memory = mem_aligned(64, want * sizeof *p->memory, err)))
-            return -1;
+        if (!(p->memory = mem_aligned(64, want * sizeof *p->memory, err))) return -1;
         p->memory_floats = want;
     }
     float *m = p->memory;
@@ -177,7 +174,8 @@ int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t he
     p->picked = m, m += SIDE * PDQ_BLOCK;
     m = column_pass_start(&p->first, m, p->stride, p->height, window_y);
     column_pass_start(&p->second, m, SIDE, p->height, window_y);
-    /* Lanes of a last, short band and the padding columns are computed and not looked at, but have to be numbers. */
+    /* Lanes of a last, short band and the padding columns are computed and not looked at, but have to be
+     * numbers. */
     memset(p->band, 0, PDQ_BLOCK * p->stride * sizeof *p->band);
     memset(p->blurred, 0, 2 * PDQ_BLOCK * p->stride * sizeof *p->blurred);
     memset(p->boxed, 0, PDQ_BLOCK * p->stride * sizeof *p->boxed);
@@ -202,8 +200,7 @@ static void second_passes(struct pdq *p)
         float *slot = column_pass_slot(&p->second);
         for (int x = 0; x < SIDE; x++)
             slot[x] = p->picked[x * PDQ_BLOCK + (int)lane];
-        if (column_pass_push(p->k, &p->second, row))
-            sample_row(p, p->second.n_out - 1, row);
+        if (column_pass_push(p->k, &p->second, row)) sample_row(p, p->second.n_out - 1, row);
     }
     p->n_blurred = 0;
 }
@@ -217,7 +214,8 @@ static void first_passes(struct pdq *p)
     p->k->transpose_out(p->band, p->stride, p->boxed, p->stride);
     for (size_t lane = 0; lane < p->n_band; lane++) {
         memcpy(column_pass_slot(&p->first), p->band + lane * p->stride, p->stride * sizeof *p->band);
-        if (column_pass_push(p->k, &p->first, p->blurred + p->n_blurred * p->stride) && ++p->n_blurred == PDQ_BLOCK)
+        if (column_pass_push(p->k, &p->first, p->blurred + p->n_blurred * p->stride) &&
+            ++p->n_blurred == PDQ_BLOCK)
             second_passes(p);
     }
     p->n_band = 0;
@@ -226,18 +224,16 @@ static void first_passes(struct pdq *p)
 void pdq_row(struct pdq *p, const uint8_t *row)
 {
     uint32_t y = p->n_rows_in++;
-    if (p->tiny || y >= p->in_height)
-        return;
-    /* nn512 takes source row floor(i * H / 512) for output row i: this row for none, one or (H < 512) several of them.
+    if (p->tiny || y >= p->in_height) return;
+    /* nn512 takes source row floor(i * H / 512) for output row i: this row for none, one or (H < 512) several
+     * of them.
      */
     while (p->n_rows < p->height && (!p->column || (uint64_t)p->n_rows * p->in_height / NN_SIDE == y)) {
         float *dst = p->copied ? p->small[p->n_rows] : p->band + p->n_band * p->stride;
         p->k->luma(dst, row, p->column, p->width, p->channels);
         p->n_rows++;
-        if (!p->copied && ++p->n_band == PDQ_BLOCK)
-            first_passes(p);
-        if (!p->column)
-            break;
+        if (!p->copied && ++p->n_band == PDQ_BLOCK) first_passes(p);
+        if (!p->column) break;
     }
 }
 
@@ -288,30 +284,14 @@ static void turn(float out[FREQUENCIES][FREQUENCIES], float b[FREQUENCIES][FREQU
             float v = b[i][j];
             switch (d) {
             case PDQ_ORIGINAL:
-            case PDQ_DIHEDRALS:
-                out[i][j] = v;
-                break;
-            case PDQ_ROTATE_90:
-                out[j][i] = j & 1 ? v : -v;
-                break;
-            case PDQ_ROTATE_180:
-                out[i][j] = (i + j) & 1 ? -v : v;
-                break;
-            case PDQ_ROTATE_270:
-                out[j][i] = i & 1 ? v : -v;
-                break;
-            case PDQ_FLIP_X:
-                out[i][j] = i & 1 ? v : -v;
-                break;
-            case PDQ_FLIP_Y:
-                out[i][j] = j & 1 ? v : -v;
-                break;
-            case PDQ_TRANSPOSE:
-                out[j][i] = v;
-                break;
-            case PDQ_ANTITRANSPOSE:
-                out[j][i] = (i + j) & 1 ? -v : v;
-                break;
+            case PDQ_DIHEDRALS: out[i][j] = v; break;
+            case PDQ_ROTATE_90: out[j][i] = j & 1 ? v : -v; break;
+            case PDQ_ROTATE_180: out[i][j] = (i + j) & 1 ? -v : v; break;
+            case PDQ_ROTATE_270: out[j][i] = i & 1 ? v : -v; break;
+            case PDQ_FLIP_X: out[i][j] = i & 1 ? v : -v; break;
+            case PDQ_FLIP_Y: out[i][j] = j & 1 ? v : -v; break;
+            case PDQ_TRANSPOSE: out[j][i] = v; break;
+            case PDQ_ANTITRANSPOSE: out[j][i] = (i + j) & 1 ? -v : v; break;
             }
         }
 }
@@ -339,13 +319,10 @@ void pdq_end(struct pdq *p, struct pdq_hash *hashes, unsigned n_hashes, int *qua
     }
     if (!p->copied) {
         float row[SIDE] __attribute__((aligned(64)));
-        if (p->n_band)
-            first_passes(p);
+        if (p->n_band) first_passes(p);
         while (column_pass_drain(p->k, &p->first, p->blurred + p->n_blurred * p->stride))
-            if (++p->n_blurred == PDQ_BLOCK)
-                second_passes(p);
-        if (p->n_blurred)
-            second_passes(p);
+            if (++p->n_blurred == PDQ_BLOCK) second_passes(p);
+        if (p->n_blurred) second_passes(p);
         while (column_pass_drain(p->k, &p->second, row))
             sample_row(p, p->second.n_out - 1, row);
     }
@@ -366,12 +343,11 @@ void pdq_end(struct pdq *p, struct pdq_hash *hashes, unsigned n_hashes, int *qua
     }
 }
 
-int pdq_of_pixels(struct pdq *p, enum pdq_family family, const uint8_t *pixels, uint32_t width, uint32_t height,
-                  unsigned channels, size_t stride_bytes, struct pdq_hash *hashes, unsigned n_hashes, int *quality,
-                  struct error *err)
+int pdq_of_pixels(struct pdq *p, enum pdq_family family, const uint8_t *pixels, uint32_t width,
+                  uint32_t height, unsigned channels, size_t stride_bytes, struct pdq_hash *hashes,
+                  unsigned n_hashes, int *quality, struct error *err)
 {
-    if (pdq_begin(p, family, width, height, channels, err))
-        return -1;
+    if (pdq_begin(p, family, width, height, channels, err)) return -1;
     for (uint32_t y = 0; y < height; y++)
         pdq_row(p, pixels + (size_t)y * stride_bytes);
     pdq_end(p, hashes, n_hashes, quality);
@@ -389,8 +365,7 @@ void pdq_to_hex(char out[PDQ_HEX_BYTES], const struct pdq_hash *h)
 int pdq_from_hex(struct pdq_hash *out, const char *hex)
 {
     uint8_t bytes[32];
-    if (hex_decode(bytes, sizeof bytes, hex))
-        return -1;
+    if (hex_decode(bytes, sizeof bytes, hex)) return -1;
     memset(out, 0, sizeof *out);
     for (int i = 0; i < 32; i++)
         out->word[3 - i / 8] |= (uint64_t)bytes[i] << (56 - i % 8 * 8);

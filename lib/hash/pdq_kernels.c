@@ -50,7 +50,8 @@ INLINE void transpose_8x8(float *dst, size_t dst_stride, const float *src, size_
         b[i + 3] = __builtin_shufflevector(a[i + 1], a[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
     }
     for (int i = 0; i < 4; i++) {
-        *(v8 *)(dst + (size_t)i * dst_stride) = __builtin_shufflevector(b[i], b[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        *(v8 *)(dst + (size_t)i * dst_stride) =
+            __builtin_shufflevector(b[i], b[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
         *(v8 *)(dst + (size_t)(i + 4) * dst_stride) =
             __builtin_shufflevector(b[i], b[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
     }
@@ -71,13 +72,15 @@ INLINE void transpose_out_body(float *rows, size_t stride, const float *block, s
 }
 
 /*
- * The box filter's schedule, once for all passes. With h = (w + 2) / 2: input x is added; from x = w on the input at x
- * - w is then subtracted; from x = h - 1 on there is an output at x - (h - 1), divided by the number of samples in the
- * window. After the last input h - 1 outputs follow, each after one more subtraction. There are n outputs for n inputs
- * (w <= n).
+ * The box filter's schedule, once for all passes. With h = (w + 2) / 2: input x is added; from x = w on the
+ * input at x
+ * - w is then subtracted; from x = h - 1 on there is an output at x - (h - 1), divided by the number of
+ *   samples in the
+ * window. After the last input h - 1 outputs follow, each after one more subtraction. There are n outputs for
+ * n inputs (w <= n).
  *
- * A division by a power of two is a multiplication by its reciprocal, to the bit; it is worth the branch because
- * windows of 4 and 8 are what 512 and 1024 pixels give.
+ * A division by a power of two is a multiplication by its reciprocal, to the bit; it is worth the branch
+ * because windows of 4 and 8 are what 512 and 1024 pixels give.
  */
 struct divisor {
     float value;
@@ -86,8 +89,7 @@ struct divisor {
 
 INLINE struct divisor divisor_of(size_t count)
 {
-    if ((count & (count - 1)) == 0)
-        return (struct divisor){1.0f / (float)count, true};
+    if ((count & (count - 1)) == 0) return (struct divisor){1.0f / (float)count, true};
     return (struct divisor){(float)count, false};
 }
 
@@ -137,7 +139,8 @@ INLINE void row_box_body(float *out, const float *in, size_t n, size_t w)
     }
 }
 
-INLINE void row_box_picked_body(float *out, const uint32_t *pick, size_t n_picks, const float *in, size_t n, size_t w)
+INLINE void row_box_picked_body(float *out, const uint32_t *pick, size_t n_picks, const float *in, size_t n,
+                                size_t w)
 {
     size_t lead = (w + 2) / 2 - 1, x, y = 0, k = 0;
     v8 s0 = {0}, s1 = {0};
@@ -151,8 +154,7 @@ INLINE void row_box_picked_body(float *out, const uint32_t *pick, size_t n_picks
     struct divisor full = divisor_of(w);
     while (x < n) { /* up to the next pick without a test inside */
         size_t stop = k < n_picks ? (size_t)pick[k] + lead : n - 1;
-        if (stop > n - 1)
-            stop = n - 1;
+        if (stop > n - 1) stop = n - 1;
         for (; x <= stop; x++, y++) {
             ADD(x);
             SUBTRACT(x - w);
@@ -189,47 +191,44 @@ INLINE void column_step_body(float *restrict sum, const float *restrict add, con
     }
     for (size_t x = 0; x < n; x += 8) {
         v8 s = *(v8 *)(sum + x);
-        if (add)
-            s += *(const v8 *)(add + x);
-        if (drop)
-            s -= *(const v8 *)(drop + x);
+        if (add) s += *(const v8 *)(add + x);
+        if (drop) s -= *(const v8 *)(drop + x);
         *(v8 *)(sum + x) = s;
-        if (out)
-            *(v8 *)(out + x) = d.reciprocal ? s * d.value : s / d.value;
+        if (out) *(v8 *)(out + x) = d.reciprocal ? s * d.value : s / d.value;
     }
 }
 
-#define KERNEL_SET(SUFFIX, TARGET)                                                                                     \
-    TARGET static void luma_##SUFFIX(float *dst, const uint8_t *row, const uint32_t *column, size_t n,                 \
-                                     unsigned channels)                                                                \
-    {                                                                                                                  \
-        luma_body(dst, row, column, n, channels);                                                                      \
-    }                                                                                                                  \
-    TARGET static void transpose_in_##SUFFIX(float *block, const float *rows, size_t stride, size_t n)                 \
-    {                                                                                                                  \
-        transpose_in_body(block, rows, stride, n);                                                                     \
-    }                                                                                                                  \
-    TARGET static void transpose_out_##SUFFIX(float *rows, size_t stride, const float *block, size_t n)                \
-    {                                                                                                                  \
-        transpose_out_body(rows, stride, block, n);                                                                    \
-    }                                                                                                                  \
-    TARGET static void row_box_##SUFFIX(float *out, const float *in, size_t n, size_t w)                               \
-    {                                                                                                                  \
-        row_box_body(out, in, n, w);                                                                                   \
-    }                                                                                                                  \
-    TARGET static void row_box_picked_##SUFFIX(float *out, const uint32_t *pick, size_t n_picks, const float *in,      \
-                                               size_t n, size_t w)                                                     \
-    {                                                                                                                  \
-        row_box_picked_body(out, pick, n_picks, in, n, w);                                                             \
-    }                                                                                                                  \
-    TARGET static void column_step_##SUFFIX(float *sum, const float *add, const float *drop, float *out, float count,  \
-                                            size_t n)                                                                  \
-    {                                                                                                                  \
-        column_step_body(sum, add, drop, out, count, n);                                                               \
-    }                                                                                                                  \
-    static const struct pdq_kernels kernels_##SUFFIX = {                                                               \
-        luma_##SUFFIX,    transpose_in_##SUFFIX,   transpose_out_##SUFFIX,                                             \
-        row_box_##SUFFIX, row_box_picked_##SUFFIX, column_step_##SUFFIX,                                               \
+#define KERNEL_SET(SUFFIX, TARGET)                                                                           \
+    TARGET static void luma_##SUFFIX(float *dst, const uint8_t *row, const uint32_t *column, size_t n,       \
+                                     unsigned channels)                                                      \
+    {                                                                                                        \
+        luma_body(dst, row, column, n, channels);                                                            \
+    }                                                                                                        \
+    TARGET static void transpose_in_##SUFFIX(float *block, const float *rows, size_t stride, size_t n)       \
+    {                                                                                                        \
+        transpose_in_body(block, rows, stride, n);                                                           \
+    }                                                                                                        \
+    TARGET static void transpose_out_##SUFFIX(float *rows, size_t stride, const float *block, size_t n)      \
+    {                                                                                                        \
+        transpose_out_body(rows, stride, block, n);                                                          \
+    }                                                                                                        \
+    TARGET static void row_box_##SUFFIX(float *out, const float *in, size_t n, size_t w)                     \
+    {                                                                                                        \
+        row_box_body(out, in, n, w);                                                                         \
+    }                                                                                                        \
+    TARGET static void row_box_picked_##SUFFIX(float *out, const uint32_t *pick, size_t n_picks,             \
+                                               const float *in, size_t n, size_t w)                          \
+    {                                                                                                        \
+        row_box_picked_body(out, pick, n_picks, in, n, w);                                                   \
+    }                                                                                                        \
+    TARGET static void column_step_##SUFFIX(float *sum, const float *add, const float *drop, float *out,     \
+                                            float count, size_t n)                                           \
+    {                                                                                                        \
+        column_step_body(sum, add, drop, out, count, n);                                                     \
+    }                                                                                                        \
+    static const struct pdq_kernels kernels_##SUFFIX = {                                                     \
+        luma_##SUFFIX,    transpose_in_##SUFFIX,   transpose_out_##SUFFIX,                                   \
+        row_box_##SUFFIX, row_box_picked_##SUFFIX, column_step_##SUFFIX,                                     \
     };
 
 KERNEL_SET(plain, )
@@ -237,16 +236,12 @@ KERNEL_SET(plain, )
 KERNEL_SET(avx2, __attribute__((target("avx2"))))
 #endif
 
-const struct pdq_kernels *pdq_kernels_plain(void)
-{
-    return &kernels_plain;
-}
+const struct pdq_kernels *pdq_kernels_plain(void) { return &kernels_plain; }
 
 const struct pdq_kernels *pdq_kernels(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2"))
-        return &kernels_avx2;
+    if (__builtin_cpu_supports("avx2")) return &kernels_avx2;
 #endif
     return &kernels_plain;
 }

@@ -1,6 +1,7 @@
 /*
- * engine.h: an engine and its transfers, for the three files that are them: http_engine.c (sockets, time, who is in flight),
- * http_transfer.c (the pool, requests, bodies' memory), http_answer.c (what comes back and what it means).
+ * engine.h: an engine and its transfers, for the three files that are them: http_engine.c (sockets, time, who
+ * is in flight), http_transfer.c (the pool, requests, bodies' memory), http_answer.c (what comes back and
+ * what it means).
  */
 #ifndef WINNOW_HTTP_ENGINE_H
 #define WINNOW_HTTP_ENGINE_H
@@ -11,18 +12,19 @@
 #include "http/http.h"
 
 #define BODY_FIRST_BYTES (64u << 10)
-#define BODY_KEEP_BYTES (1u << 20)      /* a pooled buffer larger than this is given back after its transfer */
-#define N_SPARES 64                     /* body buffers kept for the next transfers */
+/* a pooled buffer larger than this is given back after its transfer */
+#define BODY_KEEP_BYTES (1u << 20)
+#define N_SPARES 64 /* body buffers kept for the next transfers */
 
 struct http_transfer_state {
     CURL *easy;
     struct http_engine *engine;
     struct http_transfer *transfer;
-    struct http_transfer_state *older, *newer;  /* in flight, by start; or the free list by `older` */
+    struct http_transfer_state *older, *newer; /* in flight, by start; or the free list by `older` */
     struct curl_slist *headers;
     size_t capacity, n_prefix, n_drained, header_bytes;
-    bool active, paused, refused, crowded, connecting, settled, mismatched, too_large, headers_too_large, two_lengths,
-        no_memory;
+    bool active, paused, refused, crowded, connecting, settled, mismatched, too_large, headers_too_large,
+        two_lengths, no_memory;
     uint64_t limit;
     char errors[CURL_ERROR_SIZE];
     char validator[HTTP_VALIDATOR_BYTES];
@@ -36,23 +38,27 @@ struct http_engine {
     void *context;
     CURLM *multi;
     int epoll_fd;
-    double wake_at;             /* libcurl's timer; INFINITY when unset */
+    double wake_at; /* libcurl's timer; INFINITY when unset */
     struct http_transfer_state *oldest, *newest, *free;
-    struct spare { uint8_t *body; size_t capacity; } spares[N_SPARES];
+    struct spare {
+        uint8_t *body;
+        size_t capacity;
+    } spares[N_SPARES];
     unsigned n_spares;
     int wake_fd;
     atomic_bool waiting, woken;
     unsigned n_active;
     unsigned n_paused;
-    uint64_t held_bytes;        /* capacity of all bodies of transfers in flight */
-    int64_t now_s;              /* Unix time of this step, for Retry-After dates */
+    uint64_t held_bytes; /* capacity of all bodies of transfers in flight */
+    int64_t now_s;       /* Unix time of this step, for Retry-After dates */
     bool out_of_memory, proxy_works, idle;
 };
 
 /* http_answer.c: libcurl's callbacks for a body and a header line; user is the transfer's state. */
 size_t http_answer_body(char *bytes, size_t each, size_t n, void *user);
 size_t http_answer_header(char *line, size_t each, size_t n, void *user);
-void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CURLcode rc);   /* sets outcome and detail */
+/* sets outcome and detail */
+void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CURLcode rc);
 
 /* http_transfer.c */
 int http_body_reserve(struct http_transfer_state *s, size_t wanted, struct error *err);

@@ -1,9 +1,9 @@
 /*
- * http.h: many HTTP transfers at once in one thread, over libcurl's socket interface and epoll. Front door of lib/http;
- * nothing else sees libcurl.
- * One transfer is one request and one answer: redirects, retries and politeness are the caller's, who sees every hop.
- * Bodies stay in memory, so that a caller can refuse one before it touches a disk; a common budget bounds them: beyond
- * it, transfers are paused until others end, except the oldest, so that something always moves.
+ * http.h: many HTTP transfers at once in one thread, over libcurl's socket interface and epoll. Front door of
+ * lib/http; nothing else sees libcurl. One transfer is one request and one answer: redirects, retries and
+ * politeness are the caller's, who sees every hop. Bodies stay in memory, so that a caller can refuse one
+ * before it touches a disk; a common budget bounds them: beyond it, transfers are paused until others end,
+ * except the oldest, so that something always moves.
  */
 #ifndef WINNOW_HTTP_HTTP_H
 #define WINNOW_HTTP_HTTP_H
@@ -18,36 +18,39 @@
 
 /* How many first bytes of a body the caller's judgement gets: enough for every picture signature we name. */
 #define HTTP_PREFIX_BYTES 32
-/* An unwanted body up to this is read and dropped, so that the connection can be used again; a longer one costs it. */
+/* An unwanted body up to this is read and dropped, so that the connection can be used again; a longer one
+ * costs it. */
 #define HTTP_DRAIN_BYTES (64u << 10)
 
-struct http_limits {            /* all have a default in HTTP_LIMITS_DEFAULTS */
-    unsigned n_parallel;        /* transfers in flight */
-    unsigned n_per_host;        /* connections to one host */
-    double connect_s;           /* DNS, TCP and TLS together */
-    double total_s;             /* one transfer, request to last byte */
-    uint64_t min_bytes_per_s;   /* slower than this over min_speed_s: stalled */
+struct http_limits {          /* all have a default in HTTP_LIMITS_DEFAULTS */
+    unsigned n_parallel;      /* transfers in flight */
+    unsigned n_per_host;      /* connections to one host */
+    double connect_s;         /* DNS, TCP and TLS together */
+    double total_s;           /* one transfer, request to last byte */
+    uint64_t min_bytes_per_s; /* slower than this over min_speed_s: stalled */
     double min_speed_s;
-    uint64_t body_bytes;        /* one body, announced or not */
-    uint64_t memory_bytes;      /* all bodies together */
-    uint64_t header_bytes;      /* all header lines of one answer */
+    uint64_t body_bytes;   /* one body, announced or not */
+    uint64_t memory_bytes; /* all bodies together */
+    uint64_t header_bytes; /* all header lines of one answer */
 };
-#define HTTP_LIMITS_DEFAULTS                                                                                           \
-    {                                                                                                                  \
-        .n_parallel = 256, .n_per_host = 4, .connect_s = 15, .total_s = 300, .min_bytes_per_s = 500,                   \
-        .min_speed_s = 20, .body_bytes = 32u << 20, .memory_bytes = 128u << 20, .header_bytes = 64u << 10              \
+#define HTTP_LIMITS_DEFAULTS                                                                                 \
+    {                                                                                                        \
+        .n_parallel = 256, .n_per_host = 4, .connect_s = 15, .total_s = 300, .min_bytes_per_s = 500,         \
+        .min_speed_s = 20, .body_bytes = 32u << 20, .memory_bytes = 128u << 20, .header_bytes = 64u << 10    \
     }
 
 struct http_options {
     struct http_limits limits;
-    bool allow_private;         /* connect to addresses that are not public, too */
-    const struct http_network *allowed;     /* n_allowed networks to connect to although they are not public */
+    bool allow_private; /* connect to addresses that are not public, too */
+    /* n_allowed networks to connect to although they are not public */
+    const struct http_network *allowed;
     size_t n_allowed;
-    bool insecure;              /* do not verify certificates */
+    bool insecure; /* do not verify certificates */
     const char *user_agent;
-    const char *agent_token;    /* our product token in lower case, for X-Robots-Tag */
-    const char *proxy;          /* NULL: none, and none from the environment either; else all connections are made to it */
-    const char *ca_file;        /* NULL: the system's */
+    const char *agent_token; /* our product token in lower case, for X-Robots-Tag */
+    /* NULL: none, and none from the environment either; else all connections are made to it */
+    const char *proxy;
+    const char *ca_file; /* NULL: the system's */
     bool no_http2;
 };
 
@@ -74,75 +77,81 @@ bool http_errno_is_an_answer(int os_error);
 
 struct http_transfer {
     /* The request: set by the caller before http_start, borrowed until done. */
-    const char *url;            /* canonical */
-    const char *if_none_match, *if_modified_since;  /* NULL for none */
-    uint64_t body_limit;        /* 0: limits.body_bytes */
-    void *token;                /* the caller's, as are the next two, 0 at first */
+    const char *url;                               /* canonical */
+    const char *if_none_match, *if_modified_since; /* NULL for none */
+    uint64_t body_limit;                           /* 0: limits.body_bytes */
+    void *token;                                   /* the caller's, as are the next two, 0 at first */
     uint32_t slot;
     size_t n_saved;
 
     /* The answer. */
     enum http_outcome outcome;
-    char detail[160];           /* libcurl's or our own words for a failure */
+    char detail[160]; /* libcurl's or our own words for a failure */
     struct http_headers headers;
-    const char *if_range;       /* what http_set_prefix was given */
+    const char *if_range; /* what http_set_prefix was given */
     uint64_t whole_bytes;
-    bool wanted;                /* what `judge` said; false also when no body came */
+    bool wanted; /* what `judge` said; false also when no body came */
     bool judged;
-    bool ranged;                /* asked with a Range */
-    bool resumed;               /* the server took it: body is the old part and the rest */
-    bool length_known;          /* by Content-Length, chunks or frames: a cut would have been noticed */
-    char *redirect_url;         /* absolute target of a 3xx with Location, or NULL */
-    uint8_t *body;              /* owned by the transfer, unless taken */
+    bool ranged;        /* asked with a Range */
+    bool resumed;       /* the server took it: body is the old part and the rest */
+    bool length_known;  /* by Content-Length, chunks or frames: a cut would have been noticed */
+    char *redirect_url; /* absolute target of a 3xx with Location, or NULL */
+    uint8_t *body;      /* owned by the transfer, unless taken */
     size_t n_body;
     double seconds;
-    bool connected;             /* it made a connection, or tried to, instead of using one again */
-    int os_error;               /* errno of a connection that could not be made, or 0 */
-    int proxy_status;           /* what the proxy answered to CONNECT, 0 without one */
+    bool connected;   /* it made a connection, or tried to, instead of using one again */
+    int os_error;     /* errno of a connection that could not be made, or 0 */
+    int proxy_status; /* what the proxy answered to CONNECT, 0 without one */
 
-    struct http_transfer_state *state;      /* internal */
+    struct http_transfer_state *state; /* internal */
 };
 
 struct http_engine;
 
 /*
- * Called once a body's first HTTP_PREFIX_BYTES (or its end) are there: status, headers and the prefix are set. Whether
- * the rest is wanted in memory; an unwanted body is drained or cut.
+ * Called once a body's first HTTP_PREFIX_BYTES (or its end) are there: status, headers and the prefix are
+ * set. Whether the rest is wanted in memory; an unwanted body is drained or cut.
  */
 typedef bool http_judge(void *context, const struct http_transfer *t);
 /*
- * A connection is about to be made to this address, which has passed the check: whether it may. Called for each address
- * of the host that is tried, so more than once for some transfers; not for connections that are used again.
+ * A connection is about to be made to this address, which has passed the check: whether it may. Called for
+ * each address of the host that is tried, so more than once for some transfers; not for connections that are
+ * used again.
  */
-typedef bool http_admit(void *context, struct http_transfer *t, const struct sockaddr *address, socklen_t n_bytes);
-/* The transfer is over. Afterwards it goes back to the pool: take body and strings along if they are needed. */
+typedef bool http_admit(void *context, struct http_transfer *t, const struct sockaddr *address,
+                        socklen_t n_bytes);
+/* The transfer is over. Afterwards it goes back to the pool: take body and strings along if they are needed.
+ */
 typedef void http_done(void *context, struct http_transfer *t);
 
-/* EX_OSERR or EX_SOFTWARE when libcurl or epoll is not to be had. The options' strings are borrowed until close. */
-int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge, http_admit *admit,
-                     http_done *done, void *context, struct error *err);     /* admit may be NULL */
-void http_engine_close(struct http_engine *e);      /* drops what is in flight without calling done */
+/* EX_OSERR or EX_SOFTWARE when libcurl or epoll is not to be had. The options' strings are borrowed until
+ * close. */
+int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge,
+                     http_admit *admit, http_done *done, void *context,
+                     struct error *err);       /* admit may be NULL */
+void http_engine_close(struct http_engine *e); /* drops what is in flight without calling done */
 
-/* A transfer from the pool with request fields empty, or NULL with err set. Body capacity may be left from before. */
+/* A transfer from the pool with request fields empty, or NULL with err set. Body capacity may be left from
+ * before. */
 struct http_transfer *http_new(struct http_engine *e, struct error *err);
 /*
- * Puts n bytes into t->body as the part that is already there, and asks for the rest only: of the version that validator
- * (an ETag with its quotes, or a date) names strongly, whole_bytes long, 0 when that is not known. All is copied. Does
- * nothing when the validator is longer than HTTP_VALIDATOR_BYTES.
+ * Puts n bytes into t->body as the part that is already there, and asks for the rest only: of the version
+ * that validator (an ETag with its quotes, or a date) names strongly, whole_bytes long, 0 when that is not
+ * known. All is copied. Does nothing when the validator is longer than HTTP_VALIDATOR_BYTES.
  */
-int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n, const char *validator,
-                    uint64_t whole_bytes, struct error *err);
+int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n,
+                    const char *validator, uint64_t whole_bytes, struct error *err);
 /*
- * 0: started, done will be called. 1: not started, because the address names a host that a proxy must not be asked for
- * (http_proxy.h). -1: err. After the last two, http_forget.
+ * 0: started, done will be called. 1: not started, because the address names a host that a proxy must not be
+ * asked for (http_proxy.h). -1: err. After the last two, http_forget.
  */
 int http_start(struct http_engine *e, struct http_transfer *t, struct error *err);
 /* One that was never started back to the pool. */
 void http_forget(struct http_engine *e, struct http_transfer *t);
 
 /*
- * In `done`: the body leaves the transfer and is the caller's, *capacity bytes large; free() it, or better give it back
- * to be used again (from the engine's thread).
+ * In `done`: the body leaves the transfer and is the caller's, *capacity bytes large; free() it, or better
+ * give it back to be used again (from the engine's thread).
  */
 uint8_t *http_take_body(struct http_transfer *t, size_t *capacity);
 void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity);
@@ -150,13 +159,15 @@ void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity);
 /* Ends a wait in http_engine_step, or the next one. From any thread. */
 void http_engine_wake(struct http_engine *e);
 
-/* Waits at most timeout_s for something to happen and handles it; done is called from here. EINTR just returns. */
+/* Waits at most timeout_s for something to happen and handles it; done is called from here. EINTR just
+ * returns. */
 int http_engine_step(struct http_engine *e, double timeout_s, struct error *err);
 
-bool http_engine_idle(const struct http_engine *e);     /* the last step found nothing to do */
+bool http_engine_idle(const struct http_engine *e); /* the last step found nothing to do */
 /* Every transfer in flight, oldest first; each must not start or end any. */
-void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t), void *context);
+void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t),
+                      void *context);
 unsigned http_engine_active(const struct http_engine *e);
-bool http_engine_has_memory(const struct http_engine *e);   /* below the budget: more may start */
+bool http_engine_has_memory(const struct http_engine *e); /* below the budget: more may start */
 
 #endif

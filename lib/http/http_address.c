@@ -7,28 +7,30 @@
 
 #include "base/text.h"
 
-static bool ipv4_is_public(uint32_t ip)     /* host byte order */
+static bool ipv4_is_public(uint32_t ip) /* host byte order */
 {
-    static const struct { uint32_t net; uint8_t bits; } special[] = {
-        {0x00000000, 8},        /* this network */
-        {0x0a000000, 8},        /* private */
-        {0x64400000, 10},       /* carrier-grade NAT */
-        {0x7f000000, 8},        /* loopback */
-        {0xa9fe0000, 16},       /* link-local, metadata services */
-        {0xac100000, 12},       /* private */
-        {0xc0000000, 24},       /* IETF protocol assignments */
-        {0xc0000200, 24},       /* documentation */
-        {0xc0586300, 24},       /* 6to4 relays, withdrawn */
-        {0xc0a80000, 16},       /* private */
-        {0xc6120000, 15},       /* benchmarking */
-        {0xc6336400, 24},       /* documentation */
-        {0xcb007100, 24},       /* documentation */
-        {0xe0000000, 4},        /* multicast */
-        {0xf0000000, 4},        /* reserved, broadcast */
+    static const struct {
+        uint32_t net;
+        uint8_t bits;
+    } special[] = {
+        {0x00000000, 8},  /* this network */
+        {0x0a000000, 8},  /* private */
+        {0x64400000, 10}, /* carrier-grade NAT */
+        {0x7f000000, 8},  /* loopback */
+        {0xa9fe0000, 16}, /* link-local, metadata services */
+        {0xac100000, 12}, /* private */
+        {0xc0000000, 24}, /* IETF protocol assignments */
+        {0xc0000200, 24}, /* documentation */
+        {0xc0586300, 24}, /* 6to4 relays, withdrawn */
+        {0xc0a80000, 16}, /* private */
+        {0xc6120000, 15}, /* benchmarking */
+        {0xc6336400, 24}, /* documentation */
+        {0xcb007100, 24}, /* documentation */
+        {0xe0000000, 4},  /* multicast */
+        {0xf0000000, 4},  /* reserved, broadcast */
     };
     for (size_t i = 0; i < sizeof special / sizeof *special; i++)
-        if ((ip ^ special[i].net) >> (32 - special[i].bits) == 0)
-            return false;
+        if ((ip ^ special[i].net) >> (32 - special[i].bits) == 0) return false;
     return true;
 }
 
@@ -41,17 +43,16 @@ static bool ipv6_is_public(const uint8_t a[16])
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
-    if (memcmp(a, mapped, 12) == 0 || memcmp(a, nat64, 12) == 0)
-        return ipv4_is_public(be32(a + 12));
-    if (a[0] >> 5 != 1)                                     /* 2000::/3 is all that is given out */
+    if (memcmp(a, mapped, 12) == 0 || memcmp(a, nat64, 12) == 0) return ipv4_is_public(be32(a + 12));
+    if (a[0] >> 5 != 1) /* 2000::/3 is all that is given out */
         return false;
-    if (a[0] == 0x20 && a[1] == 0x01 && a[2] < 2)           /* 2001::/23: Teredo, ORCHID, benchmarking */
+    if (a[0] == 0x20 && a[1] == 0x01 && a[2] < 2) /* 2001::/23: Teredo, ORCHID, benchmarking */
         return false;
-    if (be32(a) == 0x20010db8)                              /* documentation */
+    if (be32(a) == 0x20010db8) /* documentation */
         return false;
-    if (a[0] == 0x3f && a[1] == 0xff && a[2] >> 4 == 0)     /* documentation, RFC 9637 */
+    if (a[0] == 0x3f && a[1] == 0xff && a[2] >> 4 == 0) /* documentation, RFC 9637 */
         return false;
-    if (a[0] == 0x20 && a[1] == 0x02)                       /* 6to4 carries an IPv4 address */
+    if (a[0] == 0x20 && a[1] == 0x02) /* 6to4 carries an IPv4 address */
         return ipv4_is_public(be32(a + 2));
     return true;
 }

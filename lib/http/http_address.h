@@ -1,7 +1,7 @@
 /*
  * http_address.h: which addresses a stranger's list may send us to.
- * Asked about the address a socket is about to be connected to, after DNS, so a name that changes its mind between a
- * check and the connection (DNS rebinding) gains nothing.
+ * Asked about the address a socket is about to be connected to, after DNS, so a name that changes its mind
+ * between a check and the connection (DNS rebinding) gains nothing.
  */
 #ifndef WINNOW_HTTP_HTTP_ADDRESS_H
 #define WINNOW_HTTP_HTTP_ADDRESS_H
@@ -13,15 +13,19 @@
 #include "base/error.h"
 
 /*
- * True for unicast addresses of the public Internet. False for everything that RFC 6890's registries call private,
- * shared, loopback, link-local (cloud metadata services live there), documentation, benchmarking, multicast or
- * reserved, for IPv6 outside 2000::/3, for any IPv6 form that carries such an IPv4 address (mapped, 6to4, NAT64), and
- * for other families.
+ * True for unicast addresses of the public Internet. False for everything that RFC 6890's registries call
+ * private, shared, loopback, link-local (cloud metadata services live there), documentation, benchmarking,
+ * multicast or reserved, for IPv6 outside 2000::/3, for any IPv6 form that carries such an IPv4 address
+ * (mapped, 6to4, NAT64), and for other families.
  */
 bool http_address_is_public(const struct sockaddr *address, socklen_t n_bytes);
 
 /* A network that is allowed although it is not public: "10.1.0.0/16", "127.0.0.1", "fd00::/8". */
-struct http_network { int family; uint8_t address[16]; unsigned n_bits; };
+struct http_network {
+    int family;
+    uint8_t address[16];
+    unsigned n_bits;
+};
 /* 0, or -1 with err set (EX_USAGE). */
 int http_network_parse(struct http_network *out, const char *text, struct error *err);
 /* An IPv4-mapped IPv6 address counts as the IPv4 address. */

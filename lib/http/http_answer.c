@@ -1,6 +1,6 @@
 /*
- * http_answer.c: what comes back: whether a body is wanted, goes on where a part ended, fits, was whole; and in one word what
- * became of the transfer.
+ * http_answer.c: what comes back: whether a body is wanted, goes on where a part ended, fits, was whole; and
+ * in one word what became of the transfer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +19,9 @@ static void judge_now(struct http_transfer_state *s)
 }
 
 /*
- * The first body bytes of an answer: does it go on where our prefix ends, or does it start again? A 206 has to be what was
- * asked for: the rest, to the end, of the version that the prefix is of. One that nobody asked for has to be the whole.
+ * The first body bytes of an answer: does it go on where our prefix ends, or does it start again? A 206 has
+ * to be what was asked for: the rest, to the end, of the version that the prefix is of. One that nobody asked
+ * for has to be the whole.
  */
 static bool settle_range(struct http_transfer_state *s)
 {
@@ -37,7 +38,7 @@ static bool settle_range(struct http_transfer_state *s)
         t->resumed = t->ranged;
         return true;
     }
-    t->n_body = 0;              /* another version, no ranges here, or no picture at all: from the start */
+    t->n_body = 0; /* another version, no ranges here, or no picture at all: from the start */
     s->n_prefix = 0;
     return true;
 }
@@ -49,8 +50,7 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
     struct http_engine *e = s->engine;
     struct error err = {0};
     n *= each;
-    if (!s->settled && !(s->settled = settle_range(s)))
-        return CURL_WRITEFUNC_ERROR;
+    if (!s->settled && !(s->settled = settle_range(s))) return CURL_WRITEFUNC_ERROR;
     if (t->judged && !t->wanted) {
         s->n_drained += n;
         return s->n_drained > HTTP_DRAIN_BYTES ? CURL_WRITEFUNC_ERROR : n;
@@ -62,17 +62,16 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
     if (t->n_body + n > s->capacity) {
         /* The oldest transfer is never paused: it can always end and give its memory back. */
         if (e->held_bytes > e->options.limits.memory_bytes && s != e->oldest) {
-            if (!s->paused)
-                e->n_paused++;
+            if (!s->paused) e->n_paused++;
             s->paused = true;
             return CURL_WRITEFUNC_PAUSE;
         }
         size_t wanted = t->n_body + n;
         if (t->n_body == s->n_prefix && is_plain_success(&t->headers) && t->headers.content_bytes > 0 &&
-            (uint64_t)t->headers.content_bytes + t->n_body <= s->limit && t->headers.content_bytes < (1 << 20))
+            (uint64_t)t->headers.content_bytes + t->n_body <= s->limit &&
+            t->headers.content_bytes < (1 << 20))
             wanted = t->n_body + (size_t)t->headers.content_bytes;
-        if (wanted < t->n_body + n)
-            wanted = t->n_body + n;
+        if (wanted < t->n_body + n) wanted = t->n_body + n;
         if (http_body_reserve(s, wanted, &err)) {
             s->no_memory = true;
             return CURL_WRITEFUNC_ERROR;
@@ -82,8 +81,7 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
     t->n_body += n;
     if (!t->judged && t->n_body >= HTTP_PREFIX_BYTES) {
         judge_now(s);
-        if (!t->wanted)
-            s->n_drained = t->n_body;
+        if (!t->wanted) s->n_drained = t->n_body;
     }
     return n;
 }
@@ -100,7 +98,8 @@ size_t http_answer_header(char *line, size_t each, size_t n, void *user)
     }
     http_headers_line(&t->headers, line, n, s->engine->now_s, s->engine->options.agent_token);
     if (t->headers.ended && t->headers.content_bytes == -2 && !t->headers.chunked) {
-        s->two_lengths = true;              /* which one is right? RFC 9112 6.3: an error that cannot be mended */
+        /* which one is right? RFC 9112 6.3: an error that cannot be mended */
+        s->two_lengths = true;
         return CURL_WRITEFUNC_ERROR;
     }
     if (t->headers.ended && is_plain_success(&t->headers) && t->headers.content_bytes > 0 &&
@@ -116,17 +115,14 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
     struct http_transfer *t = s->transfer;
     double connected = 0;
     if (rc != CURLE_OK && t->proxy_status >= 300)
-        return HTTP_FAILED_CONNECT;         /* the proxy could not, or would not, connect */
+        return HTTP_FAILED_CONNECT; /* the proxy could not, or would not, connect */
     switch (rc) {
-    case CURLE_OK:
-        return HTTP_ANSWERED;
+    case CURLE_OK: return HTTP_ANSWERED;
     case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        return HTTP_FAILED_DNS;
+    case CURLE_COULDNT_RESOLVE_PROXY: return HTTP_FAILED_DNS;
     case CURLE_COULDNT_CONNECT:
     case CURLE_INTERFACE_FAILED:
-        if (s->crowded)
-            return HTTP_FAILED_CROWDED;
+        if (s->crowded) return HTTP_FAILED_CROWDED;
         /* A host with several addresses is refused when none of them may be asked. */
         return s->refused && !s->connecting ? HTTP_FAILED_REFUSED : HTTP_FAILED_CONNECT;
     case CURLE_SSL_CONNECT_ERROR:
@@ -134,27 +130,23 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_SSL_ISSUER_ERROR:
-        return HTTP_FAILED_TLS;
+    case CURLE_SSL_ISSUER_ERROR: return HTTP_FAILED_TLS;
     case CURLE_OPERATION_TIMEDOUT:
         /* libcurl uses one code for the deadline and for the speed limit; the words differ. */
         curl_easy_getinfo(s->easy, CURLINFO_TOTAL_TIME, &connected);
         return strstr(s->errors, "too slow") ? HTTP_FAILED_STALLED : HTTP_FAILED_TIMEOUT;
-    case CURLE_PARTIAL_FILE:
-        return HTTP_FAILED_TRUNCATED;
+    case CURLE_PARTIAL_FILE: return HTTP_FAILED_TRUNCATED;
     case CURLE_RECV_ERROR:
     case CURLE_HTTP2_STREAM:
     case CURLE_HTTP2:
-        return t->headers.status == 200 || t->headers.status == 206 ? HTTP_FAILED_TRUNCATED : HTTP_FAILED_RESET;
+        return t->headers.status == 200 || t->headers.status == 206 ? HTTP_FAILED_TRUNCATED
+                                                                    : HTTP_FAILED_RESET;
     case CURLE_SEND_ERROR:
     case CURLE_GOT_NOTHING:
-    case CURLE_UNSUPPORTED_PROTOCOL:        /* HTTP/0.9, or no HTTP at all */
-    case CURLE_WEIRD_SERVER_REPLY:
-        return HTTP_FAILED_RESET;
-    case CURLE_FILESIZE_EXCEEDED:
-        return HTTP_FAILED_TOO_LARGE;
-    default:
-        return HTTP_FAILED_OTHER;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, or no HTTP at all */
+    case CURLE_WEIRD_SERVER_REPLY: return HTTP_FAILED_RESET;
+    case CURLE_FILESIZE_EXCEEDED: return HTTP_FAILED_TOO_LARGE;
+    default: return HTTP_FAILED_OTHER;
     }
 }
 
@@ -163,22 +155,20 @@ static void look_behind_proxy(struct http_engine *e, struct http_transfer_state 
 {
     long os_error = 0, proxy_status = 0;
     curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &os_error);
-    if (e->options.proxy)
-        curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    if (e->options.proxy) curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     s->transfer->os_error = (int)os_error;
     s->transfer->connected = s->connecting;
     s->transfer->proxy_status = (int)proxy_status;
 }
 
 /*
- * 407 to CONNECT is the proxy's own. In clear HTTP an origin could send it, too, to make us give up: it counts only as long
- * as nothing else has come through the proxy.
+ * 407 to CONNECT is the proxy's own. In clear HTTP an origin could send it, too, to make us give up: it
+ * counts only as long as nothing else has come through the proxy.
  */
 static bool proxy_wants_password(struct http_engine *e, const struct http_transfer *t)
 {
     bool refused = t->proxy_status == 407 || (t->headers.status == 407 && !e->proxy_works);
-    if (!refused && t->headers.status && t->headers.status != 407)
-        e->proxy_works = true;
+    if (!refused && t->headers.status && t->headers.status != 407) e->proxy_works = true;
     return refused;
 }
 
@@ -203,17 +193,17 @@ void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CU
         t->outcome = HTTP_FAILED_OTHER;
         snprintf(t->detail, sizeof t->detail, "out of memory");
     } else if (t->judged && !t->wanted) {
-        t->outcome = HTTP_ANSWERED;         /* cut short or drained: what matters was seen */
+        t->outcome = HTTP_ANSWERED; /* cut short or drained: what matters was seen */
     } else {
         t->outcome = outcome_of(s, rc);
         if (rc != CURLE_OK)
-            snprintf(t->detail, sizeof t->detail, "%.150s", s->errors[0] ? s->errors : curl_easy_strerror(rc));
+            snprintf(t->detail, sizeof t->detail, "%.150s",
+                     s->errors[0] ? s->errors : curl_easy_strerror(rc));
         if (t->outcome == HTTP_FAILED_REFUSED)
             snprintf(t->detail, sizeof t->detail, "the host's address is private, loopback or reserved");
     }
     if (t->outcome == HTTP_ANSWERED && !t->judged) {
-        if (!s->settled)
-            settle_range(s);                /* an answer without any body */
+        if (!s->settled) settle_range(s); /* an answer without any body */
         if (s->mismatched)
             t->outcome = HTTP_FAILED_RANGE;
         else
@@ -221,11 +211,11 @@ void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CU
     }
     if (t->outcome == HTTP_ANSWERED && t->wanted && t->headers.status == 206 &&
         t->n_body != (uint64_t)t->headers.range_last + 1)
-        t->outcome = HTTP_FAILED_RANGE;     /* Content-Length and Content-Range did not agree */
+        t->outcome = HTTP_FAILED_RANGE; /* Content-Length and Content-Range did not agree */
     if (t->outcome == HTTP_FAILED_RANGE)
-        snprintf(t->detail, sizeof t->detail, "%s", t->ranged ? "what was sent does not continue the first part"
-                                                              : "a part was sent that nobody had asked for");
-    if (e->options.proxy && proxy_wants_password(e, t))
-        t->outcome = HTTP_FAILED_PROXY;
+        snprintf(t->detail, sizeof t->detail, "%s",
+                 t->ranged ? "what was sent does not continue the first part"
+                           : "a part was sent that nobody had asked for");
+    if (e->options.proxy && proxy_wants_password(e, t)) t->outcome = HTTP_FAILED_PROXY;
     t->length_known = t->headers.content_bytes >= 0 || t->headers.chunked || t->headers.version >= 20;
 }

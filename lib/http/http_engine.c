@@ -1,7 +1,7 @@
 /*
  * http_engine.c: libcurl's multi interface driven by epoll.
- * Thousands of sockets, of which few have news at a time: epoll costs by news, poll by sockets. Easy handles and body
- * buffers are pooled, so a 40 KB picture costs no allocation of ours once the pool is warm.
+ * Thousands of sockets, of which few have news at a time: epoll costs by news, poll by sockets. Easy handles
+ * and body buffers are pooled, so a 40 KB picture costs no allocation of ours once the pool is warm.
  */
 #include <errno.h>
 #include <math.h>
@@ -19,7 +19,7 @@
 
 #define EVENTS_PER_WAIT 256
 
-/* --- sockets --------------------------------------------------------------------------------------------------- */
+/* --- sockets --- */
 
 bool http_errno_is_an_answer(int os_error) { return os_error == ECONNREFUSED || os_error == ECONNRESET; }
 
@@ -39,7 +39,8 @@ curl_socket_t http_open_socket(void *user, curlsocktype purpose, struct curl_soc
         s->refused = true;
         return CURL_SOCKET_BAD;
     }
-    if (s->engine->admit && !s->engine->admit(s->engine->context, s->transfer, &address->addr, address->addrlen)) {
+    if (s->engine->admit &&
+        !s->engine->admit(s->engine->context, s->transfer, &address->addr, address->addrlen)) {
         s->crowded = true;
         return CURL_SOCKET_BAD;
     }
@@ -58,12 +59,11 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *k
     }
     event.events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
     if (epoll_ctl(e->epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event)) {
-        /* A descriptor number that was closed and opened again while libcurl kept its mark, or the other way round. */
-        if (epoll_ctl(e->epoll_fd, errno == ENOENT ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event))
-            return -1;
+        /* A descriptor number that was closed and opened again while libcurl kept its mark, or the other way
+         * round. */
+        if (epoll_ctl(e->epoll_fd, errno == ENOENT ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event)) return -1;
     }
-    if (!known)
-        curl_multi_assign(e->multi, fd, e);
+    if (!known) curl_multi_assign(e->multi, fd, e);
     return 0;
 }
 
@@ -80,7 +80,7 @@ void http_engine_wake(struct http_engine *e)
     uint64_t one = 1;
     atomic_store(&e->woken, true);
     if (atomic_load(&e->waiting) && write(e->wake_fd, &one, sizeof one) < 0)
-        return;                 /* the counter is full: it is awake anyway */
+        return; /* the counter is full: it is awake anyway */
 }
 
 static void unlink_active(struct http_engine *e, struct http_transfer_state *s)
@@ -91,8 +91,7 @@ static void unlink_active(struct http_engine *e, struct http_transfer_state *s)
     s->active = false;
     e->n_active--;
     e->held_bytes -= s->capacity;
-    if (s->paused)
-        e->n_paused--;
+    if (s->paused) e->n_paused--;
     s->paused = false;
 }
 
@@ -116,17 +115,14 @@ static void finish(struct http_engine *e, struct http_transfer_state *s, CURLcod
 static void resume_paused(struct http_engine *e)
 {
     struct http_transfer_state *next;
-    if (e->n_paused == 0)
-        return;
+    if (e->n_paused == 0) return;
     for (struct http_transfer_state *s = e->oldest; s; s = next) {
         next = s->newer;
-        if (!s->paused)
-            continue;
-        if (s != e->oldest && e->held_bytes > e->options.limits.memory_bytes)
-            return;
+        if (!s->paused) continue;
+        if (s != e->oldest && e->held_bytes > e->options.limits.memory_bytes) return;
         s->paused = false;
         e->n_paused--;
-        curl_easy_pause(s->easy, CURLPAUSE_CONT);       /* may call http_answer_body, which may pause again */
+        curl_easy_pause(s->easy, CURLPAUSE_CONT); /* may call http_answer_body, which may pause again */
     }
 }
 
@@ -136,9 +132,8 @@ static void collect(struct http_engine *e)
     int left;
     while ((m = curl_multi_info_read(e->multi, &left))) {
         struct http_transfer_state *s = NULL;
-        if (m->msg != CURLMSG_DONE)
-            continue;
-        CURLcode rc = m->data.result;       /* m dies with the handle's removal */
+        if (m->msg != CURLMSG_DONE) continue;
+        CURLcode rc = m->data.result; /* m dies with the handle's removal */
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &s);
         finish(e, s, rc);
     }
@@ -150,23 +145,19 @@ int http_engine_step(struct http_engine *e, double timeout_s, struct error *err)
     struct epoll_event events[EVENTS_PER_WAIT];
     int running, n;
     double now = clock_seconds(), wait = e->wake_at - now;
-    if (wait > timeout_s)
-        wait = timeout_s;
+    if (wait > timeout_s) wait = timeout_s;
     /* First the flag, then the look: whoever wakes in between sees the flag, or was seen. */
     atomic_store(&e->waiting, true);
-    if (atomic_exchange(&e->woken, false))
-        wait = 0;
+    if (atomic_exchange(&e->woken, false)) wait = 0;
     n = epoll_wait(e->epoll_fd, events, EVENTS_PER_WAIT, wait <= 0 ? 0 : (int)ceil(wait * 1000));
     atomic_store(&e->waiting, false);
-    if (n < 0 && errno != EINTR)
-        return error_errno(err, EX_OSERR, "cannot wait for the network");
+    if (n < 0 && errno != EINTR) return error_errno(err, EX_OSERR, "cannot wait for the network");
     e->now_s = (int64_t)time(NULL);
     e->idle = n <= 0;
     for (int i = 0; i < n; i++) {
         uint64_t count;
         if (events[i].data.fd == e->wake_fd) {
-            if (read(e->wake_fd, &count, sizeof count) == sizeof count)
-                atomic_store(&e->woken, false);
+            if (read(e->wake_fd, &count, sizeof count) == sizeof count) atomic_store(&e->woken, false);
             continue;
         }
         int ready = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
@@ -185,22 +176,25 @@ int http_engine_step(struct http_engine *e, double timeout_s, struct error *err)
 
 bool http_engine_idle(const struct http_engine *e) { return e->idle; }
 
-void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t), void *context)
+void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t),
+                      void *context)
 {
     for (struct http_transfer_state *s = e->oldest; s; s = s->newer)
         each(context, s->transfer);
 }
 
 unsigned http_engine_active(const struct http_engine *e) { return e->n_active; }
-bool http_engine_has_memory(const struct http_engine *e) { return e->held_bytes <= e->options.limits.memory_bytes; }
+bool http_engine_has_memory(const struct http_engine *e)
+{
+    return e->held_bytes <= e->options.limits.memory_bytes;
+}
 
-int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge, http_admit *admit,
-                     http_done *done, void *context, struct error *err)
+int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge,
+                     http_admit *admit, http_done *done, void *context, struct error *err)
 {
     struct http_engine *e = mem_zalloc(1, sizeof *e, err);
     *out = NULL;
-    if (!e)
-        return -1;
+    if (!e) return -1;
     e->options = *o;
     e->judge = judge, e->admit = admit, e->done = done, e->context = context;
     e->wake_at = INFINITY;
@@ -234,8 +228,7 @@ int http_engine_open(struct http_engine **out, const struct http_options *o, htt
 
 void http_engine_close(struct http_engine *e)
 {
-    if (!e)
-        return;
+    if (!e) return;
     while (e->oldest) {
         struct http_transfer_state *s = e->oldest;
         curl_multi_remove_handle(e->multi, s->easy);
@@ -247,13 +240,10 @@ void http_engine_close(struct http_engine *e)
         e->free = s->older;
         http_state_free(s);
     }
-    if (e->multi)
-        curl_multi_cleanup(e->multi);
+    if (e->multi) curl_multi_cleanup(e->multi);
     while (e->n_spares > 0)
         free(e->spares[--e->n_spares].body);
-    if (e->epoll_fd >= 0)
-        close(e->epoll_fd);
-    if (e->wake_fd >= 0)
-        close(e->wake_fd);
+    if (e->epoll_fd >= 0) close(e->epoll_fd);
+    if (e->wake_fd >= 0) close(e->wake_fd);
     free(e);
 }

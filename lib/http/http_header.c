@@ -26,11 +26,9 @@ static bool equals(const char *s, size_t n, const char *word)
 static void copy_value(char *out, size_t room, const char *s, size_t n)
 {
     out[0] = 0;
-    if (n >= room)
-        return;
+    if (n >= room) return;
     for (size_t i = 0; i < n; i++)
-        if ((unsigned char)s[i] < ' ' || (unsigned char)s[i] > 0x7e)
-            return;
+        if ((unsigned char)s[i] < ' ' || (unsigned char)s[i] > 0x7e) return;
     memcpy(out, s, n);
     out[n] = 0;
 }
@@ -39,11 +37,9 @@ static void copy_value(char *out, size_t room, const char *s, size_t n)
 static int64_t number(const char *s, size_t n)
 {
     int64_t v = 0;
-    if (n == 0 || n > 18)
-        return -1;
+    if (n == 0 || n > 18) return -1;
     for (size_t i = 0; i < n; i++) {
-        if (s[i] < '0' || s[i] > '9')
-            return -1;
+        if (s[i] < '0' || s[i] > '9') return -1;
         v = v * 10 + (s[i] - '0');
     }
     return v;
@@ -55,12 +51,11 @@ int64_t http_retry_after(const char *value, size_t n, int64_t now)
     trim(&value, &n);
     int64_t seconds = number(value, n);
     if (seconds < 0 && n > 0 && value[0] >= '0' && value[0] <= '9' && n > 18)
-        seconds = TEN_YEARS_S;      /* a number too large to matter */
+        seconds = TEN_YEARS_S; /* a number too large to matter */
     if (seconds < 0) {
         copy_value(date, sizeof date, value, n);
         time_t t = date[0] ? curl_getdate(date, NULL) : -1;
-        if (t == -1)
-            return -1;
+        if (t == -1) return -1;
         seconds = t > now ? t - now : 0;
     }
     return seconds < TEN_YEARS_S ? seconds : TEN_YEARS_S;
@@ -69,26 +64,23 @@ int64_t http_retry_after(const char *value, size_t n, int64_t now)
 static void content_range(struct http_headers *h, const char *s, size_t n)
 {
     h->range_first = h->range_last = h->range_total = -1;
-    if (n < 6 || strncasecmp(s, "bytes ", 6) != 0)
-        return;
+    if (n < 6 || strncasecmp(s, "bytes ", 6) != 0) return;
     s += 6, n -= 6;
     const char *dash = memchr(s, '-', n), *slash = memchr(s, '/', n);
-    if (!dash || !slash || dash > slash)
-        return;
+    if (!dash || !slash || dash > slash) return;
     int64_t first = number(s, (size_t)(dash - s)), last = number(dash + 1, (size_t)(slash - dash - 1));
     const char *total = slash + 1;
     size_t n_total = n - (size_t)(total - s);
     bool unknown = n_total == 1 && *total == '*';
     int64_t all = unknown ? -1 : number(total, n_total);
-    if (first < 0 || last < first || (all < 0 && !unknown) || (all >= 0 && last >= all))
-        return;
+    if (first < 0 || last < first || (all < 0 && !unknown) || (all >= 0 && last >= all)) return;
     h->range_first = first, h->range_last = last, h->range_total = all;
 }
 
 static void robots_tag(struct http_headers *h, const char *s, size_t n, const char *agent)
 {
     static const char *const forbidding[] = {"noai", "noimageai", "noindex", "noimageindex", "none", NULL};
-    bool ours = true;   /* directives before any "name:" are for everybody */
+    bool ours = true; /* directives before any "name:" are for everybody */
     while (n > 0) {
         const char *comma = memchr(s, ',', n);
         size_t n_part = comma ? (size_t)(comma - s) : n;
@@ -101,7 +93,8 @@ static void robots_tag(struct http_headers *h, const char *s, size_t n, const ch
             const char *name = part;
             trim(&name, &n_name);
             /* "max-snippet: 20" and "unavailable_after: date" are directives with values, not agents. */
-            if (!equals(name, n_name, "unavailable_after") && !(n_name > 4 && strncasecmp(name, "max-", 4) == 0)) {
+            if (!equals(name, n_name, "unavailable_after") &&
+                !(n_name > 4 && strncasecmp(name, "max-", 4) == 0)) {
                 ours = equals(name, n_name, agent) || equals(name, n_name, "*");
                 rest -= (size_t)(colon + 1 - part);
                 part = colon + 1;
@@ -129,7 +122,8 @@ static void status_line(struct http_headers *h, const char *line, size_t n)
     http_headers_start(h);
     const char *space = memchr(line, ' ', n);
     if (n >= 8 && line[5] >= '0' && line[5] <= '9')
-        h->version = (line[5] - '0') * 10 + (line[6] == '.' && line[7] >= '0' && line[7] <= '9' ? line[7] - '0' : 0);
+        h->version =
+            (line[5] - '0') * 10 + (line[6] == '.' && line[7] >= '0' && line[7] <= '9' ? line[7] - '0' : 0);
     else if (n >= 6 && line[5] >= '0' && line[5] <= '9')
         h->version = (line[5] - '0') * 10;
     if (space && n - (size_t)(space - line) > 3) {
@@ -151,8 +145,7 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
         return;
     }
     const char *colon = memchr(line, ':', n);
-    if (!colon || colon == line)
-        return;
+    if (!colon || colon == line) return;
     const char *value = colon + 1;
     size_t n_name = (size_t)(colon - line), n_value = n - n_name - 1;
     trim(&value, &n_value);
@@ -160,7 +153,8 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
     case 'c':
         if (equals(line, n_name, "content-length")) {
             int64_t bytes = number(value, n_value);
-            h->content_bytes = bytes < 0 || (h->content_bytes != -1 && h->content_bytes != bytes) ? -2 : bytes;
+            h->content_bytes =
+                bytes < 0 || (h->content_bytes != -1 && h->content_bytes != bytes) ? -2 : bytes;
         } else if (equals(line, n_name, "content-type")) {
             const char *semicolon = memchr(value, ';', n_value);
             size_t n_type = semicolon ? (size_t)(semicolon - value) : n_value;
@@ -178,12 +172,10 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
         }
         break;
     case 'd':
-        if (equals(line, n_name, "date"))
-            copy_value(h->date, sizeof h->date, value, n_value);
+        if (equals(line, n_name, "date")) copy_value(h->date, sizeof h->date, value, n_value);
         break;
     case 'e':
-        if (equals(line, n_name, "etag"))
-            copy_value(h->etag, sizeof h->etag, value, n_value);
+        if (equals(line, n_name, "etag")) copy_value(h->etag, sizeof h->etag, value, n_value);
         break;
     case 'l':
         if (equals(line, n_name, "last-modified"))
@@ -192,8 +184,7 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
             h->has_location = n_value > 0;
         break;
     case 'r':
-        if (equals(line, n_name, "retry-after"))
-            h->retry_after_s = http_retry_after(value, n_value, now);
+        if (equals(line, n_name, "retry-after")) h->retry_after_s = http_retry_after(value, n_value, now);
         break;
     case 't':
         if (equals(line, n_name, "transfer-encoding") && n_value >= 7 &&
@@ -201,20 +192,17 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
             h->chunked = true;
         break;
     case 'x':
-        if (equals(line, n_name, "x-robots-tag"))
-            robots_tag(h, value, n_value, agent);
+        if (equals(line, n_name, "x-robots-tag")) robots_tag(h, value, n_value, agent);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
 const char *http_headers_strong_validator(const struct http_headers *h)
 {
-    if (h->etag[0] == '"' && h->etag[1])
-        return h->etag;
+    if (h->etag[0] == '"' && h->etag[1]) return h->etag;
     if (h->etag[0] || !h->last_modified[0] || !h->date[0])
-        return "";      /* a weak ETag says that there may be several versions: the date is no better */
+        return ""; /* a weak ETag says that there may be several versions: the date is no better */
     time_t modified = curl_getdate(h->last_modified, NULL), now = curl_getdate(h->date, NULL);
     return modified != -1 && now != -1 && now - modified >= DATE_STRONG_S ? h->last_modified : "";
 }

@@ -1,7 +1,7 @@
 /*
  * http_header.h: the few header fields of an answer that a downloader acts on, collected line by line.
- * What a server sends is copied into fixed fields and cut, never trusted: a value that is too long or malformed counts
- * as absent.
+ * What a server sends is copied into fixed fields and cut, never trusted: a value that is too long or
+ * malformed counts as absent.
  */
 #ifndef WINNOW_HTTP_HTTP_HEADER_H
 #define WINNOW_HTTP_HTTP_HEADER_H
@@ -14,36 +14,40 @@
 #define HTTP_TYPE_BYTES 96
 
 struct http_headers {
-    int status;                             /* of the last status line; 0 before one came */
-    int version;                            /* 10, 11, 20, 30 */
-    bool ended;                             /* the empty line came */
-    int64_t content_bytes;                  /* Content-Length, -1 when absent; -2 when two differ or it is no number */
+    int status;  /* of the last status line; 0 before one came */
+    int version; /* 10, 11, 20, 30 */
+    bool ended;  /* the empty line came */
+    /* Content-Length, -1 when absent; -2 when two differ or it is no number */
+    int64_t content_bytes;
     bool chunked;
-    char content_type[HTTP_TYPE_BYTES];     /* "image/jpeg": lower case, without parameters */
-    char etag[HTTP_VALIDATOR_BYTES];        /* as sent: "\"abc\"" or "W/\"abc\"" */
+    char content_type[HTTP_TYPE_BYTES]; /* "image/jpeg": lower case, without parameters */
+    char etag[HTTP_VALIDATOR_BYTES];    /* as sent: "\"abc\"" or "W/\"abc\"" */
     char last_modified[64];
-    char date[64];                          /* of the answer; "" when absent */
+    char date[64]; /* of the answer; "" when absent */
     bool has_location;
-    bool encoded;                           /* a Content-Encoding other than identity */
-    char encoding[32];                      /* its name, for the message */
-    int64_t retry_after_s;                  /* -1 when absent; a date in the past is 0 */
-    int64_t range_first, range_last, range_total;   /* Content-Range of a 206; -1 when absent, total -1 for "*" */
-    bool no_ai;                             /* X-Robots-Tag forbids it, see below */
+    bool encoded;          /* a Content-Encoding other than identity */
+    char encoding[32];     /* its name, for the message */
+    int64_t retry_after_s; /* -1 when absent; a date in the past is 0 */
+    int64_t range_first, range_last,
+        range_total; /* Content-Range of a 206; -1 when absent, total -1 for "*" */
+    bool no_ai;      /* X-Robots-Tag forbids it, see below */
     char no_ai_directive[24];
 };
 
 void http_headers_start(struct http_headers *h);
 
 /*
- * One line as it came, CR and LF allowed at its end. A status line starts afresh (interim answers, redirects). now is
- * the Unix time, for Retry-After as a date; agent is our product token in lower case, for "X-Robots-Tag: token: noai".
- * X-Robots-Tag means no when it holds noai, noimageai, noindex, noimageindex or none for everybody or for us.
+ * One line as it came, CR and LF allowed at its end. A status line starts afresh (interim answers,
+ * redirects). now is the Unix time, for Retry-After as a date; agent is our product token in lower case, for
+ * "X-Robots-Tag: token: noai". X-Robots-Tag means no when it holds noai, noimageai, noindex, noimageindex or
+ * none for everybody or for us.
  */
-void http_headers_line(struct http_headers *h, const char *line, size_t n_bytes, int64_t now, const char *agent);
+void http_headers_line(struct http_headers *h, const char *line, size_t n_bytes, int64_t now,
+                       const char *agent);
 
 /*
- * A strong validator for If-Range: a strong ETag, else a Last-Modified that is at least a minute older than the answer's
- * own Date (RFC 9110 8.8.2.2: within that time the file could have changed twice), else "".
+ * A strong validator for If-Range: a strong ETag, else a Last-Modified that is at least a minute older than
+ * the answer's own Date (RFC 9110 8.8.2.2: within that time the file could have changed twice), else "".
  */
 const char *http_headers_strong_validator(const struct http_headers *h);
 /* Whether the answer is about the version that validator, an ETag or a date from above, names. */

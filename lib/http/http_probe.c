@@ -17,7 +17,8 @@
 #include "io/io.h"
 
 #define CONNECT_MS 5000
-#define TOTAL_S 15.0                /* no further host is begun after this: resolvers without a network take 10 s a name */
+/* no further host is begun after this: resolvers without a network take 10 s a name */
+#define TOTAL_S 15.0
 #define ADDRESSES_PER_HOST 4
 #define NETWORKS_MAX 32
 
@@ -44,16 +45,15 @@ static void let_go(struct http_probe *p)
     }
 }
 
-/* Whether somebody at that address says anything, be it no. *silent: nobody did, and nothing on the way said why. */
+/* Whether somebody at that address says anything, be it no. *silent: nobody did, and nothing on the way said
+ * why. */
 static bool answers(const struct addrinfo *a, bool must_accept, bool *silent)
 {
     int failure = 0;
     *silent = false;
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
-    if (fd < 0)
-        return false;
-    if (connect(fd, a->ai_addr, a->ai_addrlen))
-        failure = errno;
+    if (fd < 0) return false;
+    if (connect(fd, a->ai_addr, a->ai_addrlen)) failure = errno;
     if (failure == EINPROGRESS) {
         struct pollfd wait = {.fd = fd, .events = POLLOUT};
         socklen_t n = sizeof failure;
@@ -75,13 +75,12 @@ static bool host_answers(const struct http_probe *p, size_t i)
     snprintf(name, sizeof name, "%.*s", (int)(literal ? n - 2 : n), t->name + literal);
     snprintf(port, sizeof port, "%u", t->port);
     int rc = getaddrinfo(name, port, &hints, &list);
-    /* A name server that knows of no such name is a network that works. EAI_AGAIN and the rest are silence. */
-    if (rc)
-        return !t->must_accept && (rc == EAI_NONAME || rc == EAI_NODATA);
+    /* A name server that knows of no such name is a network that works. EAI_AGAIN and the rest are silence.
+     */
+    if (rc) return !t->must_accept && (rc == EAI_NONAME || rc == EAI_NODATA);
     size_t n_tried = 0, n_silent = 0;
     for (const struct addrinfo *a = list; a && !yes && n_tried < ADDRESSES_PER_HOST; a = a->ai_next) {
-        if (!http_may_connect(&p->options, a->ai_addr, a->ai_addrlen))
-            continue;
+        if (!http_may_connect(&p->options, a->ai_addr, a->ai_addrlen)) continue;
         bool silent;
         n_tried++;
         yes = answers(a, t->must_accept, &silent);
@@ -89,8 +88,8 @@ static bool host_answers(const struct http_probe *p, size_t i)
     }
     freeaddrinfo(list);
     /*
-     * A host that never answered and now only keeps silent, though its name is known, is a dead host: a run must not wait
-     * for the network because of it. One that answered before is a witness.
+     * A host that never answered and now only keeps silent, though its name is known, is a dead host: a run
+     * must not wait for the network because of it. One that answered before is a witness.
      */
     return yes || n_tried == 0 || (!t->witness && n_silent == n_tried);
 }
@@ -104,8 +103,7 @@ static void *run(void *context)
         yes = host_answers(p, i);
     pthread_mutex_lock(&p->lock);
     p->result = yes ? HTTP_REACH_YES : HTTP_REACH_NO;
-    if (p->engine)
-        http_engine_wake(p->engine);
+    if (p->engine) http_engine_wake(p->engine);
     pthread_mutex_unlock(&p->lock);
     let_go(p);
     return NULL;
@@ -119,13 +117,12 @@ int http_probe_start(struct http_probe **out, const struct http_probe_target *ta
     sigset_t all, old;
     struct http_probe *p = mem_zalloc(1, sizeof *p, err);
     *out = NULL;
-    if (!p)
-        return -1;
+    if (!p) return -1;
     pthread_mutex_init(&p->lock, NULL);
     p->n_owners = 2;
     p->engine = e;
     p->options.allow_private = o->allow_private;
-    p->options.proxy = o->proxy ? "" : NULL;    /* only whether there is one matters */
+    p->options.proxy = o->proxy ? "" : NULL; /* only whether there is one matters */
     p->options.n_allowed = o->n_allowed < NETWORKS_MAX ? o->n_allowed : NETWORKS_MAX;
     for (size_t i = 0; i < p->options.n_allowed; i++)
         p->allowed[i] = o->allowed[i];
@@ -134,7 +131,7 @@ int http_probe_start(struct http_probe **out, const struct http_probe_target *ta
         p->targets[p->n] = targets[p->n];
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);           /* signals are for the event loop */
+    sigfillset(&all); /* signals are for the event loop */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = pthread_create(&thread, &attributes, run, p);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -158,8 +155,7 @@ enum http_reach http_probe_result(struct http_probe *p)
 
 void http_probe_close(struct http_probe *p)
 {
-    if (!p)
-        return;
+    if (!p) return;
     pthread_mutex_lock(&p->lock);
     p->engine = NULL;
     pthread_mutex_unlock(&p->lock);

@@ -1,6 +1,7 @@
 /*
- * http_proxy.c: the address of a proxy, which may hold a password. It is checked before libcurl sees it, because libcurl's own complaint
- * quotes the whole address, and that would end up in a journal and a manifest.
+ * http_proxy.c: the address of a proxy, which may hold a password. It is checked before libcurl sees it,
+ * because libcurl's own complaint quotes the whole address, and that would end up in a journal and a
+ * manifest.
  */
 #include "http/http_proxy.h"
 
@@ -23,8 +24,10 @@ static bool understood(const char *address)
     CURLU *u = curl_url();
     char *scheme = NULL, *host = NULL;
     bool good = false;
-    if (u && curl_url_set(u, CURLUPART_URL, address, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK && curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0])
+    if (u &&
+        curl_url_set(u, CURLUPART_URL, address, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0])
         for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
             good |= strcmp(scheme, schemes[i]) == 0;
     /* Without a scheme the host guesses it ("ftp.example.org:3128"): libcurl then takes http. */
@@ -42,18 +45,20 @@ int http_proxy_take(char **out, const char *text, struct error *err)
     *out = NULL;
     if (text[0] != '@') {
         if (!understood(text))
-            return error_set(err, EX_USAGE, "--proxy: not the address of a proxy: http, https, socks4, socks4a, socks5 or socks5h and a host "
-                                            "(it is not shown here: it may hold a password)");
+            return error_set(err, EX_USAGE,
+                             "--proxy: not the address of a proxy: http, https, socks4, socks4a, socks5 or "
+                             "socks5h and a host "
+                             "(it is not shown here: it may hold a password)");
         return (*out = mem_strdup(text, err)) ? 0 : -1;
     }
-    if (io_read_file(text + 1, FILE_MAX_BYTES, out, &n_bytes, err))
-        return -1;
+    if (io_read_file(text + 1, FILE_MAX_BYTES, out, &n_bytes, err)) return -1;
     (*out)[strcspn(*out, "\r\n")] = 0;
-    if (understood(*out))
-        return 0;
+    if (understood(*out)) return 0;
     free(*out);
     *out = NULL;
-    return error_set(err, EX_DATAERR, "'%s': the first line is not the address of a proxy: http, https, socks4, socks4a, socks5 or socks5h and a host",
+    return error_set(err, EX_DATAERR,
+                     "'%s': the first line is not the address of a proxy: http, https, socks4, socks4a, "
+                     "socks5 or socks5h and a host",
                      text_for_people(shown, sizeof shown, text + 1));
 }
 
@@ -65,10 +70,12 @@ int http_proxy_place(const char *proxy, char host[HTTP_HOST_MAX_BYTES + 3], uint
     int rc = -1;
     if (!u || curl_url_set(u, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) ||
         curl_url_get(u, CURLUPART_HOST, &name, 0) || !*name || strlen(name) >= HTTP_HOST_MAX_BYTES + 3) {
-        error_set(err, EX_USAGE, "--proxy: its address has no host (it is not shown here: it may hold a password)");
+        error_set(err, EX_USAGE,
+                  "--proxy: its address has no host (it is not shown here: it may hold a password)");
         goto out;
     }
-    if (curl_url_get(u, CURLUPART_PORT, &number, 0) == CURLUE_OK && parse_u64(number, 1, 65535, &n, "--proxy: port", err))
+    if (curl_url_get(u, CURLUPART_PORT, &number, 0) == CURLUE_OK &&
+        parse_u64(number, 1, 65535, &n, "--proxy: port", err))
         goto out;
     memcpy(host, name, strlen(name) + 1);
     *port = (uint16_t)n;
@@ -89,28 +96,26 @@ static bool has_ending(const char *name, const char *ending)
 static bool name_is_private(const char *name)
 {
     /* RFC 6761, 6762, 8375 and what ICANN will never delegate or homes and companies use all the same. */
-    static const char *const endings[] = {"localhost", "localdomain", "local", "internal", "intranet", "private",
-                                          "corp", "home", "lan", "home.arpa", "test", "invalid", "onion"};
-    if (!strchr(name, '.'))
-        return true;
+    static const char *const endings[] = {"localhost", "localdomain", "local", "internal", "intranet",
+                                          "private",   "corp",        "home",  "lan",      "home.arpa",
+                                          "test",      "invalid",     "onion"};
+    if (!strchr(name, '.')) return true;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (has_ending(name, endings[i]))
-            return true;
+        if (has_ending(name, endings[i])) return true;
     return false;
 }
 
-bool http_proxy_may_ask(const struct http_options *o, const char *canonical, const struct http_url_parts *parts)
+bool http_proxy_may_ask(const struct http_options *o, const char *canonical,
+                        const struct http_url_parts *parts)
 {
     char name[HTTP_HOST_MAX_BYTES + 3];
     struct sockaddr_in in = {.sin_family = AF_INET};
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
     struct http_options bare = *o;
     size_t n = parts->host_bytes;
-    bare.proxy = NULL;          /* http_may_connect is asked about the target, not about the proxy */
-    if (o->allow_private)
-        return true;
-    if (n == 0 || n >= sizeof name)
-        return false;
+    bare.proxy = NULL; /* http_may_connect is asked about the target, not about the proxy */
+    if (o->allow_private) return true;
+    if (n == 0 || n >= sizeof name) return false;
     memcpy(name, canonical + parts->host, n);
     name[n] = 0;
     if (name[0] == '[') {
@@ -119,10 +124,8 @@ bool http_proxy_may_ask(const struct http_options *o, const char *canonical, con
                http_may_connect(&bare, (const struct sockaddr *)&in6, sizeof in6);
     }
     for (size_t i = 0; i < n; i++)
-        if ((unsigned char)name[i] >= 0x80)
-            return false;
-    if (name[n - 1] == '.')
-        name[n - 1] = 0;        /* "localhost." is localhost */
+        if ((unsigned char)name[i] >= 0x80) return false;
+    if (name[n - 1] == '.') name[n - 1] = 0; /* "localhost." is localhost */
     if (inet_aton(name, &in.sin_addr))
         return http_may_connect(&bare, (const struct sockaddr *)&in, sizeof in);
     return !name_is_private(name);

@@ -16,39 +16,31 @@ int http_body_reserve(struct http_transfer_state *s, size_t wanted, struct error
 {
     struct http_transfer *t = s->transfer;
     size_t capacity = s->capacity ? s->capacity : BODY_FIRST_BYTES;
-    if (wanted <= s->capacity)
-        return 0;
+    if (wanted <= s->capacity) return 0;
     struct http_engine *e = s->engine;
     if (s->capacity == 0 && e->n_spares && e->spares[e->n_spares - 1].capacity >= wanted) {
         struct spare spare = e->spares[--e->n_spares];
         t->body = spare.body;
         s->capacity = spare.capacity;
-        if (s->active)
-            e->held_bytes += s->capacity;
+        if (s->active) e->held_bytes += s->capacity;
         return 0;
     }
     while (capacity < wanted)
-        if (!size_mul(capacity, 2, &capacity))
-            return error_set(err, EX_OSERR, "out of memory");
+        if (!size_mul(capacity, 2, &capacity)) return error_set(err, EX_OSERR, "out of memory");
     uint8_t *body = mem_realloc(t->body, capacity, err);
-    if (!body)
-        return -1;
-    if (s->active)
-        e->held_bytes += capacity - s->capacity;
+    if (!body) return -1;
+    if (s->active) e->held_bytes += capacity - s->capacity;
     t->body = body;
     s->capacity = capacity;
     return 0;
 }
 
-
-/* --- transfers ------------------------------------------------------------------------------------------------- */
+/* --- transfers --- */
 
 void http_state_free(struct http_transfer_state *s)
 {
-    if (!s)
-        return;
-    if (s->easy)
-        curl_easy_cleanup(s->easy);
+    if (!s) return;
+    if (s->easy) curl_easy_cleanup(s->easy);
     curl_slist_free_all(s->headers);
     free(s->transfer->body);
     free(s->transfer->redirect_url);
@@ -62,9 +54,11 @@ static int easy_prepare(struct http_transfer_state *s, struct error *err)
     const struct http_limits *l = &o->limits;
     CURL *c = s->easy = curl_easy_init();
     CURLcode rc = CURLE_OK;
-    if (!c)
-        return error_set(err, EX_OSERR, "cannot start libcurl");
-#define SET(option, value) do { if (rc == CURLE_OK) rc = curl_easy_setopt(c, option, value); } while (0)
+    if (!c) return error_set(err, EX_OSERR, "cannot start libcurl");
+#define SET(option, value)                                                                                   \
+    do {                                                                                                     \
+        if (rc == CURLE_OK) rc = curl_easy_setopt(c, option, value);                                         \
+    } while (0)
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_ERRORBUFFER, s->errors);
     SET(CURLOPT_PRIVATE, s);
@@ -75,10 +69,11 @@ static int easy_prepare(struct http_transfer_state *s, struct error *err)
     SET(CURLOPT_OPENSOCKETFUNCTION, http_open_socket);
     SET(CURLOPT_OPENSOCKETDATA, s);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_FOLLOWLOCATION, 0L);        /* every hop comes back to the caller, who checks it */
+    SET(CURLOPT_FOLLOWLOCATION, 0L); /* every hop comes back to the caller, who checks it */
     SET(CURLOPT_USERAGENT, o->user_agent);
     SET(CURLOPT_PROXY, o->proxy ? o->proxy : "");
-    SET(CURLOPT_NOPROXY, "");               /* no_proxy of the environment would lead past proxy and address check */
+    /* no_proxy of the environment would lead past proxy and address check */
+    SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(l->connect_s * 1000));
@@ -128,21 +123,19 @@ struct http_transfer *http_new(struct http_engine *e, struct error *err)
     http_headers_start(&t->headers);
     s->older = s->newer = NULL;
     s->n_prefix = s->n_drained = s->header_bytes = 0;
-    s->active = s->paused = s->refused = s->crowded = s->connecting = s->settled = s->mismatched = s->too_large =
-        s->headers_too_large = s->two_lengths = s->no_memory = false;
+    s->active = s->paused = s->refused = s->crowded = s->connecting = s->settled = s->mismatched =
+        s->too_large = s->headers_too_large = s->two_lengths = s->no_memory = false;
     s->errors[0] = 0;
     return t;
 }
 
-int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n, const char *validator,
-                    uint64_t whole_bytes, struct error *err)
+int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n,
+                    const char *validator, uint64_t whole_bytes, struct error *err)
 {
     struct http_transfer_state *s = t->state;
     (void)e;
-    if (strlen(validator) >= sizeof s->validator)
-        return 0;
-    if (http_body_reserve(s, n, err))
-        return -1;
+    if (strlen(validator) >= sizeof s->validator) return 0;
+    if (http_body_reserve(s, n, err)) return -1;
     memcpy(t->body, bytes, n);
     t->n_body = s->n_prefix = n;
     memcpy(s->validator, validator, strlen(validator) + 1);
@@ -188,11 +181,11 @@ static int add_header(struct http_transfer_state *s, const char *name, const cha
 {
     struct text line = TEXT_EMPTY;
     struct curl_slist *list = NULL;
-    if (text_printf(&line, err, "%s: %s", name, value) == 0 && !(list = curl_slist_append(s->headers, line.data)))
+    if (text_printf(&line, err, "%s: %s", name, value) == 0 &&
+        !(list = curl_slist_append(s->headers, line.data)))
         error_set(err, EX_OSERR, "out of memory");
     text_release(&line);
-    if (!list)
-        return -1;
+    if (!list) return -1;
     s->headers = list;
     return 0;
 }
@@ -214,20 +207,21 @@ int http_start(struct http_engine *e, struct http_transfer *t, struct error *err
     CURL *c = s->easy;
     bool https = strncmp(t->url, "https:", 6) == 0;
     char range[32];
-    if (e->options.proxy && !proxy_may_ask(e, t, err))
-        return err->code ? -1 : 1;
+    if (e->options.proxy && !proxy_may_ask(e, t, err)) return err->code ? -1 : 1;
     s->limit = t->body_limit ? t->body_limit : e->options.limits.body_bytes;
     if ((t->if_none_match && add_header(s, "If-None-Match", t->if_none_match, err)) ||
         (t->if_modified_since && add_header(s, "If-Modified-Since", t->if_modified_since, err)) ||
         (s->n_prefix && add_header(s, "If-Range", t->if_range, err)) ||
-        add_header(s, "Accept", "image/jpeg, image/png, image/webp, image/gif, image/*;q=0.5, */*;q=0.1", err))
+        add_header(s, "Accept", "image/jpeg, image/png, image/webp, image/gif, image/*;q=0.5, */*;q=0.1",
+                   err))
         return -1;
     snprintf(range, sizeof range, "%zu-", s->n_prefix);
     t->ranged = s->n_prefix > 0;
     if (curl_easy_setopt(c, CURLOPT_URL, t->url) || curl_easy_setopt(c, CURLOPT_HTTPHEADER, s->headers) ||
         curl_easy_setopt(c, CURLOPT_RANGE, s->n_prefix ? range : NULL) ||
         curl_easy_setopt(c, CURLOPT_HTTP_VERSION,
-                         (long)(https && !e->options.no_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1)) ||
+                         (long)(https && !e->options.no_http2 ? CURL_HTTP_VERSION_2TLS
+                                                              : CURL_HTTP_VERSION_1_1)) ||
         curl_easy_setopt(c, CURLOPT_PIPEWAIT, https && !e->options.no_http2 ? 1L : 0L))
         return error_set(err, EX_OSERR, "cannot set up the request for '%s'", t->url);
     CURLMcode rc = curl_multi_add_handle(e->multi, c);
@@ -242,4 +236,3 @@ int http_start(struct http_engine *e, struct http_transfer *t, struct error *err
     e->held_bytes += s->capacity;
     return 0;
 }
-

@@ -23,11 +23,9 @@ static int add_escaped(struct text *out, const char *s, size_t n, struct error *
     size_t from = 0;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
-        if (c > ' ' && c < 0x7f)
-            continue;
+        if (c > ' ' && c < 0x7f) continue;
         char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
-        if (text_add(out, s + from, i - from, err) || text_add(out, escape, 3, err))
-            return -1;
+        if (text_add(out, s + from, i - from, err) || text_add(out, escape, 3, err)) return -1;
         from = i + 1;
     }
     return text_add(out, s + from, n - from, err);
@@ -45,12 +43,9 @@ int http_url_canonical(const char *url, size_t n, struct text *out, struct http_
         url++, n--;
     while (n > 0 && is_blank((unsigned char)url[n - 1]))
         n--;
-    if (n == 0)
-        return *why = "the address is empty", 0;
-    if (n > HTTP_URL_MAX_BYTES)
-        return *why = "the address is longer than 8 KiB", 0;
-    if (memchr(url, 0, n))
-        return *why = "the address holds a NUL byte", 0;
+    if (n == 0) return *why = "the address is empty", 0;
+    if (n > HTTP_URL_MAX_BYTES) return *why = "the address is longer than 8 KiB", 0;
+    if (memchr(url, 0, n)) return *why = "the address holds a NUL byte", 0;
     if (n > 7 && strncasecmp(url, "http://", 7) == 0)
         at = 7;
     else if (n > 8 && strncasecmp(url, "https://", 8) == 0)
@@ -60,35 +55,28 @@ int http_url_canonical(const char *url, size_t n, struct text *out, struct http_
 
     authority = at;
     for (end = at; end < n && url[end] != '/' && url[end] != '?' && url[end] != '#'; end++) {
-        if (url[end] == '@')
-            return *why = "the address carries credentials", 0;
+        if (url[end] == '@') return *why = "the address carries credentials", 0;
     }
     size_t host_end = end;
     if (url[authority] == '[') {
         const char *close = memchr(url + authority, ']', end - authority);
-        if (!close)
-            return *why = "bad IPv6 address", 0;
+        if (!close) return *why = "bad IPv6 address", 0;
         host_end = (size_t)(close - url) + 1;
-        if (host_end < end && url[host_end] != ':')
-            return *why = "bad IPv6 address", 0;
+        if (host_end < end && url[host_end] != ':') return *why = "bad IPv6 address", 0;
     } else {
         const char *colon = memchr(url + authority, ':', end - authority);
-        if (colon)
-            host_end = (size_t)(colon - url);
+        if (colon) host_end = (size_t)(colon - url);
     }
-    if (host_end == authority || host_end - authority > HTTP_HOST_MAX_BYTES)
-        return *why = "bad host name", 0;
+    if (host_end == authority || host_end - authority > HTTP_HOST_MAX_BYTES) return *why = "bad host name", 0;
     for (size_t i = host_end + 1; i < end; i++) {
         if (!is_digit((unsigned char)url[i]) || (port = port * 10 + (unsigned)(url[i] - '0')) > 65535)
             return *why = "bad port", 0;
     }
-    if (host_end + 1 < end && port == 0)
-        return *why = "bad port", 0;
+    if (host_end + 1 < end && port == 0) return *why = "bad port", 0;
     const unsigned usual = parts->https ? 443 : 80;
     parts->port = (uint16_t)(port ? port : usual);
 
-    if (text_puts(out, parts->https ? "https://" : "http://", err))
-        return -1;
+    if (text_puts(out, parts->https ? "https://" : "http://", err)) return -1;
     parts->host = out->n_bytes;
     parts->host_bytes = host_end - authority;
     for (size_t i = authority; i < host_end; i++) {
@@ -96,33 +84,24 @@ int http_url_canonical(const char *url, size_t n, struct text *out, struct http_
         bool bracket = url[authority] == '[' && (i == authority || i == host_end - 1);
         if (!bracket && !(url[authority] == '[' ? literal_byte_ok(c) : host_byte_ok(c)))
             return *why = "bad host name", 0;
-        if (text_add(out, &(char){(char)c}, 1, err))
-            return -1;
+        if (text_add(out, &(char){(char)c}, 1, err)) return -1;
     }
-    if (parts->port != usual && text_printf(out, err, ":%u", parts->port))
-        return -1;
+    if (parts->port != usual && text_printf(out, err, ":%u", parts->port)) return -1;
     parts->path = out->n_bytes;
-    if ((end == n || url[end] != '/') && text_puts(out, "/", err))
-        return -1;
+    if ((end == n || url[end] != '/') && text_puts(out, "/", err)) return -1;
     const char *fragment = memchr(url + end, '#', n - end);
-    if (add_escaped(out, url + end, (fragment ? (size_t)(fragment - url) : n) - end, err))
-        return -1;
-    if (out->n_bytes > HTTP_URL_MAX_BYTES)
-        return *why = "the address is longer than 8 KiB", 0;
+    if (add_escaped(out, url + end, (fragment ? (size_t)(fragment - url) : n) - end, err)) return -1;
+    if (out->n_bytes > HTTP_URL_MAX_BYTES) return *why = "the address is longer than 8 KiB", 0;
     return 1;
 }
 
 bool http_url_is_loopback(const char *canonical, const struct http_url_parts *p)
 {
     const char *host = canonical + p->host;
-    if (p->host_bytes == 9 && memcmp(host, "localhost", 9) == 0)
-        return true;
-    if (p->host_bytes == 5 && memcmp(host, "[::1]", 5) == 0)
-        return true;
-    if (p->host_bytes < 7 || memcmp(host, "127.", 4) != 0)
-        return false;
-    for (size_t i = 4; i < p->host_bytes; i++)      /* 127.example.org is a name, not an address */
-        if (!is_digit((unsigned char)host[i]) && host[i] != '.')
-            return false;
+    if (p->host_bytes == 9 && memcmp(host, "localhost", 9) == 0) return true;
+    if (p->host_bytes == 5 && memcmp(host, "[::1]", 5) == 0) return true;
+    if (p->host_bytes < 7 || memcmp(host, "127.", 4) != 0) return false;
+    for (size_t i = 4; i < p->host_bytes; i++) /* 127.example.org is a name, not an address */
+        if (!is_digit((unsigned char)host[i]) && host[i] != '.') return false;
     return true;
 }

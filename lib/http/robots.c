@@ -6,7 +6,10 @@
 
 #include "base/text.h"
 
-struct line { const char *key, *value; size_t n_key, n_value; };
+struct line {
+    const char *key, *value;
+    size_t n_key, n_value;
+};
 
 static void trim(const char **s, size_t *n)
 {
@@ -32,8 +35,7 @@ static bool next_line(const char *bytes, size_t n, size_t *at, struct line *out)
         const char *hash = memchr(bytes + from, '#', to - from);
         size_t end = hash ? (size_t)(hash - bytes) : to;
         const char *colon = memchr(bytes + from, ':', end - from);
-        if (!colon)
-            continue;
+        if (!colon) continue;
         out->key = bytes + from;
         out->n_key = (size_t)(colon - out->key);
         out->value = colon + 1;
@@ -59,7 +61,8 @@ static bool names(const struct line *l, const char *token)
     return n > 0 && equals(l->value, n, token);
 }
 
-static int take_group(struct robots *r, const char *bytes, size_t n, const char *token, bool *found, struct error *err)
+static int take_group(struct robots *r, const char *bytes, size_t n, const char *token, bool *found,
+                      struct error *err)
 {
     size_t at = 0;
     struct line l;
@@ -67,11 +70,9 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
     *found = false;
     while (next_line(bytes, n, &at, &l)) {
         if (equals(l.key, l.n_key, "user-agent")) {
-            if (!in_agents)
-                ours = false;
+            if (!in_agents) ours = false;
             in_agents = true;
-            if (token ? names(&l, token) : l.n_value == 1 && l.value[0] == '*')
-                ours = *found = true;
+            if (token ? names(&l, token) : l.n_value == 1 && l.value[0] == '*') ours = *found = true;
             continue;
         }
         bool allow = equals(l.key, l.n_key, "allow");
@@ -79,18 +80,15 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
             in_agents = false;
             if (!ours || l.n_value == 0 || r->n_rules == ROBOTS_MAX_RULES || memchr(l.value, 0, l.n_value))
                 continue;
-            if (mem_grow(&r->rules, &r->capacity, r->n_rules + 1, sizeof *r->rules, err))
-                return -1;
+            if (mem_grow(&r->rules, &r->capacity, r->n_rules + 1, sizeof *r->rules, err)) return -1;
             char *pattern = arena_strndup(&r->arena, l.value, l.n_value, err);
-            if (!pattern)
-                return -1;
+            if (!pattern) return -1;
             r->rules[r->n_rules++] = (struct robots_rule){pattern, allow};
         } else if (equals(l.key, l.n_key, "crawl-delay")) {
             in_agents = false;
             char number[32];
             double delay;
-            if (!ours || l.n_value >= sizeof number)
-                continue;
+            if (!ours || l.n_value >= sizeof number) continue;
             memcpy(number, l.value, l.n_value);
             number[l.n_value] = 0;
             struct error ignored = {0};
@@ -106,12 +104,9 @@ int robots_parse(struct robots *r, const char *bytes, size_t n, const char *toke
 {
     bool found;
     *r = ROBOTS_EMPTY;
-    if (n > ROBOTS_MAX_BYTES)
-        n = ROBOTS_MAX_BYTES;
-    if (n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0)
-        bytes += 3, n -= 3;
-    if (take_group(r, bytes, n, token, &found, err))
-        return -1;
+    if (n > ROBOTS_MAX_BYTES) n = ROBOTS_MAX_BYTES;
+    if (n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) bytes += 3, n -= 3;
+    if (take_group(r, bytes, n, token, &found, err)) return -1;
     return found ? 0 : take_group(r, bytes, n, NULL, &found, err);
 }
 
@@ -124,41 +119,37 @@ static int hex_value(char c)
 }
 
 /*
- * One byte of a path with %XX of a plain byte undone, so that "%7Ea" and "~a" compare equal; %2F stays apart from '/'.
+ * One byte of a path with %XX of a plain byte undone, so that "%7Ea" and "~a" compare equal; %2F stays apart
+ * from '/'.
  */
 static int next_byte(const char **s)
 {
     unsigned char c = (unsigned char)*(*s)++;
-    if (c != '%')
-        return c;
+    if (c != '%') return c;
     int high = hex_value((*s)[0]), low = high < 0 ? -1 : hex_value((*s)[1]);
-    if (low < 0)
-        return c;
+    if (low < 0) return c;
     int v = high * 16 + low;
     *s += 2;
     return v == '/' ? 256 + '/' : v == 0 ? 256 : v;
 }
 
 /*
- * Glob match of a pattern against the start of path; one backtrack point is enough because a later '*' can take over
- * what an earlier one matched. O(pattern * path) at worst.
+ * Glob match of a pattern against the start of path; one backtrack point is enough because a later '*' can
+ * take over what an earlier one matched. O(pattern * path) at worst.
  */
 static bool matches(const char *pattern, const char *path)
 {
     const char *star = NULL, *resume = NULL;
     for (;;) {
-        if (*pattern == 0 && !(star && star[0] == 0))
-            return true;                        /* a pattern matches as a prefix */
+        if (*pattern == 0 && !(star && star[0] == 0)) return true; /* a pattern matches as a prefix */
         if (*pattern == '*') {
             star = ++pattern;
             resume = path;
-            if (*pattern == 0)
-                return true;
+            if (*pattern == 0) return true;
             continue;
         }
         if (*pattern == '$' && pattern[1] == 0) {
-            if (*path == 0)
-                return true;
+            if (*path == 0) return true;
         } else if (*path) {
             const char *p = pattern, *q = path;
             if (next_byte(&p) == next_byte(&q)) {
@@ -167,8 +158,7 @@ static bool matches(const char *pattern, const char *path)
                 continue;
             }
         }
-        if (!star || *resume == 0)
-            return false;
+        if (!star || *resume == 0) return false;
         next_byte(&resume);
         path = resume;
         pattern = star;
@@ -181,8 +171,7 @@ bool robots_allows(const struct robots *r, const char *path)
     bool allowed = true;
     for (size_t i = 0; i < r->n_rules; i++) {
         size_t n = strlen(r->rules[i].pattern);
-        if (n < longest || (n == longest && allowed) || !matches(r->rules[i].pattern, path))
-            continue;
+        if (n < longest || (n == longest && allowed) || !matches(r->rules[i].pattern, path)) continue;
         longest = n;
         allowed = r->rules[i].allow;
     }

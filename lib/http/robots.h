@@ -1,6 +1,7 @@
 /*
- * robots.h: robots.txt as RFC 9309 has it: groups by product token, the longest matching rule wins, allow wins a tie,
- * '*' and a final '$' in patterns. Crawl-delay, which is not in the RFC but in many files, is read as a spacing.
+ * robots.h: robots.txt as RFC 9309 has it: groups by product token, the longest matching rule wins, allow
+ * wins a tie, '*' and a final '$' in patterns. Crawl-delay, which is not in the RFC but in many files, is
+ * read as a spacing.
  */
 #ifndef WINNOW_HTTP_ROBOTS_H
 #define WINNOW_HTTP_ROBOTS_H
@@ -11,11 +12,14 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-#define ROBOTS_MAX_BYTES (500u << 10)       /* RFC 9309 section 2.5: parsers must take at least this much */
-#define ROBOTS_MAX_RULES 10000 /* a match walks all rules; this many still takes well below a millisecond */
-#define ROBOTS_MAX_DELAY_S 60.0             /* a longer Crawl-delay counts as this */
+#define ROBOTS_MAX_BYTES (500u << 10) /* RFC 9309 section 2.5: parsers must take at least this much */
+#define ROBOTS_MAX_RULES 10000  /* a match walks all rules; this many still takes well below a millisecond */
+#define ROBOTS_MAX_DELAY_S 60.0 /* a longer Crawl-delay counts as this */
 
-struct robots_rule { char *pattern; bool allow; };      /* in the arena */
+struct robots_rule {
+    char *pattern;
+    bool allow;
+}; /* in the arena */
 
 struct robots {
     struct robots_rule *rules;
@@ -23,11 +27,12 @@ struct robots {
     double crawl_delay_s;
     struct arena arena;
 };
-#define ROBOTS_EMPTY ((struct robots){0})               /* allows everything */
+#define ROBOTS_EMPTY ((struct robots){0}) /* allows everything */
 
 /*
- * The rules for `token` (our product token, lower case) out of the file's bytes; those for '*' where no group names us.
- * Bytes after ROBOTS_MAX_BYTES are ignored. 0, or -1 with err set (memory); r is to be released either way.
+ * The rules for `token` (our product token, lower case) out of the file's bytes; those for '*' where no group
+ * names us. Bytes after ROBOTS_MAX_BYTES are ignored. 0, or -1 with err set (memory); r is to be released
+ * either way.
  */
 int robots_parse(struct robots *r, const char *bytes, size_t n_bytes, const char *token, struct error *err);
 bool robots_allows(const struct robots *r, const char *path_and_query);

@@ -1,6 +1,6 @@
 /*
- * augment.c: what is drawn, and what is done with it. Every number is drawn whether it is used or not, so that switching one
- * kind on or off leaves the others as they were.
+ * augment.c: what is drawn, and what is done with it. Every number is drawn whether it is used or not, so
+ * that switching one kind on or off leaves the others as they were.
  */
 #include "image/augment.h"
 
@@ -14,27 +14,28 @@
 #include "image/internal.h"
 #include "image/resize_kernels.h"
 
-static const struct augment_params identity = {.zoom_y = 1, .zoom_x = 1, .crop_scale = 1, .brightness = 1, .contrast = 1};
+static const struct augment_params identity = {.zoom_y = 1,
+                                               .zoom_x = 1,
+                                               .crop_scale = 1,
+                                               .brightness = 1,
+                                               .contrast = 1};
 
-/* --- drawing ------------------------------------------------------------------------------------------------------ */
+/* --- drawing --- */
 
 /* Six decimals, so that the text in the manifest gives the same number again. */
 static double six(double v)
 {
     v = rint(v * 1e6) / 1e6;
-    return v == 0 ? 0 : v;              /* no -0 */
+    return v == 0 ? 0 : v; /* no -0 */
 }
 
-static double between(struct random *r, double low, double high)
-{
-    return six(random_range(r, low, high));
-}
+static double between(struct random *r, double low, double high) { return six(random_range(r, low, high)); }
 
-void augment_draw(const struct augment_spec *s, uint64_t seed, const char *xxh128, uint64_t variant, struct augment_params *p)
+void augment_draw(const struct augment_spec *s, uint64_t seed, const char *xxh128, uint64_t variant,
+                  struct augment_params *p)
 {
     *p = identity;
-    if (variant == 0)
-        return;
+    if (variant == 0) return;
     struct random r = random_start(seed, random_key(xxh128, strlen(xxh128)), variant);
     p->rotation_deg = between(&r, -s->rotation_deg, s->rotation_deg);
     p->shift_y = between(&r, -s->height_shift, s->height_shift);
@@ -70,21 +71,21 @@ void augment_draw(const struct augment_spec *s, uint64_t seed, const char *xxh12
     }
 }
 
-/* --- geometry ----------------------------------------------------------------------------------------------------- */
+/* --- geometry --- */
 
-struct affine { double a, b, c, d, e, f; };     /* (y, x) -> (a y + b x + c, d y + e x + f) */
+struct affine {
+    double a, b, c, d, e, f;
+}; /* (y, x) -> (a y + b x + c, d y + e x + f) */
 
-static struct affine after(struct affine p, struct affine q)    /* p(q(.)) */
+static struct affine after(struct affine p, struct affine q) /* p(q(.)) */
 {
     return (struct affine){p.a * q.a + p.b * q.d, p.a * q.b + p.b * q.e, p.a * q.c + p.b * q.f + p.c,
                            p.d * q.a + p.e * q.d, p.d * q.b + p.e * q.e, p.d * q.c + p.e * q.f + p.f};
 }
 
-/* sin and cos to 2^-30: libm may round the last bit differently on another machine, the pixels must not show it. */
-static double coarse(double v)
-{
-    return rint(v * 1073741824.0) / 1073741824.0;
-}
+/* sin and cos to 2^-30: libm may round the last bit differently on another machine, the pixels must not show
+ * it. */
+static double coarse(double v) { return rint(v * 1073741824.0) / 1073741824.0; }
 
 void augment_matrix(const struct augment_params *p, int height, int width, double m[6])
 {
@@ -98,7 +99,8 @@ void augment_matrix(const struct augment_params *p, int height, int width, doubl
     struct affine crop = {p->crop_scale, 0, p->crop_y * height, 0, p->crop_scale, p->crop_x * width};
     struct affine flip = {p->vflip ? -1 : 1, 0, 0, 0, p->flip ? -1 : 1, 0};
     struct affine to_centre = {1, 0, -centre_y, 0, 1, -centre_x}, back = {1, 0, centre_y, 0, 1, centre_x};
-    /* Keras' order R T S Z about the centre, on what the crop shows; its flips come last, so they are met first going back. */
+    /* Keras' order R T S Z about the centre, on what the crop shows; its flips come last, so they are met
+     * first going back. */
     struct affine t = after(after(after(rotation, shift), shear), zoom);
     t = after(back, after(after(crop, after(t, flip)), to_centre));
     memcpy(m, (double[6]){t.a, t.b, t.c, t.d, t.e, t.f}, 6 * sizeof *m);
@@ -106,20 +108,18 @@ void augment_matrix(const struct augment_params *p, int height, int width, doubl
 
 static bool moves(const struct augment_params *p)
 {
-    return p->rotation_deg != 0 || p->shift_y != 0 || p->shift_x != 0 || p->shear_deg != 0 || p->zoom_y != 1 || p->zoom_x != 1 ||
-           p->crop_scale != 1 || p->crop_y != 0 || p->crop_x != 0 || p->flip || p->vflip;
+    return p->rotation_deg != 0 || p->shift_y != 0 || p->shift_x != 0 || p->shear_deg != 0 ||
+           p->zoom_y != 1 || p->zoom_x != 1 || p->crop_scale != 1 || p->crop_y != 0 || p->crop_x != 0 ||
+           p->flip || p->vflip;
 }
 
-/* --- colour ------------------------------------------------------------------------------------------------------- */
+/* --- colour --- */
 
-static uint8_t clip(double v)
-{
-    return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)(v + 0.5);
-}
+static uint8_t clip(double v) { return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)(v + 0.5); }
 
 /*
- * Keras: x + shift, clipped to the lowest and highest sample of the picture. Steps of a kind that compilers make vectors of: bytes
- * in, bytes out, nothing wider.
+ * Keras: x + shift, clipped to the lowest and highest sample of the picture. Steps of a kind that compilers
+ * make vectors of: bytes in, bytes out, nothing wider.
  */
 static void shift_channels(struct image *m, double amount)
 {
@@ -132,7 +132,8 @@ static void shift_channels(struct image *m, double amount)
     }
     if (shift >= 0) {
         uint8_t room = (uint8_t)(high - (high < shift ? high : shift)), add = (uint8_t)shift;
-        for (size_t i = 0; i < n; i++) {        /* a sample above room ends at high; the others cannot pass 255 */
+        /* a sample above room ends at high; the others cannot pass 255 */
+        for (size_t i = 0; i < n; i++) {
             uint8_t v = p[i] < room ? p[i] : room;
             v = (uint8_t)(v + add);
             p[i] = v < high ? v : high;
@@ -177,7 +178,7 @@ static void change_contrast(struct image *m, double factor)
     through_table(m, table);
 }
 
-/* --- blur: Gaussian taps through the resizer's kernels, what lies outside counts as the edge ------------------------ */
+/* --- blur: Gaussian taps through the resizer's kernels, what lies outside counts as the edge --- */
 
 static int blur_taps(struct taps *t, int n, double sigma, struct error *err)
 {
@@ -214,7 +215,7 @@ static int blur(struct image *m, double sigma, struct augment_scratch *scratch, 
 {
     struct taps columns = {0}, rows = {0};
     int rc = -1;
-    if (sigma < 0.05)                   /* below one level's worth of the neighbours */
+    if (sigma < 0.05) /* below one level's worth of the neighbours */
         return 0;
     if (blur_taps(&columns, m->width, sigma, err) == 0 && blur_taps(&rows, m->height, sigma, err) == 0 &&
         image_reserve(&scratch->narrow, m->width, m->height, m->channels, err) == 0) {
@@ -229,7 +230,7 @@ static int blur(struct image *m, double sigma, struct augment_scratch *scratch, 
     return rc;
 }
 
-/* --- the rest ----------------------------------------------------------------------------------------------------- */
+/* --- the rest --- */
 
 static int recompress(struct image *m, int quality, struct error *err)
 {
@@ -238,8 +239,7 @@ static int recompress(struct image *m, int quality, struct error *err)
     struct image_failure failure;
     uint8_t *bytes;
     size_t n;
-    if (image_encode_jpeg(m, quality, &bytes, &n, err))
-        return -1;
+    if (image_encode_jpeg(m, quality, &bytes, &n, err)) return -1;
     enum image_reason reason = image_decode(bytes, n, &options, m, &info, &failure);
     free(bytes);
     return reason == IMAGE_OK ? 0 : error_set(err, EX_OSERR, "recompressing: %s", failure.detail);
@@ -263,50 +263,42 @@ static void erase(struct image *m, const struct augment_params *p)
     }
 }
 
-void augment_scratch_release(struct augment_scratch *s)
-{
-    image_release(&s->narrow);
-}
+void augment_scratch_release(struct augment_scratch *s) { image_release(&s->narrow); }
 
 /* All but the geometry, in place. */
-static int finish(const struct augment_params *p, struct image *m, struct augment_scratch *scratch, struct error *err)
+static int finish(const struct augment_params *p, struct image *m, struct augment_scratch *scratch,
+                  struct error *err)
 {
-    if (p->channel_shift != 0)
-        shift_channels(m, p->channel_shift);
-    if (p->brightness != 1)
-        brighten(m, p->brightness);
-    if (p->contrast != 1)
-        change_contrast(m, p->contrast);
-    if (p->blur_sigma_px > 0 && blur(m, p->blur_sigma_px, scratch, err))
-        return -1;
-    if (p->jpeg_quality && recompress(m, p->jpeg_quality, err))
-        return -1;
-    if (p->erase)
-        erase(m, p);
+    if (p->channel_shift != 0) shift_channels(m, p->channel_shift);
+    if (p->brightness != 1) brighten(m, p->brightness);
+    if (p->contrast != 1) change_contrast(m, p->contrast);
+    if (p->blur_sigma_px > 0 && blur(m, p->blur_sigma_px, scratch, err)) return -1;
+    if (p->jpeg_quality && recompress(m, p->jpeg_quality, err)) return -1;
+    if (p->erase) erase(m, p);
     return 0;
 }
 
-int augment_apply(const struct augment_params *p, const struct augment_spec *spec, const struct image *in, struct image *out,
-                  struct augment_scratch *scratch, struct error *err)
+int augment_apply(const struct augment_params *p, const struct augment_spec *spec, const struct image *in,
+                  struct image *out, struct augment_scratch *scratch, struct error *err)
 {
     double m[6];
     if (in->channels != 3)
         return error_set(err, EX_SOFTWARE, "augmenting a picture of %d channels", in->channels);
-    if (!moves(p))
-        return image_copy(out, in, err) || finish(p, out, scratch, err) ? -1 : 0;
-    if (image_reserve(out, in->width, in->height, 3, err))
-        return -1;
+    if (!moves(p)) return image_copy(out, in, err) || finish(p, out, scratch, err) ? -1 : 0;
+    if (image_reserve(out, in->width, in->height, 3, err)) return -1;
     augment_matrix(p, in->height, in->width, m);
     augment_warp(out, in, m, spec->fill, spec->fill_value);
     return finish(p, out, scratch, err);
 }
 
-int augment_pixels(const struct augment_spec *spec, uint64_t seed, const char *xxh128, uint64_t variant, const uint8_t *in,
-                   uint8_t *out, int side_px, struct augment_scratch *scratch, struct error *err)
+int augment_pixels(const struct augment_spec *spec, uint64_t seed, const char *xxh128, uint64_t variant,
+                   const uint8_t *in, uint8_t *out, int side_px, struct augment_scratch *scratch,
+                   struct error *err)
 {
     struct augment_params p;
     size_t bytes = (size_t)side_px * (size_t)side_px * 3;
-    /* Borrowed blocks. Blurring reads a little beyond the end and recompressing may want another block: both get their own. */
+    /* Borrowed blocks. Blurring reads a little beyond the end and recompressing may want another block: both
+     * get their own. */
     struct image from = {side_px, side_px, 3, (uint8_t *)in, 0}, to = {side_px, side_px, 3, out, 0};
     augment_draw(spec, seed, xxh128, variant, &p);
     if (moves(&p)) {
@@ -316,12 +308,10 @@ int augment_pixels(const struct augment_spec *spec, uint64_t seed, const char *x
     } else {
         memcpy(out, in, bytes);
     }
-    if (!p.jpeg_quality && p.blur_sigma_px <= 0)
-        return finish(&p, &to, scratch, err);
+    if (!p.jpeg_quality && p.blur_sigma_px <= 0) return finish(&p, &to, scratch, err);
     struct image own = IMAGE_EMPTY;
     int rc = image_copy(&own, &to, err) || finish(&p, &own, scratch, err) ? -1 : 0;
-    if (rc == 0)
-        memcpy(out, own.pixels, bytes);
+    if (rc == 0) memcpy(out, own.pixels, bytes);
     image_release(&own);
     return rc;
 }

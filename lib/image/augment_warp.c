@@ -1,7 +1,7 @@
 /*
- * augment_warp.c: bilinear sampling along straight lines. Positions run in 32.32 fixed point; the four weights are 14-bit
- * integers, so plain C and SSE give the same bits. FILL_NEAREST needs no case for the outside: a position moved to the
- * nearest edge gives just what taps moved to the edge give.
+ * augment_warp.c: bilinear sampling along straight lines. Positions run in 32.32 fixed point; the four
+ * weights are 14-bit integers, so plain C and SSE give the same bits. FILL_NEAREST needs no case for the
+ * outside: a position moved to the nearest edge gives just what taps moved to the edge give.
  */
 #include "image/augment_warp.h"
 
@@ -13,18 +13,21 @@
 
 #define ONE ((int64_t)1 << 32)
 
-struct line { int64_t y, x, step_y, step_x; };      /* positions of one output row */
+struct line {
+    int64_t y, x, step_y, step_x;
+}; /* positions of one output row */
 
 static int64_t fixed(double v)
 {
-    return (int64_t)llrint(v * 4294967296.0);       /* sides are below 2^16: far from overflow */
+    return (int64_t)llrint(v * 4294967296.0); /* sides are below 2^16: far from overflow */
 }
 
 /* Top left tap and weights at (y, x), which lies inside. Sides are at least 2. */
 static inline size_t locate(int64_t y, int64_t x, int width, int height, unsigned *fy, unsigned *fx)
 {
     int iy = (int)(y >> 32), ix = (int)(x >> 32);
-    iy = iy > height - 2 ? height - 2 : iy;         /* on the last line: its pair is the line before, weight 128 */
+    /* on the last line: its pair is the line before, weight 128 */
+    iy = iy > height - 2 ? height - 2 : iy;
     ix = ix > width - 2 ? width - 2 : ix;
     *fy = (unsigned)((y - (int64_t)iy * ONE) >> 25);
     *fx = (unsigned)((x - (int64_t)ix * ONE) >> 25);
@@ -37,22 +40,26 @@ static inline int64_t clamp(int64_t v, int64_t most)
     return v > most ? most : v;
 }
 
-static void nearest_c(uint8_t *out, int n, const struct image *in, struct line l, int64_t most_y, int64_t most_x)
+static void nearest_c(uint8_t *out, int n, const struct image *in, struct line l, int64_t most_y,
+                      int64_t most_x)
 {
     size_t stride = (size_t)in->width * 3;
     for (int i = 0; i < n; i++, out += 3, l.y += l.step_y, l.x += l.step_x) {
         unsigned fy, fx;
-        const uint8_t *p = in->pixels + locate(clamp(l.y, most_y), clamp(l.x, most_x), in->width, in->height, &fy, &fx);
+        const uint8_t *p =
+            in->pixels + locate(clamp(l.y, most_y), clamp(l.x, most_x), in->width, in->height, &fy, &fx);
         unsigned w11 = fy * fx, w10 = fy * 128 - w11, w01 = fx * 128 - w11, w00 = 16384 - w01 - w10 - w11;
         for (int c = 0; c < 3; c++)
-            out[c] = (uint8_t)((p[c] * w00 + p[c + 3] * w01 + p[stride + (size_t)c] * w10 + p[stride + (size_t)c + 3] * w11 + 8192) >> 14);
+            out[c] = (uint8_t)((p[c] * w00 + p[c + 3] * w01 + p[stride + (size_t)c] * w10 +
+                                p[stride + (size_t)c + 3] * w11 + 8192) >>
+                               14);
     }
 }
 
 #if defined(__x86_64__)
 
-__attribute__((target("sse4.1")))
-static void nearest_sse(uint8_t *out, int n, const struct image *in, struct line l, int64_t most_y, int64_t most_x)
+__attribute__((target("sse4.1"))) static void nearest_sse(uint8_t *out, int n, const struct image *in,
+                                                          struct line l, int64_t most_y, int64_t most_x)
 {
     /* From eight bytes of a row and eight of the next: each channel's four taps as 16-bit numbers. */
     const __m128i red_green = _mm_setr_epi8(0, -1, 3, -1, 8, -1, 11, -1, 1, -1, 4, -1, 9, -1, 12, -1);
@@ -61,10 +68,13 @@ static void nearest_sse(uint8_t *out, int n, const struct image *in, struct line
     const size_t stride = (size_t)in->width * 3;
     for (int i = 0; i < n; i++, out += 3, l.y += l.step_y, l.x += l.step_x) {
         unsigned fy, fx;
-        const uint8_t *p = in->pixels + locate(clamp(l.y, most_y), clamp(l.x, most_x), in->width, in->height, &fy, &fx);
+        const uint8_t *p =
+            in->pixels + locate(clamp(l.y, most_y), clamp(l.x, most_x), in->width, in->height, &fy, &fx);
         unsigned w11 = fy * fx, w10 = fy * 128 - w11, w01 = fx * 128 - w11, w00 = 16384 - w01 - w10 - w11;
-        __m128i weights = _mm_set1_epi64x((long long)((uint64_t)w00 | (uint64_t)w01 << 16 | (uint64_t)w10 << 32 | (uint64_t)w11 << 48));
-        __m128i taps = _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)p), _mm_loadl_epi64((const __m128i *)(p + stride)));
+        __m128i weights = _mm_set1_epi64x(
+            (long long)((uint64_t)w00 | (uint64_t)w01 << 16 | (uint64_t)w10 << 32 | (uint64_t)w11 << 48));
+        __m128i taps = _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)p),
+                                          _mm_loadl_epi64((const __m128i *)(p + stride)));
         __m128i rg = _mm_madd_epi16(_mm_shuffle_epi8(taps, red_green), weights);
         __m128i b = _mm_madd_epi16(_mm_shuffle_epi8(taps, blue), weights);
         __m128i v = _mm_srli_epi32(_mm_add_epi32(_mm_hadd_epi32(rg, b), half), 14);
@@ -77,21 +87,26 @@ static void nearest_sse(uint8_t *out, int n, const struct image *in, struct line
 }
 
 /*
- * Eight pixels at a time: positions, tap offsets and weights as vectors, then two loads a pixel. Sides below 2^16 and the whole
- * below 2^31 bytes, so that offsets fit 32 bits. Returns how many pixels it did; a block writes four bytes beyond its last pixel.
+ * Eight pixels at a time: positions, tap offsets and weights as vectors, then two loads a pixel. Sides below
+ * 2^16 and the whole below 2^31 bytes, so that offsets fit 32 bits. Returns how many pixels it did; a block
+ * writes four bytes beyond its last pixel.
  */
-__attribute__((target("avx2")))
-static int nearest_avx2(uint8_t *out, int n, const struct image *in, const struct line *l, int64_t most_y, int64_t most_x)
+__attribute__((target("avx2"))) static int nearest_avx2(uint8_t *out, int n, const struct image *in,
+                                                        const struct line *l, int64_t most_y, int64_t most_x)
 {
     const __m128i pairs = _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1);
     const __m128i squeeze = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
     const __m128i half = _mm_set1_epi32(8192);
-    /* There is no arithmetic 64-bit shift: positions are made positive, 2^55 is far above any, and set back afterwards. */
+    /* There is no arithmetic 64-bit shift: positions are made positive, 2^55 is far above any, and set back
+     * afterwards. */
     const int64_t bias = (int64_t)1 << 55;
-    const __m256i unbias = _mm256_set1_epi32(1 << 30), zero = _mm256_setzero_si256(), one28 = _mm256_set1_epi32(128);
-    const __m256i top_y = _mm256_set1_epi32((int)(most_y >> 25)), top_x = _mm256_set1_epi32((int)(most_x >> 25));
+    const __m256i unbias = _mm256_set1_epi32(1 << 30), zero = _mm256_setzero_si256(),
+                  one28 = _mm256_set1_epi32(128);
+    const __m256i top_y = _mm256_set1_epi32((int)(most_y >> 25)),
+                  top_x = _mm256_set1_epi32((int)(most_x >> 25));
     const __m256i last_y = _mm256_set1_epi32(in->height - 2), last_x = _mm256_set1_epi32(in->width - 2);
-    const __m256i stride = _mm256_set1_epi32(in->width * 3), three = _mm256_set1_epi32(3), whole = _mm256_set1_epi32(16384);
+    const __m256i stride = _mm256_set1_epi32(in->width * 3), three = _mm256_set1_epi32(3),
+                  whole = _mm256_set1_epi32(16384);
     int64_t lanes[4][4];
     for (int k = 0; k < 4; k++) {
         static const int at[2][4] = {{0, 1, 4, 5}, {2, 3, 6, 7}};
@@ -100,8 +115,10 @@ static int nearest_avx2(uint8_t *out, int n, const struct image *in, const struc
         lanes[2][k] = l->x + bias + at[0][k] * l->step_x;
         lanes[3][k] = l->x + bias + at[1][k] * l->step_x;
     }
-    __m256i y0 = _mm256_loadu_si256((const __m256i *)lanes[0]), y1 = _mm256_loadu_si256((const __m256i *)lanes[1]);
-    __m256i x0 = _mm256_loadu_si256((const __m256i *)lanes[2]), x1 = _mm256_loadu_si256((const __m256i *)lanes[3]);
+    __m256i y0 = _mm256_loadu_si256((const __m256i *)lanes[0]),
+            y1 = _mm256_loadu_si256((const __m256i *)lanes[1]);
+    __m256i x0 = _mm256_loadu_si256((const __m256i *)lanes[2]),
+            x1 = _mm256_loadu_si256((const __m256i *)lanes[3]);
     const __m256i step_y = _mm256_set1_epi64x(8 * l->step_y), step_x = _mm256_set1_epi64x(8 * l->step_x);
     const uint8_t *pixels = in->pixels;
     const size_t row = (size_t)in->width * 3;
@@ -109,22 +126,27 @@ static int nearest_avx2(uint8_t *out, int n, const struct image *in, const struc
     for (; done + 10 <= n; done += 8, out += 24) {
         int32_t offset[8], top[8], bottom[8];
         /* Low halves of (0 1 4 5) and (2 3 6 7), taken lane by lane: 0 to 7 in order. */
-        __m256i y = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(_mm256_srli_epi64(y0, 25)),
-                                                          _mm256_castsi256_ps(_mm256_srli_epi64(y1, 25)), 0x88));
-        __m256i x = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(_mm256_srli_epi64(x0, 25)),
-                                                          _mm256_castsi256_ps(_mm256_srli_epi64(x1, 25)), 0x88));
+        __m256i y =
+            _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(_mm256_srli_epi64(y0, 25)),
+                                                  _mm256_castsi256_ps(_mm256_srli_epi64(y1, 25)), 0x88));
+        __m256i x =
+            _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(_mm256_srli_epi64(x0, 25)),
+                                                  _mm256_castsi256_ps(_mm256_srli_epi64(x1, 25)), 0x88));
         y0 = _mm256_add_epi64(y0, step_y);
         y1 = _mm256_add_epi64(y1, step_y);
         x0 = _mm256_add_epi64(x0, step_x);
         x1 = _mm256_add_epi64(x1, step_x);
         y = _mm256_min_epi32(_mm256_max_epi32(_mm256_sub_epi32(y, unbias), zero), top_y);
         x = _mm256_min_epi32(_mm256_max_epi32(_mm256_sub_epi32(x, unbias), zero), top_x);
-        __m256i iy = _mm256_min_epi32(_mm256_srli_epi32(y, 7), last_y), ix = _mm256_min_epi32(_mm256_srli_epi32(x, 7), last_x);
-        __m256i fy = _mm256_sub_epi32(y, _mm256_slli_epi32(iy, 7)), fx = _mm256_sub_epi32(x, _mm256_slli_epi32(ix, 7));
+        __m256i iy = _mm256_min_epi32(_mm256_srli_epi32(y, 7), last_y),
+                ix = _mm256_min_epi32(_mm256_srli_epi32(x, 7), last_x);
+        __m256i fy = _mm256_sub_epi32(y, _mm256_slli_epi32(iy, 7)),
+                fx = _mm256_sub_epi32(x, _mm256_slli_epi32(ix, 7));
         __m256i w11 = _mm256_mullo_epi16(fy, fx), w10 = _mm256_sub_epi32(_mm256_mullo_epi16(fy, one28), w11);
         __m256i w01 = _mm256_sub_epi32(_mm256_mullo_epi16(fx, one28), w11);
         __m256i w00 = _mm256_sub_epi32(_mm256_sub_epi32(whole, w01), _mm256_add_epi32(w10, w11));
-        _mm256_storeu_si256((__m256i *)offset, _mm256_add_epi32(_mm256_mullo_epi32(iy, stride), _mm256_mullo_epi32(ix, three)));
+        _mm256_storeu_si256((__m256i *)offset,
+                            _mm256_add_epi32(_mm256_mullo_epi32(iy, stride), _mm256_mullo_epi32(ix, three)));
         _mm256_storeu_si256((__m256i *)top, _mm256_or_si256(w00, _mm256_slli_epi32(w01, 16)));
         _mm256_storeu_si256((__m256i *)bottom, _mm256_or_si256(w10, _mm256_slli_epi32(w11, 16)));
         for (int four = 0; four < 8; four += 4) {
@@ -133,7 +155,8 @@ static int nearest_avx2(uint8_t *out, int n, const struct image *in, const struc
                 const uint8_t *p = pixels + (uint32_t)offset[four + k];
                 __m128i a = _mm_shuffle_epi8(_mm_loadl_epi64((const __m128i *)p), pairs);
                 __m128i b = _mm_shuffle_epi8(_mm_loadl_epi64((const __m128i *)(p + row)), pairs);
-                __m128i sum = _mm_add_epi32(_mm_madd_epi16(a, _mm_set1_epi32(top[four + k])), _mm_madd_epi16(b, _mm_set1_epi32(bottom[four + k])));
+                __m128i sum = _mm_add_epi32(_mm_madd_epi16(a, _mm_set1_epi32(top[four + k])),
+                                            _mm_madd_epi16(b, _mm_set1_epi32(bottom[four + k])));
                 v[k] = _mm_srli_epi32(_mm_add_epi32(sum, half), 14);
             }
             __m128i all = _mm_packus_epi16(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]));
@@ -148,12 +171,11 @@ static int nearest_avx2(uint8_t *out, int n, const struct image *in, const struc
 /* Index of tap i of n under a fill rule, or -1 for the constant. */
 static int outside(int64_t i, int n, enum augment_fill fill)
 {
-    if (i >= 0 && i < n)
-        return (int)i;
+    if (i >= 0 && i < n) return (int)i;
     switch (fill) {
     case FILL_NEAREST: return i < 0 ? 0 : n - 1;
     case FILL_WRAP: return (int)(((i % n) + n) % n);
-    case FILL_REFLECT: {                /* d c b a | a b c d | d c b a, as Keras and scipy mean it */
+    case FILL_REFLECT: { /* d c b a | a b c d | d c b a, as Keras and scipy mean it */
         int64_t k = ((i % (2 * n)) + 2 * n) % (2 * n);
         return (int)(k < n ? k : 2 * n - 1 - k);
     }
@@ -161,7 +183,8 @@ static int outside(int64_t i, int n, enum augment_fill fill)
     }
 }
 
-static void any_fill(uint8_t *out, int n, const struct image *in, struct line l, enum augment_fill fill, const uint8_t value[3])
+static void any_fill(uint8_t *out, int n, const struct image *in, struct line l, enum augment_fill fill,
+                     const uint8_t value[3])
 {
     size_t stride = (size_t)in->width * 3;
     for (int i = 0; i < n; i++, out += 3, l.y += l.step_y, l.x += l.step_x) {
@@ -183,7 +206,8 @@ static void any_fill(uint8_t *out, int n, const struct image *in, struct line l,
     }
 }
 
-void augment_warp(struct image *out, const struct image *in, const double m[6], enum augment_fill fill, const uint8_t value[3])
+void augment_warp(struct image *out, const struct image *in, const double m[6], enum augment_fill fill,
+                  const uint8_t value[3])
 {
     int64_t most_y = (int64_t)(in->height - 1) * ONE, most_x = (int64_t)(in->width - 1) * ONE;
     bool thin = in->width < 2 || in->height < 2;
@@ -191,7 +215,8 @@ void augment_warp(struct image *out, const struct image *in, const double m[6], 
     /* Half a 1/128: truncating afterwards rounds to the nearest. */
     const int64_t half = (int64_t)1 << 24;
     for (int y = 0; y < out->height; y++) {
-        struct line l = {fixed(m[0] * y + m[2]) + half, fixed(m[3] * y + m[5]) + half, fixed(m[1]), fixed(m[4])};
+        struct line l = {fixed(m[0] * y + m[2]) + half, fixed(m[3] * y + m[5]) + half, fixed(m[1]),
+                         fixed(m[4])};
         uint8_t *to = out->pixels + (size_t)y * (size_t)out->width * 3;
         if (thin || fill != FILL_NEAREST) {
             any_fill(to, out->width, in, l, fill, value);
@@ -199,7 +224,9 @@ void augment_warp(struct image *out, const struct image *in, const double m[6], 
         }
 #if defined(__x86_64__)
         if (simd > 0) {
-            int done = simd == 2 && image_bytes(in) < INT32_MAX ? nearest_avx2(to, out->width, in, &l, most_y, most_x) : 0;
+            int done = simd == 2 && image_bytes(in) < INT32_MAX
+                           ? nearest_avx2(to, out->width, in, &l, most_y, most_x)
+                           : 0;
             l.y += done * l.step_y;
             l.x += done * l.step_x;
             nearest_sse(to + 3 * done, out->width - done, in, l, most_y, most_x);

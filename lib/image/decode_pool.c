@@ -1,7 +1,8 @@
 /*
- * decode_pool.c: a thread and a worker process for each place. The thread reads the file into memory it shares with its worker,
- * hashes it, rings the worker through a socket and copies the answer out; the worker only ever sees that memory. A worker
- * that dies is replaced by its thread, and the picture it was given becomes a failed result.
+ * decode_pool.c: a thread and a worker process for each place. The thread reads the file into memory it
+ * shares with its worker, hashes it, rings the worker through a socket and copies the answer out; the worker
+ * only ever sees that memory. A worker that dies is replaced by its thread, and the picture it was given
+ * becomes a failed result.
  */
 #include "image/decode_pool.h"
 
@@ -23,11 +24,12 @@
 #include "io/io.h"
 #include "io/ordered_pool.h"
 
-#define KEEP_BYTES (16u << 20)          /* larger blocks go back to the system after the picture that needed them */
+/* larger blocks go back to the system after the picture that needed them */
+#define KEEP_BYTES (16u << 20)
 
-struct place {                          /* a thread's own */
+struct place { /* a thread's own */
     struct decode_worker *worker;
-    uint8_t *file;                      /* without a sandbox: what it reads into */
+    uint8_t *file; /* without a sandbox: what it reads into */
     size_t file_capacity;
 };
 
@@ -36,8 +38,8 @@ struct job {
     char *path;
     const uint8_t *bytes;
     size_t n_bytes;
-    bool settled;                       /* known before any work */
-    bool broken;                        /* the machinery failed: err says how */
+    bool settled; /* known before any work */
+    bool broken;  /* the machinery failed: err says how */
     struct decoded d;
     uint8_t *result;
     size_t result_capacity;
@@ -54,7 +56,7 @@ struct decode_pool {
     struct error first_error;
 };
 
-/* --- the thread's side -------------------------------------------------------------------------------------------- */
+/* --- the thread's side --- */
 
 static void settle(struct job *j, enum image_reason reason, const char *detail)
 {
@@ -64,17 +66,17 @@ static void settle(struct job *j, enum image_reason reason, const char *detail)
 static void break_down(struct decode_pool *p, struct job *j, const struct error *err)
 {
     pthread_mutex_lock(&p->error_lock);
-    if (p->first_error.code == 0)
-        p->first_error = *err;
+    if (p->first_error.code == 0) p->first_error = *err;
     pthread_mutex_unlock(&p->error_lock);
     j->broken = true;
 }
 
 /*
- * The file's bytes to *bytes: the caller's own, or read into room (the shared input) or into the place's own block. 0 and the job
- * goes on, or -1 and it is settled.
+ * The file's bytes to *bytes: the caller's own, or read into room (the shared input) or into the place's own
+ * block. 0 and the job goes on, or -1 and it is settled.
  */
-static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, uint8_t *room, const uint8_t **bytes)
+static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, uint8_t *room,
+                       const uint8_t **bytes)
 {
     struct error err = {0};
     struct stat st;
@@ -87,8 +89,7 @@ static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, 
             settle(j, j->n_bytes ? IMAGE_TOO_MANY_BYTES : IMAGE_FILE_EMPTY, text);
             return -1;
         }
-        if (room)
-            memcpy(room, j->bytes, j->n_bytes);
+        if (room) memcpy(room, j->bytes, j->n_bytes);
         *bytes = room ? room : j->bytes;
         return 0;
     }
@@ -136,12 +137,14 @@ static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, 
         }
         room = own->file;
     }
-    if (io_read_full(fd, room, j->n_bytes, j->path, &err)) {    /* a file that shrank meanwhile is unreadable, too */
+    /* a file that shrank meanwhile is unreadable, too */
+    if (io_read_full(fd, room, j->n_bytes, j->path, &err)) {
         if (errno_of_machine(err.saved_errno)) {
             break_down(p, j, &err);
             goto out;
         }
-        settle(j, IMAGE_UNREADABLE, err.saved_errno ? strerror(err.saved_errno) : "the file shrank while it was read");
+        settle(j, IMAGE_UNREADABLE,
+               err.saved_errno ? strerror(err.saved_errno) : "the file shrank while it was read");
         goto out;
     }
     *bytes = room;
@@ -156,8 +159,7 @@ static int keep_result(struct job *j, const uint8_t *from, size_t n, struct erro
     if (n > j->result_capacity || !j->result) {
         free(j->result);
         j->result_capacity = 0;
-        if (!(j->result = mem_aligned(64, (n + IMAGE_SLACK_BYTES + 63) & ~(size_t)63, err)))
-            return -1;
+        if (!(j->result = mem_aligned(64, (n + IMAGE_SLACK_BYTES + 63) & ~(size_t)63, err))) return -1;
         j->result_capacity = n;
     }
     memcpy(j->result, from, n);
@@ -175,9 +177,8 @@ static void thread_work(void *context, unsigned index, void *job)
     const uint8_t *bytes;
     struct error err = {0};
     struct xxh128 hash;
-    if (j->settled || bring_bytes(p, place, j, w->input, &bytes))
-        return;
-    xxh128_of(&hash, bytes, j->n_bytes);    /* before the worker could change them */
+    if (j->settled || bring_bytes(p, place, j, w->input, &bytes)) return;
+    xxh128_of(&hash, bytes, j->n_bytes); /* before the worker could change them */
     xxh128_hex(j->d.xxh128, &hash);
     j->d.hashed = true;
     if (!p->o.known || !p->o.known(p->o.context, j->d.xxh128)) {
@@ -190,27 +191,25 @@ static void thread_work(void *context, unsigned index, void *job)
     decode_worker_rest(w, j->n_bytes, j->d.n_result);
 }
 
-/* --- front -------------------------------------------------------------------------------------------------------- */
+/* --- front --- */
 
 int decode_pool_open(struct decode_pool **out, const struct decode_pool_options *options, struct error *err)
 {
     *out = NULL;
     struct decode_pool *p = mem_zalloc(1, sizeof *p, err);
-    if (!p)
-        return -1;
+    if (!p) return -1;
     p->o = *options;
     p->n_places = options->threads ? options->threads : default_threads();
     pthread_mutex_init(&p->error_lock, NULL);
-    if (decode_options_complete(&p->o, err) || !(p->places = mem_zalloc(p->n_places, sizeof *p->places, err)) ||
+    if (decode_options_complete(&p->o, err) ||
+        !(p->places = mem_zalloc(p->n_places, sizeof *p->places, err)) ||
         !(p->workers = mem_zalloc(p->n_places, sizeof *p->workers, err)))
         goto fail;
     for (unsigned i = 0; i < p->n_places; i++) {
         p->places[i].worker = &p->workers[i];
-        if (decode_worker_open(p->workers, p->n_places, i, &p->o, err))
-            goto fail;
+        if (decode_worker_open(p->workers, p->n_places, i, &p->o, err)) goto fail;
     }
-    if (ordered_pool_open(&p->threads, p->n_places, 0, thread_work, p, err))
-        goto fail;
+    if (ordered_pool_open(&p->threads, p->n_places, 0, thread_work, p, err)) goto fail;
     *out = p;
     return 0;
 fail:
@@ -218,10 +217,7 @@ fail:
     return -1;
 }
 
-bool decode_pool_full(const struct decode_pool *p)
-{
-    return ordered_pool_full(p->threads);
-}
+bool decode_pool_full(const struct decode_pool *p) { return ordered_pool_full(p->threads); }
 
 static struct job *job_get(struct decode_pool *p, void *token, struct error *err)
 {
@@ -254,8 +250,7 @@ static void job_put(struct decode_pool *p, struct job *j)
 int decode_pool_submit(struct decode_pool *p, const char *path, void *token, struct error *err)
 {
     struct job *j = job_get(p, token, err);
-    if (!j)
-        return -1;
+    if (!j) return -1;
     if (!(j->path = mem_strdup(path, err))) {
         job_put(p, j);
         return -1;
@@ -264,22 +259,22 @@ int decode_pool_submit(struct decode_pool *p, const char *path, void *token, str
     return 0;
 }
 
-int decode_pool_submit_bytes(struct decode_pool *p, const uint8_t *bytes, size_t n_bytes, void *token, struct error *err)
+int decode_pool_submit_bytes(struct decode_pool *p, const uint8_t *bytes, size_t n_bytes, void *token,
+                             struct error *err)
 {
     struct job *j = job_get(p, token, err);
-    if (!j)
-        return -1;
+    if (!j) return -1;
     j->bytes = bytes;
     j->n_bytes = n_bytes;
     ordered_pool_submit(p->threads, j);
     return 0;
 }
 
-int decode_pool_submit_failure(struct decode_pool *p, enum image_reason reason, const char *detail, void *token, struct error *err)
+int decode_pool_submit_failure(struct decode_pool *p, enum image_reason reason, const char *detail,
+                               void *token, struct error *err)
 {
     struct job *j = job_get(p, token, err);
-    if (!j)
-        return -1;
+    if (!j) return -1;
     settle(j, reason, detail);
     j->settled = true;
     ordered_pool_submit(p->threads, j);
@@ -288,11 +283,9 @@ int decode_pool_submit_failure(struct decode_pool *p, enum image_reason reason, 
 
 int decode_pool_take(struct decode_pool *p, struct decoded *out, struct error *err)
 {
-    if (p->taken)
-        job_put(p, p->taken);
+    if (p->taken) job_put(p, p->taken);
     p->taken = ordered_pool_take(p->threads);
-    if (!p->taken)
-        return 0;
+    if (!p->taken) return 0;
     *out = p->taken->d;
     if (p->taken->broken) {
         pthread_mutex_lock(&p->error_lock);
@@ -324,8 +317,7 @@ static void jobs_free(struct job *j)
 
 void decode_pool_close(struct decode_pool *p)
 {
-    if (!p)
-        return;
+    if (!p) return;
     if (p->threads) {
         for (struct job *j; (j = ordered_pool_take(p->threads));)
             job_put(p, j);
@@ -335,8 +327,7 @@ void decode_pool_close(struct decode_pool *p)
         decode_worker_close(&p->workers[i]);
     for (unsigned i = 0; p->places && i < p->n_places; i++)
         free(p->places[i].file);
-    if (p->taken)
-        job_put(p, p->taken);
+    if (p->taken) job_put(p, p->taken);
     jobs_free(p->spare);
     free(p->places);
     free(p->workers);
@@ -344,8 +335,9 @@ void decode_pool_close(struct decode_pool *p)
     free(p);
 }
 
-enum image_reason decode_pool_whole(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
-                                    uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
+enum image_reason decode_pool_whole(void *context, const struct image_info *info, struct image *picture,
+                                    struct image *scratch, uint8_t *result, size_t result_capacity,
+                                    size_t *n_result, struct image_failure *failure)
 {
     struct whole_picture head = {picture->width, picture->height, picture->channels, 0};
     size_t n = image_bytes(picture);

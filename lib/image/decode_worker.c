@@ -1,7 +1,7 @@
 /*
- * decode_worker.c: a worker that may read and write one socket and its own memory. Its owner puts the file into memory they
- * share and rings; what the worker writes there is never believed. A worker that dies is replaced, and the picture it was given
- * becomes a failed result.
+ * decode_worker.c: a worker that may read and write one socket and its own memory. Its owner puts the file
+ * into memory they share and rings; what the worker writes there is never believed. A worker that dies is
+ * replaced, and the picture it was given becomes a failed result.
  */
 #include "image/decode_worker.h"
 
@@ -23,24 +23,26 @@
 #include "image/sandbox.h"
 #include "io/io.h"
 
-#define KEEP_BYTES (16u << 20)          /* larger blocks go back to the system after the picture that needed them */
+/* larger blocks go back to the system after the picture that needed them */
+#define KEEP_BYTES (16u << 20)
 
 /* The first page of the shared memory. The worker writes the answer; nothing in it is believed. */
 struct mail {
-    uint64_t n_bytes;                   /* of the file, in the input area: from us */
-    char xxh128[33];                    /* of the same: from us */
-    int32_t reason;                     /* from here on: from the worker */
+    uint64_t n_bytes; /* of the file, in the input area: from us */
+    char xxh128[33];  /* of the same: from us */
+    int32_t reason;   /* from here on: from the worker */
     struct image_info info;
     char detail[160];
     uint64_t n_result;
 };
 #define MAIL_BYTES 4096
 
-/* --- work on one picture, in whichever process -------------------------------------------------------------------- */
+/* --- work on one picture, in whichever process --- */
 
-static enum image_reason work_on(const struct decode_pool_options *o, const uint8_t *bytes, size_t n_bytes, const char *xxh128,
-                                 struct image *picture, struct image *scratch, struct image_info *info, uint8_t *result,
-                                 size_t *n_result, struct image_failure *f)
+static enum image_reason work_on(const struct decode_pool_options *o, const uint8_t *bytes, size_t n_bytes,
+                                 const char *xxh128, struct image *picture, struct image *scratch,
+                                 struct image_info *info, uint8_t *result, size_t *n_result,
+                                 struct image_failure *f)
 {
     enum image_reason reason;
     *n_result = 0;
@@ -52,14 +54,12 @@ static enum image_reason work_on(const struct decode_pool_options *o, const uint
     memcpy(info->xxh128, xxh128, sizeof info->xxh128);
     if (reason == IMAGE_OK && o->finish)
         reason = o->finish(o->context, info, picture, scratch, result, o->result_bytes, n_result, f);
-    if (picture->capacity_bytes > KEEP_BYTES)
-        image_release(picture);
-    if (scratch->capacity_bytes > KEEP_BYTES)
-        image_release(scratch);
+    if (picture->capacity_bytes > KEEP_BYTES) image_release(picture);
+    if (scratch->capacity_bytes > KEEP_BYTES) image_release(scratch);
     return reason;
 }
 
-/* --- the worker process ------------------------------------------------------------------------------------------- */
+/* --- the worker process --- */
 
 static void worker_main(const struct decode_worker *self) __attribute__((noreturn));
 
@@ -72,8 +72,9 @@ static void worker_main(const struct decode_worker *self)
     char byte = 0;
     for (unsigned i = 0; i < self->n_siblings; i++)
         if (&self->siblings[i] != self && self->siblings[i].shared)
-            munmap(self->siblings[i].shared, self->siblings[i].shared_bytes);   /* others' pictures are none of its business */
-    mallopt(M_MMAP_THRESHOLD, 8 << 20);     /* large blocks return whole, small ones stay warm */
+            /* others' pictures are none of its business */
+            munmap(self->siblings[i].shared, self->siblings[i].shared_bytes);
+    mallopt(M_MMAP_THRESHOLD, 8 << 20); /* large blocks return whole, small ones stay warm */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
     if (sandbox_enter(self->fd, &err)) {
         snprintf(mail->detail, sizeof mail->detail, "%.150s", err.text);
@@ -81,21 +82,18 @@ static void worker_main(const struct decode_worker *self)
     }
     for (;;) {
         while (write(self->fd, &byte, 1) < 0)
-            if (errno != EINTR)
-                _exit(0);
-        if (byte == 'x')
-            _exit(1);
+            if (errno != EINTR) _exit(0);
+        if (byte == 'x') _exit(1);
         ssize_t n;
         while ((n = read(self->fd, &byte, 1)) < 0 && errno == EINTR)
             ;
-        if (n <= 0)
-            _exit(0);                       /* the parent is gone or done */
+        if (n <= 0) _exit(0); /* the parent is gone or done */
         struct image_failure f;
         struct image_info info;
         size_t n_result = 0;
-        setitimer(ITIMER_PROF, &allowance, NULL);   /* CPU time of this picture; SIGPROF ends us */
-        mail->reason = (int32_t)work_on(self->o, self->input, mail->n_bytes, mail->xxh128, &picture, &scratch, &info, self->output,
-                                        &n_result, &f);
+        setitimer(ITIMER_PROF, &allowance, NULL); /* CPU time of this picture; SIGPROF ends us */
+        mail->reason = (int32_t)work_on(self->o, self->input, mail->n_bytes, mail->xxh128, &picture, &scratch,
+                                        &info, self->output, &n_result, &f);
         mail->info = info;
         memcpy(mail->detail, f.detail, sizeof mail->detail);
         mail->n_result = n_result;
@@ -105,8 +103,7 @@ static void worker_main(const struct decode_worker *self)
 
 static void worker_reap(struct decode_worker *w, int *status)
 {
-    if (w->fd >= 0)
-        close(w->fd);
+    if (w->fd >= 0) close(w->fd);
     w->fd = -1;
     if (w->pid > 0)
         while (waitpid(w->pid, status, 0) < 0 && errno == EINTR)
@@ -114,19 +111,16 @@ static void worker_reap(struct decode_worker *w, int *status)
     w->pid = 0;
 }
 
-static int worker_wait(struct decode_worker *w)     /* 1: answered; 0: dead; -1: past the wall clock */
+static int worker_wait(struct decode_worker *w) /* 1: answered; 0: dead; -1: past the wall clock */
 {
     struct pollfd poll_fd = {.fd = w->fd, .events = POLLIN};
     double deadline = clock_seconds() + IMAGE_WORKER_WALL_SECONDS;
     for (;;) {
         double left = deadline - clock_seconds();
         int n = left <= 0 ? 0 : poll(&poll_fd, 1, (int)(left * 1000) + 1);
-        if (n == 0)
-            return -1;
-        if (n < 0 && errno != EINTR)
-            return 0;
-        if (n > 0)
-            break;
+        if (n == 0) return -1;
+        if (n < 0 && errno != EINTR) return 0;
+        if (n > 0) break;
     }
     char byte;
     ssize_t n;
@@ -148,14 +142,14 @@ static int worker_start(struct decode_worker *w, struct error *err)
         return -1;
     }
     if (pid == 0) {
-        w->fd = pair[1];                    /* in our copy of the table; worker_main knows itself by address */
+        /* in our copy of the table; worker_main knows itself by address */
+        w->fd = pair[1];
         worker_main(w);
     }
     close(pair[1]);
     w->fd = pair[0];
     w->pid = pid;
-    if (worker_wait(w) == 1)
-        return 0;
+    if (worker_wait(w) == 1) return 0;
     char detail[160];
     memcpy(detail, ((struct mail *)w->shared)->detail, sizeof detail);
     detail[sizeof detail - 1] = 0;
@@ -164,7 +158,7 @@ static int worker_start(struct decode_worker *w, struct error *err)
     return error_set(err, EX_OSERR, "%s", detail[0] ? detail : "a decoding worker died at its start");
 }
 
-/* --- our side ----------------------------------------------------------------------------------------------------- */
+/* --- our side --- */
 
 void decoded_settle(struct decoded *d, enum image_reason reason, const char *detail)
 {
@@ -179,32 +173,28 @@ void decoded_settle(struct decoded *d, enum image_reason reason, const char *det
 static void adopt_info(struct image_info *to, const struct image_info *from)
 {
     *to = *from;
-    if ((unsigned)to->format >= IMAGE_FORMATS)
-        to->format = IMAGE_UNKNOWN;
-    if (to->width < 0 || to->width > IMAGE_MAX_SIDE_PX + 1 || to->height < 0 || to->height > IMAGE_MAX_SIDE_PX + 1)
+    if ((unsigned)to->format >= IMAGE_FORMATS) to->format = IMAGE_UNKNOWN;
+    if (to->width < 0 || to->width > IMAGE_MAX_SIDE_PX + 1 || to->height < 0 ||
+        to->height > IMAGE_MAX_SIDE_PX + 1)
         to->width = to->height = 0;
-    if (to->orientation < 1 || to->orientation > 8)
-        to->orientation = 1;
-    if (to->frames < 1 || to->frames > IMAGE_MAX_FRAMES)
-        to->frames = 1;
-    if (to->bits < 0 || to->bits > 16)
-        to->bits = 0;
-    const uint8_t *flags = (const uint8_t *)&from->icc;     /* read as bytes: a bool that holds 7 is undefined */
+    if (to->orientation < 1 || to->orientation > 8) to->orientation = 1;
+    if (to->frames < 1 || to->frames > IMAGE_MAX_FRAMES) to->frames = 1;
+    if (to->bits < 0 || to->bits > 16) to->bits = 0;
+    /* read as bytes: a bool that holds 7 is undefined */
+    const uint8_t *flags = (const uint8_t *)&from->icc;
     to->icc = flags[0] == 1;
     to->alpha = *(const uint8_t *)&from->alpha == 1;
     to->progressive = *(const uint8_t *)&from->progressive == 1;
     to->mode[IMAGE_MODE_BYTES - 1] = 0;
     for (char *c = to->mode; *c; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-'))
-            *c = '?';
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-')) *c = '?';
 }
 
 static int replace_worker(struct decode_worker *w, struct decoded *d, bool stalled, struct error *err)
 {
     char text[160];
     int status = 0;
-    if (stalled && w->pid > 0)
-        kill(w->pid, SIGKILL);
+    if (stalled && w->pid > 0) kill(w->pid, SIGKILL);
     worker_reap(w, &status);
     int signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (stalled || signal_number == SIGPROF) {
@@ -212,10 +202,12 @@ static int replace_worker(struct decode_worker *w, struct decoded *d, bool stall
                  stalled ? IMAGE_WORKER_WALL_SECONDS : w->o->cpu_seconds);
         decoded_settle(d, IMAGE_DECODE_TIMEOUT, text);
     } else if (signal_number) {
-        snprintf(text, sizeof text, "the decoder was ended by signal %d (%s)", signal_number, strsignal(signal_number));
+        snprintf(text, sizeof text, "the decoder was ended by signal %d (%s)", signal_number,
+                 strsignal(signal_number));
         decoded_settle(d, IMAGE_DECODE_CRASHED, text);
     } else {
-        snprintf(text, sizeof text, "the decoder exited with %d", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+        snprintf(text, sizeof text, "the decoder exited with %d",
+                 WIFEXITED(status) ? WEXITSTATUS(status) : -1);
         decoded_settle(d, IMAGE_DECODE_CRASHED, text);
     }
     atomic_fetch_add(&w->n_replaced, 1);
@@ -233,26 +225,24 @@ static bool ring(const struct decode_worker *w)
 
 void decode_worker_rest(struct decode_worker *w, size_t n_bytes, size_t n_result)
 {
-    if (w->input && n_bytes > KEEP_BYTES / 4)
-        madvise(w->input, w->input_room, MADV_REMOVE);
-    if (w->input && n_result > KEEP_BYTES)
-        madvise(w->output, w->output_room, MADV_REMOVE);
+    if (w->input && n_bytes > KEEP_BYTES / 4) madvise(w->input, w->input_room, MADV_REMOVE);
+    if (w->input && n_result > KEEP_BYTES) madvise(w->output, w->output_room, MADV_REMOVE);
 }
 
 static int ask_process(struct decode_worker *w, size_t n_bytes, struct decoded *d, struct error *err)
 {
     struct mail *mail = (struct mail *)w->shared, answer;
-    if (w->pid <= 0 && worker_start(w, err))    /* an earlier replacement failed: try again rather than wait for nobody */
-        return -1;
+    /* an earlier replacement failed: try again rather than wait for nobody */
+    if (w->pid <= 0 && worker_start(w, err)) return -1;
     mail->n_bytes = n_bytes;
     memcpy(mail->xxh128, d->xxh128, sizeof mail->xxh128);
-    if (!ring(w)) {                         /* it died between pictures (somebody's kill): not this one's fault */
+    /* it died between pictures (somebody's kill): not this one's fault */
+    if (!ring(w)) {
         int status = 0;
         worker_reap(w, &status);
         atomic_fetch_add(&w->n_replaced, 1);
-        if (worker_start(w, err))
-            return -1;
-        (void)ring(w);                      /* should this one be dead, too, the wait says so */
+        if (worker_start(w, err)) return -1;
+        (void)ring(w); /* should this one be dead, too, the wait says so */
     }
     int answered = worker_wait(w);
     if (answered != 1) {
@@ -260,13 +250,14 @@ static int ask_process(struct decode_worker *w, size_t n_bytes, struct decoded *
         decode_worker_rest(w, 0, w->output_room);
         return rc;
     }
-    memcpy(&answer, mail, sizeof answer);   /* once: the worker could go on writing */
+    memcpy(&answer, mail, sizeof answer); /* once: the worker could go on writing */
     adopt_info(&d->info, &answer.info);
     memcpy(d->info.xxh128, d->xxh128, sizeof d->xxh128);
     answer.detail[sizeof answer.detail - 1] = 0;
     if (answer.reason != IMAGE_OK) {
         bool known = answer.reason > 0 && answer.reason < IMAGE_REASONS;
-        decoded_settle(d, known ? (enum image_reason)answer.reason : IMAGE_DECODE_CRASHED, known ? answer.detail : "a wrong answer");
+        decoded_settle(d, known ? (enum image_reason)answer.reason : IMAGE_DECODE_CRASHED,
+                       known ? answer.detail : "a wrong answer");
     } else if (answer.n_result > w->o->result_bytes) {
         decoded_settle(d, IMAGE_DECODE_CRASHED, "a wrong answer");
     } else if (w->o->finish) {
@@ -276,14 +267,14 @@ static int ask_process(struct decode_worker *w, size_t n_bytes, struct decoded *
     return 0;
 }
 
-int decode_worker_ask(struct decode_worker *w, const uint8_t *bytes, size_t n_bytes, struct decoded *d, struct error *err)
+int decode_worker_ask(struct decode_worker *w, const uint8_t *bytes, size_t n_bytes, struct decoded *d,
+                      struct error *err)
 {
     struct image_failure f;
     size_t n_result;
-    if (!w->o->no_sandbox)
-        return ask_process(w, n_bytes, d, err);
-    enum image_reason reason =
-        work_on(w->o, bytes, n_bytes, d->xxh128, &w->picture, &w->scratch, &d->info, w->output, &n_result, &f);
+    if (!w->o->no_sandbox) return ask_process(w, n_bytes, d, err);
+    enum image_reason reason = work_on(w->o, bytes, n_bytes, d->xxh128, &w->picture, &w->scratch, &d->info,
+                                       w->output, &n_result, &f);
     if (reason != IMAGE_OK) {
         decoded_settle(d, reason, f.detail);
     } else if (w->o->finish) {
@@ -293,39 +284,33 @@ int decode_worker_ask(struct decode_worker *w, const uint8_t *bytes, size_t n_by
     return 0;
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------- */
+/* --- life --- */
 
-static size_t whole_pages(size_t n)
-{
-    return (n + 4095) & ~(size_t)4095;
-}
+static size_t whole_pages(size_t n) { return (n + 4095) & ~(size_t)4095; }
 
 int decode_options_complete(struct decode_pool_options *o, struct error *err)
 {
     if (o->max_file_bytes == 0 || o->max_file_bytes > IMAGE_MAX_FILE_BYTES)
         o->max_file_bytes = IMAGE_MAX_FILE_BYTES;
-    if (o->cpu_seconds == 0)
-        o->cpu_seconds = IMAGE_WORKER_CPU_SECONDS;
-    if (!o->no_sandbox && sandbox_check(err))
-        return -1;
-    image_simd_level();                     /* asked here once: the workers cannot read the environment's answer late */
+    if (o->cpu_seconds == 0) o->cpu_seconds = IMAGE_WORKER_CPU_SECONDS;
+    if (!o->no_sandbox && sandbox_check(err)) return -1;
+    /* asked here once: the workers cannot read the environment's answer late */
+    image_simd_level();
     return 0;
 }
 
-int decode_worker_open(struct decode_worker *siblings, unsigned n_siblings, unsigned index, const struct decode_pool_options *o,
-                       struct error *err)
+int decode_worker_open(struct decode_worker *siblings, unsigned n_siblings, unsigned index,
+                       const struct decode_pool_options *o, struct error *err)
 {
     struct decode_worker *w = &siblings[index];
     *w = (struct decode_worker){.o = o, .siblings = siblings, .n_siblings = n_siblings, .fd = -1};
     w->output_room = whole_pages(o->result_bytes + IMAGE_SLACK_BYTES);
-    if (!o->no_sandbox)
-        w->input_room = whole_pages(o->max_file_bytes + IMAGE_SLACK_BYTES);
+    if (!o->no_sandbox) w->input_room = whole_pages(o->max_file_bytes + IMAGE_SLACK_BYTES);
     w->shared_bytes = (o->no_sandbox ? 0 : MAIL_BYTES) + w->input_room + w->output_room;
     /* Virtual until touched, with a sandbox or without. */
     void *shared = mmap(NULL, w->shared_bytes, PROT_READ | PROT_WRITE,
                         (o->no_sandbox ? MAP_PRIVATE : MAP_SHARED) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (shared == MAP_FAILED)
-        return error_errno(err, EX_OSERR, "cannot map memory for a decoding worker");
+    if (shared == MAP_FAILED) return error_errno(err, EX_OSERR, "cannot map memory for a decoding worker");
     w->shared = shared;
     if (o->no_sandbox) {
         w->output = w->shared;
@@ -339,11 +324,9 @@ int decode_worker_open(struct decode_worker *siblings, unsigned n_siblings, unsi
 void decode_worker_close(struct decode_worker *w)
 {
     int status;
-    if (!w->o)
-        return;
-    worker_reap(w, &status);                /* its socket closes: it exits by itself */
-    if (w->shared)
-        munmap(w->shared, w->shared_bytes);
+    if (!w->o) return;
+    worker_reap(w, &status); /* its socket closes: it exits by itself */
+    if (w->shared) munmap(w->shared, w->shared_bytes);
     image_release(&w->picture);
     image_release(&w->scratch);
     *w = (struct decode_worker){.fd = -1};

@@ -1,6 +1,7 @@
 /*
- * decode_worker.h: one worker process under seccomp and the memory it shares with us; the machinery below decode_pool.h, for
- * callers that bring their own threads (the reader of JPEG shards). Synchronous: one picture at a time, one thread at a time.
+ * decode_worker.h: one worker process under seccomp and the memory it shares with us; the machinery below
+ * decode_pool.h, for callers that bring their own threads (the reader of JPEG shards). Synchronous: one
+ * picture at a time, one thread at a time.
  */
 #ifndef WINNOW_IMAGE_DECODE_WORKER_H
 #define WINNOW_IMAGE_DECODE_WORKER_H
@@ -13,30 +14,33 @@
 #include "image/decode_pool.h"
 
 struct decode_worker {
-    const struct decode_pool_options *o;        /* borrowed, with every field set: decode_options_complete */
-    struct decode_worker *siblings;             /* all workers of the owner, this one among them */
+    const struct decode_pool_options *o; /* borrowed, with every field set: decode_options_complete */
+    struct decode_worker *siblings;      /* all workers of the owner, this one among them */
     unsigned n_siblings;
     pid_t pid;
-    int fd;                                     /* -1: none */
-    uint8_t *shared, *input, *output;           /* input: room for o->max_file_bytes and IMAGE_SLACK_BYTES */
+    int fd;                           /* -1: none */
+    uint8_t *shared, *input, *output; /* input: room for o->max_file_bytes and IMAGE_SLACK_BYTES */
     size_t input_room, output_room, shared_bytes;
-    atomic_uint_fast64_t n_replaced;            /* processes that died so far */
-    struct image picture, scratch;              /* without a sandbox: what a worker would hold */
+    atomic_uint_fast64_t n_replaced; /* processes that died so far */
+    struct image picture, scratch;   /* without a sandbox: what a worker would hold */
 };
 
-/* Puts numbers in place of the zeros that mean "the usual". EX_OSERR where a sandbox is wanted and the kernel has none. */
+/* Puts numbers in place of the zeros that mean "the usual". EX_OSERR where a sandbox is wanted and the kernel
+ * has none. */
 int decode_options_complete(struct decode_pool_options *o, struct error *err);
 
-/* siblings[index] is made ready, its process forked (without a sandbox: only its output). Zeroed memory before, close after. */
-int decode_worker_open(struct decode_worker *siblings, unsigned n_siblings, unsigned index, const struct decode_pool_options *o,
-                       struct error *err);
+/* siblings[index] is made ready, its process forked (without a sandbox: only its output). Zeroed memory
+ * before, close after. */
+int decode_worker_open(struct decode_worker *siblings, unsigned n_siblings, unsigned index,
+                       const struct decode_pool_options *o, struct error *err);
 
 /*
- * The picture of n_bytes bytes (in the sandbox they are w->input; without one, anywhere) with its content hash in d->xxh128.
- * Fills reason, slug, detail, info, result and n_result of d; result is w->output, borrowed until decode_worker_rest. -1 only when
- * no worker can be started any more.
+ * The picture of n_bytes bytes (in the sandbox they are w->input; without one, anywhere) with its content
+ * hash in d->xxh128. Fills reason, slug, detail, info, result and n_result of d; result is w->output,
+ * borrowed until decode_worker_rest. -1 only when no worker can be started any more.
  */
-int decode_worker_ask(struct decode_worker *w, const uint8_t *bytes, size_t n_bytes, struct decoded *d, struct error *err);
+int decode_worker_ask(struct decode_worker *w, const uint8_t *bytes, size_t n_bytes, struct decoded *d,
+                      struct error *err);
 /* The result is not needed any more: large blocks go back to the system. n_bytes as asked. */
 void decode_worker_rest(struct decode_worker *w, size_t n_bytes, size_t n_result);
 void decode_worker_close(struct decode_worker *w);

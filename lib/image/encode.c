@@ -15,7 +15,7 @@
 #include "base/text.h"
 #include "image/internal.h"
 
-/* --- JPEG --------------------------------------------------------------------------------------------------------- */
+/* --- JPEG --- */
 
 struct jpeg_writer {
     struct jpeg_compress_struct c;
@@ -54,7 +54,7 @@ int image_encode_jpeg(const struct image *m, int quality, uint8_t **out, size_t 
     w.c.in_color_space = m->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_set_defaults(&w.c);
     jpeg_set_quality(&w.c, quality, TRUE);
-    if (quality >= 90 && m->channels == 3)      /* who asks for quality wants the colours whole */
+    if (quality >= 90 && m->channels == 3) /* who asks for quality wants the colours whole */
         w.c.comp_info[0].h_samp_factor = w.c.comp_info[0].v_samp_factor = 1;
     jpeg_start_compress(&w.c, TRUE);
     size_t stride = (size_t)m->width * (size_t)m->channels;
@@ -69,34 +69,31 @@ int image_encode_jpeg(const struct image *m, int quality, uint8_t **out, size_t 
     return 0;
 }
 
-/* --- PNG ---------------------------------------------------------------------------------------------------------- */
+/* --- PNG --- */
 
-struct png_writer { png_structp png; png_infop info; struct error *err; struct text bytes; };
+struct png_writer {
+    png_structp png;
+    png_infop info;
+    struct error *err;
+    struct text bytes;
+};
 
 static void on_png_error(png_structp png, png_const_charp text)
 {
     struct png_writer *w = png_get_error_ptr(png);
-    if (w->err->code == 0)
-        error_set(w->err, EX_OSERR, "cannot write PNG: %s", text);
+    if (w->err->code == 0) error_set(w->err, EX_OSERR, "cannot write PNG: %s", text);
     longjmp(png_jmpbuf(png), 1);
 }
 
-static void on_png_warning(png_structp png, png_const_charp text)
-{
-    (void)png, (void)text;
-}
+static void on_png_warning(png_structp png, png_const_charp text) { (void)png, (void)text; }
 
 static void on_png_write(png_structp png, png_bytep bytes, size_t n)
 {
     struct png_writer *w = png_get_io_ptr(png);
-    if (text_add(&w->bytes, bytes, n, w->err))
-        png_error(png, "memory");
+    if (text_add(&w->bytes, bytes, n, w->err)) png_error(png, "memory");
 }
 
-static void on_png_flush(png_structp png)
-{
-    (void)png;
-}
+static void on_png_flush(png_structp png) { (void)png; }
 
 int image_encode_png(const struct image *m, uint8_t **out, size_t *n_bytes, struct error *err)
 {
@@ -115,8 +112,8 @@ int image_encode_png(const struct image *m, uint8_t **out, size_t *n_bytes, stru
     }
     png_set_write_fn(w.png, &w, on_png_write, on_png_flush);
     png_set_IHDR(w.png, w.info, (png_uint_32)m->width, (png_uint_32)m->height, 8,
-                 m->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
+                 m->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_set_compression_level(w.png, 6);
     png_write_info(w.png, w.info);
     size_t stride = (size_t)m->width * (size_t)m->channels;
@@ -129,7 +126,7 @@ int image_encode_png(const struct image *m, uint8_t **out, size_t *n_bytes, stru
     return 0;
 }
 
-/* --- WebP --------------------------------------------------------------------------------------------------------- */
+/* --- WebP --- */
 
 int image_encode_webp(const struct image *m, int quality, uint8_t **out, size_t *n_bytes, struct error *err)
 {
@@ -144,14 +141,16 @@ int image_encode_webp(const struct image *m, int quality, uint8_t **out, size_t 
         }
         from = &rgb;
     }
-    size_t n = quality > 100 ? WebPEncodeLosslessRGB(from->pixels, from->width, from->height, from->width * 3, &bytes)
-                             : WebPEncodeRGB(from->pixels, from->width, from->height, from->width * 3, (float)quality, &bytes);
+    size_t n =
+        quality > 100
+            ? WebPEncodeLosslessRGB(from->pixels, from->width, from->height, from->width * 3, &bytes)
+            : WebPEncodeRGB(from->pixels, from->width, from->height, from->width * 3, (float)quality, &bytes);
     image_release(&rgb);
     if (n == 0) {
         WebPFree(bytes);
         return error_set(err, EX_OSERR, "cannot write WebP: %d x %d", m->width, m->height);
     }
-    *out = mem_dup(bytes, n, err);  /* so that free() releases it whatever allocator libwebp has */
+    *out = mem_dup(bytes, n, err); /* so that free() releases it whatever allocator libwebp has */
     WebPFree(bytes);
     *n_bytes = n;
     return *out ? 0 : -1;

@@ -1,6 +1,6 @@
 /*
- * gif_decode.c: the first frame of a GIF through giflib, on a canvas of the background colour; frames are counted by walking the
- * blocks, without decoding them.
+ * gif_decode.c: the first frame of a GIF through giflib, on a canvas of the background colour; frames are
+ * counted by walking the blocks, without decoding them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,11 @@
 #include "base/mem.h"
 #include "image/internal.h"
 
-struct gif_source { const uint8_t *bytes; size_t n_bytes, at; bool past_end; };
+struct gif_source {
+    const uint8_t *bytes;
+    size_t n_bytes, at;
+    bool past_end;
+};
 
 static int on_read(GifFileType *gif, GifByteType *out, int n)
 {
@@ -37,8 +41,7 @@ static size_t skip_blocks(const uint8_t *b, size_t n, size_t at)
 static int count_frames(const uint8_t *b, size_t n)
 {
     int frames = 0;
-    if (n < 13)
-        return 1;
+    if (n < 13) return 1;
     size_t at = 13 + (b[10] & 0x80 ? (size_t)3 << ((b[10] & 7) + 1) : 0);
     while (at < n && frames < IMAGE_MAX_FRAMES) {
         if (b[at] == 0x21 && at + 2 <= n) {
@@ -48,16 +51,16 @@ static int count_frames(const uint8_t *b, size_t n)
             at += 10 + (b[at + 9] & 0x80 ? (size_t)3 << ((b[at + 9] & 7) + 1) : 0) + 1;
             at = skip_blocks(b, n, at < n ? at : n);
         } else {
-            break;                  /* the trailer, or rubbish */
+            break; /* the trailer, or rubbish */
         }
     }
     return frames ? frames : 1;
 }
 
-static enum image_reason gif_failed(const GifFileType *gif, const struct gif_source *s, int code, struct image_failure *f)
+static enum image_reason gif_failed(const GifFileType *gif, const struct gif_source *s, int code,
+                                    struct image_failure *f)
 {
-    if (gif)
-        code = gif->Error;
+    if (gif) code = gif->Error;
     if (s->past_end || code == D_GIF_ERR_EOF_TOO_SOON)
         return image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
     if (code == D_GIF_ERR_NOT_ENOUGH_MEM)
@@ -67,30 +70,31 @@ static enum image_reason gif_failed(const GifFileType *gif, const struct gif_sou
 }
 
 /* Paints the frame whose descriptor was just read. transparent: palette index or -1. */
-static enum image_reason paint(GifFileType *gif, const struct gif_source *s, struct image *out, int transparent,
-                               const struct decode_options *options, uint8_t *line, struct image_failure *f)
+static enum image_reason paint(GifFileType *gif, const struct gif_source *s, struct image *out,
+                               int transparent, const struct decode_options *options, uint8_t *line,
+                               struct image_failure *f)
 {
     const GifImageDesc *d = &gif->Image;
     const ColorMapObject *map = d->ColorMap ? d->ColorMap : gif->SColorMap;
-    static const struct { int from, step; } passes[] = {{0, 8}, {4, 8}, {2, 4}, {1, 2}};
-    if (!map || map->ColorCount < 1)
-        return image_fail(f, IMAGE_DECODE_CORRUPT, "no palette");
+    static const struct {
+        int from, step;
+    } passes[] = {{0, 8}, {4, 8}, {2, 4}, {1, 2}};
+    if (!map || map->ColorCount < 1) return image_fail(f, IMAGE_DECODE_CORRUPT, "no palette");
     int first = d->Interlace ? 0 : 3, rows_done = 0;
     for (int pass = first; pass < 4; pass++) {
         int from = d->Interlace ? passes[pass].from : 0, step = d->Interlace ? passes[pass].step : 1;
         for (int y = from; y < d->Height; y += step) {
             if (DGifGetLine(gif, line, d->Width) == GIF_ERROR) {
                 enum image_reason reason = gif_failed(gif, s, 0, f);
-                return reason == IMAGE_DECODE_TRUNCATED && options->allow_truncated && rows_done ? IMAGE_OK : reason;
+                return reason == IMAGE_DECODE_TRUNCATED && options->allow_truncated && rows_done ? IMAGE_OK
+                                                                                                 : reason;
             }
             rows_done++;
             int row = d->Top + y;
-            if (row >= out->height)
-                continue;
+            if (row >= out->height) continue;
             uint8_t *to = out->pixels + ((size_t)row * (size_t)out->width + (size_t)d->Left) * 3;
             for (int x = 0; x < d->Width && d->Left + x < out->width; x++, to += 3) {
-                if (line[x] == transparent)
-                    continue;
+                if (line[x] == transparent) continue;
                 int index = line[x] < map->ColorCount ? line[x] : 0;
                 to[0] = map->Colors[index].Red;
                 to[1] = map->Colors[index].Green;
@@ -101,8 +105,8 @@ static enum image_reason paint(GifFileType *gif, const struct gif_source *s, str
     return IMAGE_OK;
 }
 
-enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options, struct image *out,
-                             struct image_info *info, struct image_failure *f)
+enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                             struct image *out, struct image_info *info, struct image_failure *f)
 {
     struct gif_source source = {bytes, n_bytes, 0, false};
     struct error err = {0};
@@ -110,8 +114,7 @@ enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct 
     uint8_t *line = NULL;
     int code = 0, transparent = -1;
     GifFileType *gif = DGifOpen(&source, on_read, &code);
-    if (!gif)
-        return gif_failed(NULL, &source, code, f);
+    if (!gif) return gif_failed(NULL, &source, code, f);
     info->width = gif->SWidth;
     info->height = gif->SHeight;
     info->bits = 8;
@@ -127,8 +130,7 @@ enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct 
             reason = image_fail(f, IMAGE_DECODE_CORRUPT, "no frame");
             goto out;
         }
-        if (type == IMAGE_DESC_RECORD_TYPE)
-            break;
+        if (type == IMAGE_DESC_RECORD_TYPE) break;
         int label;
         GifByteType *block;
         if (type != EXTENSION_RECORD_TYPE || DGifGetExtension(gif, &label, &block) == GIF_ERROR) {
@@ -147,16 +149,21 @@ enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct 
         reason = gif_failed(gif, &source, 0, f);
         goto out;
     }
-    if (info->width == 0 || info->height == 0) {        /* some writers leave the canvas empty: the frame is the picture */
+    /* some writers leave the canvas empty: the frame is the picture */
+    if (info->width == 0 || info->height == 0) {
         info->width = gif->Image.Left + gif->Image.Width;
         info->height = gif->Image.Top + gif->Image.Height;
     }
     info->alpha = transparent >= 0;
-    if ((reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f)) != IMAGE_OK || !out)
+    if ((reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f)) !=
+            IMAGE_OK ||
+        !out)
         goto out;
-    if ((reason = image_check_size((uint64_t)gif->Image.Width, (uint64_t)gif->Image.Height, 0, f)) != IMAGE_OK)
+    if ((reason = image_check_size((uint64_t)gif->Image.Width, (uint64_t)gif->Image.Height, 0, f)) !=
+        IMAGE_OK)
         goto out;
-    if (image_reserve(out, info->width, info->height, 3, &err) || !(line = mem_alloc((size_t)gif->Image.Width, &err))) {
+    if (image_reserve(out, info->width, info->height, 3, &err) ||
+        !(line = mem_alloc((size_t)gif->Image.Width, &err))) {
         reason = image_fail_error(f, &err);
         goto out;
     }

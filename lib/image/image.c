@@ -20,10 +20,9 @@ int image_reserve(struct image *m, int width, int height, int channels, struct e
         !size_mul(bytes, (size_t)channels, &bytes) || !size_add(bytes, IMAGE_SLACK_BYTES, &bytes))
         return error_set(err, EX_SOFTWARE, "a picture of %d x %d x %d", width, height, channels);
     if (!m->pixels || bytes > m->capacity_bytes) {
-        free(m->pixels);        /* not realloc: the old pixels need not move */
+        free(m->pixels); /* not realloc: the old pixels need not move */
         m->capacity_bytes = 0;
-        if (!(m->pixels = mem_aligned(64, bytes, err)))
-            return -1;
+        if (!(m->pixels = mem_aligned(64, bytes, err))) return -1;
         m->capacity_bytes = bytes;
     }
     m->width = width;
@@ -35,8 +34,7 @@ int image_reserve(struct image *m, int width, int height, int channels, struct e
 
 int image_copy(struct image *out, const struct image *m, struct error *err)
 {
-    if (image_reserve(out, m->width, m->height, m->channels, err))
-        return -1;
+    if (image_reserve(out, m->width, m->height, m->channels, err)) return -1;
     memcpy(out->pixels, m->pixels, image_bytes(m));
     return 0;
 }
@@ -44,10 +42,8 @@ int image_copy(struct image *out, const struct image *m, struct error *err)
 int image_to_rgb(struct image *m, struct error *err)
 {
     struct image rgb = IMAGE_EMPTY;
-    if (m->channels == 3)
-        return 0;
-    if (image_reserve(&rgb, m->width, m->height, 3, err))
-        return -1;
+    if (m->channels == 3) return 0;
+    if (image_reserve(&rgb, m->width, m->height, 3, err)) return -1;
     size_t n = image_bytes(m);
     for (size_t i = 0; i < n; i++)
         rgb.pixels[3 * i] = rgb.pixels[3 * i + 1] = rgb.pixels[3 * i + 2] = m->pixels[i];
@@ -62,7 +58,7 @@ void image_release(struct image *m)
     *m = IMAGE_EMPTY;
 }
 
-/* --- names -------------------------------------------------------------------------------------------------------- */
+/* --- names --- */
 
 const char *image_format_name(enum image_format f)
 {
@@ -125,14 +121,14 @@ enum image_reason image_fail_error(struct image_failure *f, const struct error *
     return image_fail(f, IMAGE_DECODE_MEMORY, "%.120s", err->text);
 }
 
-enum image_reason image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, struct image_failure *f)
+enum image_reason image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels,
+                                   struct image_failure *f)
 {
-    if (max_pixels == 0 || max_pixels > IMAGE_MAX_PIXELS)
-        max_pixels = IMAGE_MAX_PIXELS;
-    if (width == 0 || height == 0)
-        return image_fail(f, IMAGE_DECODE_CORRUPT, "a side of 0 pixels");
+    if (max_pixels == 0 || max_pixels > IMAGE_MAX_PIXELS) max_pixels = IMAGE_MAX_PIXELS;
+    if (width == 0 || height == 0) return image_fail(f, IMAGE_DECODE_CORRUPT, "a side of 0 pixels");
     if (width > IMAGE_MAX_SIDE_PX || height > IMAGE_MAX_SIDE_PX || width * height > max_pixels)
-        return image_fail(f, IMAGE_TOO_MANY_PIXELS, "%llu x %llu", (unsigned long long)width, (unsigned long long)height);
+        return image_fail(f, IMAGE_TOO_MANY_PIXELS, "%llu x %llu", (unsigned long long)width,
+                          (unsigned long long)height);
     return IMAGE_OK;
 }
 
@@ -140,24 +136,20 @@ int image_simd_level(void)
 {
     static atomic_int known = -1;
     int level = atomic_load_explicit(&known, memory_order_relaxed);
-    if (level >= 0)
-        return level;
+    if (level >= 0) return level;
     level = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3"))
-        level = 1;
-    if (level == 1 && __builtin_cpu_supports("avx2"))
-        level = 2;
+    if (__builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3")) level = 1;
+    if (level == 1 && __builtin_cpu_supports("avx2")) level = 2;
 #endif
     const char *wanted = getenv("WINNOW_SIMD");
-    if (wanted && wanted[0] >= '0' && wanted[0] <= '2' && wanted[0] - '0' < level)
-        level = wanted[0] - '0';
+    if (wanted && wanted[0] >= '0' && wanted[0] <= '2' && wanted[0] - '0' < level) level = wanted[0] - '0';
     atomic_store_explicit(&known, level, memory_order_relaxed);
     return level;
 }
 
-/* --- what a file is ----------------------------------------------------------------------------------------------- */
+/* --- what a file is --- */
 
 static bool begins(const uint8_t *bytes, size_t n_bytes, size_t at, const char *magic, size_t n_magic)
 {
@@ -167,16 +159,36 @@ static bool begins(const uint8_t *bytes, size_t n_bytes, size_t at, const char *
 /* The kinds people rename to .jpg, so that a reject says what came. */
 static const char *other_kind(const uint8_t *bytes, size_t n_bytes)
 {
-    static const struct { size_t at; const char *magic; size_t n; const char *name; } kinds[] = {
-        {0, "BM", 2, "bmp"}, {0, "II*\0", 4, "tiff"}, {0, "MM\0*", 4, "tiff"}, {4, "ftypavi", 7, "avif"},
-        {4, "ftyphei", 7, "heic"}, {4, "ftypmif1", 8, "heic"}, {4, "ftyp", 4, "mp4"}, {0, "\xff\x0a", 2, "jpeg xl"},
-        {4, "JXL ", 4, "jpeg xl"}, {4, "jP  ", 4, "jpeg 2000"}, {0, "\x1a\x45\xdf\xa3", 4, "webm"}, {0, "%PDF", 4, "pdf"},
-        {0, "8BPS", 4, "photoshop"}, {0, "PK\3\4", 4, "zip"}, {0, "\x1f\x8b", 2, "gzip"}, {0, "\0\0\1\0", 4, "icon"},
-        {0, "RIFF", 4, "riff"}, {0, "\x7f" "ELF", 4, "elf"},
+    static const struct {
+        size_t at;
+        const char *magic;
+        size_t n;
+        const char *name;
+    } kinds[] = {
+        {0, "BM", 2, "bmp"},
+        {0, "II*\0", 4, "tiff"},
+        {0, "MM\0*", 4, "tiff"},
+        {4, "ftypavi", 7, "avif"},
+        {4, "ftyphei", 7, "heic"},
+        {4, "ftypmif1", 8, "heic"},
+        {4, "ftyp", 4, "mp4"},
+        {0, "\xff\x0a", 2, "jpeg xl"},
+        {4, "JXL ", 4, "jpeg xl"},
+        {4, "jP  ", 4, "jpeg 2000"},
+        {0, "\x1a\x45\xdf\xa3", 4, "webm"},
+        {0, "%PDF", 4, "pdf"},
+        {0, "8BPS", 4, "photoshop"},
+        {0, "PK\3\4", 4, "zip"},
+        {0, "\x1f\x8b", 2, "gzip"},
+        {0, "\0\0\1\0", 4, "icon"},
+        {0, "RIFF", 4, "riff"},
+        {0,
+         "\x7f"
+         "ELF",
+         4, "elf"},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (begins(bytes, n_bytes, kinds[i].at, kinds[i].magic, kinds[i].n))
-            return kinds[i].name;
+        if (begins(bytes, n_bytes, kinds[i].at, kinds[i].magic, kinds[i].n)) return kinds[i].name;
     size_t i = begins(bytes, n_bytes, 0, "\xef\xbb\xbf", 3) ? 3 : 0;
     while (i < n_bytes && (bytes[i] == ' ' || bytes[i] == '\t' || bytes[i] == '\r' || bytes[i] == '\n'))
         i++;
@@ -190,25 +202,18 @@ static const char *other_kind(const uint8_t *bytes, size_t n_bytes)
     }
     size_t n = n_bytes < 256 ? n_bytes : 256;
     for (i = 0; i < n; i++)
-        if (bytes[i] < 9 || (bytes[i] > 13 && bytes[i] < 32))
-            return NULL;
+        if (bytes[i] < 9 || (bytes[i] > 13 && bytes[i] < 32)) return NULL;
     return n ? "text" : NULL;
 }
 
 enum image_format image_sniff(const uint8_t *bytes, size_t n_bytes, const char **hint)
 {
-    if (hint)
-        *hint = NULL;
-    if (begins(bytes, n_bytes, 0, "\xff\xd8\xff", 3))
-        return IMAGE_JPEG;
-    if (begins(bytes, n_bytes, 0, "\x89PNG\r\n\x1a\n", 8))
-        return IMAGE_PNG;
-    if (begins(bytes, n_bytes, 0, "RIFF", 4) && begins(bytes, n_bytes, 8, "WEBP", 4))
-        return IMAGE_WEBP;
-    if (begins(bytes, n_bytes, 0, "GIF87a", 6) || begins(bytes, n_bytes, 0, "GIF89a", 6))
-        return IMAGE_GIF;
-    if (hint)
-        *hint = other_kind(bytes, n_bytes);
+    if (hint) *hint = NULL;
+    if (begins(bytes, n_bytes, 0, "\xff\xd8\xff", 3)) return IMAGE_JPEG;
+    if (begins(bytes, n_bytes, 0, "\x89PNG\r\n\x1a\n", 8)) return IMAGE_PNG;
+    if (begins(bytes, n_bytes, 0, "RIFF", 4) && begins(bytes, n_bytes, 8, "WEBP", 4)) return IMAGE_WEBP;
+    if (begins(bytes, n_bytes, 0, "GIF87a", 6) || begins(bytes, n_bytes, 0, "GIF89a", 6)) return IMAGE_GIF;
+    if (hint) *hint = other_kind(bytes, n_bytes);
     return IMAGE_UNKNOWN;
 }
 
@@ -219,40 +224,41 @@ void image_info_shown(const struct image_info *i, int *width, int *height)
     *height = swap ? i->width : i->height;
 }
 
-/* --- decoding ----------------------------------------------------------------------------------------------------- */
+/* --- decoding --- */
 
 static enum image_reason dispatch(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                   struct image *out, struct image_info *info, struct image_failure *f)
 {
     static image_decoder *const decoders[IMAGE_FORMATS] = {
-        [IMAGE_JPEG] = jpeg_decode, [IMAGE_PNG] = png_decode, [IMAGE_WEBP] = webp_decode, [IMAGE_GIF] = gif_decode,
+        [IMAGE_JPEG] = jpeg_decode,
+        [IMAGE_PNG] = png_decode,
+        [IMAGE_WEBP] = webp_decode,
+        [IMAGE_GIF] = gif_decode,
     };
     const char *hint;
     *f = (struct image_failure){IMAGE_OK, ""};
     *info = (struct image_info){.orientation = 1, .frames = 1};
-    if (n_bytes == 0)
-        return image_fail(f, IMAGE_FILE_EMPTY, "0 bytes");
-    if (n_bytes > IMAGE_MAX_FILE_BYTES)
-        return image_fail(f, IMAGE_TOO_MANY_BYTES, "%zu bytes", n_bytes);
+    if (n_bytes == 0) return image_fail(f, IMAGE_FILE_EMPTY, "0 bytes");
+    if (n_bytes > IMAGE_MAX_FILE_BYTES) return image_fail(f, IMAGE_TOO_MANY_BYTES, "%zu bytes", n_bytes);
     info->format = image_sniff(bytes, n_bytes, &hint);
     if (info->format == IMAGE_UNKNOWN)
         return image_fail(f, IMAGE_NOT_A_PICTURE, "%s", hint ? hint : "unknown bytes");
     return decoders[info->format](bytes, n_bytes, options, out, info, f);
 }
 
-enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info, struct image_failure *failure)
+enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info,
+                              struct image_failure *failure)
 {
     struct decode_options options = DECODE_DEFAULTS;
     return dispatch(bytes, n_bytes, &options, NULL, info, failure);
 }
 
-enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options, struct image *out,
-                               struct image_info *info, struct image_failure *failure)
+enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                               struct image *out, struct image_info *info, struct image_failure *failure)
 {
     struct error err = {0};
     enum image_reason reason = dispatch(bytes, n_bytes, options, out, info, failure);
-    if (reason != IMAGE_OK)
-        return reason;
+    if (reason != IMAGE_OK) return reason;
     if ((!options->keep_gray && image_to_rgb(out, &err)) ||
         (!options->no_orient && image_orient(out, info->orientation, &err)))
         return image_fail_error(failure, &err);

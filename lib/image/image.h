@@ -1,8 +1,9 @@
 /*
- * image.h: pictures in memory: what a file is, bounded decoding to 8-bit RGB or grey, orientation, resizing, encoding.
- * Front door of lib/image together with decode_pool.h (the same, in sandboxed workers: use that for strangers' files),
- * picture_loader.h (files to equal squares) and augment.h. The rules are written down in docs/preprocessing.md.
- * Nothing here keeps state between calls; every function may run in several threads at once on different objects.
+ * image.h: pictures in memory: what a file is, bounded decoding to 8-bit RGB or grey, orientation, resizing,
+ * encoding. Front door of lib/image together with decode_pool.h (the same, in sandboxed workers: use that for
+ * strangers' files), picture_loader.h (files to equal squares) and augment.h. The rules are written down in
+ * docs/preprocessing.md. Nothing here keeps state between calls; every function may run in several threads at
+ * once on different objects.
  */
 #ifndef WINNOW_IMAGE_IMAGE_H
 #define WINNOW_IMAGE_IMAGE_H
@@ -12,118 +13,140 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "image/picture_loader.h"       /* enum resize_method */
+#include "image/picture_loader.h" /* enum resize_method */
 
-/* --- pixels ------------------------------------------------------------------------------------------------------- */
+/* --- pixels --- */
 
 /*
- * 8 bits a sample, rows top to bottom without padding: pixels[(y * width + x) * channels + c]; channels is 3 (R, G, B) or
- * 1 (grey). The block is reused by whatever writes into the image and is freed by image_release.
+ * 8 bits a sample, rows top to bottom without padding: pixels[(y * width + x) * channels + c]; channels is 3
+ * (R, G, B) or 1 (grey). The block is reused by whatever writes into the image and is freed by image_release.
  */
 struct image {
     int width, height, channels;
     uint8_t *pixels;
-    size_t capacity_bytes;      /* allocated; at least width * height * channels + IMAGE_SLACK_BYTES once set */
+    /* allocated; at least width * height * channels + IMAGE_SLACK_BYTES once set */
+    size_t capacity_bytes;
 };
 #define IMAGE_EMPTY ((struct image){0})
-#define IMAGE_SLACK_BYTES 64    /* readable behind the last sample, so that vector loads may run over */
+#define IMAGE_SLACK_BYTES 64 /* readable behind the last sample, so that vector loads may run over */
 
-int image_reserve(struct image *m, int width, int height, int channels, struct error *err); /* contents undefined */
-static inline size_t image_bytes(const struct image *m) { return (size_t)m->width * (size_t)m->height * (size_t)m->channels; }
+/* contents undefined */
+int image_reserve(struct image *m, int width, int height, int channels, struct error *err);
+static inline size_t image_bytes(const struct image *m)
+{
+    return (size_t)m->width * (size_t)m->height * (size_t)m->channels;
+}
 int image_copy(struct image *out, const struct image *m, struct error *err);
-int image_to_rgb(struct image *m, struct error *err);   /* grey becomes three equal samples; RGB stays */
+int image_to_rgb(struct image *m, struct error *err); /* grey becomes three equal samples; RGB stays */
 void image_release(struct image *m);
 
-/* --- what a file is ----------------------------------------------------------------------------------------------- */
+/* --- what a file is --- */
 
 enum image_format { IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP, IMAGE_GIF, IMAGE_FORMATS };
-const char *image_format_name(enum image_format f);     /* "jpeg", "png", "webp", "gif"; "unknown" */
-/* From the first bytes, never from the name. For what is not one of ours *hint may name it ("html", "avif", "svg"), or NULL. */
+const char *image_format_name(enum image_format f); /* "jpeg", "png", "webp", "gif"; "unknown" */
+/* From the first bytes, never from the name. For what is not one of ours *hint may name it ("html", "avif",
+ * "svg"), or NULL. */
 enum image_format image_sniff(const uint8_t *bytes, size_t n_bytes, const char **hint);
 
 /* Why a picture was refused: the reject slugs of every stage that decodes. */
 enum image_reason {
     IMAGE_OK,
-    IMAGE_NOT_FOUND,            /* "not-found": cannot be opened */
-    IMAGE_UNREADABLE,           /* "unreadable": a folder, a FIFO, no permission */
-    IMAGE_OUTSIDE_ROOT,         /* "outside-root": absolute or with '..' */
-    IMAGE_FILE_EMPTY,           /* "empty-file" */
-    IMAGE_TOO_MANY_BYTES,       /* "too-many-bytes" */
-    IMAGE_NOT_A_PICTURE,        /* "not-a-picture": HTML, text, other formats; the detail says what it looks like */
-    IMAGE_UNSUPPORTED,          /* "unsupported": a picture of a kind that is not read (12-bit, lossless JPEG) */
-    IMAGE_TOO_MANY_PIXELS,      /* "too-many-pixels" */
-    IMAGE_TOO_MANY_SCANS,       /* "too-many-scans" */
-    IMAGE_DECODE_TRUNCATED,     /* "decode-truncated": the file ends before the picture does */
-    IMAGE_DECODE_CORRUPT,       /* "decode-corrupt": damaged data */
-    IMAGE_DECODE_MEMORY,        /* "decode-memory": over the worker's memory limit */
-    IMAGE_DECODE_TIMEOUT,       /* "decode-timeout": over the CPU limit */
-    IMAGE_DECODE_CRASHED,       /* "decode-crashed": the worker died */
+    IMAGE_NOT_FOUND,      /* "not-found": cannot be opened */
+    IMAGE_UNREADABLE,     /* "unreadable": a folder, a FIFO, no permission */
+    IMAGE_OUTSIDE_ROOT,   /* "outside-root": absolute or with '..' */
+    IMAGE_FILE_EMPTY,     /* "empty-file" */
+    IMAGE_TOO_MANY_BYTES, /* "too-many-bytes" */
+    IMAGE_NOT_A_PICTURE,  /* "not-a-picture": HTML, text, other formats; the detail says what it looks like */
+    IMAGE_UNSUPPORTED,    /* "unsupported": a picture of a kind that is not read (12-bit, lossless JPEG) */
+    IMAGE_TOO_MANY_PIXELS,  /* "too-many-pixels" */
+    IMAGE_TOO_MANY_SCANS,   /* "too-many-scans" */
+    IMAGE_DECODE_TRUNCATED, /* "decode-truncated": the file ends before the picture does */
+    IMAGE_DECODE_CORRUPT,   /* "decode-corrupt": damaged data */
+    IMAGE_DECODE_MEMORY,    /* "decode-memory": over the worker's memory limit */
+    IMAGE_DECODE_TIMEOUT,   /* "decode-timeout": over the CPU limit */
+    IMAGE_DECODE_CRASHED,   /* "decode-crashed": the worker died */
     IMAGE_REASONS
 };
-const char *image_reason_slug(enum image_reason r);     /* NULL for IMAGE_OK */
+const char *image_reason_slug(enum image_reason r); /* NULL for IMAGE_OK */
 
-struct image_failure { enum image_reason reason; char detail[160]; };
+struct image_failure {
+    enum image_reason reason;
+    char detail[160];
+};
 
 #define IMAGE_MODE_BYTES 24
 struct image_info {
     enum image_format format;
-    int width, height;          /* as stored; as shown when orientation >= 5 swaps them: image_info_shown */
-    int orientation;            /* EXIF 1..8, 1 when absent or wrong */
-    int frames;                 /* 1 unless animated */
-    int bits;                   /* a sample, as stored */
-    bool icc;                   /* carries a colour profile (which is ignored) */
+    int width, height; /* as stored; as shown when orientation >= 5 swaps them: image_info_shown */
+    int orientation;   /* EXIF 1..8, 1 when absent or wrong */
+    int frames;        /* 1 unless animated */
+    int bits;          /* a sample, as stored */
+    bool icc;          /* carries a colour profile (which is ignored) */
     bool alpha, progressive;
-    char xxh128[33];            /* set by the decode pool: the content hash of the file, for what is drawn from it; else "" */
-    char mode[IMAGE_MODE_BYTES];    /* "rgb" "rgb-alpha" "gray" "gray-alpha" "palette" "cmyk" "ycck"; "16" behind for 16 bits */
+    char xxh128
+        [33]; /* set by the decode pool: the content hash of the file, for what is drawn from it; else "" */
+    /* "rgb" "rgb-alpha" "gray" "gray-alpha" "palette" "cmyk" "ycck"; "16" after it for 16 bits */
+    char mode[IMAGE_MODE_BYTES];
 };
 void image_info_shown(const struct image_info *i, int *width, int *height);
 
 /*
- * Reads the header (and walks the frames) without decoding: format, sizes, mode, orientation, limits. The reason, with
- * failure->detail a few words for people; *info is filled as far as known.
+ * Reads the header (and walks the frames) without decoding: format, sizes, mode, orientation, limits. The
+ * reason, with failure->detail a few words for people; *info is filled as far as known.
  */
-enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info, struct image_failure *failure);
+enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info,
+                              struct image_failure *failure);
 
-/* --- decoding ----------------------------------------------------------------------------------------------------- */
+/* --- decoding --- */
 
 struct decode_options {
-    bool allow_truncated;       /* keep what there is of a cut-off picture, the rest grey or black */
-    bool no_orient;             /* leave pixels as stored */
-    bool keep_gray;             /* a grey picture without alpha comes out with one channel; otherwise always RGB */
+    bool allow_truncated; /* keep what there is of a cut-off picture, the rest grey or black */
+    bool no_orient;       /* leave pixels as stored */
+    /* a grey picture without alpha comes out with one channel; otherwise always RGB */
+    bool keep_gray;
     /*
-     * A JPEG may come out at 1/2, 1/4 or 1/8 (the inverse DCT does it) as long as both sides stay at least twice this;
-     * 0: always full size. The pixels are then not those of a full decode: never set for PDQ or RESIZE_TFJS.
+     * A JPEG may come out at 1/2, 1/4 or 1/8 (the inverse DCT does it) as long as both sides stay at least
+     * twice this; 0: always full size. The pixels are then not those of a full decode: never set for PDQ or
+     * RESIZE_TFJS.
      */
     int shrink_to_px;
-    uint8_t background[3];      /* what alpha is flattened on; image_decode_defaults sets white */
-    uint64_t max_pixels;        /* 0: IMAGE_MAX_PIXELS */
+    uint8_t background[3]; /* what alpha is flattened on; image_decode_defaults sets white */
+    uint64_t max_pixels;   /* 0: IMAGE_MAX_PIXELS */
 };
 #define DECODE_DEFAULTS ((struct decode_options){.background = {255, 255, 255}})
 
 /*
- * Decodes the first frame into *out (reused). IMAGE_OK, or the reason with failure filled and *out undefined. In THIS process: for
- * our own files, tests, fuzzing and the insides of the workers. info may not be NULL and is filled as by image_probe.
+ * Decodes the first frame into *out (reused). IMAGE_OK, or the reason with failure filled and *out undefined.
+ * In THIS process: for our own files, tests, fuzzing and the insides of the workers. info may not be NULL and
+ * is filled as by image_probe.
  */
-enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options, struct image *out,
-                               struct image_info *info, struct image_failure *failure);
+enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                               struct image *out, struct image_info *info, struct image_failure *failure);
 
 /* Turns stored pixels into shown ones: EXIF orientation 1..8, in place or through a new block. */
 int image_orient(struct image *m, int orientation, struct error *err);
 
-/* --- resizing ----------------------------------------------------------------------------------------------------- */
+/* --- resizing --- */
 
-/* in: 1 or 3 channels, any size up to the limits; *out: width x height, same channels. Equal sizes copy. in != out. */
-int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method, struct error *err);
+/* in: 1 or 3 channels, any size up to the limits; *out: width x height, same channels. Equal sizes copy. in
+ * != out. */
+int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method,
+                 struct error *err);
 /* What a model sees: m (1 or 3 channels) as side x side RGB in out. m != out. */
-int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method, struct error *err);
-/* shrink_to_px for a decode whose result goes to image_resize with this method at side_px: 0 where that would show. */
+int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method,
+                 struct error *err);
+/* shrink_to_px for a decode whose result goes to image_resize with this method at side_px: 0 where that would
+ * show. */
 int image_shrink_hint(enum resize_method method, int side_px);
 
-/* --- encoding ----------------------------------------------------------------------------------------------------- */
+/* --- encoding --- */
 
-/* All give one malloc'd block that the caller frees; the same pixels give the same bytes (with the same library versions). */
-int image_encode_jpeg(const struct image *m, int quality, uint8_t **out, size_t *n_bytes, struct error *err);  /* 4:2:0 below 90 */
+/* All give one malloc'd block that the caller frees; the same pixels give the same bytes (with the same
+ * library versions). */
+/* 4:2:0 below 90 */
+int image_encode_jpeg(const struct image *m, int quality, uint8_t **out, size_t *n_bytes, struct error *err);
 int image_encode_png(const struct image *m, uint8_t **out, size_t *n_bytes, struct error *err);
-int image_encode_webp(const struct image *m, int quality, uint8_t **out, size_t *n_bytes, struct error *err);   /* lossy; 101: lossless */
+/* lossy; 101: lossless */
+int image_encode_webp(const struct image *m, int quality, uint8_t **out, size_t *n_bytes, struct error *err);
 
 #endif

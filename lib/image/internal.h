@@ -12,17 +12,19 @@ enum image_reason image_fail(struct image_failure *f, enum image_reason reason, 
 enum image_reason image_fail_error(struct image_failure *f, const struct error *err);
 
 /* Checks sides and pixels against the limits before anything of that size is allocated. */
-enum image_reason image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels, struct image_failure *f);
+enum image_reason image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels,
+                                   struct image_failure *f);
 
 /* Orientation 1..8 of a TIFF block as EXIF carries it; 1 when there is none or it makes no sense. */
 int exif_orientation(const uint8_t *tiff, size_t n_bytes);
 
 /*
- * What each decoder offers: out NULL means header only. The dispatcher has sniffed the format, set info->format and emptied the rest;
- * it applies the orientation afterwards.
+ * What each decoder offers: out NULL means header only. The dispatcher has sniffed the format, set
+ * info->format and emptied the rest; it applies the orientation afterwards.
  */
-typedef enum image_reason image_decoder(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
-                                        struct image *out, struct image_info *info, struct image_failure *f);
+typedef enum image_reason image_decoder(const uint8_t *bytes, size_t n_bytes,
+                                        const struct decode_options *options, struct image *out,
+                                        struct image_info *info, struct image_failure *f);
 image_decoder jpeg_decode, png_decode, webp_decode, gif_decode;
 
 /* c over b with opacity a, all 0..255, rounded to nearest. */
@@ -37,7 +39,8 @@ static inline uint32_t be32(const uint8_t *p) { return (uint32_t)be16(p) << 16 |
 static inline unsigned le16(const uint8_t *p) { return (unsigned)p[1] << 8 | p[0]; }
 static inline uint32_t le32(const uint8_t *p) { return (uint32_t)le16(p + 2) << 16 | le16(p); }
 
-/* Best instruction set at run time: 0 plain C, 1 SSE4.1, 2 AVX2. WINNOW_SIMD=0|1|2 lowers it (tests compare the three). */
+/* Best instruction set at run time: 0 plain C, 1 SSE4.1, 2 AVX2. WINNOW_SIMD=0|1|2 lowers it (tests compare
+ * the three). */
 int image_simd_level(void);
 
 #endif

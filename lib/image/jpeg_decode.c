@@ -1,7 +1,7 @@
 /*
- * jpeg_decode.c: JPEG through libjpeg-turbo. Warnings that mean lost picture data are refusals; those that do not (stray bytes
- * between markers, an odd JFIF version, a missing end marker behind complete data) are not. CMYK and YCCK become RGB by the plain
- * formula: profiles are ignored everywhere.
+ * jpeg_decode.c: JPEG through libjpeg-turbo. Warnings that mean lost picture data are refusals; those that do
+ * not (stray bytes between markers, an odd JFIF version, a missing end marker behind complete data) are not.
+ * CMYK and YCCK become RGB by the plain formula: profiles are ignored everywhere.
  */
 #include <setjmp.h>
 #include <stddef.h>
@@ -21,12 +21,12 @@ struct jpeg_state {
     struct jpeg_progress_mgr progress;
     jmp_buf escape;
     struct image_failure *failure;
-    enum image_reason reason;       /* set before the jump */
-    bool past_end;                  /* read behind the last byte */
-    bool short_data;                /* a scan ran out of bits */
+    enum image_reason reason; /* set before the jump */
+    bool past_end;            /* read behind the last byte */
+    bool short_data;          /* a scan ran out of bits */
     bool damaged;
     char message[JMSG_LENGTH_MAX];
-    JSAMPLE *line;                  /* one row of CMYK */
+    JSAMPLE *line; /* one row of CMYK */
 };
 
 static struct jpeg_state *state_of(j_common_ptr c)
@@ -42,15 +42,22 @@ static void on_error(j_common_ptr c)
     enum image_reason reason = IMAGE_DECODE_CORRUPT;
     switch (c->err->msg_code) {
     case JERR_OUT_OF_MEMORY: reason = IMAGE_DECODE_MEMORY; break;
-    case JERR_BAD_PRECISION: case JERR_SOF_UNSUPPORTED: case JERR_CONVERSION_NOTIMPL: case JERR_BAD_J_COLORSPACE:
-    case JERR_COMPONENT_COUNT: case JERR_CCIR601_NOTIMPL: case JERR_FRACT_SAMPLE_NOTIMPL: case JERR_NOTIMPL:
-    case JERR_NOT_COMPILED: case JERR_BAD_SAMPLING:
-        reason = IMAGE_UNSUPPORTED; break;
-    case JERR_IMAGE_TOO_BIG: case JERR_WIDTH_OVERFLOW: reason = IMAGE_TOO_MANY_PIXELS; break;
-    case JERR_INPUT_EOF: case JERR_INPUT_EMPTY: reason = IMAGE_DECODE_TRUNCATED; break;
+    case JERR_BAD_PRECISION:
+    case JERR_SOF_UNSUPPORTED:
+    case JERR_CONVERSION_NOTIMPL:
+    case JERR_BAD_J_COLORSPACE:
+    case JERR_COMPONENT_COUNT:
+    case JERR_CCIR601_NOTIMPL:
+    case JERR_FRACT_SAMPLE_NOTIMPL:
+    case JERR_NOTIMPL:
+    case JERR_NOT_COMPILED:
+    case JERR_BAD_SAMPLING: reason = IMAGE_UNSUPPORTED; break;
+    case JERR_IMAGE_TOO_BIG:
+    case JERR_WIDTH_OVERFLOW: reason = IMAGE_TOO_MANY_PIXELS; break;
+    case JERR_INPUT_EOF:
+    case JERR_INPUT_EMPTY: reason = IMAGE_DECODE_TRUNCATED; break;
     default:
-        if (s->past_end)
-            reason = IMAGE_DECODE_TRUNCATED;
+        if (s->past_end) reason = IMAGE_DECODE_TRUNCATED;
     }
     s->reason = image_fail(s->failure, reason, "%s", text);
     longjmp(s->escape, 1);
@@ -59,29 +66,27 @@ static void on_error(j_common_ptr c)
 static void on_message(j_common_ptr c, int level)
 {
     struct jpeg_state *s = state_of(c);
-    if (level >= 0)
-        return;
+    if (level >= 0) return;
     switch (c->err->msg_code) {
     case JWRN_JPEG_EOF: s->past_end = true; return;
     case JWRN_HIT_MARKER: s->short_data = true; break;
-    case JWRN_HUFF_BAD_CODE: case JWRN_ARITH_BAD_CODE: case JWRN_MUST_RESYNC: case JWRN_BOGUS_PROGRESSION:
-    case JWRN_NOT_SEQUENTIAL:
-        s->damaged = true; break;
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_ARITH_BAD_CODE:
+    case JWRN_MUST_RESYNC:
+    case JWRN_BOGUS_PROGRESSION:
+    case JWRN_NOT_SEQUENTIAL: s->damaged = true; break;
     default: return;
     }
-    if (!s->message[0])
-        (*c->err->format_message)(c, s->message);
+    if (!s->message[0]) (*c->err->format_message)(c, s->message);
 }
 
-static void on_output(j_common_ptr c)
-{
-    (void)c;                        /* libjpeg would print on stderr */
-}
+static void on_output(j_common_ptr c) { (void)c; /* libjpeg would print on stderr */ }
 
 static void on_progress(j_common_ptr c)
 {
     struct jpeg_state *s = state_of(c);
-    uint64_t scans = (uint64_t)s->c.input_scan_number, pixels = (uint64_t)s->c.image_width * s->c.image_height;
+    uint64_t scans = (uint64_t)s->c.input_scan_number,
+             pixels = (uint64_t)s->c.image_width * s->c.image_height;
     if (scans > IMAGE_MAX_JPEG_SCANS || (scans > 10 && scans * pixels > IMAGE_MAX_SCAN_PIXELS)) {
         s->reason = image_fail(s->failure, IMAGE_TOO_MANY_SCANS, "%llu scans", (unsigned long long)scans);
         longjmp(s->escape, 1);
@@ -94,29 +99,25 @@ static void read_markers(const uint8_t *b, size_t n, struct image_info *info)
     size_t at = 2;
     bool oriented = false;
     while (at + 4 <= n) {
-        if (b[at] != 0xFF)
-            return;
-        if (b[at + 1] == 0xFF) {    /* fill byte */
+        if (b[at] != 0xFF) return;
+        if (b[at + 1] == 0xFF) { /* fill byte */
             at++;
             continue;
         }
         unsigned marker = b[at + 1];
-        if (marker == 0xDA || marker == 0xD9)
-            return;
+        if (marker == 0xDA || marker == 0xD9) return;
         if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) {
-            at += 2;                /* no length */
+            at += 2; /* no length */
             continue;
         }
         size_t length = be16(b + at + 2);
-        if (length < 2 || at + 2 + length > n)
-            return;
+        if (length < 2 || at + 2 + length > n) return;
         const uint8_t *payload = b + at + 4;
         if (marker == 0xE1 && !oriented && length >= 8 && memcmp(payload, "Exif\0", 5) == 0) {
             info->orientation = exif_orientation(payload, length - 2);
             oriented = true;
         }
-        if (marker == 0xE2 && length >= 14 && memcmp(payload, "ICC_PROFILE", 12) == 0)
-            info->icc = true;
+        if (marker == 0xE2 && length >= 14 && memcmp(payload, "ICC_PROFILE", 12) == 0) info->icc = true;
         at += 2 + length;
     }
 }
@@ -138,7 +139,8 @@ static void set_mode(struct image_info *info, const struct jpeg_decompress_struc
     const char *mode = "unknown";
     switch (c->jpeg_color_space) {
     case JCS_GRAYSCALE: mode = "gray"; break;
-    case JCS_RGB: case JCS_YCbCr: mode = "rgb"; break;
+    case JCS_RGB:
+    case JCS_YCbCr: mode = "rgb"; break;
     case JCS_CMYK: mode = "cmyk"; break;
     case JCS_YCCK: mode = "ycck"; break;
     default: break;
@@ -149,14 +151,15 @@ static void set_mode(struct image_info *info, const struct jpeg_decompress_struc
 static void choose_scale(struct jpeg_decompress_struct *c, int shrink_to_px)
 {
     unsigned least = 2u * (unsigned)shrink_to_px, denominator = 1;
-    while (denominator < 8 && c->image_width / (2 * denominator) >= least && c->image_height / (2 * denominator) >= least)
+    while (denominator < 8 && c->image_width / (2 * denominator) >= least &&
+           c->image_height / (2 * denominator) >= least)
         denominator *= 2;
     c->scale_num = 1;
     c->scale_denom = denominator;
 }
 
-enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options, struct image *out,
-                              struct image_info *info, struct image_failure *f)
+enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                              struct image *out, struct image_info *info, struct image_failure *f)
 {
     struct jpeg_state s = {.failure = f};
     struct error err = {0};
@@ -184,13 +187,11 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
     s.reason = image_check_size(s.c.image_width, s.c.image_height, options->max_pixels, f);
     if (s.reason == IMAGE_OK && strcmp(info->mode, "unknown") == 0)
         s.reason = image_fail(f, IMAGE_UNSUPPORTED, "%d colour components", s.c.num_components);
-    if (s.reason != IMAGE_OK || !out)
-        goto out;
+    if (s.reason != IMAGE_OK || !out) goto out;
 
     bool gray = s.c.jpeg_color_space == JCS_GRAYSCALE, four = s.c.num_components == 4;
     s.c.out_color_space = gray ? JCS_GRAYSCALE : four ? JCS_CMYK : JCS_RGB;
-    if (options->shrink_to_px > 0)
-        choose_scale(&s.c, options->shrink_to_px);
+    if (options->shrink_to_px > 0) choose_scale(&s.c, options->shrink_to_px);
     jpeg_start_decompress(&s.c);
     if (image_reserve(out, (int)s.c.output_width, (int)s.c.output_height, gray ? 1 : 3, &err) ||
         (four && !(s.line = mem_alloc((size_t)s.c.output_width * 4, &err)))) {
@@ -207,16 +208,17 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
         }
         JSAMPROW rows[16];
         JDIMENSION n = s.c.output_height - s.c.output_scanline;
-        if (n > 16)
-            n = 16;
+        if (n > 16) n = 16;
         for (JDIMENSION i = 0; i < n; i++)
             rows[i] = row + i * stride;
         jpeg_read_scanlines(&s.c, rows, n);
     }
-    /* Behind the end of complete baseline data only the end marker is missing; with several scans whole scans may be. */
+    /* Behind the end of complete baseline data only the end marker is missing; with several scans whole scans
+     * may be. */
     bool cut = s.past_end && (s.short_data || jpeg_has_multiple_scans(&s.c));
     if (cut && !options->allow_truncated)
-        s.reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "%s", s.message[0] ? s.message : "the file ends early");
+        s.reason =
+            image_fail(f, IMAGE_DECODE_TRUNCATED, "%s", s.message[0] ? s.message : "the file ends early");
     else if (!cut && (s.short_data || s.damaged) && !options->allow_truncated)
         s.reason = image_fail(f, IMAGE_DECODE_CORRUPT, "%s", s.message);
 out:

@@ -1,7 +1,7 @@
 /*
- * orient.c: EXIF orientation, as pixels. Value n says how the stored picture lies; shown = stored mirrored and turned so:
- * 2 mirror left-right, 3 half turn, 4 mirror top-bottom, 5 transpose, 6 quarter turn clockwise, 7 anti-transpose,
- * 8 quarter turn anticlockwise.
+ * orient.c: EXIF orientation, as pixels. Value n says how the stored picture lies; shown = stored mirrored
+ * and turned so: 2 mirror left-right, 3 half turn, 4 mirror top-bottom, 5 transpose, 6 quarter turn
+ * clockwise, 7 anti-transpose, 8 quarter turn anticlockwise.
  */
 #include <string.h>
 
@@ -21,7 +21,8 @@ static void mirror_rows(struct image *m)
     for (int y = 0; y < m->height; y++) {
         uint8_t *row = m->pixels + (size_t)y * (size_t)m->width * (size_t)m->channels;
         for (int a = 0, b = m->width - 1; a < b; a++, b--)
-            swap_pixels(row + (size_t)a * (size_t)m->channels, row + (size_t)b * (size_t)m->channels, m->channels);
+            swap_pixels(row + (size_t)a * (size_t)m->channels, row + (size_t)b * (size_t)m->channels,
+                        m->channels);
     }
 }
 
@@ -43,8 +44,7 @@ static int transpose(struct image *m, struct error *err)
 {
     enum { TILE = 32 };
     struct image t = IMAGE_EMPTY;
-    if (image_reserve(&t, m->height, m->width, m->channels, err))
-        return -1;
+    if (image_reserve(&t, m->height, m->width, m->channels, err)) return -1;
     size_t c = (size_t)m->channels, in_stride = (size_t)m->width * c, out_stride = (size_t)m->height * c;
     for (int y0 = 0; y0 < m->height; y0 += TILE)
         for (int x0 = 0; x0 < m->width; x0 += TILE)
@@ -59,16 +59,21 @@ static int transpose(struct image *m, struct error *err)
 
 int image_orient(struct image *m, int orientation, struct error *err)
 {
-    if (orientation >= 5 && orientation <= 8 && transpose(m, err))
-        return -1;
+    if (orientation >= 5 && orientation <= 8 && transpose(m, err)) return -1;
     switch (orientation) {
     case 2: mirror_rows(m); break;
-    case 3: mirror_rows(m); mirror_columns(m); break;
+    case 3:
+        mirror_rows(m);
+        mirror_columns(m);
+        break;
     case 4: mirror_columns(m); break;
     case 6: mirror_rows(m); break;
-    case 7: mirror_rows(m); mirror_columns(m); break;
+    case 7:
+        mirror_rows(m);
+        mirror_columns(m);
+        break;
     case 8: mirror_columns(m); break;
-    default: break;             /* 1 as it is; 5 is the transpose alone */
+    default: break; /* 1 as it is; 5 is the transpose alone */
     }
     return 0;
 }

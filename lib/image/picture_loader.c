@@ -1,5 +1,6 @@
 /*
- * picture_loader.c: the decode pool with one finish: resize to a square. Grey pictures are resized as one channel.
+ * picture_loader.c: the decode pool with one finish: resize to a square. Grey pictures are resized as one
+ * channel.
  */
 #include "image/picture_loader.h"
 
@@ -17,26 +18,26 @@ struct picture_loader {
     enum resize_method method;
 };
 
-static enum image_reason to_square(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
-                                   uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
+static enum image_reason to_square(void *context, const struct image_info *info, struct image *picture,
+                                   struct image *scratch, uint8_t *result, size_t result_capacity,
+                                   size_t *n_result, struct image_failure *failure)
 {
     const struct picture_loader *l = context;
     struct error err = {0};
     (void)info, (void)result_capacity;
-    if (image_square(scratch, picture, l->side_px, l->method, &err))
-        return image_fail_error(failure, &err);
+    if (image_square(scratch, picture, l->side_px, l->method, &err)) return image_fail_error(failure, &err);
     *n_result = image_bytes(scratch);
     memcpy(result, scratch->pixels, *n_result);
     return IMAGE_OK;
 }
 
-int picture_loader_open(struct picture_loader **out, const struct picture_loader_options *options, struct error *err)
+int picture_loader_open(struct picture_loader **out, const struct picture_loader_options *options,
+                        struct error *err)
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     *out = NULL;
     struct picture_loader *l = mem_zalloc(1, sizeof *l, err);
-    if (!l)
-        return -1;
+    if (!l) return -1;
     l->side_px = options->side_px;
     l->method = options->method;
     o.decode.allow_truncated = options->allow_truncated;
@@ -56,10 +57,7 @@ int picture_loader_open(struct picture_loader **out, const struct picture_loader
     return 0;
 }
 
-bool picture_loader_full(const struct picture_loader *l)
-{
-    return decode_pool_full(l->pool);
-}
+bool picture_loader_full(const struct picture_loader *l) { return decode_pool_full(l->pool); }
 
 int picture_loader_submit(struct picture_loader *l, const char *path, void *token, struct error *err)
 {
@@ -70,14 +68,11 @@ int picture_loader_take(struct picture_loader *l, struct loaded_picture *out, st
 {
     struct decoded d;
     int rc = decode_pool_take(l->pool, &d, err);
-    if (rc == 0)
-        return 0;
+    if (rc == 0) return 0;
     *out = (struct loaded_picture){.token = d.token, .reason = d.slug};
-    if (rc < 0)
-        return -1;
+    if (rc < 0) return -1;
     snprintf(out->detail, sizeof out->detail, "%s", d.detail);
-    if (d.hashed)
-        memcpy(out->xxh128, d.xxh128, sizeof out->xxh128);
+    if (d.hashed) memcpy(out->xxh128, d.xxh128, sizeof out->xxh128);
     if (!d.slug && d.n_result == (size_t)l->side_px * (size_t)l->side_px * 3)
         out->pixels = d.result;
     else if (!d.slug)
@@ -95,8 +90,7 @@ void picture_loader_drop(struct picture_loader *l, void (*release)(void *token))
 
 void picture_loader_close(struct picture_loader *l)
 {
-    if (!l)
-        return;
+    if (!l) return;
     decode_pool_close(l->pool);
     free(l);
 }

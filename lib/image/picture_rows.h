@@ -1,6 +1,6 @@
 /*
- * picture_rows.h: the rows of a manifest through a decode pool: pictures are decoded several at once, rows come back one at a
- * time in their order. What validate, augment and pack have in common.
+ * picture_rows.h: the rows of a manifest through a decode pool: pictures are decoded several at once, rows
+ * come back one at a time in their order. What validate, augment and pack have in common.
  */
 #ifndef WINNOW_IMAGE_PICTURE_ROWS_H
 #define WINNOW_IMAGE_PICTURE_ROWS_H
@@ -16,13 +16,17 @@ struct picture_rows {
     const char *root;
     bool allow_outside;
     void *context;
-    /* Whether the row's picture is to be decoded; NULL: always. Called in row order, before any row after it is read. */
+    /* Whether the row's picture is to be decoded; NULL: always. Called in row order, before any row after it
+     * is read. */
     bool (*wanted)(void *context, const char *const *fields);
-    /* One row: its fields (borrowed during the call) and what became of its picture; d NULL when it was not wanted. 0, or -1 to stop. */
+    /* One row: its fields (borrowed during the call) and what became of its picture; d NULL when it was not
+     * wanted. 0, or -1 to stop. */
     int (*done)(void *context, const char *const *fields, const struct decoded *d, struct error *err);
 };
 
-/* Reads in to its end. 0, or -1 with err set by the reader, the pool or done. The manifest needs a column path. */
-int picture_rows_run(const struct picture_rows *p, struct manifest_reader *in, struct decode_pool *pool, struct error *err);
+/* Reads in to its end. 0, or -1 with err set by the reader, the pool or done. The manifest needs a column
+ * path. */
+int picture_rows_run(const struct picture_rows *p, struct manifest_reader *in, struct decode_pool *pool,
+                     struct error *err);
 
 #endif

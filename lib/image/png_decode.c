@@ -1,6 +1,6 @@
 /*
- * png_decode.c: PNG through libpng: every bit depth to 8, palette and low grey expanded, alpha flattened, interlacing undone.
- * An animated PNG gives its default picture. Gamma and profiles are ignored.
+ * png_decode.c: PNG through libpng: every bit depth to 8, palette and low grey expanded, alpha flattened,
+ * interlacing undone. An animated PNG gives its default picture. Gamma and profiles are ignored.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -19,27 +19,25 @@ struct png_state {
     size_t n_bytes, at;
     bool past_end;
     struct image_failure *failure;
-    uint8_t *wide;                  /* rows with alpha: one, or the whole picture when interlaced */
+    uint8_t *wide; /* rows with alpha: one, or the whole picture when interlaced */
     png_bytep *rows;
-    int n_rows_done;                /* finished rows of the output */
-    bool pixels_done;               /* all rows are there: what follows cannot hurt the picture */
+    int n_rows_done;  /* finished rows of the output */
+    bool pixels_done; /* all rows are there: what follows cannot hurt the picture */
 };
 
 static void on_error(png_structp png, png_const_charp text)
 {
     struct png_state *s = png_get_error_ptr(png);
     enum image_reason reason = s->past_end ? IMAGE_DECODE_TRUNCATED : IMAGE_DECODE_CORRUPT;
-    if (strstr(text, "memory") || strstr(text, "Out of"))
-        reason = IMAGE_DECODE_MEMORY;
-    if (strstr(text, "exceeds user limit"))
-        reason = IMAGE_TOO_MANY_PIXELS;
+    if (strstr(text, "memory") || strstr(text, "Out of")) reason = IMAGE_DECODE_MEMORY;
+    if (strstr(text, "exceeds user limit")) reason = IMAGE_TOO_MANY_PIXELS;
     image_fail(s->failure, reason, "%s", s->past_end ? "the file ends early" : text);
     longjmp(png_jmpbuf(png), 1);
 }
 
 static void on_warning(png_structp png, png_const_charp text)
 {
-    (void)png, (void)text;          /* about profiles, times and text chunks: nothing that pixels depend on */
+    (void)png, (void)text; /* about profiles, times and text chunks: nothing that pixels depend on */
 }
 
 static void on_read(png_structp png, png_bytep out, size_t n)
@@ -53,15 +51,15 @@ static void on_read(png_structp png, png_bytep out, size_t n)
     s->at += n;
 }
 
-/* Chunks that libpng does not tell about: animation frames (acTL) and orientation (eXIf), wherever they stand. */
+/* Chunks that libpng does not tell about: animation frames (acTL) and orientation (eXIf), wherever they
+ * stand. */
 static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
 {
     size_t at = 8;
     for (int i = 0; i < 100000 && at + 12 <= n; i++) {
         uint32_t length = be32(b + at);
         const uint8_t *type = b + at + 4, *data = b + at + 8;
-        if (length > n - at - 12)
-            return;
+        if (length > n - at - 12) return;
         if (memcmp(type, "acTL", 4) == 0 && length >= 8) {
             uint32_t frames = be32(data);
             info->frames = frames < 1 ? 1 : frames > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES : (int)frames;
@@ -78,9 +76,10 @@ static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
 
 static void set_mode(struct image_info *info, int colour, bool transparent)
 {
-    const char *mode = colour == PNG_COLOR_TYPE_PALETTE ? "palette" :
-                       colour & PNG_COLOR_MASK_COLOR ? (info->alpha && !transparent ? "rgb-alpha" : "rgb") :
-                       info->alpha && !transparent ? "gray-alpha" : "gray";
+    const char *mode = colour == PNG_COLOR_TYPE_PALETTE ? "palette"
+                       : colour & PNG_COLOR_MASK_COLOR  ? (info->alpha && !transparent ? "rgb-alpha" : "rgb")
+                       : info->alpha && !transparent    ? "gray-alpha"
+                                                        : "gray";
     snprintf(info->mode, sizeof info->mode, "%s%s", mode, info->bits == 16 ? "16" : "");
 }
 
@@ -101,7 +100,7 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     struct error err = {0};
     png_uint_32 width, height;
     int bits, colour, interlace;
-    png_set_user_limits(s->png, 0x7FFFFFFF, 0x7FFFFFFF);    /* ours below tell the sizes */
+    png_set_user_limits(s->png, 0x7FFFFFFF, 0x7FFFFFFF); /* ours below tell the sizes */
     png_set_chunk_malloc_max(s->png, IMAGE_MAX_PNG_CHUNK_BYTES);
     png_set_chunk_cache_max(s->png, IMAGE_MAX_PNG_CHUNKS);
     png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
@@ -118,28 +117,25 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     info->progressive = interlace != PNG_INTERLACE_NONE;
     set_mode(info, colour, transparent);
     enum image_reason reason = image_check_size(width, height, options->max_pixels, s->failure);
-    if (reason != IMAGE_OK || !out)
-        return reason;
+    if (reason != IMAGE_OK || !out) return reason;
 
     png_set_expand(s->png);
     png_set_scale_16(s->png);
     int passes = png_set_interlace_handling(s->png);
     png_read_update_info(s->png, s->info);
-    int channels = png_get_channels(s->png, s->info);       /* 1 gray, 2 gray-alpha, 3 rgb, 4 rgb-alpha */
+    int channels = png_get_channels(s->png, s->info); /* 1 gray, 2 gray-alpha, 3 rgb, 4 rgb-alpha */
     size_t row_bytes = png_get_rowbytes(s->png, s->info);
     bool alpha = channels == 2 || channels == 4;
     if (row_bytes != (size_t)width * (size_t)channels)
         return image_fail(s->failure, IMAGE_UNSUPPORTED, "an odd row length");
     if (image_reserve(out, (int)width, (int)height, channels == 1 ? 1 : 3, &err))
         return image_fail_error(s->failure, &err);
-    if (options->allow_truncated)
-        memset(out->pixels, 128, image_bytes(out));
+    if (options->allow_truncated) memset(out->pixels, 128, image_bytes(out));
     size_t stride = (size_t)out->width * (size_t)out->channels;
     if (alpha && !(s->wide = mem_zalloc(passes > 1 ? height : 1, row_bytes, &err)))
         return image_fail_error(s->failure, &err);
     if (passes > 1) {
-        if (!(s->rows = mem_alloc(height * sizeof *s->rows, &err)))
-            return image_fail_error(s->failure, &err);
+        if (!(s->rows = mem_alloc(height * sizeof *s->rows, &err))) return image_fail_error(s->failure, &err);
         for (size_t y = 0; y < height; y++)
             s->rows[y] = alpha ? s->wide + y * row_bytes : out->pixels + y * stride;
         png_read_image(s->png, s->rows);
@@ -149,23 +145,23 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
         for (size_t y = 0; y < height; y++) {
             png_read_row(s->png, alpha ? s->wide : out->pixels + y * stride, NULL);
             if (alpha)
-                flatten_row(out->pixels + y * stride, s->wide, out->width, channels == 2, options->background);
+                flatten_row(out->pixels + y * stride, s->wide, out->width, channels == 2,
+                            options->background);
             s->n_rows_done = (int)y + 1;
         }
     }
     s->pixels_done = true;
-    png_read_end(s->png, NULL);     /* the last checksums */
+    png_read_end(s->png, NULL); /* the last checksums */
     return IMAGE_OK;
 }
 
-enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options, struct image *out,
-                             struct image_info *info, struct image_failure *f)
+enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                             struct image *out, struct image_info *info, struct image_failure *f)
 {
     struct png_state s = {.bytes = bytes, .n_bytes = n_bytes, .failure = f};
     enum image_reason reason = IMAGE_DECODE_MEMORY;
     s.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning);
-    if (s.png)
-        s.info = png_create_info_struct(s.png);
+    if (s.png) s.info = png_create_info_struct(s.png);
     if (!s.info) {
         image_fail(f, IMAGE_DECODE_MEMORY, "libpng cannot start");
         goto out;
@@ -174,7 +170,8 @@ enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct 
     if (setjmp(png_jmpbuf(s.png))) {
         reason = f->reason;
         /* Only the trailer is missing, or rows are and the caller takes what there is. */
-        if (reason == IMAGE_DECODE_TRUNCATED && out && (s.pixels_done || (options->allow_truncated && s.n_rows_done > 0))) {
+        if (reason == IMAGE_DECODE_TRUNCATED && out &&
+            (s.pixels_done || (options->allow_truncated && s.n_rows_done > 0))) {
             *f = (struct image_failure){IMAGE_OK, ""};
             reason = IMAGE_OK;
         }

@@ -1,8 +1,9 @@
 /*
- * resize.c: separable resampling with 8-bit samples in and out: taps for each output column and row, first along the rows, then
- * down the columns, rounding to 8 bits between the two (as Pillow does, so that the results agree to one level).
- * Weights are 16-bit integers that sum to a power of two exactly, sums are 32-bit: the same bits from plain C, SSE and AVX2.
- * RESIZE_TFJS is another thing: four-point interpolation with aligned corners, as TensorFlow.js' resizeBilinear.
+ * resize.c: separable resampling with 8-bit samples in and out: taps for each output column and row, first
+ * along the rows, then down the columns, rounding to 8 bits between the two (as Pillow does, so that the
+ * results agree to one level). Weights are 16-bit integers that sum to a power of two exactly, sums are
+ * 32-bit: the same bits from plain C, SSE and AVX2. RESIZE_TFJS is another thing: four-point interpolation
+ * with aligned corners, as TensorFlow.js' resizeBilinear.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include "image/internal.h"
 #include "image/resize_kernels.h"
 
-/* --- filters ------------------------------------------------------------------------------------------------------ */
+/* --- filters --- */
 
 static double triangle(double x)
 {
@@ -20,21 +21,15 @@ static double triangle(double x)
     return x < 1 ? 1 - x : 0;
 }
 
-static double sinc(double x)
-{
-    return x == 0 ? 1 : sin(M_PI * x) / (M_PI * x);
-}
+static double sinc(double x) { return x == 0 ? 1 : sin(M_PI * x) / (M_PI * x); }
 
-static double lanczos3(double x)
-{
-    return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0;
-}
+static double lanczos3(double x) { return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0; }
 
 /* Weights of input first..first+n-1 for output i, unnormalised; returns n. scale = input / output. */
 static int filter_taps(enum resize_method method, int i, int n_in, double scale, int *first, double *weights)
 {
     int n = 0;
-    if (method == RESIZE_AREA) {        /* the share of each input that the output's footprint covers */
+    if (method == RESIZE_AREA) { /* the share of each input that the output's footprint covers */
         double from = i * scale, to = (i + 1) * scale;
         int last = (int)ceil(to - 1e-9);
         *first = (int)floor(from + 1e-9);
@@ -43,7 +38,7 @@ static int filter_taps(enum resize_method method, int i, int n_in, double scale,
             weights[n++] = fmin(to, j + 1) - fmax(from, j);
         return n;
     }
-    double widen = scale > 1 ? scale : 1;       /* antialias: the filter grows with the reduction */
+    double widen = scale > 1 ? scale : 1; /* antialias: the filter grows with the reduction */
     double support = (method == RESIZE_LANCZOS ? 3.0 : 1.0) * widen, centre = (i + 0.5) * scale;
     int from = (int)floor(centre - support + 0.5), to = (int)floor(centre + support + 0.5);
     from = from < 0 ? 0 : from;
@@ -66,7 +61,8 @@ static void taps_release(struct taps *t)
 static int taps_make(struct taps *t, enum resize_method method, int n_in, int n_out, struct error *err)
 {
     double scale = (double)n_in / n_out, *w = NULL, largest = 0;
-    size_t n_most = (size_t)ceil(2 * 3 * (scale > 1 ? scale : 1)) + 3, stride = (n_most + 7) & ~(size_t)7, n_weights;
+    size_t n_most = (size_t)ceil(2 * 3 * (scale > 1 ? scale : 1)) + 3, stride = (n_most + 7) & ~(size_t)7,
+           n_weights;
     *t = (struct taps){.stride = (int)stride};
     if (!size_mul((size_t)n_out, stride, &n_weights))
         return error_set(err, EX_OSERR, "resizing %d to %d", n_in, n_out);
@@ -95,7 +91,8 @@ static int taps_make(struct taps *t, enum resize_method method, int n_in, int n_
         const double *row = w + (size_t)i * stride;
         int16_t *q = t->weights + (size_t)i * stride;
         double whole = 0;
-        for (int k = 0, given = 0; k < t->n; k++) {     /* rounding the running sum: flat areas stay exactly flat */
+        /* rounding the running sum: flat areas stay exactly flat */
+        for (int k = 0, given = 0; k < t->n; k++) {
             whole += row[k] * (1 << t->bits);
             q[k] = (int16_t)(lrint(whole) - given);
             given += q[k];
@@ -113,21 +110,26 @@ static int taps_make(struct taps *t, enum resize_method method, int n_in, int n_
     return 0;
 }
 
-/* --- TensorFlow.js' method ---------------------------------------------------------------------------------------- */
+/* --- TensorFlow.js' method --- */
 
-struct column { uint32_t left, right; double fraction; };     /* offsets of the two samples in a row */
+struct column {
+    uint32_t left, right;
+    double fraction;
+}; /* offsets of the two samples in a row */
 
-/* out(y, x) at input (y * (h-1)/(H-1), x * (w-1)/(W-1)); what the browser keeps as float is rounded to the nearest level. */
+/* out(y, x) at input (y * (h-1)/(H-1), x * (w-1)/(W-1)); what the browser keeps as float is rounded to the
+ * nearest level. */
 static int resize_tfjs(struct image *out, const struct image *in, struct error *err)
 {
     int c = in->channels;
     size_t stride = (size_t)in->width * (size_t)c;
-    double rows = out->height > 1 ? (double)(in->height - 1) / (out->height - 1) : (double)in->height / out->height;
-    double columns = out->width > 1 ? (double)(in->width - 1) / (out->width - 1) : (double)in->width / out->width;
+    double rows =
+        out->height > 1 ? (double)(in->height - 1) / (out->height - 1) : (double)in->height / out->height;
+    double columns =
+        out->width > 1 ? (double)(in->width - 1) / (out->width - 1) : (double)in->width / out->width;
     struct column *at = mem_alloc((size_t)out->width * sizeof *at, err);
     uint8_t *to = out->pixels;
-    if (!at)
-        return -1;
+    if (!at) return -1;
     for (int x = 0; x < out->width; x++) {
         double sx = columns * x;
         int x0 = (int)sx, x1 = (int)ceil(sx);
@@ -141,7 +143,8 @@ static int resize_tfjs(struct image *out, const struct image *in, struct error *
         double fy = sy - y0;
         const uint8_t *top = in->pixels + (size_t)y0 * stride, *bottom = in->pixels + (size_t)y1 * stride;
         for (int x = 0; x < out->width; x++) {
-            const uint8_t *a = top + at[x].left, *b = top + at[x].right, *d = bottom + at[x].left, *e = bottom + at[x].right;
+            const uint8_t *a = top + at[x].left, *b = top + at[x].right, *d = bottom + at[x].left,
+                          *e = bottom + at[x].right;
             double fx = at[x].fraction;
             for (int k = 0; k < c; k++) {
                 double t = a[k] + (b[k] - a[k]) * fx, u = d[k] + (e[k] - d[k]) * fx;
@@ -153,35 +156,30 @@ static int resize_tfjs(struct image *out, const struct image *in, struct error *
     return 0;
 }
 
-/* --- the two passes ----------------------------------------------------------------------------------------------- */
+/* --- the two passes --- */
 
-int image_shrink_hint(enum resize_method method, int side_px)
-{
-    return method == RESIZE_TFJS ? 0 : side_px;
-}
+int image_shrink_hint(enum resize_method method, int side_px) { return method == RESIZE_TFJS ? 0 : side_px; }
 
-int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method, struct error *err)
+int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method,
+                 struct error *err)
 {
     struct taps columns = {0}, rows = {0};
     struct image narrow = IMAGE_EMPTY;
     const struct image *from = in;
     int rc = -1;
-    if (width == in->width && height == in->height)
-        return image_copy(out, in, err);
-    if (image_reserve(out, width, height, in->channels, err))
-        return -1;
-    if (method == RESIZE_TFJS)
-        return resize_tfjs(out, in, err);
+    if (width == in->width && height == in->height) return image_copy(out, in, err);
+    if (image_reserve(out, width, height, in->channels, err)) return -1;
+    if (method == RESIZE_TFJS) return resize_tfjs(out, in, err);
     if (width != in->width) {
         struct image *to = height == in->height ? out : &narrow;
-        if (taps_make(&columns, method, in->width, width, err) || image_reserve(to, width, in->height, in->channels, err))
+        if (taps_make(&columns, method, in->width, width, err) ||
+            image_reserve(to, width, in->height, in->channels, err))
             goto done;
         resize_rows(to, in, &columns);
         from = to;
     }
     if (height != in->height) {
-        if (taps_make(&rows, method, in->height, height, err))
-            goto done;
+        if (taps_make(&rows, method, in->height, height, err)) goto done;
         resize_columns(out, from, &rows);
     }
     rc = 0;
@@ -192,7 +190,8 @@ done:
     return rc;
 }
 
-int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method, struct error *err)
+int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method,
+                 struct error *err)
 {
     return image_resize(out, m, side_px, side_px, method, err) || image_to_rgb(out, err) ? -1 : 0;
 }

@@ -23,9 +23,10 @@
 int sandbox_check(struct error *err)
 {
     /* A NULL filter: EFAULT where the mode exists, EINVAL or ENOSYS where it does not. */
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) == -1 && errno == EFAULT)
-        return 0;
-    return error_set(err, EX_OSERR, "this kernel has no seccomp filters: pictures cannot be decoded in a sandbox (--no-sandbox decodes without)");
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) == -1 && errno == EFAULT) return 0;
+    return error_set(err, EX_OSERR,
+                     "this kernel has no seccomp filters: pictures cannot be decoded in a sandbox "
+                     "(--no-sandbox decodes without)");
 }
 
 static void reset_signals(void)
@@ -38,7 +39,7 @@ static void reset_signals(void)
         sigaction(s, &act, NULL);
     }
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);      /* pool threads block everything */
+    sigprocmask(SIG_SETMASK, &none, NULL); /* pool threads block everything */
 }
 
 static uint64_t mapped_bytes(void)
@@ -47,10 +48,8 @@ static uint64_t mapped_bytes(void)
     unsigned long pages = 0;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
-        return 0;
+    if (fd >= 0) close(fd);
+    if (n <= 0) return 0;
     text[n] = 0;
     return sscanf(text, "%lu", &pages) == 1 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
@@ -58,17 +57,33 @@ static uint64_t mapped_bytes(void)
 static int limit(int what, uint64_t value, struct error *err)
 {
     struct rlimit r = {value, value};
-    return setrlimit((__rlimit_resource_t)what, &r) ? error_errno(err, EX_OSERR, "cannot limit a decoding worker") : 0;
+    return setrlimit((__rlimit_resource_t)what, &r)
+               ? error_errno(err, EX_OSERR, "cannot limit a decoding worker")
+               : 0;
 }
 
 static int install_filter(int fd, struct error *err)
 {
-    static const int plain[] = {
-        SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk), SCMP_SYS(futex), SCMP_SYS(exit),
-        SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(setitimer), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime),
-        SCMP_SYS(restart_syscall), SCMP_SYS(sched_yield),
+    static const int plain[] =
+    { SCMP_SYS(munmap),
+      SCMP_SYS(mremap),
+      SCMP_SYS(madvise),
+      SCMP_SYS(brk),
+      SCMP_SYS(futex),
+      SCMP_SYS(exit),
+      SCMP_SYS(exit_group),
+      SCMP_SYS(rt_sigreturn),
+      SCMP_SYS(setitimer),
+      SCMP_SYS(getrandom),
+      SCMP_SYS(clock_gettime),
+      SCMP_SYS(restart_syscall),
+      SCMP_SYS(sched_yield),
 #if SANITIZED
-        SCMP_SYS(sigaltstack), SCMP_SYS(gettid), SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity),  /* around longjmp */
+      /* around longjmp */
+      SCMP_SYS(sigaltstack),
+      SCMP_SYS(gettid),
+      SCMP_SYS(prlimit64),
+      SCMP_SYS(sched_getaffinity),
 #endif
     };
     const scmp_datum_t descriptor = (scmp_datum_t)fd;
@@ -82,16 +97,15 @@ static int install_filter(int fd, struct error *err)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, descriptor));
     /* Memory, but never executable and never a file's. */
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                               SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (rc == 0)
-        rc = seccomp_load(ctx);
-    if (ctx)
-        seccomp_release(ctx);
-    if (rc == 0)
-        return 0;
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    if (rc == 0) rc = seccomp_load(ctx);
+    if (ctx) seccomp_release(ctx);
+    if (rc == 0) return 0;
     errno = -rc;
     return error_errno(err, EX_OSERR, "cannot put a decoding worker into its sandbox");
 }
@@ -99,13 +113,14 @@ static int install_filter(int fd, struct error *err)
 int sandbox_enter(int channel_fd, struct error *err)
 {
     reset_signals();
-    if ((channel_fd > 0 && close_range(0, (unsigned)channel_fd - 1, 0)) || close_range((unsigned)channel_fd + 1, ~0u, 0))
+    if ((channel_fd > 0 && close_range(0, (unsigned)channel_fd - 1, 0)) ||
+        close_range((unsigned)channel_fd + 1, ~0u, 0))
         return error_errno(err, EX_OSERR, "cannot close descriptors");
     uint64_t mapped = mapped_bytes();
-    if (mapped == 0)
-        return error_set(err, EX_OSERR, "cannot read /proc/self/statm");
-    if ((!SANITIZED && limit(RLIMIT_AS, mapped + IMAGE_WORKER_MEMORY_BYTES, err)) || limit(RLIMIT_CORE, 0, err) ||
-        limit(RLIMIT_FSIZE, 0, err) || limit(RLIMIT_NOFILE, (uint64_t)channel_fd + 1, err))
+    if (mapped == 0) return error_set(err, EX_OSERR, "cannot read /proc/self/statm");
+    if ((!SANITIZED && limit(RLIMIT_AS, mapped + IMAGE_WORKER_MEMORY_BYTES, err)) ||
+        limit(RLIMIT_CORE, 0, err) || limit(RLIMIT_FSIZE, 0, err) ||
+        limit(RLIMIT_NOFILE, (uint64_t)channel_fd + 1, err))
         return -1;
     if (prctl(PR_SET_DUMPABLE, 0) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return error_errno(err, EX_OSERR, "cannot give up rights");

@@ -17,15 +17,15 @@ static enum image_reason status_reason(VP8StatusCode status, struct image_failur
     case VP8_STATUS_OK: return IMAGE_OK;
     case VP8_STATUS_OUT_OF_MEMORY: return image_fail(f, IMAGE_DECODE_MEMORY, "libwebp ran out of memory");
     case VP8_STATUS_UNSUPPORTED_FEATURE: return image_fail(f, IMAGE_UNSUPPORTED, "a WebP feature");
-    case VP8_STATUS_SUSPENDED: case VP8_STATUS_NOT_ENOUGH_DATA:
-        return image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
+    case VP8_STATUS_SUSPENDED:
+    case VP8_STATUS_NOT_ENOUGH_DATA: return image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
     default: return image_fail(f, IMAGE_DECODE_CORRUPT, "damaged WebP data");
     }
 }
 
 /* One VP8/VP8L bitstream into its place on the canvas. */
-static enum image_reason decode_frame(const WebPIterator *frame, const struct decode_options *options, struct image *out,
-                                      struct image_failure *f)
+static enum image_reason decode_frame(const WebPIterator *frame, const struct decode_options *options,
+                                      struct image *out, struct image_failure *f)
 {
     struct error err = {0};
     WebPDecoderConfig config;
@@ -39,8 +39,7 @@ static enum image_reason decode_frame(const WebPIterator *frame, const struct de
     config.output.is_external_memory = 1;
     if (frame->has_alpha) {
         size_t wide_bytes = (size_t)frame->width * (size_t)frame->height * 4;
-        if (!(wide = mem_alloc(wide_bytes, &err)))
-            return image_fail_error(f, &err);
+        if (!(wide = mem_alloc(wide_bytes, &err))) return image_fail_error(f, &err);
         config.output.colorspace = MODE_RGBA;
         config.output.u.RGBA = (WebPRGBABuffer){wide, frame->width * 4, wide_bytes};
     } else {
@@ -52,11 +51,12 @@ static enum image_reason decode_frame(const WebPIterator *frame, const struct de
     VP8StatusCode status = VP8_STATUS_OK;
     if (options->allow_truncated) {
         WebPIDecoder *decoder = WebPIDecode(NULL, 0, &config);
-        if (wide)
-            memset(wide, 0, (size_t)frame->width * (size_t)frame->height * 4);
-        status = decoder ? WebPIUpdate(decoder, frame->fragment.bytes, frame->fragment.size) : VP8_STATUS_OUT_OF_MEMORY;
+        if (wide) memset(wide, 0, (size_t)frame->width * (size_t)frame->height * 4);
+        status = decoder ? WebPIUpdate(decoder, frame->fragment.bytes, frame->fragment.size)
+                         : VP8_STATUS_OUT_OF_MEMORY;
         int last_row = 0;
-        if (decoder && status == VP8_STATUS_SUSPENDED && WebPIDecGetRGB(decoder, &last_row, NULL, NULL, NULL) && last_row > 0)
+        if (decoder && status == VP8_STATUS_SUSPENDED &&
+            WebPIDecGetRGB(decoder, &last_row, NULL, NULL, NULL) && last_row > 0)
             status = VP8_STATUS_OK;
         WebPIDelete(decoder);
     } else {
@@ -75,8 +75,8 @@ static enum image_reason decode_frame(const WebPIterator *frame, const struct de
     return status_reason(status, f);
 }
 
-enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options, struct image *out,
-                              struct image_info *info, struct image_failure *f)
+enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                              struct image *out, struct image_info *info, struct image_failure *f)
 {
     struct error err = {0};
     enum image_reason reason = IMAGE_OK;
@@ -91,8 +91,10 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
             return image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends in its header");
         return image_fail(f, IMAGE_DECODE_CORRUPT, "damaged WebP container");
     }
-    uint32_t width = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_WIDTH), height = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_HEIGHT);
-    uint32_t flags = WebPDemuxGetI(demuxer, WEBP_FF_FORMAT_FLAGS), frames = WebPDemuxGetI(demuxer, WEBP_FF_FRAME_COUNT);
+    uint32_t width = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_WIDTH),
+             height = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_HEIGHT);
+    uint32_t flags = WebPDemuxGetI(demuxer, WEBP_FF_FORMAT_FLAGS),
+             frames = WebPDemuxGetI(demuxer, WEBP_FF_FRAME_COUNT);
     info->width = width > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : (int)width;
     info->height = height > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : (int)height;
     info->bits = 8;
@@ -105,20 +107,18 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
     }
     memset(&frame, 0, sizeof frame);
     have_frame = frames > 0 && WebPDemuxGetFrame(demuxer, 1, &frame);
-    if (have_frame && frame.has_alpha)
-        info->alpha = true;
+    if (have_frame && frame.has_alpha) info->alpha = true;
     snprintf(info->mode, sizeof info->mode, "%s", info->alpha ? "rgb-alpha" : "rgb");
     if (!have_frame && state < WEBP_DEMUX_DONE && (width == 0 || width == (uint32_t)-1)) {
-        info->width = info->height = 0;     /* libwebp says -1 until it has seen the first frame's header */
+        info->width = info->height = 0; /* libwebp says -1 until it has seen the first frame's header */
         reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends in its header");
         goto out;
     }
-    if ((reason = image_check_size(width, height, options->max_pixels, f)) != IMAGE_OK)
-        goto out;
-    if (!out)
-        goto out;
+    if ((reason = image_check_size(width, height, options->max_pixels, f)) != IMAGE_OK) goto out;
+    if (!out) goto out;
     if (!have_frame) {
-        reason = image_fail(f, state == WEBP_DEMUX_DONE ? IMAGE_DECODE_CORRUPT : IMAGE_DECODE_TRUNCATED, "no whole frame");
+        reason = image_fail(f, state == WEBP_DEMUX_DONE ? IMAGE_DECODE_CORRUPT : IMAGE_DECODE_TRUNCATED,
+                            "no whole frame");
         goto out;
     }
     if (image_reserve(out, (int)width, (int)height, 3, &err)) {
@@ -128,7 +128,8 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
     for (size_t i = 0, n = (size_t)width * height; i < n; i++)
         memcpy(out->pixels + 3 * i, options->background, 3);
     reason = decode_frame(&frame, options, out, f);
-    /* The pixels may be whole while the container promises more: metadata or later frames that were cut off. */
+    /* The pixels may be whole while the container promises more: metadata or later frames that were cut off.
+     */
     if (reason == IMAGE_OK && state < WEBP_DEMUX_DONE && !frame.complete && !options->allow_truncated)
         reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
 out:

@@ -1,9 +1,10 @@
 /*
  * atomic_file.c: the old file or the whole new one, and nothing left behind.
- * The temporary is made in the destination's folder (a rename must not cross file systems) by O_TMPFILE: it has no name, so
- * nobody has to clean up after a kill. At commit it is linked beside the destination as .NAME.00000000.tmp and renamed over it; a kill just between
- * the two leaves that name, which the next writer of the destination removes. Where O_TMPFILE or /proc is missing it is a named
- * sibling .NAME.XXXXXXXX.tmp from the start, which a kill leaves. Names stand in a fixed table that the signal handler walks: only
+ * The temporary is made in the destination's folder (a rename must not cross file systems) by O_TMPFILE: it
+ * has no name, so nobody has to clean up after a kill. At commit it is linked beside the destination as
+ * .NAME.00000000.tmp and renamed over it; a kill just between the two leaves that name, which the next writer
+ * of the destination removes. Where O_TMPFILE or /proc is missing it is a named sibling .NAME.XXXXXXXX.tmp
+ * from the start, which a kill leaves. Names stand in a fixed table that the signal handler walks: only
  * unlink() is called there.
  */
 #include <errno.h>
@@ -25,13 +26,16 @@
 #include "io/io.h"
 
 #define CLEANUP_SLOTS 64
-static struct { atomic_int state; char path[PATH_MAX]; } cleanup[CLEANUP_SLOTS];    /* 0 free, 1 being written, 2 live */
+/* 0 free, 1 being written, 2 live */
+static struct {
+    atomic_int state;
+    char path[PATH_MAX];
+} cleanup[CLEANUP_SLOTS];
 
 int cleanup_remember(const char *path)
 {
     size_t n = strlen(path);
-    if (n >= PATH_MAX)
-        return -1;
+    if (n >= PATH_MAX) return -1;
     for (int i = 0; i < CLEANUP_SLOTS; i++) {
         int expected = 0;
         if (atomic_compare_exchange_strong(&cleanup[i].state, &expected, 1)) {
@@ -45,32 +49,30 @@ int cleanup_remember(const char *path)
 
 void cleanup_forget(int slot)
 {
-    if (slot >= 0 && slot < CLEANUP_SLOTS)
-        atomic_store(&cleanup[slot].state, 0);
+    if (slot >= 0 && slot < CLEANUP_SLOTS) atomic_store(&cleanup[slot].state, 0);
 }
 
 static volatile sig_atomic_t asked_to_stop;
 static volatile sig_atomic_t asked_by;
-static pid_t owner;     /* a forked child must not unlink its parent's temporaries */
+static pid_t owner; /* a forked child must not unlink its parent's temporaries */
 
 static void unlink_and_die(int number)
 {
     int saved = errno;
     if (getpid() == owner)
         for (int i = 0; i < CLEANUP_SLOTS; i++)
-            if (atomic_load(&cleanup[i].state) == 2)
-                unlink(cleanup[i].path);
+            if (atomic_load(&cleanup[i].state) == 2) unlink(cleanup[i].path);
     signal(number, SIG_DFL);
-    raise(number);      /* delivered when the handler returns and the signal is unblocked */
+    raise(number); /* delivered when the handler returns and the signal is unblocked */
     errno = saved;
 }
 
 static void note_then_die(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    if (asked_to_stop)
-        unlink_and_die(number);
-    asked_by = info->si_code <= 0 ? (sig_atomic_t)info->si_pid : 0;     /* the kernel's own signals have no sender */
+    if (asked_to_stop) unlink_and_die(number);
+    /* the kernel's own signals have no sender */
+    asked_by = info->si_code <= 0 ? (sig_atomic_t)info->si_pid : 0;
     asked_to_stop = number;
 }
 
@@ -78,7 +80,8 @@ static void catch_signals(bool note)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     owner = getpid();
-    signal(SIGXFSZ, SIG_IGN);       /* over `ulimit -f` a write then fails with EFBIG, which is said like a full disk */
+    /* over `ulimit -f` a write then fails with EFBIG, which is said like a full disk */
+    signal(SIGXFSZ, SIG_IGN);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         struct sigaction a = {.sa_handler = unlink_and_die, .sa_flags = SA_RESTART}, old;
         sigemptyset(&a.sa_mask);
@@ -86,23 +89,18 @@ static void catch_signals(bool note)
             a.sa_sigaction = note_then_die;
             a.sa_flags |= SA_SIGINFO;
         }
-        /* nohup and cron's own choices stand: a signal that is ignored stays ignored, but for SIGPIPE, whose being
-         * ignored is inherited by accident (python, systemd) and would turn `| head` into an error message. */
+        /* nohup and cron's own choices stand: a signal that is ignored stays ignored, but for SIGPIPE, whose
+         * being ignored is inherited by accident (python, systemd) and would turn `| head` into an error
+         * message. */
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN && numbers[i] != SIGPIPE)
             continue;
         sigaction(numbers[i], &a, NULL);
     }
 }
 
-void signals_short_stage(void)
-{
-    catch_signals(false);
-}
+void signals_short_stage(void) { catch_signals(false); }
 
-void signals_long_stage(void)
-{
-    catch_signals(true);
-}
+void signals_long_stage(void) { catch_signals(true); }
 
 void signals_also_stop(int number)
 {
@@ -111,15 +109,9 @@ void signals_also_stop(int number)
     sigaction(number, &a, NULL);
 }
 
-int signals_sender(void)
-{
-    return asked_by;
-}
+int signals_sender(void) { return asked_by; }
 
-int signals_asked_to_stop(void)
-{
-    return asked_to_stop;
-}
+int signals_asked_to_stop(void) { return asked_to_stop; }
 
 void signals_reraise(int number)
 {
@@ -127,14 +119,14 @@ void signals_reraise(int number)
     _exit(128 + number);
 }
 
-/* Where the bytes end up: a symbolic link's target (which need not exist yet), else the path itself. malloc'd. */
+/* Where the bytes end up: a symbolic link's target (which need not exist yet), else the path itself.
+ * malloc'd. */
 static char *final_path(const char *path, struct error *err)
 {
     struct stat st;
     if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) {
         char *real = realpath(path, NULL), shown[256];
-        if (real)
-            return real;
+        if (real) return real;
         if (errno != ENOENT) {
             error_errno(err, EX_CANTCREAT, "cannot follow '%s'", text_for_people(shown, sizeof shown, path));
             return NULL;
@@ -167,7 +159,8 @@ static int name_by(struct atomic_file *f, unsigned number, struct error *err)
 bool io_is_temporary(const char *name)
 {
     size_t n = strlen(name);
-    return n >= 15 && name[0] == '.' && name[n - 13] == '.' && strspn(name + n - 12, "0123456789abcdef") == 8 && strcmp(name + n - 4, ".tmp") == 0;
+    return n >= 15 && name[0] == '.' && name[n - 13] == '.' &&
+           strspn(name + n - 12, "0123456789abcdef") == 8 && strcmp(name + n - 4, ".tmp") == 0;
 }
 
 /* A new name. */
@@ -176,14 +169,14 @@ static int draw_name(struct atomic_file *f, struct error *err)
     static atomic_uint counter;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return name_by(f, (unsigned)random_mix((uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32 ^ atomic_fetch_add(&counter, 1)), err);
+    return name_by(f,
+                   (unsigned)random_mix((uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32 ^
+                                        atomic_fetch_add(&counter, 1)),
+                   err);
 }
 
 /* The name that all writers of f->path take for the moment between link and rename. */
-static int common_name(struct atomic_file *f, struct error *err)
-{
-    return name_by(f, 0, err);
-}
+static int common_name(struct atomic_file *f, struct error *err) { return name_by(f, 0, err); }
 
 static int open_unnamed(const char *path, struct error *err)
 {
@@ -201,8 +194,7 @@ static int open_temporary(struct atomic_file *f, struct error *err)
 {
     char shown[256];
     int fd = -1;
-    if (draw_name(f, err))
-        return -1;
+    if (draw_name(f, err)) return -1;
     if (!fault_here(FAULT_OPEN)) {
         fd = open_unnamed(f->path, err);
         f->unnamed = fd >= 0;
@@ -223,31 +215,31 @@ static int open_temporary(struct atomic_file *f, struct error *err)
 }
 
 /*
- * Is that name what a kill left? Then it is removed. A writer holds a lock on its file before it gives it a name, and the name is removed under
- * that lock alone: one that is free belongs to nobody alive.
+ * Is that name what a kill left? Then it is removed. A writer holds a lock on its file before it gives it a
+ * name, and the name is removed under that lock alone: one that is free belongs to nobody alive.
  */
 static bool remove_left_over(const char *name)
 {
     struct stat held, named;
     bool removed = false;
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return errno == ENOENT;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &held) == 0 && lstat(name, &named) == 0 && held.st_dev == named.st_dev &&
-        held.st_ino == named.st_ino)
+    if (fd < 0) return errno == ENOENT;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &held) == 0 && lstat(name, &named) == 0 &&
+        held.st_dev == named.st_dev && held.st_ino == named.st_ino)
         removed = unlink(name) == 0;
     close(fd);
     return removed;
 }
 
-/* Gives the unnamed temporary its name beside the destination: the common one, another where that is in use. */
+/* Gives the unnamed temporary its name beside the destination: the common one, another where that is in use.
+ */
 static int name_temporary(struct atomic_file *f, struct error *err)
 {
     char from[64], shown[256];
     snprintf(from, sizeof from, "/proc/self/fd/%d", fileno(f->stream));
-    flock(fileno(f->stream), LOCK_EX | LOCK_NB);    /* a file system without locks: then nothing is ever taken for left over */
-    if (common_name(f, err))
-        return -1;
+    /* a file system without locks: then nothing is ever taken for left over */
+    flock(fileno(f->stream), LOCK_EX | LOCK_NB);
+    if (common_name(f, err)) return -1;
     for (int attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
         f->slot = cleanup_remember(f->temporary);
         if (linkat(AT_FDCWD, from, AT_FDCWD, f->temporary, AT_SYMLINK_FOLLOW) == 0) {
@@ -261,7 +253,8 @@ static int name_temporary(struct atomic_file *f, struct error *err)
         if (saved != EEXIST || (!(attempt == 0 && remove_left_over(f->temporary)) && draw_name(f, err)))
             break;
     }
-    return error_errno(err, EX_CANTCREAT, "cannot create '%s'", text_for_people(shown, sizeof shown, f->path));
+    return error_errno(err, EX_CANTCREAT, "cannot create '%s'",
+                       text_for_people(shown, sizeof shown, f->path));
 }
 
 int atomic_file_open(struct atomic_file *f, const char *path, struct error *err)
@@ -274,21 +267,19 @@ int atomic_file_open(struct atomic_file *f, const char *path, struct error *err)
         f->stream = stdout;
         return 0;
     }
-    if (!path[0])
-        return error_set(err, EX_USAGE, "an empty output file name");
+    if (!path[0]) return error_set(err, EX_USAGE, "an empty output file name");
     f->path = final_path(path, err);
-    if (!f->path)
-        return -1;
+    if (!f->path) return -1;
     if (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode)) {
         if (S_ISDIR(st.st_mode))
-            error_set(err, EX_CANTCREAT, "cannot write '%s': it is a folder", text_for_people(shown, sizeof shown, path));
+            error_set(err, EX_CANTCREAT, "cannot write '%s': it is a folder",
+                      text_for_people(shown, sizeof shown, path));
         else if ((fd = open(f->path, O_WRONLY | O_CLOEXEC | O_NOCTTY)) < 0)
             error_errno(err, EX_CANTCREAT, "cannot open '%s'", text_for_people(shown, sizeof shown, path));
     } else {
         fd = open_temporary(f, err);
     }
-    if (fd < 0)
-        goto fail;
+    if (fd < 0) goto fail;
     f->stream = fdopen(fd, "w");
     if (!f->stream) {
         error_errno(err, EX_OSERR, "cannot open '%s'", text_for_people(shown, sizeof shown, path));
@@ -306,16 +297,14 @@ int atomic_file_commit(struct atomic_file *f, struct error *err)
     char shown[256];
     const char *name = text_for_people(shown, sizeof shown, f->path ? f->path : "standard output");
     bool failed;
-    if (!f->stream)
-        return 0;
+    if (!f->stream) return 0;
     failed = fault_here(FAULT_WRITE) || fflush(f->stream) || ferror(f->stream);
     if (failed) {
-        if (errno == 0)
-            errno = EIO;
+        if (errno == 0) errno = EIO;
         error_errno(err, EX_IOERR, "cannot write '%s'", name);
         goto fail;
     }
-    if (!f->path) {         /* standard output stays open: it is not ours to close */
+    if (!f->path) { /* standard output stays open: it is not ours to close */
         f->stream = NULL;
         return 0;
     }
@@ -323,8 +312,7 @@ int atomic_file_commit(struct atomic_file *f, struct error *err)
         error_errno(err, EX_IOERR, "cannot sync '%s'", name);
         goto fail;
     }
-    if (f->temporary && f->unnamed && name_temporary(f, err))
-        goto fail;
+    if (f->temporary && f->unnamed && name_temporary(f, err)) goto fail;
     if (f->temporary) {
         if (fault_here(FAULT_RENAME) || rename(f->temporary, f->path)) {
             error_errno(err, EX_CANTCREAT, "cannot rename '%s' into place", name);
@@ -334,10 +322,9 @@ int atomic_file_commit(struct atomic_file *f, struct error *err)
         f->slot = -1;
         free(f->temporary);
         f->temporary = NULL;
-        if (io_fsync_dir_of(f->path, err))
-            goto fail;
+        if (io_fsync_dir_of(f->path, err)) goto fail;
     }
-    failed = fclose(f->stream);     /* after the rename: closing gives up the lock on the name */
+    failed = fclose(f->stream); /* after the rename: closing gives up the lock on the name */
     f->stream = NULL;
     if (failed) {
         error_errno(err, EX_IOERR, "cannot close '%s'", name);
@@ -353,10 +340,8 @@ fail:
 void atomic_file_discard(struct atomic_file *f)
 {
     int saved = errno;
-    if (f->stream && f->stream != stdout)
-        fclose(f->stream);
-    if (f->temporary && !f->unnamed)
-        unlink(f->temporary);
+    if (f->stream && f->stream != stdout) fclose(f->stream);
+    if (f->temporary && !f->unnamed) unlink(f->temporary);
     cleanup_forget(f->slot);
     free(f->temporary);
     free(f->path);
@@ -368,8 +353,7 @@ int atomic_file_write(const char *path, const void *bytes, size_t n_bytes, struc
 {
     struct atomic_file f = ATOMIC_FILE_EMPTY;
     char shown[256];
-    if (atomic_file_open(&f, path, err))
-        return -1;
+    if (atomic_file_open(&f, path, err)) return -1;
     if (fwrite(bytes, 1, n_bytes, f.stream) != n_bytes) {
         error_errno(err, EX_IOERR, "cannot write '%s'", text_for_people(shown, sizeof shown, path));
         atomic_file_discard(&f);

@@ -12,23 +12,23 @@ int file_lock_take(struct file_lock *l, const char *path, struct error *err)
     char shown[256], pid[32];
     text_for_people(shown, sizeof shown, path);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (fd < 0)
-        return error_errno(err, EX_CANTCREAT, "cannot open lock '%s'", shown);
+    if (fd < 0) return error_errno(err, EX_CANTCREAT, "cannot open lock '%s'", shown);
     while (flock(fd, LOCK_EX | LOCK_NB)) {
-        if (errno == EINTR)
-            continue;
+        if (errno == EINTR) continue;
         if (errno != EWOULDBLOCK) {
             error_errno(err, EX_OSERR, "cannot lock '%s'", shown);
         } else {
             ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
             pid[n > 0 ? n : 0] = 0;
             pid[strspn(pid, "0123456789")] = 0;
-            error_set(err, EX_TEMPFAIL, "'%s' is held by pid %s; try again when it is done", shown, pid[0] ? pid : "unknown");
+            error_set(err, EX_TEMPFAIL, "'%s' is held by pid %s; try again when it is done", shown,
+                      pid[0] ? pid : "unknown");
         }
         close(fd);
         return -1;
     }
-    /* The number is a courtesy to whoever is refused: the lock itself is the descriptor, so the dead hold nothing. */
+    /* The number is a courtesy to whoever is refused: the lock itself is the descriptor, so the dead hold
+     * nothing. */
     int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)n, 0) != n) {
         error_errno(err, EX_IOERR, "cannot write lock '%s'", shown);
@@ -41,7 +41,6 @@ int file_lock_take(struct file_lock *l, const char *path, struct error *err)
 
 void file_lock_release(struct file_lock *l)
 {
-    if (l->fd >= 0)
-        close(l->fd);
+    if (l->fd >= 0) close(l->fd);
     l->fd = -1;
 }

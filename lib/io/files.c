@@ -1,5 +1,6 @@
 /*
- * files.c: whole reads and writes, folders. EINTR is handled, the fault hook is passed, messages name the file.
+ * files.c: whole reads and writes, folders. EINTR is handled, the fault hook is passed, messages name the
+ * file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,10 +28,10 @@ ssize_t io_read_some(int fd, void *buffer, size_t n_bytes, const char *name, str
     char shown[256];
     for (;;) {
         ssize_t n = fault_here(FAULT_READ) ? -1 : read(fd, buffer, n_bytes);
-        if (n >= 0)
-            return n;
+        if (n >= 0) return n;
         if (errno != EINTR)
-            return error_errno(err, EX_NOINPUT, "cannot read '%s'", text_for_people(shown, sizeof shown, name));
+            return error_errno(err, EX_NOINPUT, "cannot read '%s'",
+                               text_for_people(shown, sizeof shown, name));
     }
 }
 
@@ -39,11 +40,10 @@ int io_read_full(int fd, void *buffer, size_t n_bytes, const char *name, struct 
     char shown[256];
     for (size_t done = 0; done < n_bytes;) {
         ssize_t n = io_read_some(fd, (char *)buffer + done, n_bytes - done, name, err);
-        if (n < 0)
-            return -1;
+        if (n < 0) return -1;
         if (n == 0)
-            return error_set(err, EX_DATAERR, "'%s' ends after %zu of %zu bytes", text_for_people(shown, sizeof shown, name),
-                             done, n_bytes);
+            return error_set(err, EX_DATAERR, "'%s' ends after %zu of %zu bytes",
+                             text_for_people(shown, sizeof shown, name), done, n_bytes);
         done += (size_t)n;
     }
     return 0;
@@ -53,13 +53,16 @@ int io_pread_full(int fd, void *buffer, size_t n_bytes, uint64_t offset, const c
 {
     char shown[256];
     for (size_t done = 0; done < n_bytes;) {
-        ssize_t n = fault_here(FAULT_READ) ? -1 : pread(fd, (char *)buffer + done, n_bytes - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = fault_here(FAULT_READ)
+                        ? -1
+                        : pread(fd, (char *)buffer + done, n_bytes - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR) continue;
         if (n < 0)
-            return error_errno(err, EX_NOINPUT, "cannot read '%s'", text_for_people(shown, sizeof shown, name));
+            return error_errno(err, EX_NOINPUT, "cannot read '%s'",
+                               text_for_people(shown, sizeof shown, name));
         if (n == 0)
-            return error_set(err, EX_DATAERR, "'%s' ends before byte %llu", text_for_people(shown, sizeof shown, name),
+            return error_set(err, EX_DATAERR, "'%s' ends before byte %llu",
+                             text_for_people(shown, sizeof shown, name),
                              (unsigned long long)offset + n_bytes);
         done += (size_t)n;
     }
@@ -71,10 +74,10 @@ int io_write_full(int fd, const void *buffer, size_t n_bytes, const char *name, 
     char shown[256];
     for (size_t done = 0; done < n_bytes;) {
         ssize_t n = fault_here(FAULT_WRITE) ? -1 : write(fd, (const char *)buffer + done, n_bytes - done);
-        if (n < 0 && errno == EINTR)
-            continue;
+        if (n < 0 && errno == EINTR) continue;
         if (n < 0)
-            return error_errno(err, EX_IOERR, "cannot write '%s'", text_for_people(shown, sizeof shown, name));
+            return error_errno(err, EX_IOERR, "cannot write '%s'",
+                               text_for_people(shown, sizeof shown, name));
         done += (size_t)n;
     }
     return 0;
@@ -88,41 +91,34 @@ int io_read_file(const char *path, uint64_t max_bytes, char **out, size_t *n_byt
     size_t room = 0, n = 0;
     struct stat st;
     int fd = standard_input ? STDIN_FILENO : io_open_read(path, err);
-    if (fd < 0)
-        return -1;
+    if (fd < 0) return -1;
     if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
         error_set(err, EX_NOINPUT, "'%s' is a folder", text_for_people(shown, sizeof shown, name));
         goto fail;
     }
     /* One byte more than the size: the read that returns 0 then needs no second buffer. */
     size_t guess = S_ISREG(st.st_mode) && st.st_size >= 0 ? (size_t)st.st_size + 1 : 65536;
-    if (guess > max_bytes + 1)
-        guess = (size_t)max_bytes + 1;
+    if (guess > max_bytes + 1) guess = (size_t)max_bytes + 1;
     for (;;) {
-        if (n + 1 >= room && mem_grow(&data, &room, n == 0 ? guess + 1 : n * 2, 1, err))
-            goto fail;
+        if (n + 1 >= room && mem_grow(&data, &room, n == 0 ? guess + 1 : n * 2, 1, err)) goto fail;
         ssize_t got = io_read_some(fd, data + n, room - 1 - n, name, err);
-        if (got < 0)
-            goto fail;
-        if (got == 0)
-            break;
+        if (got < 0) goto fail;
+        if (got == 0) break;
         n += (size_t)got;
         if (n > max_bytes) {
-            error_set(err, EX_DATAERR, "'%s' is larger than %llu bytes", text_for_people(shown, sizeof shown, name),
-                      (unsigned long long)max_bytes);
+            error_set(err, EX_DATAERR, "'%s' is larger than %llu bytes",
+                      text_for_people(shown, sizeof shown, name), (unsigned long long)max_bytes);
             goto fail;
         }
     }
     data[n] = 0;
-    if (!standard_input)
-        close(fd);
+    if (!standard_input) close(fd);
     *out = data;
     *n_bytes = n;
     return 0;
 fail:
     free(data);
-    if (!standard_input)
-        close(fd);
+    if (!standard_input) close(fd);
     return -1;
 }
 
@@ -130,23 +126,20 @@ int io_mkdirs(const char *path, struct error *err)
 {
     char shown[256];
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return 0;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return 0;
     char *p = mem_strdup(path, err);
-    if (!p)
-        return -1;
+    if (!p) return -1;
     int rc = 0;
     for (char *s = p + 1; rc == 0; s++) {
-        if (*s && *s != '/')
-            continue;
+        if (*s && *s != '/') continue;
         char kept = *s;
         *s = 0;
         /* Existing parts may be unwritable or automounted: only a failure that leaves no folder counts. */
         if (mkdir(p, 0777) && (stat(p, &st) || !S_ISDIR(st.st_mode)))
-            rc = error_errno(err, EX_CANTCREAT, "cannot make folder '%s'", text_for_people(shown, sizeof shown, p));
+            rc = error_errno(err, EX_CANTCREAT, "cannot make folder '%s'",
+                             text_for_people(shown, sizeof shown, p));
         *s = kept;
-        if (!kept)
-            break;
+        if (!kept) break;
     }
     free(p);
     return rc;
@@ -155,8 +148,7 @@ int io_mkdirs(const char *path, struct error *err)
 int io_mkdirs_for(const char *file_path, struct error *err)
 {
     char *folder = path_folder(file_path, err);
-    if (!folder)
-        return -1;
+    if (!folder) return -1;
     int rc = io_mkdirs(folder, err);
     free(folder);
     return rc;
@@ -165,26 +157,23 @@ int io_mkdirs_for(const char *file_path, struct error *err)
 char *path_folder(const char *path, struct error *err)
 {
     const char *slash = strrchr(path, '/');
-    if (!slash)
-        return mem_strdup(".", err);
+    if (!slash) return mem_strdup(".", err);
     size_t n = slash == path ? 1 : (size_t)(slash - path);
     char *folder = mem_dup(path, n + 1, err);
-    if (folder)
-        folder[n] = 0;
+    if (folder) folder[n] = 0;
     return folder;
 }
 
 int io_fsync_dir_of(const char *file_path, struct error *err)
 {
     char shown[256], *folder = path_folder(file_path, err);
-    if (!folder)
-        return -1;
+    if (!folder) return -1;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
     /* Some file systems refuse to sync a folder (EINVAL): there is nothing better to do there. */
     if (fd < 0 || fault_here(FAULT_FSYNC) || (fsync(fd) && errno != EINVAL && errno != ENOTSUP))
-        rc = error_errno(err, EX_IOERR, "cannot sync folder '%s'", text_for_people(shown, sizeof shown, folder));
-    if (fd >= 0)
-        close(fd);
+        rc = error_errno(err, EX_IOERR, "cannot sync folder '%s'",
+                         text_for_people(shown, sizeof shown, folder));
+    if (fd >= 0) close(fd);
     free(folder);
     return rc;
 }
@@ -197,11 +186,9 @@ bool io_exists(const char *path)
 
 bool path_is_inside(const char *path)
 {
-    if (path[0] == '/' || path[0] == 0)
-        return false;
+    if (path[0] == '/' || path[0] == 0) return false;
     for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
-        if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == 0))
-            return false;
+        if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == 0)) return false;
     return true;
 }
 
@@ -210,11 +197,12 @@ int path_join(struct text *out, const char *root, const char *path, bool allow_o
     char shown[256];
     text_clear(out);
     if (!allow_outside && !path_is_inside(path))
-        return error_set(err, EX_DATAERR, path[0] ? "path '%s' leaves the root folder (--allow-outside takes it)" : "empty path",
+        return error_set(err, EX_DATAERR,
+                         path[0] ? "path '%s' leaves the root folder (--allow-outside takes it)"
+                                 : "empty path",
                          text_for_people(shown, sizeof shown, path));
     if (path[0] != '/' && root && root[0] && strcmp(root, ".")) {
-        if (text_puts(out, root, err) || (!text_ends(root, "/") && text_puts(out, "/", err)))
-            return -1;
+        if (text_puts(out, root, err) || (!text_ends(root, "/") && text_puts(out, "/", err))) return -1;
     }
     return text_puts(out, path, err);
 }

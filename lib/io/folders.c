@@ -1,5 +1,6 @@
 /*
- * folders.c: reading a folder to its end or not at all, and folders that are made beside their place and renamed into it.
+ * folders.c: reading a folder to its end or not at all, and folders that are made beside their place and
+ * renamed into it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +23,9 @@ struct dirent *io_next_entry(DIR *d, const char *name, int *rc, struct error *er
         errno = 0;
         e = fault_here(FAULT_READ) ? NULL : readdir(d);
     } while (e && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
-    *rc = e || errno == 0 ? 0 : error_errno(err, EX_IOERR, "cannot read the folder '%s'", text_for_people(shown, sizeof shown, name));
+    *rc = e || errno == 0 ? 0
+                          : error_errno(err, EX_IOERR, "cannot read the folder '%s'",
+                                        text_for_people(shown, sizeof shown, name));
     return e;
 }
 
@@ -35,7 +38,8 @@ static void remove_below(int fd)
         return;
     }
     for (struct dirent *e; (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || unlinkat(dirfd(d), e->d_name, 0) == 0)
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            unlinkat(dirfd(d), e->d_name, 0) == 0)
             continue;
         int inner = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (inner >= 0) {
@@ -63,11 +67,11 @@ bool io_is_leftover(const char *name)
     const char *mark = strstr(name, ".new-");
     for (const char *next; mark && (next = strstr(mark + 1, ".new-"));)
         mark = next;
-    if (!mark)
-        return false;
+    if (!mark) return false;
     char *end;
     long pid = strtol(mark + strlen(".new-"), &end, 10);
-    return end != mark + strlen(".new-") && !*end && pid > 0 && pid != (long)getpid() && kill((pid_t)pid, 0) && errno == ESRCH;
+    return end != mark + strlen(".new-") && !*end && pid > 0 && pid != (long)getpid() &&
+           kill((pid_t)pid, 0) && errno == ESRCH;
 }
 
 void io_sweep_leftovers(const char *place)
@@ -75,19 +79,22 @@ void io_sweep_leftovers(const char *place)
     const char *slash = strrchr(place, '/'), *base = slash ? slash + 1 : place;
     struct text t = TEXT_EMPTY;
     struct error ignored = {0};
-    DIR *d = text_printf(&t, &ignored, "%.*s", slash ? (slash == place ? 1 : (int)(slash - place)) : 1, slash ? place : ".") ? NULL : opendir(t.data);
+    DIR *d = text_printf(&t, &ignored, "%.*s", slash ? (slash == place ? 1 : (int)(slash - place)) : 1,
+                         slash ? place : ".")
+                 ? NULL
+                 : opendir(t.data);
     for (struct dirent *e; d && (e = readdir(d));) {
         const char *name = e->d_name;
-        while (*name == '.' && base[0] != '.')      /* ..PLACE.new-1.new-1: begun inside what was begun */
+        while (*name == '.' && base[0] != '.') /* ..PLACE.new-1.new-1: begun inside what was begun */
             name++;
-        if (!text_starts(name, base) || !text_starts(name + strlen(base), ".new-") || !io_is_leftover(e->d_name))
+        if (!text_starts(name, base) || !text_starts(name + strlen(base), ".new-") ||
+            !io_is_leftover(e->d_name))
             continue;
         text_clear(&t);
         if (text_printf(&t, &ignored, "%.*s%s", slash ? (int)(slash - place + 1) : 0, place, e->d_name) == 0)
             io_remove_tree(t.data);
     }
-    if (d)
-        closedir(d);
+    if (d) closedir(d);
     text_release(&t);
 }
 
@@ -95,27 +102,23 @@ int io_take_place(const char *made, const char *place, char **old, struct error 
 {
     struct text aside = TEXT_EMPTY;
     *old = NULL;
-    if (fault_here(FAULT_RENAME))
-        return error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", made);
-    if (rename(made, place) == 0)
-        return 0;                       /* nothing was there, or an empty folder */
+    if (fault_here(FAULT_RENAME)) return error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", made);
+    if (rename(made, place) == 0) return 0; /* nothing was there, or an empty folder */
     if (errno != ENOTEMPTY && errno != EEXIST)
         return error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", made);
-    if (!(*old = mem_strdup(made, err)))
-        return -1;
-    if (renameat2(AT_FDCWD, made, AT_FDCWD, place, RENAME_EXCHANGE) == 0)
-        return 0;
+    if (!(*old = mem_strdup(made, err))) return -1;
+    if (renameat2(AT_FDCWD, made, AT_FDCWD, place, RENAME_EXCHANGE) == 0) return 0;
     /* A file system without exchange (NFS): the old one is away for a moment. */
     free(*old);
     *old = NULL;
-    if (text_printf(&aside, err, "%s.old", made))
-        return -1;
-    int rc = rename(place, aside.data) || rename(made, place) ? error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", made) : 0;
+    if (text_printf(&aside, err, "%s.old", made)) return -1;
+    int rc = rename(place, aside.data) || rename(made, place)
+                 ? error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", made)
+                 : 0;
     if (rc)
         (void)rename(aside.data, place);
     else
         *old = aside.data;
-    if (rc)
-        text_release(&aside);
+    if (rc) text_release(&aside);
     return rc;
 }

@@ -1,6 +1,7 @@
 /*
- * ordered_pool.c: a ring of jobs. Slots are claimed by workers in order, finished in any order, and taken in order.
- * One mutex: a job here is a picture to decode or a file to hash, thousands of times dearer than the lock.
+ * ordered_pool.c: a ring of jobs. Slots are claimed by workers in order, finished in any order, and taken in
+ * order. One mutex: a job here is a picture to decode or a file to hash, thousands of times dearer than the
+ * lock.
  */
 #include "io/ordered_pool.h"
 
@@ -12,14 +13,17 @@
 
 #include "base/mem.h"
 
-struct slot { void *job; bool done; };
+struct slot {
+    void *job;
+    bool done;
+};
 
 struct ordered_pool {
     ordered_pool_work *work;
     void *context;
     struct slot *ring;
     size_t depth;
-    size_t n_submitted, n_claimed, n_taken;     /* running counts; slot = count % depth */
+    size_t n_submitted, n_claimed, n_taken; /* running counts; slot = count % depth */
     bool closing;
     unsigned n_threads, n_started;
     pthread_t *threads;
@@ -27,7 +31,10 @@ struct ordered_pool {
     pthread_cond_t submitted, finished;
 };
 
-struct start { struct ordered_pool *pool; unsigned index; };
+struct start {
+    struct ordered_pool *pool;
+    unsigned index;
+};
 
 static void *worker(void *argument)
 {
@@ -38,8 +45,7 @@ static void *worker(void *argument)
     for (;;) {
         while (!p->closing && p->n_claimed == p->n_submitted)
             pthread_cond_wait(&p->submitted, &p->mutex);
-        if (p->closing)
-            break;
+        if (p->closing) break;
         struct slot *slot = &p->ring[p->n_claimed++ % p->depth];
         pthread_mutex_unlock(&p->mutex);
         p->work(p->context, s.index, slot->job);
@@ -51,14 +57,13 @@ static void *worker(void *argument)
     return NULL;
 }
 
-int ordered_pool_open(struct ordered_pool **out, unsigned n_threads, size_t depth, ordered_pool_work *work, void *context,
-                      struct error *err)
+int ordered_pool_open(struct ordered_pool **out, unsigned n_threads, size_t depth, ordered_pool_work *work,
+                      void *context, struct error *err)
 {
     sigset_t all, old;
     *out = NULL;
     struct ordered_pool *p = mem_zalloc(1, sizeof *p, err);
-    if (!p)
-        return -1;
+    if (!p) return -1;
     p->depth = depth ? depth : 4 * (size_t)n_threads + 4;
     p->work = work;
     p->context = context;
@@ -68,8 +73,7 @@ int ordered_pool_open(struct ordered_pool **out, unsigned n_threads, size_t dept
     pthread_cond_init(&p->finished, NULL);
     p->ring = mem_zalloc(p->depth, sizeof *p->ring, err);
     p->threads = mem_zalloc(n_threads ? n_threads : 1, sizeof *p->threads, err);
-    if (!p->ring || !p->threads)
-        goto fail;
+    if (!p->ring || !p->threads) goto fail;
     /* Signals go to the main thread, whose handlers know the temporaries. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -96,15 +100,9 @@ fail:
     return -1;
 }
 
-bool ordered_pool_full(const struct ordered_pool *p)
-{
-    return p->n_submitted - p->n_taken == p->depth;
-}
+bool ordered_pool_full(const struct ordered_pool *p) { return p->n_submitted - p->n_taken == p->depth; }
 
-bool ordered_pool_empty(const struct ordered_pool *p)
-{
-    return p->n_submitted == p->n_taken;
-}
+bool ordered_pool_empty(const struct ordered_pool *p) { return p->n_submitted == p->n_taken; }
 
 void ordered_pool_submit(struct ordered_pool *p, void *job)
 {
@@ -117,8 +115,7 @@ void ordered_pool_submit(struct ordered_pool *p, void *job)
 
 void *ordered_pool_take(struct ordered_pool *p)
 {
-    if (ordered_pool_empty(p))
-        return NULL;
+    if (ordered_pool_empty(p)) return NULL;
     struct slot *slot = &p->ring[p->n_taken % p->depth];
     if (p->n_threads == 0) {
         p->work(p->context, 0, slot->job);
@@ -137,8 +134,7 @@ void *ordered_pool_take(struct ordered_pool *p)
 
 void ordered_pool_close(struct ordered_pool *p)
 {
-    if (!p)
-        return;
+    if (!p) return;
     pthread_mutex_lock(&p->mutex);
     p->closing = true;
     pthread_cond_broadcast(&p->submitted);
@@ -156,7 +152,6 @@ void ordered_pool_close(struct ordered_pool *p)
 unsigned default_threads(void)
 {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return (unsigned)CPU_COUNT(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return (unsigned)CPU_COUNT(&set);
     return 1;
 }

@@ -1,7 +1,8 @@
 #include "manifest/filter.h"
 
-int manifest_filter_open(struct manifest_filter *f, const char *input, const char *output, const char *rejects,
-                         const char *const *reads, const char *const *adds, struct error *err)
+int manifest_filter_open(struct manifest_filter *f, const char *input, const char *output,
+                         const char *rejects, const char *const *reads, const char *const *adds,
+                         struct error *err)
 {
     return manifest_reader_open(&f->in, input, reads, err) ||
                    manifest_writer_open(&f->out, output, &f->in.schema, adds, err) ||

@@ -1,6 +1,7 @@
 /*
- * reader.c: rows out of blocks. A block is read at a time, rows are cut in place (tabs become NULs), and only a row that holds
- * a backslash is looked at byte by byte. Hundreds of megabytes a second, memory of one block plus the longest row.
+ * reader.c: rows out of blocks. A block is read at a time, rows are cut in place (tabs become NULs), and only
+ * a row that holds a backslash is looked at byte by byte. Hundreds of megabytes a second, memory of one block
+ * plus the longest row.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,8 +13,8 @@
 #define BLOCK_BYTES (256u << 10)
 
 struct manifest_input {
-    int fd;                     /* -1: memory */
-    char *buffer;               /* n_bytes of data from `at` on, room for one NUL behind */
+    int fd;       /* -1: memory */
+    char *buffer; /* n_bytes of data from `at` on, room for one NUL behind */
     size_t capacity, at, end;
     bool ended;
 };
@@ -22,7 +23,8 @@ static int data_error(const struct manifest_reader *r, struct error *err, const 
 {
     char shown[256];
     if (r->row == 0)
-        return error_set(err, EX_DATAERR, "'%s', header: %s", text_for_people(shown, sizeof shown, r->name), what);
+        return error_set(err, EX_DATAERR, "'%s', header: %s", text_for_people(shown, sizeof shown, r->name),
+                         what);
     return error_set(err, EX_DATAERR, "'%s', row %llu: %s", text_for_people(shown, sizeof shown, r->name),
                      (unsigned long long)r->row, what);
 }
@@ -44,22 +46,20 @@ static int next_line(struct manifest_reader *r, char **line, size_t *n, struct e
         }
         scanned = in->end - in->at;
         if (in->ended) {
-            if (scanned == 0)
-                return 0;
+            if (scanned == 0) return 0;
             return data_error(r, err, "torn row: the file ends without a line feed (a cut-off copy?)");
         }
-        if (scanned > MANIFEST_MAX_ROW_BYTES)
-            return data_error(r, err, "longer than 16 MiB: not a manifest");
+        if (scanned > MANIFEST_MAX_ROW_BYTES) return data_error(r, err, "longer than 16 MiB: not a manifest");
         if (in->at > 0) {
             memmove(in->buffer, start, scanned);
             in->at = 0;
             in->end = scanned;
         }
-        if (in->capacity - in->end < BLOCK_BYTES + 1 && mem_grow(&in->buffer, &in->capacity, in->end + BLOCK_BYTES + 1, 1, err))
+        if (in->capacity - in->end < BLOCK_BYTES + 1 &&
+            mem_grow(&in->buffer, &in->capacity, in->end + BLOCK_BYTES + 1, 1, err))
             return -1;
         ssize_t got = io_read_some(in->fd, in->buffer + in->end, BLOCK_BYTES, r->name, err);
-        if (got < 0)
-            return -1;
+        if (got < 0) return -1;
         in->end += (size_t)got;
         in->ended = got == 0;
     }
@@ -69,8 +69,7 @@ static int next_line(struct manifest_reader *r, char **line, size_t *n, struct e
 static bool unescape(char *s)
 {
     char *out = strchr(s, '\\');
-    if (!out)
-        return true;
+    if (!out) return true;
     for (char *in = out; *in; in++) {
         if (*in != '\\') {
             *out++ = *in;
@@ -88,17 +87,16 @@ static bool unescape(char *s)
     return true;
 }
 
-/* Cuts line (n bytes) at its tabs into at most max fields; returns their number (max + 1 when there are more). */
+/* Cuts line (n bytes) at its tabs into at most max fields; returns their number (max + 1 when there are
+ * more). */
 static size_t split(char *line, size_t n, const char **fields, size_t max)
 {
     size_t count = 0;
     for (char *end = line + n;;) {
         char *tab = memchr(line, '\t', (size_t)(end - line));
-        if (count == max)
-            return max + 1;
+        if (count == max) return max + 1;
         fields[count++] = line;
-        if (!tab)
-            return count;
+        if (!tab) return count;
         *tab = 0;
         line = tab + 1;
     }
@@ -107,8 +105,7 @@ static size_t split(char *line, size_t n, const char **fields, size_t max)
 /* 0, or -1 with err naming the row. NUL bytes would silently cut a field, so they are refused. */
 static int check_line(struct manifest_reader *r, char *line, size_t n, struct error *err)
 {
-    if (memchr(line, 0, n))
-        return data_error(r, err, "holds a NUL byte: not a manifest");
+    if (memchr(line, 0, n)) return data_error(r, err, "holds a NUL byte: not a manifest");
     return 0;
 }
 
@@ -119,19 +116,16 @@ static int read_header(struct manifest_reader *r, const char *const *required, s
     char *line, shown[256], what[128];
     size_t n;
     int got = next_line(r, &line, &n, err);
-    if (got < 0)
-        return -1;
+    if (got < 0) return -1;
     if (got == 0)
         return error_set(err, EX_DATAERR, "'%s' is empty: a manifest begins with a line of column names",
                          text_for_people(shown, sizeof shown, r->name));
-    if (check_line(r, line, n, err))
-        return -1;
+    if (check_line(r, line, n, err)) return -1;
     if (n >= 3 && memcmp(line, bom, 3) == 0)
         return data_error(r, err, "begins with a byte order mark; save the file as UTF-8 without one");
     if (n > 0 && line[n - 1] == '\r')
         return data_error(r, err, "lines end in CR LF; save the file with LF only");
-    if (!(fields = mem_zalloc(MANIFEST_MAX_COLUMNS, sizeof *fields, err)))
-        return -1;
+    if (!(fields = mem_zalloc(MANIFEST_MAX_COLUMNS, sizeof *fields, err))) return -1;
     size_t count = split(line, n, fields, MANIFEST_MAX_COLUMNS);
     if (count > MANIFEST_MAX_COLUMNS) {
         data_error(r, err, "more than 4096 columns");
@@ -150,14 +144,14 @@ static int read_header(struct manifest_reader *r, const char *const *required, s
             data_error(r, err, what);
             goto fail;
         }
-        if (!(r->schema.names[i] = mem_strdup(fields[i], err)))
-            goto fail;
+        if (!(r->schema.names[i] = mem_strdup(fields[i], err))) goto fail;
         r->schema.n++;
     }
     free(fields);
     for (; required && *required; required++)
         if (manifest_column(&r->schema, *required) < 0)
-            return error_set(err, EX_DATAERR, "'%s' has no column '%s'", text_for_people(shown, sizeof shown, r->name), *required);
+            return error_set(err, EX_DATAERR, "'%s' has no column '%s'",
+                             text_for_people(shown, sizeof shown, r->name), *required);
     return 0;
 fail:
     free(fields);
@@ -173,12 +167,12 @@ static int start(struct manifest_reader *r, const char *name, const char *const 
     return 0;
 }
 
-int manifest_reader_open(struct manifest_reader *r, const char *path, const char *const *required, struct error *err)
+int manifest_reader_open(struct manifest_reader *r, const char *path, const char *const *required,
+                         struct error *err)
 {
     bool standard_input = !path || strcmp(path, "-") == 0;
     *r = MANIFEST_READER_EMPTY;
-    if (!(r->input = mem_zalloc(1, sizeof *r->input, err)))
-        return -1;
+    if (!(r->input = mem_zalloc(1, sizeof *r->input, err))) return -1;
     r->input->fd = standard_input ? STDIN_FILENO : io_open_read(path, err);
     if (r->input->fd < 0 || mem_grow(&r->input->buffer, &r->input->capacity, BLOCK_BYTES + 1, 1, err)) {
         manifest_reader_close(r);
@@ -187,12 +181,11 @@ int manifest_reader_open(struct manifest_reader *r, const char *path, const char
     return start(r, standard_input ? "standard input" : path, required, err);
 }
 
-int manifest_reader_open_memory(struct manifest_reader *r, const char *bytes, size_t n_bytes, const char *name,
-                                const char *const *required, struct error *err)
+int manifest_reader_open_memory(struct manifest_reader *r, const char *bytes, size_t n_bytes,
+                                const char *name, const char *const *required, struct error *err)
 {
     *r = MANIFEST_READER_EMPTY;
-    if (!(r->input = mem_zalloc(1, sizeof *r->input, err)))
-        return -1;
+    if (!(r->input = mem_zalloc(1, sizeof *r->input, err))) return -1;
     r->input->fd = -1;
     r->input->ended = true;
     if (!(r->input->buffer = mem_alloc(n_bytes + 1, err))) {
@@ -210,10 +203,8 @@ int manifest_reader_next(struct manifest_reader *r, struct error *err)
     size_t n;
     r->row++;
     int got = next_line(r, &line, &n, err);
-    if (got <= 0)
-        return got;
-    if (check_line(r, line, n, err))
-        return -1;
+    if (got <= 0) return got;
+    if (check_line(r, line, n, err)) return -1;
     bool escaped = memchr(line, '\\', n) != NULL;
     size_t count = split(line, n, r->fields, r->schema.n);
     if (count != r->schema.n) {
@@ -225,7 +216,8 @@ int manifest_reader_next(struct manifest_reader *r, struct error *err)
     }
     for (size_t i = 0; escaped && i < count; i++)
         if (!unescape((char *)r->fields[i])) {
-            snprintf(what, sizeof what, "column '%.40s': a backslash before anything but t n r \\", r->schema.names[i]);
+            snprintf(what, sizeof what, "column '%.40s': a backslash before anything but t n r \\",
+                     r->schema.names[i]);
             return data_error(r, err, what);
         }
     return 1;
@@ -240,8 +232,7 @@ void manifest_reader_close(struct manifest_reader *r)
     free(r->fields);
     free(r->name);
     if (r->input) {
-        if (r->input->fd > STDERR_FILENO)
-            close(r->input->fd);
+        if (r->input->fd > STDERR_FILENO) close(r->input->fd);
         free(r->input->buffer);
         free(r->input);
     }
@@ -252,7 +243,6 @@ void manifest_reader_close(struct manifest_reader *r)
 int manifest_column(const struct manifest_schema *s, const char *name)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->names[i], name) == 0)
-            return (int)i;
+        if (strcmp(s->names[i], name) == 0) return (int)i;
     return -1;
 }

@@ -15,27 +15,23 @@ int manifest_spool(int from, const char *name, struct error *err)
     const char *folder = getenv("TMPDIR");
     char shown[256], path[4096], *buffer = NULL;
     int fd = -1;
-    if (!folder || !*folder)
-        folder = "/tmp";
+    if (!folder || !*folder) folder = "/tmp";
     fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0) { /* a file system without O_TMPFILE */
         if ((size_t)snprintf(path, sizeof path, "%s/winnow-XXXXXX", folder) >= sizeof path)
             return error_set(err, EX_CANTCREAT, "TMPDIR is too long");
         if ((fd = mkostemp(path, O_CLOEXEC)) < 0)
-            return error_errno(err, EX_CANTCREAT, "cannot keep what comes by a pipe in '%s' (TMPDIR says where)",
+            return error_errno(err, EX_CANTCREAT,
+                               "cannot keep what comes by a pipe in '%s' (TMPDIR says where)",
                                text_for_people(shown, sizeof shown, folder));
         unlink(path);
     }
-    if (!(buffer = mem_alloc(COPY_BYTES, err)))
-        goto fail;
+    if (!(buffer = mem_alloc(COPY_BYTES, err))) goto fail;
     for (;;) {
         ssize_t n = io_read_some(from, buffer, COPY_BYTES, name, err);
-        if (n < 0)
-            goto fail;
-        if (n == 0)
-            break;
-        if (io_write_full(fd, buffer, (size_t)n, "temporary copy of what came by a pipe", err))
-            goto fail;
+        if (n < 0) goto fail;
+        if (n == 0) break;
+        if (io_write_full(fd, buffer, (size_t)n, "temporary copy of what came by a pipe", err)) goto fail;
     }
     free(buffer);
     return fd;
@@ -50,12 +46,10 @@ int manifest_source_open(struct manifest_source *s, const char *path, struct err
     char own[64];
     bool standard_input = !path || strcmp(path, "-") == 0;
     *s = MANIFEST_SOURCE_EMPTY;
-    if (!(s->name = mem_strdup(standard_input ? "standard input" : path, err)))
-        return -1;
+    if (!(s->name = mem_strdup(standard_input ? "standard input" : path, err))) return -1;
     s->fd = standard_input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : io_open_read(path, err);
     if (s->fd < 0) {
-        if (standard_input)
-            error_errno(err, EX_NOINPUT, "cannot read standard input");
+        if (standard_input) error_errno(err, EX_NOINPUT, "cannot read standard input");
         goto fail;
     }
     if (fstat(s->fd, &s->seen)) {
@@ -66,15 +60,13 @@ int manifest_source_open(struct manifest_source *s, const char *path, struct err
     bool again = S_ISREG(s->seen.st_mode) && (!standard_input || lseek(s->fd, 0, SEEK_CUR) == 0);
     if (!again) {
         int copy = manifest_spool(s->fd, s->name, err);
-        if (copy < 0)
-            goto fail;
+        if (copy < 0) goto fail;
         close(s->fd);
         s->fd = copy;
         fstat(s->fd, &s->seen);
     }
     snprintf(own, sizeof own, "/proc/self/fd/%d", s->fd);
-    if (!(s->path = mem_strdup(again && !standard_input ? path : own, err)))
-        goto fail;
+    if (!(s->path = mem_strdup(again && !standard_input ? path : own, err))) goto fail;
     return 0;
 fail:
     manifest_source_close(s);
@@ -109,8 +101,8 @@ int manifest_source_check(const struct manifest_source *s, struct error *err)
 {
     struct stat now;
     char shown[256];
-    if (fstat(s->fd, &now) == 0 && now.st_size == s->seen.st_size && now.st_mtim.tv_sec == s->seen.st_mtim.tv_sec &&
-        now.st_mtim.tv_nsec == s->seen.st_mtim.tv_nsec)
+    if (fstat(s->fd, &now) == 0 && now.st_size == s->seen.st_size &&
+        now.st_mtim.tv_sec == s->seen.st_mtim.tv_sec && now.st_mtim.tv_nsec == s->seen.st_mtim.tv_nsec)
         return 0;
     return error_set(err, EX_DATAERR, "'%s' was written to while it was read",
                      text_for_people(shown, sizeof shown, s->name));
@@ -119,8 +111,7 @@ int manifest_source_check(const struct manifest_source *s, struct error *err)
 void manifest_source_close(struct manifest_source *s)
 {
     int saved = errno;
-    if (s->fd >= 0)
-        close(s->fd);
+    if (s->fd >= 0) close(s->fd);
     free(s->name);
     free(s->path);
     *s = MANIFEST_SOURCE_EMPTY;

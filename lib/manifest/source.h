@@ -1,7 +1,7 @@
 /*
- * source.h: a manifest that is read more than once, for stages that need facts about all rows before they write the
- * first and must not hold ten million rows of text. A regular file is simply read again; standard input, a FIFO or a
- * pipe is copied to an unlinked temporary file in $TMPDIR first.
+ * source.h: a manifest that is read more than once, for stages that need facts about all rows before they
+ * write the first and must not hold ten million rows of text. A regular file is simply read again; standard
+ * input, a FIFO or a pipe is copied to an unlinked temporary file in $TMPDIR first.
  */
 #ifndef WINNOW_MANIFEST_SOURCE_H
 #define WINNOW_MANIFEST_SOURCE_H
@@ -23,8 +23,8 @@ struct manifest_source {
 int manifest_source_open(struct manifest_source *s, const char *path, struct error *err);
 /*
  * A reader from the first row on; as manifest_reader_open. After the last row of a second reading,
- * manifest_source_check says whether the file was still the one of the first reading: EX_DATAERR when it was written to
- * in between.
+ * manifest_source_check says whether the file was still the one of the first reading: EX_DATAERR when it was
+ * written to in between.
  */
 int manifest_source_read(struct manifest_source *s, struct manifest_reader *r, const char *const *required,
                          struct error *err);
@@ -32,8 +32,8 @@ int manifest_source_check(const struct manifest_source *s, struct error *err);
 void manifest_source_close(struct manifest_source *s);
 
 /*
- * All of a descriptor into an unlinked file of its own in $TMPDIR: its descriptor, or -1. name is what messages call the descriptor.
- * EX_CANTCREAT names the folder.
+ * All of a descriptor into an unlinked file of its own in $TMPDIR: its descriptor, or -1. name is what
+ * messages call the descriptor. EX_CANTCREAT names the folder.
  */
 int manifest_spool(int from, const char *name, struct error *err);
 

@@ -3,13 +3,13 @@
 
 #include "manifest/manifest.h"
 
-int manifest_table_read(struct manifest_table *t, const char *path, const char *const *required, struct error *err)
+int manifest_table_read(struct manifest_table *t, const char *path, const char *const *required,
+                        struct error *err)
 {
     struct manifest_reader r;
     int got;
     *t = MANIFEST_TABLE_EMPTY;
-    if (manifest_reader_open(&r, path, required, err))
-        return -1;
+    if (manifest_reader_open(&r, path, required, err)) return -1;
     size_t n = r.schema.n;
     while ((got = manifest_reader_next(&r, err)) > 0) {
         /* A row lies in one piece in the reader's buffer: one copy, then the same cuts. */
@@ -17,16 +17,14 @@ int manifest_table_read(struct manifest_table *t, const char *path, const char *
         size_t n_bytes = (size_t)(last - first) + strlen(last) + 1;
         char *copy = arena_alloc(&t->arena, n_bytes, err);
         size_t capacity = t->capacity;
-        if (!copy || mem_grow(&t->cells, &capacity, (t->n_rows + 1) * n, sizeof *t->cells, err))
-            goto fail;
+        if (!copy || mem_grow(&t->cells, &capacity, (t->n_rows + 1) * n, sizeof *t->cells, err)) goto fail;
         t->capacity = capacity;
         memcpy(copy, first, n_bytes);
         for (size_t i = 0; i < n; i++)
             t->cells[t->n_rows * n + i] = copy + (r.fields[i] - first);
         t->n_rows++;
     }
-    if (got < 0)
-        goto fail;
+    if (got < 0) goto fail;
     /* Schema and name move over from the reader. */
     t->schema = r.schema;
     t->name = r.name;

@@ -11,12 +11,14 @@ static const char *const reject_columns[] = {"reject_stage", "reject_reason", "r
 int manifest_escape(struct text *line, const char *field, struct error *err)
 {
     size_t plain = strcspn(field, "\t\n\r\\");
-    if (text_add(line, field, plain, err))
-        return -1;
+    if (text_add(line, field, plain, err)) return -1;
     for (const char *p = field + plain; *p; p++) {
-        const char *two = *p == '\t' ? "\\t" : *p == '\n' ? "\\n" : *p == '\r' ? "\\r" : *p == '\\' ? "\\\\" : NULL;
-        if (two ? text_add(line, two, 2, err) : text_add(line, p, 1, err))
-            return -1;
+        const char *two = *p == '\t'   ? "\\t"
+                          : *p == '\n' ? "\\n"
+                          : *p == '\r' ? "\\r"
+                          : *p == '\\' ? "\\\\"
+                                       : NULL;
+        if (two ? text_add(line, two, 2, err) : text_add(line, p, 1, err)) return -1;
     }
     return 0;
 }
@@ -24,11 +26,12 @@ int manifest_escape(struct text *line, const char *field, struct error *err)
 static int put_line(struct manifest_writer *w, struct error *err)
 {
     char shown[256];
-    if (text_add(&w->line, "\n", 1, err))
-        return -1;
-    if (fault_here(FAULT_WRITE) || fwrite(w->line.data, 1, w->line.n_bytes, w->file.stream) != w->line.n_bytes)
+    if (text_add(&w->line, "\n", 1, err)) return -1;
+    if (fault_here(FAULT_WRITE) ||
+        fwrite(w->line.data, 1, w->line.n_bytes, w->file.stream) != w->line.n_bytes)
         return error_errno(err, EX_IOERR, "cannot write '%s'",
-                           text_for_people(shown, sizeof shown, w->file.path ? w->file.path : "standard output"));
+                           text_for_people(shown, sizeof shown,
+                                           w->file.path ? w->file.path : "standard output"));
     return 0;
 }
 
@@ -36,13 +39,14 @@ static int put_fields(struct manifest_writer *w, const char *const *fields, size
 {
     text_clear(&w->line);
     for (size_t i = 0; i < n; i++)
-        if ((i && text_add(&w->line, "\t", 1, err)) || (fields[i] && manifest_escape(&w->line, fields[i], err)))
+        if ((i && text_add(&w->line, "\t", 1, err)) ||
+            (fields[i] && manifest_escape(&w->line, fields[i], err)))
             return -1;
     return put_line(w, err);
 }
 
-static int open_writer(struct manifest_writer *w, const char *path, bool off, const struct manifest_schema *base,
-                       const char *const *adds, struct error *err)
+static int open_writer(struct manifest_writer *w, const char *path, bool off,
+                       const struct manifest_schema *base, const char *const *adds, struct error *err)
 {
     size_t n_adds = 0, n_base = base ? base->n : 0;
     *w = MANIFEST_WRITER_EMPTY;
@@ -53,24 +57,21 @@ static int open_writer(struct manifest_writer *w, const char *path, bool off, co
     w->n_added = n_adds;
     w->schema.names = mem_zalloc(n_base + n_adds + 1, sizeof *w->schema.names, err);
     w->added_column = mem_zalloc(n_adds + 1, sizeof *w->added_column, err);
-    if (!w->schema.names || !w->added_column)
-        goto fail;
+    if (!w->schema.names || !w->added_column) goto fail;
     for (size_t i = 0; i < n_base; i++, w->schema.n++)
-        if (!(w->schema.names[i] = mem_strdup(base->names[i], err)))
-            goto fail;
+        if (!(w->schema.names[i] = mem_strdup(base->names[i], err))) goto fail;
     for (size_t i = 0; i < n_adds; i++) {
         int at = manifest_column(&w->schema, adds[i]);
         if (at < 0) {
             at = (int)w->schema.n;
-            if (!(w->schema.names[at] = mem_strdup(adds[i], err)))
-                goto fail;
+            if (!(w->schema.names[at] = mem_strdup(adds[i], err))) goto fail;
             w->schema.n++;
         }
         w->added_column[i] = at;
     }
-    if (off)
-        return 0;
-    if (atomic_file_open(&w->file, path, err) || put_fields(w, (const char *const *)w->schema.names, w->schema.n, err))
+    if (off) return 0;
+    if (atomic_file_open(&w->file, path, err) ||
+        put_fields(w, (const char *const *)w->schema.names, w->schema.n, err))
         goto fail;
     return 0;
 fail:
@@ -84,36 +85,34 @@ int manifest_writer_open(struct manifest_writer *w, const char *path, const stru
     return open_writer(w, path, false, base, adds, err);
 }
 
-int manifest_rejects_open(struct manifest_writer *w, const char *path, const struct manifest_schema *base, struct error *err)
+int manifest_rejects_open(struct manifest_writer *w, const char *path, const struct manifest_schema *base,
+                          struct error *err)
 {
     return open_writer(w, path, path == NULL, base, reject_columns, err);
 }
 
-int manifest_writer_row(struct manifest_writer *w, const char *const *base_fields, const char *const *added, struct error *err)
+int manifest_writer_row(struct manifest_writer *w, const char *const *base_fields, const char *const *added,
+                        struct error *err)
 {
     w->n_rows++;
-    if (w->off)
-        return 0;
-    if (w->n_added == 0)
-        return put_fields(w, base_fields, w->n_base, err);
+    if (w->off) return 0;
+    if (w->n_added == 0) return put_fields(w, base_fields, w->n_base, err);
     const char *stack[64], **row = stack;
-    if (w->schema.n > 64 && !(row = mem_alloc(w->schema.n * sizeof *row, err)))
-        return -1;
+    if (w->schema.n > 64 && !(row = mem_alloc(w->schema.n * sizeof *row, err))) return -1;
     for (size_t i = 0; i < w->schema.n; i++)
         row[i] = i < w->n_base ? base_fields[i] : NULL;
     for (size_t i = 0; i < w->n_added; i++)
         row[w->added_column[i]] = added[i];
     int rc = put_fields(w, row, w->schema.n, err);
-    if (row != stack)
-        free(row);
+    if (row != stack) free(row);
     return rc;
 }
 
-int manifest_writer_reject(struct manifest_writer *w, const char *const *base_fields, const char *reason, const char *detail,
-                           struct error *err)
+int manifest_writer_reject(struct manifest_writer *w, const char *const *base_fields, const char *reason,
+                           const char *detail, struct error *err)
 {
     const char *const added[] = {stage_name(), reason, detail};
-    assert(w->n_added == sizeof added / sizeof *added);      /* opened by manifest_rejects_open */
+    assert(w->n_added == sizeof added / sizeof *added); /* opened by manifest_rejects_open */
     return manifest_writer_row(w, base_fields, added, err);
 }
 

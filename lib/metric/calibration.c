@@ -13,8 +13,8 @@
 #define HIGHEST_TEMPERATURE 20.0
 #define LOWEST_PROBABILITY 1e-15
 
-void calibration_confidence(const double *p, const int32_t *label, const int32_t *pred, size_t n_rows, int n_classes, double *confidence,
-                            uint8_t *right)
+void calibration_confidence(const double *p, const int32_t *label, const int32_t *pred, size_t n_rows,
+                            int n_classes, double *confidence, uint8_t *right)
 {
     for (size_t i = 0; i < n_rows; i++) {
         confidence[i] = p[i * (size_t)n_classes + (size_t)pred[i]];
@@ -29,7 +29,8 @@ static void add(struct calibration_bin *b, double confidence, uint8_t right)
     b->confidence_sum += confidence;
 }
 
-void calibration_equal_width(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins, struct calibration_bin *bins)
+void calibration_equal_width(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins,
+                             struct calibration_bin *bins)
 {
     for (int b = 0; b < n_bins; b++)
         bins[b] = (struct calibration_bin){0};
@@ -39,8 +40,8 @@ void calibration_equal_width(const double *confidence, const uint8_t *right, siz
     }
 }
 
-int calibration_equal_mass(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins, struct calibration_bin *bins,
-                           struct error *err)
+int calibration_equal_mass(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins,
+                           struct calibration_bin *bins, struct error *err)
 {
     uint32_t *order = mem_alloc((n_rows ? n_rows : 1) * sizeof *order, err);
     if (!order || sort_rows_ascending(confidence, n_rows, order, err)) {
@@ -49,7 +50,8 @@ int calibration_equal_mass(const double *confidence, const uint8_t *right, size_
     }
     for (int b = 0; b < n_bins; b++) {
         bins[b] = (struct calibration_bin){0};
-        for (size_t i = n_rows * (size_t)b / (size_t)n_bins; i < n_rows * ((size_t)b + 1) / (size_t)n_bins; i++)
+        for (size_t i = n_rows * (size_t)b / (size_t)n_bins; i < n_rows * ((size_t)b + 1) / (size_t)n_bins;
+             i++)
             add(&bins[b], confidence[order[i]], right[order[i]]);
     }
     free(order);
@@ -91,8 +93,10 @@ static void logits_of(const double *z, const double *p, size_t row, size_t k, do
         out[j] -= top;
 }
 
-/* NLL at inverse temperature b and its first two derivatives in b. z holds rows with their maximum taken off. */
-static double nll_at(const double *z, const int32_t *label, size_t n, size_t k, double b, double *slope, double *curvature)
+/* NLL at inverse temperature b and its first two derivatives in b. z holds rows with their maximum taken off.
+ */
+static double nll_at(const double *z, const int32_t *label, size_t n, size_t k, double b, double *slope,
+                     double *curvature)
 {
     double total = 0, d1 = 0, d2 = 0;
     for (size_t i = 0; i < n; i++) {
@@ -115,14 +119,13 @@ static double nll_at(const double *z, const int32_t *label, size_t n, size_t k, 
     return total / (double)n;
 }
 
-int temperature_fit(struct temperature_fit *out, const double *z, const double *p, const int32_t *label, size_t n_rows, int n_classes,
-                    struct error *err)
+int temperature_fit(struct temperature_fit *out, const double *z, const double *p, const int32_t *label,
+                    size_t n_rows, int n_classes, struct error *err)
 {
     size_t k = (size_t)n_classes;
     double low = 1 / HIGHEST_TEMPERATURE, high = 1 / LOWEST_TEMPERATURE, b = 1, slope, curvature;
     double *shifted = mem_alloc(n_rows * k * sizeof *shifted, err);
-    if (!shifted)
-        return -1;
+    if (!shifted) return -1;
     for (size_t i = 0; i < n_rows; i++)
         logits_of(z, p, i, k, shifted + i * k);
     *out = (struct temperature_fit){0};
@@ -134,21 +137,21 @@ int temperature_fit(struct temperature_fit *out, const double *z, const double *
         else
             low = b;
         next = curvature > 0 ? b - slope / curvature : -1;
-        if (!(next > low && next < high))
-            next = (low + high) / 2;
+        if (!(next > low && next < high)) next = (low + high) / 2;
         bool settled = fabs(next - b) <= 1e-13 * b;
         b = next;
         out->nll_after = nll_at(shifted, label, n_rows, k, b, &slope, &curvature);
-        if (settled)
-            break;
+        if (settled) break;
     }
     out->temperature = 1 / b;
-    out->at_edge = out->temperature > HIGHEST_TEMPERATURE * 0.999999 || out->temperature < LOWEST_TEMPERATURE * 1.000001;
+    out->at_edge =
+        out->temperature > HIGHEST_TEMPERATURE * 0.999999 || out->temperature < LOWEST_TEMPERATURE * 1.000001;
     free(shifted);
     return 0;
 }
 
-void temperature_apply(const double *z, const double *p, double temperature, size_t n_rows, int n_classes, double *out)
+void temperature_apply(const double *z, const double *p, double temperature, size_t n_rows, int n_classes,
+                       double *out)
 {
     size_t k = (size_t)n_classes;
     for (size_t i = 0; i < n_rows; i++) {

@@ -11,10 +11,7 @@
 
 #define LOG_LOSS_CLIP 1e-15
 
-static double ratio(double a, double b)
-{
-    return b > 0 ? a / b : 0;
-}
+static double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
 double kappa_of_counts(const uint64_t *counts, int n)
 {
@@ -29,13 +26,13 @@ double kappa_of_counts(const uint64_t *counts, int n)
         agree += (double)counts[i * n + i];
         expected += row * column;
     }
-    if (total == 0)
-        return NAN;
+    if (total == 0) return NAN;
     expected /= total;
     return expected == total ? NAN : (agree - expected) / (total - expected);
 }
 
-/* Multi-class Matthews correlation (Gorodkin 2004). 0 when a side has one class only, as scikit-learn has it. */
+/* Multi-class Matthews correlation (Gorodkin 2004). 0 when a side has one class only, as scikit-learn has it.
+ */
 static double mcc_of_counts(const uint64_t *counts, int n, double total)
 {
     double right = 0, cross = 0, true_squares = 0, predicted_squares = 0;
@@ -90,19 +87,19 @@ static void rates(struct classification *c)
 static struct interval mean_interval(double mean, double squares, size_t n_rows)
 {
     double n = (double)n_rows, variance = (squares / n - mean * mean) / (n - 1);
-    if (n_rows < 2 || !(variance > 0))
-        return (struct interval){NAN, NAN};
+    if (n_rows < 2 || !(variance > 0)) return (struct interval){NAN, NAN};
     double half = INTERVAL_Z95 * sqrt(variance);
     return (struct interval){fmax(mean - half, 0), mean + half};
 }
 
-int classification_measure(struct classification *out, const double *p, const int32_t *label, const int32_t *pred, size_t n_rows,
-                           int n_classes, struct error *err)
+int classification_measure(struct classification *out, const double *p, const int32_t *label,
+                           const int32_t *pred, size_t n_rows, int n_classes, struct error *err)
 {
     size_t k = (size_t)n_classes;
     double log_loss = 0, brier = 0, loss_squares = 0, brier_squares = 0;
     *out = (struct classification){.n_classes = n_classes, .n_rows = n_rows};
-    if (!(out->confusion = mem_zalloc(k * k, sizeof *out->confusion, err)) || !(out->classes = mem_zalloc(k, sizeof *out->classes, err))) {
+    if (!(out->confusion = mem_zalloc(k * k, sizeof *out->confusion, err)) ||
+        !(out->classes = mem_zalloc(k, sizeof *out->classes, err))) {
         classification_release(out);
         return -1;
     }
@@ -112,7 +109,8 @@ int classification_measure(struct classification *out, const double *p, const in
         size_t above = 0;
         out->confusion[(size_t)label[i] * k + (size_t)pred[i]]++;
         for (size_t j = 0; j < k; j++) {
-            double v = fmin(fmax(row[j], LOG_LOSS_CLIP), 1 - LOG_LOSS_CLIP), d = row[j] - (j == (size_t)label[i]);
+            double v = fmin(fmax(row[j], LOG_LOSS_CLIP), 1 - LOG_LOSS_CLIP),
+                   d = row[j] - (j == (size_t)label[i]);
             sum += v;
             distance += d * d;
             above += row[j] > own || (row[j] == own && j < (size_t)label[i]);

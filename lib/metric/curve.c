@@ -8,13 +8,16 @@
 #include "metric/classification.h"
 #include "metric/sort.h"
 
-int curve_make(struct curve *out, const double *score, const uint8_t *positive, size_t n_rows, struct error *err)
+int curve_make(struct curve *out, const double *score, const uint8_t *positive, size_t n_rows,
+               struct error *err)
 {
     uint32_t *order = mem_alloc((n_rows ? n_rows : 1) * sizeof *order, err);
     uint64_t tp = 0, fp = 0;
     *out = CURVE_EMPTY;
-    if (!order || sort_rows_descending(score, n_rows, order, err) || !(out->threshold = mem_alloc((n_rows + 1) * sizeof(double), err)) ||
-        !(out->tp = mem_alloc((n_rows + 1) * sizeof(uint64_t), err)) || !(out->fp = mem_alloc((n_rows + 1) * sizeof(uint64_t), err))) {
+    if (!order || sort_rows_descending(score, n_rows, order, err) ||
+        !(out->threshold = mem_alloc((n_rows + 1) * sizeof(double), err)) ||
+        !(out->tp = mem_alloc((n_rows + 1) * sizeof(uint64_t), err)) ||
+        !(out->fp = mem_alloc((n_rows + 1) * sizeof(uint64_t), err))) {
         free(order);
         curve_release(out);
         return -1;
@@ -22,8 +25,7 @@ int curve_make(struct curve *out, const double *score, const uint8_t *positive, 
     for (size_t i = 0; i < n_rows; i++) {
         tp += positive[order[i]] != 0;
         fp += positive[order[i]] == 0;
-        if (i + 1 < n_rows && score[order[i + 1]] == score[order[i]])
-            continue;
+        if (i + 1 < n_rows && score[order[i + 1]] == score[order[i]]) continue;
         out->threshold[out->n_points] = score[order[i]];
         out->tp[out->n_points] = tp;
         out->fp[out->n_points++] = fp;
@@ -44,9 +46,9 @@ void curve_release(struct curve *c)
 
 double curve_roc_auc(const struct curve *c)
 {
-    uint64_t twice = 0, tp = 0, fp = 0;     /* twice the area in unit cells: at most 2 * n^2 / 4, far below 2^64 for 2^32 rows */
-    if (c->n_positive == 0 || c->n_negative == 0)
-        return NAN;
+    /* twice the area in unit cells: at most 2 * n^2 / 4, far below 2^64 for 2^32 rows */
+    uint64_t twice = 0, tp = 0, fp = 0;
+    if (c->n_positive == 0 || c->n_negative == 0) return NAN;
     for (size_t i = 0; i < c->n_points; i++) {
         twice += (c->fp[i] - fp) * (c->tp[i] + tp);
         tp = c->tp[i];
@@ -59,8 +61,7 @@ double curve_average_precision(const struct curve *c)
 {
     double sum = 0;
     uint64_t tp = 0;
-    if (c->n_positive == 0)
-        return NAN;
+    if (c->n_positive == 0) return NAN;
     for (size_t i = 0; i < c->n_points; i++) {
         sum += (double)(c->tp[i] - tp) * ((double)c->tp[i] / (double)(c->tp[i] + c->fp[i]));
         tp = c->tp[i];
@@ -71,25 +72,26 @@ double curve_average_precision(const struct curve *c)
 /* value +- z deviations, on the logit scale. */
 static struct interval logit_interval(double value, double variance, double z)
 {
-    if (!(value > 0 && value < 1 && variance > 0))
-        return (struct interval){NAN, NAN};
+    if (!(value > 0 && value < 1 && variance > 0)) return (struct interval){NAN, NAN};
     double at = log(value) - log1p(-value), half = z * sqrt(variance) / (value * (1 - value));
     return (struct interval){1 / (1 + exp(half - at)), 1 / (1 + exp(-half - at))};
 }
 
 /*
- * A positive row's part of the area is the share of negatives below it, ties half; a negative's the share of positives above. The
- * area's variance is that of the two means: rows of one score have the same part, so the curve's counts hold all of it.
+ * A positive row's part of the area is the share of negatives below it, ties half; a negative's the share of
+ * positives above. The area's variance is that of the two means: rows of one score have the same part, so the
+ * curve's counts hold all of it.
  */
 struct interval curve_roc_auc_interval(const struct curve *c, double z)
 {
-    double positives = (double)c->n_positive, negatives = (double)c->n_negative, area = curve_roc_auc(c), above = 0, below = 0;
+    double positives = (double)c->n_positive, negatives = (double)c->n_negative, area = curve_roc_auc(c),
+           above = 0, below = 0;
     uint64_t tp = 0, fp = 0;
-    if (c->n_positive < 2 || c->n_negative < 2)
-        return (struct interval){NAN, NAN};
+    if (c->n_positive < 2 || c->n_negative < 2) return (struct interval){NAN, NAN};
     for (size_t i = 0; i < c->n_points; i++) {
         double new_tp = (double)(c->tp[i] - tp), new_fp = (double)(c->fp[i] - fp);
-        double of_positive = (negatives - (double)fp - new_fp / 2) / negatives - area, of_negative = ((double)tp + new_tp / 2) / positives - area;
+        double of_positive = (negatives - (double)fp - new_fp / 2) / negatives - area,
+               of_negative = ((double)tp + new_tp / 2) / positives - area;
         above += new_tp * of_positive * of_positive;
         below += new_fp * of_negative * of_negative;
         tp = c->tp[i];
@@ -99,23 +101,27 @@ struct interval curve_roc_auc_interval(const struct curve *c, double z)
 }
 
 /*
- * The average precision without one row of score s: all precisions at thresholds up to s change. Going from the lowest threshold
- * up, two running sums hold what those terms become without a negative and without a positive.
+ * The average precision without one row of score s: all precisions at thresholds up to s change. Going from
+ * the lowest threshold up, two running sums hold what those terms become without a negative and without a
+ * positive.
  */
 struct interval curve_average_precision_interval(const struct curve *c, double z)
 {
-    double value = curve_average_precision(c), positives = (double)c->n_positive, n = positives + (double)c->n_negative;
-    double sum = 0, squares = 0, higher = value * positives;    /* terms of the thresholds above s, as they are */
-    double no_negative = 0, no_positive = 0;                    /* terms of the thresholds up to s, without one row */
-    if (c->n_positive < 2 || c->n_negative < 1)
-        return (struct interval){NAN, NAN};
+    double value = curve_average_precision(c), positives = (double)c->n_positive,
+           n = positives + (double)c->n_negative;
+    /* terms of the thresholds above s, as they are */
+    double sum = 0, squares = 0, higher = value * positives;
+    /* terms of the thresholds up to s, without one row */
+    double no_negative = 0, no_positive = 0;
+    if (c->n_positive < 2 || c->n_negative < 1) return (struct interval){NAN, NAN};
     for (size_t i = c->n_points; i-- > 0;) {
         double tp = (double)c->tp[i], fp = (double)c->fp[i];
         double new_tp = tp - (i ? (double)c->tp[i - 1] : 0), new_fp = fp - (i ? (double)c->fp[i - 1] : 0);
         higher -= new_tp * (tp / (tp + fp));
         if (new_fp > 0) {
             /* tp + fp is 1 only where this negative stands alone at the top: nothing is found there. */
-            double d = (higher + no_negative + (tp > 0 ? new_tp * (tp / (tp + fp - 1)) : 0)) / positives - value;
+            double d =
+                (higher + no_negative + (tp > 0 ? new_tp * (tp / (tp + fp - 1)) : 0)) / positives - value;
             sum += new_fp * d;
             squares += new_fp * d * d;
         }
@@ -147,8 +153,7 @@ int64_t curve_best_precision(const struct curve *c, double recall)
 {
     int64_t best = -1;
     double highest = -1;
-    if (c->n_positive == 0)
-        return -1;
+    if (c->n_positive == 0) return -1;
     for (size_t i = 0; i < c->n_points; i++) {
         double precision = (double)c->tp[i] / (double)(c->tp[i] + c->fp[i]);
         if ((double)c->tp[i] / (double)c->n_positive >= recall && precision > highest) {

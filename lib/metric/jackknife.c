@@ -1,7 +1,8 @@
 /*
- * jackknife.c: how sure the summaries of a confusion matrix are: F1 over classes, balanced accuracy, kappa, Matthews correlation.
- * Delete-one jackknife (Efron and Stein 1981): the statistic without each row in turn. Rows of one cell are the same row, and without one of
- * them only two sums of rows and columns change, so n rows cost one step a cell.
+ * jackknife.c: how sure the summaries of a confusion matrix are: F1 over classes, balanced accuracy, kappa,
+ * Matthews correlation. Delete-one jackknife (Efron and Stein 1981): the statistic without each row in turn.
+ * Rows of one cell are the same row, and without one of them only two sums of rows and columns change, so n
+ * rows cost one step a cell.
  */
 #include <math.h>
 
@@ -12,9 +13,9 @@ enum { MACRO_F1, WEIGHTED_F1, BALANCED_ACCURACY, KAPPA, MCC, N_STATISTICS };
 /* All that the statistics are functions of. */
 struct sums {
     double n, right;
-    double cross;                   /* sum over classes of true rows times predicted rows */
+    double cross; /* sum over classes of true rows times predicted rows */
     double true_squares, predicted_squares;
-    double f1, true_f1;             /* sum over classes of F1, and of true rows times F1 */
+    double f1, true_f1; /* sum over classes of F1, and of true rows times F1 */
     double recall, n_present;
 };
 
@@ -36,10 +37,12 @@ static void add_class(struct sums *s, double right, double n_true, double n_pred
 }
 
 /* The class with a row less: one that was its own, one that was predicted as it, or both. */
-static void change_class(struct sums *s, const struct class_scores *c, double right, double n_true, double n_predicted)
+static void change_class(struct sums *s, const struct class_scores *c, double right, double n_true,
+                         double n_predicted)
 {
     add_class(s, (double)c->n_right, (double)c->n_true, (double)c->n_predicted, -1);
-    add_class(s, (double)c->n_right - right, (double)c->n_true - n_true, (double)c->n_predicted - n_predicted, 1);
+    add_class(s, (double)c->n_right - right, (double)c->n_true - n_true, (double)c->n_predicted - n_predicted,
+              1);
 }
 
 static void statistics(const struct sums *s, int n_classes, double out[N_STATISTICS])
@@ -55,19 +58,20 @@ static void statistics(const struct sums *s, int n_classes, double out[N_STATIST
 
 void classification_intervals(struct classification *c, double z)
 {
-    struct interval *const out[N_STATISTICS] = {&c->macro_f1, &c->weighted_f1, &c->balanced, &c->kappa_interval, &c->mcc_interval};
+    struct interval *const out[N_STATISTICS] = {&c->macro_f1, &c->weighted_f1, &c->balanced,
+                                                &c->kappa_interval, &c->mcc_interval};
     const double value[N_STATISTICS] = {c->macro.f1, c->weighted.f1, c->balanced_accuracy, c->kappa, c->mcc};
     double sum[N_STATISTICS] = {0}, squares[N_STATISTICS] = {0}, n = (double)c->n_rows;
     struct sums all = {.n = n};
     int k = c->n_classes;
     for (int i = 0; i < k; i++)
-        add_class(&all, (double)c->classes[i].n_right, (double)c->classes[i].n_true, (double)c->classes[i].n_predicted, 1);
+        add_class(&all, (double)c->classes[i].n_right, (double)c->classes[i].n_true,
+                  (double)c->classes[i].n_predicted, 1);
     for (int i = 0; i < k; i++)
         for (int j = 0; j < k; j++) {
             double rows = (double)c->confusion[(size_t)i * (size_t)k + (size_t)j], without[N_STATISTICS];
             struct sums s = all;
-            if (rows == 0)
-                continue;
+            if (rows == 0) continue;
             s.n--;
             if (i == j)
                 change_class(&s, &c->classes[i], 1, 1, 1);
@@ -77,15 +81,17 @@ void classification_intervals(struct classification *c, double z)
             }
             statistics(&s, k, without);
             for (int t = 0; t < N_STATISTICS; t++) {
-                double d = without[t] - value[t];   /* small: no digits are lost to the square of the value */
+                double d = without[t] - value[t]; /* small: no digits are lost to the square of the value */
                 sum[t] += rows * d;
                 squares[t] += rows * d * d;
             }
         }
     for (int t = 0; t < N_STATISTICS; t++) {
         double variance = (n - 1) / n * (squares[t] - sum[t] * sum[t] / n);
-        double half = z * sqrt(fmax(variance, 0));      /* NaN where a statistic has no value without some row */
+        /* NaN where a statistic has no value without some row */
+        double half = z * sqrt(fmax(variance, 0));
         double lowest = t == KAPPA || t == MCC ? -1 : 0;
-        *out[t] = variance > 0 ? (struct interval){fmax(value[t] - half, lowest), fmin(value[t] + half, 1)} : (struct interval){NAN, NAN};
+        *out[t] = variance > 0 ? (struct interval){fmax(value[t] - half, lowest), fmin(value[t] + half, 1)}
+                               : (struct interval){NAN, NAN};
     }
 }

@@ -1,7 +1,7 @@
 /*
- * label_errors.c: confident learning; see label_errors.h. One pass for thresholds, one for counts, then matrices of K x K; the
- * filters select the worst m of a class by quickselect, so all is linear in the rows (times K for the first filter).
- * Where a half could be rounded either way, sums are taken in numpy's order.
+ * label_errors.c: confident learning; see label_errors.h. One pass for thresholds, one for counts, then
+ * matrices of K x K; the filters select the worst m of a class by quickselect, so all is linear in the rows
+ * (times K for the first filter). Where a half could be rounded either way, sums are taken in numpy's order.
  */
 #include "metric/label_errors.h"
 
@@ -11,15 +11,18 @@
 
 #include "base/mem.h"
 
-#define CONFIDENT_SLACK 1e-6        /* a row is confident in k from threshold - this on; also the least self-confidence */
+/* a row is confident in k from threshold - this on; also the least self-confidence */
+#define CONFIDENT_SLACK 1e-6
 #define TINY 1e-100
 
-const char *const label_filter_names[FILTER_COUNT] = {
-    "prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given", "low_self_confidence",
-    "low_normalized_margin"};
-const char *const label_rank_names[RANK_COUNT] = {"self_confidence", "normalized_margin", "confidence_weighted_entropy"};
+const char *const label_filter_names[FILTER_COUNT] =
+    {"prune_by_noise_rate", "prune_by_class",       "both", "confident_learning", "predicted_neq_given",
+     "low_self_confidence", "low_normalized_margin"};
+const char *const label_rank_names[RANK_COUNT] = {"self_confidence", "normalized_margin",
+                                                  "confidence_weighted_entropy"};
 
-/* Sum in the order in which numpy adds a contiguous array of up to 128 values: eight partial sums, then pairs. */
+/* Sum in the order in which numpy adds a contiguous array of up to 128 values: eight partial sums, then
+ * pairs. */
 static double sum_as_numpy(const double *x, size_t n)
 {
     if (n > 128) {
@@ -50,7 +53,8 @@ static void round_keeping_sum(const double *values, double *rounded, size_t n)
     while (fabs((have = rint(sum_as_numpy(rounded, n))) - want) > 1e-6) {
         double step = want < have ? -1 : 1;
         size_t changes = (size_t)fmin(fabs(want - have), (double)n);
-        /* The largest residuals get +1 (ties: the higher index), the smallest -1 (ties: the lower index), each once. */
+        /* The largest residuals get +1 (ties: the higher index), the smallest -1 (ties: the lower index),
+         * each once. */
         uint8_t done[PREDICTIONS_MAX_CLASSES] = {0};
         double residual[PREDICTIONS_MAX_CLASSES];
         for (size_t i = 0; i < n; i++)
@@ -58,7 +62,8 @@ static void round_keeping_sum(const double *values, double *rounded, size_t n)
         for (; changes > 0; changes--) {
             size_t best = n;
             for (size_t i = 0; i < n; i++)
-                if (!done[i] && (best == n || (step > 0 ? residual[i] >= residual[best] : residual[i] < residual[best])))
+                if (!done[i] &&
+                    (best == n || (step > 0 ? residual[i] >= residual[best] : residual[i] < residual[best])))
                     best = i;
             done[best] = 1;
             rounded[best] += step;
@@ -70,8 +75,7 @@ static int argmax(const double *p, int k)
 {
     int best = 0;
     for (int j = 1; j < k; j++)
-        if (p[j] > p[best])
-            best = j;
+        if (p[j] > p[best]) best = j;
     return best;
 }
 
@@ -94,12 +98,18 @@ static int allocate(struct label_errors *e, const struct label_errors_input *in,
 {
     size_t k = (size_t)in->n_classes;
     *e = (struct label_errors){.n_classes = in->n_classes, .n_rows = in->n_rows};
-    return (e->given_counts = mem_zalloc(k, sizeof *e->given_counts, err)) && (e->threshold = mem_zalloc(k, sizeof(double), err)) &&
-           (e->confident_uncalibrated = mem_zalloc(k * k, sizeof(int64_t), err)) &&
-           (e->confident = mem_zalloc(k * k, sizeof(int64_t), err)) && (e->joint = mem_zalloc(k * k, sizeof(double), err)) &&
-           (e->noise = mem_zalloc(k * k, sizeof(double), err)) && (e->inverse_noise = mem_zalloc(k * k, sizeof(double), err)) &&
-           (e->prior = mem_zalloc(k, sizeof(double), err)) && (e->quality = mem_zalloc(k, sizeof(double), err)) &&
-           (e->off_diagonal = mem_zalloc(in->n_rows ? in->n_rows : 1, 1, err)) ? 0 : -1;
+    return (e->given_counts = mem_zalloc(k, sizeof *e->given_counts, err)) &&
+                   (e->threshold = mem_zalloc(k, sizeof(double), err)) &&
+                   (e->confident_uncalibrated = mem_zalloc(k * k, sizeof(int64_t), err)) &&
+                   (e->confident = mem_zalloc(k * k, sizeof(int64_t), err)) &&
+                   (e->joint = mem_zalloc(k * k, sizeof(double), err)) &&
+                   (e->noise = mem_zalloc(k * k, sizeof(double), err)) &&
+                   (e->inverse_noise = mem_zalloc(k * k, sizeof(double), err)) &&
+                   (e->prior = mem_zalloc(k, sizeof(double), err)) &&
+                   (e->quality = mem_zalloc(k, sizeof(double), err)) &&
+                   (e->off_diagonal = mem_zalloc(in->n_rows ? in->n_rows : 1, 1, err))
+               ? 0
+               : -1;
 }
 
 static void count_confident(struct label_errors *e, const struct label_errors_input *in)
@@ -111,7 +121,8 @@ static void count_confident(struct label_errors *e, const struct label_errors_in
         e->threshold[g] += in->p[i * k + (size_t)g];
     }
     for (size_t j = 0; j < k; j++)
-        e->threshold[j] = e->given_counts[j] ? fmax(e->threshold[j] / (double)e->given_counts[j], 2 * CONFIDENT_SLACK) : 2;
+        e->threshold[j] =
+            e->given_counts[j] ? fmax(e->threshold[j] / (double)e->given_counts[j], 2 * CONFIDENT_SLACK) : 2;
     for (size_t i = 0; i < in->n_rows; i++) {
         const double *p = in->p + i * k;
         int n_confident = 0, which = 0;
@@ -120,16 +131,13 @@ static void count_confident(struct label_errors *e, const struct label_errors_in
                 n_confident++;
                 which = (int)j;
             }
-        if (n_confident == 0)
-            continue;
-        if (n_confident > 1)
-            which = argmax(p, in->n_classes);
+        if (n_confident == 0) continue;
+        if (n_confident > 1) which = argmax(p, in->n_classes);
         e->confident_uncalibrated[(size_t)in->given[i] * k + (size_t)which]++;
         e->off_diagonal[i] = which != in->given[i];
     }
     for (size_t j = 0; j < k; j++)
-        if (e->confident_uncalibrated[j * k + j] < 1)
-            e->confident_uncalibrated[j * k + j] = 1;
+        if (e->confident_uncalibrated[j * k + j] < 1) e->confident_uncalibrated[j * k + j] = 1;
 }
 
 /* Rows of the counts scaled to the rows given, the whole to n, then whole numbers with the same row sums. */
@@ -138,14 +146,14 @@ static int calibrate(struct label_errors *e, struct error *err)
     size_t k = (size_t)e->n_classes;
     double *scaled = mem_alloc(k * k * sizeof *scaled, err), *rounded = mem_alloc(k * sizeof *rounded, err);
     int rc = -1;
-    if (!scaled || !rounded)
-        goto out;
+    if (!scaled || !rounded) goto out;
     for (size_t g = 0; g < k; g++) {
         int64_t sum = 0;
         for (size_t t = 0; t < k; t++)
             sum += e->confident_uncalibrated[g * k + t];
         for (size_t t = 0; t < k; t++)
-            scaled[g * k + t] = (double)e->confident_uncalibrated[g * k + t] / fmax((double)sum, TINY) * (double)e->given_counts[g];
+            scaled[g * k + t] = (double)e->confident_uncalibrated[g * k + t] / fmax((double)sum, TINY) *
+                                (double)e->given_counts[g];
     }
     double total = fmax(sum_as_numpy(scaled, k * k), TINY);
     for (size_t i = 0; i < k * k; i++)
@@ -166,8 +174,7 @@ out:
 static void clip_noise(double *m, size_t k)
 {
     for (size_t i = 0; i < k * k; i++)
-        if (i / k != i % k)
-            m[i] = fmin(fmax(m[i], 0), 0.9999);
+        if (i / k != i % k) m[i] = fmin(fmax(m[i], 0), 0.9999);
     for (size_t c = 0; c < k; c++) {
         double sum = 0;
         for (size_t r = 0; r < k; r++)
@@ -200,7 +207,8 @@ static void estimate_matrices(struct label_errors *e)
         e->quality[j] = 1 - (joint_row - e->joint[j * k + j]) / fmax(joint_row, 1e-6);
     }
     for (size_t j = 0; j < k; j++) {
-        double py = e->inverse_noise[j * k + j] / fmax(e->noise[j * k + j], TINY) * (double)e->given_counts[j] / (double)e->n_rows;
+        double py = e->inverse_noise[j * k + j] / fmax(e->noise[j * k + j], TINY) *
+                    (double)e->given_counts[j] / (double)e->n_rows;
         e->prior[j] = fmin(fmax(py, 1e-6), 1);
         prior_sum += e->prior[j];
     }
@@ -227,7 +235,8 @@ int label_errors_estimate(struct label_errors *out, const struct label_errors_in
     }
     estimate_matrices(out);
     for (size_t i = 0; i < in->n_rows; i++)
-        out->n_issues += out->off_diagonal[i] && !given_is_top(in->p + i * (size_t)in->n_classes, in->n_classes, in->given[i]);
+        out->n_issues += out->off_diagonal[i] &&
+                         !given_is_top(in->p + i * (size_t)in->n_classes, in->n_classes, in->given[i]);
     out->health = 1 - (double)out->n_issues / (double)in->n_rows;
     return 0;
 }
@@ -247,29 +256,37 @@ void label_errors_release(struct label_errors *e)
     *e = LABEL_ERRORS_EMPTY;
 }
 
-/* --- selection ---------------------------------------------------------------------------------------------------- */
+/* --- selection --- */
 
-struct scored { double score; uint32_t row; };
+struct scored {
+    double score;
+    uint32_t row;
+};
 
 /* Total order: score, then id. Rows have different ids, so no two are equal. */
 static inline bool worse(const struct scored *a, const struct scored *b, const struct id_key *keys)
 {
-    if (a->score != b->score)
-        return a->score < b->score;
+    if (a->score != b->score) return a->score < b->score;
     int order = id_key_compare(&keys[a->row], &keys[b->row]);
     return order ? order < 0 : a->row < b->row;
 }
 
-/* Moves the m worst of s[n] to its front, in no particular order. Median of three, then at most linear on average. */
+/* Moves the m worst of s[n] to its front, in no particular order. Median of three, then at most linear on
+ * average. */
 static void select_worst(struct scored *s, size_t n, size_t m, const struct id_key *keys)
 {
     size_t low = 0, high = n;
-    if (m == 0 || m >= n)
-        return;
+    if (m == 0 || m >= n) return;
     while (high - low > 1) {
         size_t a = low, b = low + (high - low) / 2, c = high - 1;
-        if (worse(&s[b], &s[a], keys)) { size_t t = a; a = b; b = t; }
-        if (worse(&s[c], &s[b], keys)) { b = worse(&s[c], &s[a], keys) ? a : c; }
+        if (worse(&s[b], &s[a], keys)) {
+            size_t t = a;
+            a = b;
+            b = t;
+        }
+        if (worse(&s[c], &s[b], keys)) {
+            b = worse(&s[c], &s[a], keys) ? a : c;
+        }
         struct scored pivot = s[b], swap;
         s[b] = s[high - 1];
         size_t store = low;
@@ -281,8 +298,7 @@ static void select_worst(struct scored *s, size_t n, size_t m, const struct id_k
             }
         s[high - 1] = s[store];
         s[store] = pivot;
-        if (store == m)
-            return;
+        if (store == m) return;
         if (store > m)
             high = store;
         else
@@ -291,17 +307,18 @@ static void select_worst(struct scored *s, size_t n, size_t m, const struct id_k
 }
 
 /* What may be pruned: M[t][g] as whole numbers. */
-static int prune_counts(const struct label_errors *e, const struct label_filter_options *o, double *m, struct error *err)
+static int prune_counts(const struct label_errors *e, const struct label_filter_options *o, double *m,
+                        struct error *err)
 {
     size_t k = (size_t)e->n_classes;
     double *rounded = mem_alloc(k * sizeof *rounded, err);
-    if (!rounded)
-        return -1;
+    if (!rounded) return -1;
     for (size_t t = 0; t < k; t++)
         for (size_t g = 0; g < k; g++)
             m[t * k + g] = (double)e->confident[g * k + t];
     for (size_t g = 0; g < k; g++) {
-        double diagonal = fmax(m[g * k + g], (double)o->min_examples_per_class), raised = diagonal - m[g * k + g], nonzero = 0, lost = 0;
+        double diagonal = fmax(m[g * k + g], (double)o->min_examples_per_class),
+               raised = diagonal - m[g * k + g], nonzero = 0, lost = 0;
         for (size_t t = 0; t < k; t++)
             nonzero += m[t * k + g] != 0;
         for (size_t t = 0; t < k; t++)
@@ -324,41 +341,41 @@ static int prune_counts(const struct label_errors *e, const struct label_filter_
 }
 
 /* Rows grouped by given class: rows[start[g] .. start[g+1]). */
-static int group_by_given(const struct label_errors *e, const struct label_errors_input *in, uint32_t **rows, size_t **start, struct error *err)
+static int group_by_given(const struct label_errors *e, const struct label_errors_input *in, uint32_t **rows,
+                          size_t **start, struct error *err)
 {
     size_t k = (size_t)e->n_classes;
     *rows = mem_alloc((in->n_rows ? in->n_rows : 1) * sizeof **rows, err);
     *start = mem_zalloc(k + 2, sizeof **start, err);
-    if (!*rows || !*start)
-        return -1;
+    if (!*rows || !*start) return -1;
     for (size_t g = 0; g < k; g++)
         (*start)[g + 2] = (*start)[g + 1] + (size_t)e->given_counts[g];
     for (size_t i = 0; i < in->n_rows; i++)
         (*rows)[(*start)[in->given[i] + 1]++] = (uint32_t)i;
-    return 0;       /* start[g] has become the beginning of g: what was g+1's cursor ends where g+1 ends */
+    return 0; /* start[g] has become the beginning of g: what was g+1's cursor ends where g+1 ends */
 }
 
-static int filter_by_pruning(const struct label_errors *e, const struct label_errors_input *in, bool by_rate, bool by_class,
-                             const struct label_filter_options *o, uint8_t *flagged, struct error *err)
+static int filter_by_pruning(const struct label_errors *e, const struct label_errors_input *in, bool by_rate,
+                             bool by_class, const struct label_filter_options *o, uint8_t *flagged,
+                             struct error *err)
 {
     size_t k = (size_t)e->n_classes, *start = NULL;
     uint32_t *rows = NULL;
     struct scored *s = NULL;
     double *m = mem_alloc(k * k * sizeof *m, err);
     int rc = -1;
-    uint8_t rate_bit = 1, class_bit = 2, wanted = (uint8_t)((by_rate ? rate_bit : 0) | (by_class ? class_bit : 0));
+    uint8_t rate_bit = 1, class_bit = 2,
+            wanted = (uint8_t)((by_rate ? rate_bit : 0) | (by_class ? class_bit : 0));
     if (!m || prune_counts(e, o, m, err) || group_by_given(e, in, &rows, &start, err) ||
         !(s = mem_alloc((in->n_rows ? in->n_rows : 1) * sizeof *s, err)))
         goto out;
     for (size_t g = 0; g < k; g++) {
         size_t n = start[g + 1] - start[g];
         const uint32_t *own = rows + start[g];
-        if (e->given_counts[g] <= o->min_examples_per_class)
-            continue;
+        if (e->given_counts[g] <= o->min_examples_per_class) continue;
         for (size_t t = 0; by_rate && t < k; t++) {
             size_t take = (size_t)fmax(m[t * k + g], 0);
-            if (t == g || take == 0)
-                continue;
+            if (t == g || take == 0) continue;
             for (size_t i = 0; i < n; i++)
                 s[i] = (struct scored){in->p[own[i] * k + g] - in->p[own[i] * k + t], own[i]};
             take = take < n ? take : n;
@@ -388,14 +405,13 @@ out:
 }
 
 /* The n_issues rows of the smallest score. */
-static int filter_lowest(const struct label_errors *e, const struct label_errors_input *in, enum label_rank rank, uint8_t *flagged,
-                         struct error *err)
+static int filter_lowest(const struct label_errors *e, const struct label_errors_input *in,
+                         enum label_rank rank, uint8_t *flagged, struct error *err)
 {
     double *score = mem_alloc(in->n_rows * sizeof *score, err);
     struct scored *s = mem_alloc(in->n_rows * sizeof *s, err);
     int rc = -1;
-    if (!score || !s || label_errors_score(e, in, rank, false, score, err))
-        goto out;
+    if (!score || !s || label_errors_score(e, in, rank, false, score, err)) goto out;
     for (size_t i = 0; i < in->n_rows; i++)
         s[i] = (struct scored){score[i], (uint32_t)i};
     select_worst(s, in->n_rows, e->n_issues, in->keys);
@@ -408,45 +424,37 @@ out:
     return rc;
 }
 
-int label_errors_filter(const struct label_errors *e, const struct label_errors_input *in, enum label_filter filter,
-                        const struct label_filter_options *options, uint8_t *flagged, struct error *err)
+int label_errors_filter(const struct label_errors *e, const struct label_errors_input *in,
+                        enum label_filter filter, const struct label_filter_options *options,
+                        uint8_t *flagged, struct error *err)
 {
     size_t k = (size_t)in->n_classes;
     memset(flagged, 0, in->n_rows);
     switch (filter) {
     case FILTER_PRUNE_BY_NOISE_RATE:
-        if (filter_by_pruning(e, in, true, false, options, flagged, err))
-            return -1;
+        if (filter_by_pruning(e, in, true, false, options, flagged, err)) return -1;
         break;
     case FILTER_PRUNE_BY_CLASS:
-        if (filter_by_pruning(e, in, false, true, options, flagged, err))
-            return -1;
+        if (filter_by_pruning(e, in, false, true, options, flagged, err)) return -1;
         break;
     case FILTER_BOTH:
-        if (filter_by_pruning(e, in, true, true, options, flagged, err))
-            return -1;
+        if (filter_by_pruning(e, in, true, true, options, flagged, err)) return -1;
         break;
-    case FILTER_CONFIDENT_LEARNING:
-        memcpy(flagged, e->off_diagonal, in->n_rows);
-        break;
+    case FILTER_CONFIDENT_LEARNING: memcpy(flagged, e->off_diagonal, in->n_rows); break;
     case FILTER_PREDICTED_NEQ_GIVEN:
         for (size_t i = 0; i < in->n_rows; i++)
             flagged[i] = argmax(in->p + i * k, in->n_classes) != in->given[i];
         break;
-    case FILTER_LOW_SELF_CONFIDENCE:
-        return filter_lowest(e, in, RANK_SELF_CONFIDENCE, flagged, err);
-    case FILTER_LOW_NORMALIZED_MARGIN:
-        return filter_lowest(e, in, RANK_NORMALIZED_MARGIN, flagged, err);
-    case FILTER_COUNT:
-        return error_set(err, EX_SOFTWARE, "no such filter");
+    case FILTER_LOW_SELF_CONFIDENCE: return filter_lowest(e, in, RANK_SELF_CONFIDENCE, flagged, err);
+    case FILTER_LOW_NORMALIZED_MARGIN: return filter_lowest(e, in, RANK_NORMALIZED_MARGIN, flagged, err);
+    case FILTER_COUNT: return error_set(err, EX_SOFTWARE, "no such filter");
     }
     for (size_t i = 0; i < in->n_rows; i++)
-        if (flagged[i] && given_is_top(in->p + i * k, in->n_classes, in->given[i]))
-            flagged[i] = 0;
+        if (flagged[i] && given_is_top(in->p + i * k, in->n_classes, in->given[i])) flagged[i] = 0;
     return 0;
 }
 
-/* --- scores ------------------------------------------------------------------------------------------------------- */
+/* --- scores --- */
 
 static double score_one(const double *p, int k, int given, enum label_rank rank)
 {
@@ -455,28 +463,24 @@ static double score_one(const double *p, int k, int given, enum label_rank rank)
     case RANK_NORMALIZED_MARGIN:
         other = -INFINITY;
         for (int j = 0; j < k; j++)
-            if (j != given && p[j] > other)
-                other = p[j];
+            if (j != given && p[j] > other) other = p[j];
         return (self - other + 1) / 2;
     case RANK_CONFIDENCE_WEIGHTED_ENTROPY:
         for (int j = 0; j < k; j++)
-            if (p[j] > 0)
-                h -= p[j] * log(p[j]);
+            if (p[j] > 0) h -= p[j] * log(p[j]);
         h = h / log(k) / fmax(self, 1e-6);
         return log(h + 1) / fmax(h, 1e-6);
-    default:
-        return self;
+    default: return self;
     }
 }
 
-int label_errors_score(const struct label_errors *e, const struct label_errors_input *in, enum label_rank rank, bool adjust,
-                       double *score, struct error *err)
+int label_errors_score(const struct label_errors *e, const struct label_errors_input *in,
+                       enum label_rank rank, bool adjust, double *score, struct error *err)
 {
     int k = in->n_classes;
     double highest = 0, *row = NULL;
     if (adjust) {
-        if (!(row = mem_alloc((size_t)k * sizeof *row, err)))
-            return -1;
+        if (!(row = mem_alloc((size_t)k * sizeof *row, err))) return -1;
         for (int j = 0; j < k; j++)
             highest = fmax(highest, e->threshold[j]);
     }
@@ -502,8 +506,8 @@ static int compare_scored(const void *x, const void *y, void *keys)
     return worse(a, b, keys) ? -1 : worse(b, a, keys);
 }
 
-int label_errors_rank(const struct label_errors_input *in, const double *score, const uint8_t *flagged, uint32_t **order,
-                      size_t *n, struct error *err)
+int label_errors_rank(const struct label_errors_input *in, const double *score, const uint8_t *flagged,
+                      uint32_t **order, size_t *n, struct error *err)
 {
     size_t count = 0;
     struct scored *s = NULL;
@@ -511,13 +515,13 @@ int label_errors_rank(const struct label_errors_input *in, const double *score, 
     *n = 0;
     for (size_t i = 0; i < in->n_rows; i++)
         count += !flagged || flagged[i];
-    if (!(s = mem_alloc((count ? count : 1) * sizeof *s, err)) || !(*order = mem_alloc((count ? count : 1) * sizeof **order, err))) {
+    if (!(s = mem_alloc((count ? count : 1) * sizeof *s, err)) ||
+        !(*order = mem_alloc((count ? count : 1) * sizeof **order, err))) {
         free(s);
         return -1;
     }
     for (size_t i = 0; i < in->n_rows; i++)
-        if (!flagged || flagged[i])
-            s[(*n)++] = (struct scored){score[i], (uint32_t)i};
+        if (!flagged || flagged[i]) s[(*n)++] = (struct scored){score[i], (uint32_t)i};
     qsort_r(s, count, sizeof *s, compare_scored, (void *)in->keys);
     for (size_t i = 0; i < count; i++)
         (*order)[i] = s[i].row;

@@ -1,11 +1,11 @@
 /*
  * predictions.h: a predictions file in memory, column by column: what every measure starts from.
- * Columns read: id (or xxh128, or path: the first of them there is), label, p_<class> for each class; z_<class> (logits) where
- * a file has them; slice columns. Everything else stays in the file, which is read again for the few rows that are shown.
- * Memory: 8 bytes a row and class, 33 bytes a row, 4 bytes a row and slice column: 300,000 rows of five classes need 23 MB,
- * ten million 0.8 GB.
- * Every row is checked: a probability that is no number, below 0 or over 1, rows that do not sum to about 1, unknown or
- * missing labels and ids that come twice are errors that name the file, the row and the id.
+ * Columns read: id (or xxh128, or path: the first of them there is), label, p_<class> for each class;
+ * z_<class> (logits) where a file has them; slice columns. Everything else stays in the file, which is read
+ * again for the few rows that are shown. Memory: 8 bytes a row and class, 33 bytes a row, 4 bytes a row and
+ * slice column: 300,000 rows of five classes need 23 MB, ten million 0.8 GB. Every row is checked: a
+ * probability that is no number, below 0 or over 1, rows that do not sum to about 1, unknown or missing
+ * labels and ids that come twice are errors that name the file, the row and the id.
  */
 #ifndef WINNOW_METRIC_PREDICTIONS_H
 #define WINNOW_METRIC_PREDICTIONS_H
@@ -18,98 +18,109 @@
 #include "base/text.h"
 #include "manifest/manifest.h"
 
-#define PREDICTIONS_MAX_CLASSES 1000        /* matrices are K x K: 8 MB each at the limit */
-#define PREDICTIONS_MAX_AUTO_SLICES 64      /* a column of more values than this is no slice unless it is asked for */
+#define PREDICTIONS_MAX_CLASSES 1000 /* matrices are K x K: 8 MB each at the limit */
+/* a column of more values than this is no slice unless it is asked for */
+#define PREDICTIONS_MAX_AUTO_SLICES 64
 #define PREDICTIONS_MAX_SLICES 10000
-#define PREDICTIONS_SUM_TOLERANCE 0.01      /* three decimals and five classes may miss 1 by 0.0025 */
+#define PREDICTIONS_SUM_TOLERANCE 0.01 /* three decimals and five classes may miss 1 by 0.0025 */
 
 /*
- * An id in 16 bytes: 32 hex digits as they are, a plain decimal number as that number, anything else hashed. Two rows are the same
- * when their keys are. Compared as bytes they order hex ids as text and numbers by value: ties are broken by it, so that the
- * order of rows in the file decides nothing.
+ * An id in 16 bytes: 32 hex digits as they are, a plain decimal number as that number, anything else hashed.
+ * Two rows are the same when their keys are. Compared as bytes they order hex ids as text and numbers by
+ * value: ties are broken by it, so that the order of rows in the file decides nothing.
  */
-struct id_key { uint8_t bytes[16]; };
+struct id_key {
+    uint8_t bytes[16];
+};
 struct id_key id_key_of(const char *id);
 int id_key_compare(const struct id_key *a, const struct id_key *b);
 
 /* Rows that a slice has in common. Rows may be in any number of slices. */
 struct slice {
-    char *name;                 /* the value; "column=value" for a column that is not called slice */
-    char *family;               /* the column, or "slices" for a slices file: gaps are taken within it */
-    uint32_t *rows;             /* ascending */
+    char *name;     /* the value; "column=value" for a column that is not called slice */
+    char *family;   /* the column, or "slices" for a slices file: gaps are taken within it */
+    uint32_t *rows; /* ascending */
     size_t n_rows, capacity;
 };
 
 struct predictions {
-    char *name;                 /* the path, for messages */
+    char *name; /* the path, for messages */
     size_t n_rows;
     int n_classes;
-    char **classes;             /* in the order of the p_ columns */
-    double *p;                  /* n_rows x n_classes */
-    double *z;                  /* logits n_rows x n_classes, or NULL */
-    int32_t *label;             /* class index of the given label */
-    int32_t *pred;              /* argmax of p, the lowest index on a tie */
+    char **classes; /* in the order of the p_ columns */
+    double *p;      /* n_rows x n_classes */
+    double *z;      /* logits n_rows x n_classes, or NULL */
+    int32_t *label; /* class index of the given label */
+    int32_t *pred;  /* argmax of p, the lowest index on a tie */
     struct id_key *keys;
     struct slice *slices;
     size_t n_slices, slices_capacity;
-    uint32_t *index;            /* key -> row + 1: open addressing, index_size a power of two */
+    uint32_t *index; /* key -> row + 1: open addressing, index_size a power of two */
     size_t index_size, capacity;
-    struct id_key *path_keys;   /* when asked for: the key of the path column */
+    struct id_key *path_keys; /* when asked for: the key of the path column */
 };
 #define PREDICTIONS_EMPTY ((struct predictions){0})
 
 struct predictions_options {
-    double sum_tolerance;                   /* 0: the default */
-    const char *const *slice_columns;       /* asked for by name; must exist */
+    double sum_tolerance;             /* 0: the default */
+    const char *const *slice_columns; /* asked for by name; must exist */
     size_t n_slice_columns;
-    bool auto_slices;                       /* also unknown columns of 2..64 values, and `slice` */
+    bool auto_slices; /* also unknown columns of 2..64 values, and `slice` */
     bool keep_path_keys;
 };
 
 /*
- * Reads path, which must be a file that can be read twice: see predictions_spool. EX_DATAERR names what is wrong and where; no
- * rows at all and fewer than two classes are errors, too.
+ * Reads path, which must be a file that can be read twice: see predictions_spool. EX_DATAERR names what is
+ * wrong and where; no rows at all and fewer than two classes are errors, too.
  */
-int predictions_read(struct predictions *out, const char *path, const struct predictions_options *options, struct error *err);
-int predictions_read_memory(struct predictions *out, const char *bytes, size_t n_bytes, const struct predictions_options *options,
-                            struct error *err);
+int predictions_read(struct predictions *out, const char *path, const struct predictions_options *options,
+                     struct error *err);
+int predictions_read_memory(struct predictions *out, const char *bytes, size_t n_bytes,
+                            const struct predictions_options *options, struct error *err);
 void predictions_release(struct predictions *p);
 
 /* Row of an id, or -1. */
 int64_t predictions_find(const struct predictions *p, const struct id_key *key);
 
 /*
- * Adds slices from a TSV of two columns, id (or xxh128 or path) and slice, many to many. Ids that are not among the
- * predictions are counted in *n_unknown and left out. Needs keep_path_keys when the file names pictures by path.
+ * Adds slices from a TSV of two columns, id (or xxh128 or path) and slice, many to many. Ids that are not
+ * among the predictions are counted in *n_unknown and left out. Needs keep_path_keys when the file names
+ * pictures by path.
  */
 int predictions_add_slices(struct predictions *p, const char *path, size_t *n_unknown, struct error *err);
 
 /*
- * Standard input ("-") and pipes cannot be read twice: copies them into an unlinked temporary file and gives a name
- * (/proc/self/fd/N) by which it can be opened again and again; any other path comes back as it is. *fd is -1 or to be closed.
+ * Standard input ("-") and pipes cannot be read twice: copies them into an unlinked temporary file and gives
+ * a name (/proc/self/fd/N) by which it can be opened again and again; any other path comes back as it is. *fd
+ * is -1 or to be closed.
  */
 int predictions_spool(const char *path, struct text *usable, int *fd, struct error *err);
 
 /*
- * The file's rows again, whole, for the few that are shown or written: cells[i][column] of row rows[i] (in any order, twice if
- * asked twice). EX_DATAERR when the file is no longer what was read.
+ * The file's rows again, whole, for the few that are shown or written: cells[i][column] of row rows[i] (in
+ * any order, twice if asked twice). EX_DATAERR when the file is no longer what was read.
  */
 struct picked_rows {
     struct manifest_schema schema;
-    const char *const **cells;    /* [n][schema.n], in the arena */
+    const char *const **cells; /* [n][schema.n], in the arena */
     size_t n;
     struct arena arena;
 };
 #define PICKED_ROWS_EMPTY ((struct picked_rows){0})
-int picked_rows_read(struct picked_rows *out, const struct predictions *p, const char *path, const uint32_t *rows, size_t n,
-                     struct error *err);
-static inline const char *picked_cell(const struct picked_rows *p, size_t i, int column) { return column < 0 ? "" : p->cells[i][column]; }
+int picked_rows_read(struct picked_rows *out, const struct predictions *p, const char *path,
+                     const uint32_t *rows, size_t n, struct error *err);
+static inline const char *picked_cell(const struct picked_rows *p, size_t i, int column)
+{
+    return column < 0 ? "" : p->cells[i][column];
+}
 void picked_rows_release(struct picked_rows *p);
 
-/* The whole of s as a double; false when it is no finite or infinite number. Exact, and ten times as fast as strtod. */
+/* The whole of s as a double; false when it is no finite or infinite number. Exact, and ten times as fast as
+ * strtod. */
 bool parse_number(const char *s, double *out);
 
-/* The other way: the fewest of 15 or 17 digits that read back as the same double; out holds 32 bytes. "nan", "inf". Returns out. */
+/* The other way: the fewest of 15 or 17 digits that read back as the same double; out holds 32 bytes. "nan",
+ * "inf". Returns out. */
 char *format_real(char *out, double value);
 
 #endif

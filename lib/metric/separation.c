@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "metric/sort.h"
 
-/* Where n values (sorted here) fall into two clusters: the cut of the largest variance between them. n > 0. */
+/* Where n values (sorted here) fall into two clusters: the cut of the largest variance between them. n > 0.
+ */
 static double two_clusters(double *values, size_t n)
 {
     double total = 0, below = 0, best = -1, cut = values[0];
@@ -16,7 +17,8 @@ static double two_clusters(double *values, size_t n)
         total += values[i];
     for (size_t i = 1; i < n; i++) {
         below += values[i - 1];
-        double low = below / (double)i, high = (total - below) / (double)(n - i), between = (double)i * (double)(n - i) * (low - high) * (low - high);
+        double low = below / (double)i, high = (total - below) / (double)(n - i),
+               between = (double)i * (double)(n - i) * (low - high) * (low - high);
         if (between > best) {
             best = between;
             cut = (values[i - 1] + values[i]) / 2;
@@ -25,7 +27,9 @@ static double two_clusters(double *values, size_t n)
     return cut;
 }
 
-struct spread { double n, sum, squares; };
+struct spread {
+    double n, sum, squares;
+};
 
 /* Log-odds of the given label against the likeliest other one, and the difference of their probabilities. */
 static void contrast(const struct label_errors_input *in, size_t row, double *log_odds, double *difference)
@@ -34,19 +38,18 @@ static void contrast(const struct label_errors_input *in, size_t row, double *lo
     double own = p[in->given[row]];
     double other = 0;
     for (int32_t k = 0; k < in->n_classes; k++)
-        if (k != in->given[row])
-            other = fmax(other, p[k]);
+        if (k != in->given[row]) other = fmax(other, p[k]);
     *log_odds = log(fmax(own, 1e-9)) - log(fmax(other, 1e-9));
     *difference = own - other;
 }
 
-int label_errors_separate(const struct label_errors_input *in, const double *aum, double *score, uint8_t *flagged, struct error *err)
+int label_errors_separate(const struct label_errors_input *in, const double *aum, double *score,
+                          uint8_t *flagged, struct error *err)
 {
     double *values = mem_alloc(in->n_rows * sizeof *values, err), x[3];
     struct spread spread[3] = {{0}};
     size_t n = 0;
-    if (!values)
-        return -1;
+    if (!values) return -1;
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < in->n_rows; i++) {
             double sum = 0, known = 0;
@@ -56,8 +59,7 @@ int label_errors_separate(const struct label_errors_input *in, const double *aum
             flagged[i] = 0;
             for (int s = 0; s < 3 && x[1] < 0; s++) {
                 struct spread *p = &spread[s];
-                if (isnan(x[s]))
-                    continue;
+                if (isnan(x[s])) continue;
                 if (pass == 0) {
                     p->n++;
                     p->sum += x[s];
@@ -65,7 +67,7 @@ int label_errors_separate(const struct label_errors_input *in, const double *aum
                     continue;
                 }
                 double mean = p->sum / p->n, variance = p->squares / p->n - mean * mean;
-                if (variance > 1e-12 * mean * mean) {       /* else all are equal: nothing to tell apart by */
+                if (variance > 1e-12 * mean * mean) { /* else all are equal: nothing to tell apart by */
                     sum += (x[s] - mean) / sqrt(variance);
                     known++;
                 }

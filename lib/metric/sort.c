@@ -1,6 +1,6 @@
 /*
- * sort.c: least-significant-digit radix sort of (64-bit key, row), 11 bits a pass, passes in which all keys agree left
- * out. Scores in [0,1] agree in their top bits, so four or five passes of six do work.
+ * sort.c: least-significant-digit radix sort of (64-bit key, row), 11 bits a pass, passes in which all keys
+ * agree left out. Scores in [0,1] agree in their top bits, so four or five passes of six do work.
  */
 #include "metric/sort.h"
 
@@ -11,9 +11,10 @@
 
 #define DIGIT_BITS 11
 #define DIGITS (1u << DIGIT_BITS)
-#define PASSES 6        /* 6 * 11 >= 64 */
+#define PASSES 6 /* 6 * 11 >= 64 */
 
-/* Doubles as integers in the same order: flip all bits of negatives, the sign of the others. -0 counts as 0. */
+/* Doubles as integers in the same order: flip all bits of negatives, the sign of the others. -0 counts as 0.
+ */
 static uint64_t key_of(double value)
 {
     uint64_t bits;
@@ -26,11 +27,12 @@ static int sort_keys(uint64_t *keys, uint32_t *order, size_t n, struct error *er
 {
     uint64_t *other_keys = NULL;
     uint32_t *other_rows = NULL;
-    size_t (*counts)[DIGITS] = NULL;
+    size_t(*counts)[DIGITS] = NULL;
     uint64_t *from = keys, *to;
     uint32_t *from_rows = order, *to_rows;
     int rc = -1;
-    if (!(other_keys = mem_alloc(n * sizeof *other_keys, err)) || !(other_rows = mem_alloc(n * sizeof *other_rows, err)) ||
+    if (!(other_keys = mem_alloc(n * sizeof *other_keys, err)) ||
+        !(other_rows = mem_alloc(n * sizeof *other_rows, err)) ||
         !(counts = mem_zalloc(PASSES, sizeof *counts, err)))
         goto out;
     to = other_keys;
@@ -40,8 +42,7 @@ static int sort_keys(uint64_t *keys, uint32_t *order, size_t n, struct error *er
             counts[pass][keys[i] >> (pass * DIGIT_BITS) & (DIGITS - 1)]++;
     for (int pass = 0; pass < PASSES; pass++) {
         size_t *count = counts[pass], at = 0;
-        if (n == 0 || count[keys[0] >> (pass * DIGIT_BITS) & (DIGITS - 1)] == n)
-            continue;
+        if (n == 0 || count[keys[0] >> (pass * DIGIT_BITS) & (DIGITS - 1)] == n) continue;
         for (size_t d = 0; d < DIGITS; d++) {
             size_t here = count[d];
             count[d] = at;
@@ -57,8 +58,7 @@ static int sort_keys(uint64_t *keys, uint32_t *order, size_t n, struct error *er
         from = to, to = k;
         from_rows = to_rows, to_rows = r;
     }
-    if (from_rows != order)
-        memcpy(order, from_rows, n * sizeof *order);
+    if (from_rows != order) memcpy(order, from_rows, n * sizeof *order);
     rc = 0;
 out:
     free(other_keys);
@@ -71,8 +71,7 @@ static int sort_rows(const double *values, size_t n, uint32_t *order, uint64_t f
 {
     uint64_t *keys = mem_alloc(n * sizeof *keys, err);
     int rc;
-    if (!keys)
-        return -1;
+    if (!keys) return -1;
     for (size_t i = 0; i < n; i++) {
         keys[i] = key_of(values[i]) ^ flip;
         order[i] = (uint32_t)i;

@@ -1,7 +1,7 @@
 /*
  * sort.h: orders of many doubles and 32-bit row numbers.
- * A stable radix sort: 300,000 scores in a few milliseconds, and ties keep row order, which several definitions
- * (equal-mass bins, curves) ask for.
+ * A stable radix sort: 300,000 scores in a few milliseconds, and ties keep row order, which several
+ * definitions (equal-mass bins, curves) ask for.
  */
 #ifndef WINNOW_METRIC_SORT_H
 #define WINNOW_METRIC_SORT_H
@@ -12,8 +12,9 @@
 #include "base/error.h"
 
 /*
- * order[0..n) becomes the rows 0..n-1 by values ascending (descending with sort_rows_descending), ties by row number.
- * values [n] hold no NaN; n < 2^32. Needs 24 bytes a row while it runs. 0, or -1 when memory is short.
+ * order[0..n) becomes the rows 0..n-1 by values ascending (descending with sort_rows_descending), ties by row
+ * number. values [n] hold no NaN; n < 2^32. Needs 24 bytes a row while it runs. 0, or -1 when memory is
+ * short.
  */
 int sort_rows_ascending(const double *values, size_t n, uint32_t *order, struct error *err);
 int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct error *err);

@@ -1,8 +1,8 @@
 /*
  * activation_cache.c: the append-only file behind activation_cache.h.
  *   header 64 bytes: magic, format, values a row, dtype, identity, hash of these
- *   block: head 64 bytes (magic, rows, hash of payload, hash of head), then keys [n], then rows [n], each row's bytes
- *   rounded up to 64 so that a mapped row is aligned.
+ *   block: head 64 bytes (magic, rows, hash of payload, hash of head), then keys [n], then rows [n], each
+ *   row's bytes rounded up to 64 so that a mapped row is aligned.
  * The index is an open-addressing table over the rows' keys, made anew at each opening (64 bytes read a row).
  */
 #include "model/activation_cache.h"
@@ -23,7 +23,7 @@
 
 #define HEAD_BYTES 64u
 #define MAX_BLOCK_ROWS (1u << 20)
-#define LARGE_ROW_BYTES (64u << 10)     /* rows like this are not kept mapped: see unmap_pages */
+#define LARGE_ROW_BYTES (64u << 10) /* rows like this are not kept mapped: see unmap_pages */
 
 static const char file_magic[8] = "WNACTV01";
 static const char block_magic[8] = "WNACTBLK";
@@ -34,7 +34,7 @@ struct file_head {
     uint32_t dtype, reserved;
     struct xxh128 identity;
     uint8_t pad[8];
-    struct xxh128 hash;     /* of the 48 bytes before */
+    struct xxh128 hash; /* of the 48 bytes before */
 };
 
 struct block_head {
@@ -43,28 +43,32 @@ struct block_head {
     uint64_t payload_bytes;
     struct xxh128 payload_hash;
     uint8_t pad[8];
-    struct xxh128 hash;     /* of the 48 bytes before */
+    struct xxh128 hash; /* of the 48 bytes before */
 };
 
-_Static_assert(sizeof(struct file_head) == HEAD_BYTES && sizeof(struct block_head) == HEAD_BYTES, "file layout");
+_Static_assert(sizeof(struct file_head) == HEAD_BYTES && sizeof(struct block_head) == HEAD_BYTES,
+               "file layout");
 _Static_assert(sizeof(struct activation_key) == 40, "file layout");
 
-struct cached_row { struct activation_key key; uint64_t offset; };  /* of the values in the file */
+struct cached_row {
+    struct activation_key key;
+    uint64_t offset;
+}; /* of the values in the file */
 
 struct activation_cache {
     int fd;
     char *path;
-    size_t n_values, row_bytes;         /* row_bytes: values and padding */
+    size_t n_values, row_bytes; /* row_bytes: values and padding */
     enum activation_dtype dtype;
     bool locked;
-    uint64_t good_bytes;                /* end of the last whole block */
+    uint64_t good_bytes; /* end of the last whole block */
     struct cached_row *rows;
     size_t n_rows, capacity;
-    uint32_t *slots;                    /* row number + 1; 0 = free */
-    size_t n_slots;                     /* a power of two, at least twice n_rows */
+    uint32_t *slots; /* row number + 1; 0 = free */
+    size_t n_slots;  /* a power of two, at least twice n_rows */
     const uint8_t *map;
     size_t map_bytes;
-    uint8_t *block;                     /* scratch of the writer */
+    uint8_t *block; /* scratch of the writer */
     size_t block_bytes;
 };
 
@@ -81,7 +85,7 @@ uint64_t activation_cache_bytes(size_t n_values, enum activation_dtype dtype, ui
 static uint64_t slot_of(const struct activation_key *key)
 {
     uint64_t h;
-    memcpy(&h, key->pixels, sizeof h);      /* a hash already */
+    memcpy(&h, key->pixels, sizeof h); /* a hash already */
     return h ^ (key->variant * UINT64_C(0x9e3779b97f4a7c15));
 }
 
@@ -91,21 +95,20 @@ static void index_put(struct activation_cache *c, size_t row)
     while (c->slots[at]) {
         struct cached_row *there = &c->rows[c->slots[at] - 1];
         if (!memcmp(&there->key, &c->rows[row].key, sizeof there->key))
-            break;      /* the same picture twice: the newer row counts */
+            break; /* the same picture twice: the newer row counts */
         at = (at + 1) & mask;
     }
     c->slots[at] = (uint32_t)(row + 1);
 }
 
-static int index_add(struct activation_cache *c, const struct activation_key *key, uint64_t offset, struct error *err)
+static int index_add(struct activation_cache *c, const struct activation_key *key, uint64_t offset,
+                     struct error *err)
 {
-    if (mem_grow(&c->rows, &c->capacity, c->n_rows + 1, sizeof *c->rows, err))
-        return -1;
+    if (mem_grow(&c->rows, &c->capacity, c->n_rows + 1, sizeof *c->rows, err)) return -1;
     if ((c->n_rows + 1) * 2 > c->n_slots) {
         size_t n_slots = c->n_slots ? c->n_slots * 2 : 1024;
         uint32_t *slots = mem_zalloc(n_slots, sizeof *slots, err);
-        if (!slots)
-            return -1;
+        if (!slots) return -1;
         free(c->slots);
         c->slots = slots;
         c->n_slots = n_slots;
@@ -119,12 +122,10 @@ static int index_add(struct activation_cache *c, const struct activation_key *ke
 
 static int map_to(struct activation_cache *c, uint64_t n_bytes, struct error *err)
 {
-    if (c->map)
-        munmap((void *)(uintptr_t)c->map, c->map_bytes);
+    if (c->map) munmap((void *)(uintptr_t)c->map, c->map_bytes);
     c->map = NULL;
     void *map = mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, c->fd, 0);
-    if (map == MAP_FAILED)
-        return error_errno(err, EX_OSERR, "cannot map '%s'", c->path);
+    if (map == MAP_FAILED) return error_errno(err, EX_OSERR, "cannot map '%s'", c->path);
     c->map = map;
     c->map_bytes = n_bytes;
     return 0;
@@ -147,38 +148,37 @@ static int read_blocks(struct activation_cache *c, struct error *err)
         struct block_head head;
         struct xxh128 h;
         memcpy(&head, c->map + at, sizeof head);
-        if (!head_ok(&head, block_magic) || head.n_rows == 0 || head.n_rows > MAX_BLOCK_ROWS)
-            break;
+        if (!head_ok(&head, block_magic) || head.n_rows == 0 || head.n_rows > MAX_BLOCK_ROWS) break;
         uint64_t key_bytes = (head.n_rows * sizeof(struct activation_key) + 63) / 64 * 64;
-        if (head.payload_bytes != key_bytes + head.n_rows * c->row_bytes || head.payload_bytes > c->map_bytes - at - HEAD_BYTES)
+        if (head.payload_bytes != key_bytes + head.n_rows * c->row_bytes ||
+            head.payload_bytes > c->map_bytes - at - HEAD_BYTES)
             break;
         const uint8_t *payload = c->map + at + HEAD_BYTES;
         xxh128_of(&h, payload, head.payload_bytes);
-        if (!memcmp(&h, &head.payload_hash, sizeof h))  /* otherwise damaged: its pictures will be computed anew */
+        /* otherwise damaged: its pictures will be computed anew */
+        if (!memcmp(&h, &head.payload_hash, sizeof h))
             for (uint64_t i = 0; i < head.n_rows; i++) {
                 struct activation_key key;
                 memcpy(&key, payload + i * sizeof key, sizeof key);
-                if (index_add(c, &key, at + HEAD_BYTES + key_bytes + i * c->row_bytes, err))
-                    return -1;
+                if (index_add(c, &key, at + HEAD_BYTES + key_bytes + i * c->row_bytes, err)) return -1;
             }
-        if (c->row_bytes >= LARGE_ROW_BYTES)
-            unmap_pages(c, at, at + HEAD_BYTES + head.payload_bytes);
+        if (c->row_bytes >= LARGE_ROW_BYTES) unmap_pages(c, at, at + HEAD_BYTES + head.payload_bytes);
         at += HEAD_BYTES + head.payload_bytes;
         c->good_bytes = at;
     }
     return 0;
 }
 
-int activation_cache_open(struct activation_cache **out, const char *folder, const char *name, const char *identity,
-                          size_t n_values, enum activation_dtype dtype, struct error *err)
+int activation_cache_open(struct activation_cache **out, const char *folder, const char *name,
+                          const char *identity, size_t n_values, enum activation_dtype dtype,
+                          struct error *err)
 {
     struct file_head want = {.n_values = n_values, .dtype = (uint32_t)dtype}, have;
     struct text path = TEXT_EMPTY;
     struct stat st;
     *out = NULL;
     struct activation_cache *c = mem_zalloc(1, sizeof *c, err);
-    if (!c)
-        return -1;
+    if (!c) return -1;
     c->fd = -1;
     c->n_values = n_values;
     c->dtype = dtype;
@@ -190,7 +190,8 @@ int activation_cache_open(struct activation_cache **out, const char *folder, con
         goto fail;
     }
     xxh128_of(&want.hash, &want, HEAD_BYTES - sizeof want.hash);
-    if (text_printf(&path, err, "%s/%s-%.16s%s.cache", folder, name, identity, dtype == ACTIVATION_F16 ? "-f16" : "") ||
+    if (text_printf(&path, err, "%s/%s-%.16s%s.cache", folder, name, identity,
+                    dtype == ACTIVATION_F16 ? "-f16" : "") ||
         io_mkdirs(folder, err))
         goto fail;
     c->path = path.data;
@@ -201,16 +202,15 @@ int activation_cache_open(struct activation_cache **out, const char *folder, con
         goto fail;
     }
     if ((uint64_t)st.st_size >= HEAD_BYTES) {
-        if (io_pread_full(c->fd, &have, sizeof have, 0, c->path, err))
-            goto fail;
+        if (io_pread_full(c->fd, &have, sizeof have, 0, c->path, err)) goto fail;
         if (!memcmp(&have, &want, sizeof have)) {
-            if (map_to(c, (uint64_t)st.st_size, err) || read_blocks(c, err))
-                goto fail;
+            if (map_to(c, (uint64_t)st.st_size, err) || read_blocks(c, err)) goto fail;
             *out = c;
             return 0;
         }
     }
-    /* New, cut off in its first bytes, or damaged there: nothing in it can be trusted, and all of it can be made again. */
+    /* New, cut off in its first bytes, or damaged there: nothing in it can be trusted, and all of it can be
+     * made again. */
     if (flock(c->fd, LOCK_EX | LOCK_NB)) {
         error_set(err, EX_TEMPFAIL, "'%s' is being written by another process", c->path);
         goto fail;
@@ -220,8 +220,7 @@ int activation_cache_open(struct activation_cache **out, const char *folder, con
         error_errno(err, EX_IOERR, "cannot empty '%s'", c->path);
         goto fail;
     }
-    if (io_write_full(c->fd, &want, sizeof want, c->path, err) || map_to(c, HEAD_BYTES, err))
-        goto fail;
+    if (io_write_full(c->fd, &want, sizeof want, c->path, err) || map_to(c, HEAD_BYTES, err)) goto fail;
     *out = c;
     return 0;
 fail:
@@ -233,12 +232,12 @@ fail:
 int activation_cache_reread(struct activation_cache *c, struct error *err)
 {
     struct stat st;
-    /* Opened anew: network file systems promise to show another machine's writes to a file opened after they were closed or synced. */
+    /* Opened anew: network file systems promise to show another machine's writes to a file opened after they
+     * were closed or synced. */
     int fd = open(c->path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) {
         error_errno(err, EX_NOINPUT, "cannot open '%s' again", c->path);
-        if (fd >= 0)
-            close(fd);
+        if (fd >= 0) close(fd);
         return -1;
     }
     close(c->fd);
@@ -246,34 +245,32 @@ int activation_cache_reread(struct activation_cache *c, struct error *err)
     c->locked = false;
     c->n_rows = 0;
     c->good_bytes = HEAD_BYTES;
-    if (c->slots)
-        memset(c->slots, 0, c->n_slots * sizeof *c->slots);
+    if (c->slots) memset(c->slots, 0, c->n_slots * sizeof *c->slots);
     return (uint64_t)st.st_size < HEAD_BYTES ? error_set(err, EX_DATAERR, "'%s' is cut off", c->path)
-                                             : map_to(c, (uint64_t)st.st_size, err) || read_blocks(c, err) ? -1 : 0;
+           : map_to(c, (uint64_t)st.st_size, err) || read_blocks(c, err) ? -1
+                                                                         : 0;
 }
 
 int64_t activation_cache_find(const struct activation_cache *c, const struct activation_key *key)
 {
-    if (!c->n_slots)
-        return -1;
+    if (!c->n_slots) return -1;
     size_t mask = c->n_slots - 1;
     for (size_t at = slot_of(key) & mask; c->slots[at]; at = (at + 1) & mask)
-        if (!memcmp(&c->rows[c->slots[at] - 1].key, key, sizeof *key))
-            return (int64_t)c->slots[at] - 1;
+        if (!memcmp(&c->rows[c->slots[at] - 1].key, key, sizeof *key)) return (int64_t)c->slots[at] - 1;
     return -1;
 }
 
 /*
- * Lets whole pages between the two offsets leave this process (they stay in the page cache): a set's boundary activations are
- * gigabytes, and pages once touched would otherwise count as this program's memory to the end.
+ * Lets whole pages between the two offsets leave this process (they stay in the page cache): a set's boundary
+ * activations are gigabytes, and pages once touched would otherwise count as this program's memory to the
+ * end.
  */
 static void unmap_pages(const struct activation_cache *c, uint64_t from, uint64_t to)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     from = (from + page - 1) / page * page;
     to = to / page * page;
-    if (from < to)
-        madvise((void *)(uintptr_t)(c->map + from), to - from, MADV_DONTNEED);
+    if (from < to) madvise((void *)(uintptr_t)(c->map + from), to - from, MADV_DONTNEED);
 }
 
 size_t activation_cache_rows(const struct activation_cache *c) { return c->n_rows; }
@@ -299,16 +296,13 @@ static int begin_writing(struct activation_cache *c, struct error *err)
             return error_errno(err, EX_IOERR, "cannot lock '%s'", c->path);
         }
         c->locked = true;
-        struct stat st;     /* another writer may have added blocks since this one opened: take them in */
-        if (fstat(c->fd, &st))
-            return error_errno(err, EX_IOERR, "cannot examine '%s'", c->path);
+        struct stat st; /* another writer may have added blocks since this one opened: take them in */
+        if (fstat(c->fd, &st)) return error_errno(err, EX_IOERR, "cannot examine '%s'", c->path);
         if ((uint64_t)st.st_size > c->map_bytes) {
             c->n_rows = 0;
-            if (c->slots)
-                memset(c->slots, 0, c->n_slots * sizeof *c->slots);
+            if (c->slots) memset(c->slots, 0, c->n_slots * sizeof *c->slots);
             c->good_bytes = HEAD_BYTES;
-            if (map_to(c, (uint64_t)st.st_size, err) || read_blocks(c, err))
-                return -1;
+            if (map_to(c, (uint64_t)st.st_size, err) || read_blocks(c, err)) return -1;
         }
     }
     if (ftruncate(c->fd, (off_t)c->good_bytes))
@@ -316,21 +310,18 @@ static int begin_writing(struct activation_cache *c, struct error *err)
     return 0;
 }
 
-int activation_cache_append(struct activation_cache *c, const struct activation_key *keys, const float *values, size_t n,
-                            struct error *err)
+int activation_cache_append(struct activation_cache *c, const struct activation_key *keys,
+                            const float *values, size_t n, struct error *err)
 {
-    if (!n || n > MAX_BLOCK_ROWS)
-        return error_set(err, EX_SOFTWARE, "cache block of %zu rows", n);
-    if (begin_writing(c, err))
-        return -1;
+    if (!n || n > MAX_BLOCK_ROWS) return error_set(err, EX_SOFTWARE, "cache block of %zu rows", n);
+    if (begin_writing(c, err)) return -1;
     struct block_head head = {.n_rows = n};
     size_t key_bytes = (n * sizeof *keys + 63) / 64 * 64;
     size_t payload_bytes = key_bytes + n * c->row_bytes, total = HEAD_BYTES + payload_bytes;
     if (total > c->block_bytes) {
         free(c->block);
         c->block_bytes = 0;
-        if (!(c->block = mem_alloc(total, err)))
-            return -1;
+        if (!(c->block = mem_alloc(total, err))) return -1;
         c->block_bytes = total;
     }
     uint8_t *payload = c->block + HEAD_BYTES;
@@ -355,18 +346,15 @@ int activation_cache_append(struct activation_cache *c, const struct activation_
     if (io_write_full(c->fd, c->block, total, c->path, err) || map_to(c, c->good_bytes + total, err))
         return -1;
     for (size_t i = 0; i < n; i++)
-        if (index_add(c, &keys[i], c->good_bytes + HEAD_BYTES + key_bytes + i * c->row_bytes, err))
-            return -1;
+        if (index_add(c, &keys[i], c->good_bytes + HEAD_BYTES + key_bytes + i * c->row_bytes, err)) return -1;
     c->good_bytes += total;
     return 0;
 }
 
 int activation_cache_flush(struct activation_cache *c, struct error *err)
 {
-    if (!c->locked)
-        return 0;
-    if (fsync(c->fd))
-        return error_errno(err, EX_IOERR, "cannot write '%s'", c->path);
+    if (!c->locked) return 0;
+    if (fsync(c->fd)) return error_errno(err, EX_IOERR, "cannot write '%s'", c->path);
     flock(c->fd, LOCK_UN);
     c->locked = false;
     free(c->block);
@@ -377,13 +365,10 @@ int activation_cache_flush(struct activation_cache *c, struct error *err)
 
 void activation_cache_close(struct activation_cache *c)
 {
-    if (!c)
-        return;
+    if (!c) return;
     int saved = errno;
-    if (c->map)
-        munmap((void *)(uintptr_t)c->map, c->map_bytes);
-    if (c->fd >= 0)
-        close(c->fd);       /* lets the lock go */
+    if (c->map) munmap((void *)(uintptr_t)c->map, c->map_bytes);
+    if (c->fd >= 0) close(c->fd); /* lets the lock go */
     free(c->path);
     free(c->rows);
     free(c->slots);

@@ -1,6 +1,7 @@
 /*
- * batch_loader.c: one job of the ordered pool makes one whole batch. Jobs are submitted in order, at most `ahead` of them; their
- * buffers go round in a ring of ahead + 1, the one more being what the caller still reads.
+ * batch_loader.c: one job of the ordered pool makes one whole batch. Jobs are submitted in order, at most
+ * `ahead` of them; their buffers go round in a ring of ahead + 1, the one more being what the caller still
+ * reads.
  */
 #include "model/batch_loader.h"
 
@@ -13,10 +14,10 @@
 
 struct loaded_batch {
     int n, n_whole, first_row;
-    uint32_t *rows;                             /* [batch] */
+    uint32_t *rows; /* [batch] */
     uint8_t *pixels;
     float *values[FROZEN_MAX_LAYERS];
-    float *row;                                 /* scratch: one cache row before it is split */
+    float *row; /* scratch: one cache row before it is split */
     uint64_t epoch;
     bool plain;
     struct error err;
@@ -26,18 +27,19 @@ struct batch_loader {
     struct batch_source source;
     int batch;
     unsigned n_threads, n_ring;
-    size_t pixel_bytes;                         /* a picture */
+    size_t pixel_bytes; /* a picture */
     struct ordered_pool *pool;
     struct loaded_batch *ring;
     unsigned next_free;
-    struct augment_scratch *scratch;            /* [max(n_threads, 1)] */
-    uint8_t **decoded;                          /* the same: a decoded record of a JPEG set */
+    struct augment_scratch *scratch; /* [max(n_threads, 1)] */
+    uint8_t **decoded;               /* the same: a decoded record of a JPEG set */
     const uint32_t *order;
     size_t n_order, n_batches, submitted, taken;
     uint64_t epoch;
     bool whole, plain;
-    size_t rank, n_ranks;                       /* of each batch of n_ranks * batch rows, this rank's part is loaded */
-    const float *borrowed[FROZEN_MAX_LAYERS];   /* what *out points to */
+    /* of each batch of n_ranks * batch rows, this rank's part is loaded */
+    size_t rank, n_ranks;
+    const float *borrowed[FROZEN_MAX_LAYERS]; /* what *out points to */
 };
 
 size_t batch_loader_bytes(const struct batch_source *source, int batch, unsigned n_threads, unsigned ahead)
@@ -52,12 +54,12 @@ static int load_pixels(struct batch_loader *l, struct loaded_batch *b, unsigned 
     for (int i = 0; i < b->n; i++) {
         struct shard_record r;
         uint8_t *out = b->pixels + (size_t)i * l->pixel_bytes;
-        if (shard_set_read(l->source.data->shards, b->rows[i], l->decoded[worker], &r, err))
-            return -1;
+        if (shard_set_read(l->source.data->shards, b->rows[i], l->decoded[worker], &r, err)) return -1;
         if (b->plain || !l->source.augment)
             memcpy(out, r.pixels, l->pixel_bytes);
-        else    /* a made variant of a picture draws from its own stream, or two would be turned alike */
-            if (augment_pixels(l->source.augment, l->source.seed, r.xxh128, (b->epoch + 1) * 4096 + (uint64_t)r.variant, r.pixels, out,
+        else /* a made variant of a picture draws from its own stream, or two would be turned alike */
+            if (augment_pixels(l->source.augment, l->source.seed, r.xxh128,
+                               (b->epoch + 1) * 4096 + (uint64_t)r.variant, r.pixels, out,
                                l->source.data->info->side_px, &l->scratch[worker], err))
                 return -1;
     }
@@ -90,21 +92,18 @@ static void work(void *context, unsigned worker, void *job)
     struct batch_loader *l = context;
     struct loaded_batch *b = job;
     int rc = l->source.cache ? load_activations(l, b, &b->err) : load_pixels(l, b, worker, &b->err);
-    if (rc && !b->err.code)
-        b->err.code = EX_SOFTWARE;
+    if (rc && !b->err.code) b->err.code = EX_SOFTWARE;
 }
 
-int batch_loader_open(struct batch_loader **out, const struct batch_source *source, int batch, unsigned n_threads,
-                      unsigned ahead, struct error *err)
+int batch_loader_open(struct batch_loader **out, const struct batch_source *source, int batch,
+                      unsigned n_threads, unsigned ahead, struct error *err)
 {
     *out = NULL;
     struct batch_loader *l = mem_zalloc(1, sizeof *l, err);
-    if (!l)
-        return -1;
+    if (!l) return -1;
     size_t side = (size_t)source->data->info->side_px, n = (size_t)batch;
     l->source = *source;
-    if (source->augment && augment_spec_is_none(source->augment))
-        l->source.augment = NULL;
+    if (source->augment && augment_spec_is_none(source->augment)) l->source.augment = NULL;
     l->batch = batch;
     l->n_ranks = 1;
     l->n_threads = n_threads;
@@ -115,25 +114,21 @@ int batch_loader_open(struct batch_loader **out, const struct batch_source *sour
         !(l->decoded = mem_zalloc(n_threads ? n_threads : 1, sizeof *l->decoded, err)))
         goto fail;
     for (unsigned i = 0; !source->cache && i < (n_threads ? n_threads : 1); i++)
-        if (!(l->decoded[i] = mem_zalloc(1, l->pixel_bytes + 64, err)))
-            goto fail;
+        if (!(l->decoded[i] = mem_zalloc(1, l->pixel_bytes + 64, err))) goto fail;
     for (unsigned i = 0; i < l->n_ring; i++) {
         struct loaded_batch *b = &l->ring[i];
-        if (!(b->rows = mem_zalloc(n, sizeof *b->rows, err)))
-            goto fail;
+        if (!(b->rows = mem_zalloc(n, sizeof *b->rows, err))) goto fail;
         if (!source->cache) {
-            if (!(b->pixels = mem_zalloc(n, l->pixel_bytes, err)))
-                goto fail;
+            if (!(b->pixels = mem_zalloc(n, l->pixel_bytes, err))) goto fail;
             continue;
         }
-        if (source->frozen->n_layers > 1 && !(b->row = mem_zalloc(source->frozen->total, sizeof *b->row, err)))
+        if (source->frozen->n_layers > 1 &&
+            !(b->row = mem_zalloc(source->frozen->total, sizeof *b->row, err)))
             goto fail;
         for (int k = 0; k < source->frozen->n_layers; k++)
-            if (!(b->values[k] = mem_zalloc(n, source->frozen->sizes[k] * sizeof(float), err)))
-                goto fail;
+            if (!(b->values[k] = mem_zalloc(n, source->frozen->sizes[k] * sizeof(float), err))) goto fail;
     }
-    if (ordered_pool_open(&l->pool, n_threads, l->n_ring - 1, work, l, err))
-        goto fail;
+    if (ordered_pool_open(&l->pool, n_threads, l->n_ring - 1, work, l, err)) goto fail;
     *out = l;
     return 0;
 fail:
@@ -151,7 +146,8 @@ static size_t rows_of_batch(const struct batch_loader *l, size_t k)
 static void submit_next(struct batch_loader *l)
 {
     struct loaded_batch *b = &l->ring[l->next_free];
-    size_t whole = rows_of_batch(l, l->submitted), part = (whole + l->n_ranks - 1) / l->n_ranks;    /* a short batch is shared, too */
+    /* a short batch is shared, too */
+    size_t whole = rows_of_batch(l, l->submitted), part = (whole + l->n_ranks - 1) / l->n_ranks;
     size_t before = l->rank * part, first = l->submitted * l->n_ranks * (size_t)l->batch + before;
     l->next_free = (l->next_free + 1) % l->n_ring;
     b->n_whole = (int)whole;
@@ -173,8 +169,8 @@ void batch_loader_deal(struct batch_loader *l, int rank, int n_ranks)
     l->n_ranks = (size_t)n_ranks;
 }
 
-void batch_loader_start(struct batch_loader *l, const uint32_t *order, size_t n, uint64_t epoch, size_t first_batch, bool whole,
-                        bool plain)
+void batch_loader_start(struct batch_loader *l, const uint32_t *order, size_t n, uint64_t epoch,
+                        size_t first_batch, bool whole, bool plain)
 {
     batch_loader_stop(l);
     l->order = order;
@@ -191,22 +187,24 @@ void batch_loader_start(struct batch_loader *l, const uint32_t *order, size_t n,
 
 size_t batch_loader_batches(const struct batch_loader *l) { return l->n_batches; }
 
-int batch_loader_next(struct batch_loader *l, struct engine_batch *out, const uint32_t **rows, double *waited_s,
-                      struct error *err)
+int batch_loader_next(struct batch_loader *l, struct engine_batch *out, const uint32_t **rows,
+                      double *waited_s, struct error *err)
 {
-    if (l->taken >= l->n_batches)
-        return 0;
+    if (l->taken >= l->n_batches) return 0;
     double before = clock_seconds();
     struct loaded_batch *b = ordered_pool_take(l->pool);
     *waited_s += clock_seconds() - before;
     l->taken++;
-    if (l->submitted < l->n_batches)    /* its buffer is the one the caller gave up by coming here */
+    if (l->submitted < l->n_batches) /* its buffer is the one the caller gave up by coming here */
         submit_next(l);
     if (b->err.code) {
         *err = b->err;
         return -1;
     }
-    *out = (struct engine_batch){.n = b->n, .pixels = b->pixels, .n_whole = b->n_whole, .first_row = b->first_row};
+    *out = (struct engine_batch){.n = b->n,
+                                 .pixels = b->pixels,
+                                 .n_whole = b->n_whole,
+                                 .first_row = b->first_row};
     if (l->source.cache) {
         for (int k = 0; k < l->source.frozen->n_layers; k++)
             l->borrowed[k] = b->values[k];
@@ -225,8 +223,7 @@ void batch_loader_stop(struct batch_loader *l)
 
 void batch_loader_close(struct batch_loader *l)
 {
-    if (!l)
-        return;
+    if (!l) return;
     ordered_pool_close(l->pool);
     for (unsigned i = 0; l->ring && i < l->n_ring; i++) {
         free(l->ring[i].rows);
@@ -236,10 +233,8 @@ void batch_loader_close(struct batch_loader *l)
             free(l->ring[i].values[k]);
     }
     for (unsigned i = 0; i < (l->n_threads ? l->n_threads : 1); i++) {
-        if (l->scratch)
-            augment_scratch_release(&l->scratch[i]);
-        if (l->decoded)
-            free(l->decoded[i]);
+        if (l->scratch) augment_scratch_release(&l->scratch[i]);
+        if (l->decoded) free(l->decoded[i]);
     }
     free(l->decoded);
     free(l->ring);

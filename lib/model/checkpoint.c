@@ -9,11 +9,12 @@
 #include "io/io.h"
 
 #define ALIGNMENT 64u
-#define MAX_FILE_BYTES (UINT64_C(64) << 30)     /* far above weights + momentum + average of any net this plans */
+/* far above weights + momentum + average of any net this plans */
+#define MAX_FILE_BYTES (UINT64_C(64) << 30)
 
 static const char magic[8] = "WNCKPT01";
 
-struct file_header {        /* little-endian, as every machine this runs on */
+struct file_header { /* little-endian, as every machine this runs on */
     char magic[8];
     uint32_t n_sections, reserved;
     uint64_t file_bytes;
@@ -28,7 +29,8 @@ struct file_section {
 
 static uint64_t aligned(uint64_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
-int checkpoint_write(const char *path, const struct checkpoint_section *sections, size_t n_sections, struct error *err)
+int checkpoint_write(const char *path, const struct checkpoint_section *sections, size_t n_sections,
+                     struct error *err)
 {
     static const char zeros[ALIGNMENT];
     struct file_section table[CHECKPOINT_MAX_SECTIONS];
@@ -48,8 +50,7 @@ int checkpoint_write(const char *path, const struct checkpoint_section *sections
         table[i].offset = at;
         table[i].n_bytes = sections[i].n_bytes;
         at = aligned(at + sections[i].n_bytes);
-        if (!sections[i].bytes && sections[i].n_bytes > buffer_bytes)
-            buffer_bytes = sections[i].n_bytes;
+        if (!sections[i].bytes && sections[i].n_bytes > buffer_bytes) buffer_bytes = sections[i].n_bytes;
     }
     if ((buffer_bytes && !(buffer = mem_alloc(buffer_bytes, err))) || atomic_file_open(&f, path, err))
         goto out;
@@ -61,8 +62,7 @@ int checkpoint_write(const char *path, const struct checkpoint_section *sections
     for (size_t i = 0; i < n_sections; i++) {
         const void *bytes = sections[i].bytes;
         if (!bytes && sections[i].n_bytes) {
-            if (sections[i].fill(sections[i].context, sections[i].which, buffer, err))
-                goto out;
+            if (sections[i].fill(sections[i].context, sections[i].which, buffer, err)) goto out;
             bytes = buffer;
         }
         xxh128_of(&table[i].hash, bytes ? bytes : "", sections[i].n_bytes);
@@ -78,7 +78,7 @@ int checkpoint_write(const char *path, const struct checkpoint_section *sections
     }
     fwrite(&header, sizeof header, 1, f.stream);
     fwrite(table, sizeof *table, n_sections, f.stream);
-    rc = atomic_file_commit(&f, err);       /* sees any write that failed above */
+    rc = atomic_file_commit(&f, err); /* sees any write that failed above */
 out:
     atomic_file_discard(&f);
     free(buffer);
@@ -101,17 +101,16 @@ int checkpoint_take(struct checkpoint *c, char *data, size_t n_bytes, const char
 {
     struct file_header header;
     *c = (struct checkpoint){.data = data, .n_bytes = n_bytes};
-    if (n_bytes < sizeof header)
-        goto bad;
+    if (n_bytes < sizeof header) goto bad;
     memcpy(&header, data, sizeof header);
     if (memcmp(header.magic, magic, sizeof magic)) {
         error_set(err, EX_DATAERR, "'%s' is no checkpoint of this version", name);
         goto fail;
     }
-    if (header.n_sections > CHECKPOINT_MAX_SECTIONS || header.file_bytes != n_bytes)
-        goto bad;
+    if (header.n_sections > CHECKPOINT_MAX_SECTIONS || header.file_bytes != n_bytes) goto bad;
     uint64_t table_bytes = header.n_sections * sizeof(struct file_section);
-    if (table_bytes > n_bytes - sizeof header || !hash_agrees(&header.table_hash, data + sizeof header, table_bytes))
+    if (table_bytes > n_bytes - sizeof header ||
+        !hash_agrees(&header.table_hash, data + sizeof header, table_bytes))
         goto bad;
     c->n_sections = header.n_sections;
     for (size_t i = 0; i < c->n_sections; i++) {
@@ -133,8 +132,7 @@ int checkpoint_read(struct checkpoint *c, const char *path, struct error *err)
     char *data;
     size_t n_bytes;
     *c = CHECKPOINT_EMPTY;
-    if (io_read_file(path, MAX_FILE_BYTES, &data, &n_bytes, err))
-        return -1;
+    if (io_read_file(path, MAX_FILE_BYTES, &data, &n_bytes, err)) return -1;
     return checkpoint_take(c, data, n_bytes, path, err);
 }
 
@@ -142,19 +140,20 @@ const void *checkpoint_find(const struct checkpoint *c, const char *name, size_t
 {
     for (size_t i = 0; i < c->n_sections; i++)
         if (!strcmp(section_at(c, i)->name, name)) {
-            if (n_bytes)
-                *n_bytes = section_at(c, i)->n_bytes;
+            if (n_bytes) *n_bytes = section_at(c, i)->n_bytes;
             return c->data + section_at(c, i)->offset;
         }
     return NULL;
 }
 
-int checkpoint_copy(const struct checkpoint *c, const char *name, void *out, size_t n_bytes, struct error *err)
+int checkpoint_copy(const struct checkpoint *c, const char *name, void *out, size_t n_bytes,
+                    struct error *err)
 {
     size_t there = 0;
     const void *bytes = checkpoint_find(c, name, &there);
     if (!bytes || there != n_bytes)
-        return error_set(err, EX_DATAERR, "checkpoint: section '%s' has %zu bytes, %zu wanted", name, there, n_bytes);
+        return error_set(err, EX_DATAERR, "checkpoint: section '%s' has %zu bytes, %zu wanted", name, there,
+                         n_bytes);
     memcpy(out, bytes, n_bytes);
     return 0;
 }

@@ -22,22 +22,21 @@ static int read_rows(struct dataset *d, struct xxh128_stream *h, struct error *e
     for (size_t i = 0; i < d->n_rows; i++) {
         struct shard_record r;
         struct xxh128 content;
-        if (shard_set_describe(d->shards, i, &r, err))
-            return -1;
+        if (shard_set_describe(d->shards, i, &r, err)) return -1;
         if (r.label < 0 || r.label >= d->info->n_classes)
             return error_set(err, EX_DATAERR, "record %zu ('%s') has no known class", i, r.path);
-        if (xxh128_from_hex(&content, r.xxh128))
-            xxh128_of(&content, r.xxh128, strlen(r.xxh128));    /* a set packed without content hashes still has keys */
+        if (xxh128_from_hex(&content, r.xxh128)) /* a set packed without content hashes still has keys */
+            xxh128_of(&content, r.xxh128, strlen(r.xxh128));
         memcpy(d->keys[i].content, content.bytes, sizeof content.bytes);
-        /* The stored bytes' checksum stands for the pixels: the reader compares the two before it hands them out. */
+        /* The stored bytes' checksum stands for the pixels: the reader compares the two before it hands them
+         * out. */
         uint32_t kind[2] = {(uint32_t)d->info->side_px, (uint32_t)d->info->encoding};
         memcpy(d->keys[i].pixels, &r.checksum, sizeof r.checksum);
         memcpy(d->keys[i].pixels + sizeof r.checksum, kind, sizeof kind);
         d->keys[i].variant = (uint32_t)r.variant;
         d->labels[i] = r.label;
         d->variants[i] = r.variant;
-        if (r.split == SHARD_TRAIN || r.variant == 0)
-            d->rows[r.split][d->n_split[r.split]++] = (uint32_t)i;
+        if (r.split == SHARD_TRAIN || r.variant == 0) d->rows[r.split][d->n_split[r.split]++] = (uint32_t)i;
         int32_t numbers[4] = {r.label, (int32_t)r.split, r.variant, r.fold};
         xxh128_stream_add(h, &d->keys[i], sizeof d->keys[i]);
         xxh128_stream_add(h, numbers, sizeof numbers);
@@ -51,8 +50,7 @@ int dataset_open(struct dataset *d, const char *folder, struct error *err)
     struct xxh128_stream *h = NULL;
     struct xxh128 hash;
     *d = DATASET_EMPTY;
-    if (shard_set_open(&d->shards, folder, err))
-        return -1;
+    if (shard_set_open(&d->shards, folder, err)) return -1;
     d->info = shard_set_info(d->shards);
     if (d->info->n_records >= UINT32_MAX - 1) {
         error_set(err, EX_DATAERR, "'%s' has more records than can be trained on at once", folder);
@@ -60,15 +58,14 @@ int dataset_open(struct dataset *d, const char *folder, struct error *err)
     }
     d->n_rows = (size_t)d->info->n_records;
     size_t n = d->n_rows ? d->n_rows : 1;
-    if (!(d->labels = mem_zalloc(n, sizeof *d->labels, err)) || !(d->variants = mem_zalloc(n, sizeof *d->variants, err)) ||
+    if (!(d->labels = mem_zalloc(n, sizeof *d->labels, err)) ||
+        !(d->variants = mem_zalloc(n, sizeof *d->variants, err)) ||
         !(d->keys = mem_zalloc(n, sizeof *d->keys, err)) || xxh128_stream_open(&h, err))
         goto fail;
     for (int s = 0; s < SHARD_SPLITS; s++)
-        if (!(d->rows[s] = mem_zalloc(n, sizeof *d->rows[s], err)))
-            goto fail;
+        if (!(d->rows[s] = mem_zalloc(n, sizeof *d->rows[s], err))) goto fail;
     hash_classes(h, d->info);
-    if (read_rows(d, h, err))
-        goto fail;
+    if (read_rows(d, h, err)) goto fail;
     xxh128_stream_end(h, &hash);
     xxh128_hex(d->hash, &hash);
     xxh128_stream_close(h);
@@ -82,7 +79,8 @@ int dataset_open(struct dataset *d, const char *folder, struct error *err)
         for (size_t i = 0; i < d->n_split[SHARD_TRAIN]; i++)
             found += d->labels[d->rows[SHARD_TRAIN][i]] == c;
         if (!found) {
-            error_set(err, EX_DATAERR, "'%s': class '%s' has no training pictures", folder, d->info->classes[c]);
+            error_set(err, EX_DATAERR, "'%s': class '%s' has no training pictures", folder,
+                      d->info->classes[c]);
             goto fail;
         }
     }
@@ -110,8 +108,7 @@ int dataset_class_weights(const struct dataset *d, const char *spec, double *wei
     if (!strcmp(spec, "none") || !strcmp(spec, "balanced")) {
         for (int c = 0; c < n_classes; c++)
             weights[c] = 1;
-        if (spec[0] == 'n')
-            return 0;
+        if (spec[0] == 'n') return 0;
         for (int c = 0; c < n_classes; c++) {
             size_t found = 0;
             for (size_t i = 0; i < d->n_split[SHARD_TRAIN]; i++)
@@ -124,16 +121,17 @@ int dataset_class_weights(const struct dataset *d, const char *spec, double *wei
     for (const char *at = spec;; at++) {
         char field[64];
         size_t length = strcspn(at, ",");
-        if (n == n_classes || length >= sizeof field)
-            break;
+        if (n == n_classes || length >= sizeof field) break;
         memcpy(field, at, length);
         field[length] = 0;
         if (parse_double(field, 0, 1e6, &weights[n++], "--class-weights", err))
             return error_prefix(err, "none, balanced or %d numbers", n_classes);
         at += length;
         if (!*at)
-            return n == n_classes ? 0
-                                  : error_set(err, EX_USAGE, "--class-weights has %d numbers, there are %d classes", n, n_classes);
+            return n == n_classes
+                       ? 0
+                       : error_set(err, EX_USAGE, "--class-weights has %d numbers, there are %d classes", n,
+                                   n_classes);
     }
     return error_set(err, EX_USAGE, "--class-weights '%s': none, balanced or %d numbers", spec, n_classes);
 }

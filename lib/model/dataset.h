@@ -1,6 +1,6 @@
 /*
- * dataset.h: a shard set as training sees it: rows by split, labels, cache keys, and one hash over everything that
- * could change a result. Rows are record numbers of the set.
+ * dataset.h: a shard set as training sees it: rows by split, labels, cache keys, and one hash over everything
+ * that could change a result. Rows are record numbers of the set.
  */
 #ifndef WINNOW_MODEL_DATASET_H
 #define WINNOW_MODEL_DATASET_H
@@ -14,27 +14,29 @@
 
 struct dataset {
     struct shard_set *shards;
-    const struct shard_set_info *info;      /* borrowed from shards */
+    const struct shard_set_info *info; /* borrowed from shards */
     size_t n_rows;
-    int *labels;                            /* [n_rows] */
-    int *variants;                          /* [n_rows] */
-    struct activation_key *keys;            /* [n_rows] */
-    uint32_t *rows[SHARD_SPLITS];           /* record numbers, ascending; validation and test only have variant 0 */
+    int *labels;                 /* [n_rows] */
+    int *variants;               /* [n_rows] */
+    struct activation_key *keys; /* [n_rows] */
+    /* record numbers, ascending; validation and test only have variant 0 */
+    uint32_t *rows[SHARD_SPLITS];
     size_t n_split[SHARD_SPLITS];
-    char hash[33];                          /* over the records' checksums, content hashes, labels, splits, variants, groups, folds, classes */
+    /* over the records' checksums, content hashes, labels, splits, variants, groups, folds, classes */
+    char hash[33];
 };
 #define DATASET_EMPTY ((struct dataset){0})
 
 /*
- * Opens the set and reads its index (the records' checksums are the keys of the caches). EX_DATAERR when there are no training
- * rows or a class has none; more than 2^32-2 records are refused.
+ * Opens the set and reads its index (the records' checksums are the keys of the caches). EX_DATAERR when
+ * there are no training rows or a class has none; more than 2^32-2 records are refused.
  */
 int dataset_open(struct dataset *d, const char *folder, struct error *err);
 void dataset_release(struct dataset *d);
 
 /*
- * weights [n_classes] from "none", "balanced" (n / (classes * rows of the class), so that the mean over rows is 1) or a
- * comma list with one number a class in the classes' order. EX_USAGE.
+ * weights [n_classes] from "none", "balanced" (n / (classes * rows of the class), so that the mean over rows
+ * is 1) or a comma list with one number a class in the classes' order. EX_USAGE.
  */
 int dataset_class_weights(const struct dataset *d, const char *spec, double *weights, struct error *err);
 

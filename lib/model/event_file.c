@@ -13,7 +13,8 @@ uint32_t crc32c(const void *bytes, unsigned long n_bytes)
 {
     const uint8_t *p = bytes;
     uint32_t crc = ~0u;
-    for (unsigned long i = 0; i < n_bytes; i++) {   /* bit by bit: a few hundred bytes an epoch need no table */
+    /* bit by bit: a few hundred bytes an epoch need no table */
+    for (unsigned long i = 0; i < n_bytes; i++) {
         crc ^= p[i];
         for (int bit = 0; bit < 8; bit++)
             crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
@@ -24,7 +25,8 @@ uint32_t crc32c(const void *bytes, unsigned long n_bytes)
 static uint32_t masked_crc(const void *bytes, unsigned long n_bytes)
 {
     uint32_t crc = crc32c(bytes, n_bytes);
-    return (crc >> 15 | crc << 17) + 0xa282ead8u;   /* TFRecord's mask: a CRC of data that holds CRCs is weak */
+    /* TFRecord's mask: a CRC of data that holds CRCs is weak */
+    return (crc >> 15 | crc << 17) + 0xa282ead8u;
 }
 
 static int put_le(struct text *t, uint64_t value, int n_bytes, struct error *err)
@@ -47,7 +49,8 @@ static int put_varint(struct text *t, uint64_t value, struct error *err)
 
 static int put_bytes(struct text *t, int field, const void *bytes, size_t n_bytes, struct error *err)
 {
-    return put_varint(t, (uint64_t)field << 3 | 2, err) || put_varint(t, n_bytes, err) || text_add(t, bytes, n_bytes, err);
+    return put_varint(t, (uint64_t)field << 3 | 2, err) || put_varint(t, n_bytes, err) ||
+           text_add(t, bytes, n_bytes, err);
 }
 
 static int write_record(struct event_file *f, const struct text *event, struct error *err)
@@ -56,7 +59,8 @@ static int write_record(struct event_file *f, const struct text *event, struct e
     for (int i = 0; i < 8; i++)
         length[i] = (uint8_t)((uint64_t)event->n_bytes >> (8 * i));
     text_clear(&f->record);
-    if (text_add(&f->record, length, sizeof length, err) || put_le(&f->record, masked_crc(length, sizeof length), 4, err) ||
+    if (text_add(&f->record, length, sizeof length, err) ||
+        put_le(&f->record, masked_crc(length, sizeof length), 4, err) ||
         text_add(&f->record, event->data, event->n_bytes, err) ||
         put_le(&f->record, masked_crc(event->data, event->n_bytes), 4, err) ||
         io_write_full(f->fd, f->record.data, f->record.n_bytes, f->name, err))
@@ -76,16 +80,14 @@ int event_file_open(struct event_file *f, const char *path, uint64_t keep_bytes,
 {
     *f = EVENT_FILE_EMPTY;
     struct text event = TEXT_EMPTY;
-    if (!(f->name = mem_strdup(path, err)))
-        return -1;
+    if (!(f->name = mem_strdup(path, err))) return -1;
     f->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (f->fd < 0) {
         error_errno(err, EX_CANTCREAT, "cannot create '%s'", path);
         goto fail;
     }
     off_t there = lseek(f->fd, 0, SEEK_END);
-    if (there < 0 || (uint64_t)there < keep_bytes)
-        keep_bytes = 0;
+    if (there < 0 || (uint64_t)there < keep_bytes) keep_bytes = 0;
     if (ftruncate(f->fd, (off_t)keep_bytes) || lseek(f->fd, (off_t)keep_bytes, SEEK_SET) < 0) {
         error_errno(err, EX_IOERR, "cannot cut '%s' back", path);
         goto fail;
@@ -111,9 +113,10 @@ int event_file_scalar(struct event_file *f, const char *tag, int64_t step, doubl
     struct text v = TEXT_EMPTY, summary = TEXT_EMPTY, event = TEXT_EMPTY;
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    int rc = put_bytes(&v, 1, tag, strlen(tag), err) || put_varint(&v, 2 << 3 | 5, err) || put_le(&v, bits, 4, err) ||
-             put_bytes(&summary, 1, v.data, v.n_bytes, err) || put_double(&event, 1, wall_seconds, err) ||
-             put_varint(&event, 2 << 3, err) || put_varint(&event, (uint64_t)step, err) ||
+    int rc = put_bytes(&v, 1, tag, strlen(tag), err) || put_varint(&v, 2 << 3 | 5, err) ||
+             put_le(&v, bits, 4, err) || put_bytes(&summary, 1, v.data, v.n_bytes, err) ||
+             put_double(&event, 1, wall_seconds, err) || put_varint(&event, 2 << 3, err) ||
+             put_varint(&event, (uint64_t)step, err) ||
              put_bytes(&event, 5, summary.data, summary.n_bytes, err) || write_record(f, &event, err);
     text_release(&v);
     text_release(&summary);
@@ -123,8 +126,7 @@ int event_file_scalar(struct event_file *f, const char *tag, int64_t step, doubl
 
 void event_file_close(struct event_file *f)
 {
-    if (f->fd >= 0)
-        close(f->fd);
+    if (f->fd >= 0) close(f->fd);
     free(f->name);
     text_release(&f->record);
     *f = EVENT_FILE_EMPTY;

@@ -1,7 +1,8 @@
 /*
- * event_file.h: scalars that TensorBoard draws. An append-only file of records, each a length, its masked CRC-32C, a
- * protobuf `Event` and the payload's masked CRC-32C; the first event names the file version. Only the five fields that
- * scalars need are encoded, by hand: wall_time, step, file_version, summary.value.tag, summary.value.simple_value.
+ * event_file.h: scalars that TensorBoard draws. An append-only file of records, each a length, its masked
+ * CRC-32C, a protobuf `Event` and the payload's masked CRC-32C; the first event names the file version. Only
+ * the five fields that scalars need are encoded, by hand: wall_time, step, file_version, summary.value.tag,
+ * summary.value.simple_value.
  */
 #ifndef WINNOW_MODEL_EVENT_FILE_H
 #define WINNOW_MODEL_EVENT_FILE_H
@@ -13,21 +14,21 @@
 
 struct event_file {
     int fd;
-    uint64_t n_bytes;       /* written so far: what a checkpoint records to cut the file back to on resume */
+    uint64_t n_bytes; /* written so far: what a checkpoint records to cut the file back to on resume */
     char *name;
-    struct text record;     /* reused */
+    struct text record; /* reused */
 };
 #define EVENT_FILE_EMPTY ((struct event_file){.fd = -1})
 
 /*
- * Opens path for appending. keep_bytes 0 starts the file anew; otherwise it is cut back to that many bytes (what came
- * after a checkpoint is written again on resume), or started anew when it is shorter than that.
+ * Opens path for appending. keep_bytes 0 starts the file anew; otherwise it is cut back to that many bytes
+ * (what came after a checkpoint is written again on resume), or started anew when it is shorter than that.
  */
 int event_file_open(struct event_file *f, const char *path, uint64_t keep_bytes, struct error *err);
 int event_file_scalar(struct event_file *f, const char *tag, int64_t step, double wall_seconds, float value,
                       struct error *err);
 void event_file_close(struct event_file *f);
 
-uint32_t crc32c(const void *bytes, unsigned long n_bytes);     /* Castagnoli, reflected, as in RFC 3720 */
+uint32_t crc32c(const void *bytes, unsigned long n_bytes); /* Castagnoli, reflected, as in RFC 3720 */
 
 #endif

@@ -12,8 +12,7 @@ static bool shape_size(const struct net_shape *s, size_t *out)
 {
     *out = 1;
     for (int i = 0; i < s->rank; i++)
-        if (s->dim[i] <= 0 || !size_mul(*out, (size_t)s->dim[i], out))
-            return false;
+        if (s->dim[i] <= 0 || !size_mul(*out, (size_t)s->dim[i], out)) return false;
     return true;
 }
 
@@ -21,11 +20,11 @@ int frozen_find(struct frozen *f, const struct net *net, struct error *err)
 {
     int *layers = NULL, n = 0;
     *f = (struct frozen){0};
-    if (engine_boundary(net, &layers, &n, err))
-        return -1;
+    if (engine_boundary(net, &layers, &n, err)) return -1;
     if (n > FROZEN_MAX_LAYERS) {
         free(layers);
-        return error_set(err, EX_DATAERR, "the frozen part ends at %d layers, more than %d", n, FROZEN_MAX_LAYERS);
+        return error_set(err, EX_DATAERR, "the frozen part ends at %d layers, more than %d", n,
+                         FROZEN_MAX_LAYERS);
     }
     f->n_layers = n;
     f->is_input = n == 1 && layers[0] == net->input;
@@ -33,7 +32,8 @@ int frozen_find(struct frozen *f, const struct net *net, struct error *err)
     free(layers);
     for (int i = 0; i < n; i++) {
         if (!shape_size(&net->layers[f->layers[i]].output, &f->sizes[i]))
-            return error_set(err, EX_DATAERR, "layer '%s' has no known output shape", net->layers[f->layers[i]].name);
+            return error_set(err, EX_DATAERR, "layer '%s' has no known output shape",
+                             net->layers[f->layers[i]].name);
         f->total += f->sizes[i];
     }
     return 0;
@@ -42,10 +42,15 @@ int frozen_find(struct frozen *f, const struct net *net, struct error *err)
 static void hash_layer(struct xxh128_stream *h, const struct net_layer *l)
 {
     /* Field by field: the struct has pointers and padding. */
-    int32_t numbers[] = {(int32_t)l->kind, l->kernel_h, l->kernel_w, l->stride_h, l->stride_w, l->dilation_h, l->dilation_w,
-                         l->same, l->filters, l->use_bias, l->pad_top, l->pad_bottom, l->pad_left, l->pad_right,
-                         (int32_t)l->activation, l->units, l->scale, l->center, l->n_inputs, l->n_weights, l->output.rank,
-                         l->output.dim[0], l->output.dim[1], l->output.dim[2], l->axis, l->target.rank, l->target.dim[0],
+    int32_t numbers[] = {(int32_t)l->kind, l->kernel_h,      l->kernel_w,
+                         l->stride_h,      l->stride_w,      l->dilation_h,
+                         l->dilation_w,    l->same,          l->filters,
+                         l->use_bias,      l->pad_top,       l->pad_bottom,
+                         l->pad_left,      l->pad_right,     (int32_t)l->activation,
+                         l->units,         l->scale,         l->center,
+                         l->n_inputs,      l->n_weights,     l->output.rank,
+                         l->output.dim[0], l->output.dim[1], l->output.dim[2],
+                         l->axis,          l->target.rank,   l->target.dim[0],
                          l->target.dim[1], l->target.dim[2]};
     double reals[] = {l->relu_max, l->epsilon};
     xxh128_stream_add(h, numbers, sizeof numbers);
@@ -57,8 +62,8 @@ static void hash_layer(struct xxh128_stream *h, const struct net_layer *l)
     }
 }
 
-int frozen_identity(const struct frozen *f, const struct net *net, const char *device, enum backend_precision precision,
-                    char out[33], struct error *err)
+int frozen_identity(const struct frozen *f, const struct net *net, const char *device,
+                    enum backend_precision precision, char out[33], struct error *err)
 {
     static const char version[] = "winnow activations 1";
     struct xxh128_stream *h;
@@ -70,7 +75,7 @@ int frozen_identity(const struct frozen *f, const struct net *net, const char *d
     }
     for (int i = 0; i < f->n_layers; i++)
         needed[f->layers[i]] = true;
-    for (int i = net->n_layers - 1; i >= 0; i--)    /* inputs are earlier in the list */
+    for (int i = net->n_layers - 1; i >= 0; i--) /* inputs are earlier in the list */
         for (int k = 0; needed[i] && k < net->layers[i].n_inputs; k++)
             needed[net->layers[i].inputs[k]] = true;
     int32_t kind = (int32_t)precision;
@@ -107,16 +112,15 @@ static int by_number(const void *a, const void *b)
 }
 
 /* Rows that some cache lacks, one for each key, in record order. */
-static size_t missing_rows(const struct frozen_target *targets, int n_targets, const struct dataset *d, const uint32_t *rows,
-                           size_t n_rows, uint32_t *missing)
+static size_t missing_rows(const struct frozen_target *targets, int n_targets, const struct dataset *d,
+                           const uint32_t *rows, size_t n_rows, uint32_t *missing)
 {
     size_t n = 0, kept = 0;
     for (size_t i = 0; i < n_rows; i++) {
         bool lacks = false;
         for (int t = 0; t < n_targets; t++)
             lacks = lacks || activation_cache_find(targets[t].cache, &d->keys[rows[i]]) < 0;
-        if (lacks)
-            missing[n++] = rows[i];
+        if (lacks) missing[n++] = rows[i];
     }
     qsort_r(missing, n, sizeof *missing, by_key, d->keys);
     for (size_t i = 0; i < n; i++)
@@ -127,19 +131,22 @@ static size_t missing_rows(const struct frozen_target *targets, int n_targets, c
 }
 
 /* The work, as rank 0's caches say: rows, and for each a bit for every target that lacks it. */
-struct work { uint32_t *rows; uint8_t *lacks; size_t n; };
+struct work {
+    uint32_t *rows;
+    uint8_t *lacks;
+    size_t n;
+};
 
-static int plan_work(struct work *w, const struct frozen_target *targets, int n_targets, const struct dataset *d, const uint32_t *rows,
-                     size_t n_rows, struct dist *dist, struct error *err)
+static int plan_work(struct work *w, const struct frozen_target *targets, int n_targets,
+                     const struct dataset *d, const uint32_t *rows, size_t n_rows, struct dist *dist,
+                     struct error *err)
 {
     uint64_t n = 0;
     w->rows = mem_zalloc(n_rows ? n_rows : 1, sizeof *w->rows, err);
     w->lacks = w->rows ? mem_zalloc(n_rows ? n_rows : 1, 1, err) : NULL;
-    if (dist_agree(dist, w->lacks ? 0 : -1, err))
-        return -1;
-    assert(w->rows && w->lacks);        /* dist_agree fails everywhere when one rank failed */
-    if (dist_rank(dist) == 0)
-        n = missing_rows(targets, n_targets, d, rows, n_rows, w->rows);
+    if (dist_agree(dist, w->lacks ? 0 : -1, err)) return -1;
+    assert(w->rows && w->lacks); /* dist_agree fails everywhere when one rank failed */
+    if (dist_rank(dist) == 0) n = missing_rows(targets, n_targets, d, rows, n_rows, w->rows);
     for (size_t i = 0; i < n; i++)
         for (int t = 0; t < n_targets; t++)
             if (activation_cache_find(targets[t].cache, &d->keys[w->rows[i]]) < 0)
@@ -152,10 +159,14 @@ static int plan_work(struct work *w, const struct frozen_target *targets, int n_
 }
 
 /* What a batch needs on the host. */
-struct fill_buffers { uint8_t *pixels, *scratch; float *part, *values; struct activation_key *keys; };
+struct fill_buffers {
+    uint8_t *pixels, *scratch;
+    float *part, *values;
+    struct activation_key *keys;
+};
 
-static int make_buffers(struct fill_buffers *b, const struct frozen_target *targets, int n_targets, size_t batch, size_t pixel_bytes,
-                        struct error *err)
+static int make_buffers(struct fill_buffers *b, const struct frozen_target *targets, int n_targets,
+                        size_t batch, size_t pixel_bytes, struct error *err)
 {
     size_t part = 0, total = 0;
     for (int t = 0; t < n_targets; t++) {
@@ -163,9 +174,13 @@ static int make_buffers(struct fill_buffers *b, const struct frozen_target *targ
         for (int k = 0; k < targets[t].frozen->n_layers; k++)
             part = targets[t].frozen->sizes[k] > part ? targets[t].frozen->sizes[k] : part;
     }
-    return (b->pixels = mem_zalloc(batch, pixel_bytes, err)) && (b->scratch = mem_zalloc(1, pixel_bytes + 64, err)) &&
-           (b->part = mem_zalloc(batch, part * sizeof(float), err)) && (b->values = mem_zalloc(batch, total * sizeof(float), err)) &&
-           (b->keys = mem_zalloc(batch, sizeof *b->keys, err)) ? 0 : -1;
+    return (b->pixels = mem_zalloc(batch, pixel_bytes, err)) &&
+                   (b->scratch = mem_zalloc(1, pixel_bytes + 64, err)) &&
+                   (b->part = mem_zalloc(batch, part * sizeof(float), err)) &&
+                   (b->values = mem_zalloc(batch, total * sizeof(float), err)) &&
+                   (b->keys = mem_zalloc(batch, sizeof *b->keys, err))
+               ? 0
+               : -1;
 }
 
 static void free_buffers(struct fill_buffers *b)
@@ -178,7 +193,9 @@ static void free_buffers(struct fill_buffers *b)
 }
 
 /* A batch of the work: rows at.. , n of them (0 behind the end). */
-struct piece { size_t at, n; };
+struct piece {
+    size_t at, n;
+};
 
 static struct piece piece_of(const struct work *w, size_t round_at, size_t batch, int rank)
 {
@@ -187,38 +204,38 @@ static struct piece piece_of(const struct work *w, size_t round_at, size_t batch
 }
 
 /* The keys of a piece that target t lacks; returns how many. */
-static size_t lacking_keys(const struct work *w, struct piece p, int t, const struct dataset *d, struct activation_key *keys)
+static size_t lacking_keys(const struct work *w, struct piece p, int t, const struct dataset *d,
+                           struct activation_key *keys)
 {
     size_t kept = 0;
     for (size_t i = 0; i < p.n; i++)
-        if (w->lacks[p.at + i] >> t & 1)
-            keys[kept++] = d->keys[w->rows[p.at + i]];
+        if (w->lacks[p.at + i] >> t & 1) keys[kept++] = d->keys[w->rows[p.at + i]];
     return kept;
 }
 
-/* From the last forward run: the values of those rows. first_output: where the target's layers begin among the engine's outputs. */
-static int lacking_values(const struct work *w, struct piece p, int t, const struct frozen *f, int first_output, struct engine *engine,
-                          struct fill_buffers *b, struct error *err)
+/* From the last forward run: the values of those rows. first_output: where the target's layers begin among
+ * the engine's outputs. */
+static int lacking_values(const struct work *w, struct piece p, int t, const struct frozen *f,
+                          int first_output, struct engine *engine, struct fill_buffers *b, struct error *err)
 {
     size_t first = 0;
     for (int k = 0; k < f->n_layers; k++) {
-        if (engine_output(engine, first_output + k, b->part, err))
-            return -1;
+        if (engine_output(engine, first_output + k, b->part, err)) return -1;
         for (size_t i = 0, at = 0; i < p.n; i++)
             if (w->lacks[p.at + i] >> t & 1)
-                memcpy(b->values + at++ * f->total + first, b->part + i * f->sizes[k], f->sizes[k] * sizeof(float));
+                memcpy(b->values + at++ * f->total + first, b->part + i * f->sizes[k],
+                       f->sizes[k] * sizeof(float));
         first += f->sizes[k];
     }
     return 0;
 }
 
-static int compute_piece(const struct work *w, struct piece p, struct dataset *d, struct engine *engine, size_t pixel_bytes,
-                         struct fill_buffers *b, struct error *err)
+static int compute_piece(const struct work *w, struct piece p, struct dataset *d, struct engine *engine,
+                         size_t pixel_bytes, struct fill_buffers *b, struct error *err)
 {
     for (size_t i = 0; i < p.n; i++) {
         struct shard_record r;
-        if (shard_set_read(d->shards, w->rows[p.at + i], b->scratch, &r, err))
-            return -1;
+        if (shard_set_read(d->shards, w->rows[p.at + i], b->scratch, &r, err)) return -1;
         memcpy(b->pixels + i * pixel_bytes, r.pixels, pixel_bytes);
     }
     struct engine_batch in = {.n = (int)p.n, .pixels = b->pixels};
@@ -226,21 +243,20 @@ static int compute_piece(const struct work *w, struct piece p, struct dataset *d
 }
 
 /*
- * Every rank has computed its piece of the round; rank 0 appends them all in order, so that the file is that of one rank. The others
- * send theirs.
+ * Every rank has computed its piece of the round; rank 0 appends them all in order, so that the file is that
+ * of one rank. The others send theirs.
  */
-static int append_round(const struct frozen_target *targets, int n_targets, const struct work *w, size_t round_at, size_t batch,
-                        struct dataset *d, struct engine *engine, struct dist *dist, struct fill_buffers *b, struct error *err)
+static int append_round(const struct frozen_target *targets, int n_targets, const struct work *w,
+                        size_t round_at, size_t batch, struct dataset *d, struct engine *engine,
+                        struct dist *dist, struct fill_buffers *b, struct error *err)
 {
     int me = dist_rank(dist);
     for (int from = 0; from < dist_size(dist); from++) {
         struct piece p = piece_of(w, round_at, batch, from);
-        if (me && me != from)
-            continue;
+        if (me && me != from) continue;
         for (int t = 0, first = 0; t < n_targets; first += targets[t++].frozen->n_layers) {
             size_t kept = lacking_keys(w, p, t, d, b->keys);
-            if (!kept)
-                continue;
+            if (!kept) continue;
             if ((me == from && lacking_values(w, p, t, targets[t].frozen, first, engine, b, err)) ||
                 dist_to_first(dist, from, b->values, kept * targets[t].frozen->total * sizeof(float), err) ||
                 (!me && activation_cache_append(targets[t].cache, b->keys, b->values, kept, err)))
@@ -251,25 +267,26 @@ static int append_round(const struct frozen_target *targets, int n_targets, cons
 }
 
 /* Rank 0 has written; the others read what is there now. */
-static int read_anew(const struct frozen_target *targets, int n_targets, const struct dataset *d, const uint32_t *rows, size_t n_rows,
-                     struct dist *dist, struct error *err)
+static int read_anew(const struct frozen_target *targets, int n_targets, const struct dataset *d,
+                     const uint32_t *rows, size_t n_rows, struct dist *dist, struct error *err)
 {
     int rc = 0;
-    if (dist_size(dist) == 1)
-        return 0;
+    if (dist_size(dist) == 1) return 0;
     for (int t = 0; dist_rank(dist) && !rc && t < n_targets; t++) {
         rc = activation_cache_reread(targets[t].cache, err);
         for (size_t i = 0; !rc && i < n_rows; i++)
             if (activation_cache_find(targets[t].cache, &d->keys[rows[i]]) < 0)
-                rc = error_set(err, EX_NOINPUT, "the activation cache here is not the one that rank 0 wrote: put --cache (or --out) on a file "
+                rc = error_set(err, EX_NOINPUT,
+                               "the activation cache here is not the one that rank 0 wrote: put --cache (or "
+                               "--out) on a file "
                                "system that all machines see");
     }
     return dist_agree(dist, rc, err);
 }
 
-int frozen_fill(const struct frozen_target *targets, int n_targets, const struct net *net, struct dataset *d, const uint32_t *rows,
-                size_t n_rows, const struct engine_options *options, frozen_progress *progress, void *context, size_t *computed,
-                bool *stopped, struct error *err)
+int frozen_fill(const struct frozen_target *targets, int n_targets, const struct net *net, struct dataset *d,
+                const uint32_t *rows, size_t n_rows, const struct engine_options *options,
+                frozen_progress *progress, void *context, size_t *computed, bool *stopped, struct error *err)
 {
     int rc = -1, outputs[FROZEN_MAX_TARGETS * FROZEN_MAX_LAYERS], stop = 0;
     struct engine *engine = NULL;
@@ -277,11 +294,11 @@ int frozen_fill(const struct frozen_target *targets, int n_targets, const struct
     struct dist *dist = o.dist;
     struct fill_buffers buffers = {0};
     struct work w = {0};
-    size_t side = (size_t)d->info->side_px, pixel_bytes = side * side * 3, batch = (size_t)o.batch, round = batch * (size_t)dist_size(dist);
+    size_t side = (size_t)d->info->side_px, pixel_bytes = side * side * 3, batch = (size_t)o.batch,
+           round = batch * (size_t)dist_size(dist);
     *computed = 0;
     *stopped = false;
-    if (plan_work(&w, targets, n_targets, d, rows, n_rows, dist, err))
-        goto out;
+    if (plan_work(&w, targets, n_targets, d, rows, n_rows, dist, err)) goto out;
     if (!w.n) {
         rc = read_anew(targets, n_targets, d, rows, n_rows, dist, err);
         goto out;
@@ -293,23 +310,23 @@ int frozen_fill(const struct frozen_target *targets, int n_targets, const struct
     for (int t = 0; t < n_targets; t++)
         for (int k = 0; k < targets[t].frozen->n_layers; k++)
             outputs[o.n_outputs++] = targets[t].frozen->layers[k];
-    if (make_buffers(&buffers, targets, n_targets, batch, pixel_bytes, err) || engine_open(&engine, net, &o, err))
+    if (make_buffers(&buffers, targets, n_targets, batch, pixel_bytes, err) ||
+        engine_open(&engine, net, &o, err))
         goto out;
     for (size_t at = 0; at < w.n && !stop; at += round) {
-        if (compute_piece(&w, piece_of(&w, at, batch, dist_rank(dist)), d, engine, pixel_bytes, &buffers, err) ||
+        if (compute_piece(&w, piece_of(&w, at, batch, dist_rank(dist)), d, engine, pixel_bytes, &buffers,
+                          err) ||
             append_round(targets, n_targets, &w, at, batch, d, engine, dist, &buffers, err))
             goto out;
         *computed = w.n - at < round ? w.n : at + round;
         stop = progress ? progress(context, *computed, w.n) : 0;
-        if (dist_any(dist, &stop, err))
-            goto out;
+        if (dist_any(dist, &stop, err)) goto out;
     }
     *stopped = stop != 0;
     rc = 0;
     for (int t = 0; t < n_targets && !rc; t++)
         rc = activation_cache_flush(targets[t].cache, err);
-    if (!rc && !stop)
-        rc = read_anew(targets, n_targets, d, rows, n_rows, dist, err);
+    if (!rc && !stop) rc = read_anew(targets, n_targets, d, rows, n_rows, dist, err);
 out:
     engine_close(engine);
     free_buffers(&buffers);

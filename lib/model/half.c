@@ -15,14 +15,16 @@ static uint16_t half_of(float value)
     uint32_t x;
     memcpy(&x, &value, sizeof x);
     uint32_t sign = x >> 16 & 0x8000u, magnitude = x & 0x7fffffffu;
-    if (magnitude >= 0x7f800000u)   /* infinity stays; NaN keeps its top bits and becomes quiet, as the instruction does */
-        return (uint16_t)(sign | 0x7c00u | (magnitude > 0x7f800000u ? 0x200u | (magnitude >> 13 & 0x3ffu) : 0));
-    if (magnitude >= 0x477ff000u)   /* 65520 and above round to infinity */
+    /* infinity stays; NaN keeps its top bits and becomes quiet, as the instruction does */
+    if (magnitude >= 0x7f800000u)
+        return (uint16_t)(sign | 0x7c00u |
+                          (magnitude > 0x7f800000u ? 0x200u | (magnitude >> 13 & 0x3ffu) : 0));
+    if (magnitude >= 0x477ff000u) /* 65520 and above round to infinity */
         return (uint16_t)(sign | 0x7c00u);
-    if (magnitude < 0x33000001u)    /* at most 2^-25: rounds to zero (ties to even) */
+    if (magnitude < 0x33000001u) /* at most 2^-25: rounds to zero (ties to even) */
         return (uint16_t)sign;
     uint32_t exponent = magnitude >> 23, mantissa = (magnitude & 0x7fffffu) | 0x800000u;
-    unsigned drop = exponent >= 113 ? 13 : 126 - exponent;  /* a subnormal half drops more */
+    unsigned drop = exponent >= 113 ? 13 : 126 - exponent; /* a subnormal half drops more */
     uint32_t kept = mantissa >> drop, rest = mantissa & ((1u << drop) - 1), middle = 1u << (drop - 1);
     kept += rest > middle || (rest == middle && (kept & 1));
     /* a normal's hidden bit (0x400) is one exponent step, so adding it in carries correctly on round-up */
@@ -31,13 +33,14 @@ static uint16_t half_of(float value)
 
 static float float_of(uint16_t half)
 {
-    uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 0x1fu, mantissa = half & 0x3ffu, x;
+    uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 0x1fu, mantissa = half & 0x3ffu,
+             x;
     if (exponent == 0x1f) {
         x = sign | 0x7f800000u | mantissa << 13 | (mantissa ? 0x400000u : 0);
     } else if (exponent) {
         x = sign | (exponent + 112) << 23 | mantissa << 13;
     } else {
-        float value = (float)mantissa * 0x1p-24f;   /* exact */
+        float value = (float)mantissa * 0x1p-24f; /* exact */
         memcpy(&x, &value, sizeof x);
         x |= sign;
     }
@@ -47,14 +50,16 @@ static float float_of(uint16_t half)
 }
 
 #ifdef HAVE_F16C_PATH
-/* Every processor with AVX2 has F16C; asked this way because clang 14 does not know the feature's own name. */
+/* Every processor with AVX2 has F16C; asked this way because clang 14 does not know the feature's own name.
+ */
 static bool has_f16c(void) { return __builtin_cpu_supports("avx2"); }
 
 __attribute__((target("f16c,avx"))) static size_t narrow_wide(uint16_t *out, const float *in, size_t n)
 {
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
-        _mm_storeu_si128((__m128i *)(void *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
+        _mm_storeu_si128((__m128i *)(void *)(out + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
     return i;
 }
 
@@ -71,8 +76,7 @@ void half_from_float(uint16_t *out, const float *in, size_t n)
 {
     size_t i = 0;
 #ifdef HAVE_F16C_PATH
-    if (has_f16c())
-        i = narrow_wide(out, in, n);
+    if (has_f16c()) i = narrow_wide(out, in, n);
 #endif
     for (; i < n; i++)
         out[i] = half_of(in[i]);
@@ -82,8 +86,7 @@ void half_to_float(float *out, const uint16_t *in, size_t n)
 {
     size_t i = 0;
 #ifdef HAVE_F16C_PATH
-    if (has_f16c())
-        i = widen_wide(out, in, n);
+    if (has_f16c()) i = widen_wide(out, in, n);
 #endif
     for (; i < n; i++)
         out[i] = float_of(in[i]);

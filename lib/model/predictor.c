@@ -13,20 +13,20 @@ struct predictor {
     int batch, side_px, n_classes;
 };
 
-int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options, struct error *err)
+int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options,
+                   struct error *err)
 {
     *out = NULL;
     struct predictor *p = mem_zalloc(1, sizeof *p, err);
-    if (!p)
-        return -1;
+    if (!p) return -1;
     struct engine_options o = ENGINE_DEFAULTS;
     o.device = options->device ? options->device : "auto";
     o.threads = options->threads;
     o.batch = options->batch > 0 ? options->batch : 8;
     o.mode = ENGINE_INFERENCE;
-    if (net_open(&p->net, model_path, err) || net_infer_shapes(&p->net, 0, 0, err))
-        goto fail;
-    const struct net_shape *input = &p->net.layers[p->net.input].output, *output = &p->net.layers[p->net.output].output;
+    if (net_open(&p->net, model_path, err) || net_infer_shapes(&p->net, 0, 0, err)) goto fail;
+    const struct net_shape *input = &p->net.layers[p->net.input].output,
+                           *output = &p->net.layers[p->net.output].output;
     if (input->rank != 3 || input->dim[0] != input->dim[1] || input->dim[2] != 3) {
         error_set(err, EX_DATAERR, "'%s' does not take square RGB pictures", model_path);
         goto fail;
@@ -39,11 +39,11 @@ int predictor_open(struct predictor **out, const char *model_path, const struct 
     p->n_classes = output->dim[0];
     p->batch = o.batch;
     if (p->net.metadata.n_classes && p->net.metadata.n_classes != p->n_classes) {
-        error_set(err, EX_DATAERR, "'%s' names %d classes and has %d outputs", model_path, p->net.metadata.n_classes, p->n_classes);
+        error_set(err, EX_DATAERR, "'%s' names %d classes and has %d outputs", model_path,
+                  p->net.metadata.n_classes, p->n_classes);
         goto fail;
     }
-    if (engine_open(&p->engine, &p->net, &o, err))
-        goto fail;
+    if (engine_open(&p->engine, &p->net, &o, err)) goto fail;
     *out = p;
     return 0;
 fail:
@@ -57,7 +57,8 @@ int predictor_n_classes(const struct predictor *p) { return p->n_classes; }
 int predictor_batch(const struct predictor *p) { return p->batch; }
 const char *predictor_device(const struct predictor *p) { return engine_device(p->engine); }
 
-/* softmax(z/T) from softmax(z): p^(1/T), divided by the sum. In double, from the largest, so that nothing overflows. */
+/* softmax(z/T) from softmax(z): p^(1/T), divided by the sum. In double, from the largest, so that nothing
+ * overflows. */
 static void apply_temperature(float *row, int n, double temperature)
 {
     double top = 0, sum = 0;
@@ -74,8 +75,7 @@ int predictor_run(struct predictor *p, const uint8_t *pixels, int n, float *prob
     struct engine_batch in = {.n = n, .pixels = pixels};
     if (n < 1 || n > p->batch)
         return error_set(err, EX_SOFTWARE, "%d pictures for a predictor of batch %d", n, p->batch);
-    if (engine_forward(p->engine, &in, err) || engine_output(p->engine, 0, probabilities, err))
-        return -1;
+    if (engine_forward(p->engine, &in, err) || engine_output(p->engine, 0, probabilities, err)) return -1;
     double temperature = p->net.metadata.temperature;
     if (temperature > 0 && temperature != 1)
         for (int i = 0; i < n; i++)
@@ -85,8 +85,7 @@ int predictor_run(struct predictor *p, const uint8_t *pixels, int n, float *prob
 
 void predictor_close(struct predictor *p)
 {
-    if (!p)
-        return;
+    if (!p) return;
     engine_close(p->engine);
     net_release(&p->net);
     free(p);

@@ -1,5 +1,6 @@
 /*
- * predictor.h: pictures in, class probabilities out. What eval, classify and export's before/after check need of the engine.
+ * predictor.h: pictures in, class probabilities out. What eval, classify and export's before/after check need
+ * of the engine.
  */
 #ifndef WINNOW_MODEL_PREDICTOR_H
 #define WINNOW_MODEL_PREDICTOR_H
@@ -13,19 +14,22 @@
 struct predictor;
 
 struct predictor_options {
-    const char *device;         /* "auto", "cpu", "ref", "cuda" */
-    unsigned threads;           /* 0 = all processors */
-    int batch;                  /* pictures a forward pass; 0 = 8 */
+    const char *device; /* "auto", "cpu", "ref", "cuda" */
+    unsigned threads;   /* 0 = all processors */
+    int batch;          /* pictures a forward pass; 0 = 8 */
 };
 
-/* Opens the model and plans it. *out NULL and err set on failure (EX_NODEVICE when the device is not there). */
-int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options, struct error *err);
-const struct net *predictor_net(const struct predictor *p);     /* metadata, classes; borrowed */
+/* Opens the model and plans it. *out NULL and err set on failure (EX_NODEVICE when the device is not there).
+ */
+int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options,
+                   struct error *err);
+const struct net *predictor_net(const struct predictor *p); /* metadata, classes; borrowed */
 int predictor_side_px(const struct predictor *p);
 int predictor_n_classes(const struct predictor *p);
 int predictor_batch(const struct predictor *p);
-const char *predictor_device(const struct predictor *p);        /* what "auto" became */
-/* pixels: n x side x side x 3 bytes, RGB, NHWC, n <= batch. probabilities: n x n_classes, temperature applied. */
+const char *predictor_device(const struct predictor *p); /* what "auto" became */
+/* pixels: n x side x side x 3 bytes, RGB, NHWC, n <= batch. probabilities: n x n_classes, temperature
+ * applied. */
 int predictor_run(struct predictor *p, const uint8_t *pixels, int n, float *probabilities, struct error *err);
 void predictor_close(struct predictor *p);
 

@@ -7,9 +7,10 @@
 #include "base/mem.h"
 #include "base/random.h"
 
-/* Streams keep the uses of one seed apart; the head's initialisation and augmentation have their own elsewhere. */
-#define STREAM_ORDER 0x6f72646572ull    /* "order" */
-#define STREAM_FOLD 0x666f6c64ull       /* "fold" */
+/* Streams keep the uses of one seed apart; the head's initialisation and augmentation have their own
+ * elsewhere. */
+#define STREAM_ORDER 0x6f72646572ull /* "order" */
+#define STREAM_FOLD 0x666f6c64ull    /* "fold" */
 
 void sampler_order(uint32_t *order, size_t n, uint64_t seed, uint64_t epoch)
 {
@@ -22,7 +23,7 @@ void sampler_order(uint32_t *order, size_t n, uint64_t seed, uint64_t epoch)
 struct group_rows {
     const char *name;
     uint64_t tie;
-    size_t first, n;        /* in the array of row numbers sorted by group */
+    size_t first, n; /* in the array of row numbers sorted by group */
 };
 
 static int by_group(const void *a, const void *b, void *context)
@@ -36,23 +37,22 @@ static int by_group(const void *a, const void *b, void *context)
 static int largest_first(const void *a, const void *b)
 {
     const struct group_rows *x = a, *y = b;
-    if (x->n != y->n)
-        return x->n < y->n ? 1 : -1;
-    if (x->tie != y->tie)
-        return x->tie < y->tie ? -1 : 1;
+    if (x->n != y->n) return x->n < y->n ? 1 : -1;
+    if (x->tie != y->tie) return x->tie < y->tie ? -1 : 1;
     return strcmp(x->name, y->name);
 }
 
 /*
- * Cost of putting a group into a fold: for each of its classes, how full of that class the fold is already, weighted by
- * the group's rows and by 1/class size so that rare classes count as much as common ones; then the fold's size.
+ * Cost of putting a group into a fold: for each of its classes, how full of that class the fold is already,
+ * weighted by the group's rows and by 1/class size so that rare classes count as much as common ones; then
+ * the fold's size.
  */
-static double fold_cost(const double *held, const double *class_rows, const double *group_classes, int n_classes)
+static double fold_cost(const double *held, const double *class_rows, const double *group_classes,
+                        int n_classes)
 {
     double cost = 0;
     for (int c = 0; c < n_classes; c++)
-        if (group_classes[c] > 0)
-            cost += group_classes[c] * held[c] / class_rows[c];
+        if (group_classes[c] > 0) cost += group_classes[c] * held[c] / class_rows[c];
     return cost;
 }
 
@@ -67,8 +67,7 @@ int sampler_folds(int *fold, const struct fold_row *rows, size_t n, int n_classe
     double *class_rows = mem_zalloc((size_t)n_classes, sizeof *class_rows, err);
     double *group_classes = mem_zalloc((size_t)n_classes, sizeof *group_classes, err);
     double *fold_rows = mem_zalloc((size_t)n_folds, sizeof *fold_rows, err);
-    if (!sorted || !groups || !held || !class_rows || !group_classes || !fold_rows)
-        goto out;
+    if (!sorted || !groups || !held || !class_rows || !group_classes || !fold_rows) goto out;
 
     for (size_t i = 0; i < n; i++) {
         sorted[i] = i;
@@ -84,8 +83,8 @@ int sampler_folds(int *fold, const struct fold_row *rows, size_t n, int n_classe
         groups[n_groups - 1].n++;
     }
     if (n_groups < (size_t)n_folds) {
-        error_set(err, EX_DATAERR, "%d folds need at least %d groups of training pictures, there are %zu", n_folds, n_folds,
-                  n_groups);
+        error_set(err, EX_DATAERR, "%d folds need at least %d groups of training pictures, there are %zu",
+                  n_folds, n_folds, n_groups);
         goto out;
     }
     qsort(groups, n_groups, sizeof *groups, largest_first);
@@ -97,7 +96,8 @@ int sampler_folds(int *fold, const struct fold_row *rows, size_t n, int n_classe
         int best = 0;
         double best_cost = 0;
         for (int f = 0; f < n_folds; f++) {
-            double cost = fold_cost(held + (size_t)f * (size_t)n_classes, class_rows, group_classes, n_classes);
+            double cost =
+                fold_cost(held + (size_t)f * (size_t)n_classes, class_rows, group_classes, n_classes);
             if (f == 0 || cost < best_cost || (cost == best_cost && fold_rows[f] < fold_rows[best])) {
                 best = f;
                 best_cost = cost;

@@ -10,7 +10,8 @@
 /* The rates of the published five-class model's training scripts (nsfw_model, callbacks), both phases. */
 static const char article[] = "3.2e-6@6,0.01@12,0.002@20,4e-4@40,8e-5@60,1.6e-5@80,3.2e-6@95,9e-7";
 
-/* Cuts the next field that ends at one of `stops` (or at the end) out of *cursor into out; the stop itself, or 0. */
+/* Cuts the next field that ends at one of `stops` (or at the end) out of *cursor into out; the stop itself,
+ * or 0. */
 static char next_field(const char **cursor, const char *stops, char *out, size_t out_bytes)
 {
     size_t n = strcspn(*cursor, stops);
@@ -28,21 +29,21 @@ static int parse_piecewise(struct schedule *s, const char *text, struct error *e
     double before = 0;
     for (;;) {
         char stop = next_field(&text, "@,", field, sizeof field);
-        if (parse_double(field, 0, 1e6, &s->rate[s->n_pieces], "a rate of --schedule", err))
-            return -1;
-        if (stop == 0)
-            return 0;
+        if (parse_double(field, 0, 1e6, &s->rate[s->n_pieces], "a rate of --schedule", err)) return -1;
+        if (stop == 0) return 0;
         if (stop == ',')
-            return error_set(err, EX_USAGE, "--schedule: the rate '%s' needs the epoch it ends at, as in 0.01@12", field);
+            return error_set(err, EX_USAGE,
+                             "--schedule: the rate '%s' needs the epoch it ends at, as in 0.01@12", field);
         if (s->n_pieces == SCHEDULE_MAX_PIECES)
             return error_set(err, EX_USAGE, "--schedule: more than %d pieces", SCHEDULE_MAX_PIECES);
         stop = next_field(&text, ",", field, sizeof field);
-        if (parse_double(field, 0, 1e6, &s->until[s->n_pieces], "an epoch of --schedule", err))
-            return -1;
+        if (parse_double(field, 0, 1e6, &s->until[s->n_pieces], "an epoch of --schedule", err)) return -1;
         if (s->until[s->n_pieces] <= before)
             return error_set(err, EX_USAGE, "--schedule: epochs must grow, '%s' does not", field);
         if (stop != ',')
-            return error_set(err, EX_USAGE, "--schedule: the last rate has no end: '%s' should be followed by ',RATE'", field);
+            return error_set(err, EX_USAGE,
+                             "--schedule: the last rate has no end: '%s' should be followed by ',RATE'",
+                             field);
         before = s->until[s->n_pieces++];
     }
 }
@@ -54,8 +55,7 @@ static int parse_boundaries(struct schedule *s, const char *text, struct error *
         stop = next_field(&text, ",", field, sizeof field);
         if (s->n_pieces == SCHEDULE_MAX_PIECES)
             return error_set(err, EX_USAGE, "--schedule: more than %d steps", SCHEDULE_MAX_PIECES);
-        if (parse_double(field, 0, 1e6, &s->until[s->n_pieces], "an epoch of --schedule", err))
-            return -1;
+        if (parse_double(field, 0, 1e6, &s->until[s->n_pieces], "an epoch of --schedule", err)) return -1;
         if (s->n_pieces && s->until[s->n_pieces] <= s->until[s->n_pieces - 1])
             return error_set(err, EX_USAGE, "--schedule: epochs must grow, '%s' does not", field);
         s->n_pieces++;
@@ -63,47 +63,45 @@ static int parse_boundaries(struct schedule *s, const char *text, struct error *
     return 0;
 }
 
-int schedule_parse(struct schedule *s, const char *spec, double base, double total_epochs, double warmup_epochs,
-                   struct error *err)
+int schedule_parse(struct schedule *s, const char *spec, double base, double total_epochs,
+                   double warmup_epochs, struct error *err)
 {
     char field[64];
     const char *cursor = spec;
-    *s = (struct schedule){.base = base, .total_epochs = total_epochs, .warmup_epochs = warmup_epochs, .every = 1};
+    *s = (struct schedule){.base = base,
+                           .total_epochs = total_epochs,
+                           .warmup_epochs = warmup_epochs,
+                           .every = 1};
     char stop = next_field(&cursor, ":", field, sizeof field);
     if (!strcmp(field, "constant") && !stop) {
         s->kind = SCHEDULE_CONSTANT;
     } else if (!strcmp(field, "exp") && stop) {
         s->kind = SCHEDULE_EXP;
         stop = next_field(&cursor, ":", field, sizeof field);
-        if (parse_double(field, 1e-9, 1, &s->factor, "the factor of --schedule exp", err))
-            return -1;
+        if (parse_double(field, 1e-9, 1, &s->factor, "the factor of --schedule exp", err)) return -1;
         if (stop && parse_double(cursor, 1e-6, 1e6, &s->every, "the epochs of --schedule exp", err))
             return -1;
     } else if (!strcmp(field, "step") && stop) {
         s->kind = SCHEDULE_STEP;
         stop = next_field(&cursor, ":", field, sizeof field);
-        if (parse_double(field, 1e-9, 1, &s->factor, "the factor of --schedule step", err))
-            return -1;
-        if (!stop)
-            return error_set(err, EX_USAGE, "--schedule step needs its epochs, as in step:0.1:30,50");
-        if (parse_boundaries(s, cursor, err))
-            return -1;
+        if (parse_double(field, 1e-9, 1, &s->factor, "the factor of --schedule step", err)) return -1;
+        if (!stop) return error_set(err, EX_USAGE, "--schedule step needs its epochs, as in step:0.1:30,50");
+        if (parse_boundaries(s, cursor, err)) return -1;
     } else if (!strcmp(field, "cosine")) {
         s->kind = SCHEDULE_COSINE;
-        if (stop && parse_double(cursor, 0, 1, &s->factor, "the floor of --schedule cosine", err))
-            return -1;
+        if (stop && parse_double(cursor, 0, 1, &s->factor, "the floor of --schedule cosine", err)) return -1;
     } else if (!strcmp(field, "piecewise") && stop) {
         s->kind = SCHEDULE_PIECEWISE;
-        if (parse_piecewise(s, cursor, err))
-            return -1;
+        if (parse_piecewise(s, cursor, err)) return -1;
     } else if (!strcmp(field, "article") && !stop) {
         s->kind = SCHEDULE_PIECEWISE;
-        if (parse_piecewise(s, article, err))
-            return -1;
+        if (parse_piecewise(s, article, err)) return -1;
     } else {
         return error_set(err, EX_USAGE,
-                         "--schedule '%s' is none of constant, exp:FACTOR[:EVERY], step:FACTOR:E1,E2, cosine[:FLOOR], "
-                         "piecewise:R1@E1,...,R, article", spec);
+                         "--schedule '%s' is none of constant, exp:FACTOR[:EVERY], step:FACTOR:E1,E2, "
+                         "cosine[:FLOOR], "
+                         "piecewise:R1@E1,...,R, article",
+                         spec);
     }
     return 0;
 }
@@ -112,11 +110,8 @@ double schedule_rate(const struct schedule *s, double epoch)
 {
     double rate = s->base;
     switch (s->kind) {
-    case SCHEDULE_CONSTANT:
-        break;
-    case SCHEDULE_EXP:
-        rate *= pow(s->factor, epoch / s->every);
-        break;
+    case SCHEDULE_CONSTANT: break;
+    case SCHEDULE_EXP: rate *= pow(s->factor, epoch / s->every); break;
     case SCHEDULE_STEP:
         for (int i = 0; i < s->n_pieces && epoch >= s->until[i]; i++)
             rate *= s->factor;
@@ -135,7 +130,7 @@ double schedule_rate(const struct schedule *s, double epoch)
         break;
     }
     }
-    if (epoch < s->warmup_epochs)
-        rate *= fmax(epoch / s->warmup_epochs, 0.01);   /* not 0: the first step would be computed for nothing */
+    if (epoch < s->warmup_epochs) /* not 0: the first step would be computed for nothing */
+        rate *= fmax(epoch / s->warmup_epochs, 0.01);
     return rate;
 }

@@ -4,10 +4,12 @@
  *   constant
  *   exp:FACTOR[:EVERY]         lr * FACTOR^(epoch/EVERY), a smooth decay; EVERY in epochs, 1 when left out
  *   step:FACTOR:E1,E2,...      lr * FACTOR^(number of the Ei reached)
- *   cosine[:FLOOR]             from lr down to lr * FLOOR (0 when left out) over the run's epochs, half a cosine
+ *   cosine[:FLOOR]             from lr down to lr * FLOOR (0 when left out) over the run's epochs, half a
+ *   cosine
  *   piecewise:R1@E1,R2@E2,...,R   rate R1 before epoch E1, R2 before E2, ..., R to the end; --lr is not used
  *   article                    the published model's own piecewise rates; --lr is not used
- * Epochs count from 0 and are fractional within an epoch (exp and cosine move every step; the others at whole epochs).
+ * Epochs count from 0 and are fractional within an epoch (exp and cosine move every step; the others at whole
+ * epochs).
  */
 #ifndef WINNOW_MODEL_SCHEDULE_H
 #define WINNOW_MODEL_SCHEDULE_H
@@ -22,18 +24,20 @@ enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_EXP, SCHEDULE_STEP, SCHEDULE_CO
 
 struct schedule {
     enum schedule_kind kind;
-    double base;                            /* --lr */
-    double total_epochs;                    /* cosine's length; also what warm-up is cut to */
-    double warmup_epochs;                   /* the rate climbs linearly from a hundredth over these, then follows the kind */
-    double factor, every;                   /* exp; factor also step, and cosine's floor */
+    double base;         /* --lr */
+    double total_epochs; /* cosine's length; also what warm-up is cut to */
+    /* the rate climbs linearly from a hundredth over these, then follows the kind */
+    double warmup_epochs;
+    double factor, every; /* exp; factor also step, and cosine's floor */
     int n_pieces;
-    double until[SCHEDULE_MAX_PIECES];      /* step: boundaries; piecewise: the epoch at which piece i ends */
-    double rate[SCHEDULE_MAX_PIECES + 1];   /* piecewise: n_pieces + 1 rates */
+    double until[SCHEDULE_MAX_PIECES];    /* step: boundaries; piecewise: the epoch at which piece i ends */
+    double rate[SCHEDULE_MAX_PIECES + 1]; /* piecewise: n_pieces + 1 rates */
 };
 
-/* Parses spec. EX_USAGE names the part that cannot be understood. base, total_epochs and warmup_epochs are taken as given. */
-int schedule_parse(struct schedule *s, const char *spec, double base, double total_epochs, double warmup_epochs,
-                   struct error *err);
+/* Parses spec. EX_USAGE names the part that cannot be understood. base, total_epochs and warmup_epochs are
+ * taken as given. */
+int schedule_parse(struct schedule *s, const char *spec, double base, double total_epochs,
+                   double warmup_epochs, struct error *err);
 
 /* The rate at `epoch` (0 = the start; 2.5 = half-way through the third). Never negative. */
 double schedule_rate(const struct schedule *s, double epoch);

@@ -12,8 +12,9 @@
 #include "model/trainer_internal.h"
 
 /*
- * A loss this many times the first step's is an explosion, not a bad batch: cross-entropy starts near ln(classes), and
- * a float32 softmax cannot give a mean of more than about 100, so only a penalty of runaway weights gets there.
+ * A loss this many times the first step's is an explosion, not a bad batch: cross-entropy starts near
+ * ln(classes), and a float32 softmax cannot give a mean of more than about 100, so only a penalty of runaway
+ * weights gets there.
  */
 #define EXPLODED 1000.0
 
@@ -22,12 +23,13 @@ const char *trainer_select_name(enum trainer_select s)
     return s == SELECT_ACCURACY ? "accuracy" : s == SELECT_LOSS ? "loss" : "balanced-accuracy";
 }
 
-int trainer_measure(struct trainer_metrics *out, const float *probabilities, const int *labels, const uint32_t *rows, size_t n, int n_classes,
-                    struct error *err)
+int trainer_measure(struct trainer_metrics *out, const float *probabilities, const int *labels,
+                    const uint32_t *rows, size_t n, int n_classes, struct error *err)
 {
     double loss = 0, recall = 0;
     size_t correct = 0, occurring = 0;
-    size_t *seen = mem_zalloc((size_t)n_classes * 2, sizeof *seen, err), *right = seen ? seen + n_classes : NULL;
+    size_t *seen = mem_zalloc((size_t)n_classes * 2, sizeof *seen, err),
+           *right = seen ? seen + n_classes : NULL;
     *out = (struct trainer_metrics){NAN, NAN, NAN};
     if (!seen || !n) {
         free(seen);
@@ -37,8 +39,7 @@ int trainer_measure(struct trainer_metrics *out, const float *probabilities, con
         const float *p = probabilities + i * (size_t)n_classes;
         int label = labels[rows[i]], best = 0;
         for (int c = 1; c < n_classes; c++)
-            if (p[c] > p[best])
-                best = c;
+            if (p[c] > p[best]) best = c;
         loss -= log(fmax(p[label], 1e-30));
         seen[label]++;
         right[label] += best == label;
@@ -63,8 +64,8 @@ static int asked_to_stop(struct dist *dist, int *signal, struct error *err)
     return dist_any(dist, signal, err);
 }
 
-int trainer_predict(struct engine *engine, struct batch_loader *loader, struct dist *dist, const uint32_t *rows, size_t n, int n_classes,
-                    float *probabilities, struct error *err)
+int trainer_predict(struct engine *engine, struct batch_loader *loader, struct dist *dist,
+                    const uint32_t *rows, size_t n, int n_classes, float *probabilities, struct error *err)
 {
     struct engine_batch in;
     const uint32_t *batch_rows;
@@ -80,19 +81,19 @@ int trainer_predict(struct engine *engine, struct batch_loader *loader, struct d
             engine_probabilities(engine, probabilities + done * (size_t)n_classes, err))
             return -1;
         done += (size_t)in.n;
-        if (signals_asked_to_stop())
-            break;
+        if (signals_asked_to_stop()) break;
     }
-    if (more < 0)
-        return -1;
+    if (more < 0) return -1;
     batch_loader_stop(loader);
     /* Where one rank has a value all others have 0: the sum is exact. */
-    if (asked_to_stop(dist, &signal, err) || (!signal && dist_sum_f32(dist, probabilities, n * (size_t)n_classes, err)))
+    if (asked_to_stop(dist, &signal, err) ||
+        (!signal && dist_sum_f32(dist, probabilities, n * (size_t)n_classes, err)))
         return -1;
     return signal ? 1 : 0;
 }
 
-/* Moving statistics from batches of training rows, unaugmented, in an order of their own that never changes. */
+/* Moving statistics from batches of training rows, unaugmented, in an order of their own that never changes.
+ */
 static int refresh_statistics(struct trainer *t, struct error *err)
 {
     struct engine_batch in;
@@ -103,13 +104,12 @@ static int refresh_statistics(struct trainer *t, struct error *err)
     sampler_order(t->state->refresh_order, t->n_train, t->settings.seed, UINT64_MAX);
     for (size_t i = 0; i < t->n_train; i++)
         t->state->refresh_order[i] = t->train_rows[t->state->refresh_order[i]];
-    if (engine_refresh_begin(t->engine, err))
-        return -1;
+    if (engine_refresh_begin(t->engine, err)) return -1;
     batch_loader_deal(t->loader, dist_rank(t->dist), dist_size(t->dist));
-    batch_loader_start(t->loader, t->state->refresh_order, t->n_train < wanted ? t->n_train : wanted, 0, 0, true, true);
+    batch_loader_start(t->loader, t->state->refresh_order, t->n_train < wanted ? t->n_train : wanted, 0, 0,
+                       true, true);
     while ((more = batch_loader_next(t->loader, &in, &rows, &waited, err)) > 0) {
-        if (engine_refresh_run(t->engine, &in, err) || asked_to_stop(t->dist, &signal, err))
-            return -1;
+        if (engine_refresh_run(t->engine, &in, err) || asked_to_stop(t->dist, &signal, err)) return -1;
         if (signal) {
             batch_loader_stop(t->loader);
             return 1;
@@ -121,58 +121,57 @@ static int refresh_statistics(struct trainer *t, struct error *err)
 static bool better(const struct trainer *t, const struct trainer_metrics *m)
 {
     const struct trainer_position *at = &t->state->at;
-    if (!at->has_best || !t->n_val)
-        return true;
+    if (!at->has_best || !t->n_val) return true;
     const struct trainer_metrics *b = &at->best;
-    if (t->settings.select == SELECT_LOSS)
-        return m->loss < b->loss;
+    if (t->settings.select == SELECT_LOSS) return m->loss < b->loss;
     double now = t->settings.select == SELECT_ACCURACY ? m->accuracy : m->balanced_accuracy;
     double was = t->settings.select == SELECT_ACCURACY ? b->accuracy : b->balanced_accuracy;
     return now > was || (now == was && m->loss < b->loss);
 }
 
-/* Ranks whose weights have come apart would train on without a word, each another net: every epoch they are compared. */
+/* Ranks whose weights have come apart would train on without a word, each another net: every epoch they are
+ * compared. */
 static int ranks_are_equal(struct trainer *t, struct error *err)
 {
     struct xxh128 mine, first;
     size_t n = engine_state_size(t->engine, ENGINE_WEIGHTS);
-    if (dist_size(t->dist) == 1)
-        return 0;
-    if (trainer_get_state(t, ENGINE_WEIGHTS, &t->state->spare[ENGINE_WEIGHTS], err))
-        return -1;
+    if (dist_size(t->dist) == 1) return 0;
+    if (trainer_get_state(t, ENGINE_WEIGHTS, &t->state->spare[ENGINE_WEIGHTS], err)) return -1;
     xxh128_of(&mine, t->state->spare[ENGINE_WEIGHTS], n * sizeof(float));
     first = mine;
-    if (dist_broadcast(t->dist, &first, sizeof first, err))
-        return -1;
-    int rc = memcmp(&mine, &first, sizeof mine) ? error_set(err, EX_SOFTWARE, "its weights are no longer those of rank 0") : 0;
+    if (dist_broadcast(t->dist, &first, sizeof first, err)) return -1;
+    int rc = memcmp(&mine, &first, sizeof mine)
+                 ? error_set(err, EX_SOFTWARE, "its weights are no longer those of rank 0")
+                 : 0;
     return dist_agree(t->dist, rc, err);
 }
 
 /*
- * Validates what would be kept (the average, where there is one; with statistics taken anew, where that is on) and
- * remembers it when it is the best. The engine's running weights are as before afterwards; its moving statistics are
- * those that were validated, which training steps do not read. 1: a signal came in between; nothing was decided.
+ * Validates what would be kept (the average, where there is one; with statistics taken anew, where that is
+ * on) and remembers it when it is the best. The engine's running weights are as before afterwards; its moving
+ * statistics are those that were validated, which training steps do not read. 1: a signal came in between;
+ * nothing was decided.
  */
 static int validate(struct trainer *t, bool base, struct trainer_epoch *row, struct error *err)
 {
     struct trainer_state *s = t->state;
     bool average = t->settings.ema_decay > 0 && !base;
     int rc = ranks_are_equal(t, err);
-    if (rc)
-        return rc;
+    if (rc) return rc;
     if (average && (trainer_get_state(t, ENGINE_WEIGHTS, &s->spare[ENGINE_WEIGHTS], err) ||
                     trainer_get_state(t, ENGINE_EMA, &s->spare[ENGINE_EMA], err) ||
                     engine_state_set(t->engine, ENGINE_WEIGHTS, s->spare[ENGINE_EMA], err)))
         return -1;
     row->batch_norm = engine_has_batch_norm(t->engine);
     row->refreshed = !base && t->settings.refresh && row->batch_norm;
-    if (row->refreshed)
-        rc = refresh_statistics(t, err);
+    if (row->refreshed) rc = refresh_statistics(t, err);
     row->val = (struct trainer_metrics){NAN, NAN, NAN};
     if (!rc && t->n_val) {
-        rc = trainer_predict(t->engine, t->loader, t->dist, t->val_rows, t->n_val, t->data->info->n_classes, s->probabilities, err);
+        rc = trainer_predict(t->engine, t->loader, t->dist, t->val_rows, t->n_val, t->data->info->n_classes,
+                             s->probabilities, err);
         if (!rc)
-            rc = trainer_measure(&row->val, s->probabilities, t->data->labels, t->val_rows, t->n_val, t->data->info->n_classes, err);
+            rc = trainer_measure(&row->val, s->probabilities, t->data->labels, t->val_rows, t->n_val,
+                                 t->data->info->n_classes, err);
     }
     if (!rc && better(t, &row->val)) {
         if (trainer_get_state(t, ENGINE_WEIGHTS, &s->best[ENGINE_WEIGHTS], err) ||
@@ -183,8 +182,7 @@ static int validate(struct trainer *t, bool base, struct trainer_epoch *row, str
         s->at.best_epoch = row->epoch;
         row->best = true;
     }
-    if (average && engine_state_set(t->engine, ENGINE_WEIGHTS, s->spare[ENGINE_WEIGHTS], err))
-        return -1;
+    if (average && engine_state_set(t->engine, ENGINE_WEIGHTS, s->spare[ENGINE_WEIGHTS], err)) return -1;
     return rc;
 }
 
@@ -203,13 +201,15 @@ static void make_targets(struct trainer *t, const uint32_t *rows, int n)
 }
 
 /*
- * Area under the margin (Pleiss et al. 2020): log-probabilities differ by what the logits differ by. rows [n]: the batch of all
- * ranks, without what fills it up (n_whole with it); every rank adds all of it, so that all have the same sums.
+ * Area under the margin (Pleiss et al. 2020): log-probabilities differ by what the logits differ by. rows
+ * [n]: the batch of all ranks, without what fills it up (n_whole with it); every rank adds all of it, so that
+ * all have the same sums.
  */
 static int add_margins(struct trainer *t, const uint32_t *rows, size_t n, int n_whole, struct error *err)
 {
     int n_classes = t->data->info->n_classes, ranks = dist_size(t->dist);
-    size_t part = (size_t)((n_whole + ranks - 1) / ranks) * (size_t)n_classes;  /* as batch_loader_deal cuts it */
+    /* as batch_loader_deal cuts it */
+    size_t part = (size_t)((n_whole + ranks - 1) / ranks) * (size_t)n_classes;
     if (engine_probabilities(t->engine, t->state->probabilities + (size_t)dist_rank(t->dist) * part, err) ||
         dist_gather(t->dist, t->state->probabilities, part * sizeof *t->state->probabilities, err))
         return -1;
@@ -218,8 +218,7 @@ static int add_margins(struct trainer *t, const uint32_t *rows, size_t n, int n_
         int label = t->data->labels[rows[i]];
         float other = 0;
         for (int c = 0; c < n_classes; c++)
-            if (c != label && p[c] > other)
-                other = p[c];
+            if (c != label && p[c] > other) other = p[c];
         t->margins[rows[i]] += log(fmax(p[label], 1e-30)) - log(fmax(other, 1e-30));
     }
     return 0;
@@ -231,24 +230,24 @@ static int diverged(struct trainer *t, const struct engine_result *r, double rat
     char where[ERROR_TEXT_BYTES / 2] = "there is no checkpoint yet";
     if (t->checkpoint_path && io_exists(t->checkpoint_path))
         snprintf(where, sizeof where, "the last good checkpoint is '%s'", t->checkpoint_path);
-    error_set(err, EX_DATAERR, "the loss is %g at step %llu of epoch %lld with learning rate %g: training has diverged; %s; "
-                     "try a lower --lr, --warmup or --clip-norm", r->loss, (unsigned long long)at->step + 1,
-                     (long long)at->epoch + 1, rate, where);
-    return dist_agree(t->dist, -1, err);    /* the loss is that of all ranks: they all come here */
+    error_set(err, EX_DATAERR,
+              "the loss is %g at step %llu of epoch %lld with learning rate %g: training has diverged; %s; "
+              "try a lower --lr, --warmup or --clip-norm",
+              r->loss, (unsigned long long)at->step + 1, (long long)at->epoch + 1, rate, where);
+    return dist_agree(t->dist, -1, err); /* the loss is that of all ranks: they all come here */
 }
 
-/* The step broke off because a rank is gone. Its weights are those of the last whole step, and so are the statistics kept before it. */
+/* The step broke off because a rank is gone. Its weights are those of the last whole step, and so are the
+ * statistics kept before it. */
 static int save_what_is_left(struct trainer *t, bool step_is_whole, struct error *err)
 {
     struct error second = {0};
-    if (!dist_lost(t->dist))
-        return -1;
-    if (t->callbacks.lost)
-        t->callbacks.lost(t->callbacks.context, err);
+    if (!dist_lost(t->dist)) return -1;
+    if (t->callbacks.lost) t->callbacks.lost(t->callbacks.context, err);
     if (!step_is_whole && t->state->statistics_before &&
         engine_state_set(t->engine, ENGINE_STATISTICS, t->state->statistics_before, &second))
         return -1;
-    trainer_save(t, &second);   /* atomic: where the launcher's patience ends first, the one before stays */
+    trainer_save(t, &second); /* atomic: where the launcher's patience ends first, the one before stays */
     return -1;
 }
 
@@ -268,13 +267,15 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
     sampler_order(s->order, t->n_train, o->seed, (uint64_t)at->epoch);
     for (size_t i = 0; i < t->n_train; i++)
         s->order[i] = t->train_rows[s->order[i]];
-    batch_loader_start(t->loader, s->order, t->n_train, (uint64_t)at->epoch, at->batch_in_epoch, whole, false);
+    batch_loader_start(t->loader, s->order, t->n_train, (uint64_t)at->epoch, at->batch_in_epoch, whole,
+                       false);
     size_t n_batches = batch_loader_batches(t->loader);
     while ((more = batch_loader_next(t->loader, &in, &rows, &waited, err)) > 0) {
         struct engine_step step = ENGINE_STEP_DEFAULTS;
         struct engine_result result;
         struct engine_target target = {.targets = s->targets, .weights = s->weights};
-        step.rate = schedule_rate(&o->schedule, (double)at->epoch + (double)at->batch_in_epoch / (double)n_batches);
+        step.rate =
+            schedule_rate(&o->schedule, (double)at->epoch + (double)at->batch_in_epoch / (double)n_batches);
         step.momentum = o->momentum;
         step.nesterov = o->nesterov;
         step.clip_norm = o->clip_norm;
@@ -286,13 +287,13 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
             return -1;
         if (engine_train_step(t->engine, &in, &target, &step, &result, err))
             return save_what_is_left(t, false, err);
-        if (at->step == 0)
-            at->first_loss = result.loss;
+        if (at->step == 0) at->first_loss = result.loss;
         if (!result.finite || !(result.loss <= EXPLODED * fmax(at->first_loss, 1)))
             return diverged(t, &result, step.rate, err);
         if (t->margins) {
             size_t first = at->batch_in_epoch * (size_t)t->batch, left = t->n_train - first;
-            if (add_margins(t, s->order + first, left < (size_t)t->batch ? left : (size_t)t->batch, in.n_whole, err))
+            if (add_margins(t, s->order + first, left < (size_t)t->batch ? left : (size_t)t->batch,
+                            in.n_whole, err))
                 return -1;
         }
         at->rate = step.rate;
@@ -305,16 +306,16 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
         if (t->callbacks.step)
             t->callbacks.step(t->callbacks.context, (int)at->epoch + 1,
                               (uint64_t)at->epoch * t->n_train + at->batch_in_epoch * (uint64_t)t->batch,
-                              (uint64_t)o->epochs * t->n_train, spent > 0 ? waited / spent : 0, at->sum_loss / at->sum_seen,
-                              at->sum_correct / at->sum_seen);
-        if (asked_to_stop(t->dist, &signal, err))
-            return save_what_is_left(t, true, err);
+                              (uint64_t)o->epochs * t->n_train, spent > 0 ? waited / spent : 0,
+                              at->sum_loss / at->sum_seen, at->sum_correct / at->sum_seen);
+        if (asked_to_stop(t->dist, &signal, err)) return save_what_is_left(t, true, err);
         if (signal) {
             t->stop_signal = signal;
             batch_loader_stop(t->loader);
             return 1;
         }
-        if (t->checkpoint_path && clock_seconds() - s->checkpoint_at > o->checkpoint_s && trainer_save(t, err))
+        if (t->checkpoint_path && clock_seconds() - s->checkpoint_at > o->checkpoint_s &&
+            trainer_save(t, err))
             return -1;
     }
     row->seconds = clock_seconds() - began;
@@ -345,49 +346,38 @@ static int report(struct trainer *t, const struct trainer_epoch *row, struct err
 
 static int stop_here(struct trainer *t, struct error *err)
 {
-    if (!t->stop_signal && asked_to_stop(t->dist, &t->stop_signal, err))
-        return -1;
+    if (!t->stop_signal && asked_to_stop(t->dist, &t->stop_signal, err)) return -1;
     return trainer_save(t, err) ? -1 : 1;
 }
 
 int trainer_run(struct trainer *t, struct error *err)
 {
-    if (prepare(t, err))
-        return -1;
+    if (prepare(t, err)) return -1;
     struct trainer_position *at = &t->state->at;
     int restored = trainer_restore(t, err);
-    if (restored < 0)
-        return -1;
+    if (restored < 0) return -1;
     t->resumed_epoch = restored ? (int)at->epoch : -1;
     t->resumed_step = restored ? at->step : 0;
-    if (t->callbacks.begin && t->callbacks.begin(t->callbacks.context, restored > 0, err))
-        return -1;
+    if (t->callbacks.begin && t->callbacks.begin(t->callbacks.context, restored > 0, err)) return -1;
 
     if (t->settings.keep_base && !at->base_done) {
         struct trainer_epoch row = {.train_loss = NAN, .train_accuracy = NAN, .rate = NAN};
         int rc = validate(t, true, &row, err);
-        if (rc < 0)
-            return -1;
-        if (rc > 0)
-            return stop_here(t, err);
+        if (rc < 0) return -1;
+        if (rc > 0) return stop_here(t, err);
         at->base_done = 1;
         at->base = row.val;
-        if (report(t, &row, err))
-            return -1;
+        if (report(t, &row, err)) return -1;
     }
     while (at->epoch < t->settings.epochs && !(t->settings.patience && at->stale >= t->settings.patience)) {
         struct trainer_epoch row = {.epoch = (int)at->epoch + 1};
         /* A stop while validating leaves the epoch's last batch done: the resumed run validates at once. */
         int rc = train_epoch(t, &row, err);
-        if (rc < 0)
-            return -1;
-        if (rc > 0)
-            return stop_here(t, err);
+        if (rc < 0) return -1;
+        if (rc > 0) return stop_here(t, err);
         rc = validate(t, false, &row, err);
-        if (rc < 0)
-            return -1;
-        if (rc > 0)
-            return stop_here(t, err);
+        if (rc < 0) return -1;
+        if (rc > 0) return stop_here(t, err);
         row.step = at->step;
         row.rate = at->rate;
         row.train_loss = at->sum_loss / at->sum_seen;
@@ -397,22 +387,21 @@ int trainer_run(struct trainer *t, struct error *err)
         at->epochs_done = at->epoch;
         at->batch_in_epoch = 0;
         at->sum_loss = at->sum_correct = at->sum_seen = 0;
-        if (report(t, &row, err))
+        if (report(t, &row, err)) return -1;
+        if (t->checkpoint_path && clock_seconds() - t->state->checkpoint_at > t->settings.checkpoint_s &&
+            trainer_save(t, err))
             return -1;
-        if (t->checkpoint_path && clock_seconds() - t->state->checkpoint_at > t->settings.checkpoint_s && trainer_save(t, err))
-            return -1;
-        if (asked_to_stop(t->dist, &t->stop_signal, err))
-            return -1;
-        if (t->stop_signal)
-            return stop_here(t, err);
+        if (asked_to_stop(t->dist, &t->stop_signal, err)) return -1;
+        if (t->stop_signal) return stop_here(t, err);
     }
     t->epochs_done = (int)at->epochs_done;
     t->stopped_early = at->epoch < t->settings.epochs;
     t->best_epoch = (int)at->best_epoch;
     t->best = at->best;
     t->base = at->base;
-    if (at->has_best && (engine_state_set(t->engine, ENGINE_WEIGHTS, t->state->best[ENGINE_WEIGHTS], err) ||
-                         engine_state_set(t->engine, ENGINE_STATISTICS, t->state->best[ENGINE_STATISTICS], err)))
+    if (at->has_best &&
+        (engine_state_set(t->engine, ENGINE_WEIGHTS, t->state->best[ENGINE_WEIGHTS], err) ||
+         engine_state_set(t->engine, ENGINE_STATISTICS, t->state->best[ENGINE_STATISTICS], err)))
         return -1;
     return 0;
 }
@@ -420,8 +409,7 @@ int trainer_run(struct trainer *t, struct error *err)
 void trainer_release(struct trainer *t)
 {
     struct trainer_state *s = t->state;
-    if (!s)
-        return;
+    if (!s) return;
     for (int i = 0; i < ENGINE_STATES; i++) {
         free(s->best[i]);
         free(s->spare[i]);

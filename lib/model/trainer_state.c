@@ -10,17 +10,22 @@
 
 #define POSITION_VERSION 1
 
-static const struct { enum engine_state which; const char *name; } blocks[] = {
-    {ENGINE_WEIGHTS, "weights"}, {ENGINE_STATISTICS, "statistics"}, {ENGINE_OPTIMIZER_1, "optimizer-1"},
-    {ENGINE_OPTIMIZER_2, "optimizer-2"}, {ENGINE_EMA, "average"},
+static const struct {
+    enum engine_state which;
+    const char *name;
+} blocks[] = {
+    {ENGINE_WEIGHTS, "weights"},
+    {ENGINE_STATISTICS, "statistics"},
+    {ENGINE_OPTIMIZER_1, "optimizer-1"},
+    {ENGINE_OPTIMIZER_2, "optimizer-2"},
+    {ENGINE_EMA, "average"},
 };
 #define N_BLOCKS (sizeof blocks / sizeof blocks[0])
 
 int trainer_get_state(struct trainer *t, enum engine_state which, float **out, struct error *err)
 {
     size_t n = engine_state_size(t->engine, which);
-    if (!*out && !(*out = mem_alloc((n ? n : 1) * sizeof **out, err)))
-        return -1;
+    if (!*out && !(*out = mem_alloc((n ? n : 1) * sizeof **out, err))) return -1;
     return n ? engine_state_get(t->engine, which, *out, err) : 0;
 }
 
@@ -34,32 +39,39 @@ int trainer_save(struct trainer *t, struct error *err)
     struct trainer_state *s = t->state;
     struct checkpoint_section sections[CHECKPOINT_MAX_SECTIONS];
     size_t n = 0;
-    if (!t->checkpoint_path || dist_rank(t->dist))
-        return 0;
+    if (!t->checkpoint_path || dist_rank(t->dist)) return 0;
     s->at.version = POSITION_VERSION;
-    if (t->event_bytes)
-        s->at.event_bytes = *t->event_bytes;
+    if (t->event_bytes) s->at.event_bytes = *t->event_bytes;
     sections[n++] = (struct checkpoint_section){.name = "plan", .bytes = t->plan, .n_bytes = strlen(t->plan)};
     sections[n++] = (struct checkpoint_section){.name = "position", .bytes = &s->at, .n_bytes = sizeof s->at};
     for (size_t i = 0; i < N_BLOCKS; i++) {
         size_t size = engine_state_size(t->engine, blocks[i].which);
-        if (!size)
-            continue;
-        sections[n++] = (struct checkpoint_section){.name = blocks[i].name, .n_bytes = size * sizeof(float), .fill = fill_from_engine,
-                                                    .context = t->engine, .which = (int)blocks[i].which};
+        if (!size) continue;
+        sections[n++] = (struct checkpoint_section){.name = blocks[i].name,
+                                                    .n_bytes = size * sizeof(float),
+                                                    .fill = fill_from_engine,
+                                                    .context = t->engine,
+                                                    .which = (int)blocks[i].which};
     }
     if (s->at.has_best) {
-        sections[n++] = (struct checkpoint_section){.name = "best-weights", .bytes = s->best[ENGINE_WEIGHTS],
-                                                    .n_bytes = engine_state_size(t->engine, ENGINE_WEIGHTS) * sizeof(float)};
-        sections[n++] = (struct checkpoint_section){.name = "best-statistics", .bytes = s->best[ENGINE_STATISTICS],
-                                                    .n_bytes = engine_state_size(t->engine, ENGINE_STATISTICS) * sizeof(float)};
+        sections[n++] = (struct checkpoint_section){.name = "best-weights",
+                                                    .bytes = s->best[ENGINE_WEIGHTS],
+                                                    .n_bytes = engine_state_size(t->engine, ENGINE_WEIGHTS) *
+                                                               sizeof(float)};
+        sections[n++] =
+            (struct checkpoint_section){.name = "best-statistics",
+                                        .bytes = s->best[ENGINE_STATISTICS],
+                                        .n_bytes =
+                                            engine_state_size(t->engine, ENGINE_STATISTICS) * sizeof(float)};
     }
     if (t->log && t->log->n_bytes)
-        sections[n++] = (struct checkpoint_section){.name = "log", .bytes = t->log->data, .n_bytes = t->log->n_bytes};
+        sections[n++] =
+            (struct checkpoint_section){.name = "log", .bytes = t->log->data, .n_bytes = t->log->n_bytes};
     if (t->margins)
-        sections[n++] = (struct checkpoint_section){.name = "margins", .bytes = t->margins, .n_bytes = t->data->n_rows * sizeof *t->margins};
-    if (checkpoint_write(t->checkpoint_path, sections, n, err))
-        return error_prefix(err, "checkpoint");
+        sections[n++] = (struct checkpoint_section){.name = "margins",
+                                                    .bytes = t->margins,
+                                                    .n_bytes = t->data->n_rows * sizeof *t->margins};
+    if (checkpoint_write(t->checkpoint_path, sections, n, err)) return error_prefix(err, "checkpoint");
     s->checkpoint_at = clock_seconds();
     return 0;
 }
@@ -69,14 +81,18 @@ static int plan_differs(const char *path, const char *was, size_t n_was, const c
 {
     const char *end = was + n_was;
     while (was < end && *now) {
-        size_t a = (size_t)((const char *)memchr(was, '\n', (size_t)(end - was)) ?: end) - (size_t)was, b = strcspn(now, "\n");
+        size_t a = (size_t)((const char *)memchr(was, '\n', (size_t)(end - was)) ?: end) - (size_t)was,
+               b = strcspn(now, "\n");
         if (a != b || memcmp(was, now, a))
-            return error_set(err, EX_USAGE, "'%s' was made with '%.*s', this run has '%.*s': use another --out, or --on-change restart",
+            return error_set(err, EX_USAGE,
+                             "'%s' was made with '%.*s', this run has '%.*s': use another --out, or "
+                             "--on-change restart",
                              path, (int)(a < 200 ? a : 200), was, (int)(b < 200 ? b : 200), now);
         was += a + (was + a < end);
         now += b + (now[b] != 0);
     }
-    return error_set(err, EX_USAGE, "'%s' was made with other options: use another --out, or --on-change restart", path);
+    return error_set(err, EX_USAGE,
+                     "'%s' was made with other options: use another --out, or --on-change restart", path);
 }
 
 static int restore_from(struct trainer *t, const struct checkpoint *c, struct error *err)
@@ -86,27 +102,23 @@ static int restore_from(struct trainer *t, const struct checkpoint *c, struct er
     const char *plan = checkpoint_find(c, "plan", &n_plan);
     if (!plan || n_plan != strlen(t->plan) || memcmp(plan, t->plan, n_plan))
         return plan_differs(t->checkpoint_path, plan ? plan : "", plan ? n_plan : 0, t->plan, err);
-    if (checkpoint_copy(c, "position", &s->at, sizeof s->at, err))
-        return -1;
+    if (checkpoint_copy(c, "position", &s->at, sizeof s->at, err)) return -1;
     if (s->at.version != POSITION_VERSION)
         return error_set(err, EX_DATAERR, "'%s' is of another version of train", t->checkpoint_path);
     for (size_t i = 0; i < N_BLOCKS; i++) {
         size_t size = engine_state_size(t->engine, blocks[i].which), there;
-        if (!size)
-            continue;
+        if (!size) continue;
         const float *values = checkpoint_find(c, blocks[i].name, &there);
         if (!values || there != size * sizeof(float))
-            return error_set(err, EX_DATAERR, "'%s': section '%s' does not fit this network", t->checkpoint_path, blocks[i].name);
-        if (engine_state_set(t->engine, blocks[i].which, values, err))
-            return -1;
+            return error_set(err, EX_DATAERR, "'%s': section '%s' does not fit this network",
+                             t->checkpoint_path, blocks[i].name);
+        if (engine_state_set(t->engine, blocks[i].which, values, err)) return -1;
     }
     for (int i = 0; s->at.has_best && i < 2; i++) {
         enum engine_state which = i ? ENGINE_STATISTICS : ENGINE_WEIGHTS;
         size_t bytes = engine_state_size(t->engine, which) * sizeof(float);
-        if (!s->best[which] && !(s->best[which] = mem_alloc(bytes ? bytes : 1, err)))
-            return -1;
-        if (checkpoint_copy(c, i ? "best-statistics" : "best-weights", s->best[which], bytes, err))
-            return -1;
+        if (!s->best[which] && !(s->best[which] = mem_alloc(bytes ? bytes : 1, err))) return -1;
+        if (checkpoint_copy(c, i ? "best-statistics" : "best-weights", s->best[which], bytes, err)) return -1;
     }
     if (t->margins && checkpoint_copy(c, "margins", t->margins, t->data->n_rows * sizeof *t->margins, err))
         return -1;
@@ -114,15 +126,14 @@ static int restore_from(struct trainer *t, const struct checkpoint *c, struct er
         size_t n_log = 0;
         const char *log = checkpoint_find(c, "log", &n_log);
         text_clear(t->log);
-        if (log && text_add(t->log, log, n_log, err))
-            return -1;
+        if (log && text_add(t->log, log, n_log, err)) return -1;
     }
-    if (t->event_bytes)
-        *t->event_bytes = s->at.event_bytes;
+    if (t->event_bytes) *t->event_bytes = s->at.event_bytes;
     return 0;
 }
 
-/* Rank 0 reads the file, the others get its bytes: its folder need not be theirs. 1: *c is there; 0: there is none. */
+/* Rank 0 reads the file, the others get its bytes: its folder need not be theirs. 1: *c is there; 0: there is
+ * none. */
 static int read_together(struct trainer *t, struct checkpoint *c, struct error *err)
 {
     bool first = dist_rank(t->dist) == 0;
@@ -132,18 +143,14 @@ static int read_together(struct trainer *t, struct checkpoint *c, struct error *
     if (dist_agree(t->dist, rc, err))
         return error_prefix(err, "cannot go on (remove it, or --on-change restart)");
     n_bytes = c->n_bytes;
-    if (dist_broadcast(t->dist, &n_bytes, sizeof n_bytes, err))
-        return -1;
-    if (!n_bytes)
-        return 0;
-    if (!first)
-        rc = (data = mem_alloc(n_bytes, err)) ? 0 : -1;
+    if (dist_broadcast(t->dist, &n_bytes, sizeof n_bytes, err)) return -1;
+    if (!n_bytes) return 0;
+    if (!first) rc = (data = mem_alloc(n_bytes, err)) ? 0 : -1;
     if (dist_agree(t->dist, rc, err) || dist_broadcast(t->dist, first ? c->data : data, n_bytes, err)) {
         free(data);
         return -1;
     }
-    if (!first)
-        rc = checkpoint_take(c, data, n_bytes, t->checkpoint_path, err);
+    if (!first) rc = checkpoint_take(c, data, n_bytes, t->checkpoint_path, err);
     return dist_agree(t->dist, rc, err) ? -1 : 1;
 }
 
@@ -151,8 +158,7 @@ int trainer_restore(struct trainer *t, struct error *err)
 {
     struct checkpoint c = CHECKPOINT_EMPTY;
     int rc = t->checkpoint_path ? read_together(t, &c, err) : 0;
-    if (rc > 0 && dist_agree(t->dist, restore_from(t, &c, err), err))
-        rc = -1;
+    if (rc > 0 && dist_agree(t->dist, restore_from(t, &c, err), err)) rc = -1;
     checkpoint_release(&c);
     return rc;
 }
@@ -162,10 +168,8 @@ bool trainer_checkpoint_is_other(const char *path, const char *plan)
     struct checkpoint c = CHECKPOINT_EMPTY;
     struct error ignored = {0};
     size_t n = 0;
-    if (!io_exists(path))
-        return false;
-    if (checkpoint_read(&c, path, &ignored))
-        return true;
+    if (!io_exists(path)) return false;
+    if (checkpoint_read(&c, path, &ignored)) return true;
     const char *was = checkpoint_find(&c, "plan", &n);
     bool other = !was || n != strlen(plan) || memcmp(was, plan, n);
     checkpoint_release(&c);

@@ -1,14 +1,20 @@
 /*
- * build.h: what the built-in builders share. Calls go on after a failure and do nothing; build_finish reports it.
+ * build.h: what the built-in builders share. Calls go on after a failure and do nothing; build_finish reports
+ * it.
  */
 #ifndef WINNOW_NET_BUILD_H
 #define WINNOW_NET_BUILD_H
 
 #include "net/internal.h"
 
-struct builder { struct net *net; struct error *err; bool failed; int convs, averages, maxima, concats; };
+struct builder {
+    struct net *net;
+    struct error *err;
+    bool failed;
+    int convs, averages, maxima, concats;
+};
 
-int build_input(struct builder *b, int side);                       /* "input_1"; returns its index, 0 */
+int build_input(struct builder *b, int side); /* "input_1"; returns its index, 0 */
 /* Adds a layer and returns its index; its fields are set through build_last. */
 int build_layer(struct builder *b, enum layer_kind kind, const char *name, const int *inputs, int n_inputs);
 struct net_layer *build_last(struct builder *b);

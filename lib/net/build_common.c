@@ -1,21 +1,22 @@
 /*
  * build_common.c: Keras' order of a model's layer list. Builders make layers in the order of the calls in
- * keras-applications (which gives the numbers in their names); Keras lists them by depth, deepest first, and layers of
- * one depth in the order in which a walk back from the output meets them. "From conv2d_56 on" means a place in this
- * list, so the order has to be Keras' own.
+ * keras-applications (which gives the numbers in their names); Keras lists them by depth, deepest first, and
+ * layers of one depth in the order in which a walk back from the output meets them. "From conv2d_56 on" means
+ * a place in this list, so the order has to be Keras' own.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "net/build.h"
 
-struct order { int layer, depth, met; };
+struct order {
+    int layer, depth, met;
+};
 
 static int compare_order(const void *a, const void *b)
 {
     const struct order *x = a, *y = b;
-    if (x->depth != y->depth)
-        return x->depth > y->depth ? -1 : 1;
+    if (x->depth != y->depth) return x->depth > y->depth ? -1 : 1;
     return x->met < y->met ? -1 : x->met > y->met;
 }
 
@@ -25,8 +26,7 @@ static int compare_order(const void *a, const void *b)
  */
 static void meet(const struct net *n, int layer, struct order *order, int *count)
 {
-    if (order[layer].met >= 0)
-        return;
+    if (order[layer].met >= 0) return;
     order[layer].met = (*count)++;
     for (int i = 0; i < n->layers[layer].n_inputs; i++)
         meet(n, n->layers[layer].inputs[i], order, count);
@@ -47,12 +47,12 @@ int net_sort_keras_order(struct net *n, struct error *err)
     for (int i = 0; i < n->n_layers; i++)
         order[i] = (struct order){.layer = i, .met = -1};
     meet(n, n->output, order, &count);
-    /* Depth = the longest way to the output; layers were made after their inputs, so one pass back is enough. */
+    /* Depth = the longest way to the output; layers were made after their inputs, so one pass back is enough.
+     */
     for (int i = n->n_layers - 1; i >= 0; i--)
         for (int j = 0; j < n->layers[i].n_inputs; j++) {
             struct order *in = &order[n->layers[i].inputs[j]];
-            if (in->depth < order[i].depth + 1)
-                in->depth = order[i].depth + 1;
+            if (in->depth < order[i].depth + 1) in->depth = order[i].depth + 1;
         }
     qsort(order, (size_t)n->n_layers, sizeof *order, compare_order);
     for (int i = 0; i < n->n_layers; i++)
@@ -73,8 +73,7 @@ int net_sort_keras_order(struct net *n, struct error *err)
 
 int build_layer(struct builder *b, enum layer_kind kind, const char *name, const int *inputs, int n_inputs)
 {
-    if (b->failed)
-        return 0;
+    if (b->failed) return 0;
     struct net_layer *l = net_add_layer(b->net, kind, name, b->err);
     if (!l || (n_inputs > 0 && net_layer_connect(l, inputs, n_inputs, b->err))) {
         b->failed = true;
@@ -86,20 +85,20 @@ int build_layer(struct builder *b, enum layer_kind kind, const char *name, const
 
 struct net_layer *build_last(struct builder *b)
 {
-    static _Thread_local struct net_layer nowhere;      /* lets builders go on after a failure and check once */
+    /* lets builders go on after a failure and check once */
+    static _Thread_local struct net_layer nowhere;
     return b->failed ? &nowhere : &b->net->layers[b->net->n_layers - 1];
 }
 
 int build_finish(struct builder *b, const char *name)
 {
     struct net *n = b->net;
-    if (b->failed || !(n->name = mem_strdup(name, b->err)))
-        goto fail;
+    if (b->failed || !(n->name = mem_strdup(name, b->err))) goto fail;
     net_metadata_defaults(&n->metadata);
     for (int i = 0; i < n->n_layers; i++)
-        if (net_layer_make_weights(&n->layers[i], b->err))
-            goto fail;
-    if (net_sort_keras_order(n, b->err) || net_infer_shapes(n, 0, 0, b->err) || net_alloc_weights(n, 0, b->err))
+        if (net_layer_make_weights(&n->layers[i], b->err)) goto fail;
+    if (net_sort_keras_order(n, b->err) || net_infer_shapes(n, 0, 0, b->err) ||
+        net_alloc_weights(n, 0, b->err))
         goto fail;
     return 0;
 fail:

@@ -1,6 +1,6 @@
 /*
- * build_inception_v3.c: InceptionV3 (Szegedy et al. 2015) without its top, as keras-applications lays it out: 94
- * convolutions, each with a batch norm without gamma (epsilon 0.001) and a ReLU, in 11 blocks.
+ * build_inception_v3.c: InceptionV3 (Szegedy et al. 2015) without its top, as keras-applications lays it out:
+ * 94 convolutions, each with a batch norm without gamma (epsilon 0.001) and a ReLU, in 11 blocks.
  */
 #include <stdio.h>
 #include <string.h>
@@ -54,8 +54,7 @@ static int pool(struct builder *b, int in, bool average)
 static int concat(struct builder *b, const char *name, const int *inputs, int n)
 {
     char numbered[32];
-    if (!name)
-        snprintf(numbered, sizeof numbered, "concatenate_%d", ++b->concats);
+    if (!name) snprintf(numbered, sizeof numbered, "concatenate_%d", ++b->concats);
     int x = build_layer(b, LAYER_CONCATENATE, name ? name : numbered, inputs, n);
     build_last(b)->axis = 3;
     return x;

@@ -1,6 +1,6 @@
 /*
- * build_mobilenet_v2.c: MobileNetV2 (Sandler et al. 2018) without its top, as keras-applications lays it out: inverted
- * residual blocks with linear bottlenecks, ReLU6, batch norm momentum 0.999.
+ * build_mobilenet_v2.c: MobileNetV2 (Sandler et al. 2018) without its top, as keras-applications lays it out:
+ * inverted residual blocks with linear bottlenecks, ReLU6, batch norm momentum 0.999.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +11,7 @@
 static int channels(double wanted)
 {
     int n = (int)(wanted + 4) / 8 * 8;
-    if (n < 8)
-        n = 8;
+    if (n < 8) n = 8;
     return n < 0.9 * wanted ? n + 8 : n;
 }
 
@@ -24,7 +23,7 @@ static int window(struct builder *b, int in, enum layer_kind kind, const char *n
     l->kernel_h = l->kernel_w = kernel;
     l->stride_h = l->stride_w = stride;
     l->filters = filters;
-    l->same = stride == 1;              /* strided ones stand behind an explicit padding */
+    l->same = stride == 1; /* strided ones stand behind an explicit padding */
     snprintf(l->initializer, sizeof l->initializer, "glorot_uniform");
     return x;
 }
@@ -56,8 +55,8 @@ static int pad(struct builder *b, int in, const char *name, int *size)
     return x;
 }
 
-static int block(struct builder *b, int in, int number, int in_channels, int out_channels, int stride, int expansion,
-                 int *size)
+static int block(struct builder *b, int in, int number, int in_channels, int out_channels, int stride,
+                 int expansion, int *size)
 {
     char prefix[24], name[48];
     int x = in;
@@ -71,8 +70,7 @@ static int block(struct builder *b, int in, int number, int in_channels, int out
         x = norm(b, x, NAMED("expand_BN"));
         x = relu6(b, x, NAMED("expand_relu"));
     }
-    if (stride == 2)
-        x = pad(b, x, NAMED("pad"), size);
+    if (stride == 2) x = pad(b, x, NAMED("pad"), size);
     x = window(b, x, LAYER_DEPTHWISE_CONV2D, NAMED("depthwise"), 1, 3, stride);
     x = norm(b, x, NAMED("depthwise_BN"));
     x = relu6(b, x, NAMED("depthwise_relu"));
@@ -87,15 +85,18 @@ static int block(struct builder *b, int in, int number, int in_channels, int out
 int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *err)
 {
     struct builder b = {.net = n, .err = err};
-    static const struct { int filters, stride, repeat; } stages[] = {
+    static const struct {
+        int filters, stride, repeat;
+    } stages[] = {
         {16, 1, 1}, {24, 2, 2}, {32, 2, 3}, {64, 2, 4}, {96, 1, 3}, {160, 2, 3}, {320, 1, 1},
     };
     int size = side, number = 0, have = channels(32 * alpha);
     *n = NET_EMPTY;
     if (side < 32 || side > 4096 || !(alpha >= 0.1 && alpha <= 4))
         return error_set(err, EX_USAGE,
-                         "MobileNetV2 takes pictures of 32 to 4096 pixels and a width of 0.1 to 4, not %d and %g", side,
-                         alpha);
+                         "MobileNetV2 takes pictures of 32 to 4096 pixels and a width of 0.1 to 4, not %d "
+                         "and %g",
+                         side, alpha);
     int x = build_input(&b, side);
     x = pad(&b, x, "Conv1_pad", &size);
     x = window(&b, x, LAYER_CONV2D, "Conv1", have, 3, 2);
@@ -103,12 +104,13 @@ int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *
     for (size_t s = 0; s < sizeof stages / sizeof *stages; s++)
         for (int i = 0; i < stages[s].repeat; i++) {
             int filters = channels(stages[s].filters * alpha);
-            x = block(&b, x, number, have, filters, i == 0 ? stages[s].stride : 1, number == 0 ? 1 : 6, &size);
+            x = block(&b, x, number, have, filters, i == 0 ? stages[s].stride : 1, number == 0 ? 1 : 6,
+                      &size);
             have = filters;
             number++;
         }
     x = window(&b, x, LAYER_CONV2D, "Conv_1", alpha > 1 ? channels(1280 * alpha) : 1280, 1, 1);
-    build_last(&b)->same = false;       /* as published; the same for 1x1 */
+    build_last(&b)->same = false; /* as published; the same for 1x1 */
     relu6(&b, norm(&b, x, "Conv_1_bn"), "out_relu");
     return build_finish(&b, "mobilenet_v2");
 }

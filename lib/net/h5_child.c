@@ -1,9 +1,9 @@
 /*
- * h5_child.c: the part of the HDF5 reader that meets the library. It runs in a child process with limits, because
- * libhdf5 1.10 has known crashes on crafted files (heap overflows in its header and B-tree code that Debian marks as
- * unimportant); what it finds goes through a pipe as records that the parent checks again (h5_read.c). Links that
- * leave the file, external and virtual storage and filters from plug-ins are refused: a weight file could otherwise
- * read any other file.
+ * h5_child.c: the part of the HDF5 reader that meets the library. It runs in a child process with limits,
+ * because libhdf5 1.10 has known crashes on crafted files (heap overflows in its header and B-tree code that
+ * Debian marks as unimportant); what it finds goes through a pipe as records that the parent checks again
+ * (h5_read.c). Links that leave the file, external and virtual storage and filters from plug-ins are refused:
+ * a weight file could otherwise read any other file.
  */
 #include <hdf5.h>
 
@@ -17,23 +17,29 @@
 
 struct reader {
     hid_t file;
-    int out;                    /* the pipe */
+    int out; /* the pipe */
     struct error *err;
 };
 
-static int put(struct reader *r, struct h5_record *record, const char *layer, const char *name, const void *bytes)
+static int put(struct reader *r, struct h5_record *record, const char *layer, const char *name,
+               const void *bytes)
 {
     record->layer_bytes = layer ? (uint32_t)strlen(layer) : 0;
     record->name_bytes = name ? (uint32_t)strlen(name) : 0;
     return io_write_full(r->out, record, sizeof *record, "pipe", r->err) ||
-           io_write_full(r->out, layer ? layer : "", record->layer_bytes, "pipe", r->err) ||
-           io_write_full(r->out, name ? name : "", record->name_bytes, "pipe", r->err) ||
-           (record->n_bytes > 0 && io_write_full(r->out, bytes, record->n_bytes, "pipe", r->err)) ? -1 : 0;
+                   io_write_full(r->out, layer ? layer : "", record->layer_bytes, "pipe", r->err) ||
+                   io_write_full(r->out, name ? name : "", record->name_bytes, "pipe", r->err) ||
+                   (record->n_bytes > 0 && io_write_full(r->out, bytes, record->n_bytes, "pipe", r->err))
+               ? -1
+               : 0;
 }
 
-/* --- attributes --------------------------------------------------------------------------------------------------- */
+/* --- attributes --- */
 
-struct strings { char **items; size_t n; };
+struct strings {
+    char **items;
+    size_t n;
+};
 
 static void strings_free(struct strings *s)
 {
@@ -49,8 +55,7 @@ static int read_strings(struct reader *r, hid_t object, const char *key, struct 
     hid_t a = H5Aopen(object, key, H5P_DEFAULT), type = -1, space = -1, memory = -1;
     char *fixed = NULL, **variable = NULL;
     int rc = -1;
-    if (a < 0)
-        return error_set(r->err, EX_DATAERR, "the attribute '%s' cannot be read", key);
+    if (a < 0) return error_set(r->err, EX_DATAERR, "the attribute '%s' cannot be read", key);
     type = H5Aget_type(a);
     space = H5Aget_space(a);
     hssize_t points = space < 0 ? -1 : H5Sget_simple_extent_npoints(space);
@@ -58,7 +63,7 @@ static int read_strings(struct reader *r, hid_t object, const char *key, struct 
         error_set(r->err, EX_DATAERR, "the attribute '%s' has an absurd size", key);
         goto out;
     }
-    if (points == 0) {                      /* numpy writes an empty list as float64 of shape (0) */
+    if (points == 0) { /* numpy writes an empty list as float64 of shape (0) */
         rc = 0;
         goto out;
     }
@@ -67,8 +72,7 @@ static int read_strings(struct reader *r, hid_t object, const char *key, struct 
         goto out;
     }
     char **grown = mem_realloc(out->items, (out->n + (size_t)points) * sizeof *grown, r->err);
-    if (!grown)
-        goto out;
+    if (!grown) goto out;
     out->items = grown;
     if (H5Tis_variable_str(type) > 0) {
         variable = mem_zalloc((size_t)points, sizeof *variable, r->err);
@@ -79,18 +83,17 @@ static int read_strings(struct reader *r, hid_t object, const char *key, struct 
             goto out;
         }
         for (hssize_t i = 0; i < points; i++) {
-            if (!(out->items[out->n] = mem_strdup(variable[i] ? variable[i] : "", r->err)))
-                goto out;
+            if (!(out->items[out->n] = mem_strdup(variable[i] ? variable[i] : "", r->err))) goto out;
             out->n++;
         }
     } else {
         size_t each = H5Tget_size(type), total;
-        if (each == 0 || each > H5_MAX_TEXT || !size_mul(each, (size_t)points, &total) || total > H5_MAX_TEXT) {
+        if (each == 0 || each > H5_MAX_TEXT || !size_mul(each, (size_t)points, &total) ||
+            total > H5_MAX_TEXT) {
             error_set(r->err, EX_DATAERR, "the attribute '%s' has an absurd size", key);
             goto out;
         }
-        if (!(fixed = mem_zalloc(total, 1, r->err)))
-            goto out;
+        if (!(fixed = mem_zalloc(total, 1, r->err))) goto out;
         if (H5Aread(a, type, fixed) < 0) {
             error_set(r->err, EX_DATAERR, "the attribute '%s' cannot be read", key);
             goto out;
@@ -99,8 +102,7 @@ static int read_strings(struct reader *r, hid_t object, const char *key, struct 
             const char *from = fixed + (size_t)i * each;
             size_t n = strnlen(from, each);
             char *copy = mem_alloc(n + 1, r->err);
-            if (!copy)
-                goto out;
+            if (!copy) goto out;
             memcpy(copy, from, n);
             copy[n] = 0;
             out->items[out->n++] = copy;
@@ -113,19 +115,16 @@ out:
             H5free_memory(variable[i]);
     free(variable);
     free(fixed);
-    if (memory >= 0)
-        H5Tclose(memory);
-    if (type >= 0)
-        H5Tclose(type);
-    if (space >= 0)
-        H5Sclose(space);
+    if (memory >= 0) H5Tclose(memory);
+    if (type >= 0) H5Tclose(type);
+    if (space >= 0) H5Sclose(space);
     H5Aclose(a);
     return rc;
 }
 
 /*
- * `key`, or `key`0, `key`1, ... as Keras splits lists that are too long for one attribute. Absent: *found stays
- * false.
+ * `key`, or `key`0, `key`1, ... as Keras splits lists that are too long for one attribute. Absent: *found
+ * stays false.
  */
 static int read_names(struct reader *r, hid_t object, const char *key, struct strings *out, bool *found)
 {
@@ -137,11 +136,9 @@ static int read_names(struct reader *r, hid_t object, const char *key, struct st
     }
     for (int i = 0; i < 4096; i++) {
         snprintf(part, sizeof part, "%s%d", key, i);
-        if (H5Aexists(object, part) <= 0)
-            break;
+        if (H5Aexists(object, part) <= 0) break;
         *found = true;
-        if (read_strings(r, object, part, out))
-            return -1;
+        if (read_strings(r, object, part, out)) return -1;
     }
     return 0;
 }
@@ -151,8 +148,7 @@ static int send_text(struct reader *r, hid_t object, const char *key, uint32_t k
 {
     struct strings s = {0};
     int rc = 0;
-    if (H5Aexists(object, key) <= 0)
-        return 0;
+    if (H5Aexists(object, key) <= 0) return 0;
     if (read_strings(r, object, key, &s))
         rc = -1;
     else if (s.n != 1 || strlen(s.items[0]) > H5_MAX_TEXT)
@@ -165,7 +161,7 @@ static int send_text(struct reader *r, hid_t object, const char *key, uint32_t k
     return rc;
 }
 
-/* --- objects ------------------------------------------------------------------------------------------------------ */
+/* --- objects --- */
 
 /* Every step of `path` below `from` must be a plain link within the file. */
 static int check_links(struct reader *r, hid_t from, const char *path)
@@ -177,12 +173,12 @@ static int check_links(struct reader *r, hid_t from, const char *path)
                          text_for_people(shown, sizeof shown, path));
     for (size_t i = 1; i <= n; i++) {
         H5L_info_t info;
-        if (path[i] != '/' && path[i] != 0)
-            continue;
+        if (path[i] != '/' && path[i] != 0) continue;
         memcpy(step, path, i);
         step[i] = 0;
         if (H5Lexists(from, step, H5P_DEFAULT) <= 0)
-            return error_set(r->err, EX_DATAERR, "the file has no '%s'", text_for_people(shown, sizeof shown, step));
+            return error_set(r->err, EX_DATAERR, "the file has no '%s'",
+                             text_for_people(shown, sizeof shown, step));
         if (H5Lget_info(from, step, &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD)
             return error_set(r->err, EX_DATAERR, "'%s' is a link that may leave the file",
                              text_for_people(shown, sizeof shown, step));
@@ -194,8 +190,7 @@ static int check_storage(struct reader *r, hid_t dataset)
 {
     hid_t plist = H5Dget_create_plist(dataset);
     int rc = -1;
-    if (plist < 0)
-        return error_set(r->err, EX_DATAERR, "its storage cannot be read");
+    if (plist < 0) return error_set(r->err, EX_DATAERR, "its storage cannot be read");
     H5D_layout_t layout = H5Pget_layout(plist);
     int n_filters = layout == H5D_CHUNKED ? H5Pget_nfilters(plist) : 0;
     if (layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED && layout != H5D_COMPACT)
@@ -209,7 +204,8 @@ static int check_storage(struct reader *r, hid_t dataset)
         size_t n_values = 0;
         H5Z_filter_t f = H5Pget_filter2(plist, (unsigned)i, &flags, &n_values, NULL, 0, NULL, &config);
         if (f != H5Z_FILTER_DEFLATE && f != H5Z_FILTER_SHUFFLE && f != H5Z_FILTER_FLETCHER32)
-            rc = error_set(r->err, EX_DATAERR, "its values are packed by filter %d, which is not gzip", (int)f);
+            rc = error_set(r->err, EX_DATAERR, "its values are packed by filter %d, which is not gzip",
+                           (int)f);
     }
     H5Pclose(plist);
     return rc;
@@ -235,24 +231,24 @@ static int send_values(struct reader *r, hid_t dataset, const char *layer, const
     size_t count = 1;
     record.rank = (uint32_t)rank;
     for (int i = 0; i < rank; i++) {
-        if (dims[i] < 1 || dims[i] > INT32_MAX || !size_mul(count, (size_t)dims[i], &count) || count > H5_MAX_VALUES) {
+        if (dims[i] < 1 || dims[i] > INT32_MAX || !size_mul(count, (size_t)dims[i], &count) ||
+            count > H5_MAX_VALUES) {
             error_set(r->err, EX_DATAERR, "it has absurd dimensions");
             goto out;
         }
         record.dims[i] = (int32_t)dims[i];
     }
-    if (check_storage(r, dataset))
-        goto out;
+    if (check_storage(r, dataset)) goto out;
     if (!header_only) {
-        /* Contiguous values must be in the file in full; packed ones may not be more than gzip can pack (1:1032). */
+        /* Contiguous values must be in the file in full; packed ones may not be more than gzip can pack
+         * (1:1032). */
         unsigned long long stored = H5Dget_storage_size(dataset);
         if (stored < (unsigned long long)count * H5Tget_size(type) / 1032) {
             error_set(r->err, EX_DATAERR, "its values are not in the file");
             goto out;
         }
         record.n_bytes = count * sizeof(float);
-        if (!(values = mem_alloc(record.n_bytes, r->err)))
-            goto out;
+        if (!(values = mem_alloc(record.n_bytes, r->err))) goto out;
         if (H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
             error_set(r->err, EX_DATAERR, "its values cannot be read (a cut-off file?)");
             goto out;
@@ -261,10 +257,8 @@ static int send_values(struct reader *r, hid_t dataset, const char *layer, const
     rc = put(r, &record, layer, name, values);
 out:
     free(values);
-    if (type >= 0)
-        H5Tclose(type);
-    if (space >= 0)
-        H5Sclose(space);
+    if (type >= 0) H5Tclose(type);
+    if (space >= 0) H5Sclose(space);
     return rc;
 }
 
@@ -276,21 +270,18 @@ static int send_layer(struct reader *r, hid_t weights, const char *layer, bool h
     int rc = -1;
     hid_t group = -1;
     struct h5_record record = {.kind = H5_LAYER};
-    if (check_links(r, weights, layer))
-        return -1;
+    if (check_links(r, weights, layer)) return -1;
     if ((group = H5Gopen2(weights, layer, H5P_DEFAULT)) < 0)
-        return error_set(r->err, EX_DATAERR, "layer '%s' is no group", text_for_people(shown, sizeof shown, layer));
-    if (read_names(r, group, "weight_names", &names, &found) || put(r, &record, layer, NULL, NULL))
-        goto out;
+        return error_set(r->err, EX_DATAERR, "layer '%s' is no group",
+                         text_for_people(shown, sizeof shown, layer));
+    if (read_names(r, group, "weight_names", &names, &found) || put(r, &record, layer, NULL, NULL)) goto out;
     for (size_t i = 0; i < names.n; i++) {
         hid_t dataset = -1;
-        if (check_links(r, group, names.items[i]))
-            goto out;
+        if (check_links(r, group, names.items[i])) goto out;
         dataset = H5Dopen2(group, names.items[i], H5P_DEFAULT);
         int bad = dataset < 0 ? error_set(r->err, EX_DATAERR, "it is no dataset")
                               : send_values(r, dataset, layer, names.items[i], header_only);
-        if (dataset >= 0)
-            H5Dclose(dataset);
+        if (dataset >= 0) H5Dclose(dataset);
         if (bad) {
             error_prefix(r->err, "weight '%s'", text_for_people(shown, sizeof shown, names.items[i]));
             goto out;
@@ -298,8 +289,7 @@ static int send_layer(struct reader *r, hid_t weights, const char *layer, bool h
     }
     rc = 0;
 out:
-    if (rc)
-        error_prefix(r->err, "layer '%s'", text_for_people(shown, sizeof shown, layer));
+    if (rc) error_prefix(r->err, "layer '%s'", text_for_people(shown, sizeof shown, layer));
     strings_free(&names);
     H5Gclose(group);
     return rc;
@@ -312,18 +302,19 @@ static int send_all(struct reader *r, bool header_only)
     int rc = -1;
     hid_t weights = r->file;
     if (H5Lexists(r->file, "model_weights", H5P_DEFAULT) > 0) {
-        if (check_links(r, r->file, "model_weights"))
-            return -1;
+        if (check_links(r, r->file, "model_weights")) return -1;
         if ((weights = H5Gopen2(r->file, "model_weights", H5P_DEFAULT)) < 0)
             return error_set(r->err, EX_DATAERR, "'model_weights' is no group");
     }
-    if (send_text(r, r->file, "model_config", H5_CONFIG) || send_text(r, r->file, "winnow_metadata", H5_METADATA) ||
+    if (send_text(r, r->file, "model_config", H5_CONFIG) ||
+        send_text(r, r->file, "winnow_metadata", H5_METADATA) ||
         read_names(r, weights, "layer_names", &layers, &found))
         goto out;
     if (!found) {
-        error_set(r->err, EX_DATAERR, H5Lexists(r->file, "layers", H5P_DEFAULT) > 0
-                  ? "a Keras 3 weights file; save the model as a legacy .h5 instead"
-                  : "no Keras file: the attribute 'layer_names' is missing");
+        error_set(r->err, EX_DATAERR,
+                  H5Lexists(r->file, "layers", H5P_DEFAULT) > 0
+                      ? "a Keras 3 weights file; save the model as a legacy .h5 instead"
+                      : "no Keras file: the attribute 'layer_names' is missing");
         goto out;
     }
     if (layers.n > NET_MAX_LAYERS) {
@@ -331,13 +322,11 @@ static int send_all(struct reader *r, bool header_only)
         goto out;
     }
     for (size_t i = 0; i < layers.n; i++)
-        if (send_layer(r, weights, layers.items[i], header_only))
-            goto out;
+        if (send_layer(r, weights, layers.items[i], header_only)) goto out;
     rc = 0;
 out:
     strings_free(&layers);
-    if (weights != r->file && weights >= 0)
-        H5Gclose(weights);
+    if (weights != r->file && weights >= 0) H5Gclose(weights);
     return rc;
 }
 
@@ -346,15 +335,16 @@ void h5_child(const char *path, int out, bool header_only)
     struct error err = {0};
     struct reader r = {.out = out, .err = &err};
     int rc = -1;
-    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);        /* read-only file systems */
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1); /* read-only file systems */
     if (H5open() < 0 || H5Eset_auto2(H5E_DEFAULT, NULL, NULL) < 0 || H5PLset_loading_state(0) < 0)
         error_set(&err, EX_SOFTWARE, "the HDF5 library cannot be started");
     else if ((r.file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
         error_set(&err, EX_DATAERR, "the HDF5 library cannot open it (damaged or cut off)");
     else
         rc = send_all(&r, header_only);
-    struct h5_record last = {
-        .kind = rc ? H5_ERROR : H5_END, .rank = (uint32_t)err.code, .n_bytes = rc ? strlen(err.text) : 0};
+    struct h5_record last = {.kind = rc ? H5_ERROR : H5_END,
+                             .rank = (uint32_t)err.code,
+                             .n_bytes = rc ? strlen(err.text) : 0};
     (void)put(&r, &last, NULL, NULL, err.text);
     _exit(0); /* no exit handlers of the parent's, no H5 clean-up of a hostile file */
 }

@@ -1,13 +1,13 @@
 /*
- * h5_records.h: what the HDF5 child tells its parent, through a pipe: records of this struct, then the layer's name,
- * the weight's name and n_bytes of contents.
+ * h5_records.h: what the HDF5 child tells its parent, through a pipe: records of this struct, then the
+ * layer's name, the weight's name and n_bytes of contents.
  */
 #ifndef WINNOW_NET_H5_RECORDS_H
 #define WINNOW_NET_H5_RECORDS_H
 
 #include "net/internal.h"
 
-#define H5_MAX_NAMES 65536                          /* strings in one attribute */
+#define H5_MAX_NAMES 65536 /* strings in one attribute */
 #define H5_MAX_TEXT NET_MAX_JSON_BYTES
 #define H5_MAX_PATH 1024
 #define H5_MAX_VALUES (NET_MAX_WEIGHT_BYTES / sizeof(float))
@@ -16,7 +16,7 @@ enum h5_record_kind { H5_CONFIG = 1, H5_METADATA, H5_LAYER, H5_WEIGHT, H5_ERROR,
 
 struct h5_record {
     uint32_t kind, layer_bytes, name_bytes;
-    uint32_t rank;                                  /* H5_ERROR: the exit code */
+    uint32_t rank; /* H5_ERROR: the exit code */
     int32_t dims[NET_MAX_RANK];
     uint64_t n_bytes;
 };

@@ -1,6 +1,6 @@
 /*
- * h5_write.c: Keras .h5 in the layout of Keras 2.2.4, which every later Keras reads. The bytes depend on the network
- * alone: no times are stored.
+ * h5_write.c: Keras .h5 in the layout of Keras 2.2.4, which every later Keras reads. The bytes depend on the
+ * network alone: no times are stored.
  */
 #include <hdf5.h>
 
@@ -16,27 +16,27 @@
 #include "io/io.h"
 #include "net/internal.h"
 
-#define ATTRIBUTE_BYTES 64512       /* Keras' own limit for one attribute in an object header; longer lists are split */
+/* Keras' own limit for one attribute in an object header; longer lists are split */
+#define ATTRIBUTE_BYTES 64512
 
 static int failed(struct error *err, const char *what)
 {
     return error_set(err, EX_IOERR, "the HDF5 library cannot write %s", what);
 }
 
-/* A variable-length ASCII string, as h5py writes Python's bytes: not bound to the 64 kB of an object header. */
+/* A variable-length ASCII string, as h5py writes Python's bytes: not bound to the 64 kB of an object header.
+ */
 static int put_text(hid_t object, const char *key, const char *text, struct error *err)
 {
     hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR), a = -1;
     int rc = -1;
     if (type >= 0 && space >= 0 && H5Tset_size(type, H5T_VARIABLE) >= 0 &&
-        (a = H5Acreate2(object, key, type, space, H5P_DEFAULT, H5P_DEFAULT)) >= 0 && H5Awrite(a, type, &text) >= 0)
+        (a = H5Acreate2(object, key, type, space, H5P_DEFAULT, H5P_DEFAULT)) >= 0 &&
+        H5Awrite(a, type, &text) >= 0)
         rc = 0;
-    if (a >= 0)
-        H5Aclose(a);
-    if (type >= 0)
-        H5Tclose(type);
-    if (space >= 0)
-        H5Sclose(space);
+    if (a >= 0) H5Aclose(a);
+    if (type >= 0) H5Tclose(type);
+    if (space >= 0) H5Sclose(space);
     return rc ? failed(err, key) : 0;
 }
 
@@ -50,15 +50,14 @@ static int put_name_array(hid_t object, const char *key, const char *const *name
     int rc = -1;
     for (size_t i = 0; bytes && i < n; i++)
         memcpy(bytes + i * each, names[i], strlen(names[i]));
-    if (bytes && type >= 0 && space >= 0 && H5Tset_size(type, each) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
-        (a = H5Acreate2(object, key, type, space, H5P_DEFAULT, H5P_DEFAULT)) >= 0 && H5Awrite(a, type, bytes) >= 0)
+    if (bytes && type >= 0 && space >= 0 && H5Tset_size(type, each) >= 0 &&
+        H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
+        (a = H5Acreate2(object, key, type, space, H5P_DEFAULT, H5P_DEFAULT)) >= 0 &&
+        H5Awrite(a, type, bytes) >= 0)
         rc = 0;
-    if (a >= 0)
-        H5Aclose(a);
-    if (type >= 0)
-        H5Tclose(type);
-    if (space >= 0)
-        H5Sclose(space);
+    if (a >= 0) H5Aclose(a);
+    if (type >= 0) H5Tclose(type);
+    if (space >= 0) H5Sclose(space);
     free(bytes);
     return rc ? failed(err, key) : 0;
 }
@@ -66,20 +65,17 @@ static int put_name_array(hid_t object, const char *key, const char *const *name
 static int put_names(hid_t object, const char *key, const char *const *names, size_t n, struct error *err)
 {
     size_t each = 1;
-    if (n == 0) {                   /* what numpy makes of an empty list */
+    if (n == 0) { /* what numpy makes of an empty list */
         hsize_t none[1] = {0};
         hid_t space = H5Screate_simple(1, none, NULL);
         hid_t a = space < 0 ? -1 : H5Acreate2(object, key, H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT);
-        if (a >= 0)
-            H5Aclose(a);
-        if (space >= 0)
-            H5Sclose(space);
+        if (a >= 0) H5Aclose(a);
+        if (space >= 0) H5Sclose(space);
         return a < 0 ? failed(err, key) : 0;
     }
     for (size_t i = 0; i < n; i++)
         each = strlen(names[i]) > each ? strlen(names[i]) : each;
-    if (each * n <= ATTRIBUTE_BYTES)
-        return put_name_array(object, key, names, n, each, err);
+    if (each * n <= ATTRIBUTE_BYTES) return put_name_array(object, key, names, n, each, err);
     size_t chunk = ATTRIBUTE_BYTES / each;
     for (size_t at = 0, part = 0; at < n; at += chunk, part++) {
         char numbered[64];
@@ -104,14 +100,10 @@ static int put_weight(hid_t group, const char *name, const struct net_weight *w,
         (d = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, links, create, H5P_DEFAULT)) >= 0 &&
         H5Dwrite(d, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, w->values) >= 0)
         rc = 0;
-    if (d >= 0)
-        H5Dclose(d);
-    if (space >= 0)
-        H5Sclose(space);
-    if (links >= 0)
-        H5Pclose(links);
-    if (create >= 0)
-        H5Pclose(create);
+    if (d >= 0) H5Dclose(d);
+    if (space >= 0) H5Sclose(space);
+    if (links >= 0) H5Pclose(links);
+    if (create >= 0) H5Pclose(create);
     return rc ? failed(err, name) : 0;
 }
 
@@ -125,23 +117,22 @@ static int put_layer(hid_t weights, const struct net_layer *layer, struct error 
         rc = text_printf(&name, err, "%s:0", layer->weights[i].name);
         names[i] = name.data;
     }
-    if (!rc)
-        rc = put_names(group, "weight_names", (const char *const *)names, (size_t)layer->n_weights, err);
+    if (!rc) rc = put_names(group, "weight_names", (const char *const *)names, (size_t)layer->n_weights, err);
     for (int i = 0; i < layer->n_weights && !rc; i++)
         rc = put_weight(group, names[i], &layer->weights[i], err);
     for (int i = 0; i < 4; i++)
         free(names[i]);
-    if (group >= 0)
-        H5Gclose(group);
+    if (group >= 0) H5Gclose(group);
     return rc;
 }
 
 static int put_json(hid_t object, const char *key, cJSON *json, struct error *err)
 {
     char *text = json ? cJSON_PrintUnformatted(json) : NULL;
-    int rc = json && !text ? error_set(err, EX_OSERR, "cannot allocate the text of '%s'", key) : json ? 0 : -1;
-    if (!rc)
-        rc = put_text(object, key, text, err);
+    int rc = json && !text ? error_set(err, EX_OSERR, "cannot allocate the text of '%s'", key)
+             : json        ? 0
+                           : -1;
+    if (!rc) rc = put_text(object, key, text, err);
     cJSON_free(text);
     cJSON_Delete(json);
     return rc;
@@ -153,13 +144,13 @@ static int put_everything(hid_t file, const struct net *n, bool weights_only, st
     char id[33];
     int rc = 0;
     if (!weights_only) {
-        if (net_hash(n, id, err) || put_text(file, "keras_version", "2.2.4", err) || put_text(file, "backend", "tensorflow", err) ||
+        if (net_hash(n, id, err) || put_text(file, "keras_version", "2.2.4", err) ||
+            put_text(file, "backend", "tensorflow", err) ||
             put_json(file, "model_config", net_write_topology(n, err), err) ||
             put_json(file, "winnow_metadata", net_write_metadata(n, id, err), err))
             return -1;
         weights = H5Gcreate2(file, "model_weights", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-        if (weights < 0)
-            return failed(err, "model_weights");
+        if (weights < 0) return failed(err, "model_weights");
     }
     const char **names = mem_zalloc((size_t)n->n_layers, sizeof *names, err);
     for (int i = 0; names && i < n->n_layers; i++)
@@ -170,16 +161,16 @@ static int put_everything(hid_t file, const struct net *n, bool weights_only, st
     for (int i = 0; i < n->n_layers && !rc; i++)
         rc = put_layer(weights, &n->layers[i], err);
     free(names);
-    if (weights != file)
-        H5Gclose(weights);
+    if (weights != file) H5Gclose(weights);
     return rc;
 }
 
 /*
- * The file is made in memory: on a full disk the library (1.10) crashes on its way out, and what it writes is no atomic file. *bytes: its
- * image, malloc'd.
+ * The file is made in memory: on a full disk the library (1.10) crashes on its way out, and what it writes is
+ * no atomic file. *bytes: its image, malloc'd.
  */
-static int make_image(const struct net *n, bool weights_only, char **bytes, size_t *n_bytes, struct error *err)
+static int make_image(const struct net *n, bool weights_only, char **bytes, size_t *n_bytes,
+                      struct error *err)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS), file = -1;
     int rc = -1;
@@ -188,15 +179,13 @@ static int make_image(const struct net *n, bool weights_only, char **bytes, size
         failed(err, "anything");
         goto out;
     }
-    if (put_everything(file, n, weights_only, err))
-        goto out;
+    if (put_everything(file, n, weights_only, err)) goto out;
     ssize_t size = H5Fflush(file, H5F_SCOPE_LOCAL) < 0 ? -1 : H5Fget_file_image(file, NULL, 0);
     if (size <= 0) {
         failed(err, "the end of the file");
         goto out;
     }
-    if (!(*bytes = mem_alloc((size_t)size, err)))
-        goto out;
+    if (!(*bytes = mem_alloc((size_t)size, err))) goto out;
     if (H5Fget_file_image(file, *bytes, (size_t)size) != size) {
         failed(err, "the file");
         goto out;
@@ -204,10 +193,8 @@ static int make_image(const struct net *n, bool weights_only, char **bytes, size
     *n_bytes = (size_t)size;
     rc = 0;
 out:
-    if (file >= 0)
-        H5Fclose(file);
-    if (access >= 0)
-        H5Pclose(access);
+    if (file >= 0) H5Fclose(file);
+    if (access >= 0) H5Pclose(access);
     return rc;
 }
 
@@ -215,10 +202,12 @@ int net_write_h5(const struct net *n, const char *path, bool weights_only, struc
 {
     char *bytes = NULL;
     size_t n_bytes;
-    if (strchr(path, 0)[-1] == '/')
-        return error_set(err, EX_CANTCREAT, "'%s' is a folder's name", path);
+    if (strchr(path, 0)[-1] == '/') return error_set(err, EX_CANTCREAT, "'%s' is a folder's name", path);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    int rc = io_mkdirs_for(path, err) || make_image(n, weights_only, &bytes, &n_bytes, err) || atomic_file_write(path, bytes, n_bytes, err) ? -1 : 0;
+    int rc = io_mkdirs_for(path, err) || make_image(n, weights_only, &bytes, &n_bytes, err) ||
+                     atomic_file_write(path, bytes, n_bytes, err)
+                 ? -1
+                 : 0;
     free(bytes);
     return rc ? error_prefix(err, "'%s'", path) : 0;
 }

@@ -1,5 +1,6 @@
 /*
- * internal.h: what the files of lib/net share. Limits on strangers' model files live here, each with its reason.
+ * internal.h: what the files of lib/net share. Limits on strangers' model files live here, each with its
+ * reason.
  */
 #ifndef WINNOW_NET_INTERNAL_H
 #define WINNOW_NET_INTERNAL_H
@@ -9,59 +10,71 @@
 #include "net/net.h"
 
 /*
- * InceptionV3's model.json has 180 kB and 25,000 values, the largest Keras application some 2 MB. A parsed value
- * takes 64 bytes, so a million of them is 64 MB; nesting of a real file is below 12.
+ * InceptionV3's model.json has 180 kB and 25,000 values, the largest Keras application some 2 MB. A parsed
+ * value takes 64 bytes, so a million of them is 64 MB; nesting of a real file is below 12.
  */
 #define NET_MAX_JSON_BYTES (16u << 20)
 #define NET_MAX_JSON_VALUES 1000000
 #define NET_MAX_JSON_DEPTH 32
-#define NET_MAX_LAYERS 8192             /* NASNet-Large has 1,041 */
-#define NET_MAX_NAME_BYTES 255          /* names become HDF5 groups and messages */
-#define NET_MAX_DIM (1 << 20)           /* of one axis: keeps every product of four below 2^80 and most below 2^63 */
-#define NET_MAX_ACTIVATION (1 << 30)    /* elements of one layer's output for one picture */
-#define NET_MAX_WEIGHT_BYTES (4ull << 30)   /* float32 bytes of all weights; VGG19 has 0.57 GB */
+#define NET_MAX_LAYERS 8192    /* NASNet-Large has 1,041 */
+#define NET_MAX_NAME_BYTES 255 /* names become HDF5 groups and messages */
+/* of one axis: keeps every product of four below 2^80 and most below 2^63 */
+#define NET_MAX_DIM (1 << 20)
+#define NET_MAX_ACTIVATION (1 << 30)      /* elements of one layer's output for one picture */
+#define NET_MAX_WEIGHT_BYTES (4ull << 30) /* float32 bytes of all weights; VGG19 has 0.57 GB */
 #define NET_MAX_SHARDS 4096
 
 /* A block that holds the values of many weights; freed with the net. */
-struct net_store { void *base; size_t bytes; bool mapped; struct net_store *next; };
+struct net_store {
+    void *base;
+    size_t bytes;
+    bool mapped;
+    struct net_store *next;
+};
 /* A zeroed block of n floats, aligned for SIMD and large pages. Owned by n. NULL with err set on failure. */
 float *net_store_floats(struct net *n, size_t n_values, struct error *err);
-void net_weight_drop_values(struct net *n, struct net_weight *w);  /* frees values unless a store holds them */
+/* frees values unless a store holds them */
+void net_weight_drop_values(struct net *n, struct net_weight *w);
 void net_layer_release(struct net *n, struct net_layer *layer);
 
-/* --- layers and weights ------------------------------------------------------------------------------------------- */
+/* --- layers and weights --- */
 
-/* The role a file's weight name has in this kind of layer ("kernel" of a depthwise convolution in Keras 3); or -1. */
+/* The role a file's weight name has in this kind of layer ("kernel" of a depthwise convolution in Keras 3);
+ * or -1. */
 int weight_role_parse(enum layer_kind kind, const char *name);
 bool layer_name_ok(const char *name);
 
-/* Adds a layer (grown array, zeroed but for sane defaults); names copied. The pointer is good until the next add. */
+/* Adds a layer (grown array, zeroed but for sane defaults); names copied. The pointer is good until the next
+ * add. */
 struct net_layer *net_add_layer(struct net *n, enum layer_kind kind, const char *name, struct error *err);
 int net_layer_connect(struct net_layer *layer, const int *inputs, int n_inputs, struct error *err);
 
 /* Makes the layer's weight entries in Keras' order (names, roles; no shapes, no values) from its flags. */
 int net_layer_make_weights(struct net_layer *layer, struct error *err);
 /* What shape the weight must have given the layer's input shape; -1 in a dimension that is unknown. */
-struct net_shape net_weight_shape(const struct net_layer *layer, const struct net_shape *input, enum weight_role role);
-/* Sets shapes from net_weight_shape and gives every weight zeroed values (moving_variance and gamma: ones). */
+struct net_shape net_weight_shape(const struct net_layer *layer, const struct net_shape *input,
+                                  enum weight_role role);
+/* Sets shapes from net_weight_shape and gives every weight zeroed values (moving_variance and gamma: ones).
+ */
 int net_alloc_weights(struct net *n, int first_layer, struct error *err);
 
 /* "[3,3,32,64]" into out (NET_SHAPE_TEXT_BYTES of them); unknown dimensions as '?'. Returns out. */
-#define NET_SHAPE_TEXT_BYTES 64     /* four numbers of 11 characters and their marks */
+#define NET_SHAPE_TEXT_BYTES 64 /* four numbers of 11 characters and their marks */
 const char *net_shape_text(char *out, const struct net_shape *s);
 bool net_shape_equal(const struct net_shape *a, const struct net_shape *b);
 /* Product of the dimensions; false on overflow or a negative one. */
 bool net_shape_count(const struct net_shape *s, size_t *out);
 
-/* Sorts what a builder made in creation order into Keras' own layer list order (by depth, then by traversal). */
+/* Sorts what a builder made in creation order into Keras' own layer list order (by depth, then by traversal).
+ */
 int net_sort_keras_order(struct net *n, struct error *err);
 
-/* --- JSON --------------------------------------------------------------------------------------------------------- */
+/* --- JSON --- */
 
 /* Strict and bounded: size, depth, number of values, UTF-8, no duplicate keys, nothing behind. EX_DATAERR. */
 int net_json_parse(const char *bytes, size_t n_bytes, cJSON **out, struct error *err);
-const cJSON *net_json_get(const cJSON *object, const char *key);    /* NULL when absent or null */
-int net_json_int(const cJSON *v, long min, long max, int *out);     /* 0 or -1, no err */
+const cJSON *net_json_get(const cJSON *object, const char *key); /* NULL when absent or null */
+int net_json_int(const cJSON *v, long min, long max, int *out);  /* 0 or -1, no err */
 
 /* Keras' model_config (or the modelTopology that is one itself) into layers without weight values. */
 int net_read_topology(struct net *n, const cJSON *topology, struct error *err);
@@ -72,9 +85,10 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
 cJSON *net_write_metadata(const struct net *n, const char *model_id, struct error *err);
 void net_metadata_defaults(struct net_metadata *m);
 
-/* --- readers ------------------------------------------------------------------------------------------------------ */
+/* --- readers --- */
 
-int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool header_only, struct error *err);
+int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool header_only,
+                  struct error *err);
 int net_read_h5(struct net *n, const char *path, bool header_only, struct error *err);
 /* After a reader filled layers and weights: every weight there, shapes right. */
 int net_check_complete(struct net *n, struct error *err);

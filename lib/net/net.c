@@ -11,12 +11,22 @@
 #include "net/internal.h"
 
 static const char *const kind_names[LAYER_KINDS] = {
-    [LAYER_INPUT] = "InputLayer", [LAYER_CONV2D] = "Conv2D", [LAYER_DEPTHWISE_CONV2D] = "DepthwiseConv2D",
-    [LAYER_BATCH_NORM] = "BatchNormalization", [LAYER_ACTIVATION] = "Activation", [LAYER_RELU] = "ReLU",
-    [LAYER_MAX_POOL] = "MaxPooling2D", [LAYER_AVERAGE_POOL] = "AveragePooling2D",
-    [LAYER_GLOBAL_AVERAGE_POOL] = "GlobalAveragePooling2D", [LAYER_CONCATENATE] = "Concatenate", [LAYER_ADD] = "Add",
-    [LAYER_ZERO_PADDING] = "ZeroPadding2D", [LAYER_FLATTEN] = "Flatten", [LAYER_RESHAPE] = "Reshape",
-    [LAYER_DROPOUT] = "Dropout", [LAYER_DENSE] = "Dense",
+    [LAYER_INPUT] = "InputLayer",
+    [LAYER_CONV2D] = "Conv2D",
+    [LAYER_DEPTHWISE_CONV2D] = "DepthwiseConv2D",
+    [LAYER_BATCH_NORM] = "BatchNormalization",
+    [LAYER_ACTIVATION] = "Activation",
+    [LAYER_RELU] = "ReLU",
+    [LAYER_MAX_POOL] = "MaxPooling2D",
+    [LAYER_AVERAGE_POOL] = "AveragePooling2D",
+    [LAYER_GLOBAL_AVERAGE_POOL] = "GlobalAveragePooling2D",
+    [LAYER_CONCATENATE] = "Concatenate",
+    [LAYER_ADD] = "Add",
+    [LAYER_ZERO_PADDING] = "ZeroPadding2D",
+    [LAYER_FLATTEN] = "Flatten",
+    [LAYER_RESHAPE] = "Reshape",
+    [LAYER_DROPOUT] = "Dropout",
+    [LAYER_DENSE] = "Dense",
 };
 
 const char *layer_kind_name(enum layer_kind kind)
@@ -24,7 +34,7 @@ const char *layer_kind_name(enum layer_kind kind)
     return (unsigned)kind < LAYER_KINDS ? kind_names[kind] : "?";
 }
 
-/* --- owning ------------------------------------------------------------------------------------------------------- */
+/* --- owning --- */
 
 float *net_store_floats(struct net *n, size_t n_values, struct error *err)
 {
@@ -35,16 +45,15 @@ float *net_store_floats(struct net *n, size_t n_values, struct error *err)
                   (unsigned long long)NET_MAX_WEIGHT_BYTES);
         return NULL;
     }
-    if (bytes == 0)
-        bytes = sizeof(float);
+    if (bytes == 0) bytes = sizeof(float);
     struct net_store *store = mem_zalloc(1, sizeof *store, err);
-    if (!store)
-        return NULL;
+    if (!store) return NULL;
     /* Anonymous memory comes zeroed; large pages save 20,000 faults on InceptionV3's 89 MB. */
     bool big = bytes >= large_page;
     if (big) {
-        if (fault_here(FAULT_ALLOC) || (store->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED) {
+        if (fault_here(FAULT_ALLOC) ||
+            (store->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) ==
+                MAP_FAILED) {
             error_errno(err, EX_OSERR, "cannot allocate %zu bytes for weights", bytes);
             free(store);
             return NULL;
@@ -68,15 +77,15 @@ float *net_store_floats(struct net *n, size_t n_values, struct error *err)
 static bool in_a_store(const struct net *n, const float *values)
 {
     for (const struct net_store *s = n->stores; s; s = s->next)
-        if ((const char *)values >= (const char *)s->base && (const char *)values < (const char *)s->base + s->bytes)
+        if ((const char *)values >= (const char *)s->base &&
+            (const char *)values < (const char *)s->base + s->bytes)
             return true;
     return false;
 }
 
 void net_weight_drop_values(struct net *n, struct net_weight *w)
 {
-    if (w->values && !in_a_store(n, w->values))
-        free(w->values);
+    if (w->values && !in_a_store(n, w->values)) free(w->values);
     w->values = NULL;
     w->n_values = 0;
 }
@@ -117,16 +126,14 @@ void net_release(struct net *n)
     errno = saved;
 }
 
-/* --- making layers ------------------------------------------------------------------------------------------------ */
+/* --- making layers --- */
 
 bool layer_name_ok(const char *name)
 {
     size_t bytes = strlen(name);
-    if (bytes == 0 || bytes > NET_MAX_NAME_BYTES)
-        return false;
+    if (bytes == 0 || bytes > NET_MAX_NAME_BYTES) return false;
     for (const unsigned char *p = (const unsigned char *)name; *p; p++)
-        if (*p < 0x20 || *p == 0x7f)
-            return false;
+        if (*p < 0x20 || *p == 0x7f) return false;
     return true;
 }
 
@@ -136,22 +143,30 @@ struct net_layer *net_add_layer(struct net *n, enum layer_kind kind, const char 
         error_set(err, EX_DATAERR, "more than %d layers", NET_MAX_LAYERS);
         return NULL;
     }
-    /* The capacity is not kept: it is the next power of two, so the array grows when the count reaches one. */
+    /* The capacity is not kept: it is the next power of two, so the array grows when the count reaches one.
+     */
     if ((n->n_layers & (n->n_layers - 1)) == 0) {
         size_t capacity = n->n_layers ? (size_t)n->n_layers * 2 : 1;
         struct net_layer *grown = mem_realloc(n->layers, capacity * sizeof *grown, err);
-        if (!grown)
-            return NULL;
+        if (!grown) return NULL;
         n->layers = grown;
     }
     struct net_layer *layer = &n->layers[n->n_layers];
-    *layer = (struct net_layer){.kind = kind, .trainable = true,
-                                .kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1,
-                                .dilation_h = 1, .dilation_w = 1, .filters = 1, .momentum = 0.99, .epsilon = 1e-3,
-                                .scale = true, .center = true};
+    *layer = (struct net_layer){.kind = kind,
+                                .trainable = true,
+                                .kernel_h = 1,
+                                .kernel_w = 1,
+                                .stride_h = 1,
+                                .stride_w = 1,
+                                .dilation_h = 1,
+                                .dilation_w = 1,
+                                .filters = 1,
+                                .momentum = 0.99,
+                                .epsilon = 1e-3,
+                                .scale = true,
+                                .center = true};
     layer->name = mem_strdup(name, err);
-    if (!layer->name)
-        return NULL;
+    if (!layer->name) return NULL;
     n->n_layers++;
     return layer;
 }
@@ -161,13 +176,12 @@ int net_layer_connect(struct net_layer *layer, const int *inputs, int n_inputs, 
     free(layer->inputs);
     layer->n_inputs = 0;
     layer->inputs = mem_dup(inputs, (size_t)n_inputs * sizeof *inputs, err);
-    if (!layer->inputs)
-        return -1;
+    if (!layer->inputs) return -1;
     layer->n_inputs = n_inputs;
     return 0;
 }
 
-/* --- copying ------------------------------------------------------------------------------------------------------ */
+/* --- copying --- */
 
 static int copy_metadata(struct net_metadata *out, const struct net_metadata *m, struct error *err)
 {
@@ -179,11 +193,9 @@ static int copy_metadata(struct net_metadata *out, const struct net_metadata *m,
         (m->license_json && !(out->license_json = mem_strdup(m->license_json, err))))
         return -1;
     if (m->n_classes > 0) {
-        if (!(out->classes = mem_zalloc((size_t)m->n_classes, sizeof *out->classes, err)))
-            return -1;
+        if (!(out->classes = mem_zalloc((size_t)m->n_classes, sizeof *out->classes, err))) return -1;
         for (; out->n_classes < m->n_classes; out->n_classes++)
-            if (!(out->classes[out->n_classes] = mem_strdup(m->classes[out->n_classes], err)))
-                return -1;
+            if (!(out->classes[out->n_classes] = mem_strdup(m->classes[out->n_classes], err))) return -1;
     }
     return 0;
 }
@@ -191,8 +203,7 @@ static int copy_metadata(struct net_metadata *out, const struct net_metadata *m,
 static int copy_layer(struct net *out, const struct net_layer *from, float **at, struct error *err)
 {
     struct net_layer *to = net_add_layer(out, from->kind, from->name, err);
-    if (!to)
-        return -1;
+    if (!to) return -1;
     char *name = to->name;
     *to = *from;
     to->name = name;
@@ -200,19 +211,15 @@ static int copy_layer(struct net *out, const struct net_layer *from, float **at,
     to->n_inputs = 0;
     to->weights = NULL;
     to->n_weights = 0;
-    if (net_layer_connect(to, from->inputs, from->n_inputs, err))
-        return -1;
-    if (from->n_weights == 0)
-        return 0;
-    if (!(to->weights = mem_zalloc((size_t)from->n_weights, sizeof *to->weights, err)))
-        return -1;
+    if (net_layer_connect(to, from->inputs, from->n_inputs, err)) return -1;
+    if (from->n_weights == 0) return 0;
+    if (!(to->weights = mem_zalloc((size_t)from->n_weights, sizeof *to->weights, err))) return -1;
     for (int i = 0; i < from->n_weights; i++) {
         const struct net_weight *w = &from->weights[i];
         struct net_weight *copy = &to->weights[i];
         copy->role = w->role;
         copy->shape = w->shape;
-        if (!(copy->name = mem_strdup(w->name, err)))
-            return -1;
+        if (!(copy->name = mem_strdup(w->name, err))) return -1;
         to->n_weights++;
         if (w->values) {
             copy->values = *at;
@@ -228,14 +235,12 @@ int net_copy(struct net *out, const struct net *n, struct error *err)
 {
     float *at;
     *out = NET_EMPTY;
-    if (n->name && !(out->name = mem_strdup(n->name, err)))
-        goto fail;
+    if (n->name && !(out->name = mem_strdup(n->name, err))) goto fail;
     if (copy_metadata(&out->metadata, &n->metadata, err) ||
         !(at = net_store_floats(out, net_count_parameters(n, false), err)))
         goto fail;
     for (int i = 0; i < n->n_layers; i++)
-        if (copy_layer(out, &n->layers[i], &at, err))
-            goto fail;
+        if (copy_layer(out, &n->layers[i], &at, err)) goto fail;
     out->input = n->input;
     out->output = n->output;
     return 0;
@@ -244,25 +249,24 @@ fail:
     return -1;
 }
 
-/* --- looking up --------------------------------------------------------------------------------------------------- */
+/* --- looking up --- */
 
 int net_find(const struct net *n, const char *layer_name)
 {
     for (int i = 0; i < n->n_layers; i++)
-        if (strcmp(n->layers[i].name, layer_name) == 0)
-            return i;
+        if (strcmp(n->layers[i].name, layer_name) == 0) return i;
     return -1;
 }
 
 struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role)
 {
     for (int i = 0; i < layer->n_weights; i++)
-        if (layer->weights[i].role == role)
-            return &layer->weights[i];
+        if (layer->weights[i].role == role) return &layer->weights[i];
     return NULL;
 }
 
-/* Keras counts moving statistics among the non-trainable parameters, so they are left out of trainable_only. */
+/* Keras counts moving statistics among the non-trainable parameters, so they are left out of trainable_only.
+ */
 size_t net_count_parameters(const struct net *n, bool trainable_only)
 {
     size_t count = 0;
@@ -281,8 +285,7 @@ int net_hash(const struct net *n, char out[33], struct error *err)
     struct xxh128_stream *stream;
     struct xxh128 hash;
     out[0] = 0;
-    if (xxh128_stream_open(&stream, err))
-        return -1;
+    if (xxh128_stream_open(&stream, err)) return -1;
     for (int i = 0; i < n->n_layers; i++)
         for (int j = 0; j < n->layers[i].n_weights; j++) {
             const struct net_weight *w = &n->layers[i].weights[j];
@@ -290,8 +293,7 @@ int net_hash(const struct net *n, char out[33], struct error *err)
             net_shape_text(shape, &w->shape);
             xxh128_stream_add(stream, w->name, strlen(w->name) + 1);
             xxh128_stream_add(stream, shape, strlen(shape) + 1);
-            if (w->values)
-                xxh128_stream_add(stream, w->values, w->n_values * sizeof(float));
+            if (w->values) xxh128_stream_add(stream, w->values, w->n_values * sizeof(float));
         }
     xxh128_stream_end(stream, &hash);
     xxh128_stream_close(stream);
@@ -305,14 +307,15 @@ int net_fold_temperature(struct net *n, struct error *err)
     while (n->layers[at].kind == LAYER_ACTIVATION || n->layers[at].kind == LAYER_DROPOUT)
         at = n->layers[at].inputs[0];
     struct net_layer *dense = &n->layers[at];
-    if (n->metadata.temperature == 1)
-        return 0;
+    if (n->metadata.temperature == 1) return 0;
     if (dense->kind != LAYER_DENSE || (dense->activation != ACTIVATION_SOFTMAX && at == n->output))
         return error_set(err, EX_DATAERR,
-                         "the temperature cannot be folded: the network does not end in a dense softmax layer");
+                         "the temperature cannot be folded: the network does not end in a dense softmax "
+                         "layer");
     for (int j = 0; j < dense->n_weights; j++)
         for (size_t k = 0; k < dense->weights[j].n_values; k++)
-            dense->weights[j].values[k] = (float)((double)dense->weights[j].values[k] / n->metadata.temperature);
+            dense->weights[j].values[k] =
+                (float)((double)dense->weights[j].values[k] / n->metadata.temperature);
     n->metadata.temperature = 1;
     n->metadata.model_id[0] = 0;
     return 0;
@@ -321,8 +324,7 @@ int net_fold_temperature(struct net *n, struct error *err)
 int net_unlock_from(struct net *n, const char *from, struct error *err)
 {
     int first = net_find(n, from);
-    if (first < 0)
-        return error_set(err, EX_DATAERR, "the network has no layer '%s'", from);
+    if (first < 0) return error_set(err, EX_DATAERR, "the network has no layer '%s'", from);
     for (int i = 0; i < n->n_layers; i++)
         n->layers[i].trainable = i >= first && n->layers[i].kind != LAYER_INPUT;
     return 0;

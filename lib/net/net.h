@@ -1,8 +1,8 @@
 /*
- * net.h: a network as the model file has it: Keras layers in the file's own order with their weights. What readers
- * (TFJS, HDF5, the built-in builders) make, what writers (TFJS, HDF5, ONNX) take, and what lib/tensor plans and runs.
- * It holds no run-time state. Tensors are NHWC; conv kernels [kh,kw,cin,cout] (depthwise [kh,kw,cin,multiplier]),
- * dense [in,out], as in the files (docs/formats.md).
+ * net.h: a network as the model file has it: Keras layers in the file's own order with their weights. What
+ * readers (TFJS, HDF5, the built-in builders) make, what writers (TFJS, HDF5, ONNX) take, and what lib/tensor
+ * plans and runs. It holds no run-time state. Tensors are NHWC; conv kernels [kh,kw,cin,cout] (depthwise
+ * [kh,kw,cin,multiplier]), dense [in,out], as in the files (docs/formats.md).
  */
 #ifndef WINNOW_NET_NET_H
 #define WINNOW_NET_NET_H
@@ -17,81 +17,112 @@
 
 /* The layers that InceptionV3 and MobileNetV2 with the heads of this product use. */
 enum layer_kind {
-    LAYER_INPUT, LAYER_CONV2D, LAYER_DEPTHWISE_CONV2D, LAYER_BATCH_NORM, LAYER_ACTIVATION, LAYER_RELU,
-    LAYER_MAX_POOL, LAYER_AVERAGE_POOL, LAYER_GLOBAL_AVERAGE_POOL, LAYER_CONCATENATE, LAYER_ADD,
-    LAYER_ZERO_PADDING, LAYER_FLATTEN, LAYER_RESHAPE, LAYER_DROPOUT, LAYER_DENSE, LAYER_KINDS
+    LAYER_INPUT,
+    LAYER_CONV2D,
+    LAYER_DEPTHWISE_CONV2D,
+    LAYER_BATCH_NORM,
+    LAYER_ACTIVATION,
+    LAYER_RELU,
+    LAYER_MAX_POOL,
+    LAYER_AVERAGE_POOL,
+    LAYER_GLOBAL_AVERAGE_POOL,
+    LAYER_CONCATENATE,
+    LAYER_ADD,
+    LAYER_ZERO_PADDING,
+    LAYER_FLATTEN,
+    LAYER_RESHAPE,
+    LAYER_DROPOUT,
+    LAYER_DENSE,
+    LAYER_KINDS
 };
-const char *layer_kind_name(enum layer_kind kind);      /* Keras class name: "Conv2D" */
+const char *layer_kind_name(enum layer_kind kind); /* Keras class name: "Conv2D" */
 
-enum activation_kind { ACTIVATION_LINEAR, ACTIVATION_RELU, ACTIVATION_RELU6, ACTIVATION_SOFTMAX, ACTIVATION_SIGMOID };
+enum activation_kind {
+    ACTIVATION_LINEAR,
+    ACTIVATION_RELU,
+    ACTIVATION_RELU6,
+    ACTIVATION_SOFTMAX,
+    ACTIVATION_SIGMOID
+};
 
 #define NET_MAX_RANK 4
-struct net_shape { int rank; int dim[NET_MAX_RANK]; };  /* without the batch dimension: {3, {299,299,3}} */
+struct net_shape {
+    int rank;
+    int dim[NET_MAX_RANK];
+}; /* without the batch dimension: {3, {299,299,3}} */
 
-enum weight_role {      /* Keras' weight names, in Keras' order within a layer */
-    WEIGHT_KERNEL, WEIGHT_DEPTHWISE_KERNEL, WEIGHT_BIAS, WEIGHT_GAMMA, WEIGHT_BETA, WEIGHT_MOVING_MEAN,
-    WEIGHT_MOVING_VARIANCE
+enum weight_role { /* Keras' weight names, in Keras' order within a layer */
+                   WEIGHT_KERNEL,
+                   WEIGHT_DEPTHWISE_KERNEL,
+                   WEIGHT_BIAS,
+                   WEIGHT_GAMMA,
+                   WEIGHT_BETA,
+                   WEIGHT_MOVING_MEAN,
+                   WEIGHT_MOVING_VARIANCE
 };
 
 struct net_weight {
-    char *name;                 /* "conv2d_1/kernel" */
+    char *name; /* "conv2d_1/kernel" */
     enum weight_role role;
     struct net_shape shape;
-    float *values;              /* n_values of them, writable; owned by the net, which releases them: never free() */
+    /* n_values of them, writable; owned by the net, which releases them: never free() */
+    float *values;
     size_t n_values;
 };
 
 struct net_layer {
-    char *name;                 /* "conv2d_56" */
+    char *name; /* "conv2d_56" */
     enum layer_kind kind;
     bool trainable;
-    int *inputs;                /* indices of layers earlier in the list */
+    int *inputs; /* indices of layers earlier in the list */
     int n_inputs;
-    struct net_shape output;    /* worked out by net_infer_shapes */
+    struct net_shape output; /* worked out by net_infer_shapes */
 
     /* Conv2D, DepthwiseConv2D, pools */
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
-    bool same;                  /* padding "same" (TensorFlow's rule), else "valid" */
-    int filters;                /* Conv2D; depth multiplier for DepthwiseConv2D */
+    bool same;   /* padding "same" (TensorFlow's rule), else "valid" */
+    int filters; /* Conv2D; depth multiplier for DepthwiseConv2D */
     bool use_bias;
-    int pad_top, pad_bottom, pad_left, pad_right;       /* ZeroPadding2D */
-    enum activation_kind activation;                    /* Conv2D, Dense, Activation */
-    float relu_max;             /* ReLU layer: max_value, 0 = none */
-    int units;                  /* Dense */
-    double l2;                  /* kernel regularizer of Dense and Conv2D: loss += l2 * sum w^2 */
-    char initializer[24];       /* "he_normal", "glorot_uniform", ... of the kernel; "" = glorot_uniform */
-    double rate;                /* Dropout */
-    double momentum, epsilon;   /* BatchNormalization */
+    int pad_top, pad_bottom, pad_left, pad_right; /* ZeroPadding2D */
+    enum activation_kind activation;              /* Conv2D, Dense, Activation */
+    float relu_max;                               /* ReLU layer: max_value, 0 = none */
+    int units;                                    /* Dense */
+    double l2;                /* kernel regularizer of Dense and Conv2D: loss += l2 * sum w^2 */
+    char initializer[24];     /* "he_normal", "glorot_uniform", ... of the kernel; "" = glorot_uniform */
+    double rate;              /* Dropout */
+    double momentum, epsilon; /* BatchNormalization */
     bool scale, center;
-    int axis;                   /* BatchNormalization, Concatenate: as the file has it; always the channel axis */
-    struct net_shape target;    /* Reshape */
+    /* BatchNormalization, Concatenate: as the file has it; always the channel axis */
+    int axis;
+    struct net_shape target; /* Reshape */
 
     struct net_weight *weights;
     int n_weights;
 };
 
 /*
- * What winnow writes into userDefinedMetadata. Where a file has none: no classes, empty strings, and the defaults of
- * the published models, scale 1/255, offset 0, temperature 1 (so these three are always usable).
+ * What winnow writes into userDefinedMetadata. Where a file has none: no classes, empty strings, and the
+ * defaults of the published models, scale 1/255, offset 0, temperature 1 (so these three are always usable).
  */
 struct net_metadata {
-    char **classes;             /* owned */
+    char **classes; /* owned */
     int n_classes;
-    char model_id[33];          /* first 32 hex digits of the hash of the float32 weights */
-    char resize[16];            /* "bilinear", "area", "lanczos", "tfjs"; docs/preprocessing.md */
-    double input_scale, input_offset;   /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
-    double temperature;         /* 1 when none; not yet folded into the last layer */
-    char *license_json;         /* of the base weights: {"name":"MIT","holder":...}; kept by training; or NULL */
-    char *extra_json;           /* further keys as a JSON object (metrics, options, data and base hashes), or NULL */
+    char model_id[33];                /* first 32 hex digits of the hash of the float32 weights */
+    char resize[16];                  /* "bilinear", "area", "lanczos", "tfjs"; docs/preprocessing.md */
+    double input_scale, input_offset; /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
+    double temperature;               /* 1 when none; not yet folded into the last layer */
+    char *license_json; /* of the base weights: {"name":"MIT","holder":...}; kept by training; or NULL */
+    /* further keys as a JSON object (metrics, options, data and base hashes), or NULL */
+    char *extra_json;
 };
 
 struct net {
     char *name;
     struct net_layer *layers;
     int n_layers;
-    int input, output;          /* layer indices */
+    int input, output; /* layer indices */
     struct net_metadata metadata;
-    struct net_store *stores;   /* internal: blocks that hold the values of many weights */
+    struct net_store *stores; /* internal: blocks that hold the values of many weights */
 };
 #define NET_EMPTY ((struct net){0})
 
@@ -99,66 +130,66 @@ void net_release(struct net *n);
 int net_copy(struct net *out, const struct net *n, struct error *err);
 
 /*
- * Fills every layer's output shape from the input layer's (which may have -1 for height and width: then height and
- * width given here are used, else they must agree; 0 = as the file says), and checks that every weight is there with
- * the shape it must have. EX_DATAERR names the layer.
+ * Fills every layer's output shape from the input layer's (which may have -1 for height and width: then
+ * height and width given here are used, else they must agree; 0 = as the file says), and checks that every
+ * weight is there with the shape it must have. EX_DATAERR names the layer.
  */
 int net_infer_shapes(struct net *n, int height, int width, struct error *err);
 
-int net_find(const struct net *n, const char *layer_name);      /* index or -1 */
-struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role);    /* or NULL */
+int net_find(const struct net *n, const char *layer_name);                        /* index or -1 */
+struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role); /* or NULL */
 size_t net_count_parameters(const struct net *n, bool trainable_only);
 
 /*
- * XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. EX_OSERR without
- * memory: an id that is not the weights' would be written into models and checkpoints.
+ * XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. EX_OSERR
+ * without memory: an id that is not the weights' would be written into models and checkpoints.
  */
 int net_hash(const struct net *n, char out[33], struct error *err);
 
 /*
- * license_json and extra_json as lines "train.phase<TAB>fine-tune<LF>" for programs that only show them: keys joined
- * by dots, list items numbered, numbers as JSON has them. Appends to out.
+ * license_json and extra_json as lines "train.phase<TAB>fine-tune<LF>" for programs that only show them: keys
+ * joined by dots, list items numbered, numbers as JSON has them. Appends to out.
  */
 int net_metadata_lines(const struct net *n, struct text *out, struct error *err);
 /*
- * Divides kernel and bias of the last dense layer by the temperature and sets it to 1: softmax(z / T) without knowing
- * T.
+ * Divides kernel and bias of the last dense layer by the temperature and sets it to 1: softmax(z / T) without
+ * knowing T.
  */
 int net_fold_temperature(struct net *n, struct error *err);
 
 /* Reads no weights but everything else: cheap, for those who only want classes and sizes. Values are NULL. */
 int net_open_header(struct net *n, const char *path, struct error *err);
 
-/* --- building ----------------------------------------------------------------------------------------------------- */
+/* --- building --- */
 
 /*
- * Opens a model: a TFJS layers model folder (model.json inside), its model.json, or a Keras .h5 (full model, or *_notop
- * weights whose topology the built-in builders know). Weights come out as float32. Hostile files are errors that name
- * file and layer.
+ * Opens a model: a TFJS layers model folder (model.json inside), its model.json, or a Keras .h5 (full model,
+ * or *_notop weights whose topology the built-in builders know). Weights come out as float32. Hostile files
+ * are errors that name file and layer.
  */
 int net_open(struct net *n, const char *path, struct error *err);
 /*
- * TFJS layers model folder: model.json, group1-shard*of*.bin (4 MiB). Written beside `folder` and exchanged with it,
- * so the folder holds the old model or the whole new one at any time; other files in it (MODEL_CARD.md) stay.
- * model_id in the file is worked out from the weights as a reader will see them.
+ * TFJS layers model folder: model.json, group1-shard*of*.bin (4 MiB). Written beside `folder` and exchanged
+ * with it, so the folder holds the old model or the whole new one at any time; other files in it
+ * (MODEL_CARD.md) stay. model_id in the file is worked out from the weights as a reader will see them.
  */
 int net_write_tfjs(const struct net *n, const char *folder, struct error *err);
 /*
- * The way a folder appears whole: `made`, a finished sibling of `folder`, takes its place in one step. What is in the
- * old folder and has no namesake in `made` moves along, but for an earlier model's model.json and shards. `made` is
- * gone afterwards.
+ * The way a folder appears whole: `made`, a finished sibling of `folder`, takes its place in one step. What
+ * is in the old folder and has no namesake in `made` moves along, but for an earlier model's model.json and
+ * shards. `made` is gone afterwards.
  */
 int net_publish_folder(const char *made, const char *folder, struct error *err);
 /*
- * The sibling to make: ".NAME.new-PID" beside the folder (a symbolic link's target), fresh; removes those of dead
- * processes.
+ * The sibling to make: ".NAME.new-PID" beside the folder (a symbolic link's target), fresh; removes those of
+ * dead processes.
  */
 int net_begin_folder(const char *folder, struct text *made, struct text *target, struct error *err);
-void net_abandon_folder(const char *made);      /* removes it with all that is in it; keeps errno */
+void net_abandon_folder(const char *made); /* removes it with all that is in it; keeps errno */
 /*
- * The same with kernels stored smaller. Tensors with one dimension (biases, all of batch norm) stay float32: they are
- * 0.2% of the bytes and most of the harm. uint8 and uint16: value = q * scale + min, 0 exact where the range spans
- * it.
+ * The same with kernels stored smaller. Tensors with one dimension (biases, all of batch norm) stay float32:
+ * they are 0.2% of the bytes and most of the harm. uint8 and uint16: value = q * scale + min, 0 exact where
+ * the range spans it.
  */
 enum net_encoding { NET_FLOAT32, NET_FLOAT16, NET_UINT16, NET_UINT8, NET_ENCODINGS };
 int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding encoding, struct error *err);
@@ -166,13 +197,14 @@ int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding
 void net_requantize(struct net *n, enum net_encoding encoding);
 
 /*
- * Loads the weights of a Keras .h5 (either layout) by layer and weight name into a network that has its topology.
- * Every weight of n must be there with its shape. For files without a topology of their own.
+ * Loads the weights of a Keras .h5 (either layout) by layer and weight name into a network that has its
+ * topology. Every weight of n must be there with its shape. For files without a topology of their own.
  */
 int net_load_h5_weights(struct net *n, const char *path, struct error *err);
 /*
- * Keras .h5, atomically: the full model (model_config, weights under /model_weights, our metadata in the attribute
- * winnow_metadata, which Keras ignores) or, weights_only, what keras-applications publishes. float32, the same bits.
+ * Keras .h5, atomically: the full model (model_config, weights under /model_weights, our metadata in the
+ * attribute winnow_metadata, which Keras ignores) or, weights_only, what keras-applications publishes.
+ * float32, the same bits.
  */
 int net_write_h5(const struct net *n, const char *path, bool weights_only, struct error *err);
 
@@ -182,13 +214,14 @@ int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *
 
 /*
  * Replaces what follows the last feature map by the head of DESIGN section 4 with n_classes outputs, freshly
- * initialised from seed (he_normal = truncated normal, stddev sqrt(2/fan_in), as Keras; glorot_uniform). Biases 0.
- * InceptionV3-like bases get AveragePooling2D over the whole last map + Flatten; the names are Keras' ("dense_1",
- * ...).
+ * initialised from seed (he_normal = truncated normal, stddev sqrt(2/fan_in), as Keras; glorot_uniform).
+ * Biases 0. InceptionV3-like bases get AveragePooling2D over the whole last map + Flatten; the names are
+ * Keras' ("dense_1", ...).
  */
 int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_t seed, struct error *err);
 
-/* trainable = list position >= that of `from` (Keras order), except InputLayer: "conv2d_56" leaves conv2d_55 frozen. */
+/* trainable = list position >= that of `from` (Keras order), except InputLayer: "conv2d_56" leaves conv2d_55
+ * frozen. */
 int net_unlock_from(struct net *n, const char *from, struct error *err);
 
 #endif

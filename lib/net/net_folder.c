@@ -1,6 +1,6 @@
 /*
- * net_folder.c: a folder of files that only mean something together, whole or not at all. They are made in a sibling
- * folder and that is exchanged with the old one in one system call, because the names (model.json,
+ * net_folder.c: a folder of files that only mean something together, whole or not at all. They are made in a
+ * sibling folder and that is exchanged with the old one in one system call, because the names (model.json,
  * group1-shard1of22.bin) do not change from one model to the next.
  */
 #include <dirent.h>
@@ -24,7 +24,8 @@ static bool is_model_file(const char *name)
     unsigned group, shard, of;
     int end = 0;
     return strcmp(name, "model.json") == 0 ||
-           (sscanf(name, "group%u-shard%uof%u.bin%n", &group, &shard, &of, &end) == 3 && end > 0 && name[end] == 0);
+           (sscanf(name, "group%u-shard%uof%u.bin%n", &group, &shard, &of, &end) == 3 && end > 0 &&
+            name[end] == 0);
 }
 
 /* Gives every file of `from` that is no part of a model a second name in `to`, where there is none yet. */
@@ -32,18 +33,17 @@ static int carry_files(const char *from, const char *to, struct error *err)
 {
     DIR *d = opendir(from);
     int rc = 0;
-    if (!d)
-        return error_errno(err, EX_CANTCREAT, "cannot read the folder '%s'", from);
+    if (!d) return error_errno(err, EX_CANTCREAT, "cannot read the folder '%s'", from);
     int to_fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (struct dirent *e; !rc && (e = io_next_entry(d, from, &rc, err));) {
         struct stat st;
-        if (is_model_file(e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) || S_ISDIR(st.st_mode))
+        if (is_model_file(e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
+            S_ISDIR(st.st_mode))
             continue;
         if (linkat(dirfd(d), e->d_name, to_fd, e->d_name, 0) && errno != EEXIST)
             rc = error_errno(err, EX_CANTCREAT, "cannot keep '%s/%s'", from, e->d_name);
     }
-    if (to_fd >= 0)
-        close(to_fd);
+    if (to_fd >= 0) close(to_fd);
     closedir(d);
     return rc;
 }
@@ -58,10 +58,8 @@ static void move_folders(const char *from, const char *to)
             !fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode))
             (void)renameat(dirfd(d), e->d_name, to_fd, e->d_name);
     }
-    if (to_fd >= 0)
-        close(to_fd);
-    if (d)
-        closedir(d);
+    if (to_fd >= 0) close(to_fd);
+    if (d) closedir(d);
 }
 
 int net_publish_folder(const char *made, const char *folder, struct error *err)
@@ -81,8 +79,7 @@ int net_begin_folder(const char *folder, struct text *made, struct text *target,
 {
     char real[PATH_MAX], parent[PATH_MAX];
     struct stat st;
-    if (io_mkdirs_for(folder, err))
-        return -1;
+    if (io_mkdirs_for(folder, err)) return -1;
     /* Through a symbolic link the folder it points to is replaced, not the link. */
     if (!realpath(folder, real)) {
         if (errno != ENOENT || strlen(folder) >= sizeof real)
@@ -96,11 +93,13 @@ int net_begin_folder(const char *folder, struct text *made, struct text *target,
     const char *base = slash ? slash + 1 : real;
     if (strlen(base) > 200 || !*base)
         return error_set(err, EX_CANTCREAT, "cannot write the folder '%s': an unusable name", folder);
-    snprintf(parent, sizeof parent, "%.*s", slash ? (slash == real ? 1 : (int)(slash - real)) : 1, slash ? real : ".");
+    snprintf(parent, sizeof parent, "%.*s", slash ? (slash == real ? 1 : (int)(slash - real)) : 1,
+             slash ? real : ".");
     io_sweep_leftovers(real);
     text_clear(made);
     text_clear(target);
-    if (text_printf(made, err, "%s/.%s.new-%ld", parent, base, (long)getpid()) || text_puts(target, real, err))
+    if (text_printf(made, err, "%s/.%s.new-%ld", parent, base, (long)getpid()) ||
+        text_puts(target, real, err))
         return -1;
     io_remove_tree(made->data);
     if (mkdir(made->data, 0777))
@@ -108,7 +107,4 @@ int net_begin_folder(const char *folder, struct text *made, struct text *target,
     return 0;
 }
 
-void net_abandon_folder(const char *made)
-{
-    io_remove_tree(made);
-}
+void net_abandon_folder(const char *made) { io_remove_tree(made); }

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "net/internal.h"
 
-/* --- cutting ------------------------------------------------------------------------------------------------------ */
+/* --- cutting --- */
 
 /* Walks back from the output over what turns a feature map into scores. */
 static int last_feature_map(const struct net *n)
@@ -21,8 +21,7 @@ static int last_feature_map(const struct net *n)
         bool map = l->output.rank == 3, single = map && l->output.dim[0] == 1 && l->output.dim[1] == 1;
         bool pool = l->kind == LAYER_AVERAGE_POOL || l->kind == LAYER_MAX_POOL;
         bool head = !map || l->kind == LAYER_RESHAPE || l->kind == LAYER_DROPOUT || (pool && single);
-        if (!head || l->n_inputs != 1)
-            return map ? at : -1;
+        if (!head || l->n_inputs != 1) return map ? at : -1;
         at = l->inputs[0];
     }
 }
@@ -31,8 +30,7 @@ static int last_feature_map(const struct net *n)
 static int cut_after(struct net *n, int keep, struct error *err)
 {
     int *new_index = mem_alloc((size_t)n->n_layers * sizeof *new_index, err), kept = 0;
-    if (!new_index)
-        return -1;
+    if (!new_index) return -1;
     for (int i = 0; i < n->n_layers; i++)
         new_index[i] = i == keep;
     for (int i = n->n_layers - 1; i >= 0; i--)
@@ -61,17 +59,16 @@ static int cut_after(struct net *n, int keep, struct error *err)
         capacity *= 2;
     struct net_layer *layers = mem_realloc(n->layers, capacity * sizeof *layers, err);
     n->n_layers = kept;
-    if (!layers)
-        return -1;
+    if (!layers) return -1;
     n->layers = layers;
     return 0;
 }
 
-/* --- initial values ----------------------------------------------------------------------------------------------- */
+/* --- initial values --- */
 
 /*
- * Keras' VarianceScaling: variance scale / fan. A normal one is cut at two deviations and widened by what the cut takes
- * (0.8796 = the deviation of a standard normal cut at +-2), as Keras does since 2.2.3.
+ * Keras' VarianceScaling: variance scale / fan. A normal one is cut at two deviations and widened by what the
+ * cut takes (0.8796 = the deviation of a standard normal cut at +-2), as Keras does since 2.2.3.
  */
 static void initialise(struct net_weight *w, const char *initializer, struct random *r)
 {
@@ -80,7 +77,8 @@ static void initialise(struct net_weight *w, const char *initializer, struct ran
     double receptive = 1;
     for (int i = 0; i + 2 < w->shape.rank; i++)
         receptive *= w->shape.dim[i];
-    double fan_in = receptive * w->shape.dim[w->shape.rank - 2], fan_out = receptive * w->shape.dim[w->shape.rank - 1];
+    double fan_in = receptive * w->shape.dim[w->shape.rank - 2],
+           fan_out = receptive * w->shape.dim[w->shape.rank - 1];
     double variance = he ? 2 / fan_in : lecun ? 1 / fan_in : 2 / (fan_in + fan_out);
     for (size_t i = 0; i < w->n_values; i++) {
         if (!normal) {
@@ -96,7 +94,7 @@ static void initialise(struct net_weight *w, const char *initializer, struct ran
     }
 }
 
-/* --- the head ----------------------------------------------------------------------------------------------------- */
+/* --- the head --- */
 
 /* Keras numbers layers of a class within a session: the next number that the trunk does not use. */
 static void free_name(const struct net *n, const char *prefix, char out[64])
@@ -106,7 +104,8 @@ static void free_name(const struct net *n, const char *prefix, char out[64])
         int number, end = 0;
         char pattern[64];
         snprintf(pattern, sizeof pattern, "%s_%%d%%n", prefix);
-        if (sscanf(n->layers[i].name, pattern, &number, &end) == 1 && n->layers[i].name[end] == 0 && number > highest)
+        if (sscanf(n->layers[i].name, pattern, &number, &end) == 1 && n->layers[i].name[end] == 0 &&
+            number > highest)
             highest = number;
     }
     snprintf(out, 64, "%s_%d", prefix, highest + 1);
@@ -118,18 +117,16 @@ static struct net_layer *append(struct net *n, enum layer_kind kind, const char 
     int previous = n->n_layers == 0 ? 0 : n->output;
     free_name(n, prefix, name);
     struct net_layer *l = net_add_layer(n, kind, name, err);
-    if (!l || net_layer_connect(l, &previous, 1, err))
-        return NULL;
+    if (!l || net_layer_connect(l, &previous, 1, err)) return NULL;
     n->output = n->n_layers - 1;
     return l;
 }
 
-static int append_dense(struct net *n, int units, enum activation_kind activation, const char *initializer, double l2,
-                        struct error *err)
+static int append_dense(struct net *n, int units, enum activation_kind activation, const char *initializer,
+                        double l2, struct error *err)
 {
     struct net_layer *l = append(n, LAYER_DENSE, "dense", err);
-    if (!l)
-        return -1;
+    if (!l) return -1;
     l->units = units;
     l->activation = activation;
     l->use_bias = true;
@@ -141,8 +138,7 @@ static int append_dense(struct net *n, int units, enum activation_kind activatio
 static int append_dropout(struct net *n, double rate, struct error *err)
 {
     struct net_layer *l = append(n, LAYER_DROPOUT, "dropout", err);
-    if (!l)
-        return -1;
+    if (!l) return -1;
     l->rate = rate;
     return 0;
 }
@@ -150,8 +146,7 @@ static int append_dropout(struct net *n, double rate, struct error *err)
 static int set_classes(struct net_metadata *m, int n_classes, char *const *classes, struct error *err)
 {
     char **copy = mem_zalloc((size_t)n_classes, sizeof *copy, err);
-    if (!copy)
-        return -1;
+    if (!copy) return -1;
     for (int i = 0; i < n_classes; i++)
         if (!(copy[i] = mem_strdup(classes[i], err))) {
             while (i-- > 0)
@@ -169,10 +164,8 @@ static int set_classes(struct net_metadata *m, int n_classes, char *const *class
 
 int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_t seed, struct error *err)
 {
-    if (n_classes < 1)
-        return error_set(err, EX_DATAERR, "a classifier needs at least one class");
-    if (net_infer_shapes(n, 0, 0, err))
-        return -1;
+    if (n_classes < 1) return error_set(err, EX_DATAERR, "a classifier needs at least one class");
+    if (net_infer_shapes(n, 0, 0, err)) return -1;
     int map = last_feature_map(n);
     if (map < 0)
         return error_set(err, EX_DATAERR, "the network has no feature map that a new head could stand on");
@@ -180,25 +173,23 @@ int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_
     if (shape.dim[0] < 0 || shape.dim[1] < 0)
         return error_set(err, EX_DATAERR, "the size of layer '%s' is unknown: fix the input size first",
                          n->layers[map].name);
-    if (cut_after(n, map, err))
-        return -1;
+    if (cut_after(n, map, err)) return -1;
     struct net_layer *l = append(n, LAYER_AVERAGE_POOL, "average_pooling2d", err);
-    if (!l)
-        return -1;
+    if (!l) return -1;
     l->kernel_h = l->stride_h = shape.dim[0];
     l->kernel_w = l->stride_w = shape.dim[1];
     int first = n->n_layers - 1;
-    if (!append(n, LAYER_FLATTEN, "flatten", err) || append_dense(n, 256, ACTIVATION_RELU, "he_normal", 0.0005, err) ||
-        append_dropout(n, 0.5, err) || append_dense(n, 128, ACTIVATION_RELU, "he_normal", 0, err) ||
-        append_dropout(n, 0.25, err) || append_dense(n, n_classes, ACTIVATION_SOFTMAX, "glorot_uniform", 0, err) ||
+    if (!append(n, LAYER_FLATTEN, "flatten", err) ||
+        append_dense(n, 256, ACTIVATION_RELU, "he_normal", 0.0005, err) || append_dropout(n, 0.5, err) ||
+        append_dense(n, 128, ACTIVATION_RELU, "he_normal", 0, err) || append_dropout(n, 0.25, err) ||
+        append_dense(n, n_classes, ACTIVATION_SOFTMAX, "glorot_uniform", 0, err) ||
         net_infer_shapes(n, 0, 0, err) || net_alloc_weights(n, first, err) ||
         set_classes(&n->metadata, n_classes, classes, err))
         return -1;
     for (int i = first; i < n->n_layers; i++) {
         struct net_weight *kernel = net_weight_of(&n->layers[i], WEIGHT_KERNEL);
         struct random r = random_start(seed, random_key(n->layers[i].name, strlen(n->layers[i].name)), 0);
-        if (kernel)
-            initialise(kernel, n->layers[i].initializer, &r);
+        if (kernel) initialise(kernel, n->layers[i].initializer, &r);
     }
     n->metadata.model_id[0] = 0;
     n->metadata.temperature = 1;

@@ -1,6 +1,6 @@
 /*
- * net_json.c: cJSON behind bounds. cJSON itself takes duplicate keys, any number of values and trailing bytes; a model
- * file from a stranger gets none of these.
+ * net_json.c: cJSON behind bounds. cJSON itself takes duplicate keys, any number of values and trailing
+ * bytes; a model file from a stranger gets none of these.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,8 +17,7 @@ static int count_values(const char *bytes, size_t n_bytes, struct error *err)
     bool string = false;
     for (size_t i = 0; i < n_bytes; i++) {
         unsigned char c = (unsigned char)bytes[i];
-        if (c == 0)
-            return error_set(err, EX_DATAERR, "not JSON: a NUL byte at offset %zu", i);
+        if (c == 0) return error_set(err, EX_DATAERR, "not JSON: a NUL byte at offset %zu", i);
         if (string) {
             if (c == '\\')
                 i++;
@@ -31,7 +30,8 @@ static int count_values(const char *bytes, size_t n_bytes, struct error *err)
         else if (c == '{' || c == '[') {
             values++;
             if (++depth > NET_MAX_JSON_DEPTH)
-                return error_set(err, EX_DATAERR, "JSON nested deeper than %d at offset %zu", NET_MAX_JSON_DEPTH, i);
+                return error_set(err, EX_DATAERR, "JSON nested deeper than %d at offset %zu",
+                                 NET_MAX_JSON_DEPTH, i);
         } else if (c == '}' || c == ']')
             depth--;
         else if (c == ',')
@@ -53,15 +53,11 @@ static int refuse_duplicates(const cJSON *v, struct error *err)
     const cJSON *child;
     if (cJSON_IsObject(v)) {
         size_t n = 0, i = 0;
-        cJSON_ArrayForEach(child, v)
-            n++;
+        cJSON_ArrayForEach(child, v) n++;
         const char **keys = mem_alloc((n + 1) * sizeof *keys, err);
-        if (!keys)
-            return -1;
-        cJSON_ArrayForEach(child, v)
-            keys[i++] = child->string;
-        if (n > 1)
-            qsort(keys, n, sizeof *keys, compare_keys);
+        if (!keys) return -1;
+        cJSON_ArrayForEach(child, v) keys[i++] = child->string;
+        if (n > 1) qsort(keys, n, sizeof *keys, compare_keys);
         for (i = 1; i < n; i++)
             if (strcmp(keys[i - 1], keys[i]) == 0) {
                 char shown[64];
@@ -73,9 +69,7 @@ static int refuse_duplicates(const cJSON *v, struct error *err)
         free(keys);
     }
     if (cJSON_IsObject(v) || cJSON_IsArray(v))
-        cJSON_ArrayForEach(child, v)
-            if (refuse_duplicates(child, err))
-                return -1;
+        cJSON_ArrayForEach(child, v) if (refuse_duplicates(child, err)) return -1;
     return 0;
 }
 
@@ -84,11 +78,10 @@ int net_json_parse(const char *bytes, size_t n_bytes, cJSON **out, struct error 
     const char *end = NULL;
     *out = NULL;
     if (n_bytes > NET_MAX_JSON_BYTES)
-        return error_set(err, EX_DATAERR, "JSON of %zu bytes is over the limit of %u", n_bytes, NET_MAX_JSON_BYTES);
-    if (!text_is_utf8(bytes, n_bytes))
-        return error_set(err, EX_DATAERR, "not JSON: not UTF-8");
-    if (count_values(bytes, n_bytes, err))
-        return -1;
+        return error_set(err, EX_DATAERR, "JSON of %zu bytes is over the limit of %u", n_bytes,
+                         NET_MAX_JSON_BYTES);
+    if (!text_is_utf8(bytes, n_bytes)) return error_set(err, EX_DATAERR, "not JSON: not UTF-8");
+    if (count_values(bytes, n_bytes, err)) return -1;
     cJSON *root = cJSON_ParseWithLengthOpts(bytes, n_bytes, &end, false);
     if (!root)
         return error_set(err, EX_DATAERR, "not JSON: a mistake near offset %zu",
@@ -96,7 +89,8 @@ int net_json_parse(const char *bytes, size_t n_bytes, cJSON **out, struct error 
     while (end < bytes + n_bytes && (*end == ' ' || *end == '\n' || *end == '\r' || *end == '\t'))
         end++;
     if (end != bytes + n_bytes) {
-        error_set(err, EX_DATAERR, "not JSON: something follows the end at offset %zu", (size_t)(end - bytes));
+        error_set(err, EX_DATAERR, "not JSON: something follows the end at offset %zu",
+                  (size_t)(end - bytes));
         cJSON_Delete(root);
         return -1;
     }

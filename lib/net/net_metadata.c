@@ -1,6 +1,6 @@
 /*
- * net_metadata.c: what winnow keeps in a model's userDefinedMetadata: how to feed it, what its numbers mean, where it
- * came from. The keys are described in docs/model-folder.md; unknown ones travel along as text.
+ * net_metadata.c: what winnow keeps in a model's userDefinedMetadata: how to feed it, what its numbers mean,
+ * where it came from. The keys are described in docs/model-folder.md; unknown ones travel along as text.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,43 +18,42 @@ static const char *const own_keys[] = {"classes", "model_id", "input", "temperat
 static bool is_own_key(const char *key)
 {
     for (int i = 0; own_keys[i]; i++)
-        if (strcmp(own_keys[i], key) == 0)
-            return true;
+        if (strcmp(own_keys[i], key) == 0) return true;
     return false;
 }
 
 static int read_classes(struct net_metadata *m, const cJSON *list, struct error *err)
 {
     const cJSON *v;
-    if (!list)
-        return 0;
+    if (!list) return 0;
     int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : -1;
     if (n < 0 || n > 65536)
         return error_set(err, EX_DATAERR, "userDefinedMetadata: 'classes' must be a list of names");
-    if (n == 0)
-        return 0;
-    if (!(m->classes = mem_zalloc((size_t)n, sizeof *m->classes, err)))
-        return -1;
-    cJSON_ArrayForEach(v, list) {
+    if (n == 0) return 0;
+    if (!(m->classes = mem_zalloc((size_t)n, sizeof *m->classes, err))) return -1;
+    cJSON_ArrayForEach(v, list)
+    {
         if (!cJSON_IsString(v) || !layer_name_ok(v->valuestring))
-            return error_set(err, EX_DATAERR, "userDefinedMetadata: class %d has no usable name", m->n_classes + 1);
+            return error_set(err, EX_DATAERR, "userDefinedMetadata: class %d has no usable name",
+                             m->n_classes + 1);
         for (int i = 0; i < m->n_classes; i++)
             if (n <= 4096 && strcmp(m->classes[i], v->valuestring) == 0)
-                return error_set(err, EX_DATAERR, "userDefinedMetadata: the class '%s' comes twice", v->valuestring);
-        if (!(m->classes[m->n_classes] = mem_strdup(v->valuestring, err)))
-            return -1;
+                return error_set(err, EX_DATAERR, "userDefinedMetadata: the class '%s' comes twice",
+                                 v->valuestring);
+        if (!(m->classes[m->n_classes] = mem_strdup(v->valuestring, err))) return -1;
         m->n_classes++;
     }
     return 0;
 }
 
-static int read_number(const cJSON *object, const char *key, double min, double max, double *out, struct error *err)
+static int read_number(const cJSON *object, const char *key, double min, double max, double *out,
+                       struct error *err)
 {
     const cJSON *v = net_json_get(object, key);
-    if (!v)
-        return 0;
+    if (!v) return 0;
     if (!cJSON_IsNumber(v) || !(v->valuedouble >= min) || !(v->valuedouble <= max))
-        return error_set(err, EX_DATAERR, "userDefinedMetadata: '%s' must be a number from %g to %g", key, min, max);
+        return error_set(err, EX_DATAERR, "userDefinedMetadata: '%s' must be a number from %g to %g", key,
+                         min, max);
     *out = v->valuedouble;
     return 0;
 }
@@ -62,8 +61,7 @@ static int read_number(const cJSON *object, const char *key, double min, double 
 static int keep_text(const cJSON *v, char **out, struct error *err)
 {
     char *text = cJSON_PrintUnformatted(v);
-    if (!text)
-        return error_set(err, EX_OSERR, "cannot allocate the metadata");
+    if (!text) return error_set(err, EX_OSERR, "cannot allocate the metadata");
     *out = mem_strdup(text, err);
     cJSON_free(text);
     return *out ? 0 : -1;
@@ -72,15 +70,15 @@ static int keep_text(const cJSON *v, char **out, struct error *err)
 int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error *err)
 {
     net_metadata_defaults(m);
-    if (!cJSON_IsObject(object))
-        return 0;
+    if (!cJSON_IsObject(object)) return 0;
     const cJSON *input = net_json_get(object, "input"), *id = net_json_get(object, "model_id"), *v;
     if (read_classes(m, net_json_get(object, "classes"), err) ||
         read_number(object, "temperature", 1e-3, 1e3, &m->temperature, err) ||
         read_number(input, "scale", 1e-9, 1e9, &m->input_scale, err) ||
         read_number(input, "offset", -1e9, 1e9, &m->input_offset, err))
         return -1;
-    if (cJSON_IsString(id) && strlen(id->valuestring) == 32 && strspn(id->valuestring, "0123456789abcdef") == 32)
+    if (cJSON_IsString(id) && strlen(id->valuestring) == 32 &&
+        strspn(id->valuestring, "0123456789abcdef") == 32)
         snprintf(m->model_id, sizeof m->model_id, "%s", id->valuestring);
     v = net_json_get(input, "resize");
     if (cJSON_IsString(v)) {
@@ -93,8 +91,7 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
         return -1;
     cJSON *extra = cJSON_CreateObject();
     for (v = object->child; v; v = v->next)
-        if (!is_own_key(v->string))
-            cJSON_AddItemToObject(extra, v->string, cJSON_Duplicate(v, true));
+        if (!is_own_key(v->string)) cJSON_AddItemToObject(extra, v->string, cJSON_Duplicate(v, true));
     int rc = extra && extra->child ? keep_text(extra, &m->extra_json, err) : 0;
     cJSON_Delete(extra);
     return rc;
@@ -104,10 +101,8 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
 static cJSON *parse_own(const char *text, struct error *err)
 {
     cJSON *v = NULL;
-    if (net_json_parse(text, strlen(text), &v, err))
-        return NULL;
-    if (cJSON_IsObject(v))
-        return v;
+    if (net_json_parse(text, strlen(text), &v, err)) return NULL;
+    if (cJSON_IsObject(v)) return v;
     cJSON_Delete(v);
     error_set(err, EX_SOFTWARE, "the extra metadata is no JSON object");
     return NULL;
@@ -131,16 +126,12 @@ cJSON *net_write_metadata(const struct net *n, const char *model_id, struct erro
     cJSON_AddStringToObject(input, "color", "RGB");
     cJSON_AddNumberToObject(input, "scale", m->input_scale);
     cJSON_AddNumberToObject(input, "offset", m->input_offset);
-    if (m->resize[0])
-        cJSON_AddStringToObject(input, "resize", m->resize);
+    if (m->resize[0]) cJSON_AddStringToObject(input, "resize", m->resize);
     cJSON_AddNumberToObject(object, "temperature", m->temperature);
-    if (m->license_json && !(extra = parse_own(m->license_json, err)))
-        goto fail;
-    if (extra)
-        cJSON_AddItemToObject(object, "license", extra);
+    if (m->license_json && !(extra = parse_own(m->license_json, err))) goto fail;
+    if (extra) cJSON_AddItemToObject(object, "license", extra);
     if (m->extra_json) {
-        if (!(extra = parse_own(m->extra_json, err)))
-            goto fail;
+        if (!(extra = parse_own(m->extra_json, err))) goto fail;
         for (cJSON *v; (v = extra->child);) {
             cJSON_DetachItemViaPointer(extra, v);
             if (is_own_key(v->string))
@@ -156,21 +147,22 @@ fail:
     return NULL;
 }
 
-/* --- for showing -------------------------------------------------------------------------------------------------- */
+/* --- for showing --- */
 
 static int put_lines(const cJSON *v, const char *key, struct text *out, struct error *err)
 {
     const cJSON *child;
     int i = 0;
     if (cJSON_IsObject(v) || cJSON_IsArray(v)) {
-        cJSON_ArrayForEach(child, v) {
+        cJSON_ArrayForEach(child, v)
+        {
             struct text longer = TEXT_EMPTY;
-            int rc = child->string ? text_printf(&longer, err, "%s%s%s", key, key[0] ? "." : "", child->string)
-                                   : text_printf(&longer, err, "%s%s%d", key, key[0] ? "." : "", i++);
+            int rc = child->string
+                         ? text_printf(&longer, err, "%s%s%s", key, key[0] ? "." : "", child->string)
+                         : text_printf(&longer, err, "%s%s%d", key, key[0] ? "." : "", i++);
             rc = rc || put_lines(child, longer.data, out, err);
             text_release(&longer);
-            if (rc)
-                return -1;
+            if (rc) return -1;
         }
         return 0;
     }
@@ -190,12 +182,10 @@ int net_metadata_lines(const struct net *n, struct text *out, struct error *err)
     static const char *const keys[] = {"license", ""};
     for (int i = 0; i < 2; i++) {
         cJSON *v = texts[i] ? parse_own(texts[i], err) : NULL;
-        if (texts[i] && !v)
-            return -1;
+        if (texts[i] && !v) return -1;
         int rc = v ? put_lines(v, keys[i], out, err) : 0;
         cJSON_Delete(v);
-        if (rc)
-            return -1;
+        if (rc) return -1;
     }
     return 0;
 }

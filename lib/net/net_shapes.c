@@ -1,7 +1,8 @@
 /*
- * net_shapes.c: output shapes from the input's, and which weights a layer of given shape must have. The one place that
- * knows the rules of each layer kind, so readers, builders, writers and the planner agree. Dimensions of -1 are unknown
- * (a fully convolutional file without a fixed input size) and stay so until a size is given.
+ * net_shapes.c: output shapes from the input's, and which weights a layer of given shape must have. The one
+ * place that knows the rules of each layer kind, so readers, builders, writers and the planner agree.
+ * Dimensions of -1 are unknown (a fully convolutional file without a fixed input size) and stay so until a
+ * size is given.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,19 +12,21 @@
 #include "net/internal.h"
 
 static const char *const role_names[] = {
-    [WEIGHT_KERNEL] = "kernel", [WEIGHT_DEPTHWISE_KERNEL] = "depthwise_kernel", [WEIGHT_BIAS] = "bias",
-    [WEIGHT_GAMMA] = "gamma", [WEIGHT_BETA] = "beta", [WEIGHT_MOVING_MEAN] = "moving_mean",
+    [WEIGHT_KERNEL] = "kernel",
+    [WEIGHT_DEPTHWISE_KERNEL] = "depthwise_kernel",
+    [WEIGHT_BIAS] = "bias",
+    [WEIGHT_GAMMA] = "gamma",
+    [WEIGHT_BETA] = "beta",
+    [WEIGHT_MOVING_MEAN] = "moving_mean",
     [WEIGHT_MOVING_VARIANCE] = "moving_variance",
 };
 
 int weight_role_parse(enum layer_kind kind, const char *name)
 {
     /* Keras 3 calls a depthwise kernel just "kernel". */
-    if (kind == LAYER_DEPTHWISE_CONV2D && strcmp(name, "kernel") == 0)
-        return WEIGHT_DEPTHWISE_KERNEL;
+    if (kind == LAYER_DEPTHWISE_CONV2D && strcmp(name, "kernel") == 0) return WEIGHT_DEPTHWISE_KERNEL;
     for (int i = WEIGHT_KERNEL; i <= WEIGHT_MOVING_VARIANCE; i++)
-        if (strcmp(role_names[i], name) == 0)
-            return i;
+        if (strcmp(role_names[i], name) == 0) return i;
     return -1;
 }
 
@@ -48,20 +51,18 @@ bool net_shape_count(const struct net_shape *s, size_t *out)
 {
     size_t n = 1;
     for (int i = 0; i < s->rank; i++)
-        if (s->dim[i] < 0 || !size_mul(n, (size_t)s->dim[i], &n))
-            return false;
+        if (s->dim[i] < 0 || !size_mul(n, (size_t)s->dim[i], &n)) return false;
     *out = n;
     return true;
 }
 
-/* --- weights ------------------------------------------------------------------------------------------------------ */
+/* --- weights --- */
 
 static int add_weight(struct net_layer *layer, enum weight_role role, struct error *err)
 {
     struct net_weight *w = &layer->weights[layer->n_weights];
     struct text name = TEXT_EMPTY;
-    if (text_printf(&name, err, "%s/%s", layer->name, role_names[role]))
-        return -1;
+    if (text_printf(&name, err, "%s/%s", layer->name, role_names[role])) return -1;
     *w = (struct net_weight){.name = name.data, .role = role};
     layer->n_weights++;
     return 0;
@@ -75,51 +76,41 @@ int net_layer_make_weights(struct net_layer *layer, struct error *err)
     case LAYER_CONV2D:
     case LAYER_DENSE:
         roles[n++] = WEIGHT_KERNEL;
-        if (layer->use_bias)
-            roles[n++] = WEIGHT_BIAS;
+        if (layer->use_bias) roles[n++] = WEIGHT_BIAS;
         break;
     case LAYER_DEPTHWISE_CONV2D:
         roles[n++] = WEIGHT_DEPTHWISE_KERNEL;
-        if (layer->use_bias)
-            roles[n++] = WEIGHT_BIAS;
+        if (layer->use_bias) roles[n++] = WEIGHT_BIAS;
         break;
     case LAYER_BATCH_NORM:
-        if (layer->scale)
-            roles[n++] = WEIGHT_GAMMA;
-        if (layer->center)
-            roles[n++] = WEIGHT_BETA;
+        if (layer->scale) roles[n++] = WEIGHT_GAMMA;
+        if (layer->center) roles[n++] = WEIGHT_BETA;
         roles[n++] = WEIGHT_MOVING_MEAN;
         roles[n++] = WEIGHT_MOVING_VARIANCE;
         break;
-    default:
-        return 0;
+    default: return 0;
     }
-    if (!(layer->weights = mem_zalloc((size_t)n, sizeof *layer->weights, err)))
-        return -1;
+    if (!(layer->weights = mem_zalloc((size_t)n, sizeof *layer->weights, err))) return -1;
     for (int i = 0; i < n; i++)
-        if (add_weight(layer, roles[i], err))
-            return -1;
+        if (add_weight(layer, roles[i], err)) return -1;
     return 0;
 }
 
-struct net_shape net_weight_shape(const struct net_layer *layer, const struct net_shape *input, enum weight_role role)
+struct net_shape net_weight_shape(const struct net_layer *layer, const struct net_shape *input,
+                                  enum weight_role role)
 {
     int channels = input->rank > 0 ? input->dim[input->rank - 1] : -1;
     switch (role) {
     case WEIGHT_KERNEL:
-        if (layer->kind == LAYER_DENSE)
-            return (struct net_shape){2, {channels, layer->units}};
+        if (layer->kind == LAYER_DENSE) return (struct net_shape){2, {channels, layer->units}};
         return (struct net_shape){4, {layer->kernel_h, layer->kernel_w, channels, layer->filters}};
     case WEIGHT_DEPTHWISE_KERNEL:
         return (struct net_shape){4, {layer->kernel_h, layer->kernel_w, channels, layer->filters}};
     case WEIGHT_BIAS:
-        if (layer->kind == LAYER_DENSE)
-            return (struct net_shape){1, {layer->units}};
-        if (layer->kind == LAYER_CONV2D)
-            return (struct net_shape){1, {layer->filters}};
+        if (layer->kind == LAYER_DENSE) return (struct net_shape){1, {layer->units}};
+        if (layer->kind == LAYER_CONV2D) return (struct net_shape){1, {layer->filters}};
         return (struct net_shape){1, {channels < 0 ? -1 : channels * layer->filters}};
-    default:
-        return (struct net_shape){1, {channels}};
+    default: return (struct net_shape){1, {channels}};
     }
 }
 
@@ -132,12 +123,12 @@ int net_alloc_weights(struct net *n, int first_layer, struct error *err)
             struct net_weight *w = &layer->weights[j];
             w->shape = net_weight_shape(layer, &n->layers[layer->inputs[0]].output, w->role);
             if (!net_shape_count(&w->shape, &count) || !size_add(total, count, &total))
-                return error_set(err, EX_DATAERR, "layer '%s': the size of '%s' is unknown", layer->name, w->name);
+                return error_set(err, EX_DATAERR, "layer '%s': the size of '%s' is unknown", layer->name,
+                                 w->name);
             w->n_values = count;
         }
     float *at = net_store_floats(n, total, err);
-    if (!at)
-        return -1;
+    if (!at) return -1;
     for (int i = first_layer; i < n->n_layers; i++)
         for (int j = 0; j < n->layers[i].n_weights; j++) {
             struct net_weight *w = &n->layers[i].weights[j];
@@ -150,13 +141,14 @@ int net_alloc_weights(struct net *n, int first_layer, struct error *err)
     return 0;
 }
 
-/* --- shapes ------------------------------------------------------------------------------------------------------- */
+/* --- shapes --- */
 
 static int want_rank(const struct net_layer *layer, const struct net_shape *in, int rank, struct error *err)
 {
     char text[64];
     if (in->rank != rank)
-        return error_set(err, EX_DATAERR, "takes an input with %d dimensions, not %s", rank, net_shape_text(text, in));
+        return error_set(err, EX_DATAERR, "takes an input with %d dimensions, not %s", rank,
+                         net_shape_text(text, in));
     return 0;
 }
 
@@ -172,21 +164,19 @@ static int window_axis(int in, int kernel, int stride, int dilation, bool same, 
         return 0;
     }
     long span = (long)(kernel - 1) * dilation + 1;
-    if (in < span)
-        return error_set(err, EX_DATAERR, "a window of %ld does not fit into %d", span, in);
+    if (in < span) return error_set(err, EX_DATAERR, "a window of %ld does not fit into %d", span, in);
     *out = (int)((in - span) / stride + 1);
     return 0;
 }
 
-static int window_shape(const struct net_layer *layer, const struct net_shape *in, int channels, struct net_shape *out,
-                        struct error *err)
+static int window_shape(const struct net_layer *layer, const struct net_shape *in, int channels,
+                        struct net_shape *out, struct error *err)
 {
-    if (want_rank(layer, in, 3, err))
-        return -1;
+    if (want_rank(layer, in, 3, err)) return -1;
     out->rank = 3;
     out->dim[2] = channels;
-    return window_axis(in->dim[0], layer->kernel_h, layer->stride_h, layer->dilation_h, layer->same, &out->dim[0],
-                       err) ||
+    return window_axis(in->dim[0], layer->kernel_h, layer->stride_h, layer->dilation_h, layer->same,
+                       &out->dim[0], err) ||
                    window_axis(in->dim[1], layer->kernel_w, layer->stride_w, layer->dilation_w, layer->same,
                                &out->dim[1], err)
                ? -1
@@ -196,8 +186,7 @@ static int window_shape(const struct net_layer *layer, const struct net_shape *i
 /* Equal where both are known; an unknown takes the other's value. */
 static bool dims_agree(int *a, int b)
 {
-    if (*a < 0)
-        *a = b;
+    if (*a < 0) *a = b;
     return b < 0 || *a == b;
 }
 
@@ -209,7 +198,8 @@ static int check_axis(const struct net_layer *layer, const struct net_shape *in,
     return 0;
 }
 
-static int concat_shape(const struct net *n, const struct net_layer *layer, struct net_shape *out, struct error *err)
+static int concat_shape(const struct net *n, const struct net_layer *layer, struct net_shape *out,
+                        struct error *err)
 {
     char ours[64], first[64];
     *out = n->layers[layer->inputs[0]].output;
@@ -248,10 +238,8 @@ static int reshape_shape(const struct net_layer *layer, const struct net_shape *
             open = i;
         else
             fixed *= (size_t)out->dim[i];       /* may wrap: then the counts below differ */
-    if (!net_shape_count(in, &count))
-        return 0;                               /* unknown size: cannot be checked yet */
-    if (open >= 0 && fixed > 0 && count % fixed == 0)
-        out->dim[open] = (int)(count / fixed);
+    if (!net_shape_count(in, &count)) return 0; /* unknown size: cannot be checked yet */
+    if (open >= 0 && fixed > 0 && count % fixed == 0) out->dim[open] = (int)(count / fixed);
     size_t got;
     if (!net_shape_count(out, &got) || got != count)
         return error_set(err, EX_DATAERR, "cannot reshape %s to %s", net_shape_text(a, in),
@@ -259,65 +247,50 @@ static int reshape_shape(const struct net_layer *layer, const struct net_shape *
     return 0;
 }
 
-static int layer_shape(const struct net *n, const struct net_layer *layer, struct net_shape *out, struct error *err)
+static int layer_shape(const struct net *n, const struct net_layer *layer, struct net_shape *out,
+                       struct error *err)
 {
     const struct net_shape *in = layer->n_inputs > 0 ? &n->layers[layer->inputs[0]].output : NULL;
     size_t count;
-    if (layer->kind != LAYER_INPUT && !in)
-        return error_set(err, EX_DATAERR, "has no input");
+    if (layer->kind != LAYER_INPUT && !in) return error_set(err, EX_DATAERR, "has no input");
     switch (layer->kind) {
-    case LAYER_INPUT:
-        return 0;
-    case LAYER_CONV2D:
-        return window_shape(layer, in, layer->filters, out, err);
+    case LAYER_INPUT: return 0;
+    case LAYER_CONV2D: return window_shape(layer, in, layer->filters, out, err);
     case LAYER_DEPTHWISE_CONV2D:
-        if (want_rank(layer, in, 3, err))
-            return -1;
+        if (want_rank(layer, in, 3, err)) return -1;
         if (in->dim[2] > 0 && (long)in->dim[2] * layer->filters > NET_MAX_DIM)
             return error_set(err, EX_DATAERR, "would have %ld channels", (long)in->dim[2] * layer->filters);
         return window_shape(layer, in, in->dim[2] < 0 ? -1 : in->dim[2] * layer->filters, out, err);
     case LAYER_MAX_POOL:
     case LAYER_AVERAGE_POOL:
-        if (want_rank(layer, in, 3, err))
-            return -1;
+        if (want_rank(layer, in, 3, err)) return -1;
         return window_shape(layer, in, in->dim[2], out, err);
     case LAYER_GLOBAL_AVERAGE_POOL:
-        if (want_rank(layer, in, 3, err))
-            return -1;
+        if (want_rank(layer, in, 3, err)) return -1;
         *out = (struct net_shape){1, {in->dim[2]}};
         return 0;
     case LAYER_ZERO_PADDING:
-        if (want_rank(layer, in, 3, err))
-            return -1;
+        if (want_rank(layer, in, 3, err)) return -1;
         *out = *in;
-        if (in->dim[0] >= 0)
-            out->dim[0] += layer->pad_top + layer->pad_bottom;
-        if (in->dim[1] >= 0)
-            out->dim[1] += layer->pad_left + layer->pad_right;
+        if (in->dim[0] >= 0) out->dim[0] += layer->pad_top + layer->pad_bottom;
+        if (in->dim[1] >= 0) out->dim[1] += layer->pad_left + layer->pad_right;
         return 0;
     case LAYER_CONCATENATE:
-    case LAYER_ADD:
-        return check_axis(layer, in, err) || concat_shape(n, layer, out, err) ? -1 : 0;
+    case LAYER_ADD: return check_axis(layer, in, err) || concat_shape(n, layer, out, err) ? -1 : 0;
     case LAYER_FLATTEN:
         *out = (struct net_shape){1, {-1}};
-        if (net_shape_count(in, &count) && count <= NET_MAX_ACTIVATION)
-            out->dim[0] = (int)count;
+        if (net_shape_count(in, &count) && count <= NET_MAX_ACTIVATION) out->dim[0] = (int)count;
         return 0;
-    case LAYER_RESHAPE:
-        return reshape_shape(layer, in, out, err);
+    case LAYER_RESHAPE: return reshape_shape(layer, in, out, err);
     case LAYER_DENSE:
-        if (want_rank(layer, in, 1, err))
-            return -1;
+        if (want_rank(layer, in, 1, err)) return -1;
         *out = (struct net_shape){1, {layer->units}};
         return 0;
     case LAYER_BATCH_NORM:
     case LAYER_ACTIVATION:
     case LAYER_RELU:
-    case LAYER_DROPOUT:
-        *out = *in;
-        return check_axis(layer, in, err);
-    case LAYER_KINDS:
-        break;
+    case LAYER_DROPOUT: *out = *in; return check_axis(layer, in, err);
+    case LAYER_KINDS: break;
     }
     return error_set(err, EX_SOFTWARE, "of an unknown kind");
 }
@@ -329,8 +302,7 @@ static int check_weights(const struct net *n, const struct net_layer *layer, str
         const struct net_weight *w = &layer->weights[j];
         struct net_shape want = net_weight_shape(layer, in, w->role);
         char a[64], b[64];
-        if (w->shape.rank == 0)
-            continue;                   /* a header-only or half-built net */
+        if (w->shape.rank == 0) continue; /* a header-only or half-built net */
         for (int d = 0; d < want.rank && d < w->shape.rank; d++)
             (void)dims_agree(&want.dim[d], w->shape.dim[d]);
         if (!net_shape_equal(&want, &w->shape))
@@ -343,12 +315,10 @@ static int check_weights(const struct net *n, const struct net_layer *layer, str
 int net_infer_shapes(struct net *n, int height, int width, struct error *err)
 {
     int given[2] = {height, width};
-    if (n->n_layers == 0)
-        return error_set(err, EX_DATAERR, "the network has no layers");
+    if (n->n_layers == 0) return error_set(err, EX_DATAERR, "the network has no layers");
     struct net_shape *input = &n->layers[n->input].output;
     for (int d = 0; d < 2 && input->rank == 3; d++) {
-        if (given[d] <= 0)
-            continue;
+        if (given[d] <= 0) continue;
         if (!dims_agree(&input->dim[d], given[d]))
             return error_set(err, EX_DATAERR, "layer '%s': the network takes pictures of %dx%d, not %dx%d",
                              n->layers[n->input].name, input->dim[1], input->dim[0], width, height);
@@ -364,7 +334,8 @@ int net_infer_shapes(struct net *n, int height, int width, struct error *err)
                 return error_set(err, EX_DATAERR, "layer '%s': its output has a dimension of %d", layer->name,
                                  out.dim[d]);
         if (net_shape_count(&out, &count) && count > NET_MAX_ACTIVATION)
-            return error_set(err, EX_DATAERR, "layer '%s': its output has %zu numbers a picture", layer->name, count);
+            return error_set(err, EX_DATAERR, "layer '%s': its output has %zu numbers a picture", layer->name,
+                             count);
         layer->output = out;
     }
     return 0;
@@ -375,7 +346,7 @@ int net_check_complete(struct net *n, struct error *err)
     for (int i = 0; i < n->n_layers; i++)
         for (int j = 0; j < n->layers[i].n_weights; j++)
             if (n->layers[i].weights[j].shape.rank == 0)
-                return error_set(err, EX_DATAERR, "layer '%s': the file has no weight '%s'", n->layers[i].name,
-                                 n->layers[i].weights[j].name);
+                return error_set(err, EX_DATAERR, "layer '%s': the file has no weight '%s'",
+                                 n->layers[i].name, n->layers[i].weights[j].name);
     return net_infer_shapes(n, 0, 0, err);
 }

@@ -13,11 +13,11 @@ static uint16_t float_to_half(float value)
     memcpy(&bits, &value, sizeof bits);
     uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
     uint32_t magnitude = bits & 0x7fffffff;
-    if (magnitude >= 0x7f800000)
-        return (uint16_t)(sign | 0x7c00 | (magnitude > 0x7f800000 ? 0x200 : 0));
-    if (magnitude >= 0x477ff000)                        /* 65520 and up round to infinity */
+    if (magnitude >= 0x7f800000) return (uint16_t)(sign | 0x7c00 | (magnitude > 0x7f800000 ? 0x200 : 0));
+    if (magnitude >= 0x477ff000) /* 65520 and up round to infinity */
         return (uint16_t)(sign | 0x7c00);
-    if (magnitude < 0x38800000) {                       /* below 2^-14: a multiple of 2^-24, exact in double */
+    /* below 2^-14: a multiple of 2^-24, exact in double */
+    if (magnitude < 0x38800000) {
         double units = fabs((double)value) * 0x1p24;
         return (uint16_t)(sign | (uint16_t)nearbyint(units));
     }
@@ -30,7 +30,7 @@ static float half_to_float(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 1023, bits;
     if (exponent == 0) {
-        float value = (float)fraction * 0x1p-24f;       /* zero and subnormals */
+        float value = (float)fraction * 0x1p-24f; /* zero and subnormals */
         return sign ? -value : value;
     }
     bits = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | fraction << 13;
@@ -42,15 +42,14 @@ static float half_to_float(uint16_t h)
 struct tensor_encoding tensor_encoding_of(const struct net_weight *w, enum net_encoding wanted)
 {
     struct tensor_encoding e = {.as = w->shape.rank < 2 ? NET_FLOAT32 : wanted};
-    if (e.as != NET_UINT8 && e.as != NET_UINT16)
-        return e;
+    if (e.as != NET_UINT8 && e.as != NET_UINT16) return e;
     double low = INFINITY, high = -INFINITY, top = e.as == NET_UINT8 ? 255 : 65535;
     for (size_t i = 0; i < w->n_values; i++) {
         double v = (double)w->values[i];
         low = v < low ? v : low;
         high = v > high ? v : high;
     }
-    if (!isfinite(low) || !isfinite(high)) {            /* no range to divide: keep it as it is */
+    if (!isfinite(low) || !isfinite(high)) { /* no range to divide: keep it as it is */
         e.as = NET_FLOAT32;
         return e;
     }
@@ -61,15 +60,15 @@ struct tensor_encoding tensor_encoding_of(const struct net_weight *w, enum net_e
     }
     e.scale = (high - low) / top;
     e.min = low;
-    if (low < 0 && high > 0)                            /* so that 0, the commonest value, is met exactly */
+    if (low < 0 && high > 0) /* so that 0, the commonest value, is met exactly */
         e.min = -nearbyint(-low / e.scale) * e.scale;
     return e;
 }
 
 size_t tensor_encoded_bytes(const struct tensor_encoding *e)
 {
-    static const size_t bytes[NET_ENCODINGS] = {
-        [NET_FLOAT32] = 4, [NET_FLOAT16] = 2, [NET_UINT16] = 2, [NET_UINT8] = 1};
+    static const size_t bytes[NET_ENCODINGS] =
+        {[NET_FLOAT32] = 4, [NET_FLOAT16] = 2, [NET_UINT16] = 2, [NET_UINT8] = 1};
     return bytes[e->as];
 }
 
@@ -96,8 +95,7 @@ void tensor_encode(const struct tensor_encoding *e, const float *values, size_t 
         for (size_t i = 0; i < n; i++)
             h[i] = float_to_half(values[i]);
         break;
-    default:
-        memcpy(out, values, n * sizeof *values);
+    default: memcpy(out, values, n * sizeof *values);
     }
 }
 
@@ -121,21 +119,22 @@ void tensor_decode(const struct tensor_encoding *e, const void *bytes, size_t n,
         for (size_t i = 0; i < n; i++)
             values[i] = half_to_float(h[i]);
         break;
-    default:
-        memcpy(values, bytes, n * sizeof *values);
+    default: memcpy(values, bytes, n * sizeof *values);
     }
 }
 
 void net_requantize(struct net *n, enum net_encoding encoding)
 {
-    union { uint8_t bytes[8192]; uint16_t align; } buffer;
+    union {
+        uint8_t bytes[8192];
+        uint16_t align;
+    } buffer;
     for (int i = 0; i < n->n_layers; i++)
         for (int j = 0; j < n->layers[i].n_weights; j++) {
             struct net_weight *w = &n->layers[i].weights[j];
             struct tensor_encoding e = tensor_encoding_of(w, encoding);
             size_t step = sizeof buffer / tensor_encoded_bytes(&e);
-            if (e.as == NET_FLOAT32)
-                continue;
+            if (e.as == NET_FLOAT32) continue;
             for (size_t at = 0; at < w->n_values; at += step) {
                 size_t count = w->n_values - at < step ? w->n_values - at : step;
                 tensor_encode(&e, w->values + at, count, &buffer);

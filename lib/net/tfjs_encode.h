@@ -12,12 +12,13 @@
 
 struct tensor_encoding {
     enum net_encoding as;
-    double scale, min;          /* value = q * scale + min, worked out in double, rounded to float32 */
+    double scale, min; /* value = q * scale + min, worked out in double, rounded to float32 */
 };
 
-/* How this weight is stored in a file of that encoding: kernels as asked, one-dimensional tensors as float32. */
+/* How this weight is stored in a file of that encoding: kernels as asked, one-dimensional tensors as float32.
+ */
 struct tensor_encoding tensor_encoding_of(const struct net_weight *w, enum net_encoding wanted);
-size_t tensor_encoded_bytes(const struct tensor_encoding *e);      /* of one value */
+size_t tensor_encoded_bytes(const struct tensor_encoding *e); /* of one value */
 /* n values to out (n * tensor_encoded_bytes), little-endian. */
 void tensor_encode(const struct tensor_encoding *e, const float *values, size_t n, void *out);
 void tensor_decode(const struct tensor_encoding *e, const void *bytes, size_t n, float *values);

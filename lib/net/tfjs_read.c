@@ -1,8 +1,9 @@
 /*
- * tfjs_read.c: TensorFlow.js layers models, as the converter, winnow and npm's nsfwjs write them. The weights are one
- * byte stream cut into shards anywhere; each tensor may be float32, float16 or affinely quantised to 8 or 16 bits.
- * Everything tfjs believes unseen is checked: sizes of the shards against the tensors before anything is allocated,
- * names, shapes. Made for a cold start: floats are read straight into their place, quantised tensors through a table.
+ * tfjs_read.c: TensorFlow.js layers models, as the converter, winnow and npm's nsfwjs write them. The weights
+ * are one byte stream cut into shards anywhere; each tensor may be float32, float16 or affinely quantised to
+ * 8 or 16 bits. Everything tfjs believes unseen is checked: sizes of the shards against the tensors before
+ * anything is allocated, names, shapes. Made for a cold start: floats are read straight into their place,
+ * quantised tensors through a table.
  */
 #include <errno.h>
 #include <math.h>
@@ -27,7 +28,7 @@ struct shards {
     uint64_t *sizes;
     char **paths;
     int n, at;
-    uint64_t done;              /* bytes taken of shard `at` */
+    uint64_t done; /* bytes taken of shard `at` */
 };
 
 static void shards_close(struct shards *s)
@@ -52,9 +53,9 @@ static int shards_open(struct shards *s, const char *folder, const cJSON *paths,
     s->fds = mem_zalloc((size_t)n, sizeof *s->fds, err);
     s->sizes = mem_zalloc((size_t)n, sizeof *s->sizes, err);
     s->paths = mem_zalloc((size_t)n, sizeof *s->paths, err);
-    if (!s->fds || !s->sizes || !s->paths)
-        goto fail;
-    cJSON_ArrayForEach(v, paths) {
+    if (!s->fds || !s->sizes || !s->paths) goto fail;
+    cJSON_ArrayForEach(v, paths)
+    {
         struct text path = TEXT_EMPTY;
         struct stat st;
         if (!cJSON_IsString(v)) {
@@ -103,12 +104,10 @@ static int shards_read(struct shards *s, void *out, size_t n_bytes, struct error
             s->at++;
             s->done = 0;
         }
-        if (s->at == s->n)
-            return error_set(err, EX_DATAERR, "the weight files end too early");
+        if (s->at == s->n) return error_set(err, EX_DATAERR, "the weight files end too early");
         uint64_t left = s->sizes[s->at] - s->done;
         size_t take = left < n_bytes ? (size_t)left : n_bytes;
-        if (io_read_full(s->fds[s->at], to, take, s->paths[s->at], err))
-            return -1;
+        if (io_read_full(s->fds[s->at], to, take, s->paths[s->at], err)) return -1;
         s->done += take;
         to += take;
         n_bytes -= take;
@@ -116,7 +115,7 @@ static int shards_read(struct shards *s, void *out, size_t n_bytes, struct error
     return 0;
 }
 
-/* --- the manifest ------------------------------------------------------------------------------------------------- */
+/* --- the manifest --- */
 
 /* "layer/kernel", also "layer/layer/kernel" and layer names that hold slashes themselves. */
 static struct net_weight *find_weight(struct net *n, const char *name, int *hint, struct error *err)
@@ -131,19 +130,17 @@ static struct net_weight *find_weight(struct net *n, const char *name, int *hint
         for (int attempt = 0; attempt < 2; attempt++) {
             for (int k = 0; k < n->n_layers; k++) {
                 struct net_layer *layer = &n->layers[(*hint + k) % n->n_layers];
-                if (strcmp(layer->name, layer_name) != 0)
-                    continue;
+                if (strcmp(layer->name, layer_name) != 0) continue;
                 int role = weight_role_parse(layer->kind, slash + 1);
                 struct net_weight *w = role < 0 ? NULL : net_weight_of(layer, (enum weight_role)role);
                 if (!w)
-                    error_set(err, EX_DATAERR, "layer '%s' (%s) has no weight '%s', but the file does", layer->name,
-                              layer_kind_name(layer->kind), shown);
+                    error_set(err, EX_DATAERR, "layer '%s' (%s) has no weight '%s', but the file does",
+                              layer->name, layer_kind_name(layer->kind), shown);
                 *hint = (*hint + k) % n->n_layers;
                 return w;
             }
             char *first = strchr(layer_name, '/');
-            if (!first)
-                break;
+            if (!first) break;
             *first = 0;
         }
     }
@@ -157,8 +154,7 @@ static int read_quantization(struct tensor *t, const cJSON *spec, struct error *
     if (!cJSON_IsString(dtype) || strcmp(dtype->valuestring, "float32") != 0)
         return error_set(err, EX_DATAERR, "dtype must be float32");
     t->encoding = (struct tensor_encoding){.as = NET_FLOAT32};
-    if (!q)
-        return 0;
+    if (!q) return 0;
     dtype = net_json_get(q, "dtype");
     const char *name = cJSON_IsString(dtype) ? dtype->valuestring : "";
     if (strcmp(name, "float16") == 0) {
@@ -172,7 +168,8 @@ static int read_quantization(struct tensor *t, const cJSON *spec, struct error *
     else
         return error_set(err, EX_DATAERR, "quantization dtype must be uint8, uint16 or float16");
     const cJSON *scale = net_json_get(q, "scale"), *min = net_json_get(q, "min");
-    if (!cJSON_IsNumber(scale) || !cJSON_IsNumber(min) || !isfinite(scale->valuedouble) || !isfinite(min->valuedouble))
+    if (!cJSON_IsNumber(scale) || !cJSON_IsNumber(min) || !isfinite(scale->valuedouble) ||
+        !isfinite(min->valuedouble))
         return error_set(err, EX_DATAERR, "quantization needs a finite scale and min");
     t->encoding.scale = scale->valuedouble;
     t->encoding.min = min->valuedouble;
@@ -183,38 +180,37 @@ static int read_spec(struct net *n, const cJSON *spec, struct tensor *t, int *hi
 {
     const cJSON *name = net_json_get(spec, "name"), *shape = net_json_get(spec, "shape"), *v;
     size_t count;
-    if (!cJSON_IsString(name))
-        return error_set(err, EX_DATAERR, "weightsManifest: a weight has no name");
-    if (!(t->weight = find_weight(n, name->valuestring, hint, err)))
-        return -1;
+    if (!cJSON_IsString(name)) return error_set(err, EX_DATAERR, "weightsManifest: a weight has no name");
+    if (!(t->weight = find_weight(n, name->valuestring, hint, err))) return -1;
     struct net_weight *w = t->weight;
-    if (w->shape.rank > 0)
-        return error_set(err, EX_DATAERR, "the weight '%s' comes twice", w->name);
+    if (w->shape.rank > 0) return error_set(err, EX_DATAERR, "the weight '%s' comes twice", w->name);
     if (!cJSON_IsArray(shape) || cJSON_GetArraySize(shape) < 1 || cJSON_GetArraySize(shape) > NET_MAX_RANK)
-        return error_set(err, EX_DATAERR, "the weight '%s' must have 1 to %d dimensions", w->name, NET_MAX_RANK);
-    cJSON_ArrayForEach(v, shape)
-        if (net_json_int(v, 1, INT32_MAX, &w->shape.dim[w->shape.rank++]))
-            return error_set(err, EX_DATAERR, "the weight '%s' has a dimension that is no size", w->name);
+        return error_set(err, EX_DATAERR, "the weight '%s' must have 1 to %d dimensions", w->name,
+                         NET_MAX_RANK);
+    cJSON_ArrayForEach(v, shape) if (
+        net_json_int(v, 1, INT32_MAX,
+                     &w->shape.dim[w->shape.rank++])) return error_set(err, EX_DATAERR,
+                                                                       "the weight '%s' has a dimension that "
+                                                                       "is no size",
+                                                                       w->name);
     if (!net_shape_count(&w->shape, &count) || count > NET_MAX_WEIGHT_BYTES / sizeof(float))
         return error_set(err, EX_DATAERR, "the weight '%s' is absurdly large", w->name);
     w->n_values = count;
-    if (read_quantization(t, spec, err))
-        return error_prefix(err, "weight '%s'", w->name);
+    if (read_quantization(t, spec, err)) return error_prefix(err, "weight '%s'", w->name);
     return 0;
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------- */
+/* --- values --- */
 
-static int read_values(struct shards *s, const struct tensor *t, void *buffer, size_t buffer_bytes, struct error *err)
+static int read_values(struct shards *s, const struct tensor *t, void *buffer, size_t buffer_bytes,
+                       struct error *err)
 {
     float *to = t->weight->values;
     size_t left = t->weight->n_values, each = tensor_encoded_bytes(&t->encoding);
-    if (t->encoding.as == NET_FLOAT32)
-        return shards_read(s, to, left * sizeof(float), err);
+    if (t->encoding.as == NET_FLOAT32) return shards_read(s, to, left * sizeof(float), err);
     while (left > 0) {
         size_t n = left < buffer_bytes / each ? left : buffer_bytes / each;
-        if (shards_read(s, buffer, n * each, err))
-            return -1;
+        if (shards_read(s, buffer, n * each, err)) return -1;
         tensor_decode(&t->encoding, buffer, n, to);
         to += n;
         left -= n;
@@ -234,20 +230,21 @@ static int check_sizes(const struct shards *s, const struct tensor *tensors, int
             return error_set(err, EX_DATAERR, "the weight files are absurdly large");
     for (int i = 0; i < n; i++) {
         need += tensors[i].weight->n_values * tensor_encoded_bytes(&tensors[i].encoding);
-        if (need > have && !first_missing)
-            first_missing = tensors[i].weight->name;
+        if (need > have && !first_missing) first_missing = tensors[i].weight->name;
     }
     if (first_missing)
         return error_set(err, EX_DATAERR,
                          "'%s' and the shards before it end within the weight '%s': %llu bytes of %llu",
-                         s->paths[s->n - 1], first_missing, (unsigned long long)have, (unsigned long long)need);
+                         s->paths[s->n - 1], first_missing, (unsigned long long)have,
+                         (unsigned long long)need);
     if (have > need)
         return error_set(err, EX_DATAERR, "'%s' goes on after the last weight: %llu bytes instead of %llu",
                          s->paths[s->n - 1], (unsigned long long)have, (unsigned long long)need);
     return 0;
 }
 
-static int read_group(struct net *n, const char *folder, const cJSON *group, bool header_only, struct error *err)
+static int read_group(struct net *n, const char *folder, const cJSON *group, bool header_only,
+                      struct error *err)
 {
     const size_t buffer_bytes = 1 << 18;
     const cJSON *specs = net_json_get(group, "weights"), *spec;
@@ -255,15 +252,13 @@ static int read_group(struct net *n, const char *folder, const cJSON *group, boo
     void *buffer = NULL;
     size_t total = 0;
     int n_tensors = 0, hint = 0, rc = -1;
-    if (!cJSON_IsArray(specs))
-        return error_set(err, EX_DATAERR, "weightsManifest: 'weights' must be a list");
+    if (!cJSON_IsArray(specs)) return error_set(err, EX_DATAERR, "weightsManifest: 'weights' must be a list");
     struct tensor *tensors = mem_zalloc((size_t)cJSON_GetArraySize(specs) + 1, sizeof *tensors, err);
-    if (!tensors)
-        return -1;
-    cJSON_ArrayForEach(spec, specs) {
+    if (!tensors) return -1;
+    cJSON_ArrayForEach(spec, specs)
+    {
         struct tensor *t = &tensors[n_tensors++];
-        if (read_spec(n, spec, t, &hint, err) || !size_add(total, t->weight->n_values, &total))
-            goto out;
+        if (read_spec(n, spec, t, &hint, err) || !size_add(total, t->weight->n_values, &total)) goto out;
     }
     if (header_only) {
         rc = 0;
@@ -273,8 +268,7 @@ static int read_group(struct net *n, const char *folder, const cJSON *group, boo
         check_sizes(&shards, tensors, n_tensors, err))
         goto out;
     float *values = net_store_floats(n, total, err);
-    if (!values || !(buffer = mem_aligned(64, buffer_bytes, err)))
-        goto out;
+    if (!values || !(buffer = mem_aligned(64, buffer_bytes, err))) goto out;
     for (int i = 0; i < n_tensors; i++) {
         tensors[i].weight->values = values;
         values += tensors[i].weight->n_values;
@@ -291,7 +285,8 @@ out:
     return rc;
 }
 
-int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool header_only, struct error *err)
+int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool header_only,
+                  struct error *err)
 {
     char *bytes = NULL;
     size_t n_bytes;
@@ -299,21 +294,19 @@ int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool
     const cJSON *group;
     int rc = -1;
     *n = NET_EMPTY;
-    if (io_read_file(json_path, NET_MAX_JSON_BYTES, &bytes, &n_bytes, err))
-        return -1;
+    if (io_read_file(json_path, NET_MAX_JSON_BYTES, &bytes, &n_bytes, err)) return -1;
     if (net_json_parse(bytes, n_bytes, &root, err) ||
         net_read_metadata(&n->metadata, net_json_get(root, "userDefinedMetadata"), err))
         goto out;
-    const cJSON *topology = net_json_get(root, "modelTopology"), *manifest = net_json_get(root, "weightsManifest");
+    const cJSON *topology = net_json_get(root, "modelTopology"),
+                *manifest = net_json_get(root, "weightsManifest");
     if (!topology || !cJSON_IsArray(manifest)) {
-        error_set(err, EX_DATAERR, "no TensorFlow.js layers model: 'modelTopology' or 'weightsManifest' is missing");
+        error_set(err, EX_DATAERR,
+                  "no TensorFlow.js layers model: 'modelTopology' or 'weightsManifest' is missing");
         goto out;
     }
-    if (net_read_topology(n, topology, err))
-        goto out;
-    cJSON_ArrayForEach(group, manifest)
-        if (read_group(n, folder, group, header_only, err))
-            goto out;
+    if (net_read_topology(n, topology, err)) goto out;
+    cJSON_ArrayForEach(group, manifest) if (read_group(n, folder, group, header_only, err)) goto out;
     rc = net_check_complete(n, err);
 out:
     if (rc) {

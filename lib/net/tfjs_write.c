@@ -13,15 +13,16 @@
 #include "net/internal.h"
 #include "net/tfjs_encode.h"
 
-#define SHARD_BYTES (4u << 20)      /* the converter's default: small enough to be cached and fetched in parallel */
+/* the converter's default: small enough to be cached and fetched in parallel */
+#define SHARD_BYTES (4u << 20)
 
-/* --- the files ---------------------------------------------------------------------------------------------------- */
+/* --- the files --- */
 
 struct shard_stream {
     const char *folder;
-    unsigned n, at;                 /* shards in all; the current one, 1 first */
+    unsigned n, at; /* shards in all; the current one, 1 first */
     int fd;
-    uint64_t done;                  /* bytes in the current one */
+    uint64_t done; /* bytes in the current one */
 };
 
 static int write_close(int fd, const char *path, struct error *err)
@@ -31,8 +32,7 @@ static int write_close(int fd, const char *path, struct error *err)
         close(fd);
         return -1;
     }
-    if (close(fd))
-        return error_errno(err, EX_IOERR, "cannot write '%s'", path);
+    if (close(fd)) return error_errno(err, EX_IOERR, "cannot write '%s'", path);
     return 0;
 }
 
@@ -51,27 +51,24 @@ static int stream_put(struct shard_stream *s, const void *bytes, size_t n_bytes,
         if (s->fd < 0) {
             s->at++;
             s->done = 0;
-            if ((s->fd = create(path, err)) < 0)
-                return -1;
+            if ((s->fd = create(path, err)) < 0) return -1;
         }
         size_t room = SHARD_BYTES - s->done, take = n_bytes < room ? n_bytes : room;
-        if (io_write_full(s->fd, from, take, path, err))
-            return -1;
+        if (io_write_full(s->fd, from, take, path, err)) return -1;
         s->done += take;
         from += take;
         n_bytes -= take;
         if (s->done == SHARD_BYTES) {
             int fd = s->fd;
             s->fd = -1;
-            if (write_close(fd, path, err))
-                return -1;
+            if (write_close(fd, path, err)) return -1;
         }
     }
     return 0;
 }
 
-static int write_shards(const struct net *n, const char *folder, unsigned n_shards, enum net_encoding encoding,
-                        struct error *err)
+static int write_shards(const struct net *n, const char *folder, unsigned n_shards,
+                        enum net_encoding encoding, struct error *err)
 {
     struct shard_stream s = {.folder = folder, .n = n_shards, .fd = -1};
     const size_t step = 1 << 16;
@@ -128,11 +125,9 @@ static int write_json(const struct net *n, const char *path, unsigned n_shards, 
     cJSON_AddStringToObject(root, "format", "layers-model");
     cJSON_AddStringToObject(root, "generatedBy", "winnow v" WINNOW_VERSION);
     cJSON_AddNullToObject(root, "convertedBy");
-    if (!(metadata = net_write_metadata(n, model_id, err)))
-        goto out;
+    if (!(metadata = net_write_metadata(n, model_id, err))) goto out;
     cJSON_AddItemToObject(root, "userDefinedMetadata", metadata);
-    if (!(model = net_write_topology(n, err)))
-        goto out;
+    if (!(model = net_write_topology(n, err))) goto out;
     cJSON *topology = cJSON_AddObjectToObject(root, "modelTopology");
     cJSON_AddStringToObject(topology, "keras_version", "2.2.4");
     cJSON_AddStringToObject(topology, "backend", "tensorflow");
@@ -157,8 +152,7 @@ static int write_json(const struct net *n, const char *path, unsigned n_shards, 
         error_set(err, EX_OSERR, "cannot allocate the text of '%s'", path);
         goto out;
     }
-    if ((fd = create(path, err)) < 0)
-        goto out;
+    if ((fd = create(path, err)) < 0) goto out;
     if (io_write_full(fd, text, strlen(text), path, err) || io_write_full(fd, "\n", 1, path, err)) {
         close(fd);
         goto out;
@@ -186,10 +180,8 @@ static unsigned count_shards(const struct net *n, enum net_encoding encoding)
 static int id_as_read(const struct net *n, enum net_encoding encoding, char id[33], struct error *err)
 {
     struct net rounded;
-    if (encoding == NET_FLOAT32)
-        return net_hash(n, id, err);
-    if (net_copy(&rounded, n, err))
-        return -1;
+    if (encoding == NET_FLOAT32) return net_hash(n, id, err);
+    if (net_copy(&rounded, n, err)) return -1;
     net_requantize(&rounded, encoding);
     int rc = net_hash(&rounded, id, err);
     net_release(&rounded);
@@ -201,19 +193,19 @@ int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding
     struct text made = TEXT_EMPTY, target = TEXT_EMPTY, json = TEXT_EMPTY;
     char id[33];
     int rc = -1;
-    if (n->n_layers == 0)
-        return error_set(err, EX_SOFTWARE, "cannot write a network without layers");
+    if (n->n_layers == 0) return error_set(err, EX_SOFTWARE, "cannot write a network without layers");
     for (int i = 0; i < n->n_layers; i++)
         for (int j = 0; j < n->layers[i].n_weights; j++)
             if (!n->layers[i].weights[j].values)
                 return error_set(err, EX_SOFTWARE, "layer '%s' has no values to write", n->layers[i].name);
     unsigned n_shards = count_shards(n, encoding);
-    if (!net_begin_folder(folder, &made, &target, err) && !text_printf(&json, err, "%s/model.json", made.data) &&
-        !id_as_read(n, encoding, id, err) && !write_shards(n, made.data, n_shards, encoding, err) &&
-        !write_json(n, json.data, n_shards, encoding, id, err) && !net_publish_folder(made.data, target.data, err))
+    if (!net_begin_folder(folder, &made, &target, err) &&
+        !text_printf(&json, err, "%s/model.json", made.data) && !id_as_read(n, encoding, id, err) &&
+        !write_shards(n, made.data, n_shards, encoding, err) &&
+        !write_json(n, json.data, n_shards, encoding, id, err) &&
+        !net_publish_folder(made.data, target.data, err))
         rc = 0;
-    if (rc && made.data)
-        net_abandon_folder(made.data);
+    if (rc && made.data) net_abandon_folder(made.data);
     text_release(&made);
     text_release(&target);
     text_release(&json);

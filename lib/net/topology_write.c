@@ -1,6 +1,7 @@
 /*
- * topology_write.c: struct net as a Keras 2 model_config, in words that Keras 2.x, tf.keras, Keras 3 (legacy files)
- * and tfjs all read: every value written out, since tfjs' defaults differ silently (a missing padding is "valid").
+ * topology_write.c: struct net as a Keras 2 model_config, in words that Keras 2.x, tf.keras, Keras 3 (legacy
+ * files) and tfjs all read: every value written out, since tfjs' defaults differ silently (a missing padding
+ * is "valid").
  */
 #include <string.h>
 
@@ -48,10 +49,9 @@ static cJSON *named(const char *class_name)
 
 static cJSON *l2_regularizer(double l2)
 {
-    if (l2 == 0)
-        return cJSON_CreateNull();
+    if (l2 == 0) return cJSON_CreateNull();
     cJSON *v = cJSON_CreateObject();
-    cJSON_AddStringToObject(v, "class_name", "L1L2");   /* "L2" is not known to tfjs */
+    cJSON_AddStringToObject(v, "class_name", "L1L2"); /* "L2" is not known to tfjs */
     cJSON *c = cJSON_AddObjectToObject(v, "config");
     cJSON_AddNumberToObject(c, "l1", 0);
     cJSON_AddNumberToObject(c, "l2", l2);
@@ -61,10 +61,10 @@ static cJSON *l2_regularizer(double l2)
 static cJSON *shape_list(const struct net_shape *s, bool batch)
 {
     cJSON *list = cJSON_CreateArray();
-    if (batch)
-        cJSON_AddItemToArray(list, cJSON_CreateNull());
+    if (batch) cJSON_AddItemToArray(list, cJSON_CreateNull());
     for (int i = 0; i < s->rank; i++)
-        cJSON_AddItemToArray(list, s->dim[i] < 0 && batch ? cJSON_CreateNull() : cJSON_CreateNumber(s->dim[i]));
+        cJSON_AddItemToArray(list,
+                             s->dim[i] < 0 && batch ? cJSON_CreateNull() : cJSON_CreateNumber(s->dim[i]));
     return list;
 }
 
@@ -83,7 +83,7 @@ static void write_config(const struct net_layer *l, cJSON *c)
         cJSON_AddItemToObject(c, "batch_input_shape", shape_list(&l->output, true));
         cJSON_AddStringToObject(c, "dtype", "float32");
         cJSON_AddFalseToObject(c, "sparse");
-        return;                                             /* no trainable */
+        return; /* no trainable */
     case LAYER_CONV2D:
         cJSON_AddNumberToObject(c, "filters", l->filters);
         write_window(l, c, "kernel_size");
@@ -114,9 +114,7 @@ static void write_config(const struct net_layer *l, cJSON *c)
         cJSON_AddItemToObject(c, "moving_mean_initializer", named("Zeros"));
         cJSON_AddItemToObject(c, "moving_variance_initializer", named("Ones"));
         break;
-    case LAYER_ACTIVATION:
-        cJSON_AddStringToObject(c, "activation", activation_name(l->activation));
-        break;
+    case LAYER_ACTIVATION: cJSON_AddStringToObject(c, "activation", activation_name(l->activation)); break;
     case LAYER_RELU:
         if (l->relu_max > 0)
             cJSON_AddNumberToObject(c, "max_value", (double)l->relu_max);
@@ -126,16 +124,10 @@ static void write_config(const struct net_layer *l, cJSON *c)
         cJSON_AddNumberToObject(c, "threshold", 0);
         break;
     case LAYER_MAX_POOL:
-    case LAYER_AVERAGE_POOL:
-        write_window(l, c, "pool_size");
-        break;
+    case LAYER_AVERAGE_POOL: write_window(l, c, "pool_size"); break;
     case LAYER_GLOBAL_AVERAGE_POOL:
-    case LAYER_FLATTEN:
-        cJSON_AddStringToObject(c, "data_format", "channels_last");
-        break;
-    case LAYER_CONCATENATE:
-        cJSON_AddNumberToObject(c, "axis", l->axis ? l->axis : -1);
-        break;
+    case LAYER_FLATTEN: cJSON_AddStringToObject(c, "data_format", "channels_last"); break;
+    case LAYER_CONCATENATE: cJSON_AddNumberToObject(c, "axis", l->axis ? l->axis : -1); break;
     case LAYER_ZERO_PADDING: {
         cJSON *both = cJSON_AddArrayToObject(c, "padding");
         cJSON_AddItemToArray(both, pair(l->pad_top, l->pad_bottom));
@@ -143,9 +135,7 @@ static void write_config(const struct net_layer *l, cJSON *c)
         cJSON_AddStringToObject(c, "data_format", "channels_last");
         break;
     }
-    case LAYER_RESHAPE:
-        cJSON_AddItemToObject(c, "target_shape", shape_list(&l->target, false));
-        break;
+    case LAYER_RESHAPE: cJSON_AddItemToObject(c, "target_shape", shape_list(&l->target, false)); break;
     case LAYER_DROPOUT:
         cJSON_AddNumberToObject(c, "rate", l->rate);
         cJSON_AddNullToObject(c, "noise_shape");
@@ -160,8 +150,7 @@ static void write_config(const struct net_layer *l, cJSON *c)
         cJSON_AddItemToObject(c, "kernel_regularizer", l2_regularizer(l->l2));
         break;
     case LAYER_ADD:
-    case LAYER_KINDS:
-        break;
+    case LAYER_KINDS: break;
     }
 }
 
@@ -189,8 +178,7 @@ cJSON *net_write_topology(const struct net *n, struct error *err)
         cJSON_AddStringToObject(layer, "class_name", layer_kind_name(l->kind));
         cJSON *c = cJSON_AddObjectToObject(layer, "config");
         cJSON_AddStringToObject(c, "name", l->name);
-        if (l->kind != LAYER_INPUT)
-            cJSON_AddBoolToObject(c, "trainable", l->trainable);
+        if (l->kind != LAYER_INPUT) cJSON_AddBoolToObject(c, "trainable", l->trainable);
         write_config(l, c);
         cJSON *nodes = cJSON_AddArrayToObject(layer, "inbound_nodes");
         if (l->n_inputs > 0) {

@@ -1,24 +1,22 @@
 /*
  * onnx_write.c: Keras layers as ONNX operators.
- * Keras computes in NHWC and ONNX in NCHW: one Transpose stands behind the input, and another only where the order of
- * elements shows (Flatten or Reshape of a map larger than 1x1). Paddings are explicit, since auto_pad is deprecated
- * and "same" means other things elsewhere; an average never counts padding (count_include_pad 0), as in TensorFlow.
+ * Keras computes in NHWC and ONNX in NCHW: one Transpose stands behind the input, and another only where the
+ * order of elements shows (Flatten or Reshape of a map larger than 1x1). Paddings are explicit, since
+ * auto_pad is deprecated and "same" means other things elsewhere; an average never counts padding
+ * (count_include_pad 0), as in TensorFlow.
  */
 #include "onnx/onnx.h"
 
 #ifdef WINNOW_WITHOUT_ONNX
 
-bool onnx_available(void)
-{
-    return false;
-}
+bool onnx_available(void) { return false; }
 
 int onnx_write(const struct net *n, const char *path, bool nchw, struct error *err)
 {
-    return error_set(
-        err, EX_UNAVAILABLE,
-        "cannot write '%s': this build has no ONNX (libprotobuf-c-dev, protobuf-c-compiler and libonnx-dev bring it)",
-        path);
+    return error_set(err, EX_UNAVAILABLE,
+                     "cannot write '%s': this build has no ONNX (libprotobuf-c-dev, protobuf-c-compiler and "
+                     "libonnx-dev bring it)",
+                     path);
 }
 
 #else
@@ -33,13 +31,11 @@ int onnx_write(const struct net *n, const char *path, bool nchw, struct error *e
 #include "io/io.h"
 #include "onnx.pb-c.h"
 
-#define OPSET 13                /* Softmax got its present meaning there; every runtime of the last years reads it */
-#define IR_VERSION 7            /* the one that came with opset 13 */
+/* Softmax got its present meaning there; every runtime of the last years reads it */
+#define OPSET 13
+#define IR_VERSION 7 /* the one that came with opset 13 */
 
-bool onnx_available(void)
-{
-    return true;
-}
+bool onnx_available(void) { return true; }
 
 struct graph {
     const struct net *net;
@@ -47,15 +43,15 @@ struct graph {
     struct error *err;
     bool failed;
     bool nchw;
-    const char *image, *probs;  /* "image" and "probs", or the next free name */
-    const char **value;         /* of each layer: the name of its tensor, maps in NCHW */
+    const char *image, *probs; /* "image" and "probs", or the next free name */
+    const char **value;        /* of each layer: the name of its tensor, maps in NCHW */
     Onnx__NodeProto **nodes;
     size_t n_nodes, node_room;
     Onnx__TensorProto **tensors;
     size_t n_tensors, tensor_room;
 };
 
-/* --- small parts -------------------------------------------------------------------------------------------------- */
+/* --- small parts --- */
 
 static void *take(struct graph *g, size_t bytes)
 {
@@ -76,8 +72,7 @@ static char *name(struct graph *g, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     char *copy = arena_strdup(&g->arena, text, g->err);
-    if (!copy)
-        g->failed = true;
+    if (!copy) g->failed = true;
     return copy;
 }
 
@@ -112,11 +107,9 @@ static Onnx__NodeProto *node(struct graph *g, const char *op, const char *node_n
 
 static void input(struct graph *g, Onnx__NodeProto *n, const char *tensor)
 {
-    if (!n || g->failed)
-        return;
+    if (!n || g->failed) return;
     char **grown = take(g, (n->n_input + 1) * sizeof *grown);
-    if (!grown)
-        return;
+    if (!grown) return;
     for (size_t i = 0; i < n->n_input; i++)
         grown[i] = n->input[i];
     grown[n->n_input] = name(g, "%s", tensor);
@@ -126,11 +119,9 @@ static void input(struct graph *g, Onnx__NodeProto *n, const char *tensor)
 
 static Onnx__AttributeProto *attribute(struct graph *g, Onnx__NodeProto *n, const char *key, int type)
 {
-    if (!n || g->failed)
-        return NULL;
+    if (!n || g->failed) return NULL;
     Onnx__AttributeProto **grown = take(g, (n->n_attribute + 1) * sizeof *grown), *a = take(g, sizeof *a);
-    if (!grown || !a)
-        return NULL;
+    if (!grown || !a) return NULL;
     onnx__attribute_proto__init(a);
     a->name = name(g, "%s", key);
     a->has_type = 1;
@@ -161,12 +152,12 @@ static void attribute_float(struct graph *g, Onnx__NodeProto *n, const char *key
     }
 }
 
-static void attribute_ints(struct graph *g, Onnx__NodeProto *n, const char *key, const int64_t *values, size_t count)
+static void attribute_ints(struct graph *g, Onnx__NodeProto *n, const char *key, const int64_t *values,
+                           size_t count)
 {
     Onnx__AttributeProto *a = attribute(g, n, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
     int64_t *copy = a ? take(g, count * sizeof *copy) : NULL;
-    if (!copy)
-        return;
+    if (!copy) return;
     memcpy(copy, values, count * sizeof *copy);
     a->ints = copy;
     a->n_ints = count;
@@ -186,8 +177,7 @@ static void *tensor(struct graph *g, const char *tensor_name, int data_type, siz
     onnx__tensor_proto__init(t);
     for (size_t i = 0; i < rank; i++) {
         copy[i] = dims[i];
-        if (!size_mul(bytes, (size_t)dims[i], &bytes))
-            g->failed = true;
+        if (!size_mul(bytes, (size_t)dims[i], &bytes)) g->failed = true;
     }
     void *data = g->failed ? NULL : take(g, bytes);
     t->name = name(g, "%s", tensor_name);
@@ -206,8 +196,7 @@ static const char *floats(struct graph *g, const char *tensor_name, const float 
 {
     int64_t dims[1] = {(int64_t)n};
     float *to = tensor(g, tensor_name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, sizeof *to, dims, 1);
-    if (to)
-        memcpy(to, values, n * sizeof *to);
+    if (to) memcpy(to, values, n * sizeof *to);
     return tensor_name;
 }
 
@@ -215,8 +204,7 @@ static const char *integers(struct graph *g, const char *tensor_name, const int6
 {
     int64_t dims[1] = {(int64_t)n};
     int64_t *to = tensor(g, tensor_name, ONNX__TENSOR_PROTO__DATA_TYPE__INT64, sizeof *to, dims, 1);
-    if (to)
-        memcpy(to, values, n * sizeof *to);
+    if (to) memcpy(to, values, n * sizeof *to);
     return tensor_name;
 }
 
@@ -229,7 +217,7 @@ static const char *transposed(struct graph *g, const char *from, const char *to,
     return to;
 }
 
-/* --- layers ------------------------------------------------------------------------------------------------------- */
+/* --- layers --- */
 
 /* TensorFlow's "same": as many outputs as ceil(in / stride), the odd row of padding at the end. */
 static void same_pads(int in, int out, int kernel, int stride, int dilation, int64_t *before, int64_t *after)
@@ -252,8 +240,7 @@ static void window_attributes(struct graph *g, Onnx__NodeProto *n, const struct 
     attribute_ints(g, n, "kernel_shape", kernel, 2);
     attribute_ints(g, n, "strides", strides, 2);
     attribute_ints(g, n, "pads", pads, 4);
-    if (dilations)
-        attribute_ints(g, n, "dilations", dilation, 2);
+    if (dilations) attribute_ints(g, n, "dilations", dilation, 2);
 }
 
 /* [kh,kw,cin,cout] to [cout,cin,kh,kw]; a depthwise [kh,kw,c,m] to [c*m,1,kh,kw]. */
@@ -281,8 +268,7 @@ static const char *kernel(struct graph *g, const struct net_weight *w, bool dept
 static const struct net_weight *weight(const struct net_layer *l, enum weight_role role)
 {
     for (int i = 0; i < l->n_weights; i++)
-        if (l->weights[i].role == role)
-            return &l->weights[i];
+        if (l->weights[i].role == role) return &l->weights[i];
     return NULL;
 }
 
@@ -296,8 +282,7 @@ static const char *activated(struct graph *g, const char *from, const char *to, 
                              double relu_max)
 {
     static const char *const ops[] = {NULL, "Relu", "Clip", "Softmax", "Sigmoid"};
-    if (kind == ACTIVATION_LINEAR)
-        return from;
+    if (kind == ACTIVATION_LINEAR) return from;
     Onnx__NodeProto *n = node(g, ops[kind], to, to);
     input(g, n, from);
     if (kind == ACTIVATION_RELU6) {
@@ -305,12 +290,11 @@ static const char *activated(struct graph *g, const char *from, const char *to, 
         const char *names[2] = {name(g, "%s/min", to), name(g, "%s/max", to)};
         for (int i = 0; i < 2; i++) {
             float *value = tensor(g, names[i], ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, sizeof *value, NULL, 0);
-            if (value)
-                *value = i ? high : low;
+            if (value) *value = i ? high : low;
             input(g, n, names[i]);
         }
     } else if (kind == ACTIVATION_SOFTMAX)
-        attribute_int(g, n, "axis", 1);                 /* channels in NCHW, classes after Flatten */
+        attribute_int(g, n, "axis", 1); /* channels in NCHW, classes after Flatten */
     return to;
 }
 
@@ -321,8 +305,7 @@ static const char *convolution(struct graph *g, const struct net_layer *l, const
     Onnx__NodeProto *n = node(g, "Conv", out, out);
     input(g, n, from);
     input(g, n, kernel(g, weight(l, depthwise ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL), depthwise));
-    if (bias)
-        input(g, n, copied(g, bias));
+    if (bias) input(g, n, copied(g, bias));
     window_attributes(g, n, l, true);
     attribute_int(g, n, "group", depthwise ? g->net->layers[l->inputs[0]].output.dim[2] : 1);
     return activated(g, out, l->name, l->activation, 6);
@@ -330,7 +313,8 @@ static const char *convolution(struct graph *g, const struct net_layer *l, const
 
 static const char *batch_norm(struct graph *g, const struct net_layer *l, const char *from)
 {
-    static const enum weight_role roles[] = {WEIGHT_GAMMA, WEIGHT_BETA, WEIGHT_MOVING_MEAN, WEIGHT_MOVING_VARIANCE};
+    static const enum weight_role roles[] = {WEIGHT_GAMMA, WEIGHT_BETA, WEIGHT_MOVING_MEAN,
+                                             WEIGHT_MOVING_VARIANCE};
     int channels = l->output.dim[l->output.rank - 1];
     Onnx__NodeProto *n = node(g, "BatchNormalization", l->name, l->name);
     input(g, n, from);
@@ -361,11 +345,9 @@ static const char *dense(struct graph *g, const struct net_layer *l, const char 
     Onnx__NodeProto *n = node(g, "Gemm", out, out);
     input(g, n, from);
     float *to = tensor(g, k, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, sizeof *to, dims, 2);
-    if (to)
-        memcpy(to, w->values, w->n_values * sizeof *to);
+    if (to) memcpy(to, w->values, w->n_values * sizeof *to);
     input(g, n, k);
-    if (bias)
-        input(g, n, copied(g, bias));
+    if (bias) input(g, n, copied(g, bias));
     return activated(g, out, l->name, l->activation, 6);
 }
 
@@ -382,7 +364,7 @@ static const char *zero_padding(struct graph *g, const struct net_layer *l, cons
 static const char *reshaped(struct graph *g, const struct net_layer *l, const char *from)
 {
     const struct net_shape *in = &g->net->layers[l->inputs[0]].output, *out = &l->output;
-    int64_t shape[NET_MAX_RANK + 1] = {0};              /* 0: as many as the input has, the batch */
+    int64_t shape[NET_MAX_RANK + 1] = {0}; /* 0: as many as the input has, the batch */
     if (in->rank == 3 && (in->dim[0] > 1 || in->dim[1] > 1))
         from = transposed(g, from, name(g, "%s/nhwc", l->name), false);
     for (int i = 0; i < out->rank; i++)
@@ -400,8 +382,7 @@ static const char *pooled(struct graph *g, const struct net_layer *l, const char
     Onnx__NodeProto *n = node(g, average ? "AveragePool" : "MaxPool", l->name, l->name);
     input(g, n, from);
     window_attributes(g, n, l, false);
-    if (average)
-        attribute_int(g, n, "count_include_pad", 0);
+    if (average) attribute_int(g, n, "count_include_pad", 0);
     return l->name;
 }
 
@@ -410,8 +391,7 @@ static const char *joined(struct graph *g, const struct net_layer *l)
     Onnx__NodeProto *n = node(g, l->kind == LAYER_ADD ? "Sum" : "Concat", l->name, l->name);
     for (int i = 0; i < l->n_inputs; i++)
         input(g, n, g->value[l->inputs[i]]);
-    if (l->kind == LAYER_CONCATENATE)
-        attribute_int(g, n, "axis", 1);
+    if (l->kind == LAYER_CONCATENATE) attribute_int(g, n, "axis", 1);
     return l->name;
 }
 
@@ -419,21 +399,16 @@ static const char *layer(struct graph *g, const struct net_layer *l)
 {
     const char *from = l->n_inputs > 0 ? g->value[l->inputs[0]] : NULL;
     switch (l->kind) {
-    case LAYER_INPUT:
-        return g->nchw ? g->image : transposed(g, g->image, name(g, "%s/nchw", l->name), true);
-    case LAYER_CONV2D:
-        return convolution(g, l, from, false);
-    case LAYER_DEPTHWISE_CONV2D:
-        return convolution(g, l, from, true);
-    case LAYER_BATCH_NORM:
-        return batch_norm(g, l, from);
-    case LAYER_ACTIVATION:
-        return activated(g, from, l->name, l->activation, 6);
+    case LAYER_INPUT: return g->nchw ? g->image : transposed(g, g->image, name(g, "%s/nchw", l->name), true);
+    case LAYER_CONV2D: return convolution(g, l, from, false);
+    case LAYER_DEPTHWISE_CONV2D: return convolution(g, l, from, true);
+    case LAYER_BATCH_NORM: return batch_norm(g, l, from);
+    case LAYER_ACTIVATION: return activated(g, from, l->name, l->activation, 6);
     case LAYER_RELU:
-        return activated(g, from, l->name, l->relu_max > 0 ? ACTIVATION_RELU6 : ACTIVATION_RELU, (double)l->relu_max);
+        return activated(g, from, l->name, l->relu_max > 0 ? ACTIVATION_RELU6 : ACTIVATION_RELU,
+                         (double)l->relu_max);
     case LAYER_MAX_POOL:
-    case LAYER_AVERAGE_POOL:
-        return pooled(g, l, from);
+    case LAYER_AVERAGE_POOL: return pooled(g, l, from);
     case LAYER_GLOBAL_AVERAGE_POOL: {
         const char *map = name(g, "%s/map", l->name);
         input(g, node(g, "GlobalAveragePool", map, map), from);
@@ -443,24 +418,18 @@ static const char *layer(struct graph *g, const struct net_layer *l)
         return l->name;
     }
     case LAYER_CONCATENATE:
-    case LAYER_ADD:
-        return joined(g, l);
-    case LAYER_ZERO_PADDING:
-        return zero_padding(g, l, from);
+    case LAYER_ADD: return joined(g, l);
+    case LAYER_ZERO_PADDING: return zero_padding(g, l, from);
     case LAYER_FLATTEN:
-    case LAYER_RESHAPE:
-        return reshaped(g, l, from);
-    case LAYER_DENSE:
-        return dense(g, l, from);
-    case LAYER_DROPOUT:
-        return from;                                    /* nothing at inference */
-    case LAYER_KINDS:
-        break;
+    case LAYER_RESHAPE: return reshaped(g, l, from);
+    case LAYER_DENSE: return dense(g, l, from);
+    case LAYER_DROPOUT: return from; /* nothing at inference */
+    case LAYER_KINDS: break;
     }
     return from;
 }
 
-/* --- the model ---------------------------------------------------------------------------------------------------- */
+/* --- the model --- */
 
 static Onnx__ValueInfoProto *value_info(struct graph *g, const char *value_name, const int *dims, int rank)
 {
@@ -469,16 +438,14 @@ static Onnx__ValueInfoProto *value_info(struct graph *g, const char *value_name,
     Onnx__TypeProto__Tensor *t = take(g, sizeof *t);
     Onnx__TensorShapeProto *shape = take(g, sizeof *shape);
     Onnx__TensorShapeProto__Dimension **list = take(g, ((size_t)rank + 1) * sizeof *list);
-    if (g->failed)
-        return NULL;
+    if (g->failed) return NULL;
     onnx__value_info_proto__init(v);
     onnx__type_proto__init(type);
     onnx__type_proto__tensor__init(t);
     onnx__tensor_shape_proto__init(shape);
     for (int i = 0; i <= rank; i++) {
         Onnx__TensorShapeProto__Dimension *d = take(g, sizeof *d);
-        if (!d)
-            return NULL;
+        if (!d) return NULL;
         onnx__tensor_shape_proto__dimension__init(d);
         if (i == 0) {
             d->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
@@ -502,18 +469,19 @@ static Onnx__ValueInfoProto *value_info(struct graph *g, const char *value_name,
 }
 
 #define MAX_PROPERTIES 16
-struct properties { Onnx__StringStringEntryProto *list[MAX_PROPERTIES]; size_t n; };
+struct properties {
+    Onnx__StringStringEntryProto *list[MAX_PROPERTIES];
+    size_t n;
+};
 
 static void property(struct graph *g, struct properties *p, const char *key, const char *value)
 {
     Onnx__StringStringEntryProto *e = take(g, sizeof *e);
-    if (!e || !value || p->n == MAX_PROPERTIES)
-        return;
+    if (!e || !value || p->n == MAX_PROPERTIES) return;
     onnx__string_string_entry_proto__init(e);
     e->key = name(g, "%s", key);
     e->value = arena_strdup(&g->arena, value, g->err);
-    if (!e->value)
-        g->failed = true;
+    if (!e->value) g->failed = true;
     p->list[p->n++] = e;
 }
 
@@ -528,8 +496,9 @@ static void properties(struct graph *g, struct properties *p)
     for (int i = 0; !bad && i < m->n_classes; i++) {
         bad = text_puts(&classes, i ? ",\"" : "\"", g->err);
         for (const char *c = m->classes[i]; !bad && *c; c++)
-            bad =
-                (*c == '"' || *c == '\\') && text_puts(&classes, "\\", g->err) ? -1 : text_add(&classes, c, 1, g->err);
+            bad = (*c == '"' || *c == '\\') && text_puts(&classes, "\\", g->err)
+                      ? -1
+                      : text_add(&classes, c, 1, g->err);
         bad = bad || text_puts(&classes, "\"", g->err);
     }
     if (bad || text_puts(&classes, "]", g->err))
@@ -544,8 +513,7 @@ static void properties(struct graph *g, struct properties *p)
     property(g, p, "input_color", "RGB");
     property(g, p, "input_scale", format_f64(number, m->input_scale));
     property(g, p, "input_offset", format_f64(number, m->input_offset));
-    if (m->resize[0])
-        property(g, p, "input_resize", m->resize);
+    if (m->resize[0]) property(g, p, "input_resize", m->resize);
     property(g, p, "temperature", format_f64(number, m->temperature));
 }
 
@@ -557,11 +525,9 @@ static int write_packed(const Onnx__ModelProto *model, const char *path, struct 
     if (bytes > INT32_MAX)
         return error_set(err, EX_DATAERR, "'%s': an ONNX file of more than 2 GiB is not possible", path);
     uint8_t *packed = mem_alloc(bytes, err);
-    if (!packed)
-        return -1;
+    if (!packed) return -1;
     onnx__model_proto__pack(model, packed);
-    if (io_mkdirs_for(path, err) || atomic_file_open(&f, path, err))
-        goto out;
+    if (io_mkdirs_for(path, err) || atomic_file_open(&f, path, err)) goto out;
     if (fwrite(packed, 1, bytes, f.stream) != bytes)
         error_errno(err, EX_IOERR, "cannot write '%s'", path);
     else
@@ -595,8 +561,7 @@ static int build_and_write(struct graph *g, const char *path)
     properties(g, &p);
     Onnx__ValueInfoProto *from = value_info(g, g->image, g->nchw ? nchw : in->dim, 3),
                          *to = value_info(g, g->probs, out->dim, out->rank);
-    if (g->failed)
-        return g->err->code ? -1 : error_set(g->err, EX_SOFTWARE, "cannot build the ONNX graph");
+    if (g->failed) return g->err->code ? -1 : error_set(g->err, EX_SOFTWARE, "cannot build the ONNX graph");
     graph.name = (char *)(uintptr_t)(n->name ? n->name : "winnow");
     graph.node = g->nodes;
     graph.n_node = g->n_nodes;
@@ -606,12 +571,12 @@ static int build_and_write(struct graph *g, const char *path)
     graph.n_input = 1;
     graph.output = &to;
     graph.n_output = 1;
-    opset.domain = (char *)(uintptr_t)"";
+    opset.domain = (char *)(uintptr_t) "";
     opset.has_version = 1;
     opset.version = OPSET;
     model.has_ir_version = 1;
     model.ir_version = IR_VERSION;
-    model.producer_name = (char *)(uintptr_t)"winnow";
+    model.producer_name = (char *)(uintptr_t) "winnow";
     model.producer_version = (char *)(uintptr_t)WINNOW_VERSION;
     model.graph = &graph;
     model.opset_import = opsets;

@@ -13,7 +13,7 @@
 #include "base/error.h"
 
 enum shard_split { SHARD_TRAIN, SHARD_VAL, SHARD_TEST, SHARD_SPLITS };
-const char *shard_split_name(enum shard_split s);       /* "train", "val", "test" */
+const char *shard_split_name(enum shard_split s); /* "train", "val", "test" */
 bool shard_split_parse(const char *name, enum shard_split *out);
 
 enum shard_encoding { SHARD_RAW, SHARD_JPEG };
@@ -23,56 +23,61 @@ const char *shard_encoding_name(enum shard_encoding e); /* "raw", "jpeg" */
 #define SHARD_MAX_SIDE_PX 4096
 #define SHARD_MAX_CLASSES 65536
 #define SHARD_MAX_FILES 1000000
-#define SHARD_MAX_SET_BYTES (256ull << 20)      /* of index.tsv */
-#define SHARD_MAX_INDEX_BYTES (1ull << 30)      /* of one shard's index */
+#define SHARD_MAX_SET_BYTES (256ull << 20) /* of index.tsv */
+#define SHARD_MAX_INDEX_BYTES (1ull << 30) /* of one shard's index */
 
 struct shard_set_info {
-    int side_px;                /* records are side*side*3 bytes, RGB */
+    int side_px; /* records are side*side*3 bytes, RGB */
     char resize[16];
-    char **classes;             /* sorted by name; the label index refers to it */
+    char **classes; /* sorted by name; the label index refers to it */
     int n_classes;
     uint64_t n_records;
-    char data_hash[33];         /* over content hashes, labels, splits, variants in record order */
+    char data_hash[33]; /* over content hashes, labels, splits, variants in record order */
     enum shard_encoding encoding;
 };
 
-struct shard_record {           /* borrowed from the set */
-    const uint8_t *pixels;      /* side*side*3; readable a little beyond the end */
-    const char *path;           /* as in the manifest */
-    const char *xxh128;         /* content hash of the picture's file, 32 digits */
-    const char *group;          /* near-duplicate group, "" if none */
+struct shard_record {      /* borrowed from the set */
+    const uint8_t *pixels; /* side*side*3; readable a little beyond the end */
+    const char *path;      /* as in the manifest */
+    const char *xxh128;    /* content hash of the picture's file, 32 digits */
+    const char *group;     /* near-duplicate group, "" if none */
     int label;
     enum shard_split split;
-    int fold;                   /* -1 if none */
-    int variant;                /* 0 for the picture itself, 1.. for made ones */
-    const char *source;         /* made ones: path of the picture they were made from; else "" */
-    const char *params;         /* made ones: what was drawn; else "" */
-    uint64_t checksum;          /* XXH3-64 of the stored bytes: equal records have equal pixels */
-    const uint8_t *encoded;     /* the stored bytes: the samples, or a JPEG */
+    int fold;               /* -1 if none */
+    int variant;            /* 0 for the picture itself, 1.. for made ones */
+    const char *source;     /* made ones: path of the picture they were made from; else "" */
+    const char *params;     /* made ones: what was drawn; else "" */
+    uint64_t checksum;      /* XXH3-64 of the stored bytes: equal records have equal pixels */
+    const uint8_t *encoded; /* the stored bytes: the samples, or a JPEG */
     size_t n_encoded;
 };
 
 struct shard_set;
 /*
- * Maps a set and checks its index (sizes, hashes of the index); record checksums are checked on first read, or by shard_set_check.
- * For a JPEG set it also forks the sandboxed workers that decode its records: open it before large allocations.
+ * Maps a set and checks its index (sizes, hashes of the index); record checksums are checked on first read,
+ * or by shard_set_check. For a JPEG set it also forks the sandboxed workers that decode its records: open it
+ * before large allocations.
  */
 int shard_set_open(struct shard_set **out, const char *folder, struct error *err);
-/* The same for who never looks at a JPEG's pixels: no workers, and shard_set_read of a JPEG set is EX_SOFTWARE. */
+/* The same for who never looks at a JPEG's pixels: no workers, and shard_set_read of a JPEG set is
+ * EX_SOFTWARE. */
 int shard_set_open_stored(struct shard_set **out, const char *folder, struct error *err);
 const struct shard_set_info *shard_set_info(const struct shard_set *s);
-/* All of a record but its pixels (NULL), without touching the shard file. Thread-safe, as the next two are. */
-int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);
+/* All of a record but its pixels (NULL), without touching the shard file. Thread-safe, as the next two are.
+ */
+int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_record *out,
+                       struct error *err);
 /* The record with pixels in the mapping. A JPEG set is EX_DATAERR here: use shard_set_read. */
 int shard_set_record(struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);
 /*
- * The same for either encoding: a JPEG is decoded, in a worker process without rights, into scratch (side*side*3 + 64 bytes, the
- * caller's; unused for raw sets).
+ * The same for either encoding: a JPEG is decoded, in a worker process without rights, into scratch
+ * (side*side*3 + 64 bytes, the caller's; unused for raw sets).
  */
-int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct shard_record *out, struct error *err);
+int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct shard_record *out,
+                   struct error *err);
 /* The index of a record by content hash and variant (variant -1: any), or -1. Thread-safe. */
 int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int variant);
-int shard_set_check(struct shard_set *s, struct error *err);    /* every checksum, of shards and of records */
+int shard_set_check(struct shard_set *s, struct error *err); /* every checksum, of shards and of records */
 void shard_set_close(struct shard_set *s);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * shard_decode.c: the JPEG records of a set, decoded in sandboxed workers: who trains from a stranger's set decodes a
- * stranger's pictures. Checksums do not help there: the stranger made those, too. One worker for each processor, forked when the
- * set is opened, so before the caller's large allocations; a caller's thread takes a free one and waits while there is none.
+ * shard_decode.c: the JPEG records of a set, decoded in sandboxed workers: who trains from a stranger's set
+ * decodes a stranger's pictures. Checksums do not help there: the stranger made those, too. One worker for
+ * each processor, forked when the set is opened, so before the caller's large allocations; a caller's thread
+ * takes a free one and waits while there is none.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -23,12 +24,14 @@ struct shard_decoders {
     pthread_cond_t freed;
 };
 
-static enum image_reason finish(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
-                                uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
+static enum image_reason finish(void *context, const struct image_info *info, struct image *picture,
+                                struct image *scratch, uint8_t *result, size_t result_capacity,
+                                size_t *n_result, struct image_failure *failure)
 {
     const struct shard_decoders *d = context;
     (void)info, (void)scratch, (void)failure;
-    if (picture->width != d->side_px || picture->height != d->side_px || image_bytes(picture) > result_capacity)
+    if (picture->width != d->side_px || picture->height != d->side_px ||
+        image_bytes(picture) > result_capacity)
         return IMAGE_DECODE_CORRUPT;
     *n_result = image_bytes(picture);
     memcpy(result, picture->pixels, *n_result);
@@ -39,8 +42,7 @@ int shard_decoders_open(struct shard_decoders **out, int side_px, struct error *
 {
     *out = NULL;
     struct shard_decoders *d = mem_zalloc(1, sizeof *d, err);
-    if (!d)
-        return -1;
+    if (!d) return -1;
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->freed, NULL);
     d->side_px = side_px;
@@ -51,12 +53,12 @@ int shard_decoders_open(struct shard_decoders **out, int side_px, struct error *
     d->options.context = d;
     d->options.result_bytes = (size_t)side_px * (size_t)side_px * 3;
     d->n = default_threads();
-    if (decode_options_complete(&d->options, err) || !(d->workers = mem_zalloc(d->n, sizeof *d->workers, err)) ||
+    if (decode_options_complete(&d->options, err) ||
+        !(d->workers = mem_zalloc(d->n, sizeof *d->workers, err)) ||
         !(d->busy = mem_zalloc(d->n, sizeof *d->busy, err)))
         goto fail;
     for (unsigned i = 0; i < d->n; i++)
-        if (decode_worker_open(d->workers, d->n, i, &d->options, err))
-            goto fail;
+        if (decode_worker_open(d->workers, d->n, i, &d->options, err)) goto fail;
     *out = d;
     return 0;
 fail:
@@ -71,8 +73,7 @@ static unsigned take_worker(struct shard_decoders *d)
     for (;; pthread_cond_wait(&d->freed, &d->lock)) {
         for (i = 0; i < d->n && d->busy[i]; i++)
             ;
-        if (i < d->n)
-            break;
+        if (i < d->n) break;
     }
     d->busy[i] = true;
     pthread_mutex_unlock(&d->lock);
@@ -87,17 +88,17 @@ static void give_worker(struct shard_decoders *d, unsigned i)
     pthread_mutex_unlock(&d->lock);
 }
 
-int shard_decoders_run(struct shard_decoders *d, const uint8_t *jpeg, size_t n_jpeg, uint8_t *pixels, char why[SHARD_WHY_BYTES],
-                       struct error *err)
+int shard_decoders_run(struct shard_decoders *d, const uint8_t *jpeg, size_t n_jpeg, uint8_t *pixels,
+                       char why[SHARD_WHY_BYTES], struct error *err)
 {
     struct decoded answer;
     int rc = 0;
     snprintf(why, SHARD_WHY_BYTES, "it is no JPEG of %d x %d", d->side_px, d->side_px);
-    if (n_jpeg > d->options.max_file_bytes || image_sniff(jpeg, n_jpeg, NULL) != IMAGE_JPEG)
-        return 0;
+    if (n_jpeg > d->options.max_file_bytes || image_sniff(jpeg, n_jpeg, NULL) != IMAGE_JPEG) return 0;
     unsigned i = take_worker(d);
     struct decode_worker *w = &d->workers[i];
-    /* Twice: a worker that somebody killed (memory was short) must not end a night's training; what crashes it does so again. */
+    /* Twice: a worker that somebody killed (memory was short) must not end a night's training; what crashes
+     * it does so again. */
     for (int attempt = 0; attempt < 2; attempt++) {
         answer = (struct decoded){.info = {.orientation = 1, .frames = 1}};
         memcpy(w->input, jpeg, n_jpeg);
@@ -105,8 +106,7 @@ int shard_decoders_run(struct shard_decoders *d, const uint8_t *jpeg, size_t n_j
             rc = -1;
             break;
         }
-        if (answer.reason != IMAGE_DECODE_CRASHED)
-            break;
+        if (answer.reason != IMAGE_DECODE_CRASHED) break;
     }
     if (rc == 0 && answer.reason == IMAGE_OK && answer.result && answer.n_result == d->options.result_bytes) {
         memcpy(pixels, answer.result, answer.n_result);
@@ -121,8 +121,7 @@ int shard_decoders_run(struct shard_decoders *d, const uint8_t *jpeg, size_t n_j
 
 void shard_decoders_close(struct shard_decoders *d)
 {
-    if (!d)
-        return;
+    if (!d) return;
     for (unsigned i = 0; d->workers && i < d->n; i++)
         decode_worker_close(&d->workers[i]);
     pthread_mutex_destroy(&d->lock);

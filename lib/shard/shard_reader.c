@@ -1,6 +1,6 @@
 /*
- * shard_reader.c: opens, checks and maps a shard set. The index of 300,000 records is some 50 MB of TSV, read once and kept as
- * fixed entries with strings in an arena; records are looked at in place.
+ * shard_reader.c: opens, checks and maps a shard set. The index of 300,000 records is some 50 MB of TSV, read
+ * once and kept as fixed entries with strings in an arena; records are looked at in place.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@ struct entry {
 };
 
 struct shard_file {
-    char *path;                 /* of the .bin */
+    char *path; /* of the .bin */
     const uint8_t *map;
     uint64_t bytes;
     char xxh128[33];
@@ -42,11 +42,11 @@ struct shard_set {
     size_t n_files, files_capacity;
     struct entry *entries;
     size_t n_entries, entries_capacity, classes_capacity;
-    atomic_uchar *checked;      /* one a record */
+    atomic_uchar *checked; /* one a record */
     struct arena arena;
-    uint32_t *by_hash;          /* open addressing over xxh128, entry + 1 */
+    uint32_t *by_hash; /* open addressing over xxh128, entry + 1 */
     size_t n_buckets;
-    struct shard_decoders *decoders;    /* of a JPEG set, but for shard_set_open_stored */
+    struct shard_decoders *decoders; /* of a JPEG set, but for shard_set_open_stored */
 };
 
 const char *shard_split_name(enum shard_split s)
@@ -65,38 +65,29 @@ bool shard_split_parse(const char *name, enum shard_split *out)
     return false;
 }
 
-const char *shard_encoding_name(enum shard_encoding e)
-{
-    return e == SHARD_JPEG ? "jpeg" : "raw";
-}
+const char *shard_encoding_name(enum shard_encoding e) { return e == SHARD_JPEG ? "jpeg" : "raw"; }
 
-uint64_t shard_checksum(const void *bytes, size_t n_bytes)
-{
-    return xxh64_of(bytes, n_bytes);
-}
+uint64_t shard_checksum(const void *bytes, size_t n_bytes) { return xxh64_of(bytes, n_bytes); }
 
-void shard_chain_hash(char hash[33], const char *xxh128, const char *label, enum shard_split split, int fold, int variant,
-                      uint64_t checksum)
+void shard_chain_hash(char hash[33], const char *xxh128, const char *label, enum shard_split split, int fold,
+                      int variant, uint64_t checksum)
 {
     char text[512];
     struct xxh128 h;
-    int n = snprintf(text, sizeof text, "%s %s %.250s %d %d %d %016llx", hash, xxh128, label, (int)split, fold, variant,
-                     (unsigned long long)checksum);
+    int n = snprintf(text, sizeof text, "%s %s %.250s %d %d %d %016llx", hash, xxh128, label, (int)split,
+                     fold, variant, (unsigned long long)checksum);
     xxh128_of(&h, text, (size_t)n);
     xxh128_hex(hash, &h);
 }
 
-/* --- the index ---------------------------------------------------------------------------------------------------- */
+/* --- the index --- */
 
 static bool plain_name(const char *name)
 {
     return *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
 }
 
-static bool is_hex(const char *s, size_t n)
-{
-    return strlen(s) == n && strspn(s, "0123456789abcdef") == n;
-}
+static bool is_hex(const char *s, size_t n) { return strlen(s) == n && strspn(s, "0123456789abcdef") == n; }
 
 static int wrong(const struct manifest_reader *r, struct error *err, const char *what)
 {
@@ -106,7 +97,7 @@ static int wrong(const struct manifest_reader *r, struct error *err, const char 
 /* After a number that could not be read. */
 static int bad_number(const struct manifest_reader *r, struct error *err)
 {
-    err->code = EX_DATAERR;             /* not of the command line */
+    err->code = EX_DATAERR; /* not of the command line */
     return error_prefix(err, "'%s': row %llu", r->name, (unsigned long long)r->row);
 }
 
@@ -115,8 +106,7 @@ static int class_of(const struct shard_set *s, const char *label)
     int low = 0, high = s->info.n_classes - 1;
     while (low <= high) {
         int middle = (low + high) / 2, order = strcmp(label, s->info.classes[middle]);
-        if (order == 0)
-            return middle;
+        if (order == 0) return middle;
         if (order < 0)
             high = middle - 1;
         else
@@ -125,11 +115,12 @@ static int class_of(const struct shard_set *s, const char *label)
     return -1;
 }
 
-static const char *const index_columns[] = {"path", "label", "split", "group", "fold", "variant", "source", "params", "xxh128", "offset",
-                                            "bytes", "checksum", NULL};
+static const char *const index_columns[] = {"path",    "label",    "split",  "group",  "fold",
+                                            "variant", "source",   "params", "xxh128", "offset",
+                                            "bytes",   "checksum", NULL};
 
-static int read_entry(struct shard_set *s, const struct manifest_reader *r, const int column[], uint32_t shard, uint64_t *at,
-                      struct error *err)
+static int read_entry(struct shard_set *s, const struct manifest_reader *r, const int column[],
+                      uint32_t shard, uint64_t *at, struct error *err)
 {
     const char *f[12];
     uint64_t value;
@@ -137,20 +128,15 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
     struct entry e = {.shard = shard, .fold = -1};
     for (int i = 0; i < 12; i++)
         f[i] = manifest_field(r, column[i]);
-    if ((e.label = class_of(s, f[1])) < 0)
-        return wrong(r, err, "a label that index.tsv does not list");
-    if (!shard_split_parse(f[2], &e.split))
-        return wrong(r, err, "split is not train, val or test");
+    if ((e.label = class_of(s, f[1])) < 0) return wrong(r, err, "a label that index.tsv does not list");
+    if (!shard_split_parse(f[2], &e.split)) return wrong(r, err, "split is not train, val or test");
     if (f[4][0]) {
-        if (parse_i64(f[4], 0, 1000000, &number, "column 'fold'", err))
-            return bad_number(r, err);
+        if (parse_i64(f[4], 0, 1000000, &number, "column 'fold'", err)) return bad_number(r, err);
         e.fold = (int)number;
     }
-    if (parse_i64(f[5], 0, 1000000000, &number, "column 'variant'", err))
-        return bad_number(r, err);
+    if (parse_i64(f[5], 0, 1000000000, &number, "column 'variant'", err)) return bad_number(r, err);
     e.variant = (int)number;
-    if (!is_hex(f[8], 32) || !is_hex(f[11], 16))
-        return wrong(r, err, "a malformed hash");
+    if (!is_hex(f[8], 32) || !is_hex(f[11], 16)) return wrong(r, err, "a malformed hash");
     if (parse_u64(f[9], 0, UINT64_MAX, &e.offset, "column 'offset'", err) ||
         parse_u64(f[10], 1, UINT32_MAX, &value, "column 'bytes'", err))
         return bad_number(r, err);
@@ -158,15 +144,17 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
     e.checksum = strtoull(f[11], NULL, 16);
     const struct shard_file *file = &s->files[shard];
     uint64_t raw = (uint64_t)s->info.side_px * (uint64_t)s->info.side_px * 3;
-    if (s->info.encoding == SHARD_RAW && e.bytes != raw)
-        return wrong(r, err, "a record of the wrong size");
+    if (s->info.encoding == SHARD_RAW && e.bytes != raw) return wrong(r, err, "a record of the wrong size");
     /* In order and apart, so that a record can be nobody else's; the tail keeps loads inside the file. */
-    if (e.offset % SHARD_ALIGN || e.offset < *at || e.offset > file->bytes || file->bytes - e.offset < (uint64_t)e.bytes + SHARD_TAIL)
+    if (e.offset % SHARD_ALIGN || e.offset < *at || e.offset > file->bytes ||
+        file->bytes - e.offset < (uint64_t)e.bytes + SHARD_TAIL)
         return wrong(r, err, "a record outside its shard");
     *at = e.offset + e.bytes;
-    if (!(e.path = arena_strdup(&s->arena, f[0], err)) || !(e.group = f[3][0] ? arena_strdup(&s->arena, f[3], err) : "") ||
+    if (!(e.path = arena_strdup(&s->arena, f[0], err)) ||
+        !(e.group = f[3][0] ? arena_strdup(&s->arena, f[3], err) : "") ||
         !(e.source = f[6][0] ? arena_strdup(&s->arena, f[6], err) : "") ||
-        !(e.params = f[7][0] ? arena_strdup(&s->arena, f[7], err) : "") || !(e.xxh128 = arena_strdup(&s->arena, f[8], err)) ||
+        !(e.params = f[7][0] ? arena_strdup(&s->arena, f[7], err) : "") ||
+        !(e.xxh128 = arena_strdup(&s->arena, f[8], err)) ||
         mem_grow(&s->entries, &s->entries_capacity, s->n_entries + 1, sizeof *s->entries, err))
         return -1;
     s->entries[s->n_entries++] = e;
@@ -179,37 +167,36 @@ static int read_listed(char **text, const char *path, uint64_t bytes, const char
     size_t n;
     struct xxh128 h;
     char hex[33];
-    if (io_read_file(path, bytes, text, &n, err))
-        return -1;
+    if (io_read_file(path, bytes, text, &n, err)) return -1;
     xxh128_of(&h, *text, n);
     xxh128_hex(hex, &h);
-    if (n == bytes && strcmp(hex, xxh128) == 0)
-        return 0;
+    if (n == bytes && strcmp(hex, xxh128) == 0) return 0;
     free(*text);
     *text = NULL;
-    return error_set(err, EX_DATAERR, "'%s' is not the file that index.tsv lists (changed, or a copy that was cut off)", path);
+    return error_set(err, EX_DATAERR,
+                     "'%s' is not the file that index.tsv lists (changed, or a copy that was cut off)", path);
 }
 
-static int read_index(struct shard_set *s, const char *name, uint64_t records, uint64_t bytes, const char *xxh128, struct error *err)
+static int read_index(struct shard_set *s, const char *name, uint64_t records, uint64_t bytes,
+                      const char *xxh128, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     char *text = NULL;
     int rc = -1, more, column[12];
     uint64_t at = SHARD_ALIGN, n = 0;
-    if (text_printf(&path, err, "%s/%s", s->folder, name) || read_listed(&text, path.data, bytes, xxh128, err) ||
+    if (text_printf(&path, err, "%s/%s", s->folder, name) ||
+        read_listed(&text, path.data, bytes, xxh128, err) ||
         manifest_reader_open_memory(&r, text, bytes, path.data, index_columns, err))
         goto out;
     for (int i = 0; i < 12; i++)
         column[i] = manifest_column(&r.schema, index_columns[i]);
     for (; (more = manifest_reader_next(&r, err)) == 1; n++)
-        if (read_entry(s, &r, column, (uint32_t)s->n_files - 1, &at, err))
-            goto out;
-    if (more < 0)
-        goto out;
+        if (read_entry(s, &r, column, (uint32_t)s->n_files - 1, &at, err)) goto out;
+    if (more < 0) goto out;
     if (n != records) {
-        error_set(err, EX_DATAERR, "'%s' has %llu rows, index.tsv says %llu", path.data, (unsigned long long)n,
-                  (unsigned long long)records);
+        error_set(err, EX_DATAERR, "'%s' has %llu rows, index.tsv says %llu", path.data,
+                  (unsigned long long)n, (unsigned long long)records);
         goto out;
     }
     rc = 0;
@@ -220,7 +207,8 @@ out:
     return rc;
 }
 
-static int map_shard(struct shard_set *s, const char *name, uint64_t bytes, const char *xxh128, struct error *err)
+static int map_shard(struct shard_set *s, const char *name, uint64_t bytes, const char *xxh128,
+                     struct error *err)
 {
     struct text path = TEXT_EMPTY;
     struct stat st;
@@ -230,7 +218,7 @@ static int map_shard(struct shard_set *s, const char *name, uint64_t bytes, cons
         text_printf(&path, err, "%s/%s", s->folder, name))
         goto out;
     if ((fd = io_open_read(path.data, err)) < 0) {
-        err->code = EX_DATAERR;         /* the set is there, a part of it is not */
+        err->code = EX_DATAERR; /* the set is there, a part of it is not */
         goto out;
     }
     if (fstat(fd, &st)) {
@@ -238,7 +226,8 @@ static int map_shard(struct shard_set *s, const char *name, uint64_t bytes, cons
         goto out;
     }
     if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != bytes || bytes < SHARD_ALIGN + SHARD_TAIL) {
-        error_set(err, EX_DATAERR, "'%s' has %lld bytes, index.tsv says %llu", path.data, (long long)st.st_size, (unsigned long long)bytes);
+        error_set(err, EX_DATAERR, "'%s' has %lld bytes, index.tsv says %llu", path.data,
+                  (long long)st.st_size, (unsigned long long)bytes);
         goto out;
     }
     void *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
@@ -258,50 +247,49 @@ static int map_shard(struct shard_set *s, const char *name, uint64_t bytes, cons
     s->files[s->n_files++] = file;
     rc = 0;
 out:
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     text_release(&path);
     return rc;
 }
 
-/* One row of index.tsv. Settings come before classes, classes before shards, each index right behind its shard. */
-static int read_set_row(struct shard_set *s, const struct manifest_reader *r, const int column[], bool *has_index, struct error *err)
+/* One row of index.tsv. Settings come before classes, classes before shards, each index right behind its
+ * shard. */
+static int read_set_row(struct shard_set *s, const struct manifest_reader *r, const int column[],
+                        bool *has_index, struct error *err)
 {
     const char *key = manifest_field(r, column[0]), *value = manifest_field(r, column[1]);
     uint64_t records = 0, bytes = 0;
     int64_t number;
-    bool setting = strcmp(key, "side_px") == 0 || strcmp(key, "resize") == 0 || strcmp(key, "encoding") == 0 || strcmp(key, "data_hash") == 0;
+    bool setting = strcmp(key, "side_px") == 0 || strcmp(key, "resize") == 0 ||
+                   strcmp(key, "encoding") == 0 || strcmp(key, "data_hash") == 0;
     if (setting && s->n_files)
-        return wrong(r, err, "a setting behind a shard");       /* records were measured by the ones before */
+        return wrong(r, err, "a setting behind a shard"); /* records were measured by the ones before */
     if (strcmp(key, "format") == 0)
         return strcmp(value, SHARD_FORMAT) ? wrong(r, err, "a format that this version does not read") : 0;
     if (strcmp(key, "side_px") == 0) {
-        if (parse_i64(value, 1, SHARD_MAX_SIDE_PX, &number, "side_px", err))
-            return bad_number(r, err);
+        if (parse_i64(value, 1, SHARD_MAX_SIDE_PX, &number, "side_px", err)) return bad_number(r, err);
         s->info.side_px = (int)number;
         return 0;
     }
     if (strcmp(key, "resize") == 0) {
-        if (strlen(value) >= sizeof s->info.resize)
-            return wrong(r, err, "a resize method with a long name");
+        if (strlen(value) >= sizeof s->info.resize) return wrong(r, err, "a resize method with a long name");
         snprintf(s->info.resize, sizeof s->info.resize, "%s", value);
         return 0;
     }
     if (strcmp(key, "encoding") == 0) {
-        if (strcmp(value, "raw") && strcmp(value, "jpeg"))
-            return wrong(r, err, "an unknown encoding");
+        if (strcmp(value, "raw") && strcmp(value, "jpeg")) return wrong(r, err, "an unknown encoding");
         s->info.encoding = value[0] == 'j' ? SHARD_JPEG : SHARD_RAW;
         return 0;
     }
     if (strcmp(key, "data_hash") == 0) {
-        if (!is_hex(value, 32))
-            return wrong(r, err, "a malformed hash");
+        if (!is_hex(value, 32)) return wrong(r, err, "a malformed hash");
         memcpy(s->info.data_hash, value, sizeof s->info.data_hash);
         return 0;
     }
     if (strcmp(key, "class") == 0) {
         int n = s->info.n_classes;
-        if (n >= SHARD_MAX_CLASSES || s->n_files || !*value || (n > 0 && strcmp(s->info.classes[n - 1], value) >= 0))
+        if (n >= SHARD_MAX_CLASSES || s->n_files || !*value ||
+            (n > 0 && strcmp(s->info.classes[n - 1], value) >= 0))
             return wrong(r, err, "classes are not sorted, or stand behind a shard");
         if (mem_grow(&s->info.classes, &s->classes_capacity, (size_t)n + 1, sizeof *s->info.classes, err) ||
             !(s->info.classes[n] = arena_strdup(&s->arena, value, err)))
@@ -310,13 +298,14 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
         return 0;
     }
     bool shard = strcmp(key, "shard") == 0, index = strcmp(key, "index") == 0;
-    if (!shard && !index)
-        return 0;                       /* something a later version adds */
+    if (!shard && !index) return 0; /* something a later version adds */
     const char *hash = manifest_field(r, column[4]);
     if (parse_u64(manifest_field(r, column[2]), 0, UINT32_MAX - 1, &records, "records", err) ||
-        parse_u64(manifest_field(r, column[3]), 1, index ? SHARD_MAX_INDEX_BYTES : (uint64_t)INT64_MAX, &bytes, "bytes", err))
+        parse_u64(manifest_field(r, column[3]), 1, index ? SHARD_MAX_INDEX_BYTES : (uint64_t)INT64_MAX,
+                  &bytes, "bytes", err))
         return bad_number(r, err);
-    if (!plain_name(value) || !is_hex(hash, 32) || s->info.side_px == 0 || s->n_files >= SHARD_MAX_FILES || shard != *has_index)
+    if (!plain_name(value) || !is_hex(hash, 32) || s->info.side_px == 0 || s->n_files >= SHARD_MAX_FILES ||
+        shard != *has_index)
         return wrong(r, err, "a shard out of place");
     *has_index = !shard;
     return shard ? map_shard(s, value, bytes, hash, err) : read_index(s, value, records, bytes, hash, err);
@@ -331,18 +320,17 @@ static int read_set(struct shard_set *s, struct error *err)
     size_t n;
     int rc = -1, more, column[5];
     bool has_index = true, format = false;
-    if (text_printf(&path, err, "%s/index.tsv", s->folder) || io_read_file(path.data, SHARD_MAX_SET_BYTES, &text, &n, err) ||
+    if (text_printf(&path, err, "%s/index.tsv", s->folder) ||
+        io_read_file(path.data, SHARD_MAX_SET_BYTES, &text, &n, err) ||
         manifest_reader_open_memory(&r, text, n, path.data, columns, err))
         goto out;
     for (int i = 0; i < 5; i++)
         column[i] = manifest_column(&r.schema, columns[i]);
     while ((more = manifest_reader_next(&r, err)) == 1) {
         format |= r.row == 1 && strcmp(manifest_field(&r, column[0]), "format") == 0;
-        if (read_set_row(s, &r, column, &has_index, err))
-            goto out;
+        if (read_set_row(s, &r, column, &has_index, err)) goto out;
     }
-    if (more < 0)
-        goto out;
+    if (more < 0) goto out;
     if (!format || !has_index || s->info.side_px == 0) {
         error_set(err, EX_DATAERR, "'%s' is not the list of a shard set", path.data);
         goto out;
@@ -355,17 +343,13 @@ out:
     return rc;
 }
 
-static uint64_t bucket_hash(const char *xxh128)
-{
-    return random_key(xxh128, strlen(xxh128));
-}
+static uint64_t bucket_hash(const char *xxh128) { return random_key(xxh128, strlen(xxh128)); }
 
 static int index_hashes(struct shard_set *s, struct error *err)
 {
     for (s->n_buckets = 16; s->n_buckets < 2 * s->n_entries; s->n_buckets *= 2)
         ;
-    if (!(s->by_hash = mem_zalloc(s->n_buckets, sizeof *s->by_hash, err)))
-        return -1;
+    if (!(s->by_hash = mem_zalloc(s->n_buckets, sizeof *s->by_hash, err))) return -1;
     for (size_t i = 0; i < s->n_entries; i++) {
         size_t at = bucket_hash(s->entries[i].xxh128) & (s->n_buckets - 1);
         while (s->by_hash[at])
@@ -379,8 +363,7 @@ int shard_set_open_stored(struct shard_set **out, const char *folder, struct err
 {
     *out = NULL;
     struct shard_set *s = mem_zalloc(1, sizeof *s, err);
-    if (!s)
-        return -1;
+    if (!s) return -1;
     if (!(s->folder = mem_strdup(folder, err)) || read_set(s, err) || index_hashes(s, err) ||
         !(s->checked = mem_zalloc(s->n_entries + 1, sizeof *s->checked, err))) {
         shard_set_close(s);
@@ -393,20 +376,19 @@ int shard_set_open_stored(struct shard_set **out, const char *folder, struct err
 
 int shard_set_open(struct shard_set **out, const char *folder, struct error *err)
 {
-    if (shard_set_open_stored(out, folder, err))
-        return -1;
+    if (shard_set_open_stored(out, folder, err)) return -1;
     struct shard_set *s = *out;
     if (s->info.encoding != SHARD_JPEG || shard_decoders_open(&s->decoders, s->info.side_px, err) == 0)
         return 0;
     shard_set_close(s);
     *out = NULL;
-    return error_prefix(err, "'%s' holds JPEG records, which are decoded in a sandbox (pack --encoding raw needs none)", folder);
+    return error_prefix(err,
+                        "'%s' holds JPEG records, which are decoded in a sandbox (pack --encoding raw needs "
+                        "none)",
+                        folder);
 }
 
-const struct shard_set_info *shard_set_info(const struct shard_set *s)
-{
-    return &s->info;
-}
+const struct shard_set_info *shard_set_info(const struct shard_set *s) { return &s->info; }
 
 int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int variant)
 {
@@ -419,7 +401,7 @@ int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int varian
     return -1;
 }
 
-/* --- records ------------------------------------------------------------------------------------------------------ */
+/* --- records --- */
 
 int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err)
 {
@@ -427,9 +409,18 @@ int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_r
         return error_set(err, EX_SOFTWARE, "'%s' has no record %llu", s->folder, (unsigned long long)index);
     const struct entry *e = &s->entries[index];
     *out = (struct shard_record){
-        .path = e->path, .xxh128 = e->xxh128, .group = e->group, .label = e->label, .split = e->split, .fold = e->fold,
-        .variant = e->variant, .source = e->source, .params = e->params, .checksum = e->checksum,
-        .encoded = s->files[e->shard].map + e->offset, .n_encoded = e->bytes,
+        .path = e->path,
+        .xxh128 = e->xxh128,
+        .group = e->group,
+        .label = e->label,
+        .split = e->split,
+        .fold = e->fold,
+        .variant = e->variant,
+        .source = e->source,
+        .params = e->params,
+        .checksum = e->checksum,
+        .encoded = s->files[e->shard].map + e->offset,
+        .n_encoded = e->bytes,
     };
     return 0;
 }
@@ -437,11 +428,10 @@ int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_r
 /* Damage is found the first time a record is used; two threads may check the same one, to the same end. */
 static int check_record(struct shard_set *s, uint64_t index, const struct shard_record *r, struct error *err)
 {
-    if (atomic_load_explicit(&s->checked[index], memory_order_relaxed))
-        return 0;
+    if (atomic_load_explicit(&s->checked[index], memory_order_relaxed)) return 0;
     if (shard_checksum(r->encoded, r->n_encoded) != r->checksum)
-        return error_set(err, EX_DATAERR, "'%s': record %llu ('%s') is damaged", s->files[s->entries[index].shard].path,
-                         (unsigned long long)index, r->path);
+        return error_set(err, EX_DATAERR, "'%s': record %llu ('%s') is damaged",
+                         s->files[s->entries[index].shard].path, (unsigned long long)index, r->path);
     atomic_store_explicit(&s->checked[index], 1, memory_order_relaxed);
     return 0;
 }
@@ -449,27 +439,26 @@ static int check_record(struct shard_set *s, uint64_t index, const struct shard_
 int shard_set_record(struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err)
 {
     if (s->info.encoding != SHARD_RAW)
-        return error_set(err, EX_DATAERR, "'%s' holds JPEG records: raw ones are needed here (pack --encoding raw)", s->folder);
-    if (shard_set_describe(s, index, out, err) || check_record(s, index, out, err))
-        return -1;
+        return error_set(err, EX_DATAERR,
+                         "'%s' holds JPEG records: raw ones are needed here (pack --encoding raw)",
+                         s->folder);
+    if (shard_set_describe(s, index, out, err) || check_record(s, index, out, err)) return -1;
     out->pixels = out->encoded;
     return 0;
 }
 
-int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct shard_record *out, struct error *err)
+int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct shard_record *out,
+                   struct error *err)
 {
-    if (s->info.encoding == SHARD_RAW)
-        return shard_set_record(s, index, out, err);
-    if (!s->decoders)
-        return error_set(err, EX_SOFTWARE, "'%s' was opened without decoders", s->folder);
-    if (shard_set_describe(s, index, out, err) || check_record(s, index, out, err))
-        return -1;
+    if (s->info.encoding == SHARD_RAW) return shard_set_record(s, index, out, err);
+    if (!s->decoders) return error_set(err, EX_SOFTWARE, "'%s' was opened without decoders", s->folder);
+    if (shard_set_describe(s, index, out, err) || check_record(s, index, out, err)) return -1;
     char why[SHARD_WHY_BYTES];
     int decoded = shard_decoders_run(s->decoders, out->encoded, out->n_encoded, scratch, why, err);
     if (decoded == 0)
-        error_set(err, EX_DATAERR, "'%s': record %llu ('%s') cannot be read: %s", s->folder, (unsigned long long)index, out->path, why);
-    if (decoded != 1)
-        return -1;
+        error_set(err, EX_DATAERR, "'%s': record %llu ('%s') cannot be read: %s", s->folder,
+                  (unsigned long long)index, out->path, why);
+    if (decoded != 1) return -1;
     out->pixels = scratch;
     return 0;
 }
@@ -484,24 +473,23 @@ int shard_set_check(struct shard_set *s, struct error *err)
         xxh128_of(&h, s->files[i].map, s->files[i].bytes);
         xxh128_hex(hex, &h);
         if (strcmp(hex, s->files[i].xxh128))
-            return error_set(err, EX_DATAERR, "'%s' is damaged: its hash is %s, index.tsv says %s", s->files[i].path, hex,
-                             s->files[i].xxh128);
+            return error_set(err, EX_DATAERR, "'%s' is damaged: its hash is %s, index.tsv says %s",
+                             s->files[i].path, hex, s->files[i].xxh128);
     }
     for (size_t i = 0; i < s->n_entries; i++) {
         struct shard_record r;
-        if (shard_set_describe(s, i, &r, err) || check_record(s, i, &r, err))
-            return -1;
+        if (shard_set_describe(s, i, &r, err) || check_record(s, i, &r, err)) return -1;
         shard_chain_hash(chain, r.xxh128, s->info.classes[r.label], r.split, r.fold, r.variant, r.checksum);
     }
     if (strcmp(chain, s->info.data_hash))
-        return error_set(err, EX_DATAERR, "'%s': the records are not those that data_hash was taken over", s->folder);
+        return error_set(err, EX_DATAERR, "'%s': the records are not those that data_hash was taken over",
+                         s->folder);
     return 0;
 }
 
 void shard_set_close(struct shard_set *s)
 {
-    if (!s)
-        return;
+    if (!s) return;
     shard_decoders_close(s->decoders);
     for (size_t i = 0; i < s->n_files; i++) {
         munmap((void *)s->files[i].map, s->files[i].bytes);

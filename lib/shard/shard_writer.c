@@ -19,30 +19,37 @@
 #include "manifest/manifest.h"
 #include "shard/internal.h"
 
-struct written { char *name; uint64_t records, bytes; char xxh128[33]; uint64_t index_bytes; char index_xxh128[33]; };
+struct written {
+    char *name;
+    uint64_t records, bytes;
+    char xxh128[33];
+    uint64_t index_bytes;
+    char index_xxh128[33];
+};
 
 struct shard_writer {
     struct shard_writer_options o;
     char resize[16];
-    char *folder;               /* what the user named */
-    char *work;                 /* where files are written: the folder itself, or a new one beside it */
-    struct written *shards;     /* old ones first when appending */
+    char *folder;           /* what the user named */
+    char *work;             /* where files are written: the folder itself, or a new one beside it */
+    struct written *shards; /* old ones first when appending */
     size_t n_shards, shards_capacity, n_old;
-    int fd;                     /* of the shard being written, or -1 */
+    int fd; /* of the shard being written, or -1 */
     uint64_t at, n_in_shard;
     struct xxh128_stream *hash;
     struct text index, path;
-    char **classes;             /* sorted, owned */
+    char **classes; /* sorted, owned */
     size_t n_classes, classes_capacity;
     char data_hash[33];
-    bool listed, committed;     /* listed: the index may name the new shards by now */
+    bool listed, committed; /* listed: the index may name the new shards by now */
 };
 
 static const uint8_t zeros[SHARD_ALIGN > SHARD_TAIL ? SHARD_ALIGN : SHARD_TAIL];
 
-/* --- names, classes ----------------------------------------------------------------------------------------------- */
+/* --- names, classes --- */
 
-static const char *path_of(struct shard_writer *w, const char *folder, const char *name, const char *ending, struct error *err)
+static const char *path_of(struct shard_writer *w, const char *folder, const char *name, const char *ending,
+                           struct error *err)
 {
     text_clear(&w->path);
     return text_printf(&w->path, err, "%s/%s%s", folder, name, ending) ? NULL : w->path.data;
@@ -54,8 +61,7 @@ static int add_class(struct shard_writer *w, const char *label, struct error *er
     while (low < high) {
         size_t middle = (low + high) / 2;
         int order = strcmp(label, w->classes[middle]);
-        if (order == 0)
-            return 0;
+        if (order == 0) return 0;
         if (order < 0)
             high = middle;
         else
@@ -72,7 +78,7 @@ static int add_class(struct shard_writer *w, const char *label, struct error *er
     return 0;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------ */
+/* --- opening --- */
 
 /* Takes over the set that is there: settings must agree; its shards are listed again as they are. */
 static int adopt_set(struct shard_writer *w, struct error *err)
@@ -81,28 +87,28 @@ static int adopt_set(struct shard_writer *w, struct error *err)
     struct shard_set *set = NULL;
     struct manifest_table t = MANIFEST_TABLE_EMPTY;
     int rc = -1, column[5];
-    if (shard_set_open(&set, w->folder, err))   /* proves that every value below is well formed */
+    if (shard_set_open(&set, w->folder, err)) /* proves that every value below is well formed */
         return -1;
     const struct shard_set_info *info = shard_set_info(set);
     if (info->side_px != w->o.side_px || strcmp(info->resize, w->resize) || info->encoding != w->o.encoding) {
-        error_set(err, EX_DATAERR, "'%s' holds %d px, %s, %s: cannot append %d px, %s, %s", w->folder, info->side_px, info->resize,
-                  shard_encoding_name(info->encoding), w->o.side_px, w->resize, shard_encoding_name(w->o.encoding));
+        error_set(err, EX_DATAERR, "'%s' holds %d px, %s, %s: cannot append %d px, %s, %s", w->folder,
+                  info->side_px, info->resize, shard_encoding_name(info->encoding), w->o.side_px, w->resize,
+                  shard_encoding_name(w->o.encoding));
         goto out;
     }
     memcpy(w->data_hash, info->data_hash, sizeof w->data_hash);
     for (int i = 0; i < info->n_classes; i++)
-        if (add_class(w, info->classes[i], err))
-            goto out;
+        if (add_class(w, info->classes[i], err)) goto out;
     const char *path = path_of(w, w->folder, "index", ".tsv", err);
-    if (!path || manifest_table_read(&t, path, columns, err))
-        goto out;
+    if (!path || manifest_table_read(&t, path, columns, err)) goto out;
     for (int i = 0; i < 5; i++)
         column[i] = manifest_column(&t.schema, columns[i]);
     for (size_t row = 0; row < t.n_rows; row++) {
         const char *key = manifest_cell(&t, row, column[0]), *hash = manifest_cell(&t, row, column[4]);
         uint64_t bytes = strtoull(manifest_cell(&t, row, column[3]), NULL, 10);
         if (strcmp(key, "shard") == 0) {
-            struct written s = {.records = strtoull(manifest_cell(&t, row, column[2]), NULL, 10), .bytes = bytes};
+            struct written s = {.records = strtoull(manifest_cell(&t, row, column[2]), NULL, 10),
+                                .bytes = bytes};
             const char *name = manifest_cell(&t, row, column[1]);
             if (!text_ends(name, ".bin")) {
                 error_set(err, EX_DATAERR, "'%s': a shard with another name than pack gives", w->folder);
@@ -114,7 +120,8 @@ static int adopt_set(struct shard_writer *w, struct error *err)
                 goto out;
             s.name[strlen(name) - 4] = 0;
             w->shards[w->n_shards++] = s;
-            w->n_old = w->n_shards;             /* from the start: what fails below must not take these for new ones */
+            /* from the start: what fails below must not take these for new ones */
+            w->n_old = w->n_shards;
         } else if (strcmp(key, "index") == 0 && w->n_shards > 0) {
             w->shards[w->n_shards - 1].index_bytes = bytes;
             snprintf(w->shards[w->n_shards - 1].index_xxh128, sizeof w->shards->index_xxh128, "%s", hash);
@@ -129,13 +136,14 @@ out:
 
 static bool is_ours(const char *name)
 {
-    return strcmp(name, "index.tsv") == 0 || text_starts(name, ".index.tsv.") || text_starts(name, ".shard-") ||
+    return strcmp(name, "index.tsv") == 0 || text_starts(name, ".index.tsv.") ||
+           text_starts(name, ".shard-") ||
            (text_starts(name, "shard-") && (text_ends(name, ".bin") || text_ends(name, ".tsv")));
 }
 
 /*
- * What is at the folder's place: 0 nothing or an empty folder, 1 a set, -1 something else. A folder is replaced whole, so
- * it must hold nothing but a set: a stray file of the user's makes it something else.
+ * What is at the folder's place: 0 nothing or an empty folder, 1 a set, -1 something else. A folder is
+ * replaced whole, so it must hold nothing but a set: a stray file of the user's makes it something else.
  */
 static int look_at(struct shard_writer *w, struct error *err)
 {
@@ -144,10 +152,8 @@ static int look_at(struct shard_writer *w, struct error *err)
     bool foreign = false, any = false;
     DIR *d = opendir(w->folder);
     if (!d) {
-        if (errno == ENOENT)
-            return 0;
-        if (errno == ENOTDIR)
-            return -1;
+        if (errno == ENOENT) return 0;
+        if (errno == ENOTDIR) return -1;
         error_errno(err, EX_CANTCREAT, "cannot look into '%s'", w->folder);
         return -2;
     }
@@ -160,47 +166,44 @@ static int look_at(struct shard_writer *w, struct error *err)
     if (!rc && fd < 0 && errno_of_machine(errno))
         rc = error_errno(err, EX_CANTCREAT, "cannot look into '%s'", w->folder);
     struct error ignored = {0};
-    bool set = fd >= 0 && io_read_full(fd, first, sizeof first, "index.tsv", &ignored) == 0 && memcmp(first, head, sizeof first) == 0;
-    if (fd >= 0)
-        close(fd);
+    bool set = fd >= 0 && io_read_full(fd, first, sizeof first, "index.tsv", &ignored) == 0 &&
+               memcmp(first, head, sizeof first) == 0;
+    if (fd >= 0) close(fd);
     closedir(d);
     return rc ? -2 : !any ? 0 : set && !foreign ? 1 : -1;
 }
 
-int shard_writer_open(struct shard_writer **out, const char *folder, const struct shard_writer_options *options, struct error *err)
+int shard_writer_open(struct shard_writer **out, const char *folder,
+                      const struct shard_writer_options *options, struct error *err)
 {
     *out = NULL;
     if (options->side_px < 1 || options->side_px > SHARD_MAX_SIDE_PX)
         return error_set(err, EX_USAGE, "a side of %d pixels: 1 to %d", options->side_px, SHARD_MAX_SIDE_PX);
     struct shard_writer *w = mem_zalloc(1, sizeof *w, err);
     struct text name = TEXT_EMPTY;
-    if (!w)
-        return -1;
+    if (!w) return -1;
     w->o = *options;
     w->fd = -1;
     memcpy(w->data_hash, SHARD_HASH_START, sizeof w->data_hash);
-    if (w->o.shard_bytes == 0)
-        w->o.shard_bytes = SHARD_DEFAULT_BYTES;
+    if (w->o.shard_bytes == 0) w->o.shard_bytes = SHARD_DEFAULT_BYTES;
     snprintf(w->resize, sizeof w->resize, "%s", options->resize);
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/')
         n--;
-    if (!(w->folder = mem_dup(folder, n + 1, err)))
-        goto fail;
+    if (!(w->folder = mem_dup(folder, n + 1, err))) goto fail;
     w->folder[n] = 0;
-    if (xxh128_stream_open(&w->hash, err))
-        goto fail;
+    if (xxh128_stream_open(&w->hash, err)) goto fail;
     int there = look_at(w, err);
     if (there == -1)
-        error_set(err, EX_CANTCREAT, "'%s' is there and is not a shard set (or holds other files, too)", w->folder);
-    if (there < 0)
-        goto fail;
+        error_set(err, EX_CANTCREAT, "'%s' is there and is not a shard set (or holds other files, too)",
+                  w->folder);
+    if (there < 0) goto fail;
     if (options->append && there == 1) {
-        if (!(w->work = mem_strdup(w->folder, err)) || adopt_set(w, err))
-            goto fail;
+        if (!(w->work = mem_strdup(w->folder, err)) || adopt_set(w, err)) goto fail;
     } else {
         io_sweep_leftovers(w->folder);
-        if (io_mkdirs_for(w->folder, err) || text_printf(&name, err, "%s.new-%ld", w->folder, (long)getpid()) ||
+        if (io_mkdirs_for(w->folder, err) ||
+            text_printf(&name, err, "%s.new-%ld", w->folder, (long)getpid()) ||
             !(w->work = mem_strdup(name.data, err)))
             goto fail;
         if (mkdir(w->work, 0777)) {
@@ -219,17 +222,13 @@ fail:
     return -1;
 }
 
-bool shard_writer_appends(const struct shard_writer *w)
-{
-    return strcmp(w->work, w->folder) == 0;
-}
+bool shard_writer_appends(const struct shard_writer *w) { return strcmp(w->work, w->folder) == 0; }
 
-/* --- records ------------------------------------------------------------------------------------------------------ */
+/* --- records --- */
 
 static int put(struct shard_writer *w, const void *bytes, size_t n, struct error *err)
 {
-    if (io_write_full(w->fd, bytes, n, w->shards[w->n_shards - 1].name, err))
-        return -1;
+    if (io_write_full(w->fd, bytes, n, w->shards[w->n_shards - 1].name, err)) return -1;
     xxh128_stream_add(w->hash, bytes, n);
     w->at += n;
     return 0;
@@ -240,37 +239,35 @@ static int begin_shard(struct shard_writer *w, struct error *err)
     char name[32], head[SHARD_ALIGN] = SHARD_MAGIC;
     struct written s = {0};
     snprintf(name, sizeof name, "shard-%05zu", w->n_shards);
-    if (mem_grow(&w->shards, &w->shards_capacity, w->n_shards + 1, sizeof *w->shards, err) || !(s.name = mem_strdup(name, err)))
+    if (mem_grow(&w->shards, &w->shards_capacity, w->n_shards + 1, sizeof *w->shards, err) ||
+        !(s.name = mem_strdup(name, err)))
         return -1;
     w->shards[w->n_shards++] = s;
     const char *path = path_of(w, w->work, name, ".bin", err);
-    if (!path)
-        return -1;
+    if (!path) return -1;
     if (fault_here(FAULT_OPEN) || (w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
         return error_errno(err, EX_CANTCREAT, "cannot create '%s'", path);
     w->at = 0;
     w->n_in_shard = 0;
     xxh128_stream_reset(w->hash);
     text_clear(&w->index);
-    if (put(w, head, sizeof head, err))
-        return -1;
-    return text_puts(&w->index, "path\tlabel\tsplit\tgroup\tfold\tvariant\tsource\tparams\txxh128\toffset\tbytes\tchecksum\n", err);
+    if (put(w, head, sizeof head, err)) return -1;
+    return text_puts(&w->index,
+                     "path\tlabel\tsplit\tgroup\tfold\tvariant\tsource\tparams\txxh128\toffset\tbytes\tchecks"
+                     "um\n",
+                     err);
 }
 
 static int end_shard(struct shard_writer *w, struct error *err)
 {
     struct xxh128 h;
-    if (w->fd < 0)
-        return 0;
+    if (w->fd < 0) return 0;
     struct written *s = &w->shards[w->n_shards - 1];
-    if (put(w, zeros, SHARD_TAIL, err))
-        return -1;
-    if (fsync(w->fd))
-        return error_errno(err, EX_IOERR, "cannot sync '%s'", s->name);
+    if (put(w, zeros, SHARD_TAIL, err)) return -1;
+    if (fsync(w->fd)) return error_errno(err, EX_IOERR, "cannot sync '%s'", s->name);
     int fd = w->fd;
     w->fd = -1;
-    if (close(fd))
-        return error_errno(err, EX_IOERR, "cannot close '%s'", s->name);
+    if (close(fd)) return error_errno(err, EX_IOERR, "cannot close '%s'", s->name);
     s->records = w->n_in_shard;
     s->bytes = w->at;
     xxh128_stream_end(w->hash, &h);
@@ -294,39 +291,41 @@ int shard_writer_add(struct shard_writer *w, const struct shard_writer_record *r
     if (r->n_bytes == 0 || r->n_bytes > UINT32_MAX || (w->o.encoding == SHARD_RAW && r->n_bytes != raw))
         return error_set(err, EX_SOFTWARE, "a record of %zu bytes", r->n_bytes);
     uint64_t padding = (SHARD_ALIGN - w->at % SHARD_ALIGN) % SHARD_ALIGN;
-    if (w->fd >= 0 && w->n_in_shard > 0 && w->at + padding + r->n_bytes + SHARD_TAIL > w->o.shard_bytes && end_shard(w, err))
+    if (w->fd >= 0 && w->n_in_shard > 0 && w->at + padding + r->n_bytes + SHARD_TAIL > w->o.shard_bytes &&
+        end_shard(w, err))
         return -1;
-    if (w->fd < 0 && begin_shard(w, err))
-        return -1;
+    if (w->fd < 0 && begin_shard(w, err)) return -1;
     padding = (SHARD_ALIGN - w->at % SHARD_ALIGN) % SHARD_ALIGN;
-    if (add_class(w, r->label, err) || put(w, zeros, padding, err))
-        return -1;
+    if (add_class(w, r->label, err) || put(w, zeros, padding, err)) return -1;
     uint64_t offset = w->at, checksum = shard_checksum(r->bytes, r->n_bytes);
-    if (put(w, r->bytes, r->n_bytes, err))
-        return -1;
-    if (r->fold >= 0)
-        snprintf(fold, sizeof fold, "%d", r->fold);
-    if (field(w, r->path, err) || field(w, r->label, err) || field(w, shard_split_name(r->split), err) || field(w, r->group, err) ||
-        text_printf(&w->index, err, "%s\t%d\t", fold, r->variant) || field(w, r->source, err) || field(w, r->params, err) ||
-        field(w, r->xxh128, err) ||
-        text_printf(&w->index, err, "%llu\t%zu\t%016llx\n", (unsigned long long)offset, r->n_bytes, (unsigned long long)checksum))
+    if (put(w, r->bytes, r->n_bytes, err)) return -1;
+    if (r->fold >= 0) snprintf(fold, sizeof fold, "%d", r->fold);
+    if (field(w, r->path, err) || field(w, r->label, err) || field(w, shard_split_name(r->split), err) ||
+        field(w, r->group, err) || text_printf(&w->index, err, "%s\t%d\t", fold, r->variant) ||
+        field(w, r->source, err) || field(w, r->params, err) || field(w, r->xxh128, err) ||
+        text_printf(&w->index, err, "%llu\t%zu\t%016llx\n", (unsigned long long)offset, r->n_bytes,
+                    (unsigned long long)checksum))
         return -1;
     shard_chain_hash(w->data_hash, r->xxh128, r->label, r->split, r->fold, r->variant, checksum);
     w->n_in_shard++;
     return 0;
 }
 
-/* --- commit ------------------------------------------------------------------------------------------------------- */
+/* --- commit --- */
 
 static int write_set(struct shard_writer *w, struct error *err)
 {
     struct text t = TEXT_EMPTY;
     int rc = -1;
-    if (text_printf(&t, err, "key\tvalue\trecords\tbytes\txxh128\nformat\t" SHARD_FORMAT "\t\t\t\nside_px\t%d\t\t\t\nresize\t%s\t\t\t\n"
-                    "encoding\t%s\t\t\t\ndata_hash\t%s\t\t\t\n", w->o.side_px, w->resize, shard_encoding_name(w->o.encoding), w->data_hash))
+    if (text_printf(&t, err,
+                    "key\tvalue\trecords\tbytes\txxh128\nformat\t" SHARD_FORMAT
+                    "\t\t\t\nside_px\t%d\t\t\t\nresize\t%s\t\t\t\n"
+                    "encoding\t%s\t\t\t\ndata_hash\t%s\t\t\t\n",
+                    w->o.side_px, w->resize, shard_encoding_name(w->o.encoding), w->data_hash))
         goto out;
     for (size_t i = 0; i < w->n_classes; i++)
-        if (text_puts(&t, "class\t", err) || manifest_escape(&t, w->classes[i], err) || text_puts(&t, "\t\t\t\n", err))
+        if (text_puts(&t, "class\t", err) || manifest_escape(&t, w->classes[i], err) ||
+            text_puts(&t, "\t\t\t\n", err))
             goto out;
     for (size_t i = 0; i < w->n_shards; i++) {
         const struct written *s = &w->shards[i];
@@ -346,11 +345,9 @@ out:
 static void remove_set(const char *folder)
 {
     DIR *d = opendir(folder);
-    if (!d)
-        return;
+    if (!d) return;
     for (struct dirent *e; (e = readdir(d));)
-        if (is_ours(e->d_name))
-            unlinkat(dirfd(d), e->d_name, 0);
+        if (is_ours(e->d_name)) unlinkat(dirfd(d), e->d_name, 0);
     closedir(d);
     rmdir(folder);
 }
@@ -358,23 +355,18 @@ static void remove_set(const char *folder)
 static int move_into_place(struct shard_writer *w, struct error *err)
 {
     char *old;
-    if (io_take_place(w->work, w->folder, &old, err))
-        return -1;
-    if (old)
-        remove_set(old);
+    if (io_take_place(w->work, w->folder, &old, err)) return -1;
+    if (old) remove_set(old);
     free(old);
     return 0;
 }
 
 int shard_writer_commit(struct shard_writer *w, struct error *err)
 {
-    if (end_shard(w, err))
-        return -1;
+    if (end_shard(w, err)) return -1;
     w->listed = true;
-    if (write_set(w, err))
-        return -1;
-    if (strcmp(w->work, w->folder) && move_into_place(w, err))
-        return -1;
+    if (write_set(w, err)) return -1;
+    if (strcmp(w->work, w->folder) && move_into_place(w, err)) return -1;
     w->committed = true;
     return io_fsync_dir_of(w->folder, err);
 }
@@ -382,20 +374,18 @@ int shard_writer_commit(struct shard_writer *w, struct error *err)
 void shard_writer_close(struct shard_writer *w)
 {
     struct error ignored = {0};
-    if (!w)
-        return;
+    if (!w) return;
     int saved = errno;
-    if (w->fd >= 0)
-        close(w->fd);
-    bool undo = !w->committed && w->folder && w->work;      /* else there is nothing yet, or nothing any more */
+    if (w->fd >= 0) close(w->fd);
+    /* else there is nothing yet, or nothing any more */
+    bool undo = !w->committed && w->folder && w->work;
     if (undo && !shard_writer_appends(w)) {
         remove_set(w->work);
     } else if (undo && !w->listed) {
         for (size_t i = w->n_old; i < w->n_shards; i++)
             for (int k = 0; k < 2; k++) {
                 const char *path = path_of(w, w->work, w->shards[i].name, k ? ".tsv" : ".bin", &ignored);
-                if (path)
-                    unlink(path);
+                if (path) unlink(path);
             }
     }
     for (size_t i = 0; i < w->n_shards; i++)

@@ -1,8 +1,8 @@
 /*
- * shard_writer.h: makes the sets that shard.h reads. A set is a folder of pairs shard-00000.bin (records) and shard-00000.tsv (one
- * row a record), and index.tsv, which lists them with sizes and checksums and comes last: without it there is no set. A new set is
- * written beside its folder and moved into place whole; appending adds pairs and renames a new index.tsv. Either way a reader
- * sees the old set or the new one.
+ * shard_writer.h: makes the sets that shard.h reads. A set is a folder of pairs shard-00000.bin (records) and
+ * shard-00000.tsv (one row a record), and index.tsv, which lists them with sizes and checksums and comes
+ * last: without it there is no set. A new set is written beside its folder and moved into place whole;
+ * appending adds pairs and renames a new index.tsv. Either way a reader sees the old set or the new one.
  */
 #ifndef WINNOW_SHARD_SHARD_WRITER_H
 #define WINNOW_SHARD_SHARD_WRITER_H
@@ -16,29 +16,32 @@
 
 struct shard_writer_options {
     int side_px;
-    const char *resize;                 /* name of the method, recorded */
+    const char *resize; /* name of the method, recorded */
     enum shard_encoding encoding;
-    uint64_t shard_bytes;               /* a new shard begins before this is passed; 0: SHARD_DEFAULT_BYTES */
-    bool append;                        /* folder holds a set of the same kind: add to it */
+    uint64_t shard_bytes; /* a new shard begins before this is passed; 0: SHARD_DEFAULT_BYTES */
+    bool append;          /* folder holds a set of the same kind: add to it */
 };
 #define SHARD_DEFAULT_BYTES (256ull << 20)
 
 struct shard_writer_record {
-    const char *path, *xxh128, *group, *source, *params;    /* NULL is "" */
+    const char *path, *xxh128, *group, *source, *params; /* NULL is "" */
     const char *label;
     enum shard_split split;
-    int fold;                           /* -1: none */
+    int fold; /* -1: none */
     int variant;
-    const uint8_t *bytes;               /* side*side*3 samples, or the JPEG */
+    const uint8_t *bytes; /* side*side*3 samples, or the JPEG */
     size_t n_bytes;
 };
 
 struct shard_writer;
-/* EX_CANTCREAT when the folder is there and is no set; EX_DATAERR when append finds a set of another size, method or encoding. */
-int shard_writer_open(struct shard_writer **out, const char *folder, const struct shard_writer_options *options, struct error *err);
-bool shard_writer_appends(const struct shard_writer *w);    /* there was a set, and it is being added to */
+/* EX_CANTCREAT when the folder is there and is no set; EX_DATAERR when append finds a set of another size,
+ * method or encoding. */
+int shard_writer_open(struct shard_writer **out, const char *folder,
+                      const struct shard_writer_options *options, struct error *err);
+bool shard_writer_appends(const struct shard_writer *w); /* there was a set, and it is being added to */
 int shard_writer_add(struct shard_writer *w, const struct shard_writer_record *record, struct error *err);
-int shard_writer_commit(struct shard_writer *w, struct error *err);     /* syncs; the folder holds the new set afterwards */
-void shard_writer_close(struct shard_writer *w);    /* without a commit: what was written is removed */
+/* syncs; the folder holds the new set afterwards */
+int shard_writer_commit(struct shard_writer *w, struct error *err);
+void shard_writer_close(struct shard_writer *w); /* without a commit: what was written is removed */
 
 #endif

@@ -24,29 +24,28 @@ static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES]
         if (getrandom(salt, SALT_BYTES, 0) != SALT_BYTES)
             return error_errno(err, EX_OSERR, "no random numbers for audit.salt");
         fd = openat(folder_fd, "audit.salt.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        if (fd < 0)
-            return error_errno(err, EX_CANTCREAT, "cannot create '%s/audit.salt.new'", folder);
+        if (fd < 0) return error_errno(err, EX_CANTCREAT, "cannot create '%s/audit.salt.new'", folder);
         int rc = io_write_full(fd, salt, SALT_BYTES, "audit.salt.new", err);
-        if (rc == 0 && (fsync(fd) || fault_here(FAULT_RENAME) || renameat(folder_fd, "audit.salt.new", folder_fd, "audit.salt")))
+        if (rc == 0 && (fsync(fd) || fault_here(FAULT_RENAME) ||
+                        renameat(folder_fd, "audit.salt.new", folder_fd, "audit.salt")))
             rc = error_errno(err, EX_CANTCREAT, "cannot write '%s/audit.salt'", folder);
         close(fd);
         return rc;
     }
-    if (fd < 0)
-        return error_errno(err, EX_NOINPUT, "cannot read '%s/audit.salt'", folder);
+    if (fd < 0) return error_errno(err, EX_NOINPUT, "cannot read '%s/audit.salt'", folder);
     int rc = io_read_full(fd, salt, SALT_BYTES, "audit.salt", err);
     close(fd);
     return rc;
 }
 
-/* *whole: bytes up to the last line feed. What is behind it is what a full disk or a power cut left of a line. */
+/* *whole: bytes up to the last line feed. What is behind it is what a full disk or a power cut left of a
+ * line. */
 static int find_whole_lines(int fd, uint64_t n_bytes, const char *name, uint64_t *whole, struct error *err)
 {
     char block[4096];
     for (*whole = n_bytes; *whole > 0;) {
         size_t n = *whole < sizeof block ? (size_t)*whole : sizeof block;
-        if (io_pread_full(fd, block, n, *whole - n, name, err))
-            return -1;
+        if (io_pread_full(fd, block, n, *whole - n, name, err)) return -1;
         const char *last = memrchr(block, '\n', n);
         if (last) {
             *whole -= n - (size_t)(last + 1 - block);
@@ -57,31 +56,33 @@ static int find_whole_lines(int fd, uint64_t n_bytes, const char *name, uint64_t
     return 0;
 }
 
-/* Opens a small file of the store to append to it and cuts off a torn last line. *whole: its bytes then. Made if absent and flags say so. */
-static int open_whole(int folder_fd, const char *folder, const char *name, int flags, uint64_t *whole, struct error *err)
+/* Opens a small file of the store to append to it and cuts off a torn last line. *whole: its bytes then. Made
+ * if absent and flags say so. */
+static int open_whole(int folder_fd, const char *folder, const char *name, int flags, uint64_t *whole,
+                      struct error *err)
 {
     struct stat st;
-    int fd = fault_here(FAULT_OPEN) ? -1 : openat(folder_fd, name, O_RDWR | O_APPEND | O_CLOEXEC | flags, 0600);
+    int fd =
+        fault_here(FAULT_OPEN) ? -1 : openat(folder_fd, name, O_RDWR | O_APPEND | O_CLOEXEC | flags, 0600);
     if (fd < 0 || fstat(fd, &st)) {
         error_errno(err, EX_CANTCREAT, "cannot open '%s/%s'", folder, name);
         goto fail;
     }
-    if (find_whole_lines(fd, (uint64_t)st.st_size, name, whole, err))
-        goto fail;
+    if (find_whole_lines(fd, (uint64_t)st.st_size, name, whole, err)) goto fail;
     if (*whole != (uint64_t)st.st_size && ftruncate(fd, (off_t)*whole)) {
         error_errno(err, EX_IOERR, "cannot cut '%s/%s' to whole lines", folder, name);
         goto fail;
     }
     return fd;
 fail:
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     return -1;
 }
 
-/* Appends to a small file of the store, with its header when it is new, and makes it last; or leaves it as it was. */
-static int append(int folder_fd, const char *folder, const char *name, const char *header, const char *rows, size_t n_bytes,
-                  struct error *err)
+/* Appends to a small file of the store, with its header when it is new, and makes it last; or leaves it as it
+ * was. */
+static int append(int folder_fd, const char *folder, const char *name, const char *header, const char *rows,
+                  size_t n_bytes, struct error *err)
 {
     struct text all = TEXT_EMPTY;
     uint64_t whole;
@@ -93,11 +94,12 @@ static int append(int folder_fd, const char *folder, const char *name, const cha
             error_prefix(err, "'%s/%s' now ends in the middle of a line", folder, name);
         goto out;
     }
-    rc = fault_here(FAULT_FSYNC) || fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/%s'", folder, name) : 0;
+    rc = fault_here(FAULT_FSYNC) || fsync(fd)
+             ? error_errno(err, EX_IOERR, "cannot sync '%s/%s'", folder, name)
+             : 0;
 out:
     text_release(&all);
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     return rc;
 }
 
@@ -107,14 +109,12 @@ int takedown_mend(int folder_fd, const char *folder, bool dry_run, bool *there, 
     uint64_t whole;
     *there = false;
     if (fstatat(folder_fd, "takedown.tsv", &st, 0)) {
-        if (errno == ENOENT)
-            return 0;
+        if (errno == ENOENT) return 0;
         return error_errno(err, EX_IOERR, "cannot look for '%s/takedown.tsv'", folder);
     }
     if (!dry_run) {
         int fd = open_whole(folder_fd, folder, "takedown.tsv", 0, &whole, err);
-        if (fd < 0)
-            return -1;
+        if (fd < 0) return -1;
         close(fd);
         st.st_size = (off_t)whole;
     }
@@ -139,8 +139,8 @@ int audit_append(int folder_fd, const char *folder, const struct audit_line *l, 
     const char *from = strstr(l->url, "://");
     from = from ? from + 3 : "";
     if (text_add(&host, from, strcspn(from, "/?#"), err) ||
-        text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t", time_format(when, l->time), l->action, l->list, l->algorithm,
-                    l->digest, hex) ||
+        text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t", time_format(when, l->time), l->action, l->list,
+                    l->algorithm, l->digest, hex) ||
         manifest_escape(&line, host.data ? host.data : "", err) || text_puts(&line, "\t", err) ||
         (l->keep_url && manifest_escape(&line, l->url, err)) || text_puts(&line, "\n", err))
         goto out;
@@ -157,7 +157,8 @@ int takedown_append(int folder_fd, const char *folder, const char *rows, size_t 
     return n_bytes ? append(folder_fd, folder, "takedown.tsv", "time\tkind\tvalue\n", rows, n_bytes, err) : 0;
 }
 
-int takedown_append_hash(int folder_fd, const char *folder, int64_t time, const struct xxh128 *hash, struct error *err)
+int takedown_append_hash(int folder_fd, const char *folder, int64_t time, const struct xxh128 *hash,
+                         struct error *err)
 {
     char row[96], when[21], hex[XXH128_HEX_BYTES];
     xxh128_hex(hex, hash);

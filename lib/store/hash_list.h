@@ -1,10 +1,11 @@
 /*
  * hash_list.h: lists of the hashes of pictures that must not be kept, as hash-sharing programmes hand them out.
- * One hash a line in hex, case free: "md5:…", "sha1:…", "sha256:…", "xxh128:…" ("xxh3:…") or bare, then 32 digits mean
- * MD5 or XXH3-128, 40 SHA-1, 64 SHA-256 (or PDQ, where the reader says so). What follows a blank, tab, comma or
- * semicolon is a remark. '#' starts a comment. "pdq:" lines name what a picture looks like, not its bytes: they are kept
- * apart, for phash-dedup. Anything else is an error with its line: a list that is half read protects nobody. The lists
- * are no part of the product, and what is in them is never logged.
+ * One hash a line, hex in any case: "md5:...", "sha1:...", "sha256:...", "xxh128:..." ("xxh3:...") or bare, then 32
+ * digits mean MD5 or XXH3-128, 40 SHA-1, 64 SHA-256 (or PDQ, where the reader says so). What follows a
+ * blank, tab, comma or semicolon is a remark. '#' starts a comment. "pdq:" lines name what a picture looks
+ * like, not its bytes: they are kept apart, for phash-dedup. Anything else is an error with its line: a list
+ * that is half read protects nobody. The lists are no part of the product, and what is in them is never
+ * logged.
  */
 #ifndef WINNOW_STORE_HASH_LIST_H
 #define WINNOW_STORE_HASH_LIST_H
@@ -20,32 +21,35 @@ enum hash_kind { HASH_MD5, HASH_SHA1, HASH_SHA256, HASH_XXH128, HASH_KINDS };
 const char *hash_kind_name(enum hash_kind k);
 
 struct hash_list {
-    uint8_t *digests[HASH_KINDS];       /* sorted, n[k] of hash_kind_bytes(k) each */
+    uint8_t *digests[HASH_KINDS]; /* sorted, n[k] of hash_kind_bytes(k) each */
     size_t n[HASH_KINDS], capacity[HASH_KINDS];
-    uint8_t (*pdq)[32];                 /* n_pdq perceptual hashes, bytes in the order of their print */
+    uint8_t (*pdq)[32]; /* n_pdq perceptual hashes, bytes in the order of their print */
     size_t n_pdq, pdq_capacity;
-    bool bare_is_pdq;                   /* set before reading: 64 digits without a prefix are PDQ, not SHA-256 */
+    /* set before reading: 64 digits without a prefix are PDQ, not SHA-256 */
+    bool bare_is_pdq;
     bool sorted;
 };
 #define HASH_LIST_EMPTY ((struct hash_list){0})
 
 size_t hash_kind_bytes(enum hash_kind k);
 
-/* Adds the entries of a file ("-" not allowed) or of bytes called name in messages. 1,000,000 lines take well below a
- * second. */
+/* Adds the entries of a file ("-" not allowed) or of bytes called name in messages. 1,000,000 lines take well
+ * below a second. */
 int hash_list_add_file(struct hash_list *l, const char *path, struct error *err);
-int hash_list_add_bytes(struct hash_list *l, const char *bytes, size_t n_bytes, const char *name, struct error *err);
+int hash_list_add_bytes(struct hash_list *l, const char *bytes, size_t n_bytes, const char *name,
+                        struct error *err);
 /*
  * One entry by its text. 1: added; 2: a PDQ entry, added to pdq; 0: not a hash. -1: memory.
  */
 int hash_list_add_text(struct hash_list *l, const char *text, size_t n_bytes, struct error *err);
 int hash_list_add(struct hash_list *l, enum hash_kind kind, const uint8_t *digest, struct error *err);
-size_t hash_list_size(const struct hash_list *l);      /* without PDQ */
+size_t hash_list_size(const struct hash_list *l); /* without PDQ */
 void hash_list_release(struct hash_list *l);
 
 /*
- * Whether the bytes are listed; xxh is their XXH3-128. Only the digests that the list holds are computed. On a match
- * *kind and digest_hex (65 bytes) say by which. The list is sorted on first use: not for several threads.
+ * Whether the bytes are listed; xxh is their XXH3-128. Only the digests that the list holds are computed. On
+ * a match *kind and digest_hex (65 bytes) say by which. The list is sorted on first use: not for several
+ * threads.
  */
 bool hash_list_matches(struct hash_list *l, const void *bytes, size_t n_bytes, const struct xxh128 *xxh,
                        enum hash_kind *kind, char digest_hex[65]);

@@ -15,12 +15,14 @@ static const char header[] =
     "time\tevent\turl\tstatus\treason\tdetail\terror\tfinal_url\tetag\tlast_modified\tcontent_type\t"
     "bytes\txxh128\tformat\tfetched_at\ttries\tfailed_runs\tdue";
 #define N_FIELDS 18
-#define FIELD_MAX_BYTES 24576   /* a canonical URL of 8 KiB can be escaped to this and no more; two fit into a line */
+/* a canonical URL of 8 KiB can be escaped to this and no more; two fit into a line */
+#define FIELD_MAX_BYTES 24576
 #define DETAIL_MAX_BYTES 400
 
-static const char *const event_names[JOURNAL_EVENTS] = {"ok", "same", "retry", "fail", "dead", "blocked", "sync"};
+static const char *const event_names[JOURNAL_EVENTS] = {"ok",   "same",    "retry", "fail",
+                                                        "dead", "blocked", "sync"};
 
-/* --- time ------------------------------------------------------------------------------------------------------ */
+/* --- time --- */
 
 /* Days since 1970-01-01 of a civil date: years counted from March put the leap day last. */
 static int64_t days_of(int64_t y, unsigned m, unsigned d)
@@ -34,8 +36,7 @@ static int64_t days_of(int64_t y, unsigned m, unsigned d)
 char *time_format(char *out, int64_t t)
 {
     int64_t days = t / 86400, rest = t % 86400;
-    if (rest < 0)
-        rest += 86400, days--;
+    if (rest < 0) rest += 86400, days--;
     int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
     unsigned doe = (unsigned)(z - era * 146097), yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
     unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
@@ -44,7 +45,7 @@ char *time_format(char *out, int64_t t)
     unsigned s = (unsigned)rest, year = (unsigned)(y % 10000);
     const unsigned part[7] = {year / 100, year % 100, m, d, s / 3600, s / 60 % 60, s % 60};
     memcpy(out, "0000-00-00T00:00:00Z", 21);
-    for (unsigned i = 0, at = 0; i < 7; i++, at += i > 1 ? 3 : 2) {
+    for (unsigned i = 0, at = 0; i<7; i++, at += i> 1 ? 3 : 2) {
         out[at] = (char)('0' + part[i] / 10 % 10);
         out[at + 1] = (char)('0' + part[i] % 10);
     }
@@ -55,8 +56,7 @@ static bool digits(const char *s, unsigned n, unsigned *out)
 {
     *out = 0;
     for (unsigned i = 0; i < n; i++) {
-        if (s[i] < '0' || s[i] > '9')
-            return false;
+        if (s[i] < '0' || s[i] > '9') return false;
         *out = *out * 10 + (unsigned)(s[i] - '0');
     }
     return true;
@@ -65,23 +65,22 @@ static bool digits(const char *s, unsigned n, unsigned *out)
 int time_parse(const char *s, int64_t *t)
 {
     unsigned y, mo, d, h, mi, se;
-    if (strlen(s) != 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != 'Z' ||
-        !digits(s, 4, &y) || !digits(s + 5, 2, &mo) || !digits(s + 8, 2, &d) || !digits(s + 11, 2, &h) ||
-        !digits(s + 14, 2, &mi) || !digits(s + 17, 2, &se) || mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 ||
-        mi > 59 || se > 60)
+    if (strlen(s) != 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' ||
+        s[19] != 'Z' || !digits(s, 4, &y) || !digits(s + 5, 2, &mo) || !digits(s + 8, 2, &d) ||
+        !digits(s + 11, 2, &h) || !digits(s + 14, 2, &mi) || !digits(s + 17, 2, &se) || mo < 1 || mo > 12 ||
+        d < 1 || d > 31 || h > 23 || mi > 59 || se > 60)
         return -1;
     *t = days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + se;
     return 0;
 }
 
-/* --- lines ----------------------------------------------------------------------------------------------------- */
+/* --- lines --- */
 
 /* Undoes the escapes in place; -1 for any other backslash. */
 static int unescape(char *s)
 {
     char *to = strchr(s, '\\');
-    if (!to)
-        return 0;
+    if (!to) return 0;
     for (const char *from = to; *from; from++) {
         if (*from != '\\') {
             *to++ = *from;
@@ -104,8 +103,7 @@ static bool number(const char *s, uint64_t max, uint64_t *out)
     uint64_t v = 0;
     size_t n = 0;
     for (; s[n]; n++) {
-        if (s[n] < '0' || s[n] > '9' || n > 18)
-            return false;
+        if (s[n] < '0' || s[n] > '9' || n > 18) return false;
         v = v * 10 + (uint64_t)(s[n] - '0');
     }
     *out = v;
@@ -125,21 +123,17 @@ int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
     uint64_t status, tries, failed_runs;
     *r = (struct journal_record){0};
     *end = 0;
-    if (n_bytes == 0 || n_bytes > JOURNAL_MAX_LINE_BYTES || memchr(line, 0, n_bytes))
-        return -1;
-    if (n_bytes == sizeof header - 1 && memcmp(line, header, n_bytes) == 0)
-        return 0;
+    if (n_bytes == 0 || n_bytes > JOURNAL_MAX_LINE_BYTES || memchr(line, 0, n_bytes)) return -1;
+    if (n_bytes == sizeof header - 1 && memcmp(line, header, n_bytes) == 0) return 0;
     for (int i = 0; i < N_FIELDS; i++) {
         char *tab = memchr(at, '\t', (size_t)(end - at));
-        if ((tab == NULL) != (i == N_FIELDS - 1))
-            return -1;
+        if ((tab == NULL) != (i == N_FIELDS - 1)) return -1;
         field[i] = at;
         if (tab) {
             *tab = 0;
             at = tab + 1;
         }
-        if (unescape(field[i]))
-            return -1;
+        if (unescape(field[i])) return -1;
     }
     int event = 0;
     while (event < JOURNAL_EVENTS && strcmp(field[1], event_names[event]) != 0)
@@ -158,20 +152,16 @@ int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
     r->etag = field[8], r->last_modified = field[9], r->content_type = field[10];
     r->kind = picture_kind_from_name(field[13]);
     bool has_hash = field[12][0] != 0, stored = event == JOURNAL_OK || event == JOURNAL_SAME;
-    if (has_hash && xxh128_from_hex(&r->hash, field[12]))
-        return -1;
-    if (stored && (!has_hash || !picture_kind_kept(r->kind) || !r->fetched_at))
-        return -1;
-    if (event != JOURNAL_SYNC && !*r->url)
-        return -1;
+    if (has_hash && xxh128_from_hex(&r->hash, field[12])) return -1;
+    if (stored && (!has_hash || !picture_kind_kept(r->kind) || !r->fetched_at)) return -1;
+    if (event != JOURNAL_SYNC && !*r->url) return -1;
     return 1;
 }
 
 static int add_field(struct text *out, const char *s, size_t max, struct error *err)
 {
     size_t from = 0, i = 0;
-    if (!s)
-        s = "";
+    if (!s) s = "";
     size_t base = out->n_bytes;
     for (; s[i]; i++) {
         const char *escape = s[i] == '\t'   ? "\\t"
@@ -179,12 +169,9 @@ static int add_field(struct text *out, const char *s, size_t max, struct error *
                              : s[i] == '\r' ? "\\r"
                              : s[i] == '\\' ? "\\\\"
                                             : NULL;
-        if (out->n_bytes - base + (i - from) + 2 > max)
-            break;
-        if (!escape)
-            continue;
-        if (text_add(out, s + from, i - from, err) || text_add(out, escape, 2, err))
-            return -1;
+        if (out->n_bytes - base + (i - from) + 2 > max) break;
+        if (!escape) continue;
+        if (text_add(out, s + from, i - from, err) || text_add(out, escape, 2, err)) return -1;
         from = i + 1;
     }
     return text_add(out, s + from, i - from, err) || text_add(out, "\t", 1, err) ? -1 : 0;
@@ -195,12 +182,9 @@ int journal_format(struct text *out, const struct journal_record *r, struct erro
     char hex[XXH128_HEX_BYTES] = "", when[21], fetched[21] = "", due[21] = "";
     bool stored = r->event == JOURNAL_OK || r->event == JOURNAL_SAME;
     static const struct xxh128 none;
-    if (memcmp(&r->hash, &none, sizeof none) != 0)
-        xxh128_hex(hex, &r->hash);
-    if (r->fetched_at)
-        time_format(fetched, r->fetched_at);
-    if (r->due)
-        time_format(due, r->due);
+    if (memcmp(&r->hash, &none, sizeof none) != 0) xxh128_hex(hex, &r->hash);
+    if (r->fetched_at) time_format(fetched, r->fetched_at);
+    if (r->due) time_format(due, r->due);
     if (text_printf(out, err, "%s\t%s\t", time_format(when, r->time), event_names[r->event]) ||
         add_field(out, r->url, FIELD_MAX_BYTES, err) || text_printf(out, err, "%d\t", r->status) ||
         add_field(out, r->reason, 64, err) || add_field(out, r->detail, DETAIL_MAX_BYTES, err) ||
@@ -214,42 +198,39 @@ int journal_format(struct text *out, const struct journal_record *r, struct erro
 
 void journal_key(struct xxh128 *out, const char *url)
 {
-    if (url[0] == '#' && xxh128_from_hex(out, url + 1) == 0)
-        return;
+    if (url[0] == '#' && xxh128_from_hex(out, url + 1) == 0) return;
     xxh128_of(out, url, strlen(url));
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 #define PIECE_BYTES (1u << 20)
 
 /*
- * Calls each(context, line, n_bytes, offset) for every line that ends in LF. The line may be written to. *n_torn: bytes
- * behind the last LF. A run of bytes without LF that is longer than a line may be comes as one malformed line, cut.
+ * Calls each(context, line, n_bytes, offset) for every line that ends in LF. The line may be written to.
+ * *n_torn: bytes behind the last LF. A run of bytes without LF that is longer than a line may be comes as one
+ * malformed line, cut.
  */
 typedef int line_visit(void *context, char *line, size_t n_bytes, uint64_t offset, struct error *err);
-static int read_lines(int fd, const char *path, line_visit *each, void *context, uint64_t *n_torn, struct error *err)
+static int read_lines(int fd, const char *path, line_visit *each, void *context, uint64_t *n_torn,
+                      struct error *err)
 {
     char *buffer = mem_alloc(PIECE_BYTES + 1, err);
     size_t held = 0;
-    uint64_t offset = 0;        /* of buffer[0] in the file */
+    uint64_t offset = 0; /* of buffer[0] in the file */
     int rc = -1;
-    bool skipping = false;      /* inside a line that was too long */
+    bool skipping = false; /* inside a line that was too long */
     *n_torn = 0;
-    if (!buffer)
-        return -1;
+    if (!buffer) return -1;
     for (;;) {
         ssize_t n = io_read_some(fd, buffer + held, PIECE_BYTES - held, path, err);
-        if (n < 0)
-            goto out;
-        if (n == 0)
-            break;
+        if (n < 0) goto out;
+        if (n == 0) break;
         held += (size_t)n;
         size_t from = 0;
         for (char *lf; (lf = memchr(buffer + from, '\n', held - from)); from = (size_t)(lf - buffer) + 1) {
             char *line = buffer + from;
-            if (!skipping && each(context, line, (size_t)(lf - line), offset + from, err))
-                goto out;
+            if (!skipping && each(context, line, (size_t)(lf - line), offset + from, err)) goto out;
             skipping = false;
         }
         if (from == 0 && held == PIECE_BYTES) {
@@ -274,7 +255,8 @@ struct scan {
 };
 
 /*
- * First pass: only sync lines matter, to know which of the others are durable. They are few; the test is a few bytes.
+ * First pass: only sync lines matter, to know which of the others are durable. They are few; the test is a
+ * few bytes.
  */
 static int find_sync(void *context, char *line, size_t n, uint64_t offset, struct error *err)
 {
@@ -292,24 +274,21 @@ static int give_record(void *context, char *line, size_t n, uint64_t offset, str
     struct scan *s = context;
     struct journal_record r;
     switch (journal_parse(line, n, &r)) {
-    case 0:
-        return 0;
+    case 0: return 0;
     case 1:
         s->stats->n_lines++;
         return r.event == JOURNAL_SYNC ? 0 : s->visit(s->context, &r, offset < s->stats->synced_bytes, err);
-    default:
-        s->stats->n_malformed++;
-        return 0;
+    default: s->stats->n_malformed++; return 0;
     }
 }
 
-int journal_read(const char *path, journal_visit *visit, void *context, struct journal_stats *stats, struct error *err)
+int journal_read(const char *path, journal_visit *visit, void *context, struct journal_stats *stats,
+                 struct error *err)
 {
     struct scan scan = {visit, context, stats};
     *stats = (struct journal_stats){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC), rc = -1;
-    if (fd < 0)
-        return errno == ENOENT ? 0 : error_errno(err, EX_NOINPUT, "cannot open '%s'", path);
+    if (fd < 0) return errno == ENOENT ? 0 : error_errno(err, EX_NOINPUT, "cannot open '%s'", path);
     if (read_lines(fd, path, find_sync, stats, &stats->torn_bytes, err) == 0) {
         if (lseek(fd, 0, SEEK_SET) != 0)
             error_errno(err, EX_IOERR, "cannot read '%s'", path);
@@ -320,8 +299,7 @@ int journal_read(const char *path, journal_visit *visit, void *context, struct j
     return rc;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------- */
-
+/* --- writing --- */
 
 /* The end of the last whole line, found from the end of the file backwards. */
 static int whole_bytes(int fd, const char *path, uint64_t size, uint64_t *out, struct error *err)
@@ -330,8 +308,7 @@ static int whole_bytes(int fd, const char *path, uint64_t size, uint64_t *out, s
     *out = 0;
     while (size > 0) {
         size_t n = size < sizeof piece ? (size_t)size : sizeof piece;
-        if (io_pread_full(fd, piece, n, size - n, path, err))
-            return -1;
+        if (io_pread_full(fd, piece, n, size - n, path, err)) return -1;
         const char *lf = memrchr(piece, '\n', n);
         if (lf) {
             *out = size - n + (uint64_t)(lf - piece) + 1;
@@ -348,15 +325,13 @@ int journal_open(struct journal *j, const char *path, struct error *err)
     struct stat st;
     uint64_t whole;
     *j = JOURNAL_EMPTY;
-    if (!(opened.path = mem_strdup(path, err)))
-        return -1;
+    if (!(opened.path = mem_strdup(path, err))) return -1;
     opened.fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (opened.fd < 0 || fstat(opened.fd, &st)) {
         error_errno(err, EX_CANTCREAT, "cannot open '%s'", path);
         goto fail;
     }
-    if (whole_bytes(opened.fd, path, (uint64_t)st.st_size, &whole, err))
-        goto fail;
+    if (whole_bytes(opened.fd, path, (uint64_t)st.st_size, &whole, err)) goto fail;
     if (whole != (uint64_t)st.st_size && ftruncate(opened.fd, (off_t)whole)) {
         error_errno(err, EX_IOERR, "cannot cut the torn end off '%s'", path);
         goto fail;
@@ -378,10 +353,8 @@ int journal_append(struct journal *j, const struct journal_record *r, struct err
 
 int journal_flush(struct journal *j, struct error *err)
 {
-    if (j->pending.n_bytes == 0)
-        return 0;
-    if (io_write_full(j->fd, j->pending.data, j->pending.n_bytes, j->path, err))
-        return -1;
+    if (j->pending.n_bytes == 0) return 0;
+    if (io_write_full(j->fd, j->pending.data, j->pending.n_bytes, j->path, err)) return -1;
     j->n_written += j->pending.n_bytes;
     text_clear(&j->pending);
     return 0;
@@ -389,20 +362,22 @@ int journal_flush(struct journal *j, struct error *err)
 
 void journal_close(struct journal *j)
 {
-    if (j->fd >= 0)
-        close(j->fd);
+    if (j->fd >= 0) close(j->fd);
     free(j->path);
     text_release(&j->pending);
     *j = JOURNAL_EMPTY;
 }
 
-/* --- compaction ------------------------------------------------------------------------------------------------ */
+/* --- compaction --- */
 
-struct last { struct xxh128 key; uint64_t stored, any; };   /* line numbers, 0 for none */
+struct last {
+    struct xxh128 key;
+    uint64_t stored, any;
+}; /* line numbers, 0 for none */
 
 struct compaction {
     struct last *table;
-    size_t n, capacity;         /* capacity is a power of two */
+    size_t n, capacity; /* capacity is a power of two */
     uint64_t line;
     FILE *out;
     struct text text;
@@ -422,11 +397,9 @@ static struct last *find(struct compaction *c, const struct xxh128 *key)
 static int grow(struct compaction *c, struct error *err)
 {
     struct compaction bigger = {.capacity = c->capacity ? c->capacity * 2 : 1024};
-    if (!(bigger.table = mem_zalloc(bigger.capacity, sizeof *bigger.table, err)))
-        return -1;
+    if (!(bigger.table = mem_zalloc(bigger.capacity, sizeof *bigger.table, err))) return -1;
     for (size_t i = 0; i < c->capacity; i++)
-        if (c->table[i].any)
-            *find(&bigger, &c->table[i].key) = c->table[i];
+        if (c->table[i].any) *find(&bigger, &c->table[i].key) = c->table[i];
     free(c->table);
     c->table = bigger.table;
     c->capacity = bigger.capacity;
@@ -439,8 +412,7 @@ static int note_last(void *context, const struct journal_record *r, bool durable
     struct xxh128 key;
     (void)durable;
     c->line++;
-    if (c->n * 2 >= c->capacity && grow(c, err))
-        return -1;
+    if (c->n * 2 >= c->capacity && grow(c, err)) return -1;
     journal_key(&key, r->url);
     struct last *l = find(c, &key);
     if (!l->any) {
@@ -448,8 +420,7 @@ static int note_last(void *context, const struct journal_record *r, bool durable
         c->n++;
     }
     l->any = c->line;
-    if (r->event == JOURNAL_OK || r->event == JOURNAL_SAME)
-        l->stored = c->line;
+    if (r->event == JOURNAL_OK || r->event == JOURNAL_SAME) l->stored = c->line;
     return 0;
 }
 
@@ -461,11 +432,9 @@ static int copy_last(void *context, const struct journal_record *r, bool durable
     c->line++;
     journal_key(&key, r->url);
     const struct last *l = find(c, &key);
-    if (l->any != c->line && l->stored != c->line)
-        return 0;
+    if (l->any != c->line && l->stored != c->line) return 0;
     text_clear(&c->text);
-    if (journal_format(&c->text, r, err))
-        return -1;
+    if (journal_format(&c->text, r, err)) return -1;
     c->n_kept++;
     if (fwrite(c->text.data, 1, c->text.n_bytes, c->out) != c->text.n_bytes)
         return error_errno(err, EX_IOERR, "cannot write the compacted journal");
@@ -478,8 +447,7 @@ int journal_compact(const char *path, uint64_t *n_before, uint64_t *n_after, str
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     struct journal_stats stats = {0};
     int rc = -1;
-    if (journal_read(path, note_last, &c, &stats, err) || atomic_file_open(&file, path, err))
-        goto out;
+    if (journal_read(path, note_last, &c, &stats, err) || atomic_file_open(&file, path, err)) goto out;
     *n_before = c.line;
     c.line = 0;
     c.out = file.stream;
@@ -487,8 +455,7 @@ int journal_compact(const char *path, uint64_t *n_before, uint64_t *n_after, str
         error_errno(err, EX_IOERR, "cannot write '%s'", path);
         goto out;
     }
-    if (journal_read(path, copy_last, &c, &stats, err) || atomic_file_commit(&file, err))
-        goto out;
+    if (journal_read(path, copy_last, &c, &stats, err) || atomic_file_commit(&file, err)) goto out;
     *n_after = c.n_kept;
     rc = 0;
 out:

@@ -17,14 +17,12 @@ static int sweep_temporaries(struct object_store *s, struct error *err)
     int fd = openat(s->folder_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d) {
-        if (fd >= 0)
-            close(fd);
+        if (fd >= 0) close(fd);
         return error_errno(err, EX_NOINPUT, "cannot read '%s/tmp'", s->folder);
     }
     int rc = 0;
     for (struct dirent *entry; (entry = io_next_entry(d, "tmp", &rc, err));)
-        if (entry->d_name[0] != '.')
-            unlinkat(dirfd(d), entry->d_name, 0);
+        if (entry->d_name[0] != '.') unlinkat(dirfd(d), entry->d_name, 0);
     closedir(d);
     return rc;
 }
@@ -33,8 +31,7 @@ int object_store_open(struct object_store *s, const char *folder, struct error *
 {
     struct object_store opened = OBJECT_STORE_EMPTY;
     *s = OBJECT_STORE_EMPTY;
-    if (io_mkdirs(folder, err) || !(opened.folder = mem_strdup(folder, err)))
-        return -1;
+    if (io_mkdirs(folder, err) || !(opened.folder = mem_strdup(folder, err))) return -1;
     opened.folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (opened.folder_fd < 0) {
         error_errno(err, EX_NOINPUT, "cannot open the store '%s'", folder);
@@ -45,8 +42,7 @@ int object_store_open(struct object_store *s, const char *folder, struct error *
         error_errno(err, EX_CANTCREAT, "cannot make folders in the store '%s'", folder);
         goto fail;
     }
-    if (sweep_temporaries(&opened, err))
-        goto fail;
+    if (sweep_temporaries(&opened, err)) goto fail;
     *s = opened;
     return 0;
 fail:
@@ -56,8 +52,7 @@ fail:
 
 void object_store_close(struct object_store *s)
 {
-    if (s->folder_fd >= 0)
-        close(s->folder_fd);
+    if (s->folder_fd >= 0) close(s->folder_fd);
     free(s->folder);
     *s = OBJECT_STORE_EMPTY;
 }
@@ -70,8 +65,8 @@ char *object_path(char out[OBJECT_PATH_BYTES], const struct xxh128 *hash, const 
     return out;
 }
 
-bool object_store_has(struct object_store *s, const struct xxh128 *hash, const char *extension, uint64_t n_bytes,
-                      bool check_bytes)
+bool object_store_has(struct object_store *s, const struct xxh128 *hash, const char *extension,
+                      uint64_t n_bytes, bool check_bytes)
 {
     char path[OBJECT_PATH_BYTES];
     struct stat st;
@@ -81,11 +76,9 @@ bool object_store_has(struct object_store *s, const struct xxh128 *hash, const c
     if (fstatat(s->folder_fd, object_path(path, hash, extension), &st, 0) || !S_ISREG(st.st_mode) ||
         (uint64_t)st.st_size != n_bytes)
         return false;
-    if (!check_bytes)
-        return true;
+    if (!check_bytes) return true;
     int fd = openat(s->folder_fd, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
+    if (fd < 0) return false;
     bool same = xxh128_of_fd(&found, &n_found, fd, path, &ignored) == 0 && n_found == n_bytes &&
                 memcmp(&found, hash, sizeof found) == 0;
     close(fd);
@@ -95,8 +88,7 @@ bool object_store_has(struct object_store *s, const struct xxh128 *hash, const c
 static int make_folder(struct object_store *s, const struct xxh128 *hash, struct error *err)
 {
     char folder[16];
-    if (s->made[hash->bytes[0]])
-        return 0;
+    if (s->made[hash->bytes[0]]) return 0;
     snprintf(folder, sizeof folder, "objects/%02x", hash->bytes[0]);
     if (mkdirat(s->folder_fd, folder, 0777) && errno != EEXIST)
         return error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, folder);
@@ -104,21 +96,20 @@ static int make_folder(struct object_store *s, const struct xxh128 *hash, struct
     return 0;
 }
 
-int object_store_put(struct object_store *s, const struct xxh128 *hash, const char *extension, const void *bytes,
-                     size_t n_bytes, bool *was_there, struct error *err)
+int object_store_put(struct object_store *s, const struct xxh128 *hash, const char *extension,
+                     const void *bytes, size_t n_bytes, bool *was_there, struct error *err)
 {
     char path[OBJECT_PATH_BYTES], temporary[48];
-    /* Read and compared, not believed: a power cut may have left a file of the right size with nothing in it. */
+    /* Read and compared, not believed: a power cut may have left a file of the right size with nothing in it.
+     */
     *was_there = object_store_has(s, hash, extension, n_bytes, true);
-    if (*was_there)
-        return 0;
-    if (make_folder(s, hash, err))
-        return -1;
+    if (*was_there) return 0;
+    if (make_folder(s, hash, err)) return -1;
     snprintf(temporary, sizeof temporary, "tmp/%llu", (unsigned long long)++s->n_made);
-    int fd =
-        fault_here(FAULT_OPEN) ? -1 : openat(s->folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, temporary);
+    int fd = fault_here(FAULT_OPEN)
+                 ? -1
+                 : openat(s->folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) return error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, temporary);
     if (io_write_full(fd, bytes, n_bytes, temporary, err)) {
         close(fd);
         goto fail;
@@ -138,22 +129,20 @@ fail:
     return -1;
 }
 
-int object_store_remove(struct object_store *s, const struct xxh128 *hash, const char *extension, bool *was_there,
-                        struct error *err)
+int object_store_remove(struct object_store *s, const struct xxh128 *hash, const char *extension,
+                        bool *was_there, struct error *err)
 {
     char path[OBJECT_PATH_BYTES], folder[16];
     *was_there = false;
     if (unlinkat(s->folder_fd, object_path(path, hash, extension), 0)) {
-        if (errno == ENOENT)
-            return 0;
+        if (errno == ENOENT) return 0;
         return error_errno(err, EX_IOERR, "cannot remove '%s/%s'", s->folder, path);
     }
     *was_there = true;
     snprintf(folder, sizeof folder, "objects/%02x", hash->bytes[0]);
     int fd = openat(s->folder_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = fd < 0 || fsync(fd) ? error_errno(err, EX_IOERR, "cannot sync '%s/%s'", s->folder, folder) : 0;
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     return rc;
 }
 
@@ -174,11 +163,9 @@ static int walk_folder(struct object_store *s, const char *folder, object_visit 
         char hex[XXH128_HEX_BYTES], path[OBJECT_PATH_BYTES];
         struct xxh128 hash;
         const char *dot = strchr(e->d_name, '.');
-        if (!dot || dot - e->d_name != 30 || strlen(dot) > 6)
-            continue;
+        if (!dot || dot - e->d_name != 30 || strlen(dot) > 6) continue;
         snprintf(hex, sizeof hex, "%.2s%.30s", folder, e->d_name);
-        if (xxh128_from_hex(&hash, hex))
-            continue;
+        if (xxh128_from_hex(&hash, hex)) continue;
         snprintf(path, sizeof path, "%.10s/%.40s", inner, e->d_name);
         rc = visit(context, path, &hash, dot + 1, err);
     }
@@ -191,15 +178,15 @@ int object_store_walk(struct object_store *s, object_visit *visit, void *context
     for (unsigned i = 0; i < 256; i++) {
         char folder[3];
         snprintf(folder, sizeof folder, "%02x", i);
-        if (walk_folder(s, folder, visit, context, err))
-            return -1;
+        if (walk_folder(s, folder, visit, context, err)) return -1;
     }
     return 0;
 }
 
 int object_store_sync(const struct object_store *s, struct error *err)
 {
-    /* One call for a whole batch of small files and their folders: fsync for each would cost a disk flush for each. */
+    /* One call for a whole batch of small files and their folders: fsync for each would cost a disk flush for
+     * each. */
     if (fault_here(FAULT_FSYNC) || syncfs(s->folder_fd))
         return error_errno(err, EX_IOERR, "cannot sync the store '%s'", s->folder);
     return 0;

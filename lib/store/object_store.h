@@ -1,8 +1,9 @@
 /*
- * object_store.h: pictures named by their bytes: objects/ab/cdef….ext, XXH3-128 in hex, extension by content.
- * An object appears whole or not at all (a temporary in tmp/, then rename). It is on the platter after the next
- * object_store_sync; whoever relies on power cuts writes down only then that it is there (journal.h does).
- * One writer at a time: the caller holds the store's lock.
+ * object_store.h: pictures named by their bytes: objects/ab/cdef...ext, XXH3-128 in hex, extension by
+ * content.
+ * An object appears whole or not at all (a temporary in tmp/, then rename). It is on the platter after the
+ * next object_store_sync; whoever relies on power cuts writes down only then that it is there (journal.h
+ * does). One writer at a time: the caller holds the store's lock.
  */
 #ifndef WINNOW_STORE_OBJECT_STORE_H
 #define WINNOW_STORE_OBJECT_STORE_H
@@ -20,8 +21,8 @@
 struct object_store {
     char *folder;
     int folder_fd;
-    bool made[256];             /* objects/xx known to exist */
-    uint64_t n_made;            /* temporaries made by this process */
+    bool made[256];  /* objects/xx known to exist */
+    uint64_t n_made; /* temporaries made by this process */
 };
 #define OBJECT_STORE_EMPTY ((struct object_store){.folder_fd = -1})
 
@@ -32,18 +33,20 @@ void object_store_close(struct object_store *s);
 /* The path within the store. Returns out. */
 char *object_path(char out[OBJECT_PATH_BYTES], const struct xxh128 *hash, const char *extension);
 
-/* Stores n bytes under their hash. *was_there: the object was there already with these bytes and was left alone. */
-int object_store_put(struct object_store *s, const struct xxh128 *hash, const char *extension, const void *bytes,
-                     size_t n_bytes, bool *was_there, struct error *err);
+/* Stores n bytes under their hash. *was_there: the object was there already with these bytes and was left
+ * alone. */
+int object_store_put(struct object_store *s, const struct xxh128 *hash, const char *extension,
+                     const void *bytes, size_t n_bytes, bool *was_there, struct error *err);
 /* Whether the object is there with exactly this size; with check_bytes it is also read and hashed. */
-bool object_store_has(struct object_store *s, const struct xxh128 *hash, const char *extension, uint64_t n_bytes,
-                      bool check_bytes);
+bool object_store_has(struct object_store *s, const struct xxh128 *hash, const char *extension,
+                      uint64_t n_bytes, bool check_bytes);
 /* Removes it if it is there; *was_there says so. The folder is synced, so that it stays gone. */
-int object_store_remove(struct object_store *s, const struct xxh128 *hash, const char *extension, bool *was_there,
-                        struct error *err);
+int object_store_remove(struct object_store *s, const struct xxh128 *hash, const char *extension,
+                        bool *was_there, struct error *err);
 
 /*
- * Every object: name within the store, and its hash. The visitor returns 0 to go on. Errors of reading folders are -1.
+ * Every object: name within the store, and its hash. The visitor returns 0 to go on. Errors of reading
+ * folders are -1.
  */
 typedef int object_visit(void *context, const char *path, const struct xxh128 *hash, const char *extension,
                          struct error *err);

@@ -21,9 +21,9 @@ static const char magic[] = "winnow-partial 1 ";
 #define MAGIC_BYTES (sizeof magic - 1)
 #define FIRST_LINE_BYTES (MAGIC_BYTES + 32 + 1)
 #define SECOND_LINE_MAX_BYTES (16u << 10)
-#define FUTURE_S 86400          /* a file from further ahead has no age that could be trusted */
+#define FUTURE_S 86400 /* a file from further ahead has no age that could be trusted */
 
-/* --- one part -------------------------------------------------------------------------------------------------- */
+/* --- one part --- */
 
 void partial_release(struct partial *p)
 {
@@ -34,20 +34,20 @@ void partial_release(struct partial *p)
 static bool is_printable(const char *s)
 {
     for (; *s; s++)
-        if ((unsigned char)*s < ' ' || *s == 0x7f)
-            return false;
+        if ((unsigned char)*s < ' ' || *s == 0x7f) return false;
     return true;
 }
 
-int partial_make(struct partial *out, const char *url, const char *validator, uint64_t total, const void *body,
-                 size_t n_body, struct error *err)
+int partial_make(struct partial *out, const char *url, const char *validator, uint64_t total,
+                 const void *body, size_t n_body, struct error *err)
 {
     struct text t = TEXT_EMPTY;
     struct xxh128 hash;
     char hex[XXH128_HEX_BYTES];
     *out = PARTIAL_EMPTY;
     if (!*url || !*validator || !is_printable(url) || !is_printable(validator))
-        return error_set(err, EX_DATAERR, "a partial body needs an address and a validator without control characters");
+        return error_set(err, EX_DATAERR,
+                         "a partial body needs an address and a validator without control characters");
     if (text_printf(&t, err, "%s%32s\n%zu\t%llu\t%s\t%s\n", magic, "", n_body, (unsigned long long)total, url,
                     validator) ||
         text_add(&t, body, n_body, err)) {
@@ -57,8 +57,9 @@ int partial_make(struct partial *out, const char *url, const char *validator, ui
     xxh128_of(&hash, t.data + FIRST_LINE_BYTES, t.n_bytes - FIRST_LINE_BYTES);
     xxh128_hex(hex, &hash);
     memcpy(t.data + MAGIC_BYTES, hex, 32);
-    return partial_parse(out, t.data, t.n_bytes) ? error_set(err, EX_SOFTWARE, "a partial body cannot be read back")
-                                                 : 0;
+    return partial_parse(out, t.data, t.n_bytes)
+               ? error_set(err, EX_SOFTWARE, "a partial body cannot be read back")
+               : 0;
 }
 
 /* Digits up to a tab; moves *s behind it. */
@@ -67,12 +68,10 @@ static bool take_number(char **s, uint64_t *out)
     char *at = *s;
     uint64_t v = 0;
     for (; *at >= '0' && *at <= '9'; at++) {
-        if (at - *s >= 18)
-            return false;
+        if (at - *s >= 18) return false;
         v = v * 10 + (uint64_t)(*at - '0');
     }
-    if (at == *s || *at != '\t')
-        return false;
+    if (at == *s || *at != '\t') return false;
     *s = at + 1;
     *out = v;
     return true;
@@ -84,27 +83,32 @@ int partial_parse(struct partial *out, char *image, size_t n)
     char hex[XXH128_HEX_BYTES] = "";
     uint64_t n_body, total;
     *out = PARTIAL_EMPTY;
-    if (n <= FIRST_LINE_BYTES || memcmp(image, magic, MAGIC_BYTES) != 0 || image[FIRST_LINE_BYTES - 1] != '\n')
+    if (n <= FIRST_LINE_BYTES || memcmp(image, magic, MAGIC_BYTES) != 0 ||
+        image[FIRST_LINE_BYTES - 1] != '\n')
         goto bad;
     memcpy(hex, image + MAGIC_BYTES, 32);
     xxh128_of(&hash, image + FIRST_LINE_BYTES, n - FIRST_LINE_BYTES);
-    if (xxh128_from_hex(&named, hex) || memcmp(&hash, &named, sizeof hash) != 0)
-        goto bad;
+    if (xxh128_from_hex(&named, hex) || memcmp(&hash, &named, sizeof hash) != 0) goto bad;
     /* The hash agrees, so this is what a winnow wrote; it is read with care all the same. */
     char *line = image + FIRST_LINE_BYTES;
     size_t rest = n - FIRST_LINE_BYTES;
     char *end = memchr(line, '\n', rest < SECOND_LINE_MAX_BYTES ? rest : SECOND_LINE_MAX_BYTES);
-    if (!end || memchr(line, 0, (size_t)(end - line)) || !take_number(&line, &n_body) || !take_number(&line, &total))
+    if (!end || memchr(line, 0, (size_t)(end - line)) || !take_number(&line, &n_body) ||
+        !take_number(&line, &total))
         goto bad;
     char *tab = memchr(line, '\t', (size_t)(end - line));
     if (!tab || n_body != (uint64_t)(image + n - (end + 1)) || (total && total <= n_body) || n_body == 0)
         goto bad;
-    *out = (struct partial){.image = image, .n_image = n, .url = line, .validator = tab + 1, .total_bytes = total,
-                            .body = (const uint8_t *)end + 1, .n_body = (size_t)n_body};
+    *out = (struct partial){.image = image,
+                            .n_image = n,
+                            .url = line,
+                            .validator = tab + 1,
+                            .total_bytes = total,
+                            .body = (const uint8_t *)end + 1,
+                            .n_body = (size_t)n_body};
     /* The two separators become ends of strings; partial_store_put puts them back for the file. */
     *tab = *end = 0;
-    if (!*out->url || !*out->validator || !is_printable(out->url) || !is_printable(out->validator))
-        goto bad;
+    if (!*out->url || !*out->validator || !is_printable(out->url) || !is_printable(out->validator)) goto bad;
     return 0;
 bad:
     free(image);
@@ -112,7 +116,7 @@ bad:
     return -1;
 }
 
-/* --- the folder ------------------------------------------------------------------------------------------------ */
+/* --- the folder --- */
 
 #define NAME_BYTES (8 + XXH128_HEX_BYTES)
 
@@ -124,15 +128,17 @@ static char *partial_name(char out[NAME_BYTES], const struct xxh128 *key)
     return out;
 }
 
-struct found { struct xxh128 key; uint64_t bytes; struct timespec saved; };
+struct found {
+    struct xxh128 key;
+    uint64_t bytes;
+    struct timespec saved;
+};
 
 static int oldest_first(const void *a, const void *b)
 {
     const struct found *x = a, *y = b;
-    if (x->saved.tv_sec != y->saved.tv_sec)
-        return x->saved.tv_sec < y->saved.tv_sec ? -1 : 1;
-    if (x->saved.tv_nsec != y->saved.tv_nsec)
-        return x->saved.tv_nsec < y->saved.tv_nsec ? -1 : 1;
+    if (x->saved.tv_sec != y->saved.tv_sec) return x->saved.tv_sec < y->saved.tv_sec ? -1 : 1;
+    if (x->saved.tv_nsec != y->saved.tv_nsec) return x->saved.tv_nsec < y->saved.tv_nsec ? -1 : 1;
     return memcmp(&x->key, &y->key, sizeof x->key);
 }
 
@@ -145,8 +151,7 @@ static int list_parts(int store_fd, const char *folder, bool remove_strays, stru
     *out = NULL;
     *n = 0;
     int fd = openat(store_fd, "partial", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : error_errno(err, EX_NOINPUT, "cannot read '%s/partial'", folder);
+    if (fd < 0) return errno == ENOENT ? 0 : error_errno(err, EX_NOINPUT, "cannot read '%s/partial'", folder);
     DIR *d = fdopendir(fd);
     if (!d) {
         close(fd);
@@ -155,16 +160,13 @@ static int list_parts(int store_fd, const char *folder, bool remove_strays, stru
     for (struct dirent *e; (e = io_next_entry(d, "partial", &rc, err));) {
         struct xxh128 key;
         struct stat st;
-        if (e->d_name[0] == '.')
-            continue;
+        if (e->d_name[0] == '.') continue;
         if (xxh128_from_hex(&key, e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
             !S_ISREG(st.st_mode)) {
-            if (remove_strays)
-                unlinkat(dirfd(d), e->d_name, 0);
+            if (remove_strays) unlinkat(dirfd(d), e->d_name, 0);
             continue;
         }
-        if ((rc = mem_grow(out, &capacity, *n + 1, sizeof **out, err)))
-            goto out;
+        if ((rc = mem_grow(out, &capacity, *n + 1, sizeof **out, err))) goto out;
         (*out)[(*n)++] = (struct found){key, (uint64_t)st.st_size, st.st_mtim};
     }
 out:
@@ -185,31 +187,27 @@ static int unlink_part(int store_fd, const char *folder, const struct xxh128 *ke
     return 0;
 }
 
-int partial_store_open(struct partial_store *p, const struct object_store *s, uint64_t limit_bytes, double max_age_s,
-                       int64_t now_s, partial_visit *visit, void *context, struct error *err)
+int partial_store_open(struct partial_store *p, const struct object_store *s, uint64_t limit_bytes,
+                       double max_age_s, int64_t now_s, partial_visit *visit, void *context,
+                       struct error *err)
 {
     struct found *all;
     size_t n, first = 0;
     int rc = -1;
     *p = (struct partial_store){.store = s, .limit_bytes = limit_bytes};
-    if (list_parts(s->folder_fd, s->folder, true, &all, &n, err))
-        return -1;
-    if (n)
-        qsort(all, n, sizeof *all, oldest_first);
+    if (list_parts(s->folder_fd, s->folder, true, &all, &n, err)) return -1;
+    if (n) qsort(all, n, sizeof *all, oldest_first);
     for (size_t i = 0; i < n; i++)
         p->n_bytes += all[i].bytes;
     for (; first < n; first++) {
         bool old = (double)(now_s - all[first].saved.tv_sec) >= max_age_s;
-        if (!old && p->n_bytes <= limit_bytes)
-            break;
-        if (unlink_part(s->folder_fd, s->folder, &all[first].key, err))
-            goto out;
+        if (!old && p->n_bytes <= limit_bytes) break;
+        if (unlink_part(s->folder_fd, s->folder, &all[first].key, err)) goto out;
         p->n_bytes -= all[first].bytes;
     }
     for (size_t i = first; i < n; i++) {
         if (all[i].saved.tv_sec > now_s + FUTURE_S) {
-            if (unlink_part(s->folder_fd, s->folder, &all[i].key, err))
-                goto out;
+            if (unlink_part(s->folder_fd, s->folder, &all[i].key, err)) goto out;
             p->n_bytes -= all[i].bytes;
         } else if (visit(context, &all[i].key, err)) {
             goto out;
@@ -225,45 +223,43 @@ int partial_store_remove(struct partial_store *p, const struct xxh128 *key, stru
 {
     char name[NAME_BYTES];
     struct stat st;
-    if (fstatat(p->store->folder_fd, partial_name(name, key), &st, AT_SYMLINK_NOFOLLOW))
-        return 0;
-    if (unlink_part(p->store->folder_fd, p->store->folder, key, err))
-        return -1;
+    if (fstatat(p->store->folder_fd, partial_name(name, key), &st, AT_SYMLINK_NOFOLLOW)) return 0;
+    if (unlink_part(p->store->folder_fd, p->store->folder, key, err)) return -1;
     p->n_bytes -= p->n_bytes < (uint64_t)st.st_size ? p->n_bytes : (uint64_t)st.st_size;
     return 0;
 }
 
-int partial_store_put(struct partial_store *p, const struct xxh128 *key, const struct partial *part, bool *kept,
-                      struct error *err)
+int partial_store_put(struct partial_store *p, const struct xxh128 *key, const struct partial *part,
+                      bool *kept, struct error *err)
 {
     const struct object_store *s = p->store;
     char name[NAME_BYTES], temporary[48];
     *kept = false;
-    /* The older one goes first: it counts, and if it cannot be replaced, it is of another version or shorter. */
-    if (partial_store_remove(p, key, err))
-        return -1;
-    if (part->n_image > p->limit_bytes || p->n_bytes > p->limit_bytes - part->n_image)
-        return 0;
+    /* The older one goes first: it counts, and if it cannot be replaced, it is of another version or shorter.
+     */
+    if (partial_store_remove(p, key, err)) return -1;
+    if (part->n_image > p->limit_bytes || p->n_bytes > p->limit_bytes - part->n_image) return 0;
     if (mkdirat(s->folder_fd, "partial", 0700) && errno != EEXIST)
         return error_errno(err, EX_CANTCREAT, "cannot make '%s/partial'", s->folder);
     snprintf(temporary, sizeof temporary, "tmp/partial-%llu", (unsigned long long)++p->n_made);
-    int fd =
-        fault_here(FAULT_OPEN) ? -1 : openat(s->folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, temporary);
-    /* partial_parse cut the second line into strings; in the file its separators are a tab and the line's end. */
+    int fd = fault_here(FAULT_OPEN)
+                 ? -1
+                 : openat(s->folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) return error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, temporary);
+    /* partial_parse cut the second line into strings; in the file its separators are a tab and the line's
+     * end. */
     const char *url_end = part->url + strlen(part->url), *line_end = (const char *)part->body - 1;
     const char *end = part->image + part->n_image;
     int rc = io_write_full(fd, part->image, (size_t)(url_end - part->image), temporary, err) ||
-             io_write_full(fd, "\t", 1, temporary, err) ||
-             io_write_full(fd, url_end + 1, (size_t)(line_end - url_end - 1), temporary, err) ||
-             io_write_full(fd, "\n", 1, temporary, err) ||
-             io_write_full(fd, part->body, (size_t)(end - (const char *)part->body), temporary, err)
+                     io_write_full(fd, "\t", 1, temporary, err) ||
+                     io_write_full(fd, url_end + 1, (size_t)(line_end - url_end - 1), temporary, err) ||
+                     io_write_full(fd, "\n", 1, temporary, err) ||
+                     io_write_full(fd, part->body, (size_t)(end - (const char *)part->body), temporary, err)
                  ? -1
                  : 0;
-    if (close(fd) && rc == 0)
-        rc = error_errno(err, EX_IOERR, "cannot write '%s/%s'", s->folder, temporary);
-    if (rc == 0 && (fault_here(FAULT_RENAME) || renameat(s->folder_fd, temporary, s->folder_fd, partial_name(name, key))))
+    if (close(fd) && rc == 0) rc = error_errno(err, EX_IOERR, "cannot write '%s/%s'", s->folder, temporary);
+    if (rc == 0 && (fault_here(FAULT_RENAME) ||
+                    renameat(s->folder_fd, temporary, s->folder_fd, partial_name(name, key))))
         rc = error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, name);
     if (rc) {
         unlinkat(s->folder_fd, temporary, 0);
@@ -274,7 +270,8 @@ int partial_store_put(struct partial_store *p, const struct xxh128 *key, const s
     return 0;
 }
 
-int partial_store_get(const struct partial_store *p, const struct xxh128 *key, struct partial *out, struct error *err)
+int partial_store_get(const struct partial_store *p, const struct xxh128 *key, struct partial *out,
+                      struct error *err)
 {
     const struct object_store *s = p->store;
     char name[NAME_BYTES], *image = NULL;
@@ -282,10 +279,8 @@ int partial_store_get(const struct partial_store *p, const struct xxh128 *key, s
     struct stat st;
     *out = PARTIAL_EMPTY;
     int fd = openat(s->folder_fd, partial_name(name, key), O_RDONLY | O_NOFOLLOW | O_CLOEXEC), rc = 0;
-    if (fd < 0)
-        return 0;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > (off_t)PARTIAL_MAX_BYTES)
-        goto bad;
+    if (fd < 0) return 0;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > (off_t)PARTIAL_MAX_BYTES) goto bad;
     if (!(image = mem_alloc((size_t)st.st_size + 1, err))) {
         rc = -1;
         goto out;
@@ -295,8 +290,7 @@ int partial_store_get(const struct partial_store *p, const struct xxh128 *key, s
         goto bad;
     }
     image[st.st_size] = 0;
-    if (partial_parse(out, image, (size_t)st.st_size))
-        goto bad;
+    if (partial_parse(out, image, (size_t)st.st_size)) goto bad;
     rc = 1;
     goto out;
 bad:
@@ -313,14 +307,14 @@ int partial_remove_all(const char *folder, bool dry_run, uint64_t *n, struct err
     size_t n_found = 0;
     *n = 0;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return error_errno(err, EX_NOINPUT, "cannot open the store '%s'", folder);
+    if (fd < 0) return error_errno(err, EX_NOINPUT, "cannot open the store '%s'", folder);
     int rc = list_parts(fd, folder, !dry_run, &all, &n_found, err);
     for (size_t i = 0; rc == 0 && !dry_run && i < n_found; i++)
         rc = unlink_part(fd, folder, &all[i].key, err);
-    int inner = rc == 0 && !dry_run && n_found ? openat(fd, "partial", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int inner =
+        rc == 0 && !dry_run && n_found ? openat(fd, "partial", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (inner >= 0) {
-        if (fsync(inner))       /* gone for good, also after a power cut */
+        if (fsync(inner)) /* gone for good, also after a power cut */
             rc = error_errno(err, EX_IOERR, "cannot sync '%s/partial'", folder);
         close(inner);
     }

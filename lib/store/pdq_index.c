@@ -15,21 +15,18 @@ static int compare_entries(const void *a, const void *b)
 {
     const struct pdq_index_entry *x = a, *y = b;
     int c = memcmp(&x->id, &y->id, sizeof x->id);
-    if (c == 0)
-        c = (x->family > y->family) - (x->family < y->family);
+    if (c == 0) c = (x->family > y->family) - (x->family < y->family);
     return c ? c : x->oriented - y->oriented;
 }
 
-/* Sorts; drops what is forgotten; of entries for the same thing (hashed twice in a run, or anew because the turned
- * hashes were missing) the fuller one stays. */
+/* Sorts; drops what is forgotten; of entries for the same thing (hashed twice in a run, or anew because the
+ * turned hashes were missing) the fuller one stays. */
 static void compact(struct pdq_index *x)
 {
     size_t n = 0;
-    if (x->n)
-        qsort(x->entries, x->n, sizeof *x->entries, compare_entries);
+    if (x->n) qsort(x->entries, x->n, sizeof *x->entries, compare_entries);
     for (size_t i = 0; i < x->n; i++) {
-        if (x->entries[i].oriented == FORGOTTEN)
-            continue;
+        if (x->entries[i].oriented == FORGOTTEN) continue;
         if (n == 0 || compare_entries(&x->entries[n - 1], &x->entries[i]))
             x->entries[n++] = x->entries[i];
         else if (!x->entries[n - 1].turned)
@@ -42,8 +39,7 @@ static void compact(struct pdq_index *x)
 static int family_from_name(const char *name)
 {
     for (int f = PDQ_FULL; f <= PDQ_FAST; f++)
-        if (!strcmp(name, pdq_family_name((enum pdq_family)f)))
-            return f;
+        if (!strcmp(name, pdq_family_name((enum pdq_family)f))) return f;
     return -1;
 }
 
@@ -52,24 +48,21 @@ static int read_turned(struct pdq_index *x, struct pdq_index_entry *e, const cha
 {
     char hex[PDQ_HEX_BYTES];
     struct pdq_hash *t;
-    if (!*text)
-        return 1;
-    if (strlen(text) != PDQ_TURNED * PDQ_HEX_BYTES - 1)
-        return 0;
-    if (!(t = arena_alloc(&x->arena, PDQ_TURNED * sizeof *t, err)))
-        return -1;
+    if (!*text) return 1;
+    if (strlen(text) != PDQ_TURNED * PDQ_HEX_BYTES - 1) return 0;
+    if (!(t = arena_alloc(&x->arena, PDQ_TURNED * sizeof *t, err))) return -1;
     for (int i = 0; i < PDQ_TURNED; i++, text += PDQ_HEX_BYTES) {
         memcpy(hex, text, PDQ_HEX_BYTES - 1);
         hex[PDQ_HEX_BYTES - 1] = 0;
-        if (pdq_from_hex(&t[i], hex) || text[PDQ_HEX_BYTES - 1] != (i + 1 < PDQ_TURNED ? ',' : 0))
-            return 0;
+        if (pdq_from_hex(&t[i], hex) || text[PDQ_HEX_BYTES - 1] != (i + 1 < PDQ_TURNED ? ',' : 0)) return 0;
     }
     e->turned = t;
     return 1;
 }
 
 /* 1: read; 0: not an entry; -1: memory. */
-static int read_entry(struct pdq_index *x, struct pdq_index_entry *e, const char *const f[N_COLUMNS], struct error *err)
+static int read_entry(struct pdq_index *x, struct pdq_index_entry *e, const char *const f[N_COLUMNS],
+                      struct error *err)
 {
     struct error ignored;
     uint64_t oriented, quality, pixels;
@@ -97,14 +90,13 @@ static int read_all(struct pdq_index *x, struct manifest_reader *r, struct error
             fields[i] = manifest_field(r, at[i]);
         int good = read_entry(x, &e, fields, err);
         if (good == 0)
-            return error_set(err, EX_DATAERR, "'%s', row %llu: not a row of an index (delete the file to build it anew)",
+            return error_set(err, EX_DATAERR,
+                             "'%s', row %llu: not a row of an index (delete the file to build it anew)",
                              r->name, (unsigned long long)r->row);
-        if (good < 0 || mem_grow(&x->entries, &x->capacity, x->n + 1, sizeof *x->entries, err))
-            return -1;
+        if (good < 0 || mem_grow(&x->entries, &x->capacity, x->n + 1, sizeof *x->entries, err)) return -1;
         x->entries[x->n++] = e;
     }
-    if (got < 0)
-        return -1;
+    if (got < 0) return -1;
     compact(x);
     return 0;
 }
@@ -112,23 +104,24 @@ static int read_all(struct pdq_index *x, struct manifest_reader *r, struct error
 int pdq_index_read(struct pdq_index *x, const char *path, struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
-    if (!io_exists(path))
-        return 0;
+    if (!io_exists(path)) return 0;
     int rc = manifest_reader_open(&r, path, columns, err) || read_all(x, &r, err) ? -1 : 0;
     manifest_reader_close(&r);
     return rc;
 }
 
-int pdq_index_read_memory(struct pdq_index *x, const char *bytes, size_t n_bytes, const char *name, struct error *err)
+int pdq_index_read_memory(struct pdq_index *x, const char *bytes, size_t n_bytes, const char *name,
+                          struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
-    int rc = manifest_reader_open_memory(&r, bytes, n_bytes, name, columns, err) || read_all(x, &r, err) ? -1 : 0;
+    int rc =
+        manifest_reader_open_memory(&r, bytes, n_bytes, name, columns, err) || read_all(x, &r, err) ? -1 : 0;
     manifest_reader_close(&r);
     return rc;
 }
 
-const struct pdq_index_entry *pdq_index_find(const struct pdq_index *x, const struct xxh128 *id, enum pdq_family family,
-                                             bool oriented, bool turned)
+const struct pdq_index_entry *pdq_index_find(const struct pdq_index *x, const struct xxh128 *id,
+                                             enum pdq_family family, bool oriented, bool turned)
 {
     const struct pdq_index_entry key = {.id = *id, .family = (uint8_t)family, .oriented = oriented};
     const struct pdq_index_entry *e =
@@ -141,13 +134,11 @@ int pdq_index_add(struct pdq_index *x, const struct pdq_index_entry *e, struct e
     struct pdq_index_entry own = *e;
     if (e->turned) {
         struct pdq_hash *t = arena_alloc(&x->arena, PDQ_TURNED * sizeof *t, err);
-        if (!t)
-            return -1;
+        if (!t) return -1;
         memcpy(t, e->turned, PDQ_TURNED * sizeof *t);
         own.turned = t;
     }
-    if (mem_grow(&x->entries, &x->capacity, x->n + 1, sizeof *x->entries, err))
-        return -1;
+    if (mem_grow(&x->entries, &x->capacity, x->n + 1, sizeof *x->entries, err)) return -1;
     x->entries[x->n++] = own;
     return 0;
 }
@@ -173,8 +164,9 @@ static int write_entry(struct manifest_writer *w, const struct pdq_index_entry *
         pdq_to_hex(turned + i * PDQ_HEX_BYTES, &e->turned[i]);
         turned[(i + 1) * PDQ_HEX_BYTES - 1] = i + 1 < PDQ_TURNED ? ',' : 0;
     }
-    const char *const fields[] = {
-        id, pdq_family_name((enum pdq_family)e->family), e->oriented ? "1" : "0", hex, quality, pixels, turned};
+    const char *const fields[] =
+        {id,    pdq_family_name((enum pdq_family)e->family), e->oriented ? "1" : "0", hex, quality, pixels,
+         turned};
     return manifest_writer_row(w, NULL, fields, err);
 }
 
@@ -182,16 +174,12 @@ int pdq_index_save(struct pdq_index *x, const char *path, struct error *err)
 {
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     int rc = -1;
-    if (x->n == x->n_read && x->n_forgotten == 0)
-        return 0;
+    if (x->n == x->n_read && x->n_forgotten == 0) return 0;
     compact(x);
-    if (manifest_writer_open(&w, path, NULL, columns, err))
-        goto out;
+    if (manifest_writer_open(&w, path, NULL, columns, err)) goto out;
     for (size_t i = 0; i < x->n; i++)
-        if (write_entry(&w, &x->entries[i], err))
-            goto out;
-    if (manifest_writer_commit(&w, err))
-        goto out;
+        if (write_entry(&w, &x->entries[i], err)) goto out;
+    if (manifest_writer_commit(&w, err)) goto out;
     rc = 0;
 out:
     manifest_writer_discard(&w);

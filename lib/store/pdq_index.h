@@ -1,8 +1,9 @@
 /*
- * pdq_index.h: perceptual hashes that are kept from run to run, by the content of the picture's file: a TSV of
- * xxh128, pdq_family, oriented (1: EXIF orientation was applied), pdq, pdq_quality, pixels, turned (the hashes of the
- * other seven orientations, comma separated, or empty). Renaming, moving and re-labelling pictures leaves it valid.
- * Entries of other families stay in the file, which is written whole, sorted. The caller holds a lock on it.
+ * pdq_index.h: perceptual hashes that are kept from run to run, by the content of the picture's file: a TSV
+ * of xxh128, pdq_family, oriented (1: EXIF orientation was applied), pdq, pdq_quality, pixels, turned (the
+ * hashes of the other seven orientations, comma separated, or empty). Renaming, moving and re-labelling
+ * pictures leaves it valid. Entries of other families stay in the file, which is written whole, sorted. The
+ * caller holds a lock on it.
  */
 #ifndef WINNOW_STORE_PDQ_INDEX_H
 #define WINNOW_STORE_PDQ_INDEX_H
@@ -34,15 +35,18 @@ struct pdq_index {
 };
 #define PDQ_INDEX_EMPTY ((struct pdq_index){0})
 
-/* Adds the entries of a file (one that is not there: none), or of its bytes, called name in messages. EX_DATAERR. */
+/* Adds the entries of a file (one that is not there: none), or of its bytes, called name in messages.
+ * EX_DATAERR. */
 int pdq_index_read(struct pdq_index *x, const char *path, struct error *err);
-int pdq_index_read_memory(struct pdq_index *x, const char *bytes, size_t n_bytes, const char *name, struct error *err);
+int pdq_index_read_memory(struct pdq_index *x, const char *bytes, size_t n_bytes, const char *name,
+                          struct error *err);
 
 /*
- * What was read for this content, or NULL. With turned only an entry that has the seven. Borrowed until the next change.
+ * What was read for this content, or NULL. With turned only an entry that has the seven. Borrowed until the
+ * next change.
  */
-const struct pdq_index_entry *pdq_index_find(const struct pdq_index *x, const struct xxh128 *id, enum pdq_family family,
-                                             bool oriented, bool turned);
+const struct pdq_index_entry *pdq_index_find(const struct pdq_index *x, const struct xxh128 *id,
+                                             enum pdq_family family, bool oriented, bool turned);
 /* e->turned is copied. Found from the next run on. */
 int pdq_index_add(struct pdq_index *x, const struct pdq_index_entry *e, struct error *err);
 /* Every entry of this content, also of other families; *n_forgotten counts. */

@@ -1,6 +1,6 @@
 /*
- * backend.c: finding a device by name. The CUDA backend is a plug-in, so that one package serves machines with and
- * without it.
+ * backend.c: finding a device by name. The CUDA backend is a plug-in, so that one package serves machines
+ * with and without it.
  */
 #include <errno.h>
 #include <limits.h>
@@ -14,10 +14,7 @@
 #define CUDA_PLUGIN "winnow-cuda.so"
 
 #ifdef WITHOUT_ONEDNN
-const struct backend_table *backend_onednn(void)
-{
-    return NULL;
-}
+const struct backend_table *backend_onednn(void) { return NULL; }
 #endif
 
 static int find_cuda(const struct backend_table **out, struct error *err)
@@ -25,7 +22,8 @@ static int find_cuda(const struct backend_table **out, struct error *err)
     const struct backend_table *(*entry)(void);
     char path[PATH_MAX];
     void *symbol;
-    if (plugin_open(CUDA_PLUGIN, "the CUDA backend", "built without CUDA", "winnow_backend", &symbol, path, err))
+    if (plugin_open(CUDA_PLUGIN, "the CUDA backend", "built without CUDA", "winnow_backend", &symbol, path,
+                    err))
         return -1;
     *(void **)&entry = symbol;
     const struct backend_table *t = entry ? entry() : NULL;
@@ -42,10 +40,10 @@ static int find(const char *name, const struct backend_table **out, struct error
         return 0;
     }
     if (!strcmp(name, "cpu"))
-        return (*out = backend_onednn()) ? 0 : error_set(err, EX_NODEVICE, "device 'cpu': built without oneDNN");
+        return (*out = backend_onednn()) ? 0
+                                         : error_set(err, EX_NODEVICE, "device 'cpu': built without oneDNN");
     if (!strcmp(name, "cuda")) {
-        if (find_cuda(out, err))
-            return error_prefix(err, "device 'cuda'");
+        if (find_cuda(out, err)) return error_prefix(err, "device 'cuda'");
         error_clear(err);
         return 0;
     }
@@ -64,9 +62,8 @@ int backend_open(const char *name, const struct backend_options *options, const 
             error_clear(err);
             return 0;
         }
-        if (err->saved_errno == ENOMEM)     /* no reason to go on slowly, with other last bits */
+        if (err->saved_errno == ENOMEM) /* no reason to go on slowly, with other last bits */
             return -1;
     }
     return -1;
 }
-

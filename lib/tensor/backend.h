@@ -1,17 +1,18 @@
 /*
- * backend.h: what a device must be able to do for the engine: one narrow table of functions over opaque buffers.
+ * backend.h: what a device must be able to do for the engine: one narrow table of functions over opaque
+ * buffers.
  *
- * The engine (engine.h) plans a network once: which values exist, when they live, which offset of one arena each has,
- * which layers are folded or fused. A backend turns every coarse operation of that plan into a `backend_op` once
- * (descriptors, chosen algorithm, packed constant weights) and then runs it again and again on slots of the arenas.
- * Three exist: `ref` (plain loops, the truth), `cpu` (oneDNN), `cuda` (cuDNN and cuBLAS calls, a plug-in opened at run
- * time).
+ * The engine (engine.h) plans a network once: which values exist, when they live, which offset of one arena
+ * each has, which layers are folded or fused. A backend turns every coarse operation of that plan into a
+ * `backend_op` once (descriptors, chosen algorithm, packed constant weights) and then runs it again and again
+ * on slots of the arenas. Three exist: `ref` (plain loops, the truth), `cpu` (oneDNN), `cuda` (cuDNN and
+ * cuBLAS calls, a plug-in opened at run time).
  *
- * Layouts are the backend's own affair: a tensor's bytes and a parameter's bytes are asked for, and what enters or
- * leaves goes through the upload and download functions, which speak NHWC and Keras' weight layouts in float32. One
- * layout per shape, always the same: so every operation reads what any other wrote. Operations are queued, not
- * finished: only sync and the download functions wait. Nothing here is called from two threads at once on one open
- * device. All functions returning int give 0, or -1 with err set.
+ * Layouts are the backend's own affair: a tensor's bytes and a parameter's bytes are asked for, and what
+ * enters or leaves goes through the upload and download functions, which speak NHWC and Keras' weight layouts
+ * in float32. One layout per shape, always the same: so every operation reads what any other wrote.
+ * Operations are queued, not finished: only sync and the download functions wait. Nothing here is called from
+ * two threads at once on one open device. All functions returning int give 0, or -1 with err set.
  */
 #ifndef WINNOW_TENSOR_BACKEND_H
 #define WINNOW_TENSOR_BACKEND_H
@@ -26,11 +27,8 @@
 #define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
-enum backend_precision { /* of the multiplications; values and parameters stay float32 unless bf16 */
-                         PRECISION_F32,
-                         PRECISION_TF32,
-                         PRECISION_BF16
-};
+/* Of the multiplications; values and parameters stay float32 unless bf16. */
+enum backend_precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16 };
 
 struct backend_options {
     unsigned threads; /* 0 = as many as the process may use; ignored by cuda */
@@ -43,17 +41,19 @@ struct backend;        /* an open device */
 struct backend_buffer; /* a piece of its memory */
 struct backend_op;     /* a planned operation */
 
+/* Offset in bytes; buffer NULL = absent. */
 struct slot {
     struct backend_buffer *buffer;
     size_t offset;
-}; /* offset in bytes; buffer NULL = absent */
+};
 
 /*
- * n x h x w x c values; a vector per picture is h = w = 1. A channel slice of a wider tensor (the way concatenations
- * are made without a copy) says parent_c and first_c, and its slot is the parent's: the slice's first value is then
- * channel first_c of the parent. Whole tensors have parent_c = c and first_c = 0. Only y and dy are ever slices.
- * Pictures follow each other: pictures i..i+k of a tensor start at offset i * tensor_bytes(one picture), so a part of a
- * batch is a slot, too (its offset is then a multiple of 4 bytes only).
+ * n x h x w x c values; a vector per picture is h = w = 1. A channel slice of a wider tensor (the way
+ * concatenations are made without a copy) says parent_c and first_c, and its slot is the parent's: the
+ * slice's first value is then channel first_c of the parent. Whole tensors have parent_c = c and first_c = 0.
+ * Only y and dy are ever slices. Pictures follow each other: pictures i..i+k of a tensor start at offset i *
+ * tensor_bytes(one picture), so a part of a batch is a slot, too (its offset is then a multiple of 4 bytes
+ * only).
  */
 struct tensor_shape {
     int n, h, w, c;
@@ -64,7 +64,8 @@ enum param_kind {
     PARAM_CONV,      /* Keras [kh,kw,cin,cout] */
     PARAM_DEPTHWISE, /* Keras [kh,kw,cin,cout], cout = depth multiplier */
     PARAM_DENSE,     /* Keras [cin,cout], kh = kw = 1 */
-    PARAM_VECTOR     /* [cout]: biases, gamma, beta, moving mean and variance; plain float32, kh = kw = cin = 1 */
+    /* [cout]: biases, gamma, beta, moving mean and variance; plain float32, kh = kw = cin = 1 */
+    PARAM_VECTOR
 };
 struct param_shape {
     enum param_kind kind;
@@ -76,7 +77,8 @@ enum op_kind {
     OP_DEPTHWISE,  /* the same for each channel by itself; channel c*multiplier + m of y */
     OP_DENSE,      /* y = act(x w + bias), x and y are vectors */
     OP_BATCH_NORM, /* with the batch's statistics: y = act(gamma * (x - mean)/sqrt(var + eps) + beta) */
-    OP_AFFINE,     /* frozen batch norm that found no convolution: y = act(x * weights[c] + bias[c]), constants */
+    /* frozen batch norm that found no convolution: y = act(x * weights[c] + bias[c]), constants */
+    OP_AFFINE,
     OP_ACTIVATION, /* y = act(x) */
     OP_MAX_POOL,
     OP_AVERAGE_POOL,        /* padding counts neither as a value nor in the divisor */
@@ -99,21 +101,24 @@ struct op_desc {
     struct tensor_shape x[OP_MAX_INPUTS], y;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int pad_top, pad_left, pad_bottom, pad_right;
-    enum op_activation
-        activation; /* fused behind the operation; allowed with CONV DEPTHWISE DENSE BATCH_NORM AFFINE ACTIVATION ADD */
-    float activation_max;       /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
-    bool has_bias;              /* CONV, DEPTHWISE, DENSE */
-    bool has_gamma, has_beta;   /* BATCH_NORM */
-    double epsilon;             /* BATCH_NORM */
-    int first_c[OP_MAX_INPUTS]; /* CONCAT; channels of y that no x[i] covers are others' and stay as they are */
-    bool constant_weights;   /* CONV DEPTHWISE DENSE AFFINE: given once by op_load; else slots w and bias at each run */
+    /* fused behind the operation; allowed with CONV DEPTHWISE DENSE BATCH_NORM AFFINE ACTIVATION ADD */
+    enum op_activation activation;
+    float activation_max;     /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
+    bool has_bias;            /* CONV, DEPTHWISE, DENSE */
+    bool has_gamma, has_beta; /* BATCH_NORM */
+    double epsilon;           /* BATCH_NORM */
+    /* CONCAT; channels of y that no x[i] covers are others' and stay as they are */
+    int first_c[OP_MAX_INPUTS];
+    /* CONV DEPTHWISE DENSE AFFINE: given once by op_load; else slots w and bias at each run */
+    bool constant_weights;
     bool training;           /* backward will follow forward */
     bool needs_dx, needs_dw; /* what backward has to make: the gradient of x, of the parameters */
 };
 
 /*
- * Batch norm over a batch of which this device has only a part: sum() adds up n doubles over all parts (all of the same
- * size), in place. It cannot say that it failed: its owner keeps that, and asks after the operation, whose result is then of no use.
+ * Batch norm over a batch of which this device has only a part: sum() adds up n doubles over all parts (all
+ * of the same size), in place. It cannot say that it failed: its owner keeps that, and asks after the
+ * operation, whose result is then of no use.
  */
 struct op_exchange {
     int n_parts;
@@ -121,26 +126,30 @@ struct op_exchange {
 };
 
 /*
- * The slots of one run. Forward reads x, w, bias, gamma, beta, mask; overwrites y, saved and (batch norm) mean,
- * variance. Backward reads dy, and x, y (op_backward_reads), w, gamma, saved, mask as forward left them; makes dx and
- * the parameter gradients.
+ * The slots of one run. Forward reads x, w, bias, gamma, beta, mask; overwrites y, saved and (batch norm)
+ * mean, variance. Backward reads dy, and x, y (op_backward_reads), w, gamma, saved, mask as forward left
+ * them; makes dx and the parameter gradients.
  *  - dy may be overwritten by backward (the engine gives no other reader afterwards); dx never overlaps it.
  *  - dx[i] is overwritten, or added to where accumulate is set; absent where it is not needed.
- *  - dw, dbias (dgamma, dbeta) are overwritten. They have the layout of the parameter (param_bytes), padding zero.
+ *  - dw, dbias (dgamma, dbeta) are overwritten. They have the layout of the parameter (param_bytes), padding
+ *    zero.
  */
 struct op_io {
     struct slot x[OP_MAX_INPUTS], y;
     struct slot w, bias;     /* CONV DEPTHWISE DENSE with constant_weights = false */
     struct slot gamma, beta; /* BATCH_NORM, absent where the layer has none */
-    struct slot mean,
-        variance;      /* BATCH_NORM: moving statistics, updated by forward: m = momentum*m + (1-momentum)*batch;
-                          the batch's variance enters with n/(n-1), as TensorFlow's fused kernel and cuDNN do */
-    double momentum;   /* of this run (1 = leave the moving statistics alone, 0 = replace them) */
-    bool use_moving;   /* BATCH_NORM forward with the moving statistics instead (validation); no backward follows */
-    struct op_exchange *exchange; /* BATCH_NORM, where exchanges_statistics: the batch is that of all parts; dgamma and dbeta
-                                     stay those of this part. NULL: this device has the whole batch */
-    struct slot saved; /* op_saved_bytes: what forward keeps for backward (batch mean and scale, pool indices) */
-    struct slot mask;  /* MULTIPLY: n x c float32, plain */
+    /* BATCH_NORM: moving statistics, updated by forward: m = momentum*m + (1-momentum)*batch; the batch's
+     * variance enters with n/(n-1), as TensorFlow's fused kernel and cuDNN do */
+    struct slot mean, variance;
+    double momentum; /* of this run (1 = leave the moving statistics alone, 0 = replace them) */
+    /* BATCH_NORM forward with the moving statistics instead (validation); no backward follows */
+    bool use_moving;
+    /* BATCH_NORM, where exchanges_statistics: the batch is that of all parts; dgamma and dbeta stay those of
+     * this part. NULL: this device has the whole batch */
+    struct op_exchange *exchange;
+    /* op_saved_bytes: what forward keeps for backward (batch mean and scale, pool indices) */
+    struct slot saved;
+    struct slot mask; /* MULTIPLY: n x c float32, plain */
     struct slot dy;
     struct slot dx[OP_MAX_INPUTS];
     bool accumulate[OP_MAX_INPUTS];
@@ -149,46 +158,55 @@ struct op_io {
 
 enum { BACKWARD_READS_X = 1, BACKWARD_READS_Y = 2 };
 
+/* v = momentum*v - rate*g; p += v, or p += momentum*v - rate*g */
 struct sgd_step {
     float rate, momentum;
     bool nesterov;
-}; /* v = momentum*v - rate*g; p += v, or p += momentum*v - rate*g */
+};
+/* Keras: rate corrected by sqrt(1-b2^t)/(1-b1^t), epsilon outside the root. */
 struct adam_step {
     float rate, beta1, beta2, epsilon;
     uint64_t step;
-}; /* Keras: rate corrected by sqrt(1-b2^t)/(1-b1^t), epsilon outside the root */
+};
 
 /* Opened backends share this table; it is constant and outlives every device. */
 struct backend_table {
     int abi;          /* BACKEND_ABI */
     const char *name; /* "ref", "cpu", "cuda" */
 
-    /* EX_NODEVICE when the device, its driver or library is not there. close waits for queued work; NULL is fine. */
+    /* EX_NODEVICE when the device, its driver or library is not there. close waits for queued work; NULL is
+     * fine. */
     int (*open)(struct backend **out, const struct backend_options *options, struct error *err);
     void (*close)(struct backend *b);
-    const char *(*describe)(const struct backend *b);    /* "oneDNN 2.6.3, 2 threads, avx512_core"; owned by b */
+    const char *(*describe)(const struct backend *b); /* "oneDNN 2.6.3, 2 threads, avx512_core"; owned by b */
     size_t (*memory_available)(const struct backend *b); /* bytes a plan may hope for; 0 = unknown */
 
-    int (*alloc)(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err); /* zero-filled */
+    /* zero-filled */
+    int (*alloc)(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err);
     void (*free)(struct backend *b, struct backend_buffer *buffer);
     int (*sync)(struct backend *b, struct error *err);
 
     /* --- layouts --- */
     size_t (*tensor_bytes)(const struct backend *b, const struct tensor_shape *whole);
-    /* Can this operation write y (and read dy) as the channel slice that d->y describes? Inputs are never slices. */
+    /* Can this operation write y (and read dy) as the channel slice that d->y describes? Inputs are never
+     * slices. */
     bool (*writes_slice)(const struct backend *b, const struct op_desc *d);
-    bool (*reshape_is_free)(const struct backend *b, const struct tensor_shape *from, const struct tensor_shape *to);
+    bool (*reshape_is_free)(const struct backend *b, const struct tensor_shape *from,
+                            const struct tensor_shape *to);
     size_t (*param_bytes)(const struct backend *b,
                           const struct param_shape *p); /* a multiple of 4: elementwise steps run over all */
 
-    /* --- in and out: host side float32 NHWC, Keras weight layouts; n_rows <= shape.n pictures, the rest becomes 0 ---
+    /* --- in and out: host side float32 NHWC, Keras weight layouts; n_rows <= shape.n pictures, the rest
+     * becomes 0 ---
      */
-    int (*tensor_upload)(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows,
-                         struct error *err);
-    int (*tensor_upload_u8)(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc,
-                            int n_rows, float scale, float offset, struct error *err); /* value * scale + offset */
-    int (*tensor_download)(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows,
-                           struct error *err);
+    int (*tensor_upload)(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
+                         int n_rows, struct error *err);
+    int (*tensor_upload_u8)(struct backend *b, struct slot to, const struct tensor_shape *s,
+                            const uint8_t *nhwc,
+                            /* value * scale + offset */
+                            int n_rows, float scale, float offset, struct error *err);
+    int (*tensor_download)(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc,
+                           int n_rows, struct error *err);
     int (*param_upload)(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
                         struct error *err);
     int (*param_download)(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
@@ -204,41 +222,45 @@ struct backend_table {
     size_t (*op_constant_bytes)(const struct backend_op *op); /* what op_load will allocate */
     size_t (*op_workspace_bytes)(
         const struct backend_op *op); /* forward's and backward's larger one; shared by all ops */
-    /* Packs constant weights (Keras layout; bias NULL where has_bias is false; AFFINE: scale and shift). May be called
-     * again. */
+    /* Packs constant weights (Keras layout; bias NULL where has_bias is false; AFFINE: scale and shift). May
+     * be called again. */
     int (*op_load)(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
                    struct error *err);
     /* workspace: at least the largest op_workspace_bytes of the ops that use it */
     int (*op_forward)(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                       struct error *err);
-    int (*op_backward)(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                       struct error *err);
+    int (*op_backward)(struct backend *b, struct backend_op *op, const struct op_io *io,
+                       struct slot workspace, struct error *err);
 
     /* --- flat arenas of n float32 values, any slot --- */
     int (*fill_zero)(struct backend *b, struct slot y, size_t n, struct error *err);
     int (*copy)(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err);
-    int (*scale)(struct backend *b, struct slot y, size_t n, float a, struct error *err);               /* y *= a */
-    int (*axpy)(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err); /* y += a*x */
-    int (*sum_of_squares)(struct backend *b, struct slot x, size_t n, double *out, struct error *err);  /* waits */
-    int (*sgd)(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n, const struct sgd_step *s,
-               struct error *err);
+    /* y *= a */
+    int (*scale)(struct backend *b, struct slot y, size_t n, float a, struct error *err);
+    /* y += a*x */
+    int (*axpy)(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err);
+    /* waits */
+    int (*sum_of_squares)(struct backend *b, struct slot x, size_t n, double *out, struct error *err);
+    int (*sgd)(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
+               const struct sgd_step *s, struct error *err);
     int (*adam)(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
                 const struct adam_step *s, struct error *err);
 
-    float *(*host_memory)(struct slot s); /* NULL: buffers are not host memory; else where a slot's bytes lie */
-    bool exchanges_statistics;            /* op_io.exchange is heeded */
-    bool whole_batches; /* the frozen part runs over the whole batch at once, not in pieces that fit a processor's cache
-                         */
+    /* NULL: buffers are not host memory; else where a slot's bytes lie */
+    float *(*host_memory)(struct slot s);
+    bool exchanges_statistics; /* op_io.exchange is heeded */
+    /* the frozen part runs over the whole batch at once, not in pieces that fit a processor's cache  */
+    bool whole_batches;
 };
 
 /* --- finding a backend (backend.c) --- */
 
 /*
- * Opens "ref", "cpu", "cuda", or for "auto" (NULL, "") the first of cuda, cpu, ref that opens. A backend that was not built
- * is known and gives EX_NODEVICE "built without oneDNN" / "built without CUDA: ..."; another name is EX_USAGE. The
- * table stays valid for the process' life. cuda is opened with dlopen from the folder of the running program, its
- * ../lib/winnow, or $WINNOW_PLUGIN_DIR: "winnow-cuda.so", which exports `const struct backend_table
- * *winnow_backend(void)`.
+ * Opens "ref", "cpu", "cuda", or for "auto" (NULL, "") the first of cuda, cpu, ref that opens. A backend that
+ * was not built is known and gives EX_NODEVICE "built without oneDNN" / "built without CUDA: ..."; another
+ * name is EX_USAGE. The table stays valid for the process' life. cuda is opened with dlopen from the folder
+ * of the running program, its ../lib/winnow, or $WINNOW_PLUGIN_DIR: "winnow-cuda.so", which exports `const
+ * struct backend_table *winnow_backend(void)`.
  */
 int backend_open(const char *name, const struct backend_options *options, const struct backend_table **table,
                  struct backend **out, struct error *err);

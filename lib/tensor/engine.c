@@ -1,6 +1,6 @@
 /*
- * engine.c: opening and closing an engine, forward runs, what goes in and out. Training is in engine_train.c, state in
- * engine_state.c, decisions in plan_*.c.
+ * engine.c: opening and closing an engine, forward runs, what goes in and out. Training is in engine_train.c,
+ * state in engine_state.c, decisions in plan_*.c.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -15,11 +15,9 @@
 static bool can_be_made_again(const struct net *net, const bool *boundary, int layer)
 {
     const struct net_layer *l = &net->layers[layer];
-    if (l->n_weights || !l->n_inputs)
-        return false;
+    if (l->n_weights || !l->n_inputs) return false;
     for (int k = 0; k < l->n_inputs; k++)
-        if (!boundary[l->inputs[k]])
-            return false;
+        if (!boundary[l->inputs[k]]) return false;
     return true;
 }
 
@@ -40,8 +38,7 @@ int engine_boundary(const struct net *net, int **layers, int *n_layers, struct e
     for (size_t i = 0; i < n; i++) {
         const struct net_layer *l = &net->layers[i];
         bool learns = l->trainable && l->n_weights;
-        if (!needed[i])
-            continue;
+        if (!needed[i]) continue;
         any |= learns;
         live[i] = learns || (l->kind == LAYER_DROPOUT && l->rate > 0);
         for (int k = 0; k < l->n_inputs; k++)
@@ -50,11 +47,9 @@ int engine_boundary(const struct net *net, int **layers, int *n_layers, struct e
             boundary[l->inputs[k]] |= !live[l->inputs[k]];
     }
     for (size_t i = n; i-- > 0;)
-        if (boundary[i] && can_be_made_again(net, boundary, (int)i))
-            boundary[i] = false;
+        if (boundary[i] && can_be_made_again(net, boundary, (int)i)) boundary[i] = false;
     for (size_t i = 0; i < n; i++)
-        if (boundary[i])
-            (*layers)[(*n_layers)++] = (int)i;
+        if (boundary[i]) (*layers)[(*n_layers)++] = (int)i;
     free(live);
     if (!any) {
         free(*layers);
@@ -81,9 +76,9 @@ struct tensor_shape engine_shape(const struct engine *e, int value, int rows)
 static size_t bytes_of(const struct plan *p, const struct engine_options *o)
 {
     size_t copies = 1;
-    if (o->mode == ENGINE_TRAIN)
-        copies = 3 + (o->optimizer == ENGINE_ADAM) + o->ema;
-    return p->arena_bytes + p->workspace_bytes + p->constant_bytes + copies * p->weights_bytes + p->statistics_bytes;
+    if (o->mode == ENGINE_TRAIN) copies = 3 + (o->optimizer == ENGINE_ADAM) + o->ema;
+    return p->arena_bytes + p->workspace_bytes + p->constant_bytes + copies * p->weights_bytes +
+           p->statistics_bytes;
 }
 
 static int make_plan(struct plan *p, const struct net *net, const struct engine_options *o,
@@ -106,28 +101,27 @@ static int too_large(const struct net *net, const struct engine_options *o, cons
     while (smaller.batch > 1) {
         struct plan p;
         smaller.batch = smaller.batch > 16 ? (smaller.batch - 1) / 8 * 8 : smaller.batch - 1;
-        if (make_plan(&p, net, &smaller, t, b, &ignored))
-            break;
+        if (make_plan(&p, net, &smaller, t, b, &ignored)) break;
         size_t bytes = bytes_of(&p, &smaller);
         plan_release(&p, t, b);
         if (bytes <= limit)
             return error_set(err, EX_OSERR,
-                             "batch %d needs %zu MiB and %zu MiB are there; batch %d would fit (%zu MiB)", o->batch,
-                             need >> 20, limit >> 20, smaller.batch, bytes >> 20);
+                             "batch %d needs %zu MiB and %zu MiB are there; batch %d would fit (%zu MiB)",
+                             o->batch, need >> 20, limit >> 20, smaller.batch, bytes >> 20);
     }
-    return error_set(err, EX_OSERR, "batch %d needs %zu MiB and %zu MiB are there; no smaller batch fits", o->batch,
-                     need >> 20, limit >> 20);
+    return error_set(err, EX_OSERR, "batch %d needs %zu MiB and %zu MiB are there; no smaller batch fits",
+                     o->batch, need >> 20, limit >> 20);
 }
 
 static int check_net(const struct net *net, const struct engine_options *o, struct error *err)
 {
-    if (o->batch < 1)
-        return error_set(err, EX_USAGE, "a batch of %d pictures", o->batch);
+    if (o->batch < 1) return error_set(err, EX_USAGE, "a batch of %d pictures", o->batch);
     for (int i = 0; i < net->n_layers; i++) {
         const struct net_layer *l = &net->layers[i];
         if (l->output.rank < 1 || l->output.rank > 3)
-            return error_set(err, EX_DATAERR, "layer '%s' (%s): its output shape is not known or not supported",
-                             l->name, layer_kind_name(l->kind));
+            return error_set(err, EX_DATAERR,
+                             "layer '%s' (%s): its output shape is not known or not supported", l->name,
+                             layer_kind_name(l->kind));
         for (int k = 0; k < l->n_inputs; k++)
             if (l->inputs[k] < 0 || l->inputs[k] >= i)
                 return error_set(err, EX_DATAERR, "layer '%s' reads a layer that comes after it", l->name);
@@ -142,10 +136,11 @@ static int alloc_all(struct engine *e, struct error *err)
     struct backend *b = e->backend;
     if (t->alloc(b, p->arena_bytes, &e->arena, err) || t->alloc(b, p->workspace_bytes, &e->workspace, err))
         return -1;
-    if (e->options.mode != ENGINE_TRAIN)
-        return 0;
-    if (t->alloc(b, p->weights_bytes, &e->weights, err) || t->alloc(b, p->weights_bytes, &e->gradients, err) ||
-        t->alloc(b, p->weights_bytes, &e->state[0], err) || t->alloc(b, p->statistics_bytes, &e->statistics, err) ||
+    if (e->options.mode != ENGINE_TRAIN) return 0;
+    if (t->alloc(b, p->weights_bytes, &e->weights, err) ||
+        t->alloc(b, p->weights_bytes, &e->gradients, err) ||
+        t->alloc(b, p->weights_bytes, &e->state[0], err) ||
+        t->alloc(b, p->statistics_bytes, &e->statistics, err) ||
         (e->options.optimizer == ENGINE_ADAM && t->alloc(b, p->weights_bytes, &e->state[1], err)) ||
         (e->options.ema && t->alloc(b, p->weights_bytes, &e->ema, err)))
         return -1;
@@ -153,19 +148,20 @@ static int alloc_all(struct engine *e, struct error *err)
     for (size_t i = 0; i < p->n_nodes; i++)
         if (p->nodes[i].mask != NO && (size_t)p->batch * (size_t)p->nodes[i].d.y.c > e->mask_values)
             e->mask_values = (size_t)p->batch * (size_t)p->nodes[i].d.y.c;
-    return (e->logits = mem_zalloc(n, sizeof(float), err)) && (e->probabilities = mem_zalloc(n, sizeof(float), err)) &&
+    return (e->logits = mem_zalloc(n, sizeof(float), err)) &&
+                   (e->probabilities = mem_zalloc(n, sizeof(float), err)) &&
                    (e->targets_gradient = mem_zalloc(n, sizeof(float), err)) &&
                    (e->mask = mem_zalloc(e->mask_values + 1, sizeof(float), err))
                ? 0
                : -1;
 }
 
-int engine_open(struct engine **out, const struct net *net, const struct engine_options *options, struct error *err)
+int engine_open(struct engine **out, const struct net *net, const struct engine_options *options,
+                struct error *err)
 {
     struct engine *e = NULL;
     *out = NULL;
-    if (check_net(net, options, err) || !(e = mem_zalloc(1, sizeof *e, err)))
-        return -1;
+    if (check_net(net, options, err) || !(e = mem_zalloc(1, sizeof *e, err))) return -1;
     e->options = *options;
     e->n_layers = net->n_layers;
     e->input_scale = (float)(net->metadata.input_scale != 0 ? net->metadata.input_scale : 1.0 / 255);
@@ -175,17 +171,16 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
         make_plan(&e->plan, net, options, e->table, e->backend, err))
         goto fail;
     e->bytes = bytes_of(&e->plan, options);
-    size_t limit = options->memory_limit_bytes ? options->memory_limit_bytes : e->table->memory_available(e->backend);
+    size_t limit =
+        options->memory_limit_bytes ? options->memory_limit_bytes : e->table->memory_available(e->backend);
     if (limit && e->bytes > limit) {
         too_large(net, options, e->table, e->backend, e->bytes, limit, err);
         goto fail;
     }
-    if (alloc_all(e, err) || engine_exchange_open(e, err) || engine_write_net(e, net, err))
-        goto fail;
+    if (alloc_all(e, err) || engine_exchange_open(e, err) || engine_write_net(e, net, err)) goto fail;
     if (e->ema) {
         struct slot ema = {e->ema, 0}, w = {e->weights, 0};
-        if (e->table->copy(e->backend, ema, w, e->plan.weights_bytes / sizeof(float), err))
-            goto fail;
+        if (e->table->copy(e->backend, ema, w, e->plan.weights_bytes / sizeof(float), err)) goto fail;
     }
     e->options.inputs = e->options.outputs = NULL; /* were borrowed */
     *out = e;
@@ -197,8 +192,7 @@ fail:
 
 void engine_close(struct engine *e)
 {
-    if (!e)
-        return;
+    if (!e) return;
     if (e->backend) {
         struct backend_buffer *const all[] = {e->arena,    e->workspace, e->weights, e->gradients,
                                               e->state[0], e->state[1],  e->ema,     e->statistics};
@@ -218,15 +212,15 @@ void engine_close(struct engine *e)
     free(e);
 }
 
-int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes, struct error *err)
+int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes,
+                       struct error *err)
 {
     struct backend_options bo = {options->threads, options->device_index, options->precision, true};
     const struct backend_table *t;
     struct backend *b;
     struct plan p;
     *bytes = 0;
-    if (check_net(net, options, err) || backend_open(options->device, &bo, &t, &b, err))
-        return -1;
+    if (check_net(net, options, err) || backend_open(options->device, &bo, &t, &b, err)) return -1;
     int rc = make_plan(&p, net, options, t, b, err);
     if (!rc) {
         *bytes = bytes_of(&p, options);
@@ -236,22 +230,10 @@ int engine_memory_need(const struct net *net, const struct engine_options *optio
     return rc;
 }
 
-size_t engine_memory_bytes(const struct engine *e)
-{
-    return e->bytes;
-}
-const char *engine_device(const struct engine *e)
-{
-    return e->table->name;
-}
-const char *engine_description(const struct engine *e)
-{
-    return e->table->describe(e->backend);
-}
-bool engine_has_batch_norm(const struct engine *e)
-{
-    return e->plan.has_batch_norm;
-}
+size_t engine_memory_bytes(const struct engine *e) { return e->bytes; }
+const char *engine_device(const struct engine *e) { return e->table->name; }
+const char *engine_description(const struct engine *e) { return e->table->describe(e->backend); }
+bool engine_has_batch_norm(const struct engine *e) { return e->plan.has_batch_norm; }
 
 /* --- constants --- */
 
@@ -259,16 +241,17 @@ static const float *weight(const struct net *net, int layer, enum weight_role ro
 {
     const struct net_layer *l = &net->layers[layer];
     for (int i = 0; i < l->n_weights; i++)
-        if (l->weights[i].role == role)
-            return l->weights[i].values;
+        if (l->weights[i].role == role) return l->weights[i].values;
     return NULL;
 }
 
 /* scale[c] and shift[c] of a frozen batch norm: y = x * scale + shift. In double, rounded once. */
-static int norm_constants(const struct net *net, int layer, int n_c, double *scale, double *shift, struct error *err)
+static int norm_constants(const struct net *net, int layer, int n_c, double *scale, double *shift,
+                          struct error *err)
 {
     const struct net_layer *l = &net->layers[layer];
-    const float *mean = weight(net, layer, WEIGHT_MOVING_MEAN), *variance = weight(net, layer, WEIGHT_MOVING_VARIANCE);
+    const float *mean = weight(net, layer, WEIGHT_MOVING_MEAN),
+                *variance = weight(net, layer, WEIGHT_MOVING_VARIANCE);
     const float *gamma = weight(net, layer, WEIGHT_GAMMA), *beta = weight(net, layer, WEIGHT_BETA);
     if (!mean || !variance || (l->scale && !gamma) || (l->center && !beta))
         return error_set(err, EX_DATAERR, "layer '%s': a weight is missing", l->name);
@@ -286,20 +269,17 @@ static int load_node(struct engine *e, const struct net *net, const struct node 
     size_t n_w = 0;
     double *scale = mem_zalloc(2 * (size_t)n_c, sizeof *scale, err), *shift = scale + n_c;
     float *w = NULL, *bias = scale ? mem_zalloc((size_t)n_c, sizeof *bias, err) : NULL;
-    if (!bias)
-        goto out;
+    if (!bias) goto out;
     for (int c = 0; c < n_c; c++)
         scale[c] = 1;
-    if (n->norm_layer != NO && norm_constants(net, n->norm_layer, n_c, scale, shift, err))
-        goto out;
+    if (n->norm_layer != NO && norm_constants(net, n->norm_layer, n_c, scale, shift, err)) goto out;
     if (n->weight_layer == NO) {
         n_w = (size_t)n_c;
     } else {
-        n_w =
-            (size_t)d->kernel_h * (size_t)d->kernel_w * (d->kind == OP_DEPTHWISE ? 1 : (size_t)d->x[0].c) * (size_t)n_c;
+        n_w = (size_t)d->kernel_h * (size_t)d->kernel_w * (d->kind == OP_DEPTHWISE ? 1 : (size_t)d->x[0].c) *
+              (size_t)n_c;
     }
-    if (!(w = mem_alloc(n_w * sizeof *w, err)))
-        goto out;
+    if (!(w = mem_alloc(n_w * sizeof *w, err))) goto out;
     if (n->weight_layer == NO) {
         for (int c = 0; c < n_c; c++)
             w[c] = (float)scale[c];
@@ -330,8 +310,7 @@ out:
 int engine_load_constants(struct engine *e, const struct net *net, struct error *err)
 {
     for (size_t i = 0; i < e->plan.n_nodes; i++)
-        if (e->plan.nodes[i].d.constant_weights && load_node(e, net, &e->plan.nodes[i], err))
-            return -1;
+        if (e->plan.nodes[i].d.constant_weights && load_node(e, net, &e->plan.nodes[i], err)) return -1;
     return 0;
 }
 
@@ -346,10 +325,10 @@ static struct slot rows_slot(const struct engine *e, const struct node *n, int v
     return s;
 }
 
-static struct slot param_slot(const struct engine *e, const struct node *n, int which, struct backend_buffer *weights)
+static struct slot param_slot(const struct engine *e, const struct node *n, int which,
+                              struct backend_buffer *weights)
 {
-    if (n->param[which] == NO)
-        return (struct slot){NULL, 0};
+    if (n->param[which] == NO) return (struct slot){NULL, 0};
     const struct param *q = &e->plan.params[n->param[which]];
     return (struct slot){q->statistic ? e->statistics : weights, q->offset};
 }
@@ -366,10 +345,8 @@ void engine_node_io(const struct engine *e, const struct node *n, int chunk_inde
     io->beta = param_slot(e, n, P_BETA, e->weights);
     io->mean = param_slot(e, n, P_MEAN, e->weights);
     io->variance = param_slot(e, n, P_VARIANCE, e->weights);
-    if (n->saved != NO)
-        io->saved = engine_slot(e, n->saved);
-    if (n->mask != NO)
-        io->mask = engine_slot(e, n->mask);
+    if (n->saved != NO) io->saved = engine_slot(e, n->saved);
+    if (n->mask != NO) io->mask = engine_slot(e, n->mask);
 }
 
 /* Feeds value `which` for rows first.. of the batch: `rows` of them, of which `filled` are the caller's. */
@@ -381,15 +358,16 @@ static int feed(struct engine *e, const struct engine_batch *in, int which, int 
     struct tensor_shape shape = engine_shape(e, value, rows);
     struct slot to = engine_slot(e, e->plan.values[value].storage);
     size_t row = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
-    if (s->begin == NO)
-        return 0; /* named as an input, read by nothing */
+    if (s->begin == NO) return 0; /* named as an input, read by nothing */
     if (in->pixels)
         return e->table->tensor_upload_u8(e->backend, to, &shape, in->pixels + (size_t)first * row, filled,
                                           e->input_scale, e->input_offset, err);
-    return e->table->tensor_upload(e->backend, to, &shape, in->values[which] + (size_t)first * row, filled, err);
+    return e->table->tensor_upload(e->backend, to, &shape, in->values[which] + (size_t)first * row, filled,
+                                   err);
 }
 
-static int check_batch(const struct engine *e, const struct engine_batch *in, enum run_kind kind, struct error *err)
+static int check_batch(const struct engine *e, const struct engine_batch *in, enum run_kind kind,
+                       struct error *err)
 {
     if (in->n < (in->n_whole > 0 ? 0 : 1) || in->n > e->plan.batch)
         return error_set(err, EX_USAGE, "%d pictures for an engine of batch %d", in->n, e->plan.batch);
@@ -403,9 +381,10 @@ static int check_batch(const struct engine *e, const struct engine_batch *in, en
     return 0;
 }
 
-/* Dropout of one node: 0 or 1/(1-rate), a function of (seed, step, layer, element of the whole batch) only. */
-static int upload_mask(struct engine *e, const struct node *n, enum run_kind kind, const struct engine_step *step,
-                       int first_row, struct error *err)
+/* Dropout of one node: 0 or 1/(1-rate), a function of (seed, step, layer, element of the whole batch) only.
+ */
+static int upload_mask(struct engine *e, const struct node *n, enum run_kind kind,
+                       const struct engine_step *step, int first_row, struct error *err)
 {
     size_t count = (size_t)e->plan.batch * (size_t)n->d.y.c;
     struct tensor_shape shape = {1, 1, 1, (int)count, (int)count, 0};
@@ -431,8 +410,7 @@ int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run
     struct slot workspace = {e->workspace, 0};
     struct op_io io;
     size_t first1 = 0;
-    if (check_batch(e, in, kind, err))
-        return -1;
+    if (check_batch(e, in, kind, err)) return -1;
     while (first1 < p->n_nodes && p->nodes[first1].segment == 0)
         first1++;
     for (int i = 0; i < p->n_fed; i++)
@@ -441,7 +419,8 @@ int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run
     for (int first = 0, chunk = 0; first < in->n; first += p->chunk, chunk++) {
         int filled = in->n - first < p->chunk ? in->n - first : p->chunk;
         for (int i = 0; i < p->n_fed; i++)
-            if (!p->storages[p->values[p->fed[i]].storage].whole_batch && feed(e, in, i, first, p->chunk, filled, err))
+            if (!p->storages[p->values[p->fed[i]].storage].whole_batch &&
+                feed(e, in, i, first, p->chunk, filled, err))
                 return -1;
         for (size_t i = 0; i < first1; i++) {
             engine_node_io(e, &p->nodes[i], chunk, &io);
@@ -451,12 +430,10 @@ int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run
     }
     for (size_t i = first1; i < p->n_nodes; i++) {
         const struct node *n = &p->nodes[i];
-        if (n->mask != NO && upload_mask(e, n, kind, step, in->first_row, err))
-            return -1;
+        if (n->mask != NO && upload_mask(e, n, kind, step, in->first_row, err)) return -1;
         engine_node_io(e, n, 0, &io);
         io.use_moving = kind == RUN_INFERENCE;
-        if (kind == RUN_REFRESH)
-            io.momentum = (double)(e->refresh_runs - 1) / (double)e->refresh_runs;
+        if (kind == RUN_REFRESH) io.momentum = (double)(e->refresh_runs - 1) / (double)e->refresh_runs;
         if (kind != RUN_INFERENCE && n->d.kind == OP_BATCH_NORM && e->exchange.x.sum)
             io.exchange = &e->exchange.x;
         if (e->table->op_forward(e->backend, n->op, &io, workspace, err))
@@ -498,25 +475,19 @@ static size_t value_size(const struct engine *e, int value)
     return (size_t)s->h * (size_t)s->w * (size_t)s->c;
 }
 
-size_t engine_output_size(const struct engine *e, int i)
-{
-    return value_size(e, e->plan.taps[i]);
-}
-size_t engine_input_size(const struct engine *e, int i)
-{
-    return value_size(e, e->plan.fed[i]);
-}
+size_t engine_output_size(const struct engine *e, int i) { return value_size(e, e->plan.taps[i]); }
+size_t engine_input_size(const struct engine *e, int i) { return value_size(e, e->plan.fed[i]); }
 
 static int download(struct engine *e, int value, float *out, struct error *err)
 {
     struct tensor_shape s = engine_shape(e, value, e->plan.batch);
-    return e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[value].storage), &s, out, e->rows, err);
+    return e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[value].storage), &s, out,
+                                     e->rows, err);
 }
 
 int engine_output(struct engine *e, int i, float *out, struct error *err)
 {
-    if (i < 0 || i >= e->plan.n_taps)
-        return error_set(err, EX_USAGE, "the engine has no output %d", i);
+    if (i < 0 || i >= e->plan.n_taps) return error_set(err, EX_USAGE, "the engine has no output %d", i);
     return download(e, e->plan.taps[i], out, err);
 }
 

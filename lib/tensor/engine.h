@@ -1,11 +1,11 @@
 /*
  * engine.h: runs a network (net.h) on a device: inference, training steps, optimisers, state for checkpoints.
  *
- * Opening an engine plans everything: the layers that are needed between the chosen inputs and outputs, batch norms
- * folded into frozen convolutions, activations fused, concatenations written in place, one arena whose offsets are
- * reused as values die, gradients only where an unlocked layer needs them. After that no memory is allocated and
- * nothing is decided again. What comes before the first unlocked layer runs as an inference plan inside a training
- * engine.
+ * Opening an engine plans everything: the layers that are needed between the chosen inputs and outputs, batch
+ * norms folded into frozen convolutions, activations fused, concatenations written in place, one arena whose
+ * offsets are reused as values die, gradients only where an unlocked layer needs them. After that no memory
+ * is allocated and nothing is decided again. What comes before the first unlocked layer runs as an inference
+ * plan inside a training engine.
  *
  * Same net, options, seed and inputs give the same bits for a given device, thread count and machine.
  * One thread at a time per engine. Several engines can be open at once (they do not share memory).
@@ -45,41 +45,52 @@ struct engine_options {
     enum engine_mode mode;
     enum engine_optimizer optimizer; /* which state to allocate (ENGINE_TRAIN) */
     bool ema;                        /* keep an exponential moving average of the unlocked weights */
-    const int *inputs; /* layers whose outputs the caller supplies instead of the picture (borrowed during open); */
-    int n_inputs;      /*   0 = the picture. They must cut every path from the picture to the outputs. */
-    const int
-        *outputs;  /* layers whose outputs can be read after a forward run; 0 = the net's output. In ENGINE_TRAIN */
-    int n_outputs; /*   the net's output must end in a softmax and is always computed; these are further taps. */
     /*
-     * Ranks that share each batch (ENGINE_TRAIN; NULL: this process alone). `batch` is then this rank's part; loss, accuracy and gradient
-     * are those of the whole, and after each step all ranks have the same weights, bit for bit. Unlocked batch norms use the
-     * statistics of the whole batch with sync_statistics, else of each rank's part, the moving ones being the ranks' mean.
+     * Layers whose outputs the caller supplies instead of the picture (borrowed during open); n_inputs 0 =
+     * the picture. They must cut every path from the picture to the outputs.
+     */
+    const int *inputs;
+    int n_inputs;
+    /*
+     * Layers whose outputs can be read after a forward run; n_outputs 0 = the net's output. In ENGINE_TRAIN
+     * the net's output must end in a softmax and is always computed; these are further taps.
+     */
+    const int *outputs;
+    int n_outputs;
+    /*
+     * Ranks that share each batch (ENGINE_TRAIN; NULL: this process alone). `batch` is then this rank's part;
+     * loss, accuracy and gradient are those of the whole, and after each step all ranks have the same
+     * weights, bit for bit. Unlocked batch norms use the statistics of the whole batch with sync_statistics,
+     * else of each rank's part, the moving ones being the ranks' mean.
      */
     struct dist *dist;
     bool sync_statistics;
-    size_t memory_limit_bytes; /* refuse (EX_OSERR, naming the largest batch that fits) a plan needing more; 0 = what
-                                  the machine has */
+    /* refuse (EX_OSERR, naming the largest batch that fits) a plan needing more; 0 = what the machine has */
+    size_t memory_limit_bytes;
 };
 #define ENGINE_DEFAULTS ((struct engine_options){.device = "auto", .batch = 32})
 
 /*
- * Where the frozen part ends: the layers whose outputs are all that the unlocked layers (`trainable` flags of layers
- * with weights) read of the frozen part, in net order. Head only: {flatten_1}; from conv2d_56 on: {mixed5,
- * activation_55}. These are what a feature cache keeps: outputs of an ENGINE_INFERENCE engine, inputs of an
- * ENGINE_TRAIN one. *layers is malloc'ed, the caller's. EX_DATAERR if nothing is trainable; {the input layer} if
- * everything is.
+ * Where the frozen part ends: the layers whose outputs are all that the unlocked layers (`trainable` flags of
+ * layers with weights) read of the frozen part, in net order. Head only: {flatten_1}; from conv2d_56 on:
+ * {mixed5, activation_55}. These are what a feature cache keeps: outputs of an ENGINE_INFERENCE engine,
+ * inputs of an ENGINE_TRAIN one. *layers is malloc'ed, the caller's. EX_DATAERR if nothing is trainable; {the
+ * input layer} if everything is.
  */
 int engine_boundary(const struct net *net, int **layers, int *n_layers, struct error *err);
 
 /*
- * Plans and allocates. The net is copied where needed: it may change or go after this. EX_NODEVICE: no such device;
- * EX_DATAERR names a layer the engine cannot run; EX_OSERR says how much memory is needed and which batch would fit.
+ * Plans and allocates. The net is copied where needed: it may change or go after this. EX_NODEVICE: no such
+ * device; EX_DATAERR names a layer the engine cannot run; EX_OSERR says how much memory is needed and which
+ * batch would fit.
  */
-int engine_open(struct engine **out, const struct net *net, const struct engine_options *options, struct error *err);
+int engine_open(struct engine **out, const struct net *net, const struct engine_options *options,
+                struct error *err);
 void engine_close(struct engine *e); /* NULL is fine */
 
 /* The bytes engine_open would allocate (arenas, weights, workspace), from the plan alone. */
-int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes, struct error *err);
+int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes,
+                       struct error *err);
 size_t engine_memory_bytes(const struct engine *e);
 const char *engine_device(const struct engine *e);      /* "cpu" when asked for "auto" */
 const char *engine_description(const struct engine *e); /* "oneDNN 2.6.3, 2 threads, avx512_core" */
@@ -91,17 +102,20 @@ struct engine_batch {
               takes only n = batch (their statistics would see the padding): EX_USAGE otherwise */
     const uint8_t *pixels; /* n x h x w x 3 bytes NHWC, scaled by the net's metadata; or NULL and */
     int n_whole;           /* with ranks: pictures of all ranks together, and */
-    int first_row;         /*   where this rank's begin among them; 0: n, and 0. n = 0 is then allowed while n_whole > 0 */
+    /* where this rank's begin among them; 0: n, and 0. n = 0 is then allowed while n_whole > 0 */
+    int first_row;
     const float *const
-        *values; /* one array per input (options.inputs order, or the picture already scaled), n x its size, NHWC */
+        /* one array per input (options.inputs order, or the picture already scaled), n x its size, NHWC */
+        *values;
 };
 
-/* Inference with the current weights (in ENGINE_TRAIN: unlocked batch norms use their moving statistics, no dropout).
+/* Inference with the current weights (in ENGINE_TRAIN: unlocked batch norms use their moving statistics, no
+ * dropout).
  */
 int engine_forward(struct engine *e, const struct engine_batch *in, struct error *err);
 
-/* Copies output i (options.outputs order; 0 = the net's output where none were named) of the last run: n x size floats,
- * NHWC. */
+/* Copies output i (options.outputs order; 0 = the net's output where none were named) of the last run: n x
+ * size floats, NHWC. */
 int engine_output(struct engine *e, int i, float *out, struct error *err);
 size_t engine_output_size(const struct engine *e, int i); /* floats per picture */
 size_t engine_input_size(const struct engine *e, int i);
@@ -115,55 +129,63 @@ struct engine_step { /* one optimiser step; fill with ENGINE_STEP_DEFAULTS first
     double momentum;
     bool nesterov;                /* SGD */
     double beta1, beta2, epsilon; /* Adam */
-    double clip_norm;             /* scale the gradient down to this global norm (L2 part included); 0 = off */
-    double ema_decay;             /* with options.ema: ema = decay*ema + (1-decay)*weights after the step */
-    uint64_t seed;                /* dropout: the mask is a function of (seed, step, layer, element) */
-    uint64_t step;                /* number of the step over the whole training, from 0; Adam's t is step + 1 */
+    /* scale the gradient down to this global norm (L2 part included); 0 = off */
+    double clip_norm;
+    double ema_decay; /* with options.ema: ema = decay*ema + (1-decay)*weights after the step */
+    uint64_t seed;    /* dropout: the mask is a function of (seed, step, layer, element) */
+    /* number of the step over the whole training, from 0; Adam's t is step + 1 */
+    uint64_t step;
 };
-#define ENGINE_STEP_DEFAULTS                                                                                           \
-    ((struct engine_step){                                                                                             \
-        .rate = 0.001, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7, .ema_decay = 0.999})
+#define ENGINE_STEP_DEFAULTS                                                                                 \
+    ((struct engine_step){.rate = 0.001,                                                                     \
+                          .momentum = 0.9,                                                                   \
+                          .beta1 = 0.9,                                                                      \
+                          .beta2 = 0.999,                                                                    \
+                          .epsilon = 1e-7,                                                                   \
+                          .ema_decay = 0.999})
 struct engine_result {
     double loss;          /* data_loss + l2_loss, before the step */
     double data_loss;     /* (1/n) sum of row weight * cross-entropy */
     double l2_loss;       /* sum over unlocked layers of l2 * sum w^2 */
     double gradient_norm; /* global, before clipping */
     int n_correct;        /* rows whose largest target is the largest probability */
-    bool finite;          /* false: loss or gradient norm is NaN or infinite; the weights were then left as they were */
+    /* false: loss or gradient norm is NaN or infinite; the weights were then left as they were */
+    bool finite;
 };
 
 /*
- * forward (batch statistics, dropout) + loss + backward + one optimiser step. Where the result is not finite, nothing
- * was stepped (batch norm statistics have moved) and 0 is returned: the caller stops the run or goes back to a
- * checkpoint.
+ * forward (batch statistics, dropout) + loss + backward + one optimiser step. Where the result is not finite,
+ * nothing was stepped (batch norm statistics have moved) and 0 is returned: the caller stops the run or goes
+ * back to a checkpoint.
  */
 int engine_train_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                       const struct engine_step *step, struct engine_result *result, struct error *err);
 
-/* The same in pieces. gradients: forward + loss + backward, the gradient (L2 part included) left in the gradient arena.
+/* The same in pieces. gradients: forward + loss + backward, the gradient (L2 part included) left in the
+ * gradient arena.
  */
 int engine_gradients(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                      const struct engine_step *step, struct engine_result *result, struct error *err);
-int engine_apply(struct engine *e, const struct engine_step *step, struct engine_result *result, struct error *err);
+int engine_apply(struct engine *e, const struct engine_step *step, struct engine_result *result,
+                 struct error *err);
 
 /* Probabilities (n x classes) of the last forward, gradients or train_step run. */
 int engine_probabilities(struct engine *e, float *out, struct error *err);
 
 /*
- * Batch norm statistics taken anew: begin, then any number of forward runs with the batch's statistics (no dropout, no
- * gradient), whose means the moving statistics become. Only unlocked batch norms change.
+ * Batch norm statistics taken anew: begin, then any number of forward runs with the batch's statistics (no
+ * dropout, no gradient), whose means the moving statistics become. Only unlocked batch norms change.
  */
 int engine_refresh_begin(struct engine *e, struct error *err);
 int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct error *err);
 bool engine_has_batch_norm(const struct engine *e); /* any unlocked one: is a refresh worth it? */
 
-/* --- state ----------------------------------------------------------------------------------------------------------
- */
+/* --- state --- */
 
 /*
- * Flat float32 state for checkpoints, in net order and Keras layouts, hence the same for every device. All of it,
- * together with the step number and seed the caller keeps, continues a run bit for bit on the same device, thread count
- * and machine.
+ * Flat float32 state for checkpoints, in net order and Keras layouts, hence the same for every device. All of
+ * it, together with the step number and seed the caller keeps, continues a run bit for bit on the same
+ * device, thread count and machine.
  */
 enum engine_state {
     ENGINE_WEIGHTS,     /* unlocked kernels, biases, gammas, betas */
@@ -179,17 +201,18 @@ int engine_state_get(struct engine *e, enum engine_state which, float *out, stru
 int engine_state_set(struct engine *e, enum engine_state which, const float *values, struct error *err);
 /* Which weight lies where in that order: i-th piece; false past the last. *layer and *weight index
  * net->layers[].weights[]. */
-bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight, size_t *offset,
-                        size_t *n);
+bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight,
+                        size_t *offset, size_t *n);
 
 /*
- * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and moving statistics into a net of the
- * same topology, the one that was opened or a copy: what is saved as a model. The frozen weights in it are left as they
- * are.
+ * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and moving statistics into a net
+ * of the same topology, the one that was opened or a copy: what is saved as a model. The frozen weights in it
+ * are left as they are.
  */
 int engine_read_net(struct engine *e, enum engine_state which, struct net *net, struct error *err);
 
-/* Takes new values for all weights, frozen ones too, from a net of the same topology (the optimiser state stays). */
+/* Takes new values for all weights, frozen ones too, from a net of the same topology (the optimiser state
+ * stays). */
 int engine_write_net(struct engine *e, const struct net *net, struct error *err);
 
 #endif

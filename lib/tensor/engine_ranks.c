@@ -1,31 +1,30 @@
 /*
- * engine_ranks.c: several ranks, one batch: their gradients are summed while backward still runs, their batch norm statistics
- * exchanged (in the middle of the operation, with sync_statistics) or averaged.
+ * engine_ranks.c: several ranks, one batch: their gradients are summed while backward still runs, their batch
+ * norm statistics exchanged (in the middle of the operation, with sync_statistics) or averaged.
  *
- * Backward goes from the last layer to the first and parameters lie in net order, so the gradient arena is finished from its end on: as soon as
- * a few MiB behind a point are final, their sum is begun. Where buffers are not host memory, all goes through one host array at the end.
+ * Backward goes from the last layer to the first and parameters lie in net order, so the gradient arena is
+ * finished from its end on: as soon as a few MiB behind a point are final, their sum is begun. Where buffers
+ * are not host memory, all goes through one host array at the end.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "tensor/internal.h"
 
-/* Small enough that most of the sum is done when backward is, large enough that each costs its bytes and not its latency. */
+/* Small enough that most of the sum is done when backward is, large enough that each costs its bytes and not
+ * its latency. */
 #define BUCKET_BYTES ((size_t)4 << 20)
 
-bool engine_has_ranks(const struct engine *e)
-{
-    return dist_size(e->options.dist) > 1;
-}
+bool engine_has_ranks(const struct engine *e) { return dist_size(e->options.dist) > 1; }
 
 static void exchange_sum(struct op_exchange *x, double *values, size_t n)
 {
     struct exchange *all = (struct exchange *)x; /* x is its first member */
-    if (!all->err.code)
-        dist_sum_f64(all->dist, values, n, &all->err);
+    if (!all->err.code) dist_sum_f64(all->dist, values, n, &all->err);
 }
 
-/* From which byte of the arena on everything is final once node i has run backward: the end of what the nodes before it write. */
+/* From which byte of the arena on everything is final once node i has run backward: the end of what the nodes
+ * before it write. */
 static void find_final(struct engine *e)
 {
     const struct plan *p = &e->plan;
@@ -45,13 +44,15 @@ int engine_exchange_open(struct engine *e, struct error *err)
 {
     const struct plan *p = &e->plan;
     size_t most = p->weights_bytes > p->statistics_bytes ? p->weights_bytes : p->statistics_bytes;
-    if (!engine_has_ranks(e) || e->options.mode != ENGINE_TRAIN)
-        return 0;
+    if (!engine_has_ranks(e) || e->options.mode != ENGINE_TRAIN) return 0;
     if (e->options.sync_statistics && p->has_batch_norm) {
         if (!e->table->exchanges_statistics)
-            return error_set(err, EX_UNAVAILABLE, "device '%s' cannot synchronise batch norm statistics between ranks: leave "
-                             "--sync-bn away, or --freeze-bn", e->table->name);
-        e->exchange = (struct exchange){.x = {dist_size(e->options.dist), exchange_sum}, .dist = e->options.dist};
+            return error_set(err, EX_UNAVAILABLE,
+                             "device '%s' cannot synchronise batch norm statistics between ranks: leave "
+                             "--sync-bn away, or --freeze-bn",
+                             e->table->name);
+        e->exchange =
+            (struct exchange){.x = {dist_size(e->options.dist), exchange_sum}, .dist = e->options.dist};
     }
     if (!(e->final_from = mem_zalloc(p->n_nodes + 1, sizeof *e->final_from, err)) ||
         (!e->table->host_memory && !(e->flat = mem_zalloc(1, most, err))))
@@ -66,7 +67,8 @@ int engine_sum_gradients(struct engine *e, size_t node, size_t *from, struct err
     if (!e->table->host_memory || final >= *from || (*from - final < BUCKET_BYTES && final))
         return e->table->host_memory ? dist_poll(e->options.dist, err) : 0;
     if (e->table->sync(e->backend, err) ||
-        dist_sum_begin(e->options.dist, e->table->host_memory((struct slot){e->gradients, final}), (*from - final) / sizeof(float), err))
+        dist_sum_begin(e->options.dist, e->table->host_memory((struct slot){e->gradients, final}),
+                       (*from - final) / sizeof(float), err))
         return -1;
     *from = final;
     return 0;
@@ -78,8 +80,12 @@ static int sum_flat(struct engine *e, struct backend_buffer *buffer, size_t n, s
     struct slot all = {buffer, 0};
     struct param_shape shape = {PARAM_VECTOR, 1, 1, 1, (int)n};
     if (e->table->host_memory)
-        return e->table->sync(e->backend, err) || dist_sum_f32(e->options.dist, e->table->host_memory(all), n, err) ? -1 : 0;
-    return e->table->param_download(e->backend, all, &shape, e->flat, err) || dist_sum_f32(e->options.dist, e->flat, n, err) ||
+        return e->table->sync(e->backend, err) ||
+                       dist_sum_f32(e->options.dist, e->table->host_memory(all), n, err)
+                   ? -1
+                   : 0;
+    return e->table->param_download(e->backend, all, &shape, e->flat, err) ||
+                   dist_sum_f32(e->options.dist, e->flat, n, err) ||
                    e->table->param_upload(e->backend, all, &shape, e->flat, err)
                ? -1
                : 0;
@@ -87,19 +93,19 @@ static int sum_flat(struct engine *e, struct backend_buffer *buffer, size_t n, s
 
 int engine_finish_gradients(struct engine *e, size_t *from, struct error *err)
 {
-    if (!e->table->host_memory)
-        return sum_flat(e, e->gradients, e->plan.weights_bytes / sizeof(float), err);
+    if (!e->table->host_memory) return sum_flat(e, e->gradients, e->plan.weights_bytes / sizeof(float), err);
     return engine_sum_gradients(e, 0, from, err) || dist_finish(e->options.dist, err) ? -1 : 0;
 }
 
-/* A moving average moves linearly, so the mean of the ranks' is the moving average of the mean of their batches. */
+/* A moving average moves linearly, so the mean of the ranks' is the moving average of the mean of their
+ * batches. */
 int engine_mean_statistics(struct engine *e, struct error *err)
 {
     size_t n = e->plan.statistics_bytes / sizeof(float);
-    if (!engine_has_ranks(e) || !e->plan.has_batch_norm || e->exchange.x.sum)
-        return 0;
+    if (!engine_has_ranks(e) || !e->plan.has_batch_norm || e->exchange.x.sum) return 0;
     return sum_flat(e, e->statistics, n, err) ||
-                   e->table->scale(e->backend, (struct slot){e->statistics, 0}, n, 1.0f / (float)dist_size(e->options.dist), err)
+                   e->table->scale(e->backend, (struct slot){e->statistics, 0}, n,
+                                   1.0f / (float)dist_size(e->options.dist), err)
                ? -1
                : 0;
 }

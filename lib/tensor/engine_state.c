@@ -1,6 +1,6 @@
 /*
- * engine_state.c: weights, statistics and optimiser state as flat float32 in net order and Keras layouts, whatever the
- * device keeps.
+ * engine_state.c: weights, statistics and optimiser state as flat float32 in net order and Keras layouts,
+ * whatever the device keeps.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,34 +10,25 @@
 static struct backend_buffer *buffer_of(const struct engine *e, enum engine_state which)
 {
     switch (which) {
-    case ENGINE_WEIGHTS:
-        return e->weights;
-    case ENGINE_STATISTICS:
-        return e->statistics;
-    case ENGINE_OPTIMIZER_1:
-        return e->state[0];
-    case ENGINE_OPTIMIZER_2:
-        return e->state[1];
-    case ENGINE_EMA:
-        return e->ema;
-    case ENGINE_GRADIENTS:
-        return e->gradients;
-    case ENGINE_STATES:
-        break;
+    case ENGINE_WEIGHTS: return e->weights;
+    case ENGINE_STATISTICS: return e->statistics;
+    case ENGINE_OPTIMIZER_1: return e->state[0];
+    case ENGINE_OPTIMIZER_2: return e->state[1];
+    case ENGINE_EMA: return e->ema;
+    case ENGINE_GRADIENTS: return e->gradients;
+    case ENGINE_STATES: break;
     }
     return NULL;
 }
 
-bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight, size_t *offset,
-                        size_t *n)
+bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight,
+                        size_t *offset, size_t *n)
 {
     size_t at = 0;
-    if (!buffer_of(e, which))
-        return false;
+    if (!buffer_of(e, which)) return false;
     for (size_t k = 0; k < e->plan.n_params; k++) {
         const struct param *q = &e->plan.params[k];
-        if (q->statistic != (which == ENGINE_STATISTICS))
-            continue;
+        if (q->statistic != (which == ENGINE_STATISTICS)) continue;
         if (i-- == 0) {
             *layer = q->layer;
             *weight = q->weight;
@@ -53,11 +44,9 @@ bool engine_state_piece(const struct engine *e, enum engine_state which, int i, 
 size_t engine_state_size(const struct engine *e, enum engine_state which)
 {
     size_t total = 0;
-    if (!buffer_of(e, which))
-        return 0;
+    if (!buffer_of(e, which)) return 0;
     for (size_t k = 0; k < e->plan.n_params; k++)
-        if (e->plan.params[k].statistic == (which == ENGINE_STATISTICS))
-            total += e->plan.params[k].n_values;
+        if (e->plan.params[k].statistic == (which == ENGINE_STATISTICS)) total += e->plan.params[k].n_values;
     return total;
 }
 
@@ -68,8 +57,7 @@ static int move(struct engine *e, enum engine_state which, float *out, const flo
     for (size_t k = 0; buffer && k < e->plan.n_params; k++) {
         const struct param *q = &e->plan.params[k];
         struct slot s = {buffer, q->offset};
-        if (q->statistic != (which == ENGINE_STATISTICS))
-            continue;
+        if (q->statistic != (which == ENGINE_STATISTICS)) continue;
         if (out ? e->table->param_download(e->backend, s, &q->shape, out + at, err)
                 : e->table->param_upload(e->backend, s, &q->shape, in + at, err))
             return -1;
@@ -104,12 +92,12 @@ static int check_topology(const struct engine *e, const struct net *net, struct 
 int engine_read_net(struct engine *e, enum engine_state which, struct net *net, struct error *err)
 {
     struct backend_buffer *weights = which == ENGINE_EMA && e->ema ? e->ema : e->weights;
-    if (check_topology(e, net, err))
-        return -1;
+    if (check_topology(e, net, err)) return -1;
     for (size_t k = 0; k < e->plan.n_params; k++) {
         const struct param *q = &e->plan.params[k];
         struct slot s = {q->statistic ? e->statistics : weights, q->offset};
-        if (e->table->param_download(e->backend, s, &q->shape, net->layers[q->layer].weights[q->weight].values, err))
+        if (e->table->param_download(e->backend, s, &q->shape,
+                                     net->layers[q->layer].weights[q->weight].values, err))
             return -1;
     }
     return 0;
@@ -117,12 +105,12 @@ int engine_read_net(struct engine *e, enum engine_state which, struct net *net, 
 
 int engine_write_net(struct engine *e, const struct net *net, struct error *err)
 {
-    if (check_topology(e, net, err) || engine_load_constants(e, net, err))
-        return -1;
+    if (check_topology(e, net, err) || engine_load_constants(e, net, err)) return -1;
     for (size_t k = 0; k < e->plan.n_params; k++) {
         const struct param *q = &e->plan.params[k];
         struct slot s = {q->statistic ? e->statistics : e->weights, q->offset};
-        if (e->table->param_upload(e->backend, s, &q->shape, net->layers[q->layer].weights[q->weight].values, err))
+        if (e->table->param_upload(e->backend, s, &q->shape, net->layers[q->layer].weights[q->weight].values,
+                                   err))
             return -1;
     }
     return 0;

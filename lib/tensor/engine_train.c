@@ -1,7 +1,7 @@
 /*
- * engine_train.c: loss, backward, optimiser steps. The loss and its gradient are worked out on the host in double from
- * the logits (a few numbers a picture), so that every device agrees on them and a NaN is seen in the step in which it
- * appears.
+ * engine_train.c: loss, backward, optimiser steps. The loss and its gradient are worked out on the host in
+ * double from the logits (a few numbers a picture), so that every device agrees on them and a NaN is seen in
+ * the step in which it appears.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -9,18 +9,13 @@
 
 #include "tensor/internal.h"
 
-static struct slot start_of(struct backend_buffer *b)
-{
-    return (struct slot){b, 0};
-}
-static size_t weights_of(const struct engine *e)
-{
-    return e->plan.weights_bytes / sizeof(float);
-}
+static struct slot start_of(struct backend_buffer *b) { return (struct slot){b, 0}; }
+static size_t weights_of(const struct engine *e) { return e->plan.weights_bytes / sizeof(float); }
 
-/* From e->logits: probabilities, this rank's share of the data loss, the number right, and the gradient of the loss: weight/n_whole * (p - t);
- * padding rows 0. */
-static void softmax_loss(struct engine *e, const struct engine_target *target, int n, int n_whole, struct engine_result *r)
+/* From e->logits: probabilities, this rank's share of the data loss, the number right, and the gradient of
+ * the loss: weight/n_whole * (p - t); padding rows 0. */
+static void softmax_loss(struct engine *e, const struct engine_target *target, int n, int n_whole,
+                         struct engine_result *r)
 {
     int n_classes = e->plan.n_classes;
     double loss = 0;
@@ -33,10 +28,8 @@ static void softmax_loss(struct engine *e, const struct engine_target *target, i
         double sum = 0, weight = target->weights ? target->weights[i] : 1, row = 0, all = 0;
         int best = 0, wanted = 0;
         for (int c = 1; c < n_classes; c++) {
-            if (z[c] > z[best])
-                best = c;
-            if (t[c] > t[wanted])
-                wanted = c;
+            if (z[c] > z[best]) best = c;
+            if (t[c] > t[wanted]) wanted = c;
         }
         double top = z[best];
         for (int c = 0; c < n_classes; c++)
@@ -45,8 +38,7 @@ static void softmax_loss(struct engine *e, const struct engine_target *target, i
             all += t[c];
         for (int c = 0; c < n_classes; c++) {
             double log_p = z[c] - top - log(sum), q = exp(log_p);
-            if (t[c] != 0)
-                row -= t[c] * log_p;
+            if (t[c] != 0) row -= t[c] * log_p;
             p[c] = (float)q;
             g[c] = (float)(weight / n_whole * (q * all - t[c]));
         }
@@ -67,27 +59,23 @@ static int run_backward(struct engine *e, int n_rows, struct error *err)
     size_t from = p->weights_bytes;
     struct tensor_shape shape = engine_shape(e, p->logits, p->batch);
     bool *written = mem_zalloc(p->n_storages + 1, sizeof *written, err);
-    if (!written)
-        return -1;
+    if (!written) return -1;
     int g = p->storages[logits_storage].gradient;
     if (e->table->tensor_upload(e->backend, engine_slot(e, g), &shape, e->targets_gradient, p->batch, err))
         goto out;
     for (size_t i = p->n_nodes; i-- > 0;) {
         const struct node *n = &p->nodes[i];
         struct op_io io;
-        if (!n->backward)
-            continue;
+        if (!n->backward) continue;
         if (!n_rows) {
-            if (ranks && engine_sum_gradients(e, i, &from, err))
-                goto out;
+            if (ranks && engine_sum_gradients(e, i, &from, err)) goto out;
             continue;
         }
         engine_node_io(e, n, 0, &io);
         io.dy = engine_slot(e, p->storages[p->values[n->y].storage].gradient);
         for (int k = 0; k < n->d.n_x; k++) {
             const struct value *v = &p->values[n->x[k]];
-            if (!v->needs_gradient)
-                continue;
+            if (!v->needs_gradient) continue;
             int to = p->storages[v->storage].gradient;
             io.dx[k] = engine_slot(e, to);
             io.accumulate[k] = written[to];
@@ -95,12 +83,9 @@ static int run_backward(struct engine *e, int n_rows, struct error *err)
         }
         int kernel = n->d.kind == OP_BATCH_NORM ? P_GAMMA : P_KERNEL,
             bias = n->d.kind == OP_BATCH_NORM ? P_BETA : P_BIAS;
-        if (n->param[kernel] != NO)
-            io.dw = (struct slot){e->gradients, p->params[n->param[kernel]].offset};
-        if (n->param[bias] != NO)
-            io.dbias = (struct slot){e->gradients, p->params[n->param[bias]].offset};
-        if (n->d.kind == OP_BATCH_NORM && e->exchange.x.sum)
-            io.exchange = &e->exchange.x;
+        if (n->param[kernel] != NO) io.dw = (struct slot){e->gradients, p->params[n->param[kernel]].offset};
+        if (n->param[bias] != NO) io.dbias = (struct slot){e->gradients, p->params[n->param[bias]].offset};
+        if (n->d.kind == OP_BATCH_NORM && e->exchange.x.sum) io.exchange = &e->exchange.x;
         if (e->table->op_backward(e->backend, n->op, &io, workspace, err)) {
             error_prefix(err, "layer '%s', backward", n->d.name);
             goto out;
@@ -109,8 +94,7 @@ static int run_backward(struct engine *e, int n_rows, struct error *err)
             *err = e->exchange.err;
             goto out;
         }
-        if (ranks && engine_sum_gradients(e, i, &from, err))
-            goto out;
+        if (ranks && engine_sum_gradients(e, i, &from, err)) goto out;
     }
     rc = ranks ? engine_finish_gradients(e, &from, err) : 0;
 out:
@@ -124,8 +108,7 @@ static int add_l2(struct engine *e, struct engine_result *r, struct error *err)
     for (size_t i = 0; i < e->plan.n_params; i++) {
         const struct param *q = &e->plan.params[i];
         double squares = 0;
-        if (q->statistic || !(q->l2 > 0))
-            continue;
+        if (q->statistic || !(q->l2 > 0)) continue;
         struct slot w = {e->weights, q->offset}, g = {e->gradients, q->offset};
         if (e->table->sum_of_squares(e->backend, w, q->bytes / sizeof(float), &squares, err) ||
             e->table->axpy(e->backend, g, w, q->bytes / sizeof(float), (float)(2 * q->l2), err))
@@ -139,8 +122,7 @@ static int add_l2(struct engine *e, struct engine_result *r, struct error *err)
 static int sum_results(struct engine *e, struct engine_result *r, struct error *err)
 {
     double both[] = {r->data_loss, r->n_correct};
-    if (dist_sum_f64(e->options.dist, both, 2, err))
-        return -1;
+    if (dist_sum_f64(e->options.dist, both, 2, err)) return -1;
     r->data_loss = both[0];
     r->n_correct = (int)both[1];
     return 0;
@@ -152,19 +134,18 @@ int engine_gradients(struct engine *e, const struct engine_batch *in, const stru
     double squares = 0;
     *result = (struct engine_result){0};
     if (in->n || !engine_has_ranks(e)) {
-        if (engine_run_forward(e, in, RUN_TRAIN, step, err))
-            return -1;
+        if (engine_run_forward(e, in, RUN_TRAIN, step, err)) return -1;
         struct tensor_shape shape = engine_shape(e, e->plan.logits, e->plan.batch);
-        if (e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[e->plan.logits].storage), &shape, e->logits,
-                                      in->n, err))
+        if (e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[e->plan.logits].storage),
+                                      &shape, e->logits, in->n, err))
             return -1;
     } else {
         e->rows = 0;
-        if (e->table->fill_zero(e->backend, start_of(e->gradients), weights_of(e), err))
-            return -1;
+        if (e->table->fill_zero(e->backend, start_of(e->gradients), weights_of(e), err)) return -1;
     }
     softmax_loss(e, target, in->n, in->n_whole > 0 ? in->n_whole : in->n, result);
-    if (run_backward(e, in->n, err) || sum_results(e, result, err) || engine_mean_statistics(e, err) || add_l2(e, result, err) ||
+    if (run_backward(e, in->n, err) || sum_results(e, result, err) || engine_mean_statistics(e, err) ||
+        add_l2(e, result, err) ||
         e->table->sum_of_squares(e->backend, start_of(e->gradients), weights_of(e), &squares, err))
         return -1;
     result->loss = result->data_loss + result->l2_loss;
@@ -173,31 +154,29 @@ int engine_gradients(struct engine *e, const struct engine_batch *in, const stru
     return 0;
 }
 
-int engine_apply(struct engine *e, const struct engine_step *step, struct engine_result *result, struct error *err)
+int engine_apply(struct engine *e, const struct engine_step *step, struct engine_result *result,
+                 struct error *err)
 {
     const struct backend_table *t = e->table;
     struct backend *b = e->backend;
     struct slot w = start_of(e->weights), g = start_of(e->gradients), s = start_of(e->state[0]);
     size_t n = weights_of(e);
-    if (!result->finite)
-        return 0;
+    if (!result->finite) return 0;
     if (step->clip_norm > 0 && result->gradient_norm > step->clip_norm &&
         t->scale(b, g, n, (float)(step->clip_norm / result->gradient_norm), err))
         return -1;
     if (e->options.optimizer == ENGINE_ADAM) {
         struct adam_step a = {(float)step->rate, (float)step->beta1, (float)step->beta2, (float)step->epsilon,
                               step->step + 1};
-        if (t->adam(b, w, g, s, start_of(e->state[1]), n, &a, err))
-            return -1;
+        if (t->adam(b, w, g, s, start_of(e->state[1]), n, &a, err)) return -1;
     } else {
         struct sgd_step a = {(float)step->rate, (float)step->momentum, step->nesterov};
-        if (t->sgd(b, w, g, s, n, &a, err))
-            return -1;
+        if (t->sgd(b, w, g, s, n, &a, err)) return -1;
     }
-    if (!e->ema)
-        return 0;
+    if (!e->ema) return 0;
     struct slot ema = start_of(e->ema);
-    return t->scale(b, ema, n, (float)step->ema_decay, err) || t->axpy(b, ema, w, n, (float)(1 - step->ema_decay), err)
+    return t->scale(b, ema, n, (float)step->ema_decay, err) ||
+                   t->axpy(b, ema, w, n, (float)(1 - step->ema_decay), err)
                ? -1
                : 0;
 }

@@ -1,11 +1,11 @@
 /*
- * internal.h: the plan of an engine. A net's layers become nodes (coarse operations, folded and fused) over values;
- * values live in storages; storages have offsets in one arena.
+ * internal.h: the plan of an engine. A net's layers become nodes (coarse operations, folded and fused) over
+ * values; values live in storages; storages have offsets in one arena.
  *
- * Two segments. Segment 0 runs over `chunk` pictures at a time, as often as the batch has chunks: the whole net of an
- * inference engine, the frozen prefix of a training engine. Its working set is that of a few pictures. Segment 1 runs
- * once over the whole batch: what learns. A storage that crosses over (read by segment 1, or read by the caller) has
- * room for the batch.
+ * Two segments. Segment 0 runs over `chunk` pictures at a time, as often as the batch has chunks: the whole
+ * net of an inference engine, the frozen prefix of a training engine. Its working set is that of a few
+ * pictures. Segment 1 runs once over the whole batch: what learns. A storage that crosses over (read by
+ * segment 1, or read by the caller) has room for the batch.
  */
 #ifndef WINNOW_TENSOR_INTERNAL_H
 #define WINNOW_TENSOR_INTERNAL_H
@@ -76,12 +76,13 @@ struct plan {
     bool has_batch_norm, has_l2;
 };
 
-/* plan_graph.c: values and nodes from the net; nothing of the backend but writes_slice and reshape_is_free. */
-int plan_build(struct plan *p, const struct net *net, const struct engine_options *o, const struct backend_table *t,
-               const struct backend *b, struct error *err);
+/* plan_graph.c: values and nodes from the net; nothing of the backend but writes_slice and reshape_is_free.
+ */
+int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,
+               const struct backend_table *t, const struct backend *b, struct error *err);
 /* plan_memory.c: operations made, storages sized, lifetimes, offsets, parameter arenas. */
-int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t, struct backend *b,
-               struct error *err);
+int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t,
+               struct backend *b, struct error *err);
 void plan_release(struct plan *p, const struct backend_table *t, struct backend *b);
 
 struct exchange { /* what op_io.exchange points to */
@@ -100,8 +101,9 @@ struct engine {
     size_t bytes;
     float *logits, *probabilities, *targets_gradient, *mask; /* host, for the loss and dropout */
     size_t mask_values;
-    size_t *final_from;       /* [n_nodes], with ranks: see engine_ranks.c */
-    float *flat;              /* gradients or statistics of a device that is not host memory, on their way between ranks */
+    size_t *final_from; /* [n_nodes], with ranks: see engine_ranks.c */
+    /* gradients or statistics of a device that is not host memory, on their way between ranks */
+    float *flat;
     struct exchange exchange;
     int rows;                 /* of the last run */
     bool probabilities_ready; /* host copy is that of the last run */
@@ -119,7 +121,8 @@ void engine_node_io(const struct engine *e, const struct node *n, int chunk_inde
 /* engine_ranks.c: this rank's gradients and statistics to those of all. */
 bool engine_has_ranks(const struct engine *e);
 int engine_exchange_open(struct engine *e, struct error *err);
-/* Behind backward of a node: begins to sum what no node before it will write. *from: the arena is under way from there on (first: its end). */
+/* Behind backward of a node: begins to sum what no node before it will write. *from: the arena is under way
+ * from there on (first: its end). */
 int engine_sum_gradients(struct engine *e, size_t node, size_t *from, struct error *err);
 int engine_finish_gradients(struct engine *e, size_t *from, struct error *err);
 int engine_mean_statistics(struct engine *e, struct error *err);

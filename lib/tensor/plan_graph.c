@@ -1,6 +1,6 @@
 /*
- * plan_graph.c: what has to run, from the net's layers: which layers are needed, which of them learn or lie behind
- * something that learns, which fold or fuse into one operation, which concatenations need no copy.
+ * plan_graph.c: what has to run, from the net's layers: which layers are needed, which of them learn or lie
+ * behind something that learns, which fold or fuse into one operation, which concatenations need no copy.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +18,9 @@ struct builder {
     int *value;            /* of a layer's output, NO while it has none */
 };
 
-static bool training(const struct builder *g)
-{
-    return g->o->mode == ENGINE_TRAIN;
-}
+static bool training(const struct builder *g) { return g->o->mode == ENGINE_TRAIN; }
 
-static bool has_weights(const struct net_layer *l)
-{
-    return l->n_weights > 0;
-}
+static bool has_weights(const struct net_layer *l) { return l->n_weights > 0; }
 
 static int unsupported(const struct builder *g, int layer, const char *why, struct error *err)
 {
@@ -45,31 +39,27 @@ static int mark_needed(struct builder *g, struct error *err)
             return error_set(err, EX_USAGE, "engine input %d is not a layer of the net", layer);
         g->fed[layer] = true;
     }
-    if (!g->o->n_inputs)
-        g->fed[n->input] = true;
+    if (!g->o->n_inputs) g->fed[n->input] = true;
     for (int i = 0; i < g->o->n_outputs; i++) {
         int layer = g->o->outputs[i];
         if (layer < 0 || layer >= n->n_layers)
             return error_set(err, EX_USAGE, "engine output %d is not a layer of the net", layer);
         g->tapped[layer] = g->needed[layer] = true;
     }
-    if (!g->o->n_outputs || training(g))
-        g->needed[n->output] = true;
-    if (!g->o->n_outputs)
-        g->tapped[n->output] = true;
+    if (!g->o->n_outputs || training(g)) g->needed[n->output] = true;
+    if (!g->o->n_outputs) g->tapped[n->output] = true;
     for (int i = n->n_layers - 1; i >= 0; i--) {
         const struct net_layer *l = &n->layers[i];
-        if (!g->needed[i] || g->fed[i])
-            continue;
+        if (!g->needed[i] || g->fed[i]) continue;
         if (l->kind == LAYER_INPUT)
-            return error_set(err, EX_USAGE, "the given inputs leave a path from '%s' to the outputs", l->name);
+            return error_set(err, EX_USAGE, "the given inputs leave a path from '%s' to the outputs",
+                             l->name);
         for (int k = 0; k < l->n_inputs; k++)
             g->needed[l->inputs[k]] = true;
     }
     for (int i = 0; i < n->n_layers; i++) {
         const struct net_layer *l = &n->layers[i];
-        if (!g->needed[i] || g->fed[i])
-            continue;
+        if (!g->needed[i] || g->fed[i]) continue;
         g->learns[i] = training(g) && l->trainable && has_weights(l);
         g->segment1[i] = g->learns[i] || (training(g) && l->kind == LAYER_DROPOUT && l->rate > 0);
         g->gradient[i] = g->learns[i];
@@ -107,19 +97,19 @@ static struct tensor_shape shape_of(const struct net_shape *s)
     return t;
 }
 
-static int add_value(struct builder *g, int layer, const struct tensor_shape *shape, int producer, struct error *err)
+static int add_value(struct builder *g, int layer, const struct tensor_shape *shape, int producer,
+                     struct error *err)
 {
     struct plan *p = g->p;
-    if (mem_grow(&p->values, &p->cap_values, p->n_values + 1, sizeof *p->values, err))
-        return NO;
-    p->values[p->n_values] = (struct value){.layer = layer, .storage = NO, .shape = *shape, .producer = producer};
+    if (mem_grow(&p->values, &p->cap_values, p->n_values + 1, sizeof *p->values, err)) return NO;
+    p->values[p->n_values] =
+        (struct value){.layer = layer, .storage = NO, .shape = *shape, .producer = producer};
     return (int)p->n_values++;
 }
 
 static int add_storage(struct plan *p, const struct tensor_shape *whole, struct error *err)
 {
-    if (mem_grow(&p->storages, &p->cap_storages, p->n_storages + 1, sizeof *p->storages, err))
-        return NO;
+    if (mem_grow(&p->storages, &p->cap_storages, p->n_storages + 1, sizeof *p->storages, err)) return NO;
     p->storages[p->n_storages] = (struct storage){.whole = *whole, .begin = NO, .end = NO, .gradient = NO};
     return (int)p->n_storages++;
 }
@@ -129,8 +119,7 @@ static struct node *add_node(struct builder *g, enum op_kind kind, int layer, in
 {
     struct plan *p = g->p;
     struct tensor_shape y = shape_of(&g->net->layers[layer].output);
-    if (mem_grow(&p->nodes, &p->cap_nodes, p->n_nodes + 1, sizeof *p->nodes, err))
-        return NULL;
+    if (mem_grow(&p->nodes, &p->cap_nodes, p->n_nodes + 1, sizeof *p->nodes, err)) return NULL;
     struct node *n = &p->nodes[p->n_nodes];
     *n = (struct node){.weight_layer = NO, .norm_layer = NO, .saved = NO, .mask = NO};
     for (int i = 0; i < P_SLOTS; i++)
@@ -144,8 +133,7 @@ static struct node *add_node(struct builder *g, enum op_kind kind, int layer, in
     n->d.kernel_h = n->d.kernel_w = n->d.stride_h = n->d.stride_w = n->d.dilation_h = n->d.dilation_w = 1;
     n->segment = g->segment1[layer];
     n->d.training = g->gradient[layer];
-    if ((n->y = add_value(g, layer, &y, (int)p->n_nodes, err)) == NO)
-        return NULL;
+    if ((n->y = add_value(g, layer, &y, (int)p->n_nodes, err)) == NO) return NULL;
     p->values[n->y].needs_gradient = g->gradient[layer];
     p->values[n->y].segment = n->segment;
     p->n_nodes++;
@@ -159,12 +147,9 @@ static int add_param(struct builder *g, struct node *n, int slot, int layer, enu
     const struct net_layer *l = &g->net->layers[layer];
     int weight = NO;
     for (int i = 0; i < l->n_weights; i++)
-        if (l->weights[i].role == role)
-            weight = i;
-    if (weight == NO)
-        return unsupported(g, layer, "a weight is missing", err);
-    if (mem_grow(&p->params, &p->cap_params, p->n_params + 1, sizeof *p->params, err))
-        return -1;
+        if (l->weights[i].role == role) weight = i;
+    if (weight == NO) return unsupported(g, layer, "a weight is missing", err);
+    if (mem_grow(&p->params, &p->cap_params, p->n_params + 1, sizeof *p->params, err)) return -1;
     bool statistic = role == WEIGHT_MOVING_MEAN || role == WEIGHT_MOVING_VARIANCE;
     bool kernel = role == WEIGHT_KERNEL || role == WEIGHT_DEPTHWISE_KERNEL;
     p->params[p->n_params] = (struct param){.layer = layer,
@@ -178,10 +163,7 @@ static int add_param(struct builder *g, struct node *n, int slot, int layer, enu
     return 0;
 }
 
-static struct param_shape vector_shape(int c)
-{
-    return (struct param_shape){PARAM_VECTOR, 1, 1, 1, c};
-}
+static struct param_shape vector_shape(int c) { return (struct param_shape){PARAM_VECTOR, 1, 1, 1, c}; }
 
 static bool set_activation(struct op_desc *d, enum activation_kind kind)
 {
@@ -201,15 +183,17 @@ static bool activation_of(const struct net_layer *l, struct op_desc *d)
         d->activation_max = l->relu_max;
         return true;
     }
-    return l->kind == LAYER_ACTIVATION && l->activation != ACTIVATION_SOFTMAX && set_activation(d, l->activation);
+    return l->kind == LAYER_ACTIVATION && l->activation != ACTIVATION_SOFTMAX &&
+           set_activation(d, l->activation);
 }
 
-/* After node n made the output of `layer`: takes in the activation layer behind it, if it alone reads it. Returns the
- * layer n now ends with. */
+/* After node n made the output of `layer`: takes in the activation layer behind it, if it alone reads it.
+ * Returns the layer n now ends with. */
 static int fuse_activation(struct builder *g, struct node *n, int layer)
 {
     int next = only_reader(g, layer);
-    if (n->d.activation != OP_LINEAR || next == NO || g->fed[next] || !activation_of(&g->net->layers[next], &n->d))
+    if (n->d.activation != OP_LINEAR || next == NO || g->fed[next] ||
+        !activation_of(&g->net->layers[next], &n->d))
         return layer;
     g->absorbed[next] = true;
     g->p->values[n->y].layer = next;
@@ -241,8 +225,7 @@ static struct node *add_norm(struct builder *g, int layer, int x, struct error *
 {
     const struct net_layer *l = &g->net->layers[layer];
     struct node *n = add_node(g, g->learns[layer] ? OP_BATCH_NORM : OP_AFFINE, layer, x, err);
-    if (!n)
-        return NULL;
+    if (!n) return NULL;
     n->norm_layer = layer;
     if (n->d.kind == OP_AFFINE) {
         n->d.constant_weights = true;
@@ -267,8 +250,7 @@ static struct node *add_norm(struct builder *g, int layer, int x, struct error *
 static int add_softmax(struct builder *g, int layer, int x, struct error *err)
 {
     struct node *n = add_node(g, OP_SOFTMAX, layer, x, err);
-    if (!n)
-        return -1;
+    if (!n) return -1;
     g->value[layer] = n->y;
     n->d.training = false;
     return 0;
@@ -284,14 +266,16 @@ static int add_convolution(struct builder *g, int layer, struct error *err)
         pad = &g->net->layers[from];
         from = pad->inputs[0];
     }
-    struct node *n = add_node(g, dense ? OP_DENSE : depthwise ? OP_DEPTHWISE : OP_CONV, layer, g->value[from], err);
-    if (!n)
-        return -1;
+    struct node *n = add_node(g,
+                              dense       ? OP_DENSE
+                              : depthwise ? OP_DEPTHWISE
+                                          : OP_CONV,
+                              layer, g->value[from], err);
+    if (!n) return -1;
     struct op_desc *d = &n->d;
     if (dense && (d->x[0].h != 1 || d->x[0].w != 1))
         return unsupported(g, layer, "only vectors enter a Dense layer here", err);
-    if (!dense)
-        set_window(d, l);
+    if (!dense) set_window(d, l);
     if (pad) {
         d->pad_top = pad->pad_top;
         d->pad_bottom = pad->pad_bottom;
@@ -322,8 +306,7 @@ static int add_convolution(struct builder *g, int layer, struct error *err)
         last = next;
         g->p->values[n->y].layer = next;
     }
-    if (!softmax_after)
-        last = fuse_activation(g, n, last);
+    if (!softmax_after) last = fuse_activation(g, n, last);
     g->value[last] = n->y;
     return softmax_after ? add_softmax(g, layer, n->y, err) : 0;
 }
@@ -336,10 +319,8 @@ static int add_pool(struct builder *g, int layer, struct error *err)
                               : l->kind == LAYER_AVERAGE_POOL ? OP_AVERAGE_POOL
                                                               : OP_GLOBAL_AVERAGE_POOL,
                               layer, g->value[l->inputs[0]], err);
-    if (!n)
-        return -1;
-    if (l->kind != LAYER_GLOBAL_AVERAGE_POOL)
-        set_window(&n->d, l);
+    if (!n) return -1;
+    if (l->kind != LAYER_GLOBAL_AVERAGE_POOL) set_window(&n->d, l);
     g->value[layer] = n->y;
     return 0;
 }
@@ -347,11 +328,9 @@ static int add_pool(struct builder *g, int layer, struct error *err)
 static int add_add(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];
-    if (l->n_inputs > OP_MAX_INPUTS)
-        return unsupported(g, layer, "too many inputs", err);
+    if (l->n_inputs > OP_MAX_INPUTS) return unsupported(g, layer, "too many inputs", err);
     struct node *n = add_node(g, OP_ADD, layer, g->value[l->inputs[0]], err);
-    if (!n)
-        return -1;
+    if (!n) return -1;
     for (int i = 1; i < l->n_inputs; i++) {
         n->x[i] = g->value[l->inputs[i]];
         n->d.x[i] = g->p->values[n->x[i]].shape;
@@ -364,8 +343,9 @@ static int add_add(struct builder *g, int layer, struct error *err)
 }
 
 /*
- * The concatenation's storage is made here. An input that only this layer reads, made by an operation that can write
- * slices, is moved into it; the others are copied by one CONCAT node (or none when there are no others).
+ * The concatenation's storage is made here. An input that only this layer reads, made by an operation that
+ * can write slices, is moved into it; the others are copied by one CONCAT node (or none when there are no
+ * others).
  */
 static int add_concatenate(struct builder *g, int layer, struct error *err)
 {
@@ -375,13 +355,11 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
     int first_c = 0, copied = 0, node_segment = g->segment1[layer];
     int storage = add_storage(p, &whole, err);
     int y = storage == NO ? NO : add_value(g, layer, &whole, NO, err);
-    if (y == NO)
-        return -1;
+    if (y == NO) return -1;
     p->values[y].storage = storage;
     p->values[y].segment = node_segment;
     p->values[y].needs_gradient = g->gradient[layer];
-    if (l->n_inputs > OP_MAX_INPUTS)
-        return unsupported(g, layer, "too many inputs", err);
+    if (l->n_inputs > OP_MAX_INPUTS) return unsupported(g, layer, "too many inputs", err);
     struct node *n = NULL;
     for (int i = 0; i < l->n_inputs; i++) {
         int from = l->inputs[i], x = g->value[from];
@@ -390,7 +368,8 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
         bool twice = false;
         for (int k = 0; k < i; k++)
             twice |= l->inputs[k] == from;
-        bool in_place = !twice && v->producer != NO && v->storage == NO && g->readers[from] == 1 && !g->tapped[from];
+        bool in_place =
+            !twice && v->producer != NO && v->storage == NO && g->readers[from] == 1 && !g->tapped[from];
         if (in_place) { /* (a frozen branch of a learning block, too: its part of the gradient is not read) */
             struct op_desc d = p->nodes[v->producer].d;
             d.y.parent_c = whole.c;
@@ -403,8 +382,7 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
             v->shape.first_c = first_c;
         } else {
             if (!n) {
-                if (!(n = add_node(g, OP_CONCAT, layer, x, err)))
-                    return -1;
+                if (!(n = add_node(g, OP_CONCAT, layer, x, err))) return -1;
                 p->n_values--; /* its output is the value made above */
                 n->y = y;
                 copied = 0;
@@ -416,8 +394,7 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
         }
         first_c += c;
     }
-    if (n)
-        p->values[y].producer = (int)(n - p->nodes);
+    if (n) p->values[y].producer = (int)(n - p->nodes);
     g->value[layer] = y;
     return 0;
 }
@@ -431,13 +408,11 @@ static int add_reshape(struct builder *g, int layer, struct error *err)
         struct plan *p = g->p;
         if (p->values[x].storage == NO) {
             int storage = add_storage(p, &from, err);
-            if (storage == NO)
-                return -1;
+            if (storage == NO) return -1;
             p->values[x].storage = storage;
         }
         int y = add_value(g, layer, &to, p->values[x].producer, err);
-        if (y == NO)
-            return -1;
+        if (y == NO) return -1;
         p->values[y].storage = p->values[x].storage;
         p->values[y].segment = p->values[x].segment;
         p->values[y].needs_gradient = p->values[x].needs_gradient;
@@ -445,8 +420,7 @@ static int add_reshape(struct builder *g, int layer, struct error *err)
         return 0;
     }
     struct node *n = add_node(g, OP_RESHAPE, layer, x, err);
-    if (!n)
-        return -1;
+    if (!n) return -1;
     g->value[layer] = n->y;
     return 0;
 }
@@ -459,11 +433,9 @@ static int add_dropout(struct builder *g, int layer, struct error *err)
         g->value[layer] = x; /* nothing happens */
         return 0;
     }
-    if (!(l->rate < 1))
-        return unsupported(g, layer, "its rate is not below 1", err);
+    if (!(l->rate < 1)) return unsupported(g, layer, "its rate is not below 1", err);
     struct node *n = add_node(g, OP_MULTIPLY, layer, x, err);
-    if (!n)
-        return -1;
+    if (!n) return -1;
     if (n->d.y.h != 1 || n->d.y.w != 1)
         return unsupported(g, layer, "dropout is supported behind vectors only", err);
     n->rate = l->rate;
@@ -477,17 +449,15 @@ static int add_zero_padding(struct builder *g, int layer, struct error *err)
     bool into_convolutions = !g->tapped[layer] && g->readers[layer] > 0;
     for (int i = layer + 1; i < g->net->n_layers; i++) {
         const struct net_layer *r = &g->net->layers[i];
-        if (!g->needed[i] || g->fed[i])
-            continue;
+        if (!g->needed[i] || g->fed[i]) continue;
         for (int k = 0; k < r->n_inputs; k++)
             if (r->inputs[k] == layer)
-                into_convolutions &= (r->kind == LAYER_CONV2D || r->kind == LAYER_DEPTHWISE_CONV2D) && !r->same;
+                into_convolutions &=
+                    (r->kind == LAYER_CONV2D || r->kind == LAYER_DEPTHWISE_CONV2D) && !r->same;
     }
-    if (into_convolutions)
-        return 0; /* value stays NO: add_convolution looks through it */
+    if (into_convolutions) return 0; /* value stays NO: add_convolution looks through it */
     struct node *n = add_node(g, OP_ZERO_PAD, layer, g->value[l->inputs[0]], err);
-    if (!n)
-        return -1;
+    if (!n) return -1;
     n->d.pad_top = l->pad_top;
     n->d.pad_bottom = l->pad_bottom;
     n->d.pad_left = l->pad_left;
@@ -501,15 +471,13 @@ static int add_activation(struct builder *g, int layer, struct error *err)
     const struct net_layer *l = &g->net->layers[layer];
     int x = g->value[l->inputs[0]];
     struct op_desc d = {0};
-    if (!activation_of(l, &d))
-        return add_softmax(g, layer, x, err);
+    if (!activation_of(l, &d)) return add_softmax(g, layer, x, err);
     if (d.activation == OP_LINEAR) {
         g->value[layer] = x;
         return 0;
     }
     struct node *n = add_node(g, OP_ACTIVATION, layer, x, err);
-    if (!n)
-        return -1;
+    if (!n) return -1;
     n->d.activation = d.activation;
     n->d.activation_max = d.activation_max;
     g->value[layer] = n->y;
@@ -526,31 +494,21 @@ static int add_layer(struct builder *g, int layer, struct error *err)
     switch (l->kind) {
     case LAYER_CONV2D:
     case LAYER_DEPTHWISE_CONV2D:
-    case LAYER_DENSE:
-        return add_convolution(g, layer, err);
-    case LAYER_BATCH_NORM:
-        return add_norm(g, layer, g->value[l->inputs[0]], err) ? 0 : -1;
+    case LAYER_DENSE: return add_convolution(g, layer, err);
+    case LAYER_BATCH_NORM: return add_norm(g, layer, g->value[l->inputs[0]], err) ? 0 : -1;
     case LAYER_ACTIVATION:
-    case LAYER_RELU:
-        return add_activation(g, layer, err);
+    case LAYER_RELU: return add_activation(g, layer, err);
     case LAYER_MAX_POOL:
     case LAYER_AVERAGE_POOL:
-    case LAYER_GLOBAL_AVERAGE_POOL:
-        return add_pool(g, layer, err);
-    case LAYER_CONCATENATE:
-        return add_concatenate(g, layer, err);
-    case LAYER_ADD:
-        return add_add(g, layer, err);
-    case LAYER_ZERO_PADDING:
-        return add_zero_padding(g, layer, err);
+    case LAYER_GLOBAL_AVERAGE_POOL: return add_pool(g, layer, err);
+    case LAYER_CONCATENATE: return add_concatenate(g, layer, err);
+    case LAYER_ADD: return add_add(g, layer, err);
+    case LAYER_ZERO_PADDING: return add_zero_padding(g, layer, err);
     case LAYER_FLATTEN:
-    case LAYER_RESHAPE:
-        return add_reshape(g, layer, err);
-    case LAYER_DROPOUT:
-        return add_dropout(g, layer, err);
+    case LAYER_RESHAPE: return add_reshape(g, layer, err);
+    case LAYER_DROPOUT: return add_dropout(g, layer, err);
     case LAYER_INPUT:
-    case LAYER_KINDS:
-        break;
+    case LAYER_KINDS: break;
     }
     return unsupported(g, layer, "this kind of layer cannot be run", err);
 }
@@ -574,8 +532,7 @@ static int sort_segments(struct plan *p, struct error *err)
                 sorted[k++] = p->nodes[i];
             }
     for (size_t i = 0; i < p->n_values; i++)
-        if (p->values[i].producer != NO)
-            p->values[i].producer = place[p->values[i].producer];
+        if (p->values[i].producer != NO) p->values[i].producer = place[p->values[i].producer];
     free(p->nodes);
     free(place);
     p->nodes = sorted;
@@ -612,10 +569,10 @@ static int finish(struct builder *g, struct error *err)
         n->d.y = p->values[n->y].shape;
     }
     for (size_t i = 0; i < p->n_values; i++)
-        if (p->values[i].storage == NO && (p->values[i].storage = add_storage(p, &p->values[i].shape, err)) == NO)
+        if (p->values[i].storage == NO &&
+            (p->values[i].storage = add_storage(p, &p->values[i].shape, err)) == NO)
             return -1;
-    if (sort_segments(p, err))
-        return -1;
+    if (sort_segments(p, err)) return -1;
     for (size_t i = 0; i < p->n_nodes; i++) /* a fed value belongs to segment 0 if anything there reads it */
         for (int k = 0; k < p->nodes[i].d.n_x; k++) {
             struct value *v = &p->values[p->nodes[i].x[k]];
@@ -625,12 +582,10 @@ static int finish(struct builder *g, struct error *err)
     for (size_t i = 0; i < p->n_nodes; i++)
         p->storages[p->values[p->nodes[i].y].storage].whole_batch |= p->nodes[i].segment == 1;
     p->n_taps = g->o->n_outputs ? g->o->n_outputs : 1;
-    if (!(p->taps = mem_alloc((size_t)p->n_taps * sizeof *p->taps, err)))
-        return -1;
+    if (!(p->taps = mem_alloc((size_t)p->n_taps * sizeof *p->taps, err))) return -1;
     for (int i = 0; i < p->n_taps; i++) {
         p->taps[i] = g->value[g->o->n_outputs ? g->o->outputs[i] : net->output];
-        if (p->taps[i] == NO)
-            return error_set(err, EX_SOFTWARE, "tapped layer was folded away");
+        if (p->taps[i] == NO) return error_set(err, EX_SOFTWARE, "tapped layer was folded away");
         p->storages[p->values[p->taps[i]].storage].whole_batch = true;
     }
     p->logits = p->output = NO;
@@ -647,8 +602,7 @@ static int finish(struct builder *g, struct error *err)
         if (p->logits == NO)
             return error_set(err, EX_DATAERR, "layer '%s': training needs a net that ends in a softmax",
                              net->layers[net->output].name);
-        if (!p->n_params)
-            return error_set(err, EX_DATAERR, "no layer of the net is trainable");
+        if (!p->n_params) return error_set(err, EX_DATAERR, "no layer of the net is trainable");
         p->storages[p->values[p->logits].storage].whole_batch = true;
         mark_backward(p);
     }
@@ -663,20 +617,19 @@ static int largest_divisor(int n, int limit)
     return d;
 }
 
-/* Pictures at a time in segment 0: enough to fill wide multiplications, few enough to stay near the caches and small in
- * memory. */
+/* Pictures at a time in segment 0: enough to fill wide multiplications, few enough to stay near the caches
+ * and small in memory. */
 #define CHUNK_LIMIT 8
 
-int plan_build(struct plan *p, const struct net *net, const struct engine_options *o, const struct backend_table *t,
-               const struct backend *b, struct error *err)
+int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,
+               const struct backend_table *t, const struct backend *b, struct error *err)
 {
     struct builder g = {p, net, o, t, b, .value = NULL};
     size_t n = (size_t)net->n_layers;
     int rc = -1;
     bool *flags = mem_zalloc(7 * n + 1, sizeof *flags, err);
     int *ints = flags ? mem_zalloc(3 * n + 1, sizeof *ints, err) : NULL;
-    if (!ints)
-        goto out;
+    if (!ints) goto out;
     g.needed = flags;
     g.fed = flags + n;
     g.tapped = flags + 2 * n;
@@ -689,11 +642,9 @@ int plan_build(struct plan *p, const struct net *net, const struct engine_option
     g.value = ints + 2 * n;
     p->batch = o->batch;
     p->chunk = t->whole_batches ? o->batch : largest_divisor(o->batch, CHUNK_LIMIT);
-    if (mark_needed(&g, err))
-        goto out;
+    if (mark_needed(&g, err)) goto out;
     p->n_fed = o->n_inputs ? o->n_inputs : 1;
-    if (!(p->fed = mem_alloc((size_t)p->n_fed * sizeof *p->fed, err)))
-        goto out;
+    if (!(p->fed = mem_alloc((size_t)p->n_fed * sizeof *p->fed, err))) goto out;
     for (size_t i = 0; i < n; i++)
         g.value[i] = NO;
     for (int i = 0; i < p->n_fed; i++) {
@@ -703,13 +654,11 @@ int plan_build(struct plan *p, const struct net *net, const struct engine_option
             error_set(err, EX_DATAERR, "layer '%s': its size is not known", net->layers[layer].name);
             goto out;
         }
-        if (g.value[layer] == NO && (g.value[layer] = add_value(&g, layer, &s, NO, err)) == NO)
-            goto out;
+        if (g.value[layer] == NO && (g.value[layer] = add_value(&g, layer, &s, NO, err)) == NO) goto out;
         p->fed[i] = g.value[layer];
     }
     for (int i = 0; i < net->n_layers; i++)
-        if (g.needed[i] && !g.fed[i] && !g.absorbed[i] && add_layer(&g, i, err))
-            goto out;
+        if (g.needed[i] && !g.fed[i] && !g.absorbed[i] && add_layer(&g, i, err)) goto out;
     rc = finish(&g, err);
 out:
     free(flags);

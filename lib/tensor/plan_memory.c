@@ -1,8 +1,8 @@
 /*
- * plan_memory.c: when every storage lives, and where: offsets in one arena, reused as soon as a storage is dead.
- * Steps: 0 = upload, 1.. = nodes forward in order, then the loss, then nodes backward in reverse. Largest storages are
- * placed first, each at the lowest offset that is free during its whole life: within a few percent of the peak of
- * living bytes for these nets.
+ * plan_memory.c: when every storage lives, and where: offsets in one arena, reused as soon as a storage is
+ * dead. Steps: 0 = upload, 1.. = nodes forward in order, then the loss, then nodes backward in reverse.
+ * Largest storages are placed first, each at the lowest offset that is free during its whole life: within a
+ * few percent of the peak of living bytes for these nets.
  */
 #include <stdlib.h>
 
@@ -11,16 +11,13 @@
 static void touch(struct plan *p, int storage, int step)
 {
     struct storage *s = &p->storages[storage];
-    if (s->begin == NO || step < s->begin)
-        s->begin = step;
-    if (step > s->end)
-        s->end = step;
+    if (s->begin == NO || step < s->begin) s->begin = step;
+    if (step > s->end) s->end = step;
 }
 
 static int add_raw(struct plan *p, size_t bytes, struct error *err)
 {
-    if (mem_grow(&p->storages, &p->cap_storages, p->n_storages + 1, sizeof *p->storages, err))
-        return NO;
+    if (mem_grow(&p->storages, &p->cap_storages, p->n_storages + 1, sizeof *p->storages, err)) return NO;
     p->storages[p->n_storages] = (struct storage){.bytes = bytes, .begin = NO, .end = NO, .gradient = NO};
     return (int)p->n_storages++;
 }
@@ -29,8 +26,7 @@ static int gradient_of(struct plan *p, int storage, struct error *err)
 {
     if (p->storages[storage].gradient == NO) {
         int g = add_raw(p, p->storages[storage].bytes, err);
-        if (g == NO)
-            return NO;
+        if (g == NO) return NO;
         p->storages[g].whole = p->storages[storage].whole;
         p->storages[g].row_bytes = p->storages[storage].row_bytes;
         p->storages[g].whole_batch = true;
@@ -39,7 +35,8 @@ static int gradient_of(struct plan *p, int storage, struct error *err)
     return p->storages[storage].gradient;
 }
 
-static int make_operations(struct plan *p, const struct backend_table *t, struct backend *b, struct error *err)
+static int make_operations(struct plan *p, const struct backend_table *t, struct backend *b,
+                           struct error *err)
 {
     for (size_t i = 0; i < p->n_nodes; i++) {
         struct node *n = &p->nodes[i];
@@ -47,17 +44,15 @@ static int make_operations(struct plan *p, const struct backend_table *t, struct
         for (int k = 0; k < n->d.n_x; k++)
             n->d.x[k].n = rows;
         n->d.y.n = rows;
-        if (t->op_create(b, &n->d, &n->op, err))
-            return error_prefix(err, "layer '%s'", n->d.name);
-        size_t saved = n->segment && (n->backward || n->d.kind == OP_BATCH_NORM) ? t->op_saved_bytes(n->op) : 0;
-        if (saved && (n->saved = add_raw(p, saved, err)) == NO)
-            return -1;
+        if (t->op_create(b, &n->d, &n->op, err)) return error_prefix(err, "layer '%s'", n->d.name);
+        size_t saved =
+            n->segment && (n->backward || n->d.kind == OP_BATCH_NORM) ? t->op_saved_bytes(n->op) : 0;
+        if (saved && (n->saved = add_raw(p, saved, err)) == NO) return -1;
         if (n->d.kind == OP_MULTIPLY &&
             (n->mask = add_raw(p, (size_t)rows * (size_t)n->d.y.c * sizeof(float), err)) == NO)
             return -1;
         size_t workspace = t->op_workspace_bytes(n->op);
-        if (workspace > p->workspace_bytes)
-            p->workspace_bytes = workspace;
+        if (workspace > p->workspace_bytes) p->workspace_bytes = workspace;
         p->constant_bytes += t->op_constant_bytes(n->op);
     }
     return 0;
@@ -67,8 +62,7 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
 {
     int n_nodes = (int)p->n_nodes, loss = n_nodes + 1;
     for (int i = 0; i < p->n_fed; i++)
-        if (p->storages[p->values[p->fed[i]].storage].bytes)
-            touch(p, p->values[p->fed[i]].storage, 0);
+        if (p->storages[p->values[p->fed[i]].storage].bytes) touch(p, p->values[p->fed[i]].storage, 0);
     for (int i = 0; i < n_nodes; i++) {
         const struct node *n = &p->nodes[i];
         int step = 1 + i, back = loss + 1 + (n_nodes - 1 - i);
@@ -81,37 +75,29 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
             touch(p, touched[k], step);
             if (n->segment == 0 && p->storages[touched[k]].whole_batch)
                 touch(p, touched[k], 0); /* the next chunk runs through all earlier steps again */
-            if (reads & (k < n->d.n_x ? BACKWARD_READS_X : BACKWARD_READS_Y))
-                touch(p, touched[k], back);
+            if (reads & (k < n->d.n_x ? BACKWARD_READS_X : BACKWARD_READS_Y)) touch(p, touched[k], back);
         }
         for (int k = 0; k < 2; k++) {
             int raw = k ? n->mask : n->saved;
-            if (raw == NO)
-                continue;
+            if (raw == NO) continue;
             touch(p, raw, step);
-            if (n->backward)
-                touch(p, raw, back);
+            if (n->backward) touch(p, raw, back);
         }
-        if (!n->backward)
-            continue;
+        if (!n->backward) continue;
         for (int k = 0; k <= n->d.n_x; k++) {
             const struct value *v = &p->values[k < n->d.n_x ? n->x[k] : n->y];
-            if (!v->needs_gradient)
-                continue;
+            if (!v->needs_gradient) continue;
             int g = gradient_of(p, v->storage, err);
-            if (g == NO)
-                return -1;
+            if (g == NO) return -1;
             touch(p, g, back);
         }
     }
     if (p->logits != NO) {
         touch(p, p->values[p->logits].storage, loss);
         int g = p->storages[p->values[p->logits].storage].gradient;
-        if (g != NO)
-            touch(p, g, loss);
+        if (g != NO) touch(p, g, loss);
     }
-    if (p->output != NO)
-        touch(p, p->values[p->output].storage, loss);
+    if (p->output != NO) touch(p, p->values[p->output].storage, loss);
     for (int i = 0; i < p->n_taps; i++)
         touch(p, p->values[p->taps[i]].storage, TIME_END);
     return 0;
@@ -125,8 +111,7 @@ static int larger_first(const void *a, const void *b)
 {
     const int i = *(const int *)a, k = *(const int *)b;
     const struct storage *x = &sort_base[i], *y = &sort_base[k];
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? 1 : -1;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
     return i - k;
 }
 
@@ -134,25 +119,19 @@ static int lower_first(const void *a, const void *b)
 {
     const int i = *(const int *)a, k = *(const int *)b;
     const struct storage *x = &sort_base[i], *y = &sort_base[k];
-    if (x->offset != y->offset)
-        return x->offset < y->offset ? -1 : 1;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
     return i - k;
 }
 
-static size_t aligned(size_t bytes)
-{
-    return (bytes + BACKEND_ALIGN - 1) / BACKEND_ALIGN * BACKEND_ALIGN;
-}
+static size_t aligned(size_t bytes) { return (bytes + BACKEND_ALIGN - 1) / BACKEND_ALIGN * BACKEND_ALIGN; }
 
 static int place_storages(struct plan *p, struct error *err)
 {
     int *order = mem_alloc((p->n_storages + 1) * sizeof *order, err), n = 0, n_near, rc = -1;
     int *near = order ? mem_alloc((p->n_storages + 1) * sizeof *near, err) : NULL;
-    if (!near)
-        goto out;
+    if (!near) goto out;
     for (size_t i = 0; i < p->n_storages; i++)
-        if (p->storages[i].begin != NO && p->storages[i].bytes)
-            order[n++] = (int)i;
+        if (p->storages[i].begin != NO && p->storages[i].bytes) order[n++] = (int)i;
     sort_base = p->storages;
     qsort(order, (size_t)n, sizeof *order, larger_first);
     for (int i = 0; i < n; i++) {
@@ -160,21 +139,18 @@ static int place_storages(struct plan *p, struct error *err)
         n_near = 0;
         for (int k = 0; k < i; k++) {
             const struct storage *other = &p->storages[order[k]];
-            if (other->begin <= s->end && s->begin <= other->end)
-                near[n_near++] = order[k];
+            if (other->begin <= s->end && s->begin <= other->end) near[n_near++] = order[k];
         }
         qsort(near, (size_t)n_near, sizeof *near, lower_first);
         size_t at = 0;
         for (int k = 0; k < n_near; k++) {
             const struct storage *other = &p->storages[near[k]];
-            if (at + s->bytes <= other->offset)
-                break;
+            if (at + s->bytes <= other->offset) break;
             size_t end = aligned(other->offset + other->bytes);
             at = end > at ? end : at;
         }
         s->offset = at;
-        if (at + s->bytes > p->arena_bytes)
-            p->arena_bytes = at + s->bytes;
+        if (at + s->bytes > p->arena_bytes) p->arena_bytes = at + s->bytes;
     }
     rc = 0;
 out:
@@ -183,8 +159,8 @@ out:
     return rc;
 }
 
-int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t, struct backend *b,
-               struct error *err)
+int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t,
+               struct backend *b, struct error *err)
 {
     for (size_t i = 0; i < p->n_storages; i++) {
         struct storage *s = &p->storages[i];
@@ -193,8 +169,7 @@ int plan_place(struct plan *p, const struct engine_options *o, const struct back
         s->whole.n = s->whole_batch ? p->batch : p->chunk;
         s->bytes = t->tensor_bytes(b, &s->whole);
     }
-    if (make_operations(p, t, b, err) || find_lifetimes(p, t, err) || place_storages(p, err))
-        return -1;
+    if (make_operations(p, t, b, err) || find_lifetimes(p, t, err) || place_storages(p, err)) return -1;
     for (size_t i = 0; i < p->n_params; i++) {
         struct param *q = &p->params[i];
         size_t *arena = q->statistic ? &p->statistics_bytes : &p->weights_bytes;
@@ -208,8 +183,7 @@ int plan_place(struct plan *p, const struct engine_options *o, const struct back
 void plan_release(struct plan *p, const struct backend_table *t, struct backend *b)
 {
     for (size_t i = 0; i < p->n_nodes; i++)
-        if (p->nodes[i].op)
-            t->op_destroy(b, p->nodes[i].op);
+        if (p->nodes[i].op) t->op_destroy(b, p->nodes[i].op);
     free(p->values);
     free(p->storages);
     free(p->nodes);

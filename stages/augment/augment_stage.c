@@ -1,6 +1,7 @@
 /*
- * augment_stage.c: decoding, drawing and encoding all happen in the sandboxed workers; this process names and writes the
- * files. A file is named by its source's content and what was drawn, so other settings never overwrite it.
+ * augment_stage.c: decoding, drawing and encoding all happen in the sandboxed workers; this process names and
+ * writes the files. A file is named by its source's content and what was drawn, so other settings never
+ * overwrite it.
  */
 #include "augment_stage.h"
 
@@ -20,7 +21,10 @@
 const char *const augment_adds[] = {"variant", "source", "params", NULL};
 
 /* Columns of a made row that speak of the file and not of the picture's meaning. */
-struct file_columns { int path, label, split, variant, source, params, bytes, xxh128, format, width, height, orientation, frames, mode, pdq, quality; };
+struct file_columns {
+    int path, label, split, variant, source, params, bytes, xxh128, format, width, height, orientation,
+        frames, mode, pdq, quality;
+};
 
 struct run {
     const struct augment_options *opt;
@@ -29,7 +33,7 @@ struct run {
     struct manifest_writer *out, *rejects;
     struct stage_counts *n;
     struct sheet *sheet;
-    const char **fields;                /* a made row under construction */
+    const char **fields; /* a made row under construction */
     struct progress progress;
     uint64_t n_made;
 };
@@ -46,9 +50,10 @@ static bool in_list(const char *list, const char *word)
     return false;
 }
 
-/* --- in the worker ------------------------------------------------------------------------------------------------ */
+/* --- in the worker --- */
 
-static int encode(const struct augment_options *o, const struct image *m, uint8_t **bytes, size_t *n, struct error *err)
+static int encode(const struct augment_options *o, const struct image *m, uint8_t **bytes, size_t *n,
+                  struct error *err)
 {
     switch (o->format) {
     case MADE_PNG: return image_encode_png(m, bytes, n, err);
@@ -58,8 +63,8 @@ static int encode(const struct augment_options *o, const struct image *m, uint8_
 }
 
 /*
- * For a page: a JPEG. For a PNG, which this stage's own process draws: width and height as bytes, then RGB samples, so that nothing
- * that a worker made is decoded outside of one.
+ * For a page: a JPEG. For a PNG, which this stage's own process draws: width and height as bytes, then RGB
+ * samples, so that nothing that a worker made is decoded outside of one.
  */
 static int encode_thumb(const struct image *m, bool raw, uint8_t **bytes, size_t *n, struct error *err)
 {
@@ -67,15 +72,15 @@ static int encode_thumb(const struct image *m, bool raw, uint8_t **bytes, size_t
     double scale = (double)SHEET_THUMB_PX / (m->width > m->height ? m->width : m->height);
     int width = (int)(m->width * scale + 0.5), height = (int)(m->height * scale + 0.5);
     int rc = -1;
-    if (image_resize(&small, m, width < 1 ? 1 : width, height < 1 ? 1 : height, RESIZE_BILINEAR, err) || image_to_rgb(&small, err))
+    if (image_resize(&small, m, width < 1 ? 1 : width, height < 1 ? 1 : height, RESIZE_BILINEAR, err) ||
+        image_to_rgb(&small, err))
         goto out;
     if (!raw) {
         rc = image_encode_jpeg(&small, 80, bytes, n, err);
         goto out;
     }
     *n = 2 + image_bytes(&small);
-    if (!(*bytes = mem_alloc(*n, err)))
-        goto out;
+    if (!(*bytes = mem_alloc(*n, err))) goto out;
     (*bytes)[0] = (uint8_t)small.width;
     (*bytes)[1] = (uint8_t)small.height;
     memcpy(*bytes + 2, small.pixels, *n - 2);
@@ -86,8 +91,9 @@ out:
 }
 
 /* result: variants + (variants + 1 with a sheet) sizes, then the blocks. */
-static enum image_reason finish(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
-                                uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
+static enum image_reason finish(void *context, const struct image_info *info, struct image *picture,
+                                struct image *scratch, uint8_t *result, size_t result_capacity,
+                                size_t *n_result, struct image_failure *failure)
 {
     const struct augment_options *o = context;
     struct augment_scratch extra = AUGMENT_SCRATCH_EMPTY;
@@ -99,21 +105,19 @@ static enum image_reason finish(void *context, const struct image_info *info, st
     size_t at = (n_files + n_thumbs) * sizeof *sizes;
     enum image_reason reason = IMAGE_DECODE_MEMORY;
     if (o->size) {
-        if (image_square(&square, picture, (int)o->size, RESIZE_BILINEAR, &err))
-            goto out;
+        if (image_square(&square, picture, (int)o->size, RESIZE_BILINEAR, &err)) goto out;
         from = &square;
     }
     for (int64_t v = 0; v <= o->variants; v++) {
         struct augment_params p;
         augment_draw(&o->spec, (uint64_t)o->common.seed, info->xxh128, (uint64_t)v, &p);
-        if (augment_apply(&p, &o->spec, from, scratch, &extra, &err))
-            goto out;
+        if (augment_apply(&p, &o->spec, from, scratch, &extra, &err)) goto out;
         for (int thumb = 0; thumb < 2; thumb++) {
             uint8_t *bytes = NULL;
             size_t n = 0;
-            if (thumb ? n_thumbs == 0 : n_files == 0 || v == 0)
-                continue;
-            if (thumb ? encode_thumb(scratch, sheet_is_png(o->sheet), &bytes, &n, &err) : encode(o, scratch, &bytes, &n, &err))
+            if (thumb ? n_thumbs == 0 : n_files == 0 || v == 0) continue;
+            if (thumb ? encode_thumb(scratch, sheet_is_png(o->sheet), &bytes, &n, &err)
+                      : encode(o, scratch, &bytes, &n, &err))
                 goto out;
             if (n > result_capacity - at) {
                 free(bytes);
@@ -139,24 +143,22 @@ out:
 }
 
 /*
- * Blocks come in the order they were made: file 1.. and thumb 0.. interleaved (thumb 0; file 1, thumb 1; ...). Finds them again;
- * -1 when the sizes do not add up, which only a worker that was taken over can bring about.
+ * Blocks come in the order they were made: file 1.. and thumb 0.. interleaved (thumb 0; file 1, thumb 1;
+ * ...). Finds them again; -1 when the sizes do not add up, which only a worker that was taken over can bring
+ * about.
  */
-static int split_result(const struct augment_options *o, const struct decoded *d, const uint8_t **files, uint32_t *n_files,
-                        const uint8_t **thumbs, uint32_t *n_thumbs)
+static int split_result(const struct augment_options *o, const struct decoded *d, const uint8_t **files,
+                        uint32_t *n_files, const uint8_t **thumbs, uint32_t *n_thumbs)
 {
     size_t files_n = o->folder ? (size_t)o->variants : 0, thumbs_n = o->sheet ? (size_t)o->variants + 1 : 0;
     size_t at = (files_n + thumbs_n) * sizeof(uint32_t);
-    if (d->n_result < at)
-        return -1;
+    if (d->n_result < at) return -1;
     for (size_t v = 0; v <= (size_t)o->variants; v++)
         for (int thumb = 0; thumb < 2; thumb++) {
             uint32_t size;
-            if (thumb ? thumbs_n == 0 : files_n == 0 || v == 0)
-                continue;
+            if (thumb ? thumbs_n == 0 : files_n == 0 || v == 0) continue;
             memcpy(&size, d->result + (thumb ? files_n + v : v - 1) * sizeof size, sizeof size);
-            if (size > d->n_result - at)
-                return -1;
+            if (size > d->n_result - at) return -1;
             *(thumb ? &thumbs[v] : &files[v]) = d->result + at;
             *(thumb ? &n_thumbs[v] : &n_files[v]) = size;
             at += size;
@@ -164,47 +166,43 @@ static int split_result(const struct augment_options *o, const struct decoded *d
     return 0;
 }
 
-/* --- rows --------------------------------------------------------------------------------------------------------- */
+/* --- rows --- */
 
-static const char *cell(const char *const *fields, int column)
-{
-    return column < 0 ? "" : fields[column];
-}
+static const char *cell(const char *const *fields, int column) { return column < 0 ? "" : fields[column]; }
 
 static bool wanted(void *context, const char *const *fields)
 {
     struct run *r = context;
-    const char *variant = cell(fields, r->c.variant), *split = r->c.split < 0 ? "train" : cell(fields, r->c.split);
+    const char *variant = cell(fields, r->c.variant),
+               *split = r->c.split < 0 ? "train" : cell(fields, r->c.split);
     if (r->opt->variants == 0 || !in_list(r->opt->splits, split) || (variant[0] && strcmp(variant, "0")))
         return false;
-    if (r->opt->folder)
-        return true;
-    struct error err = {0};             /* without memory the row is not on the sheet; the next allocation says so */
+    if (r->opt->folder) return true;
+    /* without memory the row is not on the sheet; the next allocation says so */
+    struct error err = {0};
     return sheet_promise(r->sheet, cell(fields, r->c.label), &err);
 }
 
 /*
- * Whole or not at all, but not synced: one syncfs before the manifest is committed costs less than an fsync for each of a million
- * files, and promises the same, since only that manifest names them.
+ * Whole or not at all, but not synced: one syncfs before the manifest is committed costs less than an fsync
+ * for each of a million files, and promises the same, since only that manifest names them.
  */
 static int write_file(const char *path, const uint8_t *bytes, size_t n, struct error *err)
 {
     struct text temporary = TEXT_EMPTY;
     int fd = -1, slot = -1, rc = -1;
-    if (text_printf(&temporary, err, "%s.%ld.tmp", path, (long)getpid()))
-        goto out;
+    if (text_printf(&temporary, err, "%s.%ld.tmp", path, (long)getpid())) goto out;
     slot = cleanup_remember(temporary.data);
-    if (fault_here(FAULT_OPEN) || (fd = open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0) {
+    if (fault_here(FAULT_OPEN) ||
+        (fd = open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0) {
         error_errno(err, EX_CANTCREAT, "cannot create '%s'", temporary.data);
         goto out;
     }
     rc = io_write_full(fd, bytes, n, temporary.data, err);
-    if (close(fd) && rc == 0)
-        rc = error_errno(err, EX_IOERR, "cannot write '%s'", temporary.data);
+    if (close(fd) && rc == 0) rc = error_errno(err, EX_IOERR, "cannot write '%s'", temporary.data);
     if (rc == 0 && (fault_here(FAULT_RENAME) || rename(temporary.data, path)))
         rc = error_errno(err, EX_CANTCREAT, "cannot rename '%s'", temporary.data);
-    if (rc)
-        unlink(temporary.data);
+    if (rc) unlink(temporary.data);
 out:
     cleanup_forget(slot);
     text_release(&temporary);
@@ -215,34 +213,34 @@ static int sync_files(const struct augment_options *o, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     int fd = -1, rc = -1;
-    if (path_join(&path, o->common.root, o->folder, o->common.allow_outside, err))
-        goto out;
-    if ((fd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 || fault_here(FAULT_FSYNC) || syncfs(fd)) {
+    if (path_join(&path, o->common.root, o->folder, o->common.allow_outside, err)) goto out;
+    if ((fd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 || fault_here(FAULT_FSYNC) ||
+        syncfs(fd)) {
         error_errno(err, EX_IOERR, "cannot sync '%s'", path.data);
         goto out;
     }
     rc = 0;
 out:
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     text_release(&path);
     return rc;
 }
 
-static int write_made(struct run *r, const char *const *fields, const struct decoded *d, int64_t v, const uint8_t *bytes, size_t n,
-                      const char *params, struct error *err)
+static int write_made(struct run *r, const char *const *fields, const struct decoded *d, int64_t v,
+                      const uint8_t *bytes, size_t n, const char *params, struct error *err)
 {
     static const char *const endings[] = {"jpg", "png", "webp"}, *const formats[] = {"jpeg", "png", "webp"};
     struct text name = TEXT_EMPTY, path = TEXT_EMPTY;
     char variant[24], n_bytes[24], hash[33], width[16], height[16];
     struct xxh128 h;
     int rc = -1, shown_w, shown_h;
-    uint64_t drawn = random_key(params, strlen(params)) ^ (uint64_t)r->opt->size * 0x9E3779B97F4A7C15ull ^ (uint64_t)r->opt->quality;
+    uint64_t drawn = random_key(params, strlen(params)) ^ (uint64_t)r->opt->size * 0x9E3779B97F4A7C15ull ^
+                     (uint64_t)r->opt->quality;
     snprintf(variant, sizeof variant, "%lld", (long long)v);
-    if (text_printf(&name, err, "%s/%.2s/%s-%s-%08x.%s", r->opt->folder, d->xxh128, d->xxh128, variant, (unsigned)(drawn >> 32),
-                    endings[r->opt->format]) ||
-        path_join(&path, r->opt->common.root, name.data, r->opt->common.allow_outside, err) || io_mkdirs_for(path.data, err) ||
-        write_file(path.data, bytes, n, err))
+    if (text_printf(&name, err, "%s/%.2s/%s-%s-%08x.%s", r->opt->folder, d->xxh128, d->xxh128, variant,
+                    (unsigned)(drawn >> 32), endings[r->opt->format]) ||
+        path_join(&path, r->opt->common.root, name.data, r->opt->common.allow_outside, err) ||
+        io_mkdirs_for(path.data, err) || write_file(path.data, bytes, n, err))
         goto out;
     xxh128_of(&h, bytes, n);
     xxh128_hex(hash, &h);
@@ -251,13 +249,19 @@ static int write_made(struct run *r, const char *const *fields, const struct dec
     snprintf(width, sizeof width, "%d", r->opt->size ? (int)r->opt->size : shown_w);
     snprintf(height, sizeof height, "%d", r->opt->size ? (int)r->opt->size : shown_h);
     memcpy(r->fields, fields, r->n_base * sizeof *r->fields);
-    const struct { int column; const char *value; } changed[] = {
-        {r->c.path, name.data}, {r->c.bytes, n_bytes}, {r->c.xxh128, hash}, {r->c.format, formats[r->opt->format]}, {r->c.width, width},
-        {r->c.height, height}, {r->c.orientation, "1"}, {r->c.frames, "1"}, {r->c.mode, "rgb"}, {r->c.pdq, ""}, {r->c.quality, ""},
+    const struct {
+        int column;
+        const char *value;
+    } changed[] = {
+        {r->c.path, name.data},  {r->c.bytes, n_bytes},
+        {r->c.xxh128, hash},     {r->c.format, formats[r->opt->format]},
+        {r->c.width, width},     {r->c.height, height},
+        {r->c.orientation, "1"}, {r->c.frames, "1"},
+        {r->c.mode, "rgb"},      {r->c.pdq, ""},
+        {r->c.quality, ""},
     };
     for (size_t i = 0; i < sizeof changed / sizeof *changed; i++)
-        if (changed[i].column >= 0)
-            r->fields[changed[i].column] = changed[i].value;
+        if (changed[i].column >= 0) r->fields[changed[i].column] = changed[i].value;
     const char *const added[] = {variant, fields[r->c.path], params};
     rc = manifest_writer_row(r->out, r->fields, added, err);
     r->n_made++;
@@ -275,9 +279,11 @@ static int done(void *context, const char *const *fields, const struct decoded *
     uint32_t n_files[AUGMENT_MOST_VARIANTS + 1] = {0}, n_thumbs[AUGMENT_MOST_VARIANTS + 1] = {0};
     r->n->n_read++;
     progress_update(&r->progress, r->n->n_read, NULL);
-    if (!d) {                           /* not augmented: as it came; a row that says which variant it is keeps saying it */
+    /* not augmented: as it came; a row that says which variant it is keeps saying it */
+    if (!d) {
         const char *variant = cell(fields, r->c.variant);
-        const char *const same[] = {variant[0] ? variant : "0", cell(fields, r->c.source), cell(fields, r->c.params)};
+        const char *const same[] = {variant[0] ? variant : "0", cell(fields, r->c.source),
+                                    cell(fields, r->c.params)};
         r->n->n_kept++;
         return manifest_writer_row(r->out, fields, same, err);
     }
@@ -292,27 +298,24 @@ static int done(void *context, const char *const *fields, const struct decoded *
     }
     const char *const original[] = {"0", "", ""};
     r->n->n_kept++;
-    if (manifest_writer_row(r->out, fields, original, err))
-        return -1;
+    if (manifest_writer_row(r->out, fields, original, err)) return -1;
     bool on_sheet = o->sheet && (!o->folder || sheet_promise(r->sheet, cell(fields, r->c.label), err));
-    if (o->sheet && !on_sheet && err->code)
-        return -1;
-    if (on_sheet && sheet_begin_row(r->sheet, fields[r->c.path], cell(fields, r->c.label), err))
-        return -1;
+    if (o->sheet && !on_sheet && err->code) return -1;
+    if (on_sheet && sheet_begin_row(r->sheet, fields[r->c.path], cell(fields, r->c.label), err)) return -1;
     for (int64_t v = 0; v <= o->variants; v++) {
         struct augment_params p;
         char text[AUGMENT_TEXT_BYTES];
-        augment_draw(&o->spec, (uint64_t)o->common.seed, d->xxh128, (uint64_t)v, &p);   /* here, not the worker's word for it */
+        /* here, not the worker's word for it */
+        augment_draw(&o->spec, (uint64_t)o->common.seed, d->xxh128, (uint64_t)v, &p);
         augment_params_text(&p, text);
-        if (v > 0 && o->folder && write_made(r, fields, d, v, files[v], n_files[v], text, err))
-            return -1;
-        if (on_sheet && sheet_add(r->sheet, (int)v, thumbs[v], n_thumbs[v], text, err))
-            return -1;
+        if (v > 0 && o->folder && write_made(r, fields, d, v, files[v], n_files[v], text, err)) return -1;
+        if (on_sheet && sheet_add(r->sheet, (int)v, thumbs[v], n_thumbs[v], text, err)) return -1;
     }
     return 0;
 }
 
-int augment_run(const struct augment_options *opt, struct manifest_filter *f, struct stage_counts *n, struct error *err)
+int augment_run(const struct augment_options *opt, struct manifest_filter *f, struct stage_counts *n,
+                struct error *err)
 {
     struct run r = {.opt = opt, .out = &f->out, .rejects = &f->rejects, .n = n, .n_base = f->in.schema.n};
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
@@ -320,10 +323,12 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
     const struct manifest_schema *s = &f->in.schema;
     int rc = -1;
     r.c = (struct file_columns){
-        manifest_column(s, "path"), manifest_column(s, "label"), manifest_column(s, "split"), manifest_column(s, "variant"),
-        manifest_column(s, "source"), manifest_column(s, "params"), manifest_column(s, "bytes"), manifest_column(s, "xxh128"),
-        manifest_column(s, "format"), manifest_column(s, "width"), manifest_column(s, "height"), manifest_column(s, "orientation"),
-        manifest_column(s, "frames"), manifest_column(s, "mode"), manifest_column(s, "pdq"), manifest_column(s, "pdq_quality"),
+        manifest_column(s, "path"),        manifest_column(s, "label"),  manifest_column(s, "split"),
+        manifest_column(s, "variant"),     manifest_column(s, "source"), manifest_column(s, "params"),
+        manifest_column(s, "bytes"),       manifest_column(s, "xxh128"), manifest_column(s, "format"),
+        manifest_column(s, "width"),       manifest_column(s, "height"), manifest_column(s, "orientation"),
+        manifest_column(s, "frames"),      manifest_column(s, "mode"),   manifest_column(s, "pdq"),
+        manifest_column(s, "pdq_quality"),
     };
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.shrink_to_px = (int)opt->size;
@@ -331,25 +336,25 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
     o.context = (void *)opt;
     /* Address space, not memory: pages appear as they are written. */
     o.result_bytes = (size_t)(opt->variants + 1) * (64u << 20);
-    if (o.result_bytes > (size_t)8 << 30)
-        o.result_bytes = (size_t)8 << 30;
+    if (o.result_bytes > (size_t)8 << 30) o.result_bytes = (size_t)8 << 30;
     o.threads = stage_threads(&opt->common);
     o.no_sandbox = opt->no_sandbox;
-    struct picture_rows rows = {.root = opt->common.root, .allow_outside = opt->common.allow_outside, .context = &r,
-                                .wanted = wanted, .done = done};
+    struct picture_rows rows = {.root = opt->common.root,
+                                .allow_outside = opt->common.allow_outside,
+                                .context = &r,
+                                .wanted = wanted,
+                                .done = done};
     if (!(r.fields = mem_zalloc(r.n_base + 1, sizeof *r.fields, err)) ||
-        (opt->sheet && sheet_open(&r.sheet, opt->sheet, (int)opt->variants + 1, opt->sheet_rows, opt->spec_text, err)) ||
+        (opt->sheet &&
+         sheet_open(&r.sheet, opt->sheet, (int)opt->variants + 1, opt->sheet_rows, opt->spec_text, err)) ||
         decode_pool_open(&pool, &o, err))
         goto out;
     progress_start(&r.progress, &opt->common, 0, "pictures");
     rc = picture_rows_run(&rows, &f->in, pool, err);
     progress_end(&r.progress);
-    if (rc == 0 && r.n_made)
-        rc = sync_files(opt, err);
-    if (rc == 0 && r.sheet)
-        rc = sheet_commit(r.sheet, err);
-    if (rc == 0)
-        stage_note(&opt->common, "%llu made", (unsigned long long)r.n_made);
+    if (rc == 0 && r.n_made) rc = sync_files(opt, err);
+    if (rc == 0 && r.sheet) rc = sheet_commit(r.sheet, err);
+    if (rc == 0) stage_note(&opt->common, "%llu made", (unsigned long long)r.n_made);
 out:
     sheet_close(r.sheet);
     decode_pool_close(pool);

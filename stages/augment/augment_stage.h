@@ -14,35 +14,43 @@ struct augment_options {
     struct common_options common;
     const char *spec_text, *folder, *splits, *sheet;
     int64_t variants, quality, size, sheet_rows;
-    int format;                 /* enum made_format */
+    int format; /* enum made_format */
     bool allow_truncated, no_sandbox;
-    struct augment_spec spec;   /* from spec_text */
+    struct augment_spec spec; /* from spec_text */
 };
-#define AUGMENT_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .spec_text = "article", .splits = "train", .variants = 1, .quality = 92, .sheet_rows = 16}
+#define AUGMENT_DEFAULTS                                                                                     \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .spec_text = "article", .splits = "train", .variants = 1,         \
+        .quality = 92, .sheet_rows = 16                                                                      \
+    }
 
-extern const char *const augment_adds[];        /* variant source params */
+extern const char *const augment_adds[]; /* variant source params */
 
-#define AUGMENT_MOST_VARIANTS 1000      /* more is a loop: --seed 2, 3 ... */
+#define AUGMENT_MOST_VARIANTS 1000 /* more is a loop: --seed 2, 3 ... */
 
 /*
- * A sheet of variants side by side: HTML with the pictures inside, or one PNG. At most most_rows rows, as evenly over the labels as
- * the manifest allows: a label that comes late takes the place of the last row of the label that has most.
+ * A sheet of variants side by side: HTML with the pictures inside, or one PNG. At most most_rows rows, as
+ * evenly over the labels as the manifest allows: a label that comes late takes the place of the last row of
+ * the label that has most.
  */
 struct sheet;
-int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most_rows, const char *spec_text, struct error *err);
+int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most_rows, const char *spec_text,
+               struct error *err);
 static inline bool sheet_is_png(const char *path) { return path && text_ends(path, ".png"); }
 /* Whether a row of that label is wanted; then it counts as being on its way. */
 bool sheet_promise(struct sheet *s, const char *label, struct error *err);
 int sheet_begin_row(struct sheet *s, const char *path, const char *label, struct error *err);
 /*
- * The row's thumbnail for a column, 0 first: a JPEG, or for a PNG sheet a byte of width, one of height and RGB samples. caption may
- * hold the parameters.
+ * The row's thumbnail for a column, 0 first: a JPEG, or for a PNG sheet a byte of width, one of height and
+ * RGB samples. caption may hold the parameters.
  */
-int sheet_add(struct sheet *s, int column, const uint8_t *thumb, size_t n_thumb, const char *caption, struct error *err);
+int sheet_add(struct sheet *s, int column, const uint8_t *thumb, size_t n_thumb, const char *caption,
+              struct error *err);
 int sheet_commit(struct sheet *s, struct error *err);
 void sheet_close(struct sheet *s);
 #define SHEET_THUMB_PX 160
 
-int augment_run(const struct augment_options *opt, struct manifest_filter *f, struct stage_counts *n, struct error *err);
+int augment_run(const struct augment_options *opt, struct manifest_filter *f, struct stage_counts *n,
+                struct error *err);
 
 #endif

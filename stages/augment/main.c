@@ -1,5 +1,6 @@
 /*
- * augment: made variants of training pictures. Reads: path (label split variant). Adds: variant source params, and rows.
+ * augment: made variants of training pictures. Reads: path (label split variant). Adds: variant source
+ * params, and rows.
  */
 #include <stddef.h>
 
@@ -7,20 +8,32 @@
 
 static const struct option_row rows[] = {
     {OPTION_STRING, 0, "spec", offsetof(struct augment_options, spec_text), "SPEC",
-     "article is rotation=30,shift=0.2,shear=0.2,zoom=0.2,channel=20,flip=0.5 as Keras means them; more: crop=F brightness=F contrast=F "
-     "jpeg=LOW:HIGH[:P] blur=PX erase[=P] vflip[=P] fill=nearest|reflect|wrap|R:G:B; none", 0, 0, NULL},
-    {OPTION_INT, 0, "variants", offsetof(struct augment_options, variants), "N", "made pictures for each one; 0 passes everything on", 0, AUGMENT_MOST_VARIANTS, NULL},
-    {OPTION_STRING, 0, "out", offsetof(struct augment_options, folder), "DIR", "where files go, relative to --root", 0, 0, NULL},
+     "article is rotation=30,shift=0.2,shear=0.2,zoom=0.2,channel=20,flip=0.5 as Keras means them; more: "
+     "crop=F brightness=F contrast=F "
+     "jpeg=LOW:HIGH[:P] blur=PX erase[=P] vflip[=P] fill=nearest|reflect|wrap|R:G:B; none",
+     0, 0, NULL},
+    {OPTION_INT, 0, "variants", offsetof(struct augment_options, variants), "N",
+     "made pictures for each one; 0 passes everything on", 0, AUGMENT_MOST_VARIANTS, NULL},
+    {OPTION_STRING, 0, "out", offsetof(struct augment_options, folder), "DIR",
+     "where files go, relative to --root", 0, 0, NULL},
     {OPTION_STRING, 0, "splits", offsetof(struct augment_options, splits), "LIST",
-     "augment these splits only; all: every row. A manifest without a column split is all training data", 0, 0, NULL},
-    {OPTION_INT, 0, "size", offsetof(struct augment_options, size), "PX", "make squares of this side before anything else; 0: leave sizes", 0, 4096, NULL},
-    {OPTION_CHOICE, 0, "format", offsetof(struct augment_options, format), "FORMAT", "of the made files", 0, 0, "jpeg|png|webp"},
-    {OPTION_INT, 0, "quality", offsetof(struct augment_options, quality), "Q", "of JPEG and WebP", 1, 100, NULL},
+     "augment these splits only; all: every row. A manifest without a column split is all training data", 0,
+     0, NULL},
+    {OPTION_INT, 0, "size", offsetof(struct augment_options, size), "PX",
+     "make squares of this side before anything else; 0: leave sizes", 0, 4096, NULL},
+    {OPTION_CHOICE, 0, "format", offsetof(struct augment_options, format), "FORMAT", "of the made files", 0,
+     0, "jpeg|png|webp"},
+    {OPTION_INT, 0, "quality", offsetof(struct augment_options, quality), "Q", "of JPEG and WebP", 1, 100,
+     NULL},
     {OPTION_STRING, 0, "sheet", offsetof(struct augment_options, sheet), "FILE",
-     "also draw pictures and their variants side by side: FILE.html (blurred until asked) or FILE.png", 0, 0, NULL},
-    {OPTION_INT, 0, "sheet-rows", offsetof(struct augment_options, sheet_rows), "N", "pictures on the sheet, spread over the labels", 1, 500, NULL},
-    {OPTION_FLAG, 0, "allow-truncated", offsetof(struct augment_options, allow_truncated), NULL, "take what there is of pictures that are cut off", 0, 0, NULL},
-    {OPTION_FLAG, 0, "no-sandbox", offsetof(struct augment_options, no_sandbox), NULL, "decode in this process: only for pictures of your own", 0, 0, NULL},
+     "also draw pictures and their variants side by side: FILE.html (blurred until asked) or FILE.png", 0, 0,
+     NULL},
+    {OPTION_INT, 0, "sheet-rows", offsetof(struct augment_options, sheet_rows), "N",
+     "pictures on the sheet, spread over the labels", 1, 500, NULL},
+    {OPTION_FLAG, 0, "allow-truncated", offsetof(struct augment_options, allow_truncated), NULL,
+     "take what there is of pictures that are cut off", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-sandbox", offsetof(struct augment_options, no_sandbox), NULL,
+     "decode in this process: only for pictures of your own", 0, 0, NULL},
     COMMON_ROW_SEED(struct augment_options, common),
     COMMON_ROW_OUTPUT(struct augment_options, common),
     COMMON_ROW_REJECTS(struct augment_options, common),
@@ -34,12 +47,15 @@ static const struct option_table table = {
     .name = "augment",
     .synopsis = "[MANIFEST]",
     .summary = "make rotated, shifted, zoomed ... variants of the training pictures",
-    .details =
-        "Reads path; adds variant (0 for the picture itself), source and params, and behind each augmented row one row for each made "
-        "picture with its label, group and split. Which variant comes out is a function of --seed, the picture's content and the "
-        "variant's number alone, and params says what was drawn. train --augment does the same in memory, anew each epoch.\n\n"
-        "  augment --variants 4 --out augmented -o augmented.tsv split.tsv\n"
-        "  augment --variants 7 --sheet look.html split.tsv >/dev/null     only the sheet: no --out, no files\n",
+    .details = "Reads path; adds variant (0 for the picture itself), source and params, and behind each "
+               "augmented row one row for each made "
+               "picture with its label, group and split. Which variant comes out is a function of --seed, "
+               "the picture's content and the "
+               "variant's number alone, and params says what was drawn. train --augment does the same in "
+               "memory, anew each epoch.\n\n"
+               "  augment --variants 4 --out augmented -o augmented.tsv split.tsv\n"
+               "  augment --variants 7 --sheet look.html split.tsv >/dev/null     only the sheet: no --out, "
+               "no files\n",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,
@@ -55,8 +71,7 @@ int main(int argc, char **argv)
     struct error err = {0};
     stage_begin("augment");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (opt.variants > 0 && !opt.folder && !opt.sheet) {
         error_set(&err, EX_USAGE, "--out DIR says where made pictures go (or --sheet FILE for a look alone)");
@@ -67,8 +82,8 @@ int main(int argc, char **argv)
         goto out;
     }
     if (augment_spec_parse(opt.spec_text, &opt.spec, &err) ||
-        manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output, opt.common.rejects, reads,
-                             augment_adds, &err) ||
+        manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output, opt.common.rejects,
+                             reads, augment_adds, &err) ||
         augment_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &err))
         goto out;
     rc = 0;

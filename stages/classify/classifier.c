@@ -1,7 +1,7 @@
 /*
  * classifier.c: the model with everything around it that both ways of running need.
- * A cold start reads the small header first and starts the decoders, so that the first picture is decoded while the
- * weights are read and the network is planned.
+ * A cold start reads the small header first and starts the decoders, so that the first picture is decoded
+ * while the weights are read and the network is planned.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,17 +15,15 @@ static int parse_threshold(struct classifier *c, struct threshold *t, const char
     const char *equals = strrchr(text, '=');
     char shown[128], *names, *name, *rest;
     text_for_people(shown, sizeof shown, text);
-    if (!equals || equals == text)
-        return error_set(err, EX_USAGE, "--threshold: '%s' is not CLASS=P", shown);
-    if (parse_double(equals + 1, 0, (double)c->n_classes, &t->limit, "--threshold", err))
-        return -1;
-    if (!(t->classes = mem_zalloc((size_t)c->n_classes, sizeof *t->classes, err)) || !(names = mem_strdup(text, err)))
+    if (!equals || equals == text) return error_set(err, EX_USAGE, "--threshold: '%s' is not CLASS=P", shown);
+    if (parse_double(equals + 1, 0, (double)c->n_classes, &t->limit, "--threshold", err)) return -1;
+    if (!(t->classes = mem_zalloc((size_t)c->n_classes, sizeof *t->classes, err)) ||
+        !(names = mem_strdup(text, err)))
         return -1;
     t->text = names;
     names[equals - text] = 0;
     char *copy = mem_strdup(names, err);
-    if (!copy)
-        return -1;
+    if (!copy) return -1;
     int rc = 0;
     for (name = strtok_r(copy, "+", &rest); name && !rc; name = strtok_r(NULL, "+", &rest)) {
         int i = 0;
@@ -51,57 +49,51 @@ static int name_classes(struct classifier *c, struct error *err)
     if (n->metadata.n_classes > 0 && n->metadata.n_classes != c->n_classes)
         return error_set(err, EX_DATAERR, "the model has %d outputs, but names %d classes", c->n_classes,
                          n->metadata.n_classes);
-    if (!(c->class_names = mem_zalloc((size_t)c->n_classes, sizeof *c->class_names, err)))
-        return -1;
+    if (!(c->class_names = mem_zalloc((size_t)c->n_classes, sizeof *c->class_names, err))) return -1;
     for (int i = 0; i < c->n_classes; i++) {
         char plain[32];
         snprintf(plain, sizeof plain, "class_%d", i);
         c->class_names[i] = mem_strdup(n->metadata.n_classes > 0 ? n->metadata.classes[i] : plain, err);
-        if (!c->class_names[i])
-            return -1;
+        if (!c->class_names[i]) return -1;
     }
     return 0;
 }
 
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err)
 {
-    struct picture_loader_options lo = {.threads = stage_threads(&opt->common), .no_sandbox = opt->no_sandbox,
-                                        .no_orient = opt->no_orient, .method = RESIZE_BILINEAR};
-    if (net_open_header(&c->header, opt->model, err))
-        return -1;
+    struct picture_loader_options lo = {.threads = stage_threads(&opt->common),
+                                        .no_sandbox = opt->no_sandbox,
+                                        .no_orient = opt->no_orient,
+                                        .method = RESIZE_BILINEAR};
+    if (net_open_header(&c->header, opt->model, err)) return -1;
     const struct net_shape *in = &c->header.layers[c->header.input].output;
     if (in->rank != 3 || in->dim[2] != 3 || in->dim[0] != in->dim[1] || in->dim[0] < 1)
-        return error_set(err, EX_DATAERR, "'%s': the network does not take square RGB pictures of a fixed size",
-                         opt->model);
+        return error_set(err, EX_DATAERR,
+                         "'%s': the network does not take square RGB pictures of a fixed size", opt->model);
     c->side_px = in->dim[0];
-    if (name_classes(c, err))
-        return error_prefix(err, "'%s'", opt->model);
-    if (opt->thresholds.n > 64)
-        return error_set(err, EX_USAGE, "--threshold: more than 64 of them");
+    if (name_classes(c, err)) return error_prefix(err, "'%s'", opt->model);
+    if (opt->thresholds.n > 64) return error_set(err, EX_USAGE, "--threshold: more than 64 of them");
     if (opt->thresholds.n > 0 && !(c->thresholds = mem_zalloc(opt->thresholds.n, sizeof *c->thresholds, err)))
         return -1;
-    for (; c->n_thresholds < opt->thresholds.n; ) {
+    for (; c->n_thresholds < opt->thresholds.n;) {
         size_t i = c->n_thresholds++;
-        if (parse_threshold(c, &c->thresholds[i], opt->thresholds.items[i], err))
-            return -1;
+        if (parse_threshold(c, &c->thresholds[i], opt->thresholds.items[i], err)) return -1;
     }
     const char *method = opt->resize ? opt->resize : c->header.metadata.resize;
-    if (method[0] && resize_method_parse(method, &lo.method, err))
-        return -1;
+    if (method[0] && resize_method_parse(method, &lo.method, err)) return -1;
     lo.side_px = c->side_px;
     return picture_loader_open(&c->loader, &lo, err);
 }
 
-int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known, struct error *err)
+int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known,
+                     struct error *err)
 {
-    struct predictor_options po = {
-        .device = opt->device, .threads = stage_threads(&opt->common), .batch = (int)opt->batch};
-    if (c->predictor)
-        return 0;
-    if (n_known > 0 && n_known < (uint64_t)po.batch)
-        po.batch = (int)n_known;
-    if (predictor_open(&c->predictor, opt->model, &po, err))
-        return -1;
+    struct predictor_options po = {.device = opt->device,
+                                   .threads = stage_threads(&opt->common),
+                                   .batch = (int)opt->batch};
+    if (c->predictor) return 0;
+    if (n_known > 0 && n_known < (uint64_t)po.batch) po.batch = (int)n_known;
+    if (predictor_open(&c->predictor, opt->model, &po, err)) return -1;
     c->batch = predictor_batch(c->predictor);
     if (predictor_n_classes(c->predictor) != c->n_classes || predictor_side_px(c->predictor) != c->side_px)
         return error_set(err, EX_TEMPFAIL, "'%s' was replaced while it was opened", opt->model);
@@ -123,10 +115,8 @@ void classifier_close(struct classifier *c)
     free(c->class_names);
     free(c->pixels);
     free(c->probabilities);
-    if (c->loader)
-        picture_loader_close(c->loader);
-    if (c->predictor)
-        predictor_close(c->predictor);
+    if (c->loader) picture_loader_close(c->loader);
+    if (c->predictor) predictor_close(c->predictor);
     net_release(&c->header);
     uint64_t flagged = c->n_flagged, unreadable = c->n_unreadable;
     *c = (struct classifier){.n_flagged = flagged, .n_unreadable = unreadable};
@@ -138,10 +128,8 @@ uint64_t classifier_flags(struct classifier *c, const float *p)
     for (size_t t = 0; t < c->n_thresholds; t++) {
         double sum = 0;
         for (int i = 0; i < c->n_classes; i++)
-            if (c->thresholds[t].classes[i])
-                sum += (double)p[i];
-        if (sum >= c->thresholds[t].limit)
-            flags |= (uint64_t)1 << t;
+            if (c->thresholds[t].classes[i]) sum += (double)p[i];
+        if (sum >= c->thresholds[t].limit) flags |= (uint64_t)1 << t;
     }
     c->n_flagged += flags != 0;
     return flags;

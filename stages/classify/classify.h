@@ -1,6 +1,6 @@
 /*
- * classify.h: what the files of the classify stage share: options, one picture on its way, results in their two
- * formats.
+ * classify.h: what the files of the classify stage share: options, one picture on its way, results in their
+ * two formats.
  */
 #ifndef WINNOW_STAGES_CLASSIFY_H
 #define WINNOW_STAGES_CLASSIFY_H
@@ -16,66 +16,73 @@ struct classify_options {
     struct common_options common;
     const char *model, *device, *resize, *watch, *hand_off;
     struct option_strings thresholds;
-    int format;                 /* enum result_format */
+    int format; /* enum result_format */
     int64_t batch, top;
     bool no_orient, no_sandbox, hash, once;
 };
-#define CLASSIFY_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8}
+#define CLASSIFY_DEFAULTS                                                                                    \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8                                      \
+    }
 
 /* --threshold A+B=P: flagged when the probabilities of these classes add up to P or more. */
 struct threshold {
-    const char *text;           /* "hentai+porn" part, owned */
-    bool *classes;              /* n_classes */
+    const char *text; /* "hentai+porn" part, owned */
+    bool *classes;    /* n_classes */
     double limit;
 };
 
 /* A model, ready; and what every result needs. */
 struct classifier {
-    struct net header;          /* classes and sizes, read before the weights */
+    struct net header; /* classes and sizes, read before the weights */
     struct predictor *predictor;
     struct picture_loader *loader;
     int n_classes, side_px;
-    char **class_names;         /* owned; "class_0" where the file names none */
+    char **class_names; /* owned; "class_0" where the file names none */
     struct threshold *thresholds;
     size_t n_thresholds;
-    uint8_t *pixels;            /* batch x side x side x 3 */
-    float *probabilities;       /* batch x n_classes */
+    uint8_t *pixels;      /* batch x side x side x 3 */
+    float *probabilities; /* batch x n_classes */
     int batch;
     uint64_t n_flagged, n_unreadable;
 };
 
 /*
- * Reads the header, starts the decoders; classifier_ready reads the weights, so that a first picture decodes meanwhile.
- * n_known: how many pictures there are in all, 0 when more may come; a batch is not planned larger.
+ * Reads the header, starts the decoders; classifier_ready reads the weights, so that a first picture decodes
+ * meanwhile. n_known: how many pictures there are in all, 0 when more may come; a batch is not planned
+ * larger.
  */
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err);
-int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known, struct error *err);
+int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known,
+                     struct error *err);
 void classifier_close(struct classifier *c);
 /* Bit i set: threshold i is met. Counts n_flagged. */
 uint64_t classifier_flags(struct classifier *c, const float *p);
 
-/* --- results ------------------------------------------------------------------------------------------------------ */
+/* --- results --- */
 
 struct result {
-    const char *const *base;    /* the input's columns */
+    const char *const *base; /* the input's columns */
     const char *xxh128;
-    const float *p;             /* n_classes, or NULL when unreadable (watch mode only) */
+    const float *p; /* n_classes, or NULL when unreadable (watch mode only) */
     uint64_t flags;
     const char *reason, *detail;
 };
 
 struct result_writer {
     struct atomic_file file;
-    FILE *stream;               /* file.stream, or stdout or an appended file in watch mode */
-    bool live;                  /* flushed line by line */
+    FILE *stream; /* file.stream, or stdout or an appended file in watch mode */
+    bool live;    /* flushed line by line */
     const struct classifier *classifier;
     const struct classify_options *opt;
     const struct manifest_schema *base;
     struct text line;
 };
-/* live: appends to the file and flushes each line; else the file appears whole at commit. Writes the TSV header. */
-int result_writer_open(struct result_writer *w, const struct classifier *c, const struct classify_options *opt,
-                       const struct manifest_schema *base, bool live, struct error *err);
+/* live: appends to the file and flushes each line; else the file appears whole at commit. Writes the TSV
+ * header. */
+int result_writer_open(struct result_writer *w, const struct classifier *c,
+                       const struct classify_options *opt, const struct manifest_schema *base, bool live,
+                       struct error *err);
 int result_writer_put(struct result_writer *w, const struct result *r, struct error *err);
 /* The JSON object of a result, without the line end, into w->line. */
 int result_json(struct result_writer *w, const struct result *r, struct error *err);
@@ -83,12 +90,14 @@ int result_writer_commit(struct result_writer *w, struct error *err);
 void result_writer_close(struct result_writer *w);
 int result_argmax(const float *p, int n);
 
-/* --- the two ways to run ------------------------------------------------------------------------------------------ */
+/* --- the two ways to run --- */
 
-/* Operands: pictures, folders, manifests ("-" or .tsv); none: a manifest on stdin. rejects was not opened yet. */
-int classify_operands(struct classifier *c, const struct classify_options *opt, const struct operands *operands,
-                      struct stage_counts *n, struct error *err);
+/* Operands: pictures, folders, manifests ("-" or .tsv); none: a manifest on stdin. rejects was not opened
+ * yet. */
+int classify_operands(struct classifier *c, const struct classify_options *opt,
+                      const struct operands *operands, struct stage_counts *n, struct error *err);
 /* Until a signal asks to stop (or, with --once, until the inbox is empty). */
-int classify_watch(struct classifier *c, const struct classify_options *opt, struct stage_counts *n, struct error *err);
+int classify_watch(struct classifier *c, const struct classify_options *opt, struct stage_counts *n,
+                   struct error *err);
 
 #endif

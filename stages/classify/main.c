@@ -1,5 +1,6 @@
 /*
- * classify: class scores for pictures, folders, manifests or an inbox. Reads: path (label). Adds: pred p_<class>.
+ * classify: class scores for pictures, folders, manifests or an inbox. Reads: path (label). Adds: pred
+ * p_<class>.
  */
 #include "classify.h"
 
@@ -9,9 +10,11 @@ static const struct option_row rows[] = {
     {OPTION_CHOICE, 0, "format", offsetof(struct classify_options, format), "NAME",
      "a manifest, or one JSON object a line", 0, 0, "tsv|json"},
     {OPTION_INT, 0, "top", offsetof(struct classify_options, top), "K",
-     "also a column 'top' with the K likeliest classes; with --format json only these; 0: all", 0, 1000, NULL},
+     "also a column 'top' with the K likeliest classes; with --format json only these; 0: all", 0, 1000,
+     NULL},
     {OPTION_STRINGS, 't', "threshold", offsetof(struct classify_options, thresholds), "CLASS[+CLASS...]=P",
-     "flag a picture in which these classes add up to P or more: a column 'flagged', and exit 1 when any picture is "
+     "flag a picture in which these classes add up to P or more: a column 'flagged', and exit 1 when any "
+     "picture is "
      "flagged or cannot be read; may be given several times",
      0, 0, NULL},
     {OPTION_FLAG, 0, "hash", offsetof(struct classify_options, hash), NULL,
@@ -27,16 +30,17 @@ static const struct option_row rows[] = {
     {OPTION_STRING, 0, "watch", offsetof(struct classify_options, watch), "DIR",
      "classify what is in DIR and then whatever is moved or written there, until a signal", 0, 0, NULL},
     {OPTION_STRING, 0, "hand-off", offsetof(struct classify_options, hand_off), "DIR",
-     "with --watch: move each picture to DIR/<class>, DIR/flagged or DIR/unreadable (same file system), its result "
+     "with --watch: move each picture to DIR/<class>, DIR/flagged or DIR/unreadable (same file system), its "
+     "result "
      "beside it as NAME.json, both by rename",
      0, 0, NULL},
     {OPTION_FLAG, 0, "once", offsetof(struct classify_options, once), NULL,
      "with --watch: end when the inbox was gone through", 0, 0, NULL},
     {OPTION_HEADING, 0, NULL, 0, NULL, "Running", 0, 0, NULL},
-    {OPTION_STRING, 0, "device", offsetof(struct classify_options, device), "NAME", "auto, cpu, ref or cuda", 0, 0,
-     NULL},
-    {OPTION_INT, 0, "batch", offsetof(struct classify_options, batch), "N", "pictures in one forward pass", 1, 4096,
-     NULL},
+    {OPTION_STRING, 0, "device", offsetof(struct classify_options, device), "NAME", "auto, cpu, ref or cuda",
+     0, 0, NULL},
+    {OPTION_INT, 0, "batch", offsetof(struct classify_options, batch), "N", "pictures in one forward pass", 1,
+     4096, NULL},
     COMMON_ROW_OUTPUT(struct classify_options, common),
     COMMON_ROW_REJECTS(struct classify_options, common),
     COMMON_ROW_ROOT(struct classify_options, common),
@@ -49,15 +53,18 @@ static const struct option_table table = {
     .name = "classify",
     .synopsis = "[PICTURE | FOLDER | MANIFEST.tsv]...",
     .summary = "class scores for any pictures",
-    .details =
-        "Prints a manifest: path, label if there was one, pred (the likeliest class) and p_<class> for each class at "
-        "full float "
-        "precision, the temperature applied. One manifest passes all its columns through. Without operands a manifest "
-        "comes from standard input. A folder stands for the pictures below it (jpg, jpeg, png, webp, gif), sorted.\n\n"
-        "Pictures that cannot be read go to --rejects; without it each is named on stderr and the exit code is 65.\n\n"
-        "  classify --model runs/demo/model photo.jpg\n"
-        "  classify --model M --threshold hentai+porn=0.7 --format json inbox/\n"
-        "  classify --model M --watch inbox --hand-off sorted -t porn=0.8\n",
+    .details = "Prints a manifest: path, label if there was one, pred (the likeliest class) and p_<class> "
+               "for each class at "
+               "full float "
+               "precision, the temperature applied. One manifest passes all its columns through. Without "
+               "operands a manifest "
+               "comes from standard input. A folder stands for the pictures below it (jpg, jpeg, png, webp, "
+               "gif), sorted.\n\n"
+               "Pictures that cannot be read go to --rejects; without it each is named on stderr and the "
+               "exit code is 65.\n\n"
+               "  classify --model runs/demo/model photo.jpg\n"
+               "  classify --model M --threshold hentai+porn=0.7 --format json inbox/\n"
+               "  classify --model M --watch inbox --hand-off sorted -t porn=0.8\n",
     .rows = rows,
     .min_operands = 0,
     .max_operands = -1,
@@ -72,8 +79,7 @@ int main(int argc, char **argv)
     struct error err = {0};
     stage_begin("classify");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (!opt.model)
         error_set(&err, EX_USAGE, "--model is missing (try --help)");
@@ -82,7 +88,8 @@ int main(int argc, char **argv)
     else if (!opt.watch && (opt.hand_off || opt.once))
         error_set(&err, EX_USAGE, "%s goes with --watch", opt.hand_off ? "--hand-off" : "--once");
     else if (!classifier_open(&c, &opt, &err))
-        rc = opt.watch ? classify_watch(&c, &opt, &n, &err) : classify_operands(&c, &opt, &operands, &n, &err);
+        rc =
+            opt.watch ? classify_watch(&c, &opt, &n, &err) : classify_operands(&c, &opt, &operands, &n, &err);
     if (rc == 0 && opt.thresholds.n > 0)
         stage_note(&opt.common, "%llu flagged", (unsigned long long)c.n_flagged);
     if (rc == 0 && (c.n_flagged || (opt.thresholds.n > 0 && c.n_unreadable)))

@@ -1,6 +1,6 @@
 /*
- * operands.c: pictures, folders and manifests as one ordered stream of pictures, decoded ahead, classified in batches,
- * written in the order they came in.
+ * operands.c: pictures, folders and manifests as one ordered stream of pictures, decoded ahead, classified in
+ * batches, written in the order they came in.
  */
 #include <assert.h>
 #include <dirent.h>
@@ -17,9 +17,9 @@
 
 /* One picture on its way. One block: fields and the path to open follow the struct. */
 struct job {
-    const char **fields;        /* base columns */
-    const char *file;           /* what is opened, NULL when the path was refused */
-    int slot;                   /* in the batch, -1 when unreadable */
+    const char **fields; /* base columns */
+    const char *file;    /* what is opened, NULL when the path was refused */
+    int slot;            /* in the batch, -1 when unreadable */
     char xxh128[33];
     const char *reason;
     char detail[200];
@@ -28,19 +28,19 @@ struct job {
 struct stream {
     const struct classify_options *opt;
     const struct operands *operands;
-    int next;                               /* operand */
-    bool standard_input;                    /* no operands: one manifest from there */
+    int next;            /* operand */
+    bool standard_input; /* no operands: one manifest from there */
     struct manifest_reader reader;
     bool reading;
-    int *kept, path_column, label_column;   /* of the open manifest: base column i is its column kept[i] */
-    char **files;                           /* of the folder being walked, sorted */
+    int *kept, path_column, label_column; /* of the open manifest: base column i is its column kept[i] */
+    char **files;                         /* of the folder being walked, sorted */
     size_t n_files, at_file, room;
-    bool pass_through;                      /* the one manifest's columns are the base columns */
+    bool pass_through; /* the one manifest's columns are the base columns */
     struct manifest_schema base;
     char **base_names;
 };
 
-/* --- what there is ------------------------------------------------------------------------------------------------ */
+/* --- what there is --- */
 
 static bool is_manifest(const char *operand)
 {
@@ -52,8 +52,7 @@ static bool is_picture_name(const char *name)
     static const char *const endings[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"};
     size_t n = strlen(name);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (n > strlen(endings[i]) && strcasecmp(name + n - strlen(endings[i]), endings[i]) == 0)
-            return true;
+        if (n > strlen(endings[i]) && strcasecmp(name + n - strlen(endings[i]), endings[i]) == 0) return true;
     return false;
 }
 
@@ -66,8 +65,7 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
 {
     DIR *d = opendir(folder);
     int rc = 0;
-    if (!d)
-        return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", folder);
+    if (!d) return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", folder);
     if (depth > 64) {
         closedir(d);
         return error_set(err, EX_DATAERR, "'%s' is nested too deeply", folder);
@@ -75,14 +73,14 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
     for (struct dirent *e; !rc && (e = io_next_entry(d, folder, &rc, err));) {
         struct text path = TEXT_EMPTY;
         struct stat st;
-        if (e->d_name[0] == '.')
-            continue;
+        if (e->d_name[0] == '.') continue;
         rc = text_printf(&path, err, "%s%s%s", folder, text_ends(folder, "/") ? "" : "/", e->d_name);
         /* Links to files are followed, links to folders are not: they may go round. */
         errno = 0;
         if (!rc && !lstat(path.data, &st) && S_ISDIR(st.st_mode))
             rc = walk(s, path.data, depth + 1, err);
-        else if (!rc && errno == 0 && is_picture_name(e->d_name) && !stat(path.data, &st) && S_ISREG(st.st_mode) &&
+        else if (!rc && errno == 0 && is_picture_name(e->d_name) && !stat(path.data, &st) &&
+                 S_ISREG(st.st_mode) &&
                  !(rc = mem_grow(&s->files, &s->room, s->n_files + 1, sizeof *s->files, err))) {
             s->files[s->n_files++] = path.data;
             continue;
@@ -95,7 +93,7 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
     return rc;
 }
 
-/* --- columns ------------------------------------------------------------------------------------------------------ */
+/* --- columns --- */
 
 /* A column that the results will have anyway: an earlier run's is left out, not doubled. */
 static bool is_result_column(const struct classifier *c, const struct classify_options *opt, const char *name)
@@ -104,21 +102,18 @@ static bool is_result_column(const struct classifier *c, const struct classify_o
         (opt->top > 0 && strcmp(name, "top") == 0) || (c->n_thresholds > 0 && strcmp(name, "flagged") == 0))
         return true;
     for (int i = 0; text_starts(name, "p_") && i < c->n_classes; i++)
-        if (strcmp(name + 2, c->class_names[i]) == 0)
-            return true;
+        if (strcmp(name + 2, c->class_names[i]) == 0) return true;
     return false;
 }
 
 static int open_manifest(struct stream *s, const struct classifier *c, const char *name, struct error *err)
 {
     static const char *const required[] = {"path", NULL};
-    if (manifest_reader_open(&s->reader, name, required, err))
-        return -1;
+    if (manifest_reader_open(&s->reader, name, required, err)) return -1;
     s->reading = true;
     s->path_column = manifest_column(&s->reader.schema, "path");
     s->label_column = manifest_column(&s->reader.schema, "label");
-    if (!s->pass_through)
-        return 0;
+    if (!s->pass_through) return 0;
     size_t n = s->reader.schema.n;
     if (!(s->kept = mem_zalloc(n, sizeof *s->kept, err)) ||
         !(s->base_names = mem_zalloc(n, sizeof *s->base_names, err)))
@@ -127,8 +122,7 @@ static int open_manifest(struct stream *s, const struct classifier *c, const cha
     for (size_t i = 0; i < n; i++)
         if (!is_result_column(c, s->opt, s->reader.schema.names[i])) {
             s->kept[s->base.n] = (int)i;
-            if (!(s->base_names[s->base.n] = mem_strdup(s->reader.schema.names[i], err)))
-                return -1;
+            if (!(s->base_names[s->base.n] = mem_strdup(s->reader.schema.names[i], err))) return -1;
             s->base.n++;
         }
     return 0;
@@ -138,12 +132,11 @@ static int has_label(const char *name, bool *out, struct error *err)
 {
     static const char *const required[] = {"path", NULL};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
-    if (strcmp(name, "-") == 0) {           /* cannot be read twice */
+    if (strcmp(name, "-") == 0) { /* cannot be read twice */
         *out = true;
         return 0;
     }
-    if (manifest_reader_open(&r, name, required, err))
-        return -1;
+    if (manifest_reader_open(&r, name, required, err)) return -1;
     *out = *out || manifest_column(&r.schema, "label") >= 0;
     manifest_reader_close(&r);
     return 0;
@@ -161,10 +154,8 @@ static int stream_open(struct stream *s, const struct classifier *c, const struc
         return open_manifest(s, c, s->standard_input ? NULL : operands->items[0], err);
     }
     for (int i = 0; i < operands->n; i++)
-        if (is_manifest(operands->items[i]) && has_label(operands->items[i], &label, err))
-            return -1;
-    if (!(s->base_names = mem_zalloc(2, sizeof *s->base_names, err)))
-        return -1;
+        if (is_manifest(operands->items[i]) && has_label(operands->items[i], &label, err)) return -1;
+    if (!(s->base_names = mem_zalloc(2, sizeof *s->base_names, err))) return -1;
     s->base.names = s->base_names;
     if (!(s->base_names[s->base.n++] = mem_strdup("path", err)) ||
         (label && !(s->base_names[s->base.n++] = mem_strdup("label", err))))
@@ -174,8 +165,7 @@ static int stream_open(struct stream *s, const struct classifier *c, const struc
 
 static void stream_close(struct stream *s)
 {
-    if (s->reading)
-        manifest_reader_close(&s->reader);
+    if (s->reading) manifest_reader_close(&s->reader);
     for (size_t i = s->at_file; i < s->n_files; i++)
         free(s->files[i]);
     free(s->files);
@@ -185,7 +175,7 @@ static void stream_close(struct stream *s)
     free(s->kept);
 }
 
-/* --- the next picture --------------------------------------------------------------------------------------------- */
+/* --- the next picture --- */
 
 static struct job *make_job(const char *const *fields, size_t n, const char *file, struct error *err)
 {
@@ -194,8 +184,7 @@ static struct job *make_job(const char *const *fields, size_t n, const char *fil
         bytes += strlen(fields[i]) + 1;
     bytes += file ? strlen(file) + 1 : 0;
     struct job *job = mem_alloc(bytes, err);
-    if (!job)
-        return NULL;
+    if (!job) return NULL;
     *job = (struct job){.fields = (const char **)(job + 1), .slot = -1};
     char *to = (char *)job + at;
     for (size_t i = 0; i < n; i++) {
@@ -203,15 +192,14 @@ static struct job *make_job(const char *const *fields, size_t n, const char *fil
         job->fields[i] = memcpy(to, fields[i], length);
         to += length;
     }
-    if (file)
-        job->file = memcpy(to, file, strlen(file) + 1);
+    if (file) job->file = memcpy(to, file, strlen(file) + 1);
     return job;
 }
 
 static int job_from_path(struct stream *s, const char *path, struct job **out, struct error *err)
 {
     const char *fields[2] = {path, ""};
-    assert(s->base.n <= 2);             /* files come where no manifest's columns pass through */
+    assert(s->base.n <= 2); /* files come where no manifest's columns pass through */
     *out = make_job(fields, s->base.n, path, err);
     if (*out && !text_is_utf8(path, strlen(path))) {
         (*out)->file = NULL;
@@ -228,19 +216,18 @@ static int job_from_row(struct stream *s, struct job **out, struct error *err)
     struct error refused = {0};
     assert(s->pass_through || s->base.n <= 2);
     if (s->pass_through) {
-        if (!(fields = mem_alloc((s->base.n + 1) * sizeof *fields, err)))
-            return -1;
+        if (!(fields = mem_alloc((s->base.n + 1) * sizeof *fields, err))) return -1;
         for (size_t i = 0; i < s->base.n; i++)
             fields[i] = r->fields[s->kept[i]];
     }
-    bool ok = !path_join(&file, s->opt->common.root, r->fields[s->path_column], s->opt->common.allow_outside, &refused);
+    bool ok = !path_join(&file, s->opt->common.root, r->fields[s->path_column], s->opt->common.allow_outside,
+                         &refused);
     *out = make_job(fields, s->base.n, ok ? file.data : NULL, err);
     if (*out && !ok) {
         (*out)->reason = "outside-root";
-        snprintf((*out)->detail, sizeof (*out)->detail, "%.*s", (int)sizeof (*out)->detail - 1, refused.text);
+        snprintf((*out)->detail, sizeof(*out)->detail, "%.*s", (int)sizeof(*out)->detail - 1, refused.text);
     }
-    if (fields != mixed)
-        free(fields);
+    if (fields != mixed) free(fields);
     text_release(&file);
     return *out ? 1 : -1;
 }
@@ -251,10 +238,8 @@ static int stream_next(struct stream *s, const struct classifier *c, struct job 
     for (;;) {
         if (s->reading) {
             int got = manifest_reader_next(&s->reader, err);
-            if (got < 0)
-                return -1;
-            if (got > 0)
-                return job_from_row(s, out, err);
+            if (got < 0) return -1;
+            if (got > 0) return job_from_row(s, out, err);
             manifest_reader_close(&s->reader);
             s->reading = false;
             continue;
@@ -265,24 +250,21 @@ static int stream_next(struct stream *s, const struct classifier *c, struct job 
             free(path);
             return rc;
         }
-        if (s->next >= s->operands->n)
-            return 0;
+        if (s->next >= s->operands->n) return 0;
         const char *operand = s->operands->items[s->next++];
         struct stat st;
         if (is_manifest(operand)) {
-            if (open_manifest(s, c, operand, err))
-                return -1;
+            if (open_manifest(s, c, operand, err)) return -1;
         } else if (!stat(operand, &st) && S_ISDIR(st.st_mode)) {
             s->n_files = s->at_file = 0;
-            if (walk(s, operand, 0, err))
-                return -1;
+            if (walk(s, operand, 0, err)) return -1;
             qsort(s->files, s->n_files, sizeof *s->files, compare_names);
         } else
             return job_from_path(s, operand, out, err);
     }
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------ */
+/* --- running --- */
 
 struct run {
     struct classifier *c;
@@ -292,7 +274,7 @@ struct run {
     struct manifest_writer rejects;
     struct stage_counts *n;
     struct progress progress;
-    struct job **pending;           /* in order; those with a slot wait for the forward pass */
+    struct job **pending; /* in order; those with a slot wait for the forward pass */
     size_t n_pending, room;
     int filled;
     bool ended;
@@ -310,7 +292,10 @@ static int finish_job(struct run *r, struct job *job, struct error *err)
         return manifest_writer_reject(&r->rejects, job->fields, job->reason, job->detail, err);
     }
     const float *p = c->probabilities + (size_t)job->slot * (size_t)c->n_classes;
-    struct result result = {.base = job->fields, .xxh128 = job->xxh128, .p = p, .flags = classifier_flags(c, p)};
+    struct result result = {.base = job->fields,
+                            .xxh128 = job->xxh128,
+                            .p = p,
+                            .flags = classifier_flags(c, p)};
     r->n->n_kept++;
     return result_writer_put(&r->out, &result, err);
 }
@@ -318,16 +303,14 @@ static int finish_job(struct run *r, struct job *job, struct error *err)
 static int flush_batch(struct run *r, struct error *err)
 {
     struct classifier *c = r->c;
-    if (r->filled > 0 && predictor_run(c->predictor, c->pixels, r->filled, c->probabilities, err))
-        return -1;
+    if (r->filled > 0 && predictor_run(c->predictor, c->pixels, r->filled, c->probabilities, err)) return -1;
     size_t done = 0;
     int rc = 0;
     for (; done < r->n_pending && !rc; done++) {
         rc = finish_job(r, r->pending[done], err);
         free(r->pending[done]);
     }
-    if (done > 0)
-        memmove(r->pending, r->pending + done, (r->n_pending - done) * sizeof *r->pending);
+    if (done > 0) memmove(r->pending, r->pending + done, (r->n_pending - done) * sizeof *r->pending);
     r->n_pending -= done;
     r->filled = 0;
     progress_update(&r->progress, r->n->n_kept + r->n->n_rejected, NULL);
@@ -340,8 +323,7 @@ static int take_one(struct run *r, struct error *err)
     struct classifier *c = r->c;
     struct loaded_picture picture;
     int got = picture_loader_take(c->loader, &picture, err);
-    if (got == 0)
-        return 0;
+    if (got == 0) return 0;
     struct job *job = picture.token;
     if (got < 0) {
         free(job);
@@ -356,16 +338,14 @@ static int take_one(struct run *r, struct error *err)
     if (!job->reason && picture.pixels) {
         size_t bytes = (size_t)c->side_px * (size_t)c->side_px * 3;
         /* The first picture was decoded while nothing else was ready; now the weights are needed. */
-        if (classifier_ready(c, r->opt, r->ended ? r->n->n_read : 0, err))
-            return -1;
+        if (classifier_ready(c, r->opt, r->ended ? r->n->n_read : 0, err)) return -1;
         job->slot = r->filled++;
         memcpy(c->pixels + (size_t)job->slot * bytes, picture.pixels, bytes);
     } else if (!job->reason) {
         job->reason = picture.reason;
         snprintf(job->detail, sizeof job->detail, "%s", picture.detail);
     }
-    if (c->predictor ? r->filled == c->batch : r->n_pending >= 64)
-        return flush_batch(r, err) ? -1 : 1;
+    if (c->predictor ? r->filled == c->batch : r->n_pending >= 64) return flush_batch(r, err) ? -1 : 1;
     return 1;
 }
 
@@ -376,31 +356,33 @@ static int run_all(struct run *r, struct error *err)
         while (!r->ended && !picture_loader_full(c->loader)) {
             struct job *job;
             int got = stream_next(&r->stream, c, &job, err);
-            if (got < 0)
-                return -1;
+            if (got < 0) return -1;
             if (got == 0) {
                 r->ended = true;
                 break;
             }
             r->n->n_read++;
-            /* A refused path keeps its place in the order by going through the loader as a file that is not there. */
+            /* A refused path keeps its place in the order by going through the loader as a file that is not
+             * there. */
             if (picture_loader_submit(c->loader, job->file ? job->file : "/dev/null/refused", job, err)) {
                 free(job);
                 return -1;
             }
         }
         int got = take_one(r, err);
-        if (got < 0)
-            return -1;
-        if (got == 0 && r->ended)
-            return flush_batch(r, err);
+        if (got < 0) return -1;
+        if (got == 0 && r->ended) return flush_batch(r, err);
     }
 }
 
-int classify_operands(struct classifier *c, const struct classify_options *opt, const struct operands *operands,
-                      struct stage_counts *n, struct error *err)
+int classify_operands(struct classifier *c, const struct classify_options *opt,
+                      const struct operands *operands, struct stage_counts *n, struct error *err)
 {
-    struct run r = {.c = c, .opt = opt, .n = n, .rejects = MANIFEST_WRITER_EMPTY, .out = {.file = ATOMIC_FILE_EMPTY}};
+    struct run r = {.c = c,
+                    .opt = opt,
+                    .n = n,
+                    .rejects = MANIFEST_WRITER_EMPTY,
+                    .out = {.file = ATOMIC_FILE_EMPTY}};
     int rc = -1;
     if (stream_open(&r.stream, c, opt, operands, err) ||
         manifest_rejects_open(&r.rejects, opt->common.rejects, &r.stream.base, err) ||
@@ -409,8 +391,7 @@ int classify_operands(struct classifier *c, const struct classify_options *opt, 
     progress_start(&r.progress, &opt->common, 0, "pictures");
     rc = run_all(&r, err);
     progress_end(&r.progress);
-    if (!rc && (manifest_writer_commit(&r.rejects, err) || result_writer_commit(&r.out, err)))
-        rc = -1;
+    if (!rc && (manifest_writer_commit(&r.rejects, err) || result_writer_commit(&r.out, err))) rc = -1;
 out:
     for (size_t i = 0; i < r.n_pending; i++)
         free(r.pending[i]);

@@ -1,10 +1,10 @@
 /*
- * watch.c: an inbox for moderation. What lies in the folder is classified, then whatever is moved in or finished there
- * (inotify), until a signal. With --hand-off each picture leaves by one rename, its result written beside the
- * destination before, so a consumer that sees a picture has its result, and one that dies loses nothing: a picture that
- * was not handed off is still in the inbox at the next start.
- * Writers should write under a name that begins with '.' or ends in .part or .tmp and rename; a file written in place
- * is taken when it is closed.
+ * watch.c: an inbox for moderation. What lies in the folder is classified, then whatever is moved in or
+ * finished there (inotify), until a signal. With --hand-off each picture leaves by one rename, its result
+ * written beside the destination before, so a consumer that sees a picture has its result, and one that dies
+ * loses nothing: a picture that was not handed off is still in the inbox at the next start. Writers should
+ * write under a name that begins with '.' or ends in .part or .tmp and rename; a file written in place is
+ * taken when it is closed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,21 +21,30 @@
 #include "base/text.h"
 #include "classify.h"
 
-struct entry { char *name; dev_t device; ino_t inode; struct timespec written; };
-struct entries { struct entry *items; size_t n, room; };
+struct entry {
+    char *name;
+    dev_t device;
+    ino_t inode;
+    struct timespec written;
+};
+struct entries {
+    struct entry *items;
+    size_t n, room;
+};
 
 struct watch {
     struct classifier *c;
     const struct classify_options *opt;
     struct stage_counts *n;
     struct result_writer out;
-    struct entries waiting, seen;   /* seen: without --hand-off files stay, and are not classified twice */
+    struct entries waiting, seen; /* seen: without --hand-off files stay, and are not classified twice */
     int inotify;
 };
 
 static bool ignored(const char *name)
 {
-    return name[0] == '.' || text_ends(name, ".part") || text_ends(name, ".tmp") || text_ends(name, ".crdownload");
+    return name[0] == '.' || text_ends(name, ".part") || text_ends(name, ".tmp") ||
+           text_ends(name, ".crdownload");
 }
 
 static bool same_file(const struct entry *e, const struct stat *st)
@@ -46,12 +55,10 @@ static bool same_file(const struct entry *e, const struct stat *st)
 
 static int add_entry(struct entries *list, const char *name, const struct stat *st, struct error *err)
 {
-    if (mem_grow(&list->items, &list->room, list->n + 1, sizeof *list->items, err))
-        return -1;
+    if (mem_grow(&list->items, &list->room, list->n + 1, sizeof *list->items, err)) return -1;
     struct entry *e = &list->items[list->n];
     *e = (struct entry){.device = st->st_dev, .inode = st->st_ino, .written = st->st_mtim};
-    if (!(e->name = mem_strdup(name, err)))
-        return -1;
+    if (!(e->name = mem_strdup(name, err))) return -1;
     list->n++;
     return 0;
 }
@@ -68,22 +75,17 @@ static int consider(struct watch *w, const char *name, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     struct stat st;
-    if (ignored(name))
-        return 0;
-    if (text_printf(&path, err, "%s/%s", w->opt->watch, name))
-        return -1;
+    if (ignored(name)) return 0;
+    if (text_printf(&path, err, "%s/%s", w->opt->watch, name)) return -1;
     int rc = lstat(path.data, &st);
     text_release(&path);
-    if (rc || !S_ISREG(st.st_mode))
-        return 0;
+    if (rc || !S_ISREG(st.st_mode)) return 0;
     for (size_t i = 0; i < w->waiting.n; i++)
-        if (strcmp(w->waiting.items[i].name, name) == 0)
-            return 0;
+        if (strcmp(w->waiting.items[i].name, name) == 0) return 0;
     for (size_t i = 0; i < w->seen.n; i++)
         if (strcmp(w->seen.items[i].name, name) == 0) {
-            if (same_file(&w->seen.items[i], &st))
-                return 0;
-            free(w->seen.items[i].name);                /* written anew: classified anew */
+            if (same_file(&w->seen.items[i], &st)) return 0;
+            free(w->seen.items[i].name); /* written anew: classified anew */
             w->seen.items[i] = w->seen.items[--w->seen.n];
             break;
         }
@@ -99,63 +101,59 @@ static int rescan(struct watch *w, struct error *err)
 {
     DIR *d = opendir(w->opt->watch);
     int rc = 0;
-    if (!d)
-        return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", w->opt->watch);
+    if (!d) return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", w->opt->watch);
     for (struct dirent *e; !rc && (e = io_next_entry(d, w->opt->watch, &rc, err));)
         rc = consider(w, e->d_name, err);
     closedir(d);
-    if (w->waiting.n > 1)
-        qsort(w->waiting.items, w->waiting.n, sizeof *w->waiting.items, compare_entries);
+    if (w->waiting.n > 1) qsort(w->waiting.items, w->waiting.n, sizeof *w->waiting.items, compare_entries);
     return rc;
 }
 
-/* --- handing off -------------------------------------------------------------------------------------------------- */
+/* --- handing off --- */
 
 /* A class name becomes a folder name: no slash, no leading dot. */
 static void folder_name(char *out, size_t bytes, const char *class_name)
 {
     snprintf(out, bytes, "%s", class_name);
     for (char *p = out; *p; p++)
-        if (*p == '/')
-            *p = '_';
-    if (out[0] == '.')
-        out[0] = '_';
+        if (*p == '/') *p = '_';
+    if (out[0] == '.') out[0] = '_';
 }
 
-/* Whether a result that nobody has the picture of is this one: of a run that was killed before it moved the picture. */
+/* Whether a result that nobody has the picture of is this one: of a run that was killed before it moved the
+ * picture. */
 static bool is_ours(const char *side, const struct text *result)
 {
     struct error ignored = {0};
     char *there = NULL;
     size_t n;
-    bool same = io_read_file(side, result->n_bytes, &there, &n, &ignored) == 0 && n == result->n_bytes && memcmp(there, result->data, n) == 0;
+    bool same = io_read_file(side, result->n_bytes, &there, &n, &ignored) == 0 && n == result->n_bytes &&
+                memcmp(there, result->data, n) == 0;
     free(there);
     return same;
 }
 
-static int hand_off(struct watch *w, const char *name, const char *where, const struct result *r, struct error *err)
+static int hand_off(struct watch *w, const char *name, const char *where, const struct result *r,
+                    struct error *err)
 {
     struct text from = TEXT_EMPTY, to = TEXT_EMPTY, side = TEXT_EMPTY;
     int rc = -1;
-    if (text_printf(&from, err, "%s/%s", w->opt->watch, name))
-        goto out;
+    if (text_printf(&from, err, "%s/%s", w->opt->watch, name)) goto out;
     for (int try = 0; try < 10000; try++) {
         char number[16] = "";
-        if (try > 0)
-            snprintf(number, sizeof number, "%d.", try);
+        if (try > 0) snprintf(number, sizeof number, "%d.", try);
         text_clear(&to);
         text_clear(&side);
         if (text_printf(&to, err, "%s/%s/%s%s", w->opt->hand_off, where, number, name) ||
             text_printf(&side, err, "%s.json", to.data))
             goto out;
-        if (result_json(&w->out, r, err) || text_puts(&w->out.line, "\n", err))
-            goto out;
+        if (result_json(&w->out, r, err) || text_puts(&w->out.line, "\n", err)) goto out;
         if (io_exists(to.data) || (io_exists(side.data) && !is_ours(side.data, &w->out.line)))
-            continue;                                   /* never over an earlier picture of that name */
-        if (io_mkdirs_for(to.data, err))
-            goto out;
+            continue; /* never over an earlier picture of that name */
+        if (io_mkdirs_for(to.data, err)) goto out;
         if (atomic_file_write(side.data, w->out.line.data, w->out.line.n_bytes, err)) {
-            (void)unlink(side.data);                    /* it may have got its name before its folder could not be synced */
+            /* it may have got its name before its folder could not be synced */
+            (void)unlink(side.data);
             goto out;
         }
         if (renameat2(AT_FDCWD, from.data, AT_FDCWD, to.data, RENAME_NOREPLACE) == 0) {
@@ -163,16 +161,16 @@ static int hand_off(struct watch *w, const char *name, const char *where, const 
             goto out;
         }
         int saved = errno;
-        if (!io_exists(to.data))    /* else another watcher has moved it there, and this is its result, too */
+        if (!io_exists(to.data)) /* else another watcher has moved it there, and this is its result, too */
             (void)unlink(side.data);
         errno = saved;
-        if (errno == EEXIST)
-            continue;
-        if (errno == ENOENT) {                          /* its owner took it back meanwhile */
+        if (errno == EEXIST) continue;
+        if (errno == ENOENT) { /* its owner took it back meanwhile */
             rc = 0;
             goto out;
         }
-        error_errno(err, errno == EXDEV ? EX_USAGE : EX_CANTCREAT, "cannot move '%s' to '%s'", from.data, to.data);
+        error_errno(err, errno == EXDEV ? EX_USAGE : EX_CANTCREAT, "cannot move '%s' to '%s'", from.data,
+                    to.data);
         goto out;
     }
     error_set(err, EX_CANTCREAT, "no free name for '%s' in '%s/%s'", name, w->opt->hand_off, where);
@@ -195,21 +193,24 @@ static int finish(struct watch *w, const struct entry *e, const struct result *r
         snprintf(where, sizeof where, "flagged");
     else
         folder_name(where, sizeof where, w->c->class_names[result_argmax(r->p, w->c->n_classes)]);
-    if (result_writer_put(&w->out, r, err))
-        return -1;
-    if (w->opt->hand_off)
-        return hand_off(w, e->name, where, r, err);
+    if (result_writer_put(&w->out, r, err)) return -1;
+    if (w->opt->hand_off) return hand_off(w, e->name, where, r, err);
     struct stat st = {.st_dev = e->device, .st_ino = e->inode, .st_mtim = e->written};
     return add_entry(&w->seen, e->name, &st, err);
 }
 
-/* --- classifying -------------------------------------------------------------------------------------------------- */
+/* --- classifying --- */
 
 /* Up to one batch of what waits. */
 static int classify_some(struct watch *w, struct error *err)
 {
     struct classifier *c = w->c;
-    struct { char xxh128[33]; const char *reason; char detail[200]; int slot; } *state = NULL;
+    struct {
+        char xxh128[33];
+        const char *reason;
+        char detail[200];
+        int slot;
+    } *state = NULL;
     size_t n = 0, bytes = (size_t)c->side_px * (size_t)c->side_px * 3, taken = 0;
     int filled = 0, rc = -1, got;
     struct loaded_picture picture;
@@ -220,8 +221,7 @@ static int classify_some(struct watch *w, struct error *err)
         int bad = text_printf(&path, err, "%s/%s", w->opt->watch, w->waiting.items[n].name) ||
                   picture_loader_submit(c->loader, path.data, NULL, err);
         text_release(&path);
-        if (bad)
-            goto out;
+        if (bad) goto out;
         n++;
     }
     while ((got = picture_loader_take(c->loader, &picture, err)) > 0) {
@@ -229,8 +229,7 @@ static int classify_some(struct watch *w, struct error *err)
         state[taken].reason = picture.reason;
         snprintf(state[taken].detail, sizeof state[taken].detail, "%s", picture.detail);
         state[taken].slot = picture.pixels ? filled++ : -1;
-        if (picture.pixels)
-            memcpy(c->pixels + (size_t)state[taken].slot * bytes, picture.pixels, bytes);
+        if (picture.pixels) memcpy(c->pixels + (size_t)state[taken].slot * bytes, picture.pixels, bytes);
         taken++;
     }
     if (got < 0 || (filled > 0 && predictor_run(c->predictor, c->pixels, filled, c->probabilities, err)))
@@ -238,18 +237,18 @@ static int classify_some(struct watch *w, struct error *err)
     for (size_t i = 0; i < n; i++) {
         struct entry *e = &w->waiting.items[i];
         const char *base[] = {e->name};
-        struct result r = {
-            .base = base, .xxh128 = state[i].xxh128, .reason = state[i].reason, .detail = state[i].detail};
+        struct result r = {.base = base,
+                           .xxh128 = state[i].xxh128,
+                           .reason = state[i].reason,
+                           .detail = state[i].detail};
         if (state[i].slot >= 0) {
             r.p = c->probabilities + (size_t)state[i].slot * (size_t)c->n_classes;
             r.flags = classifier_flags(c, r.p);
         }
         w->n->n_read++;
         /* Gone before it was read: somebody else's business, not an unreadable picture. */
-        if (r.reason && strcmp(r.reason, "not-found") == 0)
-            continue;
-        if (finish(w, e, &r, err))
-            goto out;
+        if (r.reason && strcmp(r.reason, "not-found") == 0) continue;
+        if (finish(w, e, &r, err)) goto out;
     }
     for (size_t i = 0; i < n; i++)
         free(w->waiting.items[i].name);
@@ -268,25 +267,25 @@ static int read_events(struct watch *w, bool wait, struct error *err)
     struct pollfd p = {.fd = w->inotify, .events = POLLIN};
     /* Half a second: a signal that arrives between the check and poll() is seen soon. */
     int ready = poll(&p, 1, wait ? 500 : 0);
-    if (ready < 0 && errno != EINTR)
-        return error_errno(err, EX_OSERR, "cannot wait for '%s'", w->opt->watch);
-    if (ready <= 0)
-        return 0;
+    if (ready < 0 && errno != EINTR) return error_errno(err, EX_OSERR, "cannot wait for '%s'", w->opt->watch);
+    if (ready <= 0) return 0;
     ssize_t got = read(w->inotify, buffer, sizeof buffer);
     if (got < 0)
-        return errno == EINTR || errno == EAGAIN ? 0 : error_errno(err, EX_OSERR, "cannot watch '%s'", w->opt->watch);
+        return errno == EINTR || errno == EAGAIN
+                   ? 0
+                   : error_errno(err, EX_OSERR, "cannot watch '%s'", w->opt->watch);
     for (ssize_t at = 0; at < got;) {
         const struct inotify_event *e = (const struct inotify_event *)(buffer + at);
         at += (ssize_t)(sizeof *e + e->len);
         if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED))
             return error_set(err, EX_NOINPUT, "the inbox '%s' is gone", w->opt->watch);
-        if (e->mask & IN_Q_OVERFLOW ? rescan(w, err) : e->len > 0 ? consider(w, e->name, err) : 0)
-            return -1;
+        if (e->mask & IN_Q_OVERFLOW ? rescan(w, err) : e->len > 0 ? consider(w, e->name, err) : 0) return -1;
     }
     return 0;
 }
 
-int classify_watch(struct classifier *c, const struct classify_options *opt, struct stage_counts *n, struct error *err)
+int classify_watch(struct classifier *c, const struct classify_options *opt, struct stage_counts *n,
+                   struct error *err)
 {
     char *names[] = {"path"};
     struct manifest_schema base = {.names = names, .n = 1};
@@ -301,20 +300,17 @@ int classify_watch(struct classifier *c, const struct classify_options *opt, str
         error_errno(err, EX_NOINPUT, "cannot watch '%s'", opt->watch);
         goto out;
     }
-    if (classifier_ready(c, opt, 0, err) || result_writer_open(&w.out, c, opt, &base, true, err) || rescan(&w, err))
+    if (classifier_ready(c, opt, 0, err) || result_writer_open(&w.out, c, opt, &base, true, err) ||
+        rescan(&w, err))
         goto out;
     while (!signals_asked_to_stop()) {
-        if (read_events(&w, w.waiting.n == 0 && !opt->once, err))
-            goto out;
-        if (w.waiting.n > 0 && classify_some(&w, err))
-            goto out;
-        if (w.waiting.n == 0 && opt->once)
-            break;
+        if (read_events(&w, w.waiting.n == 0 && !opt->once, err)) goto out;
+        if (w.waiting.n > 0 && classify_some(&w, err)) goto out;
+        if (w.waiting.n == 0 && opt->once) break;
     }
     rc = result_writer_commit(&w.out, err);
 out:
-    if (w.inotify >= 0)
-        close(w.inotify);
+    if (w.inotify >= 0) close(w.inotify);
     clear_entries(&w.waiting);
     clear_entries(&w.seen);
     free(w.waiting.items);

@@ -1,6 +1,7 @@
 /*
- * collect.h: what users of the demo page report, brought together. A report is a small TSV that the page saves: id (content hash) or pdq
- * (perceptual hash), model_id, pred, p_<class>..., claimed_label, slice; one row a slice; never the picture.
+ * collect.h: what users of the demo page report, brought together. A report is a small TSV that the page
+ * saves: id (content hash) or pdq (perceptual hash), model_id, pred, p_<class>..., claimed_label, slice; one
+ * row a slice; never the picture.
  */
 #ifndef WINNOW_COLLECT_REPORTS_H
 #define WINNOW_COLLECT_REPORTS_H
@@ -22,13 +23,13 @@ struct collect_options {
 
 /* All that was said about one picture under one model with one claim. */
 struct report {
-    const char *id, *pdq, *quality, *model, *pred, *claimed;     /* in the arena; "" where empty */
-    struct text slices;             /* names with commas */
-    uint64_t n;                     /* files that said so */
+    const char *id, *pdq, *quality, *model, *pred, *claimed; /* in the arena; "" where empty */
+    struct text slices;                                      /* names with commas */
+    uint64_t n;                                              /* files that said so */
     size_t last_file;
-    const char *match_id, *match_label, *match_by;   /* the row of the manifest, "" without one */
+    const char *match_id, *match_label, *match_by; /* the row of the manifest, "" without one */
     int distance;
-    const char *now;                /* today's prediction, "" when unknown */
+    const char *now; /* today's prediction, "" when unknown */
 };
 
 struct reports {
@@ -39,10 +40,11 @@ struct reports {
 #define REPORTS_EMPTY ((struct reports){0})
 
 /*
- * Adds a file. What cannot be a report is counted, its reason put into *why, and leaves nothing behind: 1. Returns 0 when taken, -1 for
- * failures of this machine (memory).
+ * Adds a file. What cannot be a report is counted, its reason put into *why, and leaves nothing behind: 1.
+ * Returns 0 when taken, -1 for failures of this machine (memory).
  */
-int reports_add_memory(struct reports *r, const char *bytes, size_t n_bytes, const char *name, struct error *why, struct error *err);
+int reports_add_memory(struct reports *r, const char *bytes, size_t n_bytes, const char *name,
+                       struct error *why, struct error *err);
 void reports_release(struct reports *r);
 
 /* Finds each reported picture in a manifest: by xxh128, else the nearest pdq within max_distance bits. */

@@ -1,32 +1,41 @@
 /*
- * collect-reports: the reports that users of the demo page sent in, as one table, as slices for eval, and with the answer to "is it fixed?".
+ * collect-reports: the reports that users of the demo page sent in, as one table, as slices for eval, and
+ * with the answer to "is it fixed?".
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "collect.h"
 
-#define ROW(type, name, field, word, help) {type, 0, name, offsetof(struct collect_options, field), word, help, 0, 0, NULL}
+#define ROW(type, name, field, word, help)                                                                   \
+    {                                                                                                        \
+        type, 0, name, offsetof(struct collect_options, field), word, help, 0, 0, NULL                       \
+    }
 
-static const struct option_row rows[] = {
-    ROW(OPTION_STRING, "manifest", manifest, "FILE", "find the pictures here: by xxh128, else by the nearest pdq"),
-    {OPTION_INT, 0, "distance", offsetof(struct collect_options, distance), "BITS", "how far a pdq may be", 0, 256, NULL},
-    ROW(OPTION_STRING, "predictions", predictions, "FILE", "what the present model says about them (id pred): fills pred and fixed"),
-    ROW(OPTION_STRING, "slices", slices, "FILE", "also write id slice, as eval --slices reads it"),
-    COMMON_ROW_OUTPUT(struct collect_options, common),
-    COMMON_ROW_TALK(struct collect_options, common),
-    OPTION_ROW_END};
+static const struct option_row rows[] =
+    {ROW(OPTION_STRING, "manifest", manifest, "FILE",
+         "find the pictures here: by xxh128, else by the nearest pdq"),
+     {OPTION_INT, 0, "distance", offsetof(struct collect_options, distance), "BITS", "how far a pdq may be",
+      0, 256, NULL},
+     ROW(OPTION_STRING, "predictions", predictions, "FILE",
+         "what the present model says about them (id pred): fills pred and fixed"),
+     ROW(OPTION_STRING, "slices", slices, "FILE", "also write id slice, as eval --slices reads it"),
+     COMMON_ROW_OUTPUT(struct collect_options, common),
+     COMMON_ROW_TALK(struct collect_options, common),
+     OPTION_ROW_END};
 
 static const struct option_table table = {
     .name = "collect-reports",
     .synopsis = "REPORT...",
     .summary = "reports from users of the demo page: one table, slices, and whether each is fixed",
-    .details =
-        "Reads reports as the demo page saves them (id pdq model_id pred p_<class>... claimed_label slice; never a picture). Writes one\n"
-        "row for each picture, model and claim: id label_claimed slices reports model_id pred_reported pred fixed label matched_by\n"
-        "distance reported_id pdq. A file that is no report is named, counted and left out.\n\n"
-        "  collect-reports --manifest all.tsv --predictions eval/predictions.tsv --slices slices.tsv -o reports.tsv reports/*.tsv\n"
-        "  eval --predictions eval/predictions.tsv --slices slices.tsv --out eval",
+    .details = "Reads reports as the demo page saves them (id pdq model_id pred p_<class>... claimed_label "
+               "slice; never a picture). Writes one\n"
+               "row for each picture, model and claim: id label_claimed slices reports model_id "
+               "pred_reported pred fixed label matched_by\n"
+               "distance reported_id pdq. A file that is no report is named, counted and left out.\n\n"
+               "  collect-reports --manifest all.tsv --predictions eval/predictions.tsv --slices slices.tsv "
+               "-o reports.tsv reports/*.tsv\n"
+               "  eval --predictions eval/predictions.tsv --slices slices.tsv --out eval",
     .rows = rows,
     .min_operands = 0,
     .max_operands = -1,
@@ -40,21 +49,23 @@ static int run(const struct collect_options *o, const struct operands *operands,
         struct error why = {0};
         char *bytes = NULL;
         size_t n_bytes = 0;
-        int got = io_read_file(operands->items[i], REPORT_MAX_BYTES, &bytes, &n_bytes, &why) ? 1
-                  : reports_add_memory(&r, bytes, n_bytes, operands->items[i], &why, err);
+        int got = io_read_file(operands->items[i], REPORT_MAX_BYTES, &bytes, &n_bytes, &why)
+                      ? 1
+                      : reports_add_memory(&r, bytes, n_bytes, operands->items[i], &why, err);
         free(bytes);
-        if (got < 0)
-            goto out;
-        /* A name typed wrong is the user's mistake, not a stranger's; a disk that fails or no memory is neither's. */
+        if (got < 0) goto out;
+        /* A name typed wrong is the user's mistake, not a stranger's; a disk that fails or no memory is
+         * neither's. */
         if (got > 0 && why.code != EX_DATAERR) {
             *err = why;
             goto out;
         }
-        if (got > 0)
-            stage_warn("'%s' is left out: %s", operands->items[i], why.text);
+        if (got > 0) stage_warn("'%s' is left out: %s", operands->items[i], why.text);
     }
-    if ((o->manifest && reports_match(&r, o->manifest, (int)o->distance, err)) || (o->predictions && reports_predict(&r, o->predictions, err)) ||
-        (o->slices && reports_write_slices(&r, o->slices, o->manifest != NULL, err)) || reports_write(&r, o->common.output, err))
+    if ((o->manifest && reports_match(&r, o->manifest, (int)o->distance, err)) ||
+        (o->predictions && reports_predict(&r, o->predictions, err)) ||
+        (o->slices && reports_write_slices(&r, o->slices, o->manifest != NULL, err)) ||
+        reports_write(&r, o->common.output, err))
         goto out;
     size_t n_found = 0, n_fixed = 0, n_known = 0;
     for (size_t i = 0; i < r.n; i++) {
@@ -62,7 +73,9 @@ static int run(const struct collect_options *o, const struct operands *operands,
         n_known += r.items[i].now[0] != 0 && r.items[i].claimed[0] != 0;
         n_fixed += r.items[i].now[0] != 0 && strcmp(r.items[i].now, r.items[i].claimed) == 0;
     }
-    stage_note(&o->common, "%zu files, %zu left out: %zu reports, %zu found in the manifest, %zu of %zu fixed", r.n_files, r.n_bad, r.n, n_found, n_fixed, n_known);
+    stage_note(&o->common,
+               "%zu files, %zu left out: %zu reports, %zu found in the manifest, %zu of %zu fixed", r.n_files,
+               r.n_bad, r.n, n_found, n_fixed, n_known);
     rc = 0;
 out:
     reports_release(&r);
@@ -77,8 +90,7 @@ int main(int argc, char **argv)
     int rc;
     stage_begin("collect-reports");
     rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = run(&opt, &operands, &err);
     options_release(&table, &opt);
     return stage_end(rc, &err, NULL, &opt.common);

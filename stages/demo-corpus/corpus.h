@@ -14,11 +14,17 @@ struct corpus_options {
     int64_t side_px, limit;
     double wrong_labels, exact_copies, near_copies, cross_copies, dead_links, broken;
 };
-/* 200 px: the smaller side of most of the drawings and clip art, so that no class is recognised by having been enlarged. */
-#define CORPUS_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .base_url = "http://127.0.0.1:8137", .side_px = 200, \
-    .wrong_labels = 0.05, .exact_copies = 0.04, .near_copies = 0.06, .cross_copies = 0.015, .dead_links = 0.03, .broken = 0.006}
+/* 200 px: the smaller side of most of the drawings and clip art, so that no class is recognised by having
+ * been enlarged. */
+#define CORPUS_DEFAULTS                                                                                      \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .base_url = "http://127.0.0.1:8137", .side_px = 200,              \
+        .wrong_labels = 0.05, .exact_copies = 0.04, .near_copies = 0.06, .cross_copies = 0.015,              \
+        .dead_links = 0.03, .broken = 0.006                                                                  \
+    }
 
-/* n: pictures found, used, left out (unreadable, too small). Same packages, options and seed: the same bytes. */
+/* n: pictures found, used, left out (unreadable, too small). Same packages, options and seed: the same bytes.
+ */
 int corpus_make(const struct corpus_options *opt, struct stage_counts *n, struct error *err);
 
 #endif

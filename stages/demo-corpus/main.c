@@ -1,6 +1,7 @@
 /*
- * demo-corpus: turns unpacked Debian packages into the demo's little web: pictures, URL lists, and the truth about what was planted.
- * The demo is harmless stand-in data for a real user's lists; every fault that a real list has is planted from a seed.
+ * demo-corpus: turns unpacked Debian packages into the demo's little web: pictures, URL lists, and the truth
+ * about what was planted. The demo is harmless stand-in data for a real user's lists; every fault that a real
+ * list has is planted from a seed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,32 +11,47 @@
 #include "corpus.h"
 
 #define S struct corpus_options
-static const struct option_row rows[] = {
-    {OPTION_STRING, 0, "packages", offsetof(S, packages), "DIR", "unpacked packages, one folder each", 0, 0, NULL},
-    {OPTION_STRING, 0, "sources", offsetof(S, sources), "FILE", "TSV with package, glob, label", 0, 0, NULL},
-    {OPTION_STRING, 0, "known", offsetof(S, known), "FILE",
-     "TSV with source, label_true: label errors that the packages themselves hold, for the truth file", 0, 0, NULL},
-    {OPTION_STRING, 0, "out", offsetof(S, out), "DIR", "gets www/, urls/<label>.txt and truth.tsv", 0, 0, NULL},
-    {OPTION_STRING, 0, "base-url", offsetof(S, base_url), "URL", "where www/ will be served", 0, 0, NULL},
-    {OPTION_INT, 0, "side", offsetof(S, side_px), "PX", "every picture is cropped to its middle square and brought to this side", 32, 2048, NULL},
-    {OPTION_INT, 0, "limit", offsetof(S, limit), "N", "at most so many pictures a label; 0 means all", 0, 1000000, NULL},
-    {OPTION_DOUBLE, 0, "wrong-labels", offsetof(S, wrong_labels), "SHARE", "pictures listed under another label", 0, 0.5, NULL},
-    {OPTION_DOUBLE, 0, "exact-copies", offsetof(S, exact_copies), "SHARE", "copies under other names", 0, 1, NULL},
-    {OPTION_DOUBLE, 0, "near-copies", offsetof(S, near_copies), "SHARE", "resized, recompressed or slightly cropped copies", 0, 1, NULL},
-    {OPTION_DOUBLE, 0, "cross-copies", offsetof(S, cross_copies), "SHARE", "the same picture under two labels", 0, 1, NULL},
-    {OPTION_DOUBLE, 0, "dead-links", offsetof(S, dead_links), "SHARE", "URLs that answer 404", 0, 1, NULL},
-    {OPTION_DOUBLE, 0, "broken", offsetof(S, broken), "SHARE", "truncated pictures, and as many HTML pages named .jpg", 0, 1, NULL},
-    COMMON_ROW_SEED(S, common),
-    COMMON_ROW_TALK(S, common),
-    OPTION_ROW_END};
+static const struct option_row rows[] =
+    {{OPTION_STRING, 0, "packages", offsetof(S, packages), "DIR", "unpacked packages, one folder each", 0, 0,
+      NULL},
+     {OPTION_STRING, 0, "sources", offsetof(S, sources), "FILE", "TSV with package, glob, label", 0, 0, NULL},
+     {OPTION_STRING, 0, "known", offsetof(S, known), "FILE",
+      "TSV with source, label_true: label errors that the packages themselves hold, for the truth file", 0, 0,
+      NULL},
+     {OPTION_STRING, 0, "out", offsetof(S, out), "DIR", "gets www/, urls/<label>.txt and truth.tsv", 0, 0,
+      NULL},
+     {OPTION_STRING, 0, "base-url", offsetof(S, base_url), "URL", "where www/ will be served", 0, 0, NULL},
+     {OPTION_INT, 0, "side", offsetof(S, side_px), "PX",
+      "every picture is cropped to its middle square and brought to this side", 32, 2048, NULL},
+     {OPTION_INT, 0, "limit", offsetof(S, limit), "N", "at most so many pictures a label; 0 means all", 0,
+      1000000, NULL},
+     {OPTION_DOUBLE, 0, "wrong-labels", offsetof(S, wrong_labels), "SHARE",
+      "pictures listed under another label", 0, 0.5, NULL},
+     {OPTION_DOUBLE, 0, "exact-copies", offsetof(S, exact_copies), "SHARE", "copies under other names", 0, 1,
+      NULL},
+     {OPTION_DOUBLE, 0, "near-copies", offsetof(S, near_copies), "SHARE",
+      "resized, recompressed or slightly cropped copies", 0, 1, NULL},
+     {OPTION_DOUBLE, 0, "cross-copies", offsetof(S, cross_copies), "SHARE",
+      "the same picture under two labels", 0, 1, NULL},
+     {OPTION_DOUBLE, 0, "dead-links", offsetof(S, dead_links), "SHARE", "URLs that answer 404", 0, 1, NULL},
+     {OPTION_DOUBLE, 0, "broken", offsetof(S, broken), "SHARE",
+      "truncated pictures, and as many HTML pages named .jpg", 0, 1, NULL},
+     COMMON_ROW_SEED(S, common),
+     COMMON_ROW_TALK(S, common),
+     OPTION_ROW_END};
 #undef S
-static const struct option_table table = {
-    "demo-corpus", "--packages DIR --sources FILE --out DIR",
-    "make the demo's pictures, URL lists and truth file from unpacked Debian packages",
-    "One codec and one size policy for all classes, so that a network cannot tell them apart by file format, size or shape.\n"
-    "truth.tsv: id (XXH3-128 of the file), label_true, label_given, kind (clean, wrong-label, known-error, exact-copy, near-copy,\n"
-    "cross-copy, dead-link, html, truncated), of (id of the original), transform, url, source.",
-    rows, 0, 0};
+static const struct option_table table =
+    {"demo-corpus",
+     "--packages DIR --sources FILE --out DIR",
+     "make the demo's pictures, URL lists and truth file from unpacked Debian packages",
+     "One codec and one size policy for all classes, so that a network cannot tell them apart by file "
+     "format, size or shape.\n"
+     "truth.tsv: id (XXH3-128 of the file), label_true, label_given, kind (clean, wrong-label, known-error, "
+     "exact-copy, near-copy,\n"
+     "cross-copy, dead-link, html, truncated), of (id of the original), transform, url, source.",
+     rows,
+     0,
+     0};
 
 int main(int argc, char **argv)
 {
@@ -45,8 +61,7 @@ int main(int argc, char **argv)
     struct stage_counts n = {0};
     stage_begin("demo-corpus");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     if (!opt.packages || !opt.sources || !opt.out)
         rc = error_set(&err, EX_USAGE, "--packages, --sources and --out are needed");
     else

@@ -1,6 +1,6 @@
 /*
- * compare.c: two models over the same rows. Rows that one side lacks are left out and said; labels and slices are NEW's. Prints a
- * table (or writes compare.tsv into --out) and checks the gates.
+ * compare.c: two models over the same rows. Rows that one side lacks are left out and said; labels and slices
+ * are NEW's. Prints a table (or writes compare.tsv into --out) and checks the gates.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -26,32 +26,35 @@ static int open_side(const char *path, struct text *usable, int *fd, struct erro
 static int same_classes(const struct predictions *a, const struct predictions *b, int *map, struct error *err)
 {
     if (a->n_classes != b->n_classes)
-        return error_set(err, EX_DATAERR, "'%s' has %d classes, '%s' has %d: they cannot be compared", a->name, a->n_classes, b->name, b->n_classes);
+        return error_set(err, EX_DATAERR, "'%s' has %d classes, '%s' has %d: they cannot be compared",
+                         a->name, a->n_classes, b->name, b->n_classes);
     for (int k = 0; k < b->n_classes; k++) {
         map[k] = -1;
         for (int j = 0; j < a->n_classes; j++)
-            if (strcmp(a->classes[j], b->classes[k]) == 0)
-                map[k] = j;
+            if (strcmp(a->classes[j], b->classes[k]) == 0) map[k] = j;
         if (map[k] < 0)
-            return error_set(err, EX_DATAERR, "'%s' has no class '%s', which '%s' has", a->name, b->classes[k], b->name);
+            return error_set(err, EX_DATAERR, "'%s' has no class '%s', which '%s' has", a->name,
+                             b->classes[k], b->name);
     }
     return 0;
 }
 
-struct joined { size_t n_shared, n_only_old, n_only_new, n_labels; };
+struct joined {
+    size_t n_shared, n_only_old, n_only_new, n_labels;
+};
 
-/* Keeps the rows of *new that *old has and makes *old the same rows in the same order and classes, with new's labels and slices. */
+/* Keeps the rows of *new that *old has and makes *old the same rows in the same order and classes, with new's
+ * labels and slices. */
 static int join(struct predictions *old, struct predictions *new, struct joined *n, struct error *err)
 {
-    size_t k = (size_t)new->n_classes, kept = 0;
+    size_t k = (size_t) new->n_classes, kept = 0;
     int *map = mem_alloc(k * sizeof *map, err);
     int64_t *from = mem_alloc(new->n_rows * sizeof *from, err);
     uint32_t *moved = mem_alloc(new->n_rows * sizeof *moved, err);
-    double *p = mem_alloc(new->n_rows * k * sizeof *p, err);
+    double *p = mem_alloc(new->n_rows *k * sizeof *p, err);
     int32_t *pred = mem_alloc(new->n_rows * sizeof *pred, err);
     int rc = -1;
-    if (!map || !from || !moved || !p || !pred || same_classes(old, new, map, err))
-        goto out;
+    if (!map || !from || !moved || !p || !pred || same_classes(old, new, map, err)) goto out;
     for (size_t i = 0; i < new->n_rows; i++) {
         from[i] = predictions_find(old, &new->keys[i]);
         if (from[i] < 0) {
@@ -64,12 +67,10 @@ static int join(struct predictions *old, struct predictions *new, struct joined 
         pred[kept] = 0;
         for (size_t j = 0; j < k; j++) {
             p[kept * k + j] = row[map[j]];
-            if (p[kept * k + j] > p[kept * k + (size_t)pred[kept]])
-                pred[kept] = (int32_t)j;
+            if (p[kept * k + j] > p[kept * k + (size_t)pred[kept]]) pred[kept] = (int32_t)j;
         }
-        memmove(new->p + kept * k, new->p + i * k, k * sizeof *p);
-        if (new->z)
-            memmove(new->z + kept * k, new->z + i * k, k * sizeof *p);
+        memmove(new->p + kept *k, new->p + i *k, k * sizeof *p);
+        if (new->z) memmove(new->z + kept *k, new->z + i *k, k * sizeof *p);
         new->label[kept] = new->label[i];
         new->pred[kept] = new->pred[i];
         new->keys[kept] = new->keys[i];
@@ -85,8 +86,7 @@ static int join(struct predictions *old, struct predictions *new, struct joined 
         struct slice *x = &new->slices[s];
         size_t left = 0;
         for (size_t i = 0; i < x->n_rows; i++)
-            if (moved[x->rows[i]] != UINT32_MAX)
-                x->rows[left++] = moved[x->rows[i]];
+            if (moved[x->rows[i]] != UINT32_MAX) x->rows[left++] = moved[x->rows[i]];
         x->n_rows = left;
     }
     new->n_rows = kept;
@@ -101,10 +101,9 @@ static int join(struct predictions *old, struct predictions *new, struct joined 
     p = NULL;
     pred = NULL;
     old->label = mem_dup(new->label, kept * sizeof *new->label, err);
-    for (size_t j = 0; j < k; j++) {        /* names in new's order, too */
+    for (size_t j = 0; j < k; j++) { /* names in new's order, too */
         char *name = mem_strdup(new->classes[j], err);
-        if (!name)
-            goto out;
+        if (!name) goto out;
         free(old->classes[j]);
         old->classes[j] = name;
     }
@@ -119,7 +118,8 @@ out:
 }
 
 /* old's slices are new's: the same rows, by now. Borrowed: taken out again before release. */
-static void lend_slices(struct predictions *old, const struct predictions *new, struct slice **own, size_t *n_own)
+static void lend_slices(struct predictions *old, const struct predictions *new, struct slice **own,
+                        size_t *n_own)
 {
     *own = old->slices;
     *n_own = old->n_slices;
@@ -127,31 +127,32 @@ static void lend_slices(struct predictions *old, const struct predictions *new, 
     old->n_slices = new->n_slices;
 }
 
-static void put_change(struct text *t, const char *metric, const char *key, double a, double b, struct interval ci, double p, uint64_t n, struct error *err)
+static void put_change(struct text *t, const char *metric, const char *key, double a, double b,
+                       struct interval ci, double p, uint64_t n, struct error *err)
 {
     char text[5][32];
-    if (isnan(ci.low))
-        ci = (struct interval){NAN, NAN};
+    if (isnan(ci.low)) ci = (struct interval){NAN, NAN};
     text_printf(t, err, "%s\t", metric);
     manifest_escape(t, key, err);
-    text_printf(t, err, "\t%s\t%s\t%s\t%s\t%s\t", format_real(text[0], a), format_real(text[1], b), format_real(text[2], b - a),
-                isnan(ci.low) ? "" : format_real(text[3], ci.low), isnan(ci.low) ? "" : format_real(text[4], ci.high));
+    text_printf(t, err, "\t%s\t%s\t%s\t%s\t%s\t", format_real(text[0], a), format_real(text[1], b),
+                format_real(text[2], b - a), isnan(ci.low) ? "" : format_real(text[3], ci.low),
+                isnan(ci.low) ? "" : format_real(text[4], ci.high));
     text_printf(t, err, "%s\t%llu\n", isnan(p) ? "" : format_real(text[0], p), (unsigned long long)n);
 }
 
 /* Change of a rate over rows (NULL: all), with the paired interval and the exact McNemar test. */
-static void put_paired(struct text *t, const struct evaluation *old, const struct evaluation *new, const struct view_result *a,
-                       const struct view_result *b, enum slice_rate rate, const uint32_t *rows, size_t n, const char *metric, const char *key,
-                       struct error *err)
+static void put_paired(struct text *t, const struct evaluation *old, const struct evaluation *new,
+                       const struct view_result *a, const struct view_result *b, enum slice_rate rate,
+                       const uint32_t *rows, size_t n, const char *metric, const char *key, struct error *err)
 {
     uint64_t both = 0, only_new = 0, only_old = 0, neither = 0;
     for (size_t j = 0; j < n; j++) {
         size_t i = rows ? rows[j] : j;
         bool x = old->right[i] != 0, y = new->right[i] != 0;
         if (b) {
-            bool positive = b->positive[i] != 0, before = a->score[i] >= old->threshold, after = b->score[i] >= new->threshold;
-            if ((rate == RATE_FPR && positive) || (rate == RATE_FNR && !positive))
-                continue;
+            bool positive = b->positive[i] != 0, before = a->score[i] >= old->threshold,
+                 after = b->score[i] >= new->threshold;
+            if ((rate == RATE_FPR && positive) || (rate == RATE_FNR && !positive)) continue;
             x = rate == RATE_FNR ? !before : before;
             y = rate == RATE_FNR ? !after : after;
         }
@@ -162,24 +163,31 @@ static void put_paired(struct text *t, const struct evaluation *old, const struc
     }
     uint64_t count = both + only_new + only_old + neither;
     double m = (double)count;
-    put_change(t, metric, key, count ? (double)(both + only_old) / m : NAN, count ? (double)(both + only_new) / m : NAN,
-               interval_paired(both, only_new, only_old, neither, INTERVAL_Z95), count ? mcnemar_exact_p(only_old, only_new) : NAN, count, err);
+    put_change(t, metric, key, count ? (double)(both + only_old) / m : NAN,
+               count ? (double)(both + only_new) / m : NAN,
+               interval_paired(both, only_new, only_old, neither, INTERVAL_Z95),
+               count ? mcnemar_exact_p(only_old, only_new) : NAN, count, err);
 }
 
-static void put_all(struct text *t, const struct evaluation *old, const struct evaluation *new, struct error *err)
+static void put_all(struct text *t, const struct evaluation *old, const struct evaluation *new,
+                    struct error *err)
 {
     const struct interval none = {NAN, NAN};
     const struct predictions *p = new->p;
     uint64_t n = p->n_rows;
     text_puts(t, "metric\tkey\told\tnew\tchange\tci_low\tci_high\tp\tn\n", err);
     put_paired(t, old, new, NULL, NULL, RATE_ACCURACY, NULL, n, "accuracy", "", err);
-    put_change(t, "balanced_accuracy", "", old->c.balanced_accuracy, new->c.balanced_accuracy, none, NAN, n, err);
+    put_change(t, "balanced_accuracy", "", old->c.balanced_accuracy, new->c.balanced_accuracy, none, NAN, n,
+               err);
     put_change(t, "log_loss", "", old->c.log_loss, new->c.log_loss, none, NAN, n, err);
-    put_change(t, "ece", "top-label equal-width 15", calibration_ece(old->width15, 15), calibration_ece(new->width15, 15), none, NAN, n, err);
+    put_change(t, "ece", "top-label equal-width 15", calibration_ece(old->width15, 15),
+               calibration_ece(new->width15, 15), none, NAN, n, err);
     for (int k = 0; k < p->n_classes; k++)
-        put_change(t, "recall", p->classes[k], old->c.classes[k].recall, new->c.classes[k].recall, none, NAN, new->c.classes[k].n_true, err);
+        put_change(t, "recall", p->classes[k], old->c.classes[k].recall, new->c.classes[k].recall, none, NAN,
+                   new->c.classes[k].n_true, err);
     for (size_t s = 0; s < p->n_slices; s++)
-        put_paired(t, old, new, NULL, NULL, RATE_ACCURACY, p->slices[s].rows, p->slices[s].n_rows, "slice_accuracy", p->slices[s].name, err);
+        put_paired(t, old, new, NULL, NULL, RATE_ACCURACY, p->slices[s].rows, p->slices[s].n_rows,
+                   "slice_accuracy", p->slices[s].name, err);
     for (size_t v = 0; v < new->n_views; v++) {
         const struct view_result *a = &old->views[v], *b = &new->views[v];
         char key[1024];
@@ -187,41 +195,48 @@ static void put_all(struct text *t, const struct evaluation *old, const struct e
             double recall[2];
             for (int side = 0; side < 2; side++) {
                 const struct view_result *x = side ? b : a;
-                recall[side] = x->curve.n_positive == 0 ? NAN : x->at_fpr[i] < 0 ? 0 : (double)x->curve.tp[x->at_fpr[i]] / (double)x->curve.n_positive;
+                recall[side] = x->curve.n_positive == 0 ? NAN
+                               : x->at_fpr[i] < 0
+                                   ? 0
+                                   : (double)x->curve.tp[x->at_fpr[i]] / (double)x->curve.n_positive;
             }
             snprintf(key, sizeof key, "%s %g", b->view->name, eval_fpr_levels[i]);
-            put_change(t, "binary_recall_at_fpr", key, recall[0], recall[1], none, NAN, b->curve.n_positive, err);
+            put_change(t, "binary_recall_at_fpr", key, recall[0], recall[1], none, NAN, b->curve.n_positive,
+                       err);
         }
         put_change(t, "binary_roc_auc", b->view->name, a->roc_auc, b->roc_auc, none, NAN, n, err);
         for (int rate = RATE_FPR; rate <= RATE_FNR; rate++) {
-            put_paired(t, old, new, a, b, (enum slice_rate)rate, NULL, n, rate == RATE_FPR ? "fpr" : "fnr", b->view->name, err);
+            put_paired(t, old, new, a, b, (enum slice_rate)rate, NULL, n, rate == RATE_FPR ? "fpr" : "fnr",
+                       b->view->name, err);
             for (size_t s = 0; s < p->n_slices; s++) {
                 snprintf(key, sizeof key, "%s %s", b->view->name, p->slices[s].name);
-                put_paired(t, old, new, a, b, (enum slice_rate)rate, p->slices[s].rows, p->slices[s].n_rows, rate == RATE_FPR ? "slice_fpr" : "slice_fnr", key, err);
+                put_paired(t, old, new, a, b, (enum slice_rate)rate, p->slices[s].rows, p->slices[s].n_rows,
+                           rate == RATE_FPR ? "slice_fpr" : "slice_fnr", key, err);
             }
         }
     }
 }
 
 /* 0 when all gates are met, EX_VERDICT_NO when one is not, -1. */
-static int check_gates(const struct eval_options *o, const struct evaluation *old, const struct evaluation *new, struct error *err)
+static int check_gates(const struct eval_options *o, const struct evaluation *old,
+                       const struct evaluation *new, struct error *err)
 {
     struct gate_checks checks = {0};
     int rc = -1, missed = 0;
     for (size_t i = 0; i < o->gates.n; i++) {
         struct gate g;
         size_t first = checks.n;
-        if (gate_parse(&g, o->gates.items[i], err) || gate_evaluate(&g, old, new, &checks, err))
-            goto out;
+        if (gate_parse(&g, o->gates.items[i], err) || gate_evaluate(&g, old, new, &checks, err)) goto out;
         for (size_t j = first; j < checks.n; j++) {
             const struct gate_check *c = &checks.items[j];
-            if (c->met)
-                continue;
+            if (c->met) continue;
             missed++;
             if (isnan(c->p))
-                stage_warn("gate missed: '%s': %s was %.6g, is %.6g", g.text, c->what, c->old_value, c->new_value);
+                stage_warn("gate missed: '%s': %s was %.6g, is %.6g", g.text, c->what, c->old_value,
+                           c->new_value);
             else
-                stage_warn("gate missed: '%s': %s was %.6g, is %.6g (p %.3g)", g.text, c->what, c->old_value, c->new_value, c->p);
+                stage_warn("gate missed: '%s': %s was %.6g, is %.6g (p %.3g)", g.text, c->what, c->old_value,
+                           c->new_value, c->p);
         }
     }
     stage_note(&o->common, "%zu checks, %d missed", checks.n, missed);
@@ -238,8 +253,11 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
     struct views views = VIEWS_EMPTY;
     struct text usable[2] = {TEXT_EMPTY, TEXT_EMPTY}, table = TEXT_EMPTY, path = TEXT_EMPTY;
     struct predictions_options plain = {.sum_tolerance = o->sum_tolerance};
-    struct predictions_options sliced = {.sum_tolerance = o->sum_tolerance, .slice_columns = o->slice_columns.items, .n_slice_columns = o->slice_columns.n,
-                                         .auto_slices = !o->no_auto_slices, .keep_path_keys = o->slices_file != NULL};
+    struct predictions_options sliced = {.sum_tolerance = o->sum_tolerance,
+                                         .slice_columns = o->slice_columns.items,
+                                         .n_slice_columns = o->slice_columns.n,
+                                         .auto_slices = !o->no_auto_slices,
+                                         .keep_path_keys = o->slices_file != NULL};
     struct eval_options without_bootstrap = *o;
     struct joined n = {0};
     struct slice *own = NULL;
@@ -247,14 +265,15 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
     int fds[2] = {-1, -1}, rc = -1;
     bool lent = false;
     without_bootstrap.bootstrap = 0;
-    for (size_t i = 0; i < o->gates.n; i++) {       /* a typing mistake is said before anything is read */
+    for (size_t i = 0; i < o->gates.n; i++) { /* a typing mistake is said before anything is read */
         struct gate g;
-        if (gate_parse(&g, o->gates.items[i], err))
-            return -1;
+        if (gate_parse(&g, o->gates.items[i], err)) return -1;
     }
     if (open_side(old_path, &usable[0], &fds[0], err) || open_side(new_path, &usable[1], &fds[1], err) ||
-        predictions_read(&old, usable[0].data, &plain, err) || predictions_read(&new, usable[1].data, &sliced, err) ||
-        (o->slices_file && predictions_add_slices(&new, o->slices_file, &n_unknown, err)) || join(&old, &new, &n, err))
+        predictions_read(&old, usable[0].data, &plain, err) ||
+        predictions_read(&new, usable[1].data, &sliced, err) ||
+        (o->slices_file && predictions_add_slices(&new, o->slices_file, &n_unknown, err)) ||
+        join(&old, &new, &n, err))
         goto out;
     lend_slices(&old, &new, &own, &n_own);
     lent = true;
@@ -262,16 +281,13 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
         evaluation_make(&new_e, &new, &views, &without_bootstrap, err))
         goto out;
     if (n.n_only_old || n.n_only_new)
-        stage_warn("compared on %zu shared pictures; %zu are in OLD only, %zu in NEW only", n.n_shared, n.n_only_old, n.n_only_new);
-    if (n.n_labels)
-        stage_warn("%zu labels differ between OLD and NEW; NEW's are used for both", n.n_labels);
+        stage_warn("compared on %zu shared pictures; %zu are in OLD only, %zu in NEW only", n.n_shared,
+                   n.n_only_old, n.n_only_new);
+    if (n.n_labels) stage_warn("%zu labels differ between OLD and NEW; NEW's are used for both", n.n_labels);
     put_all(&table, &old_e, &new_e, err);
-    if (err->text[0])
-        goto out;
-    if (o->out ? text_printf(&path, err, "%s/compare.tsv", o->out) : text_puts(&path, "-", err))
-        goto out;
-    if (atomic_file_write(path.data, table.data, table.n_bytes, err))
-        goto out;
+    if (err->text[0]) goto out;
+    if (o->out ? text_printf(&path, err, "%s/compare.tsv", o->out) : text_puts(&path, "-", err)) goto out;
+    if (atomic_file_write(path.data, table.data, table.n_bytes, err)) goto out;
     rc = check_gates(o, &old_e, &new_e, err);
 out:
     evaluation_release(&old_e);
@@ -285,8 +301,7 @@ out:
     predictions_release(&new);
     for (int i = 0; i < 2; i++) {
         text_release(&usable[i]);
-        if (fds[i] >= 0)
-            close(fds[i]);
+        if (fds[i] >= 0) close(fds[i]);
     }
     text_release(&table);
     text_release(&path);

@@ -13,123 +13,143 @@
 
 #define EVAL_N_FPR 4
 #define EVAL_N_RECALL 3
-extern const double eval_fpr_levels[EVAL_N_FPR];            /* 0.001 0.01 0.05 0.1 */
-extern const double eval_recall_levels[EVAL_N_RECALL];      /* 0.9 0.95 0.99 */
+extern const double eval_fpr_levels[EVAL_N_FPR];       /* 0.001 0.01 0.05 0.1 */
+extern const double eval_recall_levels[EVAL_N_RECALL]; /* 0.9 0.95 0.99 */
 
 struct eval_options {
     struct common_options common;
-    const char *predictions, *model, *shards, *manifest, *split, *out, *slices_file, *reports, *log, *title, *device;
+    const char *predictions, *model, *shards, *manifest, *split, *out, *slices_file, *reports, *log, *title,
+        *device;
     struct option_strings views, slice_columns, gates;
     const char *views_file;
-    bool no_default_views, no_auto_slices, fit_temperature, compare, no_report, all_curve_points, no_thumbnails;
+    bool no_default_views, no_auto_slices, fit_temperature, compare, no_report, all_curve_points,
+        no_thumbnails;
     double sum_tolerance, threshold;
     int64_t bootstrap, min_slice, worst, batch;
 };
 
-/* --- views: a binary question over classes ------------------------------------------------------------------------ */
+/* --- views: a binary question over classes --- */
 
-struct view { char *name; uint8_t *positive; };     /* positive [K] */
-struct views { struct view *items; size_t n, capacity; };
+struct view {
+    char *name;
+    uint8_t *positive;
+}; /* positive [K] */
+struct views {
+    struct view *items;
+    size_t n, capacity;
+};
 #define VIEWS_EMPTY ((struct views){0})
 /*
- * "name=a+b" from --view and, one a line, from --views; the built-in ones (default-views.txt) apply where all their classes exist.
- * A view that was asked for and names an unknown class, or none, or all, is an error.
+ * "name=a+b" from --view and, one a line, from --views; the built-in ones (default-views.txt) apply where all
+ * their classes exist. A view that was asked for and names an unknown class, or none, or all, is an error.
  */
-int views_make(struct views *out, const struct eval_options *o, const struct predictions *p, struct error *err);
+int views_make(struct views *out, const struct eval_options *o, const struct predictions *p,
+               struct error *err);
 void views_release(struct views *v);
 
-/* --- numbers ------------------------------------------------------------------------------------------------------ */
+/* --- numbers --- */
 
 enum slice_rate { RATE_FPR, RATE_FNR, RATE_FLAG, RATE_ACCURACY, SLICE_RATES };
 extern const char *const slice_rate_names[SLICE_RATES];
 
 /* One rate in one slice; ALL is slice -1. */
 struct slice_result {
-    int64_t slice;                  /* index into predictions.slices, -1 for all rows */
+    int64_t slice; /* index into predictions.slices, -1 for all rows */
     enum slice_rate rate;
     uint64_t k, n, rest_k, rest_n;
-    double value, difference;       /* NaN where a denominator is 0 */
+    double value, difference; /* NaN where a denominator is 0 */
     struct interval wilson, newcombe;
-    double p, p_holm;               /* of the difference to the rest; NaN for ALL, empty and too small slices */
-    bool flagged;                   /* p_holm < 0.05 and n >= --min-slice */
+    /* of the difference to the rest; NaN for ALL, empty and too small slices */
+    double p, p_holm;
+    bool flagged; /* p_holm < 0.05 and n >= --min-slice */
 };
 
 struct view_result {
     const struct view *view;
-    uint8_t *positive;              /* [n_rows]: is the label on the view's side */
-    double *score;                  /* [n_rows]: sum of its classes' probabilities, 12 decimals */
+    uint8_t *positive; /* [n_rows]: is the label on the view's side */
+    double *score;     /* [n_rows]: sum of its classes' probabilities, 12 decimals */
     struct curve curve;
     double roc_auc, average_precision;
     struct interval roc_auc_interval, average_precision_interval;
-    int64_t at_fpr[EVAL_N_FPR], at_recall[EVAL_N_RECALL];   /* points of the curve, -1 for none */
-    uint64_t tp, fp, fn, tn;        /* at --threshold */
-    struct slice_result *slices;    /* for each rate: ALL, then every slice */
+    int64_t at_fpr[EVAL_N_FPR], at_recall[EVAL_N_RECALL]; /* points of the curve, -1 for none */
+    uint64_t tp, fp, fn, tn;                              /* at --threshold */
+    struct slice_result *slices;                          /* for each rate: ALL, then every slice */
     size_t n_slices;
 };
 
 struct evaluation {
-    const struct predictions *p;    /* borrowed */
+    const struct predictions *p; /* borrowed */
     struct classification c;
-    double *confidence;             /* [n_rows] */
-    uint8_t *right;                 /* [n_rows] */
-    struct curve *class_curves;     /* [K] one against the rest */
+    double *confidence;         /* [n_rows] */
+    uint8_t *right;             /* [n_rows] */
+    struct curve *class_curves; /* [K] one against the rest */
     double *roc_auc, *average_precision, roc_auc_macro;
-    struct interval *roc_auc_intervals, *average_precision_intervals;    /* [K] */
+    struct interval *roc_auc_intervals, *average_precision_intervals; /* [K] */
     struct calibration_bin width10[10], width15[15], mass15[15], after15[15];
     bool bootstrapped;
     struct bootstrap_result bootstrap;
     struct temperature_fit temperature;
     struct view_result *views;
     size_t n_views;
-    struct slice_result *slices;    /* accuracy over all classes: ALL, then every slice */
+    struct slice_result *slices; /* accuracy over all classes: ALL, then every slice */
     size_t n_slices;
     double threshold;
 };
 #define EVALUATION_EMPTY ((struct evaluation){0})
-int evaluation_make(struct evaluation *out, const struct predictions *p, const struct views *views, const struct eval_options *o,
-                    struct error *err);
+int evaluation_make(struct evaluation *out, const struct predictions *p, const struct views *views,
+                    const struct eval_options *o, struct error *err);
 void evaluation_release(struct evaluation *e);
-/* The bootstrap's, where it was made and says something: where all rows are right, or none, it has no width, and Wilson's is taken. */
+/* The bootstrap's, where it was made and says something: where all rows are right, or none, it has no width,
+ * and Wilson's is taken. */
 struct interval evaluation_accuracy_interval(const struct evaluation *e, bool *bootstrap);
 
-/* Largest minus smallest value of a rate over the slices of a family that have a denominator; NaN for fewer than one. */
-double slice_gap(const struct predictions *p, const struct slice_result *results, size_t n, enum slice_rate rate, const char *family);
+/* Largest minus smallest value of a rate over the slices of a family that have a denominator; NaN for fewer
+ * than one. */
+double slice_gap(const struct predictions *p, const struct slice_result *results, size_t n,
+                 enum slice_rate rate, const char *family);
 
-/* --- reports from users -------------------------------------------------------------------------------------------- */
+/* --- reports from users --- */
 
 /* What users said of pictures, as collect-reports writes it, beside what the model says now. */
 struct user_report {
-    const char *id, *claimed, *slices, *before;     /* in the arena; "" where empty. before: what the page said then */
-    const char *now;                /* the prediction at hand; where the picture is not among them, the file's; "" unknown */
-    uint64_t n;                     /* reports that said so */
-    bool known, fixed;              /* known: there is a claim and a prediction */
+    const char *id, *claimed, *slices,
+        *before;     /* in the arena; "" where empty. before: what the page said then */
+    const char *now; /* the prediction at hand; where the picture is not among them, the file's; "" unknown */
+    uint64_t n;      /* reports that said so */
+    bool known, fixed; /* known: there is a claim and a prediction */
 };
-struct user_reports { struct user_report *items; size_t n, capacity, n_known, n_fixed; struct arena arena; };
+struct user_reports {
+    struct user_report *items;
+    size_t n, capacity, n_known, n_fixed;
+    struct arena arena;
+};
 #define USER_REPORTS_EMPTY ((struct user_reports){0})
-int user_reports_read(struct user_reports *out, const char *path, const struct predictions *p, struct error *err);
+int user_reports_read(struct user_reports *out, const char *path, const struct predictions *p,
+                      struct error *err);
 void user_reports_release(struct user_reports *r);
 
-/* --- output ------------------------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 /* The files of one evaluation in folder, metrics.tsv last. */
-int eval_write_tables(const struct evaluation *e, const struct user_reports *reports, const struct eval_options *o, const char *folder, struct error *err);
+int eval_write_tables(const struct evaluation *e, const struct user_reports *reports,
+                      const struct eval_options *o, const char *folder, struct error *err);
 
 struct comparison;
 struct report_input {
     const struct evaluation *e;
     const struct eval_options *o;
     const struct user_reports *reports;
-    const char *usable;             /* predictions to read rows from again */
-    const char *model_line;         /* what made the predictions, or "" */
+    const char *usable;     /* predictions to read rows from again */
+    const char *model_line; /* what made the predictions, or "" */
 };
 int report_write(const struct report_input *in, const char *path, struct error *err);
 
-/* --- two models --------------------------------------------------------------------------------------------------- */
+/* --- two models --- */
 
 /* eval --compare OLD NEW: 0, EX_VERDICT_NO when a gate is missed, -1. */
 int compare_run(const struct eval_options *o, const char *old_path, const char *new_path, struct error *err);
 
-/* --- predictions from a model -------------------------------------------------------------------------------------- */
+/* --- predictions from a model --- */
 
 /* Runs o->model over o->shards or o->manifest and writes predictions to path. */
 int predict_run(const struct eval_options *o, const char *path, struct text *model_line, struct error *err);

@@ -12,12 +12,16 @@ const double eval_fpr_levels[EVAL_N_FPR] = {0.001, 0.01, 0.05, 0.1};
 const double eval_recall_levels[EVAL_N_RECALL] = {0.9, 0.95, 0.99};
 const char *const slice_rate_names[SLICE_RATES] = {"fpr", "fnr", "flag_rate", "accuracy"};
 
-#define BOOTSTRAP_SEED 12345                /* fixed by the reference cases */
-#define BOOTSTRAP_MAX_ROWS 2000000          /* beyond, Wilson's interval agrees to four digits and costs nothing */
+#define BOOTSTRAP_SEED 12345 /* fixed by the reference cases */
+/* beyond, Wilson's interval agrees to four digits and costs nothing */
+#define BOOTSTRAP_MAX_ROWS 2000000
 #define SIGNIFICANT 0.05
 
-/* k and n of each rate over the rows of one slice (rows NULL: all). decided [n_rows]: flagged as positive; NULL: use right. */
-struct rate_counts { uint64_t k[SLICE_RATES], n[SLICE_RATES]; };
+/* k and n of each rate over the rows of one slice (rows NULL: all). decided [n_rows]: flagged as positive;
+ * NULL: use right. */
+struct rate_counts {
+    uint64_t k[SLICE_RATES], n[SLICE_RATES];
+};
 
 static void count_row(struct rate_counts *c, bool positive, bool flagged)
 {
@@ -31,19 +35,24 @@ static void count_row(struct rate_counts *c, bool positive, bool flagged)
     c->n[RATE_ACCURACY]++;
 }
 
-static void fill_result(struct slice_result *r, int64_t slice, enum slice_rate rate, const struct rate_counts *own, const struct rate_counts *all,
-                        int64_t min_slice)
+static void fill_result(struct slice_result *r, int64_t slice, enum slice_rate rate,
+                        const struct rate_counts *own, const struct rate_counts *all, int64_t min_slice)
 {
-    *r = (struct slice_result){.slice = slice, .rate = rate, .k = own->k[rate], .n = own->n[rate], .rest_k = all->k[rate] - own->k[rate],
-                               .rest_n = all->n[rate] - own->n[rate], .difference = NAN, .p = NAN, .p_holm = NAN};
+    *r = (struct slice_result){.slice = slice,
+                               .rate = rate,
+                               .k = own->k[rate],
+                               .n = own->n[rate],
+                               .rest_k = all->k[rate] - own->k[rate],
+                               .rest_n = all->n[rate] - own->n[rate],
+                               .difference = NAN,
+                               .p = NAN,
+                               .p_holm = NAN};
     r->value = r->n ? (double)r->k / (double)r->n : NAN;
     r->wilson = interval_wilson(r->k, r->n, INTERVAL_Z95);
     r->newcombe = (struct interval){NAN, NAN};
-    if (slice < 0)
-        return;
+    if (slice < 0) return;
     r->newcombe = interval_newcombe(r->k, r->n, r->rest_k, r->rest_n, INTERVAL_Z95);
-    if (r->n && r->rest_n)
-        r->difference = r->value - (double)r->rest_k / (double)r->rest_n;
+    if (r->n && r->rest_n) r->difference = r->value - (double)r->rest_k / (double)r->rest_n;
     if (r->n >= (uint64_t)min_slice && r->rest_n > 0)
         r->p = r->p_holm = interval_newcombe_p(r->k, r->n, r->rest_k, r->rest_n);
 }
@@ -52,8 +61,7 @@ static void fill_result(struct slice_result *r, int64_t slice, enum slice_rate r
 static int correct(struct slice_result *results, size_t per_rate, int n_rates, struct error *err)
 {
     double *p = mem_alloc(per_rate * sizeof *p, err);
-    if (!p)
-        return -1;
+    if (!p) return -1;
     for (int rate = 0; rate < n_rates; rate++) {
         struct slice_result *r = results + (size_t)rate * per_rate;
         for (size_t i = 0; i < per_rate; i++)
@@ -71,13 +79,13 @@ static int correct(struct slice_result *results, size_t per_rate, int n_rates, s
     return 0;
 }
 
-static int slice_rates(struct view_result *v, const struct predictions *p, double threshold, int64_t min_slice, struct error *err)
+static int slice_rates(struct view_result *v, const struct predictions *p, double threshold,
+                       int64_t min_slice, struct error *err)
 {
     struct rate_counts all = {0};
     size_t per_rate = p->n_slices + 1;
     v->n_slices = per_rate * SLICE_RATES;
-    if (!(v->slices = mem_alloc(v->n_slices * sizeof *v->slices, err)))
-        return -1;
+    if (!(v->slices = mem_alloc(v->n_slices * sizeof *v->slices, err))) return -1;
     for (size_t i = 0; i < p->n_rows; i++)
         count_row(&all, v->positive[i], v->score[i] >= threshold);
     v->tp = all.n[RATE_FNR] - all.k[RATE_FNR];
@@ -93,7 +101,8 @@ static int slice_rates(struct view_result *v, const struct predictions *p, doubl
             count_row(&own, v->positive[row], v->score[row] >= threshold);
         }
         for (int rate = 0; rate < SLICE_RATES; rate++)
-            fill_result(&v->slices[(size_t)rate * per_rate + s + 1], (int64_t)s, (enum slice_rate)rate, &own, &all, min_slice);
+            fill_result(&v->slices[(size_t)rate * per_rate + s + 1], (int64_t)s, (enum slice_rate)rate, &own,
+                        &all, min_slice);
     }
     return correct(v->slices, per_rate, SLICE_RATES, err);
 }
@@ -103,8 +112,7 @@ static int slice_accuracy(struct evaluation *e, int64_t min_slice, struct error 
     const struct predictions *p = e->p;
     struct rate_counts all = {0};
     e->n_slices = p->n_slices + 1;
-    if (!(e->slices = mem_alloc(e->n_slices * sizeof *e->slices, err)))
-        return -1;
+    if (!(e->slices = mem_alloc(e->n_slices * sizeof *e->slices, err))) return -1;
     all.k[RATE_ACCURACY] = e->c.n_right;
     all.n[RATE_ACCURACY] = p->n_rows;
     fill_result(&e->slices[0], -1, RATE_ACCURACY, &all, &all, min_slice);
@@ -118,22 +126,21 @@ static int slice_accuracy(struct evaluation *e, int64_t min_slice, struct error 
     return correct(e->slices, e->n_slices, 1, err);
 }
 
-static int make_view(struct view_result *v, const struct view *view, const struct predictions *p, double threshold, int64_t min_slice,
-                     struct error *err)
+static int make_view(struct view_result *v, const struct view *view, const struct predictions *p,
+                     double threshold, int64_t min_slice, struct error *err)
 {
     v->view = view;
-    if (!(v->positive = mem_alloc(p->n_rows, err)) || !(v->score = mem_alloc(p->n_rows * sizeof *v->score, err)))
+    if (!(v->positive = mem_alloc(p->n_rows, err)) ||
+        !(v->score = mem_alloc(p->n_rows * sizeof *v->score, err)))
         return -1;
     for (size_t i = 0; i < p->n_rows; i++) {
         double sum = 0;
         for (int k = 0; k < p->n_classes; k++)
-            if (view->positive[k])
-                sum += p->p[i * (size_t)p->n_classes + (size_t)k];
-        v->score[i] = rint(sum * 1e12) / 1e12;      /* sums that differ by the last bit are one threshold */
+            if (view->positive[k]) sum += p->p[i * (size_t)p->n_classes + (size_t)k];
+        v->score[i] = rint(sum * 1e12) / 1e12; /* sums that differ by the last bit are one threshold */
         v->positive[i] = view->positive[p->label[i]];
     }
-    if (curve_make(&v->curve, v->score, v->positive, p->n_rows, err))
-        return -1;
+    if (curve_make(&v->curve, v->score, v->positive, p->n_rows, err)) return -1;
     v->roc_auc = curve_roc_auc(&v->curve);
     v->average_precision = curve_average_precision(&v->curve);
     v->roc_auc_interval = curve_roc_auc_interval(&v->curve, INTERVAL_Z95);
@@ -153,7 +160,8 @@ static int class_curves(struct evaluation *e, struct error *err)
     uint8_t *positive = mem_alloc(p->n_rows, err);
     int rc = -1;
     if (!score || !positive || !(e->class_curves = mem_zalloc(k, sizeof *e->class_curves, err)) ||
-        !(e->roc_auc = mem_zalloc(k, sizeof(double), err)) || !(e->average_precision = mem_zalloc(k, sizeof(double), err)) ||
+        !(e->roc_auc = mem_zalloc(k, sizeof(double), err)) ||
+        !(e->average_precision = mem_zalloc(k, sizeof(double), err)) ||
         !(e->roc_auc_intervals = mem_zalloc(k, sizeof(struct interval), err)) ||
         !(e->average_precision_intervals = mem_zalloc(k, sizeof(struct interval), err)))
         goto out;
@@ -162,12 +170,12 @@ static int class_curves(struct evaluation *e, struct error *err)
             score[i] = p->p[i * k + j];
             positive[i] = (size_t)p->label[i] == j;
         }
-        if (curve_make(&e->class_curves[j], score, positive, p->n_rows, err))
-            goto out;
+        if (curve_make(&e->class_curves[j], score, positive, p->n_rows, err)) goto out;
         e->roc_auc[j] = curve_roc_auc(&e->class_curves[j]);
         e->average_precision[j] = curve_average_precision(&e->class_curves[j]);
         e->roc_auc_intervals[j] = curve_roc_auc_interval(&e->class_curves[j], INTERVAL_Z95);
-        e->average_precision_intervals[j] = curve_average_precision_interval(&e->class_curves[j], INTERVAL_Z95);
+        e->average_precision_intervals[j] =
+            curve_average_precision_interval(&e->class_curves[j], INTERVAL_Z95);
         e->roc_auc_macro += e->roc_auc[j] / (double)k;
     }
     rc = 0;
@@ -188,16 +196,16 @@ static int calibrate(struct evaluation *e, struct error *err)
     calibration_equal_width(e->confidence, e->right, n, 15, e->width15);
     if (calibration_equal_mass(e->confidence, e->right, n, 15, e->mass15, err) ||
         temperature_fit(&e->temperature, p->z, p->p, p->label, n, p->n_classes, err) ||
-        !(after = mem_alloc(n * k * sizeof *after, err)) || !(confidence = mem_alloc(n * sizeof *confidence, err)) ||
-        !(right = mem_alloc(n, err)))
+        !(after = mem_alloc(n * k * sizeof *after, err)) ||
+        !(confidence = mem_alloc(n * sizeof *confidence, err)) || !(right = mem_alloc(n, err)))
         goto out;
     temperature_apply(p->z, p->p, e->temperature.temperature, n, p->n_classes, after);
-    for (size_t i = 0; i < n; i++) {    /* its own argmax: rounded probabilities may tie where logits do not */
+    /* its own argmax: rounded probabilities may tie where logits do not */
+    for (size_t i = 0; i < n; i++) {
         const double *row = after + i * k;
         size_t best = 0;
         for (size_t j = 1; j < k; j++)
-            if (row[j] > row[best])
-                best = j;
+            if (row[j] > row[best]) best = j;
         confidence[i] = row[best];
         right[i] = (int32_t)best == p->label[i];
     }
@@ -210,25 +218,26 @@ out:
     return rc;
 }
 
-int evaluation_make(struct evaluation *out, const struct predictions *p, const struct views *views, const struct eval_options *o,
-                    struct error *err)
+int evaluation_make(struct evaluation *out, const struct predictions *p, const struct views *views,
+                    const struct eval_options *o, struct error *err)
 {
     *out = (struct evaluation){.p = p, .threshold = o->threshold};
     if (classification_measure(&out->c, p->p, p->label, p->pred, p->n_rows, p->n_classes, err) ||
-        !(out->confidence = mem_alloc(p->n_rows * sizeof(double), err)) || !(out->right = mem_alloc(p->n_rows, err)))
+        !(out->confidence = mem_alloc(p->n_rows * sizeof(double), err)) ||
+        !(out->right = mem_alloc(p->n_rows, err)))
         goto fail;
     calibration_confidence(p->p, p->label, p->pred, p->n_rows, p->n_classes, out->confidence, out->right);
-    if (calibrate(out, err) || class_curves(out, err) || slice_accuracy(out, o->min_slice, err))
-        goto fail;
+    if (calibrate(out, err) || class_curves(out, err) || slice_accuracy(out, o->min_slice, err)) goto fail;
     if (o->bootstrap > 0 && p->n_rows <= BOOTSTRAP_MAX_ROWS) {
-        if (bootstrap_share(out->right, p->n_rows, (unsigned)o->bootstrap, BOOTSTRAP_SEED, stage_threads(&o->common), &out->bootstrap, err))
+        if (bootstrap_share(out->right, p->n_rows, (unsigned)o->bootstrap, BOOTSTRAP_SEED,
+                            stage_threads(&o->common), &out->bootstrap, err))
             goto fail;
         out->bootstrapped = true;
     }
-    if (!(out->views = mem_zalloc(views->n ? views->n : 1, sizeof *out->views, err)))
-        goto fail;
+    if (!(out->views = mem_zalloc(views->n ? views->n : 1, sizeof *out->views, err))) goto fail;
     for (; out->n_views < views->n; out->n_views++)
-        if (make_view(&out->views[out->n_views], &views->items[out->n_views], p, o->threshold, o->min_slice, err)) {
+        if (make_view(&out->views[out->n_views], &views->items[out->n_views], p, o->threshold, o->min_slice,
+                      err)) {
             out->n_views++;
             goto fail;
         }
@@ -264,10 +273,12 @@ void evaluation_release(struct evaluation *e)
 struct interval evaluation_accuracy_interval(const struct evaluation *e, bool *bootstrap)
 {
     *bootstrap = e->bootstrapped && e->bootstrap.low < e->bootstrap.high;
-    return *bootstrap ? (struct interval){e->bootstrap.low, e->bootstrap.high} : interval_wilson(e->c.n_right, e->c.n_rows, INTERVAL_Z95);
+    return *bootstrap ? (struct interval){e->bootstrap.low, e->bootstrap.high}
+                      : interval_wilson(e->c.n_right, e->c.n_rows, INTERVAL_Z95);
 }
 
-double slice_gap(const struct predictions *p, const struct slice_result *results, size_t n, enum slice_rate rate, const char *family)
+double slice_gap(const struct predictions *p, const struct slice_result *results, size_t n,
+                 enum slice_rate rate, const char *family)
 {
     double low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,7 @@
 /*
- * gate.c: see gate.h. "no worse" asks for evidence: rates over the same rows are compared by the exact McNemar test, Holm-corrected over
- * the checks of the gate, and fail when worse at 5 %; metrics without such a test must simply not be worse.
+ * gate.c: see gate.h. "no worse" asks for evidence: rates over the same rows are compared by the exact
+ * McNemar test, Holm-corrected over the checks of the gate, and fail when worse at 5 %; metrics without such
+ * a test must simply not be worse.
  */
 #include "gate.h"
 
@@ -13,22 +14,18 @@
 
 #define SIGNIFICANT 0.05
 
-/* --- parsing ------------------------------------------------------------------------------------------------------ */
+/* --- parsing --- */
 
 static int bad(const struct gate *g, const char *why, struct error *err)
 {
     return error_set(err, EX_USAGE, "--gate '%s': %s", g->text, why);
 }
 
-static const char *skip_blanks(const char *s)
-{
-    return s + strspn(s, " \t");
-}
+static const char *skip_blanks(const char *s) { return s + strspn(s, " \t"); }
 
 static bool copy_word(char *out, size_t bytes, const char *s, size_t n)
 {
-    if (n == 0 || n >= bytes)
-        return false;
+    if (n == 0 || n >= bytes) return false;
     memcpy(out, s, n);
     out[n] = 0;
     return true;
@@ -36,23 +33,22 @@ static bool copy_word(char *out, size_t bytes, const char *s, size_t n)
 
 static int parse_bound(struct gate *g, const char *s, struct error *err)
 {
-    static const struct { const char *text; enum gate_op op; } ops[] = {
-        {">=", GATE_AT_LEAST}, {"<=", GATE_AT_MOST}, {">", GATE_ABOVE}, {"<", GATE_BELOW}};
+    static const struct {
+        const char *text;
+        enum gate_op op;
+    } ops[] = {{">=", GATE_AT_LEAST}, {"<=", GATE_AT_MOST}, {">", GATE_ABOVE}, {"<", GATE_BELOW}};
     size_t i = 0;
     while (i < 4 && !text_starts(s, ops[i].text))
         i++;
-    if (i == 4)
-        return bad(g, "after the metric comes >=, <=, > or < and a bound, or 'no worse'", err);
+    if (i == 4) return bad(g, "after the metric comes >=, <=, > or < and a bound, or 'no worse'", err);
     g->op = ops[i].op;
     s = skip_blanks(s + strlen(ops[i].text));
     if (text_starts(s, "old")) {
         g->relative = true;
         s = skip_blanks(s + 3);
-        if (!*s)
-            return 0;
+        if (!*s) return 0;
         double sign = *s == '+' ? 1 : *s == '-' ? -1 : 0;
-        if (sign == 0)
-            return bad(g, "after 'old' comes nothing, or + or - and a number", err);
+        if (sign == 0) return bad(g, "after 'old' comes nothing, or + or - and a number", err);
         s = skip_blanks(s + 1);
         if (!parse_number(s, &g->number) || !isfinite(g->number))
             return bad(g, "the bound is no number", err);
@@ -85,7 +81,8 @@ int gate_parse(struct gate *g, const char *text, struct error *err)
         char number[64];
         s += fpr ? 5 : recall ? 8 : 1;
         n = strcspn(s, "[ \t<>");
-        if (!(fpr || recall) || !copy_word(number, sizeof number, s, n) || !parse_number(number, &g->at) || !(g->at >= 0 && g->at <= 1))
+        if (!(fpr || recall) || !copy_word(number, sizeof number, s, n) || !parse_number(number, &g->at) ||
+            !(g->at >= 0 && g->at <= 1))
             return bad(g, "@fpr= and @recall= take a number from 0 to 1", err);
         if (!(fpr && strcmp(g->metric, "recall") == 0) && !(recall && strcmp(g->metric, "precision") == 0))
             return bad(g, "there is recall@fpr=X and precision@recall=X", err);
@@ -106,27 +103,35 @@ int gate_parse(struct gate *g, const char *text, struct error *err)
     return parse_bound(g, s, err);
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------- */
+/* --- values --- */
 
-static int add_check(struct gate_checks *out, const char *view, const char *metric, const char *where, double old_value, double new_value, double p,
-                     struct error *err)
+static int add_check(struct gate_checks *out, const char *view, const char *metric, const char *where,
+                     double old_value, double new_value, double p, struct error *err)
 {
     struct gate_check c = {.old_value = old_value, .new_value = new_value, .p = p};
-    if (mem_grow(&out->items, &out->capacity, out->n + 1, sizeof *out->items, err))
-        return -1;
-    snprintf(c.what, sizeof c.what, "%s%s%s%s%s%s", view, view[0] ? ":" : "", metric, where[0] ? "[" : "", where, where[0] ? "]" : "");
+    if (mem_grow(&out->items, &out->capacity, out->n + 1, sizeof *out->items, err)) return -1;
+    snprintf(c.what, sizeof c.what, "%s%s%s%s%s%s", view, view[0] ? ":" : "", metric, where[0] ? "[" : "",
+             where, where[0] ? "]" : "");
     out->items[out->n++] = c;
     return 0;
 }
 
-struct single { const char *name; double value; };
+struct single {
+    const char *name;
+    double value;
+};
 
 /* Metrics of one number over all classes, NaN bound for none. */
 static bool single_metric(const struct evaluation *e, const char *name, double *value)
 {
-    const struct single metrics[] = {
-        {"accuracy", e->c.accuracy}, {"balanced_accuracy", e->c.balanced_accuracy}, {"kappa", e->c.kappa}, {"mcc", e->c.mcc},
-        {"top2_accuracy", e->c.top2_accuracy}, {"log_loss", e->c.log_loss}, {"brier", e->c.brier}, {"ece", calibration_ece(e->width15, 15)}};
+    const struct single metrics[] = {{"accuracy", e->c.accuracy},
+                                     {"balanced_accuracy", e->c.balanced_accuracy},
+                                     {"kappa", e->c.kappa},
+                                     {"mcc", e->c.mcc},
+                                     {"top2_accuracy", e->c.top2_accuracy},
+                                     {"log_loss", e->c.log_loss},
+                                     {"brier", e->c.brier},
+                                     {"ece", calibration_ece(e->width15, 15)}};
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++)
         if (strcmp(metrics[i].name, name) == 0) {
             *value = metrics[i].value;
@@ -139,29 +144,35 @@ static bool lower_is_better(const char *metric)
 {
     static const char *const names[] = {"log_loss", "brier", "ece", "fpr", "fnr", NULL};
     for (const char *const *n = names; *n; n++)
-        if (strcmp(*n, metric) == 0)
-            return true;
+        if (strcmp(*n, metric) == 0) return true;
     return false;
 }
 
-/* Is row i a case of the rate, and is it a hit? As slice rates count: fpr over negatives, fnr over positives. */
-static bool rate_of_row(const struct view_result *v, enum slice_rate rate, double threshold, size_t i, bool *hit)
+/* Is row i a case of the rate, and is it a hit? As slice rates count: fpr over negatives, fnr over positives.
+ */
+static bool rate_of_row(const struct view_result *v, enum slice_rate rate, double threshold, size_t i,
+                        bool *hit)
 {
     bool flagged = v->score[i] >= threshold, positive = v->positive[i] != 0;
-    *hit = rate == RATE_FPR || rate == RATE_FLAG ? flagged : rate == RATE_FNR ? !flagged : flagged == positive;
+    *hit = rate == RATE_FPR || rate == RATE_FLAG ? flagged
+           : rate == RATE_FNR                    ? !flagged
+                                                 : flagged == positive;
     return rate == RATE_FPR ? !positive : rate == RATE_FNR ? positive : true;
 }
 
-/* Exact McNemar of a rate between the two evaluations over rows (NULL: all); v NULL: right or wrong over all classes. */
-static double paired_p(const struct evaluation *old, const struct evaluation *new, const struct view_result *old_v, const struct view_result *new_v,
-                       enum slice_rate rate, const uint32_t *rows, size_t n)
+/* Exact McNemar of a rate between the two evaluations over rows (NULL: all); v NULL: right or wrong over all
+ * classes. */
+static double paired_p(const struct evaluation *old, const struct evaluation *new,
+                       const struct view_result *old_v, const struct view_result *new_v, enum slice_rate rate,
+                       const uint32_t *rows, size_t n)
 {
     uint64_t only_old = 0, only_new = 0;
     assert(!old_v == !new_v);
     for (size_t j = 0; j < n; j++) {
         size_t i = rows ? rows[j] : j;
         bool a = old->right[i] != 0, b = new->right[i] != 0;
-        if (new_v && (!rate_of_row(old_v, rate, old->threshold, i, &a) | !rate_of_row(new_v, rate, new->threshold, i, &b)))
+        if (new_v && (!rate_of_row(old_v, rate, old->threshold, i, &a) |
+                      !rate_of_row(new_v, rate, new->threshold, i, &b)))
             continue;
         only_old += a && !b;
         only_new += b && !a;
@@ -172,14 +183,14 @@ static double paired_p(const struct evaluation *old, const struct evaluation *ne
 static int rate_named(const char *name)
 {
     for (int r = 0; r < SLICE_RATES; r++)
-        if (strcmp(slice_rate_names[r], name) == 0)
-            return r;
+        if (strcmp(slice_rate_names[r], name) == 0) return r;
     return -1;
 }
 
 /* Adds a check of a rate for each slice that [where] names; none is an error. */
-static int check_slices(const struct gate *g, const struct evaluation *old, const struct evaluation *new, const struct view_result *old_v,
-                        const struct view_result *new_v, enum slice_rate rate, struct gate_checks *out, struct error *err)
+static int check_slices(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
+                        const struct view_result *old_v, const struct view_result *new_v,
+                        enum slice_rate rate, struct gate_checks *out, struct error *err)
 {
     const struct predictions *p = new->p;
     const char *view = new_v ? new_v->view->name : "";
@@ -187,26 +198,29 @@ static int check_slices(const struct gate *g, const struct evaluation *old, cons
     const struct slice_result *b = new_v ? new_v->slices + (size_t)rate * (p->n_slices + 1) : new->slices;
     size_t found = 0;
     if (!g->where[0])
-        return add_check(out, view, g->metric, "", a[0].value, b[0].value, paired_p(old, new, old_v, new_v, rate, NULL, p->n_rows), err);
-    for (int pass = 0; pass < 2 && found == 0; pass++)      /* a slice of that name, else a column */
+        return add_check(out, view, g->metric, "", a[0].value, b[0].value,
+                         paired_p(old, new, old_v, new_v, rate, NULL, p->n_rows), err);
+    for (int pass = 0; pass < 2 && found == 0; pass++) /* a slice of that name, else a column */
         for (size_t s = 0; s < p->n_slices; s++) {
-            bool wanted = strcmp(g->where, "*") == 0 || strcmp(pass == 0 ? p->slices[s].name : p->slices[s].family, g->where) == 0;
-            if (!wanted)
-                continue;
+            bool wanted = strcmp(g->where, "*") == 0 ||
+                          strcmp(pass == 0 ? p->slices[s].name : p->slices[s].family, g->where) == 0;
+            if (!wanted) continue;
             found++;
             if (add_check(out, view, g->metric, p->slices[s].name, a[s + 1].value, b[s + 1].value,
-                          paired_p(old, new, old_v, new_v, rate, p->slices[s].rows, p->slices[s].n_rows), err))
+                          paired_p(old, new, old_v, new_v, rate, p->slices[s].rows, p->slices[s].n_rows),
+                          err))
                 return -1;
         }
-    if (found == 0)
-        return bad(g, "there is no such slice (and no column of that name was sliced by)", err);
+    if (found == 0) return bad(g, "there is no such slice (and no column of that name was sliced by)", err);
     return 0;
 }
 
 static double at_fpr(const struct view_result *v, double fpr)
 {
     int64_t at = curve_at_fpr(&v->curve, fpr);
-    return v->curve.n_positive == 0 ? NAN : at < 0 ? 0 : (double)v->curve.tp[at] / (double)v->curve.n_positive;
+    return v->curve.n_positive == 0 ? NAN
+           : at < 0                 ? 0
+                                    : (double)v->curve.tp[at] / (double)v->curve.n_positive;
 }
 
 static double best_precision(const struct view_result *v, double recall)
@@ -215,8 +229,8 @@ static double best_precision(const struct view_result *v, double recall)
     return at < 0 ? NAN : (double)v->curve.tp[at] / (double)(v->curve.tp[at] + v->curve.fp[at]);
 }
 
-static int check_view(const struct gate *g, const struct evaluation *old, const struct evaluation *new, size_t i, struct gate_checks *out,
-                      struct error *err)
+static int check_view(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
+                      size_t i, struct gate_checks *out, struct error *err)
 {
     const struct view_result *a = &old->views[i], *b = &new->views[i];
     const char *name = b->view->name;
@@ -224,30 +238,35 @@ static int check_view(const struct gate *g, const struct evaluation *old, const 
     int rate = rate_named(g->metric);
     if (!isnan(g->at)) {
         bool recall = strcmp(g->metric, "recall") == 0;
-        if (g->where[0])
-            return bad(g, "thresholds at a rate are taken over all rows, not in a slice", err);
+        if (g->where[0]) return bad(g, "thresholds at a rate are taken over all rows, not in a slice", err);
         snprintf(metric, sizeof metric, "%s@%s=%g", g->metric, recall ? "fpr" : "recall", g->at);
-        return add_check(out, name, metric, "", recall ? at_fpr(a, g->at) : best_precision(a, g->at), recall ? at_fpr(b, g->at) : best_precision(b, g->at),
-                         NAN, err);
+        return add_check(out, name, metric, "", recall ? at_fpr(a, g->at) : best_precision(a, g->at),
+                         recall ? at_fpr(b, g->at) : best_precision(b, g->at), NAN, err);
     }
     if (strcmp(g->metric, "roc_auc") == 0)
         return add_check(out, name, g->metric, "", a->roc_auc, b->roc_auc, NAN, err);
     if (strcmp(g->metric, "average_precision") == 0)
         return add_check(out, name, g->metric, "", a->average_precision, b->average_precision, NAN, err);
-    if (rate >= 0)
-        return check_slices(g, old, new, a, b, (enum slice_rate)rate, out, err);
+    if (rate >= 0) return check_slices(g, old, new, a, b, (enum slice_rate)rate, out, err);
     return bad(g, "no such metric", err);
 }
 
 /* recall[CLASS] and the like. */
-static int check_class(const struct gate *g, const struct evaluation *old, const struct evaluation *new, struct gate_checks *out, struct error *err)
+static int check_class(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
+                       struct gate_checks *out, struct error *err)
 {
     for (int k = 0; k < new->p->n_classes; k++)
         if (strcmp(new->p->classes[k], g->where) == 0) {
             const struct class_scores *a = &old->c.classes[k], *b = &new->c.classes[k];
             bool recall = strcmp(g->metric, "recall") == 0, precision = strcmp(g->metric, "precision") == 0;
-            return add_check(out, "", g->metric, g->where, recall ? a->recall : precision ? a->precision : a->f1,
-                             recall ? b->recall : precision ? b->precision : b->f1, NAN, err);
+            return add_check(out, "", g->metric, g->where,
+                             recall      ? a->recall
+                             : precision ? a->precision
+                                         : a->f1,
+                             recall      ? b->recall
+                             : precision ? b->precision
+                                         : b->f1,
+                             NAN, err);
         }
     return bad(g, "recall, precision and f1 take a class: recall[NAME]", err);
 }
@@ -255,8 +274,8 @@ static int check_class(const struct gate *g, const struct evaluation *old, const
 static bool met(const struct gate *g, const struct gate_check *c)
 {
     double bound = g->relative ? c->old_value + g->number : g->number;
-    if (isnan(c->new_value) || isnan(bound))
-        return isnan(c->new_value) && isnan(bound) && g->relative;      /* undefined before and after: a slice without negatives */
+    if (isnan(c->new_value) || isnan(bound)) /* undefined before and after: a slice without negatives */
+        return isnan(c->new_value) && isnan(bound) && g->relative;
     switch (g->op) {
     case GATE_AT_LEAST: return c->new_value >= bound;
     case GATE_AT_MOST: return c->new_value <= bound;
@@ -268,30 +287,32 @@ static bool met(const struct gate *g, const struct gate_check *c)
     return !worse || (!isnan(c->p) && c->p >= SIGNIFICANT);
 }
 
-int gate_evaluate(const struct gate *g, const struct evaluation *old, const struct evaluation *new, struct gate_checks *out, struct error *err)
+int gate_evaluate(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
+                  struct gate_checks *out, struct error *err)
 {
     size_t first = out->n;
     double a, b;
-    bool class_metric = strcmp(g->metric, "recall") == 0 || strcmp(g->metric, "precision") == 0 || strcmp(g->metric, "f1") == 0;
+    bool class_metric = strcmp(g->metric, "recall") == 0 || strcmp(g->metric, "precision") == 0 ||
+                        strcmp(g->metric, "f1") == 0;
     if (!g->view[0] && isnan(g->at) && class_metric) {
-        if (check_class(g, old, new, out, err))
-            return -1;
+        if (check_class(g, old, new, out, err)) return -1;
     } else if (!g->view[0] && strcmp(g->metric, "accuracy") == 0) {
-        if (check_slices(g, old, new, NULL, NULL, RATE_ACCURACY, out, err))
-            return -1;
+        if (check_slices(g, old, new, NULL, NULL, RATE_ACCURACY, out, err)) return -1;
     } else if (!g->view[0] && single_metric(old, g->metric, &a) && single_metric(new, g->metric, &b)) {
-        if (g->where[0])
-            return bad(g, "this metric is not taken in slices", err);
-        if (add_check(out, "", g->metric, "", a, b, NAN, err))
-            return -1;
+        if (g->where[0]) return bad(g, "this metric is not taken in slices", err);
+        if (add_check(out, "", g->metric, "", a, b, NAN, err)) return -1;
     } else {
         for (size_t i = 0; i < new->n_views; i++)
-            if ((!g->view[0] || strcmp(g->view, new->views[i].view->name) == 0) && check_view(g, old, new, i, out, err))
+            if ((!g->view[0] || strcmp(g->view, new->views[i].view->name) == 0) &&
+                check_view(g, old, new, i, out, err))
                 return -1;
         if (out->n == first)
-            return bad(g, g->view[0] ? "there is no such view" : "there is no such metric, or no view to ask it of (--view)", err);
+            return bad(g,
+                       g->view[0] ? "there is no such view"
+                                  : "there is no such metric, or no view to ask it of (--view)",
+                       err);
     }
-    if (g->op == GATE_NO_WORSE) {       /* several slices: one of twenty is "significant" by chance */
+    if (g->op == GATE_NO_WORSE) { /* several slices: one of twenty is "significant" by chance */
         double *p = mem_alloc((out->n - first) * sizeof *p, err);
         int rc = -1;
         if (p) {
@@ -302,8 +323,7 @@ int gate_evaluate(const struct gate *g, const struct evaluation *old, const stru
                 out->items[i].p = p[i - first];
         }
         free(p);
-        if (rc)
-            return -1;
+        if (rc) return -1;
     }
     for (size_t i = first; i < out->n; i++)
         out->items[i].met = met(g, &out->items[i]);

@@ -1,6 +1,6 @@
 /*
- * html.h: writing a page piece by piece: the first failure is kept, so that there is no test on every line. What comes from data
- * goes through html_escaped, nothing else.
+ * html.h: writing a page piece by piece: the first failure is kept, so that there is no test on every line.
+ * What comes from data goes through html_escaped, nothing else.
  */
 #ifndef WINNOW_EVAL_HTML_H
 #define WINNOW_EVAL_HTML_H
@@ -10,7 +10,11 @@
 #include "base/text.h"
 #include "metric/interval.h"
 
-struct html { struct text t; struct error *err; bool failed; };
+struct html {
+    struct text t;
+    struct error *err;
+    bool failed;
+};
 
 void html_raw(struct html *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void html_escaped(struct html *h, const char *s);
@@ -20,7 +24,8 @@ void html_escaped(struct html *h, const char *s);
 char *html_count(char out[HTML_COUNT_BYTES], uint64_t n);
 #define COUNT(n) html_count((char[HTML_COUNT_BYTES]){0}, n)
 
-/* Table cells: k of n as a rate with Wilson's interval; a number with its interval, where it has one; a number. */
+/* Table cells: k of n as a rate with Wilson's interval; a number with its interval, where it has one; a
+ * number. */
 void html_rate_cell(struct html *h, uint64_t k, uint64_t n);
 void html_interval_cell(struct html *h, double x, struct interval ci, int digits);
 void html_number_cell(struct html *h, double x, int digits);

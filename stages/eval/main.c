@@ -1,6 +1,7 @@
 /*
- * eval: what a classifier can do, in numbers with intervals: metrics.tsv, curves, slices, report.html. From a file of predictions
- * alone, from a model and pictures, or for two models against each other (--compare, --gate).
+ * eval: what a classifier can do, in numbers with intervals: metrics.tsv, curves, slices, report.html. From a
+ * file of predictions alone, from a model and pictures, or for two models against each other (--compare,
+ * --gate).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,40 +10,60 @@
 #include "base/mem.h"
 #include "eval.h"
 
-#define ROW(type, name, field, word, help) {type, 0, name, offsetof(struct eval_options, field), word, help, 0, 0, NULL}
+#define ROW(type, name, field, word, help)                                                                   \
+    {                                                                                                        \
+        type, 0, name, offsetof(struct eval_options, field), word, help, 0, 0, NULL                          \
+    }
 
 static const struct option_row rows[] = {
     {OPTION_HEADING, 0, NULL, 0, NULL, "input", 0, 0, NULL},
-    ROW(OPTION_STRING, "predictions", predictions, "FILE", "predictions: id label p_<class>... ('-' is standard input)"),
+    ROW(OPTION_STRING, "predictions", predictions, "FILE",
+        "predictions: id label p_<class>... ('-' is standard input)"),
     ROW(OPTION_STRING, "model", model, "DIR", "model folder to make the predictions with"),
     ROW(OPTION_STRING, "shards", shards, "DIR|MANIFEST", "pictures for --model: a shard set or a manifest"),
     ROW(OPTION_STRING, "split", split, "NAME", "the part of them: train, val, test or all"),
     ROW(OPTION_STRING, "device", device, "NAME", "where the model runs: auto, cpu, cuda, ref"),
-    {OPTION_INT, 0, "batch", offsetof(struct eval_options, batch), "N", "pictures a forward pass; 0: 8", 0, 1024, NULL},
-    ROW(OPTION_STRING, "reports", reports, "FILE", "reports from users, as collect-reports writes them: says whether each is fixed"),
+    {OPTION_INT, 0, "batch", offsetof(struct eval_options, batch), "N", "pictures a forward pass; 0: 8", 0,
+     1024, NULL},
+    ROW(OPTION_STRING, "reports", reports, "FILE",
+        "reports from users, as collect-reports writes them: says whether each is fixed"),
     ROW(OPTION_STRING, "log", log, "FILE", "log.tsv of the training: adds its curves to the report"),
-    {OPTION_DOUBLE, 0, "sum-tolerance", offsetof(struct eval_options, sum_tolerance), "X", "how far a row's probabilities may miss 1", 1e-12, 1, NULL},
+    {OPTION_DOUBLE, 0, "sum-tolerance", offsetof(struct eval_options, sum_tolerance), "X",
+     "how far a row's probabilities may miss 1", 1e-12, 1, NULL},
     {OPTION_HEADING, 0, NULL, 0, NULL, "questions", 0, 0, NULL},
-    ROW(OPTION_STRINGS, "view", views, "NAME=A+B", "a binary question: the sum of some classes (again for more)"),
-    ROW(OPTION_STRING, "views", views_file, "FILE", "views, one NAME=A+B a line, in place of the built-in strict and broad"),
+    ROW(OPTION_STRINGS, "view", views, "NAME=A+B",
+        "a binary question: the sum of some classes (again for more)"),
+    ROW(OPTION_STRING, "views", views_file, "FILE",
+        "views, one NAME=A+B a line, in place of the built-in strict and broad"),
     ROW(OPTION_FLAG, "no-default-views", no_default_views, NULL, "leave the built-in views out"),
-    {OPTION_DOUBLE, 0, "threshold", offsetof(struct eval_options, threshold), "X", "score from which on a view flags a picture", 0, 1, NULL},
-    ROW(OPTION_STRINGS, "slice", slice_columns, "COLUMN", "slice by this column of the predictions (again for more)"),
+    {OPTION_DOUBLE, 0, "threshold", offsetof(struct eval_options, threshold), "X",
+     "score from which on a view flags a picture", 0, 1, NULL},
+    ROW(OPTION_STRINGS, "slice", slice_columns, "COLUMN",
+        "slice by this column of the predictions (again for more)"),
     ROW(OPTION_STRING, "slices", slices_file, "FILE", "id (or path) and slice, many to many: further slices"),
-    ROW(OPTION_FLAG, "no-auto-slices", no_auto_slices, NULL, "do not slice by unknown columns of 2 to 64 values"),
-    {OPTION_INT, 0, "min-slice", offsetof(struct eval_options, min_slice), "N", "slices of fewer rows are shown and never flagged", 1, 1e9, NULL},
-    {OPTION_INT, 0, "bootstrap", offsetof(struct eval_options, bootstrap), "N", "resamples for the interval of accuracy; 0: Wilson's", 0, 1e6, NULL},
-    ROW(OPTION_FLAG, "fit-temperature", fit_temperature, NULL, "fit the temperature on these rows (use --split val) and, with --model, store it in the model"),
+    ROW(OPTION_FLAG, "no-auto-slices", no_auto_slices, NULL,
+        "do not slice by unknown columns of 2 to 64 values"),
+    {OPTION_INT, 0, "min-slice", offsetof(struct eval_options, min_slice), "N",
+     "slices of fewer rows are shown and never flagged", 1, 1e9, NULL},
+    {OPTION_INT, 0, "bootstrap", offsetof(struct eval_options, bootstrap), "N",
+     "resamples for the interval of accuracy; 0: Wilson's", 0, 1e6, NULL},
+    ROW(OPTION_FLAG, "fit-temperature", fit_temperature, NULL,
+        "fit the temperature on these rows (use --split val) and, with --model, store it in the model"),
     {OPTION_HEADING, 0, NULL, 0, NULL, "two models", 0, 0, NULL},
-    ROW(OPTION_FLAG, "compare", compare, NULL, "compare two predictions files, OLD and NEW, on the rows that both have"),
-    ROW(OPTION_STRINGS, "gate", gates, "TEXT", "exit 1 unless this holds for NEW: 'recall@fpr=0.01 >= old', 'fpr[slice] no worse' (again for more)"),
+    ROW(OPTION_FLAG, "compare", compare, NULL,
+        "compare two predictions files, OLD and NEW, on the rows that both have"),
+    ROW(OPTION_STRINGS, "gate", gates, "TEXT",
+        "exit 1 unless this holds for NEW: 'recall@fpr=0.01 >= old', 'fpr[slice] no worse' (again for more)"),
     {OPTION_HEADING, 0, NULL, 0, NULL, "output", 0, 0, NULL},
-    ROW(OPTION_STRING, "out", out, "DIR", "folder for metrics.tsv, report.html, curves, slices, predictions.tsv"),
+    ROW(OPTION_STRING, "out", out, "DIR",
+        "folder for metrics.tsv, report.html, curves, slices, predictions.tsv"),
     ROW(OPTION_FLAG, "no-report", no_report, NULL, "write no report.html"),
     ROW(OPTION_STRING, "title", title, "TEXT", "heading of the report"),
-    {OPTION_INT, 0, "worst", offsetof(struct eval_options, worst), "N", "worst mistakes shown in the report", 0, 500, NULL},
+    {OPTION_INT, 0, "worst", offsetof(struct eval_options, worst), "N", "worst mistakes shown in the report",
+     0, 500, NULL},
     ROW(OPTION_FLAG, "no-thumbnails", no_thumbnails, NULL, "no pictures in the report"),
-    ROW(OPTION_FLAG, "all-curve-points", all_curve_points, NULL, "write every point of curves of more than 20000 points"),
+    ROW(OPTION_FLAG, "all-curve-points", all_curve_points, NULL,
+        "write every point of curves of more than 20000 points"),
     COMMON_ROW_ROOT(struct eval_options, common),
     COMMON_ROW_THREADS(struct eval_options, common),
     COMMON_ROW_TALK(struct eval_options, common),
@@ -52,14 +73,18 @@ static const struct option_table table = {
     .name = "eval",
     .synopsis = "[OLD NEW]",
     .summary = "predictions, metrics with intervals, slices, a report; two models compared",
-    .details =
-        "Reads predictions (id label p_<class>... and slice columns) or makes them with --model. Writes into --out:\n"
-        "metrics.tsv (metric key value ci_low ci_high n), report.html, roc-VIEW.tsv, pr-VIEW.tsv, slices-VIEW.tsv, slices.tsv,\n"
-        "and predictions.tsv with --model.\n\n"
-        "  eval --predictions predictions.tsv --out runs/1/eval\n"
-        "  eval --model runs/1/model --shards runs/1/shards --split test --log runs/1/log.tsv --out runs/1/eval\n"
-        "  eval --model runs/1/model --shards runs/1/shards --split val --fit-temperature --out runs/1/eval-val\n"
-        "  eval --compare runs/1/eval/predictions.tsv runs/2/eval/predictions.tsv --gate 'accuracy >= old' --gate 'fpr[*] no worse'",
+    .details = "Reads predictions (id label p_<class>... and slice columns) or makes them with --model. "
+               "Writes into --out:\n"
+               "metrics.tsv (metric key value ci_low ci_high n), report.html, roc-VIEW.tsv, pr-VIEW.tsv, "
+               "slices-VIEW.tsv, slices.tsv,\n"
+               "and predictions.tsv with --model.\n\n"
+               "  eval --predictions predictions.tsv --out runs/1/eval\n"
+               "  eval --model runs/1/model --shards runs/1/shards --split test --log runs/1/log.tsv --out "
+               "runs/1/eval\n"
+               "  eval --model runs/1/model --shards runs/1/shards --split val --fit-temperature --out "
+               "runs/1/eval-val\n"
+               "  eval --compare runs/1/eval/predictions.tsv runs/2/eval/predictions.tsv --gate 'accuracy >= "
+               "old' --gate 'fpr[*] no worse'",
     .rows = rows,
     .max_operands = 2,
 };
@@ -70,11 +95,14 @@ static int store_temperature(const struct eval_options *o, const struct evaluati
     struct text path = TEXT_EMPTY, content = TEXT_EMPTY;
     int rc = -1;
     if (e->temperature.at_edge)
-        return error_set(err, EX_DATAERR, "no temperature fits: the best lies outside 0.05..20 (is every row right, or none?)");
+        return error_set(err, EX_DATAERR,
+                         "no temperature fits: the best lies outside 0.05..20 (is every row right, or "
+                         "none?)");
     if (text_printf(&path, err, "%s/temperature.tsv", o->out) ||
-        text_printf(&content, err, "temperature\tnll_before\tnll_after\tn\n%s\t", format_real(text, e->temperature.temperature)) ||
-        text_printf(&content, err, "%s\t%s\t%zu\n", format_real(old, e->temperature.nll_before), format_real(text, e->temperature.nll_after),
-                    e->p->n_rows) ||
+        text_printf(&content, err, "temperature\tnll_before\tnll_after\tn\n%s\t",
+                    format_real(text, e->temperature.temperature)) ||
+        text_printf(&content, err, "%s\t%s\t%zu\n", format_real(old, e->temperature.nll_before),
+                    format_real(text, e->temperature.nll_after), e->p->n_rows) ||
         atomic_file_write(path.data, content.data, content.n_bytes, err))
         goto out;
     rc = o->model ? predict_store_temperature(o, e->temperature.temperature, err) : 0;
@@ -84,33 +112,42 @@ out:
     return rc;
 }
 
-static int evaluate(const struct eval_options *o, const char *usable, const char *model_line, struct error *err)
+static int evaluate(const struct eval_options *o, const char *usable, const char *model_line,
+                    struct error *err)
 {
     struct predictions p = PREDICTIONS_EMPTY;
     struct views views = VIEWS_EMPTY;
     struct evaluation e = EVALUATION_EMPTY;
     struct user_reports reports = USER_REPORTS_EMPTY;
     struct text report = TEXT_EMPTY;
-    struct predictions_options po = {.sum_tolerance = o->sum_tolerance, .slice_columns = o->slice_columns.items,
-                                     .n_slice_columns = o->slice_columns.n, .auto_slices = !o->no_auto_slices,
+    struct predictions_options po = {.sum_tolerance = o->sum_tolerance,
+                                     .slice_columns = o->slice_columns.items,
+                                     .n_slice_columns = o->slice_columns.n,
+                                     .auto_slices = !o->no_auto_slices,
                                      .keep_path_keys = o->slices_file != NULL};
     size_t n_unknown = 0;
     int rc = -1;
-    if (predictions_read(&p, usable, &po, err) || (o->slices_file && predictions_add_slices(&p, o->slices_file, &n_unknown, err)) ||
+    if (predictions_read(&p, usable, &po, err) ||
+        (o->slices_file && predictions_add_slices(&p, o->slices_file, &n_unknown, err)) ||
         (o->reports && user_reports_read(&reports, o->reports, &p, err)) || views_make(&views, o, &p, err) ||
         evaluation_make(&e, &p, &views, o, err))
         goto out;
     if (n_unknown)
-        stage_note(&o->common, "%zu rows of '%s' name pictures that are not among the predictions", n_unknown, o->slices_file);
+        stage_note(&o->common, "%zu rows of '%s' name pictures that are not among the predictions", n_unknown,
+                   o->slices_file);
     if (!o->no_report) {
         struct report_input in = {&e, o, &reports, usable, model_line};
         if (text_printf(&report, err, "%s/report.html", o->out) || report_write(&in, report.data, err))
             goto out;
     }
-    if (eval_write_tables(&e, &reports, o, o->out, err) || (o->fit_temperature && store_temperature(o, &e, err)))
+    if (eval_write_tables(&e, &reports, o, o->out, err) ||
+        (o->fit_temperature && store_temperature(o, &e, err)))
         goto out;
-    stage_note(&o->common, "%zu rows, %d classes: accuracy %.4f, balanced %.4f, log loss %.4f, ECE %.4f, temperature %.4f", p.n_rows, p.n_classes,
-               e.c.accuracy, e.c.balanced_accuracy, e.c.log_loss, calibration_ece(e.width15, 15), e.temperature.temperature);
+    stage_note(&o->common,
+               "%zu rows, %d classes: accuracy %.4f, balanced %.4f, log loss %.4f, ECE %.4f, temperature "
+               "%.4f",
+               p.n_rows, p.n_classes, e.c.accuracy, e.c.balanced_accuracy, e.c.log_loss,
+               calibration_ece(e.width15, 15), e.temperature.temperature);
     rc = 0;
 out:
     user_reports_release(&reports);
@@ -127,19 +164,17 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
         if (operands->n != 2)
             return error_set(err, EX_USAGE, "--compare takes two predictions files: OLD NEW");
         if (o->predictions || o->model || o->shards || o->reports)
-            return error_set(err, EX_USAGE, "--compare goes without --predictions, --model, --shards and --reports");
+            return error_set(err, EX_USAGE,
+                             "--compare goes without --predictions, --model, --shards and --reports");
         return 0;
     }
     if (operands->n)
         return error_set(err, EX_USAGE, "'%s': only --compare takes operands", operands->items[0]);
-    if (o->gates.n)
-        return error_set(err, EX_USAGE, "--gate needs --compare OLD NEW");
-    if (!o->out)
-        return error_set(err, EX_USAGE, "--out DIR is needed");
+    if (o->gates.n) return error_set(err, EX_USAGE, "--gate needs --compare OLD NEW");
+    if (!o->out) return error_set(err, EX_USAGE, "--out DIR is needed");
     if (!o->predictions == !o->model)
         return error_set(err, EX_USAGE, "either --predictions or --model is needed");
-    if (o->model && !o->shards)
-        return error_set(err, EX_USAGE, "--model needs --shards DIR|MANIFEST");
+    if (o->model && !o->shards) return error_set(err, EX_USAGE, "--model needs --shards DIR|MANIFEST");
     if (o->predictions && o->shards && !io_exists(o->shards))
         return error_set(err, EX_NOINPUT, "no shards at '%s'", o->shards);
     return 0;
@@ -149,22 +184,19 @@ static int run(const struct eval_options *o, const struct operands *operands, st
 {
     struct text usable = TEXT_EMPTY, model_line = TEXT_EMPTY;
     int fd = -1, rc = -1;
-    if (check_usage(o, operands, err))
-        return -1;
-    if (o->out && io_mkdirs(o->out, err))
-        return -1;
-    if (o->compare)
-        return compare_run(o, operands->items[0], operands->items[1], err);
+    if (check_usage(o, operands, err)) return -1;
+    if (o->out && io_mkdirs(o->out, err)) return -1;
+    if (o->compare) return compare_run(o, operands->items[0], operands->items[1], err);
     if (o->model) {
-        if (text_printf(&usable, err, "%s/predictions.tsv", o->out) || predict_run(o, usable.data, &model_line, err))
+        if (text_printf(&usable, err, "%s/predictions.tsv", o->out) ||
+            predict_run(o, usable.data, &model_line, err))
             goto out;
     } else if (predictions_spool(o->predictions, &usable, &fd, err)) {
         goto out;
     }
     rc = evaluate(o, usable.data, model_line.data ? model_line.data : "", err);
 out:
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     text_release(&usable);
     text_release(&model_line);
     return rc;
@@ -172,15 +204,21 @@ out:
 
 int main(int argc, char **argv)
 {
-    struct eval_options opt = {.common = COMMON_OPTIONS_DEFAULTS, .split = "test", .device = "auto", .threshold = 0.5, .bootstrap = 2000,
-                               .min_slice = 20, .worst = 60, .sum_tolerance = PREDICTIONS_SUM_TOLERANCE, .title = "Evaluation"};
+    struct eval_options opt = {.common = COMMON_OPTIONS_DEFAULTS,
+                               .split = "test",
+                               .device = "auto",
+                               .threshold = 0.5,
+                               .bootstrap = 2000,
+                               .min_slice = 20,
+                               .worst = 60,
+                               .sum_tolerance = PREDICTIONS_SUM_TOLERANCE,
+                               .title = "Evaluation"};
     struct operands operands;
     struct error err = {0};
     int rc;
     stage_begin("eval");
     rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = run(&opt, &operands, &err);
     options_release(&table, &opt);
     return stage_end(rc, &err, NULL, &opt.common);

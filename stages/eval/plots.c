@@ -1,7 +1,8 @@
 /*
- * plots.c: SVG by gnuplot. One process for all plots, no shell, its own defaults; the script comes from an unlinked file, so that
- * neither side can wait for the other. No text from data reaches it (gnuplot would run a back-quoted command in a title): legends
- * are HTML. Colours are markers, rewritten into the page's variables, so that one drawing serves light, dark and paper.
+ * plots.c: SVG by gnuplot. One process for all plots, no shell, its own defaults; the script comes from an
+ * unlinked file, so that neither side can wait for the other. No text from data reaches it (gnuplot would run
+ * a back-quoted command in a title): legends are HTML. Colours are markers, rewritten into the page's
+ * variables, so that one drawing serves light, dark and paper.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,17 +19,17 @@
 #include "report.h"
 
 #define MAX_SVG_BYTES (16u << 20)
-#define MARKER_RED 161      /* rgb(161, 7, i): line color i */
+#define MARKER_RED 161 /* rgb(161, 7, i): line color i */
 #define MARKER_GREEN 7
 
-int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct plot_line like, struct error *err)
+int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct plot_line like,
+             struct error *err)
 {
-    if (mem_grow(&p->lines, &p->capacity, p->n_lines + 1, sizeof *p->lines, err))
-        return -1;
+    if (mem_grow(&p->lines, &p->capacity, p->n_lines + 1, sizeof *p->lines, err)) return -1;
     like.n = n;
     like.x = mem_dup(x, n * sizeof *x, err);
     like.y = mem_dup(y, n * sizeof *y, err);
-    p->lines[p->n_lines++] = like;      /* owned from here on, filled or not */
+    p->lines[p->n_lines++] = like; /* owned from here on, filled or not */
     return like.x && like.y ? 0 : -1;
 }
 
@@ -46,8 +47,11 @@ void plot_release(struct plot *p)
 static void write_plot(FILE *f, const struct plot *p)
 {
     fprintf(f, "reset\nset terminal svg size 460,360 enhanced font 'sans-serif,15'\n");
-    fprintf(f, "set border 3 lc rgb '#000000' lw 1\nset tics nomirror out scale 0.6\nset grid lc rgb '#a10765' lw 1\nunset key\n"
-               "set xlabel '%s'\nset ylabel '%s'\n", p->x_label, p->y_label);
+    fprintf(f,
+            "set border 3 lc rgb '#000000' lw 1\nset tics nomirror out scale 0.6\nset grid lc rgb '#a10765' "
+            "lw 1\nunset key\n"
+            "set xlabel '%s'\nset ylabel '%s'\n",
+            p->x_label, p->y_label);
     if (p->log_x)
         fprintf(f, "set logscale x\nset xrange [%g:1]\nset format x '10^{%%L}'\n", p->x_min);
     else if (p->zero_one_x)
@@ -65,12 +69,15 @@ static void write_plot(FILE *f, const struct plot *p)
         fputs("EOD\n", f);
     }
     fputs("plot ", f);
-    if (p->diagonal)
-        fputs("x with lines lc rgb '#a10766' dt 3 lw 1, ", f);
+    if (p->diagonal) fputs("x with lines lc rgb '#a10766' dt 3 lw 1, ", f);
     for (size_t i = 0; i < p->n_lines; i++) {
         const struct plot_line *l = &p->lines[i];
-        fprintf(f, "%s$d%zu with %s lc rgb '#%02x%02x%02x' lw 2%s%s", i ? ", " : "", i, l->steps ? "steps" : l->points ? "linespoints" : "lines", MARKER_RED,
-                MARKER_GREEN, l->color & 15, l->dashed ? " dt 2" : "", l->points ? " pt 7 ps 0.5" : "");
+        fprintf(f, "%s$d%zu with %s lc rgb '#%02x%02x%02x' lw 2%s%s", i ? ", " : "", i,
+                l->steps    ? "steps"
+                : l->points ? "linespoints"
+                            : "lines",
+                MARKER_RED, MARKER_GREEN, l->color & 15, l->dashed ? " dt 2" : "",
+                l->points ? " pt 7 ps 0.5" : "");
     }
     fputs("\n", f);
 }
@@ -82,7 +89,8 @@ static size_t scan_rgb(const char *s, int rgb[3])
     return sscanf(s, "rgb(%d , %d , %d )%n", &rgb[0], &rgb[1], &rgb[2], &length) == 3 ? (size_t)length : 0;
 }
 
-/* Copies an <svg> element with colours as variables; the fixed black of its groups goes, so that they take the page's ink. */
+/* Copies an <svg> element with colours as variables; the fixed black of its groups goes, so that they take
+ * the page's ink. */
 static int adopt_svg(const char *svg, size_t n, char **out, struct error *err)
 {
     static const char black[] = "color=\"black\"", ink[] = "fill=\"black\"";
@@ -93,31 +101,27 @@ static int adopt_svg(const char *svg, size_t n, char **out, struct error *err)
         int rgb[3];
         while (svg + plain < end && svg[plain] != 'r' && svg[plain] != 'c' && svg[plain] != 'f')
             plain++;
-        if (text_add(&t, svg, plain, err))
-            goto fail;
-        if ((svg += plain) == end)
-            break;
+        if (text_add(&t, svg, plain, err)) goto fail;
+        if ((svg += plain) == end) break;
         if ((size_t)(end - svg) > sizeof black && memcmp(svg, black, sizeof black - 1) == 0) {
             svg += sizeof black - 1;
             continue;
         }
         if ((size_t)(end - svg) > sizeof ink && memcmp(svg, ink, sizeof ink - 1) == 0) {
-            if (text_puts(&t, "fill=\"currentColor\"", err))
-                goto fail;
+            if (text_puts(&t, "fill=\"currentColor\"", err)) goto fail;
             svg += sizeof ink - 1;
             continue;
         }
         length = (size_t)(end - svg) > 4 && memcmp(svg, "rgb(", 4) == 0 ? scan_rgb(svg, rgb) : 0;
         if (length == 0) {
-            if (text_add(&t, svg++, 1, err))
-                goto fail;
+            if (text_add(&t, svg++, 1, err)) goto fail;
             continue;
         }
         svg += length;
         bool marker = rgb[0] == MARKER_RED && rgb[1] == MARKER_GREEN;
         if (marker && rgb[2] < 16 ? text_printf(&t, err, "var(--c%d)", rgb[2] % 8)
-            : marker ? text_puts(&t, rgb[2] == 0x65 ? "var(--line)" : "var(--soft)", err)
-            : text_puts(&t, rgb[0] + rgb[1] + rgb[2] < 384 ? "currentColor" : "none", err))
+            : marker              ? text_puts(&t, rgb[2] == 0x65 ? "var(--line)" : "var(--soft)", err)
+                     : text_puts(&t, rgb[0] + rgb[1] + rgb[2] < 384 ? "currentColor" : "none", err))
             goto fail;
     }
     *out = t.data;
@@ -132,11 +136,9 @@ static int take_svgs(char *output, struct plot *plots, size_t n, struct error *e
 {
     for (size_t i = 0; i < n; i++) {
         char *start = strstr(output, "<svg"), *end = start ? strstr(start, "</svg>") : NULL;
-        if (!end)
-            return 0;       /* fewer than asked for: the page says what is missing */
+        if (!end) return 0; /* fewer than asked for: the page says what is missing */
         end += 6;
-        if (adopt_svg(start, (size_t)(end - start), &plots[i].svg, err))
-            return -1;
+        if (adopt_svg(start, (size_t)(end - start), &plots[i].svg, err)) return -1;
         output = end;
     }
     return 0;
@@ -150,8 +152,7 @@ static int run_gnuplot(int script_fd, struct text *output, int *status, struct e
     char buffer[1 << 16];
     int pipe_fds[2], rc = -1, failed;
     pid_t child;
-    if (pipe2(pipe_fds, O_CLOEXEC))
-        return error_errno(err, EX_OSERR, "cannot make a pipe");
+    if (pipe2(pipe_fds, O_CLOEXEC)) return error_errno(err, EX_OSERR, "cannot make a pipe");
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, script_fd, 0);
     posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], 1);
@@ -162,17 +163,14 @@ static int run_gnuplot(int script_fd, struct text *output, int *status, struct e
     if (failed) {
         close(pipe_fds[0]);
         *status = 127 << 8;
-        if (failed == ENOENT || failed == EACCES)
-            return 0;
+        if (failed == ENOENT || failed == EACCES) return 0;
         errno = failed;
         return error_errno(err, EX_OSERR, "cannot start gnuplot");
     }
     for (;;) {
         ssize_t got = io_read_some(pipe_fds[0], buffer, sizeof buffer, "gnuplot", err);
-        if (got < 0 || (got > 0 && text_add(output, buffer, (size_t)got, err)))
-            goto out;
-        if (got == 0)
-            break;
+        if (got < 0 || (got > 0 && text_add(output, buffer, (size_t)got, err))) goto out;
+        if (got == 0) break;
         if (output->n_bytes > MAX_SVG_BYTES) {
             error_set(err, EX_SOFTWARE, "gnuplot writes more than 16 MiB");
             goto out;
@@ -189,12 +187,12 @@ out:
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err)
 {
     struct text output = TEXT_EMPTY;
-    int status = 0, rc = -1, fd = memfd_create("gnuplot", MFD_CLOEXEC);    /* no folder has to be writable for it */
+    /* no folder has to be writable for it */
+    int status = 0, rc = -1, fd = memfd_create("gnuplot", MFD_CLOEXEC);
     FILE *script = fd < 0 ? NULL : fdopen(fd, "w+");
     if (!script) {
         error_errno(err, EX_OSERR, "cannot make a temporary file for gnuplot");
-        if (fd >= 0)
-            close(fd);
+        if (fd >= 0) close(fd);
         return -1;
     }
     for (size_t i = 0; i < n; i++)
@@ -206,10 +204,12 @@ int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err
         error_errno(err, EX_IOERR, "cannot write gnuplot's script");
         goto out;
     }
-    if (run_gnuplot(fileno(script), &output, &status, err))
-        goto out;
+    if (run_gnuplot(fileno(script), &output, &status, err)) goto out;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        rc = text_puts(why, "No plots: gnuplot is not installed (Debian: gnuplot-nox). The tables hold the same numbers.", err);
+        rc = text_puts(why,
+                       "No plots: gnuplot is not installed (Debian: gnuplot-nox). The tables hold the same "
+                       "numbers.",
+                       err);
     else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !output.data)
         rc = text_puts(why, "No plots: gnuplot failed. The tables hold the same numbers.", err);
     else

@@ -1,6 +1,6 @@
 /*
- * predict.c: a model over a shard set or over the pictures of a manifest, into predictions.tsv: path id label pred p_<class>...
- * and what the source knows about a row (split, fold, group), in the order of the source.
+ * predict.c: a model over a shard set or over the pictures of a manifest, into predictions.tsv: path id label
+ * pred p_<class>... and what the source knows about a row (split, fold, group), in the order of the source.
  */
 #include <math.h>
 #include <stdio.h>
@@ -15,18 +15,21 @@
 #include "net/net.h"
 #include "shard/shard.h"
 
-struct out_row { const char *path, *id, *label, *split, *fold, *group; };
+struct out_row {
+    const char *path, *id, *label, *split, *fold, *group;
+};
 
 struct sink {
     struct predictor *predictor;
     const struct net *net;
-    char **classes;                 /* [n_classes]: the model's, or class_0... as classify calls them where it names none */
+    /* [n_classes]: the model's, or class_0... as classify calls them where it names none */
+    char **classes;
     struct manifest_writer writer;
     int n_classes, batch, n_waiting;
     size_t picture_bytes;
-    uint8_t *pixels;                /* [batch][side][side][3] */
-    float *probabilities;           /* [batch][n_classes] */
-    struct out_row *rows;           /* [batch], text in arena */
+    uint8_t *pixels;      /* [batch][side][side][3] */
+    float *probabilities; /* [batch][n_classes] */
+    struct out_row *rows; /* [batch], text in arena */
     struct arena arena;
     uint64_t n_done, n_rejected;
     struct progress progress;
@@ -34,10 +37,8 @@ struct sink {
 
 static int sink_flush(struct sink *s, struct error *err)
 {
-    if (s->n_waiting == 0)
-        return 0;
-    if (predictor_run(s->predictor, s->pixels, s->n_waiting, s->probabilities, err))
-        return -1;
+    if (s->n_waiting == 0) return 0;
+    if (predictor_run(s->predictor, s->pixels, s->n_waiting, s->probabilities, err)) return -1;
     for (int i = 0; i < s->n_waiting; i++) {
         const float *p = s->probabilities + (size_t)i * (size_t)s->n_classes;
         const char *cells[PREDICTIONS_MAX_CLASSES + 8];
@@ -46,8 +47,7 @@ static int sink_flush(struct sink *s, struct error *err)
         for (int k = 0; k < s->n_classes; k++) {
             if (isnan(p[k]))
                 return error_set(err, EX_DATAERR, "the model gives NaN for '%s'", s->rows[i].path);
-            if (p[k] > p[best])
-                best = k;
+            if (p[k] > p[best]) best = k;
             snprintf(text[k], sizeof text[k], "%.9g", (double)p[k]);
         }
         cells[at++] = s->rows[i].path;
@@ -59,8 +59,7 @@ static int sink_flush(struct sink *s, struct error *err)
         cells[at++] = s->rows[i].split;
         cells[at++] = s->rows[i].fold;
         cells[at++] = s->rows[i].group;
-        if (manifest_writer_row(&s->writer, NULL, cells, err))
-            return -1;
+        if (manifest_writer_row(&s->writer, NULL, cells, err)) return -1;
     }
     s->n_done += (uint64_t)s->n_waiting;
     progress_update(&s->progress, s->n_done + s->n_rejected, NULL);
@@ -73,9 +72,12 @@ static int sink_add(struct sink *s, const uint8_t *pixels, const struct out_row 
 {
     struct out_row *to = &s->rows[s->n_waiting];
     memcpy(s->pixels + (size_t)s->n_waiting * s->picture_bytes, pixels, s->picture_bytes);
-    if (!(to->path = arena_strdup(&s->arena, row->path, err)) || !(to->id = arena_strdup(&s->arena, row->id, err)) ||
-        !(to->label = arena_strdup(&s->arena, row->label, err)) || !(to->split = arena_strdup(&s->arena, row->split, err)) ||
-        !(to->fold = arena_strdup(&s->arena, row->fold, err)) || !(to->group = arena_strdup(&s->arena, row->group, err)))
+    if (!(to->path = arena_strdup(&s->arena, row->path, err)) ||
+        !(to->id = arena_strdup(&s->arena, row->id, err)) ||
+        !(to->label = arena_strdup(&s->arena, row->label, err)) ||
+        !(to->split = arena_strdup(&s->arena, row->split, err)) ||
+        !(to->fold = arena_strdup(&s->arena, row->fold, err)) ||
+        !(to->group = arena_strdup(&s->arena, row->group, err)))
         return -1;
     return ++s->n_waiting == s->batch ? sink_flush(s, err) : 0;
 }
@@ -83,8 +85,7 @@ static int sink_add(struct sink *s, const uint8_t *pixels, const struct out_row 
 static int class_of(const struct sink *s, const char *label)
 {
     for (int k = 0; k < s->n_classes; k++)
-        if (strcmp(s->classes[k], label) == 0)
-            return k;
+        if (strcmp(s->classes[k], label) == 0) return k;
     return -1;
 }
 
@@ -94,36 +95,36 @@ static int sink_open(struct sink *s, const struct eval_options *o, const char *p
     const char **columns = NULL;
     struct text *names = NULL;
     int rc = -1, at = 0;
-    if (predictor_open(&s->predictor, o->model, &po, err))
-        return -1;
+    if (predictor_open(&s->predictor, o->model, &po, err)) return -1;
     s->net = predictor_net(s->predictor);
     s->n_classes = predictor_n_classes(s->predictor);
     s->batch = predictor_batch(s->predictor);
     s->picture_bytes = (size_t)predictor_side_px(s->predictor) * (size_t)predictor_side_px(s->predictor) * 3;
     bool named = s->net->metadata.n_classes == s->n_classes;
     if (s->net->metadata.n_classes && !named)
-        return error_set(err, EX_DATAERR, "'%s' names %d classes and has %d outputs", o->model, s->net->metadata.n_classes, s->n_classes);
+        return error_set(err, EX_DATAERR, "'%s' names %d classes and has %d outputs", o->model,
+                         s->net->metadata.n_classes, s->n_classes);
     if (s->n_classes > PREDICTIONS_MAX_CLASSES)
-        return error_set(err, EX_DATAERR, "'%s' has %d classes; the limit is %d", o->model, s->n_classes, PREDICTIONS_MAX_CLASSES);
+        return error_set(err, EX_DATAERR, "'%s' has %d classes; the limit is %d", o->model, s->n_classes,
+                         PREDICTIONS_MAX_CLASSES);
     if (!(s->pixels = mem_zalloc((size_t)s->batch, s->picture_bytes, err)) ||
         !(s->probabilities = mem_zalloc((size_t)s->batch * (size_t)s->n_classes, sizeof(float), err)) ||
         !(s->rows = mem_zalloc((size_t)s->batch, sizeof *s->rows, err)) ||
         !(columns = mem_zalloc((size_t)s->n_classes + 8, sizeof *columns, err)) ||
-        !(names = mem_zalloc((size_t)s->n_classes, sizeof *names, err)) || !(s->classes = mem_zalloc((size_t)s->n_classes, sizeof *s->classes, err)))
+        !(names = mem_zalloc((size_t)s->n_classes, sizeof *names, err)) ||
+        !(s->classes = mem_zalloc((size_t)s->n_classes, sizeof *s->classes, err)))
         goto out;
     for (int k = 0; k < s->n_classes; k++) {
         char number[32];
         snprintf(number, sizeof number, "class_%d", k);
-        if (!(s->classes[k] = mem_strdup(named ? s->net->metadata.classes[k] : number, err)))
-            goto out;
+        if (!(s->classes[k] = mem_strdup(named ? s->net->metadata.classes[k] : number, err))) goto out;
     }
     columns[at++] = "path";
     columns[at++] = "id";
     columns[at++] = "label";
     columns[at++] = "pred";
     for (int k = 0; k < s->n_classes; k++) {
-        if (text_printf(&names[k], err, "p_%s", s->classes[k]))
-            goto out;
+        if (text_printf(&names[k], err, "p_%s", s->classes[k])) goto out;
         columns[at++] = names[k].data;
     }
     columns[at++] = "split";
@@ -157,36 +158,34 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
     const struct shard_set_info *info;
     uint8_t *scratch = NULL;
     int rc = -1;
-    if (shard_set_open(&set, o->shards, err))
-        return -1;
+    if (shard_set_open(&set, o->shards, err)) return -1;
     info = shard_set_info(set);
     if (info->side_px != predictor_side_px(s->predictor)) {
-        error_set(err, EX_DATAERR, "'%s' holds pictures of %d pixels a side, the model takes %d", o->shards, info->side_px,
-                  predictor_side_px(s->predictor));
+        error_set(err, EX_DATAERR, "'%s' holds pictures of %d pixels a side, the model takes %d", o->shards,
+                  info->side_px, predictor_side_px(s->predictor));
         goto out;
     }
     for (int k = 0; k < info->n_classes; k++)
         if (class_of(s, info->classes[k]) < 0) {
-            error_set(err, EX_DATAERR, "'%s': the label '%s' is unknown to the model", o->shards, info->classes[k]);
+            error_set(err, EX_DATAERR, "'%s': the label '%s' is unknown to the model", o->shards,
+                      info->classes[k]);
             goto out;
         }
-    if (!(scratch = mem_alloc(s->picture_bytes + 64, err)))     /* as shard_set_read wants it */
+    if (!(scratch = mem_alloc(s->picture_bytes + 64, err))) /* as shard_set_read wants it */
         goto out;
     progress_start(&s->progress, &o->common, info->n_records, "pictures");
     for (uint64_t i = 0; i < info->n_records; i++) {
         struct shard_record r;
         char fold[16] = "";
-        if (shard_set_describe(set, i, &r, err))
-            goto out;
-        if (r.variant != 0 || (strcmp(o->split, "all") != 0 && strcmp(o->split, shard_split_name(r.split)) != 0))
+        if (shard_set_describe(set, i, &r, err)) goto out;
+        if (r.variant != 0 ||
+            (strcmp(o->split, "all") != 0 && strcmp(o->split, shard_split_name(r.split)) != 0))
             continue;
-        if (shard_set_read(set, i, scratch, &r, err))
-            goto out;
-        if (r.fold >= 0)
-            snprintf(fold, sizeof fold, "%d", r.fold);
-        struct out_row row = {r.path, r.xxh128, info->classes[r.label], shard_split_name(r.split), fold, r.group};
-        if (sink_add(s, r.pixels, &row, err))
-            goto out;
+        if (shard_set_read(set, i, scratch, &r, err)) goto out;
+        if (r.fold >= 0) snprintf(fold, sizeof fold, "%d", r.fold);
+        struct out_row row = {r.path, r.xxh128, info->classes[r.label], shard_split_name(r.split),
+                              fold,   r.group};
+        if (sink_add(s, r.pixels, &row, err)) goto out;
     }
     rc = sink_flush(s, err);
 out:
@@ -196,13 +195,13 @@ out:
 }
 
 /* What a picture in flight needs to become a row: kept from submit to take. */
-static int take_one(struct sink *s, struct picture_loader *loader, const struct eval_options *o, struct error *err)
+static int take_one(struct sink *s, struct picture_loader *loader, const struct eval_options *o,
+                    struct error *err)
 {
     struct loaded_picture picture;
     struct out_row *row;
     int got = picture_loader_take(loader, &picture, err), rc = 0;
-    if (got == 0)
-        return 0;
+    if (got == 0) return 0;
     row = picture.token;
     if (got < 0) {
         rc = -1;
@@ -225,8 +224,7 @@ static struct out_row *row_copy(const struct out_row *r, struct error *err)
     for (size_t i = 0; i < 5; i++)
         bytes += strlen(fields[i]) + 1;
     struct out_row *copy = mem_alloc(bytes, err);
-    if (!copy)
-        return NULL;
+    if (!copy) return NULL;
     char *at = (char *)(copy + 1);
     const char *copies[5];
     for (size_t i = 0; i < 5; i++) {
@@ -242,13 +240,14 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
     static const char *const required[] = {"path", "label", NULL};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct picture_loader *loader = NULL;
-    struct picture_loader_options lo = {.side_px = predictor_side_px(s->predictor), .threads = stage_threads(&o->common)};
+    struct picture_loader_options lo = {.side_px = predictor_side_px(s->predictor),
+                                        .threads = stage_threads(&o->common)};
     struct text path = TEXT_EMPTY;
     char shown[256], what[256];
     int rc = -1, got, c_path, c_label, c_split, c_fold, c_group, c_variant;
     const char *resize = s->net->metadata.resize;
-    if (resize_method_parse(resize[0] ? resize : "bilinear", &lo.method, err) || manifest_reader_open(&r, o->shards, required, err) ||
-        picture_loader_open(&loader, &lo, err))
+    if (resize_method_parse(resize[0] ? resize : "bilinear", &lo.method, err) ||
+        manifest_reader_open(&r, o->shards, required, err) || picture_loader_open(&loader, &lo, err))
         goto out;
     c_path = manifest_column(&r.schema, "path");
     c_label = manifest_column(&r.schema, "label");
@@ -260,32 +259,34 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
     while ((got = manifest_reader_next(&r, err)) > 0) {
         const char *split = manifest_field(&r, c_split), *variant = manifest_field(&r, c_variant);
         /* A manifest without splits is taken whole. */
-        if ((c_split >= 0 && strcmp(o->split, "all") != 0 && strcmp(o->split, split) != 0) || (variant[0] && strcmp(variant, "0") != 0))
+        if ((c_split >= 0 && strcmp(o->split, "all") != 0 && strcmp(o->split, split) != 0) ||
+            (variant[0] && strcmp(variant, "0") != 0))
             continue;
         if (class_of(s, r.fields[c_label]) < 0) {
-            error_set(err, EX_DATAERR, "'%s', row %llu: the label '%s' is unknown to the model", text_for_people(shown, sizeof shown, r.name),
-                      (unsigned long long)r.row, text_for_people(what, sizeof what, r.fields[c_label]));
+            error_set(err, EX_DATAERR, "'%s', row %llu: the label '%s' is unknown to the model",
+                      text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
+                      text_for_people(what, sizeof what, r.fields[c_label]));
             goto out;
         }
         text_clear(&path);
         if (path_join(&path, o->common.root, r.fields[c_path], o->common.allow_outside, err)) {
-            error_prefix(err, "'%s', row %llu", text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row);
+            error_prefix(err, "'%s', row %llu", text_for_people(shown, sizeof shown, r.name),
+                         (unsigned long long)r.row);
             goto out;
         }
-        struct out_row row = {r.fields[c_path], "", r.fields[c_label], split, manifest_field(&r, c_fold), manifest_field(&r, c_group)};
+        struct out_row row = {r.fields[c_path],           "",
+                              r.fields[c_label],          split,
+                              manifest_field(&r, c_fold), manifest_field(&r, c_group)};
         struct out_row *copy;
         while (picture_loader_full(loader))
-            if (take_one(s, loader, o, err) < 0)
-                goto out;
-        if (!(copy = row_copy(&row, err)))
-            goto out;
+            if (take_one(s, loader, o, err) < 0) goto out;
+        if (!(copy = row_copy(&row, err))) goto out;
         if (picture_loader_submit(loader, path.data, copy, err)) {
             free(copy);
             goto out;
         }
     }
-    if (got < 0)
-        goto out;
+    if (got < 0) goto out;
     while ((got = take_one(s, loader, o, err)) > 0)
         ;
     rc = got < 0 ? -1 : sink_flush(s, err);
@@ -307,18 +308,22 @@ int predict_run(const struct eval_options *o, const char *path, struct text *mod
         split++;
     if (split == SHARD_SPLITS && strcmp(o->split, "all") != 0)
         return error_set(err, EX_USAGE, "--split: there is train, val, test and all, not '%s'", o->split);
-    if (sink_open(&s, o, path, err))
-        goto out;
-    if (stat(o->shards, &st) == 0 && S_ISDIR(st.st_mode) ? predict_shards(&s, o, err) : predict_manifest(&s, o, err))
+    if (sink_open(&s, o, path, err)) goto out;
+    if (stat(o->shards, &st) == 0 && S_ISDIR(st.st_mode) ? predict_shards(&s, o, err)
+                                                         : predict_manifest(&s, o, err))
         goto out;
     progress_end(&s.progress);
     if (s.n_done == 0) {
-        error_set(err, EX_DATAERR, "'%s' has no picture of the split '%s'%s", o->shards, o->split, s.n_rejected ? " that can be read" : "");
+        error_set(err, EX_DATAERR, "'%s' has no picture of the split '%s'%s", o->shards, o->split,
+                  s.n_rejected ? " that can be read" : "");
         goto out;
     }
     if (s.n_rejected)
-        stage_warn("%llu pictures could not be read and are left out (-v names them)", (unsigned long long)s.n_rejected);
-    if (text_printf(model_line, err, "model %s on %s", s.net->metadata.model_id[0] ? s.net->metadata.model_id : o->model, predictor_device(s.predictor)))
+        stage_warn("%llu pictures could not be read and are left out (-v names them)",
+                   (unsigned long long)s.n_rejected);
+    if (text_printf(model_line, err, "model %s on %s",
+                    s.net->metadata.model_id[0] ? s.net->metadata.model_id : o->model,
+                    predictor_device(s.predictor)))
         goto out;
     rc = manifest_writer_commit(&s.writer, err);
 out:
@@ -330,8 +335,7 @@ int predict_store_temperature(const struct eval_options *o, double temperature, 
 {
     struct net net = NET_EMPTY;
     int rc = -1;
-    if (net_open(&net, o->model, err))
-        return -1;
+    if (net_open(&net, o->model, err)) return -1;
     /* The predictions were made with the model's own temperature applied: the fitted one comes on top. */
     double own = net.metadata.temperature > 0 ? net.metadata.temperature : 1;
     net.metadata.temperature = own * temperature;

@@ -1,6 +1,7 @@
 /*
- * report.c: report.html, one file without scripts: opens from the disk, prints, light and dark. Everything that comes from data is
- * escaped, and the policy allows nothing but the page's own style and its data-URI thumbnails.
+ * report.c: report.html, one file without scripts: opens from the disk, prints, light and dark. Everything
+ * that comes from data is escaped, and the policy allows nothing but the page's own style and its data-URI
+ * thumbnails.
  */
 #include "report.h"
 
@@ -25,16 +26,21 @@ static void put_head(struct html *h, const struct report_input *in)
     const struct evaluation *e = in->e;
     struct text hash = TEXT_EMPTY;
     h->failed = h->failed || page_csp_hash(&hash, eval_report_css, strlen(eval_report_css), h->err);
-    html_raw(h, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\""
-           "default-src 'none'; img-src data:; style-src %s; base-uri 'none'; form-action 'none'\">\n"
-           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"referrer\" content=\"no-referrer\">\n"
-           "<meta name=\"color-scheme\" content=\"light dark\">\n<title>", hash.data ? hash.data : "");
+    html_raw(h,
+             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
+             "http-equiv=\"Content-Security-Policy\" content=\""
+             "default-src 'none'; img-src data:; style-src %s; base-uri 'none'; form-action 'none'\">\n"
+             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta "
+             "name=\"referrer\" content=\"no-referrer\">\n"
+             "<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
+             hash.data ? hash.data : "");
     html_escaped(h, in->o->title);
     html_raw(h, "</title>\n<style>");
     h->failed = h->failed || text_puts(&h->t, eval_report_css, h->err);
     html_raw(h, "</style>\n</head>\n<body>\n<header><h1>");
     html_escaped(h, in->o->title);
-    html_raw(h, "</h1><p class=soft>%s picture%s, %d classes", COUNT(e->p->n_rows), e->p->n_rows == 1 ? "" : "s", e->p->n_classes);
+    html_raw(h, "</h1><p class=soft>%s picture%s, %d classes", COUNT(e->p->n_rows),
+             e->p->n_rows == 1 ? "" : "s", e->p->n_classes);
     if (in->model_line[0]) {
         html_raw(h, ", ");
         html_escaped(h, in->model_line);
@@ -52,26 +58,28 @@ static void put_tiles(struct html *h, const struct evaluation *e)
     const struct classification *c = &e->c;
     bool bootstrap;
     struct interval w = evaluation_accuracy_interval(e, &bootstrap);
-    html_raw(h, "<ul class=tiles><li>accuracy<b>%.2f %%</b><small>95 %%: %.2f to %.2f (%s)</small></li>", 100 * c->accuracy, 100 * w.low, 100 * w.high,
-        bootstrap ? "bootstrap" : "Wilson");
-    html_raw(h, "<li>balanced accuracy<b>%.2f %%</b><small>mean recall of the classes present</small></li>", 100 * c->balanced_accuracy);
-    html_raw(h, "<li>top 2<b>%.2f %%</b><small>right class among the first two</small></li>", 100 * c->top2_accuracy);
+    html_raw(h, "<ul class=tiles><li>accuracy<b>%.2f %%</b><small>95 %%: %.2f to %.2f (%s)</small></li>",
+             100 * c->accuracy, 100 * w.low, 100 * w.high, bootstrap ? "bootstrap" : "Wilson");
+    html_raw(h, "<li>balanced accuracy<b>%.2f %%</b><small>mean recall of the classes present</small></li>",
+             100 * c->balanced_accuracy);
+    html_raw(h, "<li>top 2<b>%.2f %%</b><small>right class among the first two</small></li>",
+             100 * c->top2_accuracy);
     html_raw(h, "<li>log loss<b>%.4f</b><small>Brier %.4f</small></li>", c->log_loss, c->brier);
-    html_raw(h, "<li>calibration error<b>%.4f</b><small>ECE, 15 bins; worst bin %.3f</small></li>", calibration_ece(e->width15, 15),
-        calibration_mce(e->width15, 15));
+    html_raw(h, "<li>calibration error<b>%.4f</b><small>ECE, 15 bins; worst bin %.3f</small></li>",
+             calibration_ece(e->width15, 15), calibration_mce(e->width15, 15));
     if (e->temperature.at_edge)
         html_raw(h, "<li>temperature<b>none fits</b><small>outside 0.05 to 20</small></li>");
     else
-        html_raw(h, "<li>temperature<b>%.3f</b><small>would make ECE %.4f, NLL %.4f</small></li>", e->temperature.temperature, calibration_ece(e->after15, 15),
-            e->temperature.nll_after);
+        html_raw(h, "<li>temperature<b>%.3f</b><small>would make ECE %.4f, NLL %.4f</small></li>",
+                 e->temperature.temperature, calibration_ece(e->after15, 15), e->temperature.nll_after);
     html_raw(h, "</ul>\n");
 }
 
-#define MAX_CONFUSION 40     /* classes; a wider table is nothing to look at */
+#define MAX_CONFUSION 40 /* classes; a wider table is nothing to look at */
 
 /*
- * Counts and shares of the row in one cell; right ones in one colour, mistakes in another, both the stronger the larger the share.
- * A class without rows has no shares.
+ * Counts and shares of the row in one cell; right ones in one colour, mistakes in another, both the stronger
+ * the larger the share. A class without rows has no shares.
  */
 static void put_confusion(struct html *h, const struct evaluation *e)
 {
@@ -79,12 +87,19 @@ static void put_confusion(struct html *h, const struct evaluation *e)
     int k = p->n_classes;
     html_raw(h, "<h2>Confusion</h2>");
     if (k > MAX_CONFUSION) {
-        html_raw(h, "<p>%d classes are too many for a table: see <code>metrics.tsv</code>, metric confusion, or <code>mine-errors --pairs</code>.</p>", k);
+        html_raw(h,
+                 "<p>%d classes are too many for a table: see <code>metrics.tsv</code>, metric confusion, or "
+                 "<code>mine-errors --pairs</code>.</p>",
+                 k);
         return;
     }
-    html_raw(h, "<div class=wide><table class=confusion><caption>Counts, and shares of the row: of the pictures that are given as the row's class, "
-                "how many are predicted as the column's.</caption><thead><tr><td rowspan=2 class=corner>given as</td><th colspan=%d>predicted as</th>"
-                "<th rowspan=2 scope=col class=sum>all</th></tr><tr>", k);
+    html_raw(h,
+             "<div class=wide><table class=confusion><caption>Counts, and shares of the row: of the pictures "
+             "that are given as the row's class, "
+             "how many are predicted as the column's.</caption><thead><tr><td rowspan=2 class=corner>given "
+             "as</td><th colspan=%d>predicted as</th>"
+             "<th rowspan=2 scope=col class=sum>all</th></tr><tr>",
+             k);
     for (int j = 0; j < k; j++) {
         html_raw(h, "<th scope=col><span>");
         html_escaped(h, p->classes[j]);
@@ -101,9 +116,10 @@ static void put_confusion(struct html *h, const struct evaluation *e)
             double share = of ? (double)n / (double)of : 0;
             if (n == 0)
                 html_raw(h, "<td class=zero>%s</td>", of ? "0" : "&ndash;");
-            else        /* mistakes are few: a twentieth of the row is already worth seeing */
-                html_raw(h, "<td class='%s a%d'><b>%s</b><small>%.1f %%</small></td>", i == j ? "right" : "wrong",
-                         (int)rint(20 * (i == j ? share : sqrt(share))), COUNT(n), 100 * share);
+            else /* mistakes are few: a twentieth of the row is already worth seeing */
+                html_raw(h, "<td class='%s a%d'><b>%s</b><small>%.1f %%</small></td>",
+                         i == j ? "right" : "wrong", (int)rint(20 * (i == j ? share : sqrt(share))), COUNT(n),
+                         100 * share);
         }
         html_raw(h, "<td class=sum>%s</td></tr>", COUNT(of));
     }
@@ -117,8 +133,10 @@ static void put_classes(struct html *h, const struct evaluation *e)
 {
     const struct predictions *p = e->p;
     const struct classification *c = &e->c;
-    html_raw(h, "<h2>Classes</h2><div class=wide><table><caption>Each class against the rest, with 95 %% intervals</caption><thead><tr><th scope=col>class"
-                "<th scope=col>pictures<th scope=col>precision<th scope=col>recall<th scope=col>F1<th scope=col>ROC AUC<th scope=col>average precision"
+    html_raw(h, "<h2>Classes</h2><div class=wide><table><caption>Each class against the rest, with 95 %% "
+                "intervals</caption><thead><tr><th scope=col>class"
+                "<th scope=col>pictures<th scope=col>precision<th scope=col>recall<th scope=col>F1<th "
+                "scope=col>ROC AUC<th scope=col>average precision"
                 "</tr></thead><tbody>");
     for (int i = 0; i < p->n_classes; i++) {
         const struct class_scores *s = &c->classes[i];
@@ -130,13 +148,18 @@ static void put_classes(struct html *h, const struct evaluation *e)
         if (s->n_true + s->n_predicted == 0)
             html_number_cell(h, NAN, 0);
         else
-            html_interval_cell(h, s->f1, interval_f1(s->n_right, s->n_predicted - s->n_right, s->n_true - s->n_right, INTERVAL_Z95), 4);
+            html_interval_cell(h, s->f1,
+                               interval_f1(s->n_right, s->n_predicted - s->n_right, s->n_true - s->n_right,
+                                           INTERVAL_Z95),
+                               4);
         html_interval_cell(h, e->roc_auc[i], e->roc_auc_intervals[i], 4);
         html_interval_cell(h, e->average_precision[i], e->average_precision_intervals[i], 4);
         html_raw(h, "</tr>");
     }
-    html_raw(h, "</tbody><tfoot><tr><td class=name>mean over classes</td><td>%s</td><td>%.2f %%</td><td>%.2f %%</td>", COUNT(p->n_rows), 100 * c->macro.precision,
-             100 * c->macro.recall);
+    html_raw(h,
+             "</tbody><tfoot><tr><td class=name>mean over classes</td><td>%s</td><td>%.2f %%</td><td>%.2f "
+             "%%</td>",
+             COUNT(p->n_rows), 100 * c->macro.precision, 100 * c->macro.recall);
     html_interval_cell(h, c->macro.f1, c->macro_f1, 4);
     html_number_cell(h, e->roc_auc_macro, 4);
     html_raw(h, "<td></td></tr></tfoot></table></div><p class=soft>Cohen's kappa %.4f", c->kappa);
@@ -157,7 +180,8 @@ static void put_point_cells(struct html *h, const struct curve *c, int64_t at, b
     else
         html_raw(h, "<td>%.4f</td>", c->threshold[at]);
     html_rate_cell(h, tp, of_found ? tp + fp : c->n_positive);
-    html_raw(h, "<td>%s of %s</td><td>%s of %s</td></tr>", COUNT(tp), COUNT(c->n_positive), COUNT(fp), COUNT(c->n_negative));
+    html_raw(h, "<td>%s of %s</td><td>%s of %s</td></tr>", COUNT(tp), COUNT(c->n_positive), COUNT(fp),
+             COUNT(c->n_negative));
 }
 
 static void put_area(struct html *h, const char *name, double x, struct interval ci)
@@ -186,15 +210,17 @@ static void put_view(struct html *h, const struct evaluation *e, const struct vi
     html_raw(h, ": %s pictures against %s others. ", COUNT(c->n_positive), COUNT(c->n_negative));
     put_area(h, "ROC AUC", v->roc_auc, v->roc_auc_interval);
     put_area(h, "Average precision", v->average_precision, v->average_precision_interval);
-    html_raw(h, "At a score of %g: %s found, %s missed, %s false alarms, %s rightly left alone.</p>", e->threshold, COUNT(v->tp), COUNT(v->fn), COUNT(v->fp),
-             COUNT(v->tn));
-    html_raw(h, "<div class=wide><table class=points><thead><tr><th scope=col>at most this false positive rate<th scope=col>threshold<th scope=col>recall"
+    html_raw(h, "At a score of %g: %s found, %s missed, %s false alarms, %s rightly left alone.</p>",
+             e->threshold, COUNT(v->tp), COUNT(v->fn), COUNT(v->fp), COUNT(v->tn));
+    html_raw(h, "<div class=wide><table class=points><thead><tr><th scope=col>at most this false positive "
+                "rate<th scope=col>threshold<th scope=col>recall"
                 "<th scope=col>found<th scope=col>false alarms</tr></thead><tbody>");
     for (int i = 0; i < EVAL_N_FPR; i++) {
         html_raw(h, "<tr><td class=name>%g %%</td>", 100 * eval_fpr_levels[i]);
         put_point_cells(h, c, v->at_fpr[i], false);
     }
-    html_raw(h, "</tbody><thead><tr><th scope=col>at least this recall<th scope=col>threshold<th scope=col>best precision"
+    html_raw(h, "</tbody><thead><tr><th scope=col>at least this recall<th scope=col>threshold<th "
+                "scope=col>best precision"
                 "<th scope=col>found<th scope=col>false alarms</tr></thead><tbody>");
     for (int i = 0; i < EVAL_N_RECALL; i++) {
         html_raw(h, "<tr><td class=name>%g %%</td>", 100 * eval_recall_levels[i]);
@@ -202,18 +228,23 @@ static void put_view(struct html *h, const struct evaluation *e, const struct vi
     }
     html_raw(h, "</tbody></table></div>\n");
     if (c->n_negative > 0 && c->n_negative < 1000)
-        html_raw(h, "<p class=soft>%s other pictures stand behind these rates: one false alarm is %.2f %%.</p>", COUNT(c->n_negative),
-                 100.0 / (double)c->n_negative);
+        html_raw(h,
+                 "<p class=soft>%s other pictures stand behind these rates: one false alarm is %.2f %%.</p>",
+                 COUNT(c->n_negative), 100.0 / (double)c->n_negative);
 }
 
-/* --- plots --------------------------------------------------------------------------------------------------------- */
+/* --- plots --- */
 
 static void put_plots(struct html *h, const struct report_input *in, const struct report_plots *plots)
 {
-    static const char *const titles[REPORT_PLOTS] = {
-        [REPORT_ROC_VIEWS] = "ROC of the views (logarithmic: the low rates are those that matter)", [REPORT_PR_VIEWS] = "Precision and recall of the views",
-        [REPORT_ROC_CLASSES] = "ROC, each class against the rest", [REPORT_PR_CLASSES] = "Precision and recall, each class against the rest",
-        [REPORT_RELIABILITY] = "Reliability: share right by confidence", [REPORT_LOSS] = "Loss over the epochs", [REPORT_ACCURACY] = "Accuracy over the epochs"};
+    static const char *const titles[REPORT_PLOTS] =
+        {[REPORT_ROC_VIEWS] = "ROC of the views (logarithmic: the low rates are those that matter)",
+         [REPORT_PR_VIEWS] = "Precision and recall of the views",
+         [REPORT_ROC_CLASSES] = "ROC, each class against the rest",
+         [REPORT_PR_CLASSES] = "Precision and recall, each class against the rest",
+         [REPORT_RELIABILITY] = "Reliability: share right by confidence",
+         [REPORT_LOSS] = "Loss over the epochs",
+         [REPORT_ACCURACY] = "Accuracy over the epochs"};
     const struct evaluation *e = in->e;
     html_raw(h, "<h2>Curves</h2>");
     if (plots->why.data) {
@@ -223,8 +254,7 @@ static void put_plots(struct html *h, const struct report_input *in, const struc
     }
     html_raw(h, "<div class=plots>");
     for (int i = 0; i < REPORT_PLOTS; i++) {
-        if (!plots->plots[i].svg || plots->plots[i].n_lines == 0)
-            continue;
+        if (!plots->plots[i].svg || plots->plots[i].n_lines == 0) continue;
         html_raw(h, "<figure><figcaption>%s</figcaption>", titles[i]);
         h->failed = h->failed || text_puts(&h->t, plots->plots[i].svg, h->err);
         html_raw(h, "<ul class=legend>");
@@ -253,23 +283,23 @@ int report_write(const struct report_input *in, const char *path, struct error *
     struct html h = {.t = TEXT_EMPTY, .err = err};
     struct report_plots plots = {0};
     int rc = -1;
-    if (report_plots_make(&plots, in->e, in->o->log, err))
-        goto out;
+    if (report_plots_make(&plots, in->e, in->o->log, err)) goto out;
     put_head(&h, in);
     put_tiles(&h, in->e);
     put_confusion(&h, in->e);
     put_classes(&h, in->e);
-    if (in->e->n_views)
-        html_raw(&h, "<h2>Views</h2>");
+    if (in->e->n_views) html_raw(&h, "<h2>Views</h2>");
     for (size_t i = 0; i < in->e->n_views; i++)
         put_view(&h, in->e, &in->e->views[i]);
     put_plots(&h, in, &plots);
     report_put_slices(&h, in->e);
     report_put_reports(&h, in->reports);
-    if (report_put_worst(&h, in))
-        goto out;
-    html_raw(&h, "</main>\n<footer>Intervals are 95 %%. Rates: Wilson; F1: Wilson, mapped. Differences: Newcombe. Accuracy: bootstrap where marked. "
-            "ROC AUC: DeLong, and average precision: jackknife, on the logit scale; summaries over classes: jackknife. Definitions are in the manual of eval; the numbers are in metrics.tsv beside this page.</footer>\n</body>\n</html>\n");
+    if (report_put_worst(&h, in)) goto out;
+    html_raw(&h, "</main>\n<footer>Intervals are 95 %%. Rates: Wilson; F1: Wilson, mapped. Differences: "
+                 "Newcombe. Accuracy: bootstrap where marked. "
+                 "ROC AUC: DeLong, and average precision: jackknife, on the logit scale; summaries over "
+                 "classes: jackknife. Definitions are in the manual of eval; the numbers are in metrics.tsv "
+                 "beside this page.</footer>\n</body>\n</html>\n");
     rc = h.failed ? -1 : atomic_file_write(path, h.t.data, h.t.n_bytes, err);
 out:
     report_plots_release(&plots);

@@ -8,31 +8,41 @@
 #include "html.h"
 
 /* A line of a plot: n points; color is an index of the page's palette, 0..7. */
-struct plot_line { double *x, *y; size_t n; int color; bool dashed, steps, points; };
+struct plot_line {
+    double *x, *y;
+    size_t n;
+    int color;
+    bool dashed, steps, points;
+};
 struct plot {
     struct plot_line *lines;
     size_t n_lines, capacity;
-    const char *x_label, *y_label;      /* ours, never from data */
+    const char *x_label, *y_label; /* ours, never from data */
     bool log_x, diagonal, zero_one_y, zero_one_x;
-    double x_min;                       /* of a logarithmic axis */
-    char *svg;                          /* out: the element, or NULL */
+    double x_min; /* of a logarithmic axis */
+    char *svg;    /* out: the element, or NULL */
 };
 #define PLOT_EMPTY ((struct plot){0})
 /* Copies the points. */
-int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct plot_line like, struct error *err);
+int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct plot_line like,
+             struct error *err);
 /*
- * Draws all of them with one gnuplot, started without a shell, that sees numbers only. *why says so when it cannot (not installed);
- * that is no error. SVG colours become variables of the page.
+ * Draws all of them with one gnuplot, started without a shell, that sees numbers only. *why says so when it
+ * cannot (not installed); that is no error. SVG colours become variables of the page.
  */
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err);
 void plot_release(struct plot *p);
 
 /* A picture for the page: a data URI of a small JPEG, or NULL. */
-struct thumbnails { char **uris; size_t n; };
+struct thumbnails {
+    char **uris;
+    size_t n;
+};
 #define THUMBNAILS_EMPTY ((struct thumbnails){0})
-/* Of the pictures with these paths and ids, from the shard set where there is one, else from the files under --root. */
-int thumbnails_make(struct thumbnails *out, const struct eval_options *o, const char *const *paths, const char *const *ids, size_t n,
-                    struct error *err);
+/* Of the pictures with these paths and ids, from the shard set where there is one, else from the files under
+ * --root. */
+int thumbnails_make(struct thumbnails *out, const struct eval_options *o, const char *const *paths,
+                    const char *const *ids, size_t n, struct error *err);
 void thumbnails_release(struct thumbnails *t);
 
 /* Parts of the page. */

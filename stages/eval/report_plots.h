@@ -7,13 +7,25 @@
 #include "report.h"
 
 enum report_plot {
-    REPORT_ROC_VIEWS, REPORT_PR_VIEWS, REPORT_ROC_CLASSES, REPORT_PR_CLASSES, REPORT_RELIABILITY, REPORT_LOSS, REPORT_ACCURACY, REPORT_PLOTS
+    REPORT_ROC_VIEWS,
+    REPORT_PR_VIEWS,
+    REPORT_ROC_CLASSES,
+    REPORT_PR_CLASSES,
+    REPORT_RELIABILITY,
+    REPORT_LOSS,
+    REPORT_ACCURACY,
+    REPORT_PLOTS
 };
 
-struct report_plots { struct plot plots[REPORT_PLOTS]; struct text why; };     /* why: no plots, and the reason */
+/* why: no plots, and the reason */
+struct report_plots {
+    struct plot plots[REPORT_PLOTS];
+    struct text why;
+};
 
 /* log: log.tsv of a training, or NULL. At most eight views and classes are drawn. */
-int report_plots_make(struct report_plots *out, const struct evaluation *e, const char *log, struct error *err);
+int report_plots_make(struct report_plots *out, const struct evaluation *e, const char *log,
+                      struct error *err);
 void report_plots_release(struct report_plots *p);
 
 #endif

@@ -9,7 +9,10 @@
 
 #include "report.h"
 
-struct named { const char *name; const struct slice_result *result; };
+struct named {
+    const char *name;
+    const struct slice_result *result;
+};
 
 static int compare_named(const void *x, const void *y)
 {
@@ -19,7 +22,8 @@ static int compare_named(const void *x, const void *y)
 }
 
 /* results: all rows, then each slice; shown in the order of the slices' names. */
-static void put_slice_rows(struct html *h, const struct predictions *p, const struct slice_result *results, size_t n, const char *title)
+static void put_slice_rows(struct html *h, const struct predictions *p, const struct slice_result *results,
+                           size_t n, const char *title)
 {
     double extent = 0.02;
     struct named *order = mem_alloc(n * sizeof *order, h->err);
@@ -33,8 +37,12 @@ static void put_slice_rows(struct html *h, const struct predictions *p, const st
     for (size_t i = 0; i < n; i++)
         if (results[i].slice >= 0 && !isnan(results[i].newcombe.low))
             extent = fmax(extent, fmax(fabs(results[i].newcombe.low), fabs(results[i].newcombe.high)));
-    html_raw(h, "<div class=wide><table><caption>%s</caption><thead><tr><th scope=col>slice<th scope=col>rows<th scope=col>rate (Wilson 95 %%)"
-           "<th scope=col>difference to the rest (Newcombe 95 %%)<th scope=col><th scope=col>Holm p</tr></thead><tbody>", title);
+    html_raw(h,
+             "<div class=wide><table><caption>%s</caption><thead><tr><th scope=col>slice<th "
+             "scope=col>rows<th scope=col>rate (Wilson 95 %%)"
+             "<th scope=col>difference to the rest (Newcombe 95 %%)<th scope=col><th scope=col>Holm "
+             "p</tr></thead><tbody>",
+             title);
     for (size_t i = 0; i < n; i++) {
         const struct slice_result *r = order[i].result;
         html_raw(h, "<tr><td class=name>");
@@ -45,12 +53,14 @@ static void put_slice_rows(struct html *h, const struct predictions *p, const st
             html_raw(h, "<td></td><td></td><td></td></tr>");
             continue;
         }
-        html_raw(h, "<td>%+.2f <small>%+.2f to %+.2f</small></td><td>", 100 * r->difference, 100 * r->newcombe.low, 100 * r->newcombe.high);
+        html_raw(h, "<td>%+.2f <small>%+.2f to %+.2f</small></td><td>", 100 * r->difference,
+                 100 * r->newcombe.low, 100 * r->newcombe.high);
         html_range(h, r->difference, r->newcombe, -extent, extent);
         if (isnan(r->p_holm))
             html_raw(h, "</td><td><small>too few</small></td></tr>");
         else
-            html_raw(h, "</td><td%s>%.3g%s</td></tr>", r->flagged ? " class=flag" : "", r->p_holm, r->flagged ? " differs" : "");
+            html_raw(h, "</td><td%s>%.3g%s</td></tr>", r->flagged ? " class=flag" : "", r->p_holm,
+                     r->flagged ? " differs" : "");
     }
     html_raw(h, "</tbody></table></div>\n");
     free(order);
@@ -58,12 +68,14 @@ static void put_slice_rows(struct html *h, const struct predictions *p, const st
 
 void report_put_slices(struct html *h, const struct evaluation *e)
 {
-    static const char *const titles[SLICE_RATES] = {"false positive rate: others flagged", "false negative rate: not flagged", "share flagged", "share decided rightly"};
+    static const char *const titles[SLICE_RATES] = {"false positive rate: others flagged",
+                                                    "false negative rate: not flagged", "share flagged",
+                                                    "share decided rightly"};
     const struct predictions *p = e->p;
-    if (p->n_slices == 0)
-        return;
-    html_raw(h, "<h2>Slices</h2><p>Differences that stay significant at 5 %% after Holm's correction over the slices of a table are marked; slices of few rows "
-           "are shown and never marked.</p>");
+    if (p->n_slices == 0) return;
+    html_raw(h, "<h2>Slices</h2><p>Differences that stay significant at 5 %% after Holm's correction over "
+                "the slices of a table are marked; slices of few rows "
+                "are shown and never marked.</p>");
     put_slice_rows(h, p, e->slices, e->n_slices, "accuracy over all classes");
     for (size_t i = 0; i < e->n_views; i++) {
         const struct view_result *v = &e->views[i];
@@ -75,7 +87,8 @@ void report_put_slices(struct html *h, const struct evaluation *e)
             put_slice_rows(h, p, v->slices + (size_t)rate * per_rate, per_rate, titles[rate]);
             double gap = slice_gap(p, v->slices, v->n_slices, (enum slice_rate)rate, p->slices[0].family);
             if (!isnan(gap))
-                html_raw(h, "<p class=soft>Between the best and the worst slice: %.2f points.</p>", 100 * gap);
+                html_raw(h, "<p class=soft>Between the best and the worst slice: %.2f points.</p>",
+                         100 * gap);
         }
     }
 }

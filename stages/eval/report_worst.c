@@ -6,12 +6,18 @@
 #include "base/mem.h"
 #include "report.h"
 
-struct mistake { uint32_t row; double p_given; };
+struct mistake {
+    uint32_t row;
+    double p_given;
+};
 
 static int compare_mistakes(const void *x, const void *y)
 {
     const struct mistake *a = x, *b = y;
-    return a->p_given < b->p_given ? -1 : a->p_given > b->p_given ? 1 : a->row < b->row ? -1 : a->row > b->row;
+    return a->p_given < b->p_given   ? -1
+           : a->p_given > b->p_given ? 1
+           : a->row < b->row         ? -1
+                                     : a->row > b->row;
 }
 
 /* The rows of the least probability for their label; at most n. *rows is malloc'd. */
@@ -45,37 +51,45 @@ int report_put_worst(struct html *h, const struct report_input *in)
     uint32_t *rows = NULL;
     size_t n = 0;
     int rc = -1, path, id;
-    if (worst_rows(in->e, (size_t)in->o->worst, &rows, &n, h->err) || picked_rows_read(&picked, p, in->usable, rows, n, h->err) ||
-        !(paths = mem_alloc((n ? n : 1) * sizeof *paths, h->err)) || !(ids = mem_alloc((n ? n : 1) * sizeof *ids, h->err)))
+    if (worst_rows(in->e, (size_t)in->o->worst, &rows, &n, h->err) ||
+        picked_rows_read(&picked, p, in->usable, rows, n, h->err) ||
+        !(paths = mem_alloc((n ? n : 1) * sizeof *paths, h->err)) ||
+        !(ids = mem_alloc((n ? n : 1) * sizeof *ids, h->err)))
         goto out;
     path = manifest_column(&picked.schema, "path");
-    if ((id = manifest_column(&picked.schema, "id")) < 0)
-        id = manifest_column(&picked.schema, "xxh128");
+    if ((id = manifest_column(&picked.schema, "id")) < 0) id = manifest_column(&picked.schema, "xxh128");
     for (size_t i = 0; i < n; i++) {
         paths[i] = picked_cell(&picked, i, path);
         ids[i] = picked_cell(&picked, i, id);
     }
-    if (thumbnails_make(&thumbnails, in->o, paths, ids, n, h->err))
-        goto out;
+    if (thumbnails_make(&thumbnails, in->o, paths, ids, n, h->err)) goto out;
     bool any = false;
     for (size_t i = 0; i < n; i++)
         any = any || thumbnails.uris[i];
     html_raw(h, "<h2>Worst mistakes</h2>");
     if (n == 0) {
-        html_raw(h, "<p>%s</p>", p->n_rows == in->e->c.n_right ? "None: every prediction is the given label." : "None shown (--worst 0).");
+        html_raw(h, "<p>%s</p>",
+                 p->n_rows == in->e->c.n_right ? "None: every prediction is the given label."
+                                               : "None shown (--worst 0).");
         rc = 0;
         goto out;
     }
-    html_raw(h, "<p>%s of %s, the least probable given labels first: some are the model's, some the label's.</p>", COUNT(n),
-             COUNT(p->n_rows - in->e->c.n_right));
+    html_raw(h,
+             "<p>%s of %s, the least probable given labels first: some are the model's, some the "
+             "label's.</p>",
+             COUNT(n), COUNT(p->n_rows - in->e->c.n_right));
     if (any)
-        html_raw(h, "<input type=checkbox id=all class=noprint> <label for=all class=noprint>show all pictures clearly (a click on one shows it)</label>");
+        html_raw(h, "<input type=checkbox id=all class=noprint> <label for=all class=noprint>show all "
+                    "pictures clearly (a click on one shows it)</label>");
     html_raw(h, "<ul class=worst>");
     for (size_t i = 0; i < n; i++) {
         const double *row = p->p + (size_t)rows[i] * (size_t)p->n_classes;
         html_raw(h, "<li>");
         if (thumbnails.uris[i])
-            html_raw(h, "<label><input type=checkbox aria-label=show><img alt='' width=112 height=112 src='%s'></label>", thumbnails.uris[i]);
+            html_raw(h,
+                     "<label><input type=checkbox aria-label=show><img alt='' width=112 height=112 "
+                     "src='%s'></label>",
+                     thumbnails.uris[i]);
         else if (any)
             html_raw(h, "<div class=none>no picture</div>");
         html_raw(h, "<div>");

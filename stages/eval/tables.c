@@ -1,6 +1,6 @@
 /*
- * tables.c: metrics.tsv (metric key value ci_low ci_high n), the curves and the slices, with the names of the reference cases
- * that tests hold them against.
+ * tables.c: metrics.tsv (metric key value ci_low ci_high n), the curves and the slices, with the names of the
+ * reference cases that tests hold them against.
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,25 +10,29 @@
 #include "base/mem.h"
 #include "eval.h"
 
-#define CURVE_POINTS 20000      /* of a curve in a file, unless --all-curve-points */
+#define CURVE_POINTS 20000 /* of a curve in a file, unless --all-curve-points */
 
-struct table { struct manifest_writer w; struct error *err; bool failed; };
+struct table {
+    struct manifest_writer w;
+    struct error *err;
+    bool failed;
+};
 
 static const struct interval no_interval = {NAN, NAN};
 
 /* A row; n 0 and NaN bounds are left empty. */
-static void put_text(struct table *t, const char *metric, const char *key, const char *value, struct interval ci, uint64_t n)
+static void put_text(struct table *t, const char *metric, const char *key, const char *value,
+                     struct interval ci, uint64_t n)
 {
     char low[32] = "", high[32] = "", count[32] = "";
-    if (!isnan(ci.low))
-        format_real(low, ci.low), format_real(high, ci.high);
-    if (n)
-        snprintf(count, sizeof count, "%llu", (unsigned long long)n);
+    if (!isnan(ci.low)) format_real(low, ci.low), format_real(high, ci.high);
+    if (n) snprintf(count, sizeof count, "%llu", (unsigned long long)n);
     const char *cells[] = {metric, key, value, low, high, count};
     t->failed = t->failed || manifest_writer_row(&t->w, NULL, cells, t->err);
 }
 
-static void put(struct table *t, const char *metric, const char *key, double value, struct interval ci, uint64_t n)
+static void put(struct table *t, const char *metric, const char *key, double value, struct interval ci,
+                uint64_t n)
 {
     char text[32];
     put_text(t, metric, key, format_real(text, value), ci, n);
@@ -41,7 +45,8 @@ static void put_count(struct table *t, const char *metric, const char *key, uint
     put_text(t, metric, key, text, no_interval, 0);
 }
 
-static void put_share(struct table *t, const char *metric, const char *key, double value, uint64_t k, uint64_t n)
+static void put_share(struct table *t, const char *metric, const char *key, double value, uint64_t k,
+                      uint64_t n)
 {
     put(t, metric, key, value, interval_wilson(k, n, INTERVAL_Z95), n);
 }
@@ -62,7 +67,9 @@ static void put_classes(struct table *t, const struct evaluation *e)
         const struct class_scores *s = &c->classes[i];
         put_share(t, "precision", p->classes[i], s->precision, s->n_right, s->n_predicted);
         put_share(t, "recall", p->classes[i], s->recall, s->n_right, s->n_true);
-        put(t, "f1-score", p->classes[i], s->f1, interval_f1(s->n_right, s->n_predicted - s->n_right, s->n_true - s->n_right, INTERVAL_Z95), s->n_true);
+        put(t, "f1-score", p->classes[i], s->f1,
+            interval_f1(s->n_right, s->n_predicted - s->n_right, s->n_true - s->n_right, INTERVAL_Z95),
+            s->n_true);
     }
     for (int i = 0; i < 2; i++) {
         const char *name = i == 0 ? "macro avg" : "weighted avg";
@@ -79,11 +86,14 @@ static void put_classes(struct table *t, const struct evaluation *e)
     put_share(t, "top2_accuracy", "lower class index wins ties", c->top2_accuracy, c->n_top2, p->n_rows);
     for (int i = 0; i < p->n_classes; i++) {
         put(t, "roc_auc_ovr", p->classes[i], e->roc_auc[i], e->roc_auc_intervals[i], p->n_rows);
-        put(t, "average_precision_ovr", p->classes[i], e->average_precision[i], e->average_precision_intervals[i], p->n_rows);
+        put(t, "average_precision_ovr", p->classes[i], e->average_precision[i],
+            e->average_precision_intervals[i], p->n_rows);
     }
     put(t, "roc_auc_ovr", "macro", e->roc_auc_macro, no_interval, p->n_rows);
-    put(t, "log_loss", "p clipped to 1e-15 then rows divided by their sum", c->log_loss, c->log_loss_interval, p->n_rows);
-    put(t, "brier_multiclass", "mean over rows of the sum over classes of (p-onehot)^2", c->brier, c->brier_interval, p->n_rows);
+    put(t, "log_loss", "p clipped to 1e-15 then rows divided by their sum", c->log_loss, c->log_loss_interval,
+        p->n_rows);
+    put(t, "brier_multiclass", "mean over rows of the sum over classes of (p-onehot)^2", c->brier,
+        c->brier_interval, p->n_rows);
 }
 
 static void put_calibration(struct table *t, const struct evaluation *e)
@@ -98,20 +108,23 @@ static void put_calibration(struct table *t, const struct evaluation *e)
         double m = bin->n ? (double)bin->n : 1;
         char key[16], value[96], confidence[32], accuracy[32];
         snprintf(key, sizeof key, "bin%02d", b);
-        snprintf(value, sizeof value, "%llu %s %s", (unsigned long long)bin->n, format_real(confidence, bin->confidence_sum / m),
+        snprintf(value, sizeof value, "%llu %s %s", (unsigned long long)bin->n,
+                 format_real(confidence, bin->confidence_sum / m),
                  format_real(accuracy, (double)bin->n_right / m));
-        put_text(t, "reliability15", key, value, bin->n ? interval_wilson(bin->n_right, bin->n, INTERVAL_Z95) : no_interval, bin->n);
+        put_text(t, "reliability15", key, value,
+                 bin->n ? interval_wilson(bin->n_right, bin->n, INTERVAL_Z95) : no_interval, bin->n);
     }
     put(t, "ece", "top-label equal-mass 15", calibration_ece(e->mass15, 15), no_interval, n);
     put(t, "temperature", "minimises mean NLL of z/T", e->temperature.temperature, no_interval, n);
     put(t, "nll", "T=1", e->temperature.nll_before, no_interval, n);
     put(t, "nll", "T fitted", e->temperature.nll_after, no_interval, n);
-    put(t, "ece_after_temperature", "top-label equal-width 15", calibration_ece(e->after15, 15), no_interval, n);
+    put(t, "ece_after_temperature", "top-label equal-width 15", calibration_ece(e->after15, 15), no_interval,
+        n);
 }
 
 /* The key of a gap: the family is named where there are several. */
-static void put_gaps(struct table *t, const struct evaluation *e, const char *prefix, const struct slice_result *results, size_t n, int first_rate,
-                     int n_rates)
+static void put_gaps(struct table *t, const struct evaluation *e, const char *prefix,
+                     const struct slice_result *results, size_t n, int first_rate, int n_rates)
 {
     const struct predictions *p = e->p;
     for (size_t s = 0; s < p->n_slices; s++) {
@@ -128,12 +141,14 @@ static void put_gaps(struct table *t, const struct evaluation *e, const char *pr
                 snprintf(key, sizeof key, "%s%s max-min [%s]", prefix, slice_rate_names[rate], family);
             else
                 snprintf(key, sizeof key, "%s%s max-min", prefix, slice_rate_names[rate]);
-            put(t, "gap_between_slices", key, slice_gap(p, results, n, (enum slice_rate)rate, family), no_interval, 0);
+            put(t, "gap_between_slices", key, slice_gap(p, results, n, (enum slice_rate)rate, family),
+                no_interval, 0);
         }
     }
 }
 
-static void put_slices(struct table *t, const struct evaluation *e, const char *prefix, const struct slice_result *results, size_t n)
+static void put_slices(struct table *t, const struct evaluation *e, const char *prefix,
+                       const struct slice_result *results, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const struct slice_result *r = &results[i];
@@ -161,73 +176,75 @@ static void put_view(struct table *t, const struct evaluation *e, const struct v
         int64_t at = v->at_fpr[i];
         uint64_t tp = at < 0 ? 0 : c->tp[at], fp = at < 0 ? 0 : c->fp[at];
         snprintf(key, sizeof key, "%s %g", name, eval_fpr_levels[i]);
-        put_share(t, "binary_recall_at_fpr", key, c->n_positive ? (double)tp / (double)c->n_positive : NAN, tp, c->n_positive);
+        put_share(t, "binary_recall_at_fpr", key, c->n_positive ? (double)tp / (double)c->n_positive : NAN,
+                  tp, c->n_positive);
         put(t, "binary_threshold_at_fpr", key, at < 0 ? INFINITY : c->threshold[at], no_interval, n);
-        put_share(t, "binary_fpr_at_fpr", key, c->n_negative ? (double)fp / (double)c->n_negative : NAN, fp, c->n_negative);
+        put_share(t, "binary_fpr_at_fpr", key, c->n_negative ? (double)fp / (double)c->n_negative : NAN, fp,
+                  c->n_negative);
     }
     for (int i = 0; i < EVAL_N_RECALL; i++) {
         int64_t at = v->at_recall[i];
         uint64_t tp = at < 0 ? 0 : c->tp[at], fp = at < 0 ? 0 : c->fp[at];
         snprintf(key, sizeof key, "%s %g", name, eval_recall_levels[i]);
-        put_share(t, "binary_best_precision_at_recall", key, at < 0 ? NAN : (double)tp / (double)(tp + fp), tp, tp + fp);
+        put_share(t, "binary_best_precision_at_recall", key, at < 0 ? NAN : (double)tp / (double)(tp + fp),
+                  tp, tp + fp);
     }
     snprintf(metric, sizeof metric, "binary_counts_at_%g", e->threshold);
-    const struct { const char *name; uint64_t n; } counts[] = {{"tp", v->tp}, {"fp", v->fp}, {"fn", v->fn}, {"tn", v->tn}};
+    const struct {
+        const char *name;
+        uint64_t n;
+    } counts[] = {{"tp", v->tp}, {"fp", v->fp}, {"fn", v->fn}, {"tn", v->tn}};
     for (int i = 0; i < 4; i++) {
         snprintf(key, sizeof key, "%s %s", name, counts[i].name);
         put_count(t, metric, key, counts[i].n);
     }
     snprintf(prefix, sizeof prefix, "%s ", name);
     put_gaps(t, e, prefix, v->slices, v->n_slices, 0, SLICE_RATES);
-    if (e->p->n_slices)
-        put_slices(t, e, prefix, v->slices, v->n_slices);
+    if (e->p->n_slices) put_slices(t, e, prefix, v->slices, v->n_slices);
 }
 
-static int write_metrics(const struct evaluation *e, const struct user_reports *reports, const char *path, struct error *err)
+static int write_metrics(const struct evaluation *e, const struct user_reports *reports, const char *path,
+                         struct error *err)
 {
     static const char *const columns[] = {"metric", "key", "value", "ci_low", "ci_high", "n", NULL};
     struct table t = {.w = MANIFEST_WRITER_EMPTY, .err = err};
     int rc = -1;
-    if (manifest_writer_open(&t.w, path, NULL, columns, err))
-        goto out;
+    if (manifest_writer_open(&t.w, path, NULL, columns, err)) goto out;
     put_classes(&t, e);
     put_calibration(&t, e);
     for (size_t i = 0; i < e->n_views; i++)
         put_view(&t, e, &e->views[i]);
     put_gaps(&t, e, "", e->slices, e->n_slices, RATE_ACCURACY, 1);
-    if (e->p->n_slices)
-        put_slices(&t, e, "", e->slices, e->n_slices);
+    if (e->p->n_slices) put_slices(&t, e, "", e->slices, e->n_slices);
     if (e->bootstrapped) {
         put(&t, "bootstrap_accuracy", "low 2.5%", e->bootstrap.low, no_interval, e->p->n_rows);
         put(&t, "bootstrap_accuracy", "high 97.5%", e->bootstrap.high, no_interval, e->p->n_rows);
         put(&t, "bootstrap_accuracy", "first resample", e->bootstrap.first, no_interval, e->p->n_rows);
     }
     if (reports->n)
-        put_share(&t, "reports_fixed", "", reports->n_known ? (double)reports->n_fixed / (double)reports->n_known : NAN, reports->n_fixed, reports->n_known);
+        put_share(&t, "reports_fixed", "",
+                  reports->n_known ? (double)reports->n_fixed / (double)reports->n_known : NAN,
+                  reports->n_fixed, reports->n_known);
     rc = t.failed ? -1 : manifest_writer_commit(&t.w, err);
 out:
     manifest_writer_discard(&t.w);
     return rc;
 }
 
-/* --- curves ------------------------------------------------------------------------------------------------------- */
+/* --- curves --- */
 
 /*
- * Which points go into a file: all of a short curve; of a long one those where either rate moved by 1/CURVE_POINTS since the
- * last, so that no corner is lost that a plot or a person could see.
+ * Which points go into a file: all of a short curve; of a long one those where either rate moved by
+ * 1/CURVE_POINTS since the last, so that no corner is lost that a plot or a person could see.
  */
 static bool point_wanted(const struct curve *c, size_t i, size_t last, bool all)
 {
-    if (all || c->n_points <= CURVE_POINTS || i == 0 || i + 1 == c->n_points)
-        return true;
+    if (all || c->n_points <= CURVE_POINTS || i == 0 || i + 1 == c->n_points) return true;
     return (double)(c->tp[i] - c->tp[last]) * CURVE_POINTS >= (double)c->n_positive ||
            (double)(c->fp[i] - c->fp[last]) * CURVE_POINTS >= (double)c->n_negative;
 }
 
-static double share(uint64_t k, uint64_t n)
-{
-    return n ? (double)k / (double)n : NAN;
-}
+static double share(uint64_t k, uint64_t n) { return n ? (double)k / (double)n : NAN; }
 
 static int write_roc(const struct curve *c, const char *path, bool all, struct error *err)
 {
@@ -235,13 +252,12 @@ static int write_roc(const struct curve *c, const char *path, bool all, struct e
     char a[32], b[32], d[32];
     size_t last = 0;
     int rc;
-    if (atomic_file_open(&f, path, err))
-        return -1;
+    if (atomic_file_open(&f, path, err)) return -1;
     fputs("fpr\ttpr\tthreshold\n0\t0\tinf\n", f.stream);
     for (size_t i = 0; i < c->n_points; i++)
         if (point_wanted(c, i, last, all)) {
-            fprintf(f.stream, "%s\t%s\t%s\n", format_real(a, share(c->fp[i], c->n_negative)), format_real(b, share(c->tp[i], c->n_positive)),
-                    format_real(d, c->threshold[i]));
+            fprintf(f.stream, "%s\t%s\t%s\n", format_real(a, share(c->fp[i], c->n_negative)),
+                    format_real(b, share(c->tp[i], c->n_positive)), format_real(d, c->threshold[i]));
             last = i;
         }
     rc = atomic_file_commit(&f, err);
@@ -256,13 +272,11 @@ static int write_pr(const struct curve *c, const char *path, bool all, struct er
     uint8_t *wanted = mem_zalloc(c->n_points ? c->n_points : 1, 1, err);
     size_t last = 0;
     int rc = -1;
-    if (!wanted || atomic_file_open(&f, path, err))
-        goto out;
+    if (!wanted || atomic_file_open(&f, path, err)) goto out;
     for (size_t i = 0; i < c->n_points; i++)
-        if ((wanted[i] = point_wanted(c, i, last, all)))
-            last = i;
+        if ((wanted[i] = point_wanted(c, i, last, all))) last = i;
     fputs("precision\trecall\tthreshold\n", f.stream);
-    for (size_t i = c->n_points; i-- > 0;)      /* increasing thresholds, as scikit-learn has it */
+    for (size_t i = c->n_points; i-- > 0;) /* increasing thresholds, as scikit-learn has it */
         if (wanted[i])
             fprintf(f.stream, "%s\t%s\t%s\n", format_real(a, share(c->tp[i], c->tp[i] + c->fp[i])),
                     format_real(b, share(c->tp[i], c->n_positive)), format_real(d, c->threshold[i]));
@@ -274,28 +288,30 @@ out:
     return rc;
 }
 
-/* --- slices ------------------------------------------------------------------------------------------------------- */
+/* --- slices --- */
 
-static int write_slices(const struct predictions *p, const struct slice_result *results, size_t n, const char *path, struct error *err)
+static int write_slices(const struct predictions *p, const struct slice_result *results, size_t n,
+                        const char *path, struct error *err)
 {
-    static const char *const columns[] = {"slice", "rate", "k", "n", "value", "wilson_low", "wilson_high", "minus_rest", "newcombe_low",
-                                          "newcombe_high", "p", "p_holm", "flagged", NULL};
+    static const char *const columns[] =
+        {"slice",        "rate",          "k", "n",      "value",   "wilson_low", "wilson_high", "minus_rest",
+         "newcombe_low", "newcombe_high", "p", "p_holm", "flagged", NULL};
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     int rc = -1;
-    if (manifest_writer_open(&w, path, NULL, columns, err))
-        goto out;
+    if (manifest_writer_open(&w, path, NULL, columns, err)) goto out;
     for (size_t i = 0; i < n; i++) {
         const struct slice_result *r = &results[i];
-        const double reals[] = {r->value, r->wilson.low, r->wilson.high, r->difference, r->newcombe.low, r->newcombe.high, r->p, r->p_holm};
+        const double reals[] = {r->value,        r->wilson.low,    r->wilson.high, r->difference,
+                                r->newcombe.low, r->newcombe.high, r->p,           r->p_holm};
         char k[32], count[32], text[8][32];
-        const char *cells[13] = {r->slice < 0 ? "ALL" : p->slices[r->slice].name, slice_rate_names[r->rate], k, count};
+        const char *cells[13] = {r->slice < 0 ? "ALL" : p->slices[r->slice].name, slice_rate_names[r->rate],
+                                 k, count};
         snprintf(k, sizeof k, "%llu", (unsigned long long)r->k);
         snprintf(count, sizeof count, "%llu", (unsigned long long)r->n);
         for (int j = 0; j < 8; j++)
             cells[4 + j] = format_real(text[j], reals[j]);
         cells[12] = r->flagged ? "1" : "0";
-        if (manifest_writer_row(&w, NULL, cells, err))
-            goto out;
+        if (manifest_writer_row(&w, NULL, cells, err)) goto out;
     }
     rc = manifest_writer_commit(&w, err);
 out:
@@ -303,7 +319,8 @@ out:
     return rc;
 }
 
-int eval_write_tables(const struct evaluation *e, const struct user_reports *reports, const struct eval_options *o, const char *folder, struct error *err)
+int eval_write_tables(const struct evaluation *e, const struct user_reports *reports,
+                      const struct eval_options *o, const char *folder, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     int rc = -1;
@@ -313,14 +330,15 @@ int eval_write_tables(const struct evaluation *e, const struct user_reports *rep
         for (int kind = 0; kind < (e->p->n_slices ? 3 : 2); kind++) {
             text_clear(&path);
             if (text_printf(&path, err, "%s/%s-%s.tsv", folder, kinds[kind], v->view->name) ||
-                (kind == 0 ? write_roc(&v->curve, path.data, o->all_curve_points, err)
+                (kind == 0   ? write_roc(&v->curve, path.data, o->all_curve_points, err)
                  : kind == 1 ? write_pr(&v->curve, path.data, o->all_curve_points, err)
                              : write_slices(e->p, v->slices, v->n_slices, path.data, err)))
                 goto out;
         }
     }
     text_clear(&path);
-    if (e->p->n_slices && (text_printf(&path, err, "%s/slices.tsv", folder) || write_slices(e->p, e->slices, e->n_slices, path.data, err)))
+    if (e->p->n_slices && (text_printf(&path, err, "%s/slices.tsv", folder) ||
+                           write_slices(e->p, e->slices, e->n_slices, path.data, err)))
         goto out;
     text_clear(&path);
     if (text_printf(&path, err, "%s/metrics.tsv", folder) || write_metrics(e, reports, path.data, err))

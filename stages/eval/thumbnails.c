@@ -1,6 +1,6 @@
 /*
- * thumbnails.c: small copies of a few pictures, inside the page: it stays one file, and nothing larger than what is needed to
- * see why the model erred leaves the data set.
+ * thumbnails.c: small copies of a few pictures, inside the page: it stays one file, and nothing larger than
+ * what is needed to see why the model erred leaves the data set.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 #define SIDE_PX 112
 #define QUALITY 70
-#define ROOM_BYTES 64       /* readable behind a picture, as the readers want it */
+#define ROOM_BYTES 64 /* readable behind a picture, as the readers want it */
 
 static int encode(struct thumbnails *t, size_t i, const uint8_t *pixels, int side_px, struct error *err)
 {
@@ -25,7 +25,8 @@ static int encode(struct thumbnails *t, size_t i, const uint8_t *pixels, int sid
     uint8_t *jpeg = NULL;
     size_t n_bytes = 0;
     int rc = -1;
-    if (image_resize(&small, &in, SIDE_PX, SIDE_PX, RESIZE_AREA, err) || image_encode_jpeg(&small, QUALITY, &jpeg, &n_bytes, err) ||
+    if (image_resize(&small, &in, SIDE_PX, SIDE_PX, RESIZE_AREA, err) ||
+        image_encode_jpeg(&small, QUALITY, &jpeg, &n_bytes, err) ||
         text_puts(&uri, "data:image/jpeg;base64,", err) || page_base64(&uri, jpeg, n_bytes, err))
         goto out;
     t->uris[i] = uri.data;
@@ -43,22 +44,16 @@ static int from_shards(struct thumbnails *t, const char *folder, const char *con
     struct shard_set *set = NULL;
     uint8_t *pixels = NULL;
     int rc = -1;
-    if (shard_set_open(&set, folder, err))
-        return -1;
+    if (shard_set_open(&set, folder, err)) return -1;
     size_t side = (size_t)shard_set_info(set)->side_px;
-    if (!(pixels = mem_zalloc(side * side * 3 + 2 * ROOM_BYTES, 1, err)))
-        goto out;
+    if (!(pixels = mem_zalloc(side * side * 3 + 2 * ROOM_BYTES, 1, err))) goto out;
     for (size_t i = 0; i < t->n; i++) {
         struct shard_record r;
         int64_t at = shard_set_find(set, ids[i], 0);
-        if (at < 0)
-            continue;
-        if (shard_set_read(set, (uint64_t)at, pixels, &r, err))
-            goto out;
-        if (r.pixels != pixels)
-            memcpy(pixels, r.pixels, side * side * 3);
-        if (encode(t, i, pixels, (int)side, err))
-            goto out;
+        if (at < 0) continue;
+        if (shard_set_read(set, (uint64_t)at, pixels, &r, err)) goto out;
+        if (r.pixels != pixels) memcpy(pixels, r.pixels, side * side * 3);
+        if (encode(t, i, pixels, (int)side, err)) goto out;
     }
     rc = 0;
 out:
@@ -71,32 +66,33 @@ static int take(struct thumbnails *t, struct picture_loader *loader, uint8_t *pi
 {
     struct loaded_picture picture;
     int got = picture_loader_take(loader, &picture, err);
-    if (got <= 0 || !picture.pixels)
-        return got;
+    if (got <= 0 || !picture.pixels) return got;
     memcpy(pixels, picture.pixels, SIDE_PX * SIDE_PX * 3);
     return encode(t, (size_t)(uintptr_t)picture.token, pixels, SIDE_PX, err) ? -1 : 1;
 }
 
-static int from_files(struct thumbnails *t, const struct eval_options *o, const char *const *paths, struct error *err)
+static int from_files(struct thumbnails *t, const struct eval_options *o, const char *const *paths,
+                      struct error *err)
 {
-    struct picture_loader_options lo = {.side_px = SIDE_PX, .method = RESIZE_AREA, .threads = stage_threads(&o->common), .allow_truncated = true};
+    struct picture_loader_options lo = {.side_px = SIDE_PX,
+                                        .method = RESIZE_AREA,
+                                        .threads = stage_threads(&o->common),
+                                        .allow_truncated = true};
     struct picture_loader *loader = NULL;
     struct text path = TEXT_EMPTY;
     struct error ignored = {0};
     uint8_t *pixels = mem_zalloc(SIDE_PX * SIDE_PX * 3 + 2 * ROOM_BYTES, 1, err);
     int rc = -1, got;
-    if (!pixels || picture_loader_open(&loader, &lo, err))
-        goto out;
+    if (!pixels || picture_loader_open(&loader, &lo, err)) goto out;
     for (size_t i = 0; i < t->n; i++) {
         text_clear(&path);
         /* No thumbnail for a path that leads out of the root, or nowhere: the report is about the numbers. */
-        if (!paths[i][0] || path_join(&path, o->common.root, paths[i], o->common.allow_outside, &ignored) || !io_exists(path.data))
+        if (!paths[i][0] || path_join(&path, o->common.root, paths[i], o->common.allow_outside, &ignored) ||
+            !io_exists(path.data))
             continue;
         while (picture_loader_full(loader))
-            if (take(t, loader, pixels, err) < 0)
-                goto out;
-        if (picture_loader_submit(loader, path.data, (void *)(uintptr_t)i, err))
-            goto out;
+            if (take(t, loader, pixels, err) < 0) goto out;
+        if (picture_loader_submit(loader, path.data, (void *)(uintptr_t)i, err)) goto out;
     }
     while ((got = take(t, loader, pixels, err)) > 0)
         ;
@@ -108,15 +104,13 @@ out:
     return rc;
 }
 
-int thumbnails_make(struct thumbnails *out, const struct eval_options *o, const char *const *paths, const char *const *ids, size_t n,
-                    struct error *err)
+int thumbnails_make(struct thumbnails *out, const struct eval_options *o, const char *const *paths,
+                    const char *const *ids, size_t n, struct error *err)
 {
     struct stat st;
     *out = (struct thumbnails){.n = n};
-    if (!(out->uris = mem_zalloc(n ? n : 1, sizeof *out->uris, err)))
-        return -1;
-    if (n == 0 || o->no_thumbnails)
-        return 0;
+    if (!(out->uris = mem_zalloc(n ? n : 1, sizeof *out->uris, err))) return -1;
+    if (n == 0 || o->no_thumbnails) return 0;
     bool there = o->shards && stat(o->shards, &st) == 0, shards = there && S_ISDIR(st.st_mode);
     if (o->shards && !there && errno_of_machine(errno)) {
         error_errno(err, EX_NOINPUT, "cannot look at '%s'", o->shards);

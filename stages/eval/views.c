@@ -21,43 +21,44 @@ extern const char eval_default_views[] __attribute__((visibility("hidden")));
 static bool plain_name(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= '0' && s[i] <= '9') || s[i] == '-' || s[i] == '_'))
+        if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= '0' && s[i] <= '9') ||
+              s[i] == '-' || s[i] == '_'))
             return false;
     return n > 0 && n <= 64;
 }
 
 /* Adds "name=a+b"; optional views are left out when a class is missing. */
-static int add(struct views *v, const char *text, size_t length, bool optional, const struct predictions *p, struct error *err)
+static int add(struct views *v, const char *text, size_t length, bool optional, const struct predictions *p,
+               struct error *err)
 {
     char shown[256];
     struct text copy = TEXT_EMPTY;
     int rc = -1, n_positive = 0;
     uint8_t *positive = NULL;
-    if (text_add(&copy, text, length, err))
-        return -1;
+    if (text_add(&copy, text, length, err)) return -1;
     text_for_people(shown, sizeof shown, copy.data);
     char *equals = strchr(copy.data, '=');
     if (!equals || !plain_name(copy.data, (size_t)(equals - copy.data))) {
-        error_set(err, EX_USAGE, "a view is written NAME=CLASS+CLASS with a name of letters, digits, - and _, not '%s'", shown);
+        error_set(err, EX_USAGE,
+                  "a view is written NAME=CLASS+CLASS with a name of letters, digits, - and _, not '%s'",
+                  shown);
         goto out;
     }
     *equals = 0;
-    if (!(positive = mem_zalloc((size_t)p->n_classes, 1, err)))
-        goto out;
+    if (!(positive = mem_zalloc((size_t)p->n_classes, 1, err))) goto out;
     for (char *class = equals + 1, *end; class; class = end) {
         end = strchr(class, '+');
-        if (end)
-            *end++ = 0;
+        if (end) *end++ = 0;
         int found = -1;
         for (int k = 0; k < p->n_classes; k++)
-            if (strcmp(p->classes[k], class) == 0)
-                found = k;
+            if (strcmp(p->classes[k], class) == 0) found = k;
         if (found < 0 && optional) {
             rc = 0;
             goto out;
         }
         if (found < 0) {
-            error_set(err, EX_USAGE, "view '%s': no class '%s' in '%s'", copy.data, text_for_people(shown, sizeof shown, class), p->name);
+            error_set(err, EX_USAGE, "view '%s': no class '%s' in '%s'", copy.data,
+                      text_for_people(shown, sizeof shown, class), p->name);
             goto out;
         }
         n_positive += !positive[found];
@@ -67,7 +68,7 @@ static int add(struct views *v, const char *text, size_t length, bool optional, 
         error_set(err, EX_USAGE, "view '%s' holds every class: nothing is left to tell it from", copy.data);
         goto out;
     }
-    for (size_t i = 0; i < v->n; i++)       /* the last definition of a name counts */
+    for (size_t i = 0; i < v->n; i++) /* the last definition of a name counts */
         if (strcmp(v->items[i].name, copy.data) == 0) {
             free(v->items[i].positive);
             v->items[i].positive = positive;
@@ -79,11 +80,9 @@ static int add(struct views *v, const char *text, size_t length, bool optional, 
         error_set(err, EX_USAGE, "more than %d views", MAX_VIEWS);
         goto out;
     }
-    if (mem_grow(&v->items, &v->capacity, v->n + 1, sizeof *v->items, err))
-        goto out;
+    if (mem_grow(&v->items, &v->capacity, v->n + 1, sizeof *v->items, err)) goto out;
     v->items[v->n].positive = positive;
-    if (!(v->items[v->n].name = mem_strdup(copy.data, err)))
-        goto out;
+    if (!(v->items[v->n].name = mem_strdup(copy.data, err))) goto out;
     v->n++;
     positive = NULL;
     rc = 0;
@@ -93,7 +92,8 @@ out:
     return rc;
 }
 
-static int add_lines(struct views *v, const char *lines, bool optional, const struct predictions *p, struct error *err)
+static int add_lines(struct views *v, const char *lines, bool optional, const struct predictions *p,
+                     struct error *err)
 {
     for (const char *line = lines; *line;) {
         size_t n = strcspn(line, "\n");
@@ -107,27 +107,26 @@ static int add_lines(struct views *v, const char *lines, bool optional, const st
     return 0;
 }
 
-int views_make(struct views *out, const struct eval_options *o, const struct predictions *p, struct error *err)
+int views_make(struct views *out, const struct eval_options *o, const struct predictions *p,
+               struct error *err)
 {
     char *lines = NULL;
     size_t n_bytes;
     *out = VIEWS_EMPTY;
     if (o->views_file) {
-        if (io_read_file(o->views_file, 1u << 20, &lines, &n_bytes, err))
-            goto fail;
-        if (memchr(lines, 0, n_bytes)) {    /* what follows it would be left out without a word */
+        if (io_read_file(o->views_file, 1u << 20, &lines, &n_bytes, err)) goto fail;
+        if (memchr(lines, 0, n_bytes)) { /* what follows it would be left out without a word */
             char shown[256];
-            error_set(err, EX_DATAERR, "'%s' holds a NUL byte: views are plain text, one a line", text_for_people(shown, sizeof shown, o->views_file));
+            error_set(err, EX_DATAERR, "'%s' holds a NUL byte: views are plain text, one a line",
+                      text_for_people(shown, sizeof shown, o->views_file));
             goto fail;
         }
-        if (add_lines(out, lines, false, p, err))
-            goto fail;
+        if (add_lines(out, lines, false, p, err)) goto fail;
     } else if (!o->no_default_views && add_lines(out, eval_default_views, true, p, err)) {
         goto fail;
     }
     for (size_t i = 0; i < o->views.n; i++)
-        if (add(out, o->views.items[i], strlen(o->views.items[i]), false, p, err))
-            goto fail;
+        if (add(out, o->views.items[i], strlen(o->views.items[i]), false, p, err)) goto fail;
     free(lines);
     return 0;
 fail:

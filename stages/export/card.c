@@ -1,6 +1,6 @@
 /*
- * card.c: MODEL_CARD.md, filled from what the model's folder and eval's tables say. What is not known is said to be
- * unknown, never left out: a reader must see that nobody measured it.
+ * card.c: MODEL_CARD.md, filled from what the model's folder and eval's tables say. What is not known is said
+ * to be unknown, never left out: a reader must see that nobody measured it.
  */
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "io/io.h"
 #include "manifest/manifest.h"
 
-/* --- eval's tables ------------------------------------------------------------------------------------------------ */
+/* --- eval's tables --- */
 
 static double number(const char *s)
 {
@@ -26,15 +26,13 @@ int metrics_read(struct metric_table *t, const char *path, struct error *err)
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int got = -1;
     *t = (struct metric_table){0};
-    if (manifest_reader_open(&r, path, required, err))
-        return -1;
+    if (manifest_reader_open(&r, path, required, err)) return -1;
     int metric = manifest_column(&r.schema, "metric"), key = manifest_column(&r.schema, "key"),
         value = manifest_column(&r.schema, "value");
     int low = manifest_column(&r.schema, "ci_low"), high = manifest_column(&r.schema, "ci_high"),
         n = manifest_column(&r.schema, "n");
     while ((got = manifest_reader_next(&r, err)) > 0) {
-        if ((got = mem_grow(&t->rows, &t->room, t->n + 1, sizeof *t->rows, err)))
-            break;
+        if ((got = mem_grow(&t->rows, &t->room, t->n + 1, sizeof *t->rows, err))) break;
         struct metric_row *m = &t->rows[t->n++];
         snprintf(m->metric, sizeof m->metric, "%s", r.fields[metric]);
         snprintf(m->key, sizeof m->key, "%s", r.fields[key]);
@@ -67,14 +65,11 @@ int slices_read(struct weak_slices *t, const char *path, struct error *err)
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int got = -1;
     *t = (struct weak_slices){0};
-    if (manifest_reader_open(&r, path, required, err))
-        return -1;
+    if (manifest_reader_open(&r, path, required, err)) return -1;
     int flagged = manifest_column(&r.schema, "flagged");
     while ((got = manifest_reader_next(&r, err)) > 0) {
-        if (strcmp(manifest_field(&r, flagged), "1") != 0)
-            continue;
-        if ((got = mem_grow(&t->rows, &t->room, t->n + 1, sizeof *t->rows, err)))
-            break;
+        if (strcmp(manifest_field(&r, flagged), "1") != 0) continue;
+        if ((got = mem_grow(&t->rows, &t->room, t->n + 1, sizeof *t->rows, err))) break;
         struct weak_slice *s = &t->rows[t->n++];
 #define FIELD(name) manifest_field(&r, manifest_column(&r.schema, name))
         snprintf(s->slice, sizeof s->slice, "%s", FIELD("slice"));
@@ -91,15 +86,13 @@ int slices_read(struct weak_slices *t, const char *path, struct error *err)
     return got;
 }
 
-static bool is_markup(char c)
-{
-    return strchr("|\\`*_[]<>#&", c) != NULL;
-}
+static bool is_markup(char c) { return strchr("|\\`*_[]<>#&", c) != NULL; }
 
 int export_plain(struct text *t, const char *s, struct error *err)
 {
     for (; *s; s++)
-        if ((is_markup(*s) && text_puts(t, "\\", err)) || text_add(t, (unsigned char)*s < 0x20 ? " " : s, 1, err))
+        if ((is_markup(*s) && text_puts(t, "\\", err)) ||
+            text_add(t, (unsigned char)*s < 0x20 ? " " : s, 1, err))
             return -1;
     return 0;
 }
@@ -107,24 +100,20 @@ int export_plain(struct text *t, const char *s, struct error *err)
 static void put_plain(FILE *f, const char *s, size_t n)
 {
     for (size_t i = 0; i < n && s[i]; i++) {
-        if (is_markup(s[i]))
-            fputc('\\', f);
+        if (is_markup(s[i])) fputc('\\', f);
         fputc((unsigned char)s[i] < 0x20 ? ' ' : s[i], f);
     }
 }
 
-static void put_plain_string(FILE *f, const char *s)
-{
-    put_plain(f, s, strlen(s));
-}
+static void put_plain_string(FILE *f, const char *s) { put_plain(f, s, strlen(s)); }
 
-/* --- the card ----------------------------------------------------------------------------------------------------- */
+/* --- the card --- */
 
-static void put_metric(FILE *f, const struct metric_table *t, const char *metric, const char *key, const char *shown)
+static void put_metric(FILE *f, const struct metric_table *t, const char *metric, const char *key,
+                       const char *shown)
 {
     const struct metric_row *m = metrics_find(t, metric, key);
-    if (!m)
-        return;
+    if (!m) return;
     double v = number(m->value);
     fputs("| ", f);
     put_plain_string(f, shown);
@@ -143,8 +132,7 @@ static void put_facts(FILE *f, const struct export *x, const char *prefix)
     size_t n = strlen(prefix);
     for (const char *line = x->facts.data; line && *line; line = strchr(line, '\n') + 1) {
         const char *tab = strchr(line, '\t');
-        if (!tab || strncmp(line, prefix, n) != 0)
-            continue;
+        if (!tab || strncmp(line, prefix, n) != 0) continue;
         fputs("| ", f);
         put_plain(f, line + n, (size_t)(tab - line) - n);
         fputs(" | ", f);
@@ -156,27 +144,27 @@ static void put_facts(FILE *f, const struct export *x, const char *prefix)
 static bool has_facts(const struct export *x, const char *prefix)
 {
     for (const char *line = x->facts.data; line && *line; line = strchr(line, '\n') + 1)
-        if (text_starts(line, prefix))
-            return true;
+        if (text_starts(line, prefix)) return true;
     return false;
 }
 
 static void put_head(FILE *f, struct export *x)
 {
-    static const char *const encodings[NET_ENCODINGS] = {"float32", "float16", "16-bit integers", "8-bit integers"};
+    static const char *const encodings[NET_ENCODINGS] = {"float32", "float16", "16-bit integers",
+                                                         "8-bit integers"};
     const struct net_metadata *m = &x->net.metadata;
     const struct net_shape *in = &x->net.layers[x->net.input].output;
     fputs("# Model card: ", f);
     put_plain_string(f, x->opt->title ? x->opt->title : x->net.name);
     fputs("\n\n", f);
     fprintf(f, "| | |\n| --- | --- |\n| model id | `%s` |\n", x->id);
-    if (strcmp(x->id, x->source_id) != 0)
-        fprintf(f, "| made from | `%s` |\n", x->source_id);
+    if (strcmp(x->id, x->source_id) != 0) fprintf(f, "| made from | `%s` |\n", x->source_id);
     fprintf(f, "| date | %s |\n| layers | %d |\n| numbers | %zu, kernels as %s |\n", x->date, x->net.n_layers,
             net_count_parameters(&x->net, false), encodings[x->encoding]);
     if (in->rank == 3)
-        fprintf(f, "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s) |\n", in->dim[1],
-                in->dim[0], m->input_scale, m->input_offset, m->resize[0] ? m->resize : "bilinear");
+        fprintf(f, "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s) |\n",
+                in->dim[1], in->dim[0], m->input_scale, m->input_offset,
+                m->resize[0] ? m->resize : "bilinear");
     fprintf(f, "| classes |");
     for (int i = 0; i < m->n_classes; i++) {
         fputc(' ', f);
@@ -193,11 +181,11 @@ static void put_head(FILE *f, struct export *x)
 static void put_data(FILE *f, struct export *x)
 {
     char text[256];
-    if (x->counts.n_bytes > 0)
-        fprintf(f, "## Data\n\n%s\n", x->counts.data);
+    if (x->counts.n_bytes > 0) fprintf(f, "## Data\n\n%s\n", x->counts.data);
     fprintf(f, "## Training\n\n");
     if (has_facts(x, "train.")) {
-        fprintf(f, "Every setting that the weights depend on, as `train` recorded it:\n\n| setting | value |\n| --- | "
+        fprintf(f, "Every setting that the weights depend on, as `train` recorded it:\n\n| setting | value "
+                   "|\n| --- | "
                    "--- |\n");
         put_facts(f, x, "train.");
     } else if (export_fact(x, "note", text, sizeof text)[0])
@@ -205,7 +193,8 @@ static void put_data(FILE *f, struct export *x)
     else
         fprintf(f, "The model says nothing about how it was trained.\n");
     if (has_facts(x, "metrics.")) {
-        fprintf(f, "\nDuring training, on validation pictures (used to choose the epoch, so not a test):\n\n| | |\n| "
+        fprintf(f, "\nDuring training, on validation pictures (used to choose the epoch, so not a "
+                   "test):\n\n| | |\n| "
                    "--- | --- |\n");
         put_facts(f, x, "metrics.");
     }
@@ -224,7 +213,8 @@ static int put_metrics(FILE *f, struct export *x, struct error *err)
         metrics_release(&t);
         return -1;
     }
-    fprintf(f, "On held-out pictures; intervals are 95%%.\n\n| measure | value | interval | of |\n| --- | --- | --- | "
+    fprintf(f, "On held-out pictures; intervals are 95%%.\n\n| measure | value | interval | of |\n| --- | "
+               "--- | --- | "
                "--- |\n");
     put_metric(f, &t, "accuracy", NULL, "accuracy");
     put_metric(f, &t, "balanced_accuracy", NULL, "balanced accuracy");
@@ -259,8 +249,9 @@ static int put_slices(FILE *f, struct export *x, struct error *err)
     struct weak_slices t;
     fprintf(f, "## Slices\n\n");
     if (!x->opt->slices) {
-        fprintf(f, "Not measured: no slices were given to `export`. A model that was not measured on a group of "
-                   "pictures is not known to be fair to it.\n\n");
+        fprintf(f,
+                "Not measured: no slices were given to `export`. A model that was not measured on a group of "
+                "pictures is not known to be fair to it.\n\n");
         return 0;
     }
     if (slices_read(&t, x->opt->slices, err)) {
@@ -268,16 +259,17 @@ static int put_slices(FILE *f, struct export *x, struct error *err)
         return -1;
     }
     if (t.n == 0)
-        fprintf(f,
-                "No slice differs from the rest beyond chance (Holm-corrected). That is not proof that none does.\n");
+        fprintf(f, "No slice differs from the rest beyond chance (Holm-corrected). That is not proof that "
+                   "none does.\n");
     else
-        fprintf(f, "These differ from the rest beyond chance:\n\n| slice | rate | value | interval | difference to the "
+        fprintf(f, "These differ from the rest beyond chance:\n\n| slice | rate | value | interval | "
+                   "difference to the "
                    "rest | of |\n| --- | --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < t.n; i++) {
         fputs("| ", f);
         put_plain_string(f, t.rows[i].slice);
-        fprintf(f, " | %s | %.4g | %.4g to %.4g | %+.4g | %s |\n", t.rows[i].rate, t.rows[i].value, t.rows[i].low,
-                t.rows[i].high, t.rows[i].difference, t.rows[i].n);
+        fprintf(f, " | %s | %.4g | %.4g to %.4g | %+.4g | %s |\n", t.rows[i].rate, t.rows[i].value,
+                t.rows[i].low, t.rows[i].high, t.rows[i].difference, t.rows[i].n);
     }
     fprintf(f, "\n");
     free(t.rows);
@@ -289,23 +281,28 @@ static void put_tail(FILE *f, struct export *x)
     char name[128], holder[256], source[256];
     if (x->accuracy.n_bytes > 0) {
         fprintf(f,
-                "## This export\n\nThe model as it came and as it was written, on the same pictures:\n\n```\n%s```\n\n",
+                "## This export\n\nThe model as it came and as it was written, on the same "
+                "pictures:\n\n```\n%s```\n\n",
                 x->accuracy.data);
     }
     fprintf(
         f,
         "## Limits\n\n"
         "- It knows only its classes: any other picture is put into one of them, often with a high number.\n"
-        "- The numbers describe the test pictures above. Other sources, sizes, compressions and cultures shift them.\n"
-        "- Very small, cropped, overlaid or collaged pictures, drawings of unusual style and dark frames are read "
+        "- The numbers describe the test pictures above. Other sources, sizes, compressions and cultures "
+        "shift them.\n"
+        "- Very small, cropped, overlaid or collaged pictures, drawings of unusual style and dark frames are "
+        "read "
         "worse.\n"
         "- Not for deciding about people without a person who looks, and not for finding or matching illegal "
         "material.\n"
-        "- Read pictures as docs/preprocessing.md says: another decoder or resizer changes the numbers.\n\n## "
+        "- Read pictures as docs/preprocessing.md says: another decoder or resizer changes the "
+        "numbers.\n\n## "
         "Licence\n\n");
     export_fact(x, "license.name", name, sizeof name);
     if (!name[0]) {
-        fprintf(f, "The licence of the base weights is not recorded in the model; who publishes it has to know it.\n");
+        fprintf(f, "The licence of the base weights is not recorded in the model; who publishes it has to "
+                   "know it.\n");
         return;
     }
     fputs("Base weights: ", f);
@@ -315,24 +312,31 @@ static void put_tail(FILE *f, struct export *x)
     fputs(" (", f);
     put_plain_string(f, export_fact(x, "license.source", source, sizeof source));
     fputs(").\n", f);
-    if (strcmp(name, "MIT") == 0) {     /* it asks that its notice goes with every copy */
+    if (strcmp(name, "MIT") == 0) { /* it asks that its notice goes with every copy */
         fputs("\nCopyright (c) ", f);
         put_plain_string(f, holder);
         fputs("\n\n"
-              "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and "
+              "Permission is hereby granted, free of charge, to any person obtaining a copy of this software "
+              "and "
               "associated documentation files (the\n"
-              "\"Software\"), to deal in the Software without restriction, including without limitation the rights to "
+              "\"Software\"), to deal in the Software without restriction, including without limitation the "
+              "rights to "
               "use, copy, modify, merge,\n"
-              "publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the "
+              "publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to "
+              "whom the "
               "Software is furnished to do so,\n"
               "subject to the following conditions:\n\n"
-              "The above copyright notice and this permission notice shall be included in all copies or substantial "
+              "The above copyright notice and this permission notice shall be included in all copies or "
+              "substantial "
               "portions of the Software.\n\n"
-              "THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT "
+              "THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, "
+              "INCLUDING BUT NOT "
               "LIMITED TO THE WARRANTIES OF\n"
-              "MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR "
+              "MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE "
+              "AUTHORS OR "
               "COPYRIGHT HOLDERS BE LIABLE FOR\n"
-              "ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING "
+              "ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, "
+              "ARISING "
               "FROM, OUT OF OR IN CONNECTION WITH\n"
               "THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.\n",
               f);
@@ -344,12 +348,10 @@ int export_card(struct export *x, const char *folder, struct error *err)
     struct atomic_file f = ATOMIC_FILE_EMPTY;
     struct text path = TEXT_EMPTY;
     int rc = -1;
-    if (text_printf(&path, err, "%s/MODEL_CARD.md", folder) || atomic_file_open(&f, path.data, err))
-        goto out;
+    if (text_printf(&path, err, "%s/MODEL_CARD.md", folder) || atomic_file_open(&f, path.data, err)) goto out;
     put_head(f.stream, x);
     put_data(f.stream, x);
-    if (put_metrics(f.stream, x, err) || put_slices(f.stream, x, err))
-        goto out;
+    if (put_metrics(f.stream, x, err) || put_slices(f.stream, x, err)) goto out;
     put_tail(f.stream, x);
     rc = atomic_file_commit(&f, err);
 out:

@@ -1,7 +1,7 @@
 /*
- * demo.c: a static page that runs the model in the browser. It is made of the files in web/demo, TensorFlow.js from
- * npm, the model as a TFJS folder, and info.json with what the page says about the model. No server code, no outside
- * request.
+ * demo.c: a static page that runs the model in the browser. It is made of the files in web/demo,
+ * TensorFlow.js from npm, the model as a TFJS folder, and info.json with what the page says about the model.
+ * No server code, no outside request.
  */
 #include <errno.h>
 #include <limits.h>
@@ -15,16 +15,18 @@
 #include "io/io.h"
 #include "manifest/manifest.h"
 
-#define MAX_PART_BYTES (64u << 20)      /* the largest part, tf.min.js, has 1.5 MB */
+#define MAX_PART_BYTES (64u << 20) /* the largest part, tf.min.js, has 1.5 MB */
 
 static const char *const page_files[] = {"index.html", "page.css", "page.js", "picture.js",
                                          "worker.js",  "icon.svg", NULL};
 
 /*
- * From npm: {below node_modules, name in the page}. The plain and SIMD builds: threads need headers that static
- * servers do not send.
+ * From npm: {below node_modules, name in the page}. The plain and SIMD builds: threads need headers that
+ * static servers do not send.
  */
-static const struct { const char *from, *to; } npm_files[] = {
+static const struct {
+    const char *from, *to;
+} npm_files[] = {
     {"@tensorflow/tfjs/dist/tf.min.js", "vendor/tf.min.js"},
     {"@tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.min.js", "vendor/tf-backend-wasm.min.js"},
     {"@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm", "vendor/tfjs-backend-wasm.wasm"},
@@ -32,29 +34,26 @@ static const struct { const char *from, *to; } npm_files[] = {
 };
 
 /*
- * The first of the places below the program's folder, or `given`. Installed: libexec/winnow and share/winnow; else
- * the checkout.
+ * The first of the places below the program's folder, or `given`. Installed: libexec/winnow and share/winnow;
+ * else the checkout.
  */
 static int find_part(const char *given, const char *const *places, const char *probe, struct text *out,
                      struct error *err)
 {
     char self[PATH_MAX];
     text_clear(out);
-    if (given)
-        return text_puts(out, given, err);
+    if (given) return text_puts(out, given, err);
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = 0;
     char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = 0;
+    if (slash) *slash = 0;
     for (int i = 0; places[i]; i++) {
         struct text path = TEXT_EMPTY;
         text_clear(out);
         bool there = !text_printf(out, err, "%s/%s", self, places[i]) &&
                      !text_printf(&path, err, "%s/%s", out->data, probe) && io_exists(path.data);
         text_release(&path);
-        if (there)
-            return 0;
+        if (there) return 0;
     }
     text_clear(out);
     return 0;
@@ -88,9 +87,10 @@ static int copy_parts(const struct export *x, const char *made, struct text *web
         goto out;
     if (!web->n_bytes || !npm.n_bytes) {
         error_set(err, EX_NOINPUT,
-                  !web->n_bytes ? "the page's files were not found; say where with --web"
-                                : "TensorFlow.js was not found: './bootstrap' (or npm install @tensorflow/tfjs "
-                                  "@tensorflow/tfjs-backend-wasm) brings it; or say where with --npm");
+                  !web->n_bytes
+                      ? "the page's files were not found; say where with --web"
+                      : "TensorFlow.js was not found: './bootstrap' (or npm install @tensorflow/tfjs "
+                        "@tensorflow/tfjs-backend-wasm) brings it; or say where with --npm");
         goto out;
     }
     for (int i = 0; page_files[i]; i++) {
@@ -112,17 +112,15 @@ out:
     return rc;
 }
 
-/* --- info.json ---------------------------------------------------------------------------------------------------- */
+/* --- info.json --- */
 
 /* "<" too: the text is safe wherever somebody pastes it. */
 static int put_string(struct text *t, const char *s, struct error *err)
 {
-    if (text_puts(t, "\"", err))
-        return -1;
+    if (text_puts(t, "\"", err)) return -1;
     for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
         bool plain = *p >= 0x20 && *p != '"' && *p != '\\' && *p != '<' && *p != 0x7f;
-        if (plain ? text_add(t, p, 1, err) : text_printf(t, err, "\\u%04x", *p))
-            return -1;
+        if (plain ? text_add(t, p, 1, err) : text_printf(t, err, "\\u%04x", *p)) return -1;
     }
     return text_puts(t, "\"", err);
 }
@@ -135,7 +133,8 @@ static int put_number(struct text *t, const char *key, double v, struct error *e
 
 static int put_pair(struct text *t, const char *key, const char *value, struct error *err)
 {
-    return text_printf(t, err, "%s\"%s\":", t->data[t->n_bytes - 1] == '{' ? "" : ",", key) || put_string(t, value, err)
+    return text_printf(t, err, "%s\"%s\":", t->data[t->n_bytes - 1] == '{' ? "" : ",", key) ||
+                   put_string(t, value, err)
                ? -1
                : 0;
 }
@@ -145,11 +144,11 @@ static int put_figure(struct text *t, const struct metric_table *m, const char *
 {
     const struct metric_row *r = m ? metrics_find(m, metric, key) : NULL;
     char *end;
-    if (!r)
-        return 0;
+    if (!r) return 0;
     double v = strtod(r->value, &end);
     return (t->data[t->n_bytes - 1] == '}' && text_puts(t, ",", err)) || text_puts(t, "{", err) ||
-                   put_pair(t, "name", shown, err) || put_number(t, "value", end == r->value ? NAN : v, err) ||
+                   put_pair(t, "name", shown, err) ||
+                   put_number(t, "value", end == r->value ? NAN : v, err) ||
                    put_number(t, "low", r->low, err) || put_number(t, "high", r->high, err) ||
                    put_pair(t, "n", r->n, err) || text_puts(t, "}", err)
                ? -1
@@ -169,11 +168,12 @@ static int put_figures(struct export *x, struct text *t, struct error *err)
         int bad = text_printf(&shown, err, "Of %s, recognised", x->net.metadata.classes[i]) ||
                   put_figure(t, &m, "recall", x->net.metadata.classes[i], shown.data, err);
         text_release(&shown);
-        if (bad)
-            goto out;
+        if (bad) goto out;
     }
-    rc = put_figure(t, &m, "ece", "top-label equal-width 15", "Calibration error", err) || text_puts(t, "]", err) ? -1
-                                                                                                                  : 0;
+    rc = put_figure(t, &m, "ece", "top-label equal-width 15", "Calibration error", err) ||
+                 text_puts(t, "]", err)
+             ? -1
+             : 0;
 out:
     metrics_release(&m);
     return rc;
@@ -205,14 +205,12 @@ static int put_slice_names(const char *web, struct text *t, struct error *err)
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct text path = TEXT_EMPTY;
     int got = -1;
-    if (text_puts(t, ",\"slices\":[", err) || text_printf(&path, err, "%s/slices.tsv", web))
-        goto out;
+    if (text_puts(t, ",\"slices\":[", err) || text_printf(&path, err, "%s/slices.tsv", web)) goto out;
     if (!io_exists(path.data)) {
         got = 0;
         goto out;
     }
-    if (manifest_reader_open(&r, path.data, required, err))
-        goto out;
+    if (manifest_reader_open(&r, path.data, required, err)) goto out;
     int name = manifest_column(&r.schema, "name"), text = manifest_column(&r.schema, "text");
     for (int i = 0; (got = manifest_reader_next(&r, err)) > 0; i++)
         if (text_puts(t, i ? ",{" : "{", err) || put_pair(t, "name", r.fields[name], err) ||
@@ -228,7 +226,8 @@ out:
 
 static int write_info(struct export *x, const char *made, const char *web, struct error *err)
 {
-    static const char *const weights[NET_ENCODINGS] = {"32 bits a number", "16 bits a number (half precision)",
+    static const char *const weights[NET_ENCODINGS] = {"32 bits a number",
+                                                       "16 bits a number (half precision)",
                                                        "16 bits a number", "8 bits a number"};
     const struct net_metadata *m = &x->net.metadata;
     const struct net_layer *in = &x->net.layers[x->net.input], *last = &x->net.layers[x->net.output];
@@ -236,19 +235,20 @@ static int write_info(struct export *x, const char *made, const char *web, struc
     int rc = -1;
     if (in->output.rank != 3 || in->output.dim[0] != in->output.dim[1] || in->output.dim[0] < 1 ||
         in->output.dim[2] != 3 || last->output.rank != 1) {
-        error_set(
-            err, EX_DATAERR,
-            "'%s': the page needs a network that takes square RGB pictures of a fixed size and gives a list of scores",
-            x->opt->model);
+        error_set(err, EX_DATAERR,
+                  "'%s': the page needs a network that takes square RGB pictures of a fixed size and gives a "
+                  "list of scores",
+                  x->opt->model);
         goto out;
     }
-    if (text_puts(&t, "{", err) || put_pair(&t, "title", x->opt->title ? x->opt->title : "Try the classifier", err) ||
+    if (text_puts(&t, "{", err) ||
+        put_pair(&t, "title", x->opt->title ? x->opt->title : "Try the classifier", err) ||
         put_pair(&t, "model_id", x->id, err) || put_pair(&t, "made_from", x->source_id, err) ||
         put_pair(&t, "date", x->date, err) || put_pair(&t, "weights", weights[x->encoding], err) ||
         put_pair(&t, "resize", m->resize[0] ? m->resize : "bilinear", err) ||
-        text_printf(&t, err, ",\"size\":%d", in->output.dim[0]) || put_number(&t, "scale", m->input_scale, err) ||
-        put_number(&t, "offset", m->input_offset, err) || put_number(&t, "temperature", m->temperature, err) ||
-        text_puts(&t, ",\"classes\":[", err))
+        text_printf(&t, err, ",\"size\":%d", in->output.dim[0]) ||
+        put_number(&t, "scale", m->input_scale, err) || put_number(&t, "offset", m->input_offset, err) ||
+        put_number(&t, "temperature", m->temperature, err) || text_puts(&t, ",\"classes\":[", err))
         goto out;
     for (int i = 0; i < last->output.dim[0]; i++) {
         char plain[32];
@@ -256,9 +256,9 @@ static int write_info(struct export *x, const char *made, const char *web, struc
         if ((i && text_puts(&t, ",", err)) || put_string(&t, i < m->n_classes ? m->classes[i] : plain, err))
             goto out;
     }
-    if (text_puts(&t, "]", err) || put_figures(x, &t, err) || put_weak(x, &t, err) || put_slice_names(web, &t, err) ||
-        text_puts(&t, "}\n", err) || text_printf(&path, err, "%s/info.json", made) ||
-        atomic_file_write(path.data, t.data, t.n_bytes, err))
+    if (text_puts(&t, "]", err) || put_figures(x, &t, err) || put_weak(x, &t, err) ||
+        put_slice_names(web, &t, err) || text_puts(&t, "}\n", err) ||
+        text_printf(&path, err, "%s/info.json", made) || atomic_file_write(path.data, t.data, t.n_bytes, err))
         goto out;
     rc = 0;
 out:
@@ -271,7 +271,8 @@ int export_demo(struct export *x, const char *made, struct error *err)
 {
     struct text web = TEXT_EMPTY, model = TEXT_EMPTY;
     int rc = text_printf(&model, err, "%s/model", made) || copy_parts(x, made, &web, err) ||
-                     write_info(x, made, web.data, err) || net_write_tfjs_as(&x->net, model.data, x->encoding, err)
+                     write_info(x, made, web.data, err) ||
+                     net_write_tfjs_as(&x->net, model.data, x->encoding, err)
                  ? -1
                  : 0;
     text_release(&web);

@@ -35,8 +35,7 @@ const char *export_fact(const struct export *x, const char *key, char *out, size
 static int check_options(const struct export_options *o, struct error *err)
 {
     bool shrinks = o->to == TO_TFJS || o->to == TO_DEMO;
-    if (!o->model)
-        return error_set(err, EX_USAGE, "--model is missing (try --help)");
+    if (!o->model) return error_set(err, EX_USAGE, "--model is missing (try --help)");
     if (!o->common.output || !o->common.output[0] || strcmp(o->common.output, "-") == 0)
         return error_set(err, EX_USAGE, "-o OUT is missing (try --help)");
     if (!shrinks && o->quantize > QUANTIZE_NONE)
@@ -44,19 +43,19 @@ static int check_options(const struct export_options *o, struct error *err)
                          o->to == TO_ONNX ? "ONNX" : "Keras");
     if (o->to != TO_KERAS && o->weights_only)
         return error_set(err, EX_USAGE, "--weights-only goes with --to keras");
-    if (o->to != TO_ONNX && o->layout)
-        return error_set(err, EX_USAGE, "--layout goes with --to onnx");
+    if (o->to != TO_ONNX && o->layout) return error_set(err, EX_USAGE, "--layout goes with --to onnx");
     if (o->to == TO_ONNX && !onnx_available())
-        return error_set(
-            err, EX_UNAVAILABLE,
-            "this build has no ONNX (install libprotobuf-c-dev, protobuf-c-compiler and libonnx-dev, and build again)");
-    if (o->date &&
-        (strlen(o->date) != 10 || o->date[4] != '-' || o->date[7] != '-' || strspn(o->date, "0123456789-") != 10))
+        return error_set(err, EX_UNAVAILABLE,
+                         "this build has no ONNX (install libprotobuf-c-dev, protobuf-c-compiler and "
+                         "libonnx-dev, and build again)");
+    if (o->date && (strlen(o->date) != 10 || o->date[4] != '-' || o->date[7] != '-' ||
+                    strspn(o->date, "0123456789-") != 10))
         return error_set(err, EX_USAGE, "--date: '%s' is not YYYY-MM-DD", o->date);
     return 0;
 }
 
-/* The model's own date: when its file was written. No clock is read, so a second export gives the same bytes. */
+/* The model's own date: when its file was written. No clock is read, so a second export gives the same bytes.
+ */
 static int find_date(struct export *x, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -66,27 +65,26 @@ static int find_date(struct export *x, struct error *err)
         snprintf(x->date, sizeof x->date, "%s", x->opt->date);
         return 0;
     }
-    if (text_printf(&path, err, "%s/model.json", x->opt->model))
-        return -1;
-    if (stat(path.data, &st) && stat(x->opt->model, &st))
-        st.st_mtime = 0;
+    if (text_printf(&path, err, "%s/model.json", x->opt->model)) return -1;
+    if (stat(path.data, &st) && stat(x->opt->model, &st)) st.st_mtime = 0;
     text_release(&path);
     gmtime_r(&st.st_mtime, &tm);
     strftime(x->date, sizeof x->date, "%Y-%m-%d", &tm);
     return 0;
 }
 
-/* --- a single file, and its card beside it ------------------------------------------------------------------------ */
+/* --- a single file, and its card beside it --- */
 
 /* OUT as a file of that ending: OUT itself, or OUT/model<ending>; *folder is where it lies. */
-static int file_in(const char *out, const char *ending, struct text *file, struct text *folder, struct error *err)
+static int file_in(const char *out, const char *ending, struct text *file, struct text *folder,
+                   struct error *err)
 {
     const char *slash = strrchr(out, '/');
     if (!text_ends(out, ending))
         return text_printf(file, err, "%s/model%s", out, ending) || text_puts(folder, out, err) ? -1 : 0;
-    if (text_puts(file, out, err))
-        return -1;
-    return slash ? text_add(folder, out, slash == out ? 1 : (size_t)(slash - out), err) : text_puts(folder, ".", err);
+    if (text_puts(file, out, err)) return -1;
+    return slash ? text_add(folder, out, slash == out ? 1 : (size_t)(slash - out), err)
+                 : text_puts(folder, ".", err);
 }
 
 static int write_file(struct export *x, struct error *err)
@@ -106,7 +104,7 @@ static int write_file(struct export *x, struct error *err)
     return rc;
 }
 
-/* --- a folder, whole or not at all -------------------------------------------------------------------------------- */
+/* --- a folder, whole or not at all --- */
 
 static int write_folder(struct export *x, struct error *err)
 {
@@ -115,14 +113,14 @@ static int write_folder(struct export *x, struct error *err)
     int rc = -1;
     if (net_begin_folder(o->common.output, &made, &target, err) ||
         text_printf(&model, err, "%s%s", made.data, o->to == TO_DEMO ? "/model" : "") ||
-        (o->to == TO_DEMO ? export_demo(x, made.data, err) : net_write_tfjs_as(&x->net, made.data, x->encoding, err)) ||
+        (o->to == TO_DEMO ? export_demo(x, made.data, err)
+                          : net_write_tfjs_as(&x->net, made.data, x->encoding, err)) ||
         (o->shards && export_accuracy(x, o->model, model.data, err)) || export_card(x, made.data, err) ||
         net_publish_folder(made.data, target.data, err))
         goto out;
     rc = 0;
 out:
-    if (rc && made.data)
-        net_abandon_folder(made.data);
+    if (rc && made.data) net_abandon_folder(made.data);
     text_release(&made);
     text_release(&target);
     text_release(&model);
@@ -138,31 +136,25 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
         [QUANTIZE_UINT8] = NET_UINT8,
     };
     *x = (struct export){.opt = opt};
-    if (check_options(opt, err) || net_open(&x->net, opt->model, err) || find_date(x, err))
-        return -1;
+    if (check_options(opt, err) || net_open(&x->net, opt->model, err) || find_date(x, err)) return -1;
     int quantize = opt->quantize != QUANTIZE_AUTO ? opt->quantize
                    : opt->to == TO_DEMO           ? QUANTIZE_UINT16
                                                   : QUANTIZE_NONE;
     x->encoding = encodings[quantize];
-    if (net_hash(&x->net, x->source_id, err))
-        return -1;
+    if (net_hash(&x->net, x->source_id, err)) return -1;
     if (opt->fold_temperature && net_fold_temperature(&x->net, err))
         return error_prefix(err, "'%s'", opt->model);
-    if (net_metadata_lines(&x->net, &x->facts, err) || (opt->shards && export_count(x, err)))
-        return -1;
+    if (net_metadata_lines(&x->net, &x->facts, err) || (opt->shards && export_count(x, err))) return -1;
     /* The id of what a reader will have; the files carry it, too. */
     if (x->encoding == NET_FLOAT32) {
-        if (net_hash(&x->net, x->id, err))
-            return -1;
+        if (net_hash(&x->net, x->id, err)) return -1;
     } else {
         struct net rounded;
-        if (net_copy(&rounded, &x->net, err))
-            return -1;
+        if (net_copy(&rounded, &x->net, err)) return -1;
         net_requantize(&rounded, x->encoding);
         int rc = net_hash(&rounded, x->id, err);
         net_release(&rounded);
-        if (rc)
-            return -1;
+        if (rc) return -1;
     }
     return opt->to == TO_TFJS || opt->to == TO_DEMO ? write_folder(x, err) : write_file(x, err);
 }

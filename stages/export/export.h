@@ -18,19 +18,24 @@ struct export_options {
     int64_t batch;
     bool weights_only, fold_temperature;
 };
-#define EXPORT_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8, .split = 2}
+#define EXPORT_DEFAULTS                                                                                      \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8, .split = 2                          \
+    }
 
 /* One export on its way. */
-struct export {
+struct export
+{
     const struct export_options *opt;
     struct net net;
     enum net_encoding encoding;
-    char source_id[33];             /* of the weights as they came */
-    char id[33];                    /* of the weights as they are in what was written */
-    char date[16];                  /* YYYY-MM-DD */
-    struct text facts;              /* the model's metadata as key<TAB>value lines */
-    struct text accuracy;           /* before and after, as TSV lines; empty without --shards */
-    struct text counts;             /* a Markdown table: pictures by class and split; empty without --shards */
+    char source_id[33];   /* of the weights as they came */
+    char id[33];          /* of the weights as they are in what was written */
+    char date[16];        /* YYYY-MM-DD */
+    struct text facts;    /* the model's metadata as key<TAB>value lines */
+    struct text accuracy; /* before and after, as TSV lines; empty without --shards */
+    /* a Markdown table: pictures by class and split; empty without --shards */
+    struct text counts;
 };
 
 int export_run(struct export *x, const struct export_options *opt, struct error *err);
@@ -54,17 +59,31 @@ int export_card(struct export *x, const char *folder, struct error *err);
 /* The static page: the folder `made` gets index.html and everything that it needs. */
 int export_demo(struct export *x, const char *made, struct error *err);
 
-/* --- what eval measured ------------------------------------------------------------------------------------------- */
+/* --- what eval measured --- */
 
-struct metric_row { char metric[64], key[96], value[64]; double low, high; char n[32]; };
-struct metric_table { struct metric_row *rows; size_t n, room; };
+struct metric_row {
+    char metric[64], key[96], value[64];
+    double low, high;
+    char n[32];
+};
+struct metric_table {
+    struct metric_row *rows;
+    size_t n, room;
+};
 int metrics_read(struct metric_table *t, const char *path, struct error *err);
 const struct metric_row *metrics_find(const struct metric_table *t, const char *metric, const char *key);
 void metrics_release(struct metric_table *t);
 
 /* A slice that eval marked: worse than the rest beyond chance. */
-struct weak_slice { char slice[128], rate[48]; double value, low, high, difference; char k[24], n[24]; };
-struct weak_slices { struct weak_slice *rows; size_t n, room; };
+struct weak_slice {
+    char slice[128], rate[48];
+    double value, low, high, difference;
+    char k[24], n[24];
+};
+struct weak_slices {
+    struct weak_slice *rows;
+    size_t n, room;
+};
 int slices_read(struct weak_slices *t, const char *path, struct error *err);
 
 #endif

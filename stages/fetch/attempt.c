@@ -1,6 +1,7 @@
 /*
- * attempt.c: one request after another for an entry: robots.txt first, redirects as requests of their own (so that each
- * hop passes the address check, the target host's limits and its robots.txt), and what an answer means.
+ * attempt.c: one request after another for an entry: robots.txt first, redirects as requests of their own (so
+ * that each hop passes the address check, the target host's limits and its robots.txt), and what an answer
+ * means.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +9,16 @@
 #include "fetch.h"
 #include "http/http_url.h"
 
-#define ROBOTS_MAX_REDIRECTS 5      /* RFC 9309 section 2.3.1.2 */
+#define ROBOTS_MAX_REDIRECTS 5 /* RFC 9309 section 2.3.1.2 */
 #define CATCH_UP_S 0.02
 
 /* A transfer's token: the entry's index, or a robots.txt for a host. */
-struct robots_request { struct fetch *f; uint32_t host; unsigned n_redirects; char *url; };
+struct robots_request {
+    struct fetch *f;
+    uint32_t host;
+    unsigned n_redirects;
+    char *url;
+};
 
 static void *entry_token(uint32_t index) { return (void *)(((uintptr_t)index << 1) | 1); }
 static bool token_is_entry(const void *token) { return ((uintptr_t)token & 1) != 0; }
@@ -38,15 +44,15 @@ bool fetch_token_host(struct fetch *f, const struct http_transfer *t, uint32_t *
     return q->n_redirects == 0;
 }
 
-/* --- robots.txt ------------------------------------------------------------------------------------------------ */
+/* --- robots.txt --- */
 
-static int start_robots(struct fetch *f, uint32_t host, const char *url, unsigned n_redirects, struct error *err)
+static int start_robots(struct fetch *f, uint32_t host, const char *url, unsigned n_redirects,
+                        struct error *err)
 {
     struct robots_request *q = mem_zalloc(1, sizeof *q, err);
     struct http_transfer *t = NULL;
     int rc = -1;
-    if (!q || !(q->url = mem_strdup(url, err)) || !(t = http_new(f->engine, err)))
-        goto fail;
+    if (!q || !(q->url = mem_strdup(url, err)) || !(t = http_new(f->engine, err))) goto fail;
     q->f = f;
     q->host = host;
     q->n_redirects = n_redirects;
@@ -55,9 +61,8 @@ static int start_robots(struct fetch *f, uint32_t host, const char *url, unsigne
     t->body_limit = ROBOTS_MAX_BYTES;
     fetch_address_enter(f, n_redirects == 0 ? host : NO_INDEX, t);
     int started = http_start(f->engine, t, err);
-    if (started < 0)
-        goto fail;
-    if (started > 0) {          /* a host that no proxy is asked for: its entries say so */
+    if (started < 0) goto fail;
+    if (started > 0) { /* a host that no proxy is asked for: its entries say so */
         f->hosts[host].robots_state = ROBOTS_KNOWN;
         rc = 0;
         goto fail;
@@ -68,12 +73,10 @@ static int start_robots(struct fetch *f, uint32_t host, const char *url, unsigne
     return 0;
 fail:
     if (t) {
-        if (fetch_address_leave(f, t, err))
-            rc = -1;
+        if (fetch_address_leave(f, t, err)) rc = -1;
         http_forget(f->engine, t);
     }
-    if (q)
-        free(q->url);
+    if (q) free(q->url);
     free(q);
     return rc;
 }
@@ -84,8 +87,10 @@ static int ask_robots(struct fetch *f, uint32_t host, const char *url, struct er
     struct text canonical = TEXT_EMPTY, robots = TEXT_EMPTY;
     const char *why;
     int rc = http_url_canonical(url, strlen(url), &canonical, &parts, &why, err) == 1 &&
-             text_add(&robots, canonical.data, parts.path, err) == 0 && text_puts(&robots, "/robots.txt", err) == 0
-                 ? start_robots(f, host, robots.data, 0, err) : -1;
+                     text_add(&robots, canonical.data, parts.path, err) == 0 &&
+                     text_puts(&robots, "/robots.txt", err) == 0
+                 ? start_robots(f, host, robots.data, 0, err)
+                 : -1;
     text_release(&canonical);
     text_release(&robots);
     return rc;
@@ -96,8 +101,7 @@ static void robots_known(struct fetch *f, uint32_t host, const char *bytes, size
     struct host *h = &f->hosts[host];
     h->robots_state = ROBOTS_KNOWN;
     fetch_host_good(f, host);
-    if (n == 0)
-        return;
+    if (n == 0) return;
     if (!(h->robots = mem_zalloc(1, sizeof *h->robots, f->err)) ||
         robots_parse(h->robots, bytes, n, "winnow", f->err)) {
         fetch_broken(f);
@@ -127,8 +131,7 @@ static void robots_failed(struct fetch *f, uint32_t host, enum http_outcome outc
         return;
     }
     double wait = f->opt->retry_wait_s * (1 << (h->robots_tries - 1));
-    if (retry_after_s > (int64_t)wait)
-        wait = (double)retry_after_s;
+    if (retry_after_s > (int64_t)wait) wait = (double)retry_after_s;
     if (wait > f->opt->max_wait_s)
         fetch_host_give_up(f, host, REASON_RETRY_LATER, f->now_s + (int64_t)wait);
     else
@@ -146,11 +149,11 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
     if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_PROXY) {
         /* nothing is known, and it is asked again if anything is */
     } else if (away_holds(f, host, NO_INDEX, t)) {
-        h->robots_state = ROBOTS_ASKING;        /* until it is known whose failure that was */
+        h->robots_state = ROBOTS_ASKING; /* until it is known whose failure that was */
     } else if ((t->outcome == HTTP_ANSWERED || t->outcome == HTTP_FAILED_TRUNCATED) && status == 200) {
         robots_known(f, host, (const char *)t->body, t->n_body);
     } else if (t->outcome == HTTP_FAILED_TOO_LARGE && status == 200) {
-        robots_known(f, host, (const char *)t->body, t->n_body);    /* the first 500 KiB count */
+        robots_known(f, host, (const char *)t->body, t->n_body); /* the first 500 KiB count */
     } else if (t->outcome == HTTP_ANSWERED && status >= 300 && status < 400 && t->redirect_url) {
         struct text url = TEXT_EMPTY;
         struct http_url_parts parts;
@@ -160,7 +163,7 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
                          start_robots(f, host, url.data, q->n_redirects + 1, f->err)))
             fetch_broken(f);
         else if (!good || q->n_redirects >= ROBOTS_MAX_REDIRECTS)
-            robots_known(f, host, NULL, 0);     /* RFC 9309: as if there were none */
+            robots_known(f, host, NULL, 0); /* RFC 9309: as if there were none */
         text_release(&url);
     } else if (t->outcome == HTTP_FAILED_REFUSED) {
         /* Every address of this host is refused for the same reason: let the entries say so. */
@@ -172,19 +175,16 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
     }
     free(q->url);
     free(q);
-    if (fetch_host_poke(f, host, f->err))
-        fetch_broken(f);
+    if (fetch_host_poke(f, host, f->err)) fetch_broken(f);
 }
 
-/* --- starting -------------------------------------------------------------------------------------------------- */
+/* --- starting --- */
 
 static void use_up_start(struct fetch *f, struct host *h)
 {
     double spacing = f->rate_given || !h->loopback ? f->spacing_s : 0;
-    if (h->robots && h->robots->crawl_delay_s > spacing)
-        spacing = h->robots->crawl_delay_s;
-    if (spacing <= 0)
-        return;
+    if (h->robots && h->robots->crawl_delay_s > spacing) spacing = h->robots->crawl_delay_s;
+    if (spacing <= 0) return;
     /* The loop sleeps in whole milliseconds: what a high rate lost by that it may catch up. */
     double late = spacing > CATCH_UP_S ? spacing : CATCH_UP_S;
     h->free_at = (h->free_at > f->now - late ? h->free_at : f->now) + spacing;
@@ -209,8 +209,7 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
         }
     }
     struct http_transfer *t = http_new(f->engine, err);
-    if (!t)
-        return -1;
+    if (!t) return -1;
     t->url = url;
     t->token = entry_token(index);
     if (fetch_part_for(f, index, t, err)) {
@@ -224,16 +223,14 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
     int started = http_start(f->engine, t, err);
     if (started) {
         http_forget(f->engine, t);
-        if (started < 0)
-            return -1;
+        if (started < 0) return -1;
         struct outcome o = {.reason = REASON_REFUSED_ADDRESS,
                             .error = "a private or local name or address; the proxy was not asked"};
         fetch_fail(f, index, &o, NULL);
         return fetch_host_poke(f, host, err);
     }
     fetch_address_enter(f, host, t);
-    if (!e->hop || e->hop->n_redirects == 0)
-        f->counts.n_asked += e->tries == 0;
+    if (!e->hop || e->hop->n_redirects == 0) f->counts.n_asked += e->tries == 0;
     e->state = ENTRY_ACTIVE;
     h->n_active++;
     f->counts.n_requests++;
@@ -242,17 +239,14 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
     return fetch_host_poke(f, host, err) || fetch_address_serve(f, h->address, err) ? -1 : 0;
 }
 
-/* --- answers --------------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 bool fetch_judge(void *context, const struct http_transfer *t)
 {
     const struct fetch *f = context;
-    if (!token_is_entry(t->token))
-        return t->headers.status == 200;
-    if (t->headers.status != 200 && t->headers.status != 206)
-        return false;
-    if (t->headers.encoded || (t->headers.no_ai && !f->opt->ignore_robots))
-        return false;
+    if (!token_is_entry(t->token)) return t->headers.status == 200;
+    if (t->headers.status != 200 && t->headers.status != 206) return false;
+    if (t->headers.encoded || (t->headers.no_ai && !f->opt->ignore_robots)) return false;
     return picture_kind_kept(picture_kind_of(t->body, t->n_body));
 }
 
@@ -266,8 +260,7 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
     struct hop *hop;
     struct outcome o = {.status = t->headers.status};
     int good = http_url_canonical(t->redirect_url, strlen(t->redirect_url), &url, &parts, &why, f->err);
-    if (good < 0)
-        goto broken;
+    if (good < 0) goto broken;
     if (!good) {
         o.reason = REASON_REDIRECT_REFUSED;
         o.detail = why;
@@ -286,8 +279,7 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
         if (fetch_host_of(f, url.data, &parts, &host, f->err) || !(hop = fetch_need_hop(e, f->err)))
             goto broken;
         char *kept = mem_strdup(url.data, f->err);
-        if (!kept)
-            goto broken;
+        if (!kept) goto broken;
         free(hop->url);
         hop->url = kept;
         hop->host = host;
@@ -348,13 +340,13 @@ static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
     int status = t->headers.status;
     bool busy = status == 429 || status >= 500;
     f->n_answers++;
-    if (!busy)
-        fetch_host_good(f, host);
+    if (!busy) fetch_host_good(f, host);
     if (status == 200 || status == 206) {
         answer_200(f, index, t);
     } else if (status == 304 && e->stored) {
         fetch_unchanged(f, index, t);
-    } else if ((status == 301 || status == 302 || status == 303 || status == 307 || status == 308) && t->redirect_url) {
+    } else if ((status == 301 || status == 302 || status == 303 || status == 307 || status == 308) &&
+               t->redirect_url) {
         follow(f, index, t);
     } else {
         struct outcome o = {.reason = REASON_HTTP, .status = status, .host_bad = status >= 500};
@@ -387,7 +379,8 @@ static enum reason reason_of(enum http_outcome outcome)
 
 static bool is_unreachable(enum http_outcome o) { return o == HTTP_FAILED_DNS || o == HTTP_FAILED_CONNECT; }
 
-static struct outcome outcome_of_failure(struct fetch *f, enum http_outcome outcome, int status, const char *detail)
+static struct outcome outcome_of_failure(struct fetch *f, enum http_outcome outcome, int status,
+                                         const char *detail)
 {
     struct outcome o = {.reason = reason_of(outcome), .error = detail, .status = status};
     o.host_bad = is_unreachable(outcome) || outcome == HTTP_FAILED_TLS || outcome == HTTP_FAILED_TIMEOUT ||
@@ -412,8 +405,8 @@ static void queue_again(struct fetch *f, uint32_t index)
     }
 }
 
-void fetch_unheld(struct fetch *f, uint32_t host, uint32_t index, bool count, enum http_outcome outcome, int status,
-                  const char *detail)
+void fetch_unheld(struct fetch *f, uint32_t host, uint32_t index, bool count, enum http_outcome outcome,
+                  int status, const char *detail)
 {
     if (index != NO_INDEX) {
         struct outcome o;
@@ -425,11 +418,9 @@ void fetch_unheld(struct fetch *f, uint32_t host, uint32_t index, bool count, en
         fetch_fail(f, index, &o, NULL);
     } else {
         f->hosts[host].robots_state = ROBOTS_UNKNOWN;
-        if (count)
-            robots_failed(f, host, outcome, -1);
+        if (count) robots_failed(f, host, outcome, -1);
     }
-    if (fetch_host_poke(f, host, f->err))
-        fetch_broken(f);
+    if (fetch_host_poke(f, host, f->err)) fetch_broken(f);
 }
 
 static void entry_done(struct fetch *f, struct http_transfer *t)
@@ -440,13 +431,16 @@ static void entry_done(struct fetch *f, struct http_transfer *t)
     f->hosts[host].n_active--;
     fetch_part_after(f, index, t);
     if (t->outcome == HTTP_FAILED_CROWDED) {
-        f->counts.n_requests--;             /* nothing was sent */
+        f->counts.n_requests--; /* nothing was sent */
         queue_again(f, index);
     } else if (away_holds(f, host, index, t)) {
         e->state = ENTRY_WAITING;
     } else if (fetch_part_refused(t)) {
-        struct outcome o = {.reason = REASON_TRUNCATED, .status = t->headers.status, .free_try = true,
-                            .error = t->outcome == HTTP_ANSWERED ? "the server has no such range" : t->detail};
+        struct outcome o = {.reason = REASON_TRUNCATED,
+                            .status = t->headers.status,
+                            .free_try = true,
+                            .error =
+                                t->outcome == HTTP_ANSWERED ? "the server has no such range" : t->detail};
         f->n_answers++;
         fetch_fail(f, index, &o, t);
     } else if (t->outcome == HTTP_ANSWERED) {
@@ -455,17 +449,16 @@ static void entry_done(struct fetch *f, struct http_transfer *t)
         struct outcome o = outcome_of_failure(f, t->outcome, t->headers.status, t->detail);
         fetch_fail(f, index, &o, t);
     }
-    if (fetch_host_poke(f, host, f->err))
-        fetch_broken(f);
+    if (fetch_host_poke(f, host, f->err)) fetch_broken(f);
 }
 
 void fetch_done(void *context, struct http_transfer *t)
 {
     struct fetch *f = context;
-    if (fetch_address_leave(f, t, f->err))
-        fetch_broken(f);
+    if (fetch_address_leave(f, t, f->err)) fetch_broken(f);
     if (t->outcome == HTTP_FAILED_PROXY && !f->failed) {
-        error_set(f->err, EX_TEMPFAIL, "the proxy wants a user and password, or other ones (407): see --proxy");
+        error_set(f->err, EX_TEMPFAIL,
+                  "the proxy wants a user and password, or other ones (407): see --proxy");
         fetch_broken(f);
     }
     if (token_is_entry(t->token))

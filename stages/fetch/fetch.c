@@ -11,17 +11,16 @@
 
 #define SYNC_EVERY_S 2.0
 #define SYNC_EVERY_BYTES (64u << 20)
-#define CHECKPOINT_EVERY_S 2.0      /* large bodies in flight are put on the disk, too */
-#define PER_ADDRESS 16              /* transfers in flight to one address, unless --per-host is more */
-#define TURN_S 0.25                 /* the loop looks at signals and clocks at least this often */
+#define CHECKPOINT_EVERY_S 2.0 /* large bodies in flight are put on the disk, too */
+#define PER_ADDRESS 16         /* transfers in flight to one address, unless --per-host is more */
+#define TURN_S 0.25            /* the loop looks at signals and clocks at least this often */
 
 /* Whether the entry has to be asked in this run; settles those that need not. */
 static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
 {
     struct entry *e = &f->entries[index];
     const struct fetch_options *o = f->opt;
-    if (e->state == ENTRY_DONE)
-        return 0;
+    if (e->state == ENTRY_DONE) return 0;
     if (fetch_taken_down_url(f, e->url) ||
         (e->stored && hash_list_has(&f->takedown.hashes, HASH_XXH128, e->hash.bytes))) {
         e->stored = false;
@@ -30,8 +29,9 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
         e->state = ENTRY_DONE;
         return 0;
     }
-    if (e->stored && !object_store_has(&f->store, &e->hash, picture_kind_extension((enum picture_kind)e->kind),
-                                       e->bytes, !e->durable)) {
+    if (e->stored &&
+        !object_store_has(&f->store, &e->hash, picture_kind_extension((enum picture_kind)e->kind), e->bytes,
+                          !e->durable)) {
         e->stored = false;
         f->n_missing_objects++;
     }
@@ -58,18 +58,17 @@ static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes,
 {
     uint64_t covered;
     int got = syncer_poll(f->syncer, &covered, err);
-    if (got < 0)
-        return -1;
+    if (got < 0) return -1;
     if (got > 0) {
         struct journal_record r = {.time = f->now_s, .event = JOURNAL_SYNC, .bytes = covered};
-        if (journal_append(&f->journal, &r, err))
-            return -1;
+        if (journal_append(&f->journal, &r, err)) return -1;
     }
     bool due = f->now - *synced_at >= SYNC_EVERY_S || f->counts.n_bytes - *synced_bytes >= SYNC_EVERY_BYTES;
     if (due && f->journal.n_written > f->journal_synced && !syncer_busy(f->syncer)) {
         *synced_at = f->now;
         *synced_bytes = f->counts.n_bytes;
-        f->journal_synced = f->journal.n_written + 200;     /* our own mark alone is no reason to sync again */
+        /* our own mark alone is no reason to sync again */
+        f->journal_synced = f->journal.n_written + 200;
         syncer_ask(f->syncer, f->journal.n_written);
     }
     return 0;
@@ -78,12 +77,13 @@ static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes,
 /* Everything durable and a mark that says so; if this run wrote anything at all. */
 static int final_sync(struct fetch *f, struct error *err)
 {
-    if (journal_flush(&f->journal, err))
-        return -1;
-    if (f->journal.n_written == f->journal_start)
-        return 0;
-    struct journal_record r = {.time = (int64_t)time(NULL), .event = JOURNAL_SYNC, .bytes = f->journal.n_written};
-    return object_store_sync(&f->store, err) || journal_append(&f->journal, &r, err) || journal_flush(&f->journal, err)
+    if (journal_flush(&f->journal, err)) return -1;
+    if (f->journal.n_written == f->journal_start) return 0;
+    struct journal_record r = {.time = (int64_t)time(NULL),
+                               .event = JOURNAL_SYNC,
+                               .bytes = f->journal.n_written};
+    return object_store_sync(&f->store, err) || journal_append(&f->journal, &r, err) ||
+                   journal_flush(&f->journal, err)
                ? -1
                : 0;
 }
@@ -104,44 +104,36 @@ static int loop(struct fetch *f, struct error *err)
             f->stopping = true;
             stage_warn("stopping: %u transfers in flight are being finished; once more to drop them",
                        http_engine_active(f->engine));
-            fetch_parts_checkpoint(f, true);    /* the second signal leaves no time for it */
+            fetch_parts_checkpoint(f, true); /* the second signal leaves no time for it */
         }
-        if (f->stopping && http_engine_active(f->engine) == 0 && writer_pending(f->writer) == 0)
-            break;
-        if (!f->stopping && fetch_timers_due(f, err))
-            return -1;
-        if (away_turn(f, err))
-            return -1;
+        if (f->stopping && http_engine_active(f->engine) == 0 && writer_pending(f->writer) == 0) break;
+        if (!f->stopping && fetch_timers_due(f, err)) return -1;
+        if (away_turn(f, err)) return -1;
         /*
-         * What the writer has not done would be asked for again after a kill: it is as many pictures as are in flight at
-         * most. It must not be fewer transfers because the disk has a moment's rest.
+         * What the writer has not done would be asked for again after a kill: it is as many pictures as are
+         * in flight at most. It must not be fewer transfers because the disk has a moment's rest.
          */
         while (!f->stopping && !f->failed && !away_pauses(f) &&
                http_engine_active(f->engine) < (size_t)f->n_parallel &&
-               writer_pending(f->writer) < (size_t)f->n_parallel && http_engine_has_memory(f->engine) && (got = fetch_next_ready(f, &host, err)) > 0)
-            if (fetch_start_one(f, host, err))
-                return -1;
-        if (got < 0)
-            return -1;
+               writer_pending(f->writer) < (size_t)f->n_parallel && http_engine_has_memory(f->engine) &&
+               (got = fetch_next_ready(f, &host, err)) > 0)
+            if (fetch_start_one(f, host, err)) return -1;
+        if (got < 0) return -1;
         double wait = fetch_next_time(f) - f->now;
-        if (wait < 0 || writer_unkicked(f->writer))
-            wait = 0;
-        if (http_engine_step(f->engine, wait < TURN_S ? wait : TURN_S, err))
-            return -1;
+        if (wait < 0 || writer_unkicked(f->writer)) wait = 0;
+        if (http_engine_step(f->engine, wait < TURN_S ? wait : TURN_S, err)) return -1;
         writer_kick(f->writer, http_engine_idle(f->engine));
         for (struct write_job *job = writer_take(f->writer), *next; job; job = next) {
             next = job->next;
             fetch_written(f, job);
         }
-        if (f->failed)
-            break;
-        if (f->journal.pending.n_bytes && journal_flush(&f->journal, err))
-            return -1;
+        if (f->failed) break;
+        if (f->journal.pending.n_bytes && journal_flush(&f->journal, err)) return -1;
         if ((++n_turn & 15) == 0 || http_engine_active(f->engine) == 0) {
-            if (tick_sync(f, &synced_at, &synced_bytes, err))
-                return -1;
-            snprintf(extra, sizeof extra, "%llu stored, %.1f MB, %u in flight", (unsigned long long)f->counts.n_stored,
-                     (double)f->counts.n_bytes / 1e6, http_engine_active(f->engine));
+            if (tick_sync(f, &synced_at, &synced_bytes, err)) return -1;
+            snprintf(extra, sizeof extra, "%llu stored, %.1f MB, %u in flight",
+                     (unsigned long long)f->counts.n_stored, (double)f->counts.n_bytes / 1e6,
+                     http_engine_active(f->engine));
             progress_update(&progress, n_total - f->n_open, extra);
             if (f->now - checked_at >= CHECKPOINT_EVERY_S) {
                 checked_at = f->now;
@@ -157,12 +149,10 @@ static int loop(struct fetch *f, struct error *err)
 static int64_t fit_to_descriptors(int64_t n_wanted)
 {
     struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l))
-        return n_wanted;
+    if (getrlimit(RLIMIT_NOFILE, &l)) return n_wanted;
     if (l.rlim_cur < l.rlim_max) {
         struct rlimit more = {l.rlim_max < 65536 ? l.rlim_max : 65536, l.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-            l = more;
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0) l = more;
     }
     int64_t room = (int64_t)((l.rlim_cur - 32) / 3);
     return l.rlim_cur < 64 ? 1 : n_wanted < room ? n_wanted : room;
@@ -172,8 +162,9 @@ int fetch_run(struct fetch *f, struct error *err)
 {
     const struct fetch_options *o = f->opt;
     struct http_options http = {.limits = HTTP_LIMITS_DEFAULTS};
-    uint32_t per_address = (uint32_t)(o->n_per_address ? o->n_per_address
-                                      : o->n_per_host > PER_ADDRESS ? o->n_per_host : PER_ADDRESS);
+    uint32_t per_address = (uint32_t)(o->n_per_address              ? o->n_per_address
+                                      : o->n_per_host > PER_ADDRESS ? o->n_per_host
+                                                                    : PER_ADDRESS);
     f->per_address = o->proxy ? UINT32_MAX : per_address;
     f->err = err;
     f->ready_head = f->ready_tail = NO_INDEX;
@@ -181,13 +172,11 @@ int fetch_run(struct fetch *f, struct error *err)
     f->now_s = (int64_t)time(NULL);
     f->journal_start = f->journal_synced = f->journal.n_written;
     for (size_t i = 0; i < f->n_entries; i++)
-        if (plan_entry(f, (uint32_t)i, err))
-            return -1;
+        if (plan_entry(f, (uint32_t)i, err)) return -1;
     if (f->n_missing_objects)
         stage_warn("%llu pictures that the journal names are not in the store any more and are fetched again",
                    (unsigned long long)f->n_missing_objects);
-    if (f->n_open == 0)
-        return 0;
+    if (f->n_open == 0) return 0;
     f->n_parallel = fit_to_descriptors(o->n_parallel);
     http.limits.n_parallel = (unsigned)f->n_parallel;
     http.limits.n_per_host = (unsigned)o->n_per_host;
@@ -212,10 +201,10 @@ int fetch_run(struct fetch *f, struct error *err)
         http_engine_open(&f->engine, &http, fetch_judge, fetch_admit, fetch_done, f, err) ||
         writer_open(&f->writer, f, err))
         return -1;
-    if (loop(f, err) || final_sync(f, err))
-        return -1;
+    if (loop(f, err) || final_sync(f, err)) return -1;
     if (away_gone(f))
         return error_set(err, EX_TEMPFAIL, "%s for %.0f s; all is kept, run again when it is back",
-                         o->proxy ? "the proxy cannot be reached" : "the network has been away", away_seconds(f));
+                         o->proxy ? "the proxy cannot be reached" : "the network has been away",
+                         away_seconds(f));
     return 0;
 }

@@ -16,21 +16,19 @@
 static int add_column(struct fetch *f, const char *name, int *index, struct error *err)
 {
     *index = manifest_column(&f->schema, name);
-    if (*index >= 0)
-        return 0;
+    if (*index >= 0) return 0;
     char **names = mem_realloc(f->schema.names, (f->schema.n + 1) * sizeof *names, err);
-    if (!names)
-        return -1;
+    if (!names) return -1;
     f->schema.names = names;
-    if (!(names[f->schema.n] = mem_strdup(name, err)))
-        return -1;
+    if (!(names[f->schema.n] = mem_strdup(name, err))) return -1;
     *index = (int)f->schema.n++;
     return 0;
 }
 
 static int add_url_and_label(struct fetch *f, struct error *err)
 {
-    return add_column(f, "url", &f->url_column, err) || add_column(f, "label", &f->label_column, err) ? -1 : 0;
+    return add_column(f, "url", &f->url_column, err) || add_column(f, "label", &f->label_column, err) ? -1
+                                                                                                      : 0;
 }
 
 static struct row *new_row(struct fetch *f, struct error *err)
@@ -39,8 +37,7 @@ static struct row *new_row(struct fetch *f, struct error *err)
         error_set(err, EX_DATAERR, "more than %u rows", UINT32_MAX - 1);
         return NULL;
     }
-    if (mem_grow(&f->rows, &f->rows_capacity, f->n_rows + 1, sizeof *f->rows, err))
-        return NULL;
+    if (mem_grow(&f->rows, &f->rows_capacity, f->n_rows + 1, sizeof *f->rows, err)) return NULL;
     struct row *r = &f->rows[f->n_rows++];
     *r = (struct row){.entry = NO_INDEX, .url = "", .label = ""};
     return r;
@@ -49,14 +46,12 @@ static struct row *new_row(struct fetch *f, struct error *err)
 /* The address as the url column shows it: bytes that are no UTF-8 as %XX, since a manifest is UTF-8. */
 static const char *show_url(struct fetch *f, const char *url, size_t n, struct error *err)
 {
-    if (text_is_utf8(url, n))
-        return arena_strndup(&f->arena, url, n, err);
+    if (text_is_utf8(url, n)) return arena_strndup(&f->arena, url, n, err);
     struct text t = TEXT_EMPTY;
     const char *shown = NULL;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)url[i];
-        if (c < 0x80 ? text_add(&t, &url[i], 1, err) : text_printf(&t, err, "%%%02X", c))
-            goto out;
+        if (c < 0x80 ? text_add(&t, &url[i], 1, err) : text_printf(&t, err, "%%%02X", c)) goto out;
     }
     shown = arena_strdup(&f->arena, t.data ? t.data : "", err);
 out:
@@ -67,8 +62,7 @@ out:
 static int add_list_row(struct fetch *f, const char *url, size_t n, const char *label, struct error *err)
 {
     struct row *r = new_row(f, err);
-    if (!r || fetch_add_entry(f, url, n, &r->entry, err))
-        return -1;
+    if (!r || fetch_add_entry(f, url, n, &r->entry, err)) return -1;
     const char *canonical = f->entries[r->entry].url;
     if (strlen(canonical) == n && memcmp(canonical, url, n) == 0)
         r->url = canonical;
@@ -83,66 +77,53 @@ static int read_list(struct fetch *f, const char *bytes, size_t n_bytes, const c
     struct url_list_cursor c;
     const char *url;
     size_t n;
-    if (add_url_and_label(f, err))
-        return -1;
+    if (add_url_and_label(f, err)) return -1;
     const char *kept_label = arena_strdup(&f->arena, label, err);
-    if (!kept_label)
-        return -1;
+    if (!kept_label) return -1;
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &url, &n))
-        if (add_list_row(f, url, n, kept_label, err))
-            return -1;
+        if (add_list_row(f, url, n, kept_label, err)) return -1;
     return 0;
 }
 
-static int read_manifest(struct fetch *f, const char *bytes, size_t n_bytes, const char *name, struct error *err)
+static int read_manifest(struct fetch *f, const char *bytes, size_t n_bytes, const char *name,
+                         struct error *err)
 {
     static const char *const required[] = {"url", NULL};
     struct manifest_reader in = MANIFEST_READER_EMPTY;
     int *column = NULL, rc = -1, got, url, label;
     const char *last_label = "";
-    if (manifest_reader_open_memory(&in, bytes, n_bytes, name, required, err))
-        goto out;
-    if (!(column = mem_zalloc(in.schema.n, sizeof *column, err)))
-        goto out;
+    if (manifest_reader_open_memory(&in, bytes, n_bytes, name, required, err)) goto out;
+    if (!(column = mem_zalloc(in.schema.n, sizeof *column, err))) goto out;
     for (size_t i = 0; i < in.schema.n; i++)
-        if (add_column(f, in.schema.names[i], &column[i], err))
-            goto out;
-    if (add_url_and_label(f, err))
-        goto out;
+        if (add_column(f, in.schema.names[i], &column[i], err)) goto out;
+    if (add_url_and_label(f, err)) goto out;
     url = manifest_column(&in.schema, "url");
     label = manifest_column(&in.schema, "label");
     bool has_more = in.schema.n > (size_t)(label >= 0) + 1;
     while ((got = manifest_reader_next(&in, err)) > 0) {
         struct row *r = new_row(f, err);
         const char *text = manifest_field(&in, url), *own = manifest_field(&in, label);
-        if (!r || fetch_add_entry(f, text, strlen(text), &r->entry, err))
-            goto out;
+        if (!r || fetch_add_entry(f, text, strlen(text), &r->entry, err)) goto out;
         const char *canonical = f->entries[r->entry].url;
         r->url = strcmp(canonical, text) == 0 ? canonical : arena_strdup(&f->arena, text, err);
-        if (!*own && f->opt->label)
-            own = f->opt->label;
-        if (strcmp(own, last_label) != 0)
-            last_label = arena_strdup(&f->arena, own, err);
+        if (!*own && f->opt->label) own = f->opt->label;
+        if (strcmp(own, last_label) != 0) last_label = arena_strdup(&f->arena, own, err);
         r->label = last_label;
-        if (!r->url || !r->label)
-            goto out;
-        if (!has_more)
-            continue;
+        if (!r->url || !r->label) goto out;
+        if (!has_more) continue;
         /*
-         * Columns of this file, placed by the common schema; later files may widen it, so the count is kept in front.
+         * Columns of this file, placed by the common schema; later files may widen it, so the count is kept
+         * in front.
          */
         const char **more = arena_alloc(&f->arena, (f->schema.n + 1) * sizeof *more, err);
-        if (!more)
-            goto out;
+        if (!more) goto out;
         memset(more, 0, (f->schema.n + 1) * sizeof *more);
         more[0] = (const char *)(uintptr_t)f->schema.n;
         for (size_t i = 0; i < in.schema.n; i++) {
-            if (column[i] == f->url_column || column[i] == f->label_column)
-                continue;
+            if (column[i] == f->url_column || column[i] == f->label_column) continue;
             const char *value = in.fields[i];
-            if (*value && !(more[1 + column[i]] = arena_strdup(&f->arena, value, err)))
-                goto out;
+            if (*value && !(more[1 + column[i]] = arena_strdup(&f->arena, value, err))) goto out;
         }
         r->more = more;
     }
@@ -153,12 +134,12 @@ out:
     return rc;
 }
 
-static int read_one(struct fetch *f, const char *path, const char *label, bool must_be_list, struct error *err)
+static int read_one(struct fetch *f, const char *path, const char *label, bool must_be_list,
+                    struct error *err)
 {
     char *bytes = NULL;
     size_t n_bytes;
-    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err))
-        return -1;
+    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
     int rc = !must_be_list && url_list_is_manifest(bytes, n_bytes)
                  ? read_manifest(f, bytes, n_bytes, strcmp(path, "-") == 0 ? "standard input" : path, err)
                  : read_list(f, bytes, n_bytes, label, err);
@@ -166,9 +147,12 @@ static int read_one(struct fetch *f, const char *path, const char *label, bool m
     return rc;
 }
 
-/* --- folders --------------------------------------------------------------------------------------------------- */
+/* --- folders --- */
 
-struct names { char **items; size_t n, capacity; };
+struct names {
+    char **items;
+    size_t n, capacity;
+};
 
 static void names_release(struct names *l)
 {
@@ -180,16 +164,15 @@ static void names_release(struct names *l)
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* Names in a folder in byte order, dot files left out: the order of rows must not depend on the file system. */
+/* Names in a folder in byte order, dot files left out: the order of rows must not depend on the file system.
+ */
 static int read_names(struct names *l, const char *folder, struct error *err)
 {
     DIR *d = opendir(folder);
-    if (!d)
-        return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", folder);
+    if (!d) return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", folder);
     int rc = 0;
     for (struct dirent *e; !rc && (e = io_next_entry(d, folder, &rc, err));) {
-        if (e->d_name[0] == '.')
-            continue;
+        if (e->d_name[0] == '.') continue;
         if (mem_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items, err) ||
             !(l->items[l->n] = mem_strdup(e->d_name, err)))
             rc = -1;
@@ -197,8 +180,7 @@ static int read_names(struct names *l, const char *folder, struct error *err)
             l->n++;
     }
     closedir(d);
-    if (!rc && l->n)
-        qsort(l->items, l->n, sizeof *l->items, by_name);
+    if (!rc && l->n) qsort(l->items, l->n, sizeof *l->items, by_name);
     return rc;
 }
 
@@ -215,16 +197,14 @@ static int read_lists(struct fetch *f, const char *folder, size_t *n_found, stru
     struct text path = TEXT_EMPTY, label = TEXT_EMPTY;
     int rc = read_names(&l, folder, err);
     for (size_t i = 0; rc == 0 && i < l.n; i++) {
-        if (!text_ends(l.items[i], ".txt"))
-            continue;
+        if (!text_ends(l.items[i], ".txt")) continue;
         text_clear(&path), text_clear(&label);
         if (text_printf(&path, err, "%s/%s", folder, l.items[i]) ||
             text_add(&label, l.items[i], strlen(l.items[i]) - 4, err)) {
             rc = -1;
             break;
         }
-        if (is_folder(path.data))
-            continue;
+        if (is_folder(path.data)) continue;
         const char *class = f->opt->label                      ? f->opt->label
                             : text_starts(label.data, "urls_") ? label.data + 5
                                                                : label.data;
@@ -237,8 +217,8 @@ static int read_lists(struct fetch *f, const char *folder, size_t *n_found, stru
     return rc;
 }
 
-/* folder/CLASS/urls_CLASS.txt, as nsfw_data_scraper keeps what its scripts found; other .txt beside it count as the
- * class's, too. */
+/* folder/CLASS/urls_CLASS.txt, as nsfw_data_scraper keeps what its scripts found; other .txt beside it count
+ * as the class's, too. */
 static int read_raw_data(struct fetch *f, const char *folder, size_t *n_found, struct error *err)
 {
     struct names classes = {0}, lists = {0};
@@ -247,17 +227,17 @@ static int read_raw_data(struct fetch *f, const char *folder, size_t *n_found, s
     for (size_t i = 0; rc == 0 && i < classes.n; i++) {
         text_clear(&inner);
         rc = text_printf(&inner, err, "%s/%s", folder, classes.items[i]);
-        if (rc || !is_folder(inner.data))
-            continue;
+        if (rc || !is_folder(inner.data)) continue;
         names_release(&lists);
         rc = read_names(&lists, inner.data, err);
         size_t n_inner = inner.n_bytes;
         for (size_t k = 0; rc == 0 && k < lists.n; k++) {
-            if (!text_starts(lists.items[k], "urls_") || !text_ends(lists.items[k], ".txt"))
-                continue;
+            if (!text_starts(lists.items[k], "urls_") || !text_ends(lists.items[k], ".txt")) continue;
             inner.n_bytes = n_inner;
             rc = text_printf(&inner, err, "/%s", lists.items[k]) ||
-                 read_one(f, inner.data, f->opt->label ? f->opt->label : classes.items[i], true, err) ? -1 : 0;
+                         read_one(f, inner.data, f->opt->label ? f->opt->label : classes.items[i], true, err)
+                     ? -1
+                     : 0;
             ++*n_found;
         }
     }
@@ -272,21 +252,21 @@ static int read_folder(struct fetch *f, const char *folder, struct error *err)
     struct text inner = TEXT_EMPTY;
     size_t n_found = 0;
     int rc = -1;
-    if (text_printf(&inner, err, "%s/raw_data", folder))
-        goto out;
+    if (text_printf(&inner, err, "%s/raw_data", folder)) goto out;
     if (is_folder(inner.data)) {
         rc = read_raw_data(f, inner.data, &n_found, err);
     } else {
         text_clear(&inner);
-        if (text_printf(&inner, err, "%s/source_urls", folder))
-            goto out;
-        rc = is_folder(inner.data) ? read_lists(f, inner.data, &n_found, err) : read_lists(f, folder, &n_found, err);
-        if (rc == 0 && n_found == 0)    /* the raw_data folder itself */
+        if (text_printf(&inner, err, "%s/source_urls", folder)) goto out;
+        rc = is_folder(inner.data) ? read_lists(f, inner.data, &n_found, err)
+                                   : read_lists(f, folder, &n_found, err);
+        if (rc == 0 && n_found == 0) /* the raw_data folder itself */
             rc = read_raw_data(f, folder, &n_found, err);
     }
     if (rc == 0 && n_found == 0)
         rc = error_set(err, EX_NOINPUT,
-                       "'%s' holds no lists: wanted CLASS.txt, raw_data/CLASS/urls_CLASS.txt or source_urls/CLASS.txt",
+                       "'%s' holds no lists: wanted CLASS.txt, raw_data/CLASS/urls_CLASS.txt or "
+                       "source_urls/CLASS.txt",
                        folder);
 out:
     text_release(&inner);
@@ -297,13 +277,11 @@ int fetch_read_inputs(struct fetch *f, const struct operands *in, struct error *
 {
     const char *label = f->opt->label ? f->opt->label : "";
     f->url_column = f->label_column = -1;
-    if (in->n == 0 && read_one(f, "-", label, false, err))
-        return -1;
+    if (in->n == 0 && read_one(f, "-", label, false, err)) return -1;
     for (int i = 0; i < in->n; i++) {
-        int rc =
-            is_folder(in->items[i]) ? read_folder(f, in->items[i], err) : read_one(f, in->items[i], label, false, err);
-        if (rc)
-            return -1;
+        int rc = is_folder(in->items[i]) ? read_folder(f, in->items[i], err)
+                                         : read_one(f, in->items[i], label, false, err);
+        if (rc) return -1;
     }
     return f->schema.n ? 0 : add_url_and_label(f, err);
 }

@@ -32,13 +32,14 @@ static const struct option_row rows[] = {
      "404, 410 and other final answers are not asked again for this long", 0, 1e9, NULL},
     {OPTION_SECONDS, 0, "retry-failed", AT(retry_failed_s), "TIME",
      "wait after a run's failure before another run asks; doubles up to 7d", 0, 1e9, NULL},
-    {OPTION_FLAG, 0, "retry-now", AT(retry_now), NULL,
-     "do not wait for that: ask for everything that failed", 0, 0, NULL},
+    {OPTION_FLAG, 0, "retry-now", AT(retry_now), NULL, "do not wait for that: ask for everything that failed",
+     0, 0, NULL},
     {OPTION_FLAG, 0, "retry-dead", AT(retry_dead), NULL, "ask for what has a final answer, too", 0, 0, NULL},
 
     {OPTION_BYTES, 0, "partial-bytes", AT(partial_bytes), "N",
-     "what broke off is kept to be continued, by this run or another, up to this much of all; 0: none on the disk", 0,
-     1e15, NULL},
+     "what broke off is kept to be continued, by this run or another, up to this much of all; 0: none on the "
+     "disk",
+     0, 1e15, NULL},
     {OPTION_SECONDS, 0, "partial-for", AT(partial_for_s), "TIME", "and for this long", 0, 1e9, NULL},
     {OPTION_FLAG, 0, "partial-unchecked", AT(partial_unchecked), NULL,
      "keep it on the disk also with --blocklist, although a part cannot be compared with a list", 0, 0, NULL},
@@ -47,8 +48,9 @@ static const struct option_row rows[] = {
     {OPTION_INT, 0, "parallel", AT(n_parallel), "N", "transfers in flight", 1, 20000, NULL},
     {OPTION_INT, 0, "per-host", AT(n_per_host), "N", "transfers in flight to one host", 1, 1000, NULL},
     {OPTION_INT, 0, "per-address", AT(n_per_address), "N",
-     "transfers in flight to one network address, whatever names lead to it; 0: 16, or --per-host if that is more", 0,
-     20000, NULL},
+     "transfers in flight to one network address, whatever names lead to it; 0: 16, or --per-host if that is "
+     "more",
+     0, 20000, NULL},
     {OPTION_STRING, 0, "rate", AT(rate), "N/s",
      "requests to one host, also N/m; 0: no limit (default: 10/s, none for loopback hosts)", 0, 0, NULL},
     {OPTION_INT, 0, "tries", AT(n_tries), "N", "attempts for an address in one run", 1, 100, NULL},
@@ -59,8 +61,9 @@ static const struct option_row rows[] = {
     {OPTION_INT, 0, "breaker", AT(n_breaker), "N",
      "failures in a row after which a host is left alone for a while", 1, 1000, NULL},
     {OPTION_SECONDS, 0, "network-wait", AT(network_wait_s), "TIME",
-     "when no host can be reached any more: wait for the network this long, then exit 75; no address counts as tried", 0,
-     1e7, NULL},
+     "when no host can be reached any more: wait for the network this long, then exit 75; no address counts "
+     "as tried",
+     0, 1e7, NULL},
     {OPTION_FLAG, 0, "ignore-robots", AT(ignore_robots), NULL,
      "disregard robots.txt and X-Robots-Tag, on purpose", 0, 0, NULL},
     {OPTION_STRING, 0, "contact", AT(contact), "TEXT",
@@ -68,18 +71,20 @@ static const struct option_row rows[] = {
     {OPTION_STRING, 0, "user-agent", AT(user_agent), "TEXT", "a User-Agent of your own", 0, 0, NULL},
 
     {OPTION_HEADING, 0, NULL, 0, NULL, "Limits", 0, 0, NULL},
-    {OPTION_BYTES, 0, "max-bytes", AT(max_bytes), "N", "largest picture, announced or not", 1, 2147483648.0, NULL},
+    {OPTION_BYTES, 0, "max-bytes", AT(max_bytes), "N", "largest picture, announced or not", 1, 2147483648.0,
+     NULL},
     {OPTION_BYTES, 0, "min-bytes", AT(min_bytes), "N", "smallest picture", 0, 2147483648.0, NULL},
-    {OPTION_SECONDS, 0, "connect-timeout", AT(connect_s), "TIME",
-     "name lookup, connection and TLS together", 0.1, 3600, NULL},
-    {OPTION_SECONDS, 0, "timeout", AT(total_s), "TIME", "one transfer from request to last byte", 0.1, 86400, NULL},
+    {OPTION_SECONDS, 0, "connect-timeout", AT(connect_s), "TIME", "name lookup, connection and TLS together",
+     0.1, 3600, NULL},
+    {OPTION_SECONDS, 0, "timeout", AT(total_s), "TIME", "one transfer from request to last byte", 0.1, 86400,
+     NULL},
     {OPTION_BYTES, 0, "min-speed", AT(min_speed), "N",
      "bytes a second; slower than this for --min-speed-time is stalled", 0, 1e9, NULL},
     {OPTION_SECONDS, 0, "min-speed-time", AT(min_speed_s), "TIME", "see --min-speed", 1, 3600, NULL},
     {OPTION_INT, 0, "redirects", AT(n_redirects), "N", "hops to follow", 0, 100, NULL},
     {OPTION_BYTES, 0, "max-header", AT(header_bytes), "N", "header bytes of one answer", 1024, 1e7, NULL},
-    {OPTION_BYTES, 0, "memory", AT(memory), "N",
-     "all bodies in flight together; beyond it transfers pause", 1048576, 1e12, NULL},
+    {OPTION_BYTES, 0, "memory", AT(memory), "N", "all bodies in flight together; beyond it transfers pause",
+     1048576, 1e12, NULL},
     {OPTION_INT, 0, "max-same", AT(max_same), "N",
      "more addresses than this with the same bytes: a placeholder, all rejected; 0: off", 0, 1e9, NULL},
 
@@ -99,13 +104,16 @@ static const struct option_row rows[] = {
     {OPTION_STRINGS, 0, "placeholders", AT(placeholders), "FILE",
      "hashes, or lines 'redirect GLOB', of \"picture removed\" pictures", 0, 0, NULL},
     {OPTION_STRING, 0, "proxy", AT(proxy), "URL",
-     "go through this proxy (see --proxy-resolves); @FILE: its address is the first line of FILE, which keeps a password "
+     "go through this proxy (see --proxy-resolves); @FILE: its address is the first line of FILE, which "
+     "keeps a password "
      "out of process lists and logs",
      0, 0, NULL},
     {OPTION_FLAG, 0, "proxy-resolves", AT(proxy_resolves), NULL,
-     "the proxy resolves names, so it has to refuse private addresses, and does; --proxy wants this or --allow-private", 0,
-     0, NULL},
-    {OPTION_STRING, 0, "ca-file", AT(ca_file), "FILE", "certificates to trust instead of the system's", 0, 0, NULL},
+     "the proxy resolves names, so it has to refuse private addresses, and does; --proxy wants this or "
+     "--allow-private",
+     0, 0, NULL},
+    {OPTION_STRING, 0, "ca-file", AT(ca_file), "FILE", "certificates to trust instead of the system's", 0, 0,
+     NULL},
     {OPTION_FLAG, 0, "insecure", AT(insecure), NULL, "do not verify TLS certificates", 0, 0, NULL},
     {OPTION_FLAG, 0, "no-http2", AT(no_http2), NULL, "HTTP/1.1 only", 0, 0, NULL},
 
@@ -120,18 +128,25 @@ const struct option_table fetch_option_table = {
     .synopsis = "[INPUT]...",
     .summary = "download pictures into a content-addressed store, politely, never twice",
     .details =
-        "INPUT is a manifest with a url column (label and others pass through), a plain list of addresses, or a folder of\n"
-        "lists, one a class: CLASS.txt, or raw_data/CLASS/urls_CLASS.txt, or source_urls/CLASS.txt. Without INPUT, standard\n"
-        "input. Adds: path bytes xxh128 http_status fetched_at format final_url. Rows come out in input order.\n"
+        "INPUT is a manifest with a url column (label and others pass through), a plain list of addresses, "
+        "or a folder of\n"
+        "lists, one a class: CLASS.txt, or raw_data/CLASS/urls_CLASS.txt, or source_urls/CLASS.txt. Without "
+        "INPUT, standard\n"
+        "input. Adds: path bytes xxh128 http_status fetched_at format final_url. Rows come out in input "
+        "order.\n"
         "\n"
-        "Pictures are STORE/objects/ab/cdef....ext, named by content; path is that, relative to --root. STORE has to be inside\n"
-        "--root: with --root data and --store data/pictures, path is pictures/objects/.... STORE/journal.tsv has a line for every\n"
-        "attempt; a rerun asks only for what is new or due. fetched_at is when the bytes first came, so a rerun with nothing\n"
+        "Pictures are STORE/objects/ab/cdef....ext, named by content; path is that, relative to --root. "
+        "STORE has to be inside\n"
+        "--root: with --root data and --store data/pictures, path is pictures/objects/.... STORE/journal.tsv "
+        "has a line for every\n"
+        "attempt; a rerun asks only for what is new or due. fetched_at is when the bytes first came, so a "
+        "rerun with nothing\n"
         "new writes the same file. One run at a time for a store: another one exits with 75.\n"
         "\n"
         "The first INT or TERM lets transfers in flight end, a second one drops them; run again to go on.\n"
         "\n"
-        "  fetch --store data --contact https://example.org/bot lists/ -o fetched.tsv --rejects rejects.tsv\n",
+        "  fetch --store data --contact https://example.org/bot lists/ -o fetched.tsv --rejects "
+        "rejects.tsv\n",
     .rows = rows,
     .min_operands = 0,
     .max_operands = -1,
@@ -139,10 +154,27 @@ const struct option_table fetch_option_table = {
 
 const struct fetch_options fetch_defaults = {
     .common = COMMON_OPTIONS_DEFAULTS,
-    .n_parallel = 256, .n_per_host = 4, .n_tries = 3, .n_redirects = 10, .n_breaker = 8, .max_same = 50,
-    .connect_s = 15, .total_s = 300, .min_speed_s = 20, .retry_wait_s = 1, .max_wait_s = 300, .retry_failed_s = 600,
-    .dead_for_s = 30 * 86400.0, .network_wait_s = 600, .partial_for_s = 7 * 86400.0, .partial_bytes = 256u << 20,
-    .min_speed = 500, .max_bytes = 32u << 20, .min_bytes = 64, .memory = 128u << 20, .header_bytes = 64u << 10,
+    .n_parallel = 256,
+    .n_per_host = 4,
+    .n_tries = 3,
+    .n_redirects = 10,
+    .n_breaker = 8,
+    .max_same = 50,
+    .connect_s = 15,
+    .total_s = 300,
+    .min_speed_s = 20,
+    .retry_wait_s = 1,
+    .max_wait_s = 300,
+    .retry_failed_s = 600,
+    .dead_for_s = 30 * 86400.0,
+    .network_wait_s = 600,
+    .partial_for_s = 7 * 86400.0,
+    .partial_bytes = 256u << 20,
+    .min_speed = 500,
+    .max_bytes = 32u << 20,
+    .min_bytes = 64,
+    .memory = 128u << 20,
+    .header_bytes = 64u << 10,
 };
 
 /* "10/s", "30/m", "600/h", "10" (a second), "0": the seconds between two requests. */
@@ -181,17 +213,16 @@ static int find_prefix(struct fetch *f, const char *store, struct error *err)
         goto out;
     }
     size_t n = strlen(root);
-    if (n == 1)
-        n = 0;                  /* "/" */
+    if (n == 1) n = 0; /* "/" */
     bool inside = strncmp(real, root, n) == 0 && (real[n] == '/' || real[n] == 0);
     if (!inside && !f->opt->common.allow_outside) {
-        error_set(err, EX_USAGE, "the store '%s' is outside of --root '%s': paths could not be relative to it", store,
+        error_set(err, EX_USAGE,
+                  "the store '%s' is outside of --root '%s': paths could not be relative to it", store,
                   f->opt->common.root);
         goto out;
     }
     const char *rest = inside ? real + n + (real[n] == '/') : real;
-    if (text_puts(&prefix, rest, err) || (*rest && text_puts(&prefix, "/", err)))
-        goto out;
+    if (text_puts(&prefix, rest, err) || (*rest && text_puts(&prefix, "/", err))) goto out;
     f->path_prefix = mem_strdup(prefix.data ? prefix.data : "", err);
     rc = f->path_prefix ? 0 : -1;
 out:
@@ -211,15 +242,14 @@ static int make_user_agent(struct fetch *f, struct error *err)
     for (size_t i = 0; rc == 0 && i < t.n_bytes; i++)
         if ((unsigned char)t.data[i] < ' ')
             rc = error_set(err, EX_USAGE, "control characters in the User-Agent");
-    f->user_agent = t.data;     /* released with f */
+    f->user_agent = t.data; /* released with f */
     return rc;
 }
 
 static int parse_networks(struct fetch *f, struct error *err)
 {
     const struct option_strings *given = &f->opt->allow_addresses;
-    if (given->n && !(f->allowed = mem_zalloc(given->n, sizeof *f->allowed, err)))
-        return -1;
+    if (given->n && !(f->allowed = mem_zalloc(given->n, sizeof *f->allowed, err))) return -1;
     for (size_t i = 0; i < given->n; i++)
         if (http_network_parse(&f->allowed[i], given->items[i], err))
             return error_prefix(err, "--allow-address");
@@ -240,21 +270,19 @@ static int open_store(struct fetch *f, const char *store, struct error *err)
         fetch_parts_open(f, err))
         goto out;
     if (stats.n_malformed)
-        stage_warn("'%s': %llu malformed lines are passed over", path.data, (unsigned long long)stats.n_malformed);
+        stage_warn("'%s': %llu malformed lines are passed over", path.data,
+                   (unsigned long long)stats.n_malformed);
     bool compact = stats.n_lines > COMPACT_LINES && f->n_superseded > stats.n_lines / 2;
     if (compact) {
         uint64_t n_before, n_after;
-        if (journal_compact(path.data, &n_before, &n_after, err))
-            goto out;
+        if (journal_compact(path.data, &n_before, &n_after, err)) goto out;
         stage_note(&f->opt->common, "journal: %llu lines became %llu", (unsigned long long)n_before,
                    (unsigned long long)n_after);
     }
-    if (journal_open(&f->journal, path.data, err))
-        goto out;
+    if (journal_open(&f->journal, path.data, err)) goto out;
     if (compact) {
         struct journal_record r = {.time = f->now_s, .event = JOURNAL_SYNC, .bytes = f->journal.n_written};
-        if (object_store_sync(&f->store, err) || journal_append(&f->journal, &r, err))
-            goto out;
+        if (object_store_sync(&f->store, err) || journal_append(&f->journal, &r, err)) goto out;
     }
     rc = journal_flush(&f->journal, err);
 out:
@@ -265,15 +293,14 @@ out:
 static void release(struct fetch *f)
 {
     writer_close(f->writer);
-    away_close(f);              /* before the engine, which its probe wakes */
+    away_close(f); /* before the engine, which its probe wakes */
     http_engine_close(f->engine);
     syncer_close(f->syncer);
     journal_close(&f->journal);
     object_store_close(&f->store);
     fetch_close_safety(f);
     for (size_t i = 0; i < f->n_hosts; i++) {
-        if (f->hosts[i].robots)
-            robots_release(f->hosts[i].robots);
+        if (f->hosts[i].robots) robots_release(f->hosts[i].robots);
         free(f->hosts[i].robots);
     }
     for (size_t i = 0; i < f->n_entries; i++)
@@ -302,7 +329,8 @@ static int write_results(struct fetch *f, struct stage_counts *n, struct error *
     struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
     int rc = -1;
     if (manifest_writer_open(&out, c->output, &f->schema, fetch_adds, err) ||
-        manifest_rejects_open(&rejects, c->rejects, &f->schema, err) || fetch_write_rows(f, &out, &rejects, n, err) ||
+        manifest_rejects_open(&rejects, c->rejects, &f->schema, err) ||
+        fetch_write_rows(f, &out, &rejects, n, err) ||
         (f->opt->summary && fetch_write_summary(f, f->opt->summary, err)))
         goto out;
     rc = manifest_writer_commit(&rejects, err) || manifest_writer_commit(&out, err) ? -1 : 0;
@@ -312,26 +340,24 @@ out:
     return rc;
 }
 
-#define DEFAULT_SPACING_S 0.1       /* ten requests a second to one host */
+#define DEFAULT_SPACING_S 0.1 /* ten requests a second to one host */
 
 /*
- * A proxy connects where it likes: that has to be known to the user. What could be a password is wiped from our command
- * line, where every user of the machine could read it.
+ * A proxy connects where it likes: that has to be known to the user. What could be a password is wiped from
+ * our command line, where every user of the machine could read it.
  */
 static int take_proxy(struct fetch *f, struct error *err)
 {
     const struct fetch_options *o = f->opt;
-    if (!o->proxy)
-        return 0;
-    if (http_proxy_take(&f->proxy, o->proxy, err))
-        return -1;
+    if (!o->proxy) return 0;
+    if (http_proxy_take(&f->proxy, o->proxy, err)) return -1;
     char *from = strstr(o->proxy, "://"), *at = strrchr(o->proxy, '@');
     from = from ? from + 3 : (char *)o->proxy;
-    if (at && at > from)
-        memset(from, '*', (size_t)(at - from));
+    if (at && at > from) memset(from, '*', (size_t)(at - from));
     if (!o->proxy_resolves && !o->allow_private)
         return error_set(err, EX_USAGE,
-                         "--proxy: it resolves the names itself, so the check for private addresses sees none of them; "
+                         "--proxy: it resolves the names itself, so the check for private addresses sees "
+                         "none of them; "
                          "say --proxy-resolves if the proxy refuses such addresses, or --allow-private");
     return 0;
 }
@@ -342,8 +368,8 @@ static int prepare(struct fetch *f, struct text *store, struct error *err)
     const struct fetch_options *o = f->opt;
     f->spacing_s = DEFAULT_SPACING_S;
     f->rate_given = o->rate != NULL;
-    if ((o->rate && parse_rate(o->rate, &f->spacing_s, err)) || make_user_agent(f, err) || parse_networks(f, err) ||
-        take_proxy(f, err) ||
+    if ((o->rate && parse_rate(o->rate, &f->spacing_s, err)) || make_user_agent(f, err) ||
+        parse_networks(f, err) || take_proxy(f, err) ||
         (o->store ? text_puts(store, o->store, err) : text_printf(store, err, "%s/store", o->common.root)))
         return -1;
     return fetch_open_safety(f, err);
@@ -362,25 +388,22 @@ int main(int argc, char **argv)
     stage_begin("fetch");
     signals_long_stage();
     int rc = options_parse(&fetch_option_table, &opt, argc, argv, &in), stopped = 0;
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     bool only_takedown = opt.takedowns.n > 0 && in.n == 0;
-    if (prepare(&f, &store_path, &err) || (!only_takedown && fetch_read_inputs(&f, &in, &err)))
-        goto out;
+    if (prepare(&f, &store_path, &err) || (!only_takedown && fetch_read_inputs(&f, &in, &err))) goto out;
     store = store_path.data;
-    if (io_mkdirs(store, &err) || (!only_takedown && find_prefix(&f, store, &err)) || text_printf(&lock_path, &err, "%s/lock", store) ||
-        file_lock_take(&lock, lock_path.data, &err) || open_store(&f, store, &err))
+    if (io_mkdirs(store, &err) || (!only_takedown && find_prefix(&f, store, &err)) ||
+        text_printf(&lock_path, &err, "%s/lock", store) || file_lock_take(&lock, lock_path.data, &err) ||
+        open_store(&f, store, &err))
         goto out;
     if (only_takedown) {
         rc = 0;
         goto out;
     }
-    if (fetch_run(&f, &err))
-        goto out;
+    if (fetch_run(&f, &err)) goto out;
     stopped = signals_asked_to_stop();
-    if (stopped)
-        goto out;
+    if (stopped) goto out;
     uint64_t n_stored = 0;
     for (size_t i = 0; i < f.n_entries && n_stored == 0; i++)
         n_stored += f.entries[i].stored;
@@ -388,17 +411,18 @@ int main(int argc, char **argv)
         error_set(&err, EX_TEMPFAIL, "no host could be reached; is the network up?");
         goto out;
     }
-    if (write_results(&f, &n, &err))
-        goto out;
+    if (write_results(&f, &n, &err)) goto out;
     if (f.n_matches)
-        stage_warn("%llu pictures matched a block list and were not kept; see '%s/audit.tsv' and your reporting duties",
+        stage_warn("%llu pictures matched a block list and were not kept; see '%s/audit.tsv' and your "
+                   "reporting duties",
                    (unsigned long long)f.n_matches, store);
     if (f.n_matches && opt.stop_on_match) {
         error_set(&err, EX_VERDICT_NO, "stopped at a match with a block list");
         goto out;
     }
-    stage_note(&opt.common, "%llu requests, %llu new pictures, %.1f MB", (unsigned long long)f.counts.n_requests,
-               (unsigned long long)f.counts.n_stored, (double)f.counts.n_bytes / 1e6);
+    stage_note(&opt.common, "%llu requests, %llu new pictures, %.1f MB",
+               (unsigned long long)f.counts.n_requests, (unsigned long long)f.counts.n_stored,
+               (double)f.counts.n_bytes / 1e6);
     rc = 0;
 out:
     release(&f);

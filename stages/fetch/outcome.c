@@ -8,19 +8,17 @@
 #include "base/random.h"
 #include "fetch.h"
 
-#define MAX_POSTPONE_S (7 * 86400.0)    /* a failing address is asked at least weekly */
+#define MAX_POSTPONE_S (7 * 86400.0) /* a failing address is asked at least weekly */
 #define PENDING_BYTES (256u << 10)
-#define HOST_TRIPS 3                    /* pauses of a failing host before this run gives it up */
-#define BREAKER_PAUSE 10                /* times --retry-wait: the breaker's first pause */
+#define HOST_TRIPS 3     /* pauses of a failing host before this run gives it up */
+#define BREAKER_PAUSE 10 /* times --retry-wait: the breaker's first pause */
 
-void fetch_broken(struct fetch *f)
-{
-    f->failed = true;
-}
+void fetch_broken(struct fetch *f) { f->failed = true; }
 
 static void write_down(struct fetch *f, const struct journal_record *r)
 {
-    /* Usually the loop writes them once a turn; a host that is given up can fail a million addresses in one. */
+    /* Usually the loop writes them once a turn; a host that is given up can fail a million addresses in one.
+     */
     if (!f->failed && (journal_append(&f->journal, r, f->err) ||
                        (f->journal.pending.n_bytes > PENDING_BYTES && journal_flush(&f->journal, f->err))))
         fetch_broken(f);
@@ -36,13 +34,11 @@ static void end_entry(struct fetch *f, struct entry *e)
 static const char *set_detail(struct fetch *f, struct entry *e, const char *detail)
 {
     if (!detail || !*detail) {
-        if (e->more)
-            e->more->detail = NULL;
+        if (e->more) e->more->detail = NULL;
         return "";
     }
     struct entry_more *more = fetch_more(f, e, f->err);
-    if (!more || !(more->detail = arena_strdup(&f->arena, detail, f->err)))
-        fetch_broken(f);
+    if (!more || !(more->detail = arena_strdup(&f->arena, detail, f->err))) fetch_broken(f);
     return detail;
 }
 
@@ -57,8 +53,7 @@ void fetch_host_good(struct fetch *f, uint32_t host)
 void fetch_host_hold(struct fetch *f, uint32_t host, double seconds)
 {
     struct host *h = &f->hosts[host];
-    if (f->now + seconds > h->hold_until)
-        h->hold_until = f->now + seconds;
+    if (f->now + seconds > h->hold_until) h->hold_until = f->now + seconds;
 }
 
 void fetch_host_give_up(struct fetch *f, uint32_t host, enum reason reason, int64_t due)
@@ -78,10 +73,8 @@ void fetch_host_give_up(struct fetch *f, uint32_t host, enum reason reason, int6
 void fetch_host_bad(struct fetch *f, uint32_t host, enum reason reason)
 {
     struct host *h = &f->hosts[host];
-    if (h->given_up || ++h->n_bad < f->opt->n_breaker)
-        return;
-    if (h->hold_until > f->now)
-        return;                 /* requests that were in flight when it tripped */
+    if (h->given_up || ++h->n_bad < f->opt->n_breaker) return;
+    if (h->hold_until > f->now) return; /* requests that were in flight when it tripped */
     if (++h->n_trips >= HOST_TRIPS) {
         (void)reason;
         fetch_host_give_up(f, host, REASON_HOST_DOWN, 0);
@@ -93,16 +86,19 @@ void fetch_host_bad(struct fetch *f, uint32_t host, enum reason reason)
 /* Jitter from the address, not from the clock: spreads, yet is the same in every run. */
 static double back_off(const struct fetch *f, const struct entry *e)
 {
-    struct random r = random_start((uint64_t)f->opt->common.seed, random_key(e->url, strlen(e->url)), e->tries);
+    struct random r =
+        random_start((uint64_t)f->opt->common.seed, random_key(e->url, strlen(e->url)), e->tries);
     return f->opt->retry_wait_s * pow(2, e->tries - 1) * (0.5 + 0.5 * random_unit(&r));
 }
 
-static void fill(struct journal_record *r, const struct fetch *f, const struct entry *e, const struct http_headers *h,
-                 const char *url, size_t n_body)
+static void fill(struct journal_record *r, const struct fetch *f, const struct entry *e,
+                 const struct http_headers *h, const char *url, size_t n_body)
 {
-    *r = (struct journal_record){.time = f->now_s, .url = e->url, .tries = e->tries, .failed_runs = e->failed_runs};
-    if (!h)
-        return;
+    *r = (struct journal_record){.time = f->now_s,
+                                 .url = e->url,
+                                 .tries = e->tries,
+                                 .failed_runs = e->failed_runs};
+    if (!h) return;
     r->status = h->status;
     r->final_url = strcmp(url, e->url) == 0 ? "" : url;
     r->etag = h->etag;
@@ -118,31 +114,27 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     struct journal_record r;
     char slug[24];
     bool final = reason_is_final(o->reason, o->status);
-    if (o->reason == REASON_NOT_ASKED) {        /* stopped: as if it had not been asked */
-        if (!e->stored)
-            e->reason = REASON_NOT_ASKED;
+    if (o->reason == REASON_NOT_ASKED) { /* stopped: as if it had not been asked */
+        if (!e->stored) e->reason = REASON_NOT_ASKED;
         end_entry(f, e);
         return;
     }
-    if (!o->free_try && e->tries < 255 && e->tries < f->opt->n_tries)
-        e->tries++;
+    if (!o->free_try && e->tries < 255 && e->tries < f->opt->n_tries) e->tries++;
     if (o->slow_down && !final) {
         double wait = o->retry_after_s > f->opt->retry_wait_s ? o->retry_after_s : f->opt->retry_wait_s;
         if (wait > f->opt->max_wait_s) {
             int64_t due = f->now_s + (int64_t)wait;
             e->tries = (uint8_t)f->opt->n_tries;
             e->due = due;
-            if (!f->hosts[host].given_up)
-                fetch_host_give_up(f, host, REASON_RETRY_LATER, due);
+            if (!f->hosts[host].given_up) fetch_host_give_up(f, host, REASON_RETRY_LATER, due);
         } else {
             fetch_host_hold(f, host, wait);
         }
     }
-    if (o->host_bad)
-        fetch_host_bad(f, host, o->reason);
+    if (o->host_bad) fetch_host_bad(f, host, o->reason);
     bool retry = !final && e->tries < f->opt->n_tries && !f->hosts[host].given_up;
 
-    struct entry shown = *e;    /* for the slug, without touching a picture we have */
+    struct entry shown = *e; /* for the slug, without touching a picture we have */
     shown.reason = (uint8_t)o->reason;
     shown.status = (uint16_t)o->status;
     fill(&r, f, e, t ? &t->headers : NULL, t ? t->url : NULL, t ? t->n_body : 0);
@@ -153,9 +145,8 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     r.event = retry ? JOURNAL_RETRY : final ? JOURNAL_DEAD : JOURNAL_FAIL;
     if (retry) {
         write_down(f, &r);
-        if (f->stopping) {      /* the next run takes it up where this one leaves */
-            if (!e->stored)
-                e->reason = REASON_NOT_ASKED;
+        if (f->stopping) { /* the next run takes it up where this one leaves */
+            if (!e->stored) e->reason = REASON_NOT_ASKED;
             end_entry(f, e);
             return;
         }
@@ -170,8 +161,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
             fetch_broken(f);
         return;
     }
-    if (final)
-        fetch_part_drop(f, index);
+    if (final) fetch_part_drop(f, index);
     if (!final) {
         e->failed_runs += e->failed_runs < 255;
         double wait = f->opt->retry_failed_s * pow(2, e->failed_runs - 1);
@@ -200,8 +190,8 @@ static void blocked(struct fetch *f, struct write_job *job)
     char name[2 + XXH128_HEX_BYTES];
     bool listed = job->verdict == VERDICT_BLOCKED;
     f->n_matches++;
-    if (fetch_audit(f, "not-kept", listed ? "blocklist" : "takedown", hash_kind_name(job->by), job->digest, e->url,
-                    f->err)) {
+    if (fetch_audit(f, "not-kept", listed ? "blocklist" : "takedown", hash_kind_name(job->by), job->digest,
+                    e->url, f->err)) {
         fetch_broken(f);
         return;
     }
@@ -220,8 +210,7 @@ static void blocked(struct fetch *f, struct write_job *job)
     set_detail(f, e, NULL);
     write_down(f, &r);
     end_entry(f, e);
-    if (f->opt->stop_on_match)
-        f->stopping = true;
+    if (f->opt->stop_on_match) f->stopping = true;
 }
 
 void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enum picture_kind kind)
@@ -249,8 +238,7 @@ static void stored(struct fetch *f, struct write_job *job)
     struct entry *e = &f->entries[job->entry];
     struct journal_record r;
     bool same = e->stored && memcmp(&e->hash, &job->hash, sizeof job->hash) == 0;
-    if (!same)
-        e->fetched_at = f->now_s;
+    if (!same) e->fetched_at = f->now_s;
     e->stored = true;
     e->dead = false;
     e->reason = REASON_NONE;
@@ -267,12 +255,10 @@ static void stored(struct fetch *f, struct write_job *job)
     r.kind = job->kind;
     r.fetched_at = e->fetched_at;
     write_down(f, &r);
-    if (e->more)
-        *e->more = (struct entry_more){0};
+    if (e->more) *e->more = (struct entry_more){0};
     if (*r.final_url) {
         struct entry_more *more = fetch_more(f, e, f->err);
-        if (!more || !(more->final_url = arena_strdup(&f->arena, r.final_url, f->err)))
-            fetch_broken(f);
+        if (!more || !(more->final_url = arena_strdup(&f->arena, r.final_url, f->err))) fetch_broken(f);
     }
     f->counts.n_stored++;
     f->counts.n_bytes += job->n_body;
@@ -281,23 +267,19 @@ static void stored(struct fetch *f, struct write_job *job)
 
 void fetch_written(struct fetch *f, struct write_job *job)
 {
-    struct outcome gone = {.reason = REASON_PLACEHOLDER, .status = 200, .detail = "a known placeholder picture"};
+    struct outcome gone = {.reason = REASON_PLACEHOLDER,
+                           .status = 200,
+                           .detail = "a known placeholder picture"};
     if (job->what != JOB_PICTURE) {
         fetch_part_written(f, job);
         free(job);
         return;
     }
     switch (job->verdict) {
-    case VERDICT_STORED:
-        stored(f, job);
-        break;
+    case VERDICT_STORED: stored(f, job); break;
     case VERDICT_BLOCKED:
-    case VERDICT_TAKEN_DOWN:
-        blocked(f, job);
-        break;
-    case VERDICT_PLACEHOLDER:
-        fetch_fail(f, job->entry, &gone, NULL);
-        break;
+    case VERDICT_TAKEN_DOWN: blocked(f, job); break;
+    case VERDICT_PLACEHOLDER: fetch_fail(f, job->entry, &gone, NULL); break;
     case VERDICT_FAILED:
         *f->err = job->error;
         fetch_broken(f);
@@ -321,10 +303,8 @@ void fetch_unchanged(struct fetch *f, uint32_t index, struct http_transfer *t)
     r.fetched_at = e->fetched_at;
     r.final_url = e->more && e->more->final_url ? e->more->final_url : "";
     /* A 304 need not repeat the validators. */
-    if (!*r.etag && e->more && e->more->etag)
-        r.etag = e->more->etag;
-    if (!*r.last_modified && e->more && e->more->last_modified)
-        r.last_modified = e->more->last_modified;
+    if (!*r.etag && e->more && e->more->etag) r.etag = e->more->etag;
+    if (!*r.last_modified && e->more && e->more->last_modified) r.last_modified = e->more->last_modified;
     write_down(f, &r);
     end_entry(f, e);
 }

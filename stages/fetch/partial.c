@@ -1,21 +1,22 @@
 /*
  * partial.c: what came of a transfer that broke off, to be continued in this run or a later one.
  *
- * Only what has begun like a picture, by a server that named its version strongly, is kept (lib/store/partial_store.h), at
- * once when the transfer breaks off; of large bodies in flight a copy is put there now and then, so that a killed run does
- * not lose them, and of all when the run is asked to stop. Where parts must not be on the disk (a block list is in force:
- * nobody can tell what a part is a part of) they are kept in memory, for this run.
+ * Only what has begun like a picture, by a server that named its version strongly, is kept
+ * (lib/store/partial_store.h), at once when the transfer breaks off; of large bodies in flight a copy is put
+ * there now and then, so that a killed run does not lose them, and of all when the run is asked to stop.
+ * Where parts must not be on the disk (a block list is in force: nobody can tell what a part is a part of)
+ * they are kept in memory, for this run.
  *
- * The next request says Range and If-Range. The engine takes nothing for the rest that is not exactly that; an answer that
- * does not fit costs the part, not a try: the address is asked again from the start.
+ * The next request says Range and If-Range. The engine takes nothing for the rest that is not exactly that;
+ * an answer that does not fit costs the part, not a try: the address is asked again from the start.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "fetch.h"
 
-#define CHECKPOINT_BYTES (1u << 20)     /* of a body in flight; then whenever it has doubled */
-#define MEMORY_SHARE 4                  /* parts in memory: this part of --memory */
+#define CHECKPOINT_BYTES (1u << 20) /* of a body in flight; then whenever it has doubled */
+#define MEMORY_SHARE 4              /* parts in memory: this part of --memory */
 
 bool fetch_parts_on_disk(const struct fetch *f)
 {
@@ -27,30 +28,28 @@ static int mark_part(void *context, const struct xxh128 *key, struct error *err)
     struct fetch *f = context;
     struct entry *e = fetch_find(f, key, "#");
     (void)err;
-    if (e)
-        e->has_part = true;
+    if (e) e->has_part = true;
     return 0;
 }
 
 int fetch_parts_open(struct fetch *f, struct error *err)
 {
     uint64_t limit = fetch_parts_on_disk(f) ? f->opt->partial_bytes : 0;
-    return partial_store_open(&f->parts, &f->store, limit, f->opt->partial_for_s, f->now_s, mark_part, f, err);
+    return partial_store_open(&f->parts, &f->store, limit, f->opt->partial_for_s, f->now_s, mark_part, f,
+                              err);
 }
 
-/* --- in memory ------------------------------------------------------------------------------------------------- */
+/* --- in memory --- */
 
 static void part_free(struct partial *p)
 {
-    if (p)
-        partial_release(p);
+    if (p) partial_release(p);
     free(p);
 }
 
 static void forget_in_memory(struct fetch *f, struct hop *hop)
 {
-    if (!hop || !hop->part)
-        return;
+    if (!hop || !hop->part) return;
     if (!hop->part_lent) {
         f->parts_in_memory -= hop->part->n_image;
         part_free(hop->part);
@@ -61,8 +60,7 @@ static void forget_in_memory(struct fetch *f, struct hop *hop)
 
 void fetch_hop_free(struct fetch *f, struct entry *e)
 {
-    if (!e->hop)
-        return;
+    if (!e->hop) return;
     forget_in_memory(f, e->hop);
     free(e->hop->url);
     free(e->hop);
@@ -71,12 +69,11 @@ void fetch_hop_free(struct fetch *f, struct entry *e)
 
 struct hop *fetch_need_hop(struct entry *e, struct error *err)
 {
-    if (!e->hop)
-        e->hop = mem_zalloc(1, sizeof *e->hop, err);
+    if (!e->hop) e->hop = mem_zalloc(1, sizeof *e->hop, err);
     return e->hop;
 }
 
-/* --- to and from the disk -------------------------------------------------------------------------------------- */
+/* --- to and from the disk --- */
 
 static struct write_job *part_job(struct fetch *f, uint32_t index, struct partial *p)
 {
@@ -88,7 +85,7 @@ static struct write_job *part_job(struct fetch *f, uint32_t index, struct partia
     job->what = p ? JOB_PART : JOB_FORGET_PART;
     job->entry = index;
     job->part = p;
-    job->n_body = p ? p->n_image : 0;   /* what the writer's queue counts */
+    job->n_body = p ? p->n_image : 0; /* what the writer's queue counts */
     journal_key(&job->key, f->entries[index].url);
     return job;
 }
@@ -98,8 +95,7 @@ void fetch_part_drop(struct fetch *f, uint32_t index)
     struct entry *e = &f->entries[index];
     struct write_job *job;
     forget_in_memory(f, e->hop);
-    if (!e->has_part || !(job = part_job(f, index, NULL)))
-        return;
+    if (!e->has_part || !(job = part_job(f, index, NULL))) return;
     e->has_part = false;
     writer_submit(f->writer, job);
 }
@@ -108,8 +104,7 @@ void fetch_part_drop(struct fetch *f, uint32_t index)
 void fetch_part_written(struct fetch *f, struct write_job *job)
 {
     struct entry *e = &f->entries[job->entry];
-    if (job->what == JOB_FORGET_PART)
-        return;
+    if (job->what == JOB_FORGET_PART) return;
     if (job->verdict == VERDICT_FAILED && !f->parts_failed) {
         f->parts_failed = true;
         stage_warn("%s: what broke off cannot be kept for later", job->error.text);
@@ -121,8 +116,7 @@ void fetch_part_written(struct fetch *f, struct write_job *job)
     /* Ours again. On the disk it can be had from there, and memory is for bodies. */
     e->hop->part_lent = false;
     f->parts_in_memory += job->part->n_image;
-    if (job->part_kept || f->parts_in_memory > f->opt->memory / MEMORY_SHARE)
-        forget_in_memory(f, e->hop);
+    if (job->part_kept || f->parts_in_memory > f->opt->memory / MEMORY_SHARE) forget_in_memory(f, e->hop);
 }
 
 /* t's body as it is now, or NULL when it is nothing that could be continued. */
@@ -135,15 +129,13 @@ static struct partial *part_of(const struct http_transfer *t)
         return NULL;
     const char *validator = http_headers_strong_validator(h);
     if (!*validator && t->resumed && http_headers_same_version(h, t->if_range))
-        validator = t->if_range;        /* a 206 need not say enough to be strong by itself */
-    if (!*validator)
-        return NULL;
+        validator = t->if_range; /* a 206 need not say enough to be strong by itself */
+    if (!*validator) return NULL;
     if (h->status == 206)
         whole = h->range_last >= 0 ? (uint64_t)h->range_last + 1 : 0;
     else if (h->content_bytes > 0)
         whole = (uint64_t)h->content_bytes;
-    if (whole && whole <= t->n_body)
-        return NULL;            /* more than was announced, or all of it */
+    if (whole && whole <= t->n_body) return NULL; /* more than was announced, or all of it */
     struct partial *p = mem_zalloc(1, sizeof *p, &ignored);
     if (p && partial_make(p, t->url, validator, whole, t->body, t->n_body, &ignored)) {
         free(p);
@@ -157,8 +149,7 @@ static void save(struct fetch *f, uint32_t index, struct partial *p, bool in_mem
     struct entry *e = &f->entries[index];
     struct error ignored = {0};
     struct hop *hop = in_memory ? fetch_need_hop(e, &ignored) : NULL;
-    if (hop)
-        forget_in_memory(f, hop);
+    if (hop) forget_in_memory(f, hop);
     if (!fetch_parts_on_disk(f)) {
         if (!hop || f->parts_in_memory + p->n_image > f->opt->memory / MEMORY_SHARE) {
             part_free(p);
@@ -181,7 +172,7 @@ static void save(struct fetch *f, uint32_t index, struct partial *p, bool in_mem
     writer_submit(f->writer, job);
 }
 
-/* --- requests and answers -------------------------------------------------------------------------------------- */
+/* --- requests and answers --- */
 
 /* Puts what is there of the entry's body into the request, if t asks the same server for the same thing. */
 int fetch_part_for(struct fetch *f, uint32_t index, struct http_transfer *t, struct error *err)
@@ -194,8 +185,7 @@ int fetch_part_for(struct fetch *f, uint32_t index, struct http_transfer *t, str
     if (!p && e->has_part) {
         journal_key(&key, e->url);
         int got = partial_store_get(&f->parts, &key, &read, err);
-        if (got < 0)
-            return -1;
+        if (got < 0) return -1;
         e->has_part = got > 0;
         p = &read;
     }
@@ -210,15 +200,16 @@ int fetch_part_for(struct fetch *f, uint32_t index, struct http_transfer *t, str
 /* The server did not continue what we have. */
 bool fetch_part_refused(const struct http_transfer *t)
 {
-    return t->ranged && (t->outcome == HTTP_FAILED_RANGE || (t->outcome == HTTP_ANSWERED && t->headers.status == 416));
+    return t->ranged &&
+           (t->outcome == HTTP_FAILED_RANGE || (t->outcome == HTTP_ANSWERED && t->headers.status == 416));
 }
 
 /* An answer that says nothing about the picture leaves what we have of it. */
 static bool says_nothing(const struct http_transfer *t)
 {
     int status = t->headers.status;
-    return status == 0 || (status >= 300 && status < 400) || status == 408 || status == 425 || status == 429 ||
-           status == 407 || status >= 500;
+    return status == 0 || (status >= 300 && status < 400) || status == 408 || status == 425 ||
+           status == 429 || status == 407 || status >= 500;
 }
 
 void fetch_part_after(struct fetch *f, uint32_t index, struct http_transfer *t)
@@ -230,14 +221,17 @@ void fetch_part_after(struct fetch *f, uint32_t index, struct http_transfer *t)
     if (p)
         save(f, index, p, true);
     else if (t->outcome == HTTP_ANSWERED && (t->headers.status == 200 || t->headers.status == 206))
-        forget_in_memory(f, e->hop);    /* the writer removes the file when the picture is safe */
+        forget_in_memory(f, e->hop); /* the writer removes the file when the picture is safe */
     else if (!says_nothing(t) || fetch_part_refused(t))
         fetch_part_drop(f, index);
 }
 
-/* --- bodies in flight ------------------------------------------------------------------------------------------ */
+/* --- bodies in flight --- */
 
-struct checkpoint { struct fetch *f; bool all; };
+struct checkpoint {
+    struct fetch *f;
+    bool all;
+};
 
 static void checkpoint_one(void *context, struct http_transfer *t)
 {
@@ -248,8 +242,7 @@ static void checkpoint_one(void *context, struct http_transfer *t)
         !fetch_token_entry(t, &index))
         return;
     struct partial *p = part_of(t);
-    if (!p)
-        return;
+    if (!p) return;
     t->n_saved = t->n_body;
     save(c->f, index, p, false);
 }
@@ -257,6 +250,5 @@ static void checkpoint_one(void *context, struct http_transfer *t)
 void fetch_parts_checkpoint(struct fetch *f, bool all)
 {
     struct checkpoint c = {f, all};
-    if (fetch_parts_on_disk(f))
-        http_engine_each(f->engine, checkpoint_one, &c);
+    if (fetch_parts_on_disk(f)) http_engine_each(f->engine, checkpoint_one, &c);
 }

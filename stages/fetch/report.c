@@ -6,11 +6,15 @@
 
 #include "fetch.h"
 
-const char *const fetch_adds[] = {"path", "bytes", "xxh128", "http_status", "fetched_at", "format", "final_url", NULL};
+const char *const fetch_adds[] = {"path",       "bytes",  "xxh128",    "http_status",
+                                  "fetched_at", "format", "final_url", NULL};
 
-/* --- the same bytes from many addresses ------------------------------------------------------------------------ */
+/* --- the same bytes from many addresses --- */
 
-struct same { struct xxh128 hash; uint32_t n; };
+struct same {
+    struct xxh128 hash;
+    uint32_t n;
+};
 
 static int by_hash(const void *a, const void *b)
 {
@@ -23,14 +27,11 @@ static int find_repeated(struct fetch *f, struct same **out, size_t *n_out, stru
     size_t n = 0, kept = 0;
     *out = NULL;
     *n_out = 0;
-    if (f->opt->max_same == 0)
-        return 0;
+    if (f->opt->max_same == 0) return 0;
     struct same *all = mem_alloc((f->n_entries + 1) * sizeof *all, err);
-    if (!all)
-        return -1;
+    if (!all) return -1;
     for (size_t i = 0; i < f->n_entries; i++)
-        if (f->entries[i].stored)
-            all[n++] = (struct same){f->entries[i].hash, 1};
+        if (f->entries[i].stored) all[n++] = (struct same){f->entries[i].hash, 1};
     qsort(all, n, sizeof *all, by_hash);
     for (size_t i = 0; i < n;) {
         size_t end = i + 1;
@@ -49,14 +50,12 @@ static int mark_repeated(struct fetch *f, struct error *err)
 {
     struct same *list;
     size_t n;
-    if (find_repeated(f, &list, &n, err))
-        return -1;
+    if (find_repeated(f, &list, &n, err)) return -1;
     int rc = 0;
     for (size_t i = 0; n > 0 && rc == 0 && i < f->n_entries; i++) {
         struct entry *e = &f->entries[i];
         struct same key = {e->hash, 0}, *found;
-        if (!e->stored || !(found = bsearch(&key, list, n, sizeof *list, by_hash)))
-            continue;
+        if (!e->stored || !(found = bsearch(&key, list, n, sizeof *list, by_hash))) continue;
         char hex[XXH128_HEX_BYTES];
         struct text detail = TEXT_EMPTY;
         struct entry_more *more = fetch_more(f, e, err);
@@ -65,14 +64,14 @@ static int mark_repeated(struct fetch *f, struct error *err)
             !(more->detail = arena_strdup(&f->arena, detail.data, err)))
             rc = -1;
         text_release(&detail);
-        e->stored = false;      /* for the report only: the journal and the store keep it */
+        e->stored = false; /* for the report only: the journal and the store keep it */
         e->reason = REASON_REPEATED;
     }
     free(list);
     return rc;
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------ */
+/* --- rows --- */
 
 static void base_fields(const struct fetch *f, const struct row *r, const char **fields)
 {
@@ -84,8 +83,8 @@ static void base_fields(const struct fetch *f, const struct row *r, const char *
                                                 : NULL;
 }
 
-static int write_kept(const struct fetch *f, const struct row *r, const char **fields, struct manifest_writer *out,
-                      struct error *err)
+static int write_kept(const struct fetch *f, const struct row *r, const char **fields,
+                      struct manifest_writer *out, struct error *err)
 {
     const struct entry *e = &f->entries[r->entry];
     char object[OBJECT_PATH_BYTES], hex[XXH128_HEX_BYTES], bytes[24], status[8], when[21];
@@ -96,8 +95,13 @@ static int write_kept(const struct fetch *f, const struct row *r, const char **f
     object_path(object, &e->hash, picture_kind_extension((enum picture_kind)e->kind));
     int rc = text_puts(&path, f->path_prefix, err) || text_puts(&path, object, err) ? -1 : 0;
     if (rc == 0) {
-        const char *added[] = {path.data, bytes, hex, status, time_format(when, e->fetched_at),
-                               picture_kind_name((enum picture_kind)e->kind), e->more ? e->more->final_url : NULL};
+        const char *added[] = {path.data,
+                               bytes,
+                               hex,
+                               status,
+                               time_format(when, e->fetched_at),
+                               picture_kind_name((enum picture_kind)e->kind),
+                               e->more ? e->more->final_url : NULL};
         rc = manifest_writer_row(out, fields, added, err);
     }
     text_release(&path);
@@ -120,16 +124,21 @@ int fetch_write_rows(struct fetch *f, struct manifest_writer *out, struct manife
             rc = write_kept(f, r, fields, out, err);
         } else {
             n->n_rejected++;
-            rc = manifest_writer_reject(rejects, fields, reason_slug(e, slug), e->more ? e->more->detail : NULL, err);
+            rc = manifest_writer_reject(rejects, fields, reason_slug(e, slug),
+                                        e->more ? e->more->detail : NULL, err);
         }
     }
     free(fields);
     return rc;
 }
 
-/* --- the summary ----------------------------------------------------------------------------------------------- */
+/* --- the summary --- */
 
-struct tally { const char *host; char reason[24]; uint64_t urls, bytes; };
+struct tally {
+    const char *host;
+    char reason[24];
+    uint64_t urls, bytes;
+};
 
 static int by_host_and_reason(const void *a, const void *b)
 {
@@ -145,13 +154,13 @@ int fetch_write_summary(struct fetch *f, const char *path, struct error *err)
     struct tally *all = mem_alloc((f->n_entries + 1) * sizeof *all, err);
     size_t n = 0;
     int rc = -1;
-    if (!all || manifest_writer_open(&out, path, NULL, columns, err))
-        goto out;
+    if (!all || manifest_writer_open(&out, path, NULL, columns, err)) goto out;
     for (size_t i = 0; i < f->n_entries; i++) {
         const struct entry *e = &f->entries[i];
         struct tally *t = &all[n++];
-        *t = (struct tally){
-            .host = e->host == NO_INDEX ? "" : f->hosts[e->host].name, .urls = 1, .bytes = e->stored ? e->bytes : 0};
+        *t = (struct tally){.host = e->host == NO_INDEX ? "" : f->hosts[e->host].name,
+                            .urls = 1,
+                            .bytes = e->stored ? e->bytes : 0};
         char slug[24];
         snprintf(t->reason, sizeof t->reason, "%s", e->stored ? "ok" : reason_slug(e, slug));
     }

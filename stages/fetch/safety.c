@@ -1,7 +1,7 @@
 /*
- * safety.c: what must not be kept: block lists, takedowns, placeholder pictures; and the audit log, which tells what
- * was not kept without keeping any of it. Files in the store: takedown.tsv (what has to stay removed), audit.tsv,
- * audit.salt, blocklist-checked (which list the objects were last compared with).
+ * safety.c: what must not be kept: block lists, takedowns, placeholder pictures; and the audit log, which
+ * tells what was not kept without keeping any of it. Files in the store: takedown.tsv (what has to stay
+ * removed), audit.tsv, audit.salt, blocklist-checked (which list the objects were last compared with).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,23 +20,21 @@
 
 #define LIST_MAX_BYTES (1ull << 30)
 
-int fetch_audit(struct fetch *f, const char *action, const char *list, const char *algorithm, const char *digest,
-                const char *url, struct error *err)
+int fetch_audit(struct fetch *f, const char *action, const char *list, const char *algorithm,
+                const char *digest, const char *url, struct error *err)
 {
     const struct audit_line line = {f->now_s, action, list, algorithm, digest, url, f->opt->audit_urls};
     return audit_append(f->store.folder_fd, f->store.folder, &line, err);
 }
 
-/* --- takedowns ------------------------------------------------------------------------------------------------- */
+/* --- takedowns --- */
 
 static int by_key(const void *a, const void *b) { return memcmp(a, b, sizeof(struct xxh128)); }
 
 static bool has_url_key(struct takedown *t, const struct xxh128 *key)
 {
-    if (t->n_urls == 0)
-        return false;
-    if (!t->sorted)
-        qsort(t->urls, t->n_urls, sizeof *t->urls, by_key);
+    if (t->n_urls == 0) return false;
+    if (!t->sorted) qsort(t->urls, t->n_urls, sizeof *t->urls, by_key);
     t->sorted = true;
     return bsearch(key, t->urls, t->n_urls, sizeof *t->urls, by_key) != NULL;
 }
@@ -44,16 +42,14 @@ static bool has_url_key(struct takedown *t, const struct xxh128 *key)
 bool fetch_taken_down_url(struct fetch *f, const char *url)
 {
     struct xxh128 key;
-    if (f->takedown.n_urls == 0)
-        return false;
+    if (f->takedown.n_urls == 0) return false;
     journal_key(&key, url);
     return has_url_key(&f->takedown, &key);
 }
 
 static int add_url_key(struct takedown *t, const struct xxh128 *key, struct error *err)
 {
-    if (mem_grow(&t->urls, &t->capacity, t->n_urls + 1, sizeof *t->urls, err))
-        return -1;
+    if (mem_grow(&t->urls, &t->capacity, t->n_urls + 1, sizeof *t->urls, err)) return -1;
     t->urls[t->n_urls++] = *key;
     t->sorted = false;
     return 0;
@@ -65,25 +61,24 @@ static int read_kept_takedowns(struct fetch *f, const char *path, struct error *
     struct manifest_reader in = MANIFEST_READER_EMPTY;
     bool there;
     int rc = -1, got;
-    if (takedown_mend(f->store.folder_fd, f->store.folder, false, &there, err))
-        return -1;
-    if (!there)
-        return 0;
-    if (manifest_reader_open(&in, path, required, err))
-        goto out;
+    if (takedown_mend(f->store.folder_fd, f->store.folder, false, &there, err)) return -1;
+    if (!there) return 0;
+    if (manifest_reader_open(&in, path, required, err)) goto out;
     int kind = manifest_column(&in.schema, "kind"), value = manifest_column(&in.schema, "value");
     while ((got = manifest_reader_next(&in, err)) > 0) {
         struct text word = TEXT_EMPTY;
         struct xxh128 key;
         int added;
         if (strcmp(in.fields[kind], "url") == 0)
-            added = xxh128_from_hex(&key, in.fields[value]) ? 0 : add_url_key(&f->takedown, &key, err) ? -1 : 1;
+            added = xxh128_from_hex(&key, in.fields[value]) ? 0
+                    : add_url_key(&f->takedown, &key, err)  ? -1
+                                                            : 1;
         else
             added = text_printf(&word, err, "%s:%s", in.fields[kind], in.fields[value])
-                        ? -1 : hash_list_add_text(&f->takedown.hashes, word.data, word.n_bytes, err);
+                        ? -1
+                        : hash_list_add_text(&f->takedown.hashes, word.data, word.n_bytes, err);
         text_release(&word);
-        if (added < 0)
-            goto out;
+        if (added < 0) goto out;
         if (added == 0) {
             error_set(err, EX_DATAERR, "'%s' row %llu: not a takedown", path, (unsigned long long)in.row);
             goto out;
@@ -96,16 +91,15 @@ out:
 }
 
 /* One hash of a --takedown file, unless it is known already. 1: fine; 0: not a hash; -1: memory. */
-static int add_takedown_hash(struct fetch *f, const char *line, size_t n, const char *when, struct text *fresh,
-                             struct error *err)
+static int add_takedown_hash(struct fetch *f, const char *line, size_t n, const char *when,
+                             struct text *fresh, struct error *err)
 {
     struct hash_list one = HASH_LIST_EMPTY;
     char hex[65];
     int rc = hash_list_add_text(&one, line, n, err);
     for (int k = 0; rc > 0 && k < HASH_KINDS; k++) {
         enum hash_kind kind = (enum hash_kind)k;
-        if (one.n[k] == 0 || hash_list_has(&f->takedown.hashes, kind, one.digests[k]))
-            continue;
+        if (one.n[k] == 0 || hash_list_has(&f->takedown.hashes, kind, one.digests[k])) continue;
         hex_encode(hex, one.digests[k], hash_kind_bytes(kind));
         if (hash_list_add(&f->takedown.hashes, kind, one.digests[k], err) ||
             text_printf(fresh, err, "%s\t%s\t%s\n", when, hash_kind_name(kind), hex))
@@ -124,20 +118,17 @@ static int read_takedown_file(struct fetch *f, const char *path, struct text *fr
     struct text canonical = TEXT_EMPTY;
     const char *line, *why;
     int rc = -1;
-    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err))
-        return -1;
+    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
     time_format(when, f->now_s);
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &line, &n)) {
         struct http_url_parts parts;
         int is_url = http_url_canonical(line, n, &canonical, &parts, &why, err);
-        if (is_url < 0)
-            goto out;
+        if (is_url < 0) goto out;
         if (is_url) {
             struct xxh128 key;
             journal_key(&key, canonical.data);
-            if (has_url_key(&f->takedown, &key))
-                continue;
+            if (has_url_key(&f->takedown, &key)) continue;
             xxh128_hex(hex, &key);
             if (add_url_key(&f->takedown, &key, err) || text_printf(fresh, err, "%s\turl\t%s\n", when, hex))
                 goto out;
@@ -147,8 +138,7 @@ static int read_takedown_file(struct fetch *f, const char *path, struct text *fr
         while (word < n && !strchr(" ,;", line[word]))
             word++;
         int added = add_takedown_hash(f, line, word, when, fresh, err);
-        if (added < 0)
-            goto out;
+        if (added < 0) goto out;
         if (added == 0) {
             error_set(err, EX_DATAERR, "'%s' line %zu: neither an address nor a hash", path, c.line);
             goto out;
@@ -170,15 +160,17 @@ static int append_takedowns(struct fetch *f, const struct text *fresh, struct er
 static int forget_parts(struct fetch *f, const char *why, struct error *err)
 {
     uint64_t n;
-    if (partial_remove_all(f->store.folder, false, &n, err))
-        return -1;
+    if (partial_remove_all(f->store.folder, false, &n, err)) return -1;
     if (n)
         stage_note(&f->opt->common, "%s: %llu partial bodies removed, whatever they were parts of", why,
                    (unsigned long long)n);
     return 0;
 }
 
-struct collect { struct fetch *f; struct text *fresh; };
+struct collect {
+    struct fetch *f;
+    struct text *fresh;
+};
 
 /* The content that a taken-down address ever gave is taken down with it. */
 static int collect_hashes(void *context, const struct journal_record *r, bool durable, struct error *err)
@@ -187,38 +179,43 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
     struct xxh128 key, target;
     char when[21], hex[XXH128_HEX_BYTES];
     (void)durable;
-    if (r->event != JOURNAL_OK && r->event != JOURNAL_SAME)
-        return 0;
+    if (r->event != JOURNAL_OK && r->event != JOURNAL_SAME) return 0;
     journal_key(&key, r->url);
     bool hit = has_url_key(&c->f->takedown, &key);
     if (!hit && *r->final_url) {
         journal_key(&target, r->final_url);
         hit = has_url_key(&c->f->takedown, &target);
     }
-    if (!hit || hash_list_has(&c->f->takedown.hashes, HASH_XXH128, r->hash.bytes))
-        return 0;
+    if (!hit || hash_list_has(&c->f->takedown.hashes, HASH_XXH128, r->hash.bytes)) return 0;
     xxh128_hex(hex, &r->hash);
     return hash_list_add(&c->f->takedown.hashes, HASH_XXH128, r->hash.bytes, err) ||
-           text_printf(c->fresh, err, "%s\txxh128\t%s\n", time_format(when, c->f->now_s), hex) ? -1 : 0;
+                   text_printf(c->fresh, err, "%s\txxh128\t%s\n", time_format(when, c->f->now_s), hex)
+               ? -1
+               : 0;
 }
 
-/* --- lists against what is there already ----------------------------------------------------------------------- */
+/* --- lists against what is there already --- */
 
 /*
- * The content's own hash goes to takedown.tsv before the object goes: it stays down by whatever list it was found, and
- * purge finds by it what was made from the picture.
+ * The content's own hash goes to takedown.tsv before the object goes: it stays down by whatever list it was
+ * found, and purge finds by it what was made from the picture.
  */
 static int remember_removed(struct fetch *f, const struct xxh128 *hash, struct error *err)
 {
-    if (hash_list_has(&f->takedown.hashes, HASH_XXH128, hash->bytes))
-        return 0;
+    if (hash_list_has(&f->takedown.hashes, HASH_XXH128, hash->bytes)) return 0;
     return takedown_append_hash(f->store.folder_fd, f->store.folder, f->now_s, hash, err) ||
                    hash_list_add(&f->takedown.hashes, HASH_XXH128, hash->bytes, err)
                ? -1
                : 0;
 }
 
-struct sweep { struct fetch *f; struct hash_list *list; const char *name; bool only_names; uint64_t n_removed; };
+struct sweep {
+    struct fetch *f;
+    struct hash_list *list;
+    const char *name;
+    bool only_names;
+    uint64_t n_removed;
+};
 
 static int sweep_object(void *context, const char *path, const struct xxh128 *hash, const char *extension,
                         struct error *err)
@@ -259,21 +256,20 @@ static int sweep_store(struct fetch *f, struct hash_list *list, const char *name
 {
     struct sweep s = {.f = f, .list = list, .name = name};
     s.only_names = list->n[HASH_MD5] + list->n[HASH_SHA1] + list->n[HASH_SHA256] == 0;
-    if (hash_list_size(list) == 0)
-        return 0;
-    if (object_store_walk(&f->store, sweep_object, &s, err))
-        return -1;
+    if (hash_list_size(list) == 0) return 0;
+    if (object_store_walk(&f->store, sweep_object, &s, err)) return -1;
     if (s.n_removed)
         stage_warn("%s: %llu pictures removed from the store", name, (unsigned long long)s.n_removed);
     return 0;
 }
 
-/* A name for the block list's content, so that an unchanged list does not cost reading the whole store again. */
+/* A name for the block list's content, so that an unchanged list does not cost reading the whole store again.
+ */
 static void list_identity(struct hash_list *l, char hex[XXH128_HEX_BYTES])
 {
     struct xxh128 parts[HASH_KINDS], all;
     static const uint8_t nothing[32];
-    hash_list_has(l, HASH_XXH128, nothing);     /* sorts */
+    hash_list_has(l, HASH_XXH128, nothing); /* sorts */
     for (int k = 0; k < HASH_KINDS; k++)
         xxh128_of(&parts[k], l->n[k] ? l->digests[k] : nothing, l->n[k] * hash_kind_bytes((enum hash_kind)k));
     xxh128_of(&all, parts, sizeof parts);
@@ -292,9 +288,9 @@ int fetch_apply_lists(struct fetch *f, const char *journal_path, struct error *e
         struct collect c = {f, &fresh};
         struct journal_stats stats;
         for (size_t i = 0; i < f->opt->takedowns.n; i++)
-            if (read_takedown_file(f, f->opt->takedowns.items[i], &fresh, err))
-                goto out;
-        /* Written down before anything is removed: a run that dies here goes on removing when it is started again. */
+            if (read_takedown_file(f, f->opt->takedowns.items[i], &fresh, err)) goto out;
+        /* Written down before anything is removed: a run that dies here goes on removing when it is started
+         * again. */
         if (journal_read(journal_path, collect_hashes, &c, &stats, err) ||
             (fresh.n_bytes && forget_parts(f, "takedown", err)) || append_takedowns(f, &fresh, err) ||
             sweep_store(f, &f->takedown.hashes, "takedown", err))
@@ -303,12 +299,11 @@ int fetch_apply_lists(struct fetch *f, const char *journal_path, struct error *e
     if (hash_list_size(&f->blocklist)) {
         list_identity(&f->blocklist, identity);
         text_clear(&path);
-        if (text_printf(&path, err, "%s/blocklist-checked", f->store.folder))
-            goto out;
-        if (io_exists(path.data) && io_read_file(path.data, 4096, &checked, &n_checked, err))
-            goto out;
+        if (text_printf(&path, err, "%s/blocklist-checked", f->store.folder)) goto out;
+        if (io_exists(path.data) && io_read_file(path.data, 4096, &checked, &n_checked, err)) goto out;
         if (!checked || strncmp(checked, identity, 32) != 0) {
-            if (forget_parts(f, "blocklist", err) || sweep_store(f, &f->blocklist, "blocklist", err) || atomic_file_write(path.data, identity, 32, err))
+            if (forget_parts(f, "blocklist", err) || sweep_store(f, &f->blocklist, "blocklist", err) ||
+                atomic_file_write(path.data, identity, 32, err))
                 goto out;
         }
     }
@@ -320,12 +315,12 @@ out:
     return rc;
 }
 
-/* --- placeholders ---------------------------------------------------------------------------------------------- */
+/* --- placeholders --- */
 
 /* Last parts of addresses that hosts lead to when a picture is gone. Only looked at after a redirect. */
 static const char *const gone_names[] = {
-    "removed", "unavailable", "not-found", "not_found", "notfound", "no-image", "no_image", "noimage", "placeholder",
-    "image-deleted", "deleted", "missing", "404",
+    "removed", "unavailable", "not-found",     "not_found", "notfound", "no-image", "no_image",
+    "noimage", "placeholder", "image-deleted", "deleted",   "missing",  "404",
 };
 
 bool placeholder_redirect(const struct fetch *f, const char *target)
@@ -333,45 +328,45 @@ bool placeholder_redirect(const struct fetch *f, const char *target)
     const char *path = strstr(target, "://");
     path = path ? strchr(path + 3, '/') : NULL;
     char name[256];
-    if (!path)
-        return false;
+    if (!path) return false;
     size_t end = strcspn(path, "?"), from = end;
     while (from > 0 && path[from - 1] != '/')
         from--;
     snprintf(name, sizeof name, "%.*s", (int)(end - from < 255 ? end - from : 255), path + from);
     /*
-     * The whole name, or a part of it between - and _: "removed.png", "photo_unavailable.png", not "removedwalls.jpg".
+     * The whole name, or a part of it between - and _: "removed.png", "photo_unavailable.png", not
+     * "removedwalls.jpg".
      */
     for (size_t i = 0; i < sizeof gone_names / sizeof *gone_names; i++) {
         size_t n = strlen(gone_names[i]);
         for (const char *at = name; (at = strcasestr(at, gone_names[i])); at++) {
             bool starts = at == name || at[-1] == '-' || at[-1] == '_';
-            if (starts && (at[n] == 0 || at[n] == '.' || at[n] == '-' || at[n] == '_'))
-                return true;
+            if (starts && (at[n] == 0 || at[n] == '.' || at[n] == '-' || at[n] == '_')) return true;
         }
     }
     for (size_t i = 0; i < f->placeholders.n_redirects; i++)
-        if (fnmatch(f->placeholders.redirects[i], target, 0) == 0)
-            return true;
+        if (fnmatch(f->placeholders.redirects[i], target, 0) == 0) return true;
     return false;
 }
 
-bool placeholder_bytes(struct placeholder_rules *rules, const uint8_t *bytes, size_t n, const struct xxh128 *hash)
+bool placeholder_bytes(struct placeholder_rules *rules, const uint8_t *bytes, size_t n,
+                       const struct xxh128 *hash)
 {
     /* By size first: computing MD5 of every picture would double the cost of a fetch. */
-    static const struct { size_t bytes; const char *md5; } known[] = {
-        {503, "d835884373f4d6c8f24742ceabe74946"},      /* imgur: "The image you are requesting does not exist" */
+    static const struct {
+        size_t bytes;
+        const char *md5;
+    } known[] = {
+        {503, "d835884373f4d6c8f24742ceabe74946"}, /* imgur: "The image you are requesting does not exist" */
     };
     uint8_t digest[32];
     char hex[65];
     enum hash_kind kind;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (known[i].bytes != n)
-            continue;
+        if (known[i].bytes != n) continue;
         hash_digest(HASH_MD5, bytes, n, digest);
         hex_encode(hex, digest, 16);
-        if (strcmp(hex, known[i].md5) == 0)
-            return true;
+        if (strcmp(hex, known[i].md5) == 0) return true;
     }
     return hash_list_size(&rules->hashes) && hash_list_matches(&rules->hashes, bytes, n, hash, &kind, hex);
 }
@@ -385,8 +380,7 @@ static int read_placeholders(struct fetch *f, const char *path, struct error *er
     char *bytes;
     size_t n_bytes, n;
     int rc = -1;
-    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err))
-        return -1;
+    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &line, &n)) {
         if (n > 9 && strncmp(line, "redirect ", 9) == 0) {
@@ -400,8 +394,7 @@ static int read_placeholders(struct fetch *f, const char *path, struct error *er
         while (word < n && !strchr(" \t,;", line[word]))
             word++;
         int added = hash_list_add_text(&p->hashes, line, word, err);
-        if (added < 0)
-            goto out;
+        if (added < 0) goto out;
         if (added == 0) {
             error_set(err, EX_DATAERR, "'%s' line %zu: neither a hash nor 'redirect GLOB'", path, c.line);
             goto out;
@@ -416,14 +409,13 @@ out:
 int fetch_open_safety(struct fetch *f, struct error *err)
 {
     for (size_t i = 0; i < f->opt->blocklists.n; i++)
-        if (hash_list_add_file(&f->blocklist, f->opt->blocklists.items[i], err))
-            return -1;
+        if (hash_list_add_file(&f->blocklist, f->opt->blocklists.items[i], err)) return -1;
     if (f->blocklist.n_pdq) /* one list may serve both stages: silent but for -v */
-        stage_note(&f->opt->common, "%zu pdq: line%s of the block lists: for phash-dedup --blocklist, fetch compares bytes",
+        stage_note(&f->opt->common,
+                   "%zu pdq: line%s of the block lists: for phash-dedup --blocklist, fetch compares bytes",
                    f->blocklist.n_pdq, f->blocklist.n_pdq == 1 ? "" : "s");
     for (size_t i = 0; i < f->opt->placeholders.n; i++)
-        if (read_placeholders(f, f->opt->placeholders.items[i], err))
-            return -1;
+        if (read_placeholders(f, f->opt->placeholders.items[i], err)) return -1;
     if (f->opt->blocklists.n || f->opt->takedowns.n) {
         /* A listed picture is in memory for a moment: no core file may carry it to the disk. */
         struct rlimit none = {0, 0};

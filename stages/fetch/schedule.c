@@ -1,7 +1,7 @@
 /*
- * schedule.c: which host may be asked next. Hosts that could start now stand in one line and are served in turn, a
- * request each, so a large host does not starve small ones; hosts and entries that have to wait sit in one heap by
- * time.
+ * schedule.c: which host may be asked next. Hosts that could start now stand in one line and are served in
+ * turn, a request each, so a large host does not starve small ones; hosts and entries that have to wait sit
+ * in one heap by time.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -11,8 +11,7 @@
 
 static int push_timer(struct fetch *f, double at, uint32_t id, bool is_host, struct error *err)
 {
-    if (mem_grow(&f->timers, &f->timers_capacity, f->n_timers + 1, sizeof *f->timers, err))
-        return -1;
+    if (mem_grow(&f->timers, &f->timers_capacity, f->n_timers + 1, sizeof *f->timers, err)) return -1;
     size_t i = f->n_timers++;
     for (; i > 0 && f->timers[(i - 1) / 2].at > at; i = (i - 1) / 2)
         f->timers[i] = f->timers[(i - 1) / 2];
@@ -26,12 +25,9 @@ static struct timer pop_timer(struct fetch *f)
     size_t i = 0;
     for (;;) {
         size_t child = 2 * i + 1;
-        if (child >= f->n_timers)
-            break;
-        if (child + 1 < f->n_timers && f->timers[child + 1].at < f->timers[child].at)
-            child++;
-        if (f->timers[child].at >= last.at)
-            break;
+        if (child >= f->n_timers) break;
+        if (child + 1 < f->n_timers && f->timers[child + 1].at < f->timers[child].at) child++;
+        if (f->timers[child].at >= last.at) break;
         f->timers[i] = f->timers[child];
         i = child;
     }
@@ -40,8 +36,8 @@ static struct timer pop_timer(struct fetch *f)
 }
 
 /*
- * After its breaker tripped a host gets one request at a time until one succeeds; so does one whose address is not known
- * yet, as it may have to wait there (address.c).
+ * After its breaker tripped a host gets one request at a time until one succeeds; so does one whose address
+ * is not known yet, as it may have to wait there (address.c).
  */
 static unsigned host_limit(const struct fetch *f, const struct host *h)
 {
@@ -81,14 +77,12 @@ int fetch_next_ready(struct fetch *f, uint32_t *index, struct error *err)
         uint32_t at = f->ready_head;
         struct host *h = &f->hosts[at];
         f->ready_head = h->next_ready;
-        if (f->ready_head == NO_INDEX)
-            f->ready_tail = NO_INDEX;
+        if (f->ready_head == NO_INDEX) f->ready_tail = NO_INDEX;
         h->listed = false;
         if (h->n_queued == 0 || h->n_active >= host_limit(f, h) || h->robots_state == ROBOTS_ASKING ||
             h->free_at > f->now || h->hold_until > f->now || fetch_address_full(f, h)) {
             /* Out of the line without a start: another host of its address may be waiting for this turn. */
-            if (fetch_host_poke(f, at, err) || fetch_address_serve(f, h->address, err))
-                return -1;
+            if (fetch_host_poke(f, at, err) || fetch_address_serve(f, h->address, err)) return -1;
             continue;
         }
         *index = at;
@@ -121,8 +115,7 @@ uint32_t fetch_dequeue(struct fetch *f, struct host *h)
 {
     uint32_t index = h->head;
     h->head = f->entries[index].next;
-    if (--h->n_queued == 0)
-        h->head = h->tail = NO_INDEX;
+    if (--h->n_queued == 0) h->head = h->tail = NO_INDEX;
     f->entries[index].next = NO_INDEX;
     return index;
 }
@@ -139,8 +132,7 @@ int fetch_timers_due(struct fetch *f, struct error *err)
         struct timer t = pop_timer(f);
         if (t.is_host) {
             f->hosts[t.id].timed = false;
-            if (fetch_host_poke(f, t.id, err))
-                return -1;
+            if (fetch_host_poke(f, t.id, err)) return -1;
             continue;
         }
         uint32_t host = fetch_current_host(&f->entries[t.id]);
@@ -155,7 +147,4 @@ int fetch_timers_due(struct fetch *f, struct error *err)
     return 0;
 }
 
-double fetch_next_time(const struct fetch *f)
-{
-    return f->n_timers ? f->timers[0].at : INFINITY;
-}
+double fetch_next_time(const struct fetch *f) { return f->n_timers ? f->timers[0].at : INFINITY; }

@@ -1,6 +1,6 @@
 /*
- * syncer.c: makes batches durable beside the event loop: one syncfs at a time, in a thread of its own, because a disk
- * may take seconds and the network does not wait.
+ * syncer.c: makes batches durable beside the event loop: one syncfs at a time, in a thread of its own,
+ * because a disk may take seconds and the network does not wait.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -26,8 +26,7 @@ static void *run(void *context)
     for (;;) {
         while (!s->leaving && !(s->busy && !s->done))
             pthread_cond_wait(&s->wake, &s->lock);
-        if (s->leaving)
-            break;
+        if (s->leaving) break;
         pthread_mutex_unlock(&s->lock);
         struct error error = {0};
         int rc = object_store_sync(s->store, &error);
@@ -45,12 +44,11 @@ int syncer_open(struct syncer **out, struct object_store *store, struct error *e
     struct syncer *s = mem_zalloc(1, sizeof *s, err);
     sigset_t all, old;
     *out = NULL;
-    if (!s)
-        return -1;
+    if (!s) return -1;
     s->store = store;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
-    sigfillset(&all);           /* signals are for the event loop */
+    sigfillset(&all); /* signals are for the event loop */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = pthread_create(&s->thread, NULL, run, s);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -99,8 +97,7 @@ int syncer_poll(struct syncer *s, uint64_t *journal_bytes, struct error *err)
 
 void syncer_close(struct syncer *s)
 {
-    if (!s)
-        return;
+    if (!s) return;
     pthread_mutex_lock(&s->lock);
     s->leaving = true;
     pthread_cond_signal(&s->wake);

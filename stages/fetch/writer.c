@@ -1,7 +1,7 @@
 /*
- * writer.c: what costs disk or processor time for a picture that has come, in a thread of its own. Jobs go through in
- * order. The event loop is woken only when it sleeps, and this thread only when it waits: with much to do both run
- * without a system call for it.
+ * writer.c: what costs disk or processor time for a picture that has come, in a thread of its own. Jobs go
+ * through in order. The event loop is woken only when it sleeps, and this thread only when it waits: with
+ * much to do both run without a system call for it.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -11,11 +11,13 @@
 
 #include "fetch.h"
 
-#define KICK_EVERY 16               /* jobs; a network that rests wakes this thread for fewer */
-#define WAKE_EVERY 16               /* jobs; the last of a batch always wakes */
-#define QUEUE_BYTES (32u << 20)     /* of bodies waiting; beyond it the network waits for the disk */
+#define KICK_EVERY 16           /* jobs; a network that rests wakes this thread for fewer */
+#define WAKE_EVERY 16           /* jobs; the last of a batch always wakes */
+#define QUEUE_BYTES (32u << 20) /* of bodies waiting; beyond it the network waits for the disk */
 
-struct list { struct write_job *head, **tail; };
+struct list {
+    struct write_job *head, **tail;
+};
 
 struct writer {
     struct fetch *f;
@@ -23,7 +25,7 @@ struct writer {
     pthread_mutex_t lock;
     pthread_cond_t work, room;
     struct list queue, done;
-    size_t n_pending, n_unkicked, queued_bytes;     /* the first two are the event loop's */
+    size_t n_pending, n_unkicked, queued_bytes; /* the first two are the event loop's */
     atomic_bool has_done;
     bool sleeping, leaving, waiting_for_room;
 };
@@ -47,7 +49,8 @@ static void work_on_part(struct fetch *f, struct write_job *job)
 {
     struct error ignored = {0};
     job->verdict = VERDICT_STORED;
-    if (job->what == JOB_PART && partial_store_put(&f->parts, &job->key, job->part, &job->part_kept, &job->error))
+    if (job->what == JOB_PART &&
+        partial_store_put(&f->parts, &job->key, job->part, &job->part_kept, &job->error))
         job->verdict = VERDICT_FAILED;
     else if (job->what == JOB_FORGET_PART)
         (void)partial_store_remove(&f->parts, &job->key, &ignored);
@@ -66,12 +69,13 @@ static void work_on(struct fetch *f, struct write_job *job)
         hash_list_matches(&f->blocklist, job->body, job->n_body, &job->hash, &job->by, job->digest))
         job->verdict = VERDICT_BLOCKED;
     else if (hash_list_size(&f->takedown.hashes) &&
-             hash_list_matches(&f->takedown.hashes, job->body, job->n_body, &job->hash, &job->by, job->digest))
+             hash_list_matches(&f->takedown.hashes, job->body, job->n_body, &job->hash, &job->by,
+                               job->digest))
         job->verdict = VERDICT_TAKEN_DOWN;
     else if (placeholder_bytes(&f->placeholders, job->body, job->n_body, &job->hash))
         job->verdict = VERDICT_PLACEHOLDER;
-    else if (object_store_put(&f->store, &job->hash, picture_kind_extension(job->kind), job->body, job->n_body,
-                              &was_there, &job->error))
+    else if (object_store_put(&f->store, &job->hash, picture_kind_extension(job->kind), job->body,
+                              job->n_body, &was_there, &job->error))
         job->verdict = VERDICT_FAILED;
     else
         job->verdict = VERDICT_STORED;
@@ -94,8 +98,7 @@ static void *run(void *context)
         }
         struct write_job *job = take_all(&w->queue), *next;
         w->queue.tail = &w->queue.head;
-        if (!job)
-            break;              /* leaving, and nothing left */
+        if (!job) break; /* leaving, and nothing left */
         for (; job; job = next) {
             pthread_mutex_unlock(&w->lock);
             next = job->next;
@@ -103,8 +106,7 @@ static void *run(void *context)
             pthread_mutex_lock(&w->lock);
             append(&w->done, job);
             w->queued_bytes -= job->n_body;
-            if (w->waiting_for_room)
-                pthread_cond_signal(&w->room);
+            if (w->waiting_for_room) pthread_cond_signal(&w->room);
             atomic_store(&w->has_done, true);
             if (++n_since_wake >= WAKE_EVERY || !next) {
                 n_since_wake = 0;
@@ -122,8 +124,7 @@ int writer_open(struct writer **out, struct fetch *f, struct error *err)
     struct writer *w = mem_zalloc(1, sizeof *w, err);
     sigset_t all, old;
     *out = NULL;
-    if (!w)
-        return -1;
+    if (!w) return -1;
     w->f = f;
     w->queue.tail = &w->queue.head;
     w->done.tail = &w->done.head;
@@ -134,7 +135,7 @@ int writer_open(struct writer **out, struct fetch *f, struct error *err)
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
     pthread_cond_init(&w->room, NULL);
-    sigfillset(&all);           /* signals are for the event loop */
+    sigfillset(&all); /* signals are for the event loop */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = pthread_create(&w->thread, NULL, run, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -151,8 +152,7 @@ void writer_submit(struct writer *w, struct write_job *job)
     pthread_mutex_lock(&w->lock);
     while (w->queued_bytes > QUEUE_BYTES) {
         w->waiting_for_room = true;
-        if (w->sleeping)
-            pthread_cond_signal(&w->work);
+        if (w->sleeping) pthread_cond_signal(&w->work);
         pthread_cond_wait(&w->room, &w->lock);
         w->waiting_for_room = false;
     }
@@ -166,12 +166,10 @@ void writer_submit(struct writer *w, struct write_job *job)
 /* Two threads that wake each other for every picture cost more than the pictures: several at a time. */
 void writer_kick(struct writer *w, bool at_once)
 {
-    if (w->n_unkicked == 0 || (!at_once && w->n_unkicked < KICK_EVERY))
-        return;
+    if (w->n_unkicked == 0 || (!at_once && w->n_unkicked < KICK_EVERY)) return;
     w->n_unkicked = 0;
     pthread_mutex_lock(&w->lock);
-    if (w->sleeping && w->queue.head)
-        pthread_cond_signal(&w->work);
+    if (w->sleeping && w->queue.head) pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -179,8 +177,7 @@ bool writer_unkicked(const struct writer *w) { return w->n_unkicked > 0; }
 
 struct write_job *writer_take(struct writer *w)
 {
-    if (!atomic_load(&w->has_done))
-        return NULL;
+    if (!atomic_load(&w->has_done)) return NULL;
     pthread_mutex_lock(&w->lock);
     struct write_job *all = take_all(&w->done);
     w->done.tail = &w->done.head;
@@ -191,12 +188,12 @@ struct write_job *writer_take(struct writer *w)
     return all;
 }
 
-size_t writer_pending(const struct writer *w) { return w->n_pending; }     /* only the event loop changes it */
+/* only the event loop changes it */
+size_t writer_pending(const struct writer *w) { return w->n_pending; }
 
 void writer_close(struct writer *w)
 {
-    if (!w)
-        return;
+    if (!w) return;
     pthread_mutex_lock(&w->lock);
     w->leaving = true;
     pthread_cond_signal(&w->work);
@@ -205,8 +202,7 @@ void writer_close(struct writer *w)
     for (struct write_job *job = w->done.head, *next; job; job = next) {
         next = job->next;
         free(job->body);
-        if (job->part)
-            partial_release(job->part);
+        if (job->part) partial_release(job->part);
         free(job->part);
         free(job);
     }

@@ -1,11 +1,11 @@
 /*
  * actions.c: what is done to files, when the user asked for it in so many words.
  *
- * Nothing is done on the strength of a hash or of what the manifest says alone. Right before a file goes, both it and
- * the file that stays are opened without following links, must be regular, different files of one size, unchanged since
- * they were looked at, and equal byte by byte (unless --no-verify); only then the name goes, and only if it is still
- * that file's. So the last copy cannot go: the copy that stays has just been read. Conflicting labels (review) are
- * never touched.
+ * Nothing is done on the strength of a hash or of what the manifest says alone. Right before a file goes,
+ * both it and the file that stays are opened without following links, must be regular, different files of one
+ * size, unchanged since they were looked at, and equal byte by byte (unless --no-verify); only then the name
+ * goes, and only if it is still that file's. So the last copy cannot go: the copy that stays has just been
+ * read. Conflicting labels (review) are never touched.
  */
 #include "dedup.h"
 
@@ -36,7 +36,8 @@ static int open_own(struct actor *a, uint32_t row, struct stat *st)
 {
     const struct row *r = &a->d->rows[row];
     const struct file *f = dedup_file(a->d, row);
-    int fd = openat(a->d->root_fd, dedup_path(a->d, row), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    int fd = openat(a->d->root_fd, dedup_path(a->d, row),
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         a->why = errno == ELOOP ? "a symbolic link" : strerror(errno);
         return -1;
@@ -65,8 +66,7 @@ static bool equal_bytes(struct actor *a, int fd, int keeper, const struct xxh128
     uint64_t at = 0;
     bool equal = false;
     a->why = "its bytes differ from the copy that stays";
-    if (xxh128_stream_open(&s, err))
-        return a->why = "out of memory", false;
+    if (xxh128_stream_open(&s, err)) return a->why = "out of memory", false;
     for (;;) {
         ssize_t n = pread(fd, a->a, COMPARE_BYTES, (off_t)at), m = 0;
         if (n < 0) {
@@ -76,21 +76,17 @@ static bool equal_bytes(struct actor *a, int fd, int keeper, const struct xxh128
         while (m < n || n == 0) {
             ssize_t got = pread(keeper, a->b + m, n ? (size_t)(n - m) : 1, (off_t)at + m);
             if (got <= 0) {
-                if (got < 0)
-                    a->why = strerror(errno);
+                if (got < 0) a->why = strerror(errno);
                 break;
             }
             m += got;
-            if (n == 0)
-                break;
+            if (n == 0) break;
         }
-        if (m != n || memcmp(a->a, a->b, (size_t)n))
-            break;
+        if (m != n || memcmp(a->a, a->b, (size_t)n)) break;
         if (n == 0) {
             xxh128_stream_end(s, &now);
             equal = !memcmp(&now, hash, sizeof now);
-            if (!equal)
-                a->why = "its bytes are not those of its hash";
+            if (!equal) a->why = "its bytes are not those of its hash";
             break;
         }
         xxh128_stream_add(s, a->a, (size_t)n);
@@ -106,8 +102,7 @@ static bool proven(struct actor *a, uint32_t row, uint32_t keeper, int *fd, int 
 {
     struct stat keeper_st;
     *keeper_fd = -1;
-    if ((*fd = open_own(a, row, st)) < 0)
-        return false;
+    if ((*fd = open_own(a, row, st)) < 0) return false;
     if ((*keeper_fd = open_own(a, keeper, &keeper_st)) >= 0) {
         if (st->st_dev == keeper_st.st_dev && st->st_ino == keeper_st.st_ino)
             a->why = "the same file under another name";
@@ -121,8 +116,8 @@ static bool proven(struct actor *a, uint32_t row, uint32_t keeper, int *fd, int 
     return false;
 }
 
-/* The name still belongs to the file that was compared. What happens in the instant after this is beyond a file
- * system's help. */
+/* The name still belongs to the file that was compared. What happens in the instant after this is beyond a
+ * file system's help. */
 static bool still_there(struct actor *a, const char *path, const struct stat *st)
 {
     struct stat now;
@@ -146,22 +141,24 @@ static bool same_inode(const struct actor *a, const char *x, const char *y)
 {
     struct stat one, other;
     int saved = errno, root = a->d->root_fd;
-    bool same = fstatat(root, x, &one, AT_SYMLINK_NOFOLLOW) == 0 && fstatat(root, y, &other, AT_SYMLINK_NOFOLLOW) == 0 && one.st_dev == other.st_dev &&
+    bool same = fstatat(root, x, &one, AT_SYMLINK_NOFOLLOW) == 0 &&
+                fstatat(root, y, &other, AT_SYMLINK_NOFOLLOW) == 0 && one.st_dev == other.st_dev &&
                 one.st_ino == other.st_ino;
     errno = saved;
     return same;
 }
 
 /*
- * The name becomes a hard link to the keeper: linked under a temporary name, renamed over it, so that it never is missing. A link to the keeper that
- * has the temporary name already is as good: a killed run left it, or another one is at this step, and one of the two renames finds it gone.
+ * The name becomes a hard link to the keeper: linked under a temporary name, renamed over it, so that it
+ * never is missing. A link to the keeper that has the temporary name already is as good: a killed run left
+ * it, or another one is at this step, and one of the two renames finds it gone.
  */
 static bool do_hardlink(struct actor *a, const char *path, const char *keeper, struct error *err)
 {
     int root = a->d->root_fd;
-    if (temporary_name(a, path, 0, err))
-        return a->why = "out of memory", false;
-    if (linkat(root, keeper, root, a->temporary.data, 0) && !(errno == EEXIST && same_inode(a, a->temporary.data, keeper))) {
+    if (temporary_name(a, path, 0, err)) return a->why = "out of memory", false;
+    if (linkat(root, keeper, root, a->temporary.data, 0) &&
+        !(errno == EEXIST && same_inode(a, a->temporary.data, keeper))) {
         a->why = errno == EXDEV ? "on another file system" : strerror(errno);
         return false;
     }
@@ -170,24 +167,25 @@ static bool do_hardlink(struct actor *a, const char *path, const char *keeper, s
         unlinkat(root, a->temporary.data, 0);
         return false;
     }
-    /* Where another run has just linked the same two, rename(2) does nothing, says 0 and leaves the temporary name. */
+    /* Where another run has just linked the same two, rename(2) does nothing, says 0 and leaves the temporary
+     * name. */
     unlinkat(root, a->temporary.data, 0);
     return true;
 }
 
-static bool do_reflink(struct actor *a, const char *path, int keeper, const struct stat *st, struct error *err)
+static bool do_reflink(struct actor *a, const char *path, int keeper, const struct stat *st,
+                       struct error *err)
 {
     int root = a->d->root_fd;
-    if (temporary_name(a, path, (unsigned)getpid(), err))
-        return a->why = "out of memory", false;
+    if (temporary_name(a, path, (unsigned)getpid(), err)) return a->why = "out of memory", false;
     int fd = openat(root, a->temporary.data, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, st->st_mode & 07777);
-    if (fd < 0)
-        return a->why = strerror(errno), false;
+    if (fd < 0) return a->why = strerror(errno), false;
     const struct timespec times[2] = {st->st_atim, st->st_mtim};
     bool ok = ioctl(fd, FICLONE, keeper) == 0;
     if (!ok)
-        a->why = errno == EOPNOTSUPP || errno == ENOTTY || errno == EINVAL ? "this file system has no reflinks"
-                                                                           : strerror(errno);
+        a->why = errno == EOPNOTSUPP || errno == ENOTTY || errno == EINVAL
+                     ? "this file system has no reflinks"
+                     : strerror(errno);
     else if (fchmod(fd, st->st_mode & 07777) || futimens(fd, times) || fsync(fd) ||
              renameat(root, a->temporary.data, root, path)) {
         a->why = strerror(errno);
@@ -196,8 +194,7 @@ static bool do_reflink(struct actor *a, const char *path, int keeper, const stru
     if (fchown(fd, st->st_uid, st->st_gid) && geteuid() == 0)
         stage_warn("owner of '%s' could not be kept: %s", path, strerror(errno));
     close(fd);
-    if (!ok)
-        unlinkat(root, a->temporary.data, 0);
+    if (!ok) unlinkat(root, a->temporary.data, 0);
     return ok;
 }
 
@@ -208,7 +205,8 @@ static bool do_quarantine(struct actor *a, const char *path, struct error *err)
         path++;
     /* "..": only with --allow-outside; the file then lands under its own name. */
     const char *name = path_is_inside(path) ? path : strrchr(path, '/') + 1;
-    if (text_printf(&a->other, err, "%s/%s", a->d->opt->quarantine, name) || io_mkdirs_for(a->other.data, err))
+    if (text_printf(&a->other, err, "%s/%s", a->d->opt->quarantine, name) ||
+        io_mkdirs_for(a->other.data, err))
         return a->why = "its place in the quarantine folder cannot be made", false;
     if (renameat2(a->d->root_fd, path, AT_FDCWD, a->other.data, RENAME_NOREPLACE)) {
         a->why = errno == EXDEV    ? "the quarantine folder is on another file system"
@@ -225,8 +223,7 @@ static bool act_on(struct actor *a, uint32_t row, uint32_t keeper, struct error 
     const char *path = dedup_path(a->d, row), *keeper_path = dedup_path(a->d, keeper);
     struct stat st;
     int fd, keeper_fd;
-    if (!proven(a, row, keeper, &fd, &keeper_fd, &st, err))
-        return false;
+    if (!proven(a, row, keeper, &fd, &keeper_fd, &st, err)) return false;
     bool ok = still_there(a, path, &st);
     if (ok && !opt->dry_run) {
         if (opt->delete) {
@@ -260,30 +257,28 @@ static int log_action(struct actor *a, uint32_t row, uint32_t keeper, bool done,
     else if (!opt->common.quiet && !opt->log)
         stage_warn("%s%s '%s': the same bytes as '%s'", opt->dry_run ? "would " : "", action_name(opt), path,
                    keeper_path);
-    if (!a->log.stream)
-        return 0;
+    if (!a->log.stream) return 0;
     char hex[XXH128_HEX_BYTES];
     xxh128_hex(hex, &a->d->rows[row].hash);
     const char *const fields[] = {action_name(opt), path, keeper_path, hex, result};
     text_clear(&a->other);
     for (int i = 0; i < 5; i++)
-        if ((i && text_add(&a->other, "\t", 1, err)) || manifest_escape(&a->other, fields[i], err))
-            return -1;
-    if (text_add(&a->other, "\n", 1, err))
-        return -1;
+        if ((i && text_add(&a->other, "\t", 1, err)) || manifest_escape(&a->other, fields[i], err)) return -1;
+    if (text_add(&a->other, "\n", 1, err)) return -1;
     if (fwrite(a->other.data, 1, a->other.n_bytes, a->log.stream) != a->other.n_bytes)
         return error_errno(err, EX_IOERR, "cannot write '%s'", opt->log);
     return 0;
 }
 
 /*
- * The row whose file stays for this one's, or the row itself when its file is not to be touched: of a conflict in which
- * every row leaves (--on-conflict drop) the best file stays all the same.
+ * The row whose file stays for this one's, or the row itself when its file is not to be touched: of a
+ * conflict in which every row leaves (--on-conflict drop) the best file stays all the same.
  */
 static uint32_t staying(const struct dedup *d, const uint32_t *members, size_t i)
 {
     const struct row *r = &d->rows[members[i]];
-    if (i == 0 || !(r->flags & ROW_LEAVES) || (r->reason == LEAVES_CONFLICT && d->opt->on_conflict == CONFLICT_REVIEW))
+    if (i == 0 || !(r->flags & ROW_LEAVES) ||
+        (r->reason == LEAVES_CONFLICT && d->opt->on_conflict == CONFLICT_REVIEW))
         return members[i];
     return r->reason == LEAVES_DUPLICATE || r->reason == LEAVES_CONFLICT ? members[0] : members[i];
 }
@@ -311,11 +306,9 @@ int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct erro
     struct error log_error = {0};
     int rc = -1;
     *n_done = *n_failed = 0;
-    if (actor_open(&a, d, err))
-        goto out;
+    if (actor_open(&a, d, err)) goto out;
     if (opt->log) {
-        if (atomic_file_open(&a.log, opt->log, err))
-            goto out;
+        if (atomic_file_open(&a.log, opt->log, err)) goto out;
         fputs("action\tpath\tkeeper\txxh128\tresult\n", a.log.stream);
     }
     rc = 0;
@@ -323,8 +316,7 @@ int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct erro
         const uint32_t *members = d->members + d->groups[g].begin;
         for (size_t i = 0; i < d->groups[g].n; i++) {
             uint32_t row = members[i], keeper = staying(d, members, i);
-            if (keeper == row)
-                continue;
+            if (keeper == row) continue;
             bool done = act_on(&a, row, keeper, err);
             *(done ? n_done : n_failed) += 1;
             /* A log that cannot be written ends the work: no file goes without its line. */
@@ -334,11 +326,9 @@ int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct erro
                 break;
             }
         }
-        if (rc)
-            break;
+        if (rc) break;
     }
-    if (a.log.stream && atomic_file_commit(&a.log, rc ? &log_error : err))
-        rc = -1;
+    if (a.log.stream && atomic_file_commit(&a.log, rc ? &log_error : err)) rc = -1;
 out:
     actor_close(&a);
     return rc;
@@ -360,8 +350,8 @@ int dedup_verify(struct dedup *d, struct error *err)
                 close(fd);
                 close(keeper_fd);
             } else if (r->reason == LEAVES_DUPLICATE) {
-                stage_warn("'%s' is not proven equal to '%s': %s", dedup_path(d, members[i]), dedup_path(d, members[0]),
-                           a.why);
+                stage_warn("'%s' is not proven equal to '%s': %s", dedup_path(d, members[i]),
+                           dedup_path(d, members[0]), a.why);
                 r->reason = LEAVES_DIFFERS;
             }
         }

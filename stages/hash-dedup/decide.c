@@ -1,5 +1,6 @@
 /*
- * decide.c: rows with equal hashes become groups; of each group one row stays, or none where its labels disagree.
+ * decide.c: rows with equal hashes become groups; of each group one row stays, or none where its labels
+ * disagree.
  */
 #include "dedup.h"
 
@@ -50,31 +51,27 @@ static int group_run(struct dedup *d, const uint64_t *keys, size_t n, struct err
     for (size_t i = 0; i < n && rows; i++)
         rows[i] = (uint32_t)keys[i];
     sorting = d;
-    if (rows)
-        qsort(rows, n, sizeof *rows, compare_hashes);
+    if (rows) qsort(rows, n, sizeof *rows, compare_hashes);
     for (size_t i = 0, end; i < n && rc == 0; i = end) {
         for (end = i + 1; end < n && equal_hash(d, rows[i], rows[end]); end++)
             ;
-        if (end - i > 1)
-            rc = add_group(d, rows + i, end - i, err);
+        if (end - i > 1) rc = add_group(d, rows + i, end - i, err);
     }
-    if (rows != few)
-        free(rows);
+    if (rows != few) free(rows);
     return rc;
 }
 
 /*
- * The first 32 bits of every hash beside its row's number are dealt into 65536 buckets and each bucket is sorted: 8
- * bytes a row, one pass over the rows in memory order. A comparison sort of all rows would spend its time waiting for
- * the cache.
+ * The first 32 bits of every hash beside its row's number are dealt into 65536 buckets and each bucket is
+ * sorted: 8 bytes a row, one pass over the rows in memory order. A comparison sort of all rows would spend
+ * its time waiting for the cache.
  */
 int dedup_group(struct dedup *d, struct error *err)
 {
     size_t *start = mem_zalloc(65537, sizeof *start, err), n = 0;
     uint64_t *keys = NULL;
     int rc = -1;
-    if (!start)
-        return -1;
+    if (!start) return -1;
     for (size_t i = 0; i < d->n_rows; i++)
         if ((d->rows[i].flags & (ROW_HASHED | ROW_LEAVES)) == ROW_HASHED)
             start[d->rows[i].hash.bytes[0] << 8 | d->rows[i].hash.bytes[1]]++;
@@ -83,22 +80,20 @@ int dedup_group(struct dedup *d, struct error *err)
         start[v] = n;
         n += count;
     }
-    if (!(keys = mem_alloc((n + 1) * sizeof *keys, err)))
-        goto out;
+    if (!(keys = mem_alloc((n + 1) * sizeof *keys, err))) goto out;
     for (size_t i = 0; i < d->n_rows; i++) {
         const uint8_t *h = d->rows[i].hash.bytes;
         if ((d->rows[i].flags & (ROW_HASHED | ROW_LEAVES)) == ROW_HASHED)
             keys[start[h[0] << 8 | h[1]]++] =
                 (uint64_t)h[0] << 56 | (uint64_t)h[1] << 48 | (uint64_t)h[2] << 40 | (uint64_t)h[3] << 32 | i;
     }
-    for (size_t v = 0, begin = 0; v < 65536; begin = start[v++]) { /* each start now points behind its bucket */
-        if (start[v] - begin > 1)
-            qsort(keys + begin, start[v] - begin, sizeof *keys, compare_u64);
+    /* each start now points behind its bucket */
+    for (size_t v = 0, begin = 0; v < 65536; begin = start[v++]) {
+        if (start[v] - begin > 1) qsort(keys + begin, start[v] - begin, sizeof *keys, compare_u64);
         for (size_t i = begin, end; i < start[v]; i = end) {
             for (end = i + 1; end < start[v] && keys[i] >> 32 == keys[end] >> 32; end++)
                 ;
-            if (end - i > 1 && group_run(d, keys + i, end - i, err))
-                goto out;
+            if (end - i > 1 && group_run(d, keys + i, end - i, err)) goto out;
         }
     }
     rc = 0;
@@ -113,18 +108,19 @@ static size_t preference(const struct option_strings *list, const char *value, b
 {
     size_t i = 0;
     for (; i < list->n; i++)
-        if (prefix ? strncmp(value, list->items[i], strlen(list->items[i])) == 0 : strcmp(value, list->items[i]) == 0)
+        if (prefix ? strncmp(value, list->items[i], strlen(list->items[i])) == 0
+                   : strcmp(value, list->items[i]) == 0)
             break;
     return i;
 }
 
-#define COMPARE(a, b)                                                                                                  \
-    do {                                                                                                               \
-        if ((a) != (b))                                                                                                \
-            return (a) < (b) ? -1 : 1;                                                                                 \
+#define COMPARE(a, b)                                                                                        \
+    do {                                                                                                     \
+        if ((a) != (b)) return (a) < (b) ? -1 : 1;                                                           \
     } while (0)
 
-/* Who stays: smaller is better. A total order that ends at the row's number, so the answer depends on nothing else. */
+/* Who stays: smaller is better. A total order that ends at the row's number, so the answer depends on nothing
+ * else. */
 static int compare_rank(const void *a, const void *b)
 {
     const struct dedup *d = sorting;
@@ -142,29 +138,20 @@ static int compare_rank(const void *a, const void *b)
     COMPARE(x->label == 0, y->label == 0); /* a labelled copy says more than one without */
     size_t nf = strlen(fp), ng = strlen(gp);
     switch ((enum keep_rule)d->opt->keep) {
-    case KEEP_FIRST:
-        COMPARE(i, j);
-        break;
-    case KEEP_LAST:
-        COMPARE(j, i);
-        break;
+    case KEEP_FIRST: COMPARE(i, j); break;
+    case KEEP_LAST: COMPARE(j, i); break;
     case KEEP_OLDEST:
     case KEEP_NEWEST:
         COMPARE(f->error_number != 0, g->error_number != 0);
         if (f->mtime_ns != g->mtime_ns)
             return (f->mtime_ns < g->mtime_ns) == (d->opt->keep == KEEP_OLDEST) ? -1 : 1;
         break;
-    case KEEP_SHORTEST_PATH:
-        COMPARE(nf, ng);
-        break;
-    case KEEP_LONGEST_PATH:
-        COMPARE(ng, nf);
-        break;
+    case KEEP_SHORTEST_PATH: COMPARE(nf, ng); break;
+    case KEEP_LONGEST_PATH: COMPARE(ng, nf); break;
     case KEEP_LARGEST:
         COMPARE(y->bytes, x->bytes);
         break; /* equal by nature; here for pipelines that say it */
-    case KEEP_PATH:
-        break;
+    case KEEP_PATH: break;
     }
     int c = strcmp(fp, gp);
     return c ? c : (i > j) - (i < j);
@@ -180,8 +167,7 @@ static void leave(struct row *r, enum row_reason reason, uint32_t keeper)
 static enum row_reason how_equal(const struct dedup *d, uint32_t row, uint32_t keeper)
 {
     const struct file *f = dedup_file(d, row), *g = dedup_file(d, keeper);
-    if (!strcmp(dedup_path(d, row), dedup_path(d, keeper)))
-        return LEAVES_SAME_ROW;
+    if (!strcmp(dedup_path(d, row), dedup_path(d, keeper))) return LEAVES_SAME_ROW;
     return f->seen && g->seen && !f->error_number && !g->error_number && f->dev == g->dev && f->ino == g->ino
                ? LEAVES_SAME_FILE
                : LEAVES_DUPLICATE;
@@ -205,8 +191,7 @@ static void judge_group(struct dedup *d, uint32_t *members, size_t n)
     d->n_conflicts += conflict;
     for (size_t i = 0; i < n; i++) {
         struct row *r = &d->rows[members[i]];
-        if (r->flags & ROW_AGAINST)
-            continue;
+        if (r->flags & ROW_AGAINST) continue;
         /* A conflict is told by the best row that has another label. */
         uint32_t told = r->label == first_label || !r->label ? other : members[0];
         for (size_t k = 0; conflict && told == members[0] && k < n; k++)

@@ -14,32 +14,19 @@
 const char *dedup_reason_slug(enum row_reason reason)
 {
     switch (reason) {
-    case LEAVES_NOT:
-        break;
-    case LEAVES_DUPLICATE:
-        return "duplicate-of";
-    case LEAVES_SAME_FILE:
-        return "same-file-as";
-    case LEAVES_SAME_ROW:
-        return "duplicate-row";
-    case LEAVES_CONFLICT:
-        return "label-conflict";
-    case LEAVES_OUTSIDE_ROOT:
-        return "outside-root";
-    case LEAVES_NOT_FOUND:
-        return "not-found";
-    case LEAVES_UNREADABLE:
-        return "unreadable";
-    case LEAVES_NOT_REGULAR:
-        return "not-a-regular-file";
-    case LEAVES_EMPTY:
-        return "empty-file";
-    case LEAVES_CHANGED:
-        return "changed-while-read";
-    case LEAVES_BAD_HASH:
-        return "bad-hash";
-    case LEAVES_DIFFERS:
-        return "content-differs";
+    case LEAVES_NOT: break;
+    case LEAVES_DUPLICATE: return "duplicate-of";
+    case LEAVES_SAME_FILE: return "same-file-as";
+    case LEAVES_SAME_ROW: return "duplicate-row";
+    case LEAVES_CONFLICT: return "label-conflict";
+    case LEAVES_OUTSIDE_ROOT: return "outside-root";
+    case LEAVES_NOT_FOUND: return "not-found";
+    case LEAVES_UNREADABLE: return "unreadable";
+    case LEAVES_NOT_REGULAR: return "not-a-regular-file";
+    case LEAVES_EMPTY: return "empty-file";
+    case LEAVES_CHANGED: return "changed-while-read";
+    case LEAVES_BAD_HASH: return "bad-hash";
+    case LEAVES_DIFFERS: return "content-differs";
     }
     return "";
 }
@@ -52,19 +39,16 @@ static int reject_detail(const struct dedup *d, uint32_t row, struct text *detai
     case LEAVES_DUPLICATE:
     case LEAVES_SAME_FILE:
     case LEAVES_SAME_ROW:
-    case LEAVES_DIFFERS:
-        return text_puts(detail, dedup_path(d, r->keeper), err);
+    case LEAVES_DIFFERS: return text_puts(detail, dedup_path(d, r->keeper), err);
     case LEAVES_CONFLICT:
-        return text_printf(detail, err, "%s: %s", d->labels.text[d->rows[r->keeper].label], dedup_path(d, r->keeper));
+        return text_printf(detail, err, "%s: %s", d->labels.text[d->rows[r->keeper].label],
+                           dedup_path(d, r->keeper));
     case LEAVES_UNREADABLE:
     case LEAVES_NOT_FOUND:
         return text_puts(detail, r->file == NO_FILE ? "" : strerror(dedup_file(d, row)->error_number), err);
-    case LEAVES_BAD_HASH:
-        return text_puts(detail, "xxh128 is not 32 hexadecimal digits", err);
-    case LEAVES_CHANGED:
-        return text_puts(detail, "its size is not what it was a moment before", err);
-    default:
-        return text_puts(detail, "", err);
+    case LEAVES_BAD_HASH: return text_puts(detail, "xxh128 is not 32 hexadecimal digits", err);
+    case LEAVES_CHANGED: return text_puts(detail, "its size is not what it was a moment before", err);
+    default: return text_puts(detail, "", err);
     }
 }
 
@@ -76,8 +60,7 @@ static int write_rows(struct dedup *d, struct manifest_source *in, struct manife
     char hex[XXH128_HEX_BYTES], size[32];
     size_t row = d->n_against;
     int got, rc = -1;
-    if (manifest_source_read(in, &r, NULL, err))
-        return -1;
+    if (manifest_source_read(in, &r, NULL, err)) return -1;
     int bytes = manifest_column(&r.schema, "bytes"), hash = manifest_column(&r.schema, "xxh128");
     for (; (got = manifest_reader_next(&r, err)) > 0 && row < d->n_rows; row++) {
         const struct row *of = &d->rows[row];
@@ -99,13 +82,12 @@ static int write_rows(struct dedup *d, struct manifest_source *in, struct manife
             added[1] = hex;
         }
         n->n_kept++;
-        if (manifest_writer_row(out, r.fields, added, err))
-            goto out;
+        if (manifest_writer_row(out, r.fields, added, err)) goto out;
     }
-    if (got < 0)
-        goto out;
-    rc = got || row != d->n_rows ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
-                                 : manifest_source_check(in, err);
+    if (got < 0) goto out;
+    rc = got || row != d->n_rows
+             ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
+             : manifest_source_check(in, err);
 out:
     text_release(&detail);
     manifest_reader_close(&r);
@@ -113,58 +95,54 @@ out:
 }
 
 /* The paths of rows with that flag; a manifest is only read again when it has such rows. */
-static int read_paths(struct dedup *d, struct manifest_source *in, struct manifest_source *against, enum row_flag flag,
-                      struct error *err)
+static int read_paths(struct dedup *d, struct manifest_source *in, struct manifest_source *against,
+                      enum row_flag flag, struct error *err)
 {
     bool missing[2] = {false, false};
     for (size_t i = 0; i < d->n_rows; i++)
-        if ((d->rows[i].flags & flag) && d->rows[i].file == NO_FILE)
-            missing[i < d->n_against] = true;
+        if ((d->rows[i].flags & flag) && d->rows[i].file == NO_FILE) missing[i < d->n_against] = true;
     return (missing[1] && dedup_read_paths(d, against, true, flag, err)) ||
                    (missing[0] && dedup_read_paths(d, in, false, flag, err))
                ? -1
                : 0;
 }
 
-int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
-              struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
+int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_source *against,
+              struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
+              struct error *err)
 {
     const struct common_options *common = &d->opt->common;
     size_t n_peers;
     d->root_fd = open(common->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d->root_fd < 0)
-        return error_errno(err, EX_NOINPUT, "cannot open the root folder '%s'", common->root);
+    if (d->root_fd < 0) return error_errno(err, EX_NOINPUT, "cannot open the root folder '%s'", common->root);
     progress_start(&d->progress, common, 0, "rows");
-    if ((against && dedup_read_rows(d, against, true, err)) || dedup_read_rows(d, in, false, err))
-        return -1;
+    if ((against && dedup_read_rows(d, against, true, err)) || dedup_read_rows(d, in, false, err)) return -1;
     if (d->n_files) {
         progress_start(&d->progress, common, d->n_files, "files");
         dedup_look_at_all(d);
-        if (dedup_check_machine(d, err) || dedup_find_peers(d, &n_peers, err) || (n_peers && read_paths(d, in, against, ROW_PEER, err)))
+        if (dedup_check_machine(d, err) || dedup_find_peers(d, &n_peers, err) ||
+            (n_peers && read_paths(d, in, against, ROW_PEER, err)))
             return -1;
-        if (n_peers)
-            dedup_look_at_all(d);
-        if (dedup_hash_files(d, err))
-            return -1;
+        if (n_peers) dedup_look_at_all(d);
+        if (dedup_hash_files(d, err)) return -1;
     }
     progress_end(&d->progress);
     if (dedup_group(d, err) || read_paths(d, in, against, ROW_GROUPED, err) || dedup_judge(d, err) ||
         (d->opt->verify && dedup_verify(d, err)))
         return -1;
-    if (write_rows(d, in, out, rejects, n, err))
-        return -1;
-    stage_note(
-        common,
-        "%llu duplicates in %llu groups, %llu of them with conflicting labels; %llu files hashed, %llu bytes read",
-        (unsigned long long)d->n_duplicates, (unsigned long long)d->n_groups, (unsigned long long)d->n_conflicts,
-        (unsigned long long)d->n_hashed, (unsigned long long)d->bytes_read);
+    if (write_rows(d, in, out, rejects, n, err)) return -1;
+    stage_note(common,
+               "%llu duplicates in %llu groups, %llu of them with conflicting labels; %llu files hashed, "
+               "%llu bytes read",
+               (unsigned long long)d->n_duplicates, (unsigned long long)d->n_groups,
+               (unsigned long long)d->n_conflicts, (unsigned long long)d->n_hashed,
+               (unsigned long long)d->bytes_read);
     return 0;
 }
 
 void dedup_release(struct dedup *d)
 {
-    if (d->root_fd > 0)
-        close(d->root_fd);
+    if (d->root_fd > 0) close(d->root_fd);
     names_release(&d->labels);
     free(d->rows);
     free(d->files);

@@ -1,6 +1,7 @@
 /*
- * dedup.h: exact duplicates in a manifest: which rows there are, which files have to be read to know, which row of each
- * group stays. facts.c reads rows, file_hash.c files, decide.c judges, actions.c touches files when told to.
+ * dedup.h: exact duplicates in a manifest: which rows there are, which files have to be read to know, which
+ * row of each group stays. facts.c reads rows, file_hash.c files, decide.c judges, actions.c touches files
+ * when told to.
  */
 #ifndef WINNOW_HASH_DEDUP_H
 #define WINNOW_HASH_DEDUP_H
@@ -40,9 +41,9 @@ struct dedup_options {
     bool delete, hardlink, reflink, dry_run;
     const char *quarantine, *log;
 };
-#define DEDUP_DEFAULTS                                                                                                 \
-    {                                                                                                                  \
-        .common = COMMON_OPTIONS_DEFAULTS                                                                              \
+#define DEDUP_DEFAULTS                                                                                       \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS                                                                    \
     }
 
 enum row_flag {
@@ -75,8 +76,8 @@ enum row_reason {
 #define ONLY_PATH 0x80000000u /* bit of row.file: the rest is an index in only_paths */
 
 /*
- * 36 bytes a row, and 8 while groups are found: what ten million rows with hashes cost; a row that has a copy costs 12
- * and its path beside.
+ * 36 bytes a row, and 8 while groups are found: what ten million rows with hashes cost; a row that has a copy
+ * costs 12 and its path beside.
  */
 struct __attribute__((packed, aligned(4))) row {
     struct xxh128 hash;
@@ -87,7 +88,8 @@ struct __attribute__((packed, aligned(4))) row {
     uint8_t flags, reason;
 };
 
-/* For rows whose file is looked at. Members of groups that brought their hash need no more than a path, to decide ties. */
+/* For rows whose file is looked at. Members of groups that brought their hash need no more than a path, to
+ * decide ties. */
 struct file {
     const char *path;
     dev_t dev;
@@ -122,12 +124,14 @@ struct dedup {
 /* facts.c */
 int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, struct error *err);
 /* Paths of the rows with that flag which have none yet. */
-int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag, struct error *err);
+int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag,
+                     struct error *err);
 /* Sets ROW_PEER; *n says on how many rows. */
 int dedup_find_peers(struct dedup *d, size_t *n, struct error *err);
 void dedup_look_at(struct dedup *d, struct file *f, struct row *r); /* stat: sizes, kinds, reasons */
 void dedup_look_at_all(struct dedup *d);
-int dedup_check_machine(const struct dedup *d, struct error *err); /* -1: a file could not be read, and not for its own fault */
+/* -1: a file could not be read, and not for its own fault */
+int dedup_check_machine(const struct dedup *d, struct error *err);
 
 /* file_hash.c: afterwards every row that may equal another has its hash, or a reason to leave. */
 int dedup_hash_files(struct dedup *d, struct error *err);
@@ -136,7 +140,8 @@ int dedup_hash_files(struct dedup *d, struct error *err);
 int dedup_group(struct dedup *d, struct error *err); /* fills groups, marks ROW_GROUPED */
 int dedup_judge(struct dedup *d, struct error *err); /* keepers, conflicts; wants the paths of grouped rows */
 
-/* actions.c: after the manifests are on disk. *n_failed counts files that could not be acted on (said on stderr). */
+/* actions.c: after the manifests are on disk. *n_failed counts files that could not be acted on (said on
+ * stderr). */
 int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct error *err);
 /* --verify: compares every duplicate with its keeper; one that differs leaves as `content-differs`. */
 int dedup_verify(struct dedup *d, struct error *err);
@@ -155,8 +160,9 @@ static inline const struct file *dedup_file(const struct dedup *d, uint32_t row)
     return at & ONLY_PATH ? &unseen : &d->files[at];
 }
 
-int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
-              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_source *against,
+              struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
+              struct error *err);
 void dedup_release(struct dedup *d);
 
 #endif

@@ -18,12 +18,10 @@
 
 static int add_file(struct dedup *d, uint32_t row, const char *path, struct error *err)
 {
-    if (mem_grow(&d->files, &d->files_capacity, d->n_files + 1, sizeof *d->files, err))
-        return -1;
+    if (mem_grow(&d->files, &d->files_capacity, d->n_files + 1, sizeof *d->files, err)) return -1;
     struct file *f = &d->files[d->n_files];
     *f = (struct file){.row = row};
-    if (!(f->path = arena_strdup(&d->paths, path, err)))
-        return -1;
+    if (!(f->path = arena_strdup(&d->paths, path, err))) return -1;
     d->rows[row].file = (uint32_t)d->n_files++;
     return 0;
 }
@@ -49,26 +47,24 @@ int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, s
     struct manifest_reader r;
     int got;
     uint32_t none;
-    if (manifest_source_read(in, &r, required, err))
-        return -1;
+    if (manifest_source_read(in, &r, required, err)) return -1;
     int path = manifest_column(&r.schema, "path"), label = manifest_column(&r.schema, "label");
     int bytes = manifest_column(&r.schema, "bytes"), hash = manifest_column(&r.schema, "xxh128");
-    if (names_find(&d->labels, "", &none, err))
-        goto fail;
+    if (names_find(&d->labels, "", &none, err)) goto fail;
     while ((got = manifest_reader_next(&r, err)) > 0) {
         if (d->n_rows >= ONLY_PATH - 1) {
             error_set(err, EX_DATAERR, "'%s' has more than 2 billion rows", in->name);
             goto fail;
         }
-        if (mem_grow(&d->rows, &d->rows_capacity, d->n_rows + 1, sizeof *d->rows, err))
-            goto fail;
+        if (mem_grow(&d->rows, &d->rows_capacity, d->n_rows + 1, sizeof *d->rows, err)) goto fail;
         struct row *row = &d->rows[d->n_rows];
-        *row = (struct row){.file = NO_FILE, .keeper = (uint32_t)d->n_rows, .flags = against ? ROW_AGAINST : 0};
+        *row =
+            (struct row){.file = NO_FILE, .keeper = (uint32_t)d->n_rows, .flags = against ? ROW_AGAINST : 0};
         uint32_t name;
-        if (names_find(&d->labels, manifest_field(&r, label), &name, err))
-            goto fail;
+        if (names_find(&d->labels, manifest_field(&r, label), &name, err)) goto fail;
         row->label = name;
-        const char *h = manifest_field(&r, hash), *b = manifest_field(&r, bytes), *p = manifest_field(&r, path);
+        const char *h = manifest_field(&r, hash), *b = manifest_field(&r, bytes),
+                   *p = manifest_field(&r, path);
         struct error ignored;
         uint64_t size;
         if (*b && parse_u64(b, 0, UINT64_MAX, &size, "bytes", &ignored) == 0) {
@@ -86,11 +82,9 @@ int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, s
             row->flags |= ROW_HASHED;
         else if (add_file(d, (uint32_t)d->n_rows - 1, p, err))
             goto fail;
-        if (d->n_rows % 65536 == 0)
-            progress_update(&d->progress, d->n_rows, NULL);
+        if (d->n_rows % 65536 == 0) progress_update(&d->progress, d->n_rows, NULL);
     }
-    if (against)
-        d->n_against = d->n_rows;
+    if (against) d->n_against = d->n_rows;
     manifest_reader_close(&r);
     return got;
 fail:
@@ -98,14 +92,14 @@ fail:
     return -1;
 }
 
-int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag, struct error *err)
+int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag,
+                     struct error *err)
 {
     static const char *const required[] = {"path", NULL};
     struct manifest_reader r;
     int got, rc = -1;
     size_t row = against ? 0 : d->n_against, end = against ? d->n_against : d->n_rows;
-    if (manifest_source_read(in, &r, required, err))
-        return -1;
+    if (manifest_source_read(in, &r, required, err)) return -1;
     int path = manifest_column(&r.schema, "path");
     /* The files of peers are looked at; so are those of groups when their times decide. */
     int (*add)(struct dedup *, uint32_t, const char *, struct error *) =
@@ -114,8 +108,7 @@ int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, 
         if ((d->rows[row].flags & flag) && d->rows[row].file == NO_FILE &&
             add(d, (uint32_t)row, manifest_field(&r, path), err))
             goto out;
-    if (got < 0)
-        goto out;
+    if (got < 0) goto out;
     rc = got || row != end ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
                            : manifest_source_check(in, err);
 out:
@@ -124,8 +117,9 @@ out:
 }
 
 /*
- * What a path is, by lstat: a link is looked through, but remembered, because a link is never kept in place of its
- * target and never acted on. Sets the row's size; a file that cannot be a picture gives the row its reason.
+ * What a path is, by lstat: a link is looked through, but remembered, because a link is never kept in place
+ * of its target and never acted on. Sets the row's size; a file that cannot be a picture gives the row its
+ * reason.
  */
 void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
 {
@@ -165,7 +159,8 @@ int dedup_check_machine(const struct dedup *d, struct error *err)
     for (size_t i = 0; i < d->n_files; i++)
         if (errno_of_machine(d->files[i].error_number) && !(d->rows[d->files[i].row].flags & ROW_HASHED)) {
             errno = d->files[i].error_number;
-            return error_errno(err, EX_OSERR, "cannot read '%s'", text_for_people(shown, sizeof shown, d->files[i].path));
+            return error_errno(err, EX_OSERR, "cannot read '%s'",
+                               text_for_people(shown, sizeof shown, d->files[i].path));
         }
     return 0;
 }
@@ -181,11 +176,9 @@ int dedup_find_peers(struct dedup *d, size_t *n, struct error *err)
     uint64_t *sizes = mem_alloc((d->n_files + 1) * sizeof *sizes, err);
     size_t n_sizes = 0;
     *n = 0;
-    if (!sizes)
-        return -1;
+    if (!sizes) return -1;
     for (size_t i = 0; i < d->n_files; i++)
-        if (!(d->rows[d->files[i].row].flags & ROW_LEAVES))
-            sizes[n_sizes++] = d->rows[d->files[i].row].bytes;
+        if (!(d->rows[d->files[i].row].flags & ROW_LEAVES)) sizes[n_sizes++] = d->rows[d->files[i].row].bytes;
     qsort(sizes, n_sizes, sizeof *sizes, compare_u64);
     for (size_t i = 0; i < d->n_rows; i++) {
         struct row *r = &d->rows[i];
@@ -210,13 +203,10 @@ static void look_work(void *context, unsigned worker)
     struct dedup *d = l->d;
     for (;;) {
         size_t begin = atomic_fetch_add(&l->next, STAT_CHUNK), end = begin + STAT_CHUNK;
-        if (begin >= d->n_files)
-            return;
+        if (begin >= d->n_files) return;
         for (size_t i = begin; i < end && i < d->n_files; i++)
-            if (!d->files[i].seen)
-                dedup_look_at(d, &d->files[i], &d->rows[d->files[i].row]);
-        if (worker == 0)
-            progress_update(&d->progress, begin, NULL);
+            if (!d->files[i].seen) dedup_look_at(d, &d->files[i], &d->rows[d->files[i].row]);
+        if (worker == 0) progress_update(&d->progress, begin, NULL);
     }
 }
 

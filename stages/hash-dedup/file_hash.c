@@ -1,14 +1,15 @@
 /*
  * file_hash.c: which of the files have equal bytes, by reading as little as possible.
  *
- * A size that only one file has settles that file. Files of one size are opened together and their last block is read:
- * pictures from one encoder share their first kilobytes, seldom their last. Those whose last block is theirs alone are
- * done; the others are read whole, from the descriptor that is still open, and get their XXH3-128. So a candidate costs
- * an open, one or two reads and a close. Large files are sampled in the middle, too, and their full reads are shared
- * among the workers one by one. Work goes in the order of inode numbers, which is about the order on disk.
+ * A size that only one file has settles that file. Files of one size are opened together and their last block
+ * is read: pictures from one encoder share their first kilobytes, seldom their last. Those whose last block
+ * is theirs alone are done; the others are read whole, from the descriptor that is still open, and get their
+ * XXH3-128. So a candidate costs an open, one or two reads and a close. Large files are sampled in the
+ * middle, too, and their full reads are shared among the workers one by one. Work goes in the order of inode
+ * numbers, which is about the order on disk.
  *
- * Reads are first tried without waiting. When many would have to wait, the files are not in memory, and what counts is
- * how many requests the disk sees at once: sleeping helpers then wake up and take part.
+ * Reads are first tried without waiting. When many would have to wait, the files are not in memory, and what
+ * counts is how many requests the disk sees at once: sleeping helpers then wake up and take part.
  */
 #include "dedup.h"
 
@@ -26,9 +27,10 @@
 #include "hash/parallel.h"
 
 #define BLOCK 4096
-#define WHOLE_BYTES (2 * BLOCK)   /* up to here a sample would cost what the whole file costs */
-#define LARGE_BYTES (1u << 20)    /* from here on files are read one by one, not group by group */
-#define BUFFER_BYTES (256u << 10) /* half the second-level cache: hashing finds what the kernel has just copied */
+#define WHOLE_BYTES (2 * BLOCK) /* up to here a sample would cost what the whole file costs */
+#define LARGE_BYTES (1u << 20)  /* from here on files are read one by one, not group by group */
+/* half the second-level cache: hashing finds what the kernel has just copied */
+#define BUFFER_BYTES (256u << 10)
 #define MOST_OPEN 512
 #define COLD_READS 32  /* reads that had to wait before the helpers wake */
 #define HELPERS_EACH 4 /* helpers for each worker */
@@ -77,10 +79,7 @@ static bool same_file(const struct file *a, const struct file *b)
     return a->dev == b->dev && a->ino == b->ino;
 }
 
-static bool is_peer(const struct dedup *d, const struct file *f)
-{
-    return d->rows[f->row].flags & ROW_PEER;
-}
+static bool is_peer(const struct dedup *d, const struct file *f) { return d->rows[f->row].flags & ROW_PEER; }
 
 static void unreadable(struct worker *w, uint32_t file, int error_number)
 {
@@ -91,10 +90,11 @@ static void unreadable(struct worker *w, uint32_t file, int error_number)
         w->h->failed = true;
         return;
     }
-    if (r->flags & ROW_HASHED)
-        return; /* a peer: its row stands on what the manifest says */
+    if (r->flags & ROW_HASHED) return; /* a peer: its row stands on what the manifest says */
     r->flags |= ROW_LEAVES;
-    r->reason = error_number == 0 ? LEAVES_CHANGED : error_number == ENOENT ? LEAVES_NOT_FOUND : LEAVES_UNREADABLE;
+    r->reason = error_number == 0        ? LEAVES_CHANGED
+                : error_number == ENOENT ? LEAVES_NOT_FOUND
+                                         : LEAVES_UNREADABLE;
 }
 
 /* O_NONBLOCK: what was a file a moment ago may be a FIFO now, and must not hang us. */
@@ -102,19 +102,17 @@ static int open_file(struct worker *w, uint32_t file)
 {
     int fd;
     do
-        fd = fault_here(FAULT_OPEN)
-                 ? -1
-                 : openat(w->h->d->root_fd, w->h->d->files[file].path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        fd = fault_here(FAULT_OPEN) ? -1
+                                    : openat(w->h->d->root_fd, w->h->d->files[file].path,
+                                             O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     while (fd < 0 && errno == EINTR);
-    if (fd < 0)
-        unreadable(w, file, errno);
+    if (fd < 0) unreadable(w, file, errno);
     return fd;
 }
 
 static void note_wait(struct hashing *h)
 {
-    if (atomic_fetch_add(&h->n_waited, 1) != COLD_READS)
-        return;
+    if (atomic_fetch_add(&h->n_waited, 1) != COLD_READS) return;
     pthread_mutex_lock(&h->mutex);
     h->awake = true;
     pthread_cond_broadcast(&h->changed);
@@ -124,8 +122,7 @@ static void note_wait(struct hashing *h)
 /* Helpers wait for the word; false: the work was done without them. */
 static bool called_up(struct hashing *h, unsigned index)
 {
-    if (index < h->n_threads)
-        return true;
+    if (index < h->n_threads) return true;
     pthread_mutex_lock(&h->mutex);
     while (!h->awake && !h->ended)
         pthread_cond_wait(&h->changed, &h->mutex);
@@ -143,8 +140,8 @@ static void say_ended(struct hashing *h)
 }
 
 /*
- * Up to n bytes at offset; stops once `enough` are there (asking a regular file for its end costs a call) or at the
- * end. -1: the file's row has its reason.
+ * Up to n bytes at offset; stops once `enough` are there (asking a regular file for its end costs a call) or
+ * at the end. -1: the file's row has its reason.
  */
 static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer, size_t n, size_t enough,
                        uint64_t offset)
@@ -153,11 +150,12 @@ static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer,
     bool patient = !atomic_load_explicit(&w->h->waits, memory_order_relaxed);
     while (done < enough) {
         struct iovec v = {buffer + done, n - done};
-        ssize_t got =
-            fault_here(FAULT_READ) ? -1 : preadv2(fd, &v, 1, (off_t)(offset + done), patient ? 0 : RWF_NOWAIT);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 && !patient && (errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)) {
+        ssize_t got = fault_here(FAULT_READ)
+                          ? -1
+                          : preadv2(fd, &v, 1, (off_t)(offset + done), patient ? 0 : RWF_NOWAIT);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && !patient &&
+            (errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)) {
             if (errno == EAGAIN)
                 note_wait(w->h);
             else
@@ -169,8 +167,7 @@ static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer,
             unreadable(w, file, errno);
             return -1;
         }
-        if (got == 0)
-            break;
+        if (got == 0) break;
         done += (size_t)got;
     }
     atomic_fetch_add_explicit(&w->h->bytes_read, done, memory_order_relaxed);
@@ -195,22 +192,18 @@ static void hash_whole(struct worker *w, int fd, uint32_t file)
         posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
         for (;;) {
             ssize_t n = read_at(w, fd, file, w->buffer, BUFFER_BYTES, 1, at);
-            if (n < 0)
-                return;
-            if (n == 0)
-                break;
+            if (n < 0) return;
+            if (n == 0) break;
             xxh128_stream_add(w->stream, w->buffer, (size_t)n);
             at += (uint64_t)n;
-            if (at > r->bytes)
-                break;
+            if (at > r->bytes) break;
         }
         if (at != r->bytes)
             unreadable(w, file, 0);
         else
             xxh128_stream_end(w->stream, &r->hash);
     }
-    if (at != r->bytes)
-        return;
+    if (at != r->bytes) return;
     r->flags |= ROW_HASHED | ROW_FOUND;
     atomic_fetch_add_explicit(&w->h->n_hashed, 1, memory_order_relaxed);
 }
@@ -218,8 +211,7 @@ static void hash_whole(struct worker *w, int fd, uint32_t file)
 static int compare_samples(const void *a, const void *b)
 {
     const struct sample *x = a, *y = b;
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
     return (x->file > y->file) - (x->file < y->file);
 }
 
@@ -230,17 +222,16 @@ static bool sample_file(struct worker *w, int fd, uint32_t file, uint64_t bytes,
     struct xxh128 h;
     if (bytes - offset < BLOCK / 4 && offset)
         offset -= BLOCK; /* a last block of a few bytes would say little */
-    ssize_t n = read_at(w, fd, file, w->buffer, (size_t)(bytes - offset) + 1, (size_t)(bytes - offset), offset);
-    if (n < 0)
-        return false;
+    ssize_t n =
+        read_at(w, fd, file, w->buffer, (size_t)(bytes - offset) + 1, (size_t)(bytes - offset), offset);
+    if (n < 0) return false;
     if ((uint64_t)n != bytes - offset) {
         unreadable(w, file, 0);
         return false;
     }
     if (bytes >= LARGE_BYTES) {
         ssize_t m = read_at(w, fd, file, w->buffer + n, BLOCK, BLOCK, bytes / 2 / BLOCK * BLOCK);
-        if (m < 0)
-            return false;
+        if (m < 0) return false;
         n += m;
     }
     xxh128_of(&h, w->buffer, (size_t)n);
@@ -269,8 +260,7 @@ static void hash_bundle(struct worker *w, const struct bundle *b)
     for (size_t i = 0; i < n; i++) {
         struct sample s = w->samples[i];
         bool peer = is_peer(d, &d->files[s.file]);
-        if (peer && (all || d->files[s.file].error_number))
-            continue;
+        if (peer && (all || d->files[s.file].error_number)) continue;
         if (all && bytes >= LARGE_BYTES) {
             h->large[atomic_fetch_add(&h->n_large, 1)] = s.file;
             continue;
@@ -279,8 +269,7 @@ static void hash_bundle(struct worker *w, const struct bundle *b)
             peer_lost |= peer;
             continue;
         }
-        if (all)
-            hash_whole(w, s.fd, s.file);
+        if (all) hash_whole(w, s.fd, s.file);
         bool keep = !all && sample_file(w, s.fd, s.file, bytes, &s.key);
         if (!keep || bytes >= LARGE_BYTES || n_kept >= h->most_open) {
             close(s.fd);
@@ -291,8 +280,7 @@ static void hash_bundle(struct worker *w, const struct bundle *b)
         else
             peer_lost |= peer;
     }
-    if (n_kept == 0)
-        return;
+    if (n_kept == 0) return;
     qsort(w->samples, n_kept, sizeof *w->samples, compare_samples);
     for (size_t i = 0; i < n_kept; i++) {
         struct sample *s = &w->samples[i];
@@ -304,8 +292,7 @@ static void hash_bundle(struct worker *w, const struct bundle *b)
         } else if (!alone && (s->fd >= 0 || (s->fd = open_file(w, s->file)) >= 0)) {
             hash_whole(w, s->fd, s->file);
         }
-        if (s->fd >= 0)
-            close(s->fd);
+        if (s->fd >= 0) close(s->fd);
         /* A lone key is kept for the comparison with the next one; the descriptor is gone. */
         s->fd = -1;
     }
@@ -329,17 +316,14 @@ static void bundle_work(void *context, unsigned index)
 {
     struct hashing *h = context;
     struct worker w;
-    if (!called_up(h, index))
-        return;
+    if (!called_up(h, index)) return;
     if (worker_open(&w, h, index)) {
-        if (index == 0)
-            h->failed = true; /* others may do without */
+        if (index == 0) h->failed = true; /* others may do without */
     } else {
         for (size_t i; !h->failed && (i = atomic_fetch_add(&h->next, 1)) < h->n_bundles;) {
             hash_bundle(&w, &h->bundles[i]);
             size_t done = atomic_fetch_add(&h->n_done, h->bundles[i].end - h->bundles[i].begin);
-            if (index == 0)
-                progress_update(&h->d->progress, done, NULL);
+            if (index == 0) progress_update(&h->d->progress, done, NULL);
         }
     }
     say_ended(h);
@@ -351,8 +335,7 @@ static void large_work(void *context, unsigned index)
     struct hashing *h = context;
     struct worker w;
     if (worker_open(&w, h, index)) {
-        if (index == 0)
-            h->failed = true;
+        if (index == 0) h->failed = true;
     } else {
         for (size_t i; (i = atomic_fetch_add(&h->next_large, 1)) < h->n_large;) {
             int fd = open_file(&w, h->large[i]);
@@ -360,8 +343,7 @@ static void large_work(void *context, unsigned index)
                 hash_whole(&w, fd, h->large[i]);
                 close(fd);
             }
-            if (index == 0)
-                progress_update(&h->d->progress, atomic_load(&h->n_done), NULL);
+            if (index == 0) progress_update(&h->d->progress, atomic_load(&h->n_done), NULL);
         }
     }
     worker_close(&w);
@@ -374,12 +356,9 @@ static int compare_candidates(const void *a, const void *b)
     uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
     const struct file *x = &sorting->files[i], *y = &sorting->files[j];
     uint64_t xb = sorting->rows[x->row].bytes, yb = sorting->rows[y->row].bytes;
-    if (xb != yb)
-        return xb < yb ? -1 : 1;
-    if (x->dev != y->dev)
-        return x->dev < y->dev ? -1 : 1;
-    if (x->ino != y->ino)
-        return x->ino < y->ino ? -1 : 1;
+    if (xb != yb) return xb < yb ? -1 : 1;
+    if (x->dev != y->dev) return x->dev < y->dev ? -1 : 1;
+    if (x->ino != y->ino) return x->ino < y->ino ? -1 : 1;
     return (i > j) - (i < j);
 }
 
@@ -392,15 +371,14 @@ static int compare_inodes(const void *a, const void *b)
 static int compare_bundles(const void *a, const void *b)
 {
     const struct bundle *x = a, *y = b;
-    if (x->first_ino != y->first_ino)
-        return x->first_ino < y->first_ino ? -1 : 1;
+    if (x->first_ino != y->first_ino) return x->first_ino < y->first_ino ? -1 : 1;
     return (x->begin > y->begin) - (x->begin < y->begin);
 }
 
 /*
- * One bundle a size. Rows that came with their hash take part as peers: they are sampled, so that a new file need not
- * be read whole only because an old one has its size. Where a peer's file cannot be sampled, every file of that size is
- * hashed.
+ * One bundle a size. Rows that came with their hash take part as peers: they are sampled, so that a new file
+ * need not be read whole only because an old one has its size. Where a peer's file cannot be sampled, every
+ * file of that size is hashed.
  */
 static int make_bundles(struct hashing *h, size_t n_candidates, struct error *err)
 {
@@ -410,34 +388,31 @@ static int make_bundles(struct hashing *h, size_t n_candidates, struct error *er
         unsized |= (d->rows[i].flags & (ROW_HASHED | ROW_SIZED | ROW_LEAVES)) == ROW_HASHED;
     for (size_t i = 0, end; i < n_candidates; i = end) {
         uint64_t bytes = d->rows[d->files[h->order[i]].row].bytes;
-        struct bundle b = {
-            .begin = (uint32_t)i, .first_ino = d->files[h->order[i]].ino, .all = unsized || d->opt->hash_all};
+        struct bundle b = {.begin = (uint32_t)i,
+                           .first_ino = d->files[h->order[i]].ino,
+                           .all = unsized || d->opt->hash_all};
         size_t n_peers = 0;
         for (end = i; end < n_candidates && d->rows[d->files[h->order[end]].row].bytes == bytes; end++) {
             const struct file *f = &d->files[h->order[end]];
-            if (f->ino < b.first_ino)
-                b.first_ino = f->ino;
+            if (f->ino < b.first_ino) b.first_ino = f->ino;
             n_peers += is_peer(d, f);
             b.all |= is_peer(d, f) && f->error_number;
         }
         b.end = (uint32_t)end;
-        if (n_peers == end - i || (!b.all && end - i < 2))
-            continue;
-        if (mem_grow(&h->bundles, &h->bundles_capacity, h->n_bundles + 1, sizeof *h->bundles, err))
-            return -1;
+        if (n_peers == end - i || (!b.all && end - i < 2)) continue;
+        if (mem_grow(&h->bundles, &h->bundles_capacity, h->n_bundles + 1, sizeof *h->bundles, err)) return -1;
         h->bundles[h->n_bundles++] = b;
     }
-    if (h->n_bundles)
-        qsort(h->bundles, h->n_bundles, sizeof *h->bundles, compare_bundles);
+    if (h->n_bundles) qsort(h->bundles, h->n_bundles, sizeof *h->bundles, compare_bundles);
     return 0;
 }
 
-/* Descriptors a worker may hold: as many as the limit allows, and the soft limit goes up to the hard one first. */
+/* Descriptors a worker may hold: as many as the limit allows, and the soft limit goes up to the hard one
+ * first. */
 static size_t descriptors_each(unsigned n_threads)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return 32;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return 32;
     if (limit.rlim_cur < 4096 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
         setrlimit(RLIMIT_NOFILE, &limit);
@@ -465,8 +440,7 @@ int dedup_hash_files(struct dedup *d, struct error *err)
             h.order[n++] = (uint32_t)i;
     sorting = d;
     qsort(h.order, n, sizeof *h.order, compare_candidates);
-    if (make_bundles(&h, n, err))
-        goto out;
+    if (make_bundles(&h, n, err)) goto out;
     unsigned n_all = h.n_threads * (1 + HELPERS_EACH) < 64 ? h.n_threads * (1 + HELPERS_EACH) : h.n_threads;
     h.most_open = descriptors_each(n_all);
     parallel_run(n_all, bundle_work, &h);
@@ -476,16 +450,14 @@ int dedup_hash_files(struct dedup *d, struct error *err)
         parallel_run(h.n_threads, large_work, &h);
     }
     if (h.failed) {
-        if (dedup_check_machine(d, err))
-            goto out;
+        if (dedup_check_machine(d, err)) goto out;
         error_set(err, EX_OSERR, "out of memory while hashing files");
         goto out;
     }
     /* Other names of a hashed file have its hash. */
     for (size_t i = 1; i < n; i++) {
         struct file *f = &d->files[h.order[i]], *before = &d->files[h.order[i - 1]];
-        if (!same_file(f, before))
-            continue;
+        if (!same_file(f, before)) continue;
         struct row *r = &d->rows[f->row], *of = &d->rows[before->row];
         if ((of->flags & ROW_LEAVES) && !(r->flags & ROW_HASHED)) {
             r->flags |= ROW_LEAVES;

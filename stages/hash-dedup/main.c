@@ -13,7 +13,8 @@ static const struct option_row rows[] = {
     {OPTION_STRINGS, 0, "prefer-label", O(prefer_label), "LABEL",
      "rows with this label win before --keep is asked; may be repeated, best first", 0, 0, NULL},
     {OPTION_CHOICE, 0, "on-conflict", O(on_conflict), "RULE",
-     "the same bytes under two labels: review and drop reject every copy, keep-first keeps the one that --keep says; "
+     "the same bytes under two labels: review and drop reject every copy, keep-first keeps the one that "
+     "--keep says; "
      "with review no action touches their files",
      0, 0, CONFLICT_RULES},
     {OPTION_STRING, 0, "against", O(against), "FILE",
@@ -21,19 +22,23 @@ static const struct option_row rows[] = {
     {OPTION_FLAG, 0, "hash-all", O(hash_all), NULL,
      "read every file and fill xxh128 for all rows, not only for those that may have a copy", 0, 0, NULL},
     {OPTION_FLAG, 0, "verify", O(verify), NULL,
-     "compare duplicates byte by byte with the copy that stays, also when nothing is done to them", 0, 0, NULL},
-    {OPTION_HEADING, 0, NULL, 0, NULL, "what to do with the files of duplicates (nothing, unless asked)", 0, 0, NULL},
-    {OPTION_FLAG, 0, "delete", O(delete), NULL, "delete them", 0, 0, NULL},
-    {OPTION_STRING, 0, "quarantine", O(quarantine), "DIR", "move them below this folder, under their paths", 0, 0,
+     "compare duplicates byte by byte with the copy that stays, also when nothing is done to them", 0, 0,
      NULL},
-    {OPTION_FLAG, 0, "hardlink", O(hardlink), NULL, "make them hard links to the copy that stays", 0, 0, NULL},
-    {OPTION_FLAG, 0, "reflink", O(reflink), NULL, "make them share the storage of the copy that stays (btrfs, XFS)", 0,
+    {OPTION_HEADING, 0, NULL, 0, NULL, "what to do with the files of duplicates (nothing, unless asked)", 0,
      0, NULL},
-    {OPTION_FLAG, 0, "dry-run", O(dry_run), NULL, "say what would be done, after the same checks", 0, 0, NULL},
-    {OPTION_FLAG, 0, "no-verify", O(no_verify), NULL, "do not compare the bytes once more before an action", 0, 0,
+    {OPTION_FLAG, 0, "delete", O(delete), NULL, "delete them", 0, 0, NULL},
+    {OPTION_STRING, 0, "quarantine", O(quarantine), "DIR", "move them below this folder, under their paths",
+     0, 0, NULL},
+    {OPTION_FLAG, 0, "hardlink", O(hardlink), NULL, "make them hard links to the copy that stays", 0, 0,
      NULL},
-    {OPTION_STRING, 0, "log", O(log), "FILE", "write what was done to each file as TSV instead of to stderr", 0, 0,
+    {OPTION_FLAG, 0, "reflink", O(reflink), NULL,
+     "make them share the storage of the copy that stays (btrfs, XFS)", 0, 0, NULL},
+    {OPTION_FLAG, 0, "dry-run", O(dry_run), NULL, "say what would be done, after the same checks", 0, 0,
      NULL},
+    {OPTION_FLAG, 0, "no-verify", O(no_verify), NULL, "do not compare the bytes once more before an action",
+     0, 0, NULL},
+    {OPTION_STRING, 0, "log", O(log), "FILE", "write what was done to each file as TSV instead of to stderr",
+     0, 0, NULL},
     {OPTION_HEADING, 0, NULL, 0, NULL, "options of every stage", 0, 0, NULL},
     COMMON_ROW_OUTPUT(struct dedup_options, common),
     COMMON_ROW_REJECTS(struct dedup_options, common),
@@ -47,13 +52,16 @@ static const struct option_table table = {
     .name = "hash-dedup",
     .synopsis = "[MANIFEST]",
     .summary = "exact duplicates leave the manifest",
-    .details = "Reads path, and label, bytes and xxh128 where they are there; adds bytes and xxh128. Rows that bring "
-               "their xxh128 cost no "
-               "I/O at all. The other files are compared by size, last block and XXH3-128 of every byte; xxh128 is "
-               "filled for those that "
-               "had to be read whole. One row of each group stays; the others are rejected as duplicate-of (the path "
-               "that stays), "
-               "same-file-as (a hard link or a symbolic link), duplicate-row or label-conflict.\n",
+    .details =
+        "Reads path, and label, bytes and xxh128 where they are there; adds bytes and xxh128. Rows that "
+        "bring "
+        "their xxh128 cost no "
+        "I/O at all. The other files are compared by size, last block and XXH3-128 of every byte; xxh128 is "
+        "filled for those that "
+        "had to be read whole. One row of each group stays; the others are rejected as duplicate-of (the "
+        "path "
+        "that stays), "
+        "same-file-as (a hard link or a symbolic link), duplicate-row or label-conflict.\n",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,
@@ -66,7 +74,8 @@ static int check_options(const struct dedup_options *opt, struct error *err)
     if (opt->quarantine && !*opt->quarantine)
         return error_set(err, EX_USAGE, "--quarantine: an empty folder name");
     if (actions > 1)
-        return error_set(err, EX_USAGE, "only one of --delete, --quarantine, --hardlink and --reflink can be done");
+        return error_set(err, EX_USAGE,
+                         "only one of --delete, --quarantine, --hardlink and --reflink can be done");
     if (actions == 0 && (opt->dry_run || opt->log))
         return error_set(err, EX_USAGE, "%s needs an action: --delete, --quarantine, --hardlink or --reflink",
                          opt->dry_run ? "--dry-run" : "--log");
@@ -87,8 +96,7 @@ int main(int argc, char **argv)
     uint64_t n_done = 0, n_failed = 0;
     stage_begin("hash-dedup");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (check_options(&opt, &err) || (opt.against && manifest_source_open(&against, opt.against, &err)) ||
         manifest_source_open(&in, operands.n ? operands.items[0] : NULL, &err) ||
@@ -97,11 +105,12 @@ int main(int argc, char **argv)
         manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err) ||
         dedup_run(&d, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
         goto out;
-    /* First the manifests, then the files: a run that dies in between leaves files too many, never rows without a file.
+    /* First the manifests, then the files: a run that dies in between leaves files too many, never rows
+     * without a file.
      */
-    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err))
-        goto out;
-    if ((opt.delete || opt.hardlink || opt.reflink || opt.quarantine) && dedup_act(&d, &n_done, &n_failed, &err))
+    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err)) goto out;
+    if ((opt.delete || opt.hardlink || opt.reflink || opt.quarantine) &&
+        dedup_act(&d, &n_done, &n_failed, &err))
         goto out;
     if (n_done || n_failed)
         stage_note(&opt.common, "%llu files acted on, %llu left alone", (unsigned long long)n_done,

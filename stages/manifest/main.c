@@ -1,29 +1,38 @@
 /*
- * manifest: plumbing for manifests in parts: split, merge, cat. For job arrays and for whoever works on pieces.
+ * manifest: plumbing for manifests in parts: split, merge, cat. For job arrays and for whoever works on
+ * pieces.
  */
 #include <string.h>
 
 #include "parts.h"
 
 #define S struct parts_options
-static const struct option_row rows[] = {
-    {OPTION_INT, 'n', "parts", offsetof(S, parts), "N", "split: so many parts", 1, MAX_PARTS, NULL},
-    {OPTION_STRING, 0, "by", offsetof(S, by), "COLUMN",
-     "split: rows with the same value stay together; host: the host of url; row: in turn; auto: xxh128, path or url, whichever is there", 0, 0, NULL},
-    COMMON_ROW_OUTPUT(S, common),
-    COMMON_ROW_TALK(S, common),
-    OPTION_ROW_END};
+static const struct option_row rows[] = {{OPTION_INT, 'n', "parts", offsetof(S, parts), "N",
+                                          "split: so many parts", 1, MAX_PARTS, NULL},
+                                         {OPTION_STRING, 0, "by", offsetof(S, by), "COLUMN",
+                                          "split: rows with the same value stay together; host: the host of "
+                                          "url; row: in turn; auto: xxh128, path or url, whichever is there",
+                                          0, 0, NULL},
+                                         COMMON_ROW_OUTPUT(S, common),
+                                         COMMON_ROW_TALK(S, common),
+                                         OPTION_ROW_END};
 #undef S
-static const struct option_table table = {
-    "manifest", "split MANIFEST PREFIX | merge PART... | cat MANIFEST...",
-    "cut manifests into parts, join what came of the parts, put manifests one behind the other",
-    "split writes PREFIX000.tsv, PREFIX001.tsv, ... with a column part_row, which every program passes through. merge brings the rows of\n"
-    "the parts (or of their rejects) back in that order and drops the column: the result is what one run over the whole would have written.\n\n"
-    "  manifest split --parts 8 --by host urls.tsv work/in-\n"
-    "  fetch ... work/in-003.tsv -o work/out-003.tsv --rejects work/rej-003.tsv       (eight of these, anywhere)\n"
-    "  manifest merge work/out-*.tsv -o fetched.tsv\n\n"
-    "cat joins manifests of different columns by name; what a manifest lacks is empty.",
-    rows, 2, -1};
+static const struct option_table table =
+    {"manifest",
+     "split MANIFEST PREFIX | merge PART... | cat MANIFEST...",
+     "cut manifests into parts, join what came of the parts, put manifests one behind the other",
+     "split writes PREFIX000.tsv, PREFIX001.tsv, ... with a column part_row, which every program passes "
+     "through. merge brings the rows of\n"
+     "the parts (or of their rejects) back in that order and drops the column: the result is what one run "
+     "over the whole would have written.\n\n"
+     "  manifest split --parts 8 --by host urls.tsv work/in-\n"
+     "  fetch ... work/in-003.tsv -o work/out-003.tsv --rejects work/rej-003.tsv       (eight of these, "
+     "anywhere)\n"
+     "  manifest merge work/out-*.tsv -o fetched.tsv\n\n"
+     "cat joins manifests of different columns by name; what a manifest lacks is empty.",
+     rows,
+     2,
+     -1};
 
 int main(int argc, char **argv)
 {
@@ -33,8 +42,7 @@ int main(int argc, char **argv)
     struct error err = {0};
     stage_begin("manifest");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     const char *verb = operands.items[0];
     if (!strcmp(verb, "split") && operands.n == 3)
         rc = parts_split(&opt, operands.items[1], operands.items[2], &n, &err);
@@ -43,6 +51,9 @@ int main(int argc, char **argv)
     else if (!strcmp(verb, "cat"))
         rc = parts_concatenate(&opt, operands.items + 1, operands.n - 1, &n, &err);
     else
-        rc = error_set(&err, EX_USAGE, strcmp(verb, "split") ? "'%s' is none of split, merge, cat" : "%s needs MANIFEST and PREFIX", verb);
+        rc = error_set(&err, EX_USAGE,
+                       strcmp(verb, "split") ? "'%s' is none of split, merge, cat"
+                                             : "%s needs MANIFEST and PREFIX",
+                       verb);
     return stage_end(rc, &err, &n, &opt.common);
 }

@@ -10,7 +10,8 @@
 #include "base/text.h"
 #include "manifest/manifest.h"
 
-/* The host of a URL, lower-cased by the caller's hash being of these bytes only: http://user@Host:80/x gives Host. */
+/* The host of a URL, lower-cased by the caller's hash being of these bytes only: http://user@Host:80/x gives
+ * Host. */
 static const char *host_of(const char *url, size_t *n)
 {
     const char *start = strstr(url, "://");
@@ -33,7 +34,8 @@ static const char *host_of(const char *url, size_t *n)
 
 enum key_kind { KEY_COLUMN, KEY_HOST, KEY_ROW };
 
-static int find_key(const struct manifest_reader *in, const char *by, enum key_kind *kind, int *column, struct error *err)
+static int find_key(const struct manifest_reader *in, const char *by, enum key_kind *kind, int *column,
+                    struct error *err)
 {
     static const char *const automatic[] = {"xxh128", "path", "url"};
     *kind = KEY_COLUMN;
@@ -57,14 +59,12 @@ static int find_key(const struct manifest_reader *in, const char *by, enum key_k
 static uint64_t part_of(const struct manifest_reader *in, enum key_kind kind, int column, uint64_t n_parts)
 {
     char lower[256];
-    if (kind == KEY_ROW)
-        return (in->row - 1) % n_parts;
+    if (kind == KEY_ROW) return (in->row - 1) % n_parts;
     const char *field = in->fields[column];
     size_t n = strlen(field);
     if (kind == KEY_HOST) {
         field = host_of(field, &n);
-        if (n > sizeof lower)
-            n = sizeof lower;
+        if (n > sizeof lower) n = sizeof lower;
         for (size_t i = 0; i < n; i++)
             lower[i] = field[i] >= 'A' && field[i] <= 'Z' ? (char)(field[i] | 32) : field[i];
         field = lower;
@@ -73,7 +73,8 @@ static uint64_t part_of(const struct manifest_reader *in, enum key_kind kind, in
     return random_below(&r, n_parts);
 }
 
-int parts_split(const struct parts_options *o, const char *input, const char *prefix, struct stage_counts *n, struct error *err)
+int parts_split(const struct parts_options *o, const char *input, const char *prefix, struct stage_counts *n,
+                struct error *err)
 {
     static const char *const adds[] = {PART_ROW_COLUMN, NULL};
     struct manifest_reader in = MANIFEST_READER_EMPTY;
@@ -81,41 +82,35 @@ int parts_split(const struct parts_options *o, const char *input, const char *pr
     enum key_kind kind;
     char path[4096], row[24];
     int column = -1, got, rc = -1;
-    assert(n_parts > 0);                /* the option table's range */
+    assert(n_parts > 0); /* the option table's range */
     struct manifest_writer *out = mem_zalloc(n_parts, sizeof *out, err);
-    if (!out)
-        return -1;
+    if (!out) return -1;
     for (size_t i = 0; i < n_parts; i++)
         out[i] = MANIFEST_WRITER_EMPTY;
-    if (manifest_reader_open(&in, input, NULL, err) || find_key(&in, o->by, &kind, &column, err))
-        goto out;
+    if (manifest_reader_open(&in, input, NULL, err) || find_key(&in, o->by, &kind, &column, err)) goto out;
     if (manifest_column(&in.schema, PART_ROW_COLUMN) >= 0) {
-        error_set(err, EX_DATAERR, "'%s' is a part already (it has a column '" PART_ROW_COLUMN "'): merge it first", in.name);
+        error_set(err, EX_DATAERR,
+                  "'%s' is a part already (it has a column '" PART_ROW_COLUMN "'): merge it first", in.name);
         goto out;
     }
-    if (io_mkdirs_for(prefix, err))
-        goto out;
+    if (io_mkdirs_for(prefix, err)) goto out;
     for (size_t i = 0; i < n_parts; i++) {
         if ((size_t)snprintf(path, sizeof path, "%s%03zu.tsv", prefix, i) >= sizeof path) {
             error_set(err, EX_USAGE, "the prefix is too long");
             goto out;
         }
-        if (manifest_writer_open(&out[i], path, &in.schema, adds, err))
-            goto out;
+        if (manifest_writer_open(&out[i], path, &in.schema, adds, err)) goto out;
     }
     while ((got = manifest_reader_next(&in, err)) > 0) {
         const char *added[] = {row};
         snprintf(row, sizeof row, "%llu", (unsigned long long)in.row);
         n->n_read++;
         n->n_kept++;
-        if (manifest_writer_row(&out[part_of(&in, kind, column, n_parts)], in.fields, added, err))
-            goto out;
+        if (manifest_writer_row(&out[part_of(&in, kind, column, n_parts)], in.fields, added, err)) goto out;
     }
-    if (got < 0)
-        goto out;
+    if (got < 0) goto out;
     for (size_t i = 0; i < n_parts; i++)
-        if (manifest_writer_commit(&out[i], err))
-            goto out;
+        if (manifest_writer_commit(&out[i], err)) goto out;
     rc = 0;
 out:
     for (size_t i = 0; i < n_parts; i++)
@@ -128,7 +123,7 @@ out:
 struct source {
     struct manifest_reader in;
     int number_column;
-    uint64_t number;            /* of the current row */
+    uint64_t number; /* of the current row */
     bool ended;
 };
 
@@ -136,18 +131,18 @@ static int advance(struct source *s, struct error *err)
 {
     uint64_t before = s->number;
     int got = manifest_reader_next(&s->in, err);
-    if (got < 0)
-        return -1;
+    if (got < 0) return -1;
     s->ended = got == 0;
-    if (s->ended)
-        return 0;
+    if (s->ended) return 0;
     if (parse_u64(s->in.fields[s->number_column], 1, UINT64_MAX, &s->number, PART_ROW_COLUMN, err)) {
         err->code = EX_DATAERR;
         return error_prefix(err, "'%s', row %llu", s->in.name, (unsigned long long)s->in.row);
     }
     if (s->number < before)
-        return error_set(err, EX_DATAERR, "'%s', row %llu: '" PART_ROW_COLUMN "' goes back from %llu to %llu: was it sorted?", s->in.name,
-                         (unsigned long long)s->in.row, (unsigned long long)before, (unsigned long long)s->number);
+        return error_set(err, EX_DATAERR,
+                         "'%s', row %llu: '" PART_ROW_COLUMN "' goes back from %llu to %llu: was it sorted?",
+                         s->in.name, (unsigned long long)s->in.row, (unsigned long long)before,
+                         (unsigned long long)s->number);
     return 0;
 }
 
@@ -158,60 +153,56 @@ static void drop_number(struct source *s)
         s->in.fields[i] = s->in.fields[i + 1];
 }
 
-int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, struct stage_counts *n, struct error *err)
+int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, struct stage_counts *n,
+                struct error *err)
 {
     static const char *const required[] = {PART_ROW_COLUMN, NULL};
     struct manifest_writer out = MANIFEST_WRITER_EMPTY;
     struct manifest_schema base = {0};
     int rc = -1;
     struct source *sources = mem_zalloc((size_t)n_inputs, sizeof *sources, err);
-    if (!sources)
-        return -1;
+    if (!sources) return -1;
     for (int i = 0; i < n_inputs; i++) {
         struct source *s = &sources[i];
-        if (manifest_reader_open(&s->in, inputs[i], required, err))
-            goto out;
+        if (manifest_reader_open(&s->in, inputs[i], required, err)) goto out;
         s->number_column = manifest_column(&s->in.schema, PART_ROW_COLUMN);
         bool same = s->in.schema.n == sources[0].in.schema.n;
         for (size_t c = 0; same && c < s->in.schema.n; c++)
             same = !strcmp(s->in.schema.names[c], sources[0].in.schema.names[c]);
         if (!same) {
-            error_set(err, EX_DATAERR, "'%s' and '%s' have other columns: parts of one manifest have the same", inputs[0], inputs[i]);
+            error_set(err, EX_DATAERR,
+                      "'%s' and '%s' have other columns: parts of one manifest have the same", inputs[0],
+                      inputs[i]);
             goto out;
         }
-        if (advance(s, err))
-            goto out;
+        if (advance(s, err)) goto out;
     }
     size_t n_columns = sources[0].in.schema.n;
-    if (!(base.names = mem_zalloc(n_columns, sizeof *base.names, err)))
-        goto out;
+    if (!(base.names = mem_zalloc(n_columns, sizeof *base.names, err))) goto out;
     for (size_t c = 0; c < n_columns; c++)
-        if ((int)c != sources[0].number_column)
-            base.names[base.n++] = sources[0].in.schema.names[c];
-    if (manifest_writer_open(&out, o->common.output, &base, NULL, err))
-        goto out;
+        if ((int)c != sources[0].number_column) base.names[base.n++] = sources[0].in.schema.names[c];
+    if (manifest_writer_open(&out, o->common.output, &base, NULL, err)) goto out;
     for (;;) {
         /* A linear search over the parts: hundreds at most, and a row costs more to write than to find. */
         struct source *least = NULL;
         for (int i = 0; i < n_inputs; i++) {
             struct source *s = &sources[i];
-            if (s->ended)
-                continue;
+            if (s->ended) continue;
             if (least && s->number == least->number) {
-                error_set(err, EX_DATAERR, "'%s', row %llu, and '%s', row %llu, have the same '" PART_ROW_COLUMN "' %llu: a part twice?", least->in.name,
-                          (unsigned long long)least->in.row, s->in.name, (unsigned long long)s->in.row, (unsigned long long)s->number);
+                error_set(err, EX_DATAERR,
+                          "'%s', row %llu, and '%s', row %llu, have the same '" PART_ROW_COLUMN
+                          "' %llu: a part twice?",
+                          least->in.name, (unsigned long long)least->in.row, s->in.name,
+                          (unsigned long long)s->in.row, (unsigned long long)s->number);
                 goto out;
             }
-            if (!least || s->number < least->number)
-                least = s;
+            if (!least || s->number < least->number) least = s;
         }
-        if (!least)
-            break;
+        if (!least) break;
         n->n_read++;
         n->n_kept++;
         drop_number(least);
-        if (manifest_writer_row(&out, least->in.fields, NULL, err) || advance(least, err))
-            goto out;
+        if (manifest_writer_row(&out, least->in.fields, NULL, err) || advance(least, err)) goto out;
     }
     rc = manifest_writer_commit(&out, err);
 out:
@@ -223,7 +214,8 @@ out:
     return rc;
 }
 
-int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs, struct stage_counts *n, struct error *err)
+int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs, struct stage_counts *n,
+                      struct error *err)
 {
     struct manifest_writer out = MANIFEST_WRITER_EMPTY;
     struct manifest_reader in = MANIFEST_READER_EMPTY;
@@ -237,12 +229,11 @@ int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs
             error_set(err, EX_USAGE, "standard input can't be read twice: name files");
             goto out;
         }
-        if (manifest_reader_open(&in, inputs[i], NULL, err))
-            goto out;
+        if (manifest_reader_open(&in, inputs[i], NULL, err)) goto out;
         for (size_t c = 0; c < in.schema.n; c++) {
-            if (manifest_column(&all, in.schema.names[c]) >= 0)
-                continue;
-            if (mem_grow(&all.names, &capacity, all.n + 1, sizeof *all.names, err) || !(all.names[all.n] = mem_strdup(in.schema.names[c], err)))
+            if (manifest_column(&all, in.schema.names[c]) >= 0) continue;
+            if (mem_grow(&all.names, &capacity, all.n + 1, sizeof *all.names, err) ||
+                !(all.names[all.n] = mem_strdup(in.schema.names[c], err)))
                 goto out;
             all.n++;
         }
@@ -250,12 +241,10 @@ int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs
     }
     row = mem_zalloc(all.n, sizeof *row, err);
     column = mem_zalloc(all.n, sizeof *column, err);
-    if (!row || !column || manifest_writer_open(&out, o->common.output, &all, NULL, err))
-        goto out;
+    if (!row || !column || manifest_writer_open(&out, o->common.output, &all, NULL, err)) goto out;
     for (int i = 0; i < n_inputs; i++) {
         int got;
-        if (manifest_reader_open(&in, inputs[i], NULL, err))
-            goto out;
+        if (manifest_reader_open(&in, inputs[i], NULL, err)) goto out;
         for (size_t c = 0; c < all.n; c++)
             column[c] = manifest_column(&in.schema, all.names[c]);
         while ((got = manifest_reader_next(&in, err)) > 0) {
@@ -263,11 +252,9 @@ int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs
                 row[c] = manifest_field(&in, column[c]);
             n->n_read++;
             n->n_kept++;
-            if (manifest_writer_row(&out, row, NULL, err))
-                goto out;
+            if (manifest_writer_row(&out, row, NULL, err)) goto out;
         }
-        if (got < 0)
-            goto out;
+        if (got < 0) goto out;
         manifest_reader_close(&in);
     }
     rc = manifest_writer_commit(&out, err);

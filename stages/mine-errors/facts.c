@@ -1,6 +1,6 @@
 /*
- * facts.c: what is known about a row beyond its prediction: where the picture is, its near-duplicate group and split (from the
- * predictions themselves or a manifest), its margin over the epochs, reports from users.
+ * facts.c: what is known about a row beyond its prediction: where the picture is, its near-duplicate group
+ * and split (from the predictions themselves or a manifest), its margin over the epochs, reports from users.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -14,72 +14,72 @@ static int id_column(const struct manifest_reader *r, struct error *err)
 {
     char shown[256];
     int c = manifest_column(&r->schema, "id");
+    if (c < 0) c = manifest_column(&r->schema, "xxh128");
     if (c < 0)
-        c = manifest_column(&r->schema, "xxh128");
-    if (c < 0)
-        error_set(err, EX_DATAERR, "'%s' has no column 'id' (nor 'xxh128')", text_for_people(shown, sizeof shown, r->name));
+        error_set(err, EX_DATAERR, "'%s' has no column 'id' (nor 'xxh128')",
+                  text_for_people(shown, sizeof shown, r->name));
     return c;
 }
 
 static int keep(struct mine_facts *f, const char **slot, const char *value, struct error *err)
 {
     /* Equal neighbours share one copy: split and group repeat from row to row. */
-    if (slot[0] && strcmp(slot[0], value) == 0)
-        return 0;
+    if (slot[0] && strcmp(slot[0], value) == 0) return 0;
     return (slot[0] = arena_strdup(&f->arena, value, err)) ? 0 : -1;
 }
 
-struct columns { int path, group, split; };
+struct columns {
+    int path, group, split;
+};
 
 static struct columns find(const struct manifest_reader *r)
 {
-    return (struct columns){manifest_column(&r->schema, "path"), manifest_column(&r->schema, "group"), manifest_column(&r->schema, "split")};
+    return (struct columns){manifest_column(&r->schema, "path"), manifest_column(&r->schema, "group"),
+                            manifest_column(&r->schema, "split")};
 }
 
 /* Short values that repeat ("test") come from the last row that had the same one. */
-static int take(struct mine_facts *f, const char ***array, size_t n_rows, size_t row, const char *value, const char **last, struct error *err)
+static int take(struct mine_facts *f, const char ***array, size_t n_rows, size_t row, const char *value,
+                const char **last, struct error *err)
 {
-    if (!*array && !(*array = mem_zalloc(n_rows, sizeof **array, err)))
-        return -1;
-    if (!value[0] || ((*array)[row] && (*array)[row][0]))
-        return 0;
+    if (!*array && !(*array = mem_zalloc(n_rows, sizeof **array, err))) return -1;
+    if (!value[0] || ((*array)[row] && (*array)[row][0])) return 0;
     if (!*last || strcmp(*last, value) != 0) {
         const char *copy = NULL;
-        if (keep(f, &copy, value, err))
-            return -1;
+        if (keep(f, &copy, value, err)) return -1;
         *last = copy;
     }
     (*array)[row] = *last;
     return 0;
 }
 
-static int take_row(struct mine_facts *f, const struct predictions *p, const struct manifest_reader *r, struct columns c, size_t row,
-                    const char *last[3], struct error *err)
+static int take_row(struct mine_facts *f, const struct predictions *p, const struct manifest_reader *r,
+                    struct columns c, size_t row, const char *last[3], struct error *err)
 {
     return (c.path >= 0 && take(f, &f->path, p->n_rows, row, r->fields[c.path], &last[0], err)) ||
-           (c.group >= 0 && take(f, &f->group, p->n_rows, row, r->fields[c.group], &last[1], err)) ||
-           (c.split >= 0 && take(f, &f->split, p->n_rows, row, r->fields[c.split], &last[2], err)) ? -1 : 0;
+                   (c.group >= 0 && take(f, &f->group, p->n_rows, row, r->fields[c.group], &last[1], err)) ||
+                   (c.split >= 0 && take(f, &f->split, p->n_rows, row, r->fields[c.split], &last[2], err))
+               ? -1
+               : 0;
 }
 
-static int read_manifest(struct mine_facts *f, const char *path, const struct predictions *p, bool by_row, struct error *err)
+static int read_manifest(struct mine_facts *f, const char *path, const struct predictions *p, bool by_row,
+                         struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     const char *last[3] = {NULL, NULL, NULL};
     struct columns c;
     int rc = -1, got, id = 0;
-    if (manifest_reader_open(&r, path, NULL, err))
-        return -1;
+    if (manifest_reader_open(&r, path, NULL, err)) return -1;
     c = find(&r);
-    if (!by_row && (id = id_column(&r, err)) < 0)
-        goto out;
+    if (!by_row && (id = id_column(&r, err)) < 0) goto out;
     while ((got = manifest_reader_next(&r, err)) > 0) {
         int64_t row = by_row ? (int64_t)r.row - 1 : -1;
         if (!by_row) {
             struct id_key key = id_key_of(r.fields[id]);
             row = predictions_find(p, &key);
         }
-        if (row >= 0 && row < (int64_t)p->n_rows && take_row(f, p, &r, c, (size_t)row, last, err))
-            goto out;
+        if (row >= 0 && row < (int64_t)p->n_rows && take_row(f, p, &r, c, (size_t)row, last, err)) goto out;
     }
     rc = got;
 out:
@@ -87,18 +87,17 @@ out:
     return rc;
 }
 
-static int read_margins(struct mine_facts *f, const char *path, const struct predictions *p, struct error *err)
+static int read_margins(struct mine_facts *f, const char *path, const struct predictions *p,
+                        struct error *err)
 {
     static const char *const required[] = {"aum", NULL};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     size_t n_found = 0;
     int rc = -1, got, id, aum;
     char shown[256], value[64];
-    if (manifest_reader_open(&r, path, required, err))
-        return -1;
+    if (manifest_reader_open(&r, path, required, err)) return -1;
     aum = manifest_column(&r.schema, "aum");
-    if ((id = id_column(&r, err)) < 0 || !(f->aum = mem_alloc(p->n_rows * sizeof *f->aum, err)))
-        goto out;
+    if ((id = id_column(&r, err)) < 0 || !(f->aum = mem_alloc(p->n_rows * sizeof *f->aum, err))) goto out;
     for (size_t i = 0; i < p->n_rows; i++)
         f->aum[i] = NAN;
     while ((got = manifest_reader_next(&r, err)) > 0) {
@@ -106,13 +105,15 @@ static int read_margins(struct mine_facts *f, const char *path, const struct pre
         int64_t row = predictions_find(p, &key);
         double x;
         if (!parse_number(r.fields[aum], &x) || !isfinite(x)) {
-            error_set(err, EX_DATAERR, "'%s', row %llu: aum is '%s', which is no finite number", text_for_people(shown, sizeof shown, r.name),
-                      (unsigned long long)r.row, text_for_people(value, sizeof value, r.fields[aum]));
+            error_set(err, EX_DATAERR, "'%s', row %llu: aum is '%s', which is no finite number",
+                      text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
+                      text_for_people(value, sizeof value, r.fields[aum]));
             goto out;
         }
         if (row >= 0 && !isnan(f->aum[row])) {
-            error_set(err, EX_DATAERR, "'%s', row %llu: the id '%s' for the second time", text_for_people(shown, sizeof shown, r.name),
-                      (unsigned long long)r.row, text_for_people(value, sizeof value, r.fields[id]));
+            error_set(err, EX_DATAERR, "'%s', row %llu: the id '%s' for the second time",
+                      text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
+                      text_for_people(value, sizeof value, r.fields[id]));
             goto out;
         }
         if (row >= 0) {
@@ -120,10 +121,10 @@ static int read_margins(struct mine_facts *f, const char *path, const struct pre
             f->aum[row] = x;
         }
     }
-    if (got < 0)
-        goto out;
+    if (got < 0) goto out;
     if (n_found == 0) {
-        error_set(err, EX_DATAERR, "'%s' has none of the ids of the predictions: margins of other data?", text_for_people(shown, sizeof shown, r.name));
+        error_set(err, EX_DATAERR, "'%s' has none of the ids of the predictions: margins of other data?",
+                  text_for_people(shown, sizeof shown, r.name));
         goto out;
     }
     rc = 0;
@@ -132,16 +133,15 @@ out:
     return rc;
 }
 
-static int read_reports(struct mine_facts *f, const char *path, const struct predictions *p, struct error *err)
+static int read_reports(struct mine_facts *f, const char *path, const struct predictions *p,
+                        struct error *err)
 {
     static const char *const required[] = {"label_claimed", NULL};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int rc = -1, got, id, claimed;
-    if (manifest_reader_open(&r, path, required, err))
-        return -1;
+    if (manifest_reader_open(&r, path, required, err)) return -1;
     claimed = manifest_column(&r.schema, "label_claimed");
-    if ((id = id_column(&r, err)) < 0 || !(f->reported = mem_zalloc(p->n_rows, 1, err)))
-        goto out;
+    if ((id = id_column(&r, err)) < 0 || !(f->reported = mem_zalloc(p->n_rows, 1, err))) goto out;
     while ((got = manifest_reader_next(&r, err)) > 0) {
         struct id_key key = id_key_of(r.fields[id]);
         int64_t row = r.fields[id][0] ? predictions_find(p, &key) : -1;
@@ -155,22 +155,23 @@ out:
     return rc;
 }
 
-int mine_facts_read(struct mine_facts *f, const struct mine_options *o, const struct predictions *p, const char *usable, struct error *err)
+int mine_facts_read(struct mine_facts *f, const struct mine_options *o, const struct predictions *p,
+                    const char *usable, struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct columns c;
     *f = MINE_FACTS_EMPTY;
-    if (o->review || o->budget > 0 || o->methods) {     /* else nobody asks for them: one pass less over a large file */
-        if (manifest_reader_open(&r, usable, NULL, err))
-            return -1;
+    /* else nobody asks for them: one pass less over a large file */
+    if (o->review || o->budget > 0 || o->methods) {
+        if (manifest_reader_open(&r, usable, NULL, err)) return -1;
         c = find(&r);
         manifest_reader_close(&r);
         if ((c.path >= 0 || c.group >= 0 || c.split >= 0) && read_manifest(f, usable, p, true, err))
             goto fail;
     }
-    if (o->manifest && read_manifest(f, o->manifest, p, false, err))
-        goto fail;
-    if ((o->margins && read_margins(f, o->margins, p, err)) || (o->reports && read_reports(f, o->reports, p, err)))
+    if (o->manifest && read_manifest(f, o->manifest, p, false, err)) goto fail;
+    if ((o->margins && read_margins(f, o->margins, p, err)) ||
+        (o->reports && read_reports(f, o->reports, p, err)))
         goto fail;
     f->has_path = f->path != NULL;
     f->has_group = f->group != NULL;

@@ -1,6 +1,7 @@
 /*
- * mine-errors: which labels are probably wrong. Reads predictions (id, label, p_<class>...), which for training data must come
- * from models that did not see the row; writes the suspects, worst first, and a page to review them on.
+ * mine-errors: which labels are probably wrong. Reads predictions (id, label, p_<class>...), which for
+ * training data must come from models that did not see the row; writes the suspects, worst first, and a page
+ * to review them on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,47 +10,70 @@
 #include "mine_errors.h"
 #include "review.h"
 
-#define ROW(type, letter, name, field, word, help) \
-    {type, letter, name, offsetof(struct mine_options, field), word, help, 0, 0, NULL}
+#define ROW(type, letter, name, field, word, help)                                                           \
+    {                                                                                                        \
+        type, letter, name, offsetof(struct mine_options, field), word, help, 0, 0, NULL                     \
+    }
 
-static const struct option_row rows[] = {
-    {OPTION_HEADING, 0, NULL, 0, NULL, "input", 0, 0, NULL},
-    ROW(OPTION_STRING, 0, "predictions", predictions, "FILE", "predictions: id label p_<class>... (also as operand; '-' is standard input)"),
-    ROW(OPTION_STRING, 0, "manifest", manifest, "FILE", "a manifest that adds path, group and split by xxh128 where predictions lack them"),
-    ROW(OPTION_STRING, 0, "margins", margins, "FILE", "margins over the epochs of a training run: id aum (train writes margins.tsv)"),
-    ROW(OPTION_STRING, 0, "reports", reports, "FILE", "reports from users, as collect-reports writes them: id label_claimed; doubted labels become suspects"),
-    {OPTION_DOUBLE, 0, "sum-tolerance", offsetof(struct mine_options, sum_tolerance), "X", "how far a row's probabilities may miss 1", 1e-12, 1, NULL},
-    {OPTION_HEADING, 0, NULL, 0, NULL, "selection", 0, 0, NULL},
-    {OPTION_CHOICE, 0, "filter", offsetof(struct mine_options, filter), "RULE", "which rows confident learning flags", 0, 0, LABEL_FILTER_NAMES},
-    {OPTION_CHOICE, 0, "rank", offsetof(struct mine_options, rank), "SCORE", "what orders them, worst first", 0, 0, LABEL_RANK_NAMES},
-    ROW(OPTION_FLAG, 0, "adjust", adjust, NULL, "shift probabilities by their class thresholds before scoring"),
-    {OPTION_DOUBLE, 0, "frac-noise", offsetof(struct mine_options, frac_noise), "X", "share of the estimated errors that the prune filters take", 0, 1, NULL},
-    {OPTION_INT, 0, "min-examples", offsetof(struct mine_options, min_examples), "N", "rows of a class that the prune filters always leave", 0, 1e9, NULL},
-    {OPTION_INT, 0, "budget", offsetof(struct mine_options, budget), "N", "so many suspects: the best of each method in turn; 0: all that --filter flags", 0, 4e9, NULL},
-    ROW(OPTION_STRING, 0, "methods", methods, "LIST", "of separation, confident-learning, disagreement, aum, neighbours, reports, with commas "
-        "(default: confident-learning; with --budget all that there is input for)"),
-    {OPTION_HEADING, 0, NULL, 0, NULL, "output", 0, 0, NULL},
-    COMMON_ROW_OUTPUT(struct mine_options, common),
-    ROW(OPTION_STRING, 0, "matrices", matrices, "FILE", "counts, joint, noise matrices, thresholds: matrix row col value"),
-    ROW(OPTION_STRING, 0, "summary", summary, "FILE", "key value: issues, health, suspects of each method"),
-    ROW(OPTION_STRING, 0, "pairs", pairs, "FILE", "label pred count share: every pair of true and predicted, largest first"),
-    ROW(OPTION_STRING, 0, "review", review, "FILE", "a page to decide on the suspects in a browser, without a server"),
-    ROW(OPTION_STRING, 0, "title", title, "TEXT", "heading of the review page"),
-    ROW(OPTION_STRING, 0, "truth", truth, "FILE", "what is really wrong, where that is known: id label_true (kind); scores the suspects"),
-    ROW(OPTION_STRING, 0, "truth-report", truth_report, "FILE", "the score (default: stdout when -o names a file, else stderr)"),
-    COMMON_ROW_ROOT(struct mine_options, common),
-    COMMON_ROW_TALK(struct mine_options, common),
-    OPTION_ROW_END};
+static const struct option_row rows[] =
+    {{OPTION_HEADING, 0, NULL, 0, NULL, "input", 0, 0, NULL},
+     ROW(OPTION_STRING, 0, "predictions", predictions, "FILE",
+         "predictions: id label p_<class>... (also as operand; '-' is standard input)"),
+     ROW(OPTION_STRING, 0, "manifest", manifest, "FILE",
+         "a manifest that adds path, group and split by xxh128 where predictions lack them"),
+     ROW(OPTION_STRING, 0, "margins", margins, "FILE",
+         "margins over the epochs of a training run: id aum (train writes margins.tsv)"),
+     ROW(OPTION_STRING, 0, "reports", reports, "FILE",
+         "reports from users, as collect-reports writes them: id label_claimed; doubted labels become "
+         "suspects"),
+     {OPTION_DOUBLE, 0, "sum-tolerance", offsetof(struct mine_options, sum_tolerance), "X",
+      "how far a row's probabilities may miss 1", 1e-12, 1, NULL},
+     {OPTION_HEADING, 0, NULL, 0, NULL, "selection", 0, 0, NULL},
+     {OPTION_CHOICE, 0, "filter", offsetof(struct mine_options, filter), "RULE",
+      "which rows confident learning flags", 0, 0, LABEL_FILTER_NAMES},
+     {OPTION_CHOICE, 0, "rank", offsetof(struct mine_options, rank), "SCORE", "what orders them, worst first",
+      0, 0, LABEL_RANK_NAMES},
+     ROW(OPTION_FLAG, 0, "adjust", adjust, NULL,
+         "shift probabilities by their class thresholds before scoring"),
+     {OPTION_DOUBLE, 0, "frac-noise", offsetof(struct mine_options, frac_noise), "X",
+      "share of the estimated errors that the prune filters take", 0, 1, NULL},
+     {OPTION_INT, 0, "min-examples", offsetof(struct mine_options, min_examples), "N",
+      "rows of a class that the prune filters always leave", 0, 1e9, NULL},
+     {OPTION_INT, 0, "budget", offsetof(struct mine_options, budget), "N",
+      "so many suspects: the best of each method in turn; 0: all that --filter flags", 0, 4e9, NULL},
+     ROW(OPTION_STRING, 0, "methods", methods, "LIST",
+         "of separation, confident-learning, disagreement, aum, neighbours, reports, with commas "
+         "(default: confident-learning; with --budget all that there is input for)"),
+     {OPTION_HEADING, 0, NULL, 0, NULL, "output", 0, 0, NULL},
+     COMMON_ROW_OUTPUT(struct mine_options, common),
+     ROW(OPTION_STRING, 0, "matrices", matrices, "FILE",
+         "counts, joint, noise matrices, thresholds: matrix row col value"),
+     ROW(OPTION_STRING, 0, "summary", summary, "FILE", "key value: issues, health, suspects of each method"),
+     ROW(OPTION_STRING, 0, "pairs", pairs, "FILE",
+         "label pred count share: every pair of true and predicted, largest first"),
+     ROW(OPTION_STRING, 0, "review", review, "FILE",
+         "a page to decide on the suspects in a browser, without a server"),
+     ROW(OPTION_STRING, 0, "title", title, "TEXT", "heading of the review page"),
+     ROW(OPTION_STRING, 0, "truth", truth, "FILE",
+         "what is really wrong, where that is known: id label_true (kind); scores the suspects"),
+     ROW(OPTION_STRING, 0, "truth-report", truth_report, "FILE",
+         "the score (default: stdout when -o names a file, else stderr)"),
+     COMMON_ROW_ROOT(struct mine_options, common),
+     COMMON_ROW_TALK(struct mine_options, common),
+     OPTION_ROW_END};
 
 static const struct option_table table = {
     .name = "mine-errors",
     .synopsis = "[PREDICTIONS]",
     .summary = "likely label errors, ranked, and a page to review them on",
-    .details =
-        "Reads id (or xxh128), label, p_<class>... and passes every column on; adds suggested, score, method, rank, and aum\n"
-        "and note where known. Worst first. Predictions of training rows must be out-of-fold ones (train --folds).\n"
-        "Rows of the test split are marked in note, never left out: a test set cleaned by the model under test flatters it.\n\n"
-        "  mine-errors --predictions runs/1/oof.tsv --budget 5400 --review review.html --manifest all.tsv -o suspects.tsv",
+    .details = "Reads id (or xxh128), label, p_<class>... and passes every column on; adds suggested, score, "
+               "method, rank, and aum\n"
+               "and note where known. Worst first. Predictions of training rows must be out-of-fold ones "
+               "(train --folds).\n"
+               "Rows of the test split are marked in note, never left out: a test set cleaned by the model "
+               "under test flatters it.\n\n"
+               "  mine-errors --predictions runs/1/oof.tsv --budget 5400 --review review.html --manifest "
+               "all.tsv -o suspects.tsv",
     .rows = rows,
     .max_operands = 1,
 };
@@ -68,14 +92,16 @@ static int run(const struct mine_options *o, const char *usable, struct error *e
     if (label_errors_estimate(&e, &in, err) || mine_facts_read(&facts, o, &p, usable, err) ||
         mine_suspects(&s, o, &p, &in, &e, &facts, err))
         goto out;
-    if ((o->matrices && mine_write_matrices(o->matrices, &p, &e, err)) || (o->summary && mine_write_summary(o->summary, o, &p, &e, &s, err)) ||
-        (o->pairs && mine_write_pairs(o->pairs, &p, err)) || (o->review && review_write(o, &p, &facts, &s, usable, err)) ||
+    if ((o->matrices && mine_write_matrices(o->matrices, &p, &e, err)) ||
+        (o->summary && mine_write_summary(o->summary, o, &p, &e, &s, err)) ||
+        (o->pairs && mine_write_pairs(o->pairs, &p, err)) ||
+        (o->review && review_write(o, &p, &facts, &s, usable, err)) ||
         mine_write_suspects(o, &p, &facts, &s, usable, err))
         goto out;
-    if (o->truth && mine_score_truth(o, &p, &s, &facts, &in, err))
-        goto out;
-    stage_note(&o->common, "%zu rows, %d classes: %zu label issues estimated, health %.4f; %zu suspects written", p.n_rows, p.n_classes,
-               e.n_issues, e.health, s.n);
+    if (o->truth && mine_score_truth(o, &p, &s, &facts, &in, err)) goto out;
+    stage_note(&o->common,
+               "%zu rows, %d classes: %zu label issues estimated, health %.4f; %zu suspects written",
+               p.n_rows, p.n_classes, e.n_issues, e.health, s.n);
     rc = 0;
 out:
     suspects_release(&s);
@@ -87,23 +113,24 @@ out:
 
 int main(int argc, char **argv)
 {
-    struct mine_options opt = {.common = COMMON_OPTIONS_DEFAULTS, .frac_noise = 1, .min_examples = 1,
-                               .sum_tolerance = PREDICTIONS_SUM_TOLERANCE, .title = "Label review"};
+    struct mine_options opt = {.common = COMMON_OPTIONS_DEFAULTS,
+                               .frac_noise = 1,
+                               .min_examples = 1,
+                               .sum_tolerance = PREDICTIONS_SUM_TOLERANCE,
+                               .title = "Label review"};
     struct operands operands;
     struct text usable = TEXT_EMPTY;
     struct error err = {0};
     int fd = -1, rc;
     stage_begin("mine-errors");
     rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (operands.n > 0 && opt.predictions)
         error_set(&err, EX_USAGE, "predictions are given twice: by --predictions and as operand");
     else if (!predictions_spool(operands.n > 0 ? operands.items[0] : opt.predictions, &usable, &fd, &err))
         rc = run(&opt, usable.data, &err);
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     text_release(&usable);
     options_release(&table, &opt);
     return stage_end(rc, &err, NULL, &opt.common);

@@ -11,13 +11,22 @@
 #include "metric/predictions.h"
 
 /* How a row came to be a suspect; a row may have come by several ways. */
-enum mine_method { MINE_SEPARATION, MINE_CONFIDENT_LEARNING, MINE_DISAGREEMENT, MINE_AUM, MINE_NEIGHBOURS, MINE_REPORTS, MINE_METHODS };
+enum mine_method {
+    MINE_SEPARATION,
+    MINE_CONFIDENT_LEARNING,
+    MINE_DISAGREEMENT,
+    MINE_AUM,
+    MINE_NEIGHBOURS,
+    MINE_REPORTS,
+    MINE_METHODS
+};
 extern const char *const mine_method_names[MINE_METHODS];
 
 struct mine_options {
     struct common_options common;
-    const char *predictions, *matrices, *summary, *pairs, *review, *manifest, *margins, *truth, *truth_report, *reports, *methods, *title;
-    int filter, rank;               /* enum label_filter, enum label_rank */
+    const char *predictions, *matrices, *summary, *pairs, *review, *manifest, *margins, *truth, *truth_report,
+        *reports, *methods, *title;
+    int filter, rank; /* enum label_filter, enum label_rank */
     bool adjust;
     double frac_noise, sum_tolerance;
     int64_t min_examples, budget;
@@ -25,48 +34,52 @@ struct mine_options {
 
 /* What a manifest and the training log know about a row beyond its prediction. */
 struct mine_facts {
-    const char **path, **group, **split;    /* [n_rows], "" where unknown; in arena */
-    double *aum;                            /* [n_rows], NaN where unknown; NULL without margins */
-    uint8_t *reported;                      /* [n_rows]; NULL without reports */
+    const char **path, **group, **split; /* [n_rows], "" where unknown; in arena */
+    double *aum;                         /* [n_rows], NaN where unknown; NULL without margins */
+    uint8_t *reported;                   /* [n_rows]; NULL without reports */
     bool has_group, has_path, has_split;
     struct arena arena;
 };
 #define MINE_FACTS_EMPTY ((struct mine_facts){0})
-int mine_facts_read(struct mine_facts *f, const struct mine_options *o, const struct predictions *p, const char *usable, struct error *err);
+int mine_facts_read(struct mine_facts *f, const struct mine_options *o, const struct predictions *p,
+                    const char *usable, struct error *err);
 void mine_facts_release(struct mine_facts *f);
 
 struct suspect {
     uint32_t row;
-    int32_t suggested;              /* class index */
-    unsigned methods;               /* bits 1 << enum mine_method */
-    double score;                   /* of --rank: the lower the worse */
+    int32_t suggested; /* class index */
+    unsigned methods;  /* bits 1 << enum mine_method */
+    double score;      /* of --rank: the lower the worse */
 };
 
 struct suspects {
-    struct suspect *items;          /* worst first */
+    struct suspect *items; /* worst first */
     size_t n;
-    double *score;                  /* [n_rows] of --rank */
+    double *score; /* [n_rows] of --rank */
 };
 #define SUSPECTS_EMPTY ((struct suspects){0})
 
 /*
- * Without a budget: the rows that --filter flags, in the order of --rank, and those of the further --methods behind them. With
- * one: the best of each method in turn until the budget is used up.
+ * Without a budget: the rows that --filter flags, in the order of --rank, and those of the further --methods
+ * behind them. With one: the best of each method in turn until the budget is used up.
  */
-int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p, const struct label_errors_input *in,
-                  const struct label_errors *e, const struct mine_facts *f, struct error *err);
+int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
+                  const struct label_errors_input *in, const struct label_errors *e,
+                  const struct mine_facts *f, struct error *err);
 void suspects_release(struct suspects *s);
 
 /* The files beside suspects.tsv; see the manual for their columns. */
-int mine_write_suspects(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f, const struct suspects *s,
-                        const char *usable, struct error *err);
-int mine_write_matrices(const char *path, const struct predictions *p, const struct label_errors *e, struct error *err);
-int mine_write_summary(const char *path, const struct mine_options *o, const struct predictions *p, const struct label_errors *e,
-                       const struct suspects *s, struct error *err);
+int mine_write_suspects(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f,
+                        const struct suspects *s, const char *usable, struct error *err);
+int mine_write_matrices(const char *path, const struct predictions *p, const struct label_errors *e,
+                        struct error *err);
+int mine_write_summary(const char *path, const struct mine_options *o, const struct predictions *p,
+                       const struct label_errors *e, const struct suspects *s, struct error *err);
 int mine_write_pairs(const char *path, const struct predictions *p, struct error *err);
 
-/* Suspects against a file of what is really wrong: precision, recall, and what a reviewer of part of the set would find. */
-int mine_score_truth(const struct mine_options *o, const struct predictions *p, const struct suspects *s, const struct mine_facts *f,
-                     const struct label_errors_input *in, struct error *err);
+/* Suspects against a file of what is really wrong: precision, recall, and what a reviewer of part of the set
+ * would find. */
+int mine_score_truth(const struct mine_options *o, const struct predictions *p, const struct suspects *s,
+                     const struct mine_facts *f, const struct label_errors_input *in, struct error *err);
 
 #endif

@@ -19,8 +19,8 @@ static void method_list(unsigned methods, char *out, size_t bytes)
             at += (size_t)snprintf(out + at, bytes - at, "%s%s", at ? "," : "", mine_method_names[m]);
 }
 
-int mine_write_suspects(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f, const struct suspects *s,
-                        const char *usable, struct error *err)
+int mine_write_suspects(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f,
+                        const struct suspects *s, const char *usable, struct error *err)
 {
     const char *adds[12] = {"suggested", "score", "method", "rank", "note"}, *values[12] = {0};
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
@@ -28,23 +28,16 @@ int mine_write_suspects(const struct mine_options *o, const struct predictions *
     uint32_t *rows = mem_alloc((s->n ? s->n : 1) * sizeof *rows, err);
     size_t n_adds = 5, aum_at = 0, path_at = 0, group_at = 0, split_at = 0;
     int rc = -1;
-    if (!rows)
-        return -1;
+    if (!rows) return -1;
     for (size_t i = 0; i < s->n; i++)
         rows[i] = s->items[i].row;
-    if (picked_rows_read(&picked, p, usable, rows, s->n, err))
-        goto out;
+    if (picked_rows_read(&picked, p, usable, rows, s->n, err)) goto out;
     int split = manifest_column(&picked.schema, "split");
-    if (f->aum)
-        adds[aum_at = n_adds++] = "aum";
-    if (f->has_path && manifest_column(&picked.schema, "path") < 0)
-        adds[path_at = n_adds++] = "path";
-    if (f->has_group && manifest_column(&picked.schema, "group") < 0)
-        adds[group_at = n_adds++] = "group";
-    if (f->has_split && split < 0)
-        adds[split_at = n_adds++] = "split";
-    if (manifest_writer_open(&w, o->common.output, &picked.schema, adds, err))
-        goto out;
+    if (f->aum) adds[aum_at = n_adds++] = "aum";
+    if (f->has_path && manifest_column(&picked.schema, "path") < 0) adds[path_at = n_adds++] = "path";
+    if (f->has_group && manifest_column(&picked.schema, "group") < 0) adds[group_at = n_adds++] = "group";
+    if (f->has_split && split < 0) adds[split_at = n_adds++] = "split";
+    if (manifest_writer_open(&w, o->common.output, &picked.schema, adds, err)) goto out;
     for (size_t i = 0; i < s->n; i++) {
         const struct suspect *x = &s->items[i];
         char score[32], methods[128], rank[32], aum[32] = "";
@@ -54,18 +47,15 @@ int mine_write_suspects(const struct mine_options *o, const struct predictions *
         values[1] = format_real(score, x->score);
         values[2] = methods;
         values[3] = rank;
-        const char *in_split = split >= 0 ? picked_cell(&picked, i, split) : f->has_split && f->split[x->row] ? f->split[x->row] : "";
+        const char *in_split = split >= 0                         ? picked_cell(&picked, i, split)
+                               : f->has_split && f->split[x->row] ? f->split[x->row]
+                                                                  : "";
         values[4] = strcmp(in_split, "test") == 0 ? "test" : "";
-        if (aum_at)
-            values[aum_at] = isnan(f->aum[x->row]) ? "" : format_real(aum, f->aum[x->row]);
-        if (path_at)
-            values[path_at] = f->path[x->row];
-        if (group_at)
-            values[group_at] = f->group[x->row];
-        if (split_at)
-            values[split_at] = f->split[x->row];
-        if (manifest_writer_row(&w, picked.cells[i], values, err))
-            goto out;
+        if (aum_at) values[aum_at] = isnan(f->aum[x->row]) ? "" : format_real(aum, f->aum[x->row]);
+        if (path_at) values[path_at] = f->path[x->row];
+        if (group_at) values[group_at] = f->group[x->row];
+        if (split_at) values[split_at] = f->split[x->row];
+        if (manifest_writer_row(&w, picked.cells[i], values, err)) goto out;
     }
     rc = manifest_writer_commit(&w, err);
 out:
@@ -75,23 +65,33 @@ out:
     return rc;
 }
 
-/* --- small TSV files ----------------------------------------------------------------------------------------------- */
+/* --- small TSV files --- */
 
-struct named_matrix { const char *name; const int64_t *integers; const double *reals; int n_columns; };
+struct named_matrix {
+    const char *name;
+    const int64_t *integers;
+    const double *reals;
+    int n_columns;
+};
 
-int mine_write_matrices(const char *path, const struct predictions *p, const struct label_errors *e, struct error *err)
+int mine_write_matrices(const char *path, const struct predictions *p, const struct label_errors *e,
+                        struct error *err)
 {
     static const char *const columns[] = {"matrix", "row", "col", "value", "row_class", "col_class", NULL};
     int k = p->n_classes;
-    const struct named_matrix matrices[] = {
-        {"confident_joint_uncalibrated", e->confident_uncalibrated, NULL, k}, {"confident_joint", e->confident, NULL, k},
-        {"joint", NULL, e->joint, k}, {"noise_matrix", NULL, e->noise, k}, {"inverse_noise_matrix", NULL, e->inverse_noise, k},
-        {"threshold", NULL, e->threshold, 1}, {"py", NULL, e->prior, 1}, {"class_label_quality", NULL, e->quality, 1}};
+    const struct named_matrix matrices[] = {{"confident_joint_uncalibrated", e->confident_uncalibrated, NULL,
+                                             k},
+                                            {"confident_joint", e->confident, NULL, k},
+                                            {"joint", NULL, e->joint, k},
+                                            {"noise_matrix", NULL, e->noise, k},
+                                            {"inverse_noise_matrix", NULL, e->inverse_noise, k},
+                                            {"threshold", NULL, e->threshold, 1},
+                                            {"py", NULL, e->prior, 1},
+                                            {"class_label_quality", NULL, e->quality, 1}};
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     int rc = -1;
     assert(e->confident_uncalibrated && e->confident);
-    if (manifest_writer_open(&w, path, NULL, columns, err))
-        goto out;
+    if (manifest_writer_open(&w, path, NULL, columns, err)) goto out;
     for (size_t m = 0; m < sizeof matrices / sizeof *matrices; m++)
         for (int i = 0; i < k * matrices[m].n_columns; i++) {
             int r = i / matrices[m].n_columns, c = i % matrices[m].n_columns;
@@ -102,9 +102,10 @@ int mine_write_matrices(const char *path, const struct predictions *p, const str
                 snprintf(value, sizeof value, "%lld", (long long)matrices[m].integers[i]);
             else
                 format_real(value, matrices[m].reals[i]);
-            const char *cells[] = {matrices[m].name, row, column, value, p->classes[r], matrices[m].n_columns == k ? p->classes[c] : ""};
-            if (manifest_writer_row(&w, NULL, cells, err))
-                goto out;
+            const char *cells[] = {matrices[m].name, row,
+                                   column,           value,
+                                   p->classes[r],    matrices[m].n_columns == k ? p->classes[c] : ""};
+            if (manifest_writer_row(&w, NULL, cells, err)) goto out;
         }
     rc = manifest_writer_commit(&w, err);
 out:
@@ -112,22 +113,23 @@ out:
     return rc;
 }
 
-int mine_write_summary(const char *path, const struct mine_options *o, const struct predictions *p, const struct label_errors *e,
-                       const struct suspects *s, struct error *err)
+int mine_write_summary(const char *path, const struct mine_options *o, const struct predictions *p,
+                       const struct label_errors *e, const struct suspects *s, struct error *err)
 {
     struct atomic_file f = ATOMIC_FILE_EMPTY;
     size_t by_method[MINE_METHODS] = {0};
     char number[32];
     int rc;
-    if (atomic_file_open(&f, path, err))
-        return -1;
+    if (atomic_file_open(&f, path, err)) return -1;
     for (size_t i = 0; i < s->n; i++)
         for (int m = 0; m < MINE_METHODS; m++)
             by_method[m] += s->items[i].methods >> m & 1;
-    fprintf(f.stream, "key\tvalue\nclasses\t%d\nexamples\t%zu\nnum_label_issues\t%zu\nnum_label_issues_off_diagonal_calibrated\t%lld\n",
+    fprintf(f.stream,
+            "key\tvalue\nclasses\t%d\nexamples\t%zu\nnum_label_issues\t%zu\nnum_label_issues_off_diagonal_"
+            "calibrated\t%lld\n",
             p->n_classes, p->n_rows, e->n_issues, (long long)e->n_off_diagonal_calibrated);
-    fprintf(f.stream, "overall_label_health_score\t%s\nfilter\t%s\nrank\t%s\nsuspects\t%zu\n", format_real(number, e->health),
-            label_filter_names[o->filter], label_rank_names[o->rank], s->n);
+    fprintf(f.stream, "overall_label_health_score\t%s\nfilter\t%s\nrank\t%s\nsuspects\t%zu\n",
+            format_real(number, e->health), label_filter_names[o->filter], label_rank_names[o->rank], s->n);
     for (int m = 0; m < MINE_METHODS; m++)
         fprintf(f.stream, "suspects by %s\t%zu\n", mine_method_names[m], by_method[m]);
     rc = atomic_file_commit(&f, err);
@@ -135,12 +137,17 @@ int mine_write_summary(const char *path, const struct mine_options *o, const str
     return rc;
 }
 
-struct pair { int given, predicted; uint64_t n; };
+struct pair {
+    int given, predicted;
+    uint64_t n;
+};
 
 static int compare_pairs(const void *x, const void *y)
 {
     const struct pair *a = x, *b = y;
-    return a->n != b->n ? (a->n > b->n ? -1 : 1) : a->given != b->given ? a->given - b->given : a->predicted - b->predicted;
+    return a->n != b->n           ? (a->n > b->n ? -1 : 1)
+           : a->given != b->given ? a->given - b->given
+                                  : a->predicted - b->predicted;
 }
 
 int mine_write_pairs(const char *path, const struct predictions *p, struct error *err)
@@ -151,8 +158,7 @@ int mine_write_pairs(const char *path, const struct predictions *p, struct error
     uint64_t *given = mem_zalloc(k, sizeof *given, err);
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     int rc = -1;
-    if (!pairs || !given || manifest_writer_open(&w, path, NULL, columns, err))
-        goto out;
+    if (!pairs || !given || manifest_writer_open(&w, path, NULL, columns, err)) goto out;
     for (size_t i = 0; i < k * k; i++)
         pairs[i] = (struct pair){(int)(i / k), (int)(i % k), 0};
     for (size_t i = 0; i < p->n_rows; i++) {
@@ -162,13 +168,11 @@ int mine_write_pairs(const char *path, const struct predictions *p, struct error
     qsort(pairs, k * k, sizeof *pairs, compare_pairs);
     for (size_t i = 0; i < k * k; i++) {
         char count[32], share[32];
-        if (pairs[i].given == pairs[i].predicted || pairs[i].n == 0)
-            continue;
+        if (pairs[i].given == pairs[i].predicted || pairs[i].n == 0) continue;
         snprintf(count, sizeof count, "%llu", (unsigned long long)pairs[i].n);
         const char *row[] = {p->classes[pairs[i].given], p->classes[pairs[i].predicted], count,
                              format_real(share, (double)pairs[i].n / (double)given[pairs[i].given])};
-        if (manifest_writer_row(&w, NULL, row, err))
-            goto out;
+        if (manifest_writer_row(&w, NULL, row, err)) goto out;
     }
     rc = manifest_writer_commit(&w, err);
 out:

@@ -3,12 +3,11 @@
  */
 #include "review.h"
 
-#define PART(name, file) \
-    __asm__(".section .rodata\n" \
-            ".global " #name "\n" \
-            #name ":\n" \
-            ".incbin \"" file "\"\n" \
-            ".byte 0\n" \
+#define PART(name, file)                                                                                     \
+    __asm__(".section .rodata\n"                                                                             \
+            ".global " #name "\n" #name ":\n"                                                                \
+            ".incbin \"" file "\"\n"                                                                         \
+            ".byte 0\n"                                                                                      \
             ".previous\n")
 
 PART(review_page_html, "web/review/review.html");

@@ -1,6 +1,6 @@
 /*
- * review.c: fills the page's template. The data go in as one JSON block with every '<' escaped, the script and the style
- * are named by hash in the policy: no file name, label or id can become code.
+ * review.c: fills the page's template. The data go in as one JSON block with every '<' escaped, the script
+ * and the style are named by hash in the policy: no file name, label or id can become code.
  */
 #include "review.h"
 
@@ -18,14 +18,14 @@ extern const char review_page_html[] __attribute__((visibility("hidden")));
 extern const char review_page_css[] __attribute__((visibility("hidden")));
 extern const char review_page_js[] __attribute__((visibility("hidden")));
 
-/* Where pictures are, seen from the page: "../" steps to the common parent, then down to root. "" when it is the same folder. */
+/* Where pictures are, seen from the page: "../" steps to the common parent, then down to root. "" when it is
+ * the same folder. */
 static int relative_prefix(struct text *out, const char *page, const char *root, struct error *err)
 {
     char *copy = mem_strdup(page, err), *from = NULL, *to = NULL;
     size_t common = 0;
     int rc = -1;
-    if (!copy || text_puts(out, "", err))
-        goto out;
+    if (!copy || text_puts(out, "", err)) goto out;
     from = realpath(dirname(copy), NULL);
     to = realpath(root && *root ? root : ".", NULL);
     if (!from || !to) {
@@ -34,18 +34,14 @@ static int relative_prefix(struct text *out, const char *page, const char *root,
     }
     for (size_t i = 0;; i++) {
         bool end_a = from[i] == 0 || from[i] == '/', end_b = to[i] == 0 || to[i] == '/';
-        if (end_a && end_b)
-            common = i;
-        if (from[i] != to[i] || from[i] == 0)
-            break;
+        if (end_a && end_b) common = i;
+        if (from[i] != to[i] || from[i] == 0) break;
     }
     rc = 0;
     for (const char *p = from + common; rc == 0 && *p; p++)
-        if (*p == '/' && p[1])
-            rc = text_puts(out, "../", err);
+        if (*p == '/' && p[1]) rc = text_puts(out, "../", err);
     const char *down = to + common + (to[common] == '/');
-    if (rc == 0 && *down)
-        rc = page_url(out, down, err) || text_puts(out, "/", err);
+    if (rc == 0 && *down) rc = page_url(out, down, err) || text_puts(out, "/", err);
 out:
     free(copy);
     free(from);
@@ -53,20 +49,17 @@ out:
     return rc;
 }
 
-/* The prefix, then what is left of it without its leading "../", one by one: the page may be linked to from a folder above. */
+/* The prefix, then what is left of it without its leading "../", one by one: the page may be linked to from a
+ * folder above. */
 static int put_prefixes(struct text *out, const char *page, const char *root, struct error *err)
 {
     struct text prefix = TEXT_EMPTY;
     int rc = -1;
-    if (relative_prefix(&prefix, page, root, err) || text_puts(out, "[", err))
-        goto out;
+    if (relative_prefix(&prefix, page, root, err) || text_puts(out, "[", err)) goto out;
     for (const char *p = prefix.data;; p += 3) {
-        if (page_json(out, p, err))
-            goto out;
-        if (!text_starts(p, "../"))
-            break;
-        if (text_puts(out, ",", err))
-            goto out;
+        if (page_json(out, p, err)) goto out;
+        if (!text_starts(p, "../")) break;
+        if (text_puts(out, ",", err)) goto out;
     }
     rc = text_puts(out, "]", err);
 out:
@@ -74,57 +67,60 @@ out:
     return rc;
 }
 
-static int put_row(struct text *out, const struct predictions *p, const struct mine_facts *f, const struct suspect *s, const char *id,
-                   const char *path, const char *group, struct error *err)
+static int put_row(struct text *out, const struct predictions *p, const struct mine_facts *f,
+                   const struct suspect *s, const char *id, const char *path, const char *group,
+                   struct error *err)
 {
     char score[32];
     bool test = f->has_split && f->split[s->row] && strcmp(f->split[s->row], "test") == 0;
-    if (text_puts(out, "[", err) || page_json(out, id, err) || text_puts(out, ",", err) || page_json(out, path, err) ||
+    if (text_puts(out, "[", err) || page_json(out, id, err) || text_puts(out, ",", err) ||
+        page_json(out, path, err) ||
         text_printf(out, err, ",%d,%d,%.6g,\"", p->label[s->row], s->suggested, s->score))
         return -1;
     const char *comma = "";
     for (int m = 0; m < MINE_METHODS; m++)
         if (s->methods >> m & 1) {
-            if (text_printf(out, err, "%s%s", comma, mine_method_names[m]))
-                return -1;
+            if (text_printf(out, err, "%s%s", comma, mine_method_names[m])) return -1;
             comma = ", ";
         }
-    if (text_printf(out, err, "\",\"%s\",[", test ? "test" : ""))
-        return -1;
+    if (text_printf(out, err, "\",\"%s\",[", test ? "test" : "")) return -1;
     for (int k = 0; k < p->n_classes; k++) {
-        snprintf(score, sizeof score, "%s%.4g", k ? "," : "", p->p[(size_t)s->row * (size_t)p->n_classes + (size_t)k]);
-        if (text_puts(out, score, err))
-            return -1;
+        snprintf(score, sizeof score, "%s%.4g", k ? "," : "",
+                 p->p[(size_t)s->row * (size_t)p->n_classes + (size_t)k]);
+        if (text_puts(out, score, err)) return -1;
     }
     return text_puts(out, "],", err) || page_json(out, group, err) || text_puts(out, "]", err);
 }
 
-static int put_data(struct text *out, const struct mine_options *o, const struct predictions *p, const struct mine_facts *f,
-                    const struct suspects *s, const char *usable, struct error *err)
+static int put_data(struct text *out, const struct mine_options *o, const struct predictions *p,
+                    const struct mine_facts *f, const struct suspects *s, const char *usable,
+                    struct error *err)
 {
     struct picked_rows picked = PICKED_ROWS_EMPTY;
     struct text names = TEXT_EMPTY;
     uint32_t *rows = mem_alloc((s->n ? s->n : 1) * sizeof *rows, err);
     int rc = -1, id;
-    if (!rows)
-        return -1;
+    if (!rows) return -1;
     for (size_t i = 0; i < s->n; i++)
         rows[i] = s->items[i].row;
-    if (picked_rows_read(&picked, p, usable, rows, s->n, err))
-        goto out;
-    if ((id = manifest_column(&picked.schema, "id")) < 0 && (id = manifest_column(&picked.schema, "xxh128")) < 0)
+    if (picked_rows_read(&picked, p, usable, rows, s->n, err)) goto out;
+    if ((id = manifest_column(&picked.schema, "id")) < 0 &&
+        (id = manifest_column(&picked.schema, "xxh128")) < 0)
         id = manifest_column(&picked.schema, "path");
     for (int k = 0; k < p->n_classes; k++)
-        if ((k && text_puts(&names, ",", err)) || page_json(&names, p->classes[k], err))
-            goto out;
-    /* Decisions are kept in the browser by classes and picture: a later page over the same classes knows them. */
-    if (text_printf(out, err, "{\"set\":\"%016llx\",\"classes\":[%s],\"prefixes\":", (unsigned long long)random_key(names.data, names.n_bytes), names.data) ||
+        if ((k && text_puts(&names, ",", err)) || page_json(&names, p->classes[k], err)) goto out;
+    /* Decisions are kept in the browser by classes and picture: a later page over the same classes knows
+     * them. */
+    if (text_printf(out, err, "{\"set\":\"%016llx\",\"classes\":[%s],\"prefixes\":",
+                    (unsigned long long)random_key(names.data, names.n_bytes), names.data) ||
         put_prefixes(out, o->review, o->common.root, err) || text_puts(out, ",\"rows\":[", err))
         goto out;
     for (size_t i = 0; i < s->n; i++) {
         uint32_t row = s->items[i].row;
-        const char *path = f->has_path && f->path[row] ? f->path[row] : "", *group = f->has_group && f->group[row] ? f->group[row] : "";
-        if ((i && text_puts(out, ",\n", err)) || put_row(out, p, f, &s->items[i], picked_cell(&picked, i, id), path, group, err))
+        const char *path = f->has_path && f->path[row] ? f->path[row] : "",
+                   *group = f->has_group && f->group[row] ? f->group[row] : "";
+        if ((i && text_puts(out, ",\n", err)) ||
+            put_row(out, p, f, &s->items[i], picked_cell(&picked, i, id), path, group, err))
             goto out;
     }
     rc = text_puts(out, "]}", err);
@@ -138,21 +134,30 @@ out:
 static int put_policy(struct text *out, struct error *err)
 {
     return text_puts(out, "default-src 'none'; img-src 'self' file: data:; style-src ", err) ||
-           page_csp_hash(out, review_page_css, strlen(review_page_css), err) || text_puts(out, "; script-src ", err) ||
-           page_csp_hash(out, review_page_js, strlen(review_page_js), err) || text_puts(out, "; base-uri 'none'; form-action 'none'", err) ? -1 : 0;
+                   page_csp_hash(out, review_page_css, strlen(review_page_css), err) ||
+                   text_puts(out, "; script-src ", err) ||
+                   page_csp_hash(out, review_page_js, strlen(review_page_js), err) ||
+                   text_puts(out, "; base-uri 'none'; form-action 'none'", err)
+               ? -1
+               : 0;
 }
 
-int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f, const struct suspects *s,
-                 const char *usable, struct error *err)
+int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f,
+                 const struct suspects *s, const char *usable, struct error *err)
 {
     struct text title = TEXT_EMPTY, policy = TEXT_EMPTY, data = TEXT_EMPTY;
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     int rc = -1;
-    if (page_escape(&title, o->title, err) || put_policy(&policy, err) || io_mkdirs_for(o->review, err) || put_data(&data, o, p, f, s, usable, err) ||
-        atomic_file_open(&file, o->review, err))
+    if (page_escape(&title, o->title, err) || put_policy(&policy, err) || io_mkdirs_for(o->review, err) ||
+        put_data(&data, o, p, f, s, usable, err) || atomic_file_open(&file, o->review, err))
         goto out;
-    const struct { const char *name, *value; } parts[] = {
-        {"{{title}}", title.data ? title.data : ""}, {"{{csp}}", policy.data}, {"{{css}}", review_page_css}, {"{{js}}", review_page_js}, {"{{data}}", data.data}};
+    const struct {
+        const char *name, *value;
+    } parts[] = {{"{{title}}", title.data ? title.data : ""},
+                 {"{{csp}}", policy.data},
+                 {"{{css}}", review_page_css},
+                 {"{{js}}", review_page_js},
+                 {"{{data}}", data.data}};
     for (const char *at = review_page_html; *at;) {
         const char *next = strstr(at, "{{"), *value = NULL;
         if (!next) {

@@ -4,8 +4,10 @@
  *   separation           rows that fall apart from the model's ordinary mistakes: see metric/separation.h
  *   confident-learning   rows that --filter flags, by --rank
  *   disagreement         predicted class is not the given one (what the article's script showed), by margin
- *   aum                  rows whose margin averaged over the epochs is below 0: the net never came to believe the label
- *   neighbours           near-duplicates whose group carries several labels: the rarer label in the group first
+ *   aum                  rows whose margin averaged over the epochs is below 0: the net never came to believe
+ *   the label
+ *   neighbours           near-duplicates whose group carries several labels: the rarer label in the group
+ *   first
  *   reports              rows that users reported with another label
  */
 #include <math.h>
@@ -16,29 +18,37 @@
 #include "metric/separation.h"
 #include "mine_errors.h"
 
-const char *const mine_method_names[MINE_METHODS] = {"separation", "confident-learning", "disagreement", "aum", "neighbours", "reports"};
+const char *const mine_method_names[MINE_METHODS] = {"separation", "confident-learning", "disagreement",
+                                                     "aum",        "neighbours",         "reports"};
 
-struct list { uint32_t *rows; size_t n, next; };
+struct list {
+    uint32_t *rows;
+    size_t n, next;
+};
 
 static int margins_of(const struct label_errors_input *in, double *margin, struct error *err)
 {
     return label_errors_score(NULL, in, RANK_NORMALIZED_MARGIN, false, margin, err);
 }
 
-static int list_flagged(struct list *l, const struct label_errors_input *in, const struct label_errors *e, enum label_filter filter,
-                        const struct mine_options *o, const double *score, uint8_t *flagged, struct error *err)
+static int list_flagged(struct list *l, const struct label_errors_input *in, const struct label_errors *e,
+                        enum label_filter filter, const struct mine_options *o, const double *score,
+                        uint8_t *flagged, struct error *err)
 {
     struct label_filter_options fo = {o->frac_noise, o->min_examples};
-    return label_errors_filter(e, in, filter, &fo, flagged, err) || label_errors_rank(in, score, flagged, &l->rows, &l->n, err) ? -1 : 0;
+    return label_errors_filter(e, in, filter, &fo, flagged, err) ||
+                   label_errors_rank(in, score, flagged, &l->rows, &l->n, err)
+               ? -1
+               : 0;
 }
 
 /* Rows of a negative area under the margin, lowest first. */
-static int list_aum(struct list *l, const struct label_errors_input *in, const struct mine_facts *f, uint8_t *flagged, struct error *err)
+static int list_aum(struct list *l, const struct label_errors_input *in, const struct mine_facts *f,
+                    uint8_t *flagged, struct error *err)
 {
     double *score = mem_alloc(in->n_rows * sizeof *score, err);
     int rc = -1;
-    if (!score)
-        return -1;
+    if (!score) return -1;
     for (size_t i = 0; i < in->n_rows; i++) {
         flagged[i] = !isnan(f->aum[i]) && f->aum[i] < 0;
         score[i] = isnan(f->aum[i]) ? INFINITY : f->aum[i];
@@ -48,7 +58,8 @@ static int list_aum(struct list *l, const struct label_errors_input *in, const s
     return rc;
 }
 
-static int list_separated(struct list *l, const struct label_errors_input *in, const struct mine_facts *f, uint8_t *flagged, struct error *err)
+static int list_separated(struct list *l, const struct label_errors_input *in, const struct mine_facts *f,
+                          uint8_t *flagged, struct error *err)
 {
     double *score = mem_alloc(in->n_rows * sizeof *score, err);
     int rc = -1;
@@ -58,7 +69,11 @@ static int list_separated(struct list *l, const struct label_errors_input *in, c
     return rc;
 }
 
-struct grouped { const char *group; uint32_t row; int32_t label; };
+struct grouped {
+    const char *group;
+    uint32_t row;
+    int32_t label;
+};
 
 static int compare_grouped(const void *x, const void *y)
 {
@@ -67,31 +82,31 @@ static int compare_grouped(const void *x, const void *y)
     return c ? c : a->label != b->label ? a->label - b->label : a->row < b->row ? -1 : a->row > b->row;
 }
 
-static int list_neighbours(struct list *l, const struct label_errors_input *in, const struct mine_facts *f, uint8_t *flagged, struct error *err)
+static int list_neighbours(struct list *l, const struct label_errors_input *in, const struct mine_facts *f,
+                           uint8_t *flagged, struct error *err)
 {
     struct grouped *g = mem_alloc(in->n_rows * sizeof *g, err);
     double *score = mem_alloc(in->n_rows * sizeof *score, err);
     size_t n = 0;
     int rc = -1;
-    if (!g || !score)
-        goto out;
+    if (!g || !score) goto out;
     memset(flagged, 0, in->n_rows);
     for (size_t i = 0; i < in->n_rows; i++)
-        if (f->group[i] && f->group[i][0])
-            g[n++] = (struct grouped){f->group[i], (uint32_t)i, in->given[i]};
+        if (f->group[i] && f->group[i][0]) g[n++] = (struct grouped){f->group[i], (uint32_t)i, in->given[i]};
     qsort(g, n, sizeof *g, compare_grouped);
     for (size_t start = 0, end; start < n; start = end) {
         for (end = start; end < n && strcmp(g[end].group, g[start].group) == 0; end++)
             ;
-        if (g[start].label == g[end - 1].label)
-            continue;
+        if (g[start].label == g[end - 1].label) continue;
         for (size_t a = start, b; a < end; a = b) {
             for (b = a; b < end && g[b].label == g[a].label; b++)
                 ;
             for (size_t i = a; i < b; i++) {
                 flagged[g[i].row] = 1;
                 /* The share of the group that agrees with the row, then its own confidence. */
-                score[g[i].row] = (double)(b - a) / (double)(end - start) + 1e-3 * in->p[g[i].row * (size_t)in->n_classes + (size_t)in->given[g[i].row]];
+                score[g[i].row] =
+                    (double)(b - a) / (double)(end - start) +
+                    1e-3 * in->p[g[i].row * (size_t)in->n_classes + (size_t)in->given[g[i].row]];
             }
         }
     }
@@ -102,11 +117,14 @@ out:
     return rc;
 }
 
-/* The methods asked for; by default confident learning, with a budget all that there is input for. Who gives reports wants them seen. */
-static int chosen_methods(const struct mine_options *o, const struct mine_facts *f, bool chosen[MINE_METHODS], struct error *err)
+/* The methods asked for; by default confident learning, with a budget all that there is input for. Who gives
+ * reports wants them seen. */
+static int chosen_methods(const struct mine_options *o, const struct mine_facts *f, bool chosen[MINE_METHODS],
+                          struct error *err)
 {
     bool there[MINE_METHODS] = {true, true, true, f->aum != NULL, f->has_group, f->reported != NULL};
-    static const char *const needs[MINE_METHODS] = {"", "", "", "--margins", "a column 'group' (phash-dedup writes it; see --manifest)", "--reports"};
+    static const char *const needs[MINE_METHODS] =
+        {"", "", "", "--margins", "a column 'group' (phash-dedup writes it; see --manifest)", "--reports"};
     memset(chosen, 0, MINE_METHODS * sizeof *chosen);
     chosen[MINE_REPORTS] = f->reported != NULL;
     if (!o->methods) {
@@ -119,12 +137,11 @@ static int chosen_methods(const struct mine_options *o, const struct mine_facts 
         size_t n = strcspn(s, ",");
         int found = -1;
         for (int m = 0; m < MINE_METHODS; m++)
-            if (strlen(mine_method_names[m]) == n && strncmp(mine_method_names[m], s, n) == 0)
-                found = m;
-        if (found < 0)
-            return error_set(err, EX_USAGE, "--methods: no method '%.*s'", (int)n, s);
+            if (strlen(mine_method_names[m]) == n && strncmp(mine_method_names[m], s, n) == 0) found = m;
+        if (found < 0) return error_set(err, EX_USAGE, "--methods: no method '%.*s'", (int)n, s);
         if (!there[found])
-            return error_set(err, EX_USAGE, "--methods: '%s' needs %s", mine_method_names[found], needs[found]);
+            return error_set(err, EX_USAGE, "--methods: '%s' needs %s", mine_method_names[found],
+                             needs[found]);
         chosen[found] = true;
         s += n + (s[n] == ',');
     }
@@ -136,47 +153,48 @@ static int32_t suggestion(const struct label_errors_input *in, size_t row)
     const double *p = in->p + row * (size_t)in->n_classes;
     int32_t best = -1;
     for (int32_t k = 0; k < in->n_classes; k++)
-        if (k != in->given[row] && (best < 0 || p[k] > p[best]))
-            best = k;
+        if (k != in->given[row] && (best < 0 || p[k] > p[best])) best = k;
     return best;
 }
 
-int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p, const struct label_errors_input *in,
-                  const struct label_errors *e, const struct mine_facts *f, struct error *err)
+int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
+                  const struct label_errors_input *in, const struct label_errors *e,
+                  const struct mine_facts *f, struct error *err)
 {
     struct list lists[MINE_METHODS] = {{0}};
     bool chosen[MINE_METHODS];
-    uint8_t *flagged = mem_alloc(in->n_rows, err), *methods = mem_zalloc(in->n_rows, 1, err), *taken = mem_zalloc(in->n_rows, 1, err);
+    uint8_t *flagged = mem_alloc(in->n_rows, err), *methods = mem_zalloc(in->n_rows, 1, err),
+            *taken = mem_zalloc(in->n_rows, 1, err);
     double *margin = NULL;
     size_t total = 0;
     int rc = -1;
     *out = SUSPECTS_EMPTY;
     if (!flagged || !methods || !taken || !(out->score = mem_alloc(in->n_rows * sizeof *out->score, err)) ||
-        chosen_methods(o, f, chosen, err) || label_errors_score(e, in, (enum label_rank)o->rank, o->adjust, out->score, err))
+        chosen_methods(o, f, chosen, err) ||
+        label_errors_score(e, in, (enum label_rank)o->rank, o->adjust, out->score, err))
         goto out;
-    if (chosen[MINE_SEPARATION] && list_separated(&lists[MINE_SEPARATION], in, f, flagged, err))
-        goto out;
+    if (chosen[MINE_SEPARATION] && list_separated(&lists[MINE_SEPARATION], in, f, flagged, err)) goto out;
     if (chosen[MINE_CONFIDENT_LEARNING] &&
-        list_flagged(&lists[MINE_CONFIDENT_LEARNING], in, e, (enum label_filter)o->filter, o, out->score, flagged, err))
+        list_flagged(&lists[MINE_CONFIDENT_LEARNING], in, e, (enum label_filter)o->filter, o, out->score,
+                     flagged, err))
         goto out;
     if (chosen[MINE_DISAGREEMENT]) {
         if (!(margin = mem_alloc(in->n_rows * sizeof *margin, err)) || margins_of(in, margin, err) ||
-            list_flagged(&lists[MINE_DISAGREEMENT], in, e, FILTER_PREDICTED_NEQ_GIVEN, o, margin, flagged, err))
+            list_flagged(&lists[MINE_DISAGREEMENT], in, e, FILTER_PREDICTED_NEQ_GIVEN, o, margin, flagged,
+                         err))
             goto out;
     }
-    if (chosen[MINE_AUM] && list_aum(&lists[MINE_AUM], in, f, flagged, err))
-        goto out;
-    if (chosen[MINE_NEIGHBOURS] && list_neighbours(&lists[MINE_NEIGHBOURS], in, f, flagged, err))
-        goto out;
-    if (chosen[MINE_REPORTS] && label_errors_rank(in, out->score, f->reported, &lists[MINE_REPORTS].rows, &lists[MINE_REPORTS].n, err))
+    if (chosen[MINE_AUM] && list_aum(&lists[MINE_AUM], in, f, flagged, err)) goto out;
+    if (chosen[MINE_NEIGHBOURS] && list_neighbours(&lists[MINE_NEIGHBOURS], in, f, flagged, err)) goto out;
+    if (chosen[MINE_REPORTS] && label_errors_rank(in, out->score, f->reported, &lists[MINE_REPORTS].rows,
+                                                  &lists[MINE_REPORTS].n, err))
         goto out;
     for (int m = 0; m < MINE_METHODS; m++) {
         total += lists[m].n;
         for (size_t i = 0; i < lists[m].n; i++)
             methods[lists[m].rows[i]] |= (uint8_t)(1u << m);
     }
-    if (!(out->items = mem_alloc((total ? total : 1) * sizeof *out->items, err)))
-        goto out;
+    if (!(out->items = mem_alloc((total ? total : 1) * sizeof *out->items, err))) goto out;
     /* With a budget the methods take turns; without, one list follows the other. */
     size_t limit = o->budget > 0 ? (size_t)o->budget : total;
     for (bool more = true; more && out->n < limit;) {
@@ -186,11 +204,11 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
             do {
                 while (l->next < l->n && taken[l->rows[l->next]])
                     l->next++;
-                if (l->next == l->n)
-                    break;
+                if (l->next == l->n) break;
                 uint32_t row = l->rows[l->next++];
                 taken[row] = 1;
-                out->items[out->n++] = (struct suspect){row, suggestion(in, row), methods[row], out->score[row]};
+                out->items[out->n++] =
+                    (struct suspect){row, suggestion(in, row), methods[row], out->score[row]};
                 more = true;
             } while (o->budget == 0);
         }
@@ -203,8 +221,7 @@ out:
     free(methods);
     free(taken);
     free(margin);
-    if (rc)
-        suspects_release(out);
+    if (rc) suspects_release(out);
     return rc;
 }
 

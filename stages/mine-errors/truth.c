@@ -1,6 +1,6 @@
 /*
- * truth.c: how good are the suspects, where somebody knows: the truth file lists rows with their true label (planted
- * errors, or a reviewed sample); rows that it does not list count as right.
+ * truth.c: how good are the suspects, where somebody knows: the truth file lists rows with their true label
+ * (planted errors, or a reviewed sample); rows that it does not list count as right.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,9 +13,10 @@
 #define MAX_KINDS 16
 
 struct truth {
-    int32_t *label;             /* [n_rows] true class index, -1 = as given, -2 = a class the model does not know */
-    bool *listed;               /* [n_rows] */
-    uint8_t *kind;              /* [n_rows] */
+    /* [n_rows] true class index, -1 = as given, -2 = a class the model does not know */
+    int32_t *label;
+    bool *listed;  /* [n_rows] */
+    uint8_t *kind; /* [n_rows] */
     char *kinds[MAX_KINDS];
     int n_kinds;
     size_t n_wrong, n_elsewhere;
@@ -33,10 +34,8 @@ static void truth_release(struct truth *t)
 static int kind_of(struct truth *t, const char *name, struct error *err)
 {
     for (int i = 0; i < t->n_kinds; i++)
-        if (strcmp(t->kinds[i], name) == 0)
-            return i;
-    if (t->n_kinds == MAX_KINDS)
-        return MAX_KINDS - 1;
+        if (strcmp(t->kinds[i], name) == 0) return i;
+    if (t->n_kinds == MAX_KINDS) return MAX_KINDS - 1;
     return (t->kinds[t->n_kinds] = mem_strdup(name, err)) ? t->n_kinds++ : -1;
 }
 
@@ -47,12 +46,12 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
     int rc = -1, got, id, label, kind;
     size_t n_found = 0;
     char shown[256], about[64];
-    if (manifest_reader_open(&r, path, required, err))
-        return -1;
+    if (manifest_reader_open(&r, path, required, err)) return -1;
     id = manifest_column(&r.schema, "id");
     label = manifest_column(&r.schema, "label_true");
     kind = manifest_column(&r.schema, "kind");
-    if (!(t->label = mem_alloc(p->n_rows * sizeof *t->label, err)) || !(t->kind = mem_zalloc(p->n_rows, 1, err)) ||
+    if (!(t->label = mem_alloc(p->n_rows * sizeof *t->label, err)) ||
+        !(t->kind = mem_zalloc(p->n_rows, 1, err)) ||
         !(t->listed = mem_zalloc(p->n_rows, sizeof *t->listed, err)))
         goto out;
     for (size_t i = 0; i < p->n_rows; i++)
@@ -67,11 +66,12 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
         }
         n_found++;
         for (int k = 0; k < p->n_classes; k++)
-            if (strcmp(p->classes[k], r.fields[label]) == 0)
-                class = k;
+            if (strcmp(p->classes[k], r.fields[label]) == 0) class = k;
         /* Copies of a picture have one id and one true label. */
-        if (!r.fields[label][0] || (t->listed[row] && class != (t->label[row] == -1 ? p->label[row] : t->label[row]))) {
-            error_set(err, EX_DATAERR, "'%s', row %llu (id '%s'): %s", text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
+        if (!r.fields[label][0] ||
+            (t->listed[row] && class != (t->label[row] == -1 ? p->label[row] : t->label[row]))) {
+            error_set(err, EX_DATAERR, "'%s', row %llu (id '%s'): %s",
+                      text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
                       text_for_people(about, sizeof about, r.fields[id]),
                       r.fields[label][0] ? "another true label than in a row before" : "label_true is empty");
             goto out;
@@ -82,15 +82,15 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
             continue;
         }
         int which = kind_of(t, kind >= 0 && r.fields[kind][0] ? r.fields[kind] : "wrong", err);
-        if (which < 0)
-            goto out;
+        if (which < 0) goto out;
         t->n_wrong += t->label[row] == -1;
         t->label[row] = class;
         t->kind[row] = (uint8_t)which;
     }
     rc = got;
     if (got == 0 && n_found == 0 && t->n_elsewhere)
-        stage_warn("'%s' has none of the ids of the predictions: the truth about other data?", text_for_people(shown, sizeof shown, path));
+        stage_warn("'%s' has none of the ids of the predictions: the truth about other data?",
+                   text_for_people(shown, sizeof shown, path));
 out:
     manifest_reader_close(&r);
     return rc;
@@ -102,11 +102,14 @@ static void say_rate(FILE *f, const char *measure, const char *key, size_t k, si
     if (n == 0)
         fprintf(f, "%s\t%s\tnan\t0\t1\t0\t0\n", measure, key);
     else
-        fprintf(f, "%s\t%s\t%.4f\t%.4f\t%.4f\t%zu\t%zu\n", measure, key, (double)k / (double)n, w.low, w.high, k, n);
+        fprintf(f, "%s\t%s\t%.4f\t%.4f\t%.4f\t%zu\t%zu\n", measure, key, (double)k / (double)n, w.low, w.high,
+                k, n);
 }
 
-/* The order in which a reviewer who wants to see more than the suspects would go on: suspects, then the rest by margin. */
-static int review_order(const struct label_errors_input *in, const struct suspects *s, uint32_t **order, struct error *err)
+/* The order in which a reviewer who wants to see more than the suspects would go on: suspects, then the rest
+ * by margin. */
+static int review_order(const struct label_errors_input *in, const struct suspects *s, uint32_t **order,
+                        struct error *err)
 {
     double *margin = mem_alloc(in->n_rows * sizeof *margin, err);
     uint8_t *rest = mem_alloc(in->n_rows, err);
@@ -114,13 +117,13 @@ static int review_order(const struct label_errors_input *in, const struct suspec
     size_t n = 0;
     int rc = -1;
     *order = mem_alloc(in->n_rows * sizeof **order, err);
-    if (!margin || !rest || !*order || label_errors_score(NULL, in, RANK_NORMALIZED_MARGIN, false, margin, err))
+    if (!margin || !rest || !*order ||
+        label_errors_score(NULL, in, RANK_NORMALIZED_MARGIN, false, margin, err))
         goto out;
     memset(rest, 1, in->n_rows);
     for (size_t i = 0; i < s->n; i++)
         rest[(*order)[i] = s->items[i].row] = 0;
-    if (label_errors_rank(in, margin, rest, &tail, &n, err))
-        goto out;
+    if (label_errors_rank(in, margin, rest, &tail, &n, err)) goto out;
     memcpy(*order + s->n, tail, n * sizeof *tail);
     rc = 0;
 out:
@@ -130,23 +133,21 @@ out:
     return rc;
 }
 
-int mine_score_truth(const struct mine_options *o, const struct predictions *p, const struct suspects *s, const struct mine_facts *f,
-                     const struct label_errors_input *in, struct error *err)
+int mine_score_truth(const struct mine_options *o, const struct predictions *p, const struct suspects *s,
+                     const struct mine_facts *f, const struct label_errors_input *in, struct error *err)
 {
     static const int shares[] = {1, 2, 5, 10, 20, 50};
     struct truth t = {0};
     uint32_t *order = NULL;
-    size_t hits = 0, right_suggestion = 0, seen = 0, found = 0, kind_wrong[MAX_KINDS] = {0}, kind_found[MAX_KINDS] = {0},
-           kind_tenth[MAX_KINDS] = {0};
+    size_t hits = 0, right_suggestion = 0, seen = 0, found = 0, kind_wrong[MAX_KINDS] = {0},
+           kind_found[MAX_KINDS] = {0}, kind_tenth[MAX_KINDS] = {0};
     struct atomic_file out = ATOMIC_FILE_EMPTY;
     FILE *to = stderr;
     int rc = -1;
     (void)f;
-    if (truth_read(&t, o->truth, p, err) || review_order(in, s, &order, err))
-        goto out;
+    if (truth_read(&t, o->truth, p, err) || review_order(in, s, &order, err)) goto out;
     if (o->truth_report) {
-        if (atomic_file_open(&out, o->truth_report, err))
-            goto out;
+        if (atomic_file_open(&out, o->truth_report, err)) goto out;
         to = out.stream;
     } else if (o->common.output && strcmp(o->common.output, "-") != 0) {
         to = stdout;
@@ -155,12 +156,10 @@ int mine_score_truth(const struct mine_options *o, const struct predictions *p, 
         int32_t truth = t.label[s->items[i].row];
         hits += truth != -1;
         right_suggestion += truth == s->items[i].suggested;
-        if (truth != -1)
-            kind_found[t.kind[s->items[i].row]]++;
+        if (truth != -1) kind_found[t.kind[s->items[i].row]]++;
     }
     for (size_t i = 0; i < p->n_rows; i++)
-        if (t.label[i] != -1)
-            kind_wrong[t.kind[i]]++;
+        if (t.label[i] != -1) kind_wrong[t.kind[i]]++;
     fprintf(to, "measure\tkey\tvalue\tci_low\tci_high\tk\tn\n");
     say_rate(to, "wrong_labels", "share of all rows", t.n_wrong, p->n_rows);
     say_rate(to, "precision", "of the suspects", hits, s->n);
@@ -176,8 +175,7 @@ int mine_score_truth(const struct mine_options *o, const struct predictions *p, 
         size_t look = (size_t)ceil((double)p->n_rows * shares[i] / 100);
         for (; seen < look; seen++) {
             found += t.label[order[seen]] != -1;
-            if (shares[i] <= 10 && t.label[order[seen]] != -1)
-                kind_tenth[t.kind[order[seen]]]++;
+            if (shares[i] <= 10 && t.label[order[seen]] != -1) kind_tenth[t.kind[order[seen]]]++;
         }
         snprintf(key, sizeof key, "looking at %d%% (%zu rows)", shares[i], look);
         say_rate(to, "recall", key, found, t.n_wrong);

@@ -1,5 +1,6 @@
 /*
- * pack: decode and resize once, into shards that training reads. Reads: path label (split group fold variant source params xxh128).
+ * pack: decode and resize once, into shards that training reads. Reads: path label (split group fold variant
+ * source params xxh128).
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -7,25 +8,39 @@
 #include "pack.h"
 
 static const struct option_row rows[] = {
-    {OPTION_STRING, 'o', "output", offsetof(struct pack_options, folder), "DIR", "the folder of the set: the old set or the whole new one", 0, 0, NULL},
-    {OPTION_INT, 0, "size", offsetof(struct pack_options, size), "PX", "side of the squares", 1, SHARD_MAX_SIDE_PX, NULL},
+    {OPTION_STRING, 'o', "output", offsetof(struct pack_options, folder), "DIR",
+     "the folder of the set: the old set or the whole new one", 0, 0, NULL},
+    {OPTION_INT, 0, "size", offsetof(struct pack_options, size), "PX", "side of the squares", 1,
+     SHARD_MAX_SIDE_PX, NULL},
     {OPTION_CHOICE, 0, "resize", offsetof(struct pack_options, resize), "METHOD",
-     "bilinear (antialiased), area, lanczos, or tfjs (what the browser demo does); recorded in the set", 0, 0, "bilinear|area|lanczos|tfjs"},
-    {OPTION_CHOICE, 0, "format", offsetof(struct pack_options, format), "FORMAT", "winnow shards, or tar files for WebDataset", 0, 0, "winnow|webdataset"},
+     "bilinear (antialiased), area, lanczos, or tfjs (what the browser demo does); recorded in the set", 0, 0,
+     "bilinear|area|lanczos|tfjs"},
+    {OPTION_CHOICE, 0, "format", offsetof(struct pack_options, format), "FORMAT",
+     "winnow shards, or tar files for WebDataset", 0, 0, "winnow|webdataset"},
     {OPTION_CHOICE, 0, "encoding", offsetof(struct pack_options, encoding), "KIND",
-     "raw samples, or jpeg: some ten times smaller, decoded when read; webdataset is always jpeg", 0, 0, "raw|jpeg"},
+     "raw samples, or jpeg: some ten times smaller, decoded when read; webdataset is always jpeg", 0, 0,
+     "raw|jpeg"},
     {OPTION_INT, 0, "quality", offsetof(struct pack_options, quality), "Q", "of JPEG records", 1, 100, NULL},
-    {OPTION_BYTES, 0, "shard-size", offsetof(struct pack_options, shard_bytes), "N", "a new shard begins before this is passed", 1 << 16, 1e15, NULL},
+    {OPTION_BYTES, 0, "shard-size", offsetof(struct pack_options, shard_bytes), "N",
+     "a new shard begins before this is passed", 1 << 16, 1e15, NULL},
     {OPTION_FLAG, 0, "append", offsetof(struct pack_options, append), NULL,
-     "add to the set that is there; rows whose path, content and variant are in it already are passed over; what is in the set "
-     "is never changed, so new labels or splits need a new set (--reuse)", 0, 0, NULL},
+     "add to the set that is there; rows whose path, content and variant are in it already are passed over; "
+     "what is in the set "
+     "is never changed, so new labels or splits need a new set (--reuse)",
+     0, 0, NULL},
     {OPTION_STRING, 0, "reuse", offsetof(struct pack_options, reuse), "DIR",
-     "take pixels from this set where the file's content is in it, instead of decoding again: for a new round with new labels or "
-     "splits; where column xxh128 says what the content is, files are not even read", 0, 0, NULL},
-    {OPTION_STRING, 0, "check", offsetof(struct pack_options, check), "DIR", "read every byte of a set against its checksums, and nothing else", 0, 0, NULL},
-    {OPTION_FLAG, 0, "allow-truncated", offsetof(struct pack_options, allow_truncated), NULL, "pack what there is of pictures that are cut off", 0, 0, NULL},
-    {OPTION_FLAG, 0, "no-orient", offsetof(struct pack_options, no_orient), NULL, "leave pictures as stored, whatever EXIF says", 0, 0, NULL},
-    {OPTION_FLAG, 0, "no-sandbox", offsetof(struct pack_options, no_sandbox), NULL, "decode in this process: only for pictures of your own", 0, 0, NULL},
+     "take pixels from this set where the file's content is in it, instead of decoding again: for a new "
+     "round with new labels or "
+     "splits; where column xxh128 says what the content is, files are not even read",
+     0, 0, NULL},
+    {OPTION_STRING, 0, "check", offsetof(struct pack_options, check), "DIR",
+     "read every byte of a set against its checksums, and nothing else", 0, 0, NULL},
+    {OPTION_FLAG, 0, "allow-truncated", offsetof(struct pack_options, allow_truncated), NULL,
+     "pack what there is of pictures that are cut off", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-orient", offsetof(struct pack_options, no_orient), NULL,
+     "leave pictures as stored, whatever EXIF says", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-sandbox", offsetof(struct pack_options, no_sandbox), NULL,
+     "decode in this process: only for pictures of your own", 0, 0, NULL},
     COMMON_ROW_REJECTS(struct pack_options, common),
     COMMON_ROW_ROOT(struct pack_options, common),
     COMMON_ROW_THREADS(struct pack_options, common),
@@ -38,9 +53,12 @@ static const struct option_table table = {
     .synopsis = "[MANIFEST]",
     .summary = "decode and resize pictures once, into shards",
     .details =
-        "Reads path and label; split (train where a row has none), group, fold, variant, source and params go into the index when "
-        "they are there. The preprocessing is that of docs/preprocessing.md, the same as in eval, classify and the demo page.\n\n"
-        "  pack --size 299 -o shards augmented.tsv      shards/index.tsv lists shard-00000.bin, shard-00000.tsv ...\n"
+        "Reads path and label; split (train where a row has none), group, fold, variant, source and params "
+        "go into the index when "
+        "they are there. The preprocessing is that of docs/preprocessing.md, the same as in eval, classify "
+        "and the demo page.\n\n"
+        "  pack --size 299 -o shards augmented.tsv      shards/index.tsv lists shard-00000.bin, "
+        "shard-00000.tsv ...\n"
         "  pack --check shards                          0: sound; 65: says what is damaged\n"
         "  pack --format webdataset -o tars split.tsv   tars/train-00000.tar with KEY.jpg KEY.cls KEY.json\n",
     .rows = rows,
@@ -51,11 +69,11 @@ static const struct option_table table = {
 static int check_set(const struct pack_options *opt, struct error *err)
 {
     struct shard_set *set;
-    if (shard_set_open_stored(&set, opt->check, err))
-        return -1;
+    if (shard_set_open_stored(&set, opt->check, err)) return -1;
     int rc = shard_set_check(set, err);
     if (rc == 0)
-        stage_note(&opt->common, "%llu records are sound", (unsigned long long)shard_set_info(set)->n_records);
+        stage_note(&opt->common, "%llu records are sound",
+                   (unsigned long long)shard_set_info(set)->n_records);
     shard_set_close(set);
     return rc;
 }
@@ -73,12 +91,14 @@ int main(int argc, char **argv)
     struct error err = {0};
     stage_begin("pack");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     const char *const names[] = {opt.check, opt.folder, opt.reuse};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i] && !*names[i]) {
-            rc = error_set(&err, EX_USAGE, "%s: an empty folder name", i == 0 ? "--check" : i == 1 ? "-o" : "--reuse");
+            rc = error_set(&err, EX_USAGE, "%s: an empty folder name",
+                           i == 0   ? "--check"
+                           : i == 1 ? "-o"
+                                    : "--reuse");
             goto out;
         }
     if (opt.check) {
@@ -99,7 +119,7 @@ int main(int argc, char **argv)
         goto out;
     }
     const char *path = operands.n ? operands.items[0] : NULL;
-    if (opt.format == PACK_WEBDATASET) {        /* twice: the numbers of the classes come first */
+    if (opt.format == PACK_WEBDATASET) { /* twice: the numbers of the classes come first */
         if (manifest_source_open(&source, path, &err) || manifest_source_read(&source, &first, reads, &err) ||
             pack_classes_read(&classes, &first, &err) || manifest_source_read(&source, &in, reads, &err))
             goto out;

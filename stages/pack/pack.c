@@ -15,7 +15,7 @@ struct run {
     struct pack_columns c;
     struct shard_writer *shards;
     struct tar_writer *tars;
-    struct shard_set *old;              /* --append: what is there; --reuse: where pixels come from */
+    struct shard_set *old; /* --append: what is there; --reuse: where pixels come from */
     struct shard_set *reuse;
     struct manifest_writer *rejects;
     struct stage_counts *n;
@@ -23,27 +23,25 @@ struct run {
     struct progress progress;
 };
 
-/* --- in the worker ------------------------------------------------------------------------------------------------ */
+/* --- in the worker --- */
 
-static enum image_reason finish(void *context, const struct image_info *info, struct image *picture, struct image *scratch,
-                                uint8_t *result, size_t result_capacity, size_t *n_result, struct image_failure *failure)
+static enum image_reason finish(void *context, const struct image_info *info, struct image *picture,
+                                struct image *scratch, uint8_t *result, size_t result_capacity,
+                                size_t *n_result, struct image_failure *failure)
 {
     const struct pack_options *o = ((const struct run *)context)->opt;
     struct error err = {0};
     uint8_t *jpeg = NULL;
     const uint8_t *bytes;
     (void)info;
-    if (image_square(scratch, picture, (int)o->size, (enum resize_method)o->resize, &err))
-        goto memory;
+    if (image_square(scratch, picture, (int)o->size, (enum resize_method)o->resize, &err)) goto memory;
     bytes = scratch->pixels;
     *n_result = image_bytes(scratch);
     if (o->encoding == SHARD_JPEG || o->format == PACK_WEBDATASET) {
-        if (image_encode_jpeg(scratch, (int)o->quality, &jpeg, n_result, &err))
-            goto memory;
+        if (image_encode_jpeg(scratch, (int)o->quality, &jpeg, n_result, &err)) goto memory;
         bytes = jpeg;
     }
-    if (*n_result > result_capacity)
-        goto memory;
+    if (*n_result > result_capacity) goto memory;
     memcpy(result, bytes, *n_result);
     free(jpeg);
     return IMAGE_OK;
@@ -54,12 +52,9 @@ memory:
     return IMAGE_DECODE_MEMORY;
 }
 
-/* --- rows --------------------------------------------------------------------------------------------------------- */
+/* --- rows --- */
 
-static const char *cell(const char *const *fields, int column)
-{
-    return column < 0 ? "" : fields[column];
-}
+static const char *cell(const char *const *fields, int column) { return column < 0 ? "" : fields[column]; }
 
 /* Fills all but the bytes from the row; NULL, or the reason why it cannot be packed. */
 static const char *describe(const struct run *r, const char *const *f, struct shard_writer_record *out)
@@ -67,22 +62,24 @@ static const char *describe(const struct run *r, const char *const *f, struct sh
     struct error ignored = {0};
     int64_t number;
     *out = (struct shard_writer_record){
-        .path = f[r->c.path], .label = f[r->c.label], .group = cell(f, r->c.group), .source = cell(f, r->c.source),
-        .params = cell(f, r->c.params), .xxh128 = cell(f, r->c.xxh128), .split = SHARD_TRAIN, .fold = -1,
+        .path = f[r->c.path],
+        .label = f[r->c.label],
+        .group = cell(f, r->c.group),
+        .source = cell(f, r->c.source),
+        .params = cell(f, r->c.params),
+        .xxh128 = cell(f, r->c.xxh128),
+        .split = SHARD_TRAIN,
+        .fold = -1,
     };
     const char *split = cell(f, r->c.split), *fold = cell(f, r->c.fold), *variant = cell(f, r->c.variant);
-    if (!out->label[0])
-        return "no-label";
-    if (split[0] && !shard_split_parse(split, &out->split))
-        return "unknown-split";
+    if (!out->label[0]) return "no-label";
+    if (split[0] && !shard_split_parse(split, &out->split)) return "unknown-split";
     if (fold[0]) {
-        if (parse_i64(fold, 0, 1000000, &number, "fold", &ignored))
-            return "unknown-fold";
+        if (parse_i64(fold, 0, 1000000, &number, "fold", &ignored)) return "unknown-fold";
         out->fold = (int)number;
     }
     if (variant[0]) {
-        if (parse_i64(variant, 0, 1000000000, &number, "variant", &ignored))
-            return "unknown-variant";
+        if (parse_i64(variant, 0, 1000000000, &number, "variant", &ignored)) return "unknown-variant";
         out->variant = (int)number;
     }
     return NULL;
@@ -94,7 +91,10 @@ static int64_t find_old(const struct run *r, const struct shard_writer_record *w
     struct shard_record found;
     struct error ignored = {0};
     int64_t at = r->old && want->xxh128[0] ? shard_set_find(r->old, want->xxh128, want->variant) : -1;
-    return at >= 0 && shard_set_describe(r->old, (uint64_t)at, &found, &ignored) == 0 && strcmp(found.path, want->path) == 0 ? at : -1;
+    return at >= 0 && shard_set_describe(r->old, (uint64_t)at, &found, &ignored) == 0 &&
+                   strcmp(found.path, want->path) == 0
+               ? at
+               : -1;
 }
 
 /* Pixels depend on the file alone: any variant's record of that content will do. */
@@ -103,10 +103,7 @@ static int64_t find_pixels(const struct run *r, const char *xxh128)
     return r->reuse && xxh128[0] ? shard_set_find(r->reuse, xxh128, -1) : -1;
 }
 
-static bool known(void *context, const char *xxh128)
-{
-    return find_pixels(context, xxh128) >= 0;
-}
+static bool known(void *context, const char *xxh128) { return find_pixels(context, xxh128) >= 0; }
 
 static bool wanted(void *context, const char *const *fields)
 {
@@ -131,20 +128,20 @@ static int done(void *context, const char *const *fields, const struct decoded *
     const char *reason = describe(r, fields, &record);
     if (reason || (d && d->slug)) {
         r->n->n_rejected++;
-        return manifest_writer_reject(r->rejects, fields, reason ? reason : d->slug, reason ? "" : d->detail, err);
+        return manifest_writer_reject(r->rejects, fields, reason ? reason : d->slug, reason ? "" : d->detail,
+                                      err);
     }
     if (d) {
         record.xxh128 = d->xxh128;
         record.bytes = d->result;
         record.n_bytes = d->n_result;
     }
-    if (find_old(r, &record) >= 0) {    /* in the set already: a second run changes nothing */
+    if (find_old(r, &record) >= 0) { /* in the set already: a second run changes nothing */
         r->n_passed_over++;
         r->n->n_kept++;
         return 0;
     }
-    if (record.bytes)
-        return keep(r, &record, err);
+    if (record.bytes) return keep(r, &record, err);
     int64_t at = find_pixels(r, record.xxh128);
     if (at < 0 || shard_set_record(r->reuse, (uint64_t)at, &old, err))
         return at < 0 ? error_set(err, EX_SOFTWARE, "a record to reuse is gone") : -1;
@@ -154,20 +151,19 @@ static int done(void *context, const char *const *fields, const struct decoded *
     return keep(r, &record, err);
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 static int open_reuse(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->opt;
-    if (!o->reuse)
-        return 0;
-    if (shard_set_open_stored(&r->reuse, o->reuse, err))
-        return -1;
+    if (!o->reuse) return 0;
+    if (shard_set_open_stored(&r->reuse, o->reuse, err)) return -1;
     const struct shard_set_info *info = shard_set_info(r->reuse);
-    if (info->side_px == o->size && info->encoding == SHARD_RAW && strcmp(info->resize, resize_method_name((enum resize_method)o->resize)) == 0)
+    if (info->side_px == o->size && info->encoding == SHARD_RAW &&
+        strcmp(info->resize, resize_method_name((enum resize_method)o->resize)) == 0)
         return 0;
-    return error_set(err, EX_DATAERR, "'%s' holds %d px, %s, %s: its pixels are not the ones asked for", o->reuse, info->side_px,
-                     info->resize, shard_encoding_name(info->encoding));
+    return error_set(err, EX_DATAERR, "'%s' holds %d px, %s, %s: its pixels are not the ones asked for",
+                     o->reuse, info->side_px, info->resize, shard_encoding_name(info->encoding));
 }
 
 static int open_output(struct run *r, struct error *err)
@@ -175,26 +171,25 @@ static int open_output(struct run *r, struct error *err)
     const struct pack_options *o = r->opt;
     if (o->format == PACK_WEBDATASET)
         return tar_writer_open(&r->tars, o->folder, o->shard_bytes, r->classes->names, r->classes->n, err);
-    struct shard_writer_options w = {.side_px = (int)o->size, .resize = resize_method_name((enum resize_method)o->resize),
-                                     .encoding = (enum shard_encoding)o->encoding, .shard_bytes = o->shard_bytes, .append = o->append};
-    if (shard_writer_open(&r->shards, o->folder, &w, err))
-        return -1;
+    struct shard_writer_options w = {.side_px = (int)o->size,
+                                     .resize = resize_method_name((enum resize_method)o->resize),
+                                     .encoding = (enum shard_encoding)o->encoding,
+                                     .shard_bytes = o->shard_bytes,
+                                     .append = o->append};
+    if (shard_writer_open(&r->shards, o->folder, &w, err)) return -1;
     return o->append && shard_writer_appends(r->shards) ? shard_set_open_stored(&r->old, o->folder, err) : 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 int pack_classes_read(struct pack_classes *c, struct manifest_reader *in, struct error *err)
 {
     int more, label = manifest_column(&in->schema, "label");
     while ((more = manifest_reader_next(in, err)) == 1) {
         const char *name = manifest_field(in, label);
-        if (!name[0] || (c->n && bsearch(&name, c->names, (size_t)c->n, sizeof *c->names, by_name)))
-            continue;
-        if (mem_grow(&c->names, &c->capacity, (size_t)c->n + 1, sizeof *c->names, err) || !(c->names[c->n] = mem_strdup(name, err)))
+        if (!name[0] || (c->n && bsearch(&name, c->names, (size_t)c->n, sizeof *c->names, by_name))) continue;
+        if (mem_grow(&c->names, &c->capacity, (size_t)c->n + 1, sizeof *c->names, err) ||
+            !(c->names[c->n] = mem_strdup(name, err)))
             return -1;
         c->n++;
         qsort(c->names, (size_t)c->n, sizeof *c->names, by_name);
@@ -219,9 +214,9 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
     int rc = -1;
     const struct manifest_schema *s = &in->schema;
     r.c = (struct pack_columns){
-        manifest_column(s, "path"), manifest_column(s, "label"), manifest_column(s, "split"), manifest_column(s, "group"),
-        manifest_column(s, "fold"), manifest_column(s, "variant"), manifest_column(s, "source"), manifest_column(s, "params"),
-        manifest_column(s, "xxh128"),
+        manifest_column(s, "path"),   manifest_column(s, "label"),  manifest_column(s, "split"),
+        manifest_column(s, "group"),  manifest_column(s, "fold"),   manifest_column(s, "variant"),
+        manifest_column(s, "source"), manifest_column(s, "params"), manifest_column(s, "xxh128"),
     };
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.no_orient = opt->no_orient;
@@ -230,20 +225,24 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
     o.finish = finish;
     o.known = known;
     o.context = &r;
-    o.result_bytes = (size_t)opt->size * (size_t)opt->size * 3 + 65536;     /* a JPEG of noise may outgrow its samples */
+    /* a JPEG of noise may outgrow its samples */
+    o.result_bytes = (size_t)opt->size * (size_t)opt->size * 3 + 65536;
     o.threads = stage_threads(&opt->common);
     o.no_sandbox = opt->no_sandbox;
-    struct picture_rows rows = {.root = opt->common.root, .allow_outside = opt->common.allow_outside, .context = &r,
-                                .wanted = wanted, .done = done};
-    if (decode_pool_open(&pool, &o, err))       /* before the sets are mapped: the workers need not have them */
-        return -1;
+    struct picture_rows rows = {.root = opt->common.root,
+                                .allow_outside = opt->common.allow_outside,
+                                .context = &r,
+                                .wanted = wanted,
+                                .done = done};
+    /* before the sets are mapped: the workers need not have them */
+    if (decode_pool_open(&pool, &o, err)) return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
     if (open_reuse(&r, err) == 0 && open_output(&r, err) == 0 && picture_rows_run(&rows, in, pool, err) == 0)
         rc = r.tars ? tar_writer_commit(r.tars, err) : shard_writer_commit(r.shards, err);
     progress_end(&r.progress);
     if (rc == 0 && (r.n_reused || r.n_passed_over))
-        stage_note(&opt->common, "%llu taken from an earlier set, %llu there already", (unsigned long long)r.n_reused,
-                   (unsigned long long)r.n_passed_over);
+        stage_note(&opt->common, "%llu taken from an earlier set, %llu there already",
+                   (unsigned long long)r.n_reused, (unsigned long long)r.n_passed_over);
     tar_writer_close(r.tars);
     shard_writer_close(r.shards);
     shard_set_close(r.old);

@@ -17,17 +17,26 @@ struct pack_options {
     struct common_options common;
     const char *folder, *check, *reuse;
     int64_t size, quality;
-    int format, encoding, resize;       /* enum pack_format, shard_encoding, resize_method */
+    int format, encoding, resize; /* enum pack_format, shard_encoding, resize_method */
     uint64_t shard_bytes;
     bool append, allow_truncated, no_orient, no_sandbox;
 };
-#define PACK_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .size = 299, .quality = 95, .shard_bytes = SHARD_DEFAULT_BYTES}
+#define PACK_DEFAULTS                                                                                        \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .size = 299, .quality = 95, .shard_bytes = SHARD_DEFAULT_BYTES    \
+    }
 
 /* What a row of the manifest says of its record; borrowed from the row. */
-struct pack_columns { int path, label, split, group, fold, variant, source, params, xxh128; };
+struct pack_columns {
+    int path, label, split, group, fold, variant, source, params, xxh128;
+};
 
 /* The labels of a manifest, sorted: WebDataset wants their numbers from the first record on. */
-struct pack_classes { char **names; int n; size_t capacity; };
+struct pack_classes {
+    char **names;
+    int n;
+    size_t capacity;
+};
 int pack_classes_read(struct pack_classes *c, struct manifest_reader *in, struct error *err);
 void pack_classes_release(struct pack_classes *c);
 
@@ -35,10 +44,11 @@ void pack_classes_release(struct pack_classes *c);
 int pack_run(const struct pack_options *opt, const struct pack_classes *classes, struct manifest_reader *in,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
 
-/* tar.c: a folder of <split>-00000.tar for WebDataset, img2dataset's users and DALI. The same life as a shard_writer. */
+/* tar.c: a folder of <split>-00000.tar for WebDataset, img2dataset's users and DALI. The same life as a
+ * shard_writer. */
 struct tar_writer;
-int tar_writer_open(struct tar_writer **out, const char *folder, uint64_t shard_bytes, char *const *classes, int n_classes,
-                    struct error *err);
+int tar_writer_open(struct tar_writer **out, const char *folder, uint64_t shard_bytes, char *const *classes,
+                    int n_classes, struct error *err);
 int tar_writer_add(struct tar_writer *w, const struct shard_writer_record *record, struct error *err);
 int tar_writer_commit(struct tar_writer *w, struct error *err);
 void tar_writer_close(struct tar_writer *w);

@@ -1,8 +1,9 @@
 /*
- * blocklist.c: --blocklist: pictures that must not be there. The list is the one that fetch reads (store/hash_list.h),
- * and more: PDQ hashes, "pdq:" and 64 digits or 64 digits alone (a SHA-256 needs its "sha256:" here), match within
- * --block-distance, in all eight orientations with --dihedral, but never a flat picture, whose bits are noise. A row that
- * could not be decoded still matches by its bytes, and --protect does not protect it.
+ * blocklist.c: --blocklist: pictures that must not be there. The list is the one that fetch reads
+ * (store/hash_list.h), and more: PDQ hashes, "pdq:" and 64 digits or 64 digits alone (a SHA-256 needs its
+ * "sha256:" here), match within --block-distance, in all eight orientations with --dihedral, but never a flat
+ * picture, whose bits are noise. A row that could not be decoded still matches by its bytes, and --protect
+ * does not protect it.
  */
 #include "near.h"
 
@@ -26,12 +27,10 @@ static int block(struct near *s, uint32_t row, uint32_t distance, enum hash_kind
         return 0;
     }
     if (r->flags & ROW_LISTED) {
-        if (distance < r->distance)
-            r->distance = (uint8_t)distance;
+        if (distance < r->distance) r->distance = (uint8_t)distance;
         return 0;
     }
-    if (mem_grow(&s->blocked, &s->blocked_capacity, s->n_blocked + 1, sizeof *s->blocked, err))
-        return -1;
+    if (mem_grow(&s->blocked, &s->blocked_capacity, s->n_blocked + 1, sizeof *s->blocked, err)) return -1;
     struct blocked *b = &s->blocked[s->n_blocked++];
     *b = (struct blocked){.row = row, .algorithm = digest ? hash_kind_name(kind) : "pdq"};
     if (digest)
@@ -51,14 +50,14 @@ static int block_by_name(struct near *s, struct hash_list *list, struct error *e
         if (!(s->rows[i].flags & ROW_NAMED) || !hash_list_has(list, HASH_XXH128, s->rows[i].id.bytes))
             continue;
         xxh128_hex(hex, &s->rows[i].id);
-        if (block(s, i, 0, HASH_XXH128, hex, err))
-            return -1;
+        if (block(s, i, 0, HASH_XXH128, hex, err)) return -1;
     }
     return 0;
 }
 
 /* MD5, SHA-1 and SHA-256 are of the file's bytes, which have to be read for it. */
-static int block_by_bytes(struct near *s, struct manifest_source *in, struct hash_list *list, struct error *err)
+static int block_by_bytes(struct near *s, struct manifest_source *in, struct hash_list *list,
+                          struct error *err)
 {
     struct manifest_reader r;
     struct text path = TEXT_EMPTY;
@@ -66,24 +65,23 @@ static int block_by_bytes(struct near *s, struct manifest_source *in, struct has
     enum hash_kind kind;
     char digest[65];
     int got, rc = -1;
-    if (list->n[HASH_MD5] + list->n[HASH_SHA1] + list->n[HASH_SHA256] == 0)
-        return 0;
-    if (manifest_source_read(in, &r, NULL, err))
-        return -1;
+    if (list->n[HASH_MD5] + list->n[HASH_SHA1] + list->n[HASH_SHA256] == 0) return 0;
+    if (manifest_source_read(in, &r, NULL, err)) return -1;
     int column = manifest_column(&r.schema, "path");
-    for (uint32_t row = (uint32_t)s->n_against; (got = manifest_reader_next(&r, err)) > 0 && row < s->n_rows; row++) {
+    for (uint32_t row = (uint32_t)s->n_against; (got = manifest_reader_next(&r, err)) > 0 && row < s->n_rows;
+         row++) {
         char *bytes;
         size_t n_bytes;
         struct xxh128 id;
         text_clear(&path);
-        if (path_join(&path, s->opt->common.root, manifest_field(&r, column), s->opt->common.allow_outside, &ignored) ||
+        if (path_join(&path, s->opt->common.root, manifest_field(&r, column), s->opt->common.allow_outside,
+                      &ignored) ||
             io_read_file(path.data, IMAGE_MAX_FILE_BYTES, &bytes, &n_bytes, &ignored))
             continue; /* what cannot be read has its own reason */
         xxh128_of(&id, bytes, n_bytes);
         bool hit = hash_list_matches(list, bytes, n_bytes, &id, &kind, digest);
         free(bytes);
-        if (hit && block(s, row, 0, kind, digest, err))
-            goto out;
+        if (hit && block(s, row, 0, kind, digest, err)) goto out;
     }
     rc = got < 0 ? -1 : manifest_source_check(in, err);
 out:
@@ -95,8 +93,7 @@ out:
 /* Whether a row's hash is compared with the list, and in how many orientations. */
 static size_t n_looks(const struct near *s, uint32_t row)
 {
-    if (!near_comparable(s, row))
-        return 0;
+    if (!near_comparable(s, row)) return 0;
     return s->opt->dihedral && (s->rows[row].flags & ROW_TURNED) ? PDQ_DIHEDRALS : 1;
 }
 
@@ -108,8 +105,7 @@ static int block_by_likeness(struct near *s, const struct hash_list *list, struc
     size_t n_listed = list->n_pdq, n = 0, bytes;
     char hex[PDQ_HEX_BYTES];
     int rc = -1;
-    if (n_listed == 0)
-        return 0;
+    if (n_listed == 0) return 0;
     for (uint32_t i = 0; i < s->n_rows; i++)
         n += n_looks(s, i);
     if (!size_mul(n_listed + n, sizeof *hashes, &bytes) || !(hashes = mem_alloc(bytes, err)) ||
@@ -157,8 +153,7 @@ int near_block(struct near *s, struct manifest_source *in, struct error *err)
     if (hash_list_add_file(&list, s->opt->blocklist, err) || block_by_name(s, &list, err) ||
         block_by_bytes(s, in, &list, err) || block_by_likeness(s, &list, err))
         goto out;
-    if (s->n_blocked)
-        qsort(s->blocked, s->n_blocked, sizeof *s->blocked, by_row);
+    if (s->n_blocked) qsort(s->blocked, s->n_blocked, sizeof *s->blocked, by_row);
     rc = 0;
 out:
     hash_list_release(&list);

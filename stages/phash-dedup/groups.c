@@ -1,10 +1,11 @@
 /*
- * groups.c: what has to stay on one side of a split. Unlike the stars of judge.c these are connected components at the
- * wider
- * --group-distance: nobody leaves because of them, so chains only keep together what a chain of likenesses connects.
+ * groups.c: what has to stay on one side of a split. Unlike the stars of judge.c these are connected
+ * components at the wider --group-distance: nobody leaves because of them, so chains only keep together what
+ * a chain of likenesses connects.
  *
- * A group's name is the smallest of the groups that its rows came with, or the smallest content hash of its rows. So a
- * group keeps its name when pictures are added to an old manifest, and a picture alone is its own group.
+ * A group's name is the smallest of the groups that its rows came with, or the smallest content hash of its
+ * rows. So a group keeps its name when pictures are added to an old manifest, and a picture alone is its own
+ * group.
  */
 #include "near.h"
 
@@ -31,8 +32,7 @@ static uint32_t root_of(struct near *s, uint32_t row)
 static bool names_before(const struct near *s, uint32_t a, uint32_t b)
 {
     const struct row *x = &s->rows[a], *y = &s->rows[b];
-    if ((x->group_in == NONE) != (y->group_in == NONE))
-        return x->group_in != NONE;
+    if ((x->group_in == NONE) != (y->group_in == NONE)) return x->group_in != NONE;
     if (x->group_in != NONE && x->group_in != y->group_in)
         return strcmp(s->groups_in.text[x->group_in], s->groups_in.text[y->group_in]) < 0;
     int c = memcmp(&x->id, &y->id, sizeof x->id);
@@ -44,8 +44,7 @@ static void unite(struct near *s, uint32_t a, uint32_t b)
 {
     a = root_of(s, a);
     b = root_of(s, b);
-    if (a == b)
-        return;
+    if (a == b) return;
     if (names_before(s, a, b))
         s->rows[b].group = a;
     else
@@ -67,8 +66,7 @@ int near_group(struct near *s, struct error *err)
         s->rows[i].group = i;
     for (uint32_t i = 0; i < s->n_rows; i++) {
         struct row *r = &s->rows[i];
-        if (!stays(s, i))
-            continue;
+        if (!stays(s, i)) continue;
         if (r->node != NONE && s->opt->group_distance >= 0) {
             if (first_of_node[r->node] == NONE)
                 first_of_node[r->node] = i;
@@ -98,8 +96,7 @@ int near_group(struct near *s, struct error *err)
 const char *near_group_name(const struct near *s, uint32_t row, char out[XXH128_HEX_BYTES])
 {
     const struct row *r = &s->rows[s->rows[row].group];
-    if (r->group_in != NONE)
-        return s->groups_in.text[r->group_in];
+    if (r->group_in != NONE) return s->groups_in.text[r->group_in];
     xxh128_hex(out, &r->id);
     return out;
 }

@@ -6,7 +6,8 @@
 int near_index_open(struct near *s, struct error *err)
 {
     struct text lock = TEXT_EMPTY;
-    int rc = text_printf(&lock, err, "%s.lock", s->opt->index) || file_lock_take(&s->index_lock, lock.data, err) ||
+    int rc = text_printf(&lock, err, "%s.lock", s->opt->index) ||
+                     file_lock_take(&s->index_lock, lock.data, err) ||
                      pdq_index_read(&s->index, s->opt->index, err)
                  ? -1
                  : 0;
@@ -16,7 +17,8 @@ int near_index_open(struct near *s, struct error *err)
 
 const struct pdq_index_entry *near_index_find(const struct near *s, const struct xxh128 *id)
 {
-    return pdq_index_find(&s->index, id, (enum pdq_family)s->opt->family, !s->opt->no_orient, s->opt->dihedral);
+    return pdq_index_find(&s->index, id, (enum pdq_family)s->opt->family, !s->opt->no_orient,
+                          s->opt->dihedral);
 }
 
 int near_index_add(struct near *s, uint32_t row, struct error *err)

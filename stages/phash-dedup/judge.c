@@ -1,11 +1,11 @@
 /*
  * judge.c: near pairs, conflicts of labels, and the stars of near duplicates.
  *
- * Rows with the same 256 bits are one node; the join runs over nodes. A row that lies within --distance of a row with
- * another label is in conflict, whatever the rest looks like. Of what remains, rows are taken best first: one that
- * nobody has claimed stays and claims every unclaimed row within --distance of itself. So a row only ever leaves for a
- * picture that it is near to itself (no chains), what stays is pairwise further apart than --distance, and running it
- * again changes nothing.
+ * Rows with the same 256 bits are one node; the join runs over nodes. A row that lies within --distance of a
+ * row with another label is in conflict, whatever the rest looks like. Of what remains, rows are taken best
+ * first: one that nobody has claimed stays and claims every unclaimed row within --distance of itself. So a
+ * row only ever leaves for a picture that it is near to itself (no chains), what stays is pairwise further
+ * apart than --distance, and running it again changes nothing.
  */
 #include "near.h"
 
@@ -22,14 +22,12 @@ static bool compared(const struct near *s, const struct row *r)
     return (r->flags & (ROW_HASHED | ROW_LEAVES)) == ROW_HASHED && r->quality >= s->opt->min_quality;
 }
 
-bool near_comparable(const struct near *s, uint32_t row)
-{
-    return compared(s, &s->rows[row]);
-}
+bool near_comparable(const struct near *s, uint32_t row) { return compared(s, &s->rows[row]); }
 
 static size_t hash_slot(const struct pdq_hash *h)
 {
-    uint64_t x = (h->word[0] ^ h->word[1] * 0x9e3779b97f4a7c15u) + (h->word[2] ^ h->word[3] * 0xc2b2ae3d27d4eb4fu);
+    uint64_t x =
+        (h->word[0] ^ h->word[1] * 0x9e3779b97f4a7c15u) + (h->word[2] ^ h->word[3] * 0xc2b2ae3d27d4eb4fu);
     x ^= x >> 32;
     x *= 0xd6e8feb86659fd93u;
     return (size_t)(x ^ x >> 32);
@@ -44,12 +42,10 @@ static int make_nodes(struct near *s, struct error *err)
     while (size < 2 * n)
         size *= 2;
     uint32_t *table = mem_zalloc(size, sizeof *table, err);
-    if (!table)
-        return -1;
+    if (!table) return -1;
     for (size_t i = 0; i < s->n_rows; i++) {
         struct row *r = &s->rows[i];
-        if (i == s->n_against)
-            s->n_first = s->n_nodes;
+        if (i == s->n_against) s->n_first = s->n_nodes;
         if (!compared(s, r)) {
             s->n_flat += (r->flags & ROW_HASHED) && r->quality < s->opt->min_quality;
             continue;
@@ -68,12 +64,10 @@ static int make_nodes(struct near *s, struct error *err)
         r->node = table[at] - 1;
     }
     free(table);
-    if (s->n_against == s->n_rows)
-        s->n_first = s->n_nodes;
+    if (s->n_against == s->n_rows) s->n_first = s->n_nodes;
     s->node_start = mem_zalloc(s->n_nodes + 2, sizeof *s->node_start, err);
     s->node_rows = mem_alloc((n + 1) * sizeof *s->node_rows, err);
-    if (!s->node_start || !s->node_rows)
-        return -1;
+    if (!s->node_start || !s->node_rows) return -1;
     /* Counting, two places ahead: the second loop then leaves the starts where they belong. */
     for (size_t i = 0; i < s->n_rows; i++)
         if (s->rows[i].node != NONE)
@@ -81,24 +75,21 @@ static int make_nodes(struct near *s, struct error *err)
     for (size_t i = 2; i <= s->n_nodes; i++)
         s->node_start[i] += s->node_start[i - 1];
     for (size_t i = 0; i < s->n_rows; i++)
-        if (s->rows[i].node != NONE)
-            s->node_rows[s->node_start[s->rows[i].node + 1]++] = (uint32_t)i;
+        if (s->rows[i].node != NONE) s->node_rows[s->node_start[s->rows[i].node + 1]++] = (uint32_t)i;
     return 0;
 }
 
 static int compare_pairs(const void *a, const void *b)
 {
     const struct near_pair *x = a, *y = b;
-    if (x->a != y->a)
-        return x->a < y->a ? -1 : 1;
-    if (x->b != y->b)
-        return x->b < y->b ? -1 : 1;
+    if (x->a != y->a) return x->a < y->a ? -1 : 1;
+    if (x->b != y->b) return x->b < y->b ? -1 : 1;
     return (x->distance > y->distance) - (x->distance < y->distance);
 }
 
 /*
- * Turned copies: every row's other seven hashes against all nodes. A picture and its mirror image then meet from either
- * side; the smaller distance counts.
+ * Turned copies: every row's other seven hashes against all nodes. A picture and its mirror image then meet
+ * from either side; the smaller distance counts.
  */
 static int join_turned(struct near *s, int distance, int radius, const struct near_progress *progress,
                        struct error *err)
@@ -127,13 +118,14 @@ static int join_turned(struct near *s, int distance, int radius, const struct ne
     for (size_t i = 0; i < found.n; i++) {
         uint32_t a = found.pairs[i].a, b = s->rows[row_of[found.pairs[i].b - s->n_nodes]].node;
         if (a != b && (a >= s->n_first || b >= s->n_first))
-            s->pairs.pairs[s->pairs.n++] = (struct near_pair){a < b ? a : b, a < b ? b : a, found.pairs[i].distance};
+            s->pairs.pairs[s->pairs.n++] =
+                (struct near_pair){a < b ? a : b, a < b ? b : a, found.pairs[i].distance};
     }
-    if (s->pairs.n)
-        qsort(s->pairs.pairs, s->pairs.n, sizeof *s->pairs.pairs, compare_pairs);
+    if (s->pairs.n) qsort(s->pairs.pairs, s->pairs.n, sizeof *s->pairs.pairs, compare_pairs);
     size_t n = 0;
     for (size_t i = 0; i < s->pairs.n; i++) /* the nearest of a pair's several meetings comes first */
-        if (n == 0 || s->pairs.pairs[n - 1].a != s->pairs.pairs[i].a || s->pairs.pairs[n - 1].b != s->pairs.pairs[i].b)
+        if (n == 0 || s->pairs.pairs[n - 1].a != s->pairs.pairs[i].a ||
+            s->pairs.pairs[n - 1].b != s->pairs.pairs[i].b)
             s->pairs.pairs[n++] = s->pairs.pairs[i];
     s->pairs.n = n;
     rc = 0;
@@ -158,26 +150,24 @@ static int make_lists(struct near *s, struct error *err)
         n += s->pairs.pairs[i].distance <= s->opt->distance;
     if (n > UINT32_MAX / 2 - 1)
         return error_set(err, EX_DATAERR,
-                         "%zu pairs of near duplicates are more than can be held; use a smaller --distance", n);
+                         "%zu pairs of near duplicates are more than can be held; use a smaller --distance",
+                         n);
     s->adjacent_start = mem_zalloc(s->n_nodes + 2, sizeof *s->adjacent_start, err);
     s->adjacent = mem_alloc((2 * n + 1) * sizeof *s->adjacent, err);
-    if (!s->adjacent_start || !s->adjacent)
-        return -1;
+    if (!s->adjacent_start || !s->adjacent) return -1;
     uint32_t *start = s->adjacent_start;
     for (int fill = 0; fill < 2; fill++) {
         for (size_t i = 0; i < s->pairs.n; i++) {
             const struct near_pair *p = &s->pairs.pairs[i];
-            if (p->distance > s->opt->distance)
-                continue;
+            if (p->distance > s->opt->distance) continue;
             if (fill) {
                 s->adjacent[start[p->a + 1]++] = (struct neighbour){p->b, p->distance};
                 s->adjacent[start[p->b + 1]++] = (struct neighbour){p->a, p->distance};
             } else {
-                /* One place further than the usual counting, so that filling moves the starts where they belong. */
-                if (p->a + 2 <= s->n_nodes)
-                    start[p->a + 2]++;
-                if (p->b + 2 <= s->n_nodes)
-                    start[p->b + 2]++;
+                /* One place further than the usual counting, so that filling moves the starts where they
+                 * belong. */
+                if (p->a + 2 <= s->n_nodes) start[p->a + 2]++;
+                if (p->b + 2 <= s->n_nodes) start[p->b + 2]++;
             }
         }
         for (size_t i = 2; i <= s->n_nodes && !fill; i++)
@@ -189,15 +179,15 @@ static int make_lists(struct near *s, struct error *err)
 int near_find_pairs(struct near *s, struct error *err)
 {
     struct near_progress tell = {tell_progress, &s->progress};
-    int64_t distance =
-        s->opt->group_distance > s->opt->distance && !s->opt->check_leak ? s->opt->group_distance : s->opt->distance;
-    /* Everything within --distance is found; what lies between it and --group-distance nearly, unless --exact-groups
-     * asks. */
+    int64_t distance = s->opt->group_distance > s->opt->distance && !s->opt->check_leak
+                           ? s->opt->group_distance
+                           : s->opt->distance;
+    /* Everything within --distance is found; what lies between it and --group-distance nearly, unless
+     * --exact-groups asks. */
     int radius = s->opt->exact_groups || distance == s->opt->distance
                      ? NEAR_EXACT
                      : (int)(s->opt->distance > 31 ? s->opt->distance : 31) / 16;
-    if (make_nodes(s, err))
-        return -1;
+    if (make_nodes(s, err)) return -1;
     progress_start(&s->progress, &s->opt->common, 100, "% compared");
     /* Two old pictures near each other are no news. */
     unsigned wanted = s->n_first ? NEAR_FIRST_REST | NEAR_REST_REST : NEAR_ALL;
@@ -213,14 +203,14 @@ int near_find_pairs(struct near *s, struct error *err)
     return 0;
 }
 
-/* --- who is better --------------------------------------------------------------------------------------- */
+/* --- who is better ---------------------------------------------------------------------------------------
+ */
 
 static const struct near *sorting; /* qsort's context; one sort at a time */
 
-#define COMPARE(a, b)                                                                                                  \
-    do {                                                                                                               \
-        if ((a) != (b))                                                                                                \
-            return (a) < (b) ? -1 : 1;                                                                                 \
+#define COMPARE(a, b)                                                                                        \
+    do {                                                                                                     \
+        if ((a) != (b)) return (a) < (b) ? -1 : 1;                                                           \
     } while (0)
 
 static size_t label_preference(const struct near *s, uint32_t label)
@@ -231,8 +221,8 @@ static size_t label_preference(const struct near *s, uint32_t label)
     return i;
 }
 
-/* Smaller is better: a total order that ends in path and content, so it does not depend on the order of the rows (but
- * for --keep first). */
+/* Smaller is better: a total order that ends in path and content, so it does not depend on the order of the
+ * rows (but for --keep first). */
 static int compare_rank(const void *a, const void *b)
 {
     const struct near *s = sorting;
@@ -254,25 +244,18 @@ static int compare_rank(const void *a, const void *b)
         COMPARE(x->bytes, y->bytes);
         COMPARE(f->mtime_ns, g->mtime_ns);
         break;
-    case KEEP_OLDEST:
-        COMPARE(f->mtime_ns, g->mtime_ns);
-        break;
-    case KEEP_NEWEST:
-        COMPARE(g->mtime_ns, f->mtime_ns);
-        break;
-    case KEEP_FIRST:
-        COMPARE(i, j);
-        break;
-    case KEEP_PATH:
-        break;
+    case KEEP_OLDEST: COMPARE(f->mtime_ns, g->mtime_ns); break;
+    case KEEP_NEWEST: COMPARE(g->mtime_ns, f->mtime_ns); break;
+    case KEEP_FIRST: COMPARE(i, j); break;
+    case KEEP_PATH: break;
     }
     int c = strcmp(f->path, g->path);
-    if (c == 0)
-        c = memcmp(&x->id, &y->id, sizeof x->id);
+    if (c == 0) c = memcmp(&x->id, &y->id, sizeof x->id);
     return c ? c : (i > j) - (i < j);
 }
 
-/* --- conflicts ------------------------------------------------------------------------------------------- */
+/* --- conflicts -------------------------------------------------------------------------------------------
+ */
 
 /* The first two different labels among the rows of a node and of its neighbours; 0: none. */
 struct label_pair {
@@ -281,8 +264,7 @@ struct label_pair {
 
 static void add_label(struct label_pair *p, uint32_t label)
 {
-    if (!label || label == p->one || label == p->two)
-        return;
+    if (!label || label == p->one || label == p->two) return;
     if (!p->one)
         p->one = label;
     else if (!p->two)
@@ -306,11 +288,13 @@ static void find_opponent(struct near *s, uint32_t row, const uint32_t *rank)
     uint32_t best = NONE, best_distance = 0;
     for (uint32_t k = s->node_start[r->node]; k < s->node_start[r->node + 1]; k++) {
         uint32_t other = s->node_rows[k];
-        if (s->rows[other].label && s->rows[other].label != r->label && (best == NONE || rank[other] < rank[best]))
+        if (s->rows[other].label && s->rows[other].label != r->label &&
+            (best == NONE || rank[other] < rank[best]))
             best = other;
     }
     for (uint32_t k = s->adjacent_start[r->node]; k < s->adjacent_start[r->node + 1]; k++)
-        for (uint32_t m = s->node_start[s->adjacent[k].node]; m < s->node_start[s->adjacent[k].node + 1]; m++) {
+        for (uint32_t m = s->node_start[s->adjacent[k].node]; m < s->node_start[s->adjacent[k].node + 1];
+             m++) {
             uint32_t other = s->node_rows[m];
             if (s->rows[other].label && s->rows[other].label != r->label &&
                 (best == NONE || rank[other] < rank[best])) {
@@ -322,18 +306,17 @@ static void find_opponent(struct near *s, uint32_t row, const uint32_t *rank)
     r->distance = (uint8_t)best_distance;
 }
 
-static int remove_conflicts(struct near *s, const uint32_t *order, size_t n, const uint32_t *rank, struct error *err)
+static int remove_conflicts(struct near *s, const uint32_t *order, size_t n, const uint32_t *rank,
+                            struct error *err)
 {
     struct label_pair *own = mem_zalloc(s->n_nodes + 1, sizeof *own, err);
-    if (!own)
-        return -1;
+    if (!own) return -1;
     for (size_t i = 0; i < n; i++)
         add_label(&own[s->rows[order[i]].node], s->rows[order[i]].label);
     for (size_t i = 0; i < n; i++) {
         struct row *r = &s->rows[order[i]];
         struct label_pair p = labels_around(s, own, r->node);
-        if (!r->label || !p.two || (r->flags & (ROW_AGAINST | ROW_PROTECTED)))
-            continue;
+        if (!r->label || !p.two || (r->flags & (ROW_AGAINST | ROW_PROTECTED))) continue;
         r->flags |= ROW_LEAVES;
         r->reason = LEAVES_CONFLICT;
         s->n_conflicts++;
@@ -343,7 +326,8 @@ static int remove_conflicts(struct near *s, const uint32_t *order, size_t n, con
     return 0;
 }
 
-/* --- stars ----------------------------------------------------------------------------------------------- */
+/* --- stars -----------------------------------------------------------------------------------------------
+ */
 
 static void claim(struct near *s, uint32_t keeper, uint32_t node, uint32_t distance, uint8_t *claimed)
 {
@@ -368,11 +352,11 @@ static void look_at_times(struct near *s)
     struct text path = TEXT_EMPTY;
     struct error ignored;
     struct stat st;
-    if (s->opt->keep == KEEP_FIRST || s->opt->keep == KEEP_PATH)
-        return;
+    if (s->opt->keep == KEEP_FIRST || s->opt->keep == KEEP_PATH) return;
     for (size_t i = 0; i < s->n_files; i++) {
         s->files[i].mtime_ns = INT64_MAX; /* a file that is gone is no one's elder */
-        if (path_join(&path, s->opt->common.root, s->files[i].path, s->opt->common.allow_outside, &ignored) == 0 &&
+        if (path_join(&path, s->opt->common.root, s->files[i].path, s->opt->common.allow_outside, &ignored) ==
+                0 &&
             stat(path.data, &st) == 0)
             s->files[i].mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     }
@@ -390,18 +374,15 @@ int near_judge(struct near *s, struct error *err)
         goto out;
     look_at_times(s);
     for (size_t i = 0; i < s->n_rows; i++)
-        if ((s->rows[i].flags & ROW_PATH) && s->rows[i].node != NONE)
-            order[n++] = (uint32_t)i;
+        if ((s->rows[i].flags & ROW_PATH) && s->rows[i].node != NONE) order[n++] = (uint32_t)i;
     sorting = s;
     qsort(order, n, sizeof *order, compare_rank);
     for (size_t i = 0; i < n; i++)
         rank[order[i]] = (uint32_t)i;
-    if (s->opt->on_conflict == CONFLICT_REVIEW && remove_conflicts(s, order, n, rank, err))
-        goto out;
+    if (s->opt->on_conflict == CONFLICT_REVIEW && remove_conflicts(s, order, n, rank, err)) goto out;
     for (size_t i = 0; i < n; i++) {
         uint32_t row = order[i], node = s->rows[row].node;
-        if (claimed[row] || (s->rows[row].flags & ROW_LEAVES))
-            continue;
+        if (claimed[row] || (s->rows[row].flags & ROW_LEAVES)) continue;
         claim(s, row, node, 0, claimed);
         for (uint32_t k = s->adjacent_start[node]; k < s->adjacent_start[node + 1]; k++)
             claim(s, row, s->adjacent[k].node, s->adjacent[k].distance, claimed);

@@ -1,6 +1,7 @@
 /*
- * leak.c: near copies on both sides of a split. For every picture that has one within --distance in another split, a
- * line with the nearest of them: linear output, also where a thousand copies of a picture are spread over the splits.
+ * leak.c: near copies on both sides of a split. For every picture that has one within --distance in another
+ * split, a line with the nearest of them: linear output, also where a thousand copies of a picture are spread
+ * over the splits.
  */
 #include "near.h"
 
@@ -17,8 +18,7 @@ static int read_splits(struct near *s, struct manifest_source *in, uint32_t *spl
     struct manifest_reader r;
     size_t row = s->n_against;
     int got;
-    if (manifest_source_read(in, &r, required, err))
-        return -1;
+    if (manifest_source_read(in, &r, required, err)) return -1;
     int column = manifest_column(&r.schema, "split");
     while ((got = manifest_reader_next(&r, err)) > 0 && row < s->n_rows)
         if (names_find(names, manifest_field(&r, column), &split[row++], err)) {
@@ -33,14 +33,14 @@ struct nearest {
     uint32_t row, distance;
 };
 
-static void consider(const struct near *s, const uint32_t *split, uint32_t row, uint32_t node, uint32_t distance,
-                     struct nearest *best)
+static void consider(const struct near *s, const uint32_t *split, uint32_t row, uint32_t node,
+                     uint32_t distance, struct nearest *best)
 {
     for (uint32_t k = s->node_start[node]; k < s->node_start[node + 1]; k++) {
         uint32_t other = s->node_rows[k];
-        if (split[other] == split[row] || (best->row != NONE && distance > best->distance))
-            continue;
-        if (best->row == NONE || distance < best->distance || strcmp(near_path(s, other), near_path(s, best->row)) < 0)
+        if (split[other] == split[row] || (best->row != NONE && distance > best->distance)) continue;
+        if (best->row == NONE || distance < best->distance ||
+            strcmp(near_path(s, other), near_path(s, best->row)) < 0)
             *best = (struct nearest){other, distance};
     }
 }
@@ -55,20 +55,19 @@ int near_check_leak(struct near *s, struct manifest_source *in, const char *outp
     uint32_t *split = mem_zalloc(s->n_rows + 1, sizeof *split, err);
     int rc = -1;
     *n_leaks = 0;
-    if (!split || read_splits(s, in, split, &names, err) || manifest_writer_open(&w, output, NULL, columns, err))
+    if (!split || read_splits(s, in, split, &names, err) ||
+        manifest_writer_open(&w, output, NULL, columns, err))
         goto out;
     for (uint32_t i = 0; i < s->n_rows; i++) {
         const struct row *r = &s->rows[i];
         struct nearest best = {NONE, 0};
         char distance[16];
-        if (r->node == NONE || !(r->flags & ROW_PATH))
-            continue;
+        if (r->node == NONE || !(r->flags & ROW_PATH)) continue;
         consider(s, split, i, r->node, 0, &best);
         for (uint32_t k = s->adjacent_start[r->node]; k < s->adjacent_start[r->node + 1]; k++)
             consider(s, split, i, s->adjacent[k].node, s->adjacent[k].distance, &best);
-        if (best.row == NONE)
-            continue;
-        assert(names.text);             /* each row has a split, named at least "" */
+        if (best.row == NONE) continue;
+        assert(names.text); /* each row has a split, named at least "" */
         snprintf(distance, sizeof distance, "%u", best.distance);
         const char *const fields[] = {near_path(s, i),
                                       s->labels.text[r->label],
@@ -78,8 +77,7 @@ int near_check_leak(struct near *s, struct manifest_source *in, const char *outp
                                       names.text[split[best.row]],
                                       distance};
         ++*n_leaks;
-        if (manifest_writer_row(&w, NULL, fields, err))
-            goto out;
+        if (manifest_writer_row(&w, NULL, fields, err)) goto out;
     }
     rc = manifest_writer_commit(&w, err);
 out:

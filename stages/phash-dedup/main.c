@@ -8,60 +8,70 @@
 #define O(field) offsetof(struct near_options, field)
 static const struct option_row rows[] = {
     {OPTION_CHOICE, 0, "pdq", O(family), "FAMILY",
-     "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool does; fast: full "
+     "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool does; "
+     "fast: full "
      "over a JPEG "
      "decoded at a reduced scale, some bits away from full",
      0, 0, "full|nn512|fast"},
-    {OPTION_FLAG, 0, "no-orient", O(no_orient), NULL, "hash pixels as stored, without applying EXIF orientation", 0, 0,
-     NULL},
+    {OPTION_FLAG, 0, "no-orient", O(no_orient), NULL,
+     "hash pixels as stored, without applying EXIF orientation", 0, 0, NULL},
     {OPTION_FLAG, 0, "hash-only", O(hash_only), NULL,
      "add pdq, pdq_quality and pdq_family and pass every readable row on", 0, 0, NULL},
-    {OPTION_FLAG, 0, "allow-truncated", O(allow_truncated), NULL, "hash what there is of a cut-off picture", 0, 0,
-     NULL},
+    {OPTION_FLAG, 0, "allow-truncated", O(allow_truncated), NULL, "hash what there is of a cut-off picture",
+     0, 0, NULL},
     {OPTION_INT, 0, "distance", O(distance), "BITS",
-     "pictures whose hashes differ in at most this many of 256 bits are duplicates", 0, NEAR_MAX_DISTANCE, NULL},
+     "pictures whose hashes differ in at most this many of 256 bits are duplicates", 0, NEAR_MAX_DISTANCE,
+     NULL},
     {OPTION_INT, 0, "group-distance", O(group_distance), "BITS",
-     "pictures connected by steps of at most this share a group, which a split never tears apart; nothing leaves for "
+     "pictures connected by steps of at most this share a group, which a split never tears apart; nothing "
+     "leaves for "
      "it",
      0, NEAR_MAX_DISTANCE, NULL},
     {OPTION_FLAG, 0, "exact-groups", O(exact_groups), NULL,
-     "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at 47, 41 times at "
+     "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at 47, 41 "
+     "times at "
      "63",
      0, 0, NULL},
     {OPTION_INT, 0, "min-quality", O(min_quality), "N",
      "flatter pictures (0..100) are never compared: their bits are noise", 0, 100, NULL},
-    {OPTION_FLAG, 0, "dihedral", O(dihedral), NULL, "also find pictures that were flipped or turned by right angles", 0,
-     0, NULL},
+    {OPTION_FLAG, 0, "dihedral", O(dihedral), NULL,
+     "also find pictures that were flipped or turned by right angles", 0, 0, NULL},
     {OPTION_CHOICE, 0, "keep", O(keep), "RULE",
-     "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path", 0, 0, KEEP_RULES},
+     "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path", 0, 0,
+     KEEP_RULES},
     {OPTION_STRINGS, 0, "prefer-label", O(prefer_label), "LABEL",
      "rows with this label win before --keep is asked; may be repeated, best first", 0, 0, NULL},
     {OPTION_CHOICE, 0, "on-conflict", O(on_conflict), "RULE",
-     "near duplicates under two labels: review rejects all of them, keep-first keeps the one that --keep says", 0, 0,
-     CONFLICT_RULES},
+     "near duplicates under two labels: review rejects all of them, keep-first keeps the one that --keep "
+     "says",
+     0, 0, CONFLICT_RULES},
     {OPTION_STRING, 0, "protect", O(protect), "FILE",
      "a manifest of pictures (by path or xxh128) that never leave; others leave for them", 0, 0, NULL},
     {OPTION_STRING, 0, "against", O(against), "FILE",
-     "an older manifest with pdq: what is near it leaves this one, groups take its names, and nothing leaves that one",
+     "an older manifest with pdq: what is near it leaves this one, groups take its names, and nothing leaves "
+     "that one",
      0, 0, NULL},
     {OPTION_FLAG, 0, "regroup", O(regroup), NULL, "forget the groups that rows come with", 0, 0, NULL},
-    {OPTION_FLAG, 0, "mark", O(mark), NULL, "let near duplicates stay and add keeper, keeper_distance and near_reason",
-     0, 0, NULL},
+    {OPTION_FLAG, 0, "mark", O(mark), NULL,
+     "let near duplicates stay and add keeper, keeper_distance and near_reason", 0, 0, NULL},
     {OPTION_STRING, 0, "index", O(index), "FILE",
      "keep hashes here from run to run, by xxh128: what is in it is not decoded again", 0, 0, NULL},
     {OPTION_STRING, 0, "sheet", O(sheet), "FILE",
      "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred", 0, 0, NULL},
     {OPTION_STRING, 0, "blocklist", O(blocklist), "FILE",
-     "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they leave as blocklisted", 0, 0,
-     NULL},
+     "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they leave as "
+     "blocklisted",
+     0, 0, NULL},
     {OPTION_INT, 0, "block-distance", O(block_distance), "BITS",
      "how near to a listed PDQ hash a picture is taken for it", 0, NEAR_MAX_DISTANCE, NULL},
     {OPTION_STRING, 0, "delete-blocked", O(delete_blocked), "STORE",
-     "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) gets a line for each in "
+     "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) gets a "
+     "line for each in "
      "audit.tsv and takedown.tsv, so that fetch never stores it again and purge finds what was made from it",
      0, 0, NULL},
     {OPTION_FLAG, 0, "check-leak", O(check_leak), NULL,
-     "read a manifest with splits, write pictures that have one within --distance in another split; exit 1 when there "
+     "read a manifest with splits, write pictures that have one within --distance in another split; exit 1 "
+     "when there "
      "are any",
      0, 0, NULL},
     {OPTION_HEADING, 0, NULL, 0, NULL, "options of every stage", 0, 0, NULL},
@@ -77,13 +87,15 @@ static const struct option_table table = {
     .name = "phash-dedup",
     .synopsis = "[MANIFEST]",
     .summary = "near duplicates leave the manifest, likenesses get one group",
-    .details = "Reads path (and label, bytes, xxh128, width, height, pdq, pdq_quality, pdq_family, group where they "
-               "are there); adds bytes, "
-               "xxh128, pdq, pdq_quality, pdq_family and group. Rows that bring a pdq of the same family are not "
-               "decoded. One row stays of "
-               "the pictures within --distance of it; the others are rejected as near-duplicate-of (distance and path "
-               "of the one that "
-               "stays). Near duplicates under two labels are all rejected as label-conflict, for review.\n",
+    .details =
+        "Reads path (and label, bytes, xxh128, width, height, pdq, pdq_quality, pdq_family, group where they "
+        "are there); adds bytes, "
+        "xxh128, pdq, pdq_quality, pdq_family and group. Rows that bring a pdq of the same family are not "
+        "decoded. One row stays of "
+        "the pictures within --distance of it; the others are rejected as near-duplicate-of (distance and "
+        "path "
+        "of the one that "
+        "stays). Near duplicates under two labels are all rejected as label-conflict, for review.\n",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,
@@ -93,14 +105,19 @@ static const struct option_table table = {
 static int check_options(const struct near_options *o, struct error *err)
 {
     const char *mode = o->hash_only ? "--hash-only" : o->check_leak ? "--check-leak" : NULL;
-    const char *alone = o->blocklist ? "--blocklist" : o->against ? "--against" : o->protect ? "--protect"
-                        : o->sheet ? "--sheet" : o->mark ? "--mark" : o->hash_only && o->index ? "--index" : NULL;
+    const char *alone = o->blocklist               ? "--blocklist"
+                        : o->against               ? "--against"
+                        : o->protect               ? "--protect"
+                        : o->sheet                 ? "--sheet"
+                        : o->mark                  ? "--mark"
+                        : o->hash_only && o->index ? "--index"
+                                                   : NULL;
     if ((o->index && !*o->index) || (o->delete_blocked && !*o->delete_blocked))
-        return error_set(err, EX_USAGE, "%s: an empty name", o->index && !*o->index ? "--index" : "--delete-blocked");
+        return error_set(err, EX_USAGE, "%s: an empty name",
+                         o->index && !*o->index ? "--index" : "--delete-blocked");
     if (o->hash_only && o->check_leak)
         return error_set(err, EX_USAGE, "--hash-only and --check-leak are two different runs");
-    if (mode && alone)
-        return error_set(err, EX_USAGE, "%s does nothing with %s: leave one out", alone, mode);
+    if (mode && alone) return error_set(err, EX_USAGE, "%s does nothing with %s: leave one out", alone, mode);
     if (o->delete_blocked && !o->blocklist)
         return error_set(err, EX_USAGE, "--delete-blocked needs --blocklist FILE");
     return 0;
@@ -109,7 +126,10 @@ static int check_options(const struct near_options *o, struct error *err)
 int main(int argc, char **argv)
 {
     struct near_options opt = NEAR_DEFAULTS;
-    struct near s = {.opt = &opt, .index_lock = FILE_LOCK_EMPTY, .store_lock = FILE_LOCK_EMPTY, .store_fd = -1};
+    struct near s = {.opt = &opt,
+                     .index_lock = FILE_LOCK_EMPTY,
+                     .store_lock = FILE_LOCK_EMPTY,
+                     .store_fd = -1};
     uint64_t n_leaks = 0;
     struct manifest_source in = MANIFEST_SOURCE_EMPTY, against = MANIFEST_SOURCE_EMPTY;
     struct manifest_reader header = MANIFEST_READER_EMPTY;
@@ -119,36 +139,43 @@ int main(int argc, char **argv)
     struct error err = {0};
     stage_begin("phash-dedup");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     const char *const hash_adds[] = {"pdq", "pdq_quality", "pdq_family", NULL};
-    const char *const adds[] = {
-        "bytes",           "xxh128",      "pdq", "pdq_quality", "pdq_family", "group", opt.mark ? "keeper" : NULL,
-        "keeper_distance", "near_reason", NULL};
+    const char *const adds[] = {"bytes",
+                                "xxh128",
+                                "pdq",
+                                "pdq_quality",
+                                "pdq_family",
+                                "group",
+                                opt.mark ? "keeper" : NULL,
+                                "keeper_distance",
+                                "near_reason",
+                                NULL};
     if (check_options(&opt, &err) || (opt.against && manifest_source_open(&against, opt.against, &err)) ||
         manifest_source_open(&in, operands.n ? operands.items[0] : NULL, &err) ||
-        manifest_source_read(&in, &header, (const char *const[]){"path", opt.check_leak ? "split" : NULL, NULL}, &err))
+        manifest_source_read(&in, &header,
+                             (const char *const[]){"path", opt.check_leak ? "split" : NULL, NULL}, &err))
         goto out;
     if (opt.check_leak) {
-        if (near_run_check_leak(&s, &in, &n_leaks, &err) == 0)
-            rc = n_leaks ? EX_VERDICT_NO : 0;
+        if (near_run_check_leak(&s, &in, &n_leaks, &err) == 0) rc = n_leaks ? EX_VERDICT_NO : 0;
         goto out;
     }
     if ((opt.delete_blocked && near_removal_open(&s, &err)) ||
-        manifest_writer_open(&out, opt.common.output, &header.schema, opt.hash_only ? hash_adds : adds, &err) ||
+        manifest_writer_open(&out, opt.common.output, &header.schema, opt.hash_only ? hash_adds : adds,
+                             &err) ||
         manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err))
         goto out;
     if (opt.hash_only ? near_hash_only(&s, &in, &out, &rejects, &n, &err)
                       : near_run(&s, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
         goto out;
-    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err))
-        goto out;
+    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err)) goto out;
     if (opt.delete_blocked) {
         if (near_remove_blocked(&s, &in, &err) || (opt.index && pdq_index_save(&s.index, opt.index, &err)))
             goto out;
         if (s.n_removed)
-            stage_warn("%llu listed pictures removed; `winnow purge --store %s RUN` removes what was made from them",
+            stage_warn("%llu listed pictures removed; `winnow purge --store %s RUN` removes what was made "
+                       "from them",
                        (unsigned long long)s.n_removed, opt.delete_blocked);
     }
     rc = s.n_left ? EX_VERDICT_NO : 0;

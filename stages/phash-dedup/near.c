@@ -10,19 +10,21 @@
 
 #include "base/mem.h"
 
-static int read_paths(struct near *s, struct manifest_source *in, struct manifest_source *against, struct error *err)
+static int read_paths(struct near *s, struct manifest_source *in, struct manifest_source *against,
+                      struct error *err)
 {
     bool missing[2] = {false, false};
     for (size_t i = 0; i < s->n_rows; i++)
-        if ((s->rows[i].flags & ROW_PATH) && s->rows[i].file == NONE)
-            missing[i < s->n_against] = true;
-    return (missing[1] && near_read_paths(s, against, true, err)) || (missing[0] && near_read_paths(s, in, false, err))
+        if ((s->rows[i].flags & ROW_PATH) && s->rows[i].file == NONE) missing[i < s->n_against] = true;
+    return (missing[1] && near_read_paths(s, against, true, err)) ||
+                   (missing[0] && near_read_paths(s, in, false, err))
                ? -1
                : 0;
 }
 
-static int write_reject(struct near *s, uint32_t row, const struct failure *failure, const char *const *fields,
-                        struct manifest_writer *rejects, struct text *detail, struct error *err)
+static int write_reject(struct near *s, uint32_t row, const struct failure *failure,
+                        const char *const *fields, struct manifest_writer *rejects, struct text *detail,
+                        struct error *err)
 {
     const struct row *r = &s->rows[row];
     text_clear(detail);
@@ -44,7 +46,7 @@ static int write_reject(struct near *s, uint32_t row, const struct failure *fail
                    ? -1
                    : 0;
     default:
-        assert(failure);                /* what cannot be decoded has its reason in the list */
+        assert(failure); /* what cannot be decoded has its reason in the list */
         return manifest_writer_reject(rejects, fields, failure->slug, failure->detail, err);
     }
 }
@@ -58,8 +60,7 @@ static int write_rows(struct near *s, struct manifest_source *in, struct manifes
     uint32_t row = (uint32_t)s->n_against;
     size_t failure = 0;
     int got, rc = -1;
-    if (manifest_source_read(in, &r, NULL, err))
-        return -1;
+    if (manifest_source_read(in, &r, NULL, err)) return -1;
     int bytes = manifest_column(&r.schema, "bytes"), hash = manifest_column(&r.schema, "xxh128");
     for (; (got = manifest_reader_next(&r, err)) > 0 && row < s->n_rows; row++) {
         const struct row *of = &s->rows[row];
@@ -68,8 +69,8 @@ static int write_rows(struct near *s, struct manifest_source *in, struct manifes
         n->n_read++;
         if ((of->flags & ROW_LEAVES) && (!s->opt->mark || of->reason > LEAVES_CONFLICT)) {
             n->n_rejected++;
-            if (write_reject(s, row, failure < s->n_failures ? &s->failures[failure] : NULL, r.fields, rejects, &detail,
-                             err))
+            if (write_reject(s, row, failure < s->n_failures ? &s->failures[failure] : NULL, r.fields,
+                             rejects, &detail, err))
                 goto out;
             continue;
         }
@@ -91,60 +92,61 @@ static int write_rows(struct near *s, struct manifest_source *in, struct manifes
             near ? of->reason == LEAVES_CONFLICT ? "label-conflict" : "near-duplicate-of" : "",
         };
         n->n_kept++;
-        if (manifest_writer_row(out, r.fields, added, err))
-            goto out;
+        if (manifest_writer_row(out, r.fields, added, err)) goto out;
     }
-    if (got < 0)
-        goto out;
-    rc = got || row != s->n_rows ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
-                                 : manifest_source_check(in, err);
+    if (got < 0) goto out;
+    rc = got || row != s->n_rows
+             ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
+             : manifest_source_check(in, err);
 out:
     text_release(&detail);
     manifest_reader_close(&r);
     return rc;
 }
 
-int near_run(struct near *s, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
-             struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
+int near_run(struct near *s, struct manifest_source *in, struct manifest_source *against,
+             struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
+             struct error *err)
 {
     const struct near_options *opt = s->opt;
     if ((opt->index && near_index_open(s, err)) || (against && near_read_rows(s, against, true, err)) ||
         near_read_rows(s, in, false, err) || (opt->index && pdq_index_save(&s->index, opt->index, err)) ||
         (opt->protect && near_read_protected(s, in, err)) || (opt->blocklist && near_block(s, in, err)) ||
-        near_find_pairs(s, err) || read_paths(s, in, against, err) || near_read_sizes(s, err) || near_judge(s, err) ||
-        near_group(s, err))
+        near_find_pairs(s, err) || read_paths(s, in, against, err) || near_read_sizes(s, err) ||
+        near_judge(s, err) || near_group(s, err))
         return -1;
-    if (opt->sheet &&
-        (near_mark_sheet_paths(s, err) || read_paths(s, in, against, err) || near_write_sheet(s, opt->sheet, err)))
+    if (opt->sheet && (near_mark_sheet_paths(s, err) || read_paths(s, in, against, err) ||
+                       near_write_sheet(s, opt->sheet, err)))
         return -1;
-    if (write_rows(s, in, out, rejects, n, err))
-        return -1;
+    if (write_rows(s, in, out, rejects, n, err)) return -1;
     if (s->n_blocked)
         stage_warn("%zu pictures matched the block list and are not in the output%s", s->n_blocked,
-                   opt->delete_blocked ? "" : "; their files are still there (--delete-blocked STORE removes them)");
+                   opt->delete_blocked
+                       ? ""
+                       : "; their files are still there (--delete-blocked STORE removes them)");
     if (s->n_blocked_against)
         stage_warn("%llu pictures of '%s' match the block list; run this over it, too",
                    (unsigned long long)s->n_blocked_against, opt->against);
     stage_note(&s->opt->common,
                "%llu pictures decoded, %llu hashes reused, %llu too flat to compare; %llu near duplicates, "
                "%llu label conflicts, %zu near pairs",
-               (unsigned long long)s->n_decoded, (unsigned long long)s->n_reused, (unsigned long long)s->n_flat,
-               (unsigned long long)s->n_near, (unsigned long long)s->n_conflicts, s->pairs.n);
+               (unsigned long long)s->n_decoded, (unsigned long long)s->n_reused,
+               (unsigned long long)s->n_flat, (unsigned long long)s->n_near,
+               (unsigned long long)s->n_conflicts, s->pairs.n);
     return 0;
 }
 
 int near_run_check_leak(struct near *s, struct manifest_source *in, uint64_t *n_leaks, struct error *err)
 {
     if ((s->opt->index && near_index_open(s, err)) || near_read_rows(s, in, false, err) ||
-        (s->opt->index && pdq_index_save(&s->index, s->opt->index, err)) || near_find_pairs(s, err) || read_paths(s, in, NULL, err))
+        (s->opt->index && pdq_index_save(&s->index, s->opt->index, err)) || near_find_pairs(s, err) ||
+        read_paths(s, in, NULL, err))
         return -1;
-    if (near_check_leak(s, in, s->opt->common.output, n_leaks, err))
-        return -1;
-    if (s->n_failures)
-        stage_warn("%zu pictures could not be read and were not checked", s->n_failures);
-    if (*n_leaks)
-        stage_warn("%llu pictures have a near copy in another split", (unsigned long long)*n_leaks);
-    stage_note(&s->opt->common, "%zu pictures read, %llu of them too flat to compare; %llu with a near copy in another split",
+    if (near_check_leak(s, in, s->opt->common.output, n_leaks, err)) return -1;
+    if (s->n_failures) stage_warn("%zu pictures could not be read and were not checked", s->n_failures);
+    if (*n_leaks) stage_warn("%llu pictures have a near copy in another split", (unsigned long long)*n_leaks);
+    stage_note(&s->opt->common,
+               "%zu pictures read, %llu of them too flat to compare; %llu with a near copy in another split",
                s->n_rows, (unsigned long long)s->n_flat, (unsigned long long)*n_leaks);
     return 0;
 }
@@ -153,8 +155,7 @@ void near_release(struct near *s)
 {
     file_lock_release(&s->index_lock);
     file_lock_release(&s->store_lock);
-    if (s->store_fd >= 0)
-        close(s->store_fd);
+    if (s->store_fd >= 0) close(s->store_fd);
     pdq_index_release(&s->index);
     free(s->blocked);
     names_release(&s->labels);

@@ -1,10 +1,11 @@
 /*
- * near.h: near duplicates in a manifest. rows.c reads rows and hashes pictures, judge.c finds near pairs and decides
- * who leaves, groups.c names what has to stay together, sheet.c shows it to people, leak.c checks splits, protect.c and
- * blocklist.c read reference and block lists, remove.c takes listed pictures off the disk.
+ * near.h: near duplicates in a manifest. rows.c reads rows and hashes pictures, judge.c finds near pairs and
+ * decides who leaves, groups.c names what has to stay together, sheet.c shows it to people, leak.c checks
+ * splits, protect.c and blocklist.c read reference and block lists, remove.c takes listed pictures off the
+ * disk.
  *
- * Memory: 88 bytes a row, 32 a distinct hash and some 30 more while they are compared (224 more a row with --dihedral),
- * 12 a near pair, paths of rows with a near neighbour.
+ * Memory: 88 bytes a row, 32 a distinct hash and some 30 more while they are compared (224 more a row with
+ * --dihedral), 12 a near pair, paths of rows with a near neighbour.
  */
 #ifndef WINNOW_PHASH_DEDUP_NEAR_H
 #define WINNOW_PHASH_DEDUP_NEAR_H
@@ -36,15 +37,15 @@ struct near_options {
     const char *protect, *against, *index, *sheet, *blocklist, *delete_blocked;
 };
 /*
- * 31 is what the authors of PDQ advise for "the same picture". 63 for what merely has to stay on one side of a split:
- * crops by 2.5 % a side and rotations by 2 degrees are within it, which 31 mostly misses, and no two different
- * photographs of 558 were nearer than 94. Charts and drawings of one hand come nearer and get groups of a dozen: no
- * harm in a split. Measured in docs/notes/dedup.md.
+ * 31 is what the authors of PDQ advise for "the same picture". 63 for what merely has to stay on one side of
+ * a split: crops by 2.5 % a side and rotations by 2 degrees are within it, which 31 mostly misses, and no two
+ * different photographs of 558 were nearer than 94. Charts and drawings of one hand come nearer and get
+ * groups of a dozen: no harm in a split. Measured in docs/notes/dedup.md.
  */
-#define NEAR_DEFAULTS                                                                                                  \
-    {                                                                                                                  \
-        .common = COMMON_OPTIONS_DEFAULTS, .distance = PDQ_DEFAULT_DISTANCE, .group_distance = 63,                     \
-        .min_quality = PDQ_MIN_QUALITY, .block_distance = PDQ_DEFAULT_DISTANCE                                         \
+#define NEAR_DEFAULTS                                                                                        \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .distance = PDQ_DEFAULT_DISTANCE, .group_distance = 63,           \
+        .min_quality = PDQ_MIN_QUALITY, .block_distance = PDQ_DEFAULT_DISTANCE                               \
     }
 
 #define NONE UINT32_MAX
@@ -56,12 +57,19 @@ enum row_flag {
     ROW_AGAINST = 4,
     ROW_PROTECTED = 8,
     ROW_LEAVES = 16,
-    ROW_PATH = 32,   /* its path is wanted */
-    ROW_TURNED = 64, /* its seven other hashes are known, if --dihedral asks for them */
+    ROW_PATH = 32,    /* its path is wanted */
+    ROW_TURNED = 64,  /* its seven other hashes are known, if --dihedral asks for them */
     ROW_LISTED = 128, /* matched the block list */
 };
 
-enum row_reason { LEAVES_NOT, LEAVES_NEAR, LEAVES_CONFLICT, LEAVES_BLOCKED, LEAVES_BAD_HASH, LEAVES_UNREADABLE };
+enum row_reason {
+    LEAVES_NOT,
+    LEAVES_NEAR,
+    LEAVES_CONFLICT,
+    LEAVES_BLOCKED,
+    LEAVES_BAD_HASH,
+    LEAVES_UNREADABLE
+};
 
 struct row {
     struct pdq_hash pdq;
@@ -101,11 +109,11 @@ struct near {
     struct failure *failures; /* in row order */
     size_t n_failures, failures_capacity;
     struct arena arena;
-    struct names labels; /* number 0 is the empty one */
+    struct names labels;    /* number 0 is the empty one */
     struct names groups_in; /* names of groups that rows came with */
     struct pdq_index index;
     struct file_lock index_lock, store_lock;
-    int store_fd; /* --delete-blocked */
+    int store_fd;            /* --delete-blocked */
     struct blocked *blocked; /* in row order */
     size_t n_blocked, blocked_capacity;
     /* judge.c */
@@ -126,8 +134,8 @@ struct near {
 int near_read_rows(struct near *s, struct manifest_source *in, bool against, struct error *err);
 int near_read_paths(struct near *s, struct manifest_source *in, bool against, struct error *err);
 /*
- * Pixels and bytes of rows with a near neighbour (ROW_PATH) that brought their hash but not their size: from the files'
- * headers. A file that cannot be read counts as 0, and loses.
+ * Pixels and bytes of rows with a near neighbour (ROW_PATH) that brought their hash but not their size: from
+ * the files' headers. A file that cannot be read counts as 0, and loses.
  */
 int near_read_sizes(struct near *s, struct error *err);
 /* --hash-only: rows straight from the pool to the writers. */
@@ -156,7 +164,8 @@ int near_index_add(struct near *s, uint32_t row, struct error *err);
 int near_mark_sheet_paths(struct near *s, struct error *err);
 int near_write_sheet(struct near *s, const char *path, struct error *err);
 
-/* leak.c: writes the pictures that have another within opt->distance in another split to output; *n_leaks of them. */
+/* leak.c: writes the pictures that have another within opt->distance in another split to output; *n_leaks of
+ * them. */
 int near_check_leak(struct near *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
                     struct error *err);
 
@@ -164,13 +173,14 @@ int near_check_leak(struct near *s, struct manifest_source *in, const char *outp
 int near_read_protected(struct near *s, struct manifest_source *in, struct error *err);
 int near_block(struct near *s, struct manifest_source *in, struct error *err);
 
-/* remove.c: --delete-blocked. Open before the work begins (EX_TEMPFAIL: the store is in use), remove after the manifests
- * are on disk. What was left alone is said and counted in n_left. */
+/* remove.c: --delete-blocked. Open before the work begins (EX_TEMPFAIL: the store is in use), remove after
+ * the manifests are on disk. What was left alone is said and counted in n_left. */
 int near_removal_open(struct near *s, struct error *err);
 int near_remove_blocked(struct near *s, struct manifest_source *in, struct error *err);
 
-int near_run(struct near *s, struct manifest_source *in, struct manifest_source *against, struct manifest_writer *out,
-             struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+int near_run(struct near *s, struct manifest_source *in, struct manifest_source *against,
+             struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
+             struct error *err);
 int near_run_check_leak(struct near *s, struct manifest_source *in, uint64_t *n_leaks, struct error *err);
 void near_release(struct near *s);
 

@@ -1,11 +1,12 @@
 /*
- * remove.c: --delete-blocked STORE: what the block list named is taken off the disk, as fetch does it: its content hash
- * goes to STORE/takedown.tsv, so that fetch never stores it again and purge finds what was made from it; a line in
- * STORE/audit.tsv says when, by which kind of hash and where it came from; then the file goes. The line comes first: no
- * file goes without one.
+ * remove.c: --delete-blocked STORE: what the block list named is taken off the disk, as fetch does it: its
+ * content hash goes to STORE/takedown.tsv, so that fetch never stores it again and purge finds what was made
+ * from it; a line in STORE/audit.tsv says when, by which kind of hash and where it came from; then the file
+ * goes. The line comes first: no file goes without one.
  *
- * The rule that the last copy of a picture stays is for duplicates, not for these. But a file is only removed as itself:
- * not through a link, and not when its bytes are not those that were hashed. What is left alone is said, and counts.
+ * The rule that the last copy of a picture stays is for duplicates, not for these. But a file is only removed
+ * as itself: not through a link, and not when its bytes are not those that were hashed. What is left alone is
+ * said, and counts.
  */
 #include "near.h"
 
@@ -23,19 +24,18 @@ int near_removal_open(struct near *s, struct error *err)
     const char *folder = s->opt->delete_blocked;
     struct text lock = TEXT_EMPTY;
     int rc = -1;
-    if (io_mkdirs(folder, err))
-        return -1;
+    if (io_mkdirs(folder, err)) return -1;
     s->store_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->store_fd < 0)
-        return error_errno(err, EX_NOINPUT, "cannot open the store '%s'", folder);
-    if (text_printf(&lock, err, "%s/lock", folder) == 0)
-        rc = file_lock_take(&s->store_lock, lock.data, err);
+    if (s->store_fd < 0) return error_errno(err, EX_NOINPUT, "cannot open the store '%s'", folder);
+    if (text_printf(&lock, err, "%s/lock", folder) == 0) rc = file_lock_take(&s->store_lock, lock.data, err);
     text_release(&lock);
     return rc;
 }
 
-/* Opens the row's file and makes sure that it is what was hashed. -1: *why says why it is left alone; *id is its hash. */
-static int open_proven(const char *path, const struct row *r, struct xxh128 *id, struct stat *st, const char **why)
+/* Opens the row's file and makes sure that it is what was hashed. -1: *why says why it is left alone; *id is
+ * its hash. */
+static int open_proven(const char *path, const struct row *r, struct xxh128 *id, struct stat *st,
+                       const char **why)
 {
     struct error err = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -50,7 +50,8 @@ static int open_proven(const char *path, const struct row *r, struct xxh128 *id,
     else if (xxh128_of_fd(id, NULL, fd, path, &err))
         *why = err.saved_errno ? strerror(err.saved_errno) : "cannot be read";
     else if ((r->flags & ROW_NAMED) && memcmp(id, &r->id, sizeof *id))
-        *why = "its bytes are not those that the row's hashes are of; run again without its columns xxh128 and pdq";
+        *why = "its bytes are not those that the row's hashes are of; run again without its columns xxh128 "
+               "and pdq";
     else
         return fd;
     close(fd);
@@ -58,8 +59,8 @@ static int open_proven(const char *path, const struct row *r, struct xxh128 *id,
 }
 
 /* 1: gone; 0: left alone, *why says why; -1: the store cannot be written, which ends it. */
-static int remove_one(struct near *s, const struct blocked *b, const char *path, const char *url, const char **why,
-                      struct error *err)
+static int remove_one(struct near *s, const struct blocked *b, const char *path, const char *url,
+                      const char **why, struct error *err)
 {
     const char *folder = s->opt->delete_blocked;
     const struct audit_line line = {time(NULL), "removed", "blocklist", b->algorithm, b->digest, url, false};
@@ -67,8 +68,7 @@ static int remove_one(struct near *s, const struct blocked *b, const char *path,
     struct xxh128 id;
     struct error sync_error = {0};
     int fd = open_proven(path, &s->rows[b->row], &id, &st, why);
-    if (fd < 0)
-        return 0;
+    if (fd < 0) return 0;
     close(fd);
     if (takedown_append_hash(s->store_fd, folder, line.time, &id, err) ||
         audit_append(s->store_fd, folder, &line, err))
@@ -82,8 +82,7 @@ static int remove_one(struct near *s, const struct blocked *b, const char *path,
         *why = strerror(errno);
         return 0;
     }
-    if (io_fsync_dir_of(path, &sync_error))
-        stage_warn("%s", sync_error.text);
+    if (io_fsync_dir_of(path, &sync_error)) stage_warn("%s", sync_error.text);
     if (st.st_nlink > 1) {
         *why = "removed, but it has other names (hard links), which still hold it";
         return 0;
@@ -97,21 +96,19 @@ int near_remove_blocked(struct near *s, struct manifest_source *in, struct error
     struct text path = TEXT_EMPTY;
     size_t next = 0;
     int got = 0, rc = -1;
-    if (s->n_blocked == 0)
-        return 0;
-    if (manifest_source_read(in, &r, NULL, err))
-        return -1;
+    if (s->n_blocked == 0) return 0;
+    if (manifest_source_read(in, &r, NULL, err)) return -1;
     int path_column = manifest_column(&r.schema, "path"), url = manifest_column(&r.schema, "url");
-    for (uint32_t row = (uint32_t)s->n_against; next < s->n_blocked && (got = manifest_reader_next(&r, err)) > 0; row++) {
+    for (uint32_t row = (uint32_t)s->n_against;
+         next < s->n_blocked && (got = manifest_reader_next(&r, err)) > 0; row++) {
         const struct blocked *b = &s->blocked[next];
         struct error refused = {0};
         const char *why = "";
-        if (b->row != row)
-            continue;
+        if (b->row != row) continue;
         next++;
         text_clear(&path);
-        if (path_join(&path, s->opt->common.root, manifest_field(&r, path_column), s->opt->common.allow_outside,
-                      &refused)) {
+        if (path_join(&path, s->opt->common.root, manifest_field(&r, path_column),
+                      s->opt->common.allow_outside, &refused)) {
             stage_warn("%s: left alone", refused.text);
             s->n_left++;
             continue;
@@ -120,15 +117,12 @@ int near_remove_blocked(struct near *s, struct manifest_source *in, struct error
         if (lstat(path.data, &st) && errno == ENOENT) /* a row twice, or an earlier run that was killed */
             continue;
         int done = remove_one(s, b, path.data, manifest_field(&r, url), &why, err);
-        if (done < 0)
-            goto out;
-        if (done == 0)
-            stage_warn("listed picture '%s': %s", path.data, why);
+        if (done < 0) goto out;
+        if (done == 0) stage_warn("listed picture '%s': %s", path.data, why);
         s->n_left += done == 0;
         s->n_removed += done == 1;
     }
-    if (got < 0)
-        goto out;
+    if (got < 0) goto out;
     rc = manifest_source_check(in, err);
 out:
     text_release(&path);

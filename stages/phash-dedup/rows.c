@@ -1,7 +1,7 @@
 /*
- * rows.c: from manifest rows and pictures to hashes. Rows that bring a pdq of the wanted family are not decoded; the
- * others go through the sandboxed decode pool, where the hash is computed, so that only some 300 bytes a picture come
- * back.
+ * rows.c: from manifest rows and pictures to hashes. Rows that bring a pdq of the wanted family are not
+ * decoded; the others go through the sandboxed decode pool, where the hash is computed, so that only some 300
+ * bytes a picture come back.
  */
 #include "near.h"
 
@@ -24,8 +24,8 @@ struct hashing {
 };
 
 static enum image_reason hash_picture(void *context, const struct image_info *info, struct image *picture,
-                                      struct image *scratch, uint8_t *result, size_t result_capacity, size_t *n_result,
-                                      struct image_failure *failure)
+                                      struct image *scratch, uint8_t *result, size_t result_capacity,
+                                      size_t *n_result, struct image_failure *failure)
 {
     const struct hashing *h = context;
     struct answer *a = (struct answer *)(void *)result;
@@ -33,12 +33,11 @@ static enum image_reason hash_picture(void *context, const struct image_info *in
     struct pdq *p;
     int quality = 0, rc;
     (void)scratch;
-    if (result_capacity < sizeof *a || pdq_open(&p, &err))
-        return IMAGE_DECODE_MEMORY;
+    if (result_capacity < sizeof *a || pdq_open(&p, &err)) return IMAGE_DECODE_MEMORY;
     memset(a, 0, sizeof *a);
     rc = pdq_of_pixels(p, h->family, picture->pixels, (uint32_t)picture->width, (uint32_t)picture->height,
-                       (unsigned)picture->channels, (size_t)picture->width * (size_t)picture->channels, a->hashes,
-                       h->n_hashes, &quality, &err);
+                       (unsigned)picture->channels, (size_t)picture->width * (size_t)picture->channels,
+                       a->hashes, h->n_hashes, &quality, &err);
     pdq_close(p);
     if (rc) {
         snprintf(failure->detail, sizeof failure->detail, "%.150s", err.text);
@@ -50,14 +49,16 @@ static enum image_reason hash_picture(void *context, const struct image_info *in
     return IMAGE_OK;
 }
 
-static int open_pool(struct decode_pool **pool, struct hashing *h, const struct near_options *opt, struct error *err)
+static int open_pool(struct decode_pool **pool, struct hashing *h, const struct near_options *opt,
+                     struct error *err)
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     *h = (struct hashing){opt->family, opt->dihedral ? PDQ_DIHEDRALS : 1};
     o.decode.keep_gray = true; /* the published algorithm takes a grey picture's samples as they are */
     o.decode.no_orient = opt->no_orient;
     o.decode.allow_truncated = opt->allow_truncated;
-    /* fast: the JPEG decoder's own halving, as long as 2 samples stay for each of the 64 that the hash looks at. */
+    /* fast: the JPEG decoder's own halving, as long as 2 samples stay for each of the 64 that the hash looks
+     * at. */
     o.decode.shrink_to_px = opt->family == PDQ_FAST ? 64 : 0;
     o.finish = hash_picture;
     o.context = h;
@@ -66,16 +67,17 @@ static int open_pool(struct decode_pool **pool, struct hashing *h, const struct 
     return decode_pool_open(pool, &o, err);
 }
 
-/* The answer in d, checked: it comes from a process that a picture may have taken over. False: there is none. */
+/* The answer in d, checked: it comes from a process that a picture may have taken over. False: there is none.
+ */
 static bool answer_of(const struct decoded *d, struct answer *a)
 {
-    if (d->reason != IMAGE_OK || !d->result || d->n_result != sizeof *a)
-        return false;
+    if (d->reason != IMAGE_OK || !d->result || d->n_result != sizeof *a) return false;
     memcpy(a, d->result, sizeof *a);
     return a->quality >= 0 && a->quality <= 100;
 }
 
-/* --- hash only ------------------------------------------------------------------------------------------- */
+/* --- hash only -------------------------------------------------------------------------------------------
+ */
 
 struct hash_only {
     struct near *s;
@@ -92,7 +94,8 @@ static int hash_only_row(void *context, const char *const *fields, const struct 
     progress_update(&h->s->progress, h->n->n_read, NULL);
     if (!answer_of(d, &a)) {
         h->n->n_rejected++;
-        return manifest_writer_reject(h->rejects, fields, d->slug ? d->slug : "decode-crashed", d->detail, err);
+        return manifest_writer_reject(h->rejects, fields, d->slug ? d->slug : "decode-crashed", d->detail,
+                                      err);
     }
     pdq_to_hex(hex, &a.hashes[0]);
     snprintf(quality, sizeof quality, "%d", a.quality);
@@ -113,8 +116,7 @@ int near_hash_only(struct near *s, struct manifest_source *in, struct manifest_w
     struct decode_pool *pool = NULL;
     struct hashing hashing;
     int rc = -1;
-    if (open_pool(&pool, &hashing, s->opt, err) || manifest_source_read(in, &r, NULL, err))
-        goto out;
+    if (open_pool(&pool, &hashing, s->opt, err) || manifest_source_read(in, &r, NULL, err)) goto out;
     progress_start(&s->progress, &s->opt->common, 0, "pictures");
     rc = picture_rows_run(&rows, &r, pool, err);
     progress_end(&s->progress);
@@ -124,7 +126,8 @@ out:
     return rc;
 }
 
-/* --- all rows -------------------------------------------------------------------------------------------- */
+/* --- all rows --------------------------------------------------------------------------------------------
+ */
 
 struct reading {
     struct near *s;
@@ -133,10 +136,7 @@ struct reading {
     struct manifest_reader *r;
 };
 
-static const char *field(const char *const *fields, int column)
-{
-    return column < 0 ? "" : fields[column];
-}
+static const char *field(const char *const *fields, int column) { return column < 0 ? "" : fields[column]; }
 
 static uint64_t number(const char *text, uint64_t max)
 {
@@ -145,12 +145,13 @@ static uint64_t number(const char *text, uint64_t max)
     return *text && parse_u64(text, 0, max, &value, "", &ignored) == 0 ? value : 0;
 }
 
-/* A pdq that came with the row and is of the wanted kind; a column without its family named is taken at its word. */
+/* A pdq that came with the row and is of the wanted kind; a column without its family named is taken at its
+ * word. */
 static bool usable_pdq(const struct reading *g, const char *const *fields)
 {
     const char *family = field(fields, g->family);
-    if (g->s->opt->delete_blocked && !*field(fields, g->hash)) /* nothing would say that the file is what was hashed */
-        return false;
+    /* nothing would say that the file is what was hashed */
+    if (g->s->opt->delete_blocked && !*field(fields, g->hash)) return false;
     return *field(fields, g->pdq) && *field(fields, g->quality) && !g->s->opt->dihedral &&
            (!*family || !strcmp(family, pdq_family_name(g->s->opt->family)));
 }
@@ -159,19 +160,16 @@ static bool row_wanted(void *context, const char *const *fields)
 {
     const struct reading *g = context;
     struct xxh128 id;
-    if (g->against || usable_pdq(g, fields))
-        return false;
+    if (g->against || usable_pdq(g, fields)) return false;
     return !g->s->opt->index || xxh128_from_hex(&id, field(fields, g->hash)) || !near_index_find(g->s, &id);
 }
 
 static int add_failure(struct near *s, const char *slug, const char *detail, struct error *err)
 {
-    if (mem_grow(&s->failures, &s->failures_capacity, s->n_failures + 1, sizeof *s->failures, err))
-        return -1;
+    if (mem_grow(&s->failures, &s->failures_capacity, s->n_failures + 1, sizeof *s->failures, err)) return -1;
     struct failure *f = &s->failures[s->n_failures];
     *f = (struct failure){.row = (uint32_t)s->n_rows, .slug = slug};
-    if (!(f->detail = arena_strdup(&s->arena, detail, err)))
-        return -1;
+    if (!(f->detail = arena_strdup(&s->arena, detail, err))) return -1;
     s->n_failures++;
     s->rows[s->n_rows].flags |= ROW_LEAVES;
     s->rows[s->n_rows].reason = LEAVES_UNREADABLE;
@@ -183,10 +181,10 @@ static int take_row(void *context, const char *const *fields, const struct decod
     struct reading *g = context;
     struct near *s = g->s;
     struct answer a;
-    if (s->n_rows >= NONE - 1)
-        return error_set(err, EX_DATAERR, "more than 4 billion rows");
+    if (s->n_rows >= NONE - 1) return error_set(err, EX_DATAERR, "more than 4 billion rows");
     if (mem_grow(&s->rows, &s->rows_capacity, s->n_rows + 1, sizeof *s->rows, err) ||
-        (s->opt->dihedral && mem_grow(&s->turned, &s->turned_capacity, s->n_rows + 1, sizeof *s->turned, err)))
+        (s->opt->dihedral &&
+         mem_grow(&s->turned, &s->turned_capacity, s->n_rows + 1, sizeof *s->turned, err)))
         return -1;
     struct row *row = &s->rows[s->n_rows];
     *row = (struct row){.node = NONE,
@@ -200,7 +198,8 @@ static int take_row(void *context, const char *const *fields, const struct decod
          names_find(&s->groups_in, field(fields, g->group), &row->group_in, err)))
         return -1;
     row->bytes = number(field(fields, g->bytes), UINT64_MAX);
-    row->pixels = (uint32_t)(number(field(fields, g->width), 1u << 20) * number(field(fields, g->height), 1u << 20));
+    row->pixels =
+        (uint32_t)(number(field(fields, g->width), 1u << 20) * number(field(fields, g->height), 1u << 20));
     if (xxh128_from_hex(&row->id, field(fields, g->hash)) == 0)
         row->flags |= ROW_NAMED;
     else
@@ -208,18 +207,15 @@ static int take_row(void *context, const char *const *fields, const struct decod
     if (d) {
         if (d->hashed && !(row->flags & ROW_NAMED) && xxh128_from_hex(&row->id, d->xxh128) == 0)
             row->flags |= ROW_NAMED;
-        if (d->hashed)
-            row->bytes = d->bytes;
+        if (d->hashed) row->bytes = d->bytes;
         if (!answer_of(d, &a)) {
-            if (add_failure(s, d->slug ? d->slug : "decode-crashed", d->detail, err))
-                return -1;
+            if (add_failure(s, d->slug ? d->slug : "decode-crashed", d->detail, err)) return -1;
         } else {
             row->pdq = a.hashes[0];
             row->quality = (uint8_t)a.quality;
             row->pixels = a.pixels;
             row->flags |= ROW_HASHED | ROW_TURNED;
-            if (s->opt->dihedral)
-                memcpy(s->turned[s->n_rows], a.hashes + 1, sizeof *s->turned);
+            if (s->opt->dihedral) memcpy(s->turned[s->n_rows], a.hashes + 1, sizeof *s->turned);
             s->n_decoded++;
             if (s->opt->index && (row->flags & ROW_NAMED) && near_index_add(s, (uint32_t)s->n_rows, err))
                 return -1;
@@ -230,13 +226,11 @@ static int take_row(void *context, const char *const *fields, const struct decod
         row->quality = e->quality;
         row->pixels = e->pixels;
         row->flags |= ROW_HASHED | ROW_TURNED;
-        if (s->opt->dihedral)
-            memcpy(s->turned[s->n_rows], e->turned, sizeof *s->turned);
+        if (s->opt->dihedral) memcpy(s->turned[s->n_rows], e->turned, sizeof *s->turned);
         s->n_reused++;
     } else {
         if (pdq_from_hex(&row->pdq, field(fields, g->pdq))) {
-            if (!g->against && add_failure(s, "bad-hash", "pdq is not 64 hexadecimal digits", err))
-                return -1;
+            if (!g->against && add_failure(s, "bad-hash", "pdq is not 64 hexadecimal digits", err)) return -1;
         } else {
             row->quality = *field(fields, g->quality) ? (uint8_t)number(field(fields, g->quality), 100) : 100;
             row->flags |= ROW_HASHED; /* with --dihedral only of --against: it takes part unturned */
@@ -278,8 +272,7 @@ int near_read_rows(struct near *s, struct manifest_source *in, bool against, str
     progress_start(&s->progress, &s->opt->common, 0, "pictures");
     rc = picture_rows_run(&rows, &r, pool, err);
     progress_end(&s->progress);
-    if (against)
-        s->n_against = s->n_rows;
+    if (against) s->n_against = s->n_rows;
 out:
     manifest_reader_close(&r);
     decode_pool_close(pool);
@@ -290,11 +283,9 @@ static int take_size(struct near *s, struct decode_pool *pool, struct error *err
 {
     struct decoded d;
     int got = decode_pool_take(pool, &d, err);
-    if (got <= 0)
-        return got;
+    if (got <= 0) return got;
     struct row *r = &s->rows[(size_t)(uintptr_t)d.token];
-    if (d.hashed && !r->bytes)
-        r->bytes = d.bytes;
+    if (d.hashed && !r->bytes) r->bytes = d.bytes;
     if (d.reason == IMAGE_OK && !r->pixels)
         r->pixels = (uint32_t)((uint64_t)d.info.width * (uint64_t)d.info.height);
     return 1;
@@ -307,27 +298,23 @@ int near_read_sizes(struct near *s, struct error *err)
     struct text path = TEXT_EMPTY;
     struct error ignored;
     int rc = -1, got;
-    if (s->opt->keep != KEEP_LARGEST && s->opt->keep != KEEP_SMALLEST)
-        return 0;
+    if (s->opt->keep != KEEP_LARGEST && s->opt->keep != KEEP_SMALLEST) return 0;
     o.probe_only = true;
     o.threads = stage_threads(&s->opt->common);
     for (size_t i = 0; i < s->n_rows; i++) {
         const struct row *r = &s->rows[i];
         if (!(r->flags & ROW_PATH) || (r->flags & ROW_AGAINST) || (r->pixels && r->bytes) ||
-            path_join(&path, s->opt->common.root, near_path(s, (uint32_t)i), s->opt->common.allow_outside, &ignored) ||
+            path_join(&path, s->opt->common.root, near_path(s, (uint32_t)i), s->opt->common.allow_outside,
+                      &ignored) ||
             !io_exists(path.data))
             continue;
-        if (!pool && decode_pool_open(&pool, &o, err))
-            goto out;
+        if (!pool && decode_pool_open(&pool, &o, err)) goto out;
         while (decode_pool_full(pool))
-            if (take_size(s, pool, err) < 0)
-                goto out;
-        if (decode_pool_submit(pool, path.data, (void *)(uintptr_t)i, err))
-            goto out;
+            if (take_size(s, pool, err) < 0) goto out;
+        if (decode_pool_submit(pool, path.data, (void *)(uintptr_t)i, err)) goto out;
     }
     while (pool && (got = take_size(s, pool, err)) != 0)
-        if (got < 0)
-            goto out;
+        if (got < 0) goto out;
     rc = 0;
 out:
     text_release(&path);
@@ -341,21 +328,16 @@ int near_read_paths(struct near *s, struct manifest_source *in, bool against, st
     struct manifest_reader r;
     size_t row = against ? 0 : s->n_against, end = against ? s->n_against : s->n_rows;
     int got, rc = -1;
-    if (manifest_source_read(in, &r, required, err))
-        return -1;
+    if (manifest_source_read(in, &r, required, err)) return -1;
     int path = manifest_column(&r.schema, "path");
     for (; (got = manifest_reader_next(&r, err)) > 0 && row < end; row++) {
-        if (!(s->rows[row].flags & ROW_PATH) || s->rows[row].file != NONE)
-            continue;
-        if (mem_grow(&s->files, &s->files_capacity, s->n_files + 1, sizeof *s->files, err))
-            goto out;
+        if (!(s->rows[row].flags & ROW_PATH) || s->rows[row].file != NONE) continue;
+        if (mem_grow(&s->files, &s->files_capacity, s->n_files + 1, sizeof *s->files, err)) goto out;
         s->files[s->n_files] = (struct file){.path = arena_strdup(&s->arena, manifest_field(&r, path), err)};
-        if (!s->files[s->n_files].path)
-            goto out;
+        if (!s->files[s->n_files].path) goto out;
         s->rows[row].file = (uint32_t)s->n_files++;
     }
-    if (got < 0)
-        goto out;
+    if (got < 0) goto out;
     rc = got || row != end ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
                            : manifest_source_check(in, err);
 out:

@@ -1,8 +1,8 @@
 /*
- * sheet.c: a contact sheet of what would go and what was grouped, one HTML file without scripts: first label conflicts,
- * then near duplicates beside the picture that stays for them, then looser groups. Pictures are blurred and grey until
- * the checkbox is ticked or the picture has the keyboard's focus. File names are strangers' text: escaped, and the page
- * forbids everything but local pictures and its own style.
+ * sheet.c: a contact sheet of what would go and what was grouped, one HTML file without scripts: first label
+ * conflicts, then near duplicates beside the picture that stays for them, then looser groups. Pictures are
+ * blurred and grey until the checkbox is ticked or the picture has the keyboard's focus. File names are
+ * strangers' text: escaped, and the page forbids everything but local pictures and its own style.
  */
 #include "near.h"
 
@@ -30,23 +30,12 @@ static void put_escaped(FILE *out, const char *s)
 {
     for (; *s; s++)
         switch (*s) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        case '\'':
-            fputs("&#39;", out);
-            break;
-        default:
-            fputc((unsigned char)*s < ' ' ? ' ' : *s, out);
+        case '&': fputs("&amp;", out); break;
+        case '<': fputs("&lt;", out); break;
+        case '>': fputs("&gt;", out); break;
+        case '"': fputs("&quot;", out); break;
+        case '\'': fputs("&#39;", out); break;
+        default: fputc((unsigned char)*s < ' ' ? ' ' : *s, out);
         }
 }
 
@@ -60,7 +49,8 @@ static void put_url(FILE *out, const char *s)
             fprintf(out, "%%%02X", (unsigned char)*s);
 }
 
-/* From the folder of the sheet to the root: "", or "../data/", and so on. No absolute path gets into the page. */
+/* From the folder of the sheet to the root: "", or "../data/", and so on. No absolute path gets into the
+ * page. */
 static int relative_base(struct text *base, const char *sheet, const char *root, struct error *err)
 {
     char from[PATH_MAX], to[PATH_MAX], folder[PATH_MAX];
@@ -72,14 +62,11 @@ static int relative_base(struct text *base, const char *sheet, const char *root,
         return error_errno(err, EX_CANTCREAT, "cannot find the way from '%s' to the root folder", sheet);
     for (size_t i = 0;; i++) {
         bool a = !from[i] || from[i] == '/', b = !to[i] || to[i] == '/';
-        if (a && b)
-            same = i;
-        if (from[i] != to[i] || !from[i])
-            break;
+        if (a && b) same = i;
+        if (from[i] != to[i] || !from[i]) break;
     }
     for (const char *p = from + same; *p; p++)
-        if (*p == '/' && p[1] && text_puts(base, "../", err))
-            return -1;
+        if (*p == '/' && p[1] && text_puts(base, "../", err)) return -1;
     const char *rest = to + same + (to[same] == '/');
     return *rest && (text_puts(base, rest, err) || text_puts(base, "/", err)) ? -1 : 0;
 }
@@ -97,18 +84,17 @@ static void put_picture(struct sheet *t, uint32_t row, const char *role, uint32_
 {
     const struct row *r = &t->s->rows[row];
     fputs("<figure tabindex=\"0\"><div><img loading=\"lazy\" alt=\"\" src=\"", t->out);
-    if (near_path(t->s, row)[0] != '/')
-        put_url(t->out, t->base.data ? t->base.data : "");
+    if (near_path(t->s, row)[0] != '/') put_url(t->out, t->base.data ? t->base.data : "");
     put_url(t->out, near_path(t->s, row));
     fprintf(t->out, "\"></div><figcaption><b class=\"%s\">%s</b>", role, role);
     if (from != NONE) {
         fprintf(t->out, " %u bits from ", r->distance);
-        put_escaped(t->out, t->s->rows[from].label != r->label ? t->s->labels.text[t->s->rows[from].label] : "it");
+        put_escaped(t->out,
+                    t->s->rows[from].label != r->label ? t->s->labels.text[t->s->rows[from].label] : "it");
     }
     fputs("<br>", t->out);
     put_escaped(t->out, t->s->labels.text[r->label]);
-    if (r->pixels)
-        fprintf(t->out, " &middot; %.2f&nbsp;MP", r->pixels / 1e6);
+    if (r->pixels) fprintf(t->out, " &middot; %.2f&nbsp;MP", r->pixels / 1e6);
     if (r->bytes) {
         fputs(" &middot; ", t->out);
         put_bytes(t->out, r->bytes);
@@ -124,10 +110,8 @@ static int compare_entries(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
     int c = x->head == y->head ? 0 : strcmp(near_path(sorting, x->head), near_path(sorting, y->head));
-    if (c == 0)
-        c = (x->head > y->head) - (x->head < y->head);
-    if (c == 0)
-        c = strcmp(near_path(sorting, x->row), near_path(sorting, y->row));
+    if (c == 0) c = (x->head > y->head) - (x->head < y->head);
+    if (c == 0) c = strcmp(near_path(sorting, x->row), near_path(sorting, y->row));
     return c ? c : (x->row > y->row) - (x->row < y->row);
 }
 
@@ -135,7 +119,8 @@ enum section { SECTION_CONFLICTS, SECTION_DUPLICATES, SECTION_GROUPS };
 static const struct {
     const char *title, *says;
 } sections[] = {
-    {"Label conflicts", "The same picture, or nearly, under different labels. All of them leave, for a person to decide, unless one is marked as staying."},
+    {"Label conflicts", "The same picture, or nearly, under different labels. All of them leave, for a "
+                        "person to decide, unless one is marked as staying."},
     {"Near duplicates", "The first of each row stays; the others leave for it."},
     {"Groups", "Alike, but not the same. All stay; a split into training and test keeps each row together."},
 };
@@ -145,28 +130,28 @@ static void put_clusters(struct sheet *t, struct entry *entries, size_t n, enum 
     const struct row *rows = t->s->rows;
     size_t n_clusters = 0;
     sorting = t->s;
-    if (n)
-        qsort(entries, n, sizeof *entries, compare_entries);
+    if (n) qsort(entries, n, sizeof *entries, compare_entries);
     for (size_t i = 0; i < n; i++)
         n_clusters += i == 0 || entries[i].head != entries[i - 1].head;
-    fprintf(t->out, "<h2>%s: %zu</h2>\n<p>%s</p>\n", sections[section].title, n_clusters, sections[section].says);
-    if (n_clusters > MOST_CLUSTERS)
-        fprintf(t->out, "<p>Shown are the first %d.</p>\n", MOST_CLUSTERS);
+    fprintf(t->out, "<h2>%s: %zu</h2>\n<p>%s</p>\n", sections[section].title, n_clusters,
+            sections[section].says);
+    if (n_clusters > MOST_CLUSTERS) fprintf(t->out, "<p>Shown are the first %d.</p>\n", MOST_CLUSTERS);
     n_clusters = 0;
     for (size_t i = 0, end; i < n && n_clusters < MOST_CLUSTERS; i = end, n_clusters++) {
         for (end = i + 1; end < n && entries[end].head == entries[i].head; end++)
             ;
         fputs("<section>\n", t->out);
-        if (section == SECTION_DUPLICATES)
-            put_picture(t, entries[i].head, "stays", NONE);
+        if (section == SECTION_DUPLICATES) put_picture(t, entries[i].head, "stays", NONE);
         for (size_t k = i; k < end && k < i + MOST_PICTURES; k++) {
             uint32_t row = entries[k].row;
             bool leaves = rows[row].flags & ROW_LEAVES;
-            put_picture(t, row, !leaves ? "stays" : section == SECTION_CONFLICTS ? "conflict" : "leaves",
+            put_picture(t, row,
+                        !leaves                        ? "stays"
+                        : section == SECTION_CONFLICTS ? "conflict"
+                                                       : "leaves",
                         leaves ? rows[row].keeper : NONE);
         }
-        if (end - i > MOST_PICTURES)
-            fprintf(t->out, "<p>and %zu more</p>\n", end - i - MOST_PICTURES);
+        if (end - i > MOST_PICTURES) fprintf(t->out, "<p>and %zu more</p>\n", end - i - MOST_PICTURES);
         fputs("</section>\n", t->out);
     }
 }
@@ -179,19 +164,17 @@ static size_t group_size(const uint32_t *sizes, const struct near *s, uint32_t r
 int near_mark_sheet_paths(struct near *s, struct error *err)
 {
     uint32_t *sizes = mem_zalloc(s->n_rows + 1, sizeof *sizes, err);
-    if (!sizes)
-        return -1;
+    if (!sizes) return -1;
     for (size_t i = 0; i < s->n_rows; i++)
-        if (!(s->rows[i].flags & ROW_LEAVES))
-            sizes[s->rows[i].group]++;
+        if (!(s->rows[i].flags & ROW_LEAVES)) sizes[s->rows[i].group]++;
     for (uint32_t i = 0; i < s->n_rows; i++)
-        if (group_size(sizes, s, i) > 1)
-            s->rows[i].flags |= ROW_PATH;
+        if (group_size(sizes, s, i) > 1) s->rows[i].flags |= ROW_PATH;
     free(sizes);
     return 0;
 }
 
-/* Rows in conflict and those that they disagree with, each once: what a chain of disagreements connects is one cluster. */
+/* Rows in conflict and those that they disagree with, each once: what a chain of disagreements connects is
+ * one cluster. */
 static size_t conflicts(const struct near *s, uint32_t *parent, struct entry *entries)
 {
     size_t n = 0;
@@ -199,42 +182,46 @@ static size_t conflicts(const struct near *s, uint32_t *parent, struct entry *en
         parent[i] = NONE;
     for (uint32_t i = 0; i < s->n_rows; i++) {
         const struct row *r = &s->rows[i];
-        if (!(r->flags & ROW_LEAVES) || r->reason != LEAVES_CONFLICT)
-            continue;
+        if (!(r->flags & ROW_LEAVES) || r->reason != LEAVES_CONFLICT) continue;
         uint32_t two[2] = {i, r->keeper};
         for (int k = 0; k < 2; k++) {
-            if (parent[two[k]] == NONE)
-                parent[two[k]] = two[k];
+            if (parent[two[k]] == NONE) parent[two[k]] = two[k];
             while (parent[two[k]] != two[k])
                 two[k] = parent[two[k]] = parent[parent[two[k]]];
         }
-        bool first = strcmp(near_path(s, two[0]), near_path(s, two[1])) < 0; /* heads do not depend on the order of rows */
+        /* heads do not depend on the order of rows */
+        bool first = strcmp(near_path(s, two[0]), near_path(s, two[1])) < 0;
         parent[two[first]] = two[!first];
     }
     for (uint32_t i = 0; i < s->n_rows; i++) {
         uint32_t head = i;
         while (parent[i] != NONE && parent[head] != head)
             head = parent[head];
-        if (parent[i] != NONE)
-            entries[n++] = (struct entry){head, i};
+        if (parent[i] != NONE) entries[n++] = (struct entry){head, i};
     }
     return n;
 }
 
 static const char head_of_page[] =
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Near duplicates</title>\n"
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'\">\n"
-    "<meta name=\"referrer\" content=\"no-referrer\"><meta name=\"viewport\" content=\"width=device-width\">\n<style>\n"
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; "
+    "style-src 'unsafe-inline'\">\n"
+    "<meta name=\"referrer\" content=\"no-referrer\"><meta name=\"viewport\" "
+    "content=\"width=device-width\">\n<style>\n"
     ":root{color-scheme:light dark;--line:#ccc;--back:#eee;--stays:#060;--leaves:#a00;--conflict:#a50}\n"
-    "@media(prefers-color-scheme:dark){:root{--line:#444;--back:#222;--stays:#7c7;--leaves:#f88;--conflict:#fb6}}\n"
+    "@media(prefers-color-scheme:dark){:root{--line:#444;--back:#222;--stays:#7c7;--leaves:#f88;--conflict:#"
+    "fb6}}\n"
     "body{font:14px sans-serif;margin:1em}h2{margin:1.5em 0 .3em}p{margin:.3em 0;max-width:60em}\n"
     "section{display:flex;flex-wrap:wrap;gap:8px;border-top:1px solid var(--line);padding:8px 0}\n"
-    "figure{margin:0;width:170px;overflow-wrap:anywhere}figure div{width:170px;height:170px;overflow:hidden;background:var(--back)}\n"
-    "img{width:170px;height:170px;object-fit:contain;filter:blur(14px) grayscale(1)}figcaption{margin-top:3px}\n"
+    "figure{margin:0;width:170px;overflow-wrap:anywhere}figure "
+    "div{width:170px;height:170px;overflow:hidden;background:var(--back)}\n"
+    "img{width:170px;height:170px;object-fit:contain;filter:blur(14px) "
+    "grayscale(1)}figcaption{margin-top:3px}\n"
     "#show:checked~main img,figure:focus img{filter:none}\n"
     "b.stays{color:var(--stays)}b.leaves{color:var(--leaves)}b.conflict{color:var(--conflict)}\n"
     "</style></head><body>\n<h1>Near duplicates</h1>\n"
-    "<input type=\"checkbox\" id=\"show\" accesskey=\"s\"><label for=\"show\"> show pictures unblurred (or click one, or step "
+    "<input type=\"checkbox\" id=\"show\" accesskey=\"s\"><label for=\"show\"> show pictures unblurred (or "
+    "click one, or step "
     "through them with Tab)</label>\n<main>\n";
 
 int near_write_sheet(struct near *s, const char *path, struct error *err)
@@ -260,8 +247,7 @@ int near_write_sheet(struct near *s, const char *path, struct error *err)
     put_clusters(&t, entries, n, SECTION_DUPLICATES);
     n = 0;
     for (uint32_t i = 0; i < s->n_rows; i++)
-        if (!(s->rows[i].flags & ROW_LEAVES))
-            sizes[s->rows[i].group]++;
+        if (!(s->rows[i].flags & ROW_LEAVES)) sizes[s->rows[i].group]++;
     /* A group's head is its first path, so that the sheet does not depend on the order of the rows. */
     memset(heads, 0xff, s->n_rows * sizeof *heads);
     for (uint32_t i = 0; i < s->n_rows; i++) {

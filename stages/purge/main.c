@@ -1,6 +1,7 @@
 /*
- * purge: removes what runs made from pictures that `fetch --takedown` or a later block list took out of the store: rows
- * of tables, made pictures, shard sets, caches, pages. Writes a table of what it did: action path rows.
+ * purge: removes what runs made from pictures that `fetch --takedown` or a later block list took out of the
+ * store: rows of tables, made pictures, shard sets, caches, pages. Writes a table of what it did: action path
+ * rows.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,7 +15,11 @@
 #include "store/audit.h"
 #include "store/partial_store.h"
 
-struct purge_options { struct common_options common; const char *store; bool dry_run, deep; };
+struct purge_options {
+    struct common_options common;
+    const char *store;
+    bool dry_run, deep;
+};
 #define AT(field) offsetof(struct purge_options, field)
 
 static const struct option_row rows[] = {
@@ -32,32 +37,37 @@ static const struct option_table table = {
     .name = "purge",
     .synopsis = "--store DIR RUN...",
     .summary = "remove what runs made from pictures that were taken down",
-    .details =
-        "First `fetch --store DIR --takedown FILE` takes pictures out of the store; then purge looks through the folders of runs:\n"
-        "rows about such a picture leave every table (*.tsv; by path, source, id, xxh128 or url), made pictures are removed, a shard\n"
-        "set that holds one is removed whole, a tar too, as are caches and pages of a run that had one; make builds those again\n"
-        "without it. What killed programs left half made goes in any case.\n"
-        "The store's partial bodies go all: nobody can tell what they are parts of.\n"
-        "Models that were trained with it are named: train them again. The output has a row for each thing done: action path rows.\n"
-        "A second run finds nothing more to do.\n",
+    .details = "First `fetch --store DIR --takedown FILE` takes pictures out of the store; then purge looks "
+               "through the folders of runs:\n"
+               "rows about such a picture leave every table (*.tsv; by path, source, id, xxh128 or url), "
+               "made pictures are removed, a shard\n"
+               "set that holds one is removed whole, a tar too, as are caches and pages of a run that had "
+               "one; make builds those again\n"
+               "without it. What killed programs left half made goes in any case.\n"
+               "The store's partial bodies go all: nobody can tell what they are parts of.\n"
+               "Models that were trained with it are named: train them again. The output has a row for each "
+               "thing done: action path rows.\n"
+               "A second run finds nothing more to do.\n",
     .rows = rows,
     .min_operands = 1,
     .max_operands = -1,
 };
 
-/* Partial bodies in the store: a part cannot be compared with a hash, so all of them go; they are only a help. */
+/* Partial bodies in the store: a part cannot be compared with a hash, so all of them go; they are only a
+ * help. */
 static int remove_parts(struct purge *p, struct text *path, struct error *err)
 {
     uint64_t n;
     char n_rows[24];
-    if (partial_remove_all(p->store, p->dry_run, &n, err))
-        return -1;
-    if (n == 0)
-        return 0;
+    if (partial_remove_all(p->store, p->dry_run, &n, err)) return -1;
+    if (n == 0) return 0;
     text_clear(path);
     snprintf(n_rows, sizeof n_rows, "%llu", (unsigned long long)n);
     return text_printf(path, err, "%s/partial", p->store) ||
-           manifest_writer_row(p->report, NULL, (const char *const[]){"parts-removed", path->data, n_rows}, err) ? -1 : 0;
+                   manifest_writer_row(p->report, NULL,
+                                       (const char *const[]){"parts-removed", path->data, n_rows}, err)
+               ? -1
+               : 0;
 }
 
 int main(int argc, char **argv)
@@ -75,8 +85,7 @@ int main(int argc, char **argv)
     int store_fd = -1;
     stage_begin("purge");
     int rc = options_parse(&table, &opt, argc, argv, &in);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (!opt.store) {
         error_set(&err, EX_USAGE, "--store is missing");
@@ -89,8 +98,7 @@ int main(int argc, char **argv)
     p.store = store;
     p.dry_run = opt.dry_run;
     p.deep = opt.deep;
-    if (text_printf(&path, &err, "%s/lock", opt.store) || file_lock_take(&lock, path.data, &err))
-        goto out;
+    if (text_printf(&path, &err, "%s/lock", opt.store) || file_lock_take(&lock, path.data, &err)) goto out;
     text_clear(&path);
     if (text_printf(&path, &err, "%s/takedown.tsv", opt.store) ||
         manifest_writer_open(&report, opt.common.output, NULL, columns, &err))
@@ -99,15 +107,13 @@ int main(int argc, char **argv)
         error_errno(&err, EX_NOINPUT, "cannot open the store '%s'", opt.store);
         goto out;
     }
-    if (takedown_mend(store_fd, opt.store, opt.dry_run, &there, &err) || (there && taken_down_read(&p.list, path.data, &err)))
+    if (takedown_mend(store_fd, opt.store, opt.dry_run, &there, &err) ||
+        (there && taken_down_read(&p.list, path.data, &err)))
         goto out;
-    if (p.list.n_hashes + p.list.n_urls && remove_parts(&p, &path, &err))
-        goto out;
+    if (p.list.n_hashes + p.list.n_urls && remove_parts(&p, &path, &err)) goto out;
     for (int i = 0; i < in.n; i++)
-        if (p.list.n_hashes + p.list.n_urls && purge_run(&p, in.items[i], &err))
-            goto out;
-    if (manifest_writer_commit(&report, &err))
-        goto out;
+        if (p.list.n_hashes + p.list.n_urls && purge_run(&p, in.items[i], &err)) goto out;
+    if (manifest_writer_commit(&report, &err)) goto out;
     stage_note(&opt.common, "%llu rows and %llu files removed", (unsigned long long)p.counts.n_rows,
                (unsigned long long)p.counts.n_files);
     rc = p.damaged ? error_set(&err, EX_DATAERR, "not every table could be read; see above") : 0;
@@ -116,8 +122,7 @@ out:
     taken_down_release(&p.list);
     file_lock_release(&lock);
     text_release(&path);
-    if (store_fd >= 0)
-        close(store_fd);
+    if (store_fd >= 0) close(store_fd);
     free(store);
     options_release(&table, &opt);
     return stage_end(rc, &err, NULL, &opt.common);

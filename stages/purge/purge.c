@@ -13,7 +13,7 @@
 #include "io/io.h"
 #include "store/journal.h"
 
-/* --- the list -------------------------------------------------------------------------------------------------- */
+/* --- the list --- */
 
 static int by_bytes(const void *a, const void *b) { return memcmp(a, b, sizeof(struct xxh128)); }
 
@@ -23,13 +23,11 @@ int taken_down_read(struct taken_down *t, const char *path, struct error *err)
     struct manifest_reader in = MANIFEST_READER_EMPTY;
     struct xxh128 h;
     int rc = -1, got;
-    if (manifest_reader_open(&in, path, required, err))
-        goto out;
+    if (manifest_reader_open(&in, path, required, err)) goto out;
     int kind = manifest_column(&in.schema, "kind"), value = manifest_column(&in.schema, "value");
     while ((got = manifest_reader_next(&in, err)) > 0) {
         bool url = strcmp(in.fields[kind], "url") == 0;
-        if (!url && strcmp(in.fields[kind], "xxh128") != 0)
-            continue;
+        if (!url && strcmp(in.fields[kind], "xxh128") != 0) continue;
         if (xxh128_from_hex(&h, in.fields[value])) {
             error_set(err, EX_DATAERR, "'%s' row %llu: not a takedown", path, (unsigned long long)in.row);
             goto out;
@@ -39,10 +37,8 @@ int taken_down_read(struct taken_down *t, const char *path, struct error *err)
             goto out;
         *(url ? &t->urls[t->n_urls++] : &t->hashes[t->n_hashes++]) = h;
     }
-    if (t->n_urls)
-        qsort(t->urls, t->n_urls, sizeof h, by_bytes);
-    if (t->n_hashes)
-        qsort(t->hashes, t->n_hashes, sizeof h, by_bytes);
+    if (t->n_urls) qsort(t->urls, t->n_urls, sizeof h, by_bytes);
+    if (t->n_hashes) qsort(t->hashes, t->n_hashes, sizeof h, by_bytes);
     rc = got;
 out:
     manifest_reader_close(&in);
@@ -79,8 +75,7 @@ bool taken_down_named(const struct taken_down *t, const char *text)
             memcpy(hex + 2, at, 30);
         }
         hex[32] = 0;
-        if (hex[0] && xxh128_from_hex(&h, hex) == 0 && listed(t, &h))
-            return true;
+        if (hex[0] && xxh128_from_hex(&h, hex) == 0 && listed(t, &h)) return true;
         at += n + (n == 0);
     }
     return false;
@@ -92,8 +87,7 @@ static int url_is_listed(const struct taken_down *t, const char *url, struct err
     struct http_url_parts parts;
     struct xxh128 key;
     const char *why;
-    if (t->n_urls == 0)
-        return 0;
+    if (t->n_urls == 0) return 0;
     int rc = http_url_canonical(url, strlen(url), &canonical, &parts, &why, err);
     if (rc == 1) {
         journal_key(&key, canonical.data);
@@ -103,12 +97,19 @@ static int url_is_listed(const struct taken_down *t, const char *url, struct err
     return rc;
 }
 
-/* --- files ----------------------------------------------------------------------------------------------------- */
+/* --- files --- */
 
 /* What a file has to do with a listed picture. */
 enum left { LEFT_NOTHING, LEFT_ITSELF, LEFT_ROWS, LEFT_SHARDS, LEFT_TAR };
-struct file { char *path; struct timespec changed; enum left left; };
-struct files { struct file *items; size_t n, capacity; };
+struct file {
+    char *path;
+    struct timespec changed;
+    enum left left;
+};
+struct files {
+    struct file *items;
+    size_t n, capacity;
+};
 
 static void files_release(struct files *l)
 {
@@ -121,8 +122,7 @@ static void files_release(struct files *l)
 static int say(struct purge *p, const char *action, const char *path, uint64_t n_rows, struct error *err)
 {
     char rows[24] = "";
-    if (n_rows)
-        snprintf(rows, sizeof rows, "%llu", (unsigned long long)n_rows);
+    if (n_rows) snprintf(rows, sizeof rows, "%llu", (unsigned long long)n_rows);
     return manifest_writer_row(p->report, NULL, (const char *const[]){action, path, rows}, err);
 }
 
@@ -130,8 +130,7 @@ static int say(struct purge *p, const char *action, const char *path, uint64_t n
 static int is_there(const char *path, struct error *err)
 {
     struct stat st;
-    if (lstat(path, &st) == 0)
-        return 1;
+    if (lstat(path, &st) == 0) return 1;
     return errno == ENOENT || errno == ENOTDIR ? 0 : error_errno(err, EX_IOERR, "cannot look at '%s'", path);
 }
 
@@ -141,25 +140,23 @@ static int remove_leftover(struct purge *p, const char *path, struct error *err)
     if (!p->dry_run) {
         io_remove_tree(path);
         int there = is_there(path, err);
-        if (there)
-            return there < 0 ? -1 : error_set(err, EX_IOERR, "cannot remove '%s'", path);
+        if (there) return there < 0 ? -1 : error_set(err, EX_IOERR, "cannot remove '%s'", path);
     }
     p->counts.n_files++;
     return say(p, "leftover-removed", path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
 }
 
-/* Regular files below folder; links are not followed, the store is left out. What killed programs left goes at once. */
+/* Regular files below folder; links are not followed, the store is left out. What killed programs left goes
+ * at once. */
 static int collect(struct purge *p, const char *folder, struct files *l, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     char *real = realpath(folder, NULL);
     bool store = real && strcmp(real, p->store) == 0;
     free(real);
-    if (store)
-        return 0;
+    if (store) return 0;
     DIR *d = opendir(folder);
-    if (!d)
-        return error_errno(err, EX_NOINPUT, "cannot read '%s'", folder);
+    if (!d) return error_errno(err, EX_NOINPUT, "cannot read '%s'", folder);
     int rc = 0;
     for (struct dirent *e; rc == 0 && (e = io_next_entry(d, folder, &rc, err));) {
         struct stat st;
@@ -168,7 +165,8 @@ static int collect(struct purge *p, const char *folder, struct files *l, struct 
             rc = -1;
         } else if (lstat(path.data, &st)) {
             rc = errno == ENOENT ? 0 : error_errno(err, EX_NOINPUT, "cannot look at '%s'", path.data);
-        } else if (!S_ISLNK(st.st_mode) && (io_is_leftover(e->d_name) || (S_ISREG(st.st_mode) && io_is_temporary(e->d_name)))) {
+        } else if (!S_ISLNK(st.st_mode) &&
+                   (io_is_leftover(e->d_name) || (S_ISREG(st.st_mode) && io_is_temporary(e->d_name)))) {
             rc = remove_leftover(p, path.data, err);
         } else if (S_ISDIR(st.st_mode)) {
             rc = collect(p, path.data, l, err);
@@ -188,10 +186,8 @@ static int collect(struct purge *p, const char *folder, struct files *l, struct 
 static int by_age(const void *a, const void *b)
 {
     const struct file *x = a, *y = b;
-    if (x->changed.tv_sec != y->changed.tv_sec)
-        return x->changed.tv_sec < y->changed.tv_sec ? -1 : 1;
-    if (x->changed.tv_nsec != y->changed.tv_nsec)
-        return x->changed.tv_nsec < y->changed.tv_nsec ? -1 : 1;
+    if (x->changed.tv_sec != y->changed.tv_sec) return x->changed.tv_sec < y->changed.tv_sec ? -1 : 1;
+    if (x->changed.tv_nsec != y->changed.tv_nsec) return x->changed.tv_nsec < y->changed.tv_nsec ? -1 : 1;
     return strcmp(x->path, y->path);
 }
 
@@ -205,23 +201,20 @@ static const char *base_name(const char *path)
 static int remove_file(struct purge *p, const char *action, const char *path, struct error *err)
 {
     int there = is_there(path, err);
-    if (there <= 0)
-        return there;
-    if (!p->dry_run && unlink(path))
-        return error_errno(err, EX_IOERR, "cannot remove '%s'", path);
+    if (there <= 0) return there;
+    if (!p->dry_run && unlink(path)) return error_errno(err, EX_IOERR, "cannot remove '%s'", path);
     p->counts.n_files++;
     return say(p, action, path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
 }
 
-/* --- tables ---------------------------------------------------------------------------------------------------- */
+/* --- tables --- */
 
 /* Columns that say which picture a row is about. Not group or reject_detail: those name others. */
 static bool about(const char *column)
 {
     static const char *const names[] = {"path", "source", "xxh128", "id", NULL};
     for (const char *const *n = names; *n; n++)
-        if (strcmp(*n, column) == 0)
-            return true;
+        if (strcmp(*n, column) == 0) return true;
     return false;
 }
 
@@ -229,13 +222,12 @@ static int row_is_hit(const struct purge *p, const struct manifest_reader *r, co
                       struct error *err)
 {
     for (size_t i = 0; i < r->schema.n; i++)
-        if (looked_at[i] && taken_down_named(&p->list, r->fields[i]))
-            return 1;
+        if (looked_at[i] && taken_down_named(&p->list, r->fields[i])) return 1;
     return url < 0 ? 0 : url_is_listed(&p->list, r->fields[url], err);
 }
 
-/* Counts the rows about listed pictures; with out also writes the others. A table that is no manifest is passed over,
- * aloud. */
+/* Counts the rows about listed pictures; with out also writes the others. A table that is no manifest is
+ * passed over, aloud. */
 static int read_table(struct purge *p, const char *path, struct manifest_writer *out, uint64_t *n_hits,
                       struct error *err)
 {
@@ -250,17 +242,14 @@ static int read_table(struct purge *p, const char *path, struct manifest_writer 
         rc = 0;
         goto out;
     }
-    if (!(looked_at = mem_zalloc(in.schema.n + 1, sizeof *looked_at, err)))
-        goto out;
+    if (!(looked_at = mem_zalloc(in.schema.n + 1, sizeof *looked_at, err))) goto out;
     for (size_t i = 0; i < in.schema.n; i++)
         looked_at[i] = about(in.schema.names[i]);
     int url = manifest_column(&in.schema, "url");
-    if (out && manifest_writer_open(out, path, &in.schema, NULL, err))
-        goto out;
+    if (out && manifest_writer_open(out, path, &in.schema, NULL, err)) goto out;
     while ((got = manifest_reader_next(&in, &own)) > 0) {
         int hit = row_is_hit(p, &in, looked_at, url, err);
-        if (hit < 0 || (!hit && out && manifest_writer_row(out, in.fields, NULL, err)))
-            goto out;
+        if (hit < 0 || (!hit && out && manifest_writer_row(out, in.fields, NULL, err))) goto out;
         *n_hits += (uint64_t)hit;
     }
     if (got < 0) {
@@ -284,7 +273,8 @@ static int rewrite_table(struct purge *p, const char *path, struct error *err)
     struct manifest_writer out = MANIFEST_WRITER_EMPTY;
     uint64_t n_hits;
     int rc = -1;
-    if (read_table(p, path, p->dry_run ? NULL : &out, &n_hits, err) || (!p->dry_run && manifest_writer_commit(&out, err)))
+    if (read_table(p, path, p->dry_run ? NULL : &out, &n_hits, err) ||
+        (!p->dry_run && manifest_writer_commit(&out, err)))
         goto out;
     p->counts.n_rows += n_hits;
     rc = say(p, "rows-removed", path, n_hits, err);
@@ -298,15 +288,14 @@ static bool is_shard_table(const char *name)
     return text_starts(name, "shard-") && text_ends(name, ".tsv");
 }
 
-/* A set that holds a listed picture goes as a whole, its index first (without it there is no set), its tables, which say so, not yet.
- * Packing makes it again. */
+/* A set that holds a listed picture goes as a whole, its index first (without it there is no set), its
+ * tables, which say so, not yet. Packing makes it again. */
 static int remove_records(struct purge *p, const struct files *l, const char *table, struct error *err)
 {
     size_t n_folder = (size_t)(base_name(table) - table);
     struct text index = TEXT_EMPTY;
     int rc = text_add(&index, table, n_folder, err) || text_puts(&index, "index.tsv", err) ? -1 : 0;
-    if (rc == 0)
-        rc = remove_file(p, "shard-set-removed", index.data, err);
+    if (rc == 0) rc = remove_file(p, "shard-set-removed", index.data, err);
     text_release(&index);
     for (size_t i = 0; rc == 0 && i < l->n; i++) {
         const char *path = l->items[i].path;
@@ -325,13 +314,12 @@ static int remove_shard_tables(struct purge *p, const struct files *l, struct er
             const char *path = l->items[i].path;
             bool gone = l->items[i].left == LEFT_SHARDS;
             size_t n_folder = (size_t)(base_name(path) - path);
-            if (!is_shard_table(base_name(path)) || gone != (named == 1))
-                continue;
+            if (!is_shard_table(base_name(path)) || gone != (named == 1)) continue;
             for (size_t k = 0; !gone && k < l->n; k++)
-                gone = l->items[k].left == LEFT_SHARDS && (size_t)(base_name(l->items[k].path) - l->items[k].path) == n_folder &&
+                gone = l->items[k].left == LEFT_SHARDS &&
+                       (size_t)(base_name(l->items[k].path) - l->items[k].path) == n_folder &&
                        strncmp(l->items[k].path, path, n_folder) == 0;
-            if (gone && remove_file(p, "shard-set-removed", path, err))
-                return -1;
+            if (gone && remove_file(p, "shard-set-removed", path, err)) return -1;
         }
     return 0;
 }
@@ -341,30 +329,31 @@ static int has_listed_bytes(const struct purge *p, const char *path, bool *hit, 
     struct xxh128 h;
     uint64_t n_bytes;
     *hit = false;
-    if (xxh128_of_file(&h, &n_bytes, path, err))
-        return -1;
+    if (xxh128_of_file(&h, &n_bytes, path, err)) return -1;
     *hit = listed(&p->list, &h);
     return 0;
 }
 
-/* Whether a WebDataset tar has a member that names a listed picture (KEY.json says path, xxh128 and source). */
+/* Whether a WebDataset tar has a member that names a listed picture (KEY.json says path, xxh128 and source).
+ */
 static int tar_is_hit(const struct purge *p, const char *path, bool *hit, struct error *err)
 {
     char head[512], text[1 << 16];
     int fd = io_open_read(path, err), rc = -1;
     ssize_t got = 0;
     *hit = false;
-    if (fd < 0)
-        return -1;
-    while (!*hit && (got = io_read_some(fd, head, sizeof head, path, err)) == (ssize_t)sizeof head && head[0]) {
-        uint64_t n_bytes = strtoull(head + 124, NULL, 8), kept = n_bytes < sizeof text - 1 ? n_bytes : sizeof text - 1;
+    if (fd < 0) return -1;
+    while (!*hit && (got = io_read_some(fd, head, sizeof head, path, err)) == (ssize_t)sizeof head &&
+           head[0]) {
+        uint64_t n_bytes = strtoull(head + 124, NULL, 8),
+                 kept = n_bytes < sizeof text - 1 ? n_bytes : sizeof text - 1;
         head[99] = 0;
         bool json = text_ends(head, ".json");
-        if (json && io_read_full(fd, text, kept, path, err))
-            goto out;
+        if (json && io_read_full(fd, text, kept, path, err)) goto out;
         text[json ? kept : 0] = 0;
         *hit = taken_down_named(&p->list, text);
-        if (n_bytes > INT64_MAX - 512 || lseek(fd, (off_t)((n_bytes + 511) / 512 * 512 - (json ? kept : 0)), SEEK_CUR) < 0) {
+        if (n_bytes > INT64_MAX - 512 ||
+            lseek(fd, (off_t)((n_bytes + 511) / 512 * 512 - (json ? kept : 0)), SEEK_CUR) < 0) {
             error_set(err, EX_DATAERR, "'%s' is damaged", path);
             goto out;
         }
@@ -380,14 +369,13 @@ static int look(struct purge *p, const char *folder, struct file *f, struct erro
     const char *name = base_name(f->path);
     uint64_t n_hits = 0;
     bool hit = taken_down_named(&p->list, f->path + strlen(folder));
-    if (!hit && p->deep && !text_ends(name, ".cache") && !text_ends(name, ".bin") && has_listed_bytes(p, f->path, &hit, err))
+    if (!hit && p->deep && !text_ends(name, ".cache") && !text_ends(name, ".bin") &&
+        has_listed_bytes(p, f->path, &hit, err))
         return -1;
-    if (!hit && text_ends(name, ".tsv") && read_table(p, f->path, NULL, &n_hits, err))
-        return -1;
+    if (!hit && text_ends(name, ".tsv") && read_table(p, f->path, NULL, &n_hits, err)) return -1;
     if (!hit && text_ends(name, ".tar")) {
         bool inside;
-        if (tar_is_hit(p, f->path, &inside, err))
-            return -1;
+        if (tar_is_hit(p, f->path, &inside, err)) return -1;
         f->left = inside ? LEFT_TAR : LEFT_NOTHING;
         return 0;
     }
@@ -396,37 +384,36 @@ static int look(struct purge *p, const char *folder, struct file *f, struct erro
 }
 
 /*
- * Looks at all of a run first. Then what does not say by itself whose it is goes (caches, pages, records), then files and rows, and the
- * shard tables last: wherever a run of purge is broken off, the next one still finds a reason to go on.
+ * Looks at all of a run first. Then what does not say by itself whose it is goes (caches, pages, records),
+ * then files and rows, and the shard tables last: wherever a run of purge is broken off, the next one still
+ * finds a reason to go on.
  */
 int purge_run(struct purge *p, const char *folder, struct error *err)
 {
     struct files l = {0};
     int rc = -1;
     bool any = false, trained = false;
-    if (collect(p, folder, &l, err))
-        goto out;
-    if (l.n)
-        qsort(l.items, l.n, sizeof *l.items, by_age);
+    if (collect(p, folder, &l, err)) goto out;
+    if (l.n) qsort(l.items, l.n, sizeof *l.items, by_age);
     for (size_t i = 0; i < l.n; i++) {
-        if (look(p, folder, &l.items[i], err))
-            goto out;
+        if (look(p, folder, &l.items[i], err)) goto out;
         any = any || l.items[i].left != LEFT_NOTHING;
         trained = trained || l.items[i].left == LEFT_SHARDS || l.items[i].left == LEFT_TAR;
     }
-    /* Activations can't be undone one by one, and pages hold small pictures inside: both are quick to make again. */
+    /* Activations can't be undone one by one, and pages hold small pictures inside: both are quick to make
+     * again. */
     for (size_t i = 0; any && i < l.n; i++) {
         const char *path = l.items[i].path, *name = base_name(path);
         if (l.items[i].left == LEFT_NOTHING && (text_ends(name, ".cache") || text_ends(name, ".html"))) {
             if (remove_file(p, text_ends(name, ".cache") ? "cache-removed" : "page-removed", path, err))
                 goto out;
-        } else if (trained && strcmp(name, "model.json") == 0 && say(p, "model-trained-with-it", path, 0, err)) {
+        } else if (trained && strcmp(name, "model.json") == 0 &&
+                   say(p, "model-trained-with-it", path, 0, err)) {
             goto out;
         }
     }
     for (size_t i = 0; i < l.n; i++)
-        if (l.items[i].left == LEFT_SHARDS && remove_records(p, &l, l.items[i].path, err))
-            goto out;
+        if (l.items[i].left == LEFT_SHARDS && remove_records(p, &l, l.items[i].path, err)) goto out;
     for (size_t i = 0; i < l.n; i++) {
         const struct file *f = &l.items[i];
         if ((f->left == LEFT_ITSELF && remove_file(p, "file-removed", f->path, err)) ||
@@ -434,8 +421,7 @@ int purge_run(struct purge *p, const char *folder, struct error *err)
             (f->left == LEFT_ROWS && rewrite_table(p, f->path, err)))
             goto out;
     }
-    if (remove_shard_tables(p, &l, err))
-        goto out;
+    if (remove_shard_tables(p, &l, err)) goto out;
     rc = 0;
 out:
     files_release(&l);

@@ -13,29 +13,34 @@
 #include "manifest/manifest.h"
 
 /* Contents and addresses that have to be gone: the store's takedown.tsv. Both sorted. */
-struct taken_down { struct xxh128 *hashes, *urls; size_t n_hashes, n_urls, hashes_capacity, urls_capacity; };
+struct taken_down {
+    struct xxh128 *hashes, *urls;
+    size_t n_hashes, n_urls, hashes_capacity, urls_capacity;
+};
 
-struct purge_counts { uint64_t n_rows, n_files; };
+struct purge_counts {
+    uint64_t n_rows, n_files;
+};
 
 struct purge {
     struct taken_down list;
-    const char *store;          /* its real path: left alone, `fetch --takedown` sees to it */
+    const char *store; /* its real path: left alone, `fetch --takedown` sees to it */
     bool dry_run, deep;
-    struct manifest_writer *report;     /* action, path, rows */
+    struct manifest_writer *report; /* action, path, rows */
     struct purge_counts counts;
-    bool damaged;               /* a table could not be read and may still name a picture */
+    bool damaged; /* a table could not be read and may still name a picture */
 };
 
-/* kind url or xxh128 out of takedown.tsv; other kinds only ever matter to fetch, which adds the xxh128 of what they
- * hit. */
+/* kind url or xxh128 out of takedown.tsv; other kinds only ever matter to fetch, which adds the xxh128 of
+ * what they hit. */
 int taken_down_read(struct taken_down *t, const char *path, struct error *err);
 void taken_down_release(struct taken_down *t);
 
 /* Whether text names a listed picture: 32 hex digits, or "ab/" and 30. For fields, paths and file names. */
 bool taken_down_named(const struct taken_down *t, const char *text);
 
-/* One run's folder. Order: tables by age, so that make's idea of what is up to date stays true; then what was made from
- * the pictures. */
+/* One run's folder. Order: tables by age, so that make's idea of what is up to date stays true; then what was
+ * made from the pictures. */
 int purge_run(struct purge *p, const char *folder, struct error *err);
 
 #endif

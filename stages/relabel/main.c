@@ -1,38 +1,48 @@
 /*
- * relabel: applies reviewers' decisions to a manifest, by content hash. Reads xxh128 (or id) and label; writes label, adds
- * label_given. Nothing is deleted: dropped rows leave through --rejects.
+ * relabel: applies reviewers' decisions to a manifest, by content hash. Reads xxh128 (or id) and label;
+ * writes label, adds label_given. Nothing is deleted: dropped rows leave through --rejects.
  */
 #include "relabel.h"
 
 #include <string.h>
 
-#define ROW(type, name, field, word, help) {type, 0, name, offsetof(struct relabel_options, field), word, help, 0, 0, NULL}
+#define ROW(type, name, field, word, help)                                                                   \
+    {                                                                                                        \
+        type, 0, name, offsetof(struct relabel_options, field), word, help, 0, 0, NULL                       \
+    }
 
-static const struct option_row rows[] = {
-    ROW(OPTION_STRINGS, "decisions", decisions, "FILE", "id decision label reviewer date, as review pages export them (again for more)"),
-    ROW(OPTION_FLAG, "new-classes", new_classes, NULL, "allow labels that the manifest does not have yet"),
-    ROW(OPTION_FLAG, "require-agreement", require_agreement, NULL, "leave pictures alone about which reviewers disagree"),
-    ROW(OPTION_STRING, "stats", stats, "FILE", "what was done, in counts, and the reviewers' agreement (kappa): key value"),
-    ROW(OPTION_STRING, "conflicts", conflicts, "FILE", "the decisions about pictures on which reviewers disagree"),
-    COMMON_ROW_OUTPUT(struct relabel_options, common),
-    COMMON_ROW_REJECTS(struct relabel_options, common),
-    COMMON_ROW_TALK(struct relabel_options, common),
-    OPTION_ROW_END};
+static const struct option_row rows[] =
+    {ROW(OPTION_STRINGS, "decisions", decisions, "FILE",
+         "id decision label reviewer date, as review pages export them (again for more)"),
+     ROW(OPTION_FLAG, "new-classes", new_classes, NULL, "allow labels that the manifest does not have yet"),
+     ROW(OPTION_FLAG, "require-agreement", require_agreement, NULL,
+         "leave pictures alone about which reviewers disagree"),
+     ROW(OPTION_STRING, "stats", stats, "FILE",
+         "what was done, in counts, and the reviewers' agreement (kappa): key value"),
+     ROW(OPTION_STRING, "conflicts", conflicts, "FILE",
+         "the decisions about pictures on which reviewers disagree"),
+     COMMON_ROW_OUTPUT(struct relabel_options, common),
+     COMMON_ROW_REJECTS(struct relabel_options, common),
+     COMMON_ROW_TALK(struct relabel_options, common),
+     OPTION_ROW_END};
 
 static const struct option_table table = {
     .name = "relabel",
     .synopsis = "[MANIFEST]",
     .summary = "apply reviewers' decisions to a manifest",
-    .details =
-        "Reads xxh128 (or id) and label; writes label and adds label_given, the label before the first change. A decision is keep,\n"
-        "relabel, drop or unsure; of several about one picture the last counts, and pictures on which reviewers disagree are\n"
-        "reported. keep with a label makes that the label (it undoes an earlier relabel). Doing it twice is doing it once.\n\n"
-        "  relabel --decisions decisions.tsv --rejects dropped.tsv -o next.tsv all.tsv",
+    .details = "Reads xxh128 (or id) and label; writes label and adds label_given, the label before the "
+               "first change. A decision is keep,\n"
+               "relabel, drop or unsure; of several about one picture the last counts, and pictures on which "
+               "reviewers disagree are\n"
+               "reported. keep with a label makes that the label (it undoes an earlier relabel). Doing it "
+               "twice is doing it once.\n\n"
+               "  relabel --decisions decisions.tsv --rejects dropped.tsv -o next.tsv all.tsv",
     .rows = rows,
     .max_operands = 1,
 };
 
-static int run(const struct relabel_options *o, const char *input, struct stage_counts *counts, struct error *err)
+static int run(const struct relabel_options *o, const char *input, struct stage_counts *counts,
+               struct error *err)
 {
     static const char *const reads[] = {"label", NULL}, *const adds[] = {"label", "label_given", NULL};
     struct manifest_table t = MANIFEST_TABLE_EMPTY;
@@ -40,31 +50,37 @@ static int run(const struct relabel_options *o, const char *input, struct stage_
     struct decisions d = DECISIONS_EMPTY;
     struct relabel_counts n = {0};
     int rc = -1;
-    if (o->decisions.n == 0)
-        return error_set(err, EX_USAGE, "--decisions FILE is needed");
+    if (o->decisions.n == 0) return error_set(err, EX_USAGE, "--decisions FILE is needed");
     for (size_t i = 0; i < o->decisions.n; i++)
-        if (decisions_read(&d, o->decisions.items[i], err))
-            goto out;
+        if (decisions_read(&d, o->decisions.items[i], err)) goto out;
     decisions_sort(&d);
-    if (manifest_table_read(&t, input, reads, err))
-        goto out;
+    if (manifest_table_read(&t, input, reads, err)) goto out;
     if (manifest_column(&t.schema, "xxh128") < 0 && manifest_column(&t.schema, "id") < 0) {
-        error_set(err, EX_DATAERR, "'%s' has no column 'xxh128' (nor 'id'): decisions are tied to the content hash", t.name);
+        error_set(err, EX_DATAERR,
+                  "'%s' has no column 'xxh128' (nor 'id'): decisions are tied to the content hash", t.name);
         goto out;
     }
-    if (manifest_writer_open(&out, o->common.output, &t.schema, adds, err) || manifest_rejects_open(&rejects, o->common.rejects, &t.schema, err) ||
-        relabel_run(&t, &d, o, &out, &rejects, &n, err) || (o->conflicts && relabel_write_conflicts(o->conflicts, &d, err)) ||
-        (o->stats && relabel_write_stats(o->stats, &n, &d, err)) || manifest_writer_commit(&rejects, err) || manifest_writer_commit(&out, err))
+    if (manifest_writer_open(&out, o->common.output, &t.schema, adds, err) ||
+        manifest_rejects_open(&rejects, o->common.rejects, &t.schema, err) ||
+        relabel_run(&t, &d, o, &out, &rejects, &n, err) ||
+        (o->conflicts && relabel_write_conflicts(o->conflicts, &d, err)) ||
+        (o->stats && relabel_write_stats(o->stats, &n, &d, err)) || manifest_writer_commit(&rejects, err) ||
+        manifest_writer_commit(&out, err))
         goto out;
     *counts = (struct stage_counts){t.n_rows, out.n_rows, rejects.n_rows};
     if (n.n_conflicts)
-        stage_warn("reviewers disagree about %llu picture%s; %s (--conflicts FILE lists them)", (unsigned long long)n.n_conflicts, n.n_conflicts == 1 ? "" : "s",
+        stage_warn("reviewers disagree about %llu picture%s; %s (--conflicts FILE lists them)",
+                   (unsigned long long)n.n_conflicts, n.n_conflicts == 1 ? "" : "s",
                    o->require_agreement ? "left alone" : "the last decision counts");
     if (d.n && n.n_here == 0 && t.n_rows)
-        stage_warn("none of the decisions is about a picture of the manifest: decisions about other data, or ids in another notation?");
-    stage_note(&o->common, "%llu relabelled, %llu restored, %llu dropped, %llu confirmed, %llu unsure, %llu decided but not here",
-               (unsigned long long)n.n_relabelled, (unsigned long long)n.n_restored, (unsigned long long)n.n_dropped,
-               (unsigned long long)n.n_kept + n.n_already, (unsigned long long)n.n_unsure, (unsigned long long)n.n_elsewhere);
+        stage_warn("none of the decisions is about a picture of the manifest: decisions about other data, or "
+                   "ids in another notation?");
+    stage_note(&o->common,
+               "%llu relabelled, %llu restored, %llu dropped, %llu confirmed, %llu unsure, %llu decided but "
+               "not here",
+               (unsigned long long)n.n_relabelled, (unsigned long long)n.n_restored,
+               (unsigned long long)n.n_dropped, (unsigned long long)n.n_kept + n.n_already,
+               (unsigned long long)n.n_unsure, (unsigned long long)n.n_elsewhere);
     rc = 0;
 out:
     manifest_writer_discard(&out);
@@ -83,8 +99,7 @@ int main(int argc, char **argv)
     int rc;
     stage_begin("relabel");
     rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = run(&opt, operands.n ? operands.items[0] : NULL, &n, &err);
     options_release(&table, &opt);
     return stage_end(rc, &err, &n, &opt.common);

@@ -5,16 +5,18 @@
 
 static const struct option_row rows[] = {
     {OPTION_CHOICE, 0, "label-from", offsetof(struct scan_options, label_from), "RULE",
-     "auto: the first folder below FOLDER, or FOLDER itself for files that lie in it; folder: always FOLDER's name; "
+     "auto: the first folder below FOLDER, or FOLDER itself for files that lie in it; folder: always "
+     "FOLDER's name; "
      "parent: the folder a file lies in; none: no label",
      0, 0, "auto|folder|parent|none"},
-    {OPTION_STRING, 0, "label", offsetof(struct scan_options, label), "NAME", "give every row this label", 0, 0, NULL},
+    {OPTION_STRING, 0, "label", offsetof(struct scan_options, label), "NAME", "give every row this label", 0,
+     0, NULL},
     {OPTION_STRING, 0, "ext", offsetof(struct scan_options, extensions), "LIST",
      "take files with these endings, in either case", 0, 0, NULL},
-    {OPTION_FLAG, 0, "all-files", offsetof(struct scan_options, all_files), NULL, "take files with any ending or none",
-     0, 0, NULL},
-    {OPTION_FLAG, 0, "hidden", offsetof(struct scan_options, hidden), NULL, "also take names that begin with a dot", 0,
-     0, NULL},
+    {OPTION_FLAG, 0, "all-files", offsetof(struct scan_options, all_files), NULL,
+     "take files with any ending or none", 0, 0, NULL},
+    {OPTION_FLAG, 0, "hidden", offsetof(struct scan_options, hidden), NULL,
+     "also take names that begin with a dot", 0, 0, NULL},
     {OPTION_FLAG, 'L', "follow", offsetof(struct scan_options, follow), NULL,
      "follow symbolic links to files and folders", 0, 0, NULL},
     COMMON_ROW_OUTPUT(struct scan_options, common),
@@ -29,9 +31,11 @@ static const struct option_table table = {
     .synopsis = "FOLDER...",
     .summary = "turn folders of pictures into a manifest",
     .details =
-        "Writes path and label, sorted by path, each file once. Folders are walked to any depth; paths are relative to "
+        "Writes path and label, sorted by path, each file once. Folders are walked to any depth; paths are "
+        "relative to "
         "--root, "
-        "and so are the FOLDERs. FIFOs, devices, links and names that are not UTF-8 go to --rejects with a reason.\n\n"
+        "and so are the FOLDERs. FIFOs, devices, links and names that are not UTF-8 go to --rejects with a "
+        "reason.\n\n"
         "  scan raw_data                   raw_data/<label>/**/*.jpg\n"
         "  scan raw_data/cat raw_data/dog  two classes of it, for files that lie directly in these folders\n",
     .rows = rows,
@@ -50,15 +54,13 @@ int main(int argc, char **argv)
     struct error err = {0};
     stage_begin("scan");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (manifest_writer_open(&out, opt.common.output, &schema, NULL, &err) ||
         manifest_rejects_open(&rejects, opt.common.rejects, &schema, &err) ||
         scan_run(&opt, operands.items, operands.n, &out, &rejects, &n, &err))
         goto out;
-    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err))
-        goto out;
+    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err)) goto out;
     rc = 0;
 out:
     manifest_writer_discard(&out);

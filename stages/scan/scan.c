@@ -1,6 +1,6 @@
 /*
- * scan.c: one getdents walk; a file costs no system call of its own, because the folder says what kind of entry it is.
- * Millions of files: 8 bytes an entry beside its name, sorted in memory at the end.
+ * scan.c: one getdents walk; a file costs no system call of its own, because the folder says what kind of
+ * entry it is. Millions of files: 8 bytes an entry beside its name, sorted in memory at the end.
  */
 #include "scan.h"
 
@@ -33,10 +33,11 @@ struct walk {
     struct arena arena;
     struct entry *entries;
     size_t n, capacity;
-    struct folder_id open[MAX_DEPTH]; /* the folders that the walk is inside of: a link to one of them is a loop */
-    struct text path;                 /* of the folder being read, relative to the root, no '/' behind */
-    const char *operand_label;        /* the last component of the operand */
-    size_t operand_bytes;             /* length of the operand in path */
+    /* the folders that the walk is inside of: a link to one of them is a loop */
+    struct folder_id open[MAX_DEPTH];
+    struct text path;          /* of the folder being read, relative to the root, no '/' behind */
+    const char *operand_label; /* the last component of the operand */
+    size_t operand_bytes;      /* length of the operand in path */
     struct progress progress;
 };
 
@@ -49,12 +50,12 @@ static int add(struct walk *w, const char *path, const char *label, const char *
         mem_grow(&w->entries, &w->capacity, w->n + 1, sizeof *w->entries, err))
         return -1;
     w->entries[w->n++] = e;
-    if (w->n % 1024 == 0)
-        progress_update(&w->progress, w->n, NULL);
+    if (w->n % 1024 == 0) progress_update(&w->progress, w->n, NULL);
     return 0;
 }
 
-/* path with every byte that is not part of valid UTF-8 as \xNN, so that the reject can be read and acted on. */
+/* path with every byte that is not part of valid UTF-8 as \xNN, so that the reject can be read and acted on.
+ */
 static int add_not_utf8(struct walk *w, const char *path, struct error *err)
 {
     struct text shown = TEXT_EMPTY;
@@ -63,7 +64,8 @@ static int add_not_utf8(struct walk *w, const char *path, struct error *err)
         size_t n = 1;
         while (n < 4 && s[n] && !text_is_utf8(s, n))
             n++;
-        if (text_is_utf8(s, n) ? text_add(&shown, s, n, err) : text_printf(&shown, err, "\\x%02x", (unsigned char)*s))
+        if (text_is_utf8(s, n) ? text_add(&shown, s, n, err)
+                               : text_printf(&shown, err, "\\x%02x", (unsigned char)*s))
             goto out;
         s += text_is_utf8(s, n) ? n : 1;
     }
@@ -75,36 +77,30 @@ out:
 
 static bool wanted(const struct scan_options *opt, const char *name)
 {
-    if (opt->all_files)
-        return true;
+    if (opt->all_files) return true;
     const char *dot = strrchr(name, '.');
-    if (!dot || !dot[1])
-        return false;
+    if (!dot || !dot[1]) return false;
     size_t n = strlen(dot + 1);
     for (const char *s = opt->extensions; *s;) {
         size_t length = strcspn(s, ",");
-        if (length == n && strncasecmp(s, dot + 1, n) == 0)
-            return true;
+        if (length == n && strncasecmp(s, dot + 1, n) == 0) return true;
         s += length + (s[length] == ',');
     }
     return false;
 }
 
 /*
- * The label of files in the folder w->path. AUTO: the first folder below the operand, or the operand's own name for
- * files that lie directly in it; so `scan raw` and `scan raw/cat` give raw/cat/1.jpg the same label. NULL without
- * memory.
+ * The label of files in the folder w->path. AUTO: the first folder below the operand, or the operand's own
+ * name for files that lie directly in it; so `scan raw` and `scan raw/cat` give raw/cat/1.jpg the same label.
+ * NULL without memory.
  */
 static const char *label_here(struct walk *w, struct error *err)
 {
     const char *below = w->path.data + w->operand_bytes;
     below += *below == '/';
-    if (w->opt->label)
-        return w->opt->label;
-    if (w->opt->label_from == SCAN_LABEL_NONE)
-        return "";
-    if (w->opt->label_from == SCAN_LABEL_FOLDER || !*below)
-        return w->operand_label;
+    if (w->opt->label) return w->opt->label;
+    if (w->opt->label_from == SCAN_LABEL_NONE) return "";
+    if (w->opt->label_from == SCAN_LABEL_FOLDER || !*below) return w->operand_label;
     if (w->opt->label_from == SCAN_LABEL_PARENT) {
         const char *slash = strrchr(below, '/');
         return arena_strdup(&w->arena, slash ? slash + 1 : below, err);
@@ -122,8 +118,7 @@ static int path_push(struct walk *w, const char *name, size_t *length, struct er
 static void path_pop(struct walk *w, size_t length)
 {
     w->path.n_bytes = length;
-    if (w->path.data)
-        w->path.data[length] = 0;
+    if (w->path.data) w->path.data[length] = 0;
 }
 
 static int read_folder(struct walk *w, int fd, size_t depth, struct error *err);
@@ -133,21 +128,22 @@ static int unreadable_folder(struct walk *w, struct error *err)
 {
     char shown[256];
     if (errno_of_machine(errno))
-        return error_errno(err, EX_OSERR, "cannot read folder '%s'", text_for_people(shown, sizeof shown, w->path.data));
+        return error_errno(err, EX_OSERR, "cannot read folder '%s'",
+                           text_for_people(shown, sizeof shown, w->path.data));
     return add(w, w->path.data, "", "unreadable", strerror(errno), err);
 }
 
-/* The folder `name` in the open folder `parent`; w->path names it already. depth: folders the walk is inside of. */
+/* The folder `name` in the open folder `parent`; w->path names it already. depth: folders the walk is inside
+ * of. */
 static int enter(struct walk *w, int parent, const char *name, size_t depth, struct error *err)
 {
     struct stat st;
-    if (depth >= MAX_DEPTH)
-        return add(w, w->path.data, "", "unreadable", "folders too deep", err);
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | (w->opt->follow ? 0 : O_NOFOLLOW));
+    if (depth >= MAX_DEPTH) return add(w, w->path.data, "", "unreadable", "folders too deep", err);
+    int fd = openat(parent, name,
+                    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | (w->opt->follow ? 0 : O_NOFOLLOW));
     if (fd < 0 || fstat(fd, &st)) {
         int rc = unreadable_folder(w, err);
-        if (fd >= 0)
-            close(fd);
+        if (fd >= 0) close(fd);
         return rc;
     }
     for (size_t i = 0; i < depth; i++)
@@ -159,28 +155,25 @@ static int enter(struct walk *w, int parent, const char *name, size_t depth, str
     return read_folder(w, fd, depth + 1, err);
 }
 
-static int one_entry(struct walk *w, int fd, const struct dirent *d, const char *label, size_t depth, struct error *err)
+static int one_entry(struct walk *w, int fd, const struct dirent *d, const char *label, size_t depth,
+                     struct error *err)
 {
     unsigned char type = d->d_type;
     const char *path = w->path.data;
     struct stat st;
     if (type == DT_UNKNOWN || (type == DT_LNK && w->opt->follow)) { /* some file systems do not say */
         bool there = fstatat(fd, d->d_name, &st, w->opt->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
-        if (!there && errno_of_machine(errno))
-            return error_errno(err, EX_OSERR, "cannot look at '%s'", path);
+        if (!there && errno_of_machine(errno)) return error_errno(err, EX_OSERR, "cannot look at '%s'", path);
         type = there ? (unsigned char)IFTODT(st.st_mode) : DT_LNK;
     }
     /* A link to a folder is worth a word, whatever its name: a whole class may hide behind it. */
-    bool folder_link = type == DT_LNK && !w->opt->follow && fstatat(fd, d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
-    if (type != DT_DIR && !folder_link && !wanted(w->opt, d->d_name))
-        return 0;
-    if (!text_is_utf8(path, w->path.n_bytes))
-        return add_not_utf8(w, path, err);
+    bool folder_link =
+        type == DT_LNK && !w->opt->follow && fstatat(fd, d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+    if (type != DT_DIR && !folder_link && !wanted(w->opt, d->d_name)) return 0;
+    if (!text_is_utf8(path, w->path.n_bytes)) return add_not_utf8(w, path, err);
     switch (type) {
-    case DT_DIR:
-        return enter(w, fd, d->d_name, depth, err);
-    case DT_REG:
-        return add(w, path, label, NULL, NULL, err);
+    case DT_DIR: return enter(w, fd, d->d_name, depth, err);
+    case DT_REG: return add(w, path, label, NULL, NULL, err);
     case DT_LNK:
         return add(w, path, "", "symbolic-link",
                    w->opt->follow ? "its target is not there" : "links are taken with --follow only", err);
@@ -200,8 +193,7 @@ static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
     DIR *dir = label ? fdopendir(fd) : NULL;
     int rc = label ? 0 : -1;
     if (!dir) {
-        if (label)
-            rc = error_errno(err, EX_OSERR, "cannot read folder '%s'", w->path.data);
+        if (label) rc = error_errno(err, EX_OSERR, "cannot read folder '%s'", w->path.data);
         close(fd);
         return rc;
     }
@@ -210,8 +202,7 @@ static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
         errno = 0;
         struct dirent *d = readdir(dir);
         if (!d) {
-            if (errno)
-                rc = unreadable_folder(w, err);
+            if (errno) rc = unreadable_folder(w, err);
             break;
         }
         if (d->d_name[0] == '.' && (!w->opt->hidden || !strcmp(d->d_name, ".") || !strcmp(d->d_name, "..")))
@@ -222,14 +213,14 @@ static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
         }
         rc = one_entry(w, dirfd(dir), d, label, depth, err);
         path_pop(w, length);
-        if (rc)
-            break;
+        if (rc) break;
     }
     closedir(dir);
     return rc;
 }
 
-/* One operand: its path without "./" in front and '/' behind, so that every spelling of a folder gives the same rows.
+/* One operand: its path without "./" in front and '/' behind, so that every spelling of a folder gives the
+ * same rows.
  */
 static int scan_operand(struct walk *w, int root, const char *folder, struct error *err)
 {
@@ -244,18 +235,17 @@ static int scan_operand(struct walk *w, int root, const char *folder, struct err
         n--;
     bool here = n == 0 || (n == 1 && folder[0] == '.');
     if (!here && !w->opt->common.allow_outside && !path_is_inside(folder))
-        return error_set(err, EX_DATAERR, "folder '%s' leaves the root folder (--allow-outside takes it)", shown);
+        return error_set(err, EX_DATAERR, "folder '%s' leaves the root folder (--allow-outside takes it)",
+                         shown);
     text_clear(&w->path);
-    if (text_add(&w->path, folder, here ? 0 : n, err))
-        return -1;
+    if (text_add(&w->path, folder, here ? 0 : n, err)) return -1;
     if (!text_is_utf8(w->path.data, w->path.n_bytes))
         return error_set(err, EX_DATAERR, "folder '%s' is not named in valid UTF-8", shown);
     int fd = openat(root, here ? "." : w->path.data,
                     O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* the user's own link is followed */
     if (fd < 0 || fstat(fd, &st)) {
         error_errno(err, EX_NOINPUT, "cannot open folder '%s'", shown);
-        if (fd >= 0)
-            close(fd);
+        if (fd >= 0) close(fd);
         return -1;
     }
     const char *slash = strrchr(w->path.data, '/');
@@ -287,11 +277,11 @@ int scan_run(const struct scan_options *opt, char **folders, int n_folders, stru
     }
     progress_start(&w.progress, &opt->common, 0, "files");
     for (int i = 0; i < n_folders; i++)
-        if ((!*folders[i] && error_set(err, EX_USAGE, "an empty folder name (the current folder is '.')")) || scan_operand(&w, root, folders[i], err))
+        if ((!*folders[i] && error_set(err, EX_USAGE, "an empty folder name (the current folder is '.')")) ||
+            scan_operand(&w, root, folders[i], err))
             goto out;
     progress_end(&w.progress);
-    if (w.n)
-        qsort(w.entries, w.n, sizeof *w.entries, compare_entries);
+    if (w.n) qsort(w.entries, w.n, sizeof *w.entries, compare_entries);
     for (size_t i = 0; i < w.n; i++) {
         const struct entry *e = &w.entries[i];
         const char *fields[] = {e->path, e->label};
@@ -307,8 +297,7 @@ int scan_run(const struct scan_options *opt, char **folders, int n_folders, stru
     rc = 0;
 out:
     progress_end(&w.progress);
-    if (root >= 0)
-        close(root);
+    if (root >= 0) close(root);
     text_release(&w.path);
     free(w.entries);
     arena_release(&w.arena);

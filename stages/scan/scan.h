@@ -18,16 +18,17 @@ struct scan_options {
     const char *extensions; /* comma separated, lower case, without the dot */
     bool all_files, hidden, follow;
 };
-#define SCAN_DEFAULTS                                                                                                  \
-    {                                                                                                                  \
-        .common = COMMON_OPTIONS_DEFAULTS, .extensions = "jpg,jpeg,jpe,jfif,png,webp,gif"                              \
+#define SCAN_DEFAULTS                                                                                        \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .extensions = "jpg,jpeg,jpe,jfif,png,webp,gif"                    \
     }
 
 /*
- * Walks the folders (relative to opt->common.root) and writes one row a file to out, sorted by path, each path once;
- * what cannot be taken goes to rejects: `not-utf8` (shown with \xNN for the odd bytes), `not-a-regular-file`,
- * `symbolic-link` (unless follow), `link-loop`, `unreadable`. Files with other extensions are not looked at.
- * Returns 0, or -1 with err set: a folder that is not there is EX_NOINPUT, one that leaves the root EX_DATAERR.
+ * Walks the folders (relative to opt->common.root) and writes one row a file to out, sorted by path, each
+ * path once; what cannot be taken goes to rejects: `not-utf8` (shown with \xNN for the odd bytes),
+ * `not-a-regular-file`, `symbolic-link` (unless follow), `link-loop`, `unreadable`. Files with other
+ * extensions are not looked at. Returns 0, or -1 with err set: a folder that is not there is EX_NOINPUT, one
+ * that leaves the root EX_DATAERR.
  */
 int scan_run(const struct scan_options *opt, char **folders, int n_folders, struct manifest_writer *out,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);

@@ -5,23 +5,25 @@
 #include "split.h"
 
 static const struct option_row rows[] = {
-    {OPTION_DOUBLE, 0, "val", offsetof(struct split_options, val), "SHARE", "share of the pictures for validation", 0,
-     0.95, NULL},
-    {OPTION_DOUBLE, 0, "test", offsetof(struct split_options, test), "SHARE", "share of the pictures for the test", 0,
-     0.95, NULL},
+    {OPTION_DOUBLE, 0, "val", offsetof(struct split_options, val), "SHARE",
+     "share of the pictures for validation", 0, 0.95, NULL},
+    {OPTION_DOUBLE, 0, "test", offsetof(struct split_options, test), "SHARE",
+     "share of the pictures for the test", 0, 0.95, NULL},
     {OPTION_INT, 0, "folds", offsetof(struct split_options, folds), "K",
-     "also number train and val from 0 to K-1 in a column fold, for predictions out of fold; 0: no column", 0, 1000,
-     NULL},
+     "also number train and val from 0 to K-1 in a column fold, for predictions out of fold; 0: no column", 0,
+     1000, NULL},
     {OPTION_FLAG, 0, "exact", offsetof(struct split_options, exact), NULL,
-     "meet the shares per label to half a group, at the price that some old pictures move when the data grows", 0, 0,
-     NULL},
+     "meet the shares per label to half a group, at the price that some old pictures move when the data "
+     "grows",
+     0, 0, NULL},
     {OPTION_STRING, 0, "previous", offsetof(struct split_options, previous), "FILE",
      "a manifest split before: what is in it, by group, xxh128 or path, stays where it was", 0, 0, NULL},
     {OPTION_STRING, 0, "group-by", offsetof(struct split_options, group_by), "COLUMN",
      "column whose equal values stay together; a row with an empty one stands alone", 0, 0, NULL},
     {OPTION_FLAG, 0, "check", offsetof(struct split_options, check), NULL,
-     "read a manifest with splits and write the rows of groups that are torn apart; exit 1 when there are any", 0, 0,
-     NULL},
+     "read a manifest with splits and write the rows of groups that are torn apart; exit 1 when there are "
+     "any",
+     0, 0, NULL},
     COMMON_ROW_SEED(struct split_options, common),
     COMMON_ROW_OUTPUT(struct split_options, common),
     COMMON_ROW_TALK(struct split_options, common),
@@ -32,11 +34,13 @@ static const struct option_table table = {
     .name = "train-test-split",
     .synopsis = "[MANIFEST]",
     .summary = "divide pictures into train, val and test; near copies stay together",
-    .details = "Reads label and group, adds split (and fold). Where a group goes is a function of the seed and the "
-               "group's name, so "
-               "pictures that are added later never move the old ones; the shares are then met per label to within the "
-               "luck of the draw. "
-               "A label of few groups still gets one in each part. A group that spans labels stays whole.\n",
+    .details =
+        "Reads label and group, adds split (and fold). Where a group goes is a function of the seed and the "
+        "group's name, so "
+        "pictures that are added later never move the old ones; the shares are then met per label to within "
+        "the "
+        "luck of the draw. "
+        "A label of few groups still gets one in each part. A group that spans labels stays whole.\n",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,
@@ -53,8 +57,7 @@ int main(int argc, char **argv)
     struct error err = {0};
     stage_begin("train-test-split");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (opt.val + opt.test >= 1) {
         error_set(&err, EX_USAGE, "--val %g and --test %g leave nothing to train on", opt.val, opt.test);
@@ -66,8 +69,7 @@ int main(int argc, char **argv)
         manifest_writer_open(&out, opt.common.output, &header.schema, opt.check ? NULL : adds, &err))
         goto out;
     rc = opt.check ? split_check(&opt, &in, &out, &n, &err) : split_run(&opt, &in, &out, &n, &err);
-    if (rc >= 0 && manifest_writer_commit(&out, &err))
-        rc = -1;
+    if (rc >= 0 && manifest_writer_commit(&out, &err)) rc = -1;
     if (rc == 1) {
         stage_warn("%llu of %llu rows are in groups that lie in more than one split or fold",
                    (unsigned long long)n.n_rejected, (unsigned long long)n.n_read);

@@ -1,6 +1,7 @@
 /*
- * split.c: groups are found by a 64-bit key of their name (two names with one key would only be kept together), 48
- * bytes a group and 4 a row in memory; the text of the rows is read a second time when they are written.
+ * split.c: groups are found by a 64-bit key of their name (two names with one key would only be kept
+ * together), 48 bytes a group and 4 a row in memory; the text of the rows is read a second time when they are
+ * written.
  */
 #include "split.h"
 
@@ -15,9 +16,9 @@
 #include "base/text.h"
 
 /*
- * Streams of its own ("place", "fold" in ASCII): with plain small numbers a picture's place in the split would be the
- * first draw of augment's variant of that number, and the variants of training pictures would be turned to one side
- * only.
+ * Streams of its own ("place", "fold" in ASCII): with plain small numbers a picture's place in the split
+ * would be the first draw of augment's variant of that number, and the variants of training pictures would be
+ * turned to one side only.
  */
 #define STREAM_PLACE 0x706c616365ull
 #define STREAM_FOLD 0x73706c666f6c64ull
@@ -61,11 +62,9 @@ const char *split_part_name(enum split_part part)
 
 static int part_from_name(const char *s)
 {
-    if (!strcmp(s, "validation"))
-        return SPLIT_VAL;
+    if (!strcmp(s, "validation")) return SPLIT_VAL;
     for (int i = 0; i < SPLIT_PARTS; i++)
-        if (!strcmp(s, split_part_name(i)))
-            return i;
+        if (!strcmp(s, split_part_name(i))) return i;
     return -1;
 }
 
@@ -85,8 +84,7 @@ static int table_grow(struct split *s, struct error *err)
 {
     size_t size = s->table_size ? s->table_size * 2 : 1024;
     uint32_t *table = mem_zalloc(size, sizeof *table, err);
-    if (!table)
-        return -1;
+    if (!table) return -1;
     for (size_t i = 0; i < s->n_groups; i++) {
         size_t at = s->groups[i].key & (size - 1);
         while (table[at])
@@ -103,18 +101,15 @@ static int table_grow(struct split *s, struct error *err)
 static int64_t find_group(struct split *s, const char *name, struct error *err)
 {
     uint64_t key = random_key(name, strlen(name));
-    if (s->n_groups * 2 >= s->table_size && table_grow(s, err))
-        return -1;
+    if (s->n_groups * 2 >= s->table_size && table_grow(s, err)) return -1;
     size_t at = key & (s->table_size - 1);
     for (; s->table[at]; at = (at + 1) & (s->table_size - 1))
-        if (s->groups[s->table[at] - 1].key == key)
-            return s->table[at] - 1;
-    if (mem_grow(&s->groups, &s->groups_capacity, s->n_groups + 1, sizeof *s->groups, err))
-        return -1;
+        if (s->groups[s->table[at] - 1].key == key) return s->table[at] - 1;
+    if (mem_grow(&s->groups, &s->groups_capacity, s->n_groups + 1, sizeof *s->groups, err)) return -1;
     struct group *g = &s->groups[s->n_groups];
-    *g = (struct group){.key = key, .place = split_place((uint64_t)s->opt->common.seed, name), .previous = -1};
-    if (s->opt->folds)
-        g->fold = (uint32_t)split_fold((uint64_t)s->opt->common.seed, name, s->opt->folds);
+    *g =
+        (struct group){.key = key, .place = split_place((uint64_t)s->opt->common.seed, name), .previous = -1};
+    if (s->opt->folds) g->fold = (uint32_t)split_fold((uint64_t)s->opt->common.seed, name, s->opt->folds);
     s->table[at] = (uint32_t)s->n_groups + 1;
     return (int64_t)s->n_groups++;
 }
@@ -122,11 +117,9 @@ static int64_t find_group(struct split *s, const char *name, struct error *err)
 static int64_t find_label(struct split *s, const char *name, struct error *err)
 {
     uint32_t at;
-    if (names_find(&s->label_names, name, &at, err))
-        return -1;
+    if (names_find(&s->label_names, name, &at, err)) return -1;
     if (at == s->n_labels) {
-        if (mem_grow(&s->labels, &s->labels_capacity, s->n_labels + 1, sizeof *s->labels, err))
-            return -1;
+        if (mem_grow(&s->labels, &s->labels_capacity, s->n_labels + 1, sizeof *s->labels, err)) return -1;
         s->labels[s->n_labels++] = (struct label){0};
     }
     return at;
@@ -136,12 +129,12 @@ static int64_t find_label(struct split *s, const char *name, struct error *err)
 static const char *group_name(const struct manifest_reader *r, int group, int hash, int path)
 {
     const char *name = manifest_field(r, group);
-    if (!*name)
-        name = manifest_field(r, hash);
+    if (!*name) name = manifest_field(r, hash);
     return *name ? name : manifest_field(r, path);
 }
 
-/* --- the previous split ---------------------------------------------------------------------------------- */
+/* --- the previous split ----------------------------------------------------------------------------------
+ */
 
 struct known {
     uint64_t *keys;
@@ -151,8 +144,7 @@ struct known {
 
 static int known_add(struct known *k, const char *kind, const char *name, int part, struct error *err)
 {
-    if (!*name)
-        return 0;
+    if (!*name) return 0;
     if ((k->n + 1) * 2 >= k->size) {
         struct known bigger = {.size = k->size ? k->size * 2 : 1024};
         bigger.keys = mem_zalloc(bigger.size, sizeof *bigger.keys, err);
@@ -180,8 +172,7 @@ static int known_add(struct known *k, const char *kind, const char *name, int pa
     while (k->keys[at] && k->keys[at] != key)
         at = (at + 1) & (k->size - 1);
     /* Of two answers the one further from training: a picture that was tested on is never trained on. */
-    if (!k->keys[at] || part > k->parts[at])
-        k->parts[at] = (int8_t)part;
+    if (!k->keys[at] || part > k->parts[at]) k->parts[at] = (int8_t)part;
     k->n += !k->keys[at];
     k->keys[at] = key;
     return 0;
@@ -189,12 +180,10 @@ static int known_add(struct known *k, const char *kind, const char *name, int pa
 
 static int known_find(const struct known *k, const char *kind, const char *name)
 {
-    if (!*name || !k->size)
-        return -1;
+    if (!*name || !k->size) return -1;
     uint64_t key = (random_key(name, strlen(name)) ^ random_key(kind, strlen(kind))) | 1;
     for (size_t at = key & (k->size - 1); k->keys[at]; at = (at + 1) & (k->size - 1))
-        if (k->keys[at] == key)
-            return k->parts[at];
+        if (k->keys[at] == key) return k->parts[at];
     return -1;
 }
 
@@ -203,14 +192,12 @@ static int read_previous(struct known *k, const struct split_options *opt, struc
     static const char *const required[] = {"split", NULL};
     struct manifest_reader r;
     int got;
-    if (manifest_reader_open(&r, opt->previous, required, err))
-        return -1;
+    if (manifest_reader_open(&r, opt->previous, required, err)) return -1;
     int split = manifest_column(&r.schema, "split"), group = manifest_column(&r.schema, opt->group_by);
     int hash = manifest_column(&r.schema, "xxh128"), path = manifest_column(&r.schema, "path");
     while ((got = manifest_reader_next(&r, err)) > 0) {
         int part = part_from_name(manifest_field(&r, split));
-        if (part < 0)
-            continue;
+        if (part < 0) continue;
         if (known_add(k, "group", manifest_field(&r, group), part, err) ||
             known_add(k, "hash", manifest_field(&r, hash), part, err) ||
             known_add(k, "path", manifest_field(&r, path), part, err)) {
@@ -222,30 +209,29 @@ static int read_previous(struct known *k, const struct split_options *opt, struc
     return got;
 }
 
-/* --- deciding -------------------------------------------------------------------------------------------- */
+/* --- deciding --------------------------------------------------------------------------------------------
+ */
 
-static int read_rows(struct split *s, struct manifest_source *in, const struct known *known, struct error *err)
+static int read_rows(struct split *s, struct manifest_source *in, const struct known *known,
+                     struct error *err)
 {
     const char *required[] = {"label", s->opt->group_by, NULL};
     struct manifest_reader r;
     int got;
-    if (manifest_source_read(in, &r, required, err))
-        return -1;
+    if (manifest_source_read(in, &r, required, err)) return -1;
     int label = manifest_column(&r.schema, "label"), group = manifest_column(&r.schema, s->opt->group_by);
     int hash = manifest_column(&r.schema, "xxh128"), path = manifest_column(&r.schema, "path");
     while ((got = manifest_reader_next(&r, err)) > 0) {
         int64_t g = find_group(s, group_name(&r, group, hash, path), err);
         int64_t l = find_label(s, manifest_field(&r, label), err);
-        if (g < 0 || l < 0 || mem_grow(&s->row_group, &s->rows_capacity, s->n_rows + 1, sizeof *s->row_group, err))
+        if (g < 0 || l < 0 ||
+            mem_grow(&s->row_group, &s->rows_capacity, s->n_rows + 1, sizeof *s->row_group, err))
             goto fail;
         struct group *of = &s->groups[g];
-        if (of->n_rows == 0)
-            of->label = (uint32_t)l;
+        if (of->n_rows == 0) of->label = (uint32_t)l;
         if (of->many_labels || of->label != (uint32_t)l) {
-            if (mem_grow(&s->pairs, &s->pairs_capacity, s->n_pairs + 2, sizeof *s->pairs, err))
-                goto fail;
-            if (!of->many_labels)
-                s->pairs[s->n_pairs++] = (uint64_t)g << 32 | of->label;
+            if (mem_grow(&s->pairs, &s->pairs_capacity, s->n_pairs + 2, sizeof *s->pairs, err)) goto fail;
+            if (!of->many_labels) s->pairs[s->n_pairs++] = (uint64_t)g << 32 | of->label;
             of->many_labels = true;
             s->pairs[s->n_pairs++] = (uint64_t)g << 32 | (uint64_t)l;
         }
@@ -253,12 +239,9 @@ static int read_rows(struct split *s, struct manifest_source *in, const struct k
         s->labels[l].n_rows++;
         s->row_group[s->n_rows++] = (uint32_t)g;
         int part = known_find(known, "group", manifest_field(&r, group));
-        if (part < 0)
-            part = known_find(known, "hash", manifest_field(&r, hash));
-        if (part < 0)
-            part = known_find(known, "path", manifest_field(&r, path));
-        if (part > of->previous)
-            of->previous = (int8_t)part;
+        if (part < 0) part = known_find(known, "hash", manifest_field(&r, hash));
+        if (part < 0) part = known_find(known, "path", manifest_field(&r, path));
+        if (part > of->previous) of->previous = (int8_t)part;
     }
     manifest_reader_close(&r);
     return got;
@@ -278,16 +261,14 @@ static const struct group *order_groups; /* for qsort, which takes no context in
 static int compare_places(const void *a, const void *b)
 {
     const struct group *x = &order_groups[*(const uint32_t *)a], *y = &order_groups[*(const uint32_t *)b];
-    if (x->place != y->place)
-        return x->place < y->place ? -1 : 1;
+    if (x->place != y->place) return x->place < y->place ? -1 : 1;
     return (x->key > y->key) - (x->key < y->key);
 }
 
 static uint32_t *groups_by_place(const struct split *s, struct error *err)
 {
     uint32_t *order = mem_alloc((s->n_groups + 1) * sizeof *order, err);
-    if (!order)
-        return NULL;
+    if (!order) return NULL;
     for (size_t i = 0; i < s->n_groups; i++)
         order[i] = (uint32_t)i;
     order_groups = s->groups;
@@ -314,14 +295,8 @@ static void each_label(struct split *s, uint32_t g, void (*fn)(struct split *, u
         fn(s, (uint32_t)s->pairs[low], argument);
 }
 
-static void count_in(struct split *s, uint32_t label, int part)
-{
-    s->labels[label].n_groups_in[part]++;
-}
-static void count_out(struct split *s, uint32_t label, int part)
-{
-    s->labels[label].n_groups_in[part]--;
-}
+static void count_in(struct split *s, uint32_t label, int part) { s->labels[label].n_groups_in[part]++; }
+static void count_out(struct split *s, uint32_t label, int part) { s->labels[label].n_groups_in[part]--; }
 static void count_group(struct split *s, uint32_t label, int unused)
 {
     (void)unused;
@@ -342,8 +317,7 @@ static void move_group(struct split *s, uint32_t g, enum split_part part)
 
 static bool has_label(struct split *s, uint32_t g, uint32_t label)
 {
-    if (!s->groups[g].many_labels)
-        return s->groups[g].label == label;
+    if (!s->groups[g].many_labels) return s->groups[g].label == label;
     uint64_t key = (uint64_t)g << 32 | label;
     return bsearch(&key, s->pairs, s->n_pairs, sizeof *s->pairs, compare_u64) != NULL;
 }
@@ -357,9 +331,9 @@ static bool can_be_spared(struct split *s, uint32_t g)
 }
 
 /*
- * The one exception to "a group's place says it all": a class of few groups would often have none to be tested or
- * validated on. Its first group in the order of places that training can spare moves over. Groups of a previous split
- * stay.
+ * The one exception to "a group's place says it all": a class of few groups would often have none to be
+ * tested or validated on. Its first group in the order of places that training can spare moves over. Groups
+ * of a previous split stay.
  */
 static void fill_empty_parts(struct split *s, const uint32_t *order)
 {
@@ -369,16 +343,13 @@ static void fill_empty_parts(struct split *s, const uint32_t *order)
         for (int w = 0; w < 3; w++) {
             enum split_part part = wanted[w];
             double share = part == SPLIT_TRAIN ? 1 : part == SPLIT_TEST ? s->opt->test : s->opt->val;
-            if (share <= 0 || label->n_groups_in[part] || label->n_groups < (uint32_t)w + 1)
-                continue;
+            if (share <= 0 || label->n_groups_in[part] || label->n_groups < (uint32_t)w + 1) continue;
             for (size_t i = 0; i < s->n_groups; i++) {
                 /* Training takes the one placed last, the others the one placed first. */
                 uint32_t g = part == SPLIT_TRAIN ? order[s->n_groups - 1 - i] : order[i];
                 enum split_part from = s->groups[g].part;
-                if (!has_label(s, g, l) || s->groups[g].previous >= 0 || from == part)
-                    continue;
-                if (part != SPLIT_TRAIN && (from != SPLIT_TRAIN || !can_be_spared(s, g)))
-                    continue;
+                if (!has_label(s, g, l) || s->groups[g].previous >= 0 || from == part) continue;
+                if (part != SPLIT_TRAIN && (from != SPLIT_TRAIN || !can_be_spared(s, g))) continue;
                 move_group(s, g, part);
                 break;
             }
@@ -387,24 +358,22 @@ static void fill_empty_parts(struct split *s, const uint32_t *order)
 }
 
 /*
- * --exact: the groups of each label in the order of their places fill test up to its share of the label's pictures,
- * then validation. Sizes come out right to half a group; an old group moves when the border passes it.
+ * --exact: the groups of each label in the order of their places fill test up to its share of the label's
+ * pictures, then validation. Sizes come out right to half a group; an old group moves when the border passes
+ * it.
  */
 static int place_exactly(struct split *s, const uint32_t *order, struct error *err)
 {
     uint64_t *filled = mem_zalloc(s->n_labels * SPLIT_PARTS, sizeof *filled, err);
-    if (!filled)
-        return -1;
+    if (!filled) return -1;
     for (size_t i = 0; i < s->n_groups; i++) {
         struct group *g = &s->groups[i];
-        if (g->previous >= 0)
-            filled[g->label * SPLIT_PARTS + (uint32_t)g->previous] += g->n_rows;
+        if (g->previous >= 0) filled[g->label * SPLIT_PARTS + (uint32_t)g->previous] += g->n_rows;
     }
     for (size_t i = 0; i < s->n_groups; i++) {
         struct group *g = &s->groups[order[i]];
         uint64_t *f = filled + g->label * SPLIT_PARTS, n = s->labels[g->label].n_rows;
-        if (g->previous >= 0)
-            continue;
+        if (g->previous >= 0) continue;
         g->part = SPLIT_TRAIN;
         if ((double)f[SPLIT_TEST] + g->n_rows / 2.0 <= s->opt->test * (double)n)
             g->part = SPLIT_TEST;
@@ -419,19 +388,16 @@ static int place_exactly(struct split *s, const uint32_t *order, struct error *e
 static int decide(struct split *s, struct error *err)
 {
     size_t n = 0;
-    if (s->n_pairs)
-        qsort(s->pairs, s->n_pairs, sizeof *s->pairs, compare_u64);
+    if (s->n_pairs) qsort(s->pairs, s->n_pairs, sizeof *s->pairs, compare_u64);
     for (size_t i = 0; i < s->n_pairs; i++)
-        if (i == 0 || s->pairs[i] != s->pairs[i - 1])
-            s->pairs[n++] = s->pairs[i];
+        if (i == 0 || s->pairs[i] != s->pairs[i - 1]) s->pairs[n++] = s->pairs[i];
     s->n_pairs = n;
     for (size_t i = 0; i < s->n_groups; i++) {
         struct group *g = &s->groups[i];
         g->part = g->place < s->opt->test                 ? SPLIT_TEST
                   : g->place < s->opt->test + s->opt->val ? SPLIT_VAL
                                                           : SPLIT_TRAIN;
-        if (g->previous >= 0)
-            g->part = (uint8_t)g->previous;
+        if (g->previous >= 0) g->part = (uint8_t)g->previous;
     }
     uint32_t *order = groups_by_place(s, err);
     if (!order || (s->opt->exact && place_exactly(s, order, err))) {
@@ -447,17 +413,15 @@ static int decide(struct split *s, struct error *err)
     return 0;
 }
 
-static int write_rows(struct split *s, struct manifest_source *in, struct manifest_writer *out, struct stage_counts *n,
-                      struct error *err)
+static int write_rows(struct split *s, struct manifest_source *in, struct manifest_writer *out,
+                      struct stage_counts *n, struct error *err)
 {
     struct manifest_reader r;
     char fold[16];
     int got;
-    if (manifest_source_read(in, &r, NULL, err))
-        return -1;
+    if (manifest_source_read(in, &r, NULL, err)) return -1;
     while ((got = manifest_reader_next(&r, err)) > 0) {
-        if (n->n_kept == s->n_rows)
-            break;
+        if (n->n_kept == s->n_rows) break;
         assert(s->row_group);
         const struct group *g = &s->groups[s->row_group[n->n_kept]];
         snprintf(fold, sizeof fold, "%u", g->fold);
@@ -470,10 +434,10 @@ static int write_rows(struct split *s, struct manifest_source *in, struct manife
         n->n_kept++;
     }
     manifest_reader_close(&r);
-    if (got < 0)
-        return -1;
-    return got || n->n_kept != s->n_rows ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
-                                         : manifest_source_check(in, err);
+    if (got < 0) return -1;
+    return got || n->n_kept != s->n_rows
+               ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
+               : manifest_source_check(in, err);
 }
 
 static void split_release(struct split *s)
@@ -492,14 +456,16 @@ int split_run(const struct split_options *opt, struct manifest_source *in, struc
     struct split s = {.opt = opt};
     struct known known = {0};
     int rc = -1;
-    if ((opt->previous && read_previous(&known, opt, err)) || read_rows(&s, in, &known, err) || decide(&s, err))
+    if ((opt->previous && read_previous(&known, opt, err)) || read_rows(&s, in, &known, err) ||
+        decide(&s, err))
         goto out;
     n->n_read = s.n_rows;
     rc = write_rows(&s, in, out, n, err);
     for (size_t i = 0; i < s.n_labels && rc == 0; i++)
-        stage_note(&opt->common, "%s: %llu pictures, groups: %u train, %u val, %u test", s.label_names.text[i],
-                   (unsigned long long)s.labels[i].n_rows, s.labels[i].n_groups_in[SPLIT_TRAIN],
-                   s.labels[i].n_groups_in[SPLIT_VAL], s.labels[i].n_groups_in[SPLIT_TEST]);
+        stage_note(&opt->common, "%s: %llu pictures, groups: %u train, %u val, %u test",
+                   s.label_names.text[i], (unsigned long long)s.labels[i].n_rows,
+                   s.labels[i].n_groups_in[SPLIT_TRAIN], s.labels[i].n_groups_in[SPLIT_VAL],
+                   s.labels[i].n_groups_in[SPLIT_TEST]);
 out:
     free(known.keys);
     free(known.parts);
@@ -514,8 +480,7 @@ int split_check(const struct split_options *opt, struct manifest_source *in, str
     struct split s = {.opt = opt};
     struct manifest_reader r;
     int got, rc = -1;
-    if (manifest_source_read(in, &r, required, err))
-        return -1;
+    if (manifest_source_read(in, &r, required, err)) return -1;
     int group = manifest_column(&r.schema, opt->group_by), split = manifest_column(&r.schema, "split");
     int fold = manifest_column(&r.schema, "fold"), hash = manifest_column(&r.schema, "xxh128"),
         path = manifest_column(&r.schema, "path");
@@ -524,7 +489,8 @@ int split_check(const struct split_options *opt, struct manifest_source *in, str
         if (part < 0) {
             char shown[64];
             error_set(err, EX_DATAERR, "'%s', row %llu: split is '%s', not train, val or test", in->name,
-                      (unsigned long long)r.row, text_for_people(shown, sizeof shown, manifest_field(&r, split)));
+                      (unsigned long long)r.row,
+                      text_for_people(shown, sizeof shown, manifest_field(&r, split)));
             goto out;
         }
         /* A group's fold matters only where it has one: a test row has none. */
@@ -542,20 +508,16 @@ int split_check(const struct split_options *opt, struct manifest_source *in, str
         }
         s.row_group[s.n_rows++] = (uint32_t)g;
     }
-    if (got < 0)
-        goto out;
+    if (got < 0) goto out;
     manifest_reader_close(&r);
-    if (manifest_source_read(in, &r, NULL, err))
-        goto out;
+    if (manifest_source_read(in, &r, NULL, err)) goto out;
     for (; (got = manifest_reader_next(&r, err)) > 0 && n->n_read < s.n_rows; n->n_read++) {
         bool torn = s.groups[s.row_group[n->n_read]].many_labels;
         n->n_rejected += torn;
         n->n_kept += !torn;
-        if (torn && manifest_writer_row(out, r.fields, NULL, err))
-            goto out;
+        if (torn && manifest_writer_row(out, r.fields, NULL, err)) goto out;
     }
-    if (got >= 0 && manifest_source_check(in, err) == 0)
-        rc = n->n_rejected > 0;
+    if (got >= 0 && manifest_source_check(in, err) == 0) rc = n->n_rejected > 0;
 out:
     manifest_reader_close(&r);
     split_release(&s);

@@ -20,14 +20,14 @@ struct split_options {
     const char *previous; /* manifest with splits that stay */
     bool exact, check;
 };
-#define SPLIT_DEFAULTS                                                                                                 \
-    {                                                                                                                  \
-        .common = COMMON_OPTIONS_DEFAULTS, .val = 0.1, .test = 0.1, .group_by = "group"                                \
+#define SPLIT_DEFAULTS                                                                                       \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .val = 0.1, .test = 0.1, .group_by = "group"                      \
     }
 
 /*
- * The number in [0, 1) that places a group: test below `test`, validation below `test + val`, training above. It
- * depends on nothing but its arguments, so a group stays where it is whatever is added to the data.
+ * The number in [0, 1) that places a group: test below `test`, validation below `test + val`, training above.
+ * It depends on nothing but its arguments, so a group stays where it is whatever is added to the data.
  */
 double split_place(uint64_t seed, const char *group);
 /* The fold of a group, 0..folds-1, independent of its place. */
@@ -40,8 +40,8 @@ int split_run(const struct split_options *opt, struct manifest_source *in, struc
               struct stage_counts *n, struct error *err);
 
 /*
- * --check: writes the rows of groups that lie in more than one split (or fold) to out. 0: none; 1: some, n->n_rejected
- * of them; -1: err. A row with an empty or unknown split is EX_DATAERR.
+ * --check: writes the rows of groups that lie in more than one split (or fold) to out. 0: none; 1: some,
+ * n->n_rejected of them; -1: err. A row with an empty or unknown split is EX_DATAERR.
  */
 int split_check(const struct split_options *opt, struct manifest_source *in, struct manifest_writer *out,
                 struct stage_counts *n, struct error *err);

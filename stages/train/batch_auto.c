@@ -1,7 +1,7 @@
 /*
- * batch_auto.c: --batch auto, the largest power of two whose plan fits into the device's memory. Plans are made, not
- * run: engine_memory_need knows the arenas, weights and workspaces to the byte. A batch larger than an eighth of the
- * training pictures is not taken: a handful of steps an epoch trains badly whatever fits.
+ * batch_auto.c: --batch auto, the largest power of two whose plan fits into the device's memory. Plans are
+ * made, not run: engine_memory_need knows the arenas, weights and workspaces to the byte. A batch larger than
+ * an eighth of the training pictures is not taken: a handful of steps an epoch trains badly whatever fits.
  */
 #include <string.h>
 #include <unistd.h>
@@ -14,20 +14,20 @@
 
 static size_t memory_limit(const struct train_run *run)
 {
-    struct backend_options options = {.threads = run->threads, .device_index = train_device_index(run), .deterministic = true,
+    struct backend_options options = {.threads = run->threads,
+                                      .device_index = train_device_index(run),
+                                      .deterministic = true,
                                       .precision = run->precision};
     const struct backend_table *table;
     struct backend *b = NULL;
     struct error ignored = {0};
     size_t bytes = 0;
-    if (run->options->memory_limit)
-        return run->options->memory_limit;
+    if (run->options->memory_limit) return run->options->memory_limit;
     if (!backend_open(run->device, &options, &table, &b, &ignored)) {
         bytes = table->memory_available(b);
         table->close(b);
     }
-    if (!bytes)
-        bytes = (size_t)sysconf(_SC_AVPHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    if (!bytes) bytes = (size_t)sysconf(_SC_AVPHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
     return (size_t)((double)bytes * SHARE_USED);
 }
 
@@ -46,25 +46,23 @@ int train_choose_batch(struct train_run *run, struct error *err)
     int ranks = dist_size(run->dist);
     size_t limit = memory_limit(run), most = run->data.n_split[SHARD_TRAIN] / 8 / (size_t)ranks;
     if (!strcmp(run->device, "cpu") || !strcmp(run->device, "ref"))
-        limit /= (size_t)dist_local_size(run->dist);    /* a GPU is a rank's own, the machine's memory is not */
+        /* a GPU is a rank's own, the machine's memory is not */
+        limit /= (size_t)dist_local_size(run->dist);
     struct engine_options e = train_engine_options(run);
     int rc = net_copy(&net, &run->net, err);
     e.mode = o->phase == PHASE_HEAD ? ENGINE_INFERENCE : ENGINE_TRAIN;
     e.memory_limit_bytes = 0;
-    if (!rc && o->phase != PHASE_HEAD)
-        rc = train_unlock(run, &net, &from, err);
+    if (!rc && o->phase != PHASE_HEAD) rc = train_unlock(run, &net, &from, err);
     run->batch = 0;
     for (int batch = 1; !rc && batch <= BATCH_MOST && (batch == 1 || (size_t)batch <= most); batch *= 2) {
         size_t need;
         e.batch = batch;
         rc = engine_memory_need(&net, &e, &need, err);
-        if (rc || need > limit)
-            break;
+        if (rc || need > limit) break;
         run->batch = batch;
     }
     net_release(&net);
-    if (rc)
-        return error_prefix(err, "--batch auto");
+    if (rc) return error_prefix(err, "--batch auto");
     if (!run->batch)
         return error_set(err, EX_OSERR, "--batch auto: not even one picture fits into %zu MiB", limit >> 20);
     run->batch *= ranks;

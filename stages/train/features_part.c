@@ -1,7 +1,8 @@
 /*
- * features_part.c: --features-only: the pass of all pictures through the frozen base as tasks of a job array. Each task computes the pictures of
- * one part into caches of its own (a cache has one writer), the join takes them into the common cache, where phase head then finds
- * every picture. A picture's part is a function of its content, so that the same picture twice is computed once.
+ * features_part.c: --features-only: the pass of all pictures through the frozen base as tasks of a job array.
+ * Each task computes the pictures of one part into caches of its own (a cache has one writer), the join takes
+ * them into the common cache, where phase head then finds every picture. A picture's part is a function of
+ * its content, so that the same picture twice is computed once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 #define JOIN (-1)
 #define MOST_PARTS 100000
-#define JOIN_ROWS 64    /* of one block that the join writes */
+#define JOIN_ROWS 64 /* of one block that the join writes */
 
 /* "3/8", "join/8". */
 static int parse_part(const char *text, int *part, int *n_parts, struct error *err)
@@ -34,8 +35,7 @@ static int parse_part(const char *text, int *part, int *n_parts, struct error *e
 int features_part_check(const struct train_options *o, struct error *err)
 {
     int part, n_parts;
-    if (o->phase != PHASE_HEAD)
-        return error_set(err, EX_USAGE, "--features-only belongs to --phase head");
+    if (o->phase != PHASE_HEAD) return error_set(err, EX_USAGE, "--features-only belongs to --phase head");
     if (!o->cache)
         return error_set(err, EX_USAGE, "--features-only needs --cache: where phase head will look for them");
     return parse_part(o->features_only, &part, &n_parts, err);
@@ -60,32 +60,30 @@ static int set_folder(struct train_run *run, int part, int n_parts, struct error
 }
 
 /* Rows of one part that `to` lacks, from `from`, which must have them all. */
-static int take_part(const struct train_run *run, struct activation_cache *from, struct activation_cache *to, size_t n_values, bool with_test,
-                     int part, int n_parts, size_t *n_taken, struct error *err)
+static int take_part(const struct train_run *run, struct activation_cache *from, struct activation_cache *to,
+                     size_t n_values, bool with_test, int part, int n_parts, size_t *n_taken,
+                     struct error *err)
 {
     const struct dataset *d = &run->data;
     struct activation_key keys[JOIN_ROWS];
     size_t n = 0;
     int rc = -1;
     float *values = mem_alloc(JOIN_ROWS * n_values * sizeof *values, err);
-    if (!values)
-        return -1;
+    if (!values) return -1;
     for (size_t s = 0; s < SHARD_SPLITS; s++)
         for (size_t i = 0; (s != SHARD_TEST || with_test) && i < d->n_split[s]; i++) {
             const struct activation_key *key = &d->keys[d->rows[s][i]];
-            if (part_of(key, n_parts) != part || activation_cache_find(to, key) >= 0)
-                continue;
+            if (part_of(key, n_parts) != part || activation_cache_find(to, key) >= 0) continue;
             int64_t row = activation_cache_find(from, key);
             if (row < 0) {
-                error_set(err, EX_NOINPUT, "part %d/%d in '%s' is not complete: run --features-only %d/%d", part, n_parts, run->part_folder.data,
-                          part, n_parts);
+                error_set(err, EX_NOINPUT, "part %d/%d in '%s' is not complete: run --features-only %d/%d",
+                          part, n_parts, run->part_folder.data, part, n_parts);
                 goto out;
             }
             keys[n] = *key;
             activation_cache_get(from, row, values + n++ * n_values);
             if (n == JOIN_ROWS) {
-                if (activation_cache_append(to, keys, values, n, err))
-                    goto out;
+                if (activation_cache_append(to, keys, values, n, err)) goto out;
                 *n_taken += n;
                 n = 0;
             }
@@ -105,9 +103,11 @@ static int join(struct train_run *run, int n_parts, struct error *err)
     int rc = phase_head_targets(run, &all, err);
     for (int part = 0; !rc && part < n_parts; part++) {
         rc = set_folder(run, part, n_parts, err) || phase_head_targets(run, &one, err) ? -1 : 0;
-        for (int t = 0; !rc && t < all.n; t++) {    /* the test split is there where phase_head_fill wanted it */
+        /* the test split is there where phase_head_fill wanted it */
+        for (int t = 0; !rc && t < all.n; t++) {
             bool with_test = o->export_features || (o->fold_rows == FOLD_ALL_ROWS && t == 0);
-            rc = take_part(run, one.cache[t], all.cache[t], all.frozen[t].total, with_test, part, n_parts, &n_taken, err);
+            rc = take_part(run, one.cache[t], all.cache[t], all.frozen[t].total, with_test, part, n_parts,
+                           &n_taken, err);
         }
         phase_head_targets_close(&one);
     }
@@ -115,7 +115,8 @@ static int join(struct train_run *run, int n_parts, struct error *err)
         rc = activation_cache_flush(all.cache[t], err);
     phase_head_targets_close(&all);
     if (!rc)
-        stage_note(&run->options->common, "%zu rows of %d parts taken into '%s'", n_taken, n_parts, run->options->cache);
+        stage_note(&run->options->common, "%zu rows of %d parts taken into '%s'", n_taken, n_parts,
+                   run->options->cache);
     return rc;
 }
 
@@ -124,19 +125,19 @@ int features_part_run(struct train_run *run, struct error *err)
     struct head_targets t;
     int part, n_parts;
     if (run->dist)
-        return dist_agree(run->dist, error_set(err, EX_USAGE, "--features-only is the work of one process: start it without mpirun"), err);
-    if (parse_part(run->options->features_only, &part, &n_parts, err) || train_open_inputs(run, err) || train_choose_batch(run, err) ||
-        phase_head_prepare(run, err))
+        return dist_agree(run->dist,
+                          error_set(err, EX_USAGE,
+                                    "--features-only is the work of one process: start it without mpirun"),
+                          err);
+    if (parse_part(run->options->features_only, &part, &n_parts, err) || train_open_inputs(run, err) ||
+        train_choose_batch(run, err) || phase_head_prepare(run, err))
         return -1;
-    if (part == JOIN)
-        return join(run, n_parts, err);
-    if (set_folder(run, part, n_parts, err))
-        return -1;
+    if (part == JOIN) return join(run, n_parts, err);
+    if (set_folder(run, part, n_parts, err)) return -1;
     run->part = part;
     run->n_parts = n_parts;
     int rc = phase_head_targets(run, &t, err);
-    if (!rc)
-        rc = phase_head_fill(run, &t, err);
+    if (!rc) rc = phase_head_fill(run, &t, err);
     phase_head_targets_close(&t);
     return rc;
 }

@@ -1,7 +1,8 @@
 /*
- * folds.c: K-fold cross-validation of the head, so that each label is judged by a model that never saw it. With more than one pass a fold's model
- * learns only from pictures whose labels the pass before agreed with (iterative noisy cross-validation: Chen, Liao, Chen and Zhang, ICML 2019):
- * a dozen alike pictures with one wrong label vouch for each other as long as eleven of them teach.
+ * folds.c: K-fold cross-validation of the head, so that each label is judged by a model that never saw it.
+ * With more than one pass a fold's model learns only from pictures whose labels the pass before agreed with
+ * (iterative noisy cross-validation: Chen, Liao, Chen and Zhang, ICML 2019): a dozen alike pictures with one
+ * wrong label vouch for each other as long as eleven of them teach.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,16 +21,17 @@ static int compare_rows(const void *x, const void *y)
 static int choose_fold_rows(struct train_run *run, struct error *err)
 {
     const struct dataset *d = &run->data;
-    if (!(run->fold_rows = mem_zalloc(d->n_rows, sizeof *run->fold_rows, err)))
-        return -1;
+    if (!(run->fold_rows = mem_zalloc(d->n_rows, sizeof *run->fold_rows, err))) return -1;
     for (int s = 0; s < SHARD_SPLITS; s++)
-        for (size_t i = 0; i < d->n_split[s] && (s == SHARD_TRAIN || run->options->fold_rows == FOLD_ALL_ROWS); i++)
+        for (size_t i = 0;
+             i < d->n_split[s] && (s == SHARD_TRAIN || run->options->fold_rows == FOLD_ALL_ROWS); i++)
             run->fold_rows[run->n_fold_rows++] = d->rows[s][i];
     qsort(run->fold_rows, run->n_fold_rows, sizeof *run->fold_rows, compare_rows);
     return 0;
 }
 
-/* Which fold each of these rows is in: the manifest's own folds where all of them have one of 0..K-1, else cut here. */
+/* Which fold each of these rows is in: the manifest's own folds where all of them have one of 0..K-1, else
+ * cut here. */
 static int assign_folds(struct train_run *run, struct error *err)
 {
     size_t n = run->n_fold_rows;
@@ -39,21 +41,22 @@ static int assign_folds(struct train_run *run, struct error *err)
     int *fold = mem_zalloc(n, sizeof *fold, err);
     bool *used = mem_zalloc((size_t)k, sizeof *used, err), given = true;
     run->folds = mem_zalloc(run->data.n_rows, sizeof *run->folds, err);
-    if (!fold_rows || !fold || !used || !run->folds)
-        goto out;
+    if (!fold_rows || !fold || !used || !run->folds) goto out;
     for (size_t i = 0; i < n; i++) {
         struct shard_record r;
-        if (shard_set_describe(run->data.shards, rows[i], &r, err))
-            goto out;
-        fold_rows[i] = (struct fold_row){.group = r.group[0] ? r.group : r.source[0] ? r.source : r.path, .label = r.label};
+        if (shard_set_describe(run->data.shards, rows[i], &r, err)) goto out;
+        fold_rows[i] = (struct fold_row){.group = r.group[0]    ? r.group
+                                                  : r.source[0] ? r.source
+                                                                : r.path,
+                                         .label = r.label};
         fold[i] = r.fold;
         given = given && r.fold >= 0 && r.fold < k;
-        if (given)
-            used[r.fold] = true;
+        if (given) used[r.fold] = true;
     }
     for (int f = 0; f < k; f++)
         given = given && used[f];
-    if (!given && sampler_folds(fold, fold_rows, n, run->data.info->n_classes, k, (uint64_t)run->options->common.seed, err))
+    if (!given && sampler_folds(fold, fold_rows, n, run->data.info->n_classes, k,
+                                (uint64_t)run->options->common.seed, err))
         goto out;
     for (size_t i = 0; i < n; i++)
         run->folds[rows[i]] = fold[i];
@@ -68,46 +71,61 @@ out:
 /* A finished fold's file in the run's folder, to go on from. */
 static int fold_path(const struct train_run *run, int pass, int fold, struct text *path, struct error *err)
 {
-    return pass ? text_printf(path, err, "%s/fold-%d-%d", run->options->out, fold, pass + 1) : text_printf(path, err, "%s/fold-%d", run->options->out, fold);
+    return pass ? text_printf(path, err, "%s/fold-%d-%d", run->options->out, fold, pass + 1)
+                : text_printf(path, err, "%s/fold-%d", run->options->out, fold);
 }
 
 /* One fold of one pass. */
 struct fold {
     int pass, index;
-    const uint8_t *left_out;    /* [n_rows of the data]: rows that do not teach; NULL: all do */
-    double *margins;            /* [n_rows of the data]: the rows' margins are added here, as means over the epochs; NULL: not wanted */
+    const uint8_t *left_out; /* [n_rows of the data]: rows that do not teach; NULL: all do */
+    /* [n_rows of the data]: the rows' margins are added here, as means over the epochs; NULL: not wanted */
+    double *margins;
 };
 
-/* What a finished fold left, on all ranks: n_out x n_classes probabilities, and with margins those of all rows. */
-static int read_kept(struct train_run *run, const char *path, float *p, size_t p_bytes, double *own, size_t own_bytes, struct error *err)
+/* What a finished fold left, on all ranks: n_out x n_classes probabilities, and with margins those of all
+ * rows. */
+static int read_kept(struct train_run *run, const char *path, float *p, size_t p_bytes, double *own,
+                     size_t own_bytes, struct error *err)
 {
     struct checkpoint kept = CHECKPOINT_EMPTY;
     int rc = 0;
     if (train_is_first(run))
         rc = checkpoint_read(&kept, path, err) || checkpoint_copy(&kept, "probabilities", p, p_bytes, err) ||
-             (own && checkpoint_copy(&kept, "margins", own, own_bytes, err)) ? -1 : 0;
+                     (own && checkpoint_copy(&kept, "margins", own, own_bytes, err))
+                 ? -1
+                 : 0;
     checkpoint_release(&kept);
-    return dist_agree(run->dist, rc, err) || dist_broadcast(run->dist, p, p_bytes, err) || (own && dist_broadcast(run->dist, own, own_bytes, err)) ? -1 : 0;
+    return dist_agree(run->dist, rc, err) || dist_broadcast(run->dist, p, p_bytes, err) ||
+                   (own && dist_broadcast(run->dist, own, own_bytes, err))
+               ? -1
+               : 0;
 }
 
-static int write_kept(struct train_run *run, const char *path, const float *p, size_t p_bytes, const double *own, size_t own_bytes, struct error *err)
+static int write_kept(struct train_run *run, const char *path, const float *p, size_t p_bytes,
+                      const double *own, size_t own_bytes, struct error *err)
 {
-    struct checkpoint_section sections[] = {{.name = "plan", .bytes = run->plan.data, .n_bytes = run->plan.n_bytes},
+    struct checkpoint_section sections[] = {{.name = "plan",
+                                             .bytes = run->plan.data,
+                                             .n_bytes = run->plan.n_bytes},
                                             {.name = "probabilities", .bytes = p, .n_bytes = p_bytes},
                                             {.name = "margins", .bytes = own, .n_bytes = own_bytes}};
-    return dist_agree(run->dist, train_is_first(run) ? checkpoint_write(path, sections, own ? 3 : 2, err) : 0, err);
+    return dist_agree(run->dist, train_is_first(run) ? checkpoint_write(path, sections, own ? 3 : 2, err) : 0,
+                      err);
 }
 
 /*
- * Trains on all folds but one, exactly as the main run is trained (same start, schedule and choice of epoch by the validation
- * split, which belongs to no fold; where it does, the last epoch is taken), and predicts the held-out rows. A finished fold is kept
- * in RUN until the run is complete.
+ * Trains on all folds but one, exactly as the main run is trained (same start, schedule and choice of epoch
+ * by the validation split, which belongs to no fold; where it does, the last epoch is taken), and predicts
+ * the held-out rows. A finished fold is kept in RUN until the run is complete.
  */
-static int run_fold(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, const struct fold *fold, struct error *err)
+static int run_fold(struct train_run *run, const struct frozen *f, const struct activation_cache *cache,
+                    const struct fold *fold, struct error *err)
 {
     struct dataset *d = &run->data;
     bool all = run->options->fold_rows == FOLD_ALL_ROWS;
-    size_t n = run->n_fold_rows, n_classes = (size_t)d->info->n_classes, n_in = 0, n_out = 0, own_bytes = d->n_rows * sizeof(double), p_bytes;
+    size_t n = run->n_fold_rows, n_classes = (size_t)d->info->n_classes, n_in = 0, n_out = 0,
+           own_bytes = d->n_rows * sizeof(double), p_bytes;
     uint32_t *in = mem_zalloc(n, sizeof *in, err), *out = mem_zalloc(n, sizeof *out, err);
     float *p = NULL;
     double *own = NULL;
@@ -115,65 +133,66 @@ static int run_fold(struct train_run *run, const struct frozen *f, const struct 
     struct head_engine h = {0};
     struct trainer t = {0};
     int rc = -1, is_kept = 0;
-    if (!in || !out || (fold->margins && !(own = mem_zalloc(d->n_rows, sizeof *own, err))) || fold_path(run, fold->pass, fold->index, &path, err))
+    if (!in || !out || (fold->margins && !(own = mem_zalloc(d->n_rows, sizeof *own, err))) ||
+        fold_path(run, fold->pass, fold->index, &path, err))
         goto done;
     for (size_t i = 0; i < n; i++) {
         uint32_t row = run->fold_rows[i];
         if (run->folds[row] == fold->index) {
-            if (d->variants[row] == 0)
-                out[n_out++] = row;
+            if (d->variants[row] == 0) out[n_out++] = row;
         } else if (!fold->left_out || !fold->left_out[row]) {
             in[n_in++] = row;
         }
     }
     if (!n_in || !n_out) {
-        error_set(err, EX_DATAERR, "fold %d of %lld is empty or holds everything", fold->index, (long long)run->options->folds);
+        error_set(err, EX_DATAERR, "fold %d of %lld is empty or holds everything", fold->index,
+                  (long long)run->options->folds);
         goto done;
     }
     p_bytes = n_out * n_classes * sizeof *p;
-    if (!(p = mem_zalloc(n_out, n_classes * sizeof *p, err)))
-        goto done;
+    if (!(p = mem_zalloc(n_out, n_classes * sizeof *p, err))) goto done;
     if (train_is_first(run))
         is_kept = io_exists(path.data) && !trainer_checkpoint_is_other(path.data, run->plan.data);
-    if (dist_any(run->dist, &is_kept, err))
-        goto done;
+    if (dist_any(run->dist, &is_kept, err)) goto done;
     if (is_kept) {
-        if (read_kept(run, path.data, p, p_bytes, own, own_bytes, err))
-            goto done;
+        if (read_kept(run, path.data, p, p_bytes, own, own_bytes, err)) goto done;
     } else {
-        if (head_engine_open(&h, run, f, cache, err))
-            goto done;
-        t = (struct trainer){.engine = h.engine, .loader = h.loader, .dist = run->dist, .data = d, .train_rows = in, .n_train = n_in,
-                             .val_rows = d->rows[SHARD_VAL], .n_val = all ? 0 : d->n_split[SHARD_VAL], .batch = run->batch, .margins = own};
-        if (train_settings(run, (int)run->options->epochs, false, n_in, &t.settings, err))
-            goto done;
+        if (head_engine_open(&h, run, f, cache, err)) goto done;
+        t = (struct trainer){.engine = h.engine,
+                             .loader = h.loader,
+                             .dist = run->dist,
+                             .data = d,
+                             .train_rows = in,
+                             .n_train = n_in,
+                             .val_rows = d->rows[SHARD_VAL],
+                             .n_val = all ? 0 : d->n_split[SHARD_VAL],
+                             .batch = run->batch,
+                             .margins = own};
+        if (train_settings(run, (int)run->options->epochs, false, n_in, &t.settings, err)) goto done;
         rc = trainer_run(&t, err);
-        if (!rc)
-            rc = trainer_predict(h.engine, h.loader, run->dist, out, n_out, (int)n_classes, p, err);
-        if (rc > 0)
-            rc = train_common_signal(run, err);
+        if (!rc) rc = trainer_predict(h.engine, h.loader, run->dist, out, n_out, (int)n_classes, p, err);
+        if (rc > 0) rc = train_common_signal(run, err);
         if (rc) {
-            if (rc < 0)
-                error_prefix(err, "fold %d", fold->index);
+            if (rc < 0) error_prefix(err, "fold %d", fold->index);
             goto done;
         }
         rc = -1;
         for (size_t i = 0; own && i < n_in; i++)
             own[in[i]] /= t.epochs_done;
-        if (write_kept(run, path.data, p, p_bytes, own, own_bytes, err))
-            goto done;
+        if (write_kept(run, path.data, p, p_bytes, own, own_bytes, err)) goto done;
     }
     struct trainer_metrics m;
     if (trainer_measure(&m, p, d->labels, out, n_out, (int)n_classes, err)) {
         rc = -1;
         goto done;
     }
-    stage_note(&run->options->common, "fold %d of %lld: %zu pictures held out, accuracy %.4f", fold->index + 1, (long long)run->options->folds,
-               n_out, m.accuracy);
+    stage_note(&run->options->common, "fold %d of %lld: %zu pictures held out, accuracy %.4f",
+               fold->index + 1, (long long)run->options->folds, n_out, m.accuracy);
     for (size_t i = 0; i < n_out; i++)
         memcpy(run->oof + out[i] * n_classes, p + i * n_classes, n_classes * sizeof *p);
     for (size_t i = 0; own && i < n_in; i++)
-        fold->margins[in[i]] += own[in[i]] / (double)(run->options->folds - 1);    /* each row teaches in all folds but its own */
+        /* each row teaches in all folds but its own */
+        fold->margins[in[i]] += own[in[i]] / (double)(run->options->folds - 1);
     rc = 0;
 done:
     trainer_release(&t);
@@ -187,11 +206,12 @@ done:
 }
 
 /*
- * The pictures that the last pass predicts as another class, and their made variants: left_out [n_rows of the data]; how many pictures there are.
- * Many are right and only hard, but what is left is nearly clean, and the next pass has no need of all. All ranks find the same: they have the same
- * probabilities.
+ * The pictures that the last pass predicts as another class, and their made variants: left_out [n_rows of the
+ * data]; how many pictures there are. Many are right and only hard, but what is left is nearly clean, and the
+ * next pass has no need of all. All ranks find the same: they have the same probabilities.
  */
-static int find_contradicted(const struct train_run *run, uint8_t *left_out, size_t *n_pictures, struct error *err)
+static int find_contradicted(const struct train_run *run, uint8_t *left_out, size_t *n_pictures,
+                             struct error *err)
 {
     const struct dataset *d = &run->data;
     size_t n_classes = (size_t)d->info->n_classes;
@@ -206,8 +226,7 @@ static int find_contradicted(const struct train_run *run, uint8_t *left_out, siz
         const float *p = run->oof + shown * n_classes;
         left_out[row] = 0;
         for (size_t c = 0; c < n_classes; c++)
-            if (p[c] > p[d->labels[shown]])
-                left_out[row] = 1;
+            if (p[c] > p[d->labels[shown]]) left_out[row] = 1;
         *n_pictures += shown == row && left_out[row];
     }
     free(picture);
@@ -215,34 +234,45 @@ static int find_contradicted(const struct train_run *run, uint8_t *left_out, siz
 }
 
 /*
- * The margins written are means over the folds' models: a single training's depend on its dropout and order, and with --fold-rows all they
- * are there for every picture.
+ * The margins written are means over the folds' models: a single training's depend on its dropout and order,
+ * and with --fold-rows all they are there for every picture.
  */
-int train_folds(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err)
+int train_folds(struct train_run *run, const struct frozen *f, const struct activation_cache *cache,
+                struct error *err)
 {
     int rc = -1, k = (int)run->options->folds, passes = (int)run->options->fold_passes;
     double *margins = mem_zalloc(run->data.n_rows, sizeof *margins, err);
     uint8_t *left_out = mem_zalloc(run->data.n_rows, 1, err);
     size_t n_left_out;
-    if (!margins || !left_out || !(run->oof = mem_zalloc(run->data.n_rows, (size_t)run->data.info->n_classes * sizeof(float), err)) ||
+    if (!margins || !left_out ||
+        !(run->oof = mem_zalloc(run->data.n_rows, (size_t)run->data.info->n_classes * sizeof(float), err)) ||
         choose_fold_rows(run, err) || assign_folds(run, err))
         goto out;
     progress_start(&run->progress, &run->options->common, (uint64_t)k * (uint64_t)passes, "folds");
     rc = 0;
     for (int pass = 0; !rc && pass < passes; pass++) {
         if (pass && !(rc = find_contradicted(run, left_out, &n_left_out, err)))
-            stage_note(&run->options->common, "pass %d of the folds: without %zu pictures that the one before predicts as another class", pass + 1, n_left_out);
+            stage_note(&run->options->common,
+                       "pass %d of the folds: without %zu pictures that the one before predicts as another "
+                       "class",
+                       pass + 1, n_left_out);
         for (int i = 0; !rc && i < k; i++) {
-            struct fold fold = {.pass = pass, .index = i, .left_out = pass ? left_out : NULL, .margins = pass ? NULL : margins};
+            struct fold fold = {.pass = pass,
+                                .index = i,
+                                .left_out = pass ? left_out : NULL,
+                                .margins = pass ? NULL : margins};
             rc = run_fold(run, f, cache, &fold, err);
             progress_update(&run->progress, (uint64_t)pass * (uint64_t)k + (uint64_t)i + 1, NULL);
         }
     }
     progress_end(&run->progress);
-    if (rc)
-        goto out;
+    if (rc) goto out;
     memcpy(run->margins, margins, run->data.n_rows * sizeof *margins);
-    rc = dist_agree(run->dist, train_is_first(run) && (outputs_oof(run, err) || outputs_margins(run, run->fold_rows, run->n_fold_rows, 1, err)) ? -1 : 0,
+    rc = dist_agree(run->dist,
+                    train_is_first(run) && (outputs_oof(run, err) ||
+                                            outputs_margins(run, run->fold_rows, run->n_fold_rows, 1, err))
+                        ? -1
+                        : 0,
                     err);
 out:
     free(margins);

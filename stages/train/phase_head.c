@@ -1,6 +1,6 @@
 /*
- * phase_head.c: a new head on the frozen base. Every picture goes through the base once; its pooled features are kept in a
- * cache, and all epochs, folds included, run from there.
+ * phase_head.c: a new head on the frozen base. Every picture goes through the base once; its pooled features
+ * are kept in a cache, and all epochs, folds included, run from there.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +17,8 @@ int phase_head_prepare(struct train_run *run, struct error *err)
     if (net_replace_head(net, info->n_classes, info->classes, (uint64_t)run->options->common.seed, err) ||
         net_infer_shapes(net, info->side_px, info->side_px, err))
         return error_prefix(err, "--base '%s'", run->options->base);
-    for (int i = 0; i < net->n_layers; i++)     /* the head is what follows the last convolution or batch norm */
+    /* the head is what follows the last convolution or batch norm */
+    for (int i = 0; i < net->n_layers; i++)
         if (net->layers[i].kind == LAYER_CONV2D || net->layers[i].kind == LAYER_DEPTHWISE_CONV2D ||
             net->layers[i].kind == LAYER_BATCH_NORM)
             last = i;
@@ -30,7 +31,8 @@ int phase_head_prepare(struct train_run *run, struct error *err)
     return 0;
 }
 
-int head_engine_open(struct head_engine *h, struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err)
+int head_engine_open(struct head_engine *h, struct train_run *run, const struct frozen *f,
+                     const struct activation_cache *cache, struct error *err)
 {
     struct engine_options o = train_engine_options(run);
     struct batch_source source = {.data = &run->data, .cache = cache, .frozen = f};
@@ -38,7 +40,10 @@ int head_engine_open(struct head_engine *h, struct train_run *run, const struct 
     o.mode = ENGINE_TRAIN;
     o.inputs = f->layers;
     o.n_inputs = f->n_layers;
-    int rc = engine_open(&h->engine, &run->net, &o, err) || batch_loader_open(&h->loader, &source, o.batch, 0, 1, err) ? -1 : 0;
+    int rc = engine_open(&h->engine, &run->net, &o, err) ||
+                     batch_loader_open(&h->loader, &source, o.batch, 0, 1, err)
+                 ? -1
+                 : 0;
     return dist_agree(run->dist, rc, err);
 }
 
@@ -49,7 +54,7 @@ void head_engine_close(struct head_engine *h)
     *h = (struct head_engine){0};
 }
 
-/* --- the phase ----------------------------------------------------------------------------------------------------- */
+/* --- the phase --- */
 
 int phase_head_targets(struct train_run *run, struct head_targets *t, struct error *err)
 {
@@ -57,15 +62,16 @@ int phase_head_targets(struct train_run *run, struct head_targets *t, struct err
     const char *from;
     int rc = -1;
     *t = (struct head_targets){0};
-    if (frozen_find(&t->frozen[0], &run->net, err) || train_open_cache(run, &t->frozen[0], "features", ACTIVATION_F32, &t->cache[0], err))
+    if (frozen_find(&t->frozen[0], &run->net, err) ||
+        train_open_cache(run, &t->frozen[0], "features", ACTIVATION_F32, &t->cache[0], err))
         return -1;
     t->n = 1;
     if (run->options->boundary) {
-        if (net_copy(&unlocked, &run->net, err) || train_unlock(run, &unlocked, &from, err) || frozen_find(&t->frozen[1], &unlocked, err))
+        if (net_copy(&unlocked, &run->net, err) || train_unlock(run, &unlocked, &from, err) ||
+            frozen_find(&t->frozen[1], &unlocked, err))
             goto out;
         if (!t->frozen[1].is_input) {
-            if (train_open_boundary(run, &t->frozen[1], &t->cache[1], err))
-                goto out;
+            if (train_open_boundary(run, &t->frozen[1], &t->cache[1], err)) goto out;
             t->n = 2;
         }
     }
@@ -87,8 +93,8 @@ int phase_head_fill(struct train_run *run, const struct head_targets *t, struct 
     struct frozen_target targets[FROZEN_MAX_TARGETS];
     for (int i = 0; i < t->n; i++)
         targets[i] = (struct frozen_target){t->cache[i], &t->frozen[i]};
-    int rc = train_fill_caches(run, targets, t->n, t->n > 1 ? "features and boundary cache" : "features", run->options->export_features != NULL,
-                               err);
+    int rc = train_fill_caches(run, targets, t->n, t->n > 1 ? "features and boundary cache" : "features",
+                               run->options->export_features != NULL, err);
     /* The folds want the test pictures' features, too, but nobody will fine-tune on them. */
     if (!rc && run->options->fold_rows == FOLD_ALL_ROWS && !run->options->export_features)
         rc = train_fill_caches(run, targets, 1, "features of the test split", true, err);
@@ -96,12 +102,12 @@ int phase_head_fill(struct train_run *run, const struct head_targets *t, struct 
 }
 
 /* Every picture through the base, once; what is kept of it beside the features is closed again. */
-static int open_features(struct train_run *run, struct frozen *f, struct activation_cache **cache, struct error *err)
+static int open_features(struct train_run *run, struct frozen *f, struct activation_cache **cache,
+                         struct error *err)
 {
     struct head_targets t;
     int rc = phase_head_targets(run, &t, err);
-    if (!rc)
-        rc = phase_head_fill(run, &t, err);
+    if (!rc) rc = phase_head_fill(run, &t, err);
     *f = t.frozen[0];
     *cache = t.cache[0];
     t.cache[0] = NULL;
@@ -109,7 +115,8 @@ static int open_features(struct train_run *run, struct frozen *f, struct activat
     return rc;
 }
 
-static int export_features(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err)
+static int export_features(struct train_run *run, const struct frozen *f,
+                           const struct activation_cache *cache, struct error *err)
 {
     return dist_agree(run->dist, train_is_first(run) ? outputs_features(run, f, cache, err) : 0, err);
 }
@@ -118,11 +125,9 @@ int phase_head_export(struct train_run *run, struct error *err)
 {
     struct frozen f;
     struct activation_cache *cache = NULL;
-    if (phase_head_prepare(run, err))
-        return -1;
+    if (phase_head_prepare(run, err)) return -1;
     int rc = open_features(run, &f, &cache, err);
-    if (!rc)
-        rc = export_features(run, &f, cache, err);
+    if (!rc) rc = export_features(run, &f, cache, err);
     activation_cache_close(cache);
     return rc;
 }
@@ -134,24 +139,29 @@ int phase_head(struct train_run *run, struct trainer *t, struct error *err)
     struct head_engine h = {0};
     struct frozen f;
     int rc = open_features(run, &f, &cache, err);
-    if (rc || (run->options->export_features && (rc = export_features(run, &f, cache, err))))
-        goto out;
+    if (rc || (run->options->export_features && (rc = export_features(run, &f, cache, err)))) goto out;
     rc = -1;
-    if (!(run->margins = mem_zalloc(d->n_rows, sizeof *run->margins, err)) || head_engine_open(&h, run, &f, cache, err))
+    if (!(run->margins = mem_zalloc(d->n_rows, sizeof *run->margins, err)) ||
+        head_engine_open(&h, run, &f, cache, err))
         goto out;
-    *t = (struct trainer){.engine = h.engine, .loader = h.loader, .data = d, .train_rows = d->rows[SHARD_TRAIN],
-                          .n_train = d->n_split[SHARD_TRAIN], .val_rows = d->rows[SHARD_VAL], .n_val = d->n_split[SHARD_VAL],
-                          .batch = run->batch, .margins = run->margins};
-    if (train_settings(run, (int)run->options->epochs, false, t->n_train, &t->settings, err))
-        goto out;
+    *t = (struct trainer){.engine = h.engine,
+                          .loader = h.loader,
+                          .data = d,
+                          .train_rows = d->rows[SHARD_TRAIN],
+                          .n_train = d->n_split[SHARD_TRAIN],
+                          .val_rows = d->rows[SHARD_VAL],
+                          .n_val = d->n_split[SHARD_VAL],
+                          .batch = run->batch,
+                          .margins = run->margins};
+    if (train_settings(run, (int)run->options->epochs, false, t->n_train, &t->settings, err)) goto out;
     rc = train_with_log(run, t, err);
-    /* The folds start from the untrained head, which run->net still is: the trained one goes in afterwards. */
+    /* The folds start from the untrained head, which run->net still is: the trained one goes in afterwards.
+     */
     if (!rc && run->options->folds)
         rc = train_folds(run, &f, cache, err);
     else if (!rc && train_is_first(run))
         rc = outputs_margins(run, d->rows[SHARD_TRAIN], d->n_split[SHARD_TRAIN], t->epochs_done, err);
-    if (!rc && engine_read_net(h.engine, ENGINE_WEIGHTS, &run->net, err))
-        rc = -1;
+    if (!rc && engine_read_net(h.engine, ENGINE_WEIGHTS, &run->net, err)) rc = -1;
 out:
     head_engine_close(&h);
     activation_cache_close(cache);

@@ -5,7 +5,11 @@
 #include "base/mem.h"
 #include "train.h"
 
-struct view { const char *picture; uint32_t row; int variant; };
+struct view {
+    const char *picture;
+    uint32_t row;
+    int variant;
+};
 
 static int by_picture(const void *a, const void *b)
 {
@@ -14,22 +18,21 @@ static int by_picture(const void *a, const void *b)
     return order ? order : (x->variant > y->variant) - (x->variant < y->variant);
 }
 
-int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *picture, struct error *err)
+int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *picture,
+                   struct error *err)
 {
     struct view *views = mem_zalloc(n, sizeof *views, err);
     int rc = -1;
-    if (!views)
-        return -1;
+    if (!views) return -1;
     for (size_t i = 0; i < n; i++) {
         struct shard_record r;
-        if (shard_set_describe(run->data.shards, rows[i], &r, err))
-            goto out;
-        views[i] = (struct view){.picture = r.source[0] ? r.source : r.path, .row = rows[i], .variant = r.variant};
+        if (shard_set_describe(run->data.shards, rows[i], &r, err)) goto out;
+        views[i] =
+            (struct view){.picture = r.source[0] ? r.source : r.path, .row = rows[i], .variant = r.variant};
     }
     qsort(views, n, sizeof *views, by_picture);
     for (size_t i = 0, first = 0; i < n; i++) {
-        if (strcmp(views[i].picture, views[first].picture) != 0)
-            first = i;
+        if (strcmp(views[i].picture, views[first].picture) != 0) first = i;
         picture[views[i].row] = views[first].row;
     }
     rc = 0;

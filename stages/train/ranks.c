@@ -1,6 +1,6 @@
 /*
- * ranks.c: train as several processes, one started by mpirun for each part of a batch. Rank 0 holds the run's folder and speaks; the others
- * compute, and agree on everything that is decided.
+ * ranks.c: train as several processes, one started by mpirun for each part of a batch. Rank 0 holds the run's
+ * folder and speaks; the others compute, and agree on everything that is decided.
  */
 #include <assert.h>
 #include <signal.h>
@@ -13,18 +13,14 @@
 #include "base/mem.h"
 #include "train.h"
 
-bool train_is_first(const struct train_run *run)
-{
-    return dist_rank(run->dist) == 0;
-}
+bool train_is_first(const struct train_run *run) { return dist_rank(run->dist) == 0; }
 
 int train_join(struct train_run *run, struct train_options *o, struct error *err)
 {
     static const char *const how[] = {"auto", "none", "mpi"};
     if (dist_open(&run->dist, how[o->distributed], o->rank_timeout_s, err))
         return error_prefix(err, "--distributed %s", how[o->distributed]);
-    if (!run->dist)
-        return 0;
+    if (!run->dist) return 0;
     signals_also_stop(SIGUSR1); /* what mpirun and Slurm pass on; TERM they use to end the job at once */
     if (!train_is_first(run)) {
         o->common.verbose = o->common.progress = false;
@@ -45,7 +41,8 @@ int train_statistics_differ(const struct train_run *run, bool *differ, struct er
     struct net net = NET_EMPTY;
     const char *from;
     *differ = false;
-    if (dist_size(run->dist) == 1 || run->options->phase == PHASE_HEAD || run->options->freeze_bn || run->options->sync_bn)
+    if (dist_size(run->dist) == 1 || run->options->phase == PHASE_HEAD || run->options->freeze_bn ||
+        run->options->sync_bn)
         return 0;
     int rc = net_copy(&net, &run->net, err) || train_unlock(run, &net, &from, err) ? -1 : 0;
     for (int i = 0; !rc && i < net.n_layers; i++)
@@ -66,20 +63,19 @@ static const char *plan_value(const char *plan, const char *key, size_t n_key, s
     return NULL;
 }
 
-/* The first line of one that the other has not; a key that only one of them has counts as given there alone. */
-static bool differs(const char *lines, const char *was, const char *now, const char *form, char *out, size_t out_bytes)
+/* The first line of one that the other has not; a key that only one of them has counts as given there alone.
+ */
+static bool differs(const char *lines, const char *was, const char *now, const char *form, char *out,
+                    size_t out_bytes)
 {
     char key[64], before[200] = "not given", after[200] = "not given";
     for (const char *line = lines; *line; line += strcspn(line, "\n"), line += *line == '\n') {
         size_t n_key = strcspn(line, "\t\n"), a, b;
         const char *old = plan_value(was, line, n_key, &a), *new = plan_value(now, line, n_key, &b);
-        if (old && new && a == b && memcmp(old, new, a) == 0)
-            continue;
+        if (old && new &&a == b && memcmp(old, new, a) == 0) continue;
         snprintf(key, sizeof key, "%.*s", (int)n_key, line);
-        if (old)
-            snprintf(before, sizeof before, "%.*s", (int)a, old);
-        if (new)
-            snprintf(after, sizeof after, "%.*s", (int)b, new);
+        if (old) snprintf(before, sizeof before, "%.*s", (int)a, old);
+        if (new) snprintf(after, sizeof after, "%.*s", (int)b, new);
         snprintf(out, out_bytes, form, key, before, after);
         for (char *c = out; *c; c++)
             *c = *c == '\t' ? ' ' : *c;
@@ -99,22 +95,18 @@ int train_check_ranks(struct train_run *run, struct error *err)
     int size = dist_size(run->dist), rc = 0;
     uint64_t n_bytes = run->plan.n_bytes;
     char difference[500];
-    if (size == 1)
-        return 0;
+    if (size == 1) return 0;
     if (run->batch % size)
         rc = error_set(err, EX_USAGE, "--batch %d cannot be shared equally among %d ranks", run->batch, size);
-    if (dist_agree(run->dist, rc, err) || dist_broadcast(run->dist, &n_bytes, sizeof n_bytes, err))
-        return -1;
+    if (dist_agree(run->dist, rc, err) || dist_broadcast(run->dist, &n_bytes, sizeof n_bytes, err)) return -1;
     char *first = mem_zalloc(n_bytes + 1, 1, err);
-    if (dist_agree(run->dist, first ? 0 : -1, err))
-        goto fail;
-    assert(first);                      /* dist_agree fails everywhere when one rank failed */
-    if (train_is_first(run))
-        memcpy(first, run->plan.data, n_bytes);
-    if (dist_broadcast(run->dist, first, n_bytes, err))
-        goto fail;
+    if (dist_agree(run->dist, first ? 0 : -1, err)) goto fail;
+    assert(first); /* dist_agree fails everywhere when one rank failed */
+    if (train_is_first(run)) memcpy(first, run->plan.data, n_bytes);
+    if (dist_broadcast(run->dist, first, n_bytes, err)) goto fail;
     if (strcmp(first, run->plan.data)) {
-        train_plan_difference(first, run->plan.data, "%s is '%s' on rank 0 and '%s' here", difference, sizeof difference);
+        train_plan_difference(first, run->plan.data, "%s is '%s' on rank 0 and '%s' here", difference,
+                              sizeof difference);
         rc = error_set(err, EX_USAGE, "the ranks do not do the same work: %s", difference);
     }
     free(first);
@@ -134,12 +126,15 @@ int train_common_signal(struct train_run *run, struct error *err)
 static void say_remedy(const struct train_run *run, const struct error *err)
 {
     struct stat st;
-    const char *any = strstr(run->plan.data ? run->plan.data : "", "\nranks\t") ? "" : ", with any number of ranks";
+    const char *any =
+        strstr(run->plan.data ? run->plan.data : "", "\nranks\t") ? "" : ", with any number of ranks";
     if (run->path_checkpoint.data && stat(run->path_checkpoint.data, &st) == 0)
-        stage_warn("%s: the run ends; the last checkpoint ('%s') is %lld s old and the same command goes on from it%s", err->text,
-                   run->path_checkpoint.data, (long long)(time(NULL) - st.st_mtime), any);
+        stage_warn("%s: the run ends; the last checkpoint ('%s') is %lld s old and the same command goes on "
+                   "from it%s",
+                   err->text, run->path_checkpoint.data, (long long)(time(NULL) - st.st_mtime), any);
     else
-        stage_warn("%s: the run ends; there is no checkpoint yet, the same command begins again%s", err->text, any);
+        stage_warn("%s: the run ends; there is no checkpoint yet, the same command begins again%s", err->text,
+                   any);
 }
 
 int train_leave(struct train_run *run, int rc, int stop_signal, const struct error *err)
@@ -147,7 +142,7 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
     struct dist *d = run->dist;
     int code = rc < 0 ? err->code : stop_signal ? 128 + stop_signal : rc;
     bool first = train_is_first(run), lost = rc < 0 && dist_lost(d);
-    if (rc < 0 && d && !lost && !dist_agreed(d)) {      /* the others know nothing of it: they would wait */
+    if (rc < 0 && d && !lost && !dist_agreed(d)) { /* the others know nothing of it: they would wait */
         if (first)
             stage_end(rc, err, NULL, &run->options->common);
         else
@@ -155,10 +150,10 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
         dist_abort(d, code);
     }
     if (lost) {
-        if (dist_gone(d) == 0 ? dist_rank(d) == 1 : first)
-            say_remedy(run, err);
+        if (dist_gone(d) == 0 ? dist_rank(d) == 1 : first) say_remedy(run, err);
         if (dist_local_size(d) < dist_size(d) && !signals_asked_to_stop())
-            dist_abort(d, code);                        /* ranks elsewhere cannot see what is missing, nor is a launcher at it */
+            /* ranks elsewhere cannot see what is missing, nor is a launcher at it */
+            dist_abort(d, code);
     } else if (first) {
         if (stop_signal)
             stage_warn("stopped; the same command goes on from the checkpoint");
@@ -168,11 +163,11 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
     train_run_release(run);
     struct error parting = {0};
     if (d && !dist_lost(d) && dist_meet(d, &parting) && !dist_lost(d)) {
-        stage_warn("rank %d: %s", dist_rank(d), parting.text);     /* no memory even for that: the others would wait for this one */
+        /* no memory even for that: the others would wait for this one */
+        stage_warn("rank %d: %s", dist_rank(d), parting.text);
         dist_abort(d, parting.code);
     }
     dist_close(d);
-    if (stop_signal && !d)
-        signals_reraise(stop_signal);
+    if (stop_signal && !d) signals_reraise(stop_signal);
     return code;
 }

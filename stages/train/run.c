@@ -12,8 +12,9 @@
 #include "train.h"
 
 /*
- * Below this many steps an epoch a batch norm with Keras' momentum of 0.99 is still more than 0.6 % (0.99^500) of its old
- * statistics away from the new ones at the epoch's end; on the sets people start with it is most of the way away.
+ * Below this many steps an epoch a batch norm with Keras' momentum of 0.99 is still more than 0.6 %
+ * (0.99^500) of its old statistics away from the new ones at the epoch's end; on the sets people start with
+ * it is most of the way away.
  */
 #define REFRESH_BELOW_STEPS 500
 
@@ -22,54 +23,63 @@ int train_options_complete(struct train_options *o, struct error *err)
     bool head = o->phase == PHASE_HEAD;
     if (!o->shards || !o->base || (!o->out && !o->features_only))
         return error_set(err, EX_USAGE, "--%s is needed (--help lists all options)",
-                         !o->shards ? "shards" : !o->base ? "base" : "out");
-    if (o->features_only && features_part_check(o, err))
-        return -1;
-    if (o->epochs < 0)
-        o->epochs = head ? 60 : 4;
-    if (o->rate < 0)
-        o->rate = (head ? 0.01 : 0.002) * (o->optimizer == ENGINE_ADAM ? 0.1 : 1);
-    if (!o->schedule)
-        o->schedule = head ? "cosine" : "exp:0.5";
-    if (o->patience < 0)
-        o->patience = head ? 20 : 5;
+                         !o->shards ? "shards"
+                         : !o->base ? "base"
+                                    : "out");
+    if (o->features_only && features_part_check(o, err)) return -1;
+    if (o->epochs < 0) o->epochs = head ? 60 : 4;
+    if (o->rate < 0) o->rate = (head ? 0.01 : 0.002) * (o->optimizer == ENGINE_ADAM ? 0.1 : 1);
+    if (!o->schedule) o->schedule = head ? "cosine" : "exp:0.5";
+    if (o->patience < 0) o->patience = head ? 20 : 5;
     if (!head && (o->folds || o->export_features))
-        return error_set(err, EX_USAGE, "--%s belongs to --phase head", o->folds ? "folds" : "export-features");
+        return error_set(err, EX_USAGE, "--%s belongs to --phase head",
+                         o->folds ? "folds" : "export-features");
     if (o->fold_rows != FOLD_TRAIN_ROWS && !o->folds)
         return error_set(err, EX_USAGE, "--fold-rows needs --folds K");
-    if (o->fold_passes > 1 && !o->folds)
-        return error_set(err, EX_USAGE, "--fold-passes needs --folds K");
-    if (o->folds == 1)
-        return error_set(err, EX_USAGE, "--folds 1: two or more");
+    if (o->fold_passes > 1 && !o->folds) return error_set(err, EX_USAGE, "--fold-passes needs --folds K");
+    if (o->folds == 1) return error_set(err, EX_USAGE, "--folds 1: two or more");
     struct augment_spec spec;
-    if (augment_spec_parse(o->augment, &spec, err))
-        return error_prefix(err, "--augment");
+    if (augment_spec_parse(o->augment, &spec, err)) return error_prefix(err, "--augment");
     if (o->freeze_bn && (head || o->refresh == REFRESH_ON))
-        return error_set(err, EX_USAGE, head ? "--freeze-bn belongs to --phase fine-tune; phase head never unlocks a batch norm"
-                                             : "--freeze-bn keeps the base's statistics, --refresh-bn on takes new ones: choose one");
+        return error_set(
+            err, EX_USAGE,
+            head ? "--freeze-bn belongs to --phase fine-tune; phase head never unlocks a batch norm"
+                 : "--freeze-bn keeps the base's statistics, --refresh-bn on takes new ones: choose one");
     if (head && !augment_spec_is_none(&spec))
-        return error_set(err, EX_USAGE, "--augment belongs to --phase fine-tune: phase head learns from features computed once; "
+        return error_set(err, EX_USAGE,
+                         "--augment belongs to --phase fine-tune: phase head learns from features computed "
+                         "once; "
                          "give it more pictures with the augment stage");
     if (o->boundary && !augment_spec_is_none(&spec))
-        return error_set(err, EX_USAGE, "--boundary-cache keeps the frozen part of each picture as it is, --augment changes it every "
+        return error_set(err, EX_USAGE,
+                         "--boundary-cache keeps the frozen part of each picture as it is, --augment changes "
+                         "it every "
                          "epoch: choose one");
     struct schedule s;
     return schedule_parse(&s, o->schedule, o->rate, (double)o->epochs, o->warmup, err);
 }
 
-/* --- the run's folder --------------------------------------------------------------------------------------------- */
+/* --- the run's folder --- */
 
 static int make_paths(struct train_run *run, struct error *err)
 {
     const char *out = run->options->out;
-    const struct { struct text *path; const char *name; } paths[] = {
-        {&run->path_lock, "lock"}, {&run->path_done, "done.tsv"}, {&run->path_checkpoint, "checkpoint"}, {&run->path_log, "log.tsv"},
-        {&run->path_events, "events.out.tfevents.winnow"}, {&run->path_model, "model"}, {&run->path_oof, "oof.tsv"},
-        {&run->path_margins, "margins.tsv"}, {&run->path_cache, "cache"},
+    const struct {
+        struct text *path;
+        const char *name;
+    } paths[] = {
+        {&run->path_lock, "lock"},
+        {&run->path_done, "done.tsv"},
+        {&run->path_checkpoint, "checkpoint"},
+        {&run->path_log, "log.tsv"},
+        {&run->path_events, "events.out.tfevents.winnow"},
+        {&run->path_model, "model"},
+        {&run->path_oof, "oof.tsv"},
+        {&run->path_margins, "margins.tsv"},
+        {&run->path_cache, "cache"},
     };
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
-        if (text_printf(paths[i].path, err, "%s/%s", out, paths[i].name))
-            return -1;
+        if (text_printf(paths[i].path, err, "%s/%s", out, paths[i].name)) return -1;
     return train_is_first(run) ? io_mkdirs(out, err) : 0;
 }
 
@@ -85,15 +95,14 @@ static int forget_checkpoints(struct train_run *run, struct error *err)
     struct text path = TEXT_EMPTY;
     int rc = remove_if_there(run->path_checkpoint.data, err);
     DIR *d = rc ? NULL : opendir(out);
-    if (!rc && !d)
-        rc = error_errno(err, EX_CANTCREAT, "cannot look into '%s'", out);
+    if (!rc && !d) rc = error_errno(err, EX_CANTCREAT, "cannot look into '%s'", out);
     for (struct dirent *e; !rc && (e = io_next_entry(d, out, &rc, err));) {
         text_clear(&path);
-        if (text_starts(e->d_name, "fold-") && isdigit((unsigned char)e->d_name[5]))       /* of any number of folds and passes */
+        /* of any number of folds and passes */
+        if (text_starts(e->d_name, "fold-") && isdigit((unsigned char)e->d_name[5]))
             rc = text_printf(&path, err, "%s/%s", out, e->d_name) || remove_if_there(path.data, err) ? -1 : 0;
     }
-    if (d)
-        closedir(d);
+    if (d) closedir(d);
     text_release(&path);
     return rc;
 }
@@ -111,17 +120,19 @@ static int compare_with_done(struct train_run *run, struct error *err)
     size_t n_done;
     struct text model = TEXT_EMPTY;
     int rc = 0;
-    if (!io_exists(run->path_done.data))
-        return 0;
+    if (!io_exists(run->path_done.data)) return 0;
     if (io_read_file(run->path_done.data, 1 << 20, &done, &n_done, err) ||
         text_printf(&model, err, "%s/model.json", run->path_model.data))
         rc = -1;
     else if (!strcmp(done, run->plan.data))
         rc = io_exists(model.data) ? 1 : forget_progress(run, err);
     else {
-        train_plan_difference(done, run->plan.data, "%s was '%s' and is now '%s'", difference, sizeof difference);
+        train_plan_difference(done, run->plan.data, "%s was '%s' and is now '%s'", difference,
+                              sizeof difference);
         if (run->options->on_change == CHANGE_REFUSE)
-            rc = error_set(err, EX_USAGE, "'%s' holds a complete run of another kind: %s; use another --out, or --on-change restart",
+            rc = error_set(err, EX_USAGE,
+                           "'%s' holds a complete run of another kind: %s; use another --out, or --on-change "
+                           "restart",
                            run->options->out, difference);
         else {
             stage_warn("'%s' is trained anew: %s", run->options->out, difference);
@@ -133,7 +144,7 @@ static int compare_with_done(struct train_run *run, struct error *err)
     return rc;
 }
 
-/* --- the plan: all that a result depends on, one "key\tvalue" line each -------------------------------------------- */
+/* --- the plan: all that a result depends on, one "key\tvalue" line each --- */
 
 static int make_plan(struct train_run *run, struct error *err)
 {
@@ -142,37 +153,60 @@ static int make_plan(struct train_run *run, struct error *err)
     static const char *const modes[] = {"auto", "on", "off"};
     const struct train_options *o = run->options;
     struct text *p = &run->plan;
-    if (text_printf(p, err, "train\t1\nphase\t%s\ndata\t%s\nbase\t%s\nepochs\t%lld\nbatch\t%lld\nlr\t%.15g\nschedule\t%s\n"
-                    "warmup\t%.15g\nseed\t%lld\n", phases[o->phase], run->data.hash, run->base_hash, (long long)o->epochs,
+    if (text_printf(p, err,
+                    "train\t1\nphase\t%s\ndata\t%s\nbase\t%s\nepochs\t%lld\nbatch\t%lld\nlr\t%."
+                    "15g\nschedule\t%s\n"
+                    "warmup\t%.15g\nseed\t%lld\n",
+                    phases[o->phase], run->data.hash, run->base_hash, (long long)o->epochs,
                     (long long)run->batch, o->rate, o->schedule, o->warmup, (long long)o->common.seed) ||
-        text_printf(p, err, "optimizer\t%s\nmomentum\t%.15g\nnesterov\t%d\nlabel-smoothing\t%.15g\nclass-weights\t%s\n"
-                    "clip-norm\t%.15g\nema\t%.15g\nhead-l2\t%.15g\nselect\t%s\npatience\t%lld\n", optimizers[o->optimizer],
-                    o->momentum, o->nesterov, o->smoothing, o->class_weights, o->clip_norm, o->ema, o->head_l2,
-                    trainer_select_name((enum trainer_select)o->select), (long long)o->patience) ||
-        text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device, precisions[run->precision], run->threads) ||
-        (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)))     /* each GPU's batch norm sees its own pictures */
+        text_printf(p, err,
+                    "optimizer\t%s\nmomentum\t%.15g\nnesterov\t%d\nlabel-smoothing\t%.15g\nclass-weights\t%"
+                    "s\n"
+                    "clip-norm\t%.15g\nema\t%.15g\nhead-l2\t%.15g\nselect\t%s\npatience\t%lld\n",
+                    optimizers[o->optimizer], o->momentum, o->nesterov, o->smoothing, o->class_weights,
+                    o->clip_norm, o->ema, o->head_l2, trainer_select_name((enum trainer_select)o->select),
+                    (long long)o->patience) ||
+        text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device,
+                    precisions[run->precision], run->threads) ||
+        /* each GPU's batch norm sees its own pictures */
+        (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)))
         return -1;
     bool differ;
-    if (train_statistics_differ(run, &differ, err) || (differ && text_printf(p, err, "ranks\t%d\n", dist_size(run->dist))))
+    if (train_statistics_differ(run, &differ, err) ||
+        (differ && text_printf(p, err, "ranks\t%d\n", dist_size(run->dist))))
         return -1;
-    if (o->phase == PHASE_HEAD)     /* a boundary kept on the way may only change rounding, where it cuts a fused layer */
-        return text_printf(p, err, "folds\t%lld\n%s", (long long)o->folds, o->fold_rows == FOLD_ALL_ROWS ? "fold-rows\tall\n" : "") ||
-               (o->fold_passes > 1 && text_printf(p, err, "fold-passes\t%lld\n", (long long)o->fold_passes)) ? -1 : 0;
-    return text_printf(p, err, "unlock-from\t%s\nfreeze-bn\t%d\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%s\nrefresh-batches\t%lld\n",
-                       o->unlock_from, o->freeze_bn, o->augment, boundaries[o->boundary], modes[o->refresh], (long long)o->refresh_batches);
+    /* a boundary kept on the way may only change rounding, where it cuts a fused layer */
+    if (o->phase == PHASE_HEAD)
+        return text_printf(p, err, "folds\t%lld\n%s", (long long)o->folds,
+                           o->fold_rows == FOLD_ALL_ROWS ? "fold-rows\tall\n" : "") ||
+                       (o->fold_passes > 1 &&
+                        text_printf(p, err, "fold-passes\t%lld\n", (long long)o->fold_passes))
+                   ? -1
+                   : 0;
+    return text_printf(p, err,
+                       "unlock-from\t%s\nfreeze-bn\t%d\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%"
+                       "s\nrefresh-batches\t%lld\n",
+                       o->unlock_from, o->freeze_bn, o->augment, boundaries[o->boundary], modes[o->refresh],
+                       (long long)o->refresh_batches);
 }
 
 static int find_device(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     bool automatic = o->precision == 0;
-    struct backend_options options = {.threads = run->threads, .deterministic = true, .device_index = train_device_index(run),
-                                      .precision = automatic ? PRECISION_F32 : (enum backend_precision)(o->precision - 1)};
+    struct backend_options options = {.threads = run->threads,
+                                      .deterministic = true,
+                                      .device_index = train_device_index(run),
+                                      .precision = automatic ? PRECISION_F32
+                                                             : (enum backend_precision)(o->precision - 1)};
     const struct backend_table *table;
     struct backend *b = NULL;
     if (o->devices && run->dist)
-        return error_set(err, EX_USAGE, "--devices shares a batch among the GPUs of one process; ranks have one GPU each: leave one away");
-    if (o->devices && setenv("WINNOW_CUDA_DEVICES", o->devices, 1))     /* read by the plug-in whenever it opens */
+        return error_set(err, EX_USAGE,
+                         "--devices shares a batch among the GPUs of one process; ranks have one GPU each: "
+                         "leave one away");
+    /* read by the plug-in whenever it opens */
+    if (o->devices && setenv("WINNOW_CUDA_DEVICES", o->devices, 1))
         return error_errno(err, EX_OSERR, "--devices");
     if (backend_open(o->device, &options, &table, &b, err))
         return error_prefix(err, "--device %s", o->device);
@@ -182,7 +216,7 @@ static int find_device(struct train_run *run, struct error *err)
     return 0;
 }
 
-/* --- for the phases ------------------------------------------------------------------------------------------------ */
+/* --- for the phases --- */
 
 struct engine_options train_engine_options(const struct train_run *run)
 {
@@ -202,20 +236,21 @@ struct engine_options train_engine_options(const struct train_run *run)
 
 const char *train_cache_folder(const struct train_run *run)
 {
-    return run->part_folder.n_bytes ? run->part_folder.data : run->options->cache ? run->options->cache : run->path_cache.data;
+    return run->part_folder.n_bytes ? run->part_folder.data
+           : run->options->cache    ? run->options->cache
+                                    : run->path_cache.data;
 }
 
-int train_open_cache(struct train_run *run, const struct frozen *f, const char *name, enum activation_dtype dtype,
-                     struct activation_cache **cache, struct error *err)
+int train_open_cache(struct train_run *run, const struct frozen *f, const char *name,
+                     enum activation_dtype dtype, struct activation_cache **cache, struct error *err)
 {
     char identity[33];
     const char *folder = train_cache_folder(run);
     int rc = frozen_identity(f, &run->net, run->device, run->precision, identity, err);
-    for (int turn = 0; turn < 2; turn++) {      /* rank 0 makes the file where there is none */
+    for (int turn = 0; turn < 2; turn++) { /* rank 0 makes the file where there is none */
         if (!rc && (turn == 0) == train_is_first(run))
             rc = activation_cache_open(cache, folder, name, identity, f->total, dtype, err);
-        if ((rc = dist_agree(run->dist, rc, err)))
-            return -1;
+        if ((rc = dist_agree(run->dist, rc, err))) return -1;
     }
     return 0;
 }
@@ -231,15 +266,14 @@ static int fill_progress(void *context, size_t done, size_t total)
     return signals_asked_to_stop();
 }
 
-int train_fill_caches(struct train_run *run, const struct frozen_target *targets, int n_targets, const char *what, bool with_test,
-                      struct error *err)
+int train_fill_caches(struct train_run *run, const struct frozen_target *targets, int n_targets,
+                      const char *what, bool with_test, struct error *err)
 {
     struct engine_options o = train_engine_options(run);
     size_t n = 0, computed = 0;
     bool stopped = false;
     uint32_t *rows = mem_zalloc(run->data.n_rows, sizeof *rows, err);
-    if (!rows)
-        return -1;
+    if (!rows) return -1;
     for (size_t s = 0; s < SHARD_SPLITS; s++)
         if (s != SHARD_TEST || with_test)
             for (size_t i = 0; i < run->data.n_split[s]; i++)
@@ -247,34 +281,44 @@ int train_fill_caches(struct train_run *run, const struct frozen_target *targets
                     rows[n++] = run->data.rows[s][i];
     double began = clock_seconds();
     run->progress_begun = false;
-    int rc = frozen_fill(targets, n_targets, &run->net, &run->data, rows, n, &o, fill_progress, run, &computed, &stopped, err);
+    int rc = frozen_fill(targets, n_targets, &run->net, &run->data, rows, n, &o, fill_progress, run,
+                         &computed, &stopped, err);
     free(rows);
-    if (run->progress_begun)
-        progress_end(&run->progress);
+    if (run->progress_begun) progress_end(&run->progress);
     run->progress_begun = false;
-    if (rc)
-        return -1;
-    if (stopped)
-        return train_common_signal(run, err);
+    if (rc) return -1;
+    if (stopped) return train_common_signal(run, err);
     double seconds = clock_seconds() - began;
     stage_note(&run->options->common, "%s: %zu pictures, %zu of them computed now%s", what, n, computed,
                computed ? "" : ", the rest was cached");
     if (computed)
-        stage_note(&run->options->common, "%s: %.1f s, %.1f pictures/s", what, seconds, (double)computed / seconds);
+        stage_note(&run->options->common, "%s: %.1f s, %.1f pictures/s", what, seconds,
+                   (double)computed / seconds);
     return 0;
 }
 
-int train_settings(const struct train_run *run, int epochs, bool has_batch_norm, size_t n_train, struct trainer_settings *out,
-                   struct error *err)
+int train_settings(const struct train_run *run, int epochs, bool has_batch_norm, size_t n_train,
+                   struct trainer_settings *out, struct error *err)
 {
     const struct train_options *o = run->options;
     size_t steps = (n_train + (size_t)run->batch - 1) / (size_t)run->batch;
     *out = (struct trainer_settings){
-        .epochs = epochs, .seed = (uint64_t)o->common.seed, .optimizer = (enum engine_optimizer)o->optimizer, .momentum = o->momentum,
-        .nesterov = o->nesterov, .label_smoothing = o->smoothing, .class_weights = run->class_weights, .clip_norm = o->clip_norm,
-        .ema_decay = o->ema, .patience = (int)o->patience, .select = (enum trainer_select)o->select,
-        .refresh = has_batch_norm && (o->refresh == REFRESH_ON || (o->refresh == REFRESH_AUTO && steps < REFRESH_BELOW_STEPS)),
-        .refresh_batches = (int)o->refresh_batches, .keep_base = o->phase == PHASE_FINE_TUNE, .checkpoint_s = o->checkpoint_s,
+        .epochs = epochs,
+        .seed = (uint64_t)o->common.seed,
+        .optimizer = (enum engine_optimizer)o->optimizer,
+        .momentum = o->momentum,
+        .nesterov = o->nesterov,
+        .label_smoothing = o->smoothing,
+        .class_weights = run->class_weights,
+        .clip_norm = o->clip_norm,
+        .ema_decay = o->ema,
+        .patience = (int)o->patience,
+        .select = (enum trainer_select)o->select,
+        .refresh = has_batch_norm &&
+                   (o->refresh == REFRESH_ON || (o->refresh == REFRESH_AUTO && steps < REFRESH_BELOW_STEPS)),
+        .refresh_batches = (int)o->refresh_batches,
+        .keep_base = o->phase == PHASE_FINE_TUNE,
+        .checkpoint_s = o->checkpoint_s,
     };
     return schedule_parse(&out->schedule, o->schedule, o->rate, epochs, o->warmup, err);
 }
@@ -282,13 +326,13 @@ int train_settings(const struct train_run *run, int epochs, bool has_batch_norm,
 static int on_begin(void *context, bool resumed, struct error *err)
 {
     struct train_run *run = context;
-    if (event_file_open(&run->events, run->path_events.data, resumed ? run->event_bytes : 0, err))
-        return -1;
+    if (event_file_open(&run->events, run->path_events.data, resumed ? run->event_bytes : 0, err)) return -1;
     run->event_bytes = run->events.n_bytes;
     return outputs_log_write(run, err);
 }
 
-static void on_step(void *context, int epoch, uint64_t done, uint64_t total, double waited_share, double loss, double accuracy)
+static void on_step(void *context, int epoch, uint64_t done, uint64_t total, double waited_share, double loss,
+                    double accuracy)
 {
     struct train_run *run = context;
     char extra[128];
@@ -298,7 +342,8 @@ static void on_step(void *context, int epoch, uint64_t done, uint64_t total, dou
         run->progress_begun = true;
         return;
     }
-    snprintf(extra, sizeof extra, "epoch %d, loss %.4f, accuracy %.4f, waiting %.1f%%", epoch, loss, accuracy, 100 * waited_share);
+    snprintf(extra, sizeof extra, "epoch %d, loss %.4f, accuracy %.4f, waiting %.1f%%", epoch, loss, accuracy,
+             100 * waited_share);
     progress_update(&run->progress, done - run->images_before, extra);
 }
 
@@ -307,11 +352,12 @@ static int on_epoch(void *context, const struct trainer_epoch *e, struct error *
     struct train_run *run = context;
     char train[128] = "the base as it came", val[160] = "";
     if (e->epoch)
-        snprintf(train, sizeof train, "loss %.4f, accuracy %.4f, %.1f images/s, waiting %.1f%%", e->train_loss, e->train_accuracy,
-                 e->images_per_s, 100 * e->waited_share);
+        snprintf(train, sizeof train, "loss %.4f, accuracy %.4f, %.1f images/s, waiting %.1f%%",
+                 e->train_loss, e->train_accuracy, e->images_per_s, 100 * e->waited_share);
     if (run->data.n_split[SHARD_VAL])
-        snprintf(val, sizeof val, "; validation loss %.4f, accuracy %.4f, balanced %.4f%s%s", e->val.loss, e->val.accuracy,
-                 e->val.balanced_accuracy, e->best ? ", best" : "", e->refreshed ? ", statistics taken anew" : "");
+        snprintf(val, sizeof val, "; validation loss %.4f, accuracy %.4f, balanced %.4f%s%s", e->val.loss,
+                 e->val.accuracy, e->val.balanced_accuracy, e->best ? ", best" : "",
+                 e->refreshed ? ", statistics taken anew" : "");
     stage_note(&run->options->common, "epoch %d: %s%s", e->epoch, train, val);
     return outputs_log_row(run, e, err) || outputs_events(run, e, err) ? -1 : 0;
 }
@@ -328,32 +374,33 @@ int train_with_log(struct train_run *run, struct trainer *t, struct error *err)
     t->plan = run->plan.data;
     t->checkpoint_path = run->path_checkpoint.data;
     if (train_is_first(run)) {
-        t->callbacks = (struct trainer_callbacks){.context = run, .begin = on_begin, .step = on_step, .epoch = on_epoch, .lost = on_lost};
+        t->callbacks = (struct trainer_callbacks){.context = run,
+                                                  .begin = on_begin,
+                                                  .step = on_step,
+                                                  .epoch = on_epoch,
+                                                  .lost = on_lost};
         t->log = &run->log;
         t->event_bytes = &run->event_bytes;
     }
     int rc = trainer_run(t, err);
-    if (run->progress_begun)
-        progress_end(&run->progress);
+    if (run->progress_begun) progress_end(&run->progress);
     run->progress_begun = false;
-    if (rc > 0)
-        run->stop_signal = t->stop_signal;
+    if (rc > 0) run->stop_signal = t->stop_signal;
     if (rc == 0 && t->n_val)
-        stage_note(&run->options->common, "best is epoch %d of %d: validation accuracy %.4f, loss %.4f%s", t->best_epoch,
-                   t->epochs_done, t->best.accuracy, t->best.loss, t->stopped_early ? " (ended early)" : "");
+        stage_note(&run->options->common, "best is epoch %d of %d: validation accuracy %.4f, loss %.4f%s",
+                   t->best_epoch, t->epochs_done, t->best.accuracy, t->best.loss,
+                   t->stopped_early ? " (ended early)" : "");
     return rc;
 }
 
-/* --- the run ------------------------------------------------------------------------------------------------------- */
+/* --- the run --- */
 
 static int open_base(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     int side = run->data.info->side_px;
-    if (net_open(&run->net, o->base, err))
-        return error_prefix(err, "--base");
-    if (net_hash(&run->net, run->base_hash, err))
-        return -1;
+    if (net_open(&run->net, o->base, err)) return error_prefix(err, "--base");
+    if (net_hash(&run->net, run->base_hash, err)) return -1;
     if (net_infer_shapes(&run->net, side, side, err))
         return error_prefix(err, "--base '%s' with pictures of %d x %d", o->base, side, side);
     return 0;
@@ -367,8 +414,11 @@ static int check_classes_same(const struct train_run *run, struct error *err)
     for (int i = 0; same && i < m->n_classes; i++)
         same = !strcmp(m->classes[i], info->classes[i]);
     if (!same)
-        return error_set(err, EX_DATAERR, "--base '%s' was not trained for the classes of '%s': run --phase head first and give its "
-                         "RUN/model here", run->options->base, run->options->shards);
+        return error_set(err, EX_DATAERR,
+                         "--base '%s' was not trained for the classes of '%s': run --phase head first and "
+                         "give its "
+                         "RUN/model here",
+                         run->options->base, run->options->shards);
     return 0;
 }
 
@@ -376,15 +426,23 @@ int train_open_inputs(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     run->threads = stage_threads(&o->common);
-    return find_device(run, err) || dataset_open(&run->data, o->shards, err) || augment_spec_parse(o->augment, &run->augment, err) ||
-           !(run->class_weights = mem_zalloc((size_t)run->data.info->n_classes, sizeof(double), err)) ||
-           dataset_class_weights(&run->data, o->class_weights, run->class_weights, err) || open_base(run, err) ? -1 : 0;
+    return find_device(run, err) || dataset_open(&run->data, o->shards, err) ||
+                   augment_spec_parse(o->augment, &run->augment, err) ||
+                   !(run->class_weights =
+                         mem_zalloc((size_t)run->data.info->n_classes, sizeof(double), err)) ||
+                   dataset_class_weights(&run->data, o->class_weights, run->class_weights, err) ||
+                   open_base(run, err)
+               ? -1
+               : 0;
 }
 
 static int open_all(struct train_run *run, struct error *err)
 {
-    return make_paths(run, err) || (train_is_first(run) && file_lock_take(&run->lock, run->path_lock.data, err)) ||
-           train_open_inputs(run, err) ? -1 : 0;
+    return make_paths(run, err) ||
+                   (train_is_first(run) && file_lock_take(&run->lock, run->path_lock.data, err)) ||
+                   train_open_inputs(run, err)
+               ? -1
+               : 0;
 }
 
 /* What rank 0 decides for all: 1: complete, 0: to do. */
@@ -397,19 +455,24 @@ static int decide(struct train_run *run, struct error *err)
         /* A run that was broken off behind its last file left what it went on from. */
         return forget_checkpoints(run, err) ? -1 : 1;
     }
-    if (!rc && o->on_change == CHANGE_RESTART && trainer_checkpoint_is_other(run->path_checkpoint.data, run->plan.data)) {
+    if (!rc && o->on_change == CHANGE_RESTART &&
+        trainer_checkpoint_is_other(run->path_checkpoint.data, run->plan.data)) {
         stage_warn("'%s' is trained anew: its checkpoint is of other options or data, or damaged", o->out);
         rc = forget_progress(run, err);
     }
     if (!rc && !run->data.n_split[SHARD_VAL])
-        stage_warn("'%s' has no validation pictures: the last epoch is kept, whatever it is worth", o->shards);
+        stage_warn("'%s' has no validation pictures: the last epoch is kept, whatever it is worth",
+                   o->shards);
     return rc ? -1 : answer;
 }
 
 static int finish(struct train_run *run, const struct trainer *t, struct error *err)
 {
-    return outputs_model(run, t, err) || atomic_file_write(run->path_done.data, run->plan.data, run->plan.n_bytes, err) ||
-           forget_checkpoints(run, err) ? -1 : 0;
+    return outputs_model(run, t, err) ||
+                   atomic_file_write(run->path_done.data, run->plan.data, run->plan.n_bytes, err) ||
+                   forget_checkpoints(run, err)
+               ? -1
+               : 0;
 }
 
 int train_run(struct train_run *run, struct error *err)
@@ -417,29 +480,30 @@ int train_run(struct train_run *run, struct error *err)
     const struct train_options *o = run->options;
     struct trainer trainer = {0};
     bool head = o->phase == PHASE_HEAD;
-    if (o->features_only)
-        return features_part_run(run, err);
-    if (dist_agree(run->dist, open_all(run, err), err) || dist_agree(run->dist, train_choose_batch(run, err) || make_plan(run, err) ? -1 : 0, err) ||
+    if (o->features_only) return features_part_run(run, err);
+    if (dist_agree(run->dist, open_all(run, err), err) ||
+        dist_agree(run->dist, train_choose_batch(run, err) || make_plan(run, err) ? -1 : 0, err) ||
         train_check_ranks(run, err))
         return -1;
     int rc = train_is_first(run) ? decide(run, err) : 0, complete = rc > 0;
-    if (dist_agree(run->dist, rc < 0 ? -1 : 0, err) || dist_any(run->dist, &complete, err))
-        return -1;
-    if (complete)
-        return o->export_features ? phase_head_export(run, err) : 0;
-    rc = head ? phase_head_prepare(run, err) : check_classes_same(run, err) || phase_fine_tune_prepare(run, err) ? -1 : 0;
+    if (dist_agree(run->dist, rc < 0 ? -1 : 0, err) || dist_any(run->dist, &complete, err)) return -1;
+    if (complete) return o->export_features ? phase_head_export(run, err) : 0;
+    rc = head                                                                ? phase_head_prepare(run, err)
+         : check_classes_same(run, err) || phase_fine_tune_prepare(run, err) ? -1
+                                                                             : 0;
     if (!(rc = dist_agree(run->dist, rc, err)))
         rc = head ? phase_head(run, &trainer, err) : phase_fine_tune(run, &trainer, err);
-    if (!rc)
-        rc = dist_agree(run->dist, train_is_first(run) ? finish(run, &trainer, err) : 0, err);
+    if (!rc) rc = dist_agree(run->dist, train_is_first(run) ? finish(run, &trainer, err) : 0, err);
     trainer_release(&trainer);
     return rc;
 }
 
 void train_run_release(struct train_run *run)
 {
-    struct text *texts[] = {&run->path_lock, &run->path_done, &run->path_checkpoint, &run->path_log, &run->path_events, &run->path_model,
-                            &run->path_oof, &run->path_margins, &run->path_cache, &run->plan, &run->log, &run->note,
+    struct text *texts[] = {&run->path_lock,  &run->path_done,    &run->path_checkpoint,
+                            &run->path_log,   &run->path_events,  &run->path_model,
+                            &run->path_oof,   &run->path_margins, &run->path_cache,
+                            &run->plan,       &run->log,          &run->note,
                             &run->part_folder};
     event_file_close(&run->events);
     net_release(&run->net);

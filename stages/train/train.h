@@ -25,7 +25,7 @@ enum on_change { CHANGE_REFUSE, CHANGE_RESTART };
 
 struct train_options {
     const char *shards, *base, *out, *cache, *export_features, *features_only;
-    int fold_rows;                      /* enum fold_rows */
+    int fold_rows; /* enum fold_rows */
     int phase, optimizer, precision, select, boundary, refresh, on_change, distributed;
     int64_t epochs, folds, fold_passes, patience, refresh_batches, loader_threads;
     double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s, rank_timeout_s;
@@ -34,9 +34,24 @@ struct train_options {
     bool nesterov, list_devices, freeze_bn, sync_bn;
     struct common_options common;
 };
-#define TRAIN_DEFAULTS ((struct train_options){ .epochs = -1, .fold_passes = 1, .batch = "32", .rate = -1, .momentum = 0.9, .device = "auto", \
-    .augment = "none", .class_weights = "none", .head_l2 = -1, .patience = -1, .refresh_batches = 32, .loader_threads = 2, \
-    .checkpoint_s = 30, .rank_timeout_s = 600, .unlock_from = "auto", .select = SELECT_ACCURACY, .common = COMMON_OPTIONS_DEFAULTS })
+#define TRAIN_DEFAULTS                                                                                       \
+    ((struct train_options){.epochs = -1,                                                                    \
+                            .fold_passes = 1,                                                                \
+                            .batch = "32",                                                                   \
+                            .rate = -1,                                                                      \
+                            .momentum = 0.9,                                                                 \
+                            .device = "auto",                                                                \
+                            .augment = "none",                                                               \
+                            .class_weights = "none",                                                         \
+                            .head_l2 = -1,                                                                   \
+                            .patience = -1,                                                                  \
+                            .refresh_batches = 32,                                                           \
+                            .loader_threads = 2,                                                             \
+                            .checkpoint_s = 30,                                                              \
+                            .rank_timeout_s = 600,                                                           \
+                            .unlock_from = "auto",                                                           \
+                            .select = SELECT_ACCURACY,                                                       \
+                            .common = COMMON_OPTIONS_DEFAULTS})
 
 /* What the phase decides where the user said nothing; EX_USAGE for what does not go together. */
 int train_options_complete(struct train_options *o, struct error *err);
@@ -44,32 +59,35 @@ int train_options_complete(struct train_options *o, struct error *err);
 /* One run: everything that lives from the lock to the end. */
 struct train_run {
     const struct train_options *options;
-    struct dist *dist;                  /* NULL: this process alone. Rank 0 holds the lock and writes; all compute and decide alike */
-    struct text path_lock, path_done, path_checkpoint, path_log, path_events, path_model, path_oof, path_margins, path_cache;
+    /* NULL: this process alone. Rank 0 holds the lock and writes; all compute and decide alike */
+    struct dist *dist;
+    struct text path_lock, path_done, path_checkpoint, path_log, path_events, path_model, path_oof,
+        path_margins, path_cache;
     struct file_lock lock;
     struct dataset data;
-    struct net net;                     /* what is trained; new head or unlocked layers in place */
+    struct net net; /* what is trained; new head or unlocked layers in place */
     char base_hash[33];
     struct augment_spec augment;
     double *class_weights;
     unsigned threads;
-    const char *device;                 /* what "auto" became */
-    enum backend_precision precision;   /* the same */
-    int batch;                          /* of all ranks together */
-    int part, n_parts;                  /* --features-only: of the pictures; n_parts 0: all of them */
-    struct text part_folder;            /* where its caches lie; empty: where --cache says */
-    struct text plan;                   /* "key\tvalue" lines: all that a result depends on */
-    struct text log;                    /* rows of log.tsv */
-    struct text note;                   /* what -v says of the phase */
+    const char *device;               /* what "auto" became */
+    enum backend_precision precision; /* the same */
+    int batch;                        /* of all ranks together */
+    int part, n_parts;                /* --features-only: of the pictures; n_parts 0: all of them */
+    struct text part_folder;          /* where its caches lie; empty: where --cache says */
+    struct text plan;                 /* "key\tvalue" lines: all that a result depends on */
+    struct text log;                  /* rows of log.tsv */
+    struct text note;                 /* what -v says of the phase */
     uint64_t event_bytes;
     struct event_file events;
     struct progress progress;
-    uint64_t images_before;             /* progress: where this process began */
+    uint64_t images_before; /* progress: where this process began */
     bool progress_begun;
     double *margins;
-    float *oof;                         /* [n_rows][n_classes], and fold of each row, with --folds */
+    float *oof; /* [n_rows][n_classes], and fold of each row, with --folds */
     int *folds;
-    uint32_t *fold_rows;                /* those in folds, ascending: the training split, or with --fold-rows all every split */
+    /* those in folds, ascending: the training split, or with --fold-rows all every split */
+    uint32_t *fold_rows;
     size_t n_fold_rows;
     int stop_signal;
 };
@@ -80,14 +98,16 @@ int train_run(struct train_run *run, struct error *err);
 void train_run_release(struct train_run *run);
 
 /* ranks.c: several processes, started by mpirun. */
-bool train_is_first(const struct train_run *run);   /* rank 0, or alone: who writes and speaks */
+bool train_is_first(const struct train_run *run); /* rank 0, or alone: who writes and speaks */
 /* Joins the ranks. Others than rank 0 are silent from then on. */
 int train_join(struct train_run *run, struct train_options *o, struct error *err);
-/* --batch as a number divides among the ranks, and all ranks have the same plan: else -1 on all, what differs being named. */
+/* --batch as a number divides among the ranks, and all ranks have the same plan: else -1 on all, what differs
+ * being named. */
 int train_check_ranks(struct train_run *run, struct error *err);
-/* The batch norms that learn see one rank's part of a batch, so that the result depends on the number of ranks. */
+/* The batch norms that learn see one rank's part of a batch, so that the result depends on the number of
+ * ranks. */
 int train_statistics_differ(const struct train_run *run, bool *differ, struct error *err);
-int train_device_index(const struct train_run *run);    /* which GPU */
+int train_device_index(const struct train_run *run); /* which GPU */
 /* A signal that any rank got. Collective. */
 int train_common_signal(struct train_run *run, struct error *err);
 /* Says how it ended and leaves the ranks: the exit code. rc as of train_run. */
@@ -95,33 +115,47 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
 /* Names the first line in which two plans differ: "batch was '16' and is now '32'". */
 void train_plan_difference(const char *was, const char *now, const char *form, char *out, size_t out_bytes);
 
-/* phase_head.c, phase_fine_tune.c: the net is open and fits the data; they train run->net and leave the best in it. */
+/* phase_head.c, phase_fine_tune.c: the net is open and fits the data; they train run->net and leave the best
+ * in it. */
 int phase_head_prepare(struct train_run *run, struct error *err);
 int phase_head(struct train_run *run, struct trainer *t, struct error *err);
 /*
- * What goes through the base once: pooled features, and with --boundary-cache what fine-tuning will start from, which saves that phase
- * its own pass over the pictures (two thirds of this one). targets opens the caches, fill computes what they lack (1: stopped).
+ * What goes through the base once: pooled features, and with --boundary-cache what fine-tuning will start
+ * from, which saves that phase its own pass over the pictures (two thirds of this one). targets opens the
+ * caches, fill computes what they lack (1: stopped).
  */
-struct head_targets { struct frozen frozen[FROZEN_MAX_TARGETS]; struct activation_cache *cache[FROZEN_MAX_TARGETS]; int n; };
+struct head_targets {
+    struct frozen frozen[FROZEN_MAX_TARGETS];
+    struct activation_cache *cache[FROZEN_MAX_TARGETS];
+    int n;
+};
 int phase_head_targets(struct train_run *run, struct head_targets *t, struct error *err);
 void phase_head_targets_close(struct head_targets *t);
 int phase_head_fill(struct train_run *run, const struct head_targets *t, struct error *err);
-int phase_head_export(struct train_run *run, struct error *err);    /* --export-features of a run that is complete */
+/* --export-features of a run that is complete */
+int phase_head_export(struct train_run *run, struct error *err);
 /* The head's engine over cached features, and a loader for it. Collective. */
-struct head_engine { struct engine *engine; struct batch_loader *loader; };
-int head_engine_open(struct head_engine *h, struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err);
+struct head_engine {
+    struct engine *engine;
+    struct batch_loader *loader;
+};
+int head_engine_open(struct head_engine *h, struct train_run *run, const struct frozen *f,
+                     const struct activation_cache *cache, struct error *err);
 void head_engine_close(struct head_engine *h);
 int phase_fine_tune_prepare(struct train_run *run, struct error *err);
 int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err);
 
 /*
- * folds.c: all folds, then oof.tsv and margins.tsv. run->net is the untrained head, run->margins is written over. 0, 1 when a signal asked to stop
- * (finished folds are kept), -1.
+ * folds.c: all folds, then oof.tsv and margins.tsv. run->net is the untrained head, run->margins is written
+ * over. 0, 1 when a signal asked to stop (finished folds are kept), -1.
  */
-int train_folds(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err);
+int train_folds(struct train_run *run, const struct frozen *f, const struct activation_cache *cache,
+                struct error *err);
 
-/* pictures.c: picture [n_rows of the data]: for each of these rows the row of the picture it shows: variant 0 (the least variant there is). */
-int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *picture, struct error *err);
+/* pictures.c: picture [n_rows of the data]: for each of these rows the row of the picture it shows: variant 0
+ * (the least variant there is). */
+int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *picture,
+                   struct error *err);
 
 /* features_part.c: --features-only. check: EX_USAGE for what it does not go with. As train_run. */
 int features_part_check(const struct train_options *o, struct error *err);
@@ -136,17 +170,19 @@ int train_open_inputs(struct train_run *run, struct error *err);
 /* run->batch from --batch. EX_USAGE for what is no batch, EX_OSERR where nothing fits. */
 int train_choose_batch(struct train_run *run, struct error *err);
 struct engine_options train_engine_options(const struct train_run *run);
-int train_open_cache(struct train_run *run, const struct frozen *f, const char *name, enum activation_dtype dtype,
-                     struct activation_cache **cache, struct error *err);
+int train_open_cache(struct train_run *run, const struct frozen *f, const char *name,
+                     enum activation_dtype dtype, struct activation_cache **cache, struct error *err);
 /* Rows of all wanted splits into the caches, with a progress line. 1: stopped by a signal. */
-int train_fill_caches(struct train_run *run, const struct frozen_target *targets, int n_targets, const char *what, bool with_test,
-                      struct error *err);
-/* The boundary cache of fine-tuning for a net whose layers are unlocked: opened, its cost said, room for it on the disk. */
-int train_open_boundary(struct train_run *run, const struct frozen *f, struct activation_cache **cache, struct error *err);
+int train_fill_caches(struct train_run *run, const struct frozen_target *targets, int n_targets,
+                      const char *what, bool with_test, struct error *err);
+/* The boundary cache of fine-tuning for a net whose layers are unlocked: opened, its cost said, room for it
+ * on the disk. */
+int train_open_boundary(struct train_run *run, const struct frozen *f, struct activation_cache **cache,
+                        struct error *err);
 /* --unlock-from, "auto" resolved, on net. */
 int train_unlock(const struct train_run *run, struct net *net, const char **from, struct error *err);
-int train_settings(const struct train_run *run, int epochs, bool has_batch_norm, size_t n_train, struct trainer_settings *out,
-                   struct error *err);
+int train_settings(const struct train_run *run, int epochs, bool has_batch_norm, size_t n_train,
+                   struct trainer_settings *out, struct error *err);
 /* Trains with the run's log, events, checkpoint and progress. As trainer_run. */
 int train_with_log(struct train_run *run, struct trainer *t, struct error *err);
 
@@ -156,8 +192,10 @@ int outputs_log_write(const struct train_run *run, struct error *err);
 int outputs_events(struct train_run *run, const struct trainer_epoch *e, struct error *err);
 int outputs_oof(const struct train_run *run, struct error *err);
 /* Margins of rows [n], summed over so many epochs. */
-int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n, int epochs, struct error *err);
+int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n, int epochs,
+                    struct error *err);
 int outputs_model(struct train_run *run, const struct trainer *t, struct error *err);
-int outputs_features(struct train_run *run, const struct frozen *f, const struct activation_cache *cache, struct error *err);
+int outputs_features(struct train_run *run, const struct frozen *f, const struct activation_cache *cache,
+                     struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * validate: which rows are pictures that can be trained on. Reads: path. Adds: format width height orientation frames mode.
+ * validate: which rows are pictures that can be trained on. Reads: path. Adds: format width height
+ * orientation frames mode.
  */
 #include <stddef.h>
 
@@ -7,24 +8,34 @@
 #include "validate.h"
 
 static const struct option_row rows[] = {
-    {OPTION_BYTES, 0, "min-bytes", offsetof(struct validate_options, min_bytes), "N", "smallest file; icons and error pages are below", 0, 0, NULL},
-    {OPTION_BYTES, 0, "max-bytes", offsetof(struct validate_options, max_bytes), "N", "largest file; 64M is the most that is ever read",
-     1, IMAGE_MAX_FILE_BYTES, NULL},
-    {OPTION_INT, 0, "min-side", offsetof(struct validate_options, min_side), "PX", "shortest shorter side; 0: any", 0, IMAGE_MAX_SIDE_PX, NULL},
-    {OPTION_INT, 0, "max-side", offsetof(struct validate_options, max_side), "PX", "longest longer side; 0: any", 0, IMAGE_MAX_SIDE_PX, NULL},
-    {OPTION_INT, 0, "max-pixels", offsetof(struct validate_options, max_pixels), "N", "most width times height; 0: 100 million, which is also the most",
-     0, IMAGE_MAX_PIXELS, NULL},
-    {OPTION_DOUBLE, 0, "max-aspect", offsetof(struct validate_options, max_aspect), "RATIO", "longest side over shortest: 3 drops banners; 0: any", 0, 65535, NULL},
-    {OPTION_INT, 0, "max-frames", offsetof(struct validate_options, max_frames), "N", "1 drops animations; 0: any", 0, IMAGE_MAX_FRAMES, NULL},
-    {OPTION_STRING, 0, "formats", offsetof(struct validate_options, formats), "LIST", "only these: jpeg,png,webp,gif (default: all)", 0, 0, NULL},
+    {OPTION_BYTES, 0, "min-bytes", offsetof(struct validate_options, min_bytes), "N",
+     "smallest file; icons and error pages are below", 0, 0, NULL},
+    {OPTION_BYTES, 0, "max-bytes", offsetof(struct validate_options, max_bytes), "N",
+     "largest file; 64M is the most that is ever read", 1, IMAGE_MAX_FILE_BYTES, NULL},
+    {OPTION_INT, 0, "min-side", offsetof(struct validate_options, min_side), "PX",
+     "shortest shorter side; 0: any", 0, IMAGE_MAX_SIDE_PX, NULL},
+    {OPTION_INT, 0, "max-side", offsetof(struct validate_options, max_side), "PX",
+     "longest longer side; 0: any", 0, IMAGE_MAX_SIDE_PX, NULL},
+    {OPTION_INT, 0, "max-pixels", offsetof(struct validate_options, max_pixels), "N",
+     "most width times height; 0: 100 million, which is also the most", 0, IMAGE_MAX_PIXELS, NULL},
+    {OPTION_DOUBLE, 0, "max-aspect", offsetof(struct validate_options, max_aspect), "RATIO",
+     "longest side over shortest: 3 drops banners; 0: any", 0, 65535, NULL},
+    {OPTION_INT, 0, "max-frames", offsetof(struct validate_options, max_frames), "N",
+     "1 drops animations; 0: any", 0, IMAGE_MAX_FRAMES, NULL},
+    {OPTION_STRING, 0, "formats", offsetof(struct validate_options, formats), "LIST",
+     "only these: jpeg,png,webp,gif (default: all)", 0, 0, NULL},
     {OPTION_STRING, 0, "modes", offsetof(struct validate_options, modes), "LIST",
-     "only these: rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck, with 16 behind for 16 bits (default: all)", 0, 0, NULL},
+     "only these: rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck, with 16 behind for 16 bits (default: all)",
+     0, 0, NULL},
     {OPTION_FLAG, 0, "header-only", offsetof(struct validate_options, header_only), NULL,
-     "look at headers and do not decode: many times faster, and finds no damage in the picture itself", 0, 0, NULL},
+     "look at headers and do not decode: many times faster, and finds no damage in the picture itself", 0, 0,
+     NULL},
     {OPTION_FLAG, 0, "icc", offsetof(struct validate_options, icc), NULL,
      "also add a column icc: 1 where the file carries a colour profile, which decoding ignores", 0, 0, NULL},
-    {OPTION_FLAG, 0, "allow-truncated", offsetof(struct validate_options, allow_truncated), NULL, "keep pictures that are cut off or damaged but can be decoded in part", 0, 0, NULL},
-    {OPTION_FLAG, 0, "no-sandbox", offsetof(struct validate_options, no_sandbox), NULL, "decode in this process: only for pictures of your own", 0, 0, NULL},
+    {OPTION_FLAG, 0, "allow-truncated", offsetof(struct validate_options, allow_truncated), NULL,
+     "keep pictures that are cut off or damaged but can be decoded in part", 0, 0, NULL},
+    {OPTION_FLAG, 0, "no-sandbox", offsetof(struct validate_options, no_sandbox), NULL,
+     "decode in this process: only for pictures of your own", 0, 0, NULL},
     COMMON_ROW_OUTPUT(struct validate_options, common),
     COMMON_ROW_REJECTS(struct validate_options, common),
     COMMON_ROW_ROOT(struct validate_options, common),
@@ -38,10 +49,14 @@ static const struct option_table table = {
     .synopsis = "[MANIFEST]",
     .summary = "keep the rows whose files are sound pictures within the rules",
     .details =
-        "Reads path, adds format width height orientation frames mode (sizes as shown, after EXIF orientation). What a file is comes "
-        "from its bytes, never from its name. Every picture is decoded whole, in worker processes without rights.\n\n"
-        "Reasons in --rejects: not-found unreadable outside-root empty-file too-few-bytes too-many-bytes not-a-picture unsupported "
-        "too-many-pixels too-many-scans decode-truncated decode-corrupt decode-memory decode-timeout decode-crashed "
+        "Reads path, adds format width height orientation frames mode (sizes as shown, after EXIF "
+        "orientation). What a file is comes "
+        "from its bytes, never from its name. Every picture is decoded whole, in worker processes without "
+        "rights.\n\n"
+        "Reasons in --rejects: not-found unreadable outside-root empty-file too-few-bytes too-many-bytes "
+        "not-a-picture unsupported "
+        "too-many-pixels too-many-scans decode-truncated decode-corrupt decode-memory decode-timeout "
+        "decode-crashed "
         "side-too-short side-too-long aspect-too-long too-many-frames format-not-wanted mode-not-wanted.\n",
     .rows = rows,
     .min_operands = 0,
@@ -58,11 +73,10 @@ int main(int argc, char **argv)
     struct error err = {0};
     stage_begin("validate");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
-    if (rc != OPTIONS_RUN)
-        return rc;
+    if (rc != OPTIONS_RUN) return rc;
     rc = validate_check_options(&opt, &err) ||
-                 manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output, opt.common.rejects, reads,
-                                      validate_adds(&opt), &err) ||
+                 manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output,
+                                      opt.common.rejects, reads, validate_adds(&opt), &err) ||
                  validate_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &err)
              ? -1
              : 0;

@@ -9,7 +9,8 @@
 const char *const *validate_adds(const struct validate_options *opt)
 {
     static const char *const plain[] = {"format", "width", "height", "orientation", "frames", "mode", NULL};
-    static const char *const with_icc[] = {"format", "width", "height", "orientation", "frames", "mode", "icc", NULL};
+    static const char *const with_icc[] = {"format", "width", "height", "orientation",
+                                           "frames", "mode",  "icc",    NULL};
     return opt->icc ? with_icc : plain;
 }
 
@@ -25,39 +26,32 @@ static bool listed(const char *list, const char *word)
     size_t n = strlen(word);
     for (const char *s = list; *s;) {
         size_t length = strcspn(s, ",");
-        if (length == n && memcmp(s, word, n) == 0)
-            return true;
+        if (length == n && memcmp(s, word, n) == 0) return true;
         s += length + (s[length] == ',');
     }
     return false;
 }
 
 /* The slug of the first rule that the picture breaks, with detail filled; NULL when it meets them all. */
-static const char *broken_rule(const struct validate_options *o, const struct decoded *d, char *detail, size_t detail_bytes)
+static const char *broken_rule(const struct validate_options *o, const struct decoded *d, char *detail,
+                               size_t detail_bytes)
 {
     int width, height;
     image_info_shown(&d->info, &width, &height);
     int64_t shorter = width < height ? width : height, longer = width < height ? height : width;
     const char *format = image_format_name(d->info.format);
     snprintf(detail, detail_bytes, "%d x %d", width, height);
-    if (o->min_side && shorter < o->min_side)
-        return "side-too-short";
-    if (o->max_side && longer > o->max_side)
-        return "side-too-long";
-    if (o->max_aspect > 0 && (double)longer > o->max_aspect * (double)shorter)
-        return "aspect-too-long";
+    if (o->min_side && shorter < o->min_side) return "side-too-short";
+    if (o->max_side && longer > o->max_side) return "side-too-long";
+    if (o->max_aspect > 0 && (double)longer > o->max_aspect * (double)shorter) return "aspect-too-long";
     snprintf(detail, detail_bytes, "%d frames", d->info.frames);
-    if (o->max_frames && d->info.frames > o->max_frames)
-        return "too-many-frames";
+    if (o->max_frames && d->info.frames > o->max_frames) return "too-many-frames";
     snprintf(detail, detail_bytes, "%s", format);
-    if (o->formats && !listed(o->formats, format))
-        return "format-not-wanted";
+    if (o->formats && !listed(o->formats, format)) return "format-not-wanted";
     snprintf(detail, detail_bytes, "%s", d->info.mode);
-    if (o->modes && !listed(o->modes, d->info.mode))
-        return "mode-not-wanted";
+    if (o->modes && !listed(o->modes, d->info.mode)) return "mode-not-wanted";
     snprintf(detail, detail_bytes, "%llu bytes", (unsigned long long)d->bytes);
-    if (d->bytes < o->min_bytes)
-        return "too-few-bytes";
+    if (d->bytes < o->min_bytes) return "too-few-bytes";
     return NULL;
 }
 
@@ -82,7 +76,12 @@ static int done(void *context, const char *const *fields, const struct decoded *
     snprintf(height_text, sizeof height_text, "%d", height);
     snprintf(orientation, sizeof orientation, "%d", d->info.orientation);
     snprintf(frames, sizeof frames, "%d", d->info.frames);
-    const char *const values[] = {image_format_name(d->info.format), width_text, height_text, orientation, frames, d->info.mode,
+    const char *const values[] = {image_format_name(d->info.format),
+                                  width_text,
+                                  height_text,
+                                  orientation,
+                                  frames,
+                                  d->info.mode,
                                   d->info.icc ? "1" : "0"};
     r->n->n_kept++;
     return manifest_writer_row(r->out, fields, values, err);
@@ -91,8 +90,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
 /* A word in --formats or --modes that names nothing would silently drop everything. */
 static int check_list(const char *option, const char *list, const char *known, struct error *err)
 {
-    if (list && !*list)
-        return error_set(err, EX_USAGE, "%s: an empty list would drop everything", option);
+    if (list && !*list) return error_set(err, EX_USAGE, "%s: an empty list would drop everything", option);
     for (const char *s = list; s && *s;) {
         char word[32];
         size_t length = strcspn(s, ",");
@@ -114,11 +112,16 @@ int validate_check_options(const struct validate_options *opt, struct error *err
     if (opt->max_aspect > 0 && opt->max_aspect < 1)
         return error_set(err, EX_USAGE, "--max-aspect is longest over shortest side, so 1 or more");
     return check_list("--formats", opt->formats, "jpeg,png,webp,gif", err) ||
-           check_list("--modes", opt->modes, "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-alpha16", err)
-           ? -1 : 0;
+                   check_list("--modes", opt->modes,
+                              "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-"
+                              "alpha16",
+                              err)
+               ? -1
+               : 0;
 }
 
-int validate_run(const struct validate_options *opt, struct manifest_filter *f, struct stage_counts *n, struct error *err)
+int validate_run(const struct validate_options *opt, struct manifest_filter *f, struct stage_counts *n,
+                 struct error *err)
 {
     struct run r = {.opt = opt, .out = &f->out, .rejects = &f->rejects, .n = n};
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
@@ -126,15 +129,18 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.max_pixels = (uint64_t)opt->max_pixels;
     o.decode.keep_gray = true;
-    o.decode.no_orient = true;          /* nobody looks at the pixels */
-    o.decode.shrink_to_px = 1;          /* a JPEG's damage is in its entropy coding, which is read whole at any scale */
+    o.decode.no_orient = true; /* nobody looks at the pixels */
+    /* a JPEG's damage is in its entropy coding, which is read whole at any scale */
+    o.decode.shrink_to_px = 1;
     o.probe_only = opt->header_only;
     o.max_file_bytes = opt->max_bytes;
     o.threads = stage_threads(&opt->common);
     o.no_sandbox = opt->no_sandbox;
-    struct picture_rows rows = {.root = opt->common.root, .allow_outside = opt->common.allow_outside, .context = &r, .done = done};
-    if (decode_pool_open(&pool, &o, err))
-        return -1;
+    struct picture_rows rows = {.root = opt->common.root,
+                                .allow_outside = opt->common.allow_outside,
+                                .context = &r,
+                                .done = done};
+    if (decode_pool_open(&pool, &o, err)) return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
     int rc = picture_rows_run(&rows, &f->in, pool, err);
     progress_end(&r.progress);

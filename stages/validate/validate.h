@@ -11,17 +11,21 @@ struct validate_options {
     uint64_t min_bytes, max_bytes;
     int64_t min_side, max_side, max_pixels, max_frames;
     double max_aspect;
-    const char *formats, *modes;        /* comma lists, NULL: all */
+    const char *formats, *modes; /* comma lists, NULL: all */
     bool header_only, icc, allow_truncated, no_sandbox;
 };
 /* Bytes as the scripts that this replaces had them: they removed files under 6 KB and over 10 MB. */
-#define VALIDATE_DEFAULTS {.common = COMMON_OPTIONS_DEFAULTS, .min_bytes = 6 << 10, .max_bytes = 10 << 20}
+#define VALIDATE_DEFAULTS                                                                                    \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .min_bytes = 6 << 10, .max_bytes = 10 << 20                       \
+    }
 
 /* format width height orientation frames mode, and icc where it was asked for. */
 const char *const *validate_adds(const struct validate_options *opt);
 
 /* --formats and --modes name things that exist. EX_USAGE otherwise. */
 int validate_check_options(const struct validate_options *opt, struct error *err);
-int validate_run(const struct validate_options *opt, struct manifest_filter *f, struct stage_counts *n, struct error *err);
+int validate_run(const struct validate_options *opt, struct manifest_filter *f, struct stage_counts *n,
+                 struct error *err);
 
 #endif

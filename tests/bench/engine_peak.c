@@ -1,7 +1,7 @@
 /*
  * engine_peak.c: multiply-adds per second of registers only, the ceiling that shares of peak are taken of.
- * usage: engine_peak THREADS [SECONDS]     prints GFLOP/s of the best tenth of a second, with the widest vectors there
- * are
+ * usage: engine_peak THREADS [SECONDS]     prints GFLOP/s of the best tenth of a second, with the widest
+ * vectors there are
  */
 #include <immintrin.h>
 #include <omp.h>
@@ -60,8 +60,7 @@ int main(int argc, char **argv)
 #pragma omp parallel num_threads(threads)
         {
             float v = has_wide ? wide() : narrow();
-            if (v == 12345)
-                sink = v;
+            if (v == 12345) sink = v;
         }
         double rate = threads * FLOPS_OF(has_wide ? 16 : 8) / (now() - a) * 1e-9;
         best = rate > best ? rate : best;

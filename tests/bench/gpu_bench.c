@@ -1,9 +1,9 @@
 /* needs: base net tensor */
 /*
- * gpu_bench.c: images/s of InceptionV3 on a GPU, for inference and both phases, by precision and batch, and what share
- * of the card's peak that is, from counted operations (a multiplication and an addition are two). Started by `make
- * bench-gpu`; weights are random, which changes no time. usage: gpu_bench [--device D] [--side N] [--seconds S]
- * [--batches 32,64] [--precisions fp32,tf32,bf16]
+ * gpu_bench.c: images/s of InceptionV3 on a GPU, for inference and both phases, by precision and batch, and
+ * what share of the card's peak that is, from counted operations (a multiplication and an addition are two).
+ * Started by `make bench-gpu`; weights are random, which changes no time. usage: gpu_bench [--device D]
+ * [--side N] [--seconds S] [--batches 32,64] [--precisions fp32,tf32,bf16]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,10 +34,8 @@ static double layer_flops(const struct net *n, int i)
     double values = 1;
     for (int k = 0; k < out->rank; k++)
         values *= out->dim[k];
-    if (l->kind == LAYER_CONV2D)
-        return 2.0 * l->kernel_h * l->kernel_w * in->dim[2] * values;
-    if (l->kind == LAYER_DEPTHWISE_CONV2D)
-        return 2.0 * l->kernel_h * l->kernel_w * values;
+    if (l->kind == LAYER_CONV2D) return 2.0 * l->kernel_h * l->kernel_w * in->dim[2] * values;
+    if (l->kind == LAYER_DEPTHWISE_CONV2D) return 2.0 * l->kernel_h * l->kernel_w * values;
     return l->kind == LAYER_DENSE ? 2.0 * in->dim[in->rank - 1] * values : 0;
 }
 
@@ -82,8 +80,8 @@ static double peak_tflops(const char *description, enum backend_precision p)
     return 0;
 }
 
-static void run(struct net *net, const char *what, bool train, const char *unlock, enum backend_precision precision,
-                const char *name, int batch)
+static void run(struct net *net, const char *what, bool train, const char *unlock,
+                enum backend_precision precision, const char *name, int batch)
 {
     struct engine_options o = ENGINE_DEFAULTS;
     struct engine *e = NULL;
@@ -125,8 +123,7 @@ static void run(struct net *net, const char *what, bool train, const char *unloc
         double rate = (double)runs * batch / took, tflops = rate * step_flops(net, train) * 1e-12;
         double peak = peak_tflops(engine_description(e), precision);
         char share[32] = "-";
-        if (peak > 0)
-            snprintf(share, sizeof share, "%.1f %%", 100 * tflops / peak);
+        if (peak > 0) snprintf(share, sizeof share, "%.1f %%", 100 * tflops / peak);
         printf("%-28s %-5s %5d %10.1f %8.3f %9s %8zu\n", what, name, batch, rate, tflops, share,
                engine_memory_bytes(e) >> 20);
     }
@@ -161,7 +158,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "gpu_bench: %s\n", err.text);
         return err.code;
     }
-    printf("%s\nInceptionV3 %dx%d, random weights, pictures from host memory; share of the dense peak from counted "
+    printf("%s\nInceptionV3 %dx%d, random weights, pictures from host memory; share of the dense peak from "
+           "counted "
            "operations\n\n",
            table->describe(b), side, side);
     table->close(b);
@@ -175,22 +173,22 @@ int main(int argc, char **argv)
     for (int i = 0; i < net.n_layers; i++)
         for (int k = 0; k < net.layers[i].n_weights; k++)
             for (size_t j = 0; j < net.layers[i].weights[k].n_values; j++)
-                net.layers[i].weights[k].values[j] =
-                    net.layers[i].weights[k].role == WEIGHT_MOVING_VARIANCE ? 1.f : (float)(0.03 * random_normal(&r));
-    printf("%-28s %-5s %5s %10s %8s %9s %8s\n", "work", "type", "batch", "images/s", "TFLOP/s", "of peak", "MiB");
+                net.layers[i].weights[k].values[j] = net.layers[i].weights[k].role == WEIGHT_MOVING_VARIANCE
+                                                         ? 1.f
+                                                         : (float)(0.03 * random_normal(&r));
+    printf("%-28s %-5s %5s %10s %8s %9s %8s\n", "work", "type", "batch", "images/s", "TFLOP/s", "of peak",
+           "MiB");
     static const char *const names[] = {"fp32", "tf32", "bf16"};
     for (int p = 0; p < 3; p++) {
-        if (!strstr(precisions, names[p]))
-            continue;
+        if (!strstr(precisions, names[p])) continue;
         for (const char *s = batches; s; s = strchr(s, ',') ? strchr(s, ',') + 1 : NULL) {
             int batch = atoi(s);
-            if (batch < 1)
-                continue;
+            if (batch < 1) continue;
             run(&net, "inference", false, "dense_1", (enum backend_precision)p, names[p], batch);
-            if (batch < 8)
-                continue;
+            if (batch < 8) continue;
             run(&net, "head, whole pass", true, "dense_1", (enum backend_precision)p, names[p], batch);
-            run(&net, "fine-tune from conv2d_56", true, "conv2d_56", (enum backend_precision)p, names[p], batch);
+            run(&net, "fine-tune from conv2d_56", true, "conv2d_56", (enum backend_precision)p, names[p],
+                batch);
         }
     }
     net_release(&net);

@@ -1,11 +1,13 @@
 /*
- * pictures_bench.c: the timed loops of pictures.sh. One line: pictures or records, wall and CPU seconds (of this process and its
- * workers).
+ * pictures_bench.c: the timed loops of pictures.sh. One line: pictures or records, wall and CPU seconds (of
+ * this process and its workers).
  *   load METHOD WORKERS SANDBOX(0|1) REPEATS FILE...     decode and resize to 299 through the picture loader
  *   square METHOD FILE                                   that square on standard output, for PSNR
  *   augment SPEC REPEATS SIDE                            variants of one picture in memory, one thread
- *   shards DIR REPEATS                                   every record: looked up, checked at first, all bytes read
- *   jpegs DIR SANDBOX(0|1) REPEATS                       every record of a JPEG set to pixels, in a worker or in this process
+ *   shards DIR REPEATS                                   every record: looked up, checked at first, all bytes
+ *   read
+ *   jpegs DIR SANDBOX(0|1) REPEATS                       every record of a JPEG set to pixels, in a worker or
+ *   in this process
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +25,10 @@ static double cpu_seconds(void)
     struct rusage self, children;
     getrusage(RUSAGE_SELF, &self);
     getrusage(RUSAGE_CHILDREN, &children);
-    return (double)(self.ru_utime.tv_sec + self.ru_stime.tv_sec + children.ru_utime.tv_sec + children.ru_stime.tv_sec) +
-           1e-6 * (double)(self.ru_utime.tv_usec + self.ru_stime.tv_usec + children.ru_utime.tv_usec + children.ru_stime.tv_usec);
+    return (double)(self.ru_utime.tv_sec + self.ru_stime.tv_sec + children.ru_utime.tv_sec +
+                    children.ru_stime.tv_sec) +
+           1e-6 * (double)(self.ru_utime.tv_usec + self.ru_stime.tv_usec + children.ru_utime.tv_usec +
+                           children.ru_stime.tv_usec);
 }
 
 static int fail(const struct error *err)
@@ -35,24 +39,21 @@ static int fail(const struct error *err)
 
 static int load(int argc, char **argv)
 {
-    struct picture_loader_options o = {.side_px = 299, .threads = (unsigned)atoi(argv[3]), .no_sandbox = !atoi(argv[4])};
+    struct picture_loader_options o = {.side_px = 299,
+                                       .threads = (unsigned)atoi(argv[3]),
+                                       .no_sandbox = !atoi(argv[4])};
     int repeats = atoi(argv[5]), n_files = argc - 6, total = repeats * n_files, submitted = 0, n = 0;
     struct picture_loader *l;
     struct loaded_picture p;
     struct error err = {0};
-    if (resize_method_parse(argv[2], &o.method, &err) || picture_loader_open(&l, &o, &err))
-        return fail(&err);
+    if (resize_method_parse(argv[2], &o.method, &err) || picture_loader_open(&l, &o, &err)) return fail(&err);
     double started = clock_seconds();
     for (int rc;; n++) {
         while (submitted < total && !picture_loader_full(l))
-            if (picture_loader_submit(l, argv[6 + submitted++ % n_files], NULL, &err))
-                return fail(&err);
-        if ((rc = picture_loader_take(l, &p, &err)) < 0)
-            return fail(&err);
-        if (rc == 0)
-            break;
-        if (p.reason)
-            fprintf(stderr, "pictures_bench: %s %s\n", p.reason, p.detail);
+            if (picture_loader_submit(l, argv[6 + submitted++ % n_files], NULL, &err)) return fail(&err);
+        if ((rc = picture_loader_take(l, &p, &err)) < 0) return fail(&err);
+        if (rc == 0) break;
+        if (p.reason) fprintf(stderr, "pictures_bench: %s %s\n", p.reason, p.detail);
     }
     double wall = clock_seconds() - started;
     picture_loader_close(l);
@@ -82,13 +83,13 @@ static int augment(char **argv)
     struct augment_spec spec;
     struct error err = {0};
     uint8_t *in = malloc(bytes + 64), *out = malloc(bytes + 64);
-    if (!in || !out || augment_spec_parse(argv[2], &spec, &err))
-        return fail(&err);
+    if (!in || !out || augment_spec_parse(argv[2], &spec, &err)) return fail(&err);
     for (size_t i = 0; i < bytes; i++)
         in[i] = (uint8_t)(i * i >> 7);
     double started = clock_seconds();
     for (int k = 1; k <= repeats; k++)
-        if (augment_pixels(&spec, 1, "0123456789abcdef0123456789abcdef", (uint64_t)k, in, out, side, &scratch, &err))
+        if (augment_pixels(&spec, 1, "0123456789abcdef0123456789abcdef", (uint64_t)k, in, out, side, &scratch,
+                           &err))
             return fail(&err);
     printf("%d %.4f %.4f\n", repeats, clock_seconds() - started, cpu_seconds());
     augment_scratch_release(&scratch);
@@ -104,16 +105,14 @@ static int shards(char **argv)
     uint64_t sum = 0, n = 0;
     int repeats = atoi(argv[3]);
     double started = clock_seconds();
-    if (shard_set_open(&s, argv[2], &err))
-        return fail(&err);
+    if (shard_set_open(&s, argv[2], &err)) return fail(&err);
     const struct shard_set_info *info = shard_set_info(s);
     size_t words = (size_t)info->side_px * (size_t)info->side_px * 3 / 8;
     for (int k = 0; k < repeats; k++) {
         double before = clock_seconds();
         for (uint64_t i = 0; i < info->n_records; i++, n++) {
             struct shard_record r;
-            if (shard_set_record(s, i, &r, &err))
-                return fail(&err);
+            if (shard_set_record(s, i, &r, &err)) return fail(&err);
             const uint64_t *p = (const uint64_t *)(const void *)r.pixels;
             for (size_t j = 0; j < words; j++)
                 sum += p[j];
@@ -145,8 +144,7 @@ static int jpegs(char **argv)
             struct shard_record r;
             if (sandbox ? shard_set_read(s, i, scratch, &r, &err) : shard_set_describe(s, i, &r, &err))
                 return fail(&err);
-            if (sandbox)
-                continue;
+            if (sandbox) continue;
             if (image_decode(r.encoded, r.n_encoded, &options, &picture, &info, &failure) != IMAGE_OK)
                 return 1;
             memcpy(scratch, picture.pixels, bytes);
@@ -161,16 +159,11 @@ static int jpegs(char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc > 6 && !strcmp(argv[1], "load"))
-        return load(argc, argv);
-    if (argc == 4 && !strcmp(argv[1], "square"))
-        return square(argv);
-    if (argc == 5 && !strcmp(argv[1], "augment"))
-        return augment(argv);
-    if (argc == 4 && !strcmp(argv[1], "shards"))
-        return shards(argv);
-    if (argc == 5 && !strcmp(argv[1], "jpegs"))
-        return jpegs(argv);
+    if (argc > 6 && !strcmp(argv[1], "load")) return load(argc, argv);
+    if (argc == 4 && !strcmp(argv[1], "square")) return square(argv);
+    if (argc == 5 && !strcmp(argv[1], "augment")) return augment(argv);
+    if (argc == 4 && !strcmp(argv[1], "shards")) return shards(argv);
+    if (argc == 5 && !strcmp(argv[1], "jpegs")) return jpegs(argv);
     fprintf(stderr, "usage: pictures_bench load|square|augment|shards|jpegs ...\n");
     return 64;
 }

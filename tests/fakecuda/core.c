@@ -1,13 +1,13 @@
 /*
  * core.c: device memory that the host cannot touch, streams that run late, faults on request.
  *
- * A device address is an address in a reserved range without rights: a host that follows one dies with SIGSEGV. The
- * bytes are elsewhere (the shadow), found through a table of allocations that also remembers the dead, so that a use
- * after free is named as one. Addresses are never given out twice.
+ * A device address is an address in a reserved range without rights: a host that follows one dies with
+ * SIGSEGV. The bytes are elsewhere (the shadow), found through a table of allocations that also remembers the
+ * dead, so that a use after free is named as one. Addresses are never given out twice.
  *
- * Races: each stream carries a vector clock; events hand clocks from stream to stream and a wait hands one to the host.
- * An access that overlaps another stream's without being ordered after it is a complaint, whether or not the bytes came
- * out right this time.
+ * Races: each stream carries a vector clock; events hand clocks from stream to stream and a wait hands one to
+ * the host. An access that overlaps another stream's without being ordered after it is a complaint, whether
+ * or not the bytes came out right this time.
  */
 #include "fake.h"
 
@@ -111,14 +111,14 @@ static void report(void)
         fclose(f);
     }
     if (live_objects)
-        fprintf(stderr, "fakecuda: leak: %ld objects of the libraries are still alive at exit\n", live_objects);
+        fprintf(stderr, "fakecuda: leak: %ld objects of the libraries are still alive at exit\n",
+                live_objects);
     for (int d = 0; d < n_devices; d++)
         for (size_t i = 0; i < devices[d].n_allocations; i++)
             if (devices[d].allocations[i].shadow)
                 fprintf(stderr, "fakecuda: leak: device memory #%ld, %zu bytes on device %d\n",
                         devices[d].allocations[i].number, devices[d].allocations[i].bytes, d);
-    if ((live_objects || complaints) && getenv("FAKECUDA_STRICT_EXIT"))
-        _exit(99);
+    if ((live_objects || complaints) && getenv("FAKECUDA_STRICT_EXIT")) _exit(99);
 }
 
 __attribute__((constructor)) static void start(void)
@@ -128,8 +128,7 @@ __attribute__((constructor)) static void start(void)
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&lock, &recursive);
     n_devices = (int)env_number("FAKECUDA_DEVICES", 2);
-    if (n_devices > MAX_DEVICES)
-        n_devices = MAX_DEVICES;
+    if (n_devices > MAX_DEVICES) n_devices = MAX_DEVICES;
     for (int d = 0; d < n_devices; d++) {
         void *base = mmap(NULL, VA_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (base == MAP_FAILED) {
@@ -147,15 +146,14 @@ __attribute__((constructor)) static void start(void)
 
 int fake_compute_capability(void) { return (int)env_number("FAKECUDA_CC", 80); }
 
-/* --- calls -------------------------------------------------------------------------------------------------------- */
+/* --- calls --- */
 
 bool fake_call_fails(const char *call)
 {
     pthread_mutex_lock(&lock);
     calls++;
     bool fails = fail_call > 0 && calls == fail_call;
-    if (fails)
-        snprintf(failed_call, sizeof failed_call, "%s", call);
+    if (fails) snprintf(failed_call, sizeof failed_call, "%s", call);
     pthread_mutex_unlock(&lock);
     return fails;
 }
@@ -211,7 +209,7 @@ void fakecuda_forgive(void)
         devices[d].sticky = cudaSuccess;
 }
 
-/* --- objects ------------------------------------------------------------------------------------------------------ */
+/* --- objects --- */
 
 struct object_head {
     uint64_t magic;
@@ -225,8 +223,7 @@ static struct object_head *graveyard;
 void *fake_object_new(const char *kind, size_t each_bytes)
 {
     struct object_head *h = calloc(1, sizeof *h + each_bytes);
-    if (!h)
-        return NULL;
+    if (!h) return NULL;
     *h = (struct object_head){OBJECT_ALIVE, kind, NULL};
     __atomic_add_fetch(&live_objects, 1, __ATOMIC_RELAXED);
     return h + 1;
@@ -249,7 +246,7 @@ void fake_object_free(void *object)
     __atomic_sub_fetch(&live_objects, 1, __ATOMIC_RELAXED);
 }
 
-/* --- memory ------------------------------------------------------------------------------------------------------- */
+/* --- memory --- */
 
 int fake_current_device(void) { return current_device; }
 cudaError_t fake_sticky(void) { return n_devices ? devices[current_device].sticky : cudaErrorNoDevice; }
@@ -258,8 +255,7 @@ void fake_break(const char *call, const char *why)
 {
     int d = running_stream ? running_stream->device : current_device;
     fake_complain(call, "%s", why);
-    if (devices[d].sticky == cudaSuccess)
-        devices[d].sticky = cudaErrorIllegalAddress;
+    if (devices[d].sticky == cudaSuccess) devices[d].sticky = cudaErrorIllegalAddress;
 }
 
 void fake_scratch_poison(void *host, size_t bytes) { memset(host, 0xff, bytes); }
@@ -267,8 +263,7 @@ void fake_scratch_poison(void *host, size_t bytes) { memset(host, 0xff, bytes); 
 static struct allocation *allocation_at(uintptr_t p, int *device)
 {
     for (int d = 0; d < n_devices; d++) {
-        if (p < devices[d].base || p >= devices[d].base + VA_BYTES)
-            continue;
+        if (p < devices[d].base || p >= devices[d].base + VA_BYTES) continue;
         *device = d;
         size_t low = 0, high = devices[d].n_allocations;
         while (low < high) {
@@ -294,7 +289,8 @@ bool fake_is_device(const void *p)
     return is;
 }
 
-/* Notes the access and compares it with the other streams'. What the host has waited for is over for everybody. */
+/* Notes the access and compares it with the other streams'. What the host has waited for is over for
+ * everybody. */
 static void note_access(struct allocation *a, size_t begin, size_t end, int access, const char *what)
 {
     struct CUstream_st *s = running_stream;
@@ -303,15 +299,15 @@ static void note_access(struct allocation *a, size_t begin, size_t end, int acce
     bool merged = false;
     for (size_t i = 0; i < a->n_notes; i++) {
         struct note *n = &a->notes[i];
-        if (n->when <= host_clock[n->stream])
-            continue;
-        if (n->stream != s->number && n->begin < end && begin < n->end && ((n->access | access) & FAKE_WRITE) &&
-            s->clock[n->stream] < n->when) {
+        if (n->when <= host_clock[n->stream]) continue;
+        if (n->stream != s->number && n->begin < end && begin < n->end &&
+            ((n->access | access) & FAKE_WRITE) && s->clock[n->stream] < n->when) {
             char text[400];
             snprintf(text, sizeof text,
                      "race: %s of %s by stream %d is not ordered after %s's access by stream %d (bytes "
                      "%zu to %zu of device memory #%ld); an event or a wait is missing",
-                     access & FAKE_WRITE ? "write" : "read", what, s->number, n->who, n->stream, begin, end, a->number);
+                     access & FAKE_WRITE ? "write" : "read", what, s->number, n->who, n->stream, begin, end,
+                     a->number);
             fake_break(running_name, text);
         }
         if (n->stream == s->number && n->begin == begin && n->end == end && n->access == access) {
@@ -322,13 +318,11 @@ static void note_access(struct allocation *a, size_t begin, size_t end, int acce
         a->notes[kept++] = *n;
     }
     a->n_notes = kept;
-    if (merged)
-        return;
+    if (merged) return;
     if (kept == a->notes_capacity) {
         size_t wanted = kept ? kept * 2 : 8;
         struct note *bigger = realloc(a->notes, wanted * sizeof *bigger);
-        if (!bigger)
-            return;
+        if (!bigger) return;
         a->notes = bigger;
         a->notes_capacity = wanted;
     }
@@ -340,25 +334,26 @@ void *fake_access(const void *p, size_t bytes, int access, const char *what)
     static unsigned char nothing[16];
     char why[400];
     int device;
-    if (!bytes)
-        return nothing;
+    if (!bytes) return nothing;
     struct allocation *a = allocation_at((uintptr_t)p, &device);
     if (!a || (uintptr_t)p >= a->device_address + a->bytes) {
-        snprintf(why, sizeof why, "%s: address %p is in no device memory (%zu bytes wanted)%s", what, p, bytes,
-                 a && a->shadow ? ", it lies behind the end of an allocation" : "");
+        snprintf(why, sizeof why, "%s: address %p is in no device memory (%zu bytes wanted)%s", what, p,
+                 bytes, a && a->shadow ? ", it lies behind the end of an allocation" : "");
     } else if (!a->shadow) {
-        snprintf(why, sizeof why, "%s: use after free of device memory #%ld (%zu bytes wanted)", what, a->number,
-                 bytes);
+        snprintf(why, sizeof why, "%s: use after free of device memory #%ld (%zu bytes wanted)", what,
+                 a->number, bytes);
     } else if (device != running_stream->device) {
-        snprintf(why, sizeof why, "%s: memory of device %d used on device %d", what, device, running_stream->device);
+        snprintf(why, sizeof why, "%s: memory of device %d used on device %d", what, device,
+                 running_stream->device);
     } else {
         size_t offset = (uintptr_t)p - a->device_address;
         if (bytes <= a->bytes - offset) {
             note_access(a, offset, offset + bytes, access, what);
             return a->shadow + offset;
         }
-        snprintf(why, sizeof why, "%s: %zu bytes at offset %zu run past the end of device memory #%ld of %zu bytes",
-                 what, bytes, offset, a->number, a->bytes);
+        snprintf(why, sizeof why,
+                 "%s: %zu bytes at offset %zu run past the end of device memory #%ld of %zu bytes", what,
+                 bytes, offset, a->number, a->bytes);
     }
     fake_break(running_name ? running_name : "?", why);
     return NULL;
@@ -368,8 +363,7 @@ FAKE_API cudaError_t fake_malloc(void **out, size_t bytes)
 {
     struct device *d = &devices[current_device];
     *out = NULL;
-    if (!bytes)
-        return cudaSuccess; /* the documentation leaves it open; the real one gives NULL */
+    if (!bytes) return cudaSuccess; /* the documentation leaves it open; the real one gives NULL */
     pthread_mutex_lock(&lock);
     cudaError_t rc = cudaErrorMemoryAllocation;
     size_t page = (size_t)sysconf(_SC_PAGESIZE), mapped = (bytes + page - 1) / page * page;
@@ -378,23 +372,23 @@ FAKE_API cudaError_t fake_malloc(void **out, size_t bytes)
     if (d->n_allocations == d->capacity) {
         size_t wanted = d->capacity ? d->capacity * 2 : 64;
         struct allocation *bigger = realloc(d->allocations, wanted * sizeof *bigger);
-        if (!bigger)
-            goto out;
+        if (!bigger) goto out;
         d->allocations = bigger;
         d->capacity = wanted;
     }
     unsigned char *shadow = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (shadow == MAP_FAILED)
-        goto out;
+    if (shadow == MAP_FAILED) goto out;
     fake_scratch_poison(shadow, bytes);
     static long number;
     struct allocation *a = &d->allocations[d->n_allocations++];
-    *a = (struct allocation){
-        .device_address = d->next, .shadow = shadow, .bytes = bytes, .mapped_bytes = mapped, .number = ++number};
+    *a = (struct allocation){.device_address = d->next,
+                             .shadow = shadow,
+                             .bytes = bytes,
+                             .mapped_bytes = mapped,
+                             .number = ++number};
     d->next = (d->next + mapped + GUARD_BYTES + 511) / 512 * 512;
     d->bytes_used += bytes;
-    if (d->bytes_used > d->bytes_peak)
-        d->bytes_peak = d->bytes_used;
+    if (d->bytes_used > d->bytes_peak) d->bytes_peak = d->bytes_used;
     *out = (void *)a->device_address;
     rc = cudaSuccess;
 out:
@@ -405,14 +399,14 @@ out:
 FAKE_API cudaError_t fake_free(void *p)
 {
     int device;
-    if (!p)
-        return cudaSuccess;
+    if (!p) return cudaSuccess;
     pthread_mutex_lock(&lock);
     struct allocation *a = allocation_at((uintptr_t)p, &device);
     cudaError_t rc = cudaErrorInvalidValue;
     if (!a || a->device_address != (uintptr_t)p || !a->shadow) {
         fake_complain("cudaFree",
-                      a && !a->shadow ? "device memory #%ld freed twice" : "not the start of device memory (%ld)",
+                      a && !a->shadow ? "device memory #%ld freed twice"
+                                      : "not the start of device memory (%ld)",
                       a ? a->number : 0);
     } else {
         munmap(a->shadow, a->mapped_bytes);
@@ -438,8 +432,7 @@ FAKE_API cudaError_t fake_pin(void **out, size_t bytes)
     pthread_mutex_lock(&lock);
     struct pinned *bigger = realloc(pinned, (n_pinned + 1) * sizeof *bigger);
     void *p = bigger ? aligned_alloc(4096, (bytes + 4095) / 4096 * 4096) : NULL;
-    if (bigger)
-        pinned = bigger;
+    if (bigger) pinned = bigger;
     if (p) {
         fake_scratch_poison(p, bytes);
         pinned[n_pinned++] = (struct pinned){p, bytes};
@@ -462,8 +455,7 @@ FAKE_API cudaError_t fake_unpin(void *p)
             rc = cudaSuccess;
             break;
         }
-    if (rc != cudaSuccess)
-        fake_complain("cudaFreeHost", "not pinned memory");
+    if (rc != cudaSuccess) fake_complain("cudaFreeHost", "not pinned memory");
     pthread_mutex_unlock(&lock);
     return rc;
 }
@@ -474,20 +466,20 @@ FAKE_API bool fake_is_pinned(const void *p, size_t bytes)
     bool is = false;
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < n_pinned && !is; i++)
-        is = (const char *)p >= pinned[i].begin && (size_t)((const char *)p - pinned[i].begin) <= pinned[i].bytes &&
+        is = (const char *)p >= pinned[i].begin &&
+             (size_t)((const char *)p - pinned[i].begin) <= pinned[i].bytes &&
              bytes <= pinned[i].bytes - (size_t)((const char *)p - pinned[i].begin);
     pthread_mutex_unlock(&lock);
     return is;
 }
 
-/* --- streams ------------------------------------------------------------------------------------------------------ */
+/* --- streams --- */
 
 FAKE_API int fake_device_count(void) { return n_devices; }
 
 FAKE_API cudaError_t fake_set_device(int device)
 {
-    if (device < 0 || device >= n_devices)
-        return cudaErrorInvalidDevice;
+    if (device < 0 || device >= n_devices) return cudaErrorInvalidDevice;
     current_device = device;
     return cudaSuccess;
 }
@@ -500,8 +492,7 @@ FAKE_API cudaError_t fake_stream_new(cudaStream_t *out)
     for (int i = 1; i < MAX_STREAMS; i++)
         if (!streams[i]) {
             struct CUstream_st *s = calloc(1, sizeof *s);
-            if (!s)
-                break;
+            if (!s) break;
             s->number = i;
             s->device = current_device;
             s->last = &s->first;
@@ -519,8 +510,7 @@ FAKE_API cudaError_t fake_stream_new(cudaStream_t *out)
 bool fake_stream_is_live(cudaStream_t stream)
 {
     for (int i = 1; i < MAX_STREAMS; i++)
-        if (stream && streams[i] == stream)
-            return true;
+        if (stream && streams[i] == stream) return true;
     return false;
 }
 
@@ -529,8 +519,7 @@ int fake_stream_device(cudaStream_t stream) { return stream->device; }
 static struct work *work_new(struct CUstream_st *s, const char *name, size_t n_bytes)
 {
     struct work *w = calloc(1, sizeof *w + n_bytes);
-    if (!w)
-        return NULL;
+    if (!w) return NULL;
     w->name = name;
     memcpy(w->host_clock, host_clock, sizeof host_clock);
     *s->last = w;
@@ -550,7 +539,8 @@ cudaError_t fake_queue(cudaStream_t stream, const char *name, fake_work run, con
             memcpy(w->args, args, n_bytes);
         }
     } else {
-        fake_complain(name, stream ? "a stream that is not there" : "the default stream: not used in this house");
+        fake_complain(name,
+                      stream ? "a stream that is not there" : "the default stream: not used in this house");
     }
     pthread_mutex_unlock(&lock);
     return rc;
@@ -559,8 +549,7 @@ cudaError_t fake_queue(cudaStream_t stream, const char *name, fake_work run, con
 static void clock_join(uint64_t *into, const uint64_t *from)
 {
     for (int i = 0; i < MAX_STREAMS; i++)
-        if (from[i] > into[i])
-            into[i] = from[i];
+        if (from[i] > into[i]) into[i] = from[i];
 }
 
 /* Brings the event's last record about, by running its stream up to there. */
@@ -575,18 +564,15 @@ static void run_one(struct CUstream_st *s)
     struct work *w = s->first;
     s->running = true;
     clock_join(s->clock, w->host_clock);
-    if (w->wait)
-        run_until_recorded(w->wait, w->ticket);
+    if (w->wait) run_until_recorded(w->wait, w->ticket);
     s->first = w->next;
-    if (!s->first)
-        s->last = &s->first;
+    if (!s->first) s->last = &s->first;
     if (w->wait) {
         clock_join(s->clock, w->wait->clock);
     } else if (w->record) {
         memcpy(w->record->clock, s->clock, sizeof s->clock);
         w->record->done_ticket = w->ticket;
-        if (w->ticket == w->record->ticket)
-            w->record->stream = NULL;
+        if (w->ticket == w->record->ticket) w->record->stream = NULL;
     } else {
         struct CUstream_st *outer_stream = running_stream;
         const char *outer_name = running_name;
@@ -596,8 +582,7 @@ static void run_one(struct CUstream_st *s)
         executions++;
         if (fail_execution > 0 && executions == fail_execution) {
             snprintf(failed_call, sizeof failed_call, "%s", w->name);
-            if (devices[s->device].sticky == cudaSuccess)
-                devices[s->device].sticky = cudaErrorLaunchFailure;
+            if (devices[s->device].sticky == cudaSuccess) devices[s->device].sticky = cudaErrorLaunchFailure;
         } else if (devices[s->device].sticky == cudaSuccess) {
             w->run(w->args);
         }
@@ -622,17 +607,16 @@ FAKE_API cudaError_t fake_stream_wait_host(cudaStream_t stream)
 FAKE_API cudaError_t fake_device_wait_host(void)
 {
     for (int i = 1; i < MAX_STREAMS; i++)
-        if (streams[i] && streams[i]->device == current_device)
-            fake_stream_wait_host(streams[i]);
+        if (streams[i] && streams[i]->device == current_device) fake_stream_wait_host(streams[i]);
     return fake_sticky();
 }
 
-/* One piece of that stream's work, for collectives that must bring the others along; false when there is none to run.
+/* One piece of that stream's work, for collectives that must bring the others along; false when there is none
+ * to run.
  */
 bool fake_stream_step(cudaStream_t stream)
 {
-    if (!fake_stream_is_live(stream) || !stream->first || stream->running)
-        return false;
+    if (!fake_stream_is_live(stream) || !stream->first || stream->running) return false;
     run_one(stream);
     return true;
 }
@@ -643,8 +627,7 @@ void fake_clock_join(const uint64_t *from) { clock_join(running_stream->clock, f
 
 FAKE_API cudaError_t fake_stream_delete(cudaStream_t stream)
 {
-    if (!fake_stream_is_live(stream))
-        return cudaErrorInvalidResourceHandle;
+    if (!fake_stream_is_live(stream)) return cudaErrorInvalidResourceHandle;
     pthread_mutex_lock(&lock);
     while (stream->first) /* as documented, what is queued still runs */
         run_one(stream);
@@ -700,8 +683,7 @@ FAKE_API cudaError_t fake_event_wait_host(struct CUevent_st *e)
 FAKE_API struct CUevent_st *fake_event_new(void)
 {
     struct CUevent_st *e = fake_object_new("event", sizeof *e);
-    if (e)
-        e->device = current_device;
+    if (e) e->device = current_device;
     return e;
 }
 

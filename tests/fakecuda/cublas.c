@@ -1,6 +1,6 @@
 /*
- * cublas.c: the calls of cuBLAS that winnow makes. Column-major, as cuBLAS has it. A result in host memory waits, as
- * documented.
+ * cublas.c: the calls of cuBLAS that winnow makes. Column-major, as cuBLAS has it. A result in host memory
+ * waits, as documented.
  */
 #include "fake.h"
 
@@ -18,16 +18,14 @@ struct cublasContext {
 };
 
 #define IS_HANDLE(h) fake_object_is((h), "cublas handle")
-#define BEGIN(call) \
-    do { \
-        if (fake_call_fails(call)) \
-            return CUBLAS_STATUS_EXECUTION_FAILED; \
-        if (fake_sticky() != cudaSuccess) \
-            return CUBLAS_STATUS_EXECUTION_FAILED; \
-        if (!IS_HANDLE(handle)) { \
-            fake_complain(call, "not a live handle"); \
-            return CUBLAS_STATUS_NOT_INITIALIZED; \
-        } \
+#define BEGIN(call)                                                                                          \
+    do {                                                                                                     \
+        if (fake_call_fails(call)) return CUBLAS_STATUS_EXECUTION_FAILED;                                    \
+        if (fake_sticky() != cudaSuccess) return CUBLAS_STATUS_EXECUTION_FAILED;                             \
+        if (!IS_HANDLE(handle)) {                                                                            \
+            fake_complain(call, "not a live handle");                                                        \
+            return CUBLAS_STATUS_NOT_INITIALIZED;                                                            \
+        }                                                                                                    \
     } while (0)
 
 static cublasStatus_t queued(cudaError_t rc)
@@ -37,26 +35,22 @@ static cublasStatus_t queued(cudaError_t rc)
 
 static bool is_device_float(const char *call, const void *p, int n)
 {
-    if (n == 0 || (fake_is_device(p) && (uintptr_t)p % sizeof(float) == 0))
-        return true;
+    if (n == 0 || (fake_is_device(p) && (uintptr_t)p % sizeof(float) == 0)) return true;
     fake_complain(call, "%p is no float in device memory", p);
     return false;
 }
 
 FAKE_API cublasStatus_t CUBLASWINAPI cublasCreate_v2(cublasHandle_t *handle)
 {
-    if (fake_call_fails("cublasCreate"))
-        return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (fake_call_fails("cublasCreate")) return CUBLAS_STATUS_NOT_INITIALIZED;
     *handle = fake_object_new("cublas handle", sizeof **handle);
-    if (*handle)
-        (*handle)->device = fake_current_device();
+    if (*handle) (*handle)->device = fake_current_device();
     return *handle ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_ALLOC_FAILED;
 }
 
 FAKE_API cublasStatus_t CUBLASWINAPI cublasDestroy_v2(cublasHandle_t handle)
 {
-    if (!IS_HANDLE(handle))
-        return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (!IS_HANDLE(handle)) return CUBLAS_STATUS_NOT_INITIALIZED;
     fake_object_free(handle);
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -64,8 +58,7 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasDestroy_v2(cublasHandle_t handle)
 FAKE_API cublasStatus_t CUBLASWINAPI cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream)
 {
     BEGIN("cublasSetStream");
-    if (!fake_stream_is_live(stream))
-        return CUBLAS_STATUS_INVALID_VALUE;
+    if (!fake_stream_is_live(stream)) return CUBLAS_STATUS_INVALID_VALUE;
     handle->stream = stream;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -84,7 +77,8 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSetPointerMode_v2(cublasHandle_t hand
     return CUBLAS_STATUS_SUCCESS;
 }
 
-FAKE_API cublasStatus_t CUBLASWINAPI cublasSetWorkspace_v2(cublasHandle_t handle, void *workspace, size_t bytes)
+FAKE_API cublasStatus_t CUBLASWINAPI cublasSetWorkspace_v2(cublasHandle_t handle, void *workspace,
+                                                           size_t bytes)
 {
     BEGIN("cublasSetWorkspace");
     return (uintptr_t)workspace % 256 ? CUBLAS_STATUS_INVALID_VALUE : CUBLAS_STATUS_SUCCESS;
@@ -109,9 +103,12 @@ FAKE_API const char *CUBLASWINAPI cublasGetStatusName(cublasStatus_t status)
     }
 }
 
-FAKE_API const char *CUBLASWINAPI cublasGetStatusString(cublasStatus_t status) { return cublasGetStatusName(status); }
+FAKE_API const char *CUBLASWINAPI cublasGetStatusString(cublasStatus_t status)
+{
+    return cublasGetStatusName(status);
+}
 
-/* --- vectors ------------------------------------------------------------------------------------------------------ */
+/* --- vectors --- */
 
 struct vectors {
     int n;
@@ -151,14 +148,13 @@ static void nrm2_run(const void *args)
 /* Host scalars only: winnow sends no pointer mode but the default one, and the stand-in holds it to that. */
 static bool scalars_ok(cublasHandle_t handle, const char *call, const void *p)
 {
-    if (handle->pointers == CUBLAS_POINTER_MODE_HOST && p && !fake_is_device(p))
-        return true;
+    if (handle->pointers == CUBLAS_POINTER_MODE_HOST && p && !fake_is_device(p)) return true;
     fake_complain(call, "a scalar that is not in host memory");
     return false;
 }
 
-FAKE_API cublasStatus_t CUBLASWINAPI cublasSaxpy_v2(cublasHandle_t handle, int n, const float *alpha, const float *x,
-                                                    int incx, float *y, int incy)
+FAKE_API cublasStatus_t CUBLASWINAPI cublasSaxpy_v2(cublasHandle_t handle, int n, const float *alpha,
+                                                    const float *x, int incx, float *y, int incy)
 {
     BEGIN("cublasSaxpy");
     if (n < 0 || incx != 1 || incy != 1 || !scalars_ok(handle, "cublasSaxpy", alpha) ||
@@ -168,11 +164,12 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSaxpy_v2(cublasHandle_t handle, int n
     return queued(fake_queue(handle->stream, "cublasSaxpy", axpy_run, &v, sizeof v));
 }
 
-FAKE_API cublasStatus_t CUBLASWINAPI cublasSscal_v2(cublasHandle_t handle, int n, const float *alpha, float *x,
-                                                    int incx)
+FAKE_API cublasStatus_t CUBLASWINAPI cublasSscal_v2(cublasHandle_t handle, int n, const float *alpha,
+                                                    float *x, int incx)
 {
     BEGIN("cublasSscal");
-    if (n < 0 || incx != 1 || !scalars_ok(handle, "cublasSscal", alpha) || !is_device_float("cublasSscal", x, n))
+    if (n < 0 || incx != 1 || !scalars_ok(handle, "cublasSscal", alpha) ||
+        !is_device_float("cublasSscal", x, n))
         return CUBLAS_STATUS_INVALID_VALUE;
     struct vectors v = {n, *alpha, NULL, x, NULL};
     return queued(fake_queue(handle->stream, "cublasSscal", scal_run, &v, sizeof v));
@@ -182,7 +179,8 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSnrm2_v2(cublasHandle_t handle, int n
                                                     float *result)
 {
     BEGIN("cublasSnrm2");
-    if (n < 0 || incx != 1 || !scalars_ok(handle, "cublasSnrm2", result) || !is_device_float("cublasSnrm2", x, n))
+    if (n < 0 || incx != 1 || !scalars_ok(handle, "cublasSnrm2", result) ||
+        !is_device_float("cublasSnrm2", x, n))
         return CUBLAS_STATUS_INVALID_VALUE;
     *result = NAN;
     struct vectors v = {n, 0, x, NULL, result};
@@ -190,7 +188,7 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSnrm2_v2(cublasHandle_t handle, int n
     return queued(rc == cudaSuccess ? fake_stream_wait_host(handle->stream) : rc);
 }
 
-/* --- matrices ----------------------------------------------------------------------------------------------------- */
+/* --- matrices --- */
 
 struct gemm {
     bool ta, tb, round_tf32;
@@ -206,7 +204,10 @@ static float value_of(const void *p, size_t i, cudaDataType type)
     return type == CUDA_R_16BF ? fake_from_bf16(((const uint16_t *)p)[i]) : ((const float *)p)[i];
 }
 
-static size_t span(int rows, int columns, int ld) { return (size_t)(columns - 1) * (size_t)ld + (size_t)rows; }
+static size_t span(int rows, int columns, int ld)
+{
+    return (size_t)(columns - 1) * (size_t)ld + (size_t)rows;
+}
 
 static void gemm_run(const void *args)
 {
@@ -217,14 +218,13 @@ static void gemm_run(const void *args)
         fake_access(g->a, as * (g->ta ? span(g->k, g->m, g->lda) : span(g->m, g->k, g->lda)), FAKE_READ, "A");
     const void *b =
         fake_access(g->b, as * (g->tb ? span(g->n, g->k, g->ldb) : span(g->k, g->n, g->ldb)), FAKE_READ, "B");
-    void *c = fake_access(g->c, cs * span(g->m, g->n, g->ldc), FAKE_WRITE | (g->beta != 0 ? FAKE_READ : 0), "C");
-    if (!a || !b || !c)
-        return;
+    void *c =
+        fake_access(g->c, cs * span(g->m, g->n, g->ldc), FAKE_WRITE | (g->beta != 0 ? FAKE_READ : 0), "C");
+    if (!a || !b || !c) return;
     /* column-major C = A B is row-major C' = B' A' */
     float *left = malloc(n * k * sizeof *left), *right = malloc(k * m * sizeof *right),
           *out = malloc(n * m * sizeof *out);
-    if (!left || !right || !out)
-        abort();
+    if (!left || !right || !out) abort();
     for (size_t j = 0; j < n; j++)
         for (size_t i = 0; i < k; i++) {
             float v = value_of(b, g->tb ? i * (size_t)g->ldb + j : j * (size_t)g->ldb + i, g->at);
@@ -251,28 +251,28 @@ static void gemm_run(const void *args)
 }
 
 FAKE_API cublasStatus_t CUBLASWINAPI cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa,
-                                                  cublasOperation_t transb, int m, int n, int k, const void *alpha,
-                                                  const void *A, cudaDataType Atype, int lda, const void *B,
-                                                  cudaDataType Btype, int ldb, const void *beta, void *C,
-                                                  cudaDataType Ctype, int ldc, cublasComputeType_t computeType,
-                                                  cublasGemmAlgo_t algo)
+                                                  cublasOperation_t transb, int m, int n, int k,
+                                                  const void *alpha, const void *A, cudaDataType Atype,
+                                                  int lda, const void *B, cudaDataType Btype, int ldb,
+                                                  const void *beta, void *C, cudaDataType Ctype, int ldc,
+                                                  cublasComputeType_t computeType, cublasGemmAlgo_t algo)
 {
     BEGIN("cublasGemmEx");
     bool ta = transa != CUBLAS_OP_N, tb = transb != CUBLAS_OP_N;
     if (m <= 0 || n <= 0 || k <= 0 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m) {
-        fake_complain("cublasGemmEx", "m %d n %d k %d with leading dimensions %d %d %d", m, n, k, lda, ldb, ldc);
+        fake_complain("cublasGemmEx", "m %d n %d k %d with leading dimensions %d %d %d", m, n, k, lda, ldb,
+                      ldc);
         return CUBLAS_STATUS_INVALID_VALUE;
     }
     bool f32 = Atype == CUDA_R_32F && Btype == CUDA_R_32F && Ctype == CUDA_R_32F;
     bool bf16 = Atype == CUDA_R_16BF && Btype == CUDA_R_16BF && (Ctype == CUDA_R_16BF || Ctype == CUDA_R_32F);
-    if (bf16 && fake_compute_capability() < 80)
-        return CUBLAS_STATUS_ARCH_MISMATCH;
+    if (bf16 && fake_compute_capability() < 80) return CUBLAS_STATUS_ARCH_MISMATCH;
     if (!(f32 && (computeType == CUBLAS_COMPUTE_32F || computeType == CUBLAS_COMPUTE_32F_PEDANTIC ||
                   computeType == CUBLAS_COMPUTE_32F_FAST_TF32)) &&
         !(bf16 && computeType == CUBLAS_COMPUTE_32F))
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (!scalars_ok(handle, "cublasGemmEx", alpha) || !scalars_ok(handle, "cublasGemmEx", beta) || !fake_is_device(A) ||
-        !fake_is_device(B) || !fake_is_device(C)) {
+    if (!scalars_ok(handle, "cublasGemmEx", alpha) || !scalars_ok(handle, "cublasGemmEx", beta) ||
+        !fake_is_device(A) || !fake_is_device(B) || !fake_is_device(C)) {
         fake_complain("cublasGemmEx", "an operand is not in device memory");
         return CUBLAS_STATUS_INVALID_VALUE;
     }

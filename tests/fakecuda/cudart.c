@@ -1,7 +1,8 @@
 /*
  * cudart.c: the calls of the CUDA runtime that winnow makes, over core.c.
- * Stricter than the hardware: no default stream, asynchronous copies only with pinned memory, and those read and write
- * the host's side when the copy runs, not when it is queued. A download's destination is poisoned until then.
+ * Stricter than the hardware: no default stream, asynchronous copies only with pinned memory, and those read
+ * and write the host's side when the copy runs, not when it is queued. A download's destination is poisoned
+ * until then.
  */
 #include "fake.h"
 
@@ -28,18 +29,15 @@ cudaEvent_t fake_event_new(void);
 bool fake_event_done(cudaEvent_t e);
 bool fake_stream_idle(cudaStream_t stream);
 
-#define BEGIN(call, failure) \
-    do { \
-        if (fake_call_fails(call)) \
-            return (failure); \
-        if (fake_sticky() != cudaSuccess) \
-            return fake_sticky(); \
+#define BEGIN(call, failure)                                                                                 \
+    do {                                                                                                     \
+        if (fake_call_fails(call)) return (failure);                                                         \
+        if (fake_sticky() != cudaSuccess) return fake_sticky();                                              \
     } while (0)
 
 FAKE_API cudaError_t CUDARTAPI cudaGetDeviceCount(int *count)
 {
-    if (fake_call_fails("cudaGetDeviceCount"))
-        return cudaErrorInsufficientDriver;
+    if (fake_call_fails("cudaGetDeviceCount")) return cudaErrorInsufficientDriver;
     *count = fake_device_count();
     return *count ? cudaSuccess : cudaErrorNoDevice;
 }
@@ -60,8 +58,7 @@ FAKE_API cudaError_t CUDARTAPI cudaGetDevice(int *device)
 FAKE_API cudaError_t CUDARTAPI cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
 {
     BEGIN("cudaGetDeviceProperties", cudaErrorUnknown);
-    if (device < 0 || device >= fake_device_count())
-        return cudaErrorInvalidDevice;
+    if (device < 0 || device >= fake_device_count()) return cudaErrorInvalidDevice;
     int now = fake_current_device();
     size_t unused;
     memset(prop, 0, sizeof *prop);
@@ -78,8 +75,7 @@ FAKE_API cudaError_t CUDARTAPI cudaGetDeviceProperties(struct cudaDeviceProp *pr
 FAKE_API cudaError_t CUDARTAPI cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attr, int device)
 {
     BEGIN("cudaDeviceGetAttribute", cudaErrorUnknown);
-    if (device < 0 || device >= fake_device_count())
-        return cudaErrorInvalidDevice;
+    if (device < 0 || device >= fake_device_count()) return cudaErrorInvalidDevice;
     switch (attr) {
     case cudaDevAttrComputeCapabilityMajor: *value = fake_compute_capability() / 10; return cudaSuccess;
     case cudaDevAttrComputeCapabilityMinor: *value = fake_compute_capability() % 10; return cudaSuccess;
@@ -134,7 +130,7 @@ FAKE_API cudaError_t CUDARTAPI cudaHostAlloc(void **p, size_t bytes, unsigned fl
 
 FAKE_API cudaError_t CUDARTAPI cudaFreeHost(void *p) { return fake_unpin(p); }
 
-/* --- copies ------------------------------------------------------------------------------------------------------- */
+/* --- copies --- */
 
 struct copy {
     void *to;
@@ -148,7 +144,9 @@ static void copy_run(const void *args)
     const struct copy *c = args;
     void *to = c->to;
     const void *from = c->from;
-    const void *host = c->kind == cudaMemcpyHostToDevice ? from : c->kind == cudaMemcpyDeviceToHost ? to : NULL;
+    const void *host = c->kind == cudaMemcpyHostToDevice   ? from
+                       : c->kind == cudaMemcpyDeviceToHost ? to
+                                                           : NULL;
     if (host && !fake_is_pinned(host, c->bytes)) {
         fake_break("cudaMemcpyAsync", "the host's memory was released before the copy ran");
         return;
@@ -160,28 +158,26 @@ static void copy_run(const void *args)
     memmove(to, from, c->bytes);
 }
 
-FAKE_API cudaError_t CUDARTAPI cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
-                                               cudaStream_t stream)
+FAKE_API cudaError_t CUDARTAPI cudaMemcpyAsync(void *to, const void *from, size_t bytes,
+                                               enum cudaMemcpyKind kind, cudaStream_t stream)
 {
     BEGIN("cudaMemcpyAsync", cudaErrorUnknown);
     bool device_to = fake_is_device(to), device_from = fake_is_device(from);
-    if (!bytes)
-        return cudaSuccess;
+    if (!bytes) return cudaSuccess;
     if ((kind == cudaMemcpyHostToDevice && (device_from || !device_to)) ||
         (kind == cudaMemcpyDeviceToHost && (!device_from || device_to)) ||
-        (kind == cudaMemcpyDeviceToDevice && (!device_from || !device_to)) || kind > cudaMemcpyDeviceToDevice ||
-        kind == cudaMemcpyHostToHost) {
+        (kind == cudaMemcpyDeviceToDevice && (!device_from || !device_to)) ||
+        kind > cudaMemcpyDeviceToDevice || kind == cudaMemcpyHostToHost) {
         fake_complain("cudaMemcpyAsync", "the addresses do not fit the kind of copy (%d)", (int)kind);
         return cudaErrorInvalidValue;
     }
     const void *host = kind == cudaMemcpyHostToDevice ? from : kind == cudaMemcpyDeviceToHost ? to : NULL;
     if (host && !fake_is_pinned(host, bytes)) {
-        fake_complain("cudaMemcpyAsync", "%zu bytes of host memory that is not pinned: the copy would not overlap",
-                      bytes);
+        fake_complain("cudaMemcpyAsync",
+                      "%zu bytes of host memory that is not pinned: the copy would not overlap", bytes);
         return cudaErrorInvalidValue;
     }
-    if (kind == cudaMemcpyDeviceToHost)
-        fake_scratch_poison(to, bytes);
+    if (kind == cudaMemcpyDeviceToHost) fake_scratch_poison(to, bytes);
     struct copy c = {to, from, bytes, kind};
     return fake_queue(stream, "cudaMemcpyAsync", copy_run, &c, sizeof c);
 }
@@ -196,8 +192,7 @@ static void set_run(const void *args)
 {
     const struct set *s = args;
     void *to = fake_access(s->to, s->bytes, FAKE_WRITE, "the destination");
-    if (to)
-        memset(to, s->value, s->bytes);
+    if (to) memset(to, s->value, s->bytes);
 }
 
 FAKE_API cudaError_t CUDARTAPI cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
@@ -211,7 +206,7 @@ FAKE_API cudaError_t CUDARTAPI cudaMemsetAsync(void *to, int value, size_t bytes
     return fake_queue(stream, "cudaMemsetAsync", set_run, &s, sizeof s);
 }
 
-/* --- streams and events ------------------------------------------------------------------------------------------- */
+/* --- streams and events --- */
 
 FAKE_API cudaError_t CUDARTAPI cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 {
@@ -230,8 +225,7 @@ FAKE_API cudaError_t CUDARTAPI cudaStreamSynchronize(cudaStream_t stream)
 FAKE_API cudaError_t CUDARTAPI cudaStreamQuery(cudaStream_t stream)
 {
     BEGIN("cudaStreamQuery", cudaErrorLaunchFailure);
-    if (!fake_stream_is_live(stream))
-        return cudaErrorInvalidResourceHandle;
+    if (!fake_stream_is_live(stream)) return cudaErrorInvalidResourceHandle;
     return fake_stream_idle(stream) ? cudaSuccess : cudaErrorNotReady;
 }
 
@@ -250,8 +244,7 @@ FAKE_API cudaError_t CUDARTAPI cudaEventCreateWithFlags(cudaEvent_t *event, unsi
 
 FAKE_API cudaError_t CUDARTAPI cudaEventDestroy(cudaEvent_t event)
 {
-    if (!fake_object_is(event, "event"))
-        return cudaErrorInvalidResourceHandle;
+    if (!fake_object_is(event, "event")) return cudaErrorInvalidResourceHandle;
     fake_object_free(event);
     return cudaSuccess;
 }
@@ -281,12 +274,11 @@ FAKE_API cudaError_t CUDARTAPI cudaEventSynchronize(cudaEvent_t event)
 FAKE_API cudaError_t CUDARTAPI cudaEventQuery(cudaEvent_t event)
 {
     BEGIN("cudaEventQuery", cudaErrorLaunchFailure);
-    if (!fake_object_is(event, "event"))
-        return cudaErrorInvalidResourceHandle;
+    if (!fake_object_is(event, "event")) return cudaErrorInvalidResourceHandle;
     return fake_event_done(event) ? cudaSuccess : cudaErrorNotReady;
 }
 
-/* --- words -------------------------------------------------------------------------------------------------------- */
+/* --- words --- */
 
 FAKE_API cudaError_t CUDARTAPI cudaGetLastError(void) { return fake_sticky(); }
 FAKE_API cudaError_t CUDARTAPI cudaPeekAtLastError(void) { return fake_sticky(); }

@@ -1,5 +1,6 @@
 /*
- * cudnn_descriptors.c: handles and descriptors of the stand-in of libcudnn, each checked as the documentation says.
+ * cudnn_descriptors.c: handles and descriptors of the stand-in of libcudnn, each checked as the documentation
+ * says.
  */
 #include "nn.h"
 
@@ -16,15 +17,14 @@ cudnnStatus_t nn_fail(const char *call, cudnnStatus_t status, const char *format
     va_start(args, format);
     vsnprintf(last_error, sizeof last_error, format, args);
     va_end(args);
-    if (status / 1000 == 2 || status == CUDNN_STATUS_NOT_INITIALIZED)
-        fake_complain(call, "%s", last_error);
+    if (status / 1000 == 2 || status == CUDNN_STATUS_NOT_INITIALIZED) fake_complain(call, "%s", last_error);
     return status;
 }
 
-cudnnStatus_t nn_queue(cudnnHandle_t handle, const char *call, fake_work work, const void *args, size_t n_bytes)
+cudnnStatus_t nn_queue(cudnnHandle_t handle, const char *call, fake_work work, const void *args,
+                       size_t n_bytes)
 {
-    if (fake_queue(handle->stream, call, work, args, n_bytes) == cudaSuccess)
-        return CUDNN_STATUS_SUCCESS;
+    if (fake_queue(handle->stream, call, work, args, n_bytes) == cudaSuccess) return CUDNN_STATUS_SUCCESS;
     return nn_fail(call, CUDNN_STATUS_EXECUTION_FAILED, "the stream took no work");
 }
 
@@ -57,15 +57,14 @@ FAKE_API const char *CUDNNWINAPI cudnnGetErrorString(cudnnStatus_t status)
     }
 }
 
-/* --- handle ------------------------------------------------------------------------------------------------------- */
+/* --- handle --- */
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnCreate(cudnnHandle_t *handle)
 {
     if (fake_call_fails("cudnnCreate"))
         return nn_fail("cudnnCreate", CUDNN_STATUS_INTERNAL_ERROR, "failed on request");
     *handle = fake_object_new("cudnn handle", sizeof **handle);
-    if (!*handle)
-        return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+    if (!*handle) return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
     (*handle)->device = fake_current_device();
     return CUDNN_STATUS_SUCCESS;
 }
@@ -85,29 +84,30 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetStream(cudnnHandle_t handle, cudaStre
     if (!fake_object_is(handle, "cudnn handle") || !fake_stream_is_live(stream))
         return nn_fail("cudnnSetStream", CUDNN_STATUS_BAD_PARAM, "not a live handle and stream");
     if (fake_stream_device(stream) != handle->device)
-        return nn_fail("cudnnSetStream", CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH, "the stream is another device's");
+        return nn_fail("cudnnSetStream", CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH,
+                       "the stream is another device's");
     handle->stream = stream;
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* --- create and destroy ------------------------------------------------------------------------------------------- */
+/* --- create and destroy --- */
 
-#define LIFE(Name, type, kind) \
-    FAKE_API cudnnStatus_t CUDNNWINAPI cudnnCreate##Name##Descriptor(type *out) \
-    { \
-        if (fake_call_fails("cudnnCreate" #Name "Descriptor")) \
-            return nn_fail("cudnnCreate" #Name "Descriptor", CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED, \
-                           "failed on request"); \
-        *out = fake_object_new(kind, sizeof **out); \
-        return *out ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED; \
-    } \
-    FAKE_API cudnnStatus_t CUDNNWINAPI cudnnDestroy##Name##Descriptor(type d) \
-    { \
-        if (!fake_object_is(d, kind)) \
-            return nn_fail("cudnnDestroy" #Name "Descriptor", CUDNN_STATUS_BAD_PARAM, \
-                           "not a live descriptor of this kind"); \
-        fake_object_free(d); \
-        return CUDNN_STATUS_SUCCESS; \
+#define LIFE(Name, type, kind)                                                                               \
+    FAKE_API cudnnStatus_t CUDNNWINAPI cudnnCreate##Name##Descriptor(type *out)                              \
+    {                                                                                                        \
+        if (fake_call_fails("cudnnCreate" #Name "Descriptor"))                                               \
+            return nn_fail("cudnnCreate" #Name "Descriptor",                                                 \
+                           CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED, "failed on request");         \
+        *out = fake_object_new(kind, sizeof **out);                                                          \
+        return *out ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;             \
+    }                                                                                                        \
+    FAKE_API cudnnStatus_t CUDNNWINAPI cudnnDestroy##Name##Descriptor(type d)                                \
+    {                                                                                                        \
+        if (!fake_object_is(d, kind))                                                                        \
+            return nn_fail("cudnnDestroy" #Name "Descriptor", CUDNN_STATUS_BAD_PARAM,                        \
+                           "not a live descriptor of this kind");                                            \
+        fake_object_free(d);                                                                                 \
+        return CUDNN_STATUS_SUCCESS;                                                                         \
     }
 LIFE(Tensor, cudnnTensorDescriptor_t, "tensor")
 LIFE(Filter, cudnnFilterDescriptor_t, "filter")
@@ -116,15 +116,14 @@ LIFE(Pooling, cudnnPoolingDescriptor_t, "pooling")
 LIFE(Activation, cudnnActivationDescriptor_t, "activation")
 LIFE(OpTensor, cudnnOpTensorDescriptor_t, "op tensor")
 
-#define SET_BEGIN(call, d, kind) \
-    do { \
-        if (fake_call_fails(call)) \
-            return nn_fail(call, CUDNN_STATUS_INTERNAL_ERROR, "failed on request"); \
-        if (!fake_object_is(d, kind)) \
-            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "not a live " kind " descriptor"); \
+#define SET_BEGIN(call, d, kind)                                                                             \
+    do {                                                                                                     \
+        if (fake_call_fails(call)) return nn_fail(call, CUDNN_STATUS_INTERNAL_ERROR, "failed on request");   \
+        if (!fake_object_is(d, kind))                                                                        \
+            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "not a live " kind " descriptor");                  \
     } while (0)
 
-/* --- tensors ------------------------------------------------------------------------------------------------------ */
+/* --- tensors --- */
 
 size_t nn_element_bytes(cudnnDataType_t type)
 {
@@ -143,8 +142,8 @@ bool nn_type_runs(cudnnDataType_t type)
     return type == CUDNN_DATA_FLOAT || (type == CUDNN_DATA_BFLOAT16 && fake_compute_capability() >= 80);
 }
 
-static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cudnnDataType_t type, const int d[4],
-                                const int s[4])
+static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cudnnDataType_t type,
+                                const int d[4], const int s[4])
 {
     size_t span = 1;
     for (int i = 0; i < 4; i++) {
@@ -154,7 +153,8 @@ static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cud
     }
     if (span * nn_element_bytes(type) > (size_t)2 << 30)
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "a tensor of more than 2 GiB");
-    /* No two elements in one place: in the order of their strides each dimension lies outside the one before. */
+    /* No two elements in one place: in the order of their strides each dimension lies outside the one before.
+     */
     int order[4] = {0, 1, 2, 3};
     for (int i = 0; i < 4; i++)
         for (int j = i + 1; j < 4; j++)
@@ -166,24 +166,28 @@ static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cud
     size_t inner = 1;
     for (int i = 0; i < 4; i++) {
         if (d[order[i]] > 1 && (size_t)s[order[i]] < inner)
-            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "elements overlap: dims %d %d %d %d strides %d %d %d %d", d[0],
-                           d[1], d[2], d[3], s[0], s[1], s[2], s[3]);
-        if (d[order[i]] > 1)
-            inner = (size_t)s[order[i]] * (size_t)d[order[i]];
+            return nn_fail(call, CUDNN_STATUS_BAD_PARAM,
+                           "elements overlap: dims %d %d %d %d strides %d %d %d %d", d[0], d[1], d[2], d[3],
+                           s[0], s[1], s[2], s[3]);
+        if (d[order[i]] > 1) inner = (size_t)s[order[i]] * (size_t)d[order[i]];
     }
     *t = (tensor){true, type, {d[0], d[1], d[2], d[3]}, {s[0], s[1], s[2], s[3]}};
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t t, cudnnDataType_t type, int n,
-                                                                int c, int h, int w, int ns, int cs, int hs, int ws)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t t,
+                                                                cudnnDataType_t type, int n, int c, int h,
+                                                                int w, int ns, int cs, int hs, int ws)
 {
     SET_BEGIN("cudnnSetTensor4dDescriptorEx", t, "tensor");
-    return set_tensor("cudnnSetTensor4dDescriptorEx", t, type, (int[4]){n, c, h, w}, (int[4]){ns, cs, hs, ws});
+    return set_tensor("cudnnSetTensor4dDescriptorEx", t, type, (int[4]){n, c, h, w},
+                      (int[4]){ns, cs, hs, ws});
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t format,
-                                                              cudnnDataType_t type, int n, int c, int h, int w)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t,
+                                                              cudnnTensorFormat_t format,
+                                                              cudnnDataType_t type, int n, int c, int h,
+                                                              int w)
 {
     const char *call = "cudnnSetTensor4dDescriptor";
     SET_BEGIN(call, t, "tensor");
@@ -195,14 +199,16 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor4dDescriptor(cudnnTensorDescrip
 }
 
 bool nn_is_tensor(const void *d) { return fake_object_is(d, "tensor") && ((const tensor *)d)->set; }
-size_t nn_count(const tensor *t) { return (size_t)t->d[0] * (size_t)t->d[1] * (size_t)t->d[2] * (size_t)t->d[3]; }
+size_t nn_count(const tensor *t)
+{
+    return (size_t)t->d[0] * (size_t)t->d[1] * (size_t)t->d[2] * (size_t)t->d[3];
+}
 
 static bool strides_are(const tensor *t, int ns, int cs, int hs, int ws)
 {
     int want[4] = {ns, cs, hs, ws};
     for (int i = 0; i < 4; i++) /* the stride of a single step says nothing */
-        if (t->d[i] > 1 && t->s[i] != want[i])
-            return false;
+        if (t->d[i] > 1 && t->s[i] != want[i]) return false;
     return true;
 }
 
@@ -228,48 +234,59 @@ size_t nn_span_bytes(const tensor *t)
 
 const char *nn_bad_pointer(const void *p, size_t alignment)
 {
-    if (!p)
-        return "a null pointer";
-    if (!fake_is_device(p))
-        return "an address outside device memory";
+    if (!p) return "a null pointer";
+    if (!fake_is_device(p)) return "an address outside device memory";
     return (uintptr_t)p % alignment ? "a misaligned address" : NULL;
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetTensorSizeInBytes(const cudnnTensorDescriptor_t t, size_t *size)
 {
-    if (!nn_is_tensor(t))
-        return nn_fail("cudnnGetTensorSizeInBytes", CUDNN_STATUS_BAD_PARAM, "not a tensor");
+    if (!nn_is_tensor(t)) return nn_fail("cudnnGetTensorSizeInBytes", CUDNN_STATUS_BAD_PARAM, "not a tensor");
     *size = nn_span_bytes(t);
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* --- the others --------------------------------------------------------------------------------------------------- */
+/* --- the others --- */
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t f, cudnnDataType_t type,
-                                                              cudnnTensorFormat_t format, int k, int c, int h, int w)
+                                                              cudnnTensorFormat_t format, int k, int c, int h,
+                                                              int w)
 {
     SET_BEGIN("cudnnSetFilter4dDescriptor", f, "filter");
     if (k < 1 || c < 1 || h < 1 || w < 1 || (format != CUDNN_TENSOR_NHWC && format != CUDNN_TENSOR_NCHW))
-        return nn_fail("cudnnSetFilter4dDescriptor", CUDNN_STATUS_BAD_PARAM, "k %d c %d h %d w %d format %d", k, c, h,
-                       w, (int)format);
+        return nn_fail("cudnnSetFilter4dDescriptor", CUDNN_STATUS_BAD_PARAM, "k %d c %d h %d w %d format %d",
+                       k, c, h, w, (int)format);
     *f = (struct cudnnFilterStruct){true, type, format, k, c, h, w};
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t c, int pad_h, int pad_w,
-                                                                   int u, int v, int dilation_h, int dilation_w,
-                                                                   cudnnConvolutionMode_t mode, cudnnDataType_t compute)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t c, int pad_h,
+                                                                   int pad_w, int u, int v, int dilation_h,
+                                                                   int dilation_w,
+                                                                   cudnnConvolutionMode_t mode,
+                                                                   cudnnDataType_t compute)
 {
     SET_BEGIN("cudnnSetConvolution2dDescriptor", c, "convolution");
     if (pad_h < 0 || pad_w < 0 || u < 1 || v < 1 || dilation_h < 1 || dilation_w < 1)
         return nn_fail("cudnnSetConvolution2dDescriptor", CUDNN_STATUS_BAD_PARAM,
-                       "pads %d %d strides %d %d dilations %d %d", pad_h, pad_w, u, v, dilation_h, dilation_w);
-    *c = (struct cudnnConvolutionStruct){
-        true, pad_h, pad_w, u, v, dilation_h, dilation_w, 1, mode, compute, CUDNN_DEFAULT_MATH};
+                       "pads %d %d strides %d %d dilations %d %d", pad_h, pad_w, u, v, dilation_h,
+                       dilation_w);
+    *c = (struct cudnnConvolutionStruct){true,
+                                         pad_h,
+                                         pad_w,
+                                         u,
+                                         v,
+                                         dilation_h,
+                                         dilation_w,
+                                         1,
+                                         mode,
+                                         compute,
+                                         CUDNN_DEFAULT_MATH};
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t c, cudnnMathType_t math)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t c,
+                                                               cudnnMathType_t math)
 {
     SET_BEGIN("cudnnSetConvolutionMathType", c, "convolution");
     c->math = math;
@@ -285,29 +302,32 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolutionGroupCount(cudnnConvolutio
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetPooling2dDescriptor(cudnnPoolingDescriptor_t p, cudnnPoolingMode_t mode,
-                                                               cudnnNanPropagation_t nan, int h, int w, int pad_h,
-                                                               int pad_w, int stride_h, int stride_w)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetPooling2dDescriptor(cudnnPoolingDescriptor_t p,
+                                                               cudnnPoolingMode_t mode,
+                                                               cudnnNanPropagation_t nan, int h, int w,
+                                                               int pad_h, int pad_w, int stride_h,
+                                                               int stride_w)
 {
     SET_BEGIN("cudnnSetPooling2dDescriptor", p, "pooling");
     if (h < 1 || w < 1 || stride_h < 1 || stride_w < 1 || pad_h < 0 || pad_w < 0 || pad_h >= h || pad_w >= w)
-        return nn_fail("cudnnSetPooling2dDescriptor", CUDNN_STATUS_BAD_PARAM, "window %d %d pads %d %d strides %d %d",
-                       h, w, pad_h, pad_w, stride_h, stride_w);
+        return nn_fail("cudnnSetPooling2dDescriptor", CUDNN_STATUS_BAD_PARAM,
+                       "window %d %d pads %d %d strides %d %d", h, w, pad_h, pad_w, stride_h, stride_w);
     *p = (struct cudnnPoolingStruct){true, mode, h, w, pad_h, pad_w, stride_h, stride_w};
     return CUDNN_STATUS_SUCCESS;
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetActivationDescriptor(cudnnActivationDescriptor_t a,
-                                                                cudnnActivationMode_t mode, cudnnNanPropagation_t nan,
-                                                                double coef)
+                                                                cudnnActivationMode_t mode,
+                                                                cudnnNanPropagation_t nan, double coef)
 {
     SET_BEGIN("cudnnSetActivationDescriptor", a, "activation");
     *a = (struct cudnnActivationStruct){true, mode, nan, coef};
     return CUDNN_STATUS_SUCCESS;
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetOpTensorDescriptor(cudnnOpTensorDescriptor_t o, cudnnOpTensorOp_t op,
-                                                              cudnnDataType_t compute, cudnnNanPropagation_t nan)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetOpTensorDescriptor(cudnnOpTensorDescriptor_t o,
+                                                              cudnnOpTensorOp_t op, cudnnDataType_t compute,
+                                                              cudnnNanPropagation_t nan)
 {
     SET_BEGIN("cudnnSetOpTensorDescriptor", o, "op tensor");
     if (compute != CUDNN_DATA_FLOAT)
@@ -316,22 +336,21 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetOpTensorDescriptor(cudnnOpTensorDescr
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* --- tensors for work that runs ----------------------------------------------------------------------------------- */
+/* --- tensors for work that runs --- */
 
 static float element(const void *base, size_t i, cudnnDataType_t type)
 {
-    return type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)base)[i]) : ((const float *)base)[i];
+    return type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)base)[i])
+                                       : ((const float *)base)[i];
 }
 
 float *nn_read(const tensor *t, const void *p, const char *what)
 {
     const void *host = fake_access(p, nn_span_bytes(t), FAKE_READ, what);
-    if (!host)
-        return NULL;
+    if (!host) return NULL;
     size_t n = nn_count(t), at = 0;
     float *dense = malloc(n * sizeof *dense);
-    if (!dense)
-        abort();
+    if (!dense) abort();
     if (t->type == CUDNN_DATA_FLOAT && nn_packed_nhwc(t)) {
         memcpy(dense, host, n * sizeof *dense);
         return dense;
@@ -339,7 +358,8 @@ float *nn_read(const tensor *t, const void *p, const char *what)
     for (int b = 0; b < t->d[0]; b++)
         for (int y = 0; y < t->d[2]; y++)
             for (int x = 0; x < t->d[3]; x++) {
-                size_t base = (size_t)b * (size_t)t->s[0] + (size_t)y * (size_t)t->s[2] + (size_t)x * (size_t)t->s[3];
+                size_t base =
+                    (size_t)b * (size_t)t->s[0] + (size_t)y * (size_t)t->s[2] + (size_t)x * (size_t)t->s[3];
                 for (int c = 0; c < t->d[1]; c++)
                     dense[at++] = element(host, base + (size_t)c * (size_t)t->s[1], t->type);
             }
@@ -349,18 +369,17 @@ float *nn_read(const tensor *t, const void *p, const char *what)
 bool nn_write(const tensor *t, void *p, const float *dense, float alpha, float beta, const char *what)
 {
     void *host = fake_access(p, nn_span_bytes(t), FAKE_WRITE | (beta != 0 ? FAKE_READ : 0), what);
-    if (!host)
-        return false;
+    if (!host) return false;
     size_t at = 0;
     for (int b = 0; b < t->d[0]; b++)
         for (int y = 0; y < t->d[2]; y++)
             for (int x = 0; x < t->d[3]; x++) {
-                size_t base = (size_t)b * (size_t)t->s[0] + (size_t)y * (size_t)t->s[2] + (size_t)x * (size_t)t->s[3];
+                size_t base =
+                    (size_t)b * (size_t)t->s[0] + (size_t)y * (size_t)t->s[2] + (size_t)x * (size_t)t->s[3];
                 for (int c = 0; c < t->d[1]; c++) {
                     size_t i = base + (size_t)c * (size_t)t->s[1];
                     float v = alpha * dense[at++];
-                    if (beta != 0)
-                        v += beta * element(host, i, t->type);
+                    if (beta != 0) v += beta * element(host, i, t->type);
                     if (t->type == CUDNN_DATA_BFLOAT16)
                         ((uint16_t *)host)[i] = fake_to_bf16(v);
                     else
@@ -378,6 +397,5 @@ const float *nn_vector(const void *p, size_t n, const char *what)
 void nn_poison_workspace(void *p, size_t bytes)
 {
     void *host = bytes ? fake_access(p, bytes, FAKE_WRITE, "the workspace") : NULL;
-    if (host)
-        fake_scratch_poison(host, bytes);
+    if (host) fake_scratch_poison(host, bytes);
 }

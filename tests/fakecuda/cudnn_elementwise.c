@@ -1,6 +1,6 @@
 /*
- * cudnn_elementwise.c: softmax, copies between layouts and types, and arithmetic by elements, of the stand-in of
- * libcudnn.
+ * cudnn_elementwise.c: softmax, copies between layouts and types, and arithmetic by elements, of the stand-in
+ * of libcudnn.
  */
 #include "nn_checks.h"
 
@@ -16,14 +16,13 @@ struct two {
     int op;
 };
 
-#define NEED(condition, status, ...) \
-    do { \
-        if (!(condition)) \
-            return nn_fail(call, status, __VA_ARGS__); \
+#define NEED(condition, status, ...)                                                                         \
+    do {                                                                                                     \
+        if (!(condition)) return nn_fail(call, status, __VA_ARGS__);                                         \
     } while (0)
 #define BAD CUDNN_STATUS_BAD_PARAM
 
-/* --- softmax ------------------------------------------------------------------------------------------------------ */
+/* --- softmax --- */
 
 static void softmax_run(const void *args)
 {
@@ -40,15 +39,15 @@ static void softmax_run(const void *args)
         for (size_t i = 0; i < c; i++)
             row[i] = (float)(row[i] / sum);
     }
-    if (x)
-        nn_write(&v->c, v->out, x, v->alpha, v->beta, "y");
+    if (x) nn_write(&v->c, v->out, x, v->alpha, v->beta, "y");
     free(x);
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSoftmaxForward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t algo,
                                                        cudnnSoftmaxMode_t mode, const void *alpha,
                                                        const cudnnTensorDescriptor_t xd, const void *x,
-                                                       const void *beta, const cudnnTensorDescriptor_t yd, void *y)
+                                                       const void *beta, const cudnnTensorDescriptor_t yd,
+                                                       void *y)
 {
     const char *call = "cudnnSoftmaxForward";
     NN_BEGIN(call);
@@ -57,26 +56,26 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSoftmaxForward(cudnnHandle_t handle, cud
     NEED(mode == CUDNN_SOFTMAX_MODE_CHANNEL && algo == CUDNN_SOFTMAX_ACCURATE, CUDNN_STATUS_NOT_SUPPORTED,
          "only the accurate one over channels");
     NEED(nn_type_runs(xd->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)xd->type);
-    NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)), BAD,
-         "not device memory");
+    NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)),
+         BAD, "not device memory");
     struct two v = {.a = *xd, .c = *yd, .pa = x, .out = y, .alpha = scalar(alpha), .beta = scalar(beta)};
     return nn_queue(handle, call, softmax_run, &v, sizeof v);
 }
 
-/* --- copies ------------------------------------------------------------------------------------------------------- */
+/* --- copies --- */
 
 static void transform_run(const void *args)
 {
     const struct two *v = args;
     float *x = nn_read(&v->a, v->pa, "x");
-    if (x)
-        nn_write(&v->c, v->out, x, v->alpha, v->beta, "y");
+    if (x) nn_write(&v->c, v->out, x, v->alpha, v->beta, "y");
     free(x);
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnTransformTensor(cudnnHandle_t handle, const void *alpha,
                                                         const cudnnTensorDescriptor_t xd, const void *x,
-                                                        const void *beta, const cudnnTensorDescriptor_t yd, void *y)
+                                                        const void *beta, const cudnnTensorDescriptor_t yd,
+                                                        void *y)
 {
     const char *call = "cudnnTransformTensor";
     NN_BEGIN(call);
@@ -87,8 +86,8 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnTransformTensor(cudnnHandle_t handle, co
     const char *list = getenv("FAKECUDA_SUPPORT");
     NEED(xd->type == yd->type || !list || !strstr(list, "no-type-transform"), CUDNN_STATUS_NOT_SUPPORTED,
          "another type");
-    NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)), BAD,
-         "not device memory");
+    NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)),
+         BAD, "not device memory");
     NEED(x != y, BAD, "in place");
     struct two v = {.a = *xd, .c = *yd, .pa = x, .out = y, .alpha = scalar(alpha), .beta = scalar(beta)};
     return nn_queue(handle, call, transform_run, &v, sizeof v);
@@ -107,13 +106,12 @@ static void fill_run(const void *args)
     float *all = malloc(n * sizeof *all);
     for (size_t i = 0; all && i < n; i++)
         all[i] = v->value;
-    if (all)
-        nn_write(&v->y, v->out, all, 1, 0, "y");
+    if (all) nn_write(&v->y, v->out, all, 1, 0, "y");
     free(all);
 }
 
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor(cudnnHandle_t handle, const cudnnTensorDescriptor_t yd, void *y,
-                                                  const void *value)
+FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor(cudnnHandle_t handle, const cudnnTensorDescriptor_t yd,
+                                                  void *y, const void *value)
 {
     const char *call = "cudnnSetTensor";
     NN_BEGIN(call);
@@ -121,11 +119,12 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor(cudnnHandle_t handle, const cu
     NEED(nn_type_runs(yd->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)yd->type);
     NEED(!nn_bad_pointer(y, nn_element_bytes(yd->type)), BAD, "not device memory");
     struct fill v = {*yd, y,
-                     yd->type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(*(const uint16_t *)value) : scalar(value)};
+                     yd->type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(*(const uint16_t *)value)
+                                                     : scalar(value)};
     return nn_queue(handle, call, fill_run, &v, sizeof v);
 }
 
-/* --- element by element ------------------------------------------------------------------------------------------- */
+/* --- element by element --- */
 
 /* The index in b (whose dimensions are those of a, or 1) of the element at dense NHWC index i of a. */
 static size_t broadcast(const tensor *a, const tensor *b, size_t i)
@@ -143,8 +142,7 @@ static size_t broadcast(const tensor *a, const tensor *b, size_t i)
 static bool broadcasts(const tensor *b, const tensor *a)
 {
     for (int i = 0; i < 4; i++)
-        if (b->d[i] != a->d[i] && b->d[i] != 1)
-            return false;
+        if (b->d[i] != a->d[i] && b->d[i] != 1) return false;
     return true;
 }
 
@@ -174,8 +172,9 @@ static void op_run(const void *args)
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnOpTensor(cudnnHandle_t handle, const cudnnOpTensorDescriptor_t od,
-                                                 const void *alpha1, const cudnnTensorDescriptor_t ad, const void *A,
-                                                 const void *alpha2, const cudnnTensorDescriptor_t bd, const void *B,
+                                                 const void *alpha1, const cudnnTensorDescriptor_t ad,
+                                                 const void *A, const void *alpha2,
+                                                 const cudnnTensorDescriptor_t bd, const void *B,
                                                  const void *beta, const cudnnTensorDescriptor_t cd, void *C)
 {
     const char *call = "cudnnOpTensor";
@@ -213,23 +212,23 @@ static void add_run(const void *args)
     float *all = a ? malloc(n * sizeof *all) : NULL;
     for (size_t i = 0; all && i < n; i++)
         all[i] = a[broadcast(&v->c, &v->a, i)];
-    if (all)
-        nn_write(&v->c, v->out, all, v->alpha, v->beta, "C");
+    if (all) nn_write(&v->c, v->out, all, v->alpha, v->beta, "C");
     free(a);
     free(all);
 }
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnAddTensor(cudnnHandle_t handle, const void *alpha,
-                                                  const cudnnTensorDescriptor_t ad, const void *A, const void *beta,
-                                                  const cudnnTensorDescriptor_t cd, void *C)
+                                                  const cudnnTensorDescriptor_t ad, const void *A,
+                                                  const void *beta, const cudnnTensorDescriptor_t cd, void *C)
 {
     const char *call = "cudnnAddTensor";
     NN_BEGIN(call);
-    NEED(nn_is_tensor(ad) && nn_is_tensor(cd) && broadcasts(ad, cd), BAD, "A does not fit C, or they are no tensors");
+    NEED(nn_is_tensor(ad) && nn_is_tensor(cd) && broadcasts(ad, cd), BAD,
+         "A does not fit C, or they are no tensors");
     NEED(ad->type == cd->type, CUDNN_STATUS_NOT_SUPPORTED, "types differ");
     NEED(nn_type_runs(ad->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)ad->type);
-    NEED(!nn_bad_pointer(A, nn_element_bytes(ad->type)) && !nn_bad_pointer(C, nn_element_bytes(cd->type)), BAD,
-         "not device memory");
+    NEED(!nn_bad_pointer(A, nn_element_bytes(ad->type)) && !nn_bad_pointer(C, nn_element_bytes(cd->type)),
+         BAD, "not device memory");
     struct two v = {.a = *ad, .c = *cd, .pa = A, .out = C, .alpha = scalar(alpha), .beta = scalar(beta)};
     return nn_queue(handle, call, add_run, &v, sizeof v);
 }

@@ -1,10 +1,10 @@
 /*
- * fake.h: what the stand-ins for the CUDA libraries share. The core (device memory, streams, fault injection) lives in
- * the stand-in of libcudart; those of libcudnn, libcublas and libnccl are linked against it.
+ * fake.h: what the stand-ins for the CUDA libraries share. The core (device memory, streams, fault injection)
+ * lives in the stand-in of libcudart; those of libcudnn, libcublas and libnccl are linked against it.
  *
- * A call of a stand-in does what the documentation says the real one does before it returns: it checks its arguments.
- * The arithmetic is put into the stream's queue as a closure and runs when somebody waits for that stream. README.md
- * has the rules and the environment variables.
+ * A call of a stand-in does what the documentation says the real one does before it returns: it checks its
+ * arguments. The arithmetic is put into the stream's queue as a closure and runs when somebody waits for that
+ * stream. README.md has the rules and the environment variables.
  */
 #ifndef FAKECUDA_FAKE_H
 #define FAKECUDA_FAKE_H
@@ -17,49 +17,54 @@
 
 #define FAKE_API __attribute__((visibility("default")))
 
-/* --- calls and their failures ------------------------------------------------------------------------------------- */
+/* --- calls and their failures --- */
 
 /*
- * Every entry point that returns a status begins with this. It counts the call and says whether it is the one that the
- * test wants to fail. Calls that release something never are: a program cannot do anything about those.
+ * Every entry point that returns a status begins with this. It counts the call and says whether it is the one
+ * that the test wants to fail. Calls that release something never are: a program cannot do anything about
+ * those.
  */
 FAKE_API bool fake_call_fails(const char *call);
 FAKE_API void fake_complain(const char *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For a test, through dlsym: absent from the real libraries, and so is whatever needs it. */
-FAKE_API void fakecuda_fail_call(long nth);      /* the nth call from now on fails; 0 = none */
-FAKE_API long fakecuda_calls(void);              /* calls counted since the last fakecuda_fail_call */
-FAKE_API void fakecuda_fail_execution(long nth); /* the nth queued piece of work from now on fails when it runs */
+FAKE_API void fakecuda_fail_call(long nth); /* the nth call from now on fails; 0 = none */
+FAKE_API long fakecuda_calls(void);         /* calls counted since the last fakecuda_fail_call */
+/* the nth queued piece of work from now on fails when it runs */
+FAKE_API void fakecuda_fail_execution(long nth);
 FAKE_API long fakecuda_executions(void);
 FAKE_API const char *fakecuda_failed_call(void); /* the name of the call that was made to fail last, or "" */
 FAKE_API long fakecuda_complaints(void);         /* misuses seen so far: each was also printed to stderr */
 FAKE_API const char *fakecuda_last_complaint(void);
-FAKE_API void fakecuda_forgive(void);      /* clears complaints and the devices' sticky error */
-FAKE_API long fakecuda_live_objects(void); /* device and pinned memory, streams, events, handles, descriptors */
+FAKE_API void fakecuda_forgive(void); /* clears complaints and the devices' sticky error */
+/* device and pinned memory, streams, events, handles, descriptors */
+FAKE_API long fakecuda_live_objects(void);
 FAKE_API size_t fakecuda_peak_bytes(int device);
 
-/* --- objects ------------------------------------------------------------------------------------------------------ */
+/* --- objects --- */
 
 /* A handle or descriptor of the kind given, with room for each_bytes after the common head; zeroed. */
 FAKE_API void *fake_object_new(const char *kind, size_t each_bytes);
 FAKE_API bool fake_object_is(const void *object, const char *kind); /* alive and of that kind; NULL is not */
 FAKE_API void fake_object_free(void *object);
 
-/* --- device memory ------------------------------------------------------------------------------------------------ */
+/* --- device memory --- */
 
 enum fake_access { FAKE_READ = 1, FAKE_WRITE = 2 };
 
 /*
- * For work that runs: the host address behind device address p when [p, p+bytes) lies within one live allocation of the
- * running stream's device; it also looks for races with the other streams. Otherwise complains, makes the device's
- * error stick and gives NULL: the work must then stop. p may not be NULL unless bytes is 0 (a unique non-NULL answer).
+ * For work that runs: the host address behind device address p when [p, p+bytes) lies within one live
+ * allocation of the running stream's device; it also looks for races with the other streams. Otherwise
+ * complains, makes the device's error stick and gives NULL: the work must then stop. p may not be NULL unless
+ * bytes is 0 (a unique non-NULL answer).
  */
 FAKE_API void *fake_access(const void *p, size_t bytes, int access, const char *what);
-/* For calls: whether p points into a live allocation at all (a pointer that cannot be right is refused at once). */
+/* For calls: whether p points into a live allocation at all (a pointer that cannot be right is refused at
+ * once). */
 FAKE_API bool fake_is_device(const void *p);
 FAKE_API void fake_scratch_poison(void *host, size_t bytes); /* NaN in every float and bfloat16 */
 
-/* --- queued work -------------------------------------------------------------------------------------------------- */
+/* --- queued work --- */
 
 typedef void (*fake_work)(const void *args);
 /* Copies args (n_bytes) and queues work on the stream; name must be a literal. */
@@ -77,7 +82,7 @@ FAKE_API cudaError_t fake_sticky(void); /* the current device's error that no ca
 FAKE_API void fake_break(const char *call, const char *why); /* makes it stick */
 FAKE_API int fake_compute_capability(void);                  /* 75, 80, 90: FAKECUDA_CC */
 
-/* --- numbers ------------------------------------------------------------------------------------------------------ */
+/* --- numbers --- */
 
 static inline float fake_from_bf16(uint16_t h)
 {
@@ -94,8 +99,7 @@ static inline uint16_t fake_to_bf16(float f) /* to nearest, ties to even, as the
         float f;
         uint32_t u;
     } v = {f};
-    if ((v.u & 0x7fffffff) > 0x7f800000)
-        return 0x7fff;
+    if ((v.u & 0x7fffffff) > 0x7f800000) return 0x7fff;
     return (uint16_t)((v.u + 0x7fff + ((v.u >> 16) & 1)) >> 16);
 }
 
@@ -105,17 +109,16 @@ static inline float fake_to_tf32(float f) /* ten bits of mantissa, to nearest, t
         float f;
         uint32_t u;
     } v = {f};
-    if ((v.u & 0x7f800000) == 0x7f800000)
-        return f;
+    if ((v.u & 0x7f800000) == 0x7f800000) return f;
     v.u = (v.u + 0x1000) & ~0x1fffu;
     return v.f;
 }
 
 /*
- * C[m,n] = A[m,k] * B[k,n], row-major and dense, C overwritten (add: added to). Sums in float in blocks of k. Rows of
- * A, B and C begin lda, ldb and ldc elements apart.
+ * C[m,n] = A[m,k] * B[k,n], row-major and dense, C overwritten (add: added to). Sums in float in blocks of k.
+ * Rows of A, B and C begin lda, ldb and ldc elements apart.
  */
-FAKE_API void fake_gemm(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c,
-                        size_t ldc, bool add);
+FAKE_API void fake_gemm(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
+                        float *c, size_t ldc, bool add);
 
 #endif

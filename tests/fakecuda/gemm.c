@@ -1,6 +1,7 @@
 /*
  * gemm.c: the one loop that has to be quick, so that whole networks pass through the stand-ins in seconds.
- * Rows of B are packed sixteen columns wide and six rows of A meet them at a time; the compiler makes vectors of it.
+ * Rows of B are packed sixteen columns wide and six rows of A meet them at a time; the compiler makes vectors
+ * of it.
  */
 #include "fake.h"
 
@@ -13,8 +14,8 @@
 
 typedef float vector __attribute__((vector_size(32), aligned(4)));
 
-static inline __attribute__((always_inline)) void tile_body(size_t k, const float *a, size_t lda, const float *b,
-                                                            float *c, size_t ldc)
+static inline __attribute__((always_inline)) void tile_body(size_t k, const float *a, size_t lda,
+                                                            const float *b, float *c, size_t ldc)
 {
     vector sum[ROWS][2];
     for (int r = 0; r < ROWS; r++) {
@@ -41,8 +42,8 @@ static void tile_plain(size_t k, const float *a, size_t lda, const float *b, flo
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2,fma"), optimize("O3", "unroll-loops", "fp-contract=fast"))) static void
-tile_avx2(size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc)
+__attribute__((target("avx2,fma"), optimize("O3", "unroll-loops", "fp-contract=fast"))) static void tile_avx2(
+    size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc)
 {
     tile_body(k, a, lda, b, c, ldc);
 }
@@ -81,8 +82,7 @@ void fake_gemm(size_t m, size_t n, size_t k, const float *a, size_t lda, const f
 {
     size_t panels = (n + COLUMNS - 1) / COLUMNS;
     float *packed = malloc(panels * COLUMNS * DEPTH * sizeof *packed);
-    if (!packed)
-        abort();
+    if (!packed) abort();
     if (!add)
         for (size_t r = 0; r < m; r++)
             memset(c + r * ldc, 0, n * sizeof *c);
@@ -95,8 +95,9 @@ void fake_gemm(size_t m, size_t n, size_t k, const float *a, size_t lda, const f
                         p * COLUMNS + j < n ? b[(k0 + i) * ldb + p * COLUMNS + j] : 0;
         for (size_t r = 0; r < m; r += ROWS)
             for (size_t p = 0; p < panels; p++)
-                tile(m - r < ROWS ? m - r : ROWS, n - p * COLUMNS < COLUMNS ? n - p * COLUMNS : COLUMNS, depth,
-                     a + r * lda + k0, lda, packed + p * DEPTH * COLUMNS, c + r * ldc + p * COLUMNS, ldc);
+                tile(m - r < ROWS ? m - r : ROWS, n - p * COLUMNS < COLUMNS ? n - p * COLUMNS : COLUMNS,
+                     depth, a + r * lda + k0, lda, packed + p * DEPTH * COLUMNS, c + r * ldc + p * COLUMNS,
+                     ldc);
     }
     free(packed);
 }

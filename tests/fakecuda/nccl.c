@@ -1,7 +1,7 @@
 /*
- * nccl.c: the calls of NCCL that winnow makes: one process, a communicator over several devices, sums in a group.
- * A collective queues one piece of work on each rank's stream; the first that runs brings the other ranks' streams up
- * to theirs.
+ * nccl.c: the calls of NCCL that winnow makes: one process, a communicator over several devices, sums in a
+ * group. A collective queues one piece of work on each rank's stream; the first that runs brings the other
+ * ranks' streams up to theirs.
  */
 #include "fake.h"
 
@@ -43,12 +43,10 @@ struct queued {
 static struct queued group[64];
 static int n_group, group_depth;
 
-#define BEGIN(call) \
-    do { \
-        if (fake_call_fails(call)) \
-            return ncclInternalError; \
-        if (fake_sticky() != cudaSuccess) \
-            return ncclUnhandledCudaError; \
+#define BEGIN(call)                                                                                          \
+    do {                                                                                                     \
+        if (fake_call_fails(call)) return ncclInternalError;                                                 \
+        if (fake_sticky() != cudaSuccess) return ncclUnhandledCudaError;                                     \
     } while (0)
 
 FAKE_API ncclResult_t ncclGetVersion(int *version)
@@ -60,11 +58,9 @@ FAKE_API ncclResult_t ncclGetVersion(int *version)
 FAKE_API ncclResult_t ncclCommInitAll(ncclComm_t *comms, int n, const int *devices)
 {
     BEGIN("ncclCommInitAll");
-    if (n < 1 || n > MAX_RANKS)
-        return ncclInvalidArgument;
+    if (n < 1 || n > MAX_RANKS) return ncclInvalidArgument;
     struct clique *clique = calloc(1, sizeof *clique);
-    if (!clique)
-        return ncclSystemError;
+    if (!clique) return ncclSystemError;
     clique->ranks = clique->alive = n;
     for (int i = 0; i < n; i++) {
         for (int j = 0; j < i; j++)
@@ -73,8 +69,7 @@ FAKE_API ncclResult_t ncclCommInitAll(ncclComm_t *comms, int n, const int *devic
                 return ncclInvalidUsage;
             }
         comms[i] = fake_object_new("nccl communicator", sizeof *comms[i]);
-        if (!comms[i])
-            return ncclSystemError;
+        if (!comms[i]) return ncclSystemError;
         *comms[i] = (struct ncclComm){clique, i, devices ? devices[i] : i};
     }
     return ncclSuccess;
@@ -82,17 +77,17 @@ FAKE_API ncclResult_t ncclCommInitAll(ncclComm_t *comms, int n, const int *devic
 
 FAKE_API ncclResult_t ncclCommDestroy(ncclComm_t comm)
 {
-    if (!fake_object_is(comm, "nccl communicator"))
-        return ncclInvalidArgument;
-    if (--comm->clique->alive == 0)
-        free(comm->clique);
+    if (!fake_object_is(comm, "nccl communicator")) return ncclInvalidArgument;
+    if (--comm->clique->alive == 0) free(comm->clique);
     fake_object_free(comm);
     return ncclSuccess;
 }
 
 FAKE_API const char *ncclGetErrorString(ncclResult_t result)
 {
-    return result == ncclSuccess ? "no error" : result == ncclInternalError ? "internal error" : "invalid usage";
+    return result == ncclSuccess         ? "no error"
+           : result == ncclInternalError ? "internal error"
+                                         : "invalid usage";
 }
 
 FAKE_API const char *ncclGetLastError(ncclComm_t comm) { return ""; }
@@ -104,8 +99,7 @@ static void reduce_run(const void *args)
     size_t bytes = c->count * sizeof(float);
     const float *from = fake_access(q->from, bytes, FAKE_READ, "the rank's part");
     c->in[q->rank] = malloc(bytes + 1);
-    if (!c->in[q->rank])
-        abort();
+    if (!c->in[q->rank]) abort();
     if (from)
         memcpy(c->in[q->rank], from, bytes);
     else
@@ -136,14 +130,15 @@ static void reduce_run(const void *args)
     }
 }
 
-FAKE_API ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op,
-                                    ncclComm_t comm, cudaStream_t stream)
+FAKE_API ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type,
+                                    ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream)
 {
     BEGIN("ncclAllReduce");
     if (!fake_object_is(comm, "nccl communicator") || !fake_stream_is_live(stream) || type != ncclFloat32 ||
-        (op != ncclSum && op != ncclAvg) || fake_stream_device(stream) != comm->device || !fake_is_device(from) ||
-        !fake_is_device(to)) {
-        fake_complain("ncclAllReduce", "a dead communicator or stream, another device's stream, or no device memory");
+        (op != ncclSum && op != ncclAvg) || fake_stream_device(stream) != comm->device ||
+        !fake_is_device(from) || !fake_is_device(to)) {
+        fake_complain("ncclAllReduce",
+                      "a dead communicator or stream, another device's stream, or no device memory");
         return ncclInvalidArgument;
     }
     if (!group_depth) {
@@ -151,8 +146,7 @@ FAKE_API ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, nc
                       "one thread drives every rank: outside a group the first call would wait for ever");
         return ncclInvalidUsage;
     }
-    if (n_group == 64)
-        return ncclInternalError;
+    if (n_group == 64) return ncclInternalError;
     group[n_group++] = (struct queued){NULL, comm->rank, from, to, comm, stream, count, op == ncclAvg};
     return ncclSuccess;
 }
@@ -167,19 +161,15 @@ FAKE_API ncclResult_t ncclGroupStart(void)
 FAKE_API ncclResult_t ncclGroupEnd(void)
 {
     bool fails = fake_call_fails("ncclGroupEnd");
-    if (!group_depth || --group_depth)
-        return group_depth ? ncclSuccess : ncclInvalidUsage;
+    if (!group_depth || --group_depth) return group_depth ? ncclSuccess : ncclInvalidUsage;
     int n = n_group;
     n_group = 0;
-    if (fails)
-        return ncclInternalError;
+    if (fails) return ncclInternalError;
     bool used[64] = {false};
     for (int i = 0; i < n; i++) {
-        if (used[i])
-            continue;
+        if (used[i]) continue;
         struct collective *c = calloc(1, sizeof *c);
-        if (!c)
-            return ncclSystemError;
+        if (!c) return ncclSystemError;
         c->ranks = group[i].comm->clique->ranks;
         c->count = group[i].count;
         c->average = group[i].average;
@@ -188,14 +178,15 @@ FAKE_API ncclResult_t ncclGroupEnd(void)
             for (int j = i; j < n; j++)
                 if (!used[j] && group[j].comm->clique == group[i].comm->clique && group[j].rank == r) {
                     if (group[j].count != c->count)
-                        fake_complain("ncclGroupEnd", "rank %d sums %zu values, rank %d %zu", group[i].rank, c->count,
-                                      r, group[j].count);
+                        fake_complain("ncclGroupEnd", "rank %d sums %zu values, rank %d %zu", group[i].rank,
+                                      c->count, r, group[j].count);
                     members[found++] = j;
                     used[j] = true;
                     break;
                 }
         if (found != c->ranks) {
-            fake_complain("ncclGroupEnd", "%d of %d ranks take part: the real one would hang", found, c->ranks);
+            fake_complain("ncclGroupEnd", "%d of %d ranks take part: the real one would hang", found,
+                          c->ranks);
             free(c);
             return ncclInvalidUsage;
         }

@@ -6,7 +6,7 @@
 
 #include "fake.h"
 
-#pragma GCC diagnostic ignored \
+#pragma GCC diagnostic ignored                                                                               \
     "-Wdeprecated-declarations" /* cuDNN 9 marks its descriptor calls so; this is their stand-in */
 #include <cudnn.h>
 
@@ -51,24 +51,24 @@ struct cudnnOpTensorStruct {
 
 typedef struct cudnnTensorStruct tensor;
 
-#define NN_BEGIN(call) \
-    do { \
-        if (fake_call_fails(call)) \
-            return nn_fail(call, CUDNN_STATUS_EXECUTION_FAILED, "failed on request"); \
-        if (fake_sticky() != cudaSuccess) \
-            return nn_fail(call, CUDNN_STATUS_EXECUTION_FAILED_CUDART, "the device is in an error state"); \
-        if (!fake_object_is(handle, "cudnn handle")) \
-            return nn_fail(call, CUDNN_STATUS_NOT_INITIALIZED, "not a live handle"); \
-        if (!handle->stream) \
-            return nn_fail(call, CUDNN_STATUS_BAD_PARAM, \
-                           "the handle has no stream: winnow does not use the default one"); \
+#define NN_BEGIN(call)                                                                                       \
+    do {                                                                                                     \
+        if (fake_call_fails(call)) return nn_fail(call, CUDNN_STATUS_EXECUTION_FAILED, "failed on request"); \
+        if (fake_sticky() != cudaSuccess)                                                                    \
+            return nn_fail(call, CUDNN_STATUS_EXECUTION_FAILED_CUDART, "the device is in an error state");   \
+        if (!fake_object_is(handle, "cudnn handle"))                                                         \
+            return nn_fail(call, CUDNN_STATUS_NOT_INITIALIZED, "not a live handle");                         \
+        if (!handle->stream)                                                                                 \
+            return nn_fail(call, CUDNN_STATUS_BAD_PARAM,                                                     \
+                           "the handle has no stream: winnow does not use the default one");                 \
     } while (0)
 
-/* Keeps the sentence for cudnnGetLastErrorString and gives the status back. A misuse is also a complaint; what is only
- * unsupported isn't. */
+/* Keeps the sentence for cudnnGetLastErrorString and gives the status back. A misuse is also a complaint;
+ * what is only unsupported isn't. */
 cudnnStatus_t nn_fail(const char *call, cudnnStatus_t status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-cudnnStatus_t nn_queue(cudnnHandle_t handle, const char *call, fake_work work, const void *args, size_t n_bytes);
+cudnnStatus_t nn_queue(cudnnHandle_t handle, const char *call, fake_work work, const void *args,
+                       size_t n_bytes);
 
 bool nn_is_tensor(const void *d);
 bool nn_packed_nhwc(const tensor *t);
@@ -82,9 +82,9 @@ const char *nn_bad_pointer(const void *p, size_t alignment);
 bool nn_type_runs(cudnnDataType_t type); /* float, bfloat16 from compute capability 8.0 on */
 
 /*
- * For work that runs. nn_read: the tensor as dense float NHWC in new memory (free it), or NULL after a bad access.
- * nn_write: puts alpha * dense + beta * (what is there) into the tensor; with beta 0 what is there is not read. false
- * after a bad access.
+ * For work that runs. nn_read: the tensor as dense float NHWC in new memory (free it), or NULL after a bad
+ * access. nn_write: puts alpha * dense + beta * (what is there) into the tensor; with beta 0 what is there is
+ * not read. false after a bad access.
  */
 float *nn_read(const tensor *t, const void *p, const char *what);
 bool nn_write(const tensor *t, void *p, const float *dense, float alpha, float beta, const char *what);

@@ -29,12 +29,11 @@ static int ends(const char *s, const char *end)
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
-    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        dlsym(RTLD_NEXT, "getaddrinfo");
     const char *to = getenv("REBIND_TO");
-    if (is_away())
-        return EAI_AGAIN;
-    if (node && ends(node, ".dead.test"))
-        return EAI_NONAME;
+    if (is_away()) return EAI_AGAIN;
+    if (node && ends(node, ".dead.test")) return EAI_NONAME;
     if (node && ends(node, ".many.test"))
         to = "127.0.0.1";
     else if (!node || strcmp(node, "rebind.test") != 0)

@@ -1,7 +1,8 @@
 /* needs: model */
 /*
- * checkpoint_fuzz.c: the checkpoint reader, on bytes in a block of just their size. When the first byte is odd the header's own
- * fields are made right first (magic, size, hash of the table), so that the table behind them is reached.
+ * checkpoint_fuzz.c: the checkpoint reader, on bytes in a block of just their size. When the first byte is
+ * odd the header's own fields are made right first (magic, size, hash of the table), so that the table behind
+ * them is reached.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,11 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct checkpoint c;
     struct error err = {0};
     size_t n_bytes;
-    if (size < 1)
-        return 0;
+    if (size < 1) return 0;
     char *copy = malloc(size > 1 ? size - 1 : 1);
-    if (!copy)
-        return 0;
+    if (!copy) return 0;
     memcpy(copy, data + 1, size - 1);
     if (data[0] & 1 && size - 1 >= HEADER_BYTES) {
         uint64_t file_bytes = size - 1;
@@ -38,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         xxh128_of(&h, copy + HEADER_BYTES, table);
         memcpy(copy + 24, &h, sizeof h);
     }
-    if (!checkpoint_take(&c, copy, size - 1, "fuzz", &err)) {   /* c owns copy, also when it fails */
+    if (!checkpoint_take(&c, copy, size - 1, "fuzz", &err)) { /* c owns copy, also when it fails */
         volatile char sum = 0;
         const char *bytes = checkpoint_find(&c, "plan", &n_bytes);
         for (size_t i = 0; bytes && i < n_bytes; i++)

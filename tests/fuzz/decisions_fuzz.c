@@ -15,12 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decisions_sort(&d);
         for (size_t i = 0; i < d.n; i++) {
             const struct decision *x = decisions_find(&d, &d.items[i].key, &n);
-            if (!x || n == 0 || d.items[i].kind >= DECISION_KINDS)
-                abort();
+            if (!x || n == 0 || d.items[i].kind >= DECISION_KINDS) abort();
             decisions_conflict(x, n);
         }
-        if (d.n < 200 && !decisions_agreement(&d, &a, &n, &err))
-            free(a);
+        if (d.n < 200 && !decisions_agreement(&d, &a, &n, &err)) free(a);
     }
     decisions_release(&d);
     return 0;

@@ -4,7 +4,4 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    return image_fuzz_one(data, size, IMAGE_GIF);
-}
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return image_fuzz_one(data, size, IMAGE_GIF); }

@@ -1,8 +1,10 @@
 /*
- * h5_fuzz.c: a Keras .h5 from a stranger. The library runs in a child that may die; this process may not, and must say why.
+ * h5_fuzz.c: a Keras .h5 from a stranger. The library runs in a child that may die; this process may not, and
+ * must say why.
  */
 /* needs: net io base */
-/* A child that loops is ended after 1 s of CPU (10 s outside of fuzzing), which beside other jobs is longer; only what takes minutes is a hang. */
+/* A child that loops is ended after 1 s of CPU (10 s outside of fuzzing), which beside other jobs is longer;
+ * only what takes minutes is a hang. */
 /* fuzz: -timeout=200 */
 #include <stdint.h>
 #include <stdio.h>
@@ -14,10 +16,7 @@
 
 static char path[64];
 
-static void clean_up(void)
-{
-    unlink(path);
-}
+static void clean_up(void) { unlink(path); }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -26,23 +25,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err = {0};
     char id[33];
     if (!path[0]) {
-        snprintf(path, sizeof path, "%s/winnow-fuzz-XXXXXX.h5", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+        snprintf(path, sizeof path, "%s/winnow-fuzz-XXXXXX.h5",
+                 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
         int fd = mkstemps(path, 3);
-        if (fd < 0)
-            abort();
+        if (fd < 0) abort();
         close(fd);
         atexit(clean_up);
     }
     FILE *f = fopen(path, "wb");
-    if (!f || (size && fwrite(data, 1, size, f) != size) || fclose(f))
-        abort();
+    if (!f || (size && fwrite(data, 1, size, f) != size) || fclose(f)) abort();
     if (net_open(&n, path, &err)) {
-        if (!err.text[0] || !err.code)
-            abort();
+        if (!err.text[0] || !err.code) abort();
         return 0;
     }
-    if (net_hash(&n, id, &err))
-        abort();
+    if (net_hash(&n, id, &err)) abort();
     net_release(&n);
     return 0;
 }

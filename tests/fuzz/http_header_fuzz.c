@@ -1,6 +1,7 @@
 /* needs: http store */
 /*
- * Header lines, picture signatures and ends, and block lists: three small parsers of what servers and strangers send.
+ * Header lines, picture signatures and ends, and block lists: three small parsers of what servers and
+ * strangers send.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -28,13 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         h.status > 999 || (h.range_first >= 0 && h.range_last < h.range_first) || h.retry_after_s < -1)
         abort();
     const char *validator = http_headers_strong_validator(&h);
-    if (*validator && !http_headers_same_version(&h, validator))
-        abort();
+    if (*validator && !http_headers_same_version(&h, validator)) abort();
     enum picture_kind k = picture_kind_of(data, size);
     for (int i = PICTURE_JPEG; i <= PICTURE_GIF; i++)
         (void)picture_kind_complete((enum picture_kind)i, data, size);
-    if (!picture_kind_name(k))
-        abort();
+    if (!picture_kind_name(k)) abort();
     (void)hash_list_add_bytes(&list, (const char *)data, size, "list", &err);
     hash_list_release(&list);
     return 0;

@@ -1,6 +1,6 @@
 /*
- * replay_main.c: runs a fuzz target over every file of its corpus without a fuzzer, one TAP line a file, so that `make check`
- * replays old crashes under any compiler.
+ * replay_main.c: runs a fuzz target over every file of its corpus without a fuzzer, one TAP line a file, so
+ * that `make check` replays old crashes under any compiler.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -15,14 +15,12 @@ static int replay(const char *path)
     FILE *f = fopen(path, "rb");
     uint8_t *data = NULL;
     size_t n = 0, room = 0, got;
-    if (!f)
-        return -1;
+    if (!f) return -1;
     do {
         if (n == room) {
             room = room ? room * 2 : 65536;
             data = realloc(data, room);
-            if (!data)
-                abort();
+            if (!data) abort();
         }
         got = fread(data + n, 1, room - n, f);
         n += got;
@@ -30,8 +28,7 @@ static int replay(const char *path)
     fclose(f);
     /* A copy of the exact size, so that a sanitiser sees a read past the end. */
     uint8_t *exact = malloc(n ? n : 1);
-    if (!exact)
-        abort();
+    if (!exact) abort();
     memcpy(exact, data, n);
     LLVMFuzzerTestOneInput(exact, n);
     free(exact);
@@ -42,8 +39,7 @@ static int replay(const char *path)
 int main(int argc, char **argv)
 {
     int n = 0, failed = 0;
-    if (argc != 2)
-        return 64;
+    if (argc != 2) return 64;
     DIR *d = opendir(argv[1]);
     if (!d) {
         printf("not ok 1 - no corpus folder %s\n1..1\n", argv[1]);
@@ -51,8 +47,7 @@ int main(int argc, char **argv)
     }
     for (struct dirent *e; (e = readdir(d));) {
         char path[4096];
-        if (e->d_name[0] == '.')
-            continue;
+        if (e->d_name[0] == '.') continue;
         snprintf(path, sizeof path, "%s/%s", argv[1], e->d_name);
         int rc = replay(path);
         failed += rc != 0;

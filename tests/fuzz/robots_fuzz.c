@@ -15,16 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *lf = memchr(data, '\n', size);
     size_t n = lf ? (size_t)(lf - data) : size;
     char *path = malloc(n + 1);
-    if (!path)
-        abort();
+    if (!path) abort();
     memcpy(path, data, n);
     path[n] = 0;
     const char *text = (const char *)(lf ? lf + 1 : data + size);
-    if (robots_parse(&r, text, size - (size_t)(text - (const char *)data), "winnow", &err))
-        abort();
+    if (robots_parse(&r, text, size - (size_t)(text - (const char *)data), "winnow", &err)) abort();
     bool allowed = robots_allows(&r, path);
-    if (r.n_rules == 0 && !allowed)
-        abort();
+    if (r.n_rules == 0 && !allowed) abort();
     robots_release(&r);
     free(path);
     return 0;

@@ -1,8 +1,8 @@
 /* needs: base io hash manifest image shard */
 /*
- * shard_fuzz.c: a shard set whose index a stranger wrote. First byte 'i': the rest is index.tsv beside a sound pair; otherwise
- * the rest is shard-00000.tsv and index.tsv lists it with its right hash (a stranger can compute hashes, too).
- * The .bin file holds a small JPEG and samples.
+ * shard_fuzz.c: a shard set whose index a stranger wrote. First byte 'i': the rest is index.tsv beside a
+ * sound pair; otherwise the rest is shard-00000.tsv and index.tsv lists it with its right hash (a stranger
+ * can compute hashes, too). The .bin file holds a small JPEG and samples.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +26,7 @@ static void write_file(const char *name, const void *bytes, size_t n)
     char path[128];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *f = fopen(path, "wb");
-    if (!f || fwrite(bytes, 1, n, f) != n || fclose(f))
-        exit(70);
+    if (!f || fwrite(bytes, 1, n, f) != n || fclose(f)) exit(70);
 }
 
 static void clean_up(void)
@@ -49,14 +48,11 @@ static void make_bin(void)
     uint8_t *jpeg;
     size_t n;
     strcpy(folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm/winnow-fuzz-XXXXXX" : "/tmp/winnow-fuzz-XXXXXX");
-    if (!mkdtemp(folder))
-        exit(70);
+    if (!mkdtemp(folder)) exit(70);
     atexit(clean_up);
-    if (image_reserve(&m, SIDE, SIDE, 3, &err))
-        exit(70);
+    if (image_reserve(&m, SIDE, SIDE, 3, &err)) exit(70);
     memset(m.pixels, 90, image_bytes(&m));
-    if (image_encode_jpeg(&m, 80, &jpeg, &n, &err))
-        exit(70);
+    if (image_encode_jpeg(&m, 80, &jpeg, &n, &err)) exit(70);
     memcpy(bin + 64, jpeg, n < 1900 ? n : 1900);
     memset(bin + 2048, 77, 1024);
     free(jpeg);
@@ -69,12 +65,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct shard_set *s;
     struct error err = {0};
     static uint8_t scratch[4096 * 3 + 64];
-    if (size < 1 || size > 20000)
-        return 0;
-    if (!folder[0])
-        make_bin();
+    if (size < 1 || size > 20000) return 0;
+    if (!folder[0]) make_bin();
     if (data[0] == 'i') {
-        static const char rows[] = "path\tlabel\tsplit\tgroup\tfold\tvariant\tsource\tparams\txxh128\toffset\tbytes\tchecksum\n";
+        static const char rows[] =
+            "path\tlabel\tsplit\tgroup\tfold\tvariant\tsource\tparams\txxh128\toffset\tbytes\tchecksum\n";
         write_file("index.tsv", data + 1, size - 1);
         write_file("shard-00000.tsv", rows, sizeof rows - 1);
     } else {
@@ -86,22 +81,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         xxh128_of(&h, data + 1, size - 1);
         xxh128_hex(hex, &h);
         int n = snprintf(index, sizeof index,
-                         "key\tvalue\trecords\tbytes\txxh128\nformat\twinnow-shards-1\t\t\t\nside_px\t%d\t\t\t\nresize\tbilinear\t\t\t\n"
-                         "encoding\t%s\t\t\t\nclass\ta\t\t\t\nclass\tb\t\t\t\nshard\tshard-00000.bin\t%zu\t%d\t%s\nindex\tshard-00000.tsv\t%zu\t%zu\t%s\n",
-                         SIDE, data[0] == 'j' ? "jpeg" : "raw", n_rows - 1, BIN_BYTES, hex, n_rows - 1, size - 1, hex);
+                         "key\tvalue\trecords\tbytes\txxh128\nformat\twinnow-shards-1\t\t\t\nside_px\t%"
+                         "d\t\t\t\nresize\tbilinear\t\t\t\n"
+                         "encoding\t%s\t\t\t\nclass\ta\t\t\t\nclass\tb\t\t\t\nshard\tshard-00000.bin\t%zu\t%"
+                         "d\t%s\nindex\tshard-00000.tsv\t%zu\t%zu\t%s\n",
+                         SIDE, data[0] == 'j' ? "jpeg" : "raw", n_rows - 1, BIN_BYTES, hex, n_rows - 1,
+                         size - 1, hex);
         write_file("index.tsv", index, (size_t)n);
         write_file("shard-00000.tsv", data + 1, size - 1);
     }
-    if (shard_set_open_stored(&s, folder, &err) == 0) {     /* no workers: what they decode, jpeg_fuzz decodes */
+    /* no workers: what they decode, jpeg_fuzz decodes */
+    if (shard_set_open_stored(&s, folder, &err) == 0) {
         const struct shard_set_info *info = shard_set_info(s);
         for (uint64_t i = 0; i < info->n_records && i < 50; i++) {
             struct shard_record r;
-            if (shard_set_describe(s, i, &r, &err) || r.label < 0 || r.label >= info->n_classes)
-                abort();
+            if (shard_set_describe(s, i, &r, &err) || r.label < 0 || r.label >= info->n_classes) abort();
             volatile uint8_t sum = 0;
-            for (size_t k = 0; k < r.n_encoded + 64; k++)   /* the promised bytes and the tail lie in the mapping */
+            /* the promised bytes and the tail lie in the mapping */
+            for (size_t k = 0; k < r.n_encoded + 64; k++)
                 sum = (uint8_t)(sum + r.encoded[k]);
-            if (info->side_px <= 64 && info->encoding == SHARD_RAW && shard_set_read(s, i, scratch, &r, &err) == 0)
+            if (info->side_px <= 64 && info->encoding == SHARD_RAW &&
+                shard_set_read(s, i, scratch, &r, &err) == 0)
                 sum = (uint8_t)(sum + r.pixels[(size_t)info->side_px * (size_t)info->side_px * 3 - 1]);
             shard_set_find(s, r.xxh128, r.variant);
         }

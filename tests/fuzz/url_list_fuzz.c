@@ -1,6 +1,6 @@
 /* needs: http */
-/* Plain lists and the canonical form of addresses: nothing read past the end, canonical is a fixed point, parts lie
- * inside. */
+/* Plain lists and the canonical form of addresses: nothing read past the end, canonical is a fixed point,
+ * parts lie inside. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)url_list_is_manifest((const char *)data, size);
     url_list_start(&c, (const char *)data, size);
     while (url_list_next(&c, &entry, &n)) {
-        if (n == 0 || *entry == '#')
-            abort();
-        if (http_url_canonical(entry, n, &out, &parts, &why, &err) != 1)
-            continue;
-        if (parts.host + parts.host_bytes > parts.path || parts.path >= out.n_bytes || out.data[parts.path] != '/' ||
-            out.n_bytes > HTTP_URL_MAX_BYTES || strpbrk(out.data, "\t\n\r #"))
+        if (n == 0 || *entry == '#') abort();
+        if (http_url_canonical(entry, n, &out, &parts, &why, &err) != 1) continue;
+        if (parts.host + parts.host_bytes > parts.path || parts.path >= out.n_bytes ||
+            out.data[parts.path] != '/' || out.n_bytes > HTTP_URL_MAX_BYTES || strpbrk(out.data, "\t\n\r #"))
             abort();
         if (http_url_canonical(out.data, out.n_bytes, &again, &parts, &why, &err) != 1 ||
             strcmp(out.data, again.data) != 0)

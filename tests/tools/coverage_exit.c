@@ -1,7 +1,8 @@
 /*
- * coverage_exit.c: linked into the programs of CONFIG=coverage only, in place of the calls after which gcc's counts would be lost: _exit, a
- * stop signal that is raised again, and a sandbox (--wrap, tests/tools/hardening.mk). The limits and the system call filter stay what they
- * are; what a sandboxed worker runs after its filter is in force is not counted.
+ * coverage_exit.c: linked into the programs of CONFIG=coverage only, in place of the calls after which gcc's
+ * counts would be lost: _exit, a stop signal that is raised again, and a sandbox (--wrap,
+ * tests/tools/hardening.mk). The limits and the system call filter stay what they are; what a sandboxed
+ * worker runs after its filter is in force is not counted.
  */
 #include <signal.h>
 #include <sys/resource.h>
@@ -19,18 +20,17 @@ int __wrap_seccomp_load(void *filter);
 void __wrap__exit(int code) __attribute__((noreturn));
 void __wrap_signals_reraise(int number) __attribute__((noreturn));
 
-static struct rlimit wanted;            /* the limit on files that is set late, from no_files to the filter */
+static struct rlimit wanted; /* the limit on files that is set late, from no_files to the filter */
 static int no_files, filtered;
 
-/* A hard limit of nothing would stop the counts: it becomes a soft one here, and the one asked for in seccomp_load. */
+/* A hard limit of nothing would stop the counts: it becomes a soft one here, and the one asked for in
+ * seccomp_load. */
 int __wrap_setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 {
     struct rlimit soft = *limit;
-    if (resource != RLIMIT_FSIZE || limit->rlim_cur > 0)
-        return __real_setrlimit(resource, limit);
+    if (resource != RLIMIT_FSIZE || limit->rlim_cur > 0) return __real_setrlimit(resource, limit);
     struct rlimit now;
-    if (getrlimit(RLIMIT_FSIZE, &now))
-        return -1;
+    if (getrlimit(RLIMIT_FSIZE, &now)) return -1;
     wanted = *limit;
     no_files = 1;
     soft.rlim_max = now.rlim_max;
@@ -46,8 +46,7 @@ static void write_counts(void)
     }
     __gcov_dump();
     __gcov_reset();
-    if (no_files)
-        (void)__real_setrlimit(RLIMIT_FSIZE, &wanted);
+    if (no_files) (void)__real_setrlimit(RLIMIT_FSIZE, &wanted);
 }
 
 int __wrap_seccomp_load(void *filter)
@@ -59,8 +58,7 @@ int __wrap_seccomp_load(void *filter)
 
 void __wrap__exit(int code)
 {
-    if (!filtered)
-        write_counts();
+    if (!filtered) write_counts();
     __real__exit(code);
 }
 

@@ -1,6 +1,7 @@
 /* needs: base io hash manifest image */
 /*
- * Augmentation against Keras' formulas (tests/ref/augment_vectors.tsv), its words, its determinism, and what each kind does.
+ * Augmentation against Keras' formulas (tests/ref/augment_vectors.tsv), its words, its determinism, and what
+ * each kind does.
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,12 +19,12 @@
 static void picture(struct image *m, int w, int h)
 {
     struct error err = {0};
-    if (image_reserve(m, w, h, 3, &err))
-        exit(71);
+    if (image_reserve(m, w, h, 3, &err)) exit(71);
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
             for (int c = 0; c < 3; c++)
-                m->pixels[(y * w + x) * 3 + c] = (uint8_t)lrint(127 + 90 * sin(x / 4.0 + c) + 37 * cos(y / 3.0 - c));
+                m->pixels[(y * w + x) * 3 + c] =
+                    (uint8_t)lrint(127 + 90 * sin(x / 4.0 + c) + 37 * cos(y / 3.0 - c));
 }
 
 static void test_keras(void)
@@ -44,7 +45,8 @@ static void test_keras(void)
         char text[300], fill[16];
         int w, h, at;
         double worst = 0, sum = 0;
-        if (sscanf(line, "%299[^\t]\t%15[^\t]\t%d\t%d\t%n", text, fill, &w, &h, &at) != 4 || augment_params_parse(text, &p, &err)) {
+        if (sscanf(line, "%299[^\t]\t%15[^\t]\t%d\t%d\t%n", text, fill, &w, &h, &at) != 4 ||
+            augment_params_parse(text, &p, &err)) {
             CHECK_SAY(false, "a row of the vectors: %s", err.text);
             continue;
         }
@@ -57,10 +59,11 @@ static void test_keras(void)
             worst = d > worst ? d : worst;
             sum += d;
         }
-        /* The picture climbs 25 levels a pixel at most; positions are rounded to 1/128 pixel in each axis, samples to levels,
-           twice where brightness follows, and the amount of a channel shift to a level. */
-        CHECK_SAY(worst <= 1.2 && sum / (double)image_bytes(&out) < 0.5, "Keras' %s (%s, %dx%d): at most %.2f away, %.3f on average",
-                  text, fill, w, h, worst, sum / (double)image_bytes(&out));
+        /* The picture climbs 25 levels a pixel at most; positions are rounded to 1/128 pixel in each axis,
+         * samples to levels, twice where brightness follows, and the amount of a channel shift to a level. */
+        CHECK_SAY(worst <= 1.2 && sum / (double)image_bytes(&out) < 0.5,
+                  "Keras' %s (%s, %dx%d): at most %.2f away, %.3f on average", text, fill, w, h, worst,
+                  sum / (double)image_bytes(&out));
         n++;
         image_release(&in);
         image_release(&out);
@@ -68,24 +71,27 @@ static void test_keras(void)
     }
     CHECK_SAY(n >= 30, "%d vectors", n);
     free(line);
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
 }
 
 static void test_words(void)
 {
     struct augment_spec s;
     struct error err = {0};
-    static const char *const wrong[] = {"", "rotate=3", "rotation", "rotation=-1", "rotation=x", "zoom=1.5", "zoom=2:1", "shift=0.1:0.2",
-                                        "jpeg=50", "jpeg=90:50", "fill=blue", "flip=2", "article,,", "rotation=1 ", "crop=1"};
+    static const char *const wrong[] = {"",          "rotate=3", "rotation",      "rotation=-1", "rotation=x",
+                                        "zoom=1.5",  "zoom=2:1", "shift=0.1:0.2", "jpeg=50",     "jpeg=90:50",
+                                        "fill=blue", "flip=2",   "article,,",     "rotation=1 ", "crop=1"};
     CHECK(augment_spec_parse("none", &s, &err) == 0 && augment_spec_is_none(&s));
-    CHECK(augment_spec_parse("article", &s, &err) == 0 && s.rotation_deg == 30 && s.width_shift == 0.2 && s.height_shift == 0.2 &&
-          s.shear_deg == 0.2 && s.zoom_low == 0.8 && s.zoom_high == 1.2 && s.channel_shift == 20 && s.horizontal_flip == 0.5 &&
-          s.fill == FILL_NEAREST && !augment_spec_is_none(&s));
-    CHECK(augment_spec_parse("article,rotation=10,fill=1:2:3,jpeg=30:90:0.25,erase", &s, &err) == 0 && s.rotation_deg == 10 &&
-          s.channel_shift == 20 && s.fill == FILL_CONSTANT && s.fill_value[2] == 3 && s.jpeg_probability == 0.25 && s.erase == 0.5);
+    CHECK(augment_spec_parse("article", &s, &err) == 0 && s.rotation_deg == 30 && s.width_shift == 0.2 &&
+          s.height_shift == 0.2 && s.shear_deg == 0.2 && s.zoom_low == 0.8 && s.zoom_high == 1.2 &&
+          s.channel_shift == 20 && s.horizontal_flip == 0.5 && s.fill == FILL_NEAREST &&
+          !augment_spec_is_none(&s));
+    CHECK(augment_spec_parse("article,rotation=10,fill=1:2:3,jpeg=30:90:0.25,erase", &s, &err) == 0 &&
+          s.rotation_deg == 10 && s.channel_shift == 20 && s.fill == FILL_CONSTANT && s.fill_value[2] == 3 &&
+          s.jpeg_probability == 0.25 && s.erase == 0.5);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        CHECK_SAY(augment_spec_parse(wrong[i], &s, &err) == -1 && err.code == EX_USAGE, "'%s' is refused: %s", wrong[i], err.text);
+        CHECK_SAY(augment_spec_parse(wrong[i], &s, &err) == -1 && err.code == EX_USAGE, "'%s' is refused: %s",
+                  wrong[i], err.text);
 }
 
 static void test_drawing(void)
@@ -96,7 +102,9 @@ static void test_drawing(void)
     char text[AUGMENT_TEXT_BYTES], again[AUGMENT_TEXT_BYTES];
     double most_rotation = 0, sum_shift = 0, least_zoom = 9, most_zoom = 0;
     int n_flips = 0, n_outside = 0, n_lost = 0, n_erased = 0;
-    CHECK(augment_spec_parse("article,vflip=0.1,crop=0.3,brightness=0.2,contrast=0.2,jpeg=40:95,blur=1.5,erase=0.3", &s, &err) == 0);
+    CHECK(augment_spec_parse("article,vflip=0.1,crop=0.3,brightness=0.2,contrast=0.2,jpeg=40:95,blur=1.5,"
+                             "erase=0.3",
+                             &s, &err) == 0);
     for (uint64_t v = 1; v <= 2000; v++) {
         augment_draw(&s, 1, HASH, v, &p);
         most_rotation = fmax(most_rotation, fabs(p.rotation_deg));
@@ -105,9 +113,10 @@ static void test_drawing(void)
         most_zoom = fmax(most_zoom, p.zoom_y);
         n_flips += p.flip;
         n_erased += p.erase;
-        n_outside += fabs(p.rotation_deg) > 30 || fabs(p.shift_y) > 0.2 || fabs(p.shear_deg) > 0.2 || p.zoom_y < 0.8 || p.zoom_y > 1.2 ||
-                     fabs(p.channel_shift) > 20 || p.crop_scale > 1 || p.crop_scale < sqrt(0.7) - 1e-6 ||
-                     fabs(p.crop_y) > (1 - p.crop_scale) / 2 + 1e-6 || (p.jpeg_quality && (p.jpeg_quality < 40 || p.jpeg_quality > 95)) ||
+        n_outside += fabs(p.rotation_deg) > 30 || fabs(p.shift_y) > 0.2 || fabs(p.shear_deg) > 0.2 ||
+                     p.zoom_y < 0.8 || p.zoom_y > 1.2 || fabs(p.channel_shift) > 20 || p.crop_scale > 1 ||
+                     p.crop_scale < sqrt(0.7) - 1e-6 || fabs(p.crop_y) > (1 - p.crop_scale) / 2 + 1e-6 ||
+                     (p.jpeg_quality && (p.jpeg_quality < 40 || p.jpeg_quality > 95)) ||
                      p.blur_sigma_px > 1.5 || p.erase_y + p.erase_h > 1.000002;
         augment_params_text(&p, text);
         n_lost += augment_params_parse(text, &q, &err) || memcmp(&p, &q, sizeof p);
@@ -116,8 +125,9 @@ static void test_drawing(void)
     }
     CHECK_SAY(n_outside == 0, "2000 draws lie within their ranges");
     CHECK_SAY(n_lost == 0, "the text of 2000 draws gives them back to the last bit (%d do not)", n_lost);
-    CHECK_SAY(most_rotation > 29.5 && fabs(sum_shift / 2000) < 0.012 && least_zoom < 0.805 && most_zoom > 1.195 && n_flips > 900 &&
-              n_flips < 1100 && n_erased > 520 && n_erased < 680, "and fill them: rotation to %g, %d flips, %d erased", most_rotation, n_flips, n_erased);
+    CHECK_SAY(most_rotation > 29.5 && fabs(sum_shift / 2000) < 0.012 && least_zoom < 0.805 &&
+                  most_zoom > 1.195 && n_flips > 900 && n_flips < 1100 && n_erased > 520 && n_erased < 680,
+              "and fill them: rotation to %g, %d flips, %d erased", most_rotation, n_flips, n_erased);
     augment_draw(&s, 1, HASH, 5, &p);
     augment_draw(&s, 1, HASH, 5, &q);
     CHECK(memcmp(&p, &q, sizeof p) == 0);
@@ -128,12 +138,14 @@ static void test_drawing(void)
     fewer.rotation_deg = 0;
     fewer.erase = 0;
     augment_draw(&fewer, 1, HASH, 5, &q);
-    CHECK_SAY(q.rotation_deg == 0 && q.shift_y == p.shift_y && q.zoom_x == p.zoom_x && q.channel_shift == p.channel_shift,
+    CHECK_SAY(q.rotation_deg == 0 && q.shift_y == p.shift_y && q.zoom_x == p.zoom_x &&
+                  q.channel_shift == p.channel_shift,
               "switching one kind off leaves the others as they were");
     augment_draw(&s, 1, HASH, 0, &p);
     augment_params_text(&p, text);
     CHECK_SAY(!strcmp(text, "none"), "variant 0 is the picture itself: %s", text);
-    CHECK(augment_params_parse("rotation=1,nonsense=2", &p, &err) == -1 && augment_params_parse("shift=1", &p, &err) == -1);
+    CHECK(augment_params_parse("rotation=1,nonsense=2", &p, &err) == -1 &&
+          augment_params_parse("shift=1", &p, &err) == -1);
 }
 
 static void test_kinds(void)
@@ -145,7 +157,8 @@ static void test_kinds(void)
     struct error err = {0};
     picture(&in, 40, 30);
     augment_params_parse("none", &p, &err);
-    CHECK(augment_apply(&p, &spec, &in, &out, &scratch, &err) == 0 && memcmp(in.pixels, out.pixels, image_bytes(&in)) == 0);
+    CHECK(augment_apply(&p, &spec, &in, &out, &scratch, &err) == 0 &&
+          memcmp(in.pixels, out.pixels, image_bytes(&in)) == 0);
     augment_params_parse("flip,vflip", &p, &err);
     augment_apply(&p, &spec, &in, &out, &scratch, &err);
     size_t n = image_bytes(&in) / 3;
@@ -163,10 +176,12 @@ static void test_kinds(void)
         before += abs(in.pixels[i] - in.pixels[i - 3]);
         after += abs(out.pixels[i] - out.pixels[i - 3]);
     }
-    CHECK_SAY(after < 0.95 * before && after > 0.2 * before, "blur smooths: %g of the differences stay", after / before);
+    CHECK_SAY(after < 0.95 * before && after > 0.2 * before, "blur smooths: %g of the differences stay",
+              after / before);
     memset(in.pixels, 93, image_bytes(&in));
     augment_apply(&p, &spec, &in, &out, &scratch, &err);
-    CHECK_SAY(out.pixels[0] == 93 && memcmp(out.pixels, out.pixels + 1, image_bytes(&out) - 1) == 0, "blur leaves flat pictures flat");
+    CHECK_SAY(out.pixels[0] == 93 && memcmp(out.pixels, out.pixels + 1, image_bytes(&out) - 1) == 0,
+              "blur leaves flat pictures flat");
     augment_params_parse("erase=0.25:0.5:0.5:0.5:77", &p, &err);
     augment_apply(&p, &spec, &in, &out, &scratch, &err);
     int changed = 0, outside = 0;
@@ -177,7 +192,8 @@ static void test_kinds(void)
             changed += differs && in_rectangle;
             outside += differs && !in_rectangle;
         }
-    CHECK_SAY(changed > 290 && outside == 0, "erasing changes its rectangle and nothing else (%d, %d)", changed, outside);
+    CHECK_SAY(changed > 290 && outside == 0, "erasing changes its rectangle and nothing else (%d, %d)",
+              changed, outside);
     augment_params_parse("shift=0.5:0", &p, &err);
     spec.fill = FILL_CONSTANT;
     spec.fill_value[1] = 200;
@@ -186,16 +202,19 @@ static void test_kinds(void)
     augment_params_parse("crop=0.5:0:0", &p, &err);
     picture(&in, 41, 41);
     augment_apply(&p, &spec, &in, &out, &scratch, &err);
-    CHECK_SAY(!memcmp(out.pixels, in.pixels + (10 * 41 + 10) * 3, 3) && !memcmp(out.pixels + (40 * 41 + 40) * 3, in.pixels + (30 * 41 + 30) * 3, 3),
+    CHECK_SAY(!memcmp(out.pixels, in.pixels + (10 * 41 + 10) * 3, 3) &&
+                  !memcmp(out.pixels + (40 * 41 + 40) * 3, in.pixels + (30 * 41 + 30) * 3, 3),
               "a crop of half the side shows the middle");
     augment_params_parse("jpeg=5", &p, &err);
     augment_apply(&p, &spec, &in, &out, &scratch, &err);
-    CHECK(memcmp(in.pixels, out.pixels, image_bytes(&in)) != 0 && abs(in.pixels[3000] - out.pixels[3000]) < 90);
+    CHECK(memcmp(in.pixels, out.pixels, image_bytes(&in)) != 0 &&
+          abs(in.pixels[3000] - out.pixels[3000]) < 90);
     for (int side = 1; side < 4; side++) {
         picture(&in, side, 4 - side);
         augment_params_parse("rotation=40,zoom=0.7:1.3,channel=5,blur=3,flip", &p, &err);
         spec.fill = FILL_NEAREST;
-        CHECK_SAY(augment_apply(&p, &spec, &in, &out, &scratch, &err) == 0, "%d x %d works, too", side, 4 - side);
+        CHECK_SAY(augment_apply(&p, &spec, &in, &out, &scratch, &err) == 0, "%d x %d works, too", side,
+                  4 - side);
     }
     image_release(&in);
     image_release(&out);
@@ -214,8 +233,7 @@ static void hash_of_all(char hex[33])
     augment_spec_parse("article,crop=0.2,blur=1,erase,contrast=0.3", &s, &err);
     picture(&in, SIDE, SIDE);
     for (uint64_t v = 0; v < 12; v++)
-        if (augment_pixels(&s, 3, HASH, v, in.pixels, all + v * BYTES, SIDE, &scratch, &err))
-            exit(71);
+        if (augment_pixels(&s, 3, HASH, v, in.pixels, all + v * BYTES, SIDE, &scratch, &err)) exit(71);
     xxh128_of(&h, all, 12 * BYTES);
     xxh128_hex(hex, &h);
     free(all);
@@ -229,8 +247,7 @@ static void test_instruction_sets(void)
     for (int level = 0; level < 3; level++) {
         int pipe_fd[2], status;
         char text[2] = {(char)('0' + level), 0};
-        if (pipe(pipe_fd))
-            exit(71);
+        if (pipe(pipe_fd)) exit(71);
         fflush(stdout);
         pid_t pid = fork();
         if (pid == 0) {
@@ -242,9 +259,12 @@ static void test_instruction_sets(void)
         CHECK(read(pipe_fd[0], hex[level], 32) == 32 && waitpid(pid, &status, 0) == pid && status == 0);
         close(pipe_fd[0]);
     }
-    CHECK_SAY(!strcmp(hex[0], hex[1]) && !strcmp(hex[0], hex[2]), "plain C, SSE and AVX2 agree bit for bit: %s", hex[0]);
-    /* Pixels of a variant must not change from one version, machine or compiler to the next: recorded params depend on it. */
-    CHECK_SAY(!strcmp(hex[0], "80a64e8139973b57cfd0ed43187099c4"), "and are the pixels they have always been");
+    CHECK_SAY(!strcmp(hex[0], hex[1]) && !strcmp(hex[0], hex[2]),
+              "plain C, SSE and AVX2 agree bit for bit: %s", hex[0]);
+    /* Pixels of a variant must not change from one version, machine or compiler to the next: recorded params
+     * depend on it. */
+    CHECK_SAY(!strcmp(hex[0], "80a64e8139973b57cfd0ed43187099c4"),
+              "and are the pixels they have always been");
 }
 
 int main(void)

@@ -13,10 +13,22 @@
 
 static void test_numbers(void)
 {
-    static const struct { const char *s; uint64_t min, max, want; bool good; } cases[] = {
-        {"0", 0, 9, 0, true}, {"18446744073709551615", 0, UINT64_MAX, UINT64_MAX, true}, {"18446744073709551616", 0, UINT64_MAX, 0, false},
-        {"", 0, 9, 0, false}, {" 1", 0, 9, 0, false}, {"1 ", 0, 9, 0, false}, {"-1", 0, 9, 0, false}, {"10", 0, 9, 0, false},
-        {"+1", 0, 9, 0, false}, {"0x1", 0, 99, 0, false}, {"007", 0, 9, 7, true},
+    static const struct {
+        const char *s;
+        uint64_t min, max, want;
+        bool good;
+    } cases[] = {
+        {"0", 0, 9, 0, true},
+        {"18446744073709551615", 0, UINT64_MAX, UINT64_MAX, true},
+        {"18446744073709551616", 0, UINT64_MAX, 0, false},
+        {"", 0, 9, 0, false},
+        {" 1", 0, 9, 0, false},
+        {"1 ", 0, 9, 0, false},
+        {"-1", 0, 9, 0, false},
+        {"10", 0, 9, 0, false},
+        {"+1", 0, 9, 0, false},
+        {"0x1", 0, 99, 0, false},
+        {"007", 0, 9, 7, true},
     };
     struct error err = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -46,17 +58,20 @@ static void test_text(void)
 {
     char out[64], hex[9];
     uint8_t bytes[4];
-    CHECK(!strcmp(text_for_people(out, sizeof out, "a\tb\x7f\xc3\xa9\xff\xe2\x28\xa1"), "a?b?\xc3\xa9?" "?(?"));
+    CHECK(!strcmp(text_for_people(out, sizeof out, "a\tb\x7f\xc3\xa9\xff\xe2\x28\xa1"), "a?b?\xc3\xa9?"
+                                                                                        "?(?"));
     CHECK(!strcmp(text_for_people(out, 4, "abcdef"), "abc"));
     CHECK(!strcmp(text_for_people(out, 4, "ab\xc3\xa9"), "ab"));
-    CHECK(!strcmp(text_for_people(out, sizeof out, "\xc2\x9b[31m"), "?[31m"));     /* C1 control: a terminal escape */
+    /* C1 control: a terminal escape */
+    CHECK(!strcmp(text_for_people(out, sizeof out, "\xc2\x9b[31m"), "?[31m"));
     hex_encode(hex, "\x00\xff\x1a\xb2", 4);
     CHECK(!strcmp(hex, "00ff1ab2"));
     CHECK(hex_decode(bytes, 4, "00FF1ab2") == 0 && !memcmp(bytes, "\x00\xff\x1a\xb2", 4));
     CHECK(hex_decode(bytes, 4, "00ff1ab") == -1);
     CHECK(hex_decode(bytes, 4, "00ff1ab2c") == -1);
     CHECK(hex_decode(bytes, 4, "") == -1);
-    CHECK(text_is_utf8("\xf0\x9f\x98\x80", 4) && !text_is_utf8("\xed\xa0\x80", 3) && !text_is_utf8("\xc0\x80", 2));
+    CHECK(text_is_utf8("\xf0\x9f\x98\x80", 4) && !text_is_utf8("\xed\xa0\x80", 3) &&
+          !text_is_utf8("\xc0\x80", 2));
     CHECK(!text_is_utf8("\xf4\x90\x80\x80", 4) && !text_is_utf8("\xe2\x82", 2));
     CHECK(text_ends("a.tsv", ".tsv") && !text_ends("v", ".tsv") && text_starts("http://", "http"));
     float f = 0.1f;
@@ -80,8 +95,7 @@ static void test_memory(void)
     char *first = arena_strdup(&a, "first", &err);
     for (int i = 0; i < 5000; i++) {
         char *p = arena_alloc(&a, (size_t)(i % 97), &err);
-        if (((uintptr_t)p & 15) != 0)
-            CHECK(!"aligned to 16 bytes");
+        if (((uintptr_t)p & 15) != 0) CHECK(!"aligned to 16 bytes");
     }
     CHECK(arena_alloc(&a, 3u << 20, &err) != NULL && !strcmp(first, "first"));
     CHECK(arena_alloc(&a, SIZE_MAX - 4, &err) == NULL);

@@ -1,7 +1,7 @@
 /*
- * cuda_common.h: what the tests of the CUDA backend share. The same programs run on the stand-ins (tests/fakecuda, the
- * default) and, with WINNOW_CUDA_REAL=1 (make check-gpu), on the real libraries: only which libraries the loader finds
- * is different.
+ * cuda_common.h: what the tests of the CUDA backend share. The same programs run on the stand-ins
+ * (tests/fakecuda, the default) and, with WINNOW_CUDA_REAL=1 (make check-gpu), on the real libraries: only
+ * which libraries the loader finds is different.
  */
 #ifndef WINNOW_TESTS_CUDA_COMMON_H
 #define WINNOW_TESTS_CUDA_COMMON_H
@@ -49,15 +49,14 @@ static inline void cuda_folder_of(char *out, size_t bytes, const char *variable,
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = 0;
     char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = 0;
+    if (slash) *slash = 0;
     snprintf(out, bytes, "%s/%s", self, beside);
 }
 
 /*
- * Finds the plug-in, and starts the program again with the stand-ins in front of the real libraries unless those are
- * asked for. Where there is no plug-in (no CUDA headers on this machine), or no GPU behind the real libraries, prints
- * SKIP and ends the program.
+ * Finds the plug-in, and starts the program again with the stand-ins in front of the real libraries unless
+ * those are asked for. Where there is no plug-in (no CUDA headers on this machine), or no GPU behind the real
+ * libraries, prints SKIP and ends the program.
  */
 static inline void cuda_test_begin(char **argv, const char *what)
 {
@@ -112,8 +111,7 @@ static inline void cuda_test_begin(char **argv, const char *what)
         tap_skip(what, err.text);
         exit(tap_done());
     }
-    if (real)
-        table->close(b);
+    if (real) table->close(b);
 }
 
 /* A part of a test program by itself: `cuda_ops_test fp32` (tests/mutants does that). */
@@ -122,10 +120,9 @@ static inline bool cuda_wanted(char **argv, const char *part) { return !argv[1] 
 /* No misuse seen, nothing left alive. */
 static inline void cuda_check_clean(const char *when)
 {
-    if (!fake.there)
-        return;
-    CHECK_SAY(fake.complaints() == 0, "%s: no misuse of the libraries%s%s", when, fake.complaints() ? ": " : "",
-              fake.complaints() ? fake.last_complaint() : "");
+    if (!fake.there) return;
+    CHECK_SAY(fake.complaints() == 0, "%s: no misuse of the libraries%s%s", when,
+              fake.complaints() ? ": " : "", fake.complaints() ? fake.last_complaint() : "");
     CHECK_SAY(fake.live_objects() == 0, "%s: nothing left alive (%ld objects)", when, fake.live_objects());
     fake.forgive();
 }
@@ -142,8 +139,7 @@ static inline double cuda_difference(const float *a, const float *b, size_t n)
     double most = 0, scale = 1e-30;
     for (size_t i = 0; i < n; i++) {
         double d = (double)a[i] - b[i], s = b[i] < 0 ? -(double)b[i] : b[i];
-        if (!(d == d))
-            return 1e30;
+        if (!(d == d)) return 1e30;
         d = d < 0 ? -d : d;
         most = d > most ? d : most;
         scale = s > scale ? s : scale;

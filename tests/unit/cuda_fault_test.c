@@ -1,8 +1,8 @@
 /* needs: base net tensor */
 /*
- * Every call of a training step fails once, and every piece of queued work: opening an engine on the CUDA backend and
- * one step of training end with an error that names the call (and a code for main), never with a crash, a leak or a
- * success that was none.
+ * Every call of a training step fails once, and every piece of queued work: opening an engine on the CUDA
+ * backend and one step of training end with an error that names the call (and a code for main), never with a
+ * crash, a leak or a success that was none.
  */
 #include "cuda_common.h"
 #include "net/net.h"
@@ -18,7 +18,8 @@ static int side;
 static uint8_t *pixels;
 static float targets[BATCH * CLASSES];
 
-/* 0 and the step was made; -1 and err says why not. *answer: a sum over everything that came out, told apart by place.
+/* 0 and the step was made; -1 and err says why not. *answer: a sum over everything that came out, told apart
+ * by place.
  */
 static int one_step(double *answer)
 {
@@ -35,14 +36,14 @@ static int one_step(double *answer)
     o.mode = ENGINE_TRAIN;
     o.optimizer = ENGINE_ADAM;
     error_clear(&err);
-    int rc = engine_open(&e, &net, &o, &err) || engine_train_step(e, &in, &target, &step, &result, &err) ? -1 : 0;
+    int rc =
+        engine_open(&e, &net, &o, &err) || engine_train_step(e, &in, &target, &step, &result, &err) ? -1 : 0;
     if (!rc) {
         n_weights = engine_state_size(e, ENGINE_WEIGHTS);
         weights = malloc((n_weights + 1) * sizeof *weights);
         rc = engine_state_get(e, ENGINE_WEIGHTS, weights, &err);
     }
-    if (!rc)
-        rc = engine_forward(e, &in, &err) || engine_probabilities(e, p, &err) ? -1 : 0;
+    if (!rc) rc = engine_forward(e, &in, &err) || engine_probabilities(e, p, &err) ? -1 : 0;
     *answer = result.loss;
     for (size_t i = 0; !rc && i < n_weights; i++)
         *answer += weights[i] * (1 + (double)(i % 97));
@@ -67,14 +68,14 @@ static void every_call(double good)
         int rc = one_step(&answer);
         const char *failed = fake.failed_call();
         bool tolerated =
-            !rc && fabs(answer - good) < 1e-6 * fabs(good); /* a fallback took its place: the answer is right */
+            /* a fallback took its place: the answer is right */
+            !rc && fabs(answer - good) < 1e-6 * fabs(good);
         if (!rc && !tolerated && !unseen++)
             snprintf(first_unseen, sizeof first_unseen, "%s (call %ld)", failed, n);
         /* cudaGetDeviceCount is told in people's words. */
         if (rc && !strstr(err.text, failed) && strcmp(failed, "cudaGetDeviceCount") && !unnamed++)
             snprintf(first_unnamed, sizeof first_unnamed, "%s in '%.300s'", failed, err.text);
-        if (rc && err.code != EX_OSERR && err.code != EX_NODEVICE)
-            wrong_code++;
+        if (rc && err.code != EX_OSERR && err.code != EX_NODEVICE) wrong_code++;
         leaks += fake.live_objects();
         misuses += fake.complaints();
         fake.fail_call(0);
@@ -83,14 +84,15 @@ static void every_call(double good)
     CHECK_SAY(n_calls > 300, "a step with everything around it makes %ld calls", n_calls);
     CHECK_SAY(!unseen, "each failing call is seen%s%s", unseen ? ", but not " : "", first_unseen);
     CHECK_SAY(!unnamed, "each error names the call%s%s", unnamed ? ", but not " : "", first_unnamed);
-    CHECK_SAY(!wrong_code, "each error has the code of a failing system or a missing device (%ld do not)", wrong_code);
+    CHECK_SAY(!wrong_code, "each error has the code of a failing system or a missing device (%ld do not)",
+              wrong_code);
     CHECK_SAY(!leaks, "nothing is left alive (%ld objects)", leaks);
     CHECK_SAY(!misuses, "nothing is used wrongly on the way out%s%s", misuses ? ": " : "",
               misuses ? fake.last_complaint() : "");
 }
 
-/* Work that fails when it runs, long after its call: seen at the next wait, at the latest when the results are asked
- * for. */
+/* Work that fails when it runs, long after its call: seen at the next wait, at the latest when the results
+ * are asked for. */
 static void every_execution(void)
 {
     double answer;
@@ -101,8 +103,7 @@ static void every_execution(void)
     for (long i = 1; i <= n; i++) {
         fake.fail_execution(i);
         int rc = one_step(&answer);
-        if (!rc && *fake.failed_call())
-            unseen++;
+        if (!rc && *fake.failed_call()) unseen++;
         leaks += fake.live_objects();
         fake.fail_execution(0);
         fake.forgive();
@@ -124,7 +125,8 @@ int main(int argc, char **argv)
     snprintf(path, sizeof path, "%s/tests/fixtures/tiny-net/tfjs-float32", top ? top : ".");
     static char *classes[CLASSES] = {"a", "b", "c"};
     if (!CHECK_SAY(!net_open(&net, path, &err) && !net_replace_head(&net, CLASSES, classes, 3, &err) &&
-                       !net_infer_shapes(&net, 0, 0, &err) && !net_unlock_from(&net, net.layers[1].name, &err),
+                       !net_infer_shapes(&net, 0, 0, &err) &&
+                       !net_unlock_from(&net, net.layers[1].name, &err),
                    "the tiny net: %s", err.text))
         return tap_done();
     side = net.layers[net.input].output.dim[0];
@@ -134,8 +136,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < BATCH; i++)
         targets[i * CLASSES + i % CLASSES] = 1;
     double good;
-    if (!CHECK_SAY(!one_step(&good), "a step: %s", err.text))
-        return tap_done();
+    if (!CHECK_SAY(!one_step(&good), "a step: %s", err.text)) return tap_done();
     setenv("WINNOW_CUDA_CACHE", "", 1); /* with the search of algorithms each time */
     every_call(good);
     every_execution();

@@ -1,8 +1,9 @@
 /* needs: base image io net tensor */
 /*
- * The published InceptionV3 on the CUDA backend: probabilities of fixture pictures as TensorFlow.js computes them, and
- * ten training steps of both phases against the CPU backend from the same weights. Skips where models/base/inception_v3
- * has not been made (`make base-weights`). On the stand-ins a picture takes about a second, so there are few of them.
+ * The published InceptionV3 on the CUDA backend: probabilities of fixture pictures as TensorFlow.js computes
+ * them, and ten training steps of both phases against the CPU backend from the same weights. Skips where
+ * models/base/inception_v3 has not been made (`make base-weights`). On the stand-ins a picture takes about a
+ * second, so there are few of them.
  */
 #include "cuda_common.h"
 #include "image/image.h"
@@ -14,8 +15,8 @@
 #define MAX_BATCH 16
 
 static struct error err;
-static const char *const files[] = {"stamp_zebra.png", "oc_trumpet_b_flat_colour_ganso.png", "mate_ladybird.png",
-                                    "stamp_lion.png"};
+static const char *const files[] = {"stamp_zebra.png", "oc_trumpet_b_flat_colour_ganso.png",
+                                    "mate_ladybird.png", "stamp_lion.png"};
 enum { N_FILES = sizeof files / sizeof *files };
 static uint8_t *pictures[N_FILES];
 
@@ -36,8 +37,7 @@ static bool read_picture(const char *file, uint8_t **pixels)
     struct image_info info;
     struct image_failure failure;
     struct decode_options options = DECODE_DEFAULTS;
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     bool ok = image_decode(bytes, n, &options, &m, &info, &failure) == IMAGE_OK && !image_to_rgb(&m, &err) &&
               m.width == SIDE && m.height == SIDE;
     free(bytes);
@@ -53,23 +53,22 @@ static bool expected(const char *file, double p[5])
     while (f && !found && fgets(line, sizeof line, f))
         found = sscanf(line, "%199s %lf %lf %lf %lf %lf", name, &p[0], &p[1], &p[2], &p[3], &p[4]) == 6 &&
                 !strcmp(name, file);
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     return found;
 }
 
-/* float32 differs from TensorFlow.js in the order of sums only; TF32 keeps ten bits, bfloat16 seven behind the point.
+/* float32 differs from TensorFlow.js in the order of sums only; TF32 keeps ten bits, bfloat16 seven behind
+ * the point.
  */
-static void test_forward(const struct net *net, enum backend_precision precision, double tolerance, const char *name,
-                         int n)
+static void test_forward(const struct net *net, enum backend_precision precision, double tolerance,
+                         const char *name, int n)
 {
     struct engine_options o = ENGINE_DEFAULTS;
     struct engine *e = NULL;
     o.device = "cuda";
     o.batch = n;
     o.precision = precision;
-    if (!CHECK_SAY(!engine_open(&e, net, &o, &err), "%s: opens: %s", name, err.text))
-        return;
+    if (!CHECK_SAY(!engine_open(&e, net, &o, &err), "%s: opens: %s", name, err.text)) return;
     uint8_t *pixels = malloc((size_t)n * SIDE * SIDE * 3);
     float p[N_FILES * 5];
     double worst = 0, want[5];
@@ -85,8 +84,8 @@ static void test_forward(const struct net *net, enum backend_precision precision
         }
     }
     CHECK_SAY(ok && worst <= tolerance,
-              "%s: probabilities of %d pictures within %g of TensorFlow.js: worst %.2g (%s)%s%s", name, n, tolerance,
-              worst, engine_description(e), ok ? "" : ": ", ok ? "" : err.text);
+              "%s: probabilities of %d pictures within %g of TensorFlow.js: worst %.2g (%s)%s%s", name, n,
+              tolerance, worst, engine_description(e), ok ? "" : ": ", ok ? "" : err.text);
     free(pixels);
     engine_close(e);
     cuda_check_clean(name);
@@ -99,8 +98,8 @@ struct outcome {
     bool ok;
 };
 
-/* The head alone learns from pooled features (made-up ones: what a cache would hold); fine-tuning runs the whole net
- * from the pictures. */
+/* The head alone learns from pooled features (made-up ones: what a cache would hold); fine-tuning runs the
+ * whole net from the pictures. */
 static void train(const struct net *net, const char *device, bool head, int batch, struct outcome *out)
 {
     struct engine_options o = ENGINE_DEFAULTS;
@@ -111,8 +110,7 @@ static void train(const struct net *net, const char *device, bool head, int batc
     o.threads = 2;
     o.batch = batch;
     o.mode = ENGINE_TRAIN;
-    if (head && engine_boundary(net, &boundary, &n_boundary, &err))
-        return;
+    if (head && engine_boundary(net, &boundary, &n_boundary, &err)) return;
     o.inputs = boundary;
     o.n_inputs = n_boundary;
     out->ok = !engine_open(&e, net, &o, &err);
@@ -169,8 +167,8 @@ static void test_training(struct net *net, bool head, int batch)
         }
         double w = cuda_difference(a.weights, b.weights, b.n);
         CHECK_SAY(worst <= 1e-3 && w <= 1e-3,
-                  "%s: ten steps of %d pictures: losses %.4f to %.4f, off by %.2g; weights by %.2g", what, batch,
-                  b.loss[0], b.loss[STEPS - 1], worst, w);
+                  "%s: ten steps of %d pictures: losses %.4f to %.4f, off by %.2g; weights by %.2g", what,
+                  batch, b.loss[0], b.loss[STEPS - 1], worst, w);
     }
     free(a.weights);
     free(b.weights);
@@ -185,11 +183,12 @@ int main(int argc, char **argv)
     cuda_test_begin(argv, "InceptionV3 on the CUDA backend");
     snprintf(model, sizeof model, "%s/models/base/inception_v3", top ? top : ".");
     if (access(model, R_OK)) {
-        tap_skip("InceptionV3 on the CUDA backend", "models/base/inception_v3 is not there: run `make base-weights`");
+        tap_skip("InceptionV3 on the CUDA backend",
+                 "models/base/inception_v3 is not there: run `make base-weights`");
         return tap_done();
     }
-    if (!CHECK_SAY(!net_open(&net, model, &err) && !net_infer_shapes(&net, 0, 0, &err), "the published model: %s",
-                   err.text))
+    if (!CHECK_SAY(!net_open(&net, model, &err) && !net_infer_shapes(&net, 0, 0, &err),
+                   "the published model: %s", err.text))
         return tap_done();
     bool ok = true;
     for (int i = 0; i < N_FILES; i++)
@@ -197,8 +196,7 @@ int main(int argc, char **argv)
     if (CHECK_SAY(ok, "the fixture's pictures")) {
         test_forward(&net, PRECISION_F32, 1e-5, "fp32", fake.there ? 2 : N_FILES);
         test_forward(&net, PRECISION_TF32, 1e-3, "tf32", fake.there ? 1 : N_FILES);
-        if (fake.there)
-            test_forward(&net, PRECISION_BF16, 2e-2, "bf16", 1);
+        if (fake.there) test_forward(&net, PRECISION_BF16, 2e-2, "bf16", 1);
         test_training(&net, true, MAX_BATCH);
         test_training(&net, false, 2);
     }

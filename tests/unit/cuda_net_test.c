@@ -1,8 +1,9 @@
 /* needs: base net tensor */
 /*
- * Whole networks on the CUDA backend against the plain loops: a small net with every construction that InceptionV3 has
- * (branches, pools, concatenation, batch norm, the head of this product), for inference and ten training steps of each
- * phase; both optimisers; a run taken up again; two GPUs against one; memory that does not suffice.
+ * Whole networks on the CUDA backend against the plain loops: a small net with every construction that
+ * InceptionV3 has (branches, pools, concatenation, batch norm, the head of this product), for inference and
+ * ten training steps of each phase; both optimisers; a run taken up again; two GPUs against one; memory that
+ * does not suffice.
  */
 #include "cuda_common.h"
 #include "net/net.h"
@@ -27,7 +28,8 @@ int build_finish(struct builder *b, const char *name);
 
 static struct error err;
 
-static int conv(struct builder *b, const char *name, int from, int filters, int kh, int kw, int stride, bool same)
+static int conv(struct builder *b, const char *name, int from, int filters, int kh, int kw, int stride,
+                bool same)
 {
     char text[64];
     int at = build_layer(b, LAYER_CONV2D, name, &from, 1);
@@ -50,7 +52,8 @@ static int conv(struct builder *b, const char *name, int from, int filters, int 
     return at;
 }
 
-static int pool(struct builder *b, enum layer_kind kind, const char *name, int from, int size, int stride, bool same)
+static int pool(struct builder *b, enum layer_kind kind, const char *name, int from, int size, int stride,
+                bool same)
 {
     int at = build_layer(b, kind, name, &from, 1);
     struct net_layer *l = build_last(b);
@@ -80,8 +83,7 @@ static bool make_net(struct net *net)
     x[0] = conv(&b, "c1", at, 16, 1, 1, 1, true);
     x[1] = conv(&b, "c3", at, 16, 1, 3, 1, true);
     at = build_layer(&b, LAYER_CONCATENATE, "mixed_c", x, 2);
-    if (build_finish(&b, "small"))
-        return false;
+    if (build_finish(&b, "small")) return false;
     static char *classes[CLASSES] = {"a", "b", "c", "d", "e"};
     struct random r = random_start(11, 12, 13);
     for (int i = 0; i < net->n_layers; i++)
@@ -139,7 +141,8 @@ static bool open_engine(struct engine **e, struct net *net, const struct setting
 {
     struct engine_options o = ENGINE_DEFAULTS;
     struct net copy = NET_EMPTY;
-    bool unlocked = !net_copy(&copy, net, &err) && !net_unlock_from(&copy, s->unlock ? s->unlock : "dense_1", &err);
+    bool unlocked =
+        !net_copy(&copy, net, &err) && !net_unlock_from(&copy, s->unlock ? s->unlock : "dense_1", &err);
     o.device = s->device;
     o.threads = 2;
     o.batch = s->batch;
@@ -189,8 +192,7 @@ static void train(struct net *net, const struct settings *s, struct outcome *out
         struct engine_target target = {targets[i], row_weights};
         struct engine_step step = ENGINE_STEP_DEFAULTS;
         struct engine_result result;
-        if (i && i == s->stop_after && !(out->ok = move_to_new_engine(&e, net, s)))
-            break;
+        if (i && i == s->stop_after && !(out->ok = move_to_new_engine(&e, net, s))) break;
         step.rate = s->rate;
         step.seed = 99;
         step.step = (uint64_t)i;
@@ -237,21 +239,23 @@ static void compare(const char *what, const struct outcome *a, const struct outc
     double p = cuda_difference(a->probabilities, b->probabilities, 3 * CLASSES);
     double m = b->n_ema ? cuda_difference(a->ema, b->ema, b->n_ema) : 0;
     CHECK_SAY(worst_loss <= tolerance && m <= tolerance && w <= tolerance && s <= tolerance && p <= tolerance,
-              "%s: losses off by %.2g, weights %.2g, statistics %.2g, probabilities %.2g", what, worst_loss, w, s, p);
+              "%s: losses off by %.2g, weights %.2g, statistics %.2g, probabilities %.2g", what, worst_loss,
+              w, s, p);
     CHECK_SAY(b->loss[STEPS - 1] == b->loss[STEPS - 1] && b->loss[0] != b->loss[1],
               "%s: the losses move (%.4f to %.4f)", what, b->loss[0], b->loss[STEPS - 1]);
 }
 
 static void test_training(struct net *net)
 {
-    /* Small rates where much is unlocked: a sum that rounding carries over a ReLU's corner changes a step as a whole,
-     * by so much. */
+    /* Small rates where much is unlocked: a sum that rounding carries over a ReLU's corner changes a step as
+     * a whole, by so much. */
     const struct {
         const char *what;
         struct settings s;
     } runs[] = {
         {"ten steps, head, SGD", {"ref", NULL, PRECISION_F32, ENGINE_SGD, BATCH, 0.05, false, 0}},
-        {"ten steps, head, Adam, moving average", {"ref", NULL, PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0}},
+        {"ten steps, head, Adam, moving average",
+         {"ref", NULL, PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0}},
         {"ten steps, from b7b on, SGD", {"ref", "b7b", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, true, 0}},
         {"ten steps, from b7b on, Adam", {"ref", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.0004, false, 0}},
         {"ten steps, everything, SGD", {"ref", "stem", PRECISION_F32, ENGINE_SGD, BATCH, 0.004, false, 0}},
@@ -284,7 +288,8 @@ static void test_training(struct net *net)
             s.precision = PRECISION_BF16;
             train(net, &s, &other);
             snprintf(what, sizeof what, "%s, bf16 against float32", runs[i].what);
-            compare(what, &other, &ref, 0.05); /* eight bits are 0.4 %: through a dozen layers and ten steps */
+            /* eight bits are 0.4 %: through a dozen layers and ten steps */
+            compare(what, &other, &ref, 0.05);
             outcome_free(&other);
         }
         outcome_free(&ref);
@@ -297,7 +302,8 @@ static void test_training(struct net *net)
 static void test_resume(struct net *net)
 {
     for (int k = 0; k < 2; k++) {
-        struct settings s = {"cuda", "b7b", PRECISION_TF32, k ? ENGINE_ADAM : ENGINE_SGD, BATCH, 0.01, true, 0};
+        struct settings s = {"cuda", "b7b", PRECISION_TF32, k ? ENGINE_ADAM : ENGINE_SGD,
+                             BATCH,  0.01,  true,           0};
         struct outcome whole, again;
         train(net, &s, &whole);
         s.stop_after = 4;
@@ -314,9 +320,9 @@ static void test_resume(struct net *net)
     }
 }
 
-/* Two GPUs with half the batch each. Where no batch norm learns, the very gradient of one GPU with all of it; where one
- * does, each GPU has its own statistics (as everywhere without synchronised batch norm), so the runs only stay near
- * each other. */
+/* Two GPUs with half the batch each. Where no batch norm learns, the very gradient of one GPU with all of it;
+ * where one does, each GPU has its own statistics (as everywhere without synchronised batch norm), so the
+ * runs only stay near each other. */
 static void test_two_gpus(struct net *net)
 {
     const char *const from[] = {NULL, "b7b"};
@@ -338,11 +344,13 @@ static void test_two_gpus(struct net *net)
         } else {
             CHECK_SAY(pair.ok && fabs(pair.loss[0] - single.loss[0]) < 0.3 * single.loss[0],
                       "two GPUs, batch norm learning: losses %.4f and %.4f", pair.loss[0], single.loss[0]);
-            CHECK_SAY(pair.ok && again.ok && !memcmp(pair.weights, again.weights, pair.n_weights * sizeof(float)),
+            CHECK_SAY(pair.ok && again.ok &&
+                          !memcmp(pair.weights, again.weights, pair.n_weights * sizeof(float)),
                       "two GPUs twice: the same bits");
         }
         if (pair.ok || fake.there)
-            CHECK_SAY(pair.ok && pieces.ok && !memcmp(pair.weights, pieces.weights, pair.n_weights * sizeof(float)),
+            CHECK_SAY(pair.ok && pieces.ok &&
+                          !memcmp(pair.weights, pieces.weights, pair.n_weights * sizeof(float)),
                       "two GPUs, gradients summed in pieces: the same bits%s%s", pieces.ok ? "" : ": ",
                       pieces.ok ? "" : err.text);
         outcome_free(&pieces);
@@ -368,8 +376,7 @@ static void test_memory(struct net *net)
     CHECK_SAY(engine_open(&e, net, &o, &err) && err.code == EX_OSERR && strstr(err.text, "would fit"),
               "half of what the plan needs is refused: %s", err.text);
     o.memory_limit_bytes = 0;
-    if (!fake.there)
-        return;
+    if (!fake.there) return;
     CHECK_SAY(!engine_open(&e, net, &o, &err), "with enough it opens: %s", err.text);
     CHECK_SAY(fake.peak_bytes(0) >= need, "what the plan foresees (%zu) is used (%zu at most so far)", need,
               fake.peak_bytes(0));
@@ -383,10 +390,10 @@ static void test_no_device(void)
     struct backend_options o = {.deterministic = true};
     const struct backend_table *t;
     struct backend *b = NULL;
-    if (!fake.there)
-        return;
+    if (!fake.there) return;
     fake.fail_call(1);
-    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE && !b, "no driver: %s", err.text);
+    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE && !b, "no driver: %s",
+              err.text);
     fake.fail_call(0);
     o.device_index = 7;
     CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE, "no such GPU: %s", err.text);
@@ -398,7 +405,8 @@ static void test_no_device(void)
     unsetenv("WINNOW_CUDA_DEVICES");
     setenv("FAKECUDA_CC", "75", 1);
     o.precision = PRECISION_BF16;
-    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE, "bfloat16 on Turing: %s", err.text);
+    CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE, "bfloat16 on Turing: %s",
+              err.text);
     setenv("FAKECUDA_CC", "80", 1);
     setenv("FAKECUDA_SUPPORT", "no-type-transform", 1);
     CHECK_SAY(backend_open("cuda", &o, &t, &b, &err) && err.code == EX_NODEVICE,
@@ -413,18 +421,12 @@ int main(int argc, char **argv)
     struct net net;
     cuda_test_begin(argv, "networks on the CUDA backend");
     make_batches();
-    if (!CHECK_SAY(make_net(&net), "the small net: %s", err.text))
-        return tap_done();
-    if (cuda_wanted(argv, "training"))
-        test_training(&net);
-    if (cuda_wanted(argv, "resume"))
-        test_resume(&net);
-    if (cuda_wanted(argv, "gpus"))
-        test_two_gpus(&net);
-    if (cuda_wanted(argv, "memory"))
-        test_memory(&net);
-    if (cuda_wanted(argv, "devices"))
-        test_no_device();
+    if (!CHECK_SAY(make_net(&net), "the small net: %s", err.text)) return tap_done();
+    if (cuda_wanted(argv, "training")) test_training(&net);
+    if (cuda_wanted(argv, "resume")) test_resume(&net);
+    if (cuda_wanted(argv, "gpus")) test_two_gpus(&net);
+    if (cuda_wanted(argv, "memory")) test_memory(&net);
+    if (cuda_wanted(argv, "devices")) test_no_device();
     net_release(&net);
     return tap_done();
 }

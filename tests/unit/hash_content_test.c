@@ -20,7 +20,8 @@ int main(void)
 
     xxh128_of(&h, "", 0);
     xxh128_hex(hex, &h);
-    CHECK_SAY(!strcmp(hex, "99aa06d3014798d86001c324468d497f"), "empty input: %s", hex); /* as `xxhsum -H2 /dev/null` */
+    /* as `xxhsum -H2 /dev/null` */
+    CHECK_SAY(!strcmp(hex, "99aa06d3014798d86001c324468d497f"), "empty input: %s", hex);
     xxh128_of(&h, "abc", 3);
     xxh128_hex(hex, &h);
     CHECK_SAY(!strcmp(hex, "06b05ab6733a618578af5f94892f3950"), "abc: %s", hex);

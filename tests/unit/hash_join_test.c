@@ -1,7 +1,7 @@
 /* needs: base io hash */
 /*
- * The near-hash join equals comparing everything with everything: all kernels that this machine runs, all distances
- * that matter, skewed and clustered hashes, two-part joins, and any number of threads.
+ * The near-hash join equals comparing everything with everything: all kernels that this machine runs, all
+ * distances that matter, skewed and clustered hashes, two-part joins, and any number of threads.
  */
 #include "hash/near_join.h"
 
@@ -21,7 +21,8 @@ static uint64_t next_random(void)
     return state * 0x2545f4914f6cdd1du;
 }
 
-/* kind 0: uniform; 1: most words take few values, as real hashes do; 2: tight clusters. A tenth are planted neighbours.
+/* kind 0: uniform; 1: most words take few values, as real hashes do; 2: tight clusters. A tenth are planted
+ * neighbours.
  */
 static void make_hashes(struct pdq_hash *h, size_t n, int kind)
 {
@@ -41,18 +42,14 @@ static void make_hashes(struct pdq_hash *h, size_t n, int kind)
     }
 }
 
-static int compare_pairs(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct near_pair));
-}
+static int compare_pairs(const void *a, const void *b) { return memcmp(a, b, sizeof(struct near_pair)); }
 
 static bool equals_brute(const struct pdq_hash *h, size_t n, size_t n_first, unsigned wanted, int distance,
                          unsigned threads)
 {
     struct near_pairs found = NEAR_PAIRS_EMPTY;
     struct error err = {0};
-    if (near_join(h, n, n_first, wanted, distance, NEAR_EXACT, threads, NULL, &found, &err))
-        return false;
+    if (near_join(h, n, n_first, wanted, distance, NEAR_EXACT, threads, NULL, &found, &err)) return false;
     size_t expected = 0;
     bool right = true;
     qsort(found.pairs, found.n, sizeof *found.pairs, compare_pairs);
@@ -62,20 +59,18 @@ static bool equals_brute(const struct pdq_hash *h, size_t n, size_t n_first, uns
         for (size_t b = a + 1; b < n; b++) {
             unsigned kind = b < n_first ? NEAR_FIRST_FIRST : a < n_first ? NEAR_FIRST_REST : NEAR_REST_REST;
             struct near_pair want = {(uint32_t)a, (uint32_t)b, (uint32_t)pdq_distance(&h[a], &h[b])};
-            if (!(wanted & kind) || want.distance > (uint32_t)distance)
-                continue;
+            if (!(wanted & kind) || want.distance > (uint32_t)distance) continue;
             expected++;
             right = right && bsearch(&want, found.pairs, found.n, sizeof want, compare_pairs);
         }
     right = right && expected == found.n;
-    if (!right)
-        printf("# %zu pairs where there are %zu\n", found.n, expected);
+    if (!right) printf("# %zu pairs where there are %zu\n", found.n, expected);
     near_pairs_release(&found);
     return right;
 }
 
-/* A radius of 1 at 63 bits: only true pairs, all of those within 31, most of the rest, the same for any company and
- * threads. */
+/* A radius of 1 at 63 bits: only true pairs, all of those within 31, most of the rest, the same for any
+ * company and threads. */
 static void test_radius(void)
 {
     enum { N = 1500, FEW = 400 };
@@ -91,7 +86,8 @@ static void test_radius(void)
     qsort(again.pairs, again.n, sizeof *again.pairs, compare_pairs);
     CHECK(found.n == again.n && !memcmp(found.pairs, again.pairs, found.n * sizeof *found.pairs));
     for (size_t i = 0; i < found.n; i++) {
-        right = right && (int)found.pairs[i].distance == pdq_distance(&h[found.pairs[i].a], &h[found.pairs[i].b]) &&
+        right = right &&
+                (int)found.pairs[i].distance == pdq_distance(&h[found.pairs[i].a], &h[found.pairs[i].b]) &&
                 found.pairs[i].distance <= 63;
         right = right && (i == 0 || memcmp(&found.pairs[i - 1], &found.pairs[i], sizeof *found.pairs));
         near_found += found.pairs[i].distance <= 31;
@@ -103,7 +99,8 @@ static void test_radius(void)
             near += pdq_distance(&h[a], &h[b]) <= 31;
         }
     CHECK_SAY(right && near == near_found && found.n * 10 >= in_all * 9,
-              "radius 1: %zu of %zu pairs within 63 bits, %zu of %zu within 31", found.n, in_all, near_found, near);
+              "radius 1: %zu of %zu pairs within 63 bits, %zu of %zu within 31", found.n, in_all, near_found,
+              near);
     CHECK(near_join(h, FEW, FEW, NEAR_ALL, 63, 1, 1, NULL, &few, &err) == 0 && few.n == expected_few);
     for (size_t i = 0; i < few.n; i++)
         both += bsearch(&few.pairs[i], found.pairs, found.n, sizeof *found.pairs, compare_pairs) != NULL;
@@ -131,14 +128,16 @@ int main(void)
             }
             for (int d = 0; d < 6; d++)
                 if (k == 0 || d == 3)
-                    CHECK_SAY(equals_brute(h, N, N, NEAR_ALL, distances[d], 2), "hashes %d, kernel %s, distance %d",
-                              kind, kernels[k] ? kernels[k] : "chosen", distances[d]);
+                    CHECK_SAY(equals_brute(h, N, N, NEAR_ALL, distances[d], 2),
+                              "hashes %d, kernel %s, distance %d", kind, kernels[k] ? kernels[k] : "chosen",
+                              distances[d]);
         }
         near_join_use(NULL);
         for (unsigned wanted = 1; wanted < 8; wanted++)
-            CHECK_SAY(equals_brute(h, N, N / 3, wanted, 31, 1 + wanted % 8), "hashes %d, parts wanted %u", kind,
-                      wanted);
-        CHECK_SAY(equals_brute(h, N, 0, NEAR_ALL, 31, 8), "hashes %d, all in the second part, 8 threads", kind);
+            CHECK_SAY(equals_brute(h, N, N / 3, wanted, 31, 1 + wanted % 8), "hashes %d, parts wanted %u",
+                      kind, wanted);
+        CHECK_SAY(equals_brute(h, N, 0, NEAR_ALL, 31, 8), "hashes %d, all in the second part, 8 threads",
+                  kind);
         CHECK_SAY(equals_brute(h, 300, 100, NEAR_FIRST_REST, 31, 2), "hashes %d, few", kind);
     }
     CHECK(near_join(h, 0, 0, NEAR_ALL, 31, NEAR_EXACT, 1, NULL, &none, &err) == 0 && none.n == 0);

@@ -16,8 +16,7 @@ static socklen_t address_of(struct sockaddr_storage *out, const char *text)
         in->sin_family = AF_INET;
         return sizeof *in;
     }
-    if (inet_pton(AF_INET6, text, &in6->sin6_addr) != 1)
-        return 0;
+    if (inet_pton(AF_INET6, text, &in6->sin6_addr) != 1) return 0;
     in6->sin6_family = AF_INET6;
     return sizeof *in6;
 }
@@ -116,13 +115,24 @@ int main(void)
     }
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     CHECK(!http_address_is_public((struct sockaddr *)&un, sizeof un));
-    CHECK(!http_address_is_public((struct sockaddr *)&a, 4));       /* cut short */
+    CHECK(!http_address_is_public((struct sockaddr *)&a, 4)); /* cut short */
 
-    static const struct { const char *net, *address; bool has; } nets[] = {
-        {"10.1.0.0/16", "10.1.255.1", true}, {"10.1.0.0/16", "10.2.0.1", false}, {"127.0.0.1", "127.0.0.1", true},
-        {"127.0.0.1", "127.0.0.2", false}, {"127.0.0.1", "::ffff:127.0.0.1", true}, {"0.0.0.0/0", "9.9.9.9", true},
-        {"10.0.0.0/9", "10.127.0.1", true}, {"10.0.0.0/9", "10.128.0.1", false}, {"fd00::/8", "fd12::1", true},
-        {"fd00::/8", "fe80::1", false}, {"0.0.0.0/0", "::1", false}, {"::1", "::1", true},
+    static const struct {
+        const char *net, *address;
+        bool has;
+    } nets[] = {
+        {"10.1.0.0/16", "10.1.255.1", true},
+        {"10.1.0.0/16", "10.2.0.1", false},
+        {"127.0.0.1", "127.0.0.1", true},
+        {"127.0.0.1", "127.0.0.2", false},
+        {"127.0.0.1", "::ffff:127.0.0.1", true},
+        {"0.0.0.0/0", "9.9.9.9", true},
+        {"10.0.0.0/9", "10.127.0.1", true},
+        {"10.0.0.0/9", "10.128.0.1", false},
+        {"fd00::/8", "fd12::1", true},
+        {"fd00::/8", "fe80::1", false},
+        {"0.0.0.0/0", "::1", false},
+        {"::1", "::1", true},
     };
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         socklen_t n = address_of(&a, nets[i].address);
@@ -130,8 +140,10 @@ int main(void)
                       http_network_has(&net, (struct sockaddr *)&a, n) == nets[i].has,
                   "%s has %s: %d", nets[i].net, nets[i].address, nets[i].has);
     }
-    static const char *const bad[] = {"", "x", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::/129", "10.0.0.0/8x", "/8"};
+    static const char *const bad[] = {"",         "x",      "10.0.0.0/33", "10.0.0.0/",
+                                      "10.0.0/8", "::/129", "10.0.0.0/8x", "/8"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        CHECK_SAY(http_network_parse(&net, bad[i], &err) == -1 && err.code == EX_USAGE, "'%s' is no network", bad[i]);
+        CHECK_SAY(http_network_parse(&net, bad[i], &err) == -1 && err.code == EX_USAGE, "'%s' is no network",
+                  bad[i]);
     return tap_done();
 }

@@ -5,7 +5,7 @@
 #include "http/http_header.h"
 #include "tap.h"
 
-#define NOW 784111777      /* Sun, 06 Nov 1994 08:49:37 GMT */
+#define NOW 784111777 /* Sun, 06 Nov 1994 08:49:37 GMT */
 
 static struct http_headers read_all(const char *text)
 {
@@ -22,7 +22,9 @@ static struct http_headers read_all(const char *text)
 
 static void test_retry_after(void)
 {
-    static const struct { const char *value; long long seconds;
+    static const struct {
+        const char *value;
+        long long seconds;
     } list[] = {
         {"120", 120},
         {" 5 ", 5},
@@ -46,7 +48,9 @@ static void test_retry_after(void)
 
 static void test_robots_tag(void)
 {
-    static const struct { const char *lines; bool no;
+    static const struct {
+        const char *lines;
+        bool no;
     } list[] = {
         {"X-Robots-Tag: noai\n", true},
         {"x-robots-tag: NOAI\n", true},
@@ -77,7 +81,9 @@ static void test_robots_tag(void)
 
 static void test_validators(void)
 {
-    static const struct { const char *lines, *validator; } list[] = {
+    static const struct {
+        const char *lines, *validator;
+    } list[] = {
         {"ETag: \"a\"\n", "\"a\""},
         {"ETag: W/\"a\"\n", ""},
         {"ETag: a\n", ""},
@@ -87,8 +93,10 @@ static void test_validators(void)
         {"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1994 08:40:00 GMT\n", ""},
         {"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\n", ""},
         {"Last-Modified: long ago\nDate: Sun, 06 Nov 1994 08:50:37 GMT\n", ""},
-        {"ETag: W/\"a\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1995 08:50:37 GMT\n", ""},
-        {"ETag: \"a\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1995 08:50:37 GMT\n", "\"a\""},
+        {"ETag: W/\"a\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1995 08:50:37 GMT\n",
+         ""},
+        {"ETag: \"a\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1995 08:50:37 GMT\n",
+         "\"a\""},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         struct http_headers h = read_all(list[i].lines);
@@ -97,7 +105,8 @@ static void test_validators(void)
         CHECK_SAY(!*got || http_headers_same_version(&h, got), "validator %zu names its own answer", i);
     }
     struct http_headers h = read_all("ETag: \"b\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\n");
-    CHECK(!http_headers_same_version(&h, "\"a\"") && !http_headers_same_version(&h, "Sun, 06 Nov 1994 08:49:38 GMT") &&
+    CHECK(!http_headers_same_version(&h, "\"a\"") &&
+          !http_headers_same_version(&h, "Sun, 06 Nov 1994 08:49:38 GMT") &&
           !http_headers_same_version(&h, ""));
     CHECK(http_headers_same_version(&h, "Sun, 06 Nov 1994 08:49:37 GMT"));
     h = read_all("Content-Type: image/jpeg\n");
@@ -106,15 +115,17 @@ static void test_validators(void)
 
 int main(void)
 {
-    struct http_headers h =
-        read_all("HTTP/1.1 103 Early Hints\r\nETag: \"old\"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: Image/JPEG; q=1\r\n"
-                 "Content-Length: 123\r\nETag: \"abc\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+    struct http_headers h = read_all(
+        "HTTP/1.1 103 Early Hints\r\nETag: \"old\"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: Image/JPEG; "
+        "q=1\r\n"
+        "Content-Length: 123\r\nETag: \"abc\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
     CHECK(h.status == 200 && h.version == 11 && h.ended && h.content_bytes == 123);
     CHECK(strcmp(h.content_type, "image/jpeg") == 0);
     CHECK(strcmp(h.etag, "\"abc\"") == 0 && strcmp(http_headers_strong_validator(&h), "\"abc\"") == 0);
     CHECK(strcmp(h.last_modified, "Sun, 06 Nov 1994 08:49:37 GMT") == 0);
     h = read_all("HTTP/2 206 \r\ncontent-range: bytes 100-199/200\r\netag: W/\"x\"\r\n\r\n");
-    CHECK(h.status == 206 && h.version == 20 && h.range_first == 100 && h.range_last == 199 && h.range_total == 200);
+    CHECK(h.status == 206 && h.version == 20 && h.range_first == 100 && h.range_last == 199 &&
+          h.range_total == 200);
     CHECK(strcmp(http_headers_strong_validator(&h), "") == 0);
     static const char *const bad_ranges[] = {"bytes 5-2/10", "bytes 0-10/10", "bytes */10",  "bytes -5/10",
                                              "items 0-1/2",  "bytes 0-1",     "bytes a-b/c", "bytes 0-2/"};
@@ -130,9 +141,12 @@ int main(void)
     CHECK(read_all("Content-Length: -5\n").content_bytes == -2);
     CHECK(read_all("Content-Length: 99999999999999999999\n").content_bytes == -2);
     CHECK(read_all("").content_bytes == -1);
-    CHECK(read_all("Transfer-Encoding: gzip, chunked\n").chunked && !read_all("Transfer-Encoding: gzip\n").chunked);
+    CHECK(read_all("Transfer-Encoding: gzip, chunked\n").chunked &&
+          !read_all("Transfer-Encoding: gzip\n").chunked);
     CHECK(read_all("Content-Encoding: gzip\n").encoded && !read_all("Content-Encoding: identity\n").encoded);
-    CHECK(read_all("ETag: \"a\x01" "b\"\n").etag[0] == 0);      /* control bytes count as absent */
+    CHECK(read_all("ETag: \"a\x01"
+                   "b\"\n")
+              .etag[0] == 0); /* control bytes count as absent */
     char longest[600];
     memset(longest, 'x', sizeof longest);
     memcpy(longest, "ETag: \"", 7);

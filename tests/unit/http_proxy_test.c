@@ -19,16 +19,48 @@ static bool may(const struct http_options *o, const char *url)
 int main(void)
 {
     static const char *const yes[] = {
-        "http://example.org/", "https://a.b.example.org:8080/x", "http://8.8.8.8/", "http://[2600::1]/", "http://8.8.8.8./",
-        "http://xn--bcher-kva.example.org/", "http://notlocalhost.org/", "http://localhost.example.org/", "http://1.2.3.4.example.org/",
+        "http://example.org/",
+        "https://a.b.example.org:8080/x",
+        "http://8.8.8.8/",
+        "http://[2600::1]/",
+        "http://8.8.8.8./",
+        "http://xn--bcher-kva.example.org/",
+        "http://notlocalhost.org/",
+        "http://localhost.example.org/",
+        "http://1.2.3.4.example.org/",
     };
     static const char *const no[] = {
-        "http://127.0.0.1/", "http://127.1/", "http://0x7f.1/", "http://0x7f000001/", "http://2130706433/", "http://017700000001/",
-        "http://127.0.0.1./", "http://0/", "http://10.0.0.1/", "http://192.168.1/", "http://169.254.169.254/latest/meta-data",
-        "http://0xa9fea9fe/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://[fd00::1]/", "http://[fe80::1]/", "http://[64:ff9b::a00:1]/",
-        "http://localhost/", "http://LOCALHOST:80/", "http://localhost./", "http://a.localhost/", "http://intranet/", "http://metadata/",
-        "http://metadata.google.internal/", "http://printer.local/", "http://router.home.arpa/", "http://x.lan/", "http://x.corp./",
-        "http://\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.0.0.1/", "http://b\xc3\xbc" "cher.example.org/",
+        "http://127.0.0.1/",
+        "http://127.1/",
+        "http://0x7f.1/",
+        "http://0x7f000001/",
+        "http://2130706433/",
+        "http://017700000001/",
+        "http://127.0.0.1./",
+        "http://0/",
+        "http://10.0.0.1/",
+        "http://192.168.1/",
+        "http://169.254.169.254/latest/meta-data",
+        "http://0xa9fea9fe/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[fd00::1]/",
+        "http://[fe80::1]/",
+        "http://[64:ff9b::a00:1]/",
+        "http://localhost/",
+        "http://LOCALHOST:80/",
+        "http://localhost./",
+        "http://a.localhost/",
+        "http://intranet/",
+        "http://metadata/",
+        "http://metadata.google.internal/",
+        "http://printer.local/",
+        "http://router.home.arpa/",
+        "http://x.lan/",
+        "http://x.corp./",
+        "http://\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.0.0.1/",
+        "http://b\xc3\xbc"
+        "cher.example.org/",
     };
     struct http_options o = {.proxy = "http://proxy.example.org:3128"};
     struct http_network net;
@@ -45,14 +77,22 @@ int main(void)
     CHECK(may(&o, "http://10.0.0.1/") && !may(&o, "http://192.168.0.1/") && !may(&o, "http://intranet/"));
     o.allow_private = true;
     CHECK(may(&o, "http://192.168.0.1/") && may(&o, "http://intranet/"));
-    static const struct { const char *proxy, *host; uint16_t port; } places[] = {
-        {"http://proxy.example.org:3128", "proxy.example.org", 3128}, {"proxy.example.org:8080", "proxy.example.org", 8080},
-        {"proxy.example.org", "proxy.example.org", 1080}, {"http://me:geheim@10.0.0.1:1", "10.0.0.1", 1},
-        {"socks5h://[::1]:9050", "[::1]", 9050}, {"https://p.example.org", "p.example.org", 1080},
+    static const struct {
+        const char *proxy, *host;
+        uint16_t port;
+    } places[] = {
+        {"http://proxy.example.org:3128", "proxy.example.org", 3128},
+        {"proxy.example.org:8080", "proxy.example.org", 8080},
+        {"proxy.example.org", "proxy.example.org", 1080},
+        {"http://me:geheim@10.0.0.1:1", "10.0.0.1", 1},
+        {"socks5h://[::1]:9050", "[::1]", 9050},
+        {"https://p.example.org", "p.example.org", 1080},
     };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        bool found = http_proxy_place(places[i].proxy, host, &port, &err) == 0;    /* before CHECK_SAY reads host and port for its message */
-        CHECK_SAY(found && strcmp(host, places[i].host) == 0 && port == places[i].port, "%s is a proxy", places[i].proxy);
+        /* before CHECK_SAY reads host and port for its message */
+        bool found = http_proxy_place(places[i].proxy, host, &port, &err) == 0;
+        CHECK_SAY(found && strcmp(host, places[i].host) == 0 && port == places[i].port, "%s is a proxy",
+                  places[i].proxy);
     }
     CHECK(http_proxy_take(&taken, "gopher://me:geheim@h", &err) != 0 && !strstr(err.text, "geheim"));
     return tap_done();

@@ -6,7 +6,10 @@
 #include "http/robots.h"
 #include "tap.h"
 
-struct robots_case { const char *text, *path; bool allowed; };
+struct robots_case {
+    const char *text, *path;
+    bool allowed;
+};
 
 static const struct robots_case cases[] = {
     {"", "/a", true},
@@ -22,11 +25,12 @@ static const struct robots_case cases[] = {
     {"User-agent: winnower\nDisallow: /", "/a", true},
     {"User-agent: a\nUser-agent: winnow\nUser-agent: b\nDisallow: /x", "/x", false},
     {"User-agent: a\nDisallow: /x\nUser-agent: winnow\nDisallow: /y", "/x", true},
-    {"User-agent: winnow\nDisallow: /x\nUser-agent: a\nAllow: /\nUser-agent: winnow\nDisallow: /y", "/y", false},
-    {"Disallow: /", "/a", true},                                    /* belongs to no group */
-    {"User-agent: *\nAllow: /p/q\nDisallow: /p", "/p/q/r", true},   /* the longest wins */
+    {"User-agent: winnow\nDisallow: /x\nUser-agent: a\nAllow: /\nUser-agent: winnow\nDisallow: /y", "/y",
+     false},
+    {"Disallow: /", "/a", true},                                  /* belongs to no group */
+    {"User-agent: *\nAllow: /p/q\nDisallow: /p", "/p/q/r", true}, /* the longest wins */
     {"User-agent: *\nDisallow: /p/q\nAllow: /p", "/p/q/r", false},
-    {"User-agent: *\nDisallow: /p\nAllow: /p", "/p", true},         /* allow wins a tie */
+    {"User-agent: *\nDisallow: /p\nAllow: /p", "/p", true}, /* allow wins a tie */
     {"User-agent: *\nDisallow: /*.jpg", "/a/b.jpg?x", false},
     {"User-agent: *\nDisallow: /*.jpg$", "/a/b.jpg?x", true},
     {"User-agent: *\nDisallow: /*.jpg$", "/a.jpg/b.jpg", false},

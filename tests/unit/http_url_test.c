@@ -5,7 +5,9 @@
 #include "http/url_list.h"
 #include "tap.h"
 
-struct url_case { const char *in, *out; };     /* out NULL: refused */
+struct url_case {
+    const char *in, *out;
+}; /* out NULL: refused */
 
 static const struct url_case cases[] = {
     {"http://example.org/a.jpg", "http://example.org/a.jpg"},
@@ -24,12 +26,30 @@ static const struct url_case cases[] = {
     {"http://example.org/%7ea", "http://example.org/%7ea"},
     {"http://[2001:DB8::1]:8080/a", "http://[2001:db8::1]:8080/a"},
     {"http://[::1]", "http://[::1]/"},
-    {"http://b\xc3\xbc" "cher.example/", "http://b\xc3\xbc" "cher.example/"},
-    {"", NULL}, {"   ", NULL}, {"example.org/a.jpg", NULL}, {"ftp://example.org/", NULL}, {"file:///etc/passwd", NULL},
-    {"javascript:alert(1)", NULL}, {"http://", NULL}, {"http:///a", NULL}, {"http://user@host/", NULL},
-    {"http://user:pw@host/", NULL}, {"http://127.0.0.1\\@example.org/", NULL}, {"http://example.org:99999/", NULL},
-    {"http://example.org:0/", NULL}, {"http://example.org:8a/", NULL}, {"http://[::1/", NULL}, {"http://[::1]x/", NULL},
-    {"http://[fe80::1%25eth0]/", NULL}, {"http://a b/", NULL}, {"http://a%2fb/", NULL}, {"http://:80/", NULL},
+    {"http://b\xc3\xbc"
+     "cher.example/",
+     "http://b\xc3\xbc"
+     "cher.example/"},
+    {"", NULL},
+    {"   ", NULL},
+    {"example.org/a.jpg", NULL},
+    {"ftp://example.org/", NULL},
+    {"file:///etc/passwd", NULL},
+    {"javascript:alert(1)", NULL},
+    {"http://", NULL},
+    {"http:///a", NULL},
+    {"http://user@host/", NULL},
+    {"http://user:pw@host/", NULL},
+    {"http://127.0.0.1\\@example.org/", NULL},
+    {"http://example.org:99999/", NULL},
+    {"http://example.org:0/", NULL},
+    {"http://example.org:8a/", NULL},
+    {"http://[::1/", NULL},
+    {"http://[::1]x/", NULL},
+    {"http://[fe80::1%25eth0]/", NULL},
+    {"http://a b/", NULL},
+    {"http://a%2fb/", NULL},
+    {"http://:80/", NULL},
     {"http://example.org\t/", NULL},
 };
 
@@ -57,7 +77,8 @@ static void test_canonical(void)
     CHECK(http_url_canonical(longest, HTTP_URL_MAX_BYTES, &out, &parts, &why, &err) == 1);
     CHECK(http_url_canonical(longest, HTTP_URL_MAX_BYTES + 1, &out, &parts, &why, &err) == 0);
     memset(longest + 13, ' ', 5000);
-    CHECK(http_url_canonical(longest, HTTP_URL_MAX_BYTES, &out, &parts, &why, &err) == 0);     /* %20 makes it longer */
+    /* %20 makes it longer */
+    CHECK(http_url_canonical(longest, HTTP_URL_MAX_BYTES, &out, &parts, &why, &err) == 0);
     CHECK(http_url_canonical("http://a\0b/", 11, &out, &parts, &why, &err) == 0);
     text_release(&out);
     text_release(&again);
@@ -65,7 +86,9 @@ static void test_canonical(void)
 
 static void test_loopback(void)
 {
-    static const struct { const char *url; bool loopback;
+    static const struct {
+        const char *url;
+        bool loopback;
     } list[] = {
         {"http://localhost/", true}, {"http://127.0.0.1/", true},        {"http://127.9.9.9:8080/", true},
         {"http://[::1]/", true},     {"http://127.example.org/", false}, {"http://example.org/", false},
@@ -77,7 +100,8 @@ static void test_loopback(void)
     const char *why;
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         CHECK_SAY(http_url_canonical(list[i].url, strlen(list[i].url), &out, &parts, &why, &err) == 1 &&
-                  http_url_is_loopback(out.data, &parts) == list[i].loopback, "%s", list[i].url);
+                      http_url_is_loopback(out.data, &parts) == list[i].loopback,
+                  "%s", list[i].url);
     text_release(&out);
 }
 
@@ -98,7 +122,7 @@ static void test_list(void)
     CHECK(url_list_is_manifest("url\tlabel\nx", 11));
     CHECK(url_list_is_manifest("id\turl", 6));
     CHECK(url_list_is_manifest("url", 3));
-    CHECK(url_list_is_manifest("path\tlabel\n", 11));      /* and it lacks its url */
+    CHECK(url_list_is_manifest("path\tlabel\n", 11)); /* and it lacks its url */
     CHECK(!url_list_is_manifest("http://a/1\tcat\n", 15));
     CHECK(!url_list_is_manifest("http://a/url\n", 13));
     CHECK(!url_list_is_manifest("", 0));

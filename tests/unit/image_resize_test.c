@@ -1,7 +1,7 @@
 /* needs: base io hash manifest image */
 /*
- * Resizing against Pillow, exact area averages and TensorFlow.js (tests/ref/resize*_vectors.tsv), the three instruction sets
- * against each other, and what must hold for any picture.
+ * Resizing against Pillow, exact area averages and TensorFlow.js (tests/ref/resize*_vectors.tsv), the three
+ * instruction sets against each other, and what must hold for any picture.
  */
 #include <math.h>
 #include <stdio.h>
@@ -19,12 +19,13 @@
 static void picture(struct image *m, int w, int h)
 {
     struct error err = {0};
-    if (image_reserve(m, w, h, 3, &err))
-        exit(71);
+    if (image_reserve(m, w, h, 3, &err)) exit(71);
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
             for (int c = 0; c < 3; c++)
-                m->pixels[(y * w + x) * 3 + c] = (uint8_t)((x * 7 + y * 13 + c * 50 + ((x * x + 3 * y * y + x * y * (c + 1)) % 97) * 2) % 256);
+                m->pixels[(y * w + x) * 3 + c] =
+                    (uint8_t)((x * 7 + y * 13 + c * 50 + ((x * x + 3 * y * y + x * y * (c + 1)) % 97) * 2) %
+                              256);
 }
 
 /* Every row of the file; most: how far a sample may be from the reference. */
@@ -44,7 +45,8 @@ static void against_file(const char *name, double most_pillow, double most_area,
         char word[16];
         int w, h, W, H, at;
         double worst = 0, sum = 0;
-        if (sscanf(line, "%15s %d %d %d %d %n", word, &w, &h, &W, &H, &at) != 5 || resize_method_parse(word, &method, &err)) {
+        if (sscanf(line, "%15s %d %d %d %d %n", word, &w, &h, &W, &H, &at) != 5 ||
+            resize_method_parse(word, &method, &err)) {
             CHECK_SAY(false, "a row of %s", name);
             continue;
         }
@@ -57,15 +59,15 @@ static void against_file(const char *name, double most_pillow, double most_area,
             sum += d;
         }
         double most = method == RESIZE_TFJS ? most_tfjs : method == RESIZE_AREA ? most_area : most_pillow;
-        CHECK_SAY(worst <= most, "%s %dx%d to %dx%d: at most %g away, %g on average", word, w, h, W, H, worst, sum / (double)image_bytes(&out));
+        CHECK_SAY(worst <= most, "%s %dx%d to %dx%d: at most %g away, %g on average", word, w, h, W, H, worst,
+                  sum / (double)image_bytes(&out));
         n_rows++;
         image_release(&in);
         image_release(&out);
     }
     CHECK_SAY(n_rows >= 8, "%d rows of %s", n_rows, name);
     free(line);
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
 }
 
 /* One hash over many sizes and methods, with the instruction set the environment allows. */
@@ -75,19 +77,16 @@ static void hash_of_all(char hex[33])
     struct xxh128_stream *h;
     struct error err = {0};
     struct xxh128 end;
-    if (xxh128_stream_open(&h, &err))
-        exit(71);
+    if (xxh128_stream_open(&h, &err)) exit(71);
     for (int k = 0; k < 200; k++) {
         struct image in = IMAGE_EMPTY, out = IMAGE_EMPTY;
         int w = 1 + (int)random_below(&r, k % 10 ? 90 : 700), hgt = 1 + (int)random_below(&r, 90);
         int W = 1 + (int)random_below(&r, 120), H = 1 + (int)random_below(&r, 120), channels = k % 4 ? 3 : 1;
         enum resize_method method = (enum resize_method)(k % 4);
-        if (image_reserve(&in, w, hgt, channels, &err))
-            exit(71);
+        if (image_reserve(&in, w, hgt, channels, &err)) exit(71);
         for (size_t i = 0; i < image_bytes(&in); i++)
             in.pixels[i] = (uint8_t)random_u64(&r);
-        if (image_resize(&out, &in, W, H, method, &err))
-            exit(71);
+        if (image_resize(&out, &in, W, H, method, &err)) exit(71);
         xxh128_stream_add(h, out.pixels, image_bytes(&out));
         image_release(&in);
         image_release(&out);
@@ -103,8 +102,7 @@ static void test_instruction_sets(void)
     for (int level = 0; level < 3; level++) {
         int pipe_fd[2], status;
         char text[2] = {(char)('0' + level), 0};
-        if (pipe(pipe_fd))
-            exit(71);
+        if (pipe(pipe_fd)) exit(71);
         fflush(stdout);
         pid_t pid = fork();
         if (pid == 0) {
@@ -116,9 +114,11 @@ static void test_instruction_sets(void)
         CHECK(read(pipe_fd[0], hex[level], 32) == 32 && waitpid(pid, &status, 0) == pid && status == 0);
         close(pipe_fd[0]);
     }
-    CHECK_SAY(!strcmp(hex[0], hex[1]) && !strcmp(hex[0], hex[2]), "plain C, SSE and AVX2 agree bit for bit: %s", hex[0]);
+    CHECK_SAY(!strcmp(hex[0], hex[1]) && !strcmp(hex[0], hex[2]),
+              "plain C, SSE and AVX2 agree bit for bit: %s", hex[0]);
     /* A model trained on one machine's squares is used on another's. */
-    CHECK_SAY(!strcmp(hex[0], "8bf9711745e8eb686e8377b9e8726fcc"), "and are the pixels they have always been");
+    CHECK_SAY(!strcmp(hex[0], "8bf9711745e8eb686e8377b9e8726fcc"),
+              "and are the pixels they have always been");
 }
 
 static void test_invariants(void)
@@ -137,7 +137,8 @@ static void test_invariants(void)
             }
         CHECK_SAY(wrong == 0, "%s leaves flat pictures flat", resize_method_name((enum resize_method)method));
         picture(&in, 50, 40);
-        CHECK(image_resize(&out, &in, 50, 40, (enum resize_method)method, &err) == 0 && memcmp(in.pixels, out.pixels, image_bytes(&in)) == 0);
+        CHECK(image_resize(&out, &in, 50, 40, (enum resize_method)method, &err) == 0 &&
+              memcmp(in.pixels, out.pixels, image_bytes(&in)) == 0);
         image_reserve(&in, 65535, 1, 3, &err);
         memset(in.pixels, 200, image_bytes(&in));
         CHECK(image_resize(&out, &in, 2, 2, (enum resize_method)method, &err) == 0 && out.pixels[0] == 200);
@@ -149,9 +150,11 @@ static void test_invariants(void)
 
 int main(void)
 {
-    /* First: the parent must not have asked for the instruction set yet, or the children inherit the answer. */
+    /* First: the parent must not have asked for the instruction set yet, or the children inherit the answer.
+     */
     test_instruction_sets();
-    /* Pillow: one level, for its weights have six more bits; area: half a level for each of the two roundings. */
+    /* Pillow: one level, for its weights have six more bits; area: half a level for each of the two
+     * roundings. */
     against_file("resize_vectors.tsv", 1, 1, 0);
     /* TensorFlow.js keeps floats, we round them: half a level, and its float arithmetic. */
     against_file("resize_tfjs_vectors.tsv", 0, 0, 0.502);

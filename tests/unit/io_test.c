@@ -20,10 +20,8 @@ static int n_left_over(void)
     int n = -1;
     snprintf(command, sizeof command, "find '%s' -name '*.tmp' | wc -l", tap_tmpdir());
     FILE *p = popen(command, "r");
-    if (p && fscanf(p, "%d", &n) != 1)
-        n = -1;
-    if (p)
-        pclose(p);
+    if (p && fscanf(p, "%d", &n) != 1) n = -1;
+    if (p) pclose(p);
     return n;
 }
 
@@ -32,8 +30,7 @@ static bool holds(const char *path, const char *want)
     struct error err = {0};
     char *text;
     size_t n;
-    if (io_read_file(path, 1000, &text, &n, &err))
-        return false;
+    if (io_read_file(path, 1000, &text, &n, &err)) return false;
     bool same = !strcmp(text, want);
     free(text);
     return same;
@@ -55,14 +52,17 @@ static void test_atomic(void)
     CHECK(symlink("a.txt", link_path) == 0);
     CHECK(atomic_file_write(link_path, "two", 3, &err) == 0 && holds(path, "two"));
     CHECK(lstat(link_path, &st) == 0 && S_ISLNK(st.st_mode));
-    CHECK(atomic_file_write("/dev/null", "x", 1, &err) == 0 && stat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode));
+    CHECK(atomic_file_write("/dev/null", "x", 1, &err) == 0 && stat("/dev/null", &st) == 0 &&
+          S_ISCHR(st.st_mode));
     CHECK(atomic_file_write("/dev/full", "x", 1, &err) == -1 && err.code == EX_IOERR);
-    CHECK(mkdir(fifo, 0777) == 0 && atomic_file_write(fifo, "x", 1, &err) == -1 && strstr(err.text, "folder"));
+    CHECK(mkdir(fifo, 0777) == 0 && atomic_file_write(fifo, "x", 1, &err) == -1 &&
+          strstr(err.text, "folder"));
     CHECK(atomic_file_write("/nonexistent/x", "x", 1, &err) == -1 && err.code == EX_CANTCREAT);
     CHECK(n_left_over() == 0);
 }
 
-/* What a kill between link and rename left is taken away by the next writer; four writers of one file all succeed, and it is whole at any time. */
+/* What a kill between link and rename left is taken away by the next writer; four writers of one file all
+ * succeed, and it is whole at any time. */
 static void test_writers(void)
 {
     struct error err = {0};
@@ -73,26 +73,23 @@ static void test_writers(void)
     CHECK(atomic_file_write(path, "new", 3, &err) == 0 && holds(path, "new") && n_left_over() == 0);
     pid_t child[4];
     for (int c = 0; c < 4; c++) {
-        if ((child[c] = fork()) != 0)
-            continue;
+        if ((child[c] = fork()) != 0) continue;
         memset(text, 'a' + c, 4000);
         for (int i = 0; i < 300; i++)
-            if (atomic_file_write(path, text, 4000, &err))
-                _exit(3);
+            if (atomic_file_write(path, text, 4000, &err)) _exit(3);
         _exit(0);
     }
     int n_failed = 0, n_mixed = 0, status;
     for (int alive = 4; alive > 0;) {
         FILE *f = fopen(path, "r");
         size_t n = f ? fread(seen, 1, sizeof seen, f) : 0;
-        if (f)
-            fclose(f);
-        if (n != 3 || seen[0] != 'n')
-            n_mixed += n != 4000 || memcmp(seen, seen + 1, 3999) != 0;
+        if (f) fclose(f);
+        if (n != 3 || seen[0] != 'n') n_mixed += n != 4000 || memcmp(seen, seen + 1, 3999) != 0;
         for (pid_t done; (done = waitpid(-1, &status, WNOHANG)) > 0; alive--)
             n_failed += status != 0;
     }
-    CHECK_SAY(n_failed == 0 && n_mixed == 0, "four writers of one file: %d failed, %d times it was not whole", n_failed, n_mixed);
+    CHECK_SAY(n_failed == 0 && n_mixed == 0, "four writers of one file: %d failed, %d times it was not whole",
+              n_failed, n_mixed);
     CHECK(n_left_over() == 0);
 }
 
@@ -110,17 +107,16 @@ static void test_signals(void)
                 signals_long_stage();
             else
                 signals_short_stage();
-            if (atomic_file_open(&f, path, &err))
-                _exit(3);
+            if (atomic_file_open(&f, path, &err)) _exit(3);
             raise(SIGTERM);
-            if (!twice || signals_asked_to_stop() != SIGTERM)
-                _exit(4);
+            if (!twice || signals_asked_to_stop() != SIGTERM) _exit(4);
             raise(SIGTERM);
             _exit(5);
         }
         int status;
         waitpid(child, &status, 0);
-        CHECK_SAY(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "%s stage dies of SIGTERM", twice ? "a long" : "a short");
+        CHECK_SAY(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "%s stage dies of SIGTERM",
+                  twice ? "a long" : "a short");
         CHECK(n_left_over() == 0 && !io_exists(path));
     }
 }
@@ -143,7 +139,8 @@ static void test_paths(void)
 {
     struct text t = TEXT_EMPTY;
     struct error err = {0};
-    CHECK(path_is_inside("a/b..c/.d") && !path_is_inside("/a") && !path_is_inside("a/../b") && !path_is_inside("..") && !path_is_inside(""));
+    CHECK(path_is_inside("a/b..c/.d") && !path_is_inside("/a") && !path_is_inside("a/../b") &&
+          !path_is_inside("..") && !path_is_inside(""));
     CHECK(path_join(&t, "root", "a/b", false, &err) == 0 && !strcmp(t.data, "root/a/b"));
     CHECK(path_join(&t, ".", "a", false, &err) == 0 && !strcmp(t.data, "a"));
     CHECK(path_join(&t, "root", "../a", false, &err) == -1 && err.code == EX_DATAERR);
@@ -177,7 +174,8 @@ static void test_pool(void)
             in_order += job == &jobs[taken] && *job == taken * taken;
             taken++;
         }
-        CHECK_SAY(taken == 500 && in_order == 500 && ordered_pool_take(p) == NULL, "results in order with %u threads", threads);
+        CHECK_SAY(taken == 500 && in_order == 500 && ordered_pool_take(p) == NULL,
+                  "results in order with %u threads", threads);
         ordered_pool_close(p);
     }
 }

@@ -10,7 +10,11 @@
 
 static void test_bad_input(void)
 {
-    static const struct { const char *name, *bytes; size_t n; const char *says; } cases[] = {
+    static const struct {
+        const char *name, *bytes;
+        size_t n;
+        const char *says;
+    } cases[] = {
         {"empty file", "", 0, "is empty"},
         {"torn header", "path", 4, "torn row"},
         {"torn row", "path\na\nb", 8, "row 2: torn row"},
@@ -33,7 +37,8 @@ static void test_bad_input(void)
         int rc = manifest_reader_open_memory(&r, cases[i].bytes, cases[i].n, "x.tsv", required, &err);
         while (rc >= 0 && (rc = manifest_reader_next(&r, &err)) > 0)
             ;
-        CHECK_SAY(rc == -1 && err.code == EX_DATAERR && strstr(err.text, cases[i].says), "%s: %s", cases[i].name, err.text);
+        CHECK_SAY(rc == -1 && err.code == EX_DATAERR && strstr(err.text, cases[i].says), "%s: %s",
+                  cases[i].name, err.text);
         manifest_reader_close(&r);
     }
 }
@@ -57,14 +62,15 @@ static void test_round_trip(void)
             for (int k = 0; k < n; k++)
                 fields[i][c][k] = "\t\n\r\\abc\xc3\xa9tn"[random_below(&random, 11)];
         }
-        const char *row[] = {fields[i][0], "overwritten", fields[i][2]}, *added[] = {fields[i][1], fields[i][3]};
-        if (manifest_writer_row(&w, row, added, &err))
-            CHECK(!"writes");
+        const char *row[] = {fields[i][0], "overwritten", fields[i][2]},
+                   *added[] = {fields[i][1], fields[i][3]};
+        if (manifest_writer_row(&w, row, added, &err)) CHECK(!"writes");
     }
     CHECK(manifest_writer_commit(&w, &err) == 0);
     manifest_writer_discard(&w);
     struct manifest_reader r;
-    CHECK(manifest_reader_open(&r, path, NULL, &err) == 0 && r.schema.n == 4 && !strcmp(r.schema.names[3], "new"));
+    CHECK(manifest_reader_open(&r, path, NULL, &err) == 0 && r.schema.n == 4 &&
+          !strcmp(r.schema.names[3], "new"));
     int same = 0, n = 0;
     while (manifest_reader_next(&r, &err) > 0) {
         bool equal = true;
@@ -128,7 +134,8 @@ static void test_old_file_stays(void)
     free(text);
     snprintf(command, sizeof command, "test $(ls -A '%s' | grep -c '[.]tmp$') = 0", tap_tmpdir());
     CHECK(system(command) == 0);
-    CHECK(manifest_writer_open(&w, "/dev/full", NULL, adds, &err) == 0 && manifest_writer_commit(&w, &err) == -1 && err.code == EX_IOERR);
+    CHECK(manifest_writer_open(&w, "/dev/full", NULL, adds, &err) == 0 &&
+          manifest_writer_commit(&w, &err) == -1 && err.code == EX_IOERR);
     manifest_writer_discard(&w);
 }
 

@@ -12,14 +12,24 @@ static struct error err;
 
 static void check_mcnemar(void)
 {
-    static const struct { uint64_t a, b; double p; } cases[] = {    /* scipy.stats.binomtest(a, a + b).pvalue */
-        {1, 9, 0.021484375}, {10, 25, 0.016673847800120715}, {0, 5, 0.0625}, {120, 160, 0.01960672729028143}, {3000, 3200, 0.011488253770871587},
-        {0, 0, 1}, {7, 7, 1}, {0, 1, 1}};
+    /* scipy.stats.binomtest(a, a + b).pvalue */
+    static const struct {
+        uint64_t a, b;
+        double p;
+    } cases[] = {{1, 9, 0.021484375},
+                 {10, 25, 0.016673847800120715},
+                 {0, 5, 0.0625},
+                 {120, 160, 0.01960672729028143},
+                 {3000, 3200, 0.011488253770871587},
+                 {0, 0, 1},
+                 {7, 7, 1},
+                 {0, 1, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        CHECK_CLOSE(mcnemar_exact_p(cases[i].a, cases[i].b), cases[i].p, 0, 1e-9, "mcnemar");     /* lgamma of thousands costs digits */
+        /* lgamma of thousands costs digits */
+        CHECK_CLOSE(mcnemar_exact_p(cases[i].a, cases[i].b), cases[i].p, 0, 1e-9, "mcnemar");
         CHECK(mcnemar_exact_p(cases[i].a, cases[i].b) == mcnemar_exact_p(cases[i].b, cases[i].a));
     }
-    CHECK_CLOSE(mcnemar_exact_p(1, 9), 0.021484375, 1e-12, 0, "mcnemar 1:9");       /* 22/1024 exactly */
+    CHECK_CLOSE(mcnemar_exact_p(1, 9), 0.021484375, 1e-12, 0, "mcnemar 1:9"); /* 22/1024 exactly */
     CHECK(mcnemar_exact_p(0, 5000) >= 0 && mcnemar_exact_p(0, 5000) < 1e-300);
 }
 
@@ -54,7 +64,8 @@ static void check_wilson(void)
 
 static void check_paired(void)
 {
-    /* Newcombe 1998 (paired), table III: 43, 7... the case e=36 f=12 g=2 h=0: 0.0569 to 0.3404 with method 10. */
+    /* Newcombe 1998 (paired), table III: 43, 7... the case e=36 f=12 g=2 h=0: 0.0569 to 0.3404 with method
+     * 10. */
     struct interval w = interval_paired(36, 12, 2, 0, INTERVAL_Z95);
     CHECK_CLOSE(w.low, 0.0569, 2e-4, 0, "paired low");
     CHECK_CLOSE(w.high, 0.3404, 2e-4, 0, "paired high");
@@ -83,7 +94,8 @@ static void check_bootstrap(void)
     struct bootstrap_result a, b;
     for (int i = 0; i < 1000; i++)
         correct[i] = i % 4 != 0;
-    CHECK(!bootstrap_share(correct, 1000, 2000, 12345, 1, &a, &err) && !bootstrap_share(correct, 1000, 2000, 12345, 3, &b, &err));
+    CHECK(!bootstrap_share(correct, 1000, 2000, 12345, 1, &a, &err) &&
+          !bootstrap_share(correct, 1000, 2000, 12345, 3, &b, &err));
     CHECK(a.low == b.low && a.high == b.high && a.first == b.first);
     struct interval w = interval_wilson(750, 1000, INTERVAL_Z95);
     CHECK(fabs(a.low - w.low) < 0.01 && fabs(a.high - w.high) < 0.01);
@@ -102,7 +114,8 @@ static void check_sort(void)
 
 static void check_temperature(void)
 {
-    /* One logit of 1 for the right class, wrong once in five: the best T makes the softmax 0.8: 1/T = ln 4. */
+    /* One logit of 1 for the right class, wrong once in five: the best T makes the softmax 0.8: 1/T = ln 4.
+     */
     double z[] = {1, 0, 1, 0, 1, 0, 1, 0, 1, 0};
     int32_t label[] = {0, 0, 0, 0, 1};
     struct temperature_fit fit;

@@ -1,5 +1,6 @@
 /*
- * Confident learning against cleanlab's own answers (tests/fixtures/label-errors), and properties that hold without it.
+ * Confident learning against cleanlab's own answers (tests/fixtures/label-errors), and properties that hold
+ * without it.
  */
 /* needs: base io manifest metric cli */
 #include <math.h>
@@ -35,7 +36,8 @@ static bool load(struct test_case *c, const char *name)
 {
     struct manifest_table input = MANIFEST_TABLE_EMPTY;
     *c = (struct test_case){0};
-    if (manifest_table_read(&input, fixture(name, "input.tsv"), NULL, &err) || manifest_table_read(&c->issues, fixture(name, "issues.tsv"), NULL, &err) ||
+    if (manifest_table_read(&input, fixture(name, "input.tsv"), NULL, &err) ||
+        manifest_table_read(&c->issues, fixture(name, "issues.tsv"), NULL, &err) ||
         manifest_table_read(&c->matrices, fixture(name, "matrices.tsv"), NULL, &err) ||
         manifest_table_read(&c->summary, fixture(name, "summary.tsv"), NULL, &err))
         return false;
@@ -79,7 +81,8 @@ static double matrix_value(const struct label_errors *e, const char *name, int r
            : strcmp(name, "inverse_noise_matrix") == 0       ? e->inverse_noise[at]
            : strcmp(name, "threshold") == 0                  ? e->threshold[row]
            : strcmp(name, "py") == 0                         ? e->prior[row]
-           : strcmp(name, "class_label_quality") == 0        ? e->quality[row] : NAN;
+           : strcmp(name, "class_label_quality") == 0        ? e->quality[row]
+                                                             : NAN;
 }
 
 static void check_case(const char *name)
@@ -88,14 +91,15 @@ static void check_case(const char *name)
     struct label_errors e = LABEL_ERRORS_EMPTY;
     bool loaded = load(&c, name);
     CHECK_SAY(loaded, "%s: fixtures are read (%s)", name, err.text);
-    if (!loaded)
-        return;
+    if (!loaded) return;
     struct label_errors_input in = input_of(&c);
     CHECK(!label_errors_estimate(&e, &in, &err));
     size_t off = 0, cells = c.matrices.n_rows;
     for (size_t i = 0; i < cells; i++) {
         double want = strtod(manifest_cell(&c.matrices, i, 3), NULL);
-        double have = matrix_value(&e, manifest_cell(&c.matrices, i, 0), atoi(manifest_cell(&c.matrices, i, 1)), atoi(manifest_cell(&c.matrices, i, 2)));
+        double have =
+            matrix_value(&e, manifest_cell(&c.matrices, i, 0), atoi(manifest_cell(&c.matrices, i, 1)),
+                         atoi(manifest_cell(&c.matrices, i, 2)));
         if (!(fabs(have - want) <= 1e-9 * fmax(1, fabs(want)))) {
             printf("# %s row %zu: %.15g, not %.15g\n", manifest_cell(&c.matrices, i, 0), i, have, want);
             off++;
@@ -113,13 +117,15 @@ static void check_case(const char *name)
             CHECK_CLOSE(e.health, want, 1e-9, 0, key);
     }
     uint8_t *flagged = malloc(c.n);
-    for (int f = 0; f <= FILTER_COUNT; f++) {   /* one more: half of the noise */
+    for (int f = 0; f <= FILTER_COUNT; f++) { /* one more: half of the noise */
         struct label_filter_options o = LABEL_FILTER_DEFAULTS;
         const char *column = f < FILTER_COUNT ? label_filter_names[f] : "prune_by_noise_rate_frac0.5";
         int at = manifest_column(&c.issues.schema, column);
-        if (f == FILTER_COUNT)
-            o.frac_noise = 0.5;
-        CHECK(at >= 0 && !label_errors_filter(&e, &in, f < FILTER_COUNT ? (enum label_filter)f : FILTER_PRUNE_BY_NOISE_RATE, &o, flagged, &err));
+        if (f == FILTER_COUNT) o.frac_noise = 0.5;
+        CHECK(at >= 0 &&
+              !label_errors_filter(&e, &in,
+                                   f < FILTER_COUNT ? (enum label_filter)f : FILTER_PRUNE_BY_NOISE_RATE, &o,
+                                   flagged, &err));
         size_t wrong = 0;
         for (size_t i = 0; i < c.n; i++)
             wrong += flagged[i] != (manifest_cell(&c.issues, i, at)[0] == '1');
@@ -152,10 +158,13 @@ static void check_case(const char *name)
                     f++;
                 while (r < RANK_COUNT && strcmp(label_rank_names[r], manifest_cell(&ranking, i, 1)) != 0)
                     r++;
-                wrong += at != n_order;     /* the last list was longer or shorter */
+                wrong += at != n_order; /* the last list was longer or shorter */
                 free(order);
-                if (f == FILTER_COUNT || r == RANK_COUNT || label_errors_filter(&e, &in, (enum label_filter)f, &LABEL_FILTER_DEFAULTS, flagged, &err) ||
-                    label_errors_score(&e, &in, (enum label_rank)r, false, score, &err) || label_errors_rank(&in, score, flagged, &order, &n_order, &err))
+                if (f == FILTER_COUNT || r == RANK_COUNT ||
+                    label_errors_filter(&e, &in, (enum label_filter)f, &LABEL_FILTER_DEFAULTS, flagged,
+                                        &err) ||
+                    label_errors_score(&e, &in, (enum label_rank)r, false, score, &err) ||
+                    label_errors_rank(&in, score, flagged, &order, &n_order, &err))
                     break;
                 at = 0;
                 strcpy(last, now);
@@ -176,8 +185,7 @@ static void check_case(const char *name)
 static void check_permutation(void)
 {
     struct test_case c, d;
-    if (!load(&c, "k05-n02000-pairs20") || !load(&d, "k05-n02000-pairs20"))
-        return;
+    if (!load(&c, "k05-n02000-pairs20") || !load(&d, "k05-n02000-pairs20")) return;
     struct random r = random_start(7, 1, 0);
     uint32_t *where = malloc(c.n * sizeof *where);
     for (size_t i = 0; i < c.n; i++)
@@ -202,7 +210,8 @@ static void check_permutation(void)
         for (int s = 0; s < 2; s++) {
             struct label_errors e;
             CHECK(!label_errors_estimate(&e, &in[s], &err) &&
-                  !label_errors_filter(&e, &in[s], (enum label_filter)f, &LABEL_FILTER_DEFAULTS, flagged[s], &err) &&
+                  !label_errors_filter(&e, &in[s], (enum label_filter)f, &LABEL_FILTER_DEFAULTS, flagged[s],
+                                       &err) &&
                   !label_errors_score(&e, &in[s], RANK_NORMALIZED_MARGIN, false, score, &err) &&
                   !label_errors_rank(&in[s], score, flagged[s], &order[s], &n_order[s], &err));
             label_errors_release(&e);
@@ -239,7 +248,8 @@ static void check_small(void)
     CHECK(!label_errors_estimate(&e, &in, &err) && e.n_issues == 0 && e.health == 1);
     for (int f = 0; f < FILTER_COUNT; f++) {
         CHECK(!label_errors_filter(&e, &in, (enum label_filter)f, &LABEL_FILTER_DEFAULTS, flagged, &err));
-        CHECK_SAY(!(flagged[0] | flagged[1] | flagged[2] | flagged[3]), "sharp and right: %s flags nothing", label_filter_names[f]);
+        CHECK_SAY(!(flagged[0] | flagged[1] | flagged[2] | flagged[3]), "sharp and right: %s flags nothing",
+                  label_filter_names[f]);
     }
     int64_t sum = 0;
     for (int i = 0; i < 4; i++)

@@ -1,5 +1,6 @@
 /* needs: model */
-/* The predictor on the tiny net: what TensorFlow.js gives for it, for any place in a batch, with and without temperature. */
+/* The predictor on the tiny net: what TensorFlow.js gives for it, for any place in a batch, with and without
+ * temperature. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,9 +27,9 @@ static bool expected(const char *model, double p[CLASSES])
     bool found = false;
     FILE *f = fopen(fixture("expected.tsv"), "r");
     while (f && !found && fgets(line, sizeof line, f))
-        found = sscanf(line, "%63s %lf %lf %lf %lf %lf", name, &p[0], &p[1], &p[2], &p[3], &p[4]) == 6 && !strcmp(name, model);
-    if (f)
-        fclose(f);
+        found = sscanf(line, "%63s %lf %lf %lf %lf %lf", name, &p[0], &p[1], &p[2], &p[3], &p[4]) == 6 &&
+                !strcmp(name, model);
+    if (f) fclose(f);
     return found;
 }
 
@@ -58,7 +59,8 @@ int main(void)
         CHECK(predictor_run(p, pixels[0], 3, got, &err) == 0);
         for (int c = 0; c < CLASSES; c++) {
             CHECK_CLOSE(got[c], want[c], 2e-6, 0, "probability as TensorFlow.js gives it");
-            CHECK_SAY(got[c] == got[2 * CLASSES + c], "the third picture, the same pixels, gives the same bits");
+            CHECK_SAY(got[c] == got[2 * CLASSES + c],
+                      "the third picture, the same pixels, gives the same bits");
         }
         CHECK(predictor_run(p, pixels[0], 1, got, &err) == 0 && fabs(got[0] - want[0]) <= 2e-6);
         CHECK(predictor_run(p, pixels[0], 5, got, &err) == -1);
@@ -78,7 +80,8 @@ int main(void)
     for (int c = 0; c < CLASSES; c++)
         sum += pow(want[c], 1 / 2.5);
     for (int c = 0; c < CLASSES; c++)
-        CHECK_CLOSE(cool[c], pow(want[c], 1 / 2.5) / sum, 1e-5, 0, "softmax(z/T)");     /* want has six digits */
+        /* want has six digits */
+        CHECK_CLOSE(cool[c], pow(want[c], 1 / 2.5) / sum, 1e-5, 0, "softmax(z/T)");
     predictor_close(p);
 
     o.device = "abacus";

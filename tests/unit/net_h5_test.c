@@ -1,5 +1,6 @@
 /*
- * net_h5_test.c: Keras .h5 in and out, the built-in builders against the published topologies, keras-applications' files.
+ * net_h5_test.c: Keras .h5 in and out, the built-in builders against the published topologies,
+ * keras-applications' files.
  */
 /* needs: net io base */
 #include <math.h>
@@ -28,10 +29,10 @@ static const char *path_of(const char *name)
 
 static bool same_weights(const struct net *a, const struct net *b)
 {
-    if (a->n_layers != b->n_layers)
-        return false;
+    if (a->n_layers != b->n_layers) return false;
     for (int i = 0; i < a->n_layers; i++) {
-        if (strcmp(a->layers[i].name, b->layers[i].name) != 0 || a->layers[i].n_weights != b->layers[i].n_weights ||
+        if (strcmp(a->layers[i].name, b->layers[i].name) != 0 ||
+            a->layers[i].n_weights != b->layers[i].n_weights ||
             a->layers[i].trainable != b->layers[i].trainable)
             return false;
         for (int j = 0; j < a->layers[i].n_weights; j++) {
@@ -53,24 +54,27 @@ static void randomize(struct net *n, uint64_t seed)
                 n->layers[i].weights[j].values[k] = (float)random_range(&r, -1, 1);
 }
 
-/* --- fixtures --------------------------------------------------------------------------------------------------------- */
+/* --- fixtures --- */
 
 static void test_fixtures(void)
 {
     struct net tfjs = NET_EMPTY, h5 = NET_EMPTY;
     struct error err = {0};
     CHECK(net_open(&tfjs, path_of("fixtures/tiny-net/tfjs-float32"), &err) == 0);
-    CHECK_SAY(net_open(&h5, path_of("fixtures/tiny-net/tiny-model.h5"), &err) == 0, "a full model, variable-length strings: %s", err.text);
+    CHECK_SAY(net_open(&h5, path_of("fixtures/tiny-net/tiny-model.h5"), &err) == 0,
+              "a full model, variable-length strings: %s", err.text);
     CHECK(same_weights(&tfjs, &h5));
     CHECK(h5.layers[h5.output].output.dim[0] == 5 && h5.layers[4].kernel_w == 3 && h5.layers[4].same);
     net_release(&h5);
     error_clear(&err);
-    CHECK_SAY(net_open(&h5, path_of("fixtures/tiny-net/tiny-weights.h5"), &err) == -1 && strstr(err.text, "without a topology"),
+    CHECK_SAY(net_open(&h5, path_of("fixtures/tiny-net/tiny-weights.h5"), &err) == -1 &&
+                  strstr(err.text, "without a topology"),
               "weights alone of an unknown network: %s", err.text);
     CHECK(net_copy(&h5, &tfjs, &err) == 0);
     randomize(&h5, 3);
     CHECK(!same_weights(&tfjs, &h5));
-    CHECK_SAY(net_load_h5_weights(&h5, path_of("fixtures/tiny-net/tiny-weights.h5"), &err) == 0, "weights alone, fixed strings: %s", err.text);
+    CHECK_SAY(net_load_h5_weights(&h5, path_of("fixtures/tiny-net/tiny-weights.h5"), &err) == 0,
+              "weights alone, fixed strings: %s", err.text);
     CHECK(same_weights(&tfjs, &h5));
     net_release(&h5);
     net_release(&tfjs);
@@ -102,7 +106,8 @@ static void test_round_trip(void)
     CHECK(net_write_h5(&back, again, false, &err) == 0);
     CHECK(io_read_file(path, 1 << 20, &bytes[0], &n_bytes[0], &err) == 0);
     CHECK(io_read_file(again, 1 << 20, &bytes[1], &n_bytes[1], &err) == 0);
-    CHECK_SAY(n_bytes[0] == n_bytes[1] && memcmp(bytes[0], bytes[1], n_bytes[0]) == 0, "tfjs -> h5 -> tfjs -> h5 gives the same bytes");
+    CHECK_SAY(n_bytes[0] == n_bytes[1] && memcmp(bytes[0], bytes[1], n_bytes[0]) == 0,
+              "tfjs -> h5 -> tfjs -> h5 gives the same bytes");
     net_release(&back);
     CHECK(net_write_h5(&tfjs, path, true, &err) == 0);
     CHECK(net_copy(&back, &tfjs, &err) == 0);
@@ -114,7 +119,8 @@ static void test_round_trip(void)
     for (size_t cut = 0; cut < n_bytes[0]; cut += n_bytes[0] / 23) {
         error_clear(&err);
         CHECK(atomic_file_write(path, bytes[0], cut, &err) == 0);
-        CHECK_SAY(net_open(&back, path, &err) == -1 && err.code == EX_DATAERR, "cut at %zu: %s", cut, err.text);
+        CHECK_SAY(net_open(&back, path, &err) == -1 && err.code == EX_DATAERR, "cut at %zu: %s", cut,
+                  err.text);
         net_release(&back);
     }
     free(bytes[0]);
@@ -138,10 +144,10 @@ static void test_damaged(void)
         memcpy(copy, bytes, n_bytes);
         /* The first 8 kB hold most of the structure. */
         for (uint64_t k = 1 + random_below(&r, 6); k > 0; k--)
-            copy[random_below(&r, i % 2 ? n_bytes : 8192)] = (char)(random_below(&r, 3) ? random_below(&r, 256) : 255);
+            copy[random_below(&r, i % 2 ? n_bytes : 8192)] =
+                (char)(random_below(&r, 3) ? random_below(&r, 256) : 255);
         error_clear(&err);
-        if (atomic_file_write(path, copy, n_bytes, &err))
-            abort();
+        if (atomic_file_write(path, copy, n_bytes, &err)) abort();
         if (net_open(&n, path, &err) == 0)
             opened++;
         else if (err.text[0] && (err.code == EX_DATAERR || err.code == EX_OSERR))
@@ -150,10 +156,11 @@ static void test_damaged(void)
         free(copy);
     }
     free(bytes);
-    CHECK_SAY(opened + refused == 150 && refused > 20, "150 damaged files: %d opened, %d refused", opened, refused);
+    CHECK_SAY(opened + refused == 150 && refused > 20, "150 damaged files: %d opened, %d refused", opened,
+              refused);
 }
 
-/* --- builders ------------------------------------------------------------------------------------------------------------ */
+/* --- builders --- */
 
 static void describe(const struct net *n, struct text *out)
 {
@@ -167,12 +174,14 @@ static void describe(const struct net *n, struct text *out)
             text_printf(out, &err, "%s%s", j ? "," : "", n->layers[l->inputs[j]].name);
         text_puts(out, "\t", &err);
         if (l->kind == LAYER_CONV2D || l->kind == LAYER_DEPTHWISE_CONV2D)
-            text_printf(out, &err, "%d %dx%d %dx%d %s %s", l->filters, l->kernel_h, l->kernel_w, l->stride_h, l->stride_w, padding,
-                        l->use_bias ? "true" : "false");
+            text_printf(out, &err, "%d %dx%d %dx%d %s %s", l->filters, l->kernel_h, l->kernel_w, l->stride_h,
+                        l->stride_w, padding, l->use_bias ? "true" : "false");
         else if (l->kind == LAYER_MAX_POOL || l->kind == LAYER_AVERAGE_POOL)
-            text_printf(out, &err, "%dx%d %dx%d %s", l->kernel_h, l->kernel_w, l->stride_h, l->stride_w, padding);
+            text_printf(out, &err, "%dx%d %dx%d %s", l->kernel_h, l->kernel_w, l->stride_h, l->stride_w,
+                        padding);
         else if (l->kind == LAYER_BATCH_NORM)
-            text_printf(out, &err, "%g %g %s %s", l->momentum, l->epsilon, l->scale ? "true" : "false", l->center ? "true" : "false");
+            text_printf(out, &err, "%g %g %s %s", l->momentum, l->epsilon, l->scale ? "true" : "false",
+                        l->center ? "true" : "false");
         else if (l->kind == LAYER_ACTIVATION)
             text_puts(out, l->activation == ACTIVATION_RELU ? "relu" : "?", &err);
         else if (l->kind == LAYER_RELU)
@@ -194,7 +203,8 @@ static void compare_lists(const struct net *n, const char *file)
     CHECK(io_read_file(path_of(file), 1 << 20, &want, &bytes, &err) == 0);
     for (w = want, g = text.data; w && *w && *w == *g; w++, g++)
         line += *w == '\n';
-    CHECK_SAY(w && *w == 0 && *g == 0, "every layer as %s has it, in its order (first difference: line %d)", file, line);
+    CHECK_SAY(w && *w == 0 && *g == 0, "every layer as %s has it, in its order (first difference: line %d)",
+              file, line);
     free(want);
     text_release(&text);
 }
@@ -206,7 +216,8 @@ static void test_builders(void)
     struct error err = {0};
     CHECK_SAY(net_build_inception_v3(&n, 299, &err) == 0, "InceptionV3: %s", err.text);
     compare_lists(&n, "formats/inception_v3-layers.tsv");
-    CHECK(net_count_parameters(&n, false) == 21802784);         /* as Keras' summary of include_top=False says */
+    /* as Keras' summary of include_top=False says */
+    CHECK(net_count_parameters(&n, false) == 21802784);
     CHECK(n.layers[n.output].output.dim[0] == 8 && n.layers[n.output].output.dim[2] == 2048);
     CHECK(net_unlock_from(&n, "conv2d_56", &err) == 0);
     CHECK(net_find(&n, "conv2d_56") == 168 && n.layers[net_find(&n, "conv2d_51")].trainable &&
@@ -217,8 +228,10 @@ static void test_builders(void)
     CHECK(convs == 43);
     /* The article's head on it: 22,360,869 numbers with five classes; here three. */
     CHECK_SAY(net_replace_head(&n, 3, classes, 7, &err) == 0, "a head: %s", err.text);
-    CHECK(net_count_parameters(&n, false) == 22360869 - 2 * 129 && n.n_layers == 318 && n.metadata.n_classes == 3);
-    CHECK(strcmp(n.layers[n.output].name, "dense_3") == 0 && n.layers[net_find(&n, "average_pooling2d_10")].kernel_h == 8);
+    CHECK(net_count_parameters(&n, false) == 22360869 - 2 * 129 && n.n_layers == 318 &&
+          n.metadata.n_classes == 3);
+    CHECK(strcmp(n.layers[n.output].name, "dense_3") == 0 &&
+          n.layers[net_find(&n, "average_pooling2d_10")].kernel_h == 8);
     struct net_weight *k = net_weight_of(&n.layers[net_find(&n, "dense_1")], WEIGHT_KERNEL);
     double sum = 0, squares = 0, most = 0;
     for (size_t i = 0; i < k->n_values; i++) {
@@ -231,14 +244,15 @@ static void test_builders(void)
     CHECK_CLOSE(sum / (double)k->n_values, 0, 2e-4, 0, "he_normal's mean");
     CHECK(most <= 2 * sqrt(2.0 / 2048) / 0.8796 && most > 1.9 * sqrt(2.0 / 2048) / 0.8796);
     CHECK(net_copy(&other, &n, &err) == 0);
-    CHECK(net_replace_head(&other, 3, classes, 7, &err) == 0 && same_weights(&n, &other));     /* again: the same */
+    /* again: the same */
+    CHECK(net_replace_head(&other, 3, classes, 7, &err) == 0 && same_weights(&n, &other));
     CHECK(net_replace_head(&other, 3, classes, 8, &err) == 0 && !same_weights(&n, &other));
     CHECK(other.n_layers == 318);
     net_release(&other);
     net_release(&n);
     CHECK_SAY(net_build_mobilenet_v2(&n, 1.0, 224, &err) == 0, "MobileNetV2: %s", err.text);
     compare_lists(&n, "formats/mobilenet_v2-layers.tsv");
-    CHECK(net_count_parameters(&n, false) == 2257984);          /* as Keras' summary says */
+    CHECK(net_count_parameters(&n, false) == 2257984); /* as Keras' summary says */
     net_release(&n);
     CHECK(net_build_mobilenet_v2(&n, 0.35, 128, &err) == 0 && net_count_parameters(&n, false) == 410208);
     CHECK(net_replace_head(&n, 2, classes, 1, &err) == 0 && n.layers[n.output].units == 2);
@@ -260,9 +274,10 @@ static void test_notop(void)
         CHECK(net_copy(&renamed, &n, &err) == 0);
         for (int i = 0; i < renamed.n_layers; i++) {
             struct net_layer *l = &renamed.layers[i];
-            const char *prefix = l->kind == LAYER_CONV2D ? "conv2d" : l->kind == LAYER_BATCH_NORM ? "batch_normalization" : NULL;
-            if (!prefix)
-                continue;
+            const char *prefix = l->kind == LAYER_CONV2D       ? "conv2d"
+                                 : l->kind == LAYER_BATCH_NORM ? "batch_normalization"
+                                                               : NULL;
+            if (!prefix) continue;
             int number = atoi(strrchr(l->name, '_') + 1) + shift;
             free(l->name);
             l->name = malloc(64);
@@ -275,7 +290,8 @@ static void test_notop(void)
                 free(role);
             }
         }
-        CHECK_SAY(net_write_h5(&renamed, path, true, &err) == 0, "numbers shifted by %d: %s", shift, err.text);
+        CHECK_SAY(net_write_h5(&renamed, path, true, &err) == 0, "numbers shifted by %d: %s", shift,
+                  err.text);
         CHECK_SAY(net_open(&back, path, &err) == 0, "read: %s", err.text);
         CHECK(same_weights(&n, &back));
         CHECK(back.metadata.input_scale == 2.0 / 255 && back.metadata.input_offset == -1);
@@ -286,7 +302,8 @@ static void test_notop(void)
     CHECK(net_build_mobilenet_v2(&n, 0.35, 224, &err) == 0);
     randomize(&n, 12);
     CHECK(net_write_h5(&n, path, true, &err) == 0);
-    CHECK_SAY(net_open(&back, path, &err) == 0 && same_weights(&n, &back), "MobileNetV2 0.35 weights alone: %s", err.text);
+    CHECK_SAY(net_open(&back, path, &err) == 0 && same_weights(&n, &back),
+              "MobileNetV2 0.35 weights alone: %s", err.text);
     net_release(&back);
     net_release(&n);
 }

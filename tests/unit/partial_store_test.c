@@ -24,8 +24,7 @@ static struct partial made(const char *url, const char *validator, uint64_t tota
     uint8_t *body = mem_alloc(n_body, &err);
     for (size_t i = 0; i < n_body; i++)
         body[i] = (uint8_t)(i * 7 + n_body);
-    if (partial_make(&p, url, validator, total, body, n_body, &err))
-        p = PARTIAL_EMPTY;
+    if (partial_make(&p, url, validator, total, body, n_body, &err)) p = PARTIAL_EMPTY;
     free(body);
     return p;
 }
@@ -33,12 +32,17 @@ static struct partial made(const char *url, const char *validator, uint64_t tota
 static void test_one(void)
 {
     struct partial p = made(URL, TAG, 50000, 25000);
-    CHECK(p.image && strcmp(p.url, URL) == 0 && strcmp(p.validator, TAG) == 0 && p.total_bytes == 50000 && p.n_body == 25000);
+    CHECK(p.image && strcmp(p.url, URL) == 0 && strcmp(p.validator, TAG) == 0 && p.total_bytes == 50000 &&
+          p.n_body == 25000);
     CHECK(p.body[3] == (uint8_t)(3 * 7 + 25000) && memcmp(p.image, "winnow-partial 1 ", 17) == 0);
     partial_release(&p);
     CHECK(!p.image);
-    static const struct { const char *url, *validator; uint64_t total; size_t n; } bad[] = {
-        {"", TAG, 0, 100}, {URL, "", 0, 100}, {URL, "\"a\tb\"", 0, 100}, {"http://h/\n", TAG, 0, 100},
+    static const struct {
+        const char *url, *validator;
+        uint64_t total;
+        size_t n;
+    } bad[] = {
+        {"", TAG, 0, 100},    {URL, "", 0, 100},   {URL, "\"a\tb\"", 0, 100}, {"http://h/\n", TAG, 0, 100},
         {URL, TAG, 100, 100}, {URL, TAG, 50, 100}, {URL, TAG, 0, 0},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -48,7 +52,9 @@ static void test_one(void)
     }
 }
 
-struct seen { unsigned n; };
+struct seen {
+    unsigned n;
+};
 static int count(void *context, const struct xxh128 *key, struct error *e)
 {
     (void)key, (void)e;
@@ -100,7 +106,8 @@ static void test_damage(const struct xxh128 *key, const struct partial *p)
     CHECK_SAY(n_believed == 0, "%u damaged parts were believed", n_believed);
     CHECK(atomic_file_write(file_of(key), whole, n, &err) == 0);
     CHECK(partial_store_get(&parts, key, &got, &err) == 1 && got.n_body == p->n_body &&
-          memcmp(got.body, p->body, got.n_body) == 0 && strcmp(got.url, URL) == 0 && strcmp(got.validator, TAG) == 0);
+          memcmp(got.body, p->body, got.n_body) == 0 && strcmp(got.url, URL) == 0 &&
+          strcmp(got.validator, TAG) == 0);
     partial_release(&got);
     free(whole);
 }
@@ -122,7 +129,8 @@ static void test_store(void)
     CHECK(partial_store_remove(&parts, &a, &err) == 0);
     test_damage(&a, &p);
     CHECK(reopen(1 << 20, 100, now) == 1 && parts.n_bytes == p.n_image);
-    CHECK(partial_store_put(&parts, &a, &longer, &kept, &err) == 0 && kept && parts.n_bytes == longer.n_image);
+    CHECK(partial_store_put(&parts, &a, &longer, &kept, &err) == 0 && kept &&
+          parts.n_bytes == longer.n_image);
     CHECK(partial_store_get(&parts, &a, &got, &err) == 1 && got.n_body == 30000);
     partial_release(&got);
     CHECK(partial_store_put(&parts, &b, &p, &kept, &err) == 0 && kept);
@@ -133,19 +141,23 @@ static void test_store(void)
     parts.limit_bytes = 1 << 20;
     CHECK(partial_store_put(&parts, &b, &p, &kept, &err) == 0 && kept);
     /* Age, a clock that ran ahead, and the limit, oldest first. */
-    struct timespec old[2] = {{.tv_sec = now - 50}, {.tv_sec = now - 50}}, ahead[2] = {{.tv_sec = now + 200000}, {.tv_sec = now + 200000}};
+    struct timespec old[2] = {{.tv_sec = now - 50}, {.tv_sec = now - 50}},
+                    ahead[2] = {{.tv_sec = now + 200000}, {.tv_sec = now + 200000}};
     CHECK(utimensat(AT_FDCWD, file_of(&b), old, 0) == 0);
     CHECK(reopen(1 << 20, 60, now) == 2);
     CHECK(reopen(longer.n_image, 60, now) == 1 && io_exists(file_of(&a)) && !io_exists(file_of(&b)));
-    CHECK(partial_store_put(&parts, &a, &longer, &kept, &err) == 0 && kept && parts.n_bytes == longer.n_image);
+    CHECK(partial_store_put(&parts, &a, &longer, &kept, &err) == 0 && kept &&
+          parts.n_bytes == longer.n_image);
     CHECK(utimensat(AT_FDCWD, file_of(&a), old, 0) == 0);
     CHECK(reopen(1 << 20, 50, now) == 0 && parts.n_bytes == 0);
     CHECK(partial_store_put(&parts, &a, &p, &kept, &err) == 0 && kept);
     CHECK(utimensat(AT_FDCWD, file_of(&a), ahead, 0) == 0);
     CHECK(reopen(1 << 20, 50, now) == 0 && !io_exists(file_of(&a)));
-    CHECK(partial_store_put(&parts, &a, &p, &kept, &err) == 0 && partial_store_put(&parts, &b, &p, &kept, &err) == 0);
+    CHECK(partial_store_put(&parts, &a, &p, &kept, &err) == 0 &&
+          partial_store_put(&parts, &b, &p, &kept, &err) == 0);
     CHECK(partial_remove_all(folder, true, &n, &err) == 0 && n == 2 && io_exists(file_of(&a)));
-    CHECK(partial_remove_all(folder, false, &n, &err) == 0 && n == 2 && !io_exists(file_of(&a)) && !io_exists(file_of(&b)));
+    CHECK(partial_remove_all(folder, false, &n, &err) == 0 && n == 2 && !io_exists(file_of(&a)) &&
+          !io_exists(file_of(&b)));
     CHECK(partial_remove_all(folder, false, &n, &err) == 0 && n == 0);
     CHECK(reopen(0, 50, now) == 0);
     CHECK(partial_store_put(&parts, &a, &p, &kept, &err) == 0 && !kept);

@@ -1,6 +1,7 @@
 /*
- * pdq_plain.h: PDQ once more, straight from its description: whole planes, one sample at a time, no vectors, no bands.
- * The tests hold lib/hash/pdq.c against it, bit by bit. After the description in docs/notes/dedup.md, not after pdq.c.
+ * pdq_plain.h: PDQ once more, straight from its description: whole planes, one sample at a time, no vectors,
+ * no bands. The tests hold lib/hash/pdq.c against it, bit by bit. After the description in
+ * docs/notes/dedup.md, not after pdq.c.
  */
 #ifndef WINNOW_TESTS_PDQ_PLAIN_H
 #define WINNOW_TESTS_PDQ_PLAIN_H
@@ -49,24 +50,25 @@ static int plain_pdq(uint8_t bits[256], const uint8_t *pixels, int width, int he
         for (int y = 0; y < 512; y++)
             for (int x = 0; x < 512; x++)
                 memcpy(small + ((size_t)y * 512 + (size_t)x) * (size_t)channels,
-                       pixels +
-                           ((size_t)(y * (int64_t)height / 512) * (size_t)width + (size_t)(x * (int64_t)width / 512)) *
-                               (size_t)channels,
+                       pixels + ((size_t)(y * (int64_t)height / 512) * (size_t)width +
+                                 (size_t)(x * (int64_t)width / 512)) *
+                                    (size_t)channels,
                        (size_t)channels);
         pixels = small;
         width = height = 512;
     }
-    if (width < 5 || height < 5)
-        return free(small), 0;
+    if (width < 5 || height < 5) return free(small), 0;
     size_t n = (size_t)width * (size_t)height;
-    float *a = malloc(n * sizeof *a), *b = malloc(n * sizeof *b), s[64][64], t[16][64], c[16][16], sorted[256];
+    float *a = malloc(n * sizeof *a), *b = malloc(n * sizeof *b), s[64][64], t[16][64], c[16][16],
+          sorted[256];
     for (size_t i = 0; i < n; i++)
         a[i] = channels == 1 ? (float)pixels[i]
                              : 0.299f * (float)pixels[3 * i] + 0.587f * (float)pixels[3 * i + 1] +
                                    0.114f * (float)pixels[3 * i + 2];
     for (int pass = 0; pass < 2 && (width != 64 || height != 64); pass++) {
         for (int y = 0; y < height; y++)
-            plain_box(b + (size_t)y * (size_t)width, a + (size_t)y * (size_t)width, width, 1, (width + 127) / 128);
+            plain_box(b + (size_t)y * (size_t)width, a + (size_t)y * (size_t)width, width, 1,
+                      (width + 127) / 128);
         for (int x = 0; x < width; x++)
             plain_box(a + x, b + x, height, width, (height + 127) / 128);
     }
@@ -77,10 +79,8 @@ static int plain_pdq(uint8_t bits[256], const uint8_t *pixels, int width, int he
     int gradient = 0;
     for (int i = 0; i < 64; i++)
         for (int j = 0; j < 64; j++) {
-            if (i < 63)
-                gradient += abs((int)(((s[i][j] - s[i + 1][j]) * 100) / 255));
-            if (j < 63)
-                gradient += abs((int)(((s[i][j] - s[i][j + 1]) * 100) / 255));
+            if (i < 63) gradient += abs((int)(((s[i][j] - s[i + 1][j]) * 100) / 255));
+            if (j < 63) gradient += abs((int)(((s[i][j] - s[i][j + 1]) * 100) / 255));
         }
     float scale = (float)sqrt(2.0 / 64);
     for (int i = 0; i < 16; i++)

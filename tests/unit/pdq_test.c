@@ -1,8 +1,9 @@
 /* needs: base io hash */
 /*
- * PDQ against hashes that the published C++ implementation printed for the same pixels (nn512: its tool on PNG files;
- * full: its hashing function on the full-size luma), and against the plain re-telling of pdq_plain.h on random
- * pictures. Bits and quality have to be equal: the algorithm is defined to the last addition, so there is no tolerance.
+ * PDQ against hashes that the published C++ implementation printed for the same pixels (nn512: its tool on
+ * PNG files; full: its hashing function on the full-size luma), and against the plain re-telling of
+ * pdq_plain.h on random pictures. Bits and quality have to be equal: the algorithm is defined to the last
+ * addition, so there is no tolerance.
  */
 #include "hash/pdq.h"
 
@@ -62,8 +63,9 @@ static uint8_t *formula_picture(int w, int h, int k, int channels)
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
             for (int c = 0; c < channels; c++)
-                *at++ = (uint8_t)(x * x * 3 / (w + 7) + y * (5 + c) + x * y / (11 + k) * 7 +
-                                  ((x / (9 + k)) ^ (y / 13)) * 29 + (x * 7919 + y * 104729 + c * 31) % (17 + k));
+                *at++ =
+                    (uint8_t)(x * x * 3 / (w + 7) + y * (5 + c) + x * y / (11 + k) * 7 +
+                              ((x / (9 + k)) ^ (y / 13)) * 29 + (x * 7919 + y * 104729 + c * 31) % (17 + k));
     return p;
 }
 
@@ -87,12 +89,12 @@ static void test_published(struct pdq *p)
             char hex[PDQ_HEX_BYTES];
             int quality;
             CHECK(pdq_of_pixels(p, (enum pdq_family)family, pixels, (uint32_t)c->width, (uint32_t)c->height,
-                                (unsigned)c->channels, (size_t)c->width * (size_t)c->channels, &h, 1, &quality,
-                                &err) == 0);
+                                (unsigned)c->channels, (size_t)c->width * (size_t)c->channels, &h, 1,
+                                &quality, &err) == 0);
             pdq_to_hex(hex, &h);
             CHECK_SAY(!strcmp(hex, family == PDQ_FULL ? c->full : c->nn512) && quality == c->quality,
-                      "%dx%d %s: %s quality %d", c->width, c->height, pdq_family_name((enum pdq_family)family), hex,
-                      quality);
+                      "%dx%d %s: %s quality %d", c->width, c->height,
+                      pdq_family_name((enum pdq_family)family), hex, quality);
         }
         free(pixels);
     }
@@ -108,7 +110,8 @@ static void test_published(struct pdq *p)
     free(pixels);
 }
 
-/* Every width and height from 1 to 70 and the borders of the windows, noise over ramps, grey and colour, both families.
+/* Every width and height from 1 to 70 and the borders of the windows, noise over ramps, grey and colour, both
+ * families.
  */
 static void test_against_plain(struct pdq *p)
 {
@@ -133,8 +136,8 @@ static void test_against_plain(struct pdq *p)
             for (int k = 0; k < 256; k++)
                 same = same && bits[k] == (hash.word[k / 64] >> (k % 64) & 1);
             if (!same && wrong++ < 5)
-                CHECK_SAY(false, "%dx%d, %d channels, family %d: quality %d, plain %d", w, h, channels, family, quality,
-                          expected);
+                CHECK_SAY(false, "%dx%d, %d channels, family %d: quality %d, plain %d", w, h, channels,
+                          family, quality, expected);
             n++;
         }
         free(pixels);
@@ -147,7 +150,8 @@ static void test_kernels(void)
 {
     enum { N = 320 };
     const struct pdq_kernels *fast = pdq_kernels(), *plain = pdq_kernels_plain();
-    float *in = aligned_alloc(64, sizeof *in * N * PDQ_BLOCK), *a = aligned_alloc(64, sizeof *a * N * PDQ_BLOCK);
+    float *in = aligned_alloc(64, sizeof *in * N * PDQ_BLOCK),
+          *a = aligned_alloc(64, sizeof *a * N * PDQ_BLOCK);
     float *b = aligned_alloc(64, sizeof *b * N * PDQ_BLOCK);
     for (int i = 0; i < N * PDQ_BLOCK; i++)
         in[i] = (float)(next_random() % 25500) / 100;

@@ -37,27 +37,35 @@ static int add(struct shard_writer *w, int i, const char *label, int variant)
     make_pixels(pixels, i);
     xxh128_of(&h, &i, sizeof i);
     xxh128_hex(hash, &h);
-    snprintf(path, sizeof path, "a\tb/%d.jpg", i);     /* a tab: the index escapes it */
-    struct shard_writer_record r = {.path = path, .xxh128 = hash, .group = i % 3 ? "g" : NULL, .label = label,
-                                    .split = (enum shard_split)(i % 3), .fold = i % 2 ? i % 5 : -1, .variant = variant,
-                                    .params = variant ? "flip" : NULL, .bytes = pixels, .n_bytes = BYTES};
+    snprintf(path, sizeof path, "a\tb/%d.jpg", i); /* a tab: the index escapes it */
+    struct shard_writer_record r = {.path = path,
+                                    .xxh128 = hash,
+                                    .group = i % 3 ? "g" : NULL,
+                                    .label = label,
+                                    .split = (enum shard_split)(i % 3),
+                                    .fold = i % 2 ? i % 5 : -1,
+                                    .variant = variant,
+                                    .params = variant ? "flip" : NULL,
+                                    .bytes = pixels,
+                                    .n_bytes = BYTES};
     return shard_writer_add(w, &r, &err);
 }
 
 static int write_set(const char *folder, int from, int to, bool append, uint64_t shard_bytes)
 {
-    struct shard_writer_options o = {.side_px = SIDE, .resize = "bilinear", .shard_bytes = shard_bytes, .append = append};
+    struct shard_writer_options o = {.side_px = SIDE,
+                                     .resize = "bilinear",
+                                     .shard_bytes = shard_bytes,
+                                     .append = append};
     struct shard_writer *w;
     struct error err = {0};
     static const char *const labels[] = {"zebra", "ant", "maus \\ ä"};
     int rc = shard_writer_open(&w, folder, &o, &err);
     for (int i = from; rc == 0 && i < to; i++)
         rc = add(w, i, labels[i % 3], i % 4);
-    if (rc == 0)
-        rc = shard_writer_commit(w, &err);
+    if (rc == 0) rc = shard_writer_commit(w, &err);
     shard_writer_close(w);
-    if (rc)
-        printf("# %s\n", err.text);
+    if (rc) printf("# %s\n", err.text);
     return rc ? err.code : 0;
 }
 
@@ -72,10 +80,11 @@ static int count_good(struct shard_set *s, int n)
         char path[64];
         make_pixels(pixels, i);
         snprintf(path, sizeof path, "a\tb/%d.jpg", i);
-        good += shard_set_record(s, (uint64_t)i, &r, &err) == 0 && memcmp(r.pixels, pixels, BYTES) == 0 && !strcmp(r.path, path) &&
-                !strcmp(shard_set_info(s)->classes[r.label], labels[i % 3]) && (int)r.split == i % 3 &&
-                r.fold == (i % 2 ? i % 5 : -1) && r.variant == i % 4 && !strcmp(r.group, i % 3 ? "g" : "") &&
-                (uintptr_t)r.pixels % 64 == 0 && shard_set_find(s, r.xxh128, r.variant) == i &&
+        good += shard_set_record(s, (uint64_t)i, &r, &err) == 0 && memcmp(r.pixels, pixels, BYTES) == 0 &&
+                !strcmp(r.path, path) && !strcmp(shard_set_info(s)->classes[r.label], labels[i % 3]) &&
+                (int)r.split == i % 3 && r.fold == (i % 2 ? i % 5 : -1) && r.variant == i % 4 &&
+                !strcmp(r.group, i % 3 ? "g" : "") && (uintptr_t)r.pixels % 64 == 0 &&
+                shard_set_find(s, r.xxh128, r.variant) == i &&
                 shard_set_find(s, r.xxh128, r.variant + 1) == -1;
     }
     return good;
@@ -84,8 +93,7 @@ static int count_good(struct shard_set *s, int n)
 static void patch(const char *path, long at, int byte)
 {
     FILE *f = fopen(path, "r+b");
-    if (!f || fseek(f, at, at < 0 ? SEEK_END : SEEK_SET) || fputc(byte, f) == EOF || fclose(f))
-        exit(70);
+    if (!f || fseek(f, at, at < 0 ? SEEK_END : SEEK_SET) || fputc(byte, f) == EOF || fclose(f)) exit(70);
 }
 
 /* Sends a signal (0: none) to every child of this process; how many there are. */
@@ -97,11 +105,9 @@ static int for_each_child(int signal_number)
     FILE *f = fopen(path, "r");
     while (f && fscanf(f, "%d", &pid) == 1) {
         n++;
-        if (signal_number)
-            kill(pid, signal_number);
+        if (signal_number) kill(pid, signal_number);
     }
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     return n;
 }
 
@@ -130,8 +136,10 @@ int main(void)
 
     CHECK(write_set(folder, 0, 25, false, 0) == 0);
     CHECK(shard_set_open(&s, folder, &err) == 0);
-    CHECK(shard_set_info(s)->n_records == 25 && shard_set_info(s)->n_classes == 3 && shard_set_info(s)->side_px == SIDE);
-    CHECK(strcmp(shard_set_info(s)->classes[0], "ant") == 0 && strcmp(shard_set_info(s)->resize, "bilinear") == 0);
+    CHECK(shard_set_info(s)->n_records == 25 && shard_set_info(s)->n_classes == 3 &&
+          shard_set_info(s)->side_px == SIDE);
+    CHECK(strcmp(shard_set_info(s)->classes[0], "ant") == 0 &&
+          strcmp(shard_set_info(s)->resize, "bilinear") == 0);
     CHECK(count_good(s, 25) == 25);
     CHECK(shard_set_check(s, &err) == 0);
     strcpy(first_hash, shard_set_info(s)->data_hash);
@@ -141,7 +149,8 @@ int main(void)
 
     /* Replaced by several small shards: the same records, the same data hash. */
     CHECK(write_set(folder, 0, 25, false, 4 * BYTES) == 0);
-    CHECK(shard_set_open(&s, folder, &err) == 0 && count_good(s, 25) == 25 && !strcmp(first_hash, shard_set_info(s)->data_hash));
+    CHECK(shard_set_open(&s, folder, &err) == 0 && count_good(s, 25) == 25 &&
+          !strcmp(first_hash, shard_set_info(s)->data_hash));
     shard_set_close(s);
     snprintf(path, sizeof path, "%s/shard-00008.bin", folder);
     CHECK(io_exists(path));
@@ -150,8 +159,8 @@ int main(void)
     CHECK(write_set(folder, 0, 11, false, 4 * BYTES) == 0);
     CHECK(!io_exists(path));
     CHECK(write_set(folder, 11, 25, true, 4 * BYTES) == 0);
-    CHECK(shard_set_open(&s, folder, &err) == 0 && count_good(s, 25) == 25 && !strcmp(first_hash, shard_set_info(s)->data_hash) &&
-          shard_set_check(s, &err) == 0);
+    CHECK(shard_set_open(&s, folder, &err) == 0 && count_good(s, 25) == 25 &&
+          !strcmp(first_hash, shard_set_info(s)->data_hash) && shard_set_check(s, &err) == 0);
     shard_set_close(s);
 
     /* Damage: one bit of a record, a longer index, a shard cut off. */
@@ -190,12 +199,13 @@ int main(void)
     o.append = true;
     CHECK(shard_writer_open(&w, folder, &o, &err) == 0 && add(w, 9, "x", 0) == 0);
     shard_writer_close(w);
-    CHECK(shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->n_records == 2 && count_good(s, 2) == 2);
+    CHECK(shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->n_records == 2 &&
+          count_good(s, 2) == 2);
     shard_set_close(s);
 
     /* No record at all is a set, too. */
-    CHECK(write_set(folder, 0, 0, false, 0) == 0 && shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->n_records == 0 &&
-          shard_set_check(s, &err) == 0);
+    CHECK(write_set(folder, 0, 0, false, 0) == 0 && shard_set_open(&s, folder, &err) == 0 &&
+          shard_set_info(s)->n_records == 0 && shard_set_check(s, &err) == 0);
     shard_set_close(s);
 
     /* JPEG records. */
@@ -206,12 +216,18 @@ int main(void)
     CHECK(image_reserve(&m, SIDE, SIDE, 3, &err) == 0);
     memset(m.pixels, 77, BYTES);
     CHECK(image_encode_jpeg(&m, 90, &jpeg, &n, &err) == 0 && shard_writer_open(&w, folder, &o, &err) == 0);
-    struct shard_writer_record record = {.path = "p", .xxh128 = "0123456789abcdef0123456789abcdef", .label = "a", .fold = -1, .bytes = jpeg, .n_bytes = n};
+    struct shard_writer_record record = {.path = "p",
+                                         .xxh128 = "0123456789abcdef0123456789abcdef",
+                                         .label = "a",
+                                         .fold = -1,
+                                         .bytes = jpeg,
+                                         .n_bytes = n};
     CHECK(shard_writer_add(w, &record, &err) == 0);
     record.n_bytes = n / 2;
     CHECK(shard_writer_add(w, &record, &err) == 0 && shard_writer_commit(w, &err) == 0);
     shard_writer_close(w);
-    if (!CHECK_SAY(shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->encoding == SHARD_JPEG, "opens a set of JPEG records %s", err.text))
+    if (!CHECK_SAY(shard_set_open(&s, folder, &err) == 0 && shard_set_info(s)->encoding == SHARD_JPEG,
+                   "opens a set of JPEG records %s", err.text))
         return tap_done();
     CHECK(shard_set_record(s, 0, &r, &err) == -1 && err.code == EX_DATAERR);
     CHECK(shard_set_read(s, 0, scratch, &r, &err) == 0 && r.pixels == scratch && abs(scratch[100] - 77) <= 1);
@@ -229,7 +245,8 @@ int main(void)
     }
     shard_set_close(s);
     CHECK(for_each_child(0) == 0);
-    CHECK(shard_set_open_stored(&s, folder, &err) == 0 && for_each_child(0) == 0 && shard_set_check(s, &err) == 0);
+    CHECK(shard_set_open_stored(&s, folder, &err) == 0 && for_each_child(0) == 0 &&
+          shard_set_check(s, &err) == 0);
     CHECK(shard_set_describe(s, 0, &r, &err) == 0 && r.n_encoded == n);
     CHECK(shard_set_read(s, 0, scratch, &r, &err) == -1 && err.code == EX_SOFTWARE);
     shard_set_close(s);

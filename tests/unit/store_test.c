@@ -24,11 +24,14 @@ static const char *in_tmp(const char *name)
     return path;
 }
 
-/* --- kinds ----------------------------------------------------------------------------------------------------- */
+/* --- kinds --- */
 
 static void test_kinds(void)
 {
-    static const struct { const char *bytes; size_t n; enum picture_kind kind;
+    static const struct {
+        const char *bytes;
+        size_t n;
+        enum picture_kind kind;
     } list[] = {
         {"\xff\xd8\xff\xe0xxxx", 8, PICTURE_JPEG},
         {"\x89PNG\r\n\x1a\n", 8, PICTURE_PNG},
@@ -72,25 +75,28 @@ static void test_kinds(void)
     }
     for (int k = 1; k < PICTURE_KINDS; k++)
         CHECK_SAY(picture_kind_from_name(picture_kind_name((enum picture_kind)k)) == (enum picture_kind)k &&
-                  (picture_kind_extension((enum picture_kind)k) != NULL) == picture_kind_kept((enum picture_kind)k),
+                      (picture_kind_extension((enum picture_kind)k) != NULL) ==
+                          picture_kind_kept((enum picture_kind)k),
                   "%s is itself", picture_kind_name((enum picture_kind)k));
     uint8_t big[4096] = {0};
     memset(big, 'x', sizeof big);
     memcpy(big, "\xff\xd8\xff\xe0", 4);
-    memcpy(big + 500, "\xff\xd9", 2);           /* a thumbnail's end */
+    memcpy(big + 500, "\xff\xd9", 2); /* a thumbnail's end */
     CHECK(!picture_kind_complete(PICTURE_JPEG, big, sizeof big));
-    memcpy(big + 3000, "\xff\xd9", 2);          /* the end, with something appended */
+    memcpy(big + 3000, "\xff\xd9", 2); /* the end, with something appended */
     CHECK(picture_kind_complete(PICTURE_JPEG, big, sizeof big));
     CHECK(picture_kind_complete(PICTURE_JPEG, (const uint8_t *)"\xff\xd8\xff\xe0..\xff\xd9\0\0", 10));
-    CHECK(picture_kind_complete(PICTURE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82", 20));
-    CHECK(!picture_kind_complete(PICTURE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60", 19));
+    CHECK(picture_kind_complete(PICTURE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82",
+                                20));
+    CHECK(!picture_kind_complete(PICTURE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60",
+                                 19));
     CHECK(picture_kind_complete(PICTURE_GIF, (const uint8_t *)"GIF89a.......\0;", 15));
     CHECK(!picture_kind_complete(PICTURE_GIF, (const uint8_t *)"GIF89a.........", 15));
     CHECK(picture_kind_complete(PICTURE_WEBP, (const uint8_t *)"RIFF\x08\0\0\0WEBPVP8 ", 16));
     CHECK(!picture_kind_complete(PICTURE_WEBP, (const uint8_t *)"RIFF\x09\0\0\0WEBPVP8 ", 16));
 }
 
-/* --- objects --------------------------------------------------------------------------------------------------- */
+/* --- objects --- */
 
 static int count_object(void *context, const char *name, const struct xxh128 *hash, const char *extension,
                         struct error *err)
@@ -118,7 +124,7 @@ static void test_objects(void)
           !object_store_has(&s, &h, "png", 7, false));
     snprintf(full, sizeof full, "%s/%s", folder, object_path(name, &h, "jpg"));
     CHECK(strlen(name) == 8 + 3 + 30 + 4);
-    FILE *f = fopen(full, "w");         /* a power cut's hollow file of the same size */
+    FILE *f = fopen(full, "w"); /* a power cut's hollow file of the same size */
     fwrite("\0\0\0\0\0\0\0", 1, 7, f);
     fclose(f);
     CHECK(object_store_has(&s, &h, "jpg", 7, false) && !object_store_has(&s, &h, "jpg", 7, true));
@@ -131,20 +137,22 @@ static void test_objects(void)
     object_store_close(&s);
     snprintf(full, sizeof full, "%s/tmp/left", folder);
     fclose(fopen(full, "w"));
-    CHECK(object_store_open(&s, folder, &err) == 0 && !io_exists(full));        /* swept */
+    CHECK(object_store_open(&s, folder, &err) == 0 && !io_exists(full)); /* swept */
     object_store_close(&s);
     CHECK(object_store_open(&s, "/dev/null/x", &err) == -1 && err.code != 0);
     object_store_close(&s);
     free((char *)folder);
 }
 
-/* --- the journal ----------------------------------------------------------------------------------------------- */
+/* --- the journal --- */
 
 static void test_time(void)
 {
     char text[21];
     int64_t t;
-    static const struct { int64_t t; const char *text;
+    static const struct {
+        int64_t t;
+        const char *text;
     } list[] = {
         {0, "1970-01-01T00:00:00Z"},
         {951782400, "2000-02-29T00:00:00Z"},
@@ -152,8 +160,8 @@ static void test_time(void)
         {4107542399, "2100-02-28T23:59:59Z"},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        CHECK_SAY(strcmp(time_format(text, list[i].t), list[i].text) == 0 && time_parse(list[i].text, &t) == 0 &&
-                      t == list[i].t,
+        CHECK_SAY(strcmp(time_format(text, list[i].t), list[i].text) == 0 &&
+                      time_parse(list[i].text, &t) == 0 && t == list[i].t,
                   "%s", text);
     bool same = true;
     for (int64_t at = -86400; at < 4200000000; at += 7777777) {
@@ -165,10 +173,15 @@ static void test_time(void)
         same = same && strcmp(time_format(text, at), wanted) == 0 && time_parse(text, &t) == 0 && t == at;
     }
     CHECK_SAY(same, "times agree with libc");
-    CHECK(time_parse("2026-13-01T00:00:00Z", &t) && time_parse("2026-11-22 09:00:00Z", &t) && time_parse("", &t));
+    CHECK(time_parse("2026-13-01T00:00:00Z", &t) && time_parse("2026-11-22 09:00:00Z", &t) &&
+          time_parse("", &t));
 }
 
-struct seen { int n, n_durable; struct journal_record last; char url[512]; };
+struct seen {
+    int n, n_durable;
+    struct journal_record last;
+    char url[512];
+};
 
 static int see(void *context, const struct journal_record *r, bool durable, struct error *err)
 {
@@ -198,10 +211,12 @@ static void test_journal(void)
     char file[512];
     snprintf(file, sizeof file, "%s", in_tmp("journal.tsv"));
     xxh128_of(&r.hash, "hello", 5);
-    CHECK(journal_open(&j, file, &err) == 0 && journal_append(&j, &r, &err) == 0 && journal_flush(&j, &err) == 0);
+    CHECK(journal_open(&j, file, &err) == 0 && journal_append(&j, &r, &err) == 0 &&
+          journal_flush(&j, &err) == 0);
     struct journal_record mark = {.time = 1795338001, .event = JOURNAL_SYNC, .bytes = j.n_written};
     r.event = JOURNAL_RETRY, r.url = "http://b/", r.reason = "timeout";
-    CHECK(journal_append(&j, &mark, &err) == 0 && journal_append(&j, &r, &err) == 0 && journal_flush(&j, &err) == 0);
+    CHECK(journal_append(&j, &mark, &err) == 0 && journal_append(&j, &r, &err) == 0 &&
+          journal_flush(&j, &err) == 0);
     journal_close(&j);
     struct seen seen = {0};
     CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 2 && seen.n_durable == 1 &&
@@ -214,7 +229,8 @@ static void test_journal(void)
     fclose(f);
     seen = (struct seen){0};
     CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 2 && stats.torn_bytes == 33);
-    CHECK(journal_open(&j, file, &err) == 0 && journal_append(&j, &r, &err) == 0 && journal_flush(&j, &err) == 0);
+    CHECK(journal_open(&j, file, &err) == 0 && journal_append(&j, &r, &err) == 0 &&
+          journal_flush(&j, &err) == 0);
     journal_close(&j);
     seen = (struct seen){0};
     CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 3 && stats.torn_bytes == 0 &&
@@ -227,7 +243,8 @@ static void test_journal(void)
         fputs("xxxxxxxxxx", f);
     fputs("\n", f);
     fclose(f);
-    CHECK(journal_open(&j, file, &err) == 0 && journal_append(&j, &r, &err) == 0 && journal_flush(&j, &err) == 0);
+    CHECK(journal_open(&j, file, &err) == 0 && journal_append(&j, &r, &err) == 0 &&
+          journal_flush(&j, &err) == 0);
     journal_close(&j);
     seen = (struct seen){0};
     CHECK_SAY(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 4 && stats.n_malformed >= 3,
@@ -281,12 +298,16 @@ static void test_journal(void)
     CHECK(memcmp(&key, &again, sizeof key) == 0);
 }
 
-/* --- the index of perceptual hashes, the audit log --------------------------------------------------------------- */
+/* --- the index of perceptual hashes, the audit log --- */
 
 static struct pdq_index_entry entry_of(unsigned seed, enum pdq_family family, const struct pdq_hash *turned)
 {
     struct random r = random_start(seed, 3, 9);
-    struct pdq_index_entry e = {.turned = turned, .pixels = seed, .family = (uint8_t)family, .oriented = 1, .quality = 77};
+    struct pdq_index_entry e = {.turned = turned,
+                                .pixels = seed,
+                                .family = (uint8_t)family,
+                                .oriented = 1,
+                                .quality = 77};
     for (int i = 0; i < 4; i++)
         e.pdq.word[i] = random_u64(&r);
     for (int i = 0; i < 16; i++)
@@ -302,35 +323,46 @@ static void test_pdq_index(void)
     char file[512];
     turned[PDQ_TURNED - 1].word[3] = ~0ull;
     snprintf(file, sizeof file, "%s/pdq.tsv", tap_tmpdir());
-    CHECK(pdq_index_read(&x, file, &err) == 0 && x.n == 0);     /* not there is empty */
-    struct pdq_index_entry a = entry_of(1, PDQ_FULL, NULL), b = entry_of(2, PDQ_NN512, NULL), fuller = entry_of(1, PDQ_FULL, turned);
-    CHECK(pdq_index_add(&x, &a, &err) == 0 && pdq_index_add(&x, &b, &err) == 0 && pdq_index_add(&x, &fuller, &err) == 0);
+    CHECK(pdq_index_read(&x, file, &err) == 0 && x.n == 0); /* not there is empty */
+    struct pdq_index_entry a = entry_of(1, PDQ_FULL, NULL), b = entry_of(2, PDQ_NN512, NULL),
+                           fuller = entry_of(1, PDQ_FULL, turned);
+    CHECK(pdq_index_add(&x, &a, &err) == 0 && pdq_index_add(&x, &b, &err) == 0 &&
+          pdq_index_add(&x, &fuller, &err) == 0);
     CHECK(pdq_index_save(&x, file, &err) == 0);
     pdq_index_release(&x);
-    CHECK(pdq_index_read(&x, file, &err) == 0 && x.n == 2);     /* one content twice: the fuller entry stayed */
+    /* one content twice: the fuller entry stayed */
+    CHECK(pdq_index_read(&x, file, &err) == 0 && x.n == 2);
     const struct pdq_index_entry *e = pdq_index_find(&x, &a.id, PDQ_FULL, true, true);
     CHECK(e && memcmp(&e->pdq, &a.pdq, sizeof a.pdq) == 0 && e->quality == 77 && e->pixels == 1 &&
           memcmp(e->turned, turned, sizeof turned) == 0);
-    CHECK(pdq_index_find(&x, &b.id, PDQ_NN512, true, false) && !pdq_index_find(&x, &b.id, PDQ_NN512, true, true));
-    CHECK(!pdq_index_find(&x, &b.id, PDQ_FULL, true, false) && !pdq_index_find(&x, &b.id, PDQ_NN512, false, false));
+    CHECK(pdq_index_find(&x, &b.id, PDQ_NN512, true, false) &&
+          !pdq_index_find(&x, &b.id, PDQ_NN512, true, true));
+    CHECK(!pdq_index_find(&x, &b.id, PDQ_FULL, true, false) &&
+          !pdq_index_find(&x, &b.id, PDQ_NN512, false, false));
     pdq_index_forget(&x, &a.id);
     CHECK(pdq_index_save(&x, file, &err) == 0 && x.n == 1);
     pdq_index_release(&x);
-    CHECK(pdq_index_read(&x, file, &err) == 0 && x.n == 1 && !pdq_index_find(&x, &a.id, PDQ_FULL, true, false));
+    CHECK(pdq_index_read(&x, file, &err) == 0 && x.n == 1 &&
+          !pdq_index_find(&x, &a.id, PDQ_FULL, true, false));
     pdq_index_release(&x);
     static const char head[] = "xxh128\tpdq_family\toriented\tpdq\tpdq_quality\tpixels\tturned\n";
     static const char *const bad[] = {
         "0123\tfull\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t5\t5\t\n",
-        "00112233445566778899aabbccddeeff\thalf\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t5\t5\t\n",
-        "00112233445566778899aabbccddeeff\tfull\t2\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t5\t5\t\n",
+        "00112233445566778899aabbccddeeff\thalf\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4"
+        "e9c9b22\t5\t5\t\n",
+        "00112233445566778899aabbccddeeff\tfull\t2\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4"
+        "e9c9b22\t5\t5\t\n",
         "00112233445566778899aabbccddeeff\tfull\t1\tf8\t5\t5\t\n",
-        "00112233445566778899aabbccddeeff\tfull\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t101\t5\t\n",
-        "00112233445566778899aabbccddeeff\tfull\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4e9c9b22\t5\t5\tabc\n",
+        "00112233445566778899aabbccddeeff\tfull\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4"
+        "e9c9b22\t101\t5\t\n",
+        "00112233445566778899aabbccddeeff\tfull\t1\tf8f8f0cce0f4a84d0a370a3a228f67f0b36e2ed5b6623e1d33e6339c4"
+        "e9c9b22\t5\t5\tabc\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[600];
         int n = snprintf(text, sizeof text, "%s%s", head, bad[i]);
-        CHECK_SAY(pdq_index_read_memory(&x, text, (size_t)n, "list", &err) == -1 && err.code == EX_DATAERR && strstr(err.text, "row 1"),
+        CHECK_SAY(pdq_index_read_memory(&x, text, (size_t)n, "list", &err) == -1 && err.code == EX_DATAERR &&
+                      strstr(err.text, "row 1"),
                   "%s", err.text);
         pdq_index_release(&x);
     }
@@ -346,43 +378,55 @@ static void test_audit(void)
     const char *folder = tap_tmpdir();
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     xxh128_of(&h, "abc", 3);
-    struct audit_line line = {0, "removed", "blocklist", "pdq", "00ff", "https://host.example:8080/a\tb?c", false};
+    struct audit_line line = {0,    "removed", "blocklist", "pdq", "00ff", "https://host.example:8080/a\tb?c",
+                              false};
     CHECK(fd >= 0 && audit_append(fd, folder, &line, &err) == 0);
     line.keep_url = true;
     CHECK(audit_append(fd, folder, &line, &err) == 0 && takedown_append_hash(fd, folder, 0, &h, &err) == 0);
     snprintf(file, sizeof file, "%s/audit.tsv", folder);
     CHECK(io_read_file(file, 4096, &text, &n, &err) == 0);
-    CHECK(strstr(text, "time\taction\tlist\talgorithm\tdigest\turl_sha256\thost\turl\n1970-01-01T00:00:00Z\tremoved\tblocklist\tpdq\t00ff\t") == text);
-    CHECK(strstr(text, "\thost.example:8080\t\n1970") && strstr(text, "\thost.example:8080\thttps://host.example:8080/a\\tb?c\n"));
+    CHECK(strstr(text, "time\taction\tlist\talgorithm\tdigest\turl_sha256\thost\turl\n1970-01-01T00:00:"
+                       "00Z\tremoved\tblocklist\tpdq\t00ff\t") == text);
+    CHECK(strstr(text, "\thost.example:8080\t\n1970") &&
+          strstr(text, "\thost.example:8080\thttps://host.example:8080/a\\tb?c\n"));
     free(text);
     snprintf(file, sizeof file, "%s/takedown.tsv", folder);
     CHECK(io_read_file(file, 4096, &text, &n, &err) == 0 &&
-          strcmp(text, "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") == 0);
+          strcmp(text,
+                 "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") == 0);
     free(text);
-    /* What a full disk or a power cut left of a line is cut off; what is there is never too little for a reader. */
+    /* What a full disk or a power cut left of a line is cut off; what is there is never too little for a
+     * reader. */
     bool there;
     char torn[5000];
     memset(torn, 'x', sizeof torn);
     for (size_t bytes = 1; bytes <= sizeof torn; bytes += 4998) {
-        CHECK(atomic_file_write(file, torn, bytes, &err) == 0 && takedown_mend(fd, folder, true, &there, &err) == 0 && there);
+        CHECK(atomic_file_write(file, torn, bytes, &err) == 0 &&
+              takedown_mend(fd, folder, true, &there, &err) == 0 && there);
         CHECK(takedown_mend(fd, folder, false, &there, &err) == 0 && !there);
-        CHECK(takedown_append_hash(fd, folder, 0, &h, &err) == 0 && takedown_mend(fd, folder, false, &there, &err) == 0 && there);
+        CHECK(takedown_append_hash(fd, folder, 0, &h, &err) == 0 &&
+              takedown_mend(fd, folder, false, &there, &err) == 0 && there);
         CHECK(io_read_file(file, 4096, &text, &n, &err) == 0 &&
-              strcmp(text, "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") == 0);
+              strcmp(text,
+                     "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") ==
+                  0);
         free(text);
     }
-    CHECK(atomic_file_write(file, "time\tkind\tvalue\n1970-01-01T00:0", 31, &err) == 0 && takedown_append_hash(fd, folder, 0, &h, &err) == 0);
+    CHECK(atomic_file_write(file, "time\tkind\tvalue\n1970-01-01T00:0", 31, &err) == 0 &&
+          takedown_append_hash(fd, folder, 0, &h, &err) == 0);
     CHECK(io_read_file(file, 4096, &text, &n, &err) == 0 &&
-          strcmp(text, "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") == 0);
+          strcmp(text,
+                 "time\tkind\tvalue\n1970-01-01T00:00:00Z\txxh128\t06b05ab6733a618578af5f94892f3950\n") == 0);
     free(text);
     unlink(file);
     CHECK(takedown_mend(fd, folder, false, &there, &err) == 0 && !there);
-    CHECK(audit_append(fd, "/nowhere", &(struct audit_line){0, "a", "b", "c", "d", "", false}, &err) == 0);   /* the name is for messages only */
+    /* the name is for messages only */
+    CHECK(audit_append(fd, "/nowhere", &(struct audit_line){0, "a", "b", "c", "d", "", false}, &err) == 0);
     close(fd);
     CHECK(audit_append(fd, folder, &line, &err) == -1);
 }
 
-/* --- hash lists ------------------------------------------------------------------------------------------------ */
+/* --- hash lists --- */
 
 static void test_hash_list(void)
 {
@@ -392,9 +436,10 @@ static void test_hash_list(void)
     enum hash_kind kind;
     char digest[65];
     xxh128_of(&h, "abc", 3);
-    static const char good[] = "\xef\xbb\xbf# remark\r\n\r\n900150983CD24FB0D6963F7D28E17F72, from somewhere\r\n"
-                               "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709\n"
-                               "pdq:f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22\n";
+    static const char good[] =
+        "\xef\xbb\xbf# remark\r\n\r\n900150983CD24FB0D6963F7D28E17F72, from somewhere\r\n"
+        "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709\n"
+        "pdq:f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22\n";
     CHECK(hash_list_add_bytes(&l, good, sizeof good - 1, "list", &err) == 0);
     CHECK(l.n[HASH_MD5] == 1 && l.n[HASH_XXH128] == 1 && l.n[HASH_SHA1] == 1 && l.n_pdq == 1);
     CHECK(hash_list_matches(&l, "abc", 3, &h, &kind, digest) && kind == HASH_MD5 &&
@@ -403,7 +448,8 @@ static void test_hash_list(void)
     CHECK(hash_list_matches(&l, "", 0, &h, &kind, digest) && kind == HASH_SHA1);
     xxh128_of(&h, "abd", 3);
     CHECK(!hash_list_matches(&l, "abd", 3, &h, &kind, digest));
-    CHECK(hash_list_add_text(&l, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 64, &err) == 1);
+    CHECK(hash_list_add_text(&l, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 64,
+                             &err) == 1);
     CHECK(l.n[HASH_SHA256] == 1);
     xxh128_of(&h, "abc", 3);
     CHECK(hash_list_matches(&l, "abc", 3, &h, &kind, digest));

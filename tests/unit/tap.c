@@ -43,15 +43,13 @@ static void remove_folder(void)
 {
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    if (folder[0] && system(command) != 0)
-        fprintf(stderr, "# cannot remove %s\n", folder);
+    if (folder[0] && system(command) != 0) fprintf(stderr, "# cannot remove %s\n", folder);
 }
 
 const char *tap_tmpdir(void)
 {
     const char *tmp = getenv("TMPDIR");
-    if (folder[0])
-        return folder;
+    if (folder[0]) return folder;
     snprintf(folder, sizeof folder, "%s/winnow-test-XXXXXX", tmp && strlen(tmp) < 200 ? tmp : "/tmp");
     if (!mkdtemp(folder)) {
         perror("mkdtemp");

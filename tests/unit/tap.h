@@ -1,13 +1,14 @@
 /*
- * tap.h: a tiny harness. CHECK prints "ok N - text" or "not ok N - text" with file and line; tap_done prints the plan and
- * gives main's exit status, non-zero after any failure.
+ * tap.h: a tiny harness. CHECK prints "ok N - text" or "not ok N - text" with file and line; tap_done prints
+ * the plan and gives main's exit status, non-zero after any failure.
  */
 #ifndef WINNOW_TESTS_TAP_H
 #define WINNOW_TESTS_TAP_H
 
 #include <stdbool.h>
 
-bool tap_check(bool ok, const char *file, int line, const char *format, ...) __attribute__((format(printf, 4, 5)));
+bool tap_check(bool ok, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 void tap_skip(const char *what, const char *why);
 int tap_done(void);
 /* |a - b| <= atol + rtol * |b|, NaN never close; prints both values when not. */

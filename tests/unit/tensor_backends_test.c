@@ -1,8 +1,8 @@
 /*
- * tensor_backends_test.c: the CPU backend against the plain loops, operation by operation: y, dx, dw, dbias, moving
- * statistics, with and without accumulation, whole tensors and channel slices. Runs twice on a machine with AVX-512:
- * once as it is (NHWC), once limited to AVX2 (channels in blocks of 8). Tolerance: both sum float32 products, one in
- * double; 2e-5 of the largest value covers sums of a few thousand terms.
+ * tensor_backends_test.c: the CPU backend against the plain loops, operation by operation: y, dx, dw, dbias,
+ * moving statistics, with and without accumulation, whole tensors and channel slices. Runs twice on a machine
+ * with AVX-512: once as it is (NHWC), once limited to AVX2 (channels in blocks of 8). Tolerance: both sum
+ * float32 products, one in double; 2e-5 of the largest value covers sums of a few thousand terms.
  */
 /* needs: tensor net base io */
 #include <math.h>
@@ -43,8 +43,7 @@ static float *noise(size_t n, double low, double high)
 static struct slot room(const struct side *s, size_t bytes)
 {
     struct slot slot = {NULL, 0};
-    if (s->t->alloc(s->b, bytes + 64, &slot.buffer, &err))
-        CHECK_SAY(false, "alloc: %s", err.text);
+    if (s->t->alloc(s->b, bytes + 64, &slot.buffer, &err)) CHECK_SAY(false, "alloc: %s", err.text);
     return slot;
 }
 
@@ -54,7 +53,9 @@ struct given {
 
 static struct param_shape kernel_shape(const struct op_desc *d)
 {
-    enum param_kind kind = d->kind == OP_DENSE ? PARAM_DENSE : d->kind == OP_DEPTHWISE ? PARAM_DEPTHWISE : PARAM_CONV;
+    enum param_kind kind = d->kind == OP_DENSE       ? PARAM_DENSE
+                           : d->kind == OP_DEPTHWISE ? PARAM_DEPTHWISE
+                                                     : PARAM_CONV;
     return (struct param_shape){kind, d->kernel_h, d->kernel_w, d->x[0].c,
                                 d->kind == OP_DEPTHWISE ? d->y.c / d->x[0].c : d->y.c};
 }
@@ -68,9 +69,10 @@ static size_t n_weights(const struct op_desc *d)
     return d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE ? (size_t)d->y.c : 0;
 }
 
-/* Forward and backward on one side. With `slice` the output lies in a tensor twice as wide, at its second half. */
-static struct run run_op(const struct side *s, const struct op_desc *given_desc, const struct given *g, bool slice,
-                         bool constant, bool accumulate, const char *name)
+/* Forward and backward on one side. With `slice` the output lies in a tensor twice as wide, at its second
+ * half. */
+static struct run run_op(const struct side *s, const struct op_desc *given_desc, const struct given *g,
+                         bool slice, bool constant, bool accumulate, const char *name)
 {
     const struct backend_table *t = s->t;
     struct op_desc d = *given_desc;
@@ -79,7 +81,8 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
     struct backend_op *op = NULL;
     struct run r = {0};
     struct param_shape vector = {PARAM_VECTOR, 1, 1, 1, d.y.c}, kernel = kernel_shape(&d);
-    bool norm = d.kind == OP_BATCH_NORM, weights = d.kind == OP_CONV || d.kind == OP_DENSE || d.kind == OP_DEPTHWISE;
+    bool norm = d.kind == OP_BATCH_NORM,
+         weights = d.kind == OP_CONV || d.kind == OP_DENSE || d.kind == OP_DEPTHWISE;
     d.name = name;
     d.training = d.needs_dx = true;
     d.constant_weights = constant || d.kind == OP_AFFINE;
@@ -100,13 +103,13 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         io.dx[i] = room(s, t->tensor_bytes(s->b, &d.x[i]));
         io.accumulate[i] = accumulate;
         t->tensor_upload(s->b, io.x[i], &d.x[i], g->x[i], d.x[i].n, &err);
-        t->tensor_upload(s->b, io.dx[i], &d.x[i], g->x[i], d.x[i].n, &err); /* what an accumulating run adds to */
+        /* what an accumulating run adds to */
+        t->tensor_upload(s->b, io.dx[i], &d.x[i], g->x[i], d.x[i].n, &err);
         r.dx[i] = malloc(count(&d.x[i]) * sizeof(float));
     }
     io.y = room(s, t->tensor_bytes(s->b, &whole));
     io.dy = room(s, t->tensor_bytes(s->b, &whole));
-    if (t->op_saved_bytes(op))
-        io.saved = room(s, t->op_saved_bytes(op));
+    if (t->op_saved_bytes(op)) io.saved = room(s, t->op_saved_bytes(op));
     if (d.constant_weights)
         t->op_load(s->b, op, g->w, d.has_bias || d.kind == OP_AFFINE ? g->bias : NULL, &err);
     else if (weights) {
@@ -141,10 +144,12 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
     r.y = malloc(count(&d.y) * sizeof(float));
     t->tensor_download(s->b, io.y, &d.y, r.y, d.y.n, &err);
     if (d.kind != OP_SOFTMAX) {
-        /* the wide gradient holds dy in the slice's channels and rubbish that nobody may read in the others */
+        /* the wide gradient holds dy in the slice's channels and rubbish that nobody may read in the others
+         */
         float *wide = noise(count(&whole), 5, 6);
         for (size_t i = 0; i < count(&d.y) / (size_t)d.y.c; i++)
-            memcpy(wide + i * (size_t)whole.c + d.y.first_c, g->dy + i * (size_t)d.y.c, (size_t)d.y.c * sizeof(float));
+            memcpy(wide + i * (size_t)whole.c + d.y.first_c, g->dy + i * (size_t)d.y.c,
+                   (size_t)d.y.c * sizeof(float));
         t->tensor_upload(s->b, io.dy, &whole, wide, whole.n, &err);
         free(wide);
         if (t->op_backward(s->b, op, &io, workspace, &err))
@@ -192,8 +197,7 @@ static void compare(const char *name, const char *what, float *want, float *have
 {
     double worst = 0;
     size_t at = 0;
-    if (!want || !have)
-        return;
+    if (!want || !have) return;
     double largest = fmax(largest_of(want, n), least);
     for (size_t i = 0; i < n; i++) {
         double difference = fabs((double)want[i] - have[i]) / largest;
@@ -218,8 +222,9 @@ static void free_run(struct run *r)
 static void check(const char *name, struct op_desc d)
 {
     struct given g = {NULL};
-    bool can_slice = d.kind == OP_BATCH_NORM || d.kind == OP_AFFINE || d.kind == OP_ACTIVATION || d.kind == OP_ADD ||
-                     d.kind == OP_MAX_POOL || d.kind == OP_AVERAGE_POOL || d.kind == OP_CONV;
+    bool can_slice = d.kind == OP_BATCH_NORM || d.kind == OP_AFFINE || d.kind == OP_ACTIVATION ||
+                     d.kind == OP_ADD || d.kind == OP_MAX_POOL || d.kind == OP_AVERAGE_POOL ||
+                     d.kind == OP_CONV;
     bool weights = d.kind == OP_CONV || d.kind == OP_DEPTHWISE || d.kind == OP_DENSE;
     for (int i = 0; i < d.n_x; i++)
         g.x[i] = noise(count(&d.x[i]), -1, 1);
@@ -237,24 +242,21 @@ static void check(const char *name, struct op_desc d)
         struct op_desc linear = d;
         linear.activation = OP_LINEAR;
         struct run r = run_op(&sides[0], &linear, &g, false, false, false, name);
-        if (r.y)
-            uncut = largest_of(r.y, count(&d.y));
+        if (r.y) uncut = largest_of(r.y, count(&d.y));
         free_run(&r);
     }
     for (int variant = 0; variant < 6; variant++) {
         bool slice = variant == 2 || variant == 3, constant = variant >= 4, accumulate = variant & 1;
         char label[128];
-        if ((slice && !can_slice) || (constant && !weights))
-            continue;
+        if ((slice && !can_slice) || (constant && !weights)) continue;
         if (slice) {
             struct op_desc s = d;
             s.y.parent_c = 2 * d.y.c;
             s.y.first_c = d.y.c;
-            if (!sides[1].t->writes_slice(sides[1].b, &s))
-                continue;
+            if (!sides[1].t->writes_slice(sides[1].b, &s)) continue;
         }
-        snprintf(label, sizeof label, "%s%s%s%s", name, slice ? ", slice" : "", constant ? ", constant weights" : "",
-                 accumulate ? ", accumulating" : "");
+        snprintf(label, sizeof label, "%s%s%s%s", name, slice ? ", slice" : "",
+                 constant ? ", constant weights" : "", accumulate ? ", accumulating" : "");
         struct run want = run_op(&sides[0], &d, &g, slice, constant, accumulate, name);
         struct run have = run_op(&sides[1], &d, &g, slice, constant, accumulate, name);
         compare(label, "y", want.y, have.y, count(&d.y), uncut);
@@ -281,7 +283,8 @@ static struct tensor_shape shape(int n, int h, int w, int c)
 }
 
 /* "same" padding by TensorFlow's rule when same, else valid. */
-static struct op_desc window(enum op_kind kind, struct tensor_shape x, int c, int kh, int kw, int stride, bool same)
+static struct op_desc window(enum op_kind kind, struct tensor_shape x, int c, int kh, int kw, int stride,
+                             bool same)
 {
     int h = same ? (x.h + stride - 1) / stride : (x.h - kh) / stride + 1,
         w = same ? (x.w + stride - 1) / stride : (x.w - kw) / stride + 1;
@@ -317,24 +320,36 @@ static void convolutions(void)
         int h, cin, cout, kh, kw, stride;
         bool same;
     } cases[] = {
-        {15, 3, 32, 3, 3, 2, false},   {9, 32, 32, 3, 3, 1, false},  {9, 32, 64, 3, 3, 1, true},
-        {7, 64, 80, 1, 1, 1, false},   {9, 48, 64, 5, 5, 1, true},   {17, 128, 128, 1, 7, 1, true},
-        {17, 128, 192, 7, 1, 1, true}, {17, 96, 96, 3, 3, 2, false}, {8, 384, 384, 1, 3, 1, true},
-        {8, 384, 64, 3, 1, 1, true},   {8, 17, 13, 3, 3, 1, true},   {14, 24, 40, 1, 1, 2, true},
+        {15, 3, 32, 3, 3, 2, false},
+        {9, 32, 32, 3, 3, 1, false},
+        {9, 32, 64, 3, 3, 1, true},
+        {7, 64, 80, 1, 1, 1, false},
+        {9, 48, 64, 5, 5, 1, true},
+        {17, 128, 128, 1, 7, 1, true},
+        {17, 128, 192, 7, 1, 1, true},
+        {17, 96, 96, 3, 3, 2, false},
+        {8, 384, 384, 1, 3, 1, true},
+        {8, 384, 64, 3, 1, 1, true},
+        {8, 17, 13, 3, 3, 1, true},
+        {14, 24, 40, 1, 1, 2, true},
         /* tiles that stick out, panels of every width, few tiles and many */
-        {8, 64, 96, 3, 3, 1, true},    {23, 16, 80, 3, 3, 1, true},  {13, 80, 48, 3, 3, 1, false},
-        {11, 16, 112, 1, 7, 1, false}, {10, 48, 32, 7, 1, 1, true},  {3, 32, 16, 1, 7, 1, true},
-        {5, 16, 32, 3, 1, 1, false},   {2, 32, 32, 3, 3, 1, true},
+        {8, 64, 96, 3, 3, 1, true},
+        {23, 16, 80, 3, 3, 1, true},
+        {13, 80, 48, 3, 3, 1, false},
+        {11, 16, 112, 1, 7, 1, false},
+        {10, 48, 32, 7, 1, 1, true},
+        {3, 32, 16, 1, 7, 1, true},
+        {5, 16, 32, 3, 1, 1, false},
+        {2, 32, 32, 3, 3, 1, true},
     };
     char name[96];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct op_desc d = window(OP_CONV, shape(2, cases[i].h, cases[i].h, cases[i].cin), cases[i].cout, cases[i].kh,
-                                  cases[i].kw, cases[i].stride, cases[i].same);
+        struct op_desc d = window(OP_CONV, shape(2, cases[i].h, cases[i].h, cases[i].cin), cases[i].cout,
+                                  cases[i].kh, cases[i].kw, cases[i].stride, cases[i].same);
         snprintf(name, sizeof name, "conv %dx%d %d to %d stride %d", cases[i].kh, cases[i].kw, cases[i].cin,
                  cases[i].cout, cases[i].stride);
         check(name, d);
-        if (i % 3)
-            continue;
+        if (i % 3) continue;
         d.has_bias = true;
         d.activation = i % 2 ? OP_RELU_CAPPED : OP_RELU;
         d.activation_max = i % 2 ? 0.7f : 0;
@@ -362,7 +377,8 @@ static void others(void)
     check("dense", d);
     d.activation = OP_RELU;
     check("dense + relu", d);
-    static const int widths[] = {192, 16, 13, 8};       /* 8: one block of channels, whose slice of a wider tensor is no run of pixels */
+    /* 8: one block of channels, whose slice of a wider tensor is no run of pixels */
+    static const int widths[] = {192, 16, 13, 8};
     for (int i = 0; i < 4; i++) {
         int c = widths[i];
         d = plain(OP_BATCH_NORM, shape(6, 17, 17, c), shape(6, 17, 17, c));
@@ -451,8 +467,8 @@ static void arenas(void)
         free(have[0][i]);
         free(have[1][i]);
     }
-    CHECK_SAY(fabs(squares[0] - squares[1]) <= 1e-6 * squares[0], "sum of squares: %.9g, ref %.9g", squares[1],
-              squares[0]);
+    CHECK_SAY(fabs(squares[0] - squares[1]) <= 1e-6 * squares[0], "sum of squares: %.9g, ref %.9g",
+              squares[1], squares[0]);
     free(p);
     free(g);
 }
@@ -461,8 +477,7 @@ int main(int argc, char **argv)
 {
     struct backend_options o = {.threads = 2, .deterministic = true};
     dice = random_start(77, 1, 0);
-    if (!CHECK_SAY(!backend_open("ref", &o, &sides[0].t, &sides[0].b, &err), "ref opens"))
-        return tap_done();
+    if (!CHECK_SAY(!backend_open("ref", &o, &sides[0].t, &sides[0].b, &err), "ref opens")) return tap_done();
     if (backend_open("cpu", &o, &sides[1].t, &sides[1].b, &err)) {
         tap_skip("cpu", err.text);
         return tap_done();

@@ -1,8 +1,8 @@
 /*
- * tensor_engine_test.c: whole small nets through the engine. A net in the style of InceptionV3 (branches, nested
- * concatenation, pools, batch norms) and one in the style of MobileNetV2 (padding, depthwise, ReLU6, additions):
- * forward, gradients (against central differences of the loss on `ref`, and cpu against ref), ten steps, state, resume,
- * boundary, refresh.
+ * tensor_engine_test.c: whole small nets through the engine. A net in the style of InceptionV3 (branches,
+ * nested concatenation, pools, batch norms) and one in the style of MobileNetV2 (padding, depthwise, ReLU6,
+ * additions): forward, gradients (against central differences of the loss on `ref`, and cpu against ref), ten
+ * steps, state, resume, boundary, refresh.
  */
 /* needs: tensor net base io */
 #include <math.h>
@@ -36,13 +36,12 @@ static int layer(struct net *n, enum layer_kind kind, const char *name, int in0,
     l->kernel_h = l->kernel_w = l->stride_h = l->stride_w = l->dilation_h = l->dilation_w = 1;
     l->inputs = malloc(4 * sizeof *l->inputs);
     for (int i = 0; i < 4; i++)
-        if (inputs[i] >= 0)
-            l->inputs[l->n_inputs++] = inputs[i];
+        if (inputs[i] >= 0) l->inputs[l->n_inputs++] = inputs[i];
     return n->n_layers++;
 }
 
-static void weight(struct net *n, int at, enum weight_role role, int rank, int a, int b, int c, int d, double low,
-                   double high)
+static void weight(struct net *n, int at, enum weight_role role, int rank, int a, int b, int c, int d,
+                   double low, double high)
 {
     struct net_layer *l = &n->layers[at];
     int dims[] = {a, b, c, d};
@@ -65,8 +64,8 @@ static void weight(struct net *n, int at, enum weight_role role, int rank, int a
 }
 
 /* Convolution, batch norm, ReLU (or ReLU6): Keras' usual three layers. cin is looked up by the caller. */
-static int conv(struct net *n, int from, int cin, int cout, int kh, int kw, int stride, bool same, bool depthwise,
-                bool six)
+static int conv(struct net *n, int from, int cin, int cout, int kh, int kw, int stride, bool same,
+                bool depthwise, bool six)
 {
     char name[64];
     double bound = sqrt(3.0 / (kh * kw * (depthwise ? 1 : cin)));
@@ -78,8 +77,8 @@ static int conv(struct net *n, int from, int cin, int cout, int kh, int kw, int 
     l->stride_h = l->stride_w = stride;
     l->same = same;
     l->filters = depthwise ? 1 : cout;
-    weight(n, c, depthwise ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL, 4, kh, kw, cin, depthwise ? 1 : cout, -bound,
-           bound);
+    weight(n, c, depthwise ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL, 4, kh, kw, cin, depthwise ? 1 : cout,
+           -bound, bound);
     snprintf(name, sizeof name, "bn_%d", n->n_layers);
     int b = layer(n, LAYER_BATCH_NORM, name, c, -1, -1, -1);
     l = &n->layers[b];
@@ -87,8 +86,7 @@ static int conv(struct net *n, int from, int cin, int cout, int kh, int kw, int 
     l->epsilon = 1e-3;
     l->center = true;
     l->scale = six; /* the Inception kind has none, as published */
-    if (six)
-        weight(n, b, WEIGHT_GAMMA, 1, cout, 0, 0, 0, 0.5, 1.5);
+    if (six) weight(n, b, WEIGHT_GAMMA, 1, cout, 0, 0, 0, 0.5, 1.5);
     weight(n, b, WEIGHT_BETA, 1, cout, 0, 0, 0, -0.3, 0.5);
     weight(n, b, WEIGHT_MOVING_MEAN, 1, cout, 0, 0, 0, -0.2, 0.2);
     weight(n, b, WEIGHT_MOVING_VARIANCE, 1, cout, 0, 0, 0, 0.3, 1.5);
@@ -99,7 +97,8 @@ static int conv(struct net *n, int from, int cin, int cout, int kh, int kw, int 
     return r;
 }
 
-static int pool(struct net *n, enum layer_kind kind, const char *name, int from, int size, int stride, bool same)
+static int pool(struct net *n, enum layer_kind kind, const char *name, int from, int size, int stride,
+                bool same)
 {
     int p = layer(n, kind, name, from, -1, -1, -1);
     n->layers[p].kernel_h = n->layers[p].kernel_w = size;
@@ -108,7 +107,8 @@ static int pool(struct net *n, enum layer_kind kind, const char *name, int from,
     return p;
 }
 
-static int dense(struct net *n, const char *name, int from, int cin, int units, enum activation_kind act, double l2)
+static int dense(struct net *n, const char *name, int from, int cin, int units, enum activation_kind act,
+                 double l2)
 {
     double bound = sqrt(3.0 / cin);
     int d = layer(n, LAYER_DENSE, name, from, -1, -1, -1);
@@ -140,7 +140,8 @@ static void inception_like(struct net *n)
     int a = conv(n, x, 24, 16, 1, 1, 1, true, false, false);
     int b = conv(n, conv(n, x, 24, 16, 1, 1, 1, true, false, false), 16, 16, 1, 5, 1, true, false, false);
     int c1 = conv(n, x, 24, 16, 3, 3, 1, true, false, false);
-    int c2 = conv(n, c1, 16, 8, 1, 3, 1, true, false, false), c3 = conv(n, c1, 16, 8, 3, 1, 1, true, false, false);
+    int c2 = conv(n, c1, 16, 8, 1, 3, 1, true, false, false),
+        c3 = conv(n, c1, 16, 8, 3, 1, 1, true, false, false);
     int nested = layer(n, LAYER_CONCATENATE, "nested", c2, c3, -1, -1);
     int p = conv(n, pool(n, LAYER_AVERAGE_POOL, "avg", x, 3, 1, true), 24, 16, 1, 1, 1, true, false, false);
     x = layer(n, LAYER_CONCATENATE, "mixed0", a, b, nested, p); /* 64 */
@@ -210,16 +211,14 @@ static struct engine *open_engine(const struct net *n, const char *device, enum 
     o.mode = mode;
     o.optimizer = optimizer;
     o.ema = mode == ENGINE_TRAIN;
-    if (engine_open(&e, n, &o, &err))
-        CHECK_SAY(false, "%s opens on %s: %s", n->name, device, err.text);
+    if (engine_open(&e, n, &o, &err)) CHECK_SAY(false, "%s opens on %s: %s", n->name, device, err.text);
     return e;
 }
 
 static float *state_of(struct engine *e, enum engine_state which)
 {
     float *v = malloc((engine_state_size(e, which) + 1) * sizeof *v);
-    if (engine_state_get(e, which, v, &err))
-        CHECK_SAY(false, "state: %s", err.text);
+    if (engine_state_get(e, which, v, &err)) CHECK_SAY(false, "state: %s", err.text);
     return v;
 }
 
@@ -230,8 +229,7 @@ static double apart(const float *a, const float *b, size_t n)
     for (size_t i = 0; i < n; i++) {
         largest = fmax(largest, fabs(a[i]));
         worst = fmax(worst, fabs((double)a[i] - b[i]));
-        if (a[i] != a[i] || b[i] != b[i])
-            return NAN;
+        if (a[i] != a[i] || b[i] != b[i]) return NAN;
     }
     return worst / largest;
 }
@@ -274,8 +272,7 @@ static void gradients_are_right(const struct net *n, bool dropout)
     struct engine_step step = ENGINE_STEP_DEFAULTS;
     struct engine_result r;
     step.seed = 5;
-    if (!e)
-        return;
+    if (!e) return;
     size_t size = engine_state_size(e, ENGINE_WEIGHTS), offset, count;
     float *w = state_of(e, ENGINE_WEIGHTS), *moved = malloc(size * sizeof *moved);
     CHECK_SAY(!engine_gradients(e, &in, &target, &step, &r, &err) && r.finite, "%s: gradients", n->name);
@@ -303,8 +300,8 @@ static void gradients_are_right(const struct net *n, bool dropout)
             loss[s] = r.loss;
         }
         double by_difference = (loss[0] - loss[1]) / (2 * h);
-        /* float32 forward passes: the loss is good to some 1e-6, over 2h; kinks that are crossed cost more than that
-         * now and then */
+        /* float32 forward passes: the loss is good to some 1e-6, over 2h; kinks that are crossed cost more
+         * than that now and then */
         bool bad = !(fabs(by_gradient - by_difference) <= 3e-3 + 0.03 * fabs(by_difference));
         n_bad += bad;
         n_pieces++;
@@ -314,7 +311,8 @@ static void gradients_are_right(const struct net *n, bool dropout)
         free(direction);
     }
     CHECK_SAY(n_pieces > 10 && n_bad <= n_pieces / 20,
-              "%s: gradients of %d weights agree with differences of the loss (%d do not)", n->name, n_pieces, n_bad);
+              "%s: gradients of %d weights agree with differences of the loss (%d do not)", n->name, n_pieces,
+              n_bad);
     free(w);
     free(moved);
     free(g);
@@ -329,8 +327,7 @@ static void cpu_agrees_with_ref(const struct net *n)
                                open_engine(n, "cpu", ENGINE_TRAIN, optimizers[o])};
         const char *name = o ? "Adam" : "SGD";
         struct engine_result r[2];
-        if (!e[0] || !e[1])
-            return;
+        if (!e[0] || !e[1]) return;
         struct engine_batch in = batch_of(0);
         struct engine_target target = target_of(0);
         struct engine_step step = ENGINE_STEP_DEFAULTS;
@@ -348,8 +345,8 @@ static void cpu_agrees_with_ref(const struct net *n)
             train(e[k], 10, 0, &r[k]);
             g[k] = state_of(e[k], ENGINE_WEIGHTS);
         }
-        /* Adam divides by the root of the squared gradient: where that is near 0 a rounding moves a weight by a whole
-         * rate */
+        /* Adam divides by the root of the squared gradient: where that is near 0 a rounding moves a weight by
+         * a whole rate */
         double bound = o ? 2e-2 : 1e-3;
         d = apart(g[0], g[1], engine_state_size(e[0], ENGINE_WEIGHTS));
         CHECK_SAY(d < bound, "%s, %s: weights after ten steps: %.1e apart", n->name, name, d);
@@ -358,7 +355,8 @@ static void cpu_agrees_with_ref(const struct net *n)
             g[k] = state_of(e[k], ENGINE_STATISTICS);
         }
         d = apart(g[0], g[1], engine_state_size(e[0], ENGINE_STATISTICS));
-        CHECK_SAY(d < (o ? 5e-2 : 1e-3), "%s, %s: moving statistics after ten steps: %.1e apart", n->name, name, d);
+        CHECK_SAY(d < (o ? 5e-2 : 1e-3), "%s, %s: moving statistics after ten steps: %.1e apart", n->name,
+                  name, d);
         for (int k = 0; k < 2; k++) {
             engine_forward(e[k], &in, &err);
             engine_probabilities(e[k], p[k], &err);
@@ -370,8 +368,8 @@ static void cpu_agrees_with_ref(const struct net *n)
     }
 }
 
-/* Eleven steps in one go, and four, saved, loaded into a fresh engine, seven more: the same bits. And twice the same
- * run. */
+/* Eleven steps in one go, and four, saved, loaded into a fresh engine, seven more: the same bits. And twice
+ * the same run. */
 static void resume_and_repeat(const struct net *n, const char *device)
 {
     struct engine *whole = open_engine(n, device, ENGINE_TRAIN, ENGINE_SGD),
@@ -379,13 +377,13 @@ static void resume_and_repeat(const struct net *n, const char *device)
     struct engine *second = open_engine(n, device, ENGINE_TRAIN, ENGINE_SGD);
     struct engine_result r;
     bool same = true;
-    if (!whole || !first || !second)
-        return;
+    if (!whole || !first || !second) return;
     train(whole, 11, 0, &r);
     train(first, 4, 0, &r);
     for (int s = 0; s <= ENGINE_EMA; s++) {
         float *v = state_of(first, (enum engine_state)s);
-        CHECK_SAY(!engine_state_set(second, (enum engine_state)s, v, &err), "%s: state %d goes in", device, s);
+        CHECK_SAY(!engine_state_set(second, (enum engine_state)s, v, &err), "%s: state %d goes in", device,
+                  s);
         free(v);
     }
     train(second, 7, 4, &r);
@@ -412,8 +410,7 @@ static void boundary_equals_whole(const struct net *original, const char *from)
     struct engine_result a, b;
     if (!CHECK_SAY(!net_copy(&n, original, &err) && !net_unlock_from(&n, from, &err), "copy: %s", err.text))
         return;
-    if (!CHECK_SAY(!engine_boundary(&n, &layers, &n_layers, &err), "boundary: %s", err.text))
-        return;
+    if (!CHECK_SAY(!engine_boundary(&n, &layers, &n_layers, &err), "boundary: %s", err.text)) return;
     o.device = "cpu";
     o.threads = 2;
     o.batch = BATCH;
@@ -446,8 +443,8 @@ static void boundary_equals_whole(const struct net *original, const char *from)
     struct engine_batch cached = {.n = BATCH, .values = (const float *const *)values};
     bool ran = !engine_train_step(whole, &in, &target, &step, &a, &err) &&
                !engine_train_step(suffix, &cached, &target, &step, &b, &err);
-    CHECK_SAY(ran && a.loss == b.loss, "from %s: %d cached tensors: loss %.9g and %.9g %s", from, n_layers, a.loss,
-              b.loss, ran ? "" : err.text);
+    CHECK_SAY(ran && a.loss == b.loss, "from %s: %d cached tensors: loss %.9g and %.9g %s", from, n_layers,
+              a.loss, b.loss, ran ? "" : err.text);
     float *wa = state_of(whole, ENGINE_WEIGHTS), *wb = state_of(suffix, ENGINE_WEIGHTS);
     CHECK_SAY(engine_state_size(whole, ENGINE_WEIGHTS) == engine_state_size(suffix, ENGINE_WEIGHTS) &&
                   !memcmp(wa, wb, engine_state_size(whole, ENGINE_WEIGHTS) * sizeof *wa),
@@ -474,8 +471,7 @@ static void reading_and_refresh(const struct net *original)
     float p[BATCH * CLASSES], q[BATCH * CLASSES];
     size_t need = 0;
     struct engine_options o = ENGINE_DEFAULTS;
-    if (!e)
-        return;
+    if (!e) return;
     train(e, 3, 0, &r);
     CHECK_SAY(engine_has_batch_norm(e), "there are unlocked batch norms");
     CHECK_SAY(!engine_refresh_begin(e, &err) && !engine_refresh_run(e, &in, &err), "refresh: %s", err.text);
@@ -493,7 +489,8 @@ static void reading_and_refresh(const struct net *original)
     memset(q, 0, sizeof q);
     engine_output(i, 0, q, &err);
     d = apart(p, q, 3 * CLASSES);
-    CHECK_SAY(d < 1e-5 && q[3 * CLASSES] == 0, "three of four pictures: %.1e apart, and no more than three rows", d);
+    CHECK_SAY(d < 1e-5 && q[3 * CLASSES] == 0,
+              "three of four pictures: %.1e apart, and no more than three rows", d);
     error_clear(&err);
     CHECK_SAY(engine_train_step(e, &odd, &target, &step, &r, &err) && err.code == EX_USAGE,
               "a part of a batch is refused: %s", err.text);
@@ -506,7 +503,8 @@ static void reading_and_refresh(const struct net *original)
     float *before = state_of(e, ENGINE_WEIGHTS);
     CHECK_SAY(!engine_train_step(e, &in, &broken, &step, &r, &err) && !r.finite, "a NaN loss is told");
     float *after = state_of(e, ENGINE_WEIGHTS);
-    CHECK_SAY(!memcmp(before, after, engine_state_size(e, ENGINE_WEIGHTS) * sizeof *before), "and steps nothing");
+    CHECK_SAY(!memcmp(before, after, engine_state_size(e, ENGINE_WEIGHTS) * sizeof *before),
+              "and steps nothing");
     free(before);
     free(after);
     o.device = "cpu";
@@ -515,17 +513,20 @@ static void reading_and_refresh(const struct net *original)
     o.mode = ENGINE_TRAIN;
     o.ema = true;
     CHECK(!engine_memory_need(original, &o, &need, &err));
-    CHECK_SAY(need == engine_memory_bytes(e), "memory is known before: %zu and %zu", need, engine_memory_bytes(e));
+    CHECK_SAY(need == engine_memory_bytes(e), "memory is known before: %zu and %zu", need,
+              engine_memory_bytes(e));
     o.batch = 64;
     engine_memory_need(original, &o, &need, &err);
     o.memory_limit_bytes = need / 2;
     struct engine *none = NULL;
-    CHECK_SAY(engine_open(&none, original, &o, &err) && err.code == EX_OSERR && strstr(err.text, "would fit") && !none,
+    CHECK_SAY(engine_open(&none, original, &o, &err) && err.code == EX_OSERR &&
+                  strstr(err.text, "would fit") && !none,
               "too much is refused: %s", err.text);
     error_clear(&err);
     o.memory_limit_bytes = 0;
     o.device = "abacus";
-    CHECK_SAY(engine_open(&none, original, &o, &err) && err.code == EX_USAGE, "an unknown device: %s", err.text);
+    CHECK_SAY(engine_open(&none, original, &o, &err) && err.code == EX_USAGE, "an unknown device: %s",
+              err.text);
     error_clear(&err);
     engine_close(e);
     engine_close(i);
@@ -539,8 +540,8 @@ int main(void)
     make_data();
     inception_like(&inception);
     mobile_like(&mobile);
-    if (!CHECK_SAY(!net_infer_shapes(&inception, 0, 0, &err) && !net_infer_shapes(&mobile, 0, 0, &err), "shapes: %s",
-                   err.text))
+    if (!CHECK_SAY(!net_infer_shapes(&inception, 0, 0, &err) && !net_infer_shapes(&mobile, 0, 0, &err),
+                   "shapes: %s", err.text))
         return tap_done();
     gradients_are_right(&inception, true);
     gradients_are_right(&mobile, false);

@@ -1,9 +1,9 @@
 /*
- * tensor_gradient_test.c: the gradient of every layer kind of the plain-loops backend against central differences, and
- * two closed-form values per kind's corner: TensorFlow's "same" padding, average pools that do not count it. For L(x,
- * w) = sum of r * y with random r, (L(v + h) - L(v - h)) / 2h must equal the gradient along random directions. Values
- * are float32, sums double: with |values| near 1 the quotient is good to some 1e-3 of its size. ReLU's kinks ask for a
- * small h, so that no value crosses one.
+ * tensor_gradient_test.c: the gradient of every layer kind of the plain-loops backend against central
+ * differences, and two closed-form values per kind's corner: TensorFlow's "same" padding, average pools that
+ * do not count it. For L(x, w) = sum of r * y with random r, (L(v + h) - L(v - h)) / 2h must equal the
+ * gradient along random directions. Values are float32, sums double: with |values| near 1 the quotient is
+ * good to some 1e-3 of its size. ReLU's kinks ask for a small h, so that no value crosses one.
  */
 /* needs: tensor net base io */
 #include <math.h>
@@ -37,8 +37,7 @@ static size_t count(const struct tensor_shape *s)
 static struct slot room(size_t n)
 {
     struct slot s = {NULL, 0};
-    if (t->alloc(b, (n + 1) * sizeof(float), &s.buffer, &err))
-        CHECK_SAY(false, "alloc: %s", err.text);
+    if (t->alloc(b, (n + 1) * sizeof(float), &s.buffer, &err)) CHECK_SAY(false, "alloc: %s", err.text);
     return s;
 }
 
@@ -52,15 +51,14 @@ static float *noise(size_t n, double low, double high)
 
 static struct param_shape kernel_shape(const struct op_desc *d)
 {
-    enum param_kind kind = d->kind == OP_DENSE ? PARAM_DENSE : d->kind == OP_DEPTHWISE ? PARAM_DEPTHWISE : PARAM_CONV;
+    enum param_kind kind = d->kind == OP_DENSE       ? PARAM_DENSE
+                           : d->kind == OP_DEPTHWISE ? PARAM_DEPTHWISE
+                                                     : PARAM_CONV;
     return (struct param_shape){kind, d->kernel_h, d->kernel_w, d->x[0].c,
                                 d->kind == OP_DEPTHWISE ? d->y.c / d->x[0].c : d->y.c};
 }
 
-static struct param_shape vector_shape(int c)
-{
-    return (struct param_shape){PARAM_VECTOR, 1, 1, 1, c};
-}
+static struct param_shape vector_shape(int c) { return (struct param_shape){PARAM_VECTOR, 1, 1, 1, c}; }
 
 static double forward(struct probe *p, float *y)
 {
@@ -76,17 +74,17 @@ static double forward(struct probe *p, float *y)
         struct param_shape s = vector_shape(p->d.y.c);
         t->param_upload(b, p->d.kind == OP_BATCH_NORM ? p->io.beta : p->io.bias, &s, p->bias, &err);
     }
-    if (t->op_forward(b, p->op, &p->io, none, &err))
-        CHECK_SAY(false, "forward: %s", err.text);
+    if (t->op_forward(b, p->op, &p->io, none, &err)) CHECK_SAY(false, "forward: %s", err.text);
     t->tensor_download(b, p->io.y, &p->d.y, y, p->d.y.n, &err);
     for (size_t i = 0; i < p->n_y; i++)
         sum += (double)y[i] * p->r[i];
     return sum;
 }
 
-/* The derivative along a random direction of one of the operation's inputs, by differences and by its gradient. */
-static void check_along(struct probe *p, const char *name, const char *what, float *values, const float *gradient,
-                        size_t n, float *y)
+/* The derivative along a random direction of one of the operation's inputs, by differences and by its
+ * gradient. */
+static void check_along(struct probe *p, const char *name, const char *what, float *values,
+                        const float *gradient, size_t n, float *y)
 {
     bool kinks = p->d.activation == OP_RELU || p->d.activation == OP_RELU_CAPPED;
     const double h = kinks ? 1.0 / 8192 : 1.0 / 512;
@@ -104,10 +102,12 @@ static void check_along(struct probe *p, const char *name, const char *what, flo
         values[i] = kept[i] - (float)h * direction[i];
     double down = forward(p, y), by_difference = (up - down) / (2 * h);
     memcpy(values, kept, n * sizeof *kept);
-    /* rounding of the float32 values over 2h; half as much again for the curvature of batch norm and sigmoid */
+    /* rounding of the float32 values over 2h; half as much again for the curvature of batch norm and sigmoid
+     */
     double allowed = (kinks ? 1.5e-3 : 1e-3) * (1 + sqrt(scale)) + 1e-3 * fabs(by_difference);
-    CHECK_SAY(fabs(by_gradient - by_difference) <= allowed, "%s: d/d%s: gradient %.6f, differences %.6f (allowed %.4f)",
-              name, what, by_gradient, by_difference, allowed);
+    CHECK_SAY(fabs(by_gradient - by_difference) <= allowed,
+              "%s: d/d%s: gradient %.6f, differences %.6f (allowed %.4f)", name, what, by_gradient,
+              by_difference, allowed);
     free(kept);
     free(direction);
 }
@@ -119,8 +119,7 @@ static void check_op(const char *name, struct op_desc d)
     float *y, *g;
     p.d.training = p.d.needs_dx = true;
     p.d.name = name;
-    if (!p.d.n_x)
-        p.d.n_x = 1;
+    if (!p.d.n_x) p.d.n_x = 1;
     p.n_y = count(&p.d.y);
     for (int i = 0; i < p.d.n_x; i++) {
         p.n_x[i] = count(&p.d.x[i]);
@@ -135,8 +134,8 @@ static void check_op(const char *name, struct op_desc d)
     p.io.dy = room(p.n_y);
     if (d.kind == OP_CONV || d.kind == OP_DEPTHWISE || d.kind == OP_DENSE) {
         p.d.needs_dw = true;
-        p.n_w =
-            (size_t)d.kernel_h * (size_t)d.kernel_w * (size_t)(d.kind == OP_DEPTHWISE ? 1 : d.x[0].c) * (size_t)d.y.c;
+        p.n_w = (size_t)d.kernel_h * (size_t)d.kernel_w * (size_t)(d.kind == OP_DEPTHWISE ? 1 : d.x[0].c) *
+                (size_t)d.y.c;
         p.n_b = d.has_bias ? (size_t)d.y.c : 0;
     } else if (d.kind == OP_BATCH_NORM) {
         p.d.needs_dw = true;
@@ -166,8 +165,7 @@ static void check_op(const char *name, struct op_desc d)
         CHECK_SAY(false, "%s: %s", name, err.text);
         return;
     }
-    if (t->op_saved_bytes(p.op))
-        p.io.saved = room(t->op_saved_bytes(p.op) / sizeof(float) + 1);
+    if (t->op_saved_bytes(p.op)) p.io.saved = room(t->op_saved_bytes(p.op) / sizeof(float) + 1);
     if (d.kind == OP_AFFINE) {
         float *scale = noise((size_t)d.y.c, -1, 1), *shift = noise((size_t)d.y.c, -1, 1);
         t->op_load(b, p.op, scale, shift, &err);
@@ -302,12 +300,15 @@ static void every_kind(void)
     d.activation = OP_RELU_CAPPED;
     d.activation_max = 0.6f;
     check_op("relu capped", d);
-    check_op("max pool 3x3 stride 2", window(OP_MAX_POOL, shape(2, 7, 7, 3), shape(2, 3, 3, 3), 3, 3, 2, 0, 0, 0, 0));
+    check_op("max pool 3x3 stride 2",
+             window(OP_MAX_POOL, shape(2, 7, 7, 3), shape(2, 3, 3, 3), 3, 3, 2, 0, 0, 0, 0));
     check_op("max pool same", window(OP_MAX_POOL, shape(2, 6, 6, 3), shape(2, 3, 3, 3), 3, 3, 2, 0, 0, 1, 1));
-    check_op("average pool same", window(OP_AVERAGE_POOL, shape(2, 5, 5, 3), shape(2, 5, 5, 3), 3, 3, 1, 1, 1, 1, 1));
+    check_op("average pool same",
+             window(OP_AVERAGE_POOL, shape(2, 5, 5, 3), shape(2, 5, 5, 3), 3, 3, 1, 1, 1, 1, 1));
     check_op("average pool stride 2",
              window(OP_AVERAGE_POOL, shape(2, 6, 6, 3), shape(2, 3, 3, 3), 2, 2, 2, 0, 0, 0, 0));
-    check_op("average pool 8x8", window(OP_AVERAGE_POOL, shape(2, 8, 8, 3), shape(2, 1, 1, 3), 8, 8, 8, 0, 0, 0, 0));
+    check_op("average pool 8x8",
+             window(OP_AVERAGE_POOL, shape(2, 8, 8, 3), shape(2, 1, 1, 3), 8, 8, 8, 0, 0, 0, 0));
     check_op("global average pool", plain(OP_GLOBAL_AVERAGE_POOL, shape(2, 4, 5, 3), shape(2, 1, 1, 3)));
     d = plain(OP_CONCAT, shape(2, 3, 3, 2), shape(2, 3, 3, 7));
     d.n_x = 2;
@@ -360,8 +361,7 @@ int main(void)
 {
     struct backend_options o = {.threads = 1, .deterministic = true};
     dice = random_start(20261122, 1, 0);
-    if (!CHECK_SAY(!backend_open("ref", &o, &t, &b, &err), "ref opens"))
-        return tap_done();
+    if (!CHECK_SAY(!backend_open("ref", &o, &t, &b, &err), "ref opens")) return tap_done();
     every_kind();
     padding_rules();
     t->close(b);

@@ -1,8 +1,8 @@
 /*
- * tensor_inception_test.c: the published InceptionV3 on harmless pictures against what TensorFlow.js computes from the
- * same weights: probabilities and activations within 1e-5 absolute (two float32 implementations agree to 1e-6; more is
- * a bug, not rounding). The CPU backend runs all pictures, the plain loops two of them (seconds each). Skips where
- * models/base/inception_v3 has not been made (`make base-weights`).
+ * tensor_inception_test.c: the published InceptionV3 on harmless pictures against what TensorFlow.js computes
+ * from the same weights: probabilities and activations within 1e-5 absolute (two float32 implementations
+ * agree to 1e-6; more is a bug, not rounding). The CPU backend runs all pictures, the plain loops two of them
+ * (seconds each). Skips where models/base/inception_v3 has not been made (`make base-weights`).
  */
 /* needs: tensor net image base io */
 #include <math.h>
@@ -48,8 +48,7 @@ static uint8_t *read_pixels(const char *path)
     struct image_failure failure;
     struct decode_options options = DECODE_DEFAULTS;
     struct error err = {0};
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     if (image_decode(bytes, n, &options, &m, &info, &failure) != IMAGE_OK || image_to_rgb(&m, &err) ||
         m.width != SIDE || m.height != SIDE) {
         free(bytes);
@@ -63,14 +62,12 @@ static void read_expected(void)
 {
     char line[4096];
     FILE *f = fopen(fixture("expected.tsv"), "r");
-    if (!CHECK_SAY(f != NULL, "expected.tsv is there"))
-        return;
-    if (!fgets(line, sizeof line, f))
-        line[0] = 0;
+    if (!CHECK_SAY(f != NULL, "expected.tsv is there")) return;
+    if (!fgets(line, sizeof line, f)) line[0] = 0;
     while (fgets(line, sizeof line, f) && n_pictures < MAX_PICTURES) {
         struct picture *p = &pictures[n_pictures];
-        if (sscanf(line, "%127s %lf %lf %lf %lf %lf", p->file, &p->expected[0], &p->expected[1], &p->expected[2],
-                   &p->expected[3], &p->expected[4]) != 6)
+        if (sscanf(line, "%127s %lf %lf %lf %lf %lf", p->file, &p->expected[0], &p->expected[1],
+                   &p->expected[2], &p->expected[3], &p->expected[4]) != 6)
             continue;
         p->pixels = read_pixels(fixture(p->file));
         n_pictures += CHECK_SAY(p->pixels != NULL, "%s decodes to 299x299 RGB", p->file);
@@ -78,8 +75,8 @@ static void read_expected(void)
     fclose(f);
 }
 
-/* Worst difference of one activation row of activations.tsv from the engine's values: the first 16, and mean and
- * deviation. */
+/* Worst difference of one activation row of activations.tsv from the engine's values: the first 16, and mean
+ * and deviation. */
 static double compare_activation(char *row, const float *values, size_t n)
 {
     double mean = 0, square = 0, worst = 0, want;
@@ -89,9 +86,9 @@ static double compare_activation(char *row, const float *values, size_t n)
     mean /= (double)n;
     for (size_t i = 0; i < n; i++)
         square += (values[i] - mean) * (values[i] - mean);
-    for (char *save = NULL, *s = strtok_r(row, "\t\n", &save); s; s = strtok_r(NULL, "\t\n", &save), field++) {
-        if (field < 3)
-            continue;
+    for (char *save = NULL, *s = strtok_r(row, "\t\n", &save); s;
+         s = strtok_r(NULL, "\t\n", &save), field++) {
+        if (field < 3) continue;
         want = atof(s);
         double have = field == 3 ? mean : field == 4 ? sqrt(square / (double)n) : values[field - 5];
         double difference = fabs(have - want);
@@ -102,12 +99,12 @@ static double compare_activation(char *row, const float *values, size_t n)
     return worst;
 }
 
-static void check_activations(struct engine *e, const char *device, int first, int n, float **values, double *worst)
+static void check_activations(struct engine *e, const char *device, int first, int n, float **values,
+                              double *worst)
 {
     char line[8192], copy[8192], file[128], layer[64];
     FILE *f = fopen(fixture("activations.tsv"), "r");
-    if (!CHECK_SAY(f != NULL, "activations.tsv is there"))
-        return;
+    if (!CHECK_SAY(f != NULL, "activations.tsv is there")) return;
     while (fgets(line, sizeof line, f))
         if (sscanf(line, "%127s %63s", file, layer) == 2)
             for (int i = first; i < first + n; i++)
@@ -169,8 +166,8 @@ static void check_device(const struct net *net, const char *device, int limit)
     CHECK_SAY(worst <= 1e-5, "%s (%s): probabilities of %d pictures within 1e-5: worst %.2e", device,
               engine_description(e), limit < n_pictures ? limit : n_pictures, worst);
     for (int t = 0; t < N_TAPPED; t++) {
-        /* double precision itself is 0.95e-5 away from TensorFlow.js in mixed5; a float32 convolution's own rounding
-         * comes on top */
+        /* double precision itself is 0.95e-5 away from TensorFlow.js in mixed5; a float32 convolution's own
+         * rounding comes on top */
         double bound = !strcmp(device, "cpu") && !strcmp(tapped[t], "mixed5") ? 2e-5 : 1e-5;
         CHECK_SAY(worst_activation[t] <= bound, "%s: %s within %.0e: worst %.2e", device, tapped[t], bound,
                   worst_activation[t]);
@@ -193,7 +190,8 @@ static void check_boundary(struct net *net)
               "it is mixed5 and activation_55");
     free(layers);
     CHECK(!net_unlock_from(net, "dense_1", &err) && !engine_boundary(net, &layers, &n, &err));
-    CHECK_SAY(n == 1 && !strcmp(net->layers[layers[0]].name, "flatten_1"), "the head's boundary is flatten_1");
+    CHECK_SAY(n == 1 && !strcmp(net->layers[layers[0]].name, "flatten_1"),
+              "the head's boundary is flatten_1");
     free(layers);
 }
 
@@ -204,13 +202,13 @@ int main(void)
     char model[512];
     const char *top = getenv("TOP"), *given = getenv("WINNOW_BASE_MODEL");
     snprintf(model, sizeof model, "%s/models/base/inception_v3", top ? top : ".");
-    if (given)
-        snprintf(model, sizeof model, "%s", given);
+    if (given) snprintf(model, sizeof model, "%s", given);
     if (access(model, R_OK)) {
         tap_skip("published InceptionV3", "models/base/inception_v3 is not there: run `make base-weights`");
         return tap_done();
     }
-    if (!CHECK_SAY(!net_open(&net, model, &err) && !net_infer_shapes(&net, 0, 0, &err), "opens: %s", err.text))
+    if (!CHECK_SAY(!net_open(&net, model, &err) && !net_infer_shapes(&net, 0, 0, &err), "opens: %s",
+                   err.text))
         return tap_done();
     read_expected();
     check_boundary(&net);

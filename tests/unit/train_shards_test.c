@@ -1,8 +1,9 @@
 /* needs: model hash */
 /*
- * What training sees of a shard set. Called with a folder (and a number of pictures, and "bent": one label in ten wrong) it writes the
- * made-up set that tests/suites/train.sh trains on: 16 x 16, three classes that differ in which channel carries a stripe, groups
- * of near copies, made variants of training pictures, all three splits.
+ * What training sees of a shard set. Called with a folder (and a number of pictures, and "bent": one label in
+ * ten wrong) it writes the made-up set that tests/suites/train.sh trains on: 16 x 16, three classes that
+ * differ in which channel carries a stripe, groups of near copies, made variants of training pictures, all
+ * three splits.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,35 +25,44 @@ static void paint(uint8_t *pixels, int label, uint64_t picture, int variant)
     for (int y = 0; y < SIDE; y++)
         for (int x = 0; x < SIDE; x++)
             for (int c = 0; c < 3; c++) {
-                int v = 60 + (int)random_below(&noise, 80) + (c == label && y >= at && y < at + 4 ? strength : 0);
+                int v =
+                    60 + (int)random_below(&noise, 80) + (c == label && y >= at && y < at + 4 ? strength : 0);
                 pixels[(y * SIDE + x) * 3 + c] = (uint8_t)(v > 255 ? 255 : v);
             }
 }
 
 static int write_set(const char *folder, int n, bool bent, struct error *err)
 {
-    struct shard_writer_options o = {.side_px = SIDE, .resize = "area", .encoding = SHARD_RAW, .shard_bytes = 20000};
+    struct shard_writer_options o = {.side_px = SIDE,
+                                     .resize = "area",
+                                     .encoding = SHARD_RAW,
+                                     .shard_bytes = 20000};
     struct shard_writer *w;
     uint8_t pixels[SIDE * SIDE * 3];
-    if (shard_writer_open(&w, folder, &o, err))
-        return -1;
+    if (shard_writer_open(&w, folder, &o, err)) return -1;
     for (int i = 0; i < n; i++) {
         int label = i * 7 % 3, said = bent && i % 10 == 3 ? (label + 1) % 3 : label, fifth = i / 2 % 5;
         enum shard_split split = fifth == 3 ? SHARD_VAL : fifth == 4 ? SHARD_TEST : SHARD_TRAIN;
         int n_variants = split == SHARD_TRAIN && i % 4 == 0 ? 2 : 0;
         char path[64], source[64], group[32] = "", hex[33];
         snprintf(source, sizeof source, "%s/%04d.png", classes[said], i);
-        if (i % 2 == 0 || i % 6 == 1)
-            snprintf(group, sizeof group, "g%d", i / 2);
+        if (i % 2 == 0 || i % 6 == 1) snprintf(group, sizeof group, "g%d", i / 2);
         for (int v = 0; v <= n_variants; v++) {
             struct xxh128 h;
             paint(pixels, label, (uint64_t)i, v);
             xxh128_of(&h, pixels, sizeof pixels);
             xxh128_hex(hex, &h);
             snprintf(path, sizeof path, "made/%04d-%d.png", i, v);
-            struct shard_writer_record r = {.path = v ? path : source, .xxh128 = hex, .group = group, .source = v ? source : "",
-                                            .label = classes[said], .split = split, .fold = -1, .variant = v,
-                                            .bytes = pixels, .n_bytes = sizeof pixels};
+            struct shard_writer_record r = {.path = v ? path : source,
+                                            .xxh128 = hex,
+                                            .group = group,
+                                            .source = v ? source : "",
+                                            .label = classes[said],
+                                            .split = split,
+                                            .fold = -1,
+                                            .variant = v,
+                                            .bytes = pixels,
+                                            .n_bytes = sizeof pixels};
             if (shard_writer_add(w, &r, err)) {
                 shard_writer_close(w);
                 return -1;

@@ -1,6 +1,6 @@
 /*
- * mpi_transport.c: lib/dist over MPI-3 (OpenMPI). Non-blocking calls only, so that a rank that waits can see that another is gone
- * instead of hanging in a library that does not return.
+ * mpi_transport.c: lib/dist over MPI-3 (OpenMPI). Non-blocking calls only, so that a rank that waits can see
+ * that another is gone instead of hanging in a library that does not return.
  */
 #include <mpi.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 struct dist_request {
     MPI_Request r;
-    struct dist_request *next, **from;      /* from: what points here */
+    struct dist_request *next, **from; /* from: what points here */
 };
 struct dist_group {
     MPI_Comm comm;
@@ -23,8 +23,7 @@ static int failed(int status, const char *what, struct error *err)
 {
     char text[MPI_MAX_ERROR_STRING + 1] = "";
     int n = 0;
-    if (status == MPI_SUCCESS)
-        return 0;
+    if (status == MPI_SUCCESS) return 0;
     MPI_Error_string(status, text, &n);
     return error_set(err, EX_TEMPFAIL, "MPI: %s: %s", what, text);
 }
@@ -34,14 +33,15 @@ static int mpi_open(struct dist_group **out, int *rank, int *size, struct error 
     int level, there = 0;
     struct dist_group *g = mem_zalloc(1, sizeof *g, err);
     *out = NULL;
-    if (!g)
-        return -1;
+    if (!g) return -1;
     /* FUNNELED: loaders and OpenMP have threads of their own, but only the opening one calls MPI. */
     if (failed(MPI_Initialized(&there), "MPI_Initialized", err) ||
-        (!there && failed(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level), "MPI_Init_thread", err)) ||
+        (!there &&
+         failed(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level), "MPI_Init_thread", err)) ||
         failed(MPI_Comm_dup(MPI_COMM_WORLD, &g->comm), "MPI_Comm_dup", err) ||
         failed(MPI_Comm_set_errhandler(g->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", err) ||
-        failed(MPI_Comm_rank(g->comm, rank), "MPI_Comm_rank", err) || failed(MPI_Comm_size(g->comm, size), "MPI_Comm_size", err)) {
+        failed(MPI_Comm_rank(g->comm, rank), "MPI_Comm_rank", err) ||
+        failed(MPI_Comm_size(g->comm, size), "MPI_Comm_size", err)) {
         free(g);
         return -1;
     }
@@ -52,15 +52,13 @@ static int mpi_open(struct dist_group **out, int *rank, int *size, struct error 
 /* What MPI keeps of a request is its own memory and the caller's: ours can go while it is under way. */
 static void forget(struct dist_request *q)
 {
-    if ((*q->from = q->next))
-        q->next->from = q->from;
+    if ((*q->from = q->next)) q->next->from = q->from;
     free(q);
 }
 
 static void mpi_close(struct dist_group *g, bool lost)
 {
-    if (!g)
-        return;
+    if (!g) return;
     if (!lost) {
         MPI_Comm_free(&g->comm);
         MPI_Finalize();
@@ -72,30 +70,29 @@ static void mpi_close(struct dist_group *g, bool lost)
     free(g);
 }
 
-static void mpi_abort(struct dist_group *g, int code)
-{
-    MPI_Abort(g->comm, code);
-}
+static void mpi_abort(struct dist_group *g, int code) { MPI_Abort(g->comm, code); }
 
-static int mpi_start(struct dist_group *g, enum dist_kind kind, void *data, size_t n, int peer, struct dist_request **out,
-                     struct error *err)
+static int mpi_start(struct dist_group *g, enum dist_kind kind, void *data, size_t n, int peer,
+                     struct dist_request **out, struct error *err)
 {
     struct dist_request *q = mem_zalloc(1, sizeof *q, err);
     int rc = -1;
     *out = NULL;
-    if (!q)
-        return -1;
+    if (!q) return -1;
     switch (kind) {
     case DIST_SUM_F32:
     case DIST_SUM_F64:
-        rc = failed(MPI_Iallreduce(MPI_IN_PLACE, data, (int)n, kind == DIST_SUM_F32 ? MPI_FLOAT : MPI_DOUBLE, MPI_SUM, g->comm, &q->r),
+        rc = failed(MPI_Iallreduce(MPI_IN_PLACE, data, (int)n, kind == DIST_SUM_F32 ? MPI_FLOAT : MPI_DOUBLE,
+                                   MPI_SUM, g->comm, &q->r),
                     "MPI_Iallreduce", err);
         break;
     case DIST_BROADCAST:
         rc = failed(MPI_Ibcast(data, (int)n, MPI_BYTE, 0, g->comm, &q->r), "MPI_Ibcast", err);
         break;
     case DIST_GATHER:
-        rc = failed(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, (int)n, MPI_BYTE, g->comm, &q->r), "MPI_Iallgather", err);
+        rc =
+            failed(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, (int)n, MPI_BYTE, g->comm, &q->r),
+                   "MPI_Iallgather", err);
         break;
     case DIST_SEND:
         rc = failed(MPI_Isend(data, (int)n, MPI_BYTE, peer, TAG, g->comm, &q->r), "MPI_Isend", err);
@@ -109,8 +106,7 @@ static int mpi_start(struct dist_group *g, enum dist_kind kind, void *data, size
         return -1;
     }
     q->from = &g->started;
-    if ((q->next = g->started))
-        q->next->from = &q->next;
+    if ((q->next = g->started)) q->next->from = &q->next;
     g->started = q;
     *out = q;
     return 0;
@@ -120,19 +116,20 @@ static int mpi_test(struct dist_group *g, struct dist_request *q, bool *done, st
 {
     int flag = 0;
     (void)g;
-    if (failed(MPI_Test(&q->r, &flag, MPI_STATUS_IGNORE), "MPI_Test", err))
-        return -1;
-    if ((*done = flag))
-        forget(q);
+    if (failed(MPI_Test(&q->r, &flag, MPI_STATUS_IGNORE), "MPI_Test", err)) return -1;
+    if ((*done = flag)) forget(q);
     return 0;
 }
 
 static const struct dist_transport transport = {
-    .abi = DIST_ABI, .name = "mpi", .open = mpi_open, .close = mpi_close, .abort = mpi_abort, .start = mpi_start, .test = mpi_test,
+    .abi = DIST_ABI,
+    .name = "mpi",
+    .open = mpi_open,
+    .close = mpi_close,
+    .abort = mpi_abort,
+    .start = mpi_start,
+    .test = mpi_test,
 };
 
 __attribute__((visibility("default"))) const struct dist_transport *winnow_dist(void);
-const struct dist_transport *winnow_dist(void)
-{
-    return &transport;
-}
+const struct dist_transport *winnow_dist(void) { return &transport; }

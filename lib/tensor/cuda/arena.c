@@ -1,6 +1,7 @@
 /*
- * arena.c: arithmetic over whole arenas of parameters, and the optimisers' steps made of it. A step is a handful of
- * calls whatever the number of layers: three for SGD, three and five for every four million values for Adam.
+ * arena.c: arithmetic over whole arenas of parameters, and the optimisers' steps made of it. A step is a
+ * handful of calls whatever the number of layers: three for SGD, three and five for every four million values
+ * for Adam.
  *
  * cuBLAS counts in int: longer arenas go in pieces of 2^30.
  */
@@ -12,36 +13,32 @@
 #define PIECE ((size_t)1 << 30)
 
 /* For each GPU and piece: queues one call. n_left and position are the piece's. */
-#define EACH_PIECE(b, n, code) \
-    do { \
-        for (int k_ = 0; k_ < (b)->n_gpus; k_++) { \
-            struct gpu *gpu = &(b)->gpu[k_]; \
-            if (gpu_use(gpu, err)) \
-                return -1; \
-            for (size_t first = 0; first < (n); first += PIECE) { \
-                int count = (int)((n)-first < PIECE ? (n)-first : PIECE); \
-                if (code) \
-                    return -1; \
-            } \
-        } \
+#define EACH_PIECE(b, n, code)                                                                               \
+    do {                                                                                                     \
+        for (int k_ = 0; k_ < (b)->n_gpus; k_++) {                                                           \
+            struct gpu *gpu = &(b)->gpu[k_];                                                                 \
+            if (gpu_use(gpu, err)) return -1;                                                                \
+            for (size_t first = 0; first < (n); first += PIECE) {                                            \
+                int count = (int)((n)-first < PIECE ? (n)-first : PIECE);                                    \
+                if (code) return -1;                                                                         \
+            }                                                                                                \
+        }                                                                                                    \
     } while (0)
 #define FLOATS(s) ((float *)at(&(s), k_) + first)
 
 int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
 {
-    if (group_settle(b, y.buffer, err))
-        return -1;
+    if (group_settle(b, y.buffer, err)) return -1;
     EACH_PIECE(b, n, CUDA(NULL, cudaMemsetAsync(FLOATS(y), 0, (size_t)count * sizeof(float), gpu->compute)));
     return 0;
 }
 
 int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
 {
-    if (group_settle(b, x.buffer, err) || group_settle(b, y.buffer, err))
-        return -1;
+    if (group_settle(b, x.buffer, err) || group_settle(b, y.buffer, err)) return -1;
     EACH_PIECE(b, n,
-               CUDA(NULL, cudaMemcpyAsync(FLOATS(y), FLOATS(x), (size_t)count * sizeof(float), cudaMemcpyDeviceToDevice,
-                                          gpu->compute)));
+               CUDA(NULL, cudaMemcpyAsync(FLOATS(y), FLOATS(x), (size_t)count * sizeof(float),
+                                          cudaMemcpyDeviceToDevice, gpu->compute)));
     return 0;
 }
 
@@ -64,7 +61,8 @@ int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error
 
 int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
 {
-    return group_settle(b, x.buffer, err) || group_settle(b, y.buffer, err) || axpy(b, y, x, n, a, err) ? -1 : 0;
+    return group_settle(b, x.buffer, err) || group_settle(b, y.buffer, err) || axpy(b, y, x, n, a, err) ? -1
+                                                                                                        : 0;
 }
 
 /* nrm2 scales as it goes, so that a square too large for a float is no overflow; it waits for its answer. */
@@ -72,32 +70,29 @@ int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out,
 {
     struct gpu *g = &b->gpu[0];
     *out = 0;
-    if (group_settle(b, x.buffer, err) || gpu_use(g, err))
-        return -1;
+    if (group_settle(b, x.buffer, err) || gpu_use(g, err)) return -1;
     for (size_t first = 0; first < n; first += PIECE) {
         float norm = 0;
         int count = (int)(n - first < PIECE ? n - first : PIECE);
-        if (BLAS("arena", cublasSnrm2(g->blas, count, (float *)at(&x, 0) + first, 1, &norm)))
-            return -1;
+        if (BLAS("arena", cublasSnrm2(g->blas, count, (float *)at(&x, 0) + first, 1, &norm))) return -1;
         *out += (double)norm * norm;
     }
     return 0;
 }
 
-int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n, const struct sgd_step *s,
-             struct error *err)
+int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
+             const struct sgd_step *s, struct error *err)
 {
     if (group_settle(b, g.buffer, err) || scal(b, v, n, s->momentum, err) || axpy(b, v, g, n, -s->rate, err))
         return -1;
-    if (!s->nesterov)
-        return axpy(b, p, v, n, 1, err);
+    if (!s->nesterov) return axpy(b, p, v, n, 1, err);
     return axpy(b, p, v, n, s->momentum, err) || axpy(b, p, g, n, -s->rate, err) ? -1 : 0;
 }
 
-/* --- Adam --------------------------------------------------------------------------------------------------------- */
+/* --- Adam --- */
 
-/* Neither library divides; batch norm in inference mode does: scale * (x - mean) / sqrt(variance + epsilon) + bias,
- * element by element. */
+/* Neither library divides; batch norm in inference mode does: scale * (x - mean) / sqrt(variance + epsilon) +
+ * bias, element by element. */
 struct adam_room {
     float *ones, *zeros, *root;
 };
@@ -107,17 +102,15 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
     size_t bytes = CUDA_ADAM_CHUNK * sizeof(float);
     bool fresh = !g->adam;
     cudnnTensorDescriptor_t t = NULL;
-    if (fresh && CUDA("Adam", cudaMalloc(&g->adam, 3 * bytes)))
-        return -1;
-    *room = (struct adam_room){g->adam, (float *)g->adam + CUDA_ADAM_CHUNK, (float *)g->adam + 2 * CUDA_ADAM_CHUNK};
-    if (!fresh)
-        return 0;
-    int rc =
-        tensor_make(&t, "Adam", CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, (int)(CUDA_ADAM_CHUNK / 1024), 1024, err) ||
-        fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->ones, 1, err) ||
-        fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->zeros, 0, err);
-    if (t)
-        cudnnDestroyTensorDescriptor(t);
+    if (fresh && CUDA("Adam", cudaMalloc(&g->adam, 3 * bytes))) return -1;
+    *room = (struct adam_room){g->adam, (float *)g->adam + CUDA_ADAM_CHUNK,
+                               (float *)g->adam + 2 * CUDA_ADAM_CHUNK};
+    if (!fresh) return 0;
+    int rc = tensor_make(&t, "Adam", CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, (int)(CUDA_ADAM_CHUNK / 1024),
+                         1024, err) ||
+             fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->ones, 1, err) ||
+             fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->zeros, 0, err);
+    if (t) cudnnDestroyTensorDescriptor(t);
     if (rc) {
         cudaStreamSynchronize(g->compute);
         cudaFree(g->adam);
@@ -126,32 +119,32 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
     return rc ? -1 : 0;
 }
 
-/* n values as one tensor that is no longer than it must be in any direction: rows of 1024, and one row for the rest. */
-static int adam_piece(struct gpu *g, const struct adam_room *room, float *p, float *grad, float *m, float *v, int rows,
-                      int columns, float rate, const struct adam_step *s, cudnnOpTensorDescriptor_t multiply,
-                      cudnnOpTensorDescriptor_t root, struct error *err)
+/* n values as one tensor that is no longer than it must be in any direction: rows of 1024, and one row for
+ * the rest. */
+static int adam_piece(struct gpu *g, const struct adam_room *room, float *p, float *grad, float *m, float *v,
+                      int rows, int columns, float rate, const struct adam_step *s,
+                      cudnnOpTensorDescriptor_t multiply, cudnnOpTensorDescriptor_t root, struct error *err)
 {
     cudnnTensorDescriptor_t t = NULL, single = NULL;
     cudnnHandle_t dnn = g->dnn;
     const char *who = "Adam";
     float minus_rate = -rate, keep1 = s->beta1, take1 = 1 - s->beta1, keep2 = s->beta2, take2 = 1 - s->beta2;
-    int rc =
-        tensor_make(&t, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, rows, columns, err) ||
-        tensor_make(&single, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, 1, 1, err) ||
-        /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g g */
-        DNN(who, cudnnAddTensor(dnn, &take1, t, grad, &keep1, t, m)) ||
-        DNN(who, cudnnOpTensor(dnn, multiply, &take2, t, grad, &one, t, grad, &keep2, t, v)) ||
-        /* root = sqrt(v) + epsilon, squared, so that batch norm takes its root again */
-        DNN(who, cudnnOpTensor(dnn, root, &one, t, v, &one, t, v, &zero, t, room->root)) ||
-        DNN(who, cudnnAddTensor(dnn, &s->epsilon, single, room->ones, &one, t, room->root)) ||
-        DNN(who, cudnnOpTensor(dnn, multiply, &one, t, room->root, &one, t, room->root, &zero, t, room->root)) ||
-        /* p = p - rate * m / root */
-        DNN(who, cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_PER_ACTIVATION, &minus_rate, &one, t, m,
-                                                         t, p, t, room->ones, room->zeros, room->zeros, room->root, 0));
-    if (t)
-        cudnnDestroyTensorDescriptor(t);
-    if (single)
-        cudnnDestroyTensorDescriptor(single);
+    int rc = tensor_make(&t, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, rows, columns, err) ||
+             tensor_make(&single, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, 1, 1, err) ||
+             /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g g */
+             DNN(who, cudnnAddTensor(dnn, &take1, t, grad, &keep1, t, m)) ||
+             DNN(who, cudnnOpTensor(dnn, multiply, &take2, t, grad, &one, t, grad, &keep2, t, v)) ||
+             /* root = sqrt(v) + epsilon, squared, so that batch norm takes its root again */
+             DNN(who, cudnnOpTensor(dnn, root, &one, t, v, &one, t, v, &zero, t, room->root)) ||
+             DNN(who, cudnnAddTensor(dnn, &s->epsilon, single, room->ones, &one, t, room->root)) ||
+             DNN(who, cudnnOpTensor(dnn, multiply, &one, t, room->root, &one, t, room->root, &zero, t,
+                                    room->root)) ||
+             /* p = p - rate * m / root */
+             DNN(who, cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_PER_ACTIVATION,
+                                                              &minus_rate, &one, t, m, t, p, t, room->ones,
+                                                              room->zeros, room->zeros, room->root, 0));
+    if (t) cudnnDestroyTensorDescriptor(t);
+    if (single) cudnnDestroyTensorDescriptor(single);
     return rc ? -1 : 0;
 }
 
@@ -162,27 +155,27 @@ int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, st
     double t = (double)s->step;
     float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
     const char *who = "Adam";
-    int rc =
-        group_settle(b, g.buffer, err) || DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) ||
-        DNN(who, cudnnCreateOpTensorDescriptor(&root)) ||
-        DNN(who, cudnnSetOpTensorDescriptor(multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN)) ||
-        DNN(who, cudnnSetOpTensorDescriptor(root, CUDNN_OP_TENSOR_SQRT, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN));
+    int rc = group_settle(b, g.buffer, err) || DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) ||
+             DNN(who, cudnnCreateOpTensorDescriptor(&root)) ||
+             DNN(who, cudnnSetOpTensorDescriptor(multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
+                                                 CUDNN_PROPAGATE_NAN)) ||
+             DNN(who, cudnnSetOpTensorDescriptor(root, CUDNN_OP_TENSOR_SQRT, CUDNN_DATA_FLOAT,
+                                                 CUDNN_PROPAGATE_NAN));
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         struct gpu *gpu = &b->gpu[k];
         struct adam_room room = {0};
         rc = gpu_use(gpu, err) || adam_open(gpu, &room, err);
-        float *pp = (float *)at(&p, k), *pg = (float *)at(&g, k), *pm = (float *)at(&m, k), *pv = (float *)at(&v, k);
+        float *pp = (float *)at(&p, k), *pg = (float *)at(&g, k), *pm = (float *)at(&m, k),
+              *pv = (float *)at(&v, k);
         for (size_t first = 0; !rc && first < n;) {
             size_t left = n - first < CUDA_ADAM_CHUNK ? n - first : CUDA_ADAM_CHUNK;
             int rows = left >= 1024 ? (int)(left / 1024) : 1, columns = left >= 1024 ? 1024 : (int)left;
-            rc = adam_piece(gpu, &room, pp + first, pg + first, pm + first, pv + first, rows, columns, rate, s,
-                            multiply, root, err);
+            rc = adam_piece(gpu, &room, pp + first, pg + first, pm + first, pv + first, rows, columns, rate,
+                            s, multiply, root, err);
             first += (size_t)rows * (size_t)columns;
         }
     }
-    if (multiply)
-        cudnnDestroyOpTensorDescriptor(multiply);
-    if (root)
-        cudnnDestroyOpTensorDescriptor(root);
+    if (multiply) cudnnDestroyOpTensorDescriptor(multiply);
+    if (root) cudnnDestroyOpTensorDescriptor(root);
     return rc ? -1 : 0;
 }

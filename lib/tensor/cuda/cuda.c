@@ -10,55 +10,48 @@
 
 const float one = 1, zero = 0;
 
-/* --- errors ------------------------------------------------------------------------------------------------------- */
+/* --- errors --- */
 
 /* "cudnnCreate(&g->dnn)" is told as "cudnnCreate". */
 static int name_length(const char *call) { return (int)strcspn(call, "( "); }
 
 int cuda_check(struct error *err, const char *subject, const char *call, cudaError_t status)
 {
-    if (status == cudaSuccess)
-        return 0;
+    if (status == cudaSuccess) return 0;
     return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s (%s)", subject ? subject : "", subject ? ": " : "",
                      name_length(call), call, cudaGetErrorName(status), cudaGetErrorString(status));
 }
 
 int dnn_check(struct error *err, const char *subject, const char *call, cudnnStatus_t status)
 {
-    if (status == CUDNN_STATUS_SUCCESS)
-        return 0;
+    if (status == CUDNN_STATUS_SUCCESS) return 0;
     char detail[300] = "";
     cudnnGetLastErrorString(detail, sizeof detail);
     for (char *c = detail; *c; c++)
-        if (iscntrl((unsigned char)*c))
-            *c = ' ';
+        if (iscntrl((unsigned char)*c)) *c = ' ';
     return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s%s%s", subject ? subject : "", subject ? ": " : "",
                      name_length(call), call, cudnnGetErrorString(status), *detail ? ": " : "", detail);
 }
 
 int blas_check(struct error *err, const char *subject, const char *call, cublasStatus_t status)
 {
-    if (status == CUBLAS_STATUS_SUCCESS)
-        return 0;
+    if (status == CUBLAS_STATUS_SUCCESS) return 0;
     return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s", subject ? subject : "", subject ? ": " : "",
                      name_length(call), call, cublasGetStatusName(status));
 }
 
-/* --- one GPU ------------------------------------------------------------------------------------------------------ */
+/* --- one GPU --- */
 
 int gpu_use(const struct gpu *g, struct error *err) { return CUDA(NULL, cudaSetDevice(g->device)); }
 
 int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err)
 {
-    if (wanted <= *bytes)
-        return 0;
-    if (gpu_use(g, err) || CUDA(what, cudaStreamSynchronize(g->compute)))
-        return -1;
+    if (wanted <= *bytes) return 0;
+    if (gpu_use(g, err) || CUDA(what, cudaStreamSynchronize(g->compute))) return -1;
     cudaFree(*p);
     *p = NULL;
     *bytes = 0;
-    if (CUDA(what, cudaMalloc(p, wanted)))
-        return -1;
+    if (CUDA(what, cudaMalloc(p, wanted))) return -1;
     *bytes = wanted;
     return 0;
 }
@@ -69,8 +62,7 @@ static int constant_vectors(struct gpu *g, struct error *err)
     float *values = mem_zalloc(2 * n, sizeof *values, err);
     uint16_t *halves = values ? mem_zalloc(2 * n, sizeof *halves, err) : NULL;
     int rc = -1;
-    if (!halves)
-        goto out;
+    if (!halves) goto out;
     for (size_t i = 0; i < n; i++) {
         values[i] = 1;
         halves[i] = 0x3f80; /* 1 in bfloat16 */
@@ -101,8 +93,7 @@ static int gpu_open(struct gpu *g, int device, struct error *err)
                              &g->staging[1].copied, &g->staging[1].consumed,
                              &g->written,           &g->summed};
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
-        if (CUDA(NULL, cudaEventCreateWithFlags(events[i], cudaEventDisableTiming)))
-            return -1;
+        if (CUDA(NULL, cudaEventCreateWithFlags(events[i], cudaEventDisableTiming))) return -1;
     if (DNN(NULL, cudnnCreate(&g->dnn)) || DNN(NULL, cudnnSetStream(g->dnn, g->compute)) ||
         BLAS(NULL, cublasCreate(&g->blas)) || BLAS(NULL, cublasSetStream(g->blas, g->compute)))
         return -1;
@@ -111,24 +102,17 @@ static int gpu_open(struct gpu *g, int device, struct error *err)
 
 static void gpu_close(struct gpu *g)
 {
-    if (!g->compute && !g->copy)
-        return;
+    if (!g->compute && !g->copy) return;
     cudaSetDevice(g->device);
-    if (g->compute)
-        cudaStreamSynchronize(g->compute);
-    if (g->copy)
-        cudaStreamSynchronize(g->copy);
-    if (g->dnn)
-        cudnnDestroy(g->dnn);
-    if (g->blas)
-        cublasDestroy(g->blas);
+    if (g->compute) cudaStreamSynchronize(g->compute);
+    if (g->copy) cudaStreamSynchronize(g->copy);
+    if (g->dnn) cudnnDestroy(g->dnn);
+    if (g->blas) cublasDestroy(g->blas);
     for (int i = 0; i < 2; i++) {
         cudaFreeHost(g->staging[i].pinned);
         cudaFree(g->staging[i].device);
-        if (g->staging[i].copied)
-            cudaEventDestroy(g->staging[i].copied);
-        if (g->staging[i].consumed)
-            cudaEventDestroy(g->staging[i].consumed);
+        if (g->staging[i].copied) cudaEventDestroy(g->staging[i].copied);
+        if (g->staging[i].consumed) cudaEventDestroy(g->staging[i].consumed);
     }
     cudaFreeHost(g->download_pinned);
     cudaFree(g->convert);
@@ -136,19 +120,14 @@ static void gpu_close(struct gpu *g)
     cudaFree(g->ones_bf16);
     cudaFree(g->adam);
     cudaFree(g->search);
-    if (g->written)
-        cudaEventDestroy(g->written);
-    if (g->summed)
-        cudaEventDestroy(g->summed);
-    if (g->sum)
-        cudaStreamDestroy(g->sum);
-    if (g->copy)
-        cudaStreamDestroy(g->copy);
-    if (g->compute)
-        cudaStreamDestroy(g->compute);
+    if (g->written) cudaEventDestroy(g->written);
+    if (g->summed) cudaEventDestroy(g->summed);
+    if (g->sum) cudaStreamDestroy(g->sum);
+    if (g->copy) cudaStreamDestroy(g->copy);
+    if (g->compute) cudaStreamDestroy(g->compute);
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------ */
+/* --- opening --- */
 
 /* Which GPUs: WINNOW_CUDA_DEVICES, "0,1,2", else options->device_index. */
 static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backend_options *o, int n_there,
@@ -163,15 +142,15 @@ static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backen
             char *end;
             long v = strtol(s, &end, 10);
             if (end == s || v < 0 || v > 1000 || (*end && *end != ','))
-                return error_set(err, EX_USAGE, "cuda: WINNOW_CUDA_DEVICES '%s' is no list such as 0,1", list);
+                return error_set(err, EX_USAGE, "cuda: WINNOW_CUDA_DEVICES '%s' is no list such as 0,1",
+                                 list);
             if (*n == CUDA_MAX_GPUS)
                 return error_set(err, EX_USAGE, "cuda: more than %d GPUs in '%s'", CUDA_MAX_GPUS, list);
             for (int i = 0; i < *n; i++)
                 if (devices[i] == (int)v)
                     return error_set(err, EX_USAGE, "cuda: GPU %ld is twice in '%s'", v, list);
             devices[(*n)++] = (int)v;
-            if (!*end)
-                break;
+            if (!*end) break;
             s = end + 1;
         }
     }
@@ -182,8 +161,8 @@ static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backen
 }
 
 /*
- * bfloat16 rests on cudnnTransformTensor changing types, which the documentation neither promises nor denies: asked
- * once, with a value that survives the way there and back.
+ * bfloat16 rests on cudnnTransformTensor changing types, which the documentation neither promises nor denies:
+ * asked once, with a value that survives the way there and back.
  */
 static int check_bf16(struct backend *b, struct error *err)
 {
@@ -193,17 +172,17 @@ static int check_bf16(struct backend *b, struct error *err)
     if (b->properties.major < 8)
         return error_set(err, EX_NODEVICE, "cuda: precision bf16 needs compute capability 8.0, %s has %d.%d",
                          b->properties.name, b->properties.major, b->properties.minor);
-    int rc = gpu_use(g, err) || tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, 8, 1, 1, err) ||
+    int rc = gpu_use(g, err) ||
+             tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, 8, 1, 1, err) ||
              tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, CUDNN_TENSOR_NHWC, 1, 8, 1, 1, err);
     if (!rc && (transform(g, NULL, wide, g->ones, narrow, g->ones_bf16, false, &why) ||
                 transform(g, NULL, narrow, g->ones_bf16, wide, g->ones, false, &why) ||
                 cuda_check(&why, NULL, "cudaStreamSynchronize", cudaStreamSynchronize(g->compute))))
         rc = error_set(err, EX_NODEVICE,
-                       "cuda: precision bf16 is not to be had: cuDNN does not convert types here (%s)", why.text);
-    if (wide)
-        cudnnDestroyTensorDescriptor(wide);
-    if (narrow)
-        cudnnDestroyTensorDescriptor(narrow);
+                       "cuda: precision bf16 is not to be had: cuDNN does not convert types here (%s)",
+                       why.text);
+    if (wide) cudnnDestroyTensorDescriptor(wide);
+    if (narrow) cudnnDestroyTensorDescriptor(narrow);
     return rc ? -1 : 0;
 }
 
@@ -219,16 +198,15 @@ static void describe(struct backend *b)
     if (b->options.precision == PRECISION_TF32 && b->properties.major < 8)
         precision = "fp32 (TF32 needs compute capability 8.0)";
     snprintf(b->description, sizeof b->description,
-             "%d x %s (compute capability %d.%d, %d SMs at %d MHz), CUDA %d.%d, cuDNN %zu.%zu.%zu, %s", b->n_gpus,
-             b->properties.name, b->properties.major, b->properties.minor, b->properties.multiProcessorCount,
-             clock_khz / 1000, runtime / 1000, runtime % 1000 / 10, version / 10000, version / 100 % 100, version % 100,
-             precision);
+             "%d x %s (compute capability %d.%d, %d SMs at %d MHz), CUDA %d.%d, cuDNN %zu.%zu.%zu, %s",
+             b->n_gpus, b->properties.name, b->properties.major, b->properties.minor,
+             b->properties.multiProcessorCount, clock_khz / 1000, runtime / 1000, runtime % 1000 / 10,
+             version / 10000, version / 100 % 100, version % 100, precision);
 }
 
 static void cuda_close(struct backend *b)
 {
-    if (!b)
-        return;
+    if (!b) return;
     algorithms_close(b);
     group_close(b);
     for (int i = 0; i < b->n_gpus; i++)
@@ -246,26 +224,24 @@ static int cuda_open(struct backend **out, const struct backend_options *options
         return error_set(err, EX_NODEVICE, "cuda: no GPU here: %s",
                          status == cudaSuccess ? "none found" : cudaGetErrorString(status));
     }
-    if (parse_devices(devices, &n, options, n_there, err))
-        return -1;
+    if (parse_devices(devices, &n, options, n_there, err)) return -1;
     struct backend *b = mem_zalloc(1, sizeof *b, err);
-    if (!b)
-        return -1;
+    if (!b) return -1;
     b->options = *options;
     b->n_gpus = n;
     const char *limit = getenv("WINNOW_CUDA_WORKSPACE_MIB");
     b->workspace_limit = (limit && *limit ? strtoull(limit, NULL, 10) : 1024) << 20;
-    if (CUDA(NULL, cudaGetDeviceProperties(&b->properties, devices[0])))
-        goto fail;
+    if (CUDA(NULL, cudaGetDeviceProperties(&b->properties, devices[0]))) goto fail;
     for (int i = 0; i < n; i++)
-        if (gpu_open(&b->gpu[i], devices[i], err))
-            goto fail;
+        if (gpu_open(&b->gpu[i], devices[i], err)) goto fail;
     if (b->properties.major * 10 + b->properties.minor < 75) {
-        error_set(err, EX_NODEVICE, "cuda: %s has compute capability %d.%d; cuDNN 9 here needs 7.5 (Turing) or later",
+        error_set(err, EX_NODEVICE,
+                  "cuda: %s has compute capability %d.%d; cuDNN 9 here needs 7.5 (Turing) or later",
                   b->properties.name, b->properties.major, b->properties.minor);
         goto fail;
     }
-    if ((options->precision == PRECISION_BF16 && check_bf16(b, err)) || group_open(b, err) || algorithms_open(b, err))
+    if ((options->precision == PRECISION_BF16 && check_bf16(b, err)) || group_open(b, err) ||
+        algorithms_open(b, err))
         goto fail;
     describe(b);
     *out = b;
@@ -277,30 +253,27 @@ fail:
 
 static const char *cuda_describe(const struct backend *b) { return b->description; }
 
-/* The smallest of the GPUs, less what the libraries take when they first run (kernels, cuBLAS' own workspace). */
+/* The smallest of the GPUs, less what the libraries take when they first run (kernels, cuBLAS' own
+ * workspace). */
 static size_t cuda_memory_available(const struct backend *b)
 {
     size_t least = SIZE_MAX, reserve = (size_t)256 << 20;
     for (int i = 0; i < b->n_gpus; i++) {
         size_t available = 0, total = 0;
         struct error ignored = {0};
-        if (gpu_use(&b->gpu[i], &ignored) || cudaMemGetInfo(&available, &total) != cudaSuccess)
-            return 0;
-        if (available < least)
-            least = available;
+        if (gpu_use(&b->gpu[i], &ignored) || cudaMemGetInfo(&available, &total) != cudaSuccess) return 0;
+        if (available < least) least = available;
     }
     return least > 2 * reserve ? least - reserve : least / 2 + 1;
 }
 
-/* --- memory ------------------------------------------------------------------------------------------------------- */
+/* --- memory --- */
 
 static void cuda_free(struct backend *b, struct backend_buffer *buffer)
 {
-    if (!buffer)
-        return;
+    if (!buffer) return;
     for (int i = 0; i < b->n_gpus; i++) {
-        if (!buffer->p[i])
-            continue;
+        if (!buffer->p[i]) continue;
         cudaSetDevice(b->gpu[i].device);
         cudaStreamSynchronize(b->gpu[i].compute); /* queued work may still read it */
         cudaFree(buffer->p[i]);
@@ -312,16 +285,13 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
 {
     struct backend_buffer *buffer = mem_zalloc(1, sizeof *buffer, err);
     *out = NULL;
-    if (!buffer)
-        return -1;
+    if (!buffer) return -1;
     buffer->bytes = round_up(bytes ? bytes : 1);
     for (int i = 0; i < b->n_gpus; i++) {
         struct gpu *g = &b->gpu[i];
-        if (gpu_use(g, err))
-            goto fail;
+        if (gpu_use(g, err)) goto fail;
         if (g->search) { /* plans are made by now: its memory is wanted here */
-            if (CUDA(NULL, cudaStreamSynchronize(g->compute)))
-                goto fail;
+            if (CUDA(NULL, cudaStreamSynchronize(g->compute))) goto fail;
             cudaFree(g->search);
             g->search = NULL;
             g->search_bytes = 0;
@@ -331,8 +301,8 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
             size_t available = 0, total = 0;
             cudaGetLastError();
             cudaMemGetInfo(&available, &total);
-            error_set(err, EX_OSERR, "cuda: cudaMalloc: GPU %d has no %zu MiB left (%zu of %zu MiB free)", g->device,
-                      buffer->bytes >> 20, available >> 20, total >> 20);
+            error_set(err, EX_OSERR, "cuda: cudaMalloc: GPU %d has no %zu MiB left (%zu of %zu MiB free)",
+                      g->device, buffer->bytes >> 20, available >> 20, total >> 20);
             goto fail;
         }
         if (CUDA(NULL, status) || CUDA(NULL, cudaMemsetAsync(buffer->p[i], 0, buffer->bytes, g->compute)))
@@ -348,12 +318,11 @@ fail:
 static int cuda_sync(struct backend *b, struct error *err)
 {
     for (int i = 0; i < b->n_gpus; i++)
-        if (gpu_use(&b->gpu[i], err) || CUDA(NULL, cudaStreamSynchronize(b->gpu[i].compute)))
-            return -1;
+        if (gpu_use(&b->gpu[i], err) || CUDA(NULL, cudaStreamSynchronize(b->gpu[i].compute))) return -1;
     return 0;
 }
 
-/* --- layouts ------------------------------------------------------------------------------------------------------ */
+/* --- layouts --- */
 
 static size_t cuda_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
@@ -403,7 +372,8 @@ static const struct backend_table table = {
     .sum_of_squares = cuda_sum_of_squares,
     .sgd = cuda_sgd,
     .adam = cuda_adam,
-    .whole_batches = true, /* a GPU wants work, not locality; and a chunk would have to divide among several */
+    /* a GPU wants work, not locality; and a chunk would have to divide among several */
+    .whole_batches = true,
 };
 
 /* What lib/tensor/backend.c looks up. */

@@ -1,11 +1,11 @@
 /*
  * cuda.h: the CUDA backend from the inside. cuDNN and cuBLAS do all arithmetic; this is bookkeeping in C.
  *
- * Layout: maps are NHWC, in float32 or (precision bf16) bfloat16; vectors (h = w = 1) and everything that is summed or
- * learnt are float32. Kernels are [cout][kh][kw][cin], dense weights Keras' [cin][cout].
+ * Layout: maps are NHWC, in float32 or (precision bf16) bfloat16; vectors (h = w = 1) and everything that is
+ * summed or learnt are float32. Kernels are [cout][kh][kw][cin], dense weights Keras' [cin][cout].
  *
- * Several GPUs look like one device: each holds every buffer, works on n/k pictures of each batch, and gradients are
- * summed the first time anybody looks at them (group.c). With one GPU none of that happens.
+ * Several GPUs look like one device: each holds every buffer, works on n/k pictures of each batch, and
+ * gradients are summed the first time anybody looks at them (group.c). With one GPU none of that happens.
  */
 #ifndef WINNOW_TENSOR_CUDA_CUDA_H
 #define WINNOW_TENSOR_CUDA_CUDA_H
@@ -19,7 +19,8 @@
 #include "tensor/backend.h"
 
 #define CUDA_MAX_GPUS 8
-#define CUDA_MAX_CHANNELS 16384 /* length of the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
+/* length of the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
+#define CUDA_MAX_CHANNELS 16384
 #define CUDA_ADAM_CHUNK ((size_t)4 << 20) /* values a piece of an Adam step: three buffers of 16 MiB */
 
 struct staging { /* one of two ways for a batch onto the GPU */
@@ -66,24 +67,25 @@ struct backend {
 struct backend_buffer {
     void *p[CUDA_MAX_GPUS];
     size_t bytes;
-    size_t partial_begin,
-        partial_end; /* bytes that differ between the GPUs: gradients not summed yet, statistics not averaged */
+    /* bytes that differ between the GPUs: gradients not summed yet, statistics not averaged */
+    size_t partial_begin, partial_end;
     size_t flying_begin, flying_end; /* bytes that are being summed already */
     bool average;                    /* what makes them one again: the mean, not the sum */
     bool unordered; /* not written from the end to the beginning: nothing is summed before all is there */
 };
 
 /*
- * A tensor as one operation sees it. Stored is how it lies in its slot; when that does not suit the call (a slice,
- * another type, an address that is not aligned, a padding that cuDNN cannot express, a layout it does not support) it
- * is staged: copied to scratch as "full".
+ * A tensor as one operation sees it. Stored is how it lies in its slot; when that does not suit the call (a
+ * slice, another type, an address that is not aligned, a padding that cuDNN cannot express, a layout it does
+ * not support) it is staged: copied to scratch as "full".
  */
 struct operand {
     struct tensor_shape shape; /* pictures of one GPU */
     cudnnDataType_t type, stored_type;
     cudnnTensorDescriptor_t stored, inner, full; /* inner: where the values lie within a padded full */
-    size_t first_offset, inner_offset;           /* bytes: of the slice within its parent, of inner within full */
-    size_t scratch, full_bytes;                  /* offset in the workspace; valid when staged */
+    /* bytes: of the slice within its parent, of inner within full */
+    size_t first_offset, inner_offset;
+    size_t scratch, full_bytes; /* offset in the workspace; valid when staged */
     bool staged, padded;
 };
 
@@ -111,24 +113,23 @@ struct backend_op {
     struct pass forward, backward_data, backward_filter;
     cudnnDataType_t type; /* it computes with */
     cudnnTensorFormat_t format;
-    bool fused,
-        direct; /* bias and activation in the convolution's call; y written as a slice. Cleared when not supported */
+    /* bias and activation in the convolution's call; y written as a slice. Cleared when not supported */
+    bool fused, direct;
     cudnnBatchNormMode_t norm_mode;
     bool fused_norm;
     size_t norm_reserve;
-    size_t extra,
-        extra_bytes; /* further scratch: capped ReLU, a bias or gradient in another type, a gradient nobody wants */
+    /* further scratch: capped ReLU, a bias or gradient in another type, a gradient nobody wants */
+    size_t extra, extra_bytes;
     size_t extra2, extra2_bytes;
     size_t tail, workspace_bytes; /* offset of the library's own workspace; the whole */
     size_t weight_bytes, constant_bytes;
     void *constant[CUDA_MAX_GPUS]; /* weights, then (round_up(weight_bytes)) bias; of pools, the divisors */
 };
 
-/* --- errors (cuda.c)
- * --------------------------------------------------------------------------------------------------- */
+/* --- errors (cuda.c) --- */
 
-/* 0 when the status is success; else -1 and a sentence: which layer with which shapes, which call, what status.
- * subject: op->name or NULL. */
+/* 0 when the status is success; else -1 and a sentence: which layer with which shapes, which call, what
+ * status. subject: op->name or NULL. */
 int cuda_check(struct error *err, const char *subject, const char *call, cudaError_t status);
 int dnn_check(struct error *err, const char *subject, const char *call, cudnnStatus_t status);
 int blas_check(struct error *err, const char *subject, const char *call, cublasStatus_t status);
@@ -147,35 +148,39 @@ static inline char *at(const struct slot *s, int gpu)
 
 extern const float one, zero; /* host scalars of the libraries' alpha and beta */
 
-/* --- descriptors (operand.c)
- * ------------------------------------------------------------------------------------------- */
+/* --- descriptors (operand.c) --- */
 
 static inline bool is_vector(const struct tensor_shape *s) { return s->h == 1 && s->w == 1; }
 cudnnDataType_t stored_type(const struct backend *b, const struct tensor_shape *s);
 size_t type_bytes(cudnnDataType_t type);
-static inline size_t round_up(size_t bytes) { return (bytes + BACKEND_ALIGN - 1) & ~(size_t)(BACKEND_ALIGN - 1); }
+static inline size_t round_up(size_t bytes)
+{
+    return (bytes + BACKEND_ALIGN - 1) & ~(size_t)(BACKEND_ALIGN - 1);
+}
 size_t shape_values(const struct tensor_shape *s);
 
-int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, cudnnTensorFormat_t format,
-                int n, int c, int h, int w, struct error *err);
-int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, const int dims[4],
-                        const int strides[4], struct error *err);
+int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
+                cudnnTensorFormat_t format, int n, int c, int h, int w, struct error *err);
+int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
+                        const int dims[4], const int strides[4], struct error *err);
 /*
- * Describes s (n already one GPU's), which lies there as NHWC of type stored, for calls that want it in type and
- * format, with pads {top, bottom, left, right} of zeros around it (NULL: none). must_stage: stage even where the stored
- * form would do. Scratch is not placed yet: operand_place does that.
+ * Describes s (n already one GPU's), which lies there as NHWC of type stored, for calls that want it in type
+ * and format, with pads {top, bottom, left, right} of zeros around it (NULL: none). must_stage: stage even
+ * where the stored form would do. Scratch is not placed yet: operand_place does that.
  */
 int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
                  cudnnDataType_t type, cudnnTensorFormat_t format, const int pads[4], bool must_stage,
                  struct error *err);
-void operand_place(struct operand *o, size_t *workspace); /* if staged: takes its scratch from the workspace */
+/* if staged: takes its scratch from the workspace */
+void operand_place(struct operand *o, size_t *workspace);
 void operand_release(struct operand *o);
 
-/* The address for reading: of the slot's memory, or of its staged copy, which is queued here. fill: what a padding is
- * filled with. */
-int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace, float fill,
-               const void **out, struct error *err);
-/* The address to write a result to, and (operand_out_done) what brings it into the slot; accumulate adds it there. */
+/* The address for reading: of the slot's memory, or of its staged copy, which is queued here. fill: what a
+ * padding is filled with. */
+int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
+               float fill, const void **out, struct error *err);
+/* The address to write a result to, and (operand_out_done) what brings it into the slot; accumulate adds it
+ * there. */
 void *operand_out(const struct operand *o, char *slot, char *workspace);
 int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
                      bool accumulate, struct error *err);
@@ -186,8 +191,7 @@ int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, 
 int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, cudnnDataType_t type, void *y,
                 float value, struct error *err);
 
-/* --- operations
- * -------------------------------------------------------------------------------------------------------- */
+/* --- operations --- */
 
 /* op.c */
 int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err);
@@ -197,7 +201,8 @@ unsigned cuda_op_backward_reads(const struct backend_op *op);
 size_t cuda_op_saved_bytes(const struct backend_op *op);
 size_t cuda_op_constant_bytes(const struct backend_op *op);
 size_t cuda_op_workspace_bytes(const struct backend_op *op);
-int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias, struct error *err);
+int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
+                 struct error *err);
 int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                     struct error *err);
 int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
@@ -212,12 +217,14 @@ struct run {
     const struct op_io *io;
     char *workspace;
 };
-int op_activate(const struct run *r, void *full, struct error *err); /* in place on the full y, then into the slot */
-int op_activation_backward(const struct run *r, struct error *err);  /* dy *= act'(y), in the slot */
+/* in place on the full y, then into the slot */
+int op_activate(const struct run *r, void *full, struct error *err);
+int op_activation_backward(const struct run *r, struct error *err); /* dy *= act'(y), in the slot */
 
 /* conv.c, norm.c, simple.c: _make describes and plans, after x, y, n and name are set */
 int conv_make(struct backend *b, struct backend_op *op, struct error *err);
-int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias, struct error *err);
+int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
+              struct error *err);
 int conv_forward(const struct run *r, struct error *err);
 int conv_backward(const struct run *r, struct error *err);
 int dense_make(struct backend *b, struct backend_op *op, struct error *err);
@@ -235,55 +242,52 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err);
 int pool_forward(const struct run *r, struct error *err);
 int pool_backward(const struct run *r, struct error *err);
 
-/* --- algorithms (algorithms.c)
- * ----------------------------------------------------------------------------------------- */
+/* --- algorithms (algorithms.c) --- */
 
 enum conv_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
 int algorithms_open(struct backend *b, struct error *err);
 void algorithms_close(struct backend *b);
 /*
- * The quickest algorithm for a pass of op's convolution as it is described now, within the workspace limit and
- * repeatable: from the file, or by cuDNN's search. 1: cuDNN supports none in this layout and type (err untouched); -1:
- * a real error.
+ * The quickest algorithm for a pass of op's convolution as it is described now, within the workspace limit
+ * and repeatable: from the file, or by cuDNN's search. 1: cuDNN supports none in this layout and type (err
+ * untouched); -1: a real error.
  */
 int algorithm_choose(struct backend *b, struct backend_op *op, enum conv_pass pass, struct pass *out,
                      struct error *err);
 
-/* --- in and out (transfer.c)
- * ------------------------------------------------------------------------------------------- */
+/* --- in and out (transfer.c) --- */
 
-int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows,
-                       struct error *err);
-int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc,
-                          int n_rows, float scale, float offset, struct error *err);
-int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows,
-                         struct error *err);
+int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
+                       int n_rows, struct error *err);
+int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
+                          const uint8_t *nhwc, int n_rows, float scale, float offset, struct error *err);
+int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc,
+                         int n_rows, struct error *err);
 int cuda_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
                       struct error *err);
 int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
                         struct error *err);
 size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p);
-/* n_bytes from the host to the same place on GPU g, queued on its compute stream. values may be changed after the call.
+/* n_bytes from the host to the same place on GPU g, queued on its compute stream. values may be changed after
+ * the call.
  */
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err);
 /* Pictures of a batch of n that one GPU works on: n / k. */
 int pictures_each(const struct backend *b, int n);
 
-/* --- flat arenas (arena.c)
- * --------------------------------------------------------------------------------------------- */
+/* --- flat arenas (arena.c) --- */
 
 int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err);
 int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err);
 int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err);
 int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err);
 int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err);
-int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n, const struct sgd_step *s,
-             struct error *err);
+int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
+             const struct sgd_step *s, struct error *err);
 int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
               const struct adam_step *s, struct error *err);
 
-/* --- several GPUs (group.c)
- * -------------------------------------------------------------------------------------------- */
+/* --- several GPUs (group.c) --- */
 
 int group_open(struct backend *b, struct error *err);
 void group_close(struct backend *b);

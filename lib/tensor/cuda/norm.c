@@ -4,7 +4,8 @@
  */
 #include "tensor/cuda/cuda.h"
 
-/* bfloat16 maps: cuDNN has batch norm and ReLU in one call (NHWC, channels in fours); where it says no, they are two.
+/* bfloat16 maps: cuDNN has batch norm and ReLU in one call (NHWC, channels in fours); where it says no, they
+ * are two.
  */
 static void try_fused(struct backend *b, struct backend_op *op)
 {
@@ -20,7 +21,8 @@ static void try_fused(struct backend *b, struct backend_op *op)
                                                                  op->fused_activation, &forward) ||
         cudnnGetBatchNormalizationBackwardExWorkspaceSize(dnn, mode, ops, x, y, y, NULL, x, op->vector,
                                                           op->fused_activation, &backward) ||
-        cudnnGetBatchNormalizationTrainingExReserveSpaceSize(dnn, mode, ops, op->fused_activation, x, &reserve))
+        cudnnGetBatchNormalizationTrainingExReserveSpaceSize(dnn, mode, ops, op->fused_activation, x,
+                                                             &reserve))
         return;
     op->fused_norm = true;
     op->norm_reserve = reserve;
@@ -43,13 +45,12 @@ int norm_make(struct backend *b, struct backend_op *op, struct error *err)
     operand_place(&op->y, &used);
     op->extra = used;
     if (d->kind == OP_BATCH_NORM && d->training) {
-        op->extra_bytes = 2 * round_up(op->weight_bytes); /* gradients of a gamma and beta that are not there */
-        if (!d->needs_dx)
-            op->extra_bytes += round_up(op->x[0].full_bytes); /* cuDNN makes dx all the same */
+        /* gradients of a gamma and beta that are not there */
+        op->extra_bytes = 2 * round_up(op->weight_bytes);
+        if (!d->needs_dx) op->extra_bytes += round_up(op->x[0].full_bytes); /* cuDNN makes dx all the same */
     }
     op->tail = op->workspace_bytes = used + op->extra_bytes;
-    if (d->kind == OP_BATCH_NORM)
-        try_fused(b, op);
+    if (d->kind == OP_BATCH_NORM) try_fused(b, op);
     return 0;
 }
 
@@ -87,21 +88,28 @@ int norm_forward(const struct run *r, struct error *err)
     double epsilon = op->d.epsilon, factor = 1 - io->momentum;
     if (io->use_moving) {
         if (DNN(op->name,
-                cudnnBatchNormalizationForwardInference(dnn, op->norm_mode, &one, &zero, op->x[0].full, x, op->y.full,
-                                                        y, op->vector, v.gamma, v.beta, v.mean, v.variance, epsilon)))
+                cudnnBatchNormalizationForwardInference(dnn, op->norm_mode, &one, &zero, op->x[0].full, x,
+                                                        op->y.full, y, op->vector, v.gamma, v.beta, v.mean,
+                                                        v.variance, epsilon)))
             return -1;
         return op_activate(r, y, err);
     }
     float *mean = io->momentum == 1 ? NULL : v.mean, *variance = io->momentum == 1 ? NULL : v.variance;
     if (op->fused_norm && v.saved_mean)
-        return DNN(op->name, cudnnBatchNormalizationForwardTrainingEx(
-                                 dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT, CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one,
-                                 &zero, op->x[0].full, x, NULL, NULL, op->y.full, y, op->vector, v.gamma, v.beta,
-                                 factor, mean, variance, epsilon, v.saved_mean, v.saved_deviation, op->fused_activation,
-                                 r->workspace + op->tail, op->workspace_bytes - op->tail, v.reserve, op->norm_reserve));
-    if (DNN(op->name, cudnnBatchNormalizationForwardTraining(dnn, op->norm_mode, &one, &zero, op->x[0].full, x,
-                                                             op->y.full, y, op->vector, v.gamma, v.beta, factor, mean,
-                                                             variance, epsilon, v.saved_mean, v.saved_deviation)))
+        return DNN(op->name,
+                   cudnnBatchNormalizationForwardTrainingEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT,
+                                                            CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one, &zero,
+                                                            op->x[0].full, x, NULL, NULL, op->y.full, y,
+                                                            op->vector, v.gamma, v.beta, factor, mean,
+                                                            variance, epsilon, v.saved_mean,
+                                                            v.saved_deviation, op->fused_activation,
+                                                            r->workspace + op->tail,
+                                                            op->workspace_bytes - op->tail, v.reserve,
+                                                            op->norm_reserve));
+    if (DNN(op->name,
+            cudnnBatchNormalizationForwardTraining(dnn, op->norm_mode, &one, &zero, op->x[0].full, x,
+                                                   op->y.full, y, op->vector, v.gamma, v.beta, factor, mean,
+                                                   variance, epsilon, v.saved_mean, v.saved_deviation)))
         return -1;
     return op_activate(r, y, err);
 }
@@ -118,35 +126,39 @@ int norm_backward(const struct run *r, struct error *err)
     void *dbeta = io->dbias.buffer ? at(&io->dbias, r->gpu) : spare + round_up(op->weight_bytes);
     const float *beta = io->accumulate[0] && dx ? &one : &zero;
     const void *dy;
-    if (!dx)
-        dx = spare + 2 * round_up(op->weight_bytes);
+    if (!dx) dx = spare + 2 * round_up(op->weight_bytes);
     if (op->fused_norm)
-        return DNN(op->name, cudnnBatchNormalizationBackwardEx(
-                                 dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT, CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one, beta,
-                                 &one, &zero, op->x[0].full, x, op->y.full, at(&io->y, r->gpu), op->y.full,
-                                 at(&io->dy, r->gpu), NULL, NULL, op->x[0].full, dx, op->vector, v.gamma, v.beta,
-                                 dgamma, dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation, op->fused_activation,
-                                 r->workspace + op->tail, op->workspace_bytes - op->tail, v.reserve, op->norm_reserve));
+        return DNN(op->name,
+                   cudnnBatchNormalizationBackwardEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT,
+                                                     CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one, beta, &one,
+                                                     &zero, op->x[0].full, x, op->y.full, at(&io->y, r->gpu),
+                                                     op->y.full, at(&io->dy, r->gpu), NULL, NULL,
+                                                     op->x[0].full, dx, op->vector, v.gamma, v.beta, dgamma,
+                                                     dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation,
+                                                     op->fused_activation, r->workspace + op->tail,
+                                                     op->workspace_bytes - op->tail, v.reserve,
+                                                     op->norm_reserve));
     if (op_activation_backward(r, err) ||
         operand_in(&op->y, r->g, op->name, at(&io->dy, r->gpu), r->workspace, 0, &dy, err))
         return -1;
-    return DNN(op->name, cudnnBatchNormalizationBackward(dnn, op->norm_mode, &one, beta, &one, &zero, op->x[0].full, x,
-                                                         op->y.full, dy, op->x[0].full, dx, op->vector, v.gamma, dgamma,
-                                                         dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation));
+    return DNN(op->name,
+               cudnnBatchNormalizationBackward(dnn, op->norm_mode, &one, beta, &one, &zero, op->x[0].full, x,
+                                               op->y.full, dy, op->x[0].full, dx, op->vector, v.gamma, dgamma,
+                                               dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation));
 }
 
-/* --- a constant scale and shift
- * ---------------------------------------------------------------------------------------- */
+/* --- a constant scale and shift --- */
 
 /* Inference with mean 0, variance 1 and epsilon 0: x * scale + shift, dividing by an exact 1. */
-static int scale_and_shift(const struct run *r, cudnnTensorDescriptor_t from, const void *x, cudnnTensorDescriptor_t to,
-                           void *y, const float *shift, const float *beta, struct error *err)
+static int scale_and_shift(const struct run *r, cudnnTensorDescriptor_t from, const void *x,
+                           cudnnTensorDescriptor_t to, void *y, const float *shift, const float *beta,
+                           struct error *err)
 {
     struct backend_op *op = r->op;
     const float *scale = op->constant[r->gpu];
-    return DNN(op->name,
-               cudnnBatchNormalizationForwardInference(r->g->dnn, CUDNN_BATCHNORM_SPATIAL, &one, beta, from, x, to, y,
-                                                       op->vector, scale, shift, r->g->zeros, r->g->ones, 0));
+    return DNN(op->name, cudnnBatchNormalizationForwardInference(r->g->dnn, CUDNN_BATCHNORM_SPATIAL, &one,
+                                                                 beta, from, x, to, y, op->vector, scale,
+                                                                 shift, r->g->zeros, r->g->ones, 0));
 }
 
 int affine_forward(const struct run *r, struct error *err)
@@ -165,10 +177,10 @@ int affine_backward(const struct run *r, struct error *err)
     struct backend_op *op = r->op;
     const void *dy;
     void *dx = at(&r->io->dx[0], r->gpu);
-    if (!dx)
-        return 0;
+    if (!dx) return 0;
     if (op_activation_backward(r, err) ||
         operand_in(&op->y, r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err))
         return -1;
-    return scale_and_shift(r, op->y.full, dy, op->x[0].full, dx, r->g->zeros, r->io->accumulate[0] ? &one : &zero, err);
+    return scale_and_shift(r, op->y.full, dy, op->x[0].full, dx, r->g->zeros,
+                           r->io->accumulate[0] ? &one : &zero, err);
 }

@@ -1,6 +1,6 @@
 /*
- * op.c: planning and running one operation: what all kinds share. An operation is described once (descriptors,
- * algorithms, where its scratch lies in the workspace) and then run for each GPU.
+ * op.c: planning and running one operation: what all kinds share. An operation is described once
+ * (descriptors, algorithms, where its scratch lies in the workspace) and then run for each GPU.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -8,21 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_names[OP_KINDS] = {
-    "Conv",       "Depthwise", "Dense",       "BatchNorm",         "Affine",
-    "Activation", "MaxPool",   "AveragePool", "GlobalAveragePool", "Concat",
-    "Add",        "ZeroPad",   "Reshape",     "Multiply",          "Softmax"};
+static const char *const kind_names[OP_KINDS] = {"Conv",      "Depthwise",   "Dense",
+                                                 "BatchNorm", "Affine",      "Activation",
+                                                 "MaxPool",   "AveragePool", "GlobalAveragePool",
+                                                 "Concat",    "Add",         "ZeroPad",
+                                                 "Reshape",   "Multiply",    "Softmax"};
 
 /* The sentence that stands in front of every error of this operation. */
 static char *name_of(const struct op_desc *d, struct error *err)
 {
     char text[300], window[60] = "";
     const struct tensor_shape *x = &d->x[0], *y = &d->y;
-    if (d->kernel_h &&
-        (d->kind == OP_CONV || d->kind == OP_DEPTHWISE || d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL))
-        snprintf(window, sizeof window, ", %dx%d stride %dx%d", d->kernel_h, d->kernel_w, d->stride_h, d->stride_w);
-    snprintf(text, sizeof text, "%s (%s %dx%dx%dx%d -> %dx%dx%dx%d%s)", d->name ? d->name : "?", kind_names[d->kind],
-             x->n, x->h, x->w, x->c, y->n, y->h, y->w, y->c, window);
+    if (d->kernel_h && (d->kind == OP_CONV || d->kind == OP_DEPTHWISE || d->kind == OP_MAX_POOL ||
+                        d->kind == OP_AVERAGE_POOL))
+        snprintf(window, sizeof window, ", %dx%d stride %dx%d", d->kernel_h, d->kernel_w, d->stride_h,
+                 d->stride_w);
+    snprintf(text, sizeof text, "%s (%s %dx%dx%dx%d -> %dx%dx%dx%d%s)", d->name ? d->name : "?",
+             kind_names[d->kind], x->n, x->h, x->w, x->c, y->n, y->h, y->w, y->c, window);
     return mem_strdup(text, err);
 }
 
@@ -38,12 +40,12 @@ static int make_activation(struct backend_op *op, struct error *err)
     if (DNN(op->name, cudnnCreateActivationDescriptor(&op->fused_activation)) ||
         DNN(op->name, cudnnSetActivationDescriptor(op->fused_activation, mode, CUDNN_NOT_PROPAGATE_NAN, 0)))
         return -1;
-    if (mode == CUDNN_ACTIVATION_IDENTITY)
-        return 0;
-    /* The fused call takes only the first form; alone, a NaN is to be seen, not hidden behind max(0, NaN) = 0. */
+    if (mode == CUDNN_ACTIVATION_IDENTITY) return 0;
+    /* The fused call takes only the first form; alone, a NaN is to be seen, not hidden behind max(0, NaN) =
+     * 0. */
     return DNN(op->name, cudnnCreateActivationDescriptor(&op->activation)) ||
-                   DNN(op->name,
-                       cudnnSetActivationDescriptor(op->activation, mode, CUDNN_PROPAGATE_NAN, op->d.activation_max))
+                   DNN(op->name, cudnnSetActivationDescriptor(op->activation, mode, CUDNN_PROPAGATE_NAN,
+                                                              op->d.activation_max))
                ? -1
                : 0;
 }
@@ -81,18 +83,18 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
 {
     *out = NULL;
     struct backend_op *op = mem_zalloc(1, sizeof *op, err);
-    if (!op)
-        return -1;
+    if (!op) return -1;
     op->d = *d;
     op->d.name = NULL;
-    if (!(op->name = name_of(d, err)))
-        goto fail;
+    if (!(op->name = name_of(d, err))) goto fail;
     if (d->y.n % b->n_gpus) {
-        error_set(err, EX_USAGE, "cuda: %s: %d pictures do not divide among %d GPUs", op->name, d->y.n, b->n_gpus);
+        error_set(err, EX_USAGE, "cuda: %s: %d pictures do not divide among %d GPUs", op->name, d->y.n,
+                  b->n_gpus);
         goto fail;
     }
     if (d->y.c > CUDA_MAX_CHANNELS || d->x[0].c > CUDA_MAX_CHANNELS) {
-        bool flat = d->kind == OP_RESHAPE || d->kind == OP_MULTIPLY || d->kind == OP_DENSE || d->kind == OP_ACTIVATION;
+        bool flat = d->kind == OP_RESHAPE || d->kind == OP_MULTIPLY || d->kind == OP_DENSE ||
+                    d->kind == OP_ACTIVATION;
         if (!flat || (d->kind == OP_DENSE && d->y.c > CUDA_MAX_CHANNELS)) {
             error_set(err, EX_UNAVAILABLE, "cuda: %s: more than %d channels", op->name, CUDA_MAX_CHANNELS);
             goto fail;
@@ -105,8 +107,7 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
     }
     op->y.shape = d->y;
     op->y.shape.n = op->n;
-    if (gpu_use(&b->gpu[0], err) || make_activation(op, err) || make(b, op, err))
-        goto fail;
+    if (gpu_use(&b->gpu[0], err) || make_activation(op, err) || make(b, op, err)) goto fail;
     /* What every kind may need beside its own: two buffers for the capped ReLU's gradient. */
     if (d->training && d->activation == OP_RELU_CAPPED) {
         size_t bytes = round_up(shape_values(&op->y.shape) * type_bytes(stored_type(b, &op->y.shape)));
@@ -124,28 +125,20 @@ fail:
 
 void cuda_op_destroy(struct backend *b, struct backend_op *op)
 {
-    if (!op)
-        return;
+    if (!op) return;
     for (int i = 0; i < OP_MAX_INPUTS; i++)
         operand_release(&op->x[i]);
     operand_release(&op->y);
     operand_release(&op->w);
     cudnnTensorDescriptor_t tensors[] = {op->bias, op->vector, op->scalar, op->divisor};
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
-        if (tensors[i])
-            cudnnDestroyTensorDescriptor(tensors[i]);
-    if (op->filter)
-        cudnnDestroyFilterDescriptor(op->filter);
-    if (op->conv)
-        cudnnDestroyConvolutionDescriptor(op->conv);
-    if (op->pool)
-        cudnnDestroyPoolingDescriptor(op->pool);
-    if (op->activation)
-        cudnnDestroyActivationDescriptor(op->activation);
-    if (op->fused_activation)
-        cudnnDestroyActivationDescriptor(op->fused_activation);
-    if (op->multiply)
-        cudnnDestroyOpTensorDescriptor(op->multiply);
+        if (tensors[i]) cudnnDestroyTensorDescriptor(tensors[i]);
+    if (op->filter) cudnnDestroyFilterDescriptor(op->filter);
+    if (op->conv) cudnnDestroyConvolutionDescriptor(op->conv);
+    if (op->pool) cudnnDestroyPoolingDescriptor(op->pool);
+    if (op->activation) cudnnDestroyActivationDescriptor(op->activation);
+    if (op->fused_activation) cudnnDestroyActivationDescriptor(op->fused_activation);
+    if (op->multiply) cudnnDestroyOpTensorDescriptor(op->multiply);
     for (int k = 0; k < b->n_gpus; k++)
         if (op->constant[k]) {
             cudaSetDevice(b->gpu[k].device);
@@ -171,8 +164,7 @@ unsigned cuda_op_backward_reads(const struct backend_op *op)
 
 size_t cuda_op_saved_bytes(const struct backend_op *op)
 {
-    if (op->d.kind != OP_BATCH_NORM || !op->d.training)
-        return 0;
+    if (op->d.kind != OP_BATCH_NORM || !op->d.training) return 0;
     return round_up(2 * (size_t)op->d.y.c * sizeof(float)) + op->norm_reserve;
 }
 
@@ -183,39 +175,38 @@ size_t cuda_op_constant_bytes(const struct backend_op *op)
 
 size_t cuda_op_workspace_bytes(const struct backend_op *op) { return op->workspace_bytes; }
 
-int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias, struct error *err)
+int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
+                 struct error *err)
 {
     for (int k = 0; k < b->n_gpus; k++) {
-        if (gpu_use(&b->gpu[k], err))
-            return -1;
-        if (!op->constant[k] && CUDA(op->name, cudaMalloc(&op->constant[k], op->constant_bytes)))
-            return -1;
+        if (gpu_use(&b->gpu[k], err)) return -1;
+        if (!op->constant[k] && CUDA(op->name, cudaMalloc(&op->constant[k], op->constant_bytes))) return -1;
     }
-    if (op->d.kind == OP_CONV || op->d.kind == OP_DEPTHWISE)
-        return conv_load(b, op, weights, bias, err);
+    if (op->d.kind == OP_CONV || op->d.kind == OP_DEPTHWISE) return conv_load(b, op, weights, bias, err);
     for (int k = 0; k < b->n_gpus; k++) {
         char *to = op->constant[k];
         if (gpu_upload(&b->gpu[k], to, weights, op->weight_bytes, err) ||
-            (bias &&
-             gpu_upload(&b->gpu[k], to + round_up(op->weight_bytes), bias, (size_t)op->d.y.c * sizeof(float), err)))
+            (bias && gpu_upload(&b->gpu[k], to + round_up(op->weight_bytes), bias,
+                                (size_t)op->d.y.c * sizeof(float), err)))
             return error_prefix(err, "%s", op->name);
     }
     return 0;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------ */
+/* --- running --- */
 
 typedef int (*run_function)(const struct run *r, struct error *err);
 
 static int run_all(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                    run_function run, struct error *err)
 {
-    if (op->workspace_bytes && (!workspace.buffer || workspace.buffer->bytes - workspace.offset < op->workspace_bytes))
-        return error_set(err, EX_SOFTWARE, "cuda: %s: the workspace is smaller than the operation asked for", op->name);
+    if (op->workspace_bytes &&
+        (!workspace.buffer || workspace.buffer->bytes - workspace.offset < op->workspace_bytes))
+        return error_set(err, EX_SOFTWARE, "cuda: %s: the workspace is smaller than the operation asked for",
+                         op->name);
     for (int k = 0; k < b->n_gpus; k++) {
         struct run r = {b, op, &b->gpu[k], k, io, at(&workspace, k)};
-        if (gpu_use(&b->gpu[k], err) || run(&r, err))
-            return -1;
+        if (gpu_use(&b->gpu[k], err) || run(&r, err)) return -1;
     }
     return 0;
 }
@@ -239,7 +230,9 @@ int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io
         return -1;
     if (op->d.kind == OP_BATCH_NORM && !io->use_moving && io->momentum != 1 && io->mean.buffer) {
         size_t bytes = (size_t)op->d.y.c * sizeof(float);
-        return group_mark(b, &io->mean, bytes, true, err) || group_mark(b, &io->variance, bytes, true, err) ? -1 : 0;
+        return group_mark(b, &io->mean, bytes, true, err) || group_mark(b, &io->variance, bytes, true, err)
+                   ? -1
+                   : 0;
     }
     return 0;
 }
@@ -260,8 +253,8 @@ int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_i
     default: break;
     }
     size_t bias_bytes = (size_t)op->d.y.c * sizeof(float), weight_bytes = op->weight_bytes;
-    if (group_before_write(b, &io->dbias, bias_bytes, err) || group_before_write(b, &io->dw, weight_bytes, err) ||
-        run_all(b, op, io, workspace, run, err))
+    if (group_before_write(b, &io->dbias, bias_bytes, err) ||
+        group_before_write(b, &io->dw, weight_bytes, err) || run_all(b, op, io, workspace, run, err))
         return -1;
     /* The bias lies behind its kernel: so the order of marks goes down. */
     return (io->dbias.buffer && group_mark(b, &io->dbias, bias_bytes, false, err)) ||
@@ -270,7 +263,7 @@ int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_i
                : 0;
 }
 
-/* --- activation --------------------------------------------------------------------------------------------------- */
+/* --- activation --- */
 
 int op_activate(const struct run *r, void *full, struct error *err)
 {
@@ -280,43 +273,45 @@ int op_activate(const struct run *r, void *full, struct error *err)
         return op->direct ? 0 : operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err);
     if (op->direct || !op->y.staged) {
         cudnnTensorDescriptor_t d = op->direct ? op->y.stored : op->y.full;
-        return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, d, full, &zero, d, full));
+        return DNN(op->name,
+                   cudnnActivationForward(r->g->dnn, op->activation, &one, d, full, &zero, d, full));
     }
     if (op->y.type == op->y.stored_type) /* the copy into the slice and the activation are one call */
         return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero,
                                                     op->y.stored, operand_stored(&op->y, slot)));
-    return DNN(op->name,
-               cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero, op->y.full, full)) ||
+    return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero,
+                                                op->y.full, full)) ||
                    operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err)
                ? -1
                : 0;
 }
 
 /*
- * Only y is kept. ReLU and sigmoid know their slope from it: y stands in for x. The capped ReLU would need x at the
- * cap, where y says nothing; its slope is 1 where both y > 0 and cap - y > 0, which is the slope of two plain ReLUs,
- * one of them of cap - y.
+ * Only y is kept. ReLU and sigmoid know their slope from it: y stands in for x. The capped ReLU would need x
+ * at the cap, where y says nothing; its slope is 1 where both y > 0 and cap - y > 0, which is the slope of
+ * two plain ReLUs, one of them of cap - y.
  */
 int op_activation_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     cudnnHandle_t dnn = r->g->dnn;
-    if (op->d.activation == OP_LINEAR)
-        return 0;
-    void *y = operand_stored(&op->y, at(&r->io->y, r->gpu)), *dy = operand_stored(&op->y, at(&r->io->dy, r->gpu));
+    if (op->d.activation == OP_LINEAR) return 0;
+    void *y = operand_stored(&op->y, at(&r->io->y, r->gpu)),
+         *dy = operand_stored(&op->y, at(&r->io->dy, r->gpu));
     cudnnTensorDescriptor_t t = op->y.stored;
     if (op->d.activation != OP_RELU_CAPPED)
-        return DNN(op->name, cudnnActivationBackward(dnn, op->activation, &one, t, y, t, dy, t, y, &zero, t, dy));
+        return DNN(op->name,
+                   cudnnActivationBackward(dnn, op->activation, &one, t, y, t, dy, t, y, &zero, t, dy));
     void *room = r->workspace + op->extra2;
     const float minus = -1;
     cudnnActivationDescriptor_t relu = NULL;
-    int rc = DNN(op->name, cudnnCreateActivationDescriptor(&relu)) ||
-             DNN(op->name, cudnnSetActivationDescriptor(relu, CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0)) ||
-             fill_tensor(r->g, op->name, t, op->y.stored_type, room, op->d.activation_max, err) ||
-             DNN(op->name, cudnnAddTensor(dnn, &minus, t, y, &one, t, room)) ||
-             DNN(op->name, cudnnActivationBackward(dnn, relu, &one, t, room, t, dy, t, room, &zero, t, dy)) ||
-             DNN(op->name, cudnnActivationBackward(dnn, relu, &one, t, y, t, dy, t, y, &zero, t, dy));
-    if (relu)
-        cudnnDestroyActivationDescriptor(relu);
+    int rc =
+        DNN(op->name, cudnnCreateActivationDescriptor(&relu)) ||
+        DNN(op->name, cudnnSetActivationDescriptor(relu, CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0)) ||
+        fill_tensor(r->g, op->name, t, op->y.stored_type, room, op->d.activation_max, err) ||
+        DNN(op->name, cudnnAddTensor(dnn, &minus, t, y, &one, t, room)) ||
+        DNN(op->name, cudnnActivationBackward(dnn, relu, &one, t, room, t, dy, t, room, &zero, t, dy)) ||
+        DNN(op->name, cudnnActivationBackward(dnn, relu, &one, t, y, t, dy, t, y, &zero, t, dy));
+    if (relu) cudnnDestroyActivationDescriptor(relu);
     return rc ? -1 : 0;
 }

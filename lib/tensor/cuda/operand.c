@@ -1,6 +1,6 @@
 /*
- * operand.c: tensors as cuDNN wants them: descriptors, and copies to and from scratch where the stored form does not
- * suit.
+ * operand.c: tensors as cuDNN wants them: descriptors, and copies to and from scratch where the stored form
+ * does not suit.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -12,25 +12,26 @@ cudnnDataType_t stored_type(const struct backend *b, const struct tensor_shape *
 }
 
 size_t type_bytes(cudnnDataType_t type) { return type == CUDNN_DATA_BFLOAT16 ? 2 : 4; }
-size_t shape_values(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c; }
+size_t shape_values(const struct tensor_shape *s)
+{
+    return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c;
+}
 
-int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, cudnnTensorFormat_t format,
-                int n, int c, int h, int w, struct error *err)
+int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
+                cudnnTensorFormat_t format, int n, int c, int h, int w, struct error *err)
 {
     *out = NULL;
-    if (DNN(subject, cudnnCreateTensorDescriptor(out)))
-        return -1;
+    if (DNN(subject, cudnnCreateTensorDescriptor(out))) return -1;
     return DNN(subject, cudnnSetTensor4dDescriptor(*out, format, type, n, c, h, w));
 }
 
-int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, const int dims[4],
-                        const int strides[4], struct error *err)
+int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
+                        const int dims[4], const int strides[4], struct error *err)
 {
     *out = NULL;
-    if (DNN(subject, cudnnCreateTensorDescriptor(out)))
-        return -1;
-    return DNN(subject, cudnnSetTensor4dDescriptorEx(*out, type, dims[0], dims[1], dims[2], dims[3], strides[0],
-                                                     strides[1], strides[2], strides[3]));
+    if (DNN(subject, cudnnCreateTensorDescriptor(out))) return -1;
+    return DNN(subject, cudnnSetTensor4dDescriptorEx(*out, type, dims[0], dims[1], dims[2], dims[3],
+                                                     strides[0], strides[1], strides[2], strides[3]));
 }
 
 int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
@@ -61,20 +62,16 @@ int operand_make(struct operand *o, const char *subject, const struct tensor_sha
 
 void operand_place(struct operand *o, size_t *workspace)
 {
-    if (!o->staged)
-        return;
+    if (!o->staged) return;
     o->scratch = *workspace;
     *workspace += round_up(o->full_bytes);
 }
 
 void operand_release(struct operand *o)
 {
-    if (o->stored)
-        cudnnDestroyTensorDescriptor(o->stored);
-    if (o->inner)
-        cudnnDestroyTensorDescriptor(o->inner);
-    if (o->full)
-        cudnnDestroyTensorDescriptor(o->full);
+    if (o->stored) cudnnDestroyTensorDescriptor(o->stored);
+    if (o->inner) cudnnDestroyTensorDescriptor(o->inner);
+    if (o->full) cudnnDestroyTensorDescriptor(o->full);
     *o = (struct operand){0};
 }
 
@@ -93,20 +90,20 @@ int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, c
     } v = {value};
     uint16_t half = (uint16_t)(v.u >> 16); /* of 0 and of -FLT_MAX: exact enough, and never above it */
     return DNN(subject,
-               cudnnSetTensor(g->dnn, d, y, type == CUDNN_DATA_BFLOAT16 ? (const void *)&half : (const void *)&value));
+               cudnnSetTensor(g->dnn, d, y,
+                              type == CUDNN_DATA_BFLOAT16 ? (const void *)&half : (const void *)&value));
 }
 
-int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace, float fill,
-               const void **out, struct error *err)
+int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
+               float fill, const void **out, struct error *err)
 {
     *out = operand_stored(o, slot);
-    if (!o->staged)
-        return 0;
+    if (!o->staged) return 0;
     char *full = workspace + o->scratch;
     *out = full;
-    if (o->padded && fill_tensor(g, subject, o->full, o->type, full, fill, err))
-        return -1;
-    return transform(g, subject, o->stored, operand_stored(o, slot), o->inner, full + o->inner_offset, false, err);
+    if (o->padded && fill_tensor(g, subject, o->full, o->type, full, fill, err)) return -1;
+    return transform(g, subject, o->stored, operand_stored(o, slot), o->inner, full + o->inner_offset, false,
+                     err);
 }
 
 void *operand_out(const struct operand *o, char *slot, char *workspace)
@@ -117,8 +114,7 @@ void *operand_out(const struct operand *o, char *slot, char *workspace)
 int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
                      bool accumulate, struct error *err)
 {
-    if (!o->staged)
-        return 0;
-    return transform(g, subject, o->inner, workspace + o->scratch + o->inner_offset, o->stored, operand_stored(o, slot),
-                     accumulate, err);
+    if (!o->staged) return 0;
+    return transform(g, subject, o->inner, workspace + o->scratch + o->inner_offset, o->stored,
+                     operand_stored(o, slot), accumulate, err);
 }

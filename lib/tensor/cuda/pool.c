@@ -1,7 +1,8 @@
 /*
- * pool.c: maximum and average over windows. cuDNN knows only the same padding on both sides; another one ("same" with
- * an even window or a stride) is made by padding x in scratch: with the lowest float for a maximum, with zeros for an
- * average, whose sums are then divided by the number of values that were really there.
+ * pool.c: maximum and average over windows. cuDNN knows only the same padding on both sides; another one
+ * ("same" with an even window or a stride) is made by padding x in scratch: with the lowest float for a
+ * maximum, with zeros for an average, whose sums are then divided by the number of values that were really
+ * there.
  *
  * Operand x[1] is dx and x[2] is dy: x, y, dx and dy may all be staged at once.
  */
@@ -29,10 +30,11 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
     op->type = stored_type(b, &xs);
     for (int i = 0; i < 2; i++)
-        if (operand_make(&op->x[i], op->name, &xs, op->type, op->type, CUDNN_TENSOR_NHWC, asymmetric ? pads : NULL,
-                         false, err))
+        if (operand_make(&op->x[i], op->name, &xs, op->type, op->type, CUDNN_TENSOR_NHWC,
+                         asymmetric ? pads : NULL, false, err))
             return -1;
-    if (operand_make(&op->y, op->name, &ys, stored_type(b, &ys), op->type, CUDNN_TENSOR_NHWC, NULL, false, err) ||
+    if (operand_make(&op->y, op->name, &ys, stored_type(b, &ys), op->type, CUDNN_TENSOR_NHWC, NULL, false,
+                     err) ||
         operand_make(&op->x[DY], op->name, &ys, stored_type(b, &ys), op->type, CUDNN_TENSOR_NHWC, NULL,
                      asymmetric && !max, err))
         return -1;
@@ -50,8 +52,7 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
                                                   global || asymmetric ? 0 : d->pad_top,
                                                   global || asymmetric ? 0 : d->pad_left, sh, sw)))
         return -1;
-    if (max || !asymmetric)
-        return 0;
+    if (max || !asymmetric) return 0;
     /* Window size over the number of real values, for each pixel of y; a handful of numbers, made once. */
     size_t n = (size_t)ys.h * (size_t)ys.w, at_pixel = 0;
     float *factors = mem_alloc(n * sizeof *factors, err);
@@ -69,14 +70,13 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
         rc = tensor_make(&op->divisor, op->name, op->type, CUDNN_TENSOR_NHWC, 1, 1, ys.h, ys.w, err) ||
              tensor_make(&wide, op->name, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, 1, ys.h, ys.w, err) ||
              DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||
-             DNN(op->name,
-                 cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN));
+             DNN(op->name, cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
+                                                      CUDNN_PROPAGATE_NAN));
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
         char *second;
         rc = gpu_use(g, err) || CUDA(op->name, cudaMalloc(&op->constant[k], op->constant_bytes));
-        if (rc)
-            break;
+        if (rc) break;
         second = (char *)op->constant[k] + n * sizeof *factors;
         if (op->type == CUDNN_DATA_FLOAT)
             rc = gpu_upload(g, op->constant[k], factors, n * sizeof *factors, err);
@@ -84,8 +84,7 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
             rc = gpu_upload(g, second, factors, n * sizeof *factors, err) ||
                  transform(g, op->name, wide, second, op->divisor, op->constant[k], false, err);
     }
-    if (wide)
-        cudnnDestroyTensorDescriptor(wide);
+    if (wide) cudnnDestroyTensorDescriptor(wide);
     free(factors);
     return rc ? -1 : 0;
 }
@@ -114,22 +113,22 @@ int pool_backward(const struct run *r, struct error *err)
     char *dx_slot = at(&r->io->dx[0], r->gpu);
     bool max = op->d.kind == OP_MAX_POOL, add = r->io->accumulate[0];
     const void *x, *y, *dy;
-    if (!dx_slot)
-        return 0;
+    if (!dx_slot) return 0;
     void *dx = operand_out(&op->x[DX], dx_slot, r->workspace);
-    if (operand_in(&op->x[DY], r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err))
-        return -1;
+    if (operand_in(&op->x[DY], r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err)) return -1;
     x = dx; /* an average does not look at x and y, but wants addresses */
     y = dy;
-    if (max && (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, -FLT_MAX, &x, err) ||
-                operand_in(&op->y, r->g, op->name, at(&r->io->y, r->gpu), r->workspace, 0, &y, err)))
+    if (max &&
+        (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, -FLT_MAX, &x, err) ||
+         operand_in(&op->y, r->g, op->name, at(&r->io->y, r->gpu), r->workspace, 0, &y, err)))
         return -1;
-    if (op->multiply && DNN(op->name, cudnnOpTensor(dnn, op->multiply, &one, op->x[DY].full, dy, &one, op->divisor,
-                                                    op->constant[r->gpu], &zero, op->x[DY].full,
+    if (op->multiply && DNN(op->name, cudnnOpTensor(dnn, op->multiply, &one, op->x[DY].full, dy, &one,
+                                                    op->divisor, op->constant[r->gpu], &zero, op->x[DY].full,
                                                     (void *)dy))) /* staged by pool_make: ours to change */
         return -1;
-    if (DNN(op->name, cudnnPoolingBackward(dnn, op->pool, &one, op->y.full, y, op->x[DY].full, dy, op->x[0].full, x,
-                                           add && !op->x[DX].staged ? &one : &zero, op->x[DX].full, dx)))
+    if (DNN(op->name,
+            cudnnPoolingBackward(dnn, op->pool, &one, op->y.full, y, op->x[DY].full, dy, op->x[0].full, x,
+                                 add && !op->x[DX].staged ? &one : &zero, op->x[DX].full, dx)))
         return -1;
     return operand_out_done(&op->x[DX], r->g, op->name, dx_slot, r->workspace, add, err);
 }

@@ -9,19 +9,21 @@ int simple_make(struct backend *b, struct backend_op *op, struct error *err)
     struct tensor_shape ys = op->y.shape;
     op->type = stored_type(b, &ys);
     if (d->kind == OP_RESHAPE) {
-        /* Only between a vector and a map of bfloat16: the same values in the same order, flat, in two types. */
+        /* Only between a vector and a map of bfloat16: the same values in the same order, flat, in two types.
+         */
         struct tensor_shape flat = {op->n, 1, 1, ys.h * ys.w * ys.c, ys.h * ys.w * ys.c, 0};
         struct tensor_shape xs = op->x[0].shape;
-        return operand_make(&op->x[0], op->name, &flat, stored_type(b, &xs), stored_type(b, &xs), CUDNN_TENSOR_NHWC,
-                            NULL, false, err) ||
-                       operand_make(&op->y, op->name, &flat, op->type, op->type, CUDNN_TENSOR_NHWC, NULL, false, err)
+        return operand_make(&op->x[0], op->name, &flat, stored_type(b, &xs), stored_type(b, &xs),
+                            CUDNN_TENSOR_NHWC, NULL, false, err) ||
+                       operand_make(&op->y, op->name, &flat, op->type, op->type, CUDNN_TENSOR_NHWC, NULL,
+                                    false, err)
                    ? -1
                    : 0;
     }
     for (int i = 0; i < d->n_x; i++) {
         struct tensor_shape xs = op->x[i].shape;
-        if (operand_make(&op->x[i], op->name, &xs, stored_type(b, &xs), stored_type(b, &xs), CUDNN_TENSOR_NHWC, NULL,
-                         false, err))
+        if (operand_make(&op->x[i], op->name, &xs, stored_type(b, &xs), stored_type(b, &xs),
+                         CUDNN_TENSOR_NHWC, NULL, false, err))
             return -1;
     }
     if (d->kind == OP_ZERO_PAD) {
@@ -36,9 +38,10 @@ int simple_make(struct backend *b, struct backend_op *op, struct error *err)
     if (operand_make(&op->y, op->name, &ys, op->type, op->type, CUDNN_TENSOR_NHWC, NULL, false, err))
         return -1;
     op->y.staged = false; /* everything here reads and writes tensors with gaps */
-    if (d->kind == OP_MULTIPLY && (DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||
-                                   DNN(op->name, cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL,
-                                                                            CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN))))
+    if (d->kind == OP_MULTIPLY &&
+        (DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||
+         DNN(op->name, cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
+                                                  CUDNN_PROPAGATE_NAN))))
         return -1;
     if (d->kind == OP_MULTIPLY && !is_vector(&ys))
         return error_set(err, EX_UNAVAILABLE, "cuda: %s: a product of something else than vectors", op->name);
@@ -49,7 +52,8 @@ int simple_make(struct backend *b, struct backend_op *op, struct error *err)
 }
 
 /* A descriptor of x[i]'s channels within y, for one call. */
-static int slice_of(const struct run *r, int i, cudnnTensorDescriptor_t *out, size_t *offset, struct error *err)
+static int slice_of(const struct run *r, int i, cudnnTensorDescriptor_t *out, size_t *offset,
+                    struct error *err)
 {
     const struct backend_op *op = r->op;
     const struct tensor_shape *x = &op->x[i].shape, *y = &op->y.shape;
@@ -65,8 +69,7 @@ static int concat(const struct run *r, bool forward, struct error *err)
     for (int i = 0; i < op->d.n_x; i++) {
         cudnnTensorDescriptor_t slice = NULL;
         size_t offset;
-        if (!forward && !r->io->dx[i].buffer)
-            continue;
+        if (!forward && !r->io->dx[i].buffer) continue;
         int rc = slice_of(r, i, &slice, &offset, err);
         if (!rc && forward)
             rc = transform(r->g, op->name, op->x[i].stored, at(&r->io->x[i], r->gpu), slice,
@@ -74,10 +77,8 @@ static int concat(const struct run *r, bool forward, struct error *err)
         else if (!rc)
             rc = transform(r->g, op->name, slice, at(&r->io->dy, r->gpu) + offset, op->x[i].stored,
                            at(&r->io->dx[i], r->gpu), r->io->accumulate[i], err);
-        if (slice)
-            cudnnDestroyTensorDescriptor(slice);
-        if (rc)
-            return -1;
+        if (slice) cudnnDestroyTensorDescriptor(slice);
+        if (rc) return -1;
     }
     return 0;
 }
@@ -86,9 +87,10 @@ static int product(const struct run *r, const void *a, void *c, bool add, struct
 {
     struct backend_op *op = r->op;
     /* The mask is one array for the whole batch, the same on every GPU. */
-    const char *mask = at(&r->io->mask, r->gpu) + (size_t)r->gpu * (size_t)op->n * (size_t)op->d.y.c * sizeof(float);
-    return DNN(op->name, cudnnOpTensor(r->g->dnn, op->multiply, &one, op->x[0].full, a, &one, op->x[0].full, mask,
-                                       add ? &one : &zero, op->x[0].full, c));
+    const char *mask =
+        at(&r->io->mask, r->gpu) + (size_t)r->gpu * (size_t)op->n * (size_t)op->d.y.c * sizeof(float);
+    return DNN(op->name, cudnnOpTensor(r->g->dnn, op->multiply, &one, op->x[0].full, a, &one, op->x[0].full,
+                                       mask, add ? &one : &zero, op->x[0].full, c));
 }
 
 int simple_forward(const struct run *r, struct error *err)
@@ -100,29 +102,26 @@ int simple_forward(const struct run *r, struct error *err)
     case OP_ACTIVATION:
         if (op->d.activation == OP_LINEAR)
             return transform(r->g, op->name, op->x[0].stored, x, op->y.stored, y, false, err);
-        return DNN(op->name,
-                   cudnnActivationForward(dnn, op->activation, &one, op->x[0].stored, x, &zero, op->y.stored, y));
+        return DNN(op->name, cudnnActivationForward(dnn, op->activation, &one, op->x[0].stored, x, &zero,
+                                                    op->y.stored, y));
     case OP_ADD:
-        if (transform(r->g, op->name, op->x[0].stored, x, op->y.stored, y, false, err))
-            return -1;
+        if (transform(r->g, op->name, op->x[0].stored, x, op->y.stored, y, false, err)) return -1;
         for (int i = 1; i < op->d.n_x; i++)
-            if (DNN(op->name,
-                    cudnnAddTensor(dnn, &one, op->x[i].stored, at(&r->io->x[i], r->gpu), &one, op->y.stored, y)))
+            if (DNN(op->name, cudnnAddTensor(dnn, &one, op->x[i].stored, at(&r->io->x[i], r->gpu), &one,
+                                             op->y.stored, y)))
                 return -1;
-        if (op->d.activation == OP_LINEAR)
-            return 0;
-        return DNN(op->name,
-                   cudnnActivationForward(dnn, op->activation, &one, op->y.stored, y, &zero, op->y.stored, y));
+        if (op->d.activation == OP_LINEAR) return 0;
+        return DNN(op->name, cudnnActivationForward(dnn, op->activation, &one, op->y.stored, y, &zero,
+                                                    op->y.stored, y));
     case OP_CONCAT: return concat(r, true, err);
     case OP_ZERO_PAD:
-        if (fill_tensor(r->g, op->name, op->y.full, op->type, y, 0, err))
-            return -1;
+        if (fill_tensor(r->g, op->name, op->y.full, op->type, y, 0, err)) return -1;
         return transform(r->g, op->name, op->x[0].stored, x, op->y.inner, y + op->y.inner_offset, false, err);
     case OP_RESHAPE: return transform(r->g, op->name, op->x[0].stored, x, op->y.stored, y, false, err);
     case OP_MULTIPLY: return product(r, x, y, false, err);
     case OP_SOFTMAX:
-        return DNN(op->name, cudnnSoftmaxForward(dnn, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL, &one,
-                                                 op->x[0].full, x, &zero, op->y.full, y));
+        return DNN(op->name, cudnnSoftmaxForward(dnn, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL,
+                                                 &one, op->x[0].full, x, &zero, op->y.full, y));
     default: return error_set(err, EX_SOFTWARE, "cuda: %s: not an operation of simple.c", op->name);
     }
 }
@@ -135,11 +134,10 @@ int simple_backward(const struct run *r, struct error *err)
     switch (op->d.kind) {
     case OP_ACTIVATION:
     case OP_ADD:
-        if (op_activation_backward(r, err))
-            return -1;
+        if (op_activation_backward(r, err)) return -1;
         for (int i = 0; i < op->d.n_x; i++)
-            if (io->dx[i].buffer && transform(r->g, op->name, op->y.stored, dy, op->x[i].stored, at(&io->dx[i], r->gpu),
-                                              io->accumulate[i], err))
+            if (io->dx[i].buffer && transform(r->g, op->name, op->y.stored, dy, op->x[i].stored,
+                                              at(&io->dx[i], r->gpu), io->accumulate[i], err))
                 return -1;
         return 0;
     case OP_CONCAT: return concat(r, false, err);
@@ -148,7 +146,8 @@ int simple_backward(const struct run *r, struct error *err)
                               io->accumulate[0], err)
                   : 0;
     case OP_RESHAPE:
-        return dx ? transform(r->g, op->name, op->y.stored, dy, op->x[0].stored, dx, io->accumulate[0], err) : 0;
+        return dx ? transform(r->g, op->name, op->y.stored, dy, op->x[0].stored, dx, io->accumulate[0], err)
+                  : 0;
     case OP_MULTIPLY: return dx ? product(r, dy, dx, io->accumulate[0], err) : 0;
     default: return error_set(err, EX_SOFTWARE, "cuda: %s: no gradient", op->name);
     }

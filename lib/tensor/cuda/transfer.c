@@ -1,9 +1,10 @@
 /*
  * transfer.c: pictures and weights between host and GPUs.
  *
- * A batch goes through one of two pinned buffers and a copy stream of its own into one of two device buffers, and from
- * there, on the compute stream, into its slot: so the copy of batch i+1 runs while the GPU still works on batch i, and
- * the slot (whose memory the plan shares with other values) is touched in the compute stream's order only.
+ * A batch goes through one of two pinned buffers and a copy stream of its own into one of two device buffers,
+ * and from there, on the compute stream, into its slot: so the copy of batch i+1 runs while the GPU still
+ * works on batch i, and the slot (whose memory the plan shares with other values) is touched in the compute
+ * stream's order only.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -17,36 +18,37 @@ int pictures_each(const struct backend *b, int n) { return n % b->n_gpus ? n : n
 
 static int staging_grow(struct gpu *g, struct staging *s, size_t wanted, struct error *err)
 {
-    if (wanted <= s->bytes)
-        return 0;
+    if (wanted <= s->bytes) return 0;
     if (CUDA(NULL, cudaStreamSynchronize(g->copy)) || CUDA(NULL, cudaStreamSynchronize(g->compute)))
         return -1;
     cudaFreeHost(s->pinned);
     cudaFree(s->device);
     s->pinned = s->device = NULL;
     s->bytes = 0;
-    if (CUDA("staging", cudaMallocHost(&s->pinned, wanted)) || CUDA("staging", cudaMalloc(&s->device, wanted)))
+    if (CUDA("staging", cudaMallocHost(&s->pinned, wanted)) ||
+        CUDA("staging", cudaMalloc(&s->device, wanted)))
         return -1;
     s->bytes = wanted;
     return 0;
 }
 
 /* The staging buffer to fill next: its last copy is over, so its pinned side may be overwritten. */
-static int staging_begin(struct backend *b, struct gpu *g, size_t bytes, struct staging **out, struct error *err)
+static int staging_begin(struct backend *b, struct gpu *g, size_t bytes, struct staging **out,
+                         struct error *err)
 {
     struct staging *s = &g->staging[b->next_staging];
     *out = s;
-    if (gpu_use(g, err) || staging_grow(g, s, bytes, err))
-        return -1;
+    if (gpu_use(g, err) || staging_grow(g, s, bytes, err)) return -1;
     return CUDA(NULL, cudaEventSynchronize(s->copied));
 }
 
-/* Pinned to device on the copy stream, after the compute stream has read what was there before; the compute stream
- * waits for it. */
+/* Pinned to device on the copy stream, after the compute stream has read what was there before; the compute
+ * stream waits for it. */
 static int staging_send(struct gpu *g, struct staging *s, size_t bytes, struct error *err)
 {
     return CUDA(NULL, cudaStreamWaitEvent(g->copy, s->consumed, 0)) ||
-                   CUDA(NULL, cudaMemcpyAsync(s->device, s->pinned, bytes, cudaMemcpyHostToDevice, g->copy)) ||
+                   CUDA(NULL,
+                        cudaMemcpyAsync(s->device, s->pinned, bytes, cudaMemcpyHostToDevice, g->copy)) ||
                    CUDA(NULL, cudaEventRecord(s->copied, g->copy)) ||
                    CUDA(NULL, cudaStreamWaitEvent(g->compute, s->copied, 0))
                ? -1
@@ -65,7 +67,8 @@ int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, stru
         return -1;
     memcpy(s->pinned, values, n_bytes);
     return staging_send(g, s, n_bytes, err) ||
-                   CUDA(NULL, cudaMemcpyAsync(to, s->device, n_bytes, cudaMemcpyDeviceToDevice, g->compute)) ||
+                   CUDA(NULL,
+                        cudaMemcpyAsync(to, s->device, n_bytes, cudaMemcpyDeviceToDevice, g->compute)) ||
                    staging_done(g, s, err)
                ? -1
                : 0;
@@ -78,13 +81,12 @@ static int place(struct backend *b, struct gpu *g, struct staging *st, char *to,
     if (stored_type(b, s) == CUDNN_DATA_FLOAT)
         return CUDA(NULL, cudaMemcpyAsync(to, st->device, bytes, cudaMemcpyDeviceToDevice, g->compute));
     cudnnTensorDescriptor_t wide = NULL, narrow = NULL;
-    int rc = tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, s->n, s->c, s->h, s->w, err) ||
-             tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, CUDNN_TENSOR_NHWC, s->n, s->c, s->h, s->w, err) ||
-             transform(g, NULL, wide, st->device, narrow, to, false, err);
-    if (wide)
-        cudnnDestroyTensorDescriptor(wide);
-    if (narrow)
-        cudnnDestroyTensorDescriptor(narrow);
+    int rc =
+        tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, s->n, s->c, s->h, s->w, err) ||
+        tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, CUDNN_TENSOR_NHWC, s->n, s->c, s->h, s->w, err) ||
+        transform(g, NULL, wide, st->device, narrow, to, false, err);
+    if (wide) cudnnDestroyTensorDescriptor(wide);
+    if (narrow) cudnnDestroyTensorDescriptor(narrow);
     return rc ? -1 : 0;
 }
 
@@ -96,15 +98,14 @@ struct upload {
     size_t filled_values;
 };
 
-static int upload_part(struct backend *b, struct slot to, const struct tensor_shape *each, bool split, int first,
-                       const struct tensor_shape *part, const struct upload *u, struct error *err)
+static int upload_part(struct backend *b, struct slot to, const struct tensor_shape *each, bool split,
+                       int first, const struct tensor_shape *part, const struct upload *u, struct error *err)
 {
     size_t row = (size_t)each->h * (size_t)each->w * (size_t)each->c, values = shape_values(part);
     for (int k = 0; k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
         struct staging *st;
-        if (staging_begin(b, g, values * sizeof(float), &st, err))
-            return -1;
+        if (staging_begin(b, g, values * sizeof(float), &st, err)) return -1;
         float *pinned = st->pinned;
         size_t from = ((split ? (size_t)k * (size_t)each->n : 0) + (size_t)first) * row;
         size_t filled = u->filled_values > from ? u->filled_values - from : 0;
@@ -112,7 +113,7 @@ static int upload_part(struct backend *b, struct slot to, const struct tensor_sh
         if (u->bytes)
             for (size_t i = 0; i < filled; i++)
                 pinned[i] = u->table[u->bytes[from + i]];
-        else if (filled > 0) {          /* else `from` may lie behind the end of what was given */
+        else if (filled > 0) { /* else `from` may lie behind the end of what was given */
             assert(u->floats);
             memcpy(pinned, u->floats + from, filled * sizeof(float));
         }
@@ -127,9 +128,9 @@ static int upload_part(struct backend *b, struct slot to, const struct tensor_sh
 }
 
 /*
- * floats: n_rows pictures, or bytes: the same times scale plus offset. Rows that are not given become 0. In pieces of
- * at most STAGING_BYTES, so that what an upload takes on the card does not grow with the batch and the plan's figure
- * stays true.
+ * floats: n_rows pictures, or bytes: the same times scale plus offset. Rows that are not given become 0. In
+ * pieces of at most STAGING_BYTES, so that what an upload takes on the card does not grow with the batch and
+ * the plan's figure stays true.
  */
 static int upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *floats,
                   const uint8_t *bytes, int n_rows, float scale, float offset, struct error *err)
@@ -137,27 +138,27 @@ static int upload(struct backend *b, struct slot to, const struct tensor_shape *
     struct tensor_shape each = *s;
     float table[256];
     each.n = pictures_each(b, s->n);
-    size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c, rows = STAGING_BYTES / (row * sizeof(float) + 1) + 1;
+    size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c,
+           rows = STAGING_BYTES / (row * sizeof(float) + 1) + 1;
     struct upload u = {floats, bytes, table, (size_t)n_rows * row};
     for (int i = 0; bytes && i < 256; i++)
         table[i] = (float)i * scale + offset;
     for (int first = 0; first < each.n; first += (int)rows) {
         struct tensor_shape part = each;
         part.n = each.n - first < (int)rows ? each.n - first : (int)rows;
-        if (upload_part(b, to, &each, each.n != s->n, first, &part, &u, err))
-            return -1;
+        if (upload_part(b, to, &each, each.n != s->n, first, &part, &u, err)) return -1;
     }
     return 0;
 }
 
-int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows,
-                       struct error *err)
+int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
+                       int n_rows, struct error *err)
 {
     return upload(b, to, s, nhwc, NULL, n_rows, 1, 0, err);
 }
 
-int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc,
-                          int n_rows, float scale, float offset, struct error *err)
+int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
+                          const uint8_t *nhwc, int n_rows, float scale, float offset, struct error *err)
 {
     return upload(b, to, s, NULL, nhwc, n_rows, scale, offset, err);
 }
@@ -166,16 +167,15 @@ int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor
 static int fetch(struct gpu *g, const void *from, size_t n_bytes, struct error *err)
 {
     if (n_bytes > g->download_bytes) {
-        if (CUDA(NULL, cudaStreamSynchronize(g->compute)))
-            return -1;
+        if (CUDA(NULL, cudaStreamSynchronize(g->compute))) return -1;
         cudaFreeHost(g->download_pinned);
         g->download_pinned = NULL;
         g->download_bytes = 0;
-        if (CUDA("download", cudaMallocHost(&g->download_pinned, n_bytes)))
-            return -1;
+        if (CUDA("download", cudaMallocHost(&g->download_pinned, n_bytes))) return -1;
         g->download_bytes = n_bytes;
     }
-    return CUDA(NULL, cudaMemcpyAsync(g->download_pinned, from, n_bytes, cudaMemcpyDeviceToHost, g->compute)) ||
+    return CUDA(NULL,
+                cudaMemcpyAsync(g->download_pinned, from, n_bytes, cudaMemcpyDeviceToHost, g->compute)) ||
                    CUDA(NULL, cudaStreamSynchronize(g->compute))
                ? -1
                : 0;
@@ -186,8 +186,8 @@ static int download_part(struct backend *b, struct gpu *g, char *from, const str
 {
     struct operand o = {0};
     size_t bytes = shape_values(each) * sizeof(float);
-    if (operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, NULL, false,
-                     err)) {
+    if (operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, NULL,
+                     false, err)) {
         operand_release(&o);
         return -1;
     }
@@ -198,14 +198,13 @@ static int download_part(struct backend *b, struct gpu *g, char *from, const str
         rc = gpu_grow(g, &g->convert, &g->convert_bytes, bytes, "download", err) ||
              operand_in(&o, g, "download", from, g->convert, 0, &values, err);
     }
-    if (!rc)
-        rc = fetch(g, values, bytes, err);
+    if (!rc) rc = fetch(g, values, bytes, err);
     operand_release(&o);
     return rc ? -1 : 0;
 }
 
-int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows,
-                         struct error *err)
+int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc,
+                         int n_rows, struct error *err)
 {
     size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c;
     struct tensor_shape each = *s;
@@ -213,16 +212,14 @@ int cuda_tensor_download(struct backend *b, struct slot from, const struct tenso
     bool split = each.n != s->n;
     for (int k = 0; k < (split ? b->n_gpus : 1); k++) {
         int first = split ? k * each.n : 0, rows = n_rows - first < each.n ? n_rows - first : each.n;
-        if (rows <= 0)
-            break;
-        if (gpu_use(&b->gpu[k], err) || download_part(b, &b->gpu[k], at(&from, k), &each, err))
-            return -1;
+        if (rows <= 0) break;
+        if (gpu_use(&b->gpu[k], err) || download_part(b, &b->gpu[k], at(&from, k), &each, err)) return -1;
         memcpy(nhwc + (size_t)first * row, b->gpu[k].download_pinned, (size_t)rows * row * sizeof(float));
     }
     return 0;
 }
 
-/* --- parameters --------------------------------------------------------------------------------------------------- */
+/* --- parameters --- */
 
 static size_t param_values(const struct param_shape *p)
 {
@@ -234,8 +231,9 @@ size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p)
 }
 
 /*
- * Keras [kh,kw,cin,cout] and ours: PARAM_CONV [cout,kh,kw,cin]; PARAM_DEPTHWISE (cout the multiplier) one filter of
- * [kh,kw] for each of the cin * cout channels that come out. Dense kernels and vectors are the same on both sides.
+ * Keras [kh,kw,cin,cout] and ours: PARAM_CONV [cout,kh,kw,cin]; PARAM_DEPTHWISE (cout the multiplier) one
+ * filter of [kh,kw] for each of the cin * cout channels that come out. Dense kernels and vectors are the same
+ * on both sides.
  */
 static void reorder(const struct param_shape *p, const float *from, float *to, bool to_keras)
 {
@@ -262,8 +260,7 @@ int cuda_param_upload(struct backend *b, struct slot to, const struct param_shap
     size_t n = param_values(p);
     float *ours = mem_alloc(n * sizeof *ours, err);
     int rc = ours ? group_settle(b, to.buffer, err) : -1;
-    if (!rc)
-        reorder(p, keras, ours, false);
+    if (!rc) reorder(p, keras, ours, false);
     for (int k = 0; !rc && k < b->n_gpus; k++)
         rc = gpu_upload(&b->gpu[k], at(&to, k), ours, n * sizeof *ours, err);
     free(ours);

@@ -1,10 +1,11 @@
 /*
- * conv.c: convolutions and depthwise convolutions through oneDNN primitives, or handed to conv_own.c where our own loops do better.
+ * conv.c: convolutions and depthwise convolutions through oneDNN primitives, or handed to conv_own.c where
+ * our own loops do better.
  *
- * Primitives are made once for the fixed layouts of their tensors, with the weights in whatever layout they like:
- * constant weights are packed once, weights that learn stay in Keras' order in the arena (so that optimiser, checkpoint
- * and L2 need not know) and are packed into the workspace before each use: a percent of the time of the multiplication
- * they serve.
+ * Primitives are made once for the fixed layouts of their tensors, with the weights in whatever layout they
+ * like: constant weights are packed once, weights that learn stay in Keras' order in the arena (so that
+ * optimiser, checkpoint and L2 need not know) and are packed into the workspace before each use: a percent of
+ * the time of the multiplication they serve.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -15,8 +16,7 @@
 
 int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
 {
-    if (status == dnnl_success)
-        return 0;
+    if (status == dnnl_success) return 0;
     return error_set(err,
                      status == dnnl_out_of_memory   ? EX_OSERR
                      : status == dnnl_unimplemented ? EX_UNAVAILABLE
@@ -24,10 +24,9 @@ int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
                      "oneDNN: %s: status %d", what, (int)status);
 }
 
-#define TRY(call, what)                                                                                                \
-    do {                                                                                                               \
-        if (dnnl_failed((call), (what), err))                                                                          \
-            goto fail;                                                                                                 \
+#define TRY(call, what)                                                                                      \
+    do {                                                                                                     \
+        if (dnnl_failed((call), (what), err)) goto fail;                                                     \
     } while (0)
 
 /* --- primitives --- */
@@ -36,18 +35,17 @@ static int primitive_arg(struct backend *b, struct primitive *p, int arg, const 
                          struct error *err)
 {
     dnnl_memory_t m;
-    if (dnnl_failed(dnnl_memory_create(&m, md, b->engine, DNNL_MEMORY_NONE), "memory", err))
-        return -1;
+    if (dnnl_failed(dnnl_memory_create(&m, md, b->engine, DNNL_MEMORY_NONE), "memory", err)) return -1;
     p->args[p->n_args++] = (dnnl_exec_arg_t){arg, m};
     return 0;
 }
 
-static int primitive_finish(struct backend *b, struct primitive *p, dnnl_primitive_desc_t pd, struct error *err)
+static int primitive_finish(struct backend *b, struct primitive *p, dnnl_primitive_desc_t pd,
+                            struct error *err)
 {
     const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     p->scratch_bytes = scratch ? dnnl_memory_desc_get_size(scratch) : 0;
-    if (p->scratch_bytes && primitive_arg(b, p, DNNL_ARG_SCRATCHPAD, scratch, err))
-        return -1;
+    if (p->scratch_bytes && primitive_arg(b, p, DNNL_ARG_SCRATCHPAD, scratch, err)) return -1;
     return dnnl_failed(dnnl_primitive_create(&p->p, pd), "primitive", err);
 }
 
@@ -55,19 +53,20 @@ static void primitive_release(struct primitive *p)
 {
     for (int i = 0; i < p->n_args; i++)
         dnnl_memory_destroy(p->args[i].memory);
-    if (p->p)
-        dnnl_primitive_destroy(p->p);
+    if (p->p) dnnl_primitive_destroy(p->p);
     *p = (struct primitive){0};
 }
 
-/* pointers in the order the arguments were added, one for each at least; the scratchpad, if any, comes last */
-static int primitive_run(struct backend *b, struct primitive *p, void *const *pointers, int n_pointers, void *scratch, struct error *err)
+/* pointers in the order the arguments were added, one for each at least; the scratchpad, if any, comes last
+ */
+static int primitive_run(struct backend *b, struct primitive *p, void *const *pointers, int n_pointers,
+                         void *scratch, struct error *err)
 {
     int n = p->n_args - (p->scratch_bytes > 0);
     assert(n <= n_pointers);
     for (int i = 0; i < p->n_args; i++)
-        if (dnnl_failed(dnnl_memory_set_data_handle(p->args[i].memory, i < n ? pointers[i] : scratch), "memory handle",
-                        err))
+        if (dnnl_failed(dnnl_memory_set_data_handle(p->args[i].memory, i < n ? pointers[i] : scratch),
+                        "memory handle", err))
             return -1;
     return dnnl_failed(dnnl_primitive_execute(p->p, b->stream, p->n_args, p->args), "execute", err);
 }
@@ -78,8 +77,7 @@ static int reorder_create(struct backend *b, struct primitive *p, const dnnl_mem
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_attr_t attr = NULL;
     int rc = -1;
-    if (dnnl_memory_desc_equal(from, to))
-        return 0;
+    if (dnnl_memory_desc_equal(from, to)) return 0;
     TRY(dnnl_primitive_attr_create(&attr), "attributes");
     TRY(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "attributes");
     TRY(dnnl_reorder_primitive_desc_create(&pd, from, b->engine, to, b->engine, attr), "reorder of weights");
@@ -88,10 +86,8 @@ static int reorder_create(struct backend *b, struct primitive *p, const dnnl_mem
              ? -1
              : 0;
 fail:
-    if (pd)
-        dnnl_primitive_desc_destroy(pd);
-    if (attr)
-        dnnl_primitive_attr_destroy(attr);
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    if (attr) dnnl_primitive_attr_destroy(attr);
     return rc;
 }
 
@@ -107,7 +103,8 @@ static dnnl_status_t data_desc(const struct backend *b, const struct tensor_shap
                                                       : dnnl_nChw8c);
 }
 
-/* Keras' layout as oneDNN sees it: dims o,i,h,w over [kh,kw,cin,cout]; grouped g,o,i,h,w over [kh,kw,c,multiplier]. */
+/* Keras' layout as oneDNN sees it: dims o,i,h,w over [kh,kw,cin,cout]; grouped g,o,i,h,w over
+ * [kh,kw,c,multiplier]. */
 static dnnl_status_t weights_desc(const struct op_desc *d, bool any, dnnl_memory_desc_t *md)
 {
     dnnl_dim_t kh = d->kernel_h, kw = d->kernel_w, ci = d->x[0].c, co = d->y.c;
@@ -142,7 +139,8 @@ static int describe(const struct backend *b, const struct op_desc *d, struct con
     c->dilations[1] = d->dilation_w - 1;
     c->pad_first[0] = d->pad_top;
     c->pad_first[1] = d->pad_left;
-    c->pad_last[0] = need_h; /* what the last window needs, which may be less than what is there (even negative) */
+    /* what the last window needs, which may be less than what is there (even negative) */
+    c->pad_last[0] = need_h;
     c->pad_last[1] = need_w;
     return 0;
 fail:
@@ -160,7 +158,8 @@ static int attributes(const struct op_desc *d, dnnl_primitive_attr_t *out, bool 
     TRY(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "attributes");
     if (activation && d->activation != OP_LINEAR) {
         TRY(dnnl_post_ops_create(&post), "post operations");
-        TRY(dnnl_post_ops_append_eltwise(post, 1, kind, d->activation == OP_RELU_CAPPED ? d->activation_max : 0, 0),
+        TRY(dnnl_post_ops_append_eltwise(post, 1, kind,
+                                         d->activation == OP_RELU_CAPPED ? d->activation_max : 0, 0),
             "activation");
         TRY(dnnl_primitive_attr_set_post_ops(attr, post), "attributes");
         dnnl_post_ops_destroy(post);
@@ -168,10 +167,8 @@ static int attributes(const struct op_desc *d, dnnl_primitive_attr_t *out, bool 
     *out = attr;
     return 0;
 fail:
-    if (post)
-        dnnl_post_ops_destroy(post);
-    if (attr)
-        dnnl_primitive_attr_destroy(attr);
+    if (post) dnnl_post_ops_destroy(post);
+    if (attr) dnnl_primitive_attr_destroy(attr);
     return -1;
 }
 
@@ -191,11 +188,13 @@ static int create_forward(struct backend *b, struct backend_op *op, const struct
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_attr_t attr = NULL;
     int rc = -1;
-    if (attributes(d, &attr, true, err))
-        return -1;
-    TRY(dnnl_dilated_convolution_forward_desc_init(&cd, d->training ? dnnl_forward_training : dnnl_forward_inference,
-                                                   dnnl_convolution_direct, &c->x, &c->w, d->has_bias ? &c->bias : NULL,
-                                                   &c->y, c->strides, c->dilations, c->pad_first, c->pad_last),
+    if (attributes(d, &attr, true, err)) return -1;
+    TRY(dnnl_dilated_convolution_forward_desc_init(&cd,
+                                                   d->training ? dnnl_forward_training
+                                                               : dnnl_forward_inference,
+                                                   dnnl_convolution_direct, &c->x, &c->w,
+                                                   d->has_bias ? &c->bias : NULL, &c->y, c->strides,
+                                                   c->dilations, c->pad_first, c->pad_last),
         "convolution");
     TRY(dnnl_primitive_desc_create(&pd, &cd, attr, b->engine, NULL), "convolution");
     const dnnl_memory_desc_t *w = md_of(pd, dnnl_query_weights_md, 0);
@@ -208,21 +207,20 @@ static int create_forward(struct backend *b, struct backend_op *op, const struct
         goto fail;
     rc = 0;
 fail:
-    if (attr)
-        dnnl_primitive_attr_destroy(attr);
+    if (attr) dnnl_primitive_attr_destroy(attr);
     *hint = pd;
     return rc;
 }
 
-static int create_data(struct backend *b, struct backend_op *op, const struct conv_descs *c, dnnl_primitive_desc_t hint,
-                       dnnl_primitive_attr_t attr, struct error *err)
+static int create_data(struct backend *b, struct backend_op *op, const struct conv_descs *c,
+                       dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr, struct error *err)
 {
     struct conv_state *s = &op->conv;
     dnnl_convolution_desc_t cd;
     dnnl_primitive_desc_t pd = NULL;
     int rc = -1;
-    TRY(dnnl_dilated_convolution_backward_data_desc_init(&cd, dnnl_convolution_direct, &c->x, &c->w, &c->y, c->strides,
-                                                         c->dilations, c->pad_first, c->pad_last),
+    TRY(dnnl_dilated_convolution_backward_data_desc_init(&cd, dnnl_convolution_direct, &c->x, &c->w, &c->y,
+                                                         c->strides, c->dilations, c->pad_first, c->pad_last),
         "convolution, backward data");
     TRY(dnnl_primitive_desc_create(&pd, &cd, attr, b->engine, hint), "convolution, backward data");
     const dnnl_memory_desc_t *w = md_of(pd, dnnl_query_weights_md, 0);
@@ -234,8 +232,7 @@ static int create_data(struct backend *b, struct backend_op *op, const struct co
         goto fail;
     rc = 0;
 fail:
-    if (pd)
-        dnnl_primitive_desc_destroy(pd);
+    if (pd) dnnl_primitive_desc_destroy(pd);
     return rc;
 }
 
@@ -247,8 +244,9 @@ static int create_weights(struct backend *b, struct backend_op *op, const struct
     dnnl_primitive_desc_t pd = NULL;
     int rc = -1;
     TRY(dnnl_dilated_convolution_backward_weights_desc_init(&cd, dnnl_convolution_direct, &c->x, &c->w,
-                                                            op->d.has_bias ? &c->bias : NULL, &c->y, c->strides,
-                                                            c->dilations, c->pad_first, c->pad_last),
+                                                            op->d.has_bias ? &c->bias : NULL, &c->y,
+                                                            c->strides, c->dilations, c->pad_first,
+                                                            c->pad_last),
         "convolution, backward weights");
     TRY(dnnl_primitive_desc_create(&pd, &cd, attr, b->engine, hint), "convolution, backward weights");
     const dnnl_memory_desc_t *w = md_of(pd, dnnl_query_diff_weights_md, 0);
@@ -261,26 +259,24 @@ static int create_weights(struct backend *b, struct backend_op *op, const struct
         goto fail;
     rc = 0;
 fail:
-    if (pd)
-        dnnl_primitive_desc_destroy(pd);
+    if (pd) dnnl_primitive_desc_destroy(pd);
     return rc;
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static size_t input_values(const struct op_desc *d)
 {
     return (size_t)d->x[0].n * (size_t)d->x[0].h * (size_t)d->x[0].w * (size_t)d->x[0].c;
 }
 
-/* Workspace: scratchpad of the running primitive | packed weights or unpacked gradient | dx of an accumulating backward
+/* Workspace: scratchpad of the running primitive | packed weights or unpacked gradient | dx of an
+ * accumulating backward
  */
 static size_t scratch_bytes(const struct conv_state *s)
 {
     size_t n = larger(larger(s->forward.scratch_bytes, s->data.scratch_bytes), s->weights.scratch_bytes);
-    n = larger(larger(n, s->pack_forward.scratch_bytes), larger(s->pack_data.scratch_bytes, s->unpack.scratch_bytes));
+    n = larger(larger(n, s->pack_forward.scratch_bytes),
+               larger(s->pack_data.scratch_bytes, s->unpack.scratch_bytes));
     return page_aligned(n);
 }
 
@@ -301,8 +297,7 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
     dnnl_primitive_desc_t hint = NULL;
     dnnl_primitive_attr_t attr = NULL;
     int rc = -1;
-    if (describe(b, d, &c, err) || create_forward(b, op, &c, &hint, err))
-        goto fail;
+    if (describe(b, d, &c, err) || create_forward(b, op, &c, &hint, err)) goto fail;
     if (d->training) {
         if (attributes(d, &attr, false, err) || (d->needs_dx && create_data(b, op, &c, hint, attr, err)) ||
             (d->needs_dw && create_weights(b, op, &c, hint, attr, err)))
@@ -312,17 +307,16 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
                           (d->training && d->needs_dx ? page_aligned(input_values(d) * sizeof(float)) : 0);
     rc = 0;
 fail:
-    if (hint)
-        dnnl_primitive_desc_destroy(hint);
-    if (attr)
-        dnnl_primitive_attr_destroy(attr);
+    if (hint) dnnl_primitive_desc_destroy(hint);
+    if (attr) dnnl_primitive_attr_destroy(attr);
     return rc;
 }
 
 void conv_destroy(struct backend_op *op)
 {
     struct conv_state *s = &op->conv;
-    struct primitive *const all[] = {&s->forward, &s->data, &s->weights, &s->pack_forward, &s->pack_data, &s->unpack};
+    struct primitive *const all[] = {&s->forward,      &s->data,      &s->weights,
+                                     &s->pack_forward, &s->pack_data, &s->unpack};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         primitive_release(all[i]);
     free(s->packed);
@@ -339,13 +333,10 @@ static size_t keras_values(const struct op_desc *d)
 size_t conv_constant_bytes(const struct backend_op *op)
 {
     const struct conv_state *s = &op->conv;
-    if (s->way != CONV_ONEDNN)
-        return conv_own_constant_bytes(op);
+    if (s->way != CONV_ONEDNN) return conv_own_constant_bytes(op);
     size_t bytes = s->pack_forward.p ? s->forward_bytes : 0;
-    if (s->data.p && s->pack_data.p)
-        bytes += s->data_bytes;
-    if (!s->pack_forward.p || (s->data.p && !s->pack_data.p))
-        bytes += keras_values(&op->d) * sizeof(float);
+    if (s->data.p && s->pack_data.p) bytes += s->data_bytes;
+    if (!s->pack_forward.p || (s->data.p && !s->pack_data.p)) bytes += keras_values(&op->d) * sizeof(float);
     return bytes;
 }
 
@@ -354,13 +345,14 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
 {
     void *scratch = NULL;
     int rc = -1;
-    if (!*out && !(*out = mem_aligned(4096, page_aligned(bytes), err)))
-        return -1;
+    if (!*out && !(*out = mem_aligned(4096, page_aligned(bytes), err))) return -1;
     if (reorder->scratch_bytes && !(scratch = mem_aligned(4096, page_aligned(reorder->scratch_bytes), err)))
         return -1;
     void *pointers[] = {(void *)keras, *out};
-    rc = primitive_run(b, reorder, pointers, 2, scratch, err) || dnnl_failed(dnnl_stream_wait(b->stream), "wait", err) ? -1
-                                                                                                                    : 0;
+    rc = primitive_run(b, reorder, pointers, 2, scratch, err) ||
+                 dnnl_failed(dnnl_stream_wait(b->stream), "wait", err)
+             ? -1
+             : 0;
     free(scratch);
     return rc;
 }
@@ -368,37 +360,33 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (s->way != CONV_ONEDNN)
-        return conv_own_load(b, op, weights, err);
+    if (s->way != CONV_ONEDNN) return conv_own_load(b, op, weights, err);
     size_t bytes = keras_values(&op->d) * sizeof(float);
-    if (s->pack_forward.p && pack(b, &s->pack_forward, s->forward_bytes, weights, &s->packed, err))
-        return -1;
+    if (s->pack_forward.p && pack(b, &s->pack_forward, s->forward_bytes, weights, &s->packed, err)) return -1;
     if (s->data.p && s->pack_data.p && pack(b, &s->pack_data, s->data_bytes, weights, &s->packed_data, err))
         return -1;
-    if (s->pack_forward.p && (!s->data.p || s->pack_data.p))
-        return 0;
-    if (!s->keras && !(s->keras = mem_aligned(4096, page_aligned(bytes), err)))
-        return -1;
+    if (s->pack_forward.p && (!s->data.p || s->pack_data.p)) return 0;
+    if (!s->keras && !(s->keras = mem_aligned(4096, page_aligned(bytes), err))) return -1;
     memcpy(s->keras, weights, bytes);
     return 0;
 }
 
 /* --- running --- */
 
-/* Weights as a primitive wants them: packed once, packed now into the workspace, or as they lie in the arena. */
-static float *weights_for(struct backend *b, struct backend_op *op, const struct op_io *io, struct primitive *reorder,
-                          float *constant, float *workspace, struct error *err)
+/* Weights as a primitive wants them: packed once, packed now into the workspace, or as they lie in the arena.
+ */
+static float *weights_for(struct backend *b, struct backend_op *op, const struct op_io *io,
+                          struct primitive *reorder, float *constant, float *workspace, struct error *err)
 {
-    if (op->d.constant_weights)
-        return reorder->p ? constant : op->conv.keras;
-    if (!reorder->p)
-        return slot_at(&io->w);
+    if (op->d.constant_weights) return reorder->p ? constant : op->conv.keras;
+    if (!reorder->p) return slot_at(&io->w);
     float *to = (float *)((unsigned char *)workspace + scratch_bytes(&op->conv));
     void *pointers[] = {slot_at(&io->w), to};
     return primitive_run(b, reorder, pointers, 2, workspace, err) ? NULL : to;
 }
 
-int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
+int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                 struct error *err)
 {
     struct conv_state *s = &op->conv;
     if (s->way != CONV_ONEDNN) {
@@ -406,15 +394,16 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
         return 0;
     }
     float *w = weights_for(b, op, io, &s->pack_forward, s->packed, workspace, err);
-    void *pointers[] = {slot_at(&io->x[0]), w, slot_at(&io->y), op->d.constant_weights ? op->bias : slot_at(&io->bias)};
+    void *pointers[] = {slot_at(&io->x[0]), w, slot_at(&io->y),
+                        op->d.constant_weights ? op->bias : slot_at(&io->bias)};
     return w ? primitive_run(b, &s->forward, pointers, 4, workspace, err) : -1;
 }
 
-int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
+int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                  struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (s->way != CONV_ONEDNN)
-        return conv_own_backward(b, op, io, workspace, err);
+    if (s->way != CONV_ONEDNN) return conv_own_backward(b, op, io, workspace, err);
     unsigned char *packed = (unsigned char *)workspace + scratch_bytes(s);
     own_activation_backward(b, &op->d, io);
     if (op->d.needs_dw) {
@@ -425,14 +414,11 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
             (s->unpack.p && primitive_run(b, &s->unpack, unpacking, 2, workspace, err)))
             return -1;
     }
-    if (!op->d.needs_dx)
-        return 0;
+    if (!op->d.needs_dx) return 0;
     float *w = weights_for(b, op, io, &s->pack_data, s->packed_data, workspace, err);
     float *dx = slot_at(&io->dx[0]), *to = io->accumulate[0] ? (float *)(packed + packed_bytes(s)) : dx;
     void *pointers[] = {slot_at(&io->dy), w, to};
-    if (!w || primitive_run(b, &s->data, pointers, 3, workspace, err))
-        return -1;
-    if (io->accumulate[0])
-        own_add(b, dx, to, input_values(&op->d));
+    if (!w || primitive_run(b, &s->data, pointers, 3, workspace, err)) return -1;
+    if (io->accumulate[0]) own_add(b, dx, to, input_values(&op->d));
     return 0;
 }

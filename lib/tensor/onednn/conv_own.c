@@ -1,6 +1,7 @@
 /*
- * conv_own.c: the convolutions that need no primitive of oneDNN's: 1x1 over NHWC (pointwise.h; backward weights by one sgemm) and
- * those that minimal filtering suits (winograd.h). Constant weights are packed once, those that learn before each use.
+ * conv_own.c: the convolutions that need no primitive of oneDNN's: 1x1 over NHWC (pointwise.h; backward
+ * weights by one sgemm) and those that minimal filtering suits (winograd.h). Constant weights are packed
+ * once, those that learn before each use.
  */
 #include <omp.h>
 
@@ -11,9 +12,9 @@
 
 static bool is_pointwise(const struct backend *b, const struct op_desc *d)
 {
-    return d->kind == OP_CONV && b->k == kernels_avx512() && !b->block && d->kernel_h == 1 && d->kernel_w == 1 && d->stride_h == 1 &&
-           d->stride_w == 1 && d->y.h == d->x[0].h && d->y.w == d->x[0].w && d->activation != OP_SIGMOID &&
-           d->x[0].c >= 16 && d->y.c >= 16;
+    return d->kind == OP_CONV && b->k == kernels_avx512() && !b->block && d->kernel_h == 1 &&
+           d->kernel_w == 1 && d->stride_h == 1 && d->stride_w == 1 && d->y.h == d->x[0].h &&
+           d->y.w == d->x[0].w && d->activation != OP_SIGMOID && d->x[0].c >= 16 && d->y.c >= 16;
 }
 
 enum conv_way conv_way_of(const struct backend *b, const struct op_desc *d)
@@ -51,15 +52,15 @@ size_t conv_own_workspace_bytes(const struct backend *b, const struct backend_op
         size_t bytes = own_packed_bytes(d, op->conv.way, backward);
         packed = bytes > packed ? bytes : packed;
     }
-    if (op->conv.way == CONV_POINTWISE)
-        return bias_sums > packed ? bias_sums : packed;
+    if (op->conv.way == CONV_POINTWISE) return bias_sums > packed ? bias_sums : packed;
     return page_aligned(winograd_workspace_bytes(b, d)) + bias_sums + packed;
 }
 
 size_t conv_own_constant_bytes(const struct backend_op *op)
 {
     const struct op_desc *d = &op->d;
-    return own_packed_bytes(d, op->conv.way, false) + (d->needs_dx ? own_packed_bytes(d, op->conv.way, true) : 0);
+    return own_packed_bytes(d, op->conv.way, false) +
+           (d->needs_dx ? own_packed_bytes(d, op->conv.way, true) : 0);
 }
 
 int conv_own_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err)
@@ -67,8 +68,7 @@ int conv_own_load(const struct backend *b, struct backend_op *op, const float *w
     struct conv_state *s = &op->conv;
     for (int backward = 0; backward <= (op->d.needs_dx ? 1 : 0); backward++) {
         float **to = backward ? &s->packed_data : &s->packed;
-        if (!*to && !(*to = mem_aligned(4096, own_packed_bytes(&op->d, s->way, backward), err)))
-            return -1;
+        if (!*to && !(*to = mem_aligned(4096, own_packed_bytes(&op->d, s->way, backward), err))) return -1;
         if (s->way == CONV_POINTWISE)
             pointwise_pack_for(&op->d, backward, weights, *to);
         else
@@ -82,10 +82,11 @@ static const float *bias_of(const struct backend_op *op, const struct op_io *io)
     return !op->d.has_bias ? NULL : op->d.constant_weights ? op->bias : slot_at(&io->bias);
 }
 
-/* All pixels, shared out among the threads in whole tiles; what a pixel becomes does not depend on the split. */
-static void pointwise_all(const struct backend *b, const float *a, size_t a_stride, size_t n_rows, const float *packed,
-                          int n_k, int n_columns, float *c, size_t c_stride, const float *bias, struct act act,
-                          bool accumulate)
+/* All pixels, shared out among the threads in whole tiles; what a pixel becomes does not depend on the split.
+ */
+static void pointwise_all(const struct backend *b, const float *a, size_t a_stride, size_t n_rows,
+                          const float *packed, int n_k, int n_columns, float *c, size_t c_stride,
+                          const float *bias, struct act act, bool accumulate)
 {
     size_t tiles = (n_rows + 23) / 24;
 #pragma omp parallel num_threads(b->threads)
@@ -94,17 +95,15 @@ static void pointwise_all(const struct backend *b, const float *a, size_t a_stri
         size_t first = tiles * t / n * 24, last = tiles * (t + 1) / n * 24;
         last = last < n_rows ? last : n_rows;
         if (first < last)
-            pointwise_rows(a + first * a_stride, a_stride, last - first, packed, n_k, n_columns, c + first * c_stride,
-                           c_stride, bias, act, accumulate);
+            pointwise_rows(a + first * a_stride, a_stride, last - first, packed, n_k, n_columns,
+                           c + first * c_stride, c_stride, bias, act, accumulate);
     }
 }
 
-static size_t pixels_of(const struct tensor_shape *s)
-{
-    return (size_t)s->n * (size_t)s->h * (size_t)s->w;
-}
+static size_t pixels_of(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w; }
 
-static void pointwise_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
+static void pointwise_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                              float *workspace)
 {
     const struct op_desc *d = &op->d;
     const float *packed = op->conv.packed;
@@ -113,56 +112,51 @@ static void pointwise_forward(struct backend *b, struct backend_op *op, const st
         packed = workspace;
     }
     pointwise_all(b, slot_at(&io->x[0]), (size_t)d->x[0].c, pixels_of(&d->y), packed, d->x[0].c, d->y.c,
-                  slot_at(&io->y) + d->y.first_c, (size_t)d->y.parent_c,
-                  bias_of(op, io), (struct act){(int)d->activation, d->activation_max}, false);
+                  slot_at(&io->y) + d->y.first_c, (size_t)d->y.parent_c, bias_of(op, io),
+                  (struct act){(int)d->activation, d->activation_max}, false);
 }
 
-static int pointwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
-                              struct error *err)
+static int pointwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                              float *workspace, struct error *err)
 {
     const struct op_desc *d = &op->d;
     const float *dy = slot_at(&io->dy) + d->y.first_c, *packed = op->conv.packed_data;
     dnnl_dim_t rows = (dnnl_dim_t)pixels_of(&d->y), k = d->x[0].c, n = d->y.c;
     own_activation_backward(b, d, io);
-    if (d->needs_dw && dnnl_failed(dnnl_sgemm('T', 'N', k, n, rows, 1, slot_at(&io->x[0]), k, dy, d->y.parent_c, 0,
-                                              slot_at(&io->dw), n),
+    if (d->needs_dw && dnnl_failed(dnnl_sgemm('T', 'N', k, n, rows, 1, slot_at(&io->x[0]), k, dy,
+                                              d->y.parent_c, 0, slot_at(&io->dw), n),
                                    "sgemm", err))
         return -1;
-    if (d->needs_dw && d->has_bias)
-        own_bias_gradient(b, d, io, workspace);
-    if (!d->needs_dx)
-        return 0;
+    if (d->needs_dw && d->has_bias) own_bias_gradient(b, d, io, workspace);
+    if (!d->needs_dx) return 0;
     if (!d->constant_weights) {
         pointwise_pack_for(d, true, slot_at(&io->w), workspace);
         packed = workspace;
     }
-    pointwise_all(b, dy, (size_t)d->y.parent_c, (size_t)rows, packed, (int)n, (int)k, slot_at(&io->dx[0]), (size_t)k,
-                  NULL, (struct act){OP_LINEAR, 0}, io->accumulate[0]);
+    pointwise_all(b, dy, (size_t)d->y.parent_c, (size_t)rows, packed, (int)n, (int)k, slot_at(&io->dx[0]),
+                  (size_t)k, NULL, (struct act){OP_LINEAR, 0}, io->accumulate[0]);
     return 0;
 }
 
 /* Workspace: what the algorithm needs | a sum of dbias | packed weights */
-static const float *winograd_weights(const struct backend *b, const struct backend_op *op, const struct op_io *io, bool backward,
-                                     float *workspace)
+static const float *winograd_weights(const struct backend *b, const struct backend_op *op,
+                                     const struct op_io *io, bool backward, float *workspace)
 {
     const struct op_desc *d = &op->d;
-    if (d->constant_weights)
-        return backward ? op->conv.packed_data : op->conv.packed;
+    if (d->constant_weights) return backward ? op->conv.packed_data : op->conv.packed;
     unsigned char *to = (unsigned char *)workspace + page_aligned(winograd_workspace_bytes(b, d)) +
                         page_aligned((size_t)d->y.c * sizeof(float));
     winograd_pack(b, d, backward, slot_at(&io->w), (float *)to);
     return (float *)to;
 }
 
-static int winograd_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
-                             struct error *err)
+static int winograd_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                             float *workspace, struct error *err)
 {
     const struct op_desc *d = &op->d;
     own_activation_backward(b, d, io);
-    if (d->needs_dw && winograd_backward_weights(b, d, io, workspace, err))
-        return -1;
-    if (d->needs_dw && d->has_bias)
-        own_bias_gradient(b, d, io, workspace);
+    if (d->needs_dw && winograd_backward_weights(b, d, io, workspace, err)) return -1;
+    if (d->needs_dw && d->has_bias) own_bias_gradient(b, d, io, workspace);
     if (d->needs_dx)
         winograd_backward_data(b, d, io, winograd_weights(b, op, io, true, workspace), workspace);
     return 0;
@@ -173,10 +167,13 @@ void conv_own_forward(struct backend *b, struct backend_op *op, const struct op_
     if (op->conv.way == CONV_POINTWISE)
         pointwise_forward(b, op, io, workspace);
     else
-        winograd_forward(b, &op->d, io, winograd_weights(b, op, io, false, workspace), bias_of(op, io), workspace);
+        winograd_forward(b, &op->d, io, winograd_weights(b, op, io, false, workspace), bias_of(op, io),
+                         workspace);
 }
 
-int conv_own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err)
+int conv_own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                      struct error *err)
 {
-    return op->conv.way == CONV_POINTWISE ? pointwise_backward(b, op, io, workspace, err) : winograd_backward(b, op, io, workspace, err);
+    return op->conv.way == CONV_POINTWISE ? pointwise_backward(b, op, io, workspace, err)
+                                          : winograd_backward(b, op, io, workspace, err);
 }

@@ -1,4 +1,5 @@
-/* dense.c: dense layers: y = act(x w + bias) by oneDNN's sgemm, or, with constant weights, by the loops of pointwise.h. */
+/* dense.c: dense layers: y = act(x w + bias) by oneDNN's sgemm, or, with constant weights, by the loops of
+ * pointwise.h. */
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +8,8 @@
 #include "tensor/onednn/onednn.h"
 #include "tensor/onednn/pointwise.h"
 
-/* One thread below this: a head's layer takes tens of microseconds, and a busy machine may take milliseconds to wake
- * another. */
+/* One thread below this: a head's layer takes tens of microseconds, and a busy machine may take milliseconds
+ * to wake another. */
 #define SMALL_PRODUCT (64.0 * 1024 * 1024)
 
 static void dense_threads(const struct backend *b, const struct op_desc *d)
@@ -16,11 +17,12 @@ static void dense_threads(const struct backend *b, const struct op_desc *d)
     omp_set_num_threads((double)d->x[0].n * d->x[0].c * d->y.c < SMALL_PRODUCT ? 1 : b->threads);
 }
 
-/* A constant dense layer is a 1x1 convolution of a 1x1 picture: no sgemm whose code would have to be generated at the
- * first picture. */
+/* A constant dense layer is a 1x1 convolution of a 1x1 picture: no sgemm whose code would have to be
+ * generated at the first picture. */
 enum conv_way dense_way_of(const struct backend *b, const struct op_desc *d)
 {
-    return b->k == kernels_avx512() && d->constant_weights && d->activation != OP_SIGMOID ? CONV_POINTWISE : CONV_ONEDNN;
+    return b->k == kernels_avx512() && d->constant_weights && d->activation != OP_SIGMOID ? CONV_POINTWISE
+                                                                                          : CONV_ONEDNN;
 }
 
 size_t dense_constant_bytes(const struct backend_op *op)
@@ -33,8 +35,7 @@ int dense_load(struct backend *b, struct backend_op *op, const float *weights, s
 {
     const struct op_desc *d = &op->d;
     size_t n = (size_t)d->x[0].c * (size_t)d->y.c;
-    if (!op->dense && !(op->dense = mem_aligned(4096, page_aligned(n * sizeof(float)), err)))
-        return -1;
+    if (!op->dense && !(op->dense = mem_aligned(4096, page_aligned(n * sizeof(float)), err))) return -1;
     memcpy(op->dense, weights, n * sizeof(float));
     return op->conv.way == CONV_POINTWISE ? conv_own_load(b, op, weights, err) : 0;
 }
@@ -43,8 +44,8 @@ int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *
 {
     const struct op_desc *d = &op->d;
     if (op->conv.way == CONV_POINTWISE) {
-        pointwise_rows(slot_at(&io->x[0]), (size_t)d->x[0].c, (size_t)d->x[0].n, op->conv.packed, d->x[0].c, d->y.c,
-                       slot_at(&io->y), (size_t)d->y.c, d->has_bias ? op->bias : NULL,
+        pointwise_rows(slot_at(&io->x[0]), (size_t)d->x[0].c, (size_t)d->x[0].n, op->conv.packed, d->x[0].c,
+                       d->y.c, slot_at(&io->y), (size_t)d->y.c, d->has_bias ? op->bias : NULL,
                        (struct act){(int)d->activation, d->activation_max}, 0);
         return 0;
     }
@@ -82,8 +83,7 @@ int dense_backward(struct backend *b, struct backend_op *op, const struct op_io 
                 b->k->add(dbias, dy + i * n, (size_t)n);
         }
     }
-    if (!d->needs_dx)
-        return 0;
-    return dnnl_failed(dnnl_sgemm('N', 'T', m, k, n, 1, dy, n, w, n, io->accumulate[0] ? 1.0f : 0.0f, dx, k), "sgemm",
-                       err);
+    if (!d->needs_dx) return 0;
+    return dnnl_failed(dnnl_sgemm('N', 'T', m, k, n, 1, dy, n, w, n, io->accumulate[0] ? 1.0f : 0.0f, dx, k),
+                       "sgemm", err);
 }

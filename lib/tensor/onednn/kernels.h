@@ -1,6 +1,7 @@
 /*
- * kernels.h: the inner loops of the CPU backend, compiled once for each instruction set and picked when the device is
- * opened. A run is n_pixels pixels of n_c neighbouring floats; strides are in floats. No kernel starts threads.
+ * kernels.h: the inner loops of the CPU backend, compiled once for each instruction set and picked when the
+ * device is opened. A run is n_pixels pixels of n_c neighbouring floats; strides are in floats. No kernel
+ * starts threads.
  */
 #ifndef WINNOW_TENSOR_ONEDNN_KERNELS_H
 #define WINNOW_TENSOR_ONEDNN_KERNELS_H
@@ -15,24 +16,25 @@ struct act {
 
 struct kernels {
     const char *isa;
-    /* sum[c] += sum of (x - shift), square[c] += sum of (x - shift)^2; shift[c] near the mean keeps float sums exact
-     * enough */
+    /* sum[c] += sum of (x - shift), square[c] += sum of (x - shift)^2; shift[c] near the mean keeps float
+     * sums exact enough */
     void (*moments)(const float *x, size_t stride, size_t n_pixels, int n_c, const float *shift, double *sum,
                     double *square, float *scratch);
     /* y = act(x * scale[c] + offset[c]) */
     void (*affine)(const float *x, size_t x_stride, float *y, size_t y_stride, size_t n_pixels, int n_c,
                    const float *scale, const float *offset, struct act act);
     /* g = dy * act'(x*scale + offset); sum[c] += g, dot[c] += g * (x - mean[c]) */
-    void (*norm_sums)(const float *x, size_t x_stride, const float *dy, size_t dy_stride, size_t n_pixels, int n_c,
-                      const float *scale, const float *offset, const float *mean, struct act act, double *sum,
-                      double *dot, float *scratch);
+    void (*norm_sums)(const float *x, size_t x_stride, const float *dy, size_t dy_stride, size_t n_pixels,
+                      int n_c, const float *scale, const float *offset, const float *mean, struct act act,
+                      double *sum, double *dot, float *scratch);
     /* dx (+)= a[c]*g + b[c]*x + c0[c], g as above */
-    void (*norm_input)(const float *x, size_t x_stride, const float *dy, size_t dy_stride, float *dx, size_t dx_stride,
-                       size_t n_pixels, int n_c, const float *scale, const float *offset, const float *a,
-                       const float *b, const float *c0, struct act act, int accumulate);
+    void (*norm_input)(const float *x, size_t x_stride, const float *dy, size_t dy_stride, float *dx,
+                       size_t dx_stride, size_t n_pixels, int n_c, const float *scale, const float *offset,
+                       const float *a, const float *b, const float *c0, struct act act, int accumulate);
     /*
-     * One output pixel of a pool: its window starts at x and has n_rows x n_cols taps. max: y[c] = the largest, at[c]
-     * (or NULL) = its number, first_tap + row * tap_stride + column, the first of equals. sum: y[c] (+)= share * sum.
+     * One output pixel of a pool: its window starts at x and has n_rows x n_cols taps. max: y[c] = the
+     * largest, at[c] (or NULL) = its number, first_tap + row * tap_stride + column, the first of equals. sum:
+     * y[c] (+)= share * sum.
      */
     void (*max_window)(float *y, uint8_t *at, const float *x, size_t row_stride, size_t px_stride, int n_rows,
                        int n_cols, int first_tap, int tap_stride, int n_c);

@@ -10,8 +10,5 @@ const struct kernels *kernels_avx2(void)
 }
 #else
 #include "tensor/onednn/kernels.h"
-const struct kernels *kernels_avx2(void)
-{
-    return NULL;
-}
+const struct kernels *kernels_avx2(void) { return NULL; }
 #endif

@@ -13,8 +13,5 @@ const struct kernels *kernels_avx512(void)
 }
 #else
 #include "tensor/onednn/kernels.h"
-const struct kernels *kernels_avx512(void)
-{
-    return NULL;
-}
+const struct kernels *kernels_avx512(void) { return NULL; }
 #endif

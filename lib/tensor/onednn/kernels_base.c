@@ -2,7 +2,4 @@
 #define KERNELS_ISA "baseline"
 #include "tensor/onednn/kernels_body.h"
 
-const struct kernels *kernels_base(void)
-{
-    return &table;
-}
+const struct kernels *kernels_base(void) { return &table; }

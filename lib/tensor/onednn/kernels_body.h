@@ -1,6 +1,7 @@
 /*
- * kernels_body.h: the loops themselves; included once by each kernels_<isa>.c, which sets the target and defines
- * KERNELS_ISA. Written for the compiler's vectoriser: fixed trip order, so the bits depend on the instruction set only.
+ * kernels_body.h: the loops themselves; included once by each kernels_<isa>.c, which sets the target and
+ * defines KERNELS_ISA. Written for the compiler's vectoriser: fixed trip order, so the bits depend on the
+ * instruction set only.
  */
 #include <math.h>
 #include <string.h>
@@ -8,19 +9,16 @@
 #include "tensor/backend.h"
 #include "tensor/onednn/kernels.h"
 
-#define PIXELS_PER_SUM 64 /* floats added up before they go into a double: bounds the rounding of large maps */
+/* floats added up before they go into a double: bounds the rounding of large maps */
+#define PIXELS_PER_SUM 64
 
 /* The activation as a macro over an expression, so that each kind gets a vector loop of its own. */
-#define WITH_ACTIVATION(act, LOOP)                                                                                     \
-    switch ((act).kind) {                                                                                              \
-    case OP_RELU:                                                                                                      \
-        LOOP(RELU_OF, RELU_MASK) break;                                                                                \
-    case OP_RELU_CAPPED:                                                                                               \
-        LOOP(CAPPED_OF, CAPPED_MASK) break;                                                                            \
-    case OP_SIGMOID:                                                                                                   \
-        LOOP(SIGMOID_OF, SIGMOID_MASK) break;                                                                          \
-    default:                                                                                                           \
-        LOOP(LINEAR_OF, LINEAR_MASK) break;                                                                            \
+#define WITH_ACTIVATION(act, LOOP)                                                                           \
+    switch ((act).kind) {                                                                                    \
+    case OP_RELU: LOOP(RELU_OF, RELU_MASK) break;                                                            \
+    case OP_RELU_CAPPED: LOOP(CAPPED_OF, CAPPED_MASK) break;                                                 \
+    case OP_SIGMOID: LOOP(SIGMOID_OF, SIGMOID_MASK) break;                                                   \
+    default: LOOP(LINEAR_OF, LINEAR_MASK) break;                                                             \
     }
 #define RELU_OF(v) ((v) < 0 ? 0.0f : (v)) /* NaN stays NaN */
 #define CAPPED_OF(v) ((v) < 0 ? 0.0f : (v) > act.max ? act.max : (v))
@@ -32,8 +30,9 @@
 #define SIGMOID_MASK(v, g) ((g)*SIGMOID_OF(v) * (1.0f - SIGMOID_OF(v)))
 #define LINEAR_MASK(v, g) ((void)(v), (g))
 
-static void moments(const float *restrict x, size_t stride, size_t n_pixels, int n_c, const float *restrict shift,
-                    double *restrict sum, double *restrict square, float *restrict scratch)
+static void moments(const float *restrict x, size_t stride, size_t n_pixels, int n_c,
+                    const float *restrict shift, double *restrict sum, double *restrict square,
+                    float *restrict scratch)
 {
     float *restrict s = scratch, *restrict q = scratch + n_c;
     for (size_t first = 0; first < n_pixels; first += PIXELS_PER_SUM) {
@@ -60,14 +59,15 @@ static void moments(const float *restrict x, size_t stride, size_t n_pixels, int
     }
 }
 
-static void affine(const float *restrict x, size_t x_stride, float *restrict y, size_t y_stride, size_t n_pixels,
-                   int n_c, const float *restrict scale, const float *restrict offset, struct act act)
+static void affine(const float *restrict x, size_t x_stride, float *restrict y, size_t y_stride,
+                   size_t n_pixels, int n_c, const float *restrict scale, const float *restrict offset,
+                   struct act act)
 {
-#define LOOP(OF, MASK)                                                                                                 \
-    for (size_t i = 0; i < n_pixels; i++, x += x_stride, y += y_stride)                                                \
-        for (int k = 0; k < n_c; k++) {                                                                                \
-            float v = x[k] * scale[k] + offset[k];                                                                     \
-            y[k] = OF(v);                                                                                              \
+#define LOOP(OF, MASK)                                                                                       \
+    for (size_t i = 0; i < n_pixels; i++, x += x_stride, y += y_stride)                                      \
+        for (int k = 0; k < n_c; k++) {                                                                      \
+            float v = x[k] * scale[k] + offset[k];                                                           \
+            y[k] = OF(v);                                                                                    \
         }
     WITH_ACTIVATION(act, LOOP)
 #undef LOOP
@@ -82,22 +82,22 @@ static void norm_sums(const float *restrict x, size_t x_stride, const float *res
     for (size_t first = 0; first < n_pixels; first += PIXELS_PER_SUM) {
         size_t last = first + PIXELS_PER_SUM < n_pixels ? first + PIXELS_PER_SUM : n_pixels, i = first;
         memset(scratch, 0, 2 * (size_t)n_c * sizeof(float));
-#define LOOP(OF, MASK)                                                                                                 \
-    for (; i + 2 <= last; i += 2) {                                                                                    \
-        const float *a = x + i * x_stride, *b = a + x_stride, *e = dy + i * dy_stride, *f = e + dy_stride;             \
-        for (int k = 0; k < n_c; k++) {                                                                                \
-            float u = a[k] * scale[k] + offset[k], v = b[k] * scale[k] + offset[k];                                    \
-            float g = MASK(u, e[k]), h = MASK(v, f[k]);                                                                \
-            s[k] += g + h;                                                                                             \
-            q[k] += g * (a[k] - mean[k]) + h * (b[k] - mean[k]);                                                       \
-        }                                                                                                              \
-    }                                                                                                                  \
-    for (; i < last; i++)                                                                                              \
-        for (int k = 0; k < n_c; k++) {                                                                                \
-            float a = x[i * x_stride + (size_t)k], u = a * scale[k] + offset[k];                                       \
-            float g = MASK(u, dy[i * dy_stride + (size_t)k]);                                                          \
-            s[k] += g;                                                                                                 \
-            q[k] += g * (a - mean[k]);                                                                                 \
+#define LOOP(OF, MASK)                                                                                       \
+    for (; i + 2 <= last; i += 2) {                                                                          \
+        const float *a = x + i * x_stride, *b = a + x_stride, *e = dy + i * dy_stride, *f = e + dy_stride;   \
+        for (int k = 0; k < n_c; k++) {                                                                      \
+            float u = a[k] * scale[k] + offset[k], v = b[k] * scale[k] + offset[k];                          \
+            float g = MASK(u, e[k]), h = MASK(v, f[k]);                                                      \
+            s[k] += g + h;                                                                                   \
+            q[k] += g * (a[k] - mean[k]) + h * (b[k] - mean[k]);                                             \
+        }                                                                                                    \
+    }                                                                                                        \
+    for (; i < last; i++)                                                                                    \
+        for (int k = 0; k < n_c; k++) {                                                                      \
+            float a = x[i * x_stride + (size_t)k], u = a * scale[k] + offset[k];                             \
+            float g = MASK(u, dy[i * dy_stride + (size_t)k]);                                                \
+            s[k] += g;                                                                                       \
+            q[k] += g * (a - mean[k]);                                                                       \
         }
         WITH_ACTIVATION(act, LOOP)
 #undef LOOP
@@ -109,21 +109,21 @@ static void norm_sums(const float *restrict x, size_t x_stride, const float *res
 }
 
 static void norm_input(const float *restrict x, size_t x_stride, const float *restrict dy, size_t dy_stride,
-                       float *restrict dx, size_t dx_stride, size_t n_pixels, int n_c, const float *restrict scale,
-                       const float *restrict offset, const float *restrict a, const float *restrict b,
-                       const float *restrict c0, struct act act, int accumulate)
+                       float *restrict dx, size_t dx_stride, size_t n_pixels, int n_c,
+                       const float *restrict scale, const float *restrict offset, const float *restrict a,
+                       const float *restrict b, const float *restrict c0, struct act act, int accumulate)
 {
-#define LOOP(OF, MASK)                                                                                                 \
-    for (size_t i = 0; i < n_pixels; i++, x += x_stride, dy += dy_stride, dx += dx_stride)                             \
-        if (accumulate)                                                                                                \
-            for (int k = 0; k < n_c; k++) {                                                                            \
-                float v = x[k] * scale[k] + offset[k];                                                                 \
-                dx[k] += a[k] * MASK(v, dy[k]) + (b[k] * x[k] + c0[k]);                                                \
-            }                                                                                                          \
-        else                                                                                                           \
-            for (int k = 0; k < n_c; k++) {                                                                            \
-                float v = x[k] * scale[k] + offset[k];                                                                 \
-                dx[k] = a[k] * MASK(v, dy[k]) + (b[k] * x[k] + c0[k]);                                                 \
+#define LOOP(OF, MASK)                                                                                       \
+    for (size_t i = 0; i < n_pixels; i++, x += x_stride, dy += dy_stride, dx += dx_stride)                   \
+        if (accumulate)                                                                                      \
+            for (int k = 0; k < n_c; k++) {                                                                  \
+                float v = x[k] * scale[k] + offset[k];                                                       \
+                dx[k] += a[k] * MASK(v, dy[k]) + (b[k] * x[k] + c0[k]);                                      \
+            }                                                                                                \
+        else                                                                                                 \
+            for (int k = 0; k < n_c; k++) {                                                                  \
+                float v = x[k] * scale[k] + offset[k];                                                       \
+                dx[k] = a[k] * MASK(v, dy[k]) + (b[k] * x[k] + c0[k]);                                       \
             }
     WITH_ACTIVATION(act, LOOP)
 #undef LOOP
@@ -141,25 +141,16 @@ typedef float lanes __attribute__((vector_size(4 * N_LANES)));
 typedef float lanes_at __attribute__((vector_size(4 * N_LANES), aligned(4), may_alias));
 typedef int32_t bits __attribute__((vector_size(4 * N_LANES)));
 
-static inline lanes load(const float *p)
-{
-    return *(const lanes_at *)p;
-}
-static inline void store(float *p, lanes v)
-{
-    *(lanes_at *)p = v;
-}
-static inline bits chosen(bits mask, bits a, bits b)
-{
-    return (mask & a) | (~mask & b);
-}
+static inline lanes load(const float *p) { return *(const lanes_at *)p; }
+static inline void store(float *p, lanes v) { *(lanes_at *)p = v; }
+static inline bits chosen(bits mask, bits a, bits b) { return (mask & a) | (~mask & b); }
 
 /*
- * Pools: values of an output stay in registers while their window is visited, so that each input is read from the cache
- * and each output written once. channels that do not fill a register at the end go one by one.
+ * Pools: values of an output stay in registers while their window is visited, so that each input is read from
+ * the cache and each output written once. channels that do not fill a register at the end go one by one.
  */
-static void max_window(float *restrict y, uint8_t *restrict winner, const float *x, size_t row_stride, size_t px_stride,
-                       int n_rows, int n_cols, int first_tap, int tap_stride, int n_c)
+static void max_window(float *restrict y, uint8_t *restrict winner, const float *x, size_t row_stride,
+                       size_t px_stride, int n_rows, int n_cols, int first_tap, int tap_stride, int n_c)
 {
     int c = 0;
     for (; c + N_LANES <= n_c; c += N_LANES) {
@@ -168,10 +159,10 @@ static void max_window(float *restrict y, uint8_t *restrict winner, const float 
         for (int r = 0; r < n_rows; r++)
             for (int s = 0; s < n_cols; s++) {
                 lanes v = load(x + (size_t)r * row_stride + (size_t)s * px_stride + c);
-                bits wins = (bits)(v > best) | (bits)(v != v);     /* NOLINT(misc-redundant-expression): not a number */
+                /* NOLINT(misc-redundant-expression): not a number */
+                bits wins = (bits)(v > best) | (bits)(v != v);
                 best = (lanes)chosen(wins, (bits)v, (bits)best);
-                if (winner)
-                    tap = chosen(wins, (bits){0} + (first_tap + r * tap_stride + s), tap);
+                if (winner) tap = chosen(wins, (bits){0} + (first_tap + r * tap_stride + s), tap);
             }
         store(y + c, best);
         for (int k = 0; winner && k < N_LANES; k++)
@@ -189,13 +180,12 @@ static void max_window(float *restrict y, uint8_t *restrict winner, const float 
                 }
             }
         y[c] = best;
-        if (winner)
-            winner[c] = (uint8_t)tap;
+        if (winner) winner[c] = (uint8_t)tap;
     }
 }
 
-static void sum_window(float *restrict y, const float *x, size_t row_stride, size_t px_stride, int n_rows, int n_cols,
-                       float share, int accumulate, int n_c)
+static void sum_window(float *restrict y, const float *x, size_t row_stride, size_t px_stride, int n_rows,
+                       int n_cols, float share, int accumulate, int n_c)
 {
     int c = 0;
     for (; c + 2 * N_LANES <= n_c; c += 2 * N_LANES) {
@@ -220,8 +210,8 @@ static void sum_window(float *restrict y, const float *x, size_t row_stride, siz
     }
 }
 
-static void scatter_equal(float *restrict dx, const float *restrict dy, const uint8_t *restrict at, uint8_t index,
-                          size_t n)
+static void scatter_equal(float *restrict dx, const float *restrict dy, const uint8_t *restrict at,
+                          uint8_t index, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         dx[i] += at[i] == index ? dy[i] : 0.0f;
@@ -253,10 +243,10 @@ static void multiply(float *y, const float *x, const float *m, size_t n)
 
 static void activate(float *y, const float *x, size_t n, struct act act)
 {
-#define LOOP(OF, MASK)                                                                                                 \
-    for (size_t i = 0; i < n; i++) {                                                                                   \
-        float v = x[i];                                                                                                \
-        y[i] = OF(v);                                                                                                  \
+#define LOOP(OF, MASK)                                                                                       \
+    for (size_t i = 0; i < n; i++) {                                                                         \
+        float v = x[i];                                                                                      \
+        y[i] = OF(v);                                                                                        \
     }
     WITH_ACTIVATION(act, LOOP)
 #undef LOOP
@@ -277,17 +267,16 @@ static void activate_backward(float *restrict dy, const float *restrict y, size_
         for (size_t i = 0; i < n; i++)
             dy[i] *= y[i] * (1 - y[i]);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
 static void bias_activate(float *restrict y, const float *restrict bias, size_t n, struct act act)
 {
-#define LOOP(OF, MASK)                                                                                                 \
-    for (size_t i = 0; i < n; i++) {                                                                                   \
-        float v = y[i] + bias[i];                                                                                      \
-        y[i] = OF(v);                                                                                                  \
+#define LOOP(OF, MASK)                                                                                       \
+    for (size_t i = 0; i < n; i++) {                                                                         \
+        float v = y[i] + bias[i];                                                                            \
+        y[i] = OF(v);                                                                                        \
     }
     WITH_ACTIVATION(act, LOOP)
 #undef LOOP
@@ -313,8 +302,8 @@ static double squares(const float *restrict x, size_t n)
     return s[0];
 }
 
-static void sgd(float *restrict p, const float *restrict g, float *restrict v, size_t n, float rate, float momentum,
-                int nesterov)
+static void sgd(float *restrict p, const float *restrict g, float *restrict v, size_t n, float rate,
+                float momentum, int nesterov)
 {
     if (nesterov)
         for (size_t i = 0; i < n; i++) {
@@ -329,8 +318,8 @@ static void sgd(float *restrict p, const float *restrict g, float *restrict v, s
         }
 }
 
-static void adam(float *restrict p, const float *restrict g, float *restrict m, float *restrict v, size_t n, float rate,
-                 float beta1, float beta2, float epsilon)
+static void adam(float *restrict p, const float *restrict g, float *restrict m, float *restrict v, size_t n,
+                 float rate, float beta1, float beta2, float epsilon)
 {
     for (size_t i = 0; i < n; i++) {
         m[i] = beta1 * m[i] + (1 - beta1) * g[i];

@@ -1,5 +1,6 @@
 /*
- * onednn.c: the table of the CPU backend: device, memory, what goes in and out, elementwise steps over flat arenas.
+ * onednn.c: the table of the CPU backend: device, memory, what goes in and out, elementwise steps over flat
+ * arenas.
  */
 #include <math.h>
 #include <omp.h>
@@ -17,15 +18,15 @@
 static int usable_processors(void)
 {
     cpu_set_t set;
-    if (!sched_getaffinity(0, sizeof set, &set) && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
+    if (!sched_getaffinity(0, sizeof set, &set) && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
 }
 
 static const struct kernels *best_kernels(dnnl_cpu_isa_t isa)
 {
-    if (((unsigned)isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core && kernels_avx512())
+    if (((unsigned)isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core &&
+        kernels_avx512())
         return kernels_avx512();
     if (((unsigned)isa & (unsigned)dnnl_cpu_isa_avx2) == (unsigned)dnnl_cpu_isa_avx2 && kernels_avx2())
         return kernels_avx2();
@@ -34,12 +35,9 @@ static const struct kernels *best_kernels(dnnl_cpu_isa_t isa)
 
 static void onednn_close(struct backend *b)
 {
-    if (!b)
-        return;
-    if (b->stream)
-        dnnl_stream_destroy(b->stream);
-    if (b->engine)
-        dnnl_engine_destroy(b->engine);
+    if (!b) return;
+    if (b->stream) dnnl_stream_destroy(b->stream);
+    if (b->engine) dnnl_engine_destroy(b->engine);
     free(b);
 }
 
@@ -47,8 +45,7 @@ static int onednn_open(struct backend **out, const struct backend_options *optio
 {
     struct backend *b = mem_zalloc(1, sizeof *b, err);
     *out = NULL;
-    if (!b)
-        return -1;
+    if (!b) return -1;
     if (options->precision == PRECISION_TF32) {
         free(b);
         return error_set(err, EX_NODEVICE, "device 'cpu' has no TF32; its precision is f32");
@@ -67,16 +64,14 @@ static int onednn_open(struct backend **out, const struct backend_options *optio
     const dnnl_version_t *v = dnnl_version();
     b->k = best_kernels(dnnl_get_effective_cpu_isa());
     b->block = b->k == kernels_avx512() ? 0 : 8;
-    snprintf(b->description, sizeof b->description, "oneDNN %d.%d.%d, %d thread%s, %s, %s", v->major, v->minor,
-             v->patch, b->threads, b->threads == 1 ? "" : "s", b->k->isa, b->block ? "blocks of 8 channels" : "NHWC");
+    snprintf(b->description, sizeof b->description, "oneDNN %d.%d.%d, %d thread%s, %s, %s", v->major,
+             v->minor, v->patch, b->threads, b->threads == 1 ? "" : "s", b->k->isa,
+             b->block ? "blocks of 8 channels" : "NHWC");
     *out = b;
     return 0;
 }
 
-static const char *onednn_describe(const struct backend *b)
-{
-    return b->description;
-}
+static const char *onednn_describe(const struct backend *b) { return b->description; }
 
 /* MemAvailable of /proc/meminfo, or a cgroup's limit where that is less. */
 static size_t onednn_memory_available(const struct backend *b)
@@ -85,23 +80,18 @@ static size_t onednn_memory_available(const struct backend *b)
     char line[128];
     FILE *f = fopen("/proc/meminfo", "re");
     while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-            break;
-    if (f)
-        fclose(f);
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) break;
+    if (f) fclose(f);
     if ((f = fopen("/sys/fs/cgroup/memory.max", "re"))) {
-        if (fscanf(f, "%llu", &limit) != 1)
-            limit = 0;
+        if (fscanf(f, "%llu", &limit) != 1) limit = 0;
         fclose(f);
     }
     if (limit && (f = fopen("/sys/fs/cgroup/memory.current", "re"))) {
-        if (fscanf(f, "%llu", &used) != 1)
-            used = 0;
+        if (fscanf(f, "%llu", &used) != 1) used = 0;
         fclose(f);
     }
     size_t available = (size_t)kib * 1024;
-    if (limit > used && (!available || limit - used < available))
-        available = (size_t)(limit - used);
+    if (limit > used && (!available || limit - used < available)) available = (size_t)(limit - used);
     return available;
 }
 
@@ -110,8 +100,7 @@ static int onednn_alloc(struct backend *b, size_t bytes, struct backend_buffer *
     struct backend_buffer *buffer = mem_zalloc(1, sizeof *buffer, err);
     size_t rounded;
     *out = NULL;
-    if (!buffer)
-        return -1;
+    if (!buffer) return -1;
     if (!size_add(bytes, 8191, &rounded) || !(buffer->data = mem_aligned(4096, rounded / 4096 * 4096, err))) {
         free(buffer);
         return err->code ? -1 : error_set(err, EX_OSERR, "cannot allocate %zu bytes", bytes);
@@ -124,8 +113,7 @@ static int onednn_alloc(struct backend *b, size_t bytes, struct backend_buffer *
 
 static void onednn_free(struct backend *b, struct backend_buffer *buffer)
 {
-    if (!buffer)
-        return;
+    if (!buffer) return;
     free(buffer->data);
     free(buffer);
 }
@@ -142,13 +130,13 @@ static size_t onednn_tensor_bytes(const struct backend *b, const struct tensor_s
     return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c * sizeof(float);
 }
 
-/* Convolutions of oneDNN 2.6 fall back to a reference loop for strided destinations; everything of our own writes where
- * it is told. */
+/* Convolutions of oneDNN 2.6 fall back to a reference loop for strided destinations; everything of our own
+ * writes where it is told. */
 static bool onednn_writes_slice(const struct backend *b, const struct op_desc *d)
 {
-    bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION || d->kind == OP_ADD ||
-               d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL || d->kind == OP_ZERO_PAD ||
-               (d->kind == OP_CONV && conv_way_of(b, d) != CONV_ONEDNN);
+    bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION ||
+               d->kind == OP_ADD || d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL ||
+               d->kind == OP_ZERO_PAD || (d->kind == OP_CONV && conv_way_of(b, d) != CONV_ONEDNN);
     int block = block_of(b, d->y.parent_c);
     return own && (block == d->y.parent_c ? block_of(b, d->y.c) == d->y.c
                                           : block_of(b, d->y.c) == block && d->y.first_c % block == 0);
@@ -171,8 +159,8 @@ static size_t onednn_param_bytes(const struct backend *b, const struct param_sha
     return param_values(p) * sizeof(float);
 }
 
-static int onednn_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
-                                int n_rows, struct error *err)
+static int onednn_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s,
+                                const float *nhwc, int n_rows, struct error *err)
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
@@ -193,8 +181,9 @@ static int onednn_tensor_upload(struct backend *b, struct slot to, const struct 
     return 0;
 }
 
-static int onednn_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc,
-                                   int n_rows, float scale, float offset, struct error *err)
+static int onednn_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
+                                   const uint8_t *nhwc, int n_rows, float scale, float offset,
+                                   struct error *err)
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
@@ -216,13 +205,12 @@ static int onednn_tensor_upload_u8(struct backend *b, struct slot to, const stru
     return 0;
 }
 
-static int onednn_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc,
-                                  int n_rows, struct error *err)
+static int onednn_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s,
+                                  float *nhwc, int n_rows, struct error *err)
 {
     struct view v = view_of(b, &from, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
-    if (onednn_sync(b, err))
-        return -1;
+    if (onednn_sync(b, err)) return -1;
 #pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < n_rows; n++)
         for (int k = 0; k < v.blocks; k++)
@@ -233,33 +221,28 @@ static int onednn_tensor_download(struct backend *b, struct slot from, const str
     return 0;
 }
 
-static int onednn_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
-                               struct error *err)
+static int onednn_param_upload(struct backend *b, struct slot to, const struct param_shape *p,
+                               const float *keras, struct error *err)
 {
     memcpy(slot_at(&to), keras, param_values(p) * sizeof(float));
     return 0;
 }
 
-static int onednn_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
-                                 struct error *err)
+static int onednn_param_download(struct backend *b, struct slot from, const struct param_shape *p,
+                                 float *keras, struct error *err)
 {
-    if (onednn_sync(b, err))
-        return -1;
+    if (onednn_sync(b, err)) return -1;
     memcpy(keras, slot_at(&from), param_values(p) * sizeof(float));
     return 0;
 }
 
 /* --- operations --- */
 
-static bool is_conv(const struct op_desc *d)
-{
-    return d->kind == OP_CONV || d->kind == OP_DEPTHWISE;
-}
+static bool is_conv(const struct op_desc *d) { return d->kind == OP_CONV || d->kind == OP_DEPTHWISE; }
 
 static void onednn_op_destroy(struct backend *b, struct backend_op *op)
 {
-    if (!op)
-        return;
+    if (!op) return;
     conv_destroy(op);
     free(op->bias);
     free(op->scale);
@@ -267,12 +250,12 @@ static void onednn_op_destroy(struct backend *b, struct backend_op *op)
     free(op);
 }
 
-static int onednn_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err)
+static int onednn_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out,
+                            struct error *err)
 {
     struct backend_op *op = mem_zalloc(1, sizeof *op, err);
     *out = NULL;
-    if (!op)
-        return -1;
+    if (!op) return -1;
     op->d = *d;
     op->d.name = NULL;
     omp_set_num_threads(b->threads);
@@ -281,8 +264,7 @@ static int onednn_op_create(struct backend *b, const struct op_desc *d, struct b
         goto fail;
     }
     if (is_conv(d)) {
-        if (conv_create(b, op, err))
-            goto fail;
+        if (conv_create(b, op, err)) goto fail;
     } else {
         op->conv.way = d->kind == OP_DENSE ? dense_way_of(b, d) : CONV_ONEDNN;
         op->workspace_bytes = d->kind == OP_DENSE ? 0 : own_workspace_bytes(b, d);
@@ -297,35 +279,27 @@ fail:
 static unsigned onednn_op_backward_reads(const struct backend_op *op)
 {
     unsigned reads = op->d.activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
-    if (is_conv(&op->d) || op->d.kind == OP_DENSE)
-        return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
-    return op->d.kind == OP_BATCH_NORM ? BACKWARD_READS_X : reads; /* its activation's mask is made again from x */
+    if (is_conv(&op->d) || op->d.kind == OP_DENSE) return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
+    /* its activation's mask is made again from x */
+    return op->d.kind == OP_BATCH_NORM ? BACKWARD_READS_X : reads;
 }
 
-static size_t onednn_op_saved_bytes(const struct backend_op *op)
-{
-    return own_saved_bytes(op);
-}
+static size_t onednn_op_saved_bytes(const struct backend_op *op) { return own_saved_bytes(op); }
 
 static size_t onednn_op_constant_bytes(const struct backend_op *op)
 {
     size_t c = (size_t)op->d.y.c * sizeof(float);
-    if (!op->d.constant_weights)
-        return 0;
+    if (!op->d.constant_weights) return 0;
     return is_conv(&op->d)          ? conv_constant_bytes(op) + c
            : op->d.kind == OP_DENSE ? dense_constant_bytes(op) + c
                                     : 2 * c;
 }
 
-static size_t onednn_op_workspace_bytes(const struct backend_op *op)
-{
-    return op->workspace_bytes;
-}
+static size_t onednn_op_workspace_bytes(const struct backend_op *op) { return op->workspace_bytes; }
 
 static int load_copy(float **to, const float *from, size_t n, struct error *err)
 {
-    if (!*to && !(*to = mem_aligned(64, (n * sizeof(float) + 63) / 64 * 64, err)))
-        return -1;
+    if (!*to && !(*to = mem_aligned(64, (n * sizeof(float) + 63) / 64 * 64, err))) return -1;
     if (from)
         memcpy(*to, from, n * sizeof(float));
     else
@@ -338,42 +312,36 @@ static int onednn_op_load(struct backend *b, struct backend_op *op, const float 
 {
     size_t c = (size_t)op->d.y.c;
     omp_set_num_threads(b->threads);
-    if (load_copy(&op->bias, bias, c, err))
-        return -1;
-    if (is_conv(&op->d))
-        return conv_load(b, op, weights, err);
-    if (op->d.kind == OP_DENSE)
-        return dense_load(b, op, weights, err);
+    if (load_copy(&op->bias, bias, c, err)) return -1;
+    if (is_conv(&op->d)) return conv_load(b, op, weights, err);
+    if (op->d.kind == OP_DENSE) return dense_load(b, op, weights, err);
     return load_copy(&op->scale, weights, c, err);
 }
 
-static int onednn_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                             struct error *err)
+static int onednn_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                             struct slot workspace, struct error *err)
 {
     omp_set_num_threads(b->threads);
-    if (is_conv(&op->d))
-        return conv_forward(b, op, io, slot_at(&workspace), err);
-    if (op->d.kind == OP_DENSE)
-        return dense_forward(b, op, io, err);
+    if (is_conv(&op->d)) return conv_forward(b, op, io, slot_at(&workspace), err);
+    if (op->d.kind == OP_DENSE) return dense_forward(b, op, io, err);
     own_forward(b, op, io, slot_at(&workspace));
     return 0;
 }
 
-static int onednn_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                              struct error *err)
+static int onednn_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                              struct slot workspace, struct error *err)
 {
     omp_set_num_threads(b->threads);
-    if (is_conv(&op->d))
-        return conv_backward(b, op, io, slot_at(&workspace), err);
-    if (op->d.kind == OP_DENSE)
-        return dense_backward(b, op, io, slot_at(&workspace), err);
+    if (is_conv(&op->d)) return conv_backward(b, op, io, slot_at(&workspace), err);
+    if (op->d.kind == OP_DENSE) return dense_backward(b, op, io, slot_at(&workspace), err);
     own_backward(b, op, io, slot_at(&workspace));
     return 0;
 }
 
 /* --- flat arenas --- */
 
-/* Thread t's part: multiples of 16 floats, so that every thread count splits on the same boundaries of cache lines. */
+/* Thread t's part: multiples of 16 floats, so that every thread count splits on the same boundaries of cache
+ * lines. */
 static void part(size_t n, size_t *first, size_t *last)
 {
     size_t t = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads(), lines = (n + 15) / 16;
@@ -383,15 +351,15 @@ static void part(size_t n, size_t *first, size_t *last)
     *last = *last < n ? *last : n;
 }
 
-#define EACH_PART(n, ...)                                                                                              \
-    do {                                                                                                               \
-        const int threads_ = (n) < SMALL_PART ? 1 : b->threads;                                                        \
-        _Pragma("omp parallel num_threads(threads_)")                                                                  \
-        {                                                                                                              \
-            size_t first, last;                                                                                        \
-            part((n), &first, &last);                                                                                  \
-            __VA_ARGS__                                                                                                \
-        }                                                                                                              \
+#define EACH_PART(n, ...)                                                                                    \
+    do {                                                                                                     \
+        const int threads_ = (n) < SMALL_PART ? 1 : b->threads;                                              \
+        _Pragma("omp parallel num_threads(threads_)")                                                        \
+        {                                                                                                    \
+            size_t first, last;                                                                              \
+            part((n), &first, &last);                                                                        \
+            __VA_ARGS__                                                                                      \
+        }                                                                                                    \
     } while (0)
 
 static int onednn_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
@@ -434,8 +402,7 @@ static int onednn_sum_of_squares(struct backend *b, struct slot x, size_t n, dou
 #pragma omp parallel for num_threads(n < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int i = 0; i < MAX_PARTIAL; i++) {
         size_t first = (size_t)i * each, last = first + each < n ? first + each : n;
-        if (first < last)
-            partial[i] = b->k->squares(p + first, last - first);
+        if (first < last) partial[i] = b->k->squares(p + first, last - first);
     }
     for (int i = 0; i < MAX_PARTIAL; i++)
         sum += partial[i];
@@ -448,26 +415,24 @@ static int onednn_sgd(struct backend *b, struct slot sp, struct slot sg, struct 
 {
     float *p = slot_at(&sp), *v = slot_at(&sv);
     const float *g = slot_at(&sg);
-    EACH_PART(n, b->k->sgd(p + first, g + first, v + first, last - first, s->rate, s->momentum, s->nesterov););
+    EACH_PART(n,
+              b->k->sgd(p + first, g + first, v + first, last - first, s->rate, s->momentum, s->nesterov););
     return 0;
 }
 
-static int onednn_adam(struct backend *b, struct slot sp, struct slot sg, struct slot sm, struct slot sv, size_t n,
-                       const struct adam_step *s, struct error *err)
+static int onednn_adam(struct backend *b, struct slot sp, struct slot sg, struct slot sm, struct slot sv,
+                       size_t n, const struct adam_step *s, struct error *err)
 {
     float *p = slot_at(&sp), *m = slot_at(&sm), *v = slot_at(&sv);
     const float *g = slot_at(&sg);
     double t = (double)s->step;
     float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
-    EACH_PART(
-        n, b->k->adam(p + first, g + first, m + first, v + first, last - first, rate, s->beta1, s->beta2, s->epsilon););
+    EACH_PART(n, b->k->adam(p + first, g + first, m + first, v + first, last - first, rate, s->beta1,
+                            s->beta2, s->epsilon););
     return 0;
 }
 
-static float *onednn_host_memory(struct slot s)
-{
-    return slot_at(&s);
-}
+static float *onednn_host_memory(struct slot s) { return slot_at(&s); }
 
 static const struct backend_table table = {
     .abi = BACKEND_ABI,
@@ -508,7 +473,4 @@ static const struct backend_table table = {
     .exchanges_statistics = true,
 };
 
-const struct backend_table *backend_onednn(void)
-{
-    return &table;
-}
+const struct backend_table *backend_onednn(void) { return &table; }

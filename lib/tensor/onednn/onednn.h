@@ -1,10 +1,10 @@
 /*
- * onednn.h: the CPU backend from the inside: convolutions through oneDNN's C API, everything else by loops of our own
- * that do in one pass what a library does in several (kernels.h).
+ * onednn.h: the CPU backend from the inside: convolutions through oneDNN's C API, everything else by loops of
+ * our own that do in one pass what a library does in several (kernels.h).
  *
- * Layouts, chosen once when the device is opened, from what oneDNN 2.6 is fast with (docs/notes/engine.md has the
- * figures): NHWC where the machine has AVX-512, nChw8c on other machines for channel counts that are multiples of 8,
- * NCHW there for pictures.
+ * Layouts, chosen once when the device is opened, from what oneDNN 2.6 is fast with (docs/notes/engine.md has
+ * the figures): NHWC where the machine has AVX-512, nChw8c on other machines for channel counts that are
+ * multiples of 8, NCHW there for pictures.
  */
 #ifndef WINNOW_TENSOR_ONEDNN_ONEDNN_H
 #define WINNOW_TENSOR_ONEDNN_ONEDNN_H
@@ -45,7 +45,7 @@ struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     size_t forward_bytes, data_bytes, weights_bytes;
     float *packed; /* constant weights, for forward (and for data where the layout differs) */
     float *packed_data;
-    float *keras;   /* constant weights where nothing is to be packed */
+    float *keras;      /* constant weights where nothing is to be packed */
     enum conv_way way; /* other than CONV_ONEDNN: no primitives; packed and packed_data are conv_own.c's */
 };
 
@@ -61,18 +61,15 @@ static inline float *slot_at(const struct slot *s)
 {
     return s->buffer ? (float *)(s->buffer->data + s->offset) : NULL;
 }
-static inline size_t page_aligned(size_t bytes)
-{
-    return (bytes + 4095) / 4096 * 4096;
-}
+static inline size_t page_aligned(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 static inline int block_of(const struct backend *b, int c)
 {
     return !b->block ? c : c % b->block == 0 ? b->block : c < b->block ? 1 : c;
 }
 
 /*
- * A tensor as runs: value (n, block, pixel, i) lies at p[n*n_stride + block*b_stride + pixel*px_stride + i], i < inner.
- * NHWC is one block of all channels, NCHW as many blocks as channels.
+ * A tensor as runs: value (n, block, pixel, i) lies at p[n*n_stride + block*b_stride + pixel*px_stride + i],
+ * i < inner. NHWC is one block of all channels, NCHW as many blocks as channels.
  */
 struct view {
     float *p;
@@ -88,7 +85,8 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err);
 void conv_destroy(struct backend_op *op);
 size_t conv_constant_bytes(const struct backend_op *op);
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
-int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err);
+int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                 struct error *err);
 int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                   struct error *err);
 
@@ -98,7 +96,8 @@ size_t conv_own_workspace_bytes(const struct backend *b, const struct backend_op
 size_t conv_own_constant_bytes(const struct backend_op *op);
 int conv_own_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err);
 void conv_own_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
-int conv_own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace, struct error *err);
+int conv_own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                      struct error *err);
 
 /* dense.c */
 enum conv_way dense_way_of(const struct backend *b, const struct op_desc *d);

@@ -1,7 +1,7 @@
 /*
- * own.c: batch norm, pools, additions, copies, activations, dropout, softmax: all bound by memory, so each is one or
- * two passes over its tensors, split among the threads by pixels, planes or channel blocks. The split depends on shape
- * and thread count only, and partial sums are added in thread order: same bits every time.
+ * own.c: batch norm, pools, additions, copies, activations, dropout, softmax: all bound by memory, so each is
+ * one or two passes over its tensors, split among the threads by pixels, planes or channel blocks. The split
+ * depends on shape and thread count only, and partial sums are added in thread order: same bits every time.
  */
 #include <assert.h>
 #include <math.h>
@@ -14,7 +14,8 @@ struct view view_of(const struct backend *b, const struct slot *s, const struct 
 {
     int inner = block_of(b, t->parent_c);
     size_t plane = (size_t)t->h * (size_t)t->w;
-    struct view v = {slot_at(s), t->n, t->h, t->w, 1, t->c, plane * (size_t)t->parent_c, 0, (size_t)t->parent_c};
+    struct view v = {slot_at(s),         t->n, t->h, t->w, 1, t->c, plane * (size_t)t->parent_c, 0,
+                     (size_t)t->parent_c};
     if (inner != t->parent_c) {
         v.blocks = t->c / inner;
         v.inner = inner;
@@ -56,48 +57,48 @@ static int threads_for(const struct backend *b, const struct view *v)
 /*
  * Rows of a tensor, split among threads: a row is w pixels of one block. The body sees n, block, y.
  */
-#define EACH_ROW(v, ...)                                                                                               \
-    do {                                                                                                               \
-        const int threads_ = threads_for(b, &(v));                                                                     \
-        _Pragma("omp parallel num_threads(threads_)")                                                                  \
-        {                                                                                                              \
-            size_t row_, end_;                                                                                         \
-            share((size_t)(v).n *(size_t)(v).blocks *(size_t)(v).h, &row_, &end_);                                     \
-            for (; row_ < end_; row_++) {                                                                              \
-                int y = (int)(row_ % (size_t)(v).h), block = (int)(row_ / (size_t)(v).h % (size_t)(v).blocks);         \
-                int n = (int)(row_ / (size_t)(v).h / (size_t)(v).blocks);                                              \
-                __VA_ARGS__                                                                                            \
-            }                                                                                                          \
-        }                                                                                                              \
+#define EACH_ROW(v, ...)                                                                                     \
+    do {                                                                                                     \
+        const int threads_ = threads_for(b, &(v));                                                           \
+        _Pragma("omp parallel num_threads(threads_)")                                                        \
+        {                                                                                                    \
+            size_t row_, end_;                                                                               \
+            share((size_t)(v).n *(size_t)(v).blocks *(size_t)(v).h, &row_, &end_);                           \
+            for (; row_ < end_; row_++) {                                                                    \
+                int y = (int)(row_ % (size_t)(v).h),                                                         \
+                    block = (int)(row_ / (size_t)(v).h % (size_t)(v).blocks);                                \
+                int n = (int)(row_ / (size_t)(v).h / (size_t)(v).blocks);                                    \
+                __VA_ARGS__                                                                                  \
+            }                                                                                                \
+        }                                                                                                    \
     } while (0)
 
 /* One picture's plane of one block by one thread: for scattering backward passes. */
-#define EACH_PLANE(v, ...)                                                                                             \
-    do {                                                                                                               \
-        const int threads_ = threads_for(b, &(v));                                                                     \
-        _Pragma("omp parallel num_threads(threads_)")                                                                  \
-        {                                                                                                              \
-            size_t plane_, end_;                                                                                       \
-            share((size_t)(v).n *(size_t)(v).blocks, &plane_, &end_);                                                  \
-            for (; plane_ < end_; plane_++) {                                                                          \
-                int block = (int)(plane_ % (size_t)(v).blocks), n = (int)(plane_ / (size_t)(v).blocks);                \
-                __VA_ARGS__                                                                                            \
-            }                                                                                                          \
-        }                                                                                                              \
+#define EACH_PLANE(v, ...)                                                                                   \
+    do {                                                                                                     \
+        const int threads_ = threads_for(b, &(v));                                                           \
+        _Pragma("omp parallel num_threads(threads_)")                                                        \
+        {                                                                                                    \
+            size_t plane_, end_;                                                                             \
+            share((size_t)(v).n *(size_t)(v).blocks, &plane_, &end_);                                        \
+            for (; plane_ < end_; plane_++) {                                                                \
+                int block = (int)(plane_ % (size_t)(v).blocks), n = (int)(plane_ / (size_t)(v).blocks);      \
+                __VA_ARGS__                                                                                  \
+            }                                                                                                \
+        }                                                                                                    \
     } while (0)
 
 void own_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io)
 {
     struct view y_view = view_of(b, &io->y, &d->y), dy = view_of(b, &io->dy, &d->y);
     struct act act = act_of(d);
-    if (d->activation == OP_LINEAR)
-        return;
+    if (d->activation == OP_LINEAR) return;
     EACH_ROW(dy, {
         float *g = at(&dy, n, block, y, 0);
         const float *out = at(&y_view, n, block, y, 0);
         for (int x = 0; x < dy.w; x++)
-            b->k->activate_backward(g + (size_t)x * dy.px_stride, out + (size_t)x * y_view.px_stride, (size_t)dy.inner,
-                                    act);
+            b->k->activate_backward(g + (size_t)x * dy.px_stride, out + (size_t)x * y_view.px_stride,
+                                    (size_t)dy.inner, act);
     });
 }
 
@@ -133,8 +134,8 @@ void own_bias_gradient(struct backend *b, const struct op_desc *d, const struct 
 /* --- batch norm: saved = mean, 1/sqrt(variance + epsilon), scale, offset, each [c] --- */
 
 /*
- * The channels of all pictures as pieces of work: NHWC is cut into ranges of pixels, whose partial sums are then added
- * in order; blocked layouts into channel blocks, each summed by one thread over all pictures.
+ * The channels of all pictures as pieces of work: NHWC is cut into ranges of pixels, whose partial sums are
+ * then added in order; blocked layouts into channel blocks, each summed by one thread over all pictures.
  */
 static size_t sums_bytes(const struct backend *b, int c)
 {
@@ -162,17 +163,19 @@ static float *vector_of(const struct backend *b, float *workspace, int c, int i)
     return (float *)((unsigned char *)workspace + (size_t)b->threads * per_thread) + (size_t)i * (size_t)c;
 }
 
-typedef void sum_function(const struct backend *b, const struct view *x, const struct view *dy, size_t first_pixel,
-                          size_t n_pixels, int n, int block, const float *const *v, struct act act, struct sums s,
-                          int c0);
+typedef void sum_function(const struct backend *b, const struct view *x, const struct view *dy,
+                          size_t first_pixel, size_t n_pixels, int n, int block, const float *const *v,
+                          struct act act, struct sums s, int c0);
 
 /* Runs f over everything; afterwards the totals are in thread 0's sums. */
-static void sum_all(const struct backend *b, const struct view *x, const struct view *dy, int c, float *workspace,
-                    sum_function *f, const float *const *v, struct act act)
+static void sum_all(const struct backend *b, const struct view *x, const struct view *dy, int c,
+                    float *workspace, sum_function *f, const float *const *v, struct act act)
 {
     size_t plane = (size_t)x->h * (size_t)x->w;
-    /* One run of pixels through all pictures: not where one block of channels of a blocked tensor is meant, as x or as dy. */
-    bool one_run = x->blocks == 1 && x->n_stride == plane * x->px_stride && (!dy || dy->n_stride == plane * dy->px_stride);
+    /* One run of pixels through all pictures: not where one block of channels of a blocked tensor is meant,
+     * as x or as dy. */
+    bool one_run = x->blocks == 1 && x->n_stride == plane * x->px_stride &&
+                   (!dy || dy->n_stride == plane * dy->px_stride);
     for (int t = 0; t < b->threads; t++)
         memset(sums_of(b, workspace, c, t).first, 0, 2 * (size_t)c * sizeof(double));
 #pragma omp parallel num_threads(b->threads)
@@ -181,8 +184,7 @@ static void sum_all(const struct backend *b, const struct view *x, const struct 
         size_t first, last;
         if (one_run) {
             share((size_t)x->n * plane, &first, &last);
-            if (first < last)
-                f(b, x, dy, first, last - first, 0, 0, v, act, s, 0);
+            if (first < last) f(b, x, dy, first, last - first, 0, 0, v, act, s, 0);
         } else {
             share((size_t)x->blocks, &first, &last);
             for (; first < last; first++)
@@ -206,18 +208,20 @@ static float *pixel_of(const struct view *v, size_t pixel, int n, int block)
 }
 
 static void sum_moments(const struct backend *b, const struct view *x, const struct view *dy, size_t first,
-                        size_t n_pixels, int n, int block, const float *const *v, struct act act, struct sums s, int c0)
+                        size_t n_pixels, int n, int block, const float *const *v, struct act act,
+                        struct sums s, int c0)
 {
     b->k->moments(pixel_of(x, first, n, block), x->px_stride, n_pixels, x->inner, v[0] + c0, s.first + c0,
                   s.second + c0, s.scratch);
 }
 
 static void sum_gradients(const struct backend *b, const struct view *x, const struct view *dy, size_t first,
-                          size_t n_pixels, int n, int block, const float *const *v, struct act act, struct sums s,
-                          int c0)
+                          size_t n_pixels, int n, int block, const float *const *v, struct act act,
+                          struct sums s, int c0)
 {
-    b->k->norm_sums(pixel_of(x, first, n, block), x->px_stride, pixel_of(dy, first, n, block), dy->px_stride, n_pixels,
-                    x->inner, v[0] + c0, v[1] + c0, v[2] + c0, act, s.first + c0, s.second + c0, s.scratch);
+    b->k->norm_sums(pixel_of(x, first, n, block), x->px_stride, pixel_of(dy, first, n, block), dy->px_stride,
+                    n_pixels, x->inner, v[0] + c0, v[1] + c0, v[2] + c0, act, s.first + c0, s.second + c0,
+                    s.scratch);
 }
 
 /* y = act(x*scale + offset), by rows */
@@ -225,19 +229,21 @@ static void affine_rows(struct backend *b, const struct view *x, const struct vi
                         const float *offset, struct act act)
 {
     EACH_ROW(*x, {
-        b->k->affine(at(x, n, block, y, 0), x->px_stride, at(out, n, block, y, 0), out->px_stride, (size_t)x->w,
-                     x->inner, scale + block * x->inner, offset + block * x->inner, act);
+        b->k->affine(at(x, n, block, y, 0), x->px_stride, at(out, n, block, y, 0), out->px_stride,
+                     (size_t)x->w, x->inner, scale + block * x->inner, offset + block * x->inner, act);
     });
 }
 
 /*
- * The moments of all parts of the batch, about the moving mean, which every part has: that becomes the shift. Returns the
- * pixels of the whole.
+ * The moments of all parts of the batch, about the moving mean, which every part has: that becomes the shift.
+ * Returns the pixels of the whole.
  */
-static double exchange_moments(struct op_exchange *x, struct sums total, float *shift, const float *moving_mean, int c, double m)
+static double exchange_moments(struct op_exchange *x, struct sums total, float *shift,
+                               const float *moving_mean, int c, double m)
 {
     for (int k = 0; k < c; k++) {
-        double r = total.first[k] / m, spread = total.second[k] / m - r * r, away = shift[k] + r - moving_mean[k];
+        double r = total.first[k] / m, spread = total.second[k] / m - r * r,
+               away = shift[k] + r - moving_mean[k];
         total.first[k] = m * away;
         total.second[k] = m * (spread + away * away);
         shift[k] = moving_mean[k];
@@ -252,13 +258,15 @@ static void norm_forward(struct backend *b, struct backend_op *op, const struct 
     int c = d->y.c;
     struct view x = view_of(b, &io->x[0], &d->x[0]), y = view_of(b, &io->y, &d->y);
     const float *gamma = slot_at(&io->gamma), *beta = slot_at(&io->beta);
-    float *moving_mean = slot_at(&io->mean), *moving_variance = slot_at(&io->variance), *saved = slot_at(&io->saved);
+    float *moving_mean = slot_at(&io->mean), *moving_variance = slot_at(&io->variance),
+          *saved = slot_at(&io->saved);
     float *scale = vector_of(b, workspace, c, 0), *offset = vector_of(b, workspace, c, 1),
           *shift = vector_of(b, workspace, c, 2);
     double m = (double)x.n * x.h * x.w;
     if (io->use_moving) {
         for (int k = 0; k < c; k++) {
-            double inverse = 1 / sqrt(moving_variance[k] + d->epsilon), s = gamma ? gamma[k] * inverse : inverse;
+            double inverse = 1 / sqrt(moving_variance[k] + d->epsilon),
+                   s = gamma ? gamma[k] * inverse : inverse;
             scale[k] = (float)s;
             offset[k] = (float)((beta ? beta[k] : 0) - moving_mean[k] * s);
         }
@@ -270,8 +278,7 @@ static void norm_forward(struct backend *b, struct backend_op *op, const struct 
     const float *vectors[] = {shift};
     sum_all(b, &x, NULL, c, workspace, sum_moments, vectors, act_of(d));
     struct sums total = sums_of(b, workspace, c, 0);
-    if (io->exchange)
-        m = exchange_moments(io->exchange, total, shift, moving_mean, c, m);
+    if (io->exchange) m = exchange_moments(io->exchange, total, shift, moving_mean, c, m);
     for (int k = 0; k < c; k++) {
         double r = total.first[k] / m, mean = shift[k] + r, variance = total.second[k] / m - r * r;
         variance = variance > 0 || variance != variance ? variance : 0;
@@ -304,10 +311,8 @@ static void norm_backward(struct backend *b, struct backend_op *op, const struct
     sum_all(b, &x, &dy, c, workspace, sum_gradients, vectors, act);
     struct sums total = sums_of(b, workspace, c, 0);
     for (int k = 0; k < c; k++) {
-        if (dgamma)
-            dgamma[k] = (float)(total.second[k] * inverse[k]);
-        if (dbeta)
-            dbeta[k] = (float)total.first[k];
+        if (dgamma) dgamma[k] = (float)(total.second[k] * inverse[k]);
+        if (dbeta) dbeta[k] = (float)total.first[k];
     }
     if (io->exchange) {
         io->exchange->sum(io->exchange, total.first, 2 * (size_t)c);
@@ -319,8 +324,7 @@ static void norm_backward(struct backend *b, struct backend_op *op, const struct
         vb[k] = (float)slope;
         v0[k] = (float)(-scale[k] * sum / m - slope * mean[k]);
     }
-    if (!dx.p)
-        return;
+    if (!dx.p) return;
     int accumulate = io->accumulate[0];
     EACH_ROW(x, {
         int c0 = block * x.inner;
@@ -330,7 +334,8 @@ static void norm_backward(struct backend *b, struct backend_op *op, const struct
     });
 }
 
-/* --- pools: saved (max) = number of the winning tap, a byte for each output value in the order of y as a whole tensor --- */
+/* --- pools: saved (max) = number of the winning tap, a byte for each output value in the order of y as a
+ * whole tensor --- */
 
 struct window {
     int y0, y1, x0, x1;
@@ -344,24 +349,27 @@ static struct window window_of(const struct op_desc *d, int p, int q)
     return w;
 }
 
-static uint8_t *winners_of(const struct op_desc *d, const struct view *v, uint8_t *saved, int n, int block, int y,
-                           int x)
+static uint8_t *winners_of(const struct op_desc *d, const struct view *v, uint8_t *saved, int n, int block,
+                           int y, int x)
 {
     size_t pixel =
-        (((size_t)n * (size_t)v->blocks + (size_t)block) * (size_t)d->y.h + (size_t)y) * (size_t)d->y.w + (size_t)x;
+        (((size_t)n * (size_t)v->blocks + (size_t)block) * (size_t)d->y.h + (size_t)y) * (size_t)d->y.w +
+        (size_t)x;
     return saved + pixel * (size_t)v->inner;
 }
 
-static void max_forward(struct backend *b, const struct op_desc *d, const struct view *in, const struct view *out,
-                        uint8_t *saved)
+static void max_forward(struct backend *b, const struct op_desc *d, const struct view *in,
+                        const struct view *out, uint8_t *saved)
 {
     EACH_ROW(*out, {
         for (int x = 0; x < out->w; x++) {
             struct window w = window_of(d, y, x);
             int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
-            b->k->max_window(at(out, n, block, y, x), saved ? winners_of(d, out, saved, n, block, y, x) : NULL,
-                             at(in, n, block, y0, x0), (size_t)in->w * in->px_stride, in->px_stride, w.y1 - y0,
-                             w.x1 - x0, (y0 - w.y0) * d->kernel_w + (x0 - w.x0), d->kernel_w, out->inner);
+            b->k->max_window(at(out, n, block, y, x),
+                             saved ? winners_of(d, out, saved, n, block, y, x) : NULL,
+                             at(in, n, block, y0, x0), (size_t)in->w * in->px_stride, in->px_stride,
+                             w.y1 - y0, w.x1 - x0, (y0 - w.y0) * d->kernel_w + (x0 - w.x0), d->kernel_w,
+                             out->inner);
         }
     });
 }
@@ -372,12 +380,11 @@ static void clear_plane(const struct view *v, int n, int block)
         memset(pixel_of(v, i, n, block), 0, (size_t)v->inner * sizeof(float));
 }
 
-static void max_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy,
-                         uint8_t *saved, bool accumulate)
+static void max_backward(struct backend *b, const struct op_desc *d, const struct view *dx,
+                         const struct view *dy, uint8_t *saved, bool accumulate)
 {
     EACH_PLANE(*dx, {
-        if (!accumulate)
-            clear_plane(dx, n, block);
+        if (!accumulate) clear_plane(dx, n, block);
         for (int p = 0; p < dy->h; p++)
             for (int q = 0; q < dy->w; q++) {
                 struct window w = window_of(d, p, q);
@@ -385,40 +392,43 @@ static void max_backward(struct backend *b, const struct op_desc *d, const struc
                 for (int iy = w.y0 > 0 ? w.y0 : 0; iy < w.y1; iy++)
                     for (int ix = w.x0 > 0 ? w.x0 : 0; ix < w.x1; ix++)
                         b->k->scatter_equal(at(dx, n, block, iy, ix), at(dy, n, block, p, q), win,
-                                            (uint8_t)((iy - w.y0) * d->kernel_w + (ix - w.x0)), (size_t)dx->inner);
+                                            (uint8_t)((iy - w.y0) * d->kernel_w + (ix - w.x0)),
+                                            (size_t)dx->inner);
             }
     });
 }
 
-static void average_forward(struct backend *b, const struct op_desc *d, const struct view *in, const struct view *out)
+static void average_forward(struct backend *b, const struct op_desc *d, const struct view *in,
+                            const struct view *out)
 {
     EACH_ROW(*out, {
         for (int x = 0; x < out->w; x++) {
             struct window w = window_of(d, y, x);
             int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
             b->k->sum_window(at(out, n, block, y, x), at(in, n, block, y0, x0), (size_t)in->w * in->px_stride,
-                             in->px_stride, w.y1 - y0, w.x1 - x0, 1.0f / (float)((w.y1 - y0) * (w.x1 - x0)), 0,
-                             out->inner);
+                             in->px_stride, w.y1 - y0, w.x1 - x0, 1.0f / (float)((w.y1 - y0) * (w.x1 - x0)),
+                             0, out->inner);
         }
     });
 }
 
 /* Gathers: each input pixel adds up the windows that see it, so that rows can be shared out freely. */
-static void average_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy,
-                             bool accumulate)
+static void average_backward(struct backend *b, const struct op_desc *d, const struct view *dx,
+                             const struct view *dy, bool accumulate)
 {
     EACH_ROW(*dx, {
-        int p0 = (y + d->pad_top - d->kernel_h + d->stride_h) / d->stride_h, p1 = (y + d->pad_top) / d->stride_h;
+        int p0 = (y + d->pad_top - d->kernel_h + d->stride_h) / d->stride_h,
+            p1 = (y + d->pad_top) / d->stride_h;
         p0 = y + d->pad_top - d->kernel_h + 1 > 0 ? p0 : 0;
         p1 = p1 < dy->h - 1 ? p1 : dy->h - 1;
         for (int x = 0; x < dx->w; x++) {
             float *to = at(dx, n, block, y, x);
-            int q0 =
-                x + d->pad_left - d->kernel_w + 1 > 0 ? (x + d->pad_left - d->kernel_w + d->stride_w) / d->stride_w : 0;
+            int q0 = x + d->pad_left - d->kernel_w + 1 > 0
+                         ? (x + d->pad_left - d->kernel_w + d->stride_w) / d->stride_w
+                         : 0;
             int q1 = (x + d->pad_left) / d->stride_w;
             q1 = q1 < dy->w - 1 ? q1 : dy->w - 1;
-            if (!accumulate)
-                memset(to, 0, (size_t)dx->inner * sizeof(float));
+            if (!accumulate) memset(to, 0, (size_t)dx->inner * sizeof(float));
             for (int p = p0; p <= p1; p++)
                 for (int q = q0; q <= q1; q++) {
                     struct window w = window_of(d, p, q);
@@ -446,8 +456,7 @@ static void global_backward(struct backend *b, const struct view *dx, const stru
 {
     EACH_PLANE(*dx, {
         const float *from = dy->p + (size_t)n * dy->n_stride + (size_t)block * (size_t)dx->inner;
-        if (!accumulate)
-            clear_plane(dx, n, block);
+        if (!accumulate) clear_plane(dx, n, block);
         for (size_t i = 0; i < (size_t)dx->h * (size_t)dx->w; i++)
             b->k->axpy(pixel_of(dx, i, n, block), from, (size_t)dx->inner, 1.0f / (float)(dx->h * dx->w));
     });
@@ -487,16 +496,16 @@ static void copy_view(struct backend *b, const struct view *from, const struct v
 }
 
 /*
- * Channels first_c.. of a whole tensor and a part of its own layout, in either direction. Parts whose blocks fall on
- * blocks of the whole are copied in runs; odd channel counts on a blocked machine value by value.
+ * Channels first_c.. of a whole tensor and a part of its own layout, in either direction. Parts whose blocks
+ * fall on blocks of the whole are copied in runs; odd channel counts on a blocked machine value by value.
  */
-static void concat_part(struct backend *b, const struct slot *whole, const struct tensor_shape *shape, int first_c,
-                        const struct slot *part, const struct tensor_shape *part_shape, bool to_whole, bool accumulate)
+static void concat_part(struct backend *b, const struct slot *whole, const struct tensor_shape *shape,
+                        int first_c, const struct slot *part, const struct tensor_shape *part_shape,
+                        bool to_whole, bool accumulate)
 {
     struct tensor_shape slice = *shape;
     struct view p = view_of(b, part, part_shape), all = view_of(b, whole, shape);
-    if (!p.p)
-        return;
+    if (!p.p) return;
     if (all.blocks == 1 ? p.blocks == 1 : p.inner == all.inner && first_c % all.inner == 0) {
         slice.first_c += first_c;
         slice.c = part_shape->c;
@@ -516,7 +525,8 @@ static void concat_part(struct backend *b, const struct slot *whole, const struc
                 }
 }
 
-static void zero_pad_forward(struct backend *b, const struct op_desc *d, const struct view *in, const struct view *out)
+static void zero_pad_forward(struct backend *b, const struct op_desc *d, const struct view *in,
+                             const struct view *out)
 {
     EACH_ROW(*out, {
         for (int x = 0; x < out->w; x++) {
@@ -531,8 +541,8 @@ static void zero_pad_forward(struct backend *b, const struct op_desc *d, const s
     });
 }
 
-static void zero_pad_backward(struct backend *b, const struct op_desc *d, const struct view *dx, const struct view *dy,
-                              bool accumulate)
+static void zero_pad_backward(struct backend *b, const struct op_desc *d, const struct view *dx,
+                              const struct view *dy, bool accumulate)
 {
     EACH_ROW(*dx, {
         for (int x = 0; x < dx->w; x++) {
@@ -590,26 +600,24 @@ static void elementwise_forward(struct backend *b, struct backend_op *op, const 
             memcpy(to, from, inner * sizeof(float)); /* ADD */
             for (int k = 1; k < d->n_x; k++)
                 b->k->add(to, at(&others[k], n, block, y, x), inner);
-            if (act.kind != OP_LINEAR)
-                b->k->activate(to, to, inner, act);
+            if (act.kind != OP_LINEAR) b->k->activate(to, to, inner, act);
         }
     });
 }
 
-static void elementwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
+static void elementwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                                 float *workspace)
 {
     const struct op_desc *d = &op->d;
     struct view dy = view_of(b, &io->dy, &d->y);
     const float *mask = slot_at(&io->mask);
     float *zero = workspace;
     own_activation_backward(b, d, io);
-    if (d->kind == OP_AFFINE)
-        memset(zero, 0, (size_t)d->y.c * sizeof(float));
+    if (d->kind == OP_AFFINE) memset(zero, 0, (size_t)d->y.c * sizeof(float));
     for (int i = 0; i < d->n_x; i++) {
         struct view dx = view_of(b, &io->dx[i], &d->x[i]);
         bool accumulate = io->accumulate[i];
-        if (!dx.p)
-            continue;
+        if (!dx.p) continue;
         if (d->kind == OP_ADD || d->kind == OP_ACTIVATION) {
             copy_view(b, &dy, &dx, accumulate);
             continue;
@@ -620,7 +628,8 @@ static void elementwise_backward(struct backend *b, struct backend_op *op, const
                 float *g = at(&dy, n, block, y, x);
                 size_t c0 = (size_t)block * (size_t)dx.inner;
                 size_t inner = (size_t)dx.inner;
-                const float *m = d->kind == OP_MULTIPLY ? mask + (size_t)n * (size_t)d->y.c + c0 : op->scale + c0;
+                const float *m =
+                    d->kind == OP_MULTIPLY ? mask + (size_t)n * (size_t)d->y.c + c0 : op->scale + c0;
                 if (accumulate) {
                     b->k->multiply(g, g, m, inner); /* dy may be overwritten */
                     b->k->add(to, g, inner);
@@ -635,8 +644,7 @@ static void elementwise_backward(struct backend *b, struct backend_op *op, const
 size_t own_saved_bytes(const struct backend_op *op)
 {
     const struct op_desc *d = &op->d;
-    if (d->kind == OP_BATCH_NORM)
-        return 4 * (size_t)d->y.c * sizeof(float);
+    if (d->kind == OP_BATCH_NORM) return 4 * (size_t)d->y.c * sizeof(float);
     if (d->kind == OP_MAX_POOL && d->training)
         return (size_t)d->y.n * (size_t)d->y.h * (size_t)d->y.w * (size_t)d->y.c;
     return 0;
@@ -644,7 +652,9 @@ size_t own_saved_bytes(const struct backend_op *op)
 
 size_t own_workspace_bytes(const struct backend *b, const struct op_desc *d)
 {
-    return d->kind == OP_BATCH_NORM ? sums_bytes(b, d->y.c) : d->kind == OP_AFFINE ? (size_t)d->y.c * sizeof(float) : 0;
+    return d->kind == OP_BATCH_NORM ? sums_bytes(b, d->y.c)
+           : d->kind == OP_AFFINE   ? (size_t)d->y.c * sizeof(float)
+                                    : 0;
 }
 
 void own_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
@@ -652,33 +662,18 @@ void own_forward(struct backend *b, struct backend_op *op, const struct op_io *i
     const struct op_desc *d = &op->d;
     struct view x = view_of(b, &io->x[0], &d->x[0]), y = view_of(b, &io->y, &d->y);
     switch (d->kind) {
-    case OP_BATCH_NORM:
-        norm_forward(b, op, io, workspace);
-        break;
-    case OP_MAX_POOL:
-        max_forward(b, d, &x, &y, d->training ? (uint8_t *)slot_at(&io->saved) : NULL);
-        break;
-    case OP_AVERAGE_POOL:
-        average_forward(b, d, &x, &y);
-        break;
-    case OP_GLOBAL_AVERAGE_POOL:
-        global_forward(b, &x, &y);
-        break;
-    case OP_SOFTMAX:
-        softmax_rows(&x, &y, d->y.c);
-        break;
+    case OP_BATCH_NORM: norm_forward(b, op, io, workspace); break;
+    case OP_MAX_POOL: max_forward(b, d, &x, &y, d->training ? (uint8_t *)slot_at(&io->saved) : NULL); break;
+    case OP_AVERAGE_POOL: average_forward(b, d, &x, &y); break;
+    case OP_GLOBAL_AVERAGE_POOL: global_forward(b, &x, &y); break;
+    case OP_SOFTMAX: softmax_rows(&x, &y, d->y.c); break;
     case OP_CONCAT:
         for (int i = 0; i < d->n_x; i++)
             concat_part(b, &io->y, &d->y, d->first_c[i], &io->x[i], &d->x[i], true, false);
         break;
-    case OP_ZERO_PAD:
-        zero_pad_forward(b, d, &x, &y);
-        break;
-    case OP_RESHAPE:
-        reshape(&x, &y, false);
-        break;
-    default:
-        elementwise_forward(b, op, io);
+    case OP_ZERO_PAD: zero_pad_forward(b, d, &x, &y); break;
+    case OP_RESHAPE: reshape(&x, &y, false); break;
+    default: elementwise_forward(b, op, io);
     }
 }
 
@@ -688,29 +683,16 @@ void own_backward(struct backend *b, struct backend_op *op, const struct op_io *
     struct view dx = view_of(b, &io->dx[0], &d->x[0]), dy = view_of(b, &io->dy, &d->y);
     bool accumulate = io->accumulate[0];
     switch (d->kind) {
-    case OP_BATCH_NORM:
-        norm_backward(b, op, io, workspace);
-        break;
-    case OP_MAX_POOL:
-        max_backward(b, d, &dx, &dy, (uint8_t *)slot_at(&io->saved), accumulate);
-        break;
-    case OP_AVERAGE_POOL:
-        average_backward(b, d, &dx, &dy, accumulate);
-        break;
-    case OP_GLOBAL_AVERAGE_POOL:
-        global_backward(b, &dx, &dy, accumulate);
-        break;
+    case OP_BATCH_NORM: norm_backward(b, op, io, workspace); break;
+    case OP_MAX_POOL: max_backward(b, d, &dx, &dy, (uint8_t *)slot_at(&io->saved), accumulate); break;
+    case OP_AVERAGE_POOL: average_backward(b, d, &dx, &dy, accumulate); break;
+    case OP_GLOBAL_AVERAGE_POOL: global_backward(b, &dx, &dy, accumulate); break;
     case OP_CONCAT:
         for (int i = 0; i < d->n_x; i++)
             concat_part(b, &io->dy, &d->y, d->first_c[i], &io->dx[i], &d->x[i], false, io->accumulate[i]);
         break;
-    case OP_ZERO_PAD:
-        zero_pad_backward(b, d, &dx, &dy, accumulate);
-        break;
-    case OP_RESHAPE:
-        reshape(&dy, &dx, accumulate);
-        break;
-    default:
-        elementwise_backward(b, op, io, workspace);
+    case OP_ZERO_PAD: zero_pad_backward(b, d, &dx, &dy, accumulate); break;
+    case OP_RESHAPE: reshape(&dy, &dx, accumulate); break;
+    default: elementwise_backward(b, op, io, workspace);
     }
 }

@@ -1,12 +1,13 @@
 /*
- * pointwise_avx512.c: 1x1 convolutions over NHWC, forward and backward data, where a picture's pixels are simply rows
- * of a matrix. (Backward weights is one sgemm of oneDNN's, which nothing written here beat.) oneDNN 2.6 runs the narrow
- * ones (35x35 maps to 48..64 channels) at 60 to 75 % of the multipliers' peak, wants its output dense (so a
- * concatenation has to be copied) and cannot add to a gradient. These run at the peak less a few percent, write
- * rows of any stride and add where asked.
+ * pointwise_avx512.c: 1x1 convolutions over NHWC, forward and backward data, where a picture's pixels are
+ * simply rows of a matrix. (Backward weights is one sgemm of oneDNN's, which nothing written here beat.)
+ * oneDNN 2.6 runs the narrow ones (35x35 maps to 48..64 channels) at 60 to 75 % of the multipliers' peak,
+ * wants its output dense (so a concatenation has to be copied) and cannot add to a gradient. These run at the
+ * peak less a few percent, write rows of any stride and add where asked.
  *
- * Twenty-four 16-float sums stay in registers: R rows by V vectors of columns, R * V = 24. Each step takes V loads of b
- * and R broadcasts of a for 24 multiply-adds. Rows are taken in blocks whose part of a stays in the second-level cache.
+ * Twenty-four 16-float sums stay in registers: R rows by V vectors of columns, R * V = 24. Each step takes V
+ * loads of b and R broadcasts of a for 24 multiply-adds. Rows are taken in blocks whose part of a stays in
+ * the second-level cache.
  */
 #include "tensor/onednn/pointwise.h"
 
@@ -20,52 +21,51 @@ static inline __m512 activated(__m512 v, struct act act)
 {
     const __m512 zero = _mm512_setzero_ps();
     /* max and min give their second operand when one is NaN: so NaN stays */
-    if (act.kind == OP_RELU || act.kind == OP_RELU_CAPPED)
-        v = _mm512_max_ps(zero, v);
-    if (act.kind == OP_RELU_CAPPED)
-        v = _mm512_min_ps(_mm512_set1_ps(act.max), v);
+    if (act.kind == OP_RELU || act.kind == OP_RELU_CAPPED) v = _mm512_max_ps(zero, v);
+    if (act.kind == OP_RELU_CAPPED) v = _mm512_min_ps(_mm512_set1_ps(act.max), v);
     return v;
 }
 
 /*
- * c[R x 16*V] = act(a[R x n_k] * b[n_k x 16*V] + bias), or += without bias and act. Rows of a and c may repeat (the
- * last, to fill R): only the first n_rows are stored. The columns of the last vector are stored under mask.
+ * c[R x 16*V] = act(a[R x n_k] * b[n_k x 16*V] + bias), or += without bias and act. Rows of a and c may
+ * repeat (the last, to fill R): only the first n_rows are stored. The columns of the last vector are stored
+ * under mask.
  */
-#define PRODUCT(R, V)                                                                                                  \
-    static void product_##R##x##V(const float *a, size_t a_stride, int n_rows, const float *b, size_t b_stride,        \
-                                  size_t n_k, float *c, size_t c_stride, const float *bias, struct act act,            \
-                                  int accumulate, __mmask16 mask)                                                      \
-    {                                                                                                                  \
-        __m512 sum[R][V];                                                                                              \
-        const float *row[R];                                                                                           \
-        for (int r = 0; r < R; r++) {                                                                                  \
-            row[r] = a + (size_t)(r < n_rows ? r : n_rows - 1) * a_stride;                                             \
-            for (int v = 0; v < V; v++)                                                                                \
-                sum[r][v] = _mm512_setzero_ps();                                                                       \
-        }                                                                                                              \
-        for (size_t k = 0; k < n_k; k++, b += b_stride) {                                                              \
-            __m512 column[V];                                                                                          \
-            for (int v = 0; v < V; v++)                                                                                \
-                column[v] = _mm512_loadu_ps(b + 16 * v);                                                               \
-            for (int r = 0; r < R; r++) {                                                                              \
-                __m512 value = _mm512_set1_ps(row[r][k]);                                                              \
-                for (int v = 0; v < V; v++)                                                                            \
-                    sum[r][v] = _mm512_fmadd_ps(value, column[v], sum[r][v]);                                          \
-            }                                                                                                          \
-        }                                                                                                              \
-        for (int r = 0; r < R && r < n_rows; r++)                                                                      \
-            for (int v = 0; v < V; v++) {                                                                              \
-                __mmask16 m = v == V - 1 ? mask : (__mmask16)0xffff;                                                   \
-                float *to = c + (size_t)r * c_stride + 16 * v;                                                         \
-                __m512 y = sum[r][v];                                                                                  \
-                if (accumulate)                                                                                        \
-                    y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(m, to));                                                \
-                else if (bias)                                                                                         \
-                    y = activated(_mm512_add_ps(y, _mm512_maskz_loadu_ps(m, bias + 16 * v)), act);                     \
-                else                                                                                                   \
-                    y = activated(y, act);                                                                             \
-                _mm512_mask_storeu_ps(to, m, y);                                                                       \
-            }                                                                                                          \
+#define PRODUCT(R, V)                                                                                        \
+    static void product_##R##x##V(const float *a, size_t a_stride, int n_rows, const float *b,               \
+                                  size_t b_stride, size_t n_k, float *c, size_t c_stride, const float *bias, \
+                                  struct act act, int accumulate, __mmask16 mask)                            \
+    {                                                                                                        \
+        __m512 sum[R][V];                                                                                    \
+        const float *row[R];                                                                                 \
+        for (int r = 0; r < R; r++) {                                                                        \
+            row[r] = a + (size_t)(r < n_rows ? r : n_rows - 1) * a_stride;                                   \
+            for (int v = 0; v < V; v++)                                                                      \
+                sum[r][v] = _mm512_setzero_ps();                                                             \
+        }                                                                                                    \
+        for (size_t k = 0; k < n_k; k++, b += b_stride) {                                                    \
+            __m512 column[V];                                                                                \
+            for (int v = 0; v < V; v++)                                                                      \
+                column[v] = _mm512_loadu_ps(b + 16 * v);                                                     \
+            for (int r = 0; r < R; r++) {                                                                    \
+                __m512 value = _mm512_set1_ps(row[r][k]);                                                    \
+                for (int v = 0; v < V; v++)                                                                  \
+                    sum[r][v] = _mm512_fmadd_ps(value, column[v], sum[r][v]);                                \
+            }                                                                                                \
+        }                                                                                                    \
+        for (int r = 0; r < R && r < n_rows; r++)                                                            \
+            for (int v = 0; v < V; v++) {                                                                    \
+                __mmask16 m = v == V - 1 ? mask : (__mmask16)0xffff;                                         \
+                float *to = c + (size_t)r * c_stride + 16 * v;                                               \
+                __m512 y = sum[r][v];                                                                        \
+                if (accumulate)                                                                              \
+                    y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(m, to));                                      \
+                else if (bias)                                                                               \
+                    y = activated(_mm512_add_ps(y, _mm512_maskz_loadu_ps(m, bias + 16 * v)), act);           \
+                else                                                                                         \
+                    y = activated(y, act);                                                                   \
+                _mm512_mask_storeu_ps(to, m, y);                                                             \
+            }                                                                                                \
     }
 #pragma GCC push_options
 #pragma GCC optimize("unroll-loops")
@@ -75,8 +75,8 @@ PRODUCT(12, 2)
 PRODUCT(24, 1)
 #pragma GCC pop_options
 
-/* Columns are taken in panels of up to 64, whose width decides the shape of the tile. The last 80 go as 48 and 32: 16
- * alone are slow. */
+/* Columns are taken in panels of up to 64, whose width decides the shape of the tile. The last 80 go as 48
+ * and 32: 16 alone are slow. */
 static int panel_width(int n_columns, int first)
 {
     int left = n_columns - first;
@@ -92,7 +92,8 @@ size_t pointwise_packed_floats(int n_k, int n_columns)
     return (size_t)n_k * (size_t)((n_columns + 15) / 16 * 16);
 }
 
-void pointwise_pack(float *packed, const float *b, size_t k_stride, size_t column_stride, int n_k, int n_columns)
+void pointwise_pack(float *packed, const float *b, size_t k_stride, size_t column_stride, int n_k,
+                    int n_columns)
 {
     for (int first = 0, width; first < n_columns; first += width) {
         width = panel_width(n_columns, first);
@@ -110,8 +111,9 @@ static size_t rows_of_block(int n_k)
     return rows < 24 ? 24 : rows > 960 ? 960 : rows;
 }
 
-void pointwise_rows(const float *a, size_t a_stride, size_t n_rows, const float *packed, int n_k, int n_columns,
-                    float *c, size_t c_stride, const float *bias, struct act act, int accumulate)
+void pointwise_rows(const float *a, size_t a_stride, size_t n_rows, const float *packed, int n_k,
+                    int n_columns, float *c, size_t c_stride, const float *bias, struct act act,
+                    int accumulate)
 {
     size_t block = rows_of_block(n_k);
     for (size_t from = 0; from < n_rows; from += block) {
@@ -130,12 +132,12 @@ void pointwise_rows(const float *a, size_t a_stride, size_t n_rows, const float 
                 float *cr = c + row * c_stride + first;
                 switch (vectors) {
                 case 4:
-                    product_6x4(ar, a_stride, n, panel, b_stride, (size_t)n_k, cr, c_stride, bias_here, act, accumulate,
-                                mask);
+                    product_6x4(ar, a_stride, n, panel, b_stride, (size_t)n_k, cr, c_stride, bias_here, act,
+                                accumulate, mask);
                     break;
                 case 3:
-                    product_8x3(ar, a_stride, n, panel, b_stride, (size_t)n_k, cr, c_stride, bias_here, act, accumulate,
-                                mask);
+                    product_8x3(ar, a_stride, n, panel, b_stride, (size_t)n_k, cr, c_stride, bias_here, act,
+                                accumulate, mask);
                     break;
                 case 2:
                     product_12x2(ar, a_stride, n, panel, b_stride, (size_t)n_k, cr, c_stride, bias_here, act,
@@ -154,16 +156,15 @@ void pointwise_rows(const float *a, size_t a_stride, size_t n_rows, const float 
 #else
 #include <assert.h>
 
-size_t pointwise_packed_floats(int n_k, int n_columns)
-{
-    return 0;
-}
-void pointwise_pack(float *packed, const float *b, size_t k_stride, size_t column_stride, int n_k, int n_columns)
+size_t pointwise_packed_floats(int n_k, int n_columns) { return 0; }
+void pointwise_pack(float *packed, const float *b, size_t k_stride, size_t column_stride, int n_k,
+                    int n_columns)
 {
     assert(0);
 }
-void pointwise_rows(const float *a, size_t a_stride, size_t n_rows, const float *packed, int n_k, int n_columns,
-                    float *c, size_t c_stride, const float *bias, struct act act, int accumulate)
+void pointwise_rows(const float *a, size_t a_stride, size_t n_rows, const float *packed, int n_k,
+                    int n_columns, float *c, size_t c_stride, const float *bias, struct act act,
+                    int accumulate)
 {
     assert(0);
 }

@@ -1,9 +1,11 @@
 /*
- * winograd.c: minimal filtering around the loops of winograd_body.h: what is cut into tiles, packed, and done by whom.
+ * winograd.c: minimal filtering around the loops of winograd_body.h: what is cut into tiles, packed, and done
+ * by whom.
  *
- * A thread takes blocks of tiles whose transformed inputs stay in its second-level cache; panel by panel of output channels it
- * multiplies at each point and transforms back. Where there are too few tiles for that (8x8 maps of a few pictures), all threads
- * transform together and then share out the panels. What a tile becomes does not depend on either: same bits for any split.
+ * A thread takes blocks of tiles whose transformed inputs stay in its second-level cache; panel by panel of
+ * output channels it multiplies at each point and transforms back. Where there are too few tiles for that
+ * (8x8 maps of a few pictures), all threads transform together and then share out the panels. What a tile
+ * becomes does not depend on either: same bits for any split.
  */
 #include <assert.h>
 #include <omp.h>
@@ -11,11 +13,12 @@
 
 #include "tensor/onednn/winograd.h"
 
-#define LEAST_ROWS 24   /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
+#define LEAST_ROWS 24 /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
 #define MOST_ROWS 192
-#define BLOCK_BYTES ((size_t)640 * 1024) /* of transformed inputs and products: beside them a panel of weights is in the cache */
-#define SMALL_PACK (1 << 20)               /* transformed weights */
-#define WEIGHTS_ROWS 1024                /* tiles of one sum of the weights' gradient */
+/* of transformed inputs and products: beside them a panel of weights is in the cache */
+#define BLOCK_BYTES ((size_t)640 * 1024)
+#define SMALL_PACK (1 << 20) /* transformed weights */
+#define WEIGHTS_ROWS 1024    /* tiles of one sum of the weights' gradient */
 
 struct form_facts {
     int points, taps_y, taps_x, step_y, step_x;
@@ -39,7 +42,11 @@ static const double kernel_6_of_3[6][3] = {{4, 0, 0},
                                            {-8. / 3, -4. / 3, -2. / 3},
                                            {-8. / 3, 4. / 3, -2. / 3},
                                            {0, 0, 1}};
-static const double kernel_5[5][3] = {{2, 0, 0}, {1, 1, 1}, {-1. / 3, 1. / 3, -1. / 3}, {-8. / 3, -4. / 3, -2. / 3}, {0, 0, 1}};
+static const double kernel_5[5][3] = {{2, 0, 0},
+                                      {1, 1, 1},
+                                      {-1. / 3, 1. / 3, -1. / 3},
+                                      {-8. / 3, -4. / 3, -2. / 3},
+                                      {0, 0, 1}};
 
 /* [points][taps] of the whole kernel. */
 static void kernel_matrix(enum winograd_form form, double matrix[][MAX_TAPS])
@@ -70,8 +77,7 @@ static void kernel_matrix(enum winograd_form form, double matrix[][MAX_TAPS])
 static enum winograd_form form_of(const struct op_desc *d)
 {
     for (enum winograd_form f = WINOGRAD_3X3; f <= WINOGRAD_7X1; f++)
-        if (facts_of[f].taps_y == d->kernel_h && facts_of[f].taps_x == d->kernel_w)
-            return f;
+        if (facts_of[f].taps_y == d->kernel_h && facts_of[f].taps_x == d->kernel_w) return f;
     return WINOGRAD_NONE;
 }
 
@@ -83,9 +89,10 @@ static const struct winograd_kernels *kernels_for(const struct backend *b)
 bool winograd_suits(const struct backend *b, const struct op_desc *d)
 {
     const struct winograd_kernels *k = b->k ? kernels_for(b) : NULL;
-    return k && d->kind == OP_CONV && form_of(d) != WINOGRAD_NONE && d->stride_h == 1 && d->stride_w == 1 && d->dilation_h == 1 &&
-           d->dilation_w == 1 && d->activation != OP_SIGMOID && d->x[0].c % 16 == 0 && d->y.c % 16 == 0 &&
-           d->pad_top < d->kernel_h && d->pad_left < d->kernel_w && d->y.parent_c % 16 == 0 && d->y.first_c % 16 == 0;
+    return k && d->kind == OP_CONV && form_of(d) != WINOGRAD_NONE && d->stride_h == 1 && d->stride_w == 1 &&
+           d->dilation_h == 1 && d->dilation_w == 1 && d->activation != OP_SIGMOID && d->x[0].c % 16 == 0 &&
+           d->y.c % 16 == 0 && d->pad_top < d->kernel_h && d->pad_left < d->kernel_w &&
+           d->y.parent_c % 16 == 0 && d->y.first_c % 16 == 0;
 }
 
 /* For what winograd_suits agreed to. */
@@ -109,30 +116,34 @@ size_t winograd_packed_bytes(const struct op_desc *d)
     return (size_t)facts_of[form_of(d)].points * (size_t)d->x[0].c * (size_t)d->y.c * sizeof(float);
 }
 
-void winograd_pack(const struct backend *b, const struct op_desc *d, bool backward, const float *keras, float *packed)
+void winograd_pack(const struct backend *b, const struct op_desc *d, bool backward, const float *keras,
+                   float *packed)
 {
     enum winograd_form form = form_of(d);
     const struct form_facts *f = &facts_of[form];
     const struct winograd_kernels *kernels = suited_kernels(b);
-    int n_k = backward ? d->y.c : d->x[0].c, n_columns = backward ? d->x[0].c : d->y.c, taps = f->taps_y * f->taps_x;
+    int n_k = backward ? d->y.c : d->x[0].c, n_columns = backward ? d->x[0].c : d->y.c,
+        taps = f->taps_y * f->taps_x;
     size_t k_stride = backward ? 1 : (size_t)d->y.c, c_stride = backward ? (size_t)d->y.c : 1;
     size_t tap_stride = (size_t)d->x[0].c * (size_t)d->y.c;
     double matrix[MAX_POINTS][MAX_TAPS];
     kernel_matrix(form, matrix);
     /* Small ones by one thread: on a busy machine another takes longer to wake than they take. */
-#pragma omp parallel for num_threads((size_t)f->points * (size_t)n_k * (size_t)n_columns < SMALL_PACK ? 1 : b->threads) schedule(static)
+#pragma omp parallel for num_threads(                                                                        \
+    (size_t)f->points *(size_t)n_k *(size_t)n_columns < SMALL_PACK ? 1 : b->threads) schedule(static)
     for (int k = 0; k < n_k; k++)
         for (int first = 0, width; first < n_columns; first += width) {
             width = panel_width(kernels, n_columns, first);
             float *panel = packed + (size_t)f->points * (size_t)n_k * (size_t)first;
             double tap[MAX_TAPS][MAX_PANEL];
             for (int t = 0; t < taps; t++) { /* turned by 180 degrees for backward data */
-                const float *from =
-                    keras + (size_t)(backward ? taps - 1 - t : t) * tap_stride + (size_t)k * k_stride + (size_t)first * c_stride;
+                const float *from = keras + (size_t)(backward ? taps - 1 - t : t) * tap_stride +
+                                    (size_t)k * k_stride + (size_t)first * c_stride;
                 for (int c = 0; c < width; c++)
                     tap[t][c] = from[(size_t)c * c_stride];
             }
-            kernels->pack(matrix, f->points, tap, taps, width, panel + (size_t)k * (size_t)width, (size_t)n_k * (size_t)width);
+            kernels->pack(matrix, f->points, tap, taps, width, panel + (size_t)k * (size_t)width,
+                          (size_t)n_k * (size_t)width);
         }
 }
 
@@ -157,7 +168,8 @@ static size_t tiles_of(const struct winograd_grid *g)
 
 static size_t rows_of_block(const struct winograd_kernels *k, int points, int n_k)
 {
-    size_t rows = BLOCK_BYTES / sizeof(float) / (size_t)points / (size_t)(n_k + k->panel) / LEAST_ROWS * LEAST_ROWS;
+    size_t rows =
+        BLOCK_BYTES / sizeof(float) / (size_t)points / (size_t)(n_k + k->panel) / LEAST_ROWS * LEAST_ROWS;
     return rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
 }
 
@@ -173,8 +185,7 @@ static size_t run_floats(const struct backend *b, int points, int n_k, size_t n_
     const struct winograd_kernels *k = suited_kernels(b);
     size_t rows = rows_of_block(k, points, n_k), threads = (size_t)b->threads;
     size_t inputs = (size_t)points * (size_t)n_k, products = (size_t)points * (size_t)k->panel;
-    if (shares_panels(b, n_tiles))
-        return n_tiles * (inputs + threads * products);
+    if (shares_panels(b, n_tiles)) return n_tiles * (inputs + threads * products);
     return threads * rows * (inputs + products);
 }
 
@@ -189,17 +200,17 @@ struct correlation {
     bool accumulate;
 };
 
-static void multiply_panels(const struct correlation *r, size_t first, size_t n, const float *v, size_t rows, int from, int to, float *m)
+static void multiply_panels(const struct correlation *r, size_t first, size_t n, const float *v, size_t rows,
+                            int from, int to, float *m)
 {
     size_t n_k = (size_t)r->n_k;
     for (int c = 0, width; c < r->n_columns; c += width) {
         width = panel_width(r->kernels, r->n_columns, c);
-        if (c < from || c >= to)
-            continue;
+        if (c < from || c >= to) continue;
         const float *panel = r->packed + (size_t)r->points * n_k * (size_t)c;
         for (int p = 0; p < r->points; p++)
-            r->kernels->product(v + (size_t)p * rows * n_k, n, panel + (size_t)p * n_k * (size_t)width, r->n_k, width,
-                                m + (size_t)p * rows * (size_t)width);
+            r->kernels->product(v + (size_t)p * rows * n_k, n, panel + (size_t)p * n_k * (size_t)width,
+                                r->n_k, width, m + (size_t)p * rows * (size_t)width);
         r->kernels->output(&r->grid, &r->y, first, n, m, rows, c, width, r->bias, r->act, r->accumulate);
     }
 }
@@ -207,7 +218,8 @@ static void multiply_panels(const struct correlation *r, size_t first, size_t n,
 static void correlate(const struct backend *b, const struct correlation *r, float *workspace)
 {
     size_t n_tiles = tiles_of(&r->grid), rows = rows_of_block(r->kernels, r->points, r->n_k);
-    size_t inputs = (size_t)r->points * (size_t)r->n_k, products = (size_t)r->points * (size_t)r->kernels->panel;
+    size_t inputs = (size_t)r->points * (size_t)r->n_k,
+           products = (size_t)r->points * (size_t)r->kernels->panel;
     bool share = shares_panels(b, n_tiles);
 #pragma omp parallel num_threads(b->threads)
     {
@@ -215,9 +227,11 @@ static void correlate(const struct backend *b, const struct correlation *r, floa
         if (share) {
             size_t first = n_tiles * t / threads, last = n_tiles * (t + 1) / threads;
             float *m = workspace + n_tiles * (inputs + t * products);
-            r->kernels->input(&r->grid, &r->x, first, last - first, workspace + first * (size_t)r->n_k, n_tiles);
+            r->kernels->input(&r->grid, &r->x, first, last - first, workspace + first * (size_t)r->n_k,
+                              n_tiles);
 #pragma omp barrier
-            int from = (int)((size_t)r->n_columns * t / threads), to = (int)((size_t)r->n_columns * (t + 1) / threads);
+            int from = (int)((size_t)r->n_columns * t / threads),
+                to = (int)((size_t)r->n_columns * (t + 1) / threads);
             multiply_panels(r, 0, n_tiles, workspace, n_tiles, from, to, m);
         } else {
             float *v = workspace + t * rows * (inputs + products), *m = v + rows * inputs;
@@ -233,8 +247,8 @@ static void correlate(const struct backend *b, const struct correlation *r, floa
     }
 }
 
-void winograd_forward(const struct backend *b, const struct op_desc *d, const struct op_io *io, const float *packed, const float *bias,
-                      float *workspace)
+void winograd_forward(const struct backend *b, const struct op_desc *d, const struct op_io *io,
+                      const float *packed, const float *bias, float *workspace)
 {
     struct correlation r = {.kernels = suited_kernels(b),
                             .grid = grid_of(d, &d->y, false),
@@ -249,8 +263,8 @@ void winograd_forward(const struct backend *b, const struct op_desc *d, const st
     correlate(b, &r, workspace);
 }
 
-void winograd_backward_data(const struct backend *b, const struct op_desc *d, const struct op_io *io, const float *packed,
-                            float *workspace)
+void winograd_backward_data(const struct backend *b, const struct op_desc *d, const struct op_io *io,
+                            const float *packed, float *workspace)
 {
     struct correlation r = {.kernels = suited_kernels(b),
                             .grid = grid_of(d, &d->x[0], true),
@@ -265,7 +279,8 @@ void winograd_backward_data(const struct backend *b, const struct op_desc *d, co
     correlate(b, &r, workspace);
 }
 
-/* --- gradient of the weights: at each point, inputs' transposed times gradients, summed over all tiles --- */
+/* --- gradient of the weights: at each point, inputs' transposed times gradients, summed over all tiles ---
+ */
 
 static size_t weights_rows(const struct op_desc *d)
 {
@@ -280,15 +295,16 @@ static size_t weights_floats(const struct op_desc *d)
     return points * (weights_rows(d) * (ci + co) + ci * co);
 }
 
-int winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io, float *workspace,
-                              struct error *err)
+int winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io,
+                              float *workspace, struct error *err)
 {
     const struct form_facts *f = &facts_of[form_of(d)];
     const struct winograd_kernels *k = suited_kernels(b);
     struct winograd_grid g = grid_of(d, &d->y, false);
     struct view x = view_of(b, &io->x[0], &d->x[0]), dy = view_of(b, &io->dy, &d->y);
     size_t rows = weights_rows(d), n_tiles = tiles_of(&g), ci = (size_t)d->x[0].c, co = (size_t)d->y.c;
-    float *v = workspace, *u = v + (size_t)f->points * rows * ci, *sums = u + (size_t)f->points * rows * co, *dw = slot_at(&io->dw);
+    float *v = workspace, *u = v + (size_t)f->points * rows * ci, *sums = u + (size_t)f->points * rows * co,
+          *dw = slot_at(&io->dw);
     double matrix[MAX_POINTS][MAX_TAPS];
     for (size_t first = 0; first < n_tiles; first += rows) {
         size_t n = n_tiles - first < rows ? n_tiles - first : rows;
@@ -300,9 +316,10 @@ int winograd_backward_weights(const struct backend *b, const struct op_desc *d, 
             k->gradient(&g, &dy, first + from, to - from, u + from * co, rows);
         }
         for (int p = 0; p < f->points; p++)
-            if (dnnl_failed(dnnl_sgemm('T', 'N', (dnnl_dim_t)ci, (dnnl_dim_t)co, (dnnl_dim_t)n, 1, v + (size_t)p * rows * ci,
-                                       (dnnl_dim_t)ci, u + (size_t)p * rows * co, (dnnl_dim_t)co, first ? 1 : 0,
-                                       sums + (size_t)p * ci * co, (dnnl_dim_t)co),
+            if (dnnl_failed(dnnl_sgemm('T', 'N', (dnnl_dim_t)ci, (dnnl_dim_t)co, (dnnl_dim_t)n, 1,
+                                       v + (size_t)p * rows * ci, (dnnl_dim_t)ci, u + (size_t)p * rows * co,
+                                       (dnnl_dim_t)co, first ? 1 : 0, sums + (size_t)p * ci * co,
+                                       (dnnl_dim_t)co),
                             "sgemm", err))
                 return -1;
     }

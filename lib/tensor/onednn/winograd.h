@@ -1,8 +1,8 @@
 /*
- * winograd.h: convolutions of stride 1 with 3x3, 1x3, 3x1, 1x7 and 7x1 kernels by minimal filtering (Winograd, Arithmetic
- * Complexity of Computations, 1980; Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016): a tile of
- * outputs costs fewer multiplications than its taps. Forward, backward data (a convolution with the turned kernel) and
- * backward weights (the transposed algorithm).
+ * winograd.h: convolutions of stride 1 with 3x3, 1x3, 3x1, 1x7 and 7x1 kernels by minimal filtering
+ * (Winograd, Arithmetic Complexity of Computations, 1980; Lavin and Gray, Fast Algorithms for Convolutional
+ * Neural Networks, 2016): a tile of outputs costs fewer multiplications than its taps. Forward, backward data
+ * (a convolution with the turned kernel) and backward weights (the transposed algorithm).
  *
  *   kernel  algorithm                     multiplications for outputs   instead of
  *   3x3     F(2x2, 3x3)                   16 for 4                      36
@@ -10,8 +10,9 @@
  *   1x7     F(3, 4) + F(3, 3), taps 0..3  11 for 3                      21
  *           and 4..6 by themselves
  *
- * Interpolation points are 0, 1, -1, infinity; then 1/2; then -1/2, which round half as badly as 2 and -2. Larger tiles would
- * multiply less and round more (docs/notes/engine.md). Weights are transformed in double and rounded once.
+ * Interpolation points are 0, 1, -1, infinity; then 1/2; then -1/2, which round half as badly as 2 and -2.
+ * Larger tiles would multiply less and round more (docs/notes/engine.md). Weights are transformed in double
+ * and rounded once.
  */
 #ifndef WINNOW_TENSOR_ONEDNN_WINOGRAD_H
 #define WINNOW_TENSOR_ONEDNN_WINOGRAD_H
@@ -24,29 +25,35 @@ enum winograd_form { WINOGRAD_NONE, WINOGRAD_3X3, WINOGRAD_1X3, WINOGRAD_3X1, WI
 
 enum { MAX_POINTS = 16, MAX_TAPS = 9, MAX_PANEL = 64 };
 
-/* One convolution as tiles: output tile t covers rows and columns from (t / tiles_x % tiles_y) * step_y and (t % tiles_x) *
- * step_x of picture t / tiles_x / tiles_y, and reads from there less the padding. */
+/* One convolution as tiles: output tile t covers rows and columns from (t / tiles_x % tiles_y) * step_y and
+ * (t % tiles_x) * step_x of picture t / tiles_x / tiles_y, and reads from there less the padding. */
 struct winograd_grid {
     enum winograd_form form;
     int n, tiles_y, tiles_x, step_y, step_x;
     int pad_y, pad_x;
 };
 
-/* The loops of one instruction set. v, m and g are [points][rows][their columns]; rows is the block's capacity, n <= rows. */
+/* The loops of one instruction set. v, m and g are [points][rows][their columns]; rows is the block's
+ * capacity, n <= rows. */
 struct winograd_kernels {
-    int vector;     /* floats */
-    int panel;      /* columns of a packed panel, at most */
+    int vector; /* floats */
+    int panel;  /* columns of a packed panel, at most */
     /* v = transformed inputs of tiles first .. first + n; row_first: where in the block */
-    void (*input)(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v, size_t rows);
-    /* y of tiles from their products: columns c0 .. c0 + width; bias[c0..] and act, or added to y where accumulate is set */
-    void (*output)(const struct winograd_grid *g, const struct view *y, size_t first, size_t n, const float *m, size_t rows, int c0,
-                   int width, const float *bias, struct act act, bool accumulate);
+    void (*input)(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v,
+                  size_t rows);
+    /* y of tiles from their products: columns c0 .. c0 + width; bias[c0..] and act, or added to y where
+     * accumulate is set */
+    void (*output)(const struct winograd_grid *g, const struct view *y, size_t first, size_t n,
+                   const float *m, size_t rows, int c0, int width, const float *bias, struct act act,
+                   bool accumulate);
     /* g = transformed gradients of the output tiles, for the gradient of the weights */
-    void (*gradient)(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *out, size_t rows);
+    void (*gradient)(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *out,
+                     size_t rows);
     /* to[p * stride + c] = sum over taps t of matrix[p][t] * tap[t][c] */
-    void (*pack)(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps, int width, float *to,
-                 size_t stride);
-    /* c[n x width] = a[n x n_k] * b[n_k x width]; width a multiple of vector, at most panel; rows of a follow each other */
+    void (*pack)(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps,
+                 int width, float *to, size_t stride);
+    /* c[n x width] = a[n x n_k] * b[n_k x width]; width a multiple of vector, at most panel; rows of a follow
+     * each other */
     void (*product)(const float *a, size_t n, const float *b, int n_k, int width, float *c);
 };
 const struct winograd_kernels *winograd_avx512(void); /* NULL where the processor or the build has none */
@@ -57,12 +64,13 @@ bool winograd_suits(const struct backend *b, const struct op_desc *d);
 size_t winograd_packed_bytes(const struct op_desc *d);
 size_t winograd_workspace_bytes(const struct backend *b, const struct op_desc *d);
 /* Keras' [kh,kw,cin,cout] transformed and packed for forward, or turned for backward data. */
-void winograd_pack(const struct backend *b, const struct op_desc *d, bool backward, const float *keras, float *packed);
-void winograd_forward(const struct backend *b, const struct op_desc *d, const struct op_io *io, const float *packed, const float *bias,
-                      float *workspace);
+void winograd_pack(const struct backend *b, const struct op_desc *d, bool backward, const float *keras,
+                   float *packed);
+void winograd_forward(const struct backend *b, const struct op_desc *d, const struct op_io *io,
+                      const float *packed, const float *bias, float *workspace);
 /* io->dy has passed the activation already; dx is overwritten or added to. */
-void winograd_backward_data(const struct backend *b, const struct op_desc *d, const struct op_io *io, const float *packed,
-                            float *workspace);
-int winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io, float *workspace,
-                              struct error *err);
+void winograd_backward_data(const struct backend *b, const struct op_desc *d, const struct op_io *io,
+                            const float *packed, float *workspace);
+int winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io,
+                              float *workspace, struct error *err);
 #endif

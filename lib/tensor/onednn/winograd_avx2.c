@@ -1,4 +1,5 @@
-/* winograd_avx2.c: the loops of winograd.h for x86-64 with AVX2 and FMA: 12 sums of 8 floats stay in registers. */
+/* winograd_avx2.c: the loops of winograd.h for x86-64 with AVX2 and FMA: 12 sums of 8 floats stay in
+ * registers. */
 #include "tensor/onednn/winograd.h"
 
 #ifdef __x86_64__
@@ -35,13 +36,7 @@ static void product(const float *a, size_t n, const float *b, int n_k, int width
 
 static const struct winograd_kernels table = {WIDTH, 2 * WIDTH, input, output, gradient, pack, product};
 
-const struct winograd_kernels *winograd_avx2(void)
-{
-    return kernels_avx2() ? &table : NULL;
-}
+const struct winograd_kernels *winograd_avx2(void) { return kernels_avx2() ? &table : NULL; }
 #else
-const struct winograd_kernels *winograd_avx2(void)
-{
-    return NULL;
-}
+const struct winograd_kernels *winograd_avx2(void) { return NULL; }
 #endif

@@ -1,4 +1,5 @@
-/* winograd_avx512.c: the loops of winograd.h for x86-64 with AVX-512: 24 sums of 16 floats stay in registers. */
+/* winograd_avx512.c: the loops of winograd.h for x86-64 with AVX-512: 24 sums of 16 floats stay in registers.
+ */
 #include "tensor/onednn/winograd.h"
 
 #ifdef __x86_64__
@@ -30,29 +31,16 @@ PRODUCT(24, 1)
 static void product(const float *a, size_t n, const float *b, int n_k, int width, float *c)
 {
     switch (width / WIDTH) {
-    case 4:
-        PRODUCT_ROWS(6, 4);
-        break;
-    case 3:
-        PRODUCT_ROWS(8, 3);
-        break;
-    case 2:
-        PRODUCT_ROWS(12, 2);
-        break;
-    default:
-        PRODUCT_ROWS(24, 1);
+    case 4: PRODUCT_ROWS(6, 4); break;
+    case 3: PRODUCT_ROWS(8, 3); break;
+    case 2: PRODUCT_ROWS(12, 2); break;
+    default: PRODUCT_ROWS(24, 1);
     }
 }
 
 static const struct winograd_kernels table = {WIDTH, 4 * WIDTH, input, output, gradient, pack, product};
 
-const struct winograd_kernels *winograd_avx512(void)
-{
-    return kernels_avx512() ? &table : NULL;
-}
+const struct winograd_kernels *winograd_avx512(void) { return kernels_avx512() ? &table : NULL; }
 #else
-const struct winograd_kernels *winograd_avx512(void)
-{
-    return NULL;
-}
+const struct winograd_kernels *winograd_avx512(void) { return NULL; }
 #endif

@@ -1,6 +1,6 @@
 /*
- * winograd_body.h: the loops of winograd.h, included once by each winograd_<isa>.c, which defines vec and its operations. Channels
- * are the vectors' direction everywhere, so a transform is additions of whole vectors.
+ * winograd_body.h: the loops of winograd.h, included once by each winograd_<isa>.c, which defines vec and its
+ * operations. Channels are the vectors' direction everywhere, so a transform is additions of whole vectors.
  */
 #define FLATTEN static inline __attribute__((always_inline))
 
@@ -50,14 +50,16 @@ FLATTEN void output_3_of_5(const vec *m, vec *y)
 }
 FLATTEN void output_3_of_6(const vec *m, vec *y)
 {
-    vec sum = ADD(m[1], m[2]), difference = SUB(m[1], m[2]), sum2 = ADD(m[3], m[4]), difference2 = SUB(m[3], m[4]);
+    vec sum = ADD(m[1], m[2]), difference = SUB(m[1], m[2]), sum2 = ADD(m[3], m[4]),
+        difference2 = SUB(m[3], m[4]);
     y[0] = ADD(ADD(m[0], sum), sum2);
     y[1] = FMA(SET1(0.5f), difference2, difference);
     y[2] = ADD(FMA(SET1(0.25f), sum2, sum), m[5]);
 }
 FLATTEN void output_4(const vec *m, vec *y)
 {
-    vec sum = ADD(m[1], m[2]), difference = SUB(m[1], m[2]), sum2 = ADD(m[3], m[4]), difference2 = SUB(m[3], m[4]);
+    vec sum = ADD(m[1], m[2]), difference = SUB(m[1], m[2]), sum2 = ADD(m[3], m[4]),
+        difference2 = SUB(m[3], m[4]);
     y[0] = ADD(ADD(m[0], sum), sum2);
     y[1] = FMA(SET1(0.5f), difference2, difference);
     y[2] = FMA(SET1(0.25f), sum2, sum);
@@ -92,7 +94,8 @@ FLATTEN void gradient_6_of_3(const vec *y, vec *m)
 }
 FLATTEN void gradient_6_of_4(const vec *y, vec *m)
 {
-    vec even = ADD(y[0], y[2]), odd = ADD(y[1], y[3]), even2 = FMA(SET1(0.25f), y[2], y[0]), odd2 = FMA(SET1(0.25f), y[3], y[1]);
+    vec even = ADD(y[0], y[2]), odd = ADD(y[1], y[3]), even2 = FMA(SET1(0.25f), y[2], y[0]),
+        odd2 = FMA(SET1(0.25f), y[3], y[1]);
     m[0] = y[0];
     m[1] = ADD(even, odd);
     m[2] = SUB(even, odd);
@@ -103,7 +106,8 @@ FLATTEN void gradient_6_of_4(const vec *y, vec *m)
 
 /* --- tiles --- */
 
-/* Where the tile's n_y x n_x values of channel 0 lie, from (y0, x0) of picture n on; NULL outside the picture. */
+/* Where the tile's n_y x n_x values of channel 0 lie, from (y0, x0) of picture n on; NULL outside the
+ * picture. */
 FLATTEN bool find_values(const struct view *v, int n, int y0, int x0, int n_y, int n_x, float **at)
 {
     float *picture = v->p + (size_t)n * v->n_stride;
@@ -121,12 +125,11 @@ FLATTEN size_t channel_at(const struct view *v, int c)
 {
     return v->blocks == 1 ? (size_t)c : (size_t)(c / 8) * v->b_stride + (size_t)(c % 8);
 }
-FLATTEN vec load_or_zero(const float *p, size_t offset)
-{
-    return p ? LOAD(p + offset) : ZERO();
-}
+FLATTEN vec load_or_zero(const float *p, size_t offset) { return p ? LOAD(p + offset) : ZERO(); }
 
-struct tile { int n, y, x; };
+struct tile {
+    int n, y, x;
+};
 FLATTEN struct tile tile_of(const struct winograd_grid *g, size_t i)
 {
     size_t row = i / (size_t)g->tiles_x;
@@ -138,23 +141,15 @@ FLATTEN struct tile tile_of(const struct winograd_grid *g, size_t i)
 #define POINTS_3 6
 #define POINTS_7 11
 
-/* One copy of the loops for each form, its sizes constants: CALL(rows and columns a tile reads, those it makes, points) */
-#define FOR_FORM(form, CALL)                                                                                                     \
-    switch (form) {                                                                                                              \
-    case WINOGRAD_3X3:                                                                                                           \
-        CALL(4, 4, 2, 2, POINTS_3X3);                                                                                            \
-        break;                                                                                                                   \
-    case WINOGRAD_1X3:                                                                                                           \
-        CALL(1, 6, 1, 4, POINTS_3);                                                                                              \
-        break;                                                                                                                   \
-    case WINOGRAD_3X1:                                                                                                           \
-        CALL(6, 1, 4, 1, POINTS_3);                                                                                              \
-        break;                                                                                                                   \
-    case WINOGRAD_1X7:                                                                                                           \
-        CALL(1, 9, 1, 3, POINTS_7);                                                                                              \
-        break;                                                                                                                   \
-    default:                                                                                                                     \
-        CALL(9, 1, 3, 1, POINTS_7);                                                                                              \
+/* One copy of the loops for each form, its sizes constants: CALL(rows and columns a tile reads, those it
+ * makes, points) */
+#define FOR_FORM(form, CALL)                                                                                 \
+    switch (form) {                                                                                          \
+    case WINOGRAD_3X3: CALL(4, 4, 2, 2, POINTS_3X3); break;                                                  \
+    case WINOGRAD_1X3: CALL(1, 6, 1, 4, POINTS_3); break;                                                    \
+    case WINOGRAD_3X1: CALL(6, 1, 4, 1, POINTS_3); break;                                                    \
+    case WINOGRAD_1X7: CALL(1, 9, 1, 3, POINTS_7); break;                                                    \
+    default: CALL(9, 1, 3, 1, POINTS_7);                                                                     \
     }
 
 /* values[n_values] of one channel vector to its points */
@@ -180,8 +175,8 @@ FLATTEN void input_points_3x3(const vec *d, vec *t)
         input_4(between + i * 4, t + i * 4);
 }
 
-FLATTEN void input_tiles(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v, size_t rows, int n_y,
-                         int n_x, int n_points)
+FLATTEN void input_tiles(const struct winograd_grid *g, const struct view *x, size_t first, size_t n,
+                         float *v, size_t rows, int n_y, int n_x, int n_points)
 {
     int n_c = x->blocks * x->inner, n_values = n_y * n_x;
     for (size_t i = 0; i < n; i++) {
@@ -207,8 +202,10 @@ FLATTEN void input_tiles(const struct winograd_grid *g, const struct view *x, si
     }
 }
 
-#define INPUT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS) input_tiles(g, x, first, n, v, rows, READ_Y, READ_X, POINTS)
-static void input(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v, size_t rows)
+#define INPUT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS)                                                        \
+    input_tiles(g, x, first, n, v, rows, READ_Y, READ_X, POINTS)
+static void input(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v,
+                  size_t rows)
 {
     FOR_FORM(g->form, INPUT);
 }
@@ -216,10 +213,8 @@ static void input(const struct winograd_grid *g, const struct view *x, size_t fi
 FLATTEN vec activated(vec v, struct act act)
 {
     /* max and min give their second operand when one is NaN: so NaN stays */
-    if (act.kind == OP_RELU || act.kind == OP_RELU_CAPPED)
-        v = MAX(ZERO(), v);
-    if (act.kind == OP_RELU_CAPPED)
-        v = MIN(SET1(act.max), v);
+    if (act.kind == OP_RELU || act.kind == OP_RELU_CAPPED) v = MAX(ZERO(), v);
+    if (act.kind == OP_RELU_CAPPED) v = MIN(SET1(act.max), v);
     return v;
 }
 
@@ -246,8 +241,9 @@ FLATTEN void output_values(const vec *m, vec *y, int n_points)
     }
 }
 
-FLATTEN void output_tiles(const struct winograd_grid *g, const struct view *y, size_t first, size_t n, const float *m, size_t rows,
-                          int c0, int width, const float *bias, struct act act, bool accumulate, int n_y, int n_x, int n_points)
+FLATTEN void output_tiles(const struct winograd_grid *g, const struct view *y, size_t first, size_t n,
+                          const float *m, size_t rows, int c0, int width, const float *bias, struct act act,
+                          bool accumulate, int n_y, int n_x, int n_points)
 {
     int n_values = n_y * n_x;
     for (size_t i = 0; i < n; i++) {
@@ -263,8 +259,7 @@ FLATTEN void output_tiles(const struct winograd_grid *g, const struct view *y, s
             output_values(points, out, n_points);
             vec add = bias ? LOAD(bias + c0 + c) : ZERO();
             for (int k = 0; k < n_values; k++) {
-                if (!inside && !at[k])
-                    continue;
+                if (!inside && !at[k]) continue;
                 vec value = accumulate ? ADD(out[k], LOAD(at[k] + offset)) : activated(ADD(out[k], add), act);
                 STORE(at[k] + offset, value);
             }
@@ -272,10 +267,11 @@ FLATTEN void output_tiles(const struct winograd_grid *g, const struct view *y, s
     }
 }
 
-#define OUTPUT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS)                                                                           \
+#define OUTPUT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS)                                                       \
     output_tiles(g, y, first, n, m, rows, c0, width, bias, act, accumulate, MADE_Y, MADE_X, POINTS)
-static void output(const struct winograd_grid *g, const struct view *y, size_t first, size_t n, const float *m, size_t rows, int c0,
-                   int width, const float *bias, struct act act, bool accumulate)
+static void output(const struct winograd_grid *g, const struct view *y, size_t first, size_t n,
+                   const float *m, size_t rows, int c0, int width, const float *bias, struct act act,
+                   bool accumulate)
 {
     FOR_FORM(g->form, OUTPUT);
 }
@@ -300,8 +296,8 @@ FLATTEN void gradient_points(const vec *y, vec *m, int n_points)
     }
 }
 
-FLATTEN void gradient_tiles(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *to, size_t rows, int n_y,
-                            int n_x, int n_points)
+FLATTEN void gradient_tiles(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n,
+                            float *to, size_t rows, int n_y, int n_x, int n_points)
 {
     int n_c = dy->blocks * dy->inner, n_values = n_y * n_x;
     for (size_t i = 0; i < n; i++) {
@@ -320,14 +316,16 @@ FLATTEN void gradient_tiles(const struct winograd_grid *g, const struct view *dy
     }
 }
 
-#define GRADIENT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS) gradient_tiles(g, dy, first, n, out, rows, MADE_Y, MADE_X, POINTS)
-static void gradient(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *out, size_t rows)
+#define GRADIENT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS)                                                     \
+    gradient_tiles(g, dy, first, n, out, rows, MADE_Y, MADE_X, POINTS)
+static void gradient(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *out,
+                     size_t rows)
 {
     FOR_FORM(g->form, GRADIENT);
 }
 
-static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps, int width, float *to,
-                 size_t stride)
+static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps,
+                 int width, float *to, size_t stride)
 {
     for (int p = 0; p < n_points; p++, to += stride) {
         double sum[MAX_PANEL] = {0};
@@ -344,30 +342,30 @@ static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap
 
 /* --- the products: R rows by C vectors of sums stay in registers --- */
 
-#define PRODUCT(R, C)                                                                                                            \
-    static void product_##R##x##C(const float *a, size_t n_rows, const float *b, int n_k, float *c)                             \
-    {                                                                                                                            \
-        vec sum[R][C];                                                                                                           \
-        const float *row[R];                                                                                                     \
-        for (int r = 0; r < R; r++) {                                                                                            \
-            row[r] = a + ((size_t)r < n_rows ? (size_t)r : n_rows - 1) * (size_t)n_k;                                            \
-            for (int v = 0; v < C; v++)                                                                                          \
-                sum[r][v] = ZERO();                                                                                              \
-        }                                                                                                                        \
-        for (int k = 0; k < n_k; k++, b += C * WIDTH) {                                                                          \
-            vec column[C];                                                                                                       \
-            for (int v = 0; v < C; v++)                                                                                          \
-                column[v] = LOAD(b + WIDTH * v);                                                                                 \
-            for (int r = 0; r < R; r++) {                                                                                        \
-                vec value = SET1(row[r][k]);                                                                                     \
-                for (int v = 0; v < C; v++)                                                                                      \
-                    sum[r][v] = FMA(value, column[v], sum[r][v]);                                                                \
-            }                                                                                                                    \
-        }                                                                                                                        \
-        for (int r = 0; r < R && (size_t)r < n_rows; r++)                                                                        \
-            for (int v = 0; v < C; v++)                                                                                          \
-                STORE(c + (size_t)r * C * WIDTH + WIDTH * v, sum[r][v]);                                                         \
+#define PRODUCT(R, C)                                                                                        \
+    static void product_##R##x##C(const float *a, size_t n_rows, const float *b, int n_k, float *c)          \
+    {                                                                                                        \
+        vec sum[R][C];                                                                                       \
+        const float *row[R];                                                                                 \
+        for (int r = 0; r < R; r++) {                                                                        \
+            row[r] = a + ((size_t)r < n_rows ? (size_t)r : n_rows - 1) * (size_t)n_k;                        \
+            for (int v = 0; v < C; v++)                                                                      \
+                sum[r][v] = ZERO();                                                                          \
+        }                                                                                                    \
+        for (int k = 0; k < n_k; k++, b += C * WIDTH) {                                                      \
+            vec column[C];                                                                                   \
+            for (int v = 0; v < C; v++)                                                                      \
+                column[v] = LOAD(b + WIDTH * v);                                                             \
+            for (int r = 0; r < R; r++) {                                                                    \
+                vec value = SET1(row[r][k]);                                                                 \
+                for (int v = 0; v < C; v++)                                                                  \
+                    sum[r][v] = FMA(value, column[v], sum[r][v]);                                            \
+            }                                                                                                \
+        }                                                                                                    \
+        for (int r = 0; r < R && (size_t)r < n_rows; r++)                                                    \
+            for (int v = 0; v < C; v++)                                                                      \
+                STORE(c + (size_t)r * C * WIDTH + WIDTH * v, sum[r][v]);                                     \
     }
-#define PRODUCT_ROWS(R, C)                                                                                                       \
-    for (size_t i = 0; i < n; i += R)                                                                                            \
-        product_##R##x##C(a + i * (size_t)n_k, n - i < R ? n - i : R, b, n_k, c + i * C * WIDTH)
+#define PRODUCT_ROWS(R, C)                                                                                   \
+    for (size_t i = 0; i < n; i += R)                                                                        \
+    product_##R##x##C(a + i * (size_t)n_k, n - i < R ? n - i : R, b, n_k, c + i * C * WIDTH)

@@ -17,31 +17,20 @@ static int ref_open(struct backend **out, const struct backend_options *options,
 {
     struct backend *b = mem_zalloc(1, sizeof *b, err);
     *out = b;
-    if (!b)
-        return -1;
+    if (!b) return -1;
     b->options = *options;
     return 0;
 }
 
-static void ref_close(struct backend *b)
-{
-    free(b);
-}
-static const char *ref_describe(const struct backend *b)
-{
-    return "plain loops, 1 thread";
-}
-static size_t ref_memory_available(const struct backend *b)
-{
-    return 0;
-}
+static void ref_close(struct backend *b) { free(b); }
+static const char *ref_describe(const struct backend *b) { return "plain loops, 1 thread"; }
+static size_t ref_memory_available(const struct backend *b) { return 0; }
 
 static int ref_alloc(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err)
 {
     struct backend_buffer *buffer = mem_zalloc(1, sizeof *buffer, err);
     *out = NULL;
-    if (!buffer)
-        return -1;
+    if (!buffer) return -1;
     size_t rounded;
     if (!size_add(bytes, BACKEND_ALIGN - 1, &rounded)) {
         free(buffer);
@@ -60,16 +49,12 @@ static int ref_alloc(struct backend *b, size_t bytes, struct backend_buffer **ou
 
 static void ref_free(struct backend *b, struct backend_buffer *buffer)
 {
-    if (!buffer)
-        return;
+    if (!buffer) return;
     free(buffer->data);
     free(buffer);
 }
 
-static int ref_sync(struct backend *b, struct error *err)
-{
-    return 0;
-}
+static int ref_sync(struct backend *b, struct error *err) { return 0; }
 
 static size_t values_of(const struct tensor_shape *s)
 {
@@ -83,7 +68,8 @@ static bool ref_writes_slice(const struct backend *b, const struct op_desc *d)
 {
     return d->kind != OP_RESHAPE;
 }
-static bool ref_reshape_is_free(const struct backend *b, const struct tensor_shape *from, const struct tensor_shape *to)
+static bool ref_reshape_is_free(const struct backend *b, const struct tensor_shape *from,
+                                const struct tensor_shape *to)
 {
     return true;
 }
@@ -96,13 +82,10 @@ static size_t ref_param_bytes(const struct backend *b, const struct param_shape 
     return param_values(p) * sizeof(float);
 }
 
-static size_t row_values(const struct tensor_shape *s)
-{
-    return (size_t)s->h * (size_t)s->w * (size_t)s->c;
-}
+static size_t row_values(const struct tensor_shape *s) { return (size_t)s->h * (size_t)s->w * (size_t)s->c; }
 
-static int ref_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
-                             int n_rows, struct error *err)
+static int ref_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s,
+                             const float *nhwc, int n_rows, struct error *err)
 {
     size_t filled = (size_t)n_rows * row_values(s);
     memcpy(ref_at(&to), nhwc, filled * sizeof(float));
@@ -110,8 +93,8 @@ static int ref_tensor_upload(struct backend *b, struct slot to, const struct ten
     return 0;
 }
 
-static int ref_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc,
-                                int n_rows, float scale, float offset, struct error *err)
+static int ref_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
+                                const uint8_t *nhwc, int n_rows, float scale, float offset, struct error *err)
 {
     size_t filled = (size_t)n_rows * row_values(s);
     float *out = ref_at(&to);
@@ -126,14 +109,14 @@ static int ref_tensor_download(struct backend *b, struct slot from, const struct
 {
     struct ref_view v = ref_view_of(&from, s);
     size_t pixels = (size_t)n_rows * (size_t)s->h * (size_t)s->w;
-    assert(v.data);             /* only an operation's argument may be absent */
+    assert(v.data); /* only an operation's argument may be absent */
     for (size_t i = 0; i < pixels; i++)
         memcpy(nhwc + i * (size_t)s->c, v.data + i * v.stride, (size_t)s->c * sizeof(float));
     return 0;
 }
 
-static int ref_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
-                            struct error *err)
+static int ref_param_upload(struct backend *b, struct slot to, const struct param_shape *p,
+                            const float *keras, struct error *err)
 {
     memcpy(ref_at(&to), keras, param_values(p) * sizeof(float));
     return 0;
@@ -146,15 +129,14 @@ static int ref_param_download(struct backend *b, struct slot from, const struct 
     return 0;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------
- */
+/* --- operations --- */
 
-static int ref_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err)
+static int ref_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out,
+                         struct error *err)
 {
     struct backend_op *op = mem_zalloc(1, sizeof *op, err);
     *out = op;
-    if (!op)
-        return -1;
+    if (!op) return -1;
     op->d = *d;
     op->d.name = NULL;
     return 0;
@@ -162,8 +144,7 @@ static int ref_op_create(struct backend *b, const struct op_desc *d, struct back
 
 static void ref_op_destroy(struct backend *b, struct backend_op *op)
 {
-    if (!op)
-        return;
+    if (!op) return;
     free(op->weights);
     free(op->bias);
     free(op);
@@ -175,19 +156,15 @@ static unsigned ref_op_backward_reads(const struct backend_op *op)
     switch (op->d.kind) {
     case OP_CONV:
     case OP_DEPTHWISE:
-    case OP_DENSE:
-        return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
-    case OP_BATCH_NORM:
-        return reads | BACKWARD_READS_X;
-    default:
-        return reads;
+    case OP_DENSE: return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
+    case OP_BATCH_NORM: return reads | BACKWARD_READS_X;
+    default: return reads;
     }
 }
 
 static size_t ref_op_saved_bytes(const struct backend_op *op)
 {
-    if (op->d.kind == OP_BATCH_NORM)
-        return 2 * (size_t)op->d.y.c * sizeof(float);
+    if (op->d.kind == OP_BATCH_NORM) return 2 * (size_t)op->d.y.c * sizeof(float);
     return op->d.kind == OP_MAX_POOL && op->d.training ? values_of(&op->d.y) * sizeof(int32_t) : 0;
 }
 
@@ -195,14 +172,10 @@ static size_t n_weights_of(const struct op_desc *d)
 {
     switch (d->kind) {
     case OP_CONV:
-    case OP_DENSE:
-        return (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)d->x[0].c * (size_t)d->y.c;
-    case OP_DEPTHWISE:
-        return (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)d->y.c;
-    case OP_AFFINE:
-        return (size_t)d->y.c;
-    default:
-        return 0;
+    case OP_DENSE: return (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)d->x[0].c * (size_t)d->y.c;
+    case OP_DEPTHWISE: return (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)d->y.c;
+    case OP_AFFINE: return (size_t)d->y.c;
+    default: return 0;
     }
 }
 
@@ -211,10 +184,7 @@ static size_t ref_op_constant_bytes(const struct backend_op *op)
     return op->d.constant_weights ? (n_weights_of(&op->d) + (size_t)op->d.y.c) * sizeof(float) : 0;
 }
 
-static size_t ref_op_workspace_bytes(const struct backend_op *op)
-{
-    return 0;
-}
+static size_t ref_op_workspace_bytes(const struct backend_op *op) { return 0; }
 
 static int ref_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
                        struct error *err)
@@ -224,51 +194,35 @@ static int ref_op_load(struct backend *b, struct backend_op *op, const float *we
                          !(op->bias = mem_zalloc((size_t)op->d.y.c, sizeof(float), err))))
         return -1;
     memcpy(op->weights, weights, n * sizeof(float));
-    if (bias)
-        memcpy(op->bias, bias, (size_t)op->d.y.c * sizeof(float));
+    if (bias) memcpy(op->bias, bias, (size_t)op->d.y.c * sizeof(float));
     return 0;
 }
 
-static int ref_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                          struct error *err)
+static int ref_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                          struct slot workspace, struct error *err)
 {
     switch (op->d.kind) {
     case OP_CONV:
-    case OP_DENSE:
-        return ref_conv_forward(op, io, err);
-    case OP_DEPTHWISE:
-        ref_depthwise_forward(op, io);
-        return 0;
-    case OP_BATCH_NORM:
-        return ref_batch_norm_forward(op, io, err);
+    case OP_DENSE: return ref_conv_forward(op, io, err);
+    case OP_DEPTHWISE: ref_depthwise_forward(op, io); return 0;
+    case OP_BATCH_NORM: return ref_batch_norm_forward(op, io, err);
     case OP_MAX_POOL:
-    case OP_AVERAGE_POOL:
-        ref_pool_forward(op, io);
-        return 0;
-    default:
-        ref_other_forward(op, io);
-        return 0;
+    case OP_AVERAGE_POOL: ref_pool_forward(op, io); return 0;
+    default: ref_other_forward(op, io); return 0;
     }
 }
 
-static int ref_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                           struct error *err)
+static int ref_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                           struct slot workspace, struct error *err)
 {
     switch (op->d.kind) {
     case OP_CONV:
-    case OP_DENSE:
-        return ref_conv_backward(op, io, err);
-    case OP_DEPTHWISE:
-        return ref_depthwise_backward(op, io, err);
-    case OP_BATCH_NORM:
-        return ref_batch_norm_backward(op, io, err);
+    case OP_DENSE: return ref_conv_backward(op, io, err);
+    case OP_DEPTHWISE: return ref_depthwise_backward(op, io, err);
+    case OP_BATCH_NORM: return ref_batch_norm_backward(op, io, err);
     case OP_MAX_POOL:
-    case OP_AVERAGE_POOL:
-        ref_pool_backward(op, io);
-        return 0;
-    default:
-        ref_other_backward(op, io);
-        return 0;
+    case OP_AVERAGE_POOL: ref_pool_backward(op, io); return 0;
+    default: ref_other_backward(op, io); return 0;
     }
 }
 
@@ -326,8 +280,8 @@ static int ref_sgd(struct backend *b, struct slot sp, struct slot sg, struct slo
     return 0;
 }
 
-static int ref_adam(struct backend *b, struct slot sp, struct slot sg, struct slot sm, struct slot sv, size_t n,
-                    const struct adam_step *s, struct error *err)
+static int ref_adam(struct backend *b, struct slot sp, struct slot sg, struct slot sm, struct slot sv,
+                    size_t n, const struct adam_step *s, struct error *err)
 {
     float *p = ref_at(&sp), *m = ref_at(&sm), *v = ref_at(&sv);
     const float *g = ref_at(&sg);
@@ -341,10 +295,7 @@ static int ref_adam(struct backend *b, struct slot sp, struct slot sg, struct sl
     return 0;
 }
 
-static float *ref_host_memory(struct slot s)
-{
-    return ref_at(&s);
-}
+static float *ref_host_memory(struct slot s) { return ref_at(&s); }
 
 const struct backend_table backend_ref = {
     .abi = BACKEND_ABI,

@@ -1,6 +1,6 @@
 /*
- * ref.h: the plain-loops backend, from the inside. Everything is float32 NHWC in host memory, one thread, sums in
- * double: slow, and the truth that the other backends are held against.
+ * ref.h: the plain-loops backend, from the inside. Everything is float32 NHWC in host memory, one thread,
+ * sums in double: slow, and the truth that the other backends are held against.
  */
 #ifndef WINNOW_TENSOR_REF_REF_H
 #define WINNOW_TENSOR_REF_REF_H

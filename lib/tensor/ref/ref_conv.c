@@ -26,21 +26,19 @@ int ref_conv_forward(const struct backend_op *op, const struct op_io *io, struct
     const float *bias = d->constant_weights ? op->bias : ref_at(&io->bias);
     int ix, iy;
     double *sum = mem_alloc((size_t)y.c * sizeof *sum, err);
-    if (!sum)
-        return -1;
+    if (!sum) return -1;
     for (int n = 0; n < y.n; n++)
         for (int p = 0; p < y.h; p++)
             for (int q = 0; q < y.w; q++) {
                 for (int k = 0; k < y.c; k++)
                     sum[k] = d->has_bias ? bias[k] : 0;
                 for (int r = 0; r < d->kernel_h; r++) {
-                    if (!tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy))
-                        continue;
+                    if (!tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy)) continue;
                     for (int s = 0; s < d->kernel_w; s++) {
-                        if (!tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix))
-                            continue;
+                        if (!tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix)) continue;
                         const float *xs = ref_pixel(&x, n, iy, ix);
-                        const float *ws = w + ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)x.c * (size_t)y.c;
+                        const float *ws =
+                            w + ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)x.c * (size_t)y.c;
                         for (int c = 0; c < x.c; c++, ws += y.c) {
                             double v = xs[c];
                             for (int k = 0; k < y.c; k++)
@@ -107,13 +105,13 @@ int ref_conv_backward(const struct backend_op *op, const struct op_io *io, struc
                 for (int k = 0; k < dy.c; k++)
                     g.bias[k] += at_y[k];
                 for (int r = 0; r < d->kernel_h; r++) {
-                    if (!tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy))
-                        continue;
+                    if (!tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy)) continue;
                     for (int s = 0; s < d->kernel_w; s++) {
-                        if (!tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix))
-                            continue;
-                        size_t at_w = ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)x.c * (size_t)dy.c;
-                        size_t at_x = (((size_t)n * (size_t)x.h + (size_t)iy) * (size_t)x.w + (size_t)ix) * (size_t)x.c;
+                        if (!tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix)) continue;
+                        size_t at_w =
+                            ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)x.c * (size_t)dy.c;
+                        size_t at_x =
+                            (((size_t)n * (size_t)x.h + (size_t)iy) * (size_t)x.w + (size_t)ix) * (size_t)x.c;
                         for (int c = 0; c < x.c; c++, at_w += (size_t)dy.c) {
                             if (d->needs_dx) {
                                 double v = 0;
@@ -152,7 +150,8 @@ void ref_depthwise_forward(const struct backend_op *op, const struct op_io *io)
                             if (tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy) &&
                                 tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix))
                                 sum += (double)ref_pixel(&x, n, iy, ix)[k / m] *
-                                       w[((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)y.c + (size_t)k];
+                                       w[((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)y.c +
+                                         (size_t)k];
                     ref_pixel(&y, n, p, q)[k] = ref_activate(d, (float)sum);
                 }
 }
@@ -164,8 +163,7 @@ int ref_depthwise_backward(const struct backend_op *op, const struct op_io *io, 
     const float *w = d->constant_weights ? op->weights : ref_at(&io->w);
     struct gradient_sums g;
     int m = dy.c / x.c, ix, iy;
-    if (sums_begin(&g, d, (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)dy.c, err))
-        return -1;
+    if (sums_begin(&g, d, (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)dy.c, err)) return -1;
     ref_activation_backward(d, io);
     for (int n = 0; n < dy.n; n++)
         for (int p = 0; p < dy.h; p++)
@@ -177,12 +175,12 @@ int ref_depthwise_backward(const struct backend_op *op, const struct op_io *io, 
                         for (int s = 0; s < d->kernel_w; s++)
                             if (tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy) &&
                                 tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix)) {
-                                size_t at_w = ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)dy.c + (size_t)k;
-                                size_t pixel = ((size_t)n * (size_t)x.h + (size_t)iy) * (size_t)x.w + (size_t)ix;
-                                if (d->needs_dx)
-                                    g.x[pixel * (size_t)x.c + (size_t)(k / m)] += at_y * w[at_w];
-                                if (d->needs_dw)
-                                    g.w[at_w] += at_y * ref_pixel(&x, n, iy, ix)[k / m];
+                                size_t at_w =
+                                    ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)dy.c + (size_t)k;
+                                size_t pixel =
+                                    ((size_t)n * (size_t)x.h + (size_t)iy) * (size_t)x.w + (size_t)ix;
+                                if (d->needs_dx) g.x[pixel * (size_t)x.c + (size_t)(k / m)] += at_y * w[at_w];
+                                if (d->needs_dw) g.w[at_w] += at_y * ref_pixel(&x, n, iy, ix)[k / m];
                             }
                 }
     sums_finish(&g, d, io);

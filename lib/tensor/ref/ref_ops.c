@@ -12,14 +12,10 @@
 float ref_activate(const struct op_desc *d, float v)
 {
     switch (d->activation) {
-    case OP_RELU:
-        return v > 0 ? v : v != v ? v : 0; /* NaN stays NaN, so that a broken run shows */
-    case OP_RELU_CAPPED:
-        return v > 0 ? (v < d->activation_max ? v : d->activation_max) : v != v ? v : 0;
-    case OP_SIGMOID:
-        return (float)(1 / (1 + exp(-(double)v)));
-    case OP_LINEAR:
-        break;
+    case OP_RELU: return v > 0 ? v : v != v ? v : 0; /* NaN stays NaN, so that a broken run shows */
+    case OP_RELU_CAPPED: return v > 0 ? (v < d->activation_max ? v : d->activation_max) : v != v ? v : 0;
+    case OP_SIGMOID: return (float)(1 / (1 + exp(-(double)v)));
+    case OP_LINEAR: break;
     }
     return v;
 }
@@ -27,22 +23,17 @@ float ref_activate(const struct op_desc *d, float v)
 static float slope(const struct op_desc *d, float y)
 {
     switch (d->activation) {
-    case OP_RELU:
-        return y > 0;
-    case OP_RELU_CAPPED:
-        return y > 0 && y < d->activation_max;
-    case OP_SIGMOID:
-        return y * (1 - y);
-    case OP_LINEAR:
-        break;
+    case OP_RELU: return y > 0;
+    case OP_RELU_CAPPED: return y > 0 && y < d->activation_max;
+    case OP_SIGMOID: return y * (1 - y);
+    case OP_LINEAR: break;
     }
     return 1;
 }
 
 void ref_activation_backward(const struct op_desc *d, const struct op_io *io)
 {
-    if (d->activation == OP_LINEAR)
-        return;
+    if (d->activation == OP_LINEAR) return;
     struct ref_view y = ref_view_of(&io->y, &d->y), dy = ref_view_of(&io->dy, &d->y);
     assert(y.data && dy.data);
     for (size_t i = 0; i < ref_pixels(&y); i++)
@@ -50,13 +41,9 @@ void ref_activation_backward(const struct op_desc *d, const struct op_io *io)
             dy.data[i * dy.stride + (size_t)c] *= slope(d, y.data[i * y.stride + (size_t)c]);
 }
 
-static void put(float *to, float v, bool accumulate)
-{
-    *to = accumulate ? *to + v : v;
-}
+static void put(float *to, float v, bool accumulate) { *to = accumulate ? *to + v : v; }
 
-/* --- batch norm: saved = mean[c], then 1/sqrt(variance + epsilon)[c] ------------------------------------------------
- */
+/* --- batch norm: saved = mean[c], then 1/sqrt(variance + epsilon)[c] --- */
 
 /* Mean and sum of squared distances from it of one channel. */
 static void channel_moments(const struct ref_view *x, int c, double *mean, double *spread)
@@ -72,15 +59,15 @@ static void channel_moments(const struct ref_view *x, int c, double *mean, doubl
     }
 }
 
-/* moments [2][c]: every channel's mean and spread, of all parts where there are several. Returns the pixels of a channel. */
+/* moments [2][c]: every channel's mean and spread, of all parts where there are several. Returns the pixels
+ * of a channel. */
 static double batch_moments(const struct ref_view *x, struct op_exchange *parts, double *moments)
 {
     size_t n_c = (size_t)x->c;
     double m = (double)ref_pixels(x);
     for (int c = 0; c < x->c; c++)
         channel_moments(x, c, &moments[c], &moments[n_c + (size_t)c]);
-    if (!parts)
-        return m;
+    if (!parts) return m;
     double *mine = moments + 2 * n_c, whole = m * parts->n_parts;
     memcpy(mine, moments, n_c * sizeof *mine);
     parts->sum(parts, moments, n_c);
@@ -97,12 +84,12 @@ int ref_batch_norm_forward(const struct backend_op *op, const struct op_io *io, 
     const struct op_desc *d = &op->d;
     struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), y = ref_view_of(&io->y, &d->y);
     const float *gamma = ref_at(&io->gamma), *beta = ref_at(&io->beta);
-    float *moving_mean = ref_at(&io->mean), *moving_variance = ref_at(&io->variance), *saved = ref_at(&io->saved);
+    float *moving_mean = ref_at(&io->mean), *moving_variance = ref_at(&io->variance),
+          *saved = ref_at(&io->saved);
     assert(x.data && y.data && moving_mean && moving_variance);
     double *moments = mem_zalloc(3 * (size_t)x.c, sizeof *moments, err);
     size_t n_pixels = ref_pixels(&x);
-    if (!moments)
-        return -1;
+    if (!moments) return -1;
     double m = io->use_moving ? 0 : batch_moments(&x, io->exchange, moments);
     for (int c = 0; c < x.c; c++) {
         double mean = moving_mean[c], variance = moving_variance[c];
@@ -140,8 +127,7 @@ int ref_batch_norm_backward(const struct backend_op *op, const struct op_io *io,
     double *sums = mem_zalloc(2 * (size_t)x.c, sizeof *sums, err);
     size_t n_pixels = ref_pixels(&x);
     double m = (double)n_pixels;
-    if (!sums)
-        return -1;
+    if (!sums) return -1;
     double *dots = sums + x.c;
     ref_activation_backward(d, io);
     for (int c = 0; c < x.c; c++) {
@@ -151,10 +137,8 @@ int ref_batch_norm_backward(const struct backend_op *op, const struct op_io *io,
             sums[c] += g;
             dots[c] += g * (x.data[i * x.stride + (size_t)c] - mean) * inverse;
         }
-        if (dgamma)
-            dgamma[c] = (float)dots[c];
-        if (dbeta)
-            dbeta[c] = (float)sums[c];
+        if (dgamma) dgamma[c] = (float)dots[c];
+        if (dbeta) dbeta[c] = (float)sums[c];
     }
     if (io->exchange) {
         io->exchange->sum(io->exchange, sums, 2 * (size_t)x.c);
@@ -191,8 +175,7 @@ void ref_pool_forward(const struct backend_op *op, const struct op_io *io)
                     for (int r = 0; r < d->kernel_h; r++)
                         for (int s = 0; s < d->kernel_w; s++) {
                             int iy = p * d->stride_h + r - d->pad_top, ix = q * d->stride_w + s - d->pad_left;
-                            if (iy < 0 || iy >= x.h || ix < 0 || ix >= x.w)
-                                continue;
+                            if (iy < 0 || iy >= x.h || ix < 0 || ix >= x.w) continue;
                             float v = ref_pixel(&x, n, iy, ix)[c];
                             sum += v;
                             if (!count++ || v > best || v != v) {
@@ -202,7 +185,8 @@ void ref_pool_forward(const struct backend_op *op, const struct op_io *io)
                         }
                     ref_pixel(&y, n, p, q)[c] = d->kind == OP_MAX_POOL ? best : (float)(sum / count);
                     if (winner)
-                        winner[(((size_t)n * (size_t)y.h + (size_t)p) * (size_t)y.w + (size_t)q) * (size_t)y.c +
+                        winner[(((size_t)n * (size_t)y.h + (size_t)p) * (size_t)y.w + (size_t)q) *
+                                   (size_t)y.c +
                                (size_t)c] = at;
                 }
 }
@@ -212,11 +196,9 @@ void ref_pool_backward(const struct backend_op *op, const struct op_io *io)
     const struct op_desc *d = &op->d;
     struct ref_view dx = ref_view_of(&io->dx[0], &d->x[0]), dy = ref_view_of(&io->dy, &d->y);
     const int32_t *winner = (const int32_t *)ref_at(&io->saved);
-    if (!d->needs_dx)
-        return;
+    if (!d->needs_dx) return;
     assert(dx.data && dy.data && (winner || d->kind != OP_MAX_POOL));
-    if (!io->accumulate[0])
-        memset(dx.data, 0, ref_pixels(&dx) * dx.stride * sizeof(float));
+    if (!io->accumulate[0]) memset(dx.data, 0, ref_pixels(&dx) * dx.stride * sizeof(float));
     for (int n = 0; n < dy.n; n++)
         for (int p = 0; p < dy.h; p++)
             for (int q = 0; q < dy.w; q++) {
@@ -265,9 +247,7 @@ void ref_other_forward(const struct backend_op *op, const struct op_io *io)
     const float *mask = ref_at(&io->mask);
     assert(x.data && y.data);
     switch (d->kind) {
-    case OP_SOFTMAX:
-        softmax(&x, &y);
-        return;
+    case OP_SOFTMAX: softmax(&x, &y); return;
     case OP_GLOBAL_AVERAGE_POOL:
         for (int n = 0; n < x.n; n++)
             for (int c = 0; c < x.c; c++) {
@@ -297,9 +277,7 @@ void ref_other_forward(const struct backend_op *op, const struct op_io *io)
                         ref_pixel(&y, n, p, q)[c] = inside ? ref_pixel(&x, n, iy, ix)[c] : 0;
                 }
         return;
-    case OP_RESHAPE:
-        memcpy(y.data, x.data, ref_pixels(&x) * (size_t)x.c * sizeof(float));
-        return;
+    case OP_RESHAPE: memcpy(y.data, x.data, ref_pixels(&x) * (size_t)x.c * sizeof(float)); return;
     default: /* ACTIVATION AFFINE MULTIPLY ADD: value by value */
         for (size_t i = 0; i < ref_pixels(&x); i++)
             for (int c = 0; c < x.c; c++) {
@@ -328,8 +306,7 @@ void ref_other_backward(const struct backend_op *op, const struct op_io *io)
     for (int k = 0; k < d->n_x; k++) {
         struct ref_view dx = ref_view_of(&io->dx[k], &d->x[k]);
         bool add = io->accumulate[k];
-        if (!dx.data)
-            continue;
+        if (!dx.data) continue;
         for (int n = 0; n < dx.n; n++)
             for (int p = 0; p < dx.h; p++)
                 for (int q = 0; q < dx.w; q++) {
@@ -340,23 +317,17 @@ void ref_other_backward(const struct backend_op *op, const struct op_io *io)
                         case OP_GLOBAL_AVERAGE_POOL:
                             put(&to[c], ref_pixel(&dy, n, 0, 0)[c] / (float)(dx.h * dx.w), add);
                             break;
-                        case OP_CONCAT:
-                            put(&to[c], ref_pixel(&dy, n, p, q)[d->first_c[k] + c], add);
-                            break;
+                        case OP_CONCAT: put(&to[c], ref_pixel(&dy, n, p, q)[d->first_c[k] + c], add); break;
                         case OP_ZERO_PAD:
                             put(&to[c], ref_pixel(&dy, n, p + d->pad_top, q + d->pad_left)[c], add);
                             break;
-                        case OP_RESHAPE:
-                            put(&to[c], dy.data[flat * (size_t)dx.c + (size_t)c], add);
-                            break;
-                        case OP_AFFINE:
-                            put(&to[c], ref_pixel(&dy, n, p, q)[c] * op->weights[c], add);
-                            break;
+                        case OP_RESHAPE: put(&to[c], dy.data[flat * (size_t)dx.c + (size_t)c], add); break;
+                        case OP_AFFINE: put(&to[c], ref_pixel(&dy, n, p, q)[c] * op->weights[c], add); break;
                         case OP_MULTIPLY:
-                            put(&to[c], ref_pixel(&dy, n, p, q)[c] * mask[flat * (size_t)dx.c + (size_t)c], add);
+                            put(&to[c], ref_pixel(&dy, n, p, q)[c] * mask[flat * (size_t)dx.c + (size_t)c],
+                                add);
                             break;
-                        default: /* ACTIVATION ADD */
-                            put(&to[c], ref_pixel(&dy, n, p, q)[c], add);
+                        default: /* ACTIVATION ADD */ put(&to[c], ref_pixel(&dy, n, p, q)[c], add);
                         }
                 }
     }
