@@ -1,11 +1,11 @@
 /*
- * hash_list.h: lists of the hashes of pictures that must not be kept, as hash-sharing programmes hand them out.
- * One hash a line, hex in any case: "md5:...", "sha1:...", "sha256:...", "xxh128:..." ("xxh3:...") or bare, then 32
- * digits mean MD5 or XXH3-128, 40 SHA-1, 64 SHA-256 (or PDQ, where the reader says so). What follows a
- * blank, tab, comma or semicolon is a remark. '#' starts a comment. "pdq:" lines name what a picture looks
- * like, not its bytes: they are kept apart, for phash-dedup. Anything else is an error with its line: a list
- * that is half read protects nobody. The lists are no part of the product, and what is in them is never
- * logged.
+ * hash_list.h: lists of the hashes of pictures that must not be kept, as hash-sharing programmes hand them
+ * out. One hash a line, hex in any case: "md5:...", "sha1:...", "sha256:...", "xxh128:..." ("xxh3:...") or
+ * bare, then 32 digits mean MD5 or XXH3-128, 40 SHA-1, 64 SHA-256 (or PDQ, where the reader says so). What
+ * follows a blank, tab, comma or semicolon is a remark. '#' starts a comment. "pdq:" lines name what a
+ * picture looks like, not its bytes: they are kept apart, for phash-dedup. Anything else is an error with
+ * its line: a list that is half read protects nobody. The lists are no part of the product, and what is in
+ * them is never logged.
  */
 #ifndef WINNOW_STORE_HASH_LIST_H
 #define WINNOW_STORE_HASH_LIST_H
