@@ -1,2 +1,2 @@
-# Measures of a classifier and of its labels: what eval, mine-errors and relabel share.
+# Measures of a classifier and of its labels: what eval, mine-errors, relabel and export share.
 NEEDS.metric := base io manifest

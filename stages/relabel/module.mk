@@ -1,1 +1,1 @@
-NEEDS.stage/relabel := cli manifest metric
+NEEDS.stage/relabel := cli manifest review

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "metric/classification.h"
 
 #define MAX_CLASSES 100000
 

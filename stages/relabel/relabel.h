@@ -8,7 +8,7 @@
 
 #include "cli/stage.h"
 #include "manifest/manifest.h"
-#include "metric/decisions.h"
+#include "review/decisions.h"
 
 struct relabel_options {
     struct common_options common;

@@ -1,8 +1,8 @@
 /* Reviewers' decisions: a file that came by mail. */
-/* needs: base io manifest metric cli */
+/* needs: base io manifest metric review cli */
 #include <stdlib.h>
 
-#include "metric/decisions.h"
+#include "review/decisions.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,5 @@
 /* What a predictions file may and may not be, numbers, ids, decisions, pages' escaping. */
-/* needs: base io manifest metric page cli */
+/* needs: base io manifest metric review page cli */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,9 +7,9 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "metric/decisions.h"
 #include "metric/predictions.h"
 #include "page/page.h"
+#include "review/decisions.h"
 #include "tap.h"
 
 static const struct predictions_options automatic = {.auto_slices = true};

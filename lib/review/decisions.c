@@ -1,7 +1,7 @@
 /*
  * decisions.c: reads decisions and finds those of one picture; see decisions.h.
  */
-#include "metric/decisions.h"
+#include "review/decisions.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
  * rename and re-run. The last line of a reviewer about a picture is what the reviewer says, the last line of
  * all is what counts.
  */
-#ifndef WINNOW_METRIC_DECISIONS_H
-#define WINNOW_METRIC_DECISIONS_H
+#ifndef WINNOW_REVIEW_DECISIONS_H
+#define WINNOW_REVIEW_DECISIONS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,2 @@
+# What reviewers decided about labels.
+NEEDS.review := base io manifest metric
