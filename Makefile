@@ -101,6 +101,15 @@ $(BUILD)/%.o: %.c VERSION
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ALL_CFLAGS) $(AREA_CFLAGS) -c -o $@ $<
 
+# `winnow --help` shows each program's own summary, out of its option table: one line `.summary = "...",` in its main.c.
+LISTED := $(filter-out demo-corpus,$(STAGES))
+$(BUILD)/programs.h: $(foreach s,$(LISTED),stages/$(s)/main.c)
+	@mkdir -p $(@D)
+	@for s in $(LISTED); do sed -n 's,^ *\.summary = \("[^"]*"\)\,$$,{"'$$s'"\, \1}\,,p' stages/$$s/main.c; done >$@.tmp
+	@test $$(wc -l <$@.tmp) = $(words $(LISTED)) || { echo "make: a summary is not on one line of its own in stages/*/main.c" >&2; exit 1; }
+	@cmp -s $@.tmp $@ && rm $@.tmp && touch $@ || mv $@.tmp $@
+$(BUILD)/stages/winnow.o: $(BUILD)/programs.h
+$(BUILD)/stages/winnow.o: AREA_CFLAGS := -I$(BUILD)
 $(BIN)/winnow: $(BUILD)/stages/winnow.o $(call archive,base)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $< $(call archive,base)

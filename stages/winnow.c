@@ -17,35 +17,21 @@
 #endif
 
 static const struct {
-    const char *name, *help;
+    const char *name, *summary;
 } programs[] = {
-    {"scan", "turn folders <label>/*.jpg into a manifest"},
-    {"fetch", "download lists of URLs, content-addressed, never twice"},
-    {"validate", "sniff and decode pictures, apply size rules"},
-    {"hash-dedup", "exact duplicates, within and across labels"},
-    {"phash-dedup", "near duplicates by perceptual hash (PDQ)"},
-    {"train-test-split", "train / val / test and folds that never split a group"},
-    {"augment", "make variants of training pictures"},
-    {"pack", "decode, resize, write shards"},
-    {"train", "fine-tune the network: phases head and fine-tune"},
-    {"eval", "predictions, metrics, slices, report"},
-    {"mine-errors", "likely label errors, ranked; review page"},
-    {"relabel", "apply a reviewer's decisions"},
-    {"collect-reports", "reports from users: one table, slices, and whether each is fixed"},
-    {"classify", "class scores for any pictures"},
-    {"manifest", "cut manifests into parts and join them"},
-    {"purge", "remove what was taken down from everything made of it"},
-    {"export", "ONNX, Keras, quantised TFJS, browser demo page"},
+#include "programs.h" /* made by the Makefile from the programs' own option tables */
+    {"run", "the whole pipeline from a settings file; in a checkout: make dataset train"},
 };
 
 static int usage(FILE *to, const char *folder, int code)
 {
     fprintf(to, "usage: winnow PROGRAM [OPTION]... [ARGUMENT]...\n\n"
-                "A pipeline of small programs that turns lists of image URLs into a trained, audited "
-                "classifier.\n"
-                "`winnow PROGRAM --help` explains each; they read and write TSV manifests.\n\n");
+                "Turns lists of image URLs into a clean data set and an audited classifier.\n"
+                "Programs read and write TSV manifests; 'winnow PROGRAM --help' explains each.\n"
+                "The flow: fetch, validate, hash-dedup, phash-dedup, train-test-split, augment, pack,\n"
+                "train, eval, mine-errors, then a person's decisions, relabel, and round again.\n\n");
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
-        fprintf(to, "  %-18s %s\n", programs[i].name, programs[i].help);
+        fprintf(to, "  %-18s %s\n", programs[i].name, programs[i].summary);
     fprintf(to, "\nprograms in %s\n", folder);
     return fflush(to) || ferror(to) ? EX_IOERR : code;
 }

@@ -52,7 +52,7 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "classify",
     .synopsis = "[PICTURE | FOLDER | MANIFEST.tsv]...",
-    .summary = "class scores for any pictures",
+    .summary = "score any pictures with a model",
     .details = "Prints a manifest: path, label if there was one, pred (the likeliest class) and p_<class> "
                "for each class at "
                "full float "

@@ -27,7 +27,7 @@ static const struct option_row rows[] =
 static const struct option_table table = {
     .name = "collect-reports",
     .synopsis = "REPORT...",
-    .summary = "reports from users of the demo page: one table, slices, and whether each is fixed",
+    .summary = "join the reports of the demo page's users into one table, and slices",
     .details = "Reads reports as the demo page saves them (id pdq model_id pred p_<class>... claimed_label "
                "slice; never a picture). Writes one\n"
                "row for each picture, model and claim: id label_claimed slices reports model_id "

@@ -72,7 +72,7 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "eval",
     .synopsis = "[OLD NEW]",
-    .summary = "predictions, metrics with intervals, slices, a report; two models compared",
+    .summary = "measure a model: metrics with intervals, slices, a report; compare two",
     .details = "Reads predictions (id label p_<class>... and slice columns) or makes them with --model. "
                "Writes into --out:\n"
                "metrics.tsv (metric key value ci_low ci_high n), report.html, roc-VIEW.tsv, pr-VIEW.tsv, "

@@ -59,7 +59,7 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "export",
     .synopsis = "",
-    .summary = "a trained model for TensorFlow.js, ONNX, Keras, or a page to try it",
+    .summary = "convert a model for TensorFlow.js, ONNX, Keras, or a browser page",
     .details = "Writes OUT whole or not at all, with a MODEL_CARD.md filled from the model's own record and "
                "--metrics. "
                "With --shards "

@@ -126,7 +126,7 @@ static const struct option_row rows[] = {
 const struct option_table fetch_option_table = {
     .name = "fetch",
     .synopsis = "[INPUT]...",
-    .summary = "download pictures into a content-addressed store, politely, never twice",
+    .summary = "download lists of image URLs into a content-addressed store, never twice",
     .details =
         "INPUT is a manifest with a url column (label and others pass through), a plain list of addresses, "
         "or a folder of\n"

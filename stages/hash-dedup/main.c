@@ -51,7 +51,7 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "hash-dedup",
     .synopsis = "[MANIFEST]",
-    .summary = "exact duplicates leave the manifest",
+    .summary = "take exact duplicates out of a manifest",
     .details =
         "Reads path, and label, bytes and xxh128 where they are there; adds bytes and xxh128. Rows that "
         "bring "

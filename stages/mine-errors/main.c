@@ -65,7 +65,7 @@ static const struct option_row rows[] =
 static const struct option_table table = {
     .name = "mine-errors",
     .synopsis = "[PREDICTIONS]",
-    .summary = "likely label errors, ranked, and a page to review them on",
+    .summary = "rank likely label errors, and write a page to review them on",
     .details = "Reads id (or xxh128), label, p_<class>... and passes every column on; adds suggested, score, "
                "method, rank, and aum\n"
                "and note where known. Worst first. Predictions of training rows must be out-of-fold ones "

@@ -86,7 +86,7 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "phash-dedup",
     .synopsis = "[MANIFEST]",
-    .summary = "near duplicates leave the manifest, likenesses get one group",
+    .summary = "take near duplicates out of a manifest, and group what is alike",
     .details =
         "Reads path (and label, bytes, xxh128, width, height, pdq, pdq_quality, pdq_family, group where they "
         "are there); adds bytes, "
