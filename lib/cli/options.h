@@ -55,8 +55,7 @@ struct option_table {
     int min_operands, max_operands; /* max -1: any number */
 };
 
-/* Options every stage has; embed as `struct common_options common` and put COMMON_OPTION_ROWS(struct x,
- * common) in the rows. */
+/* Options of every stage: embed as `struct common_options common`; their rows are the COMMON_ROW_ macros. */
 struct common_options {
     const char *output;      /* -o: NULL or "-" is stdout */
     const char *rejects;     /* --rejects FILE; NULL: rejected rows are only counted */
@@ -74,71 +73,51 @@ struct common_options {
         .root = ".", .seed = 1                                                                               \
     }
 
-#define COMMON_ROW_OUTPUT(S, M)                                                                              \
+/*
+ * The rows of a table:
+ *   OPTION(struct fetch_options, INT, 0, "tries", n_tries, "N", "attempts for an address", RANGE(1, 100)),
+ * LETTER 0: no short form. WORD NULL: an option without argument. RANGE or CHOICES only where there is one.
+ */
+#define OPTION(S, TYPE, LETTER, NAME, FIELD, WORD, ...)                                                      \
     {                                                                                                        \
-        OPTION_STRING, 'o', "output", offsetof(S, M.output), "FILE",                                         \
-            "write the manifest here, whole or not at all (default: stdout)", 0, 0, NULL                     \
+        .type = OPTION_##TYPE, .letter = LETTER, .name = NAME, .offset = offsetof(S, FIELD), .word = WORD,   \
+        .help = __VA_ARGS__                                                                                  \
     }
-#define COMMON_ROW_REJECTS(S, M)                                                                             \
-    {OPTION_STRING,                                                                                          \
-     0,                                                                                                      \
-     "rejects",                                                                                              \
-     offsetof(S, M.rejects),                                                                                 \
-     "FILE",                                                                                                 \
-     "rows that leave, with reject_stage, reject_reason, reject_detail",                                     \
-     0,                                                                                                      \
-     0,                                                                                                      \
-     NULL},                                                                                                  \
+#define RANGE(MIN, MAX) .min = MIN, .max = MAX
+#define CHOICES(LIST) .choices = LIST
+#define OPTION_GROUP(TITLE)                                                                                  \
     {                                                                                                        \
-        OPTION_STRING, 0, "max-rejects", offsetof(S, M.max_rejects), "N|N%",                                 \
-            "exit 1 when more rows than this are rejected", 0, 0, NULL                                       \
-    }
-#define COMMON_ROW_ROOT(S, M)                                                                                \
-    {OPTION_STRING,                                                                                          \
-     0,                                                                                                      \
-     "root",                                                                                                 \
-     offsetof(S, M.root),                                                                                    \
-     "DIR",                                                                                                  \
-     "paths in manifests are relative to this folder",                                                       \
-     0,                                                                                                      \
-     0,                                                                                                      \
-     NULL},                                                                                                  \
-    {                                                                                                        \
-        OPTION_FLAG, 0, "allow-outside", offsetof(S, M.allow_outside), NULL,                                 \
-            "take absolute paths and '..' in manifests", 0, 0, NULL                                          \
-    }
-#define COMMON_ROW_THREADS(S, M)                                                                             \
-    {                                                                                                        \
-        OPTION_INT, 'j', "jobs", offsetof(S, M.threads), "N",                                                \
-            "worker threads; 0 means all processors; the output does not depend on it", 0, 1024, NULL        \
-    }
-#define COMMON_ROW_SEED(S, M)                                                                                \
-    {                                                                                                        \
-        OPTION_INT, 0, "seed", offsetof(S, M.seed), "N", "seed of every random choice", 0,                   \
-            9007199254740992.0, NULL                                                                         \
-    }
-#define COMMON_ROW_TALK(S, M)                                                                                \
-    {OPTION_FLAG, 'q', "quiet", offsetof(S, M.quiet), NULL, "no progress line", 0, 0, NULL},                 \
-        {OPTION_COUNT,                                                                                       \
-         'v',                                                                                                \
-         "verbose",                                                                                          \
-         offsetof(S, M.verbose),                                                                             \
-         NULL,                                                                                               \
-         "print a line of counts at the end",                                                                \
-         0,                                                                                                  \
-         0,                                                                                                  \
-         NULL},                                                                                              \
-    {                                                                                                        \
-        OPTION_FLAG, 0, "progress", offsetof(S, M.progress), NULL,                                           \
-            "draw the progress line even when stderr is no terminal", 0, 0, NULL                             \
+        .type = OPTION_HEADING, .help = TITLE                                                                \
     }
 #define OPTION_ROW_END                                                                                       \
     {                                                                                                        \
-        OPTION_END, 0, NULL, 0, NULL, NULL, 0, 0, NULL                                                       \
+        .type = OPTION_END                                                                                   \
     }
 
-/* Where a manual or a completion script is wanted, every program also answers --help-table (TSV, for tools).
- */
+#define COMMON_ROW_OUTPUT(S, M)                                                                              \
+    OPTION(S, STRING, 'o', "output", M.output, "FILE",                                                       \
+           "write the manifest here, whole or not at all (default: stdout)")
+#define COMMON_ROW_REJECTS(S, M)                                                                             \
+    OPTION(S, STRING, 0, "rejects", M.rejects, "FILE",                                                       \
+           "rows that leave, with reject_stage, reject_reason, reject_detail"),                              \
+        OPTION(S, STRING, 0, "max-rejects", M.max_rejects, "N|N%",                                           \
+               "exit 1 when more rows than this are rejected")
+#define COMMON_ROW_ROOT(S, M)                                                                                \
+    OPTION(S, STRING, 0, "root", M.root, "DIR", "paths in manifests are relative to this folder"),           \
+        OPTION(S, FLAG, 0, "allow-outside", M.allow_outside, NULL,                                           \
+               "take absolute paths and '..' in manifests")
+#define COMMON_ROW_THREADS(S, M)                                                                             \
+    OPTION(S, INT, 'j', "jobs", M.threads, "N",                                                              \
+           "worker threads; 0 means all processors; the output does not depend on it", RANGE(0, 1024))
+#define COMMON_ROW_SEED(S, M)                                                                                \
+    OPTION(S, INT, 0, "seed", M.seed, "N", "seed of every random choice", RANGE(0, 9007199254740992.0))
+#define COMMON_ROW_TALK(S, M)                                                                                \
+    OPTION(S, FLAG, 'q', "quiet", M.quiet, NULL, "no progress line"),                                        \
+        OPTION(S, COUNT, 'v', "verbose", M.verbose, NULL, "print a line of counts at the end"),              \
+        OPTION(S, FLAG, 0, "progress", M.progress, NULL,                                                     \
+               "draw the progress line even when stderr is no terminal")
+
+/* For completion scripts and tests of the manual, every program also answers --help-table (TSV). */
 #define OPTIONS_RUN (-1) /* returned by options_parse when the stage should go on */
 
 struct operands {

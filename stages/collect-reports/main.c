@@ -7,22 +7,19 @@
 
 #include "collect.h"
 
-#define ROW(type, name, field, word, help)                                                                   \
-    {                                                                                                        \
-        type, 0, name, offsetof(struct collect_options, field), word, help, 0, 0, NULL                       \
-    }
-
-static const struct option_row rows[] =
-    {ROW(OPTION_STRING, "manifest", manifest, "FILE",
-         "find the pictures here: by xxh128, else by the nearest pdq"),
-     {OPTION_INT, 0, "distance", offsetof(struct collect_options, distance), "BITS", "how far a pdq may be",
-      0, 256, NULL},
-     ROW(OPTION_STRING, "predictions", predictions, "FILE",
-         "what the present model says about them (id pred): fills pred and fixed"),
-     ROW(OPTION_STRING, "slices", slices, "FILE", "also write id slice, as eval --slices reads it"),
-     COMMON_ROW_OUTPUT(struct collect_options, common),
-     COMMON_ROW_TALK(struct collect_options, common),
-     OPTION_ROW_END};
+static const struct option_row rows[] = {
+    OPTION(struct collect_options, STRING, 0, "manifest", manifest, "FILE",
+           "find the pictures here: by xxh128, else by the nearest pdq"),
+    OPTION(struct collect_options, INT, 0, "distance", distance, "BITS", "how far a pdq may be",
+           RANGE(0, 256)),
+    OPTION(struct collect_options, STRING, 0, "predictions", predictions, "FILE",
+           "what the present model says about them (id pred): fills pred and fixed"),
+    OPTION(struct collect_options, STRING, 0, "slices", slices, "FILE",
+           "also write id slice, as eval --slices reads it"),
+    COMMON_ROW_OUTPUT(struct collect_options, common),
+    COMMON_ROW_TALK(struct collect_options, common),
+    OPTION_ROW_END,
+};
 
 static const struct option_table table = {
     .name = "collect-reports",

@@ -6,17 +6,16 @@
 
 #include "parts.h"
 
-#define S struct parts_options
-static const struct option_row rows[] = {{OPTION_INT, 'n', "parts", offsetof(S, parts), "N",
-                                          "split: so many parts", 1, MAX_PARTS, NULL},
-                                         {OPTION_STRING, 0, "by", offsetof(S, by), "COLUMN",
-                                          "split: rows with the same value stay together; host: the host of "
-                                          "url; row: in turn; auto: xxh128, path or url, whichever is there",
-                                          0, 0, NULL},
-                                         COMMON_ROW_OUTPUT(S, common),
-                                         COMMON_ROW_TALK(S, common),
-                                         OPTION_ROW_END};
-#undef S
+static const struct option_row rows[] = {
+    OPTION(struct parts_options, INT, 'n', "parts", parts, "N", "split: so many parts", RANGE(1, MAX_PARTS)),
+    OPTION(struct parts_options, STRING, 0, "by", by, "COLUMN",
+           "split: rows with the same value stay together; host: the host of url; row: in turn; auto: "
+           "xxh128, path or url, whichever is there"),
+    COMMON_ROW_OUTPUT(struct parts_options, common),
+    COMMON_ROW_TALK(struct parts_options, common),
+    OPTION_ROW_END,
+};
+
 static const struct option_table table = {
     .name = "manifest",
     .synopsis = "split MANIFEST PREFIX | merge PART... | cat MANIFEST...",

@@ -5,76 +5,66 @@
  */
 #include "near.h"
 
-#define O(field) offsetof(struct near_options, field)
 static const struct option_row rows[] = {
-    {OPTION_CHOICE, 0, "pdq", O(family), "FAMILY",
-     "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool does; "
-     "fast: full "
-     "over a JPEG "
-     "decoded at a reduced scale, some bits away from full",
-     0, 0, "full|nn512|fast"},
-    {OPTION_FLAG, 0, "no-orient", O(no_orient), NULL,
-     "hash pixels as stored, without applying EXIF orientation", 0, 0, NULL},
-    {OPTION_FLAG, 0, "hash-only", O(hash_only), NULL,
-     "add pdq, pdq_quality and pdq_family and pass every readable row on", 0, 0, NULL},
-    {OPTION_FLAG, 0, "allow-truncated", O(allow_truncated), NULL, "hash what there is of a cut-off picture",
-     0, 0, NULL},
-    {OPTION_INT, 0, "distance", O(distance), "BITS",
-     "pictures whose hashes differ in at most this many of 256 bits are duplicates", 0, NEAR_MAX_DISTANCE,
-     NULL},
-    {OPTION_INT, 0, "group-distance", O(group_distance), "BITS",
-     "pictures connected by steps of at most this share a group, which a split never tears apart; nothing "
-     "leaves for "
-     "it",
-     0, NEAR_MAX_DISTANCE, NULL},
-    {OPTION_FLAG, 0, "exact-groups", O(exact_groups), NULL,
-     "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at 47, 41 "
-     "times at "
-     "63",
-     0, 0, NULL},
-    {OPTION_INT, 0, "min-quality", O(min_quality), "N",
-     "flatter pictures (0..100) are never compared: their bits are noise", 0, 100, NULL},
-    {OPTION_FLAG, 0, "dihedral", O(dihedral), NULL,
-     "also find pictures that were flipped or turned by right angles", 0, 0, NULL},
-    {OPTION_CHOICE, 0, "keep", O(keep), "RULE",
-     "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path", 0, 0,
-     KEEP_RULES},
-    {OPTION_STRINGS, 0, "prefer-label", O(prefer_label), "LABEL",
-     "rows with this label win before --keep is asked; may be repeated, best first", 0, 0, NULL},
-    {OPTION_CHOICE, 0, "on-conflict", O(on_conflict), "RULE",
-     "near duplicates under two labels: review rejects all of them, keep-first keeps the one that --keep "
-     "says",
-     0, 0, CONFLICT_RULES},
-    {OPTION_STRING, 0, "protect", O(protect), "FILE",
-     "a manifest of pictures (by path or xxh128) that never leave; others leave for them", 0, 0, NULL},
-    {OPTION_STRING, 0, "against", O(against), "FILE",
-     "an older manifest with pdq: what is near it leaves this one, groups take its names, and nothing leaves "
-     "that one",
-     0, 0, NULL},
-    {OPTION_FLAG, 0, "regroup", O(regroup), NULL, "forget the groups that rows come with", 0, 0, NULL},
-    {OPTION_FLAG, 0, "mark", O(mark), NULL,
-     "let near duplicates stay and add keeper, keeper_distance and near_reason", 0, 0, NULL},
-    {OPTION_STRING, 0, "index", O(index), "FILE",
-     "keep hashes here from run to run, by xxh128: what is in it is not decoded again", 0, 0, NULL},
-    {OPTION_STRING, 0, "sheet", O(sheet), "FILE",
-     "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred", 0, 0, NULL},
-    {OPTION_STRING, 0, "blocklist", O(blocklist), "FILE",
-     "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they leave as "
-     "blocklisted",
-     0, 0, NULL},
-    {OPTION_INT, 0, "block-distance", O(block_distance), "BITS",
-     "how near to a listed PDQ hash a picture is taken for it", 0, NEAR_MAX_DISTANCE, NULL},
-    {OPTION_STRING, 0, "delete-blocked", O(delete_blocked), "STORE",
-     "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) gets a "
-     "line for each in "
-     "audit.tsv and takedown.tsv, so that fetch never stores it again and purge finds what was made from it",
-     0, 0, NULL},
-    {OPTION_FLAG, 0, "check-leak", O(check_leak), NULL,
-     "read a manifest with splits, write pictures that have one within --distance in another split; exit 1 "
-     "when there "
-     "are any",
-     0, 0, NULL},
-    {OPTION_HEADING, 0, NULL, 0, NULL, "options of every stage", 0, 0, NULL},
+    OPTION(struct near_options, CHOICE, 0, "pdq", family, "FAMILY",
+           "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool "
+           "does; fast: full over a JPEG decoded at a reduced scale, some bits away from full",
+           CHOICES("full|nn512|fast")),
+    OPTION(struct near_options, FLAG, 0, "no-orient", no_orient, NULL,
+           "hash pixels as stored, without applying EXIF orientation"),
+    OPTION(struct near_options, FLAG, 0, "hash-only", hash_only, NULL,
+           "add pdq, pdq_quality and pdq_family and pass every readable row on"),
+    OPTION(struct near_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
+           "hash what there is of a cut-off picture"),
+    OPTION(struct near_options, INT, 0, "distance", distance, "BITS",
+           "pictures whose hashes differ in at most this many of 256 bits are duplicates",
+           RANGE(0, NEAR_MAX_DISTANCE)),
+    OPTION(struct near_options, INT, 0, "group-distance", group_distance, "BITS",
+           "pictures connected by steps of at most this share a group, which a split never tears apart; "
+           "nothing leaves for it",
+           RANGE(0, NEAR_MAX_DISTANCE)),
+    OPTION(struct near_options, FLAG, 0, "exact-groups", exact_groups, NULL,
+           "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at "
+           "47, 41 times at 63"),
+    OPTION(struct near_options, INT, 0, "min-quality", min_quality, "N",
+           "flatter pictures (0..100) are never compared: their bits are noise", RANGE(0, 100)),
+    OPTION(struct near_options, FLAG, 0, "dihedral", dihedral, NULL,
+           "also find pictures that were flipped or turned by right angles"),
+    OPTION(struct near_options, CHOICE, 0, "keep", keep, "RULE",
+           "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path",
+           CHOICES(KEEP_RULES)),
+    OPTION(struct near_options, STRINGS, 0, "prefer-label", prefer_label, "LABEL",
+           "rows with this label win before --keep is asked; may be repeated, best first"),
+    OPTION(struct near_options, CHOICE, 0, "on-conflict", on_conflict, "RULE",
+           "near duplicates under two labels: review rejects all of them, keep-first keeps the one that "
+           "--keep says",
+           CHOICES(CONFLICT_RULES)),
+    OPTION(struct near_options, STRING, 0, "protect", protect, "FILE",
+           "a manifest of pictures (by path or xxh128) that never leave; others leave for them"),
+    OPTION(struct near_options, STRING, 0, "against", against, "FILE",
+           "an older manifest with pdq: what is near it leaves this one, groups take its names, and nothing "
+           "leaves that one"),
+    OPTION(struct near_options, FLAG, 0, "regroup", regroup, NULL, "forget the groups that rows come with"),
+    OPTION(struct near_options, FLAG, 0, "mark", mark, NULL,
+           "let near duplicates stay and add keeper, keeper_distance and near_reason"),
+    OPTION(struct near_options, STRING, 0, "index", index, "FILE",
+           "keep hashes here from run to run, by xxh128: what is in it is not decoded again"),
+    OPTION(struct near_options, STRING, 0, "sheet", sheet, "FILE",
+           "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred"),
+    OPTION(struct near_options, STRING, 0, "blocklist", blocklist, "FILE",
+           "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they leave as "
+           "blocklisted"),
+    OPTION(struct near_options, INT, 0, "block-distance", block_distance, "BITS",
+           "how near to a listed PDQ hash a picture is taken for it", RANGE(0, NEAR_MAX_DISTANCE)),
+    OPTION(struct near_options, STRING, 0, "delete-blocked", delete_blocked, "STORE",
+           "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) "
+           "gets a line for each in audit.tsv and takedown.tsv, so that fetch never stores it again and "
+           "purge finds what was made from it"),
+    OPTION(struct near_options, FLAG, 0, "check-leak", check_leak, NULL,
+           "read a manifest with splits, write pictures that have one within --distance in another split; "
+           "exit 1 when there are any"),
+
+    OPTION_GROUP("options of every stage"),
     COMMON_ROW_OUTPUT(struct near_options, common),
     COMMON_ROW_REJECTS(struct near_options, common),
     COMMON_ROW_ROOT(struct near_options, common),

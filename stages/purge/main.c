@@ -20,16 +20,16 @@ struct purge_options {
     const char *store;
     bool dry_run, deep;
 };
-#define AT(field) offsetof(struct purge_options, field)
-
 static const struct option_row rows[] = {
-    {OPTION_STRING, 0, "store", AT(store), "DIR",
-     "the store that fetch fills; its takedown.tsv says what has to go", 0, 0, NULL},
-    {OPTION_FLAG, 0, "deep", AT(deep), NULL,
-     "also hash every file of the runs, in case a picture was copied under another name", 0, 0, NULL},
-    {OPTION_FLAG, 'n', "dry-run", AT(dry_run), NULL, "say what would be done and do nothing", 0, 0, NULL},
+    OPTION(struct purge_options, STRING, 0, "store", store, "DIR",
+           "the store that fetch fills; its takedown.tsv says what has to go"),
+    OPTION(struct purge_options, FLAG, 0, "deep", deep, NULL,
+           "also hash every file of the runs, in case a picture was copied under another name"),
+    OPTION(struct purge_options, FLAG, 'n', "dry-run", dry_run, NULL,
+           "say what would be done and do nothing"),
     COMMON_ROW_OUTPUT(struct purge_options, common),
-    {OPTION_COUNT, 'v', "verbose", AT(common.verbose), NULL, "print a line of counts at the end", 0, 0, NULL},
+    OPTION(struct purge_options, COUNT, 'v', "verbose", common.verbose, NULL,
+           "print a line of counts at the end"),
     OPTION_ROW_END,
 };
 

@@ -6,25 +6,22 @@
 
 #include <string.h>
 
-#define ROW(type, name, field, word, help)                                                                   \
-    {                                                                                                        \
-        type, 0, name, offsetof(struct relabel_options, field), word, help, 0, 0, NULL                       \
-    }
-
-static const struct option_row rows[] =
-    {ROW(OPTION_STRINGS, "decisions", decisions, "FILE",
-         "id decision label reviewer date, as review pages export them (again for more)"),
-     ROW(OPTION_FLAG, "new-classes", new_classes, NULL, "allow labels that the manifest does not have yet"),
-     ROW(OPTION_FLAG, "require-agreement", require_agreement, NULL,
-         "leave pictures alone about which reviewers disagree"),
-     ROW(OPTION_STRING, "stats", stats, "FILE",
-         "what was done, in counts, and the reviewers' agreement (kappa): key value"),
-     ROW(OPTION_STRING, "conflicts", conflicts, "FILE",
-         "the decisions about pictures on which reviewers disagree"),
-     COMMON_ROW_OUTPUT(struct relabel_options, common),
-     COMMON_ROW_REJECTS(struct relabel_options, common),
-     COMMON_ROW_TALK(struct relabel_options, common),
-     OPTION_ROW_END};
+static const struct option_row rows[] = {
+    OPTION(struct relabel_options, STRINGS, 0, "decisions", decisions, "FILE",
+           "id decision label reviewer date, as review pages export them (again for more)"),
+    OPTION(struct relabel_options, FLAG, 0, "new-classes", new_classes, NULL,
+           "allow labels that the manifest does not have yet"),
+    OPTION(struct relabel_options, FLAG, 0, "require-agreement", require_agreement, NULL,
+           "leave pictures alone about which reviewers disagree"),
+    OPTION(struct relabel_options, STRING, 0, "stats", stats, "FILE",
+           "what was done, in counts, and the reviewers' agreement (kappa): key value"),
+    OPTION(struct relabel_options, STRING, 0, "conflicts", conflicts, "FILE",
+           "the decisions about pictures on which reviewers disagree"),
+    COMMON_ROW_OUTPUT(struct relabel_options, common),
+    COMMON_ROW_REJECTS(struct relabel_options, common),
+    COMMON_ROW_TALK(struct relabel_options, common),
+    OPTION_ROW_END,
+};
 
 static const struct option_table table = {
     .name = "relabel",

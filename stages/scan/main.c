@@ -4,21 +4,17 @@
 #include "scan.h"
 
 static const struct option_row rows[] = {
-    {OPTION_CHOICE, 0, "label-from", offsetof(struct scan_options, label_from), "RULE",
-     "auto: the first folder below FOLDER, or FOLDER itself for files that lie in it; folder: always "
-     "FOLDER's name; "
-     "parent: the folder a file lies in; none: no label",
-     0, 0, "auto|folder|parent|none"},
-    {OPTION_STRING, 0, "label", offsetof(struct scan_options, label), "NAME", "give every row this label", 0,
-     0, NULL},
-    {OPTION_STRING, 0, "ext", offsetof(struct scan_options, extensions), "LIST",
-     "take files with these endings, in either case", 0, 0, NULL},
-    {OPTION_FLAG, 0, "all-files", offsetof(struct scan_options, all_files), NULL,
-     "take files with any ending or none", 0, 0, NULL},
-    {OPTION_FLAG, 0, "hidden", offsetof(struct scan_options, hidden), NULL,
-     "also take names that begin with a dot", 0, 0, NULL},
-    {OPTION_FLAG, 'L', "follow", offsetof(struct scan_options, follow), NULL,
-     "follow symbolic links to files and folders", 0, 0, NULL},
+    OPTION(struct scan_options, CHOICE, 0, "label-from", label_from, "RULE",
+           "auto: the first folder below FOLDER, or FOLDER itself for files that lie in it; folder: always "
+           "FOLDER's name; parent: the folder a file lies in; none: no label",
+           CHOICES("auto|folder|parent|none")),
+    OPTION(struct scan_options, STRING, 0, "label", label, "NAME", "give every row this label"),
+    OPTION(struct scan_options, STRING, 0, "ext", extensions, "LIST",
+           "take files with these endings, in either case"),
+    OPTION(struct scan_options, FLAG, 0, "all-files", all_files, NULL, "take files with any ending or none"),
+    OPTION(struct scan_options, FLAG, 0, "hidden", hidden, NULL, "also take names that begin with a dot"),
+    OPTION(struct scan_options, FLAG, 'L', "follow", follow, NULL,
+           "follow symbolic links to files and folders"),
     COMMON_ROW_OUTPUT(struct scan_options, common),
     COMMON_ROW_REJECTS(struct scan_options, common),
     COMMON_ROW_ROOT(struct scan_options, common),

@@ -5,25 +5,24 @@
 #include "split.h"
 
 static const struct option_row rows[] = {
-    {OPTION_DOUBLE, 0, "val", offsetof(struct split_options, val), "SHARE",
-     "share of the pictures for validation", 0, 0.95, NULL},
-    {OPTION_DOUBLE, 0, "test", offsetof(struct split_options, test), "SHARE",
-     "share of the pictures for the test", 0, 0.95, NULL},
-    {OPTION_INT, 0, "folds", offsetof(struct split_options, folds), "K",
-     "also number train and val from 0 to K-1 in a column fold, for predictions out of fold; 0: no column", 0,
-     1000, NULL},
-    {OPTION_FLAG, 0, "exact", offsetof(struct split_options, exact), NULL,
-     "meet the shares per label to half a group, at the price that some old pictures move when the data "
-     "grows",
-     0, 0, NULL},
-    {OPTION_STRING, 0, "previous", offsetof(struct split_options, previous), "FILE",
-     "a manifest split before: what is in it, by group, xxh128 or path, stays where it was", 0, 0, NULL},
-    {OPTION_STRING, 0, "group-by", offsetof(struct split_options, group_by), "COLUMN",
-     "column whose equal values stay together; a row with an empty one stands alone", 0, 0, NULL},
-    {OPTION_FLAG, 0, "check", offsetof(struct split_options, check), NULL,
-     "read a manifest with splits and write the rows of groups that are torn apart; exit 1 when there are "
-     "any",
-     0, 0, NULL},
+    OPTION(struct split_options, DOUBLE, 0, "val", val, "SHARE", "share of the pictures for validation",
+           RANGE(0, 0.95)),
+    OPTION(struct split_options, DOUBLE, 0, "test", test, "SHARE", "share of the pictures for the test",
+           RANGE(0, 0.95)),
+    OPTION(struct split_options, INT, 0, "folds", folds, "K",
+           "also number train and val from 0 to K-1 in a column fold, for predictions out of fold; 0: no "
+           "column",
+           RANGE(0, 1000)),
+    OPTION(struct split_options, FLAG, 0, "exact", exact, NULL,
+           "meet the shares per label to half a group, at the price that some old pictures move when the "
+           "data grows"),
+    OPTION(struct split_options, STRING, 0, "previous", previous, "FILE",
+           "a manifest split before: what is in it, by group, xxh128 or path, stays where it was"),
+    OPTION(struct split_options, STRING, 0, "group-by", group_by, "COLUMN",
+           "column whose equal values stay together; a row with an empty one stands alone"),
+    OPTION(struct split_options, FLAG, 0, "check", check, NULL,
+           "read a manifest with splits and write the rows of groups that are torn apart; exit 1 when there "
+           "are any"),
     COMMON_ROW_SEED(struct split_options, common),
     COMMON_ROW_OUTPUT(struct split_options, common),
     COMMON_ROW_TALK(struct split_options, common),
