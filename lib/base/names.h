@@ -1,6 +1,6 @@
 /*
  * names.h: strings that occur many times, numbered in the order of their first sight: labels, groups. A hash
- * table over an arena, so that a manifest of a million different labels costs a million look-ups and not
+ * index over an arena, so that a manifest of a million different labels costs a million look-ups and not
  * their square.
  */
 #ifndef WINNOW_BASE_NAMES_H
@@ -10,15 +10,13 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/hash_index.h"
 #include "base/mem.h"
 
 struct names {
     const char **text; /* n of them */
     size_t n, capacity;
-    uint64_t *keys;
-    size_t keys_capacity;
-    uint32_t *table; /* size slots, number + 1 */
-    size_t size;
+    struct hash_index index;
     struct arena arena;
 };
 #define NAMES_EMPTY ((struct names){0})

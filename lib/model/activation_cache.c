@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash_index.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "hash/content_hash.h"
@@ -64,8 +65,7 @@ struct activation_cache {
     uint64_t good_bytes; /* end of the last whole block */
     struct cached_row *rows;
     size_t n_rows, capacity;
-    uint32_t *slots; /* row number + 1; 0 = free */
-    size_t n_slots;  /* a power of two, at least twice n_rows */
+    struct hash_index index; /* the newest row of each key */
     const uint8_t *map;
     size_t map_bytes;
     uint8_t *block; /* scratch of the writer */
@@ -82,41 +82,28 @@ uint64_t activation_cache_bytes(size_t n_values, enum activation_dtype dtype, ui
     return n_pictures * (row_bytes_of(n_values, dtype) + sizeof(struct activation_key));
 }
 
-static uint64_t slot_of(const struct activation_key *key)
+static uint64_t hash_of(const struct activation_key *key)
 {
     uint64_t h;
     memcpy(&h, key->pixels, sizeof h); /* a hash already */
     return h ^ (key->variant * UINT64_C(0x9e3779b97f4a7c15));
 }
 
-static void index_put(struct activation_cache *c, size_t row)
-{
-    size_t mask = c->n_slots - 1, at = slot_of(&c->rows[row].key) & mask;
-    while (c->slots[at]) {
-        struct cached_row *there = &c->rows[c->slots[at] - 1];
-        if (!memcmp(&there->key, &c->rows[row].key, sizeof there->key))
-            break; /* the same picture twice: the newer row counts */
-        at = (at + 1) & mask;
-    }
-    c->slots[at] = (uint32_t)(row + 1);
-}
-
 static int index_add(struct activation_cache *c, const struct activation_key *key, uint64_t offset,
                      struct error *err)
 {
+    uint64_t hash = hash_of(key);
+    uint32_t row = (uint32_t)c->n_rows, there;
     if (mem_grow(&c->rows, &c->capacity, c->n_rows + 1, sizeof *c->rows, err)) return -1;
-    if ((c->n_rows + 1) * 2 > c->n_slots) {
-        size_t n_slots = c->n_slots ? c->n_slots * 2 : 1024;
-        uint32_t *slots = mem_zalloc(n_slots, sizeof *slots, err);
-        if (!slots) return -1;
-        free(c->slots);
-        c->slots = slots;
-        c->n_slots = n_slots;
-        for (size_t i = 0; i < c->n_rows; i++)
-            index_put(c, i);
-    }
-    c->rows[c->n_rows] = (struct cached_row){.key = *key, .offset = offset};
-    index_put(c, c->n_rows++);
+    struct hash_walk w = hash_walk(&c->index, hash);
+    bool known = false;
+    while (!known && hash_walk_next(&c->index, &w, &there))
+        known = !memcmp(&c->rows[there].key, key, sizeof *key);
+    if (known) /* the same picture twice: the newer row counts */
+        hash_walk_replace(&c->index, &w, row);
+    else if (hash_index_add(&c->index, hash, row, err))
+        return -1;
+    c->rows[c->n_rows++] = (struct cached_row){.key = *key, .offset = offset};
     return 0;
 }
 
@@ -245,7 +232,7 @@ int activation_cache_reread(struct activation_cache *c, struct error *err)
     c->locked = false;
     c->n_rows = 0;
     c->good_bytes = HEAD_BYTES;
-    if (c->slots) memset(c->slots, 0, c->n_slots * sizeof *c->slots);
+    hash_index_clear(&c->index);
     return (uint64_t)st.st_size < HEAD_BYTES ? error_set(err, EX_DATAERR, "'%s' is cut off", c->path)
            : map_to(c, (uint64_t)st.st_size, err) || read_blocks(c, err) ? -1
                                                                          : 0;
@@ -253,10 +240,9 @@ int activation_cache_reread(struct activation_cache *c, struct error *err)
 
 int64_t activation_cache_find(const struct activation_cache *c, const struct activation_key *key)
 {
-    if (!c->n_slots) return -1;
-    size_t mask = c->n_slots - 1;
-    for (size_t at = slot_of(key) & mask; c->slots[at]; at = (at + 1) & mask)
-        if (!memcmp(&c->rows[c->slots[at] - 1].key, key, sizeof *key)) return (int64_t)c->slots[at] - 1;
+    uint32_t row;
+    for (struct hash_walk w = hash_walk(&c->index, hash_of(key)); hash_walk_next(&c->index, &w, &row);)
+        if (!memcmp(&c->rows[row].key, key, sizeof *key)) return row;
     return -1;
 }
 
@@ -300,7 +286,7 @@ static int begin_writing(struct activation_cache *c, struct error *err)
         if (fstat(c->fd, &st)) return error_errno(err, EX_IOERR, "cannot examine '%s'", c->path);
         if ((uint64_t)st.st_size > c->map_bytes) {
             c->n_rows = 0;
-            if (c->slots) memset(c->slots, 0, c->n_slots * sizeof *c->slots);
+            hash_index_clear(&c->index);
             c->good_bytes = HEAD_BYTES;
             if (map_to(c, (uint64_t)st.st_size, err) || read_blocks(c, err)) return -1;
         }
@@ -371,7 +357,7 @@ void activation_cache_close(struct activation_cache *c)
     if (c->fd >= 0) close(c->fd); /* lets the lock go */
     free(c->path);
     free(c->rows);
-    free(c->slots);
+    hash_index_release(&c->index);
     free(c->block);
     free(c);
     errno = saved;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash_index.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/text.h"
@@ -44,8 +45,7 @@ struct shard_set {
     size_t n_entries, entries_capacity, classes_capacity;
     atomic_uchar *checked; /* one a record */
     struct arena arena;
-    uint32_t *by_hash; /* open addressing over xxh128, entry + 1 */
-    size_t n_buckets;
+    struct hash_index by_hash;       /* of xxh128 */
     struct shard_decoders *decoders; /* of a JPEG set, but for shard_set_open_stored */
 };
 
@@ -343,19 +343,13 @@ out:
     return rc;
 }
 
-static uint64_t bucket_hash(const char *xxh128) { return random_key(xxh128, strlen(xxh128)); }
+static uint64_t hash_of(const char *xxh128) { return random_key(xxh128, strlen(xxh128)); }
 
 static int index_hashes(struct shard_set *s, struct error *err)
 {
-    for (s->n_buckets = 16; s->n_buckets < 2 * s->n_entries; s->n_buckets *= 2)
-        ;
-    if (!(s->by_hash = mem_zalloc(s->n_buckets, sizeof *s->by_hash, err))) return -1;
-    for (size_t i = 0; i < s->n_entries; i++) {
-        size_t at = bucket_hash(s->entries[i].xxh128) & (s->n_buckets - 1);
-        while (s->by_hash[at])
-            at = (at + 1) & (s->n_buckets - 1);
-        s->by_hash[at] = (uint32_t)i + 1;
-    }
+    if (hash_index_reserve(&s->by_hash, s->n_entries, err)) return -1;
+    for (size_t i = 0; i < s->n_entries; i++)
+        if (hash_index_add(&s->by_hash, hash_of(s->entries[i].xxh128), (uint32_t)i, err)) return -1;
     return 0;
 }
 
@@ -392,11 +386,10 @@ const struct shard_set_info *shard_set_info(const struct shard_set *s) { return 
 
 int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int variant)
 {
-    size_t at = bucket_hash(xxh128) & (s->n_buckets - 1);
-    for (; s->by_hash[at]; at = (at + 1) & (s->n_buckets - 1)) {
-        const struct entry *e = &s->entries[s->by_hash[at] - 1];
-        if ((variant < 0 || e->variant == variant) && strcmp(e->xxh128, xxh128) == 0)
-            return (int64_t)s->by_hash[at] - 1;
+    uint32_t i;
+    for (struct hash_walk w = hash_walk(&s->by_hash, hash_of(xxh128)); hash_walk_next(&s->by_hash, &w, &i);) {
+        const struct entry *e = &s->entries[i];
+        if ((variant < 0 || e->variant == variant) && strcmp(e->xxh128, xxh128) == 0) return i;
     }
     return -1;
 }
@@ -499,7 +492,7 @@ void shard_set_close(struct shard_set *s)
     free(s->entries);
     free(s->info.classes);
     free((void *)s->checked);
-    free(s->by_hash);
+    hash_index_release(&s->by_hash);
     free(s->folder);
     arena_release(&s->arena);
     free(s);

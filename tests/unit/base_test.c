@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash_index.h"
 #include "base/mem.h"
 #include "base/names.h"
 #include "base/random.h"
@@ -139,6 +140,41 @@ static void test_random(void)
     CHECK(seen == 4950);
 }
 
+/* Every number is found under its hash, and few others are given with it, even for weak and equal hashes. */
+static void test_hash_index(void)
+{
+    enum { N = 100000 };
+    struct hash_index t = HASH_INDEX_EMPTY;
+    struct error err = {0};
+    uint32_t at = 7;
+    struct hash_walk w = hash_walk(&t, 1);
+    CHECK(!hash_walk_next(&t, &w, &at) && at == 7);
+    size_t wrong = 0, n_candidates = 0;
+    for (uint32_t i = 0; i < N; i++)
+        wrong += hash_index_add(&t, (uint64_t)i / 2 << 12, i, &err) != 0; /* two numbers under each */
+    for (uint32_t i = 0; i < N; i++) {
+        int found = 0;
+        for (w = hash_walk(&t, (uint64_t)i / 2 << 12); hash_walk_next(&t, &w, &at); n_candidates++)
+            found += at / 2 == i / 2;
+        wrong += found != 2;
+    }
+    CHECK(wrong == 0 && t.n == N);
+    CHECK(n_candidates < 2 * N + N / 100);
+    for (w = hash_walk(&t, 4096); hash_walk_next(&t, &w, &at);)
+        if (at == 3) hash_walk_replace(&t, &w, UINT32_MAX - 1);
+    int n_old = 0, n_new = 0;
+    for (w = hash_walk(&t, 4096); hash_walk_next(&t, &w, &at);)
+        n_old += at == 3, n_new += at == UINT32_MAX - 1;
+    CHECK(n_old == 0 && n_new == 1);
+    size_t n_slots = t.n_slots;
+    hash_index_clear(&t);
+    w = hash_walk(&t, 4096);
+    CHECK(!hash_walk_next(&t, &w, &at) && t.n == 0);
+    CHECK(hash_index_reserve(&t, N, &err) == 0 && t.n_slots == n_slots);
+    CHECK(hash_index_reserve(&t, 2 * N, &err) == 0 && t.n_slots == 2 * n_slots);
+    hash_index_release(&t);
+}
+
 static void test_names(void)
 {
     struct names t = NAMES_EMPTY;
@@ -159,6 +195,7 @@ static void test_names(void)
 
 int main(void)
 {
+    test_hash_index();
     test_names();
     test_numbers();
     test_text();
