@@ -1,4 +1,5 @@
 # winnow: the one build file. `make help` lists the targets; an optional config.mk beside it is included.
+# Its text is the lines `## TARGET: what it does` of this file and those it includes; `##@ GROUP` puts what follows into a group.
 #
 # The parts describe themselves: lib/<area>/module.mk and stages/<name>/module.mk say what they need,
 #   NEEDS.<area> := base io           other areas (their needs come along)
@@ -61,7 +62,9 @@ linked = -Wl,--start-group $(foreach a,$(1),$(call archive,$(a))) -Wl,--end-grou
 
 # One short line a command; V=1 shows the commands.
 say = $(if $(V),,@echo "  $(1) $@";)
-.PHONY: all config
+.PHONY: all help config format
+##@ Build
+## all: build every program and plug-in (the default)
 all: $(PROGRAMS) $(PLUGINS)
 
 # A plug-in carries its own hidden copy of lib/base: the programs that open it export nothing.
@@ -114,6 +117,12 @@ $(BIN)/winnow: $(BUILD)/stages/winnow.o $(call archive,base)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $< $(call archive,base)
 
+help:
+	@echo "usage: make [TARGET]... [VARIABLE=VALUE]..."
+	@awk '/^##@ / { group = substr($$0, 5); if (!(group in text)) order[++n] = group } \
+	  /^## [^ :]+: / { name = $$2; sub(/:$$/, "", name); sub(/^## [^:]+: /, ""); text[group] = text[group] sprintf("  %-18s %s\n", name, $$0) } \
+	  END { for (i = 1; i <= n; i++) printf "\n%s\n%s", order[i], text[order[i]] }' $(filter Makefile %.mk,$(MAKEFILE_LIST))
+
 # --- tests ----------------------------------------------------------------------------------------------------------
 TEST_SRCS := $(sort $(wildcard tests/unit/*_test.c))
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_SRCS))
@@ -126,21 +135,36 @@ $(BUILD)/tests/$(1): $(BUILD)/tests/unit/$(1).o $(BUILD)/tests/unit/tap.o $$(for
 endef
 $(foreach t,$(notdir $(TEST_SRCS:.c=)),$(eval $(call test_rules,$(t))))
 
-.PHONY: check check-cli check-gpu bench deps clean install
+.PHONY: check check-cli deps clean
 test-programs: all $(TESTS)
 .PHONY: test-programs
-# Suites run two at a time; each prints TAP. SUITES='unit/base_test cli' runs some of them by name.
+##@ Test
+# Suites run two at a time; each prints TAP.
+## check: run the test suites; SUITES='unit/base_test cli' takes some
 check: test-programs
 	@pipelines/base-weights/run || echo "make check: no base weights: what needs them is skipped" >&2
 	@BUILD=$(BUILD) BIN=$(BIN) tests/run $(SUITES)
+## check-cli: run the command-line cases; UPDATE=1 rewrites what they expect, to be read as a diff
 check-cli: all
 	@BUILD=$(BUILD) BIN=$(BIN) UPDATE=$(UPDATE) tests/run cli
-deps:
-	./bootstrap deps
+##@ Build
+## config: say which parts are built, and why others are left out
 config:
 	@echo "areas: $(AREAS)"; $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),echo "left out: $(a): $(OFF.$(a))";)) echo "programs: $(STAGES)"
+## format: apply .clang-format (clang-format 14) to every C source
+FORMATTED = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find lib stages tests -name '*.[ch]')
+format:
+	clang-format -i $(FORMATTED)
+## deps: install all packages that building, tests and benchmarks need (Debian)
+deps:
+	./bootstrap deps
+## clean: remove build/ and bin/
 clean:
 	rm -rf build $(BIN)
+##@ Variables
+## V=1: show the commands
+## DEVELOPER=1: make warnings errors
+## CONFIG=asan: build with AddressSanitizer (also ubsan, tsan, coverage); take BUILD=build/asan BIN=build/asan/bin along
 
 -include pipelines/targets.mk
 -include install.mk

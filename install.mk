@@ -6,11 +6,13 @@ man5 = $(prefix)/share/man/man5
 INSTALL ?= install
 
 .PHONY: install uninstall dist deb completions
+##@ Build
 completions: $(BUILD)/completions/winnow.bash $(BUILD)/completions/_winnow
 $(BUILD)/completions/winnow.bash $(BUILD)/completions/_winnow &: tools/completions $(PROGRAMS)
 	@mkdir -p $(@D)
 	tools/completions $(BIN) $(BUILD)/completions
 
+## install: install under prefix=/usr/local, below DESTDIR if set
 install: all completions
 	$(INSTALL) -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(libexec) $(DESTDIR)$(share) $(DESTDIR)$(man1) $(DESTDIR)$(man5) \
 	  $(DESTDIR)$(prefix)/share/bash-completion/completions $(DESTDIR)$(prefix)/share/zsh/site-functions $(DESTDIR)$(prefix)/share/doc/winnow
@@ -29,15 +31,18 @@ install: all completions
 	$(INSTALL) -m 644 $(BUILD)/completions/winnow.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/winnow
 	$(INSTALL) -m 644 $(BUILD)/completions/_winnow $(DESTDIR)$(prefix)/share/zsh/site-functions/_winnow
 	$(INSTALL) -m 644 README.md LICENSE NOTES.md docs/*.md $(DESTDIR)$(prefix)/share/doc/winnow/
+## uninstall: remove what install put under prefix
 uninstall:
 	rm -rf $(DESTDIR)$(prefix)/bin/winnow $(DESTDIR)$(libexec) $(DESTDIR)$(share) $(DESTDIR)$(man1)/winnow.1 \
 	  $(DESTDIR)$(man1)/winnow-*.1 $(DESTDIR)$(man5)/winnow-formats.5 $(DESTDIR)$(prefix)/share/doc/winnow \
 	  $(DESTDIR)$(prefix)/share/bash-completion/completions/winnow $(DESTDIR)$(prefix)/share/zsh/site-functions/_winnow
 
+## dist: write dist/winnow-VERSION.tar.gz of the last commit
 dist:
 	@mkdir -p dist
 	git archive --prefix=winnow-$(VERSION)/ -o dist/winnow-$(VERSION).tar.gz HEAD
 
-# A binary package of what is built here, with the shared libraries' packages as its dependencies.
+# The shared libraries' packages become its dependencies.
+## deb: write a Debian package of what is built here
 deb: all
 	tools/deb $(BUILD) $(VERSION)

@@ -17,9 +17,12 @@ FOLD_PASSES ?= 1
 .PHONY: dataset dataset-facts train round demo base-weights FORCE
 FORCE:
 
+##@ Data and training (SETTINGS=FILE; start from a copy of pipelines/default.conf)
+## base-weights: bring the published networks into models/base
 base-weights:
 	$(PIPELINES)/base-weights/run
 
+## demo: run the whole pipeline on harmless pictures, two rounds
 demo: all
 	$(PIPELINES)/demo/run
 
@@ -28,6 +31,7 @@ LISTS := $(if $(SOURCES),$(shell find -L $(SOURCES) -name '*.txt' -o -name '*.ts
 DECISIONS := $(RUN)/decisions.tsv
 
 # --- dataset ----------------------------------------------------------------------------------------------------------
+## dataset: lists of URLs to shards; RETRY=1 asks again for what failed and is due
 dataset: $(R)/shards/index.tsv $(R)/augmented.html
 dataset-facts: $(RUN)/valid.tsv
 
@@ -60,6 +64,7 @@ $(R)/augmented.html: $(R)/split.tsv | $(P)/augment
 	$(P)/augment $(Q) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null
 
 # --- train ------------------------------------------------------------------------------------------------------------
+## train: train head and fine-tune, then report, suspects, review page, exports
 train: $(R)/report.html $(R)/suspects.tsv $(R)/exports
 
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
@@ -120,6 +125,7 @@ $(R)/exports: $(R)/report.html | $(P)/export
 
 # --- round ------------------------------------------------------------------------------------------------------------
 # `make round DECISIONS_FROM=FILE`: takes a reviewer's decisions in and goes round again. A round that was broken off goes on.
+## round: apply DECISIONS_FROM=FILE and run dataset and train again
 round:
 	@test -f $(R)/suspects.tsv || { echo "make round: round $(ROUND) is not finished: make dataset train first" >&2; exit 66; }
 	$(PIPELINES)/next-round $(RUN) $(ROUND) $(DECISIONS_FROM)

@@ -2,6 +2,8 @@
 # (./bootstrap deps brings them). BENCH='engine fetch' picks some. Nothing else should run on the machine.
 BENCH ?= engine classify fetch fetch_million hash-dedup phash pictures eval train
 .PHONY: bench
+##@ Measure
+## bench: print tables beside the peers; BENCH='engine fetch' picks some
 bench: all
 	@for b in $(BENCH); do \
 	  echo; echo "== $$b"; \

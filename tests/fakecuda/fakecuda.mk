@@ -26,7 +26,8 @@ test-programs: $(FAKE_LIBS) $(FAKE)/plugin.env
 endif
 
 .PHONY: check-gpu
-# The CUDA tests on the real libraries and a real card; without one they say SKIP.
+##@ Test
+## check-gpu: run the CUDA tests on the real libraries and a real GPU; without one they say SKIP
 check-gpu: test-programs
 	@WINNOW_CUDA_REAL=1 BUILD=$(BUILD) BIN=$(BIN) tests/run 'unit/cuda_*'
 
@@ -35,6 +36,7 @@ GPU_BENCH_AREAS := $(call areas_of,base net tensor)
 $(BUILD)/bench/gpu_bench: $(BUILD)/tests/bench/gpu_bench.o $(foreach a,$(GPU_BENCH_AREAS),$(call archive,$(a)))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(call linked,$(GPU_BENCH_AREAS))
-# Images/s and share of the card's peak: to be run where there is one. OPTIONS='--batches 64 --precisions bf16'
+##@ Measure
+## bench-gpu: images/s and share of the GPU's peak; OPTIONS='--batches 64 --precisions bf16'
 bench-gpu: all $(BUILD)/bench/gpu_bench
 	@BUILD=$(BUILD) BIN=$(BIN) tests/bench/gpu.sh $(OPTIONS)

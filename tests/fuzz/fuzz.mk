@@ -31,8 +31,10 @@ FUZZ_MAKE = $(MAKE) --no-print-directory CONFIG=fuzz BUILD=build/fuzz BIN=build/
 .PHONY: fuzz fuzz-programs fuzz-list
 test-programs: $(REPLAYS)
 fuzz-programs: $(addprefix $(BUILD)/fuzzer/,$(or $(FUZZ_WANTED),$(FUZZ_NAMES)))
+##@ Test
 fuzz-list:
 	@printf '%s\n' $(FUZZ_NAMES)
+## fuzz: build the fuzz targets (clang); TARGET='journal robots'|all SECONDS=600 runs them
 fuzz:
 	+$(FUZZ_MAKE) fuzz-programs
 	$(if $(FUZZ_WANTED),tests/fuzz/run $(or $(SECONDS),600) $(FUZZ_WANTED))

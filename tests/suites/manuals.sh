@@ -56,5 +56,16 @@ ok $? "winnow names an unknown program"
 "$BIN/winnow" ../../bin/true >/dev/null 2>&1
 [ $? = 64 ]
 ok $? "winnow takes no path for a program"
+
+# make help: what it names is a target, and a target it leaves out is an inner one.
+makefiles='Makefile install.mk pipelines/targets.mk tests/*/*.mk'
+make -s --no-print-directory help | awk '/^  [a-z]/ { print $1 }' | sort >"$TMPDIR/helped"
+missing=$(while read -r t; do grep -qE "^([a-z-]+ )*$t( [a-z-]+)*:" $makefiles || echo "$t"; done <"$TMPDIR/helped" | tr '\n' ' ')
+[ -s "$TMPDIR/helped" ] && [ -z "$missing" ]
+ok $? "make help names targets that exist${missing:+, but not $missing}"
+inner='FORCE help test-programs completions dataset-facts fuzz-programs fuzz-list lint-.*'
+missing=$(cat $makefiles | sed -n 's/^\.PHONY: //p' | tr ' ' '\n' | grep -vxE "$(echo "$inner" | tr ' ' '|')" | sort -u | comm -23 - "$TMPDIR/helped" | tr '\n' ' ')
+[ -z "$missing" ]
+ok $? "make help leaves out no target but the inner ones${missing:+: $missing}"
 echo "1..$n"
 exit $bad

@@ -1,20 +1,16 @@
-# The checks that take longer than `make check`, and what they are for. docs/notes/hardening.md has what each found.
-#   make lint             cppcheck, clang-tidy and clang's path analysis over lib and stages, shellcheck over the scripts: no warning.
-#                         The path analysis (lint-analyzer) takes ten seconds a file; what did not change is not looked at again
-#   make check-asan       the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
-#   make check-ubsan      the same under UndefinedBehaviorSanitizer alone (other code, other findings)
-#   make check-tsan       the suites that use threads, under ThreadSanitizer (with clang's OpenMP library: Debian libomp-dev)
-#   make check-valgrind   units, replays and command-line cases under memcheck, on the very objects that are installed
-#   make coverage         the test suite on counting objects: lines run of lib and stages, by folder
-#   make check-fresh-root the Debian package on a bare Debian: installs, helps, and walks the tutorial (root, network)
-# SUITES='unit/* cli' takes some suites of the first three and of coverage.
-.PHONY: lint lint-cppcheck lint-clang-tidy lint-analyzer lint-shell check-asan check-ubsan check-tsan check-valgrind coverage check-fresh-root
+# The checks that take longer than `make check`. What each found: docs/measured.md.
+##@ Test
+.PHONY: lint lint-format lint-cppcheck lint-clang-tidy lint-analyzer lint-shell check-asan check-ubsan check-tsan check-valgrind coverage check-fresh-root
 
 # --- lint -------------------------------------------------------------------------------------------------------------
 LINT_AREAS := $(filter-out onnx,$(AREAS))
 LINT_SRCS := $(foreach a,$(LINT_AREAS),$(SRCS.$(a))) $(wildcard stages/*.c stages/*/*.c)
 LINT_HEADERS := $(wildcard lib/*/*.h lib/*/*/*.h stages/*/*.h)
-lint: lint-cppcheck lint-shell lint-clang-tidy lint-analyzer
+# The path analysis (lint-analyzer) takes ten seconds a file; what did not change is not looked at again.
+## lint: clang-format, cppcheck, shellcheck, clang-tidy, clang's path analysis; each also as lint-format, lint-cppcheck ...
+lint: lint-format lint-cppcheck lint-shell lint-clang-tidy lint-analyzer
+lint-format:
+	@clang-format --dry-run -Werror $(FORMATTED)
 lint-cppcheck:
 	@mkdir -p build/lint/cppcheck
 	@cppcheck --quiet --std=c11 --language=c --platform=unix64 -j $(LINT_JOBS) --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
@@ -52,11 +48,15 @@ endif
 # --- sanitisers ---------------------------------------------------------------------------------------------------------
 # Reports go to files, so that messages stay as the tests expect them and no report is missed where a test expects a failure. What cannot run
 # under a sanitiser is named in tests/tools/sanitised, with the reason.
+## check-asan: the suites under AddressSanitizer and UndefinedBehaviorSanitizer; SUITES='unit/* cli' takes some
+## check-ubsan: the suites under UndefinedBehaviorSanitizer alone (other code, other findings)
+## check-tsan: the suites that use threads under ThreadSanitizer (needs Debian's libomp-dev)
 check-asan check-ubsan check-tsan: check-%:
 	$(MAKE) --no-print-directory CONFIG=$* BUILD=build/$* BIN=build/$*/bin test-programs
 	@pipelines/base-weights/run || echo "make $@: no base weights: what needs them is skipped" >&2
 	tests/tools/sanitised $* $(SUITES)
 
+## check-valgrind: unit tests, replays and command-line cases under memcheck, on the objects that are installed
 check-valgrind: test-programs
 	BUILD=$(BUILD) BIN=$(BIN) tests/tools/valgrind $(SUITES)
 
@@ -67,11 +67,13 @@ COUNTED := $(PROGRAMS) $(TESTS) $(REPLAYS)
 $(COUNTED): $(BUILD)/tests/tools/coverage_exit.o
 $(COUNTED): LDFLAGS += -Wl,--wrap=_exit,--wrap=setrlimit,--wrap=seccomp_load,--wrap=signals_reraise $(BUILD)/tests/tools/coverage_exit.o
 endif
+## coverage: the suites on counting objects: lines run of lib and stages, by folder
 coverage:
 	$(MAKE) --no-print-directory CONFIG=coverage BUILD=build/coverage BIN=build/coverage/bin test-programs
 	find build/coverage -name '*.gcda' -delete
 	-CONFIG=coverage BUILD=build/coverage BIN=build/coverage/bin tests/run $(SUITES)
 	tests/tools/coverage build/coverage
 
+## check-fresh-root: install the Debian package on a bare Debian and walk the tutorial (root, network)
 check-fresh-root: deb
 	tests/tools/fresh-root.sh dist/winnow_$(VERSION)_*.deb
