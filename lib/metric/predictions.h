@@ -17,23 +17,14 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "manifest/manifest.h"
+#include "manifest/source.h"
+#include "metric/id_key.h"
 
 #define PREDICTIONS_MAX_CLASSES 1000 /* matrices are K x K: 8 MB each at the limit */
 /* a column of more values than this is no slice unless it is asked for */
 #define PREDICTIONS_MAX_AUTO_SLICES 64
 #define PREDICTIONS_MAX_SLICES 10000
 #define PREDICTIONS_SUM_TOLERANCE 0.01 /* three decimals and five classes may miss 1 by 0.0025 */
-
-/*
- * An id in 16 bytes: 32 hex digits as they are, a plain decimal number as that number, anything else hashed.
- * Two rows are the same when their keys are. Compared as bytes they order hex ids as text and numbers by
- * value: ties are broken by it, so that the order of rows in the file decides nothing.
- */
-struct id_key {
-    uint8_t bytes[16];
-};
-struct id_key id_key_of(const char *id);
-int id_key_compare(const struct id_key *a, const struct id_key *b);
 
 /* Rows that a slice has in common. Rows may be in any number of slices. */
 struct slice {
@@ -70,11 +61,10 @@ struct predictions_options {
 };
 
 /*
- * Reads path, which must be a file that can be read twice: see predictions_spool. EX_DATAERR names what is
- * wrong and where; no rows at all and fewer than two classes are errors, too.
+ * EX_DATAERR names what is wrong and where. A file without rows and one of fewer than two classes are errors.
  */
-int predictions_read(struct predictions *out, const char *path, const struct predictions_options *options,
-                     struct error *err);
+int predictions_read(struct predictions *out, struct manifest_source *source,
+                     const struct predictions_options *options, struct error *err);
 int predictions_read_memory(struct predictions *out, const char *bytes, size_t n_bytes,
                             const struct predictions_options *options, struct error *err);
 void predictions_release(struct predictions *p);
@@ -88,32 +78,6 @@ int64_t predictions_find(const struct predictions *p, const struct id_key *key);
  * pictures by path.
  */
 int predictions_add_slices(struct predictions *p, const char *path, size_t *n_unknown, struct error *err);
-
-/*
- * Standard input ("-") and pipes cannot be read twice: copies them into an unlinked temporary file and gives
- * a name (/proc/self/fd/N) by which it can be opened again and again; any other path comes back as it is. *fd
- * is -1 or to be closed.
- */
-int predictions_spool(const char *path, struct text *usable, int *fd, struct error *err);
-
-/*
- * The file's rows again, whole, for the few that are shown or written: cells[i][column] of row rows[i] (in
- * any order, twice if asked twice). EX_DATAERR when the file is no longer what was read.
- */
-struct picked_rows {
-    struct manifest_schema schema;
-    const char *const **cells; /* [n][schema.n], in the arena */
-    size_t n;
-    struct arena arena;
-};
-#define PICKED_ROWS_EMPTY ((struct picked_rows){0})
-int picked_rows_read(struct picked_rows *out, const struct predictions *p, const char *path,
-                     const uint32_t *rows, size_t n, struct error *err);
-static inline const char *picked_cell(const struct picked_rows *p, size_t i, int column)
-{
-    return column < 0 ? "" : p->cells[i][column];
-}
-void picked_rows_release(struct picked_rows *p);
 
 /* The whole of s as a double; false when it is no finite or infinite number. Exact, and ten times as fast as
  * strtod. */

@@ -6,21 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "eval.h"
 #include "gate.h"
 
 /* A predictions file, or a folder that holds predictions.tsv. */
-static int open_side(const char *path, struct text *usable, int *fd, struct error *err)
+static int open_side(const char *path, struct manifest_source *source, struct error *err)
 {
+    struct text inside = TEXT_EMPTY;
     struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
-        *fd = -1;
-        return text_printf(usable, err, "%s/predictions.tsv", path);
-    }
-    return predictions_spool(path, usable, fd, err);
+    bool folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    int rc = -1;
+    if (!folder || !text_printf(&inside, err, "%s/predictions.tsv", path))
+        rc = manifest_source_open(source, folder ? inside.data : path, err);
+    text_release(&inside);
+    return rc;
 }
 
 static int same_classes(const struct predictions *a, const struct predictions *b, int *map, struct error *err)
@@ -251,7 +252,8 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
     struct predictions old = PREDICTIONS_EMPTY, new = PREDICTIONS_EMPTY;
     struct evaluation old_e = EVALUATION_EMPTY, new_e = EVALUATION_EMPTY;
     struct views views = VIEWS_EMPTY;
-    struct text usable[2] = {TEXT_EMPTY, TEXT_EMPTY}, table = TEXT_EMPTY, path = TEXT_EMPTY;
+    struct manifest_source sides[2] = {MANIFEST_SOURCE_EMPTY, MANIFEST_SOURCE_EMPTY};
+    struct text table = TEXT_EMPTY, path = TEXT_EMPTY;
     struct predictions_options plain = {.sum_tolerance = o->sum_tolerance};
     struct predictions_options sliced = {.sum_tolerance = o->sum_tolerance,
                                          .slice_columns = o->slice_columns.items,
@@ -262,16 +264,15 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
     struct joined n = {0};
     struct slice *own = NULL;
     size_t n_own = 0, n_unknown = 0;
-    int fds[2] = {-1, -1}, rc = -1;
+    int rc = -1;
     bool lent = false;
     without_bootstrap.bootstrap = 0;
     for (size_t i = 0; i < o->gates.n; i++) { /* a typing mistake is said before anything is read */
         struct gate g;
         if (gate_parse(&g, o->gates.items[i], err)) return -1;
     }
-    if (open_side(old_path, &usable[0], &fds[0], err) || open_side(new_path, &usable[1], &fds[1], err) ||
-        predictions_read(&old, usable[0].data, &plain, err) ||
-        predictions_read(&new, usable[1].data, &sliced, err) ||
+    if (open_side(old_path, &sides[0], err) || open_side(new_path, &sides[1], err) ||
+        predictions_read(&old, &sides[0], &plain, err) || predictions_read(&new, &sides[1], &sliced, err) ||
         (o->slices_file && predictions_add_slices(&new, o->slices_file, &n_unknown, err)) ||
         join(&old, &new, &n, err))
         goto out;
@@ -299,10 +300,8 @@ out:
     }
     predictions_release(&old);
     predictions_release(&new);
-    for (int i = 0; i < 2; i++) {
-        text_release(&usable[i]);
-        if (fds[i] >= 0) close(fds[i]);
-    }
+    manifest_source_close(&sides[0]);
+    manifest_source_close(&sides[1]);
     text_release(&table);
     text_release(&path);
     return rc;

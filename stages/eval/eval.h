@@ -139,8 +139,8 @@ struct report_input {
     const struct evaluation *e;
     const struct eval_options *o;
     const struct user_reports *reports;
-    const char *usable;     /* predictions to read rows from again */
-    const char *model_line; /* what made the predictions, or "" */
+    struct manifest_source *source; /* predictions to read rows from again */
+    const char *model_line;         /* what made the predictions, or "" */
 };
 int report_write(const struct report_input *in, const char *path, struct error *err);
 

@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "eval.h"
@@ -118,7 +117,7 @@ out:
     return rc;
 }
 
-static int evaluate(const struct eval_options *o, const char *usable, const char *model_line,
+static int evaluate(const struct eval_options *o, struct manifest_source *source, const char *model_line,
                     struct error *err)
 {
     struct predictions p = PREDICTIONS_EMPTY;
@@ -133,7 +132,7 @@ static int evaluate(const struct eval_options *o, const char *usable, const char
                                      .keep_path_keys = o->slices_file != NULL};
     size_t n_unknown = 0;
     int rc = -1;
-    if (predictions_read(&p, usable, &po, err) ||
+    if (predictions_read(&p, source, &po, err) ||
         (o->slices_file && predictions_add_slices(&p, o->slices_file, &n_unknown, err)) ||
         (o->reports && user_reports_read(&reports, o->reports, &p, err)) || views_make(&views, o, &p, err) ||
         evaluation_make(&e, &p, &views, o, err))
@@ -142,7 +141,7 @@ static int evaluate(const struct eval_options *o, const char *usable, const char
         stage_note(&o->common, "%zu rows of '%s' name pictures that are not among the predictions", n_unknown,
                    o->slices_file);
     if (!o->no_report) {
-        struct report_input in = {&e, o, &reports, usable, model_line};
+        struct report_input in = {&e, o, &reports, source, model_line};
         if (text_printf(&report, err, "%s/report.html", o->out) || report_write(&in, report.data, err))
             goto out;
     }
@@ -188,22 +187,20 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
 
 static int run(const struct eval_options *o, const struct operands *operands, struct error *err)
 {
-    struct text usable = TEXT_EMPTY, model_line = TEXT_EMPTY;
-    int fd = -1, rc = -1;
+    struct manifest_source source = MANIFEST_SOURCE_EMPTY;
+    struct text made = TEXT_EMPTY, model_line = TEXT_EMPTY;
+    int rc = -1;
     if (check_usage(o, operands, err)) return -1;
     if (o->out && io_mkdirs(o->out, err)) return -1;
     if (o->compare) return compare_run(o, operands->items[0], operands->items[1], err);
-    if (o->model) {
-        if (text_printf(&usable, err, "%s/predictions.tsv", o->out) ||
-            predict_run(o, usable.data, &model_line, err))
-            goto out;
-    } else if (predictions_spool(o->predictions, &usable, &fd, err)) {
+    if (o->model && (text_printf(&made, err, "%s/predictions.tsv", o->out) ||
+                     predict_run(o, made.data, &model_line, err)))
         goto out;
-    }
-    rc = evaluate(o, usable.data, model_line.data ? model_line.data : "", err);
+    if (manifest_source_open(&source, o->model ? made.data : o->predictions, err)) goto out;
+    rc = evaluate(o, &source, model_line.data ? model_line.data : "", err);
 out:
-    if (fd >= 0) close(fd);
-    text_release(&usable);
+    manifest_source_close(&source);
+    text_release(&made);
     text_release(&model_line);
     return rc;
 }

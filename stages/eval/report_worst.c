@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "metric/picked_rows.h"
 #include "report.h"
 
 struct mistake {
@@ -52,7 +53,7 @@ int report_put_worst(struct html *h, const struct report_input *in)
     size_t n = 0;
     int rc = -1, path, id;
     if (worst_rows(in->e, (size_t)in->o->worst, &rows, &n, h->err) ||
-        picked_rows_read(&picked, p, in->usable, rows, n, h->err) ||
+        picked_rows_read(&picked, p, in->source, rows, n, h->err) ||
         !(paths = mem_alloc((n ? n : 1) * sizeof *paths, h->err)) ||
         !(ids = mem_alloc((n ? n : 1) * sizeof *ids, h->err)))
         goto out;

@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "mine_errors.h"
 #include "review.h"
@@ -77,34 +76,34 @@ static const struct option_table table = {
     .max_operands = 1,
 };
 
-static int run(const struct mine_options *o, const char *usable, struct error *err)
+static int run(const struct mine_options *o, struct manifest_source *source, struct error *err)
 {
     struct predictions p = PREDICTIONS_EMPTY;
     struct label_errors e = LABEL_ERRORS_EMPTY;
-    struct mine_facts facts = MINE_FACTS_EMPTY;
+    struct mine_inputs facts = MINE_INPUTS_EMPTY;
     struct suspects s = SUSPECTS_EMPTY;
     struct label_errors_input in = {0};
     int rc = -1;
-    if (predictions_read(&p, usable, &(struct predictions_options){.sum_tolerance = o->sum_tolerance}, err))
+    if (predictions_read(&p, source, &(struct predictions_options){.sum_tolerance = o->sum_tolerance}, err))
         goto out;
     in = (struct label_errors_input){p.n_rows, p.n_classes, p.p, p.label, p.keys};
-    if (label_errors_estimate(&e, &in, err) || mine_facts_read(&facts, o, &p, usable, err) ||
+    if (label_errors_estimate(&e, &in, err) || mine_inputs_read(&facts, o, &p, source, err) ||
         mine_suspects(&s, o, &p, &in, &e, &facts, err))
         goto out;
     if ((o->matrices && mine_write_matrices(o->matrices, &p, &e, err)) ||
         (o->summary && mine_write_summary(o->summary, o, &p, &e, &s, err)) ||
         (o->pairs && mine_write_pairs(o->pairs, &p, err)) ||
-        (o->review && review_write(o, &p, &facts, &s, usable, err)) ||
-        mine_write_suspects(o, &p, &facts, &s, usable, err))
+        (o->review && review_write(o, &p, &facts, &s, source, err)) ||
+        mine_write_suspects(o, &p, &facts, &s, source, err))
         goto out;
-    if (o->truth && mine_score_truth(o, &p, &s, &facts, &in, err)) goto out;
+    if (o->truth && mine_score_truth(o, &p, &s, &in, err)) goto out;
     stage_note(&o->common,
                "%zu rows, %d classes: %zu label issues estimated, health %.4f; %zu suspects written",
                p.n_rows, p.n_classes, e.n_issues, e.health, s.n);
     rc = 0;
 out:
     suspects_release(&s);
-    mine_facts_release(&facts);
+    mine_inputs_release(&facts);
     label_errors_release(&e);
     predictions_release(&p);
     return rc;
@@ -118,19 +117,18 @@ int main(int argc, char **argv)
                                .sum_tolerance = PREDICTIONS_SUM_TOLERANCE,
                                .title = "Label review"};
     struct operands operands;
-    struct text usable = TEXT_EMPTY;
+    struct manifest_source source = MANIFEST_SOURCE_EMPTY;
     struct error err = {0};
-    int fd = -1, rc;
+    int rc;
     stage_begin("mine-errors");
     rc = options_parse(&table, &opt, argc, argv, &operands);
     if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (operands.n > 0 && opt.predictions)
         error_set(&err, EX_USAGE, "predictions are given twice: by --predictions and as operand");
-    else if (!predictions_spool(operands.n > 0 ? operands.items[0] : opt.predictions, &usable, &fd, &err))
-        rc = run(&opt, usable.data, &err);
-    if (fd >= 0) close(fd);
-    text_release(&usable);
+    else if (!manifest_source_open(&source, operands.n > 0 ? operands.items[0] : opt.predictions, &err))
+        rc = run(&opt, &source, &err);
+    manifest_source_close(&source);
     options_release(&table, &opt);
     return stage_end(rc, &err, NULL, &opt.common);
 }

@@ -33,17 +33,17 @@ struct mine_options {
 };
 
 /* What a manifest and the training log know about a row beyond its prediction. */
-struct mine_facts {
+struct mine_inputs {
     const char **path, **group, **split; /* [n_rows], "" where unknown; in arena */
     double *aum;                         /* [n_rows], NaN where unknown; NULL without margins */
     uint8_t *reported;                   /* [n_rows]; NULL without reports */
     bool has_group, has_path, has_split;
     struct arena arena;
 };
-#define MINE_FACTS_EMPTY ((struct mine_facts){0})
-int mine_facts_read(struct mine_facts *f, const struct mine_options *o, const struct predictions *p,
-                    const char *usable, struct error *err);
-void mine_facts_release(struct mine_facts *f);
+#define MINE_INPUTS_EMPTY ((struct mine_inputs){0})
+int mine_inputs_read(struct mine_inputs *f, const struct mine_options *o, const struct predictions *p,
+                     struct manifest_source *source, struct error *err);
+void mine_inputs_release(struct mine_inputs *f);
 
 struct suspect {
     uint32_t row;
@@ -65,12 +65,13 @@ struct suspects {
  */
 int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
                   const struct label_errors_input *in, const struct label_errors *e,
-                  const struct mine_facts *f, struct error *err);
+                  const struct mine_inputs *f, struct error *err);
 void suspects_release(struct suspects *s);
 
 /* The files beside suspects.tsv; see the manual for their columns. */
-int mine_write_suspects(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f,
-                        const struct suspects *s, const char *usable, struct error *err);
+int mine_write_suspects(const struct mine_options *o, const struct predictions *p,
+                        const struct mine_inputs *f, const struct suspects *s, struct manifest_source *source,
+                        struct error *err);
 int mine_write_matrices(const char *path, const struct predictions *p, const struct label_errors *e,
                         struct error *err);
 int mine_write_summary(const char *path, const struct mine_options *o, const struct predictions *p,
@@ -80,6 +81,6 @@ int mine_write_pairs(const char *path, const struct predictions *p, struct error
 /* Suspects against a file of what is really wrong: precision, recall, and what a reviewer of part of the set
  * would find. */
 int mine_score_truth(const struct mine_options *o, const struct predictions *p, const struct suspects *s,
-                     const struct mine_facts *f, const struct label_errors_input *in, struct error *err);
+                     const struct label_errors_input *in, struct error *err);
 
 #endif

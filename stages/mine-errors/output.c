@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "metric/picked_rows.h"
 #include "mine_errors.h"
 
 static void method_list(unsigned methods, char *out, size_t bytes)
@@ -19,8 +20,9 @@ static void method_list(unsigned methods, char *out, size_t bytes)
             at += (size_t)snprintf(out + at, bytes - at, "%s%s", at ? "," : "", mine_method_names[m]);
 }
 
-int mine_write_suspects(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f,
-                        const struct suspects *s, const char *usable, struct error *err)
+int mine_write_suspects(const struct mine_options *o, const struct predictions *p,
+                        const struct mine_inputs *f, const struct suspects *s, struct manifest_source *source,
+                        struct error *err)
 {
     const char *adds[12] = {"suggested", "score", "method", "rank", "note"}, *values[12] = {0};
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
@@ -31,7 +33,7 @@ int mine_write_suspects(const struct mine_options *o, const struct predictions *
     if (!rows) return -1;
     for (size_t i = 0; i < s->n; i++)
         rows[i] = s->items[i].row;
-    if (picked_rows_read(&picked, p, usable, rows, s->n, err)) goto out;
+    if (picked_rows_read(&picked, p, source, rows, s->n, err)) goto out;
     int split = manifest_column(&picked.schema, "split");
     if (f->aum) adds[aum_at = n_adds++] = "aum";
     if (f->has_path && manifest_column(&picked.schema, "path") < 0) adds[path_at = n_adds++] = "path";

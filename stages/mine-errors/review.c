@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "metric/picked_rows.h"
 #include "page/page.h"
 
 extern const char review_page_html[] __attribute__((visibility("hidden")));
@@ -67,7 +68,7 @@ out:
     return rc;
 }
 
-static int put_row(struct text *out, const struct predictions *p, const struct mine_facts *f,
+static int put_row(struct text *out, const struct predictions *p, const struct mine_inputs *f,
                    const struct suspect *s, const char *id, const char *path, const char *group,
                    struct error *err)
 {
@@ -93,7 +94,7 @@ static int put_row(struct text *out, const struct predictions *p, const struct m
 }
 
 static int put_data(struct text *out, const struct mine_options *o, const struct predictions *p,
-                    const struct mine_facts *f, const struct suspects *s, const char *usable,
+                    const struct mine_inputs *f, const struct suspects *s, struct manifest_source *source,
                     struct error *err)
 {
     struct picked_rows picked = PICKED_ROWS_EMPTY;
@@ -103,7 +104,7 @@ static int put_data(struct text *out, const struct mine_options *o, const struct
     if (!rows) return -1;
     for (size_t i = 0; i < s->n; i++)
         rows[i] = s->items[i].row;
-    if (picked_rows_read(&picked, p, usable, rows, s->n, err)) goto out;
+    if (picked_rows_read(&picked, p, source, rows, s->n, err)) goto out;
     if ((id = manifest_column(&picked.schema, "id")) < 0 &&
         (id = manifest_column(&picked.schema, "xxh128")) < 0)
         id = manifest_column(&picked.schema, "path");
@@ -142,14 +143,14 @@ static int put_policy(struct text *out, struct error *err)
                : 0;
 }
 
-int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f,
-                 const struct suspects *s, const char *usable, struct error *err)
+int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_inputs *f,
+                 const struct suspects *s, struct manifest_source *source, struct error *err)
 {
     struct text title = TEXT_EMPTY, policy = TEXT_EMPTY, data = TEXT_EMPTY;
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     int rc = -1;
     if (page_escape(&title, o->title, err) || put_policy(&policy, err) || io_mkdirs_for(o->review, err) ||
-        put_data(&data, o, p, f, s, usable, err) || atomic_file_open(&file, o->review, err))
+        put_data(&data, o, p, f, s, source, err) || atomic_file_open(&file, o->review, err))
         goto out;
     const struct {
         const char *name, *value;

@@ -7,7 +7,7 @@
 #include "mine_errors.h"
 
 /* o->review names the page. Pictures are linked relative to it. Whole or not at all. */
-int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_facts *f,
-                 const struct suspects *s, const char *usable, struct error *err);
+int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_inputs *f,
+                 const struct suspects *s, struct manifest_source *source, struct error *err);
 
 #endif

@@ -43,7 +43,7 @@ static int list_flagged(struct list *l, const struct label_errors_input *in, con
 }
 
 /* Rows of a negative area under the margin, lowest first. */
-static int list_aum(struct list *l, const struct label_errors_input *in, const struct mine_facts *f,
+static int list_aum(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
                     uint8_t *flagged, struct error *err)
 {
     double *score = mem_alloc(in->n_rows * sizeof *score, err);
@@ -58,7 +58,7 @@ static int list_aum(struct list *l, const struct label_errors_input *in, const s
     return rc;
 }
 
-static int list_separated(struct list *l, const struct label_errors_input *in, const struct mine_facts *f,
+static int list_separated(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
                           uint8_t *flagged, struct error *err)
 {
     double *score = mem_alloc(in->n_rows * sizeof *score, err);
@@ -82,7 +82,7 @@ static int compare_grouped(const void *x, const void *y)
     return c ? c : a->label != b->label ? a->label - b->label : a->row < b->row ? -1 : a->row > b->row;
 }
 
-static int list_neighbours(struct list *l, const struct label_errors_input *in, const struct mine_facts *f,
+static int list_neighbours(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
                            uint8_t *flagged, struct error *err)
 {
     struct grouped *g = mem_alloc(in->n_rows * sizeof *g, err);
@@ -119,8 +119,8 @@ out:
 
 /* The methods asked for; by default confident learning, with a budget all that there is input for. Who gives
  * reports wants them seen. */
-static int chosen_methods(const struct mine_options *o, const struct mine_facts *f, bool chosen[MINE_METHODS],
-                          struct error *err)
+static int chosen_methods(const struct mine_options *o, const struct mine_inputs *f,
+                          bool chosen[MINE_METHODS], struct error *err)
 {
     bool there[MINE_METHODS] = {true, true, true, f->aum != NULL, f->has_group, f->reported != NULL};
     static const char *const needs[MINE_METHODS] =
@@ -159,7 +159,7 @@ static int32_t suggestion(const struct label_errors_input *in, size_t row)
 
 int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
                   const struct label_errors_input *in, const struct label_errors *e,
-                  const struct mine_facts *f, struct error *err)
+                  const struct mine_inputs *f, struct error *err)
 {
     struct list lists[MINE_METHODS] = {{0}};
     bool chosen[MINE_METHODS];

@@ -134,7 +134,7 @@ out:
 }
 
 int mine_score_truth(const struct mine_options *o, const struct predictions *p, const struct suspects *s,
-                     const struct mine_facts *f, const struct label_errors_input *in, struct error *err)
+                     const struct label_errors_input *in, struct error *err)
 {
     static const int shares[] = {1, 2, 5, 10, 20, 50};
     struct truth t = {0};
@@ -144,7 +144,6 @@ int mine_score_truth(const struct mine_options *o, const struct predictions *p, 
     struct atomic_file out = ATOMIC_FILE_EMPTY;
     FILE *to = stderr;
     int rc = -1;
-    (void)f;
     if (truth_read(&t, o->truth, p, err) || review_order(in, s, &order, err)) goto out;
     if (o->truth_report) {
         if (atomic_file_open(&out, o->truth_report, err)) goto out;

@@ -1,6 +1,7 @@
 /*
- * facts.c: what is known about a row beyond its prediction: where the picture is, its near-duplicate group
- * and split (from the predictions themselves or a manifest), its margin over the epochs, reports from users.
+ * mine_inputs.c: what is known about a row beyond its prediction: where the picture is, its near-duplicate
+ * group and split (from the predictions themselves or a manifest), its margin over the epochs, reports from
+ * users.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -9,37 +10,15 @@
 #include "base/mem.h"
 #include "mine_errors.h"
 
-/* The id column of a file that is matched to the predictions. */
-static int id_column(const struct manifest_reader *r, struct error *err)
-{
-    char shown[256];
-    int c = manifest_column(&r->schema, "id");
-    if (c < 0) c = manifest_column(&r->schema, "xxh128");
-    if (c < 0)
-        error_set(err, EX_DATAERR, "'%s' has no column 'id' (nor 'xxh128')",
-                  text_for_people(shown, sizeof shown, r->name));
-    return c;
-}
-
-static int keep(struct mine_facts *f, const char **slot, const char *value, struct error *err)
+static int keep(struct mine_inputs *f, const char **slot, const char *value, struct error *err)
 {
     /* Equal neighbours share one copy: split and group repeat from row to row. */
     if (slot[0] && strcmp(slot[0], value) == 0) return 0;
     return (slot[0] = arena_strdup(&f->arena, value, err)) ? 0 : -1;
 }
 
-struct columns {
-    int path, group, split;
-};
-
-static struct columns find(const struct manifest_reader *r)
-{
-    return (struct columns){manifest_column(&r->schema, "path"), manifest_column(&r->schema, "group"),
-                            manifest_column(&r->schema, "split")};
-}
-
 /* Short values that repeat ("test") come from the last row that had the same one. */
-static int take(struct mine_facts *f, const char ***array, size_t n_rows, size_t row, const char *value,
+static int take(struct mine_inputs *f, const char ***array, size_t n_rows, size_t row, const char *value,
                 const char **last, struct error *err)
 {
     if (!*array && !(*array = mem_zalloc(n_rows, sizeof **array, err))) return -1;
@@ -53,41 +32,35 @@ static int take(struct mine_facts *f, const char ***array, size_t n_rows, size_t
     return 0;
 }
 
-static int take_row(struct mine_facts *f, const struct predictions *p, const struct manifest_reader *r,
-                    struct columns c, size_t row, const char *last[3], struct error *err)
+/*
+ * Path, group and split of the rows of r: the predictions themselves (by_row), or a manifest matched by id.
+ */
+static int read_manifest(struct mine_inputs *f, struct manifest_reader *r, const struct predictions *p,
+                         bool by_row, struct error *err)
 {
-    return (c.path >= 0 && take(f, &f->path, p->n_rows, row, r->fields[c.path], &last[0], err)) ||
-                   (c.group >= 0 && take(f, &f->group, p->n_rows, row, r->fields[c.group], &last[1], err)) ||
-                   (c.split >= 0 && take(f, &f->split, p->n_rows, row, r->fields[c.split], &last[2], err))
-               ? -1
-               : 0;
-}
-
-static int read_manifest(struct mine_facts *f, const char *path, const struct predictions *p, bool by_row,
-                         struct error *err)
-{
-    struct manifest_reader r = MANIFEST_READER_EMPTY;
-    const char *last[3] = {NULL, NULL, NULL};
-    struct columns c;
-    int rc = -1, got, id = 0;
-    if (manifest_reader_open(&r, path, NULL, err)) return -1;
-    c = find(&r);
-    if (!by_row && (id = id_column(&r, err)) < 0) goto out;
-    while ((got = manifest_reader_next(&r, err)) > 0) {
-        int64_t row = by_row ? (int64_t)r.row - 1 : -1;
+    static const char *const names[] = {"path", "group", "split"};
+    const char ***arrays[] = {&f->path, &f->group, &f->split}, *last[3] = {NULL, NULL, NULL};
+    int columns[3], got, id = 0;
+    bool any = false;
+    for (int i = 0; i < 3; i++)
+        any |= (columns[i] = manifest_column(&r->schema, names[i])) >= 0;
+    if (!by_row && (id = id_column_find(r, false, err)) < 0) return -1;
+    if (by_row && !any) return 0;
+    while ((got = manifest_reader_next(r, err)) > 0) {
+        int64_t row = (int64_t)r->row - 1;
         if (!by_row) {
-            struct id_key key = id_key_of(r.fields[id]);
+            struct id_key key = id_key_of(r->fields[id]);
             row = predictions_find(p, &key);
         }
-        if (row >= 0 && row < (int64_t)p->n_rows && take_row(f, p, &r, c, (size_t)row, last, err)) goto out;
+        for (int i = 0; row >= 0 && row < (int64_t)p->n_rows && i < 3; i++)
+            if (columns[i] >= 0 &&
+                take(f, arrays[i], p->n_rows, (size_t)row, r->fields[columns[i]], &last[i], err))
+                return -1;
     }
-    rc = got;
-out:
-    manifest_reader_close(&r);
-    return rc;
+    return got;
 }
 
-static int read_margins(struct mine_facts *f, const char *path, const struct predictions *p,
+static int read_margins(struct mine_inputs *f, const char *path, const struct predictions *p,
                         struct error *err)
 {
     static const char *const required[] = {"aum", NULL};
@@ -97,7 +70,8 @@ static int read_margins(struct mine_facts *f, const char *path, const struct pre
     char shown[256], value[64];
     if (manifest_reader_open(&r, path, required, err)) return -1;
     aum = manifest_column(&r.schema, "aum");
-    if ((id = id_column(&r, err)) < 0 || !(f->aum = mem_alloc(p->n_rows * sizeof *f->aum, err))) goto out;
+    if ((id = id_column_find(&r, false, err)) < 0 || !(f->aum = mem_alloc(p->n_rows * sizeof *f->aum, err)))
+        goto out;
     for (size_t i = 0; i < p->n_rows; i++)
         f->aum[i] = NAN;
     while ((got = manifest_reader_next(&r, err)) > 0) {
@@ -133,7 +107,7 @@ out:
     return rc;
 }
 
-static int read_reports(struct mine_facts *f, const char *path, const struct predictions *p,
+static int read_reports(struct mine_inputs *f, const char *path, const struct predictions *p,
                         struct error *err)
 {
     static const char *const required[] = {"label_claimed", NULL};
@@ -141,7 +115,7 @@ static int read_reports(struct mine_facts *f, const char *path, const struct pre
     int rc = -1, got, id, claimed;
     if (manifest_reader_open(&r, path, required, err)) return -1;
     claimed = manifest_column(&r.schema, "label_claimed");
-    if ((id = id_column(&r, err)) < 0 || !(f->reported = mem_zalloc(p->n_rows, 1, err))) goto out;
+    if ((id = id_column_find(&r, false, err)) < 0 || !(f->reported = mem_zalloc(p->n_rows, 1, err))) goto out;
     while ((got = manifest_reader_next(&r, err)) > 0) {
         struct id_key key = id_key_of(r.fields[id]);
         int64_t row = r.fields[id][0] ? predictions_find(p, &key) : -1;
@@ -155,21 +129,24 @@ out:
     return rc;
 }
 
-int mine_facts_read(struct mine_facts *f, const struct mine_options *o, const struct predictions *p,
-                    const char *usable, struct error *err)
+int mine_inputs_read(struct mine_inputs *f, const struct mine_options *o, const struct predictions *p,
+                     struct manifest_source *source, struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
-    struct columns c;
-    *f = MINE_FACTS_EMPTY;
+    int rc = 0;
+    *f = MINE_INPUTS_EMPTY;
     /* else nobody asks for them: one pass less over a large file */
     if (o->review || o->budget > 0 || o->methods) {
-        if (manifest_reader_open(&r, usable, NULL, err)) return -1;
-        c = find(&r);
+        if (manifest_source_read(source, &r, NULL, err)) goto fail;
+        rc = read_manifest(f, &r, p, true, err);
         manifest_reader_close(&r);
-        if ((c.path >= 0 || c.group >= 0 || c.split >= 0) && read_manifest(f, usable, p, true, err))
-            goto fail;
     }
-    if (o->manifest && read_manifest(f, o->manifest, p, false, err)) goto fail;
+    if (rc == 0 && o->manifest) {
+        if (manifest_reader_open(&r, o->manifest, NULL, err)) goto fail;
+        rc = read_manifest(f, &r, p, false, err);
+        manifest_reader_close(&r);
+    }
+    if (rc) goto fail;
     if ((o->margins && read_margins(f, o->margins, p, err)) ||
         (o->reports && read_reports(f, o->reports, p, err)))
         goto fail;
@@ -178,11 +155,11 @@ int mine_facts_read(struct mine_facts *f, const struct mine_options *o, const st
     f->has_split = f->split != NULL;
     return 0;
 fail:
-    mine_facts_release(f);
+    mine_inputs_release(f);
     return -1;
 }
 
-void mine_facts_release(struct mine_facts *f)
+void mine_inputs_release(struct mine_inputs *f)
 {
     free(f->path);
     free(f->group);
@@ -190,5 +167,5 @@ void mine_facts_release(struct mine_facts *f)
     free(f->aum);
     free(f->reported);
     arena_release(&f->arena);
-    *f = MINE_FACTS_EMPTY;
+    *f = MINE_INPUTS_EMPTY;
 }

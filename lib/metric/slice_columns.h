@@ -1,0 +1,38 @@
+/*
+ * slice_columns.h: what predictions.c and slice_file.c share: columns of a predictions file that divide its
+ * rows into slices, gathered while the rows are read. Not for use outside lib/metric.
+ */
+#ifndef WINNOW_METRIC_SLICE_COLUMNS_H
+#define WINNOW_METRIC_SLICE_COLUMNS_H
+
+#include "metric/predictions.h"
+
+struct slice_columns {
+    struct slice_column *items;
+    size_t n;
+};
+#define SLICE_COLUMNS_EMPTY ((struct slice_columns){0})
+
+/*
+ * The columns that options ask for, and those that may turn out to be slices. EX_DATAERR: one asked for is
+ * missing.
+ */
+int slice_columns_find(struct slice_columns *c, const struct manifest_reader *r,
+                       const struct predictions_options *options, struct error *err);
+/* The reader's current row is row number `row` of the predictions, counted from 0. */
+int slice_columns_row(struct slice_columns *c, const struct manifest_reader *r, int id_column, size_t row,
+                      struct error *err);
+/* After the last row: adds the slices to p, in the order in which their values came. */
+int slice_columns_finish(const struct slice_columns *c, const struct manifest_schema *s,
+                         struct predictions *p, struct error *err);
+void slice_columns_release(struct slice_columns *c);
+
+/* A new empty slice of p, or NULL. */
+struct slice *predictions_slice_add(struct predictions *p, const char *family, const char *value,
+                                    struct error *err);
+
+/* EX_DATAERR "'FILE', row N (id 'X'): what"; -1. */
+int predictions_row_error(const struct manifest_reader *r, int id_column, struct error *err,
+                          const char *what);
+
+#endif
