@@ -82,11 +82,25 @@ static void default_text(const struct option_row *row, const void *fields, char 
     }
 }
 
-/* Words of text from column `indent` on, the first line starting at `column`. */
-static void wrap(FILE *to, const char *text, int column, int indent, int width)
+#define HELP_COLUMN 28
+#define HELP_WIDTH 80
+
+/* Columns of the terminal that --help goes to, within reason. */
+static int help_width(FILE *to)
 {
-    while (*text) {
-        size_t n = strcspn(text, " ");
+    struct winsize w;
+    if (ioctl(fileno(to), TIOCGWINSZ, &w) || w.ws_col < HELP_WIDTH) return HELP_WIDTH;
+    return w.ws_col < 100 ? w.ws_col : 100;
+}
+
+/* Words of text within the help's width, from column `indent` on. Line breaks count as blanks. */
+static void wrap(FILE *to, const char *text, size_t n_bytes, int indent)
+{
+    const int width = help_width(to);
+    const char *end = text + n_bytes;
+    for (int column = indent; text < end;) {
+        size_t n = strcspn(text, " \n");
+        if (n > (size_t)(end - text)) n = (size_t)(end - text);
         if (column > indent && column + 1 + (int)n > width) {
             fprintf(to, "\n%*s", indent, "");
             column = indent;
@@ -96,13 +110,10 @@ static void wrap(FILE *to, const char *text, int column, int indent, int width)
         }
         fwrite(text, 1, n, to);
         column += (int)n;
-        text += n + strspn(text + n, " ");
+        text += n + strspn(text + n, " \n");
     }
     putc('\n', to);
 }
-
-#define HELP_COLUMN 28
-#define HELP_WIDTH 100
 
 static void help_row(FILE *to, const struct option_row *row, const void *fields)
 {
@@ -124,34 +135,40 @@ static void help_row(FILE *to, const struct option_row *row, const void *fields)
         fprintf(to, "\n%*s", HELP_COLUMN, "");
     else
         fprintf(to, "%*s", HELP_COLUMN - n, "");
-    wrap(to, right.data ? right.data : "", HELP_COLUMN, HELP_COLUMN, HELP_WIDTH);
+    wrap(to, right.data ? right.data : "", right.n_bytes, HELP_COLUMN);
     text_release(&right);
+}
+
+/* Lines that begin with a blank are examples and stay as they are; the others are paragraphs, and wrapped. */
+static void help_details(FILE *to, const char *text)
+{
+    putc('\n', to);
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        if (n == 0 || *text == ' ') {
+            fprintf(to, "%.*s\n", (int)n, text);
+        } else {
+            while (text[n] && text[n + 1] && !strchr(" \n", text[n + 1]))
+                n += 1 + strcspn(text + n + 1, "\n");
+            wrap(to, text, n, 0);
+        }
+        text += n + (text[n] == '\n');
+    }
 }
 
 static void print_help(FILE *to, const struct option_table *t, const void *fields)
 {
     fprintf(to, "usage: %s [OPTION]... %s\n\n%s\n", t->name, t->synopsis, t->summary);
-    for (const char *line = t->details ? t->details : NULL; line;) {
-        /* Lines that begin with a blank are examples and stay as they are; the rest is text. */
-        size_t n = strcspn(line, "\n");
-        char text[2048];
-        if (line == t->details) putc('\n', to);
-        snprintf(text, sizeof text, "%.*s", (int)n, line);
-        if (text[0] == ' ' || n >= sizeof text)
-            fprintf(to, "%.*s\n", (int)n, line);
-        else
-            wrap(to, text, 0, 0, HELP_WIDTH);
-        line = line[n] && line[n + 1] ? line + n + 1 : NULL;
-    }
-    fputs("\noptions:\n", to);
+    if (t->details) help_details(to, t->details);
+    fputs("\noptions:\n"
+          "  -h, --help                print this and exit\n"
+          "      --version             print the version and exit\n",
+          to);
     for (const struct option_row *r = t->rows; r->type != OPTION_END; r++)
         if (r->type == OPTION_HEADING)
             fprintf(to, "\n%s:\n", r->help);
         else
             help_row(to, r, fields);
-    fputs("  -h, --help                print this and exit\n      --version             print the version "
-          "and exit\n",
-          to);
 }
 
 /* name, letter, argument word, choices, default, help: what completions and the manual's test read. */

@@ -44,14 +44,12 @@ static const struct option_table table = {
     .synopsis = "[MANIFEST]",
     .summary = "make rotated, shifted, zoomed ... variants of the training pictures",
     .details = "Reads path; adds variant (0 for the picture itself), source and params, and behind each "
-               "augmented row one row for each made "
-               "picture with its label, group and split. Which variant comes out is a function of --seed, "
-               "the picture's content and the "
-               "variant's number alone, and params says what was drawn. train --augment does the same in "
-               "memory, anew each epoch.\n\n"
+               "augmented row one row for each made picture with its label, group and split. Which variant "
+               "comes out is a function of --seed, the picture's content and the variant's number alone, and "
+               "params says what was drawn. train --augment does the same in memory, anew each epoch.\n\n"
                "  augment --variants 4 --out augmented -o augmented.tsv split.tsv\n"
                "  augment --variants 7 --sheet look.html split.tsv >/dev/null     only the sheet: no --out, "
-               "no files\n",
+               "no files",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

@@ -52,17 +52,14 @@ static const struct option_table table = {
     .synopsis = "[PICTURE | FOLDER | MANIFEST.tsv]...",
     .summary = "score any pictures with a model",
     .details = "Prints a manifest: path, label if there was one, pred (the likeliest class) and p_<class> "
-               "for each class at "
-               "full float "
-               "precision, the temperature applied. One manifest passes all its columns through. Without "
-               "operands a manifest "
-               "comes from standard input. A folder stands for the pictures below it (jpg, jpeg, png, webp, "
-               "gif), sorted.\n\n"
+               "for each class at full float precision, the temperature applied. One manifest passes all its "
+               "columns through. Without operands a manifest comes from standard input. A folder stands for "
+               "the pictures below it (jpg, jpeg, png, webp, gif), sorted.\n\n"
                "Pictures that cannot be read go to --rejects; without it each is named on stderr and the "
                "exit code is 65.\n\n"
                "  classify --model runs/demo/model photo.jpg\n"
                "  classify --model M --threshold hentai+porn=0.7 --format json inbox/\n"
-               "  classify --model M --watch inbox --hand-off sorted -t porn=0.8\n",
+               "  classify --model M --watch inbox --hand-off sorted -t porn=0.8",
     .rows = rows,
     .min_operands = 0,
     .max_operands = -1,

@@ -26,10 +26,9 @@ static const struct option_table table = {
     .synopsis = "REPORT...",
     .summary = "join the reports of the demo page's users into one table, and slices",
     .details = "Reads reports as the demo page saves them (id pdq model_id pred p_<class>... claimed_label "
-               "slice; never a picture). Writes one\n"
-               "row for each picture, model and claim: id label_claimed slices reports model_id "
-               "pred_reported pred fixed label matched_by\n"
-               "distance reported_id pdq. A file that is no report is named, counted and left out.\n\n"
+               "slice; never a picture). Writes one row for each picture, model and claim: id label_claimed "
+               "slices reports model_id pred_reported pred fixed label matched_by distance reported_id pdq. "
+               "A file that is no report is named, counted and left out.\n\n"
                "  collect-reports --manifest all.tsv --predictions eval/predictions.tsv --slices slices.tsv "
                "-o reports.tsv reports/*.tsv\n"
                "  eval --predictions eval/predictions.tsv --slices slices.tsv --out eval",

@@ -79,10 +79,8 @@ static const struct option_table table = {
     .synopsis = "[OLD NEW]",
     .summary = "measure a model: metrics with intervals, slices, a report; compare two",
     .details = "Reads predictions (id label p_<class>... and slice columns) or makes them with --model. "
-               "Writes into --out:\n"
-               "metrics.tsv (metric key value ci_low ci_high n), report.html, roc-VIEW.tsv, pr-VIEW.tsv, "
-               "slices-VIEW.tsv, slices.tsv,\n"
-               "and predictions.tsv with --model.\n\n"
+               "Writes into --out: metrics.tsv (metric key value ci_low ci_high n), report.html, "
+               "roc-VIEW.tsv, pr-VIEW.tsv, slices-VIEW.tsv, slices.tsv, and predictions.tsv with --model.\n\n"
                "  eval --predictions predictions.tsv --out runs/1/eval\n"
                "  eval --model runs/1/model --shards runs/1/shards --split test --log runs/1/log.tsv --out "
                "runs/1/eval\n"

@@ -59,12 +59,10 @@ static const struct option_table table = {
     .synopsis = "",
     .summary = "convert a model for TensorFlow.js, ONNX, Keras, or a browser page",
     .details = "Writes OUT whole or not at all, with a MODEL_CARD.md filled from the model's own record and "
-               "--metrics. "
-               "With --shards "
-               "it prints the accuracy on the test pictures before and after.\n\n"
+               "--metrics. With --shards it prints the accuracy on the test pictures before and after.\n\n"
                "  export --model M --to tfjs --quantize uint8 --shards shards -o web/model\n"
                "  export --model M --to onnx -o model.onnx\n"
-               "  export --model M --to demo --metrics metrics.tsv -o site\n",
+               "  export --model M --to demo --metrics metrics.tsv -o site",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 0,

@@ -132,24 +132,16 @@ const struct option_table fetch_option_table = {
     .summary = "download lists of image URLs into a content-addressed store, never twice",
     .details =
         "INPUT is a manifest with a url column (label and others pass through), a plain list of addresses, "
-        "or a folder of\n"
-        "lists, one a class: CLASS.txt, or raw_data/CLASS/urls_CLASS.txt, or source_urls/CLASS.txt. Without "
-        "INPUT, standard\n"
-        "input. Adds: path bytes xxh128 http_status fetched_at format final_url. Rows come out in input "
-        "order.\n"
-        "\n"
+        "or a folder of lists, one a class: CLASS.txt, or raw_data/CLASS/urls_CLASS.txt, or "
+        "source_urls/CLASS.txt. Without INPUT, standard input. Adds: path bytes xxh128 http_status "
+        "fetched_at format final_url. Rows come out in input order.\n\n"
         "Pictures are STORE/objects/ab/cdef....ext, named by content; path is that, relative to --root. "
-        "STORE has to be inside\n"
-        "--root: with --root data and --store data/pictures, path is pictures/objects/.... STORE/journal.tsv "
-        "has a line for every\n"
-        "attempt; a rerun asks only for what is new or due. fetched_at is when the bytes first came, so a "
-        "rerun with nothing\n"
-        "new writes the same file. One run at a time for a store: another one exits with 75.\n"
-        "\n"
-        "The first INT or TERM lets transfers in flight end, a second one drops them; run again to go on.\n"
-        "\n"
-        "  fetch --store data --contact https://example.org/bot lists/ -o fetched.tsv --rejects "
-        "rejects.tsv\n",
+        "STORE has to be inside --root: with --root data and --store data/pictures, path is "
+        "pictures/objects/.... STORE/journal.tsv has a line for every attempt; a rerun asks only for what is "
+        "new or due. fetched_at is when the bytes first came, so a rerun with nothing new writes the same "
+        "file. One run at a time for a store: another one exits with 75.\n\n"
+        "The first INT or TERM lets transfers in flight end, a second one drops them; run again to go on.\n\n"
+        "  fetch --store data --contact https://example.org/bot lists/ -o fetched.tsv --rejects rejects.tsv",
     .rows = rows,
     .min_operands = 0,
     .max_operands = -1,

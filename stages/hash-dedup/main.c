@@ -51,16 +51,11 @@ static const struct option_table table = {
     .name = "hash-dedup",
     .synopsis = "[MANIFEST]",
     .summary = "take exact duplicates out of a manifest",
-    .details =
-        "Reads path, and label, bytes and xxh128 where they are there; adds bytes and xxh128. Rows that "
-        "bring "
-        "their xxh128 cost no "
-        "I/O at all. The other files are compared by size, last block and XXH3-128 of every byte; xxh128 is "
-        "filled for those that "
-        "had to be read whole. One row of each group stays; the others are rejected as duplicate-of (the "
-        "path "
-        "that stays), "
-        "same-file-as (a hard link or a symbolic link), duplicate-row or label-conflict.\n",
+    .details = "Reads path, and label, bytes and xxh128 where they are there; adds bytes and xxh128. Rows "
+               "that bring their xxh128 cost no I/O at all. The other files are compared by size, last block "
+               "and XXH3-128 of every byte; xxh128 is filled for those that had to be read whole. One row of "
+               "each group stays; the others are rejected as duplicate-of (the path that stays), "
+               "same-file-as (a hard link or a symbolic link), duplicate-row or label-conflict.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

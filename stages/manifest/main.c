@@ -20,19 +20,18 @@ static const struct option_table table = {
     .name = "manifest",
     .synopsis = "split MANIFEST PREFIX | merge PART... | cat MANIFEST...",
     .summary = "split a manifest into parts, merge their results, concatenate manifests",
-    .details =
-        "split writes PREFIX000.tsv, PREFIX001.tsv, ... with a column part_row, which every program passes "
-        "through. merge brings the rows of\n"
-        "the parts (or of their rejects) back in that order and drops the column: the result is what one run "
-        "over the whole would have written.\n\n"
-        "  manifest split --parts 8 --by host urls.tsv work/in-\n"
-        "  fetch ... work/in-003.tsv -o work/out-003.tsv --rejects work/rej-003.tsv       (eight of these, "
-        "anywhere)\n"
-        "  manifest merge work/out-*.tsv -o fetched.tsv\n\n"
-        "cat joins manifests of different columns by name; what a manifest lacks is empty.",
+    .details = "split writes PREFIX000.tsv, PREFIX001.tsv, ... with a column part_row, which every program "
+               "passes through. merge brings the rows of the parts (or of their rejects) back in that order "
+               "and drops the column: the result is what one run over the whole would have written.\n\n"
+               "  manifest split --parts 8 --by host urls.tsv work/in-\n"
+               "  fetch ... work/in-003.tsv -o work/out-003.tsv --rejects work/rej-003.tsv       (eight of "
+               "these, anywhere)\n"
+               "  manifest merge work/out-*.tsv -o fetched.tsv\n\n"
+               "cat joins manifests of different columns by name; what a manifest lacks is empty.",
     .rows = rows,
     .min_operands = 2,
-    .max_operands = -1};
+    .max_operands = -1,
+};
 
 int main(int argc, char **argv)
 {

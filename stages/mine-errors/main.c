@@ -65,11 +65,9 @@ static const struct option_table table = {
     .synopsis = "[PREDICTIONS]",
     .summary = "rank likely label errors, and write a page to review them on",
     .details = "Reads id (or xxh128), label, p_<class>... and passes every column on; adds suggested, score, "
-               "method, rank, and aum\n"
-               "and note where known. Worst first. Predictions of training rows must be out-of-fold ones "
-               "(train --folds).\n"
-               "Rows of the test split are marked in note, never left out: a test set cleaned by the model "
-               "under test flatters it.\n\n"
+               "method, rank, and aum and note where known. Worst first. Predictions of training rows must "
+               "be out-of-fold ones (train --folds). Rows of the test split are marked in note, never left "
+               "out: a test set cleaned by the model under test flatters it.\n\n"
                "  mine-errors --predictions runs/1/oof.tsv --budget 5400 --review review.html --manifest "
                "all.tsv -o suspects.tsv",
     .rows = rows,

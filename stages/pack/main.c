@@ -51,13 +51,12 @@ static const struct option_table table = {
     .summary = "decode and resize pictures once, into shards",
     .details =
         "Reads path and label; split (train where a row has none), group, fold, variant, source and params "
-        "go into the index when "
-        "they are there. The preprocessing is that of docs/preprocessing.md, the same as in eval, classify "
-        "and the demo page.\n\n"
+        "go into the index when they are there. The preprocessing is that of docs/preprocessing.md, the same "
+        "as in eval, classify and the demo page.\n\n"
         "  pack --size 299 -o shards augmented.tsv      shards/index.tsv lists shard-00000.bin, "
         "shard-00000.tsv ...\n"
         "  pack --check shards                          0: sound; 65: says what is damaged\n"
-        "  pack --format webdataset -o tars split.tsv   tars/train-00000.tar with KEY.jpg KEY.cls KEY.json\n",
+        "  pack --format webdataset -o tars split.tsv   tars/train-00000.tar with KEY.jpg KEY.cls KEY.json",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

@@ -79,13 +79,10 @@ static const struct option_table table = {
     .summary = "take near duplicates out of a manifest, and group what is alike",
     .details =
         "Reads path (and label, bytes, xxh128, width, height, pdq, pdq_quality, pdq_family, group where they "
-        "are there); adds bytes, "
-        "xxh128, pdq, pdq_quality, pdq_family and group. Rows that bring a pdq of the same family are not "
-        "decoded. One row stays of "
-        "the pictures within --distance of it; the others are rejected as near-duplicate-of (distance and "
-        "path "
-        "of the one that "
-        "stays). Near duplicates under two labels are all rejected as label-conflict, for review.\n",
+        "are there); adds bytes, xxh128, pdq, pdq_quality, pdq_family and group. Rows that bring a pdq of "
+        "the same family are not decoded. One row stays of the pictures within --distance of it; the others "
+        "are rejected as near-duplicate-of (distance and path of the one that stays). Near duplicates under "
+        "two labels are all rejected as label-conflict, for review.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

@@ -37,17 +37,14 @@ static const struct option_table table = {
     .name = "purge",
     .synopsis = "--store DIR RUN...",
     .summary = "remove what runs made from pictures that were taken down",
-    .details = "First `fetch --store DIR --takedown FILE` takes pictures out of the store; then purge looks "
-               "through the folders of runs:\n"
-               "rows about such a picture leave every table (*.tsv; by path, source, id, xxh128 or url), "
-               "made pictures are removed, a shard\n"
-               "set that holds one is removed whole, a tar too, as are caches and pages of a run that had "
-               "one; make builds those again\n"
-               "without it. What killed programs left half made goes in any case.\n"
-               "The store's partial bodies go all: nobody can tell what they are parts of.\n"
-               "Models that were trained with it are named: train them again. The output has a row for each "
-               "thing done: action path rows.\n"
-               "A second run finds nothing more to do.\n",
+    .details =
+        "First `fetch --store DIR --takedown FILE` takes pictures out of the store; then purge looks through "
+        "the folders of runs: rows about such a picture leave every table (*.tsv; by path, source, id, "
+        "xxh128 or url), made pictures are removed, a shard set that holds one is removed whole, a tar too, "
+        "as are caches and pages of a run that had one; make builds those again without it. What killed "
+        "programs left half made goes in any case. The store's partial bodies go all: nobody can tell what "
+        "they are parts of. Models that were trained with it are named: train them again. The output has a "
+        "row for each thing done: action path rows. A second run finds nothing more to do.",
     .rows = rows,
     .min_operands = 1,
     .max_operands = -1,

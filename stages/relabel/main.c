@@ -28,11 +28,9 @@ static const struct option_table table = {
     .synopsis = "[MANIFEST]",
     .summary = "apply reviewers' decisions to a manifest",
     .details = "Reads xxh128 (or id) and label; writes label and adds label_given, the label before the "
-               "first change. A decision is keep,\n"
-               "relabel, drop or unsure; of several about one picture the last counts, and pictures on which "
-               "reviewers disagree are\n"
-               "reported. keep with a label makes that the label (it undoes an earlier relabel). Doing it "
-               "twice is doing it once.\n\n"
+               "first change. A decision is keep, relabel, drop or unsure; of several about one picture the "
+               "last counts, and pictures on which reviewers disagree are reported. keep with a label makes "
+               "that the label (it undoes an earlier relabel). Doing it twice is doing it once.\n\n"
                "  relabel --decisions decisions.tsv --rejects dropped.tsv -o next.tsv all.tsv",
     .rows = rows,
     .max_operands = 1,

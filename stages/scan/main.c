@@ -28,12 +28,10 @@ static const struct option_table table = {
     .summary = "turn folders of pictures into a manifest",
     .details =
         "Writes path and label, sorted by path, each file once. Folders are walked to any depth; paths are "
-        "relative to "
-        "--root, "
-        "and so are the FOLDERs. FIFOs, devices, links and names that are not UTF-8 go to --rejects with a "
-        "reason.\n\n"
+        "relative to --root, and so are the FOLDERs. FIFOs, devices, links and names that are not UTF-8 go "
+        "to --rejects with a reason.\n\n"
         "  scan raw_data                   raw_data/<label>/**/*.jpg\n"
-        "  scan raw_data/cat raw_data/dog  two classes of it, for files that lie directly in these folders\n",
+        "  scan raw_data/cat raw_data/dog  two classes of it, for files that lie directly in these folders",
     .rows = rows,
     .min_operands = 1,
     .max_operands = -1,

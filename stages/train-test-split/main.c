@@ -33,13 +33,10 @@ static const struct option_table table = {
     .name = "train-test-split",
     .synopsis = "[MANIFEST]",
     .summary = "divide pictures into train, val and test; near copies stay together",
-    .details =
-        "Reads label and group, adds split (and fold). Where a group goes is a function of the seed and the "
-        "group's name, so "
-        "pictures that are added later never move the old ones; the shares are then met per label to within "
-        "the "
-        "luck of the draw. "
-        "A label of few groups still gets one in each part. A group that spans labels stays whole.\n",
+    .details = "Reads label and group, adds split (and fold). Where a group goes is a function of the seed "
+               "and the group's name, so pictures that are added later never move the old ones; the shares "
+               "are then met per label to within the luck of the draw. A label of few groups still gets one "
+               "in each part. A group that spans labels stays whole.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

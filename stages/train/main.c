@@ -134,15 +134,13 @@ static const struct option_table table = {
     .summary = "fit a classifier to a packed set of pictures",
     .details =
         "RUN/model is the best model by validation, RUN/log.tsv has a row an epoch, "
-        "RUN/events.out.tfevents.winnow is for "
-        "TensorBoard. A run that was stopped, also by kill -9, goes on from its checkpoint when the same "
-        "command is given "
-        "again and ends with the same bytes; a run that is complete is left as it is. INT and TERM write a "
-        "checkpoint first.\n\n"
+        "RUN/events.out.tfevents.winnow is for TensorBoard. A run that was stopped, also by kill -9, goes on "
+        "from its checkpoint when the same command is given again and ends with the same bytes; a run that "
+        "is complete is left as it is. INT and TERM write a checkpoint first.\n\n"
         "  train --shards set --base models/base/inception_v3 --phase head --folds 5 --out runs/head\n"
         "  train --shards set --base runs/head/model --phase fine-tune --boundary-cache f16 --out runs/fine\n"
         "  mpirun -np 4 -map-by slot:PE=8 train --shards set --base runs/head/model --phase fine-tune "
-        "--batch 64 --out runs/fine\n",
+        "--batch 64 --out runs/fine",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 0,

@@ -47,16 +47,13 @@ static const struct option_table table = {
     .name = "validate",
     .synopsis = "[MANIFEST]",
     .summary = "keep the rows whose files are sound pictures within the rules",
-    .details =
-        "Reads path, adds format width height orientation frames mode (sizes as shown, after EXIF "
-        "orientation). What a file is comes "
-        "from its bytes, never from its name. Every picture is decoded whole, in worker processes without "
-        "rights.\n\n"
-        "Reasons in --rejects: not-found unreadable outside-root empty-file too-few-bytes too-many-bytes "
-        "not-a-picture unsupported "
-        "too-many-pixels too-many-scans decode-truncated decode-corrupt decode-memory decode-timeout "
-        "decode-crashed "
-        "side-too-short side-too-long aspect-too-long too-many-frames format-not-wanted mode-not-wanted.\n",
+    .details = "Reads path, adds format width height orientation frames mode (sizes as shown, after EXIF "
+               "orientation). What a file is comes from its bytes, never from its name. Every picture is "
+               "decoded whole, in worker processes without rights.\n\n"
+               "Reasons in --rejects: not-found unreadable outside-root empty-file too-few-bytes "
+               "too-many-bytes not-a-picture unsupported too-many-pixels too-many-scans decode-truncated "
+               "decode-corrupt decode-memory decode-timeout decode-crashed side-too-short side-too-long "
+               "aspect-too-long too-many-frames format-not-wanted mode-not-wanted.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,
