@@ -142,13 +142,13 @@ static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backen
             char *end;
             long v = strtol(s, &end, 10);
             if (end == s || v < 0 || v > 1000 || (*end && *end != ','))
-                return error_set(err, EX_USAGE, "cuda: WINNOW_CUDA_DEVICES '%s' is no list such as 0,1",
+                return error_set(err, EX_USAGE, "cuda: WINNOW_CUDA_DEVICES '%s' is not a list such as 0,1",
                                  list);
             if (*n == CUDA_MAX_GPUS)
                 return error_set(err, EX_USAGE, "cuda: more than %d GPUs in '%s'", CUDA_MAX_GPUS, list);
             for (int i = 0; i < *n; i++)
                 if (devices[i] == (int)v)
-                    return error_set(err, EX_USAGE, "cuda: GPU %ld is twice in '%s'", v, list);
+                    return error_set(err, EX_USAGE, "cuda: GPU %ld appears twice in '%s'", v, list);
             devices[(*n)++] = (int)v;
             if (!*end) break;
             s = end + 1;
@@ -178,9 +178,10 @@ static int check_bf16(struct backend *b, struct error *err)
     if (!rc && (transform(g, NULL, wide, g->ones, narrow, g->ones_bf16, false, &why) ||
                 transform(g, NULL, narrow, g->ones_bf16, wide, g->ones, false, &why) ||
                 cuda_check(&why, NULL, "cudaStreamSynchronize", cudaStreamSynchronize(g->compute))))
-        rc = error_set(err, EX_NODEVICE,
-                       "cuda: precision bf16 is not to be had: cuDNN does not convert types here (%s)",
-                       why.text);
+        rc =
+            error_set(err, EX_NODEVICE,
+                      "cuda: precision bf16 is not available: cuDNN does not convert between types here (%s)",
+                      why.text);
     if (wide) cudnnDestroyTensorDescriptor(wide);
     if (narrow) cudnnDestroyTensorDescriptor(narrow);
     return rc ? -1 : 0;
@@ -208,7 +209,7 @@ static void cuda_close(struct backend *b)
 {
     if (!b) return;
     algorithms_close(b);
-    group_close(b);
+    multi_gpu_close(b);
     for (int i = 0; i < b->n_gpus; i++)
         gpu_close(&b->gpu[i]);
     free(b);
@@ -240,7 +241,7 @@ static int cuda_open(struct backend **out, const struct backend_options *options
                   b->properties.name, b->properties.major, b->properties.minor);
         goto fail;
     }
-    if ((options->precision == PRECISION_BF16 && check_bf16(b, err)) || group_open(b, err) ||
+    if ((options->precision == PRECISION_BF16 && check_bf16(b, err)) || multi_gpu_open(b, err) ||
         algorithms_open(b, err))
         goto fail;
     describe(b);

@@ -1,11 +1,12 @@
 /*
  * cuda.h: the CUDA backend from the inside. cuDNN and cuBLAS do all arithmetic; this is bookkeeping in C.
  *
- * Layout: maps are NHWC, in float32 or (precision bf16) bfloat16; vectors (h = w = 1) and everything that is
- * summed or learnt are float32. Kernels are [cout][kh][kw][cin], dense weights Keras' [cin][cout].
+ * Layout: maps are NHWC, in float32 or (precision bf16) bfloat16; vectors (h = w = 1) and everything that
+ * is summed or learnt are float32. Kernels are [cout][kh][kw][cin], dense weights Keras' [cin][cout].
  *
  * Several GPUs look like one device: each holds every buffer, works on n/k pictures of each batch, and
- * gradients are summed the first time anybody looks at them (group.c). With one GPU none of that happens.
+ * gradients are summed the first time anybody looks at them (cuda_multi_gpu.c). With one GPU none of that
+ * happens.
  */
 #ifndef WINNOW_TENSOR_CUDA_CUDA_H
 #define WINNOW_TENSOR_CUDA_CUDA_H
@@ -49,7 +50,7 @@ struct gpu {
     cudaEvent_t written, summed;
 };
 
-struct algorithms; /* algorithms.c */
+struct algorithms; /* cuda_algorithms.c */
 
 struct backend {
     struct backend_options options;
@@ -60,7 +61,7 @@ struct backend {
     size_t workspace_limit;
     struct algorithms *algorithms;
     int next_staging;
-    struct nccl *nccl; /* group.c */
+    struct nccl *nccl; /* cuda_multi_gpu.c */
     size_t bucket_bytes;
 };
 
@@ -148,7 +149,7 @@ static inline char *at(const struct slot *s, int gpu)
 
 extern const float one, zero; /* host scalars of the libraries' alpha and beta */
 
-/* --- descriptors (operand.c) --- */
+/* --- descriptors (cuda_operand.c) --- */
 
 static inline bool is_vector(const struct tensor_shape *s) { return s->h == 1 && s->w == 1; }
 cudnnDataType_t stored_type(const struct backend *b, const struct tensor_shape *s);
@@ -193,7 +194,7 @@ int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, c
 
 /* --- operations --- */
 
-/* op.c */
+/* cuda_op.c */
 int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err);
 void cuda_op_destroy(struct backend *b, struct backend_op *op);
 bool cuda_writes_slice(const struct backend *b, const struct op_desc *d);
@@ -221,7 +222,7 @@ struct run {
 int op_activate(const struct run *r, void *full, struct error *err);
 int op_activation_backward(const struct run *r, struct error *err); /* dy *= act'(y), in the slot */
 
-/* conv.c, norm.c, simple.c: _make describes and plans, after x, y, n and name are set */
+/* cuda_conv.c, cuda_norm.c, cuda_elementwise.c: _make describes and plans, after x, y, n and name are set */
 int conv_make(struct backend *b, struct backend_op *op, struct error *err);
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
               struct error *err);
@@ -235,14 +236,14 @@ int norm_forward(const struct run *r, struct error *err);
 int norm_backward(const struct run *r, struct error *err);
 int affine_forward(const struct run *r, struct error *err);
 int affine_backward(const struct run *r, struct error *err);
-int simple_make(struct backend *b, struct backend_op *op, struct error *err);
-int simple_forward(const struct run *r, struct error *err);
-int simple_backward(const struct run *r, struct error *err);
+int elementwise_make(struct backend *b, struct backend_op *op, struct error *err);
+int elementwise_forward(const struct run *r, struct error *err);
+int elementwise_backward(const struct run *r, struct error *err);
 int pool_make(struct backend *b, struct backend_op *op, struct error *err);
 int pool_forward(const struct run *r, struct error *err);
 int pool_backward(const struct run *r, struct error *err);
 
-/* --- algorithms (algorithms.c) --- */
+/* --- algorithms (cuda_algorithms.c) --- */
 
 enum conv_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
 int algorithms_open(struct backend *b, struct error *err);
@@ -255,7 +256,7 @@ void algorithms_close(struct backend *b);
 int algorithm_choose(struct backend *b, struct backend_op *op, enum conv_pass pass, struct pass *out,
                      struct error *err);
 
-/* --- in and out (transfer.c) --- */
+/* --- in and out (cuda_transfer.c) --- */
 
 int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
                        int n_rows, struct error *err);
@@ -275,7 +276,7 @@ int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, stru
 /* Pictures of a batch of n that one GPU works on: n / k. */
 int pictures_each(const struct backend *b, int n);
 
-/* --- flat arenas (arena.c) --- */
+/* --- flat arenas (cuda_optimizer.c) --- */
 
 int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err);
 int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err);
@@ -287,15 +288,15 @@ int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, siz
 int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
               const struct adam_step *s, struct error *err);
 
-/* --- several GPUs (group.c) --- */
+/* --- several GPUs (cuda_multi_gpu.c) --- */
 
-int group_open(struct backend *b, struct error *err);
-void group_close(struct backend *b);
+int multi_gpu_open(struct backend *b, struct error *err);
+void multi_gpu_close(struct backend *b);
 /* Before [s, s+bytes) is written: waits for a sum that is under way over it. Both do nothing with one GPU. */
-int group_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err);
+int multi_gpu_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err);
 /* After: marks it as different on each GPU, and may begin to sum what is complete. */
-int group_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err);
+int multi_gpu_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err);
 /* Makes the buffer one again, queued: before anything reads across a gradient or a statistic. */
-int group_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
+int multi_gpu_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
 
 #endif

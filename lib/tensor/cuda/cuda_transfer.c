@@ -1,5 +1,5 @@
 /*
- * transfer.c: pictures and weights between host and GPUs.
+ * cuda_transfer.c: pictures and weights between host and GPUs.
  *
  * A batch goes through one of two pinned buffers and a copy stream of its own into one of two device buffers,
  * and from there, on the compute stream, into its slot: so the copy of batch i+1 runs while the GPU still
@@ -259,7 +259,7 @@ int cuda_param_upload(struct backend *b, struct slot to, const struct param_shap
 {
     size_t n = param_values(p);
     float *ours = mem_alloc(n * sizeof *ours, err);
-    int rc = ours ? group_settle(b, to.buffer, err) : -1;
+    int rc = ours ? multi_gpu_settle(b, to.buffer, err) : -1;
     if (!rc) reorder(p, keras, ours, false);
     for (int k = 0; !rc && k < b->n_gpus; k++)
         rc = gpu_upload(&b->gpu[k], at(&to, k), ours, n * sizeof *ours, err);
@@ -270,7 +270,7 @@ int cuda_param_upload(struct backend *b, struct slot to, const struct param_shap
 int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
                         struct error *err)
 {
-    if (group_settle(b, from.buffer, err) || gpu_use(&b->gpu[0], err) ||
+    if (multi_gpu_settle(b, from.buffer, err) || gpu_use(&b->gpu[0], err) ||
         fetch(&b->gpu[0], at(&from, 0), param_values(p) * sizeof(float), err))
         return -1;
     reorder(p, b->gpu[0].download_pinned, keras, true);

@@ -1,7 +1,7 @@
 /*
- * arena.c: arithmetic over whole arenas of parameters, and the optimisers' steps made of it. A step is a
- * handful of calls whatever the number of layers: three for SGD, three and five for every four million values
- * for Adam.
+ * cuda_optimizer.c: arithmetic over whole arenas of parameters, and the optimisers' steps made of it. A
+ * step is a handful of calls whatever the number of layers: three for SGD, three and five for every four
+ * million values for Adam.
  *
  * cuBLAS counts in int: longer arenas go in pieces of 2^30.
  */
@@ -28,14 +28,14 @@
 
 int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
 {
-    if (group_settle(b, y.buffer, err)) return -1;
+    if (multi_gpu_settle(b, y.buffer, err)) return -1;
     EACH_PIECE(b, n, CUDA(NULL, cudaMemsetAsync(FLOATS(y), 0, (size_t)count * sizeof(float), gpu->compute)));
     return 0;
 }
 
 int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
 {
-    if (group_settle(b, x.buffer, err) || group_settle(b, y.buffer, err)) return -1;
+    if (multi_gpu_settle(b, x.buffer, err) || multi_gpu_settle(b, y.buffer, err)) return -1;
     EACH_PIECE(b, n,
                CUDA(NULL, cudaMemcpyAsync(FLOATS(y), FLOATS(x), (size_t)count * sizeof(float),
                                           cudaMemcpyDeviceToDevice, gpu->compute)));
@@ -56,13 +56,15 @@ static int axpy(struct backend *b, struct slot y, struct slot x, size_t n, float
 
 int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
 {
-    return group_settle(b, y.buffer, err) || scal(b, y, n, a, err) ? -1 : 0;
+    return multi_gpu_settle(b, y.buffer, err) || scal(b, y, n, a, err) ? -1 : 0;
 }
 
 int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
 {
-    return group_settle(b, x.buffer, err) || group_settle(b, y.buffer, err) || axpy(b, y, x, n, a, err) ? -1
-                                                                                                        : 0;
+    return multi_gpu_settle(b, x.buffer, err) || multi_gpu_settle(b, y.buffer, err) ||
+                   axpy(b, y, x, n, a, err)
+               ? -1
+               : 0;
 }
 
 /* nrm2 scales as it goes, so that a square too large for a float is no overflow; it waits for its answer. */
@@ -70,7 +72,7 @@ int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out,
 {
     struct gpu *g = &b->gpu[0];
     *out = 0;
-    if (group_settle(b, x.buffer, err) || gpu_use(g, err)) return -1;
+    if (multi_gpu_settle(b, x.buffer, err) || gpu_use(g, err)) return -1;
     for (size_t first = 0; first < n; first += PIECE) {
         float norm = 0;
         int count = (int)(n - first < PIECE ? n - first : PIECE);
@@ -83,7 +85,8 @@ int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out,
 int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
              const struct sgd_step *s, struct error *err)
 {
-    if (group_settle(b, g.buffer, err) || scal(b, v, n, s->momentum, err) || axpy(b, v, g, n, -s->rate, err))
+    if (multi_gpu_settle(b, g.buffer, err) || scal(b, v, n, s->momentum, err) ||
+        axpy(b, v, g, n, -s->rate, err))
         return -1;
     if (!s->nesterov) return axpy(b, p, v, n, 1, err);
     return axpy(b, p, v, n, s->momentum, err) || axpy(b, p, g, n, -s->rate, err) ? -1 : 0;
@@ -155,7 +158,7 @@ int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, st
     double t = (double)s->step;
     float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
     const char *who = "Adam";
-    int rc = group_settle(b, g.buffer, err) || DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) ||
+    int rc = multi_gpu_settle(b, g.buffer, err) || DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) ||
              DNN(who, cudnnCreateOpTensorDescriptor(&root)) ||
              DNN(who, cudnnSetOpTensorDescriptor(multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
                                                  CUDNN_PROPAGATE_NAN)) ||

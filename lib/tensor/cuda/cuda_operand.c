@@ -1,6 +1,6 @@
 /*
- * operand.c: tensors as cuDNN wants them: descriptors, and copies to and from scratch where the stored form
- * does not suit.
+ * cuda_operand.c: tensors as cuDNN wants them: descriptors, and copies to and from scratch where the
+ * stored form does not suit.
  */
 #include "tensor/cuda/cuda.h"
 

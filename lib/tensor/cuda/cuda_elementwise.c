@@ -1,9 +1,9 @@
 /*
- * simple.c: activation, addition, concatenation, zero padding, reshape, dropout's product, softmax.
+ * cuda_elementwise.c: activation, addition, concatenation, zero padding, reshape, dropout's product, softmax.
  */
 #include "tensor/cuda/cuda.h"
 
-int simple_make(struct backend *b, struct backend_op *op, struct error *err)
+int elementwise_make(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
     struct tensor_shape ys = op->y.shape;
@@ -44,10 +44,10 @@ int simple_make(struct backend *b, struct backend_op *op, struct error *err)
                                                   CUDNN_PROPAGATE_NAN))))
         return -1;
     if (d->kind == OP_MULTIPLY && !is_vector(&ys))
-        return error_set(err, EX_UNAVAILABLE, "cuda: %s: a product of something else than vectors", op->name);
+        return error_set(err, EX_UNAVAILABLE, "cuda: %s: dropout needs vectors", op->name);
     for (int i = 0; i < d->n_x; i++)
         if (op->x[i].stored_type != op->type)
-            return error_set(err, EX_UNAVAILABLE, "cuda: %s: maps and vectors mixed", op->name);
+            return error_set(err, EX_UNAVAILABLE, "cuda: %s: its inputs mix maps and vectors", op->name);
     return 0;
 }
 
@@ -93,7 +93,7 @@ static int product(const struct run *r, const void *a, void *c, bool add, struct
                                        mask, add ? &one : &zero, op->x[0].full, c));
 }
 
-int simple_forward(const struct run *r, struct error *err)
+int elementwise_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     cudnnHandle_t dnn = r->g->dnn;
@@ -122,11 +122,11 @@ int simple_forward(const struct run *r, struct error *err)
     case OP_SOFTMAX:
         return DNN(op->name, cudnnSoftmaxForward(dnn, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL,
                                                  &one, op->x[0].full, x, &zero, op->y.full, y));
-    default: return error_set(err, EX_SOFTWARE, "cuda: %s: not an operation of simple.c", op->name);
+    default: return error_set(err, EX_SOFTWARE, "cuda: %s: not an operation of cuda_elementwise.c", op->name);
     }
 }
 
-int simple_backward(const struct run *r, struct error *err)
+int elementwise_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     const struct op_io *io = r->io;

@@ -1,6 +1,6 @@
 /*
- * norm.c: batch norm with the batch's statistics, with the moving ones, and as a constant scale and shift.
- * Its vectors are float32 in every precision, as cuDNN has it.
+ * cuda_norm.c: batch norm with the batch's statistics, with the moving ones, and as a constant scale and
+ * shift. Its vectors are float32 in every precision, as cuDNN has it.
  */
 #include "tensor/cuda/cuda.h"
 

@@ -1,5 +1,5 @@
 /*
- * pool.c: maximum and average over windows. cuDNN knows only the same padding on both sides; another one
+ * cuda_pool.c: maximum and average over windows. cuDNN knows only the same padding on both sides; another one
  * ("same" with an even window or a stride) is made by padding x in scratch: with the lowest float for a
  * maximum, with zeros for an average, whose sums are then divided by the number of values that were really
  * there.

@@ -1,5 +1,5 @@
 /*
- * algorithms.c: which algorithm for which convolution. cuDNN's own search tries them all on the GPU; its
+ * cuda_algorithms.c: which algorithm for which convolution. cuDNN's own search tries them all on the GPU; its
  * answer is kept in a small text file, so that it is asked once for each shape, card and cuDNN version.
  *
  * A line is: device, compute capability, cuDNN version, the convolution, algorithm, tab-separated. Lines are

@@ -1,12 +1,12 @@
 /*
- * group.c: several GPUs that look like one. Each works on its part of every batch; what differs between them
- * afterwards is the gradients (to be summed: the engine's loss gradient is already divided by the whole
- * batch) and the moving statistics (to be averaged). They are marked when written and made one again, by one
- * flat ncclAllReduce, before anything else looks at their buffer.
+ * cuda_multi_gpu.c: several GPUs that look like one. Each works on its part of every batch; what differs
+ * between them afterwards is the gradients (to be summed: the engine's loss gradient is already divided by
+ * the whole batch) and the moving statistics (to be averaged). They are marked when written and made one
+ * again, by one flat ncclAllReduce, before anything else looks at their buffer.
  *
  * Backward writes gradients from the end of their arena to its beginning. While that order holds, whatever
- * has grown to a bucket (16 MiB; WINNOW_CUDA_BUCKET_KIB) is summed on a stream of its own while backward goes
- * on; what is left follows at the end.
+ * has grown to a bucket (16 MiB; WINNOW_CUDA_BUCKET_KIB) is summed on a stream of its own while backward
+ * goes on; what is left follows at the end.
  *
  * NCCL is opened at run time, only for more than one GPU: a machine with one needs none.
  */
@@ -36,7 +36,7 @@ static int nccl_check(const struct nccl *n, struct error *err, const char *call,
                                  : error_set(err, EX_OSERR, "cuda: %s: %s", call, n->error_string(result));
 }
 
-int group_open(struct backend *b, struct error *err)
+int multi_gpu_open(struct backend *b, struct error *err)
 {
     ncclComm_t comms[CUDA_MAX_GPUS];
     int devices[CUDA_MAX_GPUS];
@@ -66,7 +66,7 @@ int group_open(struct backend *b, struct error *err)
     return 0;
 }
 
-void group_close(struct backend *b)
+void multi_gpu_close(struct backend *b)
 {
     if (!b->nccl) return;
     for (int i = 0; i < b->n_gpus; i++)
@@ -108,13 +108,13 @@ static int reduce(struct backend *b, struct backend_buffer *buffer, size_t begin
     return rc;
 }
 
-int group_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err)
+int multi_gpu_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err)
 {
     struct backend_buffer *buffer = s->buffer;
     if (b->n_gpus < 2 || !buffer || s->offset >= buffer->flying_end ||
         s->offset + bytes <= buffer->flying_begin)
         return 0;
-    return group_settle(b, buffer, err);
+    return multi_gpu_settle(b, buffer, err);
 }
 
 /*
@@ -122,7 +122,7 @@ int group_before_write(struct backend *b, const struct slot *s, size_t bytes, st
  * (but for the gaps that alignment leaves): then a bucket that is full can be summed while backward goes on
  * below it.
  */
-int group_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err)
+int multi_gpu_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err)
 {
     struct backend_buffer *buffer = s->buffer;
     size_t begin = s->offset, end = s->offset + bytes;
@@ -148,7 +148,7 @@ int group_mark(struct backend *b, const struct slot *s, size_t bytes, bool avera
     return 0;
 }
 
-int group_settle(struct backend *b, struct backend_buffer *buffer, struct error *err)
+int multi_gpu_settle(struct backend *b, struct backend_buffer *buffer, struct error *err)
 {
     if (b->n_gpus < 2 || !buffer ||
         (buffer->partial_begin == buffer->partial_end && buffer->flying_begin == buffer->flying_end))

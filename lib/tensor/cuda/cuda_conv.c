@@ -1,5 +1,5 @@
 /*
- * conv.c: convolutions, depthwise ones as groups, and dense layers.
+ * cuda_conv.c: convolutions, depthwise ones as groups, and dense layers.
  *
  * A convolution is tried in NHWC first, then in NCHW (staged), then, in bf16, in float32: the first form in
  * which cuDNN supports all the passes it is needed for is taken when it is planned. Bias and activation go
@@ -307,8 +307,7 @@ int dense_make(struct backend *b, struct backend_op *op, struct error *err)
     op->constant_bytes = round_up(op->weight_bytes) + round_up((size_t)d->y.c * sizeof(float));
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
     if (!is_vector(&xs) || !is_vector(&ys))
-        return error_set(err, EX_UNAVAILABLE, "cuda: %s: a dense layer of something else than vectors",
-                         op->name);
+        return error_set(err, EX_UNAVAILABLE, "cuda: %s: a dense layer needs vectors", op->name);
     return operand_make(&op->x[0], op->name, &xs, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, NULL,
                         false, err) ||
                    operand_make(&op->y, op->name, &ys, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC,

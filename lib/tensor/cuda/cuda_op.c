@@ -1,5 +1,5 @@
 /*
- * op.c: planning and running one operation: what all kinds share. An operation is described once
+ * cuda_op.c: planning and running one operation: what all kinds share. An operation is described once
  * (descriptors, algorithms, where its scratch lies in the workspace) and then run for each GPU.
  */
 #include "tensor/cuda/cuda.h"
@@ -75,7 +75,7 @@ static int make(struct backend *b, struct backend_op *op, struct error *err)
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL: return pool_make(b, op, err);
-    default: return simple_make(b, op, err);
+    default: return elementwise_make(b, op, err);
     }
 }
 
@@ -214,7 +214,7 @@ static int run_all(struct backend *b, struct backend_op *op, const struct op_io 
 int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                     struct error *err)
 {
-    run_function run = simple_forward;
+    run_function run = elementwise_forward;
     switch (op->d.kind) {
     case OP_CONV:
     case OP_DEPTHWISE: run = conv_forward; break;
@@ -226,11 +226,13 @@ int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io
     case OP_GLOBAL_AVERAGE_POOL: run = pool_forward; break;
     default: break;
     }
-    if ((io->use_moving && group_settle(b, io->mean.buffer, err)) || run_all(b, op, io, workspace, run, err))
+    if ((io->use_moving && multi_gpu_settle(b, io->mean.buffer, err)) ||
+        run_all(b, op, io, workspace, run, err))
         return -1;
     if (op->d.kind == OP_BATCH_NORM && !io->use_moving && io->momentum != 1 && io->mean.buffer) {
         size_t bytes = (size_t)op->d.y.c * sizeof(float);
-        return group_mark(b, &io->mean, bytes, true, err) || group_mark(b, &io->variance, bytes, true, err)
+        return multi_gpu_mark(b, &io->mean, bytes, true, err) ||
+                       multi_gpu_mark(b, &io->variance, bytes, true, err)
                    ? -1
                    : 0;
     }
@@ -240,7 +242,7 @@ int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io
 int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                      struct error *err)
 {
-    run_function run = simple_backward;
+    run_function run = elementwise_backward;
     switch (op->d.kind) {
     case OP_CONV:
     case OP_DEPTHWISE: run = conv_backward; break;
@@ -253,12 +255,12 @@ int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_i
     default: break;
     }
     size_t bias_bytes = (size_t)op->d.y.c * sizeof(float), weight_bytes = op->weight_bytes;
-    if (group_before_write(b, &io->dbias, bias_bytes, err) ||
-        group_before_write(b, &io->dw, weight_bytes, err) || run_all(b, op, io, workspace, run, err))
+    if (multi_gpu_before_write(b, &io->dbias, bias_bytes, err) ||
+        multi_gpu_before_write(b, &io->dw, weight_bytes, err) || run_all(b, op, io, workspace, run, err))
         return -1;
     /* The bias lies behind its kernel: so the order of marks goes down. */
-    return (io->dbias.buffer && group_mark(b, &io->dbias, bias_bytes, false, err)) ||
-                   (io->dw.buffer && group_mark(b, &io->dw, weight_bytes, false, err))
+    return (io->dbias.buffer && multi_gpu_mark(b, &io->dbias, bias_bytes, false, err)) ||
+                   (io->dw.buffer && multi_gpu_mark(b, &io->dw, weight_bytes, false, err))
                ? -1
                : 0;
 }
