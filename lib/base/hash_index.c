@@ -1,6 +1,5 @@
 #include "base/hash_index.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,11 +29,11 @@ int hash_index_reserve(struct hash_index *t, size_t n, struct error *err)
     return 0;
 }
 
-int hash_index_add(struct hash_index *t, uint64_t hash, uint32_t number, struct error *err)
+int hash_index_add(struct hash_index *t, uint64_t hash, size_t number, struct error *err)
 {
-    assert(number < UINT32_MAX);
+    if (number >= UINT32_MAX) return error_set(err, EX_DATAERR, "more than 4 billion entries");
     if (hash_index_reserve(t, t->n + 1, err)) return -1;
-    put(t->slots, t->n_slots, (struct hash_slot){hash_tag(hash), number + 1});
+    put(t->slots, t->n_slots, (struct hash_slot){hash_tag(hash), (uint32_t)number + 1});
     t->n++;
     return 0;
 }

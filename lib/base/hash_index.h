@@ -34,10 +34,10 @@ struct hash_index {
 int hash_index_reserve(struct hash_index *t, size_t n, struct error *err);
 
 /*
- * Stores number (below UINT32_MAX) under hash, beside those already there: whoever wants it once looks first.
- * 0, or -1 (EX_OSERR) and nothing changed.
+ * Stores number under hash, beside those already there: whoever wants it once looks first. 0, or -1 and
+ * nothing changed: no memory (EX_OSERR), or a number that 32 bits do not hold (EX_DATAERR).
  */
-int hash_index_add(struct hash_index *t, uint64_t hash, uint32_t number, struct error *err);
+int hash_index_add(struct hash_index *t, uint64_t hash, size_t number, struct error *err);
 
 /* Forgets all numbers and keeps the memory. */
 void hash_index_clear(struct hash_index *t);

@@ -11,10 +11,9 @@ int names_find(struct names *t, const char *text, uint32_t *out, struct error *e
     uint64_t hash = random_key(text, n_bytes);
     for (struct hash_walk w = hash_walk(&t->index, hash); hash_walk_next(&t->index, &w, out);)
         if (!strcmp(t->text[*out], text)) return 0;
-    if (t->n >= UINT32_MAX - 1) return error_set(err, EX_DATAERR, "more than 4 billion different names");
     if (mem_grow(&t->text, &t->capacity, t->n + 1, sizeof *t->text, err) ||
         !(t->text[t->n] = arena_strndup(&t->arena, text, n_bytes, err)) ||
-        hash_index_add(&t->index, hash, (uint32_t)t->n, err))
+        hash_index_add(&t->index, hash, t->n, err))
         return -1;
     *out = (uint32_t)t->n++;
     return 0;

@@ -349,7 +349,7 @@ static int index_hashes(struct shard_set *s, struct error *err)
 {
     if (hash_index_reserve(&s->by_hash, s->n_entries, err)) return -1;
     for (size_t i = 0; i < s->n_entries; i++)
-        if (hash_index_add(&s->by_hash, hash_of(s->entries[i].xxh128), (uint32_t)i, err)) return -1;
+        if (hash_index_add(&s->by_hash, hash_of(s->entries[i].xxh128), i, err)) return -1;
     return 0;
 }
 

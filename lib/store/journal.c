@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash_index.h"
 #include "base/mem.h"
 #include "io/io.h"
 
@@ -372,38 +373,32 @@ void journal_close(struct journal *j)
 
 struct last {
     struct xxh128 key;
-    uint64_t stored, any;
-}; /* line numbers, 0 for none */
+    uint64_t stored, any; /* line numbers, 0 for none */
+};
 
 struct compaction {
-    struct last *table;
-    size_t n, capacity; /* capacity is a power of two */
+    struct hash_index index;
+    struct last *last;
+    size_t n, capacity;
     uint64_t line;
     FILE *out;
     struct text text;
     uint64_t n_kept;
 };
 
-static struct last *find(struct compaction *c, const struct xxh128 *key)
+static uint64_t hash_of(const struct xxh128 *key)
 {
-    uint64_t h;
-    memcpy(&h, key->bytes, sizeof h);
-    size_t i = (size_t)h & (c->capacity - 1);
-    while (c->table[i].any && memcmp(&c->table[i].key, key, sizeof *key) != 0)
-        i = (i + 1) & (c->capacity - 1);
-    return &c->table[i];
+    uint64_t hash;
+    memcpy(&hash, key->bytes, sizeof hash);
+    return hash;
 }
 
-static int grow(struct compaction *c, struct error *err)
+static struct last *find(const struct compaction *c, const struct xxh128 *key)
 {
-    struct compaction bigger = {.capacity = c->capacity ? c->capacity * 2 : 1024};
-    if (!(bigger.table = mem_zalloc(bigger.capacity, sizeof *bigger.table, err))) return -1;
-    for (size_t i = 0; i < c->capacity; i++)
-        if (c->table[i].any) *find(&bigger, &c->table[i].key) = c->table[i];
-    free(c->table);
-    c->table = bigger.table;
-    c->capacity = bigger.capacity;
-    return 0;
+    uint32_t i;
+    for (struct hash_walk w = hash_walk(&c->index, hash_of(key)); hash_walk_next(&c->index, &w, &i);)
+        if (memcmp(&c->last[i].key, key, sizeof *key) == 0) return &c->last[i];
+    return NULL;
 }
 
 static int note_last(void *context, const struct journal_record *r, bool durable, struct error *err)
@@ -412,12 +407,14 @@ static int note_last(void *context, const struct journal_record *r, bool durable
     struct xxh128 key;
     (void)durable;
     c->line++;
-    if (c->n * 2 >= c->capacity && grow(c, err)) return -1;
     journal_key(&key, r->url);
     struct last *l = find(c, &key);
-    if (!l->any) {
-        l->key = key;
-        c->n++;
+    if (!l) {
+        if (mem_grow(&c->last, &c->capacity, c->n + 1, sizeof *c->last, err) ||
+            hash_index_add(&c->index, hash_of(&key), c->n, err))
+            return -1;
+        l = &c->last[c->n++];
+        *l = (struct last){.key = key};
     }
     l->any = c->line;
     if (r->event == JOURNAL_OK || r->event == JOURNAL_SAME) l->stored = c->line;
@@ -432,7 +429,7 @@ static int copy_last(void *context, const struct journal_record *r, bool durable
     c->line++;
     journal_key(&key, r->url);
     const struct last *l = find(c, &key);
-    if (l->any != c->line && l->stored != c->line) return 0;
+    if (!l || (l->any != c->line && l->stored != c->line)) return 0;
     text_clear(&c->text);
     if (journal_format(&c->text, r, err)) return -1;
     c->n_kept++;
@@ -460,7 +457,8 @@ int journal_compact(const char *path, uint64_t *n_before, uint64_t *n_after, str
     rc = 0;
 out:
     atomic_file_discard(&file);
-    free(c.table);
+    hash_index_release(&c.index);
+    free(c.last);
     text_release(&c.text);
     return rc;
 }

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash_index.h"
 #include "base/mem.h"
 
 static bool compared(const struct near *s, const struct row *r)
@@ -24,46 +25,43 @@ static bool compared(const struct near *s, const struct row *r)
 
 bool near_comparable(const struct near *s, uint32_t row) { return compared(s, &s->rows[row]); }
 
-static size_t hash_slot(const struct pdq_hash *h)
+static uint64_t hash_of(const struct pdq_hash *h)
 {
-    uint64_t x =
-        (h->word[0] ^ h->word[1] * 0x9e3779b97f4a7c15u) + (h->word[2] ^ h->word[3] * 0xc2b2ae3d27d4eb4fu);
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    return (size_t)(x ^ x >> 32);
+    return (h->word[0] ^ h->word[1] * 0x9e3779b97f4a7c15u) + (h->word[2] ^ h->word[3] * 0xc2b2ae3d27d4eb4fu);
+}
+
+static int find_node(struct near *s, struct hash_index *index, const struct pdq_hash *pdq, uint32_t *out,
+                     struct error *err)
+{
+    uint64_t hash = hash_of(pdq);
+    for (struct hash_walk w = hash_walk(index, hash); hash_walk_next(index, &w, out);)
+        if (!memcmp(&s->nodes[*out], pdq, sizeof *pdq)) return 0;
+    if (mem_grow(&s->nodes, &s->nodes_capacity, s->n_nodes + 1, sizeof *s->nodes, err) ||
+        hash_index_add(index, hash, s->n_nodes, err))
+        return -1;
+    s->nodes[s->n_nodes] = *pdq;
+    *out = (uint32_t)s->n_nodes++;
+    return 0;
 }
 
 /* Nodes in the order of their first row, so those of --against come first. */
 static int make_nodes(struct near *s, struct error *err)
 {
-    size_t n = 0, size = 1024;
-    for (size_t i = 0; i < s->n_rows; i++)
-        n += compared(s, &s->rows[i]);
-    while (size < 2 * n)
-        size *= 2;
-    uint32_t *table = mem_zalloc(size, sizeof *table, err);
-    if (!table) return -1;
-    for (size_t i = 0; i < s->n_rows; i++) {
+    size_t n = 0;
+    struct hash_index index = HASH_INDEX_EMPTY;
+    int rc = 0;
+    for (size_t i = 0; i < s->n_rows && rc == 0; i++) {
         struct row *r = &s->rows[i];
         if (i == s->n_against) s->n_first = s->n_nodes;
-        if (!compared(s, r)) {
+        if (compared(s, r)) {
+            n++;
+            rc = find_node(s, &index, &r->pdq, &r->node, err);
+        } else {
             s->n_flat += (r->flags & ROW_HASHED) && r->quality < s->opt->min_quality;
-            continue;
         }
-        size_t at = hash_slot(&r->pdq) & (size - 1);
-        while (table[at] && memcmp(&s->nodes[table[at] - 1], &r->pdq, sizeof r->pdq))
-            at = (at + 1) & (size - 1);
-        if (!table[at]) {
-            if (mem_grow(&s->nodes, &s->nodes_capacity, s->n_nodes + 1, sizeof *s->nodes, err)) {
-                free(table);
-                return -1;
-            }
-            s->nodes[s->n_nodes++] = r->pdq;
-            table[at] = (uint32_t)s->n_nodes;
-        }
-        r->node = table[at] - 1;
     }
-    free(table);
+    hash_index_release(&index);
+    if (rc) return -1;
     if (s->n_against == s->n_rows) s->n_first = s->n_nodes;
     s->node_start = mem_zalloc(s->n_nodes + 2, sizeof *s->node_start, err);
     s->node_rows = mem_alloc((n + 1) * sizeof *s->node_rows, err);

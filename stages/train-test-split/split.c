@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash_index.h"
 #include "base/mem.h"
 #include "base/names.h"
 #include "base/random.h"
@@ -42,8 +43,7 @@ struct split {
     const struct split_options *opt;
     struct group *groups;
     size_t n_groups, groups_capacity;
-    uint32_t *table; /* open addressing: group index + 1 */
-    size_t table_size;
+    struct hash_index group_index;
     uint32_t *row_group;
     size_t n_rows, rows_capacity;
     struct names label_names;
@@ -80,37 +80,20 @@ int split_fold(uint64_t seed, const char *group, int64_t folds)
     return (int)random_below(&r, (uint64_t)folds);
 }
 
-static int table_grow(struct split *s, struct error *err)
-{
-    size_t size = s->table_size ? s->table_size * 2 : 1024;
-    uint32_t *table = mem_zalloc(size, sizeof *table, err);
-    if (!table) return -1;
-    for (size_t i = 0; i < s->n_groups; i++) {
-        size_t at = s->groups[i].key & (size - 1);
-        while (table[at])
-            at = (at + 1) & (size - 1);
-        table[at] = (uint32_t)i + 1;
-    }
-    free(s->table);
-    s->table = table;
-    s->table_size = size;
-    return 0;
-}
-
 /* The group of that name, made if new. -1 without memory. */
 static int64_t find_group(struct split *s, const char *name, struct error *err)
 {
     uint64_t key = random_key(name, strlen(name));
-    if (s->n_groups * 2 >= s->table_size && table_grow(s, err)) return -1;
-    size_t at = key & (s->table_size - 1);
-    for (; s->table[at]; at = (at + 1) & (s->table_size - 1))
-        if (s->groups[s->table[at] - 1].key == key) return s->table[at] - 1;
-    if (mem_grow(&s->groups, &s->groups_capacity, s->n_groups + 1, sizeof *s->groups, err)) return -1;
+    uint32_t at;
+    for (struct hash_walk w = hash_walk(&s->group_index, key); hash_walk_next(&s->group_index, &w, &at);)
+        if (s->groups[at].key == key) return at;
+    if (mem_grow(&s->groups, &s->groups_capacity, s->n_groups + 1, sizeof *s->groups, err) ||
+        hash_index_add(&s->group_index, key, s->n_groups, err))
+        return -1;
     struct group *g = &s->groups[s->n_groups];
     *g =
         (struct group){.key = key, .place = split_place((uint64_t)s->opt->common.seed, name), .previous = -1};
     if (s->opt->folds) g->fold = (uint32_t)split_fold((uint64_t)s->opt->common.seed, name, s->opt->folds);
-    s->table[at] = (uint32_t)s->n_groups + 1;
     return (int64_t)s->n_groups++;
 }
 
@@ -136,55 +119,49 @@ static const char *group_name(const struct manifest_reader *r, int group, int ha
 /* --- the previous split ----------------------------------------------------------------------------------
  */
 
+/* The previous parts of groups, hashes and paths, by a 64-bit key of kind and name. */
 struct known {
-    uint64_t *keys;
-    int8_t *parts;
-    size_t n, size;
+    struct hash_index index;
+    struct known_part {
+        uint64_t key;
+        int8_t part;
+    } * parts;
+    size_t n, capacity;
 };
+
+static struct known_part *known_at(const struct known *k, uint64_t key)
+{
+    uint32_t at;
+    for (struct hash_walk w = hash_walk(&k->index, key); hash_walk_next(&k->index, &w, &at);)
+        if (k->parts[at].key == key) return &k->parts[at];
+    return NULL;
+}
+
+static uint64_t known_key(const char *kind, const char *name)
+{
+    return random_key(name, strlen(name)) ^ random_key(kind, strlen(kind));
+}
 
 static int known_add(struct known *k, const char *kind, const char *name, int part, struct error *err)
 {
     if (!*name) return 0;
-    if ((k->n + 1) * 2 >= k->size) {
-        struct known bigger = {.size = k->size ? k->size * 2 : 1024};
-        bigger.keys = mem_zalloc(bigger.size, sizeof *bigger.keys, err);
-        bigger.parts = mem_zalloc(bigger.size, 1, err);
-        if (!bigger.keys || !bigger.parts) {
-            free(bigger.keys);
-            free(bigger.parts);
-            return -1;
-        }
-        for (size_t i = 0; i < k->size; i++)
-            if (k->keys[i]) {
-                size_t at = k->keys[i] & (bigger.size - 1);
-                while (bigger.keys[at])
-                    at = (at + 1) & (bigger.size - 1);
-                bigger.keys[at] = k->keys[i];
-                bigger.parts[at] = k->parts[i];
-            }
-        bigger.n = k->n;
-        free(k->keys);
-        free(k->parts);
-        *k = bigger;
+    uint64_t key = known_key(kind, name);
+    struct known_part *known = known_at(k, key);
+    if (known) { /* of two answers the one further from training: what was tested on is never trained on */
+        if (part > known->part) known->part = (int8_t)part;
+        return 0;
     }
-    uint64_t key = (random_key(name, strlen(name)) ^ random_key(kind, strlen(kind))) | 1;
-    size_t at = key & (k->size - 1);
-    while (k->keys[at] && k->keys[at] != key)
-        at = (at + 1) & (k->size - 1);
-    /* Of two answers the one further from training: a picture that was tested on is never trained on. */
-    if (!k->keys[at] || part > k->parts[at]) k->parts[at] = (int8_t)part;
-    k->n += !k->keys[at];
-    k->keys[at] = key;
+    if (mem_grow(&k->parts, &k->capacity, k->n + 1, sizeof *k->parts, err) ||
+        hash_index_add(&k->index, key, k->n, err))
+        return -1;
+    k->parts[k->n++] = (struct known_part){key, (int8_t)part};
     return 0;
 }
 
 static int known_find(const struct known *k, const char *kind, const char *name)
 {
-    if (!*name || !k->size) return -1;
-    uint64_t key = (random_key(name, strlen(name)) ^ random_key(kind, strlen(kind))) | 1;
-    for (size_t at = key & (k->size - 1); k->keys[at]; at = (at + 1) & (k->size - 1))
-        if (k->keys[at] == key) return k->parts[at];
-    return -1;
+    const struct known_part *known = *name ? known_at(k, known_key(kind, name)) : NULL;
+    return known ? known->part : -1;
 }
 
 static int read_previous(struct known *k, const struct split_options *opt, struct error *err)
@@ -445,7 +422,7 @@ static void split_release(struct split *s)
     names_release(&s->label_names);
     free(s->labels);
     free(s->groups);
-    free(s->table);
+    hash_index_release(&s->group_index);
     free(s->row_group);
     free(s->pairs);
 }
@@ -467,7 +444,7 @@ int split_run(const struct split_options *opt, struct manifest_source *in, struc
                    s.labels[i].n_groups_in[SPLIT_TRAIN], s.labels[i].n_groups_in[SPLIT_VAL],
                    s.labels[i].n_groups_in[SPLIT_TEST]);
 out:
-    free(known.keys);
+    hash_index_release(&known.index);
     free(known.parts);
     split_release(&s);
     return rc;
