@@ -9,12 +9,12 @@ set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 bin=${BIN:-$top/bin}
 case $bin in /*) ;; *) bin=$top/$bin ;; esac
-. "$top/tests/bench/bars.sh"
+. "$top/tests/bench/thresholds.sh"
 work=$(mktemp -d "${TMPDIR:-/tmp}/winnow-bench-XXXXXX") || exit 73
 trap 'rm -rf "$work"' EXIT
 count=${COUNT:-400} runs=${RUNS:-3}
 export MOST=${MOST:-40}
-alter=$top/tests/bench/alter-pictures.py
+alter=$top/tests/bench/alter_pictures.py
 pictures=${PICTURES:-}
 [ -n "$pictures" ] || for folder in /usr/share/wallpapers /usr/share/backgrounds; do [ -d "$folder" ] && pictures=$folder && break; done
 [ -n "$pictures" ] || { pictures=$work/made; /usr/bin/python3 "$alter" made "$MOST" "$pictures"; }

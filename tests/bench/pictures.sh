@@ -10,7 +10,7 @@ case $BUILD in /*) ;; *) BUILD=$TOP/$BUILD ;; esac
 BIN=${BIN:-$TOP/bin}
 case $BIN in /*) ;; *) BIN=$TOP/$BIN ;; esac
 ROUNDS=${1:-5} N=${2:-24}
-. "$TOP/tests/bench/bars.sh"
+. "$TOP/tests/bench/thresholds.sh"
 python=/usr/bin/python3
 work=$(mktemp -d "${TMPDIR:-/tmp}/winnow-pictures-XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Recall per alteration, from `phash-dedup --hash-only` manifests of alter-pictures.py's output.
+"""Recall per alteration, from `phash-dedup --hash-only` manifests of alter_pictures.py's output.
 
 usage: recall.py NAME=MANIFEST...      prints, for each alteration and manifest, the share within 31, 47 and 63 bits and the median
 """

@@ -287,7 +287,7 @@ def signalled(s):
         tap(not bad, '%s: %s at %d moments, then a rerun' % (s.name, number.name, moments), bad)
 
 
-def surroundings(s):
+def environment(s):
     """Closed and full standard output, few descriptors, a full and a read-only disk, two at once."""
     global n_faults
     bad = []
@@ -436,7 +436,7 @@ def main():
         if not s.hook_only:
             libc_fails(s)
             signalled(s)
-            surroundings(s)
+            environment(s)
             if ALL or not s.extra:
                 disks(s)
         s.clear(old=False)

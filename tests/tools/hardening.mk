@@ -76,4 +76,4 @@ coverage:
 
 ## check-fresh-root: install the Debian package on a bare Debian and walk the tutorial (root, network)
 check-fresh-root: deb
-	tests/tools/fresh-root.sh dist/winnow_$(VERSION)_*.deb
+	tests/tools/fresh_root.sh dist/winnow_$(VERSION)_*.deb

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# fresh-root.sh: the Debian package on a bare Debian (debootstrap minbase: no compiler, no make, no manuals): it installs with its dependencies,
+# fresh_root.sh: the Debian package on a bare Debian (debootstrap minbase: no compiler, no make, no manuals): it installs with its dependencies,
 # helps, its manuals open, the tutorial's commands run (the very lines of docs/tutorial.md, on pictures from a server on this machine's
 # loopback), a small run goes from lists to a published model, and removing it leaves nothing. Prints TAP.
-# usage: tests/tools/fresh-root.sh DEB          root, debootstrap and the machine's own Debian mirror are needed
+# usage: tests/tools/fresh_root.sh DEB          root, debootstrap and the machine's own Debian mirror are needed
 # The bare system is kept as build/fresh-root/base.tar for the next time.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 71
-top=$PWD deb=$(readlink -f "${1:?usage: tests/tools/fresh-root.sh DEB}")
-[ "$(id -u)" = 0 ] || { echo "fresh-root: needs root (chroot, mount)" >&2; exit 69; }
-command -v debootstrap >/dev/null || { echo "fresh-root: needs debootstrap (apt-get install debootstrap)" >&2; exit 69; }
+top=$PWD deb=$(readlink -f "${1:?usage: tests/tools/fresh_root.sh DEB}")
+[ "$(id -u)" = 0 ] || { echo "fresh_root: needs root (chroot, mount)" >&2; exit 69; }
+command -v debootstrap >/dev/null || { echo "fresh_root: needs debootstrap (apt-get install debootstrap)" >&2; exit 69; }
 if [ -z "${FRESH_ROOT_ALONE:-}" ]; then     # mounts of our own, gone with this process
-    FRESH_ROOT_ALONE=1 exec unshare --mount --propagation private bash "$top/tests/tools/fresh-root.sh" "$deb"
+    FRESH_ROOT_ALONE=1 exec unshare --mount --propagation private bash "$top/tests/tools/fresh_root.sh" "$deb"
 fi
 n=0 bad=0
 ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
@@ -33,7 +33,7 @@ cp /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null
 cp -rn /usr/share/keyrings/. "$root/usr/share/keyrings/" 2>/dev/null
 mount -t proc proc "$root/proc" || exit 71
 in_root() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb DEBIAN_FRONTEND=noninteractive MANPAGER=cat "$@" </dev/null; }
-in_root apt-get -q update >"$work/apt.log" 2>&1 || { tail -5 "$work/apt.log" >&2; echo "fresh-root: no Debian mirror" >&2; exit 75; }
+in_root apt-get -q update >"$work/apt.log" 2>&1 || { tail -5 "$work/apt.log" >&2; echo "fresh_root: no Debian mirror" >&2; exit 75; }
 cp "$deb" "$root/tmp/winnow.deb"
 in_root apt-get -qy install --no-install-recommends /tmp/winnow.deb >"$work/install.log" 2>&1
 ok $? "apt-get install ./winnow.deb brings its dependencies: $(grep -oE '[0-9]+ newly installed' "$work/install.log") $(grep -m1 '^E:' "$work/install.log")"

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Altered copies of pictures, for measuring what a near-duplicate finder finds (needs Pillow).
 
-usage: alter-pictures.py recall PICTURES OUT           each picture (at most 800 px) once plain and once per alteration
-       alter-pictures.py speed COUNT PICTURES OUT      COUNT JPEGs of 1024x768 of mixed alterations and qualities
-       alter-pictures.py made COUNT OUT                COUNT made pictures, where there are no photographs
+usage: alter_pictures.py recall PICTURES OUT           each picture (at most 800 px) once plain and once per alteration
+       alter_pictures.py speed COUNT PICTURES OUT      COUNT JPEGs of 1024x768 of mixed alterations and qualities
+       alter_pictures.py made COUNT OUT                COUNT made pictures, where there are no photographs
 
 recall writes OUT/NAME__ALTERATION.jpg. The alterations are those that people make: re-saving, resizing, cropping, writing on
 it, turning, colours, borders. The same arguments give the same files with the same Pillow.

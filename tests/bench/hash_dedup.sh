@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # hash-dedup beside jdupes on two made corpora: wall, CPU, memory, system calls, warm and cold; and over manifests that have hashes.
 # Five to six minutes on two quiet cores.
-# usage: hash-dedup.sh [FOLDER]     FOLDER (default: a new one under $TMPDIR) gets up to 6 GB and is emptied again
+# usage: hash_dedup.sh [FOLDER]     FOLDER (default: a new one under $TMPDIR) gets up to 6 GB and is emptied again
 #        RUNS=5 PROFILES="small large" FILES=60000 (of small) COLD=1 MILLIONS=10 CORPUS=... (a folder with small/ and large/ made before)
 # Runs are interleaved, medians shown, each bar beside its figure. Never fails.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 bin=${BIN:-$top/bin}
 case $bin in /*) ;; *) bin=$top/$bin ;; esac
-. "$top/tests/bench/bars.sh"
+. "$top/tests/bench/thresholds.sh"
 work=$(mktemp -d "${1:-${TMPDIR:-/tmp}}/winnow-bench-XXXXXX") || exit 73
 trap 'rm -rf "$work"' EXIT
 corpus=${CORPUS:-$work}
@@ -53,7 +53,7 @@ have_jdupes=$(command -v jdupes)
 for profile in ${PROFILES:-small large}; do
     machine
     truth=
-    [ -d "$profile" ] || truth=$(python3 "$top/tests/bench/make-duplicates.py" "$profile" "$profile" $([ "$profile" = small ] && echo "$files"))
+    [ -d "$profile" ] || truth=$(python3 "$top/tests/bench/make_duplicates.py" "$profile" "$profile" $([ "$profile" = small ] && echo "$files"))
     sync
     echo "== $profile, warm, $runs runs each: $truth =="
     "$bin/scan" "$profile" | cut -f1 >"$work/$profile.tsv"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# bars.sh: for sourcing: a figure beside what was asked of it, and the state of the machine. Prints, never fails.
+# thresholds.sh: for sourcing: a figure beside what was asked of it, and the state of the machine. Prints, never fails.
 # bar TEXT FIGURE OP LIMIT      OP: <= or >= or =; a figure that is not a number was not measured
 bar() {
     awk -v text="$1" -v f="$2" -v op="$3" -v limit="$4" 'BEGIN {

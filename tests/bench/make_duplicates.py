@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A corpus for exact-duplicate finders, the same on every machine for the same arguments.
 
-usage: make-duplicates.py OUT small|large [FILES]
+usage: make_duplicates.py OUT small|large [FILES]
 
 small: 60,000 files of 8..120 KB; large: 200 files of 8..40 MB; in five folders. A quarter (large: 30 %) are copies, half of those
 of a few popular files. A third of the sizes come from a short list, so that many strangers share a size. 2 % (large: 5 %)
