@@ -229,29 +229,23 @@ static int read_row(struct reading *x, struct error *err)
 /* Fills the index; a key that is there already is an error that names both rows. */
 static int index_rows(struct predictions *p, struct error *err)
 {
-    size_t size = 64;
-    while (size < p->n_rows + p->n_rows / 2)
-        size *= 2;
-    if (!(p->index = mem_zalloc(size, sizeof *p->index, err))) return -1;
-    p->index_size = size;
+    char shown[256];
+    if (hash_index_reserve(&p->index, p->n_rows, err)) return -1;
     for (size_t i = 0; i < p->n_rows; i++) {
-        size_t at = id_key_hash(&p->keys[i]) & (size - 1);
-        for (; p->index[at]; at = (at + 1) & (size - 1))
-            if (id_key_compare(&p->keys[p->index[at] - 1], &p->keys[i]) == 0) {
-                char shown[256];
-                return error_set(err, EX_DATAERR, "'%s', row %zu: the same id as row %u",
-                                 text_for_people(shown, sizeof shown, p->name), i + 1, p->index[at]);
-            }
-        p->index[at] = (uint32_t)i + 1;
+        int64_t there = predictions_find(p, &p->keys[i]);
+        if (there >= 0)
+            return error_set(err, EX_DATAERR, "'%s', row %zu: the same id as row %lld",
+                             text_for_people(shown, sizeof shown, p->name), i + 1, (long long)there + 1);
+        if (hash_index_add(&p->index, id_key_hash(&p->keys[i]), (uint32_t)i, err)) return -1;
     }
     return 0;
 }
 
 int64_t predictions_find(const struct predictions *p, const struct id_key *key)
 {
-    for (size_t at = id_key_hash(key) & (p->index_size - 1); p->index[at];
-         at = (at + 1) & (p->index_size - 1))
-        if (id_key_compare(&p->keys[p->index[at] - 1], key) == 0) return (int64_t)p->index[at] - 1;
+    uint32_t row;
+    for (struct hash_walk w = hash_walk(&p->index, id_key_hash(key)); hash_walk_next(&p->index, &w, &row);)
+        if (id_key_compare(&p->keys[row], key) == 0) return row;
     return -1;
 }
 
@@ -326,7 +320,7 @@ void predictions_release(struct predictions *p)
     free(p->pred);
     free(p->keys);
     free(p->path_keys);
-    free(p->index);
+    hash_index_release(&p->index);
     free(p->name);
     *p = PREDICTIONS_EMPTY;
 }

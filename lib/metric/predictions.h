@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/hash_index.h"
 #include "base/text.h"
 #include "manifest/manifest.h"
 #include "manifest/source.h"
@@ -46,8 +47,8 @@ struct predictions {
     struct id_key *keys;
     struct slice *slices;
     size_t n_slices, slices_capacity;
-    uint32_t *index; /* key -> row + 1: open addressing, index_size a power of two */
-    size_t index_size, capacity;
+    struct hash_index index; /* of the keys */
+    size_t capacity;
     struct id_key *path_keys; /* when asked for: the key of the path column */
 };
 #define PREDICTIONS_EMPTY ((struct predictions){0})

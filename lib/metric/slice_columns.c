@@ -33,12 +33,10 @@ struct slice_column {
     bool asked; /* by name: any number of values up to PREDICTIONS_MAX_SLICES */
     bool off;   /* too many values */
     char **values;
-    uint64_t *hashes;
     size_t n_values, values_capacity;
     uint32_t *codes; /* n_rows, 0 = empty, else index + 1 */
     size_t codes_capacity;
-    uint32_t *buckets; /* hash -> value index + 1, when there are many */
-    size_t n_buckets;
+    struct hash_index index; /* of the values */
     uint32_t last;
 };
 
@@ -65,52 +63,30 @@ void slice_columns_release(struct slice_columns *c)
         for (size_t i = 0; i < c->items[j].n_values; i++)
             free(c->items[j].values[i]);
         free(c->items[j].values);
-        free(c->items[j].hashes);
         free(c->items[j].codes);
-        free(c->items[j].buckets);
+        hash_index_release(&c->items[j].index);
     }
     free(c->items);
     *c = SLICE_COLUMNS_EMPTY;
 }
 
-/* Index of the value, added when new; SLICE_NONE with *full true when the column holds too many. -2 on error.
- */
+/* Index of the value, added when new. SLICE_NONE with *full true: too many values. -2: an error. */
 static int64_t slice_value(struct slice_column *c, const char *value, bool *full, struct error *err)
 {
-    uint64_t h = random_key(value, strlen(value));
-    if (c->n_values && c->hashes[c->last] == h && strcmp(c->values[c->last], value) == 0) return c->last;
-    if (c->n_values * 2 >= c->n_buckets) {
-        size_t n = c->n_buckets ? c->n_buckets * 2 : 256;
-        uint32_t *buckets = mem_zalloc(n, sizeof *buckets, err);
-        if (!buckets) return -2;
-        for (size_t i = 0; i < c->n_values; i++) {
-            size_t at = c->hashes[i] & (n - 1);
-            while (buckets[at])
-                at = (at + 1) & (n - 1);
-            buckets[at] = (uint32_t)i + 1;
-        }
-        free(c->buckets);
-        c->buckets = buckets;
-        c->n_buckets = n;
-    }
-    size_t at = h & (c->n_buckets - 1);
-    for (; c->buckets[at]; at = (at + 1) & (c->n_buckets - 1)) {
-        uint32_t i = c->buckets[at] - 1;
-        assert(c->hashes); /* a bucket in use stands for a value */
-        if (c->hashes[i] == h && strcmp(c->values[i], value) == 0) return c->last = i;
-    }
+    uint32_t i;
+    if (c->n_values && strcmp(c->values[c->last], value) == 0) return c->last;
+    uint64_t hash = random_key(value, strlen(value));
+    for (struct hash_walk w = hash_walk(&c->index, hash); hash_walk_next(&c->index, &w, &i);)
+        if (strcmp(c->values[i], value) == 0) return c->last = i;
     if (c->n_values >= (c->asked ? PREDICTIONS_MAX_SLICES : PREDICTIONS_MAX_AUTO_SLICES)) {
         *full = true;
         return SLICE_NONE;
     }
-    size_t capacity = c->values_capacity;
     if (mem_grow(&c->values, &c->values_capacity, c->n_values + 1, sizeof *c->values, err) ||
-        mem_grow(&c->hashes, &capacity, c->values_capacity, sizeof *c->hashes, err) ||
         !(c->values[c->n_values] = mem_strdup(value, err)))
         return -2;
-    c->hashes[c->n_values] = h;
-    c->buckets[at] = (uint32_t)++c->n_values;
-    return c->last = (uint32_t)c->n_values - 1;
+    c->last = (uint32_t)c->n_values++;
+    return hash_index_add(&c->index, hash, c->last, err) ? -2 : (int64_t)c->last;
 }
 
 int slice_columns_find(struct slice_columns *c, const struct manifest_reader *r,
