@@ -57,6 +57,25 @@ ok $? "winnow names an unknown program"
 [ $? = 64 ]
 ok $? "winnow takes no path for a program"
 
+# The two tables that gather what the sources have: environment variables in winnow.1, reject reasons in winnow-formats.5.
+{
+    find lib stages -name '*.c' -print0 | xargs -0 grep -hoE '\b(getenv|more_than_one)\("[A-Za-z_]+"' | cut -d'"' -f2
+    find pipelines tools -type f -print0 | xargs -0 grep -hoE '\$\{[A-Z][A-Z_]+:[-+]' | tr -d '${:+-' | grep -vx SLURM_ARRAY_TASK_ID
+} | sort -u >"$TMPDIR/heeded"
+sed -n '/^\.SH ENVIRONMENT/,/^\.SH EXIT/p' docs/man/winnow.1 | grep -A1 '^\.TP' | grep -oE '[A-Za-z]+(_[A-Za-z0-9_]+)?' | grep -E '^[A-Z]{3}' | sort -u >"$TMPDIR/listed"
+different=$(diff "$TMPDIR/heeded" "$TMPDIR/listed" | grep '^[<>]' | tr '\n' ' ')
+[ "$(wc -l <"$TMPDIR/heeded")" -gt 20 ] && [ -z "$different" ]
+ok $? "winnow.1 lists the environment variables that the sources heed (<), and no other (>)${different:+: $different}"
+find lib stages -name '*.c' ! -path '*demo-corpus*' -print0 | xargs -0 python3 tests/tools/reject_reasons.py >"$TMPDIR/reasons"
+sed -n '/^\.TS/,/^\.TE/{s/\\-/-/g; s/^\([a-z][A-Za-z0-9-]*\)\tT{$/\1/p}' docs/man/winnow-formats.5 | sort >"$TMPDIR/listed"
+different=$(diff "$TMPDIR/reasons" "$TMPDIR/listed" | grep '^[<>]' | tr '\n' ' ')
+[ "$(wc -l <"$TMPDIR/reasons")" -gt 60 ] && [ -z "$different" ]
+ok $? "winnow-formats.5 lists the reject reasons of the sources (<), and no other (>)${different:+: $different}"
+for p in "$BIN"/*; do case $p in *.so | */winnow) ;; *) "$p" --help-table | cut -f1 ;; esac; done | sort -u >"$TMPDIR/options"
+unknown=$(sed 's/\\-/-/g' docs/man/winnow*.[15] README.md docs/*.md | grep -oE '(^|[ `(])--[a-z][a-z0-9-]+' | grep -oE -- '--.*' | sort -u | comm -23 - "$TMPDIR/options" | grep -vx -- --tsv | tr '\n' ' ')
+[ -z "$unknown" ]
+ok $? "the pages name no option that no program has${unknown:+: $unknown}"       # --tsv is mlr's
+
 # make help: what it names is a target, and a target it leaves out is an inner one.
 makefiles='Makefile install.mk pipelines/targets.mk tests/*/*.mk'
 make -s --no-print-directory help | awk '/^  [a-z]/ { print $1 }' | sort >"$TMPDIR/helped"
