@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collect.h"
+#include "collect_reports.h"
 
 static const struct option_row rows[] = {
     OPTION(struct collect_options, STRING, 0, "manifest", manifest, "FILE",

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "report.h"
+#include "report_page.h"
 
 #define MAX_SVG_BYTES (16u << 20)
 #define MARKER_RED 161 /* rgb(161, 7, i): line color i */

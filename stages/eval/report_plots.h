@@ -4,7 +4,7 @@
 #ifndef WINNOW_EVAL_REPORT_PLOTS_H
 #define WINNOW_EVAL_REPORT_PLOTS_H
 
-#include "report.h"
+#include "report_page.h"
 
 enum report_plot {
     REPORT_ROC_VIEWS,

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-#include "report.h"
+#include "report_page.h"
 
 struct named {
     const char *name;

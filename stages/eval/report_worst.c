@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "metric/picked_rows.h"
-#include "report.h"
+#include "report_page.h"
 
 struct mistake {
     uint32_t row;

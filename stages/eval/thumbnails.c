@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "image/image.h"
 #include "page/page.h"
-#include "report.h"
+#include "report_page.h"
 #include "shard/shard.h"
 
 #define SIDE_PX 112

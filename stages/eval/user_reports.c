@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "report_page.h"
 
 #define MAX_SHOWN 500 /* of the report page; the table of collect-reports has all */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "mine_errors.h"
-#include "review.h"
+#include "review_page.h"
 
 static const struct option_row rows[] = {
     OPTION_GROUP("input"),

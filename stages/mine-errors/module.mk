@@ -1,3 +1,3 @@
 NEEDS.stage/mine-errors := cli manifest metric page
-# The sources of the review page are read by the assembler (.incbin in page_parts.c).
-$(BUILD)/stages/mine-errors/page_parts.o: web/review/review.html web/review/review.css web/review/review.js
+# The sources of the review page are read by the assembler (.incbin in review_page_parts.c).
+$(BUILD)/stages/mine-errors/review_page_parts.o: web/review/review.html web/review/review.css web/review/review.js

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stages/collect-reports/collect.h"
+#include "stages/collect-reports/collect_reports.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,8 +1,8 @@
 /*
- * collect.c: reading, matching and writing of reports. There are few of them (hundreds), so pictures are
- * matched by a plain scan over the manifest's hashes.
+ * collect_reports.c: reading, matching and writing of reports. There are few of them (hundreds), so pictures
+ * are matched by a plain scan over the manifest's hashes.
  */
-#include "collect.h"
+#include "collect_reports.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /*
- * page_parts.c: web/review as bytes in the program: the page is written without any file beside the binary.
+ * review_page_parts.c: web/review as bytes in the program: the page is written without any file beside the
+ * binary.
  */
-#include "review.h"
+#include "review_page.h"
 
 #define PART(name, file)                                                                                     \
     __asm__(".section .rodata\n"                                                                             \

@@ -1,5 +1,5 @@
 /*
- * demo.c: a static page that runs the model in the browser. It is made of the files in web/demo,
+ * demo_page.c: a static page that runs the model in the browser. It is made of the files in web/demo,
  * TensorFlow.js from npm, the model as a TFJS folder, and info.json with what the page says about the model.
  * No server code, no outside request.
  */

@@ -1,9 +1,9 @@
 /*
- * report.c: report.html, one file without scripts: opens from the disk, prints, light and dark. Everything
- * that comes from data is escaped, and the policy allows nothing but the page's own style and its data-URI
- * thumbnails.
+ * report_page.c: report.html, one file without scripts: opens from the disk, prints, light and dark.
+ * Everything that comes from data is escaped, and the policy allows nothing but the page's own style and its
+ * data-URI thumbnails.
  */
-#include "report.h"
+#include "report_page.h"
 
 #include <math.h>
 #include <stdlib.h>

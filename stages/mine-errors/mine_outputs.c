@@ -1,5 +1,5 @@
 /*
- * output.c: suspects.tsv and the files beside it.
+ * mine_outputs.c: suspects.tsv and the files beside it.
  */
 #include <assert.h>
 #include <math.h>

@@ -1,8 +1,8 @@
 /*
- * report.h: the parts of report.html: plots by gnuplot, thumbnails, the page.
+ * report_page.h: the parts of report.html: plots by gnuplot, thumbnails, the page.
  */
-#ifndef WINNOW_EVAL_REPORT_H
-#define WINNOW_EVAL_REPORT_H
+#ifndef WINNOW_EVAL_REPORT_PAGE_H
+#define WINNOW_EVAL_REPORT_PAGE_H
 
 #include "eval.h"
 #include "html.h"

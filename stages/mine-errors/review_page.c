@@ -1,8 +1,8 @@
 /*
- * review.c: fills the page's template. The data go in as one JSON block with every '<' escaped, the script
- * and the style are named by hash in the policy: no file name, label or id can become code.
+ * review_page.c: fills the page's template. The data go in as one JSON block with every '<' escaped, the
+ * script and the style are named by hash in the policy: no file name, label or id can become code.
  */
-#include "review.h"
+#include "review_page.h"
 
 #include <errno.h>
 #include <libgen.h>

@@ -1,8 +1,8 @@
 /*
- * review.h: writes the review page: web/review as built into the program, with the suspects as data.
+ * review_page.h: writes the review page: web/review as built into the program, with the suspects as data.
  */
-#ifndef WINNOW_REVIEW_H
-#define WINNOW_REVIEW_H
+#ifndef WINNOW_REVIEW_PAGE_H
+#define WINNOW_REVIEW_PAGE_H
 
 #include "mine_errors.h"
 
