@@ -1,13 +1,11 @@
-/*
- * attempt.c: one request after another for an entry: robots.txt first, redirects as requests of their own (so
- * that each hop passes the address check, the target host's limits and its robots.txt), and what an answer
- * means.
- */
+/* attempt.c: see attempt.h. */
+#include "attempt.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "fetch.h"
 #include "http/http_url.h"
+#include "outcome.h"
 
 #define ROBOTS_MAX_REDIRECTS 5 /* RFC 9309 section 2.3.1.2 */
 #define CATCH_UP_S 0.02
@@ -24,20 +22,18 @@ static void *entry_token(uint32_t index) { return (void *)(((uintptr_t)index << 
 static bool token_is_entry(const void *token) { return ((uintptr_t)token & 1) != 0; }
 static uint32_t token_entry(const void *token) { return (uint32_t)((uintptr_t)token >> 1); }
 
-uint32_t fetch_current_host(const struct entry *e) { return e->hop && e->hop->url ? e->hop->host : e->host; }
-static const char *current_url(const struct entry *e) { return e->hop && e->hop->url ? e->hop->url : e->url; }
-
 bool fetch_token_entry(const struct http_transfer *t, uint32_t *entry)
 {
     *entry = token_is_entry(t->token) ? token_entry(t->token) : NO_INDEX;
     return *entry != NO_INDEX;
 }
 
-bool fetch_token_host(struct fetch *f, const struct http_transfer *t, uint32_t *host)
+/* false: a robots.txt elsewhere, where a redirect of *host's led */
+static bool token_host(struct fetch *f, const struct http_transfer *t, uint32_t *host)
 {
     const struct robots_request *q = t->token;
     if (token_is_entry(t->token)) {
-        *host = fetch_current_host(&f->entries[token_entry(t->token)]);
+        *host = entry_host(fetch_entry(f, token_entry(t->token)));
         return true;
     }
     *host = q->host;
@@ -59,21 +55,21 @@ static int start_robots(struct fetch *f, uint32_t host, const char *url, unsigne
     t->url = q->url;
     t->token = q;
     t->body_limit = ROBOTS_MAX_BYTES;
-    fetch_address_enter(f, n_redirects == 0 ? host : NO_INDEX, t);
+    address_enter(&f->schedule, n_redirects == 0 ? host : NO_INDEX, t);
     int started = http_start(f->engine, t, err);
     if (started < 0) goto fail;
     if (started > 0) { /* a host that no proxy is asked for: its entries say so */
-        f->hosts[host].robots_state = ROBOTS_KNOWN;
+        fetch_host(f, host)->robots_state = ROBOTS_KNOWN;
         rc = 0;
         goto fail;
     }
-    f->hosts[host].robots_state = ROBOTS_ASKING;
-    f->hosts[host].n_active++;
+    fetch_host(f, host)->robots_state = ROBOTS_ASKING;
+    fetch_host(f, host)->n_active++;
     f->counts.n_requests++;
     return 0;
 fail:
     if (t) {
-        if (fetch_address_leave(f, t, err)) rc = -1;
+        if (address_leave(&f->schedule, t, err)) rc = -1;
         http_forget(f->engine, t);
     }
     if (q) free(q->url);
@@ -98,13 +94,13 @@ static int ask_robots(struct fetch *f, uint32_t host, const char *url, struct er
 
 static void robots_known(struct fetch *f, uint32_t host, const char *bytes, size_t n)
 {
-    struct host *h = &f->hosts[host];
+    struct host *h = fetch_host(f, host);
     h->robots_state = ROBOTS_KNOWN;
     fetch_host_good(f, host);
     if (n == 0) return;
     if (!(h->robots = mem_zalloc(1, sizeof *h->robots, f->err)) ||
         robots_parse(h->robots, bytes, n, "winnow", f->err)) {
-        fetch_broken(f);
+        fetch_abort(f);
         return;
     }
     if (h->robots->n_rules == 0 && h->robots->crawl_delay_s == 0) {
@@ -117,11 +113,11 @@ static void robots_known(struct fetch *f, uint32_t host, const char *bytes, size
 /* Unreachable means no permission (RFC 9309 2.3.1.4). The breaker paces the attempts and ends them. */
 static void robots_failed(struct fetch *f, uint32_t host, enum http_outcome outcome, int64_t retry_after_s)
 {
-    struct host *h = &f->hosts[host];
+    struct host *h = fetch_host(f, host);
     if (outcome == HTTP_FAILED_DNS || outcome == HTTP_FAILED_CONNECT)
-        f->n_unreachable++;
+        f->counts.n_unreachable++;
     else
-        f->n_answers++;
+        f->counts.n_answers++;
     if (++h->robots_tries >= f->opt->n_tries) {
         enum reason r = outcome == HTTP_FAILED_DNS       ? REASON_DNS
                         : outcome == HTTP_FAILED_CONNECT ? REASON_CONNECT
@@ -142,13 +138,13 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
 {
     struct robots_request *q = t->token;
     uint32_t host = q->host;
-    struct host *h = &f->hosts[host];
+    struct host *h = fetch_host(f, host);
     int status = t->headers.status;
     h->n_active--;
     h->robots_state = ROBOTS_UNKNOWN;
     if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_PROXY) {
         /* nothing is known, and it is asked again if anything is */
-    } else if (away_holds(f, host, NO_INDEX, t)) {
+    } else if (outage_defers(f, host, NO_INDEX, t)) {
         h->robots_state = ROBOTS_ASKING; /* until it is known whose failure that was */
     } else if ((t->outcome == HTTP_ANSWERED || t->outcome == HTTP_FAILED_TRUNCATED) && status == 200) {
         robots_known(f, host, (const char *)t->body, t->n_body);
@@ -161,7 +157,7 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
         int good = http_url_canonical(t->redirect_url, strlen(t->redirect_url), &url, &parts, &why, f->err);
         if (good < 0 || (good && q->n_redirects < ROBOTS_MAX_REDIRECTS &&
                          start_robots(f, host, url.data, q->n_redirects + 1, f->err)))
-            fetch_broken(f);
+            fetch_abort(f);
         else if (!good || q->n_redirects >= ROBOTS_MAX_REDIRECTS)
             robots_known(f, host, NULL, 0); /* RFC 9309: as if there were none */
         text_release(&url);
@@ -175,7 +171,7 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
     }
     free(q->url);
     free(q);
-    if (fetch_host_poke(f, host, f->err)) fetch_broken(f);
+    if (host_make_ready(&f->schedule, host, f->err)) fetch_abort(f);
 }
 
 /* --- starting --- */
@@ -187,32 +183,31 @@ static void use_up_start(struct fetch *f, struct host *h)
     if (spacing <= 0) return;
     /* The loop sleeps in whole milliseconds: what a high rate lost by that it may catch up. */
     double late = spacing > CATCH_UP_S ? spacing : CATCH_UP_S;
-    h->free_at = (h->free_at > f->now - late ? h->free_at : f->now) + spacing;
+    h->free_at = (h->free_at > f->schedule.now - late ? h->free_at : f->schedule.now) + spacing;
 }
 
-/* The host, which fetch_next_ready gave, starts the request that it may start now. */
 int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
 {
-    struct host *h = &f->hosts[host];
+    struct host *h = fetch_host(f, host);
     uint32_t index = h->head;
-    struct entry *e = &f->entries[index];
-    const char *url = current_url(e);
+    struct entry *e = fetch_entry(f, index);
+    const char *url = entry_url(e);
     if (!f->opt->ignore_robots && h->robots_state == ROBOTS_UNKNOWN)
-        return ask_robots(f, host, url, err) || fetch_host_poke(f, host, err) ? -1 : 0;
-    fetch_dequeue(f, h);
+        return ask_robots(f, host, url, err) || host_make_ready(&f->schedule, host, err) ? -1 : 0;
+    schedule_take(&f->entries, h);
     if (h->robots) {
         const char *path = strchr(strstr(url, "://") + 3, '/');
         if (path && !robots_allows(h->robots, path)) {
             struct outcome o = {.reason = REASON_ROBOTS_TXT};
             fetch_fail(f, index, &o, NULL);
-            return fetch_host_poke(f, host, err);
+            return host_make_ready(&f->schedule, host, err);
         }
     }
     struct http_transfer *t = http_new(f->engine, err);
     if (!t) return -1;
     t->url = url;
     t->token = entry_token(index);
-    if (fetch_part_for(f, index, t, err)) {
+    if (partial_continue(f, index, t, err)) {
         http_forget(f->engine, t);
         return -1;
     }
@@ -227,21 +222,22 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
         struct outcome o = {.reason = REASON_REFUSED_ADDRESS,
                             .error = "a private or local name or address; the proxy was not asked"};
         fetch_fail(f, index, &o, NULL);
-        return fetch_host_poke(f, host, err);
+        return host_make_ready(&f->schedule, host, err);
     }
-    fetch_address_enter(f, host, t);
+    address_enter(&f->schedule, host, t);
     if (!e->hop || e->hop->n_redirects == 0) f->counts.n_asked += e->tries == 0;
     e->state = ENTRY_ACTIVE;
     h->n_active++;
     f->counts.n_requests++;
     use_up_start(f, h);
     /* Out of the line: it may start another one, and so may others of its address. */
-    return fetch_host_poke(f, host, err) || fetch_address_serve(f, h->address, err) ? -1 : 0;
+    return host_make_ready(&f->schedule, host, err) || address_release(&f->schedule, h->address, err) ? -1
+                                                                                                      : 0;
 }
 
 /* --- answers --- */
 
-bool fetch_judge(void *context, const struct http_transfer *t)
+bool fetch_accept_headers(void *context, const struct http_transfer *t)
 {
     const struct fetch *f = context;
     if (!token_is_entry(t->token)) return t->headers.status == 200;
@@ -252,7 +248,7 @@ bool fetch_judge(void *context, const struct http_transfer *t)
 
 static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
-    struct entry *e = &f->entries[index];
+    struct entry *e = fetch_entry(f, index);
     struct text url = TEXT_EMPTY;
     struct http_url_parts parts;
     const char *why;
@@ -265,18 +261,19 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
         o.reason = REASON_REDIRECT_REFUSED;
         o.detail = why;
         fetch_fail(f, index, &o, t);
-    } else if (placeholder_redirect(f, url.data)) {
+    } else if (policy_placeholder_redirect(&f->policy, url.data)) {
         o.reason = REASON_PLACEHOLDER;
         o.detail = url.data;
         fetch_fail(f, index, &o, t);
     } else if (e->hop && e->hop->n_redirects >= f->opt->n_redirects) {
         o.reason = REASON_REDIRECT_LIMIT;
         fetch_fail(f, index, &o, t);
-    } else if (fetch_taken_down_url(f, url.data)) {
+    } else if (policy_taken_down(&f->policy, url.data)) {
         o.reason = REASON_TAKEN_DOWN;
         fetch_fail(f, index, &o, t);
     } else {
-        if (fetch_host_of(f, url.data, &parts, &host, f->err) || !(hop = fetch_need_hop(e, f->err)))
+        if (hosts_add(&f->schedule.hosts, url.data, &parts, &host, f->err) ||
+            !(hop = entry_need_hop(e, f->err)))
             goto broken;
         char *kept = mem_strdup(url.data, f->err);
         if (!kept) goto broken;
@@ -284,10 +281,10 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
         hop->url = kept;
         hop->host = host;
         hop->n_redirects++;
-        if (f->hosts[host].given_up) {
-            o.reason = (enum reason)f->hosts[host].give_up_reason;
+        if (fetch_host(f, host)->given_up) {
+            o.reason = (enum reason)fetch_host(f, host)->give_up_reason;
             fetch_fail(f, index, &o, t);
-        } else if (fetch_enqueue(f, index, true, f->err)) {
+        } else if (schedule_add(&f->schedule, &f->entries, index, true, f->err)) {
             goto broken;
         }
     }
@@ -295,7 +292,7 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
     return;
 broken:
     text_release(&url);
-    fetch_broken(f);
+    fetch_abort(f);
 }
 
 static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
@@ -335,11 +332,11 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
 
 static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
-    struct entry *e = &f->entries[index];
-    uint32_t host = fetch_current_host(e);
+    struct entry *e = fetch_entry(f, index);
+    uint32_t host = entry_host(e);
     int status = t->headers.status;
     bool busy = status == 429 || status >= 500;
-    f->n_answers++;
+    f->counts.n_answers++;
     if (!busy) fetch_host_good(f, host);
     if (status == 200 || status == 206) {
         answer_200(f, index, t);
@@ -386,62 +383,58 @@ static struct outcome outcome_of_failure(struct fetch *f, enum http_outcome outc
     o.host_bad = is_unreachable(outcome) || outcome == HTTP_FAILED_TLS || outcome == HTTP_FAILED_TIMEOUT ||
                  outcome == HTTP_FAILED_STALLED || (outcome == HTTP_FAILED_RESET && status == 0);
     if (is_unreachable(outcome))
-        f->n_unreachable++;
+        f->counts.n_unreachable++;
     else if (outcome != HTTP_FAILED_PROXY)
-        f->n_answers++;
+        f->counts.n_answers++;
     return o;
 }
 
-/* Queued again as if it had not been asked. */
-static void queue_again(struct fetch *f, uint32_t index)
+void fetch_queue_again(struct fetch *f, uint32_t index)
 {
-    uint32_t host = fetch_current_host(&f->entries[index]);
-    if (f->hosts[host].given_up) {
-        struct outcome o = {.reason = (enum reason)f->hosts[host].give_up_reason};
-        f->entries[index].tries = (uint8_t)f->opt->n_tries;
+    uint32_t host = entry_host(fetch_entry(f, index));
+    if (fetch_host(f, host)->given_up) {
+        struct outcome o = {.reason = (enum reason)fetch_host(f, host)->give_up_reason};
+        fetch_entry(f, index)->tries = (uint8_t)f->opt->n_tries;
         fetch_fail(f, index, &o, NULL);
-    } else if (fetch_enqueue(f, index, true, f->err)) {
-        fetch_broken(f);
+    } else if (schedule_add(&f->schedule, &f->entries, index, true, f->err)) {
+        fetch_abort(f);
     }
 }
 
-void fetch_unheld(struct fetch *f, uint32_t host, uint32_t index, bool count, enum http_outcome outcome,
-                  int status, const char *detail)
+void fetch_resolve_deferred(struct fetch *f, const struct deferred *d, bool count)
 {
-    if (index != NO_INDEX) {
-        struct outcome o;
-        if (!count) {
-            queue_again(f, index);
-            return;
-        }
-        o = outcome_of_failure(f, outcome, status, detail);
-        fetch_fail(f, index, &o, NULL);
+    if (d->entry == NO_INDEX) {
+        fetch_host(f, d->host)->robots_state = ROBOTS_UNKNOWN;
+        if (count) robots_failed(f, d->host, d->outcome, -1);
+    } else if (count) {
+        struct outcome o = outcome_of_failure(f, d->outcome, d->status, d->detail);
+        fetch_fail(f, d->entry, &o, NULL);
     } else {
-        f->hosts[host].robots_state = ROBOTS_UNKNOWN;
-        if (count) robots_failed(f, host, outcome, -1);
+        fetch_queue_again(f, d->entry);
+        return;
     }
-    if (fetch_host_poke(f, host, f->err)) fetch_broken(f);
+    if (host_make_ready(&f->schedule, d->host, f->err)) fetch_abort(f);
 }
 
 static void entry_done(struct fetch *f, struct http_transfer *t)
 {
     uint32_t index = token_entry(t->token);
-    struct entry *e = &f->entries[index];
-    uint32_t host = fetch_current_host(e);
-    f->hosts[host].n_active--;
-    fetch_part_after(f, index, t);
+    struct entry *e = fetch_entry(f, index);
+    uint32_t host = entry_host(e);
+    fetch_host(f, host)->n_active--;
+    partial_after(f, index, t);
     if (t->outcome == HTTP_FAILED_CROWDED) {
         f->counts.n_requests--; /* nothing was sent */
-        queue_again(f, index);
-    } else if (away_holds(f, host, index, t)) {
+        fetch_queue_again(f, index);
+    } else if (outage_defers(f, host, index, t)) {
         e->state = ENTRY_WAITING;
-    } else if (fetch_part_refused(t)) {
+    } else if (partial_refused(t)) {
         struct outcome o = {.reason = REASON_TRUNCATED,
                             .status = t->headers.status,
                             .free_try = true,
                             .error =
                                 t->outcome == HTTP_ANSWERED ? "the server has no such range" : t->detail};
-        f->n_answers++;
+        f->counts.n_answers++;
         fetch_fail(f, index, &o, t);
     } else if (t->outcome == HTTP_ANSWERED) {
         answered(f, index, t);
@@ -449,20 +442,45 @@ static void entry_done(struct fetch *f, struct http_transfer *t)
         struct outcome o = outcome_of_failure(f, t->outcome, t->headers.status, t->detail);
         fetch_fail(f, index, &o, t);
     }
-    if (fetch_host_poke(f, host, f->err)) fetch_broken(f);
+    if (host_make_ready(&f->schedule, host, f->err)) fetch_abort(f);
 }
 
 void fetch_done(void *context, struct http_transfer *t)
 {
     struct fetch *f = context;
-    if (fetch_address_leave(f, t, f->err)) fetch_broken(f);
+    if (address_leave(&f->schedule, t, f->err)) fetch_abort(f);
     if (t->outcome == HTTP_FAILED_PROXY && !f->failed) {
         error_set(f->err, EX_TEMPFAIL,
                   "the proxy wants a user and password, or other ones (407): see --proxy");
-        fetch_broken(f);
+        fetch_abort(f);
     }
     if (token_is_entry(t->token))
         entry_done(f, t);
     else
         robots_done(f, t);
+}
+
+/* The engine is about to connect: from here on the host's address is known. */
+bool fetch_admit(void *context, struct http_transfer *t, const struct sockaddr *address, socklen_t n)
+{
+    struct fetch *f = context;
+    struct addresses *as = &f->schedule.addresses;
+    uint32_t index, host;
+    if (as->limit == UINT32_MAX) return true;
+    if (addresses_add(as, address, n, &index, f->err)) {
+        fetch_abort(f);
+        return false;
+    }
+    if (token_host(f, t, &host) && fetch_host(f, host)->address != index) {
+        fetch_host(f, host)->address = index;
+        /* It may ask for more than one thing at a time now. */
+        if (host_make_ready(&f->schedule, host, f->err)) fetch_abort(f);
+    }
+    if (t->slot == index + 1) return true;
+    if (as->items[index].n_active >= as->limit) return false;
+    if (address_leave(&f->schedule, t, f->err)) /* it had a place where the name led before */
+        fetch_abort(f);
+    as->items[index].n_active++;
+    t->slot = index + 1;
+    return true;
 }

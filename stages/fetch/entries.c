@@ -1,182 +1,41 @@
-/*
- * entries.c: the table of addresses, by hash, and what the journal knows about them.
- * A million entries are the design size: 88 bytes each, strings in one arena, two open-addressing tables of
- * 16-byte slots.
- */
-#include <stdlib.h>
-#include <string.h>
+/* entries.c: the table of addresses, by hash, and what the journal knows about them. */
+#include "entries.h"
 
-#include "fetch.h"
+#include <stdlib.h>
+
+#include "base/text.h"
 #include "http/http_url.h"
 
-/* --- reasons --- */
-
-static const char *const slugs[REASONS] = {
-    "not-asked",
-    "bad-url",
-    "http",
-    "dns",
-    "connect",
-    "tls",
-    "timeout",
-    "stalled",
-    "reset",
-    "truncated",
-    "too-large",
-    "too-small",
-    "headers-too-large",
-    "refused-address",
-    "transfer-error",
-    "redirect-limit",
-    "redirect-refused",
-    "placeholder",
-    "repeated-content",
-    "html-page",
-    "unsupported-format",
-    "not-a-picture",
-    "empty",
-    "content-encoding",
-    "robots-txt",
-    "robots-unreachable",
-    "x-robots-tag",
-    "host-down",
-    "retry-later",
-    "blocked",
-    "taken-down",
-    "not-asked",
-};
-
-const char *reason_slug(const struct entry *e, char out[24])
+static int new_entry(struct entries *es, const char *url, size_t n, uint32_t *index, struct error *err)
 {
-    if (e->reason != REASON_HTTP) return slugs[e->reason];
-    snprintf(out, 24, "http-%u", (unsigned)e->status);
-    return out;
-}
-
-enum reason reason_from_slug(const char *slug)
-{
-    if (text_starts(slug, "http-")) return REASON_HTTP;
-    for (int r = 1; r < REASONS; r++)
-        if (strcmp(slugs[r], slug) == 0) return (enum reason)r;
-    return REASON_TRANSFER;
-}
-
-/* Final: asking again soon would give the same. The rest is worth another try. */
-bool reason_is_final(enum reason r, int status)
-{
-    switch (r) {
-    case REASON_HTTP: /* 407 is a proxy's */
-        return status < 500 && status != 407 && status != 408 && status != 425 && status != 429;
-    case REASON_DNS:
-    case REASON_CONNECT:
-    case REASON_TLS:
-    case REASON_TIMEOUT:
-    case REASON_STALLED:
-    case REASON_RESET:
-    case REASON_TRUNCATED:
-    case REASON_TRANSFER:
-    case REASON_ROBOTS_UNREACHABLE:
-    case REASON_HOST_DOWN:
-    case REASON_RETRY_LATER:
-    case REASON_NOT_ASKED:
-    case REASON_NONE: return false;
-    default: return true;
-    }
-}
-
-/* --- tables --- */
-
-static uint64_t key_hash(const struct xxh128 *key)
-{
-    uint64_t h;
-    memcpy(&h, key->bytes, sizeof h);
-    return h;
-}
-
-int fetch_grow_table(struct key_slot **table, size_t *capacity, size_t n, struct error *err)
-{
-    if ((n + 1) * 2 <= *capacity) return 0;
-    size_t bigger = *capacity ? *capacity * 2 : 1024;
-    struct key_slot *fresh = mem_alloc(bigger * sizeof *fresh, err);
-    if (!fresh) return -1;
-    for (size_t i = 0; i < bigger; i++)
-        fresh[i].entry = NO_INDEX;
-    for (size_t i = 0; i < *capacity; i++) {
-        if ((*table)[i].entry == NO_INDEX) continue;
-        size_t at = (size_t)(*table)[i].hash & (bigger - 1);
-        while (fresh[at].entry != NO_INDEX)
-            at = (at + 1) & (bigger - 1);
-        fresh[at] = (*table)[i];
-    }
-    free(*table);
-    *table = fresh;
-    *capacity = bigger;
-    return 0;
-}
-
-int fetch_host_of(struct fetch *f, const char *canonical, const struct http_url_parts *parts, uint32_t *index,
-                  struct error *err)
-{
-    char name[HTTP_HOST_MAX_BYTES + 8];
-    struct xxh128 key;
-    /* The usual ports of one machine share a budget; other ports are other servers. */
-    bool usual = parts->port == 80 || parts->port == 443;
-    int n = snprintf(name, sizeof name, usual ? "%.*s" : "%.*s:%u", (int)parts->host_bytes,
-                     canonical + parts->host, parts->port);
-    xxh128_of(&key, name, (size_t)n);
-    if (fetch_grow_table(&f->host_keys, &f->host_keys_capacity, f->n_hosts, err)) return -1;
-    size_t at = (size_t)key_hash(&key) & (f->host_keys_capacity - 1);
-    for (; f->host_keys[at].entry != NO_INDEX; at = (at + 1) & (f->host_keys_capacity - 1)) {
-        *index = f->host_keys[at].entry;
-        if (f->host_keys[at].hash == key_hash(&key) && strcmp(f->hosts[*index].name, name) == 0) return 0;
-    }
-    if (mem_grow(&f->hosts, &f->hosts_capacity, f->n_hosts + 1, sizeof *f->hosts, err)) return -1;
-    const char *kept = arena_strndup(&f->arena, name, (size_t)n, err);
-    if (!kept) return -1;
-    *index = (uint32_t)f->n_hosts++;
-    f->hosts[*index] = (struct host){
-        .name = kept,
-        .head = NO_INDEX,
-        .tail = NO_INDEX,
-        .next_ready = NO_INDEX,
-        .next_parked = NO_INDEX,
-        .address = NO_INDEX,
-        .port = parts->port,
-        .loopback = http_url_is_loopback(canonical, parts),
-    };
-    f->host_keys[at] = (struct key_slot){key_hash(&key), *index};
-    return 0;
-}
-
-static int new_entry(struct fetch *f, const char *url, size_t n, uint32_t *index, struct error *err)
-{
-    if (f->n_entries == NO_INDEX - 1) return error_set(err, EX_DATAERR, "too many addresses");
-    if (mem_grow(&f->entries, &f->entries_capacity, f->n_entries + 1, sizeof *f->entries, err)) return -1;
-    struct entry *e = &f->entries[f->n_entries];
+    if (es->n == NO_INDEX - 1) return error_set(err, EX_DATAERR, "too many addresses");
+    if (mem_grow(&es->items, &es->capacity, es->n + 1, sizeof *es->items, err)) return -1;
+    struct entry *e = &es->items[es->n];
     *e = (struct entry){.host = NO_INDEX, .next = NO_INDEX};
-    if (!(e->url = arena_strndup(&f->arena, url, n, err))) return -1;
-    *index = (uint32_t)f->n_entries++;
+    if (!(e->url = arena_strndup(&es->arena, url, n, err))) return -1;
+    *index = (uint32_t)es->n++;
     return 0;
 }
 
-static size_t find_slot(const struct fetch *f, const struct xxh128 *key, const char *url)
+static size_t find_slot(const struct entries *es, const struct xxh128 *key, const char *url)
 {
-    size_t at = (size_t)key_hash(key) & (f->keys_capacity - 1);
-    for (; f->keys[at].entry != NO_INDEX; at = (at + 1) & (f->keys_capacity - 1))
-        if (f->keys[at].hash == key_hash(key) &&
-            (!url || strcmp(f->entries[f->keys[at].entry].url, url) == 0))
+    size_t at = (size_t)key_hash(key) & (es->keys.capacity - 1);
+    for (; es->keys.slots[at].index != NO_INDEX; at = (at + 1) & (es->keys.capacity - 1))
+        if (es->keys.slots[at].hash == key_hash(key) &&
+            (!url || strcmp(es->items[es->keys.slots[at].index].url, url) == 0))
             break;
     return at;
 }
 
-struct entry *fetch_find(struct fetch *f, const struct xxh128 *key, const char *url)
+struct entry *entries_find(const struct entries *es, const struct xxh128 *key, const char *url)
 {
-    if (f->keys_capacity == 0) return NULL;
-    size_t at = find_slot(f, key, url[0] == '#' ? NULL : url);
-    return f->keys[at].entry == NO_INDEX ? NULL : &f->entries[f->keys[at].entry];
+    if (es->keys.capacity == 0) return NULL;
+    size_t at = find_slot(es, key, url[0] == '#' ? NULL : url);
+    return es->keys.slots[at].index == NO_INDEX ? NULL : &es->items[es->keys.slots[at].index];
 }
 
-int fetch_add_entry(struct fetch *f, const char *url, size_t n_bytes, uint32_t *index, struct error *err)
+int entries_add(struct entries *es, struct hosts *hosts, const char *url, size_t n_bytes, uint32_t *index,
+                struct error *err)
 {
     static const char shown[] = "";
     struct text canonical = TEXT_EMPTY;
@@ -186,9 +45,9 @@ int fetch_add_entry(struct fetch *f, const char *url, size_t n_bytes, uint32_t *
     int rc = -1, good = http_url_canonical(url, n_bytes, &canonical, &parts, &why, err);
     if (good < 0) goto out;
     if (!good) { /* an entry of its own, so that the row has a reason to leave by */
-        if (new_entry(f, shown, 0, index, err)) goto out;
-        struct entry *e = &f->entries[*index];
-        struct entry_more *more = fetch_more(f, e, err);
+        if (new_entry(es, shown, 0, index, err)) goto out;
+        struct entry *e = &es->items[*index];
+        struct entry_more *more = entry_need_more(es, e, err);
         if (!more) goto out;
         more->detail = why;
         e->reason = REASON_BAD_URL;
@@ -198,17 +57,16 @@ int fetch_add_entry(struct fetch *f, const char *url, size_t n_bytes, uint32_t *
         goto out;
     }
     xxh128_of(&key, canonical.data, canonical.n_bytes);
-    if (fetch_grow_table(&f->keys, &f->keys_capacity, f->n_keys, err)) goto out;
-    size_t at = find_slot(f, &key, canonical.data);
-    *index = f->keys[at].entry;
+    if (key_table_grow(&es->keys, es->n, err)) goto out;
+    size_t at = find_slot(es, &key, canonical.data);
+    *index = es->keys.slots[at].index;
     if (*index == NO_INDEX) {
         uint32_t host;
-        if (new_entry(f, canonical.data, canonical.n_bytes, index, err) ||
-            fetch_host_of(f, canonical.data, &parts, &host, err))
+        if (new_entry(es, canonical.data, canonical.n_bytes, index, err) ||
+            hosts_add(hosts, canonical.data, &parts, &host, err))
             goto out;
-        f->entries[*index].host = host;
-        f->keys[at] = (struct key_slot){key_hash(&key), *index};
-        f->n_keys++;
+        es->items[*index].host = host;
+        es->keys.slots[at] = (struct key_slot){key_hash(&key), *index};
     }
     rc = 0;
 out:
@@ -216,29 +74,41 @@ out:
     return rc;
 }
 
-struct entry_more *fetch_more(struct fetch *f, struct entry *e, struct error *err)
+struct hop *entry_need_hop(struct entry *e, struct error *err)
 {
-    if (!e->more && (e->more = arena_alloc(&f->arena, sizeof *e->more, err)))
+    if (!e->hop) e->hop = mem_zalloc(1, sizeof *e->hop, err);
+    return e->hop;
+}
+
+struct entry_more *entry_need_more(struct entries *es, struct entry *e, struct error *err)
+{
+    if (!e->more && (e->more = arena_alloc(&es->arena, sizeof *e->more, err)))
         *e->more = (struct entry_more){0};
     return e->more;
 }
 
 /* --- the journal's past --- */
 
-static int keep(struct fetch *f, const char **field, const char *value, struct error *err)
+static int keep(struct entries *es, const char **field, const char *value, struct error *err)
 {
     *field = NULL;
-    return value && *value && !(*field = arena_strdup(&f->arena, value, err)) ? -1 : 0;
+    return value && *value && !(*field = arena_strdup(&es->arena, value, err)) ? -1 : 0;
 }
+
+struct fold {
+    struct entries *entries;
+    const struct journal_rules *rules;
+};
 
 static int fold(void *context, const struct journal_record *r, bool durable, struct error *err)
 {
-    struct fetch *f = context;
+    const struct fold *fo = context;
+    struct entries *es = fo->entries;
     struct xxh128 key;
     journal_key(&key, r->url);
-    struct entry *e = fetch_find(f, &key, r->url);
+    struct entry *e = entries_find(es, &key, r->url);
     if (!e) return 0;
-    f->n_superseded += r->event == JOURNAL_RETRY || e->seen;
+    es->n_superseded += r->event == JOURNAL_RETRY || e->seen;
     if (r->event == JOURNAL_RETRY) return 0;
     e->seen = true;
     if (r->event == JOURNAL_OK || r->event == JOURNAL_SAME) {
@@ -253,12 +123,12 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
         e->kind = (uint8_t)r->kind;
         e->fetched_at = r->fetched_at;
         e->status = (uint16_t)r->status;
-        bool validators = f->opt->refresh && (*r->etag || *r->last_modified);
+        bool validators = fo->rules->keep_validators && (*r->etag || *r->last_modified);
         if (!e->more && !*r->final_url && !validators) return 0;
-        struct entry_more *more = fetch_more(f, e, err);
-        return !more || keep(f, &more->final_url, r->final_url, err) ||
-                       keep(f, &more->etag, validators ? r->etag : NULL, err) ||
-                       keep(f, &more->last_modified, validators ? r->last_modified : NULL, err)
+        struct entry_more *more = entry_need_more(es, e, err);
+        return !more || keep(es, &more->final_url, r->final_url, err) ||
+                       keep(es, &more->etag, validators ? r->etag : NULL, err) ||
+                       keep(es, &more->last_modified, validators ? r->last_modified : NULL, err)
                    ? -1
                    : 0;
     }
@@ -272,15 +142,24 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
     e->dead = r->event != JOURNAL_FAIL;
     /* Sites change their robots.txt; RFC 9309 lets a copy live for a day. */
     double dead_for_s =
-        e->reason == REASON_ROBOTS_TXT && f->opt->dead_for_s > 86400 ? 86400 : f->opt->dead_for_s;
+        e->reason == REASON_ROBOTS_TXT && fo->rules->dead_for_s > 86400 ? 86400 : fo->rules->dead_for_s;
     e->due = e->dead ? r->time + (int64_t)dead_for_s : r->due;
     if (r->event == JOURNAL_BLOCKED) e->due = INT64_MAX;
     if (!*r->detail && !e->more) return 0;
-    struct entry_more *more = fetch_more(f, e, err);
-    return !more || keep(f, &more->detail, r->detail, err) ? -1 : 0;
+    struct entry_more *more = entry_need_more(es, e, err);
+    return !more || keep(es, &more->detail, r->detail, err) ? -1 : 0;
 }
 
-int fetch_read_journal(struct fetch *f, const char *path, struct journal_stats *stats, struct error *err)
+int entries_read_journal(struct entries *es, const struct journal_rules *rules, const char *path,
+                         struct journal_stats *stats, struct error *err)
 {
-    return journal_read(path, fold, f, stats, err);
+    struct fold fo = {es, rules};
+    return journal_read(path, fold, &fo, stats, err);
+}
+
+void entries_release(struct entries *es)
+{
+    free(es->items);
+    free(es->keys.slots);
+    arena_release(&es->arena);
 }

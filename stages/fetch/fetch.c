@@ -1,13 +1,15 @@
 /*
  * fetch.c: the run: what is to be asked, the event loop, batches made durable.
  */
-#include "fetch.h"
+#include "attempt.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+
+#include "outcome.h"
 
 #define SYNC_EVERY_S 2.0
 #define SYNC_EVERY_BYTES (64u << 20)
@@ -18,11 +20,11 @@
 /* Whether the entry has to be asked in this run; settles those that need not. */
 static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
 {
-    struct entry *e = &f->entries[index];
+    struct entry *e = fetch_entry(f, index);
     const struct fetch_options *o = f->opt;
     if (e->state == ENTRY_DONE) return 0;
-    if (fetch_taken_down_url(f, e->url) ||
-        (e->stored && hash_list_has(&f->takedown.hashes, HASH_XXH128, e->hash.bytes))) {
+    if (policy_taken_down(&f->policy, e->url) ||
+        (e->stored && hash_list_has(&f->policy.takedown.hashes, HASH_XXH128, e->hash.bytes))) {
         e->stored = false;
         e->dead = true;
         e->reason = REASON_TAKEN_DOWN;
@@ -33,7 +35,7 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
         !object_store_has(&f->store, &e->hash, picture_kind_extension((enum picture_kind)e->kind), e->bytes,
                           !e->durable)) {
         e->stored = false;
-        f->n_missing_objects++;
+        f->counts.n_missing_objects++;
     }
     bool ask;
     if (e->stored)
@@ -51,7 +53,7 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
         return 0;
     }
     f->n_open++;
-    return fetch_enqueue(f, index, false, err);
+    return schedule_add(&f->schedule, &f->entries, index, false, err);
 }
 
 static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes, struct error *err)
@@ -63,9 +65,10 @@ static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes,
         struct journal_record r = {.time = f->now_s, .event = JOURNAL_SYNC, .bytes = covered};
         if (journal_append(&f->journal, &r, err)) return -1;
     }
-    bool due = f->now - *synced_at >= SYNC_EVERY_S || f->counts.n_bytes - *synced_bytes >= SYNC_EVERY_BYTES;
+    bool due =
+        f->schedule.now - *synced_at >= SYNC_EVERY_S || f->counts.n_bytes - *synced_bytes >= SYNC_EVERY_BYTES;
     if (due && f->journal.n_written > f->journal_synced && !syncer_busy(f->syncer)) {
-        *synced_at = f->now;
+        *synced_at = f->schedule.now;
         *synced_bytes = f->counts.n_bytes;
         /* our own mark alone is no reason to sync again */
         f->journal_synced = f->journal.n_written + 200;
@@ -95,35 +98,37 @@ static int loop(struct fetch *f, struct error *err)
     uint64_t synced_bytes = 0, n_total = f->n_open, n_turn = 0;
     char extra[96];
     progress_start(&progress, &f->opt->common, n_total, "urls");
-    while ((f->n_open > 0 || writer_pending(f->writer) > 0) && !f->failed && !away_gone(f)) {
-        uint32_t host;
+    while ((f->n_open > 0 || store_writer_pending(f->writer) > 0) && !f->failed && !outage_timed_out(f)) {
+        uint32_t host, entry;
         int got = 0;
-        f->now = clock_seconds();
+        f->schedule.now = clock_seconds();
         f->now_s = (int64_t)time(NULL);
         if (!f->stopping && signals_asked_to_stop()) {
             f->stopping = true;
             stage_warn("stopping: %u transfers in flight are being finished; once more to drop them",
                        http_engine_active(f->engine));
-            fetch_parts_checkpoint(f, true); /* the second signal leaves no time for it */
+            partials_checkpoint(f, true); /* the second signal leaves no time for it */
         }
-        if (f->stopping && http_engine_active(f->engine) == 0 && writer_pending(f->writer) == 0) break;
-        if (!f->stopping && fetch_timers_due(f, err)) return -1;
-        if (away_turn(f, err)) return -1;
+        if (f->stopping && http_engine_active(f->engine) == 0 && store_writer_pending(f->writer) == 0) break;
+        while (!f->stopping && (got = schedule_due(&f->schedule, &entry, err)) > 0)
+            fetch_queue_again(f, entry);
+        if (got < 0) return -1;
+        if (outage_turn(f, err)) return -1;
         /*
          * What the writer has not done would be asked for again after a kill: it is as many pictures as are
          * in flight at most. It must not be fewer transfers because the disk has a moment's rest.
          */
-        while (!f->stopping && !f->failed && !away_pauses(f) &&
+        while (!f->stopping && !f->failed && !outage_pauses(&f->outage) &&
                http_engine_active(f->engine) < (size_t)f->n_parallel &&
-               writer_pending(f->writer) < (size_t)f->n_parallel && http_engine_has_memory(f->engine) &&
-               (got = fetch_next_ready(f, &host, err)) > 0)
+               store_writer_pending(f->writer) < (size_t)f->n_parallel && http_engine_has_memory(f->engine) &&
+               (got = schedule_next(&f->schedule, &host, err)) > 0)
             if (fetch_start_one(f, host, err)) return -1;
         if (got < 0) return -1;
-        double wait = fetch_next_time(f) - f->now;
-        if (wait < 0 || writer_unkicked(f->writer)) wait = 0;
+        double wait = schedule_next_time(&f->schedule) - f->schedule.now;
+        if (wait < 0 || store_writer_unkicked(f->writer)) wait = 0;
         if (http_engine_step(f->engine, wait < TURN_S ? wait : TURN_S, err)) return -1;
-        writer_kick(f->writer, http_engine_idle(f->engine));
-        for (struct write_job *job = writer_take(f->writer), *next; job; job = next) {
+        store_writer_kick(f->writer, http_engine_idle(f->engine));
+        for (struct write_job *job = store_writer_take(f->writer), *next; job; job = next) {
             next = job->next;
             fetch_written(f, job);
         }
@@ -135,9 +140,9 @@ static int loop(struct fetch *f, struct error *err)
                      (unsigned long long)f->counts.n_stored, (double)f->counts.n_bytes / 1e6,
                      http_engine_active(f->engine));
             progress_update(&progress, n_total - f->n_open, extra);
-            if (f->now - checked_at >= CHECKPOINT_EVERY_S) {
-                checked_at = f->now;
-                fetch_parts_checkpoint(f, false);
+            if (f->schedule.now - checked_at >= CHECKPOINT_EVERY_S) {
+                checked_at = f->schedule.now;
+                partials_checkpoint(f, false);
             }
         }
     }
@@ -158,6 +163,8 @@ static int64_t fit_to_descriptors(int64_t n_wanted)
     return l.rlim_cur < 64 ? 1 : n_wanted < room ? n_wanted : room;
 }
 
+void fetch_abort(struct fetch *f) { f->failed = true; }
+
 int fetch_run(struct fetch *f, struct error *err)
 {
     const struct fetch_options *o = f->opt;
@@ -165,17 +172,17 @@ int fetch_run(struct fetch *f, struct error *err)
     uint32_t per_address = (uint32_t)(o->n_per_address              ? o->n_per_address
                                       : o->n_per_host > PER_ADDRESS ? o->n_per_host
                                                                     : PER_ADDRESS);
-    f->per_address = o->proxy ? UINT32_MAX : per_address;
+    f->schedule.addresses.limit = o->proxy ? UINT32_MAX : per_address;
+    f->schedule.n_per_host = (unsigned)o->n_per_host;
     f->err = err;
-    f->ready_head = f->ready_tail = NO_INDEX;
-    f->now = clock_seconds();
+    f->schedule.now = clock_seconds();
     f->now_s = (int64_t)time(NULL);
     f->journal_start = f->journal_synced = f->journal.n_written;
-    for (size_t i = 0; i < f->n_entries; i++)
+    for (size_t i = 0; i < f->entries.n; i++)
         if (plan_entry(f, (uint32_t)i, err)) return -1;
-    if (f->n_missing_objects)
+    if (f->counts.n_missing_objects)
         stage_warn("%llu pictures that the journal names are not in the store any more and are fetched again",
-                   (unsigned long long)f->n_missing_objects);
+                   (unsigned long long)f->counts.n_missing_objects);
     if (f->n_open == 0) return 0;
     f->n_parallel = fit_to_descriptors(o->n_parallel);
     http.limits.n_parallel = (unsigned)f->n_parallel;
@@ -197,14 +204,14 @@ int fetch_run(struct fetch *f, struct error *err)
     http.proxy = f->proxy;
     http.ca_file = o->ca_file;
     f->http = http;
-    if (away_open(f, err) || syncer_open(&f->syncer, &f->store, err) ||
-        http_engine_open(&f->engine, &http, fetch_judge, fetch_admit, fetch_done, f, err) ||
-        writer_open(&f->writer, f, err))
+    if (outage_open(f, err) || syncer_open(&f->syncer, &f->store, err) ||
+        http_engine_open(&f->engine, &http, fetch_accept_headers, fetch_admit, fetch_done, f, err) ||
+        store_writer_open(&f->writer, &f->store, &f->partials.store, &f->policy, f->engine, err))
         return -1;
     if (loop(f, err) || final_sync(f, err)) return -1;
-    if (away_gone(f))
+    if (outage_timed_out(f))
         return error_set(err, EX_TEMPFAIL, "%s for %.0f s; all is kept, run again when it is back",
                          o->proxy ? "the proxy cannot be reached" : "the network has been away",
-                         away_seconds(f));
+                         outage_seconds(f));
     return 0;
 }

@@ -1,148 +1,148 @@
-/*
- * inputs.c: manifests, plain lists, folders of lists and standard input become rows and entries.
- */
+/* inputs.c: see inputs.h. */
+#include "inputs.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "fetch.h"
 #include "http/http_url.h"
 #include "http/url_list.h"
 
 #define LIST_MAX_BYTES (8ull << 30)
 
-static int add_column(struct fetch *f, const char *name, int *index, struct error *err)
+static int add_column(struct inputs *in, const char *name, int *index, struct error *err)
 {
-    *index = manifest_column(&f->schema, name);
+    *index = manifest_column(&in->schema, name);
     if (*index >= 0) return 0;
-    char **names = mem_realloc(f->schema.names, (f->schema.n + 1) * sizeof *names, err);
+    char **names = mem_realloc(in->schema.names, (in->schema.n + 1) * sizeof *names, err);
     if (!names) return -1;
-    f->schema.names = names;
-    if (!(names[f->schema.n] = mem_strdup(name, err))) return -1;
-    *index = (int)f->schema.n++;
+    in->schema.names = names;
+    if (!(names[in->schema.n] = mem_strdup(name, err))) return -1;
+    *index = (int)in->schema.n++;
     return 0;
 }
 
-static int add_url_and_label(struct fetch *f, struct error *err)
+static int add_url_and_label(struct inputs *in, struct error *err)
 {
-    return add_column(f, "url", &f->url_column, err) || add_column(f, "label", &f->label_column, err) ? -1
-                                                                                                      : 0;
+    return add_column(in, "url", &in->url_column, err) || add_column(in, "label", &in->label_column, err) ? -1
+                                                                                                          : 0;
 }
 
-static struct row *new_row(struct fetch *f, struct error *err)
+static struct row *new_row(struct inputs *in, struct error *err)
 {
-    if (f->n_rows == UINT32_MAX - 1) {
+    if (in->n_rows == UINT32_MAX - 1) {
         error_set(err, EX_DATAERR, "more than %u rows", UINT32_MAX - 1);
         return NULL;
     }
-    if (mem_grow(&f->rows, &f->rows_capacity, f->n_rows + 1, sizeof *f->rows, err)) return NULL;
-    struct row *r = &f->rows[f->n_rows++];
+    if (mem_grow(&in->rows, &in->capacity, in->n_rows + 1, sizeof *in->rows, err)) return NULL;
+    struct row *r = &in->rows[in->n_rows++];
     *r = (struct row){.entry = NO_INDEX, .url = "", .label = ""};
     return r;
 }
 
 /* The address as the url column shows it: bytes that are no UTF-8 as %XX, since a manifest is UTF-8. */
-static const char *show_url(struct fetch *f, const char *url, size_t n, struct error *err)
+static const char *show_url(struct inputs *in, const char *url, size_t n, struct error *err)
 {
-    if (text_is_utf8(url, n)) return arena_strndup(&f->arena, url, n, err);
+    if (text_is_utf8(url, n)) return arena_strndup(&in->entries->arena, url, n, err);
     struct text t = TEXT_EMPTY;
     const char *shown = NULL;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)url[i];
         if (c < 0x80 ? text_add(&t, &url[i], 1, err) : text_printf(&t, err, "%%%02X", c)) goto out;
     }
-    shown = arena_strdup(&f->arena, t.data ? t.data : "", err);
+    shown = arena_strdup(&in->entries->arena, t.data ? t.data : "", err);
 out:
     text_release(&t);
     return shown;
 }
 
-static int add_list_row(struct fetch *f, const char *url, size_t n, const char *label, struct error *err)
+static int add_list_row(struct inputs *in, const char *url, size_t n, const char *label, struct error *err)
 {
-    struct row *r = new_row(f, err);
-    if (!r || fetch_add_entry(f, url, n, &r->entry, err)) return -1;
-    const char *canonical = f->entries[r->entry].url;
+    struct row *r = new_row(in, err);
+    if (!r || entries_add(in->entries, in->hosts, url, n, &r->entry, err)) return -1;
+    const char *canonical = in->entries->items[r->entry].url;
     if (strlen(canonical) == n && memcmp(canonical, url, n) == 0)
         r->url = canonical;
-    else if (!(r->url = show_url(f, url, n, err)))
+    else if (!(r->url = show_url(in, url, n, err)))
         return -1;
     r->label = label;
     return 0;
 }
 
-static int read_list(struct fetch *f, const char *bytes, size_t n_bytes, const char *label, struct error *err)
+static int read_list(struct inputs *in, const char *bytes, size_t n_bytes, const char *label,
+                     struct error *err)
 {
     struct url_list_cursor c;
     const char *url;
     size_t n;
-    if (add_url_and_label(f, err)) return -1;
-    const char *kept_label = arena_strdup(&f->arena, label, err);
+    if (add_url_and_label(in, err)) return -1;
+    const char *kept_label = arena_strdup(&in->entries->arena, label, err);
     if (!kept_label) return -1;
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &url, &n))
-        if (add_list_row(f, url, n, kept_label, err)) return -1;
+        if (add_list_row(in, url, n, kept_label, err)) return -1;
     return 0;
 }
 
-static int read_manifest(struct fetch *f, const char *bytes, size_t n_bytes, const char *name,
+static int read_manifest(struct inputs *in, const char *bytes, size_t n_bytes, const char *name,
                          struct error *err)
 {
     static const char *const required[] = {"url", NULL};
-    struct manifest_reader in = MANIFEST_READER_EMPTY;
+    struct manifest_reader reader = MANIFEST_READER_EMPTY;
     int *column = NULL, rc = -1, got, url, label;
     const char *last_label = "";
-    if (manifest_reader_open_memory(&in, bytes, n_bytes, name, required, err)) goto out;
-    if (!(column = mem_zalloc(in.schema.n, sizeof *column, err))) goto out;
-    for (size_t i = 0; i < in.schema.n; i++)
-        if (add_column(f, in.schema.names[i], &column[i], err)) goto out;
-    if (add_url_and_label(f, err)) goto out;
-    url = manifest_column(&in.schema, "url");
-    label = manifest_column(&in.schema, "label");
-    bool has_more = in.schema.n > (size_t)(label >= 0) + 1;
-    while ((got = manifest_reader_next(&in, err)) > 0) {
-        struct row *r = new_row(f, err);
-        const char *text = manifest_field(&in, url), *own = manifest_field(&in, label);
-        if (!r || fetch_add_entry(f, text, strlen(text), &r->entry, err)) goto out;
-        const char *canonical = f->entries[r->entry].url;
-        r->url = strcmp(canonical, text) == 0 ? canonical : arena_strdup(&f->arena, text, err);
-        if (!*own && f->opt->label) own = f->opt->label;
-        if (strcmp(own, last_label) != 0) last_label = arena_strdup(&f->arena, own, err);
+    if (manifest_reader_open_memory(&reader, bytes, n_bytes, name, required, err)) goto out;
+    if (!(column = mem_zalloc(reader.schema.n, sizeof *column, err))) goto out;
+    for (size_t i = 0; i < reader.schema.n; i++)
+        if (add_column(in, reader.schema.names[i], &column[i], err)) goto out;
+    if (add_url_and_label(in, err)) goto out;
+    url = manifest_column(&reader.schema, "url");
+    label = manifest_column(&reader.schema, "label");
+    bool has_more = reader.schema.n > (size_t)(label >= 0) + 1;
+    while ((got = manifest_reader_next(&reader, err)) > 0) {
+        struct row *r = new_row(in, err);
+        const char *text = manifest_field(&reader, url), *own = manifest_field(&reader, label);
+        if (!r || entries_add(in->entries, in->hosts, text, strlen(text), &r->entry, err)) goto out;
+        const char *canonical = in->entries->items[r->entry].url;
+        r->url = strcmp(canonical, text) == 0 ? canonical : arena_strdup(&in->entries->arena, text, err);
+        if (!*own && in->label) own = in->label;
+        if (strcmp(own, last_label) != 0) last_label = arena_strdup(&in->entries->arena, own, err);
         r->label = last_label;
         if (!r->url || !r->label) goto out;
         if (!has_more) continue;
         /*
          * Columns of this file, placed by the common schema; later files may widen it, so the count is kept
-         * in front.
+         * reader front.
          */
-        const char **more = arena_alloc(&f->arena, (f->schema.n + 1) * sizeof *more, err);
+        const char **more = arena_alloc(&in->entries->arena, (in->schema.n + 1) * sizeof *more, err);
         if (!more) goto out;
-        memset(more, 0, (f->schema.n + 1) * sizeof *more);
-        more[0] = (const char *)(uintptr_t)f->schema.n;
-        for (size_t i = 0; i < in.schema.n; i++) {
-            if (column[i] == f->url_column || column[i] == f->label_column) continue;
-            const char *value = in.fields[i];
-            if (*value && !(more[1 + column[i]] = arena_strdup(&f->arena, value, err))) goto out;
+        memset(more, 0, (in->schema.n + 1) * sizeof *more);
+        more[0] = (const char *)(uintptr_t)in->schema.n;
+        for (size_t i = 0; i < reader.schema.n; i++) {
+            if (column[i] == in->url_column || column[i] == in->label_column) continue;
+            const char *value = reader.fields[i];
+            if (*value && !(more[1 + column[i]] = arena_strdup(&in->entries->arena, value, err))) goto out;
         }
         r->more = more;
     }
     rc = got;
 out:
     free(column);
-    manifest_reader_close(&in);
+    manifest_reader_close(&reader);
     return rc;
 }
 
-static int read_one(struct fetch *f, const char *path, const char *label, bool must_be_list,
+static int read_one(struct inputs *in, const char *path, const char *label, bool must_be_list,
                     struct error *err)
 {
     char *bytes = NULL;
     size_t n_bytes;
     if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
     int rc = !must_be_list && url_list_is_manifest(bytes, n_bytes)
-                 ? read_manifest(f, bytes, n_bytes, strcmp(path, "-") == 0 ? "standard input" : path, err)
-                 : read_list(f, bytes, n_bytes, label, err);
+                 ? read_manifest(in, bytes, n_bytes, strcmp(path, "-") == 0 ? "standard input" : path, err)
+                 : read_list(in, bytes, n_bytes, label, err);
     free(bytes);
     return rc;
 }
@@ -191,7 +191,7 @@ static bool is_folder(const char *path)
 }
 
 /* folder/NAME.txt, one list a class. *n_found grows by the lists read. */
-static int read_lists(struct fetch *f, const char *folder, size_t *n_found, struct error *err)
+static int read_lists(struct inputs *in, const char *folder, size_t *n_found, struct error *err)
 {
     struct names l = {0};
     struct text path = TEXT_EMPTY, label = TEXT_EMPTY;
@@ -205,10 +205,10 @@ static int read_lists(struct fetch *f, const char *folder, size_t *n_found, stru
             break;
         }
         if (is_folder(path.data)) continue;
-        const char *class = f->opt->label                      ? f->opt->label
+        const char *class = in->label                          ? in->label
                             : text_starts(label.data, "urls_") ? label.data + 5
                                                                : label.data;
-        rc = read_one(f, path.data, class, true, err);
+        rc = read_one(in, path.data, class, true, err);
         ++*n_found;
     }
     names_release(&l);
@@ -219,7 +219,7 @@ static int read_lists(struct fetch *f, const char *folder, size_t *n_found, stru
 
 /* folder/CLASS/urls_CLASS.txt, as nsfw_data_scraper keeps what its scripts found; other .txt beside it count
  * as the class's, too. */
-static int read_raw_data(struct fetch *f, const char *folder, size_t *n_found, struct error *err)
+static int read_raw_data(struct inputs *in, const char *folder, size_t *n_found, struct error *err)
 {
     struct names classes = {0}, lists = {0};
     struct text inner = TEXT_EMPTY;
@@ -235,7 +235,7 @@ static int read_raw_data(struct fetch *f, const char *folder, size_t *n_found, s
             if (!text_starts(lists.items[k], "urls_") || !text_ends(lists.items[k], ".txt")) continue;
             inner.n_bytes = n_inner;
             rc = text_printf(&inner, err, "/%s", lists.items[k]) ||
-                         read_one(f, inner.data, f->opt->label ? f->opt->label : classes.items[i], true, err)
+                         read_one(in, inner.data, in->label ? in->label : classes.items[i], true, err)
                      ? -1
                      : 0;
             ++*n_found;
@@ -247,21 +247,21 @@ static int read_raw_data(struct fetch *f, const char *folder, size_t *n_found, s
     return rc;
 }
 
-static int read_folder(struct fetch *f, const char *folder, struct error *err)
+static int read_folder(struct inputs *in, const char *folder, struct error *err)
 {
     struct text inner = TEXT_EMPTY;
     size_t n_found = 0;
     int rc = -1;
     if (text_printf(&inner, err, "%s/raw_data", folder)) goto out;
     if (is_folder(inner.data)) {
-        rc = read_raw_data(f, inner.data, &n_found, err);
+        rc = read_raw_data(in, inner.data, &n_found, err);
     } else {
         text_clear(&inner);
         if (text_printf(&inner, err, "%s/source_urls", folder)) goto out;
-        rc = is_folder(inner.data) ? read_lists(f, inner.data, &n_found, err)
-                                   : read_lists(f, folder, &n_found, err);
+        rc = is_folder(inner.data) ? read_lists(in, inner.data, &n_found, err)
+                                   : read_lists(in, folder, &n_found, err);
         if (rc == 0 && n_found == 0) /* the raw_data folder itself */
-            rc = read_raw_data(f, folder, &n_found, err);
+            rc = read_raw_data(in, folder, &n_found, err);
     }
     if (rc == 0 && n_found == 0)
         rc = error_set(err, EX_NOINPUT,
@@ -273,15 +273,23 @@ out:
     return rc;
 }
 
-int fetch_read_inputs(struct fetch *f, const struct operands *in, struct error *err)
+int inputs_read(struct inputs *in, const struct operands *operands, struct error *err)
 {
-    const char *label = f->opt->label ? f->opt->label : "";
-    f->url_column = f->label_column = -1;
-    if (in->n == 0 && read_one(f, "-", label, false, err)) return -1;
-    for (int i = 0; i < in->n; i++) {
-        int rc = is_folder(in->items[i]) ? read_folder(f, in->items[i], err)
-                                         : read_one(f, in->items[i], label, false, err);
+    const char *label = in->label ? in->label : "";
+    in->url_column = in->label_column = -1;
+    if (operands->n == 0 && read_one(in, "-", label, false, err)) return -1;
+    for (int i = 0; i < operands->n; i++) {
+        int rc = is_folder(operands->items[i]) ? read_folder(in, operands->items[i], err)
+                                               : read_one(in, operands->items[i], label, false, err);
         if (rc) return -1;
     }
-    return f->schema.n ? 0 : add_url_and_label(f, err);
+    return in->schema.n ? 0 : add_url_and_label(in, err);
+}
+
+void inputs_release(struct inputs *in)
+{
+    for (size_t i = 0; i < in->schema.n; i++)
+        free(in->schema.names[i]);
+    free(in->schema.names);
+    free(in->rows);
 }

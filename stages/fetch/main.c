@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "fetch.h"
+#include "fetch_report.h"
 #include "http/http_proxy.h"
 
 static const struct option_row rows[] = {
@@ -258,16 +259,18 @@ static int open_store(struct fetch *f, const char *store, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     struct journal_stats stats;
+    const struct journal_rules rules = {f->opt->refresh, f->opt->dead_for_s};
     int rc = -1;
     f->now_s = (int64_t)time(NULL);
     if (object_store_open(&f->store, store, err) || text_printf(&path, err, "%s/journal.tsv", store) ||
-        fetch_apply_lists(f, path.data, err) || fetch_read_journal(f, path.data, &stats, err) ||
-        fetch_parts_open(f, err))
+        policy_apply(&f->policy, &f->store, f->now_s, path.data, err) ||
+        entries_read_journal(&f->entries, &rules, path.data, &stats, err) ||
+        partials_open(&f->partials, &f->store, &f->entries, f->opt, f->now_s, err))
         goto out;
     if (stats.n_malformed)
         stage_warn("'%s': %llu malformed lines are passed over", path.data,
                    (unsigned long long)stats.n_malformed);
-    bool compact = stats.n_lines > COMPACT_LINES && f->n_superseded > stats.n_lines / 2;
+    bool compact = stats.n_lines > COMPACT_LINES && f->entries.n_superseded > stats.n_lines / 2;
     if (compact) {
         uint64_t n_before, n_after;
         if (journal_compact(path.data, &n_before, &n_after, err)) goto out;
@@ -287,35 +290,22 @@ out:
 
 static void release(struct fetch *f)
 {
-    writer_close(f->writer);
-    away_close(f); /* before the engine, which its probe wakes */
+    store_writer_close(f->writer);
+    outage_close(&f->outage); /* before the engine, which its probe wakes */
     http_engine_close(f->engine);
     syncer_close(f->syncer);
     journal_close(&f->journal);
     object_store_close(&f->store);
-    fetch_close_safety(f);
-    for (size_t i = 0; i < f->n_hosts; i++) {
-        if (f->hosts[i].robots) robots_release(f->hosts[i].robots);
-        free(f->hosts[i].robots);
-    }
-    for (size_t i = 0; i < f->n_entries; i++)
-        fetch_hop_free(f, &f->entries[i]);
-    for (size_t i = 0; i < f->schema.n; i++)
-        free(f->schema.names[i]);
-    free(f->schema.names);
-    free(f->entries);
-    free(f->rows);
-    free(f->keys);
-    free(f->host_keys);
-    free(f->address_keys);
-    free(f->addresses);
-    free(f->hosts);
-    free(f->timers);
+    policy_close(&f->policy);
+    for (size_t i = 0; i < f->entries.n; i++)
+        hop_free(&f->partials, fetch_entry(f, (uint32_t)i));
+    entries_release(&f->entries);
+    schedule_release(&f->schedule);
+    inputs_release(&f->inputs);
     free(f->path_prefix);
     free(f->user_agent);
     free(f->proxy);
     free(f->allowed);
-    arena_release(&f->arena);
 }
 
 static int write_results(struct fetch *f, struct stage_counts *n, struct error *err)
@@ -323,10 +313,11 @@ static int write_results(struct fetch *f, struct stage_counts *n, struct error *
     const struct common_options *c = &f->opt->common;
     struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
     int rc = -1;
-    if (manifest_writer_open(&out, c->output, &f->schema, fetch_adds, err) ||
-        manifest_rejects_open(&rejects, c->rejects, &f->schema, err) ||
-        fetch_write_rows(f, &out, &rejects, n, err) ||
-        (f->opt->summary && fetch_write_summary(f, f->opt->summary, err)))
+    if (manifest_writer_open(&out, c->output, &f->inputs.schema, fetch_adds, err) ||
+        manifest_rejects_open(&rejects, c->rejects, &f->inputs.schema, err) ||
+        entries_mark_repeated(&f->entries, (uint64_t)f->opt->max_same, err) ||
+        fetch_write_rows(&f->inputs, f->path_prefix, &out, &rejects, n, err) ||
+        (f->opt->summary && fetch_write_summary(&f->entries, &f->schedule.hosts, f->opt->summary, err)))
         goto out;
     rc = manifest_writer_commit(&rejects, err) || manifest_writer_commit(&out, err) ? -1 : 0;
 out:
@@ -367,13 +358,13 @@ static int prepare(struct fetch *f, struct text *store, struct error *err)
         parse_networks(f, err) || take_proxy(f, err) ||
         (o->store ? text_puts(store, o->store, err) : text_printf(store, err, "%s/store", o->common.root)))
         return -1;
-    return fetch_open_safety(f, err);
+    return policy_open(&f->policy, o, err);
 }
 
 int main(int argc, char **argv)
 {
     struct fetch_options opt = fetch_defaults;
-    struct fetch f = {.opt = &opt, .store = OBJECT_STORE_EMPTY, .journal = JOURNAL_EMPTY};
+    struct fetch f = FETCH_EMPTY;
     struct file_lock lock = FILE_LOCK_EMPTY;
     struct operands in;
     struct stage_counts n = {0};
@@ -385,8 +376,12 @@ int main(int argc, char **argv)
     int rc = options_parse(&fetch_option_table, &opt, argc, argv, &in), stopped = 0;
     if (rc != OPTIONS_RUN) return rc;
     rc = -1;
+    f.opt = &opt;
+    f.inputs.entries = &f.entries;
+    f.inputs.hosts = &f.schedule.hosts;
+    f.inputs.label = opt.label;
     bool only_takedown = opt.takedowns.n > 0 && in.n == 0;
-    if (prepare(&f, &store_path, &err) || (!only_takedown && fetch_read_inputs(&f, &in, &err))) goto out;
+    if (prepare(&f, &store_path, &err) || (!only_takedown && inputs_read(&f.inputs, &in, &err))) goto out;
     store = store_path.data;
     if (io_mkdirs(store, &err) || (!only_takedown && find_prefix(&f, store, &err)) ||
         text_printf(&lock_path, &err, "%s/lock", store) || file_lock_take(&lock, lock_path.data, &err) ||
@@ -400,18 +395,18 @@ int main(int argc, char **argv)
     stopped = signals_asked_to_stop();
     if (stopped) goto out;
     uint64_t n_stored = 0;
-    for (size_t i = 0; i < f.n_entries && n_stored == 0; i++)
-        n_stored += f.entries[i].stored;
-    if (f.n_unreachable > 0 && f.n_answers == 0 && n_stored == 0) {
+    for (size_t i = 0; i < f.entries.n && n_stored == 0; i++)
+        n_stored += f.entries.items[i].stored;
+    if (f.counts.n_unreachable > 0 && f.counts.n_answers == 0 && n_stored == 0) {
         error_set(&err, EX_TEMPFAIL, "no host could be reached; is the network up?");
         goto out;
     }
     if (write_results(&f, &n, &err)) goto out;
-    if (f.n_matches)
+    if (f.counts.n_matches)
         stage_warn("%llu pictures matched a block list and were not kept; see '%s/audit.tsv' and your "
                    "reporting duties",
-                   (unsigned long long)f.n_matches, store);
-    if (f.n_matches && opt.stop_on_match) {
+                   (unsigned long long)f.counts.n_matches, store);
+    if (f.counts.n_matches && opt.stop_on_match) {
         error_set(&err, EX_VERDICT_NO, "stopped at a match with a block list");
         goto out;
     }

@@ -1,19 +1,16 @@
-/*
- * outcome.c: what becomes of an entry and of its host, and the line in the journal that says so.
- */
+/* outcome.c: see outcome.h. */
+#include "outcome.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
-#include "fetch.h"
 
 #define MAX_POSTPONE_S (7 * 86400.0) /* a failing address is asked at least weekly */
 #define PENDING_BYTES (256u << 10)
 #define HOST_TRIPS 3     /* pauses of a failing host before this run gives it up */
 #define BREAKER_PAUSE 10 /* times --retry-wait: the breaker's first pause */
-
-void fetch_broken(struct fetch *f) { f->failed = true; }
 
 static void write_down(struct fetch *f, const struct journal_record *r)
 {
@@ -21,13 +18,13 @@ static void write_down(struct fetch *f, const struct journal_record *r)
      */
     if (!f->failed && (journal_append(&f->journal, r, f->err) ||
                        (f->journal.pending.n_bytes > PENDING_BYTES && journal_flush(&f->journal, f->err))))
-        fetch_broken(f);
+        fetch_abort(f);
 }
 
 static void end_entry(struct fetch *f, struct entry *e)
 {
     e->state = ENTRY_DONE;
-    fetch_hop_free(f, e);
+    hop_free(&f->partials, e);
     f->n_open--;
 }
 
@@ -37,46 +34,44 @@ static const char *set_detail(struct fetch *f, struct entry *e, const char *deta
         if (e->more) e->more->detail = NULL;
         return "";
     }
-    struct entry_more *more = fetch_more(f, e, f->err);
-    if (!more || !(more->detail = arena_strdup(&f->arena, detail, f->err))) fetch_broken(f);
+    struct entry_more *more = entry_need_more(&f->entries, e, f->err);
+    if (!more || !(more->detail = arena_strdup(&f->entries.arena, detail, f->err))) fetch_abort(f);
     return detail;
 }
 
 /* Hosts: failures in a row trip the breaker; the pause doubles; then the run gives the host up. */
 void fetch_host_good(struct fetch *f, uint32_t host)
 {
-    (void)f;
-    f->hosts[host].n_bad = f->hosts[host].n_trips = 0;
-    f->hosts[host].robots_tries = 0;
+    struct host *h = fetch_host(f, host);
+    h->n_bad = h->n_trips = h->robots_tries = 0;
 }
 
 void fetch_host_hold(struct fetch *f, uint32_t host, double seconds)
 {
-    struct host *h = &f->hosts[host];
-    if (f->now + seconds > h->hold_until) h->hold_until = f->now + seconds;
+    struct host *h = fetch_host(f, host);
+    if (f->schedule.now + seconds > h->hold_until) h->hold_until = f->schedule.now + seconds;
 }
 
 void fetch_host_give_up(struct fetch *f, uint32_t host, enum reason reason, int64_t due)
 {
-    struct host *h = &f->hosts[host];
+    struct host *h = fetch_host(f, host);
     h->given_up = true;
     h->give_up_reason = (uint8_t)reason;
     h->due = due;
-    while (f->hosts[host].n_queued > 0) {
-        uint32_t index = fetch_dequeue(f, &f->hosts[host]);
+    while (fetch_host(f, host)->n_queued > 0) {
+        uint32_t index = schedule_take(&f->entries, fetch_host(f, host));
         struct outcome o = {.reason = reason};
-        f->entries[index].tries = (uint8_t)f->opt->n_tries;
+        fetch_entry(f, index)->tries = (uint8_t)f->opt->n_tries;
         fetch_fail(f, index, &o, NULL);
     }
 }
 
-void fetch_host_bad(struct fetch *f, uint32_t host, enum reason reason)
+void fetch_host_bad(struct fetch *f, uint32_t host)
 {
-    struct host *h = &f->hosts[host];
+    struct host *h = fetch_host(f, host);
     if (h->given_up || ++h->n_bad < f->opt->n_breaker) return;
-    if (h->hold_until > f->now) return; /* requests that were in flight when it tripped */
+    if (h->hold_until > f->schedule.now) return; /* requests that were in flight when it tripped */
     if (++h->n_trips >= HOST_TRIPS) {
-        (void)reason;
         fetch_host_give_up(f, host, REASON_HOST_DOWN, 0);
         return;
     }
@@ -109,8 +104,8 @@ static void fill(struct journal_record *r, const struct fetch *f, const struct e
 
 void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const struct http_transfer *t)
 {
-    struct entry *e = &f->entries[index];
-    uint32_t host = fetch_current_host(e);
+    struct entry *e = fetch_entry(f, index);
+    uint32_t host = entry_host(e);
     struct journal_record r;
     char slug[24];
     bool final = reason_is_final(o->reason, o->status);
@@ -126,20 +121,17 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
             int64_t due = f->now_s + (int64_t)wait;
             e->tries = (uint8_t)f->opt->n_tries;
             e->due = due;
-            if (!f->hosts[host].given_up) fetch_host_give_up(f, host, REASON_RETRY_LATER, due);
+            if (!fetch_host(f, host)->given_up) fetch_host_give_up(f, host, REASON_RETRY_LATER, due);
         } else {
             fetch_host_hold(f, host, wait);
         }
     }
-    if (o->host_bad) fetch_host_bad(f, host, o->reason);
-    bool retry = !final && e->tries < f->opt->n_tries && !f->hosts[host].given_up;
+    if (o->host_bad) fetch_host_bad(f, host);
+    bool retry = !final && e->tries < f->opt->n_tries && !fetch_host(f, host)->given_up;
 
-    struct entry shown = *e; /* for the slug, without touching a picture we have */
-    shown.reason = (uint8_t)o->reason;
-    shown.status = (uint16_t)o->status;
     fill(&r, f, e, t ? &t->headers : NULL, t ? t->url : NULL, t ? t->n_body : 0);
     r.status = o->status;
-    r.reason = reason_slug(&shown, slug);
+    r.reason = reason_slug(o->reason, o->status, slug);
     r.detail = o->detail;
     r.error = o->error;
     r.event = retry ? JOURNAL_RETRY : final ? JOURNAL_DEAD : JOURNAL_FAIL;
@@ -156,17 +148,19 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
             free(e->hop->url);
             e->hop->url = NULL;
         }
-        if (o->free_try ? fetch_enqueue(f, index, true, f->err)
-                        : fetch_enqueue_later(f, index, f->now + back_off(f, e), f->err))
-            fetch_broken(f);
+        if (o->free_try ? schedule_add(&f->schedule, &f->entries, index, true, f->err)
+                        : schedule_add_later(&f->schedule, &f->entries, index,
+                                             f->schedule.now + back_off(f, e), f->err))
+            fetch_abort(f);
         return;
     }
-    if (final) fetch_part_drop(f, index);
+    if (final) partial_drop(f, index);
     if (!final) {
         e->failed_runs += e->failed_runs < 255;
         double wait = f->opt->retry_failed_s * pow(2, e->failed_runs - 1);
         int64_t usual = f->now_s + (int64_t)(wait < MAX_POSTPONE_S ? wait : MAX_POSTPONE_S);
-        int64_t told = f->hosts[host].given_up && f->hosts[host].due ? f->hosts[host].due : 0;
+        int64_t told =
+            fetch_host(f, host)->given_up && fetch_host(f, host)->due ? fetch_host(f, host)->due : 0;
         r.due = told ? told : usual;
         r.failed_runs = e->failed_runs;
     }
@@ -184,15 +178,15 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
 
 static void blocked(struct fetch *f, struct write_job *job)
 {
-    struct entry *e = &f->entries[job->entry];
+    struct entry *e = fetch_entry(f, job->entry);
     struct journal_record r;
     struct xxh128 key;
     char name[2 + XXH128_HEX_BYTES];
     bool listed = job->verdict == VERDICT_BLOCKED;
-    f->n_matches++;
-    if (fetch_audit(f, "not-kept", listed ? "blocklist" : "takedown", hash_kind_name(job->by), job->digest,
-                    e->url, f->err)) {
-        fetch_broken(f);
+    f->counts.n_matches++;
+    if (policy_audit(&f->policy, f->now_s, "not-kept", listed ? "blocklist" : "takedown",
+                     hash_kind_name(job->by), job->digest, e->url, f->err)) {
+        fetch_abort(f);
         return;
     }
     journal_key(&key, e->url);
@@ -217,25 +211,25 @@ void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enu
 {
     struct write_job *job = mem_zalloc(1, sizeof *job, f->err);
     if (!job) {
-        fetch_broken(f);
+        fetch_abort(f);
         return;
     }
     job->what = JOB_PICTURE;
     job->entry = index;
-    job->had_part = f->entries[index].has_part;
-    f->entries[index].has_part = false;
-    journal_key(&job->key, f->entries[index].url);
+    job->had_part = fetch_entry(f, index)->has_part;
+    fetch_entry(f, index)->has_part = false;
+    journal_key(&job->key, fetch_entry(f, index)->url);
     job->kind = kind;
     job->headers = t->headers;
     job->url = t->url;
     job->n_body = t->n_body;
     job->body = http_take_body(t, &job->capacity);
-    writer_submit(f->writer, job);
+    store_writer_submit(f->writer, job);
 }
 
 static void stored(struct fetch *f, struct write_job *job)
 {
-    struct entry *e = &f->entries[job->entry];
+    struct entry *e = fetch_entry(f, job->entry);
     struct journal_record r;
     bool same = e->stored && memcmp(&e->hash, &job->hash, sizeof job->hash) == 0;
     if (!same) e->fetched_at = f->now_s;
@@ -257,8 +251,9 @@ static void stored(struct fetch *f, struct write_job *job)
     write_down(f, &r);
     if (e->more) *e->more = (struct entry_more){0};
     if (*r.final_url) {
-        struct entry_more *more = fetch_more(f, e, f->err);
-        if (!more || !(more->final_url = arena_strdup(&f->arena, r.final_url, f->err))) fetch_broken(f);
+        struct entry_more *more = entry_need_more(&f->entries, e, f->err);
+        if (!more || !(more->final_url = arena_strdup(&f->entries.arena, r.final_url, f->err)))
+            fetch_abort(f);
     }
     f->counts.n_stored++;
     f->counts.n_bytes += job->n_body;
@@ -271,7 +266,7 @@ void fetch_written(struct fetch *f, struct write_job *job)
                            .status = 200,
                            .detail = "a known placeholder picture"};
     if (job->what != JOB_PICTURE) {
-        fetch_part_written(f, job);
+        partial_written(f, job);
         free(job);
         return;
     }
@@ -282,7 +277,7 @@ void fetch_written(struct fetch *f, struct write_job *job)
     case VERDICT_PLACEHOLDER: fetch_fail(f, job->entry, &gone, NULL); break;
     case VERDICT_FAILED:
         *f->err = job->error;
-        fetch_broken(f);
+        fetch_abort(f);
         break;
     }
     http_give_body(f->engine, job->body, job->capacity);
@@ -291,7 +286,7 @@ void fetch_written(struct fetch *f, struct write_job *job)
 
 void fetch_unchanged(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
-    struct entry *e = &f->entries[index];
+    struct entry *e = fetch_entry(f, index);
     struct journal_record r;
     e->failed_runs = 0;
     fill(&r, f, e, &t->headers, t->url, 0);

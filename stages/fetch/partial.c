@@ -1,42 +1,32 @@
-/*
- * partial.c: what came of a transfer that broke off, to be continued in this run or a later one.
- *
- * Only what has begun like a picture, by a server that named its version strongly, is kept
- * (lib/store/partial_store.h), at once when the transfer breaks off; of large bodies in flight a copy is put
- * there now and then, so that a killed run does not lose them, and of all when the run is asked to stop.
- * Where parts must not be on the disk (a block list is in force: nobody can tell what a part is a part of)
- * they are kept in memory, for this run.
- *
- * The next request says Range and If-Range. The engine takes nothing for the rest that is not exactly that;
- * an answer that does not fit costs the part, not a try: the address is asked again from the start.
- */
+/* partial.c: see partial.h. */
+#include "partial.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "fetch.h"
+#include "attempt.h"
 
 #define CHECKPOINT_BYTES (1u << 20) /* of a body in flight; then whenever it has doubled */
 #define MEMORY_SHARE 4              /* parts in memory: this part of --memory */
 
-bool fetch_parts_on_disk(const struct fetch *f)
+bool partials_on_disk(const struct fetch_options *o)
 {
-    return f->opt->partial_bytes > 0 && (f->opt->blocklists.n == 0 || f->opt->partial_unchecked);
+    return o->partial_bytes > 0 && (o->blocklists.n == 0 || o->partial_unchecked);
 }
 
 static int mark_part(void *context, const struct xxh128 *key, struct error *err)
 {
-    struct fetch *f = context;
-    struct entry *e = fetch_find(f, key, "#");
+    struct entry *e = entries_find(context, key, "#");
     (void)err;
     if (e) e->has_part = true;
     return 0;
 }
 
-int fetch_parts_open(struct fetch *f, struct error *err)
+int partials_open(struct partials *ps, struct object_store *store, struct entries *es,
+                  const struct fetch_options *o, int64_t now_s, struct error *err)
 {
-    uint64_t limit = fetch_parts_on_disk(f) ? f->opt->partial_bytes : 0;
-    return partial_store_open(&f->parts, &f->store, limit, f->opt->partial_for_s, f->now_s, mark_part, f,
-                              err);
+    uint64_t limit = partials_on_disk(o) ? o->partial_bytes : 0;
+    return partial_store_open(&ps->store, store, limit, o->partial_for_s, now_s, mark_part, es, err);
 }
 
 /* --- in memory --- */
@@ -47,30 +37,24 @@ static void part_free(struct partial *p)
     free(p);
 }
 
-static void forget_in_memory(struct fetch *f, struct hop *hop)
+static void forget_in_memory(struct partials *ps, struct hop *hop)
 {
     if (!hop || !hop->part) return;
     if (!hop->part_lent) {
-        f->parts_in_memory -= hop->part->n_image;
+        ps->memory_bytes -= hop->part->n_image;
         part_free(hop->part);
     }
     hop->part = NULL;
     hop->part_lent = false;
 }
 
-void fetch_hop_free(struct fetch *f, struct entry *e)
+void hop_free(struct partials *ps, struct entry *e)
 {
     if (!e->hop) return;
-    forget_in_memory(f, e->hop);
+    forget_in_memory(ps, e->hop);
     free(e->hop->url);
     free(e->hop);
     e->hop = NULL;
-}
-
-struct hop *fetch_need_hop(struct entry *e, struct error *err)
-{
-    if (!e->hop) e->hop = mem_zalloc(1, sizeof *e->hop, err);
-    return e->hop;
 }
 
 /* --- to and from the disk --- */
@@ -79,34 +63,34 @@ static struct write_job *part_job(struct fetch *f, uint32_t index, struct partia
 {
     struct write_job *job = mem_zalloc(1, sizeof *job, f->err);
     if (!job) {
-        fetch_broken(f);
+        fetch_abort(f);
         return NULL;
     }
     job->what = p ? JOB_PART : JOB_FORGET_PART;
     job->entry = index;
     job->part = p;
     job->n_body = p ? p->n_image : 0; /* what the writer's queue counts */
-    journal_key(&job->key, f->entries[index].url);
+    journal_key(&job->key, fetch_entry(f, index)->url);
     return job;
 }
 
-void fetch_part_drop(struct fetch *f, uint32_t index)
+void partial_drop(struct fetch *f, uint32_t index)
 {
-    struct entry *e = &f->entries[index];
+    struct entry *e = fetch_entry(f, index);
     struct write_job *job;
-    forget_in_memory(f, e->hop);
+    forget_in_memory(&f->partials, e->hop);
     if (!e->has_part || !(job = part_job(f, index, NULL))) return;
     e->has_part = false;
-    writer_submit(f->writer, job);
+    store_writer_submit(f->writer, job);
 }
 
 /* The writer is done with a part, one way or the other. */
-void fetch_part_written(struct fetch *f, struct write_job *job)
+void partial_written(struct fetch *f, struct write_job *job)
 {
-    struct entry *e = &f->entries[job->entry];
+    struct entry *e = fetch_entry(f, job->entry);
     if (job->what == JOB_FORGET_PART) return;
-    if (job->verdict == VERDICT_FAILED && !f->parts_failed) {
-        f->parts_failed = true;
+    if (job->verdict == VERDICT_FAILED && !f->partials.warned) {
+        f->partials.warned = true;
         stage_warn("%s: what broke off cannot be kept for later", job->error.text);
     }
     if (!e->hop || e->hop->part != job->part) {
@@ -115,8 +99,9 @@ void fetch_part_written(struct fetch *f, struct write_job *job)
     }
     /* Ours again. On the disk it can be had from there, and memory is for bodies. */
     e->hop->part_lent = false;
-    f->parts_in_memory += job->part->n_image;
-    if (job->part_kept || f->parts_in_memory > f->opt->memory / MEMORY_SHARE) forget_in_memory(f, e->hop);
+    f->partials.memory_bytes += job->part->n_image;
+    if (job->part_kept || f->partials.memory_bytes > f->opt->memory / MEMORY_SHARE)
+        forget_in_memory(&f->partials, e->hop);
 }
 
 /* t's body as it is now, or NULL when it is nothing that could be continued. */
@@ -146,17 +131,17 @@ static struct partial *part_of(const struct http_transfer *t)
 
 static void save(struct fetch *f, uint32_t index, struct partial *p, bool in_memory)
 {
-    struct entry *e = &f->entries[index];
+    struct entry *e = fetch_entry(f, index);
     struct error ignored = {0};
-    struct hop *hop = in_memory ? fetch_need_hop(e, &ignored) : NULL;
-    if (hop) forget_in_memory(f, hop);
-    if (!fetch_parts_on_disk(f)) {
-        if (!hop || f->parts_in_memory + p->n_image > f->opt->memory / MEMORY_SHARE) {
+    struct hop *hop = in_memory ? entry_need_hop(e, &ignored) : NULL;
+    if (hop) forget_in_memory(&f->partials, hop);
+    if (!partials_on_disk(f->opt)) {
+        if (!hop || f->partials.memory_bytes + p->n_image > f->opt->memory / MEMORY_SHARE) {
             part_free(p);
             return;
         }
         hop->part = p;
-        f->parts_in_memory += p->n_image;
+        f->partials.memory_bytes += p->n_image;
         return;
     }
     struct write_job *job = part_job(f, index, p);
@@ -169,22 +154,22 @@ static void save(struct fetch *f, uint32_t index, struct partial *p, bool in_mem
         hop->part_lent = true;
     }
     e->has_part = true;
-    writer_submit(f->writer, job);
+    store_writer_submit(f->writer, job);
 }
 
 /* --- requests and answers --- */
 
 /* Puts what is there of the entry's body into the request, if t asks the same server for the same thing. */
-int fetch_part_for(struct fetch *f, uint32_t index, struct http_transfer *t, struct error *err)
+int partial_continue(struct fetch *f, uint32_t index, struct http_transfer *t, struct error *err)
 {
-    struct entry *e = &f->entries[index];
+    struct entry *e = fetch_entry(f, index);
     struct partial read = PARTIAL_EMPTY;
     const struct partial *p = e->hop ? e->hop->part : NULL;
     struct xxh128 key;
     int rc = 0;
     if (!p && e->has_part) {
         journal_key(&key, e->url);
-        int got = partial_store_get(&f->parts, &key, &read, err);
+        int got = partial_store_get(&f->partials.store, &key, &read, err);
         if (got < 0) return -1;
         e->has_part = got > 0;
         p = &read;
@@ -198,7 +183,7 @@ int fetch_part_for(struct fetch *f, uint32_t index, struct http_transfer *t, str
 }
 
 /* The server did not continue what we have. */
-bool fetch_part_refused(const struct http_transfer *t)
+bool partial_refused(const struct http_transfer *t)
 {
     return t->ranged &&
            (t->outcome == HTTP_FAILED_RANGE || (t->outcome == HTTP_ANSWERED && t->headers.status == 416));
@@ -212,18 +197,18 @@ static bool says_nothing(const struct http_transfer *t)
            status == 429 || status == 407 || status >= 500;
 }
 
-void fetch_part_after(struct fetch *f, uint32_t index, struct http_transfer *t)
+void partial_after(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
-    struct entry *e = &f->entries[index];
+    struct entry *e = fetch_entry(f, index);
     bool broke_off = t->outcome == HTTP_FAILED_TRUNCATED || t->outcome == HTTP_FAILED_RESET ||
                      t->outcome == HTTP_FAILED_STALLED || t->outcome == HTTP_FAILED_TIMEOUT;
     struct partial *p = broke_off ? part_of(t) : NULL;
     if (p)
         save(f, index, p, true);
     else if (t->outcome == HTTP_ANSWERED && (t->headers.status == 200 || t->headers.status == 206))
-        forget_in_memory(f, e->hop); /* the writer removes the file when the picture is safe */
-    else if (!says_nothing(t) || fetch_part_refused(t))
-        fetch_part_drop(f, index);
+        forget_in_memory(&f->partials, e->hop); /* the writer removes the file when the picture is safe */
+    else if (!says_nothing(t) || partial_refused(t))
+        partial_drop(f, index);
 }
 
 /* --- bodies in flight --- */
@@ -247,8 +232,8 @@ static void checkpoint_one(void *context, struct http_transfer *t)
     save(c->f, index, p, false);
 }
 
-void fetch_parts_checkpoint(struct fetch *f, bool all)
+void partials_checkpoint(struct fetch *f, bool all)
 {
     struct checkpoint c = {f, all};
-    if (fetch_parts_on_disk(f)) http_engine_each(f->engine, checkpoint_one, &c);
+    if (partials_on_disk(f->opt)) http_engine_each(f->engine, checkpoint_one, &c);
 }

@@ -1,88 +1,85 @@
-/*
- * schedule.c: which host may be asked next. Hosts that could start now stand in one line and are served in
- * turn, a request each, so a large host does not starve small ones; hosts and entries that have to wait sit
- * in one heap by time.
- */
+/* schedule.c: see schedule.h. */
+#include "schedule.h"
+
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "fetch.h"
-
-static int push_timer(struct fetch *f, double at, uint32_t id, bool is_host, struct error *err)
+static int push_timer(struct schedule *s, double at, uint32_t id, bool is_host, struct error *err)
 {
-    if (mem_grow(&f->timers, &f->timers_capacity, f->n_timers + 1, sizeof *f->timers, err)) return -1;
-    size_t i = f->n_timers++;
-    for (; i > 0 && f->timers[(i - 1) / 2].at > at; i = (i - 1) / 2)
-        f->timers[i] = f->timers[(i - 1) / 2];
-    f->timers[i] = (struct timer){at, id, is_host};
+    if (mem_grow(&s->timers, &s->timers_capacity, s->n_timers + 1, sizeof *s->timers, err)) return -1;
+    size_t i = s->n_timers++;
+    for (; i > 0 && s->timers[(i - 1) / 2].at > at; i = (i - 1) / 2)
+        s->timers[i] = s->timers[(i - 1) / 2];
+    s->timers[i] = (struct timer){at, id, is_host};
     return 0;
 }
 
-static struct timer pop_timer(struct fetch *f)
+static struct timer pop_timer(struct schedule *s)
 {
-    struct timer top = f->timers[0], last = f->timers[--f->n_timers];
+    struct timer top = s->timers[0], last = s->timers[--s->n_timers];
     size_t i = 0;
     for (;;) {
         size_t child = 2 * i + 1;
-        if (child >= f->n_timers) break;
-        if (child + 1 < f->n_timers && f->timers[child + 1].at < f->timers[child].at) child++;
-        if (f->timers[child].at >= last.at) break;
-        f->timers[i] = f->timers[child];
+        if (child >= s->n_timers) break;
+        if (child + 1 < s->n_timers && s->timers[child + 1].at < s->timers[child].at) child++;
+        if (s->timers[child].at >= last.at) break;
+        s->timers[i] = s->timers[child];
         i = child;
     }
-    f->timers[i] = last;
+    s->timers[i] = last;
     return top;
 }
 
 /*
  * After its breaker tripped a host gets one request at a time until one succeeds; so does one whose address
- * is not known yet, as it may have to wait there (address.c).
+ * is not known yet, as it may have to wait there (addresses.h).
  */
-static unsigned host_limit(const struct fetch *f, const struct host *h)
+static unsigned host_limit(const struct schedule *s, const struct host *h)
 {
-    bool alone = h->n_trips || (h->address == NO_INDEX && f->per_address != UINT32_MAX);
-    return alone ? 1 : (unsigned)f->opt->n_per_host;
+    bool alone = h->n_trips || (h->address == NO_INDEX && s->addresses.limit != UINT32_MAX);
+    return alone ? 1 : s->n_per_host;
 }
 
-/* Puts the host into the line or the heap if it has work that could start, now or later. */
-int fetch_host_poke(struct fetch *f, uint32_t index, struct error *err)
+static bool has_work(const struct schedule *s, const struct host *h)
 {
-    struct host *h = &f->hosts[index];
-    if (h->listed || h->timed || h->parked || h->n_queued == 0 || h->n_active >= host_limit(f, h) ||
-        h->robots_state == ROBOTS_ASKING)
-        return 0;
+    return h->n_queued > 0 && h->n_active < host_limit(s, h) && h->robots_state != ROBOTS_ASKING;
+}
+
+int host_make_ready(struct schedule *s, uint32_t index, struct error *err)
+{
+    struct host *h = &s->hosts.items[index];
+    if (h->ready || h->timed || h->waiting || !has_work(s, h)) return 0;
     double at = h->free_at > h->hold_until ? h->free_at : h->hold_until;
-    if (at > f->now) {
+    if (at > s->now) {
         h->timed = true;
-        return push_timer(f, at, index, true, err);
+        return push_timer(s, at, index, true, err);
     }
-    if (fetch_address_full(f, h)) {
-        fetch_address_park(f, index);
+    if (addresses_full(&s->addresses, h)) {
+        address_wait(&s->addresses, &s->hosts, index);
         return 0;
     }
-    h->listed = true;
+    h->ready = true;
     h->next_ready = NO_INDEX;
-    if (f->ready_tail == NO_INDEX)
-        f->ready_head = index;
+    if (s->ready_tail == NO_INDEX)
+        s->ready_head = index;
     else
-        f->hosts[f->ready_tail].next_ready = index;
-    f->ready_tail = index;
+        s->hosts.items[s->ready_tail].next_ready = index;
+    s->ready_tail = index;
     return 0;
 }
 
-int fetch_next_ready(struct fetch *f, uint32_t *index, struct error *err)
+int schedule_next(struct schedule *s, uint32_t *index, struct error *err)
 {
-    while (f->ready_head != NO_INDEX) {
-        uint32_t at = f->ready_head;
-        struct host *h = &f->hosts[at];
-        f->ready_head = h->next_ready;
-        if (f->ready_head == NO_INDEX) f->ready_tail = NO_INDEX;
-        h->listed = false;
-        if (h->n_queued == 0 || h->n_active >= host_limit(f, h) || h->robots_state == ROBOTS_ASKING ||
-            h->free_at > f->now || h->hold_until > f->now || fetch_address_full(f, h)) {
+    while (s->ready_head != NO_INDEX) {
+        uint32_t at = s->ready_head;
+        struct host *h = &s->hosts.items[at];
+        s->ready_head = h->next_ready;
+        if (s->ready_head == NO_INDEX) s->ready_tail = NO_INDEX;
+        h->ready = false;
+        if (!has_work(s, h) || h->free_at > s->now || h->hold_until > s->now ||
+            addresses_full(&s->addresses, h)) {
             /* Out of the line without a start: another host of its address may be waiting for this turn. */
-            if (fetch_host_poke(f, at, err) || fetch_address_serve(f, h->address, err)) return -1;
+            if (host_make_ready(s, at, err) || address_release(s, h->address, err)) return -1;
             continue;
         }
         *index = at;
@@ -91,11 +88,11 @@ int fetch_next_ready(struct fetch *f, uint32_t *index, struct error *err)
     return 0;
 }
 
-int fetch_enqueue(struct fetch *f, uint32_t index, bool front, struct error *err)
+int schedule_add(struct schedule *s, struct entries *es, uint32_t index, bool front, struct error *err)
 {
-    struct entry *e = &f->entries[index];
-    uint32_t host = fetch_current_host(e);
-    struct host *h = &f->hosts[host];
+    struct entry *e = &es->items[index];
+    uint32_t host = entry_host(e);
+    struct host *h = &s->hosts.items[host];
     e->state = ENTRY_QUEUED;
     e->next = NO_INDEX;
     if (h->n_queued == 0) {
@@ -104,47 +101,47 @@ int fetch_enqueue(struct fetch *f, uint32_t index, bool front, struct error *err
         e->next = h->head;
         h->head = index;
     } else {
-        f->entries[h->tail].next = index;
+        es->items[h->tail].next = index;
         h->tail = index;
     }
     h->n_queued++;
-    return fetch_host_poke(f, host, err);
+    return host_make_ready(s, host, err);
 }
 
-uint32_t fetch_dequeue(struct fetch *f, struct host *h)
+uint32_t schedule_take(struct entries *es, struct host *h)
 {
     uint32_t index = h->head;
-    h->head = f->entries[index].next;
+    h->head = es->items[index].next;
     if (--h->n_queued == 0) h->head = h->tail = NO_INDEX;
-    f->entries[index].next = NO_INDEX;
+    es->items[index].next = NO_INDEX;
     return index;
 }
 
-int fetch_enqueue_later(struct fetch *f, uint32_t index, double at, struct error *err)
+int schedule_add_later(struct schedule *s, struct entries *es, uint32_t index, double at, struct error *err)
 {
-    f->entries[index].state = ENTRY_WAITING;
-    return push_timer(f, at, index, false, err);
+    es->items[index].state = ENTRY_WAITING;
+    return push_timer(s, at, index, false, err);
 }
 
-int fetch_timers_due(struct fetch *f, struct error *err)
+int schedule_due(struct schedule *s, uint32_t *entry, struct error *err)
 {
-    while (f->n_timers > 0 && f->timers[0].at <= f->now) {
-        struct timer t = pop_timer(f);
-        if (t.is_host) {
-            f->hosts[t.id].timed = false;
-            if (fetch_host_poke(f, t.id, err)) return -1;
-            continue;
+    while (s->n_timers > 0 && s->timers[0].at <= s->now) {
+        struct timer t = pop_timer(s);
+        if (!t.is_host) {
+            *entry = t.id;
+            return 1;
         }
-        uint32_t host = fetch_current_host(&f->entries[t.id]);
-        if (f->hosts[host].given_up) {
-            struct outcome o = {.reason = (enum reason)f->hosts[host].give_up_reason};
-            f->entries[t.id].tries = (uint8_t)f->opt->n_tries;
-            fetch_fail(f, t.id, &o, NULL);
-        } else if (fetch_enqueue(f, t.id, true, err)) {
-            return -1;
-        }
+        s->hosts.items[t.id].timed = false;
+        if (host_make_ready(s, t.id, err)) return -1;
     }
     return 0;
 }
 
-double fetch_next_time(const struct fetch *f) { return f->n_timers ? f->timers[0].at : INFINITY; }
+double schedule_next_time(const struct schedule *s) { return s->n_timers ? s->timers[0].at : INFINITY; }
+
+void schedule_release(struct schedule *s)
+{
+    hosts_release(&s->hosts);
+    addresses_release(&s->addresses);
+    free(s->timers);
+}

@@ -6,15 +6,21 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "fetch.h"
+#include "base/mem.h"
+
+#include "syncer.h"
 
 struct syncer {
+    struct object_store *store; /* set before the thread starts; synced without the lock */
     pthread_t thread;
+
+    /* Of both threads, under the lock. */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct object_store *store;
-    bool busy, done, leaving;
-    uint64_t journal_bytes;
+    bool busy;              /* set by syncer_ask, cleared by syncer_poll */
+    bool done;              /* set by the thread: rc and error are of this batch */
+    bool leaving;           /* set by syncer_close */
+    uint64_t journal_bytes; /* the event loop's alone */
     int rc;
     struct error error;
 };

@@ -1,11 +1,10 @@
-/*
- * safety.c: what must not be kept: block lists, takedowns, placeholder pictures; and the audit log, which
- * tells what was not kept without keeping any of it. Files in the store: takedown.tsv (what has to stay
- * removed), audit.tsv, audit.salt, blocklist-checked (which list the objects were last compared with).
- */
+/* policy.c: see policy.h. */
+#include "policy.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,18 +12,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fetch.h"
+#include "base/mem.h"
 #include "http/http_url.h"
 #include "http/url_list.h"
+#include "io/io.h"
+#include "manifest/manifest.h"
 #include "store/audit.h"
+#include "store/journal.h"
+#include "store/partial_store.h"
 
 #define LIST_MAX_BYTES (1ull << 30)
 
-int fetch_audit(struct fetch *f, const char *action, const char *list, const char *algorithm,
-                const char *digest, const char *url, struct error *err)
+int policy_audit(const struct policy *p, int64_t now_s, const char *action, const char *list,
+                 const char *algorithm, const char *digest, const char *url, struct error *err)
 {
-    const struct audit_line line = {f->now_s, action, list, algorithm, digest, url, f->opt->audit_urls};
-    return audit_append(f->store.folder_fd, f->store.folder, &line, err);
+    const struct audit_line line = {now_s, action, list, algorithm, digest, url, p->opt->audit_urls};
+    return audit_append(p->store->folder_fd, p->store->folder, &line, err);
 }
 
 /* --- takedowns --- */
@@ -39,12 +42,12 @@ static bool has_url_key(struct takedown *t, const struct xxh128 *key)
     return bsearch(key, t->urls, t->n_urls, sizeof *t->urls, by_key) != NULL;
 }
 
-bool fetch_taken_down_url(struct fetch *f, const char *url)
+bool policy_taken_down(struct policy *p, const char *url)
 {
     struct xxh128 key;
-    if (f->takedown.n_urls == 0) return false;
+    if (p->takedown.n_urls == 0) return false;
     journal_key(&key, url);
-    return has_url_key(&f->takedown, &key);
+    return has_url_key(&p->takedown, &key);
 }
 
 static int add_url_key(struct takedown *t, const struct xxh128 *key, struct error *err)
@@ -55,13 +58,13 @@ static int add_url_key(struct takedown *t, const struct xxh128 *key, struct erro
     return 0;
 }
 
-static int read_kept_takedowns(struct fetch *f, const char *path, struct error *err)
+static int read_kept_takedowns(struct policy *p, const char *path, struct error *err)
 {
     static const char *const required[] = {"kind", "value", NULL};
     struct manifest_reader in = MANIFEST_READER_EMPTY;
     bool there;
     int rc = -1, got;
-    if (takedown_mend(f->store.folder_fd, f->store.folder, false, &there, err)) return -1;
+    if (takedown_mend(p->store->folder_fd, p->store->folder, false, &there, err)) return -1;
     if (!there) return 0;
     if (manifest_reader_open(&in, path, required, err)) goto out;
     int kind = manifest_column(&in.schema, "kind"), value = manifest_column(&in.schema, "value");
@@ -71,12 +74,12 @@ static int read_kept_takedowns(struct fetch *f, const char *path, struct error *
         int added;
         if (strcmp(in.fields[kind], "url") == 0)
             added = xxh128_from_hex(&key, in.fields[value]) ? 0
-                    : add_url_key(&f->takedown, &key, err)  ? -1
+                    : add_url_key(&p->takedown, &key, err)  ? -1
                                                             : 1;
         else
             added = text_printf(&word, err, "%s:%s", in.fields[kind], in.fields[value])
                         ? -1
-                        : hash_list_add_text(&f->takedown.hashes, word.data, word.n_bytes, err);
+                        : hash_list_add_text(&p->takedown.hashes, word.data, word.n_bytes, err);
         text_release(&word);
         if (added < 0) goto out;
         if (added == 0) {
@@ -91,7 +94,7 @@ out:
 }
 
 /* One hash of a --takedown file, unless it is known already. 1: fine; 0: not a hash; -1: memory. */
-static int add_takedown_hash(struct fetch *f, const char *line, size_t n, const char *when,
+static int add_takedown_hash(struct policy *p, const char *line, size_t n, const char *when,
                              struct text *fresh, struct error *err)
 {
     struct hash_list one = HASH_LIST_EMPTY;
@@ -99,9 +102,9 @@ static int add_takedown_hash(struct fetch *f, const char *line, size_t n, const 
     int rc = hash_list_add_text(&one, line, n, err);
     for (int k = 0; rc > 0 && k < HASH_KINDS; k++) {
         enum hash_kind kind = (enum hash_kind)k;
-        if (one.n[k] == 0 || hash_list_has(&f->takedown.hashes, kind, one.digests[k])) continue;
+        if (one.n[k] == 0 || hash_list_has(&p->takedown.hashes, kind, one.digests[k])) continue;
         hex_encode(hex, one.digests[k], hash_kind_bytes(kind));
-        if (hash_list_add(&f->takedown.hashes, kind, one.digests[k], err) ||
+        if (hash_list_add(&p->takedown.hashes, kind, one.digests[k], err) ||
             text_printf(fresh, err, "%s\t%s\t%s\n", when, hash_kind_name(kind), hex))
             rc = -1;
     }
@@ -110,7 +113,7 @@ static int add_takedown_hash(struct fetch *f, const char *line, size_t n, const 
 }
 
 /* Lines of a --takedown file: addresses or hashes. New lines for takedown.tsv go to `fresh`. */
-static int read_takedown_file(struct fetch *f, const char *path, struct text *fresh, struct error *err)
+static int read_takedown_file(struct policy *p, const char *path, struct text *fresh, struct error *err)
 {
     char *bytes = NULL, when[21], hex[XXH128_HEX_BYTES];
     size_t n_bytes, n;
@@ -119,7 +122,7 @@ static int read_takedown_file(struct fetch *f, const char *path, struct text *fr
     const char *line, *why;
     int rc = -1;
     if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
-    time_format(when, f->now_s);
+    time_format(when, p->started_at);
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &line, &n)) {
         struct http_url_parts parts;
@@ -128,16 +131,16 @@ static int read_takedown_file(struct fetch *f, const char *path, struct text *fr
         if (is_url) {
             struct xxh128 key;
             journal_key(&key, canonical.data);
-            if (has_url_key(&f->takedown, &key)) continue;
+            if (has_url_key(&p->takedown, &key)) continue;
             xxh128_hex(hex, &key);
-            if (add_url_key(&f->takedown, &key, err) || text_printf(fresh, err, "%s\turl\t%s\n", when, hex))
+            if (add_url_key(&p->takedown, &key, err) || text_printf(fresh, err, "%s\turl\t%s\n", when, hex))
                 goto out;
             continue;
         }
         size_t word = 0;
         while (word < n && !strchr(" ,;", line[word]))
             word++;
-        int added = add_takedown_hash(f, line, word, when, fresh, err);
+        int added = add_takedown_hash(p, line, word, when, fresh, err);
         if (added < 0) goto out;
         if (added == 0) {
             error_set(err, EX_DATAERR, "'%s' line %zu: neither an address nor a hash", path, c.line);
@@ -151,24 +154,24 @@ out:
     return rc;
 }
 
-static int append_takedowns(struct fetch *f, const struct text *fresh, struct error *err)
+static int append_takedowns(struct policy *p, const struct text *fresh, struct error *err)
 {
-    return takedown_append(f->store.folder_fd, f->store.folder, fresh->data, fresh->n_bytes, err);
+    return takedown_append(p->store->folder_fd, p->store->folder, fresh->data, fresh->n_bytes, err);
 }
 
 /* Of what is a part a part? Nobody can tell, so a new list costs all of them; they are only a help. */
-static int forget_parts(struct fetch *f, const char *why, struct error *err)
+static int forget_parts(struct policy *p, const char *why, struct error *err)
 {
     uint64_t n;
-    if (partial_remove_all(f->store.folder, false, &n, err)) return -1;
+    if (partial_remove_all(p->store->folder, false, &n, err)) return -1;
     if (n)
-        stage_note(&f->opt->common, "%s: %llu partial bodies removed, whatever they were parts of", why,
+        stage_note(&p->opt->common, "%s: %llu partial bodies removed, whatever they were parts of", why,
                    (unsigned long long)n);
     return 0;
 }
 
 struct collect {
-    struct fetch *f;
+    struct policy *policy;
     struct text *fresh;
 };
 
@@ -181,15 +184,16 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
     (void)durable;
     if (r->event != JOURNAL_OK && r->event != JOURNAL_SAME) return 0;
     journal_key(&key, r->url);
-    bool hit = has_url_key(&c->f->takedown, &key);
+    bool hit = has_url_key(&c->policy->takedown, &key);
     if (!hit && *r->final_url) {
         journal_key(&target, r->final_url);
-        hit = has_url_key(&c->f->takedown, &target);
+        hit = has_url_key(&c->policy->takedown, &target);
     }
-    if (!hit || hash_list_has(&c->f->takedown.hashes, HASH_XXH128, r->hash.bytes)) return 0;
+    if (!hit || hash_list_has(&c->policy->takedown.hashes, HASH_XXH128, r->hash.bytes)) return 0;
     xxh128_hex(hex, &r->hash);
-    return hash_list_add(&c->f->takedown.hashes, HASH_XXH128, r->hash.bytes, err) ||
-                   text_printf(c->fresh, err, "%s\txxh128\t%s\n", time_format(when, c->f->now_s), hex)
+    return hash_list_add(&c->policy->takedown.hashes, HASH_XXH128, r->hash.bytes, err) ||
+                   text_printf(c->fresh, err, "%s\txxh128\t%s\n", time_format(when, c->policy->started_at),
+                               hex)
                ? -1
                : 0;
 }
@@ -200,17 +204,17 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
  * The content's own hash goes to takedown.tsv before the object goes: it stays down by whatever list it was
  * found, and purge finds by it what was made from the picture.
  */
-static int remember_removed(struct fetch *f, const struct xxh128 *hash, struct error *err)
+static int remember_removed(struct policy *p, const struct xxh128 *hash, struct error *err)
 {
-    if (hash_list_has(&f->takedown.hashes, HASH_XXH128, hash->bytes)) return 0;
-    return takedown_append_hash(f->store.folder_fd, f->store.folder, f->now_s, hash, err) ||
-                   hash_list_add(&f->takedown.hashes, HASH_XXH128, hash->bytes, err)
+    if (hash_list_has(&p->takedown.hashes, HASH_XXH128, hash->bytes)) return 0;
+    return takedown_append_hash(p->store->folder_fd, p->store->folder, p->started_at, hash, err) ||
+                   hash_list_add(&p->takedown.hashes, HASH_XXH128, hash->bytes, err)
                ? -1
                : 0;
 }
 
 struct sweep {
-    struct fetch *f;
+    struct policy *policy;
     struct hash_list *list;
     const char *name;
     bool only_names;
@@ -221,7 +225,7 @@ static int sweep_object(void *context, const char *path, const struct xxh128 *ha
                         struct error *err)
 {
     struct sweep *s = context;
-    struct fetch *f = s->f;
+    struct policy *p = s->policy;
     enum hash_kind kind = HASH_XXH128;
     char digest[65], *bytes = NULL;
     size_t n_bytes = 0;
@@ -232,7 +236,7 @@ static int sweep_object(void *context, const char *path, const struct xxh128 *ha
         hit = hash_list_has(s->list, HASH_XXH128, hash->bytes);
         xxh128_hex(digest, hash);
     } else {
-        if (text_printf(&full, err, "%s/%s", f->store.folder, path) ||
+        if (text_printf(&full, err, "%s/%s", p->store->folder, path) ||
             io_read_file(full.data, UINT32_MAX, &bytes, &n_bytes, err))
             goto out;
         hit = hash_list_matches(s->list, bytes, n_bytes, hash, &kind, digest);
@@ -241,8 +245,8 @@ static int sweep_object(void *context, const char *path, const struct xxh128 *ha
         rc = 0;
         goto out;
     }
-    if (remember_removed(f, hash, err) || object_store_remove(&f->store, hash, extension, &was_there, err) ||
-        fetch_audit(f, "removed", s->name, hash_kind_name(kind), digest, "", err))
+    if (remember_removed(p, hash, err) || object_store_remove(p->store, hash, extension, &was_there, err) ||
+        policy_audit(p, p->started_at, "removed", s->name, hash_kind_name(kind), digest, "", err))
         goto out;
     s->n_removed++;
     rc = 0;
@@ -252,12 +256,12 @@ out:
     return rc;
 }
 
-static int sweep_store(struct fetch *f, struct hash_list *list, const char *name, struct error *err)
+static int sweep_store(struct policy *p, struct hash_list *list, const char *name, struct error *err)
 {
-    struct sweep s = {.f = f, .list = list, .name = name};
+    struct sweep s = {.policy = p, .list = list, .name = name};
     s.only_names = list->n[HASH_MD5] + list->n[HASH_SHA1] + list->n[HASH_SHA256] == 0;
     if (hash_list_size(list) == 0) return 0;
-    if (object_store_walk(&f->store, sweep_object, &s, err)) return -1;
+    if (object_store_walk(p->store, sweep_object, &s, err)) return -1;
     if (s.n_removed)
         stage_warn("%s: %llu pictures removed from the store", name, (unsigned long long)s.n_removed);
     return 0;
@@ -276,33 +280,37 @@ static void list_identity(struct hash_list *l, char hex[XXH128_HEX_BYTES])
     xxh128_hex(hex, &all);
 }
 
-int fetch_apply_lists(struct fetch *f, const char *journal_path, struct error *err)
+int policy_apply(struct policy *p, struct object_store *store, int64_t now_s, const char *journal_path,
+                 struct error *err)
 {
     struct text fresh = TEXT_EMPTY, path = TEXT_EMPTY;
     char identity[XXH128_HEX_BYTES], *checked = NULL;
     size_t n_checked;
     int rc = -1;
-    if (text_printf(&path, err, "%s/takedown.tsv", f->store.folder) || read_kept_takedowns(f, path.data, err))
+    p->store = store;
+    p->started_at = now_s;
+    if (text_printf(&path, err, "%s/takedown.tsv", p->store->folder) ||
+        read_kept_takedowns(p, path.data, err))
         goto out;
-    if (f->opt->takedowns.n) {
-        struct collect c = {f, &fresh};
+    if (p->opt->takedowns.n) {
+        struct collect c = {p, &fresh};
         struct journal_stats stats;
-        for (size_t i = 0; i < f->opt->takedowns.n; i++)
-            if (read_takedown_file(f, f->opt->takedowns.items[i], &fresh, err)) goto out;
+        for (size_t i = 0; i < p->opt->takedowns.n; i++)
+            if (read_takedown_file(p, p->opt->takedowns.items[i], &fresh, err)) goto out;
         /* Written down before anything is removed: a run that dies here goes on removing when it is started
          * again. */
         if (journal_read(journal_path, collect_hashes, &c, &stats, err) ||
-            (fresh.n_bytes && forget_parts(f, "takedown", err)) || append_takedowns(f, &fresh, err) ||
-            sweep_store(f, &f->takedown.hashes, "takedown", err))
+            (fresh.n_bytes && forget_parts(p, "takedown", err)) || append_takedowns(p, &fresh, err) ||
+            sweep_store(p, &p->takedown.hashes, "takedown", err))
             goto out;
     }
-    if (hash_list_size(&f->blocklist)) {
-        list_identity(&f->blocklist, identity);
+    if (hash_list_size(&p->blocklist)) {
+        list_identity(&p->blocklist, identity);
         text_clear(&path);
-        if (text_printf(&path, err, "%s/blocklist-checked", f->store.folder)) goto out;
+        if (text_printf(&path, err, "%s/blocklist-checked", p->store->folder)) goto out;
         if (io_exists(path.data) && io_read_file(path.data, 4096, &checked, &n_checked, err)) goto out;
         if (!checked || strncmp(checked, identity, 32) != 0) {
-            if (forget_parts(f, "blocklist", err) || sweep_store(f, &f->blocklist, "blocklist", err) ||
+            if (forget_parts(p, "blocklist", err) || sweep_store(p, &p->blocklist, "blocklist", err) ||
                 atomic_file_write(path.data, identity, 32, err))
                 goto out;
         }
@@ -323,7 +331,7 @@ static const char *const gone_names[] = {
     "noimage", "placeholder", "image-deleted", "deleted",   "missing",  "404",
 };
 
-bool placeholder_redirect(const struct fetch *f, const char *target)
+bool policy_placeholder_redirect(const struct policy *p, const char *target)
 {
     const char *path = strstr(target, "://");
     path = path ? strchr(path + 3, '/') : NULL;
@@ -344,14 +352,14 @@ bool placeholder_redirect(const struct fetch *f, const char *target)
             if (starts && (at[n] == 0 || at[n] == '.' || at[n] == '-' || at[n] == '_')) return true;
         }
     }
-    for (size_t i = 0; i < f->placeholders.n_redirects; i++)
-        if (fnmatch(f->placeholders.redirects[i], target, 0) == 0) return true;
+    for (size_t i = 0; i < p->placeholders.n_redirects; i++)
+        if (fnmatch(p->placeholders.redirects[i], target, 0) == 0) return true;
     return false;
 }
 
-bool placeholder_bytes(struct placeholder_rules *rules, const uint8_t *bytes, size_t n,
-                       const struct xxh128 *hash)
+bool policy_placeholder_bytes(struct policy *p, const uint8_t *bytes, size_t n, const struct xxh128 *hash)
 {
+    struct hash_list *hashes = &p->placeholders.hashes;
     /* By size first: computing MD5 of every picture would double the cost of a fetch. */
     static const struct {
         size_t bytes;
@@ -368,13 +376,12 @@ bool placeholder_bytes(struct placeholder_rules *rules, const uint8_t *bytes, si
         hex_encode(hex, digest, 16);
         if (strcmp(hex, known[i].md5) == 0) return true;
     }
-    return hash_list_size(&rules->hashes) && hash_list_matches(&rules->hashes, bytes, n, hash, &kind, hex);
+    return hash_list_size(hashes) && hash_list_matches(hashes, bytes, n, hash, &kind, hex);
 }
 
 /* Lines "redirect GLOB" (against the whole target address) or a hash as in a block list. */
-static int read_placeholders(struct fetch *f, const char *path, struct error *err)
+static int read_placeholders(struct placeholder_rules *p, const char *path, struct error *err)
 {
-    struct placeholder_rules *p = &f->placeholders;
     struct url_list_cursor c;
     const char *line;
     char *bytes;
@@ -406,17 +413,18 @@ out:
     return rc;
 }
 
-int fetch_open_safety(struct fetch *f, struct error *err)
+int policy_open(struct policy *p, const struct fetch_options *o, struct error *err)
 {
-    for (size_t i = 0; i < f->opt->blocklists.n; i++)
-        if (hash_list_add_file(&f->blocklist, f->opt->blocklists.items[i], err)) return -1;
-    if (f->blocklist.n_pdq) /* one list may serve both stages: silent but for -v */
-        stage_note(&f->opt->common,
+    p->opt = o;
+    for (size_t i = 0; i < o->blocklists.n; i++)
+        if (hash_list_add_file(&p->blocklist, o->blocklists.items[i], err)) return -1;
+    if (p->blocklist.n_pdq) /* one list may serve both stages: silent but for -v */
+        stage_note(&o->common,
                    "%zu pdq: line%s of the block lists: for phash-dedup --blocklist, fetch compares bytes",
-                   f->blocklist.n_pdq, f->blocklist.n_pdq == 1 ? "" : "s");
-    for (size_t i = 0; i < f->opt->placeholders.n; i++)
-        if (read_placeholders(f, f->opt->placeholders.items[i], err)) return -1;
-    if (f->opt->blocklists.n || f->opt->takedowns.n) {
+                   p->blocklist.n_pdq, p->blocklist.n_pdq == 1 ? "" : "s");
+    for (size_t i = 0; i < o->placeholders.n; i++)
+        if (read_placeholders(&p->placeholders, o->placeholders.items[i], err)) return -1;
+    if (o->blocklists.n || o->takedowns.n) {
         /* A listed picture is in memory for a moment: no core file may carry it to the disk. */
         struct rlimit none = {0, 0};
         setrlimit(RLIMIT_CORE, &none);
@@ -425,13 +433,13 @@ int fetch_open_safety(struct fetch *f, struct error *err)
     return 0;
 }
 
-void fetch_close_safety(struct fetch *f)
+void policy_close(struct policy *p)
 {
-    hash_list_release(&f->blocklist);
-    hash_list_release(&f->takedown.hashes);
-    free(f->takedown.urls);
-    hash_list_release(&f->placeholders.hashes);
-    for (size_t i = 0; i < f->placeholders.n_redirects; i++)
-        free(f->placeholders.redirects[i]);
-    free(f->placeholders.redirects);
+    hash_list_release(&p->blocklist);
+    hash_list_release(&p->takedown.hashes);
+    free(p->takedown.urls);
+    hash_list_release(&p->placeholders.hashes);
+    for (size_t i = 0; i < p->placeholders.n_redirects; i++)
+        free(p->placeholders.redirects[i]);
+    free(p->placeholders.redirects);
 }

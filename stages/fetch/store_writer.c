@@ -1,15 +1,17 @@
 /*
- * writer.c: what costs disk or processor time for a picture that has come, in a thread of its own. Jobs go
- * through in order. The event loop is woken only when it sleeps, and this thread only when it waits: with
+ * store_writer.c: what costs disk or processor time for a picture that has come, in a thread of its own. Jobs
+ * go through in order. The event loop is woken only when it sleeps, and this thread only when it waits: with
  * much to do both run without a system call for it.
  */
+#include "store_writer.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fetch.h"
+#include "base/mem.h"
 
 #define KICK_EVERY 16           /* jobs; a network that rests wakes this thread for fewer */
 #define WAKE_EVERY 16           /* jobs; the last of a batch always wakes */
@@ -19,15 +21,25 @@ struct list {
     struct write_job *head, **tail;
 };
 
-struct writer {
-    struct fetch *f;
+struct store_writer {
+    /* Set before the thread starts. */
+    struct object_store *store;  /* the thread's alone */
+    struct partial_store *parts; /* the thread's, but for reading */
+    struct policy *policy;       /* read by both, changed by neither */
+    struct http_engine *engine;  /* only http_engine_wake, from any thread */
     pthread_t thread;
+
+    /* The event loop's alone. */
+    size_t n_pending, n_unkicked;
+
+    /* Of both threads, under the lock. A job is the thread's from `queue` to `done`, else the loop's. */
     pthread_mutex_t lock;
     pthread_cond_t work, room;
     struct list queue, done;
-    size_t n_pending, n_unkicked, queued_bytes; /* the first two are the event loop's */
-    atomic_bool has_done;
+    size_t queued_bytes; /* of jobs in `queue` and of the one at work */
     bool sleeping, leaving, waiting_for_room;
+
+    atomic_bool has_done; /* `done` may hold something: looked at without the lock */
 };
 
 static void append(struct list *l, struct write_job *job)
@@ -45,49 +57,49 @@ static struct write_job *take_all(struct list *l)
 }
 
 /* Parts are a help, not a result: one that cannot be removed or written ends nothing. */
-static void work_on_part(struct fetch *f, struct write_job *job)
+static void work_on_part(struct store_writer *w, struct write_job *job)
 {
     struct error ignored = {0};
     job->verdict = VERDICT_STORED;
     if (job->what == JOB_PART &&
-        partial_store_put(&f->parts, &job->key, job->part, &job->part_kept, &job->error))
+        partial_store_put(w->parts, &job->key, job->part, &job->part_kept, &job->error))
         job->verdict = VERDICT_FAILED;
     else if (job->what == JOB_FORGET_PART)
-        (void)partial_store_remove(&f->parts, &job->key, &ignored);
+        (void)partial_store_remove(w->parts, &job->key, &ignored);
 }
 
-static void work_on(struct fetch *f, struct write_job *job)
+static void work_on(struct store_writer *w, struct write_job *job)
 {
     struct error ignored = {0};
     bool was_there;
     if (job->what != JOB_PICTURE) {
-        work_on_part(f, job);
+        work_on_part(w, job);
         return;
     }
     xxh128_of(&job->hash, job->body, job->n_body);
-    if (hash_list_size(&f->blocklist) &&
-        hash_list_matches(&f->blocklist, job->body, job->n_body, &job->hash, &job->by, job->digest))
+    if (hash_list_size(&w->policy->blocklist) &&
+        hash_list_matches(&w->policy->blocklist, job->body, job->n_body, &job->hash, &job->by, job->digest))
         job->verdict = VERDICT_BLOCKED;
-    else if (hash_list_size(&f->takedown.hashes) &&
-             hash_list_matches(&f->takedown.hashes, job->body, job->n_body, &job->hash, &job->by,
+    else if (hash_list_size(&w->policy->takedown.hashes) &&
+             hash_list_matches(&w->policy->takedown.hashes, job->body, job->n_body, &job->hash, &job->by,
                                job->digest))
         job->verdict = VERDICT_TAKEN_DOWN;
-    else if (placeholder_bytes(&f->placeholders, job->body, job->n_body, &job->hash))
+    else if (policy_placeholder_bytes(w->policy, job->body, job->n_body, &job->hash))
         job->verdict = VERDICT_PLACEHOLDER;
-    else if (object_store_put(&f->store, &job->hash, picture_kind_extension(job->kind), job->body,
-                              job->n_body, &was_there, &job->error))
+    else if (object_store_put(w->store, &job->hash, picture_kind_extension(job->kind), job->body, job->n_body,
+                              &was_there, &job->error))
         job->verdict = VERDICT_FAILED;
     else
         job->verdict = VERDICT_STORED;
     if (job->had_part && job->verdict != VERDICT_FAILED)
-        (void)partial_store_remove(&f->parts, &job->key, &ignored);
+        (void)partial_store_remove(w->parts, &job->key, &ignored);
     if (job->verdict == VERDICT_BLOCKED || job->verdict == VERDICT_TAKEN_DOWN)
         explicit_bzero(job->body, job->capacity);
 }
 
 static void *run(void *context)
 {
-    struct writer *w = context;
+    struct store_writer *w = context;
     unsigned n_since_wake = 0;
     pthread_mutex_lock(&w->lock);
     for (;;) {
@@ -102,7 +114,7 @@ static void *run(void *context)
         for (; job; job = next) {
             pthread_mutex_unlock(&w->lock);
             next = job->next;
-            work_on(w->f, job);
+            work_on(w, job);
             pthread_mutex_lock(&w->lock);
             append(&w->done, job);
             w->queued_bytes -= job->n_body;
@@ -110,7 +122,7 @@ static void *run(void *context)
             atomic_store(&w->has_done, true);
             if (++n_since_wake >= WAKE_EVERY || !next) {
                 n_since_wake = 0;
-                http_engine_wake(w->f->engine);
+                http_engine_wake(w->engine);
             }
         }
     }
@@ -118,20 +130,24 @@ static void *run(void *context)
     return NULL;
 }
 
-int writer_open(struct writer **out, struct fetch *f, struct error *err)
+int store_writer_open(struct store_writer **out, struct object_store *store, struct partial_store *parts,
+                      struct policy *policy, struct http_engine *engine, struct error *err)
 {
     static const uint8_t nothing[32];
-    struct writer *w = mem_zalloc(1, sizeof *w, err);
+    struct store_writer *w = mem_zalloc(1, sizeof *w, err);
     sigset_t all, old;
     *out = NULL;
     if (!w) return -1;
-    w->f = f;
+    w->store = store;
+    w->parts = parts;
+    w->policy = policy;
+    w->engine = engine;
     w->queue.tail = &w->queue.head;
     w->done.tail = &w->done.head;
     /* Lists are sorted by their first use: here, not in the thread. */
-    hash_list_has(&f->blocklist, HASH_MD5, nothing);
-    hash_list_has(&f->takedown.hashes, HASH_MD5, nothing);
-    hash_list_has(&f->placeholders.hashes, HASH_MD5, nothing);
+    hash_list_has(&policy->blocklist, HASH_MD5, nothing);
+    hash_list_has(&policy->takedown.hashes, HASH_MD5, nothing);
+    hash_list_has(&policy->placeholders.hashes, HASH_MD5, nothing);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
     pthread_cond_init(&w->room, NULL);
@@ -147,7 +163,7 @@ int writer_open(struct writer **out, struct fetch *f, struct error *err)
     return 0;
 }
 
-void writer_submit(struct writer *w, struct write_job *job)
+void store_writer_submit(struct store_writer *w, struct write_job *job)
 {
     pthread_mutex_lock(&w->lock);
     while (w->queued_bytes > QUEUE_BYTES) {
@@ -164,7 +180,7 @@ void writer_submit(struct writer *w, struct write_job *job)
 }
 
 /* Two threads that wake each other for every picture cost more than the pictures: several at a time. */
-void writer_kick(struct writer *w, bool at_once)
+void store_writer_kick(struct store_writer *w, bool at_once)
 {
     if (w->n_unkicked == 0 || (!at_once && w->n_unkicked < KICK_EVERY)) return;
     w->n_unkicked = 0;
@@ -173,9 +189,9 @@ void writer_kick(struct writer *w, bool at_once)
     pthread_mutex_unlock(&w->lock);
 }
 
-bool writer_unkicked(const struct writer *w) { return w->n_unkicked > 0; }
+bool store_writer_unkicked(const struct store_writer *w) { return w->n_unkicked > 0; }
 
-struct write_job *writer_take(struct writer *w)
+struct write_job *store_writer_take(struct store_writer *w)
 {
     if (!atomic_load(&w->has_done)) return NULL;
     pthread_mutex_lock(&w->lock);
@@ -189,9 +205,9 @@ struct write_job *writer_take(struct writer *w)
 }
 
 /* only the event loop changes it */
-size_t writer_pending(const struct writer *w) { return w->n_pending; }
+size_t store_writer_pending(const struct store_writer *w) { return w->n_pending; }
 
-void writer_close(struct writer *w)
+void store_writer_close(struct store_writer *w)
 {
     if (!w) return;
     pthread_mutex_lock(&w->lock);

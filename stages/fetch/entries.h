@@ -1,0 +1,89 @@
+/*
+ * entries.h: the addresses of a run. An entry is an address, asked once however many rows name it.
+ * A million of them are the design size: 88 bytes each, their strings in one arena.
+ */
+#ifndef WINNOW_FETCH_ENTRIES_H
+#define WINNOW_FETCH_ENTRIES_H
+
+#include "base/mem.h"
+#include "hosts.h"
+#include "key_table.h"
+#include "reason.h"
+#include "store/journal.h"
+#include "store/partial_store.h"
+
+enum entry_state { ENTRY_IDLE, ENTRY_QUEUED, ENTRY_WAITING, ENTRY_ACTIVE, ENTRY_DONE };
+
+/* What only some entries have; strings in the arena. */
+struct entry_more {
+    const char *final_url, *etag, *last_modified, *detail;
+};
+
+/* An attempt under way that is more than the first request for the entry's own address. */
+struct hop {
+    char *url; /* where a redirect led; NULL: the entry's own */
+    uint32_t host;
+    unsigned n_redirects;
+    struct partial *part; /* the first bytes of a transfer that broke off, to be continued */
+    bool part_lent;       /* the writer has it and will free it */
+};
+
+struct entry {
+    const char *url; /* canonical; in the arena */
+    struct entry_more *more;
+    struct hop *hop;
+    int64_t fetched_at; /* of the bytes in the store */
+    int64_t due;        /* earliest time of another try; 0: now */
+    struct xxh128 hash;
+    uint32_t bytes;
+    uint32_t host, next; /* next in the host's queue */
+    uint16_t status;     /* of the picture if there is one, else of the last answer */
+    uint8_t state, kind, reason, tries, failed_runs;
+    bool stored;   /* the store holds its picture */
+    bool durable;  /* and a sync mark vouches for it */
+    bool dead;     /* reason holds until `due` */
+    bool seen;     /* the journal has a line that counts for it */
+    bool has_part; /* STORE/partial may hold one */
+};
+
+struct entries {
+    struct arena arena; /* also of the rows' strings */
+    struct entry *items;
+    size_t n, capacity;
+    struct key_table keys;
+    uint64_t n_superseded; /* lines of the journal that a later one replaced */
+};
+
+/* What the journal's past means depends on these. */
+struct journal_rules {
+    bool keep_validators; /* --refresh */
+    double dead_for_s;
+};
+
+/*
+ * The entry for an address as it was written, new or known, and its host. One that cannot be asked gets an
+ * entry of its own, done, with REASON_BAD_URL.
+ */
+int entries_add(struct entries *es, struct hosts *hosts, const char *url, size_t n_bytes, uint32_t *index,
+                struct error *err);
+/* By the journal's key; url as the journal has it ("#...": only the key is known). NULL: there is none. */
+struct entry *entries_find(const struct entries *es, const struct xxh128 *key, const char *url);
+/* Folds the journal into the entries that are there; its other lines are passed over. */
+int entries_read_journal(struct entries *es, const struct journal_rules *rules, const char *path,
+                         struct journal_stats *stats, struct error *err);
+void entries_release(struct entries *es);
+
+/* e->more, made if it is not there. NULL with err set. */
+struct entry_more *entry_need_more(struct entries *es, struct entry *e, struct error *err);
+struct hop *entry_need_hop(struct entry *e, struct error *err);
+/* What is asked now: where the last redirect led, or the entry's own. */
+static inline uint32_t entry_host(const struct entry *e)
+{
+    return e->hop && e->hop->url ? e->hop->host : e->host;
+}
+static inline const char *entry_url(const struct entry *e)
+{
+    return e->hop && e->hop->url ? e->hop->url : e->url;
+}
+
+#endif

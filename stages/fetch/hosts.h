@@ -1,0 +1,42 @@
+/* hosts.h: the hosts of a run, by name and unusual port, and what is known about each. */
+#ifndef WINNOW_FETCH_HOSTS_H
+#define WINNOW_FETCH_HOSTS_H
+
+#include "base/mem.h"
+#include "http/http_url.h"
+#include "http/robots.h"
+#include "key_table.h"
+
+enum robots_state { ROBOTS_UNKNOWN, ROBOTS_ASKING, ROBOTS_KNOWN };
+
+struct host {
+    const char *name;      /* "example.org", "example.org:8080"; in the arena */
+    struct robots *robots; /* NULL: everything is allowed; owned */
+    double free_at;        /* next start by the rate */
+    double hold_until;     /* Retry-After, or the breaker's pause */
+    int64_t due;           /* with given_up: when another run may ask, 0 by the usual rule */
+    uint32_t head, tail, n_queued, n_active, next_ready;
+    uint32_t address, next_waiting; /* where its last connection led: an index, or NO_INDEX; addresses.h */
+    uint16_t n_bad, n_trips;        /* failures in a row; pauses in a row */
+    uint16_t port;
+    uint8_t robots_state, robots_tries, give_up_reason;
+    bool ready;   /* it stands in the schedule's line */
+    bool timed;   /* it is in the schedule's heap */
+    bool waiting; /* it waits for a place at its address */
+    bool given_up, loopback;
+    bool witness; /* answered in this run, or gave a picture in an earlier one */
+};
+
+struct hosts {
+    struct arena arena;
+    struct host *items;
+    size_t n, capacity;
+    struct key_table keys;
+};
+
+/* The host of a canonical address, new or known. */
+int hosts_add(struct hosts *hs, const char *canonical, const struct http_url_parts *parts, uint32_t *index,
+              struct error *err);
+void hosts_release(struct hosts *hs);
+
+#endif

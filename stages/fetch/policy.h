@@ -1,0 +1,52 @@
+/*
+ * policy.h: what must not be kept: block lists, takedowns, placeholder pictures; and the audit log, which
+ * tells what was not kept without keeping any of it. Files in the store: takedown.tsv (what has to stay
+ * removed), audit.tsv, audit.salt, blocklist-checked (which list the objects were last compared with).
+ */
+#ifndef WINNOW_FETCH_POLICY_H
+#define WINNOW_FETCH_POLICY_H
+
+#include "fetch_options.h"
+#include "hash/content_hash.h"
+#include "store/hash_list.h"
+#include "store/object_store.h"
+
+struct takedown {
+    struct hash_list hashes;
+    struct xxh128 *urls; /* the journal's keys of addresses */
+    size_t n_urls, capacity;
+    bool sorted;
+};
+
+struct placeholder_rules {
+    struct hash_list hashes;
+    char **redirects; /* globs */
+    size_t n_redirects, capacity;
+};
+
+/*
+ * Filled by policy_open and policy_apply. From store_writer_open to store_writer_close the hashes are looked
+ * up by the writer's thread, too, and nothing changes; the event loop alone uses urls and redirects.
+ */
+struct policy {
+    const struct fetch_options *opt; /* borrowed */
+    struct object_store *store;      /* borrowed */
+    int64_t started_at;              /* Unix time */
+    struct hash_list blocklist;
+    struct takedown takedown;
+    struct placeholder_rules placeholders;
+};
+
+int policy_open(struct policy *p, const struct fetch_options *o, struct error *err); /* reads the lists */
+void policy_close(struct policy *p);
+/* Applies takedowns and block lists to what is in the store already. */
+int policy_apply(struct policy *p, struct object_store *store, int64_t now_s, const char *journal_path,
+                 struct error *err);
+bool policy_taken_down(struct policy *p, const char *url);
+int policy_audit(const struct policy *p, int64_t now_s, const char *action, const char *list,
+                 const char *algorithm, const char *digest, const char *url, struct error *err);
+/* Whether a redirect leads to a picture that says "removed". */
+bool policy_placeholder_redirect(const struct policy *p, const char *target);
+bool policy_placeholder_bytes(struct policy *p, const uint8_t *bytes, size_t n, const struct xxh128 *hash);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * reason.h: why an address gave no picture: the slugs of rejects and journal. fetch.1 explains each of them.
+ */
+#ifndef WINNOW_FETCH_REASON_H
+#define WINNOW_FETCH_REASON_H
+
+#include <stdbool.h>
+
+enum reason {
+    REASON_NONE,
+    REASON_BAD_URL,
+    REASON_HTTP, /* "http-404": slug made from the status */
+    REASON_DNS,
+    REASON_CONNECT,
+    REASON_TLS,
+    REASON_TIMEOUT,
+    REASON_STALLED,
+    REASON_RESET,
+    REASON_TRUNCATED,
+    REASON_TOO_LARGE,
+    REASON_TOO_SMALL,
+    REASON_HEADERS_TOO_LARGE,
+    REASON_REFUSED_ADDRESS,
+    REASON_TRANSFER,
+    REASON_REDIRECT_LIMIT,
+    REASON_REDIRECT_REFUSED,
+    REASON_PLACEHOLDER,
+    REASON_REPEATED,
+    REASON_HTML,
+    REASON_FORMAT,
+    REASON_NOT_A_PICTURE,
+    REASON_EMPTY,
+    REASON_ENCODED,
+    REASON_ROBOTS_TXT,
+    REASON_ROBOTS_UNREACHABLE,
+    REASON_X_ROBOTS_TAG,
+    REASON_HOST_DOWN,
+    REASON_RETRY_LATER,
+    REASON_BLOCKED,
+    REASON_TAKEN_DOWN,
+    REASON_NOT_ASKED,
+    REASONS
+};
+
+/* The slug: a constant, or for REASON_HTTP the status written into `out`. */
+const char *reason_slug(enum reason r, int status, char out[24]);
+/* REASON_TRANSFER for a slug that no version of fetch wrote. */
+enum reason reason_from_slug(const char *slug);
+/* Final: asking again soon would give the same. The rest is worth another try. */
+bool reason_is_final(enum reason r, int status);
+
+#endif

@@ -1,0 +1,16 @@
+/* syncer.h: a thread that makes batches durable while the event loop goes on. All calls are the loop's. */
+#ifndef WINNOW_FETCH_SYNCER_H
+#define WINNOW_FETCH_SYNCER_H
+
+#include "store/object_store.h"
+
+struct syncer;
+
+int syncer_open(struct syncer **out, struct object_store *store, struct error *err);
+void syncer_ask(struct syncer *s, uint64_t journal_bytes); /* not while busy */
+/* 1: a sync that covered *journal_bytes of the journal is over; 0: nothing new; -1: it failed. */
+int syncer_poll(struct syncer *s, uint64_t *journal_bytes, struct error *err);
+bool syncer_busy(struct syncer *s);
+void syncer_close(struct syncer *s);
+
+#endif
