@@ -76,7 +76,7 @@ int64_t predictions_find(const struct predictions *p, const struct id_key *key);
 /*
  * Adds slices from a TSV of two columns, id (or xxh128 or path) and slice, many to many. Ids that are not
  * among the predictions are counted in *n_unknown and left out. Needs keep_path_keys when the file names
- * pictures by path.
+ * images by path.
  */
 int predictions_add_slices(struct predictions *p, const char *path, size_t *n_unknown, struct error *err);
 

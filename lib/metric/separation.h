@@ -9,7 +9,7 @@
 #include "metric/label_errors.h"
 
 /*
- * Among the rows that are predicted as another class there are two kinds: hard pictures, whose label is right
+ * Among the rows that are predicted as another class there are two kinds: hard images, whose label is right
  * and just not reached, and wrong labels, which the model contradicts with all its weight and which training
  * never came to believe. Up to three statistics (log-odds, margin, area under the margin over the epochs
  * where known) are brought to one scale, in deviations from their mean over these rows, and averaged; the

@@ -1,5 +1,5 @@
 /*
- * decisions.c: reads decisions and finds those of one picture; see decisions.h.
+ * decisions.c: reads decisions and finds those of one image; see decisions.h.
  */
 #include "review/decisions.h"
 

@@ -1,7 +1,7 @@
 /*
  * decisions.h: what reviewers decided, as files: id decision label reviewer date. One line a decision,
- * appended as they are made; the id is the picture's content hash, so a decision outlives every re-fetch,
- * rename and re-run. The last line of a reviewer about a picture is what the reviewer says, the last line of
+ * appended as they are made; the id is the image's content hash, so a decision outlives every re-fetch,
+ * rename and re-run. The last line of a reviewer about an image is what the reviewer says, the last line of
  * all is what counts.
  */
 #ifndef WINNOW_REVIEW_DECISIONS_H
@@ -43,7 +43,7 @@ int decisions_read_memory(struct decisions *d, const char *bytes, size_t n_bytes
 void decisions_sort(struct decisions *d);
 void decisions_release(struct decisions *d);
 
-/* All decisions about one picture: *n of them from the pointer on, NULL when there are none. After
+/* All decisions about one image: *n of them from the pointer on, NULL when there are none. After
  * decisions_sort. */
 const struct decision *decisions_find(const struct decisions *d, const struct id_key *key, size_t *n);
 
@@ -53,14 +53,14 @@ const struct decision *decisions_find(const struct decisions *d, const struct id
  */
 int decisions_conflict(const struct decision *of_one, size_t n);
 
-/* Two reviewers' agreement over the pictures that both decided: counts of kind x kind and Cohen's kappa over
+/* Two reviewers' agreement over the images that both decided: counts of kind x kind and Cohen's kappa over
  * (kind, label). */
 struct reviewer_agreement {
     const char *a, *b;
     size_t n_shared, n_equal;
     double kappa;
 };
-/* Every pair of reviewers with shared pictures; *out is malloc'd. */
+/* Every pair of reviewers with shared images; *out is malloc'd. */
 int decisions_agreement(const struct decisions *d, struct reviewer_agreement **out, size_t *n,
                         struct error *err);
 

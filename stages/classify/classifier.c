@@ -1,6 +1,6 @@
 /*
  * classifier.c: the model with everything around it that both ways of running need.
- * A cold start reads the small header first and starts the decoders, so that the first picture is decoded
+ * A cold start reads the small header first and starts the decoders, so that the first image is decoded
  * while the weights are read and the network is planned.
  */
 #include <stdio.h>
@@ -97,8 +97,8 @@ int classifier_ready(struct classifier *c, const struct classify_options *opt, u
     c->batch = predictor_batch(c->predictor);
     if (predictor_n_classes(c->predictor) != c->n_classes || predictor_side_px(c->predictor) != c->side_px)
         return error_set(err, EX_TEMPFAIL, "'%s' was replaced while it was opened", opt->model);
-    size_t picture = (size_t)c->side_px * (size_t)c->side_px * 3;
-    c->pixels = mem_aligned(64, (picture * (size_t)c->batch + 63) & ~(size_t)63, err);
+    size_t image_bytes = (size_t)c->side_px * (size_t)c->side_px * 3;
+    c->pixels = mem_aligned(64, (image_bytes * (size_t)c->batch + 63) & ~(size_t)63, err);
     c->probabilities = mem_zalloc((size_t)c->batch * (size_t)c->n_classes, sizeof(float), err);
     return c->pixels && c->probabilities ? 0 : -1;
 }

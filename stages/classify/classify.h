@@ -1,5 +1,5 @@
 /*
- * classify.h: what the files of the classify stage share: options, one picture on its way, results in their
+ * classify.h: what the files of the classify stage share: options, one image on its way, results in their
  * two formats.
  */
 #ifndef WINNOW_STAGES_CLASSIFY_H
@@ -48,8 +48,8 @@ struct classifier {
 };
 
 /*
- * Reads the header, starts the decoders; classifier_ready reads the weights, so that a first picture decodes
- * meanwhile. n_known: how many pictures there are in all, 0 when more may come; a batch is not planned
+ * Reads the header, starts the decoders; classifier_ready reads the weights, so that a first image decodes
+ * meanwhile. n_known: how many images there are in all, 0 when more may come; a batch is not planned
  * larger.
  */
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err);
@@ -92,7 +92,7 @@ int result_argmax(const float *p, int n);
 
 /* --- the two ways to run --- */
 
-/* Operands: pictures, folders, manifests ("-" or .tsv); none: a manifest on stdin. rejects was not opened
+/* Operands: images, folders, manifests ("-" or .tsv); none: a manifest on stdin. rejects was not opened
  * yet. */
 int classify_operands(struct classifier *c, const struct classify_options *opt,
                       const struct operands *operands, struct stage_counts *n, struct error *err);

@@ -1,5 +1,5 @@
 /*
- * classify: class scores for pictures, folders, manifests or an inbox. Reads: path (label). Adds: pred
+ * classify: class scores for images, folders, manifests or an inbox. Reads: path (label). Adds: pred
  * p_<class>.
  */
 #include "classify.h"

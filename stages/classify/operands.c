@@ -1,5 +1,5 @@
 /*
- * operands.c: pictures, folders and manifests as one ordered stream of pictures, decoded ahead, classified in
+ * operands.c: images, folders and manifests as one ordered stream of images, decoded ahead, classified in
  * batches, written in the order they came in.
  */
 #include <assert.h>
@@ -15,7 +15,7 @@
 #include "base/text.h"
 #include "classify.h"
 
-/* One picture on its way. One block: fields and the path to open follow the struct. */
+/* One image on its way. One block: fields and the path to open follow the struct. */
 struct job {
     const char **fields; /* base columns */
     const char *file;    /* what is opened, NULL when the path was refused */
@@ -47,7 +47,7 @@ static bool is_manifest(const char *operand)
     return strcmp(operand, "-") == 0 || text_ends(operand, ".tsv");
 }
 
-static bool is_picture_name(const char *name)
+static bool is_image_name(const char *name)
 {
     static const char *const endings[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"};
     size_t n = strlen(name);
@@ -79,7 +79,7 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
         errno = 0;
         if (!rc && !lstat(path.data, &st) && S_ISDIR(st.st_mode))
             rc = walk(s, path.data, depth + 1, err);
-        else if (!rc && errno == 0 && is_picture_name(e->d_name) && !stat(path.data, &st) &&
+        else if (!rc && errno == 0 && is_image_name(e->d_name) && !stat(path.data, &st) &&
                  S_ISREG(st.st_mode) &&
                  !(rc = mem_grow(&s->files, &s->room, s->n_files + 1, sizeof *s->files, err))) {
             s->files[s->n_files++] = path.data;
@@ -175,7 +175,7 @@ static void stream_close(struct stream *s)
     free(s->kept);
 }
 
-/* --- the next picture --- */
+/* --- the next image --- */
 
 static struct job *make_job(const char *const *fields, size_t n, const char *file, struct error *err)
 {
@@ -232,7 +232,7 @@ static int job_from_row(struct stream *s, struct job **out, struct error *err)
     return *out ? 1 : -1;
 }
 
-/* 1: *out is the next picture; 0: no more; -1. */
+/* 1: *out is the next image; 0: no more; -1. */
 static int stream_next(struct stream *s, const struct classifier *c, struct job **out, struct error *err)
 {
     for (;;) {
@@ -317,33 +317,33 @@ static int flush_batch(struct run *r, struct error *err)
     return rc;
 }
 
-/* Takes the oldest picture from the decoders into the batch. 1, 0 when none is in flight, -1. */
+/* Takes the oldest image from the decoders into the batch. 1, 0 when none is in flight, -1. */
 static int take_one(struct run *r, struct error *err)
 {
     struct classifier *c = r->c;
-    struct loaded_picture picture;
-    int got = picture_loader_take(c->loader, &picture, err);
+    struct loaded_picture image;
+    int got = picture_loader_take(c->loader, &image, err);
     if (got == 0) return 0;
-    struct job *job = picture.token;
+    struct job *job = image.token;
     if (got < 0) {
         free(job);
         return -1;
     }
-    memcpy(job->xxh128, picture.xxh128, sizeof job->xxh128);
+    memcpy(job->xxh128, image.xxh128, sizeof job->xxh128);
     if (mem_grow(&r->pending, &r->room, r->n_pending + 1, sizeof *r->pending, err)) {
         free(job);
         return -1;
     }
     r->pending[r->n_pending++] = job;
-    if (!job->reason && picture.pixels) {
+    if (!job->reason && image.pixels) {
         size_t bytes = (size_t)c->side_px * (size_t)c->side_px * 3;
-        /* The first picture was decoded while nothing else was ready; now the weights are needed. */
+        /* The first image was decoded while nothing else was ready; now the weights are needed. */
         if (classifier_ready(c, r->opt, r->ended ? r->n->n_read : 0, err)) return -1;
         job->slot = r->filled++;
-        memcpy(c->pixels + (size_t)job->slot * bytes, picture.pixels, bytes);
+        memcpy(c->pixels + (size_t)job->slot * bytes, image.pixels, bytes);
     } else if (!job->reason) {
-        job->reason = picture.reason;
-        snprintf(job->detail, sizeof job->detail, "%s", picture.detail);
+        job->reason = image.reason;
+        snprintf(job->detail, sizeof job->detail, "%s", image.detail);
     }
     if (c->predictor ? r->filled == c->batch : r->n_pending >= 64) return flush_batch(r, err) ? -1 : 1;
     return 1;

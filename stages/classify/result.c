@@ -1,5 +1,5 @@
 /*
- * result.c: one line for each picture, as a manifest row or as JSON.
+ * result.c: one line for each image, as a manifest row or as JSON.
  */
 #include <errno.h>
 #include <stdio.h>

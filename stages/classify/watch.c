@@ -1,8 +1,8 @@
 /*
  * watch.c: an inbox for moderation. What lies in the folder is classified, then whatever is moved in or
- * finished there (inotify), until a signal. With --hand-off each picture leaves by one rename, its result
- * written beside the destination before, so a consumer that sees a picture has its result, and one that dies
- * loses nothing: a picture that was not handed off is still in the inbox at the next start. Writers should
+ * finished there (inotify), until a signal. With --hand-off each image leaves by one rename, its result
+ * written beside the destination before, so a consumer that sees an image has its result, and one that dies
+ * loses nothing: an image that was not handed off is still in the inbox at the next start. Writers should
  * write under a name that begins with '.' or ends in .part or .tmp and rename; a file written in place is
  * taken when it is closed.
  */
@@ -120,8 +120,8 @@ static void folder_name(char *out, size_t bytes, const char *class_name)
     if (out[0] == '.') out[0] = '_';
 }
 
-/* Whether a result that nobody has the picture of is this one: of a run that was killed before it moved the
- * picture. */
+/* Whether a result that nobody has the image of is this one: of a run that was killed before it moved the
+ * image. */
 static bool is_ours(const char *side, const struct text *result)
 {
     struct error ignored = {0};
@@ -149,7 +149,7 @@ static int hand_off(struct watch *w, const char *name, const char *where, const 
             goto out;
         if (result_json(&w->out, r, err) || text_puts(&w->out.line, "\n", err)) goto out;
         if (io_exists(to.data) || (io_exists(side.data) && !is_ours(side.data, &w->out.line)))
-            continue; /* never over an earlier picture of that name */
+            continue; /* never over an earlier image of that name */
         if (io_mkdirs_for(to.data, err)) goto out;
         if (atomic_file_write(side.data, w->out.line.data, w->out.line.n_bytes, err)) {
             /* it may have got its name before its folder could not be synced */
@@ -213,7 +213,7 @@ static int classify_some(struct watch *w, struct error *err)
     } *state = NULL;
     size_t n = 0, bytes = (size_t)c->side_px * (size_t)c->side_px * 3, taken = 0;
     int filled = 0, rc = -1, got;
-    struct loaded_picture picture;
+    struct loaded_picture image;
     if (classifier_ready(c, w->opt, 0, err) || !(state = mem_zalloc((size_t)c->batch, sizeof *state, err)))
         return -1;
     while (n < w->waiting.n && n < (size_t)c->batch && !picture_loader_full(c->loader)) {
@@ -224,12 +224,12 @@ static int classify_some(struct watch *w, struct error *err)
         if (bad) goto out;
         n++;
     }
-    while ((got = picture_loader_take(c->loader, &picture, err)) > 0) {
-        memcpy(state[taken].xxh128, picture.xxh128, sizeof picture.xxh128);
-        state[taken].reason = picture.reason;
-        snprintf(state[taken].detail, sizeof state[taken].detail, "%s", picture.detail);
-        state[taken].slot = picture.pixels ? filled++ : -1;
-        if (picture.pixels) memcpy(c->pixels + (size_t)state[taken].slot * bytes, picture.pixels, bytes);
+    while ((got = picture_loader_take(c->loader, &image, err)) > 0) {
+        memcpy(state[taken].xxh128, image.xxh128, sizeof image.xxh128);
+        state[taken].reason = image.reason;
+        snprintf(state[taken].detail, sizeof state[taken].detail, "%s", image.detail);
+        state[taken].slot = image.pixels ? filled++ : -1;
+        if (image.pixels) memcpy(c->pixels + (size_t)state[taken].slot * bytes, image.pixels, bytes);
         taken++;
     }
     if (got < 0 || (filled > 0 && predictor_run(c->predictor, c->pixels, filled, c->probabilities, err)))
@@ -246,7 +246,7 @@ static int classify_some(struct watch *w, struct error *err)
             r.flags = classifier_flags(c, r.p);
         }
         w->n->n_read++;
-        /* Gone before it was read: somebody else's business, not an unreadable picture. */
+        /* Gone before it was read: somebody else's business, not an unreadable image. */
         if (r.reason && strcmp(r.reason, "not-found") == 0) continue;
         if (finish(w, e, &r, err)) goto out;
     }

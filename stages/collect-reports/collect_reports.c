@@ -1,5 +1,5 @@
 /*
- * collect_reports.c: reading, matching and writing of reports. There are few of them (hundreds), so pictures
+ * collect_reports.c: reading, matching and writing of reports. There are few of them (hundreds), so images
  * are matched by a plain scan over the manifest's hashes.
  */
 #include "collect_reports.h"
@@ -19,7 +19,7 @@ static bool plain_field(const char *s)
     return n <= REPORT_MAX_FIELD && text_is_utf8(s, n);
 }
 
-/* The report of this picture, model and claim; a new one when there is none. NULL on failure. */
+/* The report of this image, model and claim; a new one when there is none. NULL on failure. */
 static struct report *find(struct reports *r, const struct report *like, struct error *err)
 {
     for (size_t i = 0; i < r->n; i++) {

@@ -1,7 +1,7 @@
 /*
  * collect_reports.h: what users of the demo page report, brought together. A report is a small TSV that the
  * page saves: id (content hash) or pdq (perceptual hash), model_id, pred, p_<class>..., claimed_label, slice;
- * one row a slice; never the picture.
+ * one row a slice; never the image.
  */
 #ifndef WINNOW_COLLECT_REPORTS_H
 #define WINNOW_COLLECT_REPORTS_H
@@ -21,7 +21,7 @@ struct collect_options {
     int64_t distance;
 };
 
-/* All that was said about one picture under one model with one claim. */
+/* All that was said about one image under one model with one claim. */
 struct report {
     const char *id, *pdq, *quality, *model, *pred, *claimed; /* in the arena; "" where empty */
     struct text slices;                                      /* names with commas */
@@ -47,13 +47,13 @@ int reports_add_memory(struct reports *r, const char *bytes, size_t n_bytes, con
                        struct error *why, struct error *err);
 void reports_release(struct reports *r);
 
-/* Finds each reported picture in a manifest: by xxh128, else the nearest pdq within max_distance bits. */
+/* Finds each reported image in a manifest: by xxh128, else the nearest pdq within max_distance bits. */
 int reports_match(struct reports *r, const char *manifest, int max_distance, struct error *err);
-/* Takes each picture's present prediction (pred) from a predictions file. */
+/* Takes each image's present prediction (pred) from a predictions file. */
 int reports_predict(struct reports *r, const char *predictions, struct error *err);
 
 int reports_write(const struct reports *r, const char *path, struct error *err);
-/* id slice, for eval --slices: pictures that were found in the manifest, or all when there was none. */
+/* id slice, for eval --slices: images that were found in the manifest, or all when there was none. */
 int reports_write_slices(const struct reports *r, const char *path, bool matched, struct error *err);
 
 #endif

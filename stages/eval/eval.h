@@ -110,12 +110,12 @@ double slice_gap(const struct predictions *p, const struct slice_result *results
 
 /* --- reports from users --- */
 
-/* What users said of pictures, as collect-reports writes it, beside what the model says now. */
+/* What users said of images, as collect-reports writes it, beside what the model says now. */
 struct user_report {
     const char *id, *claimed, *slices,
-        *before;     /* in the arena; "" where empty. before: what the page said then */
-    const char *now; /* the prediction at hand; where the picture is not among them, the file's; "" unknown */
-    uint64_t n;      /* reports that said so */
+        *before;       /* in the arena; "" where empty. before: what the page said then */
+    const char *now;   /* the prediction at hand; where the image is not among them, the file's; "" unknown */
+    uint64_t n;        /* reports that said so */
     bool known, fixed; /* known: there is a claim and a prediction */
 };
 struct user_reports {

@@ -1,6 +1,6 @@
 /*
  * eval: what a classifier can do, in numbers with intervals: metrics.tsv, curves, slices, report.html. From a
- * file of predictions alone, from a model and pictures, or for two models against each other (--compare,
+ * file of predictions alone, from a model and images, or for two models against each other (--compare,
  * --gate).
  */
 #include <stdlib.h>

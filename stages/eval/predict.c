@@ -1,5 +1,5 @@
 /*
- * predict.c: a model over a shard set or over the pictures of a manifest, into predictions.tsv: path id label
+ * predict.c: a model over a shard set or over the images of a manifest, into predictions.tsv: path id label
  * pred p_<class>... and what the source knows about a row (split, fold, group), in the order of the source.
  */
 #include <math.h>
@@ -26,7 +26,7 @@ struct sink {
     char **classes;
     struct manifest_writer writer;
     int n_classes, batch, n_waiting;
-    size_t picture_bytes;
+    size_t image_bytes;
     uint8_t *pixels;      /* [batch][side][side][3] */
     float *probabilities; /* [batch][n_classes] */
     struct out_row *rows; /* [batch], text in arena */
@@ -71,7 +71,7 @@ static int sink_flush(struct sink *s, struct error *err)
 static int sink_add(struct sink *s, const uint8_t *pixels, const struct out_row *row, struct error *err)
 {
     struct out_row *to = &s->rows[s->n_waiting];
-    memcpy(s->pixels + (size_t)s->n_waiting * s->picture_bytes, pixels, s->picture_bytes);
+    memcpy(s->pixels + (size_t)s->n_waiting * s->image_bytes, pixels, s->image_bytes);
     if (!(to->path = arena_strdup(&s->arena, row->path, err)) ||
         !(to->id = arena_strdup(&s->arena, row->id, err)) ||
         !(to->label = arena_strdup(&s->arena, row->label, err)) ||
@@ -99,7 +99,7 @@ static int sink_open(struct sink *s, const struct eval_options *o, const char *p
     s->net = predictor_net(s->predictor);
     s->n_classes = predictor_n_classes(s->predictor);
     s->batch = predictor_batch(s->predictor);
-    s->picture_bytes = (size_t)predictor_side_px(s->predictor) * (size_t)predictor_side_px(s->predictor) * 3;
+    s->image_bytes = (size_t)predictor_side_px(s->predictor) * (size_t)predictor_side_px(s->predictor) * 3;
     bool named = s->net->metadata.n_classes == s->n_classes;
     if (s->net->metadata.n_classes && !named)
         return error_set(err, EX_DATAERR, "'%s' names %d classes and has %d outputs", o->model,
@@ -107,7 +107,7 @@ static int sink_open(struct sink *s, const struct eval_options *o, const char *p
     if (s->n_classes > PREDICTIONS_MAX_CLASSES)
         return error_set(err, EX_DATAERR, "'%s' has %d classes; the limit is %d", o->model, s->n_classes,
                          PREDICTIONS_MAX_CLASSES);
-    if (!(s->pixels = mem_zalloc((size_t)s->batch, s->picture_bytes, err)) ||
+    if (!(s->pixels = mem_zalloc((size_t)s->batch, s->image_bytes, err)) ||
         !(s->probabilities = mem_zalloc((size_t)s->batch * (size_t)s->n_classes, sizeof(float), err)) ||
         !(s->rows = mem_zalloc((size_t)s->batch, sizeof *s->rows, err)) ||
         !(columns = mem_zalloc((size_t)s->n_classes + 8, sizeof *columns, err)) ||
@@ -171,7 +171,7 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
                       info->classes[k]);
             goto out;
         }
-    if (!(scratch = mem_alloc(s->picture_bytes + 64, err))) /* as shard_set_read wants it */
+    if (!(scratch = mem_alloc(s->image_bytes + 64, err))) /* as shard_set_read wants it */
         goto out;
     progress_start(&s->progress, &o->common, info->n_records, "pictures");
     for (uint64_t i = 0; i < info->n_records; i++) {
@@ -194,23 +194,23 @@ out:
     return rc;
 }
 
-/* What a picture in flight needs to become a row: kept from submit to take. */
+/* What an image in flight needs to become a row: kept from submit to take. */
 static int take_one(struct sink *s, struct picture_loader *loader, const struct eval_options *o,
                     struct error *err)
 {
-    struct loaded_picture picture;
+    struct loaded_picture image;
     struct out_row *row;
-    int got = picture_loader_take(loader, &picture, err), rc = 0;
+    int got = picture_loader_take(loader, &image, err), rc = 0;
     if (got == 0) return 0;
-    row = picture.token;
+    row = image.token;
     if (got < 0) {
         rc = -1;
-    } else if (!picture.pixels) {
-        stage_note(&o->common, "'%s' left out: %s", row->path, picture.reason);
+    } else if (!image.pixels) {
+        stage_note(&o->common, "'%s' left out: %s", row->path, image.reason);
         s->n_rejected++;
     } else {
-        row->id = picture.xxh128;
-        rc = sink_add(s, picture.pixels, row, err);
+        row->id = image.xxh128;
+        rc = sink_add(s, image.pixels, row, err);
     }
     free(row);
     return rc < 0 ? -1 : 1;

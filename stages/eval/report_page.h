@@ -33,13 +33,13 @@ int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct 
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err);
 void plot_release(struct plot *p);
 
-/* A picture for the page: a data URI of a small JPEG, or NULL. */
+/* An image for the page: a data URI of a small JPEG, or NULL. */
 struct thumbnails {
     char **uris;
     size_t n;
 };
 #define THUMBNAILS_EMPTY ((struct thumbnails){0})
-/* Of the pictures with these paths and ids, from the shard set where there is one, else from the files under
+/* Of the images with these paths and ids, from the shard set where there is one, else from the files under
  * --root. */
 int thumbnails_make(struct thumbnails *out, const struct eval_options *o, const char *const *paths,
                     const char *const *ids, size_t n, struct error *err);

@@ -1,5 +1,5 @@
 /*
- * report_worst.c: the worst mistakes, as small pictures where there are any.
+ * report_worst.c: the worst mistakes, as small images where there are any.
  */
 #include <stdlib.h>
 

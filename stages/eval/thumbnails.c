@@ -1,5 +1,5 @@
 /*
- * thumbnails.c: small copies of a few pictures, inside the page: it stays one file, and nothing larger than
+ * thumbnails.c: small copies of a few images, inside the page: it stays one file, and nothing larger than
  * what is needed to see why the model erred leaves the data set.
  */
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 #define SIDE_PX 112
 #define QUALITY 70
-#define ROOM_BYTES 64 /* readable behind a picture, as the readers want it */
+#define PADDING_BYTES 64 /* readable after an image, as the readers want it */
 
 static int encode(struct thumbnails *t, size_t i, const uint8_t *pixels, int side_px, struct error *err)
 {
@@ -46,7 +46,7 @@ static int from_shards(struct thumbnails *t, const char *folder, const char *con
     int rc = -1;
     if (shard_set_open(&set, folder, err)) return -1;
     size_t side = (size_t)shard_set_info(set)->side_px;
-    if (!(pixels = mem_zalloc(side * side * 3 + 2 * ROOM_BYTES, 1, err))) goto out;
+    if (!(pixels = mem_zalloc(side * side * 3 + 2 * PADDING_BYTES, 1, err))) goto out;
     for (size_t i = 0; i < t->n; i++) {
         struct shard_record r;
         int64_t at = shard_set_find(set, ids[i], 0);
@@ -64,11 +64,11 @@ out:
 
 static int take(struct thumbnails *t, struct picture_loader *loader, uint8_t *pixels, struct error *err)
 {
-    struct loaded_picture picture;
-    int got = picture_loader_take(loader, &picture, err);
-    if (got <= 0 || !picture.pixels) return got;
-    memcpy(pixels, picture.pixels, SIDE_PX * SIDE_PX * 3);
-    return encode(t, (size_t)(uintptr_t)picture.token, pixels, SIDE_PX, err) ? -1 : 1;
+    struct loaded_picture image;
+    int got = picture_loader_take(loader, &image, err);
+    if (got <= 0 || !image.pixels) return got;
+    memcpy(pixels, image.pixels, SIDE_PX * SIDE_PX * 3);
+    return encode(t, (size_t)(uintptr_t)image.token, pixels, SIDE_PX, err) ? -1 : 1;
 }
 
 static int from_files(struct thumbnails *t, const struct eval_options *o, const char *const *paths,
@@ -81,7 +81,7 @@ static int from_files(struct thumbnails *t, const struct eval_options *o, const 
     struct picture_loader *loader = NULL;
     struct text path = TEXT_EMPTY;
     struct error ignored = {0};
-    uint8_t *pixels = mem_zalloc(SIDE_PX * SIDE_PX * 3 + 2 * ROOM_BYTES, 1, err);
+    uint8_t *pixels = mem_zalloc(SIDE_PX * SIDE_PX * 3 + 2 * PADDING_BYTES, 1, err);
     int rc = -1, got;
     if (!pixels || picture_loader_open(&loader, &lo, err)) goto out;
     for (size_t i = 0; i < t->n; i++) {

@@ -1,6 +1,6 @@
 /*
  * user_reports.c: reports from users of the demo page (collect-reports) beside what the model says of those
- * pictures now.
+ * images now.
  */
 #include <stdlib.h>
 #include <string.h>

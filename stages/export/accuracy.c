@@ -1,5 +1,5 @@
 /*
- * accuracy.c: what the change cost, on pictures: the model as it came and the one that was written, on the
+ * accuracy.c: what the change cost, on images: the model as it came and the one that was written, on the
  * same test set.
  */
 #include <math.h>
@@ -69,7 +69,7 @@ static int score(struct export *x, struct shard_set *set, const char *model, str
                                    .threads = stage_threads(&x->opt->common),
                                    .batch = (int)x->opt->batch};
     struct predictor *p = NULL;
-    size_t picture = (size_t)info->side_px * (size_t)info->side_px * 3;
+    size_t image_bytes = (size_t)info->side_px * (size_t)info->side_px * 3;
     uint8_t *pixels = NULL, *scratch = NULL;
     int *map = NULL, filled = 0, rc = -1;
     struct progress progress;
@@ -82,8 +82,8 @@ static int score(struct export *x, struct shard_set *set, const char *model, str
     s->n_classes = predictor_n_classes(p);
     s->p = mem_zalloc(info->n_records + 1, (size_t)s->n_classes * sizeof *s->p, err);
     s->label = mem_zalloc(info->n_records + 1, sizeof *s->label, err);
-    pixels = mem_alloc(picture * (size_t)predictor_batch(p), err);
-    scratch = mem_alloc(picture + 64, err);
+    pixels = mem_alloc(image_bytes * (size_t)predictor_batch(p), err);
+    scratch = mem_alloc(image_bytes + 64, err);
     if (!s->p || !s->label || !pixels || !scratch || map_classes(info, p, &map, err)) goto out;
     progress_start(&progress, &x->opt->common, 0, "pictures");
     for (uint64_t i = 0; i < info->n_records; i++) {
@@ -91,7 +91,7 @@ static int score(struct export *x, struct shard_set *set, const char *model, str
         if (shard_set_describe(set, i, &r, err)) goto out;
         if ((int)r.split != x->opt->split || r.variant != 0) continue;
         if (shard_set_read(set, i, scratch, &r, err)) goto out;
-        memcpy(pixels + (size_t)filled * picture, r.pixels, picture);
+        memcpy(pixels + (size_t)filled * image_bytes, r.pixels, image_bytes);
         s->label[s->n + (uint64_t)filled] = map[r.label];
         if (++filled == predictor_batch(p)) {
             if (run_batch(p, pixels, filled, s, err)) goto out;

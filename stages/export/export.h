@@ -34,7 +34,7 @@ struct export
     char date[16];        /* YYYY-MM-DD */
     struct text facts;    /* the model's metadata as key<TAB>value lines */
     struct text accuracy; /* before and after, as TSV lines; empty without --shards */
-    /* a Markdown table: pictures by class and split; empty without --shards */
+    /* a Markdown table: images by class and split; empty without --shards */
     struct text counts;
 };
 
@@ -47,7 +47,7 @@ const char *export_fact(const struct export *x, const char *key, char *out, size
 /* Accuracy of two model paths (after NULL: one) on the test split: TSV lines into x->accuracy. */
 int export_accuracy(struct export *x, const char *before, const char *after, struct error *err);
 
-/* How many pictures of each class and split the set has: x->counts. */
+/* How many images of each class and split the set has: x->counts. */
 int export_count(struct export *x, struct error *err);
 
 /* Text within a Markdown table's cell or a heading, onto t: nothing of it is markup. */

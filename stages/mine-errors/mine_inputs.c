@@ -1,5 +1,5 @@
 /*
- * mine_inputs.c: what is known about a row beyond its prediction: where the picture is, its near-duplicate
+ * mine_inputs.c: what is known about a row beyond its prediction: where the image is, its near-duplicate
  * group and split (from the predictions themselves or a manifest), its margin over the epochs, reports from
  * users.
  */

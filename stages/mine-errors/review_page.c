@@ -19,7 +19,7 @@ extern const char review_page_html[] __attribute__((visibility("hidden")));
 extern const char review_page_css[] __attribute__((visibility("hidden")));
 extern const char review_page_js[] __attribute__((visibility("hidden")));
 
-/* Where pictures are, seen from the page: "../" steps to the common parent, then down to root. "" when it is
+/* Where images are, seen from the page: "../" steps to the common parent, then down to root. "" when it is
  * the same folder. */
 static int relative_prefix(struct text *out, const char *page, const char *root, struct error *err)
 {
@@ -110,7 +110,7 @@ static int put_data(struct text *out, const struct mine_options *o, const struct
         id = manifest_column(&picked.schema, "path");
     for (int k = 0; k < p->n_classes; k++)
         if ((k && text_puts(&names, ",", err)) || page_json(&names, p->classes[k], err)) goto out;
-    /* Decisions are kept in the browser by classes and picture: a later page over the same classes knows
+    /* Decisions are kept in the browser by classes and image: a later page over the same classes knows
      * them. */
     if (text_printf(out, err, "{\"set\":\"%016llx\",\"classes\":[%s],\"prefixes\":",
                     (unsigned long long)random_key(names.data, names.n_bytes), names.data) ||

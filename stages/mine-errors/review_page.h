@@ -6,7 +6,7 @@
 
 #include "mine_errors.h"
 
-/* o->review names the page. Pictures are linked relative to it. Whole or not at all. */
+/* o->review names the page. Images are linked relative to it. Whole or not at all. */
 int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_inputs *f,
                  const struct suspects *s, struct manifest_source *source, struct error *err);
 

@@ -67,7 +67,7 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
         n_found++;
         for (int k = 0; k < p->n_classes; k++)
             if (strcmp(p->classes[k], r.fields[label]) == 0) class = k;
-        /* Copies of a picture have one id and one true label. */
+        /* Copies of an image have one id and one true label. */
         if (!r.fields[label][0] ||
             (t->listed[row] && class != (t->label[row] == -1 ? p->label[row] : t->label[row]))) {
             error_set(err, EX_DATAERR, "'%s', row %llu (id '%s'): %s",

@@ -48,7 +48,7 @@ static int unknown_class(const struct class_names *c, const struct decision *d, 
     return -1;
 }
 
-/* What counts about a picture, or NULL when nothing does: the last line, unless agreement is asked for and
+/* What counts about an image, or NULL when nothing does: the last line, unless agreement is asked for and
  * missing. */
 static const struct decision *verdict(const struct decisions *d, const char *id,
                                       const struct relabel_options *o, struct relabel_counts *n)
@@ -67,7 +67,7 @@ static const struct decision *verdict(const struct decisions *d, const char *id,
     return &of_one[count - 1];
 }
 
-static void count_pictures(const struct decisions *d, const uint8_t *seen, struct relabel_counts *n)
+static void count_images(const struct decisions *d, const uint8_t *seen, struct relabel_counts *n)
 {
     for (size_t start = 0, end; start < d->n; start = end) {
         for (end = start; end < d->n && id_key_compare(&d->items[end].key, &d->items[start].key) == 0; end++)
@@ -127,7 +127,7 @@ int relabel_run(const struct manifest_table *t, const struct decisions *d, const
         }
         if (manifest_writer_row(out, row, adds, err)) goto out;
     }
-    count_pictures(d, seen, n);
+    count_images(d, seen, n);
     rc = 0;
 out:
     free(classes.names);

@@ -19,7 +19,7 @@ struct relabel_options {
 
 struct relabel_counts {
     uint64_t n_relabelled, n_already, n_kept, n_dropped, n_unsure, n_disputed, n_undecided, n_restored;
-    /* pictures: reviewers disagree; decided and in the manifest; decided but not there */
+    /* images: reviewers disagree; decided and in the manifest; decided but not there */
     uint64_t n_conflicts, n_here, n_elsewhere;
 };
 
