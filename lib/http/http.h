@@ -90,8 +90,8 @@ struct http_transfer {
     struct http_headers headers;
     const char *if_range; /* what http_set_prefix was given */
     uint64_t whole_bytes;
-    bool wanted; /* what `judge` said; false also when no body came */
-    bool judged;
+    bool wanted;        /* what accept said; false also when no body came */
+    bool decided;       /* accept was called */
     bool ranged;        /* asked with a Range */
     bool resumed;       /* the server took it: body is the old part and the rest */
     bool length_known;  /* by Content-Length, chunks or frames: a cut would have been noticed */
@@ -112,7 +112,7 @@ struct http_engine;
  * Called once a body's first HTTP_PREFIX_BYTES (or its end) are there: status, headers and the prefix are
  * set. Whether the rest is wanted in memory; an unwanted body is drained or cut.
  */
-typedef bool http_judge(void *context, const struct http_transfer *t);
+typedef bool http_accept(void *context, const struct http_transfer *t);
 /*
  * A connection is about to be made to this address, which has passed the check: whether it may. Called for
  * each address of the host that is tried, so more than once for some transfers; not for connections that are
@@ -126,7 +126,7 @@ typedef void http_done(void *context, struct http_transfer *t);
 
 /* EX_OSERR or EX_SOFTWARE when libcurl or epoll is not to be had. The options' strings are borrowed until
  * close. */
-int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge,
+int http_engine_open(struct http_engine **out, const struct http_options *o, http_accept *accept,
                      http_admit *admit, http_done *done, void *context,
                      struct error *err);       /* admit may be NULL */
 void http_engine_close(struct http_engine *e); /* drops what is in flight without calling done */

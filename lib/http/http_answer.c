@@ -7,15 +7,15 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine.h"
+#include "http_engine.h"
 
 static bool is_plain_success(const struct http_headers *h) { return h->status == 200 || h->status == 206; }
 
-static void judge_now(struct http_transfer_state *s)
+static void ask_caller(struct http_transfer_state *s)
 {
     struct http_transfer *t = s->transfer;
-    t->judged = true;
-    t->wanted = s->engine->judge(s->engine->context, t);
+    t->decided = true;
+    t->wanted = s->engine->accept(s->engine->context, t);
 }
 
 /*
@@ -51,7 +51,7 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
     struct error err = {0};
     n *= each;
     if (!s->settled && !(s->settled = settle_range(s))) return CURL_WRITEFUNC_ERROR;
-    if (t->judged && !t->wanted) {
+    if (t->decided && !t->wanted) {
         s->n_drained += n;
         return s->n_drained > HTTP_DRAIN_BYTES ? CURL_WRITEFUNC_ERROR : n;
     }
@@ -79,8 +79,8 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
     }
     memcpy(t->body + t->n_body, bytes, n);
     t->n_body += n;
-    if (!t->judged && t->n_body >= HTTP_PREFIX_BYTES) {
-        judge_now(s);
+    if (!t->decided && t->n_body >= HTTP_PREFIX_BYTES) {
+        ask_caller(s);
         if (!t->wanted) s->n_drained = t->n_body;
     }
     return n;
@@ -192,7 +192,7 @@ void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CU
     } else if (s->no_memory) {
         t->outcome = HTTP_FAILED_OTHER;
         snprintf(t->detail, sizeof t->detail, "out of memory");
-    } else if (t->judged && !t->wanted) {
+    } else if (t->decided && !t->wanted) {
         t->outcome = HTTP_ANSWERED; /* cut short or drained: what matters was seen */
     } else {
         t->outcome = outcome_of(s, rc);
@@ -202,12 +202,12 @@ void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CU
         if (t->outcome == HTTP_FAILED_REFUSED)
             snprintf(t->detail, sizeof t->detail, "the host's address is private, loopback or reserved");
     }
-    if (t->outcome == HTTP_ANSWERED && !t->judged) {
+    if (t->outcome == HTTP_ANSWERED && !t->decided) {
         if (!s->settled) settle_range(s); /* an answer without any body */
         if (s->mismatched)
             t->outcome = HTTP_FAILED_RANGE;
         else
-            judge_now(s);
+            ask_caller(s);
     }
     if (t->outcome == HTTP_ANSWERED && t->wanted && t->headers.status == 206 &&
         t->n_body != (uint64_t)t->headers.range_last + 1)

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "engine.h"
-#include "internal.h"
+#include "http_engine.h"
+#include "http_internal.h"
 #include "io/io.h"
 
 #define EVENTS_PER_WAIT 256
@@ -189,14 +189,14 @@ bool http_engine_has_memory(const struct http_engine *e)
     return e->held_bytes <= e->options.limits.memory_bytes;
 }
 
-int http_engine_open(struct http_engine **out, const struct http_options *o, http_judge *judge,
+int http_engine_open(struct http_engine **out, const struct http_options *o, http_accept *accept,
                      http_admit *admit, http_done *done, void *context, struct error *err)
 {
     struct http_engine *e = mem_zalloc(1, sizeof *e, err);
     *out = NULL;
     if (!e) return -1;
     e->options = *o;
-    e->judge = judge, e->admit = admit, e->done = done, e->context = context;
+    e->accept = accept, e->admit = admit, e->done = done, e->context = context;
     e->wake_at = INFINITY;
     e->now_s = (int64_t)time(NULL);
     e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

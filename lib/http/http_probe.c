@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "http/http_url.h"
-#include "internal.h"
+#include "http_internal.h"
 #include "io/io.h"
 
 #define CONNECT_MS 5000

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "internal.h"
+#include "http_internal.h"
 #include "io/io.h"
 
 #define FILE_MAX_BYTES 8192u

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "engine.h"
+#include "http_engine.h"
 #include "http/http_proxy.h"
 #include "http/http_url.h"
 

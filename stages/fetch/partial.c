@@ -110,7 +110,7 @@ static struct partial *part_of(const struct http_transfer *t)
     struct error ignored = {0};
     const struct http_headers *h = &t->headers;
     uint64_t whole = 0;
-    if (!t->judged || !t->wanted || t->n_body < PARTIAL_MIN_BYTES || (h->status != 200 && h->status != 206))
+    if (!t->decided || !t->wanted || t->n_body < PARTIAL_MIN_BYTES || (h->status != 200 && h->status != 206))
         return NULL;
     const char *validator = http_headers_strong_validator(h);
     if (!*validator && t->resumed && http_headers_same_version(h, t->if_range))

@@ -1,10 +1,10 @@
 /*
- * engine.h: an engine and its transfers, for the three files that are them: http_engine.c (sockets, time, who
- * is in flight), http_transfer.c (the pool, requests, bodies' memory), http_answer.c (what comes back and
- * what it means).
+ * http_engine.h: the engine and its transfers, for the three files that implement them: http_engine.c
+ * (sockets, time, transfers in flight), http_transfer.c (the pool, requests, memory of bodies), http_answer.c
+ * (what comes back and what it means).
  */
-#ifndef WINNOW_HTTP_ENGINE_H
-#define WINNOW_HTTP_ENGINE_H
+#ifndef WINNOW_HTTP_HTTP_ENGINE_H
+#define WINNOW_HTTP_HTTP_ENGINE_H
 
 #include <curl/curl.h>
 #include <stdatomic.h>
@@ -32,7 +32,7 @@ struct http_transfer_state {
 
 struct http_engine {
     struct http_options options;
-    http_judge *judge;
+    http_accept *accept;
     http_admit *admit;
     http_done *done;
     void *context;

@@ -1,6 +1,6 @@
-/* internal.h: what the files of lib/http share and others do not see. */
-#ifndef WINNOW_HTTP_INTERNAL_H
-#define WINNOW_HTTP_INTERNAL_H
+/* http_internal.h: what the files of lib/http share and others do not see. */
+#ifndef WINNOW_HTTP_HTTP_INTERNAL_H
+#define WINNOW_HTTP_HTTP_INTERNAL_H
 
 #include <stdbool.h>
 #include <sys/socket.h>
