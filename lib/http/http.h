@@ -66,7 +66,7 @@ enum http_outcome {
     HTTP_FAILED_TOO_LARGE,
     HTTP_FAILED_HEADERS, /* more header bytes than the limit */
     HTTP_FAILED_REFUSED, /* the address is not public */
-    HTTP_FAILED_RANGE,   /* a 206 that does not continue what we have, or that nobody asked for */
+    HTTP_FAILED_RANGE,   /* a 206 that does not continue what we have, or without a Range request */
     HTTP_FAILED_CROWDED, /* the caller did not admit a connection to that address now; nothing was sent */
     HTTP_FAILED_PROXY,   /* the proxy wants a name and password, or other ones: no transfer can succeed */
     HTTP_FAILED_OTHER,

@@ -80,13 +80,13 @@ int http_network_parse(struct http_network *out, const char *text, struct error 
     size_t n = slash ? (size_t)(slash - text) : strlen(text);
     memset(out, 0, sizeof *out);
     if (n == 0 || n >= sizeof address)
-        return error_set(err, EX_USAGE, "'%s' is no network such as 10.1.0.0/16 or fd00::/8", text);
+        return error_set(err, EX_USAGE, "'%s' is not a network, e.g. 10.1.0.0/16 or fd00::/8", text);
     memcpy(address, text, n);
     address[n] = 0;
     out->family = strchr(address, ':') ? AF_INET6 : AF_INET;
     uint64_t all = out->family == AF_INET6 ? 128 : 32;
     if (inet_pton(out->family, address, out->address) != 1)
-        return error_set(err, EX_USAGE, "'%s' is no network such as 10.1.0.0/16 or fd00::/8", text);
+        return error_set(err, EX_USAGE, "'%s' is not a network, e.g. 10.1.0.0/16 or fd00::/8", text);
     if (slash && parse_u64(slash + 1, 0, all, &n_bits, "prefix length", err)) {
         err->code = EX_USAGE;
         return -1;

@@ -151,7 +151,7 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
 }
 
 /* What the proxy said to CONNECT, and the system to a connection that failed. */
-static void look_behind_proxy(struct http_engine *e, struct http_transfer_state *s)
+static void settle_proxy_status(struct http_engine *e, struct http_transfer_state *s)
 {
     long os_error = 0, proxy_status = 0;
     curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &os_error);
@@ -176,7 +176,7 @@ static bool proxy_wants_password(struct http_engine *e, const struct http_transf
 void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CURLcode rc)
 {
     struct http_transfer *t = s->transfer;
-    look_behind_proxy(e, s);
+    settle_proxy_status(e, s);
     if (s->too_large) {
         t->outcome = HTTP_FAILED_TOO_LARGE;
         snprintf(t->detail, sizeof t->detail, "more than %llu bytes", (unsigned long long)s->limit);
@@ -188,7 +188,7 @@ void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CU
         t->outcome = HTTP_FAILED_RANGE;
     } else if (s->two_lengths) {
         t->outcome = HTTP_FAILED_RESET;
-        snprintf(t->detail, sizeof t->detail, "no single Content-Length");
+        snprintf(t->detail, sizeof t->detail, "contradictory or malformed Content-Length");
     } else if (s->no_memory) {
         t->outcome = HTTP_FAILED_OTHER;
         snprintf(t->detail, sizeof t->detail, "out of memory");
@@ -214,8 +214,8 @@ void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CU
         t->outcome = HTTP_FAILED_RANGE; /* Content-Length and Content-Range did not agree */
     if (t->outcome == HTTP_FAILED_RANGE)
         snprintf(t->detail, sizeof t->detail, "%s",
-                 t->ranged ? "what was sent does not continue the first part"
-                           : "a part was sent that nobody had asked for");
+                 t->ranged ? "the answer does not continue the first part"
+                           : "the server sent a part without being asked for one");
     if (e->options.proxy && proxy_wants_password(e, t)) t->outcome = HTTP_FAILED_PROXY;
     t->length_known = t->headers.content_bytes >= 0 || t->headers.chunked || t->headers.version >= 20;
 }

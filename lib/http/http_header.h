@@ -17,7 +17,7 @@ struct http_headers {
     int status;  /* of the last status line; 0 before one came */
     int version; /* 10, 11, 20, 30 */
     bool ended;  /* the empty line came */
-    /* Content-Length, -1 when absent; -2 when two differ or it is no number */
+    /* Content-Length, -1 when absent; -2 when two differ or it is not a number */
     int64_t content_bytes;
     bool chunked;
     char content_type[HTTP_TYPE_BYTES]; /* "image/jpeg": lower case, without parameters */

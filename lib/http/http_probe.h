@@ -1,9 +1,9 @@
 /*
  * http_probe.h: is the network there at all? A downloader whose every host suddenly fails has to know whether
  * the hosts are dead or the cable is out. Asked in a thread of its own, because resolvers wait for seconds.
- * Yes is: a name server answered about one of the names, even with "no such name", or an address took or
- * refused a connection. Nothing is sent over a connection. Only addresses that transfers may connect to are
- * tried.
+ * Yes means that a name server answered about one of the names, even with "no such name", or an address
+ * accepted or refused a connection. Nothing is sent over a connection. Only addresses that transfers may
+ * connect to are tried.
  */
 #ifndef WINNOW_HTTP_HTTP_PROBE_H
 #define WINNOW_HTTP_HTTP_PROBE_H

@@ -1,8 +1,7 @@
 /*
  * http_proxy.h: what changes when a proxy makes the connections. It resolves the names, so the check on the
- * connected address (http_address.h) sees the proxy and nothing else. What can be told from an address itself
- * is told here, before the proxy is asked; that public names lead to public addresses is then the proxy's to
- * see to.
+ * connected address (http_address.h) sees only the proxy. Literal addresses and local names are refused here,
+ * before the proxy is asked; the proxy has to refuse public names that lead to private addresses.
  */
 #ifndef WINNOW_HTTP_HTTP_PROXY_H
 #define WINNOW_HTTP_HTTP_PROXY_H
@@ -17,9 +16,9 @@
 
 /*
  * The proxy that a user named: an address (http, https, socks4, socks4a, socks5, socks5h; http when it has no
- * scheme), or "@FILE", whose first line is the address: so that a password stands in no process list and in
- * no log of a make recipe. *out is the caller's to free. EX_USAGE, EX_DATAERR or EX_NOINPUT; no message holds
- * a byte of the address.
+ * scheme), or "@FILE", whose first line is the address, so that a password appears neither in process lists
+ * nor in the log of a make recipe. *out is the caller's to free. EX_USAGE, EX_DATAERR or EX_NOINPUT; messages
+ * do not quote the address.
  */
 int http_proxy_take(char **out, const char *text, struct error *err);
 /* Its host, and its port, 1080 where none is given, as libcurl has it. */

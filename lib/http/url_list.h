@@ -1,5 +1,5 @@
 /*
- * url_list.h: plain lists of addresses, one a line, as they lie about on the web: LF or CRLF, a byte-order
+ * url_list.h: plain lists of addresses, one a line, as found on the web: LF or CRLF, a byte-order
  * mark, blank lines, '#' comments, stray blanks, Latin-1 bytes. What follows a tab is a remark: an address
  * holds none.
  */

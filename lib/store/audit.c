@@ -22,7 +22,7 @@ static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES]
     if (fd < 0 && errno == ENOENT) {
         /* Made aside and renamed: a salt that was cut off would lock the log for good. */
         if (getrandom(salt, SALT_BYTES, 0) != SALT_BYTES)
-            return error_errno(err, EX_OSERR, "no random numbers for audit.salt");
+            return error_errno(err, EX_OSERR, "cannot get random numbers for audit.salt");
         fd = openat(folder_fd, "audit.salt.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (fd < 0) return error_errno(err, EX_CANTCREAT, "cannot create '%s/audit.salt.new'", folder);
         int rc = io_write_full(fd, salt, SALT_BYTES, "audit.salt.new", err);
@@ -38,7 +38,7 @@ static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES]
     return rc;
 }
 
-/* *whole: bytes up to the last line feed. What is behind it is what a full disk or a power cut left of a
+/* *whole: bytes up to the last line feed. What follows it is what a full disk or a power cut left of a
  * line. */
 static int find_whole_lines(int fd, uint64_t n_bytes, const char *name, uint64_t *whole, struct error *err)
 {
@@ -110,7 +110,7 @@ int takedown_mend(int folder_fd, const char *folder, bool dry_run, bool *there, 
     *there = false;
     if (fstatat(folder_fd, "takedown.tsv", &st, 0)) {
         if (errno == ENOENT) return 0;
-        return error_errno(err, EX_IOERR, "cannot look for '%s/takedown.tsv'", folder);
+        return error_errno(err, EX_IOERR, "cannot check for '%s/takedown.tsv'", folder);
     }
     if (!dry_run) {
         int fd = open_whole(folder_fd, folder, "takedown.tsv", 0, &whole, err);

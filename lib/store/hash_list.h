@@ -4,7 +4,7 @@
  * bare, then 32 digits mean MD5 or XXH3-128, 40 SHA-1, 64 SHA-256 (or PDQ, where the reader says so). What
  * follows a blank, tab, comma or semicolon is a remark. '#' starts a comment. "pdq:" lines name what a
  * picture looks like, not its bytes: they are kept apart, for phash-dedup. Anything else is an error with
- * its line: a list that is half read protects nobody. The lists are no part of the product, and what is in
+ * its line: a list that is half read protects nobody. The lists are not part of the product, and what is in
  * them is never logged.
  */
 #ifndef WINNOW_STORE_HASH_LIST_H

@@ -209,7 +209,7 @@ void journal_key(struct xxh128 *out, const char *url)
 
 /*
  * Calls each(context, line, n_bytes, offset) for every line that ends in LF. The line may be written to.
- * *n_torn: bytes behind the last LF. A run of bytes without LF that is longer than a line may be comes as one
+ * *n_torn: bytes after the last LF. A run of bytes without LF that is longer than a line may be comes as one
  * malformed line, cut.
  */
 typedef int line_visit(void *context, char *line, size_t n_bytes, uint64_t offset, struct error *err);

@@ -51,7 +51,7 @@ struct journal_record {
 };
 
 /*
- * Parses one line in place (n_bytes without LF; the byte behind them is overwritten with NUL, so it must be
+ * Parses one line in place (n_bytes without LF; the byte after them is overwritten with NUL, so it must be
  * writable). 1: a record; 0: the header; -1: malformed, to be skipped.
  */
 int journal_parse(char *line, size_t n_bytes, struct journal_record *out);

@@ -1,9 +1,9 @@
 /*
  * object_store.h: pictures named by their bytes: objects/ab/cdef...ext, XXH3-128 in hex, extension by
  * content.
- * An object appears whole or not at all (a temporary in tmp/, then rename). It is on the platter after the
- * next object_store_sync; whoever relies on power cuts writes down only then that it is there (journal.h
- * does). One writer at a time: the caller holds the store's lock.
+ * An object appears whole or not at all (a temporary in tmp/, then rename). It is durable after the next
+ * object_store_sync; a record that must survive power cuts is written after that (see journal.h). One writer
+ * at a time: the caller holds the store's lock.
  */
 #ifndef WINNOW_STORE_OBJECT_STORE_H
 #define WINNOW_STORE_OBJECT_STORE_H

@@ -62,7 +62,7 @@ int partial_make(struct partial *out, const char *url, const char *validator, ui
                : 0;
 }
 
-/* Digits up to a tab; moves *s behind it. */
+/* Digits up to a tab; moves *s past it. */
 static bool take_number(char **s, uint64_t *out)
 {
     char *at = *s;

@@ -1,15 +1,15 @@
 /*
  * partial_store.h: the first parts of pictures whose transfers broke off, kept for a later try:
- * partial/<key>, the key being the journal's for the address. Only a cache: every part may be thrown away at
- * any time, and is, by age and by the bytes of all of them.
+ * partial/<key>, the key being the journal's for the address. A cache: parts are removed by age and by their
+ * total size, and may be removed at any time.
  *
  * A part is one file that names its own hash, the address that served it and the validator of the version it
- * belongs to; it appears by rename and is believed only when all of it agrees. So a killed writer, a power
- * cut and a cut file cost the part and nothing else. It begins with a line of text: nothing that opens
+ * belongs to; it appears by rename and is believed only when all of it agrees. A killed writer, a power
+ * cut or a truncated file costs the part and nothing else. It begins with a line of text: nothing that opens
  * pictures takes it for one.
  *
- * What no store can do is tell whether a part belongs to a picture on a block list: lists name hashes of
- * whole files. Callers therefore keep none while such a list is in force, unless told to (docs/security.md).
+ * A part cannot be compared with a block list, which names hashes of whole files. Callers therefore keep none
+ * while such a list is in force, unless told to (docs/security.md).
  */
 #ifndef WINNOW_STORE_PARTIAL_STORE_H
 #define WINNOW_STORE_PARTIAL_STORE_H
@@ -28,7 +28,7 @@
 
 /* Everything points into image, which partial_release frees. */
 struct partial {
-    char *image; /* the file as it is on the disk, NUL behind it */
+    char *image; /* the file as it is on the disk, NUL after it */
     size_t n_image;
     const char *url;       /* canonical: who served it, after redirects */
     const char *validator; /* what If-Range says: a strong ETag with its quotes, or a date */
@@ -55,7 +55,7 @@ struct partial_store {
 typedef int partial_visit(void *context, const struct xxh128 *key, struct error *err);
 
 /*
- * Removes what is older than max_age_s at now_s (Unix time), what bears no key's name, and then the oldest
+ * Removes what is older than max_age_s at now_s (Unix time), files not named by a key, and then the oldest
  * until the rest fits into limit_bytes; 0 removes all. visit gets what is left. The caller holds the store's
  * lock.
  */

@@ -91,8 +91,8 @@ static int read_all(struct pdq_index *x, struct manifest_reader *r, struct error
         int good = read_entry(x, &e, fields, err);
         if (good == 0)
             return error_set(err, EX_DATAERR,
-                             "'%s', row %llu: not a row of an index (delete the file to build it anew)",
-                             r->name, (unsigned long long)r->row);
+                             "'%s', row %llu: not a row of an index (delete the file to rebuild it)", r->name,
+                             (unsigned long long)r->row);
         if (good < 0 || mem_grow(&x->entries, &x->capacity, x->n + 1, sizeof *x->entries, err)) return -1;
         x->entries[x->n++] = e;
     }

@@ -451,7 +451,7 @@ void fetch_done(void *context, struct http_transfer *t)
     if (address_leave(&f->schedule, t, f->err)) fetch_abort(f);
     if (t->outcome == HTTP_FAILED_PROXY && !f->failed) {
         error_set(f->err, EX_TEMPFAIL,
-                  "the proxy wants a user and password, or other ones (407): see --proxy");
+                  "the proxy asks for a user name and password, or rejects those given (407): see --proxy");
         fetch_abort(f);
     }
     if (token_is_entry(t->token))

@@ -105,7 +105,7 @@ static int loop(struct fetch *f, struct error *err)
         f->now_s = (int64_t)time(NULL);
         if (!f->stopping && signals_asked_to_stop()) {
             f->stopping = true;
-            stage_warn("stopping: %u transfers in flight are being finished; once more to drop them",
+            stage_warn("stopping: %u transfers in flight will finish; interrupt again to drop them",
                        http_engine_active(f->engine));
             partials_checkpoint(f, true); /* the second signal leaves no time for it */
         }
@@ -181,7 +181,7 @@ int fetch_run(struct fetch *f, struct error *err)
     for (size_t i = 0; i < f->entries.n; i++)
         if (plan_entry(f, (uint32_t)i, err)) return -1;
     if (f->counts.n_missing_objects)
-        stage_warn("%llu pictures that the journal names are not in the store any more and are fetched again",
+        stage_warn("%llu pictures listed in the journal are missing from the store and will be fetched again",
                    (unsigned long long)f->counts.n_missing_objects);
     if (f->n_open == 0) return 0;
     f->n_parallel = fit_to_descriptors(o->n_parallel);
@@ -210,8 +210,8 @@ int fetch_run(struct fetch *f, struct error *err)
         return -1;
     if (loop(f, err) || final_sync(f, err)) return -1;
     if (outage_timed_out(f))
-        return error_set(err, EX_TEMPFAIL, "%s for %.0f s; all is kept, run again when it is back",
-                         o->proxy ? "the proxy cannot be reached" : "the network has been away",
+        return error_set(err, EX_TEMPFAIL, "%s for %.0f s; nothing is lost, run again when it is back",
+                         o->proxy ? "the proxy cannot be reached" : "the network has been down",
                          outage_seconds(f));
     return 0;
 }

@@ -14,7 +14,7 @@
 
 struct counts {
     uint64_t n_asked, n_stored, n_bytes, n_requests;
-    uint64_t n_answers, n_unreachable; /* ends of transfers: somebody said something, or nobody was there */
+    uint64_t n_answers, n_unreachable; /* ends of transfers: an answer of any kind, or none */
     uint64_t n_missing_objects;        /* that the journal names */
     uint64_t n_matches;                /* with block lists and takedowns */
 };
@@ -68,7 +68,7 @@ static inline struct host *fetch_host(const struct fetch *f, uint32_t index)
     return &f->schedule.hosts.items[index];
 }
 
-/* Asks what is to be asked. EX_TEMPFAIL when the network was away for too long; all is kept then. */
+/* Asks what is to be asked. EX_TEMPFAIL when the network was down for too long; nothing is lost. */
 int fetch_run(struct fetch *f, struct error *err);
 void fetch_abort(struct fetch *f); /* f->err was set: the run ends */
 

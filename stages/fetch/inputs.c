@@ -42,7 +42,7 @@ static struct row *new_row(struct inputs *in, struct error *err)
     return r;
 }
 
-/* The address as the url column shows it: bytes that are no UTF-8 as %XX, since a manifest is UTF-8. */
+/* The address as the url column shows it: bytes that are not UTF-8 as %XX, since a manifest is UTF-8. */
 static const char *show_url(struct inputs *in, const char *url, size_t n, struct error *err)
 {
     if (text_is_utf8(url, n)) return arena_strndup(&in->entries->arena, url, n, err);
@@ -265,7 +265,7 @@ static int read_folder(struct inputs *in, const char *folder, struct error *err)
     }
     if (rc == 0 && n_found == 0)
         rc = error_set(err, EX_NOINPUT,
-                       "'%s' holds no lists: wanted CLASS.txt, raw_data/CLASS/urls_CLASS.txt or "
+                       "'%s' holds no lists: expected CLASS.txt, raw_data/CLASS/urls_CLASS.txt or "
                        "source_urls/CLASS.txt",
                        folder);
 out:

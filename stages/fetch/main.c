@@ -20,38 +20,38 @@ static const struct option_row rows[] = {
     COMMON_ROW_OUTPUT(struct fetch_options, common),
     COMMON_ROW_REJECTS(struct fetch_options, common),
     OPTION(struct fetch_options, STRING, 0, "summary", summary, "FILE",
-           "numbers by host and outcome, as a table"),
+           "write a table of counts by host and outcome"),
     COMMON_ROW_ROOT(struct fetch_options, common),
 
     OPTION_GROUP("Again"),
     OPTION(struct fetch_options, FLAG, 0, "refresh", refresh, NULL,
-           "ask again for what is there, by If-None-Match or If-Modified-Since"),
+           "ask again for pictures in the store, with If-None-Match or If-Modified-Since"),
     OPTION(struct fetch_options, SECONDS, 0, "refresh-after", refresh_after_s, "TIME",
-           "with --refresh: only what was last asked for this long ago", RANGE(0, 1e9)),
+           "with --refresh: only those last asked for this long ago", RANGE(0, 1e9)),
     OPTION(struct fetch_options, SECONDS, 0, "dead-for", dead_for_s, "TIME",
            "404, 410 and other final answers are not asked again for this long", RANGE(0, 1e9)),
     OPTION(struct fetch_options, SECONDS, 0, "retry-failed", retry_failed_s, "TIME",
-           "wait after a run's failure before another run asks; doubles up to 7d", RANGE(0, 1e9)),
+           "wait after a failed run before another run asks; doubles up to 7d", RANGE(0, 1e9)),
     OPTION(struct fetch_options, FLAG, 0, "retry-now", retry_now, NULL,
-           "do not wait for that: ask for everything that failed"),
+           "do not wait that long: ask now for everything that failed"),
     OPTION(struct fetch_options, FLAG, 0, "retry-dead", retry_dead, NULL,
-           "ask for what has a final answer, too"),
+           "also ask for addresses with a final answer"),
     OPTION(struct fetch_options, BYTES, 0, "partial-bytes", partial_bytes, "N",
-           "what broke off is kept to be continued, by this run or another, up to this much of all; 0: none "
-           "on the disk",
+           "keep up to this much of interrupted transfers on disk, to be continued by this run or another; "
+           "0: "
+           "none",
            RANGE(0, 1e15)),
-    OPTION(struct fetch_options, SECONDS, 0, "partial-for", partial_for_s, "TIME", "and for this long",
+    OPTION(struct fetch_options, SECONDS, 0, "partial-for", partial_for_s, "TIME", "keep them for this long",
            RANGE(0, 1e9)),
     OPTION(struct fetch_options, FLAG, 0, "partial-unchecked", partial_unchecked, NULL,
-           "keep it on the disk also with --blocklist, although a part cannot be compared with a list"),
+           "keep them on disk even with --blocklist, although a part cannot be compared with a list"),
 
     OPTION_GROUP("Politeness"),
     OPTION(struct fetch_options, INT, 0, "parallel", n_parallel, "N", "transfers in flight", RANGE(1, 20000)),
     OPTION(struct fetch_options, INT, 0, "per-host", n_per_host, "N", "transfers in flight to one host",
            RANGE(1, 1000)),
     OPTION(struct fetch_options, INT, 0, "per-address", n_per_address, "N",
-           "transfers in flight to one network address, whatever names lead to it; 0: 16, or --per-host if "
-           "that is more",
+           "transfers in flight to one network address, under any name; 0: 16, or --per-host if that is more",
            RANGE(0, 20000)),
     OPTION(struct fetch_options, STRING, 0, "rate", rate, "N/s",
            "requests to one host, also N/m; 0: no limit (default: 10/s, none for loopback hosts)"),
@@ -64,14 +64,13 @@ static const struct option_row rows[] = {
     OPTION(struct fetch_options, INT, 0, "breaker", n_breaker, "N",
            "failures in a row after which a host is left alone for a while", RANGE(1, 1000)),
     OPTION(struct fetch_options, SECONDS, 0, "network-wait", network_wait_s, "TIME",
-           "when no host can be reached any more: wait for the network this long, then exit 75; no address "
-           "counts as tried",
+           "when the network is down, wait this long for it, then exit 75; no attempt counts meanwhile",
            RANGE(0, 1e7)),
     OPTION(struct fetch_options, FLAG, 0, "ignore-robots", ignore_robots, NULL,
-           "disregard robots.txt and X-Robots-Tag, on purpose"),
+           "ignore robots.txt and X-Robots-Tag"),
     OPTION(struct fetch_options, STRING, 0, "contact", contact, "TEXT",
-           "address or mail put into the User-Agent, so that hosts can complain"),
-    OPTION(struct fetch_options, STRING, 0, "user-agent", user_agent, "TEXT", "a User-Agent of your own"),
+           "URL or mail address for the User-Agent, so that hosts can reach you"),
+    OPTION(struct fetch_options, STRING, 0, "user-agent", user_agent, "TEXT", "send this User-Agent instead"),
 
     OPTION_GROUP("Limits"),
     OPTION(struct fetch_options, BYTES, 0, "max-bytes", max_bytes, "N", "largest picture, announced or not",
@@ -90,16 +89,15 @@ static const struct option_row rows[] = {
     OPTION(struct fetch_options, BYTES, 0, "max-header", header_bytes, "N", "header bytes of one answer",
            RANGE(1024, 1e7)),
     OPTION(struct fetch_options, BYTES, 0, "memory", memory, "N",
-           "all bodies in flight together; beyond it transfers pause", RANGE(1048576, 1e12)),
+           "memory for all bodies in flight; transfers pause beyond it", RANGE(1048576, 1e12)),
     OPTION(struct fetch_options, INT, 0, "max-same", max_same, "N",
-           "more addresses than this with the same bytes: a placeholder, all rejected; 0: off",
-           RANGE(0, 1e9)),
+           "reject pictures that more addresses than this gave: a placeholder; 0: off", RANGE(0, 1e9)),
 
     OPTION_GROUP("Safety"),
     OPTION(struct fetch_options, FLAG, 0, "allow-private", allow_private, NULL,
-           "connect to private, loopback and link-local addresses, too"),
+           "also connect to private, loopback and link-local addresses"),
     OPTION(struct fetch_options, STRINGS, 0, "allow-address", allow_addresses, "NET",
-           "connect to this network although it is not public, such as 10.1.0.0/16"),
+           "connect to this network although it is not public, e.g. 10.1.0.0/16"),
     OPTION(struct fetch_options, STRINGS, 0, "blocklist", blocklists, "FILE",
            "MD5, SHA-1, SHA-256 or XXH3-128 hashes of pictures never to be kept"),
     OPTION(struct fetch_options, STRINGS, 0, "takedown", takedowns, "FILE",
@@ -114,8 +112,7 @@ static const struct option_row rows[] = {
            "go through this proxy (see --proxy-resolves); @FILE: its address is the first line of FILE, "
            "which keeps a password out of process lists and logs"),
     OPTION(struct fetch_options, FLAG, 0, "proxy-resolves", proxy_resolves, NULL,
-           "the proxy resolves names, so it has to refuse private addresses, and does; --proxy wants this or "
-           "--allow-private"),
+           "the proxy resolves names and refuses private addresses; --proxy needs this or --allow-private"),
     OPTION(struct fetch_options, STRING, 0, "ca-file", ca_file, "FILE",
            "certificates to trust instead of the system's"),
     OPTION(struct fetch_options, FLAG, 0, "insecure", insecure, NULL, "do not verify TLS certificates"),
@@ -141,7 +138,8 @@ const struct option_table fetch_option_table = {
         "pictures/objects/.... STORE/journal.tsv has a line for every attempt; a rerun asks only for what is "
         "new or due. fetched_at is when the bytes first came, so a rerun with nothing new writes the same "
         "file. One run at a time for a store: another one exits with 75.\n\n"
-        "The first INT or TERM lets transfers in flight end, a second one drops them; run again to go on.\n\n"
+        "The first INT or TERM lets transfers in flight finish, a second one drops them; run again to "
+        "continue.\n\n"
         "  fetch --store data --contact https://example.org/bot lists/ -o fetched.tsv --rejects rejects.tsv",
     .rows = rows,
     .min_operands = 0,
@@ -180,7 +178,7 @@ static int parse_rate(const char *s, double *spacing_s, struct error *err)
     double n, unit = 1;
     size_t n_digits = strcspn(s, "/");
     if (n_digits >= sizeof number)
-        return error_set(err, EX_USAGE, "--rate: '%s' is no rate such as 10/s or 30/m", s);
+        return error_set(err, EX_USAGE, "--rate: '%s' is not a rate, e.g. 10/s or 30/m", s);
     memcpy(number, s, n_digits);
     number[n_digits] = 0;
     const char *per = s + n_digits;
@@ -189,7 +187,7 @@ static int parse_rate(const char *s, double *spacing_s, struct error *err)
     else if (strcmp(per, "/h") == 0)
         unit = 3600;
     else if (*per && strcmp(per, "/s") != 0)
-        return error_set(err, EX_USAGE, "--rate: '%s' is no rate such as 10/s or 30/m", s);
+        return error_set(err, EX_USAGE, "--rate: '%s' is not a rate, e.g. 10/s or 30/m", s);
     if (parse_double(number, 0, 1e6, &n, "--rate", err)) {
         err->code = EX_USAGE;
         return -1;
@@ -212,9 +210,8 @@ static int find_prefix(struct fetch *f, const char *store, struct error *err)
     if (n == 1) n = 0; /* "/" */
     bool inside = strncmp(real, root, n) == 0 && (real[n] == '/' || real[n] == 0);
     if (!inside && !f->opt->common.allow_outside) {
-        error_set(err, EX_USAGE,
-                  "the store '%s' is outside of --root '%s': paths could not be relative to it", store,
-                  f->opt->common.root);
+        error_set(err, EX_USAGE, "the store '%s' is outside --root '%s', so paths cannot be relative to it",
+                  store, f->opt->common.root);
         goto out;
     }
     const char *rest = inside ? real + n + (real[n] == '/') : real;
@@ -268,8 +265,7 @@ static int open_store(struct fetch *f, const char *store, struct error *err)
         partials_open(&f->partials, &f->store, &f->entries, f->opt, f->now_s, err))
         goto out;
     if (stats.n_malformed)
-        stage_warn("'%s': %llu malformed lines are passed over", path.data,
-                   (unsigned long long)stats.n_malformed);
+        stage_warn("'%s': %llu malformed lines skipped", path.data, (unsigned long long)stats.n_malformed);
     bool compact = stats.n_lines > COMPACT_LINES && f->entries.n_superseded > stats.n_lines / 2;
     if (compact) {
         uint64_t n_before, n_after;
@@ -407,7 +403,7 @@ int main(int argc, char **argv)
                    "reporting duties",
                    (unsigned long long)f.counts.n_matches, store);
     if (f.counts.n_matches && opt.stop_on_match) {
-        error_set(&err, EX_VERDICT_NO, "stopped at a match with a block list");
+        error_set(&err, EX_VERDICT_NO, "stopped: a picture matched a block list");
         goto out;
     }
     stage_note(&opt.common, "%llu requests, %llu new pictures, %.1f MB",
@@ -421,7 +417,7 @@ out:
     text_release(&store_path);
     options_release(&fetch_option_table, &opt);
     if (stopped) {
-        stage_warn("stopped; run again to go on");
+        stage_warn("stopped; run again to continue");
         signals_reraise(stopped);
     }
     return stage_end(rc, &err, only_takedown ? NULL : &n, &opt.common);

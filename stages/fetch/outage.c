@@ -129,8 +129,8 @@ static void nobody_answers(struct fetch *f)
     if (o->since == 0) {
         o->since = o->deferred_since;
         o->probe_wait = PROBE_FIRST_S;
-        stage_warn("%s: waiting for it, up to %.0f s; nothing counts as tried",
-                   f->proxy ? "the proxy cannot be reached" : "the network is away", f->opt->network_wait_s);
+        stage_warn("%s: waiting up to %.0f s; no attempt counts meanwhile",
+                   f->proxy ? "the proxy cannot be reached" : "the network is down", f->opt->network_wait_s);
     }
     let_go(f, f->schedule.now, false);
     o->next_probe = f->schedule.now + o->probe_wait;

@@ -91,7 +91,7 @@ void partial_written(struct fetch *f, struct write_job *job)
     if (job->what == JOB_FORGET_PART) return;
     if (job->verdict == VERDICT_FAILED && !f->partials.warned) {
         f->partials.warned = true;
-        stage_warn("%s: what broke off cannot be kept for later", job->error.text);
+        stage_warn("%s: interrupted transfers cannot be kept for later", job->error.text);
     }
     if (!e->hop || e->hop->part != job->part) {
         part_free(job->part);

@@ -4,7 +4,7 @@
  * Only what has begun like a picture, by a server that named its version strongly, is kept
  * (lib/store/partial_store.h), at once when the transfer breaks off; of large bodies in flight a copy is put
  * there now and then, so that a killed run does not lose them, and of all when the run is asked to stop.
- * Where parts must not be on the disk (a block list is in force: nobody can tell what a part is a part of)
+ * Where parts must not be on the disk (a block list is in force: a part cannot be compared with a list)
  * they are kept in memory, for this run.
  *
  * The next request says Range and If-Range. The engine takes nothing for the rest that is not exactly that;

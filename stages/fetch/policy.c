@@ -159,13 +159,14 @@ static int append_takedowns(struct policy *p, const struct text *fresh, struct e
     return takedown_append(p->store->folder_fd, p->store->folder, fresh->data, fresh->n_bytes, err);
 }
 
-/* Of what is a part a part? Nobody can tell, so a new list costs all of them; they are only a help. */
+/* A part cannot be compared with a list, so a new list removes all of them. */
 static int forget_parts(struct policy *p, const char *why, struct error *err)
 {
     uint64_t n;
     if (partial_remove_all(p->store->folder, false, &n, err)) return -1;
     if (n)
-        stage_note(&p->opt->common, "%s: %llu partial bodies removed, whatever they were parts of", why,
+        stage_note(&p->opt->common,
+                   "%s: all %llu partial bodies removed, since a part cannot be compared with a list", why,
                    (unsigned long long)n);
     return 0;
 }
@@ -420,7 +421,8 @@ int policy_open(struct policy *p, const struct fetch_options *o, struct error *e
         if (hash_list_add_file(&p->blocklist, o->blocklists.items[i], err)) return -1;
     if (p->blocklist.n_pdq) /* one list may serve both stages: silent but for -v */
         stage_note(&o->common,
-                   "%zu pdq: line%s of the block lists: for phash-dedup --blocklist, fetch compares bytes",
+                   "%zu pdq: line%s of the block lists ignored: fetch compares bytes, see phash-dedup "
+                   "--blocklist",
                    p->blocklist.n_pdq, p->blocklist.n_pdq == 1 ? "" : "s");
     for (size_t i = 0; i < o->placeholders.n; i++)
         if (read_placeholders(&p->placeholders, o->placeholders.items[i], err)) return -1;

@@ -26,7 +26,7 @@ static const struct option_row rows[] = {
     OPTION(struct purge_options, FLAG, 0, "deep", deep, NULL,
            "also hash every file of the runs, in case a picture was copied under another name"),
     OPTION(struct purge_options, FLAG, 'n', "dry-run", dry_run, NULL,
-           "say what would be done and do nothing"),
+           "say what would be done, and do nothing"),
     COMMON_ROW_OUTPUT(struct purge_options, common),
     OPTION(struct purge_options, COUNT, 'v', "verbose", common.verbose, NULL,
            "print a line of counts at the end"),
@@ -42,9 +42,10 @@ static const struct option_table table = {
         "the folders of runs: rows about such a picture leave every table (*.tsv; by path, source, id, "
         "xxh128 or url), made pictures are removed, a shard set that holds one is removed whole, a tar too, "
         "as are caches and pages of a run that had one; make builds those again without it. What killed "
-        "programs left half made goes in any case. The store's partial bodies go all: nobody can tell what "
-        "they are parts of. Models that were trained with it are named: train them again. The output has a "
-        "row for each thing done: action path rows. A second run finds nothing more to do.",
+        "programs left unfinished is removed in any case, and so are all partial bodies in the store, since "
+        "a part cannot be compared with a hash. Models that were trained with it are named: train them "
+        "again. The output has a "
+        "row for each thing done: action path rows. A second run finds nothing to do.",
     .rows = rows,
     .min_operands = 1,
     .max_operands = -1,
@@ -113,7 +114,7 @@ int main(int argc, char **argv)
     if (manifest_writer_commit(&report, &err)) goto out;
     stage_note(&opt.common, "%llu rows and %llu files removed", (unsigned long long)p.counts.n_rows,
                (unsigned long long)p.counts.n_files);
-    rc = p.damaged ? error_set(&err, EX_DATAERR, "not every table could be read; see above") : 0;
+    rc = p.damaged ? error_set(&err, EX_DATAERR, "some tables could not be read; see above") : 0;
 out:
     manifest_writer_discard(&report);
     taken_down_release(&p.list);

@@ -126,7 +126,7 @@ static int say(struct purge *p, const char *action, const char *path, uint64_t n
     return manifest_writer_row(p->report, NULL, (const char *const[]){action, path, rows}, err);
 }
 
-/* 1, 0, or -1: it cannot be told, which must not pass for a file that is gone. */
+/* 1, 0, or -1 when it is not known, which must not count as absent. */
 static int is_there(const char *path, struct error *err)
 {
     struct stat st;
@@ -134,7 +134,7 @@ static int is_there(const char *path, struct error *err)
     return errno == ENOENT || errno == ENOTDIR ? 0 : error_errno(err, EX_IOERR, "cannot look at '%s'", path);
 }
 
-/* Half a shard set, half a page: nobody can tell whose pictures are in it. */
+/* Half a shard set, half a page: its pictures cannot be told. */
 static int remove_leftover(struct purge *p, const char *path, struct error *err)
 {
     if (!p->dry_run) {
@@ -226,8 +226,8 @@ static int row_is_hit(const struct purge *p, const struct manifest_reader *r, co
     return url < 0 ? 0 : url_is_listed(&p->list, r->fields[url], err);
 }
 
-/* Counts the rows about listed pictures; with out also writes the others. A table that is no manifest is
- * passed over, aloud. */
+/* Counts the rows about listed pictures; with out also writes the others. A table that is not a manifest is
+ * skipped with a warning. */
 static int read_table(struct purge *p, const char *path, struct manifest_writer *out, uint64_t *n_hits,
                       struct error *err)
 {
@@ -238,7 +238,7 @@ static int read_table(struct purge *p, const char *path, struct manifest_writer 
     *n_hits = 0;
     if (manifest_reader_open(&in, path, NULL, &own)) {
         p->damaged = true;
-        stage_warn("%s: passed over", own.text);
+        stage_warn("%s: skipped", own.text);
         rc = 0;
         goto out;
     }
@@ -258,7 +258,7 @@ static int read_table(struct purge *p, const char *path, struct manifest_writer 
             goto out;
         }
         p->damaged = true;
-        stage_warn("%s: passed over", own.text);
+        stage_warn("%s: skipped", own.text);
         *n_hits = 0;
     }
     rc = 0;

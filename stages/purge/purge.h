@@ -1,5 +1,5 @@
 /*
- * purge.h: what is left of pictures that were taken down, found and removed in the folders of runs.
+ * purge.h: finds and removes what runs made from pictures that were taken down.
  */
 #ifndef WINNOW_PURGE_PURGE_H
 #define WINNOW_PURGE_PURGE_H

@@ -53,7 +53,7 @@ if [ -n "$preloads" ]; then
     ( exec env LD_PRELOAD="$PRELOAD" NETWORK_AWAY="$PWD/away" $FETCH ${QUICK/--parallel 200/--parallel 4} --tries 1 --store gone list -o out.tsv --rejects rejects.tsv 2>err ) & first=$!
     wait_for '[ "$(grep -c crowd/w log)" -ge 20 ]'
     : >away
-    wait_for 'grep -q "network is away" err'
+    wait_for 'grep -q "network is down" err'
     ok $? "a network that goes away is noticed"
     before=$(grep -c crowd/w log)
     sleep 1
@@ -89,7 +89,7 @@ if [ -n "$preloads" ]; then
     echo "http://w1.many.test:$PLAIN/ok/stop.jpg" >list
     : >away
     ( exec env LD_PRELOAD="$PRELOAD" NETWORK_AWAY="$PWD/away" $FETCH $QUICK --store gone3 list -o out.tsv 2>err ) & first=$!
-    wait_for 'grep -q "network is away" err'
+    wait_for 'grep -q "network is down" err'
     kill -TERM $first; wait $first
     is "$? $(events gone3)" "143 " "a run that waits can be stopped"
     rm away

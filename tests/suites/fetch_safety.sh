@@ -121,7 +121,7 @@ first=$!
 for _ in $(seq 100); do grep -q /ok/i20 log && break; sleep 0.1; done
 kill -TERM $first; wait $first
 is "$?" 143 "one signal lets the transfers in flight end, then ends with that signal"
-grep -q 'run again to go on' err && [ ! -e slow.tsv ]
+grep -q 'run again to continue' err && [ ! -e slow.tsv ]
 ok $? "and says so"
 got=$(grep -c '	ok	.*/ok/i' store/journal.tsv)
 : >log
