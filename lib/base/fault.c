@@ -3,6 +3,7 @@
  * WINNOW_FAULT_COUNT are described in mem.h. Off, it costs one load and one branch.
  */
 #include "base/mem.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +49,8 @@ __attribute__((constructor)) static void fault_setup(void)
             if (strlen(kinds[k].name) == (size_t)(colon - fault) &&
                 !strncmp(kinds[k].name, fault, (size_t)(colon - fault)))
                 failing_kind = k;
-        failing_call = strtoul(colon + 1, NULL, 10);
+        uint64_t call;
+        failing_call = parse_digits(colon + 1, strlen(colon + 1), &call) ? (unsigned long)call : 0;
         void *page = mmap(NULL, sizeof *fired, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         fired = page == MAP_FAILED ? NULL : page;
         on = true;

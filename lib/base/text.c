@@ -1,9 +1,6 @@
 #include "base/text.h"
 
 #include <errno.h>
-#include <float.h>
-#include <locale.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,125 +54,6 @@ void text_release(struct text *t)
     free(t->data);
     *t = TEXT_EMPTY;
     errno = saved;
-}
-
-/* A number from a stranger's field may hold anything: show it as people can read it, and not all of it. */
-static int bad_number(struct error *err, const char *what, const char *s, const char *wanted)
-{
-    char shown[80];
-    return error_set(err, EX_USAGE, "%s: '%s' is not %s", what, text_for_people(shown, sizeof shown, s),
-                     wanted);
-}
-
-int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out, const char *what, struct error *err)
-{
-    char wanted[96];
-    uint64_t v = 0;
-    bool good = *s != 0;
-    for (const char *p = s; *p && good; p++)
-        good = *p >= '0' && *p <= '9' && !__builtin_mul_overflow(v, (uint64_t)10, &v) &&
-               !__builtin_add_overflow(v, (uint64_t)(*p - '0'), &v);
-    if (!good || v < min || v > max) {
-        snprintf(wanted, sizeof wanted, "a whole number from %llu to %llu", (unsigned long long)min,
-                 (unsigned long long)max);
-        return bad_number(err, what, s, wanted);
-    }
-    *out = v;
-    return 0;
-}
-
-int parse_i64(const char *s, int64_t min, int64_t max, int64_t *out, const char *what, struct error *err)
-{
-    char wanted[96];
-    bool minus = *s == '-', good;
-    const char *p = s + minus;
-    int64_t v = 0;
-    good = *p != 0;
-    for (; *p && good; p++) {
-        int digit = *p - '0';
-        good = digit >= 0 && digit <= 9 && !__builtin_mul_overflow(v, (int64_t)10, &v) &&
-               !__builtin_add_overflow(v, (int64_t)(minus ? -digit : digit), &v);
-    }
-    if (!good || v < min || v > max) {
-        snprintf(wanted, sizeof wanted, "a whole number from %lld to %lld", (long long)min, (long long)max);
-        return bad_number(err, what, s, wanted);
-    }
-    *out = v;
-    return 0;
-}
-
-/* The number at the start of s in the C locale; *end behind it. False when there is none. */
-static bool number_at(const char *s, double *v, char **end)
-{
-    if (*s == ' ' || (*s >= '\t' && *s <= '\r')) return false;
-    *v = strtod(s, end);
-    return *end != s && !isnan(*v);
-}
-
-int parse_double(const char *s, double min, double max, double *out, const char *what, struct error *err)
-{
-    char wanted[96], *end;
-    double v;
-    if (!number_at(s, &v, &end) || *end || v < min || v > max) {
-        if (min <= -DBL_MAX && max >= DBL_MAX) return bad_number(err, what, s, "a number");
-        snprintf(wanted, sizeof wanted, "a number from %g to %g", min, max);
-        return bad_number(err, what, s, wanted);
-    }
-    *out = v;
-    return 0;
-}
-
-/* A number with one of the suffix letters; scales[i] belongs to suffixes[i]. */
-static bool scaled_at(const char *s, const char *suffixes, const double *scales, double *v)
-{
-    char *end;
-    const char *found;
-    if (!number_at(s, v, &end) || *v < 0) return false;
-    if (!*end) return true;
-    if (end[1] || !(found = strchr(suffixes, *end))) return false;
-    *v *= scales[found - suffixes];
-    return true;
-}
-
-int parse_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *out, const char *what, struct error *err)
-{
-    static const double scales[] = {1024.0,       1024.0,       1048576.0,      1048576.0,
-                                    1073741824.0, 1073741824.0, 1099511627776.0};
-    char wanted[128];
-    double v;
-    if (!scaled_at(s, "kKmMgGT", scales, &v) || v < (double)min || v > (double)max ||
-        v >= 18446744073709549568.0) {
-        snprintf(wanted, sizeof wanted, "a size in bytes (10, 10k, 10M, 10G) from %llu to %llu",
-                 (unsigned long long)min, (unsigned long long)max);
-        return bad_number(err, what, s, wanted);
-    }
-    *out = (uint64_t)v;
-    return 0;
-}
-
-int parse_seconds(const char *s, double min, double max, double *out, const char *what, struct error *err)
-{
-    static const double scales[] = {1, 60, 3600, 86400};
-    char wanted[128];
-    double v;
-    if (!scaled_at(s, "smhd", scales, &v) || v < min || v > max) {
-        snprintf(wanted, sizeof wanted, "a time (90, 90s, 15m, 2h, 7d) from %g to %g seconds", min, max);
-        return bad_number(err, what, s, wanted);
-    }
-    *out = v;
-    return 0;
-}
-
-char *format_f32(char *out, float value)
-{
-    snprintf(out, 32, "%.9g", (double)value);
-    return out;
-}
-
-char *format_f64(char *out, double value)
-{
-    snprintf(out, 32, "%.17g", value);
-    return out;
 }
 
 void hex_encode(char *out, const void *bytes, size_t n_bytes)

@@ -1,6 +1,5 @@
 /*
- * text.h: strings, numbers from and to text, and hexadecimal. Everything is byte strings in UTF-8 and the C
- * locale.
+ * text.h: strings and hexadecimal. Everything is byte strings in UTF-8. Numbers as text: number.h.
  */
 #ifndef WINNOW_BASE_TEXT_H
 #define WINNOW_BASE_TEXT_H
@@ -29,24 +28,6 @@ static inline void text_clear(struct text *t)
     if (t->data) t->data[0] = 0;
 }
 void text_release(struct text *t);
-
-/*
- * Numbers from the whole of s (no blanks, no trailing bytes, decimal). 0, or -1 with err set naming what
- * ("--jobs", "column 'width'") and the range. parse_double takes anything strtod takes in the C locale but
- * not NaN, and only within min..max. parse_bytes takes 10, 10k, 10M, 10G (powers of 1024). parse_seconds
- * takes 90, 90s, 15m, 2h, 7d.
- */
-int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out, const char *what, struct error *err);
-int parse_i64(const char *s, int64_t min, int64_t max, int64_t *out, const char *what, struct error *err);
-int parse_double(const char *s, double min, double max, double *out, const char *what, struct error *err);
-int parse_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *out, const char *what,
-                struct error *err);
-int parse_seconds(const char *s, double min, double max, double *out, const char *what, struct error *err);
-
-/* The shortest of %.9g for a float32, %.17g for a double; out holds at least 32 bytes. Returns out. C locale
- * always. */
-char *format_f32(char *out, float value);
-char *format_f64(char *out, double value);
 
 /* n_bytes as 2*n lower-case digits and NUL; and back, exactly 2*n digits of either case. unhex: 0 or -1, no
  * err. */

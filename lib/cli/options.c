@@ -1,6 +1,7 @@
 /*
  * options.c: the table drives getopt_long, --help and --help-table, so that none of them can disagree.
  */
+#include "base/number.h"
 #include "cli/options.h"
 
 #include <assert.h>

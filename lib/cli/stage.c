@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "io/io.h"
 #include "io/ordered_pool.h"

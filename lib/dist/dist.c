@@ -1,4 +1,5 @@
 /* dist.c: joining the ranks, and collective calls over them; see dist.h. */
+#include "base/number.h"
 #include "dist/dist.h"
 
 #include <limits.h>
@@ -17,7 +18,8 @@
 static bool more_than_one(const char *name)
 {
     const char *value = getenv(name);
-    return value && strtol(value, NULL, 10) > 1;
+    uint64_t n;
+    return value && parse_digits(value, strlen(value), &n) && n > 1;
 }
 
 /* mpirun of OpenMPI tells its processes how many they are; srun --mpi=pmix tells them their rank. */

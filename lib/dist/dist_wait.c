@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "dist/internal.h"
 #include "io/io.h"
 
@@ -56,8 +57,8 @@ static bool is_gone(int64_t pid)
 static double grace_s(void)
 {
     const char *ours = getenv("OMPI_MCA_odls_base_sigkill_timeout");
-    /* 30: Slurm's KillWait */
-    double s = ours ? strtod(ours, NULL) : getenv("OMPI_COMM_WORLD_SIZE") ? 1 : 30;
+    double s;
+    if (!ours || !parse_number(ours, &s)) s = getenv("OMPI_COMM_WORLD_SIZE") ? 1 : 30; /* Slurm's KillWait */
     return s / 2;
 }
 

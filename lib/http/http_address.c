@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "base/text.h"
 
 static bool ipv4_is_public(uint32_t ip) /* host byte order */

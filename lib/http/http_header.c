@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/number.h"
+
 #define TEN_YEARS_S (10LL * 366 * 86400)
 #define DATE_STRONG_S 60
 
@@ -36,13 +38,8 @@ static void copy_value(char *out, size_t room, const char *s, size_t n)
 /* Digits only, below 2^62; -1 otherwise. */
 static int64_t number(const char *s, size_t n)
 {
-    int64_t v = 0;
-    if (n == 0 || n > 18) return -1;
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] < '0' || s[i] > '9') return -1;
-        v = v * 10 + (s[i] - '0');
-    }
-    return v;
+    uint64_t v;
+    return n <= 18 && parse_digits(s, n, &v) ? (int64_t)v : -1;
 }
 
 int64_t http_retry_after(const char *value, size_t n, int64_t now)

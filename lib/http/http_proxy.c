@@ -3,6 +3,7 @@
  * because libcurl's own complaint quotes the whole address, and that would end up in a journal and a
  * manifest.
  */
+#include "base/number.h"
 #include "http/http_proxy.h"
 
 #include <arpa/inet.h>

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/number.h"
+
 static bool is_blank(unsigned char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 static bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
 static unsigned char lower(unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
@@ -34,7 +36,7 @@ static int add_escaped(struct text *out, const char *s, size_t n, struct error *
 int http_url_canonical(const char *url, size_t n, struct text *out, struct http_url_parts *parts,
                        const char **why, struct error *err)
 {
-    unsigned port = 0;
+    uint64_t port = 0;
     size_t at, authority, end;
     *parts = (struct http_url_parts){0};
     *why = "";
@@ -68,11 +70,9 @@ int http_url_canonical(const char *url, size_t n, struct text *out, struct http_
         if (colon) host_end = (size_t)(colon - url);
     }
     if (host_end == authority || host_end - authority > HTTP_HOST_MAX_BYTES) return *why = "bad host name", 0;
-    for (size_t i = host_end + 1; i < end; i++) {
-        if (!is_digit((unsigned char)url[i]) || (port = port * 10 + (unsigned)(url[i] - '0')) > 65535)
-            return *why = "bad port", 0;
-    }
-    if (host_end + 1 < end && port == 0) return *why = "bad port", 0;
+    if (host_end + 1 < end &&
+        (!parse_digits(url + host_end + 1, end - host_end - 1, &port) || port == 0 || port > 65535))
+        return *why = "bad port", 0;
     const unsigned usual = parts->https ? 443 : 80;
     parts->port = (uint16_t)(port ? port : usual);
 

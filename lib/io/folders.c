@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "io/io.h"
 
 struct dirent *io_next_entry(DIR *d, const char *name, int *rc, struct error *err)
@@ -68,9 +70,9 @@ bool io_is_leftover(const char *name)
     for (const char *next; mark && (next = strstr(mark + 1, ".new-"));)
         mark = next;
     if (!mark) return false;
-    char *end;
-    long pid = strtol(mark + strlen(".new-"), &end, 10);
-    return end != mark + strlen(".new-") && !*end && pid > 0 && pid != (long)getpid() &&
+    uint64_t pid;
+    mark += strlen(".new-");
+    return parse_digits(mark, strlen(mark), &pid) && pid > 0 && pid <= INT_MAX && pid != (uint64_t)getpid() &&
            kill((pid_t)pid, 0) && errno == ESRCH;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "base/random.h"
 #include "base/text.h"
 
@@ -24,8 +25,8 @@ struct id_key id_key_of(const char *id)
         }
         if (i == 16) return key;
     }
-    if (n >= 1 && n <= 18 && strspn(id, "0123456789") == n && (n == 1 || id[0] != '0')) {
-        uint64_t value = strtoull(id, NULL, 10);
+    uint64_t value;
+    if (n <= 18 && parse_digits(id, n, &value) && (n == 1 || id[0] != '0')) {
         memset(&key, 0, sizeof key);
         for (int i = 15; i >= 8; i--, value >>= 8)
             key.bytes[i] = (uint8_t)value;

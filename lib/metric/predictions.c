@@ -9,61 +9,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "metric/slice_columns.h"
-
-/* --- numbers --- */
-
-bool parse_number(const char *s, double *out)
-{
-    static const double ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    const char *p = s;
-    bool negative = *p == '-';
-    uint64_t mantissa = 0;
-    int digits = 0, exponent = 0;
-    p += *p == '-' || *p == '+';
-    for (; *p >= '0' && *p <= '9'; p++, digits++)
-        mantissa = mantissa * 10 + (uint64_t)(*p - '0');
-    if (*p == '.')
-        for (p++; *p >= '0' && *p <= '9'; p++, digits++, exponent--)
-            mantissa = mantissa * 10 + (uint64_t)(*p - '0');
-    if (digits > 0 && (*p == 'e' || *p == 'E')) {
-        bool down = p[1] == '-';
-        const char *q = p + 1 + (p[1] == '-' || p[1] == '+');
-        int e = 0;
-        if (*q >= '0' && *q <= '9') {
-            for (; *q >= '0' && *q <= '9' && e < 10000; q++)
-                e = e * 10 + (*q - '0');
-            exponent += down ? -e : e;
-            p = q;
-        }
-    }
-    /* A mantissa below 2^53 and a power of ten that is a double: one correctly rounded operation (Clinger
-     * 1990). */
-    if (digits > 0 && digits <= 19 && *p == 0 && mantissa < UINT64_C(1) << 53 && exponent >= -22 &&
-        exponent <= 22) {
-        double value = (double)mantissa;
-        value = exponent < 0 ? value / ten[-exponent] : value * ten[exponent];
-        *out = negative ? -value : value;
-        return true;
-    }
-    /* strtod also takes blanks, nan and hexadecimal: no writer of ours makes those. */
-    char *end;
-    if (!*s || (s[strspn(s, "0123456789+-.eE")] && strcmp(s + (*s == '-' || *s == '+'), "inf") != 0))
-        return false;
-    *out = strtod(s, &end);
-    return end != s && *end == 0 && !isnan(*out);
-}
-
-char *format_real(char *out, double value)
-{
-    double back;
-    if (isnan(value)) /* printf may say -nan */
-        return memcpy(out, "nan", 4);
-    snprintf(out, 32, "%.15g", value);
-    if (!parse_number(out, &back) || back != value) snprintf(out, 32, "%.17g", value);
-    return out;
-}
 
 /* --- the table --- */
 

@@ -80,12 +80,4 @@ int64_t predictions_find(const struct predictions *p, const struct id_key *key);
  */
 int predictions_add_slices(struct predictions *p, const char *path, size_t *n_unknown, struct error *err);
 
-/* The whole of s as a double; false when it is no finite or infinite number. Exact, and ten times as fast as
- * strtod. */
-bool parse_number(const char *s, double *out);
-
-/* The other way: the fewest of 15 or 17 digits that read back as the same double; out holds 32 bytes. "nan",
- * "inf". Returns out. */
-char *format_real(char *out, double value);
-
 #endif

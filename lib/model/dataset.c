@@ -1,4 +1,5 @@
 /* dataset.c: what training needs to know of a shard set, read once; see dataset.h. */
+#include "base/number.h"
 #include "model/dataset.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* schedule.c: parsing and evaluating learning-rate schedules; schedule.h says what each word means. */
+#include "base/number.h"
 #include "model/schedule.h"
 
 #include <math.h>

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "base/sanitized.h"
 #include "base/text.h"
 #include "io/io.h"
@@ -285,12 +286,11 @@ int net_load_h5_weights(struct net *n, const char *path, struct error *err)
 static long number_after(const char *name, const char *prefix)
 {
     size_t n = strlen(prefix);
-    char *end;
+    uint64_t number;
     if (strncmp(name, prefix, n) != 0) return -1;
     if (name[n] == 0) return 0;
-    if (name[n] != '_' || name[n + 1] < '0' || name[n + 1] > '9') return -1;
-    long number = strtol(name + n + 1, &end, 10);
-    return *end || number > 1000000 ? -1 : number;
+    if (name[n] != '_' || !parse_digits(name + n + 1, strlen(name + n + 1), &number)) return -1;
+    return number > 1000000 ? -1 : (long)number;
 }
 
 struct numbered {

@@ -5,6 +5,7 @@
  * auto_pad is deprecated and "same" means other things elsewhere; an average never counts padding
  * (count_include_pad 0), as in TensorFlow.
  */
+#include "base/number.h"
 #include "onnx/onnx.h"
 
 #ifdef WINNOW_WITHOUT_ONNX

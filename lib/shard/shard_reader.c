@@ -14,6 +14,7 @@
 
 #include "base/hash_index.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "hash/content_hash.h"
@@ -141,7 +142,10 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
         parse_u64(f[10], 1, UINT32_MAX, &value, "column 'bytes'", err))
         return bad_number(r, err);
     e.bytes = (uint32_t)value;
-    e.checksum = strtoull(f[11], NULL, 16);
+    uint8_t sum[8];
+    hex_decode(sum, sizeof sum, f[11]);
+    for (int i = 0; i < 8; i++)
+        e.checksum = e.checksum << 8 | sum[i];
     const struct shard_file *file = &s->files[shard];
     uint64_t raw = (uint64_t)s->info.side_px * (uint64_t)s->info.side_px * 3;
     if (s->info.encoding == SHARD_RAW && e.bytes != raw) return wrong(r, err, "a record of the wrong size");

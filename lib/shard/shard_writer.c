@@ -1,6 +1,7 @@
 /*
  * shard_writer.c: writes shard sets; see the header for the order in which things become true.
  */
+#include "base/number.h"
 #include "shard/shard_writer.h"
 
 #include <errno.h>
@@ -80,6 +81,12 @@ static int add_class(struct shard_writer *w, const char *label, struct error *er
 
 /* --- opening --- */
 
+static uint64_t whole(const char *s)
+{
+    uint64_t n;
+    return parse_digits(s, strlen(s), &n) ? n : 0;
+}
+
 /* Takes over the set that is there: settings must agree; its shards are listed again as they are. */
 static int adopt_set(struct shard_writer *w, struct error *err)
 {
@@ -105,10 +112,9 @@ static int adopt_set(struct shard_writer *w, struct error *err)
         column[i] = manifest_column(&t.schema, columns[i]);
     for (size_t row = 0; row < t.n_rows; row++) {
         const char *key = manifest_cell(&t, row, column[0]), *hash = manifest_cell(&t, row, column[4]);
-        uint64_t bytes = strtoull(manifest_cell(&t, row, column[3]), NULL, 10);
+        uint64_t bytes = whole(manifest_cell(&t, row, column[3]));
         if (strcmp(key, "shard") == 0) {
-            struct written s = {.records = strtoull(manifest_cell(&t, row, column[2]), NULL, 10),
-                                .bytes = bytes};
+            struct written s = {.records = whole(manifest_cell(&t, row, column[2])), .bytes = bytes};
             const char *name = manifest_cell(&t, row, column[1]);
             if (!text_ends(name, ".bin")) {
                 error_set(err, EX_DATAERR, "'%s': a shard with another name than pack gives", w->folder);

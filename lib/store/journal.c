@@ -10,6 +10,7 @@
 
 #include "base/hash_index.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "io/io.h"
 
 static const char header[] =
@@ -22,58 +23,6 @@ static const char header[] =
 
 static const char *const event_names[JOURNAL_EVENTS] = {"ok",   "same",    "retry", "fail",
                                                         "dead", "blocked", "sync"};
-
-/* --- time --- */
-
-/* Days since 1970-01-01 of a civil date: years counted from March put the leap day last. */
-static int64_t days_of(int64_t y, unsigned m, unsigned d)
-{
-    y -= m <= 2;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    unsigned yoe = (unsigned)(y - era * 400), doy = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + d - 1;
-    return era * 146097 + (int64_t)(yoe * 365 + yoe / 4 - yoe / 100 + doy) - 719468;
-}
-
-char *time_format(char *out, int64_t t)
-{
-    int64_t days = t / 86400, rest = t % 86400;
-    if (rest < 0) rest += 86400, days--;
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    unsigned doe = (unsigned)(z - era * 146097), yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-    unsigned d = doy - (153 * mp + 2) / 5 + 1, m = mp < 10 ? mp + 3 : mp - 9;
-    int64_t y = (int64_t)yoe + era * 400 + (m <= 2);
-    unsigned s = (unsigned)rest, year = (unsigned)(y % 10000);
-    const unsigned part[7] = {year / 100, year % 100, m, d, s / 3600, s / 60 % 60, s % 60};
-    memcpy(out, "0000-00-00T00:00:00Z", 21);
-    for (unsigned i = 0, at = 0; i<7; i++, at += i> 1 ? 3 : 2) {
-        out[at] = (char)('0' + part[i] / 10 % 10);
-        out[at + 1] = (char)('0' + part[i] % 10);
-    }
-    return out;
-}
-
-static bool digits(const char *s, unsigned n, unsigned *out)
-{
-    *out = 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (s[i] < '0' || s[i] > '9') return false;
-        *out = *out * 10 + (unsigned)(s[i] - '0');
-    }
-    return true;
-}
-
-int time_parse(const char *s, int64_t *t)
-{
-    unsigned y, mo, d, h, mi, se;
-    if (strlen(s) != 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' ||
-        s[19] != 'Z' || !digits(s, 4, &y) || !digits(s + 5, 2, &mo) || !digits(s + 8, 2, &d) ||
-        !digits(s + 11, 2, &h) || !digits(s + 14, 2, &mi) || !digits(s + 17, 2, &se) || mo < 1 || mo > 12 ||
-        d < 1 || d > 31 || h > 23 || mi > 59 || se > 60)
-        return -1;
-    *t = days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + se;
-    return 0;
-}
 
 /* --- lines --- */
 
@@ -99,16 +48,11 @@ static int unescape(char *s)
     return 0;
 }
 
+/* Empty is 0. */
 static bool number(const char *s, uint64_t max, uint64_t *out)
 {
-    uint64_t v = 0;
-    size_t n = 0;
-    for (; s[n]; n++) {
-        if (s[n] < '0' || s[n] > '9' || n > 18) return false;
-        v = v * 10 + (uint64_t)(s[n] - '0');
-    }
-    *out = v;
-    return v <= max;
+    *out = 0;
+    return !*s || (parse_digits(s, strlen(s), out) && *out <= max);
 }
 
 static bool optional_time(const char *s, int64_t *out)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "base/text.h"
 #include "hash/content_hash.h"
 #include "store/picture_kind.h"
@@ -95,9 +96,5 @@ void journal_close(struct journal *j);
  * Some 50 bytes of memory an address.
  */
 int journal_compact(const char *path, uint64_t *n_before, uint64_t *n_after, struct error *err);
-
-/* 2026-11-22T09:00:00Z, and back: 0 or -1. out holds 21 bytes. */
-char *time_format(char *out, int64_t unix_s);
-int time_parse(const char *text, int64_t *unix_s);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "io/io.h"
 
 /*
@@ -65,15 +66,9 @@ int partial_make(struct partial *out, const char *url, const char *validator, ui
 /* Digits up to a tab; moves *s past it. */
 static bool take_number(char **s, uint64_t *out)
 {
-    char *at = *s;
-    uint64_t v = 0;
-    for (; *at >= '0' && *at <= '9'; at++) {
-        if (at - *s >= 18) return false;
-        v = v * 10 + (uint64_t)(*at - '0');
-    }
-    if (at == *s || *at != '\t') return false;
-    *s = at + 1;
-    *out = v;
+    char *tab = strchr(*s, '\t');
+    if (!tab || tab - *s > 18 || !parse_digits(*s, (size_t)(tab - *s), out)) return false;
+    *s = tab + 1;
     return true;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "manifest/manifest.h"
 
 #define N_COLUMNS 7

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "hash/content_hash.h"
 #include "image/image.h"

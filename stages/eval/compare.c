@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "eval.h"
 #include "gate.h"
 

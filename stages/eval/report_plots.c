@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 
 #define MAX_LINES 8 /* colours of the page */
 #define PLOT_POINTS 300

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "eval.h"
 
 #define CURVE_POINTS 20000 /* of a curve in a file, unless --all-curve-points */

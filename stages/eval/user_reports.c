@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "report_page.h"
 
 #define MAX_SHOWN 500 /* of the report page; the table of collect-reports has all */
@@ -36,7 +37,7 @@ int user_reports_read(struct user_reports *out, const char *path, const struct p
             !(r->now = row >= 0 ? p->classes[p->pred[row]]
                                 : arena_strdup(&out->arena, manifest_field(&in, now), err)))
             goto out;
-        if (n >= 0) r->n = strtoull(in.fields[n], NULL, 10);
+        if (n >= 0 && !parse_digits(in.fields[n], strlen(in.fields[n]), &r->n)) r->n = 0;
         r->known = r->claimed[0] && r->now[0];
         r->fixed = r->known && strcmp(r->claimed, r->now) == 0;
         out->n_known += r->known;

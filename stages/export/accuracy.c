@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "export.h"
+#include "base/number.h"
 #include "metric/interval.h"
 #include "model/predictor.h"
 #include "shard/shard.h"

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "export.h"
+#include "base/number.h"
 #include "io/io.h"
 #include "manifest/manifest.h"
 
@@ -143,12 +144,9 @@ static int put_figure(struct text *t, const struct metric_table *m, const char *
                       const char *shown, struct error *err)
 {
     const struct metric_row *r = m ? metrics_find(m, metric, key) : NULL;
-    char *end;
     if (!r) return 0;
-    double v = strtod(r->value, &end);
     return (t->data[t->n_bytes - 1] == '}' && text_puts(t, ",", err)) || text_puts(t, "{", err) ||
-                   put_pair(t, "name", shown, err) ||
-                   put_number(t, "value", end == r->value ? NAN : v, err) ||
+                   put_pair(t, "name", shown, err) || put_number(t, "value", metric_number(r->value), err) ||
                    put_number(t, "low", r->low, err) || put_number(t, "high", r->high, err) ||
                    put_pair(t, "n", r->n, err) || text_puts(t, "}", err)
                ? -1

@@ -70,6 +70,8 @@ struct metric_table {
     struct metric_row *rows;
     size_t n, room;
 };
+/* NaN for what is not a number. */
+double metric_number(const char *s);
 int metrics_read(struct metric_table *t, const char *path, struct error *err);
 const struct metric_row *metrics_find(const struct metric_table *t, const char *metric, const char *key);
 void metrics_release(struct metric_table *t);

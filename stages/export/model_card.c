@@ -7,17 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "export.h"
 #include "io/io.h"
 #include "manifest/manifest.h"
 
 /* --- eval's tables --- */
 
-static double number(const char *s)
+double metric_number(const char *s)
 {
-    char *end;
-    double v = strtod(s, &end);
-    return end == s ? NAN : v;
+    double v;
+    return parse_number(s, &v) ? v : NAN;
 }
 
 int metrics_read(struct metric_table *t, const char *path, struct error *err)
@@ -38,8 +38,8 @@ int metrics_read(struct metric_table *t, const char *path, struct error *err)
         snprintf(m->key, sizeof m->key, "%s", r.fields[key]);
         snprintf(m->value, sizeof m->value, "%s", r.fields[value]);
         snprintf(m->n, sizeof m->n, "%s", manifest_field(&r, n));
-        m->low = number(manifest_field(&r, low));
-        m->high = number(manifest_field(&r, high));
+        m->low = metric_number(manifest_field(&r, low));
+        m->high = metric_number(manifest_field(&r, high));
     }
     manifest_reader_close(&r);
     return got;
@@ -76,10 +76,10 @@ int slices_read(struct weak_slices *t, const char *path, struct error *err)
         snprintf(s->rate, sizeof s->rate, "%s", FIELD("rate"));
         snprintf(s->k, sizeof s->k, "%s", FIELD("k"));
         snprintf(s->n, sizeof s->n, "%s", FIELD("n"));
-        s->value = number(FIELD("value"));
-        s->low = number(FIELD("wilson_low"));
-        s->high = number(FIELD("wilson_high"));
-        s->difference = number(FIELD("minus_rest"));
+        s->value = metric_number(FIELD("value"));
+        s->low = metric_number(FIELD("wilson_low"));
+        s->high = metric_number(FIELD("wilson_high"));
+        s->difference = metric_number(FIELD("minus_rest"));
 #undef FIELD
     }
     manifest_reader_close(&r);
@@ -114,7 +114,7 @@ static void put_metric(FILE *f, const struct metric_table *t, const char *metric
 {
     const struct metric_row *m = metrics_find(t, metric, key);
     if (!m) return;
-    double v = number(m->value);
+    double v = metric_number(m->value);
     fputs("| ", f);
     put_plain_string(f, shown);
     fputs(" | ", f);

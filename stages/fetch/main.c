@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/number.h"
 #include "fetch.h"
 #include "fetch_report.h"
 #include "http/http_proxy.h"

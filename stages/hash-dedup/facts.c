@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "hash/parallel.h"
 
 #define STAT_CHUNK 256 /* files a worker takes at a time */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "manifest/manifest.h"

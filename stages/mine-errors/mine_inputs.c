@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "mine_errors.h"
 
 static int keep(struct mine_inputs *f, const char **slot, const char *value, struct error *err)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "metric/picked_rows.h"
 #include "mine_errors.h"
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "hash/content_hash.h"
 #include "image/picture_rows.h"
 

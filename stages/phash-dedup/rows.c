@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "image/picture_rows.h"
 
 /* What a worker sends back. */

@@ -345,8 +345,10 @@ static int tar_is_hit(const struct purge *p, const char *path, bool *hit, struct
     if (fd < 0) return -1;
     while (!*hit && (got = io_read_some(fd, head, sizeof head, path, err)) == (ssize_t)sizeof head &&
            head[0]) {
-        uint64_t n_bytes = strtoull(head + 124, NULL, 8),
-                 kept = n_bytes < sizeof text - 1 ? n_bytes : sizeof text - 1;
+        uint64_t n_bytes = 0, kept;
+        for (int i = 124; i < 136 && head[i] >= '0' && head[i] <= '7'; i++)
+            n_bytes = n_bytes << 3 | (uint64_t)(head[i] - '0');
+        kept = n_bytes < sizeof text - 1 ? n_bytes : sizeof text - 1;
         head[99] = 0;
         bool json = text_ends(head, ".json");
         if (json && io_read_full(fd, text, kept, path, err)) goto out;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "manifest/manifest.h"
 #include "train.h"
 

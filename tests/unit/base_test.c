@@ -8,6 +8,7 @@
 #include "base/hash_index.h"
 #include "base/mem.h"
 #include "base/names.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "tap.h"
@@ -46,6 +47,15 @@ static void test_numbers(void)
     CHECK(parse_double("nan", 0, 1, &d, "x", &err) == -1);
     CHECK(parse_double("1.5", 0, 1, &d, "--rate", &err) == -1 && strstr(err.text, "--rate"));
     CHECK(parse_double("1,5", 0, 9, &d, "x", &err) == -1);
+    CHECK(parse_double("0x10", 0, 99, &d, "x", &err) == -1);
+    CHECK(parse_double("inf", 0, INFINITY, &d, "x", &err) == 0 && d == INFINITY);
+    CHECK(parse_double("infinity", 0, INFINITY, &d, "x", &err) == -1);
+    uint64_t u = 7;
+    CHECK(parse_digits("0123x", 4, &u) && u == 123 && !parse_digits("12x", 3, &u) &&
+          !parse_digits("", 0, &u));
+    CHECK(parse_bytes("1.5k", 0, 4096, &u, "x", &err) == 0 && u == 1536);
+    CHECK(parse_bytes("1kk", 0, 4096, &u, "x", &err) == -1 && parse_bytes("k", 0, 9, &u, "x", &err) == -1);
+    CHECK(parse_i64("--1", -9, 9, &v, "x", &err) == -1 && parse_i64("-", -9, 9, &v, "x", &err) == -1);
     uint64_t b;
     CHECK(parse_bytes("10M", 0, UINT64_MAX, &b, "x", &err) == 0 && b == 10u << 20);
     CHECK(parse_bytes("1.5k", 0, UINT64_MAX, &b, "x", &err) == 0 && b == 1536);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "metric/predictions.h"
 #include "page/page.h"
