@@ -83,7 +83,7 @@ static void rates(struct classification *c)
     c->mcc = mcc_of_counts(c->confusion, k, (double)c->n_rows);
 }
 
-/* Mean +- its deviation; squares is the sum of the rows' squares. Not below 0: no loss is. */
+/* Mean +- its deviation; squares is the sum of the rows' squares. Not below 0, as no loss can be. */
 static struct interval mean_interval(double mean, double squares, size_t n_rows)
 {
     double n = (double)n_rows, variance = (squares / n - mean * mean) / (n - 1);

@@ -38,8 +38,8 @@ int classification_measure(struct classification *out, const double *p, const in
                            const int32_t *pred, size_t n_rows, int n_classes, struct error *err);
 /*
  * The jackknife's intervals: value +- z deviations of its delete-one estimates, cut at the measure's own
- * ends. NaN where no row's absence changes anything (all right, say), as that deviation of 0 would be no
- * measure of doubt.
+ * ends. NaN where leaving out a row never changes the measure (all rows right, say): a deviation of 0 would
+ * say nothing.
  */
 void classification_intervals(struct classification *c, double z);
 void classification_release(struct classification *c);
@@ -68,10 +68,10 @@ double curve_roc_auc(const struct curve *c);           /* ties count half; NaN w
 double curve_average_precision(const struct curve *c); /* no interpolation; NaN without positives */
 
 /*
- * How sure they are. The area: DeLong, DeLong and Clarke-Pearson's variance (1988). The average precision:
- * the delete-one jackknife over rows. Both intervals are made on the logit scale, value +- z deviations /
- * (value (1 - value)), and so stay inside 0..1. NaN where a side has fewer than two rows and where the value
- * is 0 or 1: the variance is 0 there and says nothing.
+ * Intervals of both. Of the area: the variance of DeLong, DeLong and Clarke-Pearson (1988). Of the average
+ * precision: the delete-one jackknife over rows. Both intervals are made on the logit scale, value +- z
+ * deviations / (value (1 - value)), and so stay inside 0..1. NaN where a side has fewer than two rows and
+ * where the value is 0 or 1: the variance is 0 there and says nothing.
  */
 struct interval curve_roc_auc_interval(const struct curve *c, double z);
 struct interval curve_average_precision_interval(const struct curve *c, double z);

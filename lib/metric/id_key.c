@@ -33,7 +33,7 @@ struct id_key id_key_of(const char *id)
         return key;
     }
     uint64_t a = random_key(id, n), b = a ^ random_mix(n + UINT64_C(0x9e3779b97f4a7c15));
-    for (size_t i = 0; i < n; i++) /* a second pass of another kind: 128 bits in all */
+    for (size_t i = 0; i < n; i++) /* a second, different hash: 128 bits in all */
         b = random_mix(b + (uint8_t)id[i]);
     memcpy(key.bytes, &a, 8);
     memcpy(key.bytes + 8, &b, 8);

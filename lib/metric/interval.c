@@ -195,7 +195,7 @@ int bootstrap_share(const uint8_t *correct, size_t n_rows, unsigned resamples, u
     threads = threads < 1 ? 1 : threads > 64 ? 64 : threads;
     for (unsigned t = 0; t < threads; t++) {
         work[t] = (struct bootstrap_work){bits, n_rows, seed, shares, t, threads, resamples};
-        /* A thread that cannot be had is work for this one. */
+        /* Where no thread can be started, this one does the work. */
         started[t] = t > 0 && pthread_create(&ids[t], NULL, bootstrap_run, &work[t]) == 0;
     }
     for (unsigned t = 0; t < threads; t++)

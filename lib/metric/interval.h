@@ -1,5 +1,5 @@
 /*
- * interval.h: how sure a rate is. Wilson's interval for one rate, Newcombe's for differences, Holm's
+ * interval.h: how uncertain a rate is. Wilson's interval for one rate, Newcombe's for differences, Holm's
  * correction, the exact McNemar test and the bootstrap of accuracy. Levels are two-sided 95 % unless z is
  * given.
  */

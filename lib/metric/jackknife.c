@@ -1,5 +1,5 @@
 /*
- * jackknife.c: how sure the summaries of a confusion matrix are: F1 over classes, balanced accuracy, kappa,
+ * jackknife.c: intervals for the summaries of a confusion matrix: F1 over classes, balanced accuracy, kappa,
  * Matthews correlation. Delete-one jackknife (Efron and Stein 1981): the statistic without each row in turn.
  * Rows of one cell are the same row, and without one of them only two sums of rows and columns change, so n
  * rows cost one step a cell.
@@ -10,7 +10,7 @@
 
 enum { MACRO_F1, WEIGHTED_F1, BALANCED_ACCURACY, KAPPA, MCC, N_STATISTICS };
 
-/* All that the statistics are functions of. */
+/* What the statistics are computed from. */
 struct sums {
     double n, right;
     double cross; /* sum over classes of true rows times predicted rows */
@@ -36,7 +36,7 @@ static void add_class(struct sums *s, double right, double n_true, double n_pred
     s->n_present += n_true > 0 ? sign : 0;
 }
 
-/* The class with a row less: one that was its own, one that was predicted as it, or both. */
+/* The class with one row fewer: a row given as it, a row predicted as it, or both. */
 static void change_class(struct sums *s, const struct class_scores *c, double right, double n_true,
                          double n_predicted)
 {

@@ -65,9 +65,8 @@ static int find_columns(struct reading *x, const struct predictions_options *o, 
         return error_set(err, EX_DATAERR,
                          "'%s' has no class column: one 'p_<class>' for each class is needed", shown);
     if (p->n_classes == 1)
-        return error_set(err, EX_DATAERR,
-                         "'%s' has one class column only ('p_%s'): there is nothing to tell apart", shown,
-                         p->classes[0]);
+        return error_set(err, EX_DATAERR, "'%s' has only one class column ('p_%s'): at least two are needed",
+                         shown, p->classes[0]);
     if (p->n_classes > PREDICTIONS_MAX_CLASSES)
         return error_set(err, EX_DATAERR, "'%s' has %d class columns; the limit is %d", shown, p->n_classes,
                          PREDICTIONS_MAX_CLASSES);
@@ -96,11 +95,13 @@ static int number_error(const struct reading *x, int column, const char *text, d
     if (!*text)
         snprintf(what, sizeof what, "%.200s is empty", name);
     else if (!number)
-        snprintf(what, sizeof what, "%.200s is '%s', which is no number", name, shown);
+        snprintf(what, sizeof what, "%.200s is '%s', which is not a number", name, shown);
     else if (value < 0)
-        snprintf(what, sizeof what, "%.200s is %s, below 0", name, shown);
+        snprintf(what, sizeof what, "%.200s is %s, below 0: probabilities are expected, not logits", name,
+                 shown);
     else
-        snprintf(what, sizeof what, "%.200s is %s, over 1: these are no probabilities", name, shown);
+        snprintf(what, sizeof what,
+                 "%.200s is %s, above 1: probabilities are expected, not logits or percentages", name, shown);
     return predictions_row_error(x->r, x->id, err, what);
 }
 
@@ -108,7 +109,7 @@ static int grow_rows(struct predictions *p, bool logits, bool paths, struct erro
 {
     size_t capacity = p->capacity ? p->capacity + p->capacity / 2 : 4096, k = (size_t)p->n_classes;
     void *grown;
-    if (capacity >= UINT32_MAX) return error_set(err, EX_DATAERR, "more than four thousand million rows");
+    if (capacity >= UINT32_MAX) return error_set(err, EX_DATAERR, "more than 4 billion rows");
 #define GROW(field, each)                                                                                    \
     do {                                                                                                     \
         if (!(grown = mem_realloc(p->field, capacity * (each), err))) return -1;                             \
@@ -151,7 +152,7 @@ static int read_row(struct reading *x, struct error *err)
     }
     for (int k = 0; x->z_columns && k < p->n_classes; k++) {
         if (!parse_number(f[x->z_columns[k]], &value) || !isfinite(value)) {
-            snprintf(what, sizeof what, "%.200s is '%s', which is no finite number",
+            snprintf(what, sizeof what, "%.200s is '%s', which is not a finite number",
                      x->r->schema.names[x->z_columns[k]],
                      text_for_people(shown, sizeof shown, f[x->z_columns[k]]));
             return predictions_row_error(x->r, x->id, err, what);
@@ -162,7 +163,7 @@ static int read_row(struct reading *x, struct error *err)
     p->label[i] = class_of(p, f[x->label], last);
     if (p->label[i] < 0) {
         if (f[x->label][0])
-            snprintf(what, sizeof what, "the label '%s' is none of the classes (no column p_%s)",
+            snprintf(what, sizeof what, "the label '%s' is not one of the classes (no column p_%s)",
                      text_for_people(shown, sizeof shown, f[x->label]), shown);
         else
             snprintf(what, sizeof what, "the label is empty");
@@ -212,7 +213,7 @@ static int read_all(struct predictions *p, struct manifest_reader *r, const stru
             goto out;
     if (got < 0) goto out;
     if (p->n_rows == 0) {
-        error_set(err, EX_DATAERR, "'%s' has a header and no rows",
+        error_set(err, EX_DATAERR, "'%s' has a header but no rows",
                   text_for_people(shown, sizeof shown, r->name));
         goto out;
     }

@@ -1,11 +1,11 @@
 /*
- * predictions.h: a predictions file in memory, column by column: what every measure starts from.
- * Columns read: id (or xxh128, or path: the first of them there is), label, p_<class> for each class;
- * z_<class> (logits) where a file has them; slice columns. Everything else stays in the file, which is read
- * again for the few rows that are shown. Memory: 8 bytes a row and class, 33 bytes a row, 4 bytes a row and
- * slice column: 300,000 rows of five classes need 23 MB, ten million 0.8 GB. Every row is checked: a
- * probability that is no number, below 0 or over 1, rows that do not sum to about 1, unknown or missing
- * labels and ids that come twice are errors that name the file, the row and the id.
+ * predictions.h: a predictions file in memory, column by column: what every measure starts from. Columns
+ * read: id (or xxh128, or path: the first of them there is), label, p_<class> for each class; z_<class>
+ * (logits) where a file has them; slice columns. Everything else stays in the file, which is read again for
+ * the few rows that are shown. Memory: 8 bytes a row and class, 33 bytes a row, 4 bytes a row and slice
+ * column: 300,000 rows of five classes need 23 MB, ten million 0.8 GB. Every row is checked: a probability
+ * that is not a number, below 0 or above 1, rows that do not sum to about 1, unknown or missing labels and
+ * repeated ids are errors that name the file, the row and the id.
  */
 #ifndef WINNOW_METRIC_PREDICTIONS_H
 #define WINNOW_METRIC_PREDICTIONS_H
@@ -22,12 +22,12 @@
 #include "metric/id_key.h"
 
 #define PREDICTIONS_MAX_CLASSES 1000 /* matrices are K x K: 8 MB each at the limit */
-/* a column of more values than this is no slice unless it is asked for */
+/* a column of more values than this is not a slice unless it is asked for */
 #define PREDICTIONS_MAX_AUTO_SLICES 64
 #define PREDICTIONS_MAX_SLICES 10000
 #define PREDICTIONS_SUM_TOLERANCE 0.01 /* three decimals and five classes may miss 1 by 0.0025 */
 
-/* Rows that a slice has in common. Rows may be in any number of slices. */
+/* A slice: rows with something in common. A row may be in any number of slices. */
 struct slice {
     char *name;     /* the value; "column=value" for a column that is not called slice */
     char *family;   /* the column, or "slices" for a slices file: gaps are taken within it */

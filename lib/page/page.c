@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* Bytes of the valid UTF-8 character at s, 0 if it is none. */
+/* Length of the valid UTF-8 character at s, in bytes; 0 when s does not start with one. */
 static size_t utf8_length(const unsigned char *s)
 {
     size_t n = s[0] < 0x80                   ? 1

@@ -38,9 +38,9 @@ static int read_all(struct decisions *d, struct manifest_reader *r, struct error
         if (kind == DECISION_KINDS)
             return row_error(r, err, "a decision is keep, relabel, drop or unsure, not", r->fields[decision]);
         if (!r->fields[id][0])
-            return row_error(r, err, "the id is empty for the decision", r->fields[decision]);
+            return row_error(r, err, "the id is empty in a row with the decision", r->fields[decision]);
         if (kind == DECISION_RELABEL && !class[0])
-            return row_error(r, err, "a relabel without a label for", r->fields[id]);
+            return row_error(r, err, "no label is given for the relabel of", r->fields[id]);
         x.kind = (enum decision_kind)kind;
         x.key = id_key_of(r->fields[id]);
         /* Reviewers and labels repeat from line to line. */

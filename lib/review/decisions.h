@@ -49,7 +49,7 @@ const struct decision *decisions_find(const struct decisions *d, const struct id
 
 /*
  * Do the reviewers disagree? Compares what each reviewer said last (kind, and label of a relabel). A reviewer
- * who changed their mind is no conflict.
+ * who changed their mind is not a conflict.
  */
 int decisions_conflict(const struct decision *of_one, size_t n);
 

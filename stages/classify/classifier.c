@@ -1,7 +1,7 @@
 /*
- * classifier.c: the model with everything around it that both ways of running need.
- * A cold start reads the small header first and starts the decoders, so that the first image is decoded
- * while the weights are read and the network is planned.
+ * classifier.c: the model, and what both ways of running share. A cold start reads the small header first and
+ * starts the decoders, so that the first image is decoded while the weights are read and the network is
+ * planned.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +45,7 @@ static int name_classes(struct classifier *c, struct error *err)
     const struct net *n = &c->header;
     const struct net_shape *out = &n->layers[n->output].output;
     if (out->rank != 1 || out->dim[0] < 1)
-        return error_set(err, EX_DATAERR, "the network's output is no list of scores");
+        return error_set(err, EX_DATAERR, "the network's output is not a list of scores");
     c->n_classes = out->dim[0];
     if (n->metadata.n_classes > 0 && n->metadata.n_classes != c->n_classes)
         return error_set(err, EX_DATAERR, "the model has %d outputs, but names %d classes", c->n_classes,
@@ -73,7 +73,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
                          "'%s': the network does not take square RGB pictures of a fixed size", opt->model);
     c->side_px = in->dim[0];
     if (name_classes(c, err)) return error_prefix(err, "'%s'", opt->model);
-    if (opt->thresholds.n > 64) return error_set(err, EX_USAGE, "--threshold: more than 64 of them");
+    if (opt->thresholds.n > 64) return error_set(err, EX_USAGE, "more than 64 --threshold options");
     if (opt->thresholds.n > 0 && !(c->thresholds = mem_zalloc(opt->thresholds.n, sizeof *c->thresholds, err)))
         return -1;
     for (; c->n_thresholds < opt->thresholds.n;) {

@@ -1,6 +1,6 @@
 /*
- * classify.h: what the files of the classify stage share: options, one image on its way, results in their
- * two formats.
+ * classify.h: what the files of the classify stage share: options, an image in flight, results in their two
+ * formats.
  */
 #ifndef WINNOW_STAGES_CLASSIFY_H
 #define WINNOW_STAGES_CLASSIFY_H

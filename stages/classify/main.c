@@ -8,13 +8,13 @@ static const struct option_row rows[] = {
     OPTION(struct classify_options, STRING, 'm', "model", model, "DIR",
            "model folder, its model.json, or a Keras .h5"),
     OPTION(struct classify_options, CHOICE, 0, "format", format, "NAME",
-           "a manifest, or one JSON object a line", CHOICES("tsv|json")),
+           "a manifest, or one JSON object per line", CHOICES("tsv|json")),
     OPTION(struct classify_options, INT, 0, "top", top, "K",
            "also a column 'top' with the K likeliest classes; with --format json only these; 0: all",
            RANGE(0, 1000)),
     OPTION(struct classify_options, STRINGS, 't', "threshold", thresholds, "CLASS[+CLASS...]=P",
            "flag a picture in which these classes add up to P or more: a column 'flagged', and exit 1 when "
-           "any picture is flagged or cannot be read; may be given several times"),
+           "any picture is flagged or cannot be read (repeatable)"),
     OPTION(struct classify_options, FLAG, 0, "hash", hash, NULL,
            "also a column 'xxh128' with the content's hash"),
 
@@ -33,7 +33,7 @@ static const struct option_row rows[] = {
            "with --watch: move each picture to DIR/<class>, DIR/flagged or DIR/unreadable (same file "
            "system), its result beside it as NAME.json, both by rename"),
     OPTION(struct classify_options, FLAG, 0, "once", once, NULL,
-           "with --watch: end when the inbox was gone through"),
+           "with --watch: exit when the inbox is empty"),
 
     OPTION_GROUP("Running"),
     OPTION(struct classify_options, STRING, 0, "device", device, "NAME", "auto, cpu, ref or cuda"),

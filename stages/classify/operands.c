@@ -15,7 +15,7 @@
 #include "base/text.h"
 #include "classify.h"
 
-/* One image on its way. One block: fields and the path to open follow the struct. */
+/* An image in flight, in one block: fields and the path to open follow the struct. */
 struct job {
     const char **fields; /* base columns */
     const char *file;    /* what is opened, NULL when the path was refused */
@@ -95,7 +95,7 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
 
 /* --- columns --- */
 
-/* A column that the results will have anyway: an earlier run's is left out, not doubled. */
+/* A column that the results add: one from an earlier run is left out, not repeated. */
 static bool is_result_column(const struct classifier *c, const struct classify_options *opt, const char *name)
 {
     if (strcmp(name, "pred") == 0 || (opt->hash && strcmp(name, "xxh128") == 0) ||
@@ -199,7 +199,7 @@ static struct job *make_job(const char *const *fields, size_t n, const char *fil
 static int job_from_path(struct stream *s, const char *path, struct job **out, struct error *err)
 {
     const char *fields[2] = {path, ""};
-    assert(s->base.n <= 2); /* files come where no manifest's columns pass through */
+    assert(s->base.n <= 2); /* files are taken only where no manifest's columns pass through */
     *out = make_job(fields, s->base.n, path, err);
     if (*out && !text_is_utf8(path, strlen(path))) {
         (*out)->file = NULL;

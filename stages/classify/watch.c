@@ -70,7 +70,7 @@ static void clear_entries(struct entries *list)
     list->n = 0;
 }
 
-/* Adds a name unless it is no finished regular file or is known already. */
+/* Adds a name unless it is known already or is not a finished regular file. */
 static int consider(struct watch *w, const char *name, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -85,7 +85,7 @@ static int consider(struct watch *w, const char *name, struct error *err)
     for (size_t i = 0; i < w->seen.n; i++)
         if (strcmp(w->seen.items[i].name, name) == 0) {
             if (same_file(&w->seen.items[i], &st)) return 0;
-            free(w->seen.items[i].name); /* written anew: classified anew */
+            free(w->seen.items[i].name); /* rewritten: classify it again */
             w->seen.items[i] = w->seen.items[--w->seen.n];
             break;
         }
@@ -120,8 +120,9 @@ static void folder_name(char *out, size_t bytes, const char *class_name)
     if (out[0] == '.') out[0] = '_';
 }
 
-/* Whether a result that nobody has the image of is this one: of a run that was killed before it moved the
- * image. */
+/*
+ * Whether a result without its image is this one: a run that was killed before it moved the image leaves it.
+ */
 static bool is_ours(const char *side, const struct text *result)
 {
     struct error ignored = {0};
@@ -152,7 +153,7 @@ static int hand_off(struct watch *w, const char *name, const char *where, const 
             continue; /* never over an earlier image of that name */
         if (io_mkdirs_for(to.data, err)) goto out;
         if (atomic_file_write(side.data, w->out.line.data, w->out.line.n_bytes, err)) {
-            /* it may have got its name before its folder could not be synced */
+            /* it may have been renamed although syncing the folder failed */
             (void)unlink(side.data);
             goto out;
         }
@@ -246,7 +247,7 @@ static int classify_some(struct watch *w, struct error *err)
             r.flags = classifier_flags(c, r.p);
         }
         w->n->n_read++;
-        /* Gone before it was read: somebody else's business, not an unreadable image. */
+        /* Gone before it was read: somebody took it. It is not an unreadable image. */
         if (r.reason && strcmp(r.reason, "not-found") == 0) continue;
         if (finish(w, e, &r, err)) goto out;
     }
@@ -292,7 +293,7 @@ int classify_watch(struct classifier *c, const struct classify_options *opt, str
     struct watch w = {.c = c, .opt = opt, .n = n, .inotify = -1, .out = {.file = ATOMIC_FILE_EMPTY}};
     int rc = -1;
     signals_long_stage();
-    /* The watch stands before the first look, so nothing falls between the two. */
+    /* Watch first, then list: nothing is missed in between. */
     w.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (w.inotify < 0 ||
         inotify_add_watch(w.inotify, opt->watch,

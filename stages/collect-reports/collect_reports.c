@@ -64,7 +64,7 @@ struct row {
     const char *slice;
 };
 
-/* One row checked: 0, or 1 with why. */
+/* Checks one row: 0, or 1 with why set. */
 static int check_row(const struct manifest_reader *in, struct row *row, const int *columns, struct error *why)
 {
     static const char *const names[] = {"id",   "pdq",           "pdq_quality", "model_id",
@@ -73,16 +73,17 @@ static int check_row(const struct manifest_reader *in, struct row *row, const in
     for (int i = 0; i < 7; i++) {
         values[i] = manifest_field(in, columns[i]);
         if (!plain_field(values[i]) || (i == 6 && strchr(values[i], ',')))
-            return error_set(why, EX_DATAERR, "row %llu: %s is too long or holds what does not belong there",
+            return error_set(why, EX_DATAERR,
+                             "row %llu: %s is too long or holds characters that are not allowed",
                              (unsigned long long)in->row, names[i]),
                    1;
     }
     if (!values[0][0] && !values[1][0])
-        return error_set(why, EX_DATAERR, "row %llu: neither id nor pdq: which picture?",
+        return error_set(why, EX_DATAERR, "row %llu: neither id nor pdq says which picture it is about",
                          (unsigned long long)in->row),
                1;
     if ((values[0][0] && !hex_of(values[0], 32)) || (values[1][0] && !hex_of(values[1], 64)))
-        return error_set(why, EX_DATAERR, "row %llu: id is no content hash, or pdq no PDQ hash",
+        return error_set(why, EX_DATAERR, "row %llu: id is not a content hash, or pdq is not a PDQ hash",
                          (unsigned long long)in->row),
                1;
     row->fields = (struct report){.id = values[0],
@@ -95,8 +96,10 @@ static int check_row(const struct manifest_reader *in, struct row *row, const in
     return 0;
 }
 
-/* 1 when the file is to blame; -1, with err set, when it is this machine: a report must not be left out for
- * want of memory. */
+/*
+ * 1: the file is at fault. -1, with err set: this machine is; a report must not be left out because memory is
+ * short.
+ */
 static int bad_or_broken(const struct error *why, struct error *err)
 {
     if (why->code == EX_DATAERR) return 1;
@@ -104,7 +107,7 @@ static int bad_or_broken(const struct error *why, struct error *err)
     return -1;
 }
 
-/* Over all rows: first without taking any (a bad file leaves nothing behind), then taking them. */
+/* Goes over all rows: once to check them (a bad file must leave nothing), once to take them. */
 static int pass(struct reports *r, const char *bytes, size_t n_bytes, const char *name, bool take,
                 struct error *why, struct error *err)
 {
@@ -248,7 +251,7 @@ int reports_predict(struct reports *r, const char *predictions, struct error *er
             const char *which = x->match_id[0] ? x->match_id : x->id;
             if (!which[0] || strcmp(which, in.fields[id]) != 0) continue;
             if (x->now[0] && strcmp(x->now, in.fields[pred]) != 0) {
-                error_set(err, EX_DATAERR, "'%s', row %llu: another prediction for '%s' than in a row before",
+                error_set(err, EX_DATAERR, "'%s', row %llu: an earlier row has another prediction for '%s'",
                           text_for_people(shown, sizeof shown, in.name), (unsigned long long)in.row, which);
                 goto out;
             }

@@ -40,8 +40,8 @@ struct reports {
 #define REPORTS_EMPTY ((struct reports){0})
 
 /*
- * Adds a file. What cannot be a report is counted, its reason put into *why, and leaves nothing behind: 1.
- * Returns 0 when taken, -1 for failures of this machine (memory).
+ * Adds a file. 0: it was taken. 1: it is not a report; it is counted, *why says why, and nothing of it is
+ * kept. -1: this machine failed (memory).
  */
 int reports_add_memory(struct reports *r, const char *bytes, size_t n_bytes, const char *name,
                        struct error *why, struct error *err);

@@ -10,12 +10,12 @@
 static const struct option_row rows[] = {
     OPTION(struct collect_options, STRING, 0, "manifest", manifest, "FILE",
            "find the pictures here: by xxh128, else by the nearest pdq"),
-    OPTION(struct collect_options, INT, 0, "distance", distance, "BITS", "how far a pdq may be",
-           RANGE(0, 256)),
+    OPTION(struct collect_options, INT, 0, "distance", distance, "BITS",
+           "largest distance at which a pdq matches", RANGE(0, 256)),
     OPTION(struct collect_options, STRING, 0, "predictions", predictions, "FILE",
-           "what the present model says about them (id pred): fills pred and fixed"),
+           "predictions of the present model (id pred): fills pred and fixed"),
     OPTION(struct collect_options, STRING, 0, "slices", slices, "FILE",
-           "also write id slice, as eval --slices reads it"),
+           "also write id and slice, for eval --slices"),
     COMMON_ROW_OUTPUT(struct collect_options, common),
     COMMON_ROW_TALK(struct collect_options, common),
     OPTION_ROW_END,
@@ -28,10 +28,9 @@ static const struct option_table table = {
     .details = "Reads reports as the demo page saves them (id pdq model_id pred p_<class>... claimed_label "
                "slice; never a picture). Writes one row for each picture, model and claim: id label_claimed "
                "slices reports model_id pred_reported pred fixed label matched_by distance reported_id pdq. "
-               "A file that is no report is named, counted and left out.\n\n"
-               "  collect-reports --manifest all.tsv --predictions eval/predictions.tsv --slices slices.tsv "
-               "-o reports.tsv reports/*.tsv\n"
-               "  eval --predictions eval/predictions.tsv --slices slices.tsv --out eval",
+               "A file that is not a report is named, counted and left out.\n\n  collect-reports --manifest "
+               "all.tsv --predictions eval/predictions.tsv --slices slices.tsv -o reports.tsv "
+               "reports/*.tsv\n  eval --predictions eval/predictions.tsv --slices slices.tsv --out eval",
     .rows = rows,
     .min_operands = 0,
     .max_operands = -1,
@@ -50,8 +49,10 @@ static int run(const struct collect_options *o, const struct operands *operands,
                       : reports_add_memory(&r, bytes, n_bytes, operands->items[i], &why, err);
         free(bytes);
         if (got < 0) goto out;
-        /* A name typed wrong is the user's mistake, not a stranger's; a disk that fails or no memory is
-         * neither's. */
+        /*
+         * A mistyped name is the user's mistake, not the sender's; a failing disk or short memory is
+         * neither's.
+         */
         if (got > 0 && why.code != EX_DATAERR) {
             *err = why;
             goto out;

@@ -1,6 +1,6 @@
 /*
- * compare.c: two models over the same rows. Rows that one side lacks are left out and said; labels and slices
- * are NEW's. Prints a table (or writes compare.tsv into --out) and checks the gates.
+ * compare.c: two models over the same rows. Rows that one side lacks are left out and counted; labels and
+ * slices are NEW's. Prints a table (or writes compare.tsv into --out) and checks the gates.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -119,7 +119,9 @@ out:
     return rc;
 }
 
-/* old's slices are new's: the same rows, by now. Borrowed: taken out again before release. */
+/*
+ * Both hold the same rows after join, so old borrows new's slices; compare_run takes them out before release.
+ */
 static void lend_slices(struct predictions *old, const struct predictions *new, struct slice **own,
                         size_t *n_own)
 {
@@ -268,7 +270,7 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
     int rc = -1;
     bool lent = false;
     without_bootstrap.bootstrap = 0;
-    for (size_t i = 0; i < o->gates.n; i++) { /* a typing mistake is said before anything is read */
+    for (size_t i = 0; i < o->gates.n; i++) { /* a mistyped gate is reported before anything is read */
         struct gate g;
         if (gate_parse(&g, o->gates.items[i], err)) return -1;
     }

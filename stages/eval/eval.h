@@ -66,7 +66,7 @@ struct slice_result {
 
 struct view_result {
     const struct view *view;
-    uint8_t *positive; /* [n_rows]: is the label on the view's side */
+    uint8_t *positive; /* [n_rows]: whether the label is one of the view's classes */
     double *score;     /* [n_rows]: sum of its classes' probabilities, 12 decimals */
     struct curve curve;
     double roc_auc, average_precision;
@@ -99,8 +99,10 @@ struct evaluation {
 int evaluation_make(struct evaluation *out, const struct predictions *p, const struct views *views,
                     const struct eval_options *o, struct error *err);
 void evaluation_release(struct evaluation *e);
-/* The bootstrap's, where it was made and says something: where all rows are right, or none, it has no width,
- * and Wilson's is taken. */
+/*
+ * The bootstrap's interval; Wilson's where there is no bootstrap, or it has no width because all rows are
+ * right or none is.
+ */
 struct interval evaluation_accuracy_interval(const struct evaluation *e, bool *bootstrap);
 
 /* Largest minus smallest value of a rate over the slices of a family that have a denominator; NaN for fewer

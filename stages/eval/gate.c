@@ -41,7 +41,7 @@ static int parse_bound(struct gate *g, const char *s, struct error *err)
     size_t i = 0;
     while (i < 4 && !text_starts(s, ops[i].text))
         i++;
-    if (i == 4) return bad(g, "after the metric comes >=, <=, > or < and a bound, or 'no worse'", err);
+    if (i == 4) return bad(g, "expected >=, <=, > or < and a bound, or 'no worse', after the metric", err);
     g->op = ops[i].op;
     s = skip_blanks(s + strlen(ops[i].text));
     if (text_starts(s, "old")) {
@@ -49,10 +49,10 @@ static int parse_bound(struct gate *g, const char *s, struct error *err)
         s = skip_blanks(s + 3);
         if (!*s) return 0;
         double sign = *s == '+' ? 1 : *s == '-' ? -1 : 0;
-        if (sign == 0) return bad(g, "after 'old' comes nothing, or + or - and a number", err);
+        if (sign == 0) return bad(g, "expected nothing, or + or - and a number, after 'old'", err);
         s = skip_blanks(s + 1);
         if (!parse_number(s, &g->number) || !isfinite(g->number))
-            return bad(g, "the bound is no number", err);
+            return bad(g, "the bound is not a number", err);
         g->number *= sign;
         return 0;
     }
@@ -75,7 +75,7 @@ int gate_parse(struct gate *g, const char *text, struct error *err)
         n = strcspn(s, "@[ \t<>=");
     }
     if (!copy_word(g->metric, sizeof g->metric, s, n))
-        return bad(g, "it begins with a metric, such as accuracy or recall@fpr=0.01", err);
+        return bad(g, "expected a metric first, such as accuracy or recall@fpr=0.01", err);
     s += n;
     if (*s == '@') {
         bool fpr = text_starts(s, "@fpr="), recall = text_starts(s, "@recall=");
@@ -86,13 +86,13 @@ int gate_parse(struct gate *g, const char *text, struct error *err)
             !(g->at >= 0 && g->at <= 1))
             return bad(g, "@fpr= and @recall= take a number from 0 to 1", err);
         if (!(fpr && strcmp(g->metric, "recall") == 0) && !(recall && strcmp(g->metric, "precision") == 0))
-            return bad(g, "there is recall@fpr=X and precision@recall=X", err);
+            return bad(g, "only recall@fpr=X and precision@recall=X exist", err);
         s += n;
     }
     if (*s == '[') {
         n = strcspn(s + 1, "]");
         if (s[n + 1] != ']' || !copy_word(g->where, sizeof g->where, s + 1, n))
-            return bad(g, "a slice or class is written [NAME]", err);
+            return bad(g, "expected a slice or class as [NAME]", err);
         s += n + 2;
     }
     s = skip_blanks(s);
@@ -212,7 +212,7 @@ static int check_slices(const struct gate *g, const struct evaluation *old, cons
                           err))
                 return -1;
         }
-    if (found == 0) return bad(g, "there is no such slice (and no column of that name was sliced by)", err);
+    if (found == 0) return bad(g, "no such slice, and no sliced column of that name", err);
     return 0;
 }
 
@@ -239,7 +239,11 @@ static int check_view(const struct gate *g, const struct evaluation *old, const 
     int rate = rate_named(g->metric);
     if (!isnan(g->at)) {
         bool recall = strcmp(g->metric, "recall") == 0;
-        if (g->where[0]) return bad(g, "thresholds at a rate are taken over all rows, not in a slice", err);
+        if (g->where[0])
+            return bad(g,
+                       "@fpr= and @recall= choose a threshold over all rows: they cannot be used with a "
+                       "slice",
+                       err);
         snprintf(metric, sizeof metric, "%s@%s=%g", g->metric, recall ? "fpr" : "recall", g->at);
         return add_check(out, name, metric, "", recall ? at_fpr(a, g->at) : best_precision(a, g->at),
                          recall ? at_fpr(b, g->at) : best_precision(b, g->at), NAN, err);
@@ -300,7 +304,7 @@ int gate_evaluate(const struct gate *g, const struct evaluation *old, const stru
     } else if (!g->view[0] && strcmp(g->metric, "accuracy") == 0) {
         if (check_slices(g, old, new, NULL, NULL, RATE_ACCURACY, out, err)) return -1;
     } else if (!g->view[0] && single_metric(old, g->metric, &a) && single_metric(new, g->metric, &b)) {
-        if (g->where[0]) return bad(g, "this metric is not taken in slices", err);
+        if (g->where[0]) return bad(g, "this metric cannot be used with a slice", err);
         if (add_check(out, "", g->metric, "", a, b, NAN, err)) return -1;
     } else {
         for (size_t i = 0; i < new->n_views; i++)
@@ -309,8 +313,7 @@ int gate_evaluate(const struct gate *g, const struct evaluation *old, const stru
                 return -1;
         if (out->n == first)
             return bad(g,
-                       g->view[0] ? "there is no such view"
-                                  : "there is no such metric, or no view to ask it of (--view)",
+                       g->view[0] ? "no such view" : "no such metric, or no view to compute it for (--view)",
                        err);
     }
     if (g->op == GATE_NO_WORSE) { /* several slices: one of twenty is "significant" by chance */

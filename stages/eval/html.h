@@ -1,5 +1,5 @@
 /*
- * html.h: writing a page piece by piece: the first failure is kept, so that there is no test on every line.
+ * html.h: writing a page piece by piece: the first failure is kept, so that callers need not check each line.
  * What comes from data goes through html_escaped, nothing else.
  */
 #ifndef WINNOW_EVAL_HTML_H

@@ -19,34 +19,35 @@ static const struct option_row rows[] = {
     OPTION(struct eval_options, STRING, 0, "shards", shards, "DIR|MANIFEST",
            "pictures for --model: a shard set or a manifest"),
     OPTION(struct eval_options, STRING, 0, "split", split, "NAME",
-           "the part of them: train, val, test or all"),
+           "split to evaluate: train, val, test or all"),
     OPTION(struct eval_options, STRING, 0, "device", device, "NAME",
            "where the model runs: auto, cpu, cuda, ref"),
-    OPTION(struct eval_options, INT, 0, "batch", batch, "N", "pictures a forward pass; 0: 8", RANGE(0, 1024)),
+    OPTION(struct eval_options, INT, 0, "batch", batch, "N", "pictures in one forward pass; 0: 8",
+           RANGE(0, 1024)),
     OPTION(struct eval_options, STRING, 0, "reports", reports, "FILE",
-           "reports from users, as collect-reports writes them: says whether each is fixed"),
+           "reports from users, as collect-reports writes them: show whether each is fixed"),
     OPTION(struct eval_options, STRING, 0, "log", log, "FILE",
-           "log.tsv of the training: adds its curves to the report"),
+           "log.tsv of the training: show its curves in the report"),
     OPTION(struct eval_options, DOUBLE, 0, "sum-tolerance", sum_tolerance, "X",
-           "how far a row's probabilities may miss 1", RANGE(1e-12, 1)),
+           "how far the sum of a row's probabilities may be from 1", RANGE(1e-12, 1)),
 
     OPTION_GROUP("questions"),
     OPTION(struct eval_options, STRINGS, 0, "view", views, "NAME=A+B",
-           "a binary question: the sum of some classes (again for more)"),
+           "a yes-or-no question: the sum of some classes (repeatable)"),
     OPTION(struct eval_options, STRING, 0, "views", views_file, "FILE",
            "views, one NAME=A+B a line, in place of the built-in strict and broad"),
     OPTION(struct eval_options, FLAG, 0, "no-default-views", no_default_views, NULL,
-           "leave the built-in views out"),
+           "do not use the built-in views"),
     OPTION(struct eval_options, DOUBLE, 0, "threshold", threshold, "X",
-           "score from which on a view flags a picture", RANGE(0, 1)),
+           "lowest score at which a view flags a picture", RANGE(0, 1)),
     OPTION(struct eval_options, STRINGS, 0, "slice", slice_columns, "COLUMN",
-           "slice by this column of the predictions (again for more)"),
+           "slice by this column of the predictions (repeatable)"),
     OPTION(struct eval_options, STRING, 0, "slices", slices_file, "FILE",
-           "id (or path) and slice, many to many: further slices"),
+           "more slices: id (or path) and slice, many to many"),
     OPTION(struct eval_options, FLAG, 0, "no-auto-slices", no_auto_slices, NULL,
            "do not slice by unknown columns of 2 to 64 values"),
     OPTION(struct eval_options, INT, 0, "min-slice", min_slice, "N",
-           "slices of fewer rows are shown and never flagged", RANGE(1, 1e9)),
+           "show slices of fewer rows, but never flag them", RANGE(1, 1e9)),
     OPTION(struct eval_options, INT, 0, "bootstrap", bootstrap, "N",
            "resamples for the interval of accuracy; 0: Wilson's", RANGE(0, 1e6)),
     OPTION(struct eval_options, FLAG, 0, "fit-temperature", fit_temperature, NULL,
@@ -56,8 +57,7 @@ static const struct option_row rows[] = {
     OPTION(struct eval_options, FLAG, 0, "compare", compare, NULL,
            "compare two predictions files, OLD and NEW, on the rows that both have"),
     OPTION(struct eval_options, STRINGS, 0, "gate", gates, "TEXT",
-           "exit 1 unless this holds for NEW: 'recall@fpr=0.01 >= old', 'fpr[slice] no worse' (again for "
-           "more)"),
+           "exit 1 unless this holds for NEW: 'recall@fpr=0.01 >= old', 'fpr[slice] no worse' (repeatable)"),
 
     OPTION_GROUP("output"),
     OPTION(struct eval_options, STRING, 0, "out", out, "DIR",
@@ -169,7 +169,7 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
             return error_set(err, EX_USAGE, "--compare takes two predictions files: OLD NEW");
         if (o->predictions || o->model || o->shards || o->reports)
             return error_set(err, EX_USAGE,
-                             "--compare goes without --predictions, --model, --shards and --reports");
+                             "--compare cannot be used with --predictions, --model, --shards or --reports");
         return 0;
     }
     if (operands->n)

@@ -307,7 +307,7 @@ int predict_run(const struct eval_options *o, const char *path, struct text *mod
     while (split < SHARD_SPLITS && strcmp(shard_split_name(split), o->split) != 0)
         split++;
     if (split == SHARD_SPLITS && strcmp(o->split, "all") != 0)
-        return error_set(err, EX_USAGE, "--split: there is train, val, test and all, not '%s'", o->split);
+        return error_set(err, EX_USAGE, "--split takes train, val, test or all, not '%s'", o->split);
     if (sink_open(&s, o, path, err)) goto out;
     if (stat(o->shards, &st) == 0 && S_ISDIR(st.st_mode) ? predict_shards(&s, o, err)
                                                          : predict_manifest(&s, o, err))

@@ -75,7 +75,7 @@ static void put_tiles(struct html *h, const struct evaluation *e)
     html_raw(h, "</ul>\n");
 }
 
-#define MAX_CONFUSION 40 /* classes; a wider table is nothing to look at */
+#define MAX_CONFUSION 40 /* classes; nobody can read a wider table */
 
 /*
  * Counts and shares of the row in one cell; right ones in one colour, mistakes in another, both the stronger

@@ -27,8 +27,8 @@ struct plot {
 int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct plot_line like,
              struct error *err);
 /*
- * Draws all of them with one gnuplot, started without a shell, that sees numbers only. *why says so when it
- * cannot (not installed); that is no error. SVG colours become variables of the page.
+ * Draws all of them with one gnuplot, started without a shell, that sees numbers only. When it cannot (not
+ * installed), *why says so; that is not an error. SVG colours become variables of the page.
  */
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err);
 void plot_release(struct plot *p);

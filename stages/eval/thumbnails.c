@@ -1,6 +1,6 @@
 /*
- * thumbnails.c: small copies of a few images, inside the page: it stays one file, and nothing larger than
- * what is needed to see why the model erred leaves the data set.
+ * thumbnails.c: small copies of a few images, inside the page. It stays one file, and nothing leaves the data
+ * set that is larger than needed to see why the model erred.
  */
 #include <errno.h>
 #include <stdlib.h>

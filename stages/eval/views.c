@@ -65,7 +65,7 @@ static int add(struct views *v, const char *text, size_t length, bool optional, 
         positive[found] = 1;
     }
     if (n_positive == p->n_classes) {
-        error_set(err, EX_USAGE, "view '%s' holds every class: nothing is left to tell it from", copy.data);
+        error_set(err, EX_USAGE, "view '%s' holds every class: at least one must stay outside", copy.data);
         goto out;
     }
     for (size_t i = 0; i < v->n; i++) /* the last definition of a name counts */
@@ -115,7 +115,7 @@ int views_make(struct views *out, const struct eval_options *o, const struct pre
     *out = VIEWS_EMPTY;
     if (o->views_file) {
         if (io_read_file(o->views_file, 1u << 20, &lines, &n_bytes, err)) goto fail;
-        if (memchr(lines, 0, n_bytes)) { /* what follows it would be left out without a word */
+        if (memchr(lines, 0, n_bytes)) { /* what follows it would be dropped silently */
             char shown[256];
             error_set(err, EX_DATAERR, "'%s' holds a NUL byte: views are plain text, one a line",
                       text_for_people(shown, sizeof shown, o->views_file));

@@ -1,6 +1,5 @@
 /*
- * accuracy.c: what the change cost, on images: the model as it came and the one that was written, on the
- * same test set.
+ * accuracy.c: accuracy before and after: the model as it came and as it was written, on the same test set.
  */
 #include <math.h>
 #include <stdio.h>

@@ -196,7 +196,10 @@ out:
     return rc;
 }
 
-/* What a reporter may tick: slices.tsv beside the page's files, so that anybody can have their own. */
+/*
+ * The slices that a reporter may tick: slices.tsv beside the page's files, so that everybody can have their
+ * own.
+ */
 static int put_slice_names(const char *web, struct text *t, struct error *err)
 {
     static const char *const required[] = {"name", "text", NULL};

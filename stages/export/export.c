@@ -145,7 +145,7 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
     if (opt->fold_temperature && net_fold_temperature(&x->net, err))
         return error_prefix(err, "'%s'", opt->model);
     if (net_metadata_lines(&x->net, &x->facts, err) || (opt->shards && export_count(x, err))) return -1;
-    /* The id of what a reader will have; the files carry it, too. */
+    /* The id of the model as written; its files hold it, too. */
     if (x->encoding == NET_FLOAT32) {
         if (net_hash(&x->net, x->id, err)) return -1;
     } else {

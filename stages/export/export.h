@@ -23,7 +23,7 @@ struct export_options {
         .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8, .split = 2                          \
     }
 
-/* One export on its way. */
+/* One export in progress. */
 struct export
 {
     const struct export_options *opt;

@@ -24,8 +24,8 @@ static const struct option_row rows[] = {
     OPTION(struct export_options, FLAG, 0, "weights-only", weights_only, NULL,
            "keras: the weights alone, as keras-applications publishes them"),
     OPTION(struct export_options, FLAG, 0, "fold-temperature", fold_temperature, NULL,
-           "divide the last layer by the temperature, so that programs which know nothing of it show "
-           "calibrated numbers"),
+           "divide the last layer by the temperature, so that programs that do not apply it show calibrated "
+           "probabilities"),
 
     OPTION_GROUP("What the card and the page say"),
     OPTION(struct export_options, STRING, 0, "metrics", metrics, "FILE", "metrics.tsv of eval"),
@@ -38,7 +38,7 @@ static const struct option_row rows[] = {
     OPTION_GROUP("Accuracy before and after"),
     OPTION(struct export_options, STRING, 0, "shards", shards, "DIR",
            "shard set: print the accuracy before and after on standard output"),
-    OPTION(struct export_options, CHOICE, 0, "split", split, "NAME", "part of the shard set",
+    OPTION(struct export_options, CHOICE, 0, "split", split, "NAME", "split of the shard set to measure on",
            CHOICES("train|val|test")),
     OPTION(struct export_options, STRING, 0, "device", device, "NAME", "auto, cpu, ref or cuda"),
     OPTION(struct export_options, INT, 0, "batch", batch, "N", "pictures in one forward pass",

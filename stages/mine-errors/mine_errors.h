@@ -10,7 +10,7 @@
 #include "metric/label_errors.h"
 #include "metric/predictions.h"
 
-/* How a row came to be a suspect; a row may have come by several ways. */
+/* Methods that make a row a suspect; several may. */
 enum mine_method {
     MINE_SEPARATION,
     MINE_CONFIDENT_LEARNING,
@@ -60,8 +60,8 @@ struct suspects {
 #define SUSPECTS_EMPTY ((struct suspects){0})
 
 /*
- * Without a budget: the rows that --filter flags, in the order of --rank, and those of the further --methods
- * behind them. With one: the best of each method in turn until the budget is used up.
+ * Without a budget: the rows that --filter flags, in the order of --rank, followed by those of the other
+ * --methods. With one: the best of each method in turn until the budget is used up.
  */
 int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
                   const struct label_errors_input *in, const struct label_errors *e,

@@ -18,7 +18,7 @@ static int keep(struct mine_inputs *f, const char **slot, const char *value, str
     return (slot[0] = arena_strdup(&f->arena, value, err)) ? 0 : -1;
 }
 
-/* Short values that repeat ("test") come from the last row that had the same one. */
+/* A short value that repeats ("test") shares the copy of the last row that had it. */
 static int take(struct mine_inputs *f, const char ***array, size_t n_rows, size_t row, const char *value,
                 const char **last, struct error *err)
 {
@@ -80,13 +80,13 @@ static int read_margins(struct mine_inputs *f, const char *path, const struct pr
         int64_t row = predictions_find(p, &key);
         double x;
         if (!parse_number(r.fields[aum], &x) || !isfinite(x)) {
-            error_set(err, EX_DATAERR, "'%s', row %llu: aum is '%s', which is no finite number",
+            error_set(err, EX_DATAERR, "'%s', row %llu: aum is '%s', which is not a finite number",
                       text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
                       text_for_people(value, sizeof value, r.fields[aum]));
             goto out;
         }
         if (row >= 0 && !isnan(f->aum[row])) {
-            error_set(err, EX_DATAERR, "'%s', row %llu: the id '%s' for the second time",
+            error_set(err, EX_DATAERR, "'%s', row %llu: the id '%s' is repeated",
                       text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
                       text_for_people(value, sizeof value, r.fields[id]));
             goto out;
@@ -98,7 +98,7 @@ static int read_margins(struct mine_inputs *f, const char *path, const struct pr
     }
     if (got < 0) goto out;
     if (n_found == 0) {
-        error_set(err, EX_DATAERR, "'%s' has none of the ids of the predictions: margins of other data?",
+        error_set(err, EX_DATAERR, "'%s' has none of the ids of the predictions: is it about other data?",
                   text_for_people(shown, sizeof shown, r.name));
         goto out;
     }
@@ -136,7 +136,7 @@ int mine_inputs_read(struct mine_inputs *f, const struct mine_options *o, const 
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int rc = 0;
     *f = MINE_INPUTS_EMPTY;
-    /* else nobody asks for them: one pass less over a large file */
+    /* otherwise nothing needs them, and a large file is read once less */
     if (o->review || o->budget > 0 || o->methods) {
         if (manifest_source_read(source, &r, NULL, err)) goto fail;
         rc = read_manifest(f, &r, p, true, err);

@@ -3,7 +3,7 @@
  * Each method makes a list, worst first:
  *   separation           rows that fall apart from the model's ordinary mistakes: see metric/separation.h
  *   confident-learning   rows that --filter flags, by --rank
- *   disagreement         predicted class is not the given one (what the article's script showed), by margin
+ *   disagreement         predicted class is not the given one, by margin
  *   aum                  rows whose margin averaged over the epochs is below 0: the net never came to believe
  *   the label
  *   neighbours           near-duplicates whose group carries several labels: the rarer label in the group
@@ -117,8 +117,10 @@ out:
     return rc;
 }
 
-/* The methods asked for; by default confident learning, with a budget all that there is input for. Who gives
- * reports wants them seen. */
+/*
+ * The methods asked for; by default confident learning, with a budget all that there is input for. --reports
+ * asks for the reports.
+ */
 static int chosen_methods(const struct mine_options *o, const struct mine_inputs *f,
                           bool chosen[MINE_METHODS], struct error *err)
 {
@@ -138,7 +140,7 @@ static int chosen_methods(const struct mine_options *o, const struct mine_inputs
         int found = -1;
         for (int m = 0; m < MINE_METHODS; m++)
             if (strlen(mine_method_names[m]) == n && strncmp(mine_method_names[m], s, n) == 0) found = m;
-        if (found < 0) return error_set(err, EX_USAGE, "--methods: no method '%.*s'", (int)n, s);
+        if (found < 0) return error_set(err, EX_USAGE, "--methods: unknown method '%.*s'", (int)n, s);
         if (!there[found])
             return error_set(err, EX_USAGE, "--methods: '%s' needs %s", mine_method_names[found],
                              needs[found]);

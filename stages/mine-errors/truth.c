@@ -1,5 +1,5 @@
 /*
- * truth.c: how good are the suspects, where somebody knows: the truth file lists rows with their true label
+ * truth.c: measures the suspects against known label errors: the truth file lists rows with their true label
  * (planted errors, or a reviewed sample); rows that it does not list count as right.
  */
 #include <math.h>
@@ -73,7 +73,7 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
             error_set(err, EX_DATAERR, "'%s', row %llu (id '%s'): %s",
                       text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
                       text_for_people(about, sizeof about, r.fields[id]),
-                      r.fields[label][0] ? "another true label than in a row before" : "label_true is empty");
+                      r.fields[label][0] ? "an earlier row has another true label" : "label_true is empty");
             goto out;
         }
         t->listed[row] = true;
@@ -89,7 +89,7 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
     }
     rc = got;
     if (got == 0 && n_found == 0 && t->n_elsewhere)
-        stage_warn("'%s' has none of the ids of the predictions: the truth about other data?",
+        stage_warn("'%s' has none of the ids of the predictions: is it about other data?",
                    text_for_people(shown, sizeof shown, path));
 out:
     manifest_reader_close(&r);
@@ -106,8 +106,7 @@ static void say_rate(FILE *f, const char *measure, const char *key, size_t k, si
                 k, n);
 }
 
-/* The order in which a reviewer who wants to see more than the suspects would go on: suspects, then the rest
- * by margin. */
+/* The order in which a reviewer would go through the whole set: suspects, then the rest by margin. */
 static int review_order(const struct label_errors_input *in, const struct suspects *s, uint32_t **order,
                         struct error *err)
 {
@@ -190,7 +189,7 @@ int mine_score_truth(const struct mine_options *o, const struct predictions *p, 
     if (o->truth_report)
         rc = atomic_file_commit(&out, err);
     else if (fflush(to) || ferror(to))
-        rc = error_errno(err, EX_IOERR, "cannot write the score against the truth");
+        rc = error_errno(err, EX_IOERR, "cannot write the truth report");
 out:
     atomic_file_discard(&out);
     truth_release(&t);

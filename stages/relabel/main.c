@@ -8,15 +8,15 @@
 
 static const struct option_row rows[] = {
     OPTION(struct relabel_options, STRINGS, 0, "decisions", decisions, "FILE",
-           "id decision label reviewer date, as review pages export them (again for more)"),
+           "decisions to apply: id decision label reviewer date, as review pages export them (repeatable)"),
     OPTION(struct relabel_options, FLAG, 0, "new-classes", new_classes, NULL,
            "allow labels that the manifest does not have yet"),
     OPTION(struct relabel_options, FLAG, 0, "require-agreement", require_agreement, NULL,
-           "leave pictures alone about which reviewers disagree"),
+           "leave pictures unchanged on which reviewers disagree"),
     OPTION(struct relabel_options, STRING, 0, "stats", stats, "FILE",
-           "what was done, in counts, and the reviewers' agreement (kappa): key value"),
+           "write counts of what was done, and the reviewers' agreement (kappa): key value"),
     OPTION(struct relabel_options, STRING, 0, "conflicts", conflicts, "FILE",
-           "the decisions about pictures on which reviewers disagree"),
+           "write the decisions on which reviewers disagree"),
     COMMON_ROW_OUTPUT(struct relabel_options, common),
     COMMON_ROW_REJECTS(struct relabel_options, common),
     COMMON_ROW_TALK(struct relabel_options, common),
@@ -28,10 +28,10 @@ static const struct option_table table = {
     .synopsis = "[MANIFEST]",
     .summary = "apply reviewers' decisions to a manifest",
     .details = "Reads xxh128 (or id) and label; writes label and adds label_given, the label before the "
-               "first change. A decision is keep, relabel, drop or unsure; of several about one picture the "
-               "last counts, and pictures on which reviewers disagree are reported. keep with a label makes "
-               "that the label (it undoes an earlier relabel). Doing it twice is doing it once.\n\n"
-               "  relabel --decisions decisions.tsv --rejects dropped.tsv -o next.tsv all.tsv",
+               "first change. A decision is keep, relabel, drop or unsure. The last decision on a picture "
+               "counts; pictures on which reviewers disagree are reported. keep with a label sets that "
+               "label, which undoes an earlier relabel. Applying the same decisions again changes "
+               "nothing.\n\n  relabel --decisions decisions.tsv --rejects dropped.tsv -o next.tsv all.tsv",
     .rows = rows,
     .max_operands = 1,
 };
@@ -64,15 +64,15 @@ static int run(const struct relabel_options *o, const char *input, struct stage_
         goto out;
     *counts = (struct stage_counts){t.n_rows, out.n_rows, rejects.n_rows};
     if (n.n_conflicts)
-        stage_warn("reviewers disagree about %llu picture%s; %s (--conflicts FILE lists them)",
+        stage_warn("reviewers disagree on %llu picture%s; %s (--conflicts FILE lists them)",
                    (unsigned long long)n.n_conflicts, n.n_conflicts == 1 ? "" : "s",
-                   o->require_agreement ? "left alone" : "the last decision counts");
+                   o->require_agreement ? "left unchanged" : "the last decision counts");
     if (d.n && n.n_here == 0 && t.n_rows)
-        stage_warn("none of the decisions is about a picture of the manifest: decisions about other data, or "
-                   "ids in another notation?");
+        stage_warn("none of the decisions is about a picture of the manifest: are they about other data, or "
+                   "their ids written differently?");
     stage_note(&o->common,
                "%llu relabelled, %llu restored, %llu dropped, %llu confirmed, %llu unsure, %llu decided but "
-               "not here",
+               "not in the manifest",
                (unsigned long long)n.n_relabelled, (unsigned long long)n.n_restored,
                (unsigned long long)n.n_dropped, (unsigned long long)n.n_kept + n.n_already,
                (unsigned long long)n.n_unsure, (unsigned long long)n.n_elsewhere);

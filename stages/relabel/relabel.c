@@ -1,6 +1,7 @@
 /*
- * relabel.c: each row by its content hash. Idempotent: a row that carries the decided label already is left
- * alone, label_given is written once, at the first change, and a dropped row is not there a second time.
+ * relabel.c: finds the decision on each row by its content hash. Idempotent: a row that has the decided label
+ * already stays as it is, label_given is written once, at the first change, and a dropped row does not come
+ * back.
  */
 #include "relabel.h"
 
@@ -49,8 +50,10 @@ static int unknown_class(const struct class_names *c, const struct decision *d, 
     return -1;
 }
 
-/* What counts about an image, or NULL when nothing does: the last line, unless agreement is asked for and
- * missing. */
+/*
+ * The decision that counts for an image: the last one; NULL when there is none, or when reviewers disagree
+ * and --require-agreement is given.
+ */
 static const struct decision *verdict(const struct decisions *d, const char *id,
                                       const struct relabel_options *o, struct relabel_counts *n)
 {

@@ -1,5 +1,5 @@
 /*
- * relabel.h: decisions onto a manifest.
+ * relabel.h: applies decisions to a manifest.
  */
 #ifndef WINNOW_RELABEL_H
 #define WINNOW_RELABEL_H

@@ -89,7 +89,7 @@ must() { # code, words, command...
 sed '2s/class_[0-9]/zebra/' "$T/m.tsv" >"$T/zebra.tsv"
 must 65 "label 'zebra' is unknown to the model" "$BIN/eval" --model "$model" --shards "$T/zebra.tsv" --split all --root "$T/p" --out "$T/x"
 must 65 "no picture of the split 'train'" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split train --root "$T/p" --out "$T/x"
-must 64 "there is train, val, test and all" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split dev --root "$T/p" --out "$T/x"
+must 64 "--split takes train, val, test or all" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split dev --root "$T/p" --out "$T/x"
 must 66 "" "$BIN/eval" --model "$T/nowhere" --shards "$T/m.tsv" --root "$T/p" --out "$T/x"
 must 66 "" "$BIN/eval" --model "$model" --shards "$T/nowhere.tsv" --root "$T/p" --out "$T/x"
 printf 'path\tlabel\n../x.png\tclass_3\n' >"$T/out-of-root.tsv"

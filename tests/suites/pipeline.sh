@@ -140,7 +140,7 @@ printf 'no report\n' >"$work/reports/bad.tsv"
 go "$work/reports.conf" train
 ok $? "make train takes the reports in"
 [ "$(grep -c "bad.tsv' is left out" "$work/make.log")" = 1 ]
-ok $? "a file that is no report is named once"
+ok $? "a file that is not a report is named once"
 row() { awk -F'\t' -v OFS=, -v id="$1" 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["id"] == id { print $at["label_claimed"], $at["pred"], $at["fixed"] }' "$r2/reports.tsv"; }
 [ "$(row "$test_id")" = "$now,$now,1" ]
 ok $? "the report about a test picture counts as fixed ($(row "$test_id"))"

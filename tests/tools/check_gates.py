@@ -186,21 +186,21 @@ ok(run.returncode == 1 and "v:fpr[camera=z] was nan, is nan" in run.stderr, "but
 # Refusals: the sentence, exit 64, and nothing is written.
 subprocess.run(["rm", "-rf", TMP + "/out"], check=True)
 for gate, why in (
-        ("", "it begins with a metric, such as accuracy or recall@fpr=0.01"),
+        ("", "expected a metric first, such as accuracy or recall@fpr=0.01"),
         (":accuracy >= old", "the view's name is empty or too long"),
         ("v" * 65 + ":fpr >= old", "the view's name is empty or too long"),
         ("recall@fpr=2 >= old", "@fpr= and @recall= take a number from 0 to 1"),
         ("recall@fpr= >= old", "@fpr= and @recall= take a number from 0 to 1"),
         ("recall@tpr=0.1 >= old", "@fpr= and @recall= take a number from 0 to 1"),
-        ("precision@fpr=0.1 >= old", "there is recall@fpr=X and precision@recall=X"),
-        ("recall@recall=0.1 >= old", "there is recall@fpr=X and precision@recall=X"),
-        ("recall[a >= old", "a slice or class is written [NAME]"),
-        ("recall[] >= old", "a slice or class is written [NAME]"),
-        ("accuracy = old", "after the metric comes >=, <=, > or < and a bound, or 'no worse'"),
-        ("accuracy no better", "after the metric comes >=, <=, > or < and a bound, or 'no worse'"),
-        ("accuracy >= old * 2", "after 'old' comes nothing, or + or - and a number"),
-        ("accuracy >= old + x", "the bound is no number"),
-        ("accuracy >= old + inf", "the bound is no number"),
+        ("precision@fpr=0.1 >= old", "only recall@fpr=X and precision@recall=X exist"),
+        ("recall@recall=0.1 >= old", "only recall@fpr=X and precision@recall=X exist"),
+        ("recall[a >= old", "expected a slice or class as [NAME]"),
+        ("recall[] >= old", "expected a slice or class as [NAME]"),
+        ("accuracy = old", "expected >=, <=, > or < and a bound, or 'no worse', after the metric"),
+        ("accuracy no better", "expected >=, <=, > or < and a bound, or 'no worse', after the metric"),
+        ("accuracy >= old * 2", "expected nothing, or + or - and a number, after 'old'"),
+        ("accuracy >= old + x", "the bound is not a number"),
+        ("accuracy >= old + inf", "the bound is not a number"),
         ("accuracy >= new", "the bound is neither a number nor 'old'"),
         ("accuracy >= nan", "the bound is neither a number nor 'old'")):
     run = compare(gate, old="nothing.tsv")
@@ -208,11 +208,11 @@ for gate, why in (
 for gate, why in (
         ("recall[d] >= old", "recall, precision and f1 take a class: recall[NAME]"),
         ("f1 >= old", "recall, precision and f1 take a class: recall[NAME]"),
-        ("kappa[camera=x] >= old", "this metric is not taken in slices"),
-        ("accuracy[lens] >= old", "there is no such slice (and no column of that name was sliced by)"),
-        ("v:recall@fpr=0.1[camera=x] >= old", "thresholds at a rate are taken over all rows, not in a slice"),
+        ("kappa[camera=x] >= old", "this metric cannot be used with a slice"),
+        ("accuracy[lens] >= old", "no such slice, and no sliced column of that name"),
+        ("v:recall@fpr=0.1[camera=x] >= old", "@fpr= and @recall= choose a threshold over all rows: they cannot be used with a slice"),
         ("v:kappa >= old", "no such metric"),
-        ("u:fpr >= old", "there is no such view")):
+        ("u:fpr >= old", "no such view")):
     run = compare(gate)
     ok(run.returncode == 64 and run.stderr == "eval: --gate '%s': %s\n" % (gate, why), "refused: '%s' %s" % (gate, run.stderr if why not in run.stderr else ""))
 sys.exit(plan())

@@ -39,15 +39,15 @@ static void check_refusals(void)
     CHECK(refused("label\tp_a\tp_b\na\t1\t0\n", "no column 'id'"));
     CHECK(refused("id\tp_a\tp_b\n1\t1\t0\n", "no column 'label'"));
     CHECK(refused("id\tlabel\n1\ta\n", "no class column"));
-    CHECK(refused("id\tlabel\tp_a\n1\ta\t1\n", "one class column only"));
+    CHECK(refused("id\tlabel\tp_a\n1\ta\t1\n", "only one class column"));
     CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\tnan\t1\n", "row 1 (id '1'): p_a is 'nan'"));
     CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t0.5\t0.5\nx2\ta\t\t1\n", "row 2 (id 'x2'): p_a is empty"));
     CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t-0.1\t1.1\n", "p_a is -0.1, below 0"));
-    CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t1.5\t0\n", "over 1"));
-    CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\tinf\t0\n", "over 1"));
+    CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t1.5\t0\n", "above 1"));
+    CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\tinf\t0\n", "above 1"));
     CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t0.4\t0.4\n", "sum to 0.8"));
-    CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t0x1p-1\t0.5\n", "is '0x1p-1', which is no number"));
-    CHECK(refused("id\tlabel\tp_a\tp_b\n1\tc\t1\t0\n", "the label 'c' is none of the classes"));
+    CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t0x1p-1\t0.5\n", "is '0x1p-1', which is not a number"));
+    CHECK(refused("id\tlabel\tp_a\tp_b\n1\tc\t1\t0\n", "the label 'c' is not one of the classes"));
     CHECK(refused("id\tlabel\tp_a\tp_b\n1\t\t1\t0\n", "the label is empty"));
     CHECK(refused("id\tlabel\tp_a\tp_b\n\ta\t1\t0\n", "the id is empty"));
     CHECK(
