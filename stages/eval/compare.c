@@ -231,16 +231,22 @@ static int check_gates(const struct eval_options *o, const struct evaluation *ol
         struct gate g;
         size_t first = checks.n;
         if (gate_parse(&g, o->gates.items[i], err) || gate_evaluate(&g, old, new, &checks, err)) goto out;
+        if (checks.n == first) {
+            error_set(err, EX_USAGE, "--gate '%s' compares nothing here: no view, class or slice it is about",
+                      g.text);
+            goto out;
+        }
         for (size_t j = first; j < checks.n; j++) {
             const struct gate_check *c = &checks.items[j];
-            if (c->met) continue;
-            missed++;
-            if (isnan(c->p))
-                stage_warn("gate missed: '%s': %s was %.6g, is %.6g", g.text, c->what, c->old_value,
-                           c->new_value);
+            char p[32] = "";
+            if (!isnan(c->p)) snprintf(p, sizeof p, " (p %.3g)", c->p);
+            missed += !c->met;
+            if (c->met)
+                stage_note(&o->common, "gate met: '%s': %s was %.6g, is %.6g%s", g.text, c->what,
+                           c->old_value, c->new_value, p);
             else
-                stage_warn("gate missed: '%s': %s was %.6g, is %.6g (p %.3g)", g.text, c->what, c->old_value,
-                           c->new_value, c->p);
+                stage_warn("gate missed: '%s': %s was %.6g, is %.6g%s", g.text, c->what, c->old_value,
+                           c->new_value, p);
         }
     }
     stage_note(&o->common, "%zu checks, %d missed", checks.n, missed);
