@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pipelines/expand-pages with a gallery-dl that is a script: no site is asked for anything.
+# pipelines/expand-pages, with a gallery-dl that is a script, then with the real one and a board on the loopback.
 set -u
 n=0
 ok() { n=$((n + 1)); if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
@@ -30,7 +30,7 @@ is "$(wc -l <out/raw_data/dog/urls_dog.txt)" 2 "one a class"
 [ ! -e pwned ]
 ok $? "no line reaches a shell"
 is "$(grep -c 'not a web address' err)" 2 "what is no web address is named"
-is "$(head -n 1 asked)" "--get-urls --sleep-request 1 --range 1-5 -- https://site.test/one" "gallery-dl is asked as its manual says"
+is "$(head -n 1 asked)" "--resolve-urls --sleep-request 1 -- https://site.test/one" "gallery-dl is asked as its manual says"
 : >asked
 touch -d yesterday out/raw_data/cat/urls_cat.txt
 before=$(stat -c %Y out/raw_data/cat/urls_cat.txt)
@@ -62,4 +62,39 @@ printf 'NAME = t\nSOURCES =\nPAGES = %s/s\nPAGES_FLAGS = --max-age 3\n' "$TMPDIR
 grep -q "expand-pages --max-age 3 --cache $TMPDIR/run/pages/cache $TMPDIR/s $TMPDIR/run/pages/expanded" plan &&
     grep -q "fetch .*-o $TMPDIR/run/fetched.tsv *$TMPDIR/run/pages/expanded" plan
 ok $? "make dataset expands PAGES and fetches what comes of them"
+# --- the real one ---
+PATH=${PATH#*:}
+if ! command -v gallery-dl >/dev/null; then
+    ok 0 "the real gallery-dl # SKIP not installed"
+    echo "1..$n"
+    exit
+fi
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+python3 "$TOP/tests/tools/board.py" "$port" "$TMPDIR/birds-are-back" &
+trap 'kill $!' EXIT
+B=http://127.0.0.1:$port
+for _ in $(seq 50); do curl -s -o /dev/null "$B/cats/threads.json" && break; sleep 0.1; done
+printf '{"extractor": {"retries": 0, "vichan": {"here": {"root": "%s"}}}}' "$B" >here.json
+export GALLERY_DL_FLAGS="-c $PWD/here.json"
+expand() { # BOARD ARGUMENT...: the number of pictures listed, and the exit status
+    local board=$1
+    shift
+    mkdir -p "real/$board"
+    echo "$B/$board/index.html" >"real/$board/$board.txt"
+    "$E" --wait 0 "$@" "real/$board" "real/$board-out" 2>err
+    local status=$?
+    echo "$(grep -c '/src/.*jpg' "real/$board-out/raw_data/$board/urls_$board.txt") $status"
+}
+is "$(expand cats)" "6 0" "a page of pages: the pictures of its three threads"
+is "$(expand cats --max-age 0 --limit 3)" "3 0" "--limit counts over the threads together"
+is "$(expand dogs)" "4 0" "one of three threads is gone: the pictures of the others"
+[ "$(grep -c 'only a part of .*tried again' err) $(grep -c "404" err)" = "1 1" ]
+ok $? "it is said, and what failed: $(paste -sd'|' err)"
+is "$(expand dogs; cat err)" "4 0
+$(cat err)" "a page of which a part failed is asked again the next time, and keeps what it had"
+is "$(expand birds)" "0 75" "all threads are gone: no page answered"
+grep -q 'the site refused\|not there\|error' err
+ok $? "with the reason: $(head -n 1 err)"
+: >birds-are-back
+is "$(expand birds)" "6 0" "they are back: it was asked again"
 echo "1..$n"
