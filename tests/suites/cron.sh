@@ -107,5 +107,22 @@ before=$(published)
 night 9
 [ $status != 0 ] && [ "$(published)" = "$before" ] && grep -q 'failed' "$work/out"
 ok $? "a stage that fails: said once with its log, the published model stays"
+# --- another class: the published model's figures cannot be compared ---
+night7=$(published)
+conf "'accuracy >= old - 1'"
+cp "$work/lists/discs.txt" "$work/lists/rings.txt"
+: >"$work/lists/discs.txt"
+for ((i = 0; i <= 25; i++)); do echo "http://127.0.0.1:$port/stripes-$(printf '%03d' "$i").png" >>"$work/lists/lines.txt"; done
+sed -i '0~2d' "$work/lists/stripes.txt"
+night 8
+[ $status = 1 ] && [ "$(published)" = "$night7" ] && grep -q 'new: .*rings' "$work/out" && grep -q 'CLASSES_CHANGED = publish' "$work/out" && [ "$(wc -l <"$work/out")" -le 6 ]
+ok $? "night 8: other classes: held back, with the reason and the remedy: $(sed -n 2p "$work/out" | cut -c1-120)"
+night 9
+[ $status = 0 ] && [ ! -s "$work/out" ]
+ok $? "night 9: nothing new: silent, not a failure every night"
+echo 'CLASSES_CHANGED = publish' >>"$work/my.conf"
+night 9
+[ $status = 0 ] && [ "$(published)" != "$night7" ] && grep -q 'published without a comparison' "$work/out"
+ok $? "told to publish, it does, and says that nothing was compared (status $status)"
 echo "1..$n"
 exit $bad
