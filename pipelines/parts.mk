@@ -18,120 +18,117 @@ MAKEFLAGS += --no-builtin-rules
 PIPELINES := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 BIN ?= $(PIPELINES)/../bin
 PARTS ?= 8
-include $(SETTINGS)
-RUN ?= runs/$(NAME)
+SETTINGS_MK := $(shell BIN='$(BIN)' $(PIPELINES)/settings --make '$(subst ','\'',$(SETTINGS))' $(MAKEOVERRIDES))
+$(if $(filter !%,$(SETTINGS_MK)),$(error $(patsubst !%,%,$(SETTINGS_MK))))
+include $(SETTINGS_MK)
 ROUND := $(shell cat $(RUN)/round 2>/dev/null || echo 1)
-R := $(RUN)/round-$(ROUND)
-W := $(R)/parts
-N := $(shell seq -f %03.0f 0 $$(($(PARTS) - 1)))
-LISTS := $(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | LC_ALL=C sort)
+ROUND_DIR := $(RUN)/round-$(ROUND)
+PARTS_DIR := $(ROUND_DIR)/parts
+PART_NUMBERS := $(shell seq -f %03.0f 0 $$(($(PARTS) - 1)))
 DECISIONS := $(RUN)/decisions.tsv
-P := $(BIN)
-Q := --root $(RUN)
+ROOT_FLAGS := --root $(RUN)
 # One thread a task unless told: the tasks are the parallelism.
 JOBS ?= 1
 
 .PHONY: dataset pack lists validate-cut phash-cut augment-cut classify-cut features classify
 # What a scheduler makes between the arrays: the cut of the next step, with everything before it.
-lists: $(W)/urls.stamp
-validate-cut: $(W)/validate.stamp
-phash-cut: $(W)/phash.stamp
-augment-cut: $(W)/augment.stamp
-classify-cut: $(W)/classify.stamp
-dataset: $(R)/shards/index.tsv
-features: $(R)/features.tsv
-classify: $(R)/scores.tsv
+lists: $(PARTS_DIR)/urls.stamp
+validate-cut: $(PARTS_DIR)/validate.stamp
+phash-cut: $(PARTS_DIR)/phash.stamp
+augment-cut: $(PARTS_DIR)/augment.stamp
+classify-cut: $(PARTS_DIR)/classify.stamp
+dataset: $(ROUND_DIR)/shards/index.tsv
+features: $(ROUND_DIR)/features.tsv
+classify: $(ROUND_DIR)/scores.tsv
 steps = fetch validate phash augment features classify
 define step
-.PHONY: $(1)-join $(foreach i,$(N),$(1)-$(i) $(1)-$(shell expr $(i) + 0))
-$(foreach i,$(N),
-$(1)-$(i): $(W)/$(1)-out-$(i).tsv
+.PHONY: $(1)-join $(foreach i,$(PART_NUMBERS),$(1)-$(i) $(1)-$(shell expr $(i) + 0))
+$(foreach i,$(PART_NUMBERS),
+$(1)-$(i): $(PARTS_DIR)/$(1)-out-$(i).tsv
 $(if $(filter $(i),$(shell expr $(i) + 0)),,$(1)-$(shell expr $(i) + 0): $(1)-$(i)))
 endef
 $(foreach s,$(steps),$(eval $(call step,$(s))))
 fetch-join: $(RUN)/fetched.tsv
 validate-join: $(RUN)/valid.tsv
-phash-join: $(R)/split.tsv
-augment-join: $(R)/augmented.tsv
-pack: $(R)/shards/index.tsv
-features-join: $(R)/features.tsv
-classify-join: $(R)/scores.tsv
+phash-join: $(ROUND_DIR)/split.tsv
+augment-join: $(ROUND_DIR)/augmented.tsv
+pack: $(ROUND_DIR)/shards/index.tsv
+features-join: $(ROUND_DIR)/features.tsv
+classify-join: $(ROUND_DIR)/scores.tsv
 
 # --- fetch: parts by host, a store a part; joined, the objects are linked into one store ---------------------------------
-$(W)/urls.stamp: $(SETTINGS) $(LISTS)
-	@mkdir -p $(W)
-	$(PIPELINES)/list-urls $(SOURCES) >$(W)/urls.tsv
-	$(P)/manifest split --parts $(PARTS) --by host $(W)/urls.tsv $(W)/fetch-in-
+$(PARTS_DIR)/urls.stamp: $(SETTINGS_MK) $(RUN)/lists.tsv
+	@mkdir -p $(PARTS_DIR)
+	$(PIPELINES)/list-urls $(SOURCES) >$(PARTS_DIR)/urls.tsv
+	$(BIN)/manifest split --parts $(PARTS) --by host $(PARTS_DIR)/urls.tsv $(PARTS_DIR)/fetch-in-
 	@touch $@
-$(foreach i,$(N),$(W)/fetch-in-$(i).tsv): $(W)/urls.stamp ;
+$(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-in-$(i).tsv): $(PARTS_DIR)/urls.stamp ;
 # --max-same counts over a part only: it is asked again over the whole at the join.
-$(W)/fetch-out-%.tsv: $(W)/fetch-in-%.tsv
-	@$(P)/fetch --root $(W)/store-$* $(FETCH_FLAGS) --rejects $(W)/fetch-rejects-$*.tsv -o $@ $<
-$(RUN)/fetched.tsv: $(foreach i,$(N),$(W)/fetch-out-$(i).tsv)
-	for i in $(N); do (cd $(W)/store-$$i && find . -path '*objects/*' -type f) | while read -r f; do \
-	  mkdir -p $(RUN)/$${f%/*}; ln -f $(W)/store-$$i/$$f $(RUN)/$$f; done; done
-	$(P)/manifest merge $(foreach i,$(N),$(W)/fetch-rejects-$(i).tsv) -o $(RUN)/fetch.rejects.tsv
-	$(P)/manifest merge $^ -o $@
+$(PARTS_DIR)/fetch-out-%.tsv: $(PARTS_DIR)/fetch-in-%.tsv
+	@$(BIN)/fetch --root $(PARTS_DIR)/store-$* $(FETCH_FLAGS) --rejects $(PARTS_DIR)/fetch-rejects-$*.tsv -o $@ $<
+$(RUN)/fetched.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-out-$(i).tsv)
+	for i in $(PART_NUMBERS); do (cd $(PARTS_DIR)/store-$$i && find . -path '*objects/*' -type f) | while read -r f; do \
+	  mkdir -p $(RUN)/$${f%/*}; ln -f $(PARTS_DIR)/store-$$i/$$f $(RUN)/$$f; done; done
+	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-rejects-$(i).tsv) -o $(RUN)/fetch.rejects.tsv
+	$(BIN)/manifest merge $^ -o $@
 
 # --- validate ----------------------------------------------------------------------------------------------------------------
-$(W)/validate.stamp: $(RUN)/fetched.tsv
-	@mkdir -p $(W)
-	$(P)/manifest split --parts $(PARTS) --by xxh128 $< $(W)/validate-in-
+$(PARTS_DIR)/validate.stamp: $(RUN)/fetched.tsv
+	@mkdir -p $(PARTS_DIR)
+	$(BIN)/manifest split --parts $(PARTS) --by xxh128 $< $(PARTS_DIR)/validate-in-
 	@touch $@
-$(foreach i,$(N),$(W)/validate-in-$(i).tsv): $(W)/validate.stamp ;
-$(W)/validate-out-%.tsv: $(W)/validate-in-%.tsv
-	$(P)/validate $(Q) -j $(JOBS) $(VALIDATE_FLAGS) --rejects $(W)/validate-rejects-$*.tsv -o $@ $<
-$(RUN)/valid.tsv: $(foreach i,$(N),$(W)/validate-out-$(i).tsv)
-	$(P)/manifest merge $(foreach i,$(N),$(W)/validate-rejects-$(i).tsv) -o $(RUN)/validate.rejects.tsv
-	$(P)/manifest merge $^ -o $@
+$(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-in-$(i).tsv): $(PARTS_DIR)/validate.stamp ;
+$(PARTS_DIR)/validate-out-%.tsv: $(PARTS_DIR)/validate-in-%.tsv
+	$(BIN)/validate $(ROOT_FLAGS) -j $(JOBS) $(VALIDATE_FLAGS) --rejects $(PARTS_DIR)/validate-rejects-$*.tsv -o $@ $<
+$(RUN)/valid.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-out-$(i).tsv)
+	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-rejects-$(i).tsv) -o $(RUN)/validate.rejects.tsv
+	$(BIN)/manifest merge $^ -o $@
 
 # --- what is one job, and perceptual hashes in parts: the join is exact, it reads the hashes and no picture -----------------------
-NEAR_FROM := $(W)/hashed.tsv
+NEAR_FROM := $(PARTS_DIR)/hashed.tsv
 include $(PIPELINES)/dataset.mk
-$(W)/phash.stamp: $(R)/unique.tsv
-	$(P)/manifest split --parts $(PARTS) --by xxh128 $< $(W)/phash-in-
+$(PARTS_DIR)/phash.stamp: $(ROUND_DIR)/unique.tsv
+	$(BIN)/manifest split --parts $(PARTS) --by xxh128 $< $(PARTS_DIR)/phash-in-
 	@touch $@
-$(foreach i,$(N),$(W)/phash-in-$(i).tsv): $(W)/phash.stamp ;
-$(W)/phash-out-%.tsv: $(W)/phash-in-%.tsv
-	$(P)/phash-dedup $(Q) -j $(JOBS) $(PHASH_DEDUP_FLAGS) --hash-only --rejects $(W)/phash-rejects-$*.tsv -o $@ $<
-$(W)/hashed.tsv: $(foreach i,$(N),$(W)/phash-out-$(i).tsv)
-	$(P)/manifest merge $(foreach i,$(N),$(W)/phash-rejects-$(i).tsv) -o $(W)/phash.rejects.tsv
-	$(P)/manifest merge $^ -o $@
+$(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-in-$(i).tsv): $(PARTS_DIR)/phash.stamp ;
+$(PARTS_DIR)/phash-out-%.tsv: $(PARTS_DIR)/phash-in-%.tsv
+	$(BIN)/phash-dedup $(ROOT_FLAGS) -j $(JOBS) $(PHASH_DEDUP_FLAGS) --hash-only --rejects $(PARTS_DIR)/phash-rejects-$*.tsv -o $@ $<
+$(PARTS_DIR)/hashed.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-out-$(i).tsv)
+	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-rejects-$(i).tsv) -o $(PARTS_DIR)/phash.rejects.tsv
+	$(BIN)/manifest merge $^ -o $@
 
 # --- variants --------------------------------------------------------------------------------------------------------------------
-$(W)/augment.stamp: $(R)/split.tsv
-	$(P)/manifest split --parts $(PARTS) --by xxh128 $< $(W)/augment-in-
+$(PARTS_DIR)/augment.stamp: $(ROUND_DIR)/split.tsv
+	$(BIN)/manifest split --parts $(PARTS) --by xxh128 $< $(PARTS_DIR)/augment-in-
 	@touch $@
-$(foreach i,$(N),$(W)/augment-in-$(i).tsv): $(W)/augment.stamp ;
-$(W)/augment-out-%.tsv: $(W)/augment-in-%.tsv
-	$(P)/augment $(Q) -j $(JOBS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(W)/augment-rejects-$*.tsv -o $@ $<
-$(R)/augmented.tsv: $(foreach i,$(N),$(W)/augment-out-$(i).tsv)
-	$(P)/manifest merge $(foreach i,$(N),$(W)/augment-rejects-$(i).tsv) -o $(R)/augment.rejects.tsv
-	$(P)/manifest merge $^ -o $@
+$(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-in-$(i).tsv): $(PARTS_DIR)/augment.stamp ;
+$(PARTS_DIR)/augment-out-%.tsv: $(PARTS_DIR)/augment-in-%.tsv
+	$(BIN)/augment $(ROOT_FLAGS) -j $(JOBS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(PARTS_DIR)/augment-rejects-$*.tsv -o $@ $<
+$(ROUND_DIR)/augmented.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-out-$(i).tsv)
+	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-rejects-$(i).tsv) -o $(ROUND_DIR)/augment.rejects.tsv
+	$(BIN)/manifest merge $^ -o $@
 
 # --- features: what the frozen base makes of each picture, into the cache that phase head reads -----------------------------------
-# The folds as in targets.mk: with FOLD_ROWS = all the test pictures need features, too.
-FOLD_ROWS ?= train
-TRAIN_FEATURES = $(P)/train --phase head --shards $(R)/shards --base $(BASE) --cache $(RUN)/cache --device $(DEVICE) --threads $(JOBS) \
-  --folds $(FOLDS) --fold-rows $(FOLD_ROWS) $(HEAD_FLAGS)
-$(W)/features-out-%.tsv: $(R)/shards/index.tsv
+TRAIN_FEATURES = $(BIN)/train --phase head --shards $(ROUND_DIR)/shards --base $(BASE) --cache $(RUN)/cache --device $(DEVICE) --threads $(JOBS) \
+  --folds $(FOLDS) --fold-rows all $(HEAD_FLAGS)
+$(PARTS_DIR)/features-out-%.tsv: $(ROUND_DIR)/shards/index.tsv
 	$(TRAIN_FEATURES) --features-only $$((10#$*))/$(PARTS)
 	printf 'part\n%s\n' $* >$@.tmp && mv $@.tmp $@
-$(R)/features.tsv: $(foreach i,$(N),$(W)/features-out-$(i).tsv)
+$(ROUND_DIR)/features.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/features-out-$(i).tsv)
 	$(TRAIN_FEATURES) --features-only join/$(PARTS)
 	rm -rf $(RUN)/cache/part-*-of-$(PARTS)
-	$(P)/manifest cat $^ -o $@
+	$(BIN)/manifest cat $^ -o $@
 
 # --- classify: MODEL's scores for the rows of CLASSIFY ------------------------------------------------------------------------------
-MODEL ?= $(R)/fine/model
+MODEL ?= $(ROUND_DIR)/fine/model
 CLASSIFY ?= $(RUN)/valid.tsv
-$(W)/classify.stamp: $(CLASSIFY)
-	@mkdir -p $(W)
-	$(P)/manifest split --parts $(PARTS) $< $(W)/classify-in-
+$(PARTS_DIR)/classify.stamp: $(CLASSIFY)
+	@mkdir -p $(PARTS_DIR)
+	$(BIN)/manifest split --parts $(PARTS) $< $(PARTS_DIR)/classify-in-
 	@touch $@
-$(foreach i,$(N),$(W)/classify-in-$(i).tsv): $(W)/classify.stamp ;
-$(W)/classify-out-%.tsv: $(W)/classify-in-%.tsv $(MODEL)/model.json
-	$(P)/classify $(Q) -j $(JOBS) --device $(DEVICE) --model $(MODEL) --rejects $(W)/classify-rejects-$*.tsv -o $@ $<
-$(R)/scores.tsv: $(foreach i,$(N),$(W)/classify-out-$(i).tsv)
-	$(P)/manifest merge $(foreach i,$(N),$(W)/classify-rejects-$(i).tsv) -o $(R)/classify.rejects.tsv
-	$(P)/manifest merge $^ -o $@
+$(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/classify-in-$(i).tsv): $(PARTS_DIR)/classify.stamp ;
+$(PARTS_DIR)/classify-out-%.tsv: $(PARTS_DIR)/classify-in-%.tsv $(MODEL)/model.json
+	$(BIN)/classify $(ROOT_FLAGS) -j $(JOBS) --device $(DEVICE) --model $(MODEL) --rejects $(PARTS_DIR)/classify-rejects-$*.tsv -o $@ $<
+$(ROUND_DIR)/scores.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/classify-out-$(i).tsv)
+	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/classify-rejects-$(i).tsv) -o $(ROUND_DIR)/classify.rejects.tsv
+	$(BIN)/manifest merge $^ -o $@

@@ -2,19 +2,28 @@
 # A rule is one line of stages. Everything a run makes lies in $(RUN); what belongs to a round of cleaning in $(RUN)/round-N.
 
 PIPELINES := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
-SETTINGS ?= $(PIPELINES)/demo.conf
-ifneq ($(filter dataset dataset-facts train round,$(MAKECMDGOALS)),)
-include $(SETTINGS)
+FLOW := dataset dataset-facts train round
+# `make dataset` and `make train` without settings: the demo's, with its little web.
+ifeq ($(SETTINGS)$(wildcard $(PIPELINES)/demo/run),)
+$(if $(filter $(FLOW),$(MAKECMDGOALS)),$(error no settings: cp $(PIPELINES)/default.conf my.conf, edit it, and say SETTINGS=my.conf))
+else ifeq ($(SETTINGS),)
+dataset train: all
+	@$(PIPELINES)/demo/run $@
+dataset-facts round:
+	@echo "make $@: which run? say SETTINGS=FILE (SETTINGS=$(PIPELINES)/demo.conf is the demo's)" >&2; exit 64
+else ifneq ($(filter $(FLOW),$(MAKECMDGOALS)),)
+# One reader of the settings, for make and the scripts alike; it also writes down which lists there are.
+SETTINGS_MK := $(shell BIN='$(BIN)' $(PIPELINES)/settings --make '$(subst ','\'',$(SETTINGS))' $(MAKEOVERRIDES))
+$(if $(filter !%,$(SETTINGS_MK)),$(error $(patsubst !%,%,$(SETTINGS_MK))))
+include $(SETTINGS_MK)
+# Programs that are built first are asked about their flags then, before an hour is spent.
+SETTINGS_CHECK := $(if $(wildcard $(RUN)/settings.checked),,settings-check)
 endif
-RUN ?= runs/$(NAME)
 ROUND := $(shell cat $(RUN)/round 2>/dev/null || echo 1)
-R := $(RUN)/round-$(ROUND)
-P := $(BIN)
-Q := --root $(RUN)
-FOLD_ROWS ?= train
-FOLD_PASSES ?= 1
+ROUND_DIR := $(RUN)/round-$(ROUND)
+ROOT_FLAGS := --root $(RUN)
 
-.PHONY: dataset dataset-facts train round demo base-weights FORCE
+.PHONY: $(FLOW) settings-check demo base-weights FORCE
 FORCE:
 
 ##@ Data and training (SETTINGS=FILE; start from a copy of pipelines/default.conf)
@@ -26,100 +35,94 @@ base-weights:
 demo: all
 	$(PIPELINES)/demo/run
 
-ifneq ($(NAME),)
-LISTS := $(if $(SOURCES),$(shell find -L $(SOURCES) -name '*.txt' -o -name '*.tsv' 2>/dev/null | LC_ALL=C sort))
+ifneq ($(SETTINGS_MK),)
+settings-check: | $(addprefix $(BIN)/,fetch validate hash-dedup phash-dedup train-test-split augment pack train eval mine-errors export)
+	@told=$$(BIN='$(BIN)' $(PIPELINES)/settings --make '$(subst ','\'',$(SETTINGS))' $(MAKEOVERRIDES)); case $$told in !*) echo "settings: $${told#!}" >&2; exit 65 ;; esac
+
 DECISIONS := $(RUN)/decisions.tsv
 
 # --- dataset ----------------------------------------------------------------------------------------------------------
 ## dataset: lists of URLs to shards; RETRY=1 asks again for what failed and is due
-dataset: $(R)/shards/index.tsv $(R)/augmented.html
+dataset: $(ROUND_DIR)/shards/index.tsv $(ROUND_DIR)/augmented.html
 dataset-facts: $(RUN)/valid.tsv
 
 # Pages become lists of addresses, cached page by page; RETRY=1 looks for pages whose answer is old.
 ifneq ($(PAGES),)
 EXPANDED := $(RUN)/pages/expanded
-$(RUN)/pages/done: $(shell find -L $(PAGES) -name '*.txt' 2>/dev/null | LC_ALL=C sort) $(if $(RETRY),FORCE)
+$(RUN)/pages/done: $(RUN)/page-lists.tsv $(if $(RETRY),FORCE)
 	@mkdir -p $(@D)
 	$(PIPELINES)/expand-pages $(PAGES_FLAGS) --cache $(@D)/cache $(PAGES) $(EXPANDED)
 	@touch $@
 endif
 
 # RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does.
-$(RUN)/fetched.tsv: $(SETTINGS) $(LISTS) $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(P)/fetch
-	@mkdir -p $(@D)
-	@test -n "$(LISTS)$(PAGES)" || { echo "make: no lists of URLs in SOURCES = $(SOURCES)" >&2; exit 66; }
-	@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '$(P)/fetch $(Q) (and FETCH_FLAGS, not shown: they may name a proxy with its password) -o $@ $(SOURCES)')
-	@$(P)/fetch $(Q) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES) $(EXPANDED)
+$(RUN)/fetched.tsv: $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(BIN)/fetch $(SETTINGS_CHECK)
+	@test -n "$(strip $(PAGES))" -o $$(wc -l <$(RUN)/lists.tsv) -gt 1 || \
+	  { echo "make: no lists of URLs: set SOURCES in" '$(subst ','\'',$(SETTINGS))' "to a folder with one CLASS.txt a class (SOURCES =" $(SOURCES)")" >&2; exit 66; }
+	@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '$(BIN)/fetch $(ROOT_FLAGS) (and FETCH_FLAGS, not shown: they may name a proxy with its password) -o $@ $(SOURCES)')
+	@$(BIN)/fetch $(ROOT_FLAGS) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES) $(EXPANDED)
 
-$(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(P)/validate
-	$(P)/validate $(Q) $(VALIDATE_FLAGS) --rejects $(RUN)/validate.rejects.tsv -o $@ $<
+$(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(BIN)/validate
+	$(BIN)/validate $(ROOT_FLAGS) $(VALIDATE_FLAGS) --rejects $(RUN)/validate.rejects.tsv -o $@ $<
 
-NEAR_FROM := $(R)/unique.tsv
+NEAR_FROM := $(ROUND_DIR)/unique.tsv
 include $(PIPELINES)/dataset.mk
 
-$(R)/augmented.tsv: $(R)/split.tsv | $(P)/augment
-	$(P)/augment $(Q) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(R)/augment.rejects.tsv -o $@ $<
+$(ROUND_DIR)/augmented.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/augment
+	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(ROUND_DIR)/augment.rejects.tsv -o $@ $<
 
-$(R)/augmented.html: $(R)/split.tsv | $(P)/augment
-	$(P)/augment $(Q) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null
+$(ROUND_DIR)/augmented.html: $(ROUND_DIR)/split.tsv | $(BIN)/augment
+	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null
 
 # --- train ------------------------------------------------------------------------------------------------------------
 ## train: train head and fine-tune, then report, suspects, review page, exports
-train: $(R)/report.html $(R)/suspects.tsv $(R)/exports
+train: $(ROUND_DIR)/report.html $(ROUND_DIR)/suspects.tsv $(ROUND_DIR)/exports
 
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
-$(R)/head/model/model.json $(R)/head/oof.tsv &: $(R)/shards/index.tsv $(BASE)/model.json | $(P)/train
-	$(P)/train --shards $(R)/shards --base $(BASE) --phase head --folds $(FOLDS) --fold-rows $(FOLD_ROWS) --fold-passes $(FOLD_PASSES) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(R)/head
-	@touch $(R)/head/model/model.json $(R)/head/oof.tsv
+$(ROUND_DIR)/head/model/model.json $(ROUND_DIR)/head/oof.tsv &: $(ROUND_DIR)/shards/index.tsv $(BASE)/model.json | $(BIN)/train
+	$(BIN)/train --shards $(ROUND_DIR)/shards --base $(BASE) --phase head --folds $(FOLDS) --fold-rows all --fold-passes $(FOLD_PASSES) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(ROUND_DIR)/head
+	@touch $(ROUND_DIR)/head/model/model.json $(ROUND_DIR)/head/oof.tsv
 
-$(R)/fine/model/model.json: $(R)/head/model/model.json | $(P)/train
-	$(LAUNCH) $(P)/train --shards $(R)/shards --base $(R)/head/model --phase fine-tune --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(FINE_FLAGS) --out $(R)/fine
+$(ROUND_DIR)/fine/model/model.json: $(ROUND_DIR)/head/model/model.json | $(BIN)/train
+	$(LAUNCH) $(BIN)/train --shards $(ROUND_DIR)/shards --base $(ROUND_DIR)/head/model --phase fine-tune --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(FINE_FLAGS) --out $(ROUND_DIR)/fine
 	@touch $@
 
 # Reports from users: which pictures of the data set they mean, then what the new model says of those.
-REPORT_FILES := $(if $(REPORTS),$(sort $(wildcard $(REPORTS)/*.tsv)))
+# REPORT_FILES are words of the shell, whatever the files are called; report-lists.tsv stands for them where make looks.
+REPORT_FILES := $(if $(REPORTS),$(shell ls $(REPORTS)/*.tsv 2>/dev/null | head -n 1 | wc -l | grep -v '^0'))
 ifneq ($(REPORT_FILES),)
-REPORTED := $(R)/reports.tsv
-$(R)/reported.tsv: $(R)/split.tsv $(REPORT_FILES) | $(P)/collect-reports
-	$(P)/collect-reports $(REPORTS_FLAGS) --manifest $< --slices $(R)/report-slices.tsv -o $@ $(REPORT_FILES)
-$(R)/reports.tsv: $(R)/reported.tsv $(R)/fine/model/model.json | $(P)/eval $(P)/collect-reports
-	$(PIPELINES)/reported-pictures $(R)/reported.tsv $(R)/split.tsv >$(R)/reported-pictures.tsv
-	now=; if test $$(wc -l <$(R)/reported-pictures.tsv) -gt 1; then \
-	  $(P)/eval $(Q) --model $(R)/fine/model --shards $(R)/reported-pictures.tsv --split all --device $(DEVICE) --no-report --out $(R)/eval-reported; \
-	  now="--predictions $(R)/eval-reported/predictions.tsv"; fi; \
-	$(P)/collect-reports $(REPORTS_FLAGS) --manifest $(R)/split.tsv $$now -o $@ $(REPORT_FILES) 2>$@.log || \
+REPORT_FILES := $(REPORTS)/*.tsv
+REPORTED := $(ROUND_DIR)/reports.tsv
+$(ROUND_DIR)/reported.tsv: $(ROUND_DIR)/split.tsv $(RUN)/report-lists.tsv | $(BIN)/collect-reports
+	$(BIN)/collect-reports $(REPORTS_FLAGS) --manifest $< --slices $(ROUND_DIR)/report-slices.tsv -o $@ $(REPORT_FILES)
+$(ROUND_DIR)/reports.tsv: $(ROUND_DIR)/reported.tsv $(ROUND_DIR)/fine/model/model.json | $(BIN)/eval $(BIN)/collect-reports
+	$(PIPELINES)/reported-pictures $(ROUND_DIR)/reported.tsv $(ROUND_DIR)/split.tsv >$(ROUND_DIR)/reported-pictures.tsv
+	now=; if test $$(wc -l <$(ROUND_DIR)/reported-pictures.tsv) -gt 1; then \
+	  $(BIN)/eval $(ROOT_FLAGS) --model $(ROUND_DIR)/fine/model --shards $(ROUND_DIR)/reported-pictures.tsv --split all --device $(DEVICE) --no-report --out $(ROUND_DIR)/eval-reported; \
+	  now="--predictions $(ROUND_DIR)/eval-reported/predictions.tsv"; fi; \
+	$(BIN)/collect-reports $(REPORTS_FLAGS) --manifest $(ROUND_DIR)/split.tsv $$now -o $@ $(REPORT_FILES) 2>$@.log || \
 	  { s=$$?; cat $@.log >&2; exit $$s; }     # files that are no reports were named the first time
 	rm -f $@.log
 endif
 
-$(R)/report.html: $(R)/fine/model/model.json $(REPORTED) | $(P)/eval
-	$(P)/eval --model $(R)/fine/model --shards $(R)/shards --split test --log $(R)/fine/log.tsv $(EVAL_FLAGS) \
-	  $(if $(REPORTED),--reports $(REPORTED) --slices $(R)/report-slices.tsv) --out $(R)/eval
-	$(P)/eval --model $(R)/head/model --shards $(R)/shards --split test $(EVAL_FLAGS) --out $(R)/eval-head
-	$(P)/eval --model $(R)/head/model --shards $(R)/shards --split val $(EVAL_FLAGS) --out $(R)/eval-head-val
-	cp $(R)/eval/metrics.tsv $(R)/metrics.tsv
-	cp $(R)/eval/report.html $@.tmp && mv $@.tmp $@
+$(ROUND_DIR)/report.html: $(ROUND_DIR)/fine/model/model.json $(REPORTED) | $(BIN)/eval
+	$(BIN)/eval --model $(ROUND_DIR)/fine/model --shards $(ROUND_DIR)/shards --split test --log $(ROUND_DIR)/fine/log.tsv $(EVAL_FLAGS) \
+	  $(if $(REPORTED),--reports $(REPORTED) --slices $(ROUND_DIR)/report-slices.tsv) --out $(ROUND_DIR)/eval
+	$(BIN)/eval --model $(ROUND_DIR)/head/model --shards $(ROUND_DIR)/shards --split test $(EVAL_FLAGS) --out $(ROUND_DIR)/eval-head
+	cp $(ROUND_DIR)/eval/metrics.tsv $(ROUND_DIR)/metrics.tsv
+	cp $(ROUND_DIR)/eval/report.html $@.tmp && mv $@.tmp $@
 
-# Every picture by a model that did not see it. With FOLD_ROWS = train the training pictures come from the folds, the others from the head
-# model, which never trained on them.
-ifeq ($(FOLD_ROWS),all)
-$(R)/out-of-sample.tsv: $(R)/head/oof.tsv
-	cp $< $@.tmp && mv $@.tmp $@
-else
-$(R)/out-of-sample.tsv: $(R)/head/oof.tsv $(R)/report.html | $(P)/manifest
-	$(P)/manifest cat $(R)/head/oof.tsv $(R)/eval-head-val/predictions.tsv $(R)/eval-head/predictions.tsv -o $@
-endif
+# The folds cover the pictures of all splits: each one's probabilities come from a model that did not see it.
+$(ROUND_DIR)/suspects.tsv: $(ROUND_DIR)/head/oof.tsv $(REPORTED) | $(BIN)/mine-errors
+	$(BIN)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(ROUND_DIR)/head/margins.tsv --manifest $(ROUND_DIR)/split.tsv --root $(RUN) $(if $(REPORTED),--reports $(REPORTED)) \
+	  $(if $(TRUTH),--truth $(TRUTH) --truth-report $(ROUND_DIR)/suspects-truth.tsv) --review $(ROUND_DIR)/review.html -o $@
 
-$(R)/suspects.tsv: $(R)/out-of-sample.tsv $(REPORTED) | $(P)/mine-errors
-	$(P)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(R)/head/margins.tsv --manifest $(R)/split.tsv --root $(RUN) $(if $(REPORTED),--reports $(REPORTED)) \
-	  $(if $(TRUTH),--truth $(TRUTH) --truth-report $(R)/suspects-truth.tsv) --review $(R)/review.html -o $@
-
-$(R)/exports: $(R)/report.html | $(P)/export
+$(ROUND_DIR)/exports: $(ROUND_DIR)/report.html | $(BIN)/export
 	rm -rf $@.tmp && mkdir -p $@.tmp
-	slices=; if test -f $(R)/eval/slices.tsv; then slices="--slices $(R)/eval/slices.tsv"; fi; \
+	slices=; if test -f $(ROUND_DIR)/eval/slices.tsv; then slices="--slices $(ROUND_DIR)/eval/slices.tsv"; fi; \
 	for to in $(EXPORTS); do \
-	  test $$to = demo && shards="--shards $(R)/shards" || shards=; \
-	  $(P)/export --model $(R)/fine/model --metrics $(R)/metrics.tsv $$slices $$shards --to $$to -o $@.tmp/$$to >$@.tmp/$$to.tsv || exit; \
+	  test $$to = demo && shards="--shards $(ROUND_DIR)/shards" || shards=; \
+	  $(BIN)/export --model $(ROUND_DIR)/fine/model --metrics $(ROUND_DIR)/metrics.tsv $$slices $$shards --to $$to -o $@.tmp/$$to >$@.tmp/$$to.tsv || exit; \
 	  test -s $@.tmp/$$to.tsv || rm $@.tmp/$$to.tsv; done
 	rm -rf $@ && mv $@.tmp $@
 
@@ -127,7 +130,7 @@ $(R)/exports: $(R)/report.html | $(P)/export
 # `make round DECISIONS_FROM=FILE`: takes a reviewer's decisions in and goes round again. A round that was broken off goes on.
 ## round: apply DECISIONS_FROM=FILE and run dataset and train again
 round:
-	@test -f $(R)/suspects.tsv || { echo "make round: round $(ROUND) is not finished: make dataset train first" >&2; exit 66; }
-	$(PIPELINES)/next-round $(RUN) $(ROUND) $(DECISIONS_FROM)
-	$(MAKE) SETTINGS=$(SETTINGS) dataset train
+	@test -f $(ROUND_DIR)/suspects.tsv || { echo "make round: round $(ROUND) is not finished: make dataset train first" >&2; exit 66; }
+	@BIN='$(BIN)' $(PIPELINES)/next-round $(RUN) $(ROUND) '$(subst ','\'',$(DECISIONS_FROM))'
+	$(MAKE) SETTINGS='$(subst ','\'',$(SETTINGS))' dataset train
 endif
