@@ -79,6 +79,7 @@ SRCS.$(1) := $(sort $(wildcard lib/$(1)/*.c))
 OBJS.$(1) := $$(patsubst %.c,$(BUILD)/%.o,$$(SRCS.$(1)))
 $$(OBJS.$(1)): AREA_CFLAGS := $$(CFLAGS.$(1))
 $(if $(PLUGIN.$(1)),
+$$(OBJS.$(1)): $$(STAMP.$(1))
 $$(OBJS.$(1)): HARDEN := -fstack-protector-strong -fPIC
 $(BIN)/$(PLUGIN.$(1)): $$(OBJS.$(1)) $$(PLUGIN_BASE)
 	@mkdir -p $$(@D)

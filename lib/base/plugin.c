@@ -10,13 +10,14 @@
 
 /* 0: opened; -1 with err as it was: the folder has no such file; -1 with another sentence: it does not load.
  */
-static int try_folder(const char *folder, const char *file, const char *what, const char *entry,
-                      void **symbol, char *path, struct error *err)
+static int try_folder(const char *folder, const struct plugin *p, void **symbol, char *path,
+                      struct error *err)
 {
-    if (snprintf(path, PATH_MAX, "%s/%s", folder, file) >= PATH_MAX || access(path, R_OK)) return -1;
+    if (snprintf(path, PATH_MAX, "%s/%s", folder, p->file) >= PATH_MAX || access(path, R_OK)) return -1;
+    if (p->prepare && p->prepare(path, err)) return -1;
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!handle) return error_set(err, EX_NODEVICE, "cannot load %s: %s", what, dlerror());
-    *symbol = dlsym(handle, entry);
+    if (!handle) return error_set(err, EX_NODEVICE, "cannot load %s: %s", p->what, dlerror());
+    *symbol = dlsym(handle, p->entry);
     return 0;
 }
 
@@ -30,21 +31,20 @@ static int own_folder(char *out, size_t bytes)
     return slash ? 0 : -1;
 }
 
-int plugin_open(const char *file, const char *what, const char *absent, const char *entry, void **symbol,
-                char *path, struct error *err)
+int plugin_open(const struct plugin *p, void **symbol, char *path, struct error *err)
 {
     static const char *const places[] = {"", "/../lib/winnow", "/../bin", "/.."};
     char self[PATH_MAX - 32], folder[PATH_MAX];
     const char *chosen = getenv("WINNOW_PLUGIN_DIR");
     int rc = -1;
     *symbol = NULL;
-    error_set(err, EX_NODEVICE, "%s: '%s' is not beside this program", absent, file);
+    error_set(err, EX_NODEVICE, "%s: '%s' is not beside this program", p->absent, p->file);
     if (chosen)
-        rc = try_folder(chosen, file, what, entry, symbol, path, err);
+        rc = try_folder(chosen, p, symbol, path, err);
     else if (!own_folder(self, sizeof self))
         for (size_t i = 0; rc && i < sizeof places / sizeof *places; i++) {
             snprintf(folder, sizeof folder, "%s%s", self, places[i]);
-            rc = try_folder(folder, file, what, entry, symbol, path, err);
+            rc = try_folder(folder, p, symbol, path, err);
         }
     if (!rc) error_clear(err);
     return rc;

@@ -33,9 +33,9 @@ static int find_transport(const struct dist_transport **out, struct error *err)
     const struct dist_transport *(*entry)(void);
     char path[PATH_MAX];
     void *symbol;
-    if (plugin_open("winnow-mpi.so", "the MPI plug-in", "built without MPI", "winnow_dist", &symbol, path,
-                    err))
-        return -1;
+    static const struct plugin plugin = {"winnow-mpi.so", "winnow_dist", "the MPI plug-in",
+                                         "built without MPI", NULL};
+    if (plugin_open(&plugin, &symbol, path, err)) return -1;
     *(void **)&entry = symbol;
     *out = entry ? entry() : NULL;
     return *out && (*out)->abi == DIST_ABI ? 0

@@ -10,21 +10,32 @@
 
 #include "base/plugin.h"
 #include "tensor/backend.h"
-
-#define CUDA_PLUGIN "winnow-cuda.so"
+#include "tensor/cuda_libraries.h"
 
 #ifdef WITHOUT_ONEDNN
 const struct backend_table *backend_onednn(void) { return NULL; }
 #endif
+
+static const struct plugin cuda_plugin = {"winnow-cuda.so", "winnow_backend", "the CUDA backend",
+                                          "built without CUDA", cuda_libraries_open};
+
+const struct cuda_library *backend_cuda_libraries(size_t *n)
+{
+    struct plugin plugin = cuda_plugin;
+    struct error ignored = {0};
+    char path[PATH_MAX];
+    void *symbol;
+    plugin.prepare = cuda_libraries_open_always;
+    plugin_open(&plugin, &symbol, path, &ignored);
+    return cuda_libraries(n);
+}
 
 static int find_cuda(const struct backend_table **out, struct error *err)
 {
     const struct backend_table *(*entry)(void);
     char path[PATH_MAX];
     void *symbol;
-    if (plugin_open(CUDA_PLUGIN, "the CUDA backend", "built without CUDA", "winnow_backend", &symbol, path,
-                    err))
-        return -1;
+    if (plugin_open(&cuda_plugin, &symbol, path, err)) return -1;
     *(void **)&entry = symbol;
     const struct backend_table *t = entry ? entry() : NULL;
     if (!t || t->abi != BACKEND_ABI)

@@ -37,6 +37,7 @@ struct backend_options {
     bool deterministic; /* only algorithms that give the same bits each time (always true from the engine) */
 };
 
+struct cuda_library;   /* cuda_libraries.h */
 struct backend;        /* an open device */
 struct backend_buffer; /* a piece of its memory */
 struct backend_op;     /* a planned operation */
@@ -260,10 +261,13 @@ struct backend_table {
  * was not built is known and gives EX_NODEVICE "built without oneDNN" / "built without CUDA: ..."; another
  * name is EX_USAGE. The table stays valid for the process' life. cuda is opened with dlopen from the folder
  * of the running program, its ../lib/winnow, or $WINNOW_PLUGIN_DIR: "winnow-cuda.so", which exports `const
- * struct backend_table *winnow_backend(void)`.
+ * struct backend_table *winnow_backend(void)`; cuda_libraries.h says where its libraries are looked for.
  */
 int backend_open(const char *name, const struct backend_options *options, const struct backend_table **table,
                  struct backend **out, struct error *err);
+
+/* For people: the libraries that cuda is (or would be) opened with. *n is 0 in a build without it. */
+const struct cuda_library *backend_cuda_libraries(size_t *n);
 
 extern const struct backend_table backend_ref;
 const struct backend_table *backend_onednn(void); /* NULL in a build without oneDNN */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tensor/backend.h"
+#include "tensor/cuda_libraries.h"
 #include "train.h"
 
 static const struct option_row rows[] = {
@@ -161,6 +162,11 @@ static int list_devices(void)
         printf("%s\tyes\t%s\n", names[i], backend->describe(b));
         backend->close(b);
     }
+    size_t n;
+    const struct cuda_library *l = backend_cuda_libraries(&n);
+    for (size_t i = 0; i < n; i++)
+        printf("%s\t%s\t%s%s%s\n", l[i].name, *l[i].path ? "yes" : "no", l[i].version,
+               *l[i].version ? " " : "", *l[i].path ? l[i].path : "not found");
     return fflush(stdout) ? EX_IOERR : 0;
 }
 

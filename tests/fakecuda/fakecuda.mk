@@ -6,13 +6,16 @@ FAKE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fPIC -pthread -Wall -Wextra -Wsh
   -ffp-contract=off -fvisibility=hidden -isystem $(CUDA_INCLUDE) $(if $(DEVELOPER),-Werror)
 FAKE_LIBS := $(FAKE)/libcudart.so.$(CUDA_MAJOR) $(FAKE)/libcublas.so.$(CUDA_MAJOR) $(FAKE)/libcudnn.so.9 $(FAKE)/libnccl.so.2
 
-$(FAKE)/%.o: tests/fakecuda/%.c tests/fakecuda/fake.h tests/fakecuda/nn.h tests/fakecuda/nn_checks.h
+$(FAKE)/%.o: tests/fakecuda/%.c tests/fakecuda/fake.h tests/fakecuda/nn.h tests/fakecuda/nn_checks.h $(BUILD)/cuda.txt
 	@mkdir -p $(@D)
 	$(CC) $(FAKE_CFLAGS) -c -o $@ $<
 $(FAKE)/libcudart.so.$(CUDA_MAJOR): $(addprefix $(FAKE)/,core.o cudart.o gemm.o)
 $(FAKE)/libcublas.so.$(CUDA_MAJOR): $(FAKE)/cublas.o $(FAKE)/libcudart.so.$(CUDA_MAJOR)
 $(FAKE)/libcudnn.so.9: $(addprefix $(FAKE)/,cudnn_descriptors.o cudnn_convolution.o cudnn_ops.o cudnn_norm.o cudnn_elementwise.o) $(FAKE)/libcudart.so.$(CUDA_MAJOR)
 $(FAKE)/libnccl.so.2: $(FAKE)/nccl.o $(FAKE)/libcudart.so.$(CUDA_MAJOR)
+# cuDNN 9 is a small library before several large ones, which the finder asks for.
+FAKE_PARTS := $(patsubst %,$(FAKE)/libcudnn_%.so.9,ops cnn graph heuristic engines_precompiled engines_runtime_compiled)
+$(FAKE_PARTS): ; $(CC) -shared -nostdlib -Wl,-soname,$(@F) -o $@ -x c /dev/null
 $(FAKE_LIBS):
 	$(CC) -shared -pthread -Wl,-soname,$(@F) -Wl,--default-symver -Wl,-z,defs -o $@ $^ -lm
 
@@ -22,7 +25,7 @@ $(FAKE)/plugin.env: tests/fakecuda/fakecuda.mk lib/tensor/cuda/module.mk $(BIN)/
 	@printf '%s\n' 'plugin_cc="$(CC)"' 'plugin_cflags="$(filter-out -MMD -MP -DWINNOW_VERSION%,$(ALL_CFLAGS)) -fPIC $(CFLAGS.tensor/cuda)"' \
 	  'plugin_objects="$(OBJS.tensor/cuda) $(PLUGIN_BASE)"' 'plugin_ldflags="$(filter-out -pie,$(ALL_LDFLAGS)) $(LIBS.tensor/cuda)"' >$@
 
-test-programs: $(FAKE_LIBS) $(FAKE)/plugin.env
+test-programs: $(FAKE_LIBS) $(FAKE_PARTS) $(FAKE)/plugin.env
 endif
 
 .PHONY: check-gpu

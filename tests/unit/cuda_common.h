@@ -65,7 +65,7 @@ static inline void cuda_test_begin(char **argv, const char *what)
     cuda_folder_of(folder, sizeof folder, "BIN", "../bin");
     snprintf(plugin, sizeof plugin, "%s/winnow-cuda.so", folder);
     if (access(plugin, R_OK)) {
-        tap_skip(what, "built without CUDA");
+        tap_skip(what, "built without CUDA: ./bootstrap gpu");
         exit(tap_done());
     }
     setenv("WINNOW_PLUGIN_DIR", folder, 0);
@@ -81,6 +81,15 @@ static inline void cuda_test_begin(char **argv, const char *what)
     char cache[PATH_MAX + 40];
     snprintf(cache, sizeof cache, "%s/cudnn-algorithms.tsv", tap_tmpdir());
     setenv("WINNOW_CUDA_CACHE", cache, 1);
+    struct error err = {0};
+    struct backend_options options = {.deterministic = true};
+    const struct backend_table *table;
+    struct backend *b;
+    if (real && backend_open("cuda", &options, &table, &b, &err)) {
+        tap_skip(what, err.text);
+        exit(tap_done());
+    }
+    if (real) table->close(b);
     void *handle = dlopen(plugin, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         CHECK_SAY(false, "the plug-in loads: %s", dlerror());
@@ -103,15 +112,6 @@ static inline void cuda_test_begin(char **argv, const char *what)
         CHECK_SAY(false, "the stand-ins are in front of the real libraries");
         exit(tap_done());
     }
-    struct error err = {0};
-    struct backend_options options = {.deterministic = true};
-    const struct backend_table *table;
-    struct backend *b;
-    if (real && backend_open("cuda", &options, &table, &b, &err)) {
-        tap_skip(what, err.text);
-        exit(tap_done());
-    }
-    if (real) table->close(b);
 }
 
 /* A part of a test program by itself: `cuda_ops_test fp32` (tests/mutants does that). */

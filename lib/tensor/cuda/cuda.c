@@ -222,8 +222,12 @@ static int cuda_open(struct backend **out, const struct backend_options *options
     cudaError_t status = cudaGetDeviceCount(&n_there);
     if (status != cudaSuccess || n_there < 1) {
         cudaGetLastError(); /* it would be handed to the next call */
+        int driver = -1;
+        cudaDriverGetVersion(&driver);
         return error_set(err, EX_NODEVICE, "cuda: no GPU here: %s",
-                         status == cudaSuccess ? "none found" : cudaGetErrorString(status));
+                         driver == 0             ? "no driver (libcuda.so.1)"
+                         : status == cudaSuccess ? "none found"
+                                                 : cudaGetErrorString(status));
     }
     if (parse_devices(devices, &n, options, n_there, err)) return -1;
     struct backend *b = mem_zalloc(1, sizeof *b, err);

@@ -1,0 +1,37 @@
+/*
+ * cuda_libraries.h: where NVIDIA's libraries are on this machine. The CUDA plug-in names them without a
+ * folder; what the loader does not find by itself is opened here first, after which the loader takes it by
+ * its name.
+ */
+#ifndef WINNOW_TENSOR_CUDA_LIBRARIES_H
+#define WINNOW_TENSOR_CUDA_LIBRARIES_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+struct cuda_library {
+    char name[32];       /* libcudnn.so.9 */
+    char path[PATH_MAX]; /* the file that was opened; empty: none */
+    char version[24];    /* "9.26.0"; empty: it does not say */
+};
+
+/*
+ * Opens what plugin (a path) is linked to: libcudart, libcublas, libcudnn, and libnccl where there is one.
+ * Each is looked for in the system (the loader's folders, CUDA_HOME, CUDA_PATH, the toolkit's usual prefix),
+ * then in the `nvidia` folders of a Python environment (VIRTUAL_ENV, CONDA_PREFIX, python3 on PATH), then in
+ * the build/cuda of the checkout that plugin is in. -1 with EX_NODEVICE names the library, or the part of
+ * it, that is missing, or says that there is no driver (asked only where the loader does not know all
+ * libraries, before folders are searched). A file that is linked to none of them is left to the loader: 0.
+ * They stay open for the process' life.
+ */
+int cuda_libraries_open(const char *plugin, struct error *err);
+/* The same on a machine without a driver, too. */
+int cuda_libraries_open_always(const char *plugin, struct error *err);
+
+/* What the last call of these looked for; *n of them. */
+const struct cuda_library *cuda_libraries(size_t *n);
+
+#endif
