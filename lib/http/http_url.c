@@ -33,6 +33,38 @@ static int add_escaped(struct text *out, const char *s, size_t n, struct error *
     return text_add(out, s + from, n - from, err);
 }
 
+/* The dots of a segment, 1 or 2, each also as %2e; 0: another segment. */
+static int dots_of(const char *s, size_t n)
+{
+    int dots = 0;
+    while (n > 0 && dots < 3) {
+        size_t step = s[0] == '.' ? 1 : n >= 3 && strncasecmp(s, "%2e", 3) == 0 ? 3 : 0;
+        if (step == 0) return 0;
+        s += step, n -= step, dots++;
+    }
+    return dots < 3 ? dots : 0;
+}
+
+/* RFC 3986 5.2.4 on a path that begins with '/': what is asked for is what robots.txt is asked about. */
+static size_t resolve_dots(char *path, size_t n)
+{
+    size_t kept = 0;
+    for (size_t at = 0, end; at < n; at = end) {
+        for (end = at + 1; end < n && path[end] != '/';)
+            end++;
+        int dots = dots_of(path + at + 1, end - at - 1);
+        if (dots == 0) {
+            memmove(path + kept, path + at, end - at);
+            kept += end - at;
+            continue;
+        }
+        while (dots == 2 && kept > 0 && path[--kept] != '/') {
+        }
+        if (end == n) path[kept++] = '/';
+    }
+    return kept;
+}
+
 int http_url_canonical(const char *url, size_t n, struct text *out, struct http_url_parts *parts,
                        const char **why, struct error *err)
 {
@@ -92,6 +124,11 @@ int http_url_canonical(const char *url, size_t n, struct text *out, struct http_
     const char *fragment = memchr(url + end, '#', n - end);
     if (add_escaped(out, url + end, (fragment ? (size_t)(fragment - url) : n) - end, err)) return -1;
     if (out->n_bytes > HTTP_URL_MAX_BYTES) return *why = "the address is longer than 8 KiB", 0;
+    char *path = out->data + parts->path;
+    size_t n_path = strcspn(path, "?"), n_rest = out->n_bytes - parts->path - n_path;
+    size_t kept = resolve_dots(path, n_path);
+    memmove(path + kept, path + n_path, n_rest + 1); /* with the NUL */
+    out->n_bytes = parts->path + kept + n_rest;
     return 1;
 }
 
