@@ -25,6 +25,21 @@ static bool equals(const char *s, size_t n, const char *word)
     return strlen(word) == n && strncasecmp(s, word, n) == 0;
 }
 
+/* "disallow /x": the blank, if there are just two words; else NULL. */
+static const char *between_two_words(const char *s, size_t n)
+{
+    trim(&s, &n);
+    size_t first = 0, last = n;
+    while (first < n && s[first] != ' ' && s[first] != '\t')
+        first++;
+    while (last > first && s[last - 1] != ' ' && s[last - 1] != '\t')
+        last--;
+    const char *rest = s + first;
+    size_t n_rest = last - first;
+    trim(&rest, &n_rest);
+    return first < n && n_rest == 0 ? s + first : NULL;
+}
+
 /* The next "key: value" line from *at on; false at the end. CR, LF and CRLF all end a line. */
 static bool next_line(const char *bytes, size_t n, size_t *at, struct line *out)
 {
@@ -35,11 +50,11 @@ static bool next_line(const char *bytes, size_t n, size_t *at, struct line *out)
         *at = to + 1;
         const char *hash = memchr(bytes + from, '#', to - from);
         size_t end = hash ? (size_t)(hash - bytes) : to;
-        const char *colon = memchr(bytes + from, ':', end - from);
-        if (!colon) continue;
+        const char *split = memchr(bytes + from, ':', end - from);
+        if (!split && !(split = between_two_words(bytes + from, end - from))) continue;
         out->key = bytes + from;
-        out->n_key = (size_t)(colon - out->key);
-        out->value = colon + 1;
+        out->n_key = (size_t)(split - out->key);
+        out->value = split + 1;
         out->n_value = end - (size_t)(out->value - bytes);
         trim(&out->key, &out->n_key);
         trim(&out->value, &out->n_value);
@@ -62,6 +77,25 @@ static bool names(const struct line *l, const char *token)
     return n > 0 && equals(l->value, n, token);
 }
 
+/* "*", also with words after it. */
+static bool is_for_all(const struct line *l)
+{
+    return l->n_value >= 1 && l->value[0] == '*' &&
+           (l->n_value == 1 || l->value[1] == ' ' || l->value[1] == '\t');
+}
+
+/* Keys with the spelling mistakes that other crawlers read, too. */
+static bool is_key(const struct line *l, const char *const *spellings)
+{
+    for (; *spellings; spellings++)
+        if (equals(l->key, l->n_key, *spellings)) return true;
+    return false;
+}
+
+static const char *const user_agent[] = {"user-agent", "useragent", "user agent", NULL};
+static const char *const disallow[] = {"disallow", "dissallow", "dissalow", "disalow",
+                                       "diasllow", "disallaw",  NULL};
+
 static int take_group(struct robots *r, const char *bytes, size_t n, const char *token, bool *found,
                       struct error *err)
 {
@@ -70,14 +104,14 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
     bool ours = false, in_agents = false;
     *found = false;
     while (next_line(bytes, n, &at, &l)) {
-        if (equals(l.key, l.n_key, "user-agent")) {
+        if (is_key(&l, user_agent)) {
             if (!in_agents) ours = false;
             in_agents = true;
-            if (token ? names(&l, token) : l.n_value == 1 && l.value[0] == '*') ours = *found = true;
+            if (token ? names(&l, token) : is_for_all(&l)) ours = *found = true;
             continue;
         }
         bool allow = equals(l.key, l.n_key, "allow");
-        if (allow || equals(l.key, l.n_key, "disallow")) {
+        if (allow || is_key(&l, disallow)) {
             in_agents = false;
             if (!ours || l.n_value == 0 || r->n_rules == ROBOTS_MAX_RULES || memchr(l.value, 0, l.n_value))
                 continue;
@@ -86,7 +120,7 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
             if (!pattern) return -1;
             r->rules[r->n_rules++] = (struct robots_rule){pattern, allow};
         } else if (equals(l.key, l.n_key, "crawl-delay")) {
-            in_agents = false;
+            /* Not in the RFC, so it ends no list of user agents either. */
             char number[32];
             double delay;
             if (!ours || l.n_value >= sizeof number) continue;
@@ -106,7 +140,8 @@ int robots_parse(struct robots *r, const char *bytes, size_t n, const char *toke
     bool found;
     *r = ROBOTS_EMPTY;
     if (n > ROBOTS_MAX_BYTES) n = ROBOTS_MAX_BYTES;
-    if (n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) bytes += 3, n -= 3;
+    for (const char *bom = "\xef\xbb\xbf"; *bom && n > 0 && *bytes == *bom; bom++) /* also a cut one */
+        bytes++, n--;
     if (take_group(r, bytes, n, token, &found, err)) return -1;
     return found ? 0 : take_group(r, bytes, n, NULL, &found, err);
 }
@@ -166,12 +201,21 @@ static bool matches(const char *pattern, const char *path)
     }
 }
 
+/* In bytes as they are sent: one that is not ASCII counts as its %XX. */
+static size_t length_of(const char *pattern)
+{
+    size_t n = 0;
+    for (; *pattern; pattern++)
+        n += (unsigned char)*pattern > 0x7e ? 3 : 1;
+    return n;
+}
+
 bool robots_allows(const struct robots *r, const char *path)
 {
     size_t longest = 0;
     bool allowed = true;
     for (size_t i = 0; i < r->n_rules; i++) {
-        size_t n = strlen(r->rules[i].pattern);
+        size_t n = length_of(r->rules[i].pattern);
         if (n < longest || (n == longest && allowed) || !matches(r->rules[i].pattern, path)) continue;
         longest = n;
         allowed = r->rules[i].allow;

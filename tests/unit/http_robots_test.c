@@ -48,6 +48,22 @@ static const struct robots_case cases[] = {
     {"User-agent: *\nnonsense\nDisallow: /p", "/p", false},
     {"User-agent: *\nDisallow: /p%", "/p%", false},
     {"User-agent: *\nDisallow: /fish*", "/fish", false},
+    {"User-agent: *\nCrawl-delay: 3\nUser-agent: b\nDisallow: /", "/a", false},
+    {"User-agent: b\nCrawl-delay: 3\nUser-agent: winnow\nDisallow: /", "/a", false},
+    {"User-agent: * all of you\nDisallow: /", "/a", false},
+    {"User-agent: *bot\nDisallow: /", "/a", true},
+    {"useragent: *\nDisallow: /", "/a", false},
+    {"user agent: *\nDisallow: /", "/a", false},
+    {"User-agent: *\ndissallow: /", "/a", false},
+    {"User-agent: *\nDisalow: /", "/a", false},
+    {"User-agent *\nDisallow /p", "/p", false},
+    {"User-agent *\nDisallow \t /p \n", "/p", false},
+    {"User-agent: *\nDisallow /p /q", "/p", true}, /* more than two words are no line */
+    {"\xef\xbbUser-agent: *\nDisallow: /", "/a", false},
+    {"\xef\x11User-agent: *\nDisallow: /", "/a", true},
+    {"User-agent: *\nDisallow: /x/page\nAllow: /x/\xe3\x83\x84", "/x/%E3%83%84", true},
+    {"User-agent: *\nAllow: /p/q\nDisallow: /p/\xe3\x83\x84", "/p/%E3%83%84", false},
+    {"User-agent: *\nDisallow: /x/\xe3\x83\x84\nAllow: /x/*4", "/x/%e3%83%84", false},
 };
 
 int main(void)
