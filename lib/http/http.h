@@ -80,7 +80,8 @@ struct http_transfer {
     const char *url;                               /* canonical */
     const char *if_none_match, *if_modified_since; /* NULL for none */
     uint64_t body_limit;                           /* 0: limits.body_bytes */
-    void *token;                                   /* the caller's, as are the next two, 0 at first */
+    bool cut_at_limit; /* a longer body is cut there (HTTP_FAILED_TOO_LARGE), even an announced one */
+    void *token;       /* the caller's, as are the next two, 0 at first */
     uint32_t slot;
     size_t n_saved;
 
@@ -154,6 +155,8 @@ void http_forget(struct http_engine *e, struct http_transfer *t);
  * give it back to be used again (from the engine's thread).
  */
 uint8_t *http_take_body(struct http_transfer *t, size_t *capacity);
+/* In `done`: the body becomes this one, which the transfer owns from now on. */
+void http_replace_body(struct http_transfer *t, uint8_t *body, size_t n_bytes, size_t capacity);
 void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity);
 
 /* Ends a wait in http_engine_step, or the next one. From any thread. */

@@ -9,7 +9,10 @@
 #include "base/mem.h"
 #include "http_engine.h"
 
-static bool is_plain_success(const struct http_headers *h) { return h->status == 200 || h->status == 206; }
+static bool is_plain_success(const struct http_headers *h)
+{
+    return h->status == 200 || h->status == 203 || h->status == 206;
+}
 
 static void ask_caller(struct http_transfer_state *s)
 {
@@ -55,9 +58,11 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
         s->n_drained += n;
         return s->n_drained > HTTP_DRAIN_BYTES ? CURL_WRITEFUNC_ERROR : n;
     }
+    size_t n_given = n;
     if (n > s->limit || t->n_body > s->limit - n) {
         s->too_large = true;
-        return CURL_WRITEFUNC_ERROR;
+        if (!t->cut_at_limit) return CURL_WRITEFUNC_ERROR;
+        n = s->limit - t->n_body;
     }
     if (t->n_body + n > s->capacity) {
         /* The oldest transfer is never paused: it can always end and give its memory back. */
@@ -83,7 +88,7 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
         ask_caller(s);
         if (!t->wanted) s->n_drained = t->n_body;
     }
-    return n;
+    return n < n_given ? CURL_WRITEFUNC_ERROR : n;
 }
 
 size_t http_answer_header(char *line, size_t each, size_t n, void *user)
@@ -103,7 +108,7 @@ size_t http_answer_header(char *line, size_t each, size_t n, void *user)
         return CURL_WRITEFUNC_ERROR;
     }
     if (t->headers.ended && is_plain_success(&t->headers) && t->headers.content_bytes > 0 &&
-        (uint64_t)t->headers.content_bytes > s->limit) {
+        (uint64_t)t->headers.content_bytes > s->limit && !t->cut_at_limit) {
         s->too_large = true;
         return CURL_WRITEFUNC_ERROR;
     }
@@ -138,9 +143,7 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
     case CURLE_PARTIAL_FILE: return HTTP_FAILED_TRUNCATED;
     case CURLE_RECV_ERROR:
     case CURLE_HTTP2_STREAM:
-    case CURLE_HTTP2:
-        return t->headers.status == 200 || t->headers.status == 206 ? HTTP_FAILED_TRUNCATED
-                                                                    : HTTP_FAILED_RESET;
+    case CURLE_HTTP2: return is_plain_success(&t->headers) ? HTTP_FAILED_TRUNCATED : HTTP_FAILED_RESET;
     case CURLE_SEND_ERROR:
     case CURLE_GOT_NOTHING:
     case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, or no HTTP at all */

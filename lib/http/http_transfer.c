@@ -69,6 +69,7 @@ static int easy_prepare(struct http_transfer_state *s, struct error *err)
     SET(CURLOPT_OPENSOCKETFUNCTION, http_open_socket);
     SET(CURLOPT_OPENSOCKETDATA, s);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_PATH_AS_IS, 1L);     /* it is canonical, and judged by robots.txt as it is */
     SET(CURLOPT_FOLLOWLOCATION, 0L); /* every hop comes back to the caller, who checks it */
     SET(CURLOPT_USERAGENT, o->user_agent);
     SET(CURLOPT_PROXY, o->proxy ? o->proxy : "");
@@ -167,6 +168,14 @@ uint8_t *http_take_body(struct http_transfer *t, size_t *capacity)
     t->body = NULL;
     t->n_body = t->state->capacity = 0;
     return body;
+}
+
+void http_replace_body(struct http_transfer *t, uint8_t *body, size_t n, size_t capacity)
+{
+    free(t->body);
+    t->body = body;
+    t->n_body = n;
+    t->state->capacity = capacity; /* no longer in flight, so not in held_bytes */
 }
 
 void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/http_decode.h"
 #include "http/http_url.h"
 #include "outcome.h"
 
@@ -55,6 +56,7 @@ static int start_robots(struct fetch *f, uint32_t host, const char *url, unsigne
     t->url = q->url;
     t->token = q;
     t->body_limit = ROBOTS_MAX_BYTES;
+    t->cut_at_limit = true;
     address_enter(&f->schedule, n_redirects == 0 ? host : NO_INDEX, t);
     int started = http_start(f->engine, t, err);
     if (started < 0) goto fail;
@@ -134,6 +136,38 @@ static void robots_failed(struct fetch *f, uint32_t host, enum http_outcome outc
         fetch_host_hold(f, host, wait);
 }
 
+/* A coding whose bytes could be anything, and which http_decode does not undo. */
+static bool coding_is_opaque(const char *encoding)
+{
+    static const char *const names[] = {"br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcasecmp(encoding, names[i]) == 0) return true;
+    return strchr(encoding, ',') != NULL;
+}
+
+/* A body came, the first ROBOTS_MAX_BYTES of it at most. What cannot be read is no permission. */
+static void robots_answered(struct fetch *f, uint32_t host, const struct http_transfer *t)
+{
+    const struct http_headers *h = &t->headers;
+    uint8_t *plain;
+    size_t n, capacity;
+    if (h->encoded && http_can_decode(h->encoding, t->body, t->n_body)) {
+        enum http_decoded d =
+            http_decode(t->body, t->n_body, ROBOTS_MAX_BYTES, &plain, &n, &capacity, f->err);
+        if (d == HTTP_DECODE_FAILED)
+            fetch_abort(f);
+        else if (d == HTTP_DECODE_DAMAGED && t->outcome == HTTP_ANSWERED)
+            robots_failed(f, host, HTTP_FAILED_OTHER, -1);
+        else
+            robots_known(f, host, (const char *)plain, n);
+        free(plain);
+    } else if (h->encoded && coding_is_opaque(h->encoding)) {
+        robots_failed(f, host, HTTP_FAILED_OTHER, -1);
+    } else {
+        robots_known(f, host, (const char *)t->body, t->n_body);
+    }
+}
+
 static void robots_done(struct fetch *f, struct http_transfer *t)
 {
     struct robots_request *q = t->token;
@@ -146,10 +180,10 @@ static void robots_done(struct fetch *f, struct http_transfer *t)
         /* nothing is known, and it is asked again if anything is */
     } else if (outage_defers(f, host, NO_INDEX, t)) {
         h->robots_state = ROBOTS_ASKING; /* until it is known whose failure that was */
-    } else if ((t->outcome == HTTP_ANSWERED || t->outcome == HTTP_FAILED_TRUNCATED) && status == 200) {
-        robots_known(f, host, (const char *)t->body, t->n_body);
-    } else if (t->outcome == HTTP_FAILED_TOO_LARGE && status == 200) {
-        robots_known(f, host, (const char *)t->body, t->n_body); /* the first 500 KiB count */
+    } else if ((t->outcome == HTTP_ANSWERED || t->outcome == HTTP_FAILED_TRUNCATED ||
+                t->outcome == HTTP_FAILED_TOO_LARGE) &&
+               (status == 200 || status == 203)) {
+        robots_answered(f, host, t);
     } else if (t->outcome == HTTP_ANSWERED && status >= 300 && status < 400 && t->redirect_url) {
         struct text url = TEXT_EMPTY;
         struct http_url_parts parts;
@@ -240,10 +274,13 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
 bool fetch_accept_headers(void *context, const struct http_transfer *t)
 {
     const struct fetch *f = context;
-    if (!token_is_entry(t->token)) return t->headers.status == 200;
-    if (t->headers.status != 200 && t->headers.status != 206) return false;
-    if (t->headers.encoded || (t->headers.no_ai && !f->opt->ignore_robots)) return false;
-    return picture_kind_kept(picture_kind_of(t->body, t->n_body));
+    const struct http_headers *h = &t->headers;
+    bool whole = h->status == 200 || h->status == 203;
+    if (!token_is_entry(t->token)) return whole;
+    if ((!whole && h->status != 206) || (h->no_ai && !f->opt->ignore_robots)) return false;
+    /* Object stores leave codings behind that are none ("aws-chunked"): the bytes decide. */
+    return picture_kind_kept(picture_kind_of(t->body, t->n_body)) ||
+           (whole && h->encoded && http_can_decode(h->encoding, t->body, t->n_body));
 }
 
 static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
@@ -295,16 +332,42 @@ broken:
     fetch_abort(f);
 }
 
+/* Undoes a coding that nobody asked for. false: it could not be, as *o says, or the run ends. */
+static bool decode_body(struct fetch *f, struct http_transfer *t, struct outcome *o)
+{
+    uint8_t *plain;
+    size_t n, capacity;
+    enum http_decoded d = http_decode(t->body, t->n_body, f->opt->max_bytes, &plain, &n, &capacity, f->err);
+    if (d == HTTP_DECODED) {
+        http_replace_body(t, plain, n, capacity);
+        return true;
+    }
+    if (d == HTTP_DECODE_FAILED) fetch_abort(f);
+    free(plain);
+    o->reason = d == HTTP_DECODE_TOO_LARGE ? REASON_TOO_LARGE : REASON_ENCODED;
+    o->detail = d == HTTP_DECODE_TOO_LARGE ? "" : t->headers.encoding;
+    return false;
+}
+
 static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
-    struct outcome o = {.status = 200};
+    struct outcome o = {.status = t->headers.status};
     enum picture_kind kind = t->n_body ? picture_kind_of(t->body, t->n_body) : PICTURE_UNKNOWN;
     char detail[80];
+    bool refused = t->headers.no_ai && !f->opt->ignore_robots;
+    if (!refused && t->wanted && t->headers.encoded && !picture_kind_kept(kind)) {
+        if (!decode_body(f, t, &o)) {
+            fetch_fail(f, index, &o, t);
+            return;
+        }
+        t->headers.encoded = false;
+        kind = t->n_body ? picture_kind_of(t->body, t->n_body) : PICTURE_UNKNOWN;
+    }
     o.detail = picture_kind_name(kind);
-    if (t->headers.no_ai && !f->opt->ignore_robots) {
+    if (refused) {
         o.reason = REASON_X_ROBOTS_TAG;
         o.detail = t->headers.no_ai_directive;
-    } else if (t->headers.encoded) {
+    } else if (t->headers.encoded && !picture_kind_kept(kind)) {
         o.reason = REASON_ENCODED;
         o.detail = t->headers.encoding;
     } else if (t->n_body == 0) {
@@ -338,7 +401,7 @@ static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
     bool busy = status == 429 || status >= 500;
     f->counts.n_answers++;
     if (!busy) fetch_host_good(f, host);
-    if (status == 200 || status == 206) {
+    if (status == 200 || status == 203 || status == 206) {
         answer_200(f, index, t);
     } else if (status == 304 && e->stored) {
         fetch_unchanged(f, index, t);

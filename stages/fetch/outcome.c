@@ -241,10 +241,10 @@ static void stored(struct fetch *f, struct write_job *job)
     e->hash = job->hash;
     e->bytes = (uint32_t)job->n_body;
     e->kind = (uint8_t)job->kind;
-    e->status = 200;
+    e->status = job->headers.status == 203 ? 203 : 200; /* 206: a whole one, in two parts */
     fill(&r, f, e, &job->headers, job->url, job->n_body);
     r.event = same ? JOURNAL_SAME : JOURNAL_OK;
-    r.status = 200;
+    r.status = e->status;
     r.hash = job->hash;
     r.kind = job->kind;
     r.fetched_at = e->fetched_at;

@@ -110,7 +110,9 @@ static struct partial *part_of(const struct http_transfer *t)
     struct error ignored = {0};
     const struct http_headers *h = &t->headers;
     uint64_t whole = 0;
-    if (!t->decided || !t->wanted || t->n_body < PARTIAL_MIN_BYTES || (h->status != 200 && h->status != 206))
+    if (!t->decided || !t->wanted || t->n_body < PARTIAL_MIN_BYTES ||
+        (h->status != 200 && h->status != 206) ||
+        !picture_kind_kept(picture_kind_of(t->body, t->n_body))) /* compressed: it cannot be continued */
         return NULL;
     const char *validator = http_headers_strong_validator(h);
     if (!*validator && t->resumed && http_headers_same_version(h, t->if_range))
@@ -205,7 +207,8 @@ void partial_after(struct fetch *f, uint32_t index, struct http_transfer *t)
     struct partial *p = broke_off ? part_of(t) : NULL;
     if (p)
         save(f, index, p, true);
-    else if (t->outcome == HTTP_ANSWERED && (t->headers.status == 200 || t->headers.status == 206))
+    else if (t->outcome == HTTP_ANSWERED &&
+             (t->headers.status == 200 || t->headers.status == 203 || t->headers.status == 206))
         forget_in_memory(&f->partials, e->hop); /* the writer removes the file when the picture is safe */
     else if (!says_nothing(t) || partial_refused(t))
         partial_drop(f, index);

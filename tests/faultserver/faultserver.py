@@ -488,6 +488,32 @@ def do_bomb(q):         # 100 MiB in 100 KB, though compression was not asked fo
     q.answer(200, bomb, "Content-Encoding: gzip")
 
 
+def packed(body, how):
+    if how == "raw":            # deflate as some servers understand it
+        z = zlib.compressobj(9, zlib.DEFLATED, -15)
+    else:
+        z = zlib.compressobj(9, zlib.DEFLATED, 31 if how == "gzip" else 15)
+    return z.compress(body) + z.flush()
+
+
+def do_coded(q):        # /coded/NAME/HOW/x: that Content-Encoding over gzip, zlib, raw, plain, cut or html bytes
+    name, how = q.path.split("/")[2:4]
+    body = jpeg(q.path, 30000)
+    if how == "cut":
+        body = packed(body, "gzip")[:9000]
+    elif how == "html":
+        body = packed(b"<!doctype html><title>x</title>" * 100, "gzip")
+    elif how == "twice":        # two members
+        body = packed(body[:9000], "gzip") + packed(body[9000:], "gzip")
+    elif how != "plain":
+        body = packed(body, how)
+    q.answer(200, body, "Content-Encoding: " + name, type="image/jpeg")
+
+
+def do_nonauth(q):      # a proxy that changed something says 203
+    q.answer(203, jpeg(q.path, 3000), type="image/jpeg")
+
+
 def do_bighead(q):      # 10 MB of header lines
     q.raw(b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n")
     for i in range(10000):
@@ -571,6 +597,18 @@ def robots_txt(q):
         redirect(q, "/robots.txt")
     elif mode == "rules":
         robots_rules(q)
+    elif mode == "gzip":
+        q.answer(200, packed(b"User-agent: *\nDisallow: /private/\n", "gzip"), "Content-Encoding: gzip", type="text/plain")
+    elif mode == "broken":
+        q.answer(200, packed(b"User-agent: *\nAllow: /\n" + noise("r", 9000), "gzip")[:500], "Content-Encoding: gzip", type="text/plain")
+    elif mode == "br":
+        q.answer(200, b"\x0b\x02\x80abcde\x03", "Content-Encoding: br", type="text/plain")
+    elif mode == "odd":
+        q.answer(200, b"User-agent: *\nDisallow: /private/\n", "Content-Encoding: utf-8", type="text/plain")
+    elif mode == "long":
+        q.answer(200, b"User-agent: *\nDisallow: /private/\n" + b"# filler\n" * 80000, type="text/plain")
+    elif mode == "longgzip":
+        q.answer(200, packed(b"User-agent: *\nDisallow: /private/\n" + b"# filler\n" * 80000, "gzip"), "Content-Encoding: gzip", type="text/plain")
     elif mode in ("500", "429"):
         q.answer(int(mode), b"busy", type="text/plain")
     else:

@@ -42,7 +42,19 @@ htmljpeg/a.jpg html-page
 avif/a.jpg unsupported-format
 heic/a.jpg unsupported-format
 gone/a.jpg placeholder
-bomb/a.jpg content-encoding
+bomb/a.jpg too-large
+coded/gzip/gzip/a.jpg jpeg
+coded/x-gzip/gzip/b.jpg jpeg
+coded/gzip/twice/c.jpg jpeg
+coded/deflate/zlib/d.jpg jpeg
+coded/deflate/raw/e.jpg jpeg
+coded/gzip/plain/f.jpg jpeg
+coded/aws-chunked/plain/g.jpg jpeg
+coded/utf-8/plain/h.jpg jpeg
+coded/gzip/cut/i.jpg content-encoding
+coded/gzip/html/j.jpg html-page
+coded/br/raw/k.jpg content-encoding
+nonauth/a.jpg jpeg
 bighead/a.jpg headers-too-large
 garbage/a.jpg reset
 to/ok/c.jpg jpeg
@@ -88,6 +100,11 @@ for p in cutonce/a.jpg cutonce-norange/a.jpg weakcut/a.jpg wrongrange/a.jpg clos
     same_picture "$U/$p" "/$p"
     ok $? "$p is whole, byte for byte"
 done
+for p in coded/gzip/gzip/a.jpg coded/gzip/twice/c.jpg coded/deflate/zlib/d.jpg coded/deflate/raw/e.jpg coded/aws-chunked/plain/g.jpg; do
+    same_picture "$U/$p" "/$p" 30000
+    ok $? "$p: the bytes of the picture"
+done
+is "$(awk -F'\t' -v u="$U/nonauth/a.jpg" 'NR == 1 { for (i = 1; i <= NF; i++) c[$i] = i; next } $1 == u { print $c["http_status"] }' out.tsv)" 203 "203 is an answer, and named"
 for p in newversion splice; do
     same_picture "$U/$p/a.jpg" "/$p/a.jpgnew"
     ok $? "$p: the new version, and nothing of the old one"
@@ -199,6 +216,15 @@ echo "$U/ok/r2.jpg" >robots
 # shellcheck disable=SC2086
 $FETCH $QUICK robots -o out.tsv --rejects rejects.tsv
 is "$(outcome "$U/ok/r2.jpg") $(asked /ok/r2.jpg)" "robots-unreachable 0" "an unreachable robots.txt means no"
+for mode in gzip odd long longgzip broken br; do
+    curl -s "$U/robots/$mode" >/dev/null
+    printf '%s\n' "$U/private/$mode.jpg" "$U/ok/$mode.jpg" "$U/ok/../private/$mode-dots.jpg" "$U/ok/%2e./private/$mode-2e.jpg" >robots
+    # shellcheck disable=SC2086
+    $FETCH $QUICK robots -o out.tsv --rejects rejects.tsv
+    case $mode in br | broken) no=robots-unreachable yes=$no ;; *) no=robots-txt yes=jpeg ;; esac
+    is "$(while read -r u; do outcome "$u"; done <robots | tr '\n' ' ')$(grep -c "/private/$mode" log)" "$no $yes $no $no 0" \
+        "robots.txt that comes $mode is read, or means no; dots hide nothing from it"
+done
 curl -s "$U/robots/none" >/dev/null
 seq -f "$U/ok/rate%g.jpg" 12 >rate; : >log
 # shellcheck disable=SC2086
