@@ -2,8 +2,8 @@
  * http_url.h: one spelling for an address, so that two spellings are fetched once, and its parts.
  * Only http and https. Canonical means: scheme and host in lower case, no default port, no fragment, "/" for
  * an empty path, dot segments ("/a/../b", also as %2e) resolved as a browser does, blanks, control bytes and
- * bytes above 126 of path and query as %XX. Nothing else is touched: servers may tell "%7E" from "~". Not a validator of host names; who is connected to is checked on the
- * socket (http_address.h).
+ * bytes above 126 of path and query as %XX. Nothing else is touched: servers may tell "%7E" from "~". Not a
+ * validator of host names; the socket is checked when it connects (http_address.h).
  */
 #ifndef WINNOW_HTTP_HTTP_URL_H
 #define WINNOW_HTTP_HTTP_URL_H
