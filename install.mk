@@ -30,7 +30,8 @@ install: all completions
 	$(INSTALL) -m 644 docs/man/winnow-formats.5 $(DESTDIR)$(man5)/winnow-formats.5
 	$(INSTALL) -m 644 $(BUILD)/completions/winnow.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/winnow
 	$(INSTALL) -m 644 $(BUILD)/completions/_winnow $(DESTDIR)$(prefix)/share/zsh/site-functions/_winnow
-	$(INSTALL) -m 644 README.md LICENSE NOTES.md docs/*.md $(DESTDIR)$(prefix)/share/doc/winnow/
+	$(INSTALL) -m 644 README.md LICENSE CONTRIBUTING.md NOTES.md $(DESTDIR)$(prefix)/share/doc/winnow/
+	cp -r docs $(DESTDIR)$(prefix)/share/doc/winnow/
 ## uninstall: remove what install put under prefix
 uninstall:
 	rm -rf $(DESTDIR)$(prefix)/bin/winnow $(DESTDIR)$(libexec) $(DESTDIR)$(share) $(DESTDIR)$(man1)/winnow.1 \
