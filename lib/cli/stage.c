@@ -75,7 +75,7 @@ static int over_limit(const char *limit, const struct stage_counts *n)
         say("", err.text);
         return -1;
     }
-    return (double)n->n_rejected > (share ? value / 100 * (double)n->n_read : value);
+    return (double)n->n_rejected > (share ? value * (double)n->n_read / 100 : value) * (1 + 1e-12);
 }
 
 int stage_end(int rc, const struct error *err, const struct stage_counts *counts,

@@ -281,11 +281,14 @@ static bool met(const struct gate *g, const struct gate_check *c)
     double bound = g->relative ? c->old_value + g->number : g->number;
     if (isnan(c->new_value) || isnan(bound)) /* undefined before and after: a slice without negatives */
         return isnan(c->new_value) && isnan(bound) && g->relative;
+    /* 0.7 is old - 0.1 for an old 0.8, although 0.8 - 0.1 is not 0.7 in binary. */
+    double above = c->new_value - bound,
+           rounding = g->relative && g->number != 0 ? 1e-12 * fmax(1, fabs(bound)) : 0;
     switch (g->op) {
-    case GATE_AT_LEAST: return c->new_value >= bound;
-    case GATE_AT_MOST: return c->new_value <= bound;
-    case GATE_ABOVE: return c->new_value > bound;
-    case GATE_BELOW: return c->new_value < bound;
+    case GATE_AT_LEAST: return above >= -rounding;
+    case GATE_AT_MOST: return above <= rounding;
+    case GATE_ABOVE: return above > rounding;
+    case GATE_BELOW: return above < -rounding;
     case GATE_NO_WORSE: break;
     }
     bool worse = lower_is_better(g->metric) ? c->new_value > c->old_value : c->new_value < c->old_value;

@@ -83,7 +83,7 @@ must() { # code, words, command...
     shift 2
     "$@" >"$T/out" 2>"$T/err"
     local got=$?
-    [ $got = "$code" ] && grep -q "$words" "$T/err"
+    [ $got = "$code" ] && grep -q -e "$words" "$T/err"
     ok $? "exit $code, '$words' ($got: $(head -c 160 "$T/err"))"
 }
 sed '2s/class_[0-9]/zebra/' "$T/m.tsv" >"$T/zebra.tsv"
