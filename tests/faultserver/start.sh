@@ -1,14 +1,6 @@
 # To be sourced by suites: starts the fault server in TMPDIR and defines what they all use. Sets PLAIN, INTERNAL, TLS (ports), U.
 # shellcheck shell=bash disable=SC2034
 FETCH=$BIN/fetch
-n=0
-ok() {      # ok STATUS TEXT
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi
-}
-is() {      # is GOT WANTED TEXT
-    if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "#   got '$1', wanted '$2'"; fi
-}
 cd "$TMPDIR" || exit 2
 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost \
     -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null
@@ -25,7 +17,7 @@ outcome() {
     awk -F'\t' -v u="$1" 'FNR == 1 { for (i = 1; i <= NF; i++) c[FILENAME, $i] = i; next }
         $1 == u { print FILENAME == "out.tsv" ? $c[FILENAME, "format"] : $c[FILENAME, "reject_reason"]; exit }' out.tsv rejects.tsv
 }
-path() { awk -F'\t' -v u="$1" 'NR == 1 { for (i = 1; i <= NF; i++) c[$i] = i; next } $1 == u { print $c["path"] }' out.tsv; }
+path() { cell out.tsv "$1" path; }
 # The bytes that the server gives for a path.
 picture() { python3 - "$1" "${2:-50000}" <<'P'
 import hashlib, sys

@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
 # classify as a service: an inbox that is written to while it is watched, signals, a killed watcher.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 T=$TMPDIR
 model=$TOP/tests/fixtures/tiny-net/tfjs-float32 pictures=$TOP/tests/formats/pictures
-wait_for() { for _ in $(seq 300); do eval "$1" && return 0; sleep 0.1; done; return 1; }
 mkdir "$T/in" "$T/out"
 cp "$pictures/a.png" "$T/in/before.png"
 "$BIN/classify" --model "$model" --watch "$T/in" --hand-off "$T/out" --format json -o "$T/log" 2>"$T/err" &
@@ -72,5 +69,4 @@ head -c 90 "$pictures/a.png" >"$T/s-9.png"
 "$BIN/classify" --model "$model" --device ref -j 8 --batch 7 --rejects "$T/r2" "$T"/s-*.png -o "$T/o2"
 cmp "$T/o1" "$T/o2" && cmp "$T/r1" "$T/r2" && [ "$(wc -l <"$T/o1")" = 23 ]
 ok $? "one thread and eight, batches of one and seven: the same bytes"
-echo "1..$n"
-exit $bad
+done_testing

@@ -7,18 +7,17 @@
 #   rejects.tsv  expected --rejects rejects.tsv  }
 #   exit         expected exit status
 # UPDATE=1 rewrites the expected files, to be read as a diff. CASES='fetch/*' picks some.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cases=$TOP/tests/cli
 export PATH=$BIN:$PATH LC_ALL=C.UTF-8
-n=0 bad=0
+seen=
 for case in "$cases"/*/*/; do
     name=${case#"$cases"/}
     name=${name%/}
     [ -f "$case/cmd" ] || continue
     # shellcheck disable=SC2254
     case $name in ${CASES:-*}) ;; *) continue ;; esac
-    n=$((n + 1))
-    work=$TMPDIR/case-$n
+    seen=1 work=$TMPDIR/case/$name
     mkdir -p "$work"
     tar -C "$case" --exclude=./out.tsv --exclude=./stderr --exclude=./rejects.tsv --exclude=./exit -cf - . | tar -C "$work" -xf -
     input=/dev/null
@@ -47,15 +46,10 @@ for case in "$cases"/*/*/; do
         [ -f "$work/rejects.tsv" ] || : >"$work/rejects.tsv"
         compare "$case/rejects.tsv" "$work/rejects.tsv" rejects
     fi
-    if [ -z "$why" ]; then
-        echo "ok $n - $name"
-    else
-        echo "not ok $n - $name: $why"
-        bad=1
-    fi
+    [ -z "$why" ]
+    ok $? "$name${why:+: $why}"
     chmod -R u+w "$work" 2>/dev/null
     rm -rf "$work"
 done
-[ $n -gt 0 ] || { n=1; bad=1; echo "not ok 1 - no case found"; }
-echo "1..$n"
-exit $bad
+[ -n "$seen" ] || ok 1 "no case found"
+done_testing

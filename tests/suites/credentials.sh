@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Passwords are never written down: user:password in addresses (of a list, of a redirect), the proxy's, and what the pipeline logs.
-set -u
+. "$(dirname "$0")/../tap.sh"
 . "$TOP/tests/faultserver/start.sh"
 # Files that hold a word, but for those named after it.
 holds() { # WORD FILE...
@@ -76,4 +76,4 @@ make -f "$TOP/pipelines/installed.mk" BIN="$BIN" SETTINGS=my.conf dataset-facts 
 [ $? != 0 ] && grep -q 'fetch' said
 ok $? "make shows that fetch ran and failed"
 is "$(holds geheim6 said run)" "" "but not its flags"
-echo "1..$n"
+done_testing

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # A week of nights: a source server that changes, faked dates, a gate that holds, a server that is away, a run already at work.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; sed 's/^/#   /' "$work/out" 2>/dev/null | tail -12; fi; }
 work=$TMPDIR/cron
+evidence "$work/out"
 mkdir -p "$work/web/www" "$work/lists"
 export BIN
 unset MAKEFLAGS MAKELEVEL
@@ -12,7 +11,7 @@ unset MAKEFLAGS MAKELEVEL
 export MAKE="make BUILD=$BUILD BIN=$BIN"
 
 python3 tests/tools/make_pictures.py "$work/pictures" 30 11
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(free_port)
 serve() { # LABEL FROM TO: these pictures appear on the server and in the list
     for ((i = $2; i <= $3; i++)); do
         name=$1-$(printf '%03d' "$i").png
@@ -21,7 +20,7 @@ serve() { # LABEL FROM TO: these pictures appear on the server and in the list
     done
 }
 for label in stripes discs noise; do serve $label 0 14; done
-pipelines/demo/serve start "$work/web" "$port" || { echo "not ok 1 - the web server starts"; echo "1..1"; exit 1; }
+pipelines/demo/serve start "$work/web" "$port" || { ok 1 "the web server starts"; done_testing; }
 trap 'pipelines/demo/serve stop "$work/web"' EXIT
 conf() { # GATES
     cat >"$work/my.conf" <<CONF
@@ -124,5 +123,4 @@ echo 'CLASSES_CHANGED = publish' >>"$work/my.conf"
 night 9
 [ $status = 0 ] && [ "$(published)" != "$night7" ] && grep -q 'published without a comparison' "$work/out"
 ok $? "told to publish, it does, and says that nothing was compared (status $status)"
-echo "1..$n"
-exit $bad
+done_testing

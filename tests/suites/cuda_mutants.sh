@@ -5,15 +5,11 @@
 # complaint of the stand-ins, or by dying. A bug that no test sees is a test that is missing.
 # A mutant is five lines: what it is, which test program (and part), which file of lib/tensor/cuda, the text that is there once, and what
 # takes its place. ONLY='wrong-*' runs some of them.
-set -u
-n=0 failed=0
-say() { n=$((n + 1)); echo "$1 $n - $2"; case $1 in not*) failed=1 ;; esac; }
-finish() { echo "1..$n"; exit $failed; }
-skip() { echo "ok 1 - planted bugs in the CUDA backend # SKIP $1"; echo 1..1; exit 0; }
+. "$(dirname "$0")/../tap.sh"
 
 env=$BUILD/fakecuda/plugin.env
-[ -f "$env" ] && [ -f "$BIN/winnow-cuda.so" ] || skip "built without CUDA"
-case $BUILD in *asan* | *ubsan* | *tsan*) skip "not under a sanitizer: a plug-in built by hand" ;; esac
+[ -f "$env" ] && [ -f "$BIN/winnow-cuda.so" ] || skip_all "planted bugs in the CUDA backend" "built without CUDA"
+case $BUILD in *asan* | *ubsan* | *tsan*) skip_all "planted bugs in the CUDA backend" "not under a sanitizer: a plug-in built by hand" ;; esac
 # shellcheck disable=SC1090
 . "$env"
 cd "$TOP" || exit 1
@@ -51,10 +47,10 @@ run_test() {
 # Unchanged, the tests pass: else a mutant proves nothing.
 # shellcheck disable=SC2086
 if link "$plugin_objects" && run_test 'cuda_ops_test fp32'; then
-    say ok "without a planted bug the test passes"
+    ok 0 "without a planted bug the test passes"
 else
-    say 'not ok' "without a planted bug the test passes"
-    finish
+    ok 1 "without a planted bug the test passes"
+    done_testing
 fi
 
 for mutant in tests/mutants/*.mutant; do
@@ -63,7 +59,7 @@ for mutant in tests/mutants/*.mutant; do
     case $name in ${ONLY:-*}) ;; *) continue ;; esac
     what=$(field what "$mutant") test=$(field test "$mutant") file=$(field file "$mutant")
     if ! plant "$(field from "$mutant")" "$(field to "$mutant")" "lib/tensor/cuda/$file" "$work/$file"; then
-        say 'not ok' "$name: the text that it changes is in $file once"
+        ok 1 "$name: the text that it changes is in $file once"
         continue
     fi
     objects=
@@ -72,13 +68,13 @@ for mutant in tests/mutants/*.mutant; do
     done
     # shellcheck disable=SC2086
     if ! $plugin_cc $plugin_cflags -w -DWINNOW_VERSION='"mutant"' -c -o "$work/mutant.o" "$work/$file" 2>"$work/log" || ! link "$objects"; then
-        say 'not ok' "$name: builds"
+        ok 1 "$name: builds"
         continue
     fi
     if run_test "$test"; then
-        say 'not ok' "$name: $what: $test did not notice"
+        ok 1 "$name: $what: $test did not notice"
     else
-        say ok "$name: $what: $(grep -m1 '^not ok' "$work/log" | cut -c1-160 || true)"
+        ok 0 "$name: $what: $(grep -m1 '^not ok' "$work/log" | cut -c1-160 || true)"
     fi
 done
-finish
+done_testing

@@ -1,11 +1,7 @@
 #!/usr/bin/env bash
 # train on the CUDA backend from the outside: what it says without a GPU (the real libraries, where they are), and on the stand-ins both
 # phases against the plain loops, a run killed and taken up again, two GPUs, --batch auto, --precision.
-set -u
-n=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
-is() { if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "# got: $1"; echo "# want: $2"; fi; }
-has() { case $1 in *"$2"*) ok 0 "$3" ;; *) ok 1 "$3"; echo "# got: $1" ;; esac }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 tiny=$TOP/tests/fixtures/tiny-net/tfjs-float32
 export WINNOW_CUDA_CACHE=$TMPDIR/algorithms.tsv
@@ -17,15 +13,14 @@ is "$status:$(echo "$out" | wc -l)" 69:1 "a build without CUDA: --device cuda en
 has "$out" "built without CUDA" "it says why"
 rm -rf z
 if [ ! -f "$BIN/winnow-cuda.so" ]; then
-    n=$((n + 1)); echo "ok $n - train on the CUDA backend # SKIP built without CUDA"; echo "1..$n"; exit 0
+    skip_all "train on the CUDA backend" "built without CUDA"
 fi
 cuda() { LD_LIBRARY_PATH=$BUILD/fakecuda "$BIN/train" --device cuda --threads 1 "$@"; }
 ref() { "$BIN/train" --device ref --threads 1 "$@"; }
 sums() { (cd "$1" && find . -type f ! -name lock ! -path './cache/*' ! -name log.tsv ! -name 'events*' -exec sha256sum {} + | sort -k2); }
-column() { awk -F'\t' -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$2"; }
-near() { paste <(column "$1" "$2") <(column "$1" "$3") | awk -v t="$4" '{ d = $1 - $2; if (d < 0) d = -d; if (!(d <= t * ($2 < 0 ? -$2 : $2) + 1e-9)) bad++; n++ } END { exit bad > 0 || n == 0 }'; }
+near() { paste <(column "$2" "$1") <(column "$3" "$1") | awk -v t="$4" '{ d = $1 - $2; if (d < 0) d = -d; if (!(d <= t * ($2 < 0 ? -$2 : $2) + 1e-9)) bad++; n++ } END { exit bad > 0 || n == 0 }'; }
 if LD_LIBRARY_PATH='' "$BIN/train" --list-devices | grep -q '^cuda	yes'; then
-    n=$((n + 1)); echo "ok $n - --device cuda without a GPU # SKIP there is one"
+    skip "--device cuda without a GPU" "there is one"
 else
     out=$(LD_LIBRARY_PATH='' "$BIN/train" --device cuda --shards x --base y --out z 2>&1); status=$?
     is "$status:$(echo "$out" | wc -l)" 69:1 "the real libraries and no GPU: 69 and one line ($out)"
@@ -77,4 +72,4 @@ has "$(FAKECUDA_MEMORY=1000000 cuda --shards set --base "$tiny" --out small --ep
 cuda --shards set --base "$tiny" --out bf16 --epochs 3 --batch 16 --precision bf16
 ok $? "bf16"
 near train_loss bf16/log.tsv head-ref/log.tsv 0.03; ok $? "stays within 3 % of float32"
-echo "1..$n"
+done_testing

@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # hash-dedup with --delete, --quarantine, --hardlink and a manifest that brings hashes that are not, or no more, those of the files: no file goes
 # that is not proven equal to the one that stays, each refusal says why (and the exit status 1 that there was one), and the rest of the work is done.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 yes abcdefg | head -c 300000 >bytes
 fresh() { # a, b: the same bytes and their hash; the others claim that hash
@@ -124,5 +122,4 @@ fresh
 "$BIN/hash-dedup" --root p --delete --log nowhere/log.tsv -o out.tsv m.tsv 2>err
 [ $? = 73 ] && [ -e p/b ]
 ok $? "no log, no deletion: $(cut -c1-80 err)"
-echo "1..$n"
-exit $bad
+done_testing

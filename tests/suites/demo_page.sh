@@ -1,14 +1,11 @@
 #!/usr/bin/env bash
 # The demo page: what export puts together, and a real Chromium that is driven by keyboard over it.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
 T=$TMPDIR
 export NPM=$TOP/build/npm
 if [ ! -d "$NPM/node_modules/playwright-core" ] || [ ! -d "$NPM/node_modules/nsfwjs" ] || ! { [ -x "${CHROMIUM:-/usr/bin/chromium}" ]; }; then
-    echo "ok 1 - the demo page # SKIP no npm packages or no Chromium: ./bootstrap check"
-    echo "1..1"
-    exit 0
+    skip_all "the demo page" "no npm packages or no Chromium: ./bootstrap check"
 fi
 {
     pipelines/base-weights/run "$T/base" &&
@@ -18,9 +15,8 @@ fi
             --title 'Tiny & <i>quick</i>' --date 2026-01-02 -o "$T/site"
 } 2>"$T/err"
 code=$?
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 ok $code "the page is made $(head -c 300 "$T/err")"
-[ $code = 0 ] || { echo "1..1"; exit 1; }
+[ $code = 0 ] || done_testing
 mkdir "$T/pictures" "$T/out" "$T/again"
 for p in mate_freshflower mate_ladybird oc_cavallo_architetto_franc_05; do cp "tests/fixtures/inception_v3/$p.png" "$T/pictures/"; done
 timeout 300 node tests/formats/page.cjs "$T/site" "$T/pictures" "$T/out" >"$T/page.tap" 2>"$T/page.err"
@@ -44,7 +40,6 @@ node -e '
     process.exit(n === 3 && most < 1e-4 ? 0 : 1);' "$T/out/page-scores.json" "$T/scores.tsv" >"$T/most" 2>&1
 ok $? "scores as classify's: $(cat "$T/most")"
 name=$(cat "$T/out/report-of.txt" 2>/dev/null)
-column() { awk -F'\t' -v want="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == want) c = i; next } { print $c; exit }' "$1"; }
 id=$(awk -F'\t' -v name="$name" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } index($at["path"], name) { print $at["xxh128"] }' "$T/scores.tsv")
 [ -n "$id" ] && [ "$(column "$T/out/report.tsv" id)" = "$id" ]
 ok $? "the report's id is the content hash"
@@ -79,5 +74,4 @@ ok $? "made again it is the same, byte for byte"
 grep -rnIoE "https?://[a-z0-9.]+" web/demo | grep -v 'http://www.w3.org$' >"$T/hosts"
 [ ! -s "$T/hosts" ]
 ok $? "the page's own files name no other host $(head -n 1 "$T/hosts")"
-echo "1..$n"
-exit $bad
+done_testing

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # --device, as a user meets it: what is there, what is not, what is broken.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 classify() { "$BIN/classify" --no-sandbox --model "$TOP/tests/fixtures/tiny-net/tfjs-float32" "$@" "$TOP/tests/formats/pictures/a.png" 2>err; }
 refused() { # STATUS SENTENCE OPTION...
@@ -32,7 +30,6 @@ if [ -f other/winnow-cuda.so ]; then
     export WINNOW_PLUGIN_DIR=$PWD/other
     refused 69 "device 'cuda': '.*/other/winnow-cuda.so' is not a backend of this version" --device cuda
 else
-    ok 0 "another plug-in under that name # SKIP built without MPI"
+    skip "another plug-in under that name" "built without MPI"
 fi
-echo "1..$n"
-exit $bad
+done_testing

@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
 # The programs in surroundings that nobody planned: odd file names, no HOME, closed descriptors, few descriptors, a file size limit, no place for
 # temporaries, another locale, a clock in 1970 and in 2100, a folder that cannot be written, a current folder that is gone.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
-is() { [ "$1" = "$2" ]; ok $? "$3"; [ "$1" = "$2" ] || printf '#   got "%s", wanted "%s"\n' "$1" "$2"; }
 net=$TOP/tests/fixtures/tiny-net/tfjs-float32
 work=$TMPDIR/odd
 mkdir -p "$work/p/a" "$work/p/b"
@@ -69,8 +66,7 @@ else
         LOCPATH=$work LC_ALL=de_DE.UTF-8 "$BIN/eval" --model run/model --shards shards --split all --out report-de 2>err && cmp -s report/metrics.tsv report-de/metrics.tsv
         ok $? "numbers keep their point under de_DE.UTF-8 $(LOCPATH=$work LC_ALL=de_DE.UTF-8 bash -c 'printf "(a shell prints %.1f there)" 0,5' 2>&1 | head -1)"
     else
-        n=$((n + 1))
-        echo "ok $n - numbers keep their point # SKIP no locale with a comma, and no localedef to make one"
+        skip "numbers keep their point" "no locale with a comma, and no localedef to make one"
     fi
 fi
 for program in phash-dedup hash-dedup eval; do
@@ -131,8 +127,7 @@ if as test -r scan.tsv && as test -x "$BIN/scan"; then
     (cd locked && as "$BIN/manifest" cat ../scan.tsv -o out.tsv) 2>err
     is "$? $(grep -c "locked\|out.tsv" err) $(ls locked)" "73 1 scan.tsv" "a folder that cannot be written: $(head -c 100 err)"
 else
-    n=$((n + 1))
-    echo "ok $n - a folder that cannot be written # SKIP another user cannot reach the folders of this test"
+    skip "a folder that cannot be written" "another user cannot reach the folders of this test"
 fi
 chmod 755 locked
 if command -v faketime >/dev/null; then
@@ -143,8 +138,7 @@ if command -v faketime >/dev/null; then
         ok $? "the clock says $day: the same bytes"
     done
 else
-    n=$((n + 1))
-    echo "ok $n - odd clocks # SKIP no faketime"
+    skip "odd clocks" "no faketime"
 fi
 
 # --- the dispatcher ----------------------------------------------------------------------------------------------------------------
@@ -158,5 +152,4 @@ ok $? "through a link"
 ok $? "without a PATH"
 "$BIN/winnow" '' >/dev/null 2>err
 is $? 64 "an empty program name is a mistake"
-echo "1..$n"
-exit $bad
+done_testing

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Gates of eval --compare against their definitions.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
 python3 tests/tools/check_gates.py "$BIN" "$TMPDIR"

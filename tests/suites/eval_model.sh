@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # eval with a model: predictions of pictures in a manifest, bad input, and a temperature that is fitted, stored and then applied.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 T=$TMPDIR
 model=$T/model
 cp -r tests/fixtures/tiny-net/tfjs-float32 "$model"
@@ -78,21 +76,12 @@ for p, a, b in zip(plain, stored, folded):
 assert any(abs(x - y) > 1e-3 for p, a in zip(plain, stored) for x, y in zip(p, a))
 P
 ok $? "stored or folded, probabilities are softmax(z/T)"
-must() { # code, words, command...
-    local code=$1 words=$2
-    shift 2
-    "$@" >"$T/out" 2>"$T/err"
-    local got=$?
-    [ $got = "$code" ] && grep -q -e "$words" "$T/err"
-    ok $? "exit $code, '$words' ($got: $(head -c 160 "$T/err"))"
-}
 sed '2s/class_[0-9]/zebra/' "$T/m.tsv" >"$T/zebra.tsv"
-must 65 "label 'zebra' is unknown to the model" "$BIN/eval" --model "$model" --shards "$T/zebra.tsv" --split all --root "$T/p" --out "$T/x"
-must 65 "no picture of the split 'train'" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split train --root "$T/p" --out "$T/x"
-must 64 "--split takes train, val, test or all" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split dev --root "$T/p" --out "$T/x"
-must 66 "" "$BIN/eval" --model "$T/nowhere" --shards "$T/m.tsv" --root "$T/p" --out "$T/x"
-must 66 "" "$BIN/eval" --model "$model" --shards "$T/nowhere.tsv" --root "$T/p" --out "$T/x"
+must_fail 65 "label 'zebra' is unknown to the model" "label 'zebra' is unknown to the model" "$BIN/eval" --model "$model" --shards "$T/zebra.tsv" --split all --root "$T/p" --out "$T/x"
+must_fail 65 "no picture of the split 'train'" "no picture of the split 'train'" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split train --root "$T/p" --out "$T/x"
+must_fail 64 "--split takes train, val, test or all" "a split that is not there" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split dev --root "$T/p" --out "$T/x"
+must_fail 66 nowhere "a model that is not there" "$BIN/eval" --model "$T/nowhere" --shards "$T/m.tsv" --root "$T/p" --out "$T/x"
+must_fail 66 nowhere.tsv "a manifest that is not there" "$BIN/eval" --model "$model" --shards "$T/nowhere.tsv" --root "$T/p" --out "$T/x"
 printf 'path\tlabel\n../x.png\tclass_3\n' >"$T/out-of-root.tsv"
-must 65 "row 1" "$BIN/eval" --model "$model" --shards "$T/out-of-root.tsv" --root "$T/p" --out "$T/x"
-echo "1..$n"
-exit $bad
+must_fail 65 "row 1" "row 1" "$BIN/eval" --model "$model" --shards "$T/out-of-root.tsv" --root "$T/p" --out "$T/x"
+done_testing

@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # What eval and mine-errors write for people and machines: the same bytes every time, whole or not at all, nothing from data that could
 # run, and sensible behaviour without gnuplot.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 python3 - <<'P'
 import random
@@ -39,7 +37,7 @@ if command -v gnuplot >/dev/null; then
     [ "$(grep -o '<figure>' one/report.html | wc -l)" = 7 ]
     ok $? "seven plots"
 else
-    echo "ok $((n += 1)) - seven plots # SKIP no gnuplot"
+    skip "seven plots" "no gnuplot"
 fi
 mkdir empty
 PATH=$PWD/empty "$BIN/eval" --predictions P.tsv --out four --view x=cat && grep -q 'gnuplot is not installed' four/report.html && cmp -s one/metrics.tsv four/metrics.tsv
@@ -108,5 +106,4 @@ for k in x:
         assert k[0] == "metric" or "equal-mass" in k[1] or u == v or abs(float(u) - float(v)) < 1e-9, (k, u, v)
 P
 ok $? "the order of rows does not change the metrics"
-echo "1..$n"
-exit $bad
+done_testing

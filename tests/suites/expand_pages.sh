@@ -1,9 +1,6 @@
 #!/usr/bin/env bash
 # pipelines/expand-pages, with a gallery-dl that is a script, then with the real one and a board on the loopback.
-set -u
-n=0
-ok() { n=$((n + 1)); if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
-is() { if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "#   got '$1', wanted '$2'"; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 2
 mkdir bin s s/source_urls
 cat >bin/gallery-dl <<'G'
@@ -65,11 +62,10 @@ ok $? "make dataset expands PAGES and fetches what comes of them"
 # --- the real one ---
 PATH=${PATH#*:}
 if ! command -v gallery-dl >/dev/null; then
-    ok 0 "the real gallery-dl # SKIP not installed"
-    echo "1..$n"
-    exit
+    skip "the real gallery-dl" "not installed"
+    done_testing
 fi
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(free_port)
 python3 "$TOP/tests/tools/board.py" "$port" "$TMPDIR/birds-are-back" &
 trap 'kill $!' EXIT
 B=http://127.0.0.1:$port
@@ -97,4 +93,4 @@ grep -q 'the site refused\|not there\|error' err
 ok $? "with the reason: $(head -n 1 err)"
 : >birds-are-back
 is "$(expand birds)" "6 0" "they are back: it was asked again"
-echo "1..$n"
+done_testing

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # fetch against a web server that misbehaves: every line of what goes wrong in wget, aria2 and curl, and what may be done to a
 # downloader by its servers. One run asks for all of it at once; then each outcome is looked at.
-set -u
+. "$(dirname "$0")/../tap.sh"
 . "$TOP/tests/faultserver/start.sh"
 
 # --- everything at once -----------------------------------------------------------------------------------------------
@@ -291,13 +291,13 @@ if ${CC:-cc} -shared -fPIC -o rebind.so "$TOP/tests/faultserver/rebind.c" 2>/dev
         REBIND_TO=127.0.0.1 LD_PRELOAD=$PWD/rebind.so $FETCH $QUICK --ca-file cert.pem - -o out.tsv --rejects rejects.tsv <<<"https://rebind.test:$TLS/ok/name.jpg"
         is "$(outcome "https://rebind.test:$TLS/ok/name.jpg")" tls "a certificate for another name is refused"
     else
-        n=$((n + 1)); echo "ok $n - rebinding # SKIP the preloaded resolver does not work here"
+        skip "rebinding" "the preloaded resolver does not work here"
     fi
 else
-    n=$((n + 1)); echo "ok $n - rebinding # SKIP no compiler"
+    skip "rebinding" "no compiler"
 fi
 is "$(awk -F'\t' -v p="$INTERNAL" '$2 == p' log | wc -l)" 0 "and still nobody reached the internal server"
 $FETCH --store private --tries 1 list -o out.tsv --rejects rejects.tsv 2>err
 is "$(tail -n +2 rejects.tsv | grep -vc refused-address)" 0 "without --allow-private no loopback address is asked at all"
 
-echo "1..$n"
+done_testing

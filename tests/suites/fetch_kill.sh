@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
 # kill -9 at random moments of a run, then the run is finished: store and manifest have to equal an undisturbed run's, and
 # no picture may have been asked for twice apart from those in flight. KILLS=50 N=5000 for the long form; the seed is printed.
-set -u
+. "$(dirname "$0")/../tap.sh"
 FETCH=$BIN/fetch
 KILLS=${KILLS:-10} N=${N:-2000} PARALLEL=16
-n=0
-ok() { n=$((n + 1)); if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
 cd "$TMPDIR" || exit 2
-command -v nginx >/dev/null || { echo "ok 1 - kill # SKIP no nginx"; echo 1..1; exit 0; }
+command -v nginx >/dev/null || { skip_all "kill" "no nginx"; }
 RANDOM=${SEED:-$((SECONDS + $$))}
 echo "# seed $RANDOM kills $KILLS"
 python3 - "$N" <<'P'
@@ -20,7 +18,6 @@ for i in range(int(sys.argv[1])):
     with open("%s/%d.jpg" % (d, i), "wb") as f:
         f.write(b"\xff\xd8\xff\xe0" + hashlib.shake_128(name.encode()).digest(2000 + i % 997 if i % 50 != 49 else 2000 + (i - 1) % 997) + b"\xff\xd9")
 P
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 port=$(free_port) tls=$(free_port)
 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null
 cat >nginx.conf <<C
@@ -101,4 +98,4 @@ $FETCH --allow-private --ca-file cert.pem --per-host 32 --rate 0 --store two --l
 ok $? "a run over TLS"
 [ "$(wc -l <two.tsv)" -ge 600 ] && [ "$(grep -c 'HTTP/2.0' access.log)" -ge 600 ] && [ "$(awk '{ print $4 }' access.log | sort -u | wc -l)" -le 2 ]
 ok $? "takes HTTP/2 and one or two connections for 600 pictures ($(awk '{ print $4 }' access.log | sort -u | wc -l))"
-echo "1..$n"
+done_testing

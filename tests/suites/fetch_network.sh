@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # The network as it is: many names on one address, a network that goes away, a proxy in between.
 # shellcheck disable=SC2086
-set -u
+. "$(dirname "$0")/../tap.sh"
 . "$TOP/tests/faultserver/start.sh"
-skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
-wait_for() { for _ in $(seq 200); do eval "$1" && return 0; sleep 0.05; done; return 1; }
 events() { awk -F'\t' 'NR > 1 { n[$2]++ } END { for (e in n) if (e != "sync") printf "%s %d ", e, n[e] }' "$1/journal.tsv"; }
 preloads=
 # A sanitizer build needs its library in front: SANITIZER_PRELOAD=$(gcc -print-file-name=libasan.so)
@@ -178,4 +176,4 @@ $FETCH $PROXIED --per-host 2 --proxy "$OPEN" --store crowd list -o out.tsv --rej
 most=$(curl -s "$U/most")
 [ "$(wc -l <out.tsv)" = 31 ] && [ "$most" -ge 3 ]
 ok $? "thirty hosts through one proxy do not wait for each other ($most at once)"
-echo "1..$n"
+done_testing

@@ -2,12 +2,11 @@
 # Transfers that broke off are continued by the next run: from the right version or from the start, whatever became of the part
 # on the disk, of the server's file, or of the run that wrote it.
 # shellcheck disable=SC2086
-set -u
+. "$(dirname "$0")/../tap.sh"
 . "$TOP/tests/faultserver/start.sh"
 ONCE="$QUICK --tries 1 --retry-now"
 ranges() { awk -F'\t' -v p="$1" '$4 == p { print $5 }' log | tr '\n' ' '; }    # the Range of each time it was asked for
 parts() { find "${1:-store}/partial" -type f 2>/dev/null | wc -l; }
-wait_for() { for _ in $(seq 200); do eval "$1" && return 0; sleep 0.05; done; return 1; }
 fetch() {   # fetch OPTIONS...: a run over ./list; FETCH_STORE is its store
     $FETCH ${ONCE/--store store/--store ${FETCH_STORE:-store}} "$@" list -o out.tsv --rejects rejects.tsv 2>err
 }
@@ -209,4 +208,4 @@ done
 is $bad 0 "a call that fails while a part is written costs the part at most"
 [ $said -ge 3 ]
 ok $? "and is said aloud ($said times)"
-echo "1..$n"
+done_testing

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What must not be kept is never on the disk; what is taken down stays down; one run at a time; signals; where input comes from.
-set -u
+. "$(dirname "$0")/../tap.sh"
 . "$TOP/tests/faultserver/start.sh"
 
 # --- block lists ------------------------------------------------------------------------------------------------------
@@ -201,4 +201,4 @@ for fault in write:1 write:3 write:10 rename:1 rename:5 open:1 open:4 fsync:1 al
 done
 is $bad 0 "after a failed call the exit code is one of sysexits, no manifest is there, and the next run completes"
 
-echo "1..$n"
+done_testing

@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
 # Model files in and out: base weights, round trips to the bit, ONNX's and HDF5's own readers, the same pixels through
 # TensorFlow.js, nsfwjs and onnxruntime.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
-skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
 T=$TMPDIR tiny=tests/fixtures/tiny-net
 export NPM=$TOP/build/npm
 have_npm=; [ -d "$NPM/node_modules/nsfwjs" ] && [ -d "$NPM/node_modules/onnxruntime-web" ] && have_npm=1
@@ -235,5 +232,4 @@ if [ -n "$have_npm" ]; then
 else
     skip "base weights and real networks" "no npm packages: ./bootstrap check"
 fi
-echo "1..$n"
-exit $bad
+done_testing

@@ -1,17 +1,14 @@
 #!/usr/bin/env bash
 # Hostile and odd pictures (tests/tools/make_hostile.py): each gives its documented outcome, memory stays under the limit, a run
 # with one worker and with three says the same, and augment and pack refuse the same files.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 python=/usr/bin/python3
 work=$TMPDIR/hostile
 if ! "$python" tests/tools/make_hostile.py "$work/in" >"$TMPDIR/expected" 2>"$TMPDIR/why"; then
     echo "# $(tail -1 "$TMPDIR/why")"
     ok 1 "the files can be made (python3-pil, python3-numpy, libjpeg-turbo-progs)"
-    echo "1..$n"
-    exit 1
+    done_testing
 fi
 (printf 'path\tlabel\n'; cut -f1 "$TMPDIR/expected" | sed 's/$/\tx/') >"$TMPDIR/in.tsv"
 # ru_maxrss of the largest process below, in KiB.
@@ -111,7 +108,6 @@ if [ -d "$go/testdata" ]; then
     as_pillow "$go" "$TMPDIR/go-kept-paths.tsv" 70
     ok $? "and what is kept of them decodes as in Pillow: $(tr "\n" " " <"$TMPDIR/why")"
 else
-    ok 0 "Go's picture tests # SKIP golang-1.19-src is not installed"
+    skip "Go's picture tests" "golang-1.19-src is not installed"
 fi
-echo "1..$n"
-exit $bad
+done_testing

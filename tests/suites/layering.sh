@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # The house rules that a machine can check: layers, vendor headers in one folder, no paths of a machine, no addresses of registries.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 files() { git ls-files -- "$@" 2>/dev/null || find "$@" -type f; }
 
 hits=$(grep -nE '#include "\.\./|#include "stages/' $(files stages | grep '\.[ch]$') | head -3)
@@ -50,5 +48,4 @@ ok $? "no source file over 900 lines${long:+, but $long}"
 hits=$(grep -nE '(^|[^a-zA-Z_])(strcpy|strcat|sprintf|gets|atoi|atof|strtok|system|popen) *\(' $(files lib stages | grep '\.c$') | head -3)
 [ -z "$hits" ]
 ok $? "no banned function in lib and stages${hits:+: $hits}"
-echo "1..$n"
-exit $bad
+done_testing

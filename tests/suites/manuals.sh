@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # Every program has a manual that knows every option, and --help that goes to standard output with status 0.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 for stage in stages/*/module.mk; do
     name=$(basename "$(dirname "$stage")")
     [ "$name" = demo-corpus ] && continue       # the demo's own tool, not installed
@@ -50,12 +48,8 @@ listed=$("$BIN/winnow" --help | awk '/^  [a-z]/ { print $1 }' | sort | tr '\n' '
 want=$(echo run $(printf '%s\n' stages/*/module.mk | cut -d/ -f2 | grep -vx demo-corpus) | tr ' ' '\n' | sort | tr '\n' ' ')
 [ "$listed" = "$want" ]
 ok $? "winnow --help lists every program and run: $listed"
-"$BIN/winnow" no-such-program >/dev/null 2>"$TMPDIR/err"
-[ $? = 64 ] && grep -q no-such-program "$TMPDIR/err"
-ok $? "winnow names an unknown program"
-"$BIN/winnow" ../../bin/true >/dev/null 2>&1
-[ $? = 64 ]
-ok $? "winnow takes no path for a program"
+must_fail 64 no-such-program "winnow names an unknown program" "$BIN/winnow" no-such-program
+must_fail 64 . "winnow takes no path for a program" "$BIN/winnow" ../../bin/true
 
 # The two tables that gather what the sources have: environment variables in winnow.1, reject reasons in winnow-formats.5.
 {
@@ -86,5 +80,4 @@ inner='FORCE help test-programs completions dataset-facts fuzz-programs fuzz-lis
 missing=$(cat $makefiles | sed -n 's/^\.PHONY: //p' | tr ' ' '\n' | grep -vxE "$(echo "$inner" | tr ' ' '|')" | sort -u | comm -23 - "$TMPDIR/helped" | tr '\n' ' ')
 [ -z "$missing" ]
 ok $? "make help leaves out no target but the inner ones${missing:+: $missing}"
-echo "1..$n"
-exit $bad
+done_testing

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Where a model is written: a new folder takes the old one's place in one step, what else lies in the old one stays, what a killed writer left goes.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 export_to() { "$BIN/export" --model "$TOP/tests/fixtures/tiny-net/tfjs-float32" --to tfjs -o "$1" 2>err; }
 dead=$(bash -c 'echo $$')           # a process that is no more
@@ -42,5 +40,4 @@ export_to "$long"
 ok $? "a name that leaves no room for the one beside it"
 [ -z "$(find . -name '*.new-*' -o -name '*.old*')" ]
 ok $? "nothing is left beside them"
-echo "1..$n"
-exit $bad
+done_testing

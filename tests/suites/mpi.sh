@@ -1,16 +1,10 @@
 #!/usr/bin/env bash
 # train over ranks: two and four of them give what one gives with the same batch; runs that lose a rank, are stopped, or go on with another number; two
 # network namespaces as two hosts; what cannot work. Small nets, more ranks than cores.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
-is() { if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "# got: $1"; echo "# want: $2"; fi; }
-has() { case $1 in *"$2"*) ok 0 "$3" ;; *) ok 1 "$3"; echo "# got: $1" ;; esac }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 if ! command -v mpirun >/dev/null || [ ! -f "$BIN/winnow-mpi.so" ]; then
-    echo "ok 1 - train over ranks # SKIP $(command -v mpirun >/dev/null && echo 'built without MPI' || echo 'no mpirun here (openmpi-bin)')"
-    echo "1..1"
-    exit 0
+    skip_all "train over ranks" "$(command -v mpirun >/dev/null && echo 'built without MPI' || echo 'no mpirun here (openmpi-bin)')"
 fi
 tiny=$TOP/tests/fixtures/tiny-net/tfjs-float32
 # Under AddressSanitizer: Open MPI unloads its parts before leaks are reported, so their callers have to be noted when they allocate.
@@ -21,11 +15,10 @@ root=
 run=(mpirun $root --oversubscribe --bind-to none)
 ranks() { "${run[@]}" -np "$1" "$BIN/train" --threads 1 "${@:2}" </dev/null; }     # mpirun would read the loop's lines
 one() { "$BIN/train" --threads 1 "$@"; }
-column() { awk -F'\t' -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$2"; }
 # Losses of every epoch and all weights of the model within 1e-5 of each other (weights: of the largest in their file).
 near() {
     for c in train_loss val_loss; do
-        paste <(column $c "$1/log.tsv") <(column $c "$2/log.tsv") |
+        paste <(column "$1/log.tsv" $c) <(column "$2/log.tsv" $c) |
             awk '$1 != "" { d = $1 - $2; if (d < 0) d = -d; if (!(d <= 1e-5 * $1)) bad++; n++ } END { exit bad > 0 || n == 0 }' || { echo "# $c differs"; return 1; }
     done
     python3 - "$1" "$2" <<'PY'
@@ -55,7 +48,7 @@ while read -r count options; do
     k=$((k + 1))
     # shellcheck disable=SC2086
     fine 1 $options --out a$k && fine "$count" $options --out b$k >out 2>&1 || { cat out | sed 's/^/# /'; }
-    near a$k b$k && [ "$(column best a$k/log.tsv | tail -n +2 | grep -c 1)" -gt 0 ]; ok $? "$count ranks: $options"    # not the base, which no rank changed
+    near a$k b$k && [ "$(column a$k/log.tsv best | tail -n +2 | grep -c 1)" -gt 0 ]; ok $? "$count ranks: $options"    # not the base, which no rank changed
 done <<'CASES'
 2 --device cpu --freeze-bn --unlock-from c1
 2 --device cpu --sync-bn
@@ -113,7 +106,7 @@ is "$(pgrep -fc -- "$BIN/train --threads 1 --device ref")" 0 "no rank is left be
 # --- two hosts
 host_a=winnow-a-$$ host_b=winnow-b-$$ net=10.$((77 + $$ % 100)).$(($$ / 100 % 250))
 if ! command -v ip >/dev/null || ! ip netns add "$host_a" 2>/dev/null; then
-    n=$((n + 1)); echo "ok $n - two network namespaces # SKIP they cannot be made here (iproute2, root, a kernel that allows it)"
+    skip "two network namespaces" "they cannot be made here (iproute2, root, a kernel that allows it)"
 else
     trap 'ip netns del "$host_a" 2>/dev/null; ip netns del "$host_b" 2>/dev/null' EXIT
     cat >agent <<AGENT
@@ -144,7 +137,7 @@ if [ -f "$BIN/winnow-cuda.so" ] && [ -d "$BUILD/fakecuda" ]; then
     "${run[@]}" -x LD_LIBRARY_PATH="$BUILD/fakecuda" -x FAKECUDA_DEVICES=2 -np 2 "$BIN/train" --threads 1 --device cuda --precision fp32 --shards set \
         --base head/model --phase fine-tune --unlock-from c1 --freeze-bn --lr 0.01 --epochs 1 --out gpu >out 2>&1
     ok $? "two ranks with a GPU each (stand-ins) $(head -2 out | tr '\n' '|')"
-    awk -v a="$(column train_loss gpu/log.tsv | tail -1)" -v b="$(column train_loss gpu-ref/log.tsv | tail -1)" 'BEGIN { d = a - b; exit !(d < 1e-4 && d > -1e-4) }'
+    awk -v a="$(column gpu/log.tsv train_loss | tail -1)" -v b="$(column gpu-ref/log.tsv train_loss | tail -1)" 'BEGIN { d = a - b; exit !(d < 1e-4 && d > -1e-4) }'
     ok $? "train to the loss of the plain loops"
     out=$("${run[@]}" -x LD_LIBRARY_PATH="$BUILD/fakecuda" -x FAKECUDA_DEVICES=1 -np 2 "$BIN/train" --threads 1 --device cuda --shards set --base "$tiny" --out x 2>&1)
     has "$out" "there is no GPU 1" "more ranks than GPUs are refused"
@@ -168,5 +161,4 @@ out=$(ranks 2 --device ref --shards set --base head/model --phase fine-tune --un
 is "$status:$(grep -c 'training has diverged' <<<"$out")" "65:1" "a diverged loss stops all and is said once"
 out=$(WINNOW_PLUGIN_DIR=$PWD ranks 2 --device cpu --shards set --base "$tiny" --out x 2>&1); has "$out" "built without MPI: 'winnow-mpi.so' is not beside this program" "without the plug-in it says so"
 WINNOW_PLUGIN_DIR=$PWD "${run[@]}" -np 1 "$BIN/train" --threads 1 --device cpu --shards set --base "$tiny" --out alone --epochs 1; is $? 0 "one rank needs none"
-echo "1..$n"
-exit $bad
+done_testing

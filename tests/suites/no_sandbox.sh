@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # --no-sandbox decodes in the program itself: the same tables, files and refusals as in the workers, for every kind of picture there is here.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 cp -r "$TOP"/tests/fuzz/corpus/{jpeg,png,webp,gif} .
 cp "$TOP/tests/formats/pictures/a.png" png/noise.png
@@ -47,5 +45,4 @@ for how in "" --no-sandbox; do
 done
 cmp c.tsv c--no-sandbox.tsv && cmp c.rejects c--no-sandbox.rejects && cmp c.status c--no-sandbox.status && [ "$(wc -l <c.tsv)" -gt 15 ]
 ok $? "classify"
-echo "1..$n"
-exit $bad
+done_testing

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # pack --append, each call of each kind failing once: the set is the old one or the new one, whole, and the same command puts it right.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 cp "$TOP"/tests/formats/pictures/[abc].png .
 printf 'path\tlabel\na.png\tcat\nb.png\tdog\n' >old.tsv
@@ -32,5 +30,4 @@ for kind in alloc open read write fsync rename; do
 done
 [ -z "$(find . -name '*.tmp' -o -name '*.new-*' -o -name '*.old-*')" ]
 ok $? "nothing is left beside the set"
-echo "1..$n"
-exit $bad
+done_testing

@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
 # phash-dedup --blocklist --delete-blocked: what is listed is off the disk, by looks as well as by bytes; a line in the audit log each;
 # purge then finds what was made from it. And what it does not touch: links, files that changed, anything while the log cannot be written.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
-is() { [ "$1" = "$2" ]; ok $? "$3"; [ "$1" = "$2" ] || echo "#   got '$1', wanted '$2'"; }
 export PATH=$BIN:$PATH
 /usr/bin/python3 - <<'P' || { echo "Bail out! python3-pil is needed"; exit 1; }
 import os, random
@@ -28,9 +25,9 @@ data = open("in/cat/f.jpg", "rb").read()
 open("in/cat/f.jpg", "wb").write(data[:len(data) // 2])                         # cannot be decoded, and is listed
 P
 scan --label x like | phash-dedup --hash-only >like.tsv
-PDQ=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } NR == 2 { print $at["pdq"] }' like.tsv)
+PDQ=$(column like.tsv pdq | head -1)
 scan in | hash-dedup --hash-all >hashed.tsv
-hash_of() { awk -F'\t' -v p="in/cat/$1.jpg" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } $1 == p { print $at["xxh128"] }' hashed.tsv; }
+hash_of() { cell hashed.tsv "in/cat/$1.jpg" xxh128; }
 fresh() { # a run as the pipeline leaves it: a store of objects, their rows with addresses
     rm -rf run && mkdir -p run/store
     printf 'url\tlabel\tpath\txxh128\n' >run/unique.tsv
@@ -149,5 +146,4 @@ for mode in --hash-only --check-leak; do
 done
 phash-dedup --delete-blocked folder own.tsv >/dev/null 2>&1
 is "$?" 64 "--delete-blocked without a list: usage"
-echo "1..$n"
-exit $bad
+done_testing

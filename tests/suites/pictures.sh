@@ -1,14 +1,12 @@
 #!/usr/bin/env bash
 # validate, augment and pack on real files: the rules, determinism for any -j, -o whole or not at all, append, reuse, damage, the
 # WebDataset layout, the sheet, and that a made picture can be made again from what its row says.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 python=/usr/bin/python3
 work=$TMPDIR/pictures
 mkdir -p "$work"
-"$python" - "$work" <<'P' || { echo "not ok 1 - pictures can be made (python3-pil, python3-numpy)"; echo 1..1; exit 1; }
+"$python" - "$work" <<'P' || { ok 1 "pictures can be made (python3-pil, python3-numpy)"; done_testing; }
 import os, sys
 import numpy as np
 from PIL import Image
@@ -56,9 +54,7 @@ ok $? "validate --min-bytes: too-few-bytes, and only below"
 validate --max-bytes "$size" --rejects r.tsv in.tsv --min-bytes 0 >k.tsv
 [ "$(awk -F'\t' 'NR > 1 { print $8 }' r.tsv | sort -u)" = too-many-bytes ]
 ok $? "validate --max-bytes: too-many-bytes"
-validate in.tsv --formats tiff >/dev/null 2>e
-[ $? = 64 ] && grep -q tiff e
-ok $? "validate: a format that is not known is a usage error"
+must_fail 64 tiff "validate: a format that is not known is a usage error" validate in.tsv --formats tiff
 validate --min-bytes 0 --min-side 120 --max-rejects 2 in.tsv >/dev/null 2>&1
 [ $? = 1 ]
 ok $? "validate --max-rejects: exit 1"
@@ -191,12 +187,8 @@ augment --variants 1 --sheet five.html --sheet-rows 8 sorted.tsv >/dev/null
 ok $? "a sheet of few rows over a sorted manifest shows every label alike"
 augment --variants 2 --sheet look.png in.tsv >/dev/null && [ "$(head -c 4 look.png | tail -c 3)" = PNG ]
 ok $? "augment --sheet look.png"
-augment --spec rotate=3 --out made in.tsv >/dev/null 2>e
-[ $? = 64 ] && grep -q "rotate" e
-ok $? "augment: a word that is not known is a usage error"
-augment --out /tmp/elsewhere in.tsv >/dev/null 2>e
-[ $? = 65 ]
-ok $? "augment: files go below --root"
+must_fail 64 rotate "augment: a word that is not known is a usage error" augment --spec rotate=3 --out made in.tsv
+must_fail 65 /tmp/elsewhere "augment: files go below --root" augment --out /tmp/elsewhere in.tsv
 pack --size 32 -o sv a1.tsv && [ "$(awk -F'\t' 'NR > 1 && $6 > 0 && $7 != "" && $8 != ""' sv/shard-00000.tsv | wc -l)" = "$(awk -F'\t' 'NR > 1 && $7 > 0' a1.tsv | wc -l)" ] && pack --check sv
 ok $? "pack: variants go in with source and parameters"
 
@@ -219,5 +211,4 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do     # a worker sees the end of its pipe when i
 done
 [ -z "$left" ]
 ok $? "and leaves no worker behind"
-echo "1..$n"
-exit $bad
+done_testing

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # The whole flow on small pictures and a tiny network, over a real HTTP server: dataset, train, round; a rerun does nothing; a new
 # URL costs only itself; killed at any moment and started again, the model folder is the same byte for byte.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 work=$TMPDIR/pipeline
+evidence "$work/make.log"
 mkdir -p "$work/web/www"
 export BIN
 unset MAKEFLAGS MAKELEVEL
@@ -29,8 +28,8 @@ cp "$work/web/www/003.png" "$work/web/www/conflict.png"     # the same picture u
 printf '/torn.png\n/page.jpg\n/copy.png\n/dead.png\n' >>"$work/paths-stripes"
 printf '/conflict.png\n' >>"$work/paths-discs"
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-pipelines/demo/serve start "$work/web" "$port" || { echo "not ok 1 - the web server starts"; echo "1..1"; exit 1; }
+port=$(free_port)
+pipelines/demo/serve start "$work/web" "$port" || { ok 1 "the web server starts"; done_testing; }
 trap 'pipelines/demo/serve stop "$work/web"' EXIT
 for label in stripes discs noise; do sed "s,^,http://127.0.0.1:$port," "$work/paths-$label" >"$work/lists/$label.txt"; done
 
@@ -154,6 +153,4 @@ go "$work/b.conf" DECISIONS_FROM="$work/wrong.tsv" round
 [ $? != 0 ] && grep -q cats "$work/make.log"
 ok $? "an unknown class in decisions.tsv is an error that names it"
 
-echo "1..$n"
-[ $bad = 0 ] || sed 's/^/# /' "$work/make.log" | tail -20
-exit $bad
+done_testing

@@ -1,9 +1,6 @@
 #!/usr/bin/env bash
 # purge: what is left of a picture after its takedown, in tables, made pictures, shard sets, caches and pages of a run.
-set -u
-n=0
-ok() { n=$((n + 1)); if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
-is() { if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "#   got '$1', wanted '$2'"; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 2
 A=aa11111111111111111111111111111a B=bb22222222222222222222222222222b C=cc33333333333333333333333333333c
 make_run() {    # a run as the pipeline leaves it, with pictures A, B, C
@@ -71,7 +68,7 @@ is "$(grep -c "c.jpg" run/fetched.tsv)" 0 "one by address takes the rows with th
 make_run
 echo "some bytes" >run/r1/copied.jpg
 cp run/r1/copied.jpg run/r1/twin.jpg; printf 'path\ncopied.jpg\ntwin.jpg\n' >m.tsv
-h=$("$BIN/hash-dedup" --root run/r1 m.tsv 2>/dev/null | awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "xxh128") c = i } NR == 2 { print $c }')
+h=$(column <("$BIN/hash-dedup" --root run/r1 m.tsv 2>/dev/null) xxh128 | head -1)
 if [ -n "$h" ]; then
     echo "$h" >down
     "$BIN/fetch" --store run/store --takedown down 2>/dev/null
@@ -79,7 +76,7 @@ if [ -n "$h" ]; then
     [ ! -e run/r1/copied.jpg ]
     ok $? "--deep finds a copy under another name"
 else
-    n=$((n + 1)); echo "ok $n - deep # SKIP no hash-dedup here"
+    skip "deep" "no hash-dedup here"
 fi
 # What killed programs left: half a shard set, half a page, in whichever nobody can tell whose pictures are. What a live one makes stays.
 make_run
@@ -112,4 +109,4 @@ is "$(wc -l <run/fetched.tsv)" 3 "the others are done all the same"
 is "$?" 64 "no store: a mistake"
 (exec 9>run/store/lock; flock 9; "$BIN/purge" --store run/store run >/dev/null 2>&1)
 is "$?" 75 "not while fetch runs"
-echo "1..$n"
+done_testing

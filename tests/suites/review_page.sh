@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
 # The review page in a real Chromium, from the disk, by keyboard alone: tests/tools/review_page.js says what is looked at.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
 modules=$TOP/build/npm/node_modules
 browser=$(command -v chromium || command -v chromium-browser)
 if [ -z "$browser" ] || ! command -v node >/dev/null || [ ! -d "$modules/playwright-core" ]; then
-    echo "ok 1 - review page # SKIP no Chromium, node or playwright-core (./bootstrap check installs them)"
-    echo "1..1"
-    exit 0
+    skip_all "review page" "no Chromium, node or playwright-core (./bootstrap check installs them)"
 fi
 python3 - "$TMPDIR" <<'P'
 import hashlib, os, random, struct, sys, zlib

@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # The decoding workers from outside: what they have given up, that killing one at rest costs no picture, that they end with their parent,
 # and that Ctrl-C leaves none behind. What a decoder that was taken over can try from inside is in unit/image_pool_test.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 cp tests/fuzz/corpus/png/rgb.png tests/fuzz/corpus/jpeg/baseline.jpg "$TMPDIR"/
 cd "$TMPDIR" || exit 1
 mkfifo rows
@@ -35,7 +33,7 @@ start
 set -- $workers
 [ $# = 2 ]
 ok $? "two workers wait before the first picture"
-if [ $# != 2 ]; then exec 9>&-; echo "1..$n"; exit 1; fi
+if [ $# != 2 ]; then exec 9>&-; done_testing; fi
 for what in "Seccomp:.*2" "NoNewPrivs:.*1"; do
     grep -q "^$what" "/proc/$1/status" && grep -q "^$what" "/proc/$2/status"
     ok $? "their status says $what"
@@ -44,7 +42,7 @@ limits=$(cat "/proc/$1/limits")
 echo "$limits" | grep -q '^Max address space  *[0-9]' && echo "$limits" | grep -q '^Max core file size  *0  *0' && echo "$limits" | grep -q '^Max file size  *0  *0'
 status=$?
 if ldd "$BIN/validate" | grep -qE 'asan|tsan' || nm "$BIN/validate" 2>/dev/null | grep -q __asan_init; then
-    ok 0 "address space, core and file size are limited # SKIP sanitizers need the address space"
+    skip "address space, core and file size are limited" "sanitizers need the address space"
 else
     ok $status "address space, core and file size are limited"
 fi
@@ -52,7 +50,7 @@ if fds=$(ls "/proc/$1/fd" 2>/dev/null); then
     [ "$(echo "$fds" | wc -w)" = 1 ] && readlink "/proc/$1/fd/$fds" | grep -q socket
     ok $? "a socket is all that is open: $(readlink "/proc/$1/fd/$fds")"
 else
-    ok 0 "a socket is all that is open # SKIP only root may look"
+    skip "a socket is all that is open" "only root may look"
 fi
 kill -INT "$1" && kill -TERM "$1" && sleep 0.2 && [ -d "/proc/$1" ]
 ok $? "INT and TERM are for the parent to decide on"
@@ -84,5 +82,4 @@ ok $? "TERM ends the parent as it should"
 exec 9>&-
 gone "$@"
 ok $? "and its workers"
-echo "1..$n"
-exit $bad
+done_testing

@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
 # The settings: one reader for make, nightly and Slurm; every spelling of a value; odd names end to end; what cannot be read stops before
 # anything runs; lists that are taken away; decisions that are not right from end to end.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
-is() { if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; printf '#   got    %s\n#   wanted %s\n' "$1" "$2"; fi; }
 work=$TMPDIR/settings
 mkdir -p "$work"
 export BIN
@@ -88,9 +85,9 @@ ok $? "no lists: $(head -n 1 "$work/log")"
 web=$work/web
 mkdir -p "$web/www"
 python3 tests/tools/make_pictures.py "$work/pictures" 12 5
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(free_port)
 for kind in stripes discs noise; do for f in "$work/pictures/$kind"/*.png; do cp "$f" "$web/www/$kind-${f##*/}"; done; done
-pipelines/demo/serve start "$web" "$port" || { echo "not ok $((n + 1)) - the web server starts"; echo "1..$((n + 1))"; exit 1; }
+pipelines/demo/serve start "$web" "$port" || { ok 1 "the web server starts"; done_testing; }
 trap 'pipelines/demo/serve stop "$web"' EXIT
 list() { for f in "$web/www/$1"-*.png; do echo "http://127.0.0.1:$port/${f##*/}"; done; } # KIND
 flow() { # SOURCES RUN
@@ -183,4 +180,4 @@ printf 'began\t8\t\n' >"$tasks/fetch-1"
 is "$(status) $(grep -c 'node was lost' "$work/log")" '2 1' "a task that began, did not end and is not queued"
 rm "$tasks/fetch-1" "$work/queue"
 is "$(status) $(grep -c 'no task of this run is queued' "$work/log")" '2 1' "nothing queued and nothing made"
-echo "1..$n"
+done_testing

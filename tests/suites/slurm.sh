@@ -2,10 +2,8 @@
 # The dataset pipeline as job arrays of a real slurmctld and slurmd, started here for one user on the loopback; a task is requeued in
 # the middle. And the same recipe in parts under make -j. The manifests and the shards equal one plain run's, byte for byte
 # (but for fetched_at, the time of download).
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 work=$TMPDIR/slurm
 mkdir -p "$work/web/www" "$work/lists"
 unset MAKEFLAGS MAKELEVEL
@@ -23,8 +21,8 @@ done
 cp "$work/web/www/3.png" "$work/web/www/copy.png"
 head -c $(($(stat -c %s "$work/web/www/30.png") / 2)) "$work/web/www/30.png" >"$work/web/www/torn.png"
 printf 'copy.png\ntorn.png\ndead.png\n' >>"$work/names-stripes"
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-pipelines/demo/serve start "$work/web" "$port" || { echo "not ok 1 - the web server starts"; echo "1..1"; exit 1; }
+port=$(free_port)
+pipelines/demo/serve start "$work/web" "$port" || { ok 1 "the web server starts"; done_testing; }
 daemons=
 cleanup() {
     pipelines/demo/serve stop "$work/web"
@@ -174,9 +172,9 @@ CONF
     return 1
 }
 if ! command -v slurmctld >/dev/null || ! command -v munged >/dev/null; then
-    n=$((n + 1)); echo "ok $n - the same under Slurm # SKIP slurm-wlm and munge are not installed"
+    skip "the same under Slurm" "slurm-wlm and munge are not installed"
 elif ! start_slurm; then
-    n=$((n + 1)); echo "ok $n - the same under Slurm # SKIP slurmctld does not start here: $(tail -n 2 "$work/slurm/log/"* 2>/dev/null | tr '\n' ' ' | cut -c1-300)"
+    skip "the same under Slurm" "slurmctld does not start here: $(tail -n 2 "$work/slurm/log/"* 2>/dev/null | tr '\n' ' ' | cut -c1-300)"
 else
     conf "$work/slurmed" >"$work/slurmed.conf"
     BIN="$BIN" MODEL="$model" pipelines/slurm/submit "$work/slurmed.conf" 3 dataset features classify >"$work/jobs" 2>&1
@@ -219,5 +217,4 @@ else
         ok $? "the losses are those of one process"
     fi
 fi
-echo "1..$n"
-exit $bad
+done_testing

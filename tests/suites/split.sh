@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # train-test-split: stable, never tears a group, small classes, folds, --previous, --exact, --check.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 export PATH=$BIN:$PATH
 python3 - <<'P'
 import random
@@ -61,16 +59,9 @@ awk -F'\t' -v OFS='\t' -v g="$g" '$3 == g && !done { $5 = $5 == "train" ? "test"
 train-test-split --check broken.tsv >torn.tsv 2>err
 [ $? = 1 ] && [ "$(tail -n +2 torn.tsv | cut -f3 | sort -u)" = "$g" ] && grep -q "more than one split" err
 ok $? "--check finds a torn group and shows its rows"
-printf 'path\tlabel\na\tb\n' | train-test-split >/dev/null 2>err
-[ $? = 65 ] && grep -q "no column 'group'" err
-ok $? "a manifest without groups is refused"
+must_fail 65 "no column 'group'" "a manifest without groups is refused" train-test-split <<<$'path\tlabel\na\tb'
 printf 'path\tlabel\na\tb\n' | train-test-split --group-by path >/dev/null
 ok $? "--group-by takes another column"
-train-test-split --val 0.5 --test 0.5 all.tsv >/dev/null 2>&1
-[ $? = 64 ]
-ok $? "nothing left to train on is a usage error"
-printf 'path\tlabel\tgroup\tsplit\na\tb\tc\tnonsense\n' | train-test-split --check >/dev/null 2>&1
-[ $? = 65 ]
-ok $? "--check refuses an unknown split"
-echo "1..$n"
-exit $bad
+must_fail 64 'nothing to train on' "nothing left to train on is a usage error" train-test-split --val 0.5 --test 0.5 all.tsv
+must_fail 65 nonsense "--check refuses an unknown split" train-test-split --check <<<$'path\tlabel\tgroup\tsplit\na\tb\tc\tnonsense'
+done_testing

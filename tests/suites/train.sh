@@ -1,28 +1,23 @@
 #!/usr/bin/env bash
 # train from the outside, on a tiny net and made-up pictures: both phases, folds, caches, resume after kill -9 and TERM, refusals.
-set -u
-n=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi; }
-is() { if [ "$1" = "$2" ]; then ok 0 "$3"; else ok 1 "$3"; echo "# got: $1"; echo "# want: $2"; fi; }
-has() { case $1 in *"$2"*) ok 0 "$3" ;; *) ok 1 "$3"; echo "# got: $1" ;; esac }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 "$BUILD/tests/train_shards_test" set 200 && "$BUILD/tests/train_shards_test" bent 200 bent || exit 1
 tiny=$TOP/tests/fixtures/tiny-net/tfjs-float32
 train() { "$BIN/train" --device ref --threads 1 "$@"; }
 sums() { (cd "$1" && find . -type f ! -name lock ! -path './cache/*' ! -name log.tsv ! -name 'events*' -exec sha256sum {} + | sort -k2); }
-column() { awk -F'\t' -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$2"; }
 
 # --- phase head, folds, margins
 out=$(train --shards set --base "$tiny" --out head --folds 4 --epochs 15 2>&1)
 is "$?:$out" "0:" "phase head is silent and ends with 0"
 is "$(wc -l <head/log.tsv)" 16 "log.tsv has a row an epoch"
-is "$(column bn_statistics head/log.tsv | sort -u)" frozen "the base's batch norm stays frozen"
+is "$(column head/log.tsv bn_statistics | sort -u)" frozen "the base's batch norm stays frozen"
 is "$(ls head | tr '\n' ' ')" "cache done.tsv events.out.tfevents.winnow lock log.tsv margins.tsv model oof.tsv " "the run folder holds what it says"
-best=$(column val_accuracy head/log.tsv | sort -g | tail -1)
+best=$(column head/log.tsv val_accuracy | sort -g | tail -1)
 ok "$(awk -v a="$best" 'BEGIN { print !(a > 0.6) }')" "the stripes are learned: validation accuracy $best of chance 0.33"
 is "$(wc -l <head/oof.tsv):$(wc -l <head/margins.tsv)" "121:121" "one row for each training picture, made variants have none"
 is "$(head -1 head/oof.tsv)" "$(printf 'path\tid\tlabel\tpred\tp_cat\tp_dog\tp_fox\tfold\tsplit')" "oof.tsv has the columns of predictions.tsv"
-is "$(column fold head/oof.tsv | sort | uniq -c | awk '$1 >= 25 && $1 <= 35' | wc -l)" 4 "four folds of about a quarter"
+is "$(column head/oof.tsv fold | sort | uniq -c | awk '$1 >= 25 && $1 <= 35' | wc -l)" 4 "four folds of about a quarter"
 awk -F'\t' 'NR > 1 { s = $5 + $6 + $7; m = $5; p = "cat"; if ($6 > m) { m = $6; p = "dog" } if ($7 > m) p = "fox"
                      if (s < 0.99999 || s > 1.00001 || p != $4) bad++ } END { exit bad > 0 }' head/oof.tsv
 ok $? "probabilities sum to 1 and pred is the largest"
@@ -35,7 +30,7 @@ ok "$((worst < 6))" "wrong labels have low margins: $worst of the 12 lowest"
 
 train --shards bent --base "$tiny" --out all-head --cache bent-head/cache --folds 4 --fold-rows all --epochs 15
 is "$?:$(wc -l <all-head/oof.tsv):$(wc -l <all-head/margins.tsv)" "0:201:201" "--fold-rows all: a row for each picture of every split"
-is "$(column split all-head/oof.tsv | sort -u | tr '\n' ' '):$(column fold all-head/oof.tsv | sort -u | tr '\n' ' ')" "test train val :0 1 2 3 " "with its split and fold"
+is "$(column all-head/oof.tsv split | sort -u | tr '\n' ' '):$(column all-head/oof.tsv fold | sort -u | tr '\n' ' ')" "test train val :0 1 2 3 " "with its split and fold"
 is "$(sums all-head/model | grep bin)" "$(sums bent-head/model | grep bin)" "the model kept learned from the training split alone, as without"
 awk -F'\t' 'FNR == NR { seen[$2]++; next } FNR > 1 && !($2 in seen) { bad++ } END { exit bad > 0 }' all-head/oof.tsv all-head/margins.tsv
 ok $? "margins are there for the same pictures"
@@ -90,22 +85,22 @@ is "$(wc -l <feat/rows.tsv):$(wc -c <feat/features.npy)" "261:$((128 + 260 * 8 *
 fine() { train --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --epochs 4 "$@"; }
 fine --out fine
 is "$?:$(wc -l <fine/log.tsv)" "0:6" "phase fine-tune: a row for the base and one an epoch"
-is "$(column bn_statistics fine/log.tsv | tr '\n' ' ')" "moving anew anew anew anew " "statistics are taken anew on a small set"
+is "$(column fine/log.tsv bn_statistics | tr '\n' ' ')" "moving anew anew anew anew " "statistics are taken anew on a small set"
 is "$(sed -n 2p fine/log.tsv | cut -f7)" "$best" "epoch 0 is the base's own validation"
 fine --out fine-f32 --boundary-cache f32
 is "$(sums fine-f32/model | grep bin)" "$(sums fine/model | grep bin)" "the boundary cache in float32 gives the same weights, bit for bit"
 train --shards set --base "$tiny" --out head-kept --cache kept --boundary-cache f32 --unlock-from bn1 --epochs 15 --folds 4
-is "$?:$(column val_accuracy head-kept/log.tsv)" "0:$(column val_accuracy head/log.tsv)" "phase head can keep the boundary on the way"
+is "$?:$(column head-kept/log.tsv val_accuracy)" "0:$(column head/log.tsv val_accuracy)" "phase head can keep the boundary on the way"
 fine --out fine-kept --cache kept --boundary-cache f32 -v 2>kept.err
 has "$(cat kept.err)" "boundary cache: 220 pictures, 0 of them computed now" "and phase fine-tune finds it"
 is "$(sums fine-kept/model | grep bin)" "$(sums fine/model | grep bin)" "with the same weights in the end"
 fine --out fine-f16 --boundary-cache f16 -v 2>fine-f16.err
 has "$(cat fine-f16.err)" "boundary cache: 220 pictures x " "its cost is said before"
 out=$(fine --out worse --lr 1 --clip-norm 1 --schedule constant --refresh-bn off 2>&1); has "$?:$out" "0:train: no epoch was better on validation than the base" "where no epoch is better the base is kept"
-is "$(column val_accuracy worse/log.tsv | head -1)" "$best" "so that fine-tuning never ends below the head"
+is "$(column worse/log.tsv val_accuracy | head -1)" "$best" "so that fine-tuning never ends below the head"
 fine --out ema --ema 0.9; is "$?:$(wc -l <ema/log.tsv)" "0:6" "a moving average of the weights is validated and kept"
-fine --out frozen --unlock-from c1 --freeze-bn; is "$?:$(column bn_statistics frozen/log.tsv | sort -u)" "0:frozen" "--freeze-bn"
-fine --out plain --refresh-bn off; is "$(column bn_statistics plain/log.tsv | sort -u)" moving "--refresh-bn off"
+fine --out frozen --unlock-from c1 --freeze-bn; is "$?:$(column frozen/log.tsv bn_statistics | sort -u)" "0:frozen" "--freeze-bn"
+fine --out plain --refresh-bn off; is "$(column plain/log.tsv bn_statistics | sort -u)" moving "--refresh-bn off"
 
 # --- kill -9 at random moments, TERM, a lock
 RANDOM=${SEED:-$$}
@@ -185,4 +180,4 @@ out=$("$BIN/train" --device tpu --shards set --base "$tiny" --out x 2>&1); is "$
 WINNOW_PLUGIN_DIR=$PWD "$BIN/train" --list-devices >devices
 is "$?:$(cut -f1 devices | tr '\n' ' '):$(grep -c '^ref.yes' devices)" "0:cuda cpu ref :1" "--list-devices lists all and ref works"
 grep -q '^cuda.no' devices && { out=$(WINNOW_PLUGIN_DIR=$PWD "$BIN/train" --device cuda --shards set --base "$tiny" --out x 2>&1); is "$?" 69 "a device that is not there: 69"; }
-echo "1..$n"
+done_testing

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # train: options that contradict each other or the data are refused before anything is written; defaults that depend on the net or the machine.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 tiny=$TOP/tests/fixtures/tiny-net/tfjs-float32
 "$BUILD/tests/train_shards_test" set 60 || exit 1
@@ -64,5 +62,4 @@ ok $? "a checkpoint that was cut off is refused: $status $(head -c 150 err)"
 train --cache c --epochs 2 --patience 0 --on-change restart --out broken 2>err
 [ $? = 0 ] && grep -q "'broken' is trained anew: its checkpoint is of other options or data, or damaged" err && [ "$(wc -l <broken/log.tsv)" = 3 ] && [ ! -e broken/checkpoint ]
 ok $? "--on-change restart begins anew"
-echo "1..$n"
-exit $bad
+done_testing
