@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -20,6 +21,14 @@ struct xxh128 {
 void xxh128_of(struct xxh128 *out, const void *bytes, size_t n_bytes);
 void xxh128_hex(char out[XXH128_HEX_BYTES], const struct xxh128 *h);
 int xxh128_from_hex(struct xxh128 *out, const char *hex); /* 0, or -1 when it is not exactly 32 hex digits */
+
+/* 64 of its bits, for a hash_index. */
+static inline uint64_t xxh128_u64(const struct xxh128 *h)
+{
+    uint64_t u;
+    memcpy(&u, h->bytes, sizeof u);
+    return u;
+}
 
 /* XXH3-64, for checksums of pieces whose names are elsewhere: the records of a shard. The same on every
  * machine. */

@@ -330,17 +330,10 @@ struct compaction {
     uint64_t n_kept;
 };
 
-static uint64_t hash_of(const struct xxh128 *key)
-{
-    uint64_t hash;
-    memcpy(&hash, key->bytes, sizeof hash);
-    return hash;
-}
-
 static struct last *find(const struct compaction *c, const struct xxh128 *key)
 {
     uint32_t i;
-    for (struct hash_walk w = hash_walk(&c->index, hash_of(key)); hash_walk_next(&c->index, &w, &i);)
+    for (struct hash_walk w = hash_walk(&c->index, xxh128_u64(key)); hash_walk_next(&c->index, &w, &i);)
         if (memcmp(&c->last[i].key, key, sizeof *key) == 0) return &c->last[i];
     return NULL;
 }
@@ -355,7 +348,7 @@ static int note_last(void *context, const struct journal_record *r, bool durable
     struct last *l = find(c, &key);
     if (!l) {
         if (mem_grow(&c->last, &c->capacity, c->n + 1, sizeof *c->last, err) ||
-            hash_index_add(&c->index, hash_of(&key), c->n, err))
+            hash_index_add(&c->index, xxh128_u64(&key), c->n, err))
             return -1;
         l = &c->last[c->n++];
         *l = (struct last){.key = key};

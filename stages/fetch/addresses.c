@@ -4,7 +4,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/random.h"
 #include "http/http.h"
 #include "schedule.h"
 
@@ -23,20 +25,16 @@ int addresses_add(struct addresses *as, const struct sockaddr *address, socklen_
                   struct error *err)
 {
     uint8_t bytes[16];
-    struct xxh128 key;
     bytes_of(bytes, address, n_bytes);
-    xxh128_of(&key, bytes, 16);
-    if (key_table_grow(&as->keys, as->n, err)) return -1;
-    size_t at = (size_t)key_hash(&key) & (as->keys.capacity - 1);
-    for (; as->keys.slots[at].index != NO_INDEX; at = (at + 1) & (as->keys.capacity - 1)) {
-        *index = as->keys.slots[at].index;
+    uint64_t hash = random_key(bytes, sizeof bytes);
+    for (struct hash_walk w = hash_walk(&as->index, hash); hash_walk_next(&as->index, &w, index);)
         if (memcmp(as->items[*index].bytes, bytes, 16) == 0) return 0;
-    }
-    if (mem_grow(&as->items, &as->capacity, as->n + 1, sizeof *as->items, err)) return -1;
+    if (mem_grow(&as->items, &as->capacity, as->n + 1, sizeof *as->items, err) ||
+        hash_index_add(&as->index, hash, as->n, err))
+        return -1;
     *index = (uint32_t)as->n++;
     as->items[*index] = (struct address){.head = NO_INDEX, .tail = NO_INDEX};
     memcpy(as->items[*index].bytes, bytes, 16);
-    as->keys.slots[at] = (struct key_slot){key_hash(&key), *index};
     return 0;
 }
 
@@ -48,7 +46,7 @@ bool addresses_full(const struct addresses *as, const struct host *h)
 void addresses_release(struct addresses *as)
 {
     free(as->items);
-    free(as->keys.slots);
+    hash_index_release(&as->index);
 }
 
 void address_enter(struct schedule *s, uint32_t host, struct http_transfer *t)

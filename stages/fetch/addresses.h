@@ -26,7 +26,7 @@ struct address {
 struct addresses {
     struct address *items;
     size_t n, capacity;
-    struct key_table keys;
+    struct hash_index index;
     uint32_t limit; /* of transfers in flight to one; UINT32_MAX: none, as a proxy makes the connections */
 };
 

@@ -17,21 +17,20 @@ static int new_entry(struct entries *es, const char *url, size_t n, uint32_t *in
     return 0;
 }
 
-static size_t find_slot(const struct entries *es, const struct xxh128 *key, const char *url)
+static bool is_at(const struct entry *e, const struct xxh128 *key, const char *url)
 {
-    size_t at = (size_t)key_hash(key) & (es->keys.capacity - 1);
-    for (; es->keys.slots[at].index != NO_INDEX; at = (at + 1) & (es->keys.capacity - 1))
-        if (es->keys.slots[at].hash == key_hash(key) &&
-            (!url || strcmp(es->items[es->keys.slots[at].index].url, url) == 0))
-            break;
-    return at;
+    struct xxh128 own;
+    if (url[0] != '#') return strcmp(e->url, url) == 0;
+    journal_key(&own, e->url);
+    return memcmp(&own, key, sizeof own) == 0;
 }
 
 struct entry *entries_find(const struct entries *es, const struct xxh128 *key, const char *url)
 {
-    if (es->keys.capacity == 0) return NULL;
-    size_t at = find_slot(es, key, url[0] == '#' ? NULL : url);
-    return es->keys.slots[at].index == NO_INDEX ? NULL : &es->items[es->keys.slots[at].index];
+    uint32_t i;
+    for (struct hash_walk w = hash_walk(&es->index, xxh128_u64(key)); hash_walk_next(&es->index, &w, &i);)
+        if (is_at(&es->items[i], key, url)) return &es->items[i];
+    return NULL;
 }
 
 int entries_add(struct entries *es, struct hosts *hosts, const char *url, size_t n_bytes, uint32_t *index,
@@ -57,16 +56,16 @@ int entries_add(struct entries *es, struct hosts *hosts, const char *url, size_t
         goto out;
     }
     xxh128_of(&key, canonical.data, canonical.n_bytes);
-    if (key_table_grow(&es->keys, es->n, err)) goto out;
-    size_t at = find_slot(es, &key, canonical.data);
-    *index = es->keys.slots[at].index;
-    if (*index == NO_INDEX) {
+    struct entry *known = entries_find(es, &key, canonical.data);
+    if (known) {
+        *index = (uint32_t)(known - es->items);
+    } else {
         uint32_t host;
         if (new_entry(es, canonical.data, canonical.n_bytes, index, err) ||
-            hosts_add(hosts, canonical.data, &parts, &host, err))
+            hosts_add(hosts, canonical.data, &parts, &host, err) ||
+            hash_index_add(&es->index, xxh128_u64(&key), *index, err))
             goto out;
         es->items[*index].host = host;
-        es->keys.slots[at] = (struct key_slot){key_hash(&key), *index};
     }
     rc = 0;
 out:
@@ -160,6 +159,6 @@ int entries_read_journal(struct entries *es, const struct journal_rules *rules, 
 void entries_release(struct entries *es)
 {
     free(es->items);
-    free(es->keys.slots);
+    hash_index_release(&es->index);
     arena_release(&es->arena);
 }

@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "hosts.h"
-#include "key_table.h"
 #include "reason.h"
 #include "store/journal.h"
 #include "store/partial_store.h"
@@ -50,7 +49,7 @@ struct entries {
     struct arena arena; /* also of the rows' strings */
     struct entry *items;
     size_t n, capacity;
-    struct key_table keys;
+    struct hash_index index;
     uint64_t n_superseded; /* lines of the journal that a later one replaced */
 };
 

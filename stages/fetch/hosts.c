@@ -3,26 +3,25 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
 
 int hosts_add(struct hosts *hs, const char *canonical, const struct http_url_parts *parts, uint32_t *index,
               struct error *err)
 {
     char name[HTTP_HOST_MAX_BYTES + 8];
-    struct xxh128 key;
     /* The usual ports of one machine share a budget; other ports are other servers. */
     bool usual = parts->port == 80 || parts->port == 443;
     int n = snprintf(name, sizeof name, usual ? "%.*s" : "%.*s:%u", (int)parts->host_bytes,
                      canonical + parts->host, parts->port);
-    xxh128_of(&key, name, (size_t)n);
-    if (key_table_grow(&hs->keys, hs->n, err)) return -1;
-    size_t at = (size_t)key_hash(&key) & (hs->keys.capacity - 1);
-    for (; hs->keys.slots[at].index != NO_INDEX; at = (at + 1) & (hs->keys.capacity - 1)) {
-        *index = hs->keys.slots[at].index;
-        if (hs->keys.slots[at].hash == key_hash(&key) && strcmp(hs->items[*index].name, name) == 0) return 0;
-    }
-    if (mem_grow(&hs->items, &hs->capacity, hs->n + 1, sizeof *hs->items, err)) return -1;
+    uint64_t hash = random_key(name, (size_t)n);
+    for (struct hash_walk w = hash_walk(&hs->index, hash); hash_walk_next(&hs->index, &w, index);)
+        if (strcmp(hs->items[*index].name, name) == 0) return 0;
     const char *kept = arena_strndup(&hs->arena, name, (size_t)n, err);
-    if (!kept) return -1;
+    if (!kept || mem_grow(&hs->items, &hs->capacity, hs->n + 1, sizeof *hs->items, err) ||
+        hash_index_add(&hs->index, hash, hs->n, err))
+        return -1;
     *index = (uint32_t)hs->n++;
     hs->items[*index] = (struct host){
         .name = kept,
@@ -34,7 +33,6 @@ int hosts_add(struct hosts *hs, const char *canonical, const struct http_url_par
         .port = parts->port,
         .loopback = http_url_is_loopback(canonical, parts),
     };
-    hs->keys.slots[at] = (struct key_slot){key_hash(&key), *index};
     return 0;
 }
 
@@ -45,6 +43,6 @@ void hosts_release(struct hosts *hs)
         free(hs->items[i].robots);
     }
     free(hs->items);
-    free(hs->keys.slots);
+    hash_index_release(&hs->index);
     arena_release(&hs->arena);
 }

@@ -2,10 +2,12 @@
 #ifndef WINNOW_FETCH_HOSTS_H
 #define WINNOW_FETCH_HOSTS_H
 
+#include "base/hash_index.h"
 #include "base/mem.h"
 #include "http/http_url.h"
 #include "http/robots.h"
-#include "key_table.h"
+
+#define NO_INDEX UINT32_MAX
 
 enum robots_state { ROBOTS_UNKNOWN, ROBOTS_ASKING, ROBOTS_KNOWN };
 
@@ -31,7 +33,7 @@ struct hosts {
     struct arena arena;
     struct host *items;
     size_t n, capacity;
-    struct key_table keys;
+    struct hash_index index;
 };
 
 /* The host of a canonical address, new or known. */
