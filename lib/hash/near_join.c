@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 #include "hash/near_kernels.h"
-#include "hash/parallel.h"
+#include "base/parallel.h"
 
 #define WORDS 16
 #define VALUES 65536

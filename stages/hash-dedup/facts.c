@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
-#include "hash/parallel.h"
+#include "base/parallel.h"
 
 #define STAT_CHUNK 256 /* files a worker takes at a time */
 

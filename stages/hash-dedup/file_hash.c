@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "hash/parallel.h"
+#include "base/parallel.h"
 
 #define BLOCK 4096
 #define WHOLE_BYTES (2 * BLOCK) /* up to here a sample would cost what the whole file costs */

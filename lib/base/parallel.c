@@ -1,4 +1,4 @@
-#include "hash/parallel.h"
+#include "base/parallel.h"
 
 #include <pthread.h>
 #include <signal.h>
