@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "io/io.h"
 #include "io/ordered_pool.h"
+#include "io/signals.h"
 
 static const char *name = "winnow";
 

@@ -15,6 +15,7 @@
 #include "base/number.h"
 #include "dist/internal.h"
 #include "io/io.h"
+#include "io/signals.h"
 
 #define LOOK_EVERY_S 0.05
 #define SPINS_BETWEEN_LOOKS 256 /* tests of the request; each is well below a microsecond */

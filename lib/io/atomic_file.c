@@ -4,13 +4,12 @@
  * has no name, so nobody has to clean up after a kill. At commit it is linked beside the destination as
  * .NAME.00000000.tmp and renamed over it; a kill just between the two leaves that name, which the next writer
  * of the destination removes. Where O_TMPFILE or /proc is missing it is a named sibling .NAME.XXXXXXXX.tmp
- * from the start, which a kill leaves. Names stand in a fixed table that the signal handler walks: only
- * unlink() is called there.
+ * from the start, which a kill leaves. The signal handler unlinks it
+ * there (signals.h).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,100 +23,7 @@
 #include "base/random.h"
 #include "io/internal.h"
 #include "io/io.h"
-
-#define CLEANUP_SLOTS 64
-/* 0 free, 1 being written, 2 live */
-static struct {
-    atomic_int state;
-    char path[PATH_MAX];
-} cleanup[CLEANUP_SLOTS];
-
-int cleanup_remember(const char *path)
-{
-    size_t n = strlen(path);
-    if (n >= PATH_MAX) return -1;
-    for (int i = 0; i < CLEANUP_SLOTS; i++) {
-        int expected = 0;
-        if (atomic_compare_exchange_strong(&cleanup[i].state, &expected, 1)) {
-            memcpy(cleanup[i].path, path, n + 1);
-            atomic_store(&cleanup[i].state, 2);
-            return i;
-        }
-    }
-    return -1;
-}
-
-void cleanup_forget(int slot)
-{
-    if (slot >= 0 && slot < CLEANUP_SLOTS) atomic_store(&cleanup[slot].state, 0);
-}
-
-static volatile sig_atomic_t asked_to_stop;
-static volatile sig_atomic_t asked_by;
-static pid_t owner; /* a forked child must not unlink its parent's temporaries */
-
-static void unlink_and_die(int number)
-{
-    int saved = errno;
-    if (getpid() == owner)
-        for (int i = 0; i < CLEANUP_SLOTS; i++)
-            if (atomic_load(&cleanup[i].state) == 2) unlink(cleanup[i].path);
-    signal(number, SIG_DFL);
-    raise(number); /* delivered when the handler returns and the signal is unblocked */
-    errno = saved;
-}
-
-static void note_then_die(int number, siginfo_t *info, void *context)
-{
-    (void)context;
-    if (asked_to_stop) unlink_and_die(number);
-    /* the kernel's own signals have no sender */
-    asked_by = info->si_code <= 0 ? (sig_atomic_t)info->si_pid : 0;
-    asked_to_stop = number;
-}
-
-static void catch_signals(bool note)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    owner = getpid();
-    /* over `ulimit -f` a write then fails with EFBIG, which is said like a full disk */
-    signal(SIGXFSZ, SIG_IGN);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction a = {.sa_handler = unlink_and_die, .sa_flags = SA_RESTART}, old;
-        sigemptyset(&a.sa_mask);
-        if (note && numbers[i] != SIGPIPE) {
-            a.sa_sigaction = note_then_die;
-            a.sa_flags |= SA_SIGINFO;
-        }
-        /* nohup and cron's own choices stand: a signal that is ignored stays ignored, but for SIGPIPE, whose
-         * being ignored is inherited by accident (python, systemd) and would turn `| head` into an error
-         * message. */
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN && numbers[i] != SIGPIPE)
-            continue;
-        sigaction(numbers[i], &a, NULL);
-    }
-}
-
-void signals_short_stage(void) { catch_signals(false); }
-
-void signals_long_stage(void) { catch_signals(true); }
-
-void signals_also_stop(int number)
-{
-    struct sigaction a = {.sa_sigaction = note_then_die, .sa_flags = SA_RESTART | SA_SIGINFO};
-    sigemptyset(&a.sa_mask);
-    sigaction(number, &a, NULL);
-}
-
-int signals_sender(void) { return asked_by; }
-
-int signals_asked_to_stop(void) { return asked_to_stop; }
-
-void signals_reraise(int number)
-{
-    unlink_and_die(number);
-    _exit(128 + number);
-}
+#include "io/signals.h"
 
 /* Where the bytes end up: a symbolic link's target (which need not exist yet), else the path itself.
  * malloc'd. */

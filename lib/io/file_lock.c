@@ -1,3 +1,5 @@
+#include "io/file_lock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -5,7 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "io/io.h"
+#include "base/text.h"
 
 int file_lock_take(struct file_lock *l, const char *path, struct error *err)
 {

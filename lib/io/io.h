@@ -1,5 +1,6 @@
 /*
- * io.h: whole reads and writes, atomic files, locks, path rules, signals. Front door of lib/io.
+ * io.h: whole reads and writes, folders, atomic files, path rules. Front door of lib/io together with
+ * file_lock.h, signals.h and ordered_pool.h.
  */
 #ifndef WINNOW_IO_IO_H
 #define WINNOW_IO_IO_H
@@ -92,21 +93,6 @@ int io_temporary_name(struct text *t, const char *path, unsigned number, struct 
 /* Whether a name is of that form: in use, or left by a kill. */
 bool io_is_temporary(const char *name);
 
-/* Names that die with the process: for temporaries made by other means. Returns a slot or -1 when the table
- * is full. */
-int cleanup_remember(const char *path);
-void cleanup_forget(int slot);
-
-/* --- locks --- */
-
-/* flock on path (made if absent), holder's pid written in. Held elsewhere: EX_TEMPFAIL, "held by pid N". */
-struct file_lock {
-    int fd;
-};
-#define FILE_LOCK_EMPTY ((struct file_lock){.fd = -1})
-int file_lock_take(struct file_lock *l, const char *path, struct error *err);
-void file_lock_release(struct file_lock *l);
-
 /* --- paths --- */
 
 /*
@@ -115,23 +101,6 @@ void file_lock_release(struct file_lock *l);
  */
 int path_join(struct text *out, const char *root, const char *path, bool allow_outside, struct error *err);
 bool path_is_inside(const char *path); /* relative and without ".." components */
-
-/* --- signals --- */
-
-/*
- * signals_short_stage: INT, TERM, HUP, PIPE unlink the remembered temporaries and re-raise
- * (async-signal-safe). signals_long_stage: the first INT, TERM or HUP sets a flag that
- * signals_asked_to_stop() returns (the number, or 0); a second is immediate as above. signals_reraise ends
- * the process with the default action of that signal. signals_also_stop: one more signal that asks a long
- * stage to stop (USR1 is what mpirun passes on). signals_sender: the process that sent the first one, 0 where
- * that is not known.
- */
-void signals_short_stage(void);
-void signals_long_stage(void);
-int signals_asked_to_stop(void);
-void signals_also_stop(int signal_number);
-int signals_sender(void);
-void signals_reraise(int signal_number) __attribute__((noreturn));
 
 double clock_seconds(void); /* monotonic */
 

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "hash/content_hash.h"
 #include "io/io.h"
+#include "io/signals.h"
 #include "model/sampler.h"
 #include "model/trainer_internal.h"
 

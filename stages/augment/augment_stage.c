@@ -17,6 +17,7 @@
 #include "image/image.h"
 #include "image/picture_rows.h"
 #include "io/io.h"
+#include "io/signals.h"
 
 const char *const augment_adds[] = {"variant", "source", "params", NULL};
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "io/signals.h"
 #include "classify.h"
 
 struct entry {

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "outcome.h"
+#include "io/signals.h"
 
 #define SYNC_EVERY_S 2.0
 #define SYNC_EVERY_BYTES (64u << 20)

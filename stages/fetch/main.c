@@ -13,6 +13,8 @@
 #include "fetch.h"
 #include "fetch_report.h"
 #include "http/http_proxy.h"
+#include "io/file_lock.h"
+#include "io/signals.h"
 
 static const struct option_row rows[] = {
     OPTION(struct fetch_options, STRING, 0, "store", store, "DIR",

@@ -17,6 +17,7 @@
 #include "hash/near_join.h"
 #include "hash/pdq.h"
 #include "image/decode_pool.h"
+#include "io/file_lock.h"
 #include "manifest/manifest.h"
 #include "manifest/source.h"
 #include "store/pdq_index.h"

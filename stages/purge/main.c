@@ -10,6 +10,7 @@
 
 #include "cli/options.h"
 #include "cli/stage.h"
+#include "io/file_lock.h"
 #include "io/io.h"
 #include "purge.h"
 #include "store/audit.h"

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/signals.h"
 #include "tensor/backend.h"
 #include "tensor/cuda_libraries.h"
 #include "train.h"

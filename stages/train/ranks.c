@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "io/signals.h"
 #include "train.h"
 
 bool train_is_first(const struct train_run *run) { return dist_rank(run->dist) == 0; }

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "io/ordered_pool.h"
+#include "io/signals.h"
 #include "tensor/backend.h"
 #include "train.h"
 

@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/stage.h"
 #include "dist/dist.h"
+#include "io/file_lock.h"
 #include "io/io.h"
 #include "model/activation_cache.h"
 #include "model/batch_loader.h"

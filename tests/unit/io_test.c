@@ -10,8 +10,10 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "io/file_lock.h"
 #include "io/io.h"
 #include "io/ordered_pool.h"
+#include "io/signals.h"
 #include "tap.h"
 
 static int n_left_over(void)
