@@ -116,7 +116,4 @@ static inline const char *manifest_cell(const struct manifest_table *t, size_t r
 }
 void manifest_table_release(struct manifest_table *t);
 
-/* Escapes a field into line: for code that writes TSV of its own (metrics.tsv, log.tsv). */
-int manifest_escape(struct text *line, const char *field, struct error *err);
-
 #endif

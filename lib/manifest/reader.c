@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "manifest/manifest.h"
+#include "manifest/tsv.h"
 
 #define BLOCK_BYTES (256u << 10)
 
@@ -65,28 +66,6 @@ static int next_line(struct manifest_reader *r, char **line, size_t *n, struct e
     }
 }
 
-/* Undoes \t \n \r \\ in place; false at any other backslash. */
-static bool unescape(char *s)
-{
-    char *out = strchr(s, '\\');
-    if (!out) return true;
-    for (char *in = out; *in; in++) {
-        if (*in != '\\') {
-            *out++ = *in;
-            continue;
-        }
-        switch (*++in) {
-        case 't': *out++ = '\t'; break;
-        case 'n': *out++ = '\n'; break;
-        case 'r': *out++ = '\r'; break;
-        case '\\': *out++ = '\\'; break;
-        default: return false;
-        }
-    }
-    *out = 0;
-    return true;
-}
-
 /* Cuts line (n bytes) at its tabs into at most max fields; returns their number (max + 1 when there are
  * more). */
 static size_t split(char *line, size_t n, const char **fields, size_t max)
@@ -135,7 +114,7 @@ static int read_header(struct manifest_reader *r, const char *const *required, s
         !(r->fields = mem_zalloc(count, sizeof *r->fields, err)))
         goto fail;
     for (size_t i = 0; i < count; i++) {
-        if (!unescape((char *)fields[i]) || !fields[i][0]) {
+        if (!tsv_unescape((char *)fields[i]) || !fields[i][0]) {
             data_error(r, err, fields[i][0] ? "a bad escape in a column name" : "an empty column name");
             goto fail;
         }
@@ -215,7 +194,7 @@ int manifest_reader_next(struct manifest_reader *r, struct error *err)
         return data_error(r, err, what);
     }
     for (size_t i = 0; escaped && i < count; i++)
-        if (!unescape((char *)r->fields[i])) {
+        if (!tsv_unescape((char *)r->fields[i])) {
             snprintf(what, sizeof what, "column '%.40s': a backslash before anything but t n r \\",
                      r->schema.names[i]);
             return data_error(r, err, what);

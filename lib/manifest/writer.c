@@ -5,23 +5,9 @@
 
 #include "cli/stage.h"
 #include "manifest/manifest.h"
+#include "manifest/tsv.h"
 
 static const char *const reject_columns[] = {"reject_stage", "reject_reason", "reject_detail", NULL};
-
-int manifest_escape(struct text *line, const char *field, struct error *err)
-{
-    size_t plain = strcspn(field, "\t\n\r\\");
-    if (text_add(line, field, plain, err)) return -1;
-    for (const char *p = field + plain; *p; p++) {
-        const char *two = *p == '\t'   ? "\\t"
-                          : *p == '\n' ? "\\n"
-                          : *p == '\r' ? "\\r"
-                          : *p == '\\' ? "\\\\"
-                                       : NULL;
-        if (two ? text_add(line, two, 2, err) : text_add(line, p, 1, err)) return -1;
-    }
-    return 0;
-}
 
 static int put_line(struct manifest_writer *w, struct error *err)
 {
@@ -39,8 +25,7 @@ static int put_fields(struct manifest_writer *w, const char *const *fields, size
 {
     text_clear(&w->line);
     for (size_t i = 0; i < n; i++)
-        if ((i && text_add(&w->line, "\t", 1, err)) ||
-            (fields[i] && manifest_escape(&w->line, fields[i], err)))
+        if ((i && text_add(&w->line, "\t", 1, err)) || (fields[i] && tsv_escape(&w->line, fields[i], err)))
             return -1;
     return put_line(w, err);
 }

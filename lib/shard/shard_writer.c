@@ -2,6 +2,7 @@
  * shard_writer.c: writes shard sets; see the header for the order in which things become true.
  */
 #include "base/number.h"
+#include "manifest/tsv.h"
 #include "shard/shard_writer.h"
 
 #include <errno.h>
@@ -287,7 +288,7 @@ static int end_shard(struct shard_writer *w, struct error *err)
 
 static int field(struct shard_writer *w, const char *value, struct error *err)
 {
-    return manifest_escape(&w->index, value ? value : "", err) || text_add(&w->index, "\t", 1, err) ? -1 : 0;
+    return tsv_escape(&w->index, value ? value : "", err) || text_add(&w->index, "\t", 1, err) ? -1 : 0;
 }
 
 int shard_writer_add(struct shard_writer *w, const struct shard_writer_record *r, struct error *err)
@@ -330,7 +331,7 @@ static int write_set(struct shard_writer *w, struct error *err)
                     w->o.side_px, w->resize, shard_encoding_name(w->o.encoding), w->data_hash))
         goto out;
     for (size_t i = 0; i < w->n_classes; i++)
-        if (text_puts(&t, "class\t", err) || manifest_escape(&t, w->classes[i], err) ||
+        if (text_puts(&t, "class\t", err) || tsv_escape(&t, w->classes[i], err) ||
             text_puts(&t, "\t\t\t\n", err))
             goto out;
     for (size_t i = 0; i < w->n_shards; i++) {

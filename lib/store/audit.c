@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "io/io.h"
 #include "manifest/manifest.h"
+#include "manifest/tsv.h"
 #include "store/hash_list.h"
 #include "store/journal.h"
 
@@ -141,8 +142,8 @@ int audit_append(int folder_fd, const char *folder, const struct audit_line *l, 
     if (text_add(&host, from, strcspn(from, "/?#"), err) ||
         text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t", time_format(when, l->time), l->action, l->list,
                     l->algorithm, l->digest, hex) ||
-        manifest_escape(&line, host.data ? host.data : "", err) || text_puts(&line, "\t", err) ||
-        (l->keep_url && manifest_escape(&line, l->url, err)) || text_puts(&line, "\n", err))
+        tsv_escape(&line, host.data ? host.data : "", err) || text_puts(&line, "\t", err) ||
+        (l->keep_url && tsv_escape(&line, l->url, err)) || text_puts(&line, "\n", err))
         goto out;
     rc = append(folder_fd, folder, "audit.tsv", header, line.data, line.n_bytes, err);
 out:

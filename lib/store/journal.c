@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "io/io.h"
+#include "manifest/tsv.h"
 
 static const char header[] =
     "time\tevent\turl\tstatus\treason\tdetail\terror\tfinal_url\tetag\tlast_modified\tcontent_type\t"
@@ -25,28 +26,6 @@ static const char *const event_names[JOURNAL_EVENTS] = {"ok",   "same",    "retr
                                                         "dead", "blocked", "sync"};
 
 /* --- lines --- */
-
-/* Undoes the escapes in place; -1 for any other backslash. */
-static int unescape(char *s)
-{
-    char *to = strchr(s, '\\');
-    if (!to) return 0;
-    for (const char *from = to; *from; from++) {
-        if (*from != '\\') {
-            *to++ = *from;
-            continue;
-        }
-        switch (*++from) {
-        case 't': *to++ = '\t'; break;
-        case 'n': *to++ = '\n'; break;
-        case 'r': *to++ = '\r'; break;
-        case '\\': *to++ = '\\'; break;
-        default: return -1;
-        }
-    }
-    *to = 0;
-    return 0;
-}
 
 /* Empty is 0. */
 static bool number(const char *s, uint64_t max, uint64_t *out)
@@ -78,7 +57,7 @@ int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
             *tab = 0;
             at = tab + 1;
         }
-        if (unescape(field[i])) return -1;
+        if (!tsv_unescape(field[i])) return -1;
     }
     int event = 0;
     while (event < JOURNAL_EVENTS && strcmp(field[1], event_names[event]) != 0)
@@ -105,21 +84,7 @@ int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
 
 static int add_field(struct text *out, const char *s, size_t max, struct error *err)
 {
-    size_t from = 0, i = 0;
-    if (!s) s = "";
-    size_t base = out->n_bytes;
-    for (; s[i]; i++) {
-        const char *escape = s[i] == '\t'   ? "\\t"
-                             : s[i] == '\n' ? "\\n"
-                             : s[i] == '\r' ? "\\r"
-                             : s[i] == '\\' ? "\\\\"
-                                            : NULL;
-        if (out->n_bytes - base + (i - from) + 2 > max) break;
-        if (!escape) continue;
-        if (text_add(out, s + from, i - from, err) || text_add(out, escape, 2, err)) return -1;
-        from = i + 1;
-    }
-    return text_add(out, s + from, i - from, err) || text_add(out, "\t", 1, err) ? -1 : 0;
+    return tsv_escape_cut(out, s ? s : "", max, err) || text_add(out, "\t", 1, err) ? -1 : 0;
 }
 
 int journal_format(struct text *out, const struct journal_record *r, struct error *err)

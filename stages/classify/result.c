@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "base/text.h"
+#include "manifest/tsv.h"
 #include "classify.h"
 
 int result_argmax(const float *p, int n)
@@ -37,7 +38,7 @@ static int put_flags(const struct result_writer *w, struct text *line, uint64_t 
     for (size_t t = 0; t < w->classifier->n_thresholds; t++)
         if (flags >> t & 1) {
             if ((!first && text_puts(line, ",", err)) ||
-                manifest_escape(line, w->classifier->thresholds[t].text, err))
+                tsv_escape(line, w->classifier->thresholds[t].text, err))
                 return -1;
             first = false;
         }
@@ -51,10 +52,10 @@ static int tsv_header(struct result_writer *w, struct error *err)
     const struct classifier *c = w->classifier;
     text_clear(&w->line);
     for (size_t i = 0; i < w->base->n; i++)
-        if (manifest_escape(&w->line, w->base->names[i], err) || text_puts(&w->line, "\t", err)) return -1;
+        if (tsv_escape(&w->line, w->base->names[i], err) || text_puts(&w->line, "\t", err)) return -1;
     if ((w->opt->hash && text_puts(&w->line, "xxh128\t", err)) || text_puts(&w->line, "pred", err)) return -1;
     for (int i = 0; i < c->n_classes; i++)
-        if (text_puts(&w->line, "\tp_", err) || manifest_escape(&w->line, c->class_names[i], err)) return -1;
+        if (text_puts(&w->line, "\tp_", err) || tsv_escape(&w->line, c->class_names[i], err)) return -1;
     if ((w->opt->top > 0 && text_puts(&w->line, "\ttop", err)) ||
         (c->n_thresholds > 0 && text_puts(&w->line, "\tflagged", err)) ||
         (w->live && text_puts(&w->line, "\treject_reason\treject_detail", err)))
@@ -68,10 +69,10 @@ static int tsv_row(struct result_writer *w, const struct result *r, struct error
     char number[32];
     text_clear(&w->line);
     for (size_t i = 0; i < w->base->n; i++)
-        if (manifest_escape(&w->line, r->base[i] ? r->base[i] : "", err) || text_puts(&w->line, "\t", err))
+        if (tsv_escape(&w->line, r->base[i] ? r->base[i] : "", err) || text_puts(&w->line, "\t", err))
             return -1;
     if (w->opt->hash && (text_puts(&w->line, r->xxh128, err) || text_puts(&w->line, "\t", err))) return -1;
-    if (r->p && manifest_escape(&w->line, c->class_names[result_argmax(r->p, c->n_classes)], err)) return -1;
+    if (r->p && tsv_escape(&w->line, c->class_names[result_argmax(r->p, c->n_classes)], err)) return -1;
     for (int i = 0; i < c->n_classes; i++)
         if (text_puts(&w->line, "\t", err) || (r->p && text_puts(&w->line, format_f32(number, r->p[i]), err)))
             return -1;
@@ -79,16 +80,15 @@ static int tsv_row(struct result_writer *w, const struct result *r, struct error
         if (text_puts(&w->line, "\t", err)) return -1;
         for (int64_t k = 0; r->p && k < w->opt->top && k < c->n_classes; k++) {
             int i = ranked(r->p, c->n_classes, k);
-            if ((k && text_puts(&w->line, " ", err)) || manifest_escape(&w->line, c->class_names[i], err) ||
+            if ((k && text_puts(&w->line, " ", err)) || tsv_escape(&w->line, c->class_names[i], err) ||
                 text_printf(&w->line, err, "=%s", format_f32(number, r->p[i])))
                 return -1;
         }
     }
     if (c->n_thresholds > 0 && (text_puts(&w->line, "\t", err) || put_flags(w, &w->line, r->flags, err)))
         return -1;
-    if (w->live &&
-        (text_puts(&w->line, "\t", err) || text_puts(&w->line, r->reason ? r->reason : "", err) ||
-         text_puts(&w->line, "\t", err) || manifest_escape(&w->line, r->detail ? r->detail : "", err)))
+    if (w->live && (text_puts(&w->line, "\t", err) || text_puts(&w->line, r->reason ? r->reason : "", err) ||
+                    text_puts(&w->line, "\t", err) || tsv_escape(&w->line, r->detail ? r->detail : "", err)))
         return -1;
     return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "manifest/tsv.h"
 #include "eval.h"
 #include "gate.h"
 
@@ -137,7 +138,7 @@ static void put_change(struct text *t, const char *metric, const char *key, doub
     char text[5][32];
     if (isnan(ci.low)) ci = (struct interval){NAN, NAN};
     text_printf(t, err, "%s\t", metric);
-    manifest_escape(t, key, err);
+    tsv_escape(t, key, err);
     text_printf(t, err, "\t%s\t%s\t%s\t%s\t%s\t", format_real(text[0], a), format_real(text[1], b),
                 format_real(text[2], b - a), isnan(ci.low) ? "" : format_real(text[3], ci.low),
                 isnan(ci.low) ? "" : format_real(text[4], ci.high));

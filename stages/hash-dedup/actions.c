@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "manifest/tsv.h"
 
 #define COMPARE_BYTES (128u << 10)
 
@@ -263,7 +264,7 @@ static int log_action(struct actor *a, uint32_t row, uint32_t keeper, bool done,
     const char *const fields[] = {action_name(opt), path, keeper_path, hex, result};
     text_clear(&a->other);
     for (int i = 0; i < 5; i++)
-        if ((i && text_add(&a->other, "\t", 1, err)) || manifest_escape(&a->other, fields[i], err)) return -1;
+        if ((i && text_add(&a->other, "\t", 1, err)) || tsv_escape(&a->other, fields[i], err)) return -1;
     if (text_add(&a->other, "\n", 1, err)) return -1;
     if (fwrite(a->other.data, 1, a->other.n_bytes, a->log.stream) != a->other.n_bytes)
         return error_errno(err, EX_IOERR, "cannot write '%s'", opt->log);

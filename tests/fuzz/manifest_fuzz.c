@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "manifest/manifest.h"
+#include "manifest/tsv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -12,7 +13,7 @@ static void add(struct text *out, const char *const *fields, size_t n)
 {
     struct error err = {0};
     for (size_t i = 0; i < n; i++)
-        if ((i && text_puts(out, "\t", &err)) || manifest_escape(out, fields[i], &err)) abort();
+        if ((i && text_puts(out, "\t", &err)) || tsv_escape(out, fields[i], &err)) abort();
     if (text_puts(out, "\n", &err)) abort();
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "manifest/manifest.h"
+#include "manifest/tsv.h"
 #include "tap.h"
 
 static void test_bad_input(void)
@@ -139,11 +140,33 @@ static void test_old_file_stays(void)
     manifest_writer_discard(&w);
 }
 
+/* No field is over its length, none ends in half an escape, and a long enough one is whole. */
+static void test_escape_cut(void)
+{
+    static const char field[] = "a\tb\\\nc\r\r";
+    struct text cut = TEXT_EMPTY;
+    struct error err = {0};
+    size_t wrong = 0;
+    for (size_t max = 0; max < 20; max++) {
+        text_clear(&cut);
+        wrong += tsv_escape_cut(&cut, field, max, &err) != 0 || cut.n_bytes > max;
+        char *back = strdup(cut.data ? cut.data : "");
+        wrong += !tsv_unescape(back) || strncmp(back, field, strlen(back)) != 0;
+        wrong += max > 13 && strcmp(back, field) != 0;
+        free(back);
+    }
+    char bad[] = "a\\x", end[] = "a\\";
+    CHECK(wrong == 0);
+    CHECK(!tsv_unescape(bad) && !tsv_unescape(end));
+    text_release(&cut);
+}
+
 int main(void)
 {
     test_bad_input();
     test_round_trip();
     test_long_rows();
+    test_escape_cut();
     test_old_file_stays();
     return tap_done();
 }

@@ -1,0 +1,21 @@
+/*
+ * tsv.h: the escapes of a field of tab-separated text: \t \n \r \\ and no others.
+ */
+#ifndef WINNOW_MANIFEST_TSV_H
+#define WINNOW_MANIFEST_TSV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+/* Appends field to line, escaped. 0, or -1 (EX_OSERR). */
+int tsv_escape(struct text *line, const char *field, struct error *err);
+/* The same, cut before a byte that might take the field over max_bytes. */
+int tsv_escape_cut(struct text *line, const char *field, size_t max_bytes, struct error *err);
+
+/* Undoes the escapes in place. False at any other backslash: s is then undefined. */
+bool tsv_unescape(char *s);
+
+#endif
