@@ -378,6 +378,7 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
         o.detail = "";
     } else if (!picture_kind_kept(kind)) {
         o.reason = kind >= PICTURE_AVIF && kind <= PICTURE_SVG ? REASON_FORMAT : REASON_NOT_A_PICTURE;
+        o.doubtful = kind == PICTURE_JSON || kind == PICTURE_TEXT; /* "quota exceeded" with a 200 */
     } else if (!t->length_known && !picture_kind_complete(kind, t->body, t->n_body)) {
         /* Nothing but the picture's own end could have told a whole body from a cut one. */
         o.reason = REASON_TRUNCATED;
@@ -503,6 +504,8 @@ static void entry_done(struct fetch *f, struct http_transfer *t)
         answered(f, index, t);
     } else {
         struct outcome o = outcome_of_failure(f, t->outcome, t->headers.status, t->detail);
+        /* A redirect to a private address is how many networks lead to their login page. */
+        o.doubtful = o.reason == REASON_REFUSED_ADDRESS && e->hop && e->hop->n_redirects > 0;
         fetch_fail(f, index, &o, t);
     }
     if (host_make_ready(&f->schedule, host, f->err)) fetch_abort(f);

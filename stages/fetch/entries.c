@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "http/http_url.h"
 
+#define CLOCK_SLACK_S 3600 /* a line from later than this was written under a wrong clock */
+
 static int new_entry(struct entries *es, const char *url, size_t n, uint32_t *index, struct error *err)
 {
     if (es->n == NO_INDEX - 1) return error_set(err, EX_DATAERR, "too many addresses");
@@ -110,13 +112,15 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
     es->n_superseded += r->event == JOURNAL_RETRY || e->seen;
     if (r->event == JOURNAL_RETRY) return 0;
     e->seen = true;
+    bool clock_was_wrong = r->time > fo->rules->now_s + CLOCK_SLACK_S;
     if (r->event == JOURNAL_OK || r->event == JOURNAL_SAME) {
         e->stored = true;
         e->durable = durable;
         e->dead = false;
         e->reason = REASON_NONE;
         e->failed_runs = 0;
-        e->due = r->time; /* when it was last asked for; what --refresh-after counts from */
+        /* When it was last asked for; what --refresh-after counts from. */
+        e->due = clock_was_wrong ? 0 : r->time;
         e->hash = r->hash;
         e->bytes = (uint32_t)r->bytes;
         e->kind = (uint8_t)r->kind;
@@ -142,8 +146,16 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
     /* Sites change their robots.txt; RFC 9309 lets a copy live for a day. */
     double dead_for_s =
         e->reason == REASON_ROBOTS_TXT && fo->rules->dead_for_s > 86400 ? 86400 : fo->rules->dead_for_s;
-    e->due = e->dead ? r->time + (int64_t)dead_for_s : r->due;
+    int64_t latest = r->time + (int64_t)FAIL_WAIT_MAX_S;
+    e->due = e->dead ? r->time + (int64_t)dead_for_s : r->due < latest ? r->due : latest;
+    if (clock_was_wrong) e->due = 0;
     if (r->event == JOURNAL_BLOCKED) e->due = INT64_MAX;
+    /* Earlier versions took these for final at once. */
+    if (r->event == JOURNAL_DEAD && r->failed_runs == 0 &&
+        reason_is_doubtful((enum reason)e->reason, r->status)) {
+        e->dead = false;
+        e->due = 0;
+    }
     if (!*r->detail && !e->more) return 0;
     struct entry_more *more = entry_need_more(es, e, err);
     return !more || keep(es, &more->detail, r->detail, err) ? -1 : 0;

@@ -57,7 +57,9 @@ struct entries {
 struct journal_rules {
     bool keep_validators; /* --refresh */
     double dead_for_s;
+    int64_t now_s; /* Unix time */
 };
+#define FAIL_WAIT_MAX_S (7 * 86400.0) /* a failing address is asked at least weekly */
 
 /*
  * The entry for an address as it was written, new or known, and its host. One that cannot be asked gets an

@@ -16,6 +16,7 @@
 #define SYNC_EVERY_BYTES (64u << 20)
 #define CHECKPOINT_EVERY_S 2.0 /* large bodies in flight are put on the disk, too */
 #define PER_ADDRESS 16         /* transfers in flight to one address, unless --per-host is more */
+#define DOUBTFUL_LEAST 5       /* so many doubtful answers, and nothing else, are worth a warning */
 #define TURN_S 0.25            /* the loop looks at signals and clocks at least this often */
 
 /* Whether the entry has to be asked in this run; settles those that need not. */
@@ -51,10 +52,44 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
         ask = e->due <= f->now_s || o->retry_now;
     if (!ask) {
         e->state = ENTRY_DONE;
+        if (!e->stored && e->dead) {
+            f->counts.n_dead += e->reason != REASON_BLOCKED && e->reason != REASON_TAKEN_DOWN;
+        } else if (!e->stored) {
+            if (f->counts.n_waiting++ == 0 || e->due < f->counts.first_due) f->counts.first_due = e->due;
+        }
         return 0;
     }
     f->n_open++;
     return schedule_add(&f->schedule, &f->entries, index, false, err);
+}
+
+/* What was left alone, and how to ask for it: a reader of the rejects must not take it for lost. */
+static void say_waiting(const struct fetch *f)
+{
+    const struct counts *c = &f->counts;
+    char when[21], text[240];
+    int n = 0;
+    if (c->n_waiting)
+        n = snprintf(text, sizeof text,
+                     "%llu addresses that failed are not due before %s (--retry-now asks at once)",
+                     (unsigned long long)c->n_waiting, time_format(when, c->first_due));
+    if (c->n_dead)
+        snprintf(text + n, sizeof text - (size_t)n, "%s%llu have a final answer (--retry-dead asks again)",
+                 n ? "; " : "", (unsigned long long)c->n_dead);
+    if (c->n_waiting && f->n_open == 0)
+        stage_warn("nothing was asked: %s", text);
+    else if (c->n_waiting || c->n_dead)
+        stage_note(&f->opt->common, "%s", text);
+}
+
+static void say_doubtful(const struct fetch *f)
+{
+    const struct counts *c = &f->counts;
+    if (c->n_doubtful >= DOUBTFUL_LEAST && c->n_doubtful == c->n_asked && c->n_stored == 0)
+        stage_warn("not one picture: all %llu answers were web pages, refusals or empty. Is there a login "
+                   "page "
+                   "in front of the network? They are asked again later; --retry-now asks at once",
+                   (unsigned long long)c->n_doubtful);
 }
 
 static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes, struct error *err)
@@ -184,6 +219,7 @@ int fetch_run(struct fetch *f, struct error *err)
     if (f->counts.n_missing_objects)
         stage_warn("%llu pictures listed in the journal are missing from the store and will be fetched again",
                    (unsigned long long)f->counts.n_missing_objects);
+    say_waiting(f);
     if (f->n_open == 0) return 0;
     f->n_parallel = fit_to_descriptors(o->n_parallel);
     http.limits.n_parallel = (unsigned)f->n_parallel;
@@ -210,6 +246,7 @@ int fetch_run(struct fetch *f, struct error *err)
         store_writer_open(&f->writer, &f->store, &f->partials.store, &f->policy, f->engine, err))
         return -1;
     if (loop(f, err) || final_sync(f, err)) return -1;
+    say_doubtful(f);
     if (outage_timed_out(f))
         return error_set(err, EX_TEMPFAIL, "%s for %.0f s; nothing is lost, run again when it is back",
                          o->proxy ? "the proxy cannot be reached" : "the network has been down",

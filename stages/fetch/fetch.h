@@ -16,7 +16,10 @@ struct counts {
     uint64_t n_asked, n_stored, n_bytes, n_requests;
     uint64_t n_answers, n_unreachable; /* ends of transfers: an answer of any kind, or none */
     uint64_t n_missing_objects;        /* that the journal names */
-    uint64_t n_matches;                /* with block lists and takedowns */
+    uint64_t n_waiting, n_dead; /* not asked in this run: failed and not yet due; with a final answer */
+    int64_t first_due;          /* the earliest of n_waiting's times */
+    uint64_t n_doubtful;        /* answers that may not be the hosts' own (outcome.h) */
+    uint64_t n_matches;         /* with block lists and takedowns */
 };
 
 /*

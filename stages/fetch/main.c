@@ -259,9 +259,9 @@ static int open_store(struct fetch *f, const char *store, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     struct journal_stats stats;
-    const struct journal_rules rules = {f->opt->refresh, f->opt->dead_for_s};
-    int rc = -1;
     f->now_s = (int64_t)time(NULL);
+    const struct journal_rules rules = {f->opt->refresh, f->opt->dead_for_s, f->now_s};
+    int rc = -1;
     if (object_store_open(&f->store, store, err) || text_printf(&path, err, "%s/journal.tsv", store) ||
         policy_apply(&f->policy, &f->store, f->now_s, path.data, err) ||
         entries_read_journal(&f->entries, &rules, path.data, &stats, err) ||

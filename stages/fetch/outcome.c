@@ -7,7 +7,6 @@
 
 #include "base/random.h"
 
-#define MAX_POSTPONE_S (7 * 86400.0) /* a failing address is asked at least weekly */
 #define PENDING_BYTES (256u << 10)
 #define HOST_TRIPS 3     /* pauses of a failing host before this run gives it up */
 #define BREAKER_PAUSE 10 /* times --retry-wait: the breaker's first pause */
@@ -108,7 +107,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     uint32_t host = entry_host(e);
     struct journal_record r;
     char slug[24];
-    bool final = reason_is_final(o->reason, o->status);
+    bool final = reason_is_final(o->reason, o->status), dead = final;
     if (o->reason == REASON_NOT_ASKED) { /* stopped: as if it had not been asked */
         if (!e->stored) e->reason = REASON_NOT_ASKED;
         end_entry(f, e);
@@ -134,7 +133,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     r.reason = reason_slug(o->reason, o->status, slug);
     r.detail = o->detail;
     r.error = o->error;
-    r.event = retry ? JOURNAL_RETRY : final ? JOURNAL_DEAD : JOURNAL_FAIL;
+    r.event = JOURNAL_RETRY;
     if (retry) {
         write_down(f, &r);
         if (f->stopping) { /* the next run takes it up where this one leaves */
@@ -155,20 +154,27 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
         return;
     }
     if (final) partial_drop(f, index);
-    if (!final) {
+    bool doubtful = o->doubtful || reason_is_doubtful(o->reason, o->status);
+    if (!final || doubtful) {
         e->failed_runs += e->failed_runs < 255;
         double wait = f->opt->retry_failed_s * pow(2, e->failed_runs - 1);
-        int64_t usual = f->now_s + (int64_t)(wait < MAX_POSTPONE_S ? wait : MAX_POSTPONE_S);
+        dead = doubtful && wait >= FAIL_WAIT_MAX_S;
+        if (wait > FAIL_WAIT_MAX_S) wait = FAIL_WAIT_MAX_S;
+        int64_t usual = f->now_s + (int64_t)wait;
         int64_t told =
             fetch_host(f, host)->given_up && fetch_host(f, host)->due ? fetch_host(f, host)->due : 0;
-        r.due = told ? told : usual;
+        int64_t latest = f->now_s + (int64_t)FAIL_WAIT_MAX_S;
+        r.due = dead ? 0 : !told ? usual : told < latest ? told : latest;
         r.failed_runs = e->failed_runs;
+        f->counts.n_doubtful += doubtful;
     }
+    r.event = dead ? JOURNAL_DEAD : JOURNAL_FAIL;
     const char *kept = o->detail;
     if (!e->stored) {
         e->reason = (uint8_t)o->reason;
         e->status = (uint16_t)o->status;
-        e->dead = final;
+        e->dead = dead;
+        e->due = r.due;
         kept = set_detail(f, e, o->detail);
     }
     r.detail = kept;

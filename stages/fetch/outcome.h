@@ -14,6 +14,11 @@ struct outcome {
     int status;
     double retry_after_s; /* with slow_down */
     bool slow_down, host_bad;
+    /*
+     * Final by its words, but also what a login page in front of the network or a host's bad day gives for
+     * everything: another run asks, until the same came for so long that its wait would be FAIL_WAIT_MAX_S.
+     */
+    bool doubtful;
     bool free_try; /* asked again at once, and not counted: a part that could not be continued */
 };
 

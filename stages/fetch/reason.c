@@ -77,3 +77,9 @@ bool reason_is_final(enum reason r, int status)
     default: return true;
     }
 }
+
+bool reason_is_doubtful(enum reason r, int status)
+{
+    return r == REASON_HTML || r == REASON_EMPTY || r == REASON_REDIRECT_LIMIT ||
+           (r == REASON_HTTP && (status == 401 || status == 402 || status == 403));
+}

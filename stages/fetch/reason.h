@@ -48,5 +48,7 @@ const char *reason_slug(enum reason r, int status, char out[24]);
 enum reason reason_from_slug(const char *slug);
 /* Final: asking again soon would give the same. The rest is worth another try. */
 bool reason_is_final(enum reason r, int status);
+/* Final, but also what a login page or a host's bad day gives for everything (outcome.h). */
+bool reason_is_doubtful(enum reason r, int status);
 
 #endif

@@ -514,6 +514,32 @@ def do_nonauth(q):      # a proxy that changed something says 203
     q.answer(203, jpeg(q.path, 3000), type="image/jpeg")
 
 
+portal = {"mode": "off"}
+
+
+def do_portal(q):       # /portal/html: from now on everything is that; /portal/off ends it. Also 403, empty, login, inside, loop
+    portal["mode"] = q.path.split("/")[2]
+    q.answer(200, b"set", type="text/plain")
+
+
+def behind_portal(q):
+    mode = portal["mode"]
+    if mode == "403":
+        q.answer(403, b"no", type="text/plain")
+    elif mode == "empty":
+        q.answer(200, b"")
+    elif mode == "login" and not q.path.startswith("/login"):
+        redirect(q, "/login?from=" + q.path)
+    elif mode == "inside":      # an address that nobody may be sent to
+        redirect(q, "http://10.0.0.1/login")
+    elif mode == "loop":
+        redirect(q, q.path)
+    elif mode == "json":
+        q.answer(200, b'{"error": "quota"}', type="application/json")
+    else:
+        q.answer(200, b"<!doctype html><form action=/login>", type="text/html")
+
+
 def do_bighead(q):      # 10 MB of header lines
     q.raw(b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n")
     for i in range(10000):
@@ -645,7 +671,9 @@ def serve(sock, port, log):
                     q.headers.get("if-none-match", q.headers.get("if-modified-since", ""))))
                 log.flush()
             name = q.path.split("/")[1].partition("?")[0].partition(".")[0].replace("-", "_")
-            if q.path == "/robots.txt":
+            if portal["mode"] != "off" and name != "portal":
+                behind_portal(q)
+            elif q.path == "/robots.txt":
                 robots_txt(q)
             else:
                 globals().get("do_" + name, lambda r: r.answer(404, b"<html>no such page</html>", type="text/html"))(q)

@@ -173,6 +173,42 @@ is "$(asked /503/a.jpg) $(asked /status/404/a.jpg) $(asked /ok/a.jpg)" "1 0 0" "
 $FETCH $QUICK --dead-for 0 list -o out.tsv --rejects rejects.tsv
 is "$(asked /status/404/a.jpg)" 1 "the dead rise when their time is over"
 
+# --- final or not: what a login page in front of the network, a quota or a bad day gives for everything -----------------
+for mode in html 403 empty login inside loop json; do
+    curl -s "$U/portal/$mode" >/dev/null
+    seq -f "$U/ok/$mode%g.jpg" 6 >day
+    # shellcheck disable=SC2086
+    $FETCH $QUICK --ignore-robots day -o out.tsv --rejects rejects.tsv 2>err
+    is "$(wc -l <rejects.tsv) $(grep -c 'not one picture: all 6 answers' err)" "7 1" "everything is $mode: no picture, and that is said"
+    curl -s "$U/portal/off" >/dev/null
+    # shellcheck disable=SC2086
+    $FETCH $QUICK --ignore-robots day -o out.tsv --rejects rejects.tsv 2>err
+    is "$(grep -c 'nothing was asked: 6 addresses that failed are not due before 20.*--retry-now' err)" 1 "$mode: a run that asks for nothing says why"
+    # shellcheck disable=SC2086
+    $FETCH $QUICK --ignore-robots --retry-now day -o out.tsv --rejects rejects.tsv 2>err
+    is "$(wc -l <out.tsv) $(cat err)" "7 " "$mode: --retry-now gets them the next day"
+done
+curl -s "$U/portal/html" >/dev/null; echo "$U/ok/page.jpg" >day
+for event in fail fail dead; do
+    # shellcheck disable=SC2086
+    $FETCH $QUICK --ignore-robots --retry-failed 3d --retry-now day -o out.tsv --rejects rejects.tsv
+    is "$(awk -F'\t' -v u="$(cat day)" '$3 == u { e = $2 } END { print e }' store/journal.tsv)" $event "a page that stays a page: $event"
+done
+# A clock that was ten years ahead wrote its lines; and a host may ask for patience, not for years.
+echo "$U/ok/clock.jpg" >day
+for times in 1 1-18; do
+    curl -s "$U/portal/html" >/dev/null
+    # shellcheck disable=SC2086
+    $FETCH $QUICK --ignore-robots --retry-now --retry-dead day -o out.tsv --rejects rejects.tsv
+    curl -s "$U/portal/off" >/dev/null
+    awk -F'\t' -v OFS='\t' -v u="$(cat day)" -v all="$times" \
+        '$3 == u { $1 = $1 + 10 substr($1, 5); if (all != 1) { $2 = "dead"; $18 = "" } else $18 = $18 + 10 substr($18, 5) } { print }' store/journal.tsv >j && mv j store/journal.tsv
+    # shellcheck disable=SC2086
+    $FETCH $QUICK --ignore-robots day -o out.tsv --rejects rejects.tsv
+    is "$(outcome "$(cat day)")" jpeg "a failure from 2036 is asked again today"
+    sed -i "\\|$(cat day)|d" store/journal.tsv
+done
+
 # --- refresh ----------------------------------------------------------------------------------------------------------
 printf '%s\n' "$U/ok/a.jpg" "$U/modified/a.jpg" "$U/changing/a.jpg" "$U/vanishing/a.jpg" >fresh
 # shellcheck disable=SC2086
