@@ -54,7 +54,7 @@ must_fail 64 . "winnow takes no path for a program" "$BIN/winnow" ../../bin/true
 # The two tables that gather what the sources have: environment variables in winnow.1, reject reasons in winnow-formats.5.
 {
     find lib stages -name '*.c' -print0 | xargs -0 grep -hoE '\b(getenv|more_than_one)\("[A-Za-z_]+"' | cut -d'"' -f2
-    find pipelines tools -type f -print0 | xargs -0 grep -hoE '\$\{[A-Z][A-Z_]+:[-+]' | tr -d '${:+-' | grep -vx SLURM_ARRAY_TASK_ID
+    find pipelines tools -type f -print0 | xargs -0 grep -hoE '\$\{[A-Z][A-Z_]+:[-+]' | tr -d '${:+-' | grep -vx 'SLURM_ARRAY_.*'      # these two exist in the jobs only
 } | sort -u >"$TMPDIR/heeded"
 sed -n '/^\.SH ENVIRONMENT/,/^\.SH EXIT/p' docs/man/winnow.1 | grep -A1 '^\.TP' | grep -oE '[A-Za-z]+(_[A-Za-z0-9_]+)?' | grep -E '^[A-Z]{3}' | sort -u >"$TMPDIR/listed"
 different=$(diff "$TMPDIR/heeded" "$TMPDIR/listed" | grep '^[<>]' | tr '\n' ' ')
@@ -76,7 +76,7 @@ make -s --no-print-directory help | awk '/^  [a-z]/ { print $1 }' | sort >"$TMPD
 missing=$(while read -r t; do grep -qE "^([a-z-]+ )*$t( [a-z-]+)*:" $makefiles || echo "$t"; done <"$TMPDIR/helped" | tr '\n' ' ')
 [ -s "$TMPDIR/helped" ] && [ -z "$missing" ]
 ok $? "make help names targets that exist${missing:+, but not $missing}"
-inner='FORCE help test-programs completions dataset-facts fuzz-programs fuzz-list lint-.*'
+inner='\$\(FLOW\) settings-check FORCE help test-programs completions dataset-facts fuzz-programs fuzz-list lint-.*'
 missing=$(cat $makefiles | sed -n 's/^\.PHONY: //p' | tr ' ' '\n' | grep -vxE "$(echo "$inner" | tr ' ' '|')" | sort -u | comm -23 - "$TMPDIR/helped" | tr '\n' ' ')
 [ -z "$missing" ]
 ok $? "make help leaves out no target but the inner ones${missing:+: $missing}"
