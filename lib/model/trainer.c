@@ -359,7 +359,7 @@ int trainer_run(struct trainer *t, struct error *err)
     if (restored < 0) return -1;
     t->resumed_epoch = restored ? (int)at->epoch : -1;
     t->resumed_step = restored ? at->step : 0;
-    if (t->callbacks.begin && t->callbacks.begin(t->callbacks.context, restored > 0, err)) return -1;
+    if (t->callbacks.begin && t->callbacks.begin(t->callbacks.context, t, err)) return -1;
 
     if (t->settings.keep_base && !at->base_done) {
         struct trainer_epoch row = {.train_loss = NAN, .train_accuracy = NAN, .rate = NAN};

@@ -59,11 +59,12 @@ struct trainer_epoch { /* one row of log.tsv */
     double images_per_s, waited_share, seconds;
 };
 
+struct trainer;
 struct trainer_callbacks {
     void *context;
     /* Once, after a checkpoint was restored or found missing and before the first step: log and *event_bytes
      * are as they were then. */
-    int (*begin)(void *context, bool resumed, struct error *err);
+    int (*begin)(void *context, const struct trainer *t, struct error *err);
     void (*step)(void *context, int epoch, uint64_t images_done, uint64_t images_total, double waited_share,
                  double loss, double accuracy);
     /* A rank was lost in the middle of a step (ranks only): called before what is left is saved. */
@@ -86,7 +87,7 @@ struct trainer {
     int batch;    /* of all ranks together */
     struct trainer_settings settings;
     struct trainer_callbacks callbacks;
-    /* text that a checkpoint must have been made with; see train_plan in stages/train */
+    /* what a checkpoint must have been made with, but for its threads (train_plan.h) */
     const char *plan;
     const char *checkpoint_path; /* NULL: none is written or read */
     /* the caller's rows of log.tsv and bytes of the event file, kept in checkpoints */
@@ -103,6 +104,7 @@ struct trainer {
     int stop_signal;   /* trainer_run gave 1 */
     int resumed_epoch; /* -1: began anew */
     uint64_t resumed_step;
+    unsigned resumed_threads; /* the checkpoint's number of threads where it is another one, else 0 */
 
     /* inside */
     struct trainer_state *state;
@@ -120,6 +122,8 @@ void trainer_release(struct trainer *t);
 /* A checkpoint is there that trainer_run would refuse with this plan: of other options or data, or damaged.
  */
 bool trainer_checkpoint_is_other(const char *path, const char *plan);
+/* The plan that a checkpoint was made with, malloc'ed; NULL: there is none, or it cannot be read. */
+char *trainer_checkpoint_plan(const char *path);
 
 /* Probabilities [n][n_classes] of rows with the engine's weights as they are, no augmentation; each rank
  * computes a part, all get all. 1 when a signal came. */

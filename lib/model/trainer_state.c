@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/io.h"
 #include "model/checkpoint.h"
+#include "model/train_plan.h"
 #include "model/trainer_internal.h"
 
 #define POSITION_VERSION 1
@@ -76,32 +77,36 @@ int trainer_save(struct trainer *t, struct error *err)
     return 0;
 }
 
-/* Names the first line in which two plans differ: "--lr 0.01" is what people can act on. */
-static int plan_differs(const char *path, const char *was, size_t n_was, const char *now, struct error *err)
+/* The plan that a checkpoint was made with, malloc'ed; "" where it has none. NULL: out of memory. */
+static char *plan_of(const struct checkpoint *c, struct error *err)
 {
-    const char *end = was + n_was;
-    while (was < end && *now) {
-        size_t a = (size_t)((const char *)memchr(was, '\n', (size_t)(end - was)) ?: end) - (size_t)was,
-               b = strcspn(now, "\n");
-        if (a != b || memcmp(was, now, a))
-            return error_set(err, EX_USAGE,
-                             "'%s' was made with '%.*s', this run has '%.*s': use another --out, or "
-                             "--on-change restart",
-                             path, (int)(a < 200 ? a : 200), was, (int)(b < 200 ? b : 200), now);
-        was += a + (was + a < end);
-        now += b + (now[b] != 0);
-    }
-    return error_set(err, EX_USAGE,
-                     "'%s' was made with other options: use another --out, or --on-change restart", path);
+    size_t n;
+    const char *plan = checkpoint_find(c, "plan", &n);
+    char *copy = mem_zalloc(n + 1, 1, err);
+    if (copy && plan) memcpy(copy, plan, n);
+    return copy;
+}
+
+static int check_plan(struct trainer *t, const struct checkpoint *c, struct error *err)
+{
+    char difference[500], *was = plan_of(c, err);
+    size_t n;
+    int rc = 0;
+    if (!was) return -1;
+    if (!train_plan_same(was, t->plan)) {
+        train_plan_difference(was, t->plan, "%s was '%s' and is now '%s'", difference, sizeof difference);
+        rc = error_set(err, EX_USAGE, "'%s' is of another run: %s; use another --out, or --on-change restart",
+                       t->checkpoint_path, difference);
+    } else if (strcmp(was, t->plan) != 0 && train_plan_value(was, "threads", &n))
+        t->resumed_threads = (unsigned)strtoul(train_plan_value(was, "threads", &n), NULL, 10);
+    free(was);
+    return rc;
 }
 
 static int restore_from(struct trainer *t, const struct checkpoint *c, struct error *err)
 {
     struct trainer_state *s = t->state;
-    size_t n_plan;
-    const char *plan = checkpoint_find(c, "plan", &n_plan);
-    if (!plan || n_plan != strlen(t->plan) || memcmp(plan, t->plan, n_plan))
-        return plan_differs(t->checkpoint_path, plan ? plan : "", plan ? n_plan : 0, t->plan, err);
+    if (check_plan(t, c, err)) return -1;
     if (checkpoint_copy(c, "position", &s->at, sizeof s->at, err)) return -1;
     if (s->at.version != POSITION_VERSION)
         return error_set(err, EX_DATAERR, "'%s' is of another version of train", t->checkpoint_path);
@@ -163,15 +168,21 @@ int trainer_restore(struct trainer *t, struct error *err)
     return rc;
 }
 
-bool trainer_checkpoint_is_other(const char *path, const char *plan)
+char *trainer_checkpoint_plan(const char *path)
 {
     struct checkpoint c = CHECKPOINT_EMPTY;
     struct error ignored = {0};
-    size_t n = 0;
-    if (!io_exists(path)) return false;
-    if (checkpoint_read(&c, path, &ignored)) return true;
-    const char *was = checkpoint_find(&c, "plan", &n);
-    bool other = !was || n != strlen(plan) || memcmp(was, plan, n);
+    char *plan = NULL;
+    if (io_exists(path) && !checkpoint_read(&c, path, &ignored)) plan = plan_of(&c, &ignored);
     checkpoint_release(&c);
+    return plan;
+}
+
+bool trainer_checkpoint_is_other(const char *path, const char *plan)
+{
+    if (!io_exists(path)) return false;
+    char *was = trainer_checkpoint_plan(path);
+    bool other = !was || !train_plan_same(was, plan);
+    free(was);
     return other;
 }

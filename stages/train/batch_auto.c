@@ -3,6 +3,7 @@
  * made, not run: engine_memory_need knows the arenas, weights and workspaces to the byte. A batch larger than
  * an eighth of the training pictures is not taken: a handful of steps an epoch trains badly whatever fits.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,6 +33,22 @@ static size_t memory_limit(const struct train_run *run)
     return (size_t)((double)bytes * SHARE_USED);
 }
 
+/* The batch of a run that was begun or finished here; 0: none. Another machine goes on with what it is. */
+static int batch_so_far(const struct train_run *run)
+{
+    char *plan = NULL;
+    struct error ignored = {0};
+    size_t n;
+    int64_t batch = 0;
+    if (io_exists(run->path_done.data) ? io_read_file(run->path_done.data, 1 << 20, &plan, &n, &ignored)
+                                       : !(plan = trainer_checkpoint_plan(run->path_checkpoint.data)))
+        return 0;
+    const char *value = train_plan_value(plan, "batch", &n);
+    if (value) batch = strtol(value, NULL, 10);
+    free(plan);
+    return batch > 0 && batch <= 65536 ? (int)batch : 0;
+}
+
 int train_choose_batch(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
@@ -45,6 +62,14 @@ int train_choose_batch(struct train_run *run, struct error *err)
         return 0;
     }
     int ranks = dist_size(run->dist);
+    /* rank 0 alone has the files */
+    int so_far = train_is_first(run) && run->path_done.data ? batch_so_far(run) : 0;
+    if (ranks > 1 && dist_broadcast(run->dist, &so_far, sizeof so_far, err)) return -1;
+    if (so_far && so_far % ranks == 0) {
+        run->batch = so_far;
+        stage_note(&o->common, "--batch auto: %d, as '%s' was begun", so_far, o->out);
+        return 0;
+    }
     size_t limit = memory_limit(run), most = run->data.n_split[SHARD_TRAIN] / 8 / (size_t)ranks;
     if (!strcmp(run->device, "cpu") || !strcmp(run->device, "ref"))
         /* a GPU is a rank's own, the machine's memory is not */

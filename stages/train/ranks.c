@@ -52,45 +52,6 @@ int train_statistics_differ(const struct train_run *run, bool *differ, struct er
     return rc;
 }
 
-/* The value of a plan's line, up to its end; NULL where the plan has none of that key. */
-static const char *plan_value(const char *plan, const char *key, size_t n_key, size_t *n)
-{
-    for (; *plan; plan += strcspn(plan, "\n"), plan += *plan == '\n')
-        if (strncmp(plan, key, n_key) == 0 && plan[n_key] == '\t') {
-            *n = strcspn(plan + n_key + 1, "\n");
-            return plan + n_key + 1;
-        }
-    *n = 0;
-    return NULL;
-}
-
-/* The first line of one that the other has not; a key that only one of them has counts as given there alone.
- */
-static bool differs(const char *lines, const char *was, const char *now, const char *form, char *out,
-                    size_t out_bytes)
-{
-    char key[64], before[200] = "not given", after[200] = "not given";
-    for (const char *line = lines; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        size_t n_key = strcspn(line, "\t\n"), a, b;
-        const char *old = plan_value(was, line, n_key, &a), *new = plan_value(now, line, n_key, &b);
-        if (old && new &&a == b && memcmp(old, new, a) == 0) continue;
-        snprintf(key, sizeof key, "%.*s", (int)n_key, line);
-        if (old) snprintf(before, sizeof before, "%.*s", (int)a, old);
-        if (new) snprintf(after, sizeof after, "%.*s", (int)b, new);
-        snprintf(out, out_bytes, form, key, before, after);
-        for (char *c = out; *c; c++)
-            *c = *c == '\t' ? ' ' : *c;
-        return true;
-    }
-    return false;
-}
-
-void train_plan_difference(const char *was, const char *now, const char *form, char *out, size_t out_bytes)
-{
-    if (!differs(now, was, now, form, out, out_bytes) && !differs(was, was, now, form, out, out_bytes))
-        snprintf(out, out_bytes, "its plan has the same lines in another order");
-}
-
 int train_check_ranks(struct train_run *run, struct error *err)
 {
     int size = dist_size(run->dist), rc = 0;
@@ -105,7 +66,7 @@ int train_check_ranks(struct train_run *run, struct error *err)
     assert(first); /* dist_agree fails everywhere when one rank failed */
     if (train_is_first(run)) memcpy(first, run->plan.data, n_bytes);
     if (dist_broadcast(run->dist, first, n_bytes, err)) goto fail;
-    if (strcmp(first, run->plan.data)) {
+    if (!train_plan_same(first, run->plan.data)) {
         train_plan_difference(first, run->plan.data, "%s is '%s' on rank 0 and '%s' here", difference,
                               sizeof difference);
         rc = error_set(err, EX_USAGE, "the ranks do not do the same work: %s", difference);

@@ -125,7 +125,7 @@ static int compare_with_done(struct train_run *run, struct error *err)
     if (io_read_file(run->path_done.data, 1 << 20, &done, &n_done, err) ||
         text_printf(&model, err, "%s/model.json", run->path_model.data))
         rc = -1;
-    else if (!strcmp(done, run->plan.data))
+    else if (train_plan_same(done, run->plan.data))
         rc = io_exists(model.data) ? 1 : forget_progress(run, err);
     else {
         train_plan_difference(done, run->plan.data, "%s was '%s' and is now '%s'", difference,
@@ -324,10 +324,17 @@ int train_settings(const struct train_run *run, int epochs, bool has_batch_norm,
     return schedule_parse(&out->schedule, o->schedule, o->rate, epochs, o->warmup, err);
 }
 
-static int on_begin(void *context, bool resumed, struct error *err)
+static int on_begin(void *context, const struct trainer *t, struct error *err)
 {
     struct train_run *run = context;
-    if (event_file_open(&run->events, run->path_events.data, resumed ? run->event_bytes : 0, err)) return -1;
+    if (t->resumed_threads)
+        stage_note(&run->options->common,
+                   "begun with %u threads, goes on with %u: the last bits of what follows may differ from an "
+                   "undisturbed run's",
+                   t->resumed_threads, run->threads);
+    if (event_file_open(&run->events, run->path_events.data, t->resumed_epoch >= 0 ? run->event_bytes : 0,
+                        err))
+        return -1;
     run->event_bytes = run->events.n_bytes;
     return outputs_log_write(run, err);
 }

@@ -15,6 +15,7 @@
 #include "model/dataset.h"
 #include "model/event_file.h"
 #include "model/frozen.h"
+#include "model/train_plan.h"
 #include "model/trainer.h"
 #include "net/net.h"
 
@@ -113,8 +114,6 @@ int train_device_index(const struct train_run *run); /* which GPU */
 int train_common_signal(struct train_run *run, struct error *err);
 /* Says how it ended and leaves the ranks: the exit code. rc as of train_run. */
 int train_leave(struct train_run *run, int rc, int stop_signal, const struct error *err);
-/* Names the first line in which two plans differ: "batch was '16' and is now '32'". */
-void train_plan_difference(const char *was, const char *now, const char *form, char *out, size_t out_bytes);
 
 /* phase_head.c, phase_fine_tune.c: the net is open and fits the data; they train run->net and leave the best
  * in it. */
