@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The value of a key's first line, n bytes without its line end, in place; NULL where the plan has no such key. */
+/* The value of the first line with this key: n bytes in place, without the line end; NULL: no such line. */
 const char *train_plan_value(const char *plan, const char *key, size_t *n);
 
 /*

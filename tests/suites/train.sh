@@ -143,6 +143,17 @@ out=$(train --shards bent --base "$tiny" --folds 2 --fold-passes 2 --epochs 101 
 is "$?:$(sums termed)" "0:$(sums long-whole)" "and continued to the same bytes"
 test ! -e termed/checkpoint; ok $? "a complete run leaves no checkpoint"
 
+# --- another machine
+out=$("$BIN/train" "${long[@]}" --threads 2 -v --out termed 2>&1); has "$?:$out" "0:train: 'termed' is complete" "a finished run is finished on any number of processors"
+"$BIN/train" "${long[@]}" --folds 0 --fold-passes 1 --epochs 400 --out moved 2>/dev/null &
+pid=$!
+sleep 0.5
+kill -TERM $pid; wait $pid
+out=$("$BIN/train" "${long[@]}" --folds 0 --fold-passes 1 --epochs 400 --threads 2 -v --out moved 2>&1)
+has "$?:$out" "begun with 1 threads, goes on with 2" "a stopped run goes on with other processors, and says so"
+train --shards set --base "$tiny" --batch auto --epochs 1 --out sized 2>/dev/null
+out=$(train --shards set --base "$tiny" --batch auto --memory-limit 1M --epochs 1 -v --out sized 2>&1); has "$?:$out" "is complete" "--batch auto stays what it was where there is less memory"
+
 # --- the nth call of a kind fails: the right exit code, nothing half-written, and the same command puts it right
 quick=(--device ref --threads 1 --shards set --base "$tiny" --epochs 2 --folds 2 --checkpoint-seconds 0)
 WINNOW_FAULT_COUNT=$PWD/counts "$BIN/train" "${quick[@]}" --out quick
