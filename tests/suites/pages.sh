@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # The pages: every relative link and every path they name is there, and the worked example of README.md does what it says.
-set -u
+. "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
 
 pages="README.md CONTRIBUTING.md NOTES.md $(echo docs/*.md docs/notes/*.md)"
 # Links of Markdown, relative to their page; a #heading has to be one of that page (lower case, blanks as dashes).
@@ -31,9 +29,8 @@ done | head -8 | tr '\n' '|')
 ok $? "every path that a page names exists${broken:+: $broken}"
 
 if ! /usr/bin/python3 -c 'import PIL' 2>/dev/null; then
-    echo "ok $((n += 1)) - the worked example of README.md # SKIP no Pillow"
-    echo "1..$n"
-    exit $bad
+    skip "the worked example of README.md" "no Pillow"
+    done_testing
 fi
 sed -n '/^<!-- The suite pages/,/^```$/p' README.md | grep '^winnow ' >"$TMPDIR/example"
 [ "$(wc -l <"$TMPDIR/example")" -ge 6 ]
@@ -53,5 +50,4 @@ awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) c[$i] = i; print "id\tdecision\t
 PATH=$BIN:$PATH bash -c "$decide" >next.tsv 2>"$TMPDIR/out"
 [ $? = 0 ] && [ "$(wc -l <next.tsv)" = $(($(wc -l <split.tsv) - 1)) ]
 ok $? "$decide $(head -1 "$TMPDIR/out")"
-echo "1..$n"
-exit $bad
+done_testing
