@@ -66,7 +66,7 @@ struct common_options {
     int64_t seed;
     bool quiet;
     int verbose;
-    bool progress; /* --progress: draw even when stderr is no terminal */
+    bool progress; /* --progress: draw even when stderr is not a terminal */
 };
 #define COMMON_OPTIONS_DEFAULTS                                                                              \
     {                                                                                                        \
@@ -115,7 +115,7 @@ struct common_options {
     OPTION(S, FLAG, 'q', "quiet", M.quiet, NULL, "no progress line"),                                        \
         OPTION(S, COUNT, 'v', "verbose", M.verbose, NULL, "print a line of counts at the end"),              \
         OPTION(S, FLAG, 0, "progress", M.progress, NULL,                                                     \
-               "draw the progress line even when stderr is no terminal")
+               "draw the progress line even when stderr is not a terminal")
 
 /* For completion scripts and tests of the manual, every program also answers --help-table (TSV). */
 #define OPTIONS_RUN (-1) /* returned by options_parse when the stage should go on */

@@ -95,7 +95,7 @@ int resize_method_parse(const char *name, enum resize_method *out, struct error 
             *out = (enum resize_method)m;
             return 0;
         }
-    return error_set(err, EX_USAGE, "'%s' is no resize method: bilinear, area, lanczos or tfjs", name);
+    return error_set(err, EX_USAGE, "'%s' is not a resize method: bilinear, area, lanczos or tfjs", name);
 }
 
 const char *resize_method_name(enum resize_method m)

@@ -104,7 +104,7 @@ int checkpoint_take(struct checkpoint *c, char *data, size_t n_bytes, const char
     if (n_bytes < sizeof header) goto bad;
     memcpy(&header, data, sizeof header);
     if (memcmp(header.magic, magic, sizeof magic)) {
-        error_set(err, EX_DATAERR, "'%s' is no checkpoint of this version", name);
+        error_set(err, EX_DATAERR, "'%s' is not a checkpoint of this version", name);
         goto fail;
     }
     if (header.n_sections > CHECKPOINT_MAX_SECTIONS || header.file_bytes != n_bytes) goto bad;

@@ -152,7 +152,7 @@ static int send_text(struct reader *r, hid_t object, const char *key, uint32_t k
     if (read_strings(r, object, key, &s))
         rc = -1;
     else if (s.n != 1 || strlen(s.items[0]) > H5_MAX_TEXT)
-        rc = error_set(r->err, EX_DATAERR, "the attribute '%s' is no text", key);
+        rc = error_set(r->err, EX_DATAERR, "the attribute '%s' is not text", key);
     else {
         struct h5_record record = {.kind = kind, .n_bytes = strlen(s.items[0])};
         rc = put(r, &record, NULL, NULL, s.items[0]);
@@ -169,7 +169,7 @@ static int check_links(struct reader *r, hid_t from, const char *path)
     char step[H5_MAX_PATH + 1], shown[128];
     size_t n = strlen(path);
     if (n == 0 || n > H5_MAX_PATH || path[0] == '/')
-        return error_set(r->err, EX_DATAERR, "'%s' is no name in this file",
+        return error_set(r->err, EX_DATAERR, "'%s' is not a name in this file",
                          text_for_people(shown, sizeof shown, path));
     for (size_t i = 1; i <= n; i++) {
         H5L_info_t info;
@@ -272,14 +272,14 @@ static int send_layer(struct reader *r, hid_t weights, const char *layer, bool h
     struct h5_record record = {.kind = H5_LAYER};
     if (check_links(r, weights, layer)) return -1;
     if ((group = H5Gopen2(weights, layer, H5P_DEFAULT)) < 0)
-        return error_set(r->err, EX_DATAERR, "layer '%s' is no group",
+        return error_set(r->err, EX_DATAERR, "layer '%s' is not a group",
                          text_for_people(shown, sizeof shown, layer));
     if (read_names(r, group, "weight_names", &names, &found) || put(r, &record, layer, NULL, NULL)) goto out;
     for (size_t i = 0; i < names.n; i++) {
         hid_t dataset = -1;
         if (check_links(r, group, names.items[i])) goto out;
         dataset = H5Dopen2(group, names.items[i], H5P_DEFAULT);
-        int bad = dataset < 0 ? error_set(r->err, EX_DATAERR, "it is no dataset")
+        int bad = dataset < 0 ? error_set(r->err, EX_DATAERR, "it is not a dataset")
                               : send_values(r, dataset, layer, names.items[i], header_only);
         if (dataset >= 0) H5Dclose(dataset);
         if (bad) {
@@ -304,7 +304,7 @@ static int send_all(struct reader *r, bool header_only)
     if (H5Lexists(r->file, "model_weights", H5P_DEFAULT) > 0) {
         if (check_links(r, r->file, "model_weights")) return -1;
         if ((weights = H5Gopen2(r->file, "model_weights", H5P_DEFAULT)) < 0)
-            return error_set(r->err, EX_DATAERR, "'model_weights' is no group");
+            return error_set(r->err, EX_DATAERR, "'model_weights' is not a group");
     }
     if (send_text(r, r->file, "model_config", H5_CONFIG) ||
         send_text(r, r->file, "winnow_metadata", H5_METADATA) ||

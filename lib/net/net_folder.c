@@ -88,7 +88,7 @@ int net_begin_folder(const char *folder, struct text *made, struct text *target,
         for (size_t end = strlen(real); end > 1 && real[end - 1] == '/';)
             real[--end] = 0;
     } else if (stat(real, &st) || !S_ISDIR(st.st_mode))
-        return error_set(err, EX_CANTCREAT, "cannot write '%s': it is no folder", folder);
+        return error_set(err, EX_CANTCREAT, "cannot write '%s': it is not a folder", folder);
     char *slash = strrchr(real, '/');
     const char *base = slash ? slash + 1 : real;
     if (strlen(base) > 200 || !*base)

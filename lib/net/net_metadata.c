@@ -104,7 +104,7 @@ static cJSON *parse_own(const char *text, struct error *err)
     if (net_json_parse(text, strlen(text), &v, err)) return NULL;
     if (cJSON_IsObject(v)) return v;
     cJSON_Delete(v);
-    error_set(err, EX_SOFTWARE, "the extra metadata is no JSON object");
+    error_set(err, EX_SOFTWARE, "the extra metadata is not a JSON object");
     return NULL;
 }
 

@@ -241,7 +241,7 @@ static int map_shard(struct shard_set *s, const char *name, uint64_t bytes, cons
     }
     if (memcmp(map, SHARD_MAGIC, strlen(SHARD_MAGIC)) != 0) {
         munmap(map, bytes);
-        error_set(err, EX_DATAERR, "'%s' is no shard file", path.data);
+        error_set(err, EX_DATAERR, "'%s' is not a shard file", path.data);
         goto out;
     }
     file.map = map;

@@ -64,8 +64,8 @@ static int look_at(const char *folder, struct error *err)
     }
     closedir(d);
     if (rc == 0 && any && (foreign || !classes))
-        rc = error_set(err, EX_CANTCREAT, "'%s' is there and is no set of tars (or holds other files, too)",
-                       folder);
+        rc = error_set(err, EX_CANTCREAT,
+                       "'%s' is there and is not a set of tars (or holds other files, too)", folder);
     return rc;
 }
 

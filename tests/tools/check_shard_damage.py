@@ -106,7 +106,7 @@ def other_bytes(where, byte):
 
 
 run = other_bytes(0, b"X")
-ok(run.returncode == 65 and "'bad/shard-00000.bin' is no shard file" in run.stderr, "a shard that does not begin like one")
+ok(run.returncode == 65 and "'bad/shard-00000.bin' is not a shard file" in run.stderr, "a shard that does not begin like one")
 run = other_bytes(100, b"\x01\x02\x03")
 ok(run.returncode == 65 and "shard-00000.bin" in run.stderr, "a changed sample: %s" % run.stderr.strip())
 for options, why in ((["--size", "17"], "holds 16 px, bilinear, raw: cannot append 17 px"), (["--resize", "area"], "cannot append 16 px, area"), (["--encoding", "jpeg"], "cannot append 16 px, bilinear, jpeg")):
@@ -117,5 +117,5 @@ open("mine/letter.txt", "w").close()
 run = subprocess.run(PACK + ["-o", "mine", "in.tsv"], capture_output=True, text=True)
 ok(run.returncode == 73 and "is there and is not a shard set" in run.stderr and os.listdir("mine") == ["letter.txt"], "a folder of other things is left alone")
 run = subprocess.run(PACK + ["--format", "webdataset", "-o", "mine", "in.tsv"], capture_output=True, text=True)
-ok(run.returncode == 73 and "'mine' is there and is no set of tars" in run.stderr and os.listdir("mine") == ["letter.txt"], "by tar files, too")
+ok(run.returncode == 73 and "'mine' is there and is not a set of tars" in run.stderr and os.listdir("mine") == ["letter.txt"], "by tar files, too")
 sys.exit(plan())
