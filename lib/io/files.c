@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file_kind.h"
 #include "base/mem.h"
 #include "io/internal.h"
 #include "io/io.h"
@@ -119,6 +120,15 @@ int io_read_file(const char *path, uint64_t max_bytes, char **out, size_t *n_byt
 fail:
     free(data);
     if (!standard_input) close(fd);
+    return -1;
+}
+
+int io_read_text(const char *path, uint64_t max_bytes, char **out, size_t *n_bytes, struct error *err)
+{
+    if (io_read_file(path, max_bytes, out, n_bytes, err)) return -1;
+    if (!file_kind_refuse(strcmp(path, "-") == 0 ? "standard input" : path, *out, *n_bytes, err)) return 0;
+    free(*out);
+    *out = NULL;
     return -1;
 }
 

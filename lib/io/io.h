@@ -31,6 +31,8 @@ int io_write_full(int fd, const void *buffer, size_t n_bytes, const char *name, 
  * EX_DATAERR. "-" reads standard input. The caller frees *out.
  */
 int io_read_file(const char *path, uint64_t max_bytes, char **out, size_t *n_bytes, struct error *err);
+/* The same for text that people bring: a file of another kind (base/file_kind.h) is EX_DATAERR and named. */
+int io_read_text(const char *path, uint64_t max_bytes, char **out, size_t *n_bytes, struct error *err);
 
 int io_mkdirs(const char *path, struct error *err);          /* mkdir -p, mode 0777 & ~umask */
 int io_mkdirs_for(const char *file_path, struct error *err); /* the folder that file_path sits in */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file_kind.h"
 #include "manifest/manifest.h"
 #include "manifest/tsv.h"
 
@@ -95,7 +96,9 @@ static int read_header(struct manifest_reader *r, const char *const *required, s
     char *line, shown[256], what[128];
     size_t n;
     int got = next_line(r, &line, &n, err);
-    if (got < 0) return -1;
+    /* The first bytes are still in place: a line is cut at its end only. */
+    if (got < 0 && err->code != EX_DATAERR) return -1;
+    if (file_kind_refuse(r->name, r->input->buffer, r->input->end, err) || got < 0) return -1;
     if (got == 0)
         return error_set(err, EX_DATAERR, "'%s' is empty: a manifest begins with a line of column names",
                          text_for_people(shown, sizeof shown, r->name));

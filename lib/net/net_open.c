@@ -8,9 +8,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_kind.h"
 #include "base/text.h"
 #include "io/io.h"
 #include "net/internal.h"
+
+/*
+ * Names the kinds of folder that people give in place of a model folder: -1 with err set, 0 when it is none.
+ */
+static int not_a_model_folder(const char *path, struct text *text, struct error *err)
+{
+    static const struct {
+        const char *file, *what;
+    } kinds[] = {
+        {"saved_model.pb",
+         "a TensorFlow SavedModel: convert it with tensorflowjs_converter, as a layers model, or "
+         "save the Keras model as .h5"},
+        {"config.json", "a Hugging Face or unpacked .keras folder: save the Keras model as .h5"},
+        {"data.pkl", "an unpacked PyTorch file: copy the weights into a Keras model and save that as .h5"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        text_clear(text);
+        if (text_printf(text, err, "%s/%s", path, kinds[i].file)) return -1;
+        if (io_exists(text->data)) return error_set(err, EX_DATAERR, "'%s' is %s", path, kinds[i].what);
+    }
+    return 0;
+}
 
 static int open_path(struct net *n, const char *path, bool header_only, struct error *err)
 {
@@ -21,23 +44,23 @@ static int open_path(struct net *n, const char *path, bool header_only, struct e
     if (stat(path, &st)) return error_errno(err, EX_NOINPUT, "cannot open the model '%s'", path);
     if (S_ISDIR(st.st_mode)) {
         if (!text_printf(&text, err, "%s/model.json", path)) {
-            if (!io_exists(text.data))
-                error_set(err, EX_NOINPUT, "'%s' is no model folder: it has no model.json", path);
-            else
+            if (io_exists(text.data))
                 rc = net_read_tfjs(n, path, text.data, header_only, err);
+            else if (!not_a_model_folder(path, &text, err))
+                error_set(err, EX_NOINPUT, "'%s' is not a model folder: it has no model.json", path);
         }
     } else {
         static const unsigned char hdf5_mark[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
-        unsigned char first[8] = {0};
+        unsigned char first[FILE_KIND_BYTES] = {0};
         int fd = S_ISREG(st.st_mode) ? io_open_read(path, err)
-                                     : error_set(err, EX_DATAERR, "'%s' is no regular file", path);
+                                     : error_set(err, EX_DATAERR, "'%s' is not a regular file", path);
         if (fd < 0) return -1;
         ssize_t got = io_read_some(fd, first, sizeof first, path, err);
         close(fd);
         if (got < 0) return -1;
-        if (got == 8 && memcmp(first, hdf5_mark, 8) == 0)
+        if (got >= 8 && memcmp(first, hdf5_mark, 8) == 0)
             rc = net_read_h5(n, path, header_only, err);
-        else {
+        else if (!file_kind_refuse(path, first, (size_t)got, err)) {
             const char *slash = strrchr(path, '/');
             if (!text_add(&text, slash ? path : ".", slash ? (size_t)(slash - path) + (slash == path) : 1,
                           err))

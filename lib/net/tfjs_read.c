@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_kind.h"
 #include "base/text.h"
 #include "io/io.h"
 #include "net/internal.h"
@@ -84,7 +85,7 @@ static int shards_open(struct shards *s, const char *folder, const cJSON *paths,
             goto fail;
         }
         if (!S_ISREG(st.st_mode)) {
-            error_set(err, EX_DATAERR, "'%s' is no regular file", path.data);
+            error_set(err, EX_DATAERR, "'%s' is not a regular file", path.data);
             goto fail;
         }
         s->sizes[s->n - 1] = (uint64_t)st.st_size;
@@ -232,6 +233,11 @@ static int check_sizes(const struct shards *s, const struct tensor *tensors, int
         need += tensors[i].weight->n_values * tensor_encoded_bytes(&tensors[i].encoding);
         if (need > have && !first_missing) first_missing = tensors[i].weight->name;
     }
+    for (int i = 0; have != need && i < s->n; i++) { /* a pointer or an error page in place of a shard? */
+        char first[FILE_KIND_BYTES];
+        ssize_t got = pread(s->fds[i], first, sizeof first, 0);
+        if (got > 0 && file_kind_refuse(s->paths[i], first, (size_t)got, err)) return -1;
+    }
     if (first_missing)
         return error_set(err, EX_DATAERR,
                          "'%s' and the shards before it end within the weight '%s': %llu bytes of %llu",
@@ -294,7 +300,7 @@ int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool
     const cJSON *group;
     int rc = -1;
     *n = NET_EMPTY;
-    if (io_read_file(json_path, NET_MAX_JSON_BYTES, &bytes, &n_bytes, err)) return -1;
+    if (io_read_text(json_path, NET_MAX_JSON_BYTES, &bytes, &n_bytes, err)) return -1;
     if (net_json_parse(bytes, n_bytes, &root, err) ||
         net_read_metadata(&n->metadata, net_json_get(root, "userDefinedMetadata"), err))
         goto out;
@@ -302,7 +308,7 @@ int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool
                 *manifest = net_json_get(root, "weightsManifest");
     if (!topology || !cJSON_IsArray(manifest)) {
         error_set(err, EX_DATAERR,
-                  "no TensorFlow.js layers model: 'modelTopology' or 'weightsManifest' is missing");
+                  "not a TensorFlow.js layers model: 'modelTopology' or 'weightsManifest' is missing");
         goto out;
     }
     if (net_read_topology(n, topology, err)) goto out;

@@ -110,7 +110,7 @@ int hash_list_add_file(struct hash_list *l, const char *path, struct error *err)
 {
     char *bytes;
     size_t n_bytes;
-    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
+    if (io_read_text(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
     int rc = hash_list_add_bytes(l, bytes, n_bytes, path, err);
     free(bytes);
     return rc;

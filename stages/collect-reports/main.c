@@ -44,7 +44,7 @@ static int run(const struct collect_options *o, const struct operands *operands,
         struct error why = {0};
         char *bytes = NULL;
         size_t n_bytes = 0;
-        int got = io_read_file(operands->items[i], REPORT_MAX_BYTES, &bytes, &n_bytes, &why)
+        int got = io_read_text(operands->items[i], REPORT_MAX_BYTES, &bytes, &n_bytes, &why)
                       ? 1
                       : reports_add_memory(&r, bytes, n_bytes, operands->items[i], &why, err);
         free(bytes);

@@ -114,7 +114,7 @@ int views_make(struct views *out, const struct eval_options *o, const struct pre
     size_t n_bytes;
     *out = VIEWS_EMPTY;
     if (o->views_file) {
-        if (io_read_file(o->views_file, 1u << 20, &lines, &n_bytes, err)) goto fail;
+        if (io_read_text(o->views_file, 1u << 20, &lines, &n_bytes, err)) goto fail;
         if (memchr(lines, 0, n_bytes)) { /* what follows it would be dropped silently */
             char shown[256];
             error_set(err, EX_DATAERR, "'%s' holds a NUL byte: views are plain text, one a line",

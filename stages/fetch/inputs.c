@@ -139,7 +139,7 @@ static int read_one(struct inputs *in, const char *path, const char *label, bool
 {
     char *bytes = NULL;
     size_t n_bytes;
-    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
+    if (io_read_text(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
     int rc = !must_be_list && url_list_is_manifest(bytes, n_bytes)
                  ? read_manifest(in, bytes, n_bytes, strcmp(path, "-") == 0 ? "standard input" : path, err)
                  : read_list(in, bytes, n_bytes, label, err);

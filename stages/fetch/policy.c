@@ -121,7 +121,7 @@ static int read_takedown_file(struct policy *p, const char *path, struct text *f
     struct text canonical = TEXT_EMPTY;
     const char *line, *why;
     int rc = -1;
-    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
+    if (io_read_text(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
     time_format(when, p->started_at);
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &line, &n)) {
@@ -388,7 +388,7 @@ static int read_placeholders(struct placeholder_rules *p, const char *path, stru
     char *bytes;
     size_t n_bytes, n;
     int rc = -1;
-    if (io_read_file(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
+    if (io_read_text(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &line, &n)) {
         if (n > 9 && strncmp(line, "redirect ", 9) == 0) {

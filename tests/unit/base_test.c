@@ -3,8 +3,10 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/file_kind.h"
 #include "base/hash_index.h"
 #include "base/mem.h"
 #include "base/names.h"
@@ -203,9 +205,62 @@ static void test_names(void)
     CHECK(t.n == 0);
 }
 
+static void test_file_kinds(void)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *name; /* what the kind's name holds; NULL: none */
+    } cases[] = {
+#define FILE_CASE(bytes, name) {bytes, sizeof bytes - 1, name}
+        FILE_CASE("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
+        FILE_CASE("\xef\xbb\xbf \r\n<!DOCTYPE html><title>Sign in</title>", "HTML"),
+        FILE_CASE("<HTML><body>404", "HTML"),
+        FILE_CASE("\xff\xfeh\0t\0t\0p\0", "UTF-16"),
+        FILE_CASE("\xfe\xff\0h\0t\0t\0p", "UTF-16"),
+        FILE_CASE("h\0t\0t\0p\0s\0", "UTF-16"),
+        FILE_CASE("\0h\0t\0t\0p\0s", "UTF-16"),
+        FILE_CASE("\xff\xfe\0\0h\0\0\0", "UTF-32"),
+        FILE_CASE("\x1f\x8b\x08\0\0\0", "gzip"),
+        FILE_CASE("\x28\xb5\x2f\xfd\x24\0", "zstd"),
+        FILE_CASE("PK\3\4\x14\0\0\0\0\0AAAABBBBCCCCDDDD\x0d\0\0\0metadata.json{", ".keras"),
+        FILE_CASE("PK\3\4\0\0\0\0\0\0AAAABBBBCCCCDDDD\x10\0\0\0archive/data.pkl\x80", "PyTorch"),
+        FILE_CASE("PK\3\4\x14\0\0\0\0\0AAAABBBBCCCCDDDD\x13\0\0\0[Content_Types].xml<", "spreadsheet"),
+        FILE_CASE("PK\3\4junk", "zip"),
+        FILE_CASE("PK\3\4\x14\0\0\0\0\0AAAABBBBCCCCDDDD\xff\xff\0\0x", "zip"), /* a name that is cut off */
+        FILE_CASE("\x80\x02\x8a\nl\xfc\x9c", "PyTorch"),
+        FILE_CASE("\x08\x07\x12\x07pytorch\x1a\x05", "ONNX"),
+        FILE_CASE("\x08\x01\x12\x90\x86\x04\n\x1b", "SavedModel"),
+        FILE_CASE("\x1c\0\0\0TFL3\x14\0", "Lite"),
+        FILE_CASE("\x93NUMPY\x01\0v\0", "NumPy"),
+        FILE_CASE("\x89PNG\r\n\x1a\n", "PNG"),
+        FILE_CASE("id\tlabel\n1\ta\n", NULL),
+        FILE_CASE("PAR1\tlabel\n", NULL), /* a column may be called so */
+        FILE_CASE("BZhash\tpath\n", NULL),
+        FILE_CASE("{\"modelTopology\": {}}", NULL),
+        FILE_CASE("http://127.0.0.1/\xc3\xa4.jpg\n", NULL),
+        FILE_CASE("\xef\xbb\xbfhttp://127.0.0.1/1.jpg\n", NULL),
+        FILE_CASE("\x08\x07\x12\x07py", NULL),
+        FILE_CASE("", NULL)};
+    struct error err = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct file_kind *kind = file_kind_of(cases[i].bytes, cases[i].n);
+        CHECK_SAY(cases[i].name ? kind && strstr(kind->name, cases[i].name) : !kind, "case %zu: %s", i,
+                  kind ? kind->name : "none");
+        for (size_t n = 0; n < cases[i].n; n++) { /* no byte beyond the end is read: under ASan */
+            char *copy = mem_dup(cases[i].bytes, n ? n : 1, &err);
+            if (copy) file_kind_of(copy, n);
+            free(copy);
+        }
+    }
+    CHECK(file_kind_refuse("a\nb", "\x1f\x8b\x08", 3, &err) == -1 && err.code == EX_DATAERR &&
+          strcmp(err.text, "'a?b' is gzip-compressed: unpack it first with gunzip") == 0);
+}
+
 int main(void)
 {
     test_hash_index();
+    test_file_kinds();
     test_names();
     test_numbers();
     test_text();
