@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "manifest/keep_rule.h"
 #include "manifest/manifest.h"
 #include "manifest/tsv.h"
 #include "tap.h"
@@ -161,12 +162,62 @@ static void test_escape_cut(void)
     text_release(&cut);
 }
 
+/* Each rule's order of the same copies, best first, and one order whichever of two is asked first. */
+static void test_keep_rules(void)
+{
+    static const struct {
+        enum keep_rule rule;
+        const char *order;
+    } cases[] = {
+        {KEEP_FIRST, "0123"},   {KEEP_LAST, "3210"},          {KEEP_OLDEST, "2013"},
+        {KEEP_NEWEST, "1023"},  {KEEP_SHORTEST_PATH, "3201"}, {KEEP_LONGEST_PATH, "1023"},
+        {KEEP_LARGEST, "1203"}, {KEEP_SMALLEST, "3201"},      {KEEP_PATH, "3120"},
+    };
+    const struct keep_copy copies[] = {
+        {.path = "d/long", .label = "", .mtime_ns = 20, .pixels = 5, .bytes = 10, .row = 0},
+        {.path = "b/longest", .label = "", .mtime_ns = 30, .pixels = 9, .bytes = 10, .row = 1},
+        {.path = "c/one", .label = "", .mtime_ns = 10, .pixels = 5, .bytes = 10, .row = 2},
+        {.path = "a", .label = "", .no_time = true, .mtime_ns = 99, .pixels = 5, .bytes = 9, .row = 3},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct keep_order order = {.rule = cases[c].rule};
+        size_t wrong = 0;
+        for (int i = 0; i < 4; i++)
+            for (int k = 0; k < 4; k++) {
+                int got =
+                    keep_compare(&order, &copies[cases[c].order[i] - '0'], &copies[cases[c].order[k] - '0']);
+                wrong += i < k ? got >= 0 : i > k ? got <= 0 : got != 0;
+            }
+        CHECK_SAY(wrong == 0, "keep rule %d orders %s", cases[c].rule, cases[c].order);
+    }
+    /* What stands above the rule, the weakest first: each copy wins over all before it. */
+    static const char *const labels[] = {"cat"}, *const prefixes[] = {"best/"};
+    const struct option_strings prefer = {(const char **)(uintptr_t)prefixes, 1},
+                                prefer_label = {(const char **)(uintptr_t)labels, 1};
+    const struct keep_order order = {KEEP_FIRST, &prefer, &prefer_label};
+    const struct keep_copy ladder[] = {
+        {.path = "x", .label = "dog", .link = true},
+        {.path = "x", .label = "", .row = 1},
+        {.path = "x", .label = "dog", .row = 2},
+        {.path = "x", .label = "cat", .row = 3},
+        {.path = "best/x", .label = "", .row = 4},
+        {.path = "x", .label = "", .protected = true, .row = 5},
+        {.path = "x", .label = "", .against = true, .row = 6},
+    };
+    size_t wrong = 0;
+    for (size_t i = 1; i < sizeof ladder / sizeof *ladder; i++)
+        for (size_t k = 0; k < i; k++)
+            wrong += keep_compare(&order, &ladder[i], &ladder[k]) >= 0;
+    CHECK(wrong == 0);
+}
+
 int main(void)
 {
     test_bad_input();
     test_round_trip();
     test_long_rows();
     test_escape_cut();
+    test_keep_rules();
     test_old_file_stays();
     return tap_done();
 }
