@@ -105,20 +105,20 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
 
 /* --- offsets --- */
 
-static const struct storage *sort_base; /* qsort has no context; planning is not re-entered */
-
-static int larger_first(const void *a, const void *b)
+static int larger_first(const void *a, const void *b, void *context)
 {
+    const struct storage *storages = context;
     const int i = *(const int *)a, k = *(const int *)b;
-    const struct storage *x = &sort_base[i], *y = &sort_base[k];
+    const struct storage *x = &storages[i], *y = &storages[k];
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
     return i - k;
 }
 
-static int lower_first(const void *a, const void *b)
+static int lower_first(const void *a, const void *b, void *context)
 {
+    const struct storage *storages = context;
     const int i = *(const int *)a, k = *(const int *)b;
-    const struct storage *x = &sort_base[i], *y = &sort_base[k];
+    const struct storage *x = &storages[i], *y = &storages[k];
     if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
     return i - k;
 }
@@ -132,8 +132,7 @@ static int place_storages(struct plan *p, struct error *err)
     if (!near) goto out;
     for (size_t i = 0; i < p->n_storages; i++)
         if (p->storages[i].begin != NO && p->storages[i].bytes) order[n++] = (int)i;
-    sort_base = p->storages;
-    qsort(order, (size_t)n, sizeof *order, larger_first);
+    qsort_r(order, (size_t)n, sizeof *order, larger_first, p->storages);
     for (int i = 0; i < n; i++) {
         struct storage *s = &p->storages[order[i]];
         n_near = 0;
@@ -141,7 +140,7 @@ static int place_storages(struct plan *p, struct error *err)
             const struct storage *other = &p->storages[order[k]];
             if (other->begin <= s->end && s->begin <= other->end) near[n_near++] = order[k];
         }
-        qsort(near, (size_t)n_near, sizeof *near, lower_first);
+        qsort_r(near, (size_t)n_near, sizeof *near, lower_first, p->storages);
         size_t at = 0;
         for (int k = 0; k < n_near; k++) {
             const struct storage *other = &p->storages[near[k]];
