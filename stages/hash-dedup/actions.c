@@ -278,10 +278,10 @@ static int log_action(struct actor *a, uint32_t row, uint32_t keeper, bool done,
 static uint32_t staying(const struct dedup *d, const uint32_t *members, size_t i)
 {
     const struct row *r = &d->rows[members[i]];
-    if (i == 0 || !(r->flags & ROW_LEAVES) ||
-        (r->reason == LEAVES_CONFLICT && d->opt->on_conflict == CONFLICT_REVIEW))
+    if (i == 0 || !(r->flags & ROW_REJECTED) ||
+        (r->reason == REJECT_CONFLICT && d->opt->on_conflict == CONFLICT_REVIEW))
         return members[i];
-    return r->reason == LEAVES_DUPLICATE || r->reason == LEAVES_CONFLICT ? members[0] : members[i];
+    return r->reason == REJECT_DUPLICATE || r->reason == REJECT_CONFLICT ? members[0] : members[i];
 }
 
 static int actor_open(struct actor *a, struct dedup *d, struct error *err)
@@ -345,15 +345,15 @@ int dedup_verify(struct dedup *d, struct error *err)
             struct row *r = &d->rows[members[i]];
             struct stat st;
             int fd, keeper_fd;
-            if (!(r->flags & ROW_LEAVES) || r->reason == LEAVES_SAME_FILE || r->reason == LEAVES_SAME_ROW)
+            if (!(r->flags & ROW_REJECTED) || r->reason == REJECT_SAME_FILE || r->reason == REJECT_SAME_ROW)
                 continue;
             if (proven(&a, members[i], members[0], &fd, &keeper_fd, &st, err)) {
                 close(fd);
                 close(keeper_fd);
-            } else if (r->reason == LEAVES_DUPLICATE) {
+            } else if (r->reason == REJECT_DUPLICATE) {
                 stage_warn("'%s' is not proven equal to '%s': %s", dedup_path(d, members[i]),
                            dedup_path(d, members[0]), a.why);
-                r->reason = LEAVES_DIFFERS;
+                r->reason = REJECT_DIFFERS;
             }
         }
     }

@@ -14,19 +14,19 @@
 const char *dedup_reason_slug(enum row_reason reason)
 {
     switch (reason) {
-    case LEAVES_NOT: break;
-    case LEAVES_DUPLICATE: return "duplicate-of";
-    case LEAVES_SAME_FILE: return "same-file-as";
-    case LEAVES_SAME_ROW: return "duplicate-row";
-    case LEAVES_CONFLICT: return "label-conflict";
-    case LEAVES_OUTSIDE_ROOT: return "outside-root";
-    case LEAVES_NOT_FOUND: return "not-found";
-    case LEAVES_UNREADABLE: return "unreadable";
-    case LEAVES_NOT_REGULAR: return "not-a-regular-file";
-    case LEAVES_EMPTY: return "empty-file";
-    case LEAVES_CHANGED: return "changed-while-read";
-    case LEAVES_BAD_HASH: return "bad-hash";
-    case LEAVES_DIFFERS: return "content-differs";
+    case KEPT: break;
+    case REJECT_DUPLICATE: return "duplicate-of";
+    case REJECT_SAME_FILE: return "same-file-as";
+    case REJECT_SAME_ROW: return "duplicate-row";
+    case REJECT_CONFLICT: return "label-conflict";
+    case REJECT_OUTSIDE_ROOT: return "outside-root";
+    case REJECT_NOT_FOUND: return "not-found";
+    case REJECT_UNREADABLE: return "unreadable";
+    case REJECT_NOT_REGULAR: return "not-a-regular-file";
+    case REJECT_EMPTY: return "empty-file";
+    case REJECT_CHANGED: return "changed-while-read";
+    case REJECT_BAD_HASH: return "bad-hash";
+    case REJECT_DIFFERS: return "content-differs";
     }
     return "";
 }
@@ -36,18 +36,18 @@ static int reject_detail(const struct dedup *d, uint32_t row, struct text *detai
     const struct row *r = &d->rows[row];
     text_clear(detail);
     switch ((enum row_reason)r->reason) {
-    case LEAVES_DUPLICATE:
-    case LEAVES_SAME_FILE:
-    case LEAVES_SAME_ROW:
-    case LEAVES_DIFFERS: return text_puts(detail, dedup_path(d, r->keeper), err);
-    case LEAVES_CONFLICT:
+    case REJECT_DUPLICATE:
+    case REJECT_SAME_FILE:
+    case REJECT_SAME_ROW:
+    case REJECT_DIFFERS: return text_puts(detail, dedup_path(d, r->keeper), err);
+    case REJECT_CONFLICT:
         return text_printf(detail, err, "%s: %s", d->labels.text[d->rows[r->keeper].label],
                            dedup_path(d, r->keeper));
-    case LEAVES_UNREADABLE:
-    case LEAVES_NOT_FOUND:
+    case REJECT_UNREADABLE:
+    case REJECT_NOT_FOUND:
         return text_puts(detail, r->file == NO_FILE ? "" : strerror(dedup_file(d, row)->error_number), err);
-    case LEAVES_BAD_HASH: return text_puts(detail, "xxh128 is not 32 hexadecimal digits", err);
-    case LEAVES_CHANGED: return text_puts(detail, "its size is not what it was a moment before", err);
+    case REJECT_BAD_HASH: return text_puts(detail, "xxh128 is not 32 hexadecimal digits", err);
+    case REJECT_CHANGED: return text_puts(detail, "its size is not what it was a moment before", err);
     default: return text_puts(detail, "", err);
     }
 }
@@ -65,7 +65,7 @@ static int write_rows(struct dedup *d, struct manifest_source *in, struct manife
     for (; (got = manifest_reader_next(&r, err)) > 0 && row < d->n_rows; row++) {
         const struct row *of = &d->rows[row];
         n->n_read++;
-        if (of->flags & ROW_LEAVES) {
+        if (of->flags & ROW_REJECTED) {
             n->n_rejected++;
             if (reject_detail(d, (uint32_t)row, &detail, err) ||
                 manifest_writer_reject(rejects, r.fields, dedup_reason_slug(of->reason), detail.data, err))
@@ -127,7 +127,7 @@ int dedup_run(struct dedup *d, struct manifest_source *in, struct manifest_sourc
         if (dedup_hash_files(d, err)) return -1;
     }
     progress_end(&d->progress);
-    if (dedup_group(d, err) || read_paths(d, in, against, ROW_GROUPED, err) || dedup_judge(d, err) ||
+    if (dedup_group(d, err) || read_paths(d, in, against, ROW_GROUPED, err) || dedup_choose_keepers(d, err) ||
         (d->opt->verify && dedup_verify(d, err)))
         return -1;
     if (write_rows(d, in, out, rejects, n, err)) return -1;

@@ -1,7 +1,6 @@
 /*
- * dedup.h: exact duplicates in a manifest: which rows there are, which files have to be read to know, which
- * row of each group stays. facts.c reads rows, file_hash.c files, decide.c judges, actions.c touches files
- * when told to.
+ * dedup.h: exact duplicates in a manifest. row_reader.c reads the rows, file_hash.c the files that have to be
+ * read, hash_keepers.c chooses the row of each group that stays, actions.c touches files when told to.
  */
 #ifndef WINNOW_HASH_DEDUP_H
 #define WINNOW_HASH_DEDUP_H
@@ -12,20 +11,9 @@
 #include "cli/options.h"
 #include "cli/stage.h"
 #include "hash/content_hash.h"
+#include "manifest/keep_rule.h"
 #include "manifest/manifest.h"
 #include "manifest/source.h"
-
-enum keep_rule {
-    KEEP_FIRST,
-    KEEP_LAST,
-    KEEP_OLDEST,
-    KEEP_NEWEST,
-    KEEP_SHORTEST_PATH,
-    KEEP_LONGEST_PATH,
-    KEEP_LARGEST,
-    KEEP_PATH
-};
-#define KEEP_RULES "first|last|oldest|newest|shortest-path|longest-path|largest|path"
 
 enum on_conflict { CONFLICT_REVIEW, CONFLICT_KEEP_FIRST, CONFLICT_DROP };
 #define CONFLICT_RULES "review|keep-first|drop"
@@ -47,29 +35,29 @@ struct dedup_options {
     }
 
 enum row_flag {
-    ROW_HASHED = 1,  /* hash is known */
-    ROW_SIZED = 2,   /* bytes is known */
-    ROW_AGAINST = 4, /* from --against */
-    ROW_GROUPED = 8, /* has the bytes of another row */
-    ROW_LEAVES = 16, /* rejected; keeper says because of which row */
-    ROW_FOUND = 32,  /* the hash was found out by us: it is written */
-    ROW_PEER = 64,   /* came with a hash, has the size of a file that did not: its last block is compared */
+    ROW_HASHED = 1,    /* hash is known */
+    ROW_SIZED = 2,     /* bytes is known */
+    ROW_AGAINST = 4,   /* from --against */
+    ROW_GROUPED = 8,   /* has the bytes of another row */
+    ROW_REJECTED = 16, /* rejected; keeper says because of which row */
+    ROW_FOUND = 32,    /* the hash was found out by us: it is written */
+    ROW_PEER = 64,     /* came with a hash, has the size of a file that did not: its last block is compared */
 };
 
 enum row_reason {
-    LEAVES_NOT,
-    LEAVES_DUPLICATE,
-    LEAVES_SAME_FILE,
-    LEAVES_SAME_ROW,
-    LEAVES_CONFLICT,
-    LEAVES_OUTSIDE_ROOT,
-    LEAVES_NOT_FOUND,
-    LEAVES_UNREADABLE,
-    LEAVES_NOT_REGULAR,
-    LEAVES_EMPTY,
-    LEAVES_CHANGED,
-    LEAVES_BAD_HASH,
-    LEAVES_DIFFERS,
+    KEPT,
+    REJECT_DUPLICATE,
+    REJECT_SAME_FILE,
+    REJECT_SAME_ROW,
+    REJECT_CONFLICT,
+    REJECT_OUTSIDE_ROOT,
+    REJECT_NOT_FOUND,
+    REJECT_UNREADABLE,
+    REJECT_NOT_REGULAR,
+    REJECT_EMPTY,
+    REJECT_CHANGED,
+    REJECT_BAD_HASH,
+    REJECT_DIFFERS,
 };
 
 #define NO_FILE UINT32_MAX
@@ -111,7 +99,8 @@ struct dedup {
     size_t n_only_paths, only_paths_capacity;
     struct arena paths;
     struct names labels; /* number 0 is the empty one */
-    uint32_t *members; /* rows that have the bytes of another, group by group; after dedup_judge best first */
+    /* rows that have the bytes of another, group by group; best first once dedup_choose_keepers ran */
+    uint32_t *members;
     size_t n_members, members_capacity;
     struct group {
         uint32_t begin, n;
@@ -121,7 +110,7 @@ struct dedup {
     struct progress progress;
 };
 
-/* facts.c */
+/* row_reader.c */
 int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, struct error *err);
 /* Paths of the rows with that flag which have none yet. */
 int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag,
@@ -136,9 +125,10 @@ int dedup_check_machine(const struct dedup *d, struct error *err);
 /* file_hash.c: afterwards every row that may equal another has its hash, or a reason to leave. */
 int dedup_hash_files(struct dedup *d, struct error *err);
 
-/* decide.c */
+/* hash_keepers.c */
 int dedup_group(struct dedup *d, struct error *err); /* fills groups, marks ROW_GROUPED */
-int dedup_judge(struct dedup *d, struct error *err); /* keepers, conflicts; wants the paths of grouped rows */
+int dedup_choose_keepers(struct dedup *d,
+                         struct error *err); /* keepers, conflicts; wants the paths of grouped rows */
 
 /* actions.c: after the manifests are on disk. *n_failed counts files that could not be acted on (said on
  * stderr). */

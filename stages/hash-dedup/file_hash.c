@@ -91,10 +91,10 @@ static void unreadable(struct worker *w, uint32_t file, int error_number)
         return;
     }
     if (r->flags & ROW_HASHED) return; /* a peer: its row stands on what the manifest says */
-    r->flags |= ROW_LEAVES;
-    r->reason = error_number == 0        ? LEAVES_CHANGED
-                : error_number == ENOENT ? LEAVES_NOT_FOUND
-                                         : LEAVES_UNREADABLE;
+    r->flags |= ROW_REJECTED;
+    r->reason = error_number == 0        ? REJECT_CHANGED
+                : error_number == ENOENT ? REJECT_NOT_FOUND
+                                         : REJECT_UNREADABLE;
 }
 
 /* O_NONBLOCK: what was a file a moment ago may be a FIFO now, and must not hang us. */
@@ -349,22 +349,22 @@ static void large_work(void *context, unsigned index)
     worker_close(&w);
 }
 
-static const struct dedup *sorting; /* qsort's context; one sort at a time, by the main thread */
-
-static int compare_candidates(const void *a, const void *b)
+static int compare_candidates(const void *a, const void *b, void *context)
 {
+    const struct dedup *d = context;
     uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
-    const struct file *x = &sorting->files[i], *y = &sorting->files[j];
-    uint64_t xb = sorting->rows[x->row].bytes, yb = sorting->rows[y->row].bytes;
+    const struct file *x = &d->files[i], *y = &d->files[j];
+    uint64_t xb = d->rows[x->row].bytes, yb = d->rows[y->row].bytes;
     if (xb != yb) return xb < yb ? -1 : 1;
     if (x->dev != y->dev) return x->dev < y->dev ? -1 : 1;
     if (x->ino != y->ino) return x->ino < y->ino ? -1 : 1;
     return (i > j) - (i < j);
 }
 
-static int compare_inodes(const void *a, const void *b)
+static int compare_inodes(const void *a, const void *b, void *context)
 {
-    const struct file *x = &sorting->files[*(const uint32_t *)a], *y = &sorting->files[*(const uint32_t *)b];
+    const struct dedup *d = context;
+    const struct file *x = &d->files[*(const uint32_t *)a], *y = &d->files[*(const uint32_t *)b];
     return (x->ino > y->ino) - (x->ino < y->ino);
 }
 
@@ -385,7 +385,7 @@ static int make_bundles(struct hashing *h, size_t n_candidates, struct error *er
     struct dedup *d = h->d;
     bool unsized = false;
     for (size_t i = 0; i < d->n_rows; i++)
-        unsized |= (d->rows[i].flags & (ROW_HASHED | ROW_SIZED | ROW_LEAVES)) == ROW_HASHED;
+        unsized |= (d->rows[i].flags & (ROW_HASHED | ROW_SIZED | ROW_REJECTED)) == ROW_HASHED;
     for (size_t i = 0, end; i < n_candidates; i = end) {
         uint64_t bytes = d->rows[d->files[h->order[i]].row].bytes;
         struct bundle b = {.begin = (uint32_t)i,
@@ -436,17 +436,15 @@ int dedup_hash_files(struct dedup *d, struct error *err)
         !(h.large = mem_alloc((d->n_files + 1) * sizeof *h.large, err)))
         goto out;
     for (size_t i = 0; i < d->n_files; i++)
-        if ((d->rows[d->files[i].row].flags & (ROW_LEAVES | ROW_HASHED)) == 0 || is_peer(d, &d->files[i]))
+        if ((d->rows[d->files[i].row].flags & (ROW_REJECTED | ROW_HASHED)) == 0 || is_peer(d, &d->files[i]))
             h.order[n++] = (uint32_t)i;
-    sorting = d;
-    qsort(h.order, n, sizeof *h.order, compare_candidates);
+    qsort_r(h.order, n, sizeof *h.order, compare_candidates, d);
     if (make_bundles(&h, n, err)) goto out;
     unsigned n_all = h.n_threads * (1 + HELPERS_EACH) < 64 ? h.n_threads * (1 + HELPERS_EACH) : h.n_threads;
     h.most_open = descriptors_each(n_all);
     parallel_run(n_all, bundle_work, &h);
     if (!h.failed && h.n_large) {
-        sorting = d;
-        qsort(h.large, h.n_large, sizeof *h.large, compare_inodes);
+        qsort_r(h.large, h.n_large, sizeof *h.large, compare_inodes, d);
         parallel_run(h.n_threads, large_work, &h);
     }
     if (h.failed) {
@@ -459,8 +457,8 @@ int dedup_hash_files(struct dedup *d, struct error *err)
         struct file *f = &d->files[h.order[i]], *before = &d->files[h.order[i - 1]];
         if (!same_file(f, before)) continue;
         struct row *r = &d->rows[f->row], *of = &d->rows[before->row];
-        if ((of->flags & ROW_LEAVES) && !(r->flags & ROW_HASHED)) {
-            r->flags |= ROW_LEAVES;
+        if ((of->flags & ROW_REJECTED) && !(r->flags & ROW_HASHED)) {
+            r->flags |= ROW_REJECTED;
             r->reason = of->reason;
             f->error_number = before->error_number;
         } else if ((of->flags & ROW_HASHED) && !(r->flags & ROW_HASHED)) {

@@ -5,7 +5,7 @@
  * picture, whose bits are noise. A row that could not be decoded still matches by its bytes, and --protect
  * does not protect it.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,8 @@
 #include "store/hash_list.h"
 
 /* digest: of a match by bytes, its digits; NULL: by PDQ. */
-static int block(struct near *s, uint32_t row, uint32_t distance, enum hash_kind kind, const char *digest,
-                 struct error *err)
+static int block(struct phash_dedup *s, uint32_t row, uint32_t distance, enum hash_kind kind,
+                 const char *digest, struct error *err)
 {
     struct row *r = &s->rows[row];
     if (r->flags & ROW_AGAINST) { /* nothing leaves the older manifest, but it is said */
@@ -37,13 +37,13 @@ static int block(struct near *s, uint32_t row, uint32_t distance, enum hash_kind
         snprintf(b->digest, sizeof b->digest, "%s", digest);
     else
         pdq_to_hex(b->digest, &r->pdq);
-    r->flags |= ROW_LEAVES | ROW_LISTED;
-    r->reason = LEAVES_BLOCKED;
+    r->flags |= ROW_REJECTED | ROW_LISTED;
+    r->reason = REJECT_BLOCKED;
     r->distance = (uint8_t)distance;
     return 0;
 }
 
-static int block_by_name(struct near *s, struct hash_list *list, struct error *err)
+static int block_by_name(struct phash_dedup *s, struct hash_list *list, struct error *err)
 {
     char hex[XXH128_HEX_BYTES];
     for (uint32_t i = 0; i < s->n_rows && list->n[HASH_XXH128]; i++) {
@@ -56,7 +56,7 @@ static int block_by_name(struct near *s, struct hash_list *list, struct error *e
 }
 
 /* MD5, SHA-1 and SHA-256 are of the file's bytes, which have to be read for it. */
-static int block_by_bytes(struct near *s, struct manifest_source *in, struct hash_list *list,
+static int block_by_bytes(struct phash_dedup *s, struct manifest_source *in, struct hash_list *list,
                           struct error *err)
 {
     struct manifest_reader r;
@@ -91,13 +91,13 @@ out:
 }
 
 /* Whether a row's hash is compared with the list, and in how many orientations. */
-static size_t n_looks(const struct near *s, uint32_t row)
+static size_t n_looks(const struct phash_dedup *s, uint32_t row)
 {
-    if (!near_comparable(s, row)) return 0;
+    if (!phash_comparable(s, row)) return 0;
     return s->opt->dihedral && (s->rows[row].flags & ROW_TURNED) ? PDQ_DIHEDRALS : 1;
 }
 
-static int block_by_likeness(struct near *s, const struct hash_list *list, struct error *err)
+static int block_by_likeness(struct phash_dedup *s, const struct hash_list *list, struct error *err)
 {
     struct near_pairs found = NEAR_PAIRS_EMPTY;
     struct pdq_hash *hashes = NULL;
@@ -141,7 +141,7 @@ static int by_row(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-int near_block(struct near *s, struct manifest_source *in, struct error *err)
+int phash_block(struct phash_dedup *s, struct manifest_source *in, struct error *err)
 {
     struct hash_list list = HASH_LIST_EMPTY;
     struct rlimit none = {0, 0};

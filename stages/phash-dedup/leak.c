@@ -3,7 +3,7 @@
  * split, a line with the nearest of them: linear output, also where a thousand copies of a picture are spread
  * over the splits.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -11,8 +11,8 @@
 
 #include "base/mem.h"
 
-static int read_splits(struct near *s, struct manifest_source *in, uint32_t *split, struct names *names,
-                       struct error *err)
+static int read_splits(struct phash_dedup *s, struct manifest_source *in, uint32_t *split,
+                       struct names *names, struct error *err)
 {
     static const char *const required[] = {"path", "split", NULL};
     struct manifest_reader r;
@@ -33,20 +33,20 @@ struct nearest {
     uint32_t row, distance;
 };
 
-static void consider(const struct near *s, const uint32_t *split, uint32_t row, uint32_t node,
+static void consider(const struct phash_dedup *s, const uint32_t *split, uint32_t row, uint32_t node,
                      uint32_t distance, struct nearest *best)
 {
     for (uint32_t k = s->node_start[node]; k < s->node_start[node + 1]; k++) {
         uint32_t other = s->node_rows[k];
         if (split[other] == split[row] || (best->row != NONE && distance > best->distance)) continue;
         if (best->row == NONE || distance < best->distance ||
-            strcmp(near_path(s, other), near_path(s, best->row)) < 0)
+            strcmp(phash_path(s, other), phash_path(s, best->row)) < 0)
             *best = (struct nearest){other, distance};
     }
 }
 
-int near_check_leak(struct near *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
-                    struct error *err)
+int phash_check_leak(struct phash_dedup *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
+                     struct error *err)
 {
     static const char *const columns[] = {"path",        "label",       "split",    "other_path",
                                           "other_label", "other_split", "distance", NULL};
@@ -69,10 +69,10 @@ int near_check_leak(struct near *s, struct manifest_source *in, const char *outp
         if (best.row == NONE) continue;
         assert(names.text); /* each row has a split, named at least "" */
         snprintf(distance, sizeof distance, "%u", best.distance);
-        const char *const fields[] = {near_path(s, i),
+        const char *const fields[] = {phash_path(s, i),
                                       s->labels.text[r->label],
                                       names.text[split[i]],
-                                      near_path(s, best.row),
+                                      phash_path(s, best.row),
                                       s->labels.text[s->rows[best.row].label],
                                       names.text[split[best.row]],
                                       distance};

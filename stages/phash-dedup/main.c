@@ -3,73 +3,73 @@
  * Reads: path (label bytes xxh128 width height pdq pdq_quality pdq_family group where there).
  * Adds: bytes xxh128 pdq pdq_quality pdq_family group.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
 static const struct option_row rows[] = {
-    OPTION(struct near_options, CHOICE, 0, "pdq", family, "FAMILY",
+    OPTION(struct phash_options, CHOICE, 0, "pdq", family, "FAMILY",
            "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool "
            "does; fast: full over a JPEG decoded at a reduced scale, some bits away from full",
            CHOICES("full|nn512|fast")),
-    OPTION(struct near_options, FLAG, 0, "no-orient", no_orient, NULL,
+    OPTION(struct phash_options, FLAG, 0, "no-orient", no_orient, NULL,
            "hash pixels as stored, without applying EXIF orientation"),
-    OPTION(struct near_options, FLAG, 0, "hash-only", hash_only, NULL,
+    OPTION(struct phash_options, FLAG, 0, "hash-only", hash_only, NULL,
            "add pdq, pdq_quality and pdq_family and pass every readable row on"),
-    OPTION(struct near_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
+    OPTION(struct phash_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "hash what there is of a cut-off picture"),
-    OPTION(struct near_options, INT, 0, "distance", distance, "BITS",
+    OPTION(struct phash_options, INT, 0, "distance", distance, "BITS",
            "pictures whose hashes differ in at most this many of 256 bits are duplicates",
            RANGE(0, NEAR_MAX_DISTANCE)),
-    OPTION(struct near_options, INT, 0, "group-distance", group_distance, "BITS",
+    OPTION(struct phash_options, INT, 0, "group-distance", group_distance, "BITS",
            "pictures connected by steps of at most this share a group, which a split never tears apart; "
            "nothing leaves for it",
            RANGE(0, NEAR_MAX_DISTANCE)),
-    OPTION(struct near_options, FLAG, 0, "exact-groups", exact_groups, NULL,
+    OPTION(struct phash_options, FLAG, 0, "exact-groups", exact_groups, NULL,
            "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at "
            "47, 41 times at 63"),
-    OPTION(struct near_options, INT, 0, "min-quality", min_quality, "N",
+    OPTION(struct phash_options, INT, 0, "min-quality", min_quality, "N",
            "flatter pictures (0..100) are never compared: their bits are noise", RANGE(0, 100)),
-    OPTION(struct near_options, FLAG, 0, "dihedral", dihedral, NULL,
+    OPTION(struct phash_options, FLAG, 0, "dihedral", dihedral, NULL,
            "also find pictures that were flipped or turned by right angles"),
-    OPTION(struct near_options, CHOICE, 0, "keep", keep, "RULE",
+    OPTION(struct phash_options, CHOICE, 0, "keep", keep, "RULE",
            "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path",
            CHOICES(KEEP_RULES)),
-    OPTION(struct near_options, STRINGS, 0, "prefer-label", prefer_label, "LABEL",
+    OPTION(struct phash_options, STRINGS, 0, "prefer-label", prefer_label, "LABEL",
            "rows with this label win before --keep is asked; may be repeated, best first"),
-    OPTION(struct near_options, CHOICE, 0, "on-conflict", on_conflict, "RULE",
+    OPTION(struct phash_options, CHOICE, 0, "on-conflict", on_conflict, "RULE",
            "near duplicates under two labels: review rejects all of them, keep-first keeps the one that "
            "--keep says",
            CHOICES(CONFLICT_RULES)),
-    OPTION(struct near_options, STRING, 0, "protect", protect, "FILE",
+    OPTION(struct phash_options, STRING, 0, "protect", protect, "FILE",
            "a manifest of pictures (by path or xxh128) that never leave; others leave for them"),
-    OPTION(struct near_options, STRING, 0, "against", against, "FILE",
+    OPTION(struct phash_options, STRING, 0, "against", against, "FILE",
            "an older manifest with pdq: what is near it leaves this one, groups take its names, and nothing "
            "leaves that one"),
-    OPTION(struct near_options, FLAG, 0, "regroup", regroup, NULL, "forget the groups that rows come with"),
-    OPTION(struct near_options, FLAG, 0, "mark", mark, NULL,
+    OPTION(struct phash_options, FLAG, 0, "regroup", regroup, NULL, "forget the groups that rows come with"),
+    OPTION(struct phash_options, FLAG, 0, "mark", mark, NULL,
            "let near duplicates stay and add keeper, keeper_distance and near_reason"),
-    OPTION(struct near_options, STRING, 0, "index", index, "FILE",
+    OPTION(struct phash_options, STRING, 0, "index", index, "FILE",
            "keep hashes here from run to run, by xxh128: what is in it is not decoded again"),
-    OPTION(struct near_options, STRING, 0, "sheet", sheet, "FILE",
+    OPTION(struct phash_options, STRING, 0, "sheet", sheet, "FILE",
            "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred"),
-    OPTION(struct near_options, STRING, 0, "blocklist", blocklist, "FILE",
+    OPTION(struct phash_options, STRING, 0, "blocklist", blocklist, "FILE",
            "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they leave as "
            "blocklisted"),
-    OPTION(struct near_options, INT, 0, "block-distance", block_distance, "BITS",
+    OPTION(struct phash_options, INT, 0, "block-distance", block_distance, "BITS",
            "how near to a listed PDQ hash a picture is taken for it", RANGE(0, NEAR_MAX_DISTANCE)),
-    OPTION(struct near_options, STRING, 0, "delete-blocked", delete_blocked, "STORE",
+    OPTION(struct phash_options, STRING, 0, "delete-blocked", delete_blocked, "STORE",
            "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) "
            "gets a line for each in audit.tsv and takedown.tsv, so that fetch never stores it again and "
            "purge finds what was made from it"),
-    OPTION(struct near_options, FLAG, 0, "check-leak", check_leak, NULL,
+    OPTION(struct phash_options, FLAG, 0, "check-leak", check_leak, NULL,
            "read a manifest with splits, write pictures that have one within --distance in another split; "
            "exit 1 when there are any"),
 
     OPTION_GROUP("options of every stage"),
-    COMMON_ROW_OUTPUT(struct near_options, common),
-    COMMON_ROW_REJECTS(struct near_options, common),
-    COMMON_ROW_ROOT(struct near_options, common),
-    COMMON_ROW_THREADS(struct near_options, common),
-    COMMON_ROW_TALK(struct near_options, common),
+    COMMON_ROW_OUTPUT(struct phash_options, common),
+    COMMON_ROW_REJECTS(struct phash_options, common),
+    COMMON_ROW_ROOT(struct phash_options, common),
+    COMMON_ROW_THREADS(struct phash_options, common),
+    COMMON_ROW_TALK(struct phash_options, common),
     OPTION_ROW_END,
 };
 
@@ -89,7 +89,7 @@ static const struct option_table table = {
 };
 
 /* What would be passed over in silence is a mistake: above all a block list that is not looked at. */
-static int check_options(const struct near_options *o, struct error *err)
+static int check_options(const struct phash_options *o, struct error *err)
 {
     const char *mode = o->hash_only ? "--hash-only" : o->check_leak ? "--check-leak" : NULL;
     const char *alone = o->blocklist               ? "--blocklist"
@@ -112,11 +112,11 @@ static int check_options(const struct near_options *o, struct error *err)
 
 int main(int argc, char **argv)
 {
-    struct near_options opt = NEAR_DEFAULTS;
-    struct near s = {.opt = &opt,
-                     .index_lock = FILE_LOCK_EMPTY,
-                     .store_lock = FILE_LOCK_EMPTY,
-                     .store_fd = -1};
+    struct phash_options opt = PHASH_DEFAULTS;
+    struct phash_dedup s = {.opt = &opt,
+                            .index_lock = FILE_LOCK_EMPTY,
+                            .store_lock = FILE_LOCK_EMPTY,
+                            .store_fd = -1};
     uint64_t n_leaks = 0;
     struct manifest_source in = MANIFEST_SOURCE_EMPTY, against = MANIFEST_SOURCE_EMPTY;
     struct manifest_reader header = MANIFEST_READER_EMPTY;
@@ -145,20 +145,20 @@ int main(int argc, char **argv)
                              (const char *const[]){"path", opt.check_leak ? "split" : NULL, NULL}, &err))
         goto out;
     if (opt.check_leak) {
-        if (near_run_check_leak(&s, &in, &n_leaks, &err) == 0) rc = n_leaks ? EX_VERDICT_NO : 0;
+        if (phash_run_check_leak(&s, &in, &n_leaks, &err) == 0) rc = n_leaks ? EX_VERDICT_NO : 0;
         goto out;
     }
-    if ((opt.delete_blocked && near_removal_open(&s, &err)) ||
+    if ((opt.delete_blocked && phash_removal_open(&s, &err)) ||
         manifest_writer_open(&out, opt.common.output, &header.schema, opt.hash_only ? hash_adds : adds,
                              &err) ||
         manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err))
         goto out;
-    if (opt.hash_only ? near_hash_only(&s, &in, &out, &rejects, &n, &err)
-                      : near_run(&s, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
+    if (opt.hash_only ? phash_hash_only(&s, &in, &out, &rejects, &n, &err)
+                      : phash_run(&s, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
         goto out;
     if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err)) goto out;
     if (opt.delete_blocked) {
-        if (near_remove_blocked(&s, &in, &err) || (opt.index && pdq_index_save(&s.index, opt.index, &err)))
+        if (phash_remove_blocked(&s, &in, &err) || (opt.index && pdq_index_save(&s.index, opt.index, &err)))
             goto out;
         if (s.n_removed)
             stage_warn("%llu listed pictures removed; `winnow purge --store %s RUN` removes what was made "
@@ -173,7 +173,7 @@ out:
     manifest_reader_close(&header);
     manifest_source_close(&in);
     manifest_source_close(&against);
-    near_release(&s);
+    phash_release(&s);
     options_release(&table, &opt);
     return stage_end(rc, &err, opt.check_leak ? NULL : &n, &opt.common);
 }

@@ -1,7 +1,7 @@
 /*
  * protect.c: --protect: pictures that must never lose.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static int compare_u64(const void *a, const void *b)
 }
 
 /* --protect: a manifest with path or xxh128; rows with either are marked. */
-int near_read_protected(struct near *s, struct manifest_source *in, struct error *err)
+int phash_read_protected(struct phash_dedup *s, struct manifest_source *in, struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     uint64_t *keys = NULL;

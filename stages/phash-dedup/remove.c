@@ -8,7 +8,7 @@
  * as itself: not through a link, and not when its bytes are not those that were hashed. What is left alone is
  * said, and counts.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 
 #include "store/audit.h"
 
-int near_removal_open(struct near *s, struct error *err)
+int phash_removal_open(struct phash_dedup *s, struct error *err)
 {
     const char *folder = s->opt->delete_blocked;
     struct text lock = TEXT_EMPTY;
@@ -59,7 +59,7 @@ static int open_proven(const char *path, const struct row *r, struct xxh128 *id,
 }
 
 /* 1: gone; 0: left alone, *why says why; -1: the store cannot be written, which ends it. */
-static int remove_one(struct near *s, const struct blocked *b, const char *path, const char *url,
+static int remove_one(struct phash_dedup *s, const struct blocked *b, const char *path, const char *url,
                       const char **why, struct error *err)
 {
     const char *folder = s->opt->delete_blocked;
@@ -90,7 +90,7 @@ static int remove_one(struct near *s, const struct blocked *b, const char *path,
     return 1;
 }
 
-int near_remove_blocked(struct near *s, struct manifest_source *in, struct error *err)
+int phash_remove_blocked(struct phash_dedup *s, struct manifest_source *in, struct error *err)
 {
     struct manifest_reader r;
     struct text path = TEXT_EMPTY;

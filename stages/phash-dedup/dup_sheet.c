@@ -1,10 +1,10 @@
 /*
- * sheet.c: a contact sheet of what would go and what was grouped, one HTML file without scripts: first label
- * conflicts, then near duplicates beside the picture that stays for them, then looser groups. Pictures are
+ * dup_sheet.c: a contact sheet of the rejected and the grouped rows, one HTML file without scripts: first
+ * label conflicts, then near duplicates beside the picture that is kept, then looser groups. Pictures are
  * blurred and grey until the checkbox is ticked or the picture has the keyboard's focus. File names are
  * strangers' text: escaped, and the page forbids everything but local pictures and its own style.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #define MOST_PICTURES 60   /* of one cluster */
 
 struct sheet {
-    struct near *s;
+    struct phash_dedup *s;
     FILE *out;
     struct text base;
 };
@@ -84,8 +84,8 @@ static void put_picture(struct sheet *t, uint32_t row, const char *role, uint32_
 {
     const struct row *r = &t->s->rows[row];
     fputs("<figure tabindex=\"0\"><div><img loading=\"lazy\" alt=\"\" src=\"", t->out);
-    if (near_path(t->s, row)[0] != '/') put_url(t->out, t->base.data ? t->base.data : "");
-    put_url(t->out, near_path(t->s, row));
+    if (phash_path(t->s, row)[0] != '/') put_url(t->out, t->base.data ? t->base.data : "");
+    put_url(t->out, phash_path(t->s, row));
     fprintf(t->out, "\"></div><figcaption><b class=\"%s\">%s</b>", role, role);
     if (from != NONE) {
         fprintf(t->out, " %u bits from ", r->distance);
@@ -100,18 +100,17 @@ static void put_picture(struct sheet *t, uint32_t row, const char *role, uint32_
         put_bytes(t->out, r->bytes);
     }
     fputs("<br><small>", t->out);
-    put_escaped(t->out, near_path(t->s, row));
+    put_escaped(t->out, phash_path(t->s, row));
     fputs("</small></figcaption></figure>\n", t->out);
 }
 
-static const struct near *sorting;
-
-static int compare_entries(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b, void *context)
 {
+    const struct phash_dedup *s = context;
     const struct entry *x = a, *y = b;
-    int c = x->head == y->head ? 0 : strcmp(near_path(sorting, x->head), near_path(sorting, y->head));
+    int c = x->head == y->head ? 0 : strcmp(phash_path(s, x->head), phash_path(s, y->head));
     if (c == 0) c = (x->head > y->head) - (x->head < y->head);
-    if (c == 0) c = strcmp(near_path(sorting, x->row), near_path(sorting, y->row));
+    if (c == 0) c = strcmp(phash_path(s, x->row), phash_path(s, y->row));
     return c ? c : (x->row > y->row) - (x->row < y->row);
 }
 
@@ -129,8 +128,7 @@ static void put_clusters(struct sheet *t, struct entry *entries, size_t n, enum 
 {
     const struct row *rows = t->s->rows;
     size_t n_clusters = 0;
-    sorting = t->s;
-    if (n) qsort(entries, n, sizeof *entries, compare_entries);
+    if (n) qsort_r(entries, n, sizeof *entries, compare_entries, t->s);
     for (size_t i = 0; i < n; i++)
         n_clusters += i == 0 || entries[i].head != entries[i - 1].head;
     fprintf(t->out, "<h2>%s: %zu</h2>\n<p>%s</p>\n", sections[section].title, n_clusters,
@@ -144,7 +142,7 @@ static void put_clusters(struct sheet *t, struct entry *entries, size_t n, enum 
         if (section == SECTION_DUPLICATES) put_picture(t, entries[i].head, "stays", NONE);
         for (size_t k = i; k < end && k < i + MOST_PICTURES; k++) {
             uint32_t row = entries[k].row;
-            bool leaves = rows[row].flags & ROW_LEAVES;
+            bool leaves = rows[row].flags & ROW_REJECTED;
             put_picture(t, row,
                         !leaves                        ? "stays"
                         : section == SECTION_CONFLICTS ? "conflict"
@@ -156,17 +154,17 @@ static void put_clusters(struct sheet *t, struct entry *entries, size_t n, enum 
     }
 }
 
-static size_t group_size(const uint32_t *sizes, const struct near *s, uint32_t row)
+static size_t group_size(const uint32_t *sizes, const struct phash_dedup *s, uint32_t row)
 {
     return s->rows[row].group == NONE ? 0 : sizes[s->rows[row].group];
 }
 
-int near_mark_sheet_paths(struct near *s, struct error *err)
+int phash_mark_sheet_paths(struct phash_dedup *s, struct error *err)
 {
     uint32_t *sizes = mem_zalloc(s->n_rows + 1, sizeof *sizes, err);
     if (!sizes) return -1;
     for (size_t i = 0; i < s->n_rows; i++)
-        if (!(s->rows[i].flags & ROW_LEAVES)) sizes[s->rows[i].group]++;
+        if (!(s->rows[i].flags & ROW_REJECTED)) sizes[s->rows[i].group]++;
     for (uint32_t i = 0; i < s->n_rows; i++)
         if (group_size(sizes, s, i) > 1) s->rows[i].flags |= ROW_PATH;
     free(sizes);
@@ -175,14 +173,14 @@ int near_mark_sheet_paths(struct near *s, struct error *err)
 
 /* Rows in conflict and those that they disagree with, each once: what a chain of disagreements connects is
  * one cluster. */
-static size_t conflicts(const struct near *s, uint32_t *parent, struct entry *entries)
+static size_t conflicts(const struct phash_dedup *s, uint32_t *parent, struct entry *entries)
 {
     size_t n = 0;
     for (uint32_t i = 0; i < s->n_rows; i++)
         parent[i] = NONE;
     for (uint32_t i = 0; i < s->n_rows; i++) {
         const struct row *r = &s->rows[i];
-        if (!(r->flags & ROW_LEAVES) || r->reason != LEAVES_CONFLICT) continue;
+        if (!(r->flags & ROW_REJECTED) || r->reason != REJECT_CONFLICT) continue;
         uint32_t two[2] = {i, r->keeper};
         for (int k = 0; k < 2; k++) {
             if (parent[two[k]] == NONE) parent[two[k]] = two[k];
@@ -190,7 +188,7 @@ static size_t conflicts(const struct near *s, uint32_t *parent, struct entry *en
                 two[k] = parent[two[k]] = parent[parent[two[k]]];
         }
         /* heads do not depend on the order of rows */
-        bool first = strcmp(near_path(s, two[0]), near_path(s, two[1])) < 0;
+        bool first = strcmp(phash_path(s, two[0]), phash_path(s, two[1])) < 0;
         parent[two[first]] = two[!first];
     }
     for (uint32_t i = 0; i < s->n_rows; i++) {
@@ -224,7 +222,7 @@ static const char head_of_page[] =
     "click one, or step "
     "through them with Tab)</label>\n<main>\n";
 
-int near_write_sheet(struct near *s, const char *path, struct error *err)
+int phash_write_sheet(struct phash_dedup *s, const char *path, struct error *err)
 {
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     struct sheet t = {.s = s};
@@ -242,22 +240,22 @@ int near_write_sheet(struct near *s, const char *path, struct error *err)
     put_clusters(&t, entries, conflicts(s, heads, entries), SECTION_CONFLICTS);
     n = 0;
     for (uint32_t i = 0; i < s->n_rows; i++)
-        if ((s->rows[i].flags & ROW_LEAVES) && s->rows[i].reason == LEAVES_NEAR)
+        if ((s->rows[i].flags & ROW_REJECTED) && s->rows[i].reason == REJECT_NEAR_DUPLICATE)
             entries[n++] = (struct entry){s->rows[i].keeper, i};
     put_clusters(&t, entries, n, SECTION_DUPLICATES);
     n = 0;
     for (uint32_t i = 0; i < s->n_rows; i++)
-        if (!(s->rows[i].flags & ROW_LEAVES)) sizes[s->rows[i].group]++;
+        if (!(s->rows[i].flags & ROW_REJECTED)) sizes[s->rows[i].group]++;
     /* A group's head is its first path, so that the sheet does not depend on the order of the rows. */
     memset(heads, 0xff, s->n_rows * sizeof *heads);
     for (uint32_t i = 0; i < s->n_rows; i++) {
         uint32_t g = s->rows[i].group;
-        if (!(s->rows[i].flags & ROW_LEAVES) && sizes[g] > 1 &&
-            (heads[g] == NONE || strcmp(near_path(s, i), near_path(s, heads[g])) < 0))
+        if (!(s->rows[i].flags & ROW_REJECTED) && sizes[g] > 1 &&
+            (heads[g] == NONE || strcmp(phash_path(s, i), phash_path(s, heads[g])) < 0))
             heads[g] = i;
     }
     for (uint32_t i = 0; i < s->n_rows; i++)
-        if (!(s->rows[i].flags & ROW_LEAVES) && sizes[s->rows[i].group] > 1)
+        if (!(s->rows[i].flags & ROW_REJECTED) && sizes[s->rows[i].group] > 1)
             entries[n++] = (struct entry){heads[s->rows[i].group], i};
     put_clusters(&t, entries, n, SECTION_GROUPS);
     fputs("</main></body></html>\n", t.out);

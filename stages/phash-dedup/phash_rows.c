@@ -1,9 +1,9 @@
 /*
- * rows.c: from manifest rows and pictures to hashes. Rows that bring a pdq of the wanted family are not
+ * phash_rows.c: from manifest rows and pictures to hashes. Rows that bring a pdq of the wanted family are not
  * decoded; the others go through the sandboxed decode pool, where the hash is computed, so that only some 300
  * bytes a picture come back.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +50,7 @@ static enum image_reason hash_picture(void *context, const struct image_info *in
     return IMAGE_OK;
 }
 
-static int open_pool(struct decode_pool **pool, struct hashing *h, const struct near_options *opt,
+static int open_pool(struct decode_pool **pool, struct hashing *h, const struct phash_options *opt,
                      struct error *err)
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
@@ -81,7 +81,7 @@ static bool answer_of(const struct decoded *d, struct answer *a)
  */
 
 struct hash_only {
-    struct near *s;
+    struct phash_dedup *s;
     struct manifest_writer *out, *rejects;
     struct stage_counts *n;
 };
@@ -105,8 +105,8 @@ static int hash_only_row(void *context, const char *const *fields, const struct 
     return manifest_writer_row(h->out, fields, added, err);
 }
 
-int near_hash_only(struct near *s, struct manifest_source *in, struct manifest_writer *out,
-                   struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
+int phash_hash_only(struct phash_dedup *s, struct manifest_source *in, struct manifest_writer *out,
+                    struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
     struct hash_only h = {.s = s, .out = out, .rejects = rejects, .n = n};
     struct picture_rows rows = {.root = s->opt->common.root,
@@ -131,7 +131,7 @@ out:
  */
 
 struct reading {
-    struct near *s;
+    struct phash_dedup *s;
     bool against;
     int path, label, bytes, hash, pdq, quality, family, width, height, group;
     struct manifest_reader *r;
@@ -162,25 +162,25 @@ static bool row_wanted(void *context, const char *const *fields)
     const struct reading *g = context;
     struct xxh128 id;
     if (g->against || usable_pdq(g, fields)) return false;
-    return !g->s->opt->index || xxh128_from_hex(&id, field(fields, g->hash)) || !near_index_find(g->s, &id);
+    return !g->s->opt->index || xxh128_from_hex(&id, field(fields, g->hash)) || !phash_index_find(g->s, &id);
 }
 
-static int add_failure(struct near *s, const char *slug, const char *detail, struct error *err)
+static int add_failure(struct phash_dedup *s, const char *slug, const char *detail, struct error *err)
 {
     if (mem_grow(&s->failures, &s->failures_capacity, s->n_failures + 1, sizeof *s->failures, err)) return -1;
     struct failure *f = &s->failures[s->n_failures];
     *f = (struct failure){.row = (uint32_t)s->n_rows, .slug = slug};
     if (!(f->detail = arena_strdup(&s->arena, detail, err))) return -1;
     s->n_failures++;
-    s->rows[s->n_rows].flags |= ROW_LEAVES;
-    s->rows[s->n_rows].reason = LEAVES_UNREADABLE;
+    s->rows[s->n_rows].flags |= ROW_REJECTED;
+    s->rows[s->n_rows].reason = REJECT_UNREADABLE;
     return 0;
 }
 
 static int take_row(void *context, const char *const *fields, const struct decoded *d, struct error *err)
 {
     struct reading *g = context;
-    struct near *s = g->s;
+    struct phash_dedup *s = g->s;
     struct answer a;
     if (s->n_rows >= NONE - 1) return error_set(err, EX_DATAERR, "more than 4 billion rows");
     if (mem_grow(&s->rows, &s->rows_capacity, s->n_rows + 1, sizeof *s->rows, err) ||
@@ -218,11 +218,11 @@ static int take_row(void *context, const char *const *fields, const struct decod
             row->flags |= ROW_HASHED | ROW_TURNED;
             if (s->opt->dihedral) memcpy(s->turned[s->n_rows], a.hashes + 1, sizeof *s->turned);
             s->n_decoded++;
-            if (s->opt->index && (row->flags & ROW_NAMED) && near_index_add(s, (uint32_t)s->n_rows, err))
+            if (s->opt->index && (row->flags & ROW_NAMED) && phash_index_add(s, (uint32_t)s->n_rows, err))
                 return -1;
         }
     } else if (!g->against && !usable_pdq(g, fields)) {
-        const struct pdq_index_entry *e = near_index_find(s, &row->id);
+        const struct pdq_index_entry *e = phash_index_find(s, &row->id);
         row->pdq = e->pdq;
         row->quality = e->quality;
         row->pixels = e->pixels;
@@ -243,7 +243,7 @@ static int take_row(void *context, const char *const *fields, const struct decod
     return 0;
 }
 
-int near_read_rows(struct near *s, struct manifest_source *in, bool against, struct error *err)
+int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool against, struct error *err)
 {
     static const char *const required[] = {"path", NULL}, *const required_old[] = {"path", "pdq", NULL};
     struct reading g = {.s = s, .against = against};
@@ -280,7 +280,7 @@ out:
     return rc;
 }
 
-static int take_size(struct near *s, struct decode_pool *pool, struct error *err)
+static int take_size(struct phash_dedup *s, struct decode_pool *pool, struct error *err)
 {
     struct decoded d;
     int got = decode_pool_take(pool, &d, err);
@@ -292,7 +292,7 @@ static int take_size(struct near *s, struct decode_pool *pool, struct error *err
     return 1;
 }
 
-int near_read_sizes(struct near *s, struct error *err)
+int phash_read_sizes(struct phash_dedup *s, struct error *err)
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     struct decode_pool *pool = NULL;
@@ -305,7 +305,7 @@ int near_read_sizes(struct near *s, struct error *err)
     for (size_t i = 0; i < s->n_rows; i++) {
         const struct row *r = &s->rows[i];
         if (!(r->flags & ROW_PATH) || (r->flags & ROW_AGAINST) || (r->pixels && r->bytes) ||
-            path_join(&path, s->opt->common.root, near_path(s, (uint32_t)i), s->opt->common.allow_outside,
+            path_join(&path, s->opt->common.root, phash_path(s, (uint32_t)i), s->opt->common.allow_outside,
                       &ignored) ||
             !io_exists(path.data))
             continue;
@@ -323,7 +323,7 @@ out:
     return rc;
 }
 
-int near_read_paths(struct near *s, struct manifest_source *in, bool against, struct error *err)
+int phash_read_paths(struct phash_dedup *s, struct manifest_source *in, bool against, struct error *err)
 {
     static const char *const required[] = {"path", NULL};
     struct manifest_reader r;

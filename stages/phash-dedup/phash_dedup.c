@@ -1,7 +1,7 @@
 /*
- * near.c: the order of things, and the rows once more on their way out.
+ * phash_dedup.c: the order of things, and the rows once more on their way out.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -10,37 +10,37 @@
 
 #include "base/mem.h"
 
-static int read_paths(struct near *s, struct manifest_source *in, struct manifest_source *against,
+static int read_paths(struct phash_dedup *s, struct manifest_source *in, struct manifest_source *against,
                       struct error *err)
 {
     bool missing[2] = {false, false};
     for (size_t i = 0; i < s->n_rows; i++)
         if ((s->rows[i].flags & ROW_PATH) && s->rows[i].file == NONE) missing[i < s->n_against] = true;
-    return (missing[1] && near_read_paths(s, against, true, err)) ||
-                   (missing[0] && near_read_paths(s, in, false, err))
+    return (missing[1] && phash_read_paths(s, against, true, err)) ||
+                   (missing[0] && phash_read_paths(s, in, false, err))
                ? -1
                : 0;
 }
 
-static int write_reject(struct near *s, uint32_t row, const struct failure *failure,
+static int write_reject(struct phash_dedup *s, uint32_t row, const struct failure *failure,
                         const char *const *fields, struct manifest_writer *rejects, struct text *detail,
                         struct error *err)
 {
     const struct row *r = &s->rows[row];
     text_clear(detail);
     switch ((enum row_reason)r->reason) {
-    case LEAVES_NEAR:
-        return text_printf(detail, err, "%u %s", r->distance, near_path(s, r->keeper)) ||
+    case REJECT_NEAR_DUPLICATE:
+        return text_printf(detail, err, "%u %s", r->distance, phash_path(s, r->keeper)) ||
                        manifest_writer_reject(rejects, fields, "near-duplicate-of", detail->data, err)
                    ? -1
                    : 0;
-    case LEAVES_CONFLICT:
+    case REJECT_CONFLICT:
         return text_printf(detail, err, "%u %s: %s", r->distance, s->labels.text[s->rows[r->keeper].label],
-                           near_path(s, r->keeper)) ||
+                           phash_path(s, r->keeper)) ||
                        manifest_writer_reject(rejects, fields, "label-conflict", detail->data, err)
                    ? -1
                    : 0;
-    case LEAVES_BLOCKED:
+    case REJECT_BLOCKED:
         return text_printf(detail, err, "%u bits from a listed hash", r->distance) ||
                        manifest_writer_reject(rejects, fields, "blocklisted", detail->data, err)
                    ? -1
@@ -51,7 +51,7 @@ static int write_reject(struct near *s, uint32_t row, const struct failure *fail
     }
 }
 
-static int write_rows(struct near *s, struct manifest_source *in, struct manifest_writer *out,
+static int write_rows(struct phash_dedup *s, struct manifest_source *in, struct manifest_writer *out,
                       struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
     struct manifest_reader r;
@@ -67,7 +67,7 @@ static int write_rows(struct near *s, struct manifest_source *in, struct manifes
         while (failure < s->n_failures && s->failures[failure].row < row)
             failure++;
         n->n_read++;
-        if ((of->flags & ROW_LEAVES) && (!s->opt->mark || of->reason > LEAVES_CONFLICT)) {
+        if ((of->flags & ROW_REJECTED) && (!s->opt->mark || of->reason > REJECT_CONFLICT)) {
             n->n_rejected++;
             if (write_reject(s, row, failure < s->n_failures ? &s->failures[failure] : NULL, r.fields,
                              rejects, &detail, err))
@@ -79,17 +79,17 @@ static int write_rows(struct near *s, struct manifest_source *in, struct manifes
         snprintf(distance, sizeof distance, "%u", of->distance);
         xxh128_hex(id, &of->id);
         pdq_to_hex(hex, &of->pdq);
-        bool near = of->flags & ROW_LEAVES; /* --mark */
+        bool near = of->flags & ROW_REJECTED; /* --mark */
         const char *const added[] = {
             *manifest_field(&r, bytes) || !of->bytes ? manifest_field(&r, bytes) : size,
             *manifest_field(&r, hash) || !(of->flags & ROW_NAMED) ? manifest_field(&r, hash) : id,
             hex,
             quality,
             pdq_family_name(s->opt->family),
-            near_group_name(s, row, name),
-            near ? near_path(s, of->keeper) : manifest_field(&r, manifest_column(&r.schema, "path")),
+            phash_group_name(s, row, name),
+            near ? phash_path(s, of->keeper) : manifest_field(&r, manifest_column(&r.schema, "path")),
             near ? distance : "0",
-            near ? of->reason == LEAVES_CONFLICT ? "label-conflict" : "near-duplicate-of" : "",
+            near ? of->reason == REJECT_CONFLICT ? "label-conflict" : "near-duplicate-of" : "",
         };
         n->n_kept++;
         if (manifest_writer_row(out, r.fields, added, err)) goto out;
@@ -104,19 +104,19 @@ out:
     return rc;
 }
 
-int near_run(struct near *s, struct manifest_source *in, struct manifest_source *against,
-             struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
-             struct error *err)
+int phash_run(struct phash_dedup *s, struct manifest_source *in, struct manifest_source *against,
+              struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
+              struct error *err)
 {
-    const struct near_options *opt = s->opt;
-    if ((opt->index && near_index_open(s, err)) || (against && near_read_rows(s, against, true, err)) ||
-        near_read_rows(s, in, false, err) || (opt->index && pdq_index_save(&s->index, opt->index, err)) ||
-        (opt->protect && near_read_protected(s, in, err)) || (opt->blocklist && near_block(s, in, err)) ||
-        near_find_pairs(s, err) || read_paths(s, in, against, err) || near_read_sizes(s, err) ||
-        near_judge(s, err) || near_group(s, err))
+    const struct phash_options *opt = s->opt;
+    if ((opt->index && phash_index_open(s, err)) || (against && phash_read_rows(s, against, true, err)) ||
+        phash_read_rows(s, in, false, err) || (opt->index && pdq_index_save(&s->index, opt->index, err)) ||
+        (opt->protect && phash_read_protected(s, in, err)) || (opt->blocklist && phash_block(s, in, err)) ||
+        phash_find_pairs(s, err) || read_paths(s, in, against, err) || phash_read_sizes(s, err) ||
+        phash_choose_keepers(s, err) || phash_group(s, err))
         return -1;
-    if (opt->sheet && (near_mark_sheet_paths(s, err) || read_paths(s, in, against, err) ||
-                       near_write_sheet(s, opt->sheet, err)))
+    if (opt->sheet && (phash_mark_sheet_paths(s, err) || read_paths(s, in, against, err) ||
+                       phash_write_sheet(s, opt->sheet, err)))
         return -1;
     if (write_rows(s, in, out, rejects, n, err)) return -1;
     if (s->n_blocked)
@@ -136,13 +136,14 @@ int near_run(struct near *s, struct manifest_source *in, struct manifest_source 
     return 0;
 }
 
-int near_run_check_leak(struct near *s, struct manifest_source *in, uint64_t *n_leaks, struct error *err)
+int phash_run_check_leak(struct phash_dedup *s, struct manifest_source *in, uint64_t *n_leaks,
+                         struct error *err)
 {
-    if ((s->opt->index && near_index_open(s, err)) || near_read_rows(s, in, false, err) ||
-        (s->opt->index && pdq_index_save(&s->index, s->opt->index, err)) || near_find_pairs(s, err) ||
+    if ((s->opt->index && phash_index_open(s, err)) || phash_read_rows(s, in, false, err) ||
+        (s->opt->index && pdq_index_save(&s->index, s->opt->index, err)) || phash_find_pairs(s, err) ||
         read_paths(s, in, NULL, err))
         return -1;
-    if (near_check_leak(s, in, s->opt->common.output, n_leaks, err)) return -1;
+    if (phash_check_leak(s, in, s->opt->common.output, n_leaks, err)) return -1;
     if (s->n_failures) stage_warn("%zu pictures could not be read and were not checked", s->n_failures);
     if (*n_leaks) stage_warn("%llu pictures have a near copy in another split", (unsigned long long)*n_leaks);
     stage_note(&s->opt->common,
@@ -151,7 +152,7 @@ int near_run_check_leak(struct near *s, struct manifest_source *in, uint64_t *n_
     return 0;
 }
 
-void near_release(struct near *s)
+void phash_release(struct phash_dedup *s)
 {
     file_lock_release(&s->index_lock);
     file_lock_release(&s->store_lock);

@@ -1,5 +1,5 @@
 /*
- * facts.c: the manifest's rows as 36 bytes each, and what stat says about files whose hash is not given.
+ * row_reader.c: the manifest's rows as 36 bytes each, and what stat says about files whose hash is not given.
  */
 #include "dedup.h"
 
@@ -36,9 +36,9 @@ static int add_path(struct dedup *d, uint32_t row, const char *path, struct erro
     return 0;
 }
 
-static void leave(struct row *r, enum row_reason reason)
+static void reject(struct row *r, enum row_reason reason)
 {
-    r->flags |= ROW_LEAVES;
+    r->flags |= ROW_REJECTED;
     r->reason = (uint8_t)reason;
 }
 
@@ -74,11 +74,11 @@ int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, s
         }
         d->n_rows++;
         if (!d->opt->common.allow_outside && !path_is_inside(p))
-            leave(row, LEAVES_OUTSIDE_ROOT);
+            reject(row, REJECT_OUTSIDE_ROOT);
         else if (*h && xxh128_from_hex(&row->hash, h))
-            leave(row, LEAVES_BAD_HASH);
+            reject(row, REJECT_BAD_HASH);
         else if (*h && (row->flags & ROW_SIZED) && row->bytes == 0)
-            leave(row, LEAVES_EMPTY);
+            reject(row, REJECT_EMPTY);
         else if (*h)
             row->flags |= ROW_HASHED;
         else if (add_file(d, (uint32_t)d->n_rows - 1, p, err))
@@ -134,7 +134,7 @@ void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
     if (rc) {
         f->error_number = errno;
         if (!(r->flags & ROW_HASHED))
-            leave(r, errno == ENOENT || errno == ENOTDIR ? LEAVES_NOT_FOUND : LEAVES_UNREADABLE);
+            reject(r, errno == ENOENT || errno == ENOTDIR ? REJECT_NOT_FOUND : REJECT_UNREADABLE);
         return;
     }
     f->dev = st.st_dev;
@@ -149,9 +149,9 @@ void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
     r->bytes = (uint64_t)st.st_size;
     r->flags |= ROW_SIZED;
     if (!S_ISREG(st.st_mode))
-        leave(r, LEAVES_NOT_REGULAR);
+        reject(r, REJECT_NOT_REGULAR);
     else if (st.st_size == 0)
-        leave(r, LEAVES_EMPTY);
+        reject(r, REJECT_EMPTY);
 }
 
 int dedup_check_machine(const struct dedup *d, struct error *err)
@@ -179,11 +179,12 @@ int dedup_find_peers(struct dedup *d, size_t *n, struct error *err)
     *n = 0;
     if (!sizes) return -1;
     for (size_t i = 0; i < d->n_files; i++)
-        if (!(d->rows[d->files[i].row].flags & ROW_LEAVES)) sizes[n_sizes++] = d->rows[d->files[i].row].bytes;
+        if (!(d->rows[d->files[i].row].flags & ROW_REJECTED))
+            sizes[n_sizes++] = d->rows[d->files[i].row].bytes;
     qsort(sizes, n_sizes, sizeof *sizes, compare_u64);
     for (size_t i = 0; i < d->n_rows; i++) {
         struct row *r = &d->rows[i];
-        if ((r->flags & (ROW_HASHED | ROW_SIZED | ROW_LEAVES)) == (ROW_HASHED | ROW_SIZED) &&
+        if ((r->flags & (ROW_HASHED | ROW_SIZED | ROW_REJECTED)) == (ROW_HASHED | ROW_SIZED) &&
             bsearch(&r->bytes, sizes, n_sizes, sizeof *sizes, compare_u64)) {
             r->flags |= ROW_PEER;
             ++*n;

@@ -1,25 +1,25 @@
 /*
- * groups.c: what has to stay on one side of a split. Unlike the stars of judge.c these are connected
- * components at the wider --group-distance: nobody leaves because of them, so chains only keep together what
- * a chain of likenesses connects.
+ * phash_groups.c: what has to stay on one side of a split: the connected components at the wider
+ * --group-distance. No row is rejected because of its group, so a chain of likenesses does no harm here as it
+ * would in phash_keepers.c.
  *
  * A group's name is the smallest of the groups that its rows came with, or the smallest content hash of its
  * rows. So a group keeps its name when pictures are added to an old manifest, and a picture alone is its own
  * group.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 
-static bool stays(const struct near *s, uint32_t row)
+static bool stays(const struct phash_dedup *s, uint32_t row)
 {
-    return !(s->rows[row].flags & ROW_LEAVES) || s->opt->mark;
+    return !(s->rows[row].flags & ROW_REJECTED) || s->opt->mark;
 }
 
-static uint32_t root_of(struct near *s, uint32_t row)
+static uint32_t root_of(struct phash_dedup *s, uint32_t row)
 {
     while (s->rows[row].group != row) {
         s->rows[row].group = s->rows[s->rows[row].group].group;
@@ -29,7 +29,7 @@ static uint32_t root_of(struct near *s, uint32_t row)
 }
 
 /* Of two rows the one whose name a group bears. */
-static bool names_before(const struct near *s, uint32_t a, uint32_t b)
+static bool names_before(const struct phash_dedup *s, uint32_t a, uint32_t b)
 {
     const struct row *x = &s->rows[a], *y = &s->rows[b];
     if ((x->group_in == NONE) != (y->group_in == NONE)) return x->group_in != NONE;
@@ -40,7 +40,7 @@ static bool names_before(const struct near *s, uint32_t a, uint32_t b)
 }
 
 /* The root of a component is always its naming row. */
-static void unite(struct near *s, uint32_t a, uint32_t b)
+static void unite(struct phash_dedup *s, uint32_t a, uint32_t b)
 {
     a = root_of(s, a);
     b = root_of(s, b);
@@ -51,7 +51,7 @@ static void unite(struct near *s, uint32_t a, uint32_t b)
         s->rows[a].group = b;
 }
 
-int near_group(struct near *s, struct error *err)
+int phash_group(struct phash_dedup *s, struct error *err)
 {
     uint32_t *first_of_node = mem_alloc((s->n_nodes + 1) * sizeof *first_of_node, err);
     uint32_t *first_of_name = mem_alloc((s->groups_in.n + 1) * sizeof *first_of_name, err);
@@ -93,7 +93,7 @@ int near_group(struct near *s, struct error *err)
     return 0;
 }
 
-const char *near_group_name(const struct near *s, uint32_t row, char out[XXH128_HEX_BYTES])
+const char *phash_group_name(const struct phash_dedup *s, uint32_t row, char out[XXH128_HEX_BYTES])
 {
     const struct row *r = &s->rows[s->rows[row].group];
     if (r->group_in != NONE) return s->groups_in.text[r->group_in];

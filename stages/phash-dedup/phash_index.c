@@ -1,9 +1,9 @@
 /*
- * index.c: --index: the hashes of lib/store's pdq_index.h, locked for the time of the run.
+ * phash_index.c: --index: the hashes of lib/store's pdq_index.h, locked for the time of the run.
  */
-#include "near.h"
+#include "phash_dedup.h"
 
-int near_index_open(struct near *s, struct error *err)
+int phash_index_open(struct phash_dedup *s, struct error *err)
 {
     struct text lock = TEXT_EMPTY;
     int rc = text_printf(&lock, err, "%s.lock", s->opt->index) ||
@@ -15,13 +15,13 @@ int near_index_open(struct near *s, struct error *err)
     return rc;
 }
 
-const struct pdq_index_entry *near_index_find(const struct near *s, const struct xxh128 *id)
+const struct pdq_index_entry *phash_index_find(const struct phash_dedup *s, const struct xxh128 *id)
 {
     return pdq_index_find(&s->index, id, (enum pdq_family)s->opt->family, !s->opt->no_orient,
                           s->opt->dihedral);
 }
 
-int near_index_add(struct near *s, uint32_t row, struct error *err)
+int phash_index_add(struct phash_dedup *s, uint32_t row, struct error *err)
 {
     const struct row *r = &s->rows[row];
     const struct pdq_index_entry e = {.id = r->id,

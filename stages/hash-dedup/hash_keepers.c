@@ -1,5 +1,5 @@
 /*
- * decide.c: rows with equal hashes become groups; of each group one row stays, or none where its labels
+ * hash_keepers.c: rows with equal hashes become groups; of each group one row stays, or none where its labels
  * disagree.
  */
 #include "dedup.h"
@@ -10,12 +10,11 @@
 
 #include "base/mem.h"
 
-static const struct dedup *sorting;
-
-static int compare_hashes(const void *a, const void *b)
+static int compare_hashes(const void *a, const void *b, void *context)
 {
+    const struct dedup *d = context;
     uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
-    int c = memcmp(&sorting->rows[i].hash, &sorting->rows[j].hash, sizeof sorting->rows[i].hash);
+    int c = memcmp(&d->rows[i].hash, &d->rows[j].hash, sizeof d->rows[i].hash);
     return c ? c : (i > j) - (i < j);
 }
 
@@ -50,8 +49,7 @@ static int group_run(struct dedup *d, const uint64_t *keys, size_t n, struct err
     int rc = rows ? 0 : -1;
     for (size_t i = 0; i < n && rows; i++)
         rows[i] = (uint32_t)keys[i];
-    sorting = d;
-    if (rows) qsort(rows, n, sizeof *rows, compare_hashes);
+    if (rows) qsort_r(rows, n, sizeof *rows, compare_hashes, d);
     for (size_t i = 0, end; i < n && rc == 0; i = end) {
         for (end = i + 1; end < n && equal_hash(d, rows[i], rows[end]); end++)
             ;
@@ -73,7 +71,7 @@ int dedup_group(struct dedup *d, struct error *err)
     int rc = -1;
     if (!start) return -1;
     for (size_t i = 0; i < d->n_rows; i++)
-        if ((d->rows[i].flags & (ROW_HASHED | ROW_LEAVES)) == ROW_HASHED)
+        if ((d->rows[i].flags & (ROW_HASHED | ROW_REJECTED)) == ROW_HASHED)
             start[d->rows[i].hash.bytes[0] << 8 | d->rows[i].hash.bytes[1]]++;
     for (size_t v = 0; v < 65536; v++) {
         size_t count = start[v];
@@ -83,7 +81,7 @@ int dedup_group(struct dedup *d, struct error *err)
     if (!(keys = mem_alloc((n + 1) * sizeof *keys, err))) goto out;
     for (size_t i = 0; i < d->n_rows; i++) {
         const uint8_t *h = d->rows[i].hash.bytes;
-        if ((d->rows[i].flags & (ROW_HASHED | ROW_LEAVES)) == ROW_HASHED)
+        if ((d->rows[i].flags & (ROW_HASHED | ROW_REJECTED)) == ROW_HASHED)
             keys[start[h[0] << 8 | h[1]]++] =
                 (uint64_t)h[0] << 56 | (uint64_t)h[1] << 48 | (uint64_t)h[2] << 40 | (uint64_t)h[3] << 32 | i;
     }
@@ -103,63 +101,36 @@ out:
     return rc;
 }
 
-/* Index of the first entry that fits (a path prefix, or an equal label), or their number when none does. */
-static size_t preference(const struct option_strings *list, const char *value, bool prefix)
+static bool wants_times(const struct dedup *d)
 {
-    size_t i = 0;
-    for (; i < list->n; i++)
-        if (prefix ? strncmp(value, list->items[i], strlen(list->items[i])) == 0
-                   : strcmp(value, list->items[i]) == 0)
-            break;
-    return i;
+    return d->opt->keep == KEEP_OLDEST || d->opt->keep == KEEP_NEWEST;
 }
 
-#define COMPARE(a, b)                                                                                        \
-    do {                                                                                                     \
-        if ((a) != (b)) return (a) < (b) ? -1 : 1;                                                           \
-    } while (0)
-
-/* Who stays: smaller is better. A total order that ends at the row's number, so the answer depends on nothing
- * else. */
-static int compare_rank(const void *a, const void *b)
+static struct keep_copy copy_of(const struct dedup *d, uint32_t row)
 {
-    const struct dedup *d = sorting;
-    uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
-    const struct row *x = &d->rows[i], *y = &d->rows[j];
-    const struct file *f = dedup_file(d, i), *g = dedup_file(d, j);
-    const char *fp = dedup_path(d, i), *gp = dedup_path(d, j);
-    COMPARE(!(x->flags & ROW_AGAINST), !(y->flags & ROW_AGAINST));
-    COMPARE(f->link, g->link); /* a link is never kept in place of its target */
-    size_t px = preference(&d->opt->prefer, fp, true), py = preference(&d->opt->prefer, gp, true);
-    COMPARE(px, py);
-    size_t lx = preference(&d->opt->prefer_label, d->labels.text[x->label], false);
-    size_t ly = preference(&d->opt->prefer_label, d->labels.text[y->label], false);
-    COMPARE(lx, ly);
-    COMPARE(x->label == 0, y->label == 0); /* a labelled copy says more than one without */
-    size_t nf = strlen(fp), ng = strlen(gp);
-    switch ((enum keep_rule)d->opt->keep) {
-    case KEEP_FIRST: COMPARE(i, j); break;
-    case KEEP_LAST: COMPARE(j, i); break;
-    case KEEP_OLDEST:
-    case KEEP_NEWEST:
-        COMPARE(f->error_number != 0, g->error_number != 0);
-        if (f->mtime_ns != g->mtime_ns)
-            return (f->mtime_ns < g->mtime_ns) == (d->opt->keep == KEEP_OLDEST) ? -1 : 1;
-        break;
-    case KEEP_SHORTEST_PATH: COMPARE(nf, ng); break;
-    case KEEP_LONGEST_PATH: COMPARE(ng, nf); break;
-    case KEEP_LARGEST:
-        COMPARE(y->bytes, x->bytes);
-        break; /* equal by nature; here for pipelines that say it */
-    case KEEP_PATH: break;
-    }
-    int c = strcmp(fp, gp);
-    return c ? c : (i > j) - (i < j);
+    const struct row *r = &d->rows[row];
+    const struct file *f = dedup_file(d, row);
+    return (struct keep_copy){.against = r->flags & ROW_AGAINST,
+                              .link = f->link,
+                              .no_time = f->error_number != 0,
+                              .path = dedup_path(d, row),
+                              .label = d->labels.text[r->label],
+                              .mtime_ns = wants_times(d) ? f->mtime_ns : 0,
+                              .bytes = r->bytes,
+                              .row = row};
 }
 
-static void leave(struct row *r, enum row_reason reason, uint32_t keeper)
+static int compare_rank(const void *a, const void *b, void *context)
 {
-    r->flags |= ROW_LEAVES;
+    const struct dedup *d = context;
+    const struct keep_order order = {d->opt->keep, &d->opt->prefer, &d->opt->prefer_label};
+    struct keep_copy x = copy_of(d, *(const uint32_t *)a), y = copy_of(d, *(const uint32_t *)b);
+    return keep_compare(&order, &x, &y);
+}
+
+static void reject(struct row *r, enum row_reason reason, uint32_t keeper)
+{
+    r->flags |= ROW_REJECTED;
     r->reason = (uint8_t)reason;
     r->keeper = keeper;
 }
@@ -167,14 +138,14 @@ static void leave(struct row *r, enum row_reason reason, uint32_t keeper)
 static enum row_reason how_equal(const struct dedup *d, uint32_t row, uint32_t keeper)
 {
     const struct file *f = dedup_file(d, row), *g = dedup_file(d, keeper);
-    if (!strcmp(dedup_path(d, row), dedup_path(d, keeper))) return LEAVES_SAME_ROW;
+    if (!strcmp(dedup_path(d, row), dedup_path(d, keeper))) return REJECT_SAME_ROW;
     return f->seen && g->seen && !f->error_number && !g->error_number && f->dev == g->dev && f->ino == g->ino
-               ? LEAVES_SAME_FILE
-               : LEAVES_DUPLICATE;
+               ? REJECT_SAME_FILE
+               : REJECT_DUPLICATE;
 }
 
 /* members: n rows with equal bytes, best first. */
-static void judge_group(struct dedup *d, uint32_t *members, size_t n)
+static void choose_keeper(struct dedup *d, uint32_t *members, size_t n)
 {
     uint32_t keeper = members[0], first_label = 0, other = 0;
     bool conflict = false;
@@ -200,26 +171,24 @@ static void judge_group(struct dedup *d, uint32_t *members, size_t n)
                 break;
             }
         if (all_leave)
-            leave(r, LEAVES_CONFLICT, told);
+            reject(r, REJECT_CONFLICT, told);
         else if (members[i] != keeper && conflict && r->label && r->label != d->rows[keeper].label)
-            leave(r, LEAVES_CONFLICT, keeper);
+            reject(r, REJECT_CONFLICT, keeper);
         else if (members[i] != keeper)
-            leave(r, how_equal(d, members[i], keeper), keeper);
-        d->n_duplicates += (r->flags & ROW_LEAVES) != 0;
+            reject(r, how_equal(d, members[i], keeper), keeper);
+        d->n_duplicates += (r->flags & ROW_REJECTED) != 0;
     }
 }
 
-int dedup_judge(struct dedup *d, struct error *err)
+int dedup_choose_keepers(struct dedup *d, struct error *err)
 {
-    bool times = d->opt->keep == KEEP_OLDEST || d->opt->keep == KEEP_NEWEST;
-    for (size_t i = 0; i < d->n_files && times; i++)
+    for (size_t i = 0; i < d->n_files && wants_times(d); i++)
         if (!d->files[i].seen && (d->rows[d->files[i].row].flags & ROW_GROUPED))
             dedup_look_at(d, &d->files[i], &d->rows[d->files[i].row]);
-    sorting = d;
     for (size_t g = 0; g < d->n_groups; g++) {
         uint32_t *members = d->members + d->groups[g].begin;
-        qsort(members, d->groups[g].n, sizeof *members, compare_rank);
-        judge_group(d, members, d->groups[g].n);
+        qsort_r(members, d->groups[g].n, sizeof *members, compare_rank, d);
+        choose_keeper(d, members, d->groups[g].n);
     }
     return 0;
 }
