@@ -1,13 +1,9 @@
 #!/usr/bin/env bash
 # bootstrap's pip lines, and the prefix that NVIDIA's wheels become: on made-up wheels in a folder, without the network.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+. "$(dirname "$0")/../tap.sh"
 cd "$TMPDIR" || exit 1
 if ! /usr/bin/python3 -m venv py >/dev/null 2>&1; then
-    echo "ok 1 - bootstrap's pip lines # SKIP no python3-venv"
-    echo 1..1
-    exit 0
+    skip_all "bootstrap's pip lines" "no python3-venv"
 fi
 unset MAKEFLAGS MAKELEVEL
 export PIP_NO_INDEX=1 PIP_FIND_LINKS=$PWD/wheels PIP_CONFIG_FILE=/dev/null HOME=$PWD
@@ -86,5 +82,4 @@ for p in $(awk '$1 == "pip" && $3 ~ /^cuda/ { print $2 }' "$TOP/packages.d/cuda.
 done >unknown
 [ ! -s unknown ]
 ok $? "each of ours has one $(tr '\n' ' ' <unknown)"
-echo "1..$n"
-exit $bad
+done_testing

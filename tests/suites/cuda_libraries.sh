@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
 # Where the CUDA backend's libraries are looked for: made-up libraries and a made-up plug-in, of CUDA versions that do not exist.
-set -u
-n=0 bad=0
-ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+. "$(dirname "$0")/../tap.sh"
 if ldconfig -p 2>/dev/null | grep -q libcudnn.so.9; then
-    echo "ok 1 - finding the libraries # SKIP the loader itself knows a cuDNN here"
-    echo 1..1
-    exit 0
+    skip_all "finding the libraries" "the loader itself knows a cuDNN here"
 fi
 unset WINNOW_PLUGIN_DIR CUDA_HOME CUDA_PATH VIRTUAL_ENV CONDA_PREFIX LD_LIBRARY_PATH
 cd "$TMPDIR" || exit 1
@@ -114,5 +110,4 @@ refused "cannot load $top/venv/.*libcudart.so.98: .*" "a damaged library" VIRTUA
 readelf -d "$BIN"/winnow-*.so "$BIN/train" | grep -E 'R(UN)?PATH' | grep -q .
 [ $? = 1 ]
 ok $? "programs and plug-ins name no folder"
-echo "1..$n"
-exit $bad
+done_testing

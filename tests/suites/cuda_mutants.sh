@@ -8,7 +8,7 @@
 . "$(dirname "$0")/../tap.sh"
 
 env=$BUILD/fakecuda/plugin.env
-[ -f "$env" ] && [ -f "$BIN/winnow-cuda.so" ] || skip_all "planted bugs in the CUDA backend" "built without CUDA"
+[ -f "$env" ] && [ -f "$BIN/winnow-cuda.so" ] || skip_all "planted bugs in the CUDA backend" "built without CUDA: ./bootstrap gpu"
 case $BUILD in *asan* | *ubsan* | *tsan*) skip_all "planted bugs in the CUDA backend" "not under a sanitizer: a plug-in built by hand" ;; esac
 # shellcheck disable=SC1090
 . "$env"

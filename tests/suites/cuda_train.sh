@@ -13,7 +13,7 @@ is "$status:$(echo "$out" | wc -l)" 69:1 "a build without CUDA: --device cuda en
 has "$out" "built without CUDA" "it says why"
 rm -rf z
 if [ ! -f "$BIN/winnow-cuda.so" ]; then
-    skip_all "train on the CUDA backend" "built without CUDA"
+    skip_all "train on the CUDA backend" "built without CUDA: ./bootstrap gpu"
 fi
 cuda() { LD_LIBRARY_PATH=$BUILD/fakecuda "$BIN/train" --device cuda --threads 1 "$@"; }
 ref() { "$BIN/train" --device ref --threads 1 "$@"; }
