@@ -13,6 +13,9 @@
 
 CONFIG ?= release
 BUILD ?= build/$(CONFIG)
+# One spelling for a folder below this one: dependency files name an object as the compiler was told, and what is built with
+# an absolute BUILD would else not be built again after a header changed.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 BIN ?= bin
 CC ?= cc
 AR ?= ar
