@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <sysexits.h>
 
-/* Exit codes beyond sysexits: see DESIGN in docs/formats.md. */
+/* Exit codes beyond sysexits; docs/formats.md lists all. */
 #define EX_VERDICT_NO 1 /* ran to the end and the verdict is no (gate missed, too many rejects) */
 #define EX_NODEVICE EX_UNAVAILABLE
 

@@ -3,7 +3,7 @@
  *
  * Two passes of row box then column box make the tent blur; of its result only 64x64 samples are looked at.
  * So the second row pass stores 64 columns and the second column pass runs over 64 columns only, and the
- * whole chain works on a band of rows: no plane of the picture's size exists. Speed: see docs/notes/dedup.md.
+ * whole chain works on a band of rows: no plane of the picture's size exists. Speed: see docs/measured.md.
  */
 #include "hash/pdq.h"
 

@@ -7,7 +7,7 @@
  *   nn512   a picture with a side over 512 is first brought to 512x512 by nearest neighbour (the C++ tool,
  *   WASM).
  * A third name, fast, is `full` over whatever the caller decoded at a reduced scale: not exact, but close
- * (docs/notes/dedup.md).
+ * (docs/measured.md).
  *
  * Rows go in from the top, so a decoder needs no more than one row at a time; memory is about (50 + 2 *
  * height / 128) rows of floats. A struct pdq is reused from picture to picture by one thread at a time; it

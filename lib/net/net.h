@@ -213,7 +213,7 @@ int net_build_inception_v3(struct net *n, int side,
 int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *err);
 
 /*
- * Replaces what follows the last feature map by the head of DESIGN section 4 with n_classes outputs, freshly
+ * Replaces what follows the last feature map by a new head (net_head.c) with n_classes outputs, freshly
  * initialised from seed (he_normal = truncated normal, stddev sqrt(2/fan_in), as Keras; glorot_uniform).
  * Biases 0. InceptionV3-like bases get AveragePooling2D over the whole last map + Flatten; the names are
  * Keras' ("dense_1", ...).

@@ -3,7 +3,7 @@
 #   make check                                        replays the corpora with whatever compiler builds the rest
 #   make fuzz                                         builds every target under clang's libFuzzer, ASan and UBSan
 #   make fuzz TARGET='journal robots' SECONDS=600     builds and runs these, one after the other; TARGET=all: every one
-# What a run finds is left in build/fuzz/found/<name>/ and the run ends with an error. docs/notes/hardening.md has the counts.
+# What a run finds is left in build/fuzz/found/<name>/ and the run ends with an error. docs/measured.md has the counts.
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(FUZZ_SRCS))
 REPLAYS := $(addprefix $(BUILD)/replay/,$(FUZZ_NAMES))

@@ -27,6 +27,14 @@ broken=$(for page in $pages; do
 done | head -8 | tr '\n' '|')
 [ -z "$broken" ]
 ok $? "every path that a page names exists${broken:+: $broken}"
+# The other way: pages that sources, scripts and manuals send their readers to.
+broken=$(grep -rhoE --include='*.[chks15]*' --include='*.py' --include='*.conf' --include=Makefile '(^|[^a-z/])docs/[a-z_/-]+\.(md|[15])' lib stages pipelines tools tests web ./*.mk Makefile |
+    grep -oE 'docs/.*' | sort -u | while read -r path; do [ -e "$path" ] || echo "$path"; done | tr '\n' ' ')
+[ -z "$broken" ]
+ok $? "every page that a source names exists${broken:+: $broken}"
+hits=$(grep -rnwE --include='*.[ch]' --include='*.md' --include='*.[15]' 'DESIGN' lib stages docs ./*.md | head -3)
+[ -z "$hits" ]
+ok $? "no page and no source cites a document that is not here${hits:+: $hits}"
 
 if ! /usr/bin/python3 -c 'import PIL' 2>/dev/null; then
     skip "the worked example of README.md" "no Pillow"

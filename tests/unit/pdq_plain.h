@@ -1,7 +1,7 @@
 /*
  * pdq_plain.h: PDQ once more, straight from its description: whole planes, one sample at a time, no vectors,
- * no bands. The tests hold lib/hash/pdq.c against it, bit by bit. After the description in
- * docs/notes/dedup.md, not after pdq.c.
+ * no bands. The tests hold lib/hash/pdq.c against it, bit by bit. Written from the
+ * published description, not from pdq.c.
  */
 #ifndef WINNOW_TESTS_PDQ_PLAIN_H
 #define WINNOW_TESTS_PDQ_PLAIN_H

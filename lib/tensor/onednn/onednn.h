@@ -2,7 +2,7 @@
  * onednn.h: the CPU backend from the inside: convolutions through oneDNN's C API, everything else by loops of
  * our own that do in one pass what a library does in several (kernels.h).
  *
- * Layouts, chosen once when the device is opened, from what oneDNN 2.6 is fast with (docs/notes/engine.md has
+ * Layouts, chosen once when the device is opened, from what oneDNN 2.6 is fast with (docs/measured.md has
  * the figures): NHWC where the machine has AVX-512, nChw8c on other machines for channel counts that are
  * multiples of 8, NCHW there for pictures.
  */
