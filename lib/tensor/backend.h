@@ -23,7 +23,7 @@
 
 #include "base/error.h"
 
-#define BACKEND_ABI 2     /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 3     /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
@@ -35,6 +35,9 @@ struct backend_options {
     int device_index; /* which GPU */
     enum backend_precision precision;
     bool deterministic; /* only algorithms that give the same bits each time (always true from the engine) */
+    /* cuda: plans for this card, a name such as "h200" or the JSON text of its properties, instead of opening
+     * one: operations can be created and asked, nothing can be run. NULL: a card that is there */
+    const char *described;
 };
 
 struct cuda_library;   /* cuda_libraries.h */
@@ -114,6 +117,7 @@ struct op_desc {
     bool constant_weights;
     bool training;           /* backward will follow forward */
     bool needs_dx, needs_dw; /* what backward has to make: the gradient of x, of the parameters */
+    bool adds_dx;            /* CONV, DEPTHWISE: backward adds to dx[0] (op_io.accumulate[0] is then set) */
 };
 
 /*

@@ -166,7 +166,7 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
     e->n_layers = net->n_layers;
     e->input_scale = (float)(net->metadata.input_scale != 0 ? net->metadata.input_scale : 1.0 / 255);
     e->input_offset = (float)net->metadata.input_offset;
-    struct backend_options bo = {options->threads, options->device_index, options->precision, true};
+    struct backend_options bo = {options->threads, options->device_index, options->precision, true, NULL};
     if (backend_open(options->device, &bo, &e->table, &e->backend, err) ||
         make_plan(&e->plan, net, options, e->table, e->backend, err))
         goto fail;
@@ -215,7 +215,7 @@ void engine_close(struct engine *e)
 int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes,
                        struct error *err)
 {
-    struct backend_options bo = {options->threads, options->device_index, options->precision, true};
+    struct backend_options bo = {options->threads, options->device_index, options->precision, true, NULL};
     const struct backend_table *t;
     struct backend *b;
     struct plan p;

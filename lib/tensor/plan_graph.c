@@ -555,6 +555,10 @@ static void mark_backward(struct plan *p)
         n->d.needs_dx = false;
         for (int j = 0; j < n->d.n_x; j++)
             n->d.needs_dx |= n->backward && p->values[n->x[j]].needs_gradient;
+        for (size_t k = i + 1; n->d.needs_dx && k < p->n_nodes; k++) /* these run before it, backward */
+            for (int j = 0; j < p->nodes[k].d.n_x && p->nodes[k].backward; j++)
+                n->d.adds_dx |= p->values[p->nodes[k].x[j]].needs_gradient &&
+                                p->values[p->nodes[k].x[j]].storage == p->values[n->x[0]].storage;
     }
 }
 

@@ -72,6 +72,7 @@ struct CUstream_st {
     struct work *first, **last;
     uint64_t clock[MAX_STREAMS];
     bool running;
+    double ms; /* how long its work has taken so far */
 };
 
 struct CUevent_st {
@@ -572,6 +573,7 @@ static void run_one(struct CUstream_st *s)
     } else if (w->record) {
         memcpy(w->record->clock, s->clock, sizeof s->clock);
         w->record->done_ticket = w->ticket;
+        w->record->at_ms = s->ms;
         if (w->ticket == w->record->ticket) w->record->stream = NULL;
     } else {
         struct CUstream_st *outer_stream = running_stream;
@@ -580,6 +582,7 @@ static void run_one(struct CUstream_st *s)
         running_name = w->name;
         s->clock[s->number]++;
         executions++;
+        s->ms += 0.001;
         if (fail_execution > 0 && executions == fail_execution) {
             snprintf(failed_call, sizeof failed_call, "%s", w->name);
             if (devices[s->device].sticky == cudaSuccess) devices[s->device].sticky = cudaErrorLaunchFailure;
@@ -687,4 +690,7 @@ FAKE_API struct CUevent_st *fake_event_new(void)
     return e;
 }
 
+/* For work that runs: it takes so long. */
+void fake_spend(double ms) { running_stream->ms += ms; }
+FAKE_API double fake_event_ms(const struct CUevent_st *e) { return e->at_ms; }
 FAKE_API bool fake_event_done(const struct CUevent_st *e) { return e->done_ticket >= e->ticket; }

@@ -27,6 +27,7 @@ cudaError_t fake_stream_wait_event(cudaStream_t stream, cudaEvent_t e);
 cudaError_t fake_event_wait_host(cudaEvent_t e);
 cudaEvent_t fake_event_new(void);
 bool fake_event_done(cudaEvent_t e);
+double fake_event_ms(cudaEvent_t e);
 bool fake_stream_idle(cudaStream_t stream);
 
 #define BEGIN(call, failure)                                                                                 \
@@ -240,6 +241,15 @@ FAKE_API cudaError_t CUDARTAPI cudaEventCreateWithFlags(cudaEvent_t *event, unsi
     BEGIN("cudaEventCreateWithFlags", cudaErrorUnknown);
     *event = fake_event_new();
     return *event ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+FAKE_API cudaError_t CUDARTAPI cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
+{
+    BEGIN("cudaEventElapsedTime", cudaErrorUnknown);
+    if (!fake_object_is(from, "event") || !fake_object_is(to, "event")) return cudaErrorInvalidResourceHandle;
+    if (!fake_event_done(from) || !fake_event_done(to)) return cudaErrorNotReady;
+    *ms = (float)(fake_event_ms(to) - fake_event_ms(from));
+    return cudaSuccess;
 }
 
 FAKE_API cudaError_t CUDARTAPI cudaEventDestroy(cudaEvent_t event)

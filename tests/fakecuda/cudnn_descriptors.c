@@ -110,8 +110,6 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetStream(cudnnHandle_t handle, cudaStre
         return CUDNN_STATUS_SUCCESS;                                                                         \
     }
 LIFE(Tensor, cudnnTensorDescriptor_t, "tensor")
-LIFE(Filter, cudnnFilterDescriptor_t, "filter")
-LIFE(Convolution, cudnnConvolutionDescriptor_t, "convolution")
 LIFE(Pooling, cudnnPoolingDescriptor_t, "pooling")
 LIFE(Activation, cudnnActivationDescriptor_t, "activation")
 LIFE(OpTensor, cudnnOpTensorDescriptor_t, "op tensor")
@@ -247,60 +245,6 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnGetTensorSizeInBytes(const cudnnTensorDe
 }
 
 /* --- the others --- */
-
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t f, cudnnDataType_t type,
-                                                              cudnnTensorFormat_t format, int k, int c, int h,
-                                                              int w)
-{
-    SET_BEGIN("cudnnSetFilter4dDescriptor", f, "filter");
-    if (k < 1 || c < 1 || h < 1 || w < 1 || (format != CUDNN_TENSOR_NHWC && format != CUDNN_TENSOR_NCHW))
-        return nn_fail("cudnnSetFilter4dDescriptor", CUDNN_STATUS_BAD_PARAM, "k %d c %d h %d w %d format %d",
-                       k, c, h, w, (int)format);
-    *f = (struct cudnnFilterStruct){true, type, format, k, c, h, w};
-    return CUDNN_STATUS_SUCCESS;
-}
-
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t c, int pad_h,
-                                                                   int pad_w, int u, int v, int dilation_h,
-                                                                   int dilation_w,
-                                                                   cudnnConvolutionMode_t mode,
-                                                                   cudnnDataType_t compute)
-{
-    SET_BEGIN("cudnnSetConvolution2dDescriptor", c, "convolution");
-    if (pad_h < 0 || pad_w < 0 || u < 1 || v < 1 || dilation_h < 1 || dilation_w < 1)
-        return nn_fail("cudnnSetConvolution2dDescriptor", CUDNN_STATUS_BAD_PARAM,
-                       "pads %d %d strides %d %d dilations %d %d", pad_h, pad_w, u, v, dilation_h,
-                       dilation_w);
-    *c = (struct cudnnConvolutionStruct){true,
-                                         pad_h,
-                                         pad_w,
-                                         u,
-                                         v,
-                                         dilation_h,
-                                         dilation_w,
-                                         1,
-                                         mode,
-                                         compute,
-                                         CUDNN_DEFAULT_MATH};
-    return CUDNN_STATUS_SUCCESS;
-}
-
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t c,
-                                                               cudnnMathType_t math)
-{
-    SET_BEGIN("cudnnSetConvolutionMathType", c, "convolution");
-    c->math = math;
-    return CUDNN_STATUS_SUCCESS;
-}
-
-FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t c, int groups)
-{
-    SET_BEGIN("cudnnSetConvolutionGroupCount", c, "convolution");
-    if (groups < 1)
-        return nn_fail("cudnnSetConvolutionGroupCount", CUDNN_STATUS_BAD_PARAM, "%d groups", groups);
-    c->groups = groups;
-    return CUDNN_STATUS_SUCCESS;
-}
 
 FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetPooling2dDescriptor(cudnnPoolingDescriptor_t p,
                                                                cudnnPoolingMode_t mode,

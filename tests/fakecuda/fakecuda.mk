@@ -6,12 +6,12 @@ FAKE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fPIC -pthread -Wall -Wextra -Wsh
   -ffp-contract=off -fvisibility=hidden -isystem $(CUDA_INCLUDE) $(if $(DEVELOPER),-Werror)
 FAKE_LIBS := $(FAKE)/libcudart.so.$(CUDA_MAJOR) $(FAKE)/libcublas.so.$(CUDA_MAJOR) $(FAKE)/libcudnn.so.9 $(FAKE)/libnccl.so.2
 
-$(FAKE)/%.o: tests/fakecuda/%.c tests/fakecuda/fake.h tests/fakecuda/nn.h tests/fakecuda/nn_checks.h $(BUILD)/cuda.txt
+$(FAKE)/%.o: tests/fakecuda/%.c tests/fakecuda/fake.h tests/fakecuda/nn.h tests/fakecuda/nn_checks.h tests/fakecuda/nn_conv.h $(BUILD)/cuda.txt
 	@mkdir -p $(@D)
 	$(CC) $(FAKE_CFLAGS) -c -o $@ $<
 $(FAKE)/libcudart.so.$(CUDA_MAJOR): $(addprefix $(FAKE)/,core.o cudart.o gemm.o)
 $(FAKE)/libcublas.so.$(CUDA_MAJOR): $(FAKE)/cublas.o $(FAKE)/libcudart.so.$(CUDA_MAJOR)
-$(FAKE)/libcudnn.so.9: $(addprefix $(FAKE)/,cudnn_descriptors.o cudnn_convolution.o cudnn_ops.o cudnn_norm.o cudnn_elementwise.o) $(FAKE)/libcudart.so.$(CUDA_MAJOR)
+$(FAKE)/libcudnn.so.9: $(addprefix $(FAKE)/,cudnn_descriptors.o cudnn_convolution.o cudnn_graph.o cudnn_ops.o cudnn_norm.o cudnn_elementwise.o) $(FAKE)/libcudart.so.$(CUDA_MAJOR)
 $(FAKE)/libnccl.so.2: $(FAKE)/nccl.o $(FAKE)/libcudart.so.$(CUDA_MAJOR)
 # cuDNN 9 is a small library before several large ones, which the finder asks for.
 FAKE_PARTS := $(patsubst %,$(FAKE)/libcudnn_%.so.9,ops cnn graph heuristic engines_precompiled engines_runtime_compiled)

@@ -19,19 +19,6 @@ struct cudnnTensorStruct {
     cudnnDataType_t type;
     int d[4], s[4];
 }; /* n c h w, strides in elements */
-struct cudnnFilterStruct {
-    bool set;
-    cudnnDataType_t type;
-    cudnnTensorFormat_t format;
-    int k, c, h, w;
-};
-struct cudnnConvolutionStruct {
-    bool set;
-    int pad_h, pad_w, stride_h, stride_w, dilation_h, dilation_w, groups;
-    cudnnConvolutionMode_t mode;
-    cudnnDataType_t compute;
-    cudnnMathType_t math;
-};
 struct cudnnPoolingStruct {
     bool set;
     cudnnPoolingMode_t mode;

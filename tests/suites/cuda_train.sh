@@ -41,14 +41,14 @@ cuda --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out
 ok $? "phase fine-tune"
 near train_loss fine/log.tsv fine-ref/log.tsv 1e-3; ok $? "its losses are the plain loops' within 1e-3"
 has "$(cat fine/done.tsv)" "device	cuda" "the run says that it ran on cuda"
-[ -s algorithms.tsv ]; ok $? "the chosen algorithms are remembered"
+[ -s algorithms.tsv ]; ok $? "the chosen plans are remembered"
 before=$(wc -l <algorithms.tsv)
 cuda --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out fine-again --epochs 2 --batch 16 --precision fp32
 is "$(sums fine-again)" "$(sums fine)" "the same command gives the same bytes"
-is "$(wc -l <algorithms.tsv)" "$before" "and searches no algorithm again"
+is "$(wc -l <algorithms.tsv)" "$before" "and times no plan again"
 printf 'garbage\n\twinnow\t\t\nwinnow stand-in 0\t8.0\t%s\tforward\t99999999999\n' 9 >>algorithms.tsv
 cuda --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out fine-third --epochs 1 --batch 16 --precision fp32
-ok $? "a damaged file of algorithms is passed over"
+ok $? "a damaged file of plans is passed over"
 
 # --- killed and taken up again
 LD_LIBRARY_PATH=$BUILD/fakecuda "$BIN/train" --device cuda --threads 1 --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out killed \

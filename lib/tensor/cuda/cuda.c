@@ -18,6 +18,7 @@ static int name_length(const char *call) { return (int)strcspn(call, "( "); }
 int cuda_check(struct error *err, const char *subject, const char *call, cudaError_t status)
 {
     if (status == cudaSuccess) return 0;
+    cudaGetLastError(); /* else the next library would take it for its own */
     return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s (%s)", subject ? subject : "", subject ? ": " : "",
                      name_length(call), call, cudaGetErrorName(status), cudaGetErrorString(status));
 }
@@ -42,7 +43,15 @@ int blas_check(struct error *err, const char *subject, const char *call, cublasS
 
 /* --- one GPU --- */
 
-int gpu_use(const struct gpu *g, struct error *err) { return CUDA(NULL, cudaSetDevice(g->device)); }
+/* The runtime keeps a current device for each thread; nothing else in a program of ours changes it. */
+int gpu_use(const struct gpu *g, struct error *err)
+{
+    static _Thread_local int current = -1;
+    if (g->device == current) return 0;
+    if (CUDA(NULL, cudaSetDevice(g->device))) return -1;
+    current = g->device;
+    return 0;
+}
 
 int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err)
 {
@@ -89,6 +98,8 @@ static int gpu_open(struct gpu *g, int device, struct error *err)
         CUDA(NULL, cudaStreamCreateWithFlags(&g->copy, cudaStreamNonBlocking)) ||
         CUDA(NULL, cudaStreamCreateWithFlags(&g->sum, cudaStreamNonBlocking)))
         return -1;
+    for (int i = 0; i < 2; i++)
+        if (CUDA(NULL, cudaEventCreateWithFlags(&g->timer[i], cudaEventDefault))) return -1;
     cudaEvent_t *events[] = {&g->staging[0].copied, &g->staging[0].consumed,
                              &g->staging[1].copied, &g->staging[1].consumed,
                              &g->written,           &g->summed};
@@ -103,18 +114,20 @@ static int gpu_open(struct gpu *g, int device, struct error *err)
 static void gpu_close(struct gpu *g)
 {
     if (!g->compute && !g->copy) return;
-    cudaSetDevice(g->device);
+    struct error ignored = {0};
+    gpu_use(g, &ignored);
     if (g->compute) cudaStreamSynchronize(g->compute);
     if (g->copy) cudaStreamSynchronize(g->copy);
     if (g->dnn) cudnnDestroy(g->dnn);
     if (g->blas) cublasDestroy(g->blas);
     for (int i = 0; i < 2; i++) {
-        cudaFreeHost(g->staging[i].pinned);
+        if (g->staging[i].pinned) cudaFreeHost(g->staging[i].pinned);
         cudaFree(g->staging[i].device);
         if (g->staging[i].copied) cudaEventDestroy(g->staging[i].copied);
         if (g->staging[i].consumed) cudaEventDestroy(g->staging[i].consumed);
+        if (g->timer[i]) cudaEventDestroy(g->timer[i]);
     }
-    cudaFreeHost(g->download_pinned);
+    if (g->download_pinned) cudaFreeHost(g->download_pinned);
     cudaFree(g->convert);
     cudaFree(g->ones);
     cudaFree(g->ones_bf16);
@@ -172,9 +185,9 @@ static int check_bf16(struct backend *b, struct error *err)
     if (b->properties.major < 8)
         return error_set(err, EX_NODEVICE, "cuda: precision bf16 needs compute capability 8.0, %s has %d.%d",
                          b->properties.name, b->properties.major, b->properties.minor);
-    int rc = gpu_use(g, err) ||
-             tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, 8, 1, 1, err) ||
-             tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, CUDNN_TENSOR_NHWC, 1, 8, 1, 1, err);
+    if (b->described) return 0;
+    int rc = gpu_use(g, err) || tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, 1, 8, 1, 1, err) ||
+             tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, 1, 8, 1, 1, err);
     if (!rc && (transform(g, NULL, wide, g->ones, narrow, g->ones_bf16, false, &why) ||
                 transform(g, NULL, narrow, g->ones_bf16, wide, g->ones, false, &why) ||
                 cuda_check(&why, NULL, "cudaStreamSynchronize", cudaStreamSynchronize(g->compute))))
@@ -194,8 +207,8 @@ static void describe(struct backend *b)
     int runtime = 0, clock_khz = 0;
     size_t version = cudnnGetVersion();
     cudaRuntimeGetVersion(&runtime);
-    cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate,
-                           b->gpu[0].device); /* both only for people: 0 where unknown */
+    /* both only for people: 0 where unknown */
+    if (!b->described) cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, b->gpu[0].device);
     if (b->options.precision == PRECISION_TF32 && b->properties.major < 8)
         precision = "fp32 (TF32 needs compute capability 8.0)";
     snprintf(b->description, sizeof b->description,
@@ -208,19 +221,54 @@ static void describe(struct backend *b)
 static void cuda_close(struct backend *b)
 {
     if (!b) return;
-    algorithms_close(b);
+    plans_close(b);
     multi_gpu_close(b);
     for (int i = 0; i < b->n_gpus; i++)
         gpu_close(&b->gpu[i]);
+    if (b->described) cudnnBackendDestroyDescriptor(b->described);
     free(b);
+}
+
+/* The number after "key": in the text of a card's properties; 0 and an error that names a missing key. */
+static double property(const char *json, const char *key, struct error *err)
+{
+    char quoted[60];
+    snprintf(quoted, sizeof quoted, "\"%s\"", key);
+    const char *at = strstr(json, quoted);
+    if (at) at = strchr(at, ':');
+    if (!at && !err->code) error_set(err, EX_DATAERR, "cuda: the description of the card has no %s", quoted);
+    return at ? strtod(at + 1, NULL) : 0;
+}
+
+/* A card that is only described: cuDNN plans for it, and that is all. */
+static int open_described(struct backend *b, const char *card, struct error *err)
+{
+    char known[1200];
+    struct graph_device d;
+    if (*card != '{') {
+        if (card_describe(card, known, sizeof known, err)) return -1;
+        card = known;
+    }
+    int capability = (int)property(card, "deviceVer", err);
+    b->properties.major = capability / 100;
+    b->properties.minor = capability / 10 % 10;
+    b->properties.multiProcessorCount = (int)property(card, "multiProcessorCount", err);
+    b->properties.totalGlobalMem = (size_t)property(card, "totalGlobalMem", err);
+    const char *name = strstr(card, "\"deviceName\"");
+    if (name) sscanf(name, "\"deviceName\" : \"%255[^\"]", b->properties.name);
+    if (err->code || graph_device_describe(&d, card, err)) return -1;
+    b->described = d.properties;
+    return 0;
 }
 
 static int cuda_open(struct backend **out, const struct backend_options *options, struct error *err)
 {
     int n_there = 0, devices[CUDA_MAX_GPUS], n;
     *out = NULL;
-    cudaError_t status = cudaGetDeviceCount(&n_there);
-    if (status != cudaSuccess || n_there < 1) {
+    cudaError_t status = options->described ? cudaSuccess : cudaGetDeviceCount(&n_there);
+    if (options->described) {
+        n = 1;
+    } else if (status != cudaSuccess || n_there < 1) {
         cudaGetLastError(); /* it would be handed to the next call */
         int driver = -1;
         cudaDriverGetVersion(&driver);
@@ -229,15 +277,17 @@ static int cuda_open(struct backend **out, const struct backend_options *options
                          : status == cudaSuccess ? "none found"
                                                  : cudaGetErrorString(status));
     }
-    if (parse_devices(devices, &n, options, n_there, err)) return -1;
+    if (!options->described && parse_devices(devices, &n, options, n_there, err)) return -1;
     struct backend *b = mem_zalloc(1, sizeof *b, err);
     if (!b) return -1;
     b->options = *options;
     b->n_gpus = n;
     const char *limit = getenv("WINNOW_CUDA_WORKSPACE_MIB");
     b->workspace_limit = (limit && *limit ? strtoull(limit, NULL, 10) : 1024) << 20;
-    if (CUDA(NULL, cudaGetDeviceProperties(&b->properties, devices[0]))) goto fail;
-    for (int i = 0; i < n; i++)
+    if (options->described ? open_described(b, options->described, err)
+                           : CUDA(NULL, cudaGetDeviceProperties(&b->properties, devices[0])))
+        goto fail;
+    for (int i = 0; !b->described && i < n; i++)
         if (gpu_open(&b->gpu[i], devices[i], err)) goto fail;
     if (b->properties.major * 10 + b->properties.minor < 75) {
         error_set(err, EX_NODEVICE,
@@ -246,7 +296,7 @@ static int cuda_open(struct backend **out, const struct backend_options *options
         goto fail;
     }
     if ((options->precision == PRECISION_BF16 && check_bf16(b, err)) || multi_gpu_open(b, err) ||
-        algorithms_open(b, err))
+        plans_open(b, err))
         goto fail;
     describe(b);
     *out = b;
@@ -262,8 +312,8 @@ static const char *cuda_describe(const struct backend *b) { return b->descriptio
  * workspace). */
 static size_t cuda_memory_available(const struct backend *b)
 {
-    size_t least = SIZE_MAX, reserve = (size_t)256 << 20;
-    for (int i = 0; i < b->n_gpus; i++) {
+    size_t least = b->described ? b->properties.totalGlobalMem : SIZE_MAX, reserve = (size_t)256 << 20;
+    for (int i = 0; !b->described && i < b->n_gpus; i++) {
         size_t available = 0, total = 0;
         struct error ignored = {0};
         if (gpu_use(&b->gpu[i], &ignored) || cudaMemGetInfo(&available, &total) != cudaSuccess) return 0;
@@ -279,7 +329,8 @@ static void cuda_free(struct backend *b, struct backend_buffer *buffer)
     if (!buffer) return;
     for (int i = 0; i < b->n_gpus; i++) {
         if (!buffer->p[i]) continue;
-        cudaSetDevice(b->gpu[i].device);
+        struct error ignored = {0};
+        gpu_use(&b->gpu[i], &ignored);
         cudaStreamSynchronize(b->gpu[i].compute); /* queued work may still read it */
         cudaFree(buffer->p[i]);
     }
@@ -288,8 +339,11 @@ static void cuda_free(struct backend *b, struct backend_buffer *buffer)
 
 static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err)
 {
-    struct backend_buffer *buffer = mem_zalloc(1, sizeof *buffer, err);
     *out = NULL;
+    if (b->described)
+        return error_set(err, EX_NODEVICE, "cuda: %s is only described, nothing can run on it",
+                         b->properties.name);
+    struct backend_buffer *buffer = mem_zalloc(1, sizeof *buffer, err);
     if (!buffer) return -1;
     buffer->bytes = round_up(bytes ? bytes : 1);
     for (int i = 0; i < b->n_gpus; i++) {
@@ -304,7 +358,7 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
         cudaError_t status = cudaMalloc(&buffer->p[i], buffer->bytes);
         if (status == cudaErrorMemoryAllocation) {
             size_t available = 0, total = 0;
-            cudaGetLastError();
+            cudaGetLastError(); /* else the next library would take it for its own */
             cudaMemGetInfo(&available, &total);
             error_set(err, EX_OSERR, "cuda: cudaMalloc: GPU %d has no %zu MiB left (%zu of %zu MiB free)",
                       g->device, buffer->bytes >> 20, available >> 20, total >> 20);

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "tensor/backend.h"
+#include "tensor/cuda/cuda_graph.h"
 
 #define CUDA_MAX_GPUS 8
 /* length of the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
@@ -43,14 +44,15 @@ struct gpu {
     float *ones, *zeros; /* CUDA_MAX_CHANNELS each */
     uint16_t *ones_bf16, *zeros_bf16;
     void *adam;   /* ones, zeros and scratch, CUDA_ADAM_CHUNK floats each; made at the first Adam step */
-    void *search; /* memory for the search of algorithms, given back when it is over */
+    void *search; /* memory to time plans in, given back when they are made */
     size_t search_bytes;
+    cudaEvent_t timer[2];
     void *comm;       /* ncclComm_t, with several GPUs */
     cudaStream_t sum; /* where gradients are summed */
     cudaEvent_t written, summed;
 };
 
-struct algorithms; /* cuda_algorithms.c */
+struct plan_memory; /* cuda_plans.c */
 
 struct backend {
     struct backend_options options;
@@ -59,7 +61,9 @@ struct backend {
     struct cudaDeviceProp properties; /* of the first */
     char description[400];
     size_t workspace_limit;
-    struct algorithms *algorithms;
+    struct plan_memory *plans;
+    /* a card that is only described: operations can be planned, not run */
+    cudnnBackendDescriptor_t described;
     int next_staging;
     struct nccl *nccl; /* cuda_multi_gpu.c */
     size_t bucket_bytes;
@@ -92,30 +96,21 @@ struct operand {
 
 enum { CUDA_MAX_OPERANDS = OP_MAX_INPUTS + 1 };
 
-struct pass {
-    int algorithm;
-    size_t workspace;
-};
-
 struct backend_op {
     struct op_desc d; /* n of the shapes: all pictures */
     char *name;       /* "conv2d_5 (Conv 32x73x73x64 -> 32x71x71x192, 3x3)" */
     int n;            /* pictures of one GPU */
     struct operand x[OP_MAX_INPUTS], y, w;
     cudnnTensorDescriptor_t bias;   /* [1,c,1,1] of y's compute type */
+    cudnnTensorDescriptor_t wide;   /* y in float, for a bias gradient from bfloat16 or from a slice */
     cudnnTensorDescriptor_t vector; /* [1,c,1,1] float: batch norm's, bias gradients of float layers */
-    cudnnTensorDescriptor_t scalar; /* [1,1,1,1] of y's type */
-    cudnnFilterDescriptor_t filter;
-    cudnnConvolutionDescriptor_t conv;
     cudnnPoolingDescriptor_t pool;
     cudnnActivationDescriptor_t activation, fused_activation;
     cudnnOpTensorDescriptor_t multiply;
-    cudnnTensorDescriptor_t divisor; /* [1,1,h,w]: asymmetric average pools */
-    struct pass forward, backward_data, backward_filter;
-    cudnnDataType_t type; /* it computes with */
-    cudnnTensorFormat_t format;
-    /* bias and activation in the convolution's call; y written as a slice. Cleared when not supported */
-    bool fused, direct;
+    cudnnTensorDescriptor_t divisor;            /* [1,1,h,w]: asymmetric average pools */
+    struct graph_plan *forward, *data, *filter; /* of a convolution, one for each GPU */
+    cudnnDataType_t type;                       /* it computes with */
+    struct conv_graph graph;                    /* of forward */
     cudnnBatchNormMode_t norm_mode;
     bool fused_norm;
     size_t norm_reserve;
@@ -160,18 +155,19 @@ static inline size_t round_up(size_t bytes)
 }
 size_t shape_values(const struct tensor_shape *s);
 
-int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
-                cudnnTensorFormat_t format, int n, int c, int h, int w, struct error *err);
+/* NHWC without gaps */
+int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,
+                int w, struct error *err);
 int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
                         const int dims[4], const int strides[4], struct error *err);
 /*
- * Describes s (n already one GPU's), which lies there as NHWC of type stored, for calls that want it in type
- * and format, with pads {top, bottom, left, right} of zeros around it (NULL: none). must_stage: stage even
- * where the stored form would do. Scratch is not placed yet: operand_place does that.
+ * Describes s (n already one GPU's), which lies there as NHWC of type stored, for calls that want NHWC of
+ * type, with pads {top, bottom, left, right} of zeros around it (NULL: none). Staged where the stored form
+ * does not do, and as how says. Scratch is not placed yet: operand_place does that.
  */
+enum operand_staging { STAGE_SLICES, STAGE_ALWAYS, STAGE_OTHER_TYPES /* a slice is taken as it lies */ };
 int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
-                 cudnnDataType_t type, cudnnTensorFormat_t format, const int pads[4], bool must_stage,
-                 struct error *err);
+                 cudnnDataType_t type, const int pads[4], enum operand_staging how, struct error *err);
 /* if staged: takes its scratch from the workspace */
 void operand_place(struct operand *o, size_t *workspace);
 void operand_release(struct operand *o);
@@ -243,18 +239,18 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err);
 int pool_forward(const struct run *r, struct error *err);
 int pool_backward(const struct run *r, struct error *err);
 
-/* --- algorithms (cuda_algorithms.c) --- */
+/* --- choosing plans (cuda_plans.c) --- */
 
-enum conv_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
-int algorithms_open(struct backend *b, struct error *err);
-void algorithms_close(struct backend *b);
+int plans_open(struct backend *b, struct error *err);
+void plans_close(struct backend *b);
 /*
- * The quickest algorithm for a pass of op's convolution as it is described now, within the workspace limit
- * and repeatable: from the file, or by cuDNN's search. 1: cuDNN supports none in this layout and type (err
- * untouched); -1: a real error.
+ * The plan for g within the workspace limit, repeatable and of the precision asked for: the remembered one,
+ * or the quickest of the first few. *out: one for each GPU, released by plans_free. 1: cuDNN has none (err
+ * untouched); -1: an error.
  */
-int algorithm_choose(struct backend *b, struct backend_op *op, enum conv_pass pass, struct pass *out,
-                     struct error *err);
+int plan_choose(struct backend *b, const struct conv_graph *g, const char *subject, struct graph_plan **out,
+                struct error *err);
+void plans_free(struct backend *b, struct graph_plan *p);
 
 /* --- in and out (cuda_transfer.c) --- */
 

@@ -1,10 +1,10 @@
 /*
  * cuda_conv.c: convolutions, depthwise ones as groups, and dense layers.
  *
- * A convolution is tried in NHWC first, then in NCHW (staged), then, in bf16, in float32: the first form in
- * which cuDNN supports all the passes it is needed for is taken when it is planned. Bias and activation go
- * into the same call where cuDNN offers that, and become calls of their own the first time it says
- * CUDNN_STATUS_NOT_SUPPORTED.
+ * A convolution is planned in the first of these forms that cuDNN supports in all the passes it is needed
+ * for: as its tensors lie, y a slice if need be; with y in scratch; and, in bfloat16, in float32 between
+ * copies. Bias and ReLU are part of the forward plan; where cuDNN has none with them they are calls of their
+ * own.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -19,105 +19,99 @@ static struct tensor_shape filter_shape(const struct op_desc *d)
 }
 
 static int describe_in(struct backend *b, struct backend_op *op, cudnnDataType_t type,
-                       cudnnTensorFormat_t format, struct error *err)
+                       enum operand_staging y_staging, struct error *err)
 {
     const struct op_desc *d = &op->d;
     struct tensor_shape f = filter_shape(d), xs = op->x[0].shape, ys = op->y.shape;
-    bool symmetric = d->pad_top == d->pad_bottom && d->pad_left == d->pad_right;
-    int pads[4] = {d->pad_top, d->pad_bottom, d->pad_left, d->pad_right};
-    /* A part of a batch begins anywhere; tensor cores want 16 bytes. */
-    bool x_odd = (size_t)xs.h * (size_t)xs.w * (size_t)xs.c * type_bytes(type) % 16,
-         y_odd = (size_t)ys.h * (size_t)ys.w * (size_t)ys.c * type_bytes(type) % 16;
     operand_release(&op->x[0]);
     operand_release(&op->y);
     operand_release(&op->w);
     op->x[0].shape = xs;
     op->y.shape = ys;
     op->type = type;
-    op->format = format;
-    op->direct = false;
-    if (operand_make(&op->x[0], op->name, &xs, stored_type(b, &xs), type, format, symmetric ? NULL : pads,
-                     x_odd, err) ||
-        operand_make(&op->y, op->name, &ys, stored_type(b, &ys), type, format, NULL, y_odd, err) ||
-        operand_make(&op->w, op->name, &f, CUDNN_DATA_FLOAT, type, format, NULL, false, err))
+    if (operand_make(&op->x[0], op->name, &xs, stored_type(b, &xs), type, NULL, STAGE_SLICES, err) ||
+        operand_make(&op->y, op->name, &ys, stored_type(b, &ys), type, NULL, y_staging, err) ||
+        operand_make(&op->w, op->name, &f, CUDNN_DATA_FLOAT, type, NULL, STAGE_SLICES, err))
         return -1;
-    int stride_h = d->stride_h, stride_w = d->stride_w;
-    cudnnMathType_t math = b->options.precision == PRECISION_F32 ? CUDNN_FMA_MATH
-                           : type == CUDNN_DATA_BFLOAT16         ? CUDNN_TENSOR_OP_MATH
-                                                                 : CUDNN_DEFAULT_MATH;
-    return DNN(op->name, cudnnSetFilter4dDescriptor(op->filter, type, format, f.n, f.c, f.h, f.w)) ||
-                   DNN(op->name,
-                       cudnnSetConvolution2dDescriptor(op->conv, symmetric ? d->pad_top : 0,
-                                                       symmetric ? d->pad_left : 0, stride_h, stride_w,
-                                                       d->dilation_h ? d->dilation_h : 1,
-                                                       d->dilation_w ? d->dilation_w : 1,
-                                                       CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT)) ||
-                   DNN(op->name,
-                       cudnnSetConvolutionGroupCount(op->conv, d->kind == OP_DEPTHWISE ? d->x[0].c : 1)) ||
-                   DNN(op->name, cudnnSetConvolutionMathType(op->conv, math))
-               ? -1
-               : 0;
+    op->graph = (struct conv_graph){
+        .pass = PASS_FORWARD,
+        .type = type,
+        .n = op->n,
+        .h = xs.h,
+        .w = xs.w,
+        .c = xs.c,
+        .oh = ys.h,
+        .ow = ys.w,
+        .k = ys.c,
+        .groups = d->kind == OP_DEPTHWISE ? xs.c : 1,
+        .y_pixel = op->y.staged ? ys.c : ys.parent_c,
+        .kernel_h = d->kernel_h,
+        .kernel_w = d->kernel_w,
+        .stride_h = d->stride_h,
+        .stride_w = d->stride_w,
+        .dilation_h = d->dilation_h ? d->dilation_h : 1,
+        .dilation_w = d->dilation_w ? d->dilation_w : 1,
+        .pad_top = d->pad_top,
+        .pad_bottom = d->pad_bottom,
+        .pad_left = d->pad_left,
+        .pad_right = d->pad_right,
+    };
+    return 0;
 }
 
-/* 1 when cuDNN has no algorithm for one of the passes in this form. */
-static int choose_passes(struct backend *b, struct backend_op *op, struct error *err)
+/* Plans of all passes that are needed; 1 when cuDNN has none for one of them in this form. */
+static int choose_plans(struct backend *b, struct backend_op *op, struct error *err)
 {
-    int rc = algorithm_choose(b, op, PASS_FORWARD, &op->forward, err);
-    if (!rc && op->d.training && op->d.needs_dx)
-        rc = algorithm_choose(b, op, PASS_DATA, &op->backward_data, err);
-    if (!rc && op->d.training && op->d.needs_dw)
-        rc = algorithm_choose(b, op, PASS_FILTER, &op->backward_filter, err);
+    const struct op_desc *d = &op->d;
+    struct conv_graph *g = &op->graph, data = *g, filter = *g;
+    data.pass = PASS_DATA;
+    data.accumulate = d->adds_dx && !op->x[0].staged;
+    filter.pass = PASS_FILTER;
+    g->relu = d->activation == OP_RELU;
+    g->bias = d->has_bias || g->relu; /* there is no plan for a ReLU without a bias: zeros do */
+    int rc = g->bias ? plan_choose(b, g, op->name, &op->forward, err) : 1;
+    if (rc == 1) {
+        g->bias = g->relu = 0;
+        rc = plan_choose(b, g, op->name, &op->forward, err);
+    }
+    if (!rc && d->training && d->needs_dx) rc = plan_choose(b, &data, op->name, &op->data, err);
+    if (!rc && d->training && d->needs_dw) rc = plan_choose(b, &filter, op->name, &op->filter, err);
+    if (rc) {
+        plans_free(b, op->forward);
+        plans_free(b, op->data);
+        op->forward = op->data = NULL;
+    }
     return rc;
 }
 
-static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
-
-/* Can y be written where it belongs, between the channels of its neighbours? Asked by the call that knows for
- * certain.
- */
-static void try_direct(struct backend *b, struct backend_op *op)
-{
-    size_t need = 0, pixel = (size_t)op->d.y.parent_c * type_bytes(op->type);
-    if (!op->y.staged || op->y.type != op->y.stored_type || op->format != CUDNN_TENSOR_NHWC ||
-        op->y.first_offset % 16 || pixel % 16)
-        return;
-    if (cudnnGetConvolutionForwardWorkspaceSize(b->gpu[0].dnn, op->x[0].full, op->filter, op->conv,
-                                                op->y.stored,
-                                                (cudnnConvolutionFwdAlgo_t)op->forward.algorithm,
-                                                &need) != CUDNN_STATUS_SUCCESS)
-        return;
-    op->direct = true;
-    op->forward.workspace = largest(op->forward.workspace, need);
-}
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t plan_workspace(const struct graph_plan *p) { return p ? p->workspace : 0; }
 
 int conv_make(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
-    bool bf16 = b->options.precision == PRECISION_BF16;
+    cudnnDataType_t type = b->options.precision == PRECISION_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+    size_t pixel = (size_t)d->y.parent_c * type_bytes(type), first = (size_t)d->y.first_c * type_bytes(type);
+    bool slice = d->y.parent_c != d->y.c, direct = !slice || (pixel % 16 == 0 && first % 16 == 0);
     const struct {
         cudnnDataType_t type;
-        cudnnTensorFormat_t format;
-    } forms[] = {
-        {bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC},
-        {bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW},
-        {CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW},
-    };
+        enum operand_staging y;
+        bool there;
+    } forms[] = {{type, STAGE_OTHER_TYPES, direct},
+                 {type, STAGE_SLICES, slice},
+                 {CUDNN_DATA_FLOAT, STAGE_SLICES, type != CUDNN_DATA_FLOAT}};
     int rc = 1;
-    if (DNN(op->name, cudnnCreateFilterDescriptor(&op->filter)) ||
-        DNN(op->name, cudnnCreateConvolutionDescriptor(&op->conv)))
-        return -1;
-    for (size_t i = 0; rc == 1 && i < (bf16 ? 3u : 2u); i++)
-        rc = describe_in(b, op, forms[i].type, forms[i].format, err) ? -1 : choose_passes(b, op, err);
+    for (size_t i = 0; rc == 1 && i < sizeof forms / sizeof *forms; i++)
+        if (forms[i].there)
+            rc = describe_in(b, op, forms[i].type, forms[i].y, err) ? -1 : choose_plans(b, op, err);
     if (rc == 1)
-        error_set(err, EX_UNAVAILABLE, "cuda: %s: cuDNN has no repeatable algorithm for it on %s", op->name,
-                  b->properties.name);
-    if (rc || tensor_make(&op->bias, op->name, op->type, CUDNN_TENSOR_NHWC, 1, d->y.c, 1, 1, err) ||
-        tensor_make(&op->vector, op->name, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, d->y.c, 1, 1, err))
+        error_set(err, EX_UNAVAILABLE, "cuda: %s: cuDNN has no repeatable plan for it on %s within %zu MiB",
+                  op->name, b->properties.name, b->workspace_limit >> 20);
+    bool wide = d->has_bias && d->needs_dw && (op->type != CUDNN_DATA_FLOAT || op->graph.y_pixel != d->y.c);
+    if (rc || tensor_make(&op->bias, op->name, op->type, 1, d->y.c, 1, 1, err) ||
+        tensor_make(&op->vector, op->name, CUDNN_DATA_FLOAT, 1, d->y.c, 1, 1, err) ||
+        (wide && tensor_make(&op->wide, op->name, CUDNN_DATA_FLOAT, op->n, d->y.c, d->y.h, d->y.w, err)))
         return -1;
-    try_direct(b, op);
-    op->fused = d->activation == OP_RELU ||
-                (d->activation == OP_LINEAR && d->has_bias &&
-                 op->forward.algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM);
     op->weight_bytes = shape_values(&op->w.shape) * sizeof(float);
     if (d->constant_weights) {
         op->weight_bytes = shape_values(&op->w.shape) * type_bytes(op->type);
@@ -128,10 +122,11 @@ int conv_make(struct backend *b, struct backend_op *op, struct error *err)
     operand_place(&op->y, &used);
     operand_place(&op->w, &used);
     op->extra = used;
-    op->extra_bytes = op->type == CUDNN_DATA_BFLOAT16 ? round_up((size_t)d->y.c * sizeof(float)) : 0;
+    if (op->type == CUDNN_DATA_BFLOAT16) op->extra_bytes = round_up((size_t)d->y.c * sizeof(float));
+    if (wide) op->extra_bytes = larger(op->extra_bytes, round_up(shape_values(&op->y.shape) * sizeof(float)));
     op->tail = used + op->extra_bytes;
-    op->workspace_bytes = op->tail + largest(op->forward.workspace, largest(op->backward_data.workspace,
-                                                                            op->backward_filter.workspace));
+    op->workspace_bytes = op->tail + larger(plan_workspace(op->forward),
+                                            larger(plan_workspace(op->data), plan_workspace(op->filter)));
     return 0;
 }
 
@@ -185,7 +180,7 @@ static int weights_in(const struct run *r, const void **w, struct error *err)
                : operand_in(&op->w, r->g, op->name, at(&r->io->w, r->gpu), r->workspace, 0, w, err);
 }
 
-/* The bias in the type of y, or zeros: the fused call has no form without one. */
+/* The bias in the type of y, or zeros: a fused plan has no form without one. */
 static int bias_in(const struct run *r, const void **bias, struct error *err)
 {
     struct backend_op *op = r->op;
@@ -203,65 +198,42 @@ static int bias_in(const struct run *r, const void **bias, struct error *err)
     return 0;
 }
 
-static bool not_supported(cudnnStatus_t status) { return status / 1000 == CUDNN_STATUS_NOT_SUPPORTED / 1000; }
-
 int conv_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
-    cudnnHandle_t dnn = r->g->dnn;
     const void *x, *w, *bias;
-    char *slot = at(&r->io->y, r->gpu), *tail = r->workspace + op->tail;
-    cudnnConvolutionFwdAlgo_t algorithm = (cudnnConvolutionFwdAlgo_t)op->forward.algorithm;
+    char *slot = at(&r->io->y, r->gpu);
+    void *y = operand_out(&op->y, slot, r->workspace);
     if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, 0, &x, err) ||
         weights_in(r, &w, err) || bias_in(r, &bias, err))
         return -1;
-    for (;;) {
-        cudnnTensorDescriptor_t yd = op->direct ? op->y.stored : op->y.full;
-        void *y = op->direct ? operand_stored(&op->y, slot) : operand_out(&op->y, slot, r->workspace);
-        cudnnStatus_t status;
-        if (op->fused) {
-            status =
-                cudnnConvolutionBiasActivationForward(dnn, &one, op->x[0].full, x, op->filter, w, op->conv,
-                                                      algorithm, tail, op->forward.workspace, &zero, yd, y,
-                                                      op->bias, bias, op->fused_activation, yd, y);
-            if (status == CUDNN_STATUS_SUCCESS)
-                return op->direct ? 0
-                                  : operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err);
-            if (!not_supported(status))
-                return dnn_check(err, op->name, "cudnnConvolutionBiasActivationForward", status);
-            op->fused = false;
-            continue;
-        }
-        status = cudnnConvolutionForward(dnn, &one, op->x[0].full, x, op->filter, w, op->conv, algorithm,
-                                         tail, op->forward.workspace, &zero, yd, y);
-        if (op->direct && not_supported(status)) {
-            op->direct = false;
-            continue;
-        }
-        if (dnn_check(err, op->name, "cudnnConvolutionForward", status)) return -1;
-        if (op->d.has_bias && DNN(op->name, cudnnAddTensor(dnn, &one, op->bias, bias, &one, yd, y)))
-            return -1;
-        return op_activate(r, y, err);
-    }
+    void *const addresses[GRAPH_MAX_TENSORS] = {[GRAPH_X] = (void *)x,
+                                                [GRAPH_W] = (void *)w,
+                                                [GRAPH_Y] = y,
+                                                [GRAPH_BIAS] = op->graph.bias ? (void *)bias : NULL};
+    if (graph_run(&op->forward[r->gpu], r->g->dnn, op->name, addresses, r->workspace + op->tail, err))
+        return -1;
+    if (op->d.has_bias && !op->graph.bias &&
+        DNN(op->name, cudnnAddTensor(r->g->dnn, &one, op->bias, bias, &one, op->y.full, y)))
+        return -1;
+    return op->graph.relu ? operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err)
+                          : op_activate(r, y, err);
 }
 
-/* db = sum of dy over pictures and pixels, float whatever dy is. */
+/* db = sum of dy over pictures and pixels, in float from float: cuDNN has no sum of bfloat16. */
 static int bias_gradient(const struct run *r, const void *dy, struct error *err)
 {
     struct backend_op *op = r->op;
-    void *db = at(&r->io->dbias, r->gpu), *narrow = r->workspace + op->extra;
-    bool half = op->type == CUDNN_DATA_BFLOAT16;
+    void *db = at(&r->io->dbias, r->gpu), *wide = r->workspace + op->extra;
     if (!db) return 0;
-    if (DNN(op->name, cudnnConvolutionBackwardBias(r->g->dnn, &one, op->y.full, dy, &zero, op->bias,
-                                                   half ? narrow : db)))
-        return -1;
-    return half ? transform(r->g, op->name, op->bias, narrow, op->vector, db, false, err) : 0;
+    if (op->wide && transform(r->g, op->name, op->y.full, dy, op->wide, wide, false, err)) return -1;
+    return DNN(op->name, cudnnConvolutionBackwardBias(r->g->dnn, &one, op->wide ? op->wide : op->y.full,
+                                                      op->wide ? wide : dy, &zero, op->vector, db));
 }
 
 int conv_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
-    cudnnHandle_t dnn = r->g->dnn;
     char *tail = r->workspace + op->tail, *dw_slot = at(&r->io->dw, r->gpu),
          *dx_slot = at(&r->io->dx[0], r->gpu);
     const void *x, *w, *dy;
@@ -271,25 +243,26 @@ int conv_backward(const struct run *r, struct error *err)
         return -1;
     if (dw_slot) {
         void *dw = operand_out(&op->w, dw_slot, r->workspace);
-        if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, 0, &x, err) ||
-            DNN(op->name,
-                cudnnConvolutionBackwardFilter(dnn, &one, op->x[0].full, x, op->y.full, dy, op->conv,
-                                               (cudnnConvolutionBwdFilterAlgo_t)op->backward_filter.algorithm,
-                                               tail, op->backward_filter.workspace, &zero, op->filter, dw)) ||
+        if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, 0, &x, err))
+            return -1;
+        void *const addresses[GRAPH_MAX_TENSORS] =
+            {[GRAPH_X] = (void *)x, [GRAPH_W] = dw, [GRAPH_Y] = (void *)dy};
+        if (graph_run(&op->filter[r->gpu], r->g->dnn, op->name, addresses, tail, err) ||
             operand_out_done(&op->w, r->g, op->name, dw_slot, r->workspace, false, err))
             return -1;
     }
     if (!dx_slot) return 0;
-    bool add = r->io->accumulate[0];
+    if (r->io->accumulate[0] != op->d.adds_dx)
+        return error_set(err, EX_SOFTWARE, "cuda: %s: dx is %s, planned otherwise", op->name,
+                         op->d.adds_dx ? "overwritten" : "added to");
     void *dx = operand_out(&op->x[0], dx_slot, r->workspace);
-    if (weights_in(r, &w, err) ||
-        DNN(op->name,
-            cudnnConvolutionBackwardData(dnn, &one, op->filter, w, op->y.full, dy, op->conv,
-                                         (cudnnConvolutionBwdDataAlgo_t)op->backward_data.algorithm, tail,
-                                         op->backward_data.workspace, add && !op->x[0].staged ? &one : &zero,
-                                         op->x[0].full, dx)))
-        return -1;
-    return operand_out_done(&op->x[0], r->g, op->name, dx_slot, r->workspace, add, err);
+    if (weights_in(r, &w, err)) return -1;
+    void *const addresses[GRAPH_MAX_TENSORS] =
+        {[GRAPH_X] = dx, [GRAPH_W] = (void *)w, [GRAPH_Y] = (void *)dy};
+    return graph_run(&op->data[r->gpu], r->g->dnn, op->name, addresses, tail, err) ||
+                   operand_out_done(&op->x[0], r->g, op->name, dx_slot, r->workspace, op->d.adds_dx, err)
+               ? -1
+               : 0;
 }
 
 /* --- dense --- */
@@ -308,11 +281,11 @@ int dense_make(struct backend *b, struct backend_op *op, struct error *err)
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
     if (!is_vector(&xs) || !is_vector(&ys))
         return error_set(err, EX_UNAVAILABLE, "cuda: %s: a dense layer needs vectors", op->name);
-    return operand_make(&op->x[0], op->name, &xs, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, NULL,
-                        false, err) ||
-                   operand_make(&op->y, op->name, &ys, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC,
-                                NULL, false, err) ||
-                   tensor_make(&op->bias, op->name, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, d->y.c, 1, 1, err)
+    return operand_make(&op->x[0], op->name, &xs, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, NULL, STAGE_SLICES,
+                        err) ||
+                   operand_make(&op->y, op->name, &ys, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, NULL, STAGE_SLICES,
+                                err) ||
+                   tensor_make(&op->bias, op->name, CUDNN_DATA_FLOAT, 1, d->y.c, 1, 1, err)
                ? -1
                : 0;
 }

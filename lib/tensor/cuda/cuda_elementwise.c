@@ -9,34 +9,30 @@ int elementwise_make(struct backend *b, struct backend_op *op, struct error *err
     struct tensor_shape ys = op->y.shape;
     op->type = stored_type(b, &ys);
     if (d->kind == OP_RESHAPE) {
-        /* Only between a vector and a map of bfloat16: the same values in the same order, flat, in two types.
-         */
-        struct tensor_shape flat = {op->n, 1, 1, ys.h * ys.w * ys.c, ys.h * ys.w * ys.c, 0};
-        struct tensor_shape xs = op->x[0].shape;
-        return operand_make(&op->x[0], op->name, &flat, stored_type(b, &xs), stored_type(b, &xs),
-                            CUDNN_TENSOR_NHWC, NULL, false, err) ||
-                       operand_make(&op->y, op->name, &flat, op->type, op->type, CUDNN_TENSOR_NHWC, NULL,
-                                    false, err)
+        /* Only between a vector and a map of bfloat16: the same values in the same order, in two types. Both
+         * have the map's shape here: cuDNN takes no dimension above 65535. */
+        struct tensor_shape xs = op->x[0].shape, map = is_vector(&ys) ? xs : ys;
+        cudnnDataType_t from = stored_type(b, &xs);
+        return operand_make(&op->x[0], op->name, &map, from, from, NULL, STAGE_SLICES, err) ||
+                       operand_make(&op->y, op->name, &map, op->type, op->type, NULL, STAGE_SLICES, err)
                    ? -1
                    : 0;
     }
     for (int i = 0; i < d->n_x; i++) {
         struct tensor_shape xs = op->x[i].shape;
-        if (operand_make(&op->x[i], op->name, &xs, stored_type(b, &xs), stored_type(b, &xs),
-                         CUDNN_TENSOR_NHWC, NULL, false, err))
+        if (operand_make(&op->x[i], op->name, &xs, stored_type(b, &xs), stored_type(b, &xs), NULL,
+                         STAGE_SLICES, err))
             return -1;
     }
     if (d->kind == OP_ZERO_PAD) {
         /* y's descriptors: stored, the whole; inner, where x lies in it. */
         struct tensor_shape xs = op->x[0].shape;
         int pads[4] = {d->pad_top, d->pad_bottom, d->pad_left, d->pad_right};
-        if (operand_make(&op->y, op->name, &xs, op->type, op->type, CUDNN_TENSOR_NHWC, pads, false, err))
-            return -1;
+        if (operand_make(&op->y, op->name, &xs, op->type, op->type, pads, STAGE_SLICES, err)) return -1;
         op->y.staged = false;
         return 0;
     }
-    if (operand_make(&op->y, op->name, &ys, op->type, op->type, CUDNN_TENSOR_NHWC, NULL, false, err))
-        return -1;
+    if (operand_make(&op->y, op->name, &ys, op->type, op->type, NULL, STAGE_SLICES, err)) return -1;
     op->y.staged = false; /* everything here reads and writes tensors with gaps */
     if (d->kind == OP_MULTIPLY &&
         (DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||

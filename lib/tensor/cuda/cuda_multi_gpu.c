@@ -71,7 +71,8 @@ void multi_gpu_close(struct backend *b)
     if (!b->nccl) return;
     for (int i = 0; i < b->n_gpus; i++)
         if (b->gpu[i].comm) {
-            cudaSetDevice(b->gpu[i].device);
+            struct error ignored = {0};
+            gpu_use(&b->gpu[i], &ignored);
             cudaStreamSynchronize(b->gpu[i].sum);
             b->nccl->destroy(b->gpu[i].comm);
         }

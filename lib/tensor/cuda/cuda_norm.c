@@ -15,7 +15,7 @@ static void try_fused(struct backend *b, struct backend_op *op)
     cudnnTensorDescriptor_t x = op->x[0].full, y = op->y.full;
     size_t forward = 0, backward = 0, reserve = 0;
     if (op->type != CUDNN_DATA_BFLOAT16 || op->d.activation != OP_RELU || op->y.staged || op->d.y.c % 4 ||
-        !op->d.training)
+        !op->d.training || b->described)
         return;
     if (cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(dnn, mode, ops, x, NULL, y, op->vector,
                                                                  op->fused_activation, &forward) ||
@@ -35,9 +35,9 @@ int norm_make(struct backend *b, struct backend_op *op, struct error *err)
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
     op->type = stored_type(b, &xs);
     op->norm_mode = CUDNN_BATCHNORM_SPATIAL;
-    if (operand_make(&op->x[0], op->name, &xs, op->type, op->type, CUDNN_TENSOR_NHWC, NULL, false, err) ||
-        operand_make(&op->y, op->name, &ys, op->type, op->type, CUDNN_TENSOR_NHWC, NULL, false, err) ||
-        tensor_make(&op->vector, op->name, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, d->y.c, 1, 1, err))
+    if (operand_make(&op->x[0], op->name, &xs, op->type, op->type, NULL, STAGE_SLICES, err) ||
+        operand_make(&op->y, op->name, &ys, op->type, op->type, NULL, STAGE_SLICES, err) ||
+        tensor_make(&op->vector, op->name, CUDNN_DATA_FLOAT, 1, d->y.c, 1, 1, err))
         return -1;
     op->weight_bytes = (size_t)d->y.c * sizeof(float);
     op->constant_bytes = 2 * round_up(op->weight_bytes);

@@ -1,6 +1,6 @@
 /*
  * cuda_op.c: planning and running one operation: what all kinds share. An operation is described once
- * (descriptors, algorithms, where its scratch lies in the workspace) and then run for each GPU.
+ * (descriptors, plans, where its scratch lies in the workspace) and then run for each GPU.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -107,7 +107,8 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
     }
     op->y.shape = d->y;
     op->y.shape.n = op->n;
-    if (gpu_use(&b->gpu[0], err) || make_activation(op, err) || make(b, op, err)) goto fail;
+    if ((!b->described && gpu_use(&b->gpu[0], err)) || make_activation(op, err) || make(b, op, err))
+        goto fail;
     /* What every kind may need beside its own: two buffers for the capped ReLU's gradient. */
     if (d->training && d->activation == OP_RELU_CAPPED) {
         size_t bytes = round_up(shape_values(&op->y.shape) * type_bytes(stored_type(b, &op->y.shape)));
@@ -130,18 +131,20 @@ void cuda_op_destroy(struct backend *b, struct backend_op *op)
         operand_release(&op->x[i]);
     operand_release(&op->y);
     operand_release(&op->w);
-    cudnnTensorDescriptor_t tensors[] = {op->bias, op->vector, op->scalar, op->divisor};
+    cudnnTensorDescriptor_t tensors[] = {op->bias, op->vector, op->wide, op->divisor};
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
         if (tensors[i]) cudnnDestroyTensorDescriptor(tensors[i]);
-    if (op->filter) cudnnDestroyFilterDescriptor(op->filter);
-    if (op->conv) cudnnDestroyConvolutionDescriptor(op->conv);
+    plans_free(b, op->forward);
+    plans_free(b, op->data);
+    plans_free(b, op->filter);
     if (op->pool) cudnnDestroyPoolingDescriptor(op->pool);
     if (op->activation) cudnnDestroyActivationDescriptor(op->activation);
     if (op->fused_activation) cudnnDestroyActivationDescriptor(op->fused_activation);
     if (op->multiply) cudnnDestroyOpTensorDescriptor(op->multiply);
     for (int k = 0; k < b->n_gpus; k++)
         if (op->constant[k]) {
-            cudaSetDevice(b->gpu[k].device);
+            struct error ignored = {0};
+            gpu_use(&b->gpu[k], &ignored);
             cudaStreamSynchronize(b->gpu[k].compute);
             cudaFree(op->constant[k]);
         }
@@ -272,12 +275,10 @@ int op_activate(const struct run *r, void *full, struct error *err)
     struct backend_op *op = r->op;
     char *slot = at(&r->io->y, r->gpu);
     if (op->d.activation == OP_LINEAR)
-        return op->direct ? 0 : operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err);
-    if (op->direct || !op->y.staged) {
-        cudnnTensorDescriptor_t d = op->direct ? op->y.stored : op->y.full;
-        return DNN(op->name,
-                   cudnnActivationForward(r->g->dnn, op->activation, &one, d, full, &zero, d, full));
-    }
+        return operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err);
+    if (!op->y.staged)
+        return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero,
+                                                    op->y.full, full));
     if (op->y.type == op->y.stored_type) /* the copy into the slice and the activation are one call */
         return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero,
                                                     op->y.stored, operand_stored(&op->y, slot)));

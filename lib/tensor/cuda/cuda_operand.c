@@ -17,12 +17,12 @@ size_t shape_values(const struct tensor_shape *s)
     return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c;
 }
 
-int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
-                cudnnTensorFormat_t format, int n, int c, int h, int w, struct error *err)
+int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,
+                int w, struct error *err)
 {
     *out = NULL;
     if (DNN(subject, cudnnCreateTensorDescriptor(out))) return -1;
-    return DNN(subject, cudnnSetTensor4dDescriptor(*out, format, type, n, c, h, w));
+    return DNN(subject, cudnnSetTensor4dDescriptor(*out, CUDNN_TENSOR_NHWC, type, n, c, h, w));
 }
 
 int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
@@ -35,8 +35,7 @@ int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnn
 }
 
 int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
-                 cudnnDataType_t type, cudnnTensorFormat_t format, const int pads[4], bool must_stage,
-                 struct error *err)
+                 cudnnDataType_t type, const int pads[4], enum operand_staging how, struct error *err)
 {
     static const int none[4] = {0};
     const int *p = pads ? pads : none;
@@ -44,20 +43,18 @@ int operand_make(struct operand *o, const char *subject, const struct tensor_sha
     int H = s->h + p[0] + p[1], W = s->w + p[2] + p[3], wide = s->parent_c;
     *o = (struct operand){.shape = *s, .type = type, .stored_type = stored};
     o->padded = p[0] || p[1] || p[2] || p[3];
-    o->staged = must_stage || slice || o->padded || type != o->stored_type ||
-                (format != CUDNN_TENSOR_NHWC && !is_vector(s) && s->c > 1);
+    o->staged = how == STAGE_ALWAYS || (slice && how == STAGE_SLICES) || o->padded || type != stored;
     o->first_offset = (size_t)s->first_c * type_bytes(o->stored_type);
     int dims[4] = {s->n, s->c, s->h, s->w};
     int lies[4] = {s->h * s->w * wide, 1, s->w * wide, wide};
-    int inner[4] = {H * W * s->c, 1, W * s->c, s->c}, inner_nchw[4] = {s->c * H * W, H * W, W, 1};
-    const int *in = format == CUDNN_TENSOR_NHWC ? inner : inner_nchw;
-    o->inner_offset = ((size_t)p[0] * (size_t)in[2] + (size_t)p[2] * (size_t)in[3]) * type_bytes(type);
+    int inner[4] = {H * W * s->c, 1, W * s->c, s->c};
+    o->inner_offset = ((size_t)p[0] * (size_t)inner[2] + (size_t)p[2] * (size_t)inner[3]) * type_bytes(type);
     o->full_bytes = (size_t)s->n * (size_t)s->c * (size_t)H * (size_t)W * type_bytes(type);
-    return tensor_make_strided(&o->stored, subject, o->stored_type, dims, lies, err) ||
-                   tensor_make_strided(&o->inner, subject, type, dims, in, err) ||
-                   tensor_make(&o->full, subject, type, format, s->n, s->c, H, W, err)
-               ? -1
-               : 0;
+    if (tensor_make_strided(&o->stored, subject, o->stored_type, dims, lies, err) ||
+        tensor_make_strided(&o->inner, subject, type, dims, inner, err))
+        return -1;
+    return slice && !o->staged ? tensor_make_strided(&o->full, subject, type, dims, lies, err)
+                               : tensor_make(&o->full, subject, type, s->n, s->c, H, W, err);
 }
 
 void operand_place(struct operand *o, size_t *workspace)

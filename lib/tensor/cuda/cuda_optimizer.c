@@ -100,6 +100,12 @@ struct adam_room {
     float *ones, *zeros, *root;
 };
 
+static int flat(cudnnTensorDescriptor_t *out, int rows, int columns, struct error *err)
+{
+    return tensor_make_strided(out, "Adam", CUDNN_DATA_FLOAT, (int[4]){1, 1, rows, columns},
+                               (int[4]){rows * columns, rows * columns, columns, 1}, err);
+}
+
 static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
 {
     size_t bytes = CUDA_ADAM_CHUNK * sizeof(float);
@@ -109,8 +115,7 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
     *room = (struct adam_room){g->adam, (float *)g->adam + CUDA_ADAM_CHUNK,
                                (float *)g->adam + 2 * CUDA_ADAM_CHUNK};
     if (!fresh) return 0;
-    int rc = tensor_make(&t, "Adam", CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, (int)(CUDA_ADAM_CHUNK / 1024),
-                         1024, err) ||
+    int rc = flat(&t, (int)(CUDA_ADAM_CHUNK / 1024), 1024, err) ||
              fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->ones, 1, err) ||
              fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->zeros, 0, err);
     if (t) cudnnDestroyTensorDescriptor(t);
@@ -132,8 +137,7 @@ static int adam_piece(struct gpu *g, const struct adam_room *room, float *p, flo
     cudnnHandle_t dnn = g->dnn;
     const char *who = "Adam";
     float minus_rate = -rate, keep1 = s->beta1, take1 = 1 - s->beta1, keep2 = s->beta2, take2 = 1 - s->beta2;
-    int rc = tensor_make(&t, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, rows, columns, err) ||
-             tensor_make(&single, who, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, 1, 1, 1, 1, err) ||
+    int rc = flat(&t, rows, columns, err) || flat(&single, 1, 1, err) ||
              /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g g */
              DNN(who, cudnnAddTensor(dnn, &take1, t, grad, &keep1, t, m)) ||
              DNN(who, cudnnOpTensor(dnn, multiply, &take2, t, grad, &one, t, grad, &keep2, t, v)) ||

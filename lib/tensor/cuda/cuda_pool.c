@@ -30,13 +30,12 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
     op->type = stored_type(b, &xs);
     for (int i = 0; i < 2; i++)
-        if (operand_make(&op->x[i], op->name, &xs, op->type, op->type, CUDNN_TENSOR_NHWC,
-                         asymmetric ? pads : NULL, false, err))
+        if (operand_make(&op->x[i], op->name, &xs, op->type, op->type, asymmetric ? pads : NULL, STAGE_SLICES,
+                         err))
             return -1;
-    if (operand_make(&op->y, op->name, &ys, stored_type(b, &ys), op->type, CUDNN_TENSOR_NHWC, NULL, false,
-                     err) ||
-        operand_make(&op->x[DY], op->name, &ys, stored_type(b, &ys), op->type, CUDNN_TENSOR_NHWC, NULL,
-                     asymmetric && !max, err))
+    if (operand_make(&op->y, op->name, &ys, stored_type(b, &ys), op->type, NULL, STAGE_SLICES, err) ||
+        operand_make(&op->x[DY], op->name, &ys, stored_type(b, &ys), op->type, NULL,
+                     asymmetric && !max ? STAGE_ALWAYS : STAGE_SLICES, err))
         return -1;
     size_t used = 0;
     operand_place(&op->x[0], &used);
@@ -52,7 +51,7 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
                                                   global || asymmetric ? 0 : d->pad_top,
                                                   global || asymmetric ? 0 : d->pad_left, sh, sw)))
         return -1;
-    if (max || !asymmetric) return 0;
+    if (max || !asymmetric || b->described) return 0;
     /* Window size over the number of real values, for each pixel of y; a handful of numbers, made once. */
     size_t n = (size_t)ys.h * (size_t)ys.w, at_pixel = 0;
     float *factors = mem_alloc(n * sizeof *factors, err);
@@ -67,8 +66,8 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
     op->constant_bytes = round_up(2 * n * sizeof *factors);
     cudnnTensorDescriptor_t wide = NULL;
     if (!rc)
-        rc = tensor_make(&op->divisor, op->name, op->type, CUDNN_TENSOR_NHWC, 1, 1, ys.h, ys.w, err) ||
-             tensor_make(&wide, op->name, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, 1, 1, ys.h, ys.w, err) ||
+        rc = tensor_make(&op->divisor, op->name, op->type, 1, 1, ys.h, ys.w, err) ||
+             tensor_make(&wide, op->name, CUDNN_DATA_FLOAT, 1, 1, ys.h, ys.w, err) ||
              DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||
              DNN(op->name, cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
                                                       CUDNN_PROPAGATE_NAN));

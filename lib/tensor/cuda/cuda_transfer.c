@@ -21,7 +21,7 @@ static int staging_grow(struct gpu *g, struct staging *s, size_t wanted, struct 
     if (wanted <= s->bytes) return 0;
     if (CUDA(NULL, cudaStreamSynchronize(g->copy)) || CUDA(NULL, cudaStreamSynchronize(g->compute)))
         return -1;
-    cudaFreeHost(s->pinned);
+    if (s->pinned) cudaFreeHost(s->pinned);
     cudaFree(s->device);
     s->pinned = s->device = NULL;
     s->bytes = 0;
@@ -81,10 +81,9 @@ static int place(struct backend *b, struct gpu *g, struct staging *st, char *to,
     if (stored_type(b, s) == CUDNN_DATA_FLOAT)
         return CUDA(NULL, cudaMemcpyAsync(to, st->device, bytes, cudaMemcpyDeviceToDevice, g->compute));
     cudnnTensorDescriptor_t wide = NULL, narrow = NULL;
-    int rc =
-        tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, s->n, s->c, s->h, s->w, err) ||
-        tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, CUDNN_TENSOR_NHWC, s->n, s->c, s->h, s->w, err) ||
-        transform(g, NULL, wide, st->device, narrow, to, false, err);
+    int rc = tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, s->n, s->c, s->h, s->w, err) ||
+             tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, s->n, s->c, s->h, s->w, err) ||
+             transform(g, NULL, wide, st->device, narrow, to, false, err);
     if (wide) cudnnDestroyTensorDescriptor(wide);
     if (narrow) cudnnDestroyTensorDescriptor(narrow);
     return rc ? -1 : 0;
@@ -168,7 +167,7 @@ static int fetch(struct gpu *g, const void *from, size_t n_bytes, struct error *
 {
     if (n_bytes > g->download_bytes) {
         if (CUDA(NULL, cudaStreamSynchronize(g->compute))) return -1;
-        cudaFreeHost(g->download_pinned);
+        if (g->download_pinned) cudaFreeHost(g->download_pinned);
         g->download_pinned = NULL;
         g->download_bytes = 0;
         if (CUDA("download", cudaMallocHost(&g->download_pinned, n_bytes))) return -1;
@@ -186,8 +185,7 @@ static int download_part(struct backend *b, struct gpu *g, char *from, const str
 {
     struct operand o = {0};
     size_t bytes = shape_values(each) * sizeof(float);
-    if (operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, NULL,
-                     false, err)) {
+    if (operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, NULL, STAGE_SLICES, err)) {
         operand_release(&o);
         return -1;
     }

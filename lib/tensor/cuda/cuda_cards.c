@@ -1,0 +1,58 @@
+/*
+ * cuda_cards.c: cards that plans can be asked for without having one, described as cuDNN reads it.
+ *
+ * The numbers are from the makers' data sheets and compute capability tables, not read from cards. What plans
+ * cuDNN offers depends on the compute capability nearly alone; memory and SMs matter for what fits.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "tensor/cuda/cuda_graph.h"
+
+static const struct card {
+    const char *name, *title;
+    int capability; /* 900 is 9.0 */
+    int sms, shared_block, shared_sm, threads_sm, blocks_sm;
+    int clock_mhz, memory_clock_mhz, bus_bits, l2_mib;
+    double memory_gib;
+} cards[] = {
+    {"t4", "Tesla T4", 750, 40, 65536, 65536, 1024, 16, 1590, 5001, 256, 4, 14.6},
+    {"rtx2080ti", "NVIDIA GeForce RTX 2080 Ti", 750, 68, 65536, 65536, 1024, 16, 1545, 7000, 352, 5, 10.8},
+    {"a100", "NVIDIA A100-SXM4-80GB", 800, 108, 166912, 167936, 2048, 32, 1410, 1593, 5120, 40, 79.2},
+    {"rtx3090", "NVIDIA GeForce RTX 3090", 860, 82, 101376, 102400, 1536, 16, 1695, 9751, 384, 6, 23.7},
+    {"rtx4090", "NVIDIA GeForce RTX 4090", 890, 128, 101376, 102400, 1536, 24, 2520, 10501, 384, 72, 23.6},
+    {"l4", "NVIDIA L4", 890, 58, 101376, 102400, 1536, 24, 2040, 6251, 192, 48, 22.0},
+    {"h100", "NVIDIA H100 80GB HBM3", 900, 132, 232448, 233472, 2048, 32, 1980, 2619, 5120, 50, 79.1},
+    {"h200", "NVIDIA H200", 900, 132, 232448, 233472, 2048, 32, 1980, 3201, 6144, 60, 140.4},
+    {"b200", "NVIDIA B200", 1000, 148, 232448, 233472, 2048, 32, 1965, 3996, 8192, 126, 178.4},
+    {"rtx5090", "NVIDIA GeForce RTX 5090", 1200, 170, 101376, 102400, 1536, 24, 2407, 14001, 512, 96, 31.4},
+};
+
+const char *card_name(int i) { return i < (int)(sizeof cards / sizeof *cards) ? cards[i].name : NULL; }
+
+int card_describe(const char *name, char *json, size_t bytes, struct error *err)
+{
+    char known[200] = "";
+    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++) {
+        const struct card *c = &cards[i];
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", c->name);
+        if (strcasecmp(name, c->name)) continue;
+        snprintf(json, bytes,
+                 "{\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],"
+                 "\"regsPerBlock\":65536,\"multiProcessorCount\":%d,\"warpSize\":32,"
+                 "\"maxSharedMemoryPerBlock\":49152,\"maxSharedMemoryPerBlockOptin\":%d,"
+                 "\"reservedSharedMemoryPerBlock\":%d,\"maxSharedMemoryPerSM\":%d,\"maxRegistersPerSM\":"
+                 "65536,"
+                 "\"maxCtasPerSM\":%d,\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":%d,\"pciDeviceId\":0,"
+                 "\"isTccDriver\":0,\"supportCoopLaunch\":1,\"totalGlobalMem\":%.0f,\"smClockRateKHz\":%d,"
+                 "\"memClockRateKHz\":%d,\"memoryBusWidth\":%d,\"l2CacheSize\":%d,\"cudaDeviceId\":0,"
+                 "\"deviceVer\":%d,\"driverVer\":13000,\"deviceName\":\"%s\"}",
+                 c->sms, c->shared_block, c->capability < 800 ? 0 : 1024, c->shared_sm, c->blocks_sm,
+                 c->threads_sm, c->memory_gib * 1073741824.0, c->clock_mhz * 1000, c->memory_clock_mhz * 1000,
+                 c->bus_bits, c->l2_mib << 20, c->capability, c->title);
+        return 0;
+    }
+    return error_set(err, EX_USAGE, "unknown card '%s' (there are %s)", name, known);
+}
