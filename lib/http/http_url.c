@@ -142,3 +142,117 @@ bool http_url_is_loopback(const char *canonical, const struct http_url_parts *p)
         if (!is_digit((unsigned char)host[i]) && host[i] != '.') return false;
     return true;
 }
+
+/* --- comparison --- */
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* One character of strict UTF-8, which was checked. */
+static uint32_t next_character(const char **s)
+{
+    const unsigned char *b = (const unsigned char *)*s;
+    int n = b[0] < 0x80 ? 1 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : 4;
+    uint32_t c = n == 1 ? b[0] : b[0] & (0xffu >> (n + 1));
+    for (int i = 1; i < n; i++)
+        c = c << 6 | (b[i] & 0x3f);
+    *s += n;
+    return c;
+}
+
+/* RFC 3492 for one label that is not ASCII; its letters are taken as they are. */
+static int add_punycode(struct text *out, const char *label, size_t n_label, struct error *err)
+{
+    const char *end = label + n_label;
+    uint32_t n_basic = 0, n_all = 0, code = 128, delta = 0, bias = 72, n_done, c;
+    if (text_puts(out, "xn--", err)) return -1;
+    for (const char *s = label; s < end; n_all++) {
+        const char *at = s;
+        if (next_character(&s) >= 128) continue;
+        n_basic++;
+        if (text_add(out, at, 1, err)) return -1;
+    }
+    if (n_basic && text_puts(out, "-", err)) return -1;
+    for (n_done = n_basic; n_done < n_all; delta++, code++) {
+        uint32_t least = UINT32_MAX;
+        for (const char *s = label; s < end;)
+            if ((c = next_character(&s)) >= code && c < least) least = c;
+        delta += (least - code) * (n_done + 1); /* at most 2^21 * 254 */
+        code = least;
+        for (const char *s = label; s < end;) {
+            c = next_character(&s);
+            delta += c < code;
+            if (c != code) continue;
+            uint32_t q = delta;
+            for (uint32_t k = 36;; k += 36) {
+                uint32_t t = k <= bias ? 1 : k >= bias + 26 ? 26 : k - bias;
+                uint32_t digit = q < t ? q : t + (q - t) % (36 - t);
+                if (text_add(out, &"abcdefghijklmnopqrstuvwxyz0123456789"[digit], 1, err)) return -1;
+                if (q < t) break;
+                q = (q - t) / (36 - t);
+            }
+            delta = n_done == n_basic ? delta / 700 : delta / 2;
+            delta += delta / ++n_done;
+            uint32_t k = 0;
+            for (; delta > 455; k += 36)
+                delta /= 35;
+            bias = k + 36 * delta / (delta + 38);
+            delta = 0;
+        }
+    }
+    return 0;
+}
+
+static int add_host(struct text *out, const char *host, size_t n, struct error *err)
+{
+    if (n > 1 && host[n - 1] == '.') n--;
+    bool utf8 = text_is_utf8(host, n);
+    for (size_t from = 0, at = 0; at <= n; at++) {
+        if (at < n && host[at] != '.') continue;
+        bool ascii = true;
+        for (size_t i = from; i < at; i++)
+            ascii &= (unsigned char)host[i] < 0x80;
+        if (ascii || !utf8 ? text_add(out, host + from, at - from, err)
+                           : add_punycode(out, host + from, at - from, err))
+            return -1;
+        if (at < n && text_puts(out, ".", err)) return -1;
+        from = at + 1;
+    }
+    return 0;
+}
+
+int http_url_comparable(const char *url, size_t n, struct text *out, struct error *err)
+{
+    struct text canonical = TEXT_EMPTY;
+    struct http_url_parts parts;
+    const char *why;
+    text_clear(out);
+    int rc = http_url_canonical(url, n, &canonical, &parts, &why, err);
+    if (rc != 1) goto done;
+    rc = -1;
+    if (add_host(out, canonical.data + parts.host, parts.host_bytes, err) ||
+        (parts.port != 80 && parts.port != 443 && text_printf(out, err, ":%u", parts.port)))
+        goto done;
+    for (const char *s = canonical.data + parts.path; *s;) {
+        int high = *s == '%' ? hex_value(s[1]) : -1, low = high < 0 ? -1 : hex_value(s[2]),
+            c = high * 16 + low;
+        if (low < 0) {
+            if (text_add(out, s++, 1, err)) goto done;
+        } else {
+            char byte = (char)c;
+            bool plain = c > ' ' && c < 0x7f && !strchr("%/?#&=+;", c);
+            if (plain ? text_add(out, &byte, 1, err) : text_printf(out, err, "%%%02X", (unsigned)c))
+                goto done;
+            s += 3;
+        }
+    }
+    rc = 1;
+done:
+    text_release(&canonical);
+    return rc;
+}

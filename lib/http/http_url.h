@@ -35,6 +35,14 @@ int http_url_canonical(const char *url, size_t n_bytes, struct text *out, struct
                        const char **why, struct error *err);
 
 /*
+ * The form in which addresses are compared that lead to the same picture for all anybody can tell: canonical,
+ * without the scheme, ports 80 and 443 dropped, no dot at the end of the host, an internationalised host as
+ * punycode; in path and query every %XX of a printable byte undone unless it has a meaning of its own there
+ * (%25 %2F %3F %23 %26 %3D %2B %3B), the others in upper case: "example.org/caf%C3%A9.jpg". Not to be asked
+ * for. Returns as http_url_canonical.
+ */
+int http_url_comparable(const char *url, size_t n_bytes, struct text *out, struct error *err);
+/*
  * Whether the host is the machine itself by name or literal: "localhost", 127.0.0.0/8, [::1]. Says nothing
  * about DNS.
  */

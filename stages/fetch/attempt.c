@@ -305,7 +305,8 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
     } else if (e->hop && e->hop->n_redirects >= f->opt->n_redirects) {
         o.reason = REASON_REDIRECT_LIMIT;
         fetch_fail(f, index, &o, t);
-    } else if (policy_taken_down(&f->policy, url.data)) {
+    } else if ((good = policy_taken_down(&f->policy, url.data, f->err)) != 0) {
+        if (good < 0) goto broken;
         o.reason = REASON_TAKEN_DOWN;
         fetch_fail(f, index, &o, t);
     } else {

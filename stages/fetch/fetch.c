@@ -25,8 +25,9 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
     struct entry *e = fetch_entry(f, index);
     const struct fetch_options *o = f->opt;
     if (e->state == ENTRY_DONE) return 0;
-    if (policy_taken_down(&f->policy, e->url) ||
-        (e->stored && hash_list_has(&f->policy.takedown.hashes, HASH_XXH128, e->hash.bytes))) {
+    int taken_down = policy_taken_down(&f->policy, e->url, err);
+    if (taken_down < 0) return -1;
+    if (taken_down || (e->stored && hash_list_has(&f->policy.takedown.hashes, HASH_XXH128, e->hash.bytes))) {
         e->stored = false;
         e->dead = true;
         e->reason = REASON_TAKEN_DOWN;

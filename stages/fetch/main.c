@@ -387,7 +387,7 @@ int main(int argc, char **argv)
         open_store(&f, store, &err))
         goto out;
     if (only_takedown) {
-        rc = 0;
+        rc = takedown_request_report(&f.policy.request, true, opt.common.output, &err);
         goto out;
     }
     if (fetch_run(&f, &err)) goto out;
@@ -412,7 +412,7 @@ int main(int argc, char **argv)
     stage_note(&opt.common, "%llu requests, %llu new pictures, %.1f MB",
                (unsigned long long)f.counts.n_requests, (unsigned long long)f.counts.n_stored,
                (double)f.counts.n_bytes / 1e6);
-    rc = 0;
+    rc = takedown_request_report(&f.policy.request, false, NULL, &err);
 out:
     release(&f);
     file_lock_release(&lock);

@@ -190,6 +190,7 @@ static void blocked(struct fetch *f, struct write_job *job)
     char name[2 + XXH128_HEX_BYTES];
     bool listed = job->verdict == VERDICT_BLOCKED;
     f->counts.n_matches++;
+    if (!listed) takedown_request_match_digest(&f->policy.request, job->digest);
     if (policy_audit(&f->policy, f->now_s, "not-kept", listed ? "blocklist" : "takedown",
                      hash_kind_name(job->by), job->digest, e->url, f->err)) {
         fetch_abort(f);

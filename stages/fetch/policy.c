@@ -42,12 +42,23 @@ static bool has_url_key(struct takedown *t, const struct xxh128 *key)
     return bsearch(key, t->urls, t->n_urls, sizeof *t->urls, by_key) != NULL;
 }
 
-bool policy_taken_down(struct policy *p, const char *url)
+int policy_taken_down(struct policy *p, const char *url, struct error *err)
 {
+    struct text form = TEXT_EMPTY;
     struct xxh128 key;
-    if (p->takedown.n_urls == 0) return false;
-    journal_key(&key, url);
-    return has_url_key(&p->takedown, &key);
+    if (p->takedown.n_urls == 0) return 0;
+    int rc = http_url_comparable(url, strlen(url), &form, err);
+    if (rc == 1) {
+        journal_key(&key, form.data);
+        if (has_url_key(&p->takedown, &key)) {
+            takedown_request_match_url(&p->request, &key);
+        } else {
+            journal_key(&key, url);
+            rc = has_url_key(&p->takedown, &key);
+        }
+    }
+    text_release(&form);
+    return rc;
 }
 
 static int add_url_key(struct takedown *t, const struct xxh128 *key, struct error *err)
@@ -94,20 +105,24 @@ out:
 }
 
 /* One hash of a --takedown file, unless it is known already. 1: fine; 0: not a hash; -1: memory. */
-static int add_takedown_hash(struct policy *p, const char *line, size_t n, const char *when,
+static int add_takedown_hash(struct policy *p, const struct takedown_line *line, size_t n, const char *when,
                              struct text *fresh, struct error *err)
 {
     struct hash_list one = HASH_LIST_EMPTY;
+    struct takedown_line l = *line;
     char hex[65];
-    int rc = hash_list_add_text(&one, line, n, err);
+    int rc = hash_list_add_text(&one, line->text, n, err);
     for (int k = 0; rc > 0 && k < HASH_KINDS; k++) {
         enum hash_kind kind = (enum hash_kind)k;
-        if (one.n[k] == 0 || hash_list_has(&p->takedown.hashes, kind, one.digests[k])) continue;
+        if (one.n[k] == 0) continue;
         hex_encode(hex, one.digests[k], hash_kind_bytes(kind));
+        memcpy(l.digest, hex, sizeof l.digest);
+        if ((l.known = hash_list_has(&p->takedown.hashes, kind, one.digests[k]))) continue;
         if (hash_list_add(&p->takedown.hashes, kind, one.digests[k], err) ||
             text_printf(fresh, err, "%s\t%s\t%s\n", when, hash_kind_name(kind), hex))
             rc = -1;
     }
+    if (rc == 1 && takedown_request_add(&p->request, &l, n, err)) rc = -1;
     hash_list_release(&one);
     return rc;
 }
@@ -118,29 +133,31 @@ static int read_takedown_file(struct policy *p, const char *path, struct text *f
     char *bytes = NULL, when[21], hex[XXH128_HEX_BYTES];
     size_t n_bytes, n;
     struct url_list_cursor c;
-    struct text canonical = TEXT_EMPTY;
-    const char *line, *why;
+    struct text form = TEXT_EMPTY;
+    const char *line;
     int rc = -1;
     if (io_read_text(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
     time_format(when, p->started_at);
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &line, &n)) {
-        struct http_url_parts parts;
-        int is_url = http_url_canonical(line, n, &canonical, &parts, &why, err);
+        struct takedown_line l = {.path = path, .line = c.line, .text = (char *)line};
+        int is_url = http_url_comparable(line, n, &form, err);
         if (is_url < 0) goto out;
         if (is_url) {
-            struct xxh128 key;
-            journal_key(&key, canonical.data);
-            if (has_url_key(&p->takedown, &key)) continue;
-            xxh128_hex(hex, &key);
-            if (add_url_key(&p->takedown, &key, err) || text_printf(fresh, err, "%s\turl\t%s\n", when, hex))
+            l.is_url = true;
+            journal_key(&l.key, form.data);
+            l.known = has_url_key(&p->takedown, &l.key);
+            if (takedown_request_add(&p->request, &l, n, err)) goto out;
+            if (l.known) continue;
+            xxh128_hex(hex, &l.key);
+            if (add_url_key(&p->takedown, &l.key, err) || text_printf(fresh, err, "%s\turl\t%s\n", when, hex))
                 goto out;
             continue;
         }
         size_t word = 0;
         while (word < n && !strchr(" ,;", line[word]))
             word++;
-        int added = add_takedown_hash(p, line, word, when, fresh, err);
+        int added = add_takedown_hash(p, &l, word, when, fresh, err);
         if (added < 0) goto out;
         if (added == 0) {
             error_set(err, EX_DATAERR, "'%s' line %zu: neither an address nor a hash", path, c.line);
@@ -149,7 +166,7 @@ static int read_takedown_file(struct policy *p, const char *path, struct text *f
     }
     rc = 0;
 out:
-    text_release(&canonical);
+    text_release(&form);
     free(bytes);
     return rc;
 }
@@ -180,17 +197,13 @@ struct collect {
 static int collect_hashes(void *context, const struct journal_record *r, bool durable, struct error *err)
 {
     struct collect *c = context;
-    struct xxh128 key, target;
     char when[21], hex[XXH128_HEX_BYTES];
     (void)durable;
     if (r->event != JOURNAL_OK && r->event != JOURNAL_SAME) return 0;
-    journal_key(&key, r->url);
-    bool hit = has_url_key(&c->policy->takedown, &key);
-    if (!hit && *r->final_url) {
-        journal_key(&target, r->final_url);
-        hit = has_url_key(&c->policy->takedown, &target);
-    }
-    if (!hit || hash_list_has(&c->policy->takedown.hashes, HASH_XXH128, r->hash.bytes)) return 0;
+    int hit = policy_taken_down(c->policy, r->url, err);
+    int led = hit < 0 || !*r->final_url ? 0 : policy_taken_down(c->policy, r->final_url, err);
+    if (hit < 0 || led < 0) return -1;
+    if ((!hit && !led) || hash_list_has(&c->policy->takedown.hashes, HASH_XXH128, r->hash.bytes)) return 0;
     xxh128_hex(hex, &r->hash);
     return hash_list_add(&c->policy->takedown.hashes, HASH_XXH128, r->hash.bytes, err) ||
                    text_printf(c->fresh, err, "%s\txxh128\t%s\n", time_format(when, c->policy->started_at),
@@ -222,6 +235,21 @@ struct sweep {
     uint64_t n_removed;
 };
 
+/* Every line of the request that names these bytes, by whatever kind of hash. */
+static void match_lines(struct policy *p, const struct xxh128 *hash, const void *bytes, size_t n)
+{
+    uint8_t digest[32];
+    char hex[65];
+    for (int k = 0; bytes && k < HASH_KINDS; k++) {
+        if (k == HASH_XXH128 || p->takedown.hashes.n[k] == 0) continue;
+        hash_digest((enum hash_kind)k, bytes, n, digest);
+        hex_encode(hex, digest, hash_kind_bytes((enum hash_kind)k));
+        takedown_request_match_digest(&p->request, hex);
+    }
+    xxh128_hex(hex, hash);
+    takedown_request_match_digest(&p->request, hex);
+}
+
 static int sweep_object(void *context, const char *path, const struct xxh128 *hash, const char *extension,
                         struct error *err)
 {
@@ -249,6 +277,7 @@ static int sweep_object(void *context, const char *path, const struct xxh128 *ha
     if (remember_removed(p, hash, err) || object_store_remove(p->store, hash, extension, &was_there, err) ||
         policy_audit(p, p->started_at, "removed", s->name, hash_kind_name(kind), digest, "", err))
         goto out;
+    if (s->list == &p->takedown.hashes) match_lines(p, hash, bytes, n_bytes);
     s->n_removed++;
     rc = 0;
 out:
@@ -437,6 +466,7 @@ int policy_open(struct policy *p, const struct fetch_options *o, struct error *e
 
 void policy_close(struct policy *p)
 {
+    takedown_request_release(&p->request);
     hash_list_release(&p->blocklist);
     hash_list_release(&p->takedown.hashes);
     free(p->takedown.urls);

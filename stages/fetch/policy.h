@@ -10,10 +10,11 @@
 #include "hash/content_hash.h"
 #include "store/hash_list.h"
 #include "store/object_store.h"
+#include "takedown_request.h"
 
 struct takedown {
     struct hash_list hashes;
-    struct xxh128 *urls; /* the journal's keys of addresses */
+    struct xxh128 *urls; /* journal_key of http_url_comparable; of canonical addresses in older stores */
     size_t n_urls, capacity;
     bool sorted;
 };
@@ -35,6 +36,7 @@ struct policy {
     struct hash_list blocklist;
     struct takedown takedown;
     struct placeholder_rules placeholders;
+    struct takedown_request request; /* the event loop's alone */
 };
 
 int policy_open(struct policy *p, const struct fetch_options *o, struct error *err); /* reads the lists */
@@ -42,7 +44,7 @@ void policy_close(struct policy *p);
 /* Applies takedowns and block lists to what is in the store already. */
 int policy_apply(struct policy *p, struct object_store *store, int64_t now_s, const char *journal_path,
                  struct error *err);
-bool policy_taken_down(struct policy *p, const char *url);
+int policy_taken_down(struct policy *p, const char *url, struct error *err); /* 1, 0, -1 */
 int policy_audit(const struct policy *p, int64_t now_s, const char *action, const char *list,
                  const char *algorithm, const char *digest, const char *url, struct error *err);
 /* Whether a redirect leads to a picture that says "removed". */

@@ -83,17 +83,21 @@ bool taken_down_named(const struct taken_down *t, const char *text)
 
 static int url_is_listed(const struct taken_down *t, const char *url, struct error *err)
 {
-    struct text canonical = TEXT_EMPTY;
+    struct text canonical = TEXT_EMPTY, form = TEXT_EMPTY;
     struct http_url_parts parts;
-    struct xxh128 key;
+    struct xxh128 key, key_of_form;
     const char *why;
     if (t->n_urls == 0) return 0;
-    int rc = http_url_canonical(url, strlen(url), &canonical, &parts, &why, err);
+    int rc = http_url_comparable(url, strlen(url), &form, err);
+    if (rc == 1) rc = http_url_canonical(url, strlen(url), &canonical, &parts, &why, err);
     if (rc == 1) {
+        journal_key(&key_of_form, form.data); /* older stores wrote down the canonical address */
         journal_key(&key, canonical.data);
-        rc = bsearch(&key, t->urls, t->n_urls, sizeof key, by_bytes) != NULL;
+        rc = bsearch(&key, t->urls, t->n_urls, sizeof key, by_bytes) ||
+             bsearch(&key_of_form, t->urls, t->n_urls, sizeof key, by_bytes);
     }
     text_release(&canonical);
+    text_release(&form);
     return rc;
 }
 

@@ -92,6 +92,36 @@ before=$(sha256sum <store/takedown.tsv)
 $FETCH $QUICK --takedown down
 is "$(sha256sum <store/takedown.tsv)" "$before" "a takedown twice is a takedown once"
 
+# However it is written.
+printf '%s\n' "$U/ok/caf%C3%A9.jpg" "$U/ok/~joe,x.jpg?a=1" "http://localhost:$PLAIN/ok/dots.jpg" "$U/to/ok/end.jpg" "$U/ok/both.jpg" "$U/ok/md.jpg" >spelled
+# shellcheck disable=SC2086
+$FETCH ${QUICK/--store store/--store store3} spelled -o out.tsv --rejects rejects.tsv
+is "$(wc -l <out.tsv)" 7 "six pictures"
+printf '%s\n' "$U/ok/caf%c3%a9.jpg" "$U/%6Fk/%7ejoe%2cx.jpg?%61=1" "https://LOCALHOST.:$PLAIN/x/../ok/./dots.jpg#top" "$U/ok/end.jpg" \
+    "$U/ok/no-such.jpg" "$U/ok/both.jpg" d41d8cd98f00b204e9800998ecf8427e >down
+sha1sum "$(path "$U/ok/md.jpg")" | cut -d' ' -f1 >>down; md5sum "$(path "$U/ok/md.jpg")" | cut -d' ' -f1 >>down
+# shellcheck disable=SC2086
+$FETCH ${QUICK/--store store/--store store3} --takedown down >done.tsv 2>err
+is "$? $(find store3/objects -type f | wc -l)" "1 0" "takedowns are found however they are written; one that is not makes the exit code 1"
+is "$(tail -n +2 done.tsv | cut -f2,3 | tr '\t\n' ' ;')" \
+    "1 taken-down;2 taken-down;3 taken-down;4 taken-down;5 no-match;6 taken-down;7 no-match;8 taken-down;9 taken-down;" "each line has its outcome"
+is "$(grep -c "line 5 matches no picture that was fetched: '$U/ok/no-such.jpg'" err)" 1 "and the lines that match nothing are named"
+grep -v 'no-such\|d41d8' down >found
+# shellcheck disable=SC2086
+$FETCH ${QUICK/--store store/--store store3} --takedown found -o done.tsv
+is "$? $(tail -n +2 done.tsv | cut -f3 | sort | uniq -c | tr -s ' ')" "0  7 taken-down-before" "the same again is said, too"
+# shellcheck disable=SC2086
+$FETCH ${QUICK/--store store/--store store3} --takedown down spelled - -o out.tsv --rejects rejects.tsv 2>err <<<"$U/%6fk/no-such.jpg"
+is "$? $(wc -l <out.tsv) $(grep -c 'line 5' err)" "0 1 0" "an address that this run kept out has matched"
+# A store of an earlier version has the hash of the address as it was asked for.
+printf '%s' "$U/ok/old%c3%a9.jpg" >address; printf 'path\naddress\n' >address.tsv
+# shellcheck disable=SC2086
+echo "$U/ok/old%c3%a9.jpg" | $FETCH ${QUICK/--store store/--store store4} - -o out.tsv
+printf 'time\tkind\tvalue\n2026-01-01T00:00:00Z\turl\t%s\n' "$("$BIN/hash-dedup" --hash-all address.tsv 2>/dev/null | tail -n +2 | grep -o '[0-9a-f]\{32\}' | head -1)" >store4/takedown.tsv
+# shellcheck disable=SC2086
+echo "$U/ok/old%c3%a9.jpg" | $FETCH ${QUICK/--store store/--store store4} - -o out.tsv --rejects rejects.tsv
+is "$(outcome "$U/ok/old%c3%a9.jpg")" taken-down "an earlier version's takedown holds"
+
 # --- placeholders by list ---------------------------------------------------------------------------------------------
 { picture /ok/p1.jpg | sha1sum; echo "redirect http://127.0.0.1:*/ok/stub*"; } >stubs
 printf '%s\n' "$U/ok/p1.jpg" "$U/ok/p2.jpg" "$U/to/ok/stub.jpg" >list

@@ -137,8 +137,40 @@ static void test_list(void)
     CHECK(!url_list_is_manifest("urls\n", 5));
 }
 
+static const struct url_case comparable[] = {
+    {"http://example.org/caf%c3%a9.jpg", "example.org/caf%C3%A9.jpg"},
+    {"https://EXAMPLE.org:443/caf\xc3\xa9.jpg#x", "example.org/caf%C3%A9.jpg"},
+    {"http://example.org:80/%7Ea/%61%2c%21.jpg?x=%41", "example.org/~a/a,!.jpg?x=A"},
+    {"https://example.org:80/a", "example.org/a"},
+    {"http://example.org:8080/a", "example.org:8080/a"},
+    {"http://example.org./a/./b/../c", "example.org/a/c"},
+    {"http://example.org/a%2fb%3f%23%25%26%3d%2b", "example.org/a%2Fb%3F%23%25%26%3D%2B"},
+    {"http://example.org/%zz%4", "example.org/%zz%4"},
+    {"http://example.org/a|b%7Cc%22\"", "example.org/a|b|c\"\""},
+    {"http://b\xc3\xbc"
+     "cher.example/",
+     "xn--bcher-kva.example/"},
+    {"http://xn--bcher-kva.example/", "xn--bcher-kva.example/"},
+    {"http://m\xc3\xbcnchen.b\xc3\xbc"
+     "cher.example./",
+     "xn--mnchen-3ya.xn--bcher-kva.example/"},
+    {"http://\xe4\xbe\x8b\xe3\x81\x88.\xe3\x83\x86\xe3\x82\xb9\xe3\x83\x88/", "xn--r8jz45g.xn--zckzah/"},
+    {"http://\xd0\xbf\xd1\x80\xd0\xb8\xd0\xbc\xd0\xb5\xd1\x80.test/", "xn--e1afmkfd.test/"},
+    {"http://[2001:DB8::1]:443/a", "[2001:db8::1]/a"},
+    {"ftp://example.org/", NULL},
+};
+
 int main(void)
 {
+    for (size_t i = 0; i < sizeof comparable / sizeof *comparable; i++) {
+        struct text got = TEXT_EMPTY;
+        struct error failed = {0};
+        const char *in = comparable[i].in, *out = comparable[i].out;
+        int rc = http_url_comparable(in, strlen(in), &got, &failed);
+        CHECK_SAY(rc == (out != NULL) && (!out || strcmp(got.data, out) == 0), "'%s' is compared as '%s'", in,
+                  rc == 1 ? got.data : "none");
+        text_release(&got);
+    }
     test_canonical();
     test_loopback();
     test_list();

@@ -1,0 +1,44 @@
+/*
+ * takedown_request.h: the lines of --takedown files, and what each of them matched. Somebody waits for the
+ * answer: a line that matches nothing may be mistyped, and must not pass for done.
+ */
+#ifndef WINNOW_FETCH_TAKEDOWN_REQUEST_H
+#define WINNOW_FETCH_TAKEDOWN_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "hash/content_hash.h"
+
+struct takedown_line {
+    const char *path; /* borrowed */
+    size_t line;
+    char *text;        /* as written; owned */
+    bool is_url;       /* then key counts, else digest */
+    struct xxh128 key; /* journal_key of http_url_comparable */
+    char digest[65];
+    bool known;   /* takedown.tsv had it already */
+    bool matched; /* a picture fetched at any time, or one that this run did not keep */
+};
+
+struct takedown_request {
+    struct takedown_line *lines;
+    size_t n, capacity;
+};
+
+int takedown_request_add(struct takedown_request *r, const struct takedown_line *line, size_t n_text,
+                         struct error *err); /* line->text is copied */
+void takedown_request_match_url(struct takedown_request *r, const struct xxh128 *key);
+void takedown_request_match_digest(struct takedown_request *r, const char *digest_hex);
+/*
+ * At the end: warns of every line that matched nothing; with table also writes to output (a file, or NULL for
+ * stdout) what became of each: list line outcome ("taken-down", "taken-down-before", "no-match").
+ * EX_VERDICT_NO when a line matched nothing.
+ */
+int takedown_request_report(const struct takedown_request *r, bool table, const char *output,
+                            struct error *err);
+void takedown_request_release(struct takedown_request *r);
+
+#endif
