@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/class_sum.h"
 #include "base/number.h"
 #include "base/text.h"
 #include "classify.h"
@@ -14,7 +15,7 @@
 static int parse_threshold(struct classifier *c, struct threshold *t, const char *text, struct error *err)
 {
     const char *equals = strrchr(text, '=');
-    char shown[128], *names, *name, *rest;
+    char shown[128], *names;
     text_for_people(shown, sizeof shown, text);
     if (!equals || equals == text) return error_set(err, EX_USAGE, "--threshold: '%s' is not CLASS=P", shown);
     if (parse_double(equals + 1, 0, (double)c->n_classes, &t->limit, "--threshold", err)) return -1;
@@ -25,17 +26,10 @@ static int parse_threshold(struct classifier *c, struct threshold *t, const char
     names[equals - text] = 0;
     char *copy = mem_strdup(names, err);
     if (!copy) return -1;
-    int rc = 0;
-    for (name = strtok_r(copy, "+", &rest); name && !rc; name = strtok_r(NULL, "+", &rest)) {
-        int i = 0;
-        while (i < c->n_classes && strcmp(c->class_names[i], name) != 0)
-            i++;
-        if (i == c->n_classes)
-            rc = error_set(err, EX_USAGE, "--threshold: the model has no class '%s'",
-                           text_for_people(shown, sizeof shown, name));
-        else
-            t->classes[i] = true;
-    }
+    const char *missing = class_sum_parse(copy, c->class_names, c->n_classes, t->classes);
+    int rc = missing ? error_set(err, EX_USAGE, "--threshold: the model has no class '%s'",
+                                 text_for_people(shown, sizeof shown, missing))
+                     : 0;
     free(copy);
     return rc;
 }

@@ -28,7 +28,7 @@ struct classify_options {
 /* --threshold A+B=P: flagged when the probabilities of these classes add up to P or more. */
 struct threshold {
     const char *text; /* "hentai+porn" part, owned */
-    bool *classes;    /* n_classes */
+    uint8_t *classes; /* n_classes, 1: counts */
     double limit;
 };
 

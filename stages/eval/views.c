@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/class_sum.h"
 #include "base/mem.h"
 #include "eval.h"
 
@@ -46,24 +47,18 @@ static int add(struct views *v, const char *text, size_t length, bool optional, 
     }
     *equals = 0;
     if (!(positive = mem_zalloc((size_t)p->n_classes, 1, err))) goto out;
-    for (char *class = equals + 1, *end; class; class = end) {
-        end = strchr(class, '+');
-        if (end) *end++ = 0;
-        int found = -1;
-        for (int k = 0; k < p->n_classes; k++)
-            if (strcmp(p->classes[k], class) == 0) found = k;
-        if (found < 0 && optional) {
-            rc = 0;
-            goto out;
-        }
-        if (found < 0) {
-            error_set(err, EX_USAGE, "view '%s': no class '%s' in '%s'", copy.data,
-                      text_for_people(shown, sizeof shown, class), p->name);
-            goto out;
-        }
-        n_positive += !positive[found];
-        positive[found] = 1;
+    const char *missing = class_sum_parse(equals + 1, p->classes, p->n_classes, positive);
+    if (missing && optional) {
+        rc = 0;
+        goto out;
     }
+    if (missing) {
+        error_set(err, EX_USAGE, "view '%s': no class '%s' in '%s'", copy.data,
+                  text_for_people(shown, sizeof shown, missing), p->name);
+        goto out;
+    }
+    for (int k = 0; k < p->n_classes; k++)
+        n_positive += positive[k];
     if (n_positive == p->n_classes) {
         error_set(err, EX_USAGE, "view '%s' holds every class: at least one must stay outside", copy.data);
         goto out;

@@ -1,0 +1,40 @@
+/*
+ * class_sum.c: see class_sum.h.
+ */
+#include "base/class_sum.h"
+
+#include <string.h>
+
+/* Tries the classes that text begins with, longest first, and goes on after each; *furthest: where no name
+ * fits. */
+static int read_from(const char *text, char *const *classes, int n, uint8_t *in, const char **furthest)
+{
+    if (text > *furthest) *furthest = text;
+    for (size_t below = SIZE_MAX;;) {
+        int best = -1;
+        size_t length = 0;
+        for (int k = 0; k < n; k++) {
+            size_t size = strlen(classes[k]);
+            if (size < below && size > length && strncmp(text, classes[k], size) == 0 &&
+                (text[size] == '+' || !text[size])) {
+                best = k;
+                length = size;
+            }
+        }
+        if (best < 0) return 0;
+        if (!text[length] || read_from(text + length + 1, classes, n, in, furthest)) {
+            in[best] = 1;
+            return 1;
+        }
+        below = length;
+    }
+}
+
+const char *class_sum_parse(char *text, char *const *classes, int n, uint8_t *in)
+{
+    const char *furthest = text;
+    if (read_from(text, classes, n, in, &furthest)) return NULL;
+    char *name = text + (furthest - text);
+    name[strcspn(name, "+")] = 0;
+    return name;
+}
