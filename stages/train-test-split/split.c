@@ -37,6 +37,8 @@ struct group {
 struct label {
     uint64_t n_rows;
     uint32_t n_groups, n_groups_in[SPLIT_PARTS];
+    uint64_t n_train_rows;
+    const struct group *largest_outside; /* training */
 };
 
 struct split {
@@ -362,6 +364,39 @@ static int place_exactly(struct split *s, const uint32_t *order, struct error *e
     return 0;
 }
 
+static bool holds_most_of_its_label(const struct split *s, const struct group *g)
+{
+    return 2 * (uint64_t)g->n_rows > s->labels[g->label].n_rows;
+}
+
+/* A large group can still leave a class with much less to learn from than was asked for: that is said. */
+static void warn_of_small_training(struct split *s)
+{
+    double asked = 1 - s->opt->val - s->opt->test;
+    for (size_t i = 0; i < s->n_groups; i++) {
+        const struct group *g = &s->groups[i];
+        struct label *l = &s->labels[g->label];
+        if (g->part == SPLIT_TRAIN)
+            l->n_train_rows += g->n_rows;
+        else if (!l->largest_outside || g->n_rows > l->largest_outside->n_rows)
+            l->largest_outside = g;
+    }
+    for (size_t i = 0; i < s->n_labels; i++) {
+        const struct label *l = &s->labels[i];
+        char label[128];
+        if (l->n_rows < 20 || !l->largest_outside ||
+            (double)l->n_train_rows >= 0.7 * asked * (double)l->n_rows)
+            continue;
+        stage_warn("class '%s': training gets %llu of %llu pictures where %.0f were asked for, since one "
+                   "group "
+                   "of %u is in %s; --exact or another --seed may do better",
+                   text_for_people(label, sizeof label, s->label_names.text[i]),
+                   (unsigned long long)l->n_train_rows, (unsigned long long)l->n_rows,
+                   asked * (double)l->n_rows, l->largest_outside->n_rows,
+                   split_part_name((enum split_part)l->largest_outside->part));
+    }
+}
+
 static int decide(struct split *s, struct error *err)
 {
     size_t n = 0;
@@ -374,6 +409,9 @@ static int decide(struct split *s, struct error *err)
         g->part = g->place < s->opt->test                 ? SPLIT_TEST
                   : g->place < s->opt->test + s->opt->val ? SPLIT_VAL
                                                           : SPLIT_TRAIN;
+        /* Frames of one film that make up most of a class: outside training, hardly anything of it is learnt.
+         */
+        if (holds_most_of_its_label(s, g)) g->part = SPLIT_TRAIN;
         if (g->previous >= 0) g->part = (uint8_t)g->previous;
     }
     uint32_t *order = groups_by_place(s, err);
@@ -387,6 +425,7 @@ static int decide(struct split *s, struct error *err)
     }
     fill_empty_parts(s, order);
     free(order);
+    warn_of_small_training(s);
     return 0;
 }
 

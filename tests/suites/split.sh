@@ -62,6 +62,25 @@ ok $? "--check finds a torn group and shows its rows"
 must_fail 65 "no column 'group'" "a manifest without groups is refused" train-test-split <<<$'path\tlabel\na\tb'
 printf 'path\tlabel\na\tb\n' | train-test-split --group-by path >/dev/null
 ok $? "--group-by takes another column"
+# --- one group that holds much of a class
+films() { # SIZE: a class of 100 with one group of SIZE, beside a class of single pictures
+    printf 'path\tlabel\tgroup\n'
+    for ((i = 0; i < 100; i++)); do printf 'a/%d.jpg\tcat\t%s\nb/%d.jpg\tdog\td%d\n' $i "$([ $i -lt "$1" ] && echo film || echo "g$i")" $i $i; done
+}
+films 60 >film.tsv
+outside=0 quiet=0
+for seed in $(seq 12); do
+    train-test-split --seed "$seed" --val 0.1 --test 0.2 film.tsv 2>err | awk -F'\t' '$3 == "film" && $4 != "train"' | grep -q . && outside=$((outside + 1))
+    [ -s err ] && quiet=$((quiet + 1))
+done
+is "$outside $quiet" "0 0" "a group that holds most of a class is always trained on, without a word"
+films 45 >film.tsv
+for seed in $(seq 30); do
+    train-test-split --seed "$seed" --val 0.1 --test 0.2 -o some.tsv film.tsv 2>err
+    awk -F'\t' '$3 == "film" && $4 == "test"' some.tsv | grep -q . && break
+done
+has "$(cat err)" "class 'cat': training gets" "one of 45 in the test split leaves the class short, and that is said: $(cat err)"
+has "$(cat err)" "one group of 45 is in test" "with the group's size and place"
 must_fail 64 'nothing to train on' "nothing left to train on is a usage error" train-test-split --val 0.5 --test 0.5 all.tsv
 must_fail 65 nonsense "--check refuses an unknown split" train-test-split --check <<<$'path\tlabel\tgroup\tsplit\na\tb\tc\tnonsense'
 done_testing
