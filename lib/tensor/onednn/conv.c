@@ -93,9 +93,10 @@ fail:
 
 /* --- descriptors --- */
 
-static dnnl_status_t data_desc(const struct backend *b, const struct tensor_shape *s, dnnl_memory_desc_t *md)
+static dnnl_status_t data_desc(const struct backend *b, const struct tensor_shape *s, int n,
+                               dnnl_memory_desc_t *md)
 {
-    dnnl_dims_t dims = {s->n, s->c, s->h, s->w};
+    dnnl_dims_t dims = {n, s->c, s->h, s->w};
     int block = block_of(b, s->c);
     return dnnl_memory_desc_init_by_tag(md, 4, dims, dnnl_f32,
                                         block == s->c ? dnnl_nhwc
@@ -128,8 +129,9 @@ static int describe(const struct backend *b, const struct op_desc *d, struct con
     dnnl_dims_t bias_dims = {d->y.c};
     int need_h = (d->y.h - 1) * d->stride_h + (d->kernel_h - 1) * d->dilation_h + 1 - d->x[0].h - d->pad_top;
     int need_w = (d->y.w - 1) * d->stride_w + (d->kernel_w - 1) * d->dilation_w + 1 - d->x[0].w - d->pad_left;
-    TRY(data_desc(b, &d->x[0], &c->x), "source");
-    TRY(data_desc(b, &d->y, &c->y), "destination");
+    int n = d->training ? d->y.n : 1;
+    TRY(data_desc(b, &d->x[0], n, &c->x), "source");
+    TRY(data_desc(b, &d->y, n, &c->y), "destination");
     TRY(weights_desc(d, true, &c->w), "weights");
     TRY(weights_desc(d, false, &c->keras), "weights");
     TRY(dnnl_memory_desc_init_by_tag(&c->bias, 1, bias_dims, dnnl_f32, dnnl_x), "bias");
@@ -264,10 +266,8 @@ fail:
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-static size_t input_values(const struct op_desc *d)
-{
-    return (size_t)d->x[0].n * (size_t)d->x[0].h * (size_t)d->x[0].w * (size_t)d->x[0].c;
-}
+static size_t row_values(const struct tensor_shape *s) { return (size_t)s->h * (size_t)s->w * (size_t)s->c; }
+static size_t input_values(const struct op_desc *d) { return (size_t)d->x[0].n * row_values(&d->x[0]); }
 
 /* Workspace: scratchpad of the running primitive | packed weights or unpacked gradient | dx of an
  * accumulating backward
@@ -285,6 +285,20 @@ static size_t packed_bytes(const struct conv_state *s)
     return page_aligned(larger(larger(s->forward_bytes, s->data_bytes), s->weights_bytes));
 }
 
+static bool packs_itself(const struct conv_state *s)
+{
+    return s->way == CONV_POINTWISE || s->way == CONV_WINOGRAD;
+}
+
+/* oneDNN's gemm convolutions choose their sums' order by the number of pictures and threads; its reference
+ * loops are slow. */
+static bool has_fixed_sums(dnnl_primitive_desc_t pd)
+{
+    const char *name = "";
+    return !dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) && !strstr(name, "gemm") &&
+           !strstr(name, "ref");
+}
+
 int conv_create(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
@@ -298,6 +312,13 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
     dnnl_primitive_attr_t attr = NULL;
     int rc = -1;
     if (describe(b, d, &c, err) || create_forward(b, op, &c, &hint, err)) goto fail;
+    if (d->constant_weights && !d->training && !has_fixed_sums(hint)) {
+        conv_destroy(op);
+        op->conv = (struct conv_state){.way = CONV_DIRECT};
+        op->workspace_bytes = conv_direct_workspace_bytes(b, d);
+        rc = 0;
+        goto fail;
+    }
     if (d->training) {
         if (attributes(d, &attr, false, err) || (d->needs_dx && create_data(b, op, &c, hint, attr, err)) ||
             (d->needs_dw && create_weights(b, op, &c, hint, attr, err)))
@@ -333,7 +354,7 @@ static size_t keras_values(const struct op_desc *d)
 size_t conv_constant_bytes(const struct backend_op *op)
 {
     const struct conv_state *s = &op->conv;
-    if (s->way != CONV_ONEDNN) return conv_own_constant_bytes(op);
+    if (packs_itself(s)) return conv_own_constant_bytes(op);
     size_t bytes = s->pack_forward.p ? s->forward_bytes : 0;
     if (s->data.p && s->pack_data.p) bytes += s->data_bytes;
     if (!s->pack_forward.p || (s->data.p && !s->pack_data.p)) bytes += keras_values(&op->d) * sizeof(float);
@@ -360,7 +381,7 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (s->way != CONV_ONEDNN) return conv_own_load(b, op, weights, err);
+    if (packs_itself(s)) return conv_own_load(b, op, weights, err);
     size_t bytes = keras_values(&op->d) * sizeof(float);
     if (s->pack_forward.p && pack(b, &s->pack_forward, s->forward_bytes, weights, &s->packed, err)) return -1;
     if (s->data.p && s->pack_data.p && pack(b, &s->pack_data, s->data_bytes, weights, &s->packed_data, err))
@@ -390,13 +411,21 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
 {
     struct conv_state *s = &op->conv;
     if (s->way != CONV_ONEDNN) {
-        conv_own_forward(b, op, io, workspace);
+        if (s->way == CONV_DIRECT)
+            conv_direct_forward(b, op, io, workspace);
+        else
+            conv_own_forward(b, op, io, workspace);
         return 0;
     }
     float *w = weights_for(b, op, io, &s->pack_forward, s->packed, workspace, err);
-    void *pointers[] = {slot_at(&io->x[0]), w, slot_at(&io->y),
-                        op->d.constant_weights ? op->bias : slot_at(&io->bias)};
-    return w ? primitive_run(b, &s->forward, pointers, 4, workspace, err) : -1;
+    int n_runs = op->d.training ? 1 : op->d.y.n;
+    for (int n = 0; w && n < n_runs; n++) {
+        void *pointers[] = {slot_at(&io->x[0]) + (size_t)n * row_values(&op->d.x[0]), w,
+                            slot_at(&io->y) + (size_t)n * row_values(&op->d.y),
+                            op->d.constant_weights ? op->bias : slot_at(&io->bias)};
+        if (primitive_run(b, &s->forward, pointers, 4, workspace, err)) return -1;
+    }
+    return w ? 0 : -1;
 }
 
 int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,

@@ -282,6 +282,31 @@ static void bias_activate(float *restrict y, const float *restrict bias, size_t 
 #undef LOOP
 }
 
+static void product(const float *a, size_t a_stride, size_t n_rows, const float *b, size_t b_stride,
+                    size_t n_k, size_t n_c, float *c, size_t c_stride)
+{
+    enum { N_ROWS = 8 };
+    for (size_t first = 0; first < n_rows; first += N_ROWS, a += N_ROWS * a_stride, c += N_ROWS * c_stride)
+        for (size_t column = 0; column < n_c; column += N_LANES) {
+            size_t rows = n_rows - first < N_ROWS ? n_rows - first : N_ROWS;
+            size_t width = (n_c - column < N_LANES ? n_c - column : N_LANES) * sizeof(float);
+            const float *row[N_ROWS]; /* the last one again where there are fewer */
+            lanes sum[N_ROWS] = {{0}}, values = {0};
+            for (size_t r = 0; r < N_ROWS; r++)
+                row[r] = a + (r < rows ? r : rows - 1) * a_stride;
+            for (size_t k = 0; k < n_k; k++) {
+                if (width == sizeof values)
+                    values = load(b + k * b_stride + column);
+                else
+                    memcpy(&values, b + k * b_stride + column, width);
+                for (int r = 0; r < N_ROWS; r++)
+                    sum[r] += row[r][k] * values;
+            }
+            for (size_t r = 0; r < rows; r++)
+                memcpy(c + r * c_stride + column, &sum[r], width);
+        }
+}
+
 static void bytes(float *restrict y, const uint8_t *restrict x, size_t n, float scale, float offset)
 {
     for (size_t i = 0; i < n; i++)
@@ -329,7 +354,7 @@ static void adam(float *restrict p, const float *restrict g, float *restrict m, 
 }
 
 static const struct kernels table = {
-    KERNELS_ISA,   moments, affine,  norm_sums, norm_input, max_window, sum_window,
-    scatter_equal, add,     axpy,    scale_by,  multiply,   activate,   activate_backward,
-    bias_activate, bytes,   squares, sgd,       adam,
+    KERNELS_ISA,   moments, affine, norm_sums, norm_input, max_window, sum_window,
+    scatter_equal, add,     axpy,   scale_by,  multiply,   activate,   activate_backward,
+    bias_activate, product, bytes,  squares,   sgd,        adam,
 };

@@ -266,7 +266,6 @@ static int onednn_op_create(struct backend *b, const struct op_desc *d, struct b
     if (is_conv(d)) {
         if (conv_create(b, op, err)) goto fail;
     } else {
-        op->conv.way = d->kind == OP_DENSE ? dense_way_of(b, d) : CONV_ONEDNN;
         op->workspace_bytes = d->kind == OP_DENSE ? 0 : own_workspace_bytes(b, d);
     }
     *out = op;
@@ -314,7 +313,7 @@ static int onednn_op_load(struct backend *b, struct backend_op *op, const float 
     omp_set_num_threads(b->threads);
     if (load_copy(&op->bias, bias, c, err)) return -1;
     if (is_conv(&op->d)) return conv_load(b, op, weights, err);
-    if (op->d.kind == OP_DENSE) return dense_load(b, op, weights, err);
+    if (op->d.kind == OP_DENSE) return dense_load(op, weights, err);
     return load_copy(&op->scale, weights, c, err);
 }
 

@@ -36,7 +36,7 @@ struct primitive { /* one oneDNN primitive with its memory objects; handles are 
     dnnl_memory_t scratch;
 };
 
-enum conv_way { CONV_ONEDNN, CONV_POINTWISE, CONV_WINOGRAD };
+enum conv_way { CONV_ONEDNN, CONV_POINTWISE, CONV_WINOGRAD, CONV_DIRECT };
 
 struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     struct primitive forward, data, weights; /* weights: backward by weights */
@@ -99,10 +99,14 @@ void conv_own_forward(struct backend *b, struct backend_op *op, const struct op_
 int conv_own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                       struct error *err);
 
+/* conv_direct.c: the constant ones that oneDNN has only a matrix product or a reference loop for */
+size_t conv_direct_workspace_bytes(const struct backend *b, const struct op_desc *d);
+void conv_direct_forward(struct backend *b, const struct backend_op *op, const struct op_io *io,
+                         float *workspace);
+
 /* dense.c */
-enum conv_way dense_way_of(const struct backend *b, const struct op_desc *d);
 size_t dense_constant_bytes(const struct backend_op *op);
-int dense_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
+int dense_load(struct backend_op *op, const float *weights, struct error *err);
 int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct error *err);
 int dense_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                    struct error *err);

@@ -1,0 +1,121 @@
+/*
+ * tensor_batch_test.c: what a net makes of a picture depends on the picture alone: the same bits in any
+ * batch, at any place, with any number of threads, on each instruction set of the machine. Random subsets,
+ * orders and batch sizes of 64 pictures; the published nets, with fewer, where models/base has them.
+ */
+/* needs: tensor net base io */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "net/net.h"
+#include "tap.h"
+#include "tensor/engine.h"
+
+enum { MAX_PICTURES = 64, MAX_VALUES = 1 << 18 };
+
+static struct random dice;
+static struct error err;
+static uint8_t *pixels, *picked;
+static float *wanted, *got;
+
+struct case_of_net {
+    const char *path, *tap; /* tap: a frozen layer whose outputs a cache would keep */
+    int side, n_pictures, n_trials;
+};
+
+static int below(int n) { return (int)random_below(&dice, (uint64_t)n); }
+
+/* Values of `n` of the pictures, in the order given: the tapped layer's, then the probabilities. */
+static size_t values_of(const struct net *net, const struct case_of_net *c, const int *which, int n,
+                        int batch, int threads, float *out)
+{
+    struct engine_options o = ENGINE_DEFAULTS;
+    struct engine *e = NULL;
+    int outputs[2] = {net_find(net, c->tap), net->output};
+    size_t picture = (size_t)c->side * (size_t)c->side * 3, size[2], row = 0;
+    o.device = "cpu";
+    o.batch = batch;
+    o.threads = (unsigned)threads;
+    o.outputs = outputs;
+    o.n_outputs = 2;
+    if (!CHECK_SAY(!engine_open(&e, net, &o, &err), "an engine of batch %d: %s", batch, err.text)) return 0;
+    for (int k = 0; k < 2; k++)
+        row += size[k] = engine_output_size(e, k);
+    float *part = malloc((size_t)batch * row * sizeof *part);
+    for (int first = 0, some; part && first < n; first += some) {
+        some = n - first < batch ? n - first : batch;
+        for (int i = 0; i < some; i++)
+            memcpy(picked + (size_t)i * picture, pixels + (size_t)which[first + i] * picture, picture);
+        struct engine_batch in = {.n = some, .pixels = picked};
+        bool fine = !engine_forward(e, &in, &err);
+        for (size_t k = 0, at = 0; fine && k < 2; at += size[k++]) {
+            fine = !engine_output(e, (int)k, part, &err);
+            for (int i = 0; i < some; i++)
+                memcpy(out + (size_t)(first + i) * row + at, part + (size_t)i * size[k],
+                       size[k] * sizeof *out);
+        }
+        if (!fine) CHECK_SAY(false, "forward: %s", err.text);
+    }
+    free(part);
+    engine_close(e);
+    return row;
+}
+
+static void check(const struct case_of_net *c)
+{
+    struct net net = NET_EMPTY;
+    char path[1024];
+    const char *top = getenv("TOP");
+    int order[MAX_PICTURES];
+    snprintf(path, sizeof path, "%s/%s", top ? top : ".", c->path);
+    if (net_open(&net, path, &err) || net_infer_shapes(&net, 0, 0, &err)) {
+        tap_skip(c->path, err.text);
+        err = (struct error){0};
+        return;
+    }
+    for (int i = 0; i < c->n_pictures; i++)
+        order[i] = i;
+    size_t row = values_of(&net, c, order, c->n_pictures, 1, 1, wanted);
+    for (int trial = 0; trial < c->n_trials; trial++) {
+        int n = 1 + below(c->n_pictures), batch = 1 + below(below(2) ? 9 : c->n_pictures),
+            threads = 1 + below(3);
+        for (int i = 0; i < n; i++) {
+            int k = i + below(c->n_pictures - i), swap = order[i];
+            order[i] = order[k];
+            order[k] = swap;
+        }
+        int differ = 0;
+        if (values_of(&net, c, order, n, batch, threads, got) != row) continue;
+        for (int i = 0; i < n; i++)
+            differ +=
+                memcmp(got + (size_t)i * row, wanted + (size_t)order[i] * row, row * sizeof *got) ? 1 : 0;
+        CHECK_SAY(!differ, "%s: %d of the pictures, batch %d, %d threads: %d rows differ", c->path, n, batch,
+                  threads, differ);
+    }
+    net_release(&net);
+}
+
+int main(void)
+{
+    static const struct case_of_net cases[] = {
+        {"tests/fixtures/tiny-net/tfjs-float32", "cat", 16, 64, 40},
+        {"models/base/inception_v3", "flatten_1", 299, 11, 4},
+        {"models/base/mobilenet_v2", "flatten_1", 224, 11, 4},
+    };
+    dice = random_start(17, 1, 0);
+    pixels = malloc((size_t)MAX_PICTURES * 299 * 299 * 3);
+    picked = malloc((size_t)MAX_PICTURES * 299 * 299 * 3);
+    wanted = malloc((size_t)MAX_VALUES * sizeof *wanted);
+    got = malloc((size_t)MAX_VALUES * sizeof *got);
+    for (size_t i = 0; i < (size_t)MAX_PICTURES * 299 * 299 * 3; i++)
+        pixels[i] = (uint8_t)random_u64(&dice);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check(&cases[i]);
+    free(pixels);
+    free(picked);
+    free(wanted);
+    free(got);
+    return tap_done();
+}
