@@ -24,6 +24,7 @@ bool url_list_next(struct url_list_cursor *c, const char **entry, size_t *n_byte
         if (from == to || *from == '#') continue;
         const char *tab = memchr(from, '\t', (size_t)(to - from));
         if (tab) to = tab;
+        if (to - from > 2 && *from == '"' && to[-1] == '"') from++, to--; /* a spreadsheet's quotes */
         *entry = from;
         *n_bytes = (size_t)(to - from);
         return true;

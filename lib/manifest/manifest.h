@@ -47,6 +47,13 @@ int manifest_reader_open(struct manifest_reader *r, const char *path, const char
 int manifest_reader_open_memory(struct manifest_reader *r, const char *bytes, size_t n_bytes,
                                 const char *name, const char *const *required, struct error *err);
 /*
+ * The same for files that people edit (decisions, reports, truth, slices): what a spreadsheet saves is read,
+ * too. A byte order mark and CR LF are dropped, a field in quotes is taken out of them ("" is one quote),
+ * empty lines are skipped. bytes: the whole file in memory, with path as its name; NULL: path is opened.
+ */
+int manifest_reader_open_edited(struct manifest_reader *r, const char *path, const char *bytes,
+                                size_t n_bytes, const char *const *required, struct error *err);
+/*
  * 1: a row is in r->fields, borrowed until the next call; 0: the end; -1: err names file and row (wrong
  * number of fields, bad escape, NUL byte, a last line without LF is a torn row: EX_DATAERR).
  */

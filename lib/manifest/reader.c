@@ -19,6 +19,7 @@ struct manifest_input {
     char *buffer; /* n_bytes of data from `at` on, room for one NUL behind */
     size_t capacity, at, end;
     bool ended;
+    bool edited; /* by people: see manifest_reader_open_edited */
 };
 
 static int data_error(const struct manifest_reader *r, struct error *err, const char *what)
@@ -82,6 +83,51 @@ static size_t split(char *line, size_t n, const char **fields, size_t max)
     }
 }
 
+/*
+ * The same for lines of spreadsheets; 0 with *bad set when a field begins with a quote and does not end with
+ * one.
+ */
+static size_t split_quoted(char *line, size_t n, const char **fields, size_t max, size_t *bad)
+{
+    size_t count = 0;
+    *bad = 0;
+    for (char *end = line + n;;) {
+        if (count == max) return max + 1;
+        fields[count++] = line;
+        if (*line == '"') {
+            char *to = line;
+            for (line++; *line && (*line != '"' || line[1] == '"'); line++) {
+                *to++ = *line;
+                line += *line == '"';
+            }
+            if (*line != '"' || (line[1] && line[1] != '\t')) {
+                *bad = count;
+                return count;
+            }
+            *to = 0;
+            line++;
+        } else {
+            while (*line && *line != '\t')
+                line++;
+        }
+        if (line == end) return count;
+        *line++ = 0;
+    }
+}
+
+/* A row's line into r->fields or the header's into fields: their number, or -1. */
+static int64_t cut_fields(struct manifest_reader *r, char *line, size_t n, const char **fields, size_t max,
+                          struct error *err)
+{
+    size_t bad, count;
+    char what[64];
+    if (!r->input->edited) return (int64_t)split(line, n, fields, max);
+    count = split_quoted(line, n, fields, max, &bad);
+    if (!bad) return (int64_t)count;
+    snprintf(what, sizeof what, "field %zu: a quote that is not closed", bad);
+    return data_error(r, err, what);
+}
+
 /* 0, or -1 with err naming the row. NUL bytes would silently cut a field, so they are refused. */
 static int check_line(struct manifest_reader *r, char *line, size_t n, struct error *err)
 {
@@ -103,14 +149,29 @@ static int read_header(struct manifest_reader *r, const char *const *required, s
         return error_set(err, EX_DATAERR, "'%s' is empty: a manifest begins with a line of column names",
                          text_for_people(shown, sizeof shown, r->name));
     if (check_line(r, line, n, err)) return -1;
+    if (r->input->edited) {
+        size_t n_bom = n >= 3 && memcmp(line, bom, 3) == 0 ? 3 : 0;
+        line += n_bom;
+        n -= n_bom;
+        if (n > 0 && line[n - 1] == '\r') line[--n] = 0;
+        if (memchr(line, '\r', n))
+            return data_error(r, err, "lines end in CR alone; save the file with LF or CR LF");
+    }
     if (n >= 3 && memcmp(line, bom, 3) == 0)
         return data_error(r, err, "begins with a byte order mark; save the file as UTF-8 without one");
     if (n > 0 && line[n - 1] == '\r')
         return data_error(r, err, "lines end in CR LF; save the file with LF only");
     if (!(fields = mem_zalloc(MANIFEST_MAX_COLUMNS, sizeof *fields, err))) return -1;
-    size_t count = split(line, n, fields, MANIFEST_MAX_COLUMNS);
+    int64_t cut = cut_fields(r, line, n, fields, MANIFEST_MAX_COLUMNS, err);
+    size_t count = cut < 0 ? 0 : (size_t)cut;
+    if (cut < 0) goto fail;
     if (count > MANIFEST_MAX_COLUMNS) {
         data_error(r, err, "more than 4096 columns");
+        goto fail;
+    }
+    if (count == 1 && required && *required && fields[0][strcspn(fields[0], ",;")]) {
+        data_error(r, err,
+                   "fields are separated by commas or semicolons; save the file with tabs between them");
         goto fail;
     }
     if (!(r->schema.names = mem_zalloc(count, sizeof *r->schema.names, err)) ||
@@ -149,12 +210,13 @@ static int start(struct manifest_reader *r, const char *name, const char *const 
     return 0;
 }
 
-int manifest_reader_open(struct manifest_reader *r, const char *path, const char *const *required,
-                         struct error *err)
+static int open_path(struct manifest_reader *r, const char *path, bool edited, const char *const *required,
+                     struct error *err)
 {
     bool standard_input = !path || strcmp(path, "-") == 0;
     *r = MANIFEST_READER_EMPTY;
     if (!(r->input = mem_zalloc(1, sizeof *r->input, err))) return -1;
+    r->input->edited = edited;
     r->input->fd = standard_input ? STDIN_FILENO : io_open_read(path, err);
     if (r->input->fd < 0 || mem_grow(&r->input->buffer, &r->input->capacity, BLOCK_BYTES + 1, 1, err)) {
         manifest_reader_close(r);
@@ -163,13 +225,14 @@ int manifest_reader_open(struct manifest_reader *r, const char *path, const char
     return start(r, standard_input ? "standard input" : path, required, err);
 }
 
-int manifest_reader_open_memory(struct manifest_reader *r, const char *bytes, size_t n_bytes,
-                                const char *name, const char *const *required, struct error *err)
+static int open_memory(struct manifest_reader *r, const char *bytes, size_t n_bytes, const char *name,
+                       bool edited, const char *const *required, struct error *err)
 {
     *r = MANIFEST_READER_EMPTY;
     if (!(r->input = mem_zalloc(1, sizeof *r->input, err))) return -1;
     r->input->fd = -1;
     r->input->ended = true;
+    r->input->edited = edited;
     if (!(r->input->buffer = mem_alloc(n_bytes + 1, err))) {
         manifest_reader_close(r);
         return -1;
@@ -179,16 +242,40 @@ int manifest_reader_open_memory(struct manifest_reader *r, const char *bytes, si
     return start(r, name, required, err);
 }
 
+int manifest_reader_open(struct manifest_reader *r, const char *path, const char *const *required,
+                         struct error *err)
+{
+    return open_path(r, path, false, required, err);
+}
+
+int manifest_reader_open_memory(struct manifest_reader *r, const char *bytes, size_t n_bytes,
+                                const char *name, const char *const *required, struct error *err)
+{
+    return open_memory(r, bytes, n_bytes, name, false, required, err);
+}
+
+int manifest_reader_open_edited(struct manifest_reader *r, const char *path, const char *bytes,
+                                size_t n_bytes, const char *const *required, struct error *err)
+{
+    return bytes ? open_memory(r, bytes, n_bytes, path, true, required, err)
+                 : open_path(r, path, true, required, err);
+}
+
 int manifest_reader_next(struct manifest_reader *r, struct error *err)
 {
     char *line, what[96];
     size_t n;
-    r->row++;
-    int got = next_line(r, &line, &n, err);
-    if (got <= 0) return got;
+    do {
+        r->row++;
+        int got = next_line(r, &line, &n, err);
+        if (got <= 0) return got;
+        if (r->input->edited && n > 0 && line[n - 1] == '\r') line[--n] = 0;
+    } while (r->input->edited && n == 0 && r->schema.n > 1);
     if (check_line(r, line, n, err)) return -1;
     bool escaped = memchr(line, '\\', n) != NULL;
-    size_t count = split(line, n, r->fields, r->schema.n);
+    int64_t cut = cut_fields(r, line, n, r->fields, r->schema.n, err);
+    size_t count = (size_t)cut;
+    if (cut < 0) return -1;
     if (count != r->schema.n) {
         if (count > r->schema.n)
             snprintf(what, sizeof what, "more than the header's %zu fields", r->schema.n);

@@ -46,7 +46,7 @@ int predictions_add_slices(struct predictions *p, const char *path, size_t *n_un
     char shown[256];
     int rc = -1, got, id, slice;
     *n_unknown = 0;
-    if (manifest_reader_open(&r, path, required, err)) return -1;
+    if (manifest_reader_open_edited(&r, path, NULL, 0, required, err)) return -1;
     slice = manifest_column(&r.schema, "slice");
     if ((id = id_column_find(&r, true, err)) < 0) goto out;
     if (strcmp(r.schema.names[id], "path") == 0) {

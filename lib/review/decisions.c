@@ -22,6 +22,14 @@ static int row_error(const struct manifest_reader *r, struct error *err, const c
                      text_for_people(about, sizeof about, subject));
 }
 
+/* 1.2E+31: what spreadsheets make of a hash of digits and one e. */
+static bool is_rounded(const char *id)
+{
+    size_t n = strspn(id, "0123456789.,");
+    return n > 0 && (id[n] == 'E' || id[n] == 'e') && id[n + 1] == '+' && id[n + 2] &&
+           !id[n + 2 + strspn(id + n + 2, "0123456789")];
+}
+
 static int read_all(struct decisions *d, struct manifest_reader *r, struct error *err)
 {
     int id = manifest_column(&r->schema, "id"), decision = manifest_column(&r->schema, "decision"),
@@ -39,6 +47,10 @@ static int read_all(struct decisions *d, struct manifest_reader *r, struct error
             return row_error(r, err, "a decision is keep, relabel, drop or unsure, not", r->fields[decision]);
         if (!r->fields[id][0])
             return row_error(r, err, "the id is empty in a row with the decision", r->fields[decision]);
+        if (is_rounded(r->fields[id]))
+            return row_error(r, err,
+                             "a spreadsheet has turned the id into a number (format the column as text):",
+                             r->fields[id]);
         if (kind == DECISION_RELABEL && !class[0])
             return row_error(r, err, "no label is given for the relabel of", r->fields[id]);
         x.kind = (enum decision_kind)kind;
@@ -64,7 +76,7 @@ int decisions_read(struct decisions *d, const char *path, struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int rc;
-    if (manifest_reader_open(&r, path, required_columns, err)) return -1;
+    if (manifest_reader_open_edited(&r, path, NULL, 0, required_columns, err)) return -1;
     rc = read_all(d, &r, err);
     manifest_reader_close(&r);
     return rc;
@@ -74,7 +86,7 @@ int decisions_read_memory(struct decisions *d, const char *bytes, size_t n_bytes
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int rc;
-    if (manifest_reader_open_memory(&r, bytes, n_bytes, "memory", required_columns, err)) return -1;
+    if (manifest_reader_open_edited(&r, "memory", bytes, n_bytes, required_columns, err)) return -1;
     rc = read_all(d, &r, err);
     manifest_reader_close(&r);
     return rc;

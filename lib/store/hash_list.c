@@ -97,6 +97,7 @@ int hash_list_add_bytes(struct hash_list *l, const char *bytes, size_t n_bytes, 
             continue;
         }
         if (*from == '#') continue;
+        if (word - from > 2 && *from == '"' && word[-1] == '"') from++, word--; /* a spreadsheet's quotes */
         int rc = hash_list_add_text(l, from, (size_t)(word - from), err);
         if (rc < 0) return -1;
         if (rc == 0)

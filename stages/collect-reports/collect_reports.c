@@ -113,7 +113,7 @@ static int pass(struct reports *r, const char *bytes, size_t n_bytes, const char
 {
     struct manifest_reader in = MANIFEST_READER_EMPTY;
     int columns[7], got, rc = 0;
-    if (manifest_reader_open_memory(&in, bytes, n_bytes, name, NULL, why)) return bad_or_broken(why, err);
+    if (manifest_reader_open_edited(&in, name, bytes, n_bytes, NULL, why)) return bad_or_broken(why, err);
     static const char *const names[] = {"id",   "pdq",           "pdq_quality", "model_id",
                                         "pred", "claimed_label", "slice"};
     for (int i = 0; i < 7; i++)

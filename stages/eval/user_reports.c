@@ -16,7 +16,7 @@ int user_reports_read(struct user_reports *out, const char *path, const struct p
     static const char *const required[] = {"id", "label_claimed", NULL};
     struct manifest_reader in = MANIFEST_READER_EMPTY;
     int rc = -1, got, id, claimed, slices, before, now, n;
-    if (manifest_reader_open(&in, path, required, err)) return -1;
+    if (manifest_reader_open_edited(&in, path, NULL, 0, required, err)) return -1;
     id = manifest_column(&in.schema, "id");
     claimed = manifest_column(&in.schema, "label_claimed");
     slices = manifest_column(&in.schema, "slices");

@@ -114,7 +114,7 @@ static int read_reports(struct mine_inputs *f, const char *path, const struct pr
     static const char *const required[] = {"label_claimed", NULL};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int rc = -1, got, id, claimed;
-    if (manifest_reader_open(&r, path, required, err)) return -1;
+    if (manifest_reader_open_edited(&r, path, NULL, 0, required, err)) return -1;
     claimed = manifest_column(&r.schema, "label_claimed");
     if ((id = id_column_find(&r, false, err)) < 0 || !(f->reported = mem_zalloc(p->n_rows, 1, err))) goto out;
     while ((got = manifest_reader_next(&r, err)) > 0) {

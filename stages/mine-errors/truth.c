@@ -46,7 +46,7 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
     int rc = -1, got, id, label, kind;
     size_t n_found = 0;
     char shown[256], about[64];
-    if (manifest_reader_open(&r, path, required, err)) return -1;
+    if (manifest_reader_open_edited(&r, path, NULL, 0, required, err)) return -1;
     id = manifest_column(&r.schema, "id");
     label = manifest_column(&r.schema, "label_true");
     kind = manifest_column(&r.schema, "kind");

@@ -115,7 +115,7 @@ static void test_loopback(void)
 
 static void test_list(void)
 {
-    static const char bytes[] = "\xef\xbb\xbfhttp://a/1\r\n\n  # remark\n\thttp://a/2  \nhttp://a/3\tcat";
+    static const char bytes[] = "\xef\xbb\xbfhttp://a/1\r\n\n  # remark\n\t\"http://a/2\"  \nhttp://a/3\tcat";
     static const char *const wanted[] = {"http://a/1", "http://a/2", "http://a/3"};
     struct url_list_cursor c;
     const char *entry;

@@ -45,6 +45,47 @@ static void test_bad_input(void)
     }
 }
 
+/* What people's spreadsheets save, where such files are expected. */
+static void test_edited(void)
+{
+    static const struct {
+        const char *bytes, *fields; /* the rows' fields, each with '|' after it, or what the message holds */
+        bool good;
+    } cases[] = {
+        {"\xEF\xBB\xBFid\tlabel\r\n1\tdog\r\n", "1|dog|", true},
+        {"\"id\"\t\"label\"\n\"1\"\t\"hot dog\"\n", "1|hot dog|", true},
+        {"\xEF\xBB\xBF\"id\"\t\"label\"\r\n\"1\"\t\"say \"\"hi\"\"\"\r\n", "1|say \"hi\"|", true},
+        {"id\tlabel\n1\t\"a\tb\"\n", "1|a\tb|", true},
+        {"id\tlabel\n1\t\"\"\n2\tx\"y\n", "1||2|x\"y|", true},
+        {"id\tlabel\n\n1\ta\r\n\r\n", "1|a|", true},
+        {"id\tlabel\n1\ta\\tb\n", "1|a\tb|", true},
+        {"id\tlabel\n1\t\"a\n", "row 1: field 2: a quote that is not closed", false},
+        {"id\tlabel\n1\t\"a\"b\n", "row 1: field 2: a quote", false},
+        {"id\t\"label\n1\ta\n", "header: field 2: a quote", false},
+        {"id\tlabel\r\n1\r\n", "row 1: 1 fields where the header has 2", false},
+        {"id\tlabel\r\n1\ta\tb\r\n", "row 1: more than the header's 2", false},
+        {"id\tlabel\r\n1\ta", "torn row", false},
+        {"id\tlabel\r1\ta\r2\tb\n", "CR alone", false},
+        {"id,label\r\n1,a\r\n", "commas or semicolons", false},
+        {"id;label\n1;a\n", "commas or semicolons", false},
+    };
+    static const char *const required[] = {"id", NULL};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct manifest_reader r;
+        struct error err = {0};
+        char got[128] = "";
+        int rc =
+            manifest_reader_open_edited(&r, "x.tsv", cases[i].bytes, strlen(cases[i].bytes), required, &err);
+        while (rc >= 0 && (rc = manifest_reader_next(&r, &err)) > 0)
+            for (size_t k = 0; k < r.schema.n; k++)
+                snprintf(got + strlen(got), sizeof got - strlen(got), "%s|", r.fields[k]);
+        CHECK_SAY(cases[i].good ? rc == 0 && strcmp(got, cases[i].fields) == 0
+                                : rc == -1 && err.code == EX_DATAERR && strstr(err.text, cases[i].fields),
+                  "case %zu: %s%s", i, got, err.text);
+        manifest_reader_close(&r);
+    }
+}
+
 /* Whatever is written is read back, and a kept row's unknown columns stay in place. */
 static void test_round_trip(void)
 {
@@ -214,6 +255,7 @@ static void test_keep_rules(void)
 int main(void)
 {
     test_bad_input();
+    test_edited();
     test_round_trip();
     test_long_rows();
     test_escape_cut();

@@ -438,7 +438,7 @@ static void test_hash_list(void)
     xxh128_of(&h, "abc", 3);
     static const char good[] =
         "\xef\xbb\xbf# remark\r\n\r\n900150983CD24FB0D6963F7D28E17F72, from somewhere\r\n"
-        "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709\n"
+        "\"sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709\"\r\n"
         "pdq:f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22\n";
     CHECK(hash_list_add_bytes(&l, good, sizeof good - 1, "list", &err) == 0);
     CHECK(l.n[HASH_MD5] == 1 && l.n[HASH_XXH128] == 1 && l.n[HASH_SHA1] == 1 && l.n_pdq == 1);
