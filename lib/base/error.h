@@ -1,8 +1,8 @@
 /*
- * error.h: how the library says what went wrong.
+ * error.h: how the library reports errors.
  * A function that can fail returns 0 or -1 and, at -1, fills the caller's struct error with an exit code
- * (sysexits) and one sentence: what failed before why, the subject in quotes. Whoever knows more puts a
- * prefix in front on the way up; only main speaks. The library neither prints nor exits.
+ * (sysexits) and one sentence: what failed before why, the subject in quotes. A caller that knows more
+ * adds a prefix; only main prints. The library neither prints nor exits.
  */
 #ifndef WINNOW_BASE_ERROR_H
 #define WINNOW_BASE_ERROR_H
@@ -12,33 +12,33 @@
 #include <sysexits.h>
 
 /* Exit codes beyond sysexits; docs/formats.md lists all. */
-#define EX_VERDICT_NO 1 /* ran to the end and the verdict is no (gate missed, too many rejects) */
+#define EX_VERDICT_NO 1 /* the run is complete, its verdict is no (gate missed, too many rejects) */
 #define EX_NODEVICE EX_UNAVAILABLE
 
 #define ERROR_TEXT_BYTES 1024
 
 struct error {
     int code;        /* an exit code; 0 while nothing went wrong */
-    int saved_errno; /* errno behind it, or 0 */
+    int saved_errno; /* the errno that caused it, or 0 */
     char text[ERROR_TEXT_BYTES];
 };
 
-/* Sets the code and the sentence (printf form). A text too long is cut. Always returns -1. */
+/* Sets the code and the sentence (printf form). A text that is too long is cut. Always returns -1. */
 int error_set(struct error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int error_vset(struct error *err, int code, const char *format, va_list args);
 
 /*
- * The same with ": <strerror(errno)>" behind it. The code given is kept, except that ENOMEM becomes EX_OSERR
+ * The same, followed by ": <strerror(errno)>". The given code is kept, except that ENOMEM becomes EX_OSERR
  * and ENOSPC, EDQUOT, EFBIG and EIO become EX_IOERR. Always returns -1.
  */
 int error_errno(struct error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Puts "prefix: " in front of the sentence that is there. Always returns -1. */
+/* Puts "prefix: " before the sentence. Always returns -1. */
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Whether this errno says that the machine is sick (EIO, ESTALE, too few descriptors, no memory) rather than
- * something about the one file: the run then ends, instead of rejecting all that follows.
+ * Whether this errno means that the machine is in trouble (EIO, ESTALE, too few descriptors, no memory)
+ * rather than something about the one file: the run then ends, instead of rejecting all that follows.
  */
 bool errno_of_machine(int number);
 

@@ -8,7 +8,7 @@
  *     for (struct hash_walk w = hash_walk(&index, hash); hash_walk_next(&index, &w, &i);)
  *         if (!strcmp(things[i].name, name)) return i;
  *
- * Any number of threads may walk while nobody adds.
+ * Any number of threads may walk while none adds.
  */
 #ifndef WINNOW_BASE_HASH_INDEX_H
 #define WINNOW_BASE_HASH_INDEX_H
@@ -34,7 +34,7 @@ struct hash_index {
 int hash_index_reserve(struct hash_index *t, size_t n, struct error *err);
 
 /*
- * Stores number under hash, beside those already there: whoever wants it once looks first. 0, or -1 and
+ * Stores number under hash, beside those already there: a caller that wants it once looks first. 0, or -1 and
  * nothing changed: no memory (EX_OSERR), or a number that 32 bits do not hold (EX_DATAERR).
  */
 int hash_index_add(struct hash_index *t, uint64_t hash, size_t number, struct error *err);

@@ -63,7 +63,7 @@ bool parse_number(const char *s, double *out)
     return end && !*end;
 }
 
-/* A number from a stranger's field may hold anything: show it as people can read it, and not all of it. */
+/* The text of an untrusted field may hold anything: show a readable part of it. */
 static int bad_number(struct error *err, const char *what, const char *s, const char *wanted)
 {
     char shown[80];

@@ -67,7 +67,7 @@ void hex_encode(char *out, const void *bytes, size_t n_bytes)
     *out = 0;
 }
 
-/* Value + 1 of a digit, 0 for what is none. A table: the digits of hashes are noise, and branches on noise
+/* Value + 1 of a digit, 0 for any other byte. A table: the digits of hashes are noise, and branches on noise
  * cost most of the time. */
 static const uint8_t hex_value[256] = {
     ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
@@ -80,7 +80,7 @@ int hex_decode(void *out, size_t n_bytes, const char *hex)
     uint8_t *p = out;
     for (size_t i = 0; i < n_bytes; i++) {
         unsigned high = hex_value[(unsigned char)hex[2 * i]];
-        unsigned low = high ? hex_value[(unsigned char)hex[2 * i + 1]] : 0; /* not behind the end */
+        unsigned low = high ? hex_value[(unsigned char)hex[2 * i + 1]] : 0; /* not past the end */
         if (!low) return -1;
         p[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }

@@ -195,7 +195,7 @@ static int mistake(const struct option_table *t, const char *text)
     return EX_USAGE;
 }
 
-/* No memory is no mistake of whoever typed the command. */
+/* Running out of memory is not a mistake of the user. */
 static int failed(const struct option_table *t, const struct error *err)
 {
     if (err->code != EX_OSERR) return mistake(t, err->text);
@@ -258,7 +258,7 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
     struct option *longs = mem_zalloc((size_t)n_rows + 4, sizeof *longs, &err);
     if (!longs) return failed(table, &err);
     int n = 0;
-    *l++ = ':'; /* a missing argument is told from an unknown option */
+    *l++ = ':'; /* getopt then tells a missing argument from an unknown option */
     for (int i = 0; i < n_rows; i++) {
         const struct option_row *r = &table->rows[i];
         if (r->type == OPTION_HEADING) continue;

@@ -99,7 +99,7 @@ struct common_options {
            "write the manifest here, whole or not at all (default: stdout)")
 #define COMMON_ROW_REJECTS(S, M)                                                                             \
     OPTION(S, STRING, 0, "rejects", M.rejects, "FILE",                                                       \
-           "rows that leave, with reject_stage, reject_reason, reject_detail"),                              \
+           "write rejected rows here, with reject_stage, reject_reason, reject_detail"),                     \
         OPTION(S, STRING, 0, "max-rejects", M.max_rejects, "N|N%",                                           \
                "exit 1 when more rows than this are rejected")
 #define COMMON_ROW_ROOT(S, M)                                                                                \
@@ -125,7 +125,7 @@ struct operands {
     int n;
 }; /* borrowed from argv */
 
-/* OPTIONS_RUN, or the exit code: 0 after --help and --version (stdout), EX_USAGE after a mistake (said on
+/* OPTIONS_RUN, or the exit code: 0 after --help and --version (stdout), EX_USAGE after a mistake (message on
  * stderr). */
 int options_parse(const struct option_table *table, void *fields, int argc, char **argv,
                   struct operands *operands);

@@ -1,5 +1,5 @@
 /*
- * stage.h: how a program begins, shows that it lives, and ends. One voice for the family.
+ * stage.h: how a program begins, shows progress, and ends, the same in every stage.
  */
 #ifndef WINNOW_CLI_STAGE_H
 #define WINNOW_CLI_STAGE_H
@@ -14,13 +14,13 @@ struct stage_counts {
     uint64_t n_read, n_kept, n_rejected;
 };
 
-/* Name for messages, C locale, signals (short stage), descriptors 0..2 made sure of. First line of every
+/* Name for messages, C locale, signals (short stage), descriptors 0..2 open. First line of every
  * main. */
 void stage_begin(const char *name);
 const char *stage_name(void);
 
 /*
- * Says what went wrong (rc < 0: "name: text", exit code err->code), or the counts when verbose, checks
+ * Prints the error (rc < 0: "name: text", exit code err->code), or the counts when verbose, checks
  * --max-rejects. Returns the exit code for main. counts may be NULL. common may be NULL.
  */
 int stage_end(int rc, const struct error *err, const struct stage_counts *counts,
@@ -35,7 +35,7 @@ void stage_note(const struct common_options *common, const char *format, ...)
 
 /*
  * The progress line: drawn on stderr at most ten times a second when stderr is a terminal and not quiet, or
- * every 10 s as plain lines with --progress. total 0: unknown. extra is a short text behind the rate ("loss
+ * every 10 s as plain lines with --progress. total 0: unknown. extra is a short text after the rate ("loss
  * 0.41"), or NULL.
  */
 struct progress {

@@ -21,10 +21,12 @@
 #define WORDS 16
 #define VALUES 65536
 #define CHUNK 1024 /* positions a worker takes at a time */
-/* Of pairs 63 bits apart one in 20,000 has more than this in half of its bits, of strangers 13 in 10,000 have
- * less. */
+/*
+ * Of pairs 63 bits apart one in 20,000 has more than this in half of its bits, of unrelated pairs 13 in
+ * 10,000 have less.
+ */
 #define FILTER_BITS 47
-#define OVERREAD 8 /* elements the kernels may read behind a run */
+#define OVERREAD 8 /* elements the kernels may read past a run */
 #define MOST_WORKERS 256
 
 struct worker_pairs {
@@ -78,7 +80,7 @@ static inline unsigned word_of(const struct pdq_hash *h, int word)
 }
 
 /*
- * Sorting by this step's word, stably: the first part stays in front of the rest within each bucket. Each
+ * Sorting by this step's word, stably: the first part stays before the rest within each bucket. Each
  * worker looks at every hash and deals out those of its own range of values, so no two write to the same
  * bucket.
  */
@@ -113,7 +115,7 @@ static void sort_work(void *context, unsigned worker)
             j->index[at] = (uint32_t)i;
             j->value[at] = (uint16_t)v;
         }
-        /* Each `rest` now points behind its bucket; it becomes the border between the parts. */
+        /* Each `rest` now points past its bucket; it becomes the border between the parts. */
         for (unsigned v = low; v < high && j->n_first < j->n; v++) {
             uint32_t at = j->start[v], end = j->rest[v];
             while (j->n_first && at < end && j->index[at] < j->n_first)
@@ -151,9 +153,8 @@ static int too_many(size_t n_found, struct error *err)
     return n_found <= NEAR_MAX_PAIRS
                ? 0
                : error_set(err, EX_DATAERR,
-                           "more than %u near pairs: some picture is there in many thousand variants, or the "
-                           "distance is too "
-                           "large (let the worst of them leave in a run with a smaller one first)",
+                           "more than %u near pairs: a picture has many thousand variants, or the distance "
+                           "is too large (take the nearest ones out first, in a run with a smaller distance)",
                            NEAR_MAX_PAIRS);
 }
 

@@ -40,8 +40,8 @@ struct near_progress {
 #define NEAR_EXACT (-1)
 
 /*
- * A picture that is there in 16,000 variants makes 128 million pairs, 1.6 GB of them. More is an error that
- * says so and not a machine without memory; 10 million pictures of a usual set make a few million.
+ * A picture that occurs in 16,000 variants makes 128 million pairs, 1.6 GB of them. More is an error, not a
+ * machine without memory; 10 million pictures of a usual set make a few million.
  */
 #define NEAR_MAX_PAIRS (128u << 20)
 

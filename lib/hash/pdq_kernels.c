@@ -72,12 +72,10 @@ INLINE void transpose_out_body(float *rows, size_t stride, const float *block, s
 }
 
 /*
- * The box filter's schedule, once for all passes. With h = (w + 2) / 2: input x is added; from x = w on the
- * input at x
- * - w is then subtracted; from x = h - 1 on there is an output at x - (h - 1), divided by the number of
- *   samples in the
- * window. After the last input h - 1 outputs follow, each after one more subtraction. There are n outputs for
- * n inputs (w <= n).
+ * The box filter's schedule, once for all passes. With h = (w + 2) / 2: input x is added; from x = w on
+ * the input at x - w is then subtracted; from x = h - 1 on there is an output at x - (h - 1), divided by
+ * the number of samples in the window. After the last input h - 1 outputs follow, each after one more
+ * subtraction. There are n outputs for n inputs (w <= n).
  *
  * A division by a power of two is a multiplication by its reciprocal, to the bit; it is worth the branch
  * because windows of 4 and 8 are what 512 and 1024 pixels give.

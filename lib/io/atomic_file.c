@@ -1,11 +1,10 @@
 /*
- * atomic_file.c: the old file or the whole new one, and nothing left behind.
- * The temporary is made in the destination's folder (a rename must not cross file systems) by O_TMPFILE: it
- * has no name, so nobody has to clean up after a kill. At commit it is linked beside the destination as
- * .NAME.00000000.tmp and renamed over it; a kill just between the two leaves that name, which the next writer
- * of the destination removes. Where O_TMPFILE or /proc is missing it is a named sibling .NAME.XXXXXXXX.tmp
- * from the start, which a kill leaves. The signal handler unlinks it
- * there (signals.h).
+ * atomic_file.c: the old file or the whole new one, and no leftovers. The temporary is made in the
+ * destination's folder (a rename must not cross file systems) by O_TMPFILE: it has no name, so a kill
+ * leaves nothing to clean up. At commit it is linked beside the destination as .NAME.00000000.tmp and
+ * renamed over it; a kill just between the two leaves that name, which the next writer of the destination
+ * removes. Where O_TMPFILE or /proc is missing it is a named sibling .NAME.XXXXXXXX.tmp from the start,
+ * which a kill leaves. The signal handler unlinks it there (signals.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -122,7 +121,7 @@ static int open_temporary(struct atomic_file *f, struct error *err)
 
 /*
  * Is that name what a kill left? Then it is removed. A writer holds a lock on its file before it gives it a
- * name, and the name is removed under that lock alone: one that is free belongs to nobody alive.
+ * name, and the name is removed under that lock alone: a name whose lock is free belongs to a dead writer.
  */
 static bool remove_left_over(const char *name)
 {

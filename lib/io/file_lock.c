@@ -29,8 +29,10 @@ int file_lock_take(struct file_lock *l, const char *path, struct error *err)
         close(fd);
         return -1;
     }
-    /* The number is a courtesy to whoever is refused: the lock itself is the descriptor, so the dead hold
-     * nothing. */
+    /*
+     * The number is for the message of a process that is refused. The descriptor is the lock, so the dead
+     * hold nothing.
+     */
     int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)n, 0) != n) {
         error_errno(err, EX_IOERR, "cannot write lock '%s'", shown);

@@ -43,7 +43,7 @@ bool io_exists(const char *path);
 
 /*
  * readdir without "." and "..". NULL: *rc is 0 at the end of the folder, -1 with err set when it could not be
- * read on; who looks for something must not take that for the end. name: for the message.
+ * read on; a caller must not take that for the end. name: for the message.
  */
 struct dirent *io_next_entry(DIR *d, const char *name, int *rc, struct error *err);
 
@@ -53,8 +53,8 @@ void io_remove_tree(const char *path);
 
 /*
  * What takes long to make is made in PLACE.new-PID (or .PLACE.new-PID) and renamed. io_is_leftover: whether a
- * name says that it was begun by a process that is no more. io_sweep_leftovers removes such beside `place`,
- * which has no '/' at its end.
+ * name is of that form and its process is dead. io_sweep_leftovers removes such names beside `place`, which
+ * must not end in '/'.
  */
 bool io_is_leftover(const char *name);
 void io_sweep_leftovers(const char *place);

@@ -68,7 +68,7 @@ static void catch_signals(bool note)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     owner = getpid();
-    /* over `ulimit -f` a write then fails with EFBIG, which is said like a full disk */
+    /* over `ulimit -f` a write then fails with EFBIG, which is reported like a full disk */
     signal(SIGXFSZ, SIG_IGN);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         struct sigaction a = {.sa_handler = unlink_and_die, .sa_flags = SA_RESTART}, old;

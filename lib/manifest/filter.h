@@ -1,7 +1,7 @@
 /*
- * filter.h: the three files of a stage that is a filter: the manifest read, the rows kept, the rows rejected.
- * Each row leaves by one door. Opened in one call; committed rejects first, so that the file that make waits
- * for comes last.
+ * filter.h: the three files of a stage that is a filter: the manifest read, the rows kept, the rows
+ * rejected. Each row goes to one of the two. Opened in one call; committed rejects first, so that the file
+ * that make waits for comes last.
  */
 #ifndef WINNOW_MANIFEST_FILTER_H
 #define WINNOW_MANIFEST_FILTER_H

@@ -2,8 +2,8 @@
  * manifest.h: the TSV manifest that every stage reads and writes; docs/formats.md has all columns.
  * One header line of names, then one row a picture; UTF-8, LF. \t \n \r \\ are the only escapes; a backslash
  * before anything else is a malformed row. Columns are found by name, unknown ones pass through in place, new
- * ones go on the right. Fields are unescaped when read and escaped when written. Every row leaves by one
- * door: kept or rejected.
+ * ones go on the right. Fields are unescaped when read and escaped when written. Every row is either
+ * kept or rejected.
  */
 #ifndef WINNOW_MANIFEST_MANIFEST_H
 #define WINNOW_MANIFEST_MANIFEST_H
@@ -16,14 +16,14 @@
 #include "base/mem.h"
 #include "io/io.h"
 
-/* Limits on strangers' manifests: a row longer than this is an attack or a binary file. */
+/* Limits on untrusted manifests: a longer row is an attack or a binary file. */
 #define MANIFEST_MAX_ROW_BYTES (16u << 20)
 #define MANIFEST_MAX_COLUMNS 4096
 
 struct manifest_schema {
     char **names;
     size_t n;
-}; /* owned by whoever holds the reader or writer */
+}; /* owned by the reader, writer or table that holds it */
 
 /* --- reading --- */
 

@@ -16,7 +16,7 @@
 
 struct manifest_input {
     int fd;       /* -1: memory */
-    char *buffer; /* n_bytes of data from `at` on, room for one NUL behind */
+    char *buffer; /* n_bytes of data from `at` on, and room for one NUL */
     size_t capacity, at, end;
     bool ended;
     bool edited; /* by people: see manifest_reader_open_edited */
@@ -32,7 +32,7 @@ static int data_error(const struct manifest_reader *r, struct error *err, const 
                      (unsigned long long)r->row, what);
 }
 
-/* The next line without its LF: 1 (in *line, *n, NUL behind), 0 at the end, -1. */
+/* The next line without its LF: 1 (in *line, *n, NUL-terminated), 0 at the end, -1. */
 static int next_line(struct manifest_reader *r, char **line, size_t *n, struct error *err)
 {
     struct manifest_input *in = r->input;

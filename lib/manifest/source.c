@@ -22,7 +22,7 @@ int manifest_spool(int from, const char *name, struct error *err)
             return error_set(err, EX_CANTCREAT, "TMPDIR is too long");
         if ((fd = mkostemp(path, O_CLOEXEC)) < 0)
             return error_errno(err, EX_CANTCREAT,
-                               "cannot keep what comes by a pipe in '%s' (TMPDIR says where)",
+                               "cannot copy the piped input to '%s' (TMPDIR names another folder)",
                                text_for_people(shown, sizeof shown, folder));
         unlink(path);
     }
@@ -31,7 +31,7 @@ int manifest_spool(int from, const char *name, struct error *err)
         ssize_t n = io_read_some(from, buffer, COPY_BYTES, name, err);
         if (n < 0) goto fail;
         if (n == 0) break;
-        if (io_write_full(fd, buffer, (size_t)n, "temporary copy of what came by a pipe", err)) goto fail;
+        if (io_write_full(fd, buffer, (size_t)n, "temporary copy of the piped input", err)) goto fail;
     }
     free(buffer);
     return fd;
@@ -56,7 +56,7 @@ int manifest_source_open(struct manifest_source *s, const char *path, struct err
         error_errno(err, EX_NOINPUT, "cannot read '%s'", s->name);
         goto fail;
     }
-    /* `< file` can be read again, unless someone has read a part of it already. */
+    /* `< file` can be read again, unless a part of it was read already. */
     bool again = S_ISREG(s->seen.st_mode) && (!standard_input || lseek(s->fd, 0, SEEK_CUR) == 0);
     if (!again) {
         int copy = manifest_spool(s->fd, s->name, err);
