@@ -43,6 +43,9 @@ for stage in stages/*/module.mk; do
     ok $? "$name.1 names no option that does not exist${extra:+: $extra}"
     grep -qE "^\.SH (SYNOPSIS|OPTIONS)" "$page" && grep -q '^\.SH NAME' "$page" && grep -q '^\.SH EXIT' "$page"
     ok $? "$name.1 has NAME, SYNOPSIS and EXIT STATUS"
+    summary=$("$program" --help | sed -n '/^$/{n;p;q;}')
+    [ "$(grep -A1 '^\.SH NAME' "$TMPDIR/page" | tail -1 | sed "s/\\\\(aq/'/g")" = "winnow-$name - $summary" ]
+    ok $? "$name.1 has the summary of --help: $summary"
 done
 listed=$("$BIN/winnow" --help | awk '/^  [a-z]/ { print $1 }' | sort | tr '\n' ' ')
 want=$(echo run $(printf '%s\n' stages/*/module.mk | cut -d/ -f2 | grep -vx demo-corpus) | tr ' ' '\n' | sort | tr '\n' ' ')
@@ -66,9 +69,9 @@ different=$(diff "$TMPDIR/reasons" "$TMPDIR/listed" | grep '^[<>]' | tr '\n' ' '
 [ "$(wc -l <"$TMPDIR/reasons")" -gt 60 ] && [ -z "$different" ]
 ok $? "winnow-formats.5 lists the reject reasons of the sources (<), and no other (>)${different:+: $different}"
 for p in "$BIN"/*; do case $p in *.so | */winnow) ;; *) "$p" --help-table | cut -f1 ;; esac; done | sort -u >"$TMPDIR/options"
-unknown=$(sed 's/\\-/-/g' docs/man/winnow*.[15] README.md docs/*.md | grep -oE '(^|[ `(])--[a-z][a-z0-9-]+' | grep -oE -- '--.*' | sort -u | comm -23 - "$TMPDIR/options" | grep -vxE -- '--(tsv|seeds)' | tr '\n' ' ')
+unknown=$(sed 's/\\-/-/g' docs/man/winnow*.[15] README.md docs/*.md | grep -oE '(^|[ `(])--[a-z][a-z0-9-]+' | grep -oE -- '--.*' | sort -u | comm -23 - "$TMPDIR/options" | grep -vxE -- '--(tsv|seeds|cuda)' | tr '\n' ' ')
 [ -z "$unknown" ]
-ok $? "the pages name no option that no program has${unknown:+: $unknown}"       # --tsv is mlr's, --seeds twin_head.py's
+ok $? "the pages name no option that no program has${unknown:+: $unknown}"       # mlr's, twin_head.py's, bootstrap's
 
 # make help: what it names is a target, and a target it leaves out is an inner one.
 makefiles='Makefile install.mk pipelines/targets.mk tests/*/*.mk'
