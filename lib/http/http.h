@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "http/http_address.h"
 #include "http/http_header.h"
 
@@ -79,6 +80,7 @@ struct http_transfer {
     /* The request: set by the caller before http_start, borrowed until done. */
     const char *url;                               /* canonical */
     const char *if_none_match, *if_modified_since; /* NULL for none */
+    const char *cookies;                           /* http_cookie.h; NULL for none */
     uint64_t body_limit;                           /* 0: limits.body_bytes */
     bool cut_at_limit; /* a longer body is cut there (HTTP_FAILED_TOO_LARGE), even an announced one */
     void *token;       /* the caller's, as are the next two, 0 at first */
@@ -91,13 +93,14 @@ struct http_transfer {
     struct http_headers headers;
     const char *if_range; /* what http_set_prefix was given */
     uint64_t whole_bytes;
-    bool wanted;        /* what accept said; false also when no body came */
-    bool decided;       /* accept was called */
-    bool ranged;        /* asked with a Range */
-    bool resumed;       /* the server took it: body is the old part and the rest */
-    bool length_known;  /* by Content-Length, chunks or frames: a cut would have been noticed */
-    char *redirect_url; /* absolute target of a 3xx with Location, or NULL */
-    uint8_t *body;      /* owned by the transfer, unless taken */
+    bool wanted;             /* what accept said; false also when no body came */
+    bool decided;            /* accept was called */
+    bool ranged;             /* asked with a Range */
+    bool resumed;            /* the server took it: body is the old part and the rest */
+    bool length_known;       /* by Content-Length, chunks or frames: a cut would have been noticed */
+    struct text set_cookies; /* of this answer, http_cookie.h; owned by the transfer */
+    char *redirect_url;      /* absolute target of a 3xx with Location, or NULL */
+    uint8_t *body;           /* owned by the transfer, unless taken */
     size_t n_body;
     double seconds;
     bool connected;   /* it made a connection, or tried to, instead of using one again */

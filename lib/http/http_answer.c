@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "http/http_cookie.h"
 #include "http_engine.h"
 
 static bool is_plain_success(const struct http_headers *h)
@@ -102,6 +104,16 @@ size_t http_answer_header(char *line, size_t each, size_t n, void *user)
         return CURL_WRITEFUNC_ERROR;
     }
     http_headers_line(&t->headers, line, n, s->engine->now_s, s->engine->options.agent_token);
+    if (n > 11 && strncasecmp(line, "set-cookie:", 11) == 0) {
+        struct error err = {0};
+        size_t n_line = n;
+        while (n_line > 11 && (line[n_line - 1] == '\r' || line[n_line - 1] == '\n'))
+            n_line--;
+        if (http_cookie_add(&t->set_cookies, line + 11, n_line - 11, &err)) {
+            s->no_memory = true;
+            return CURL_WRITEFUNC_ERROR;
+        }
+    }
     if (t->headers.ended && t->headers.content_bytes == -2 && !t->headers.chunked) {
         /* which one is right? RFC 9112 6.3: an error that cannot be mended */
         s->two_lengths = true;

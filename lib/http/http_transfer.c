@@ -44,6 +44,7 @@ void http_state_free(struct http_transfer_state *s)
     curl_slist_free_all(s->headers);
     free(s->transfer->body);
     free(s->transfer->redirect_url);
+    text_release(&s->transfer->set_cookies);
     free(s->transfer);
     free(s);
 }
@@ -152,6 +153,7 @@ void http_forget(struct http_engine *e, struct http_transfer *t)
     s->headers = NULL;
     free(t->redirect_url);
     t->redirect_url = NULL;
+    text_release(&t->set_cookies);
     if (s->capacity > BODY_KEEP_BYTES) {
         free(t->body);
         t->body = NULL;
@@ -220,6 +222,7 @@ int http_start(struct http_engine *e, struct http_transfer *t, struct error *err
     s->limit = t->body_limit ? t->body_limit : e->options.limits.body_bytes;
     if ((t->if_none_match && add_header(s, "If-None-Match", t->if_none_match, err)) ||
         (t->if_modified_since && add_header(s, "If-Modified-Since", t->if_modified_since, err)) ||
+        (t->cookies && add_header(s, "Cookie", t->cookies, err)) ||
         (s->n_prefix && add_header(s, "If-Range", t->if_range, err)) ||
         add_header(s, "Accept", "image/jpeg, image/png, image/webp, image/gif, image/*;q=0.5, */*;q=0.1",
                    err))

@@ -241,6 +241,7 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
     if (!t) return -1;
     t->url = url;
     t->token = entry_token(index);
+    if (e->hop) t->cookies = hop_cookies(e->hop, host, text_starts(url, "https:"));
     if (partial_continue(f, index, t, err)) {
         http_forget(f->engine, t);
         return -1;
@@ -312,6 +313,9 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
     } else {
         if (hosts_add(&f->schedule.hosts, url.data, &parts, &host, f->err) ||
             !(hop = entry_need_hop(e, f->err)))
+            goto broken;
+        if (t->set_cookies.n_bytes &&
+            hop_keep_cookies(hop, entry_host(e), text_starts(t->url, "https:"), t->set_cookies.data, f->err))
             goto broken;
         char *kept = mem_strdup(url.data, f->err);
         if (!kept) goto broken;

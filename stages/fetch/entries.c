@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "http/http_cookie.h"
 #include "http/http_url.h"
 
 #define CLOCK_SLACK_S 3600 /* a line from later than this was written under a wrong clock */
@@ -86,6 +87,34 @@ struct entry_more *entry_need_more(struct entries *es, struct entry *e, struct e
     if (!e->more && (e->more = arena_alloc(&es->arena, sizeof *e->more, err)))
         *e->more = (struct entry_more){0};
     return e->more;
+}
+
+int hop_keep_cookies(struct hop *hop, uint32_t host, bool https, const char *set, struct error *err)
+{
+    struct hop_cookies *c = hop->cookies;
+    while (c < hop->cookies + hop->n_cookies && (c->host != host || c->https != https))
+        c++;
+    if (c == hop->cookies + HOP_COOKIE_HOSTS) return 0;
+    if (c == hop->cookies + hop->n_cookies) {
+        *c = (struct hop_cookies){.host = host, .https = https};
+        hop->n_cookies++;
+    }
+    return http_cookies_merge(&c->jar, set, err);
+}
+
+const char *hop_cookies(const struct hop *hop, uint32_t host, bool https)
+{
+    for (unsigned i = 0; i < hop->n_cookies; i++) {
+        const struct hop_cookies *c = &hop->cookies[i];
+        if (c->host == host && c->https <= https && c->jar.n_bytes) return c->jar.data;
+    }
+    return NULL;
+}
+
+void hop_forget_cookies(struct hop *hop)
+{
+    while (hop->n_cookies > 0)
+        text_release(&hop->cookies[--hop->n_cookies].jar);
 }
 
 /* --- the journal's past --- */

@@ -6,6 +6,7 @@
 #define WINNOW_FETCH_ENTRIES_H
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "hosts.h"
 #include "reason.h"
 #include "store/journal.h"
@@ -18,11 +19,19 @@ struct entry_more {
     const char *final_url, *etag, *last_modified, *detail;
 };
 
+#define HOP_COOKIE_HOSTS 3 /* a chain of redirects goes from a host to its login and back */
+
 /* An attempt under way that is more than the first request for the entry's own address. */
 struct hop {
     char *url; /* where a redirect led; NULL: the entry's own */
     uint32_t host;
     unsigned n_redirects;
+    struct hop_cookies {
+        struct text jar; /* http_cookie.h */
+        uint32_t host;   /* that set them, and gets them back */
+        bool https;      /* set over TLS: not sent without it */
+    } cookies[HOP_COOKIE_HOSTS];
+    unsigned n_cookies;
     struct partial *part; /* the first bytes of a transfer that broke off, to be continued */
     bool part_lent;       /* the writer has it and will free it */
 };
@@ -77,6 +86,10 @@ void entries_release(struct entries *es);
 /* e->more, made if it is not there. NULL with err set. */
 struct entry_more *entry_need_more(struct entries *es, struct entry *e, struct error *err);
 struct hop *entry_need_hop(struct entry *e, struct error *err);
+/* What an answer of `host` set joins the hop's cookies. 0 or -1. */
+int hop_keep_cookies(struct hop *hop, uint32_t host, bool https, const char *set, struct error *err);
+const char *hop_cookies(const struct hop *hop, uint32_t host, bool https); /* to be sent, or NULL */
+void hop_forget_cookies(struct hop *hop);
 /* What is asked now: where the last redirect led, or the entry's own. */
 static inline uint32_t entry_host(const struct entry *e)
 {

@@ -144,6 +144,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
         /* Another try begins at the entry's own address; what it held of a body stays. */
         if (e->hop) {
             e->hop->n_redirects = 0;
+            hop_forget_cookies(e->hop);
             free(e->hop->url);
             e->hop->url = NULL;
         }

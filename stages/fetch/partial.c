@@ -52,6 +52,7 @@ void hop_free(struct partials *ps, struct entry *e)
 {
     if (!e->hop) return;
     forget_in_memory(ps, e->hop);
+    hop_forget_cookies(e->hop);
     free(e->hop->url);
     free(e->hop);
     e->hop = NULL;

@@ -540,6 +540,29 @@ def behind_portal(q):
         q.answer(200, b"<!doctype html><form action=/login>", type="text/html")
 
 
+def do_cookie(q):       # who comes back with the cookie gets the picture
+    if q.headers.get("cookie") == "seen=yes=1; old=2":
+        q.answer(200, jpeg(q.path, 3000))
+    else:
+        q.head(302, "Location: " + q.path, "Set-Cookie: old=1; Path=/", "set-cookie: gone=1", "Set-Cookie:seen=yes=1; HttpOnly; Secure=no",
+               "Set-Cookie: old=2", "Set-Cookie: gone=; Max-Age=0", "Set-Cookie: nonsense", "Content-Length: 0")
+
+
+def do_cookies(q):      # here, to a login under another name, and back; each host gets what it set, and nothing else
+    here, there = "http://127.0.0.1:%d" % ports["plain"], "http://localhost:%d" % ports["plain"]
+    step, got = q.path.split("/")[2], q.headers.get("cookie")
+    if step == "a" and got is None:
+        q.head(302, "Location: %s/cookies/b/x.jpg" % there, "Set-Cookie: a=1", "Content-Length: 0")
+    elif step == "b" and got is None:
+        q.head(302, "Location: %s/cookies/c/x.jpg" % here, "Set-Cookie: b=2", "Content-Length: 0")
+    elif step == "c" and got == "a=1":
+        q.head(302, "Location: %s/cookies/d/x.jpg" % there, "Set-Cookie: c=3", "Content-Length: 0")
+    elif step == "d" and got == "b=2":
+        q.answer(200, jpeg(q.path, 3000))
+    else:
+        q.answer(500, b"cookies")
+
+
 def do_bighead(q):      # 10 MB of header lines
     q.raw(b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n")
     for i in range(10000):

@@ -60,6 +60,9 @@ garbage/a.jpg reset
 to/ok/c.jpg jpeg
 to/to/to/ok/d.jpg jpeg
 loop/a redirect-limit
+cookie/a.jpg jpeg
+cookie/b.jpg jpeg
+cookies/a/x.jpg jpeg
 file/a.jpg redirect-refused
 internal/a.jpg refused-address
 internal6/a.jpg refused-address
