@@ -3,6 +3,7 @@
  * weights are 14-bit integers, so plain C and SSE give the same bits. FILL_NEAREST needs no case for the
  * outside: a position moved to the nearest edge gives just what taps moved to the edge give.
  */
+#include "base/simd.h"
 #include "image/augment_warp.h"
 
 #include <math.h>
@@ -211,7 +212,7 @@ void augment_warp(struct image *out, const struct image *in, const double m[6], 
 {
     int64_t most_y = (int64_t)(in->height - 1) * ONE, most_x = (int64_t)(in->width - 1) * ONE;
     bool thin = in->width < 2 || in->height < 2;
-    int simd = image_simd_level();
+    enum simd simd = simd_level();
     /* Half a 1/128: truncating afterwards rounds to the nearest. */
     const int64_t half = (int64_t)1 << 24;
     for (int y = 0; y < out->height; y++) {
@@ -223,8 +224,8 @@ void augment_warp(struct image *out, const struct image *in, const double m[6], 
             continue;
         }
 #if defined(__x86_64__)
-        if (simd > 0) {
-            int done = simd == 2 && image_bytes(in) < INT32_MAX
+        if (simd > SIMD_BASE) {
+            int done = simd >= SIMD_AVX2 && image_bytes(in) < INT32_MAX
                            ? nearest_avx2(to, out->width, in, &l, most_y, most_x)
                            : 0;
             l.y += done * l.step_y;

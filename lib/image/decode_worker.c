@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/simd.h"
 #include "image/internal.h"
 #include "image/limits.h"
 #include "image/sandbox.h"
@@ -295,7 +296,7 @@ int decode_options_complete(struct decode_pool_options *o, struct error *err)
     if (o->cpu_seconds == 0) o->cpu_seconds = IMAGE_WORKER_CPU_SECONDS;
     if (!o->no_sandbox && sandbox_check(err)) return -1;
     /* asked here once: the workers cannot read the environment's answer late */
-    image_simd_level();
+    simd_level();
     return 0;
 }
 

@@ -4,7 +4,6 @@
 #include "image/image.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,23 +129,6 @@ enum image_reason image_check_size(uint64_t width, uint64_t height, uint64_t max
         return image_fail(f, IMAGE_TOO_MANY_PIXELS, "%llu x %llu", (unsigned long long)width,
                           (unsigned long long)height);
     return IMAGE_OK;
-}
-
-int image_simd_level(void)
-{
-    static atomic_int known = -1;
-    int level = atomic_load_explicit(&known, memory_order_relaxed);
-    if (level >= 0) return level;
-    level = 0;
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3")) level = 1;
-    if (level == 1 && __builtin_cpu_supports("avx2")) level = 2;
-#endif
-    const char *wanted = getenv("WINNOW_SIMD");
-    if (wanted && wanted[0] >= '0' && wanted[0] <= '2' && wanted[0] - '0' < level) level = wanted[0] - '0';
-    atomic_store_explicit(&known, level, memory_order_relaxed);
-    return level;
 }
 
 /* --- what a file is --- */

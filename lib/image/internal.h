@@ -39,8 +39,4 @@ static inline uint32_t be32(const uint8_t *p) { return (uint32_t)be16(p) << 16 |
 static inline unsigned le16(const uint8_t *p) { return (unsigned)p[1] << 8 | p[0]; }
 static inline uint32_t le32(const uint8_t *p) { return (uint32_t)le16(p + 2) << 16 | le16(p); }
 
-/* Best instruction set at run time: 0 plain C, 1 SSE4.1, 2 AVX2. WINNOW_SIMD=0|1|2 lowers it (tests compare
- * the three). */
-int image_simd_level(void);
-
 #endif

@@ -3,6 +3,7 @@
  * 32 bits: order and grouping of the additions do not matter, so the vector loops and plain C agree bit for
  * bit.
  */
+#include "base/simd.h"
 #include "image/resize_kernels.h"
 
 #if defined(__x86_64__)
@@ -103,16 +104,16 @@ void resize_rows(struct image *out, const struct image *in, const struct taps *t
 {
     size_t in_stride = (size_t)in->width * (size_t)in->channels,
            out_stride = (size_t)out->width * (size_t)out->channels;
-    int simd = image_simd_level();
+    enum simd simd = simd_level();
     for (int y = 0; y < in->height; y++) {
         const uint8_t *from = in->pixels + (size_t)y * in_stride;
         uint8_t *to = out->pixels + (size_t)y * out_stride;
 #if defined(__x86_64__)
-        if (in->channels == 3 && simd == 2) {
+        if (in->channels == 3 && simd >= SIMD_AVX2) {
             row_rgb_avx2(to, out->width, from, t);
             continue;
         }
-        if (in->channels == 3 && simd == 1) {
+        if (in->channels == 3 && simd == SIMD_SSE41) {
             row_rgb_sse(to, out->width, from, t);
             continue;
         }
@@ -200,16 +201,16 @@ __attribute__((target("avx2"))) static size_t column_avx2(uint8_t *out, size_t n
 void resize_columns(struct image *out, const struct image *in, const struct taps *t)
 {
     size_t stride = (size_t)in->width * (size_t)in->channels;
-    int simd = image_simd_level();
+    enum simd simd = simd_level();
     for (int y = 0; y < out->height; y++) {
         const int16_t *w = t->weights + (size_t)y * (size_t)t->stride;
         const uint8_t *from = in->pixels + (size_t)t->first[y] * stride;
         uint8_t *to = out->pixels + (size_t)y * stride;
         size_t done = 0;
 #if defined(__x86_64__)
-        if (simd == 2)
+        if (simd >= SIMD_AVX2)
             done = column_avx2(to, stride, from, stride, w, t);
-        else if (simd == 1)
+        else if (simd == SIMD_SSE41)
             done = column_sse(to, stride, from, stride, w, t);
 #endif
         (void)simd;

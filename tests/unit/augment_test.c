@@ -243,15 +243,15 @@ static void hash_of_all(char hex[33])
 
 static void test_instruction_sets(void)
 {
+    static const char *const levels[] = {"base", "sse41", "avx2"};
     char hex[3][33] = {{0}};
     for (int level = 0; level < 3; level++) {
         int pipe_fd[2], status;
-        char text[2] = {(char)('0' + level), 0};
         if (pipe(pipe_fd)) exit(71);
         fflush(stdout);
         pid_t pid = fork();
         if (pid == 0) {
-            setenv("WINNOW_SIMD", text, 1);
+            setenv("WINNOW_SIMD", levels[level], 1);
             hash_of_all(hex[level]);
             _exit(write(pipe_fd[1], hex[level], 32) == 32 ? 0 : 1);
         }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/simd.h"
 #include "tensor/onednn/onednn.h"
 
 #define SMALL_PART ((size_t)1 << 20) /* values: below this one thread is done before another has woken up */
@@ -21,6 +22,16 @@ static int usable_processors(void)
     if (!sched_getaffinity(0, sizeof set, &set) && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
+}
+
+/* WINNOW_SIMD limits oneDNN, too, unless its own ONEDNN_MAX_CPU_ISA does; our kernels follow oneDNN. It takes
+ * a limit before its first use only: later ones would be the same. */
+static dnnl_cpu_isa_t limited_isa(void)
+{
+    enum simd level = simd_level();
+    if (level < SIMD_AVX512 && !getenv("ONEDNN_MAX_CPU_ISA"))
+        dnnl_set_max_cpu_isa(level == SIMD_AVX2 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41);
+    return dnnl_get_effective_cpu_isa();
 }
 
 static const struct kernels *best_kernels(dnnl_cpu_isa_t isa)
@@ -44,6 +55,7 @@ static void onednn_close(struct backend *b)
 static int onednn_open(struct backend **out, const struct backend_options *options, struct error *err)
 {
     struct backend *b = mem_zalloc(1, sizeof *b, err);
+    dnnl_cpu_isa_t isa = limited_isa();
     *out = NULL;
     if (!b) return -1;
     if (options->precision == PRECISION_TF32) {
@@ -62,7 +74,7 @@ static int onednn_open(struct backend **out, const struct backend_options *optio
         return -1;
     }
     const dnnl_version_t *v = dnnl_version();
-    b->k = best_kernels(dnnl_get_effective_cpu_isa());
+    b->k = best_kernels(isa);
     b->block = b->k == kernels_avx512() ? 0 : 8;
     snprintf(b->description, sizeof b->description, "oneDNN %d.%d.%d, %d thread%s, %s, %s", v->major,
              v->minor, v->patch, b->threads, b->threads == 1 ? "" : "s", b->k->isa,
