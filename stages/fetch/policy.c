@@ -199,11 +199,13 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
     struct collect *c = context;
     char when[21], hex[XXH128_HEX_BYTES];
     (void)durable;
-    if (r->event != JOURNAL_OK && r->event != JOURNAL_SAME) return 0;
+    /* Also of addresses that gave no picture: they match the request. */
     int hit = policy_taken_down(c->policy, r->url, err);
     int led = hit < 0 || !*r->final_url ? 0 : policy_taken_down(c->policy, r->final_url, err);
     if (hit < 0 || led < 0) return -1;
-    if ((!hit && !led) || hash_list_has(&c->policy->takedown.hashes, HASH_XXH128, r->hash.bytes)) return 0;
+    if ((!hit && !led) || (r->event != JOURNAL_OK && r->event != JOURNAL_SAME) ||
+        hash_list_has(&c->policy->takedown.hashes, HASH_XXH128, r->hash.bytes))
+        return 0;
     xxh128_hex(hex, &r->hash);
     return hash_list_add(&c->policy->takedown.hashes, HASH_XXH128, r->hash.bytes, err) ||
                    text_printf(c->fresh, err, "%s\txxh128\t%s\n", time_format(when, c->policy->started_at),

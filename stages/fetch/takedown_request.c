@@ -65,8 +65,8 @@ int takedown_request_report(const struct takedown_request *r, bool table, const 
         const struct takedown_line *l = &r->lines[i];
         if (strcmp(outcome_of(l), "no-match") != 0) continue;
         n_missed++;
-        stage_warn("--takedown '%s' line %zu matches no picture that was fetched: '%.200s'", l->path, l->line,
-                   l->text);
+        stage_warn("--takedown '%s' line %zu matches nothing that was ever asked for or stored: '%.200s'",
+                   l->path, l->line, l->text);
     }
     if (table && write_table(r, output, err)) return -1;
     return n_missed

@@ -20,7 +20,7 @@ struct takedown_line {
     struct xxh128 key; /* journal_key of http_url_comparable */
     char digest[65];
     bool known;   /* takedown.tsv had it already */
-    bool matched; /* a picture fetched at any time, or one that this run did not keep */
+    bool matched; /* an address asked at any time or in the input; a picture removed or not kept now */
 };
 
 struct takedown_request {

@@ -105,7 +105,7 @@ $FETCH ${QUICK/--store store/--store store3} --takedown down >done.tsv 2>err
 is "$? $(find store3/objects -type f | wc -l)" "1 0" "takedowns are found however they are written; one that is not makes the exit code 1"
 is "$(tail -n +2 done.tsv | cut -f2,3 | tr '\t\n' ' ;')" \
     "1 taken-down;2 taken-down;3 taken-down;4 taken-down;5 no-match;6 taken-down;7 no-match;8 taken-down;9 taken-down;" "each line has its outcome"
-is "$(grep -c "line 5 matches no picture that was fetched: '$U/ok/no-such.jpg'" err)" 1 "and the lines that match nothing are named"
+is "$(grep -c "line 5 matches nothing that was ever asked for or stored: '$U/ok/no-such.jpg'" err)" 1 "and the lines that match nothing are named"
 grep -v 'no-such\|d41d8' down >found
 # shellcheck disable=SC2086
 $FETCH ${QUICK/--store store/--store store3} --takedown found -o done.tsv
