@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "io/io.h"
 #include "model/checkpoint.h"
 #include "model/train_plan.h"
@@ -97,8 +98,11 @@ static int check_plan(struct trainer *t, const struct checkpoint *c, struct erro
         train_plan_difference(was, t->plan, "%s was '%s' and is now '%s'", difference, sizeof difference);
         rc = error_set(err, EX_USAGE, "'%s' is of another run: %s; use another --out, or --on-change restart",
                        t->checkpoint_path, difference);
-    } else if (strcmp(was, t->plan) != 0 && train_plan_value(was, "threads", &n))
-        t->resumed_threads = (unsigned)strtoul(train_plan_value(was, "threads", &n), NULL, 10);
+    } else if (strcmp(was, t->plan) != 0) {
+        const char *value = train_plan_value(was, "threads", &n);
+        uint64_t threads;
+        if (value && parse_digits(value, n, &threads)) t->resumed_threads = (unsigned)threads;
+    }
     free(was);
     return rc;
 }
