@@ -1,7 +1,7 @@
 /*
- * actions.c: what is done to files, when the user asked for it in so many words.
+ * actions.c: deletes, moves or links files, when the user asked for it.
  *
- * Nothing is done on the strength of a hash or of what the manifest says alone. Right before a file goes,
+ * A hash or the manifest alone never suffices. Right before a file goes,
  * both it and the file that stays are opened without following links, must be regular, different files of one
  * size, unchanged since they were looked at, and equal byte by byte (unless --no-verify); only then the name
  * goes, and only if it is still that file's. So the last copy cannot go: the copy that stays has just been
@@ -32,7 +32,7 @@ struct actor {
     const char *why; /* of the last refusal */
 };
 
-/* Opens a row's file for a comparison. -1: a->why says why it is left alone. */
+/* Opens a row's file for a comparison. -1: a->why says why it must not be touched. */
 static int open_own(struct actor *a, uint32_t row, struct stat *st)
 {
     const struct row *r = &a->d->rows[row];
@@ -117,8 +117,8 @@ static bool proven(struct actor *a, uint32_t row, uint32_t keeper, int *fd, int 
     return false;
 }
 
-/* The name still belongs to the file that was compared. What happens in the instant after this is beyond a
- * file system's help. */
+/* The name still belongs to the file that was compared. What happens in the instant after this is beyond what
+ * a file system can prevent. */
 static bool still_there(struct actor *a, const char *path, const struct stat *st)
 {
     struct stat now;
@@ -168,8 +168,10 @@ static bool do_hardlink(struct actor *a, const char *path, const char *keeper, s
         unlinkat(root, a->temporary.data, 0);
         return false;
     }
-    /* Where another run has just linked the same two, rename(2) does nothing, says 0 and leaves the temporary
-     * name. */
+    /*
+     * Where another run has just linked the same two, rename(2) does nothing, returns 0 and leaves the
+     * temporary name.
+     */
     unlinkat(root, a->temporary.data, 0);
     return true;
 }
@@ -273,7 +275,7 @@ static int log_action(struct actor *a, uint32_t row, uint32_t keeper, bool done,
 
 /*
  * The row whose file stays for this one's, or the row itself when its file is not to be touched: of a
- * conflict in which every row leaves (--on-conflict drop) the best file stays all the same.
+ * conflict in which every row is rejected (--on-conflict drop) the best file still stays.
  */
 static uint32_t staying(const struct dedup *d, const uint32_t *members, size_t i)
 {

@@ -1,5 +1,5 @@
 /*
- * dedup.c: the order of things: rows, files, groups, judgement, and the rows once more on their way out.
+ * dedup.c: the order of a run: rows, files, groups, keepers, then the rows once more to write them.
  */
 #include "dedup.h"
 

@@ -39,8 +39,8 @@ enum row_flag {
     ROW_SIZED = 2,     /* bytes is known */
     ROW_AGAINST = 4,   /* from --against */
     ROW_GROUPED = 8,   /* has the bytes of another row */
-    ROW_REJECTED = 16, /* rejected; keeper says because of which row */
-    ROW_FOUND = 32,    /* the hash was found out by us: it is written */
+    ROW_REJECTED = 16, /* rejected because of row `keeper` */
+    ROW_FOUND = 32,    /* we computed the hash: it is written */
     ROW_PEER = 64,     /* came with a hash, has the size of a file that did not: its last block is compared */
 };
 
@@ -76,7 +76,7 @@ struct __attribute__((packed, aligned(4))) row {
     uint8_t flags, reason;
 };
 
-/* For rows whose file is looked at. Members of groups that brought their hash need no more than a path, to
+/* For rows whose file is examined. Members of groups that brought their hash need no more than a path, to
  * decide ties. */
 struct file {
     const char *path;
@@ -85,7 +85,7 @@ struct file {
     int64_t mtime_ns;
     uint32_t row;
     int error_number; /* why it could not be read */
-    bool seen, link;  /* was looked at; is a symbolic link */
+    bool seen, link;  /* was examined; is a symbolic link */
 };
 
 struct dedup {
@@ -115,14 +115,14 @@ int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, s
 /* Paths of the rows with that flag which have none yet. */
 int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag,
                      struct error *err);
-/* Sets ROW_PEER; *n says on how many rows. */
+/* Sets ROW_PEER on *n rows. */
 int dedup_find_peers(struct dedup *d, size_t *n, struct error *err);
 void dedup_look_at(struct dedup *d, struct file *f, struct row *r); /* stat: sizes, kinds, reasons */
 void dedup_look_at_all(struct dedup *d);
-/* -1: a file could not be read, and not for its own fault */
+/* -1: a file could not be read, for a reason that lies in the machine */
 int dedup_check_machine(const struct dedup *d, struct error *err);
 
-/* file_hash.c: afterwards every row that may equal another has its hash, or a reason to leave. */
+/* file_hash.c: afterwards every row that may equal another has its hash, or a reason to be rejected. */
 int dedup_hash_files(struct dedup *d, struct error *err);
 
 /* hash_keepers.c */
@@ -130,10 +130,10 @@ int dedup_group(struct dedup *d, struct error *err); /* fills groups, marks ROW_
 int dedup_choose_keepers(struct dedup *d,
                          struct error *err); /* keepers, conflicts; wants the paths of grouped rows */
 
-/* actions.c: after the manifests are on disk. *n_failed counts files that could not be acted on (said on
- * stderr). */
+/* actions.c: after the manifests are on disk. *n_failed counts files that could not be acted on (each has a
+ * message on stderr). */
 int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct error *err);
-/* --verify: compares every duplicate with its keeper; one that differs leaves as `content-differs`. */
+/* --verify: compares every duplicate with its keeper; one that differs is rejected as `content-differs`. */
 int dedup_verify(struct dedup *d, struct error *err);
 
 const char *dedup_reason_slug(enum row_reason reason);
@@ -142,7 +142,7 @@ static inline const char *dedup_path(const struct dedup *d, uint32_t row)
     uint32_t at = d->rows[row].file;
     return at == NO_FILE ? "" : at & ONLY_PATH ? d->only_paths[at & ~ONLY_PATH] : d->files[at].path;
 }
-/* What is known of the row's file; all zeros where it was not looked at. */
+/* What is known of the row's file; all zeros where it was not examined. */
 static inline const struct file *dedup_file(const struct dedup *d, uint32_t row)
 {
     static const struct file unseen = {.path = ""};

@@ -56,8 +56,8 @@ struct hashing {
     atomic_size_t next, n_large, next_large, n_done, n_hashed, bytes_read;
     size_t most_open;
     unsigned n_threads; /* workers; helpers have higher numbers */
-    atomic_bool failed; /* no memory, or a sick disk */
-    atomic_bool waits;  /* the file system can say that a read would wait */
+    atomic_bool failed; /* no memory, or a failing disk */
+    atomic_bool waits;  /* the file system can tell whether a read would wait */
     atomic_size_t n_waited;
     pthread_mutex_t mutex; /* of awake and ended */
     pthread_cond_t changed;
@@ -90,7 +90,7 @@ static void unreadable(struct worker *w, uint32_t file, int error_number)
         w->h->failed = true;
         return;
     }
-    if (r->flags & ROW_HASHED) return; /* a peer: its row stands on what the manifest says */
+    if (r->flags & ROW_HASHED) return; /* a peer: its row keeps the hash of the manifest */
     r->flags |= ROW_REJECTED;
     r->reason = error_number == 0        ? REJECT_CHANGED
                 : error_number == ENOENT ? REJECT_NOT_FOUND
@@ -256,7 +256,7 @@ static void hash_bundle(struct worker *w, const struct bundle *b)
     }
     bool all = b->all || n == 1 || bytes <= WHOLE_BYTES;
     size_t n_kept = 0;
-    bool peer_lost = false; /* one could not be sampled: nobody can be told apart from it but by the hash */
+    bool peer_lost = false; /* one could not be sampled: only the hash tells others from it */
     for (size_t i = 0; i < n; i++) {
         struct sample s = w->samples[i];
         bool peer = is_peer(d, &d->files[s.file]);

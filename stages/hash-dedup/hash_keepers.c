@@ -85,7 +85,7 @@ int dedup_group(struct dedup *d, struct error *err)
             keys[start[h[0] << 8 | h[1]]++] =
                 (uint64_t)h[0] << 56 | (uint64_t)h[1] << 48 | (uint64_t)h[2] << 40 | (uint64_t)h[3] << 32 | i;
     }
-    /* each start now points behind its bucket */
+    /* each start now points past its bucket */
     for (size_t v = 0, begin = 0; v < 65536; begin = start[v++]) {
         if (start[v] - begin > 1) qsort(keys + begin, start[v] - begin, sizeof *keys, compare_u64);
         for (size_t i = begin, end; i < start[v]; i = end) {
@@ -163,15 +163,15 @@ static void choose_keeper(struct dedup *d, uint32_t *members, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct row *r = &d->rows[members[i]];
         if (r->flags & ROW_AGAINST) continue;
-        /* A conflict is told by the best row that has another label. */
-        uint32_t told = r->label == first_label || !r->label ? other : members[0];
-        for (size_t k = 0; conflict && told == members[0] && k < n; k++)
+        /* The detail of a conflict names the best row that has another label. */
+        uint32_t shown = r->label == first_label || !r->label ? other : members[0];
+        for (size_t k = 0; conflict && shown == members[0] && k < n; k++)
             if (d->rows[members[k]].label == first_label) {
-                told = members[k];
+                shown = members[k];
                 break;
             }
         if (all_leave)
-            reject(r, REJECT_CONFLICT, told);
+            reject(r, REJECT_CONFLICT, shown);
         else if (members[i] != keeper && conflict && r->label && r->label != d->rows[keeper].label)
             reject(r, REJECT_CONFLICT, keeper);
         else if (members[i] != keeper)

@@ -1,6 +1,6 @@
 /*
- * hash-dedup: exact duplicates leave the manifest; the same bytes under two labels leave it for review.
- * Reads: path (label, bytes, xxh128 where there). Adds: bytes xxh128.
+ * hash-dedup: takes exact duplicates out of a manifest; rejects the same bytes under two labels for review.
+ * Reads: path (label, bytes, xxh128 if present). Adds: bytes xxh128.
  */
 #include "dedup.h"
 
@@ -9,15 +9,15 @@ static const struct option_row rows[] = {
            "which of equal files stays; oldest and newest by the file's time, ties by path",
            CHOICES(KEEP_RULES)),
     OPTION(struct dedup_options, STRINGS, 0, "prefer", prefer, "PREFIX",
-           "paths that begin with this win before --keep is asked; may be repeated, best first"),
+           "paths that begin with this win over --keep; may be repeated, best first"),
     OPTION(struct dedup_options, STRINGS, 0, "prefer-label", prefer_label, "LABEL",
-           "rows with this label win before --keep is asked; may be repeated, best first"),
+           "rows with this label win over --keep; may be repeated, best first"),
     OPTION(struct dedup_options, CHOICE, 0, "on-conflict", on_conflict, "RULE",
            "the same bytes under two labels: review and drop reject every copy, keep-first keeps the one "
-           "that --keep says; with review no action touches their files",
+           "that --keep chooses; with review no action touches their files",
            CHOICES(CONFLICT_RULES)),
     OPTION(struct dedup_options, STRING, 0, "against", against, "FILE",
-           "an older manifest: what is in it leaves this one, and nothing leaves that one"),
+           "an older manifest: copies of its rows are rejected here; its own rows always stay"),
     OPTION(struct dedup_options, FLAG, 0, "hash-all", hash_all, NULL,
            "read every file and fill xxh128 for all rows, not only for those that may have a copy"),
     OPTION(struct dedup_options, FLAG, 0, "verify", verify, NULL,
@@ -51,10 +51,10 @@ static const struct option_table table = {
     .name = "hash-dedup",
     .synopsis = "[MANIFEST]",
     .summary = "take exact duplicates out of a manifest",
-    .details = "Reads path, and label, bytes and xxh128 where they are there; adds bytes and xxh128. Rows "
-               "that bring their xxh128 cost no I/O at all. The other files are compared by size, last block "
+    .details = "Reads path, and label, bytes and xxh128 if present; adds bytes and xxh128. A row that "
+               "already has its xxh128 costs no I/O. The other files are compared by size, last block "
                "and XXH3-128 of every byte; xxh128 is filled for those that had to be read whole. One row of "
-               "each group stays; the others are rejected as duplicate-of (the path that stays), "
+               "each group is kept; the others are rejected as duplicate-of (the path that is kept), "
                "same-file-as (a hard link or a symbolic link), duplicate-row or label-conflict.",
     .rows = rows,
     .min_operands = 0,
@@ -99,8 +99,8 @@ int main(int argc, char **argv)
         manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err) ||
         dedup_run(&d, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
         goto out;
-    /* First the manifests, then the files: a run that dies in between leaves files too many, never rows
-     * without a file.
+    /* First the manifests, then the files: a run that dies in between leaves too many files, never a row
+     * without its file.
      */
     if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err)) goto out;
     if ((opt.delete || opt.hardlink || opt.reflink || opt.quarantine) &&

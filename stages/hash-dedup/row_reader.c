@@ -1,5 +1,5 @@
 /*
- * row_reader.c: the manifest's rows as 36 bytes each, and what stat says about files whose hash is not given.
+ * row_reader.c: the manifest's rows as 36 bytes each, and what stat tells about files without a hash.
  */
 #include "dedup.h"
 
@@ -118,7 +118,7 @@ out:
 }
 
 /*
- * What a path is, by lstat: a link is looked through, but remembered, because a link is never kept in place
+ * What a path is, by lstat: a link is followed, but remembered, because a link is never kept in place
  * of its target and never acted on. Sets the row's size; a file that cannot be a picture gives the row its
  * reason.
  */
@@ -141,7 +141,7 @@ void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
     f->ino = st.st_ino;
     f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     if (r->flags & ROW_HASHED) {
-        /* What the manifest says about it is no longer so: good for nothing but its place in the manifest. */
+        /* The file has changed since the manifest was written: reject the row. */
         if (!S_ISREG(st.st_mode) || ((r->flags & ROW_SIZED) && r->bytes != (uint64_t)st.st_size))
             f->error_number = EINVAL;
         return;

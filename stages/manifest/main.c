@@ -1,13 +1,13 @@
 /*
- * manifest: plumbing for manifests in parts: split, merge, cat. For job arrays and for whoever works on
- * pieces.
+ * manifest: splits manifests into parts, merges and concatenates them, for job arrays.
  */
 #include <string.h>
 
 #include "parts.h"
 
 static const struct option_row rows[] = {
-    OPTION(struct parts_options, INT, 'n', "parts", parts, "N", "split: so many parts", RANGE(1, MAX_PARTS)),
+    OPTION(struct parts_options, INT, 'n', "parts", parts, "N", "split: the number of parts",
+           RANGE(1, MAX_PARTS)),
     OPTION(struct parts_options, STRING, 0, "by", by, "COLUMN",
            "split: rows with the same value stay together; host: the host of url; row: in turn; auto: "
            "xxh128, path or url, whichever is there"),
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
         rc = parts_concatenate(&opt, operands.items + 1, operands.n - 1, &n, &err);
     else
         rc = error_set(&err, EX_USAGE,
-                       strcmp(verb, "split") ? "'%s' is none of split, merge, cat"
+                       strcmp(verb, "split") ? "'%s' is not split, merge or cat"
                                              : "%s needs MANIFEST and PREFIX",
                        verb);
     return stage_end(rc, &err, &n, &opt.common);

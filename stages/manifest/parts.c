@@ -227,7 +227,7 @@ int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs
     /* One pass over the headers for the columns, in the order in which they first appear. */
     for (int i = 0; i < n_inputs; i++) {
         if (!strcmp(inputs[i], "-") && n_inputs > 1) {
-            error_set(err, EX_USAGE, "standard input can't be read twice: name files");
+            error_set(err, EX_USAGE, "standard input cannot be read twice: name files");
             goto out;
         }
         if (manifest_reader_open(&in, inputs[i], NULL, err)) goto out;

@@ -1,6 +1,6 @@
 /*
- * parts.h: cutting a manifest into parts and joining what came of them, so that part-wise runs give the bytes
- * of one run. split puts the number of each row into a column of its own, which every stage passes through;
+ * parts.h: splits a manifest into parts and merges their results, so that part-wise runs give the bytes of
+ * one run. split puts the number of each row into a column of its own, which every stage passes through;
  * merge brings the rows back in that order and drops the column.
  */
 #ifndef WINNOW_MANIFEST_PARTS_H

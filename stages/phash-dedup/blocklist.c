@@ -21,7 +21,7 @@ static int block(struct phash_dedup *s, uint32_t row, uint32_t distance, enum ha
                  const char *digest, struct error *err)
 {
     struct row *r = &s->rows[row];
-    if (r->flags & ROW_AGAINST) { /* nothing leaves the older manifest, but it is said */
+    if (r->flags & ROW_AGAINST) { /* rows of the older manifest stay, but they are counted */
         s->n_blocked_against += !(r->flags & ROW_LISTED);
         r->flags |= ROW_LISTED;
         return 0;

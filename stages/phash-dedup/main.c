@@ -1,6 +1,6 @@
 /*
- * phash-dedup: near duplicates leave the manifest, what looks alike gets one group.
- * Reads: path (label bytes xxh128 width height pdq pdq_quality pdq_family group where there).
+ * phash-dedup: takes near duplicates out of a manifest and groups what looks alike.
+ * Reads: path (label bytes xxh128 width height pdq pdq_quality pdq_family group if present).
  * Adds: bytes xxh128 pdq pdq_quality pdq_family group.
  */
 #include "phash_dedup.h"
@@ -21,7 +21,7 @@ static const struct option_row rows[] = {
            RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION(struct phash_options, INT, 0, "group-distance", group_distance, "BITS",
            "pictures connected by steps of at most this share a group, which a split never tears apart; "
-           "nothing leaves for it",
+           "no picture is rejected for it",
            RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION(struct phash_options, FLAG, 0, "exact-groups", exact_groups, NULL,
            "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at "
@@ -34,28 +34,30 @@ static const struct option_row rows[] = {
            "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path",
            CHOICES(KEEP_RULES)),
     OPTION(struct phash_options, STRINGS, 0, "prefer-label", prefer_label, "LABEL",
-           "rows with this label win before --keep is asked; may be repeated, best first"),
+           "rows with this label win over --keep; may be repeated, best first"),
     OPTION(struct phash_options, CHOICE, 0, "on-conflict", on_conflict, "RULE",
            "near duplicates under two labels: review rejects all of them, keep-first keeps the one that "
-           "--keep says",
+           "--keep chooses",
            CHOICES(CONFLICT_RULES)),
     OPTION(struct phash_options, STRING, 0, "protect", protect, "FILE",
-           "a manifest of pictures (by path or xxh128) that never leave; others leave for them"),
+           "a manifest of pictures (by path or xxh128) that are never rejected; others are rejected for "
+           "them"),
     OPTION(struct phash_options, STRING, 0, "against", against, "FILE",
-           "an older manifest with pdq: what is near it leaves this one, groups take its names, and nothing "
-           "leaves that one"),
-    OPTION(struct phash_options, FLAG, 0, "regroup", regroup, NULL, "forget the groups that rows come with"),
+           "an older manifest with pdq: what is near to it is rejected here, groups take its names, and its "
+           "own rows always stay"),
+    OPTION(struct phash_options, FLAG, 0, "regroup", regroup, NULL,
+           "forget the groups that rows already have"),
     OPTION(struct phash_options, FLAG, 0, "mark", mark, NULL,
-           "let near duplicates stay and add keeper, keeper_distance and near_reason"),
+           "keep near duplicates and add keeper, keeper_distance and near_reason"),
     OPTION(struct phash_options, STRING, 0, "index", index, "FILE",
            "keep hashes here from run to run, by xxh128: what is in it is not decoded again"),
     OPTION(struct phash_options, STRING, 0, "sheet", sheet, "FILE",
            "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred"),
     OPTION(struct phash_options, STRING, 0, "blocklist", blocklist, "FILE",
-           "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they leave as "
-           "blocklisted"),
+           "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they are "
+           "rejected as blocklisted"),
     OPTION(struct phash_options, INT, 0, "block-distance", block_distance, "BITS",
-           "how near to a listed PDQ hash a picture is taken for it", RANGE(0, NEAR_MAX_DISTANCE)),
+           "how near to a listed PDQ hash a picture matches it", RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION(struct phash_options, STRING, 0, "delete-blocked", delete_blocked, "STORE",
            "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) "
            "gets a line for each in audit.tsv and takedown.tsv, so that fetch never stores it again and "
@@ -78,17 +80,18 @@ static const struct option_table table = {
     .synopsis = "[MANIFEST]",
     .summary = "take near duplicates out of a manifest, and group what is alike",
     .details =
-        "Reads path (and label, bytes, xxh128, width, height, pdq, pdq_quality, pdq_family, group where they "
-        "are there); adds bytes, xxh128, pdq, pdq_quality, pdq_family and group. Rows that bring a pdq of "
-        "the same family are not decoded. One row stays of the pictures within --distance of it; the others "
-        "are rejected as near-duplicate-of (distance and path of the one that stays). Near duplicates under "
+        "Reads path (and label, bytes, xxh128, width, height, pdq, pdq_quality, pdq_family, group if "
+        "present); adds bytes, xxh128, pdq, pdq_quality, pdq_family and group. Rows that have a pdq of "
+        "the same family are not decoded. One row is kept of the pictures within --distance of it; the "
+        "others are rejected as near-duplicate-of (distance and path of the one that is kept). Near "
+        "duplicates under "
         "two labels are all rejected as label-conflict, for review.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,
 };
 
-/* What would be passed over in silence is a mistake: above all a block list that is not looked at. */
+/* An option that would have no effect is a mistake: above all a block list that is not read. */
 static int check_options(const struct phash_options *o, struct error *err)
 {
     const char *mode = o->hash_only ? "--hash-only" : o->check_leak ? "--check-leak" : NULL;

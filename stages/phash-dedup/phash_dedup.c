@@ -1,5 +1,5 @@
 /*
- * phash_dedup.c: the order of things, and the rows once more on their way out.
+ * phash_dedup.c: the order of a run, and the rows once more to write them.
  */
 #include "phash_dedup.h"
 
@@ -46,7 +46,7 @@ static int write_reject(struct phash_dedup *s, uint32_t row, const struct failur
                    ? -1
                    : 0;
     default:
-        assert(failure); /* what cannot be decoded has its reason in the list */
+        assert(failure); /* a row that was not decoded has its reason in the list */
         return manifest_writer_reject(rejects, fields, failure->slug, failure->detail, err);
     }
 }

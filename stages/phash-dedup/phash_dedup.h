@@ -134,7 +134,7 @@ int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool agai
 int phash_read_paths(struct phash_dedup *s, struct manifest_source *in, bool against, struct error *err);
 /*
  * Pixels and bytes of rows with a near neighbour (ROW_PATH) that brought their hash but not their size: from
- * the files' headers. A file that cannot be read counts as 0, and loses.
+ * the files' headers. A file that cannot be read counts as 0.
  */
 int phash_read_sizes(struct phash_dedup *s, struct error *err);
 /* --hash-only: rows straight from the pool to the writers. */
@@ -177,7 +177,7 @@ int phash_read_protected(struct phash_dedup *s, struct manifest_source *in, stru
 int phash_block(struct phash_dedup *s, struct manifest_source *in, struct error *err);
 
 /* remove.c: --delete-blocked. Open before the work begins (EX_TEMPFAIL: the store is in use), remove after
- * the manifests are on disk. What was left alone is said and counted in n_left. */
+ * the manifests are on disk. What could not be removed gets a message and counts in n_left. */
 int phash_removal_open(struct phash_dedup *s, struct error *err);
 int phash_remove_blocked(struct phash_dedup *s, struct manifest_source *in, struct error *err);
 

@@ -2,7 +2,7 @@
  * phash_keepers.c: conflicts of labels, and which of near duplicates stays.
  *
  * A row that lies within --distance of a row with another label is in conflict, whatever else is near it. Of
- * the rest, rows are taken best first (--keep): a row that nobody has claimed stays and claims every
+ * the rest, rows are taken best first (--keep): a row that is not claimed yet is kept and claims every
  * unclaimed row within --distance of itself. So a row is rejected only for one that it is itself near to (no
  * chains), the rows that stay are further apart than --distance, and a second run changes nothing.
  */

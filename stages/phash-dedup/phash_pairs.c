@@ -172,14 +172,14 @@ int phash_find_pairs(struct phash_dedup *s, struct error *err)
     int64_t distance = s->opt->group_distance > s->opt->distance && !s->opt->check_leak
                            ? s->opt->group_distance
                            : s->opt->distance;
-    /* Everything within --distance is found; what lies between it and --group-distance nearly, unless
-     * --exact-groups asks. */
+    /* Everything within --distance is found; of what lies between it and --group-distance nearly everything,
+     * or everything with --exact-groups. */
     int radius = s->opt->exact_groups || distance == s->opt->distance
                      ? NEAR_EXACT
                      : (int)(s->opt->distance > 31 ? s->opt->distance : 31) / 16;
     if (make_nodes(s, err)) return -1;
     progress_start(&s->progress, &s->opt->common, 100, "% compared");
-    /* Two old pictures near each other are no news. */
+    /* Pairs of two old pictures are not wanted. */
     unsigned wanted = s->n_first ? NEAR_FIRST_REST | NEAR_REST_REST : NEAR_ALL;
     if (near_join(s->nodes, s->n_nodes, s->n_first ? s->n_first : s->n_nodes, wanted, (int)distance, radius,
                   stage_threads(&s->opt->common), &tell, &s->pairs, err) ||

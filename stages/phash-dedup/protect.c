@@ -1,5 +1,5 @@
 /*
- * protect.c: --protect: pictures that must never lose.
+ * protect.c: --protect: pictures that are never rejected.
  */
 #include "phash_dedup.h"
 

@@ -1,12 +1,12 @@
 /*
- * remove.c: --delete-blocked STORE: what the block list named is taken off the disk, as fetch does it: its
+ * remove.c: --delete-blocked STORE: the files that the block list named are deleted, as fetch does it: the
  * content hash goes to STORE/takedown.tsv, so that fetch never stores it again and purge finds what was made
  * from it; a line in STORE/audit.tsv says when, by which kind of hash and where it came from; then the file
- * goes. The line comes first: no file goes without one.
+ * is deleted. The line comes first: no file is deleted without one.
  *
- * The rule that the last copy of a picture stays is for duplicates, not for these. But a file is only removed
- * as itself: not through a link, and not when its bytes are not those that were hashed. What is left alone is
- * said, and counts.
+ * That the last copy of a picture stays is a rule for duplicates, not for these. But a file is only removed
+ * as itself: not through a link, and not when its bytes are not those that were hashed. A file that stays
+ * gets a message, and counts.
  */
 #include "phash_dedup.h"
 
@@ -32,7 +32,7 @@ int phash_removal_open(struct phash_dedup *s, struct error *err)
     return rc;
 }
 
-/* Opens the row's file and makes sure that it is what was hashed. -1: *why says why it is left alone; *id is
+/* Opens the row's file and makes sure that it is what was hashed. -1: *why says why it stays; *id is
  * its hash. */
 static int open_proven(const char *path, const struct row *r, struct xxh128 *id, struct stat *st,
                        const char **why)
@@ -40,7 +40,7 @@ static int open_proven(const char *path, const struct row *r, struct xxh128 *id,
     struct error err = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
-        *why = errno == ELOOP ? "a symbolic link; what it leads to is still there" : strerror(errno);
+        *why = errno == ELOOP ? "a symbolic link; its target is still there" : strerror(errno);
         return -1;
     }
     if (fstat(fd, st))
@@ -58,7 +58,7 @@ static int open_proven(const char *path, const struct row *r, struct xxh128 *id,
     return -1;
 }
 
-/* 1: gone; 0: left alone, *why says why; -1: the store cannot be written, which ends it. */
+/* 1: deleted; 0: it stays, *why says why; -1: the store cannot be written, which ends the run. */
 static int remove_one(struct phash_dedup *s, const struct blocked *b, const char *path, const char *url,
                       const char **why, struct error *err)
 {
@@ -75,7 +75,7 @@ static int remove_one(struct phash_dedup *s, const struct blocked *b, const char
         return -1;
     pdq_index_forget(&s->index, &id);
     if (lstat(path, &now) || now.st_ino != st.st_ino || now.st_dev != st.st_dev) {
-        *why = "replaced while it was looked at";
+        *why = "replaced while it was examined";
         return 0;
     }
     if (fault_here(FAULT_RENAME) || unlink(path)) {

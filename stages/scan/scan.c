@@ -1,6 +1,6 @@
 /*
- * scan.c: one getdents walk; a file costs no system call of its own, because the folder says what kind of
- * entry it is. Millions of files: 8 bytes an entry beside its name, sorted in memory at the end.
+ * scan.c: one getdents walk; a file costs no system call of its own, because the folder names the kind of
+ * each entry. Millions of files: 8 bytes an entry beside its name, sorted in memory at the end.
  */
 #include "scan.h"
 
@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* Kernel limits: a path the programs after this one could not open is not worth a row. */
+/* Kernel limits: the programs after this one could not open a longer path. */
 #define MAX_DEPTH 512
 
 struct entry {
@@ -35,7 +35,7 @@ struct walk {
     size_t n, capacity;
     /* the folders that the walk is inside of: a link to one of them is a loop */
     struct folder_id open[MAX_DEPTH];
-    struct text path;          /* of the folder being read, relative to the root, no '/' behind */
+    struct text path;          /* of the folder being read, relative to the root, no '/' at the end */
     const char *operand_label; /* the last component of the operand */
     size_t operand_bytes;      /* length of the operand in path */
     struct progress progress;
@@ -163,10 +163,10 @@ static int one_entry(struct walk *w, int fd, const struct dirent *d, const char 
     struct stat st;
     if (type == DT_UNKNOWN || (type == DT_LNK && w->opt->follow)) { /* some file systems do not say */
         bool there = fstatat(fd, d->d_name, &st, w->opt->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
-        if (!there && errno_of_machine(errno)) return error_errno(err, EX_OSERR, "cannot look at '%s'", path);
+        if (!there && errno_of_machine(errno)) return error_errno(err, EX_OSERR, "cannot examine '%s'", path);
         type = there ? (unsigned char)IFTODT(st.st_mode) : DT_LNK;
     }
-    /* A link to a folder is worth a word, whatever its name: a whole class may hide behind it. */
+    /* A link to a folder is reported, whatever its name: it may hold a whole class. */
     bool folder_link =
         type == DT_LNK && !w->opt->follow && fstatat(fd, d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
     if (type != DT_DIR && !folder_link && !wanted(w->opt, d->d_name)) return 0;
@@ -219,7 +219,7 @@ static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
     return rc;
 }
 
-/* One operand: its path without "./" in front and '/' behind, so that every spelling of a folder gives the
+/* One operand: its path without "./" before and '/' after it, so that every spelling of a folder gives the
  * same rows.
  */
 static int scan_operand(struct walk *w, int root, const char *folder, struct error *err)

@@ -14,7 +14,7 @@ enum scan_label { SCAN_LABEL_AUTO, SCAN_LABEL_FOLDER, SCAN_LABEL_PARENT, SCAN_LA
 struct scan_options {
     struct common_options common;
     int label_from;         /* enum scan_label */
-    const char *label;      /* the same label for every row; NULL: label_from says */
+    const char *label;      /* the same label for every row; NULL: by label_from */
     const char *extensions; /* comma separated, lower case, without the dot */
     bool all_files, hidden, follow;
 };
@@ -25,9 +25,9 @@ struct scan_options {
 
 /*
  * Walks the folders (relative to opt->common.root) and writes one row a file to out, sorted by path, each
- * path once; what cannot be taken goes to rejects: `not-utf8` (shown with \xNN for the odd bytes),
+ * path once; the rest is rejected: `not-utf8` (shown with \xNN for the odd bytes),
  * `not-a-regular-file`, `symbolic-link` (unless follow), `link-loop`, `unreadable`. Files with other
- * extensions are not looked at. Returns 0, or -1 with err set: a folder that is not there is EX_NOINPUT, one
+ * extensions are ignored. Returns 0, or -1 with err set: a folder that is not there is EX_NOINPUT, one
  * that leaves the root EX_DATAERR.
  */
 int scan_run(const struct scan_options *opt, char **folders, int n_folders, struct manifest_writer *out,

@@ -1,5 +1,5 @@
 /*
- * train-test-split: train, validation and test, stable and without near copies on both sides.
+ * train-test-split: divides rows into train, validation and test; stable, with near copies on one side.
  * Reads: label group (xxh128 path where a row has no group). Adds: split (fold).
  */
 #include "split.h"
@@ -17,9 +17,9 @@ static const struct option_row rows[] = {
            "meet the shares per label to half a group, at the price that some old pictures move when the "
            "data grows"),
     OPTION(struct split_options, STRING, 0, "previous", previous, "FILE",
-           "a manifest split before: what is in it, by group, xxh128 or path, stays where it was"),
+           "an earlier output: what is in it, by group, xxh128 or path, stays where it was"),
     OPTION(struct split_options, STRING, 0, "group-by", group_by, "COLUMN",
-           "column whose equal values stay together; a row with an empty one stands alone"),
+           "column whose equal values stay together; a row without a value stands alone"),
     OPTION(struct split_options, FLAG, 0, "check", check, NULL,
            "read a manifest with splits and write the rows of groups that are torn apart; exit 1 when there "
            "are any"),

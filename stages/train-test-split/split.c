@@ -310,9 +310,9 @@ static bool can_be_spared(struct split *s, uint32_t g)
 }
 
 /*
- * The one exception to "a group's place says it all": a class of few groups would often have none to be
- * tested or validated on. Its first group in the order of places that training can spare moves over. Groups
- * of a previous split stay.
+ * The one exception to the rule that a group's place decides: a class of few groups would often have none
+ * to be tested or validated on. Its first group in the order of places that training can spare moves over.
+ * Groups of a previous split stay.
  */
 static void fill_empty_parts(struct split *s, const uint32_t *order)
 {
