@@ -1,12 +1,14 @@
 /* needs: http store */
 /*
- * Header lines, picture signatures and ends, and block lists: three small parsers of what servers and
- * strangers send.
+ * Header lines, cookies, compressed bodies, picture signatures and ends, and block lists: small parsers of
+ * what servers and strangers send.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/http_cookie.h"
+#include "http/http_decode.h"
 #include "http/http_header.h"
 #include "store/hash_list.h"
 #include "store/picture_kind.h"
@@ -18,11 +20,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct http_headers h;
     struct hash_list list = HASH_LIST_EMPTY;
     struct error err = {0};
+    struct text jar = TEXT_EMPTY;
+    uint8_t *plain;
+    size_t n_plain, capacity;
     http_headers_start(&h);
     for (size_t at = 0; at < size;) {
         const uint8_t *lf = memchr(data + at, '\n', size - at);
         size_t n = lf ? (size_t)(lf - data) - at + 1 : size - at;
         http_headers_line(&h, (const char *)data + at, n, 1000000000, "winnow");
+        if (http_cookie_add(&jar, (const char *)data + at, n, &err)) abort();
         at += n;
     }
     if (strlen(h.etag) >= sizeof h.etag || strlen(h.content_type) >= sizeof h.content_type || h.status < 0 ||
@@ -30,6 +36,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     const char *validator = http_headers_strong_validator(&h);
     if (*validator && !http_headers_same_version(&h, validator)) abort();
+    if (jar.n_bytes > HTTP_COOKIES_MAX_BYTES || (jar.data && strlen(jar.data) != jar.n_bytes)) abort();
+    text_release(&jar);
+    (void)http_can_decode("gzip", data, size);
+    if (http_decode(data, size, 5000, &plain, &n_plain, &capacity, &err) == HTTP_DECODE_FAILED ||
+        n_plain > 5000 || n_plain > capacity)
+        abort();
+    free(plain);
     enum picture_kind k = picture_kind_of(data, size);
     for (int i = PICTURE_JPEG; i <= PICTURE_GIF; i++)
         (void)picture_kind_complete((enum picture_kind)i, data, size);

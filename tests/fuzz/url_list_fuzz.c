@@ -1,6 +1,6 @@
 /* needs: http */
 /* Plain lists and the canonical form of addresses: nothing read past the end, canonical is a fixed point,
- * parts lie inside. */
+ * parts lie inside, both spellings compare equal. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct url_list_cursor c;
     const char *entry, *why;
     size_t n;
-    struct text out = TEXT_EMPTY, again = TEXT_EMPTY;
+    struct text out = TEXT_EMPTY, again = TEXT_EMPTY, form = TEXT_EMPTY;
     struct http_url_parts parts;
     struct error err = {0};
     (void)url_list_is_manifest((const char *)data, size);
@@ -30,8 +30,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             strcmp(out.data, again.data) != 0)
             abort();
         (void)http_url_is_loopback(out.data, &parts);
+        if (http_url_comparable(entry, n, &form, &err) != 1 ||
+            http_url_comparable(out.data, out.n_bytes, &again, &err) != 1 ||
+            strcmp(form.data, again.data) != 0)
+            abort();
     }
     text_release(&out);
     text_release(&again);
+    text_release(&form);
     return 0;
 }
