@@ -100,7 +100,7 @@ static int refresh_statistics(struct trainer *t, struct error *err)
     struct engine_batch in;
     const uint32_t *rows;
     double waited = 0;
-    size_t wanted = (size_t)t->settings.refresh_batches * (size_t)t->batch;
+    size_t wanted = (size_t)TRAINER_REFRESH_BATCHES * (size_t)t->batch;
     int more, signal;
     sampler_order(t->state->refresh_order, t->n_train, t->settings.seed, UINT64_MAX);
     for (size_t i = 0; i < t->n_train; i++)

@@ -24,6 +24,8 @@
 enum trainer_select { SELECT_ACCURACY, SELECT_BALANCED_ACCURACY, SELECT_LOSS };
 const char *trainer_select_name(enum trainer_select s); /* "accuracy", "balanced-accuracy", "loss" */
 
+#define TRAINER_REFRESH_BATCHES 32 /* of training rows, at most, that batch norm statistics are taken from */
+
 struct trainer_settings {
     int epochs;
     uint64_t seed;
@@ -37,8 +39,7 @@ struct trainer_settings {
     double ema_decay;            /* 0 = off; else the average is what is validated and kept */
     int patience;                /* epochs without a better validation before it ends; 0 = never */
     enum trainer_select select;
-    bool refresh;        /* batch norm statistics are taken anew before each validation */
-    int refresh_batches; /* from so many batches of training rows, at most */
+    bool refresh; /* batch norm statistics are taken anew before each validation, from the first batches */
     /* the untrained start is validated as epoch 0 and may turn out the best */
     bool keep_base;
     double checkpoint_s; /* seconds between checkpoints, at least; a stop always writes one */

@@ -268,7 +268,7 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
     struct predictions_options sliced = {.sum_tolerance = o->sum_tolerance,
                                          .slice_columns = o->slice_columns.items,
                                          .n_slice_columns = o->slice_columns.n,
-                                         .auto_slices = !o->no_auto_slices,
+                                         .auto_slices = true,
                                          .keep_path_keys = o->slices_file != NULL};
     struct eval_options without_bootstrap = *o;
     struct joined n = {0};

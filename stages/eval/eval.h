@@ -22,8 +22,7 @@ struct eval_options {
         *device;
     struct option_strings views, slice_columns, gates;
     const char *views_file;
-    bool no_default_views, no_auto_slices, fit_temperature, compare, no_report, all_curve_points,
-        no_thumbnails;
+    bool fit_temperature, compare, no_report, no_thumbnails;
     double sum_tolerance, threshold;
     int64_t bootstrap, min_slice, worst, batch;
 };

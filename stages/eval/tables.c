@@ -11,7 +11,7 @@
 #include "base/number.h"
 #include "eval.h"
 
-#define CURVE_POINTS 20000 /* of a curve in a file, unless --all-curve-points */
+#define CURVE_POINTS 20000 /* of a curve in a file, about */
 
 struct table {
     struct manifest_writer w;
@@ -238,16 +238,16 @@ out:
  * Which points go into a file: all of a short curve; of a long one those where either rate moved by
  * 1/CURVE_POINTS since the last, so that no corner is lost that a plot or a person could see.
  */
-static bool point_wanted(const struct curve *c, size_t i, size_t last, bool all)
+static bool point_wanted(const struct curve *c, size_t i, size_t last)
 {
-    if (all || c->n_points <= CURVE_POINTS || i == 0 || i + 1 == c->n_points) return true;
+    if (c->n_points <= CURVE_POINTS || i == 0 || i + 1 == c->n_points) return true;
     return (double)(c->tp[i] - c->tp[last]) * CURVE_POINTS >= (double)c->n_positive ||
            (double)(c->fp[i] - c->fp[last]) * CURVE_POINTS >= (double)c->n_negative;
 }
 
 static double share(uint64_t k, uint64_t n) { return n ? (double)k / (double)n : NAN; }
 
-static int write_roc(const struct curve *c, const char *path, bool all, struct error *err)
+static int write_roc(const struct curve *c, const char *path, struct error *err)
 {
     struct atomic_file f = ATOMIC_FILE_EMPTY;
     char a[32], b[32], d[32];
@@ -256,7 +256,7 @@ static int write_roc(const struct curve *c, const char *path, bool all, struct e
     if (atomic_file_open(&f, path, err)) return -1;
     fputs("fpr\ttpr\tthreshold\n0\t0\tinf\n", f.stream);
     for (size_t i = 0; i < c->n_points; i++)
-        if (point_wanted(c, i, last, all)) {
+        if (point_wanted(c, i, last)) {
             fprintf(f.stream, "%s\t%s\t%s\n", format_real(a, share(c->fp[i], c->n_negative)),
                     format_real(b, share(c->tp[i], c->n_positive)), format_real(d, c->threshold[i]));
             last = i;
@@ -266,7 +266,7 @@ static int write_roc(const struct curve *c, const char *path, bool all, struct e
     return rc;
 }
 
-static int write_pr(const struct curve *c, const char *path, bool all, struct error *err)
+static int write_pr(const struct curve *c, const char *path, struct error *err)
 {
     struct atomic_file f = ATOMIC_FILE_EMPTY;
     char a[32], b[32], d[32];
@@ -275,7 +275,7 @@ static int write_pr(const struct curve *c, const char *path, bool all, struct er
     int rc = -1;
     if (!wanted || atomic_file_open(&f, path, err)) goto out;
     for (size_t i = 0; i < c->n_points; i++)
-        if ((wanted[i] = point_wanted(c, i, last, all))) last = i;
+        if ((wanted[i] = point_wanted(c, i, last))) last = i;
     fputs("precision\trecall\tthreshold\n", f.stream);
     for (size_t i = c->n_points; i-- > 0;) /* increasing thresholds, as scikit-learn has it */
         if (wanted[i])
@@ -331,8 +331,8 @@ int eval_write_tables(const struct evaluation *e, const struct user_reports *rep
         for (int kind = 0; kind < (e->p->n_slices ? 3 : 2); kind++) {
             text_clear(&path);
             if (text_printf(&path, err, "%s/%s-%s.tsv", folder, kinds[kind], v->view->name) ||
-                (kind == 0   ? write_roc(&v->curve, path.data, o->all_curve_points, err)
-                 : kind == 1 ? write_pr(&v->curve, path.data, o->all_curve_points, err)
+                (kind == 0   ? write_roc(&v->curve, path.data, err)
+                 : kind == 1 ? write_pr(&v->curve, path.data, err)
                              : write_slices(e->p, v->slices, v->n_slices, path.data, err)))
                 goto out;
         }

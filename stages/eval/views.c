@@ -117,7 +117,7 @@ int views_make(struct views *out, const struct eval_options *o, const struct pre
             goto fail;
         }
         if (add_lines(out, lines, false, p, err)) goto fail;
-    } else if (!o->no_default_views && add_lines(out, eval_default_views, true, p, err)) {
+    } else if (add_lines(out, eval_default_views, true, p, err)) {
         goto fail;
     }
     for (size_t i = 0; i < o->views.n; i++)

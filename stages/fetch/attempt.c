@@ -130,7 +130,7 @@ static void robots_failed(struct fetch *f, uint32_t host, enum http_outcome outc
     }
     double wait = f->opt->retry_wait_s * (1 << (h->robots_tries - 1));
     if (retry_after_s > (int64_t)wait) wait = (double)retry_after_s;
-    if (wait > f->opt->max_wait_s)
+    if (wait > FETCH_MAX_WAIT_S)
         fetch_host_give_up(f, host, REASON_RETRY_LATER, f->now_s + (int64_t)wait);
     else
         fetch_host_hold(f, host, wait);
@@ -303,7 +303,7 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
         o.reason = REASON_PLACEHOLDER;
         o.detail = url.data;
         fetch_fail(f, index, &o, t);
-    } else if (e->hop && e->hop->n_redirects >= f->opt->n_redirects) {
+    } else if (e->hop && e->hop->n_redirects >= FETCH_MAX_REDIRECTS) {
         o.reason = REASON_REDIRECT_LIMIT;
         fetch_fail(f, index, &o, t);
     } else if ((good = policy_taken_down(&f->policy, url.data, f->err)) != 0) {

@@ -231,7 +231,6 @@ int fetch_run(struct fetch *f, struct error *err)
     http.limits.min_speed_s = o->min_speed_s;
     http.limits.body_bytes = o->max_bytes;
     http.limits.memory_bytes = o->memory;
-    http.limits.header_bytes = o->header_bytes;
     http.allow_private = o->allow_private;
     http.allowed = f->allowed;
     http.n_allowed = o->allow_addresses.n;

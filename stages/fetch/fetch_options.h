@@ -5,14 +5,18 @@
 #include "cli/options.h"
 #include "cli/stage.h"
 
+/* A host that asks for a longer pause than this (Retry-After) is left for another run. */
+#define FETCH_MAX_WAIT_S 300
+#define FETCH_MAX_REDIRECTS 10 /* hops to follow */
+
 struct fetch_options {
     struct common_options common;
     const char *store, *label, *summary;
-    int64_t n_parallel, n_per_host, n_per_address, n_tries, n_redirects, n_breaker, max_same;
+    int64_t n_parallel, n_per_host, n_per_address, n_tries, n_breaker, max_same;
     const char *rate; /* "10/s", "30/m", "0" */
-    double connect_s, total_s, min_speed_s, retry_wait_s, max_wait_s, retry_failed_s, dead_for_s,
-        refresh_after_s, network_wait_s, partial_for_s;
-    uint64_t min_speed, max_bytes, min_bytes, memory, header_bytes, partial_bytes;
+    double connect_s, total_s, min_speed_s, retry_wait_s, retry_failed_s, dead_for_s, refresh_after_s,
+        network_wait_s, partial_for_s;
+    uint64_t min_speed, max_bytes, min_bytes, memory, partial_bytes;
     bool allow_private, ignore_robots, insecure, no_http2, refresh, retry_now, retry_dead, stop_on_match,
         audit_urls, partial_unchecked, proxy_resolves;
     const char *user_agent, *contact, *proxy, *ca_file;

@@ -116,7 +116,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     if (!o->free_try && e->tries < 255 && e->tries < f->opt->n_tries) e->tries++;
     if (o->slow_down && !final) {
         double wait = o->retry_after_s > f->opt->retry_wait_s ? o->retry_after_s : f->opt->retry_wait_s;
-        if (wait > f->opt->max_wait_s) {
+        if (wait > FETCH_MAX_WAIT_S) {
             int64_t due = f->now_s + (int64_t)wait;
             e->tries = (uint8_t)f->opt->n_tries;
             e->due = due;

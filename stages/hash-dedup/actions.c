@@ -3,7 +3,7 @@
  *
  * A hash or the manifest alone never suffices. Right before a file goes,
  * both it and the file that stays are opened without following links, must be regular, different files of one
- * size, unchanged since they were looked at, and equal byte by byte (unless --no-verify); only then the name
+ * size, unchanged since they were looked at, and equal byte by byte; only then the name
  * goes, and only if it is still that file's. So the last copy cannot go: the copy that stays has just been
  * read. Conflicting labels (review) are never touched.
  */
@@ -109,7 +109,7 @@ static bool proven(struct actor *a, uint32_t row, uint32_t keeper, int *fd, int 
             a->why = "the same file under another name";
         else if (st->st_size != keeper_st.st_size)
             a->why = "its size differs from the copy that stays";
-        else if (a->d->opt->no_verify || equal_bytes(a, *fd, *keeper_fd, &a->d->rows[row].hash, err))
+        else if (equal_bytes(a, *fd, *keeper_fd, &a->d->rows[row].hash, err))
             return true;
         close(*keeper_fd);
     }

@@ -25,7 +25,7 @@ struct dedup_options {
     struct option_strings prefer; /* path prefixes, best first */
     struct option_strings prefer_label;
     const char *against; /* an older manifest whose rows always win and are not written */
-    bool hash_all, verify, no_verify;
+    bool hash_all, verify;
     bool delete, hardlink, reflink, dry_run;
     const char *quarantine, *log;
 };

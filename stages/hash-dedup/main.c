@@ -33,8 +33,6 @@ static const struct option_row rows[] = {
            "make them share the storage of the copy that stays (btrfs, XFS)"),
     OPTION(struct dedup_options, FLAG, 0, "dry-run", dry_run, NULL,
            "say what would be done, after the same checks"),
-    OPTION(struct dedup_options, FLAG, 0, "no-verify", no_verify, NULL,
-           "do not compare the bytes once more before an action"),
     OPTION(struct dedup_options, STRING, 0, "log", log, "FILE",
            "write what was done to each file as TSV instead of to stderr"),
 

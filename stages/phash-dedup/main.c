@@ -45,8 +45,6 @@ static const struct option_row rows[] = {
     OPTION(struct phash_options, STRING, 0, "against", against, "FILE",
            "an older manifest with pdq: what is near to it is rejected here, groups take its names, and its "
            "own rows always stay"),
-    OPTION(struct phash_options, FLAG, 0, "regroup", regroup, NULL,
-           "forget the groups that rows already have"),
     OPTION(struct phash_options, FLAG, 0, "mark", mark, NULL,
            "keep near duplicates and add keeper, keeper_distance and near_reason"),
     OPTION(struct phash_options, STRING, 0, "index", index, "FILE",

@@ -29,7 +29,7 @@ enum on_conflict { CONFLICT_REVIEW, CONFLICT_KEEP_FIRST };
 struct phash_options {
     struct common_options common;
     int family; /* enum pdq_family */
-    bool hash_only, no_orient, dihedral, mark, regroup, check_leak, allow_truncated, exact_groups;
+    bool hash_only, no_orient, dihedral, mark, check_leak, allow_truncated, exact_groups;
     int64_t distance, group_distance, min_quality, block_distance;
     int keep, on_conflict;
     struct option_strings prefer_label;

@@ -195,8 +195,7 @@ static int take_row(void *context, const char *const *fields, const struct decod
                         .group = NONE,
                         .flags = g->against ? ROW_AGAINST : 0};
     if (names_find(&s->labels, field(fields, g->label), &row->label, err) ||
-        (!s->opt->regroup && *field(fields, g->group) &&
-         names_find(&s->groups_in, field(fields, g->group), &row->group_in, err)))
+        (*field(fields, g->group) && names_find(&s->groups_in, field(fields, g->group), &row->group_in, err)))
         return -1;
     row->bytes = number(field(fields, g->bytes), UINT64_MAX);
     row->pixels =

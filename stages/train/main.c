@@ -85,8 +85,6 @@ static const struct option_row rows[] = {
            "take batch norm statistics anew from training pictures before each validation and in the model "
            "kept; auto: when an epoch has under 500 steps, since momentum 0.99 would leave them behind",
            CHOICES("auto|on|off")),
-    OPTION(struct train_options, INT, 0, "refresh-batches", refresh_batches, "N",
-           "from so many batches, at most", RANGE(1, 1000000)),
     OPTION(struct train_options, CHOICE, 0, "select", select, "METRIC",
            "what makes a validation result the best", CHOICES("accuracy|balanced-accuracy|loss")),
     OPTION(struct train_options, INT, 0, "patience", patience, "N",

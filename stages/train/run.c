@@ -186,9 +186,9 @@ static int make_plan(struct train_run *run, struct error *err)
                    : 0;
     return text_printf(p, err,
                        "unlock-from\t%s\nfreeze-bn\t%d\naugment\t%s\nboundary-cache\t%s\nrefresh-bn\t%"
-                       "s\nrefresh-batches\t%lld\n",
+                       "s\nrefresh-batches\t%d\n",
                        o->unlock_from, o->freeze_bn, o->augment, boundaries[o->boundary], modes[o->refresh],
-                       (long long)o->refresh_batches);
+                       TRAINER_REFRESH_BATCHES);
 }
 
 static int find_device(struct train_run *run, struct error *err)
@@ -317,7 +317,6 @@ int train_settings(const struct train_run *run, int epochs, bool has_batch_norm,
         .select = (enum trainer_select)o->select,
         .refresh = has_batch_norm &&
                    (o->refresh == REFRESH_ON || (o->refresh == REFRESH_AUTO && steps < REFRESH_BELOW_STEPS)),
-        .refresh_batches = (int)o->refresh_batches,
         .keep_base = o->phase == PHASE_FINE_TUNE,
         .checkpoint_s = o->checkpoint_s,
     };

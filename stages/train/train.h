@@ -29,7 +29,7 @@ struct train_options {
     const char *shards, *base, *out, *cache, *export_features, *features_only;
     int fold_rows; /* enum fold_rows */
     int phase, optimizer, precision, select, boundary, refresh, on_change, distributed;
-    int64_t epochs, folds, fold_passes, patience, refresh_batches, loader_threads;
+    int64_t epochs, folds, fold_passes, patience, loader_threads;
     double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s, rank_timeout_s;
     const char *batch, *schedule, *device, *devices, *augment, *class_weights, *unlock_from;
     uint64_t memory_limit;
@@ -47,7 +47,6 @@ struct train_options {
                             .class_weights = "none",                                                         \
                             .head_l2 = -1,                                                                   \
                             .patience = -1,                                                                  \
-                            .refresh_batches = 32,                                                           \
                             .loader_threads = 2,                                                             \
                             .checkpoint_s = 30,                                                              \
                             .rank_timeout_s = 600,                                                           \

@@ -147,10 +147,10 @@ def scenarios(Scenario, work, top, bin_dir, port):
         ids = [line.split('\t')[0] for line in f.read().splitlines()[1:]]
     with open(os.path.join(work, 'eval-predictions', 'parts.tsv'), 'w') as f:
         f.write('id\tslice\n' + ''.join('%s\t%s\n' % (id, 'ab'[i % 2]) for i, id in enumerate(ids)))
-    yield Scenario('eval-predictions', ['eval', '--predictions', 'oof.tsv', '--slices', 'parts.tsv', '--min-slice', '1', '--view', 'round=discs', '--no-default-views',
+    yield Scenario('eval-predictions', ['eval', '--predictions', 'oof.tsv', '--slices', 'parts.tsv', '--min-slice', '1', '--view', 'round=discs',
                                         '--no-report', '--out', 'report'], [], ['report'])
     folder('eval-compare', 'train/run/oof.tsv')
-    yield Scenario('eval-compare', ['eval', '--compare', 'oof.tsv', 'oof.tsv', '--view', 'round=discs', '--no-default-views', '--gate', 'accuracy >= old', '--no-report',
+    yield Scenario('eval-compare', ['eval', '--compare', 'oof.tsv', 'oof.tsv', '--view', 'round=discs', '--gate', 'accuracy >= old', '--no-report',
                                     '--out', 'report'], [], ['report'])
 
     folder('mine-errors-review', 'web', 'train/run/oof.tsv', 'augment/augmented.tsv', 'augment/made')

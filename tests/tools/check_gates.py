@@ -38,7 +38,7 @@ def write(name, rows):
 
 
 def compare(*gates, old="old.tsv", new="new.tsv", more=()):
-    argv = [BIN + "/eval", "--compare", TMP + "/" + old, TMP + "/" + new, "--out", TMP + "/out", "-v", "--no-default-views", "--view", "v=b+c",
+    argv = [BIN + "/eval", "--compare", TMP + "/" + old, TMP + "/" + new, "--out", TMP + "/out", "-v", "--view", "v=b+c",
             "--view", "w=c", "--slice", "camera", "-j1", *more]
     for g in gates:
         argv += ["--gate", g]

@@ -26,7 +26,7 @@ def metrics_case(folder, name):
         for r in rows:
             f.write("\t".join([r["id"], CLASSES[int(r["true"])], r["slice"]] + [r["p%d" % k] for k in range(5)] + [r["z%d" % k] for k in range(5)]) + "\n")
     out = TMP + "/" + name
-    subprocess.run([BIN + "/eval", "--predictions", predictions, "--out", out, "--no-report", "--all-curve-points", "-j1"], check=True)
+    subprocess.run([BIN + "/eval", "--predictions", predictions, "--out", out, "--no-report", "-j1"], check=True)
     got = {(r["metric"], r["key"]): r for r in read(out + "/metrics.tsv")}
     wrong = []
     expected = read(folder + "/metrics.tsv")
