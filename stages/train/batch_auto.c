@@ -39,14 +39,14 @@ static int batch_so_far(const struct train_run *run)
     char *plan = NULL;
     struct error ignored = {0};
     size_t n;
-    int64_t batch = 0;
+    uint64_t batch = 0;
     if (io_exists(run->path_done.data) ? io_read_file(run->path_done.data, 1 << 20, &plan, &n, &ignored)
                                        : !(plan = trainer_checkpoint_plan(run->path_checkpoint.data)))
         return 0;
     const char *value = train_plan_value(plan, "batch", &n);
-    if (value) batch = strtol(value, NULL, 10);
+    if (!value || !parse_digits(value, n, &batch) || batch > 65536) batch = 0;
     free(plan);
-    return batch > 0 && batch <= 65536 ? (int)batch : 0;
+    return (int)batch;
 }
 
 int train_choose_batch(struct train_run *run, struct error *err)
