@@ -1,5 +1,5 @@
 /*
- * scan: turn folders of pictures into a manifest. Adds: path label.
+ * scan: turn folders of pictures into a manifest. Adds: path label (given_split).
  */
 #include "scan.h"
 
@@ -29,7 +29,10 @@ static const struct option_table table = {
     .details =
         "Writes path and label, sorted by path, each file once. Folders are walked to any depth; paths are "
         "relative to --root, and so are the FOLDERs. FIFOs, devices, links and names that are not UTF-8 go "
-        "to --rejects with a reason.\n\n"
+        "to --rejects with a reason. Where a folder holds nothing but train, val and test (or "
+        "validation, valid, training, testing), the classes are looked for inside these, and given_split "
+        "says "
+        "which one a picture lies in: train-test-split leaves it there.\n\n"
         "  scan raw_data                   raw_data/<label>/**/*.jpg\n"
         "  scan raw_data/cat raw_data/dog  two classes of it, for files that lie directly in these folders",
     .rows = rows,
@@ -39,8 +42,8 @@ static const struct option_table table = {
 
 int main(int argc, char **argv)
 {
-    char *columns[] = {"path", "label"};
-    const struct manifest_schema schema = {.names = columns, .n = 2};
+    char *columns[] = {"path", "label", "given_split"};
+    struct manifest_schema schema = {.names = columns, .n = 2};
     struct scan_options opt = SCAN_DEFAULTS;
     struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
     struct stage_counts n = {0};
@@ -50,6 +53,8 @@ int main(int argc, char **argv)
     int rc = options_parse(&table, &opt, argc, argv, &operands);
     if (rc != OPTIONS_RUN) return rc;
     rc = -1;
+    for (int i = 0; i < operands.n; i++)
+        if (scan_has_splits(&opt, operands.items[i])) schema.n = 3;
     if (manifest_writer_open(&out, opt.common.output, &schema, NULL, &err) ||
         manifest_rejects_open(&rejects, opt.common.rejects, &schema, &err) ||
         scan_run(&opt, operands.items, operands.n, &out, &rejects, &n, &err))

@@ -14,12 +14,13 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "io/io.h"
 
 /* Kernel limits: the programs after this one could not open a longer path. */
 #define MAX_DEPTH 512
 
 struct entry {
-    const char *path, *label;
+    const char *path, *label, *split;
     const char *reason, *detail;
 };
 
@@ -38,13 +39,63 @@ struct walk {
     struct text path;          /* of the folder being read, relative to the root, no '/' at the end */
     const char *operand_label; /* the last component of the operand */
     size_t operand_bytes;      /* length of the operand in path */
+    bool has_splits;           /* the operand's first level is train, val, test */
+    uint64_t n_left;           /* files with other endings */
+    char left_ending[16];      /* of the first of them */
     struct progress progress;
 };
+
+/* "train", "val" or "test"; NULL: not the name of a split. */
+static const char *split_of(const char *folder)
+{
+    static const char *const names[][2] = {{"train", "train"}, {"training", "train"}, {"val", "val"},
+                                           {"valid", "val"},   {"validation", "val"}, {"test", "test"},
+                                           {"testing", "test"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcasecmp(folder, names[i][0]) == 0) return names[i][1];
+    return NULL;
+}
+
+bool scan_has_splits(const struct scan_options *opt, const char *folder)
+{
+    struct text path = TEXT_EMPTY;
+    struct error ignored = {0};
+    struct stat st;
+    bool train = false, other = false, foreign = false;
+    int rc = 0;
+    if (opt->label || opt->label_from != SCAN_LABEL_AUTO ||
+        path_join(&path, opt->common.root, folder, true, &ignored)) {
+        text_release(&path);
+        return false;
+    }
+    DIR *dir = opendir(path.data);
+    for (struct dirent *d; dir && (d = io_next_entry(dir, path.data, &rc, &ignored));) {
+        if (d->d_name[0] == '.' || fstatat(dirfd(dir), d->d_name, &st, 0) || !S_ISDIR(st.st_mode)) continue;
+        const char *split = split_of(d->d_name);
+        if (!split)
+            foreign = true;
+        else if (!strcmp(split, "train"))
+            train = true;
+        else
+            other = true;
+    }
+    if (dir) closedir(dir);
+    text_release(&path);
+    return train && other && !foreign;
+}
 
 static int add(struct walk *w, const char *path, const char *label, const char *reason, const char *detail,
                struct error *err)
 {
-    struct entry e = {.label = label, .reason = reason};
+    struct entry e = {.label = label, .split = "", .reason = reason};
+    if (w->has_splits) {
+        char first[16];
+        const char *below = path + w->operand_bytes;
+        below += *below == '/';
+        snprintf(first, sizeof first, "%.*s", (int)strcspn(below, "/"), below);
+        const char *split = split_of(first);
+        if (split) e.split = split;
+    }
     if (!(e.path = arena_strdup(&w->arena, path, err)) ||
         (detail && !(e.detail = arena_strdup(&w->arena, detail, err))) ||
         mem_grow(&w->entries, &w->capacity, w->n + 1, sizeof *w->entries, err))
@@ -100,6 +151,10 @@ static const char *label_here(struct walk *w, struct error *err)
     below += *below == '/';
     if (w->opt->label) return w->opt->label;
     if (w->opt->label_from == SCAN_LABEL_NONE) return "";
+    if (w->has_splits && strchr(below, '/'))
+        below = strchr(below, '/') + 1;
+    else if (w->has_splits)
+        return ""; /* a file beside the classes has none */
     if (w->opt->label_from == SCAN_LABEL_FOLDER || !*below) return w->operand_label;
     if (w->opt->label_from == SCAN_LABEL_PARENT) {
         const char *slash = strrchr(below, '/');
@@ -169,7 +224,11 @@ static int one_entry(struct walk *w, int fd, const struct dirent *d, const char 
     /* A link to a folder is reported, whatever its name: it may hold a whole class. */
     bool folder_link =
         type == DT_LNK && !w->opt->follow && fstatat(fd, d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
-    if (type != DT_DIR && !folder_link && !wanted(w->opt, d->d_name)) return 0;
+    if (type != DT_DIR && !folder_link && !wanted(w->opt, d->d_name)) {
+        const char *dot = strrchr(d->d_name, '.');
+        if (w->n_left++ == 0) snprintf(w->left_ending, sizeof w->left_ending, "%s", dot ? dot : "no ending");
+        return 0;
+    }
     if (!text_is_utf8(path, w->path.n_bytes)) return add_not_utf8(w, path, err);
     switch (type) {
     case DT_DIR: return enter(w, fd, d->d_name, depth, err);
@@ -251,6 +310,7 @@ static int scan_operand(struct walk *w, int root, const char *folder, struct err
     const char *slash = strrchr(w->path.data, '/');
     w->operand_label = here ? "" : arena_strdup(&w->arena, slash && slash[1] ? slash + 1 : w->path.data, err);
     w->operand_bytes = w->path.n_bytes;
+    w->has_splits = scan_has_splits(w->opt, here ? "." : w->path.data);
     w->open[0] = (struct folder_id){st.st_dev, st.st_ino};
     if (!w->operand_label) {
         close(fd);
@@ -284,7 +344,7 @@ int scan_run(const struct scan_options *opt, char **folders, int n_folders, stru
     if (w.n) qsort(w.entries, w.n, sizeof *w.entries, compare_entries);
     for (size_t i = 0; i < w.n; i++) {
         const struct entry *e = &w.entries[i];
-        const char *fields[] = {e->path, e->label};
+        const char *fields[] = {e->path, e->label, e->split};
         if (i && !strcmp(e->path, w.entries[i - 1].path))
             continue; /* a folder given twice, or one inside the other: still one picture */
         n->n_read++;
@@ -294,6 +354,11 @@ int scan_run(const struct scan_options *opt, char **folders, int n_folders, stru
                       : manifest_writer_row(out, fields, NULL, err))
             goto out;
     }
+    char shown[32];
+    if (w.n_left && !opt->common.quiet)
+        stage_warn("%llu file%s left out for %s ending (the first: %s); --ext LIST or --all-files takes them",
+                   (unsigned long long)w.n_left, w.n_left == 1 ? " was" : "s were",
+                   w.n_left == 1 ? "its" : "their", text_for_people(shown, sizeof shown, w.left_ending));
     rc = 0;
 out:
     progress_end(&w.progress);

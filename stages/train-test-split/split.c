@@ -200,6 +200,8 @@ static int read_rows(struct split *s, struct manifest_source *in, const struct k
     if (manifest_source_read(in, &r, required, err)) return -1;
     int label = manifest_column(&r.schema, "label"), group = manifest_column(&r.schema, s->opt->group_by);
     int hash = manifest_column(&r.schema, "xxh128"), path = manifest_column(&r.schema, "path");
+    int given = manifest_column(&r.schema, "given_split"); /* by the folder that a picture came in: scan */
+    char shown[64];
     while ((got = manifest_reader_next(&r, err)) > 0) {
         int64_t g = find_group(s, group_name(&r, group, hash, path), err);
         int64_t l = find_label(s, manifest_field(&r, label), err);
@@ -220,6 +222,14 @@ static int read_rows(struct split *s, struct manifest_source *in, const struct k
         int part = known_find(known, "group", manifest_field(&r, group));
         if (part < 0) part = known_find(known, "hash", manifest_field(&r, hash));
         if (part < 0) part = known_find(known, "path", manifest_field(&r, path));
+        if (part > of->previous) of->previous = (int8_t)part;
+        const char *stated = manifest_field(&r, given);
+        part = *stated ? part_from_name(stated) : -1;
+        if (*stated && part < 0) {
+            error_set(err, EX_DATAERR, "'%s', row %llu: given_split is '%s', not train, val or test",
+                      in->name, (unsigned long long)r.row, text_for_people(shown, sizeof shown, stated));
+            goto fail;
+        }
         if (part > of->previous) of->previous = (int8_t)part;
     }
     manifest_reader_close(&r);
