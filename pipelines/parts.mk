@@ -59,14 +59,22 @@ classify-join: $(ROUND_DIR)/scores.tsv
 # --- fetch: parts by host, a store a part; joined, the objects are linked into one store ---------------------------------
 $(PARTS_DIR)/urls.stamp: $(SETTINGS_MK) $(RUN)/lists.tsv
 	@mkdir -p $(PARTS_DIR)
-	$(PIPELINES)/list-urls $(SOURCES) >$(PARTS_DIR)/urls.tsv
+	if [ -n "$(strip $(SOURCES))" ]; then $(PIPELINES)/list-urls $(SOURCES); else printf 'url\tlabel\n'; fi >$(PARTS_DIR)/urls.tsv
 	$(BIN)/manifest split --parts $(PARTS) --by host $(PARTS_DIR)/urls.tsv $(PARTS_DIR)/fetch-in-
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-in-$(i).tsv): $(PARTS_DIR)/urls.stamp ;
 # --max-same counts over a part only: it is asked again over the whole at the join.
 $(PARTS_DIR)/fetch-out-%.tsv: $(PARTS_DIR)/fetch-in-%.tsv
 	@$(BIN)/fetch --root $(PARTS_DIR)/store-$* $(FETCH_FLAGS) --rejects $(PARTS_DIR)/fetch-rejects-$*.tsv -o $@ $<
-$(RUN)/fetched.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-out-$(i).tsv)
+DOWNLOADED := $(if $(PICTURES),$(RUN)/downloaded.tsv,$(RUN)/fetched.tsv)
+ifneq ($(PICTURES),)
+$(RUN)/imported.tsv: $(SETTINGS_MK) $(RUN)/picture-files.md5
+	$(BIN)/scan --follow --allow-outside --rejects $(RUN)/scan.rejects.tsv $(PICTURES) | \
+	  $(BIN)/import $(ROOT_FLAGS) --allow-outside --by $(PICTURES_BY) --rejects $(RUN)/import.rejects.tsv -o $@
+$(RUN)/fetched.tsv: $(if $(SOURCES),$(DOWNLOADED)) $(RUN)/imported.tsv
+	$(BIN)/manifest cat -o $@ $^
+endif
+$(DOWNLOADED): $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-out-$(i).tsv)
 	for i in $(PART_NUMBERS); do (cd $(PARTS_DIR)/store-$$i && find . -path '*objects/*' -type f) | while read -r f; do \
 	  mkdir -p $(RUN)/$${f%/*}; ln -f $(PARTS_DIR)/store-$$i/$$f $(RUN)/$$f; done; done
 	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-rejects-$(i).tsv) -o $(RUN)/fetch.rejects.tsv

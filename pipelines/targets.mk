@@ -55,10 +55,20 @@ $(RUN)/pages/done: $(RUN)/page-lists.tsv $(if $(RETRY),FORCE)
 	@touch $@
 endif
 
+# Pictures on disk and pictures of the web are one manifest from here on.
+DOWNLOADED := $(if $(PICTURES),$(RUN)/downloaded.tsv,$(RUN)/fetched.tsv)
+ifneq ($(PICTURES),)
+$(RUN)/imported.tsv: $(SETTINGS_MK) $(RUN)/picture-files.md5 | $(BIN)/scan $(BIN)/import $(SETTINGS_CHECK)
+	$(BIN)/scan --follow --allow-outside --rejects $(RUN)/scan.rejects.tsv $(PICTURES) | \
+	  $(BIN)/import $(ROOT_FLAGS) --allow-outside --by $(PICTURES_BY) --rejects $(RUN)/import.rejects.tsv -o $@
+$(RUN)/fetched.tsv: $(if $(SOURCES)$(PAGES),$(DOWNLOADED)) $(RUN)/imported.tsv | $(BIN)/manifest
+	$(BIN)/manifest cat -o $@ $^
+endif
+
 # RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does.
-$(RUN)/fetched.tsv: $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(BIN)/fetch $(SETTINGS_CHECK)
+$(DOWNLOADED): $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(BIN)/fetch $(SETTINGS_CHECK)
 	@test -n "$(strip $(PAGES))" -o $$(wc -l <$(RUN)/lists.tsv) -gt 1 || \
-	  { echo "make: no lists of URLs: set SOURCES in" '$(subst ','\'',$(SETTINGS))' "to a folder with one CLASS.txt a class (SOURCES =" $(SOURCES)")" >&2; exit 66; }
+	  { echo "make: no lists of URLs: set SOURCES in" '$(subst ','\'',$(SETTINGS))' "to a folder with one CLASS.txt a class, or PICTURES to a folder of pictures with one sub-folder a class (SOURCES =" $(SOURCES)")" >&2; exit 66; }
 	@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '$(BIN)/fetch $(ROOT_FLAGS) (and FETCH_FLAGS, not shown: they may name a proxy with its password) -o $@ $(SOURCES)')
 	@$(BIN)/fetch $(ROOT_FLAGS) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES) $(EXPANDED)
 

@@ -65,6 +65,35 @@ char *object_path(char out[OBJECT_PATH_BYTES], const struct xxh128 *hash, const 
     return out;
 }
 
+int object_store_prefix(const char *store, const char *root, bool allow_outside, char **prefix,
+                        struct error *err)
+{
+    char *real_root = realpath(root, NULL), *real = realpath(store, NULL);
+    struct text t = TEXT_EMPTY;
+    int rc = -1;
+    if (!real_root || !real) {
+        error_errno(err, EX_NOINPUT, "cannot find '%s'", real_root ? store : root);
+        goto out;
+    }
+    size_t n = strlen(real_root);
+    if (n == 1) n = 0; /* "/" */
+    bool inside = strncmp(real, real_root, n) == 0 && (real[n] == '/' || real[n] == 0);
+    if (!inside && !allow_outside) {
+        error_set(err, EX_USAGE, "the store '%s' is outside --root '%s', so paths cannot be relative to it",
+                  store, root);
+        goto out;
+    }
+    const char *rest = inside ? real + n + (real[n] == '/') : real;
+    if (text_puts(&t, rest, err) || (*rest && text_puts(&t, "/", err))) goto out;
+    *prefix = mem_strdup(t.data ? t.data : "", err);
+    rc = *prefix ? 0 : -1;
+out:
+    free(real_root);
+    free(real);
+    text_release(&t);
+    return rc;
+}
+
 bool object_store_has(struct object_store *s, const struct xxh128 *hash, const char *extension,
                       uint64_t n_bytes, bool check_bytes)
 {
@@ -127,6 +156,29 @@ int object_store_put(struct object_store *s, const struct xxh128 *hash, const ch
 fail:
     unlinkat(s->folder_fd, temporary, 0);
     return -1;
+}
+
+int object_store_link(struct object_store *s, const struct xxh128 *hash, const char *extension,
+                      uint64_t n_bytes, const char *file, bool symbolic, struct error *err)
+{
+    char path[OBJECT_PATH_BYTES], temporary[48];
+    if (object_store_has(s, hash, extension, n_bytes, true)) return 0;
+    if (make_folder(s, hash, err)) return -1;
+    snprintf(temporary, sizeof temporary, "tmp/%llu", (unsigned long long)++s->n_made);
+    if (symbolic ? symlinkat(file, s->folder_fd, temporary)
+                 : linkat(AT_FDCWD, file, s->folder_fd, temporary, AT_SYMLINK_FOLLOW)) {
+        if (!symbolic && (errno == EXDEV || errno == EPERM || errno == EMLINK || errno == ENOTSUP)) return 1;
+        return error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, temporary);
+    }
+    object_path(path, hash, extension);
+    if (fault_here(FAULT_RENAME) || renameat(s->folder_fd, temporary, s->folder_fd, path)) {
+        error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, path);
+        unlinkat(s->folder_fd, temporary, 0);
+        return -1;
+    }
+    /* Where both were links to one file already, rename leaves the first name behind. */
+    unlinkat(s->folder_fd, temporary, 0);
+    return 0;
 }
 
 int object_store_remove(struct object_store *s, const struct xxh128 *hash, const char *extension,

@@ -30,6 +30,13 @@ struct object_store {
 int object_store_open(struct object_store *s, const char *folder, struct error *err);
 void object_store_close(struct object_store *s);
 
+/*
+ * What stands before "objects/" in a path that is relative to root: "" or "store/". malloc'ed. A store
+ * outside the root is EX_USAGE, or with allow_outside an absolute path.
+ */
+int object_store_prefix(const char *store, const char *root, bool allow_outside, char **prefix,
+                        struct error *err);
+
 /* The path within the store. Returns out. */
 char *object_path(char out[OBJECT_PATH_BYTES], const struct xxh128 *hash, const char *extension);
 
@@ -37,6 +44,13 @@ char *object_path(char out[OBJECT_PATH_BYTES], const struct xxh128 *hash, const 
  * alone. */
 int object_store_put(struct object_store *s, const struct xxh128 *hash, const char *extension,
                      const void *bytes, size_t n_bytes, bool *was_there, struct error *err);
+/*
+ * The object as a hard link to file, or a symbolic one (file is then absolute). 0: it is there; 1: no hard
+ * link can be made to it (another file system, a file of somebody else, too many links), nothing was changed;
+ * -1.
+ */
+int object_store_link(struct object_store *s, const struct xxh128 *hash, const char *extension,
+                      uint64_t n_bytes, const char *file, bool symbolic, struct error *err);
 /* Whether the object is there with exactly this size; with check_bytes it is also read and hashed. */
 bool object_store_has(struct object_store *s, const struct xxh128 *hash, const char *extension,
                       uint64_t n_bytes, bool check_bytes);

@@ -191,35 +191,6 @@ static int parse_rate(const char *s, double *spacing_s, struct error *err)
     return 0;
 }
 
-/* What stands in front of "objects/" in a path that is relative to --root. */
-static int find_prefix(struct fetch *f, const char *store, struct error *err)
-{
-    char *root = realpath(f->opt->common.root, NULL), *real = realpath(store, NULL);
-    struct text prefix = TEXT_EMPTY;
-    int rc = -1;
-    if (!root || !real) {
-        error_errno(err, EX_NOINPUT, "cannot find '%s'", root ? store : f->opt->common.root);
-        goto out;
-    }
-    size_t n = strlen(root);
-    if (n == 1) n = 0; /* "/" */
-    bool inside = strncmp(real, root, n) == 0 && (real[n] == '/' || real[n] == 0);
-    if (!inside && !f->opt->common.allow_outside) {
-        error_set(err, EX_USAGE, "the store '%s' is outside --root '%s', so paths cannot be relative to it",
-                  store, f->opt->common.root);
-        goto out;
-    }
-    const char *rest = inside ? real + n + (real[n] == '/') : real;
-    if (text_puts(&prefix, rest, err) || (*rest && text_puts(&prefix, "/", err))) goto out;
-    f->path_prefix = mem_strdup(prefix.data ? prefix.data : "", err);
-    rc = f->path_prefix ? 0 : -1;
-out:
-    free(root);
-    free(real);
-    text_release(&prefix);
-    return rc;
-}
-
 static int make_user_agent(struct fetch *f, struct error *err)
 {
     struct text t = TEXT_EMPTY;
@@ -374,7 +345,9 @@ int main(int argc, char **argv)
     bool only_takedown = opt.takedowns.n > 0 && in.n == 0;
     if (prepare(&f, &store_path, &err) || (!only_takedown && inputs_read(&f.inputs, &in, &err))) goto out;
     store = store_path.data;
-    if (io_mkdirs(store, &err) || (!only_takedown && find_prefix(&f, store, &err)) ||
+    if (io_mkdirs(store, &err) ||
+        (!only_takedown &&
+         object_store_prefix(store, opt.common.root, opt.common.allow_outside, &f.path_prefix, &err)) ||
         text_printf(&lock_path, &err, "%s/lock", store) || file_lock_take(&lock, lock_path.data, &err) ||
         open_store(&f, store, &err))
         goto out;

@@ -1,0 +1,35 @@
+/*
+ * import.h: pictures that are on disk already into a run's store, as fetch puts them there.
+ */
+#ifndef WINNOW_IMPORT_H
+#define WINNOW_IMPORT_H
+
+#include "base/error.h"
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "manifest/filter.h"
+
+enum import_by { IMPORT_COPY, IMPORT_LINK, IMPORT_LEAVE };
+
+struct import_options {
+    struct common_options common; /* root: where paths are relative to afterwards */
+    const char *from;             /* the folder that paths are relative to now */
+    const char *store;            /* NULL: ROOT/store; inside the root */
+    int by;                       /* enum import_by */
+    struct option_strings blocklists;
+};
+#define IMPORT_DEFAULTS                                                                                      \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .from = "."                                                       \
+    }
+
+/*
+ * Every row: reads the file, puts it into the store under its content hash, and writes the row with path
+ * (the object's, relative to the root), bytes, xxh128 and source (the path as it was). Rejects: not-found,
+ * unreadable, outside-root, empty-file, too-many-bytes, not-a-picture, blocked, taken-down. The objects are
+ * durable when this returns 0. The caller commits f.
+ */
+int import_run(const struct import_options *o, struct manifest_filter *f, struct stage_counts *n,
+               struct error *err);
+
+#endif

@@ -1,0 +1,1 @@
+NEEDS.stage/import := cli manifest store hash
