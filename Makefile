@@ -169,7 +169,7 @@ clean:
 ##@ Variables
 ## V=1: show the commands
 ## DEVELOPER=1: make warnings errors
-## CONFIG=asan: build with AddressSanitizer (also ubsan, tsan, coverage); take BUILD=build/asan BIN=build/asan/bin along
+## CONFIG=asan: with AddressSanitizer (or ubsan, tsan, coverage); add BUILD=build/asan BIN=build/asan/bin
 
 -include pipelines/targets.mk
 -include install.mk

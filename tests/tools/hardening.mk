@@ -7,7 +7,7 @@ LINT_AREAS := $(filter-out onnx,$(AREAS))
 LINT_SRCS := $(foreach a,$(LINT_AREAS),$(SRCS.$(a))) $(wildcard stages/*.c stages/*/*.c)
 LINT_HEADERS := $(wildcard lib/*/*.h lib/*/*/*.h stages/*/*.h)
 # The path analysis (lint-analyzer) takes ten seconds a file; what did not change is not looked at again.
-## lint: clang-format, cppcheck, shellcheck, clang-tidy, clang's path analysis; each also as lint-format, lint-cppcheck ...
+## lint: clang-format, cppcheck, shellcheck, clang-tidy, path analysis (each also as lint-format ...)
 lint: lint-format lint-cppcheck lint-shell lint-clang-tidy lint-analyzer
 lint-format:
 	@clang-format --dry-run -Werror $(FORMATTED)
@@ -48,15 +48,15 @@ endif
 # --- sanitisers ---------------------------------------------------------------------------------------------------------
 # Reports go to files, so that messages stay as the tests expect them and no report is missed where a test expects a failure. What cannot run
 # under a sanitiser is named in tests/tools/sanitised, with the reason.
-## check-asan: the suites under AddressSanitizer and UndefinedBehaviorSanitizer; SUITES='unit/* cli' takes some
-## check-ubsan: the suites under UndefinedBehaviorSanitizer alone (other code, other findings)
+## check-asan: the suites under AddressSanitizer and UBSan; SUITES='unit/* cli' takes some
+## check-ubsan: the suites under UBSan alone (other code, other findings)
 ## check-tsan: the suites that use threads under ThreadSanitizer (needs Debian's libomp-dev)
 check-asan check-ubsan check-tsan: check-%:
 	$(MAKE) --no-print-directory CONFIG=$* BUILD=build/$* BIN=build/$*/bin test-programs
 	@pipelines/base-weights/run || echo "make $@: no base weights: what needs them is skipped" >&2
 	tests/tools/sanitised $* $(SUITES)
 
-## check-valgrind: unit tests, replays and command-line cases under memcheck, on the objects that are installed
+## check-valgrind: unit tests, replays and command-line cases under memcheck, on release objects
 check-valgrind: test-programs
 	BUILD=$(BUILD) BIN=$(BIN) tests/tools/valgrind $(SUITES)
 
