@@ -19,10 +19,6 @@ static const struct option_row rows[] = {
            "tfjs and demo: store kernels smaller; one-dimensional tensors (batch norm, biases) stay float32; "
            "auto: none for tfjs, uint16 for demo",
            CHOICES("auto|none|float16|uint16|uint8")),
-    OPTION(struct export_options, CHOICE, 0, "layout", layout, "ORDER", "onnx: the input's order of axes",
-           CHOICES("nhwc|nchw")),
-    OPTION(struct export_options, FLAG, 0, "weights-only", weights_only, NULL,
-           "keras: the weights alone, as keras-applications publishes them"),
     OPTION(struct export_options, FLAG, 0, "fold-temperature", fold_temperature, NULL,
            "divide the last layer by the temperature, so that programs that do not apply it show calibrated "
            "probabilities"),
@@ -45,12 +41,18 @@ static const struct option_row rows[] = {
            RANGE(1, 4096)),
     COMMON_ROW_THREADS(struct export_options, common),
 
-    OPTION_GROUP("Parts of the page"),
+    OPTION_GROUP("Common"),
+    COMMON_ROW_TALK(struct export_options, common),
+
+    OPTION_GROUP("Expert"),
+    OPTION(struct export_options, CHOICE, 0, "layout", layout, "ORDER", "onnx: the input's order of axes",
+           CHOICES("nhwc|nchw")),
+    OPTION(struct export_options, FLAG, 0, "weights-only", weights_only, NULL,
+           "keras: the weights alone, as keras-applications publishes them"),
     OPTION(struct export_options, STRING, 0, "web", web, "DIR",
            "the page's files instead of the installed ones"),
     OPTION(struct export_options, STRING, 0, "npm", npm, "DIR",
            "node_modules with @tensorflow/tfjs and its wasm backend"),
-    COMMON_ROW_TALK(struct export_options, common),
     OPTION_ROW_END,
 };
 

@@ -23,7 +23,7 @@ static const struct option_row rows[] = {
     OPTION(struct dedup_options, FLAG, 0, "verify", verify, NULL,
            "compare duplicates byte by byte with the copy that stays, also when nothing is done to them"),
 
-    OPTION_GROUP("what to do with the files of duplicates (nothing, unless asked)"),
+    OPTION_GROUP("What to do with the files of duplicates (nothing, unless asked)"),
     OPTION(struct dedup_options, FLAG, 0, "delete", delete, NULL, "delete them"),
     OPTION(struct dedup_options, STRING, 0, "quarantine", quarantine, "DIR",
            "move them below this folder, under their paths"),
@@ -36,7 +36,7 @@ static const struct option_row rows[] = {
     OPTION(struct dedup_options, STRING, 0, "log", log, "FILE",
            "write what was done to each file as TSV instead of to stderr"),
 
-    OPTION_GROUP("options of every stage"),
+    OPTION_GROUP("Common"),
     COMMON_ROW_OUTPUT(struct dedup_options, common),
     COMMON_ROW_REJECTS(struct dedup_options, common),
     COMMON_ROW_ROOT(struct dedup_options, common),

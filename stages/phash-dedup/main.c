@@ -6,10 +6,6 @@
 #include "phash_dedup.h"
 
 static const struct option_row rows[] = {
-    OPTION(struct phash_options, CHOICE, 0, "pdq", family, "FAMILY",
-           "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool "
-           "does; fast: full over a JPEG decoded at a reduced scale, some bits away from full",
-           CHOICES("full|nn512|fast")),
     OPTION(struct phash_options, FLAG, 0, "no-orient", no_orient, NULL,
            "hash pixels as stored, without applying EXIF orientation"),
     OPTION(struct phash_options, FLAG, 0, "hash-only", hash_only, NULL,
@@ -20,14 +16,9 @@ static const struct option_row rows[] = {
            "pictures whose hashes differ in at most this many of 256 bits are duplicates",
            RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION(struct phash_options, INT, 0, "group-distance", group_distance, "BITS",
-           "pictures connected by steps of at most this share a group, which a split never tears apart; "
-           "no picture is rejected for it",
+           "pictures connected by steps of at most this share a group, which a split never tears apart; no "
+           "picture is rejected for it",
            RANGE(0, NEAR_MAX_DISTANCE)),
-    OPTION(struct phash_options, FLAG, 0, "exact-groups", exact_groups, NULL,
-           "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at "
-           "47, 41 times at 63"),
-    OPTION(struct phash_options, INT, 0, "min-quality", min_quality, "N",
-           "flatter pictures (0..100) are never compared: their bits are noise", RANGE(0, 100)),
     OPTION(struct phash_options, FLAG, 0, "dihedral", dihedral, NULL,
            "also find pictures that were flipped or turned by right angles"),
     OPTION(struct phash_options, CHOICE, 0, "keep", keep, "RULE",
@@ -54,8 +45,6 @@ static const struct option_row rows[] = {
     OPTION(struct phash_options, STRING, 0, "blocklist", blocklist, "FILE",
            "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they are "
            "rejected as blocklisted"),
-    OPTION(struct phash_options, INT, 0, "block-distance", block_distance, "BITS",
-           "how near to a listed PDQ hash a picture matches it", RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION(struct phash_options, STRING, 0, "delete-blocked", delete_blocked, "STORE",
            "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) "
            "gets a line for each in audit.tsv and takedown.tsv, so that fetch never stores it again and "
@@ -64,12 +53,25 @@ static const struct option_row rows[] = {
            "read a manifest with splits, write pictures that have one within --distance in another split; "
            "exit 1 when there are any"),
 
-    OPTION_GROUP("options of every stage"),
+    OPTION_GROUP("Common"),
     COMMON_ROW_OUTPUT(struct phash_options, common),
     COMMON_ROW_REJECTS(struct phash_options, common),
     COMMON_ROW_ROOT(struct phash_options, common),
     COMMON_ROW_THREADS(struct phash_options, common),
     COMMON_ROW_TALK(struct phash_options, common),
+
+    OPTION_GROUP("Expert"),
+    OPTION(struct phash_options, CHOICE, 0, "pdq", family, "FAMILY",
+           "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool "
+           "does; fast: full over a JPEG decoded at a reduced scale, some bits away from full",
+           CHOICES("full|nn512|fast")),
+    OPTION(struct phash_options, FLAG, 0, "exact-groups", exact_groups, NULL,
+           "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at "
+           "47, 41 times at 63"),
+    OPTION(struct phash_options, INT, 0, "min-quality", min_quality, "N",
+           "flatter pictures (0..100) are never compared: their bits are noise", RANGE(0, 100)),
+    OPTION(struct phash_options, INT, 0, "block-distance", block_distance, "BITS",
+           "how near to a listed PDQ hash a picture matches it", RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION_ROW_END,
 };
 
