@@ -185,7 +185,8 @@ static int index_rows(struct predictions *p, struct error *err)
     for (size_t i = 0; i < p->n_rows; i++) {
         int64_t there = predictions_find(p, &p->keys[i]);
         if (there >= 0)
-            return error_set(err, EX_DATAERR, "'%s', row %zu: the same id as row %lld",
+            return error_set(err, EX_DATAERR,
+                             "'%s', row %zu: the same id as row %lld: keep one row for each picture",
                              text_for_people(shown, sizeof shown, p->name), i + 1, (long long)there + 1);
         if (hash_index_add(&p->index, id_key_hash(&p->keys[i]), (uint32_t)i, err)) return -1;
     }

@@ -161,8 +161,10 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
     if (shard_set_open(&set, o->shards, err)) return -1;
     info = shard_set_info(set);
     if (info->side_px != predictor_side_px(s->predictor)) {
-        error_set(err, EX_DATAERR, "'%s' holds pictures of %d pixels a side, the model takes %d", o->shards,
-                  info->side_px, predictor_side_px(s->predictor));
+        error_set(err, EX_DATAERR,
+                  "'%s' holds pictures of %d pixels a side, the model takes %d: pack them again with --size "
+                  "%d",
+                  o->shards, info->side_px, predictor_side_px(s->predictor), predictor_side_px(s->predictor));
         goto out;
     }
     for (int k = 0; k < info->n_classes; k++)

@@ -10,6 +10,8 @@
 #include "hash/content_hash.h"
 #include "image/picture_rows.h"
 
+#include "copies.h"
+
 struct run {
     const struct pack_options *opt;
     const struct pack_classes *classes;
@@ -21,6 +23,7 @@ struct run {
     struct manifest_writer *rejects;
     struct stage_counts *n;
     uint64_t n_reused, n_passed_over;
+    struct copies copies;
     struct progress progress;
 };
 
@@ -113,6 +116,34 @@ static bool wanted(void *context, const char *const *fields)
     return !describe(r, fields, &record) && find_old(r, &record) < 0 && find_pixels(r, record.xxh128) < 0;
 }
 
+/* Rejects a picture whose content is packed already: 1 when it is one, 0, -1. A variant may equal another. */
+static int reject_copy(struct run *r, const char *const *fields, const struct shard_writer_record *record,
+                       struct error *err)
+{
+    struct shard_record old;
+    uint64_t first;
+    bool same_label = false;
+    char detail[300];
+    if (record->variant != 0 || !record->xxh128[0]) return 0;
+    int64_t at = r->old ? shard_set_find(r->old, record->xxh128, 0) : -1;
+    if (at >= 0) {
+        if (shard_set_describe(r->old, (uint64_t)at, &old, err)) return -1;
+        same_label = strcmp(shard_set_info(r->old)->classes[old.label], record->label) == 0;
+        snprintf(detail, sizeof detail, "%.280s", old.path);
+        r->copies.n_copies++;
+    } else {
+        if (copies_add(&r->copies, record->xxh128, record->label, r->n->n_read, &first, &same_label, err))
+            return -1;
+        if (first == 0) return 0;
+        snprintf(detail, sizeof detail, "row %llu", (unsigned long long)first);
+    }
+    r->n->n_rejected++;
+    return manifest_writer_reject(r->rejects, fields, same_label ? "duplicate-of" : "label-conflict", detail,
+                                  err)
+               ? -1
+               : 1;
+}
+
 static int keep(struct run *r, const struct shard_writer_record *record, struct error *err)
 {
     r->n->n_kept++;
@@ -142,6 +173,8 @@ static int done(void *context, const char *const *fields, const struct decoded *
         r->n->n_kept++;
         return 0;
     }
+    int copy = reject_copy(r, fields, &record, err);
+    if (copy) return copy < 0 ? -1 : 0;
     if (record.bytes) return keep(r, &record, err);
     int64_t at = find_pixels(r, record.xxh128);
     if (at < 0 || shard_set_record(r->reuse, (uint64_t)at, &old, err))
@@ -244,6 +277,12 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
     if (rc == 0 && (r.n_reused || r.n_passed_over))
         stage_note(&opt->common, "%llu taken from an earlier set, %llu there already",
                    (unsigned long long)r.n_reused, (unsigned long long)r.n_passed_over);
+    if (rc == 0 && r.copies.n_copies && !opt->common.quiet)
+        stage_warn("%llu exact cop%s of other pictures left out, as the first stays (--rejects names them; "
+                   "hash-dedup "
+                   "chooses by rules)",
+                   (unsigned long long)r.copies.n_copies, r.copies.n_copies == 1 ? "y" : "ies");
+    copies_release(&r.copies);
     tar_writer_close(r.tars);
     shard_writer_close(r.shards);
     shard_set_close(r.old);
