@@ -282,29 +282,50 @@ static void bias_activate(float *restrict y, const float *restrict bias, size_t 
 #undef LOOP
 }
 
+/* One tile of a product: rows x vectors sums in registers; width: floats of the only vector where fewer. */
+static inline __attribute__((always_inline)) void product_tile(const int rows, const int vectors,
+                                                               size_t width, const float *a, size_t a_stride,
+                                                               const float *b, size_t b_stride, size_t n_k,
+                                                               float *c, size_t c_stride)
+{
+    lanes sum[4][4] = {{{0}}}, values[4] = {{0}};
+    for (size_t k = 0; k < n_k; k++, b += b_stride) {
+        for (int v = 0; v < vectors; v++)
+            if (vectors == 1 && width < N_LANES)
+                memcpy(values, b, width * sizeof *b);
+            else
+                values[v] = load(b + v * N_LANES);
+        for (int r = 0; r < rows; r++)
+            for (int v = 0; v < vectors; v++)
+                sum[r][v] += a[(size_t)r * a_stride + k] * values[v];
+    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++)
+            memcpy(c + (size_t)r * c_stride + v * N_LANES, &sum[r][v],
+                   (vectors == 1 ? width : N_LANES) * sizeof *c);
+}
+
 static void product(const float *a, size_t a_stride, size_t n_rows, const float *b, size_t b_stride,
                     size_t n_k, size_t n_c, float *c, size_t c_stride)
 {
-    enum { N_ROWS = 8 };
-    for (size_t first = 0; first < n_rows; first += N_ROWS, a += N_ROWS * a_stride, c += N_ROWS * c_stride)
-        for (size_t column = 0; column < n_c; column += N_LANES) {
-            size_t rows = n_rows - first < N_ROWS ? n_rows - first : N_ROWS;
-            size_t width = (n_c - column < N_LANES ? n_c - column : N_LANES) * sizeof(float);
-            const float *row[N_ROWS]; /* the last one again where there are fewer */
-            lanes sum[N_ROWS] = {{0}}, values = {0};
-            for (size_t r = 0; r < N_ROWS; r++)
-                row[r] = a + (r < rows ? r : rows - 1) * a_stride;
-            for (size_t k = 0; k < n_k; k++) {
-                if (width == sizeof values)
-                    values = load(b + k * b_stride + column);
-                else
-                    memcpy(&values, b + k * b_stride + column, width);
-                for (int r = 0; r < N_ROWS; r++)
-                    sum[r] += row[r][k] * values;
-            }
-            for (size_t r = 0; r < rows; r++)
-                memcpy(c + r * c_stride + column, &sum[r], width);
+#define TILE(ROWS, VECTORS)                                                                                  \
+    product_tile(ROWS, VECTORS, width, a, a_stride, b + column, b_stride, n_k, c + column, c_stride)
+    for (size_t rows; n_rows; n_rows -= rows, a += rows * a_stride, c += rows * c_stride) {
+        rows = n_rows >= 4 ? 4 : 1;
+        for (size_t column = 0, width; column < n_c; column += width) {
+            size_t left = n_c - column, wide = rows == 4 ? 2 * N_LANES : 4 * N_LANES;
+            width = left >= wide ? wide : left < N_LANES ? left : N_LANES;
+            if (rows == 4 && width == wide)
+                TILE(4, 2);
+            else if (rows == 4)
+                TILE(4, 1);
+            else if (width == wide)
+                TILE(1, 4);
+            else
+                TILE(1, 1);
         }
+    }
+#undef TILE
 }
 
 static void bytes(float *restrict y, const uint8_t *restrict x, size_t n, float scale, float offset)
