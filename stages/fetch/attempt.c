@@ -485,6 +485,8 @@ void fetch_resolve_deferred(struct fetch *f, const struct deferred *d, bool coun
     if (host_make_ready(&f->schedule, d->host, f->err)) fetch_abort(f);
 }
 
+static bool is_literal(const char *host) { return *host == '[' || !host[strspn(host, "0123456789.:")]; }
+
 static void entry_done(struct fetch *f, struct http_transfer *t)
 {
     uint32_t index = token_entry(t->token);
@@ -509,8 +511,9 @@ static void entry_done(struct fetch *f, struct http_transfer *t)
         answered(f, index, t);
     } else {
         struct outcome o = outcome_of_failure(f, t->outcome, t->headers.status, t->detail);
-        /* A redirect to a private address is how many networks lead to their login page. */
-        o.doubtful = o.reason == REASON_REFUSED_ADDRESS && e->hop && e->hop->n_redirects > 0;
+        /* Many networks lead to their login page by redirects, or names, to a private address. */
+        o.doubtful = o.reason == REASON_REFUSED_ADDRESS &&
+                     ((e->hop && e->hop->n_redirects > 0) || !is_literal(fetch_host(f, host)->name));
         fetch_fail(f, index, &o, t);
     }
     if (host_make_ready(&f->schedule, host, f->err)) fetch_abort(f);

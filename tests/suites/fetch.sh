@@ -323,6 +323,13 @@ if ${CC:-cc} -shared -fPIC -o rebind.so "$TOP/tests/faultserver/rebind.c" 2>/dev
         # shellcheck disable=SC2086
         REBIND_TO=127.0.0.2 LD_PRELOAD=$PWD/rebind.so $FETCH $QUICK name2 -o out.tsv --rejects rejects.tsv
         is "$(outcome "http://rebind.test:$INTERNAL/ok/two.jpg")" refused-address "is refused when it leads elsewhere the next time"
+        echo "http://rebind.test:$PLAIN/ok/three.jpg" >name3
+        for to in 127.0.0.2 127.0.0.1; do
+            # shellcheck disable=SC2086
+            REBIND_TO=$to LD_PRELOAD=$PWD/rebind.so $FETCH $QUICK --retry-now name3 -o out.tsv --rejects rejects.tsv
+            outcome "http://rebind.test:$PLAIN/ok/three.jpg"
+        done >became
+        is "$(tr '\n' ' ' <became)" "refused-address jpeg " "and is asked again when it leads back: a login page may have taken the name"
         # shellcheck disable=SC2086
         REBIND_TO=127.0.0.2 LD_PRELOAD=$PWD/rebind.so $FETCH $QUICK - -o out.tsv --rejects rejects.tsv <<<"$U/rebound/a.jpg"
         is "$(outcome "$U/rebound/a.jpg")" refused-address "also when a redirect names it"
