@@ -174,7 +174,7 @@ void decoded_settle(struct decoded *d, enum image_reason reason, const char *det
 static void adopt_info(struct image_info *to, const struct image_info *from)
 {
     *to = *from;
-    if ((unsigned)to->format >= IMAGE_FORMATS) to->format = IMAGE_UNKNOWN;
+    if (!image_kind_kept(to->format)) to->format = IMAGE_UNKNOWN;
     if (to->width < 0 || to->width > IMAGE_MAX_SIDE_PX + 1 || to->height < 0 ||
         to->height > IMAGE_MAX_SIDE_PX + 1)
         to->width = to->height = 0;

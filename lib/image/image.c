@@ -59,12 +59,6 @@ void image_release(struct image *m)
 
 /* --- names --- */
 
-const char *image_format_name(enum image_format f)
-{
-    static const char *const names[IMAGE_FORMATS] = {"unknown", "jpeg", "png", "webp", "gif"};
-    return (unsigned)f < IMAGE_FORMATS ? names[f] : names[0];
-}
-
 const char *image_reason_slug(enum image_reason r)
 {
     static const char *const slugs[IMAGE_REASONS] = {
@@ -131,74 +125,6 @@ enum image_reason image_check_size(uint64_t width, uint64_t height, uint64_t max
     return IMAGE_OK;
 }
 
-/* --- what a file is --- */
-
-static bool begins(const uint8_t *bytes, size_t n_bytes, size_t at, const char *magic, size_t n_magic)
-{
-    return n_bytes >= at + n_magic && memcmp(bytes + at, magic, n_magic) == 0;
-}
-
-/* The kinds people rename to .jpg, so that a reject says what came. */
-static const char *other_kind(const uint8_t *bytes, size_t n_bytes)
-{
-    static const struct {
-        size_t at;
-        const char *magic;
-        size_t n;
-        const char *name;
-    } kinds[] = {
-        {0, "BM", 2, "bmp"},
-        {0, "II*\0", 4, "tiff"},
-        {0, "MM\0*", 4, "tiff"},
-        {4, "ftypavi", 7, "avif"},
-        {4, "ftyphei", 7, "heic"},
-        {4, "ftypmif1", 8, "heic"},
-        {4, "ftyp", 4, "mp4"},
-        {0, "\xff\x0a", 2, "jpeg xl"},
-        {4, "JXL ", 4, "jpeg xl"},
-        {4, "jP  ", 4, "jpeg 2000"},
-        {0, "\x1a\x45\xdf\xa3", 4, "webm"},
-        {0, "%PDF", 4, "pdf"},
-        {0, "8BPS", 4, "photoshop"},
-        {0, "PK\3\4", 4, "zip"},
-        {0, "\x1f\x8b", 2, "gzip"},
-        {0, "\0\0\1\0", 4, "icon"},
-        {0, "RIFF", 4, "riff"},
-        {0,
-         "\x7f"
-         "ELF",
-         4, "elf"},
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (begins(bytes, n_bytes, kinds[i].at, kinds[i].magic, kinds[i].n)) return kinds[i].name;
-    size_t i = begins(bytes, n_bytes, 0, "\xef\xbb\xbf", 3) ? 3 : 0;
-    while (i < n_bytes && (bytes[i] == ' ' || bytes[i] == '\t' || bytes[i] == '\r' || bytes[i] == '\n'))
-        i++;
-    if (i < n_bytes && bytes[i] == '<') {
-        char head[256] = "";
-        for (size_t k = 0; k < sizeof head - 1 && i + k < n_bytes; k++) {
-            uint8_t c = bytes[i + k];
-            head[k] = (char)(c == 0 ? ' ' : c >= 'A' && c <= 'Z' ? c + 32 : c);
-        }
-        return strstr(head, "<svg") ? "svg" : strstr(head, "html") || strstr(head, "<head") ? "html" : "xml";
-    }
-    size_t n = n_bytes < 256 ? n_bytes : 256;
-    for (i = 0; i < n; i++)
-        if (bytes[i] < 9 || (bytes[i] > 13 && bytes[i] < 32)) return NULL;
-    return n ? "text" : NULL;
-}
-
-enum image_format image_sniff(const uint8_t *bytes, size_t n_bytes, const char **hint)
-{
-    if (hint) *hint = NULL;
-    if (begins(bytes, n_bytes, 0, "\xff\xd8\xff", 3)) return IMAGE_JPEG;
-    if (begins(bytes, n_bytes, 0, "\x89PNG\r\n\x1a\n", 8)) return IMAGE_PNG;
-    if (begins(bytes, n_bytes, 0, "RIFF", 4) && begins(bytes, n_bytes, 8, "WEBP", 4)) return IMAGE_WEBP;
-    if (begins(bytes, n_bytes, 0, "GIF87a", 6) || begins(bytes, n_bytes, 0, "GIF89a", 6)) return IMAGE_GIF;
-    if (hint) *hint = other_kind(bytes, n_bytes);
-    return IMAGE_UNKNOWN;
-}
-
 void image_info_shown(const struct image_info *i, int *width, int *height)
 {
     bool swap = i->orientation >= 5 && i->orientation <= 8;
@@ -211,20 +137,19 @@ void image_info_shown(const struct image_info *i, int *width, int *height)
 static enum image_reason dispatch(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                   struct image *out, struct image_info *info, struct image_failure *f)
 {
-    static image_decoder *const decoders[IMAGE_FORMATS] = {
+    static image_decoder *const decoders[] = {
         [IMAGE_JPEG] = jpeg_decode,
         [IMAGE_PNG] = png_decode,
         [IMAGE_WEBP] = webp_decode,
         [IMAGE_GIF] = gif_decode,
     };
-    const char *hint;
     *f = (struct image_failure){IMAGE_OK, ""};
     *info = (struct image_info){.orientation = 1, .frames = 1};
     if (n_bytes == 0) return image_fail(f, IMAGE_FILE_EMPTY, "0 bytes");
     if (n_bytes > IMAGE_MAX_FILE_BYTES) return image_fail(f, IMAGE_TOO_MANY_BYTES, "%zu bytes", n_bytes);
-    info->format = image_sniff(bytes, n_bytes, &hint);
-    if (info->format == IMAGE_UNKNOWN)
-        return image_fail(f, IMAGE_NOT_A_PICTURE, "%s", hint ? hint : "unknown bytes");
+    enum image_kind kind = image_kind_of(bytes, n_bytes);
+    if (!image_kind_kept(kind)) return image_fail(f, IMAGE_NOT_A_PICTURE, "%s", image_kind_detail(kind));
+    info->format = kind;
     return decoders[info->format](bytes, n_bytes, options, out, info, f);
 }
 

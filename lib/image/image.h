@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/image_kind.h"
 #include "image/picture_loader.h" /* enum resize_method */
 
 /* --- pixels --- */
@@ -39,14 +40,6 @@ static inline size_t image_bytes(const struct image *m)
 int image_copy(struct image *out, const struct image *m, struct error *err);
 int image_to_rgb(struct image *m, struct error *err); /* grey becomes three equal samples; RGB stays */
 void image_release(struct image *m);
-
-/* --- what a file is --- */
-
-enum image_format { IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP, IMAGE_GIF, IMAGE_FORMATS };
-const char *image_format_name(enum image_format f); /* "jpeg", "png", "webp", "gif"; "unknown" */
-/* From the first bytes, never from the name. For what is not one of ours *hint may name it ("html", "avif",
- * "svg"), or NULL. */
-enum image_format image_sniff(const uint8_t *bytes, size_t n_bytes, const char **hint);
 
 /* Why a picture was refused: the reject slugs of every stage that decodes. */
 enum image_reason {
@@ -76,7 +69,7 @@ struct image_failure {
 
 #define IMAGE_MODE_BYTES 24
 struct image_info {
-    enum image_format format;
+    enum image_kind format;
     int width, height; /* as stored; as shown when orientation >= 5 swaps them: image_info_shown */
     int orientation;   /* EXIF 1..8, 1 when absent or wrong */
     int frames;        /* 1 unless animated */

@@ -94,7 +94,7 @@ int shard_decoders_run(struct shard_decoders *d, const uint8_t *jpeg, size_t n_j
     struct decoded answer;
     int rc = 0;
     snprintf(why, SHARD_WHY_BYTES, "it is not a JPEG of %d x %d", d->side_px, d->side_px);
-    if (n_jpeg > d->options.max_file_bytes || image_sniff(jpeg, n_jpeg, NULL) != IMAGE_JPEG) return 0;
+    if (n_jpeg > d->options.max_file_bytes || image_kind_of(jpeg, n_jpeg) != IMAGE_JPEG) return 0;
     unsigned i = take_worker(d);
     struct decode_worker *w = &d->workers[i];
     /* Twice: a worker that somebody killed (memory was short) must not end a night's training; what crashes

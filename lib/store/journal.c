@@ -74,10 +74,10 @@ int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
     r->failed_runs = (unsigned)failed_runs;
     r->reason = field[4], r->detail = field[5], r->error = field[6], r->final_url = field[7];
     r->etag = field[8], r->last_modified = field[9], r->content_type = field[10];
-    r->kind = picture_kind_from_name(field[13]);
+    r->kind = image_kind_from_name(field[13]);
     bool has_hash = field[12][0] != 0, stored = event == JOURNAL_OK || event == JOURNAL_SAME;
     if (has_hash && xxh128_from_hex(&r->hash, field[12])) return -1;
-    if (stored && (!has_hash || !picture_kind_kept(r->kind) || !r->fetched_at)) return -1;
+    if (stored && (!has_hash || !image_kind_kept(r->kind) || !r->fetched_at)) return -1;
     if (event != JOURNAL_SYNC && !*r->url) return -1;
     return 1;
 }
@@ -103,7 +103,7 @@ int journal_format(struct text *out, const struct journal_record *r, struct erro
         add_field(out, r->last_modified, 128, err) || add_field(out, r->content_type, 128, err))
         return -1;
     return text_printf(out, err, "%llu\t%s\t%s\t%s\t%u\t%u\t%s\n", (unsigned long long)r->bytes, hex,
-                       stored ? picture_kind_name(r->kind) : "", fetched, r->tries, r->failed_runs, due);
+                       stored ? image_kind_name(r->kind) : "", fetched, r->tries, r->failed_runs, due);
 }
 
 void journal_key(struct xxh128 *out, const char *url)

@@ -17,7 +17,7 @@
 #include "base/number.h"
 #include "base/text.h"
 #include "hash/content_hash.h"
-#include "store/picture_kind.h"
+#include "base/image_kind.h"
 
 #define JOURNAL_MAX_LINE_BYTES (64u << 10)
 
@@ -44,11 +44,11 @@ struct journal_record {
     const char *etag, *last_modified, *content_type;
     uint64_t bytes;
     struct xxh128 hash;
-    enum picture_kind kind; /* PICTURE_UNKNOWN unless ok or same */
-    int64_t fetched_at;     /* when these bytes first came; 0 unless ok or same */
-    unsigned tries;         /* in this run, this attempt included */
-    unsigned failed_runs;   /* in a row, this one included */
-    int64_t due;            /* 0: by the usual rule */
+    enum image_kind kind; /* IMAGE_UNKNOWN unless ok or same */
+    int64_t fetched_at;   /* when these bytes first came; 0 unless ok or same */
+    unsigned tries;       /* in this run, this attempt included */
+    unsigned failed_runs; /* in a row, this one included */
+    int64_t due;          /* 0: by the usual rule */
 };
 
 /*

@@ -280,7 +280,7 @@ bool fetch_accept_headers(void *context, const struct http_transfer *t)
     if (!token_is_entry(t->token)) return whole;
     if ((!whole && h->status != 206) || (h->no_ai && !f->opt->ignore_robots)) return false;
     /* Object stores leave codings behind that are none ("aws-chunked"): the bytes decide. */
-    return picture_kind_kept(picture_kind_of(t->body, t->n_body)) ||
+    return image_kind_kept(image_kind_of(t->body, t->n_body)) ||
            (whole && h->encoded && http_can_decode(h->encoding, t->body, t->n_body));
 }
 
@@ -357,34 +357,34 @@ static bool decode_body(struct fetch *f, struct http_transfer *t, struct outcome
 static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
     struct outcome o = {.status = t->headers.status};
-    enum picture_kind kind = t->n_body ? picture_kind_of(t->body, t->n_body) : PICTURE_UNKNOWN;
+    enum image_kind kind = t->n_body ? image_kind_of(t->body, t->n_body) : IMAGE_UNKNOWN;
     char detail[80];
     bool refused = t->headers.no_ai && !f->opt->ignore_robots;
-    if (!refused && t->wanted && t->headers.encoded && !picture_kind_kept(kind)) {
+    if (!refused && t->wanted && t->headers.encoded && !image_kind_kept(kind)) {
         if (!decode_body(f, t, &o)) {
             fetch_fail(f, index, &o, t);
             return;
         }
         t->headers.encoded = false;
-        kind = t->n_body ? picture_kind_of(t->body, t->n_body) : PICTURE_UNKNOWN;
+        kind = t->n_body ? image_kind_of(t->body, t->n_body) : IMAGE_UNKNOWN;
     }
-    o.detail = picture_kind_name(kind);
+    o.detail = image_kind_name(kind);
     if (refused) {
         o.reason = REASON_X_ROBOTS_TAG;
         o.detail = t->headers.no_ai_directive;
-    } else if (t->headers.encoded && !picture_kind_kept(kind)) {
+    } else if (t->headers.encoded && !image_kind_kept(kind)) {
         o.reason = REASON_ENCODED;
         o.detail = t->headers.encoding;
     } else if (t->n_body == 0) {
         o.reason = REASON_EMPTY;
         o.detail = "";
-    } else if (kind == PICTURE_HTML) {
+    } else if (kind == IMAGE_HTML || kind == IMAGE_XML) {
         o.reason = REASON_HTML;
         o.detail = "";
-    } else if (!picture_kind_kept(kind)) {
-        o.reason = kind >= PICTURE_AVIF && kind <= PICTURE_SVG ? REASON_FORMAT : REASON_NOT_A_PICTURE;
-        o.doubtful = kind == PICTURE_JSON || kind == PICTURE_TEXT; /* "quota exceeded" with a 200 */
-    } else if (!t->length_known && !picture_kind_complete(kind, t->body, t->n_body)) {
+    } else if (!image_kind_kept(kind)) {
+        o.reason = kind >= IMAGE_AVIF && kind <= IMAGE_SVG ? REASON_FORMAT : REASON_NOT_A_PICTURE;
+        o.doubtful = kind == IMAGE_JSON || kind == IMAGE_TEXT; /* "quota exceeded" with a 200 */
+    } else if (!t->length_known && !image_kind_complete(kind, t->body, t->n_body)) {
         /* Nothing but the picture's own end could have told a whole body from a cut one. */
         o.reason = REASON_TRUNCATED;
         o.detail = "no length was announced and the picture has no end";

@@ -34,9 +34,8 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
         e->state = ENTRY_DONE;
         return 0;
     }
-    if (e->stored &&
-        !object_store_has(&f->store, &e->hash, picture_kind_extension((enum picture_kind)e->kind), e->bytes,
-                          !e->durable)) {
+    if (e->stored && !object_store_has(&f->store, &e->hash, image_kind_extension((enum image_kind)e->kind),
+                                       e->bytes, !e->durable)) {
         e->stored = false;
         f->counts.n_missing_objects++;
     }

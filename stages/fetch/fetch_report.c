@@ -89,7 +89,7 @@ static int write_kept(const struct entry *e, const char *path_prefix, const char
     snprintf(bytes, sizeof bytes, "%u", e->bytes);
     snprintf(status, sizeof status, "%u", (unsigned)e->status);
     xxh128_hex(hex, &e->hash);
-    object_path(object, &e->hash, picture_kind_extension((enum picture_kind)e->kind));
+    object_path(object, &e->hash, image_kind_extension((enum image_kind)e->kind));
     int rc = text_puts(&path, path_prefix, err) || text_puts(&path, object, err) ? -1 : 0;
     if (rc == 0) {
         const char *added[] = {path.data,
@@ -97,7 +97,7 @@ static int write_kept(const struct entry *e, const char *path_prefix, const char
                                hex,
                                status,
                                time_format(when, e->fetched_at),
-                               picture_kind_name((enum picture_kind)e->kind),
+                               image_kind_name((enum image_kind)e->kind),
                                e->more ? e->more->final_url : NULL};
         rc = manifest_writer_row(out, fields, added, err);
     }

@@ -215,7 +215,7 @@ static void blocked(struct fetch *f, struct write_job *job)
     if (f->opt->stop_on_match) f->stopping = true;
 }
 
-void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enum picture_kind kind)
+void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enum image_kind kind)
 {
     struct write_job *job = mem_zalloc(1, sizeof *job, f->err);
     if (!job) {
@@ -302,7 +302,7 @@ void fetch_unchanged(struct fetch *f, uint32_t index, struct http_transfer *t)
     r.status = e->status;
     r.bytes = e->bytes;
     r.hash = e->hash;
-    r.kind = (enum picture_kind)e->kind;
+    r.kind = (enum image_kind)e->kind;
     r.fetched_at = e->fetched_at;
     r.final_url = e->more && e->more->final_url ? e->more->final_url : "";
     /* A 304 need not repeat the validators. */

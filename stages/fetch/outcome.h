@@ -23,7 +23,7 @@ struct outcome {
 };
 
 void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t,
-                   enum picture_kind kind);                 /* to the writer */
+                   enum image_kind kind);                   /* to the writer */
 void fetch_written(struct fetch *f, struct write_job *job); /* and back */
 void fetch_unchanged(struct fetch *f, uint32_t entry, struct http_transfer *t);
 void fetch_fail(struct fetch *f, uint32_t entry, const struct outcome *o, const struct http_transfer *t);

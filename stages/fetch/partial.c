@@ -113,7 +113,7 @@ static struct partial *part_of(const struct http_transfer *t)
     uint64_t whole = 0;
     if (!t->decided || !t->wanted || t->n_body < PARTIAL_MIN_BYTES ||
         (h->status != 200 && h->status != 206) ||
-        !picture_kind_kept(picture_kind_of(t->body, t->n_body))) /* compressed: it cannot be continued */
+        !image_kind_kept(image_kind_of(t->body, t->n_body))) /* compressed: it cannot be continued */
         return NULL;
     const char *validator = http_headers_strong_validator(h);
     if (!*validator && t->resumed && http_headers_same_version(h, t->if_range))

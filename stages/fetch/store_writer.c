@@ -86,7 +86,7 @@ static void work_on(struct store_writer *w, struct write_job *job)
         job->verdict = VERDICT_TAKEN_DOWN;
     else if (policy_placeholder_bytes(w->policy, job->body, job->n_body, &job->hash))
         job->verdict = VERDICT_PLACEHOLDER;
-    else if (object_store_put(w->store, &job->hash, picture_kind_extension(job->kind), job->body, job->n_body,
+    else if (object_store_put(w->store, &job->hash, image_kind_extension(job->kind), job->body, job->n_body,
                               &was_there, &job->error))
         job->verdict = VERDICT_FAILED;
     else

@@ -10,7 +10,7 @@
 #include "policy.h"
 #include "store/object_store.h"
 #include "store/partial_store.h"
-#include "store/picture_kind.h"
+#include "base/image_kind.h"
 
 enum verdict { VERDICT_STORED, VERDICT_BLOCKED, VERDICT_TAKEN_DOWN, VERDICT_PLACEHOLDER, VERDICT_FAILED };
 
@@ -25,7 +25,7 @@ struct write_job {
     bool part_kept;
     uint8_t *body; /* owned */
     size_t n_body, capacity;
-    enum picture_kind kind;
+    enum image_kind kind;
     struct http_headers headers;
     const char *url; /* that was asked last; the entry's or its hop's */
     struct xxh128 hash;

@@ -16,7 +16,7 @@
 #include "store/audit.h"
 #include "store/hash_list.h"
 #include "store/object_store.h"
-#include "store/picture_kind.h"
+#include "base/image_kind.h"
 
 #define MAX_FILE_BYTES (64u << 20) /* the most that a decoder reads: lib/image/limits.h */
 
@@ -135,9 +135,9 @@ static int import_row(struct import *w, const char *path, char object[OBJECT_PAT
         return outside.code == EX_DATAERR ? reject(w, "outside-root", "") : (*err = outside, -1);
     char *bytes = read_picture(w, &n_bytes, &rc, err);
     if (!bytes) return rc;
-    enum picture_kind picture = picture_kind_of((const uint8_t *)bytes, n_bytes);
-    if (!picture_kind_kept(picture)) {
-        reject(w, "not-a-picture", picture_kind_name(picture));
+    enum image_kind picture = image_kind_of((const uint8_t *)bytes, n_bytes);
+    if (!image_kind_kept(picture)) {
+        reject(w, "not-a-picture", image_kind_name(picture));
         goto out;
     }
     xxh128_of(&hash, bytes, n_bytes);
@@ -146,7 +146,7 @@ static int import_row(struct import *w, const char *path, char object[OBJECT_PAT
     else if (hash_list_matches(&w->unwanted, bytes, n_bytes, &hash, &kind, listed))
         reject(w, "blocked", hash_kind_name(kind));
     else {
-        const char *extension = picture_kind_extension(picture);
+        const char *extension = image_kind_extension(picture);
         rc = give_place(w, &hash, extension, bytes, n_bytes, err);
         snprintf(object, OBJECT_PATH_BYTES + 4096, "%s%s", w->prefix, object_path(name, &hash, extension));
         snprintf(count, 24, "%zu", n_bytes);

@@ -39,7 +39,7 @@ static const char *broken_rule(const struct validate_options *o, const struct de
     int width, height;
     image_info_shown(&d->info, &width, &height);
     int64_t shorter = width < height ? width : height, longer = width < height ? height : width;
-    const char *format = image_format_name(d->info.format);
+    const char *format = image_kind_name(d->info.format);
     snprintf(detail, detail_bytes, "%d x %d", width, height);
     if (o->min_side && shorter < o->min_side) return "side-too-short";
     if (o->max_side && longer > o->max_side) return "side-too-long";
@@ -76,13 +76,9 @@ static int done(void *context, const char *const *fields, const struct decoded *
     snprintf(height_text, sizeof height_text, "%d", height);
     snprintf(orientation, sizeof orientation, "%d", d->info.orientation);
     snprintf(frames, sizeof frames, "%d", d->info.frames);
-    const char *const values[] = {image_format_name(d->info.format),
-                                  width_text,
-                                  height_text,
-                                  orientation,
-                                  frames,
-                                  d->info.mode,
-                                  d->info.icc ? "1" : "0"};
+    const char *const values[] =
+        {image_kind_name(d->info.format), width_text, height_text, orientation, frames, d->info.mode,
+         d->info.icc ? "1" : "0"};
     r->n->n_kept++;
     return manifest_writer_row(r->out, fields, values, err);
 }

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/image_kind.h"
 #include "http/http_cookie.h"
 #include "http/http_decode.h"
 #include "http/http_header.h"
 #include "store/hash_list.h"
-#include "store/picture_kind.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -43,10 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         n_plain > 5000 || n_plain > capacity)
         abort();
     free(plain);
-    enum picture_kind k = picture_kind_of(data, size);
-    for (int i = PICTURE_JPEG; i <= PICTURE_GIF; i++)
-        (void)picture_kind_complete((enum picture_kind)i, data, size);
-    if (!picture_kind_name(k)) abort();
+    enum image_kind k = image_kind_of(data, size);
+    for (int i = IMAGE_JPEG; i <= IMAGE_GIF; i++)
+        (void)image_kind_complete((enum image_kind)i, data, size);
+    if (!image_kind_name(k)) abort();
     (void)hash_list_add_bytes(&list, (const char *)data, size, "list", &err);
     hash_list_release(&list);
     return 0;

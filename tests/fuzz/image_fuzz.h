@@ -7,13 +7,13 @@
 
 #include "image/image.h"
 
-static inline int image_fuzz_one(const uint8_t *data, size_t size, enum image_format format)
+static inline int image_fuzz_one(const uint8_t *data, size_t size, enum image_kind format)
 {
     struct decode_options o = DECODE_DEFAULTS;
     struct image m = IMAGE_EMPTY;
     struct image_info info;
     struct image_failure f;
-    if (size < 2 || image_sniff(data, size, NULL) != format) return 0;
+    if (size < 2 || image_kind_of(data, size) != format) return 0;
     uint8_t choice = data[size - 1];
     o.allow_truncated = choice & 1;
     o.keep_gray = choice & 2;

@@ -135,21 +135,33 @@ static void test_orientation(void)
     }
 }
 
-static void test_sniff(void)
+static void test_refused_kinds(void)
 {
-    const char *hint;
-    CHECK(image_sniff((const uint8_t *)"\xff\xd8\xff\xe0", 4, &hint) == IMAGE_JPEG);
-    CHECK(image_sniff((const uint8_t *)"\n <!DOCTYPE html><html>", 22, &hint) == IMAGE_UNKNOWN && hint &&
-          !strcmp(hint, "html"));
-    CHECK(image_sniff((const uint8_t *)"<?xml version='1'?><svg", 23, &hint) == IMAGE_UNKNOWN && hint &&
-          !strcmp(hint, "svg"));
-    CHECK(image_sniff((const uint8_t *)"Not found", 9, &hint) == IMAGE_UNKNOWN && hint &&
-          !strcmp(hint, "text"));
-    CHECK(image_sniff((const uint8_t *)"\0\0\0\x1c"
-                                       "ftypavif",
-                      12, &hint) == IMAGE_UNKNOWN &&
-          hint && !strcmp(hint, "avif"));
-    CHECK(image_sniff((const uint8_t *)"", 0, &hint) == IMAGE_UNKNOWN && !hint);
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *detail;
+    } list[] = {
+        {"\n <!DOCTYPE html><html>", 22, "html"},
+        {"<?xml version='1'?><svg", 23, "svg"},
+        {"Not found", 9, "text"},
+        {"{\"error\":1}", 11, "text"},
+        {"\0\0\0\x1c"
+         "ftypavif",
+         12, "avif"},
+        {"\0\0\0\x1c"
+         "ftypisom",
+         12, "mp4"},
+        {"\1\2\3\4", 4, "unknown bytes"},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct image_info info;
+        struct image_failure failure;
+        CHECK_SAY(image_probe((const uint8_t *)list[i].bytes, list[i].n, &info, &failure) ==
+                          IMAGE_NOT_A_PICTURE &&
+                      !strcmp(failure.detail, list[i].detail),
+                  "%s is refused as such", list[i].detail);
+    }
 }
 
 int main(void)
@@ -157,6 +169,6 @@ int main(void)
     test_round_trips();
     test_prefixes();
     test_orientation();
-    test_sniff();
+    test_refused_kinds();
     return tap_done();
 }

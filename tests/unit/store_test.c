@@ -14,7 +14,7 @@
 #include "store/journal.h"
 #include "store/object_store.h"
 #include "store/pdq_index.h"
-#include "store/picture_kind.h"
+#include "base/image_kind.h"
 #include "tap.h"
 
 static char path[512];
@@ -31,69 +31,73 @@ static void test_kinds(void)
     static const struct {
         const char *bytes;
         size_t n;
-        enum picture_kind kind;
+        enum image_kind kind;
     } list[] = {
-        {"\xff\xd8\xff\xe0xxxx", 8, PICTURE_JPEG},
-        {"\x89PNG\r\n\x1a\n", 8, PICTURE_PNG},
-        {"GIF89a....", 10, PICTURE_GIF},
-        {"GIF88a....", 10, PICTURE_TEXT},
-        {"RIFF\x10\0\0\0WEBPVP8 ", 16, PICTURE_WEBP},
-        {"RIFF\x10\0\0\0AVI LIST", 16, PICTURE_VIDEO},
+        {"\xff\xd8\xff\xe0xxxx", 8, IMAGE_JPEG},
+        {"\x89PNG\r\n\x1a\n", 8, IMAGE_PNG},
+        {"GIF89a....", 10, IMAGE_GIF},
+        {"GIF88a....", 10, IMAGE_TEXT},
+        {"RIFF\x10\0\0\0WEBPVP8 ", 16, IMAGE_WEBP},
+        {"RIFF\x10\0\0\0AVI LIST", 16, IMAGE_RIFF},
         {"\0\0\0\x20"
          "ftypavif\0\0",
-         14, PICTURE_AVIF},
+         14, IMAGE_AVIF},
         {"\0\0\0\x20"
          "ftypheic\0\0",
-         14, PICTURE_HEIC},
+         14, IMAGE_HEIC},
         {"\0\0\0\x20"
          "ftypmif1\0\0",
-         14, PICTURE_HEIC},
+         14, IMAGE_HEIC},
         {"\0\0\0\x20"
          "ftypisom\0\0",
-         14, PICTURE_VIDEO},
-        {"BM\x36\x10\0\0\0\0\0\0\x36\0\0\0", 14, PICTURE_BMP},
-        {"II*\0....", 8, PICTURE_TIFF},
-        {"\0\0\1\0....", 8, PICTURE_ICO},
-        {"\xff\x0a....", 6, PICTURE_JXL},
-        {"<!DOCTYPE html>", 15, PICTURE_HTML},
-        {"\n\n <html>", 9, PICTURE_HTML},
-        {"<?xml version", 13, PICTURE_HTML},
-        {"<svg xmlns", 10, PICTURE_SVG},
-        {"{\"error\":1}", 11, PICTURE_JSON},
-        {"Not found", 9, PICTURE_TEXT},
-        {"%PDF-1.4", 8, PICTURE_PDF},
-        {"\x1f\x8b\x08\0", 4, PICTURE_GZIP},
-        {"PK\3\4....", 8, PICTURE_ZIP},
-        {"\x1a\x45\xdf\xa3....", 8, PICTURE_VIDEO},
-        {"\1\2\3\4", 4, PICTURE_UNKNOWN},
-        {"", 0, PICTURE_UNKNOWN},
-        {"\xff\xd8", 2, PICTURE_TEXT},
+         14, IMAGE_MP4},
+        {"BM\x36\x10\0\0\0\0\0\0\x36\0\0\0", 14, IMAGE_BMP},
+        {"II*\0....", 8, IMAGE_TIFF},
+        {"\0\0\1\0....", 8, IMAGE_ICO},
+        {"\xff\x0a....", 6, IMAGE_JXL},
+        {"<!DOCTYPE html>", 15, IMAGE_HTML},
+        {"\n\n <html>", 9, IMAGE_HTML},
+        {"<?xml version", 13, IMAGE_XML},
+        {"<?xml version='1'?><svg", 23, IMAGE_SVG},
+        {"<!DOCTYPE html><svg>", 20, IMAGE_HTML},
+        {"<div><svg>", 10, IMAGE_XML},
+        {"<svg xmlns", 10, IMAGE_SVG},
+        {"{\"error\":1}", 11, IMAGE_JSON},
+        {"Not found", 9, IMAGE_TEXT},
+        {"%PDF-1.4", 8, IMAGE_PDF},
+        {"\x1f\x8b\x08\0", 4, IMAGE_GZIP},
+        {"PK\3\4....", 8, IMAGE_ZIP},
+        {"\x1a\x45\xdf\xa3....", 8, IMAGE_WEBM},
+        {"8BPS....", 8, IMAGE_PSD},
+        {"\1\2\3\4", 4, IMAGE_UNKNOWN},
+        {"", 0, IMAGE_UNKNOWN},
+        {"\xff\xd8", 2, IMAGE_TEXT},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        enum picture_kind got = picture_kind_of((const uint8_t *)list[i].bytes, list[i].n);
-        CHECK_SAY(got == list[i].kind, "kind %zu: %s", i, picture_kind_name(got));
+        enum image_kind got = image_kind_of((const uint8_t *)list[i].bytes, list[i].n);
+        CHECK_SAY(got == list[i].kind, "kind %zu: %s", i, image_kind_name(got));
     }
-    for (int k = 1; k < PICTURE_KINDS; k++)
-        CHECK_SAY(picture_kind_from_name(picture_kind_name((enum picture_kind)k)) == (enum picture_kind)k &&
-                      (picture_kind_extension((enum picture_kind)k) != NULL) ==
-                          picture_kind_kept((enum picture_kind)k),
-                  "%s is itself", picture_kind_name((enum picture_kind)k));
+    for (int k = 1; k < IMAGE_KINDS; k++)
+        CHECK_SAY(!strcmp(image_kind_name(image_kind_from_name(image_kind_name((enum image_kind)k))),
+                          image_kind_name((enum image_kind)k)) &&
+                      (image_kind_extension((enum image_kind)k) != NULL) ==
+                          image_kind_kept((enum image_kind)k),
+                  "%s is itself", image_kind_name((enum image_kind)k));
     uint8_t big[4096] = {0};
     memset(big, 'x', sizeof big);
     memcpy(big, "\xff\xd8\xff\xe0", 4);
     memcpy(big + 500, "\xff\xd9", 2); /* a thumbnail's end */
-    CHECK(!picture_kind_complete(PICTURE_JPEG, big, sizeof big));
+    CHECK(!image_kind_complete(IMAGE_JPEG, big, sizeof big));
     memcpy(big + 3000, "\xff\xd9", 2); /* the end, with something appended */
-    CHECK(picture_kind_complete(PICTURE_JPEG, big, sizeof big));
-    CHECK(picture_kind_complete(PICTURE_JPEG, (const uint8_t *)"\xff\xd8\xff\xe0..\xff\xd9\0\0", 10));
-    CHECK(picture_kind_complete(PICTURE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82",
-                                20));
-    CHECK(!picture_kind_complete(PICTURE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60",
-                                 19));
-    CHECK(picture_kind_complete(PICTURE_GIF, (const uint8_t *)"GIF89a.......\0;", 15));
-    CHECK(!picture_kind_complete(PICTURE_GIF, (const uint8_t *)"GIF89a.........", 15));
-    CHECK(picture_kind_complete(PICTURE_WEBP, (const uint8_t *)"RIFF\x08\0\0\0WEBPVP8 ", 16));
-    CHECK(!picture_kind_complete(PICTURE_WEBP, (const uint8_t *)"RIFF\x09\0\0\0WEBPVP8 ", 16));
+    CHECK(image_kind_complete(IMAGE_JPEG, big, sizeof big));
+    CHECK(image_kind_complete(IMAGE_JPEG, (const uint8_t *)"\xff\xd8\xff\xe0..\xff\xd9\0\0", 10));
+    CHECK(
+        image_kind_complete(IMAGE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82", 20));
+    CHECK(!image_kind_complete(IMAGE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60", 19));
+    CHECK(image_kind_complete(IMAGE_GIF, (const uint8_t *)"GIF89a.......\0;", 15));
+    CHECK(!image_kind_complete(IMAGE_GIF, (const uint8_t *)"GIF89a.........", 15));
+    CHECK(image_kind_complete(IMAGE_WEBP, (const uint8_t *)"RIFF\x08\0\0\0WEBPVP8 ", 16));
+    CHECK(!image_kind_complete(IMAGE_WEBP, (const uint8_t *)"RIFF\x09\0\0\0WEBPVP8 ", 16));
 }
 
 /* --- objects --- */
@@ -205,7 +209,7 @@ static void test_journal(void)
                                .status = 200,
                                .etag = "\"e\tf\"",
                                .bytes = 5,
-                               .kind = PICTURE_PNG,
+                               .kind = IMAGE_PNG,
                                .fetched_at = 1795338000,
                                .tries = 1};
     char file[512];
@@ -273,7 +277,7 @@ static void test_journal(void)
                                     .status = (int)random_below(&rnd, 600),
                                     .bytes = random_below(&rnd, 1u << 30),
                                     .hash = r.hash,
-                                    .kind = PICTURE_GIF,
+                                    .kind = IMAGE_GIF,
                                     .fetched_at = 1 + (int64_t)random_below(&rnd, 4000000000u),
                                     .tries = (unsigned)random_below(&rnd, 9),
                                     .due = (int64_t)random_below(&rnd, 2) * 4000000000u},

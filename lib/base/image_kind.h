@@ -1,0 +1,57 @@
+/*
+ * image_kind.h: what a run of bytes is, by its signature, and whether it has the end that its format demands.
+ * No decoding: a fetcher must not expose a decoder to the network. What an image really holds is validate's
+ * business.
+ */
+#ifndef WINNOW_BASE_IMAGE_KIND_H
+#define WINNOW_BASE_IMAGE_KIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum image_kind {
+    IMAGE_UNKNOWN,
+    IMAGE_JPEG,
+    IMAGE_PNG,
+    IMAGE_WEBP,
+    IMAGE_GIF, /* these four are decoded */
+    IMAGE_AVIF,
+    IMAGE_HEIC,
+    IMAGE_JXL,
+    IMAGE_BMP,
+    IMAGE_TIFF,
+    IMAGE_ICO,
+    IMAGE_SVG, /* images, but refused */
+    IMAGE_JP2,
+    IMAGE_PSD,
+    IMAGE_MP4,
+    IMAGE_WEBM,
+    IMAGE_RIFF,
+    IMAGE_VIDEO, /* of another kind */
+    IMAGE_HTML,
+    IMAGE_XML,
+    IMAGE_JSON,
+    IMAGE_TEXT,
+    IMAGE_PDF,
+    IMAGE_GZIP,
+    IMAGE_ZIP,
+    IMAGE_ELF,
+    IMAGE_KINDS
+};
+
+/* By the first bytes, never by the name. 32 settle everything but text, 256 nearly always that. */
+enum image_kind image_kind_of(const uint8_t *bytes, size_t n_bytes);
+static inline bool image_kind_kept(enum image_kind k) { return k >= IMAGE_JPEG && k <= IMAGE_GIF; }
+const char *image_kind_name(enum image_kind k);   /* "jpeg", "jxl", "video", "html"; "unknown" */
+const char *image_kind_detail(enum image_kind k); /* for a reject: "jpeg xl", "mp4", "xml"; "unknown bytes" */
+const char *image_kind_extension(enum image_kind k);    /* "jpg" for a kept kind, else NULL */
+enum image_kind image_kind_from_name(const char *name); /* the first of that name, or IMAGE_UNKNOWN */
+
+/*
+ * Whether a kept kind's whole file ends as its format says: JPEG's end marker, PNG's IEND, GIF's trailer,
+ * WebP's RIFF size. Blanks and zero padding may follow. For bodies whose length was not announced.
+ */
+bool image_kind_complete(enum image_kind k, const uint8_t *bytes, size_t n_bytes);
+
+#endif
