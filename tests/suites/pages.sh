@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../tap.sh"
 cd "$TOP" || exit 1
 
-pages="README.md CONTRIBUTING.md NOTES.md $(echo docs/*.md docs/notes/*.md)"
+pages="README.md CONTRIBUTING.md NOTES.md $(echo docs/*.md docs/notes/*.md tests/*/README.md tests/fixtures/*/README.md)"
 # Links of Markdown, relative to their page; a #heading has to be one of that page (lower case, blanks as dashes).
 broken=$(for page in $pages; do
     grep -oE '\]\([^)]+\)' "$page" | sed 's/^](//; s/)$//' | grep -vE '^https?:' | while read -r link; do
