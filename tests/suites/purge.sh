@@ -66,6 +66,11 @@ echo http://H.test:80/c.jpg >down
 "$BIN/purge" --store run/store run >/dev/null
 is "$(grep -c "c.jpg" run/fetched.tsv)" 0 "one by address takes the rows with that address"
 make_run
+echo https://h.test:443/x/../%63.jpg#top >down
+"$BIN/fetch" --store run/store --takedown down 2>/dev/null
+"$BIN/purge" --store run/store run >/dev/null
+is "$(grep -c "c.jpg" run/fetched.tsv)" 0 "however it is written"
+make_run
 echo "some bytes" >run/r1/copied.jpg
 cp run/r1/copied.jpg run/r1/twin.jpg; printf 'path\ncopied.jpg\ntwin.jpg\n' >m.tsv
 h=$(column <("$BIN/hash-dedup" --root run/r1 m.tsv 2>/dev/null) xxh128 | head -1)
