@@ -72,7 +72,13 @@ int dataset_open(struct dataset *d, const char *folder, struct error *err)
     xxh128_stream_close(h);
     h = NULL;
     if (!d->n_split[SHARD_TRAIN]) {
-        error_set(err, EX_DATAERR, "'%s' has no training pictures (split 'train')", folder);
+        error_set(err, EX_DATAERR, "'%s' has no training pictures: pack rows whose split is 'train' or empty",
+                  folder);
+        goto fail;
+    }
+    if (d->info->n_classes < 2) {
+        error_set(err, EX_DATAERR, "'%s' has only the class '%s': pack pictures of at least two labels",
+                  folder, d->info->classes[0]);
         goto fail;
     }
     for (int c = 0; c < d->info->n_classes; c++) {
@@ -80,8 +86,10 @@ int dataset_open(struct dataset *d, const char *folder, struct error *err)
         for (size_t i = 0; i < d->n_split[SHARD_TRAIN]; i++)
             found += d->labels[d->rows[SHARD_TRAIN][i]] == c;
         if (!found) {
-            error_set(err, EX_DATAERR, "'%s': class '%s' has no training pictures", folder,
-                      d->info->classes[c]);
+            error_set(err, EX_DATAERR,
+                      "'%s': class '%s' has no training pictures: move some from its test and validation "
+                      "splits, or leave the class out",
+                      folder, d->info->classes[c]);
             goto fail;
         }
     }

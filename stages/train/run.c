@@ -409,7 +409,8 @@ static int open_base(struct train_run *run, struct error *err)
     if (net_open(&run->net, o->base, err)) return error_prefix(err, "--base");
     if (net_hash(&run->net, run->base_hash, err)) return -1;
     if (net_infer_shapes(&run->net, side, side, err))
-        return error_prefix(err, "--base '%s' with pictures of %d x %d", o->base, side, side);
+        return error_prefix(err, "--base '%s' with pictures of %d x %d (pack --size sets it)", o->base, side,
+                            side);
     return 0;
 }
 

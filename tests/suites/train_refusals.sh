@@ -27,6 +27,22 @@ refused 64 "--freeze-bn keeps the base's statistics, --refresh-bn on takes new o
 refused 64 "--augment: " --phase fine-tune --augment zoom=3
 refused 65 "--base '$tiny' was not trained for the classes of 'set': run --phase head first and give its RUN/model here" --phase fine-tune
 refused 66 "--base: " --base nowhere
+# Sets that cannot be learnt from, with what to do about them.
+cp "$TOP"/tests/formats/pictures/[abc].png .
+set_of() { # NAME SIZE ROW...
+    local name=$1 size=$2
+    shift 2
+    { printf 'path\tlabel\tsplit\n'; printf '%s\n' "$@" | tr ' ' '\t'; } >"$name.tsv"
+    "$BIN/pack" -q --no-sandbox --size "$size" -o "$name" "$name.tsv"
+}
+set_of one-class 16 'a.png cat train' 'b.png cat train' 'c.png cat test'
+set_of class-untaught 16 'a.png cat train' 'b.png cat train' 'c.png dog test'
+set_of no-train 16 'a.png cat val' 'b.png dog test'
+set_of small 8 'a.png cat train' 'b.png dog train'
+refused 65 "'one-class' has only the class 'cat': pack pictures of at least two labels" --shards one-class
+refused 65 "'class-untaught': class 'dog' has no training pictures: move some from its test and validation splits, or leave the class out" --shards class-untaught
+refused 65 "'no-train' has no training pictures: pack rows whose split is 'train' or empty" --shards no-train
+refused 65 "--base '$tiny' with pictures of 8 x 8 (pack --size sets it): layer 'in': the network takes pictures of 16x16, not 8x8" --shards small
 train --features-only 0/2 --cache c -q && train --features-only join/2 --cache c 2>err
 [ $? = 66 ] && grep -q "part 1/2 in '.*' is not complete: run --features-only 1/2" err
 ok $? "join names the part that is missing"
