@@ -174,6 +174,14 @@ struct adam_step {
     uint64_t step;
 };
 
+/* One plan that an operation was given by the device's library, for people and tests. */
+struct op_plan {
+    char what[200]; /* "forward+bias+relu 32x35x35x64 35x35x96/288 k3x3 ... g1 bf16" */
+    int64_t engine; /* the library's number for the kernel */
+    size_t workspace_bytes;
+    bool tensor_core, repeatable;
+};
+
 /* Opened backends share this table; it is constant and outlives every device. */
 struct backend_table {
     int abi;          /* BACKEND_ABI */
@@ -231,6 +239,8 @@ struct backend_table {
      * be called again. */
     int (*op_load)(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
                    struct error *err);
+    /* The i-th plan of an operation; false past the last. NULL: the device's library does not choose. */
+    bool (*op_plan)(const struct backend_op *op, int i, struct op_plan *out);
     /* workspace: at least the largest op_workspace_bytes of the ops that use it */
     int (*op_forward)(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                       struct error *err);

@@ -23,8 +23,18 @@ $(FAKE_LIBS):
 $(FAKE)/plugin.env: tests/fakecuda/fakecuda.mk lib/tensor/cuda/module.mk $(BIN)/$(PLUGIN.tensor/cuda)
 	@mkdir -p $(@D)
 	@printf '%s\n' 'plugin_cc="$(CC)"' 'plugin_cflags="$(filter-out -MMD -MP -DWINNOW_VERSION%,$(ALL_CFLAGS)) -fPIC $(CFLAGS.tensor/cuda)"' \
-	  'plugin_objects="$(OBJS.tensor/cuda) $(PLUGIN_BASE)"' 'plugin_ldflags="$(filter-out -pie,$(ALL_LDFLAGS)) $(LIBS.tensor/cuda)"' >$@
+	  'plugin_objects="$(OBJS.tensor/cuda) $(PLUGIN_BASE)"' 'plugin_ldflags="$(filter-out -pie,$(ALL_LDFLAGS)) $(LIBS.tensor/cuda)"' 'cuda_lib="$(abspath $(CUDA_LIB))"' >$@
 
+# What asks the real cuDNN for plans without a card (tests/suites/cudnn_plans.sh), and the driver that some of its versions want to see.
+PLANS_AREAS := $(call areas_of,base net tensor)
+$(BUILD)/tests/cudnn/plans: $(BUILD)/tests/cudnn/plans.o $(foreach a,$(PLANS_AREAS),$(call archive,$(a)))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(call linked,$(PLANS_AREAS))
+$(FAKE)/driver/libcuda.so.1: tests/fakecuda/driver.c
+	@mkdir -p $(@D)
+	$(CC) $(FAKE_CFLAGS) -shared -Wl,-soname,$(@F) -o $@ $<
+
+test-programs: $(BUILD)/tests/cudnn/plans $(FAKE)/driver/libcuda.so.1
 test-programs: $(FAKE_LIBS) $(FAKE_PARTS) $(FAKE)/plugin.env
 endif
 
@@ -33,6 +43,11 @@ endif
 ## check-gpu: run the CUDA tests on the real libraries and a real GPU; without one they say SKIP
 check-gpu: test-programs
 	@WINNOW_CUDA_REAL=1 BUILD=$(BUILD) BIN=$(BIN) tests/run 'unit/cuda_*'
+
+.PHONY: check-cudnn
+## check-cudnn: ask the real cuDNN for plans on described cards; VERSIONS='9.19.1 9.28.1' fetches these and asks each
+check-cudnn: test-programs
+	@$(if $(VERSIONS),BUILD=$(BUILD) BIN=$(BIN) tests/cudnn/versions $(VERSIONS),ONLY='plan-*' BUILD=$(BUILD) BIN=$(BIN) tests/run cudnn_plans cuda_mutants)
 
 .PHONY: bench-gpu
 GPU_BENCH_AREAS := $(call areas_of,base net tensor)

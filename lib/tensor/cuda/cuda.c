@@ -422,6 +422,7 @@ static const struct backend_table table = {
     .op_constant_bytes = cuda_op_constant_bytes,
     .op_workspace_bytes = cuda_op_workspace_bytes,
     .op_load = cuda_op_load,
+    .op_plan = cuda_op_plan,
     .op_forward = cuda_op_forward,
     .op_backward = cuda_op_backward,
     .fill_zero = cuda_fill_zero,

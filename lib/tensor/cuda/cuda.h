@@ -198,6 +198,7 @@ unsigned cuda_op_backward_reads(const struct backend_op *op);
 size_t cuda_op_saved_bytes(const struct backend_op *op);
 size_t cuda_op_constant_bytes(const struct backend_op *op);
 size_t cuda_op_workspace_bytes(const struct backend_op *op);
+bool cuda_op_plan(const struct backend_op *op, int i, struct op_plan *out);
 int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
                  struct error *err);
 int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,

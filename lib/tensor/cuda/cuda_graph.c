@@ -197,10 +197,24 @@ void graph_name(const struct conv_graph *g, char *out, size_t bytes)
 
 /* --- devices --- */
 
+#if CUDNN_VERSION < 90800 /* it has no name for these yet, and never looks at them */
+#define CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR (cudnnBackendDescriptorType_t)0
+#define CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION (cudnnBackendAttributeName_t)0
+#define CUDNN_ATTR_ENGINEHEUR_DEVICEPROP (cudnnBackendAttributeName_t)0
+#define CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP (cudnnBackendAttributeName_t)0
+#define CUDNN_ATTR_ENGINE_DEVICEPROP (cudnnBackendAttributeName_t)0
+#endif
+
 int graph_device_describe(struct graph_device *d, const char *json, struct error *err)
 {
     const char *who = "the described card";
+    size_t version = cudnnGetVersion();
     *d = (struct graph_device){0};
+    if (CUDNN_VERSION < 90800 || version < 90800)
+        return error_set(err, EX_UNAVAILABLE,
+                         "cuda: cuDNN %zu.%zu.%zu cannot plan for a card that is not there (9.8 and later "
+                         "can)",
+                         version / 10000, version / 100 % 100, version % 100);
     if (DNN(who, cudnnBackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &d->properties)) ||
         DNN(who, cudnnBackendSetAttribute(d->properties, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
                                           CUDNN_TYPE_CHAR, (int64_t)strlen(json), json)) ||
@@ -376,7 +390,7 @@ int graph_plan_again(const struct conv_graph *g, const struct graph_device *d, c
                      const char *subject, const struct graph_choice *choice, struct graph_plan *out,
                      struct error *err)
 {
-    *out = (struct graph_plan){0};
+    *out = (struct graph_plan){.graph = *g};
     struct making m = {subject, err, out, false};
     cudnnBackendDescriptor_t of = graph(&m, g, d->handle), knobs[GRAPH_MAX_KNOBS];
     cudnnBackendDescriptor_t engine = make(&m, CUDNN_BACKEND_ENGINE_DESCRIPTOR), config;

@@ -48,6 +48,7 @@ struct graph_choice {
 };
 
 struct graph_plan {
+    struct conv_graph graph;
     cudnnBackendDescriptor_t plan;
     cudnnBackendDescriptor_t parts[GRAPH_MAX_DESCRIPTORS]; /* what it was made of: lives as long as it */
     int n_parts;

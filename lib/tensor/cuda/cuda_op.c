@@ -178,6 +178,17 @@ size_t cuda_op_constant_bytes(const struct backend_op *op)
 
 size_t cuda_op_workspace_bytes(const struct backend_op *op) { return op->workspace_bytes; }
 
+bool cuda_op_plan(const struct backend_op *op, int i, struct op_plan *out)
+{
+    const struct graph_plan *plans[] = {op->forward, op->data, op->filter}, *p = NULL;
+    for (size_t k = 0; k < sizeof plans / sizeof *plans && !p; k++)
+        if (plans[k] && i-- == 0) p = plans[k];
+    if (!p) return false;
+    *out = (struct op_plan){"", p->choice.engine, p->workspace, p->tensor_core, p->repeatable};
+    graph_name(&p->graph, out->what, sizeof out->what);
+    return true;
+}
+
 int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
                  struct error *err)
 {
