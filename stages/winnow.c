@@ -64,6 +64,10 @@ int main(int argc, char **argv)
         }
     snprintf(path, sizeof path, "%s/%s", folder, argv[1]);
     if (strcmp(argv[1], "winnow")) execv(path, argv + 1);
-    fprintf(stderr, "winnow: no program '%s' in %s; 'winnow --help' lists them\n", argv[1], folder);
+    if (!strcmp(argv[1], "run"))
+        fprintf(stderr, "winnow: run is there when winnow is installed; in a checkout say make dataset train "
+                        "SETTINGS=FILE\n");
+    else
+        fprintf(stderr, "winnow: no program '%s' in %s; 'winnow --help' lists them\n", argv[1], folder);
     return EX_USAGE;
 }
