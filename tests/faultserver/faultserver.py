@@ -407,6 +407,13 @@ def do_drip(q):         # 20 bytes a second
         time.sleep(0.2)
 
 
+def do_agent(q):        # /agent/NAME/x: a picture for that User-Agent alone
+    if q.headers.get("user-agent", "").startswith(q.path.split("/")[2]):
+        do_ok(q)
+    else:
+        q.answer(404, b"not for you", type="text/plain")
+
+
 def do_reset(q):
     q.head(200, "Content-Type: image/jpeg", "Content-Length: 50000")
     q.raw(jpeg(q.path)[:20000])

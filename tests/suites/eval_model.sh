@@ -84,4 +84,7 @@ must_fail 66 nowhere "a model that is not there" "$BIN/eval" --model "$T/nowhere
 must_fail 66 nowhere.tsv "a manifest that is not there" "$BIN/eval" --model "$model" --shards "$T/nowhere.tsv" --root "$T/p" --out "$T/x"
 printf 'path\tlabel\n../x.png\tclass_3\n' >"$T/out-of-root.tsv"
 must_fail 65 "row 1" "row 1" "$BIN/eval" --model "$model" --shards "$T/out-of-root.tsv" --root "$T/p" --out "$T/x"
+"$BIN/eval" --model "$model" --shards "$T/m.tsv" --split test --root "$T/p" --out "$T/plain" && grep -q 'data:image' "$T/plain/report.html" &&
+    "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split test --root "$T/p" --no-thumbnails --out "$T/bare" && ! grep -q 'data:image' "$T/bare/report.html"
+ok $? "--no-thumbnails: a report without pictures"
 done_testing

@@ -106,4 +106,8 @@ for k in x:
         assert k[0] == "metric" or "equal-mass" in k[1] or u == v or abs(float(u) - float(v)) < 1e-9, (k, u, v)
 P
 ok $? "the order of rows does not change the metrics"
+for t in 0.2 0.8; do "$BIN/eval" --predictions P.tsv --out flags$t --view x=cat --threshold $t --no-report; done
+flagged() { awk -F'\t' '$1 == "ALL" && $2 == "flag_rate" { n += $3 } END { print n + 0 }' "$1/slices-x.tsv"; }
+[ "$(flagged flags0.2)" -gt "$(flagged flags0.8)" ]
+ok $? "--threshold is where a view begins to flag: $(flagged flags0.2) pictures from 0.2 on, $(flagged flags0.8) from 0.8 on"
 done_testing

@@ -343,6 +343,21 @@ else
     skip "rebinding" "no compiler"
 fi
 is "$(awk -F'\t' -v p="$INTERNAL" '$2 == p' log | wc -l)" 0 "and still nobody reached the internal server"
+echo "$U/agent/Me/a.jpg" >agents
+$FETCH $QUICK --ignore-robots --user-agent Me/1.0 agents -o out.tsv --rejects rejects.tsv
+is "$(outcome "$U/agent/Me/a.jpg")" jpeg "--user-agent is what the server sees"
+echo "$U/agent/winnow/a.jpg" >agents
+$FETCH $QUICK --ignore-robots --contact mailto:me@example.org agents -o out.tsv --rejects rejects.tsv
+is "$(outcome "$U/agent/winnow/a.jpg")" jpeg "--contact is added to the program's own"
+curl -s "$U/most" >/dev/null
+sed 's,crowd/,crowd/again,' crowd >crowd2
+$FETCH $QUICK --per-address 2 crowd2 -o out.tsv --rejects rejects.tsv
+most=$(curl -s "$U/most")
+[ "$(wc -l <out.tsv)" = 41 ] && [ "$most" -ge 1 ] && [ "$most" -le 2 ]
+ok $? "--per-address 2: at most two at once ($most)"
+echo "$U/drip/slow.jpg" >drip
+$FETCH $QUICK --min-speed 0 --timeout 4 --tries 1 drip -o out.tsv --rejects rejects.tsv
+is "$(outcome "$U/drip/slow.jpg")" timeout "--min-speed 0: nothing is too slow but for --timeout"
 $FETCH --store private --tries 1 list -o out.tsv --rejects rejects.tsv 2>err
 is "$(tail -n +2 rejects.tsv | grep -vc refused-address)" 0 "without --allow-private no loopback address is asked at all"
 

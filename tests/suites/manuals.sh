@@ -41,6 +41,13 @@ for stage in stages/*/module.mk; do
     done
     [ -z "${extra// /}" ]
     ok $? "$name.1 names no option that does not exist${extra:+: $extra}"
+    # A test of the program names each option of its own; those of every stage are the same code.
+    tests=$(git grep -lw -e "$name" -- tests ':!tests/suites/manuals.sh' 2>/dev/null || grep -rlw -e "$name" tests)
+    untested=$("$program" --help-table | awk '/^--/ { print $1 }' | grep -vxE -- '--(output|rejects|max-rejects|root|allow-outside|jobs|threads|seed|quiet|verbose|progress|help|version)' | while read -r option; do
+        grep -qE -e "(^|[^a-z0-9-])$option([^a-z0-9-]|\$)" $tests || echo "$option"
+    done | tr '\n' ' ')
+    [ -z "$untested" ]
+    ok $? "a test of $name names every option${untested:+, but not $untested}"
     grep -qE "^\.SH (SYNOPSIS|OPTIONS)" "$page" && grep -q '^\.SH NAME' "$page" && grep -q '^\.SH EXIT' "$page"
     ok $? "$name.1 has NAME, SYNOPSIS and EXIT STATUS"
     summary=$("$program" --help | sed -n '/^$/{n;p;q;}')

@@ -87,8 +87,11 @@ is "$(ls usr1 | grep -c checkpoint)" 1 "USR1 to mpirun stops with a checkpoint"
 ranks 4 "${long[@]}" --out usr1 >out 2>&1; is $? 0 "four ranks go on"
 near whole usr1; ok $? "and end there, too"
 
+(export OMPI_COMM_WORLD_SIZE=2; one --device ref --shards set --base "$tiny" --epochs 1 --distributed none --out single)
+ok $? "--distributed none: one process, whatever the environment looks like"
+
 # --- a rank is lost
-start lost --checkpoint-seconds 100
+start lost --checkpoint-seconds 100 --rank-timeout 120
 kill -9 "${pids[1]}"; wait $job; status=$?
 [ $status != 0 ]; ok $? "rank 1 killed with -9: the job ends ($status)"
 grep -q "train: rank 1 (process ${pids[1]} on '$(hostname)') is gone: the run ends" out; ok $? "the message names the rank: $(grep 'run ends' out | cut -c1-150)"

@@ -76,6 +76,8 @@ done
 ok $? "crops beyond the distance share the group of their picture ($same of 4)"
 grep -q '^cat/cut.jpg.*decode-truncated' gone.tsv
 ok $? "what is cut off has its reason"
+phash-dedup --hash-only --allow-truncated --rejects gone2.tsv -o cut.tsv <(printf 'path\ncat/cut.jpg\n') && [ -n "$(cell cut.tsv cat/cut.jpg pdq)" ]
+ok $? "or, with --allow-truncated, the hash of what there is"
 grep -q '^dog/page.jpg.*not-a-picture' gone.tsv && grep -q '^dog/empty.jpg.*empty-file' gone.tsv
 ok $? "what is no picture has its reason"
 

@@ -50,6 +50,8 @@ block() { phash-dedup --root run --blocklist list --delete-blocked run/store --r
 fresh
 phash-dedup --root run --blocklist list --rejects rejects.tsv -o kept.tsv run/unique.tsv 2>err
 is "$? $(grep -c blocklisted rejects.tsv) $(find run/store/objects -type f | wc -l) $(grep -c 'still there' err)" "0 4 6 1" "without --delete-blocked rows leave, files stay, and it is said"
+phash-dedup --root run --blocklist list --block-distance 0 --rejects rejects.tsv -o kept.tsv run/unique.tsv 2>err
+is "$(grep -c blocklisted rejects.tsv)" 3 "--block-distance 0: what is only near to a listed hash stays"
 block --index pdq.tsv
 is "$?" 0 "with it"
 is "$(grep -rl 'marker-[abcf]' run | wc -l) $(grep -rl 'marker-[de]' run | wc -l)" "0 2" "the listed pictures are nowhere below the run, the others are"

@@ -101,6 +101,14 @@ is "$(column worse/log.tsv val_accuracy | head -1)" "$best" "so that fine-tuning
 fine --out ema --ema 0.9; is "$?:$(wc -l <ema/log.tsv)" "0:6" "a moving average of the weights is validated and kept"
 fine --out frozen --unlock-from c1 --freeze-bn; is "$?:$(column frozen/log.tsv bn_statistics | sort -u)" "0:frozen" "--freeze-bn"
 fine --out plain --refresh-bn off; is "$(column plain/log.tsv bn_statistics | sort -u)" moving "--refresh-bn off"
+fine --out loaders --loader-threads 1; is "$?:$(sums loaders/model | grep bin)" "0:$(sums fine/model | grep bin)" "--loader-threads changes the speed alone"
+train --shards set --base "$tiny" --out knob-none --cache head/cache --epochs 3
+for knob in "--warmup 2" "--momentum 0.5" --nesterov "--label-smoothing 0.2"; do
+    # shellcheck disable=SC2086
+    train --shards set --base "$tiny" --out "knob${knob// /}" --cache head/cache --epochs 3 $knob
+    [ $? = 0 ] && [ "$(wc -l <"knob${knob// /}/log.tsv")" = 4 ] && [ "$(sums "knob${knob// /}/model" | grep bin)" != "$(sums knob-none/model | grep bin)" ]
+    ok $? "$knob trains to other weights"
+done
 
 # --- kill -9 at random moments, TERM, a lock
 RANDOM=${SEED:-$$}
