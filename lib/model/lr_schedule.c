@@ -1,6 +1,6 @@
-/* schedule.c: parsing and evaluating learning-rate schedules; schedule.h says what each word means. */
+/* lr_schedule.c: parsing and evaluating learning-rate schedules; lr_schedule.h says what each word means. */
 #include "base/number.h"
-#include "model/schedule.h"
+#include "model/lr_schedule.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /*
- * schedule.h: the learning rate as a function of how far training is.
+ * lr_schedule.h: the learning rate as a function of how far training is.
  * Spelled on the command line as one word, so that a settings file, log.tsv and a checkpoint can carry it:
  *   constant
  *   exp:FACTOR[:EVERY]         lr * FACTOR^(epoch/EVERY), a smooth decay; EVERY in epochs, 1 when left out
@@ -11,8 +11,8 @@
  * Epochs count from 0 and are fractional within an epoch (exp and cosine move every step; the others at whole
  * epochs).
  */
-#ifndef WINNOW_MODEL_SCHEDULE_H
-#define WINNOW_MODEL_SCHEDULE_H
+#ifndef WINNOW_MODEL_LR_SCHEDULE_H
+#define WINNOW_MODEL_LR_SCHEDULE_H
 
 #include <stddef.h>
 

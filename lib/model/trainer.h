@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "dist/dist.h"
 #include "model/batch_loader.h"
-#include "model/schedule.h"
+#include "model/lr_schedule.h"
 #include "tensor/engine.h"
 
 enum trainer_select { SELECT_ACCURACY, SELECT_BALANCED_ACCURACY, SELECT_LOSS };

@@ -192,7 +192,7 @@ static int read_spec(struct net *n, const cJSON *spec, struct tensor *t, int *hi
         net_json_int(v, 1, INT32_MAX,
                      &w->shape.dim[w->shape.rank++])) return error_set(err, EX_DATAERR,
                                                                        "the weight '%s' has a dimension that "
-                                                                       "is no size",
+                                                                       "is not a size",
                                                                        w->name);
     if (!net_shape_count(&w->shape, &count) || count > NET_MAX_WEIGHT_BYTES / sizeof(float))
         return error_set(err, EX_DATAERR, "the weight '%s' is absurdly large", w->name);

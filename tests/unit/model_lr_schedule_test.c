@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "model/sampler.h"
-#include "model/schedule.h"
+#include "model/lr_schedule.h"
 #include "tap.h"
 
 static void test_rates(void)
