@@ -147,3 +147,21 @@ bool text_ends(const char *s, const char *suffix)
     size_t n = strlen(s), m = strlen(suffix);
     return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
+
+const char *text_names_for_people(char *out, size_t out_bytes, const char *const *names, size_t n)
+{
+    static const char more[] = ", ...";
+    char shown[128];
+    size_t at = 0;
+    snprintf(out, out_bytes, "%s", n ? "" : "none");
+    for (size_t i = 0; i < n; i++) {
+        text_for_people(shown, sizeof shown, names[i]);
+        size_t length = strlen(shown) + (i ? 2 : 0);
+        if (at + length + sizeof more > out_bytes) {
+            snprintf(out + at, out_bytes - at, "%s", i ? more : more + 2);
+            break;
+        }
+        at += (size_t)snprintf(out + at, out_bytes - at, "%s%s", i ? ", " : "", shown);
+    }
+    return out;
+}

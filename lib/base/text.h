@@ -38,4 +38,10 @@ bool text_is_utf8(const char *s, size_t n_bytes); /* strict: no overlongs, no su
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 
+/*
+ * "cat, dog, ..." of n names, as far as out has room: which values a message's reader may choose from.
+ * Returns out.
+ */
+const char *text_names_for_people(char *out, size_t out_bytes, const char *const *names, size_t n);
+
 #endif

@@ -134,7 +134,7 @@ static int read_row(struct reading *x, struct error *err)
     size_t i = p->n_rows;
     int best = 0, last = i > 0 ? p->label[i - 1] : -1;
     double sum = 0, value = 0, *row = p->p + i * (size_t)p->n_classes;
-    char what[400], shown[128];
+    char what[400], shown[128], known[200];
     if (!f[x->id][0]) return predictions_row_error(x->r, x->id, err, "the id is empty");
     p->keys[i] = id_key_of(f[x->id]);
     if (p->path_keys) p->path_keys[i] = id_key_of(manifest_field(x->r, x->path));
@@ -166,8 +166,10 @@ static int read_row(struct reading *x, struct error *err)
     p->label[i] = class_of(p, f[x->label], last);
     if (p->label[i] < 0) {
         if (f[x->label][0])
-            snprintf(what, sizeof what, "the label '%s' is not one of the classes (no column p_%s)",
-                     text_for_people(shown, sizeof shown, f[x->label]), shown);
+            snprintf(what, sizeof what, "the label '%s' is not one of the classes (no column p_%s): %s",
+                     text_for_people(shown, sizeof shown, f[x->label]), shown,
+                     text_names_for_people(known, sizeof known, (const char *const *)p->classes,
+                                           (size_t)p->n_classes));
         else
             snprintf(what, sizeof what, "the label is empty");
         return predictions_row_error(x->r, x->id, err, what);

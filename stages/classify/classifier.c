@@ -15,7 +15,7 @@
 static int parse_threshold(struct classifier *c, struct threshold *t, const char *text, struct error *err)
 {
     const char *equals = strrchr(text, '=');
-    char shown[128], *names;
+    char shown[128], known[400], *names;
     text_for_people(shown, sizeof shown, text);
     if (!equals || equals == text) return error_set(err, EX_USAGE, "--threshold: '%s' is not CLASS=P", shown);
     if (parse_double(equals + 1, 0, (double)c->n_classes, &t->limit, "--threshold", err)) return -1;
@@ -27,9 +27,12 @@ static int parse_threshold(struct classifier *c, struct threshold *t, const char
     char *copy = mem_strdup(names, err);
     if (!copy) return -1;
     const char *missing = class_sum_parse(copy, c->class_names, c->n_classes, t->classes);
-    int rc = missing ? error_set(err, EX_USAGE, "--threshold: the model has no class '%s'",
-                                 text_for_people(shown, sizeof shown, missing))
-                     : 0;
+    int rc = missing
+                 ? error_set(err, EX_USAGE, "--threshold: the model has no class '%s' (it has %s)",
+                             text_for_people(shown, sizeof shown, missing),
+                             text_names_for_people(known, sizeof known, (const char *const *)c->class_names,
+                                                   (size_t)c->n_classes))
+                 : 0;
     free(copy);
     return rc;
 }

@@ -169,8 +169,11 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
     }
     for (int k = 0; k < info->n_classes; k++)
         if (class_of(s, info->classes[k]) < 0) {
-            error_set(err, EX_DATAERR, "'%s': the label '%s' is unknown to the model", o->shards,
-                      info->classes[k]);
+            char known[300];
+            error_set(err, EX_DATAERR, "'%s': the label '%s' is unknown to the model, which has %s",
+                      o->shards, info->classes[k],
+                      text_names_for_people(known, sizeof known, (const char *const *)s->classes,
+                                            (size_t)s->n_classes));
             goto out;
         }
     if (!(scratch = mem_alloc(s->image_bytes + 64, err))) /* as shard_set_read wants it */
@@ -265,9 +268,12 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
             (variant[0] && strcmp(variant, "0") != 0))
             continue;
         if (class_of(s, r.fields[c_label]) < 0) {
-            error_set(err, EX_DATAERR, "'%s', row %llu: the label '%s' is unknown to the model",
+            char known[300];
+            error_set(err, EX_DATAERR, "'%s', row %llu: the label '%s' is unknown to the model, which has %s",
                       text_for_people(shown, sizeof shown, r.name), (unsigned long long)r.row,
-                      text_for_people(what, sizeof what, r.fields[c_label]));
+                      text_for_people(what, sizeof what, r.fields[c_label]),
+                      text_names_for_people(known, sizeof known, (const char *const *)s->classes,
+                                            (size_t)s->n_classes));
             goto out;
         }
         text_clear(&path);

@@ -37,17 +37,13 @@ static int class_add(struct class_names *c, const char *name, struct error *err)
 
 static int unknown_class(const struct class_names *c, const struct decision *d, struct error *err)
 {
-    struct text known = TEXT_EMPTY;
-    char shown[128], file[256];
-    for (size_t i = 0; i < c->n && i < 20; i++)
-        if (text_printf(&known, err, "%s%s", i ? ", " : "", c->names[i])) return -1;
-    if (c->n > 20 && text_puts(&known, ", ...", err)) return -1;
-    error_set(err, EX_DATAERR,
-              "'%s', row %llu: no class '%s' in the manifest (it has %s); --new-classes allows new ones",
-              text_for_people(file, sizeof file, d->file), (unsigned long long)d->row,
-              text_for_people(shown, sizeof shown, d->label), known.data ? known.data : "none");
-    text_release(&known);
-    return -1;
+    char shown[128], file[256], known[400];
+    return error_set(err, EX_DATAERR,
+                     "'%s', row %llu: no class '%s' in the manifest (it has %s); --new-classes allows new "
+                     "ones",
+                     text_for_people(file, sizeof file, d->file), (unsigned long long)d->row,
+                     text_for_people(shown, sizeof shown, d->label),
+                     text_names_for_people(known, sizeof known, c->names, c->n));
 }
 
 /*

@@ -257,10 +257,22 @@ static void test_file_kinds(void)
           strcmp(err.text, "'a?b' is gzip-compressed: unpack it first with gunzip") == 0);
 }
 
+static void test_names_for_people(void)
+{
+    static const char *const names[] = {"cat", "hot\ndog", "18+", "a rather long name of a class"};
+    char out[40], narrow[12];
+    CHECK(strcmp(text_names_for_people(out, sizeof out, names, 0), "none") == 0);
+    CHECK(strcmp(text_names_for_people(out, sizeof out, names, 3), "cat, hot?dog, 18+") == 0);
+    CHECK(strcmp(text_names_for_people(out, sizeof out, names, 4), "cat, hot?dog, 18+, ...") == 0);
+    CHECK(strcmp(text_names_for_people(narrow, sizeof narrow, names, 3), "cat, ...") == 0);
+    CHECK(strcmp(text_names_for_people(narrow, sizeof narrow, names + 3, 1), "...") == 0);
+}
+
 int main(void)
 {
     test_hash_index();
     test_file_kinds();
+    test_names_for_people();
     test_names();
     test_numbers();
     test_text();
