@@ -245,11 +245,10 @@ static int compare_u64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static const struct group *order_groups; /* for qsort, which takes no context in C11; one thread */
-
-static int compare_places(const void *a, const void *b)
+static int compare_places(const void *a, const void *b, void *context)
 {
-    const struct group *x = &order_groups[*(const uint32_t *)a], *y = &order_groups[*(const uint32_t *)b];
+    const struct group *groups = context;
+    const struct group *x = &groups[*(const uint32_t *)a], *y = &groups[*(const uint32_t *)b];
     if (x->place != y->place) return x->place < y->place ? -1 : 1;
     return (x->key > y->key) - (x->key < y->key);
 }
@@ -260,8 +259,7 @@ static uint32_t *groups_by_place(const struct split *s, struct error *err)
     if (!order) return NULL;
     for (size_t i = 0; i < s->n_groups; i++)
         order[i] = (uint32_t)i;
-    order_groups = s->groups;
-    qsort(order, s->n_groups, sizeof *order, compare_places);
+    qsort_r(order, s->n_groups, sizeof *order, compare_places, s->groups);
     return order;
 }
 
