@@ -20,7 +20,6 @@
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "io/internal.h"
 #include "io/io.h"
 #include "io/signals.h"
 

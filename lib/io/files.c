@@ -12,7 +12,6 @@
 
 #include "base/file_kind.h"
 #include "base/mem.h"
-#include "io/internal.h"
 #include "io/io.h"
 
 int io_open_read(const char *path, struct error *err)

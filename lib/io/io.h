@@ -38,6 +38,8 @@ int io_mkdirs(const char *path, struct error *err);          /* mkdir -p, mode 0
 int io_mkdirs_for(const char *file_path, struct error *err); /* the folder that file_path sits in */
 int io_fsync_dir_of(const char *file_path, struct error *err);
 bool io_exists(const char *path);
+/* The folder that path sits in, malloc'd: "." when it has no slash. NULL with err set without memory. */
+char *path_folder(const char *path, struct error *err);
 
 /* --- folders --- */
 
