@@ -187,7 +187,7 @@ static int64_t days_of(int64_t y, unsigned m, unsigned d)
     return era * 146097 + (int64_t)(yoe * 365 + yoe / 4 - yoe / 100 + doy) - 719468;
 }
 
-char *time_format(char *out, int64_t t)
+char *format_time(char *out, int64_t t)
 {
     int64_t days = t / 86400, rest = t % 86400;
     if (rest < 0) rest += 86400, days--;
@@ -206,7 +206,7 @@ char *time_format(char *out, int64_t t)
     return out;
 }
 
-int time_parse(const char *s, int64_t *t)
+int parse_time(const char *s, int64_t *t)
 {
     uint64_t y, mo, d, h, mi, se;
     if (strlen(s) != 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' ||

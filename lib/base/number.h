@@ -37,7 +37,7 @@ char *format_f64(char *out, double value);
 char *format_real(char *out, double value);
 
 /* 2026-11-22T09:00:00Z, and back: 0 or -1. out holds 21 bytes. */
-char *time_format(char *out, int64_t unix_s);
-int time_parse(const char *text, int64_t *unix_s);
+char *format_time(char *out, int64_t unix_s);
+int parse_time(const char *text, int64_t *unix_s);
 
 #endif

@@ -140,7 +140,7 @@ int audit_append(int folder_fd, const char *folder, const struct audit_line *l, 
     const char *from = strstr(l->url, "://");
     from = from ? from + 3 : "";
     if (text_add(&host, from, strcspn(from, "/?#"), err) ||
-        text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t", time_format(when, l->time), l->action, l->list,
+        text_printf(&line, err, "%s\t%s\t%s\t%s\t%s\t%s\t", format_time(when, l->time), l->action, l->list,
                     l->algorithm, l->digest, hex) ||
         tsv_escape(&line, host.data ? host.data : "", err) || text_puts(&line, "\t", err) ||
         (l->keep_url && tsv_escape(&line, l->url, err)) || text_puts(&line, "\n", err))
@@ -163,6 +163,6 @@ int takedown_append_hash(int folder_fd, const char *folder, int64_t time, const 
 {
     char row[96], when[21], hex[XXH128_HEX_BYTES];
     xxh128_hex(hex, hash);
-    int n = snprintf(row, sizeof row, "%s\txxh128\t%s\n", time_format(when, time), hex);
+    int n = snprintf(row, sizeof row, "%s\txxh128\t%s\n", format_time(when, time), hex);
     return takedown_append(folder_fd, folder, row, (size_t)n, err);
 }

@@ -37,7 +37,7 @@ static bool number(const char *s, uint64_t max, uint64_t *out)
 static bool optional_time(const char *s, int64_t *out)
 {
     *out = 0;
-    return !*s || time_parse(s, out) == 0;
+    return !*s || parse_time(s, out) == 0;
 }
 
 int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
@@ -62,7 +62,7 @@ int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
     int event = 0;
     while (event < JOURNAL_EVENTS && strcmp(field[1], event_names[event]) != 0)
         event++;
-    if (event == JOURNAL_EVENTS || time_parse(field[0], &r->time) || !number(field[3], 999, &status) ||
+    if (event == JOURNAL_EVENTS || parse_time(field[0], &r->time) || !number(field[3], 999, &status) ||
         !number(field[11], UINT64_MAX, &r->bytes) || !optional_time(field[14], &r->fetched_at) ||
         !number(field[15], UINT32_MAX, &tries) || !number(field[16], UINT32_MAX, &failed_runs) ||
         !optional_time(field[17], &r->due))
@@ -93,9 +93,9 @@ int journal_format(struct text *out, const struct journal_record *r, struct erro
     bool stored = r->event == JOURNAL_OK || r->event == JOURNAL_SAME;
     static const struct xxh128 none;
     if (memcmp(&r->hash, &none, sizeof none) != 0) xxh128_hex(hex, &r->hash);
-    if (r->fetched_at) time_format(fetched, r->fetched_at);
-    if (r->due) time_format(due, r->due);
-    if (text_printf(out, err, "%s\t%s\t", time_format(when, r->time), event_names[r->event]) ||
+    if (r->fetched_at) format_time(fetched, r->fetched_at);
+    if (r->due) format_time(due, r->due);
+    if (text_printf(out, err, "%s\t%s\t", format_time(when, r->time), event_names[r->event]) ||
         add_field(out, r->url, FIELD_MAX_BYTES, err) || text_printf(out, err, "%d\t", r->status) ||
         add_field(out, r->reason, 64, err) || add_field(out, r->detail, DETAIL_MAX_BYTES, err) ||
         add_field(out, r->error, DETAIL_MAX_BYTES, err) ||

@@ -72,7 +72,7 @@ static void say_waiting(const struct fetch *f)
     if (c->n_waiting)
         n = snprintf(text, sizeof text,
                      "%llu addresses that failed are not due before %s (--retry-now asks at once)",
-                     (unsigned long long)c->n_waiting, time_format(when, c->first_due));
+                     (unsigned long long)c->n_waiting, format_time(when, c->first_due));
     if (c->n_dead)
         snprintf(text + n, sizeof text - (size_t)n, "%s%llu have a final answer (--retry-dead asks again)",
                  n ? "; " : "", (unsigned long long)c->n_dead);

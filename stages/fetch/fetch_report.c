@@ -96,7 +96,7 @@ static int write_kept(const struct entry *e, const char *path_prefix, const char
                                bytes,
                                hex,
                                status,
-                               time_format(when, e->fetched_at),
+                               format_time(when, e->fetched_at),
                                image_kind_name((enum image_kind)e->kind),
                                e->more ? e->more->final_url : NULL};
         rc = manifest_writer_row(out, fields, added, err);

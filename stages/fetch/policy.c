@@ -137,7 +137,7 @@ static int read_takedown_file(struct policy *p, const char *path, struct text *f
     const char *line;
     int rc = -1;
     if (io_read_text(path, LIST_MAX_BYTES, &bytes, &n_bytes, err)) return -1;
-    time_format(when, p->started_at);
+    format_time(when, p->started_at);
     url_list_start(&c, bytes, n_bytes);
     while (url_list_next(&c, &line, &n)) {
         struct takedown_line l = {.path = path, .line = c.line, .text = (char *)line};
@@ -208,7 +208,7 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
         return 0;
     xxh128_hex(hex, &r->hash);
     return hash_list_add(&c->policy->takedown.hashes, HASH_XXH128, r->hash.bytes, err) ||
-                   text_printf(c->fresh, err, "%s\txxh128\t%s\n", time_format(when, c->policy->started_at),
+                   text_printf(c->fresh, err, "%s\txxh128\t%s\n", format_time(when, c->policy->started_at),
                                hex)
                ? -1
                : 0;

@@ -164,8 +164,8 @@ static void test_time(void)
         {4107542399, "2100-02-28T23:59:59Z"},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        CHECK_SAY(strcmp(time_format(text, list[i].t), list[i].text) == 0 &&
-                      time_parse(list[i].text, &t) == 0 && t == list[i].t,
+        CHECK_SAY(strcmp(format_time(text, list[i].t), list[i].text) == 0 &&
+                      parse_time(list[i].text, &t) == 0 && t == list[i].t,
                   "%s", text);
     bool same = true;
     for (int64_t at = -86400; at < 4200000000; at += 7777777) {
@@ -174,11 +174,11 @@ static void test_time(void)
         time_t tt = (time_t)at;
         gmtime_r(&tt, &tm);
         strftime(wanted, sizeof wanted, "%Y-%m-%dT%H:%M:%SZ", &tm);
-        same = same && strcmp(time_format(text, at), wanted) == 0 && time_parse(text, &t) == 0 && t == at;
+        same = same && strcmp(format_time(text, at), wanted) == 0 && parse_time(text, &t) == 0 && t == at;
     }
     CHECK_SAY(same, "times agree with libc");
-    CHECK(time_parse("2026-13-01T00:00:00Z", &t) && time_parse("2026-11-22 09:00:00Z", &t) &&
-          time_parse("", &t));
+    CHECK(parse_time("2026-13-01T00:00:00Z", &t) && parse_time("2026-11-22 09:00:00Z", &t) &&
+          parse_time("", &t));
 }
 
 struct seen {
