@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/image_kind.h"
 #include "base/text.h"
 
 /* What to do. */
@@ -35,7 +36,6 @@ static const struct {
     const char *bytes;
     struct file_kind kind;
 } signatures[] = {
-    {0, 2, "\x1f\x8b", {"gzip-compressed", "unpack it first with gunzip"}},
     {0, 3, "BZh", {"bzip2-compressed", "unpack it first with bunzip2"}},
     {0, 6, "\3757zXZ", {"xz-compressed", "unpack it first with unxz"}},
     {0, 4, "\x28\xb5\x2f\xfd", {"zstd-compressed", "unpack it first with unzstd"}},
@@ -46,12 +46,23 @@ static const struct {
     {0, 15, "SQLite format 3", {"an SQLite database", AS_TABLE}},
     {0, 8, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", {"an old spreadsheet or document (.xls, .doc)", AS_TABLE}},
     {0, 8, "\x89HDF\r\n\x1a\n", {"an HDF5 file", "it is read only as a model (--model, --base)"}},
-    {0, 4, "%PDF", {"a PDF", "winnow reads text and pictures only"}},
-    {0, 4, "\177ELF", {"a program", "give the file that it was meant to be"}},
-    {0, 8, "\x89PNG\r\n\x1a\n", {"a picture (PNG)", THE_LIST}},
-    {0, 3, "\xff\xd8\xff", {"a picture (JPEG)", THE_LIST}},
-    {0, 4, "GIF8", {"a picture (GIF)", THE_LIST}},
-    {8, 4, "WEBP", {"a picture (WebP)", THE_LIST}},
+};
+
+/* Kinds that base/image_kind.h tells apart. */
+static const struct file_kind known_kinds[IMAGE_KINDS] = {
+    [IMAGE_JPEG] = {"a picture (JPEG)", THE_LIST},
+    [IMAGE_PNG] = {"a picture (PNG)", THE_LIST},
+    [IMAGE_WEBP] = {"a picture (WebP)", THE_LIST},
+    [IMAGE_GIF] = {"a picture (GIF)", THE_LIST},
+    [IMAGE_AVIF] = {"a picture (AVIF)", THE_LIST},
+    [IMAGE_HEIC] = {"a picture (HEIC)", THE_LIST},
+    [IMAGE_JXL] = {"a picture (JPEG XL)", THE_LIST},
+    [IMAGE_BMP] = {"a picture (BMP)", THE_LIST},
+    [IMAGE_TIFF] = {"a picture (TIFF)", THE_LIST},
+    [IMAGE_ICO] = {"a picture (icon)", THE_LIST},
+    [IMAGE_PDF] = {"a PDF", "winnow reads text and pictures only"},
+    [IMAGE_GZIP] = {"gzip-compressed", "unpack it first with gunzip"},
+    [IMAGE_ELF] = {"a program", "give the file that it was meant to be"},
 };
 
 static bool holds(const uint8_t *b, size_t n, const char *what)
@@ -138,7 +149,11 @@ const struct file_kind *file_kind_of(const void *bytes, size_t n)
         if (binary && n >= signatures[i].at + signatures[i].n &&
             memcmp(b + signatures[i].at, signatures[i].bytes, signatures[i].n) == 0)
             return &signatures[i].kind;
-    if (binary && n >= 4 && memcmp(b, "PK\3\4", 4) == 0) return zip_kind(b, n);
+    if (binary) {
+        enum image_kind known = image_kind_of(b, n);
+        if (known == IMAGE_ZIP) return zip_kind(b, n);
+        if (known_kinds[known].name) return &known_kinds[known];
+    }
     if (n >= 3 && b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 &&
         (b[2] == 0x8a || b[2] == 0x95 || b[2] == '}' || b[2] == 'c'))
         return &torch; /* a pickle */

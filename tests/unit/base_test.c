@@ -234,6 +234,11 @@ static void test_file_kinds(void)
         FILE_CASE("\x1c\0\0\0TFL3\x14\0", "Lite"),
         FILE_CASE("\x93NUMPY\x01\0v\0", "NumPy"),
         FILE_CASE("\x89PNG\r\n\x1a\n", "PNG"),
+        FILE_CASE("\0\0\0\x20"
+                  "ftypavif\0\0\0\0",
+                  "AVIF"),
+        FILE_CASE("\x7f\x45LF\2\1", "program"),
+        FILE_CASE("%PDF-1.4\n%\xe2\xe3", "PDF"),
         FILE_CASE("id\tlabel\n1\ta\n", NULL),
         FILE_CASE("PAR1\tlabel\n", NULL), /* a column may be called so */
         FILE_CASE("BZhash\tpath\n", NULL),
