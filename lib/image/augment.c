@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "image/augment_warp.h"
-#include "image/internal.h"
+#include "image/codec.h"
 #include "image/resize_kernels.h"
 
 static const struct augment_params identity = {.zoom_y = 1,

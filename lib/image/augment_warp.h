@@ -3,7 +3,7 @@
 #define WINNOW_IMAGE_AUGMENT_WARP_H
 
 #include "image/augment.h"
-#include "image/internal.h"
+#include "image/codec.h"
 
 /*
  * out(y, x) = in at (m[0] y + m[1] x + m[2], m[3] y + m[4] x + m[5]), bilinear; both RGB and of one size, in

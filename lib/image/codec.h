@@ -1,6 +1,6 @@
-/* internal.h: what the files of lib/image share and nobody else includes. */
-#ifndef WINNOW_IMAGE_INTERNAL_H
-#define WINNOW_IMAGE_INTERNAL_H
+/* codec.h: what the files of lib/image share and nobody else includes. */
+#ifndef WINNOW_IMAGE_CODEC_H
+#define WINNOW_IMAGE_CODEC_H
 
 #include "image/image.h"
 #include "image/limits.h"

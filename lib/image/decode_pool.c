@@ -20,7 +20,7 @@
 #include "base/text.h"
 #include "hash/content_hash.h"
 #include "image/decode_worker.h"
-#include "image/internal.h"
+#include "image/codec.h"
 #include "io/io.h"
 #include "io/ordered_pool.h"
 
@@ -335,17 +335,17 @@ void decode_pool_close(struct decode_pool *p)
     free(p);
 }
 
-enum image_reason decode_pool_whole(void *context, const struct image_info *info, struct image *picture,
+enum image_reason decode_pool_whole(void *context, const struct image_info *info, struct image *image,
                                     struct image *scratch, uint8_t *result, size_t result_capacity,
                                     size_t *n_result, struct image_failure *failure)
 {
-    struct whole_picture head = {picture->width, picture->height, picture->channels, 0};
-    size_t n = image_bytes(picture);
+    struct whole_image head = {image->width, image->height, image->channels, 0};
+    size_t n = image_bytes(image);
     (void)context, (void)info, (void)scratch;
     if (sizeof head + n > result_capacity)
-        return image_fail(failure, IMAGE_TOO_MANY_PIXELS, "%d x %d", picture->width, picture->height);
+        return image_fail(failure, IMAGE_TOO_MANY_PIXELS, "%d x %d", image->width, image->height);
     memcpy(result, &head, sizeof head);
-    memcpy(result + sizeof head, picture->pixels, n);
+    memcpy(result + sizeof head, image->pixels, n);
     *n_result = sizeof head + n;
     return IMAGE_OK;
 }

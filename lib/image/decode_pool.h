@@ -27,7 +27,7 @@
  * print. With no_sandbox it runs in a thread of the caller's process, several at once: so no static state.
  */
 typedef enum image_reason decode_pool_finish(void *context, const struct image_info *info,
-                                             struct image *picture, struct image *scratch, uint8_t *result,
+                                             struct image *image, struct image *scratch, uint8_t *result,
                                              size_t result_capacity, size_t *n_result,
                                              struct image_failure *failure);
 
@@ -49,14 +49,14 @@ struct decode_pool_options {
 };
 #define DECODE_POOL_DEFAULTS ((struct decode_pool_options){.decode = {.background = {255, 255, 255}}})
 
-/* A ready-made finish: the whole picture comes back as struct whole_picture and then its samples. */
-struct whole_picture {
+/* A ready-made finish: the whole picture comes back as struct whole_image and then its samples. */
+struct whole_image {
     int32_t width, height, channels, reserved;
 };
-enum image_reason decode_pool_whole(void *context, const struct image_info *info, struct image *picture,
+enum image_reason decode_pool_whole(void *context, const struct image_info *info, struct image *image,
                                     struct image *scratch, uint8_t *result, size_t result_capacity,
                                     size_t *n_result, struct image_failure *failure);
-#define DECODE_POOL_WHOLE_BYTES(max_pixels) (sizeof(struct whole_picture) + (max_pixels)*3)
+#define DECODE_POOL_WHOLE_BYTES(max_pixels) (sizeof(struct whole_image) + (max_pixels)*3)
 
 struct decoded {
     void *token; /* what was given to submit */

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "base/simd.h"
-#include "image/internal.h"
+#include "image/codec.h"
 #include "image/limits.h"
 #include "image/sandbox.h"
 #include "io/io.h"
@@ -41,7 +41,7 @@ struct mail {
 /* --- work on one picture, in whichever process --- */
 
 static enum image_reason work_on(const struct decode_pool_options *o, const uint8_t *bytes, size_t n_bytes,
-                                 const char *xxh128, struct image *picture, struct image *scratch,
+                                 const char *xxh128, struct image *image, struct image *scratch,
                                  struct image_info *info, uint8_t *result, size_t *n_result,
                                  struct image_failure *f)
 {
@@ -51,11 +51,11 @@ static enum image_reason work_on(const struct decode_pool_options *o, const uint
     if (o->probe_only)
         reason = image_probe(bytes, n_bytes, info, f);
     else
-        reason = image_decode(bytes, n_bytes, &o->decode, picture, info, f);
+        reason = image_decode(bytes, n_bytes, &o->decode, image, info, f);
     memcpy(info->xxh128, xxh128, sizeof info->xxh128);
     if (reason == IMAGE_OK && o->finish)
-        reason = o->finish(o->context, info, picture, scratch, result, o->result_bytes, n_result, f);
-    if (picture->capacity_bytes > KEEP_BYTES) image_release(picture);
+        reason = o->finish(o->context, info, image, scratch, result, o->result_bytes, n_result, f);
+    if (image->capacity_bytes > KEEP_BYTES) image_release(image);
     if (scratch->capacity_bytes > KEEP_BYTES) image_release(scratch);
     return reason;
 }
@@ -67,7 +67,7 @@ static void worker_main(const struct decode_worker *self) __attribute__((noretur
 static void worker_main(const struct decode_worker *self)
 {
     struct error err = {0};
-    struct image picture = IMAGE_EMPTY, scratch = IMAGE_EMPTY;
+    struct image image = IMAGE_EMPTY, scratch = IMAGE_EMPTY;
     struct mail *mail = (struct mail *)self->shared;
     const struct itimerval allowance = {.it_value = {(time_t)self->o->cpu_seconds, 0}};
     char byte = 0;
@@ -93,7 +93,7 @@ static void worker_main(const struct decode_worker *self)
         struct image_info info;
         size_t n_result = 0;
         setitimer(ITIMER_PROF, &allowance, NULL); /* CPU time of this picture; SIGPROF ends us */
-        mail->reason = (int32_t)work_on(self->o, self->input, mail->n_bytes, mail->xxh128, &picture, &scratch,
+        mail->reason = (int32_t)work_on(self->o, self->input, mail->n_bytes, mail->xxh128, &image, &scratch,
                                         &info, self->output, &n_result, &f);
         mail->info = info;
         memcpy(mail->detail, f.detail, sizeof mail->detail);
@@ -274,8 +274,8 @@ int decode_worker_ask(struct decode_worker *w, const uint8_t *bytes, size_t n_by
     struct image_failure f;
     size_t n_result;
     if (!w->o->no_sandbox) return ask_process(w, n_bytes, d, err);
-    enum image_reason reason = work_on(w->o, bytes, n_bytes, d->xxh128, &w->picture, &w->scratch, &d->info,
-                                       w->output, &n_result, &f);
+    enum image_reason reason =
+        work_on(w->o, bytes, n_bytes, d->xxh128, &w->image, &w->scratch, &d->info, w->output, &n_result, &f);
     if (reason != IMAGE_OK) {
         decoded_settle(d, reason, f.detail);
     } else if (w->o->finish) {
@@ -328,7 +328,7 @@ void decode_worker_close(struct decode_worker *w)
     if (!w->o) return;
     worker_reap(w, &status); /* its socket closes: it exits by itself */
     if (w->shared) munmap(w->shared, w->shared_bytes);
-    image_release(&w->picture);
+    image_release(&w->image);
     image_release(&w->scratch);
     *w = (struct decode_worker){.fd = -1};
 }

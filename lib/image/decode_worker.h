@@ -22,7 +22,7 @@ struct decode_worker {
     uint8_t *shared, *input, *output; /* input: room for o->max_file_bytes and IMAGE_SLACK_BYTES */
     size_t input_room, output_room, shared_bytes;
     atomic_uint_fast64_t n_replaced; /* processes that died so far */
-    struct image picture, scratch;   /* without a sandbox: what a worker would hold */
+    struct image image, scratch;     /* without a sandbox: what a worker would hold */
 };
 
 /* Puts numbers in place of the zeros that mean "the usual". EX_OSERR where a sandbox is wanted and the kernel

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "image/internal.h"
+#include "image/codec.h"
 
 /* --- JPEG --- */
 

@@ -1,7 +1,7 @@
 /*
  * exif.c: the one thing we want from EXIF, the orientation (TIFF tag 0x0112 in the first directory).
  */
-#include "image/internal.h"
+#include "image/codec.h"
 
 int exif_orientation(const uint8_t *tiff, size_t n_bytes)
 {

@@ -9,7 +9,7 @@
 #include <gif_lib.h>
 
 #include "base/mem.h"
-#include "image/internal.h"
+#include "image/codec.h"
 
 struct gif_source {
     const uint8_t *bytes;

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "image/internal.h"
+#include "image/codec.h"
 
 int image_reserve(struct image *m, int width, int height, int channels, struct error *err)
 {
@@ -68,7 +68,7 @@ const char *image_reason_slug(enum image_reason r)
         [IMAGE_OUTSIDE_ROOT] = "outside-root",
         [IMAGE_FILE_EMPTY] = "empty-file",
         [IMAGE_TOO_MANY_BYTES] = "too-many-bytes",
-        [IMAGE_NOT_A_PICTURE] = "not-a-picture",
+        [IMAGE_NOT_AN_IMAGE] = "not-a-picture",
         [IMAGE_UNSUPPORTED] = "unsupported",
         [IMAGE_TOO_MANY_PIXELS] = "too-many-pixels",
         [IMAGE_TOO_MANY_SCANS] = "too-many-scans",
@@ -148,7 +148,7 @@ static enum image_reason dispatch(const uint8_t *bytes, size_t n_bytes, const st
     if (n_bytes == 0) return image_fail(f, IMAGE_FILE_EMPTY, "0 bytes");
     if (n_bytes > IMAGE_MAX_FILE_BYTES) return image_fail(f, IMAGE_TOO_MANY_BYTES, "%zu bytes", n_bytes);
     enum image_kind kind = image_kind_of(bytes, n_bytes);
-    if (!image_kind_kept(kind)) return image_fail(f, IMAGE_NOT_A_PICTURE, "%s", image_kind_detail(kind));
+    if (!image_kind_kept(kind)) return image_fail(f, IMAGE_NOT_AN_IMAGE, "%s", image_kind_detail(kind));
     info->format = kind;
     return decoders[info->format](bytes, n_bytes, options, out, info, f);
 }

@@ -1,7 +1,7 @@
 /*
  * image.h: pictures in memory: what a file is, bounded decoding to 8-bit RGB or grey, orientation, resizing,
  * encoding. Front door of lib/image together with decode_pool.h (the same, in sandboxed workers: use that for
- * strangers' files), picture_loader.h (files to equal squares) and augment.h. The rules are written down in
+ * strangers' files), image_loader.h (files to equal squares) and augment.h. The rules are written down in
  * docs/preprocessing.md. Nothing here keeps state between calls; every function may run in several threads at
  * once on different objects.
  */
@@ -14,7 +14,6 @@
 
 #include "base/error.h"
 #include "base/image_kind.h"
-#include "image/picture_loader.h" /* enum resize_method */
 
 /* --- pixels --- */
 
@@ -49,7 +48,7 @@ enum image_reason {
     IMAGE_OUTSIDE_ROOT,   /* "outside-root": absolute or with '..' */
     IMAGE_FILE_EMPTY,     /* "empty-file" */
     IMAGE_TOO_MANY_BYTES, /* "too-many-bytes" */
-    IMAGE_NOT_A_PICTURE,  /* "not-a-picture": HTML, text, other formats; the detail says what it looks like */
+    IMAGE_NOT_AN_IMAGE,   /* "not-a-picture": HTML, text, other formats; the detail says what it looks like */
     IMAGE_UNSUPPORTED,    /* "unsupported": a picture of a kind that is not read (12-bit, lossless JPEG) */
     IMAGE_TOO_MANY_PIXELS,  /* "too-many-pixels" */
     IMAGE_TOO_MANY_SCANS,   /* "too-many-scans" */
@@ -120,6 +119,11 @@ enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struc
 int image_orient(struct image *m, int orientation, struct error *err);
 
 /* --- resizing --- */
+
+enum resize_method { RESIZE_BILINEAR, RESIZE_AREA, RESIZE_LANCZOS, RESIZE_TFJS };
+/* "bilinear", "area", "lanczos", "tfjs"; -1 with err set (EX_USAGE) for another name. */
+int resize_method_parse(const char *name, enum resize_method *out, struct error *err);
+const char *resize_method_name(enum resize_method m);
 
 /* in: 1 or 3 channels, any size up to the limits; *out: width x height, same channels. Equal sizes copy. in
  * != out. */

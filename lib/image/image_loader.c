@@ -1,8 +1,8 @@
 /*
- * picture_loader.c: the decode pool with one finish: resize to a square. Grey pictures are resized as one
+ * image_loader.c: the decode pool with one finish: resize to a square. Grey pictures are resized as one
  * channel.
  */
-#include "image/picture_loader.h"
+#include "image/image_loader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,33 +10,33 @@
 
 #include "base/mem.h"
 #include "image/decode_pool.h"
-#include "image/internal.h"
+#include "image/codec.h"
 
-struct picture_loader {
+struct image_loader {
     struct decode_pool *pool;
     int side_px;
     enum resize_method method;
 };
 
-static enum image_reason to_square(void *context, const struct image_info *info, struct image *picture,
+static enum image_reason to_square(void *context, const struct image_info *info, struct image *image,
                                    struct image *scratch, uint8_t *result, size_t result_capacity,
                                    size_t *n_result, struct image_failure *failure)
 {
-    const struct picture_loader *l = context;
+    const struct image_loader *l = context;
     struct error err = {0};
     (void)info, (void)result_capacity;
-    if (image_square(scratch, picture, l->side_px, l->method, &err)) return image_fail_error(failure, &err);
+    if (image_square(scratch, image, l->side_px, l->method, &err)) return image_fail_error(failure, &err);
     *n_result = image_bytes(scratch);
     memcpy(result, scratch->pixels, *n_result);
     return IMAGE_OK;
 }
 
-int picture_loader_open(struct picture_loader **out, const struct picture_loader_options *options,
-                        struct error *err)
+int image_loader_open(struct image_loader **out, const struct image_loader_options *options,
+                      struct error *err)
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     *out = NULL;
-    struct picture_loader *l = mem_zalloc(1, sizeof *l, err);
+    struct image_loader *l = mem_zalloc(1, sizeof *l, err);
     if (!l) return -1;
     l->side_px = options->side_px;
     l->method = options->method;
@@ -57,19 +57,19 @@ int picture_loader_open(struct picture_loader **out, const struct picture_loader
     return 0;
 }
 
-bool picture_loader_full(const struct picture_loader *l) { return decode_pool_full(l->pool); }
+bool image_loader_full(const struct image_loader *l) { return decode_pool_full(l->pool); }
 
-int picture_loader_submit(struct picture_loader *l, const char *path, void *token, struct error *err)
+int image_loader_submit(struct image_loader *l, const char *path, void *token, struct error *err)
 {
     return decode_pool_submit(l->pool, path, token, err);
 }
 
-int picture_loader_take(struct picture_loader *l, struct loaded_picture *out, struct error *err)
+int image_loader_take(struct image_loader *l, struct loaded_image *out, struct error *err)
 {
     struct decoded d;
     int rc = decode_pool_take(l->pool, &d, err);
     if (rc == 0) return 0;
-    *out = (struct loaded_picture){.token = d.token, .reason = d.slug};
+    *out = (struct loaded_image){.token = d.token, .reason = d.slug};
     if (rc < 0) return -1;
     snprintf(out->detail, sizeof out->detail, "%s", d.detail);
     if (d.hashed) memcpy(out->xxh128, d.xxh128, sizeof out->xxh128);
@@ -80,15 +80,15 @@ int picture_loader_take(struct picture_loader *l, struct loaded_picture *out, st
     return 1;
 }
 
-void picture_loader_drop(struct picture_loader *l, void (*release)(void *token))
+void image_loader_drop(struct image_loader *l, void (*release)(void *token))
 {
-    struct loaded_picture picture;
+    struct loaded_image image;
     struct error ignored = {0};
-    while (l && picture_loader_take(l, &picture, &ignored) != 0)
-        release(picture.token);
+    while (l && image_loader_take(l, &image, &ignored) != 0)
+        release(image.token);
 }
 
-void picture_loader_close(struct picture_loader *l)
+void image_loader_close(struct image_loader *l)
 {
     if (!l) return;
     decode_pool_close(l->pool);

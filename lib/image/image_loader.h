@@ -1,22 +1,18 @@
 /*
- * picture_loader.h: files in, equal-sized RGB squares out, decoded in sandboxed workers, in order, several at
+ * image_loader.h: files in, equal-sized RGB squares out, decoded in sandboxed workers, in order, several at
  * once. What pack, eval, classify and augment need. One decode, one resize, as docs/preprocessing.md says.
  */
-#ifndef WINNOW_IMAGE_PICTURE_LOADER_H
-#define WINNOW_IMAGE_PICTURE_LOADER_H
+#ifndef WINNOW_IMAGE_IMAGE_LOADER_H
+#define WINNOW_IMAGE_IMAGE_LOADER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "image/image.h"
 
-enum resize_method { RESIZE_BILINEAR, RESIZE_AREA, RESIZE_LANCZOS, RESIZE_TFJS };
-int resize_method_parse(const char *name, enum resize_method *out,
-                        struct error *err); /* "bilinear", "area", "lanczos", "tfjs" */
-const char *resize_method_name(enum resize_method m);
-
-struct picture_loader_options {
+struct image_loader_options {
     int side_px; /* output is side x side x 3, RGB */
     enum resize_method method;
     unsigned threads; /* 0 = all processors */
@@ -25,25 +21,25 @@ struct picture_loader_options {
     bool no_orient; /* do not apply EXIF orientation */
 };
 
-struct loaded_picture {
-    void *token;           /* what was given to picture_loader_submit */
+struct loaded_image {
+    void *token;           /* what was given to image_loader_submit */
     const uint8_t *pixels; /* side*side*3, borrowed until the next take; NULL when it failed */
     char xxh128[33];       /* XXH3-128 of the file's bytes, when they could be read */
     const char *reason; /* NULL, or a reject slug: "decode-truncated", "too-many-pixels", "not-found" ... */
     char detail[200];
 };
 
-struct picture_loader;
-int picture_loader_open(struct picture_loader **out, const struct picture_loader_options *options,
-                        struct error *err);
-bool picture_loader_full(const struct picture_loader *l); /* take one before the next submit */
+struct image_loader;
+int image_loader_open(struct image_loader **out, const struct image_loader_options *options,
+                      struct error *err);
+bool image_loader_full(const struct image_loader *l); /* take one before the next submit */
 /* path is copied. */
-int picture_loader_submit(struct picture_loader *l, const char *path, void *token, struct error *err);
+int image_loader_submit(struct image_loader *l, const char *path, void *token, struct error *err);
 /* 1: *out is the oldest submitted picture; 0: none in flight; -1: the machinery failed at it: of *out only
  * the token counts. */
-int picture_loader_take(struct picture_loader *l, struct loaded_picture *out, struct error *err);
+int image_loader_take(struct image_loader *l, struct loaded_image *out, struct error *err);
 /* What is in flight is not wanted any more: release gets each token. l may be NULL. */
-void picture_loader_drop(struct picture_loader *l, void (*release)(void *token));
-void picture_loader_close(struct picture_loader *l);
+void image_loader_drop(struct image_loader *l, void (*release)(void *token));
+void image_loader_close(struct image_loader *l);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * picture_rows.c: a queue of rows beside the pool's queue of pictures. The pool bounds how many pictures are
+ * image_rows.c: a queue of rows beside the pool's queue of pictures. The pool bounds how many pictures are
  * in flight, the queue's own bound how many rows may pass beside them.
  */
-#include "image/picture_rows.h"
+#include "image/image_rows.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,7 @@ static int copy_row(struct waiting *w, const struct manifest_reader *in, struct 
     return 0;
 }
 
-static int finish_first(const struct picture_rows *p, struct queue *q, struct decode_pool *pool,
+static int finish_first(const struct image_rows *p, struct queue *q, struct decode_pool *pool,
                         struct error *err)
 {
     struct waiting *w = &q->rows[q->first];
@@ -51,7 +51,7 @@ static int finish_first(const struct picture_rows *p, struct queue *q, struct de
     return p->done(p->context, (const char *const *)(void *)w->block, w->submitted ? &d : NULL, err);
 }
 
-static int begin_row(const struct picture_rows *p, struct queue *q, struct decode_pool *pool,
+static int begin_row(const struct image_rows *p, struct queue *q, struct decode_pool *pool,
                      const struct manifest_reader *in, int path_column, struct text *path, struct error *err)
 {
     struct waiting *w = &q->rows[(q->first + q->n) % MOST_ROWS];
@@ -70,8 +70,8 @@ static int begin_row(const struct picture_rows *p, struct queue *q, struct decod
     return decode_pool_submit(pool, path->data, NULL, err);
 }
 
-int picture_rows_run(const struct picture_rows *p, struct manifest_reader *in, struct decode_pool *pool,
-                     struct error *err)
+int image_rows_run(const struct image_rows *p, struct manifest_reader *in, struct decode_pool *pool,
+                   struct error *err)
 {
     struct text path = TEXT_EMPTY;
     struct queue *q = mem_zalloc(1, sizeof *q, err);

@@ -1,9 +1,9 @@
 /*
- * picture_rows.h: the rows of a manifest through a decode pool: pictures are decoded several at once, rows
+ * image_rows.h: the rows of a manifest through a decode pool: pictures are decoded several at once, rows
  * come back one at a time in their order. What validate, augment and pack have in common.
  */
-#ifndef WINNOW_IMAGE_PICTURE_ROWS_H
-#define WINNOW_IMAGE_PICTURE_ROWS_H
+#ifndef WINNOW_IMAGE_IMAGE_ROWS_H
+#define WINNOW_IMAGE_IMAGE_ROWS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 #include "image/decode_pool.h"
 #include "manifest/manifest.h"
 
-struct picture_rows {
+struct image_rows {
     const char *root;
     bool allow_outside;
     void *context;
@@ -26,7 +26,7 @@ struct picture_rows {
 
 /* Reads in to its end. 0, or -1 with err set by the reader, the pool or done. The manifest needs a column
  * path. */
-int picture_rows_run(const struct picture_rows *p, struct manifest_reader *in, struct decode_pool *pool,
-                     struct error *err);
+int image_rows_run(const struct image_rows *p, struct manifest_reader *in, struct decode_pool *pool,
+                   struct error *err);
 
 #endif

@@ -13,7 +13,7 @@
 #include <jerror.h>
 
 #include "base/mem.h"
-#include "image/internal.h"
+#include "image/codec.h"
 
 struct jpeg_state {
     struct jpeg_decompress_struct c;

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "image/internal.h"
+#include "image/codec.h"
 
 static void swap_pixels(uint8_t *a, uint8_t *b, int channels)
 {

@@ -10,7 +10,7 @@
 #include <png.h>
 
 #include "base/mem.h"
-#include "image/internal.h"
+#include "image/codec.h"
 
 struct png_state {
     png_structp png;

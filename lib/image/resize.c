@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "image/internal.h"
+#include "image/codec.h"
 #include "image/resize_kernels.h"
 
 /* --- filters --- */

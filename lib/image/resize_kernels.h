@@ -2,7 +2,7 @@
 #ifndef WINNOW_IMAGE_RESIZE_KERNELS_H
 #define WINNOW_IMAGE_RESIZE_KERNELS_H
 
-#include "image/internal.h"
+#include "image/codec.h"
 
 /* For each output i: the inputs first[i]..first[i]+n-1 with weights[i * stride + k] / 2^bits; zero from n to
  * stride (a multiple of 8). */

@@ -9,7 +9,7 @@
 #include <webp/demux.h>
 
 #include "base/mem.h"
-#include "image/internal.h"
+#include "image/codec.h"
 
 static enum image_reason status_reason(VP8StatusCode status, struct image_failure *f)
 {

@@ -5,7 +5,7 @@
 #ifndef WINNOW_NET_BUILD_H
 #define WINNOW_NET_BUILD_H
 
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 struct builder {
     struct net *net;

@@ -5,7 +5,7 @@
 #ifndef WINNOW_NET_H5_RECORDS_H
 #define WINNOW_NET_H5_RECORDS_H
 
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 #define H5_MAX_NAMES 65536 /* strings in one attribute */
 #define H5_MAX_TEXT NET_MAX_JSON_BYTES

@@ -14,7 +14,7 @@
 
 #include "base/text.h"
 #include "io/io.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 /* Keras' own limit for one attribute in an object header; longer lists are split */
 #define ATTRIBUTE_BYTES 64512

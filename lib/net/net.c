@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 #include "hash/content_hash.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 static const char *const kind_names[LAYER_KINDS] = {
     [LAYER_INPUT] = "InputLayer",

@@ -16,7 +16,7 @@
 
 #include "base/text.h"
 #include "io/io.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 /* Only names that our writer gives: somebody's firmware.bin in the same folder is not ours to lose. */
 static bool is_model_file(const char *name)

@@ -8,7 +8,7 @@
 
 #include "base/random.h"
 #include "base/text.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 /* --- cutting --- */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 /* One pass over the bytes before anything is allocated: depth and number of values. Strings are skipped. */
 static int count_values(const char *bytes, size_t n_bytes, struct error *err)

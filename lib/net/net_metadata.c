@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 void net_metadata_defaults(struct net_metadata *m)
 {

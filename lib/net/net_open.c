@@ -11,7 +11,7 @@
 #include "base/file_kind.h"
 #include "base/text.h"
 #include "io/io.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 /*
  * Names the kinds of folder that people give in place of a model folder: -1 with err set, 0 when it is none.

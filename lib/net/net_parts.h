@@ -1,9 +1,9 @@
 /*
- * internal.h: what the files of lib/net share. Limits on strangers' model files live here, each with its
+ * net_parts.h: what the files of lib/net share. Limits on strangers' model files live here, each with its
  * reason.
  */
-#ifndef WINNOW_NET_INTERNAL_H
-#define WINNOW_NET_INTERNAL_H
+#ifndef WINNOW_NET_NET_PARTS_H
+#define WINNOW_NET_NET_PARTS_H
 
 #include <cJSON.h>
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 static const char *const role_names[] = {
     [WEIGHT_KERNEL] = "kernel",

@@ -15,7 +15,7 @@
 #include "base/file_kind.h"
 #include "base/text.h"
 #include "io/io.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 #include "net/tfjs_encode.h"
 
 struct tensor {

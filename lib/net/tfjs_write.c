@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 #include "io/io.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 #include "net/tfjs_encode.h"
 
 /* the converter's default: small enough to be cached and fetched in parallel */

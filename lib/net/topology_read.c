@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 /* --- fields of a layer's config --- */
 

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "net/internal.h"
+#include "net/net_parts.h"
 
 static cJSON *pair(int a, int b)
 {

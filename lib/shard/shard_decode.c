@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "image/decode_worker.h"
 #include "io/ordered_pool.h"
-#include "shard/internal.h"
+#include "shard/shard_format.h"
 
 struct shard_decoders {
     struct decode_pool_options options;
@@ -24,17 +24,16 @@ struct shard_decoders {
     pthread_cond_t freed;
 };
 
-static enum image_reason finish(void *context, const struct image_info *info, struct image *picture,
+static enum image_reason finish(void *context, const struct image_info *info, struct image *image,
                                 struct image *scratch, uint8_t *result, size_t result_capacity,
                                 size_t *n_result, struct image_failure *failure)
 {
     const struct shard_decoders *d = context;
     (void)info, (void)scratch, (void)failure;
-    if (picture->width != d->side_px || picture->height != d->side_px ||
-        image_bytes(picture) > result_capacity)
+    if (image->width != d->side_px || image->height != d->side_px || image_bytes(image) > result_capacity)
         return IMAGE_DECODE_CORRUPT;
-    *n_result = image_bytes(picture);
-    memcpy(result, picture->pixels, *n_result);
+    *n_result = image_bytes(image);
+    memcpy(result, image->pixels, *n_result);
     return IMAGE_OK;
 }
 

@@ -1,6 +1,6 @@
-/* internal.h: what reader and writer of shard sets share. */
-#ifndef WINNOW_SHARD_INTERNAL_H
-#define WINNOW_SHARD_INTERNAL_H
+/* shard_format.h: what reader and writer of shard sets share. */
+#ifndef WINNOW_SHARD_SHARD_FORMAT_H
+#define WINNOW_SHARD_SHARD_FORMAT_H
 
 #include "shard/shard.h"
 

@@ -20,7 +20,7 @@
 #include "hash/content_hash.h"
 #include "io/io.h"
 #include "manifest/manifest.h"
-#include "shard/internal.h"
+#include "shard/shard_format.h"
 
 struct entry {
     const char *path, *xxh128, *group, *source, *params;

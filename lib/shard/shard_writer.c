@@ -19,7 +19,7 @@
 #include "hash/content_hash.h"
 #include "io/io.h"
 #include "manifest/manifest.h"
-#include "shard/internal.h"
+#include "shard/shard_format.h"
 
 struct written {
     char *name;

@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "hash/content_hash.h"
 #include "image/image.h"
-#include "image/picture_rows.h"
+#include "image/image_rows.h"
 #include "io/io.h"
 #include "io/signals.h"
 
@@ -92,21 +92,21 @@ out:
 }
 
 /* result: variants + (variants + 1 with a sheet) sizes, then the blocks. */
-static enum image_reason finish(void *context, const struct image_info *info, struct image *picture,
+static enum image_reason finish(void *context, const struct image_info *info, struct image *image,
                                 struct image *scratch, uint8_t *result, size_t result_capacity,
                                 size_t *n_result, struct image_failure *failure)
 {
     const struct augment_options *o = context;
     struct augment_scratch extra = AUGMENT_SCRATCH_EMPTY;
     struct image square = IMAGE_EMPTY;
-    const struct image *from = picture;
+    const struct image *from = image;
     struct error err = {0};
     uint32_t *sizes = (uint32_t *)(void *)result;
     size_t n_files = o->folder ? (size_t)o->variants : 0, n_thumbs = o->sheet ? (size_t)o->variants + 1 : 0;
     size_t at = (n_files + n_thumbs) * sizeof *sizes;
     enum image_reason reason = IMAGE_DECODE_MEMORY;
     if (o->size) {
-        if (image_square(&square, picture, (int)o->size, RESIZE_BILINEAR, &err)) goto out;
+        if (image_square(&square, image, (int)o->size, RESIZE_BILINEAR, &err)) goto out;
         from = &square;
     }
     for (int64_t v = 0; v <= o->variants; v++) {
@@ -340,18 +340,18 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
     if (o.result_bytes > (size_t)8 << 30) o.result_bytes = (size_t)8 << 30;
     o.threads = stage_threads(&opt->common);
     o.no_sandbox = opt->no_sandbox;
-    struct picture_rows rows = {.root = opt->common.root,
-                                .allow_outside = opt->common.allow_outside,
-                                .context = &r,
-                                .wanted = wanted,
-                                .done = done};
+    struct image_rows rows = {.root = opt->common.root,
+                              .allow_outside = opt->common.allow_outside,
+                              .context = &r,
+                              .wanted = wanted,
+                              .done = done};
     if (!(r.fields = mem_zalloc(r.n_base + 1, sizeof *r.fields, err)) ||
         (opt->sheet &&
          sheet_open(&r.sheet, opt->sheet, (int)opt->variants + 1, opt->sheet_rows, opt->spec_text, err)) ||
         decode_pool_open(&pool, &o, err))
         goto out;
     progress_start(&r.progress, &opt->common, 0, "pictures");
-    rc = picture_rows_run(&rows, &f->in, pool, err);
+    rc = image_rows_run(&rows, &f->in, pool, err);
     progress_end(&r.progress);
     if (rc == 0 && r.n_made) rc = sync_files(opt, err);
     if (rc == 0 && r.sheet) rc = sheet_commit(r.sheet, err);

@@ -59,10 +59,10 @@ static int name_classes(struct classifier *c, struct error *err)
 
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err)
 {
-    struct picture_loader_options lo = {.threads = stage_threads(&opt->common),
-                                        .no_sandbox = opt->no_sandbox,
-                                        .no_orient = opt->no_orient,
-                                        .method = RESIZE_BILINEAR};
+    struct image_loader_options lo = {.threads = stage_threads(&opt->common),
+                                      .no_sandbox = opt->no_sandbox,
+                                      .no_orient = opt->no_orient,
+                                      .method = RESIZE_BILINEAR};
     if (net_open_header(&c->header, opt->model, err)) return -1;
     const struct net_shape *in = &c->header.layers[c->header.input].output;
     if (in->rank != 3 || in->dim[2] != 3 || in->dim[0] != in->dim[1] || in->dim[0] < 1)
@@ -80,7 +80,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
     const char *method = opt->resize ? opt->resize : c->header.metadata.resize;
     if (method[0] && resize_method_parse(method, &lo.method, err)) return -1;
     lo.side_px = c->side_px;
-    return picture_loader_open(&c->loader, &lo, err);
+    return image_loader_open(&c->loader, &lo, err);
 }
 
 int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known,
@@ -113,7 +113,7 @@ void classifier_close(struct classifier *c)
     free(c->class_names);
     free(c->pixels);
     free(c->probabilities);
-    if (c->loader) picture_loader_close(c->loader);
+    if (c->loader) image_loader_close(c->loader);
     if (c->predictor) predictor_close(c->predictor);
     net_release(&c->header);
     uint64_t flagged = c->n_flagged, unreadable = c->n_unreadable;

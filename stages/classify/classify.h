@@ -6,7 +6,7 @@
 #define WINNOW_STAGES_CLASSIFY_H
 
 #include "cli/stage.h"
-#include "image/picture_loader.h"
+#include "image/image_loader.h"
 #include "manifest/manifest.h"
 #include "model/predictor.h"
 
@@ -36,7 +36,7 @@ struct threshold {
 struct classifier {
     struct net header; /* classes and sizes, read before the weights */
     struct predictor *predictor;
-    struct picture_loader *loader;
+    struct image_loader *loader;
     int n_classes, side_px;
     char **class_names; /* owned; "class_0" where the file names none */
     struct threshold *thresholds;

@@ -321,8 +321,8 @@ static int flush_batch(struct run *r, struct error *err)
 static int take_one(struct run *r, struct error *err)
 {
     struct classifier *c = r->c;
-    struct loaded_picture image;
-    int got = picture_loader_take(c->loader, &image, err);
+    struct loaded_image image;
+    int got = image_loader_take(c->loader, &image, err);
     if (got == 0) return 0;
     struct job *job = image.token;
     if (got < 0) {
@@ -353,7 +353,7 @@ static int run_all(struct run *r, struct error *err)
 {
     struct classifier *c = r->c;
     for (;;) {
-        while (!r->ended && !picture_loader_full(c->loader)) {
+        while (!r->ended && !image_loader_full(c->loader)) {
             struct job *job;
             int got = stream_next(&r->stream, c, &job, err);
             if (got < 0) return -1;
@@ -364,7 +364,7 @@ static int run_all(struct run *r, struct error *err)
             r->n->n_read++;
             /* A refused path keeps its place in the order by going through the loader as a file that is not
              * there. */
-            if (picture_loader_submit(c->loader, job->file ? job->file : "/dev/null/refused", job, err)) {
+            if (image_loader_submit(c->loader, job->file ? job->file : "/dev/null/refused", job, err)) {
                 free(job);
                 return -1;
             }
@@ -395,7 +395,7 @@ int classify_operands(struct classifier *c, const struct classify_options *opt,
 out:
     for (size_t i = 0; i < r.n_pending; i++)
         free(r.pending[i]);
-    picture_loader_drop(c->loader, free);
+    image_loader_drop(c->loader, free);
     free(r.pending);
     manifest_writer_discard(&r.rejects);
     result_writer_close(&r.out);

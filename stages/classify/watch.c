@@ -215,18 +215,18 @@ static int classify_some(struct watch *w, struct error *err)
     } *state = NULL;
     size_t n = 0, bytes = (size_t)c->side_px * (size_t)c->side_px * 3, taken = 0;
     int filled = 0, rc = -1, got;
-    struct loaded_picture image;
+    struct loaded_image image;
     if (classifier_ready(c, w->opt, 0, err) || !(state = mem_zalloc((size_t)c->batch, sizeof *state, err)))
         return -1;
-    while (n < w->waiting.n && n < (size_t)c->batch && !picture_loader_full(c->loader)) {
+    while (n < w->waiting.n && n < (size_t)c->batch && !image_loader_full(c->loader)) {
         struct text path = TEXT_EMPTY;
         int bad = text_printf(&path, err, "%s/%s", w->opt->watch, w->waiting.items[n].name) ||
-                  picture_loader_submit(c->loader, path.data, NULL, err);
+                  image_loader_submit(c->loader, path.data, NULL, err);
         text_release(&path);
         if (bad) goto out;
         n++;
     }
-    while ((got = picture_loader_take(c->loader, &image, err)) > 0) {
+    while ((got = image_loader_take(c->loader, &image, err)) > 0) {
         memcpy(state[taken].xxh128, image.xxh128, sizeof image.xxh128);
         state[taken].reason = image.reason;
         snprintf(state[taken].detail, sizeof state[taken].detail, "%s", image.detail);

@@ -46,7 +46,7 @@ struct corpus {
     const struct corpus_options *opt;
     struct stage_counts *n;
     struct picture *pictures;
-    size_t n_pictures, capacity;
+    size_t n_images, capacity;
     char *labels[MAX_LABELS];
     size_t per_label[MAX_LABELS];
     int n_labels;
@@ -69,15 +69,15 @@ static int label_index(struct corpus *c, const char *name, struct error *err)
 }
 
 /* Takes ownership of bytes. */
-static struct picture *add_picture(struct corpus *c, uint8_t *bytes, size_t n_bytes, const char *extension,
-                                   struct error *err)
+static struct picture *add_image(struct corpus *c, uint8_t *bytes, size_t n_bytes, const char *extension,
+                                 struct error *err)
 {
     struct xxh128 hash;
-    if (mem_grow(&c->pictures, &c->capacity, c->n_pictures + 1, sizeof *c->pictures, err)) {
+    if (mem_grow(&c->pictures, &c->capacity, c->n_images + 1, sizeof *c->pictures, err)) {
         free(bytes);
         return NULL;
     }
-    struct picture *p = &c->pictures[c->n_pictures++];
+    struct picture *p = &c->pictures[c->n_images++];
     *p =
         (struct picture){.bytes = (char *)bytes, .n_bytes = n_bytes, .extension = extension, .kind = "clean"};
     xxh128_of(&hash, bytes, n_bytes);
@@ -123,7 +123,7 @@ static int add_source(struct corpus *c, const char *name, const uint8_t *bytes, 
         image_resize(&small, &c->square, side, side, RESIZE_LANCZOS, err) ||
         image_encode_jpeg(&small, JPEG_QUALITY, &jpeg, &n_jpeg, err))
         goto out;
-    struct picture *p = add_picture(c, jpeg, n_jpeg, "jpg", err);
+    struct picture *p = add_image(c, jpeg, n_jpeg, "jpg", err);
     if (!p || !(p->source = mem_strdup(name, err))) goto out;
     p->label_true = p->label_given = c->label;
     /* The packages hold some pictures twice; what is planted must be the only copies there are. */
@@ -131,7 +131,7 @@ static int add_source(struct corpus *c, const char *name, const uint8_t *bytes, 
         if (!strcmp(q->id, p->id)) {
             free(p->bytes);
             free(p->source);
-            c->n_pictures--;
+            c->n_images--;
             c->n->n_rejected++;
             rc = 0;
             goto out;
@@ -301,7 +301,7 @@ static int add_near_copy(struct corpus *c, size_t original, int label_given, con
                      : image_encode_jpeg(&out, quality, &bytes, &n, err))
         goto out;
     extension = codec == 1 ? "png" : codec == 2 ? "webp" : "jpg";
-    struct picture *p = add_picture(c, bytes, n, extension, err);
+    struct picture *p = add_image(c, bytes, n, extension, err);
     if (!p) goto out;
     from = &c->pictures[original];
     p->label_true = from->label_true;
@@ -325,7 +325,7 @@ static int add_derived(struct corpus *c, size_t original, const char *bytes, siz
     const struct picture *from = &c->pictures[original];
     uint8_t *copy = mem_dup(bytes ? bytes : from->bytes, bytes || n_bytes ? n_bytes : from->n_bytes, err);
     struct picture *p =
-        copy ? add_picture(c, copy, bytes || n_bytes ? n_bytes : from->n_bytes, "jpg", err) : NULL;
+        copy ? add_image(c, copy, bytes || n_bytes ? n_bytes : from->n_bytes, "jpg", err) : NULL;
     if (!p) return -1;
     from = &c->pictures[original];
     p->label_true = from->label_true;
@@ -352,7 +352,7 @@ static int plant(struct corpus *c, struct error *err)
     static const char html[] =
         "<!doctype html>\n<title>Image removed</title>\n<p>The picture you are looking for is gone.</p>\n";
     const struct corpus_options *o = c->opt;
-    size_t n = c->n_pictures;
+    size_t n = c->n_images;
     /*
      * A picture's fate is its place in an order drawn from (seed, its content): exactly the shares asked for,
      * whatever the order of the sources.
@@ -416,7 +416,7 @@ static int apply_known(struct corpus *c, struct error *err)
     for (size_t row = 0; row < t.n_rows && rc == 0; row++) {
         int truth = label_index(c, manifest_cell(&t, row, label), err);
         if (truth < 0) rc = -1;
-        for (size_t i = 0; i < c->n_pictures && rc == 0; i++) {
+        for (size_t i = 0; i < c->n_images && rc == 0; i++) {
             struct picture *p = &c->pictures[i];
             if (strcmp(p->source, manifest_cell(&t, row, source))) continue;
             p->label_true = truth;
@@ -445,12 +445,12 @@ static int write_all(struct corpus *c, struct error *err)
     int rc = -1;
     for (int i = 0; i < c->n_labels; i++)
         lists[i] = ATOMIC_FILE_EMPTY;
-    for (size_t i = 0; i < c->n_pictures; i++) {
+    for (size_t i = 0; i < c->n_images; i++) {
         struct random r =
             random_start((uint64_t)c->opt->common.seed, random_key(c->pictures[i].id, 32), STREAM_ORDER + i);
         c->pictures[i].order = random_u64(&r);
     }
-    qsort(c->pictures, c->n_pictures, sizeof *c->pictures, by_order);
+    qsort(c->pictures, c->n_images, sizeof *c->pictures, by_order);
     if (text_printf(&path, err, "%s/www/x/", c->opt->out) || io_mkdirs_for(path.data, err)) goto out;
     text_clear(&path);
     if (text_printf(&path, err, "%s/urls/x", c->opt->out) || io_mkdirs_for(path.data, err)) goto out;
@@ -464,7 +464,7 @@ static int write_all(struct corpus *c, struct error *err)
     if (text_printf(&path, err, "%s/truth.tsv", c->opt->out) ||
         manifest_writer_open(&truth, path.data, NULL, columns, err))
         goto out;
-    for (size_t i = 0; i < c->n_pictures; i++) {
+    for (size_t i = 0; i < c->n_images; i++) {
         struct picture *p = &c->pictures[i];
         bool dead = !strcmp(p->kind, "dead-link");
         text_clear(&path);
@@ -508,7 +508,7 @@ int corpus_make(const struct corpus_options *opt, struct stage_counts *n, struct
     if (rc == 0) rc = plant(&c, err);
     if (rc == 0) rc = apply_known(&c, err);
     if (rc == 0) rc = write_all(&c, err);
-    for (size_t i = 0; i < c.n_pictures; i++) {
+    for (size_t i = 0; i < c.n_images; i++) {
         free(c.pictures[i].bytes);
         free(c.pictures[i].source);
     }

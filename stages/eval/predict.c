@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "eval.h"
-#include "image/picture_loader.h"
+#include "image/image_loader.h"
 #include "model/predictor.h"
 #include "net/net.h"
 #include "shard/shard.h"
@@ -200,12 +200,12 @@ out:
 }
 
 /* What an image in flight needs to become a row: kept from submit to take. */
-static int take_one(struct sink *s, struct picture_loader *loader, const struct eval_options *o,
+static int take_one(struct sink *s, struct image_loader *loader, const struct eval_options *o,
                     struct error *err)
 {
-    struct loaded_picture image;
+    struct loaded_image image;
     struct out_row *row;
-    int got = picture_loader_take(loader, &image, err), rc = 0;
+    int got = image_loader_take(loader, &image, err), rc = 0;
     if (got == 0) return 0;
     row = image.token;
     if (got < 0) {
@@ -244,15 +244,15 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
 {
     static const char *const required[] = {"path", "label", NULL};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
-    struct picture_loader *loader = NULL;
-    struct picture_loader_options lo = {.side_px = predictor_side_px(s->predictor),
-                                        .threads = stage_threads(&o->common)};
+    struct image_loader *loader = NULL;
+    struct image_loader_options lo = {.side_px = predictor_side_px(s->predictor),
+                                      .threads = stage_threads(&o->common)};
     struct text path = TEXT_EMPTY;
     char shown[256], what[256];
     int rc = -1, got, c_path, c_label, c_split, c_fold, c_group, c_variant;
     const char *resize = s->net->metadata.resize;
     if (resize_method_parse(resize[0] ? resize : "bilinear", &lo.method, err) ||
-        manifest_reader_open(&r, o->shards, required, err) || picture_loader_open(&loader, &lo, err))
+        manifest_reader_open(&r, o->shards, required, err) || image_loader_open(&loader, &lo, err))
         goto out;
     c_path = manifest_column(&r.schema, "path");
     c_label = manifest_column(&r.schema, "label");
@@ -286,10 +286,10 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
                               r.fields[c_label],          split,
                               manifest_field(&r, c_fold), manifest_field(&r, c_group)};
         struct out_row *copy;
-        while (picture_loader_full(loader))
+        while (image_loader_full(loader))
             if (take_one(s, loader, o, err) < 0) goto out;
         if (!(copy = row_copy(&row, err))) goto out;
-        if (picture_loader_submit(loader, path.data, copy, err)) {
+        if (image_loader_submit(loader, path.data, copy, err)) {
             free(copy);
             goto out;
         }
@@ -299,8 +299,8 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
         ;
     rc = got < 0 ? -1 : sink_flush(s, err);
 out:
-    picture_loader_drop(loader, free);
-    picture_loader_close(loader);
+    image_loader_drop(loader, free);
+    image_loader_close(loader);
     manifest_reader_close(&r);
     text_release(&path);
     return rc;

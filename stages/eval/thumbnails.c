@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-#include "image/image.h"
+#include "image/image_loader.h"
 #include "page/page.h"
 #include "report_page.h"
 #include "shard/shard.h"
@@ -62,10 +62,10 @@ out:
     return rc;
 }
 
-static int take(struct thumbnails *t, struct picture_loader *loader, uint8_t *pixels, struct error *err)
+static int take(struct thumbnails *t, struct image_loader *loader, uint8_t *pixels, struct error *err)
 {
-    struct loaded_picture image;
-    int got = picture_loader_take(loader, &image, err);
+    struct loaded_image image;
+    int got = image_loader_take(loader, &image, err);
     if (got <= 0 || !image.pixels) return got;
     memcpy(pixels, image.pixels, SIDE_PX * SIDE_PX * 3);
     return encode(t, (size_t)(uintptr_t)image.token, pixels, SIDE_PX, err) ? -1 : 1;
@@ -74,31 +74,31 @@ static int take(struct thumbnails *t, struct picture_loader *loader, uint8_t *pi
 static int from_files(struct thumbnails *t, const struct eval_options *o, const char *const *paths,
                       struct error *err)
 {
-    struct picture_loader_options lo = {.side_px = SIDE_PX,
-                                        .method = RESIZE_AREA,
-                                        .threads = stage_threads(&o->common),
-                                        .allow_truncated = true};
-    struct picture_loader *loader = NULL;
+    struct image_loader_options lo = {.side_px = SIDE_PX,
+                                      .method = RESIZE_AREA,
+                                      .threads = stage_threads(&o->common),
+                                      .allow_truncated = true};
+    struct image_loader *loader = NULL;
     struct text path = TEXT_EMPTY;
     struct error ignored = {0};
     uint8_t *pixels = mem_zalloc(SIDE_PX * SIDE_PX * 3 + 2 * PADDING_BYTES, 1, err);
     int rc = -1, got;
-    if (!pixels || picture_loader_open(&loader, &lo, err)) goto out;
+    if (!pixels || image_loader_open(&loader, &lo, err)) goto out;
     for (size_t i = 0; i < t->n; i++) {
         text_clear(&path);
         /* No thumbnail for a path that leads out of the root, or nowhere: the report is about the numbers. */
         if (!paths[i][0] || path_join(&path, o->common.root, paths[i], o->common.allow_outside, &ignored) ||
             !io_exists(path.data))
             continue;
-        while (picture_loader_full(loader))
+        while (image_loader_full(loader))
             if (take(t, loader, pixels, err) < 0) goto out;
-        if (picture_loader_submit(loader, path.data, (void *)(uintptr_t)i, err)) goto out;
+        if (image_loader_submit(loader, path.data, (void *)(uintptr_t)i, err)) goto out;
     }
     while ((got = take(t, loader, pixels, err)) > 0)
         ;
     rc = got;
 out:
-    picture_loader_close(loader);
+    image_loader_close(loader);
     text_release(&path);
     free(pixels);
     return rc;

@@ -222,7 +222,7 @@ void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enu
         fetch_abort(f);
         return;
     }
-    job->what = JOB_PICTURE;
+    job->what = JOB_IMAGE;
     job->entry = index;
     job->had_part = fetch_entry(f, index)->has_part;
     fetch_entry(f, index)->has_part = false;
@@ -273,7 +273,7 @@ void fetch_written(struct fetch *f, struct write_job *job)
     struct outcome gone = {.reason = REASON_PLACEHOLDER,
                            .status = 200,
                            .detail = "a known placeholder picture"};
-    if (job->what != JOB_PICTURE) {
+    if (job->what != JOB_IMAGE) {
         partial_written(f, job);
         free(job);
         return;

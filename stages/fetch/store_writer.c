@@ -72,7 +72,7 @@ static void work_on(struct store_writer *w, struct write_job *job)
 {
     struct error ignored = {0};
     bool was_there;
-    if (job->what != JOB_PICTURE) {
+    if (job->what != JOB_IMAGE) {
         work_on_part(w, job);
         return;
     }

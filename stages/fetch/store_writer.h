@@ -17,10 +17,10 @@ enum verdict { VERDICT_STORED, VERDICT_BLOCKED, VERDICT_TAKEN_DOWN, VERDICT_PLAC
 /* A picture on its way through the thread: hashed, compared with the lists, stored. */
 struct write_job {
     struct write_job *next;
-    enum { JOB_PICTURE, JOB_PART, JOB_FORGET_PART } what;
+    enum { JOB_IMAGE, JOB_PART, JOB_FORGET_PART } what;
     uint32_t entry;
     struct xxh128 key;    /* with parts: the journal's for the entry's address */
-    bool had_part;        /* PICTURE: when all is done its part goes */
+    bool had_part;        /* JOB_IMAGE: when all is done its part goes */
     struct partial *part; /* PART: owned */
     bool part_kept;
     uint8_t *body; /* owned */

@@ -72,7 +72,7 @@ out:
 }
 
 /* The file's bytes, malloc'ed; NULL with a reason set, or with err set (*rc = -1). */
-static char *read_picture(struct import *w, size_t *n_bytes, int *rc, struct error *err)
+static char *read_image(struct import *w, size_t *n_bytes, int *rc, struct error *err)
 {
     struct stat st;
     char *bytes = NULL;
@@ -133,7 +133,7 @@ static int import_row(struct import *w, const char *path, char object[OBJECT_PAT
     w->reason = NULL;
     if (path_join(&w->source, w->o->from, path, w->o->common.allow_outside, &outside))
         return outside.code == EX_DATAERR ? reject(w, "outside-root", "") : (*err = outside, -1);
-    char *bytes = read_picture(w, &n_bytes, &rc, err);
+    char *bytes = read_image(w, &n_bytes, &rc, err);
     if (!bytes) return rc;
     enum image_kind picture = image_kind_of((const uint8_t *)bytes, n_bytes);
     if (!image_kind_kept(picture)) {

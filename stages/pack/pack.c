@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "hash/content_hash.h"
-#include "image/picture_rows.h"
+#include "image/image_rows.h"
 
 #include "copies.h"
 
@@ -29,7 +29,7 @@ struct run {
 
 /* --- in the worker --- */
 
-static enum image_reason finish(void *context, const struct image_info *info, struct image *picture,
+static enum image_reason finish(void *context, const struct image_info *info, struct image *image,
                                 struct image *scratch, uint8_t *result, size_t result_capacity,
                                 size_t *n_result, struct image_failure *failure)
 {
@@ -38,7 +38,7 @@ static enum image_reason finish(void *context, const struct image_info *info, st
     uint8_t *jpeg = NULL;
     const uint8_t *bytes;
     (void)info;
-    if (image_square(scratch, picture, (int)o->size, (enum resize_method)o->resize, &err)) goto memory;
+    if (image_square(scratch, image, (int)o->size, (enum resize_method)o->resize, &err)) goto memory;
     bytes = scratch->pixels;
     *n_result = image_bytes(scratch);
     if (o->encoding == SHARD_JPEG || o->format == PACK_WEBDATASET) {
@@ -263,15 +263,15 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
     o.result_bytes = (size_t)opt->size * (size_t)opt->size * 3 + 65536;
     o.threads = stage_threads(&opt->common);
     o.no_sandbox = opt->no_sandbox;
-    struct picture_rows rows = {.root = opt->common.root,
-                                .allow_outside = opt->common.allow_outside,
-                                .context = &r,
-                                .wanted = wanted,
-                                .done = done};
+    struct image_rows rows = {.root = opt->common.root,
+                              .allow_outside = opt->common.allow_outside,
+                              .context = &r,
+                              .wanted = wanted,
+                              .done = done};
     /* before the sets are mapped: the workers need not have them */
     if (decode_pool_open(&pool, &o, err)) return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
-    if (open_reuse(&r, err) == 0 && open_output(&r, err) == 0 && picture_rows_run(&rows, in, pool, err) == 0)
+    if (open_reuse(&r, err) == 0 && open_output(&r, err) == 0 && image_rows_run(&rows, in, pool, err) == 0)
         rc = r.tars ? tar_writer_commit(r.tars, err) : shard_writer_commit(r.shards, err);
     progress_end(&r.progress);
     if (rc == 0 && (r.n_reused || r.n_passed_over))

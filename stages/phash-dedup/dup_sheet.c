@@ -13,7 +13,7 @@
 #include "base/mem.h"
 
 #define MOST_CLUSTERS 2000 /* what a person can look at, and a browser hold */
-#define MOST_PICTURES 60   /* of one cluster */
+#define MOST_IMAGES 60     /* of one cluster */
 
 struct sheet {
     struct phash_dedup *s;
@@ -80,7 +80,7 @@ static void put_bytes(FILE *out, uint64_t bytes)
 }
 
 /* from: the row that the distance is to; NONE: none is shown. */
-static void put_picture(struct sheet *t, uint32_t row, const char *role, uint32_t from)
+static void put_image(struct sheet *t, uint32_t row, const char *role, uint32_t from)
 {
     const struct row *r = &t->s->rows[row];
     fputs("<figure tabindex=\"0\"><div><img loading=\"lazy\" alt=\"\" src=\"", t->out);
@@ -139,17 +139,17 @@ static void put_clusters(struct sheet *t, struct entry *entries, size_t n, enum 
         for (end = i + 1; end < n && entries[end].head == entries[i].head; end++)
             ;
         fputs("<section>\n", t->out);
-        if (section == SECTION_DUPLICATES) put_picture(t, entries[i].head, "stays", NONE);
-        for (size_t k = i; k < end && k < i + MOST_PICTURES; k++) {
+        if (section == SECTION_DUPLICATES) put_image(t, entries[i].head, "stays", NONE);
+        for (size_t k = i; k < end && k < i + MOST_IMAGES; k++) {
             uint32_t row = entries[k].row;
             bool leaves = rows[row].flags & ROW_REJECTED;
-            put_picture(t, row,
-                        !leaves                        ? "stays"
-                        : section == SECTION_CONFLICTS ? "conflict"
-                                                       : "leaves",
-                        leaves ? rows[row].keeper : NONE);
+            put_image(t, row,
+                      !leaves                        ? "stays"
+                      : section == SECTION_CONFLICTS ? "conflict"
+                                                     : "leaves",
+                      leaves ? rows[row].keeper : NONE);
         }
-        if (end - i > MOST_PICTURES) fprintf(t->out, "<p>and %zu more</p>\n", end - i - MOST_PICTURES);
+        if (end - i > MOST_IMAGES) fprintf(t->out, "<p>and %zu more</p>\n", end - i - MOST_IMAGES);
         fputs("</section>\n", t->out);
     }
 }

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
-#include "image/picture_rows.h"
+#include "image/image_rows.h"
 
 /* What a worker sends back. */
 struct answer {
@@ -24,9 +24,9 @@ struct hashing {
     unsigned n_hashes;
 };
 
-static enum image_reason hash_picture(void *context, const struct image_info *info, struct image *picture,
-                                      struct image *scratch, uint8_t *result, size_t result_capacity,
-                                      size_t *n_result, struct image_failure *failure)
+static enum image_reason hash_image(void *context, const struct image_info *info, struct image *image,
+                                    struct image *scratch, uint8_t *result, size_t result_capacity,
+                                    size_t *n_result, struct image_failure *failure)
 {
     const struct hashing *h = context;
     struct answer *a = (struct answer *)(void *)result;
@@ -36,9 +36,9 @@ static enum image_reason hash_picture(void *context, const struct image_info *in
     (void)scratch;
     if (result_capacity < sizeof *a || pdq_open(&p, &err)) return IMAGE_DECODE_MEMORY;
     memset(a, 0, sizeof *a);
-    rc = pdq_of_pixels(p, h->family, picture->pixels, (uint32_t)picture->width, (uint32_t)picture->height,
-                       (unsigned)picture->channels, (size_t)picture->width * (size_t)picture->channels,
-                       a->hashes, h->n_hashes, &quality, &err);
+    rc = pdq_of_pixels(p, h->family, image->pixels, (uint32_t)image->width, (uint32_t)image->height,
+                       (unsigned)image->channels, (size_t)image->width * (size_t)image->channels, a->hashes,
+                       h->n_hashes, &quality, &err);
     pdq_close(p);
     if (rc) {
         snprintf(failure->detail, sizeof failure->detail, "%.150s", err.text);
@@ -61,7 +61,7 @@ static int open_pool(struct decode_pool **pool, struct hashing *h, const struct 
     /* fast: the JPEG decoder's own halving, as long as 2 samples stay for each of the 64 that the hash looks
      * at. */
     o.decode.shrink_to_px = opt->family == PDQ_FAST ? 64 : 0;
-    o.finish = hash_picture;
+    o.finish = hash_image;
     o.context = h;
     o.result_bytes = sizeof(struct answer);
     o.threads = stage_threads(&opt->common);
@@ -109,17 +109,17 @@ int phash_hash_only(struct phash_dedup *s, struct manifest_source *in, struct ma
                     struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
     struct hash_only h = {.s = s, .out = out, .rejects = rejects, .n = n};
-    struct picture_rows rows = {.root = s->opt->common.root,
-                                .allow_outside = s->opt->common.allow_outside,
-                                .context = &h,
-                                .done = hash_only_row};
+    struct image_rows rows = {.root = s->opt->common.root,
+                              .allow_outside = s->opt->common.allow_outside,
+                              .context = &h,
+                              .done = hash_only_row};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct decode_pool *pool = NULL;
     struct hashing hashing;
     int rc = -1;
     if (open_pool(&pool, &hashing, s->opt, err) || manifest_source_read(in, &r, NULL, err)) goto out;
     progress_start(&s->progress, &s->opt->common, 0, "pictures");
-    rc = picture_rows_run(&rows, &r, pool, err);
+    rc = image_rows_run(&rows, &r, pool, err);
     progress_end(&s->progress);
 out:
     manifest_reader_close(&r);
@@ -246,11 +246,11 @@ int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool agai
 {
     static const char *const required[] = {"path", NULL}, *const required_old[] = {"path", "pdq", NULL};
     struct reading g = {.s = s, .against = against};
-    struct picture_rows rows = {.root = s->opt->common.root,
-                                .allow_outside = s->opt->common.allow_outside,
-                                .context = &g,
-                                .wanted = row_wanted,
-                                .done = take_row};
+    struct image_rows rows = {.root = s->opt->common.root,
+                              .allow_outside = s->opt->common.allow_outside,
+                              .context = &g,
+                              .wanted = row_wanted,
+                              .done = take_row};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct decode_pool *pool = NULL;
     struct hashing hashing;
@@ -270,7 +270,7 @@ int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool agai
     g.height = manifest_column(&r.schema, "height");
     g.group = manifest_column(&r.schema, "group");
     progress_start(&s->progress, &s->opt->common, 0, "pictures");
-    rc = picture_rows_run(&rows, &r, pool, err);
+    rc = image_rows_run(&rows, &r, pool, err);
     progress_end(&s->progress);
     if (against) s->n_against = s->n_rows;
 out:

@@ -210,26 +210,26 @@ done:
  * data]; how many pictures there are. Many are right and only hard, but what is left is nearly clean, and the
  * next pass has no need of all. All ranks find the same: they have the same probabilities.
  */
-static int find_contradicted(const struct train_run *run, uint8_t *left_out, size_t *n_pictures,
+static int find_contradicted(const struct train_run *run, uint8_t *left_out, size_t *n_images,
                              struct error *err)
 {
     const struct dataset *d = &run->data;
     size_t n_classes = (size_t)d->info->n_classes;
-    uint32_t *picture = mem_zalloc(d->n_rows, sizeof *picture, err);
-    *n_pictures = 0;
-    if (!picture || train_pictures(run, run->fold_rows, run->n_fold_rows, picture, err)) {
-        free(picture);
+    uint32_t *image = mem_zalloc(d->n_rows, sizeof *image, err);
+    *n_images = 0;
+    if (!image || train_images(run, run->fold_rows, run->n_fold_rows, image, err)) {
+        free(image);
         return -1;
     }
     for (size_t i = 0; i < run->n_fold_rows; i++) {
-        uint32_t row = run->fold_rows[i], shown = picture[row];
+        uint32_t row = run->fold_rows[i], shown = image[row];
         const float *p = run->oof + shown * n_classes;
         left_out[row] = 0;
         for (size_t c = 0; c < n_classes; c++)
             if (p[c] > p[d->labels[shown]]) left_out[row] = 1;
-        *n_pictures += shown == row && left_out[row];
+        *n_images += shown == row && left_out[row];
     }
-    free(picture);
+    free(image);
     return 0;
 }
 

@@ -215,17 +215,17 @@ int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n,
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     char text[32];
     int rc = -1;
-    uint32_t *picture = mem_zalloc(d->n_rows, sizeof *picture, err);
+    uint32_t *image = mem_zalloc(d->n_rows, sizeof *image, err);
     struct {
         double sum;
         uint32_t n;
     } *of = mem_zalloc(d->n_rows, sizeof *of, err);
-    if (!picture || !of || train_pictures(run, rows, n, picture, err) ||
+    if (!image || !of || train_images(run, rows, n, image, err) ||
         begin_manifest(&w, run->path_margins.data, columns, 4, err))
         goto out;
     for (size_t i = 0; i < n; i++) {
-        of[picture[rows[i]]].sum += run->margins[rows[i]];
-        of[picture[rows[i]]].n++;
+        of[image[rows[i]]].sum += run->margins[rows[i]];
+        of[image[rows[i]]].n++;
     }
     for (size_t i = 0; i < n; i++) {
         struct shard_record r;
@@ -239,7 +239,7 @@ int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n,
     rc = manifest_writer_commit(&w, err);
 out:
     manifest_writer_discard(&w);
-    free(picture);
+    free(image);
     free(of);
     return rc;
 }

@@ -153,8 +153,8 @@ int train_folds(struct train_run *run, const struct frozen *f, const struct acti
 
 /* pictures.c: picture [n_rows of the data]: for each of these rows the row of the picture it shows: variant 0
  * (the least variant there is). */
-int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *picture,
-                   struct error *err);
+int train_images(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *image,
+                 struct error *err);
 
 /* features_part.c: --features-only. check: EX_USAGE for what it does not go with. As train_run. */
 int features_part_check(const struct train_options *o, struct error *err);

@@ -1,4 +1,4 @@
-/* pictures.c: which rows show one picture: itself (variant 0) and the variants made of it. */
+/* train_images.c: which rows show one picture: itself (variant 0) and the variants made of it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,20 +6,20 @@
 #include "train.h"
 
 struct view {
-    const char *picture;
+    const char *image;
     uint32_t row;
     int variant;
 };
 
-static int by_picture(const void *a, const void *b)
+static int by_image(const void *a, const void *b)
 {
     const struct view *x = a, *y = b;
-    int order = strcmp(x->picture, y->picture);
+    int order = strcmp(x->image, y->image);
     return order ? order : (x->variant > y->variant) - (x->variant < y->variant);
 }
 
-int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *picture,
-                   struct error *err)
+int train_images(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *image,
+                 struct error *err)
 {
     struct view *views = mem_zalloc(n, sizeof *views, err);
     int rc = -1;
@@ -28,12 +28,12 @@ int train_pictures(const struct train_run *run, const uint32_t *rows, size_t n, 
         struct shard_record r;
         if (shard_set_describe(run->data.shards, rows[i], &r, err)) goto out;
         views[i] =
-            (struct view){.picture = r.source[0] ? r.source : r.path, .row = rows[i], .variant = r.variant};
+            (struct view){.image = r.source[0] ? r.source : r.path, .row = rows[i], .variant = r.variant};
     }
-    qsort(views, n, sizeof *views, by_picture);
+    qsort(views, n, sizeof *views, by_image);
     for (size_t i = 0, first = 0; i < n; i++) {
-        if (strcmp(views[i].picture, views[first].picture) != 0) first = i;
-        picture[views[i].row] = views[first].row;
+        if (strcmp(views[i].image, views[first].image) != 0) first = i;
+        image[views[i].row] = views[first].row;
     }
     rc = 0;
 out:

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "image/picture_rows.h"
+#include "image/image_rows.h"
 
 const char *const *validate_adds(const struct validate_options *opt)
 {
@@ -132,13 +132,13 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
     o.max_file_bytes = opt->max_bytes;
     o.threads = stage_threads(&opt->common);
     o.no_sandbox = opt->no_sandbox;
-    struct picture_rows rows = {.root = opt->common.root,
-                                .allow_outside = opt->common.allow_outside,
-                                .context = &r,
-                                .done = done};
+    struct image_rows rows = {.root = opt->common.root,
+                              .allow_outside = opt->common.allow_outside,
+                              .context = &r,
+                              .done = done};
     if (decode_pool_open(&pool, &o, err)) return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
-    int rc = picture_rows_run(&rows, &f->in, pool, err);
+    int rc = image_rows_run(&rows, &f->in, pool, err);
     progress_end(&r.progress);
     decode_pool_close(pool);
     return rc;

@@ -16,7 +16,7 @@
 
 #include "image/augment.h"
 #include "image/image.h"
-#include "image/picture_loader.h"
+#include "image/image_loader.h"
 #include "io/io.h"
 #include "shard/shard.h"
 
@@ -39,39 +39,39 @@ static int fail(const struct error *err)
 
 static int load(int argc, char **argv)
 {
-    struct picture_loader_options o = {.side_px = 299,
-                                       .threads = (unsigned)atoi(argv[3]),
-                                       .no_sandbox = !atoi(argv[4])};
+    struct image_loader_options o = {.side_px = 299,
+                                     .threads = (unsigned)atoi(argv[3]),
+                                     .no_sandbox = !atoi(argv[4])};
     int repeats = atoi(argv[5]), n_files = argc - 6, total = repeats * n_files, submitted = 0, n = 0;
-    struct picture_loader *l;
-    struct loaded_picture p;
+    struct image_loader *l;
+    struct loaded_image p;
     struct error err = {0};
-    if (resize_method_parse(argv[2], &o.method, &err) || picture_loader_open(&l, &o, &err)) return fail(&err);
+    if (resize_method_parse(argv[2], &o.method, &err) || image_loader_open(&l, &o, &err)) return fail(&err);
     double started = clock_seconds();
     for (int rc;; n++) {
-        while (submitted < total && !picture_loader_full(l))
-            if (picture_loader_submit(l, argv[6 + submitted++ % n_files], NULL, &err)) return fail(&err);
-        if ((rc = picture_loader_take(l, &p, &err)) < 0) return fail(&err);
+        while (submitted < total && !image_loader_full(l))
+            if (image_loader_submit(l, argv[6 + submitted++ % n_files], NULL, &err)) return fail(&err);
+        if ((rc = image_loader_take(l, &p, &err)) < 0) return fail(&err);
         if (rc == 0) break;
         if (p.reason) fprintf(stderr, "pictures_bench: %s %s\n", p.reason, p.detail);
     }
     double wall = clock_seconds() - started;
-    picture_loader_close(l);
+    image_loader_close(l);
     printf("%d %.4f %.4f\n", n, wall, cpu_seconds());
     return 0;
 }
 
 static int square(char **argv)
 {
-    struct picture_loader_options o = {.side_px = 299, .threads = 1};
-    struct picture_loader *l;
-    struct loaded_picture p;
+    struct image_loader_options o = {.side_px = 299, .threads = 1};
+    struct image_loader *l;
+    struct loaded_image p;
     struct error err = {0};
-    if (resize_method_parse(argv[2], &o.method, &err) || picture_loader_open(&l, &o, &err) ||
-        picture_loader_submit(l, argv[3], NULL, &err) || picture_loader_take(l, &p, &err) != 1 || !p.pixels)
+    if (resize_method_parse(argv[2], &o.method, &err) || image_loader_open(&l, &o, &err) ||
+        image_loader_submit(l, argv[3], NULL, &err) || image_loader_take(l, &p, &err) != 1 || !p.pixels)
         return fail(&err);
     fwrite(p.pixels, 1, 299 * 299 * 3, stdout);
-    picture_loader_close(l);
+    image_loader_close(l);
     return 0;
 }
 

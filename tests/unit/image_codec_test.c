@@ -102,7 +102,7 @@ static void test_prefixes(void)
             free(cut);
             if (reason == IMAGE_OK)
                 n_half += mean_difference(&whole, &back) != 0;
-            else if (reason == IMAGE_DECODE_TRUNCATED || reason == IMAGE_NOT_A_PICTURE ||
+            else if (reason == IMAGE_DECODE_TRUNCATED || reason == IMAGE_NOT_AN_IMAGE ||
                      reason == IMAGE_FILE_EMPTY)
                 n_refused++;
             else
@@ -158,7 +158,7 @@ static void test_refused_kinds(void)
         struct image_info info;
         struct image_failure failure;
         CHECK_SAY(image_probe((const uint8_t *)list[i].bytes, list[i].n, &info, &failure) ==
-                          IMAGE_NOT_A_PICTURE &&
+                          IMAGE_NOT_AN_IMAGE &&
                       !strcmp(failure.detail, list[i].detail),
                   "%s is refused as such", list[i].detail);
     }

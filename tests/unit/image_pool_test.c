@@ -21,7 +21,7 @@
 
 #include "base/sanitized.h"
 #include "image/decode_pool.h"
-#include "image/picture_loader.h"
+#include "image/image_loader.h"
 #include "io/io.h"
 #include "tap.h"
 
@@ -218,29 +218,29 @@ static void test_equal(void)
     snprintf(path, sizeof path, "%s/equal.jpg", tap_tmpdir());
     CHECK(!image_encode_jpeg(&m, 90, &jpeg, &n, &err) && !atomic_file_write(path, jpeg, n, &err));
     for (int k = 0; k < 4; k++) {
-        struct picture_loader_options o = {.side_px = 50,
-                                           .method = RESIZE_LANCZOS,
-                                           .threads = k & 1 ? 3 : 1,
-                                           .no_sandbox = k & 2};
-        struct picture_loader *l;
-        struct loaded_picture p;
+        struct image_loader_options o = {.side_px = 50,
+                                         .method = RESIZE_LANCZOS,
+                                         .threads = k & 1 ? 3 : 1,
+                                         .no_sandbox = k & 2};
+        struct image_loader *l;
+        struct loaded_image p;
         int good = 0, submitted = 0;
-        CHECK(picture_loader_open(&l, &o, &err) == 0);
+        CHECK(image_loader_open(&l, &o, &err) == 0);
         for (int taken = 0; taken < 20; taken++) {
-            while (submitted < 20 && !picture_loader_full(l))
-                if (picture_loader_submit(l, path, NULL, &err) == 0) submitted++;
-            if (picture_loader_take(l, &p, &err) != 1 || p.reason) break;
+            while (submitted < 20 && !image_loader_full(l))
+                if (image_loader_submit(l, path, NULL, &err) == 0) submitted++;
+            if (image_loader_take(l, &p, &err) != 1 || p.reason) break;
             if (k == 0 && taken == 0) memcpy(first, p.pixels, sizeof first);
             good += memcmp(first, p.pixels, sizeof first) == 0;
         }
         CHECK_SAY(good == 20, "20 equal squares, %u workers, %s sandbox", o.threads,
                   o.no_sandbox ? "no" : "in the");
-        picture_loader_close(l);
+        image_loader_close(l);
     }
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     struct decode_pool *pool;
     struct decoded d;
-    struct whole_picture head;
+    struct whole_image head;
     o.finish = decode_pool_whole;
     o.result_bytes = DECODE_POOL_WHOLE_BYTES(130 * 90);
     o.threads = 1;

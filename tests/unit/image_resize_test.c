@@ -13,7 +13,7 @@
 #include "base/random.h"
 #include "hash/content_hash.h"
 #include "image/image.h"
-#include "image/internal.h"
+#include "image/codec.h"
 #include "tap.h"
 
 static void picture(struct image *m, int w, int h)

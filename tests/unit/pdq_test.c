@@ -57,7 +57,7 @@ static const char *const published_dihedral[PDQ_DIHEDRALS] = {
 };
 
 /* Bars, steps and noise from whole numbers only, so that the same picture can be made anywhere. */
-static uint8_t *formula_picture(int w, int h, int k, int channels)
+static uint8_t *formula_image(int w, int h, int k, int channels)
 {
     uint8_t *p = malloc((size_t)w * (size_t)h * (size_t)channels), *at = p;
     for (int y = 0; y < h; y++)
@@ -83,7 +83,7 @@ static void test_published(struct pdq *p)
     struct error err = {0};
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
         const struct published *c = &published[i];
-        uint8_t *pixels = formula_picture(c->width, c->height, c->k, c->channels);
+        uint8_t *pixels = formula_image(c->width, c->height, c->k, c->channels);
         for (int family = PDQ_FULL; family <= PDQ_NN512; family++) {
             struct pdq_hash h;
             char hex[PDQ_HEX_BYTES];
@@ -98,7 +98,7 @@ static void test_published(struct pdq *p)
         }
         free(pixels);
     }
-    uint8_t *pixels = formula_picture(512, 512, 6, 3);
+    uint8_t *pixels = formula_image(512, 512, 6, 3);
     struct pdq_hash h[PDQ_DIHEDRALS];
     int quality;
     CHECK(pdq_of_pixels(p, PDQ_NN512, pixels, 512, 512, 3, 512 * 3, h, PDQ_DIHEDRALS, &quality, &err) == 0);
@@ -193,7 +193,7 @@ static void test_edges(struct pdq *p)
     CHECK(pdq_begin(p, PDQ_FULL, 5, PDQ_MAX_SIDE + 1, 3, &err) == -1);
     CHECK(pdq_begin(p, PDQ_FULL, 5, 5, 4, &err) == -1);
     /* A picture given up halfway leaves nothing behind for the next. */
-    uint8_t *pixels = formula_picture(200, 513, 5, 3);
+    uint8_t *pixels = formula_image(200, 513, 5, 3);
     pdq_begin(p, PDQ_FULL, 512, 512, 3, &err);
     for (int y = 0; y < 100; y++)
         pdq_row(p, pixels);
