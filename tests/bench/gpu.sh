@@ -8,7 +8,7 @@ BUILD=${BUILD:-build/release} BIN=${BIN:-bin}
 export WINNOW_PLUGIN_DIR=${WINNOW_PLUGIN_DIR:-$BIN}
 command -v nvidia-smi >/dev/null &&
     nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv,noheader
-"$BUILD/bench/gpu_bench" "$@" || { echo "no GPU, no figures (exit $?)"; exit 0; }
+"$BUILD/bench/gpu_bench" "$@" || { status=$?; echo "no GPU, no figures" >&2; exit $status; }
 set=${DEMO_SET:-runs/demo/set}
 [ -d "$set" ] && [ -d models/base/inception_v3 ] || exit 0
 work=$(mktemp -d)

@@ -86,6 +86,7 @@ struct CUevent_st {
 
 static struct device devices[MAX_DEVICES];
 static int n_devices;
+static cudaError_t last_error; /* that nobody has fetched yet */
 static struct pinned *pinned;
 static size_t n_pinned;
 static struct CUstream_st *streams[MAX_STREAMS];
@@ -155,6 +156,7 @@ bool fake_call_fails(const char *call)
     calls++;
     bool fails = fail_call > 0 && calls == fail_call;
     if (fails) snprintf(failed_call, sizeof failed_call, "%s", call);
+    if (fails && !strncmp(call, "cuda", 4)) last_error = cudaErrorUnknown;
     pthread_mutex_unlock(&lock);
     return fails;
 }
@@ -206,6 +208,7 @@ void fakecuda_forgive(void)
 {
     complaints = 0;
     last_complaint[0] = 0;
+    last_error = cudaSuccess;
     for (int d = 0; d < n_devices; d++)
         devices[d].sticky = cudaSuccess;
 }
@@ -250,6 +253,13 @@ void fake_object_free(void *object)
 /* --- memory --- */
 
 int fake_current_device(void) { return current_device; }
+cudaError_t fake_last_error(bool clear)
+{
+    cudaError_t e = fake_sticky() != cudaSuccess ? fake_sticky() : last_error;
+    if (clear) last_error = cudaSuccess;
+    return e;
+}
+
 cudaError_t fake_sticky(void) { return n_devices ? devices[current_device].sticky : cudaErrorNoDevice; }
 
 void fake_break(const char *call, const char *why)
@@ -393,6 +403,7 @@ FAKE_API cudaError_t fake_malloc(void **out, size_t bytes)
     *out = (void *)a->device_address;
     rc = cudaSuccess;
 out:
+    if (rc != cudaSuccess) last_error = rc;
     pthread_mutex_unlock(&lock);
     return rc;
 }

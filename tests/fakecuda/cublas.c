@@ -22,6 +22,10 @@ struct cublasContext {
     do {                                                                                                     \
         if (fake_call_fails(call)) return CUBLAS_STATUS_EXECUTION_FAILED;                                    \
         if (fake_sticky() != cudaSuccess) return CUBLAS_STATUS_EXECUTION_FAILED;                             \
+        if (fake_last_error(false) != cudaSuccess) {                                                         \
+            fake_complain(call, "an earlier call of the runtime left its error behind");                     \
+            return CUBLAS_STATUS_EXECUTION_FAILED;                                                           \
+        }                                                                                                    \
         if (!IS_HANDLE(handle)) {                                                                            \
             fake_complain(call, "not a live handle");                                                        \
             return CUBLAS_STATUS_NOT_INITIALIZED;                                                            \

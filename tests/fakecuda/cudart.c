@@ -290,8 +290,8 @@ FAKE_API cudaError_t CUDARTAPI cudaEventQuery(cudaEvent_t event)
 
 /* --- words --- */
 
-FAKE_API cudaError_t CUDARTAPI cudaGetLastError(void) { return fake_sticky(); }
-FAKE_API cudaError_t CUDARTAPI cudaPeekAtLastError(void) { return fake_sticky(); }
+FAKE_API cudaError_t CUDARTAPI cudaGetLastError(void) { return fake_last_error(true); }
+FAKE_API cudaError_t CUDARTAPI cudaPeekAtLastError(void) { return fake_last_error(false); }
 
 FAKE_API const char *CUDARTAPI cudaGetErrorName(cudaError_t error)
 {

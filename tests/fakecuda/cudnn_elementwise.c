@@ -88,7 +88,11 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnTransformTensor(cudnnHandle_t handle, co
          "another type");
     NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)),
          BAD, "not device memory");
-    NEED(x != y, BAD, "in place");
+    NEED((const char *)x + nn_span_bytes(xd) <= (const char *)y ||
+             (const char *)y + nn_span_bytes(yd) <= (const char *)x,
+         BAD, "x and y overlap");
+    for (int i = 0; i < 4; i++)
+        NEED(xd->d[i] <= 65535, CUDNN_STATUS_NOT_SUPPORTED, "dimension %d is %d", i, xd->d[i]);
     struct two v = {.a = *xd, .c = *yd, .pa = x, .out = y, .alpha = scalar(alpha), .beta = scalar(beta)};
     return nn_queue(handle, call, transform_run, &v, sizeof v);
 }

@@ -157,8 +157,9 @@ static cudnnStatus_t norm_check(const char *call, cudnnBatchNormMode_t mode, con
     if (!nn_same_dims(x, y) || x->type != y->type || !(epsilon >= CUDNN_BN_MIN_EPSILON))
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM, "x and y differ in shape or type, or epsilon is %g",
                        epsilon);
-    if (!nn_type_runs(x->type))
-        return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)x->type);
+    if (!nn_type_runs(x->type) || x->d[0] > 65535)
+        return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card, or %d pictures", (int)x->type,
+                       x->d[0]);
     if (!(nn_packed_nhwc(x) && nn_packed_nhwc(y)) && !(nn_packed_nchw(x) && nn_packed_nchw(y)))
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "gaps between the pixels");
     return CUDNN_STATUS_SUCCESS;

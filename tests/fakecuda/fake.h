@@ -80,6 +80,8 @@ FAKE_API void fake_clock_join(const uint64_t *from);
 FAKE_API int fake_stream_device(cudaStream_t stream);
 FAKE_API int fake_current_device(void);
 FAKE_API cudaError_t fake_sticky(void); /* the current device's error that no call survives, or cudaSuccess */
+/* The last error of the runtime that nobody has fetched: other libraries' launches would report it. */
+FAKE_API cudaError_t fake_last_error(bool clear);
 FAKE_API void fake_break(const char *call, const char *why); /* makes it stick */
 FAKE_API int fake_compute_capability(void);                  /* 75, 80, 90: FAKECUDA_CC */
 

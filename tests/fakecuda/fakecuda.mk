@@ -40,7 +40,7 @@ endif
 
 .PHONY: check-gpu
 ##@ Test
-## check-gpu: run the CUDA tests on the real libraries and a real GPU; without one they say SKIP
+## check-gpu: run the CUDA tests on the real libraries and a real GPU; without one they fail
 check-gpu: test-programs
 	@WINNOW_CUDA_REAL=1 BUILD=$(BUILD) BIN=$(BIN) tests/run 'unit/cuda_*'
 

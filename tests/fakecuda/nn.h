@@ -43,6 +43,10 @@ typedef struct cudnnTensorStruct tensor;
         if (fake_call_fails(call)) return nn_fail(call, CUDNN_STATUS_EXECUTION_FAILED, "failed on request"); \
         if (fake_sticky() != cudaSuccess)                                                                    \
             return nn_fail(call, CUDNN_STATUS_EXECUTION_FAILED_CUDART, "the device is in an error state");   \
+        if (fake_last_error(false) != cudaSuccess) {                                                         \
+            fake_complain(call, "an earlier call of the runtime left its error behind");                     \
+            return nn_fail(call, CUDNN_STATUS_EXECUTION_FAILED_CUDART, "an error was left behind");          \
+        }                                                                                                    \
         if (!fake_object_is(handle, "cudnn handle"))                                                         \
             return nn_fail(call, CUDNN_STATUS_NOT_INITIALIZED, "not a live handle");                         \
         if (!handle->stream)                                                                                 \

@@ -55,8 +55,8 @@ static inline void cuda_folder_of(char *out, size_t bytes, const char *variable,
 
 /*
  * Finds the plug-in, and starts the program again with the stand-ins in front of the real libraries unless
- * those are asked for. Where there is no plug-in (no CUDA headers on this machine), or no GPU behind the real
- * libraries, prints SKIP and ends the program.
+ * those are asked for. Where there is no plug-in (no CUDA headers on this machine) prints SKIP and ends the
+ * program. Who asks for the real libraries means to test a card: one that does not open is a failure.
  */
 static inline void cuda_test_begin(char **argv, const char *what)
 {
@@ -86,7 +86,7 @@ static inline void cuda_test_begin(char **argv, const char *what)
     const struct backend_table *table;
     struct backend *b;
     if (real && backend_open("cuda", &options, &table, &b, &err)) {
-        tap_skip(what, err.text);
+        CHECK_SAY(false, "%s: a GPU and its libraries open: %s", what, err.text);
         exit(tap_done());
     }
     if (real) table->close(b);
@@ -116,6 +116,24 @@ static inline void cuda_test_begin(char **argv, const char *what)
 
 /* A part of a test program by itself: `cuda_ops_test fp32` (tests/mutants does that). */
 static inline bool cuda_wanted(char **argv, const char *part) { return !argv[1] || !strcmp(argv[1], part); }
+
+/* Cards before Ampere have no bfloat16; what is said then is a skip of the part. */
+static inline bool cuda_has_bf16(const char *part)
+{
+    struct error err = {0};
+    struct backend_options o = {.precision = PRECISION_BF16, .deterministic = true};
+    const struct backend_table *t;
+    struct backend *b;
+    if (!backend_open("cuda", &o, &t, &b, &err)) {
+        t->close(b);
+        return true;
+    }
+    if (strstr(err.text, "needs compute capability"))
+        tap_skip(part, err.text);
+    else
+        CHECK_SAY(false, "%s: bfloat16 opens: %s", part, err.text);
+    return false;
+}
 
 /* No misuse seen, nothing left alive. */
 static inline void cuda_check_clean(const char *when)

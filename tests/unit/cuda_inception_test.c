@@ -196,7 +196,7 @@ int main(int argc, char **argv)
     if (CHECK_SAY(ok, "the fixture's pictures")) {
         test_forward(&net, PRECISION_F32, 1e-5, "fp32", fake.there ? 2 : N_FILES);
         test_forward(&net, PRECISION_TF32, 1e-3, "tf32", fake.there ? 1 : N_FILES);
-        if (fake.there) test_forward(&net, PRECISION_BF16, 2e-2, "bf16", 1);
+        if (cuda_has_bf16("bf16")) test_forward(&net, PRECISION_BF16, 2e-2, "bf16", fake.there ? 1 : N_FILES);
         test_training(&net, true, MAX_BATCH);
         test_training(&net, false, 2);
     }

@@ -678,10 +678,12 @@ int main(int argc, char **argv)
         test_transfers(PRECISION_TF32, 0, "transfers, tf32");
         test_large_transfer(PRECISION_F32, 0, "a large transfer, fp32");
     }
-    if (fake.there && cuda_wanted(argv, "fallbacks")) {
+    if (cuda_wanted(argv, "bf16") && cuda_has_bf16("bf16")) {
         run_all(PRECISION_BF16, 4e-2, "bf16");
         test_transfers(PRECISION_BF16, 4e-3, "transfers, bf16");
         test_large_transfer(PRECISION_BF16, 0, "a large transfer, bf16");
+    }
+    if (fake.there && cuda_wanted(argv, "fallbacks")) {
         setenv("FAKECUDA_SUPPORT", "no-fused-conv no-fused-norm", 1);
         run_all(PRECISION_F32, 2e-5, "fp32, nothing fused");
         run_all(PRECISION_BF16, 4e-2, "bf16, nothing fused");

@@ -209,6 +209,7 @@ static void describe(struct backend *b)
     cudaRuntimeGetVersion(&runtime);
     /* both only for people: 0 where unknown */
     if (!b->described) cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, b->gpu[0].device);
+    cudaGetLastError();
     if (b->options.precision == PRECISION_TF32 && b->properties.major < 8)
         precision = "fp32 (TF32 needs compute capability 8.0)";
     snprintf(b->description, sizeof b->description,
@@ -316,7 +317,10 @@ static size_t cuda_memory_available(const struct backend *b)
     for (int i = 0; !b->described && i < b->n_gpus; i++) {
         size_t available = 0, total = 0;
         struct error ignored = {0};
-        if (gpu_use(&b->gpu[i], &ignored) || cudaMemGetInfo(&available, &total) != cudaSuccess) return 0;
+        if (gpu_use(&b->gpu[i], &ignored) || cudaMemGetInfo(&available, &total) != cudaSuccess) {
+            cudaGetLastError();
+            return 0;
+        }
         if (available < least) least = available;
     }
     return least > 2 * reserve ? least - reserve : least / 2 + 1;
@@ -358,8 +362,8 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
         cudaError_t status = cudaMalloc(&buffer->p[i], buffer->bytes);
         if (status == cudaErrorMemoryAllocation) {
             size_t available = 0, total = 0;
-            cudaGetLastError(); /* else the next library would take it for its own */
             cudaMemGetInfo(&available, &total);
+            cudaGetLastError(); /* else the next library would take it for its own */
             error_set(err, EX_OSERR, "cuda: cudaMalloc: GPU %d has no %zu MiB left (%zu of %zu MiB free)",
                       g->device, buffer->bytes >> 20, available >> 20, total >> 20);
             goto fail;

@@ -117,7 +117,7 @@ int plans_open(struct backend *b, struct error *err)
     if (!a) return -1;
     if (b->described) return 0;
     char device[256];
-    cudaDriverGetVersion(&driver);
+    if (cudaDriverGetVersion(&driver)) cudaGetLastError();
     snprintf(device, sizeof device, "%s", b->properties.name);
     for (char *c = device; *c; c++)
         if ((unsigned char)*c < ' ') *c = '?';
