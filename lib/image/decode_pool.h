@@ -1,8 +1,8 @@
 /*
- * decode_pool.h: strangers' pictures decoded in pre-forked worker processes under seccomp, several at once,
- * results in the order of submission. A worker has no file system, no network and nothing open but its pipe
- * and its shared memory; memory and CPU time are limited (limits.h). A picture that crashes, fills or stalls
- * its worker costs one failed result; the worker is replaced.
+ * decode_pool.h: pictures from strangers, decoded in pre-forked worker processes under seccomp, several at
+ * once, results in the order of submission. A worker has no file system, no network and nothing open but
+ * its pipe and its shared memory; memory and CPU time are limited (limits.h). A picture that crashes,
+ * fills or stalls its worker costs one failed result; the worker is replaced.
  *
  * The caller may give a function that runs INSIDE the worker on the decoded picture (resize, PDQ,
  * statistics), so that only its small result crosses back. What comes back was written by a process that a
@@ -84,8 +84,7 @@ int decode_pool_submit_failure(struct decode_pool *p, enum image_reason reason, 
                                void *token, struct error *err);
 /*
  * 1: *out is the oldest submitted; 0: nothing in flight; -1: the machinery failed at the oldest submitted (no
- * worker can be started, a disk that errs): of *out only the token counts, and those behind it can still be
- * taken.
+ * worker can be started, a disk error): of *out only the token counts, and those after it can still be taken.
  */
 int decode_pool_take(struct decode_pool *p, struct decoded *out, struct error *err);
 uint64_t decode_pool_replaced(const struct decode_pool *p); /* workers that died so far */

@@ -233,7 +233,7 @@ void decode_worker_rest(struct decode_worker *w, size_t n_bytes, size_t n_result
 static int ask_process(struct decode_worker *w, size_t n_bytes, struct decoded *d, struct error *err)
 {
     struct mail *mail = (struct mail *)w->shared, answer;
-    /* an earlier replacement failed: try again rather than wait for nobody */
+    /* an earlier replacement failed: try again, or the wait would have no end */
     if (w->pid <= 0 && worker_start(w, err)) return -1;
     mail->n_bytes = n_bytes;
     memcpy(mail->xxh128, d->xxh128, sizeof mail->xxh128);

@@ -25,7 +25,7 @@ struct decode_worker {
     struct image image, scratch;     /* without a sandbox: what a worker would hold */
 };
 
-/* Puts numbers in place of the zeros that mean "the usual". EX_OSERR where a sandbox is wanted and the kernel
+/* Replaces zeros by the defaults that they stand for. EX_OSERR where a sandbox is asked for and the kernel
  * has none. */
 int decode_options_complete(struct decode_pool_options *o, struct error *err);
 

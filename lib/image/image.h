@@ -28,7 +28,7 @@ struct image {
     size_t capacity_bytes;
 };
 #define IMAGE_EMPTY ((struct image){0})
-#define IMAGE_SLACK_BYTES 64 /* readable behind the last sample, so that vector loads may run over */
+#define IMAGE_SLACK_BYTES 64 /* readable past the last sample, so that vector loads may overrun */
 
 /* contents undefined */
 int image_reserve(struct image *m, int width, int height, int channels, struct error *err);
@@ -102,7 +102,7 @@ struct decode_options {
      * RESIZE_TFJS.
      */
     int shrink_to_px;
-    uint8_t background[3]; /* what alpha is flattened on; image_decode_defaults sets white */
+    uint8_t background[3]; /* what alpha is flattened on; DECODE_DEFAULTS sets white */
     uint64_t max_pixels;   /* 0: IMAGE_MAX_PIXELS */
 };
 #define DECODE_DEFAULTS ((struct decode_options){.background = {255, 255, 255}})
@@ -133,7 +133,7 @@ int image_resize(struct image *out, const struct image *in, int width, int heigh
 int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method,
                  struct error *err);
 /* shrink_to_px for a decode whose result goes to image_resize with this method at side_px: 0 where that would
- * show. */
+ * change what the method gives. */
 int image_shrink_hint(enum resize_method method, int side_px);
 
 /* --- encoding --- */

@@ -35,10 +35,10 @@ int image_loader_open(struct image_loader **out, const struct image_loader_optio
 bool image_loader_full(const struct image_loader *l); /* take one before the next submit */
 /* path is copied. */
 int image_loader_submit(struct image_loader *l, const char *path, void *token, struct error *err);
-/* 1: *out is the oldest submitted picture; 0: none in flight; -1: the machinery failed at it: of *out only
- * the token counts. */
+/* 1: *out is the oldest submitted picture; 0: none in flight; -1: no worker could be started, or the disk
+ * failed: of *out only the token counts. */
 int image_loader_take(struct image_loader *l, struct loaded_image *out, struct error *err);
-/* What is in flight is not wanted any more: release gets each token. l may be NULL. */
+/* Takes and discards all that is in flight; release gets each token. l may be NULL. */
 void image_loader_drop(struct image_loader *l, void (*release)(void *token));
 void image_loader_close(struct image_loader *l);
 

@@ -5,8 +5,8 @@
 #ifndef WINNOW_IMAGE_LIMITS_H
 #define WINNOW_IMAGE_LIMITS_H
 
-/* A file is read whole into memory. The scripts this replaces dropped files over 10 MB; 64 MiB leaves room
- * for PNG scans. */
+/* A file is read whole into memory. The scripts that winnow replaces dropped files over 10 MB; 64 MiB leaves
+ * room for scans stored as PNG. */
 #define IMAGE_MAX_FILE_BYTES (64ull << 20)
 
 /* 178,956,970 is Pillow's hard limit; a 100-megapixel camera exists, nothing larger is a training picture. 3
@@ -43,7 +43,7 @@
 #define IMAGE_WORKER_CPU_SECONDS 30
 
 /* Wall clock for one picture: only for a worker that stopped its own timer (taken over), or a machine that
- * stands still. */
+ * hangs. */
 #define IMAGE_WORKER_WALL_SECONDS 600
 
 #endif

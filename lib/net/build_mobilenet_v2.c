@@ -23,7 +23,7 @@ static int window(struct builder *b, int in, enum layer_kind kind, const char *n
     l->kernel_h = l->kernel_w = kernel;
     l->stride_h = l->stride_w = stride;
     l->filters = filters;
-    l->same = stride == 1; /* strided ones stand behind an explicit padding */
+    l->same = stride == 1; /* strided ones follow an explicit padding */
     snprintf(l->initializer, sizeof l->initializer, "glorot_uniform");
     return x;
 }

@@ -28,7 +28,7 @@ static bool is_model_file(const char *name)
             name[end] == 0);
 }
 
-/* Gives every file of `from` that is no part of a model a second name in `to`, where there is none yet. */
+/* Gives every file of `from` that is not part of a model a second name in `to`, where there is none yet. */
 static int carry_files(const char *from, const char *to, struct error *err)
 {
     DIR *d = opendir(from);

@@ -167,8 +167,7 @@ int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_
     if (n_classes < 1) return error_set(err, EX_DATAERR, "a classifier needs at least one class");
     if (net_infer_shapes(n, 0, 0, err)) return -1;
     int map = last_feature_map(n);
-    if (map < 0)
-        return error_set(err, EX_DATAERR, "the network has no feature map that a new head could stand on");
+    if (map < 0) return error_set(err, EX_DATAERR, "the network has no feature map to put a new head on");
     struct net_shape shape = n->layers[map].output;
     if (shape.dim[0] < 0 || shape.dim[1] < 0)
         return error_set(err, EX_DATAERR, "the size of layer '%s' is unknown: fix the input size first",

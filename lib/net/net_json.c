@@ -1,5 +1,5 @@
 /*
- * net_json.c: cJSON behind bounds. cJSON itself takes duplicate keys, any number of values and trailing
+ * net_json.c: cJSON within bounds. cJSON itself takes duplicate keys, any number of values and trailing
  * bytes; a model file from a stranger gets none of these.
  */
 #include <math.h>

@@ -71,7 +71,8 @@ int net_sort_keras_order(struct net *n, struct error *err);
 
 /* --- JSON --- */
 
-/* Strict and bounded: size, depth, number of values, UTF-8, no duplicate keys, nothing behind. EX_DATAERR. */
+/* Strict and bounded: size, depth, number of values, UTF-8, no duplicate keys, nothing after it.
+ * EX_DATAERR. */
 int net_json_parse(const char *bytes, size_t n_bytes, cJSON **out, struct error *err);
 const cJSON *net_json_get(const cJSON *object, const char *key); /* NULL when absent or null */
 int net_json_int(const cJSON *v, long min, long max, int *out);  /* 0 or -1, no err */

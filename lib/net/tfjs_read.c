@@ -145,7 +145,7 @@ static struct net_weight *find_weight(struct net *n, const char *name, int *hint
             *first = 0;
         }
     }
-    error_set(err, EX_DATAERR, "the weight '%s' belongs to no layer", shown);
+    error_set(err, EX_DATAERR, "the weight '%s' does not belong to a layer", shown);
     return NULL;
 }
 

@@ -152,7 +152,7 @@ static void get_initializer(const cJSON *config, const char *key, char out[24])
             return;
         }
     if (strcmp(name, "VarianceScaling") != 0)
-        return; /* anything else: the default is used should the layer ever be started anew */
+        return; /* anything else: the default is used if the layer is ever initialized again */
     const cJSON *c = net_json_get(v, "config");
     const cJSON *scale = net_json_get(c, "scale");
     const char *mode = get_string(c, "mode"), *distribution = get_string(c, "distribution");
@@ -512,7 +512,7 @@ int net_read_topology(struct net *n, const cJSON *topology, struct error *err)
         return error_set(err, EX_DATAERR, "a TensorFlow graph model; only layers models can be read");
     bool chain = class_name && strcmp(class_name, "Sequential") == 0;
     if (!class_name || (!chain && strcmp(class_name, "Model") != 0 && strcmp(class_name, "Functional") != 0))
-        return error_set(err, EX_DATAERR, "no Keras model (Model, Functional or Sequential)");
+        return error_set(err, EX_DATAERR, "not a Keras model (Model, Functional or Sequential)");
     const cJSON *layers = chain && cJSON_IsArray(config) ? config : net_json_get(config, "layers");
     if (!cJSON_IsArray(layers) || !layers->child)
         return error_set(err, EX_DATAERR, "the model has no layers");

@@ -198,7 +198,7 @@ cJSON *net_write_topology(const struct net *n, struct error *err)
     }
     cJSON_AddItemToObject(config, "input_layers", end_list(n->layers[n->input].name));
     cJSON_AddItemToObject(config, "output_layers", end_list(n->layers[n->output].name));
-    /* cJSON drops what it cannot allocate: the last thing added being there stands for all of it. */
+    /* cJSON drops what it cannot allocate: if the last addition is there, all are. */
     if (!last || !cJSON_GetObjectItemCaseSensitive(config, "output_layers")) {
         cJSON_Delete(model);
         error_set(err, EX_OSERR, "cannot allocate the model's description");

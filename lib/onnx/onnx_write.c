@@ -1,6 +1,6 @@
 /*
  * onnx_write.c: Keras layers as ONNX operators.
- * Keras computes in NHWC and ONNX in NCHW: one Transpose stands behind the input, and another only where the
+ * Keras computes in NHWC and ONNX in NCHW: one Transpose follows the input, and another only where the
  * order of elements shows (Flatten or Reshape of a map larger than 1x1). Paddings are explicit, since
  * auto_pad is deprecated and "same" means other things elsewhere; an average never counts padding
  * (count_include_pad 0), as in TensorFlow.
@@ -278,7 +278,7 @@ static const char *copied(struct graph *g, const struct net_weight *w)
     return floats(g, name(g, "%s", w->name), w->values, w->n_values);
 }
 
-/* Adds the activation behind a tensor; linear adds nothing. */
+/* Adds the activation after a tensor; linear adds nothing. */
 static const char *activated(struct graph *g, const char *from, const char *to, enum activation_kind kind,
                              double relu_max)
 {

@@ -59,7 +59,7 @@ struct shard_set;
  * before large allocations.
  */
 int shard_set_open(struct shard_set **out, const char *folder, struct error *err);
-/* The same for who never looks at a JPEG's pixels: no workers, and shard_set_read of a JPEG set is
+/* The same for callers that never look at a JPEG's pixels: no workers, and shard_set_read of a JPEG set is
  * EX_SOFTWARE. */
 int shard_set_open_stored(struct shard_set **out, const char *folder, struct error *err);
 const struct shard_set_info *shard_set_info(const struct shard_set *s);

@@ -1,8 +1,8 @@
 /*
- * shard_decode.c: the JPEG records of a set, decoded in sandboxed workers: who trains from a stranger's set
- * decodes a stranger's pictures. Checksums do not help there: the stranger made those, too. One worker for
- * each processor, forked when the set is opened, so before the caller's large allocations; a caller's thread
- * takes a free one and waits while there is none.
+ * shard_decode.c: the JPEG records of a set, decoded in sandboxed workers: whoever trains from a
+ * stranger's set decodes a stranger's pictures. Checksums do not help there: the stranger made those, too.
+ * One worker for each processor, forked when the set is opened, so before the caller's large allocations;
+ * a caller's thread takes a free one and waits while there is none.
  */
 #include <pthread.h>
 #include <stdio.h>

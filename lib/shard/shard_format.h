@@ -8,7 +8,7 @@
 #define SHARD_MAGIC "winnow shard 1\n" /* first bytes of a .bin file, then zeros up to SHARD_ALIGN */
 /* records start at multiples: cache lines, and vector loads */
 #define SHARD_ALIGN 64
-#define SHARD_TAIL 64 /* zeros behind the last record, so that loads may run over */
+#define SHARD_TAIL 64 /* zeros after the last record, so that loads may overrun */
 
 /* Over one record: what data_hash chains. hash has room for 33 bytes and starts as SHARD_HASH_START. */
 #define SHARD_HASH_START "00000000000000000000000000000000"

@@ -149,7 +149,7 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
     const struct shard_file *file = &s->files[shard];
     uint64_t raw = (uint64_t)s->info.side_px * (uint64_t)s->info.side_px * 3;
     if (s->info.encoding == SHARD_RAW && e.bytes != raw) return wrong(r, err, "a record of the wrong size");
-    /* In order and apart, so that a record can be nobody else's; the tail keeps loads inside the file. */
+    /* In order and apart, so that no two records share bytes; the tail keeps loads inside the file. */
     if (e.offset % SHARD_ALIGN || e.offset < *at || e.offset > file->bytes ||
         file->bytes - e.offset < (uint64_t)e.bytes + SHARD_TAIL)
         return wrong(r, err, "a record outside its shard");
@@ -256,7 +256,7 @@ out:
     return rc;
 }
 
-/* One row of index.tsv. Settings come before classes, classes before shards, each index right behind its
+/* One row of index.tsv. Settings come before classes, classes before shards, each index right after its
  * shard. */
 static int read_set_row(struct shard_set *s, const struct manifest_reader *r, const int column[],
                         bool *has_index, struct error *err)
@@ -267,7 +267,7 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
     bool setting = strcmp(key, "side_px") == 0 || strcmp(key, "resize") == 0 ||
                    strcmp(key, "encoding") == 0 || strcmp(key, "data_hash") == 0;
     if (setting && s->n_files)
-        return wrong(r, err, "a setting behind a shard"); /* records were measured by the ones before */
+        return wrong(r, err, "a setting after a shard"); /* records were measured by the ones before */
     if (strcmp(key, "format") == 0)
         return strcmp(value, SHARD_FORMAT) ? wrong(r, err, "a format that this version does not read") : 0;
     if (strcmp(key, "side_px") == 0) {
@@ -294,7 +294,7 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
         int n = s->info.n_classes;
         if (n >= SHARD_MAX_CLASSES || s->n_files || !*value ||
             (n > 0 && strcmp(s->info.classes[n - 1], value) >= 0))
-            return wrong(r, err, "classes are not sorted, or stand behind a shard");
+            return wrong(r, err, "classes are not sorted, or come after a shard");
         if (mem_grow(&s->info.classes, &s->classes_capacity, (size_t)n + 1, sizeof *s->info.classes, err) ||
             !(s->info.classes[n] = arena_strdup(&s->arena, value, err)))
             return -1;

@@ -34,7 +34,7 @@ struct shard_writer_record {
 };
 
 struct shard_writer;
-/* EX_CANTCREAT when the folder is there and is no set; EX_DATAERR when append finds a set of another size,
+/* EX_CANTCREAT when the folder exists and is not a set; EX_DATAERR when append finds a set of another size,
  * method or encoding. */
 int shard_writer_open(struct shard_writer **out, const char *folder,
                       const struct shard_writer_options *options, struct error *err);

@@ -21,7 +21,7 @@
 
 const char *const augment_adds[] = {"variant", "source", "params", NULL};
 
-/* Columns of a made row that speak of the file and not of the picture's meaning. */
+/* Where columns are that augment reads or sets in a made row, -1 if absent; it copies the others. */
 struct file_columns {
     int path, label, split, variant, source, params, bytes, xxh128, format, width, height, orientation,
         frames, mode, pdq, quality;

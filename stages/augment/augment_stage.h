@@ -37,7 +37,7 @@ struct sheet;
 int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most_rows, const char *spec_text,
                struct error *err);
 static inline bool sheet_is_png(const char *path) { return path && text_ends(path, ".png"); }
-/* Whether a row of that label is wanted; then it counts as being on its way. */
+/* Whether the sheet takes a row of that label; if so, it counts as taken. */
 bool sheet_promise(struct sheet *s, const char *label, struct error *err);
 int sheet_begin_row(struct sheet *s, const char *path, const char *label, struct error *err);
 /*

@@ -12,7 +12,7 @@ static const struct option_row rows[] = {
            "more: crop=F brightness=F contrast=F jpeg=LOW:HIGH[:P] blur=PX erase[=P] vflip[=P] "
            "fill=nearest|reflect|wrap|R:G:B; none"),
     OPTION(struct augment_options, INT, 0, "variants", variants, "N",
-           "made pictures for each one; 0 passes everything on", RANGE(0, AUGMENT_MOST_VARIANTS)),
+           "variants of each picture; 0 passes every row through", RANGE(0, AUGMENT_MOST_VARIANTS)),
     OPTION(struct augment_options, STRING, 0, "out", folder, "DIR", "where files go, relative to --root"),
     OPTION(struct augment_options, STRING, 0, "splits", splits, "LIST",
            "augment these splits only; all: every row. A manifest without a column split is all training "
@@ -45,10 +45,11 @@ static const struct option_table table = {
     .name = "augment",
     .synopsis = "[MANIFEST]",
     .summary = "make rotated, shifted, zoomed ... variants of the training pictures",
-    .details = "Reads path; adds variant (0 for the picture itself), source and params, and behind each "
+    .details = "Reads path; adds variant (0 for the picture itself), source and params, and after each "
                "augmented row one row for each made picture with its label, group and split. Which variant "
                "comes out is a function of --seed, the picture's content and the variant's number alone, and "
-               "params says what was drawn. train --augment does the same in memory, anew each epoch.\n\n"
+               "params says what was drawn. train --augment does the same in memory, with new variants in "
+               "each epoch.\n\n"
                "  augment --variants 4 --out augmented -o augmented.tsv split.tsv\n"
                "  augment --variants 7 --sheet look.html split.tsv >/dev/null     only the sheet: no --out, "
                "no files",
@@ -70,7 +71,8 @@ int main(int argc, char **argv)
     if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (opt.variants > 0 && !opt.folder && !opt.sheet) {
-        error_set(&err, EX_USAGE, "--out DIR says where made pictures go (or --sheet FILE for a look alone)");
+        error_set(&err, EX_USAGE,
+                  "--out DIR says where made pictures go (--sheet FILE alone draws only the sheet)");
         goto out;
     }
     if ((opt.folder && !*opt.folder) || (opt.sheet && !*opt.sheet)) {

@@ -73,7 +73,7 @@ static int put_escaped(struct text *t, const char *text, struct error *err)
     return 0;
 }
 
-/* The parameters for people: a line each, two decimals. The exact ones stand in the manifest. */
+/* The parameters for people: a line each, two decimals. The manifest has the exact ones. */
 static int put_parameters(struct text *t, const char *params, struct error *err)
 {
     int decimals = -1;

@@ -21,8 +21,8 @@ static const struct option_row rows[] = {
            "raw samples, or jpeg: some ten times smaller, decoded when read; webdataset is always jpeg",
            CHOICES("raw|jpeg")),
     OPTION(struct pack_options, FLAG, 0, "append", append, NULL,
-           "add to the set that is there; rows whose path, content and variant are in it already are passed "
-           "over; what is in the set is never changed, so new labels or splits need a new set (--reuse)"),
+           "add to the set that is there; rows whose path, content and variant are in it already are "
+           "skipped; what is in the set is never changed, so new labels or splits need a new set (--reuse)"),
     OPTION(struct pack_options, STRING, 0, "reuse", reuse, "DIR",
            "take pixels from this set where the file's content is in it, instead of decoding again: for a "
            "new round with new labels or splits; where column xxh128 says what the content is, files are not "
@@ -39,7 +39,7 @@ static const struct option_row rows[] = {
     OPTION_GROUP("Expert"),
     OPTION(struct pack_options, INT, 0, "quality", quality, "Q", "of JPEG records", RANGE(1, 100)),
     OPTION(struct pack_options, BYTES, 0, "shard-size", shard_bytes, "N",
-           "a new shard begins before this is passed", RANGE(1 << 16, 1e15)),
+           "start a new shard before one grows larger than this", RANGE(1 << 16, 1e15)),
     OPTION(struct pack_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "pack what there is of pictures that are cut off"),
     OPTION(struct pack_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,

@@ -9,13 +9,13 @@
 
 static const struct option_row rows[] = {
     OPTION(struct validate_options, BYTES, 0, "min-bytes", min_bytes, "N",
-           "smallest file; icons and error pages are below"),
+           "smallest file; icons and error pages are smaller"),
     OPTION(struct validate_options, BYTES, 0, "max-bytes", max_bytes, "N",
-           "largest file; 64M is the most that is ever read", RANGE(1, IMAGE_MAX_FILE_BYTES)),
-    OPTION(struct validate_options, INT, 0, "min-side", min_side, "PX", "shortest shorter side; 0: any",
-           RANGE(0, IMAGE_MAX_SIDE_PX)),
-    OPTION(struct validate_options, INT, 0, "max-side", max_side, "PX", "longest longer side; 0: any",
-           RANGE(0, IMAGE_MAX_SIDE_PX)),
+           "largest file; larger ones than 64M are never read", RANGE(1, IMAGE_MAX_FILE_BYTES)),
+    OPTION(struct validate_options, INT, 0, "min-side", min_side, "PX",
+           "least length of the shorter side; 0: any", RANGE(0, IMAGE_MAX_SIDE_PX)),
+    OPTION(struct validate_options, INT, 0, "max-side", max_side, "PX",
+           "greatest length of the longer side; 0: any", RANGE(0, IMAGE_MAX_SIDE_PX)),
     OPTION(struct validate_options, INT, 0, "max-pixels", max_pixels, "N",
            "most width times height; 0: 100 million, which is also the most", RANGE(0, IMAGE_MAX_PIXELS)),
     OPTION(struct validate_options, DOUBLE, 0, "max-aspect", max_aspect, "RATIO",
@@ -34,7 +34,7 @@ static const struct option_row rows[] = {
 
     OPTION_GROUP("Expert"),
     OPTION(struct validate_options, STRING, 0, "modes", modes, "LIST",
-           "only these: rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck, with 16 behind for 16 bits "
+           "only these: rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck, with 16 appended for 16 bits "
            "(default: all)"),
     OPTION(struct validate_options, FLAG, 0, "icc", icc, NULL,
            "also add a column icc: 1 where the file carries a colour profile, which decoding ignores"),

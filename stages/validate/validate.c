@@ -125,7 +125,7 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.max_pixels = (uint64_t)opt->max_pixels;
     o.decode.keep_gray = true;
-    o.decode.no_orient = true; /* nobody looks at the pixels */
+    o.decode.no_orient = true; /* the pixels are not used */
     /* a JPEG's damage is in its entropy coding, which is read whole at any scale */
     o.decode.shrink_to_px = 1;
     o.probe_only = opt->header_only;

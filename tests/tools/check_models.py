@@ -125,7 +125,7 @@ def keras3(m):
 same(keras3, "inbound_nodes as Keras 3 writes them")
 
 refused(lambda m: {"modelTopology": {"node": []}, "weightsManifest": []}, "a TensorFlow graph model; only layers models can be read")
-refused(lambda m: layers_to(m, "Ensemble"), "no Keras model (Model, Functional or Sequential)")
+refused(lambda m: layers_to(m, "Ensemble"), "not a Keras model (Model, Functional or Sequential)")
 refused(lambda m: m.model["config"].update(layers=[]), "the model has no layers")
 refused(lambda m: m.layers[1]["config"].pop("name") and m.layers[1].pop("name") and None, "layer number 2 has no usable name")
 refused(lambda m: m["c1"].pop("config") and None, "layer 'c1': has no class_name or config")

@@ -69,10 +69,10 @@ damaged("'bad/index.tsv': row 2: side_px: '0' is not a whole number from 1 to", 
 damaged("a resize method with a long name", put("bilinear", "b" * 40))
 damaged("an unknown encoding", put("encoding\traw", "encoding\ttiff"))
 damaged("a malformed hash", put("data_hash\t", "data_hash\tx"))
-damaged("classes are not sorted, or stand behind a shard", put("class\tcat", "class\teel"))
-damaged("classes are not sorted, or stand behind a shard", behind("class\teel\t\t\t"))
+damaged("classes are not sorted, or come after a shard", put("class\tcat", "class\teel"))
+damaged("classes are not sorted, or come after a shard", behind("class\teel\t\t\t"))
 for setting in "side_px\t2000", "resize\tarea", "encoding\tjpeg", "data_hash\t" + "0" * 32:
-    damaged("a setting behind a shard", behind(setting + "\t\t\t"))
+    damaged("a setting after a shard", behind(setting + "\t\t\t"))
 damaged("a shard out of place", put("shard\tshard-00000.bin", "shard\t../set/shard-00000.bin"))
 damaged("a shard out of place", lambda text: text.replace("index\tshard", "shard\tshard"))
 damaged("'bad/index.tsv': row 8: records: 'x' is not", put("shard-00000.bin\t3", "shard-00000.bin\tx"))
