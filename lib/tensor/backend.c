@@ -13,7 +13,7 @@
 #include "tensor/cuda_libraries.h"
 
 #ifdef WITHOUT_ONEDNN
-const struct backend_table *backend_onednn(void) { return NULL; }
+const struct backend_table *backend_cpu(void) { return NULL; }
 #endif
 
 static const struct plugin cuda_plugin = {"winnow-cuda.so", "winnow_backend", "the CUDA backend",
@@ -51,8 +51,7 @@ static int find(const char *name, const struct backend_table **out, struct error
         return 0;
     }
     if (!strcmp(name, "cpu"))
-        return (*out = backend_onednn()) ? 0
-                                         : error_set(err, EX_NODEVICE, "device 'cpu': built without oneDNN");
+        return (*out = backend_cpu()) ? 0 : error_set(err, EX_NODEVICE, "device 'cpu': built without oneDNN");
     if (!strcmp(name, "cuda")) {
         if (find_cuda(out, err)) return error_prefix(err, "device 'cuda'");
         error_clear(err);

@@ -284,6 +284,6 @@ int backend_open(const char *name, const struct backend_options *options, const 
 const struct cuda_library *backend_cuda_libraries(size_t *n);
 
 extern const struct backend_table backend_ref;
-const struct backend_table *backend_onednn(void); /* NULL in a build without oneDNN */
+const struct backend_table *backend_cpu(void); /* NULL in a build without oneDNN */
 
 #endif

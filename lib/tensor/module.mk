@@ -1,3 +1,3 @@
-NEEDS.tensor := base dist net tensor/ref tensor/onednn
+NEEDS.tensor := base dist net tensor/ref tensor/cpu
 LIBS.tensor := -ldl
-CFLAGS.tensor = $(if $(OFF.tensor/onednn),-DWITHOUT_ONEDNN)
+CFLAGS.tensor = $(if $(OFF.tensor/cpu),-DWITHOUT_ONEDNN)

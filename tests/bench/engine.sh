@@ -14,7 +14,7 @@ work=${WORK:-$top/build/bench-engine}
 mkdir -p "$work"
 if [ ! -e "$model/model.json" ]; then echo "# no model in '$model': run make base-weights"; exit 0; fi
 cd "$top" || exit 0
-areas="tensor tensor/ref tensor/onednn dist net hash io base"
+areas="tensor tensor/ref tensor/cpu dist net hash io base"
 make -s BUILD="$build" $(printf "$build/lib/%s/area.a " $areas) || { echo "# the engine does not build"; exit 0; }
 cc=${CC:-cc}
 $cc -std=gnu11 -D_GNU_SOURCE -Ilib -O2 -o "$work/engine_bench" "$here/engine_bench.c" -Wl,--start-group $(printf "$build/lib/%s/area.a " $areas) \

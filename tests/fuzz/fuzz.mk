@@ -27,7 +27,7 @@ $(foreach f,$(FUZZ_NAMES),$(eval $(call fuzz_rules,$(f))))
 FUZZ_WANTED := $(if $(filter all,$(TARGET)),$(FUZZ_NAMES),$(TARGET))
 # Without oneDNN and CUDA: no stranger's byte comes near them, and clang takes no `pragma GCC target`.
 FUZZ_MAKE = $(MAKE) --no-print-directory CONFIG=fuzz BUILD=build/fuzz BIN=build/fuzz/bin CC=clang WARN=-w DEVELOPER= \
-  'OFF.tensor/onednn=not fuzzed' 'OFF.tensor/cuda=not fuzzed'
+  'OFF.tensor/cpu=not fuzzed' 'OFF.tensor/cuda=not fuzzed'
 .PHONY: fuzz fuzz-programs fuzz-list
 test-programs: $(REPLAYS)
 fuzz-programs: $(addprefix $(BUILD)/fuzzer/,$(or $(FUZZ_WANTED),$(FUZZ_NAMES)))

@@ -5,9 +5,9 @@
 cd "$TOP" || exit 1
 unset MAKEFLAGS MAKELEVEL
 bare=$TMPDIR/bare
-without=(BUILD="$bare" BIN="$bare/bin" OPT.release=-O0 HARDEN.release= 'OFF.tensor/onednn=built without oneDNN: no dnnl.h' 'OFF.tensor/cuda=no CUDA headers' 'OFF.dist/mpi=no OpenMPI')
+without=(BUILD="$bare" BIN="$bare/bin" OPT.release=-O0 HARDEN.release= 'OFF.tensor/cpu=built without oneDNN: no dnnl.h' 'OFF.tensor/cuda=no CUDA headers' 'OFF.dist/mpi=no OpenMPI')
 make -s "${without[@]}" config >"$TMPDIR/config" 2>&1
-grep -q 'left out: tensor/onednn: built without oneDNN' "$TMPDIR/config" && grep -q 'left out: tensor/cuda: no CUDA headers' "$TMPDIR/config" &&
+grep -q 'left out: tensor/cpu: built without oneDNN' "$TMPDIR/config" && grep -q 'left out: tensor/cuda: no CUDA headers' "$TMPDIR/config" &&
     grep -q 'left out: dist/mpi: no OpenMPI' "$TMPDIR/config"
 ok $? "make config says what is left out and why"
 make -s -j2 "${without[@]}" "$bare/bin/train" "$bare/bin/classify" >"$TMPDIR/log" 2>&1

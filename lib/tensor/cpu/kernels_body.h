@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "tensor/backend.h"
-#include "tensor/onednn/kernels.h"
+#include "tensor/cpu/kernels.h"
 
 /* floats added up before they go into a double: bounds the rounding of large maps */
 #define PIXELS_PER_SUM 64

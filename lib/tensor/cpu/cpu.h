@@ -1,18 +1,18 @@
 /*
- * onednn.h: the CPU backend from the inside: convolutions through oneDNN's C API, everything else by loops of
+ * cpu.h: the CPU backend from the inside: convolutions through oneDNN's C API, everything else by loops of
  * our own that do in one pass what a library does in several (kernels.h).
  *
  * Layouts, chosen once when the device is opened, from what oneDNN 2.6 is fast with (docs/measured.md has
  * the figures): NHWC where the machine has AVX-512, nChw8c on other machines for channel counts that are
  * multiples of 8, NCHW there for pictures.
  */
-#ifndef WINNOW_TENSOR_ONEDNN_ONEDNN_H
-#define WINNOW_TENSOR_ONEDNN_ONEDNN_H
+#ifndef WINNOW_TENSOR_CPU_CPU_H
+#define WINNOW_TENSOR_CPU_CPU_H
 
 #include <dnnl.h>
 
 #include "tensor/backend.h"
-#include "tensor/onednn/kernels.h"
+#include "tensor/cpu/kernels.h"
 
 struct backend_buffer {
     unsigned char *data;
@@ -45,8 +45,9 @@ struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     size_t forward_bytes, data_bytes, weights_bytes;
     float *packed; /* constant weights, for forward (and for data where the layout differs) */
     float *packed_data;
-    float *keras;      /* constant weights where nothing is to be packed */
-    enum conv_way way; /* other than CONV_ONEDNN: no primitives; packed and packed_data are conv_own.c's */
+    float *keras; /* constant weights where nothing is to be packed */
+    enum conv_way
+        way; /* other than CONV_ONEDNN: no primitives; packed and packed_data are cpu_conv_packed.c's */
 };
 
 struct backend_op {
@@ -80,7 +81,7 @@ struct view view_of(const struct backend *b, const struct slot *s, const struct 
 
 int dnnl_failed(dnnl_status_t status, const char *what, struct error *err); /* 0 or -1 with err set */
 
-/* conv.c */
+/* cpu_conv.c */
 int conv_create(struct backend *b, struct backend_op *op, struct error *err);
 void conv_destroy(struct backend_op *op);
 size_t conv_constant_bytes(const struct backend_op *op);
@@ -90,7 +91,7 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
 int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                   struct error *err);
 
-/* conv_own.c: those that are loops of our own; they write slices, too */
+/* cpu_conv_packed.c: those that are loops of our own; they write slices, too */
 enum conv_way conv_way_of(const struct backend *b, const struct op_desc *d);
 size_t conv_own_workspace_bytes(const struct backend *b, const struct backend_op *op);
 size_t conv_own_constant_bytes(const struct backend_op *op);
@@ -99,12 +100,12 @@ void conv_own_forward(struct backend *b, struct backend_op *op, const struct op_
 int conv_own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                       struct error *err);
 
-/* conv_direct.c: the constant ones that oneDNN has only a matrix product or a reference loop for */
+/* cpu_conv_direct.c: the constant ones that oneDNN has only a matrix product or a reference loop for */
 size_t conv_direct_workspace_bytes(const struct backend *b, const struct op_desc *d);
 void conv_direct_forward(struct backend *b, const struct backend_op *op, const struct op_io *io,
                          float *workspace);
 
-/* dense.c */
+/* cpu_dense.c */
 size_t dense_constant_bytes(const struct backend_op *op);
 int dense_load(struct backend_op *op, const float *weights, struct error *err);
 int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct error *err);

@@ -1,11 +1,11 @@
-/* dense.c: dense layers: y = act(x w + bias) by oneDNN's sgemm or, with constant weights, by our own
+/* cpu_dense.c: dense layers: y = act(x w + bias) by oneDNN's sgemm or, with constant weights, by our own
  * product. */
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "tensor/onednn/onednn.h"
+#include "tensor/cpu/cpu.h"
 
 /* One thread below this: a head's layer takes tens of microseconds, and a busy machine may take milliseconds
  * to wake another. */

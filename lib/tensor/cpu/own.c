@@ -8,7 +8,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "tensor/onednn/onednn.h"
+#include "tensor/cpu/cpu.h"
 
 struct view view_of(const struct backend *b, const struct slot *s, const struct tensor_shape *t)
 {

@@ -9,7 +9,7 @@
  * loads of b and R broadcasts of a for 24 multiply-adds. Rows are taken in blocks whose part of a stays in
  * the second-level cache.
  */
-#include "tensor/onednn/pointwise.h"
+#include "tensor/cpu/pointwise.h"
 
 #ifdef __x86_64__
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")

@@ -1,5 +1,5 @@
 /*
- * conv_direct.c: constant convolutions of any shape, channel counts and layouts, forward: output pixels'
+ * cpu_conv_direct.c: constant convolutions of any shape, channel counts and layouts, forward: output pixels'
  * inputs are gathered as rows of a matrix, which Keras' weights [kh,kw,cin,cout] multiply as they lie. For
  * the shapes oneDNN has no direct loop for (channel counts that are not multiples of 8); each sum is in the
  * order of the weights, whatever the batch and the number of threads.
@@ -7,7 +7,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "tensor/onednn/onednn.h"
+#include "tensor/cpu/cpu.h"
 
 enum { PIXELS = 8 };                         /* gathered together */
 #define SMALL_CONV ((size_t)2 * 1024 * 1024) /* multiply-adds: below this one thread is done first */

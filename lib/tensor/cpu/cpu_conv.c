@@ -1,6 +1,6 @@
 /*
- * conv.c: convolutions and depthwise convolutions through oneDNN primitives, or handed to conv_own.c where
- * our own loops do better.
+ * cpu_conv.c: convolutions and depthwise convolutions through oneDNN primitives, or handed to
+ * cpu_conv_packed.c where our own loops do better.
  *
  * Primitives are made once for the fixed layouts of their tensors, with the weights in whatever layout they
  * like: constant weights are packed once, weights that learn stay in Keras' order in the arena (so that
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "tensor/onednn/onednn.h"
+#include "tensor/cpu/cpu.h"
 
 int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
 {

@@ -11,7 +11,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "tensor/onednn/winograd.h"
+#include "tensor/cpu/winograd.h"
 
 #define LEAST_ROWS 24 /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
 #define MOST_ROWS 192

@@ -2,7 +2,7 @@
 #ifdef __x86_64__
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")
 #define KERNELS_ISA "avx512"
-#include "tensor/onednn/kernels_body.h"
+#include "tensor/cpu/kernels_body.h"
 
 const struct kernels *kernels_avx512(void)
 {
@@ -12,6 +12,6 @@ const struct kernels *kernels_avx512(void)
                : NULL;
 }
 #else
-#include "tensor/onednn/kernels.h"
+#include "tensor/cpu/kernels.h"
 const struct kernels *kernels_avx512(void) { return NULL; }
 #endif

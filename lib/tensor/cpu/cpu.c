@@ -1,5 +1,5 @@
 /*
- * onednn.c: the table of the CPU backend: device, memory, what goes in and out, elementwise steps over flat
+ * cpu.c: the table of the CPU backend: device, memory, what goes in and out, elementwise steps over flat
  * arenas.
  */
 #include <math.h>
@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/simd.h"
-#include "tensor/onednn/onednn.h"
+#include "tensor/cpu/cpu.h"
 
 #define SMALL_PART ((size_t)1 << 20) /* values: below this one thread is done before another has woken up */
 
@@ -44,7 +44,7 @@ static const struct kernels *best_kernels(dnnl_cpu_isa_t isa)
     return kernels_base();
 }
 
-static void onednn_close(struct backend *b)
+static void cpu_close(struct backend *b)
 {
     if (!b) return;
     if (b->stream) dnnl_stream_destroy(b->stream);
@@ -52,7 +52,7 @@ static void onednn_close(struct backend *b)
     free(b);
 }
 
-static int onednn_open(struct backend **out, const struct backend_options *options, struct error *err)
+static int cpu_open(struct backend **out, const struct backend_options *options, struct error *err)
 {
     struct backend *b = mem_zalloc(1, sizeof *b, err);
     dnnl_cpu_isa_t isa = limited_isa();
@@ -70,7 +70,7 @@ static int onednn_open(struct backend **out, const struct backend_options *optio
     omp_set_num_threads(b->threads);
     if (dnnl_failed(dnnl_engine_create(&b->engine, dnnl_cpu, 0), "engine", err) ||
         dnnl_failed(dnnl_stream_create(&b->stream, b->engine, dnnl_stream_default_flags), "stream", err)) {
-        onednn_close(b);
+        cpu_close(b);
         return -1;
     }
     const dnnl_version_t *v = dnnl_version();
@@ -83,10 +83,10 @@ static int onednn_open(struct backend **out, const struct backend_options *optio
     return 0;
 }
 
-static const char *onednn_describe(const struct backend *b) { return b->description; }
+static const char *cpu_describe(const struct backend *b) { return b->description; }
 
 /* MemAvailable of /proc/meminfo, or a cgroup's limit where that is less. */
-static size_t onednn_memory_available(const struct backend *b)
+static size_t cpu_memory_available(const struct backend *b)
 {
     unsigned long long kib = 0, limit = 0, used = 0;
     char line[128];
@@ -107,7 +107,7 @@ static size_t onednn_memory_available(const struct backend *b)
     return available;
 }
 
-static int onednn_alloc(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err)
+static int cpu_alloc(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err)
 {
     struct backend_buffer *buffer = mem_zalloc(1, sizeof *buffer, err);
     size_t rounded;
@@ -123,28 +123,28 @@ static int onednn_alloc(struct backend *b, size_t bytes, struct backend_buffer *
     return 0;
 }
 
-static void onednn_free(struct backend *b, struct backend_buffer *buffer)
+static void cpu_free(struct backend *b, struct backend_buffer *buffer)
 {
     if (!buffer) return;
     free(buffer->data);
     free(buffer);
 }
 
-static int onednn_sync(struct backend *b, struct error *err)
+static int cpu_sync(struct backend *b, struct error *err)
 {
     return dnnl_failed(dnnl_stream_wait(b->stream), "wait", err);
 }
 
 /* --- layouts --- */
 
-static size_t onednn_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
+static size_t cpu_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
     return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c * sizeof(float);
 }
 
 /* Convolutions of oneDNN 2.6 fall back to a reference loop for strided destinations; everything of our own
  * writes where it is told. */
-static bool onednn_writes_slice(const struct backend *b, const struct op_desc *d)
+static bool cpu_writes_slice(const struct backend *b, const struct op_desc *d)
 {
     bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION ||
                d->kind == OP_ADD || d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL ||
@@ -154,8 +154,8 @@ static bool onednn_writes_slice(const struct backend *b, const struct op_desc *d
                                           : block_of(b, d->y.c) == block && d->y.first_c % block == 0);
 }
 
-static bool onednn_reshape_is_free(const struct backend *b, const struct tensor_shape *from,
-                                   const struct tensor_shape *to)
+static bool cpu_reshape_is_free(const struct backend *b, const struct tensor_shape *from,
+                                const struct tensor_shape *to)
 {
     bool plain_from = block_of(b, from->c) == from->c || (from->h == 1 && from->w == 1);
     bool plain_to = block_of(b, to->c) == to->c || (to->h == 1 && to->w == 1);
@@ -166,13 +166,13 @@ static size_t param_values(const struct param_shape *p)
 {
     return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout;
 }
-static size_t onednn_param_bytes(const struct backend *b, const struct param_shape *p)
+static size_t cpu_param_bytes(const struct backend *b, const struct param_shape *p)
 {
     return param_values(p) * sizeof(float);
 }
 
-static int onednn_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s,
-                                const float *nhwc, int n_rows, struct error *err)
+static int cpu_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s,
+                             const float *nhwc, int n_rows, struct error *err)
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
@@ -193,9 +193,8 @@ static int onednn_tensor_upload(struct backend *b, struct slot to, const struct 
     return 0;
 }
 
-static int onednn_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
-                                   const uint8_t *nhwc, int n_rows, float scale, float offset,
-                                   struct error *err)
+static int cpu_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
+                                const uint8_t *nhwc, int n_rows, float scale, float offset, struct error *err)
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
@@ -217,12 +216,12 @@ static int onednn_tensor_upload_u8(struct backend *b, struct slot to, const stru
     return 0;
 }
 
-static int onednn_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s,
-                                  float *nhwc, int n_rows, struct error *err)
+static int cpu_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc,
+                               int n_rows, struct error *err)
 {
     struct view v = view_of(b, &from, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
-    if (onednn_sync(b, err)) return -1;
+    if (cpu_sync(b, err)) return -1;
 #pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < n_rows; n++)
         for (int k = 0; k < v.blocks; k++)
@@ -233,17 +232,17 @@ static int onednn_tensor_download(struct backend *b, struct slot from, const str
     return 0;
 }
 
-static int onednn_param_upload(struct backend *b, struct slot to, const struct param_shape *p,
-                               const float *keras, struct error *err)
+static int cpu_param_upload(struct backend *b, struct slot to, const struct param_shape *p,
+                            const float *keras, struct error *err)
 {
     memcpy(slot_at(&to), keras, param_values(p) * sizeof(float));
     return 0;
 }
 
-static int onednn_param_download(struct backend *b, struct slot from, const struct param_shape *p,
-                                 float *keras, struct error *err)
+static int cpu_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
+                              struct error *err)
 {
-    if (onednn_sync(b, err)) return -1;
+    if (cpu_sync(b, err)) return -1;
     memcpy(keras, slot_at(&from), param_values(p) * sizeof(float));
     return 0;
 }
@@ -252,7 +251,7 @@ static int onednn_param_download(struct backend *b, struct slot from, const stru
 
 static bool is_conv(const struct op_desc *d) { return d->kind == OP_CONV || d->kind == OP_DEPTHWISE; }
 
-static void onednn_op_destroy(struct backend *b, struct backend_op *op)
+static void cpu_op_destroy(struct backend *b, struct backend_op *op)
 {
     if (!op) return;
     conv_destroy(op);
@@ -262,8 +261,8 @@ static void onednn_op_destroy(struct backend *b, struct backend_op *op)
     free(op);
 }
 
-static int onednn_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out,
-                            struct error *err)
+static int cpu_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out,
+                         struct error *err)
 {
     struct backend_op *op = mem_zalloc(1, sizeof *op, err);
     *out = NULL;
@@ -283,11 +282,11 @@ static int onednn_op_create(struct backend *b, const struct op_desc *d, struct b
     *out = op;
     return 0;
 fail:
-    onednn_op_destroy(b, op);
+    cpu_op_destroy(b, op);
     return -1;
 }
 
-static unsigned onednn_op_backward_reads(const struct backend_op *op)
+static unsigned cpu_op_backward_reads(const struct backend_op *op)
 {
     unsigned reads = op->d.activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
     if (is_conv(&op->d) || op->d.kind == OP_DENSE) return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
@@ -295,9 +294,9 @@ static unsigned onednn_op_backward_reads(const struct backend_op *op)
     return op->d.kind == OP_BATCH_NORM ? BACKWARD_READS_X : reads;
 }
 
-static size_t onednn_op_saved_bytes(const struct backend_op *op) { return own_saved_bytes(op); }
+static size_t cpu_op_saved_bytes(const struct backend_op *op) { return own_saved_bytes(op); }
 
-static size_t onednn_op_constant_bytes(const struct backend_op *op)
+static size_t cpu_op_constant_bytes(const struct backend_op *op)
 {
     size_t c = (size_t)op->d.y.c * sizeof(float);
     if (!op->d.constant_weights) return 0;
@@ -306,7 +305,7 @@ static size_t onednn_op_constant_bytes(const struct backend_op *op)
                                     : 2 * c;
 }
 
-static size_t onednn_op_workspace_bytes(const struct backend_op *op) { return op->workspace_bytes; }
+static size_t cpu_op_workspace_bytes(const struct backend_op *op) { return op->workspace_bytes; }
 
 static int load_copy(float **to, const float *from, size_t n, struct error *err)
 {
@@ -318,8 +317,8 @@ static int load_copy(float **to, const float *from, size_t n, struct error *err)
     return 0;
 }
 
-static int onednn_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
-                          struct error *err)
+static int cpu_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
+                       struct error *err)
 {
     size_t c = (size_t)op->d.y.c;
     omp_set_num_threads(b->threads);
@@ -329,8 +328,8 @@ static int onednn_op_load(struct backend *b, struct backend_op *op, const float 
     return load_copy(&op->scale, weights, c, err);
 }
 
-static int onednn_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
-                             struct slot workspace, struct error *err)
+static int cpu_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                          struct slot workspace, struct error *err)
 {
     omp_set_num_threads(b->threads);
     if (is_conv(&op->d)) return conv_forward(b, op, io, slot_at(&workspace), err);
@@ -339,8 +338,8 @@ static int onednn_op_forward(struct backend *b, struct backend_op *op, const str
     return 0;
 }
 
-static int onednn_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
-                              struct slot workspace, struct error *err)
+static int cpu_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                           struct slot workspace, struct error *err)
 {
     omp_set_num_threads(b->threads);
     if (is_conv(&op->d)) return conv_backward(b, op, io, slot_at(&workspace), err);
@@ -373,14 +372,14 @@ static void part(size_t n, size_t *first, size_t *last)
         }                                                                                                    \
     } while (0)
 
-static int onednn_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
+static int cpu_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
 {
     float *p = slot_at(&y);
     EACH_PART(n, memset(p + first, 0, (last - first) * sizeof(float)););
     return 0;
 }
 
-static int onednn_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
+static int cpu_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
 {
     float *p = slot_at(&y);
     const float *q = slot_at(&x);
@@ -388,14 +387,14 @@ static int onednn_copy(struct backend *b, struct slot y, struct slot x, size_t n
     return 0;
 }
 
-static int onednn_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
+static int cpu_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
 {
     float *p = slot_at(&y);
     EACH_PART(n, b->k->scale(p + first, last - first, a););
     return 0;
 }
 
-static int onednn_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
+static int cpu_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
 {
     float *p = slot_at(&y);
     const float *q = slot_at(&x);
@@ -405,7 +404,7 @@ static int onednn_axpy(struct backend *b, struct slot y, struct slot x, size_t n
 
 #define MAX_PARTIAL 256
 
-static int onednn_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err)
+static int cpu_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err)
 {
     const float *p = slot_at(&x);
     double partial[MAX_PARTIAL] = {0}, sum = 0;
@@ -421,8 +420,8 @@ static int onednn_sum_of_squares(struct backend *b, struct slot x, size_t n, dou
     return 0;
 }
 
-static int onednn_sgd(struct backend *b, struct slot sp, struct slot sg, struct slot sv, size_t n,
-                      const struct sgd_step *s, struct error *err)
+static int cpu_sgd(struct backend *b, struct slot sp, struct slot sg, struct slot sv, size_t n,
+                   const struct sgd_step *s, struct error *err)
 {
     float *p = slot_at(&sp), *v = slot_at(&sv);
     const float *g = slot_at(&sg);
@@ -431,8 +430,8 @@ static int onednn_sgd(struct backend *b, struct slot sp, struct slot sg, struct 
     return 0;
 }
 
-static int onednn_adam(struct backend *b, struct slot sp, struct slot sg, struct slot sm, struct slot sv,
-                       size_t n, const struct adam_step *s, struct error *err)
+static int cpu_adam(struct backend *b, struct slot sp, struct slot sg, struct slot sm, struct slot sv,
+                    size_t n, const struct adam_step *s, struct error *err)
 {
     float *p = slot_at(&sp), *m = slot_at(&sm), *v = slot_at(&sv);
     const float *g = slot_at(&sg);
@@ -443,45 +442,45 @@ static int onednn_adam(struct backend *b, struct slot sp, struct slot sg, struct
     return 0;
 }
 
-static float *onednn_host_memory(struct slot s) { return slot_at(&s); }
+static float *cpu_host_memory(struct slot s) { return slot_at(&s); }
 
 static const struct backend_table table = {
     .abi = BACKEND_ABI,
     .name = "cpu",
-    .open = onednn_open,
-    .close = onednn_close,
-    .describe = onednn_describe,
-    .memory_available = onednn_memory_available,
-    .alloc = onednn_alloc,
-    .free = onednn_free,
-    .sync = onednn_sync,
-    .tensor_bytes = onednn_tensor_bytes,
-    .writes_slice = onednn_writes_slice,
-    .reshape_is_free = onednn_reshape_is_free,
-    .param_bytes = onednn_param_bytes,
-    .tensor_upload = onednn_tensor_upload,
-    .tensor_upload_u8 = onednn_tensor_upload_u8,
-    .tensor_download = onednn_tensor_download,
-    .param_upload = onednn_param_upload,
-    .param_download = onednn_param_download,
-    .op_create = onednn_op_create,
-    .op_destroy = onednn_op_destroy,
-    .op_backward_reads = onednn_op_backward_reads,
-    .op_saved_bytes = onednn_op_saved_bytes,
-    .op_constant_bytes = onednn_op_constant_bytes,
-    .op_workspace_bytes = onednn_op_workspace_bytes,
-    .op_load = onednn_op_load,
-    .op_forward = onednn_op_forward,
-    .op_backward = onednn_op_backward,
-    .fill_zero = onednn_fill_zero,
-    .copy = onednn_copy,
-    .scale = onednn_scale,
-    .axpy = onednn_axpy,
-    .sum_of_squares = onednn_sum_of_squares,
-    .sgd = onednn_sgd,
-    .adam = onednn_adam,
-    .host_memory = onednn_host_memory,
+    .open = cpu_open,
+    .close = cpu_close,
+    .describe = cpu_describe,
+    .memory_available = cpu_memory_available,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .sync = cpu_sync,
+    .tensor_bytes = cpu_tensor_bytes,
+    .writes_slice = cpu_writes_slice,
+    .reshape_is_free = cpu_reshape_is_free,
+    .param_bytes = cpu_param_bytes,
+    .tensor_upload = cpu_tensor_upload,
+    .tensor_upload_u8 = cpu_tensor_upload_u8,
+    .tensor_download = cpu_tensor_download,
+    .param_upload = cpu_param_upload,
+    .param_download = cpu_param_download,
+    .op_create = cpu_op_create,
+    .op_destroy = cpu_op_destroy,
+    .op_backward_reads = cpu_op_backward_reads,
+    .op_saved_bytes = cpu_op_saved_bytes,
+    .op_constant_bytes = cpu_op_constant_bytes,
+    .op_workspace_bytes = cpu_op_workspace_bytes,
+    .op_load = cpu_op_load,
+    .op_forward = cpu_op_forward,
+    .op_backward = cpu_op_backward,
+    .fill_zero = cpu_fill_zero,
+    .copy = cpu_copy,
+    .scale = cpu_scale,
+    .axpy = cpu_axpy,
+    .sum_of_squares = cpu_sum_of_squares,
+    .sgd = cpu_sgd,
+    .adam = cpu_adam,
+    .host_memory = cpu_host_memory,
     .exchanges_statistics = true,
 };
 
-const struct backend_table *backend_onednn(void) { return &table; }
+const struct backend_table *backend_cpu(void) { return &table; }

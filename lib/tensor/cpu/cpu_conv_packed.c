@@ -1,14 +1,14 @@
 /*
- * conv_own.c: the convolutions that need no primitive of oneDNN's: 1x1 over NHWC (pointwise.h; backward
- * weights by one sgemm) and those that minimal filtering suits (winograd.h). Constant weights are packed
- * once, those that learn before each use.
+ * cpu_conv_packed.c: the convolutions that need no primitive of oneDNN's: 1x1 over NHWC (pointwise.h;
+ * backward weights by one sgemm) and those that minimal filtering suits (winograd.h). Constant weights are
+ * packed once, those that learn before each use.
  */
 #include <omp.h>
 
 #include "base/mem.h"
-#include "tensor/onednn/onednn.h"
-#include "tensor/onednn/pointwise.h"
-#include "tensor/onednn/winograd.h"
+#include "tensor/cpu/cpu.h"
+#include "tensor/cpu/pointwise.h"
+#include "tensor/cpu/winograd.h"
 
 static bool is_pointwise(const struct backend *b, const struct op_desc *d)
 {

@@ -1,6 +1,6 @@
 /* winograd_avx512.c: the loops of winograd.h for x86-64 with AVX-512: 24 sums of 16 floats stay in registers.
  */
-#include "tensor/onednn/winograd.h"
+#include "tensor/cpu/winograd.h"
 
 #ifdef __x86_64__
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
@@ -18,7 +18,7 @@ typedef __m512 vec;
 #define FNMA _mm512_fnmadd_ps
 #define MAX _mm512_max_ps
 #define MIN _mm512_min_ps
-#include "tensor/onednn/winograd_body.h"
+#include "tensor/cpu/winograd_body.h"
 
 #pragma GCC push_options
 #pragma GCC optimize("unroll-loops")

@@ -2,10 +2,10 @@
  * pointwise.h: 1x1 convolutions over NHWC on processors with AVX-512 (elsewhere oneDNN does them).
  * Strides are in floats. Nothing here starts threads: callers split rows.
  */
-#ifndef WINNOW_TENSOR_ONEDNN_POINTWISE_H
-#define WINNOW_TENSOR_ONEDNN_POINTWISE_H
+#ifndef WINNOW_TENSOR_CPU_POINTWISE_H
+#define WINNOW_TENSOR_CPU_POINTWISE_H
 
-#include "tensor/onednn/kernels.h"
+#include "tensor/cpu/kernels.h"
 
 /* The right-hand matrix [n_k x n_columns] as pointwise_rows reads it: b[k*k_stride + column*column_stride].
  */

@@ -1,7 +1,7 @@
-NEEDS.tensor/onednn := base
+NEEDS.tensor/cpu := base
 # For ThreadSanitizer clang's OpenMP library, which knows gcc's calls and can tell of its barriers (tests/tools/sanitised); gcc's cannot.
-LIBS.tensor/onednn := -ldnnl $(if $(filter tsan,$(CONFIG)),-l:libomp.so.5,-fopenmp)
-CFLAGS.tensor/onednn := -O3 -fopenmp -fno-trapping-math -fno-math-errno
+LIBS.tensor/cpu := -ldnnl $(if $(filter tsan,$(CONFIG)),-l:libomp.so.5,-fopenmp)
+CFLAGS.tensor/cpu := -O3 -fopenmp -fno-trapping-math -fno-math-errno
 ifeq ($(or $(wildcard /usr/include/oneapi/dnnl/dnnl.h),$(shell printf '\043include <dnnl.h>\n' | $(CC) $(CFLAGS) -E -o /dev/null - 2>/dev/null && echo yes)),)
-OFF.tensor/onednn := built without oneDNN: no dnnl.h (Debian: libdnnl-dev)
+OFF.tensor/cpu := built without oneDNN: no dnnl.h (Debian: libdnnl-dev)
 endif

@@ -3,8 +3,8 @@
  * device is opened. A run is n_pixels pixels of n_c neighbouring floats; strides are in floats. No kernel
  * starts threads.
  */
-#ifndef WINNOW_TENSOR_ONEDNN_KERNELS_H
-#define WINNOW_TENSOR_ONEDNN_KERNELS_H
+#ifndef WINNOW_TENSOR_CPU_KERNELS_H
+#define WINNOW_TENSOR_CPU_KERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* winograd_avx2.c: the loops of winograd.h for x86-64 with AVX2 and FMA: 12 sums of 8 floats stay in
  * registers. */
-#include "tensor/onednn/winograd.h"
+#include "tensor/cpu/winograd.h"
 
 #ifdef __x86_64__
 #pragma GCC target("avx2,fma")
@@ -18,7 +18,7 @@ typedef __m256 vec;
 #define FNMA _mm256_fnmadd_ps
 #define MAX _mm256_max_ps
 #define MIN _mm256_min_ps
-#include "tensor/onednn/winograd_body.h"
+#include "tensor/cpu/winograd_body.h"
 
 #pragma GCC push_options
 #pragma GCC optimize("unroll-loops")

@@ -14,12 +14,12 @@
  * Larger tiles would multiply less and round more (docs/notes/engine.md). Weights are transformed in double
  * and rounded once.
  */
-#ifndef WINNOW_TENSOR_ONEDNN_WINOGRAD_H
-#define WINNOW_TENSOR_ONEDNN_WINOGRAD_H
+#ifndef WINNOW_TENSOR_CPU_WINOGRAD_H
+#define WINNOW_TENSOR_CPU_WINOGRAD_H
 
 #include <stdbool.h>
 
-#include "tensor/onednn/onednn.h"
+#include "tensor/cpu/cpu.h"
 
 enum winograd_form { WINOGRAD_NONE, WINOGRAD_3X3, WINOGRAD_1X3, WINOGRAD_3X1, WINOGRAD_1X7, WINOGRAD_7X1 };
 
