@@ -122,8 +122,8 @@ bool image_kind_complete(enum image_kind k, const uint8_t *b, size_t n)
         uint64_t riff = (uint64_t)b[4] | (uint64_t)b[5] << 8 | (uint64_t)b[6] << 16 | (uint64_t)b[7] << 24;
         return riff + 8 <= n;
     }
-    /* what follows IEND does not matter: screenshot tools do append */
-    if (k == IMAGE_PNG) return n >= 20 && memmem(b + 8, n - 8, "\0\0\0\0IEND\xae\x42\x60\x82", 12) != NULL;
+    /* What follows IEND does not matter, its CRC included: screenshot tools append data. */
+    if (k == IMAGE_PNG) return n >= 20 && memmem(b + 8, n - 8, "\0\0\0\0IEND", 8) != NULL;
     while (n > 0 && (b[n - 1] == 0 || b[n - 1] == '\n' || b[n - 1] == '\r' || b[n - 1] == ' ')) {
         if (k == IMAGE_GIF && n >= 2 && b[n - 1] == 0 && b[n - 2] == ';') break;
         n--;

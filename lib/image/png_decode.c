@@ -19,17 +19,25 @@ struct png_state {
     size_t n_bytes, at;
     bool past_end;
     struct image_failure *failure;
-    uint8_t *wide; /* rows with alpha: one, or the whole picture when interlaced */
-    png_bytep *rows;
-    int n_rows_done;  /* finished rows of the output */
-    bool pixels_done; /* all rows are there: what follows cannot hurt the picture */
+    uint8_t *wide;                /* rows with alpha: one, or the whole picture when interlaced */
+    png_bytep *rows;              /* when interlaced */
+    bool gray;                    /* wide has two channels, not four */
+    uint64_t n_rows, n_rows_done; /* of all passes: a row is done once it is inflated and unfiltered */
+    bool bad_data;                /* a checksum says that the data of the pixels are not as written */
 };
+
+/* All rows are there: what follows cannot hurt the picture. */
+static bool pixels_done(const struct png_state *s)
+{
+    return s->n_rows > 0 && s->n_rows_done == s->n_rows && !s->bad_data;
+}
 
 static void on_error(png_structp png, png_const_charp text)
 {
     struct png_state *s = png_get_error_ptr(png);
     enum image_reason reason = s->past_end ? IMAGE_DECODE_TRUNCATED : IMAGE_DECODE_CORRUPT;
     if (strstr(text, "memory") || strstr(text, "Out of")) reason = IMAGE_DECODE_MEMORY;
+    s->bad_data = strncmp(text, "IDAT: CRC", 9) == 0;
     if (strstr(text, "exceeds user limit")) reason = IMAGE_TOO_MANY_PIXELS;
     image_fail(s->failure, reason, "%s", s->past_end ? "the file ends early" : text);
     longjmp(png_jmpbuf(png), 1);
@@ -49,6 +57,14 @@ static void on_read(png_structp png, png_bytep out, size_t n)
     }
     memcpy(out, s->bytes + s->at, n);
     s->at += n;
+}
+
+/* Gets every row of every pass. libpng hands the row over right after, before it reads on and may fail. */
+static void on_row(png_structp png, png_row_infop row, png_bytep data)
+{
+    struct png_state *s = png_get_user_transform_ptr(png);
+    (void)row, (void)data;
+    s->n_rows_done++;
 }
 
 /* Chunks that libpng does not tell about: animation frames (acTL) and orientation (eXIf), wherever they
@@ -83,13 +99,17 @@ static void set_mode(struct image_info *info, int colour, bool transparent)
     snprintf(info->mode, sizeof info->mode, "%s%s", mode, info->bits == 16 ? "16" : "");
 }
 
-static void flatten_row(uint8_t *out, const uint8_t *in, int width, bool gray, const uint8_t background[3])
+/* Puts n rows from y on, which stand in s->wide, onto the background. */
+static void flatten(const struct png_state *s, struct image *out, size_t y, size_t n,
+                    const uint8_t background[3])
 {
-    for (int x = 0; x < width; x++, out += 3) {
-        unsigned a = in[gray ? 1 : 3];
+    const uint8_t *in = s->wide;
+    uint8_t *to = out->pixels + y * (size_t)out->width * 3;
+    for (size_t i = 0; i < n * (size_t)out->width; i++, to += 3) {
+        unsigned a = in[s->gray ? 1 : 3];
         for (int c = 0; c < 3; c++)
-            out[c] = blend_over(in[gray ? 0 : c], a, background[c]);
-        in += gray ? 2 : 4;
+            to[c] = blend_over(in[s->gray ? 0 : c], a, background[c]);
+        in += s->gray ? 2 : 4;
     }
 }
 
@@ -103,6 +123,10 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     png_set_user_limits(s->png, 0x7FFFFFFF, 0x7FFFFFFF); /* ours below tell the sizes */
     png_set_chunk_malloc_max(s->png, IMAGE_MAX_PNG_CHUNK_BYTES);
     png_set_chunk_cache_max(s->png, IMAGE_MAX_PNG_CHUNKS);
+    /* Some encoders name a smaller window than they use, or get the checksum of the unpacked data wrong. That
+     * loses no pixel, and the CRC of each chunk still finds damage. */
+    png_set_option(s->png, PNG_MAXIMUM_INFLATE_WINDOW, PNG_OPTION_ON);
+    png_set_option(s->png, PNG_IGNORE_ADLER32, PNG_OPTION_ON);
     png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     static const png_byte ignored[] = "iCCP\0sPLT\0tEXt\0zTXt\0iTXt\0eXIf\0hIST";
     png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, ignored, 7);
@@ -121,11 +145,14 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
 
     png_set_expand(s->png);
     png_set_scale_16(s->png);
+    png_set_read_user_transform_fn(s->png, on_row);
+    png_set_user_transform_info(s->png, s, 0, 0);
     int passes = png_set_interlace_handling(s->png);
     png_read_update_info(s->png, s->info);
     int channels = png_get_channels(s->png, s->info); /* 1 gray, 2 gray-alpha, 3 rgb, 4 rgb-alpha */
     size_t row_bytes = png_get_rowbytes(s->png, s->info);
     bool alpha = channels == 2 || channels == 4;
+    s->gray = channels == 2;
     if (row_bytes != (size_t)width * (size_t)channels)
         return image_fail(s->failure, IMAGE_UNSUPPORTED, "an odd row length");
     if (image_reserve(out, (int)width, (int)height, channels == 1 ? 1 : 3, &err))
@@ -134,23 +161,22 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     size_t stride = (size_t)out->width * (size_t)out->channels;
     if (alpha && !(s->wide = mem_zalloc(passes > 1 ? height : 1, row_bytes, &err)))
         return image_fail_error(s->failure, &err);
+    s->n_rows = height;
     if (passes > 1) {
+        s->n_rows = 0;
+        for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; pass++)
+            if (PNG_PASS_COLS(width, pass) > 0) s->n_rows += PNG_PASS_ROWS(height, pass);
         if (!(s->rows = mem_alloc(height * sizeof *s->rows, &err))) return image_fail_error(s->failure, &err);
         for (size_t y = 0; y < height; y++)
             s->rows[y] = alpha ? s->wide + y * row_bytes : out->pixels + y * stride;
         png_read_image(s->png, s->rows);
-        for (size_t y = 0; alpha && y < height; y++)
-            flatten_row(out->pixels + y * stride, s->rows[y], out->width, channels == 2, options->background);
+        if (alpha) flatten(s, out, 0, height, options->background);
     } else {
         for (size_t y = 0; y < height; y++) {
             png_read_row(s->png, alpha ? s->wide : out->pixels + y * stride, NULL);
-            if (alpha)
-                flatten_row(out->pixels + y * stride, s->wide, out->width, channels == 2,
-                            options->background);
-            s->n_rows_done = (int)y + 1;
+            if (alpha) flatten(s, out, y, 1, options->background);
         }
     }
-    s->pixels_done = true;
     png_read_end(s->png, NULL); /* the last checksums */
     return IMAGE_OK;
 }
@@ -169,9 +195,13 @@ enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct 
     read_chunks(bytes, n_bytes, info);
     if (setjmp(png_jmpbuf(s.png))) {
         reason = f->reason;
-        /* Only the trailer is missing, or rows are and the caller takes what there is. */
-        if (reason == IMAGE_DECODE_TRUNCATED && out &&
-            (s.pixels_done || (options->allow_truncated && s.n_rows_done > 0))) {
+        bool done = out && pixels_done(&s);
+        if (done && s.rows && s.wide)
+            flatten(&s, out, 0, (size_t)out->height, options->background);
+        else if (done && s.wide) /* the jump came between the last row's arrival and its turn, or later */
+            flatten(&s, out, (size_t)out->height - 1, 1, options->background);
+        if (done || (out && reason == IMAGE_DECODE_TRUNCATED && options->allow_truncated && !s.rows &&
+                     s.n_rows_done > 0)) {
             *f = (struct image_failure){IMAGE_OK, ""};
             reason = IMAGE_OK;
         }

@@ -63,11 +63,13 @@ import os, sys
 import numpy as np
 from PIL import Image, ImageOps
 top, least, n, bad = sys.argv[1], int(sys.argv[3]), 0, 0
+twins = os.path.join(top, "twins.tsv")
+twin = dict(line.rstrip("\n").split("\t") for line in open(twins)) if os.path.exists(twins) else {}
 for line in open(sys.argv[2]):
     path, variant, source, params = line.rstrip("\n").split("\t")
     if not source or source == "source":
         continue
-    im = ImageOps.exif_transpose(Image.open(os.path.join(top, source)))
+    im = ImageOps.exif_transpose(Image.open(os.path.join(top, twin.get(source, source))))
     if im.mode in ("I", "I;16"):
         want = np.repeat(np.rint(np.asarray(im).astype(float) / 257)[..., None], 3, 2)
     else:
@@ -88,8 +90,8 @@ as_pillow "$work/in" "$TMPDIR/kept.tsv" 40
 ok $? "what is kept decodes as in Pillow: $(tr "\n" " " <"$TMPDIR/why")"
 
 # Go's own picture tests, from Debian's golang-1.19-src: baseline and progressive in every subsampling, CMYK, RGB-coded, pngsuite. An outcome
-# for each stands in go_pictures.tsv: damaged checksums are refused; a picture whose pixels are all there is kept, also without its trailer
-# (invalid-noend, invalid-trunc) or with fewer scans than its encoder planned, but its end marker (progressive.truncated).
+# for each stands in go_pictures.tsv: a damaged CRC is refused; a picture whose pixels are all there is kept, also without its trailer
+# (invalid-noend, invalid-trunc), with a wrong Adler-32 (invalid-zlib) or with fewer scans than its encoder planned, but its end marker (progressive.truncated).
 go=${GO_PICTURES:-/usr/share/go-1.19/src/image}
 if [ -d "$go/testdata" ]; then
     cut -f1 tests/tools/go_pictures.tsv >"$TMPDIR/go.tsv"

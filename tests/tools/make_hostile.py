@@ -1,5 +1,6 @@
 """Hostile, odd and sound picture files, generated: make_hostile.py FOLDER. Prints a TSV: path, expected outcome (a reject slug or
-"kept"), and for kept ones format, width, height, orientation, frames, mode as validate shows them ("" is not looked at)."""
+"kept"), and for kept ones format, width, height, orientation, frames, mode as validate shows them ("" is not looked at).
+FOLDER/twins.tsv: files that have to give the same pixels, where Pillow refuses the first."""
 import io, os, struct, subprocess, sys, zlib
 import numpy as np
 from PIL import Image
@@ -13,12 +14,18 @@ gray = picture.convert("L")
 rgba = picture.convert("RGBA")
 rgba.putalpha(Image.fromarray((x * 2).astype("uint8")))
 rows = []
+twins = []
 
 
 def put(name, data, outcome, *facts):
     with open(os.path.join(top, name), "wb") as f:
         f.write(data)
     rows.append([name, outcome] + [str(v) for v in facts])
+
+
+def twin(name, of, data, *facts):
+    put(name, data, "kept", *facts)
+    twins.append([name, of])
 
 
 def saved(image, format, **options):
@@ -119,6 +126,31 @@ put("profile-bomb.png", make_png(4, 4, 8, 0, zeros(20), chunk(b"iCCP", b"x\0\0" 
 put("too-much-data.png", make_png(4, 4, 8, 0, zeros(50 << 20)), "kept", "png", 4, 4, 1, 1, "gray")
 put("too-little-data.png", make_png(400, 400, 8, 0, zeros(1000)), "decode-corrupt")
 put("bad-checksum.png", png[:-20] + bytes([png[-20] ^ 1]) + png[-19:], "decode-corrupt")
+# Pixels that are all there are taken: what is wrong with the rest does not show.
+def idat(data, tail=chunk(b"IEND", b""), crc=None):
+    return png[:png.index(b"IDAT") - 4] + chunk(b"IDAT", data)[:-4] + (crc or struct.pack(">I", zlib.crc32(b"IDAT" + data))) + tail
+
+
+packed = zlib.compress(b"".join(b"\0" + rgb[i].tobytes() for i in range(96)), 9)
+put("small-window.png", idat(b"\x08\x1d" + packed[2:]), "kept", "png", *shape, "rgb")
+put("window-2k.png", idat(b"\x38\x11" + packed[2:]), "kept", "png", *shape, "rgb")
+twin("adler-wrong.png", "rgb.png", idat(packed[:-4] + b"\1\2\3\4"), "png", *shape, "rgb")
+twin("adler-missing.png", "rgb.png", idat(packed[:-4]), "png", *shape, "rgb")
+twin("adler-cut.png", "rgb.png", idat(packed[:-2]), "png", *shape, "rgb")
+twin("end-checksum.png", "rgb.png", idat(packed, chunk(b"IEND", b"")[:-4] + bytes(4)), "png", *shape, "rgb")
+twin("odd-chunk-after.png", "rgb.png", idat(packed, chunk(b"\0\1\2\3", b"x")), "png", *shape, "rgb")
+put("data-checksum.png", idat(packed, crc=bytes(4)), "decode-corrupt")
+put("adler-and-data-checksum.png", idat(packed[:-4], crc=bytes(4)), "decode-corrupt")
+put("row-missing.png", idat(zlib.compress(b"".join(b"\0" + rgb[i].tobytes() for i in range(95)))), "decode-corrupt")
+# The same with an alpha channel, and interlaced: the last row is flattened, too.
+alpha = np.asarray(rgba)
+wide = zlib.compress(b"".join(b"\0" + alpha[i].tobytes() for i in range(96)))
+twin("alpha-adler.png", "alpha.png", make_png(128, 96, 8, 6, wide[:-4]), "png", *shape, "rgb-alpha")
+passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+woven = zlib.compress(b"".join(b"\0" + row.tobytes() for y0, x0, dy, dx in passes for row in alpha[y0:95:dy, x0::dx]))
+put("alpha-95.png", saved(rgba.crop((0, 0, 128, 95)), "PNG"), "kept", "png", 128, 95, 1, 1, "rgb-alpha")
+twin("interlaced-adler.png", "alpha-95.png", make_png(128, 95, 8, 6, woven[:-4], interlace=1), "png", 128, 95, 1, 1, "rgb-alpha")
+put("interlaced-row-missing.png", make_png(128, 96, 8, 6, woven, interlace=1), "decode-corrupt")
 put("cut.png", png[:len(png) // 2], "decode-truncated")
 put("no-palette.png", make_png(4, 4, 8, 3, zeros(20)), "decode-corrupt")
 put("no-width.png", make_png(0, 4, 8, 0, zeros(20)), "decode-corrupt")
@@ -136,7 +168,7 @@ gif = saved(picture.quantize(32), "GIF")
 put("cut.gif", gif[:len(gif) // 2], "decode-truncated")
 put("bomb.gif", gif[:6] + b"\xff\xff\xff\xff" + gif[10:], "too-many-pixels")
 
-put("png-named.jpg", png, "kept", "png", *shape, "rgb")
+put("png-named.jpg", saved(picture.rotate(180), "PNG"), "kept", "png", *shape, "rgb")
 put("page.jpg", b"<!DOCTYPE html><html><title>404</title></html>" * 200, "not-a-picture")
 put("drawing.svg", b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "not-a-picture")
 put("old.bmp", saved(picture, "BMP"), "not-a-picture")
@@ -152,3 +184,5 @@ rows.append(["missing.jpg", "not-found"])
 rows.append(["../outside.jpg", "outside-root"])
 for row in rows:
     print("\t".join(row + [""] * (8 - len(row))))
+with open(os.path.join(top, "twins.tsv"), "w") as f:
+    f.writelines("\t".join(t) + "\n" for t in twins)

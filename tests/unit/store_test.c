@@ -93,7 +93,8 @@ static void test_kinds(void)
     CHECK(image_kind_complete(IMAGE_JPEG, (const uint8_t *)"\xff\xd8\xff\xe0..\xff\xd9\0\0", 10));
     CHECK(
         image_kind_complete(IMAGE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82", 20));
-    CHECK(!image_kind_complete(IMAGE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60", 19));
+    CHECK(image_kind_complete(IMAGE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEND\0\0\0\0", 20));
+    CHECK(!image_kind_complete(IMAGE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEN", 15));
     CHECK(image_kind_complete(IMAGE_GIF, (const uint8_t *)"GIF89a.......\0;", 15));
     CHECK(!image_kind_complete(IMAGE_GIF, (const uint8_t *)"GIF89a.........", 15));
     CHECK(image_kind_complete(IMAGE_WEBP, (const uint8_t *)"RIFF\x08\0\0\0WEBPVP8 ", 16));
