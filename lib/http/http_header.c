@@ -74,38 +74,14 @@ static void content_range(struct http_headers *h, const char *s, size_t n)
     h->range_first = first, h->range_last = last, h->range_total = all;
 }
 
-static void robots_tag(struct http_headers *h, const char *s, size_t n, const char *agent)
+/* All lines of the field are one dictionary, in which the last value of a key counts. */
+static void content_usage(struct http_headers *h, const char *s, size_t n)
 {
-    static const char *const forbidding[] = {"noai", "noimageai", "noindex", "noimageindex", "none", NULL};
-    bool ours = true; /* directives before any "name:" are for everybody */
-    while (n > 0) {
-        const char *comma = memchr(s, ',', n);
-        size_t n_part = comma ? (size_t)(comma - s) : n;
-        const char *part = s;
-        size_t rest = n_part;
-        trim(&part, &rest);
-        const char *colon = memchr(part, ':', rest);
-        if (colon) {
-            size_t n_name = (size_t)(colon - part);
-            const char *name = part;
-            trim(&name, &n_name);
-            /* "max-snippet: 20" and "unavailable_after: date" are directives with values, not agents. */
-            if (!equals(name, n_name, "unavailable_after") &&
-                !(n_name > 4 && strncasecmp(name, "max-", 4) == 0)) {
-                ours = equals(name, n_name, agent) || equals(name, n_name, "*");
-                rest -= (size_t)(colon + 1 - part);
-                part = colon + 1;
-                trim(&part, &rest);
-            }
-        }
-        for (const char *const *word = forbidding; ours && *word; word++) {
-            if (equals(part, rest, *word) && !h->no_ai) {
-                h->no_ai = true;
-                copy_value(h->no_ai_directive, sizeof h->no_ai_directive, *word, strlen(*word));
-            }
-        }
-        s += n_part + (comma != NULL), n -= n_part + (comma != NULL);
-    }
+    const uint32_t no = RIGHTS_BIT(RIGHTS_USAGE_NO_HEADER), yes = RIGHTS_BIT(RIGHTS_USAGE_YES_HEADER);
+    int said = rights_content_usage(s, n, "train-ai");
+    if (said < 0) h->usage_broken = true;
+    if (said != 0) h->rights &= ~(no | yes);
+    if (!h->usage_broken) h->rights |= said == 'n' ? no : said == 'y' ? yes : 0;
 }
 
 void http_headers_start(struct http_headers *h)
@@ -166,6 +142,10 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
             }
         } else if (equals(line, n_name, "content-range")) {
             content_range(h, value, n_value);
+        } else if (equals(line, n_name, "content-usage")) {
+            content_usage(h, value, n_value);
+        } else if (equals(line, n_name, "content-signal")) {
+            h->rights |= rights_content_signal(value, n_value) * RIGHTS_BIT(RIGHTS_SIGNAL_NO_HEADER);
         }
         break;
     case 'd':
@@ -187,9 +167,11 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
         if (equals(line, n_name, "transfer-encoding") && n_value >= 7 &&
             strncasecmp(value + n_value - 7, "chunked", 7) == 0)
             h->chunked = true;
+        else if (equals(line, n_name, "tdm-reservation") && n_value == 1 && (*value == '0' || *value == '1'))
+            h->rights |= RIGHTS_BIT(*value == '1' ? RIGHTS_TDM_1_HEADER : RIGHTS_TDM_0_HEADER);
         break;
     case 'x':
-        if (equals(line, n_name, "x-robots-tag")) robots_tag(h, value, n_value, agent);
+        if (equals(line, n_name, "x-robots-tag")) rights_robots_tag(&h->tag, value, n_value, agent, now);
         break;
     default: break;
     }

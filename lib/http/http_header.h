@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/rights.h"
+
 #define HTTP_VALIDATOR_BYTES 256
 #define HTTP_TYPE_BYTES 96
 
@@ -29,18 +31,18 @@ struct http_headers {
     char encoding[32];     /* its name, for the message */
     int64_t retry_after_s; /* -1 when absent; a date in the past is 0 */
     int64_t range_first, range_last,
-        range_total; /* Content-Range of a 206; -1 when absent, total -1 for "*" */
-    bool no_ai;      /* X-Robots-Tag forbids it, see below */
-    char no_ai_directive[24];
+        range_total;       /* Content-Range of a 206; -1 when absent, total -1 for "*" */
+    struct rights_tag tag; /* X-Robots-Tag */
+    uint32_t rights;       /* Content-Usage, Content-Signal, tdm-reservation: a set, rights.h */
+    bool usage_broken;     /* a line of Content-Usage is not a dictionary, so the field says nothing */
 };
 
 void http_headers_start(struct http_headers *h);
 
 /*
  * One line as it came, CR and LF allowed at its end. A status line starts afresh (interim answers,
- * redirects). now is the Unix time, for Retry-After as a date; agent is our product token in lower case, for
- * "X-Robots-Tag: token: noai". X-Robots-Tag means no when it holds noai, noimageai, noindex, noimageindex or
- * none for everybody or for us.
+ * redirects). now is the Unix time, for Retry-After and unavailable_after; agent is our product token in
+ * lower case, for "X-Robots-Tag: token: noai".
  */
 void http_headers_line(struct http_headers *h, const char *line, size_t n_bytes, int64_t now,
                        const char *agent);

@@ -6,6 +6,7 @@
 
 #include "base/number.h"
 #include "base/text.h"
+#include "http/path_pattern.h"
 
 struct line {
     const char *key, *value;
@@ -96,6 +97,41 @@ static const char *const user_agent[] = {"user-agent", "useragent", "user agent"
 static const char *const disallow[] = {"disallow", "dissallow", "dissalow", "disalow",
                                        "diasllow", "disallaw",  NULL};
 
+/* "/path WORDS" or "WORDS", which are for the whole site. 0, or -1 with err set. */
+static int add_wish(struct robots *r, const struct line *l, bool usage, struct error *err)
+{
+    const char *value = l->value, *path = "/";
+    size_t n = l->n_value, n_path = 1;
+    uint32_t set = 0;
+    if (memchr(value, 0, n)) return 0;
+    if (n > 0 && *value == '/') {
+        path = value;
+        for (n_path = 0; n_path < n && path[n_path] != ' ' && path[n_path] != '\t';)
+            n_path++;
+        value += n_path, n -= n_path;
+        trim(&value, &n);
+    }
+    if (usage) {
+        int said = rights_content_usage(value, n, "train-ai");
+        if (said < 0) return 0;
+        set = said == 'n'   ? RIGHTS_BIT(RIGHTS_USAGE_NO_ROBOTS)
+              : said == 'y' ? RIGHTS_BIT(RIGHTS_USAGE_YES_ROBOTS)
+                            : 0;
+    } else {
+        set = rights_content_signal(value, n) * RIGHTS_BIT(RIGHTS_SIGNAL_NO_ROBOTS);
+    }
+    struct rights_rule **rules = usage ? &r->usages : &r->signals;
+    size_t *n_rules = usage ? &r->n_usages : &r->n_signals;
+    if (*n_rules == ROBOTS_MAX_RULES) return 0;
+    if (mem_grow(rules, usage ? &r->usages_capacity : &r->signals_capacity, *n_rules + 1, sizeof **rules,
+                 err))
+        return -1;
+    char *pattern = arena_strndup(&r->arena, path, n_path, err);
+    if (!pattern) return -1;
+    (*rules)[(*n_rules)++] = (struct rights_rule){pattern, set};
+    return 0;
+}
+
 static int take_group(struct robots *r, const char *bytes, size_t n, const char *token, bool *found,
                       struct error *err)
 {
@@ -119,6 +155,9 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
             char *pattern = arena_strndup(&r->arena, l.value, l.n_value, err);
             if (!pattern) return -1;
             r->rules[r->n_rules++] = (struct robots_rule){pattern, allow};
+        } else if (equals(l.key, l.n_key, "content-usage") || equals(l.key, l.n_key, "content-signal")) {
+            in_agents = false;
+            if (ours && add_wish(r, &l, l.n_key == strlen("content-usage"), err)) return -1;
         } else if (equals(l.key, l.n_key, "crawl-delay")) {
             /* Not in the RFC, so it ends no list of user agents either. */
             char number[32];
@@ -146,86 +185,36 @@ int robots_parse(struct robots *r, const char *bytes, size_t n, const char *toke
     return found ? 0 : take_group(r, bytes, n, NULL, &found, err);
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/*
- * One byte of a path with %XX of a plain byte undone, so that "%7Ea" and "~a" compare equal; %2F stays apart
- * from '/'.
- */
-static int next_byte(const char **s)
-{
-    unsigned char c = (unsigned char)*(*s)++;
-    if (c != '%') return c;
-    int high = hex_value((*s)[0]), low = high < 0 ? -1 : hex_value((*s)[1]);
-    if (low < 0) return c;
-    int v = high * 16 + low;
-    *s += 2;
-    return v == '/' ? 256 + '/' : v == 0 ? 256 : v;
-}
-
-/*
- * Glob match of a pattern against the start of path; one backtrack point is enough because a later '*' can
- * take over what an earlier one matched. O(pattern * path) at worst.
- */
-static bool matches(const char *pattern, const char *path)
-{
-    const char *star = NULL, *resume = NULL;
-    for (;;) {
-        if (*pattern == 0 && !(star && star[0] == 0)) return true; /* a pattern matches as a prefix */
-        if (*pattern == '*') {
-            star = ++pattern;
-            resume = path;
-            if (*pattern == 0) return true;
-            continue;
-        }
-        if (*pattern == '$' && pattern[1] == 0) {
-            if (*path == 0) return true;
-        } else if (*path) {
-            const char *p = pattern, *q = path;
-            if (next_byte(&p) == next_byte(&q)) {
-                pattern = p;
-                path = q;
-                continue;
-            }
-        }
-        if (!star || *resume == 0) return false;
-        next_byte(&resume);
-        path = resume;
-        pattern = star;
-    }
-}
-
-/* In bytes as they are sent: one that is not ASCII counts as its %XX. */
-static size_t length_of(const char *pattern)
-{
-    size_t n = 0;
-    for (; *pattern; pattern++)
-        n += (unsigned char)*pattern > 0x7e ? 3 : 1;
-    return n;
-}
-
 bool robots_allows(const struct robots *r, const char *path)
 {
     size_t longest = 0;
     bool allowed = true;
     for (size_t i = 0; i < r->n_rules; i++) {
-        size_t n = length_of(r->rules[i].pattern);
-        if (n < longest || (n == longest && allowed) || !matches(r->rules[i].pattern, path)) continue;
+        size_t n = path_pattern_length(r->rules[i].pattern);
+        if (n < longest || (n == longest && allowed) || !path_pattern_matches(r->rules[i].pattern, path))
+            continue;
         longest = n;
         allowed = r->rules[i].allow;
     }
     return allowed;
 }
 
+uint32_t robots_rights(const struct robots *r, const char *path)
+{
+    return rights_rules_match(r->usages, r->n_usages, path) |
+           rights_rules_match(r->signals, r->n_signals, path);
+}
+
+bool robots_is_empty(const struct robots *r)
+{
+    return r->n_rules == 0 && r->n_usages == 0 && r->n_signals == 0 && r->crawl_delay_s == 0;
+}
+
 void robots_release(struct robots *r)
 {
     free(r->rules);
+    free(r->usages);
+    free(r->signals);
     arena_release(&r->arena);
     *r = ROBOTS_EMPTY;
 }

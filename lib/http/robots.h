@@ -1,7 +1,8 @@
 /*
  * robots.h: robots.txt as RFC 9309 has it: groups by product token, the longest matching rule wins, allow
  * wins a tie, '*' and a final '$' in patterns. Crawl-delay, which is not in the RFC but in many files, is
- * read as a spacing.
+ * read as a spacing; Content-Usage and Content-Signal as wishes about training (rights.h), which belong to
+ * their group as its rules do.
  */
 #ifndef WINNOW_HTTP_ROBOTS_H
 #define WINNOW_HTTP_ROBOTS_H
@@ -11,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "http/rights.h"
 
 #define ROBOTS_MAX_BYTES (500u << 10) /* RFC 9309 section 2.5: parsers must take at least this much */
 #define ROBOTS_MAX_RULES 10000  /* a match walks all rules; this many still takes well below a millisecond */
@@ -24,6 +26,8 @@ struct robots_rule {
 struct robots {
     struct robots_rule *rules;
     size_t n_rules, capacity;
+    struct rights_rule *usages, *signals; /* Content-Usage, Content-Signal */
+    size_t n_usages, usages_capacity, n_signals, signals_capacity;
     double crawl_delay_s;
     struct arena arena;
 };
@@ -36,6 +40,9 @@ struct robots {
  */
 int robots_parse(struct robots *r, const char *bytes, size_t n_bytes, const char *token, struct error *err);
 bool robots_allows(const struct robots *r, const char *path_and_query);
+/* What Content-Usage and Content-Signal say about the path. */
+uint32_t robots_rights(const struct robots *r, const char *path_and_query);
+bool robots_is_empty(const struct robots *r); /* says nothing at all */
 void robots_release(struct robots *r);
 
 #endif

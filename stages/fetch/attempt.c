@@ -105,7 +105,7 @@ static void robots_known(struct fetch *f, uint32_t host, const char *bytes, size
         fetch_abort(f);
         return;
     }
-    if (h->robots->n_rules == 0 && h->robots->crawl_delay_s == 0) {
+    if (robots_is_empty(h->robots)) {
         robots_release(h->robots);
         free(h->robots);
         h->robots = NULL;
@@ -278,7 +278,7 @@ bool fetch_accept_headers(void *context, const struct http_transfer *t)
     const struct http_headers *h = &t->headers;
     bool whole = h->status == 200 || h->status == 203;
     if (!token_is_entry(t->token)) return whole;
-    if ((!whole && h->status != 206) || (h->no_ai && !f->opt->ignore_robots)) return false;
+    if ((!whole && h->status != 206) || (h->tag.set && !f->opt->ignore_robots)) return false;
     /* Object stores leave codings behind that are none ("aws-chunked"): the bytes decide. */
     return image_kind_kept(image_kind_of(t->body, t->n_body)) ||
            (whole && h->encoded && http_can_decode(h->encoding, t->body, t->n_body));
@@ -359,7 +359,7 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
     struct outcome o = {.status = t->headers.status};
     enum image_kind kind = t->n_body ? image_kind_of(t->body, t->n_body) : IMAGE_UNKNOWN;
     char detail[80];
-    bool refused = t->headers.no_ai && !f->opt->ignore_robots;
+    bool refused = t->headers.tag.set && !f->opt->ignore_robots;
     if (!refused && t->wanted && t->headers.encoded && !image_kind_kept(kind)) {
         if (!decode_body(f, t, &o)) {
             fetch_fail(f, index, &o, t);
@@ -371,7 +371,7 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
     o.detail = image_kind_name(kind);
     if (refused) {
         o.reason = REASON_X_ROBOTS_TAG;
-        o.detail = t->headers.no_ai_directive;
+        o.detail = t->headers.tag.directive;
     } else if (t->headers.encoded && !image_kind_kept(kind)) {
         o.reason = REASON_ENCODED;
         o.detail = t->headers.encoding;

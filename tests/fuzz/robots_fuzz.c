@@ -22,6 +22,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (robots_parse(&r, text, size - (size_t)(text - (const char *)data), "winnow", &err)) abort();
     bool allowed = robots_allows(&r, path);
     if (r.n_rules == 0 && !allowed) abort();
+    char words[RIGHTS_TEXT_BYTES];
+    uint32_t set = robots_rights(&r, path);
+    if ((r.n_usages + r.n_signals == 0 && set) || rights_from_text(rights_text(words, set)) != set) abort();
+    if (robots_is_empty(&r) && (set || !allowed)) abort();
     robots_release(&r);
     free(path);
     return 0;

@@ -67,6 +67,19 @@ static void test_robots_tag(void)
         {"X-Robots-Tag: googlebot: noai, winnow: noindex\n", true},
         {"X-Robots-Tag: max-snippet: 20, noai\n", true},
         {"X-Robots-Tag: unavailable_after: 25 Jun 2030 15:00:00 PST\n", false},
+        {"X-Robots-Tag: unavailable_after: 25 Jun 1993 15:00:00 PST\n", true},
+        {"X-Robots-Tag: unavailable_after: Friday, 25-Jun-93 15:00:00 UTC\n", true},
+        {"X-Robots-Tag: unavailable_after: Friday, 25-Jun-37 15:00:00 UTC, nofollow\n", false},
+        {"X-Robots-Tag: unavailable_after: Friday, 25-Jun-37 15:00:00 UTC, noai\n", true},
+        {"X-Robots-Tag: unavailable_after: 1993-06-25\n", true},
+        {"X-Robots-Tag: unavailable_after: 1993-06-25T15:00:00Z\n", true},
+        {"X-Robots-Tag: unavailable_after: 2030-06-25\n", false},
+        {"X-Robots-Tag: unavailable_after: 10000-01-01\n", false},
+        {"X-Robots-Tag: unavailable_after: 1 Jan 10000 00:00:00 GMT\n", false},
+        {"X-Robots-Tag: unavailable_after: soon, noai\n", true},
+        {"X-Robots-Tag: unavailable_after:\n", false},
+        {"X-Robots-Tag: otherbot: unavailable_after: 25 Jun 1993 15:00:00 PST\n", false},
+        {"X-Robots-Tag: winnow: unavailable_after: 25 Jun 1993 15:00:00 PST\n", true},
         {"X-Robots-Tag: all\nX-Robots-Tag: noai\n", true},
         {"X-Robots-Tag: googlebot: noai\nX-Robots-Tag: noimageai\n", true},
         {"X-Robots-Tag: noairport\n", false},
@@ -75,8 +88,41 @@ static void test_robots_tag(void)
         {"X-Robots: noai\n", false},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        CHECK_SAY(read_all(list[i].lines).no_ai == list[i].no, "%.*s: %d", (int)strcspn(list[i].lines, "\n"),
-                  list[i].lines, list[i].no);
+        CHECK_SAY((read_all(list[i].lines).tag.set != 0) == list[i].no, "%.*s: %d",
+                  (int)strcspn(list[i].lines, "\n"), list[i].lines, list[i].no);
+}
+
+static void test_rights(void)
+{
+    static const struct {
+        const char *lines, *words;
+    } list[] = {
+        {"Content-Usage: train-ai=n\n", "content-usage:train-ai=n@header"},
+        {"content-usage: search=y, train-ai=y\n", "content-usage:train-ai=y@header"},
+        {"Content-Usage: train-ai=n;note=\"x\", search=y\n", "content-usage:train-ai=n@header"},
+        {"Content-Usage: train-ai=n, train-ai=y\n", "content-usage:train-ai=y@header"},
+        {"Content-Usage: train-ai=y\nContent-Usage: train-ai=n\n", "content-usage:train-ai=n@header"},
+        {"Content-Usage: train-ai=n\nContent-Usage: \"\n", ""},
+        {"Content-Usage: ;\nContent-Usage: train-ai=n\n", ""},
+        {"Content-Usage: train-ai=N\n", ""},
+        {"Content-Usage: Train-AI=n\n", ""},
+        {"Content-Signal: search=yes, ai-train=no\n", "content-signal:ai-train=no@header"},
+        {"Content-signal: AI-Train = Yes\n", "content-signal:ai-train=yes@header"},
+        {"Content-Signal: ai-train=yes\nContent-Signal: ai-train=no\n",
+         "content-signal:ai-train=no@header,content-signal:ai-train=yes@header"},
+        {"tdm-reservation: 1\n", "tdm-reservation:1@header"},
+        {"TDM-Reservation:0\n", "tdm-reservation:0@header"},
+        {"tdm-reservation: 2\n", ""},
+        {"tdm-reservation: 01\n", ""},
+        {"tdm-reservation: 0\ntdm-reservation: 1\n", "tdm-reservation:1@header,tdm-reservation:0@header"},
+        {"HTTP/1.1 302 Found\ntdm-reservation: 1\n\nHTTP/1.1 200 OK\n", ""},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        char words[RIGHTS_TEXT_BYTES];
+        struct http_headers h = read_all(list[i].lines);
+        CHECK_SAY(strcmp(rights_text(words, h.rights), list[i].words) == 0, "%.*s: %s",
+                  (int)strcspn(list[i].lines, "\n"), list[i].lines, words);
+    }
 }
 
 static void test_validators(void)
@@ -156,6 +202,7 @@ int main(void)
     CHECK(read_all("HTTP/1.1 xyz\n").status == 0 && read_all("no colon\n: x\n").status == 0);
     test_retry_after();
     test_robots_tag();
+    test_rights();
     test_validators();
     return tap_done();
 }

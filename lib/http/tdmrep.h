@@ -1,0 +1,32 @@
+/*
+ * tdmrep.h: /.well-known/tdmrep.json of the W3C TDM Reservation Protocol (final community group report of
+ * 10 May 2024): an array of {"location": "/pattern", "tdm-reservation": 0 or 1, "tdm-policy": "URL"}. The
+ * longest location that matches counts. What is not JSON as a whole says nothing, as no file does; an element
+ * of another form is skipped.
+ */
+#ifndef WINNOW_HTTP_TDMREP_H
+#define WINNOW_HTTP_TDMREP_H
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "http/rights.h"
+
+#define TDMREP_PATH "/.well-known/tdmrep.json"
+#define TDMREP_MAX_BYTES (500u << 10) /* as robots.txt; a longer file is not JSON any more where it is cut */
+#define TDMREP_MAX_RULES 10000
+#define TDMREP_MAX_DEPTH 32 /* the format needs two */
+
+struct tdmrep {
+    struct rights_rule *rules;
+    size_t n_rules, capacity;
+    struct arena arena;
+};
+#define TDMREP_EMPTY ((struct tdmrep){0})
+
+/* 1: read, maybe without rules; 0: not such a file, t is empty; -1: memory. t is to be released. */
+int tdmrep_parse(struct tdmrep *t, const char *bytes, size_t n_bytes, struct error *err);
+/* RIGHTS_TDM_1_FILE, RIGHTS_TDM_0_FILE, both (two locations of one length) or nothing. */
+uint32_t tdmrep_match(const struct tdmrep *t, const char *path_and_query);
+void tdmrep_release(struct tdmrep *t);
+
+#endif
