@@ -12,9 +12,19 @@
 
 #include "base/mem.h"
 #include "base/simd.h"
-#include "tensor/cpu/cpu.h"
+#include "tensor/cpu/cpu_view.h"
 
 #define SMALL_PART ((size_t)1 << 20) /* values: below this one thread is done before another has woken up */
+
+int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
+{
+    if (status == dnnl_success) return 0;
+    return error_set(err,
+                     status == dnnl_out_of_memory   ? EX_OSERR
+                     : status == dnnl_unimplemented ? EX_UNAVAILABLE
+                                                    : EX_SOFTWARE,
+                     "oneDNN: %s: status %d", what, (int)status);
+}
 
 static int usable_processors(void)
 {
@@ -148,7 +158,7 @@ static bool cpu_writes_slice(const struct backend *b, const struct op_desc *d)
 {
     bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION ||
                d->kind == OP_ADD || d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL ||
-               d->kind == OP_ZERO_PAD || (d->kind == OP_CONV && conv_way_of(b, d) != CONV_ONEDNN);
+               d->kind == OP_ZERO_PAD || (d->kind == OP_CONV && conv_algorithm_of(b, d) != CONV_ONEDNN);
     int block = block_of(b, d->y.parent_c);
     return own && (block == d->y.parent_c ? block_of(b, d->y.c) == d->y.c
                                           : block_of(b, d->y.c) == block && d->y.first_c % block == 0);
@@ -277,7 +287,7 @@ static int cpu_op_create(struct backend *b, const struct op_desc *d, struct back
     if (is_conv(d)) {
         if (conv_create(b, op, err)) goto fail;
     } else {
-        op->workspace_bytes = d->kind == OP_DENSE ? 0 : own_workspace_bytes(b, d);
+        op->workspace_bytes = d->kind == OP_BATCH_NORM ? cpu_batch_norm_workspace_bytes(b, d->y.c) : 0;
     }
     *out = op;
     return 0;
@@ -294,7 +304,14 @@ static unsigned cpu_op_backward_reads(const struct backend_op *op)
     return op->d.kind == OP_BATCH_NORM ? BACKWARD_READS_X : reads;
 }
 
-static size_t cpu_op_saved_bytes(const struct backend_op *op) { return own_saved_bytes(op); }
+static size_t cpu_op_saved_bytes(const struct backend_op *op)
+{
+    const struct tensor_shape *y = &op->d.y;
+    if (op->d.kind == OP_BATCH_NORM) return 4 * (size_t)y->c * sizeof(float);
+    if (op->d.kind == OP_MAX_POOL && op->d.training)
+        return (size_t)y->n * (size_t)y->h * (size_t)y->w * (size_t)y->c;
+    return 0;
+}
 
 static size_t cpu_op_constant_bytes(const struct backend_op *op)
 {
@@ -331,21 +348,36 @@ static int cpu_op_load(struct backend *b, struct backend_op *op, const float *we
 static int cpu_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
                           struct slot workspace, struct error *err)
 {
+    float *scratch = slot_at(&workspace);
     omp_set_num_threads(b->threads);
-    if (is_conv(&op->d)) return conv_forward(b, op, io, slot_at(&workspace), err);
-    if (op->d.kind == OP_DENSE) return dense_forward(b, op, io, err);
-    own_forward(b, op, io, slot_at(&workspace));
-    return 0;
+    switch (op->d.kind) {
+    case OP_CONV:
+    case OP_DEPTHWISE: return conv_forward(b, op, io, scratch, err);
+    case OP_DENSE: return dense_forward(b, op, io, err);
+    case OP_BATCH_NORM: cpu_batch_norm_forward(b, op, io, scratch); return 0;
+    case OP_AFFINE: cpu_affine_forward(b, op, io); return 0;
+    case OP_MAX_POOL:
+    case OP_AVERAGE_POOL:
+    case OP_GLOBAL_AVERAGE_POOL: cpu_pool_forward(b, &op->d, io); return 0;
+    default: cpu_elementwise_forward(b, &op->d, io); return 0;
+    }
 }
 
 static int cpu_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
                            struct slot workspace, struct error *err)
 {
+    float *scratch = slot_at(&workspace);
     omp_set_num_threads(b->threads);
-    if (is_conv(&op->d)) return conv_backward(b, op, io, slot_at(&workspace), err);
-    if (op->d.kind == OP_DENSE) return dense_backward(b, op, io, slot_at(&workspace), err);
-    own_backward(b, op, io, slot_at(&workspace));
-    return 0;
+    switch (op->d.kind) {
+    case OP_CONV:
+    case OP_DEPTHWISE: return conv_backward(b, op, io, scratch, err);
+    case OP_DENSE: return dense_backward(b, op, io, scratch, err);
+    case OP_BATCH_NORM: cpu_batch_norm_backward(b, op, io, scratch); return 0;
+    case OP_MAX_POOL:
+    case OP_AVERAGE_POOL:
+    case OP_GLOBAL_AVERAGE_POOL: cpu_pool_backward(b, &op->d, io); return 0;
+    default: cpu_elementwise_backward(b, op, io); return 0;
+    }
 }
 
 /* --- flat arenas --- */

@@ -36,7 +36,7 @@ struct primitive { /* one oneDNN primitive with its memory objects; handles are 
     dnnl_memory_t scratch;
 };
 
-enum conv_way { CONV_ONEDNN, CONV_POINTWISE, CONV_WINOGRAD, CONV_DIRECT };
+enum conv_algorithm { CONV_ONEDNN, CONV_POINTWISE, CONV_WINOGRAD, CONV_DIRECT };
 
 struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     struct primitive forward, data, weights; /* weights: backward by weights */
@@ -46,8 +46,8 @@ struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     float *packed; /* constant weights, for forward (and for data where the layout differs) */
     float *packed_data;
     float *keras; /* constant weights where nothing is to be packed */
-    enum conv_way
-        way; /* other than CONV_ONEDNN: no primitives; packed and packed_data are cpu_conv_packed.c's */
+    /* other than CONV_ONEDNN: no primitives; packed and packed_data are cpu_conv_packed.c's */
+    enum conv_algorithm algorithm;
 };
 
 struct backend_op {
@@ -62,22 +62,15 @@ static inline float *slot_at(const struct slot *s)
 {
     return s->buffer ? (float *)(s->buffer->data + s->offset) : NULL;
 }
+static inline struct act act_of(const struct op_desc *d)
+{
+    return (struct act){(int)d->activation, d->activation_max};
+}
 static inline size_t page_aligned(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 static inline int block_of(const struct backend *b, int c)
 {
     return !b->block ? c : c % b->block == 0 ? b->block : c < b->block ? 1 : c;
 }
-
-/*
- * A tensor as runs: value (n, block, pixel, i) lies at p[n*n_stride + block*b_stride + pixel*px_stride + i],
- * i < inner. NHWC is one block of all channels, NCHW as many blocks as channels.
- */
-struct view {
-    float *p;
-    int n, h, w, blocks, inner;
-    size_t n_stride, b_stride, px_stride;
-};
-struct view view_of(const struct backend *b, const struct slot *s, const struct tensor_shape *t);
 
 int dnnl_failed(dnnl_status_t status, const char *what, struct error *err); /* 0 or -1 with err set */
 
@@ -91,14 +84,14 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
 int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                   struct error *err);
 
-/* cpu_conv_packed.c: those that are loops of our own; they write slices, too */
-enum conv_way conv_way_of(const struct backend *b, const struct op_desc *d);
-size_t conv_own_workspace_bytes(const struct backend *b, const struct backend_op *op);
-size_t conv_own_constant_bytes(const struct backend_op *op);
-int conv_own_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err);
-void conv_own_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
-int conv_own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
-                      struct error *err);
+/* cpu_conv_packed.c: those whose weights we pack ourselves; they write slices, too */
+enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_desc *d);
+size_t conv_packed_workspace_bytes(const struct backend *b, const struct backend_op *op);
+size_t conv_packed_constant_bytes(const struct backend_op *op);
+int conv_packed_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err);
+void conv_packed_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
+int conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                         struct error *err);
 
 /* cpu_conv_direct.c: the constant ones that oneDNN has only a matrix product or a reference loop for */
 size_t conv_direct_workspace_bytes(const struct backend *b, const struct op_desc *d);
@@ -112,15 +105,25 @@ int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *
 int dense_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                    struct error *err);
 
-/* own.c: operations that are loops of our own */
-size_t own_saved_bytes(const struct backend_op *op);
-size_t own_workspace_bytes(const struct backend *b, const struct op_desc *d);
-void own_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
-void own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
-/* dy *= act'(y) over a whole operation's output */
-void own_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
+/* cpu_norm.c */
+size_t cpu_batch_norm_workspace_bytes(const struct backend *b, int c);
+void cpu_batch_norm_forward(struct backend *b, const struct backend_op *op, const struct op_io *io,
+                            float *workspace);
+void cpu_batch_norm_backward(struct backend *b, const struct backend_op *op, const struct op_io *io,
+                             float *workspace);
+void cpu_affine_forward(struct backend *b, const struct backend_op *op, const struct op_io *io);
+
+/* cpu_pool.c */
+void cpu_pool_forward(struct backend *b, const struct op_desc *d, const struct op_io *io);
+void cpu_pool_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
+
+/* cpu_elementwise.c: all other operations, and OP_AFFINE backward */
+void cpu_elementwise_forward(struct backend *b, const struct op_desc *d, const struct op_io *io);
+void cpu_elementwise_backward(struct backend *b, const struct backend_op *op, const struct op_io *io);
+/* dy *= act'(y) over an operation's whole output */
+void cpu_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
 /* dbias = sum of dy over pixels and pictures; scratch: as many floats as y has channels */
-void own_bias_gradient(struct backend *b, const struct op_desc *d, const struct op_io *io, float *scratch);
-void own_add(struct backend *b, float *y, const float *x, size_t n); /* y += x */
+void cpu_bias_gradient(struct backend *b, const struct op_desc *d, const struct op_io *io, float *scratch);
+void cpu_add(struct backend *b, float *y, const float *x, size_t n); /* y += x */
 
 #endif

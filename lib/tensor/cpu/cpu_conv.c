@@ -14,16 +14,6 @@
 #include "base/mem.h"
 #include "tensor/cpu/cpu.h"
 
-int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
-{
-    if (status == dnnl_success) return 0;
-    return error_set(err,
-                     status == dnnl_out_of_memory   ? EX_OSERR
-                     : status == dnnl_unimplemented ? EX_UNAVAILABLE
-                                                    : EX_SOFTWARE,
-                     "oneDNN: %s: status %d", what, (int)status);
-}
-
 #define TRY(call, what)                                                                                      \
     do {                                                                                                     \
         if (dnnl_failed((call), (what), err)) goto fail;                                                     \
@@ -287,7 +277,7 @@ static size_t packed_bytes(const struct conv_state *s)
 
 static bool packs_itself(const struct conv_state *s)
 {
-    return s->way == CONV_POINTWISE || s->way == CONV_WINOGRAD;
+    return s->algorithm == CONV_POINTWISE || s->algorithm == CONV_WINOGRAD;
 }
 
 /* oneDNN's gemm convolutions choose their sums' order by the number of pictures and threads; its reference
@@ -302,9 +292,9 @@ static bool has_fixed_sums(dnnl_primitive_desc_t pd)
 int conv_create(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
-    op->conv.way = conv_way_of(b, d);
-    if (op->conv.way != CONV_ONEDNN) {
-        op->workspace_bytes = conv_own_workspace_bytes(b, op);
+    op->conv.algorithm = conv_algorithm_of(b, d);
+    if (op->conv.algorithm != CONV_ONEDNN) {
+        op->workspace_bytes = conv_packed_workspace_bytes(b, op);
         return 0;
     }
     struct conv_descs c;
@@ -314,7 +304,7 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
     if (describe(b, d, &c, err) || create_forward(b, op, &c, &hint, err)) goto fail;
     if (d->constant_weights && !d->training && !has_fixed_sums(hint)) {
         conv_destroy(op);
-        op->conv = (struct conv_state){.way = CONV_DIRECT};
+        op->conv = (struct conv_state){.algorithm = CONV_DIRECT};
         op->workspace_bytes = conv_direct_workspace_bytes(b, d);
         rc = 0;
         goto fail;
@@ -354,7 +344,7 @@ static size_t keras_values(const struct op_desc *d)
 size_t conv_constant_bytes(const struct backend_op *op)
 {
     const struct conv_state *s = &op->conv;
-    if (packs_itself(s)) return conv_own_constant_bytes(op);
+    if (packs_itself(s)) return conv_packed_constant_bytes(op);
     size_t bytes = s->pack_forward.p ? s->forward_bytes : 0;
     if (s->data.p && s->pack_data.p) bytes += s->data_bytes;
     if (!s->pack_forward.p || (s->data.p && !s->pack_data.p)) bytes += keras_values(&op->d) * sizeof(float);
@@ -381,7 +371,7 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (packs_itself(s)) return conv_own_load(b, op, weights, err);
+    if (packs_itself(s)) return conv_packed_load(b, op, weights, err);
     size_t bytes = keras_values(&op->d) * sizeof(float);
     if (s->pack_forward.p && pack(b, &s->pack_forward, s->forward_bytes, weights, &s->packed, err)) return -1;
     if (s->data.p && s->pack_data.p && pack(b, &s->pack_data, s->data_bytes, weights, &s->packed_data, err))
@@ -410,11 +400,11 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
                  struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (s->way != CONV_ONEDNN) {
-        if (s->way == CONV_DIRECT)
+    if (s->algorithm != CONV_ONEDNN) {
+        if (s->algorithm == CONV_DIRECT)
             conv_direct_forward(b, op, io, workspace);
         else
-            conv_own_forward(b, op, io, workspace);
+            conv_packed_forward(b, op, io, workspace);
         return 0;
     }
     float *w = weights_for(b, op, io, &s->pack_forward, s->packed, workspace, err);
@@ -432,9 +422,9 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
                   struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (s->way != CONV_ONEDNN) return conv_own_backward(b, op, io, workspace, err);
+    if (s->algorithm != CONV_ONEDNN) return conv_packed_backward(b, op, io, workspace, err);
     unsigned char *packed = (unsigned char *)workspace + scratch_bytes(s);
-    own_activation_backward(b, &op->d, io);
+    cpu_activation_backward(b, &op->d, io);
     if (op->d.needs_dw) {
         float *dw = slot_at(&io->dw), *to = s->unpack.p ? (float *)packed : dw;
         void *pointers[] = {slot_at(&io->x[0]), slot_at(&io->dy), to, slot_at(&io->dbias)};
@@ -448,6 +438,6 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
     float *dx = slot_at(&io->dx[0]), *to = io->accumulate[0] ? (float *)(packed + packed_bytes(s)) : dx;
     void *pointers[] = {slot_at(&io->dy), w, to};
     if (!w || primitive_run(b, &s->data, pointers, 3, workspace, err)) return -1;
-    if (io->accumulate[0]) own_add(b, dx, to, input_values(&op->d));
+    if (io->accumulate[0]) cpu_add(b, dx, to, input_values(&op->d));
     return 0;
 }

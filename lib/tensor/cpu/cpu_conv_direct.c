@@ -7,7 +7,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "tensor/cpu/cpu.h"
+#include "tensor/cpu/cpu_view.h"
 
 enum { PIXELS = 8 };                         /* gathered together */
 #define SMALL_CONV ((size_t)2 * 1024 * 1024) /* multiply-adds: below this one thread is done first */
@@ -59,7 +59,7 @@ static void row_of_pixels(const struct backend *b, const struct backend_op *op, 
     const struct op_desc *d = &op->d;
     size_t n_k = gathered(d), n_c = (size_t)d->y.c;
     float *sums = rows + PIXELS * n_k;
-    struct act act = {(int)d->activation, d->activation_max};
+    struct act act = act_of(d);
     for (int first = 0; first < y->w; first += PIXELS) {
         int some = y->w - first < PIXELS ? y->w - first : PIXELS;
         for (int i = 0; i < some; i++) {

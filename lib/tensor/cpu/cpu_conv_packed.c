@@ -17,7 +17,7 @@ static bool is_pointwise(const struct backend *b, const struct op_desc *d)
            d->y.w == d->x[0].w && d->activation != OP_SIGMOID && d->x[0].c >= 16 && d->y.c >= 16;
 }
 
-enum conv_way conv_way_of(const struct backend *b, const struct op_desc *d)
+enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_desc *d)
 {
     return is_pointwise(b, d) ? CONV_POINTWISE : winograd_suits(b, d) ? CONV_WINOGRAD : CONV_ONEDNN;
 }
@@ -39,37 +39,38 @@ static void pointwise_pack_for(const struct op_desc *d, bool backward, const flo
 }
 
 /* Bytes of packed weights for one direction. */
-static size_t own_packed_bytes(const struct op_desc *d, enum conv_way way, bool backward)
+static size_t packed_bytes(const struct op_desc *d, enum conv_algorithm algorithm, bool backward)
 {
-    return way == CONV_POINTWISE ? pointwise_bytes(d, backward) : page_aligned(winograd_packed_bytes(d));
+    return algorithm == CONV_POINTWISE ? pointwise_bytes(d, backward)
+                                       : page_aligned(winograd_packed_bytes(d));
 }
 
-size_t conv_own_workspace_bytes(const struct backend *b, const struct backend_op *op)
+size_t conv_packed_workspace_bytes(const struct backend *b, const struct backend_op *op)
 {
     const struct op_desc *d = &op->d;
     size_t bias_sums = page_aligned((size_t)d->y.c * sizeof(float)), packed = 0;
     for (int backward = 0; backward <= 1 && !d->constant_weights; backward++) {
-        size_t bytes = own_packed_bytes(d, op->conv.way, backward);
+        size_t bytes = packed_bytes(d, op->conv.algorithm, backward);
         packed = bytes > packed ? bytes : packed;
     }
-    if (op->conv.way == CONV_POINTWISE) return bias_sums > packed ? bias_sums : packed;
+    if (op->conv.algorithm == CONV_POINTWISE) return bias_sums > packed ? bias_sums : packed;
     return page_aligned(winograd_workspace_bytes(b, d)) + bias_sums + packed;
 }
 
-size_t conv_own_constant_bytes(const struct backend_op *op)
+size_t conv_packed_constant_bytes(const struct backend_op *op)
 {
     const struct op_desc *d = &op->d;
-    return own_packed_bytes(d, op->conv.way, false) +
-           (d->needs_dx ? own_packed_bytes(d, op->conv.way, true) : 0);
+    return packed_bytes(d, op->conv.algorithm, false) +
+           (d->needs_dx ? packed_bytes(d, op->conv.algorithm, true) : 0);
 }
 
-int conv_own_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err)
+int conv_packed_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     struct conv_state *s = &op->conv;
     for (int backward = 0; backward <= (op->d.needs_dx ? 1 : 0); backward++) {
         float **to = backward ? &s->packed_data : &s->packed;
-        if (!*to && !(*to = mem_aligned(4096, own_packed_bytes(&op->d, s->way, backward), err))) return -1;
-        if (s->way == CONV_POINTWISE)
+        if (!*to && !(*to = mem_aligned(4096, packed_bytes(&op->d, s->algorithm, backward), err))) return -1;
+        if (s->algorithm == CONV_POINTWISE)
             pointwise_pack_for(&op->d, backward, weights, *to);
         else
             winograd_pack(b, &op->d, backward, weights, *to);
@@ -112,8 +113,7 @@ static void pointwise_forward(struct backend *b, struct backend_op *op, const st
         packed = workspace;
     }
     pointwise_all(b, slot_at(&io->x[0]), (size_t)d->x[0].c, pixels_of(&d->y), packed, d->x[0].c, d->y.c,
-                  slot_at(&io->y) + d->y.first_c, (size_t)d->y.parent_c, bias_of(op, io),
-                  (struct act){(int)d->activation, d->activation_max}, false);
+                  slot_at(&io->y) + d->y.first_c, (size_t)d->y.parent_c, bias_of(op, io), act_of(d), false);
 }
 
 static int pointwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
@@ -122,12 +122,12 @@ static int pointwise_backward(struct backend *b, struct backend_op *op, const st
     const struct op_desc *d = &op->d;
     const float *dy = slot_at(&io->dy) + d->y.first_c, *packed = op->conv.packed_data;
     dnnl_dim_t rows = (dnnl_dim_t)pixels_of(&d->y), k = d->x[0].c, n = d->y.c;
-    own_activation_backward(b, d, io);
+    cpu_activation_backward(b, d, io);
     if (d->needs_dw && dnnl_failed(dnnl_sgemm('T', 'N', k, n, rows, 1, slot_at(&io->x[0]), k, dy,
                                               d->y.parent_c, 0, slot_at(&io->dw), n),
                                    "sgemm", err))
         return -1;
-    if (d->needs_dw && d->has_bias) own_bias_gradient(b, d, io, workspace);
+    if (d->needs_dw && d->has_bias) cpu_bias_gradient(b, d, io, workspace);
     if (!d->needs_dx) return 0;
     if (!d->constant_weights) {
         pointwise_pack_for(d, true, slot_at(&io->w), workspace);
@@ -154,26 +154,26 @@ static int winograd_backward(struct backend *b, struct backend_op *op, const str
                              float *workspace, struct error *err)
 {
     const struct op_desc *d = &op->d;
-    own_activation_backward(b, d, io);
+    cpu_activation_backward(b, d, io);
     if (d->needs_dw && winograd_backward_weights(b, d, io, workspace, err)) return -1;
-    if (d->needs_dw && d->has_bias) own_bias_gradient(b, d, io, workspace);
+    if (d->needs_dw && d->has_bias) cpu_bias_gradient(b, d, io, workspace);
     if (d->needs_dx)
         winograd_backward_data(b, d, io, winograd_weights(b, op, io, true, workspace), workspace);
     return 0;
 }
 
-void conv_own_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
+void conv_packed_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
 {
-    if (op->conv.way == CONV_POINTWISE)
+    if (op->conv.algorithm == CONV_POINTWISE)
         pointwise_forward(b, op, io, workspace);
     else
         winograd_forward(b, &op->d, io, winograd_weights(b, op, io, false, workspace), bias_of(op, io),
                          workspace);
 }
 
-int conv_own_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
-                      struct error *err)
+int conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
+                         struct error *err)
 {
-    return op->conv.way == CONV_POINTWISE ? pointwise_backward(b, op, io, workspace, err)
-                                          : winograd_backward(b, op, io, workspace, err);
+    return op->conv.algorithm == CONV_POINTWISE ? pointwise_backward(b, op, io, workspace, err)
+                                                : winograd_backward(b, op, io, workspace, err);
 }

@@ -51,7 +51,7 @@ int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *
     const struct op_desc *d = &op->d;
     const float *w = d->constant_weights ? op->dense : slot_at(&io->w),
                 *bias = d->constant_weights ? op->bias : slot_at(&io->bias);
-    struct act act = {(int)d->activation, d->activation_max};
+    struct act act = act_of(d);
     size_t n = (size_t)d->y.c;
     float *y = slot_at(&io->y);
     if (multiply(b, d, slot_at(&io->x[0]), w, y, err)) return -1;
@@ -70,7 +70,7 @@ int dense_backward(struct backend *b, struct backend_op *op, const struct op_io 
     dnnl_dim_t m = d->x[0].n, k = d->x[0].c, n = d->y.c;
     const float *w = d->constant_weights ? op->dense : slot_at(&io->w), *x = slot_at(&io->x[0]);
     float *dy = slot_at(&io->dy), *dx = slot_at(&io->dx[0]), *dbias = slot_at(&io->dbias);
-    own_activation_backward(b, d, io);
+    cpu_activation_backward(b, d, io);
     omp_set_num_threads(dense_threads(b, d));
     if (d->needs_dw) {
         if (dnnl_failed(dnnl_sgemm('T', 'N', k, n, m, 1, x, k, dy, n, 0, slot_at(&io->dw), n), "sgemm", err))

@@ -19,7 +19,7 @@
 
 #include <stdbool.h>
 
-#include "tensor/cpu/cpu.h"
+#include "tensor/cpu/cpu_view.h"
 
 enum winograd_form { WINOGRAD_NONE, WINOGRAD_3X3, WINOGRAD_1X3, WINOGRAD_3X1, WINOGRAD_1X7, WINOGRAD_7X1 };
 

@@ -207,8 +207,9 @@ static int ref_op_forward(struct backend *b, struct backend_op *op, const struct
     case OP_DEPTHWISE: ref_depthwise_forward(op, io); return 0;
     case OP_BATCH_NORM: return ref_batch_norm_forward(op, io, err);
     case OP_MAX_POOL:
-    case OP_AVERAGE_POOL: ref_pool_forward(op, io); return 0;
-    default: ref_other_forward(op, io); return 0;
+    case OP_AVERAGE_POOL:
+    case OP_GLOBAL_AVERAGE_POOL: ref_pool_forward(op, io); return 0;
+    default: ref_elementwise_forward(op, io); return 0;
     }
 }
 
@@ -221,8 +222,9 @@ static int ref_op_backward(struct backend *b, struct backend_op *op, const struc
     case OP_DEPTHWISE: return ref_depthwise_backward(op, io, err);
     case OP_BATCH_NORM: return ref_batch_norm_backward(op, io, err);
     case OP_MAX_POOL:
-    case OP_AVERAGE_POOL: ref_pool_backward(op, io); return 0;
-    default: ref_other_backward(op, io); return 0;
+    case OP_AVERAGE_POOL:
+    case OP_GLOBAL_AVERAGE_POOL: ref_pool_backward(op, io); return 0;
+    default: ref_elementwise_backward(op, io); return 0;
     }
 }
 

@@ -40,9 +40,10 @@ static inline size_t ref_pixels(const struct ref_view *v)
 {
     return (size_t)v->n * (size_t)v->h * (size_t)v->w;
 }
+static inline void ref_put(float *to, float v, bool accumulate) { *to = accumulate ? *to + v : v; }
 
 float ref_activate(const struct op_desc *d, float v);
-/* dy *= act'(y), for the activation fused behind an operation. Slices stay inside themselves. */
+/* dy *= act'(y), for the activation fused to an operation. Slices stay inside themselves. */
 void ref_activation_backward(const struct op_desc *d, const struct op_io *io);
 
 /* One function a kind and direction; -1 only for lack of memory. */
@@ -54,7 +55,7 @@ int ref_batch_norm_forward(const struct backend_op *op, const struct op_io *io, 
 int ref_batch_norm_backward(const struct backend_op *op, const struct op_io *io, struct error *err);
 void ref_pool_forward(const struct backend_op *op, const struct op_io *io);
 void ref_pool_backward(const struct backend_op *op, const struct op_io *io);
-void ref_other_forward(const struct backend_op *op, const struct op_io *io);
-void ref_other_backward(const struct backend_op *op, const struct op_io *io);
+void ref_elementwise_forward(const struct backend_op *op, const struct op_io *io);
+void ref_elementwise_backward(const struct backend_op *op, const struct op_io *io);
 
 #endif

@@ -1,0 +1,155 @@
+/*
+ * cpu_pool.c: max, average and global average pools. saved (max) = the number of the winning tap, a byte for
+ * each output value in the order of y as a whole tensor.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "tensor/cpu/cpu_view.h"
+
+struct window {
+    int y0, y1, x0, x1;
+}; /* the input pixels an output pixel sees */
+
+static struct window window_of(const struct op_desc *d, int p, int q)
+{
+    struct window w = {p * d->stride_h - d->pad_top, 0, q * d->stride_w - d->pad_left, 0};
+    w.y1 = w.y0 + d->kernel_h < d->x[0].h ? w.y0 + d->kernel_h : d->x[0].h;
+    w.x1 = w.x0 + d->kernel_w < d->x[0].w ? w.x0 + d->kernel_w : d->x[0].w;
+    return w;
+}
+
+static uint8_t *winners_of(const struct op_desc *d, const struct view *v, uint8_t *saved, int n, int block,
+                           int y, int x)
+{
+    size_t pixel =
+        (((size_t)n * (size_t)v->blocks + (size_t)block) * (size_t)d->y.h + (size_t)y) * (size_t)d->y.w +
+        (size_t)x;
+    return saved + pixel * (size_t)v->inner;
+}
+
+static void max_forward(struct backend *b, const struct op_desc *d, const struct view *in,
+                        const struct view *out, uint8_t *saved)
+{
+    EACH_ROW(*out, {
+        for (int x = 0; x < out->w; x++) {
+            struct window w = window_of(d, y, x);
+            int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
+            b->k->max_window(at(out, n, block, y, x),
+                             saved ? winners_of(d, out, saved, n, block, y, x) : NULL,
+                             at(in, n, block, y0, x0), (size_t)in->w * in->px_stride, in->px_stride,
+                             w.y1 - y0, w.x1 - x0, (y0 - w.y0) * d->kernel_w + (x0 - w.x0), d->kernel_w,
+                             out->inner);
+        }
+    });
+}
+
+static void clear_plane(const struct view *v, int n, int block)
+{
+    for (size_t i = 0; i < (size_t)v->h * (size_t)v->w; i++)
+        memset(pixel_of(v, i, n, block), 0, (size_t)v->inner * sizeof(float));
+}
+
+static void max_backward(struct backend *b, const struct op_desc *d, const struct view *dx,
+                         const struct view *dy, uint8_t *saved, bool accumulate)
+{
+    EACH_PLANE(*dx, {
+        if (!accumulate) clear_plane(dx, n, block);
+        for (int p = 0; p < dy->h; p++)
+            for (int q = 0; q < dy->w; q++) {
+                struct window w = window_of(d, p, q);
+                const uint8_t *win = winners_of(d, dy, saved, n, block, p, q);
+                for (int iy = w.y0 > 0 ? w.y0 : 0; iy < w.y1; iy++)
+                    for (int ix = w.x0 > 0 ? w.x0 : 0; ix < w.x1; ix++)
+                        b->k->scatter_equal(at(dx, n, block, iy, ix), at(dy, n, block, p, q), win,
+                                            (uint8_t)((iy - w.y0) * d->kernel_w + (ix - w.x0)),
+                                            (size_t)dx->inner);
+            }
+    });
+}
+
+static void average_forward(struct backend *b, const struct op_desc *d, const struct view *in,
+                            const struct view *out)
+{
+    EACH_ROW(*out, {
+        for (int x = 0; x < out->w; x++) {
+            struct window w = window_of(d, y, x);
+            int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
+            b->k->sum_window(at(out, n, block, y, x), at(in, n, block, y0, x0), (size_t)in->w * in->px_stride,
+                             in->px_stride, w.y1 - y0, w.x1 - x0, 1.0f / (float)((w.y1 - y0) * (w.x1 - x0)),
+                             0, out->inner);
+        }
+    });
+}
+
+/* Gathers: each input pixel adds up the windows that see it, so that rows can be shared out freely. */
+static void average_backward(struct backend *b, const struct op_desc *d, const struct view *dx,
+                             const struct view *dy, bool accumulate)
+{
+    EACH_ROW(*dx, {
+        int p0 = (y + d->pad_top - d->kernel_h + d->stride_h) / d->stride_h,
+            p1 = (y + d->pad_top) / d->stride_h;
+        p0 = y + d->pad_top - d->kernel_h + 1 > 0 ? p0 : 0;
+        p1 = p1 < dy->h - 1 ? p1 : dy->h - 1;
+        for (int x = 0; x < dx->w; x++) {
+            float *to = at(dx, n, block, y, x);
+            int q0 = x + d->pad_left - d->kernel_w + 1 > 0
+                         ? (x + d->pad_left - d->kernel_w + d->stride_w) / d->stride_w
+                         : 0;
+            int q1 = (x + d->pad_left) / d->stride_w;
+            q1 = q1 < dy->w - 1 ? q1 : dy->w - 1;
+            if (!accumulate) memset(to, 0, (size_t)dx->inner * sizeof(float));
+            for (int p = p0; p <= p1; p++)
+                for (int q = q0; q <= q1; q++) {
+                    struct window w = window_of(d, p, q);
+                    int count = (w.y1 - (w.y0 > 0 ? w.y0 : 0)) * (w.x1 - (w.x0 > 0 ? w.x0 : 0));
+                    b->k->axpy(to, at(dy, n, block, p, q), (size_t)dx->inner, 1.0f / (float)count);
+                }
+        }
+    });
+}
+
+static void global_forward(struct backend *b, const struct view *in, const struct view *out)
+{
+    assert(in->p && out->p);
+    EACH_PLANE(*in, {
+        /* y is a vector: block's channels lie side by side whatever the layout of x */
+        float *to = out->p + (size_t)n * out->n_stride + (size_t)block * (size_t)in->inner;
+        memset(to, 0, (size_t)in->inner * sizeof(float));
+        for (size_t i = 0; i < (size_t)in->h * (size_t)in->w; i++)
+            b->k->add(to, pixel_of(in, i, n, block), (size_t)in->inner);
+        b->k->scale(to, (size_t)in->inner, 1.0f / (float)(in->h * in->w));
+    });
+}
+
+static void global_backward(struct backend *b, const struct view *dx, const struct view *dy, bool accumulate)
+{
+    EACH_PLANE(*dx, {
+        const float *from = dy->p + (size_t)n * dy->n_stride + (size_t)block * (size_t)dx->inner;
+        if (!accumulate) clear_plane(dx, n, block);
+        for (size_t i = 0; i < (size_t)dx->h * (size_t)dx->w; i++)
+            b->k->axpy(pixel_of(dx, i, n, block), from, (size_t)dx->inner, 1.0f / (float)(dx->h * dx->w));
+    });
+}
+
+void cpu_pool_forward(struct backend *b, const struct op_desc *d, const struct op_io *io)
+{
+    struct view x = view_of(b, &io->x[0], &d->x[0]), y = view_of(b, &io->y, &d->y);
+    if (d->kind == OP_MAX_POOL)
+        max_forward(b, d, &x, &y, d->training ? (uint8_t *)slot_at(&io->saved) : NULL);
+    else if (d->kind == OP_AVERAGE_POOL)
+        average_forward(b, d, &x, &y);
+    else
+        global_forward(b, &x, &y);
+}
+
+void cpu_pool_backward(struct backend *b, const struct op_desc *d, const struct op_io *io)
+{
+    struct view dx = view_of(b, &io->dx[0], &d->x[0]), dy = view_of(b, &io->dy, &d->y);
+    if (d->kind == OP_MAX_POOL)
+        max_backward(b, d, &dx, &dy, (uint8_t *)slot_at(&io->saved), io->accumulate[0]);
+    else if (d->kind == OP_AVERAGE_POOL)
+        average_backward(b, d, &dx, &dy, io->accumulate[0]);
+    else
+        global_backward(b, &dx, &dy, io->accumulate[0]);
+}
