@@ -172,14 +172,6 @@ static void *bootstrap_run(void *argument)
     return NULL;
 }
 
-static double quantile(const double *sorted, size_t n, double q)
-{
-    double at = (double)(n - 1) * q;
-    size_t i = (size_t)at;
-    double rest = at - (double)i;
-    return i + 1 < n ? sorted[i] + (sorted[i + 1] - sorted[i]) * rest : sorted[i];
-}
-
 int bootstrap_share(const uint8_t *correct, size_t n_rows, unsigned resamples, uint64_t seed,
                     unsigned threads, struct bootstrap_result *out, struct error *err)
 {
@@ -204,8 +196,8 @@ int bootstrap_share(const uint8_t *correct, size_t n_rows, unsigned resamples, u
         if (started[t]) pthread_join(ids[t], NULL);
     out->first = shares[0];
     qsort(shares, resamples, sizeof *shares, sort_compare_doubles);
-    out->low = quantile(shares, resamples, 0.025);
-    out->high = quantile(shares, resamples, 0.975);
+    out->low = sort_quantile(shares, resamples, 0.025);
+    out->high = sort_quantile(shares, resamples, 0.975);
     rc = 0;
 out:
     free(bits);

@@ -96,3 +96,11 @@ int sort_compare_doubles(const void *x, const void *y)
     double a = *(const double *)x, b = *(const double *)y;
     return a < b ? -1 : a > b;
 }
+
+double sort_quantile(const double *sorted, size_t n, double q)
+{
+    double at = (double)(n - 1) * q;
+    size_t i = (size_t)at;
+    double rest = at - (double)i;
+    return i + 1 < n ? sorted[i] + (sorted[i + 1] - sorted[i]) * rest : sorted[i];
+}

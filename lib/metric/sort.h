@@ -20,5 +20,7 @@ int sort_rows_ascending(const double *values, size_t n, uint32_t *order, struct 
 int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct error *err);
 /* For qsort of doubles that hold no NaN. */
 int sort_compare_doubles(const void *x, const void *y);
+/* Quantile q of n > 0 sorted values by linear interpolation at (n - 1) q. */
+double sort_quantile(const double *sorted, size_t n, double q);
 
 #endif
