@@ -125,7 +125,8 @@ int main(int argc, char **argv)
         goto out;
     }
     if (manifest_rejects_open(&rejects, opt.common.rejects, &in.schema, &err) ||
-        pack_run(&opt, &classes, &in, &rejects, &n, &err) || manifest_writer_commit(&rejects, &err))
+        pack_run(&opt, &classes, &in, &rejects, &n, &err) ||
+        manifest_commit(NULL, &rejects, n.n_kept, &opt.common, &err))
         goto out;
     rc = 0;
 out:

@@ -1,6 +1,7 @@
 /* pack.c: rows through the decode pool into a writer, in row order, so that the bytes do not depend on -j. */
 #include "pack.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,11 +61,27 @@ memory:
 
 static const char *cell(const char *const *fields, int column) { return column < 0 ? "" : fields[column]; }
 
-/* Fills all but the bytes from the row; NULL, or the reason why it cannot be packed. */
-static const char *describe(const struct run *r, const char *const *f, struct shard_writer_record *out)
+/* A whole number as people and spreadsheets write it: "1" and "1.0". */
+static bool whole_number(const char *text, double max, int *out)
 {
-    struct error ignored = {0};
-    int64_t number;
+    double value;
+    if (!parse_number(text, &value) || !(value >= 0 && value <= max) || value != floor(value)) return false;
+    *out = (int)value;
+    return true;
+}
+
+#define MAX_FOLD 1000000
+#define MAX_VARIANT 1000000000
+
+/*
+ * Fills all but the bytes from the row; NULL, or the reason why it cannot be packed, with what was seen and
+ * what was wanted in detail (128 bytes).
+ */
+static const char *describe(const struct run *r, const char *const *f, struct shard_writer_record *out,
+                            char *detail)
+{
+    char seen[64];
+    detail[0] = 0;
     *out = (struct shard_writer_record){
         .path = f[r->c.path],
         .label = f[r->c.label],
@@ -77,14 +94,19 @@ static const char *describe(const struct run *r, const char *const *f, struct sh
     };
     const char *split = cell(f, r->c.split), *fold = cell(f, r->c.fold), *variant = cell(f, r->c.variant);
     if (!out->label[0]) return "no-label";
-    if (split[0] && !shard_split_parse(split, &out->split)) return "unknown-split";
-    if (fold[0]) {
-        if (parse_i64(fold, 0, 1000000, &number, "fold", &ignored)) return "unknown-fold";
-        out->fold = (int)number;
+    if (split[0] && !shard_split_parse(split, &out->split)) {
+        snprintf(detail, 128, "'%s' is not train, val or test", text_for_people(seen, sizeof seen, split));
+        return "unknown-split";
     }
-    if (variant[0]) {
-        if (parse_i64(variant, 0, 1000000000, &number, "variant", &ignored)) return "unknown-variant";
-        out->variant = (int)number;
+    if (fold[0] && !whole_number(fold, MAX_FOLD, &out->fold)) {
+        snprintf(detail, 128, "'%s' is not a whole number from 0 to %d",
+                 text_for_people(seen, sizeof seen, fold), MAX_FOLD);
+        return "unknown-fold";
+    }
+    if (variant[0] && !whole_number(variant, MAX_VARIANT, &out->variant)) {
+        snprintf(detail, 128, "'%s' is not a whole number from 0 to %d",
+                 text_for_people(seen, sizeof seen, variant), MAX_VARIANT);
+        return "unknown-variant";
     }
     return NULL;
 }
@@ -113,7 +135,9 @@ static bool wanted(void *context, const char *const *fields)
 {
     const struct run *r = context;
     struct shard_writer_record record;
-    return !describe(r, fields, &record) && find_old(r, &record) < 0 && find_pixels(r, record.xxh128) < 0;
+    char detail[128];
+    return !describe(r, fields, &record, detail) && find_old(r, &record) < 0 &&
+           find_pixels(r, record.xxh128) < 0;
 }
 
 /* Rejects a picture whose content is packed already: 1 when it is one, 0, -1. A variant may equal another. */
@@ -157,11 +181,12 @@ static int done(void *context, const char *const *fields, const struct decoded *
     struct shard_record old;
     r->n->n_read++;
     progress_update(&r->progress, r->n->n_read, NULL);
-    const char *reason = describe(r, fields, &record);
+    char detail[128];
+    const char *reason = describe(r, fields, &record, detail);
     if (reason || (d && d->slug)) {
         r->n->n_rejected++;
-        return manifest_writer_reject(r->rejects, fields, reason ? reason : d->slug, reason ? "" : d->detail,
-                                      err);
+        return manifest_writer_reject(r->rejects, fields, reason ? reason : d->slug,
+                                      reason ? detail : d->detail, err);
     }
     if (d) {
         record.xxh128 = d->xxh128;
