@@ -11,9 +11,9 @@ int manifest_filter_open(struct manifest_filter *f, const char *input, const cha
                : 0;
 }
 
-int manifest_filter_commit(struct manifest_filter *f, struct error *err)
+int manifest_filter_commit(struct manifest_filter *f, const struct common_options *common, struct error *err)
 {
-    return manifest_writer_commit(&f->rejects, err) || manifest_writer_commit(&f->out, err) ? -1 : 0;
+    return manifest_commit(&f->out, &f->rejects, 0, common, err);
 }
 
 void manifest_filter_close(struct manifest_filter *f)

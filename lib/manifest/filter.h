@@ -25,7 +25,8 @@ struct manifest_filter {
 int manifest_filter_open(struct manifest_filter *f, const char *input, const char *output,
                          const char *rejects, const char *const *reads, const char *const *adds,
                          struct error *err);
-int manifest_filter_commit(struct manifest_filter *f, struct error *err);
+/* manifest_commit of its two files. */
+int manifest_filter_commit(struct manifest_filter *f, const struct common_options *common, struct error *err);
 void manifest_filter_close(struct manifest_filter *f); /* what was not committed never was */
 
 #endif

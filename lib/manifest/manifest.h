@@ -14,6 +14,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/names.h"
+#include "cli/options.h"
 #include "io/io.h"
 
 /* Limits on untrusted manifests: a longer row is an attack or a binary file. */
@@ -69,6 +71,14 @@ static inline const char *manifest_field(const struct manifest_reader *r, int co
 
 /* --- writing --- */
 
+/* How many rows there were of each of some words. */
+struct row_counts {
+    int column; /* of the schema; -1: none, nothing is counted */
+    struct names words;
+    uint64_t *rows; /* of each word */
+    size_t capacity;
+};
+
 struct manifest_writer {
     struct manifest_schema schema; /* the input's columns, then the added ones that were not there yet */
     size_t n_base;                 /* columns of the input */
@@ -79,6 +89,7 @@ struct manifest_writer {
     struct text line; /* reused */
     bool off;         /* opened with path NULL for rejects: counts only */
     uint64_t n_rows;
+    struct row_counts labels, reasons; /* rows by label (of the input), rejects also by reason */
 };
 #define MANIFEST_WRITER_EMPTY ((struct manifest_writer){.file = ATOMIC_FILE_EMPTY})
 
@@ -98,6 +109,13 @@ int manifest_writer_row(struct manifest_writer *w, const char *const *base_field
 int manifest_writer_reject(struct manifest_writer *w, const char *const *base_fields, const char *reason,
                            const char *detail, struct error *err);
 int manifest_writer_commit(struct manifest_writer *w, struct error *err);
+/*
+ * The end of a filter: commits the rejects, then out (NULL: the stage keeps its rows elsewhere, n_kept of
+ * them), the file that make waits for. A stage that rejected every row, every row of a class or more than
+ * half says so in one line, although it ends with 0: such a loss is seldom meant. common->quiet silences it.
+ */
+int manifest_commit(struct manifest_writer *out, struct manifest_writer *rejects, uint64_t n_kept,
+                    const struct common_options *common, struct error *err);
 /* nothing to do after a commit but free memory: always call */
 void manifest_writer_discard(struct manifest_writer *w);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "cli/stage.h"
 #include "manifest/manifest.h"
 #include "manifest/tsv.h"
@@ -30,12 +31,26 @@ static int put_fields(struct manifest_writer *w, const char *const *fields, size
     return put_line(w, err);
 }
 
+static int count_row(struct row_counts *c, const char *word, struct error *err)
+{
+    uint32_t at;
+    size_t before = c->words.n;
+    if (names_find(&c->words, word ? word : "", &at, err)) return -1;
+    if (c->words.n > before) {
+        if (mem_grow(&c->rows, &c->capacity, c->words.n, sizeof *c->rows, err)) return -1;
+        c->rows[at] = 0;
+    }
+    c->rows[at]++;
+    return 0;
+}
+
 static int open_writer(struct manifest_writer *w, const char *path, bool off,
                        const struct manifest_schema *base, const char *const *adds, struct error *err)
 {
     size_t n_adds = 0, n_base = base ? base->n : 0;
     *w = MANIFEST_WRITER_EMPTY;
     w->off = off;
+    w->labels.column = base ? manifest_column(base, "label") : -1;
     while (adds && adds[n_adds])
         n_adds++;
     w->n_base = n_base;
@@ -80,6 +95,7 @@ int manifest_writer_row(struct manifest_writer *w, const char *const *base_field
                         struct error *err)
 {
     w->n_rows++;
+    if (w->labels.column >= 0 && count_row(&w->labels, base_fields[w->labels.column], err)) return -1;
     if (w->off) return 0;
     if (w->n_added == 0) return put_fields(w, base_fields, w->n_base, err);
     const char *stack[64], **row = stack;
@@ -98,6 +114,7 @@ int manifest_writer_reject(struct manifest_writer *w, const char *const *base_fi
 {
     const char *const added[] = {stage_name(), reason, detail};
     assert(w->n_added == sizeof added / sizeof *added); /* opened by manifest_rejects_open */
+    if (count_row(&w->reasons, reason, err)) return -1;
     return manifest_writer_row(w, base_fields, added, err);
 }
 
@@ -115,6 +132,10 @@ void manifest_writer_discard(struct manifest_writer *w)
     free(w->schema.names);
     free(w->added_column);
     text_release(&w->line);
+    names_release(&w->labels.words);
+    names_release(&w->reasons.words);
+    free(w->labels.rows);
+    free(w->reasons.rows);
     *w = MANIFEST_WRITER_EMPTY;
     errno = saved;
 }

@@ -82,7 +82,7 @@ int main(int argc, char **argv)
     if (augment_spec_parse(opt.spec_text, &opt.spec, &err) ||
         manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output, opt.common.rejects,
                              reads, augment_adds, &err) ||
-        augment_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &err))
+        augment_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &opt.common, &err))
         goto out;
     rc = 0;
 out:

@@ -391,7 +391,9 @@ int classify_operands(struct classifier *c, const struct classify_options *opt,
     progress_start(&r.progress, &opt->common, 0, "pictures");
     rc = run_all(&r, err);
     progress_end(&r.progress);
-    if (!rc && (manifest_writer_commit(&r.rejects, err) || result_writer_commit(&r.out, err))) rc = -1;
+    if (!rc && (manifest_commit(NULL, &r.rejects, n->n_kept, &opt->common, err) ||
+                result_writer_commit(&r.out, err)))
+        rc = -1;
 out:
     for (size_t i = 0; i < r.n_pending; i++)
         free(r.pending[i]);

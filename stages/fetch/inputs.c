@@ -149,24 +149,24 @@ static int read_one(struct inputs *in, const char *path, const char *label, bool
 
 /* --- folders --- */
 
-struct names {
+struct file_names {
     char **items;
     size_t n, capacity;
 };
 
-static void names_release(struct names *l)
+static void file_names_release(struct file_names *l)
 {
     for (size_t i = 0; i < l->n; i++)
         free(l->items[i]);
     free(l->items);
-    *l = (struct names){0};
+    *l = (struct file_names){0};
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 /* Names in a folder in byte order, dot files left out: the order of rows must not depend on the file system.
  */
-static int read_names(struct names *l, const char *folder, struct error *err)
+static int read_names(struct file_names *l, const char *folder, struct error *err)
 {
     DIR *d = opendir(folder);
     if (!d) return error_errno(err, EX_NOINPUT, "cannot read the folder '%s'", folder);
@@ -193,7 +193,7 @@ static bool is_folder(const char *path)
 /* folder/NAME.txt, one list a class. *n_found grows by the lists read. */
 static int read_lists(struct inputs *in, const char *folder, size_t *n_found, struct error *err)
 {
-    struct names l = {0};
+    struct file_names l = {0};
     struct text path = TEXT_EMPTY, label = TEXT_EMPTY;
     int rc = read_names(&l, folder, err);
     for (size_t i = 0; rc == 0 && i < l.n; i++) {
@@ -211,7 +211,7 @@ static int read_lists(struct inputs *in, const char *folder, size_t *n_found, st
         rc = read_one(in, path.data, class, true, err);
         ++*n_found;
     }
-    names_release(&l);
+    file_names_release(&l);
     text_release(&path);
     text_release(&label);
     return rc;
@@ -221,14 +221,14 @@ static int read_lists(struct inputs *in, const char *folder, size_t *n_found, st
  * as the class's, too. */
 static int read_raw_data(struct inputs *in, const char *folder, size_t *n_found, struct error *err)
 {
-    struct names classes = {0}, lists = {0};
+    struct file_names classes = {0}, lists = {0};
     struct text inner = TEXT_EMPTY;
     int rc = read_names(&classes, folder, err);
     for (size_t i = 0; rc == 0 && i < classes.n; i++) {
         text_clear(&inner);
         rc = text_printf(&inner, err, "%s/%s", folder, classes.items[i]);
         if (rc || !is_folder(inner.data)) continue;
-        names_release(&lists);
+        file_names_release(&lists);
         rc = read_names(&lists, inner.data, err);
         size_t n_inner = inner.n_bytes;
         for (size_t k = 0; rc == 0 && k < lists.n; k++) {
@@ -241,8 +241,8 @@ static int read_raw_data(struct inputs *in, const char *folder, size_t *n_found,
             ++*n_found;
         }
     }
-    names_release(&classes);
-    names_release(&lists);
+    file_names_release(&classes);
+    file_names_release(&lists);
     text_release(&inner);
     return rc;
 }

@@ -282,7 +282,7 @@ static int write_results(struct fetch *f, struct stage_counts *n, struct error *
         fetch_write_rows(&f->inputs, f->path_prefix, &out, &rejects, n, err) ||
         (f->opt->summary && fetch_write_summary(&f->entries, &f->schedule.hosts, f->opt->summary, err)))
         goto out;
-    rc = manifest_writer_commit(&rejects, err) || manifest_writer_commit(&out, err) ? -1 : 0;
+    rc = manifest_commit(&out, &rejects, 0, c, err);
 out:
     manifest_writer_discard(&out);
     manifest_writer_discard(&rejects);

@@ -100,7 +100,7 @@ int main(int argc, char **argv)
     /* First the manifests, then the files: a run that dies in between leaves too many files, never a row
      * without its file.
      */
-    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err)) goto out;
+    if (manifest_commit(&out, &rejects, 0, &opt.common, &err)) goto out;
     if ((opt.delete || opt.hardlink || opt.reflink || opt.quarantine) &&
         dedup_act(&d, &n_done, &n_failed, &err))
         goto out;

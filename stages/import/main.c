@@ -55,7 +55,7 @@ int main(int argc, char **argv)
     if (rc != OPTIONS_RUN) return rc;
     rc = manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output,
                               opt.common.rejects, reads, adds, &err) ||
-                 import_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &err)
+                 import_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &opt.common, &err)
              ? -1
              : 0;
     manifest_filter_close(&f);

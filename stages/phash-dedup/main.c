@@ -159,7 +159,7 @@ int main(int argc, char **argv)
     if (opt.hash_only ? phash_hash_only(&s, &in, &out, &rejects, &n, &err)
                       : phash_run(&s, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
         goto out;
-    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err)) goto out;
+    if (manifest_commit(&out, &rejects, 0, &opt.common, &err)) goto out;
     if (opt.delete_blocked) {
         if (phash_remove_blocked(&s, &in, &err) || (opt.index && pdq_index_save(&s.index, opt.index, &err)))
             goto out;

@@ -59,8 +59,8 @@ static int run(const struct relabel_options *o, const char *input, struct stage_
         manifest_rejects_open(&rejects, o->common.rejects, &t.schema, err) ||
         relabel_run(&t, &d, o, &out, &rejects, &n, err) ||
         (o->conflicts && relabel_write_conflicts(o->conflicts, &d, err)) ||
-        (o->stats && relabel_write_stats(o->stats, &n, &d, err)) || manifest_writer_commit(&rejects, err) ||
-        manifest_writer_commit(&out, err))
+        (o->stats && relabel_write_stats(o->stats, &n, &d, err)) ||
+        manifest_commit(&out, &rejects, 0, &o->common, err))
         goto out;
     *counts = (struct stage_counts){t.n_rows, out.n_rows, rejects.n_rows};
     if (n.n_conflicts)

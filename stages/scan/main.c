@@ -59,7 +59,7 @@ int main(int argc, char **argv)
         manifest_rejects_open(&rejects, opt.common.rejects, &schema, &err) ||
         scan_run(&opt, operands.items, operands.n, &out, &rejects, &n, &err))
         goto out;
-    if (manifest_writer_commit(&rejects, &err) || manifest_writer_commit(&out, &err)) goto out;
+    if (manifest_commit(&out, &rejects, 0, &opt.common, &err)) goto out;
     rc = 0;
 out:
     manifest_writer_discard(&out);

@@ -75,7 +75,7 @@ int main(int argc, char **argv)
     rc = validate_check_options(&opt, &err) ||
                  manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output,
                                       opt.common.rejects, reads, validate_adds(&opt), &err) ||
-                 validate_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &err)
+                 validate_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &opt.common, &err)
              ? -1
              : 0;
     manifest_filter_close(&f);

@@ -90,7 +90,8 @@ $FETCH $QUICK list -o out.tsv --rejects rejects.tsv --summary summary.tsv 2>err
 is $? 0 "a list full of trouble is worked through"
 [ $(($(date +%s) - start)) -le 150 ]
 ok $? "and nothing hangs"
-is "$(cat err)" "" "without a word"
+has "$(cat err)" "rows were rejected (x-robots-tag 6" "one line says that more than half left, and why: $(cat err)"
+is "$(wc -l <err)" 1 "and no other"
 while read -r p wanted; do
     is "$(outcome "$U/$p")" "$wanted" "$p: $wanted"
 done <<<"$rows"
