@@ -122,16 +122,17 @@ static void read_markers(const uint8_t *b, size_t n, struct image_info *info)
     }
 }
 
-/* Samples as Adobe writes them stand for 255 - ink; the plain kind is turned round first. */
-static void cmyk_to_rgb(uint8_t *rgb, const JSAMPLE *cmyk, size_t n, bool inverted)
+/*
+ * Samples stand for 255 - ink, as Adobe writes them. Without an Adobe marker, too: tools that strip metadata
+ * drop the marker and leave the samples, and every browser reads them so.
+ */
+static void cmyk_to_rgb(uint8_t *rgb, const JSAMPLE *cmyk, size_t n)
 {
-    for (size_t i = 0; i < n; i++, rgb += 3, cmyk += 4) {
-        unsigned k = inverted ? cmyk[3] : 255u - cmyk[3];
+    for (size_t i = 0; i < n; i++, rgb += 3, cmyk += 4)
         for (int j = 0; j < 3; j++) {
-            unsigned v = (inverted ? cmyk[j] : 255u - cmyk[j]) * k + 128;
+            unsigned v = (unsigned)cmyk[j] * cmyk[3] + 128;
             rgb[j] = (uint8_t)((v + (v >> 8)) >> 8);
         }
-    }
 }
 
 static void set_mode(struct image_info *info, const struct jpeg_decompress_struct *c)
@@ -203,7 +204,7 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
         uint8_t *row = out->pixels + s.c.output_scanline * stride;
         if (four) {
             jpeg_read_scanlines(&s.c, &s.line, 1);
-            cmyk_to_rgb(row, s.line, (size_t)out->width, s.c.saw_Adobe_marker);
+            cmyk_to_rgb(row, s.line, (size_t)out->width);
             continue;
         }
         JSAMPROW rows[16];

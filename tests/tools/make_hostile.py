@@ -60,6 +60,7 @@ put("rgb-coded.jpg", cjpeg(ppm(picture), "-rgb"), "kept", "jpeg", *shape, "rgb")
 put("cmyk.jpg", cmyk, "kept", "jpeg", *shape, "cmyk")
 at = cmyk.index(b"Adobe")
 put("ycck.jpg", cmyk[:at + 11] + b"\x02" + cmyk[at + 12:], "kept", "jpeg", *shape, "ycck")
+put("cmyk-bare.jpg", cmyk[:at - 4] + cmyk[at + 12:], "kept", "jpeg", *shape, "cmyk")  # as tools that strip metadata leave it
 put("no-end-marker.jpg", baseline[:-2], "kept", "jpeg", *shape, "rgb")
 put("rubbish-behind.jpg", baseline + os.urandom(1000), "kept", "jpeg", *shape, "rgb")
 put("cut.jpg", baseline[:len(baseline) // 2], "decode-truncated")
