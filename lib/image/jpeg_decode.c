@@ -93,25 +93,28 @@ static void on_progress(j_common_ptr c)
     }
 }
 
-/* Walks the markers up to the first scan: orientation (APP1 Exif) and whether there is a profile (APP2). */
+/*
+ * Walks the markers up to the first scan: orientation (APP1 Exif) and whether there is a profile (APP2). What
+ * libjpeg passes over on its way to the next marker is passed over here: stray bytes, a length below 2.
+ */
 static void read_markers(const uint8_t *b, size_t n, struct image_info *info)
 {
     size_t at = 2;
     bool oriented = false;
     while (at + 4 <= n) {
-        if (b[at] != 0xFF) return;
-        if (b[at + 1] == 0xFF) { /* fill byte */
+        if (b[at] != 0xFF || b[at + 1] == 0xFF) { /* stray byte, or fill byte */
             at++;
             continue;
         }
         unsigned marker = b[at + 1];
         if (marker == 0xDA || marker == 0xD9) return;
-        if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) {
-            at += 2; /* no length */
+        if (marker == 0x00 || marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) {
+            at += 2; /* no length, or a stray FF 00 */
             continue;
         }
         size_t length = be16(b + at + 2);
-        if (length < 2 || at + 2 + length > n) return;
+        if (length < 2) length = 2;
+        if (at + 2 + length > n) return;
         const uint8_t *payload = b + at + 4;
         if (marker == 0xE1 && !oriented && length >= 8 && memcmp(payload, "Exif\0", 5) == 0) {
             info->orientation = exif_orientation(payload, length - 2);

@@ -88,6 +88,11 @@ exif = Image.Exif()
 exif[0x112] = 6
 put("exif-6.webp", saved(picture, "WEBP", exif=exif.tobytes()), "kept", "webp", 96, 128, 6, 1, "rgb")
 put("exif-6.png", saved(picture, "PNG", exif=exif.tobytes()), "kept", "png", 96, 128, 6, 1, "rgb")
+# What stands before the EXIF segment does not hide it: stray bytes, an empty comment, one whose length is 0, a stray FF 00.
+turned = saved(picture, "JPEG", exif=exif.tobytes())
+at = turned.index(b"\xff\xe1")
+for name, before in ("stray", b"\0\0"), ("stray-one", b"\x7f"), ("empty", b"\xff\xfe\0\2"), ("no-length", b"\xff\xfe\0\0"), ("stuffed", b"\xff\0"):
+    twin(f"exif-after-{name}.jpg", "exif-6.jpg", turned[:at] + before + turned[at:], "jpeg", 96, 128, 6, 1, "rgb")
 put("exif-wild.jpg", baseline[:2] + b"\xff\xe1\x00\x14Exif\0\0II*\0\xff\xff\xff\xff\0\0\0\0" + baseline[2:], "kept", "jpeg", *shape, "rgb")
 
 
