@@ -1,6 +1,6 @@
 /*
  * jpeg_decode.c: JPEG through libjpeg-turbo. Warnings that mean lost picture data are refusals; those that do
- * not (stray bytes between markers, an odd JFIF version, a missing end marker behind complete data) are not.
+ * not (stray bytes between markers, an odd JFIF version, a missing end marker after complete data) are not.
  * CMYK and YCCK become RGB by the plain formula: profiles are ignored everywhere.
  */
 #include <setjmp.h>
@@ -22,7 +22,7 @@ struct jpeg_state {
     jmp_buf escape;
     struct image_failure *failure;
     enum image_reason reason; /* set before the jump */
-    bool past_end;            /* read behind the last byte */
+    bool past_end;            /* read past the last byte */
     bool short_data;          /* a scan ran out of bits */
     bool damaged;
     char message[JMSG_LENGTH_MAX];
@@ -162,6 +162,22 @@ static void choose_scale(struct jpeg_decompress_struct *c, int shrink_to_px)
     c->scale_denom = denominator;
 }
 
+/*
+ * Whether every scan is there that the pixels need, when none of them ran out of data: then the file lacks
+ * only its end marker. An arithmetic decoder reads zeros past the end and does not say whether the encoder
+ * meant them, so there the marker has to be seen.
+ */
+static bool all_scans(const struct jpeg_decompress_struct *c)
+{
+    if (c->arith_code) return false;
+    for (int i = 0; i < c->num_components; i++) {
+        if (!c->comp_info[i].quant_table) return false; /* taken over by a component's first scan */
+        for (int k = 0; c->progressive_mode && k < DCTSIZE2; k++)
+            if (c->coef_bits[i][k] != 0) return false; /* not sent, or bits below these are still to come */
+    }
+    return true;
+}
+
 enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                               struct image *out, struct image_info *info, struct image_failure *f)
 {
@@ -217,9 +233,7 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
             rows[i] = row + i * stride;
         jpeg_read_scanlines(&s.c, rows, n);
     }
-    /* Behind the end of complete baseline data only the end marker is missing; with several scans whole scans
-     * may be. */
-    bool cut = s.past_end && (s.short_data || jpeg_has_multiple_scans(&s.c));
+    bool cut = s.past_end && (s.short_data || !all_scans(&s.c));
     if (cut && !options->allow_truncated)
         s.reason =
             image_fail(f, IMAGE_DECODE_TRUNCATED, "%s", s.message[0] ? s.message : "the file ends early");

@@ -63,6 +63,22 @@ put("ycck.jpg", cmyk[:at + 11] + b"\x02" + cmyk[at + 12:], "kept", "jpeg", *shap
 put("cmyk-bare.jpg", cmyk[:at - 4] + cmyk[at + 12:], "kept", "jpeg", *shape, "cmyk")  # as tools that strip metadata leave it
 put("no-end-marker.jpg", baseline[:-2], "kept", "jpeg", *shape, "rgb")
 put("rubbish-behind.jpg", baseline + os.urandom(1000), "kept", "jpeg", *shape, "rgb")
+# Complete data without an end marker, of several scans; and the same without a byte of the last scan, or without that scan.
+with open(os.path.join(top, "scans.txt"), "w") as f:
+    f.write("0;\n1;\n2;\n")
+separate = cjpeg(ppm(picture), "-scans", os.path.join(top, "scans.txt"))
+restarts = cjpeg(ppm(picture), "-progressive", "-restart", "1")
+put("separate.jpg", separate, "kept", "jpeg", *shape, "rgb")
+put("restarts.jpg", restarts, "kept", "jpeg", *shape, "rgb")
+twin("progressive-no-end.jpg", "progressive.jpg", progressive[:-2], "jpeg", *shape, "rgb")
+twin("separate-no-end.jpg", "separate.jpg", separate[:-2], "jpeg", *shape, "rgb")
+twin("restarts-no-end.jpg", "restarts.jpg", restarts[:-2], "jpeg", *shape, "rgb")
+for name, data in ("progressive", progressive), ("separate", separate), ("restarts", restarts):
+    last = data.rindex(b"\xff\xda")
+    put(f"{name}-no-last-scan.jpg", data[:last], "decode-truncated")
+    put(f"{name}-last-scan-header.jpg", data[:last + 12], "decode-truncated")
+    put(f"{name}-last-scan-cut.jpg", data[:(last + len(data)) // 2], "decode-truncated")
+put("arithmetic-cut.jpg", cjpeg(ppm(picture), "-arithmetic")[:-400], "decode-truncated")
 put("cut.jpg", baseline[:len(baseline) // 2], "decode-truncated")
 put("cut-progressive.jpg", progressive[:len(progressive) * 2 // 3], "decode-truncated")
 put("cut-in-header.jpg", baseline[:200], "decode-truncated")
