@@ -48,12 +48,15 @@ ALL_LDFLAGS = $(filter -fsanitize% --coverage,$(OPT.$(CONFIG))) $(LDHARDEN) -pth
 # --- the parts ------------------------------------------------------------------------------------------------------
 AREA_FILES := $(shell find lib -name module.mk | sort)
 STAGE_FILES := $(sort $(wildcard stages/*/module.mk))
+# Programs that the checkout needs and nobody installs: tools/<name>/.
+TOOL_FILES := $(sort $(wildcard tools/*/module.mk))
 # What plain `make` makes; said here because parts bring rules of their own.
 .DEFAULT_GOAL := all
-include $(AREA_FILES) $(STAGE_FILES)
+include $(AREA_FILES) $(STAGE_FILES) $(TOOL_FILES)
 ALL_AREAS := $(patsubst lib/%/module.mk,%,$(AREA_FILES))
 AREAS := $(foreach a,$(ALL_AREAS),$(if $(OFF.$(a)),,$(a)))
 STAGES := $(patsubst stages/%/module.mk,%,$(STAGE_FILES))
+TOOLS := $(patsubst tools/%/module.mk,%,$(TOOL_FILES))
 PROGRAMS := $(addprefix $(BIN)/,$(STAGES)) $(BIN)/winnow
 PLUGINS := $(foreach a,$(AREAS),$(if $(PLUGIN.$(a)),$(BIN)/$(PLUGIN.$(a))))
 
@@ -68,7 +71,7 @@ say = $(if $(V),,@echo "  $(1) $@";)
 .PHONY: all help config format
 ##@ Build
 ## all: build every program and plug-in (the default)
-all: $(PROGRAMS) $(PLUGINS)
+all: $(PROGRAMS) $(PLUGINS) $(addprefix $(BIN)/,$(TOOLS))
 
 # A plug-in carries its own hidden copy of lib/base: the programs that open it export nothing.
 PLUGIN_BASE := $(patsubst %.c,$(BUILD)/pic/%.o,$(sort $(wildcard lib/base/*.c)))
@@ -95,21 +98,21 @@ endef
 $(foreach a,$(AREAS),$(eval $(call area_rules,$(a))))
 
 define stage_rules
-OBJS.stage/$(1) := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard stages/$(1)/*.c)))
+OBJS.stage/$(1) := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard stages/$(1)/*.c tools/$(1)/*.c)))
 AREAS.stage/$(1) := $(call areas_of,$(NEEDS.stage/$(1)))
 $$(OBJS.stage/$(1)): AREA_CFLAGS := $$(CFLAGS.stage/$(1))
 $(BIN)/$(1): $$(OBJS.stage/$(1)) $$(foreach a,$$(AREAS.stage/$(1)),$$(call archive,$$(a)))
 	@mkdir -p $$(@D)
 	$$(call say,LINK)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(OBJS.stage/$(1)) $$(call linked,$$(AREAS.stage/$(1))) $$(LIBS.stage/$(1))
 endef
-$(foreach s,$(STAGES),$(eval $(call stage_rules,$(s))))
+$(foreach s,$(STAGES) $(TOOLS),$(eval $(call stage_rules,$(s))))
 
 $(BUILD)/%.o: %.c VERSION
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ALL_CFLAGS) $(AREA_CFLAGS) -c -o $@ $<
 
 # `winnow --help` shows each program's own summary, out of its option table: one line `.summary = "...",` in its main.c.
-LISTED := $(filter-out demo-corpus,$(STAGES))
+LISTED := $(STAGES)
 $(BUILD)/programs.h: $(foreach s,$(LISTED),stages/$(s)/main.c)
 	@mkdir -p $(@D)
 	@for s in $(LISTED); do sed -n 's,^ *\.summary = \("[^"]*"\)\,$$,{"'$$s'"\, \1}\,,p' stages/$$s/main.c; done >$@.tmp

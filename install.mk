@@ -17,7 +17,7 @@ install: all completions
 	$(INSTALL) -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(libexec) $(DESTDIR)$(share) $(DESTDIR)$(man1) $(DESTDIR)$(man5) \
 	  $(DESTDIR)$(prefix)/share/bash-completion/completions $(DESTDIR)$(prefix)/share/zsh/site-functions $(DESTDIR)$(prefix)/share/doc/winnow
 	$(INSTALL) $(BIN)/winnow $(DESTDIR)$(prefix)/bin/winnow
-	$(INSTALL) $(filter-out $(BIN)/winnow $(BIN)/demo-corpus,$(PROGRAMS)) $(PLUGINS) tools/run $(DESTDIR)$(libexec)/
+	$(INSTALL) $(filter-out $(BIN)/winnow,$(PROGRAMS)) $(PLUGINS) tools/run $(DESTDIR)$(libexec)/
 	cp -r pipelines $(DESTDIR)$(share)/
 	rm -rf $(DESTDIR)$(share)/pipelines/demo $(DESTDIR)$(share)/pipelines/demo.conf
 	if test -d web; then cp -r web $(DESTDIR)$(share)/; fi
@@ -26,7 +26,7 @@ install: all completions
 	  from=build/npm/node_modules/@tensorflow/$$f; \
 	  if test -f $$from; then $(INSTALL) -D -m 644 $$from $(DESTDIR)$(share)/node_modules/@tensorflow/$$f; fi; done
 	$(INSTALL) -m 644 docs/man/winnow.1 $(DESTDIR)$(man1)/winnow.1
-	for s in $(filter-out demo-corpus,$(STAGES)); do $(INSTALL) -m 644 stages/$$s/$$s.1 $(DESTDIR)$(man1)/winnow-$$s.1; done
+	for s in $(STAGES); do $(INSTALL) -m 644 stages/$$s/$$s.1 $(DESTDIR)$(man1)/winnow-$$s.1; done
 	$(INSTALL) -m 644 docs/man/winnow-formats.5 $(DESTDIR)$(man5)/winnow-formats.5
 	$(INSTALL) -m 644 $(BUILD)/completions/winnow.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/winnow
 	$(INSTALL) -m 644 $(BUILD)/completions/_winnow $(DESTDIR)$(prefix)/share/zsh/site-functions/_winnow

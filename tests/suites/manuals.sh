@@ -4,7 +4,6 @@
 cd "$TOP" || exit 1
 for stage in stages/*/module.mk; do
     name=$(basename "$(dirname "$stage")")
-    [ "$name" = demo-corpus ] && continue       # the demo's own tool, not installed
     program=$BIN/$name
     page=stages/$name/$name.1
     "$program" --help >"$TMPDIR/help" 2>"$TMPDIR/err" </dev/null && [ -s "$TMPDIR/help" ] && [ ! -s "$TMPDIR/err" ]
@@ -55,7 +54,7 @@ for stage in stages/*/module.mk; do
     ok $? "$name.1 has the summary of --help: $summary"
 done
 listed=$("$BIN/winnow" --help | awk '/^  [a-z]/ { print $1 }' | sort | tr '\n' ' ')
-want=$(echo run $(printf '%s\n' stages/*/module.mk | cut -d/ -f2 | grep -vx demo-corpus) | tr ' ' '\n' | sort | tr '\n' ' ')
+want=$(echo run $(printf '%s\n' stages/*/module.mk | cut -d/ -f2) | tr ' ' '\n' | sort | tr '\n' ' ')
 [ "$listed" = "$want" ]
 ok $? "winnow --help lists every program and run: $listed"
 must_fail 64 no-such-program "winnow names an unknown program" "$BIN/winnow" no-such-program
@@ -71,7 +70,7 @@ sed -n '/^\.SH ENVIRONMENT/,/^\.SH EXIT/p' docs/man/winnow.1 | grep -A1 '^\.TP' 
 different=$(diff "$TMPDIR/heeded" "$TMPDIR/listed" | grep '^[<>]' | tr '\n' ' ')
 [ "$(wc -l <"$TMPDIR/heeded")" -gt 20 ] && [ -z "$different" ]
 ok $? "winnow.1 lists the environment variables that the sources heed (<), and no other (>)${different:+: $different}"
-find lib stages -name '*.c' ! -path '*demo-corpus*' -print0 | xargs -0 python3 tests/tools/reject_reasons.py >"$TMPDIR/reasons"
+find lib stages -name '*.c' -print0 | xargs -0 python3 tests/tools/reject_reasons.py >"$TMPDIR/reasons"
 sed -n '/^\.TS/,/^\.TE/{s/\\-/-/g; s/^\([a-z][A-Za-z0-9-]*\)\tT{$/\1/p}' docs/man/winnow-formats.5 | sort >"$TMPDIR/listed"
 different=$(diff "$TMPDIR/reasons" "$TMPDIR/listed" | grep '^[<>]' | tr '\n' ' ')
 [ "$(wc -l <"$TMPDIR/reasons")" -gt 60 ] && [ -z "$different" ]
