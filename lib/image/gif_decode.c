@@ -17,6 +17,10 @@ struct gif_source {
     bool past_end;
 };
 
+/*
+ * giflib reads the size of a sub-block as one byte. Past the end that is a 0, which closes the frame's data:
+ * the frame is whole if no more were needed, and giflib finds a defect if they were.
+ */
 static int on_read(GifFileType *gif, GifByteType *out, int n)
 {
     struct gif_source *s = gif->UserData;
@@ -24,6 +28,10 @@ static int on_read(GifFileType *gif, GifByteType *out, int n)
     if (want > have) {
         s->past_end = true;
         want = have;
+    }
+    if (n == 1 && have == 0) {
+        *out = 0;
+        return 1;
     }
     memcpy(out, s->bytes + s->at, want);
     s->at += want;
@@ -69,7 +77,7 @@ static enum image_reason gif_failed(const GifFileType *gif, const struct gif_sou
     return image_fail(f, IMAGE_DECODE_CORRUPT, "%s", text ? text : "damaged GIF data");
 }
 
-/* Paints the frame whose descriptor was just read. transparent: palette index or -1. */
+/* Paints the frame whose descriptor was just read; out holds all of it. transparent: palette index or -1. */
 static enum image_reason paint(GifFileType *gif, const struct gif_source *s, struct image *out,
                                int transparent, const struct decode_options *options, uint8_t *line,
                                struct image_failure *f)
@@ -90,10 +98,8 @@ static enum image_reason paint(GifFileType *gif, const struct gif_source *s, str
                                                                                                  : reason;
             }
             rows_done++;
-            int row = d->Top + y;
-            if (row >= out->height) continue;
-            uint8_t *to = out->pixels + ((size_t)row * (size_t)out->width + (size_t)d->Left) * 3;
-            for (int x = 0; x < d->Width && d->Left + x < out->width; x++, to += 3) {
+            uint8_t *to = out->pixels + ((size_t)(d->Top + y) * (size_t)out->width + (size_t)d->Left) * 3;
+            for (int x = 0; x < d->Width; x++, to += 3) {
                 if (line[x] == transparent) continue;
                 int index = line[x] < map->ColorCount ? line[x] : 0;
                 to[0] = map->Colors[index].Red;
@@ -149,11 +155,9 @@ enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct 
         reason = gif_failed(gif, &source, 0, f);
         goto out;
     }
-    /* some writers leave the canvas empty: the frame is the picture */
-    if (info->width == 0 || info->height == 0) {
-        info->width = gif->Image.Left + gif->Image.Width;
-        info->height = gif->Image.Top + gif->Image.Height;
-    }
+    /* Some writers leave the screen empty or name a wrong size: it grows until it holds the first frame. */
+    if (info->width < gif->Image.Left + gif->Image.Width) info->width = gif->Image.Left + gif->Image.Width;
+    if (info->height < gif->Image.Top + gif->Image.Height) info->height = gif->Image.Top + gif->Image.Height;
     info->alpha = transparent >= 0;
     if ((reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f)) !=
             IMAGE_OK ||

@@ -188,6 +188,29 @@ put("still.gif", saved(picture.quantize(32), "GIF"), "kept", "gif", *shape, "pal
 put("animated.gif", saved(picture.quantize(8), "GIF", save_all=True, append_images=[picture.rotate(k * 9).quantize(8) for k in range(1, 6)], duration=50), "kept", "gif", 128, 96, 1, 6, "palette")
 gif = saved(picture.quantize(32), "GIF")
 put("cut.gif", gif[:len(gif) // 2], "decode-truncated")
+# A screen smaller than the first frame, or that the frame leaves, grows; one that is larger stays.
+frame = gif.index(b"\x2c\0\0\0\0\x80\0\x60\0")
+
+
+def on_screen(width, height, left, top):
+    return gif[:6] + struct.pack("<HH", width, height) + gif[10:frame + 1] + struct.pack("<HH", left, top) + gif[frame + 5:]
+
+
+def canvas(width, height, left, top):
+    out = Image.new("RGB", (width, height), "white")
+    out.paste(Image.open(io.BytesIO(gif)).convert("RGB"), (left, top))
+    return saved(out, "PNG")
+
+
+for name, screen, at, size in (("none", (0, 0), (0, 0), (128, 96)), ("1x1", (1, 1), (0, 0), (128, 96)), ("narrow", (32, 96), (0, 0), (128, 96)),
+                               ("low", (128, 32), (0, 0), (128, 96)), ("beyond", (128, 96), (32, 40), (160, 136)), ("larger", (200, 150), (10, 20), (200, 150))):
+    if size != picture.size:
+        put(f"screen-{name}.png", canvas(*size, *at), "kept", "png", *size, 1, 1, "rgb")
+    twin(f"screen-{name}.gif", "still.gif" if size == picture.size else f"screen-{name}.png", on_screen(*screen, *at), "gif", *size, 1, 1, "palette")
+put("screen-far.gif", on_screen(128, 96, 65535, 0), "too-many-pixels")
+assert gif[-2:] == b"\0;"
+twin("no-last-bytes.gif", "still.gif", gif[:-2], "gif", *shape, "palette")
+put("last-block-cut.gif", gif[:-4], "decode-truncated")
 put("bomb.gif", gif[:6] + b"\xff\xff\xff\xff" + gif[10:], "too-many-pixels")
 
 put("png-named.jpg", saved(picture.rotate(180), "PNG"), "kept", "png", *shape, "rgb")
