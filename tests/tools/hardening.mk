@@ -4,8 +4,8 @@
 
 # --- lint -------------------------------------------------------------------------------------------------------------
 LINT_AREAS := $(filter-out onnx,$(AREAS))
-LINT_SRCS := $(foreach a,$(LINT_AREAS),$(SRCS.$(a))) $(wildcard stages/*.c stages/*/*.c)
-LINT_HEADERS := $(wildcard lib/*/*.h lib/*/*/*.h stages/*/*.h)
+LINT_SRCS := $(foreach a,$(LINT_AREAS),$(SRCS.$(a))) $(wildcard stages/*.c stages/*/*.c tools/*/*.c)
+LINT_HEADERS := $(wildcard lib/*/*.h lib/*/*/*.h stages/*/*.h tools/*/*.h)
 # The path analysis (lint-analyzer) takes ten seconds a file; what did not change is not looked at again.
 ## lint: clang-format, cppcheck, shellcheck, clang-tidy, path analysis (each also as lint-format ...)
 lint: lint-format lint-cppcheck lint-shell lint-clang-tidy lint-analyzer
