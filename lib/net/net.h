@@ -163,9 +163,9 @@ int net_open_header(struct net *n, const char *path, struct error *err);
 /* --- building --- */
 
 /*
- * Opens a model: a TFJS layers model folder (model.json inside), its model.json, or a Keras .h5 (full model,
- * or *_notop weights whose topology the built-in builders know). Weights come out as float32. Hostile files
- * are errors that name file and layer.
+ * Opens a model: a TFJS layers model folder (model.json inside), its model.json, a Keras .h5 (full model, or
+ * *_notop weights whose topology the built-in builders know), or an EfficientNet-Lite checkpoint of PyTorch
+ * in the form before 1.6. Weights come out as float32. Hostile files are errors that name file and layer.
  */
 int net_open(struct net *n, const char *path, struct error *err);
 /*
@@ -211,6 +211,8 @@ int net_write_h5(const struct net *n, const char *path, bool weights_only, struc
 int net_build_inception_v3(struct net *n, int side,
                            struct error *err); /* no top, weights zero, Keras names and order */
 int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *err);
+/* variant 0 to 2; side 0: the one it was published for (224, 240, 260) */
+int net_build_efficientnet_lite(struct net *n, int variant, int side, struct error *err);
 
 /*
  * Replaces what follows the last feature map by a new head (net_head.c) with n_classes outputs, freshly

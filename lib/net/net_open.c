@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "io/io.h"
 #include "net/net_parts.h"
+#include "net/torch_state.h"
 
 /*
  * Names the kinds of folder that people give in place of a model folder: -1 with err set, 0 when it is none.
@@ -60,6 +61,8 @@ static int open_path(struct net *n, const char *path, bool header_only, struct e
         if (got < 0) return -1;
         if (got >= 8 && memcmp(first, hdf5_mark, 8) == 0)
             rc = net_read_h5(n, path, header_only, err);
+        else if (torch_state_is(first, (size_t)got))
+            rc = net_read_torch(n, path, err);
         else if (!file_kind_refuse(path, first, (size_t)got, err)) {
             const char *slash = strrchr(path, '/');
             if (!text_add(&text, slash ? path : ".", slash ? (size_t)(slash - path) + (slash == path) : 1,

@@ -91,6 +91,7 @@ void net_metadata_defaults(struct net_metadata *m);
 int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool header_only,
                   struct error *err);
 int net_read_h5(struct net *n, const char *path, bool header_only, struct error *err);
+int net_read_torch(struct net *n, const char *path, struct error *err);
 /* After a reader filled layers and weights: every weight there, shapes right. */
 int net_check_complete(struct net *n, struct error *err);
 
