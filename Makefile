@@ -149,7 +149,7 @@ test-programs: all $(TESTS)
 # Suites run two at a time; each prints TAP.
 ## check: run the test suites; SUITES='unit/base_test cli' takes some
 check: test-programs
-	@pipelines/base-weights/run || echo "make check: no base weights: what needs them is skipped" >&2
+	@BIN=$(BIN) pipelines/base-weights/run || echo "make check: no base weights: what needs them is skipped" >&2
 	@$(if $(OFF.tensor/cuda),echo "make check: the CUDA tests are skipped: $(OFF.tensor/cuda)" >&2)
 	@BUILD=$(BUILD) BIN=$(BIN) tests/run $(SUITES)
 ## check-cli: run the command-line cases; UPDATE=1 rewrites what they expect, to be read as a diff

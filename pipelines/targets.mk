@@ -28,8 +28,8 @@ FORCE:
 
 ##@ Data and training (SETTINGS=FILE; start from a copy of pipelines/default.conf)
 ## base-weights: bring the published networks into models/base
-base-weights:
-	$(PIPELINES)/base-weights/run
+base-weights: | $(BIN)/export
+	BIN='$(BIN)' $(PIPELINES)/base-weights/run
 
 ## demo: run the whole pipeline on harmless pictures, two rounds
 demo: all

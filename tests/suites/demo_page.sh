@@ -8,7 +8,7 @@ if [ ! -d "$NPM/node_modules/playwright-core" ] || [ ! -d "$NPM/node_modules/nsf
     skip_all "the demo page" "no npm packages or no Chromium: ./bootstrap check"
 fi
 {
-    pipelines/base-weights/run "$T/base" &&
+    pipelines/base-weights/run "$T/base" inception_v3 mobilenet_v2 &&
         printf 'metric\tkey\tvalue\tci_low\tci_high\tn\naccuracy\t\t0.9\t0.85\t0.94\t200\nrecall\tdrawings\tnan\t0\t1\t0\n' >"$T/metrics.tsv" &&
         printf 'slice\trate\tk\tn\tvalue\twilson_low\twilson_high\tminus_rest\tflagged\n<b>small</b>\taccuracy\t5\t10\t0.5\t0.24\t0.76\t-0.4\t1\n' >"$T/slices.tsv" &&
         "$BIN/export" --model "$T/base/mobilenet_v2" --to demo --metrics "$T/metrics.tsv" --slices "$T/slices.tsv" \

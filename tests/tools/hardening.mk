@@ -53,7 +53,7 @@ endif
 ## check-tsan: the suites that use threads under ThreadSanitizer (needs Debian's libomp-dev)
 check-asan check-ubsan check-tsan: check-%:
 	$(MAKE) --no-print-directory CONFIG=$* BUILD=build/$* BIN=build/$*/bin test-programs
-	@pipelines/base-weights/run || echo "make $@: no base weights: what needs them is skipped" >&2
+	@BIN=$(BIN) pipelines/base-weights/run || echo "make $@: no base weights: what needs them is skipped" >&2
 	tests/tools/sanitised $* $(SUITES)
 
 ## check-valgrind: unit tests, replays and command-line cases under memcheck, on release objects
