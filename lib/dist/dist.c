@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/plugin.h"
-#include "dist/internal.h"
+#include "dist/dist_internal.h"
 
 #define PIECE_BYTES (UINT64_C(1) << 28) /* of one call: transports count in int */
 

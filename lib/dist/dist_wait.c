@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/number.h"
-#include "dist/internal.h"
+#include "dist/dist_internal.h"
 #include "io/io.h"
 #include "io/signals.h"
 

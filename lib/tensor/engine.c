@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "tensor/internal.h"
+#include "tensor/engine_internal.h"
 
 /* --- the boundary --- */
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/internal.h"
+#include "tensor/engine_internal.h"
 
 /* Small enough that most of the sum is done when backward is, large enough that each costs its bytes and not
  * its latency. */

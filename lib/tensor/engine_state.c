@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/internal.h"
+#include "tensor/engine_internal.h"
 
 static struct backend_buffer *buffer_of(const struct engine *e, enum engine_state which)
 {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/internal.h"
+#include "tensor/engine_internal.h"
 
 static struct slot start_of(struct backend_buffer *b) { return (struct slot){b, 0}; }
 static size_t weights_of(const struct engine *e) { return e->plan.weights_bytes / sizeof(float); }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/internal.h"
+#include "tensor/engine_internal.h"
 
 struct builder {
     struct plan *p;

@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "tensor/internal.h"
+#include "tensor/engine_internal.h"
 
 static void touch(struct plan *p, int storage, int step)
 {

@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "net/net.h"
 #include "tensor/engine.h"
-#include "tensor/internal.h" /* for the account by operation: the table is wrapped */
+#include "tensor/engine_internal.h" /* for the account by operation: the table is wrapped */
 
 static double now(void)
 {

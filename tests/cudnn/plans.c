@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "net/net.h"
-#include "tensor/internal.h"
+#include "tensor/engine_internal.h"
 
 #define WORKSPACE_LIMIT ((size_t)1024 << 20) /* WINNOW_CUDA_WORKSPACE_MIB's default */
 #define MAX_KINDS 64

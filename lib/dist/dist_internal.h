@@ -1,6 +1,6 @@
-/* internal.h: what dist.c and dist_wait.c share. */
-#ifndef WINNOW_DIST_INTERNAL_H
-#define WINNOW_DIST_INTERNAL_H
+/* dist_internal.h: what dist.c and dist_wait.c share. */
+#ifndef WINNOW_DIST_DIST_INTERNAL_H
+#define WINNOW_DIST_DIST_INTERNAL_H
 
 #include "dist/dist.h"
 #include "dist/transport.h"

@@ -1,14 +1,14 @@
 /*
- * internal.h: the plan of an engine. A net's layers become nodes (coarse operations, folded and fused) over
- * values; values live in storages; storages have offsets in one arena.
+ * engine_internal.h: the plan of an engine. A net's layers become nodes (coarse operations, folded and fused)
+ * over values; values live in storages; storages have offsets in one arena.
  *
  * Two segments. Segment 0 runs over `chunk` pictures at a time, as often as the batch has chunks: the whole
  * net of an inference engine, the frozen prefix of a training engine. Its working set is that of a few
  * pictures. Segment 1 runs once over the whole batch: what learns. A storage that crosses over (read by
  * segment 1, or read by the caller) has room for the batch.
  */
-#ifndef WINNOW_TENSOR_INTERNAL_H
-#define WINNOW_TENSOR_INTERNAL_H
+#ifndef WINNOW_TENSOR_ENGINE_INTERNAL_H
+#define WINNOW_TENSOR_ENGINE_INTERNAL_H
 
 #include "tensor/engine.h"
 
