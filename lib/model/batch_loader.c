@@ -45,7 +45,7 @@ struct batch_loader {
 size_t batch_loader_bytes(const struct batch_source *source, int batch, unsigned n_threads, unsigned ahead)
 {
     size_t side = (size_t)source->data->info->side_px;
-    size_t each = source->cache ? source->frozen->total * sizeof(float) : side * side * 3;
+    size_t each = source->cache ? source->boundary->total * sizeof(float) : side * side * 3;
     return (ahead + 1) * (size_t)batch * each;
 }
 
@@ -68,7 +68,7 @@ static int load_pixels(struct batch_loader *l, struct loaded_batch *b, unsigned 
 
 static int load_activations(struct batch_loader *l, struct loaded_batch *b, struct error *err)
 {
-    const struct frozen *f = l->source.frozen;
+    const struct frozen_boundary *f = l->source.boundary;
     for (int i = 0; i < b->n; i++) {
         int64_t row = activation_cache_find(l->source.cache, &l->source.data->keys[b->rows[i]]);
         if (row < 0)
@@ -122,11 +122,11 @@ int batch_loader_open(struct batch_loader **out, const struct batch_source *sour
             if (!(b->pixels = mem_zalloc(n, l->pixel_bytes, err))) goto fail;
             continue;
         }
-        if (source->frozen->n_layers > 1 &&
-            !(b->row = mem_zalloc(source->frozen->total, sizeof *b->row, err)))
+        if (source->boundary->n_layers > 1 &&
+            !(b->row = mem_zalloc(source->boundary->total, sizeof *b->row, err)))
             goto fail;
-        for (int k = 0; k < source->frozen->n_layers; k++)
-            if (!(b->values[k] = mem_zalloc(n, source->frozen->sizes[k] * sizeof(float), err))) goto fail;
+        for (int k = 0; k < source->boundary->n_layers; k++)
+            if (!(b->values[k] = mem_zalloc(n, source->boundary->sizes[k] * sizeof(float), err))) goto fail;
     }
     if (ordered_pool_open(&l->pool, n_threads, l->n_ring - 1, work, l, err)) goto fail;
     *out = l;
@@ -206,7 +206,7 @@ int batch_loader_next(struct batch_loader *l, struct engine_batch *out, const ui
                                  .n_whole = b->n_whole,
                                  .first_row = b->first_row};
     if (l->source.cache) {
-        for (int k = 0; k < l->source.frozen->n_layers; k++)
+        for (int k = 0; k < l->source.boundary->n_layers; k++)
             l->borrowed[k] = b->values[k];
         out->values = l->borrowed;
     }

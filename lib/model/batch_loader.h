@@ -15,16 +15,16 @@
 #include "image/augment.h"
 #include "model/activation_cache.h"
 #include "model/dataset.h"
-#include "model/frozen.h"
+#include "model/frozen_features.h"
 #include "tensor/engine.h"
 
 struct batch_source {
     struct dataset *data; /* borrowed */
     /* NULL: pixels; else rows come from here (all must be in it) */
     const struct activation_cache *cache;
-    const struct frozen *frozen;        /* with cache: how a row splits into the engine's inputs */
-    const struct augment_spec *augment; /* pixels only; NULL = none */
-    uint64_t seed;                      /* of augmentation */
+    const struct frozen_boundary *boundary; /* with cache: how a row splits into the engine's inputs */
+    const struct augment_spec *augment;     /* pixels only; NULL = none */
+    uint64_t seed;                          /* of augmentation */
 };
 
 struct batch_loader;

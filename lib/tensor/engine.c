@@ -11,8 +11,8 @@
 
 /* --- the boundary --- */
 
-/* A frozen layer without weights that reads nothing but boundary layers is cheaper made again than kept. */
-static bool can_be_made_again(const struct net *net, const bool *boundary, int layer)
+/* Cheaper than to keep: a frozen layer without weights that reads only layers of the boundary. */
+static bool is_cheap_to_recompute(const struct net *net, const bool *boundary, int layer)
 {
     const struct net_layer *l = &net->layers[layer];
     if (l->n_weights || !l->n_inputs) return false;
@@ -47,7 +47,7 @@ int engine_boundary(const struct net *net, int **layers, int *n_layers, struct e
             boundary[l->inputs[k]] |= !live[l->inputs[k]];
     }
     for (size_t i = n; i-- > 0;)
-        if (boundary[i] && can_be_made_again(net, boundary, (int)i)) boundary[i] = false;
+        if (boundary[i] && is_cheap_to_recompute(net, boundary, (int)i)) boundary[i] = false;
     for (size_t i = 0; i < n; i++)
         if (boundary[i]) (*layers)[(*n_layers)++] = (int)i;
     free(live);

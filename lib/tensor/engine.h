@@ -71,11 +71,12 @@ struct engine_options {
 #define ENGINE_DEFAULTS ((struct engine_options){.device = "auto", .batch = 32})
 
 /*
- * Where the frozen part ends: the layers whose outputs are all that the unlocked layers (`trainable` flags of
- * layers with weights) read of the frozen part, in net order. Head only: {flatten_1}; from conv2d_56 on:
- * {mixed5, activation_55}. These are what a feature cache keeps: outputs of an ENGINE_INFERENCE engine,
- * inputs of an ENGINE_TRAIN one. *layers is malloc'ed, the caller's. EX_DATAERR if nothing is trainable; {the
- * input layer} if everything is.
+ * The boundary of a net is where its frozen part ends: those frozen layers whose outputs the unlocked part
+ * reads. Unlocked is each layer that has weights and is `trainable`, and all that depends on one. InceptionV3
+ * with only the head unlocked: {flatten_1}; unlocked from conv2d_56 on: {mixed5, activation_55}. A cache of
+ * features keeps the outputs of the boundary: outputs of an ENGINE_INFERENCE engine, inputs of an
+ * ENGINE_TRAIN one. In net order; *layers is malloc'ed, the caller's. {the input layer} if everything is
+ * trainable, EX_DATAERR if nothing is.
  */
 int engine_boundary(const struct net *net, int **layers, int *n_layers, struct error *err);
 

@@ -107,7 +107,7 @@ static int join(struct train_run *run, int n_parts, struct error *err)
         /* the test split is there where phase_head_fill wanted it */
         for (int t = 0; !rc && t < all.n; t++) {
             bool with_test = o->export_features || (o->fold_rows == FOLD_ALL_ROWS && t == 0);
-            rc = take_part(run, one.cache[t], all.cache[t], all.frozen[t].total, with_test, part, n_parts,
+            rc = take_part(run, one.cache[t], all.cache[t], all.boundary[t].total, with_test, part, n_parts,
                            &n_taken, err);
         }
         phase_head_targets_close(&one);

@@ -119,8 +119,8 @@ static int write_kept(struct train_run *run, const char *path, const float *p, s
  * by the validation split, which belongs to no fold; where it does, the last epoch is taken), and predicts
  * the held-out rows. A finished fold is kept in RUN until the run is complete.
  */
-static int run_fold(struct train_run *run, const struct frozen *f, const struct activation_cache *cache,
-                    const struct fold *fold, struct error *err)
+static int run_fold(struct train_run *run, const struct frozen_boundary *f,
+                    const struct activation_cache *cache, const struct fold *fold, struct error *err)
 {
     struct dataset *d = &run->data;
     bool all = run->options->fold_rows == FOLD_ALL_ROWS;
@@ -237,7 +237,7 @@ static int find_contradicted(const struct train_run *run, uint8_t *left_out, siz
  * The margins written are means over the folds' models: a single training's depend on its dropout and order,
  * and with --fold-rows all they are there for every picture.
  */
-int train_folds(struct train_run *run, const struct frozen *f, const struct activation_cache *cache,
+int train_folds(struct train_run *run, const struct frozen_boundary *f, const struct activation_cache *cache,
                 struct error *err)
 {
     int rc = -1, k = (int)run->options->folds, passes = (int)run->options->fold_passes;

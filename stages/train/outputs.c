@@ -247,7 +247,7 @@ out:
 /* --- features for other tools --- */
 
 /* features.npy: float32 [rows][values] in NumPy's format 1.0; rows.tsv says what each row is. */
-static int write_npy(const char *path, const struct dataset *d, const struct frozen *f,
+static int write_npy(const char *path, const struct dataset *d, const struct frozen_boundary *f,
                      const struct activation_cache *cache, struct error *err)
 {
     char head[192];
@@ -280,8 +280,8 @@ out:
     return rc;
 }
 
-int outputs_features(struct train_run *run, const struct frozen *f, const struct activation_cache *cache,
-                     struct error *err)
+int outputs_features(struct train_run *run, const struct frozen_boundary *f,
+                     const struct activation_cache *cache, struct error *err)
 {
     static const char *const columns[] = {"path", "id", "label", "split", "variant", "group"};
     const struct dataset *d = &run->data;

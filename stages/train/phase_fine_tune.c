@@ -50,8 +50,8 @@ int phase_fine_tune_prepare(struct train_run *run, struct error *err)
 }
 
 /* Says what the cache costs before a byte is written, and refuses when the disk cannot hold it. */
-static int check_disk(const struct train_run *run, const struct frozen *f, enum activation_dtype dtype,
-                      const struct activation_cache *cache, struct error *err)
+static int check_disk(const struct train_run *run, const struct frozen_boundary *f,
+                      enum activation_dtype dtype, const struct activation_cache *cache, struct error *err)
 {
     const char *folder = train_cache_folder(run);
     uint64_t n = (run->data.n_split[SHARD_TRAIN] + run->data.n_split[SHARD_VAL]) /
@@ -73,8 +73,8 @@ static int check_disk(const struct train_run *run, const struct frozen *f, enum 
     return 0;
 }
 
-int train_open_boundary(struct train_run *run, const struct frozen *f, struct activation_cache **cache,
-                        struct error *err)
+int train_open_boundary(struct train_run *run, const struct frozen_boundary *f,
+                        struct activation_cache **cache, struct error *err)
 {
     enum activation_dtype dtype = run->options->boundary == BOUNDARY_F16 ? ACTIVATION_F16 : ACTIVATION_F32;
     return train_open_cache(run, f, "boundary", dtype, cache, err) ||
@@ -116,17 +116,17 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
     struct activation_cache *cache = NULL;
     struct engine *engine = NULL;
     struct batch_loader *loader = NULL;
-    struct frozen f;
+    struct frozen_boundary f;
     unsigned loader_threads = (unsigned)run->options->loader_threads, ahead = 2;
     int rc = -1;
-    if (frozen_find(&f, &run->net, err)) goto out;
+    if (frozen_boundary_find(&f, &run->net, err)) goto out;
     if (run->options->boundary && !f.is_input) {
         if (train_open_boundary(run, &f, &cache, err)) goto out;
         if ((rc =
                  train_fill_caches(run, &(struct frozen_target){cache, &f}, 1, "boundary cache", false, err)))
             goto out;
         source.cache = cache;
-        source.frozen = &f;
+        source.boundary = &f;
         o.inputs = f.layers;
         o.n_inputs = f.n_layers;
         if (loader_threads > 1)

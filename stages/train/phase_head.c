@@ -31,11 +31,11 @@ int phase_head_prepare(struct train_run *run, struct error *err)
     return 0;
 }
 
-int head_engine_open(struct head_engine *h, struct train_run *run, const struct frozen *f,
+int head_engine_open(struct head_engine *h, struct train_run *run, const struct frozen_boundary *f,
                      const struct activation_cache *cache, struct error *err)
 {
     struct engine_options o = train_engine_options(run);
-    struct batch_source source = {.data = &run->data, .cache = cache, .frozen = f};
+    struct batch_source source = {.data = &run->data, .cache = cache, .boundary = f};
     *h = (struct head_engine){0};
     o.mode = ENGINE_TRAIN;
     o.inputs = f->layers;
@@ -62,16 +62,16 @@ int phase_head_targets(struct train_run *run, struct head_targets *t, struct err
     const char *from;
     int rc = -1;
     *t = (struct head_targets){0};
-    if (frozen_find(&t->frozen[0], &run->net, err) ||
-        train_open_cache(run, &t->frozen[0], "features", ACTIVATION_F32, &t->cache[0], err))
+    if (frozen_boundary_find(&t->boundary[0], &run->net, err) ||
+        train_open_cache(run, &t->boundary[0], "features", ACTIVATION_F32, &t->cache[0], err))
         return -1;
     t->n = 1;
     if (run->options->boundary) {
         if (net_copy(&unlocked, &run->net, err) || train_unlock(run, &unlocked, &from, err) ||
-            frozen_find(&t->frozen[1], &unlocked, err))
+            frozen_boundary_find(&t->boundary[1], &unlocked, err))
             goto out;
-        if (!t->frozen[1].is_input) {
-            if (train_open_boundary(run, &t->frozen[1], &t->cache[1], err)) goto out;
+        if (!t->boundary[1].is_input) {
+            if (train_open_boundary(run, &t->boundary[1], &t->cache[1], err)) goto out;
             t->n = 2;
         }
     }
@@ -92,7 +92,7 @@ int phase_head_fill(struct train_run *run, const struct head_targets *t, struct 
 {
     struct frozen_target targets[FROZEN_MAX_TARGETS];
     for (int i = 0; i < t->n; i++)
-        targets[i] = (struct frozen_target){t->cache[i], &t->frozen[i]};
+        targets[i] = (struct frozen_target){t->cache[i], &t->boundary[i]};
     int rc = train_fill_caches(run, targets, t->n, t->n > 1 ? "features and boundary cache" : "features",
                                run->options->export_features != NULL, err);
     /* The folds want the test pictures' features, too, but nobody will fine-tune on them. */
@@ -102,20 +102,20 @@ int phase_head_fill(struct train_run *run, const struct head_targets *t, struct 
 }
 
 /* Every picture through the base, once; what is kept of it beside the features is closed again. */
-static int open_features(struct train_run *run, struct frozen *f, struct activation_cache **cache,
+static int open_features(struct train_run *run, struct frozen_boundary *f, struct activation_cache **cache,
                          struct error *err)
 {
     struct head_targets t;
     int rc = phase_head_targets(run, &t, err);
     if (!rc) rc = phase_head_fill(run, &t, err);
-    *f = t.frozen[0];
+    *f = t.boundary[0];
     *cache = t.cache[0];
     t.cache[0] = NULL;
     phase_head_targets_close(&t);
     return rc;
 }
 
-static int export_features(struct train_run *run, const struct frozen *f,
+static int export_features(struct train_run *run, const struct frozen_boundary *f,
                            const struct activation_cache *cache, struct error *err)
 {
     return dist_agree(run->dist, train_is_first(run) ? outputs_features(run, f, cache, err) : 0, err);
@@ -123,7 +123,7 @@ static int export_features(struct train_run *run, const struct frozen *f,
 
 int phase_head_export(struct train_run *run, struct error *err)
 {
-    struct frozen f;
+    struct frozen_boundary f;
     struct activation_cache *cache = NULL;
     if (phase_head_prepare(run, err)) return -1;
     int rc = open_features(run, &f, &cache, err);
@@ -137,7 +137,7 @@ int phase_head(struct train_run *run, struct trainer *t, struct error *err)
     struct dataset *d = &run->data;
     struct activation_cache *cache = NULL;
     struct head_engine h = {0};
-    struct frozen f;
+    struct frozen_boundary f;
     int rc = open_features(run, &f, &cache, err);
     if (rc || (run->options->export_features && (rc = export_features(run, &f, cache, err)))) goto out;
     rc = -1;

@@ -242,12 +242,12 @@ const char *train_cache_folder(const struct train_run *run)
                                     : run->path_cache.data;
 }
 
-int train_open_cache(struct train_run *run, const struct frozen *f, const char *name,
+int train_open_cache(struct train_run *run, const struct frozen_boundary *f, const char *name,
                      enum activation_dtype dtype, struct activation_cache **cache, struct error *err)
 {
     char identity[33];
     const char *folder = train_cache_folder(run);
-    int rc = frozen_identity(f, &run->net, run->device, run->precision, identity, err);
+    int rc = frozen_boundary_identity(f, &run->net, run->device, run->precision, identity, err);
     for (int turn = 0; turn < 2; turn++) { /* rank 0 makes the file where there is none */
         if (!rc && (turn == 0) == train_is_first(run))
             rc = activation_cache_open(cache, folder, name, identity, f->total, dtype, err);
@@ -271,30 +271,35 @@ int train_fill_caches(struct train_run *run, const struct frozen_target *targets
                       const char *what, bool with_test, struct error *err)
 {
     struct engine_options o = train_engine_options(run);
-    size_t n = 0, computed = 0;
-    bool stopped = false;
     uint32_t *rows = mem_zalloc(run->data.n_rows, sizeof *rows, err);
+    struct frozen_fill fill = {.targets = targets,
+                               .n_targets = n_targets,
+                               .net = &run->net,
+                               .data = &run->data,
+                               .rows = rows,
+                               .options = &o,
+                               .progress = fill_progress,
+                               .context = run};
     if (!rows) return -1;
     for (size_t s = 0; s < SHARD_SPLITS; s++)
         if (s != SHARD_TEST || with_test)
             for (size_t i = 0; i < run->data.n_split[s]; i++)
                 if (features_part_has(run, &run->data.keys[run->data.rows[s][i]]))
-                    rows[n++] = run->data.rows[s][i];
+                    rows[fill.n_rows++] = run->data.rows[s][i];
     double began = clock_seconds();
     run->progress_begun = false;
-    int rc = frozen_fill(targets, n_targets, &run->net, &run->data, rows, n, &o, fill_progress, run,
-                         &computed, &stopped, err);
+    int rc = frozen_features_fill(&fill, err);
     free(rows);
     if (run->progress_begun) progress_end(&run->progress);
     run->progress_begun = false;
     if (rc) return -1;
-    if (stopped) return train_common_signal(run, err);
+    if (fill.stopped) return train_common_signal(run, err);
     double seconds = clock_seconds() - began;
-    stage_note(&run->options->common, "%s: %zu pictures, %zu of them computed now%s", what, n, computed,
-               computed ? "" : ", the rest was cached");
-    if (computed)
+    stage_note(&run->options->common, "%s: %zu pictures, %zu of them computed now%s", what, fill.n_rows,
+               fill.n_computed, fill.n_computed ? "" : ", the rest was cached");
+    if (fill.n_computed)
         stage_note(&run->options->common, "%s: %.1f s, %.1f pictures/s", what, seconds,
-                   (double)computed / seconds);
+                   (double)fill.n_computed / seconds);
     return 0;
 }
 

@@ -14,7 +14,7 @@
 #include "model/batch_loader.h"
 #include "model/dataset.h"
 #include "model/event_file.h"
-#include "model/frozen.h"
+#include "model/frozen_features.h"
 #include "model/train_plan.h"
 #include "model/trainer.h"
 #include "net/net.h"
@@ -124,7 +124,7 @@ int phase_head(struct train_run *run, struct trainer *t, struct error *err);
  * caches, fill computes what they lack (1: stopped).
  */
 struct head_targets {
-    struct frozen frozen[FROZEN_MAX_TARGETS];
+    struct frozen_boundary boundary[FROZEN_MAX_TARGETS];
     struct activation_cache *cache[FROZEN_MAX_TARGETS];
     int n;
 };
@@ -138,7 +138,7 @@ struct head_engine {
     struct engine *engine;
     struct batch_loader *loader;
 };
-int head_engine_open(struct head_engine *h, struct train_run *run, const struct frozen *f,
+int head_engine_open(struct head_engine *h, struct train_run *run, const struct frozen_boundary *f,
                      const struct activation_cache *cache, struct error *err);
 void head_engine_close(struct head_engine *h);
 int phase_fine_tune_prepare(struct train_run *run, struct error *err);
@@ -148,7 +148,7 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
  * folds.c: all folds, then oof.tsv and margins.tsv. run->net is the untrained head, run->margins is written
  * over. 0, 1 when a signal asked to stop (finished folds are kept), -1.
  */
-int train_folds(struct train_run *run, const struct frozen *f, const struct activation_cache *cache,
+int train_folds(struct train_run *run, const struct frozen_boundary *f, const struct activation_cache *cache,
                 struct error *err);
 
 /* pictures.c: picture [n_rows of the data]: for each of these rows the row of the picture it shows: variant 0
@@ -169,15 +169,15 @@ int train_open_inputs(struct train_run *run, struct error *err);
 /* run->batch from --batch. EX_USAGE for what is no batch, EX_OSERR where nothing fits. */
 int train_choose_batch(struct train_run *run, struct error *err);
 struct engine_options train_engine_options(const struct train_run *run);
-int train_open_cache(struct train_run *run, const struct frozen *f, const char *name,
+int train_open_cache(struct train_run *run, const struct frozen_boundary *f, const char *name,
                      enum activation_dtype dtype, struct activation_cache **cache, struct error *err);
 /* Rows of all wanted splits into the caches, with a progress line. 1: stopped by a signal. */
 int train_fill_caches(struct train_run *run, const struct frozen_target *targets, int n_targets,
                       const char *what, bool with_test, struct error *err);
 /* The boundary cache of fine-tuning for a net whose layers are unlocked: opened, its cost said, room for it
  * on the disk. */
-int train_open_boundary(struct train_run *run, const struct frozen *f, struct activation_cache **cache,
-                        struct error *err);
+int train_open_boundary(struct train_run *run, const struct frozen_boundary *f,
+                        struct activation_cache **cache, struct error *err);
 /* --unlock-from, "auto" resolved, on net. */
 int train_unlock(const struct train_run *run, struct net *net, const char **from, struct error *err);
 int train_settings(const struct train_run *run, int epochs, bool has_batch_norm, size_t n_train,
@@ -194,7 +194,7 @@ int outputs_oof(const struct train_run *run, struct error *err);
 int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n, int epochs,
                     struct error *err);
 int outputs_model(struct train_run *run, const struct trainer *t, struct error *err);
-int outputs_features(struct train_run *run, const struct frozen *f, const struct activation_cache *cache,
-                     struct error *err);
+int outputs_features(struct train_run *run, const struct frozen_boundary *f,
+                     const struct activation_cache *cache, struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* frozen.c: boundary, identity and computation of cached activations; see frozen.h. */
-#include "model/frozen.h"
+/* frozen_features.c: see frozen_features.h. */
+#include "model/frozen_features.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -16,10 +16,10 @@ static bool shape_size(const struct net_shape *s, size_t *out)
     return true;
 }
 
-int frozen_find(struct frozen *f, const struct net *net, struct error *err)
+int frozen_boundary_find(struct frozen_boundary *f, const struct net *net, struct error *err)
 {
     int *layers = NULL, n = 0;
-    *f = (struct frozen){0};
+    *f = (struct frozen_boundary){0};
     if (engine_boundary(net, &layers, &n, err)) return -1;
     if (n > FROZEN_MAX_LAYERS) {
         free(layers);
@@ -62,8 +62,8 @@ static void hash_layer(struct xxh128_stream *h, const struct net_layer *l)
     }
 }
 
-int frozen_identity(const struct frozen *f, const struct net *net, const char *device,
-                    enum backend_precision precision, char out[33], struct error *err)
+int frozen_boundary_identity(const struct frozen_boundary *f, const struct net *net, const char *device,
+                             enum backend_precision precision, char out[33], struct error *err)
 {
     static const char version[] = "winnow activations 1";
     struct xxh128_stream *h;
@@ -112,19 +112,19 @@ static int by_number(const void *a, const void *b)
 }
 
 /* Rows that some cache lacks, one for each key, in record order. */
-static size_t missing_rows(const struct frozen_target *targets, int n_targets, const struct dataset *d,
-                           const uint32_t *rows, size_t n_rows, uint32_t *missing)
+static size_t missing_rows(const struct frozen_fill *f, uint32_t *missing)
 {
+    const struct activation_key *keys = f->data->keys;
     size_t n = 0, kept = 0;
-    for (size_t i = 0; i < n_rows; i++) {
+    for (size_t i = 0; i < f->n_rows; i++) {
         bool lacks = false;
-        for (int t = 0; t < n_targets; t++)
-            lacks = lacks || activation_cache_find(targets[t].cache, &d->keys[rows[i]]) < 0;
-        if (lacks) missing[n++] = rows[i];
+        for (int t = 0; t < f->n_targets; t++)
+            lacks = lacks || activation_cache_find(f->targets[t].cache, &keys[f->rows[i]]) < 0;
+        if (lacks) missing[n++] = f->rows[i];
     }
-    qsort_r(missing, n, sizeof *missing, by_key, d->keys);
+    qsort_r(missing, n, sizeof *missing, by_key, f->data->keys);
     for (size_t i = 0; i < n; i++)
-        if (!kept || memcmp(&d->keys[missing[kept - 1]], &d->keys[missing[i]], sizeof *d->keys))
+        if (!kept || memcmp(&keys[missing[kept - 1]], &keys[missing[i]], sizeof *keys))
             missing[kept++] = missing[i];
     qsort(missing, kept, sizeof *missing, by_number);
     return kept;
@@ -137,19 +137,19 @@ struct work {
     size_t n;
 };
 
-static int plan_work(struct work *w, const struct frozen_target *targets, int n_targets,
-                     const struct dataset *d, const uint32_t *rows, size_t n_rows, struct dist *dist,
-                     struct error *err)
+static int plan_work(struct work *w, const struct frozen_fill *f, struct error *err)
 {
+    struct dist *dist = f->options->dist;
+    size_t most = f->n_rows ? f->n_rows : 1;
     uint64_t n = 0;
-    w->rows = mem_zalloc(n_rows ? n_rows : 1, sizeof *w->rows, err);
-    w->lacks = w->rows ? mem_zalloc(n_rows ? n_rows : 1, 1, err) : NULL;
+    w->rows = mem_zalloc(most, sizeof *w->rows, err);
+    w->lacks = w->rows ? mem_zalloc(most, 1, err) : NULL;
     if (dist_agree(dist, w->lacks ? 0 : -1, err)) return -1;
     assert(w->rows && w->lacks); /* dist_agree fails everywhere when one rank failed */
-    if (dist_rank(dist) == 0) n = missing_rows(targets, n_targets, d, rows, n_rows, w->rows);
+    if (dist_rank(dist) == 0) n = missing_rows(f, w->rows);
     for (size_t i = 0; i < n; i++)
-        for (int t = 0; t < n_targets; t++)
-            if (activation_cache_find(targets[t].cache, &d->keys[w->rows[i]]) < 0)
+        for (int t = 0; t < f->n_targets; t++)
+            if (activation_cache_find(f->targets[t].cache, &f->data->keys[w->rows[i]]) < 0)
                 w->lacks[i] |= (uint8_t)(1u << t);
     if (dist_broadcast(dist, &n, sizeof n, err) || dist_broadcast(dist, w->rows, n * sizeof *w->rows, err) ||
         dist_broadcast(dist, w->lacks, n, err))
@@ -165,14 +165,19 @@ struct fill_buffers {
     struct activation_key *keys;
 };
 
-static int make_buffers(struct fill_buffers *b, const struct frozen_target *targets, int n_targets,
-                        size_t batch, size_t pixel_bytes, struct error *err)
+static size_t pixel_bytes_of(const struct dataset *d)
 {
-    size_t part = 0, total = 0;
-    for (int t = 0; t < n_targets; t++) {
-        total = targets[t].frozen->total > total ? targets[t].frozen->total : total;
-        for (int k = 0; k < targets[t].frozen->n_layers; k++)
-            part = targets[t].frozen->sizes[k] > part ? targets[t].frozen->sizes[k] : part;
+    return (size_t)d->info->side_px * (size_t)d->info->side_px * 3;
+}
+
+static int make_buffers(struct fill_buffers *b, const struct frozen_fill *f, struct error *err)
+{
+    size_t part = 0, total = 0, batch = (size_t)f->options->batch, pixel_bytes = pixel_bytes_of(f->data);
+    for (int t = 0; t < f->n_targets; t++) {
+        const struct frozen_boundary *at = f->targets[t].boundary;
+        total = at->total > total ? at->total : total;
+        for (int k = 0; k < at->n_layers; k++)
+            part = at->sizes[k] > part ? at->sizes[k] : part;
     }
     return (b->pixels = mem_zalloc(batch, pixel_bytes, err)) &&
                    (b->scratch = mem_zalloc(1, pixel_bytes + 64, err)) &&
@@ -192,7 +197,7 @@ static void free_buffers(struct fill_buffers *b)
     free(b->keys);
 }
 
-/* A batch of the work: rows at.. , n of them (0 behind the end). */
+/* A batch of the work: n rows from `at` on (0 after the end). */
 struct piece {
     size_t at, n;
 };
@@ -215,7 +220,7 @@ static size_t lacking_keys(const struct work *w, struct piece p, int t, const st
 
 /* From the last forward run: the values of those rows. first_output: where the target's layers begin among
  * the engine's outputs. */
-static int lacking_values(const struct work *w, struct piece p, int t, const struct frozen *f,
+static int lacking_values(const struct work *w, struct piece p, int t, const struct frozen_boundary *f,
                           int first_output, struct engine *engine, struct fill_buffers *b, struct error *err)
 {
     size_t first = 0;
@@ -230,12 +235,13 @@ static int lacking_values(const struct work *w, struct piece p, int t, const str
     return 0;
 }
 
-static int compute_piece(const struct work *w, struct piece p, struct dataset *d, struct engine *engine,
-                         size_t pixel_bytes, struct fill_buffers *b, struct error *err)
+static int compute_piece(const struct frozen_fill *f, const struct work *w, struct piece p,
+                         struct engine *engine, struct fill_buffers *b, struct error *err)
 {
+    size_t pixel_bytes = pixel_bytes_of(f->data);
     for (size_t i = 0; i < p.n; i++) {
         struct shard_record r;
-        if (shard_set_read(d->shards, w->rows[p.at + i], b->scratch, &r, err)) return -1;
+        if (shard_set_read(f->data->shards, w->rows[p.at + i], b->scratch, &r, err)) return -1;
         memcpy(b->pixels + i * pixel_bytes, r.pixels, pixel_bytes);
     }
     struct engine_batch in = {.n = (int)p.n, .pixels = b->pixels};
@@ -246,20 +252,21 @@ static int compute_piece(const struct work *w, struct piece p, struct dataset *d
  * Every rank has computed its piece of the round; rank 0 appends them all in order, so that the file is that
  * of one rank. The others send theirs.
  */
-static int append_round(const struct frozen_target *targets, int n_targets, const struct work *w,
-                        size_t round_at, size_t batch, struct dataset *d, struct engine *engine,
-                        struct dist *dist, struct fill_buffers *b, struct error *err)
+static int append_round(const struct frozen_fill *f, const struct work *w, size_t round_at,
+                        struct engine *engine, struct fill_buffers *b, struct error *err)
 {
+    struct dist *dist = f->options->dist;
     int me = dist_rank(dist);
     for (int from = 0; from < dist_size(dist); from++) {
-        struct piece p = piece_of(w, round_at, batch, from);
+        struct piece p = piece_of(w, round_at, (size_t)f->options->batch, from);
         if (me && me != from) continue;
-        for (int t = 0, first = 0; t < n_targets; first += targets[t++].frozen->n_layers) {
-            size_t kept = lacking_keys(w, p, t, d, b->keys);
+        for (int t = 0, first = 0; t < f->n_targets; first += f->targets[t++].boundary->n_layers) {
+            const struct frozen_target *target = &f->targets[t];
+            size_t kept = lacking_keys(w, p, t, f->data, b->keys);
             if (!kept) continue;
-            if ((me == from && lacking_values(w, p, t, targets[t].frozen, first, engine, b, err)) ||
-                dist_to_first(dist, from, b->values, kept * targets[t].frozen->total * sizeof(float), err) ||
-                (!me && activation_cache_append(targets[t].cache, b->keys, b->values, kept, err)))
+            if ((me == from && lacking_values(w, p, t, target->boundary, first, engine, b, err)) ||
+                dist_to_first(dist, from, b->values, kept * target->boundary->total * sizeof(float), err) ||
+                (!me && activation_cache_append(target->cache, b->keys, b->values, kept, err)))
                 return -1;
         }
     }
@@ -267,66 +274,58 @@ static int append_round(const struct frozen_target *targets, int n_targets, cons
 }
 
 /* Rank 0 has written; the others read what is there now. */
-static int read_anew(const struct frozen_target *targets, int n_targets, const struct dataset *d,
-                     const uint32_t *rows, size_t n_rows, struct dist *dist, struct error *err)
+static int reread_caches(const struct frozen_fill *f, struct error *err)
 {
+    struct dist *dist = f->options->dist;
     int rc = 0;
     if (dist_size(dist) == 1) return 0;
-    for (int t = 0; dist_rank(dist) && !rc && t < n_targets; t++) {
-        rc = activation_cache_reread(targets[t].cache, err);
-        for (size_t i = 0; !rc && i < n_rows; i++)
-            if (activation_cache_find(targets[t].cache, &d->keys[rows[i]]) < 0)
+    for (int t = 0; dist_rank(dist) && !rc && t < f->n_targets; t++) {
+        rc = activation_cache_reread(f->targets[t].cache, err);
+        for (size_t i = 0; !rc && i < f->n_rows; i++)
+            if (activation_cache_find(f->targets[t].cache, &f->data->keys[f->rows[i]]) < 0)
                 rc = error_set(err, EX_NOINPUT,
                                "the activation cache here is not the one that rank 0 wrote: put --cache (or "
-                               "--out) on a file "
-                               "system that all machines see");
+                               "--out) on a file system that all machines see");
     }
     return dist_agree(dist, rc, err);
 }
 
-int frozen_fill(const struct frozen_target *targets, int n_targets, const struct net *net, struct dataset *d,
-                const uint32_t *rows, size_t n_rows, const struct engine_options *options,
-                frozen_progress *progress, void *context, size_t *computed, bool *stopped, struct error *err)
+int frozen_features_fill(struct frozen_fill *f, struct error *err)
 {
     int rc = -1, outputs[FROZEN_MAX_TARGETS * FROZEN_MAX_LAYERS], stop = 0;
     struct engine *engine = NULL;
-    struct engine_options o = *options;
-    struct dist *dist = o.dist;
+    struct engine_options o = *f->options;
     struct fill_buffers buffers = {0};
     struct work w = {0};
-    size_t side = (size_t)d->info->side_px, pixel_bytes = side * side * 3, batch = (size_t)o.batch,
-           round = batch * (size_t)dist_size(dist);
-    *computed = 0;
-    *stopped = false;
-    if (plan_work(&w, targets, n_targets, d, rows, n_rows, dist, err)) goto out;
+    size_t batch = (size_t)o.batch, round = batch * (size_t)dist_size(o.dist);
+    f->n_computed = 0;
+    f->stopped = false;
+    if (plan_work(&w, f, err)) goto out;
     if (!w.n) {
-        rc = read_anew(targets, n_targets, d, rows, n_rows, dist, err);
+        rc = reread_caches(f, err);
         goto out;
     }
     o.mode = ENGINE_INFERENCE;
     o.inputs = NULL;
     o.n_inputs = o.n_outputs = 0;
     o.outputs = outputs;
-    for (int t = 0; t < n_targets; t++)
-        for (int k = 0; k < targets[t].frozen->n_layers; k++)
-            outputs[o.n_outputs++] = targets[t].frozen->layers[k];
-    if (make_buffers(&buffers, targets, n_targets, batch, pixel_bytes, err) ||
-        engine_open(&engine, net, &o, err))
-        goto out;
+    for (int t = 0; t < f->n_targets; t++)
+        for (int k = 0; k < f->targets[t].boundary->n_layers; k++)
+            outputs[o.n_outputs++] = f->targets[t].boundary->layers[k];
+    if (make_buffers(&buffers, f, err) || engine_open(&engine, f->net, &o, err)) goto out;
     for (size_t at = 0; at < w.n && !stop; at += round) {
-        if (compute_piece(&w, piece_of(&w, at, batch, dist_rank(dist)), d, engine, pixel_bytes, &buffers,
-                          err) ||
-            append_round(targets, n_targets, &w, at, batch, d, engine, dist, &buffers, err))
+        if (compute_piece(f, &w, piece_of(&w, at, batch, dist_rank(o.dist)), engine, &buffers, err) ||
+            append_round(f, &w, at, engine, &buffers, err))
             goto out;
-        *computed = w.n - at < round ? w.n : at + round;
-        stop = progress ? progress(context, *computed, w.n) : 0;
-        if (dist_any(dist, &stop, err)) goto out;
+        f->n_computed = w.n - at < round ? w.n : at + round;
+        stop = f->progress ? f->progress(f->context, f->n_computed, w.n) : 0;
+        if (dist_any(o.dist, &stop, err)) goto out;
     }
-    *stopped = stop != 0;
+    f->stopped = stop != 0;
     rc = 0;
-    for (int t = 0; t < n_targets && !rc; t++)
-        rc = activation_cache_flush(targets[t].cache, err);
-    if (!rc && !stop) rc = read_anew(targets, n_targets, d, rows, n_rows, dist, err);
+    for (int t = 0; t < f->n_targets && !rc; t++)
+        rc = activation_cache_flush(f->targets[t].cache, err);
+    if (!rc && !stop) rc = reread_caches(f, err);
 out:
     engine_close(engine);
     free_buffers(&buffers);

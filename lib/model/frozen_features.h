@@ -1,0 +1,69 @@
+/*
+ * frozen_features.h: the frozen part of a net as a function from images to features that a cache can keep:
+ * the outputs of the layers at its boundary (engine.h says which those are).
+ */
+#ifndef WINNOW_MODEL_FROZEN_FEATURES_H
+#define WINNOW_MODEL_FROZEN_FEATURES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "model/activation_cache.h"
+#include "model/dataset.h"
+#include "net/net.h"
+#include "tensor/engine.h"
+
+#define FROZEN_MAX_LAYERS 16
+
+/* The boundary that engine_boundary finds. */
+struct frozen_boundary {
+    int layers[FROZEN_MAX_LAYERS]; /* in net order */
+    int n_layers;
+    size_t sizes[FROZEN_MAX_LAYERS]; /* floats per image of each */
+    size_t total;                    /* their sum: values of a cache row, layer after layer */
+    bool is_input;                   /* nothing is frozen: the boundary is the image itself */
+};
+/* EX_DATAERR: nothing is trainable, more than FROZEN_MAX_LAYERS layers, or a layer of unknown size. */
+int frozen_boundary_find(struct frozen_boundary *b, const struct net *net, struct error *err);
+
+/*
+ * 32 hex digits over all that the features depend on besides the image: every layer up to the boundary with
+ * its settings and weights, the scaling, the kind of device and the precision.
+ */
+int frozen_boundary_identity(const struct frozen_boundary *b, const struct net *net, const char *device,
+                             enum backend_precision precision, char out[33], struct error *err);
+
+/* A cache to fill, and the boundary whose features it keeps. */
+struct frozen_target {
+    struct activation_cache *cache;
+    const struct frozen_boundary *boundary;
+};
+#define FROZEN_MAX_TARGETS 2
+
+struct frozen_fill {
+    /* given, borrowed */
+    const struct frozen_target *targets; /* boundaries of the one net */
+    int n_targets;
+    const struct net *net;
+    struct dataset *data;
+    const uint32_t *rows; /* of the data: what every cache shall have */
+    size_t n_rows;
+    const struct engine_options *options; /* device, threads, batch, precision, dist */
+    /* After each batch; NULL: not called. Non-zero ends the work early, and what is done is kept. */
+    int (*progress)(void *context, size_t n_done, size_t n_total);
+    void *context;
+    /* results */
+    size_t n_computed; /* images */
+    bool stopped;      /* progress asked to end */
+};
+/*
+ * Computes the features that any of the caches lacks: each such image goes once through the net, in the order
+ * of its rows, batch by batch. A batch becomes one block of each cache, so that a run that is stopped and
+ * started again computes the same batches. With ranks each one computes every size-th batch, and rank 0
+ * writes them all in order: the caches must lie where all ranks see them. If progress of any rank ends the
+ * work, it ends on all.
+ */
+int frozen_features_fill(struct frozen_fill *f, struct error *err);
+
+#endif
