@@ -81,6 +81,16 @@ make_ SETTINGS="$work/a.conf" dataset
 grep -q 'no lists of URLs: set SOURCES in .*a.conf' "$work/log"
 ok $? "no lists: $(head -n 1 "$work/log")"
 
+# --- the two commands people type first ---
+is "$(make -n --no-print-directory BUILD="$BUILD" BIN="$BIN" dataset 2>&1 | tail -n 1)" "pipelines/demo/run dataset" "plain make dataset is the demo's"
+is "$(make -n --no-print-directory BUILD="$BUILD" BIN="$BIN" train 2>&1 | tail -n 1)" "pipelines/demo/run train" "plain make train, too"
+make_ round
+has "$(cat "$work/log")" "which run? say SETTINGS=FILE" "plain make round asks for the run: $(head -n 1 "$work/log")"
+make_ -f pipelines/installed.mk PIPELINES=elsewhere dataset
+has "$(cat "$work/log")" "no settings: cp elsewhere/default.conf my.conf" "an installed winnow, which has no demo, says how to begin: $(head -n 1 "$work/log" | cut -c1-120)"
+pipelines/demo/run pictures >"$work/log" 2>&1
+is "$?" 64 "a step that the demo lacks"
+
 # --- odd names, from the list to the shards ---
 web=$work/web
 mkdir -p "$web/www"
