@@ -22,10 +22,9 @@ int exif_orientation(const uint8_t *tiff, size_t n_bytes)
     size_t room = (n_bytes - at - 2) / 12;
     for (unsigned i = 0; i < n && i < room; i++, entry += 12) {
         if (u16(entry) != 0x0112) continue;
-        /* SHORT as the standard says, or LONG as some phones wrote it; one value. */
-        unsigned type = u16(entry + 2);
-        uint32_t value = type == 3 ? u16(entry + 8) : type == 4 ? u32(entry + 8) : 0;
-        return u32(entry + 4) == 1 && value >= 1 && value <= 8 ? (int)value : 1;
+        /* One value of type SHORT, as the standard says: browsers take no other, LONG included. */
+        unsigned value = u16(entry + 2) == 3 && u32(entry + 4) == 1 ? u16(entry + 8) : 0;
+        return value >= 1 && value <= 8 ? (int)value : 1;
     }
     return 1;
 }

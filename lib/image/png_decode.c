@@ -72,6 +72,7 @@ static void on_row(png_structp png, png_row_infop row, png_bytep data)
 static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
 {
     size_t at = 8;
+    bool past_header = false;
     for (int i = 0; i < 100000 && at + 12 <= n; i++) {
         uint32_t length = be32(b + at);
         const uint8_t *type = b + at + 4, *data = b + at + 8;
@@ -79,7 +80,9 @@ static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
         if (memcmp(type, "acTL", 4) == 0 && length >= 8) {
             uint32_t frames = be32(data);
             info->frames = frames < 1 ? 1 : frames > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES : (int)frames;
-        } else if (memcmp(type, "eXIf", 4) == 0) {
+        } else if (memcmp(type, "IDAT", 4) == 0) {
+            past_header = true;
+        } else if (memcmp(type, "eXIf", 4) == 0 && !past_header) {
             info->orientation = exif_orientation(data, length);
         } else if (memcmp(type, "iCCP", 4) == 0) {
             info->icc = true;

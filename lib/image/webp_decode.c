@@ -83,7 +83,6 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
     WebPData data = {bytes, n_bytes};
     WebPDemuxState state;
     WebPIterator frame;
-    WebPChunkIterator chunk;
     bool have_frame = false;
     WebPDemuxer *demuxer = WebPDemuxPartial(&data, &state);
     if (!demuxer) {
@@ -101,10 +100,6 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
     info->frames = frames < 1 ? 1 : frames > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES : (int)frames;
     info->icc = flags & ICCP_FLAG;
     info->alpha = flags & ALPHA_FLAG;
-    if (WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
-        info->orientation = exif_orientation(chunk.chunk.bytes, chunk.chunk.size);
-        WebPDemuxReleaseChunkIterator(&chunk);
-    }
     memset(&frame, 0, sizeof frame);
     have_frame = frames > 0 && WebPDemuxGetFrame(demuxer, 1, &frame);
     if (have_frame && frame.has_alpha) info->alpha = true;

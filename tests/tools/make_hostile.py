@@ -102,13 +102,21 @@ for n in range(1, 9):
     put(f"exif-{n}.jpg", saved(picture, "JPEG", exif=exif.tobytes()), "kept", "jpeg", *size, n, 1, "rgb")
 exif = Image.Exif()
 exif[0x112] = 6
-put("exif-6.webp", saved(picture, "WEBP", exif=exif.tobytes()), "kept", "webp", 96, 128, 6, 1, "rgb")
+# Chromium and Firefox turn neither a WebP, nor a PNG by an eXIf after its data, nor by a LONG; Pillow does.
+put("plain.webp", saved(picture, "WEBP"), "kept", "webp", *shape, "rgb")
+twin("exif-6.webp", "plain.webp", saved(picture, "WEBP", exif=exif.tobytes()), "webp", *shape, "rgb")
 put("exif-6.png", saved(picture, "PNG", exif=exif.tobytes()), "kept", "png", 96, 128, 6, 1, "rgb")
 # What stands before the EXIF segment does not hide it: stray bytes, an empty comment, one whose length is 0, a stray FF 00.
 turned = saved(picture, "JPEG", exif=exif.tobytes())
 at = turned.index(b"\xff\xe1")
 for name, before in ("stray", b"\0\0"), ("stray-one", b"\x7f"), ("empty", b"\xff\xfe\0\2"), ("no-length", b"\xff\xfe\0\0"), ("stuffed", b"\xff\0"):
     twin(f"exif-after-{name}.jpg", "exif-6.jpg", turned[:at] + before + turned[at:], "jpeg", 96, 128, 6, 1, "rgb")
+note = turned[at + 4:at + 2 + int.from_bytes(turned[at + 2:at + 4], "big")]
+short = note.index(b"\x12\x01\x03\0" if note[6:8] == b"II" else b"\x01\x12\0\x03")
+little = note[6:8] == b"II"
+of_long = note[:short] + (b"\x12\x01\x04\0\1\0\0\0\6\0\0\0" if little else b"\x01\x12\0\x04\0\0\0\1\0\0\0\6") + note[short + 12:]
+twin("exif-long.jpg", "baseline-75.jpg", turned.replace(note, of_long), "jpeg", *shape, "rgb")
+put("baseline-75.jpg", saved(picture, "JPEG"), "kept", "jpeg", *shape, "rgb")
 put("exif-wild.jpg", baseline[:2] + b"\xff\xe1\x00\x14Exif\0\0II*\0\xff\xff\xff\xff\0\0\0\0" + baseline[2:], "kept", "jpeg", *shape, "rgb")
 
 
@@ -148,6 +156,8 @@ put("profile-bomb.png", make_png(4, 4, 8, 0, zeros(20), chunk(b"iCCP", b"x\0\0" 
 put("too-much-data.png", make_png(4, 4, 8, 0, zeros(50 << 20)), "kept", "png", 4, 4, 1, 1, "gray")
 put("too-little-data.png", make_png(400, 400, 8, 0, zeros(1000)), "decode-corrupt")
 put("bad-checksum.png", png[:-20] + bytes([png[-20] ^ 1]) + png[-19:], "decode-corrupt")
+exif_chunk = chunk(b"eXIf", exif.tobytes()[6:])
+twin("exif-after-data.png", "rgb.png", png[:-12] + exif_chunk + png[-12:], "png", *shape, "rgb")
 # Pixels that are all there are taken: what is wrong with the rest does not show.
 def idat(data, tail=chunk(b"IEND", b""), crc=None):
     return png[:png.index(b"IDAT") - 4] + chunk(b"IDAT", data)[:-4] + (crc or struct.pack(">I", zlib.crc32(b"IDAT" + data))) + tail
