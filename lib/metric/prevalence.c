@@ -22,6 +22,8 @@
 #define EM_LEAST 12 /* updates before the change counts */
 #define SMOOTHING 1e-4
 #define MOST_PROGRAMS 200
+#define PRIOR_STREAM 0x7072696F72ull
+#define SMALLEST_WEIGHT 1e-3 /* of a class from the prior: below, Newton's method would crawl for nothing */
 #define GOLDEN 0x9E3779B97F4A7C15ull /* splitmix64's step: where the generator stands after n numbers */
 
 const char *const prevalence_method_names[PREVALENCE_METHODS] =
@@ -180,9 +182,12 @@ int prevalence_em(double *q, const double *shares, const struct scored_rows *unl
     return 0;
 }
 
-/* -mean log sum_k q_k p_ik / pi_k + sum q, which is smallest at shares that sum to 1 by themselves. */
-static double objective(const double *q, const double *shares, const struct scored_rows *rows, double total,
-                        int n_classes)
+/*
+ * -mean log sum_k q_k p_ik / pi_k + sum q, which is smallest at shares that sum to 1 by themselves. total:
+ * weight of all rows, the added ones as well.
+ */
+static double objective(const double *q, const double *shares, const struct scored_rows *rows,
+                        const double *added, double total, int n_classes)
 {
     double sum = 0, ratio[PREVALENCE_MAX_CLASSES];
     for (int k = 0; k < n_classes; k++)
@@ -194,6 +199,8 @@ static double objective(const double *q, const double *shares, const struct scor
             density += ratio[k] * rows->p[i * (size_t)n_classes + (size_t)k];
         sum -= w * log(density);
     }
+    for (int k = 0; added && k < n_classes; k++)
+        if (added[k] > 0) sum -= added[k] * log(q[k]);
     sum /= total;
     for (int k = 0; k < n_classes; k++)
         sum += q[k];
@@ -202,7 +209,7 @@ static double objective(const double *q, const double *shares, const struct scor
 
 /* slope [K] and curvature [K][K] of the objective. */
 static void derive(double *slope, double *curvature, const double *q, const double *shares,
-                   const struct scored_rows *rows, double total, int n_classes)
+                   const struct scored_rows *rows, const double *added, double total, int n_classes)
 {
     size_t k = (size_t)n_classes;
     memset(curvature, 0, k * k * sizeof *curvature);
@@ -221,6 +228,10 @@ static void derive(double *slope, double *curvature, const double *q, const doub
         }
     }
     for (size_t j = 0; j < k; j++) {
+        if (added && added[j] > 0) {
+            slope[j] += added[j] / q[j];
+            curvature[j * k + j] += added[j] / (q[j] * q[j]);
+        }
         slope[j] = 1 - slope[j] / total;
         for (size_t c = 0; c <= j; c++)
             curvature[c * k + j] = curvature[j * k + c] /= total;
@@ -228,7 +239,7 @@ static void derive(double *slope, double *curvature, const double *q, const doub
 }
 
 int prevalence_likelihood(double *q, const double *shares, const struct scored_rows *unlabelled,
-                          int n_classes, struct error *err)
+                          const double *added, int n_classes, struct error *err)
 {
     size_t k = (size_t)n_classes;
     double total = total_of(unlabelled), sum = 0, *curvature;
@@ -237,9 +248,11 @@ int prevalence_likelihood(double *q, const double *shares, const struct scored_r
     /* A few updates of EM: Newton's method begins near the maximum, and where every row has a density. */
     if (prevalence_em(q, shares, unlabelled, n_classes, 5, NULL, err)) return -1;
     if (!(curvature = mem_alloc(k * k * sizeof *curvature, err))) return -1;
+    for (size_t j = 0; added && j < k; j++)
+        total += added[j];
     for (int round = 0; round < MOST_PROGRAMS; round++) {
         double largest = 0, descent = 0, length = 1, trace = 0;
-        derive(slope, curvature, q, shares, unlabelled, total, n_classes);
+        derive(slope, curvature, q, shares, unlabelled, added, total, n_classes);
         for (size_t j = 0; j < k; j++)
             trace += curvature[j * k + j];
         for (size_t j = 0; j < k; j++)
@@ -251,17 +264,18 @@ int prevalence_likelihood(double *q, const double *shares, const struct scored_r
         }
         if (nonnegative_fit(to, curvature, b, n_classes, false, err)) goto out;
         for (size_t j = 0; j < k; j++) {
-            to[j] -= q[j];
+            /* Where log q counts, q stays above 0 and comes down tenfold at most. */
+            to[j] = (added && added[j] > 0 ? fmax(to[j], q[j] / 10) : to[j]) - q[j];
             largest = fmax(largest, fabs(to[j]));
             descent += slope[j] * to[j];
         }
-        double now = largest < 1e-6 ? 0 : objective(q, shares, unlabelled, total, n_classes);
+        double now = largest < 1e-6 ? 0 : objective(q, shares, unlabelled, added, total, n_classes);
         for (int halving = 0; halving < 60; halving++, length /= 2) {
             double next[PREVALENCE_MAX_CLASSES];
             for (size_t j = 0; j < k; j++)
                 next[j] = fmax(q[j] + length * to[j], 0);
-            if (largest < 1e-6 ||
-                objective(next, shares, unlabelled, total, n_classes) <= now + 1e-4 * length * descent) {
+            if (largest < 1e-6 || objective(next, shares, unlabelled, added, total, n_classes) <=
+                                      now + 1e-4 * length * descent) {
                 memcpy(q, next, k * sizeof *q);
                 break;
             }
@@ -280,8 +294,8 @@ out:
 
 /* The maximum of the likelihood after recalibration; z: logits of both, [rows][K]. */
 static int recalibrated(double *q, const struct scored_rows *labelled, const double *labelled_z,
-                        const struct scored_rows *unlabelled, const double *unlabelled_z, int n_classes,
-                        double *scratch, struct error *err)
+                        const struct scored_rows *unlabelled, const double *unlabelled_z, const double *added,
+                        int n_classes, double *scratch, struct error *err)
 {
     struct recalibration r = RECALIBRATION_NONE;
     struct scored_rows rows = *unlabelled;
@@ -292,7 +306,7 @@ static int recalibrated(double *q, const struct scored_rows *labelled, const dou
         return -1;
     recalibration_apply(&r, scratch, unlabelled_z, unlabelled->n_rows, n_classes);
     rows.p = scratch;
-    return prevalence_likelihood(q, shares, &rows, n_classes, err);
+    return prevalence_likelihood(q, shares, &rows, added, n_classes, err);
 }
 
 /* Everything that the resamples share. */
@@ -328,7 +342,8 @@ static void problem_close(struct problem *p)
 
 /* The estimate with these weights; scratch [unlabelled rows][K] for PREVALENCE_RECALIBRATED. */
 static int problem_solve(double *q, const struct problem *p, const uint32_t *labelled_count,
-                         const uint32_t *unlabelled_count, double *scratch, int *n_updates, struct error *err)
+                         const uint32_t *unlabelled_count, const double *added, double *scratch,
+                         int *n_updates, struct error *err)
 {
     struct scored_rows labelled = p->labelled, unlabelled = p->unlabelled;
     double shares[PREVALENCE_MAX_CLASSES];
@@ -346,12 +361,13 @@ static int problem_solve(double *q, const struct problem *p, const uint32_t *lab
                       p->method == PREVALENCE_ACC || p->method == PREVALENCE_BBSE_HARD,
                       p->method == PREVALENCE_BBSE_HARD || p->method == PREVALENCE_BBSE_SOFT, err);
     case PREVALENCE_RECALIBRATED:
-        return recalibrated(q, &labelled, p->labelled_z, &unlabelled, p->unlabelled_z, k, scratch, err);
+        return recalibrated(q, &labelled, p->labelled_z, &unlabelled, p->unlabelled_z, added, k, scratch,
+                            err);
     default: break;
     }
     prevalence_label_shares(shares, &labelled, k);
     return p->method == PREVALENCE_EM ? prevalence_em(q, shares, &unlabelled, k, EM_UPDATES, n_updates, err)
-                                      : prevalence_likelihood(q, shares, &unlabelled, k, err);
+                                      : prevalence_likelihood(q, shares, &unlabelled, added, k, err);
 }
 
 static double *scratch_for(const struct problem *p, struct error *err)
@@ -368,7 +384,7 @@ int prevalence_estimate(double *q, enum prevalence_method method, const struct s
     double *scratch = NULL;
     int rc = -1;
     if (!problem_open(&p, method, labelled, unlabelled, n_classes, err) && (scratch = scratch_for(&p, err)))
-        rc = problem_solve(q, &p, labelled->count, unlabelled->count, scratch, n_updates, err);
+        rc = problem_solve(q, &p, labelled->count, unlabelled->count, NULL, scratch, n_updates, err);
     free(scratch);
     problem_close(&p);
     return rc;
@@ -397,6 +413,7 @@ static void draw_resamples(void *context, unsigned worker)
     struct bootstrap *b = context;
     const struct problem *p = b->p;
     struct error err = {0};
+    double added[PREVALENCE_MAX_CLASSES];
     size_t n = p->labelled.n_rows, m = p->unlabelled.n_rows, each = m + (b->both ? n : 0), i;
     uint32_t *labelled = mem_alloc(n * sizeof *labelled, &err),
              *unlabelled = mem_alloc(m * sizeof *unlabelled, &err);
@@ -407,8 +424,13 @@ static void draw_resamples(void *context, unsigned worker)
         struct random r = {b->seed + GOLDEN * (uint64_t)(i * each)};
         if (b->both) draw_counts(labelled, n, &r);
         draw_counts(unlabelled, m, &r);
+        r = random_start(b->seed, i, PRIOR_STREAM);
+        for (int k = 0; k < p->n_classes; k++) {
+            double z = random_normal(&r), w = z * z / 2; /* Gamma(1/2) */
+            added[k] = w < SMALLEST_WEIGHT ? 0 : w;
+        }
         failed = problem_solve(b->draws + i * (size_t)p->n_classes, p, b->both ? labelled : NULL, unlabelled,
-                               scratch, NULL, &err) != 0;
+                               added, scratch, NULL, &err) != 0;
     }
     if (failed && !atomic_exchange(&b->failed, true)) b->err = err;
     free(labelled);
@@ -429,5 +451,37 @@ int prevalence_bootstrap(double *draws, size_t n_draws, enum prevalence_method m
         if (rc) *err = b.err;
     }
     problem_close(&p);
+    return rc;
+}
+
+/* P(chi-squared of n degrees of freedom > x), by the recurrence of the incomplete gamma function. */
+static double chi_squared_above(double x, int n)
+{
+    double a = n % 2 ? 0.5 : 1, half = x / 2;
+    double sum = n % 2 ? erfc(sqrt(half)) : exp(-half);
+    for (; a < n / 2.0; a++)
+        sum += exp(a * log(half) - half - lgamma(a + 1));
+    return fmin(sum, 1);
+}
+
+int prevalence_calibration_p(double *p, const struct scored_rows *labelled, int n_classes, struct error *err)
+{
+    struct recalibration none = RECALIBRATION_NONE, fit = RECALIBRATION_NONE;
+    double *z;
+    int rc = -1;
+    if (n_classes > PREVALENCE_MAX_CLASSES)
+        return error_set(err, EX_DATAERR, "rates of %d classes cannot be estimated; the limit is %d",
+                         n_classes, PREVALENCE_MAX_CLASSES);
+    if (!(z = mem_alloc(labelled->n_rows * (size_t)n_classes * sizeof *z, err))) return -1;
+    recalibration_logits(z, labelled->p, labelled->n_rows, n_classes);
+    if (!recalibration_fit(&fit, z, labelled->label, labelled->count, labelled->n_rows, n_classes, err)) {
+        double gain =
+            recalibration_loss(&none, z, labelled->label, labelled->count, labelled->n_rows, n_classes) -
+            recalibration_loss(&fit, z, labelled->label, labelled->count, labelled->n_rows, n_classes);
+        double x = 2 * total_of(labelled) * fmax(gain, 0);
+        *p = x > 0 ? chi_squared_above(x, n_classes) : 1;
+        rc = 0;
+    }
+    free(z);
     return rc;
 }

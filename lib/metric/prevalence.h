@@ -52,15 +52,28 @@ int prevalence_estimate(double *q, enum prevalence_method method, const struct s
 /* EM from the given shares of the labelled rows [K], for at most `limit` updates. */
 int prevalence_em(double *q, const double *shares, const struct scored_rows *unlabelled, int n_classes,
                   int limit, int *n_updates, struct error *err);
-/* The maximum of the likelihood by Newton's method; shares as above, all above 0. */
+/*
+ * The maximum of the likelihood by Newton's method; shares as above, all above 0. added [K] or NULL: weight
+ * of rows that are certainly of each class, added to the unlabelled ones.
+ */
 int prevalence_likelihood(double *q, const double *shares, const struct scored_rows *unlabelled,
-                          int n_classes, struct error *err);
+                          const double *added, int n_classes, struct error *err);
+
+/*
+ * How well the labelled rows agree with their own scores: the p-value of the likelihood ratio test of the
+ * recalibration's K parameters. Where it is below PREVALENCE_DOUBT, take PREVALENCE_RECALIBRATED; else
+ * PREVALENCE_LIKELIHOOD, whose intervals are narrower. -1 when memory is short.
+ */
+#define PREVALENCE_DOUBT 0.2
+int prevalence_calibration_p(double *p, const struct scored_rows *labelled, int n_classes, struct error *err);
 
 /*
  * Resamples of the estimate: draws [n_draws][K]. With both, each draws the labelled rows first (with
  * everything that is learnt from them), then the unlabelled ones; else the unlabelled ones only, which is too
  * narrow. One splitmix64 generator, state `seed`, index (x * n) >> 64; threads take resamples without
- * changing a number. The count of the rows is ignored: they are drawn.
+ * changing a number. The count of the rows is ignored: they are drawn. The two likelihoods also draw, for
+ * each class, a weight from Jeffreys' prior (Gamma(1/2)): resamples of rows without a trace of a class would
+ * otherwise claim that there can be none.
  */
 int prevalence_bootstrap(double *draws, size_t n_draws, enum prevalence_method method,
                          const struct scored_rows *labelled, const struct scored_rows *unlabelled,

@@ -4,6 +4,7 @@
 #include "metric/recalibration.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +54,8 @@ void recalibration_apply(const struct recalibration *r, double *out, const doubl
 
 /* Loss; with gradient [K + 1] and hessian [K + 1][K + 1] where asked for. Sharpness comes first. */
 static double loss_of(const struct recalibration *r, const double *z, const int32_t *label,
-                      const uint32_t *count, size_t n_rows, int n_classes, double *gradient, double *hessian)
+                      const uint32_t *count, size_t n_rows, int n_classes, bool penalty, double *gradient,
+                      double *hessian)
 {
     double loss = 0, total = 0, q[RECALIBRATION_MAX_CLASSES];
     int size = n_classes + 1;
@@ -86,6 +88,7 @@ static double loss_of(const struct recalibration *r, const double *z, const int3
         }
     }
     loss /= total;
+    if (!penalty) return loss;
     loss += PENALTY / 2 * (r->sharpness - 1) * (r->sharpness - 1);
     for (int k = 0; k < n_classes; k++)
         loss += PENALTY / 2 * r->bias[k] * r->bias[k];
@@ -109,7 +112,7 @@ int recalibration_fit(struct recalibration *r, const double *z, const int32_t *l
     if (!hessian) return -1;
     for (int round = 0; round < MOST_STEPS; round++) {
         double slope = 0, largest = 0, length = 1;
-        double loss = loss_of(r, z, label, count, n_rows, n_classes, gradient, hessian);
+        double loss = loss_of(r, z, label, count, n_rows, n_classes, true, gradient, hessian);
         memcpy(step, gradient, sizeof step);
         if (!linear_solve(hessian, step, n_classes + 1)) break;
         for (size_t i = 0; i < size; i++) {
@@ -122,7 +125,7 @@ int recalibration_fit(struct recalibration *r, const double *z, const int32_t *l
             for (int k = 0; k < n_classes; k++)
                 next.bias[k] -= length * step[1 + k];
             /* Near the minimum the loss no longer tells two points apart: the step is right as it is. */
-            if (largest < 1e-5 || loss_of(&next, z, label, count, n_rows, n_classes, NULL, NULL) <=
+            if (largest < 1e-5 || loss_of(&next, z, label, count, n_rows, n_classes, true, NULL, NULL) <=
                                       loss - 1e-4 * length * slope) {
                 *r = next;
                 break;
@@ -132,4 +135,10 @@ int recalibration_fit(struct recalibration *r, const double *z, const int32_t *l
     }
     free(hessian);
     return 0;
+}
+
+double recalibration_loss(const struct recalibration *r, const double *z, const int32_t *label,
+                          const uint32_t *count, size_t n_rows, int n_classes)
+{
+    return loss_of(r, z, label, count, n_rows, n_classes, false, NULL, NULL);
 }

@@ -33,6 +33,9 @@ void recalibration_logits(double *z, const double *p, size_t n_rows, int n_class
  */
 int recalibration_fit(struct recalibration *r, const double *z, const int32_t *label, const uint32_t *count,
                       size_t n_rows, int n_classes, struct error *err);
+/* Mean log loss of the labelled rows after *r. */
+double recalibration_loss(const struct recalibration *r, const double *z, const int32_t *label,
+                          const uint32_t *count, size_t n_rows, int n_classes);
 /* out [n_rows][K]; may be z. */
 void recalibration_apply(const struct recalibration *r, double *out, const double *z, size_t n_rows,
                          int n_classes);

@@ -19,7 +19,7 @@ extern const double eval_recall_levels[EVAL_N_RECALL]; /* 0.9 0.95 0.99 */
 struct eval_options {
     struct common_options common;
     const char *predictions, *model, *shards, *manifest, *split, *out, *slices_file, *reports, *log, *title,
-        *device;
+        *device, *prevalence, *prevalence_from, *val_predictions;
     struct option_strings views, slice_columns, gates;
     const char *views_file;
     bool fit_temperature, compare, no_report, no_thumbnails;
@@ -132,14 +132,16 @@ void user_reports_release(struct user_reports *r);
 /* --- output --- */
 
 /* The files of one evaluation in folder, metrics.tsv last. */
+struct decisions;
 int eval_write_tables(const struct evaluation *e, const struct user_reports *reports,
-                      const struct eval_options *o, const char *folder, struct error *err);
+                      const struct decisions *decisions, const char *folder, struct error *err);
 
 struct comparison;
 struct report_input {
     const struct evaluation *e;
     const struct eval_options *o;
     const struct user_reports *reports;
+    const struct decisions *decisions;
     struct manifest_source *source; /* predictions to read rows from again */
     const char *model_line;         /* what made the predictions, or "" */
 };

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
-#include "eval.h"
+#include "decisions.h"
 
 static const struct option_row rows[] = {
     OPTION_GROUP("Input"),
@@ -42,6 +42,14 @@ static const struct option_row rows[] = {
            "more slices: id (or path) and slice, many to many"),
     OPTION(struct eval_options, FLAG, 0, "fit-temperature", fit_temperature, NULL,
            "fit the temperature on these rows (use --split val) and, with --model, store it in the model"),
+
+    OPTION_GROUP("Rates"),
+    OPTION(struct eval_options, STRING, 0, "prevalence", prevalence, "CLASS=RATE,...",
+           "how often classes really arrive: 0.002, 0.2% or 1/500; the others share the rest"),
+    OPTION(struct eval_options, STRING, 0, "prevalence-from", prevalence_from, "FILE",
+           "estimate these rates from scores of unlabelled pictures: p_<class>..., as classify prints them"),
+    OPTION(struct eval_options, STRING, 0, "val-predictions", val_predictions, "FILE",
+           "predictions on the validation split: what the rates are learnt from"),
 
     OPTION_GROUP("Two models"),
     OPTION(struct eval_options, FLAG, 0, "compare", compare, NULL,
@@ -112,10 +120,38 @@ out:
     return rc;
 }
 
+/* --val-predictions, of the same classes as p. */
+static int read_validation(struct predictions *val, const struct eval_options *o, const struct predictions *p,
+                           struct error *err)
+{
+    struct manifest_source source = MANIFEST_SOURCE_EMPTY;
+    struct predictions_options po = {.sum_tolerance = o->sum_tolerance};
+    char known[300];
+    int rc = -1;
+    if (manifest_source_open(&source, o->val_predictions, err) || predictions_read(val, &source, &po, err))
+        goto out;
+    bool same = val->n_classes == p->n_classes;
+    for (int k = 0; same && k < p->n_classes; k++)
+        same = strcmp(val->classes[k], p->classes[k]) == 0;
+    if (!same) {
+        error_set(err, EX_DATAERR,
+                  "'%s' has scores of another model: its classes are not those of '%s', in this order: %s",
+                  val->name, p->name,
+                  text_names_for_people(known, sizeof known, (const char *const *)p->classes,
+                                        (size_t)p->n_classes));
+        goto out;
+    }
+    rc = 0;
+out:
+    manifest_source_close(&source);
+    return rc;
+}
+
 static int evaluate(const struct eval_options *o, struct manifest_source *source, const char *model_line,
                     struct error *err)
 {
-    struct predictions p = PREDICTIONS_EMPTY;
+    struct predictions p = PREDICTIONS_EMPTY, val = PREDICTIONS_EMPTY;
+    struct decisions decisions = DECISIONS_EMPTY;
     struct views views = VIEWS_EMPTY;
     struct evaluation e = EVALUATION_EMPTY;
     struct user_reports reports = USER_REPORTS_EMPTY;
@@ -130,17 +166,19 @@ static int evaluate(const struct eval_options *o, struct manifest_source *source
     if (predictions_read(&p, source, &po, err) ||
         (o->slices_file && predictions_add_slices(&p, o->slices_file, &n_unknown, err)) ||
         (o->reports && user_reports_read(&reports, o->reports, &p, err)) || views_make(&views, o, &p, err) ||
-        evaluation_make(&e, &p, &views, o, err))
+        evaluation_make(&e, &p, &views, o, err) ||
+        (o->val_predictions && read_validation(&val, o, &p, err)) ||
+        decisions_make(&decisions, &e, o->val_predictions ? &val : &p, o, err))
         goto out;
     if (n_unknown)
         stage_note(&o->common, "%zu rows of '%s' name pictures that are not among the predictions", n_unknown,
                    o->slices_file);
     if (!o->no_report) {
-        struct report_input in = {&e, o, &reports, source, model_line};
+        struct report_input in = {&e, o, &reports, &decisions, source, model_line};
         if (text_printf(&report, err, "%s/report.html", o->out) || report_write(&in, report.data, err))
             goto out;
     }
-    if (eval_write_tables(&e, &reports, o, o->out, err) ||
+    if (eval_write_tables(&e, &reports, &decisions, o->out, err) ||
         (o->fit_temperature && store_temperature(o, &e, err)))
         goto out;
     stage_note(&o->common,
@@ -151,7 +189,9 @@ static int evaluate(const struct eval_options *o, struct manifest_source *source
     rc = 0;
 out:
     user_reports_release(&reports);
+    decisions_release(&decisions);
     evaluation_release(&e);
+    predictions_release(&val);
     views_release(&views);
     predictions_release(&p);
     text_release(&report);
@@ -163,9 +203,10 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
     if (o->compare) {
         if (operands->n != 2)
             return error_set(err, EX_USAGE, "--compare takes two predictions files: OLD NEW");
-        if (o->predictions || o->model || o->shards || o->reports)
+        if (o->predictions || o->model || o->shards || o->reports || o->prevalence || o->prevalence_from)
             return error_set(err, EX_USAGE,
-                             "--compare cannot be used with --predictions, --model, --shards or --reports");
+                             "--compare cannot be used with --predictions, --model, --shards, --reports or "
+                             "--prevalence");
         return 0;
     }
     if (operands->n)
@@ -174,6 +215,10 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
     if (!o->out) return error_set(err, EX_USAGE, "--out DIR is needed");
     if (!o->predictions == !o->model)
         return error_set(err, EX_USAGE, "either --predictions or --model is needed");
+    if (o->prevalence && o->prevalence_from)
+        return error_set(err, EX_USAGE, "either --prevalence or --prevalence-from, not both");
+    if (o->val_predictions && !o->prevalence_from)
+        return error_set(err, EX_USAGE, "--val-predictions goes with --prevalence-from");
     if (o->model && !o->shards) return error_set(err, EX_USAGE, "--model needs --shards DIR|MANIFEST");
     if (o->predictions && o->shards && !io_exists(o->shards))
         return error_set(err, EX_NOINPUT, "no shards at '%s'", o->shards);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "decisions.h"
 #include "page/page.h"
 #include "report_plots.h"
 
@@ -243,6 +244,8 @@ static void put_plots(struct html *h, const struct report_input *in, const struc
          [REPORT_ROC_CLASSES] = "ROC, each class against the rest",
          [REPORT_PR_CLASSES] = "Precision and recall, each class against the rest",
          [REPORT_RELIABILITY] = "Reliability: share right by confidence",
+         [REPORT_PREVALENCE_PRECISION] = "Right of the flagged at these rates, over the threshold",
+         [REPORT_PREVALENCE_LOAD] = "In review of 10,000 uploads, over the threshold",
          [REPORT_LOSS] = "Loss over the epochs",
          [REPORT_ACCURACY] = "Accuracy over the epochs"};
     const struct evaluation *e = in->e;
@@ -258,7 +261,8 @@ static void put_plots(struct html *h, const struct report_input *in, const struc
         html_raw(h, "<figure><figcaption>%s</figcaption>", titles[i]);
         h->failed = h->failed || text_puts(&h->t, plots->plots[i].svg, h->err);
         html_raw(h, "<ul class=legend>");
-        if (i == REPORT_ROC_VIEWS || i == REPORT_PR_VIEWS) {
+        if (i == REPORT_ROC_VIEWS || i == REPORT_PR_VIEWS || i == REPORT_PREVALENCE_PRECISION ||
+            i == REPORT_PREVALENCE_LOAD) {
             for (size_t v = 0; v < e->n_views && v < 8; v++) {
                 html_raw(h, "<li class=k%zu>", v % 8);
                 html_escaped(h, e->views[v].view->name);
@@ -283,9 +287,10 @@ int report_write(const struct report_input *in, const char *path, struct error *
     struct html h = {.t = TEXT_EMPTY, .err = err};
     struct report_plots plots = {0};
     int rc = -1;
-    if (report_plots_make(&plots, in->e, in->o->log, err)) goto out;
+    if (report_plots_make(&plots, in->e, in->decisions, in->o->log, err)) goto out;
     put_head(&h, in);
     put_tiles(&h, in->e);
+    decisions_put_report(&h, in->decisions, in->e);
     put_confusion(&h, in->e);
     put_classes(&h, in->e);
     if (in->e->n_views) html_raw(&h, "<h2>Views</h2>");
@@ -298,7 +303,8 @@ int report_write(const struct report_input *in, const char *path, struct error *
     html_raw(&h, "</main>\n<footer>Intervals are 95 %%. Rates: Wilson; F1: Wilson, mapped. Differences: "
                  "Newcombe. Accuracy: bootstrap where marked. "
                  "ROC AUC: DeLong, and average precision: jackknife, on the logit scale; summaries over "
-                 "classes: jackknife. Definitions are in the manual of eval; the numbers are in metrics.tsv "
+                 "classes: jackknife. Uploads: rates and test pictures drawn together. Definitions are in "
+                 "the manual of eval; the numbers are in metrics.tsv "
                  "beside this page.</footer>\n</body>\n</html>\n");
     rc = h.failed ? -1 : atomic_file_write(path, h.t.data, h.t.n_bytes, err);
 out:

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "decisions.h"
 
 #define MAX_LINES 8 /* colours of the page */
 #define PLOT_POINTS 300
@@ -120,8 +121,8 @@ static int add_log(struct report_plots *out, const char *log, struct error *err)
     return rc;
 }
 
-int report_plots_make(struct report_plots *out, const struct evaluation *e, const char *log,
-                      struct error *err)
+int report_plots_make(struct report_plots *out, const struct evaluation *e, const struct decisions *decisions,
+                      const char *log, struct error *err)
 {
     struct plot *p = out->plots;
     uint64_t negatives = 1;
@@ -158,6 +159,7 @@ int report_plots_make(struct report_plots *out, const struct evaluation *e, cons
                         err) ||
         add_reliability(&p[REPORT_RELIABILITY], e->after15,
                         (struct plot_line){.color = 1, .points = true, .dashed = true}, err) ||
+        decisions_plot(decisions, &p[REPORT_PREVALENCE_PRECISION], &p[REPORT_PREVALENCE_LOAD], err) ||
         (log && add_log(out, log, err)) || plots_draw(p, REPORT_PLOTS, &out->why, err))
         goto fail;
     return 0;

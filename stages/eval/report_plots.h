@@ -7,6 +7,8 @@
 #include "report_page.h"
 
 enum report_plot {
+    REPORT_PREVALENCE_PRECISION,
+    REPORT_PREVALENCE_LOAD,
     REPORT_ROC_VIEWS,
     REPORT_PR_VIEWS,
     REPORT_ROC_CLASSES,
@@ -24,8 +26,8 @@ struct report_plots {
 };
 
 /* log: log.tsv of a training, or NULL. At most eight views and classes are drawn. */
-int report_plots_make(struct report_plots *out, const struct evaluation *e, const char *log,
-                      struct error *err);
+int report_plots_make(struct report_plots *out, const struct evaluation *e, const struct decisions *decisions,
+                      const char *log, struct error *err);
 void report_plots_release(struct report_plots *p);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
-#include "eval.h"
+#include "decisions.h"
 
 #define CURVE_POINTS 20000 /* of a curve in a file, about */
 
@@ -204,8 +204,14 @@ static void put_view(struct table *t, const struct evaluation *e, const struct v
     if (e->p->n_slices) put_slices(t, e, prefix, v->slices, v->n_slices);
 }
 
-static int write_metrics(const struct evaluation *e, const struct user_reports *reports, const char *path,
-                         struct error *err)
+static void put_decision(void *context, const char *metric, const char *key, double value, struct interval ci,
+                         uint64_t n)
+{
+    put(context, metric, key, value, ci, n);
+}
+
+static int write_metrics(const struct evaluation *e, const struct user_reports *reports,
+                         const struct decisions *decisions, const char *path, struct error *err)
 {
     static const char *const columns[] = {"metric", "key", "value", "ci_low", "ci_high", "n", NULL};
     struct table t = {.w = MANIFEST_WRITER_EMPTY, .err = err};
@@ -226,6 +232,7 @@ static int write_metrics(const struct evaluation *e, const struct user_reports *
         put_share(&t, "reports_fixed", "",
                   reports->n_known ? (double)reports->n_fixed / (double)reports->n_known : NAN,
                   reports->n_fixed, reports->n_known);
+    decisions_each_metric(decisions, e, put_decision, &t);
     rc = t.failed ? -1 : manifest_writer_commit(&t.w, err);
 out:
     manifest_writer_discard(&t.w);
@@ -321,7 +328,7 @@ out:
 }
 
 int eval_write_tables(const struct evaluation *e, const struct user_reports *reports,
-                      const struct eval_options *o, const char *folder, struct error *err)
+                      const struct decisions *decisions, const char *folder, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     int rc = -1;
@@ -342,7 +349,8 @@ int eval_write_tables(const struct evaluation *e, const struct user_reports *rep
                            write_slices(e->p, e->slices, e->n_slices, path.data, err)))
         goto out;
     text_clear(&path);
-    if (text_printf(&path, err, "%s/metrics.tsv", folder) || write_metrics(e, reports, path.data, err))
+    if (decisions_write_curves(decisions, folder, err) || text_printf(&path, err, "%s/metrics.tsv", folder) ||
+        write_metrics(e, reports, decisions, path.data, err))
         goto out;
     rc = 0;
 out:

@@ -115,7 +115,7 @@ static void check_estimates(const char *name, const struct scored_rows *v, const
                 sum += shares[k] = k == 1 ? 1e-15 : shares[k] * (1 + K * 1e-4) - 1e-4 + 1e-15;
             for (int k = 0; k < K; k++)
                 shares[k] /= sum;
-            CHECK(!prevalence_likelihood(q, shares, u, K, &err));
+            CHECK(!prevalence_likelihood(q, shares, u, NULL, K, &err));
         }
         check_shares(optimum ? &exact : &expected, name, methods[i].name, q, methods[i].tolerance);
         if (methods[i].method == PREVALENCE_EM)
@@ -195,10 +195,10 @@ static void check_border(void)
         p[2 * i] = 0.9;
         p[2 * i + 1] = 0.1;
     }
-    CHECK(!prevalence_likelihood(q, shares, &rows, 2, &err));
+    CHECK(!prevalence_likelihood(q, shares, &rows, NULL, 2, &err));
     CHECK(q[0] == 1 && q[1] == 0);
     p[1] = 0.99, p[0] = 0.01; /* one positive: q such that 199 (0.2 - 1) / ... + its gain is 0 */
-    CHECK(!prevalence_likelihood(q, shares, &rows, 2, &err));
+    CHECK(!prevalence_likelihood(q, shares, &rows, NULL, 2, &err));
     double slope =
         199 * (0.2 - 1.8) / (q[1] * 0.2 + q[0] * 1.8) + (1.98 - 0.02) / (q[1] * 1.98 + q[0] * 0.02);
     CHECK(q[1] == 0 ? slope <= 0 : fabs(slope) < 1e-6);

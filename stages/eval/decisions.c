@@ -1,0 +1,181 @@
+/*
+ * decisions.c: shares of decisions at given rates. Of each class, the shares that are allowed, reviewed and
+ * blocked are drawn from their posterior under Jeffreys' prior (Dirichlet with 1/2 added to each count), and
+ * the rates from their resamples: so that an interval holds what both do not know, and "none of 200" is not
+ * taken for "never".
+ */
+#include "decisions.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "metric/sort.h"
+
+#define DRAWS 2000
+#define CURVE_DRAWS 400
+#define DECISION_STREAM 0x6465636964ull
+
+const char *const decision_outcome_names[DECISION_OUTCOMES] = {"allow",    "review",      "block",
+                                                               "missed",   "false_alarm", "wrong_block",
+                                                               "precision"};
+
+/* Steps of 2 %, and the top, where rare classes are decided. */
+const double decision_thresholds[DECISION_THRESHOLDS] = {0.02, 0.04, 0.06,  0.08, 0.1,  0.12, 0.14, 0.16,
+                                                         0.18, 0.2,  0.22,  0.24, 0.26, 0.28, 0.3,  0.32,
+                                                         0.34, 0.36, 0.38,  0.4,  0.42, 0.44, 0.46, 0.48,
+                                                         0.5,  0.52, 0.54,  0.56, 0.58, 0.6,  0.62, 0.64,
+                                                         0.66, 0.68, 0.7,   0.72, 0.74, 0.76, 0.78, 0.8,
+                                                         0.82, 0.84, 0.86,  0.88, 0.9,  0.92, 0.94, 0.96,
+                                                         0.98, 0.99, 0.995, 0.999};
+
+enum { ALLOWED, REVIEWED, BLOCKED, WAYS };
+
+/* Gamma(shape, 1) by Marsaglia and Tsang (2000). */
+static double draw_gamma(struct random *r, double shape)
+{
+    double boost = 1;
+    if (shape < 1) boost = pow(1 - random_unit(r), 1 / shape), shape += 1;
+    double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
+    for (;;) {
+        double x = random_normal(r), v = 1 + c * x;
+        if (v <= 0) continue;
+        v = v * v * v;
+        if (log(1 - random_unit(r)) < x * x / 2 + d - d * v + d * log(v)) return boost * d * v;
+    }
+}
+
+/* From the share of each class that goes each way, [K][WAYS], at these rates. */
+static void combine(double *out, const double *ways, const double *rate, const uint8_t *positive,
+                    int n_classes)
+{
+    double sum[2][WAYS] = {{0}};
+    for (int k = 0; k < n_classes; k++)
+        for (int w = 0; w < WAYS; w++)
+            sum[positive[k] != 0][w] += rate[k] * ways[k * WAYS + w];
+    double flagged = sum[1][REVIEWED] + sum[1][BLOCKED];
+    out[OUTCOME_ALLOW] = sum[0][ALLOWED] + sum[1][ALLOWED];
+    out[OUTCOME_REVIEW] = sum[0][REVIEWED] + sum[1][REVIEWED];
+    out[OUTCOME_BLOCK] = sum[0][BLOCKED] + sum[1][BLOCKED];
+    out[OUTCOME_MISSED] = sum[1][ALLOWED];
+    out[OUTCOME_FALSE_ALARM] = sum[0][REVIEWED] + sum[0][BLOCKED];
+    out[OUTCOME_WRONG_BLOCK] = sum[0][BLOCKED];
+    out[OUTCOME_PRECISION] =
+        flagged + out[OUTCOME_FALSE_ALARM] > 0 ? flagged / (flagged + out[OUTCOME_FALSE_ALARM]) : NAN;
+}
+
+static int shares_at(struct decision_shares *out, const struct view_result *v, const struct predictions *p,
+                     const struct class_rates *rates, struct decision_rule rule, size_t n_draws,
+                     struct error *err)
+{
+    size_t k = (size_t)p->n_classes;
+    double *counts = mem_zalloc(k * WAYS, sizeof *counts, err),
+           *ways = mem_zalloc(k * WAYS, sizeof *ways, err),
+           *drawn = mem_alloc(n_draws * DECISION_OUTCOMES * sizeof *drawn, err),
+           *column = mem_alloc(n_draws * sizeof *column, err);
+    int rc = -1;
+    if (!counts || !ways || !drawn || !column) goto out;
+    for (size_t i = 0; i < p->n_rows; i++)
+        counts[(size_t)p->label[i] * WAYS + (v->score[i] >= rule.block    ? BLOCKED
+                                             : v->score[i] >= rule.review ? REVIEWED
+                                                                          : ALLOWED)]++;
+    for (size_t j = 0; j < k; j++) {
+        double n = counts[j * WAYS] + counts[j * WAYS + 1] + counts[j * WAYS + 2];
+        for (int w = 0; w < WAYS; w++)
+            ways[j * WAYS + (size_t)w] = n > 0 ? counts[j * WAYS + (size_t)w] / n : 0;
+    }
+    combine(out->value, ways, rates->rate, v->view->positive, p->n_classes);
+    uint64_t key = random_key(v->view->name, strlen(v->view->name));
+    for (size_t d = 0; d < n_draws; d++) {
+        struct random r = random_start(d, key, DECISION_STREAM);
+        for (size_t j = 0; j < k; j++) {
+            double sum = 0;
+            for (int w = 0; w < WAYS; w++) {
+                bool never = w == BLOCKED && !isfinite(rule.block);
+                sum += ways[j * WAYS + (size_t)w] =
+                    never ? 0 : draw_gamma(&r, counts[j * WAYS + (size_t)w] + 0.5);
+            }
+            for (int w = 0; w < WAYS; w++)
+                ways[j * WAYS + (size_t)w] /= sum;
+        }
+        combine(drawn + d * DECISION_OUTCOMES, ways,
+                rates->draws ? rates->draws + d % rates->n_draws * k : rates->rate, v->view->positive,
+                p->n_classes);
+    }
+    for (int o = 0; o < DECISION_OUTCOMES; o++) {
+        for (size_t d = 0; d < n_draws; d++)
+            column[d] = drawn[d * DECISION_OUTCOMES + (size_t)o];
+        qsort(column, n_draws, sizeof *column, sort_compare_doubles);
+        out->interval[o] = (struct interval){fmin(out->value[o], sort_quantile(column, n_draws, 0.025)),
+                                             fmax(out->value[o], sort_quantile(column, n_draws, 0.975))};
+    }
+    rc = 0;
+out:
+    free(counts);
+    free(ways);
+    free(drawn);
+    free(column);
+    return rc;
+}
+
+/* The rate of the view's classes together. */
+static int view_rate(struct view_decisions *v, const struct class_rates *r, struct error *err)
+{
+    double *sums = mem_zalloc(r->n_draws + 1, sizeof *sums, err);
+    if (!sums) return -1;
+    for (int k = 0; k < r->n_classes; k++)
+        if (v->view->view->positive[k]) {
+            v->rate += r->rate[k];
+            for (size_t d = 0; d < r->n_draws; d++)
+                sums[d] += r->draws[d * (size_t)r->n_classes + (size_t)k];
+        }
+    v->rate_interval = (struct interval){NAN, NAN};
+    if (r->n_draws) {
+        qsort(sums, r->n_draws, sizeof *sums, sort_compare_doubles);
+        v->rate_interval = (struct interval){fmin(v->rate, sort_quantile(sums, r->n_draws, 0.025)),
+                                             fmax(v->rate, sort_quantile(sums, r->n_draws, 0.975))};
+    }
+    free(sums);
+    return 0;
+}
+
+int decisions_make(struct decisions *out, const struct evaluation *e, const struct predictions *labelled,
+                   const struct eval_options *o, struct error *err)
+{
+    *out = DECISIONS_EMPTY;
+    if (!o->prevalence && !o->prevalence_from) return 0;
+    if (e->n_views == 0)
+        return error_set(err, EX_USAGE, "rates need a view: name the classes that count by --view NAME=A+B");
+    if (class_rates_make(&out->rates, o, e->p, labelled, err) ||
+        !(out->views = mem_zalloc(e->n_views, sizeof *out->views, err)))
+        goto fail;
+    for (; out->n_views < e->n_views; out->n_views++) {
+        struct view_decisions *v = &out->views[out->n_views];
+        v->view = &e->views[out->n_views];
+        v->rule = (struct decision_rule){o->threshold, INFINITY};
+        if (!(v->curve = mem_zalloc(DECISION_THRESHOLDS, sizeof *v->curve, err)) ||
+            view_rate(v, &out->rates, err) ||
+            shares_at(&v->at_rule, v->view, e->p, &out->rates, v->rule, DRAWS, err))
+            goto fail;
+        for (int i = 0; i < DECISION_THRESHOLDS; i++)
+            if (shares_at(&v->curve[i], v->view, e->p, &out->rates,
+                          (struct decision_rule){decision_thresholds[i], INFINITY}, CURVE_DRAWS, err))
+                goto fail;
+    }
+    return 0;
+fail:
+    if (out->views && out->n_views < e->n_views) free(out->views[out->n_views].curve);
+    decisions_release(out);
+    return -1;
+}
+
+void decisions_release(struct decisions *d)
+{
+    for (size_t i = 0; i < d->n_views; i++)
+        free(d->views[i].curve);
+    free(d->views);
+    class_rates_release(&d->rates);
+    *d = DECISIONS_EMPTY;
+}

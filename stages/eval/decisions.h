@@ -1,0 +1,99 @@
+/*
+ * decisions.h: what a model does at the rates at which classes really arrive: how many uploads it lets pass,
+ * how many a person looks at, how many of those are right. The test set's balance cancels out: each class
+ * counts with its rate, not with its number of rows.
+ */
+#ifndef WINNOW_EVAL_DECISIONS_H
+#define WINNOW_EVAL_DECISIONS_H
+
+#include "eval.h"
+#include "html.h"
+#include "report_page.h"
+
+/* How often each class arrives. */
+struct class_rates {
+    int n_classes;
+    double *rate;   /* [K], sum 1 */
+    double *draws;  /* [n_draws][K], rates that are as likely; NULL where they were given */
+    size_t n_draws; /* 0 where they were given */
+    struct interval *interval;
+    /* where they were estimated: the black-box estimate beside it, and how */
+    double *black_box;
+    struct interval *black_box_interval;
+    bool recalibrated;
+    uint64_t n_unlabelled;
+    size_t n_labelled;
+    const char *path; /* borrowed from the options */
+};
+#define CLASS_RATES_EMPTY ((struct class_rates){0})
+
+/*
+ * --prevalence CLASS=RATE,...: classes that are not named share the rest as the test set has them. EX_USAGE:
+ * an unknown class, rates that do not sum. labelled: what estimates are learnt from (--prevalence-from), the
+ * validation rows where there are any. EX_DATAERR: a class that has a rate has no row in p.
+ */
+int class_rates_make(struct class_rates *out, const struct eval_options *o, const struct predictions *p,
+                     const struct predictions *labelled, struct error *err);
+void class_rates_release(struct class_rates *r);
+
+/* allow below review, block from block on, review between them. */
+struct decision_rule {
+    double review, block; /* block: INFINITY where nothing is blocked unseen */
+};
+
+enum decision_outcome {
+    OUTCOME_ALLOW,
+    OUTCOME_REVIEW,
+    OUTCOME_BLOCK,
+    OUTCOME_MISSED,      /* positives among the allowed */
+    OUTCOME_FALSE_ALARM, /* negatives in review or blocked */
+    OUTCOME_WRONG_BLOCK, /* negatives among the blocked */
+    OUTCOME_PRECISION,   /* positives among the flagged (review and block); NaN without any */
+    DECISION_OUTCOMES
+};
+extern const char *const decision_outcome_names[DECISION_OUTCOMES];
+
+/* Shares of all uploads (precision: of the flagged), with intervals of test set and rates together. */
+struct decision_shares {
+    double value[DECISION_OUTCOMES];
+    struct interval interval[DECISION_OUTCOMES];
+};
+
+struct view_decisions {
+    const struct view_result *view;
+    struct decision_rule rule;
+    double rate; /* of the view's classes */
+    struct interval rate_interval;
+    struct decision_shares at_rule;
+    struct decision_shares *curve; /* at decisions_thresholds, blocking nothing */
+};
+
+#define DECISION_THRESHOLDS 52
+extern const double decision_thresholds[DECISION_THRESHOLDS];
+
+struct decisions {
+    struct class_rates rates;
+    struct view_decisions *views;
+    size_t n_views; /* 0: nothing was asked for */
+};
+#define DECISIONS_EMPTY ((struct decisions){0})
+
+int decisions_make(struct decisions *out, const struct evaluation *e, const struct predictions *labelled,
+                   const struct eval_options *o, struct error *err);
+void decisions_release(struct decisions *d);
+
+/* --- output --- */
+
+/* The rows of metrics.tsv, by put(context, metric, key, value, interval, n). */
+typedef void decisions_put(void *context, const char *metric, const char *key, double value,
+                           struct interval interval, uint64_t n);
+void decisions_each_metric(const struct decisions *d, const struct evaluation *e, decisions_put *put,
+                           void *context);
+/* prevalence-VIEW.tsv: threshold, and each outcome per 10,000 uploads with its interval. */
+int decisions_write_curves(const struct decisions *d, const char *folder, struct error *err);
+/* The report's part: the table of the next 100,000 uploads. */
+void decisions_put_report(struct html *h, const struct decisions *d, const struct evaluation *e);
+/* Lines for the report's plots: precision, and review load per 10,000, over the threshold. */
+int decisions_plot(const struct decisions *d, struct plot *precision, struct plot *load, struct error *err);
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * decisions_report.c: what decisions.c found, for metrics.tsv, prevalence-VIEW.tsv and the report.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/number.h"
+#include "decisions.h"
+
+#define PER 10000   /* uploads in metrics.tsv and the curves */
+#define NEXT 100000 /* uploads in the report */
+
+static struct interval times(struct interval i, double factor)
+{
+    return (struct interval){i.low * factor, i.high * factor};
+}
+
+void decisions_each_metric(const struct decisions *d, const struct evaluation *e, decisions_put *put,
+                           void *context)
+{
+    const struct class_rates *r = &d->rates;
+    for (int k = 0; d->n_views && k < r->n_classes; k++) {
+        put(context, "prevalence", e->p->classes[k], r->rate[k], r->interval[k], r->n_unlabelled);
+        if (r->black_box)
+            put(context, "prevalence_black_box", e->p->classes[k], r->black_box[k], r->black_box_interval[k],
+                r->n_unlabelled);
+    }
+    for (size_t i = 0; i < d->n_views; i++) {
+        const struct view_decisions *v = &d->views[i];
+        const char *name = v->view->view->name;
+        put(context, "prevalence_view", name, v->rate, v->rate_interval, r->n_unlabelled);
+        for (int o = 0; o < DECISION_OUTCOMES; o++) {
+            char metric[64];
+            double factor = o == OUTCOME_PRECISION ? 1 : PER;
+            if (o == OUTCOME_PRECISION)
+                snprintf(metric, sizeof metric, "precision_at_prevalence");
+            else
+                snprintf(metric, sizeof metric, "per_10000/%s", decision_outcome_names[o]);
+            put(context, metric, name, v->at_rule.value[o] * factor, times(v->at_rule.interval[o], factor),
+                e->p->n_rows);
+        }
+    }
+}
+
+static int write_curve(const struct view_decisions *v, const char *path, struct error *err)
+{
+    static const int outcomes[] = {OUTCOME_REVIEW, OUTCOME_MISSED, OUTCOME_FALSE_ALARM, OUTCOME_PRECISION};
+    struct atomic_file f = ATOMIC_FILE_EMPTY;
+    char a[32], b[32], c[32];
+    int rc;
+    if (atomic_file_open(&f, path, err)) return -1;
+    fputs("threshold", f.stream);
+    for (size_t o = 0; o < sizeof outcomes / sizeof *outcomes; o++) {
+        const char *name = decision_outcome_names[outcomes[o]];
+        fprintf(f.stream, "\t%s\t%s_low\t%s_high", name, name, name);
+    }
+    fputc('\n', f.stream);
+    for (int i = 0; i < DECISION_THRESHOLDS; i++) {
+        fputs(format_real(a, decision_thresholds[i]), f.stream);
+        for (size_t o = 0; o < sizeof outcomes / sizeof *outcomes; o++) {
+            double factor = outcomes[o] == OUTCOME_PRECISION ? 1 : PER;
+            struct interval ci = times(v->curve[i].interval[outcomes[o]], factor);
+            fprintf(f.stream, "\t%s\t%s\t%s", format_real(a, v->curve[i].value[outcomes[o]] * factor),
+                    format_real(b, ci.low), format_real(c, ci.high));
+        }
+        fputc('\n', f.stream);
+    }
+    rc = atomic_file_commit(&f, err);
+    atomic_file_discard(&f);
+    return rc;
+}
+
+int decisions_write_curves(const struct decisions *d, const char *folder, struct error *err)
+{
+    struct text path = TEXT_EMPTY;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < d->n_views; i++) {
+        text_clear(&path);
+        if (text_printf(&path, err, "%s/prevalence-%s.tsv", folder, d->views[i].view->view->name) ||
+            write_curve(&d->views[i], path.data, err))
+            rc = -1;
+    }
+    text_release(&path);
+    return rc;
+}
+
+/* Of the next 100,000: whole pictures. */
+static void put_count_cell(struct html *h, const struct decision_shares *s, enum decision_outcome o)
+{
+    html_raw(h, "<td>%s <small>%s to %s</small></td>", COUNT((uint64_t)llrint(NEXT * s->value[o])),
+             COUNT((uint64_t)floor(NEXT * s->interval[o].low)),
+             COUNT((uint64_t)ceil(NEXT * s->interval[o].high)));
+}
+
+static void put_rates(struct html *h, const struct class_rates *r, const struct evaluation *e)
+{
+    html_raw(h, "<p class=soft>Rates");
+    if (r->path) {
+        html_raw(h, ", estimated from %s unlabelled pictures of ", COUNT(r->n_unlabelled));
+        html_escaped(h, r->path);
+        html_raw(h, " with %s labelled ones%s", COUNT(r->n_labelled),
+                 r->recalibrated ? " (the scores are recalibrated: they do not mean what they say)" : "");
+    }
+    for (int k = 0; k < r->n_classes; k++) {
+        html_raw(h, "%s ", k ? "," : ":");
+        html_escaped(h, e->p->classes[k]);
+        html_raw(h, " %.3g %%", 100 * r->rate[k]);
+        if (r->draws) html_raw(h, " (%.2g to %.2g)", 100 * r->interval[k].low, 100 * r->interval[k].high);
+    }
+    html_raw(h, ".</p>\n");
+}
+
+void decisions_put_report(struct html *h, const struct decisions *d, const struct evaluation *e)
+{
+    bool blocks = false;
+    if (d->n_views == 0) return;
+    for (size_t i = 0; i < d->n_views; i++)
+        blocks = blocks || isfinite(d->views[i].rule.block);
+    html_raw(h, "<h2>What happens to your next 100,000 uploads</h2>"
+                "<div class=wide><table><caption>At the rates below, with 95 %% intervals that hold what the "
+                "test pictures and the rates leave open. People look at what is in review.</caption><thead>"
+                "<tr><th scope=col>view<th scope=col>of them are<th scope=col>in review");
+    if (blocks) html_raw(h, "<th scope=col>blocked<th scope=col>blocked wrongly");
+    html_raw(h,
+             "<th scope=col>pass<th scope=col>pass wrongly<th scope=col>flagged wrongly<th scope=col>right "
+             "of the flagged</tr></thead><tbody>");
+    for (size_t i = 0; i < d->n_views; i++) {
+        const struct view_decisions *v = &d->views[i];
+        const struct decision_shares *s = &v->at_rule;
+        struct interval p = s->interval[OUTCOME_PRECISION];
+        html_raw(h, "<tr><td class=name>");
+        html_escaped(h, v->view->view->name);
+        html_raw(h, " <small>from %.4g", v->rule.review);
+        if (isfinite(v->rule.block)) html_raw(h, ", blocked from %.4g", v->rule.block);
+        html_raw(h, "</small></td><td>%s</td>", COUNT((uint64_t)llrint(NEXT * v->rate)));
+        put_count_cell(h, s, OUTCOME_REVIEW);
+        if (blocks) {
+            put_count_cell(h, s, OUTCOME_BLOCK);
+            put_count_cell(h, s, OUTCOME_WRONG_BLOCK);
+        }
+        put_count_cell(h, s, OUTCOME_ALLOW);
+        put_count_cell(h, s, OUTCOME_MISSED);
+        put_count_cell(h, s, OUTCOME_FALSE_ALARM);
+        if (isnan(s->value[OUTCOME_PRECISION]))
+            html_raw(h, "<td>&ndash;</td></tr>");
+        else
+            html_raw(h, "<td>%.1f %% <small>%.1f to %.1f</small></td></tr>",
+                     100 * s->value[OUTCOME_PRECISION], 100 * p.low, 100 * p.high);
+    }
+    html_raw(h,
+             "</tbody></table></div>\n<p>Of N uploads a day, people see N / 100,000 of the number in "
+             "review: with %s in review and 20,000 uploads a day, %s pictures a day.</p>\n",
+             COUNT((uint64_t)llrint(NEXT * d->views[0].at_rule.value[OUTCOME_REVIEW])),
+             COUNT((uint64_t)llrint(20000 * d->views[0].at_rule.value[OUTCOME_REVIEW])));
+    put_rates(h, &d->rates, e);
+}
+
+int decisions_plot(const struct decisions *d, struct plot *precision, struct plot *load, struct error *err)
+{
+    *precision = (struct plot){.x_label = "threshold",
+                               .y_label = "right of the flagged",
+                               .zero_one_x = true,
+                               .zero_one_y = true};
+    *load = (struct plot){.x_label = "threshold", .y_label = "in review of 10,000", .zero_one_x = true};
+    for (size_t i = 0; i < d->n_views && i < 8; i++)
+        for (int edge = -1; edge <= 1; edge++)
+            for (int which = 0; which < 2; which++) {
+                enum decision_outcome o = which ? OUTCOME_REVIEW : OUTCOME_PRECISION;
+                double x[DECISION_THRESHOLDS], y[DECISION_THRESHOLDS];
+                size_t n = 0;
+                for (int t = 0; t < DECISION_THRESHOLDS; t++) {
+                    const struct decision_shares *s = &d->views[i].curve[t];
+                    double value = edge < 0   ? s->interval[o].low
+                                   : edge > 0 ? s->interval[o].high
+                                              : s->value[o];
+                    if (isnan(value)) continue;
+                    x[n] = decision_thresholds[t];
+                    y[n++] = which ? PER * value : value;
+                }
+                if (n && plot_add(which ? load : precision, x, y, n,
+                                  (struct plot_line){.color = (int)i, .dashed = edge != 0}, err))
+                    return -1;
+            }
+    return 0;
+}
