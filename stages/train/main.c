@@ -29,7 +29,7 @@ static const struct option_row rows[] = {
     OPTION(struct train_options, STRING, 0, "cache", cache, "DIR",
            "where activations of frozen layers are kept (default: RUN/cache)"),
     OPTION(struct train_options, STRING, 0, "unlock-from", unlock_from, "LAYER",
-           "fine-tune, --boundary-cache: this layer and all behind it in the model file learn; auto: "
+           "fine-tune, --boundary-cache: this layer and all after it in the model file learn; auto: "
            "conv2d_56, or two thirds into the convolutions"),
     OPTION(struct train_options, INT, 0, "folds", folds, "K",
            "head: also write out-of-fold probabilities of every training picture (oof.tsv) by K-fold "

@@ -465,7 +465,7 @@ static int decide(struct train_run *run, struct error *err)
     int rc = compare_with_done(run, err), answer = rc > 0;
     if (rc > 0) {
         stage_note(&o->common, "'%s' is complete, nothing to do", o->out);
-        /* A run that was broken off behind its last file left what it went on from. */
+        /* A run that was interrupted after its last file left what it went on from. */
         return forget_checkpoints(run, err) ? -1 : 1;
     }
     if (!rc && o->on_change == CHANGE_RESTART &&

@@ -166,7 +166,7 @@ bool features_part_has(const struct train_run *run, const struct activation_key 
 const char *train_cache_folder(const struct train_run *run);
 /* Device, data, base: what training and features need. No rank waits for another here. */
 int train_open_inputs(struct train_run *run, struct error *err);
-/* run->batch from --batch. EX_USAGE for what is no batch, EX_OSERR where nothing fits. */
+/* run->batch from --batch. EX_USAGE for what is not a batch, EX_OSERR where nothing fits. */
 int train_choose_batch(struct train_run *run, struct error *err);
 struct engine_options train_engine_options(const struct train_run *run);
 int train_open_cache(struct train_run *run, const struct frozen_boundary *f, const char *name,
