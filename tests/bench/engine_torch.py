@@ -5,7 +5,12 @@ usage: engine_torch.py MODEL WHAT BATCH THREADS SECONDS     one line: best and m
        engine_torch.py MODEL onnx OUT.onnx                  the same net for onnxruntime (dynamic batch, opset 13)
 WHAT: infer, head, phase2, phase2-cached, full. Synthetic pictures. A step: forward with the frozen layers in inference mode, softmax
 cross-entropy, L2 of dense_1, backward, SGD with momentum 0.9. CHANNELS_LAST=0 for NCHW. Needs python3-torch and python3-numpy.
+
+DEVICE=cuda runs on a GPU: each step then sends the pictures as bytes from pinned memory and scales them there, as winnow does, and clocks are
+read after the device has finished. DTYPE=float32 (default), tf32 or bf16 (autocast). COMPILE=1 compiles the net (torch.compile), COMPILE=MODE
+in that mode (reduce-overhead: CUDA graphs).
 """
+import contextlib
 import json
 import os
 import resource
@@ -128,18 +133,39 @@ def main():
                           output_names=["p"], dynamic_axes={"x": {0: "n"}, "p": {0: "n"}})
         return
     batch, threads, seconds = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+    device, dtype, mode = (os.environ.get(*v) for v in (("DEVICE", "cpu"), ("DTYPE", "float32"), ("COMPILE", "0")))
+    gpu = device.startswith("cuda")
+    if dtype not in ("float32", "tf32", "bf16"):
+        sys.exit("engine_torch.py: DTYPE is float32, tf32 or bf16, not '%s'" % dtype)
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    x, y = torch.rand(batch, 3, net.side, net.side), torch.randint(0, 5, (batch,))
-    if os.environ.get("CHANNELS_LAST", "1") != "0":
-        net = net.to(memory_format=torch.channels_last)
-        x = x.contiguous(memory_format=torch.channels_last)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
+    memory_format = torch.contiguous_format if os.environ.get("CHANNELS_LAST", "1") == "0" else torch.channels_last
+    net = net.to(device=device, memory_format=memory_format)
+    x, y = torch.rand(batch, 3, net.side, net.side).contiguous(memory_format=memory_format), torch.randint(0, 5, (batch,)).to(device)
+    pixels = torch.randint(0, 256, (batch, net.side, net.side, 3), dtype=torch.uint8)
+    pixels = pixels.pin_memory() if gpu else pixels
+
+    def pictures():
+        if not gpu:
+            return x
+        sent = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
+        return sent.to(torch.bfloat16 if dtype == "bf16" else torch.float32, memory_format=memory_format) / 127.5 - 1
+
+    def cast():
+        return torch.autocast(device.split(":")[0], torch.bfloat16) if dtype == "bf16" else contextlib.nullcontext()
+
+    def compiled(function):
+        return function if mode == "0" else torch.compile(function, mode=None if mode == "1" else mode)
+
     if what == "infer":
         net.eval()
+        forward = compiled(net)
 
         def step():
-            with torch.no_grad():
-                return net(x)
+            with torch.no_grad(), cast():
+                return forward(pictures())
     else:
         start = {"head": "dense_1", "phase2": "conv2d_56", "phase2-cached": "conv2d_56", "full": net.order[1]}[what]
         cut = net.order.index(start)
@@ -152,34 +178,53 @@ def main():
         kernel = net.mods["dense_1"].weight
         rest = [p for p in net.parameters() if p.requires_grad and p is not kernel]
         opt = torch.optim.SGD([{"params": [kernel], "weight_decay": 1e-3}, {"params": rest}], lr=1e-3, momentum=0.9)
-        cached = None
+        keep = net.boundary(cut)
+
+        @compiled
+        def frozen(x):
+            return {k: v for k, v in net.run({net.order[0]: x}, 0, cut, keep=keep).items() if k in keep}
+
+        @compiled
+        def tail(values):
+            return net.run(dict(values), cut, len(net.plan))[net.order[-1]]
 
         def prefix():
-            with torch.no_grad():
-                return net.run({net.order[0]: x}, 0, cut, keep=net.boundary(cut))
+            if cut <= 1:
+                return {net.order[0]: pictures()}
+            with torch.no_grad(), cast():
+                return frozen(pictures())
 
-        if what == "phase2-cached":
-            cached = prefix()
+        cached = prefix() if what == "phase2-cached" else None
 
         def step():
             opt.zero_grad(set_to_none=True)
-            values = dict(cached) if cached else prefix() if cut > 1 else {net.order[0]: x}
-            F.cross_entropy(net.run(values, cut, len(net.plan))[net.order[-1]], y).backward()
+            with cast():
+                logits = tail(cached or prefix())
+            F.cross_entropy(logits.float(), y).backward()
             opt.step()
-    for _ in range(2):
+    for _ in range(5 if gpu else 2):
         step()
+    wait = torch.cuda.synchronize if gpu else lambda: None
+    # A wait after each step would keep the GPU idle while the next one is queued.
+    steps = 5 if gpu else 1
     times, cpu, least = [], [], int(os.environ.get("MIN_RUNS", "3"))
+    wait()
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < least:
         a, c = time.perf_counter(), time.process_time()
-        step()
-        times.append((time.perf_counter() - a) * 1e3)
-        cpu.append((time.process_time() - c) * 1e3)
+        for _ in range(steps):
+            step()
+        wait()
+        times.append((time.perf_counter() - a) * 1e3 / steps)
+        cpu.append((time.process_time() - c) * 1e3 / steps)
     times.sort()
     median = times[len(times) // 2]
-    print("\t".join(["pytorch", what, "batch=%d" % batch, "threads=%d" % threads, "runs=%d" % len(times), "best_ms=%.2f" % times[0],
-                     "median_ms=%.2f" % median, "cpu_best_ms=%.2f" % min(cpu), "img_s_median=%.2f" % (batch * 1e3 / median),
-                     "maxrss_mb=%d" % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)]), flush=True)
+    row = ["pytorch", what, "batch=%d" % batch, "threads=%d" % threads]
+    if gpu or dtype != "float32" or mode != "0":
+        row += ["device=%s" % device, "dtype=%s" % dtype, "compile=%s" % mode]
+    row += ["runs=%d" % len(times), "best_ms=%.2f" % times[0], "median_ms=%.2f" % median, "cpu_best_ms=%.2f" % min(cpu),
+            "img_s_median=%.2f" % (batch * 1e3 / median), "maxrss_mb=%d" % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)]
+    print("\t".join(row), flush=True)
 
 
 main()
