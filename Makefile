@@ -180,4 +180,5 @@ include tests/fuzz/fuzz.mk
 include tests/tools/hardening.mk
 -include tests/bench/bench.mk
 -include tests/fakecuda/fakecuda.mk
+-include tests/gpu/gpu.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

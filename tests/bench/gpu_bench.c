@@ -1,10 +1,13 @@
 /* needs: base net tensor */
 /*
- * gpu_bench.c: images/s of InceptionV3 on a GPU, for inference and both phases, by precision and batch, and
- * what share of the card's peak that is, from counted operations (a multiplication and an addition are two).
- * Started by `make bench-gpu`; weights are random, which changes no time. usage: gpu_bench [--device D]
- * [--side N] [--seconds S] [--batches 32,64] [--precisions fp32,tf32,bf16]
+ * gpu_bench.c: images/s of InceptionV3 on a GPU, for inference and the kinds of training, by precision and
+ * batch, and what share of the card's peak that is, from counted operations (a multiplication and an addition
+ * are two). host ms is what a step costs the processor: its time without the waits for the card. Weights are
+ * random, which changes no time. The first rows are the ones that are wanted most.
+ * usage: gpu_bench [--device D] [--side N] [--seconds S] [--batches 128,32] [--precisions bf16,tf32,fp32]
+ * [--works inference,head,fine-tune,cached]
  */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,63 +83,164 @@ static double peak_tflops(const char *description, enum backend_precision p)
     return 0;
 }
 
-static void run(struct net *net, const char *what, bool train, const char *unlock,
-                enum backend_precision precision, const char *name, int batch)
+/* --- waits --- */
+
+/*
+ * The plug-in's calls of these two come here, since a program's own symbols are found before a library's: so
+ * the time that the processor waits for the card is known without a profiler.
+ */
+static double waited;
+static void *runtime; /* libcudart, once the plug-in has opened it */
+
+static void find_runtime(void)
+{
+    char name[32];
+    for (int major = 11; !runtime && major < 20; major++) {
+        snprintf(name, sizeof name, "libcudart.so.%d", major);
+        runtime = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
+    }
+}
+
+static int wait_for(const char *call, void *what)
+{
+    int (*real)(void *);
+    double start = now();
+    find_runtime();
+    *(void **)&real = runtime ? dlsym(runtime, call) : NULL;
+    int rc = real ? real(what) : 999;
+    waited += now() - start;
+    return rc;
+}
+
+int cudaStreamSynchronize(void *stream);
+int cudaStreamSynchronize(void *stream) { return wait_for(__func__, stream); }
+int cudaEventSynchronize(void *event);
+int cudaEventSynchronize(void *event) { return wait_for(__func__, event); }
+
+/* API calls so far. Only the stand-ins count them, and a step makes the same ones on a card. */
+static long api_calls(void)
+{
+    long (*calls)(void);
+    *(void **)&calls = runtime ? dlsym(runtime, "fakecuda_calls") : NULL;
+    return calls ? calls() : 0;
+}
+
+/* --- one row --- */
+
+static const struct work {
+    const char *name, *unlock;
+    bool train, cached; /* from the outputs of the frozen layers, which a cache keeps */
+} works[] = {{"inference", "dense_1", false, false},
+             {"fine-tune", "conv2d_56", true, false},
+             {"cached", "conv2d_56", true, true},
+             {"head", "dense_1", true, false}};
+enum { N_WORKS = sizeof works / sizeof *works };
+
+static double step_flops_of(const struct net *n, const struct work *w, const int *inputs, int n_inputs)
+{
+    double sum = step_flops(n, w->train);
+    int last = -1; /* what lies below the boundary was not run */
+    for (int i = 0; w->cached && i < n_inputs; i++)
+        last = inputs[i] > last ? inputs[i] : last;
+    for (int i = 0; i <= last; i++)
+        if (!n->layers[i].trainable) sum -= layer_flops(n, i);
+    return sum;
+}
+
+static void run(struct net *net, const struct work *w, enum backend_precision precision, const char *name,
+                int batch)
 {
     struct engine_options o = ENGINE_DEFAULTS;
     struct engine *e = NULL;
+    int *boundary = NULL, n_boundary = 0;
     o.device = device;
     o.batch = batch;
     o.precision = precision;
-    o.mode = train ? ENGINE_TRAIN : ENGINE_INFERENCE;
+    o.mode = w->train ? ENGINE_TRAIN : ENGINE_INFERENCE;
     error_clear(&err);
-    if (net_unlock_from(net, unlock, &err) || engine_open(&e, net, &o, &err)) {
-        printf("%-28s %-5s %5d  %s\n", what, name, batch, err.text);
+    int rc = net_unlock_from(net, w->unlock, &err) ||
+             (w->cached && engine_boundary(net, &boundary, &n_boundary, &err));
+    o.inputs = boundary;
+    o.n_inputs = n_boundary;
+    if (rc || engine_open(&e, net, &o, &err)) {
+        printf("%-9s %-5s %5d  %s\n", w->name, name, batch, err.text);
+        fflush(stdout);
+        free(boundary);
         return;
     }
     size_t picture = (size_t)side * (size_t)side * 3;
     uint8_t *pixels = malloc((size_t)batch * picture);
     float *targets = calloc((size_t)batch * 5, sizeof *targets), *p = malloc((size_t)batch * 5 * sizeof *p);
+    float **values = calloc((size_t)n_boundary + 1, sizeof *values);
     for (size_t i = 0; i < (size_t)batch * picture; i++)
         pixels[i] = (uint8_t)(i * 2654435761u >> 13);
     for (int i = 0; i < batch; i++)
         targets[i * 5 + i % 5] = 1;
-    struct engine_batch in = {.n = batch, .pixels = pixels};
+    for (int k = 0; k < n_boundary; k++) {
+        size_t n = (size_t)batch * engine_input_size(e, k);
+        values[k] = malloc(n * sizeof **values);
+        for (size_t i = 0; i < n; i++)
+            values[k][i] = (float)(i % 97) / 97;
+    }
+    struct engine_batch in = {.n = batch,
+                              .pixels = w->cached ? NULL : pixels,
+                              .values = w->cached ? (const float *const *)values : NULL};
     struct engine_target target = {targets, NULL};
     struct engine_step step = ENGINE_STEP_DEFAULTS;
     struct engine_result result;
-    int warm = 3, runs = 0, rc = 0;
+    int warm = 3, runs = 0;
     double start = 0, took = 0;
+    long calls = 0;
     step.rate = 1e-6;
     for (int i = 0; !rc && (i <= warm || now() - start < seconds); i++) {
-        if (i == warm) /* the first steps choose kernels and fill caches */
+        if (i == warm) { /* the first steps choose kernels and fill caches */
             start = now();
+            waited = 0;
+            calls = api_calls();
+        }
         step.step = (uint64_t)i;
-        rc = train ? engine_train_step(e, &in, &target, &step, &result, &err)
-                   : engine_forward(e, &in, &err) || engine_probabilities(e, p, &err);
+        rc = w->train ? engine_train_step(e, &in, &target, &step, &result, &err)
+                      : engine_forward(e, &in, &err) || engine_probabilities(e, p, &err);
         runs += i >= warm;
     }
     took = now() - start;
-    if (rc || !runs) {
-        printf("%-28s %-5s %5d  %s\n", what, name, batch, rc ? err.text : "too slow for one step");
+    calls = api_calls() - calls;
+    if (rc) {
+        printf("%-9s %-5s %5d  %s\n", w->name, name, batch, err.text);
     } else {
-        double rate = (double)runs * batch / took, tflops = rate * step_flops(net, train) * 1e-12;
+        double rate = (double)runs * batch / took;
+        double tflops = rate * step_flops_of(net, w, boundary, n_boundary) * 1e-12;
         double peak = peak_tflops(engine_description(e), precision);
-        char share[32] = "-";
-        if (peak > 0) snprintf(share, sizeof share, "%.1f %%", 100 * tflops / peak);
-        printf("%-28s %-5s %5d %10.1f %8.3f %9s %8zu\n", what, name, batch, rate, tflops, share,
-               engine_memory_bytes(e) >> 20);
+        char share[32] = "-", host[32] = "-", made[32] = "-";
+        if (peak > 0) snprintf(share, sizeof share, "%.1f%%", 100 * tflops / peak);
+        if (waited > 0) snprintf(host, sizeof host, "%.3f", 1e3 * (took - waited) / runs);
+        if (calls > 0) snprintf(made, sizeof made, "%ld", calls / runs);
+        printf("%-9s %-5s %5d %10.1f %8.3f %8s %8zu %9.3f %9s %6s\n", w->name, name, batch, rate, tflops,
+               share, engine_memory_bytes(e) >> 20, 1e3 * took / runs, host, made);
     }
     fflush(stdout);
+    for (int k = 0; k < n_boundary; k++)
+        free(values[k]);
+    free(values);
     free(pixels);
     free(targets);
     free(p);
+    free(boundary);
     engine_close(e);
+}
+
+/* Whether name is one of the words of a list with commas. */
+static bool listed(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *s = list; s; s = strchr(s, ',') ? strchr(s, ',') + 1 : NULL)
+        if (!strncmp(s, name, n) && (s[n] == ',' || !s[n])) return true;
+    return false;
 }
 
 int main(int argc, char **argv)
 {
-    const char *batches = "1,8,32,64,128,256", *precisions = "fp32,tf32,bf16";
+    const char *batches = "128,32,256,64,8,1", *precisions = "bf16,tf32,fp32", *wanted = NULL;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--device"))
             device = argv[i + 1];
@@ -148,6 +252,8 @@ int main(int argc, char **argv)
             batches = argv[i + 1];
         else if (!strcmp(argv[i], "--precisions"))
             precisions = argv[i + 1];
+        else if (!strcmp(argv[i], "--works"))
+            wanted = argv[i + 1];
         else
             return fprintf(stderr, "gpu_bench: unknown option '%s'\n", argv[i]), 64;
     }
@@ -176,20 +282,18 @@ int main(int argc, char **argv)
                 net.layers[i].weights[k].values[j] = net.layers[i].weights[k].role == WEIGHT_MOVING_VARIANCE
                                                          ? 1.f
                                                          : (float)(0.03 * random_normal(&r));
-    printf("%-28s %-5s %5s %10s %8s %9s %8s\n", "work", "type", "batch", "images/s", "TFLOP/s", "of peak",
-           "MiB");
-    static const char *const names[] = {"fp32", "tf32", "bf16"};
+    printf("%-9s %-5s %5s %10s %8s %8s %8s %9s %9s %6s\n", "work", "type", "batch", "images/s", "TFLOP/s",
+           "of peak", "MiB", "ms", "host ms", "calls");
+    static const struct {
+        const char *name;
+        enum backend_precision precision;
+    } types[] = {{"bf16", PRECISION_BF16}, {"tf32", PRECISION_TF32}, {"fp32", PRECISION_F32}};
     for (int p = 0; p < 3; p++) {
-        if (!strstr(precisions, names[p])) continue;
-        for (const char *s = batches; s; s = strchr(s, ',') ? strchr(s, ',') + 1 : NULL) {
-            int batch = atoi(s);
-            if (batch < 1) continue;
-            run(&net, "inference", false, "dense_1", (enum backend_precision)p, names[p], batch);
-            if (batch < 8) continue;
-            run(&net, "head, whole pass", true, "dense_1", (enum backend_precision)p, names[p], batch);
-            run(&net, "fine-tune from conv2d_56", true, "conv2d_56", (enum backend_precision)p, names[p],
-                batch);
-        }
+        if (!listed(precisions, types[p].name)) continue;
+        for (const char *s = batches; s; s = strchr(s, ',') ? strchr(s, ',') + 1 : NULL)
+            for (int w = 0; w < N_WORKS; w++)
+                if (atoi(s) > 0 && (!wanted || listed(wanted, works[w].name)))
+                    run(&net, &works[w], types[p].precision, types[p].name, atoi(s));
     }
     net_release(&net);
     return 0;
