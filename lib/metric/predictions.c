@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/number.h"
 #include "metric/slice_columns.h"
 
@@ -18,7 +19,8 @@
 struct reading {
     struct predictions *p;
     struct manifest_reader *r;
-    int id, label, path;
+    int id, label, path, group; /* group: -1 unless asked for */
+    struct names group_names;
     int *p_columns, *z_columns;
     struct slice_columns slices;
     double tolerance;
@@ -53,6 +55,7 @@ static int find_columns(struct reading *x, const struct predictions_options *o, 
     if ((x->label = manifest_column(s, "label")) < 0)
         return error_set(err, EX_DATAERR, "'%s' has no column 'label'", shown);
     x->path = manifest_column(s, "path");
+    x->group = o->keep_groups ? manifest_column(s, "group") : -1;
     if (!(p->classes = mem_zalloc(s->n, sizeof *p->classes, err)) ||
         !(x->p_columns = mem_zalloc(s->n, sizeof *x->p_columns, err)) ||
         !(x->z_columns = mem_zalloc(s->n, sizeof *x->z_columns, err)))
@@ -106,7 +109,7 @@ static int number_error(const struct reading *x, int column, const char *text, d
     return predictions_row_error(x->r, x->id, err, what);
 }
 
-static int grow_rows(struct predictions *p, bool logits, bool paths, struct error *err)
+static int grow_rows(struct predictions *p, bool logits, bool paths, bool groups, struct error *err)
 {
     size_t capacity = p->capacity ? p->capacity + p->capacity / 2 : 4096, k = (size_t)p->n_classes;
     void *grown;
@@ -122,6 +125,7 @@ static int grow_rows(struct predictions *p, bool logits, bool paths, struct erro
     GROW(pred, sizeof *p->pred);
     GROW(keys, sizeof *p->keys);
     if (paths) GROW(path_keys, sizeof *p->path_keys);
+    if (groups) GROW(groups, sizeof *p->groups);
 #undef GROW
     p->capacity = capacity;
     return 0;
@@ -161,6 +165,10 @@ static int read_row(struct reading *x, struct error *err)
             return predictions_row_error(x->r, x->id, err, what);
         }
         p->z[i * (size_t)p->n_classes + (size_t)k] = value;
+    }
+    if (p->groups) {
+        p->groups[i] = UINT32_MAX - (uint32_t)i; /* a row without a group has no copies */
+        if (f[x->group][0] && names_find(&x->group_names, f[x->group], &p->groups[i], err)) return -1;
     }
     p->pred[i] = best;
     p->label[i] = class_of(p, f[x->label], last);
@@ -214,7 +222,7 @@ static int read_all(struct predictions *p, struct manifest_reader *r, const stru
     if (!(p->name = mem_strdup(r->name, err)) || find_columns(&x, o, err)) goto out;
     while ((got = manifest_reader_next(r, err)) > 0)
         if ((p->n_rows == p->capacity &&
-             grow_rows(p, x.z_columns != NULL, o->keep_path_keys && x.path >= 0, err)) ||
+             grow_rows(p, x.z_columns != NULL, o->keep_path_keys && x.path >= 0, x.group >= 0, err)) ||
             read_row(&x, err))
             goto out;
     if (got < 0) goto out;
@@ -228,6 +236,7 @@ static int read_all(struct predictions *p, struct manifest_reader *r, const stru
 out:
     free(x.p_columns);
     free(x.z_columns);
+    names_release(&x.group_names);
     slice_columns_release(&x.slices);
     if (rc) predictions_release(p);
     return rc;
@@ -274,6 +283,7 @@ void predictions_release(struct predictions *p)
     free(p->pred);
     free(p->keys);
     free(p->path_keys);
+    free(p->groups);
     hash_index_release(&p->index);
     free(p->name);
     *p = PREDICTIONS_EMPTY;

@@ -50,6 +50,8 @@ struct predictions {
     struct hash_index index; /* of the keys */
     size_t capacity;
     struct id_key *path_keys; /* when asked for: the key of the path column */
+    /* when asked for, and there is a column `group`: equal for near duplicates; NULL otherwise */
+    uint32_t *groups;
 };
 #define PREDICTIONS_EMPTY ((struct predictions){0})
 
@@ -58,7 +60,7 @@ struct predictions_options {
     const char *const *slice_columns; /* asked for by name; must exist */
     size_t n_slice_columns;
     bool auto_slices; /* also unknown columns of 2..64 values, and `slice` */
-    bool keep_path_keys;
+    bool keep_path_keys, keep_groups;
 };
 
 /*

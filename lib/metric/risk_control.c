@@ -5,9 +5,12 @@
 #include "metric/risk_control.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "metric/sort.h"
 
 /* Logarithm of a binomial probability; long double, as lgamma of thousands costs four digits. */
@@ -88,20 +91,36 @@ static int compare_positives(const void *x, const void *y)
     return (a->score > b->score) - (a->score < b->score);
 }
 
-int risk_control_threshold(struct guaranteed_threshold *out, struct guarantee g, const double *score,
-                           const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err)
+/* The positives' scores ascending, of each group the lowest: *n of them, to be freed; NULL without memory. */
+static double *lowest_scores(size_t *n, const double *score, const uint8_t *positive, const uint32_t *group,
+                             size_t n_rows, struct error *err)
 {
     struct positive *members = mem_alloc((n_rows + 1) * sizeof *members, err);
     double *lowest = mem_alloc((n_rows + 1) * sizeof *lowest, err);
-    size_t n = 0, n_members = 0;
-    int rc = -1;
-    if (!members || !lowest) goto out;
-    for (size_t i = 0; i < n_rows; i++)
-        if (positive[i]) members[n_members++] = (struct positive){score[i], group ? group[i] : 0};
-    if (group) qsort(members, n_members, sizeof *members, compare_positives);
-    for (size_t i = 0; i < n_members; i++)
-        if (!group || i == 0 || members[i].group != members[i - 1].group) lowest[n++] = members[i].score;
-    qsort(lowest, n, sizeof *lowest, sort_compare_doubles);
+    size_t n_members = 0;
+    *n = 0;
+    if (members && lowest) {
+        for (size_t i = 0; i < n_rows; i++)
+            if (positive[i]) members[n_members++] = (struct positive){score[i], group ? group[i] : 0};
+        if (group) qsort(members, n_members, sizeof *members, compare_positives);
+        for (size_t i = 0; i < n_members; i++)
+            if (!group || i == 0 || members[i].group != members[i - 1].group)
+                lowest[(*n)++] = members[i].score;
+        qsort(lowest, *n, sizeof *lowest, sort_compare_doubles);
+    } else {
+        free(lowest);
+        lowest = NULL;
+    }
+    free(members);
+    return lowest;
+}
+
+int risk_control_threshold(struct guaranteed_threshold *out, struct guarantee g, const double *score,
+                           const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err)
+{
+    size_t n;
+    double *lowest = lowest_scores(&n, score, positive, group, n_rows, err);
+    if (!lowest) return -1;
     int64_t allowed = binomial_allowed(n, g.target, g.confidence);
     *out = (struct guaranteed_threshold){.found = allowed >= 0,
                                          .threshold = -INFINITY,
@@ -117,9 +136,66 @@ int risk_control_threshold(struct guaranteed_threshold *out, struct guarantee g,
             out->missed++;
         out->upper_bound = binomial_upper_bound(out->missed, n, g.confidence);
     }
+    free(lowest);
+    return 0;
+}
+
+int risk_control_block(struct guaranteed_threshold *out, struct guarantee g, const double *score,
+                       const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err)
+{
+    double *mirrored = mem_alloc((n_rows + 1) * sizeof *mirrored, err), above = INFINITY;
+    uint8_t *negative = mem_alloc(n_rows + 1, err);
+    int rc = -1;
+    if (!mirrored || !negative) goto out;
+    for (size_t i = 0; i < n_rows; i++) {
+        mirrored[i] = -score[i];
+        negative[i] = !positive[i];
+    }
+    if (risk_control_threshold(out, g, mirrored, negative, group, n_rows, err)) goto out;
+    /* Mirrored, a row at the threshold is left alone: what is blocked lies strictly above. */
+    for (size_t i = 0; i < n_rows; i++)
+        if (score[i] > -out->threshold) above = fmin(above, score[i]);
+    out->threshold = out->found ? above : INFINITY;
     rc = 0;
 out:
-    free(members);
-    free(lowest);
+    free(mirrored);
+    free(negative);
     return rc;
+}
+
+int risk_control_count(uint64_t *n_missed, uint64_t *n_positive, double threshold, const double *score,
+                       const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err)
+{
+    size_t n;
+    double *lowest = lowest_scores(&n, score, positive, group, n_rows, err);
+    if (!lowest) return -1;
+    *n_positive = n;
+    for (*n_missed = 0; *n_missed < n && lowest[*n_missed] < threshold;)
+        ++*n_missed;
+    free(lowest);
+    return 0;
+}
+
+/* A share of text, "1%" or "0.01", in (0, 1). */
+static bool parse_share(char *text, double *out)
+{
+    size_t n = strlen(text);
+    bool percent = n > 0 && text[n - 1] == '%';
+    if (percent) text[n - 1] = 0;
+    if (!parse_number(text, out)) return false;
+    if (percent) *out /= 100;
+    return *out > 0 && *out < 1;
+}
+
+int guarantee_parse(struct guarantee *out, const char *text, const char *what, struct error *err)
+{
+    char copy[64], shown[64], *at;
+    out->confidence = 0.95;
+    snprintf(copy, sizeof copy, "%s", text);
+    if ((at = strchr(copy, '@'))) *at++ = 0;
+    if (strlen(text) >= sizeof copy || !parse_share(copy, &out->target) ||
+        (at && !parse_share(at, &out->confidence)))
+        return error_set(err, EX_USAGE, "%s: '%s' is not a guarantee such as 1%%@95%%", what,
+                         text_for_people(shown, sizeof shown, text));
+    return 0;
 }

@@ -24,6 +24,8 @@ uint64_t binomial_least(double target, double confidence);
 struct guarantee {
     double target, confidence; /* 0.01 and 0.95 of "1%@95%" */
 };
+/* "1%@95%", "0.01@0.95", "1%" (95 % then). EX_USAGE names what. */
+int guarantee_parse(struct guarantee *out, const char *text, const char *what, struct error *err);
 
 struct guaranteed_threshold {
     bool found;
@@ -42,5 +44,21 @@ struct guaranteed_threshold {
  */
 int risk_control_threshold(struct guaranteed_threshold *out, struct guarantee g, const double *score,
                            const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err);
+
+/*
+ * The other side: the smallest score of any row with which at most as many negatives are at it or above as
+ * the guarantee allows. missed and n_positive then count negatives at or above it, and all of them. A group
+ * counts with the highest score of its negatives. threshold is INFINITY where only a score above all rows
+ * would do.
+ */
+int risk_control_block(struct guaranteed_threshold *out, struct guarantee g, const double *score,
+                       const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err);
+
+/*
+ * How many positives (or groups of them) score below the threshold, and how many there are: the check on
+ * rows that the threshold was not chosen on.
+ */
+int risk_control_count(uint64_t *n_missed, uint64_t *n_positive, double threshold, const double *score,
+                       const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err);
 
 #endif

@@ -141,20 +141,107 @@ static int view_rate(struct view_decisions *v, const struct class_rates *r, stru
     return 0;
 }
 
+static double *val_scores(uint8_t **positive, const struct view *view, const struct predictions *p,
+                          struct error *err)
+{
+    double *score = mem_alloc((p->n_rows + 1) * sizeof *score, err);
+    *positive = mem_alloc(p->n_rows + 1, err);
+    if (!score || !*positive) {
+        free(score);
+        return NULL;
+    }
+    for (size_t i = 0; i < p->n_rows; i++) {
+        score[i] = view_score(view, p, i);
+        (*positive)[i] = view->positive[p->label[i]];
+    }
+    return score;
+}
+
+/* The thresholds of a view from the validation rows, and what the test rows say of them. */
+static int choose_rule(struct view_decisions *v, const struct predictions *test,
+                       const struct predictions *val, const struct eval_options *o, struct error *err)
+{
+    const struct view_result *r = v->view;
+    struct decision_guarantee *m = &v->miss, *b = &v->block;
+    uint8_t *positive = NULL, *negative = NULL;
+    double *score = val_scores(&positive, r->view, val, err), *mirrored = NULL;
+    int rc = -1;
+    m->asked = true;
+    b->asked = o->max_wrong_block != NULL;
+    if (!score || guarantee_parse(&m->wanted, o->max_miss, "--max-miss", err) ||
+        risk_control_threshold(&m->chosen, m->wanted, score, positive, val->groups, val->n_rows, err))
+        goto out;
+    v->rule.review = m->chosen.found ? m->chosen.threshold : 0;
+    if (b->asked &&
+        (guarantee_parse(&b->wanted, o->max_wrong_block, "--max-wrong-block", err) ||
+         risk_control_block(&b->chosen, b->wanted, score, positive, val->groups, val->n_rows, err)))
+        goto out;
+    if (b->asked && b->chosen.found) v->rule.block = fmax(b->chosen.threshold, v->rule.review);
+    if (risk_control_count(&m->test_missed, &m->test_n, v->rule.review, r->score, r->positive, test->groups,
+                           test->n_rows, err))
+        goto out;
+    m->test_bound = binomial_upper_bound(m->test_missed, m->test_n, m->wanted.confidence);
+    if (b->asked) { /* mirrored: a negative is blocked where its score is not below the threshold */
+        if (!(mirrored = mem_alloc((test->n_rows + 1) * sizeof *mirrored, err)) ||
+            !(negative = mem_alloc(test->n_rows + 1, err)))
+            goto out;
+        for (size_t i = 0; i < test->n_rows; i++) {
+            mirrored[i] = -r->score[i];
+            negative[i] = !r->positive[i];
+        }
+        if (risk_control_count(&b->test_missed, &b->test_n, nextafter(-v->rule.block, INFINITY), mirrored,
+                               negative, test->groups, test->n_rows, err))
+            goto out;
+        b->test_bound = binomial_upper_bound(b->test_missed, b->test_n, b->wanted.confidence);
+    }
+    rc = 0;
+out:
+    free(score);
+    free(positive);
+    free(mirrored);
+    free(negative);
+    return rc;
+}
+
+/* One line for each guarantee that cannot be had, with how many pictures would do. */
+static void warn_refused(struct decisions *d)
+{
+    for (size_t i = 0; i < d->n_views; i++) {
+        const struct decision_guarantee *both[] = {&d->views[i].miss, &d->views[i].block};
+        for (int side = 0; side < 2; side++) {
+            const struct decision_guarantee *g = both[side];
+            if (!g->asked || g->chosen.found) continue;
+            d->n_refused++;
+            stage_warn("view '%s': at most %g %% %s with %g %% confidence cannot be promised from %llu "
+                       "%s%s in the validation split: %llu would do, with none of them %s",
+                       d->views[i].view->view->name, 100 * g->wanted.target,
+                       side ? "blocked wrongly" : "missed", 100 * g->wanted.confidence,
+                       (unsigned long long)g->chosen.n_positive, d->grouped ? "groups of " : "",
+                       side ? "negatives" : "positives", (unsigned long long)g->chosen.n_needed,
+                       side ? "blocked" : "missed");
+        }
+    }
+}
+
 int decisions_make(struct decisions *out, const struct evaluation *e, const struct predictions *labelled,
                    const struct eval_options *o, struct error *err)
 {
     *out = DECISIONS_EMPTY;
-    if (!o->prevalence && !o->prevalence_from) return 0;
+    out->has_rates = o->prevalence || o->prevalence_from;
+    out->grouped = labelled->groups != NULL;
+    if (!out->has_rates && !o->max_miss) return 0;
     if (e->n_views == 0)
-        return error_set(err, EX_USAGE, "rates need a view: name the classes that count by --view NAME=A+B");
-    if (class_rates_make(&out->rates, o, e->p, labelled, err) ||
+        return error_set(err, EX_USAGE,
+                         "rates and guarantees need a view: name the classes that count by --view NAME=A+B");
+    if ((out->has_rates && class_rates_make(&out->rates, o, e->p, labelled, err)) ||
         !(out->views = mem_zalloc(e->n_views, sizeof *out->views, err)))
         goto fail;
     for (; out->n_views < e->n_views; out->n_views++) {
         struct view_decisions *v = &out->views[out->n_views];
         v->view = &e->views[out->n_views];
         v->rule = (struct decision_rule){o->threshold, INFINITY};
+        if (o->max_miss && choose_rule(v, e->p, labelled, o, err)) goto fail;
+        if (!out->has_rates) continue;
         if (!(v->curve = mem_zalloc(DECISION_THRESHOLDS, sizeof *v->curve, err)) ||
             view_rate(v, &out->rates, err) ||
             shares_at(&v->at_rule, v->view, e->p, &out->rates, v->rule, DRAWS, err))
@@ -164,6 +251,7 @@ int decisions_make(struct decisions *out, const struct evaluation *e, const stru
                           (struct decision_rule){decision_thresholds[i], INFINITY}, CURVE_DRAWS, err))
                 goto fail;
     }
+    warn_refused(out);
     return 0;
 fail:
     if (out->views && out->n_views < e->n_views) free(out->views[out->n_views].curve);

@@ -8,6 +8,7 @@
 
 #include "eval.h"
 #include "html.h"
+#include "metric/risk_control.h"
 #include "report_page.h"
 
 /* How often each class arrives. */
@@ -59,8 +60,18 @@ struct decision_shares {
     struct interval interval[DECISION_OUTCOMES];
 };
 
+/* A guarantee, the threshold that keeps it on the validation rows, and what the test rows say of it. */
+struct decision_guarantee {
+    bool asked;
+    struct guarantee wanted;
+    struct guaranteed_threshold chosen;
+    uint64_t test_missed, test_n; /* positives (or negatives that are blocked), groups counted once */
+    double test_bound;            /* of the rate on the test rows, at the same confidence */
+};
+
 struct view_decisions {
     const struct view_result *view;
+    struct decision_guarantee miss, block; /* --max-miss, --max-wrong-block */
     struct decision_rule rule;
     double rate; /* of the view's classes */
     struct interval rate_interval;
@@ -75,6 +86,8 @@ struct decisions {
     struct class_rates rates;
     struct view_decisions *views;
     size_t n_views; /* 0: nothing was asked for */
+    bool has_rates, grouped;
+    size_t n_refused; /* guarantees that cannot be had */
 };
 #define DECISIONS_EMPTY ((struct decisions){0})
 

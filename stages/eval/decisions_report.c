@@ -18,11 +18,33 @@ static struct interval times(struct interval i, double factor)
     return (struct interval){i.low * factor, i.high * factor};
 }
 
+/* The threshold, its rate on the validation rows and on the test rows, each with its bound. */
+static void put_guarantee(const struct decision_guarantee *g, double threshold, const char *way,
+                          const char *what, const char *view, decisions_put *put, void *context)
+{
+    const struct interval none = {NAN, NAN};
+    char metric[64];
+    if (!g->asked) return;
+    snprintf(metric, sizeof metric, "guarantee/max_%s", what);
+    put(context, metric, view, g->wanted.target, none, g->chosen.n_positive);
+    snprintf(metric, sizeof metric, "guarantee/needed_for_max_%s", what);
+    put(context, metric, view, (double)g->chosen.n_needed, none, 0);
+    if (!g->chosen.found) return;
+    snprintf(metric, sizeof metric, "threshold/%s", way);
+    put(context, metric, view, threshold, none, g->chosen.n_positive);
+    snprintf(metric, sizeof metric, "guarantee/%s_on_val", what);
+    put(context, metric, view, (double)g->chosen.missed / (double)g->chosen.n_positive,
+        (struct interval){0, g->chosen.upper_bound}, g->chosen.n_positive);
+    snprintf(metric, sizeof metric, "guarantee/%s_on_test", what);
+    put(context, metric, view, g->test_n ? (double)g->test_missed / (double)g->test_n : NAN,
+        (struct interval){0, g->test_bound}, g->test_n);
+}
+
 void decisions_each_metric(const struct decisions *d, const struct evaluation *e, decisions_put *put,
                            void *context)
 {
     const struct class_rates *r = &d->rates;
-    for (int k = 0; d->n_views && k < r->n_classes; k++) {
+    for (int k = 0; k < r->n_classes; k++) {
         put(context, "prevalence", e->p->classes[k], r->rate[k], r->interval[k], r->n_unlabelled);
         if (r->black_box)
             put(context, "prevalence_black_box", e->p->classes[k], r->black_box[k], r->black_box_interval[k],
@@ -31,6 +53,9 @@ void decisions_each_metric(const struct decisions *d, const struct evaluation *e
     for (size_t i = 0; i < d->n_views; i++) {
         const struct view_decisions *v = &d->views[i];
         const char *name = v->view->view->name;
+        put_guarantee(&v->miss, v->rule.review, "review", "miss", name, put, context);
+        put_guarantee(&v->block, v->rule.block, "block", "wrong_block", name, put, context);
+        if (!d->has_rates) continue;
         put(context, "prevalence_view", name, v->rate, v->rate_interval, r->n_unlabelled);
         for (int o = 0; o < DECISION_OUTCOMES; o++) {
             char metric[64];
@@ -77,7 +102,7 @@ int decisions_write_curves(const struct decisions *d, const char *folder, struct
 {
     struct text path = TEXT_EMPTY;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < d->n_views; i++) {
+    for (size_t i = 0; rc == 0 && d->has_rates && i < d->n_views; i++) {
         text_clear(&path);
         if (text_printf(&path, err, "%s/prevalence-%s.tsv", folder, d->views[i].view->view->name) ||
             write_curve(&d->views[i], path.data, err))
@@ -113,10 +138,52 @@ static void put_rates(struct html *h, const struct class_rates *r, const struct 
     html_raw(h, ".</p>\n");
 }
 
+/* "at most 1 % missed (95 %): 0 of 300 on the validation split, so at most 0.99 %; on test 1 of 200" */
+static void put_promise(struct html *h, const struct decision_guarantee *g, const char *what)
+{
+    if (!g->asked) return;
+    html_raw(h, " At most %g %% %s, with %g %% confidence: ", 100 * g->wanted.target, what,
+             100 * g->wanted.confidence);
+    if (!g->chosen.found) {
+        html_raw(h, "<b>cannot be promised</b> from %s; %s would do, with none of them %s.",
+                 COUNT(g->chosen.n_positive), COUNT(g->chosen.n_needed), what);
+        return;
+    }
+    html_raw(h,
+             "<b>promised</b> by %s of %s on the validation split, which bounds the rate by %.3g %%; the "
+             "test split has %s of %s (at most %.3g %%).",
+             COUNT(g->chosen.missed), COUNT(g->chosen.n_positive), 100 * g->chosen.upper_bound,
+             COUNT(g->test_missed), COUNT(g->test_n), 100 * g->test_bound);
+}
+
+static void put_guarantees(struct html *h, const struct decisions *d)
+{
+    html_raw(h, "<h2>Decisions</h2><ul>");
+    for (size_t i = 0; i < d->n_views; i++) {
+        const struct view_decisions *v = &d->views[i];
+        html_raw(h, "<li>");
+        html_escaped(h, v->view->view->name);
+        if (v->rule.review > 0)
+            html_raw(h, ": allowed below %.6g, reviewed from it on", v->rule.review);
+        else
+            html_raw(h, ": everything is reviewed");
+        if (isfinite(v->rule.block)) html_raw(h, ", blocked from %.6g on", v->rule.block);
+        html_raw(h, ".");
+        put_promise(h, &v->miss, "missed");
+        put_promise(h, &v->block, "blocked wrongly");
+        html_raw(h, "</li>");
+    }
+    html_raw(h, "</ul><p class=soft>%s</p>\n",
+             d->grouped ? "Near duplicates count once: a group is missed when any of its pictures is."
+                        : "Each picture counts; copies of one are not independent, so name them in a column "
+                          "'group'.");
+}
+
 void decisions_put_report(struct html *h, const struct decisions *d, const struct evaluation *e)
 {
     bool blocks = false;
-    if (d->n_views == 0) return;
+    if (d->n_views && d->views[0].miss.asked) put_guarantees(h, d);
+    if (!d->has_rates) return;
     for (size_t i = 0; i < d->n_views; i++)
         blocks = blocks || isfinite(d->views[i].rule.block);
     html_raw(h, "<h2>What happens to your next 100,000 uploads</h2>"
@@ -165,7 +232,7 @@ int decisions_plot(const struct decisions *d, struct plot *precision, struct plo
                                .zero_one_x = true,
                                .zero_one_y = true};
     *load = (struct plot){.x_label = "threshold", .y_label = "in review of 10,000", .zero_one_x = true};
-    for (size_t i = 0; i < d->n_views && i < 8; i++)
+    for (size_t i = 0; d->has_rates && i < d->n_views && i < 8; i++)
         for (int edge = -1; edge <= 1; edge++)
             for (int which = 0; which < 2; which++) {
                 enum decision_outcome o = which ? OUTCOME_REVIEW : OUTCOME_PRECISION;

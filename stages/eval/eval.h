@@ -19,7 +19,7 @@ extern const double eval_recall_levels[EVAL_N_RECALL]; /* 0.9 0.95 0.99 */
 struct eval_options {
     struct common_options common;
     const char *predictions, *model, *shards, *manifest, *split, *out, *slices_file, *reports, *log, *title,
-        *device, *prevalence, *prevalence_from, *val_predictions;
+        *device, *prevalence, *prevalence_from, *val_predictions, *max_miss, *max_wrong_block;
     struct option_strings views, slice_columns, gates;
     const char *views_file;
     bool fit_temperature, compare, no_report, no_thumbnails;
@@ -45,6 +45,8 @@ struct views {
 int views_make(struct views *out, const struct eval_options *o, const struct predictions *p,
                struct error *err);
 void views_release(struct views *v);
+/* The sum of the view's probabilities of a row, 12 decimals. */
+double view_score(const struct view *view, const struct predictions *p, size_t row);
 
 /* --- numbers --- */
 

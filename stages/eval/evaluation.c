@@ -126,6 +126,14 @@ static int slice_accuracy(struct evaluation *e, int64_t min_slice, struct error 
     return correct(e->slices, e->n_slices, 1, err);
 }
 
+double view_score(const struct view *view, const struct predictions *p, size_t row)
+{
+    double sum = 0;
+    for (int k = 0; k < p->n_classes; k++)
+        if (view->positive[k]) sum += p->p[row * (size_t)p->n_classes + (size_t)k];
+    return rint(sum * 1e12) / 1e12; /* sums that differ by the last bit are one threshold */
+}
+
 static int make_view(struct view_result *v, const struct view *view, const struct predictions *p,
                      double threshold, int64_t min_slice, struct error *err)
 {
@@ -134,10 +142,7 @@ static int make_view(struct view_result *v, const struct view *view, const struc
         !(v->score = mem_alloc(p->n_rows * sizeof *v->score, err)))
         return -1;
     for (size_t i = 0; i < p->n_rows; i++) {
-        double sum = 0;
-        for (int k = 0; k < p->n_classes; k++)
-            if (view->positive[k]) sum += p->p[i * (size_t)p->n_classes + (size_t)k];
-        v->score[i] = rint(sum * 1e12) / 1e12; /* sums that differ by the last bit are one threshold */
+        v->score[i] = view_score(view, p, i);
         v->positive[i] = view->positive[p->label[i]];
     }
     if (curve_make(&v->curve, v->score, v->positive, p->n_rows, err)) return -1;

@@ -43,13 +43,19 @@ static const struct option_row rows[] = {
     OPTION(struct eval_options, FLAG, 0, "fit-temperature", fit_temperature, NULL,
            "fit the temperature on these rows (use --split val) and, with --model, store it in the model"),
 
-    OPTION_GROUP("Rates"),
+    OPTION_GROUP("Rates and decisions"),
     OPTION(struct eval_options, STRING, 0, "prevalence", prevalence, "CLASS=RATE,...",
            "how often classes really arrive: 0.002, 0.2% or 1/500; the others share the rest"),
     OPTION(struct eval_options, STRING, 0, "prevalence-from", prevalence_from, "FILE",
            "estimate these rates from scores of unlabelled pictures: p_<class>..., as classify prints them"),
     OPTION(struct eval_options, STRING, 0, "val-predictions", val_predictions, "FILE",
-           "predictions on the validation split: what the rates are learnt from"),
+           "predictions on the validation split: what rates and thresholds are learnt from; with --model "
+           "they "
+           "are made"),
+    OPTION(struct eval_options, STRING, 0, "max-miss", max_miss, "RATE@CONFIDENCE",
+           "choose each view's review threshold: 1%@95% for at most 1% missed, with 95% confidence"),
+    OPTION(struct eval_options, STRING, 0, "max-wrong-block", max_wrong_block, "RATE@CONFIDENCE",
+           "also a block threshold: at most this share of the others is blocked unseen"),
 
     OPTION_GROUP("Two models"),
     OPTION(struct eval_options, FLAG, 0, "compare", compare, NULL,
@@ -125,7 +131,7 @@ static int read_validation(struct predictions *val, const struct eval_options *o
                            struct error *err)
 {
     struct manifest_source source = MANIFEST_SOURCE_EMPTY;
-    struct predictions_options po = {.sum_tolerance = o->sum_tolerance};
+    struct predictions_options po = {.sum_tolerance = o->sum_tolerance, .keep_groups = true};
     char known[300];
     int rc = -1;
     if (manifest_source_open(&source, o->val_predictions, err) || predictions_read(val, &source, &po, err))
@@ -160,7 +166,8 @@ static int evaluate(const struct eval_options *o, struct manifest_source *source
                                      .slice_columns = o->slice_columns.items,
                                      .n_slice_columns = o->slice_columns.n,
                                      .auto_slices = true,
-                                     .keep_path_keys = o->slices_file != NULL};
+                                     .keep_path_keys = o->slices_file != NULL,
+                                     .keep_groups = o->max_miss != NULL};
     size_t n_unknown = 0;
     int rc = -1;
     if (predictions_read(&p, source, &po, err) ||
@@ -186,7 +193,7 @@ static int evaluate(const struct eval_options *o, struct manifest_source *source
                "%.4f",
                p.n_rows, p.n_classes, e.c.accuracy, e.c.balanced_accuracy, e.c.log_loss,
                calibration_ece(e.width15, 15), e.temperature.temperature);
-    rc = 0;
+    rc = decisions.n_refused ? EX_VERDICT_NO : 0;
 out:
     user_reports_release(&reports);
     decisions_release(&decisions);
@@ -217,18 +224,43 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
         return error_set(err, EX_USAGE, "either --predictions or --model is needed");
     if (o->prevalence && o->prevalence_from)
         return error_set(err, EX_USAGE, "either --prevalence or --prevalence-from, not both");
-    if (o->val_predictions && !o->prevalence_from)
-        return error_set(err, EX_USAGE, "--val-predictions goes with --prevalence-from");
+    if (o->val_predictions && !o->prevalence_from && !o->max_miss)
+        return error_set(err, EX_USAGE, "--val-predictions goes with --prevalence-from and --max-miss");
+    struct guarantee g;
+    if ((o->max_miss && guarantee_parse(&g, o->max_miss, "--max-miss", err)) ||
+        (o->max_wrong_block && guarantee_parse(&g, o->max_wrong_block, "--max-wrong-block", err)))
+        return -1;
+    if (o->max_wrong_block && !o->max_miss)
+        return error_set(err, EX_USAGE, "--max-wrong-block goes with --max-miss");
+    if (o->max_miss && o->predictions && !o->val_predictions)
+        return error_set(err, EX_USAGE,
+                         "--max-miss needs --val-predictions FILE: a threshold that is chosen on the rows it "
+                         "is checked on promises nothing");
     if (o->model && !o->shards) return error_set(err, EX_USAGE, "--model needs --shards DIR|MANIFEST");
     if (o->predictions && o->shards && !io_exists(o->shards))
         return error_set(err, EX_NOINPUT, "no shards at '%s'", o->shards);
     return 0;
 }
 
-static int run(const struct eval_options *o, const struct operands *operands, struct error *err)
+/* With --model: predictions on the validation split, as predictions-val.tsv. */
+static int predict_validation(struct eval_options *o, struct text *path, struct error *err)
 {
+    struct eval_options val = *o;
+    struct text line = TEXT_EMPTY;
+    int rc = -1;
+    val.split = "val";
+    if (!text_printf(path, err, "%s/predictions-val.tsv", o->out))
+        rc = predict_run(&val, path->data, &line, err);
+    o->val_predictions = path->data;
+    text_release(&line);
+    return rc;
+}
+
+static int run(const struct eval_options *given, const struct operands *operands, struct error *err)
+{
+    struct eval_options copy = *given, *o = &copy; /* predictions that are made here are named in it */
     struct manifest_source source = MANIFEST_SOURCE_EMPTY;
-    struct text made = TEXT_EMPTY, model_line = TEXT_EMPTY;
+    struct text made = TEXT_EMPTY, model_line = TEXT_EMPTY, val = TEXT_EMPTY;
     int rc = -1;
     if (check_usage(o, operands, err)) return -1;
     if (o->out && io_mkdirs(o->out, err)) return -1;
@@ -236,12 +268,16 @@ static int run(const struct eval_options *o, const struct operands *operands, st
     if (o->model && (text_printf(&made, err, "%s/predictions.tsv", o->out) ||
                      predict_run(o, made.data, &model_line, err)))
         goto out;
+    if (o->model && (o->max_miss || o->prevalence_from) && !o->val_predictions &&
+        predict_validation(o, &val, err))
+        goto out;
     if (manifest_source_open(&source, o->model ? made.data : o->predictions, err)) goto out;
     rc = evaluate(o, &source, model_line.data ? model_line.data : "", err);
 out:
     manifest_source_close(&source);
     text_release(&made);
     text_release(&model_line);
+    text_release(&val);
     return rc;
 }
 

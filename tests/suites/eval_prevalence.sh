@@ -52,4 +52,25 @@ for kind in "" -over; do
 done
 grep -q "recalibrated: they do not mean" from-over/report.html
 ok $? "scores that are too sure are recalibrated"
+
+# Decisions: 197 positives of x may miss none at 2 %. Two copies of each are no more than one: with their groups named the
+# thresholds stay, without they rise.
+"$BIN"/eval --predictions truth.tsv --val-predictions val.tsv --out once --view x=b+d --max-miss 2% --max-wrong-block 3%@90% --no-report
+awk -F'\t' -v OFS='\t' 'NR == 1 { print $0, "group"; next } { print $0, "g" $1; $1 = "copy" $1; print $0, "g" substr($1, 5) }' val.tsv >twice.tsv
+cut -f1-7 twice.tsv >copies.tsv
+for val in twice copies; do
+    "$BIN"/eval --predictions truth.tsv --val-predictions $val.tsv --out $val --view x=b+d --max-miss 2% --max-wrong-block 3%@90% --no-report
+done
+is "$(value once guarantee/max_miss x 6) $(value once guarantee/miss_on_val x)" "197 0" "197 positives may miss none"
+lowest=$(awk -F'\t' 'NR > 1 && ($2 == "b" || $2 == "d") { printf "%.10g\n", $4 + $6 }' val.tsv | sort -g | head -1)
+is "$(value once threshold/review x)" "$lowest" "the threshold is the lowest positive's score"
+is "$(grep -E '^(guarantee|threshold)/.*x' twice/metrics.tsv)" "$(grep -E '^(guarantee|threshold)/.*x' once/metrics.tsv)" "groups of copies count once"
+within "$(value copies threshold/review x)" "$lowest" 1
+ok $? "copies that no group names would pass for pictures"
+is "$(awk -F'\t' -v t="$(value once threshold/block x)" 'NR > 1 && $2 != "b" && $2 != "d" { n++; k += $4 + $6 >= t - 1e-12 } END { print k / n }' truth.tsv)" \
+    "$(awk "BEGIN { print $(value once guarantee/wrong_block_on_test x) }")" "the check on test is a count by hand"
+"$BIN"/eval --predictions truth.tsv --val-predictions val.tsv --out rates --view x=b+d --max-miss 2% --max-wrong-block 3%@90% --prevalence b=0.001,d=0.001
+is "$(awk "BEGIN { print $(value rates per_10000/allow x) + $(value rates per_10000/review x) + $(value rates per_10000/block x) }")" 10000 \
+    "allow, review and block add up"
+has "$(cat rates/report.html)" "<b>promised</b> by 0 of 197" "the report says on what the promise rests"
 done_testing
