@@ -27,7 +27,7 @@ install: all completions
 	  if test -f $$from; then $(INSTALL) -D -m 644 $$from $(DESTDIR)$(share)/node_modules/@tensorflow/$$f; fi; done
 	$(INSTALL) -m 644 docs/man/winnow.1 $(DESTDIR)$(man1)/winnow.1
 	for s in $(STAGES); do $(INSTALL) -m 644 stages/$$s/$$s.1 $(DESTDIR)$(man1)/winnow-$$s.1; done
-	$(INSTALL) -m 644 docs/man/winnow-formats.5 $(DESTDIR)$(man5)/winnow-formats.5
+	for p in formats rights; do $(INSTALL) -m 644 docs/man/winnow-$$p.5 $(DESTDIR)$(man5)/winnow-$$p.5; done
 	$(INSTALL) -m 644 $(BUILD)/completions/winnow.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/winnow
 	$(INSTALL) -m 644 $(BUILD)/completions/_winnow $(DESTDIR)$(prefix)/share/zsh/site-functions/_winnow
 	$(INSTALL) -m 644 README.md LICENSE CONTRIBUTING.md NOTES.md $(DESTDIR)$(prefix)/share/doc/winnow/
@@ -35,7 +35,7 @@ install: all completions
 ## uninstall: remove what install put under prefix
 uninstall:
 	rm -rf $(DESTDIR)$(prefix)/bin/winnow $(DESTDIR)$(libexec) $(DESTDIR)$(share) $(DESTDIR)$(man1)/winnow.1 \
-	  $(DESTDIR)$(man1)/winnow-*.1 $(DESTDIR)$(man5)/winnow-formats.5 $(DESTDIR)$(prefix)/share/doc/winnow \
+	  $(DESTDIR)$(man1)/winnow-*.1 $(DESTDIR)$(man5)/winnow-formats.5 $(DESTDIR)$(man5)/winnow-rights.5 $(DESTDIR)$(prefix)/share/doc/winnow \
 	  $(DESTDIR)$(prefix)/share/bash-completion/completions/winnow $(DESTDIR)$(prefix)/share/zsh/site-functions/_winnow
 
 ## dist: write dist/winnow-VERSION.tar.gz of the last commit

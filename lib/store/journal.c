@@ -14,13 +14,16 @@
 #include "io/io.h"
 #include "manifest/tsv.h"
 
-static const char header[] =
-    "time\tevent\turl\tstatus\treason\tdetail\terror\tfinal_url\tetag\tlast_modified\tcontent_type\t"
-    "bytes\txxh128\tformat\tfetched_at\ttries\tfailed_runs\tdue";
-#define N_FIELDS 18
+#define FIRST_HEADER                                                                                         \
+    "time\tevent\turl\tstatus\treason\tdetail\terror\tfinal_url\tetag\tlast_modified\tcontent_type\t"        \
+    "bytes\txxh128\tformat\tfetched_at\ttries\tfailed_runs\tdue"
+static const char first_header[] = FIRST_HEADER, header[] = FIRST_HEADER "\trights";
+#define N_FIELDS 19
+#define N_FIRST_FIELDS 18 /* of stores that were begun before rights were recorded */
 /* a canonical URL of 8 KiB can be escaped to this and no more; two fit into a line */
 #define FIELD_MAX_BYTES 24576
 #define DETAIL_MAX_BYTES 400
+#define RIGHTS_MAX_BYTES 1000
 
 static const char *const event_names[JOURNAL_EVENTS] = {"ok",   "same",    "retry", "fail",
                                                         "dead", "blocked", "sync"};
@@ -40,6 +43,11 @@ static bool optional_time(const char *s, int64_t *out)
     return !*s || parse_time(s, out) == 0;
 }
 
+static bool is_first_header(const char *line, size_t n)
+{
+    return n == sizeof first_header - 1 && memcmp(line, first_header, n) == 0;
+}
+
 int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
 {
     char *field[N_FIELDS];
@@ -48,10 +56,15 @@ int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
     *r = (struct journal_record){0};
     *end = 0;
     if (n_bytes == 0 || n_bytes > JOURNAL_MAX_LINE_BYTES || memchr(line, 0, n_bytes)) return -1;
-    if (n_bytes == sizeof header - 1 && memcmp(line, header, n_bytes) == 0) return 0;
-    for (int i = 0; i < N_FIELDS; i++) {
+    if ((n_bytes == sizeof header - 1 && memcmp(line, header, n_bytes) == 0) ||
+        is_first_header(line, n_bytes))
+        return 0;
+    field[N_FIELDS - 1] = end;
+    for (int i = 0, more = 1; more; i++) {
+        if (i == N_FIELDS) return -1;
         char *tab = memchr(at, '\t', (size_t)(end - at));
-        if ((tab == NULL) != (i == N_FIELDS - 1)) return -1;
+        more = tab != NULL;
+        if (!more && i + 1 < N_FIRST_FIELDS) return -1;
         field[i] = at;
         if (tab) {
             *tab = 0;
@@ -75,6 +88,7 @@ int journal_parse(char *line, size_t n_bytes, struct journal_record *r)
     r->reason = field[4], r->detail = field[5], r->error = field[6], r->final_url = field[7];
     r->etag = field[8], r->last_modified = field[9], r->content_type = field[10];
     r->kind = image_kind_from_name(field[13]);
+    r->rights = field[18];
     bool has_hash = field[12][0] != 0, stored = event == JOURNAL_OK || event == JOURNAL_SAME;
     if (has_hash && xxh128_from_hex(&r->hash, field[12])) return -1;
     if (stored && (!has_hash || !image_kind_kept(r->kind) || !r->fetched_at)) return -1;
@@ -102,8 +116,11 @@ int journal_format(struct text *out, const struct journal_record *r, struct erro
         add_field(out, r->final_url, FIELD_MAX_BYTES, err) || add_field(out, r->etag, 512, err) ||
         add_field(out, r->last_modified, 128, err) || add_field(out, r->content_type, 128, err))
         return -1;
-    return text_printf(out, err, "%llu\t%s\t%s\t%s\t%u\t%u\t%s\n", (unsigned long long)r->bytes, hex,
-                       stored ? image_kind_name(r->kind) : "", fetched, r->tries, r->failed_runs, due);
+    if (text_printf(out, err, "%llu\t%s\t%s\t%s\t%u\t%u\t%s\t", (unsigned long long)r->bytes, hex,
+                    stored ? image_kind_name(r->kind) : "", fetched, r->tries, r->failed_runs, due) ||
+        tsv_escape_cut(out, r->rights ? r->rights : "", RIGHTS_MAX_BYTES, err))
+        return -1;
+    return text_add(out, "\n", 1, err);
 }
 
 void journal_key(struct xxh128 *out, const char *url)
@@ -172,7 +189,8 @@ static int find_sync(void *context, char *line, size_t n, uint64_t offset, struc
 {
     struct journal_stats *stats = context;
     struct journal_record r;
-    (void)offset, (void)err;
+    (void)err;
+    if (offset == 0) stats->first_form = is_first_header(line, n);
     if (n > 26 && memcmp(line + 20, "\tsync\t", 6) == 0 && journal_parse(line, n, &r) == 1 &&
         r.bytes > stats->synced_bytes)
         stats->synced_bytes = r.bytes;
@@ -293,6 +311,7 @@ struct compaction {
     FILE *out;
     struct text text;
     uint64_t n_kept;
+    bool all;
 };
 
 static struct last *find(const struct compaction *c, const struct xxh128 *key)
@@ -331,7 +350,7 @@ static int copy_last(void *context, const struct journal_record *r, bool durable
     c->line++;
     journal_key(&key, r->url);
     const struct last *l = find(c, &key);
-    if (!l || (l->any != c->line && l->stored != c->line)) return 0;
+    if (!l || (!c->all && l->any != c->line && l->stored != c->line)) return 0;
     text_clear(&c->text);
     if (journal_format(&c->text, r, err)) return -1;
     c->n_kept++;
@@ -340,9 +359,9 @@ static int copy_last(void *context, const struct journal_record *r, bool durable
     return 0;
 }
 
-int journal_compact(const char *path, uint64_t *n_before, uint64_t *n_after, struct error *err)
+int journal_compact(const char *path, bool all, uint64_t *n_before, uint64_t *n_after, struct error *err)
 {
-    struct compaction c = {0};
+    struct compaction c = {.all = all};
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     struct journal_stats stats = {0};
     int rc = -1;

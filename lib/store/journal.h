@@ -49,6 +49,7 @@ struct journal_record {
     unsigned tries;       /* in this run, this attempt included */
     unsigned failed_runs; /* in a row, this one included */
     int64_t due;          /* 0: by the usual rule */
+    const char *rights;   /* words of http/rights.h: what the host said about training */
 };
 
 /*
@@ -73,6 +74,7 @@ struct journal {
 
 struct journal_stats {
     uint64_t n_lines, n_malformed, torn_bytes, synced_bytes;
+    bool first_form; /* its header has no rights: journal_compact gives it today's */
 };
 
 /*
@@ -91,10 +93,10 @@ int journal_flush(struct journal *j, struct error *err); /* pending to the file;
 void journal_close(struct journal *j);
 
 /*
- * Rewrites path with only what folding needs: for each address its last ok or same record and its last
- * record, in order. The old file or the whole new one. The caller holds the lock and has the journal closed.
- * Some 50 bytes of memory an address.
+ * Rewrites path in today's form with all records but sync marks, or with only what folding needs: for each
+ * address its last ok or same record and its last record, in order. The old file or the whole new one. The
+ * caller holds the lock and has the journal closed. Some 50 bytes of memory an address.
  */
-int journal_compact(const char *path, uint64_t *n_before, uint64_t *n_after, struct error *err);
+int journal_compact(const char *path, bool all, uint64_t *n_before, uint64_t *n_after, struct error *err);
 
 #endif

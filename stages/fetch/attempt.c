@@ -5,20 +5,13 @@
 #include <string.h>
 
 #include "http/http_decode.h"
+#include "host_files.h"
 #include "http/http_url.h"
 #include "outcome.h"
 
-#define ROBOTS_MAX_REDIRECTS 5 /* RFC 9309 section 2.3.1.2 */
 #define CATCH_UP_S 0.02
 
-/* A transfer's token: the entry's index, or a robots.txt for a host. */
-struct robots_request {
-    struct fetch *f;
-    uint32_t host;
-    unsigned n_redirects;
-    char *url;
-};
-
+/* A transfer's token: the entry's index, or what host_files.c gave. */
 static void *entry_token(uint32_t index) { return (void *)(((uintptr_t)index << 1) | 1); }
 static bool token_is_entry(const void *token) { return ((uintptr_t)token & 1) != 0; }
 static uint32_t token_entry(const void *token) { return (uint32_t)((uintptr_t)token >> 1); }
@@ -29,183 +22,12 @@ bool fetch_token_entry(const struct http_transfer *t, uint32_t *entry)
     return *entry != NO_INDEX;
 }
 
-/* false: a robots.txt elsewhere, where a redirect of *host's led */
+/* false: a file elsewhere, where a redirect of *host's led */
 static bool token_host(struct fetch *f, const struct http_transfer *t, uint32_t *host)
 {
-    const struct robots_request *q = t->token;
-    if (token_is_entry(t->token)) {
-        *host = entry_host(fetch_entry(f, token_entry(t->token)));
-        return true;
-    }
-    *host = q->host;
-    return q->n_redirects == 0;
-}
-
-/* --- robots.txt --- */
-
-static int start_robots(struct fetch *f, uint32_t host, const char *url, unsigned n_redirects,
-                        struct error *err)
-{
-    struct robots_request *q = mem_zalloc(1, sizeof *q, err);
-    struct http_transfer *t = NULL;
-    int rc = -1;
-    if (!q || !(q->url = mem_strdup(url, err)) || !(t = http_new(f->engine, err))) goto fail;
-    q->f = f;
-    q->host = host;
-    q->n_redirects = n_redirects;
-    t->url = q->url;
-    t->token = q;
-    t->body_limit = ROBOTS_MAX_BYTES;
-    t->cut_at_limit = true;
-    address_enter(&f->schedule, n_redirects == 0 ? host : NO_INDEX, t);
-    int started = http_start(f->engine, t, err);
-    if (started < 0) goto fail;
-    if (started > 0) { /* a host that no proxy is asked for: its entries say so */
-        fetch_host(f, host)->robots_state = ROBOTS_KNOWN;
-        rc = 0;
-        goto fail;
-    }
-    fetch_host(f, host)->robots_state = ROBOTS_ASKING;
-    fetch_host(f, host)->n_active++;
-    f->counts.n_requests++;
-    return 0;
-fail:
-    if (t) {
-        if (address_leave(&f->schedule, t, err)) rc = -1;
-        http_forget(f->engine, t);
-    }
-    if (q) free(q->url);
-    free(q);
-    return rc;
-}
-
-static int ask_robots(struct fetch *f, uint32_t host, const char *url, struct error *err)
-{
-    struct http_url_parts parts;
-    struct text canonical = TEXT_EMPTY, robots = TEXT_EMPTY;
-    const char *why;
-    int rc = http_url_canonical(url, strlen(url), &canonical, &parts, &why, err) == 1 &&
-                     text_add(&robots, canonical.data, parts.path, err) == 0 &&
-                     text_puts(&robots, "/robots.txt", err) == 0
-                 ? start_robots(f, host, robots.data, 0, err)
-                 : -1;
-    text_release(&canonical);
-    text_release(&robots);
-    return rc;
-}
-
-static void robots_known(struct fetch *f, uint32_t host, const char *bytes, size_t n)
-{
-    struct host *h = fetch_host(f, host);
-    h->robots_state = ROBOTS_KNOWN;
-    fetch_host_good(f, host);
-    if (n == 0) return;
-    if (!(h->robots = mem_zalloc(1, sizeof *h->robots, f->err)) ||
-        robots_parse(h->robots, bytes, n, "winnow", f->err)) {
-        fetch_abort(f);
-        return;
-    }
-    if (robots_is_empty(h->robots)) {
-        robots_release(h->robots);
-        free(h->robots);
-        h->robots = NULL;
-    }
-}
-
-/* Unreachable means no permission (RFC 9309 2.3.1.4). The breaker paces the attempts and ends them. */
-static void robots_failed(struct fetch *f, uint32_t host, enum http_outcome outcome, int64_t retry_after_s)
-{
-    struct host *h = fetch_host(f, host);
-    if (outcome == HTTP_FAILED_DNS || outcome == HTTP_FAILED_CONNECT)
-        f->counts.n_unreachable++;
-    else
-        f->counts.n_answers++;
-    if (++h->robots_tries >= f->opt->n_tries) {
-        enum reason r = outcome == HTTP_FAILED_DNS       ? REASON_DNS
-                        : outcome == HTTP_FAILED_CONNECT ? REASON_CONNECT
-                        : outcome == HTTP_FAILED_TLS     ? REASON_TLS
-                                                         : REASON_ROBOTS_UNREACHABLE;
-        fetch_host_give_up(f, host, r, 0);
-        return;
-    }
-    double wait = f->opt->retry_wait_s * (1 << (h->robots_tries - 1));
-    if (retry_after_s > (int64_t)wait) wait = (double)retry_after_s;
-    if (wait > FETCH_MAX_WAIT_S)
-        fetch_host_give_up(f, host, REASON_RETRY_LATER, f->now_s + (int64_t)wait);
-    else
-        fetch_host_hold(f, host, wait);
-}
-
-/* A coding whose bytes could be anything, and which http_decode does not undo. */
-static bool coding_is_opaque(const char *encoding)
-{
-    static const char *const names[] = {"br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcasecmp(encoding, names[i]) == 0) return true;
-    return strchr(encoding, ',') != NULL;
-}
-
-/* A body came, the first ROBOTS_MAX_BYTES of it at most. What cannot be read is no permission. */
-static void robots_answered(struct fetch *f, uint32_t host, const struct http_transfer *t)
-{
-    const struct http_headers *h = &t->headers;
-    uint8_t *plain;
-    size_t n, capacity;
-    if (h->encoded && http_can_decode(h->encoding, t->body, t->n_body)) {
-        enum http_decoded d =
-            http_decode(t->body, t->n_body, ROBOTS_MAX_BYTES, &plain, &n, &capacity, f->err);
-        if (d == HTTP_DECODE_FAILED)
-            fetch_abort(f);
-        else if (d == HTTP_DECODE_DAMAGED && t->outcome == HTTP_ANSWERED)
-            robots_failed(f, host, HTTP_FAILED_OTHER, -1);
-        else
-            robots_known(f, host, (const char *)plain, n);
-        free(plain);
-    } else if (h->encoded && coding_is_opaque(h->encoding)) {
-        robots_failed(f, host, HTTP_FAILED_OTHER, -1);
-    } else {
-        robots_known(f, host, (const char *)t->body, t->n_body);
-    }
-}
-
-static void robots_done(struct fetch *f, struct http_transfer *t)
-{
-    struct robots_request *q = t->token;
-    uint32_t host = q->host;
-    struct host *h = fetch_host(f, host);
-    int status = t->headers.status;
-    h->n_active--;
-    h->robots_state = ROBOTS_UNKNOWN;
-    if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_PROXY) {
-        /* nothing is known, and it is asked again if anything is */
-    } else if (outage_defers(f, host, NO_INDEX, t)) {
-        h->robots_state = ROBOTS_ASKING; /* until it is known whose failure that was */
-    } else if ((t->outcome == HTTP_ANSWERED || t->outcome == HTTP_FAILED_TRUNCATED ||
-                t->outcome == HTTP_FAILED_TOO_LARGE) &&
-               (status == 200 || status == 203)) {
-        robots_answered(f, host, t);
-    } else if (t->outcome == HTTP_ANSWERED && status >= 300 && status < 400 && t->redirect_url) {
-        struct text url = TEXT_EMPTY;
-        struct http_url_parts parts;
-        const char *why;
-        int good = http_url_canonical(t->redirect_url, strlen(t->redirect_url), &url, &parts, &why, f->err);
-        if (good < 0 || (good && q->n_redirects < ROBOTS_MAX_REDIRECTS &&
-                         start_robots(f, host, url.data, q->n_redirects + 1, f->err)))
-            fetch_abort(f);
-        else if (!good || q->n_redirects >= ROBOTS_MAX_REDIRECTS)
-            robots_known(f, host, NULL, 0); /* RFC 9309: as if there were none */
-        text_release(&url);
-    } else if (t->outcome == HTTP_FAILED_REFUSED) {
-        /* Every address of this host is refused for the same reason: let the entries say so. */
-        robots_known(f, host, NULL, 0);
-    } else if (t->outcome == HTTP_ANSWERED && status < 500 && status != 429) {
-        robots_known(f, host, NULL, 0);
-    } else {
-        robots_failed(f, host, t->outcome, t->headers.retry_after_s);
-    }
-    free(q->url);
-    free(q);
-    if (host_make_ready(&f->schedule, host, f->err)) fetch_abort(f);
+    if (!token_is_entry(t->token)) return host_files_token(t->token, host);
+    *host = entry_host(fetch_entry(f, token_entry(t->token)));
+    return true;
 }
 
 /* --- starting --- */
@@ -220,23 +42,37 @@ static void use_up_start(struct fetch *f, struct host *h)
     h->free_at = (h->free_at > f->schedule.now - late ? h->free_at : f->schedule.now) + spacing;
 }
 
+/* What the host's files alone settle, without a request. */
+static bool forbidden(struct fetch *f, uint32_t index, const struct host *h, const char *url)
+{
+    char words[RIGHTS_TEXT_BYTES];
+    const struct entry *e = fetch_entry(f, index);
+    const char *path = strchr(strstr(url, "://") + 3, '/');
+    struct outcome o = {.rights = fetch_rights(f, e, NULL)};
+    if (h->robots && path && !robots_allows(h->robots, path)) {
+        o.reason = REASON_ROBOTS_TXT;
+    } else if (fetch_rights_refuse(f, o.rights)) {
+        o.reason = REASON_RIGHTS_RESERVED;
+        o.detail = rights_text(words, o.rights);
+    } else if (e->only_rules) {
+        o.reason = REASON_NOT_ASKED;
+    } else {
+        return false;
+    }
+    fetch_fail(f, index, &o, NULL);
+    return true;
+}
+
 int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
 {
     struct host *h = fetch_host(f, host);
     uint32_t index = h->head;
     struct entry *e = fetch_entry(f, index);
     const char *url = entry_url(e);
-    if (!f->opt->ignore_robots && h->robots_state == ROBOTS_UNKNOWN)
-        return ask_robots(f, host, url, err) || host_make_ready(&f->schedule, host, err) ? -1 : 0;
+    if (host_files_wanted(f, h))
+        return host_files_ask(f, host, url, err) || host_make_ready(&f->schedule, host, err) ? -1 : 0;
     schedule_take(&f->entries, h);
-    if (h->robots) {
-        const char *path = strchr(strstr(url, "://") + 3, '/');
-        if (path && !robots_allows(h->robots, path)) {
-            struct outcome o = {.reason = REASON_ROBOTS_TXT};
-            fetch_fail(f, index, &o, NULL);
-            return host_make_ready(&f->schedule, host, err);
-        }
-    }
+    if (forbidden(f, index, h, url)) return host_make_ready(&f->schedule, host, err);
     struct http_transfer *t = http_new(f->engine, err);
     if (!t) return -1;
     t->url = url;
@@ -278,7 +114,9 @@ bool fetch_accept_headers(void *context, const struct http_transfer *t)
     const struct http_headers *h = &t->headers;
     bool whole = h->status == 200 || h->status == 203;
     if (!token_is_entry(t->token)) return whole;
-    if ((!whole && h->status != 206) || (h->tag.set && !f->opt->ignore_robots)) return false;
+    if ((!whole && h->status != 206) || (h->tag.set && !f->opt->ignore_robots) ||
+        fetch_rights_refuse(f, h->rights))
+        return false;
     /* Object stores leave codings behind that are none ("aws-chunked"): the bytes decide. */
     return image_kind_kept(image_kind_of(t->body, t->n_body)) ||
            (whole && h->encoded && http_can_decode(h->encoding, t->body, t->n_body));
@@ -319,6 +157,7 @@ static void follow(struct fetch *f, uint32_t index, struct http_transfer *t)
             goto broken;
         char *kept = mem_strdup(url.data, f->err);
         if (!kept) goto broken;
+        hop->rights = fetch_rights(f, e, &t->headers);
         free(hop->url);
         hop->url = kept;
         hop->host = host;
@@ -354,13 +193,32 @@ static bool decode_body(struct fetch *f, struct http_transfer *t, struct outcome
     return false;
 }
 
+/* The picture, or that it is unchanged, comes with header fields that forbid its use. */
+static bool refused_by_headers(struct fetch *f, uint32_t index, const struct http_transfer *t)
+{
+    char words[RIGHTS_TEXT_BYTES];
+    struct outcome o = {.status = t->headers.status,
+                        .rights = fetch_rights(f, fetch_entry(f, index), &t->headers)};
+    if (t->headers.tag.set && !f->opt->ignore_robots) {
+        o.reason = REASON_X_ROBOTS_TAG;
+        o.detail = t->headers.tag.directive;
+    } else if (fetch_rights_refuse(f, o.rights)) {
+        o.reason = REASON_RIGHTS_RESERVED;
+        o.detail = rights_text(words, o.rights);
+    } else {
+        return false;
+    }
+    fetch_fail(f, index, &o, t);
+    return true;
+}
+
 static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
     struct outcome o = {.status = t->headers.status};
     enum image_kind kind = t->n_body ? image_kind_of(t->body, t->n_body) : IMAGE_UNKNOWN;
     char detail[80];
-    bool refused = t->headers.tag.set && !f->opt->ignore_robots;
-    if (!refused && t->wanted && t->headers.encoded && !image_kind_kept(kind)) {
+    if (refused_by_headers(f, index, t)) return;
+    if (t->wanted && t->headers.encoded && !image_kind_kept(kind)) {
         if (!decode_body(f, t, &o)) {
             fetch_fail(f, index, &o, t);
             return;
@@ -369,10 +227,7 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
         kind = t->n_body ? image_kind_of(t->body, t->n_body) : IMAGE_UNKNOWN;
     }
     o.detail = image_kind_name(kind);
-    if (refused) {
-        o.reason = REASON_X_ROBOTS_TAG;
-        o.detail = t->headers.tag.directive;
-    } else if (t->headers.encoded && !image_kind_kept(kind)) {
+    if (t->headers.encoded && !image_kind_kept(kind)) {
         o.reason = REASON_ENCODED;
         o.detail = t->headers.encoding;
     } else if (t->n_body == 0) {
@@ -410,7 +265,7 @@ static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
     if (status == 200 || status == 203 || status == 206) {
         answer_200(f, index, t);
     } else if (status == 304 && e->stored) {
-        fetch_unchanged(f, index, t);
+        if (!refused_by_headers(f, index, t)) fetch_unchanged(f, index, t);
     } else if ((status == 301 || status == 302 || status == 303 || status == 307 || status == 308) &&
                t->redirect_url) {
         follow(f, index, t);
@@ -474,7 +329,7 @@ void fetch_resolve_deferred(struct fetch *f, const struct deferred *d, bool coun
 {
     if (d->entry == NO_INDEX) {
         fetch_host(f, d->host)->robots_state = ROBOTS_UNKNOWN;
-        if (count) robots_failed(f, d->host, d->outcome, -1);
+        if (count) host_files_failed(f, d->host, d->outcome, -1);
     } else if (count) {
         struct outcome o = outcome_of_failure(f, d->outcome, d->status, d->detail);
         fetch_fail(f, d->entry, &o, NULL);
@@ -531,7 +386,7 @@ void fetch_done(void *context, struct http_transfer *t)
     if (token_is_entry(t->token))
         entry_done(f, t);
     else
-        robots_done(f, t);
+        host_files_done(f, t);
 }
 
 /* The engine is about to connect: from here on the host's address is known. */

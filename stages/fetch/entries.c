@@ -154,6 +154,7 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
         e->bytes = (uint32_t)r->bytes;
         e->kind = (uint8_t)r->kind;
         e->fetched_at = r->fetched_at;
+        e->rights = rights_from_text(r->rights);
         e->status = (uint16_t)r->status;
         bool validators = fo->rules->keep_validators && (*r->etag || *r->last_modified);
         if (!e->more && !*r->final_url && !validators) return 0;
@@ -172,9 +173,9 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
     e->status = (uint16_t)r->status;
     e->failed_runs = (uint8_t)(r->failed_runs < 255 ? r->failed_runs : 255);
     e->dead = r->event != JOURNAL_FAIL;
-    /* Sites change their robots.txt; RFC 9309 lets a copy live for a day. */
-    double dead_for_s =
-        e->reason == REASON_ROBOTS_TXT && fo->rules->dead_for_s > 86400 ? 86400 : fo->rules->dead_for_s;
+    /* Sites change their robots.txt and what they reserve; RFC 9309 lets a copy live for a day. */
+    bool by_rules = e->reason == REASON_ROBOTS_TXT || e->reason == REASON_RIGHTS_RESERVED;
+    double dead_for_s = by_rules && fo->rules->dead_for_s > 86400 ? 86400 : fo->rules->dead_for_s;
     int64_t latest = r->time + (int64_t)FAIL_WAIT_MAX_S;
     e->due = e->dead ? r->time + (int64_t)dead_for_s : r->due < latest ? r->due : latest;
     if (clock_was_wrong) e->due = 0;

@@ -25,6 +25,7 @@ struct entry_more {
 struct hop {
     char *url; /* where a redirect led; NULL: the entry's own */
     uint32_t host;
+    uint32_t rights; /* said on the way here: a set of rights.h */
     unsigned n_redirects;
     struct hop_cookies {
         struct text jar; /* http_cookie.h */
@@ -45,13 +46,16 @@ struct entry {
     struct xxh128 hash;
     uint32_t bytes;
     uint32_t host, next; /* next in the host's queue */
+    uint32_t rights;     /* what was said about the picture in the store: a set of rights.h */
     uint16_t status;     /* of the picture if there is one, else of the last answer */
     uint8_t state, kind, reason, tries, failed_runs;
-    bool stored;   /* the store holds its picture */
-    bool durable;  /* and a sync mark vouches for it */
-    bool dead;     /* reason holds until `due` */
-    bool seen;     /* the journal has a line that counts for it */
-    bool has_part; /* STORE/partial may hold one */
+    bool stored;      /* the store holds its picture */
+    bool durable;     /* and a sync mark vouches for it */
+    bool dead;        /* reason holds until `due` */
+    bool seen;        /* the journal has a line that counts for it */
+    bool refused_now; /* the picture is in the store, and in this run its host refused its use */
+    bool only_rules;  /* in the queue for its host's files only */
+    bool has_part;    /* STORE/partial may hold one */
 };
 
 struct entries {

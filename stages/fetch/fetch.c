@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "outcome.h"
+#include "rights_changed.h"
 #include "io/signals.h"
 
 #define SYNC_EVERY_S 2.0
@@ -47,6 +48,7 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
     else if (e->dead)
         ask = e->due <= f->now_s ||
               (o->ignore_robots && (e->reason == REASON_ROBOTS_TXT || e->reason == REASON_X_ROBOTS_TAG)) ||
+              (o->rights != RIGHTS_OBEY && e->reason == REASON_RIGHTS_RESERVED) ||
               (o->allow_private && e->reason == REASON_REFUSED_ADDRESS);
     else
         ask = e->due <= f->now_s || o->retry_now;
@@ -90,6 +92,16 @@ static void say_doubtful(const struct fetch *f)
                    "page "
                    "in front of the network? They are asked again later; --retry-now asks at once",
                    (unsigned long long)c->n_doubtful);
+}
+
+static void say_refused(const struct fetch *f)
+{
+    bool down = f->opt->rights_changed == RIGHTS_CHANGED_TAKEDOWN;
+    if (f->counts.n_refused_now)
+        stage_warn("%llu pictures in the store are refused by their hosts now: %s",
+                   (unsigned long long)f->counts.n_refused_now,
+                   down ? "taken down; purge removes what was made from them"
+                        : "kept (--rights-changed takedown removes them)");
 }
 
 static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes, struct error *err)
@@ -220,6 +232,7 @@ int fetch_run(struct fetch *f, struct error *err)
         stage_warn("%llu pictures listed in the journal are missing from the store and will be fetched again",
                    (unsigned long long)f->counts.n_missing_objects);
     say_waiting(f);
+    if (rights_recheck(f, err)) return -1;
     if (f->n_open == 0) return 0;
     f->n_parallel = fit_to_descriptors(o->n_parallel);
     http.limits.n_parallel = (unsigned)f->n_parallel;
@@ -244,7 +257,14 @@ int fetch_run(struct fetch *f, struct error *err)
         http_engine_open(&f->engine, &http, fetch_accept_headers, fetch_admit, fetch_done, f, err) ||
         store_writer_open(&f->writer, &f->store, &f->partials.store, &f->policy, f->engine, err))
         return -1;
-    if (loop(f, err) || final_sync(f, err)) return -1;
+    if (loop(f, err)) return -1;
+    if (!f->stopping) { /* the store is ours again */
+        store_writer_close(f->writer);
+        f->writer = NULL;
+        if (rights_settle(f, err)) return -1;
+        say_refused(f);
+    }
+    if (final_sync(f, err)) return -1;
     say_doubtful(f);
     if (outage_timed_out(f))
         return error_set(err, EX_TEMPFAIL, "%s for %.0f s; nothing is lost, run again when it is back",

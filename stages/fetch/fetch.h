@@ -19,6 +19,7 @@ struct counts {
     uint64_t n_waiting, n_dead; /* not asked in this run: failed and not yet due; with a final answer */
     int64_t first_due;          /* the earliest of n_waiting's times */
     uint64_t n_doubtful;        /* answers that may not be the hosts' own (outcome.h) */
+    uint64_t n_refused_now;     /* pictures in the store whose hosts refuse their use now */
     uint64_t n_matches;         /* with block lists and takedowns */
 };
 
@@ -58,6 +59,7 @@ struct fetch {
     bool failed;   /* err was set by a callback; checked each turn */
     struct error *err;
     struct counts counts;
+    char rights_words[RIGHTS_TEXT_BYTES]; /* of the line that goes to the journal */
 };
 #define FETCH_EMPTY                                                                                          \
     ((struct fetch){.store = OBJECT_STORE_EMPTY, .journal = JOURNAL_EMPTY, .schedule = SCHEDULE_EMPTY})

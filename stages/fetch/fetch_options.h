@@ -9,6 +9,10 @@
 #define FETCH_MAX_WAIT_S 300
 #define FETCH_MAX_REDIRECTS 10 /* hops to follow */
 
+/* --rights and --rights-changed, as the table in main.c lists them */
+enum rights_mode { RIGHTS_OBEY, RIGHTS_RECORD, RIGHTS_IGNORE };
+enum rights_changed { RIGHTS_CHANGED_KEEP, RIGHTS_CHANGED_TAKEDOWN };
+
 struct fetch_options {
     struct common_options common;
     const char *store, *label, *summary;
@@ -17,6 +21,8 @@ struct fetch_options {
     double connect_s, total_s, min_speed_s, retry_wait_s, retry_failed_s, dead_for_s, refresh_after_s,
         network_wait_s, partial_for_s;
     uint64_t min_speed, max_bytes, min_bytes, memory, partial_bytes;
+    int rights, rights_changed;
+    bool recheck_rights;
     bool allow_private, ignore_robots, insecure, no_http2, refresh, retry_now, retry_dead, stop_on_match,
         audit_urls, partial_unchecked, proxy_resolves;
     const char *user_agent, *contact, *proxy, *ca_file;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const fetch_adds[] = {"path",       "bytes",  "xxh128",    "http_status",
-                                  "fetched_at", "format", "final_url", NULL};
+const char *const fetch_adds[] = {"path",   "bytes",     "xxh128", "http_status",   "fetched_at",
+                                  "format", "final_url", "rights", "rights_signal", NULL};
 
 /* --- the same bytes from many addresses --- */
 
@@ -84,7 +84,8 @@ static void base_fields(const struct inputs *in, const struct row *r, const char
 static int write_kept(const struct entry *e, const char *path_prefix, const char **fields,
                       struct manifest_writer *out, struct error *err)
 {
-    char object[OBJECT_PATH_BYTES], hex[XXH128_HEX_BYTES], bytes[24], status[8], when[21];
+    char signals[RIGHTS_TEXT_BYTES], object[OBJECT_PATH_BYTES], hex[XXH128_HEX_BYTES], bytes[24], status[8],
+        when[21];
     struct text path = TEXT_EMPTY;
     snprintf(bytes, sizeof bytes, "%u", e->bytes);
     snprintf(status, sizeof status, "%u", (unsigned)e->status);
@@ -98,7 +99,9 @@ static int write_kept(const struct entry *e, const char *path_prefix, const char
                                status,
                                format_time(when, e->fetched_at),
                                image_kind_name((enum image_kind)e->kind),
-                               e->more ? e->more->final_url : NULL};
+                               e->more ? e->more->final_url : NULL,
+                               rights_name(rights_of(e->rights)),
+                               rights_text(signals, e->rights)};
         rc = manifest_writer_row(out, fields, added, err);
     }
     text_release(&path);
@@ -161,7 +164,9 @@ int fetch_write_summary(const struct entries *es, const struct hosts *hosts, con
                             .bytes = e->stored ? e->bytes : 0};
         char slug[24];
         snprintf(t->reason, sizeof t->reason, "%s",
-                 e->stored ? "ok" : reason_slug((enum reason)e->reason, e->status, slug));
+                 e->stored && e->refused_now ? "ok-refused-now"
+                 : e->stored                 ? "ok"
+                                             : reason_slug((enum reason)e->reason, e->status, slug));
     }
     qsort(all, n, sizeof *all, by_host_and_reason);
     for (size_t i = 0; i < n;) {

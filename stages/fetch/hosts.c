@@ -41,6 +41,8 @@ void hosts_release(struct hosts *hs)
     for (size_t i = 0; i < hs->n; i++) {
         if (hs->items[i].robots) robots_release(hs->items[i].robots);
         free(hs->items[i].robots);
+        if (hs->items[i].tdmrep) tdmrep_release(hs->items[i].tdmrep);
+        free(hs->items[i].tdmrep);
     }
     free(hs->items);
     hash_index_release(&hs->index);

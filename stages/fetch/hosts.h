@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "http/http_url.h"
 #include "http/robots.h"
+#include "http/tdmrep.h"
 
 #define NO_INDEX UINT32_MAX
 
@@ -14,6 +15,7 @@ enum robots_state { ROBOTS_UNKNOWN, ROBOTS_ASKING, ROBOTS_KNOWN };
 struct host {
     const char *name;      /* "example.org", "example.org:8080"; in the arena */
     struct robots *robots; /* NULL: everything is allowed; owned */
+    struct tdmrep *tdmrep; /* NULL: it says nothing; owned */
     double free_at;        /* next start by the rate */
     double hold_until;     /* Retry-After, or the breaker's pause */
     int64_t due;           /* with given_up: when another run may ask, 0 by the usual rule */
@@ -22,9 +24,11 @@ struct host {
     uint16_t n_bad, n_trips;        /* failures in a row; pauses in a row */
     uint16_t port;
     uint8_t robots_state, robots_tries, give_up_reason;
-    bool ready;   /* it stands in the schedule's line */
-    bool timed;   /* it is in the schedule's heap */
-    bool waiting; /* it waits for a place at its address */
+    bool tdmrep_known; /* asked in this run */
+    bool tls;          /* it has TLS: its robots.txt led there */
+    bool ready;        /* it stands in the schedule's line */
+    bool timed;        /* it is in the schedule's heap */
+    bool waiting;      /* it waits for a place at its address */
     bool given_up, loopback;
     bool witness; /* answered in this run, or gave a picture in an earlier one */
 };

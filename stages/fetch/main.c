@@ -1,7 +1,7 @@
 /*
  * fetch: addresses in, pictures in a content-addressed store out, never the same one twice.
  * Reads url (and label) from manifests, lists and folders of lists; adds
- * path bytes xxh128 http_status fetched_at format final_url.
+ * path bytes xxh128 http_status fetched_at format final_url rights rights_signal.
  */
 #include <limits.h>
 #include <math.h>
@@ -15,6 +15,7 @@
 #include "http/http_proxy.h"
 #include "io/file_lock.h"
 #include "io/signals.h"
+#include "rights_changed.h"
 
 static const struct option_row rows[] = {
     OPTION(struct fetch_options, STRING, 0, "store", store, "DIR",
@@ -49,7 +50,15 @@ static const struct option_row rows[] = {
     OPTION(struct fetch_options, INT, 0, "tries", n_tries, "N", "attempts for an address in one run",
            RANGE(1, 100)),
     OPTION(struct fetch_options, FLAG, 0, "ignore-robots", ignore_robots, NULL,
-           "ignore robots.txt and X-Robots-Tag"),
+           "ignore X-Robots-Tag; do not ask for robots.txt and tdmrep.json"),
+    OPTION(struct fetch_options, CHOICE, 0, "rights", rights, "WORD",
+           "what sites say about training: obey: reject what they refuse; record: only the columns; ignore: "
+           "do not look",
+           CHOICES("obey|record|ignore")),
+    OPTION(struct fetch_options, CHOICE, 0, "rights-changed", rights_changed, "WORD",
+           "pictures in the store that their host refuses now: keep, or takedown", CHOICES("keep|takedown")),
+    OPTION(struct fetch_options, FLAG, 0, "recheck-rights", recheck_rights, NULL,
+           "ask the hosts of pictures in the store for their rules, even when nothing else is asked there"),
     OPTION(struct fetch_options, STRING, 0, "contact", contact, "TEXT",
            "URL or mail address for the User-Agent, so that hosts can reach you"),
     OPTION(struct fetch_options, STRING, 0, "user-agent", user_agent, "TEXT", "send this User-Agent instead"),
@@ -131,7 +140,7 @@ const struct option_table fetch_option_table = {
         "INPUT is a manifest with a url column (label and others pass through), a plain list of addresses, "
         "or a folder of lists, one a class: CLASS.txt, or raw_data/CLASS/urls_CLASS.txt, or "
         "source_urls/CLASS.txt. Without INPUT, standard input. Adds: path bytes xxh128 http_status "
-        "fetched_at format final_url. Rows come out in input order.\n\n"
+        "fetched_at format final_url rights rights_signal. Rows come out in input order.\n\n"
         "Pictures are STORE/objects/ab/cdef....ext, named by content; path is that, relative to --root. "
         "STORE has to be inside --root: with --root data and --store data/pictures, path is "
         "pictures/objects/.... STORE/journal.tsv has a line for every attempt; a rerun asks only for what is "
@@ -233,10 +242,11 @@ static int open_store(struct fetch *f, const char *store, struct error *err)
         goto out;
     if (stats.n_malformed)
         stage_warn("'%s': %llu malformed lines skipped", path.data, (unsigned long long)stats.n_malformed);
-    bool compact = stats.n_lines > COMPACT_LINES && f->entries.n_superseded > stats.n_lines / 2;
+    bool worth = stats.n_lines > COMPACT_LINES && f->entries.n_superseded > stats.n_lines / 2;
+    bool compact = worth || stats.first_form;
     if (compact) {
         uint64_t n_before, n_after;
-        if (journal_compact(path.data, &n_before, &n_after, err)) goto out;
+        if (journal_compact(path.data, !worth, &n_before, &n_after, err)) goto out;
         stage_note(&f->opt->common, "journal: %llu lines became %llu", (unsigned long long)n_before,
                    (unsigned long long)n_after);
     }
@@ -277,7 +287,7 @@ static int write_results(struct fetch *f, struct stage_counts *n, struct error *
     struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
     int rc = -1;
     if (manifest_writer_open(&out, c->output, &f->inputs.schema, fetch_adds, err) ||
-        manifest_rejects_open(&rejects, c->rejects, &f->inputs.schema, err) ||
+        manifest_rejects_open(&rejects, c->rejects, &f->inputs.schema, err) || rights_mark_reserved(f, err) ||
         entries_mark_repeated(&f->entries, (uint64_t)f->opt->max_same, err) ||
         fetch_write_rows(&f->inputs, f->path_prefix, &out, &rejects, n, err) ||
         (f->opt->summary && fetch_write_summary(&f->entries, &f->schedule.hosts, f->opt->summary, err)))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "host_files.h"
 
 #define PENDING_BYTES (256u << 10)
 #define HOST_TRIPS 3     /* pauses of a failing host before this run gives it up */
@@ -85,11 +86,12 @@ static double back_off(const struct fetch *f, const struct entry *e)
     return f->opt->retry_wait_s * pow(2, e->tries - 1) * (0.5 + 0.5 * random_unit(&r));
 }
 
-static void fill(struct journal_record *r, const struct fetch *f, const struct entry *e,
+static void fill(struct journal_record *r, struct fetch *f, const struct entry *e, uint32_t rights,
                  const struct http_headers *h, const char *url, size_t n_body)
 {
     *r = (struct journal_record){.time = f->now_s,
                                  .url = e->url,
+                                 .rights = rights_text(f->rights_words, rights),
                                  .tries = e->tries,
                                  .failed_runs = e->failed_runs};
     if (!h) return;
@@ -113,6 +115,10 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
         end_entry(f, e);
         return;
     }
+    if (e->only_rules) { /* nothing was asked of it: rights_settle looks at its host's files */
+        end_entry(f, e);
+        return;
+    }
     if (!o->free_try && e->tries < 255 && e->tries < f->opt->n_tries) e->tries++;
     if (o->slow_down && !final) {
         double wait = o->retry_after_s > f->opt->retry_wait_s ? o->retry_after_s : f->opt->retry_wait_s;
@@ -128,7 +134,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     if (o->host_bad) fetch_host_bad(f, host);
     bool retry = !final && e->tries < f->opt->n_tries && !fetch_host(f, host)->given_up;
 
-    fill(&r, f, e, t ? &t->headers : NULL, t ? t->url : NULL, t ? t->n_body : 0);
+    fill(&r, f, e, o->rights, t ? &t->headers : NULL, t ? t->url : NULL, t ? t->n_body : 0);
     r.status = o->status;
     r.reason = reason_slug(o->reason, o->status, slug);
     r.detail = o->detail;
@@ -144,6 +150,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
         /* Another try begins at the entry's own address; what it held of a body stays. */
         if (e->hop) {
             e->hop->n_redirects = 0;
+            e->hop->rights = 0;
             hop_forget_cookies(e->hop);
             free(e->hop->url);
             e->hop->url = NULL;
@@ -171,6 +178,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     }
     r.event = dead ? JOURNAL_DEAD : JOURNAL_FAIL;
     const char *kept = o->detail;
+    e->refused_now = e->stored && (o->reason == REASON_RIGHTS_RESERVED || o->reason == REASON_X_ROBOTS_TAG);
     if (!e->stored) {
         e->reason = (uint8_t)o->reason;
         e->status = (uint16_t)o->status;
@@ -200,7 +208,7 @@ static void blocked(struct fetch *f, struct write_job *job)
     journal_key(&key, e->url);
     name[0] = '#';
     xxh128_hex(name + 1, &key);
-    fill(&r, f, e, NULL, NULL, 0);
+    fill(&r, f, e, job->rights, NULL, NULL, 0);
     r.url = name;
     r.status = job->headers.status;
     r.event = JOURNAL_BLOCKED;
@@ -229,6 +237,7 @@ void fetch_succeed(struct fetch *f, uint32_t index, struct http_transfer *t, enu
     journal_key(&job->key, fetch_entry(f, index)->url);
     job->kind = kind;
     job->headers = t->headers;
+    job->rights = fetch_rights(f, fetch_entry(f, index), &t->headers);
     job->url = t->url;
     job->n_body = t->n_body;
     job->body = http_take_body(t, &job->capacity);
@@ -249,8 +258,9 @@ static void stored(struct fetch *f, struct write_job *job)
     e->hash = job->hash;
     e->bytes = (uint32_t)job->n_body;
     e->kind = (uint8_t)job->kind;
+    e->rights = job->rights;
     e->status = job->headers.status == 203 ? 203 : 200; /* 206: a whole one, in two parts */
-    fill(&r, f, e, &job->headers, job->url, job->n_body);
+    fill(&r, f, e, e->rights, &job->headers, job->url, job->n_body);
     r.event = same ? JOURNAL_SAME : JOURNAL_OK;
     r.status = e->status;
     r.hash = job->hash;
@@ -297,7 +307,8 @@ void fetch_unchanged(struct fetch *f, uint32_t index, struct http_transfer *t)
     struct entry *e = fetch_entry(f, index);
     struct journal_record r;
     e->failed_runs = 0;
-    fill(&r, f, e, &t->headers, t->url, 0);
+    e->rights = fetch_rights(f, e, &t->headers);
+    fill(&r, f, e, e->rights, &t->headers, t->url, 0);
     r.event = JOURNAL_SAME;
     r.status = e->status;
     r.bytes = e->bytes;

@@ -11,6 +11,7 @@ struct outcome {
     enum reason reason;
     const char *detail; /* for the row and the journal */
     const char *error;  /* for the journal */
+    uint32_t rights;    /* what was said until then: a set of rights.h */
     int status;
     double retry_after_s; /* with slow_down */
     bool slow_down, host_bad;

@@ -229,6 +229,20 @@ static int remember_removed(struct policy *p, const struct xxh128 *hash, struct 
                : 0;
 }
 
+int policy_take_down(struct policy *p, const struct xxh128 *hash, const char *extension, const char *url,
+                     struct error *err)
+{
+    char hex[XXH128_HEX_BYTES];
+    bool was_there;
+    xxh128_hex(hex, hash);
+    return remember_removed(p, hash, err) ||
+                   object_store_remove(p->store, hash, extension, &was_there, err) ||
+                   policy_audit(p, p->started_at, "removed", "rights", hash_kind_name(HASH_XXH128), hex, url,
+                                err)
+               ? -1
+               : 0;
+}
+
 struct sweep {
     struct policy *policy;
     struct hash_list *list;

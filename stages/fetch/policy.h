@@ -47,6 +47,9 @@ int policy_apply(struct policy *p, struct object_store *store, int64_t now_s, co
 int policy_taken_down(struct policy *p, const char *url, struct error *err); /* 1, 0, -1 */
 int policy_audit(const struct policy *p, int64_t now_s, const char *action, const char *list,
                  const char *algorithm, const char *digest, const char *url, struct error *err);
+/* A picture in the store whose host has withdrawn it: remembered in takedown.tsv, then removed. */
+int policy_take_down(struct policy *p, const struct xxh128 *hash, const char *extension, const char *url,
+                     struct error *err);
 /* Whether a redirect leads to a picture that says "removed". */
 bool policy_placeholder_redirect(const struct policy *p, const char *target);
 bool policy_placeholder_bytes(struct policy *p, const uint8_t *bytes, size_t n, const struct xxh128 *hash);

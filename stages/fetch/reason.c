@@ -34,6 +34,7 @@ static const char *const slugs[REASONS] = {
     "robots-txt",
     "robots-unreachable",
     "x-robots-tag",
+    "rights-reserved",
     "host-down",
     "retry-later",
     "blocked",

@@ -27,6 +27,7 @@ struct write_job {
     size_t n_body, capacity;
     enum image_kind kind;
     struct http_headers headers;
+    uint32_t rights; /* a set of rights.h */
     const char *url; /* that was asked last; the entry's or its hop's */
     struct xxh128 hash;
     enum verdict verdict;

@@ -212,7 +212,8 @@ static void test_journal(void)
                                .bytes = 5,
                                .kind = IMAGE_PNG,
                                .fetched_at = 1795338000,
-                               .tries = 1};
+                               .tries = 1,
+                               .rights = "tdm-reservation:0@header"};
     char file[512];
     snprintf(file, sizeof file, "%s", in_tmp("journal.tsv"));
     xxh128_of(&r.hash, "hello", 5);
@@ -255,9 +256,27 @@ static void test_journal(void)
     CHECK_SAY(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 4 && stats.n_malformed >= 3,
               "%d lines, %d malformed", seen.n, (int)stats.n_malformed);
     uint64_t before, after;
-    CHECK(journal_compact(file, &before, &after, &err) == 0 && before == 4 && after == 2);
+    CHECK(journal_compact(file, false, &before, &after, &err) == 0 && before == 4 && after == 2);
     seen = (struct seen){0};
     CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 2 && stats.n_malformed == 0);
+
+    /* A store from before rights were recorded: its lines are read, and the whole file gets today's form. */
+    f = fopen(file, "w");
+    fputs("time\tevent\turl\tstatus\treason\tdetail\terror\tfinal_url\tetag\tlast_modified\tcontent_type\t"
+          "bytes\txxh128\tformat\tfetched_at\ttries\tfailed_runs\tdue\n"
+          "2026-11-22T09:00:00Z\tfail\thttp://a/\t0\ttimeout\t\t\t\t\t\t\t0\t\t\t\t1\t1\t\n"
+          "2026-11-22T09:00:00Z\tfail\thttp://a/\t0\ttimeout\t\t\t\t\t\t\t0\t\t\t\t1\t1\t\tx\n"
+          "2026-11-22T09:00:00Z\tfail\thttp://a/\t0\ttimeout\t\t\t\t\t\t\t0\t\t\t\t1\t1\t\tx\ty\n"
+          "2026-11-22T09:00:00Z\tfail\thttp://a/\t0\ttimeout\t\t\t\t\t\t\t0\t\t\t\t1\t1\n",
+          f);
+    fclose(f);
+    seen = (struct seen){0};
+    CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 2 && stats.n_malformed == 2 &&
+          stats.first_form);
+    CHECK(journal_compact(file, true, &before, &after, &err) == 0 && before == 2 && after == 2);
+    seen = (struct seen){0};
+    CHECK(journal_read(file, see, &seen, &stats, &err) == 0 && seen.n == 2 && stats.n_malformed == 0 &&
+          !stats.first_form);
 
     /* Write then read is identity for random fields, long ones cut but readable. */
     struct random rnd = random_start(1, 2, 3);
@@ -281,7 +300,9 @@ static void test_journal(void)
                                     .kind = IMAGE_GIF,
                                     .fetched_at = 1 + (int64_t)random_below(&rnd, 4000000000u),
                                     .tries = (unsigned)random_below(&rnd, 9),
-                                    .due = (int64_t)random_below(&rnd, 2) * 4000000000u},
+                                    .due = (int64_t)random_below(&rnd, 2) * 4000000000u,
+                                    .rights =
+                                        random_below(&rnd, 2) ? "content-signal:ai-train=no@header" : ""},
                               out;
         text_clear(&line);
         if (journal_format(&line, &in, &err) || line.data[line.n_bytes - 1] != '\n') {
@@ -290,8 +311,8 @@ static void test_journal(void)
         }
         same = same && journal_parse(line.data, line.n_bytes - 1, &out) == 1 && strcmp(out.url, url) == 0 &&
                out.time == in.time && out.event == in.event && out.bytes == in.bytes && out.due == in.due &&
-               out.tries == in.tries && strncmp(out.detail, detail, strlen(out.detail)) == 0 &&
-               (strlen(out.detail) == m || m > 190);
+               out.tries == in.tries && strcmp(out.rights, in.rights) == 0 &&
+               strncmp(out.detail, detail, strlen(out.detail)) == 0 && (strlen(out.detail) == m || m > 190);
     }
     CHECK_SAY(same, "2000 random records come back as they were");
     text_release(&line);
