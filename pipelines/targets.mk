@@ -88,6 +88,11 @@ $(ROUND_DIR)/augmented.html: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 ## train: train head and fine-tune, then report, suspects, review page, exports
 train: $(ROUND_DIR)/report.html $(ROUND_DIR)/suspects.tsv $(ROUND_DIR)/exports
 
+ifneq ($(filter models/base/%,$(BASE)),)
+$(BASE)/model.json:
+	@echo "make: no model in '$(@D)': make base-weights (installed: winnow run base-weights) brings the published ones" >&2; exit 66
+endif
+
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
 $(ROUND_DIR)/head/model/model.json $(ROUND_DIR)/head/oof.tsv &: $(ROUND_DIR)/shards/index.tsv $(BASE)/model.json | $(BIN)/train
 	$(BIN)/train --shards $(ROUND_DIR)/shards --base $(BASE) --phase head --folds $(FOLDS) --fold-rows all --fold-passes $(FOLD_PASSES) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(ROUND_DIR)/head

@@ -225,5 +225,16 @@ int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_
 /* trainable = list position >= that of `from` (Keras order), except InputLayer: "conv2d_56" leaves conv2d_55
  * frozen. */
 int net_unlock_from(struct net *n, const char *from, struct error *err);
+/*
+ * The layer that `from` means: its name, a block's ("block5a": the first layer that is called block5a_...),
+ * or a share ("0.3": see net_unlock_share). NULL where the net has no such layer. It lives as long as the
+ * net.
+ */
+const char *net_unlock_place(const struct net *n, const char *from);
+/*
+ * Where the last `share` (0 to 1) of the convolutions begins, moved to the start of its block: a cut within
+ * one would keep the wide inner activation and the skipped input.
+ */
+const char *net_unlock_share(const struct net *n, double share);
 
 #endif

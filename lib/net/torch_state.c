@@ -484,7 +484,7 @@ out:
     free(r.tensors);
     if (rc) {
         torch_state_release(s);
-        error_prefix(err, "'%s'", path);
+        error_prefix(err, "'%s', a PyTorch checkpoint", path);
     }
     return rc;
 }

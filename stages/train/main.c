@@ -15,8 +15,8 @@ static const struct option_row rows[] = {
     OPTION(struct train_options, STRING, 0, "shards", shards, "DIR",
            "the packed training set, as `pack` writes it"),
     OPTION(struct train_options, STRING, 0, "base", base, "MODEL",
-           "TFJS layers model folder or Keras .h5; for fine-tune: a model that phase head wrote for the same "
-           "classes"),
+           "TFJS layers model folder or Keras .h5, or the name of a folder in models/base "
+           "(efficientnet_lite1); for fine-tune: a model that phase head wrote for the same classes"),
     OPTION(struct train_options, CHOICE, 0, "phase", phase, "PHASE",
            "head: a new head on the frozen base, from cached features; fine-tune: the layers from "
            "--unlock-from on",
@@ -29,8 +29,9 @@ static const struct option_row rows[] = {
     OPTION(struct train_options, STRING, 0, "cache", cache, "DIR",
            "where activations of frozen layers are kept (default: RUN/cache)"),
     OPTION(struct train_options, STRING, 0, "unlock-from", unlock_from, "LAYER",
-           "fine-tune, --boundary-cache: this layer and all after it in the model file learn; auto: "
-           "conv2d_56, or two thirds into the convolutions"),
+           "fine-tune, --boundary-cache: this layer and all after it in the model file learn; also a block "
+           "(block5a) or a share of the convolutions (0.3: the last 30%, from a block's start); auto: "
+           "conv2d_56, or the last third"),
     OPTION(struct train_options, INT, 0, "folds", folds, "K",
            "head: also write out-of-fold probabilities of every training picture (oof.tsv) by K-fold "
            "cross-validation",

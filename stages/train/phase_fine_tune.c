@@ -9,27 +9,17 @@
 
 #include "train.h"
 
-/*
- * The published model's own boundary where the net has it; elsewhere the convolution two thirds down the
- * list, which for InceptionV3 would be conv2d_63: late layers are the specific ones.
- */
-static const char *auto_unlock(const struct net *net)
-{
-    int n_convs = 0, at = 0;
-    if (net_find(net, "conv2d_56") >= 0) return "conv2d_56";
-    for (int i = 0; i < net->n_layers; i++)
-        n_convs += net->layers[i].kind == LAYER_CONV2D || net->layers[i].kind == LAYER_DEPTHWISE_CONV2D;
-    for (int i = 0; i < net->n_layers; i++)
-        if (net->layers[i].kind == LAYER_CONV2D || net->layers[i].kind == LAYER_DEPTHWISE_CONV2D)
-            if (at++ >= n_convs * 2 / 3) return net->layers[i].name;
-    return net->layers[0].name;
-}
-
 int train_unlock(const struct train_run *run, struct net *net, const char **from, struct error *err)
 {
-    *from = strcmp(run->options->unlock_from, "auto") ? run->options->unlock_from : auto_unlock(net);
-    if (net_find(net, *from) < 0)
-        return error_set(err, EX_USAGE, "--unlock-from '%s': '%s' has no such layer", *from,
+    const char *wanted = run->options->unlock_from;
+    /* auto: the published model's own boundary where the net has it, else the last third: late layers are the
+     * specific ones */
+    if (strcmp(wanted, "auto") != 0)
+        *from = net_unlock_place(net, wanted);
+    else
+        *from = net_find(net, "conv2d_56") >= 0 ? "conv2d_56" : net_unlock_share(net, 1.0 / 3);
+    if (!*from)
+        return error_set(err, EX_USAGE, "--unlock-from '%s': '%s' has no such layer or block", wanted,
                          run->options->base);
     return net_unlock_from(net, *from, err);
 }

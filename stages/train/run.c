@@ -407,11 +407,30 @@ int train_with_log(struct train_run *run, struct trainer *t, struct error *err)
 
 /* --- the run --- */
 
+/* A bare name that is not here is looked for among the bases that base-weights brings. */
+static int base_path(const char *base, struct text *path, struct error *err)
+{
+    if (text_puts(path, base, err)) return -1;
+    if (strchr(base, '/') || io_exists(base)) return 0;
+    text_clear(path);
+    if (text_printf(path, err, "models/base/%s", base)) return -1;
+    return io_exists(path->data)
+               ? 0
+               : error_set(err, EX_NOINPUT,
+                           "--base: no model '%s' here or in models/base: base-weights brings "
+                           "inception_v3, mobilenet_v2 and efficientnet_lite0, 1, 2",
+                           base);
+}
+
 static int open_base(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     int side = run->data.info->side_px;
-    if (net_open(&run->net, o->base, err)) return error_prefix(err, "--base");
+    struct text named = TEXT_EMPTY;
+    int rc = base_path(o->base, &named, err);
+    if (!rc && net_open(&run->net, named.data, err)) rc = error_prefix(err, "--base");
+    text_release(&named);
+    if (rc) return -1;
     if (net_hash(&run->net, run->base_hash, err)) return -1;
     if (net_infer_shapes(&run->net, side, side, err))
         return error_prefix(err, "--base '%s' with pictures of %d x %d (pack --size sets it)", o->base, side,

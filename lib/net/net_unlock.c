@@ -1,0 +1,70 @@
+/*
+ * net_unlock.c: where fine-tuning begins, as people say it: a layer, a block of layers, or a share of the
+ * convolutions.
+ */
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "net/net_parts.h"
+
+/*
+ * "block5a_" of block5a_dwconv, "block_11_" of block_11_project, "conv4_block2_" of conv4_block2_1_conv; 0
+ * for none.
+ */
+static size_t block_bytes(const char *name)
+{
+    const char *at = strstr(name, "block");
+    if (!at) return 0;
+    at += strlen("block");
+    if (*at == '_') at++;
+    if (!isdigit((unsigned char)*at)) return 0;
+    while (isalnum((unsigned char)*at))
+        at++;
+    return *at == '_' ? (size_t)(at + 1 - name) : 0;
+}
+
+static int first_with(const struct net *n, const char *prefix, size_t bytes)
+{
+    for (int i = 0; i < n->n_layers; i++)
+        if (strncmp(n->layers[i].name, prefix, bytes) == 0) return i;
+    return -1;
+}
+
+static bool is_conv(const struct net_layer *l)
+{
+    return l->kind == LAYER_CONV2D || l->kind == LAYER_DEPTHWISE_CONV2D;
+}
+
+const char *net_unlock_share(const struct net *n, double share)
+{
+    int n_convs = 0, at = 0;
+    for (int i = 0; i < n->n_layers; i++)
+        n_convs += is_conv(&n->layers[i]);
+    int first = n_convs - (int)ceil(n_convs * share - 1e-9);
+    for (int i = 0; i < n->n_layers; i++)
+        if (is_conv(&n->layers[i]) && at++ >= first) {
+            const char *name = n->layers[i].name;
+            size_t bytes = block_bytes(name);
+            return bytes ? n->layers[first_with(n, name, bytes)].name : name;
+        }
+    return n->layers[0].name;
+}
+
+const char *net_unlock_place(const struct net *n, const char *from)
+{
+    double share;
+    struct error ignored = {0};
+    int layer = net_find(n, from);
+    if (layer >= 0) return n->layers[layer].name;
+    if ((isdigit((unsigned char)*from) || *from == '.') &&
+        !parse_double(from, 0, 1, &share, "the share", &ignored) && share > 0)
+        return net_unlock_share(n, share);
+    for (int i = 0; i < n->n_layers; i++) {
+        size_t bytes = strlen(from);
+        if (strncmp(n->layers[i].name, from, bytes) == 0 && n->layers[i].name[bytes] == '_')
+            return n->layers[i].name;
+    }
+    return NULL;
+}
