@@ -123,7 +123,7 @@ fetch --store mind --root . four 2>err
 has "$(cat err)" "1 pictures in the store are refused" "a host that is asked for something else is heard, too"
 is "$(outcome=$(cell rejects.tsv "$(host 1)/new.jpg" reject_reason); echo "$outcome")" rights-reserved "and what is new there is rejected"
 fetch --store mind --root . --refresh --rights-changed takedown --summary summary.tsv three 2>err
-is "$(cat err)" "fetch: 2 pictures in the store are refused by their hosts now: taken down; purge removes what was made from them" \
+is "$(head -1 err)" "fetch: 2 pictures in the store are refused by their hosts now: taken down; purge removes what was made from them" \
     "--rights-changed takedown: by the files of one host, and by the header fields of another in its answer to --refresh"
 is "$(column rejects.tsv reject_reason | sort | uniq -c | tr -s ' ')" " 2 taken-down" "both are rejected as taken down"
 is "$(find mind/objects -type f | wc -l) $(grep -c xxh128 mind/takedown.tsv) $(grep -c 'removed.rights' mind/audit.tsv)" "1 2 2" "removed, remembered and in the audit log"
