@@ -162,7 +162,7 @@ int dist_gather(struct dist *d, void *all, size_t each, struct error *err)
     return start(d, DIST_GATHER, all, each, 0, &r, err) || dist_wait(d, r, err) ? -1 : 0;
 }
 
-/* --- sums behind computation --- */
+/* --- sums that overlap with computation --- */
 
 int dist_finish(struct dist *d, struct error *err)
 {

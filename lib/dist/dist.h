@@ -5,12 +5,11 @@
  * dist * of NULL is the one process alone: every call on it succeeds and changes nothing, so callers have one
  * path.
  *
- * All calls but the questions are collective: every rank makes the same calls in the same order. They wait,
- * and while they wait they look whether the others are still there: a rank of this machine that died, a
- * launcher that is ending the job, or no answer within the time limit end the wait with EX_TEMPFAIL and a
- * sentence that names the rank where it can be known. After that dist_lost() is true and every further call
- * fails: what a rank alone may still do is save its work and end. One thread at a time, the one that opened
- * it.
+ * All calls that take an error are collective: every rank makes the same calls in the same order. While they
+ * wait they check that the other ranks are still there: a rank of this machine that died, a launcher that is
+ * ending the job, or no answer within the time limit ends the wait with EX_TEMPFAIL and a message that names
+ * the rank if it is known. After that dist_lost() is true and every further call fails: all a rank can still
+ * do is to save its work and end. Only the thread that opened it may use it.
  */
 #ifndef WINNOW_DIST_DIST_H
 #define WINNOW_DIST_DIST_H
@@ -34,9 +33,9 @@ int dist_open(struct dist **out, const char *how, double timeout_s, struct error
  * other than 0 ends the others at once. Not after a loss.
  */
 int dist_meet(struct dist *d, struct error *err);
-/* Leaves; the others have to do so, too, but after a loss. */
+/* Leaves. All ranks have to, except after a loss. */
 void dist_close(struct dist *d);
-/* Ends all ranks with this exit code: for a failure that the others do not know of. */
+/* Ends all ranks with this exit code: for a failure that the other ranks do not know of. */
 void dist_abort(struct dist *d, int code) __attribute__((noreturn));
 
 int dist_rank(const struct dist *d);       /* 0..size-1; 0 alone */
@@ -45,14 +44,14 @@ int dist_local_rank(const struct dist *d); /* among the ranks of this machine: w
 int dist_local_size(const struct dist *d);
 bool dist_lost(const struct dist *d);
 int dist_gone(const struct dist *d); /* the rank that is known to be lost, or -1 */
-/* The last failure was told to all ranks (dist_agree): rank 0 alone has to speak. */
+/* The last failure is known to all ranks (dist_agree): only rank 0 reports it. */
 bool dist_agreed(const struct dist *d);
 
 /* In place; afterwards every rank has the same bits. */
 int dist_sum_f32(struct dist *d, float *values, size_t n, struct error *err);
 int dist_sum_f64(struct dist *d, double *values, size_t n, struct error *err);
-/* Sums that go on behind computation: begin any number, poll now and then (MPI moves only when it is called),
- * finish all. */
+/* Sums that overlap with computation: begin any number, poll now and then (MPI makes progress only when it is
+ * called), finish all. */
 int dist_sum_begin(struct dist *d, float *values, size_t n, struct error *err);
 int dist_poll(struct dist *d, struct error *err);
 int dist_finish(struct dist *d, struct error *err);
@@ -65,10 +64,10 @@ int dist_gather(struct dist *d, void *all, size_t each, struct error *err);
  * same). */
 int dist_to_first(struct dist *d, int from, void *bytes, size_t n, struct error *err);
 
-/* *value becomes the first rank's that is not 0: who was asked to stop? */
+/* *value becomes the first one, in order of ranks, that is not 0. */
 int dist_any(struct dist *d, int *value, struct error *err);
-/* All ranks say how a piece of work went (0 or -1 with err). -1 on all, with the sentence of the first that
- * failed. */
+/* Every rank gives the result of its work (0, or -1 with err). -1 on all if any failed, with the message of
+ * the first that did. */
 int dist_agree(struct dist *d, int rc, struct error *err);
 
 #endif

@@ -42,7 +42,7 @@ void dist_place(struct place *p)
     p->pid = getpid();
 }
 
-/* A process that has ended, if only its parent has not asked yet. */
+/* A process that has ended, even one that its parent has not waited for. */
 static bool is_gone(int64_t pid)
 {
     char path[64], line[512];
@@ -84,8 +84,7 @@ static int look_around(struct dist *d, double now, double began, struct error *e
         if (!d->told_to_end_at) d->told_to_end_at = now;
         if (now - d->told_to_end_at >= grace_s()) {
             error_set(err, EX_TEMPFAIL,
-                      "the launcher is ending the job: a rank was lost (it says which), or it was told to "
-                      "stop");
+                      "the launcher is ending the job: it lost a rank (and says which), or was told to stop");
             return lost(d);
         }
     }

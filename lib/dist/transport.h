@@ -1,6 +1,6 @@
 /*
  * transport.h: what lib/dist needs of a way to talk between processes. Everything is started, then tested:
- * the waiting, with its look-out for lost ranks and signals, is dist.c's. A plug-in exports `const struct
+ * dist_wait.c does the waiting, and watches for lost ranks and signals. A plug-in exports `const struct
  * dist_transport *winnow_dist(void)`.
  */
 #ifndef WINNOW_DIST_TRANSPORT_H

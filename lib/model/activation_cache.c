@@ -3,7 +3,7 @@
  *   header 64 bytes: magic, format, values a row, dtype, identity, hash of these
  *   block: head 64 bytes (magic, rows, hash of payload, hash of head), then keys [n], then rows [n], each
  *   row's bytes rounded up to 64 so that a mapped row is aligned.
- * The index is an open-addressing table over the rows' keys, made anew at each opening (64 bytes read a row).
+ * The index is an open-addressing table over the rows' keys, built at each opening (64 bytes read a row).
  */
 #include "model/activation_cache.h"
 
@@ -142,7 +142,7 @@ static int read_blocks(struct activation_cache *c, struct error *err)
             break;
         const uint8_t *payload = c->map + at + HEAD_BYTES;
         xxh128_of(&h, payload, head.payload_bytes);
-        /* otherwise damaged: its pictures will be computed anew */
+        /* otherwise damaged: its pictures will be computed again */
         if (!memcmp(&h, &head.payload_hash, sizeof h))
             for (uint64_t i = 0; i < head.n_rows; i++) {
                 struct activation_key key;
@@ -199,7 +199,7 @@ int activation_cache_open(struct activation_cache **out, const char *folder, con
     /* New, cut off in its first bytes, or damaged there: nothing in it can be trusted, and all of it can be
      * made again. */
     if (flock(c->fd, LOCK_EX | LOCK_NB)) {
-        error_set(err, EX_TEMPFAIL, "'%s' is being written by another process", c->path);
+        error_set(err, EX_TEMPFAIL, "another process is writing '%s'", c->path);
         goto fail;
     }
     c->locked = true;
@@ -219,7 +219,7 @@ fail:
 int activation_cache_reread(struct activation_cache *c, struct error *err)
 {
     struct stat st;
-    /* Opened anew: network file systems promise to show another machine's writes to a file opened after they
+    /* Opened again: network file systems promise to show another machine's writes to a file opened after they
      * were closed or synced. */
     int fd = open(c->path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) {
@@ -272,13 +272,13 @@ void activation_cache_get(const struct activation_cache *c, int64_t row, float *
         unmap_pages(c, c->rows[row].offset, c->rows[row].offset + c->row_bytes);
 }
 
-/* Takes the writer's lock and cuts off what a crash left behind the last whole block. */
+/* Takes the writer's lock and cuts off what a crash left after the last whole block. */
 static int begin_writing(struct activation_cache *c, struct error *err)
 {
     if (!c->locked) {
         if (flock(c->fd, LOCK_EX | LOCK_NB)) {
             if (errno == EWOULDBLOCK)
-                return error_set(err, EX_TEMPFAIL, "'%s' is being written by another process", c->path);
+                return error_set(err, EX_TEMPFAIL, "another process is writing '%s'", c->path);
             return error_errno(err, EX_IOERR, "cannot lock '%s'", c->path);
         }
         c->locked = true;

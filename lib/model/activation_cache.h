@@ -11,7 +11,7 @@
  *
  * Safe against kill -9. The file only grows, block by block; a block (one batch) has a checksum of its head
  * and one of its payload, is written by one call, and counts only when both agree. What a crash left at the
- * end is cut off by the next writer. A damaged block is skipped and its pictures are computed anew. Any
+ * end is cut off by the next writer. A damaged block is skipped and its pictures are computed again. Any
  * number may read while one process appends; a second writer is turned away (EX_TEMPFAIL).
  */
 #ifndef WINNOW_MODEL_ACTIVATION_CACHE_H
@@ -43,12 +43,12 @@ uint64_t activation_cache_bytes(size_t n_values, enum activation_dtype dtype, ui
 int activation_cache_open(struct activation_cache **out, const char *folder, const char *name,
                           const char *identity, size_t n_values, enum activation_dtype dtype,
                           struct error *err);
-/* Reads the file anew: rows that another process has appended since are then found. */
+/* Reads the file again: rows that another process has appended since are then found. */
 int activation_cache_reread(struct activation_cache *c, struct error *err);
-/* The row of a key, or -1. Any thread, as long as nobody appends. */
+/* The row of a key, or -1. Any thread, while none appends. */
 int64_t activation_cache_find(const struct activation_cache *c, const struct activation_key *key);
 size_t activation_cache_rows(const struct activation_cache *c);
-/* n_values floats of a row to out; a float16 row is widened. Any thread, as long as nobody appends. */
+/* n_values floats of a row to out; a float16 row is widened. Any thread, while none appends. */
 void activation_cache_get(const struct activation_cache *c, int64_t row, float *out);
 /*
  * Appends a block of n rows: keys [n], values [n][n_values] (rounded to nearest even for float16). The first

@@ -57,7 +57,7 @@ static int load_pixels(struct batch_loader *l, struct loaded_batch *b, unsigned 
         if (shard_set_read(l->source.data->shards, b->rows[i], l->decoded[worker], &r, err)) return -1;
         if (b->plain || !l->source.augment)
             memcpy(out, r.pixels, l->pixel_bytes);
-        else /* a made variant of a picture draws from its own stream, or two would be turned alike */
+        else /* a made variant draws from a stream of its own, or it would be augmented as its picture is */
             if (augment_pixels(l->source.augment, l->source.seed, r.xxh128,
                                (b->epoch + 1) * 4096 + (uint64_t)r.variant, r.pixels, out,
                                l->source.data->info->side_px, &l->scratch[worker], err))

@@ -1,5 +1,5 @@
 /*
- * batch_loader.h: batches made ready ahead of the engine, on threads of their own, in bounded memory.
+ * batch_loader.h: prepares batches ahead of the engine, on its own threads, in bounded memory.
  * A batch is made from rows of a data set: pixels (augmented or not), or activations read from a cache.
  * `ahead` batches are in work or ready; the caller holds one more. What a batch holds is a function of (rows,
  * seed, epoch), never of threads.
@@ -45,8 +45,8 @@ void batch_loader_start(struct batch_loader *l, const uint32_t *order, size_t n,
                         size_t first_batch, bool whole, bool plain);
 /*
  * From the next start on, batches are n_ranks times as large and this loader makes the part of one rank: rows
- * rank * p.. of each, p being the batch's rows shared equally and rounded up, so that of a short last batch a
- * part may be short or empty (out->n = 0). 0 and 1 load everything, as at first.
+ * rank * p.. of each, where p is the batch's rows divided by n_ranks and rounded up: a part of a short last
+ * batch may be short or empty (out->n = 0). rank 0 of 1 loads everything, as at first.
  */
 void batch_loader_deal(struct batch_loader *l, int rank, int n_ranks);
 size_t batch_loader_batches(const struct batch_loader *l); /* of the pass that was started */

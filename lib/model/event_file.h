@@ -21,8 +21,8 @@ struct event_file {
 #define EVENT_FILE_EMPTY ((struct event_file){.fd = -1})
 
 /*
- * Opens path for appending. keep_bytes 0 starts the file anew; otherwise it is cut back to that many bytes
- * (what came after a checkpoint is written again on resume), or started anew when it is shorter than that.
+ * Opens path for appending. keep_bytes 0 starts an empty file; otherwise it is cut back to that many bytes
+ * (what came after a checkpoint is written again on resume), or emptied when it is shorter than that.
  */
 int event_file_open(struct event_file *f, const char *path, uint64_t keep_bytes, struct error *err);
 int event_file_scalar(struct event_file *f, const char *tag, int64_t step, double wall_seconds, float value,

@@ -58,7 +58,7 @@ int trainer_measure(struct trainer_metrics *out, const float *probabilities, con
     return 0;
 }
 
-/* Did any rank get a signal? All hear the same answer. */
+/* *signal: what any rank received, the same on all. */
 static int asked_to_stop(struct dist *dist, int *signal, struct error *err)
 {
     *signal = signals_asked_to_stop();
@@ -130,8 +130,7 @@ static bool better(const struct trainer *t, const struct trainer_metrics *m)
     return now > was || (now == was && m->loss < b->loss);
 }
 
-/* Ranks whose weights have come apart would train on without a word, each another net: every epoch they are
- * compared. */
+/* Ranks whose weights differ would each train another net, unnoticed: every epoch compares them. */
 static int ranks_are_equal(struct trainer *t, struct error *err)
 {
     struct xxh128 mine, first;
@@ -142,14 +141,14 @@ static int ranks_are_equal(struct trainer *t, struct error *err)
     first = mine;
     if (dist_broadcast(t->dist, &first, sizeof first, err)) return -1;
     int rc = memcmp(&mine, &first, sizeof mine)
-                 ? error_set(err, EX_SOFTWARE, "its weights are no longer those of rank 0")
+                 ? error_set(err, EX_SOFTWARE, "weights differ from those of rank 0")
                  : 0;
     return dist_agree(t->dist, rc, err);
 }
 
 /*
- * Validates what would be kept (the average, where there is one; with statistics taken anew, where that is
- * on) and remembers it when it is the best. The engine's running weights are as before afterwards; its moving
+ * Validates what would be kept (the average, if there is one; with recomputed statistics, if that is on) and
+ * remembers it when it is the best. The engine's running weights are as before afterwards; its moving
  * statistics are those that were validated, which training steps do not read. 1: a signal came in between;
  * nothing was decided.
  */
@@ -238,8 +237,8 @@ static int diverged(struct trainer *t, const struct engine_result *r, double rat
     return dist_agree(t->dist, -1, err); /* the loss is that of all ranks: they all come here */
 }
 
-/* The step broke off because a rank is gone. Its weights are those of the last whole step, and so are the
- * statistics kept before it. */
+/* A lost rank interrupted the step: the weights are still those of the step before, and its statistics were
+ * kept. */
 static int save_what_is_left(struct trainer *t, bool step_is_whole, struct error *err)
 {
     struct error second = {0};
@@ -248,7 +247,7 @@ static int save_what_is_left(struct trainer *t, bool step_is_whole, struct error
     if (!step_is_whole && t->state->statistics_before &&
         engine_state_set(t->engine, ENGINE_STATISTICS, t->state->statistics_before, &second))
         return -1;
-    trainer_save(t, &second); /* atomic: where the launcher's patience ends first, the one before stays */
+    trainer_save(t, &second); /* atomic: if the launcher kills this first, the old checkpoint stays */
     return -1;
 }
 

@@ -39,7 +39,8 @@ struct trainer_settings {
     double ema_decay;            /* 0 = off; else the average is what is validated and kept */
     int patience;                /* epochs without a better validation before it ends; 0 = never */
     enum trainer_select select;
-    bool refresh; /* batch norm statistics are taken anew before each validation, from the first batches */
+    /* recompute batch norm statistics before each validation, from at most TRAINER_REFRESH_BATCHES */
+    bool refresh;
     /* the untrained start is validated as epoch 0 and may turn out the best */
     bool keep_base;
     double checkpoint_s; /* seconds between checkpoints, at least; a stop always writes one */
@@ -68,7 +69,7 @@ struct trainer_callbacks {
     int (*begin)(void *context, const struct trainer *t, struct error *err);
     void (*step)(void *context, int epoch, uint64_t images_done, uint64_t images_total, double waited_share,
                  double loss, double accuracy);
-    /* A rank was lost in the middle of a step (ranks only): called before what is left is saved. */
+    /* A rank was lost in the middle of a step: called before the last whole step is saved. */
     void (*lost)(void *context, const struct error *err);
     /* After each epoch; may be NULL. Non-zero ends the run with -1 (err set by the callee). */
     int (*epoch)(void *context, const struct trainer_epoch *e, struct error *err);
@@ -78,7 +79,7 @@ struct trainer {
     /* given */
     struct engine *engine;
     struct batch_loader *loader; /* of this rank's part of a batch, as the engine is */
-    /* NULL: alone. All ranks call everything here alike; rank 0 alone reads and writes checkpoints */
+    /* NULL: alone. All ranks make the same calls; only rank 0 reads and writes checkpoints */
     struct dist *dist;
     struct dataset *data;
     const uint32_t *train_rows;
@@ -103,20 +104,21 @@ struct trainer {
     struct trainer_metrics base; /* keep_base: what epoch 0 gave */
     bool stopped_early;
     int stop_signal;   /* trainer_run gave 1 */
-    int resumed_epoch; /* -1: began anew */
+    int resumed_epoch; /* -1: there was no checkpoint */
     uint64_t resumed_step;
-    unsigned resumed_threads; /* the checkpoint's number of threads where it is another one, else 0 */
+    unsigned resumed_threads; /* the checkpoint's number of threads if it differs, else 0 */
 
     /* inside */
     struct trainer_state *state;
 };
 
 /*
- * With several ranks every rank gets the same result; a rank that is lost is EX_TEMPFAIL, and rank 0 then
- * saves the last whole step where that can be done (dist_lost() is true). Runs to the end, from the
- * checkpoint if there is one. 0: done, the engine holds the best weights and statistics; 1: a signal asked to
- * stop, the checkpoint is written; -1: err (a loss that is not finite or explodes names step, rate and the
- * last good checkpoint; a checkpoint of another plan is EX_USAGE; a damaged one EX_DATAERR).
+ * Runs to the end, from the checkpoint if there is one.
+ * 0: done, the engine holds the best weights and statistics.
+ * 1: a signal asked to stop, and the checkpoint is written.
+ * -1: err. A loss that is not finite or explodes names step, rate and the last good checkpoint; a checkpoint
+ * of another plan is EX_USAGE, a damaged one EX_DATAERR. All ranks return the same. When one is lost
+ * (dist_lost()) the others return EX_TEMPFAIL, and rank 0 saves the last whole step if it can.
  */
 int trainer_run(struct trainer *t, struct error *err);
 void trainer_release(struct trainer *t);

@@ -22,7 +22,7 @@ struct trainer_position {
 struct trainer_state {
     struct trainer_position at;
     float *best[ENGINE_STATES]; /* ENGINE_WEIGHTS and ENGINE_STATISTICS of the best epoch */
-    /* ranks: moving statistics at the start of a step, to go back to when it breaks off */
+    /* ranks: moving statistics at the start of a step, to return to when it is interrupted */
     float *statistics_before;
     float *spare[ENGINE_STATES]; /* scratch: the running weights while the average is validated */
     uint32_t *order;             /* [n_train] */

@@ -8,9 +8,9 @@
  * on slots of the arenas. Three exist: `ref` (plain loops, the truth), `cpu` (oneDNN), `cuda` (cuDNN and
  * cuBLAS calls, a plug-in opened at run time).
  *
- * Layouts are the backend's own affair: a tensor's bytes and a parameter's bytes are asked for, and what
- * enters or leaves goes through the upload and download functions, which speak NHWC and Keras' weight layouts
- * in float32. One layout per shape, always the same: so every operation reads what any other wrote.
+ * Each backend chooses its own layouts: the engine asks for the bytes of a tensor or parameter, and all data
+ * enters and leaves through the upload and download functions, which use NHWC and Keras' weight layouts in
+ * float32. A shape has one layout, always the same, so that every operation can read what any other wrote.
  * Operations are queued, not finished: only sync and the download functions wait. Nothing here is called from
  * two threads at once on one open device. All functions returning int give 0, or -1 with err set.
  */
@@ -35,8 +35,8 @@ struct backend_options {
     int device_index; /* which GPU */
     enum backend_precision precision;
     bool deterministic; /* only algorithms that give the same bits each time (always true from the engine) */
-    /* cuda: plans for this card, a name such as "h200" or the JSON text of its properties, instead of opening
-     * one: operations can be created and asked, nothing can be run. NULL: a card that is there */
+    /* cuda: plan for this card (a name such as "h200", or the JSON text of its properties) instead of opening
+     * one: operations can be created and queried, but not run. NULL: open a card */
     const char *described;
 };
 
@@ -105,13 +105,13 @@ struct op_desc {
     struct tensor_shape x[OP_MAX_INPUTS], y;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int pad_top, pad_left, pad_bottom, pad_right;
-    /* fused behind the operation; allowed with CONV DEPTHWISE DENSE BATCH_NORM AFFINE ACTIVATION ADD */
+    /* fused after the operation; allowed with CONV DEPTHWISE DENSE BATCH_NORM AFFINE ACTIVATION ADD */
     enum op_activation activation;
     float activation_max;     /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
     bool has_bias;            /* CONV, DEPTHWISE, DENSE */
     bool has_gamma, has_beta; /* BATCH_NORM */
     double epsilon;           /* BATCH_NORM */
-    /* CONCAT; channels of y that no x[i] covers are others' and stay as they are */
+    /* CONCAT; channels of y that no x[i] covers stay as they are: other operations write them */
     int first_c[OP_MAX_INPUTS];
     /* CONV DEPTHWISE DENSE AFFINE: given once by op_load; else slots w and bias at each run */
     bool constant_weights;
@@ -122,8 +122,8 @@ struct op_desc {
 
 /*
  * Batch norm over a batch of which this device has only a part: sum() adds up n doubles over all parts (all
- * of the same size), in place. It cannot say that it failed: its owner keeps that, and asks after the
- * operation, whose result is then of no use.
+ * of the same size), in place. It returns no error: the engine records one and checks for it after the
+ * operation, whose result is then invalid.
  */
 struct op_exchange {
     int n_parts;
@@ -134,7 +134,7 @@ struct op_exchange {
  * The slots of one run. Forward reads x, w, bias, gamma, beta, mask; overwrites y, saved and (batch norm)
  * mean, variance. Backward reads dy, and x, y (op_backward_reads), w, gamma, saved, mask as forward left
  * them; makes dx and the parameter gradients.
- *  - dy may be overwritten by backward (the engine gives no other reader afterwards); dx never overlaps it.
+ *  - dy may be overwritten by backward (the engine lets nothing read it afterwards); dx never overlaps it.
  *  - dx[i] is overwritten, or added to where accumulate is set; absent where it is not needed.
  *  - dw, dbias (dgamma, dbeta) are overwritten. They have the layout of the parameter (param_bytes), padding
  *    zero.
@@ -263,7 +263,7 @@ struct backend_table {
 
     /* NULL: buffers are not host memory; else where a slot's bytes lie */
     float *(*host_memory)(struct slot s);
-    bool exchanges_statistics; /* op_io.exchange is heeded */
+    bool exchanges_statistics; /* op_io.exchange works */
     /* the frozen part runs over the whole batch at once, not in pieces that fit a processor's cache  */
     bool whole_batches;
 };

@@ -31,7 +31,7 @@
 struct engine;
 
 enum engine_mode {
-    ENGINE_INFERENCE, /* every layer frozen, whatever its flag; dropout is nothing; batch norms folded */
+    ENGINE_INFERENCE, /* every layer frozen, whatever its flag; no dropout; batch norms folded */
     ENGINE_TRAIN      /* layers with `trainable` learn; their batch norms use the batch's statistics */
 };
 enum engine_optimizer { ENGINE_SGD, ENGINE_ADAM };
@@ -60,8 +60,8 @@ struct engine_options {
     /*
      * Ranks that share each batch (ENGINE_TRAIN; NULL: this process alone). `batch` is then this rank's part;
      * loss, accuracy and gradient are those of the whole, and after each step all ranks have the same
-     * weights, bit for bit. Unlocked batch norms use the statistics of the whole batch with sync_statistics,
-     * else of each rank's part, the moving ones being the ranks' mean.
+     * weights, bit for bit. With sync_statistics, unlocked batch norms use the statistics of the whole batch;
+     * without, those of each rank's part, and the moving statistics become the mean over the ranks.
      */
     struct dist *dist;
     bool sync_statistics;
@@ -99,7 +99,7 @@ const char *engine_description(const struct engine *e); /* "oneDNN 2.6.3, 2 thre
 /* --- running --- */
 
 struct engine_batch {
-    int n; /* pictures, 1..batch. Rows beyond n count for nothing; a training engine with unlocked batch norms
+    int n; /* pictures, 1..batch. Rows from n on are ignored; a training engine with unlocked batch norms
               takes only n = batch (their statistics would see the padding): EX_USAGE otherwise */
     const uint8_t *pixels; /* n x h x w x 3 bytes NHWC, scaled by the net's metadata; or NULL and */
     int n_whole;           /* with ranks: pictures of all ranks together, and */
@@ -174,8 +174,8 @@ int engine_apply(struct engine *e, const struct engine_step *step, struct engine
 int engine_probabilities(struct engine *e, float *out, struct error *err);
 
 /*
- * Batch norm statistics taken anew: begin, then any number of forward runs with the batch's statistics (no
- * dropout, no gradient), whose means the moving statistics become. Only unlocked batch norms change.
+ * Recomputes the moving statistics of unlocked batch norms: after begin, each run is a forward pass with the
+ * batch's statistics (no dropout, no gradient), and the moving statistics become the mean of all runs so far.
  */
 int engine_refresh_begin(struct engine *e, struct error *err);
 int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct error *err);
@@ -200,19 +200,18 @@ enum engine_state {
 size_t engine_state_size(const struct engine *e, enum engine_state which); /* floats */
 int engine_state_get(struct engine *e, enum engine_state which, float *out, struct error *err);
 int engine_state_set(struct engine *e, enum engine_state which, const float *values, struct error *err);
-/* Which weight lies where in that order: i-th piece; false past the last. *layer and *weight index
+/* The place of the i-th weight in that order; false after the last. *layer and *weight index
  * net->layers[].weights[]. */
 bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight,
                         size_t *offset, size_t *n);
 
 /*
  * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and moving statistics into a net
- * of the same topology, the one that was opened or a copy: what is saved as a model. The frozen weights in it
- * are left as they are.
+ * of the same topology (the one that was opened, or a copy), for saving as a model. Its frozen weights stay.
  */
 int engine_read_net(struct engine *e, enum engine_state which, struct net *net, struct error *err);
 
-/* Takes new values for all weights, frozen ones too, from a net of the same topology (the optimiser state
+/* Loads all weights, frozen ones too, from a net of the same topology (the optimiser state
  * stays). */
 int engine_write_net(struct engine *e, const struct net *net, struct error *err);
 

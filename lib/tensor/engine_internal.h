@@ -39,7 +39,7 @@ struct node {
     struct op_desc d;
     int x[OP_MAX_INPUTS], y; /* values */
     int segment;
-    bool backward;         /* on the way from the loss to something that learns */
+    bool backward;         /* between the loss and something that learns */
     int weight_layer;      /* net layer of kernel and bias, or NO */
     int norm_layer;        /* net layer of the batch norm folded in, or of BATCH_NORM and AFFINE, or NO */
     int param[P_SLOTS];    /* index in plan.params, NO where constant or absent */
@@ -121,8 +121,8 @@ void engine_node_io(const struct engine *e, const struct node *n, int chunk_inde
 /* engine_ranks.c: this rank's gradients and statistics to those of all. */
 bool engine_has_ranks(const struct engine *e);
 int engine_exchange_open(struct engine *e, struct error *err);
-/* Behind backward of a node: begins to sum what no node before it will write. *from: the arena is under way
- * from there on (first: its end). */
+/* After backward of a node: starts to sum what no node before it will write. *from: the sum of the arena from
+ * here on has started (at first: its end). */
 int engine_sum_gradients(struct engine *e, size_t node, size_t *from, struct error *err);
 int engine_finish_gradients(struct engine *e, size_t *from, struct error *err);
 int engine_mean_statistics(struct engine *e, struct error *err);

@@ -3,7 +3,7 @@
  * norm statistics exchanged (in the middle of the operation, with sync_statistics) or averaged.
  *
  * Backward goes from the last layer to the first and parameters lie in net order, so the gradient arena is
- * finished from its end on: as soon as a few MiB behind a point are final, their sum is begun. Where buffers
+ * finished from its end on: as soon as a few MiB from its end are final, their sum is started. Where buffers
  * are not host memory, all goes through one host array at the end.
  */
 #include <stdlib.h>
@@ -48,8 +48,8 @@ int engine_exchange_open(struct engine *e, struct error *err)
     if (e->options.sync_statistics && p->has_batch_norm) {
         if (!e->table->exchanges_statistics)
             return error_set(err, EX_UNAVAILABLE,
-                             "device '%s' cannot synchronise batch norm statistics between ranks: leave "
-                             "--sync-bn away, or --freeze-bn",
+                             "device '%s' cannot synchronise batch norm statistics between ranks: omit "
+                             "--sync-bn, or use --freeze-bn",
                              e->table->name);
         e->exchange =
             (struct exchange){.x = {dist_size(e->options.dist), exchange_sum}, .dist = e->options.dist};

@@ -1,6 +1,6 @@
 /*
  * plan_graph.c: what has to run, from the net's layers: which layers are needed, which of them learn or lie
- * behind something that learns, which fold or fuse into one operation, which concatenations need no copy.
+ * after something that learns, which fold or fuse into one operation, which concatenations need no copy.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +74,7 @@ static int mark_needed(struct builder *g, struct error *err)
     return 0;
 }
 
-/* The layer that alone reads this one's output, when nobody else looks at it; NO otherwise. */
+/* The layer that alone reads this one's output, or NO. */
 static int only_reader(const struct builder *g, int layer)
 {
     return g->readers[layer] == 1 && !g->tapped[layer] && g->net->layers[g->reader[layer]].n_inputs == 1
@@ -187,7 +187,7 @@ static bool activation_of(const struct net_layer *l, struct op_desc *d)
            set_activation(d, l->activation);
 }
 
-/* After node n made the output of `layer`: takes in the activation layer behind it, if it alone reads it.
+/* After node n made the output of `layer`: takes in the activation layer after it, if it alone reads it.
  * Returns the layer n now ends with. */
 static int fuse_activation(struct builder *g, struct node *n, int layer)
 {
@@ -200,7 +200,7 @@ static int fuse_activation(struct builder *g, struct node *n, int layer)
     return next;
 }
 
-/* TensorFlow's "same": the padding left over goes behind. */
+/* TensorFlow's "same": the odd row or column of padding goes last. */
 static void set_window(struct op_desc *d, const struct net_layer *l)
 {
     d->kernel_h = l->kernel_h;
@@ -437,7 +437,7 @@ static int add_dropout(struct builder *g, int layer, struct error *err)
     struct node *n = add_node(g, OP_MULTIPLY, layer, x, err);
     if (!n) return -1;
     if (n->d.y.h != 1 || n->d.y.w != 1)
-        return unsupported(g, layer, "dropout is supported behind vectors only", err);
+        return unsupported(g, layer, "dropout is supported after vectors only", err);
     n->rate = l->rate;
     g->value[layer] = n->y;
     return 0;

@@ -1,7 +1,7 @@
 /*
  * batch_auto.c: --batch auto, the largest power of two whose plan fits into the device's memory. Plans are
  * made, not run: engine_memory_need knows the arenas, weights and workspaces to the byte. A batch larger than
- * an eighth of the training pictures is not taken: a handful of steps an epoch trains badly whatever fits.
+ * an eighth of the training pictures is not taken: with a handful of steps an epoch training is bad.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "train.h"
 
-#define BATCH_MOST 1024 /* more makes no card busier, and spoils what is learnt */
+#define BATCH_MOST 1024 /* larger ones make no card faster, and training worse */
 #define SHARE_USED 0.9  /* of what is free: the libraries take some for themselves when they first run */
 
 static size_t memory_limit(const struct train_run *run)
@@ -33,7 +33,7 @@ static size_t memory_limit(const struct train_run *run)
     return (size_t)((double)bytes * SHARE_USED);
 }
 
-/* The batch of a run that was begun or finished here; 0: none. Another machine goes on with what it is. */
+/* The batch of a run that was started or finished here, which another machine keeps; 0: none. */
 static int batch_so_far(const struct train_run *run)
 {
     char *plan = NULL;
@@ -67,7 +67,7 @@ int train_choose_batch(struct train_run *run, struct error *err)
     if (ranks > 1 && dist_broadcast(run->dist, &so_far, sizeof so_far, err)) return -1;
     if (so_far && so_far % ranks == 0) {
         run->batch = so_far;
-        stage_note(&o->common, "--batch auto: %d, as '%s' was begun", so_far, o->out);
+        stage_note(&o->common, "--batch auto: %d, as '%s' was started with", so_far, o->out);
         return 0;
     }
     size_t limit = memory_limit(run), most = run->data.n_split[SHARD_TRAIN] / 8 / (size_t)ranks;

@@ -1,8 +1,8 @@
 /*
  * folds.c: K-fold cross-validation of the head, so that each label is judged by a model that never saw it.
  * With more than one pass a fold's model learns only from pictures whose labels the pass before agreed with
- * (iterative noisy cross-validation: Chen, Liao, Chen and Zhang, ICML 2019): a dozen alike pictures with one
- * wrong label vouch for each other as long as eleven of them teach.
+ * (iterative noisy cross-validation: Chen, Liao, Chen and Zhang, ICML 2019): of a dozen similar pictures with
+ * the same wrong label, eleven would otherwise teach the model to confirm the twelfth.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +78,7 @@ static int fold_path(const struct train_run *run, int pass, int fold, struct tex
 /* One fold of one pass. */
 struct fold {
     int pass, index;
-    const uint8_t *left_out; /* [n_rows of the data]: rows that do not teach; NULL: all do */
+    const uint8_t *left_out; /* [n_rows of the data]: rows not to learn from; NULL: learn from all */
     /* [n_rows of the data]: the rows' margins are added here, as means over the epochs; NULL: not wanted */
     double *margins;
 };
@@ -145,7 +145,7 @@ static int run_fold(struct train_run *run, const struct frozen_boundary *f,
         }
     }
     if (!n_in || !n_out) {
-        error_set(err, EX_DATAERR, "fold %d of %lld is empty or holds everything", fold->index,
+        error_set(err, EX_DATAERR, "fold %d of %lld is empty or has every picture", fold->index,
                   (long long)run->options->folds);
         goto done;
     }
@@ -191,7 +191,7 @@ static int run_fold(struct train_run *run, const struct frozen_boundary *f,
     for (size_t i = 0; i < n_out; i++)
         memcpy(run->oof + out[i] * n_classes, p + i * n_classes, n_classes * sizeof *p);
     for (size_t i = 0; own && i < n_in; i++)
-        /* each row teaches in all folds but its own */
+        /* each row is learnt from in all folds but its own */
         fold->margins[in[i]] += own[in[i]] / (double)(run->options->folds - 1);
     rc = 0;
 done:
@@ -253,7 +253,7 @@ int train_folds(struct train_run *run, const struct frozen_boundary *f, const st
     for (int pass = 0; !rc && pass < passes; pass++) {
         if (pass && !(rc = find_contradicted(run, left_out, &n_left_out, err)))
             stage_note(&run->options->common,
-                       "pass %d of the folds: without %zu pictures that the one before predicts as another "
+                       "pass %d of the folds: without %zu pictures that the pass before predicts as another "
                        "class",
                        pass + 1, n_left_out);
         for (int i = 0; !rc && i < k; i++) {

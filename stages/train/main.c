@@ -37,13 +37,14 @@ static const struct option_row rows[] = {
            "cross-validation",
            RANGE(0, 100)),
     OPTION(struct train_options, CHOICE, 0, "fold-rows", fold_rows, "ROWS",
-           "whose: train, or all: validation and test pictures, too, so that mine-errors sees every label "
-           "judged the same way. The models of the folds then learn from the other folds of all splits and "
+           "of which pictures: train, or all (validation and test, too), so that mine-errors sees every "
+           "label judged the same way. The models of the folds then learn from the other folds of all splits "
+           "and "
            "are thrown away; the model kept learns from the training split alone",
            CHOICES("train|all")),
     OPTION(struct train_options, INT, 0, "fold-passes", fold_passes, "N",
-           "cross-validate so many times, from the second on learning only from pictures whose label the "
-           "pass before predicted: wrong labels that resemble each other no longer vouch for each other. "
+           "number of cross-validations; from the second on, learn only from pictures whose label the pass "
+           "before predicted, so that wrong labels that resemble each other do not confirm each other. "
            "oof.tsv is the last pass's, margins.tsv the first's",
            RANGE(1, 5)),
     OPTION(struct train_options, STRING, 0, "features-only", features_only, "PART",
@@ -64,7 +65,7 @@ static const struct option_row rows[] = {
            "constant, exp:FACTOR[:EPOCHS], step:FACTOR:E1,E2, cosine[:FLOOR], piecewise:R1@E1,...,R, article "
            "(default: cosine for head, exp:0.5 for fine-tune)"),
     OPTION(struct train_options, DOUBLE, 0, "warmup", warmup, "EPOCHS",
-           "the rate climbs over so many epochs first", RANGE(0, 1000)),
+           "the rate first rises over so many epochs", RANGE(0, 1000)),
     OPTION(struct train_options, CHOICE, 0, "optimizer", optimizer, "NAME", "sgd or adam",
            CHOICES("sgd|adam")),
     OPTION(struct train_options, STRING, 0, "class-weights", class_weights, "W",
@@ -75,8 +76,8 @@ static const struct option_row rows[] = {
            "fine-tune: batch norms keep the base's statistics, scales and shifts, and only kernels learn; "
            "often better on a few thousand pictures"),
     OPTION(struct train_options, CHOICE, 0, "refresh-bn", refresh, "WHEN",
-           "take batch norm statistics anew from training pictures before each validation and in the model "
-           "kept; auto: when an epoch has under 500 steps, since momentum 0.99 would leave them behind",
+           "recompute batch norm statistics from training pictures before each validation and in the model "
+           "kept; auto: when an epoch has under 500 steps, since with momentum 0.99 they would lag behind",
            CHOICES("auto|on|off")),
     OPTION(struct train_options, CHOICE, 0, "select", select, "METRIC",
            "what makes a validation result the best", CHOICES("accuracy|balanced-accuracy|loss")),
@@ -84,10 +85,12 @@ static const struct option_row rows[] = {
            "end after N epochs without a better validation; 0: never; -1: 20 for head, 5 for fine-tune",
            RANGE(-1, 100000)),
     OPTION(struct train_options, STRING, 0, "augment", augment, "SPEC",
-           "fine-tune: draw each picture anew each epoch: none, article, or a list as `augment` takes it"),
+           "fine-tune: augment each picture again in each epoch: none, article, or a list as `augment` takes "
+           "it"),
     OPTION(struct train_options, CHOICE, 0, "boundary-cache", boundary, "TYPE",
            "fine-tune: compute the frozen part once and keep its outputs on disk (1 MiB a picture as f32, "
-           "half as f16); not with --augment. head: keep them on the way, for the fine-tuning that follows",
+           "half as f16); not with --augment. head: keep them at the same time, for the fine-tuning that "
+           "follows",
            CHOICES("none|f16|f32")),
     COMMON_ROW_SEED(struct train_options, common),
 
@@ -110,7 +113,7 @@ static const struct option_row rows[] = {
     OPTION(struct train_options, FLAG, 0, "sync-bn", sync_bn, NULL,
            "ranks: batch norms that learn use the statistics of the whole batch, not of each rank's part"),
     OPTION(struct train_options, DOUBLE, 0, "rank-timeout", rank_timeout_s, "SECONDS",
-           "ranks: how long the others may be silent before they count as lost", RANGE(1, 1e6)),
+           "ranks: how long a rank may be silent before it counts as lost", RANGE(1, 1e6)),
     COMMON_ROW_TALK(struct train_options, common),
 
     OPTION_GROUP("Expert"),
@@ -137,9 +140,9 @@ static const struct option_table table = {
     .summary = "fit a classifier to a packed set of pictures",
     .details =
         "RUN/model is the best model by validation, RUN/log.tsv has a row an epoch, "
-        "RUN/events.out.tfevents.winnow is for TensorBoard. A run that was stopped, also by kill -9, goes on "
-        "from its checkpoint when the same command is given again and ends with the same bytes; a run that "
-        "is complete is left as it is. INT and TERM write a checkpoint first.\n\n"
+        "RUN/events.out.tfevents.winnow is for TensorBoard. A run that was stopped, also by kill -9, resumes "
+        "from its checkpoint when the same command is given again, and ends with the same bytes; a complete "
+        "run stays as it is. INT and TERM write a checkpoint first.\n\n"
         "  train --shards set --base models/base/inception_v3 --phase head --folds 5 --out runs/head\n"
         "  train --shards set --base runs/head/model --phase fine-tune --boundary-cache f16 --out runs/fine\n"
         "  mpirun -np 4 -map-by slot:PE=8 train --shards set --base runs/head/model --phase fine-tune "

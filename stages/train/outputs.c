@@ -93,10 +93,10 @@ static int json_string(struct text *out, const char *s, size_t n, struct error *
     return text_puts(out, "\"", err);
 }
 
-static int json_number(struct text *out, const char *key, double value, const char *behind, struct error *err)
+static int json_number(struct text *out, const char *key, double value, const char *after, struct error *err)
 {
-    if (isnan(value)) return text_printf(out, err, "\"%s\":null%s", key, behind);
-    return text_printf(out, err, "\"%s\":%.9g%s", key, value, behind);
+    if (isnan(value)) return text_printf(out, err, "\"%s\":null%s", key, after);
+    return text_printf(out, err, "\"%s\":%.9g%s", key, value, after);
 }
 
 /* {"train":{"phase":"head",...},"metrics":{...}}: the plan's own lines, and what validation said of the epoch
@@ -177,7 +177,8 @@ int outputs_oof(const struct train_run *run, struct error *err)
         const float *p = run->oof + row * n_classes;
         struct shard_record r;
         size_t best = 0;
-        if (run->data.variants[row]) continue; /* one row a picture: made variants only taught */
+        if (run->data.variants[row])
+            continue; /* one row per picture: augmented variants are for learning only */
         if (shard_set_describe(run->data.shards, row, &r, err)) goto out;
         for (size_t c = 0; c < n_classes; c++) {
             best = p[c] > p[best] ? c : best;

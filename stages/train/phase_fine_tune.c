@@ -144,7 +144,7 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
         goto out;
     stage_note(&run->options->common, "batch norm statistics: %s",
                !engine_has_batch_norm(engine) ? "the base's, none are unlocked"
-               : t->settings.refresh          ? "taken anew from training pictures before each validation"
+               : t->settings.refresh          ? "recomputed from training pictures before each validation"
                                               : "moving averages, as trained");
     rc = train_with_log(run, t, err);
     if (!rc) {

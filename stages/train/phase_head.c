@@ -95,13 +95,13 @@ int phase_head_fill(struct train_run *run, const struct head_targets *t, struct 
         targets[i] = (struct frozen_target){t->cache[i], &t->boundary[i]};
     int rc = train_fill_caches(run, targets, t->n, t->n > 1 ? "features and boundary cache" : "features",
                                run->options->export_features != NULL, err);
-    /* The folds want the test pictures' features, too, but nobody will fine-tune on them. */
+    /* The folds need the features of the test pictures, too; fine-tuning never does. */
     if (!rc && run->options->fold_rows == FOLD_ALL_ROWS && !run->options->export_features)
         rc = train_fill_caches(run, targets, 1, "features of the test split", true, err);
     return rc;
 }
 
-/* Every picture through the base, once; what is kept of it beside the features is closed again. */
+/* Every picture through the base, once; the other cache, if any, is closed again. */
 static int open_features(struct train_run *run, struct frozen_boundary *f, struct activation_cache **cache,
                          struct error *err)
 {

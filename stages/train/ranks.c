@@ -1,6 +1,6 @@
 /*
  * ranks.c: train as several processes, one started by mpirun for each part of a batch. Rank 0 holds the run's
- * folder and speaks; the others compute, and agree on everything that is decided.
+ * folder and prints; all ranks compute, and agree on every decision.
  */
 #include <assert.h>
 #include <signal.h>
@@ -22,7 +22,7 @@ int train_join(struct train_run *run, struct train_options *o, struct error *err
     if (dist_open(&run->dist, how[o->distributed], o->rank_timeout_s, err))
         return error_prefix(err, "--distributed %s", how[o->distributed]);
     if (!run->dist) return 0;
-    signals_also_stop(SIGUSR1); /* what mpirun and Slurm pass on; TERM they use to end the job at once */
+    signals_also_stop(SIGUSR1); /* mpirun and Slurm pass it on; they use TERM to end the job at once */
     if (!train_is_first(run)) {
         o->common.verbose = o->common.progress = false;
         o->common.quiet = true;
@@ -32,7 +32,7 @@ int train_join(struct train_run *run, struct train_options *o, struct error *err
 
 int train_device_index(const struct train_run *run)
 {
-    /* Slurm's --gpus-per-task shows each task its own GPU alone: number 0 to everyone. */
+    /* Slurm's --gpus-per-task shows each task only its own GPU: number 0. */
     const char *visible = getenv("CUDA_VISIBLE_DEVICES");
     return visible && *visible && !strchr(visible, ',') ? 0 : dist_local_rank(run->dist);
 }
@@ -69,7 +69,7 @@ int train_check_ranks(struct train_run *run, struct error *err)
     if (!train_plan_same(first, run->plan.data)) {
         train_plan_difference(first, run->plan.data, "%s is '%s' on rank 0 and '%s' here", difference,
                               sizeof difference);
-        rc = error_set(err, EX_USAGE, "the ranks do not do the same work: %s", difference);
+        rc = error_set(err, EX_USAGE, "the ranks have different plans: %s", difference);
     }
     free(first);
     return dist_agree(run->dist, rc, err);
@@ -84,19 +84,20 @@ int train_common_signal(struct train_run *run, struct error *err)
     return dist_any(run->dist, &run->stop_signal, err) ? -1 : 1;
 }
 
-/* "; the checkpoint is 12 s old: ..." for who has to start it again. */
+/* How to resume, for the person who has to. */
 static void say_remedy(const struct train_run *run, const struct error *err)
 {
     struct stat st;
     const char *any =
         strstr(run->plan.data ? run->plan.data : "", "\nranks\t") ? "" : ", with any number of ranks";
     if (run->path_checkpoint.data && stat(run->path_checkpoint.data, &st) == 0)
-        stage_warn("%s: the run ends; the last checkpoint ('%s') is %lld s old and the same command goes on "
-                   "from it%s",
+        stage_warn("%s: the run ends; the last checkpoint ('%s') is %lld s old, and the same command resumes "
+                   "from "
+                   "it%s",
                    err->text, run->path_checkpoint.data, (long long)(time(NULL) - st.st_mtime), any);
     else
-        stage_warn("%s: the run ends; there is no checkpoint yet, the same command begins again%s", err->text,
-                   any);
+        stage_warn("%s: the run ends; there is no checkpoint yet, and the same command starts again%s",
+                   err->text, any);
 }
 
 int train_leave(struct train_run *run, int rc, int stop_signal, const struct error *err)
@@ -104,7 +105,7 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
     struct dist *d = run->dist;
     int code = rc < 0 ? err->code : stop_signal ? 128 + stop_signal : rc;
     bool first = train_is_first(run), lost = rc < 0 && dist_lost(d);
-    if (rc < 0 && d && !lost && !dist_agreed(d)) { /* the others know nothing of it: they would wait */
+    if (rc < 0 && d && !lost && !dist_agreed(d)) { /* the other ranks do not know, and would wait */
         if (first)
             stage_end(rc, err, NULL, &run->options->common);
         else
@@ -114,18 +115,18 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
     if (lost) {
         if (dist_gone(d) == 0 ? dist_rank(d) == 1 : first) say_remedy(run, err);
         if (dist_local_size(d) < dist_size(d) && !signals_asked_to_stop())
-            /* ranks elsewhere cannot see what is missing, nor is a launcher at it */
+            /* ranks on other machines do not see which one is lost, and no launcher is ending them */
             dist_abort(d, code);
     } else if (first) {
         if (stop_signal)
-            stage_warn("stopped; the same command goes on from the checkpoint");
+            stage_warn("stopped; the same command resumes from the checkpoint");
         else
             code = stage_end(rc, err, NULL, &run->options->common);
     }
     train_run_release(run);
     struct error parting = {0};
     if (d && !dist_lost(d) && dist_meet(d, &parting) && !dist_lost(d)) {
-        /* no memory even for that: the others would wait for this one */
+        /* out of memory even for that: the others would wait for this one */
         stage_warn("rank %d: %s", dist_rank(d), parting.text);
         dist_abort(d, parting.code);
     }

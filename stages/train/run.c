@@ -89,7 +89,7 @@ static int remove_if_there(const char *path, struct error *err)
     return unlink(path) && io_exists(path) ? error_errno(err, EX_CANTCREAT, "cannot remove '%s'", path) : 0;
 }
 
-/* What a half-done run goes on from. */
+/* Removes what an unfinished run resumes from. */
 static int forget_checkpoints(struct train_run *run, struct error *err)
 {
     const char *out = run->options->out;
@@ -108,7 +108,7 @@ static int forget_checkpoints(struct train_run *run, struct error *err)
     return rc;
 }
 
-/* Begins anew. The old model stays until the new one replaces it. */
+/* Starts again. The old model stays until the new one replaces it. */
 static int forget_progress(struct train_run *run, struct error *err)
 {
     return remove_if_there(run->path_done.data, err) || forget_checkpoints(run, err) ? -1 : 0;
@@ -132,11 +132,12 @@ static int compare_with_done(struct train_run *run, struct error *err)
                               sizeof difference);
         if (run->options->on_change == CHANGE_REFUSE)
             rc = error_set(err, EX_USAGE,
-                           "'%s' holds a complete run of another kind: %s; use another --out, or --on-change "
+                           "'%s' holds a complete run with another plan: %s; use another --out, or "
+                           "--on-change "
                            "restart",
                            run->options->out, difference);
         else {
-            stage_warn("'%s' is trained anew: %s", run->options->out, difference);
+            stage_warn("training '%s' from the beginning: %s", run->options->out, difference);
             rc = forget_progress(run, err);
         }
     }
@@ -204,8 +205,8 @@ static int find_device(struct train_run *run, struct error *err)
     struct backend *b = NULL;
     if (o->devices && run->dist)
         return error_set(err, EX_USAGE,
-                         "--devices shares a batch among the GPUs of one process; ranks have one GPU each: "
-                         "leave one away");
+                         "--devices shares a batch among the GPUs of one process, and each rank has one GPU: "
+                         "use --devices or ranks, not both");
     /* read by the plug-in whenever it opens */
     if (o->devices && setenv("WINNOW_CUDA_DEVICES", o->devices, 1))
         return error_errno(err, EX_OSERR, "--devices");
@@ -333,8 +334,8 @@ static int on_begin(void *context, const struct trainer *t, struct error *err)
     struct train_run *run = context;
     if (t->resumed_threads)
         stage_note(&run->options->common,
-                   "begun with %u threads, goes on with %u: the last bits of what follows may differ from an "
-                   "undisturbed run's",
+                   "started with %u threads, resumed with %u: the last bits of what follows may differ from "
+                   "those of an uninterrupted run",
                    t->resumed_threads, run->threads);
     if (event_file_open(&run->events, run->path_events.data, t->resumed_epoch >= 0 ? run->event_bytes : 0,
                         err))
@@ -369,7 +370,7 @@ static int on_epoch(void *context, const struct trainer_epoch *e, struct error *
     if (run->data.n_split[SHARD_VAL])
         snprintf(val, sizeof val, "; validation loss %.4f, accuracy %.4f, balanced %.4f%s%s", e->val.loss,
                  e->val.accuracy, e->val.balanced_accuracy, e->best ? ", best" : "",
-                 e->refreshed ? ", statistics taken anew" : "");
+                 e->refreshed ? ", statistics recomputed" : "");
     stage_note(&run->options->common, "epoch %d: %s%s", e->epoch, train, val);
     return outputs_log_row(run, e, err) || outputs_events(run, e, err) ? -1 : 0;
 }
@@ -477,24 +478,24 @@ static int open_all(struct train_run *run, struct error *err)
                : 0;
 }
 
-/* What rank 0 decides for all: 1: complete, 0: to do. */
+/* On rank 0, for all. 1: the run is complete; 0: it is to do; -1. */
 static int decide(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     int rc = compare_with_done(run, err), answer = rc > 0;
     if (rc > 0) {
         stage_note(&o->common, "'%s' is complete, nothing to do", o->out);
-        /* A run that was interrupted after its last file left what it went on from. */
+        /* A run that was killed after it wrote its last file left its checkpoints. */
         return forget_checkpoints(run, err) ? -1 : 1;
     }
     if (!rc && o->on_change == CHANGE_RESTART &&
         trainer_checkpoint_is_other(run->path_checkpoint.data, run->plan.data)) {
-        stage_warn("'%s' is trained anew: its checkpoint is of other options or data, or damaged", o->out);
+        stage_warn("training '%s' from the beginning: its checkpoint is of other options or data, or damaged",
+                   o->out);
         rc = forget_progress(run, err);
     }
     if (!rc && !run->data.n_split[SHARD_VAL])
-        stage_warn("'%s' has no validation pictures: the last epoch is kept, whatever it is worth",
-                   o->shards);
+        stage_warn("'%s' has no validation pictures: the last epoch is kept, good or bad", o->shards);
     return rc ? -1 : answer;
 }
 

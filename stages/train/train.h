@@ -60,7 +60,7 @@ int train_options_complete(struct train_options *o, struct error *err);
 /* One run: everything that lives from the lock to the end. */
 struct train_run {
     const struct train_options *options;
-    /* NULL: this process alone. Rank 0 holds the lock and writes; all compute and decide alike */
+    /* NULL: this process alone. Rank 0 holds the lock and writes; all compute and decide the same */
     struct dist *dist;
     struct text path_lock, path_done, path_checkpoint, path_log, path_events, path_model, path_oof,
         path_margins, path_cache;
@@ -99,19 +99,19 @@ int train_run(struct train_run *run, struct error *err);
 void train_run_release(struct train_run *run);
 
 /* ranks.c: several processes, started by mpirun. */
-bool train_is_first(const struct train_run *run); /* rank 0, or alone: who writes and speaks */
-/* Joins the ranks. Others than rank 0 are silent from then on. */
+bool train_is_first(const struct train_run *run); /* rank 0, or alone: writes and prints */
+/* Joins the ranks. From then on only rank 0 prints. */
 int train_join(struct train_run *run, struct train_options *o, struct error *err);
-/* --batch as a number divides among the ranks, and all ranks have the same plan: else -1 on all, what differs
- * being named. */
+/* Checks that the batch divides by the number of ranks and that all ranks have the same plan. Otherwise -1 on
+ * all, with err naming what differs. */
 int train_check_ranks(struct train_run *run, struct error *err);
-/* The batch norms that learn see one rank's part of a batch, so that the result depends on the number of
+/* *differ: batch norms learn from one rank's part of a batch, so that the result depends on the number of
  * ranks. */
 int train_statistics_differ(const struct train_run *run, bool *differ, struct error *err);
 int train_device_index(const struct train_run *run); /* which GPU */
-/* A signal that any rank got. Collective. */
+/* run->stop_signal becomes one that any rank received; 1, or -1. Collective. */
 int train_common_signal(struct train_run *run, struct error *err);
-/* Says how it ended and leaves the ranks: the exit code. rc as of train_run. */
+/* Reports the result (rc of train_run) and leaves the ranks. Returns the exit code. */
 int train_leave(struct train_run *run, int rc, int stop_signal, const struct error *err);
 
 /* phase_head.c, phase_fine_tune.c: the net is open and fits the data; they train run->net and leave the best
@@ -164,9 +164,9 @@ bool features_part_has(const struct train_run *run, const struct activation_key 
 
 /* run.c, for the phases */
 const char *train_cache_folder(const struct train_run *run);
-/* Device, data, base: what training and features need. No rank waits for another here. */
+/* Opens device, data and base. Not collective. */
 int train_open_inputs(struct train_run *run, struct error *err);
-/* run->batch from --batch. EX_USAGE for what is not a batch, EX_OSERR where nothing fits. */
+/* run->batch from --batch. EX_USAGE: not a batch; EX_OSERR: not even one picture fits. */
 int train_choose_batch(struct train_run *run, struct error *err);
 struct engine_options train_engine_options(const struct train_run *run);
 int train_open_cache(struct train_run *run, const struct frozen_boundary *f, const char *name,

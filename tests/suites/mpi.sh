@@ -77,7 +77,7 @@ start() { # NAME OPTIONS...: two ranks in the background, $job and $pids of rank
 start stopped --checkpoint-seconds 100
 kill -TERM "${pids[1]}"; wait $job
 is "$?:$(ls stopped | grep -c checkpoint)" "143:1" "TERM to rank 1 stops both, with a checkpoint"
-is "$(grep -c 'the same command goes on from the checkpoint' out)" 1 "which is said once"
+is "$(grep -c 'the same command resumes from the checkpoint' out)" 1 "which is said once"
 has "$(ranks 2 "${long[@]}" --batch 16 --out stopped 2>&1)" "batch" "the checkpoint of other options is refused"
 one "${long[@]}" --out stopped; is $? 0 "one process goes on"
 near whole stopped; ok $? "and ends where an undisturbed one ends"
@@ -95,7 +95,7 @@ start lost --checkpoint-seconds 100 --rank-timeout 120
 kill -9 "${pids[1]}"; wait $job; status=$?
 [ $status != 0 ]; ok $? "rank 1 killed with -9: the job ends ($status)"
 grep -q "train: rank 1 (process ${pids[1]} on '$(hostname)') is gone: the run ends" out; ok $? "the message names the rank: $(grep 'run ends' out | cut -c1-150)"
-grep -q 'the same command goes on from it, with any number of ranks' out || grep -q 'no checkpoint yet' out; ok $? "and says what to do"
+grep -q 'and the same command resumes from it, with any number of ranks' out || grep -q 'no checkpoint yet' out; ok $? "and says what to do"
 start lost-0 --checkpoint-seconds 0
 kill -9 "${pids[0]}"; wait $job
 grep -q 'train: rank 0 .* is gone: the run ends; the last checkpoint' out; ok $? "rank 0 killed: rank 1 says so"
@@ -156,7 +156,7 @@ is "$(said "$out")" 1 "is said once"
 out=$(ranks 2 --device cpu --shards nowhere --base "$tiny" --out x 2>&1); is "$(said "$out"):$(grep -c "'nowhere" <<<"$out")" "1:1" "a set that is not there is said once"
 two() { "${run[@]}" -np 1 "$BIN/train" --threads 1 --device cpu --shards set --base "$tiny" --out x "${@:2}" : -np 1 env $1 "$BIN/train" --threads 1 --device cpu --shards set --base "$tiny" --out x "${@:2}" 2>&1; }
 out=$("${run[@]}" -np 1 "$BIN/train" --threads 1 --device cpu --shards set --base "$tiny" --out x : -np 1 "$BIN/train" --threads 1 --device cpu --shards set --base "$tiny" --out x --lr 0.5 2>&1)
-has "$out" "the ranks do not do the same work: lr is '0.01' on rank 0 and '0.5' here" "ranks with other options"
+has "$out" "the ranks have different plans: lr is '0.01' on rank 0 and '0.5' here" "ranks with other options"
 out=$("${run[@]}" -np 1 "$BIN/train" --threads 1 --device cpu --shards set --base "$tiny" --out x --cache x/one : -np 1 "$BIN/train" --threads 1 --device cpu --shards set --base "$tiny" --out x --cache x/two 2>&1)
 has "$out" "the activation cache here is not the one that rank 0 wrote" "caches that are not shared"
 out=$(two WINNOW_FAULT=alloc:900 --epochs 40); [ $? != 0 ] && grep -q '^train: rank 1: cannot' <<<"$out"; ok $? "a rank that fails alone in the middle ends all: $(grep '^train: rank 1' <<<"$out" | head -1 | cut -c1-100)"

@@ -49,7 +49,7 @@ belief() { awk -F'\t' -v bent="$2" 'NR == 1 { for (i = 5; i <= 7; i++) at[substr
 echo "# wrong labels: $(belief all-head 1) $(belief twice 1); right ones: $(belief all-head 0) $(belief twice 0)"
 ok "$(awk -v a="$(belief all-head 1)" -v b="$(belief twice 1)" 'BEGIN { print !(b < a) }')" "wrong labels are believed less than after one pass"
 ok "$(awk -v a="$(belief all-head 0)" -v b="$(belief twice 0)" 'BEGIN { print !(b > a) }')" "and right ones more"
-out=$(train --shards bent --base "$tiny" --out twice --folds 4 --fold-rows all --epochs 15 2>&1); has "$?:$out" "64:train: 'twice' holds a complete run of another kind: fold-passes was '2' and is now 'not given'" "one pass is another run"
+out=$(train --shards bent --base "$tiny" --out twice --folds 4 --fold-rows all --epochs 15 2>&1); has "$?:$out" "64:train: 'twice' holds a complete run with another plan: fold-passes was '2' and is now 'not given'" "one pass is another run"
 out=$(train --shards bent --base "$tiny" --out x --fold-passes 2 2>&1); has "$?:$out" "64:train: --fold-passes needs --folds" "--fold-passes without --folds is refused"
 
 # --- again, elsewhere, changed
@@ -62,10 +62,10 @@ is "$(sums head-again)" "$(sums head)" "the same command elsewhere gives the sam
 has "$(cat head-again.err)" "features: 220 pictures, 0 of them computed now" "with a shared cache nothing goes through the base again"
 out=$(train --shards set --base "$tiny" --out head --folds 4 --epochs 16 2>&1); is "$?" 64 "other options are refused"
 has "$out" "epochs was '15' and is now '16'" "and named"
-out=$(train --shards bent --base "$tiny" --out head --folds 4 --epochs 15 2>&1); has "$?:$out" "64:train: 'head' holds a complete run of another kind: data was" "other data is refused"
+out=$(train --shards bent --base "$tiny" --out head --folds 4 --epochs 15 2>&1); has "$?:$out" "64:train: 'head' holds a complete run with another plan: data was" "other data is refused"
 cp -r head head-moved
 out=$(train --shards bent --base "$tiny" --out head-moved --folds 4 --epochs 15 --on-change restart 2>&1)
-has "$?:$out" "0:train: 'head-moved' is trained anew: data was" "--on-change restart begins anew and says so"
+has "$?:$out" "0:train: training 'head-moved' from the beginning: data was" "--on-change restart starts again and says so"
 is "$(sums head-moved)" "$(sums bent-head)" "and gives what a fresh run gives"
 
 # --- caches
@@ -85,7 +85,7 @@ is "$(wc -l <feat/rows.tsv):$(wc -c <feat/features.npy)" "261:$((128 + 260 * 8 *
 fine() { train --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --epochs 4 "$@"; }
 fine --out fine
 is "$?:$(wc -l <fine/log.tsv)" "0:6" "phase fine-tune: a row for the base and one an epoch"
-is "$(column fine/log.tsv bn_statistics | tr '\n' ' ')" "moving anew anew anew anew " "statistics are taken anew on a small set"
+is "$(column fine/log.tsv bn_statistics | tr '\n' ' ')" "moving anew anew anew anew " "statistics are recomputed on a small set"
 is "$(sed -n 2p fine/log.tsv | cut -f7)" "$best" "epoch 0 is the base's own validation"
 fine --out fine-f32 --boundary-cache f32
 is "$(sums fine-f32/model | grep bin)" "$(sums fine/model | grep bin)" "the boundary cache in float32 gives the same weights, bit for bit"
@@ -144,7 +144,7 @@ out=$("$BIN/train" "${long[@]}" --out termed 2>&1); has "$?:$out" "75:train: " "
 has "$out" "held by pid $pid" "and told by whom"
 kill -TERM $pid; wait $pid
 is "$?" 143 "TERM ends it by that signal"
-has "$(cat term.err)" "the same command goes on from the checkpoint" "after a checkpoint"
+has "$(cat term.err)" "the same command resumes from the checkpoint" "after a checkpoint"
 test -f termed/checkpoint; ok $? "which is there"
 out=$(train --shards bent --base "$tiny" --folds 2 --fold-passes 2 --epochs 101 --patience 0 --out termed 2>&1); has "$?:$out" "64:" "the checkpoint of other options is refused"
 "$BIN/train" "${long[@]}" --out termed
@@ -158,7 +158,7 @@ pid=$!
 sleep 0.5
 kill -TERM $pid; wait $pid
 out=$("$BIN/train" "${long[@]}" --folds 0 --fold-passes 1 --epochs 400 --threads 2 -v --out moved 2>&1)
-has "$?:$out" "begun with 1 threads, goes on with 2" "a stopped run goes on with other processors, and says so"
+has "$?:$out" "started with 1 threads, resumed with 2" "a stopped run goes on with other processors, and says so"
 train --shards set --base "$tiny" --batch auto --epochs 1 --out sized 2>/dev/null
 out=$(train --shards set --base "$tiny" --batch auto --memory-limit 1M --epochs 1 -v --out sized 2>&1); has "$?:$out" "is complete" "--batch auto stays what it was where there is less memory"
 

@@ -62,7 +62,7 @@ ok $? "a layer that is not there"
 cp "$TOP"/tests/formats/pictures/[abc].png .
 printf 'path\tlabel\tsplit\na.png\tcat\ttrain\nb.png\tdog\ttrain\nc.png\tcat\ttrain\n' | "$BIN/pack" --size 16 -o few
 "$BIN/train" --device ref --threads 1 --shards few --base "$tiny" --epochs 2 --out lone 2>err
-[ $? = 0 ] && grep -q "'few' has no validation pictures: the last epoch is kept, whatever it is worth" err && [ "$(wc -l <lone/log.tsv)" = 3 ] && [ -e lone/model/model.json ]
+[ $? = 0 ] && grep -q "'few' has no validation pictures: the last epoch is kept, good or bad" err && [ "$(wc -l <lone/log.tsv)" = 3 ] && [ -e lone/model/model.json ]
 ok $? "no validation pictures"
 # a checkpoint that is damaged: refused, and with --on-change restart begun anew
 "$BIN/train" --device ref --threads 1 --shards set --base "$tiny" --cache c --epochs 400 --patience 0 --checkpoint-seconds 0 --out broken 2>/dev/null &
@@ -76,6 +76,6 @@ status=$?
 [ $status = 65 ] && grep -q checkpoint err
 ok $? "a checkpoint that was cut off is refused: $status $(head -c 150 err)"
 train --cache c --epochs 2 --patience 0 --on-change restart --out broken 2>err
-[ $? = 0 ] && grep -q "'broken' is trained anew: its checkpoint is of other options or data, or damaged" err && [ "$(wc -l <broken/log.tsv)" = 3 ] && [ ! -e broken/checkpoint ]
+[ $? = 0 ] && grep -q "training 'broken' from the beginning: its checkpoint is of other options or data, or damaged" err && [ "$(wc -l <broken/log.tsv)" = 3 ] && [ ! -e broken/checkpoint ]
 ok $? "--on-change restart begins anew"
 done_testing

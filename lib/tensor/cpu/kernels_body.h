@@ -24,7 +24,7 @@
 #define CAPPED_OF(v) ((v) < 0 ? 0.0f : (v) > act.max ? act.max : (v))
 #define SIGMOID_OF(v) (1.0f / (1.0f + expf(-(v))))
 #define LINEAR_OF(v) (v)
-/* g of dy behind an activation whose input was v */
+/* dy before the activation, whose input was v */
 #define RELU_MASK(v, g) ((v) > 0 ? (g) : 0.0f)
 #define CAPPED_MASK(v, g) ((v) > 0 && (v) < act.max ? (g) : 0.0f)
 #define SIGMOID_MASK(v, g) ((g)*SIGMOID_OF(v) * (1.0f - SIGMOID_OF(v)))
