@@ -248,3 +248,12 @@ int dist_agree(struct dist *d, int rc, struct error *err)
     free(all);
     return rc;
 }
+
+int dist_share(struct dist *d, int rc, void **bytes, uint64_t *n_bytes, struct error *err)
+{
+    if (dist_agree(d, rc, err)) return -1;
+    if (alone(d)) return 0;
+    if (dist_broadcast(d, n_bytes, sizeof *n_bytes, err)) return -1;
+    if (d->rank && *n_bytes && !(*bytes = mem_alloc(*n_bytes, err))) rc = -1;
+    return dist_agree(d, rc, err) || dist_broadcast(d, *bytes, *n_bytes, err) ? -1 : 0;
+}

@@ -58,6 +58,12 @@ int dist_finish(struct dist *d, struct error *err);
 
 /* rank 0's bytes to all */
 int dist_broadcast(struct dist *d, void *bytes, size_t n, struct error *err);
+/*
+ * The same for bytes that only rank 0 has, and that it may have failed to get: rc is its result, 0 or -1 with
+ * err. On other ranks *bytes is NULL before and malloc'ed then, the caller's, also after an error; NULL if
+ * *n_bytes is 0.
+ */
+int dist_share(struct dist *d, int rc, void **bytes, uint64_t *n_bytes, struct error *err);
 /* all: size pieces of `each` bytes, of which this rank has filled its own; afterwards all are there. */
 int dist_gather(struct dist *d, void *all, size_t each, struct error *err);
 /* Rank `from` sends n bytes to rank 0; a call on rank 0 and on `from` only (nothing to do where they are the

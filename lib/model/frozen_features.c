@@ -1,7 +1,6 @@
 /* frozen_features.c: see frozen_features.h. */
 #include "model/frozen_features.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,22 +139,26 @@ struct work {
 static int plan_work(struct work *w, const struct frozen_fill *f, struct error *err)
 {
     struct dist *dist = f->options->dist;
-    size_t most = f->n_rows ? f->n_rows : 1;
-    uint64_t n = 0;
-    w->rows = mem_zalloc(most, sizeof *w->rows, err);
-    w->lacks = w->rows ? mem_zalloc(most, 1, err) : NULL;
-    if (dist_agree(dist, w->lacks ? 0 : -1, err)) return -1;
-    assert(w->rows && w->lacks); /* dist_agree fails everywhere when one rank failed */
-    if (dist_rank(dist) == 0) n = missing_rows(f, w->rows);
+    size_t most = f->n_rows ? f->n_rows : 1, n = 0;
+    uint32_t *rows = NULL;
+    uint8_t *lacks = NULL;
+    int rc = 0;
+    if (dist_rank(dist) == 0) {
+        rc = (rows = mem_zalloc(most, sizeof *rows, err)) && (lacks = mem_zalloc(most, 1, err)) ? 0 : -1;
+        n = rc ? 0 : missing_rows(f, rows);
+    }
     for (size_t i = 0; i < n; i++)
         for (int t = 0; t < f->n_targets; t++)
-            if (activation_cache_find(f->targets[t].cache, &f->data->keys[w->rows[i]]) < 0)
-                w->lacks[i] |= (uint8_t)(1u << t);
-    if (dist_broadcast(dist, &n, sizeof n, err) || dist_broadcast(dist, w->rows, n * sizeof *w->rows, err) ||
-        dist_broadcast(dist, w->lacks, n, err))
-        return -1;
-    w->n = n;
-    return 0;
+            if (activation_cache_find(f->targets[t].cache, &f->data->keys[rows[i]]) < 0)
+                lacks[i] |= (uint8_t)(1u << t);
+    void *shared_rows = rows, *shared_lacks = lacks;
+    uint64_t rows_bytes = n * sizeof *rows, lacks_bytes = n;
+    rc = dist_share(dist, rc, &shared_rows, &rows_bytes, err) ||
+                 dist_share(dist, 0, &shared_lacks, &lacks_bytes, err)
+             ? -1
+             : 0;
+    *w = (struct work){shared_rows, shared_lacks, lacks_bytes};
+    return rc;
 }
 
 /* What a batch needs on the host. */

@@ -141,33 +141,25 @@ static int restore_from(struct trainer *t, const struct checkpoint *c, struct er
     return 0;
 }
 
-/* Rank 0 reads the file, the others get its bytes: its folder need not be theirs. 1: *c is there; 0: there is
- * none. */
-static int read_together(struct trainer *t, struct checkpoint *c, struct error *err)
-{
-    bool first = dist_rank(t->dist) == 0;
-    uint64_t n_bytes = 0;
-    char *data = NULL;
-    int rc = first && io_exists(t->checkpoint_path) ? checkpoint_read(c, t->checkpoint_path, err) : 0;
-    if (dist_agree(t->dist, rc, err))
-        return error_prefix(err, "cannot go on (remove it, or --on-change restart)");
-    n_bytes = c->n_bytes;
-    if (dist_broadcast(t->dist, &n_bytes, sizeof n_bytes, err)) return -1;
-    if (!n_bytes) return 0;
-    if (!first) rc = (data = mem_alloc(n_bytes, err)) ? 0 : -1;
-    if (dist_agree(t->dist, rc, err) || dist_broadcast(t->dist, first ? c->data : data, n_bytes, err)) {
-        free(data);
-        return -1;
-    }
-    if (!first) rc = checkpoint_take(c, data, n_bytes, t->checkpoint_path, err);
-    return dist_agree(t->dist, rc, err) ? -1 : 1;
-}
-
 int trainer_restore(struct trainer *t, struct error *err)
 {
     struct checkpoint c = CHECKPOINT_EMPTY;
-    int rc = t->checkpoint_path ? read_together(t, &c, err) : 0;
-    if (rc > 0 && dist_agree(t->dist, restore_from(t, &c, err), err)) rc = -1;
+    bool first = dist_rank(t->dist) == 0;
+    int rc = 0;
+    if (!t->checkpoint_path) return 0;
+    if (first && io_exists(t->checkpoint_path) && (rc = checkpoint_read(&c, t->checkpoint_path, err)))
+        error_prefix(err, "cannot resume (remove it, or --on-change restart)");
+    /* Rank 0 reads the file, the others get its bytes: its folder need not be theirs. */
+    void *bytes = c.data;
+    uint64_t n_bytes = c.n_bytes;
+    rc = dist_share(t->dist, rc, &bytes, &n_bytes, err);
+    if (!rc && n_bytes) {
+        if (!first) rc = checkpoint_take(&c, bytes, n_bytes, t->checkpoint_path, err);
+        if (!rc) rc = restore_from(t, &c, err);
+        rc = dist_agree(t->dist, rc, err) ? -1 : 1;
+    } else if (!first) {
+        free(bytes);
+    }
     checkpoint_release(&c);
     return rc;
 }

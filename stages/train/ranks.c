@@ -2,7 +2,6 @@
  * ranks.c: train as several processes, one started by mpirun for each part of a batch. Rank 0 holds the run's
  * folder and prints; all ranks compute, and agree on every decision.
  */
-#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,27 +54,22 @@ int train_statistics_differ(const struct train_run *run, bool *differ, struct er
 int train_check_ranks(struct train_run *run, struct error *err)
 {
     int size = dist_size(run->dist), rc = 0;
-    uint64_t n_bytes = run->plan.n_bytes;
+    void *first = train_is_first(run) ? run->plan.data : NULL;
+    uint64_t n_bytes = run->plan.n_bytes + 1;
     char difference[500];
     if (size == 1) return 0;
     if (run->batch % size)
         rc = error_set(err, EX_USAGE, "--batch %d cannot be shared equally among %d ranks", run->batch, size);
-    if (dist_agree(run->dist, rc, err) || dist_broadcast(run->dist, &n_bytes, sizeof n_bytes, err)) return -1;
-    char *first = mem_zalloc(n_bytes + 1, 1, err);
-    if (dist_agree(run->dist, first ? 0 : -1, err)) goto fail;
-    assert(first); /* dist_agree fails everywhere when one rank failed */
-    if (train_is_first(run)) memcpy(first, run->plan.data, n_bytes);
-    if (dist_broadcast(run->dist, first, n_bytes, err)) goto fail;
-    if (!train_plan_same(first, run->plan.data)) {
-        train_plan_difference(first, run->plan.data, "%s is '%s' on rank 0 and '%s' here", difference,
-                              sizeof difference);
-        rc = error_set(err, EX_USAGE, "the ranks have different plans: %s", difference);
+    if (!(rc = dist_share(run->dist, rc, &first, &n_bytes, err))) {
+        if (!train_plan_same(first, run->plan.data)) {
+            train_plan_difference(first, run->plan.data, "%s is '%s' on rank 0 and '%s' here", difference,
+                                  sizeof difference);
+            rc = error_set(err, EX_USAGE, "the ranks have different plans: %s", difference);
+        }
+        rc = dist_agree(run->dist, rc, err);
     }
-    free(first);
-    return dist_agree(run->dist, rc, err);
-fail:
-    free(first);
-    return -1;
+    if (!train_is_first(run)) free(first);
+    return rc;
 }
 
 int train_common_signal(struct train_run *run, struct error *err)

@@ -196,8 +196,7 @@ static int cpu_tensor_upload(struct backend *b, struct slot to, const struct ten
         else
             for (int k = 0; k < v.blocks; k++)
                 for (size_t i = 0; i < plane; i++)
-                    memcpy(out + (size_t)k * v.b_stride + i * v.px_stride,
-                           nhwc + (size_t)n * row + i * (size_t)s->c + (size_t)k * (size_t)v.inner,
+                    memcpy(pixel_of(&v, i, n, k), nhwc + (size_t)n * row + i * (size_t)s->c + k * v.inner,
                            (size_t)v.inner * sizeof(float));
     }
     return 0;
@@ -220,7 +219,7 @@ static int cpu_tensor_upload_u8(struct backend *b, struct slot to, const struct 
             for (int k = 0; k < v.blocks; k++)
                 for (size_t i = 0; i < plane; i++)
                     for (int c = 0; c < v.inner; c++)
-                        out[(size_t)k * v.b_stride + i * v.px_stride + (size_t)c] =
+                        pixel_of(&v, i, n, k)[c] =
                             (float)in[i * (size_t)s->c + (size_t)(k * v.inner + c)] * scale + offset;
     }
     return 0;
@@ -236,8 +235,7 @@ static int cpu_tensor_download(struct backend *b, struct slot from, const struct
     for (int n = 0; n < n_rows; n++)
         for (int k = 0; k < v.blocks; k++)
             for (size_t i = 0; i < plane; i++)
-                memcpy(nhwc + (size_t)n * row + i * (size_t)s->c + (size_t)k * (size_t)v.inner,
-                       v.p + (size_t)n * v.n_stride + (size_t)k * v.b_stride + i * v.px_stride,
+                memcpy(nhwc + (size_t)n * row + i * (size_t)s->c + k * v.inner, pixel_of(&v, i, n, k),
                        (size_t)v.inner * sizeof(float));
     return 0;
 }
