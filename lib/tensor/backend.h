@@ -64,6 +64,12 @@ struct tensor_shape {
     int parent_c, first_c;
 };
 
+static inline size_t shape_row_values(const struct tensor_shape *s) /* of one picture */
+{
+    return (size_t)s->h * (size_t)s->w * (size_t)s->c;
+}
+static inline size_t shape_values(const struct tensor_shape *s) { return (size_t)s->n * shape_row_values(s); }
+
 enum param_kind {
     PARAM_CONV,      /* Keras [kh,kw,cin,cout] */
     PARAM_DEPTHWISE, /* Keras [kh,kw,cin,cout], cout = depth multiplier */
@@ -75,6 +81,10 @@ struct param_shape {
     enum param_kind kind;
     int kh, kw, cin, cout;
 };
+static inline size_t param_shape_values(const struct param_shape *p)
+{
+    return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout;
+}
 
 enum op_kind {
     OP_CONV,       /* y = act(conv(x, w) + bias), cross-correlation */

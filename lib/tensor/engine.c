@@ -357,7 +357,7 @@ static int feed(struct engine *e, const struct engine_batch *in, int which, int 
     const struct storage *s = &e->plan.storages[e->plan.values[value].storage];
     struct tensor_shape shape = engine_shape(e, value, rows);
     struct slot to = engine_slot(e, e->plan.values[value].storage);
-    size_t row = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
+    size_t row = shape_row_values(&shape);
     if (s->begin == NO) return 0; /* named as an input, read by nothing */
     if (in->pixels)
         return e->table->tensor_upload_u8(e->backend, to, &shape, in->pixels + (size_t)first * row, filled,
@@ -471,8 +471,7 @@ int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct e
 
 static size_t value_size(const struct engine *e, int value)
 {
-    const struct tensor_shape *s = &e->plan.values[value].shape;
-    return (size_t)s->h * (size_t)s->w * (size_t)s->c;
+    return shape_row_values(&e->plan.values[value].shape);
 }
 
 size_t engine_output_size(const struct engine *e, int i) { return value_size(e, e->plan.taps[i]); }

@@ -149,7 +149,7 @@ static int cpu_sync(struct backend *b, struct error *err)
 
 static size_t cpu_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
-    return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c * sizeof(float);
+    return shape_values(s) * sizeof(float);
 }
 
 /* Convolutions of oneDNN 2.6 fall back to a reference loop for strided destinations; everything of our own
@@ -172,20 +172,16 @@ static bool cpu_reshape_is_free(const struct backend *b, const struct tensor_sha
     return plain_from && plain_to;
 }
 
-static size_t param_values(const struct param_shape *p)
-{
-    return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout;
-}
 static size_t cpu_param_bytes(const struct backend *b, const struct param_shape *p)
 {
-    return param_values(p) * sizeof(float);
+    return param_shape_values(p) * sizeof(float);
 }
 
 static int cpu_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s,
                              const float *nhwc, int n_rows, struct error *err)
 {
     struct view v = view_of(b, &to, s);
-    size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
+    size_t plane = (size_t)s->h * (size_t)s->w, row = shape_row_values(s);
 #pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < s->n; n++) {
         float *out = v.p + (size_t)n * v.n_stride;
@@ -206,7 +202,7 @@ static int cpu_tensor_upload_u8(struct backend *b, struct slot to, const struct 
                                 const uint8_t *nhwc, int n_rows, float scale, float offset, struct error *err)
 {
     struct view v = view_of(b, &to, s);
-    size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
+    size_t plane = (size_t)s->h * (size_t)s->w, row = shape_row_values(s);
 #pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < s->n; n++) {
         float *out = v.p + (size_t)n * v.n_stride;
@@ -229,7 +225,7 @@ static int cpu_tensor_download(struct backend *b, struct slot from, const struct
                                int n_rows, struct error *err)
 {
     struct view v = view_of(b, &from, s);
-    size_t plane = (size_t)s->h * (size_t)s->w, row = plane * (size_t)s->c;
+    size_t plane = (size_t)s->h * (size_t)s->w, row = shape_row_values(s);
     if (cpu_sync(b, err)) return -1;
 #pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < n_rows; n++)
@@ -243,7 +239,7 @@ static int cpu_tensor_download(struct backend *b, struct slot from, const struct
 static int cpu_param_upload(struct backend *b, struct slot to, const struct param_shape *p,
                             const float *keras, struct error *err)
 {
-    memcpy(slot_at(&to), keras, param_values(p) * sizeof(float));
+    memcpy(slot_at(&to), keras, param_shape_values(p) * sizeof(float));
     return 0;
 }
 
@@ -251,7 +247,7 @@ static int cpu_param_download(struct backend *b, struct slot from, const struct 
                               struct error *err)
 {
     if (cpu_sync(b, err)) return -1;
-    memcpy(keras, slot_at(&from), param_values(p) * sizeof(float));
+    memcpy(keras, slot_at(&from), param_shape_values(p) * sizeof(float));
     return 0;
 }
 
@@ -306,8 +302,7 @@ static size_t cpu_op_saved_bytes(const struct backend_op *op)
 {
     const struct tensor_shape *y = &op->d.y;
     if (op->d.kind == OP_BATCH_NORM) return 4 * (size_t)y->c * sizeof(float);
-    if (op->d.kind == OP_MAX_POOL && op->d.training)
-        return (size_t)y->n * (size_t)y->h * (size_t)y->w * (size_t)y->c;
+    if (op->d.kind == OP_MAX_POOL && op->d.training) return shape_values(y);
     return 0;
 }
 

@@ -256,8 +256,6 @@ fail:
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-static size_t row_values(const struct tensor_shape *s) { return (size_t)s->h * (size_t)s->w * (size_t)s->c; }
-static size_t input_values(const struct op_desc *d) { return (size_t)d->x[0].n * row_values(&d->x[0]); }
 
 /* Workspace: scratchpad of the running primitive | packed weights or unpacked gradient | dx of an
  * accumulating backward
@@ -314,8 +312,9 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
             (d->needs_dw && create_weights(b, op, &c, hint, attr, err)))
             goto fail;
     }
-    op->workspace_bytes = scratch_bytes(&op->conv) + packed_bytes(&op->conv) +
-                          (d->training && d->needs_dx ? page_aligned(input_values(d) * sizeof(float)) : 0);
+    op->workspace_bytes =
+        scratch_bytes(&op->conv) + packed_bytes(&op->conv) +
+        (d->training && d->needs_dx ? page_aligned(shape_values(&d->x[0]) * sizeof(float)) : 0);
     rc = 0;
 fail:
     if (hint) dnnl_primitive_desc_destroy(hint);
@@ -410,8 +409,8 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
     float *w = weights_for(b, op, io, &s->pack_forward, s->packed, workspace, err);
     int n_runs = op->d.training ? 1 : op->d.y.n;
     for (int n = 0; w && n < n_runs; n++) {
-        void *pointers[] = {slot_at(&io->x[0]) + (size_t)n * row_values(&op->d.x[0]), w,
-                            slot_at(&io->y) + (size_t)n * row_values(&op->d.y),
+        void *pointers[] = {slot_at(&io->x[0]) + (size_t)n * shape_row_values(&op->d.x[0]), w,
+                            slot_at(&io->y) + (size_t)n * shape_row_values(&op->d.y),
                             op->d.constant_weights ? op->bias : slot_at(&io->bias)};
         if (primitive_run(b, &s->forward, pointers, 4, workspace, err)) return -1;
     }
@@ -438,6 +437,6 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
     float *dx = slot_at(&io->dx[0]), *to = io->accumulate[0] ? (float *)(packed + packed_bytes(s)) : dx;
     void *pointers[] = {slot_at(&io->dy), w, to};
     if (!w || primitive_run(b, &s->data, pointers, 3, workspace, err)) return -1;
-    if (io->accumulate[0]) cpu_add(b, dx, to, input_values(&op->d));
+    if (io->accumulate[0]) cpu_add(b, dx, to, shape_values(&op->d.x[0]));
     return 0;
 }

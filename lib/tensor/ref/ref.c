@@ -56,13 +56,9 @@ static void ref_free(struct backend *b, struct backend_buffer *buffer)
 
 static int ref_sync(struct backend *b, struct error *err) { return 0; }
 
-static size_t values_of(const struct tensor_shape *s)
-{
-    return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c;
-}
 static size_t ref_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
-    return values_of(s) * sizeof(float);
+    return shape_values(s) * sizeof(float);
 }
 static bool ref_writes_slice(const struct backend *b, const struct op_desc *d)
 {
@@ -73,34 +69,28 @@ static bool ref_reshape_is_free(const struct backend *b, const struct tensor_sha
 {
     return true;
 }
-static size_t param_values(const struct param_shape *p)
-{
-    return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout;
-}
 static size_t ref_param_bytes(const struct backend *b, const struct param_shape *p)
 {
-    return param_values(p) * sizeof(float);
+    return param_shape_values(p) * sizeof(float);
 }
-
-static size_t row_values(const struct tensor_shape *s) { return (size_t)s->h * (size_t)s->w * (size_t)s->c; }
 
 static int ref_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s,
                              const float *nhwc, int n_rows, struct error *err)
 {
-    size_t filled = (size_t)n_rows * row_values(s);
+    size_t filled = (size_t)n_rows * shape_row_values(s);
     memcpy(ref_at(&to), nhwc, filled * sizeof(float));
-    memset(ref_at(&to) + filled, 0, (values_of(s) - filled) * sizeof(float));
+    memset(ref_at(&to) + filled, 0, (shape_values(s) - filled) * sizeof(float));
     return 0;
 }
 
 static int ref_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
                                 const uint8_t *nhwc, int n_rows, float scale, float offset, struct error *err)
 {
-    size_t filled = (size_t)n_rows * row_values(s);
+    size_t filled = (size_t)n_rows * shape_row_values(s);
     float *out = ref_at(&to);
     for (size_t i = 0; i < filled; i++)
         out[i] = (float)nhwc[i] * scale + offset;
-    memset(out + filled, 0, (values_of(s) - filled) * sizeof(float));
+    memset(out + filled, 0, (shape_values(s) - filled) * sizeof(float));
     return 0;
 }
 
@@ -118,14 +108,14 @@ static int ref_tensor_download(struct backend *b, struct slot from, const struct
 static int ref_param_upload(struct backend *b, struct slot to, const struct param_shape *p,
                             const float *keras, struct error *err)
 {
-    memcpy(ref_at(&to), keras, param_values(p) * sizeof(float));
+    memcpy(ref_at(&to), keras, param_shape_values(p) * sizeof(float));
     return 0;
 }
 
 static int ref_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
                               struct error *err)
 {
-    memcpy(keras, ref_at(&from), param_values(p) * sizeof(float));
+    memcpy(keras, ref_at(&from), param_shape_values(p) * sizeof(float));
     return 0;
 }
 
@@ -165,7 +155,7 @@ static unsigned ref_op_backward_reads(const struct backend_op *op)
 static size_t ref_op_saved_bytes(const struct backend_op *op)
 {
     if (op->d.kind == OP_BATCH_NORM) return 2 * (size_t)op->d.y.c * sizeof(float);
-    return op->d.kind == OP_MAX_POOL && op->d.training ? values_of(&op->d.y) * sizeof(int32_t) : 0;
+    return op->d.kind == OP_MAX_POOL && op->d.training ? shape_values(&op->d.y) * sizeof(int32_t) : 0;
 }
 
 static size_t n_weights_of(const struct op_desc *d)
