@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "hash/content_hash.h"
 #include "io/io.h"
 #include "io/signals.h"
 #include "model/sampler.h"
@@ -58,13 +57,6 @@ int trainer_measure(struct trainer_metrics *out, const float *probabilities, con
     return 0;
 }
 
-/* *signal: what any rank received, the same on all. */
-static int asked_to_stop(struct dist *dist, int *signal, struct error *err)
-{
-    *signal = signals_asked_to_stop();
-    return dist_any(dist, signal, err);
-}
-
 int trainer_predict(struct engine *engine, struct batch_loader *loader, struct dist *dist,
                     const uint32_t *rows, size_t n, int n_classes, float *probabilities, struct error *err)
 {
@@ -87,7 +79,7 @@ int trainer_predict(struct engine *engine, struct batch_loader *loader, struct d
     if (more < 0) return -1;
     batch_loader_stop(loader);
     /* Where one rank has a value all others have 0: the sum is exact. */
-    if (asked_to_stop(dist, &signal, err) ||
+    if (trainer_asked_to_stop(dist, &signal, err) ||
         (!signal && dist_sum_f32(dist, probabilities, n * (size_t)n_classes, err)))
         return -1;
     return signal ? 1 : 0;
@@ -110,7 +102,8 @@ static int refresh_statistics(struct trainer *t, struct error *err)
     batch_loader_start(t->loader, t->state->refresh_order, t->n_train < wanted ? t->n_train : wanted, 0, 0,
                        true, true);
     while ((more = batch_loader_next(t->loader, &in, &rows, &waited, err)) > 0) {
-        if (engine_refresh_run(t->engine, &in, err) || asked_to_stop(t->dist, &signal, err)) return -1;
+        if (engine_refresh_run(t->engine, &in, err) || trainer_asked_to_stop(t->dist, &signal, err))
+            return -1;
         if (signal) {
             batch_loader_stop(t->loader);
             return 1;
@@ -130,22 +123,6 @@ static bool better(const struct trainer *t, const struct trainer_metrics *m)
     return now > was || (now == was && m->loss < b->loss);
 }
 
-/* Ranks whose weights differ would each train another net, unnoticed: every epoch compares them. */
-static int ranks_are_equal(struct trainer *t, struct error *err)
-{
-    struct xxh128 mine, first;
-    size_t n = engine_state_size(t->engine, ENGINE_WEIGHTS);
-    if (dist_size(t->dist) == 1) return 0;
-    if (trainer_get_state(t, ENGINE_WEIGHTS, &t->state->spare[ENGINE_WEIGHTS], err)) return -1;
-    xxh128_of(&mine, t->state->spare[ENGINE_WEIGHTS], n * sizeof(float));
-    first = mine;
-    if (dist_broadcast(t->dist, &first, sizeof first, err)) return -1;
-    int rc = memcmp(&mine, &first, sizeof mine)
-                 ? error_set(err, EX_SOFTWARE, "weights differ from those of rank 0")
-                 : 0;
-    return dist_agree(t->dist, rc, err);
-}
-
 /*
  * Validates what would be kept (the average, if there is one; with recomputed statistics, if that is on) and
  * remembers it when it is the best. The engine's running weights are as before afterwards; its moving
@@ -156,7 +133,7 @@ static int validate(struct trainer *t, bool base, struct trainer_epoch *row, str
 {
     struct trainer_state *s = t->state;
     bool average = t->settings.ema_decay > 0 && !base;
-    int rc = ranks_are_equal(t, err);
+    int rc = trainer_compare_ranks(t, err);
     if (rc) return rc;
     if (average && (trainer_get_state(t, ENGINE_WEIGHTS, &s->spare[ENGINE_WEIGHTS], err) ||
                     trainer_get_state(t, ENGINE_EMA, &s->spare[ENGINE_EMA], err) ||
@@ -207,12 +184,8 @@ static void make_targets(struct trainer *t, const uint32_t *rows, int n)
  */
 static int add_margins(struct trainer *t, const uint32_t *rows, size_t n, int n_whole, struct error *err)
 {
-    int n_classes = t->data->info->n_classes, ranks = dist_size(t->dist);
-    /* as batch_loader_deal cuts it */
-    size_t part = (size_t)((n_whole + ranks - 1) / ranks) * (size_t)n_classes;
-    if (engine_probabilities(t->engine, t->state->probabilities + (size_t)dist_rank(t->dist) * part, err) ||
-        dist_gather(t->dist, t->state->probabilities, part * sizeof *t->state->probabilities, err))
-        return -1;
+    int n_classes = t->data->info->n_classes;
+    if (trainer_gather_probabilities(t, n_whole, err)) return -1;
     for (size_t i = 0; i < n; i++) {
         const float *p = t->state->probabilities + i * (size_t)n_classes;
         int label = t->data->labels[rows[i]];
@@ -235,20 +208,6 @@ static int diverged(struct trainer *t, const struct engine_result *r, double rat
               "try a lower --lr, --warmup or --clip-norm",
               r->loss, (unsigned long long)at->step + 1, (long long)at->epoch + 1, rate, where);
     return dist_agree(t->dist, -1, err); /* the loss is that of all ranks: they all come here */
-}
-
-/* A lost rank interrupted the step: the weights are still those of the step before, and its statistics were
- * kept. */
-static int save_what_is_left(struct trainer *t, bool step_is_whole, struct error *err)
-{
-    struct error second = {0};
-    if (!dist_lost(t->dist)) return -1;
-    if (t->callbacks.lost) t->callbacks.lost(t->callbacks.context, err);
-    if (!step_is_whole && t->state->statistics_before &&
-        engine_state_set(t->engine, ENGINE_STATISTICS, t->state->statistics_before, &second))
-        return -1;
-    trainer_save(t, &second); /* atomic: if the launcher kills this first, the old checkpoint stays */
-    return -1;
 }
 
 /* 0: the epoch is trained; 1: a signal came; -1. */
@@ -286,7 +245,7 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
         if (t->dist && whole && trainer_get_state(t, ENGINE_STATISTICS, &s->statistics_before, err))
             return -1;
         if (engine_train_step(t->engine, &in, &target, &step, &result, err))
-            return save_what_is_left(t, false, err);
+            return trainer_save_after_loss(t, false, err);
         if (at->step == 0) at->first_loss = result.loss;
         if (!result.finite || !(result.loss <= EXPLODED * fmax(at->first_loss, 1)))
             return diverged(t, &result, step.rate, err);
@@ -308,7 +267,7 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
                               (uint64_t)at->epoch * t->n_train + at->batch_in_epoch * (uint64_t)t->batch,
                               (uint64_t)o->epochs * t->n_train, spent > 0 ? waited / spent : 0,
                               at->sum_loss / at->sum_seen, at->sum_correct / at->sum_seen);
-        if (asked_to_stop(t->dist, &signal, err)) return save_what_is_left(t, true, err);
+        if (trainer_asked_to_stop(t->dist, &signal, err)) return trainer_save_after_loss(t, true, err);
         if (signal) {
             t->stop_signal = signal;
             batch_loader_stop(t->loader);
@@ -346,7 +305,7 @@ static int report(struct trainer *t, const struct trainer_epoch *row, struct err
 
 static int stop_here(struct trainer *t, struct error *err)
 {
-    if (!t->stop_signal && asked_to_stop(t->dist, &t->stop_signal, err)) return -1;
+    if (!t->stop_signal && trainer_asked_to_stop(t->dist, &t->stop_signal, err)) return -1;
     return trainer_save(t, err) ? -1 : 1;
 }
 
@@ -391,7 +350,7 @@ int trainer_run(struct trainer *t, struct error *err)
         if (t->checkpoint_path && clock_seconds() - t->state->checkpoint_at > t->settings.checkpoint_s &&
             trainer_save(t, err))
             return -1;
-        if (asked_to_stop(t->dist, &t->stop_signal, err)) return -1;
+        if (trainer_asked_to_stop(t->dist, &t->stop_signal, err)) return -1;
         if (t->stop_signal) return stop_here(t, err);
     }
     t->epochs_done = (int)at->epochs_done;

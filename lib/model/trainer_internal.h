@@ -1,4 +1,4 @@
-/* trainer_internal.h: what trainer.c and trainer_state.c share. */
+/* trainer_internal.h: what trainer.c, trainer_state.c and trainer_ranks.c share. */
 #ifndef WINNOW_MODEL_TRAINER_INTERNAL_H
 #define WINNOW_MODEL_TRAINER_INTERNAL_H
 
@@ -37,5 +37,17 @@ int trainer_save(struct trainer *t, struct error *err);
 int trainer_restore(struct trainer *t, struct error *err);
 /* Copies an engine state block to memory made on first use. */
 int trainer_get_state(struct trainer *t, enum engine_state which, float **out, struct error *err);
+
+/* --- trainer_ranks.c; one process alone needs none of it and may call it all --- */
+
+/* *signal: what any rank received, the same on all. */
+int trainer_asked_to_stop(struct dist *dist, int *signal, struct error *err);
+/* Ranks whose weights differ would each train another net, unnoticed: every epoch compares them. */
+int trainer_compare_ranks(struct trainer *t, struct error *err);
+/* state->probabilities of all n_whole rows of the last step. */
+int trainer_gather_probabilities(struct trainer *t, int n_whole, struct error *err);
+/* Always -1. If a lost rank interrupted the step, the weights are still those of the step before, and its
+ * statistics were kept: both are saved. */
+int trainer_save_after_loss(struct trainer *t, bool step_is_whole, struct error *err);
 
 #endif
