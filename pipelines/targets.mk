@@ -88,10 +88,8 @@ $(ROUND_DIR)/augmented.html: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 ## train: train head and fine-tune, then report, suspects, review page, exports
 train: $(ROUND_DIR)/report.html $(ROUND_DIR)/suspects.tsv $(ROUND_DIR)/exports
 
-ifneq ($(filter models/base/%,$(BASE)),)
 $(BASE)/model.json:
-	@echo "make: no model in '$(@D)': make base-weights (installed: winnow run base-weights) brings the published ones" >&2; exit 66
-endif
+	@echo "make: no model '$@': BASE names a folder with a model.json, or a published network, which make base-weights (installed: winnow run base-weights) brings" >&2; exit 66
 
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
 $(ROUND_DIR)/head/model/model.json $(ROUND_DIR)/head/oof.tsv &: $(ROUND_DIR)/shards/index.tsv $(BASE)/model.json | $(BIN)/train
