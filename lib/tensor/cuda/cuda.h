@@ -153,7 +153,6 @@ static inline size_t round_up(size_t bytes)
 {
     return (bytes + BACKEND_ALIGN - 1) & ~(size_t)(BACKEND_ALIGN - 1);
 }
-size_t shape_values(const struct tensor_shape *s);
 
 /* NHWC without gaps */
 int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,

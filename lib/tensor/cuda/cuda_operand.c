@@ -12,10 +12,6 @@ cudnnDataType_t stored_type(const struct backend *b, const struct tensor_shape *
 }
 
 size_t type_bytes(cudnnDataType_t type) { return type == CUDNN_DATA_BFLOAT16 ? 2 : 4; }
-size_t shape_values(const struct tensor_shape *s)
-{
-    return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c;
-}
 
 int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,
                 int w, struct error *err)
