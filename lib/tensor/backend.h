@@ -35,8 +35,8 @@ struct backend_options {
     int device_index; /* which GPU */
     enum backend_precision precision;
     bool deterministic; /* only algorithms that give the same bits each time (always true from the engine) */
-    /* cuda: plan for this card (a name such as "h200", or the JSON text of its properties) instead of opening
-     * one: operations can be created and queried, but not run. NULL: open a card */
+    /* cuda: plan for this card (the JSON text of its properties, cuda_cards.h) instead of opening one:
+     * operations can be created and queried, but not run. NULL: open a card */
     const char *described;
 };
 
@@ -273,6 +273,9 @@ struct backend_table {
 
     /* NULL: buffers are not host memory; else where a slot's bytes lie */
     float *(*host_memory)(struct slot s);
+    /* op_backward's dw of CONV and DEPTHWISE must be zero before: it may be gathered elsewhere, and added to
+     * the arena when somebody looks at it */
+    bool gradients_from_zero;
     bool exchanges_statistics; /* op_io.exchange works */
     /* the frozen part runs over the whole batch at once, not in pieces that fit a processor's cache  */
     bool whole_batches;

@@ -63,6 +63,9 @@ static int run_backward(struct engine *e, int n_rows, struct error *err)
     int g = p->storages[logits_storage].gradient;
     if (e->table->tensor_upload(e->backend, engine_slot(e, g), &shape, e->targets_gradient, p->batch, err))
         goto out;
+    if (e->table->gradients_from_zero && n_rows &&
+        e->table->fill_zero(e->backend, start_of(e->gradients), weights_of(e), err))
+        goto out;
     for (size_t i = p->n_nodes; i-- > 0;) {
         const struct node *n = &p->nodes[i];
         struct op_io io;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "net/net.h"
+#include "tensor/cuda_cards.h"
 #include "tensor/engine_internal.h"
 
 #define WORKSPACE_LIMIT ((size_t)1024 << 20) /* WINNOW_CUDA_WORKSPACE_MIB's default */
@@ -125,10 +126,11 @@ static const char *phase2_layer(const struct net *net, int which)
 
 static int ask(const char *card, enum backend_precision precision)
 {
-    struct backend_options o = {.precision = precision, .deterministic = true, .described = card};
+    char json[CUDA_CARD_BYTES];
+    struct backend_options o = {.precision = precision, .deterministic = true, .described = json};
     const struct backend_table *t;
     struct backend *b;
-    int rc = backend_open("cuda", &o, &t, &b, &err);
+    int rc = cuda_card_describe(card, json, sizeof json, &err) || backend_open("cuda", &o, &t, &b, &err);
     for (int which = 0; !rc && which < 3; which++) {
         struct net net;
         rc = make_net(&net, which);
@@ -298,10 +300,12 @@ static void look_for_the_library(void)
     if (pipe(ends)) exit(71);
     pid_t pid = fork();
     if (!pid) {
-        struct backend_options o = {.deterministic = true, .described = "h200"};
+        char json[CUDA_CARD_BYTES];
+        struct backend_options o = {.deterministic = true, .described = json};
         const struct backend_table *t;
         struct backend *b;
-        int rc = backend_open("cuda", &o, &t, &b, &err);
+        int rc =
+            cuda_card_describe("h200", json, sizeof json, &err) || backend_open("cuda", &o, &t, &b, &err);
         dprintf(ends[1], "%s", rc ? err.text : t->describe(b));
         _exit(rc ? err.code : 0);
     }

@@ -150,10 +150,51 @@ int fake_compute_capability(void) { return (int)env_number("FAKECUDA_CC", 80); }
 
 /* --- calls --- */
 
+/* FAKECUDA_DRY=1: work is counted, not done, and memory is not filled: for steps too large to be computed. */
+bool fake_dry(void)
+{
+    static int is = -1;
+    if (is < 0) is = getenv("FAKECUDA_DRY") != NULL;
+    return is;
+}
+
+static struct counter {
+    const char *name;
+    long n;
+} counters[2][128];
+
+static void count(const char *name, bool executed)
+{
+    struct counter *c = counters[executed];
+    int i = 0;
+    while (i < 127 && c[i].name && strcmp(c[i].name, name))
+        i++;
+    c[i].name = name;
+    c[i].n++;
+}
+
+long fakecuda_count(const char *name, bool executed)
+{
+    long n = 0;
+    for (int i = 0; i < 128 && counters[executed][i].name; i++)
+        if (!*name || !strcmp(counters[executed][i].name, name)) n += counters[executed][i].n;
+    return n;
+}
+
+const char *fakecuda_counted(int i, bool executed) { return i < 128 ? counters[executed][i].name : NULL; }
+
+void fake_count_wait(void)
+{
+    pthread_mutex_lock(&lock);
+    count("(host wait)", false);
+    pthread_mutex_unlock(&lock);
+}
+
 bool fake_call_fails(const char *call)
 {
     pthread_mutex_lock(&lock);
     calls++;
+    count(call, false);
     bool fails = fail_call > 0 && calls == fail_call;
     if (fails) snprintf(failed_call, sizeof failed_call, "%s", call);
     if (fails && !strncmp(call, "cuda", 4)) last_error = cudaErrorUnknown;
@@ -177,6 +218,7 @@ void fake_complain(const char *call, const char *format, ...)
 void fakecuda_fail_call(long nth)
 {
     calls = 0;
+    memset(counters, 0, sizeof counters);
     fail_call = nth;
     failed_call[0] = 0;
 }
@@ -269,7 +311,10 @@ void fake_break(const char *call, const char *why)
     if (devices[d].sticky == cudaSuccess) devices[d].sticky = cudaErrorIllegalAddress;
 }
 
-void fake_scratch_poison(void *host, size_t bytes) { memset(host, 0xff, bytes); }
+void fake_scratch_poison(void *host, size_t bytes)
+{
+    if (!fake_dry()) memset(host, 0xff, bytes);
+}
 
 static struct allocation *allocation_at(uintptr_t p, int *device)
 {
@@ -446,7 +491,7 @@ FAKE_API cudaError_t fake_pin(void **out, size_t bytes)
     void *p = bigger ? aligned_alloc(4096, (bytes + 4095) / 4096 * 4096) : NULL;
     if (bigger) pinned = bigger;
     if (p) {
-        fake_scratch_poison(p, bytes);
+        memset(p, fake_dry() ? 0 : 0xff, bytes);
         pinned[n_pinned++] = (struct pinned){p, bytes};
         live_objects++;
     }
@@ -598,7 +643,8 @@ static void run_one(struct CUstream_st *s)
             snprintf(failed_call, sizeof failed_call, "%s", w->name);
             if (devices[s->device].sticky == cudaSuccess) devices[s->device].sticky = cudaErrorLaunchFailure;
         } else if (devices[s->device].sticky == cudaSuccess) {
-            w->run(w->args);
+            count(w->name, true);
+            if (!fake_dry()) w->run(w->args);
         }
         running_stream = outer_stream;
         running_name = outer_name;

@@ -183,6 +183,37 @@ FAKE_API cudaError_t CUDARTAPI cudaMemcpyAsync(void *to, const void *from, size_
     return fake_queue(stream, "cudaMemcpyAsync", copy_run, &c, sizeof c);
 }
 
+struct copy_rows {
+    void *to;
+    const void *from;
+    size_t to_pitch, from_pitch, width, height;
+};
+
+static void copy_rows_run(const void *args)
+{
+    const struct copy_rows *c = args;
+    char *to = fake_access(c->to, c->to_pitch * (c->height - 1) + c->width, FAKE_WRITE, "the destination");
+    const char *from =
+        fake_access(c->from, c->from_pitch * (c->height - 1) + c->width, FAKE_READ, "the source");
+    for (size_t i = 0; to && from && i < c->height; i++)
+        memcpy(to + i * c->to_pitch, from + i * c->from_pitch, c->width);
+}
+
+FAKE_API cudaError_t CUDARTAPI cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from,
+                                                 size_t from_pitch, size_t width, size_t height,
+                                                 enum cudaMemcpyKind kind, cudaStream_t stream)
+{
+    BEGIN("cudaMemcpy2DAsync", cudaErrorUnknown);
+    if (kind != cudaMemcpyDeviceToDevice || !fake_is_device(to) || !fake_is_device(from) ||
+        width > to_pitch || width > from_pitch || !width || !height) {
+        fake_complain("cudaMemcpy2DAsync", "%zu of %zu and %zu bytes, kind %d", width, to_pitch, from_pitch,
+                      (int)kind);
+        return cudaErrorInvalidValue;
+    }
+    struct copy_rows c = {to, from, to_pitch, from_pitch, width, height};
+    return fake_queue(stream, "cudaMemcpy2DAsync", copy_rows_run, &c, sizeof c);
+}
+
 struct set {
     void *to;
     int value;
@@ -220,6 +251,7 @@ FAKE_API cudaError_t CUDARTAPI cudaStreamDestroy(cudaStream_t stream) { return f
 FAKE_API cudaError_t CUDARTAPI cudaStreamSynchronize(cudaStream_t stream)
 {
     BEGIN("cudaStreamSynchronize", cudaErrorLaunchFailure);
+    fake_count_wait();
     return fake_stream_is_live(stream) ? fake_stream_wait_host(stream) : cudaErrorInvalidResourceHandle;
 }
 
@@ -278,6 +310,7 @@ FAKE_API cudaError_t CUDARTAPI cudaStreamWaitEvent(cudaStream_t stream, cudaEven
 FAKE_API cudaError_t CUDARTAPI cudaEventSynchronize(cudaEvent_t event)
 {
     BEGIN("cudaEventSynchronize", cudaErrorLaunchFailure);
+    if (fake_object_is(event, "event") && !fake_event_done(event)) fake_count_wait();
     return fake_object_is(event, "event") ? fake_event_wait_host(event) : cudaErrorInvalidResourceHandle;
 }
 

@@ -285,6 +285,7 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetOpTensorDescriptor(cudnnOpTensorDescr
 static float element(const void *base, size_t i, cudnnDataType_t type)
 {
     return type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)base)[i])
+           : type == CUDNN_DATA_INT8   ? (float)((const int8_t *)base)[i]
                                        : ((const float *)base)[i];
 }
 

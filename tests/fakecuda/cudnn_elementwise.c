@@ -81,9 +81,12 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnTransformTensor(cudnnHandle_t handle, co
     NN_BEGIN(call);
     NEED(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_same_dims(xd, yd), BAD,
          "x and y differ in shape, or are no tensors");
-    NEED(nn_type_runs(xd->type) && nn_type_runs(yd->type), CUDNN_STATUS_NOT_SUPPORTED,
-         "a type this card does not know");
+    NEED((nn_type_runs(xd->type) || (xd->type == CUDNN_DATA_INT8 && nn_packed_nhwc(xd))) &&
+             nn_type_runs(yd->type),
+         CUDNN_STATUS_NOT_SUPPORTED, "a type this card does not know");
     const char *list = getenv("FAKECUDA_SUPPORT");
+    NEED(xd->type != CUDNN_DATA_INT8 || !list || !strstr(list, "no-bytes"), CUDNN_STATUS_NOT_SUPPORTED,
+         "bytes");
     NEED(xd->type == yd->type || !list || !strstr(list, "no-type-transform"), CUDNN_STATUS_NOT_SUPPORTED,
          "another type");
     NEED(!nn_bad_pointer(x, nn_element_bytes(xd->type)) && !nn_bad_pointer(y, nn_element_bytes(yd->type)),

@@ -245,9 +245,11 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationForwardTraining(
 static bool fused_norm_ok(cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const tensor *x,
                           const cudnnActivationDescriptor_t ad)
 {
-    return mode == CUDNN_BATCHNORM_SPATIAL_PERSISTENT && ops == CUDNN_BATCHNORM_OPS_BN_ACTIVATION &&
-           nn_packed_nhwc(x) && x->d[1] % 4 == 0 && x->type == CUDNN_DATA_BFLOAT16 && nn_type_runs(x->type) &&
-           fake_object_is(ad, "activation") && ad->mode == CUDNN_ACTIVATION_RELU && !support("no-fused-norm");
+    bool relu = ops == CUDNN_BATCHNORM_OPS_BN_ACTIVATION;
+    return mode == CUDNN_BATCHNORM_SPATIAL_PERSISTENT && (relu || ops == CUDNN_BATCHNORM_OPS_BN) &&
+           nn_packed_nhwc(x) && x->d[1] % 4 == 0 && nn_type_runs(x->type) &&
+           (!relu || (fake_object_is(ad, "activation") && ad->mode == CUDNN_ACTIVATION_RELU)) &&
+           !support("no-fused-norm");
 }
 
 #define FUSED_WORKSPACE(x) ((size_t)(x)->d[1] * 8 + 24)
@@ -315,7 +317,7 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationForwardTrainingEx(
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT,
                        "workspace %zu of %zu or reserve %zu of %zu bytes", workspace_bytes,
                        FUSED_WORKSPACE(xd), reserve_bytes, FUSED_RESERVE(xd));
-    struct norm v = {FORWARD_ARGUMENTS,      .relu = true,
+    struct norm v = {FORWARD_ARGUMENTS,      .relu = ops == CUDNN_BATCHNORM_OPS_BN_ACTIVATION,
                      .workspace = workspace, .workspace_bytes = workspace_bytes,
                      .reserve = reserve,     .reserve_bytes = reserve_bytes};
     return training(call, handle, norm_training_run, &v);
@@ -380,13 +382,15 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBatchNormalizationBackwardEx(
                      .scale = scale,
                      .bias = bias,
                      BACKWARD_ARGUMENTS,
-                     .relu = true,
+                     .relu = ops == CUDNN_BATCHNORM_OPS_BN_ACTIVATION,
                      .workspace = workspace,
                      .workspace_bytes = workspace_bytes};
     cudnnStatus_t rc = backward_check(call, mode, xd, dyd, dxd, bd, &v);
     if (rc) return rc;
     if (!fused_norm_ok(mode, ops, xd, ad))
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "this batch norm with its activation");
+    if (*(const float *)beta != 0)
+        return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "adding to dx: not documented for this call");
     if (workspace_bytes < FUSED_WORKSPACE(xd) + 8 || reserve_bytes < FUSED_RESERVE(xd) ||
         nn_bad_pointer(workspace, 16) || nn_bad_pointer(reserve, 16) || nn_bad_pointer(bias, 4))
         return nn_fail(call, CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT,

@@ -25,6 +25,8 @@
  * those.
  */
 FAKE_API bool fake_call_fails(const char *call);
+FAKE_API bool fake_dry(void);        /* nothing is computed, only counted */
+FAKE_API void fake_count_wait(void); /* the host waits for the device: counted as a call "(host wait)" */
 FAKE_API void fake_complain(const char *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For a test, through dlsym: absent from the real libraries, and so is whatever needs it. */
@@ -37,6 +39,10 @@ FAKE_API const char *fakecuda_failed_call(void); /* the name of the call that wa
 FAKE_API long fakecuda_complaints(void);         /* misuses seen so far: each was also printed to stderr */
 FAKE_API const char *fakecuda_last_complaint(void);
 FAKE_API void fakecuda_forgive(void); /* clears complaints and the devices' sticky error */
+/* Calls, or executed pieces of work, of that name ("": of all) since the last fakecuda_fail_call. */
+FAKE_API long fakecuda_count(const char *name, bool executed);
+/* The i-th name counted so; NULL past the last. */
+FAKE_API const char *fakecuda_counted(int i, bool executed);
 /* device and pinned memory, streams, events, handles, descriptors */
 FAKE_API long fakecuda_live_objects(void);
 FAKE_API size_t fakecuda_peak_bytes(int device);

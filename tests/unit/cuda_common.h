@@ -34,6 +34,8 @@ struct fake {
     void (*forgive)(void);
     long (*live_objects)(void);
     size_t (*peak_bytes)(int);
+    long (*count)(const char *, bool);
+    const char *(*counted)(int, bool);
 };
 
 static struct fake fake;
@@ -99,11 +101,18 @@ static inline void cuda_test_begin(char **argv, const char *what)
         const char *name;
         void *to;
     } symbols[] = {
-        {"fakecuda_fail_call", &fake.fail_call},           {"fakecuda_calls", &fake.calls},
-        {"fakecuda_fail_execution", &fake.fail_execution}, {"fakecuda_executions", &fake.executions},
-        {"fakecuda_failed_call", &fake.failed_call},       {"fakecuda_complaints", &fake.complaints},
-        {"fakecuda_last_complaint", &fake.last_complaint}, {"fakecuda_forgive", &fake.forgive},
-        {"fakecuda_live_objects", &fake.live_objects},     {"fakecuda_peak_bytes", &fake.peak_bytes},
+        {"fakecuda_fail_call", &fake.fail_call},
+        {"fakecuda_calls", &fake.calls},
+        {"fakecuda_fail_execution", &fake.fail_execution},
+        {"fakecuda_executions", &fake.executions},
+        {"fakecuda_failed_call", &fake.failed_call},
+        {"fakecuda_complaints", &fake.complaints},
+        {"fakecuda_last_complaint", &fake.last_complaint},
+        {"fakecuda_forgive", &fake.forgive},
+        {"fakecuda_live_objects", &fake.live_objects},
+        {"fakecuda_peak_bytes", &fake.peak_bytes},
+        {"fakecuda_count", &fake.count},
+        {"fakecuda_counted", &fake.counted},
     };
     fake.there = true;
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)

@@ -301,9 +301,16 @@ static void test_training(struct net *net)
 /* Stopped after four steps and taken up by another engine: the same bits as without. */
 static void test_resume(struct net *net)
 {
-    for (int k = 0; k < 2; k++) {
-        struct settings s = {"cuda", "b7b", PRECISION_TF32, k ? ENGINE_ADAM : ENGINE_SGD,
-                             BATCH,  0.01,  true,           0};
+    static const char *const names[] = {"SGD", "Adam", "SGD in bf16"};
+    for (int k = 0; k < (cuda_has_bf16("resume in bf16") ? 3 : 2); k++) {
+        struct settings s = {"cuda",
+                             "b7b",
+                             k == 2 ? PRECISION_BF16 : PRECISION_TF32,
+                             k == 1 ? ENGINE_ADAM : ENGINE_SGD,
+                             BATCH,
+                             0.01,
+                             true,
+                             0};
         struct outcome whole, again;
         train(net, &s, &whole);
         s.stop_after = 4;
@@ -313,7 +320,7 @@ static void test_resume(struct net *net)
             CHECK_SAY(!memcmp(whole.weights, again.weights, whole.n_weights * sizeof(float)) &&
                           !memcmp(whole.statistics, again.statistics, whole.n_statistics * sizeof(float)) &&
                           !memcmp(whole.loss + 4, again.loss + 4, sizeof(double) * (STEPS - 4)),
-                      "%s: taken up again after four steps, the same bits", k ? "Adam" : "SGD");
+                      "%s: taken up again after four steps, the same bits", names[k]);
         outcome_free(&whole);
         outcome_free(&again);
         cuda_check_clean("resume");

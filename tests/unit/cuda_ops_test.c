@@ -194,6 +194,9 @@ static bool run(const struct side *s, const struct op_case *c, const struct inpu
             }
         if (d->needs_dw && (has_kernel(d) || (d->kind == OP_BATCH_NORM && d->has_gamma)))
             io.dw = parameter(s, &kernel, in->w);
+        if (io.dw.buffer && t->gradients_from_zero && has_kernel(d) &&
+            t->fill_zero(s->b, io.dw, t->param_bytes(s->b, &kernel) / sizeof(float), &err))
+            CHECK_SAY(false, "%s: zeros: %s", c->name, err.text);
         if (d->needs_dw && (d->has_bias || (d->kind == OP_BATCH_NORM && d->has_beta)))
             io.dbias = parameter(s, &vector, in->bias);
         ok = !t->op_backward(s->b, op, &io, workspace, &err);
@@ -674,8 +677,8 @@ int main(int argc, char **argv)
     if (cuda_wanted(argv, "tf32")) run_all(PRECISION_TF32, 3e-3, "tf32");
     if (cuda_wanted(argv, "arena")) test_arena();
     if (cuda_wanted(argv, "transfers")) {
-        test_transfers(PRECISION_F32, 0, "transfers, fp32");
-        test_transfers(PRECISION_TF32, 0, "transfers, tf32");
+        test_transfers(PRECISION_F32, 1e-6, "transfers, fp32");
+        test_transfers(PRECISION_TF32, 1e-6, "transfers, tf32");
         test_large_transfer(PRECISION_F32, 0, "a large transfer, fp32");
     }
     if (cuda_wanted(argv, "bf16") && cuda_has_bf16("bf16")) {
@@ -689,6 +692,9 @@ int main(int argc, char **argv)
         run_all(PRECISION_BF16, 4e-2, "bf16, nothing fused");
         setenv("FAKECUDA_SUPPORT", "no-strided-conv no-heuristics", 1);
         run_all(PRECISION_F32, 2e-5, "fp32, fallback engines, slices copied");
+        setenv("FAKECUDA_SUPPORT", "no-bytes", 1);
+        test_transfers(PRECISION_F32, 0, "transfers of floats, fp32");
+        test_transfers(PRECISION_BF16, 4e-3, "transfers of floats, bf16");
         setenv("FAKECUDA_SUPPORT", "bf16-channels-8", 1);
         run_all(PRECISION_BF16, 4e-2, "bf16, channels in eights only");
         unsetenv("FAKECUDA_SUPPORT");

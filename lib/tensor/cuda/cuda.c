@@ -173,31 +173,42 @@ static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backen
     return 0;
 }
 
-/*
- * bfloat16 rests on cudnnTransformTensor changing types, which the documentation neither promises nor denies:
- * asked once, with a value that survives the way there and back.
- */
-static int check_bf16(struct backend *b, struct error *err)
+/* A conversion of eight ones, zeros or bytes, times alpha, which leaves what is there as it was. */
+static int try_conversion(struct gpu *g, cudnnDataType_t from, const void *x, cudnnDataType_t to, void *y,
+                          const float *alpha, struct error *err)
+{
+    cudnnTensorDescriptor_t a = NULL, b = NULL;
+    int rc = tensor_make(&a, NULL, from, 1, 8, 1, 1, err) || tensor_make(&b, NULL, to, 1, 8, 1, 1, err) ||
+             DNN(NULL, cudnnTransformTensor(g->dnn, alpha, a, x, &zero, b, y)) ||
+             CUDA(NULL, cudaStreamSynchronize(g->compute));
+    if (a) cudnnDestroyTensorDescriptor(a);
+    if (b) cudnnDestroyTensorDescriptor(b);
+    return rc ? -1 : 0;
+}
+
+/* bfloat16 maps, and pictures sent as bytes, rest on cudnnTransformTensor changing types, which the
+ * documentation neither promises nor denies: asked once. */
+static int check_conversions(struct backend *b, struct error *err)
 {
     struct gpu *g = &b->gpu[0];
-    cudnnTensorDescriptor_t wide = NULL, narrow = NULL;
     struct error why = {0};
-    if (b->properties.major < 8)
+    bool bf16 = b->options.precision == PRECISION_BF16;
+    if (bf16 && b->properties.major < 8)
         return error_set(err, EX_NODEVICE, "cuda: precision bf16 needs compute capability 8.0, %s has %d.%d",
                          b->properties.name, b->properties.major, b->properties.minor);
     if (b->described) return 0;
-    int rc = gpu_use(g, err) || tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, 1, 8, 1, 1, err) ||
-             tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, 1, 8, 1, 1, err);
-    if (!rc && (transform(g, NULL, wide, g->ones, narrow, g->ones_bf16, false, &why) ||
-                transform(g, NULL, narrow, g->ones_bf16, wide, g->ones, false, &why) ||
-                cuda_check(&why, NULL, "cudaStreamSynchronize", cudaStreamSynchronize(g->compute))))
-        rc =
-            error_set(err, EX_NODEVICE,
-                      "cuda: precision bf16 is not available: cuDNN does not convert between types here (%s)",
-                      why.text);
-    if (wide) cudnnDestroyTensorDescriptor(wide);
-    if (narrow) cudnnDestroyTensorDescriptor(narrow);
-    return rc ? -1 : 0;
+    if (gpu_use(g, err)) return -1;
+    if (bf16 &&
+        (try_conversion(g, CUDNN_DATA_FLOAT, g->ones, CUDNN_DATA_BFLOAT16, g->ones_bf16, &one, &why) ||
+         try_conversion(g, CUDNN_DATA_BFLOAT16, g->ones_bf16, CUDNN_DATA_FLOAT, g->ones, &one, &why)))
+        return error_set(err, EX_NODEVICE,
+                         "cuda: precision bf16 is not available: cuDNN does not convert between types here "
+                         "(%s)",
+                         why.text);
+    b->sends_bytes =
+        !try_conversion(g, CUDNN_DATA_INT8, g->ones, bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT,
+                        bf16 ? (void *)g->zeros_bf16 : (void *)g->zeros, &zero, &why);
+    return 0;
 }
 
 static void describe(struct backend *b)
@@ -244,12 +255,7 @@ static double property(const char *json, const char *key, struct error *err)
 /* A card that is only described: cuDNN plans for it, and that is all. */
 static int open_described(struct backend *b, const char *card, struct error *err)
 {
-    char known[1200];
     struct graph_device d;
-    if (*card != '{') {
-        if (card_describe(card, known, sizeof known, err)) return -1;
-        card = known;
-    }
     int capability = (int)property(card, "deviceVer", err);
     b->properties.major = capability / 100;
     b->properties.minor = capability / 10 % 10;
@@ -296,9 +302,7 @@ static int cuda_open(struct backend **out, const struct backend_options *options
                   b->properties.name, b->properties.major, b->properties.minor);
         goto fail;
     }
-    if ((options->precision == PRECISION_BF16 && check_bf16(b, err)) || multi_gpu_open(b, err) ||
-        plans_open(b, err))
-        goto fail;
+    if (check_conversions(b, err) || multi_gpu_open(b, err) || plans_open(b, err)) goto fail;
     describe(b);
     *out = b;
     return 0;
@@ -337,6 +341,7 @@ static void cuda_free(struct backend *b, struct backend_buffer *buffer)
         gpu_use(&b->gpu[i], &ignored);
         cudaStreamSynchronize(b->gpu[i].compute); /* queued work may still read it */
         cudaFree(buffer->p[i]);
+        cudaFree(buffer->narrow[i]);
     }
     free(buffer);
 }
@@ -438,6 +443,7 @@ static const struct backend_table table = {
     .adam = cuda_adam,
     /* a GPU wants work, not locality; and a chunk would have to divide among several */
     .whole_batches = true,
+    .gradients_from_zero = true,
 };
 
 /* What lib/tensor/backend.c looks up. */

@@ -65,6 +65,7 @@ struct backend {
     /* a card that is only described: operations can be planned, not run */
     cudnnBackendDescriptor_t described;
     int next_staging;
+    bool sends_bytes;  /* pictures go up as bytes; cuDNN makes floats of them */
     struct nccl *nccl; /* cuda_multi_gpu.c */
     size_t bucket_bytes;
 };
@@ -76,6 +77,11 @@ struct backend_buffer {
     size_t partial_begin, partial_end;
     size_t flying_begin, flying_end; /* bytes that are being summed already */
     bool average;                    /* what makes them one again: the mean, not the sum */
+    /* A copy of it in bfloat16, for the weights of convolutions: made when first wanted, and made anew after
+     * the buffer has changed. */
+    void *narrow[CUDA_MAX_GPUS];
+    bool narrow_fresh[CUDA_MAX_GPUS];
+    bool gathered;  /* gradients: the copy holds what is to be added to the buffer, zeros elsewhere */
     bool unordered; /* not written from the end to the beginning: nothing is summed before all is there */
 };
 
@@ -112,7 +118,8 @@ struct backend_op {
     cudnnDataType_t type;                       /* it computes with */
     struct conv_graph graph;                    /* of forward */
     cudnnBatchNormMode_t norm_mode;
-    bool fused_norm;
+    bool persistent, fused_norm; /* batch norm by the Ex calls; ReLU in them */
+    cudnnBatchNormOps_t norm_ops;
     size_t norm_reserve;
     /* further scratch: capped ReLU, a bias or gradient in another type, a gradient nobody wants */
     size_t extra, extra_bytes;
@@ -274,6 +281,13 @@ int pictures_each(const struct backend *b, int n);
 
 /* --- flat arenas (cuda_optimizer.c) --- */
 
+/* The bytes of s in its buffer's copy in bfloat16 on that GPU; queued. */
+int arena_narrow(struct gpu *g, int gpu, const struct slot *s, const void **out, struct error *err);
+/* Where a convolution puts its dw on the only GPU, in bfloat16, instead of at s. */
+int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *err);
+/* multi_gpu_settle, and what was gathered is added: before anything else reads or writes the buffer. */
+int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
+void arena_changed(struct backend_buffer *buffer); /* by anything but the operations themselves */
 int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err);
 int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err);
 int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err);

@@ -33,29 +33,32 @@ static int describe_in(struct backend *b, struct backend_op *op, cudnnDataType_t
         operand_make(&op->y, op->name, &ys, stored_type(b, &ys), type, NULL, y_staging, err) ||
         operand_make(&op->w, op->name, &f, CUDNN_DATA_FLOAT, type, NULL, STAGE_SLICES, err))
         return -1;
-    op->graph = (struct conv_graph){
-        .pass = PASS_FORWARD,
-        .type = type,
-        .n = op->n,
-        .h = xs.h,
-        .w = xs.w,
-        .c = xs.c,
-        .oh = ys.h,
-        .ow = ys.w,
-        .k = ys.c,
-        .groups = d->kind == OP_DEPTHWISE ? xs.c : 1,
-        .y_pixel = op->y.staged ? ys.c : ys.parent_c,
-        .kernel_h = d->kernel_h,
-        .kernel_w = d->kernel_w,
-        .stride_h = d->stride_h,
-        .stride_w = d->stride_w,
-        .dilation_h = d->dilation_h ? d->dilation_h : 1,
-        .dilation_w = d->dilation_w ? d->dilation_w : 1,
-        .pad_top = d->pad_top,
-        .pad_bottom = d->pad_bottom,
-        .pad_left = d->pad_left,
-        .pad_right = d->pad_right,
-    };
+    /* in the order of the fields; what is fused and added to is decided with the plans */
+    op->graph = (struct conv_graph){PASS_FORWARD,
+                                    type,
+                                    op->n,
+                                    xs.h,
+                                    xs.w,
+                                    xs.c,
+                                    ys.h,
+                                    ys.w,
+                                    ys.c,
+                                    d->kind == OP_DEPTHWISE ? xs.c : 1,
+                                    op->y.staged ? ys.c : ys.parent_c,
+                                    d->kernel_h,
+                                    d->kernel_w,
+                                    d->stride_h,
+                                    d->stride_w,
+                                    d->dilation_h ? d->dilation_h : 1,
+                                    d->dilation_w ? d->dilation_w : 1,
+                                    d->pad_top,
+                                    d->pad_bottom,
+                                    d->pad_left,
+                                    d->pad_right,
+                                    0,
+                                    0,
+                                    0,
+                                    0};
     return 0;
 }
 
@@ -174,10 +177,10 @@ int conv_load(struct backend *b, struct backend_op *op, const float *weights, co
 static int weights_in(const struct run *r, const void **w, struct error *err)
 {
     struct backend_op *op = r->op;
-    *w = op->constant[r->gpu];
-    return op->d.constant_weights
+    *w = op->d.constant_weights ? op->constant[r->gpu] : at(&r->io->w, r->gpu);
+    return op->d.constant_weights || op->type == CUDNN_DATA_FLOAT
                ? 0
-               : operand_in(&op->w, r->g, op->name, at(&r->io->w, r->gpu), r->workspace, 0, w, err);
+               : arena_narrow(r->g, r->gpu, &r->io->w, w, err);
 }
 
 /* The bias in the type of y, or zeros: a fused plan has no form without one. */
@@ -242,13 +245,15 @@ int conv_backward(const struct run *r, struct error *err)
         bias_gradient(r, dy, err))
         return -1;
     if (dw_slot) {
+        bool gather = op->type == CUDNN_DATA_BFLOAT16 && r->b->n_gpus == 1;
         void *dw = operand_out(&op->w, dw_slot, r->workspace);
+        if (gather && arena_gather(r->g, &r->io->dw, &dw, err)) return -1;
         if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, 0, &x, err))
             return -1;
         void *const addresses[GRAPH_MAX_TENSORS] =
             {[GRAPH_X] = (void *)x, [GRAPH_W] = dw, [GRAPH_Y] = (void *)dy};
         if (graph_run(&op->filter[r->gpu], r->g->dnn, op->name, addresses, tail, err) ||
-            operand_out_done(&op->w, r->g, op->name, dw_slot, r->workspace, false, err))
+            (!gather && operand_out_done(&op->w, r->g, op->name, dw_slot, r->workspace, false, err)))
             return -1;
     }
     if (!dx_slot) return 0;

@@ -20,6 +20,10 @@ int elementwise_make(struct backend *b, struct backend_op *op, struct error *err
     }
     for (int i = 0; i < d->n_x; i++) {
         struct tensor_shape xs = op->x[i].shape;
+        if (d->kind == OP_CONCAT) { /* described as the slice of y that it becomes */
+            xs.parent_c = ys.parent_c;
+            xs.first_c = ys.first_c + d->first_c[i];
+        }
         if (operand_make(&op->x[i], op->name, &xs, stored_type(b, &xs), stored_type(b, &xs), NULL,
                          STAGE_SLICES, err))
             return -1;
@@ -47,34 +51,19 @@ int elementwise_make(struct backend *b, struct backend_op *op, struct error *err
     return 0;
 }
 
-/* A descriptor of x[i]'s channels within y, for one call. */
-static int slice_of(const struct run *r, int i, cudnnTensorDescriptor_t *out, size_t *offset,
-                    struct error *err)
-{
-    const struct backend_op *op = r->op;
-    const struct tensor_shape *x = &op->x[i].shape, *y = &op->y.shape;
-    int dims[4] = {x->n, x->c, x->h, x->w},
-        strides[4] = {y->h * y->w * y->parent_c, 1, y->w * y->parent_c, y->parent_c};
-    *offset = (size_t)(y->first_c + op->d.first_c[i]) * type_bytes(op->type);
-    return tensor_make_strided(out, op->name, op->type, dims, strides, err);
-}
-
 static int concat(const struct run *r, bool forward, struct error *err)
 {
     struct backend_op *op = r->op;
     for (int i = 0; i < op->d.n_x; i++) {
-        cudnnTensorDescriptor_t slice = NULL;
-        size_t offset;
-        if (!forward && !r->io->dx[i].buffer) continue;
-        int rc = slice_of(r, i, &slice, &offset, err);
-        if (!rc && forward)
-            rc = transform(r->g, op->name, op->x[i].stored, at(&r->io->x[i], r->gpu), slice,
-                           at(&r->io->y, r->gpu) + offset, false, err);
-        else if (!rc)
-            rc = transform(r->g, op->name, slice, at(&r->io->dy, r->gpu) + offset, op->x[i].stored,
-                           at(&r->io->dx[i], r->gpu), r->io->accumulate[i], err);
-        if (slice) cudnnDestroyTensorDescriptor(slice);
-        if (rc) return -1;
+        const struct operand *o = &op->x[i]; /* the slice; x and dx lie where its copy without gaps would */
+        char *x = at(forward ? &r->io->x[i] : &r->io->dx[i], r->gpu);
+        const void *ignored;
+        if (x && (forward ? operand_out_done(o, r->g, op->name, at(&r->io->y, r->gpu), x, false, err)
+                  : r->io->accumulate[i]
+                      ? transform(r->g, op->name, o->stored, operand_stored(o, at(&r->io->dy, r->gpu)),
+                                  o->inner, x, true, err)
+                      : operand_in(o, r->g, op->name, at(&r->io->dy, r->gpu), x, 0, &ignored, err)))
+            return -1;
     }
     return 0;
 }

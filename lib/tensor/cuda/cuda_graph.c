@@ -117,29 +117,17 @@ static cudnnBackendDescriptor_t convolution(struct making *m, const struct conv_
     return c;
 }
 
+#define ATTRIBUTE(pass, name) CUDNN_ATTR_OPERATION_CONVOLUTION_##pass##_##name
+#define PASS(pass, x, w, y)                                                                                  \
+    ATTRIBUTE(pass, ALPHA), ATTRIBUTE(pass, BETA), ATTRIBUTE(pass, CONV_DESC), ATTRIBUTE(pass, x),           \
+        ATTRIBUTE(pass, w), ATTRIBUTE(pass, y)
 static const struct {
     cudnnBackendDescriptorType_t type;
     cudnnBackendAttributeName_t alpha, beta, conv, x, w, y;
 } passes[] = {
-    [PASS_FORWARD] = {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
-                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
-    [PASS_DATA] = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
-                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
-                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
-                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY},
-    [PASS_FILTER] = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
-                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, PASS(FORWARD, X, W, Y)},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, PASS(BWD_DATA, DX, W, DY)},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, PASS(BWD_FILTER, X, DW, DY)},
 };
 
 static cudnnBackendDescriptor_t graph(struct making *m, const struct conv_graph *g, cudnnHandle_t handle)
@@ -345,13 +333,6 @@ static int offers(struct making *m, cudnnBackendDescriptor_t of, const struct gr
                : -1;
 }
 
-static bool same_choice(const struct graph_choice *a, const struct graph_choice *b)
-{
-    size_t bytes = (size_t)a->n_knobs * sizeof *a->knob;
-    return a->engine == b->engine && a->n_knobs == b->n_knobs && !memcmp(a->knob, b->knob, bytes) &&
-           !memcmp(a->value, b->value, bytes);
-}
-
 int graph_plans(const struct conv_graph *g, const struct graph_device *d, const struct graph_wish *wish,
                 const char *subject, struct graph_plan *out, int max, int *n, struct error *err)
 {
@@ -369,7 +350,7 @@ int graph_plans(const struct conv_graph *g, const struct graph_device *d, const 
             struct graph_plan p = {0};
             bool known = !suits(configs[i], wish, &p);
             for (int j = 0; j < *n; j++)
-                known |= same_choice(&out[j].choice, &p.choice);
+                known |= !memcmp(&out[j].choice, &p.choice, sizeof p.choice);
             if (!known) rc = graph_plan_again(g, d, wish, subject, &p.choice, &out[*n], err);
             if (!known && !rc) ++*n;
             rc = rc < 0 ? rc : 0;

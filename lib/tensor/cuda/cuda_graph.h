@@ -89,11 +89,4 @@ void graph_plan_release(struct graph_plan *p);
 int graph_run(struct graph_plan *p, cudnnHandle_t handle, const char *subject,
               void *const addresses[GRAPH_MAX_TENSORS], void *room, struct error *err);
 
-/* --- cards that are only described (cuda_cards.c) --- */
-
-/* The i-th known card's name ("h200"), NULL past the last. */
-const char *card_name(int i);
-/* Its properties as the text that graph_device_describe takes. EX_USAGE for an unknown name. */
-int card_describe(const char *name, char *json, size_t bytes, struct error *err);
-
 #endif

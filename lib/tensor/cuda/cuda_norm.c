@@ -4,27 +4,30 @@
  */
 #include "tensor/cuda/cuda.h"
 
-/* bfloat16 maps: cuDNN has batch norm and ReLU in one call (NHWC, channels in fours); where it says no, they
- * are two.
+/*
+ * The "Ex" calls in persistent mode have kernels made for NHWC; the plain ones read 2 or 4 bytes of each 32.
+ * ReLU is part of them where y goes where it belongs. Not where dx is added to: that is not documented for
+ * them. Where cuDNN has no sizes for it, the plain calls do.
  */
-static void try_fused(struct backend *b, struct backend_op *op)
+static void try_persistent(struct backend *b, struct backend_op *op)
 {
     cudnnHandle_t dnn = b->gpu[0].dnn;
     cudnnBatchNormMode_t mode = CUDNN_BATCHNORM_SPATIAL_PERSISTENT;
-    cudnnBatchNormOps_t ops = CUDNN_BATCHNORM_OPS_BN_ACTIVATION;
+    bool relu = op->d.activation == OP_RELU && !op->y.staged;
+    cudnnBatchNormOps_t ops = relu ? CUDNN_BATCHNORM_OPS_BN_ACTIVATION : CUDNN_BATCHNORM_OPS_BN;
+    cudnnActivationDescriptor_t act = relu ? op->fused_activation : NULL;
     cudnnTensorDescriptor_t x = op->x[0].full, y = op->y.full;
     size_t forward = 0, backward = 0, reserve = 0;
-    if (op->type != CUDNN_DATA_BFLOAT16 || op->d.activation != OP_RELU || op->y.staged || op->d.y.c % 4 ||
-        !op->d.training || b->described)
+    if (!op->d.training || op->d.adds_dx || b->described) return;
+    if (cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(dnn, mode, ops, x, NULL, y, op->vector, act,
+                                                                 &forward) ||
+        cudnnGetBatchNormalizationBackwardExWorkspaceSize(dnn, mode, ops, x, y, y, NULL, x, op->vector, act,
+                                                          &backward) ||
+        cudnnGetBatchNormalizationTrainingExReserveSpaceSize(dnn, mode, ops, act, x, &reserve))
         return;
-    if (cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(dnn, mode, ops, x, NULL, y, op->vector,
-                                                                 op->fused_activation, &forward) ||
-        cudnnGetBatchNormalizationBackwardExWorkspaceSize(dnn, mode, ops, x, y, y, NULL, x, op->vector,
-                                                          op->fused_activation, &backward) ||
-        cudnnGetBatchNormalizationTrainingExReserveSpaceSize(dnn, mode, ops, op->fused_activation, x,
-                                                             &reserve))
-        return;
-    op->fused_norm = true;
+    op->persistent = true;
+    op->fused_norm = relu;
+    op->norm_ops = ops;
     op->norm_reserve = reserve;
     op->workspace_bytes += forward > backward ? forward : backward;
 }
@@ -50,7 +53,7 @@ int norm_make(struct backend *b, struct backend_op *op, struct error *err)
         if (!d->needs_dx) op->extra_bytes += round_up(op->x[0].full_bytes); /* cuDNN makes dx all the same */
     }
     op->tail = op->workspace_bytes = used + op->extra_bytes;
-    if (d->kind == OP_BATCH_NORM) try_fused(b, op);
+    if (d->kind == OP_BATCH_NORM) try_persistent(b, op);
     return 0;
 }
 
@@ -95,17 +98,19 @@ int norm_forward(const struct run *r, struct error *err)
         return op_activate(r, y, err);
     }
     float *mean = io->momentum == 1 ? NULL : v.mean, *variance = io->momentum == 1 ? NULL : v.variance;
-    if (op->fused_norm && v.saved_mean)
-        return DNN(op->name,
-                   cudnnBatchNormalizationForwardTrainingEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT,
-                                                            CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one, &zero,
-                                                            op->x[0].full, x, NULL, NULL, op->y.full, y,
-                                                            op->vector, v.gamma, v.beta, factor, mean,
-                                                            variance, epsilon, v.saved_mean,
-                                                            v.saved_deviation, op->fused_activation,
-                                                            r->workspace + op->tail,
-                                                            op->workspace_bytes - op->tail, v.reserve,
-                                                            op->norm_reserve));
+    cudnnActivationDescriptor_t act = op->fused_norm ? op->fused_activation : NULL;
+    if (op->persistent && v.saved_mean) {
+        if (DNN(op->name,
+                cudnnBatchNormalizationForwardTrainingEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT,
+                                                         op->norm_ops, &one, &zero, op->x[0].full, x, NULL,
+                                                         NULL, op->y.full, y, op->vector, v.gamma, v.beta,
+                                                         factor, mean, variance, epsilon, v.saved_mean,
+                                                         v.saved_deviation, act, r->workspace + op->tail,
+                                                         op->workspace_bytes - op->tail, v.reserve,
+                                                         op->norm_reserve)))
+            return -1;
+        return op->fused_norm ? 0 : op_activate(r, y, err);
+    }
     if (DNN(op->name,
             cudnnBatchNormalizationForwardTraining(dnn, op->norm_mode, &one, &zero, op->x[0].full, x,
                                                    op->y.full, y, op->vector, v.gamma, v.beta, factor, mean,
@@ -127,20 +132,18 @@ int norm_backward(const struct run *r, struct error *err)
     const float *beta = io->accumulate[0] && dx ? &one : &zero;
     const void *dy;
     if (!dx) dx = spare + 2 * round_up(op->weight_bytes);
-    if (op->fused_norm)
+    if (!op->fused_norm && op_activation_backward(r, err)) return -1;
+    if (operand_in(&op->y, r->g, op->name, at(&io->dy, r->gpu), r->workspace, 0, &dy, err)) return -1;
+    if (op->persistent)
         return DNN(op->name,
-                   cudnnBatchNormalizationBackwardEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT,
-                                                     CUDNN_BATCHNORM_OPS_BN_ACTIVATION, &one, beta, &one,
-                                                     &zero, op->x[0].full, x, op->y.full, at(&io->y, r->gpu),
-                                                     op->y.full, at(&io->dy, r->gpu), NULL, NULL,
+                   cudnnBatchNormalizationBackwardEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT, op->norm_ops,
+                                                     &one, beta, &one, &zero, op->x[0].full, x, op->y.full,
+                                                     at(&io->y, r->gpu), op->y.full, dy, NULL, NULL,
                                                      op->x[0].full, dx, op->vector, v.gamma, v.beta, dgamma,
                                                      dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation,
-                                                     op->fused_activation, r->workspace + op->tail,
-                                                     op->workspace_bytes - op->tail, v.reserve,
-                                                     op->norm_reserve));
-    if (op_activation_backward(r, err) ||
-        operand_in(&op->y, r->g, op->name, at(&io->dy, r->gpu), r->workspace, 0, &dy, err))
-        return -1;
+                                                     op->fused_norm ? op->fused_activation : NULL,
+                                                     r->workspace + op->tail, op->workspace_bytes - op->tail,
+                                                     v.reserve, op->norm_reserve));
     return DNN(op->name,
                cudnnBatchNormalizationBackward(dnn, op->norm_mode, &one, beta, &one, &zero, op->x[0].full, x,
                                                op->y.full, dy, op->x[0].full, dx, op->vector, v.gamma, dgamma,

@@ -55,7 +55,9 @@ bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
     switch (d->kind) {
     case OP_CONV:
     case OP_DEPTHWISE:
-    case OP_BATCH_NORM:
+    case OP_BATCH_NORM: /* with ReLU in its call and no gaps, and a copy then, it is quicker */
+        if (d->training) return false;
+        /* fall through */
     case OP_AFFINE:
     case OP_ADD:
         /* The capped ReLU's gradient is made of several calls that want y and dy without gaps. */
@@ -64,18 +66,30 @@ bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
     }
 }
 
-static int make(struct backend *b, struct backend_op *op, struct error *err)
+typedef int (*run_function)(const struct run *r, struct error *err);
+struct calls {
+    int (*make)(struct backend *b, struct backend_op *op, struct error *err);
+    run_function forward, backward;
+};
+
+static const struct calls *calls_of(const struct backend_op *op)
 {
+    static const struct calls conv = {conv_make, conv_forward, conv_backward},
+                              dense = {dense_make, dense_forward, dense_backward},
+                              norm = {norm_make, norm_forward, norm_backward},
+                              affine = {norm_make, affine_forward, affine_backward},
+                              pool = {pool_make, pool_forward, pool_backward},
+                              elementwise = {elementwise_make, elementwise_forward, elementwise_backward};
     switch (op->d.kind) {
     case OP_CONV:
-    case OP_DEPTHWISE: return conv_make(b, op, err);
-    case OP_DENSE: return dense_make(b, op, err);
-    case OP_BATCH_NORM:
-    case OP_AFFINE: return norm_make(b, op, err);
+    case OP_DEPTHWISE: return &conv;
+    case OP_DENSE: return &dense;
+    case OP_BATCH_NORM: return &norm;
+    case OP_AFFINE: return &affine;
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
-    case OP_GLOBAL_AVERAGE_POOL: return pool_make(b, op, err);
-    default: return elementwise_make(b, op, err);
+    case OP_GLOBAL_AVERAGE_POOL: return &pool;
+    default: return &elementwise;
     }
 }
 
@@ -107,7 +121,8 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
     }
     op->y.shape = d->y;
     op->y.shape.n = op->n;
-    if ((!b->described && gpu_use(&b->gpu[0], err)) || make_activation(op, err) || make(b, op, err))
+    if ((!b->described && gpu_use(&b->gpu[0], err)) || make_activation(op, err) ||
+        calls_of(op)->make(b, op, err))
         goto fail;
     /* What every kind may need beside its own: two buffers for the capped ReLU's gradient. */
     if (d->training && d->activation == OP_RELU_CAPPED) {
@@ -173,6 +188,8 @@ size_t cuda_op_saved_bytes(const struct backend_op *op)
 
 size_t cuda_op_constant_bytes(const struct backend_op *op)
 {
+    bool narrow = op->forward && !op->d.constant_weights && op->type == CUDNN_DATA_BFLOAT16;
+    if (narrow) return op->weight_bytes; /* halves of arena_narrow and arena_gather */
     return op->d.constant_weights || op->d.kind == OP_AVERAGE_POOL ? op->constant_bytes : 0;
 }
 
@@ -209,8 +226,6 @@ int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights,
 
 /* --- running --- */
 
-typedef int (*run_function)(const struct run *r, struct error *err);
-
 static int run_all(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                    run_function run, struct error *err)
 {
@@ -228,18 +243,7 @@ static int run_all(struct backend *b, struct backend_op *op, const struct op_io 
 int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                     struct error *err)
 {
-    run_function run = elementwise_forward;
-    switch (op->d.kind) {
-    case OP_CONV:
-    case OP_DEPTHWISE: run = conv_forward; break;
-    case OP_DENSE: run = dense_forward; break;
-    case OP_BATCH_NORM: run = norm_forward; break;
-    case OP_AFFINE: run = affine_forward; break;
-    case OP_MAX_POOL:
-    case OP_AVERAGE_POOL:
-    case OP_GLOBAL_AVERAGE_POOL: run = pool_forward; break;
-    default: break;
-    }
+    run_function run = calls_of(op)->forward;
     if ((io->use_moving && multi_gpu_settle(b, io->mean.buffer, err)) ||
         run_all(b, op, io, workspace, run, err))
         return -1;
@@ -256,18 +260,7 @@ int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io
 int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                      struct error *err)
 {
-    run_function run = elementwise_backward;
-    switch (op->d.kind) {
-    case OP_CONV:
-    case OP_DEPTHWISE: run = conv_backward; break;
-    case OP_DENSE: run = dense_backward; break;
-    case OP_BATCH_NORM: run = norm_backward; break;
-    case OP_AFFINE: run = affine_backward; break;
-    case OP_MAX_POOL:
-    case OP_AVERAGE_POOL:
-    case OP_GLOBAL_AVERAGE_POOL: run = pool_backward; break;
-    default: break;
-    }
+    run_function run = calls_of(op)->backward;
     size_t bias_bytes = (size_t)op->d.y.c * sizeof(float), weight_bytes = op->weight_bytes;
     if (multi_gpu_before_write(b, &io->dbias, bias_bytes, err) ||
         multi_gpu_before_write(b, &io->dw, weight_bytes, err) || run_all(b, op, io, workspace, run, err))

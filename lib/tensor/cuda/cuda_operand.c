@@ -11,7 +11,10 @@ cudnnDataType_t stored_type(const struct backend *b, const struct tensor_shape *
     return b->options.precision == PRECISION_BF16 && !is_vector(s) ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
 }
 
-size_t type_bytes(cudnnDataType_t type) { return type == CUDNN_DATA_BFLOAT16 ? 2 : 4; }
+size_t type_bytes(cudnnDataType_t type)
+{
+    return type == CUDNN_DATA_INT8 ? 1 : type == CUDNN_DATA_BFLOAT16 ? 2 : 4;
+}
 
 int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,
                 int w, struct error *err)
@@ -81,10 +84,21 @@ int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, c
         float f;
         uint32_t u;
     } v = {value};
-    uint16_t half = (uint16_t)(v.u >> 16); /* of 0 and of -FLT_MAX: exact enough, and never above it */
+    uint16_t half = (uint16_t)((v.u + (value < -1e38f ? 0 : 0x8000)) >> 16); /* -FLT_MAX stays finite */
     return DNN(subject,
                cudnnSetTensor(g->dnn, d, y,
                               type == CUDNN_DATA_BFLOAT16 ? (const void *)&half : (const void *)&value));
+}
+
+/* Pixels of one type between a slice and a tensor without gaps: a copy of rows, which needs no kernel. */
+static int copy_pixels(const struct operand *o, struct gpu *g, const char *subject, char *slice, char *dense,
+                       bool to_slice, struct error *err)
+{
+    size_t bytes = type_bytes(o->type), width = (size_t)o->shape.c * bytes,
+           pitch = (size_t)o->shape.parent_c * bytes, pixels = shape_values(&o->shape) / (size_t)o->shape.c;
+    return CUDA(subject, cudaMemcpy2DAsync(to_slice ? slice : dense, to_slice ? pitch : width,
+                                           to_slice ? dense : slice, to_slice ? width : pitch, width, pixels,
+                                           cudaMemcpyDeviceToDevice, g->compute));
 }
 
 int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
@@ -94,6 +108,8 @@ int operand_in(const struct operand *o, struct gpu *g, const char *subject, char
     if (!o->staged) return 0;
     char *full = workspace + o->scratch;
     *out = full;
+    if (!o->padded && o->type == o->stored_type)
+        return copy_pixels(o, g, subject, operand_stored(o, slot), full, false, err);
     if (o->padded && fill_tensor(g, subject, o->full, o->type, full, fill, err)) return -1;
     return transform(g, subject, o->stored, operand_stored(o, slot), o->inner, full + o->inner_offset, false,
                      err);
@@ -108,6 +124,8 @@ int operand_out_done(const struct operand *o, struct gpu *g, const char *subject
                      bool accumulate, struct error *err)
 {
     if (!o->staged) return 0;
+    if (!o->padded && o->type == o->stored_type && !accumulate)
+        return copy_pixels(o, g, subject, operand_stored(o, slot), workspace + o->scratch, true, err);
     return transform(g, subject, o->inner, workspace + o->scratch + o->inner_offset, o->stored,
                      operand_stored(o, slot), accumulate, err);
 }

@@ -1,9 +1,6 @@
 /*
- * cuda_optimizer.c: arithmetic over whole arenas of parameters, and the optimisers' steps made of it. A
- * step is a handful of calls whatever the number of layers: three for SGD, three and five for every four
- * million values for Adam.
- *
- * cuBLAS counts in int: longer arenas go in pieces of 2^30.
+ * cuda_optimizer.c: arithmetic over whole arenas of parameters, in a handful of calls whatever the number of
+ * layers, and the optimisers' steps made of it. cuBLAS counts in int: longer arenas go in pieces of 2^30.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -28,14 +25,16 @@
 
 int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
 {
-    if (multi_gpu_settle(b, y.buffer, err)) return -1;
+    arena_changed(y.buffer);
+    if (arena_settle(b, y.buffer, err)) return -1;
     EACH_PIECE(b, n, CUDA(NULL, cudaMemsetAsync(FLOATS(y), 0, (size_t)count * sizeof(float), gpu->compute)));
     return 0;
 }
 
 int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
 {
-    if (multi_gpu_settle(b, x.buffer, err) || multi_gpu_settle(b, y.buffer, err)) return -1;
+    arena_changed(y.buffer);
+    if (arena_settle(b, x.buffer, err) || arena_settle(b, y.buffer, err)) return -1;
     EACH_PIECE(b, n,
                CUDA(NULL, cudaMemcpyAsync(FLOATS(y), FLOATS(x), (size_t)count * sizeof(float),
                                           cudaMemcpyDeviceToDevice, gpu->compute)));
@@ -44,27 +43,27 @@ int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct 
 
 static int scal(struct backend *b, struct slot y, size_t n, float a, struct error *err)
 {
+    arena_changed(y.buffer);
     EACH_PIECE(b, n, BLAS("arena", cublasSscal(gpu->blas, count, &a, FLOATS(y), 1)));
     return 0;
 }
 
 static int axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
 {
+    arena_changed(y.buffer);
     EACH_PIECE(b, n, BLAS("arena", cublasSaxpy(gpu->blas, count, &a, FLOATS(x), 1, FLOATS(y), 1)));
     return 0;
 }
 
 int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
 {
-    return multi_gpu_settle(b, y.buffer, err) || scal(b, y, n, a, err) ? -1 : 0;
+    return arena_settle(b, y.buffer, err) || scal(b, y, n, a, err) ? -1 : 0;
 }
 
 int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
 {
-    return multi_gpu_settle(b, x.buffer, err) || multi_gpu_settle(b, y.buffer, err) ||
-                   axpy(b, y, x, n, a, err)
-               ? -1
-               : 0;
+    return arena_settle(b, x.buffer, err) || arena_settle(b, y.buffer, err) || axpy(b, y, x, n, a, err) ? -1
+                                                                                                        : 0;
 }
 
 /* nrm2 scales as it goes, so that a square too large for a float is no overflow; it waits for its answer. */
@@ -72,7 +71,7 @@ int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out,
 {
     struct gpu *g = &b->gpu[0];
     *out = 0;
-    if (multi_gpu_settle(b, x.buffer, err) || gpu_use(g, err)) return -1;
+    if (arena_settle(b, x.buffer, err) || gpu_use(g, err)) return -1;
     for (size_t first = 0; first < n; first += PIECE) {
         float norm = 0;
         int count = (int)(n - first < PIECE ? n - first : PIECE);
@@ -85,11 +84,91 @@ int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out,
 int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
              const struct sgd_step *s, struct error *err)
 {
-    if (multi_gpu_settle(b, g.buffer, err) || scal(b, v, n, s->momentum, err) ||
-        axpy(b, v, g, n, -s->rate, err))
+    if (arena_settle(b, g.buffer, err) || scal(b, v, n, s->momentum, err) || axpy(b, v, g, n, -s->rate, err))
         return -1;
     if (!s->nesterov) return axpy(b, p, v, n, 1, err);
     return axpy(b, p, v, n, s->momentum, err) || axpy(b, p, g, n, -s->rate, err) ? -1 : 0;
+}
+
+/* --- a copy in bfloat16 --- */
+
+/* Values as rows of 1024, and one row for the rest: cuDNN takes no dimension above 65535. */
+static int flat(cudnnTensorDescriptor_t *out, cudnnDataType_t type, int rows, int columns, struct error *err)
+{
+    return tensor_make_strided(out, "arena", type, (int[4]){1, 1, rows, columns},
+                               (int[4]){rows * columns, rows * columns, columns, 1}, err);
+}
+
+static void piece_of(size_t left, int *rows, int *columns)
+{
+    *rows = left >= 1024 ? (int)(left / 1024 < 65535 ? left / 1024 : 65535) : 1;
+    *columns = left >= 1024 ? 1024 : (int)left;
+}
+
+void arena_changed(struct backend_buffer *buffer)
+{
+    for (int k = 0; k < CUDA_MAX_GPUS; k++)
+        buffer->narrow_fresh[k] = false;
+}
+
+/* The copy anew from the buffer, or (widen) added to the buffer. */
+static int convert(struct gpu *g, int gpu, struct backend_buffer *buffer, bool widen, struct error *err)
+{
+    size_t n = buffer->bytes / sizeof(float);
+    int rc = 0, rows, columns;
+    for (size_t first = 0; !rc && first < n; first += (size_t)rows * (size_t)columns) {
+        cudnnTensorDescriptor_t wide = NULL, narrow = NULL;
+        float *w = (float *)buffer->p[gpu] + first;
+        uint16_t *h = (uint16_t *)buffer->narrow[gpu] + first;
+        piece_of(n - first, &rows, &columns);
+        rc = flat(&wide, CUDNN_DATA_FLOAT, rows, columns, err) ||
+             flat(&narrow, CUDNN_DATA_BFLOAT16, rows, columns, err) ||
+             (widen ? transform(g, "arena", narrow, h, wide, w, true, err)
+                    : transform(g, "arena", wide, w, narrow, h, false, err));
+        if (wide) cudnnDestroyTensorDescriptor(wide);
+        if (narrow) cudnnDestroyTensorDescriptor(narrow);
+    }
+    return rc ? -1 : 0;
+}
+
+static int make_narrow(struct gpu *g, int gpu, struct backend_buffer *buffer, struct error *err)
+{
+    const char *what = "a copy in bfloat16";
+    if (buffer->narrow[gpu]) return 0;
+    return CUDA(what, cudaMalloc(&buffer->narrow[gpu], buffer->bytes / 2)) ||
+                   CUDA(what, cudaMemsetAsync(buffer->narrow[gpu], 0, buffer->bytes / 2, g->compute))
+               ? -1
+               : 0;
+}
+
+int arena_narrow(struct gpu *g, int gpu, const struct slot *s, const void **out, struct error *err)
+{
+    struct backend_buffer *buffer = s->buffer;
+    if (make_narrow(g, gpu, buffer, err) ||
+        (!buffer->narrow_fresh[gpu] && convert(g, gpu, buffer, false, err)))
+        return -1;
+    buffer->narrow_fresh[gpu] = true;
+    *out = (char *)buffer->narrow[gpu] + s->offset / 2;
+    return 0;
+}
+
+int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *err)
+{
+    if (make_narrow(g, 0, s->buffer, err)) return -1;
+    s->buffer->gathered = true;
+    *out = (char *)s->buffer->narrow[0] + s->offset / 2;
+    return 0;
+}
+
+int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error *err)
+{
+    struct gpu *g = &b->gpu[0];
+    if (!buffer || !buffer->gathered) return multi_gpu_settle(b, buffer, err);
+    if (convert(g, 0, buffer, true, err) ||
+        CUDA("gradients in bfloat16", cudaMemsetAsync(buffer->narrow[0], 0, buffer->bytes / 2, g->compute)))
+        return -1;
+    buffer->gathered = false;
+    return 0;
 }
 
 /* --- Adam --- */
@@ -100,12 +179,6 @@ struct adam_room {
     float *ones, *zeros, *root;
 };
 
-static int flat(cudnnTensorDescriptor_t *out, int rows, int columns, struct error *err)
-{
-    return tensor_make_strided(out, "Adam", CUDNN_DATA_FLOAT, (int[4]){1, 1, rows, columns},
-                               (int[4]){rows * columns, rows * columns, columns, 1}, err);
-}
-
 static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
 {
     size_t bytes = CUDA_ADAM_CHUNK * sizeof(float);
@@ -115,7 +188,7 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
     *room = (struct adam_room){g->adam, (float *)g->adam + CUDA_ADAM_CHUNK,
                                (float *)g->adam + 2 * CUDA_ADAM_CHUNK};
     if (!fresh) return 0;
-    int rc = flat(&t, (int)(CUDA_ADAM_CHUNK / 1024), 1024, err) ||
+    int rc = flat(&t, CUDNN_DATA_FLOAT, (int)(CUDA_ADAM_CHUNK / 1024), 1024, err) ||
              fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->ones, 1, err) ||
              fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->zeros, 0, err);
     if (t) cudnnDestroyTensorDescriptor(t);
@@ -137,7 +210,7 @@ static int adam_piece(struct gpu *g, const struct adam_room *room, float *p, flo
     cudnnHandle_t dnn = g->dnn;
     const char *who = "Adam";
     float minus_rate = -rate, keep1 = s->beta1, take1 = 1 - s->beta1, keep2 = s->beta2, take2 = 1 - s->beta2;
-    int rc = flat(&t, rows, columns, err) || flat(&single, 1, 1, err) ||
+    int rc = flat(&t, CUDNN_DATA_FLOAT, rows, columns, err) || flat(&single, CUDNN_DATA_FLOAT, 1, 1, err) ||
              /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g g */
              DNN(who, cudnnAddTensor(dnn, &take1, t, grad, &keep1, t, m)) ||
              DNN(who, cudnnOpTensor(dnn, multiply, &take2, t, grad, &one, t, grad, &keep2, t, v)) ||
@@ -162,7 +235,8 @@ int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, st
     double t = (double)s->step;
     float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
     const char *who = "Adam";
-    int rc = multi_gpu_settle(b, g.buffer, err) || DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) ||
+    arena_changed(p.buffer);
+    int rc = arena_settle(b, g.buffer, err) || DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) ||
              DNN(who, cudnnCreateOpTensorDescriptor(&root)) ||
              DNN(who, cudnnSetOpTensorDescriptor(multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
                                                  CUDNN_PROPAGATE_NAN)) ||
@@ -176,7 +250,8 @@ int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, st
               *pv = (float *)at(&v, k);
         for (size_t first = 0; !rc && first < n;) {
             size_t left = n - first < CUDA_ADAM_CHUNK ? n - first : CUDA_ADAM_CHUNK;
-            int rows = left >= 1024 ? (int)(left / 1024) : 1, columns = left >= 1024 ? 1024 : (int)left;
+            int rows, columns;
+            piece_of(left, &rows, &columns);
             rc = adam_piece(gpu, &room, pp + first, pg + first, pm + first, pv + first, rows, columns, rate,
                             s, multiply, root, err);
             first += (size_t)rows * (size_t)columns;

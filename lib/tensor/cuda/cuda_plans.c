@@ -9,7 +9,6 @@
  */
 #include "tensor/cuda/cuda.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

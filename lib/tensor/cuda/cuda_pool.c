@@ -14,16 +14,11 @@
 #define DX 1
 #define DY 2
 
-static bool is_asymmetric(const struct op_desc *d)
-{
-    return d->pad_top != d->pad_bottom || d->pad_left != d->pad_right;
-}
-
 int pool_make(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
     bool global = d->kind == OP_GLOBAL_AVERAGE_POOL, max = d->kind == OP_MAX_POOL,
-         asymmetric = !global && is_asymmetric(d);
+         asymmetric = !global && (d->pad_top != d->pad_bottom || d->pad_left != d->pad_right);
     int kh = global ? d->x[0].h : d->kernel_h, kw = global ? d->x[0].w : d->kernel_w;
     int sh = global ? 1 : d->stride_h, sw = global ? 1 : d->stride_w;
     int pads[4] = {d->pad_top, d->pad_bottom, d->pad_left, d->pad_right};

@@ -8,11 +8,10 @@
  */
 #include "tensor/cuda/cuda.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STAGING_BYTES ((size_t)32 << 20) /* thirty pictures: long enough for a link's full rate */
+#define STAGING_BYTES ((size_t)48 << 20) /* 180 pictures as bytes */
 
 int pictures_each(const struct backend *b, int n) { return n % b->n_gpus ? n : n / b->n_gpus; }
 
@@ -74,78 +73,91 @@ int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, stru
                : 0;
 }
 
-/* One GPU's pictures, already float in the staging buffer, into their slot: a copy, or a change of type. */
-static int place(struct backend *b, struct gpu *g, struct staging *st, char *to, const struct tensor_shape *s,
-                 size_t bytes, struct error *err)
-{
-    if (stored_type(b, s) == CUDNN_DATA_FLOAT)
-        return CUDA(NULL, cudaMemcpyAsync(to, st->device, bytes, cudaMemcpyDeviceToDevice, g->compute));
-    cudnnTensorDescriptor_t wide = NULL, narrow = NULL;
-    int rc = tensor_make(&wide, NULL, CUDNN_DATA_FLOAT, s->n, s->c, s->h, s->w, err) ||
-             tensor_make(&narrow, NULL, CUDNN_DATA_BFLOAT16, s->n, s->c, s->h, s->w, err) ||
-             transform(g, NULL, wide, st->device, narrow, to, false, err);
-    if (wide) cudnnDestroyTensorDescriptor(wide);
-    if (narrow) cudnnDestroyTensorDescriptor(narrow);
-    return rc ? -1 : 0;
-}
-
-/* Pictures first.. of each GPU's part of an upload, `part` of them, through one staging buffer. */
+/* What goes up: floats, or bytes that become value * scale + offset. */
 struct upload {
     const float *floats;
     const uint8_t *bytes;
-    const float *table;
-    size_t filled_values;
+    float scale, offset;
+    int n_rows; /* pictures given; the rest becomes 0 */
 };
 
+static void to_signed(uint8_t *restrict to, const uint8_t *restrict from, size_t n)
+{
+    size_t i = 0;
+    for (uint64_t v; i + sizeof v <= n; i += sizeof v) {
+        memcpy(&v, from + i, sizeof v);
+        v ^= 0x8080808080808080;
+        memcpy(to + i, &v, sizeof v);
+    }
+    for (; i < n; i++)
+        to[i] = from[i] ^ 0x80;
+}
+
+/*
+ * Rows of the staging buffer into their slot, changed in type. Bytes come as value - 128 in a signed one,
+ * which is what cuDNN converts: the offset, with 128 times the scale, is there before and added to.
+ */
+static int place(struct backend *b, struct gpu *g, struct staging *st, char *to, const struct tensor_shape *s,
+                 const struct upload *u, struct error *err)
+{
+    cudnnDataType_t type = stored_type(b, s), from = u->bytes ? CUDNN_DATA_INT8 : CUDNN_DATA_FLOAT;
+    cudnnTensorDescriptor_t sent = NULL, stored = NULL;
+    if (from == type)
+        return CUDA(NULL, cudaMemcpyAsync(to, st->device, shape_values(s) * sizeof(float),
+                                          cudaMemcpyDeviceToDevice, g->compute));
+    int rc = tensor_make(&sent, "upload", from, s->n, s->c, s->h, s->w, err) ||
+             tensor_make(&stored, "upload", type, s->n, s->c, s->h, s->w, err) ||
+             (u->bytes && fill_tensor(g, "upload", stored, type, to, u->offset + 128 * u->scale, err)) ||
+             DNN("upload", cudnnTransformTensor(g->dnn, u->bytes ? &u->scale : &one, sent, st->device,
+                                                u->bytes ? &one : &zero, stored, to));
+    if (sent) cudnnDestroyTensorDescriptor(sent);
+    if (stored) cudnnDestroyTensorDescriptor(stored);
+    return rc ? -1 : 0;
+}
+
+/* Pictures first.. of each GPU's part of an upload, part->n of them, through one staging buffer. */
 static int upload_part(struct backend *b, struct slot to, const struct tensor_shape *each, bool split,
                        int first, const struct tensor_shape *part, const struct upload *u, struct error *err)
 {
-    size_t row = (size_t)each->h * (size_t)each->w * (size_t)each->c, values = shape_values(part);
+    size_t row = (size_t)each->h * (size_t)each->w * (size_t)each->c,
+           bytes = type_bytes(stored_type(b, each)), sent = row * (u->bytes ? 1 : sizeof(float));
     for (int k = 0; k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
         struct staging *st;
-        if (staging_begin(b, g, values * sizeof(float), &st, err)) return -1;
-        float *pinned = st->pinned;
-        size_t from = ((split ? (size_t)k * (size_t)each->n : 0) + (size_t)first) * row;
-        size_t filled = u->filled_values > from ? u->filled_values - from : 0;
-        filled = filled < values ? filled : values;
-        if (u->bytes)
-            for (size_t i = 0; i < filled; i++)
-                pinned[i] = u->table[u->bytes[from + i]];
-        else if (filled > 0) { /* else `from` may lie behind the end of what was given */
-            assert(u->floats);
-            memcpy(pinned, u->floats + from, filled * sizeof(float));
-        }
-        memset(pinned + filled, 0, (values - filled) * sizeof(float));
-        char *place_at = at(&to, k) + (size_t)first * row * type_bytes(stored_type(b, each));
-        if (staging_send(g, st, values * sizeof(float), err) ||
-            place(b, g, st, place_at, part, values * sizeof(float), err) || staging_done(g, st, err))
+        int from = (split ? k * each->n : 0) + first, given = u->n_rows - from;
+        struct tensor_shape rows = *part;
+        rows.n = given < 0 ? 0 : given < part->n ? given : part->n;
+        char *place_at = at(&to, k) + (size_t)first * row * bytes;
+        if (rows.n < part->n &&
+            (gpu_use(g, err) ||
+             CUDA("upload", cudaMemsetAsync(place_at + (size_t)rows.n * row * bytes, 0,
+                                            (size_t)(part->n - rows.n) * row * bytes, g->compute))))
+            return -1;
+        if (!rows.n) continue;
+        if (staging_begin(b, g, (size_t)rows.n * sent, &st, err)) return -1;
+        if (u->floats) memcpy(st->pinned, u->floats + (size_t)from * row, (size_t)rows.n * sent);
+        if (u->bytes) to_signed(st->pinned, u->bytes + (size_t)from * row, (size_t)rows.n * row);
+        if (staging_send(g, st, (size_t)rows.n * sent, err) || place(b, g, st, place_at, &rows, u, err) ||
+            staging_done(g, st, err))
             return -1;
     }
     b->next_staging ^= 1;
     return 0;
 }
 
-/*
- * floats: n_rows pictures, or bytes: the same times scale plus offset. Rows that are not given become 0. In
- * pieces of at most STAGING_BYTES, so that what an upload takes on the card does not grow with the batch and
- * the plan's figure stays true.
- */
-static int upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *floats,
-                  const uint8_t *bytes, int n_rows, float scale, float offset, struct error *err)
+/* In pieces of at most STAGING_BYTES, so that what an upload takes on the card does not grow with the batch
+ * and the plan's figure stays true. */
+static int upload(struct backend *b, struct slot to, const struct tensor_shape *s, const struct upload *u,
+                  struct error *err)
 {
     struct tensor_shape each = *s;
-    float table[256];
     each.n = pictures_each(b, s->n);
-    size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c,
-           rows = STAGING_BYTES / (row * sizeof(float) + 1) + 1;
-    struct upload u = {floats, bytes, table, (size_t)n_rows * row};
-    for (int i = 0; bytes && i < 256; i++)
-        table[i] = (float)i * scale + offset;
+    size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c * (u->bytes ? 1 : sizeof(float)),
+           rows = STAGING_BYTES / (row + 1) + 1;
     for (int first = 0; first < each.n; first += (int)rows) {
         struct tensor_shape part = each;
         part.n = each.n - first < (int)rows ? each.n - first : (int)rows;
-        if (upload_part(b, to, &each, each.n != s->n, first, &part, &u, err)) return -1;
+        if (upload_part(b, to, &each, each.n != s->n, first, &part, u, err)) return -1;
     }
     return 0;
 }
@@ -153,13 +165,20 @@ static int upload(struct backend *b, struct slot to, const struct tensor_shape *
 int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
                        int n_rows, struct error *err)
 {
-    return upload(b, to, s, nhwc, NULL, n_rows, 1, 0, err);
+    return upload(b, to, s, &(struct upload){nhwc, NULL, 1, 0, n_rows}, err);
 }
 
 int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
                           const uint8_t *nhwc, int n_rows, float scale, float offset, struct error *err)
 {
-    return upload(b, to, s, NULL, nhwc, n_rows, scale, offset, err);
+    if (b->sends_bytes) return upload(b, to, s, &(struct upload){NULL, nhwc, scale, offset, n_rows}, err);
+    size_t n = (size_t)n_rows * (size_t)s->h * (size_t)s->w * (size_t)s->c;
+    float *floats = mem_alloc((n + 1) * sizeof *floats, err);
+    for (size_t i = 0; floats && i < n; i++)
+        floats[i] = (float)nhwc[i] * scale + offset;
+    int rc = floats ? upload(b, to, s, &(struct upload){floats, NULL, 1, 0, n_rows}, err) : -1;
+    free(floats);
+    return rc;
 }
 
 /* n_bytes of device memory into pinned memory, waited for. */
@@ -185,18 +204,13 @@ static int download_part(struct backend *b, struct gpu *g, char *from, const str
 {
     struct operand o = {0};
     size_t bytes = shape_values(each) * sizeof(float);
-    if (operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, NULL, STAGE_SLICES, err)) {
-        operand_release(&o);
-        return -1;
-    }
     const void *values = from;
-    int rc = 0;
-    if (o.stored_type != CUDNN_DATA_FLOAT || each->parent_c != each->c) {
-        o.staged = true;
-        rc = gpu_grow(g, &g->convert, &g->convert_bytes, bytes, "download", err) ||
-             operand_in(&o, g, "download", from, g->convert, 0, &values, err);
-    }
-    if (!rc) rc = fetch(g, values, bytes, err);
+    if (stored_type(b, each) == CUDNN_DATA_FLOAT && each->parent_c == each->c)
+        return fetch(g, from, bytes, err);
+    int rc =
+        operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, NULL, STAGE_ALWAYS, err) ||
+        gpu_grow(g, &g->convert, &g->convert_bytes, bytes, "download", err) ||
+        operand_in(&o, g, "download", from, g->convert, 0, &values, err) || fetch(g, values, bytes, err);
     operand_release(&o);
     return rc ? -1 : 0;
 }
@@ -257,7 +271,8 @@ int cuda_param_upload(struct backend *b, struct slot to, const struct param_shap
 {
     size_t n = param_values(p);
     float *ours = mem_alloc(n * sizeof *ours, err);
-    int rc = ours ? multi_gpu_settle(b, to.buffer, err) : -1;
+    int rc = ours ? arena_settle(b, to.buffer, err) : -1;
+    arena_changed(to.buffer);
     if (!rc) reorder(p, keras, ours, false);
     for (int k = 0; !rc && k < b->n_gpus; k++)
         rc = gpu_upload(&b->gpu[k], at(&to, k), ours, n * sizeof *ours, err);
@@ -268,7 +283,7 @@ int cuda_param_upload(struct backend *b, struct slot to, const struct param_shap
 int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
                         struct error *err)
 {
-    if (multi_gpu_settle(b, from.buffer, err) || gpu_use(&b->gpu[0], err) ||
+    if (arena_settle(b, from.buffer, err) || gpu_use(&b->gpu[0], err) ||
         fetch(&b->gpu[0], at(&from, 0), param_values(p) * sizeof(float), err))
         return -1;
     reorder(p, b->gpu[0].download_pinned, keras, true);

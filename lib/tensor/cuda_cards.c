@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "tensor/cuda/cuda_graph.h"
+#include "tensor/cuda_cards.h"
 
 static const struct card {
     const char *name, *title;
@@ -29,9 +29,9 @@ static const struct card {
     {"rtx5090", "NVIDIA GeForce RTX 5090", 1200, 170, 101376, 102400, 1536, 24, 2407, 14001, 512, 96, 31.4},
 };
 
-const char *card_name(int i) { return i < (int)(sizeof cards / sizeof *cards) ? cards[i].name : NULL; }
+const char *cuda_card_name(int i) { return i < (int)(sizeof cards / sizeof *cards) ? cards[i].name : NULL; }
 
-int card_describe(const char *name, char *json, size_t bytes, struct error *err)
+int cuda_card_describe(const char *name, char *json, size_t bytes, struct error *err)
 {
     char known[200] = "";
     for (size_t i = 0; i < sizeof cards / sizeof *cards; i++) {

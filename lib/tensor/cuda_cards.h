@@ -1,0 +1,17 @@
+/*
+ * cuda_cards.h: cards by name, described as cuDNN reads them, for plans without a card
+ * (backend_options.described).
+ */
+#ifndef WINNOW_TENSOR_CUDA_CARDS_H
+#define WINNOW_TENSOR_CUDA_CARDS_H
+
+#include "base/error.h"
+
+#define CUDA_CARD_BYTES 1200 /* room for a description */
+
+/* The i-th known card's name ("h200"), NULL past the last. */
+const char *cuda_card_name(int i);
+/* Its properties as JSON text. EX_USAGE for an unknown name lists the known ones. */
+int cuda_card_describe(const char *name, char *json, size_t bytes, struct error *err);
+
+#endif

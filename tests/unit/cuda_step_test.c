@@ -1,0 +1,91 @@
+/* needs: base net tensor */
+/*
+ * What a training step of InceptionV3 costs in calls of the libraries and pieces of work for the GPU, counted
+ * on the stand-ins: phase 2 from conv2d_56 on, bfloat16, 128 pictures. The arithmetic is left out. Prints the
+ * counts; fails above the limits here, which are what was reached, so that they do not creep up.
+ */
+#include "cuda_common.h"
+#include "net/net.h"
+#include "tensor/engine.h"
+
+#define SIDE 299
+#define CLASSES 5
+#define BATCH 128
+
+static struct error err;
+
+static const struct {
+    const char *what, *name; /* name "": all */
+    bool executed;
+    long limit;
+} limits[] = {
+    {"calls of the libraries", "", false, 425},
+    {"pieces of work", "", true, 384},
+    {"copies by cudnnTransformTensor", "cudnnTransformTensor", true, 7},
+    {"waits of the host", "(host wait)", false, 4},
+};
+
+static void print_counts(bool executed)
+{
+    const char *name;
+    printf("# %s:", executed ? "pieces of work" : "calls");
+    for (int i = 0; (name = fake.counted(i, executed)); i++)
+        printf(" %s %ld%s", name, fake.count(name, executed), fake.counted(i + 1, executed) ? "," : "\n");
+}
+
+int main(int argc, char **argv)
+{
+    static char *classes[CLASSES] = {"a", "b", "c", "d", "e"};
+    struct net net;
+    struct engine_options o = ENGINE_DEFAULTS;
+    struct engine *e;
+    struct engine_result result;
+    (void)argc;
+    setenv("FAKECUDA_DRY", "1", 1);
+    setenv("FAKECUDA_MEMORY", "137438953472", 1);
+    cuda_test_begin(argv, "a counted training step");
+    if (!fake.there) {
+        tap_skip("a counted training step", "real libraries do not count");
+        return tap_done();
+    }
+    o.device = "cuda";
+    o.batch = BATCH;
+    o.precision = PRECISION_BF16;
+    o.mode = ENGINE_TRAIN;
+    if (!CHECK_SAY(!net_build_inception_v3(&net, SIDE, &err) &&
+                       !net_replace_head(&net, CLASSES, classes, 1, &err) &&
+                       !net_infer_shapes(&net, 0, 0, &err) && !net_unlock_from(&net, "conv2d_56", &err) &&
+                       !engine_open(&e, &net, &o, &err),
+                   "InceptionV3 opens for phase 2: %s", err.text))
+        return tap_done();
+    uint8_t *pixels = calloc(BATCH, SIDE * SIDE * 3);
+    float *targets = calloc(BATCH * CLASSES, sizeof *targets);
+    for (int i = 0; i < BATCH; i++)
+        targets[i * CLASSES] = 1;
+    struct engine_batch in = {.n = BATCH, .pixels = pixels};
+    struct engine_target target = {targets, NULL};
+    struct engine_step step = ENGINE_STEP_DEFAULTS;
+    step.rate = 0.01;
+    bool ok = true;
+    for (int i = 0; i < 3 && ok; i++) { /* the first two make what later ones find */
+        fake.fail_call(0);
+        fake.fail_execution(0);
+        step.step = (uint64_t)i;
+        ok = !engine_train_step(e, &in, &target, &step, &result, &err);
+    }
+    CHECK_SAY(ok && result.finite, "three steps of %d pictures: %s", BATCH, ok ? "" : err.text);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        long n = fake.count(limits[i].name, limits[i].executed);
+        if (!*limits[i].name && !limits[i].executed) n -= fake.count("(host wait)", false);
+        CHECK_SAY(n > 0 && n <= limits[i].limit, "%s in a step: %ld, at most %ld", limits[i].what, n,
+                  limits[i].limit);
+    }
+    print_counts(false);
+    print_counts(true);
+    engine_close(e);
+    free(pixels);
+    free(targets);
+    net_release(&net);
+    cuda_check_clean("a counted step");
+    return tap_done();
+}
