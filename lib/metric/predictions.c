@@ -231,6 +231,10 @@ static int read_all(struct predictions *p, struct manifest_reader *r, const stru
                   text_for_people(shown, sizeof shown, r->name));
         goto out;
     }
+    if (x.group_names.n == 0) { /* a column that nobody filled */
+        free(p->groups);
+        p->groups = NULL;
+    }
     if (index_rows(p, err) || slice_columns_finish(&x.slices, &r->schema, p, err)) goto out;
     rc = 0;
 out:

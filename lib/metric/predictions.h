@@ -50,7 +50,7 @@ struct predictions {
     struct hash_index index; /* of the keys */
     size_t capacity;
     struct id_key *path_keys; /* when asked for: the key of the path column */
-    /* when asked for, and there is a column `group`: equal for near duplicates; NULL otherwise */
+    /* when asked for, and a column `group` names any: equal for near duplicates; NULL otherwise */
     uint32_t *groups;
 };
 #define PREDICTIONS_EMPTY ((struct predictions){0})

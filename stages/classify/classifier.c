@@ -77,6 +77,17 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
         size_t i = c->n_thresholds++;
         if (parse_threshold(c, &c->thresholds[i], opt->thresholds.items[i], err)) return -1;
     }
+    if (!opt->no_decisions) {
+        if (net_decisions_read(&c->decisions, &c->header.metadata, err))
+            return error_prefix(err, "'%s'", opt->model);
+        if (c->decisions.n_views && !net_decisions_fit(&c->decisions, &c->header.metadata)) {
+            stage_warn("'%s': its thresholds were chosen for other weights or another temperature, and are "
+                       "not "
+                       "obeyed: store them again (eval --store-decisions)",
+                       opt->model);
+            net_decisions_release(&c->decisions);
+        }
+    }
     const char *method = opt->resize ? opt->resize : c->header.metadata.resize;
     if (method[0] && resize_method_parse(method, &lo.method, err)) return -1;
     lo.side_px = c->side_px;
@@ -116,8 +127,16 @@ void classifier_close(struct classifier *c)
     if (c->loader) image_loader_close(c->loader);
     if (c->predictor) predictor_close(c->predictor);
     net_release(&c->header);
-    uint64_t flagged = c->n_flagged, unreadable = c->n_unreadable;
-    *c = (struct classifier){.n_flagged = flagged, .n_unreadable = unreadable};
+    net_decisions_release(&c->decisions);
+    uint64_t flagged = c->n_flagged, held = c->n_held, unreadable = c->n_unreadable;
+    *c = (struct classifier){.n_flagged = flagged, .n_held = held, .n_unreadable = unreadable};
+}
+
+enum net_decision classifier_decide(struct classifier *c, const float *p, int *view)
+{
+    enum net_decision d = net_decide(&c->decisions, p, view);
+    c->n_held += d != NET_ALLOW;
+    return d;
 }
 
 uint64_t classifier_flags(struct classifier *c, const float *p)

@@ -9,6 +9,7 @@
 #include "image/image_loader.h"
 #include "manifest/manifest.h"
 #include "model/predictor.h"
+#include "net/net_decisions.h"
 
 enum result_format { RESULT_TSV, RESULT_JSON };
 
@@ -18,7 +19,7 @@ struct classify_options {
     struct option_strings thresholds;
     int format; /* enum result_format */
     int64_t batch, top;
-    bool no_orient, no_sandbox, hash, once;
+    bool no_orient, no_sandbox, hash, once, no_decisions;
 };
 #define CLASSIFY_DEFAULTS                                                                                    \
     {                                                                                                        \
@@ -41,10 +42,11 @@ struct classifier {
     char **class_names; /* owned; "class_0" where the file names none */
     struct threshold *thresholds;
     size_t n_thresholds;
-    uint8_t *pixels;      /* batch x side x side x 3 */
-    float *probabilities; /* batch x n_classes */
+    struct net_decisions decisions; /* the model's own, obeyed unless --no-decisions; n_views 0: none */
+    uint8_t *pixels;                /* batch x side x side x 3 */
+    float *probabilities;           /* batch x n_classes */
     int batch;
-    uint64_t n_flagged, n_unreadable;
+    uint64_t n_flagged, n_held, n_unreadable; /* held: not allowed by the decisions */
 };
 
 /*
@@ -58,6 +60,8 @@ int classifier_ready(struct classifier *c, const struct classify_options *opt, u
 void classifier_close(struct classifier *c);
 /* Bit i set: threshold i is met. Counts n_flagged. */
 uint64_t classifier_flags(struct classifier *c, const float *p);
+/* What the model's decisions say; *view as net_decide. Counts n_held. NET_ALLOW where there are none. */
+enum net_decision classifier_decide(struct classifier *c, const float *p, int *view);
 
 /* --- results --- */
 
@@ -66,6 +70,8 @@ struct result {
     const char *xxh128;
     const float *p; /* n_classes, or NULL when unreadable (watch mode only) */
     uint64_t flags;
+    enum net_decision decision;
+    int decided_by; /* view of the decisions, or -1 */
     const char *reason, *detail;
 };
 

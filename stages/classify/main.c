@@ -15,6 +15,8 @@ static const struct option_row rows[] = {
     OPTION(struct classify_options, STRINGS, 't', "threshold", thresholds, "CLASS[+CLASS...]=P",
            "flag a picture in which these classes add up to P or more: a column 'flagged', and exit 1 when "
            "any picture is flagged or cannot be read (repeatable)"),
+    OPTION(struct classify_options, FLAG, 0, "no-decisions", no_decisions, NULL,
+           "only score: no column 'decision' where the model carries thresholds, and no exit 1 by them"),
     OPTION(struct classify_options, FLAG, 0, "hash", hash, NULL,
            "also a column 'xxh128' with the content's hash"),
 
@@ -29,9 +31,11 @@ static const struct option_row rows[] = {
     OPTION_GROUP("Watching an inbox"),
     OPTION(struct classify_options, STRING, 0, "watch", watch, "DIR",
            "classify what is in DIR and then whatever is moved or written there, until a signal"),
-    OPTION(struct classify_options, STRING, 0, "hand-off", hand_off, "DIR",
-           "with --watch: move each picture to DIR/<class>, DIR/flagged or DIR/unreadable (same file "
-           "system), its result beside it as NAME.json, both by rename"),
+    OPTION(
+        struct classify_options, STRING, 0, "hand-off", hand_off, "DIR",
+        "with --watch: move each picture to DIR/<class> (DIR/allow, review or block where the model carries "
+        "thresholds), DIR/flagged or DIR/unreadable (same file system), its result beside it as NAME.json, "
+        "both by rename"),
     OPTION(struct classify_options, FLAG, 0, "once", once, NULL,
            "with --watch: exit when the inbox is empty"),
 
@@ -55,6 +59,8 @@ static const struct option_table table = {
                "for each class at full float precision, the temperature applied. One manifest passes all its "
                "columns through. Without operands a manifest comes from standard input. A folder stands for "
                "the pictures below it (jpg, jpeg, png, webp, gif), sorted.\n\n"
+               "A model that carries thresholds (eval --store-decisions) is obeyed: a column 'decision' says "
+               "allow, review or block, and the exit code is 1 when any picture is not allowed.\n\n"
                "Pictures that cannot be read go to --rejects; without it each is named on stderr and the "
                "exit code is 65.\n\n"
                "  classify --model runs/demo/model photo.jpg\n"
@@ -87,7 +93,10 @@ int main(int argc, char **argv)
             opt.watch ? classify_watch(&c, &opt, &n, &err) : classify_operands(&c, &opt, &operands, &n, &err);
     if (rc == 0 && opt.thresholds.n > 0)
         stage_note(&opt.common, "%llu flagged", (unsigned long long)c.n_flagged);
-    if (rc == 0 && (c.n_flagged || (opt.thresholds.n > 0 && c.n_unreadable)))
+    bool decides = opt.thresholds.n > 0 || c.decisions.n_views > 0;
+    if (rc == 0 && c.decisions.n_views > 0)
+        stage_note(&opt.common, "%llu not allowed", (unsigned long long)c.n_held);
+    if (rc == 0 && (c.n_flagged || c.n_held || (decides && c.n_unreadable)))
         rc = EX_VERDICT_NO;
     else if (rc == 0 && c.n_unreadable && !opt.common.rejects && !opt.watch && !opt.common.max_rejects)
         rc = EX_DATAERR;

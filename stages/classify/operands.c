@@ -296,6 +296,7 @@ static int finish_job(struct run *r, struct job *job, struct error *err)
                             .xxh128 = job->xxh128,
                             .p = p,
                             .flags = classifier_flags(c, p)};
+    result.decision = classifier_decide(c, p, &result.decided_by);
     r->n->n_kept++;
     return result_writer_put(&r->out, &result, err);
 }

@@ -58,6 +58,7 @@ static int tsv_header(struct result_writer *w, struct error *err)
         if (text_puts(&w->line, "\tp_", err) || tsv_escape(&w->line, c->class_names[i], err)) return -1;
     if ((w->opt->top > 0 && text_puts(&w->line, "\ttop", err)) ||
         (c->n_thresholds > 0 && text_puts(&w->line, "\tflagged", err)) ||
+        (c->decisions.n_views > 0 && text_puts(&w->line, "\tdecision", err)) ||
         (w->live && text_puts(&w->line, "\treject_reason\treject_detail", err)))
         return -1;
     return 0;
@@ -86,6 +87,9 @@ static int tsv_row(struct result_writer *w, const struct result *r, struct error
         }
     }
     if (c->n_thresholds > 0 && (text_puts(&w->line, "\t", err) || put_flags(w, &w->line, r->flags, err)))
+        return -1;
+    if (c->decisions.n_views > 0 && (text_puts(&w->line, "\t", err) ||
+                                     (r->p && text_puts(&w->line, net_decision_names[r->decision], err))))
         return -1;
     if (w->live && (text_puts(&w->line, "\t", err) || text_puts(&w->line, r->reason ? r->reason : "", err) ||
                     text_puts(&w->line, "\t", err) || tsv_escape(&w->line, r->detail ? r->detail : "", err)))
@@ -156,6 +160,10 @@ int result_json(struct result_writer *w, const struct result *r, struct error *e
             }
         if (text_puts(line, "]", err)) return -1;
     }
+    if (c->decisions.n_views > 0 &&
+        (json_pair(line, "decision", net_decision_names[r->decision], err) ||
+         (r->decided_by >= 0 && json_pair(line, "decided_by", c->decisions.views[r->decided_by].name, err))))
+        return -1;
     return text_puts(line, "}", err);
 }
 

@@ -193,6 +193,8 @@ static int finish(struct watch *w, const struct entry *e, const struct result *r
         snprintf(where, sizeof where, "unreadable");
     else if (r->flags)
         snprintf(where, sizeof where, "flagged");
+    else if (w->c->decisions.n_views)
+        snprintf(where, sizeof where, "%s", net_decision_names[r->decision]);
     else
         folder_name(where, sizeof where, w->c->class_names[result_argmax(r->p, w->c->n_classes)]);
     if (result_writer_put(&w->out, r, err)) return -1;
@@ -246,6 +248,7 @@ static int classify_some(struct watch *w, struct error *err)
         if (state[i].slot >= 0) {
             r.p = c->probabilities + (size_t)state[i].slot * (size_t)c->n_classes;
             r.flags = classifier_flags(c, r.p);
+            r.decision = classifier_decide(c, r.p, &r.decided_by);
         }
         w->n->n_read++;
         /* Gone before it was read: somebody took it. It is not an unreadable image. */

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
-#include "decisions.h"
+#include "eval_decisions.h"
 #include "metric/prevalence.h"
 #include "metric/score_sample.h"
 #include "metric/sort.h"

@@ -1,5 +1,5 @@
 /*
- * decisions_report.c: what decisions.c found, for metrics.tsv, prevalence-VIEW.tsv and the report.
+ * decisions_report.c: what eval_decisions.c found, for metrics.tsv, prevalence-VIEW.tsv and the report.
  */
 #include <math.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
-#include "decisions.h"
+#include "eval_decisions.h"
 
 #define PER 10000   /* uploads in metrics.tsv and the curves */
 #define NEXT 100000 /* uploads in the report */

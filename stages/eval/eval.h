@@ -20,7 +20,7 @@ struct eval_options {
     struct common_options common;
     const char *predictions, *model, *shards, *manifest, *split, *out, *slices_file, *reports, *log, *title,
         *device, *prevalence, *prevalence_from, *val_predictions, *max_miss, *max_wrong_block;
-    struct option_strings views, slice_columns, gates;
+    struct option_strings views, slice_columns, gates, store_decisions;
     const char *views_file;
     bool fit_temperature, compare, no_report, no_thumbnails;
     double sum_tolerance, threshold;
@@ -131,10 +131,11 @@ int user_reports_read(struct user_reports *out, const char *path, const struct p
                       struct error *err);
 void user_reports_release(struct user_reports *r);
 
+struct decisions;
+
 /* --- output --- */
 
 /* The files of one evaluation in folder, metrics.tsv last. */
-struct decisions;
 int eval_write_tables(const struct evaluation *e, const struct user_reports *reports,
                       const struct decisions *decisions, const char *folder, struct error *err);
 
@@ -160,5 +161,7 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
 int predict_run(const struct eval_options *o, const char *path, struct text *model_line, struct error *err);
 /* Multiplies the model's temperature by the fitted one and writes the model back. */
 int predict_store_temperature(const struct eval_options *o, double temperature, struct error *err);
+/* Writes the thresholds of the views in --store-decisions into the model folder. */
+int predict_store_decisions(const struct eval_options *o, const struct decisions *d, struct error *err);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
-#include "decisions.h"
+#include "eval_decisions.h"
 
 static const struct option_row rows[] = {
     OPTION_GROUP("Input"),
@@ -56,6 +56,10 @@ static const struct option_row rows[] = {
            "choose each view's review threshold: 1%@95% for at most 1% missed, with 95% confidence"),
     OPTION(struct eval_options, STRING, 0, "max-wrong-block", max_wrong_block, "RATE@CONFIDENCE",
            "also a block threshold: at most this share of the others is blocked unseen"),
+
+    OPTION(struct eval_options, STRINGS, 0, "store-decisions", store_decisions, "VIEW",
+           "with --model: write this view's thresholds into the model, where classify obeys them "
+           "(repeatable)"),
 
     OPTION_GROUP("Two models"),
     OPTION(struct eval_options, FLAG, 0, "compare", compare, NULL,
@@ -186,7 +190,8 @@ static int evaluate(const struct eval_options *o, struct manifest_source *source
             goto out;
     }
     if (eval_write_tables(&e, &reports, &decisions, o->out, err) ||
-        (o->fit_temperature && store_temperature(o, &e, err)))
+        (o->fit_temperature && store_temperature(o, &e, err)) ||
+        (o->store_decisions.n && predict_store_decisions(o, &decisions, err)))
         goto out;
     stage_note(&o->common,
                "%zu rows, %d classes: accuracy %.4f, balanced %.4f, log loss %.4f, ECE %.4f, temperature "
@@ -232,6 +237,11 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
         return -1;
     if (o->max_wrong_block && !o->max_miss)
         return error_set(err, EX_USAGE, "--max-wrong-block goes with --max-miss");
+    if (o->store_decisions.n && (!o->model || !o->max_miss))
+        return error_set(err, EX_USAGE, "--store-decisions needs --model and --max-miss");
+    if (o->store_decisions.n && o->fit_temperature)
+        return error_set(err, EX_USAGE,
+                         "--store-decisions after --fit-temperature: a new temperature gives other scores");
     if (o->max_miss && o->predictions && !o->val_predictions)
         return error_set(err, EX_USAGE,
                          "--max-miss needs --val-predictions FILE: a threshold that is chosen on the rows it "

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "decisions.h"
+#include "eval_decisions.h"
 #include "page/page.h"
 #include "report_plots.h"
 

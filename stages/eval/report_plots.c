@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
-#include "decisions.h"
+#include "eval_decisions.h"
 
 #define MAX_LINES 8 /* colours of the page */
 #define PLOT_POINTS 300

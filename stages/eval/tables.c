@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
-#include "decisions.h"
+#include "eval_decisions.h"
 
 #define CURVE_POINTS 20000 /* of a curve in a file, about */
 

@@ -4,6 +4,8 @@
 #ifndef WINNOW_STAGES_EXPORT_H
 #define WINNOW_STAGES_EXPORT_H
 
+#include <stdio.h>
+
 #include "base/text.h"
 #include "cli/stage.h"
 #include "net/net.h"
@@ -55,6 +57,10 @@ int export_plain(struct text *t, const char *s, struct error *err);
 
 /* MODEL_CARD.md in folder. */
 int export_card(struct export *x, const char *folder, struct error *err);
+/* Its part about the thresholds that the model carries; nothing where it carries none. */
+int export_card_decisions(FILE *f, const struct export *x, struct error *err);
+/* Text into the card, with markup taken as letters. */
+void export_put_plain(FILE *f, const char *s);
 
 /* The static page: the folder `made` gets index.html and everything that it needs. */
 int export_demo(struct export *x, const char *made, struct error *err);

@@ -105,7 +105,7 @@ static void put_plain(FILE *f, const char *s, size_t n)
     }
 }
 
-static void put_plain_string(FILE *f, const char *s) { put_plain(f, s, strlen(s)); }
+void export_put_plain(FILE *f, const char *s) { put_plain(f, s, strlen(s)); }
 
 /* --- the card --- */
 
@@ -116,7 +116,7 @@ static void put_metric(FILE *f, const struct metric_table *t, const char *metric
     if (!m) return;
     double v = metric_number(m->value);
     fputs("| ", f);
-    put_plain_string(f, shown);
+    export_put_plain(f, shown);
     fputs(" | ", f);
     if (isnan(v))
         fprintf(f, "not defined | |");
@@ -155,7 +155,7 @@ static void put_head(FILE *f, struct export *x)
     const struct net_metadata *m = &x->net.metadata;
     const struct net_shape *in = &x->net.layers[x->net.input].output;
     fputs("# Model card: ", f);
-    put_plain_string(f, x->opt->title ? x->opt->title : x->net.name);
+    export_put_plain(f, x->opt->title ? x->opt->title : x->net.name);
     fputs("\n\n", f);
     fprintf(f, "| | |\n| --- | --- |\n| model id | `%s` |\n", x->id);
     if (strcmp(x->id, x->source_id) != 0) fprintf(f, "| made from | `%s` |\n", x->source_id);
@@ -168,7 +168,7 @@ static void put_head(FILE *f, struct export *x)
     fprintf(f, "| classes |");
     for (int i = 0; i < m->n_classes; i++) {
         fputc(' ', f);
-        put_plain_string(f, m->classes[i]);
+        export_put_plain(f, m->classes[i]);
         fputs(i + 1 < m->n_classes ? "," : "", f);
     }
     fprintf(f, " |\n| temperature | %.9g%s |\n\n", m->temperature,
@@ -267,7 +267,7 @@ static int put_slices(FILE *f, struct export *x, struct error *err)
                    "rest | of |\n| --- | --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < t.n; i++) {
         fputs("| ", f);
-        put_plain_string(f, t.rows[i].slice);
+        export_put_plain(f, t.rows[i].slice);
         fprintf(f, " | %s | %.4g | %.4g to %.4g | %+.4g | %s |\n", t.rows[i].rate, t.rows[i].value,
                 t.rows[i].low, t.rows[i].high, t.rows[i].difference, t.rows[i].n);
     }
@@ -306,15 +306,15 @@ static void put_tail(FILE *f, struct export *x)
         return;
     }
     fputs("Base weights: ", f);
-    put_plain_string(f, name);
+    export_put_plain(f, name);
     fputs(", ", f);
-    put_plain_string(f, export_fact(x, "license.holder", holder, sizeof holder));
+    export_put_plain(f, export_fact(x, "license.holder", holder, sizeof holder));
     fputs(" (", f);
-    put_plain_string(f, export_fact(x, "license.source", source, sizeof source));
+    export_put_plain(f, export_fact(x, "license.source", source, sizeof source));
     fputs(").\n", f);
     if (strcmp(name, "MIT") == 0) { /* it asks that its notice goes with every copy */
         fputs("\nCopyright (c) ", f);
-        put_plain_string(f, holder);
+        export_put_plain(f, holder);
         fputs("\n\n"
               "Permission is hereby granted, free of charge, to any person obtaining a copy of this software "
               "and "
@@ -351,7 +351,9 @@ int export_card(struct export *x, const char *folder, struct error *err)
     if (text_printf(&path, err, "%s/MODEL_CARD.md", folder) || atomic_file_open(&f, path.data, err)) goto out;
     put_head(f.stream, x);
     put_data(f.stream, x);
-    if (put_metrics(f.stream, x, err) || put_slices(f.stream, x, err)) goto out;
+    if (put_metrics(f.stream, x, err) || put_slices(f.stream, x, err) ||
+        export_card_decisions(f.stream, x, err))
+        goto out;
     put_tail(f.stream, x);
     rc = atomic_file_commit(&f, err);
 out:

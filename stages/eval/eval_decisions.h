@@ -1,10 +1,10 @@
 /*
- * decisions.h: what a model does at the rates at which classes really arrive: how many uploads it lets pass,
- * how many a person looks at, how many of those are right. The test set's balance cancels out: each class
- * counts with its rate, not with its number of rows.
+ * eval_decisions.h: what a model does at the rates at which classes really arrive: how many uploads it lets
+ * pass, how many a person looks at, how many of those are right. The test set's balance cancels out: each
+ * class counts with its rate, not with its number of rows.
  */
-#ifndef WINNOW_EVAL_DECISIONS_H
-#define WINNOW_EVAL_DECISIONS_H
+#ifndef WINNOW_EVAL_EVAL_DECISIONS_H
+#define WINNOW_EVAL_EVAL_DECISIONS_H
 
 #include "eval.h"
 #include "html.h"

@@ -1,10 +1,10 @@
 /*
- * decisions.c: shares of decisions at given rates. Of each class, the shares that are allowed, reviewed and
- * blocked are drawn from their posterior under Jeffreys' prior (Dirichlet with 1/2 added to each count), and
- * the rates from their resamples: so that an interval holds what both do not know, and "none of 200" is not
- * taken for "never".
+ * eval_decisions.c: shares of decisions at given rates. Of each class, the shares that are allowed, reviewed
+ * and blocked are drawn from their posterior under Jeffreys' prior (Dirichlet with 1/2 added to each count),
+ * and the rates from their resamples: so that an interval holds what both do not know, and "none of 200" is
+ * not taken for "never".
  */
-#include "decisions.h"
+#include "eval_decisions.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,0 +1,61 @@
+/*
+ * net_decisions.h: the thresholds that a model folder carries: what is allowed, what a person looks at, what
+ * is blocked, and what that promises. The key "decisions" of userDefinedMetadata; docs/model-folder.md
+ * describes its fields.
+ */
+#ifndef WINNOW_NET_NET_DECISIONS_H
+#define WINNOW_NET_NET_DECISIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "net/net.h"
+
+#define NET_DECISIONS_VERSION 1
+#define NET_DECISIONS_MAX_VIEWS 64
+
+/* At most `rate` of them, at this confidence; what the validation and the test split said. */
+struct net_promise {
+    bool given;
+    double rate, confidence, bound;
+    uint64_t n, missed, test_n, test_missed;
+};
+
+struct net_decision_view {
+    char *name;
+    uint8_t *classes;     /* [n_classes] of the metadata: 1 counts */
+    double review, block; /* allowed below review, blocked from block on; block INFINITY: nothing is */
+    struct net_promise max_miss, max_wrong_block;
+};
+
+struct net_decisions {
+    char date[21]; /* 2026-11-22T09:00:00Z */
+    char model_id[33];
+    double temperature; /* of the model when they were chosen */
+    struct net_decision_view *views;
+    size_t n_views; /* 0: the model carries none */
+    double *rate;   /* [n_classes]: how often each class arrives; NULL: not known */
+    bool rates_estimated;
+    int n_classes;
+};
+#define NET_DECISIONS_EMPTY ((struct net_decisions){0})
+
+/*
+ * From metadata that was read. No "decisions": n_views 0. EX_DATAERR: they are damaged, name classes that the
+ * model has not, or are of a later version.
+ */
+int net_decisions_read(struct net_decisions *out, const struct net_metadata *m, struct error *err);
+/* Whether they were chosen for this model: other weights or another temperature give other scores. */
+bool net_decisions_fit(const struct net_decisions *d, const struct net_metadata *m);
+/* Puts them into the metadata, in place of what is there. */
+int net_decisions_store(const struct net_decisions *d, struct net_metadata *m, struct error *err);
+void net_decisions_release(struct net_decisions *d);
+
+enum net_decision { NET_ALLOW, NET_REVIEW, NET_BLOCK, NET_DECISION_COUNT };
+extern const char *const net_decision_names[NET_DECISION_COUNT]; /* allow review block */
+/* The strictest of all views; p [n_classes]. *view (may be NULL): the view that says so, -1 for allow. */
+enum net_decision net_decide(const struct net_decisions *d, const float *p, int *view);
+
+#endif

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Thresholds that eval writes into a model folder, and classify that obeys them: column, exit status, folders.
+. "$(dirname "$0")/../tap.sh"
+cd "$TOP" || exit 1
+T=$TMPDIR
+model=$T/model
+cp -r tests/fixtures/tiny-net/tfjs-float32 "$model"
+chmod -R u+w "$model"
+mkdir "$T/p"
+python3 - "$T/p" "$model/model.json" <<'P'
+import json, random, struct, sys, zlib
+random.seed(3)
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+for i in range(24):
+    rows = b"".join(b"\0" + bytes(random.randrange(10 * i + 16) for _ in range(96)) for _ in range(32))
+    open("%s/%d.png" % (sys.argv[1], i), "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 8, 2, 0, 0, 0)) +
+                                                     chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+j = json.load(open(sys.argv[2]))
+j["userDefinedMetadata"] = {"classes": ["a", "b", "c", "d", "e"]}
+json.dump(j, open(sys.argv[2], "w"))
+P
+{ printf 'path\tlabel\tsplit\n'; for i in $(seq 0 23); do printf '%d.png\t%s\t%s\n' "$i" "$([ $((i / 2 % 2)) = 0 ] && echo d || echo a)" "$([ $((i % 2)) = 0 ] && echo test || echo val)"; done; } >"$T/m.tsv"
+store=("$BIN/eval" --model "$model" --shards "$T/m.tsv" --root "$T/p" --no-report --view x=d --max-miss 50%@60%)
+"$BIN/classify" --model "$model" "$T"/p/?.png -o "$T/plain.tsv"
+ok $? "without thresholds classify only scores"
+head -1 "$T/plain.tsv" | grep -q decision
+ok $((! $?)) "and has no column decision"
+
+"${store[@]}" --max-wrong-block 30%@60% --prevalence d=0.01 --out "$T/e" --store-decisions x 2>"$T/err"
+ok $? "thresholds are chosen on val and stored $(head -c 200 "$T/err")"
+[ -f "$T/e/predictions-val.tsv" ]
+ok $? "from predictions on val that eval made"
+value() { awk -F'\t' -v m="$1" '$1 == m && $2 == "x" { print $3 }' "$T/e/metrics.tsv"; }
+python3 - "$model/model.json" "$(value threshold/review)" "$(value threshold/block)" <<'P'
+import json, sys
+m = json.load(open(sys.argv[1]))["userDefinedMetadata"]
+d = m["decisions"]
+v = d["views"][0]
+assert d["version"] == 1 and d["model_id"] == m["model_id"] and len(d["date"]) == 20, d
+assert v["name"] == "x" and v["classes"] == ["d"] and abs(v["review"] - float(sys.argv[2])) < 1e-12, v
+assert v.get("block", float("inf")) == float(sys.argv[3]), v
+assert v["max_miss"]["rate"] == 0.5 and v["max_miss"]["n"] == 6 and v["max_wrong_block"]["confidence"] == 0.6, v
+assert d["prevalence"]["source"] == "given" and d["prevalence"]["rates"]["d"] == 0.01, d
+P
+ok $? "the model folder has thresholds, guarantee, rates and date"
+
+(cd "$T/p" && "$BIN/classify" --model "$model" ./*.png -o "$T/c.tsv")
+is $? 1 "classify exits 1: some are not allowed"
+(cd "$T/p" && "$BIN/classify" --model "$model" --no-decisions ./*.png -o "$T/n.tsv")
+is $? 0 "not with --no-decisions"
+awk -F'\t' -v r="$(value threshold/review)" -v b="$(value threshold/block)" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+    { p = $at["p_d"] + 1e-9; want = p >= b + 0 && b != "inf" ? "block" : p >= r ? "review" : "allow"; n[want]++; bad += $at["decision"] != want }
+    END { exit !(!bad && NR == 25 && n["review"] && n["allow"]) }' "$T/c.tsv"
+ok $? "each decision follows from the score"
+cut -f1-7 "$T/c.tsv" | cmp -s - "$T/n.tsv"
+ok $? "the scores are the same"
+allowed=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["decision"] == "allow" { print $1; exit }' "$T/c.tsv")
+(cd "$T/p" && "$BIN/classify" --model "$model" "$allowed" >/dev/null)
+is $? 0 "an allowed picture alone exits 0"
+(cd "$T/p" && "$BIN/classify" --model "$model" --format json ./*.png) | grep -q '"decision":"review","decided_by":"x"}$'
+ok $? "JSON names the view that decided"
+
+mkdir "$T/in"
+cp "$T"/p/*.png "$T/in"
+"$BIN/classify" --model "$model" --watch "$T/in" --once --hand-off "$T/out" -o "$T/log" 2>"$T/err"
+is $? 1 "a watched inbox exits 1 by decision, too"
+for d in allow review block; do
+    is "$(ls "$T/out/$d" 2>/dev/null | grep -c 'png$')" "$(awk -F'\t' -v d=$d 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["decision"] == d' "$T/c.tsv" | wc -l)" \
+        "pictures are sorted into $d"
+done
+
+"$BIN/export" --model "$model" --to tfjs -o "$T/tfjs" >/dev/null 2>"$T/err"
+ok $? "the model is exported $(head -c 200 "$T/err")"
+(cd "$T/p" && "$BIN/classify" --model "$T/tfjs" ./*.png 2>"$T/err") | cmp -s - "$T/c.tsv"
+ok $? "and decides as before"
+grep -q '^## Decisions' "$T/tfjs/MODEL_CARD.md" && grep -q '| x | d |' "$T/tfjs/MODEL_CARD.md"
+ok $? "its card shows the thresholds and what they promise"
+
+"$BIN/eval" --model "$model" --shards "$T/m.tsv" --root "$T/p" --split val --no-report --out "$T/t" --fit-temperature 2>/dev/null
+(cd "$T/p" && "$BIN/classify" --model "$model" ./*.png -o "$T/stale.tsv" 2>"$T/err")
+grep -q 'other weights or another temperature' "$T/err" && ! grep -q decision "$T/stale.tsv"
+ok $? "after another temperature they are not obeyed, and classify says so"
+must_fail 64 "there is no view 'y'" "a view that does not exist" "${store[@]}" --out "$T/f" --store-decisions y
+must_fail 1 "cannot be promised from 6 positives" "nothing is stored without its guarantee" "${store[@]}" --max-miss 1%@95% --out "$T/g" --store-decisions x
+must_fail 64 "needs --model" "predictions alone have no model" "$BIN/eval" --predictions "$T/e/predictions.tsv" --val-predictions "$T/e/predictions-val.tsv" --max-miss 50% --view x=d --out "$T/h" --store-decisions x
+done_testing
