@@ -41,6 +41,7 @@ struct decode_pool_options {
      * already, so that the picture is not decoded and comes back without one. NULL: never. context is given.
      */
     bool (*known)(void *context, const char *xxh128);
+    bool markers;            /* fill info.markers */
     bool probe_only;         /* image_probe instead of image_decode; finish gets an empty picture */
     uint64_t max_file_bytes; /* 0: IMAGE_MAX_FILE_BYTES, which is also the most */
     unsigned threads;        /* workers; 0: all processors */

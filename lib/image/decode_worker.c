@@ -21,6 +21,7 @@
 #include "base/simd.h"
 #include "image/codec.h"
 #include "image/limits.h"
+#include "image/markers.h"
 #include "image/sandbox.h"
 #include "io/io.h"
 
@@ -53,6 +54,7 @@ static enum image_reason work_on(const struct decode_pool_options *o, const uint
     else
         reason = image_decode(bytes, n_bytes, &o->decode, image, info, f);
     memcpy(info->xxh128, xxh128, sizeof info->xxh128);
+    info->markers = reason == IMAGE_OK && o->markers ? image_markers(bytes, n_bytes) : 0;
     if (reason == IMAGE_OK && o->finish)
         reason = o->finish(o->context, info, image, scratch, result, o->result_bytes, n_result, f);
     if (image->capacity_bytes > KEEP_BYTES) image_release(image);
@@ -186,6 +188,7 @@ static void adopt_info(struct image_info *to, const struct image_info *from)
     to->icc = flags[0] == 1;
     to->alpha = *(const uint8_t *)&from->alpha == 1;
     to->progressive = *(const uint8_t *)&from->progressive == 1;
+    to->markers &= (1u << IMAGE_MARKERS) - 1;
     to->mode[IMAGE_MODE_BYTES - 1] = 0;
     for (char *c = to->mode; *c; c++)
         if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-')) *c = '?';

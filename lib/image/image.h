@@ -75,6 +75,7 @@ struct image_info {
     int bits;          /* a sample, as stored */
     bool icc;          /* carries a colour profile (which is ignored) */
     bool alpha, progressive;
+    uint32_t markers; /* set by the decode pool when asked: a set of image/markers.h */
     char xxh128
         [33]; /* set by the decode pool: the content hash of the file, for what is drawn from it; else "" */
     /* "rgb" "rgb-alpha" "gray" "gray-alpha" "palette" "cmyk" "ycck"; "16" after it for 16 bits */

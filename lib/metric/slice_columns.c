@@ -41,13 +41,15 @@ struct slice_column {
 };
 
 /* What the stages of this family write: not slices unless asked for. */
-static const char *const known_columns[] = {"id",         "path",      "xxh128", "label",       "label_given",
-                                            "label_true", "pred",      "split",  "fold",        "group",
-                                            "keeper",     "distance",  "pdq",    "pdq_quality", "url",
-                                            "bytes",      "width",     "height", "frames",      "http_status",
-                                            "fetched_at", "variant",   "source", "params",      "aum",
-                                            "kind",       "suggested", "score",  "method",      "rank",
-                                            NULL};
+static const char *const known_columns[] = {"id",          "path",        "xxh128",    "label",
+                                            "label_given", "label_true",  "pred",      "split",
+                                            "fold",        "group",       "keeper",    "distance",
+                                            "pdq",         "pdq_quality", "url",       "bytes",
+                                            "width",       "height",      "frames",    "http_status",
+                                            "fetched_at",  "variant",     "source",    "params",
+                                            "aum",         "kind",        "suggested", "score",
+                                            "method",      "rank",        "rights",    "rights_signal",
+                                            "markers",     NULL};
 
 static bool is_known(const char *name)
 {

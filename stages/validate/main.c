@@ -36,6 +36,11 @@ static const struct option_row rows[] = {
     OPTION(struct validate_options, STRING, 0, "modes", modes, "LIST",
            "only these: rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck, with 16 appended for 16 bits "
            "(default: all)"),
+    OPTION(struct validate_options, CHOICE, 0, "markers", markers, "WORD",
+           "what the file says of itself: record: add generated and markers; obey: also reject what "
+           "prohibits "
+           "training",
+           CHOICES("off|record|obey")),
     OPTION(struct validate_options, FLAG, 0, "icc", icc, NULL,
            "also add a column icc: 1 where the file carries a colour profile, which decoding ignores"),
     OPTION(struct validate_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
@@ -55,7 +60,7 @@ static const struct option_table table = {
                "Reasons in --rejects: not-found unreadable outside-root empty-file too-few-bytes "
                "too-many-bytes not-a-picture unsupported too-many-pixels too-many-scans decode-truncated "
                "decode-corrupt decode-memory decode-timeout decode-crashed side-too-short side-too-long "
-               "aspect-too-long too-many-frames format-not-wanted mode-not-wanted.",
+               "aspect-too-long too-many-frames format-not-wanted mode-not-wanted mining-prohibited.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

@@ -4,14 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "image/markers.h"
 #include "image/image_rows.h"
 
 const char *const *validate_adds(const struct validate_options *opt)
 {
-    static const char *const plain[] = {"format", "width", "height", "orientation", "frames", "mode", NULL};
-    static const char *const with_icc[] = {"format", "width", "height", "orientation",
-                                           "frames", "mode",  "icc",    NULL};
-    return opt->icc ? with_icc : plain;
+#define PLAIN "format", "width", "height", "orientation", "frames", "mode"
+    static const char *const sets[2][2][10] = {{{PLAIN}, {PLAIN, "icc"}},
+                                               {{PLAIN, "generated", "markers"},
+                                                {PLAIN, "icc", "generated", "markers"}}};
+#undef PLAIN
+    return sets[opt->markers != MARKERS_OFF][opt->icc];
 }
 
 struct run {
@@ -52,13 +55,16 @@ static const char *broken_rule(const struct validate_options *o, const struct de
     if (o->modes && !listed(o->modes, d->info.mode)) return "mode-not-wanted";
     snprintf(detail, detail_bytes, "%llu bytes", (unsigned long long)d->bytes);
     if (d->bytes < o->min_bytes) return "too-few-bytes";
+    image_markers_text(detail, d->info.markers);
+    if (o->markers == MARKERS_OBEY && image_markers_prohibit(d->info.markers)) return "mining-prohibited";
     return NULL;
 }
 
 static int done(void *context, const char *const *fields, const struct decoded *d, struct error *err)
 {
     struct run *r = context;
-    char detail[200], width_text[16], height_text[16], orientation[4], frames[16];
+    char detail[MARKERS_TEXT_BYTES], markers[MARKERS_TEXT_BYTES], width_text[16], height_text[16],
+        orientation[4], frames[16];
     int width, height;
     r->n->n_read++;
     progress_update(&r->progress, r->n->n_read, NULL);
@@ -76,9 +82,14 @@ static int done(void *context, const char *const *fields, const struct decoded *
     snprintf(height_text, sizeof height_text, "%d", height);
     snprintf(orientation, sizeof orientation, "%d", d->info.orientation);
     snprintf(frames, sizeof frames, "%d", d->info.frames);
-    const char *const values[] =
-        {image_kind_name(d->info.format), width_text, height_text, orientation, frames, d->info.mode,
-         d->info.icc ? "1" : "0"};
+    const char *values[10] =
+        {image_kind_name(d->info.format), width_text, height_text, orientation, frames, d->info.mode};
+    int n = 6;
+    if (r->opt->icc) values[n++] = d->info.icc ? "1" : "0";
+    if (r->opt->markers != MARKERS_OFF) {
+        values[n++] = image_markers_generated(d->info.markers);
+        values[n++] = image_markers_text(markers, d->info.markers);
+    }
     r->n->n_kept++;
     return manifest_writer_row(r->out, fields, values, err);
 }
@@ -128,6 +139,7 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
     o.decode.no_orient = true; /* the pixels are not used */
     /* a JPEG's damage is in its entropy coding, which is read whole at any scale */
     o.decode.shrink_to_px = 1;
+    o.markers = opt->markers != MARKERS_OFF;
     o.probe_only = opt->header_only;
     o.max_file_bytes = opt->max_bytes;
     o.threads = stage_threads(&opt->common);

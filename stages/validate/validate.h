@@ -6,12 +6,15 @@
 #include "cli/stage.h"
 #include "manifest/filter.h"
 
+enum validate_markers { MARKERS_OFF, MARKERS_RECORD, MARKERS_OBEY };
+
 struct validate_options {
     struct common_options common;
     uint64_t min_bytes, max_bytes;
     int64_t min_side, max_side, max_pixels, max_frames;
     double max_aspect;
     const char *formats, *modes; /* comma lists, NULL: all */
+    int markers;                 /* off, record, obey */
     bool header_only, icc, allow_truncated, no_sandbox;
 };
 /* Bytes as the scripts that this replaces had them: they removed files under 6 KB and over 10 MB. */
@@ -20,7 +23,7 @@ struct validate_options {
         .common = COMMON_OPTIONS_DEFAULTS, .min_bytes = 6 << 10, .max_bytes = 10 << 20                       \
     }
 
-/* format width height orientation frames mode, and icc where it was asked for. */
+/* format width height orientation frames mode, and what --icc and --markers ask for. */
 const char *const *validate_adds(const struct validate_options *opt);
 
 /* --formats and --modes name things that exist. EX_USAGE otherwise. */

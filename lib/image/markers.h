@@ -1,0 +1,42 @@
+/*
+ * markers.h: what an image file says about itself: whether it was made by a model, and whether it may be used
+ * for training. Read and believed, not verified: anybody can write or remove it. winnow-rights.5 has the
+ * table. The containers of JPEG, PNG, WebP, GIF and BMFF (AVIF, HEIC) are walked, nothing is decoded; the
+ * work is linear in the file.
+ */
+#ifndef WINNOW_IMAGE_MARKERS_H
+#define WINNOW_IMAGE_MARKERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum image_marker {
+    MARKER_MINING_ALLOWED, /* "data-mining:DMI-ALLOWED@xmp": plus:DataMining */
+    MARKER_MINING_PROHIBITED,
+    MARKER_MINING_NO_TRAINING,
+    MARKER_MINING_NO_GENERATIVE,
+    MARKER_MINING_ONLY_SEARCH,
+    MARKER_MINING_SEE, /* "DMI-PROHIBITED-SEE...": unless other terms allow it */
+    MARKER_TDM_0,      /* "tdm-reservation:0@xmp" */
+    MARKER_TDM_1,
+    MARKER_C2PA,             /* "c2pa": a manifest is there */
+    MARKER_C2PA_NO_TRAINING, /* its assertion about training says notAllowed */
+    MARKER_SOURCE_MODEL,     /* "source:trainedAlgorithmicMedia@xmp": IPTC DigitalSourceType */
+    MARKER_SOURCE_PART,      /* compositeWithTrainedAlgorithmicMedia */
+    MARKER_SOURCE_SYNTHETIC, /* compositeSynthetic */
+    MARKER_SOURCE_OTHER,     /* any other: a camera, a scanner, a painter */
+    MARKER_C2PA_MODEL,       /* "source:trainedAlgorithmicMedia@c2pa" */
+    MARKER_C2PA_PART,
+    IMAGE_MARKERS
+};
+#define MARKERS_TEXT_BYTES 640 /* all words with commas and NUL */
+
+/* The set, 1u << marker or'ed, of what the file says; 0 for other kinds of files. */
+uint32_t image_markers(const uint8_t *bytes, size_t n_bytes);
+const char *image_markers_text(char out[MARKERS_TEXT_BYTES], uint32_t set); /* returns out */
+/* "yes", "partly", "no" (a source without a model is named) or "unknown". */
+const char *image_markers_generated(uint32_t set);
+bool image_markers_prohibit(uint32_t set); /* training a classifier */
+
+#endif
