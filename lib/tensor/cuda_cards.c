@@ -56,3 +56,39 @@ int cuda_card_describe(const char *name, char *json, size_t bytes, struct error 
     }
     return error_set(err, EX_USAGE, "unknown card '%s' (there are %s)", name, known);
 }
+
+int cuda_card_check(const char *json, struct error *err)
+{
+    static const char *const keys[] = {"maxGridSize",
+                                       "maxBlockSize",
+                                       "regsPerBlock",
+                                       "multiProcessorCount",
+                                       "warpSize",
+                                       "maxRegistersPerSM",
+                                       "maxCtasPerSM",
+                                       "maxThreadsPerBlock",
+                                       "maxThreadsPerSM",
+                                       "pciDeviceId",
+                                       "isTccDriver",
+                                       "supportCoopLaunch",
+                                       "totalGlobalMem",
+                                       "smClockRateKHz",
+                                       "memClockRateKHz",
+                                       "memoryBusWidth",
+                                       "l2CacheSize",
+                                       "cudaDeviceId",
+                                       "deviceVer",
+                                       "driverVer",
+                                       "deviceName",
+                                       "maxSharedMemoryPerBlock",
+                                       "maxSharedMemoryPerBlockOptin",
+                                       "reservedSharedMemoryPerBlock",
+                                       "maxSharedMemoryPerSM"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char quoted[60];
+        snprintf(quoted, sizeof quoted, "\"%s\"", keys[i]);
+        if (!strstr(json, quoted))
+            return error_set(err, EX_DATAERR, "the description of the card has no %s", quoted);
+    }
+    return 0;
+}
