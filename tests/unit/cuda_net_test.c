@@ -368,6 +368,30 @@ static void test_two_gpus(struct net *net)
     }
 }
 
+/* In bfloat16 each gradient of a convolution is converted by itself on several GPUs, gathered on one. */
+static void test_two_gpus_bf16(struct net *net)
+{
+    struct settings s = {"cuda", "b7b", PRECISION_BF16, ENGINE_SGD, BATCH, 0.02, false, 0};
+    struct outcome single, pair;
+    if (!cuda_has_bf16("two GPUs in bf16")) return;
+    train(net, &s, &single);
+    setenv("WINNOW_CUDA_DEVICES", "0,1", 1);
+    train(net, &s, &pair);
+    unsetenv("WINNOW_CUDA_DEVICES");
+    if (!pair.ok && !fake.there)
+        tap_skip("two GPUs in bf16", err.text);
+    else
+        CHECK_SAY(single.ok && pair.ok && fabs(pair.loss[0] - single.loss[0]) < 0.3 * single.loss[0] &&
+                      cuda_difference_rms(pair.weights, single.weights, single.n_weights) < 0.1,
+                  "two GPUs in bf16, losses %.4f and %.4f, weights %.3f apart", pair.loss[STEPS - 1],
+                  single.loss[STEPS - 1],
+                  single.ok && pair.ok ? cuda_difference_rms(pair.weights, single.weights, single.n_weights)
+                                       : 0);
+    outcome_free(&single);
+    outcome_free(&pair);
+    cuda_check_clean("two GPUs in bf16");
+}
+
 static void test_memory(struct net *net)
 {
     struct engine *e = NULL;
@@ -444,6 +468,7 @@ int main(int argc, char **argv)
     if (cuda_wanted(argv, "training")) test_training(&net);
     if (cuda_wanted(argv, "resume")) test_resume(&net);
     if (cuda_wanted(argv, "gpus")) test_two_gpus(&net);
+    if (cuda_wanted(argv, "gpus")) test_two_gpus_bf16(&net);
     if (cuda_wanted(argv, "memory")) test_memory(&net);
     if (cuda_wanted(argv, "devices")) test_no_device();
     net_release(&net);
