@@ -104,8 +104,23 @@ for label in stripes discs noise; do echo "http://127.0.0.1:$port/$label-029.png
 sed -i 's/^MIN_NEW = .*/MIN_NEW = 1/' "$work/my.conf"
 before=$(published)
 night 9
-[ $status != 0 ] && [ "$(published)" = "$before" ] && grep -q 'failed' "$work/out"
-ok $? "a stage that fails: said once with its log, the published model stays"
+[ $status != 0 ] && [ "$(published)" = "$before" ] && grep -q 'failed' "$work/out" && grep -q "no model .*BASE names" "$work/out"
+ok $? "a stage that fails: said once with its reason and log, the published model stays: $(sed -n 2p "$work/out")"
+echo "PICTURES = $work/unmounted" >>"$work/my.conf"
+night 9
+[ $status != 0 ] && grep -q "PICTURES names no folder: '$work/unmounted'" "$work/out" && [ "$(wc -l <"$work/out")" = 3 ]
+ok $? "so is what make says of the settings: $(sed -n 2p "$work/out")"
+sed -i '$d' "$work/my.conf"
+mv "$work/run/published" "$work/run/was"
+ln -s round-99/fine/model "$work/run/published"
+night 9
+[ $status = 65 ] && grep -q 'nothing was run.*cannot be used' "$work/out" && grep -q 'ln -sfn' "$work/out" && [ "$(wc -l <"$work/out")" -le 4 ]
+ok $? "a published model that is gone: said before anything runs, with the remedy: $(sed -n 2p "$work/out")"
+rm "$work/run/published" && mkdir "$work/run/published"
+night 9
+[ $status = 65 ] && grep -q 'not a link' "$work/out" && [ "$(wc -l <"$work/out")" = 1 ]
+ok $? "a folder in place of the link: $(cat "$work/out")"
+rmdir "$work/run/published" && mv "$work/run/was" "$work/run/published"
 # --- another class: the published model's figures cannot be compared ---
 night7=$(published)
 conf "'accuracy >= old - 1'"
