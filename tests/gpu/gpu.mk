@@ -3,4 +3,11 @@ ifeq ($(OFF.tensor/cuda),)
 comma := ,
 # gpu_bench stands in front of two calls of the runtime, to know how long the processor waits for the card.
 $(BUILD)/bench/gpu_bench: ALL_LDFLAGS += $(addprefix -Wl$(comma)--export-dynamic-symbol=,cudaStreamSynchronize cudaEventSynchronize)
+
+# Linked lazily: a call that a cuDNN does not have is an answer, and the others are asked all the same.
+$(BUILD)/tests/gpu/probe.o: AREA_CFLAGS := $(CFLAGS.tensor/cuda)
+$(BUILD)/tests/gpu/probe.o: $(BUILD)/cuda.txt
+$(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
+	$(CC) -pie -Wl,-z,lazy -o $@ $< -L$(CUDA_LIB) -lcudnn -lcudart
+test-programs: $(BUILD)/tests/gpu/probe
 endif
