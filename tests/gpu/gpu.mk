@@ -9,5 +9,12 @@ $(BUILD)/tests/gpu/probe.o: AREA_CFLAGS := $(CFLAGS.tensor/cuda)
 $(BUILD)/tests/gpu/probe.o: $(BUILD)/cuda.txt
 $(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
 	$(CC) -pie -Wl,-z,lazy -o $@ $< -L$(CUDA_LIB) -lcudnn -lcudart
-test-programs: $(BUILD)/tests/gpu/probe
+test-programs: $(BUILD)/tests/gpu/probe $(BUILD)/bench/gpu_bench
 endif
+
+.PHONY: gpu-kit
+##@ Measure
+## gpu-kit: pack build/gpu-kit(.tar.gz): all that a machine with a card needs to run run.sh (docs/gpu.md)
+gpu-kit: test-programs
+	@pipelines/base-weights/run
+	@$(if $(OFF.tensor/cuda),echo 'gpu-kit: $(OFF.tensor/cuda)' >&2; exit 69,BUILD=$(BUILD) BIN=$(BIN) tests/gpu/pack build/gpu-kit)
