@@ -77,15 +77,23 @@ int score_sample_read(struct score_sample *out, const char *path, char *const *c
     int *columns = mem_alloc(k * sizeof *columns, err), got = -1, rc = -1;
     double *row = mem_alloc(k * sizeof *row, err);
     char shown[256];
-    *out = (struct score_sample){.n_classes = n_classes, .mean = mem_zalloc(k, sizeof(double), err)};
-    if (!columns || !row || !out->mean || manifest_reader_open(&r, path, NULL, err) ||
-        find_columns(columns, &r, classes, n_classes, err))
+    *out = (struct score_sample){.n_classes = n_classes};
+    if (!columns || !row || !(out->mean = mem_zalloc(k, sizeof(double), err)) ||
+        !(out->variance = mem_zalloc(k, sizeof(double), err)) ||
+        !(out->n_predicted = mem_zalloc(k, sizeof(uint64_t), err)) ||
+        manifest_reader_open(&r, path, NULL, err) || find_columns(columns, &r, classes, n_classes, err))
         goto out;
     while ((got = manifest_reader_next(&r, err)) > 0) {
         uint64_t at = out->n_rows++;
         if (read_row(row, &r, columns, n_classes, sum_tolerance, err)) goto out;
-        for (size_t j = 0; j < k; j++)
-            out->mean[j] += row[j];
+        size_t best = 0;
+        for (size_t j = 0; j < k; j++) { /* Welford's sums: exact for ten million rows, too */
+            double off = row[j] - out->mean[j];
+            out->mean[j] += off / (double)out->n_rows;
+            out->variance[j] += off * (row[j] - out->mean[j]);
+            if (row[j] > row[best]) best = j;
+        }
+        out->n_predicted[best]++;
         if (at < SCORE_SAMPLE_ROWS) {
             if (mem_grow(&out->p, &capacity, out->n_kept + 1, k * sizeof *out->p, err)) goto out;
             out->n_kept++;
@@ -101,7 +109,7 @@ int score_sample_read(struct score_sample *out, const char *path, char *const *c
         goto out;
     }
     for (size_t j = 0; j < k; j++)
-        out->mean[j] /= (double)out->n_rows;
+        out->variance[j] /= (double)out->n_rows;
     rc = 0;
 out:
     manifest_reader_close(&r);
@@ -115,5 +123,30 @@ void score_sample_release(struct score_sample *s)
 {
     free(s->p);
     free(s->mean);
+    free(s->variance);
+    free(s->n_predicted);
     *s = SCORE_SAMPLE_EMPTY;
+}
+
+int score_sample_classes(const char *path, char ***classes, int *n_classes, struct error *err)
+{
+    struct manifest_reader r = MANIFEST_READER_EMPTY;
+    char shown[256];
+    int rc = -1;
+    *n_classes = 0;
+    *classes = NULL;
+    if (manifest_reader_open(&r, path, NULL, err) ||
+        !(*classes = mem_zalloc(r.schema.n, sizeof **classes, err)))
+        goto out;
+    for (size_t i = 0; i < r.schema.n; i++)
+        if (text_starts(r.schema.names[i], "p_") && r.schema.names[i][2]) {
+            if (!((*classes)[*n_classes] = mem_strdup(r.schema.names[i] + 2, err))) goto out;
+            ++*n_classes;
+        }
+    rc = *n_classes < 2 ? error_set(err, EX_DATAERR, "'%s' has no scores: p_<class> for each class",
+                                    text_for_people(shown, sizeof shown, path))
+                        : 0;
+out:
+    manifest_reader_close(&r);
+    return rc;
 }

@@ -15,10 +15,12 @@
 
 struct score_sample {
     int n_classes;
-    uint64_t n_rows; /* in the file */
-    size_t n_kept;   /* at most SCORE_SAMPLE_ROWS */
-    double *p;       /* [n_kept][K] */
-    double *mean;    /* [K], of all rows */
+    uint64_t n_rows;       /* in the file */
+    size_t n_kept;         /* at most SCORE_SAMPLE_ROWS */
+    double *p;             /* [n_kept][K] */
+    double *mean;          /* [K], of all rows */
+    double *variance;      /* [K], of all rows */
+    uint64_t *n_predicted; /* [K]: rows in which this class has the largest score */
 };
 #define SCORE_SAMPLE_EMPTY ((struct score_sample){0})
 
@@ -29,6 +31,10 @@ struct score_sample {
  */
 int score_sample_read(struct score_sample *out, const char *path, char *const *classes, int n_classes,
                       double sum_tolerance, struct error *err);
+/*
+ * The classes that a file of scores has columns for, owned by the caller. EX_DATAERR: fewer than two.
+ */
+int score_sample_classes(const char *path, char ***classes, int *n_classes, struct error *err);
 void score_sample_release(struct score_sample *s);
 
 #endif

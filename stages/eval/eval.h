@@ -22,7 +22,7 @@ struct eval_options {
         *device, *prevalence, *prevalence_from, *val_predictions, *max_miss, *max_wrong_block;
     struct option_strings views, slice_columns, gates, store_decisions;
     const char *views_file;
-    bool fit_temperature, compare, no_report, no_thumbnails;
+    bool fit_temperature, compare, drift, no_report, no_thumbnails;
     double sum_tolerance, threshold;
     int64_t bootstrap, min_slice, worst, batch;
 };
@@ -154,6 +154,9 @@ int report_write(const struct report_input *in, const char *path, struct error *
 
 /* eval --compare OLD NEW: 0, EX_VERDICT_NO when a gate is missed, -1. */
 int compare_run(const struct eval_options *o, const char *old_path, const char *new_path, struct error *err);
+
+/* eval --drift OLD NEW: scores of unlabelled pictures of two times; a table, and a line where it matters. */
+int drift_run(const struct eval_options *o, const char *old_path, const char *new_path, struct error *err);
 
 /* --- predictions from a model --- */
 

@@ -64,6 +64,9 @@ static const struct option_row rows[] = {
     OPTION_GROUP("Two models"),
     OPTION(struct eval_options, FLAG, 0, "compare", compare, NULL,
            "compare two predictions files, OLD and NEW, on the rows that both have"),
+    OPTION(struct eval_options, FLAG, 0, "drift", drift, NULL,
+           "compare scores of unlabelled pictures of two times, OLD and NEW; rates too with "
+           "--val-predictions"),
     OPTION(struct eval_options, STRINGS, 0, "gate", gates, "TEXT",
            "exit 1 unless this holds for NEW: 'recall@fpr=0.01 >= old', 'fpr[slice] no worse' (repeatable)"),
 
@@ -221,8 +224,14 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
                              "--prevalence");
         return 0;
     }
+    if (o->drift) {
+        if (operands->n != 2) return error_set(err, EX_USAGE, "--drift takes two files of scores: OLD NEW");
+        if (o->predictions || o->model || o->shards || o->prevalence || o->prevalence_from || o->max_miss)
+            return error_set(err, EX_USAGE, "--drift goes with --val-predictions and --out only");
+        return 0;
+    }
     if (operands->n)
-        return error_set(err, EX_USAGE, "'%s': only --compare takes operands", operands->items[0]);
+        return error_set(err, EX_USAGE, "'%s': only --compare and --drift take operands", operands->items[0]);
     if (o->gates.n) return error_set(err, EX_USAGE, "--gate needs --compare OLD NEW");
     if (!o->out) return error_set(err, EX_USAGE, "--out DIR is needed");
     if (!o->predictions == !o->model)
@@ -274,6 +283,7 @@ static int run(const struct eval_options *given, const struct operands *operands
     int rc = -1;
     if (check_usage(o, operands, err)) return -1;
     if (o->out && io_mkdirs(o->out, err)) return -1;
+    if (o->drift) return drift_run(o, operands->items[0], operands->items[1], err);
     if (o->compare) return compare_run(o, operands->items[0], operands->items[1], err);
     if (o->model && (text_printf(&made, err, "%s/predictions.tsv", o->out) ||
                      predict_run(o, made.data, &model_line, err)))

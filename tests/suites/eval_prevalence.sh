@@ -73,4 +73,21 @@ is "$(awk -F'\t' -v t="$(value once threshold/block x)" 'NR > 1 && $2 != "b" && 
 is "$(awk "BEGIN { print $(value rates per_10000/allow x) + $(value rates per_10000/review x) + $(value rates per_10000/block x) }")" 10000 \
     "allow, review and block add up"
 has "$(cat rates/report.html)" "<b>promised</b> by 0 of 197" "the report says on what the promise rests"
+
+# Drift: between labelled shares and rare ones, and none between two halves of one file.
+cut -f3- val.tsv >old.tsv
+"$BIN"/eval --drift old.tsv u.tsv --val-predictions val.tsv >drift.tsv 2>line
+is "$? $(wc -l <line)" "0 1" "drift prints one line"
+has "$(cat line)" "rate of 'c'" "which names a class whose rate moved"
+[ "$(rows drift.tsv)" = 15 ] && [ "$(awk -F'\t' '$NF == 1' drift.tsv | wc -l)" -ge 10 ]
+ok $? "most measures of the classes moved"
+awk 'NR == 1 || NR % 2' u.tsv >odd.tsv
+awk 'NR == 1 || !(NR % 2)' u.tsv >even.tsv
+"$BIN"/eval --drift odd.tsv even.tsv --val-predictions val.tsv --out halves 2>line
+is "$? $(wc -c <line)" "0 0" "two halves differ in nothing that matters"
+is "$(awk -F'\t' 'NR > 1 && !($5 <= 0 && $6 >= 0)' halves/drift.tsv)" "" "and every interval holds 0"
+is "$(awk -F'\t' '$1 == "mean_score" && $2 == "b" { printf "%.9g", $4 }' halves/drift.tsv)" "$(awk -F'\t' 'NR > 1 { s += $2 } END { printf "%.9g", s / (NR - 1) }' even.tsv)" \
+    "mean scores are means"
+must_fail 65 "scores of another model" "drift between two models" "$BIN"/eval --drift old.tsv <(sed 's/p_c/p_x/' u.tsv)
+must_fail 64 "takes two files" "drift of one file" "$BIN"/eval --drift old.tsv
 done_testing
