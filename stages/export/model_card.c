@@ -185,8 +185,7 @@ static void put_data(FILE *f, struct export *x)
     fprintf(f, "## Training\n\n");
     if (has_facts(x, "train.")) {
         fprintf(f, "Every setting that the weights depend on, as `train` recorded it:\n\n| setting | value "
-                   "|\n| --- | "
-                   "--- |\n");
+                   "|\n| --- | --- |\n");
         put_facts(f, x, "train.");
     } else if (export_fact(x, "note", text, sizeof text)[0])
         fprintf(f, "%s\n", text);
@@ -194,8 +193,7 @@ static void put_data(FILE *f, struct export *x)
         fprintf(f, "The model says nothing about how it was trained.\n");
     if (has_facts(x, "metrics.")) {
         fprintf(f, "\nDuring training, on validation pictures (used to choose the epoch, so not a "
-                   "test):\n\n| | |\n| "
-                   "--- | --- |\n");
+                   "test):\n\n| | |\n| --- | --- |\n");
         put_facts(f, x, "metrics.");
     }
     fprintf(f, "\n");
@@ -214,8 +212,7 @@ static int put_metrics(FILE *f, struct export *x, struct error *err)
         return -1;
     }
     fprintf(f, "On held-out pictures; intervals are 95%%.\n\n| measure | value | interval | of |\n| --- | "
-               "--- | --- | "
-               "--- |\n");
+               "--- | --- | --- |\n");
     put_metric(f, &t, "accuracy", NULL, "accuracy");
     put_metric(f, &t, "balanced_accuracy", NULL, "balanced accuracy");
     put_metric(f, &t, "f1-score", "macro avg", "F1, macro");
@@ -249,9 +246,8 @@ static int put_slices(FILE *f, struct export *x, struct error *err)
     struct weak_slices t;
     fprintf(f, "## Slices\n\n");
     if (!x->opt->slices) {
-        fprintf(f,
-                "Not measured: no slices were given to `export`. A model that was not measured on a group of "
-                "pictures is not known to be fair to it.\n\n");
+        fprintf(f, "Not measured: no slices were given to `export`. A model that was not measured on a group "
+                   "of pictures is not known to be fair to it.\n\n");
         return 0;
     }
     if (slices_read(&t, x->opt->slices, err)) {
@@ -263,8 +259,7 @@ static int put_slices(FILE *f, struct export *x, struct error *err)
                    "none does.\n");
     else
         fprintf(f, "These differ from the rest beyond chance:\n\n| slice | rate | value | interval | "
-                   "difference to the "
-                   "rest | of |\n| --- | --- | --- | --- | --- | --- |\n");
+                   "difference to the rest | of |\n| --- | --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < t.n; i++) {
         fputs("| ", f);
         export_put_plain(f, t.rows[i].slice);
@@ -285,20 +280,17 @@ static void put_tail(FILE *f, struct export *x)
                 "pictures:\n\n```\n%s```\n\n",
                 x->accuracy.data);
     }
-    fprintf(
-        f,
-        "## Limits\n\n"
-        "- It knows only its classes: any other picture is put into one of them, often with a high number.\n"
-        "- The numbers describe the test pictures above. Other sources, sizes, compressions and cultures "
-        "shift them.\n"
-        "- Very small, cropped, overlaid or collaged pictures, drawings of unusual style and dark frames are "
-        "read "
-        "worse.\n"
-        "- Not for deciding about people without a person who looks, and not for finding or matching illegal "
-        "material.\n"
-        "- Read pictures as docs/preprocessing.md says: another decoder or resizer changes the "
-        "numbers.\n\n## "
-        "Licence\n\n");
+    fprintf(f, "## Limits\n\n"
+               "- It knows only its classes: any other picture is put into one of them, often with a high "
+               "number.\n"
+               "- The numbers describe the test pictures above. Other sources, sizes, compressions and "
+               "cultures shift them.\n"
+               "- Very small, cropped, overlaid or collaged pictures, drawings of unusual style and dark "
+               "frames are read worse.\n"
+               "- Not for deciding about people without a person who looks, and not for finding or matching "
+               "illegal material.\n"
+               "- Read pictures as docs/preprocessing.md says: another decoder or resizer changes the "
+               "numbers.\n\n## Licence\n\n");
     export_fact(x, "license.name", name, sizeof name);
     if (!name[0]) {
         fprintf(f, "The licence of the base weights is not recorded in the model; who publishes it has to "
@@ -317,27 +309,20 @@ static void put_tail(FILE *f, struct export *x)
         export_put_plain(f, holder);
         fputs("\n\n"
               "Permission is hereby granted, free of charge, to any person obtaining a copy of this software "
-              "and "
-              "associated documentation files (the\n"
+              "and associated documentation files (the\n"
               "\"Software\"), to deal in the Software without restriction, including without limitation the "
-              "rights to "
-              "use, copy, modify, merge,\n"
+              "rights to use, copy, modify, merge,\n"
               "publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to "
-              "whom the "
-              "Software is furnished to do so,\n"
+              "whom the Software is furnished to do so,\n"
               "subject to the following conditions:\n\n"
               "The above copyright notice and this permission notice shall be included in all copies or "
-              "substantial "
-              "portions of the Software.\n\n"
+              "substantial portions of the Software.\n\n"
               "THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, "
-              "INCLUDING BUT NOT "
-              "LIMITED TO THE WARRANTIES OF\n"
+              "INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF\n"
               "MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE "
-              "AUTHORS OR "
-              "COPYRIGHT HOLDERS BE LIABLE FOR\n"
+              "AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR\n"
               "ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, "
-              "ARISING "
-              "FROM, OUT OF OR IN CONNECTION WITH\n"
+              "ARISING FROM, OUT OF OR IN CONNECTION WITH\n"
               "THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.\n",
               f);
     }

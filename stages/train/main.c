@@ -39,8 +39,7 @@ static const struct option_row rows[] = {
     OPTION(struct train_options, CHOICE, 0, "fold-rows", fold_rows, "ROWS",
            "of which pictures: train, or all (validation and test, too), so that mine-errors sees every "
            "label judged the same way. The models of the folds then learn from the other folds of all splits "
-           "and "
-           "are thrown away; the model kept learns from the training split alone",
+           "and are thrown away; the model kept learns from the training split alone",
            CHOICES("train|all")),
     OPTION(struct train_options, INT, 0, "fold-passes", fold_passes, "N",
            "number of cross-validations; from the second on, learn only from pictures whose label the pass "

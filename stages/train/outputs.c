@@ -12,9 +12,8 @@
 
 /* --- log.tsv --- */
 
-static const char log_header[] =
-    "epoch\tstep\tlr\ttrain_loss\ttrain_accuracy\tval_loss\tval_accuracy\tval_balanced_accuracy\tbest\t"
-    "bn_statistics\timages_per_s\twaited\tseconds\n";
+static const char log_header[] = "epoch\tstep\tlr\ttrain_loss\ttrain_accuracy\tval_loss\tval_accuracy\tval_"
+                                 "balanced_accuracy\tbest\tbn_statistics\timages_per_s\twaited\tseconds\n";
 
 /* Empty means absent, as in every TSV here. */
 static const char *number(char *out, size_t bytes, double value, int digits)

@@ -55,8 +55,7 @@ static int check_disk(const struct train_run *run, const struct frozen_boundary 
     if (statvfs(folder, &fs) == 0 && bytes > there && (bytes - there) > (uint64_t)fs.f_bavail * fs.f_frsize)
         return error_set(err, EX_CANTCREAT,
                          "--boundary-cache needs %.2f GiB in '%s', %.2f are free: use --boundary-cache %s, "
-                         "or --cache on "
-                         "another disk",
+                         "or --cache on another disk",
                          (double)(bytes - there) / 1073741824, folder,
                          (double)fs.f_bavail * (double)fs.f_frsize / 1073741824,
                          dtype == ACTIVATION_F32 ? "f16 or none" : "none");

@@ -86,8 +86,7 @@ static void say_remedy(const struct train_run *run, const struct error *err)
         strstr(run->plan.data ? run->plan.data : "", "\nranks\t") ? "" : ", with any number of ranks";
     if (run->path_checkpoint.data && stat(run->path_checkpoint.data, &st) == 0)
         stage_warn("%s: the run ends; the last checkpoint ('%s') is %lld s old, and the same command resumes "
-                   "from "
-                   "it%s",
+                   "from it%s",
                    err->text, run->path_checkpoint.data, (long long)(time(NULL) - st.st_mtime), any);
     else
         stage_warn("%s: the run ends; there is no checkpoint yet, and the same command starts again%s",

@@ -49,13 +49,11 @@ int train_options_complete(struct train_options *o, struct error *err)
     if (head && !augment_spec_is_none(&spec))
         return error_set(err, EX_USAGE,
                          "--augment belongs to --phase fine-tune: phase head learns from features computed "
-                         "once; "
-                         "give it more pictures with the augment stage");
+                         "once; give it more pictures with the augment stage");
     if (o->boundary && !augment_spec_is_none(&spec))
         return error_set(err, EX_USAGE,
                          "--boundary-cache keeps the frozen part of each picture as it is, --augment changes "
-                         "it every "
-                         "epoch: choose one");
+                         "it every epoch: choose one");
     struct schedule s;
     return schedule_parse(&s, o->schedule, o->rate, (double)o->epochs, o->warmup, err);
 }
@@ -133,8 +131,7 @@ static int compare_with_done(struct train_run *run, struct error *err)
         if (run->options->on_change == CHANGE_REFUSE)
             rc = error_set(err, EX_USAGE,
                            "'%s' holds a complete run with another plan: %s; use another --out, or "
-                           "--on-change "
-                           "restart",
+                           "--on-change restart",
                            run->options->out, difference);
         else {
             stage_warn("training '%s' from the beginning: %s", run->options->out, difference);
@@ -415,12 +412,11 @@ static int base_path(const char *base, struct text *path, struct error *err)
     if (strchr(base, '/') || io_exists(base)) return 0;
     text_clear(path);
     if (text_printf(path, err, "models/base/%s", base)) return -1;
-    return io_exists(path->data)
-               ? 0
-               : error_set(err, EX_NOINPUT,
-                           "--base: no model '%s' here or in models/base: base-weights brings "
-                           "inception_v3, mobilenet_v2 and efficientnet_lite0, 1, 2",
-                           base);
+    return io_exists(path->data) ? 0
+                                 : error_set(err, EX_NOINPUT,
+                                             "--base: no model '%s' here or in models/base: base-weights "
+                                             "brings inception_v3, mobilenet_v2 and efficientnet_lite0, 1, 2",
+                                             base);
 }
 
 static int open_base(struct train_run *run, struct error *err)
@@ -449,8 +445,7 @@ static int check_classes_same(const struct train_run *run, struct error *err)
     if (!same)
         return error_set(err, EX_DATAERR,
                          "--base '%s' was not trained for the classes of '%s': run --phase head first and "
-                         "give its "
-                         "RUN/model here",
+                         "give its RUN/model here",
                          run->options->base, run->options->shards);
     return 0;
 }
