@@ -183,8 +183,19 @@ stays "$head\n$good\n$other\trelable\tcat\tann\t2026-01-02\n" "a mistyped decisi
 stays "$head\n$good\n$other\trelabel" "a torn last row"
 stays "$head\n$good\n$other\trelabel\n" "a short row"
 stays "id\tlabel\n$id\tdog\n" "other columns"
+stays "$head\n" "a header alone"
+stays "$head\n$(printf %032x 5)\trelabel\tdog\tann\t2026-01-02\n" "nothing about this run's pictures"
+stays "$head\na.png\tkeep\t\tann\t2026-01-02\n" "names in place of ids"
+stays "$head\r$good\r" "line ends of an old Mac"
+stays "${head//\\t/;}\n${good//\\t/;}\n" "semicolons"
 pipelines/next-round "$run" 1 "$run/round-1/decisions.cleaned.tsv" >"$work/log" 2>&1
 is "$? $(cat "$run/round") $(wc -l <"$run/decisions.tsv")" '0 2 2' "the plain form is taken, and round 2 is open"
+
+printf "$head\n$other\tkeep\t\tAnn \"A\" Lee\t2026-01-03\n$(printf %032x 5)\tdrop\t\tann\t2026-01-03\n\n" >"$work/d.tsv"
+mkdir -p "$run/round-2"
+pipelines/next-round "$run" 2 "$work/d.tsv" >"$work/log" 2>&1
+is "$? $(cat "$run/round") $(wc -l <"$run/decisions.tsv") $(grep -c '1 of the decisions' "$work/log")" '0 3 4 1' \
+    "a quote within a name and a blank last line are no fault, and a picture that is gone is counted"
 
 # --- Slurm reads the same, and a dead chain does not look like a waiting one ---
 mkdir "$work/bin"
