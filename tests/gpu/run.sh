@@ -59,7 +59,7 @@ find_nvidia() {
         echo "NVIDIA's libraries: $place/nvidia"
         return
     done
-    echo "NVIDIA's libraries: not found: $(nvidia_lacks | sort -u | tr '\n' ' ')(pip install nvidia-cudnn-cu13 nvidia-cublas nvidia-cuda-runtime)"
+    echo "NVIDIA's libraries: not found: $(nvidia_lacks | sort -u | tr '\n' ' ')(pip install torch brings them)"
 }
 add_carried() {
     local f name more=1
@@ -74,7 +74,7 @@ add_carried() {
             done
         done
     done
-    echo "carried libraries in use: $(cd "$work/lib" && echo *)"
+    echo "carried libraries in use: $(cd "$work/lib" && shopt -s nullglob && echo *)"
 }
 
 # --- parts --------------------------------------------------------------------------------------------------------------
