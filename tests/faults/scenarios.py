@@ -188,6 +188,10 @@ def scenarios(Scenario, work, top, bin_dir, port):
         yield Scenario('export-demo', ['export', '--model', os.path.join(work, 'train/run/model'), '--to', 'demo', '--npm', npm, '--web', os.path.join(top, 'web', 'demo'), '-o', 'site'],
                        [], ['site'], slow=True, whole=['site'])
 
+    folder('report-sources', 'validate/valid.tsv')
+    yield Scenario('report-sources', ['report-sources', 'valid.tsv', '-o', 'sources.tsv', '--croissant', 'croissant.json', '--name', 'a', '--description', 'b', '--license', 'c',
+                                      '--cite-as', 'd', '--published', '2026-01-31', '--set-version', '1.0'], ['sources.tsv', 'croissant.json'])
+
     folder('manifest', 'validate/valid.tsv')
     yield Scenario('manifest', ['manifest', 'cat', 'valid.tsv', 'valid.tsv', '-o', 'out.tsv'], ['out.tsv'])
 

@@ -1,0 +1,1 @@
+NEEDS.stage/report-sources := base io cli manifest page

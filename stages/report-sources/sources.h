@@ -1,0 +1,50 @@
+/*
+ * sources.h: where the pictures of a manifest come from: shares by registrable domain, licence and rights,
+ * and from when to when. One pass; memory grows with the number of different domains, licences and words.
+ */
+#ifndef WINNOW_REPORT_SOURCES_SOURCES_H
+#define WINNOW_REPORT_SOURCES_SOURCES_H
+
+#include "base/names.h"
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "manifest/manifest.h"
+
+struct report_sources_options {
+    struct common_options common;
+    const char *croissant, *name, *description, *licence, *cite_as, *published, *version, *url;
+};
+
+struct tally {
+    uint64_t n, bytes;
+};
+struct tallies {
+    struct names words;
+    struct tally *items; /* of each word */
+    size_t capacity;
+};
+
+struct sources {
+    struct tally all;
+    struct tallies domains, licences, rights, signals, labels, splits, extensions, formats;
+    char first[21], last[21]; /* of fetched_at; "" without one */
+    struct text prefix;       /* the folder that all paths share, with its '/' at the end */
+    bool has_prefix;
+    bool has_label, has_split, has_url, has_hash; /* columns */
+};
+#define SOURCES_EMPTY ((struct sources){0})
+
+/* croissant: also checks that other readers of the file, which guess types, will read the same values. */
+int sources_read(struct sources *s, const char *path, bool croissant, struct error *err);
+/* kind name pictures pictures_share bytes bytes_share top first_fetched last_fetched */
+int sources_write(const struct sources *s, const char *output, struct error *err);
+void sources_release(struct sources *s);
+
+/* "a.b.co.uk" gives "b.co.uk": by a short list of second levels, not by the Public Suffix List. */
+const char *registrable_domain(const char *host);
+
+/* The description of the set, beside the manifest at path, as Croissant 1.1. */
+int croissant_write(const struct sources *s, const struct report_sources_options *o, const char *path,
+                    struct error *err);
+
+#endif
