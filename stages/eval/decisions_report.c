@@ -55,10 +55,16 @@ void decisions_each_metric(const struct decisions *d, const struct evaluation *e
         const char *name = v->view->view->name;
         put_guarantee(&v->miss, v->rule.review, "review", "miss", name, put, context);
         put_guarantee(&v->block, v->rule.block, "block", "wrong_block", name, put, context);
+        if (d->costs.given) {
+            const struct interval none = {NAN, NAN};
+            put(context, "threshold/review", name, v->rule.review, none, 0);
+            put(context, "threshold/block", name, v->rule.block, none, 0);
+        }
         if (!d->has_rates) continue;
         put(context, "prevalence_view", name, v->rate, v->rate_interval, r->n_unlabelled);
         for (int o = 0; o < DECISION_OUTCOMES; o++) {
             char metric[64];
+            if (o == OUTCOME_COST && !d->costs.given) continue;
             double factor = o == OUTCOME_PRECISION ? 1 : PER;
             if (o == OUTCOME_PRECISION)
                 snprintf(metric, sizeof metric, "precision_at_prevalence");
@@ -191,6 +197,7 @@ void decisions_put_report(struct html *h, const struct decisions *d, const struc
                 "test pictures and the rates leave open. People look at what is in review.</caption><thead>"
                 "<tr><th scope=col>view<th scope=col>of them are<th scope=col>in review");
     if (blocks) html_raw(h, "<th scope=col>blocked<th scope=col>blocked wrongly");
+    if (d->costs.given) html_raw(h, "<th scope=col>cost");
     html_raw(h,
              "<th scope=col>pass<th scope=col>pass wrongly<th scope=col>flagged wrongly<th scope=col>right "
              "of the flagged</tr></thead><tbody>");
@@ -208,6 +215,7 @@ void decisions_put_report(struct html *h, const struct decisions *d, const struc
             put_count_cell(h, s, OUTCOME_BLOCK);
             put_count_cell(h, s, OUTCOME_WRONG_BLOCK);
         }
+        if (d->costs.given) put_count_cell(h, s, OUTCOME_COST);
         put_count_cell(h, s, OUTCOME_ALLOW);
         put_count_cell(h, s, OUTCOME_MISSED);
         put_count_cell(h, s, OUTCOME_FALSE_ALARM);

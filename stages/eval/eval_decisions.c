@@ -18,9 +18,9 @@
 #define CURVE_DRAWS 400
 #define DECISION_STREAM 0x6465636964ull
 
-const char *const decision_outcome_names[DECISION_OUTCOMES] = {"allow",    "review",      "block",
-                                                               "missed",   "false_alarm", "wrong_block",
-                                                               "precision"};
+const char *const decision_outcome_names[DECISION_OUTCOMES] = {"allow",  "review",      "block",
+                                                               "missed", "false_alarm", "wrong_block",
+                                                               "cost",   "precision"};
 
 /* Steps of 2 %, and the top, where rare classes are decided. */
 const double decision_thresholds[DECISION_THRESHOLDS] = {0.02, 0.04, 0.06,  0.08, 0.1,  0.12, 0.14, 0.16,
@@ -49,7 +49,7 @@ static double draw_gamma(struct random *r, double shape)
 
 /* From the share of each class that goes each way, [K][WAYS], at these rates. */
 static void combine(double *out, const double *ways, const double *rate, const uint8_t *positive,
-                    int n_classes)
+                    int n_classes, const struct decision_costs *costs)
 {
     double sum[2][WAYS] = {{0}};
     for (int k = 0; k < n_classes; k++)
@@ -62,13 +62,18 @@ static void combine(double *out, const double *ways, const double *rate, const u
     out[OUTCOME_MISSED] = sum[1][ALLOWED];
     out[OUTCOME_FALSE_ALARM] = sum[0][REVIEWED] + sum[0][BLOCKED];
     out[OUTCOME_WRONG_BLOCK] = sum[0][BLOCKED];
+    out[OUTCOME_COST] = 0;
+    if (costs->given)
+        out[OUTCOME_COST] = costs->miss * out[OUTCOME_MISSED] + costs->review * out[OUTCOME_REVIEW];
+    if (costs->given && out[OUTCOME_WRONG_BLOCK] > 0)
+        out[OUTCOME_COST] += costs->wrong_block * out[OUTCOME_WRONG_BLOCK];
     out[OUTCOME_PRECISION] =
         flagged + out[OUTCOME_FALSE_ALARM] > 0 ? flagged / (flagged + out[OUTCOME_FALSE_ALARM]) : NAN;
 }
 
 static int shares_at(struct decision_shares *out, const struct view_result *v, const struct predictions *p,
-                     const struct class_rates *rates, struct decision_rule rule, size_t n_draws,
-                     struct error *err)
+                     const struct class_rates *rates, struct decision_rule rule,
+                     const struct decision_costs *costs, size_t n_draws, struct error *err)
 {
     size_t k = (size_t)p->n_classes;
     double *counts = mem_zalloc(k * WAYS, sizeof *counts, err),
@@ -86,7 +91,7 @@ static int shares_at(struct decision_shares *out, const struct view_result *v, c
         for (int w = 0; w < WAYS; w++)
             ways[j * WAYS + (size_t)w] = n > 0 ? counts[j * WAYS + (size_t)w] / n : 0;
     }
-    combine(out->value, ways, rates->rate, v->view->positive, p->n_classes);
+    combine(out->value, ways, rates->rate, v->view->positive, p->n_classes, costs);
     uint64_t key = random_key(v->view->name, strlen(v->view->name));
     for (size_t d = 0; d < n_draws; d++) {
         struct random r = random_start(d, key, DECISION_STREAM);
@@ -102,7 +107,7 @@ static int shares_at(struct decision_shares *out, const struct view_result *v, c
         }
         combine(drawn + d * DECISION_OUTCOMES, ways,
                 rates->draws ? rates->draws + d % rates->n_draws * k : rates->rate, v->view->positive,
-                p->n_classes);
+                p->n_classes, costs);
     }
     for (int o = 0; o < DECISION_OUTCOMES; o++) {
         for (size_t d = 0; d < n_draws; d++)
@@ -229,6 +234,7 @@ int decisions_make(struct decisions *out, const struct evaluation *e, const stru
     *out = DECISIONS_EMPTY;
     out->has_rates = o->prevalence || o->prevalence_from;
     out->grouped = labelled->groups != NULL;
+    if (o->cost && decision_costs_parse(&out->costs, o->cost, err)) return -1;
     if (!out->has_rates && !o->max_miss) return 0;
     if (e->n_views == 0)
         return error_set(err, EX_USAGE,
@@ -241,14 +247,18 @@ int decisions_make(struct decisions *out, const struct evaluation *e, const stru
         v->view = &e->views[out->n_views];
         v->rule = (struct decision_rule){o->threshold, INFINITY};
         if (o->max_miss && choose_rule(v, e->p, labelled, o, err)) goto fail;
+        if (out->costs.given &&
+            decision_costs_choose(&v->rule, &out->costs, v->view->view, labelled, &out->rates, err))
+            goto fail;
         if (!out->has_rates) continue;
         if (!(v->curve = mem_zalloc(DECISION_THRESHOLDS, sizeof *v->curve, err)) ||
             view_rate(v, &out->rates, err) ||
-            shares_at(&v->at_rule, v->view, e->p, &out->rates, v->rule, DRAWS, err))
+            shares_at(&v->at_rule, v->view, e->p, &out->rates, v->rule, &out->costs, DRAWS, err))
             goto fail;
         for (int i = 0; i < DECISION_THRESHOLDS; i++)
             if (shares_at(&v->curve[i], v->view, e->p, &out->rates,
-                          (struct decision_rule){decision_thresholds[i], INFINITY}, CURVE_DRAWS, err))
+                          (struct decision_rule){decision_thresholds[i], INFINITY}, &out->costs, CURVE_DRAWS,
+                          err))
                 goto fail;
     }
     warn_refused(out);

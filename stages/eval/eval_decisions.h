@@ -49,6 +49,7 @@ enum decision_outcome {
     OUTCOME_MISSED,      /* positives among the allowed */
     OUTCOME_FALSE_ALARM, /* negatives in review or blocked */
     OUTCOME_WRONG_BLOCK, /* negatives among the blocked */
+    OUTCOME_COST,        /* of an upload, at --cost; NaN without */
     OUTCOME_PRECISION,   /* positives among the flagged (review and block); NaN without any */
     DECISION_OUTCOMES
 };
@@ -82,7 +83,19 @@ struct view_decisions {
 #define DECISION_THRESHOLDS 52
 extern const double decision_thresholds[DECISION_THRESHOLDS];
 
+/* --cost miss=50,review=1,block-wrong=10. */
+struct decision_costs {
+    bool given;
+    double miss, review, wrong_block;
+};
+int decision_costs_parse(struct decision_costs *out, const char *text, struct error *err);
+/* The rule that costs least on the validation rows at these rates. */
+int decision_costs_choose(struct decision_rule *out, const struct decision_costs *costs,
+                          const struct view *view, const struct predictions *val,
+                          const struct class_rates *rates, struct error *err);
+
 struct decisions {
+    struct decision_costs costs;
     struct class_rates rates;
     struct view_decisions *views;
     size_t n_views; /* 0: nothing was asked for */

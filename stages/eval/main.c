@@ -57,6 +57,9 @@ static const struct option_row rows[] = {
     OPTION(struct eval_options, STRING, 0, "max-wrong-block", max_wrong_block, "RATE@CONFIDENCE",
            "also a block threshold: at most this share of the others is blocked unseen"),
 
+    OPTION(struct eval_options, STRING, 0, "cost", cost, "miss=X,review=Y,...",
+           "or the thresholds that cost least at these rates: also block-wrong=Z, without which nothing is "
+           "blocked"),
     OPTION(struct eval_options, STRINGS, 0, "store-decisions", store_decisions, "VIEW",
            "with --model: write this view's thresholds into the model, where classify obeys them "
            "(repeatable)"),
@@ -238,9 +241,17 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
         return error_set(err, EX_USAGE, "either --predictions or --model is needed");
     if (o->prevalence && o->prevalence_from)
         return error_set(err, EX_USAGE, "either --prevalence or --prevalence-from, not both");
-    if (o->val_predictions && !o->prevalence_from && !o->max_miss)
-        return error_set(err, EX_USAGE, "--val-predictions goes with --prevalence-from and --max-miss");
+    if (o->val_predictions && !o->prevalence_from && !o->max_miss && !o->cost)
+        return error_set(err, EX_USAGE,
+                         "--val-predictions goes with --prevalence-from, --max-miss and --cost");
     struct guarantee g;
+    if (o->cost && (o->max_miss || !(o->prevalence || o->prevalence_from)))
+        return error_set(err, EX_USAGE, "--cost needs --prevalence or --prevalence-from, and no --max-miss");
+    if (o->cost && o->predictions && !o->val_predictions)
+        return error_set(err, EX_USAGE,
+                         "--cost needs --val-predictions FILE: thresholds are not chosen on the rows that "
+                         "say "
+                         "what they cost");
     if ((o->max_miss && guarantee_parse(&g, o->max_miss, "--max-miss", err)) ||
         (o->max_wrong_block && guarantee_parse(&g, o->max_wrong_block, "--max-wrong-block", err)))
         return -1;
@@ -288,7 +299,7 @@ static int run(const struct eval_options *given, const struct operands *operands
     if (o->model && (text_printf(&made, err, "%s/predictions.tsv", o->out) ||
                      predict_run(o, made.data, &model_line, err)))
         goto out;
-    if (o->model && (o->max_miss || o->prevalence_from) && !o->val_predictions &&
+    if (o->model && (o->max_miss || o->cost || o->prevalence_from) && !o->val_predictions &&
         predict_validation(o, &val, err))
         goto out;
     if (manifest_source_open(&source, o->model ? made.data : o->predictions, err)) goto out;

@@ -90,4 +90,32 @@ is "$(awk -F'\t' '$1 == "mean_score" && $2 == "b" { printf "%.9g", $4 }' halves/
     "mean scores are means"
 must_fail 65 "scores of another model" "drift between two models" "$BIN"/eval --drift old.tsv <(sed 's/p_c/p_x/' u.tsv)
 must_fail 64 "takes two files" "drift of one file" "$BIN"/eval --drift old.tsv
+
+# Costs: no pair of thresholds is cheaper on the rows that they are chosen on.
+"$BIN"/eval --predictions val.tsv --val-predictions val.tsv --out cost --view x=b+d --prevalence b=0.01,d=0.02 --cost miss=50,review=1,block-wrong=10
+python3 - val.tsv "$(value cost per_10000/cost x)" "$(value cost threshold/review x)" "$(value cost threshold/block x)" <<'P'
+import csv, sys
+rows = list(csv.DictReader(open(sys.argv[1]), delimiter="\t"))
+n = {}
+for r in rows:
+    n[r["label"]] = n.get(r["label"], 0) + 1
+rest = n["a"] + n["c"] + n["e"]
+rate = {"b": 0.01, "d": 0.02, **{k: 0.97 * n[k] / rest for k in "ace"}}
+data = [(round(float(r["p_b"]) + float(r["p_d"]), 12), r["label"] in "bd", rate[r["label"]] / n[r["label"]]) for r in rows]
+def cost(review, block):
+    return sum(w * ((10 if not bad else 0) if s >= block else 1 if s >= review else 50 if bad else 0) for s, bad, w in data)
+got = float(sys.argv[2]) / 10000
+assert abs(cost(float(sys.argv[3]), float(sys.argv[4])) - got) < 1e-9, got
+scores = sorted({s for s, _, _ in data})
+for review in scores[::9] + [9]:
+    for block in [s for s in scores[::9] if s >= review] + [9]:
+        assert cost(review, block) > got - 1e-12, (review, block)
+P
+ok $? "no thresholds are cheaper"
+has "$(cat cost/report.html)" "<th scope=col>cost" "the report has their cost"
+"$BIN"/eval --predictions val.tsv --val-predictions val.tsv --out free --view x=b+d --prevalence b=0.01,d=0.02 --cost miss=0,review=1 --no-report
+is "$(value free threshold/review x) $(value free per_10000/cost x)" "inf 0" "where a miss costs nothing nobody looks"
+must_fail 64 "takes miss=X" "costs without a review" "$BIN"/eval --predictions val.tsv --val-predictions val.tsv --out f --view x=b+d --prevalence b=0.01 --cost miss=5
+must_fail 64 "needs --prevalence" "costs without rates" "$BIN"/eval --predictions val.tsv --val-predictions val.tsv --out f --view x=b+d --cost miss=5,review=1
+must_fail 64 "needs --val-predictions" "costs without validation rows" "$BIN"/eval --predictions val.tsv --out f --view x=b+d --prevalence b=0.01 --cost miss=5,review=1
 done_testing
