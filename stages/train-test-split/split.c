@@ -377,7 +377,8 @@ static bool holds_most_of_its_label(const struct split *s, const struct group *g
     return 2 * (uint64_t)g->n_rows > s->labels[g->label].n_rows;
 }
 
-/* A large group can still leave a class with much less to learn from than was asked for: that is said. */
+/* A large group can still leave a class with much less to learn from than was asked for: that is said, unless
+ * somebody placed it. */
 static void warn_of_small_training(struct split *s)
 {
     double asked = 1 - s->opt->val - s->opt->test;
@@ -386,7 +387,7 @@ static void warn_of_small_training(struct split *s)
         struct label *l = &s->labels[g->label];
         if (g->part == SPLIT_TRAIN)
             l->n_train_rows += g->n_rows;
-        else if (!l->largest_outside || g->n_rows > l->largest_outside->n_rows)
+        else if (g->previous < 0 && (!l->largest_outside || g->n_rows > l->largest_outside->n_rows))
             l->largest_outside = g;
     }
     for (size_t i = 0; i < s->n_labels; i++) {

@@ -81,6 +81,9 @@ for seed in $(seq 30); do
 done
 has "$(cat err)" "class 'cat': training gets" "one of 45 in the test split leaves the class short, and that is said: $(cat err)"
 has "$(cat err)" "one group of 45 is in test" "with the group's size and place"
+{ printf 'path\tlabel\tgiven_split\n'; for i in $(seq 30); do printf '%d.jpg\tcat\t%s\n' "$i" "$([ "$i" -le 10 ] && echo train || echo test)"; done; } |
+    train-test-split --group-by path >placed.tsv 2>err
+is "$(cat err)" "" "a small training split that somebody placed so is not blamed on the seed"
 must_fail 64 'nothing to train on' "nothing left to train on is a usage error" train-test-split --val 0.5 --test 0.5 all.tsv
 must_fail 65 nonsense "--check refuses an unknown split" train-test-split --check <<<$'path\tlabel\tgroup\tsplit\na\tb\tc\tnonsense'
 done_testing
