@@ -78,7 +78,9 @@ static void say_waiting(const struct fetch *f)
     if (c->n_dead)
         snprintf(text + n, sizeof text - (size_t)n, "%s%llu have a final answer (--retry-dead asks again)",
                  n ? "; " : "", (unsigned long long)c->n_dead);
-    if (c->n_waiting && f->n_open == 0)
+    /* Final answers alone are news where the whole list has them, or where somebody asked to try again. */
+    bool dead_only = c->n_dead && (f->opt->retry_now || c->n_dead == f->entries.n);
+    if ((c->n_waiting || dead_only) && f->n_open == 0)
         stage_warn("nothing was asked: %s", text);
     else if (c->n_waiting || c->n_dead)
         stage_note(&f->opt->common, "%s", text);

@@ -155,7 +155,9 @@ static int readable(struct fetch *f, const struct http_transfer *t, uint8_t **pl
     *plain = NULL;
     *bytes = (const char *)t->body;
     *n = t->n_body;
-    if (h->encoded && http_can_decode(h->encoding, t->body, t->n_body)) {
+    /* Some servers keep the file as robots.txt.gz and say nothing of it. */
+    if (http_can_decode("gzip", t->body, t->n_body) ||
+        (h->encoded && http_can_decode(h->encoding, t->body, t->n_body))) {
         enum http_decoded d = http_decode(t->body, t->n_body, ROBOTS_MAX_BYTES, plain, n, &capacity, f->err);
         if (d == HTTP_DECODE_FAILED) fetch_abort(f);
         *bytes = (const char *)*plain;

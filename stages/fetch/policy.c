@@ -160,7 +160,11 @@ static int read_takedown_file(struct policy *p, const char *path, struct text *f
         int added = add_takedown_hash(p, &l, word, when, fresh, err);
         if (added < 0) goto out;
         if (added == 0) {
-            error_set(err, EX_DATAERR, "'%s' line %zu: neither an address nor a hash", path, c.line);
+            error_set(err, EX_DATAERR,
+                      "'%s' line %zu: '%.*s' is neither an address (http://...) nor a hash; nothing was "
+                      "taken "
+                      "down. A picture from a folder is named by its xxh128, which imported.tsv has",
+                      path, c.line, n < 200 ? (int)n : 200, line);
             goto out;
         }
     }

@@ -655,6 +655,8 @@ def robots_txt(q):
         robots_rules(q)
     elif mode == "gzip":
         q.answer(200, packed(b"User-agent: *\nDisallow: /private/\n", "gzip"), "Content-Encoding: gzip", type="text/plain")
+    elif mode == "silentgzip":
+        q.answer(200, packed(b"User-agent: *\nDisallow: /private/\n", "gzip"), type="text/plain")
     elif mode == "broken":
         q.answer(200, packed(b"User-agent: *\nAllow: /\n" + noise("r", 9000), "gzip")[:500], "Content-Encoding: gzip", type="text/plain")
     elif mode == "br":

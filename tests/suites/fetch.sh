@@ -192,6 +192,12 @@ for mode in html 403 empty login inside loop json; do
     $FETCH $QUICK --ignore-robots --retry-now day -o out.tsv --rejects rejects.tsv 2>err
     is "$(wc -l <out.tsv) $(cat err)" "7 " "$mode: --retry-now gets them the next day"
 done
+seq -f "$U/nothing-here/%g.jpg" 6 >day
+# shellcheck disable=SC2086
+$FETCH $QUICK --ignore-robots day -o out.tsv --rejects rejects.tsv 2>err
+# shellcheck disable=SC2086
+$FETCH $QUICK --ignore-robots --retry-now day -o out.tsv --rejects rejects.tsv 2>err
+is "$(grep -c 'nothing was asked: 6 have a final answer (--retry-dead asks again)' err)" 1 "--retry-now on final answers alone names --retry-dead: $(head -n 1 err)"
 curl -s "$U/portal/html" >/dev/null; echo "$U/ok/page.jpg" >day
 for event in fail fail dead; do
     # shellcheck disable=SC2086
@@ -256,7 +262,7 @@ echo "$U/ok/r2.jpg" >robots
 # shellcheck disable=SC2086
 $FETCH $QUICK robots -o out.tsv --rejects rejects.tsv
 is "$(outcome "$U/ok/r2.jpg") $(asked /ok/r2.jpg)" "robots-unreachable 0" "an unreachable robots.txt means no"
-for mode in gzip odd long longgzip broken br; do
+for mode in gzip silentgzip odd long longgzip broken br; do
     curl -s "$U/robots/$mode" >/dev/null
     printf '%s\n' "$U/private/$mode.jpg" "$U/ok/$mode.jpg" "$U/ok/../private/$mode-dots.jpg" "$U/ok/%2e./private/$mode-2e.jpg" >robots
     # shellcheck disable=SC2086
