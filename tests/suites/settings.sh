@@ -97,6 +97,11 @@ is "$? $(grep -c 'a.conf:[34]' "$work/log")" '65 2' "nightly refuses them, too"
 make_ SETTINGS="$work/nothing.conf" dataset
 [ $? != 0 ] && [ "$(wc -l <"$work/log")" = 1 ] && grep -q 'no settings file.*default.conf' "$work/log"
 ok $? "a settings file that is not there: one line, with the remedy: $(cat "$work/log")"
+mkdir -p "$work/unmounted/cat"
+conf "NAME = x\nRUN = $work/empty\nSOURCES =\nPICTURES = $work/unmounted"
+make_ SETTINGS="$work/a.conf" dataset
+[ $? != 0 ] && grep -q "without a single file: '$work/unmounted'" "$work/log"
+ok $? "pictures of a disk that is not mounted are not taken for none: $(cat "$work/log")"
 conf "NAME = x\nRUN = $work/empty\nSOURCES = $work/no-lists"
 make_ SETTINGS="$work/a.conf" dataset
 grep -q 'no lists of URLs: set SOURCES in .*a.conf' "$work/log"
