@@ -16,7 +16,7 @@ SHELL := /bin/bash
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 PIPELINES := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
-BIN ?= $(PIPELINES)/../bin
+BIN ?= $(if $(filter %/share/winnow/pipelines,$(abspath $(PIPELINES))),$(PIPELINES)/../../../libexec/winnow,$(PIPELINES)/../bin)
 PARTS ?= 8
 SETTINGS_MK := $(shell BIN='$(BIN)' $(PIPELINES)/settings --make '$(subst ','\'',$(SETTINGS))' $(MAKEOVERRIDES))
 $(if $(filter !%,$(SETTINGS_MK)),$(error $(patsubst !%,%,$(SETTINGS_MK))))

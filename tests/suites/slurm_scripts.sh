@@ -66,6 +66,17 @@ chmod +x "$work/bin/make"
 sh -c 'exec bash "$work/job.1"' >/dev/null 2>&1
 rm "$work/bin/make"
 is "$(paste -sd' ' "$work/launch-words")" '1 here' "its launcher is one word, and there"
+mkdir -p "$TMPDIR/usr/share/winnow" "$TMPDIR/usr/libexec"
+cp -r pipelines "$TMPDIR/usr/share/winnow/"
+ln -s "$(realpath "$BIN")" "$TMPDIR/usr/libexec/winnow"
+for script in submit train; do
+    rm -f "$work/n"
+    rm -f "$work"/job.*
+    (unset BIN && "$TMPDIR/usr/share/winnow/pipelines/slurm/$script" "$work/my run.conf" 2) >"$work/said" 2>&1
+    programs=$(sed -n 's/^make .* BIN=\(.*\)  *\(LAUNCH.*\|lists.*\)$/\1/p' "$work/job.1")
+    eval "[ -x $programs/fetch ]"
+    ok $? "an installed $script without BIN finds the programs: $programs"
+done
 slurm train two
 is "$status" 64 "RANKS = two is refused: $(cat "$work/said")"
 done_testing
