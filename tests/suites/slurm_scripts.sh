@@ -73,8 +73,8 @@ for script in submit train; do
     rm -f "$work/n"
     rm -f "$work"/job.*
     (unset BIN && "$TMPDIR/usr/share/winnow/pipelines/slurm/$script" "$work/my run.conf" 2) >"$work/said" 2>&1
-    programs=$(sed -n 's/^make .* BIN=\(.*\)  *\(LAUNCH.*\|lists.*\)$/\1/p' "$work/job.1")
-    eval "[ -x $programs/fetch ]"
+    programs=$(grep -o ' BIN=[^ ]*' "$work/job.1" | cut -d= -f2)
+    [ -x "$programs/fetch" ] && [ "$programs" = "$TMPDIR/usr/libexec/winnow" ]
     ok $? "an installed $script without BIN finds the programs: $programs"
 done
 slurm train two
