@@ -19,6 +19,7 @@ PIPELINES := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 BIN ?= $(if $(filter %/share/winnow/pipelines,$(abspath $(PIPELINES))),$(PIPELINES)/../../../libexec/winnow,$(PIPELINES)/../bin)
 PARTS ?= 8
 SETTINGS_MK := $(shell BIN='$(BIN)' $(PIPELINES)/settings --make '$(subst ','\'',$(SETTINGS))' $(MAKEOVERRIDES))
+$(if $(SETTINGS_MK),,$(error the settings cannot be read: a sign in SETTINGS or another KEY=VALUE of this command that the shell takes for its own))
 $(if $(filter !%,$(SETTINGS_MK)),$(error $(patsubst !%,%,$(SETTINGS_MK))))
 include $(SETTINGS_MK)
 ROUND := $(shell cat $(RUN)/round 2>/dev/null || echo 1)

@@ -14,6 +14,7 @@ dataset-facts round:
 else ifneq ($(filter $(FLOW),$(MAKECMDGOALS)),)
 # One reader of the settings, for make and the scripts alike; it also writes down which lists there are.
 SETTINGS_MK := $(shell BIN='$(BIN)' $(PIPELINES)/settings --make '$(subst ','\'',$(SETTINGS))' $(MAKEOVERRIDES))
+$(if $(SETTINGS_MK),,$(error the settings cannot be read: a sign in SETTINGS or another KEY=VALUE of this command that the shell takes for its own))
 $(if $(filter !%,$(SETTINGS_MK)),$(error $(patsubst !%,%,$(SETTINGS_MK))))
 include $(SETTINGS_MK)
 # Programs that are built first are asked about their flags then, before an hour is spent.

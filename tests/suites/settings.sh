@@ -127,7 +127,7 @@ pipelines/demo/serve start "$web" "$port" || { ok 1 "the web server starts"; don
 trap 'pipelines/demo/serve stop "$web"' EXIT
 list() { for f in "$web/www/$1"-*.png; do echo "http://127.0.0.1:$port/${f##*/}"; done; } # KIND
 flow() { # SOURCES RUN
-    cat >"$work/my settings.conf" <<C
+    cat >"$work/my settings #1.conf" <<C
 include \$(PIPELINES)/default.conf
 NAME = odd names # and a remark
 SOURCES = $1
@@ -145,25 +145,25 @@ list stripes >"$lists/18+.txt"
 list discs >"$lists/hot dog: \$1 #2.txt"
 list noise >"$lists/it's 50%.txt"
 flow "$lists" "$work/my run: 1"
-make_ SETTINGS="$work/my settings.conf" dataset
+make_ SETTINGS="$work/my settings #1.conf" dataset
 ok $? "blanks, quotes and signs in SOURCES, RUN, NAME, SETTINGS and the lists' names: $(tail -n 1 "$work/log")"
 is "$(classes "$work/my run: 1")" "18+|hot dog: \$1 #2|it's 50%" "the classes have those names"
-make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/my settings.conf" -q dataset
+make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/my settings #1.conf" -q dataset
 ok $? "and nothing is to be done again"
 
 # --- a list is renamed, taken away, replaced by an older one ---
 mv "$lists/18+.txt" "$lists/a:b.txt"
-make_ SETTINGS="$work/my settings.conf" dataset
+make_ SETTINGS="$work/my settings #1.conf" dataset
 is "$(classes "$work/my run: 1")" "a:b|hot dog: \$1 #2|it's 50%" "a list with another name is another class"
 grep -q "list '.*18+.txt' is gone" "$work/log"
 ok $? "which is said: $(grep gone "$work/log")"
 list stripes | head -n 5 >"$work/older"
 touch -d '2020-01-01' "$work/older"
 cp -p "$work/older" "$lists/a:b.txt"
-make_ SETTINGS="$work/my settings.conf" dataset
+make_ SETTINGS="$work/my settings #1.conf" dataset
 is "$(awk -F'\t' 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } $at["label"] == "a:b"' "$work/my run: 1/fetched.tsv" | wc -l)" 5 "a list replaced by an older file is read"
 rm "$lists/a:b.txt"
-make_ SETTINGS="$work/my settings.conf" dataset
+make_ SETTINGS="$work/my settings #1.conf" dataset
 is "$(classes "$work/my run: 1")" "hot dog: \$1 #2|it's 50%" "a list that was deleted is no class any more"
 
 # --- decisions: right from end to end, or nothing changes ---
@@ -209,12 +209,12 @@ printf '#!/bin/sh\ncat "%s/queue" 2>/dev/null\n' "$work" >"$work/bin/squeue"
 chmod +x "$work/bin/sbatch" "$work/bin/squeue"
 export PATH=$work/bin:$PATH
 flow "$lists" "$work/slurm \$(USER)/run  # remark"
-USER=ann pipelines/slurm/submit "$work/my settings.conf" 2 >/dev/null 2>"$work/log"
+USER=ann pipelines/slurm/submit "$work/my settings #1.conf" 2 >/dev/null 2>"$work/log"
 [ -f "$work/slurm ann/run/slurm.jobs" ]
 ok $? "submit puts its jobs where RUN is"
 grep -q 'open-mode=append' "$work/args" && bash -n "$work/jobs"
 ok $? "jobs append to their logs, and their scripts parse"
-status() { USER=ann pipelines/slurm/status "$work/my settings.conf" >"$work/log" 2>&1; echo $?; }
+status() { USER=ann pipelines/slurm/status "$work/my settings #1.conf" >"$work/log" 2>&1; echo $?; }
 printf 'winnow-x-fetch\tRUNNING\tNone\t7\t7\n' >"$work/queue"
 is "$(status)" 1 "tasks wait or run: not yet"
 tasks=$work/slurm\ ann/run/log/tasks
