@@ -73,7 +73,7 @@ ok $? "no temporary is left"
 twice=$(grep '^200' access.log | cut -d' ' -f2 | sort | uniq -c | awk '{ s += $1 - 1 } END { print s + 0 }')
 [ "$twice" -le $((hit * PARALLEL * 2)) ]
 ok $? "asked twice: $twice, at most $PARALLEL in flight and as many on their way to the disk for each of $hit kills"
-torn=$(awk -F'\t' 'NF != 18' part/journal.tsv | wc -l)
+torn=$(awk -F'\t' 'NF != 19' part/journal.tsv | wc -l)
 [ "$torn" = 0 ]
 ok $? "every line of the journal is whole"
 : >access.log

@@ -80,9 +80,9 @@ if [ -n "$preloads" ]; then
     # A list that ends in dead names is no such case.
     { for i in $(seq 30); do echo "http://d$i.dead.test:$PLAIN/ok/d$i.jpg"; done; echo "$U/ok/alive.jpg"; } >list
     with $FETCH $QUICK --store dead list -o out.tsv --rejects rejects.tsv 2>err
-    is "$? $(wc -l <out.tsv) $(grep -c '	dns	' rejects.tsv) $(cat err)" "0 2 30 " "names that do not exist are dead, not the network"
+    is "$? $(wc -l <out.tsv) $(grep -c '	dns	' rejects.tsv) $(grep -v 'rows were rejected' err)" "0 2 30 " "names that do not exist are dead, not the network"
     with $FETCH $QUICK --retry-now --store dead list -o out.tsv --rejects rejects.tsv 2>err
-    is "$? $(grep -c '	dns	' rejects.tsv) $(cat err)" "0 30 " "also when nothing else is left to ask"
+    is "$? $(grep -c '	dns	' rejects.tsv) $(grep -v 'rows were rejected' err)" "0 30 " "also when nothing else is left to ask"
     # Asked to stop while it waits.
     echo "http://w1.many.test:$PLAIN/ok/stop.jpg" >list
     : >away
