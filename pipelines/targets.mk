@@ -115,7 +115,7 @@ $(ROUND_DIR)/reports.tsv: $(ROUND_DIR)/reported.tsv $(ROUND_DIR)/fine/model/mode
 	  $(BIN)/eval $(ROOT_FLAGS) --model $(ROUND_DIR)/fine/model --shards $(ROUND_DIR)/reported-pictures.tsv --split all --device $(DEVICE) --no-report --out $(ROUND_DIR)/eval-reported; \
 	  now="--predictions $(ROUND_DIR)/eval-reported/predictions.tsv"; fi; \
 	$(BIN)/collect-reports $(REPORTS_FLAGS) --manifest $(ROUND_DIR)/split.tsv $$now -o $@ $(REPORT_FILES) 2>$@.log || \
-	  { s=$$?; cat $@.log >&2; exit $$s; }     # files that are no reports were named the first time
+	  { s=$$?; cat $@.log >&2; exit $$s; }     # files that are not reports were named the first time
 	rm -f $@.log
 endif
 

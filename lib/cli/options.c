@@ -237,7 +237,7 @@ static int set_field(const struct option_row *row, void *fields, const char *val
         int i = choice_index(row->choices, value);
         if (i < 0) {
             char shown[80];
-            return error_set(err, EX_USAGE, "%s: '%s' is none of %s", what,
+            return error_set(err, EX_USAGE, "%s: '%s' is not one of %s", what,
                              text_for_people(shown, sizeof shown, value), row->choices);
         }
         *(int *)(void *)at = i;

@@ -110,7 +110,7 @@ static bool take_number(struct cursor *c)
     return true;
 }
 
-/* Any value, checked and skipped. 1, 0 when it is none or too deep. */
+/* Checks any value and skips it: 1, or 0 when it is not valid or nested too deep. */
 static int skip_value(struct cursor *c, int depth)
 {
     char closing[TDMREP_MAX_DEPTH + 1]; /* of what is open */

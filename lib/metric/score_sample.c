@@ -34,7 +34,7 @@ static int find_columns(int *columns, const struct manifest_reader *r, char *con
             k++;
         if (k == n_classes)
             return error_set(err, EX_DATAERR,
-                             "'%s' has scores of another model: its column '%.100s' is none of %s", shown,
+                             "'%s' has scores of another model: its column '%.100s' is not one of %s", shown,
                              name, known);
         columns[k] = (int)i;
         n++;

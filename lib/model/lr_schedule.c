@@ -99,8 +99,8 @@ int schedule_parse(struct schedule *s, const char *spec, double base, double tot
         if (parse_piecewise(s, article, err)) return -1;
     } else {
         return error_set(err, EX_USAGE,
-                         "--schedule '%s' is none of constant, exp:FACTOR[:EVERY], step:FACTOR:E1,E2, "
-                         "cosine[:FLOOR], piecewise:R1@E1,...,R, article",
+                         "--schedule '%s' is not one of constant, exp:FACTOR[:EVERY], "
+                         "step:FACTOR:E1,E2, cosine[:FLOOR], piecewise:R1@E1,...,R, article",
                          spec);
     }
     return 0;

@@ -117,7 +117,7 @@ bool fetch_accept_headers(void *context, const struct http_transfer *t)
     if ((!whole && h->status != 206) || (h->tag.set && !f->opt->ignore_robots) ||
         fetch_rights_refuse(f, h->rights))
         return false;
-    /* Object stores leave codings behind that are none ("aws-chunked"): the bytes decide. */
+    /* Object stores send names that are not codings, such as "aws-chunked": the bytes decide. */
     return image_kind_kept(image_kind_of(t->body, t->n_body)) ||
            (whole && h->encoded && http_can_decode(h->encoding, t->body, t->n_body));
 }

@@ -120,7 +120,7 @@ static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes,
     if (due && f->journal.n_written > f->journal_synced && !syncer_busy(f->syncer)) {
         *synced_at = f->schedule.now;
         *synced_bytes = f->counts.n_bytes;
-        /* our own mark alone is no reason to sync again */
+        /* our own mark alone is not a reason to sync again */
         f->journal_synced = f->journal.n_written + 200;
         syncer_ask(f->syncer, f->journal.n_written);
     }

@@ -103,7 +103,7 @@ static int check_list(const char *option, const char *list, const char *known, s
         size_t length = strcspn(s, ",");
         snprintf(word, sizeof word, "%.*s", (int)length, s);
         if (length >= sizeof word || !listed(known, word))
-            return error_set(err, EX_USAGE, "%s: '%s' is none of %s", option, word, known);
+            return error_set(err, EX_USAGE, "%s: '%s' is not one of %s", option, word, known);
         s += length + (s[length] == ',');
     }
     return 0;

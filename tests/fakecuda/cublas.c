@@ -40,7 +40,7 @@ static cublasStatus_t queued(cudaError_t rc)
 static bool is_device_float(const char *call, const void *p, int n)
 {
     if (n == 0 || (fake_is_device(p) && (uintptr_t)p % sizeof(float) == 0)) return true;
-    fake_complain(call, "%p is no float in device memory", p);
+    fake_complain(call, "%p is not a float in device memory", p);
     return false;
 }
 

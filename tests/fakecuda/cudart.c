@@ -231,7 +231,7 @@ FAKE_API cudaError_t CUDARTAPI cudaMemsetAsync(void *to, int value, size_t bytes
 {
     BEGIN("cudaMemsetAsync", cudaErrorUnknown);
     if (!fake_is_device(to) && bytes) {
-        fake_complain("cudaMemsetAsync", "%p is no device memory", to);
+        fake_complain("cudaMemsetAsync", "%p is not device memory", to);
         return cudaErrorInvalidValue;
     }
     struct set s = {to, value, bytes};

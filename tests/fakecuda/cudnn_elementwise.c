@@ -52,7 +52,7 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSoftmaxForward(cudnnHandle_t handle, cud
     const char *call = "cudnnSoftmaxForward";
     NN_BEGIN(call);
     NEED(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_same_dims(xd, yd) && xd->type == yd->type, BAD,
-         "x and y differ, or are no tensors");
+         "x and y differ, or are not tensors");
     NEED(mode == CUDNN_SOFTMAX_MODE_CHANNEL && algo == CUDNN_SOFTMAX_ACCURATE, CUDNN_STATUS_NOT_SUPPORTED,
          "only the accurate one over channels");
     NEED(nn_type_runs(xd->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)xd->type);
@@ -80,7 +80,7 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnTransformTensor(cudnnHandle_t handle, co
     const char *call = "cudnnTransformTensor";
     NN_BEGIN(call);
     NEED(nn_is_tensor(xd) && nn_is_tensor(yd) && nn_same_dims(xd, yd), BAD,
-         "x and y differ in shape, or are no tensors");
+         "x and y differ in shape, or are not tensors");
     NEED((nn_type_runs(xd->type) || (xd->type == CUDNN_DATA_INT8 && nn_packed_nhwc(xd))) &&
              nn_type_runs(yd->type),
          CUDNN_STATUS_NOT_SUPPORTED, "a type this card does not know");
@@ -231,7 +231,7 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnAddTensor(cudnnHandle_t handle, const vo
     const char *call = "cudnnAddTensor";
     NN_BEGIN(call);
     NEED(nn_is_tensor(ad) && nn_is_tensor(cd) && broadcasts(ad, cd), BAD,
-         "A does not fit C, or they are no tensors");
+         "A does not fit C, or they are not tensors");
     NEED(ad->type == cd->type, CUDNN_STATUS_NOT_SUPPORTED, "types differ");
     NEED(nn_type_runs(ad->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)ad->type);
     NEED(!nn_bad_pointer(A, nn_element_bytes(ad->type)) && !nn_bad_pointer(C, nn_element_bytes(cd->type)),

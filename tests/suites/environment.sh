@@ -104,7 +104,7 @@ for program in validate hash-dedup train-test-split; do
     is "$? $(grep -c 'standard input' err)" "66 1" "$program with standard input closed does not take it for an empty table"
 done
 "$BIN/scan" --help >/dev/full 2>err
-is "$?" 74 "--help on a full device is no success"
+is "$?" 74 "--help on a full device fails"
 "$BIN/winnow" --help >/dev/full 2>err
 is "$?" 74 "nor is the dispatcher's"
 (ulimit -n 8; "$BIN/validate" --min-bytes 1 scan.tsv -o few.tsv 2>err)

@@ -26,7 +26,7 @@ is "$(tr '\n' ' ' <out/raw_data/cat/urls_cat.txt)" \
 is "$(wc -l <out/raw_data/dog/urls_dog.txt)" 2 "one a class"
 [ ! -e pwned ]
 ok $? "no line reaches a shell"
-is "$(grep -c 'not a web address' err)" 2 "what is no web address is named"
+is "$(grep -c 'not a web address' err)" 2 "what is not a web address is named"
 is "$(head -n 1 asked)" "--resolve-urls --sleep-request 1 -- https://site.test/one" "gallery-dl is asked as its manual says"
 : >asked
 touch -d yesterday out/raw_data/cat/urls_cat.txt

@@ -169,7 +169,7 @@ done
 # A proxy that is not there is as a network that is not there.
 $FETCH $PROXIED --tries 1 --network-wait 1 --proxy http://127.0.0.1:1 --store noproxy - -o none.tsv 2>err <<<"http://pictures.example.org/n.jpg"
 is "$? $(events noproxy) $(grep -c 'the proxy cannot be reached' err)" "75  2" "a proxy that is away: 75, and nothing marked"
-# Through a proxy all connections go to one address, and that is no reason for them to wait for each other.
+# Through a proxy all connections go to one address, and that is not a reason for them to wait for each other.
 for i in $(seq 30); do echo "http://h$i.example.org:$PLAIN/crowd/h$i.jpg"; done >list
 curl -s "$U/most" >/dev/null
 $FETCH $PROXIED --per-host 2 --proxy "$OPEN" --store crowd list -o out.tsv --rejects rejects.tsv

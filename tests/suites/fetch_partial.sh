@@ -43,7 +43,7 @@ for p in $strong $weak; do
         is "$? $(ranges /$p/p.jpg)" "0 bytes=25000-  " "$p: the rest of another version is not taken; asked again from the start" ;;
     weakcut | datefresh)
         same_picture "$U/$p/p.jpg" "/$p/p.jpg"
-        is "$? $(ranges /$p/p.jpg)" "0  " "$p: a weak validator is no reason to continue" ;;
+        is "$? $(ranges /$p/p.jpg)" "0  " "$p: a weak validator is not a reason to continue" ;;
     *)
         same_picture "$U/$p/p.jpg" "/$p/p.jpg"
         is "$? $(ranges /$p/p.jpg)" "0 bytes=25000-  " "$p: what is not exactly the rest is not taken; asked again from the start" ;;
@@ -57,7 +57,7 @@ same_picture "$U/cutbusy/p.jpg" /cutbusy/p.jpg
 is "$? $(ranges /cutbusy/p.jpg) $(parts)" "0 bytes=25000- bytes=25000-  0" "a busy server does not cost the part"
 echo "$U/unasked/u.jpg" >list
 fetch
-is "$(outcome "$U/unasked/u.jpg")" truncated "a part that nobody asked for is no picture"
+is "$(outcome "$U/unasked/u.jpg")" truncated "a part that nobody asked for is not a picture"
 # A part that grows, over four runs.
 echo "$U/cutthrice/g.jpg" >list
 for _ in 1 2 3 4; do fetch; done

@@ -199,7 +199,7 @@ is "$(cut -f2 out.tsv | tail -n +2 | tr '\n' ' ')" "bird cow cow " "so is a fold
 printf 'id\turl\tnote\n7\t%s\ta\\tb\n8\t%s\t\n9\tnot an address\tz\n' "$U/ok/s1.jpg" "$U/ok/s1.jpg#again" |
     $FETCH $QUICK -o out.tsv --rejects rejects.tsv
 is "$(cut -f1,3,4 out.tsv | tail -n +2 | tr '\t\n' '  ')" '7 a\tb x 8  x ' "a manifest's other columns pass through"
-is "$(cut -f1,6 rejects.tsv | tail -n 1)" "9	bad-url" "a line that is no address leaves as bad-url"
+is "$(cut -f1,6 rejects.tsv | tail -n 1)" "9	bad-url" "a line that is not an address is rejected as bad-url"
 mkdir -p root/sub
 # shellcheck disable=SC2086
 $FETCH ${QUICK/--store store/--root root --store root\/sub\/s} lists/bird.txt -o out.tsv

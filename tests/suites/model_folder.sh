@@ -30,7 +30,7 @@ ok $? "a link to nothing is still a link: status $status $(head -c 100 err)"
 echo >file
 export_to file
 [ $? = 73 ] && grep -q "'file'" err && [ -f file ]
-ok $? "a file is no folder: $(head -c 100 err)"
+ok $? "a file is not a folder: $(head -c 100 err)"
 export_to file/below
 [ $? = 73 ] && [ -f file ]
 ok $? "nor has it one below: $(head -c 100 err)"

@@ -79,7 +79,7 @@ ok $? "what is cut off has its reason"
 phash-dedup --hash-only --allow-truncated --rejects gone2.tsv -o cut.tsv <(printf 'path\ncat/cut.jpg\n') && [ -n "$(cell cut.tsv cat/cut.jpg pdq)" ]
 ok $? "or, with --allow-truncated, the hash of what there is"
 grep -q '^dog/page.jpg.*not-a-picture' gone.tsv && grep -q '^dog/empty.jpg.*empty-file' gone.tsv
-ok $? "what is no picture has its reason"
+ok $? "what is not a picture has its reason"
 
 # --- properties ------------------------------------------------------------------------------------------------------------
 phash-dedup -o again.tsv --rejects none.tsv kept.tsv && cmp -s kept.tsv again.tsv && [ "$(rows none.tsv)" = 0 ]

@@ -124,7 +124,7 @@ ok $? "pack --check: one byte is found"
 mkdir taken && echo mine >taken/letter
 pack --size 64 -o taken in.tsv 2>e
 [ $? = 73 ] && [ "$(cat taken/letter)" = mine ]
-ok $? "pack into a folder that is no set: 73, and nothing is touched"
+ok $? "pack into a folder that is not a set: 73, and nothing is touched"
 cp in.tsv torn.tsv && printf 'cat/00.jpg\tcat' >>torn.tsv
 pack --size 64 -o s1 torn.tsv 2>e
 [ $? = 65 ] && pack --check s1 && [ -z "$(ls -d s1.* 2>/dev/null)" ]

@@ -129,6 +129,6 @@ must_fail 64 "is not in the folder" "a description elsewhere is refused" "$BIN/r
 must_fail 64 "needs --license" "what every description needs is asked for" "$BIN/report-sources" set/m.tsv --croissant set/x.json --name a --description b
 must_fail 64 "not a date" "a date in the year 10000 is refused" "$BIN/report-sources" set/m.tsv --croissant set/x.json "${all[@]}" --published 10000-01-01
 must_fail 64 "not MAJOR.MINOR.PATCH" "a version of another form is refused" "$BIN/report-sources" set/m.tsv --croissant set/x.json "${all[@]}" --set-version v1
-must_fail 65 "bytes" "bytes that are no number" "$BIN/report-sources" <(sed '2s/\t100\t/\tx\t/' set/m.tsv)
+must_fail 65 "bytes" "bytes that are not a number" "$BIN/report-sources" <(sed '2s/\t100\t/\tx\t/' set/m.tsv)
 must_fail 65 "path" "a manifest without path" "$BIN/report-sources" <(printf 'url\nx\n')
 done_testing

@@ -164,7 +164,7 @@ make_ SETTINGS="$work/my settings #1.conf" dataset
 is "$(awk -F'\t' 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } $at["label"] == "a:b"' "$work/my run: 1/fetched.tsv" | wc -l)" 5 "a list replaced by an older file is read"
 rm "$lists/a:b.txt"
 make_ SETTINGS="$work/my settings #1.conf" dataset
-is "$(classes "$work/my run: 1")" "hot dog: \$1 #2|it's 50%" "a list that was deleted is no class any more"
+is "$(classes "$work/my run: 1")" "hot dog: \$1 #2|it's 50%" "a list that was deleted is not a class any more"
 
 # --- decisions: right from end to end, or nothing changes ---
 run=$work/rounds
@@ -200,7 +200,7 @@ printf "$head\n$other\tkeep\t\tAnn \"A\" Lee\t2026-01-03\n$(printf %032x 5)\tdro
 mkdir -p "$run/round-2"
 pipelines/next-round "$run" 2 "$work/d.tsv" >"$work/log" 2>&1
 is "$? $(cat "$run/round") $(wc -l <"$run/decisions.tsv") $(grep -c '1 of the decisions' "$work/log")" '0 3 4 1' \
-    "a quote within a name and a blank last line are no fault, and a picture that is gone is counted"
+    "a quote within a name and a blank last line are allowed, and a picture that is gone is counted"
 
 # --- Slurm reads the same, and a dead chain does not look like a waiting one ---
 mkdir "$work/bin"

@@ -408,7 +408,7 @@ static void test_memory(struct net *net)
               "half of what the plan needs is refused: %s", err.text);
     o.memory_limit_bytes = 0;
     if (!fake.there) return;
-    /* More than the card has; what that leaves in the runtime is no concern of the next call. */
+    /* More than the card has; what that leaves in the runtime does not concern the next call. */
     struct backend_options options = {.deterministic = true};
     struct backend_buffer *buffer;
     const struct backend_table *t;

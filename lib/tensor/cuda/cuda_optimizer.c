@@ -66,7 +66,7 @@ int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a
                                                                                                         : 0;
 }
 
-/* nrm2 scales as it goes, so that a square too large for a float is no overflow; it waits for its answer. */
+/* nrm2 scales as it goes, so a square too large for a float does not overflow; it waits for its answer. */
 int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err)
 {
     struct gpu *g = &b->gpu[0];
