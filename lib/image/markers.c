@@ -112,7 +112,7 @@ static uint32_t note(int property, struct span value)
     return equals(t, "1") ? BIT(MARKER_TDM_1) : equals(t, "0") ? BIT(MARKER_TDM_0) : 0;
 }
 
-/* The next name="value" of a tag's inside; *a goes behind it. */
+/* The next name="value" of a tag's inside; *a is moved past it. */
 static bool next_attribute(struct span *a, struct span *name, struct span *value)
 {
     const char *quote;

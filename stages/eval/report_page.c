@@ -229,8 +229,7 @@ static void put_view(struct html *h, const struct evaluation *e, const struct vi
     }
     html_raw(h, "</tbody></table></div>\n");
     if (c->n_negative > 0 && c->n_negative < 1000)
-        html_raw(h,
-                 "<p class=soft>%s other pictures stand behind these rates: one false alarm is %.2f %%.</p>",
+        html_raw(h, "<p class=soft>%s other pictures were counted: one false alarm is %.2f %%.</p>",
                  COUNT(c->n_negative), 100.0 / (double)c->n_negative);
 }
 

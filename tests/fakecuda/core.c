@@ -394,7 +394,7 @@ void *fake_access(const void *p, size_t bytes, int access, const char *what)
     struct allocation *a = allocation_at((uintptr_t)p, &device);
     if (!a || (uintptr_t)p >= a->device_address + a->bytes) {
         snprintf(why, sizeof why, "%s: address %p is in no device memory (%zu bytes wanted)%s", what, p,
-                 bytes, a && a->shadow ? ", it lies behind the end of an allocation" : "");
+                 bytes, a && a->shadow ? ", it lies after the end of an allocation" : "");
     } else if (!a->shadow) {
         snprintf(why, sizeof why, "%s: use after free of device memory #%ld (%zu bytes wanted)", what,
                  a->number, bytes);

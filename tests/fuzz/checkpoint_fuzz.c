@@ -1,7 +1,7 @@
 /* needs: model */
 /*
  * checkpoint_fuzz.c: the checkpoint reader, on bytes in a block of just their size. When the first byte is
- * odd the header's own fields are made right first (magic, size, hash of the table), so that the table behind
+ * odd the header's own fields are made right first (magic, size, hash of the table), so that the table after
  * them is reached.
  */
 #include <stdint.h>

@@ -46,7 +46,7 @@ ok $? "no page holds the name that is markup as markup"
 [ ! -e x ] && [ ! -e p/x ] && [ ! -e p/a/x ]
 ok $? "no shell saw the name that is a command"
 (cd p/a && "$BIN/classify" --device cpu --model "$net" -- -dash.png $'new\nline.png' '*.png') >out 2>err
-is "$? $(cut -f1 out | tr '\n' '|')" '0 path|-dash.png|new\nline.png|*.png|' "classify takes them behind --"
+is "$? $(cut -f1 out | tr '\n' '|')" '0 path|-dash.png|new\nline.png|*.png|' "classify takes them after --"
 find p/a -name '*line.png' -print0 | xargs -0 "$BIN/classify" --device cpu --model "$net" 2>err | cut -f1 | tail -1 >out
 is "$(cat out)" 'p/a/new\nline.png' "and from find -print0 | xargs -0"
 "$BIN/scan" $'no\nsuch\e[31mfolder' >/dev/null 2>err

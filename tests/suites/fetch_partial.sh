@@ -49,7 +49,7 @@ for p in $strong $weak; do
         is "$? $(ranges /$p/p.jpg)" "0 bytes=25000-  " "$p: what is not exactly the rest is not taken; asked again from the start" ;;
     esac
 done
-is "$(ranges /to/cutonce/q.jpg)|$(ranges /cutonce/q.jpg)" " |bytes=25000- " "behind a redirect the part is asked for where it came from"
+is "$(ranges /to/cutonce/q.jpg)|$(ranges /cutonce/q.jpg)" " |bytes=25000- " "after a redirect the part is asked for where it came from"
 is "$(outcome "$U/to/cutonce/q.jpg")" jpeg "and is continued"
 is "$(parts)" 1 "the parts of pictures that are whole now, and of dead ones, are gone"
 fetch

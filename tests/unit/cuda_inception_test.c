@@ -57,7 +57,7 @@ static bool expected(const char *file, double p[5])
     return found;
 }
 
-/* float32 differs from TensorFlow.js in the order of sums only; TF32 keeps ten bits, bfloat16 seven behind
+/* float32 differs from TensorFlow.js in the order of sums only; TF32 keeps ten bits, bfloat16 seven after
  * the point.
  */
 static void test_forward(const struct net *net, enum backend_precision precision, double tolerance,

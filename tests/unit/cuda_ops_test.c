@@ -234,7 +234,7 @@ static void result_free(struct result *r)
 }
 
 /*
- * rough: a gradient behind a ReLU in less than float32. A sum that rounding carries over 0 or the cap
+ * rough: a gradient after a ReLU in less than float32. A sum that rounding carries over 0 or the cap
  * switches a whole gradient element on or off, so the largest difference says nothing; a tenth in the sense
  * of least squares still tells a wrong kernel.
  */

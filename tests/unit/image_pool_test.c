@@ -153,7 +153,8 @@ static void test_misdeeds(void)
         n += 3;
     }
     CHECK_SAY(bad_neighbours == 0 && out_of_order == 0,
-              "the pictures before and behind come through, in order (%d, %d)", bad_neighbours, out_of_order);
+              "the pictures before and after it come through, in order (%d, %d)", bad_neighbours,
+              out_of_order);
     CHECK_SAY(decode_pool_replaced(pool) >= 9, "%llu workers were replaced",
               (unsigned long long)decode_pool_replaced(pool));
     CHECK(decode_pool_take(pool, &d, &err) == 0);

@@ -147,8 +147,7 @@ static void test_cache(enum activation_dtype dtype)
     CHECK_SAY(activation_cache_rows(c) == 0, "another base has a cache of its own");
     activation_cache_close(c);
 
-    /* kill -9 in the middle of a write: any cut leaves whole blocks, and the next writer goes on behind them
-     */
+    /* kill -9 in the middle of a write: any cut leaves whole blocks, and the next writer appends to them */
     long bytes = file_bytes(path);
     CHECK(truncate(path, bytes - 7) == 0);
     CHECK(activation_cache_open(&c, folder, "features", IDENTITY, VALUES, dtype, &err) == 0 &&

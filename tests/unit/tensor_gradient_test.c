@@ -263,7 +263,7 @@ static void every_kind(void)
     check_op("conv 3x3 + bias + sigmoid", d);
     d.activation = OP_RELU;
     check_op("conv 3x3 + bias + relu", d);
-    check_op("conv 3x3 stride 2, padding behind",
+    check_op("conv 3x3 stride 2, padding after",
              window(OP_CONV, shape(2, 6, 6, 3), shape(2, 3, 3, 5), 3, 3, 2, 0, 0, 1, 1));
     d = window(OP_CONV, shape(1, 7, 7, 2), shape(1, 3, 3, 3), 3, 3, 1, 0, 0, 0, 0);
     d.dilation_h = d.dilation_w = 2;

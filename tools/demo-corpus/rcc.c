@@ -27,7 +27,7 @@ static int damaged(struct error *err, const char *what)
     return error_set(err, EX_DATAERR, "damaged resource file: %s", what);
 }
 
-/* The entry's name as ASCII behind path (other characters become '_'); its new length, or -1. */
+/* The entry's name as ASCII at the end of path (other characters become '_'); its new length, or -1. */
 static int add_name(const struct archive *a, uint32_t offset, char *path, size_t length, struct error *err)
 {
     size_t at = a->names + offset;

@@ -265,7 +265,7 @@ int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_i
     if (multi_gpu_before_write(b, &io->dbias, bias_bytes, err) ||
         multi_gpu_before_write(b, &io->dw, weight_bytes, err) || run_all(b, op, io, workspace, run, err))
         return -1;
-    /* The bias lies behind its kernel: so the order of marks goes down. */
+    /* In memory the bias comes after its kernel, and marks go from the last address to the first. */
     return (io->dbias.buffer && multi_gpu_mark(b, &io->dbias, bias_bytes, false, err)) ||
                    (io->dw.buffer && multi_gpu_mark(b, &io->dw, weight_bytes, false, err))
                ? -1
