@@ -60,7 +60,7 @@ struct slice_result {
     uint64_t k, n, rest_k, rest_n;
     double value, difference; /* NaN where a denominator is 0 */
     struct interval wilson, newcombe;
-    /* of the difference to the rest; NaN for ALL, empty and too small slices */
+    /* of the difference from the rest; NaN for ALL, empty and too small slices */
     double p, p_holm;
     bool flagged; /* p_holm < 0.05 and n >= --min-slice */
 };

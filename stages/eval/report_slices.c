@@ -40,7 +40,7 @@ static void put_slice_rows(struct html *h, const struct predictions *p, const st
     html_raw(h,
              "<div class=wide><table><caption>%s</caption><thead><tr><th scope=col>slice<th "
              "scope=col>rows<th scope=col>rate (Wilson 95 %%)"
-             "<th scope=col>difference to the rest (Newcombe 95 %%)<th scope=col><th scope=col>Holm "
+             "<th scope=col>difference from the rest (Newcombe 95 %%)<th scope=col><th scope=col>Holm "
              "p</tr></thead><tbody>",
              title);
     for (size_t i = 0; i < n; i++) {

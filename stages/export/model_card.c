@@ -259,7 +259,7 @@ static int put_slices(FILE *f, struct export *x, struct error *err)
                    "none does.\n");
     else
         fprintf(f, "These differ from the rest beyond chance:\n\n| slice | rate | value | interval | "
-                   "difference to the rest | of |\n| --- | --- | --- | --- | --- | --- |\n");
+                   "difference from the rest | of |\n| --- | --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < t.n; i++) {
         fputs("| ", f);
         export_put_plain(f, t.rows[i].slice);
