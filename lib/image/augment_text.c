@@ -1,4 +1,4 @@
-/* augment_text.c: augmentation in words: the user's SPEC, and the drawn numbers as they stand in a manifest.
+/* augment_text.c: augmentation in words: the user's SPEC, and the drawn numbers as a manifest has them.
  */
 #include <math.h>
 #include <stdio.h>

@@ -148,7 +148,7 @@ static int property_of(struct span name, const struct span prefixes[PROPERTIES])
     return -1;
 }
 
-/* The bytes before '>', which may stand in quotes; n when there is none. */
+/* The bytes before a '>' that is not in quotes; n when there is none. */
 static size_t tag_bytes(struct span a)
 {
     char quote = 0;
@@ -321,7 +321,7 @@ static uint32_t scan_webp(const uint8_t *b, size_t n)
     return set;
 }
 
-/* XMP stands in a GIF as it is, and its bytes pass for the lengths of blocks; the packet's end ends it. */
+/* XMP is in a GIF as it is, and its bytes pass for the lengths of blocks; the packet's end ends it. */
 static uint32_t scan_gif(const uint8_t *b, size_t n)
 {
     static const char xmp[] = "\x21\xff\x0bXMP DataXMP",

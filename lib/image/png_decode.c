@@ -102,7 +102,7 @@ static void set_mode(struct image_info *info, int colour, bool transparent)
     snprintf(info->mode, sizeof info->mode, "%s%s", mode, info->bits == 16 ? "16" : "");
 }
 
-/* Puts n rows from y on, which stand in s->wide, onto the background. */
+/* Puts n rows from y on, which are in s->wide, onto the background. */
 static void flatten(const struct png_state *s, struct image *out, size_t y, size_t n,
                     const uint8_t background[3])
 {

@@ -1,5 +1,5 @@
 /*
- * signals.c: the names of temporaries stand in a fixed table that the signal handler walks: only unlink() is
+ * signals.c: the names of temporaries are in a fixed table that the signal handler walks: only unlink() is
  * called there.
  */
 #include "io/signals.h"

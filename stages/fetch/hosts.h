@@ -26,7 +26,7 @@ struct host {
     uint8_t robots_state, robots_tries, give_up_reason;
     bool tdmrep_known; /* asked in this run */
     bool tls;          /* it has TLS: its robots.txt led there */
-    bool ready;        /* it stands in the schedule's line */
+    bool ready;        /* it is in the schedule's queue */
     bool timed;        /* it is in the schedule's heap */
     bool waiting;      /* it waits for a place at its address */
     bool given_up, loopback;

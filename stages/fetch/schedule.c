@@ -78,7 +78,7 @@ int schedule_next(struct schedule *s, uint32_t *index, struct error *err)
         h->ready = false;
         if (!has_work(s, h) || h->free_at > s->now || h->hold_until > s->now ||
             addresses_full(&s->addresses, h)) {
-            /* Out of the line without a start: another host of its address may be waiting for this turn. */
+            /* Out of the queue without a start: another host of its address may be waiting for this turn. */
             if (host_make_ready(s, at, err) || address_release(s, h->address, err)) return -1;
             continue;
         }

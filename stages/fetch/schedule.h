@@ -1,5 +1,5 @@
 /*
- * schedule.h: which host may be asked next. Hosts that could start now stand in one line and are served in
+ * schedule.h: which host may be asked next. Hosts that could start now wait in one queue and are served in
  * turn, a request each, so a large host does not starve small ones; hosts and entries that have to wait sit
  * in one heap by time.
  */
@@ -19,7 +19,7 @@ struct timer {
 struct schedule {
     struct hosts hosts;
     struct addresses addresses;
-    uint32_t ready_head, ready_tail; /* the line, of hosts */
+    uint32_t ready_head, ready_tail; /* the queue, of hosts */
     struct timer *timers;            /* binary heap */
     size_t n_timers, timers_capacity;
     unsigned n_per_host;
@@ -32,9 +32,9 @@ int schedule_add(struct schedule *s, struct entries *es, uint32_t entry, bool fr
 int schedule_add_later(struct schedule *s, struct entries *es, uint32_t entry, double at, struct error *err);
 /* The first entry of a host that has one queued. */
 uint32_t schedule_take(struct entries *es, struct host *h);
-/* Puts the host into the line or the heap if it has work that could start, now or later. */
+/* Puts the host into the queue or the heap if it has work that could start, now or later. */
 int host_make_ready(struct schedule *s, uint32_t host, struct error *err);
-/* 1: *host may start a request now, and has left the line; 0: none may; -1. */
+/* 1: *host may start a request now, and has left the queue; 0: none may; -1. */
 int schedule_next(struct schedule *s, uint32_t *host, struct error *err);
 /* 1: an entry whose time has come, no longer in the heap; 0: none; -1. Hosts due are made ready. */
 int schedule_due(struct schedule *s, uint32_t *entry, struct error *err);

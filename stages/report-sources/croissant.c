@@ -1,5 +1,5 @@
 /*
- * croissant.c: the set as Croissant 1.1 JSON-LD. Every term that is used stands in @context, and every @id
+ * croissant.c: the set as Croissant 1.1 JSON-LD. Every term that is used is in @context, and every @id
  * once: a reader that lacks one of these reads something else without a word.
  */
 #include <stdio.h>

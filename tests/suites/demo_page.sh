@@ -57,7 +57,7 @@ if [ -x "$BIN/eval" ]; then
 fi
 grep -q 'Accuracy\|accuracy | 0.9' "$T/site/MODEL_CARD.md" && ! grep -q '<b>' "$T/site/info.json"
 ok $? "the card is there, and names are data"
-# The model folder as it stands in nsfwjs, end to end from JPEG files: decoders and resizers differ a little.
+# The model folder as nsfwjs has it, end to end from JPEG files: decoders and resizers differ a little.
 mkdir "$T/jpeg"
 "$BIN/export" --model "$T/base/mobilenet_v2" --to tfjs -o "$T/float32" &&
     node tests/formats/nsfwjs.cjs "$T/float32" 224 "$T/pictures" "$T/jpeg" >"$T/nsfwjs.err" 2>&1

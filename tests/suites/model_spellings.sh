@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What may stand in a model.json.
+# What a model.json may say.
 set -u
 cd "$TOP" || exit 1
 exec python3 tests/tools/check_models.py "$BIN" "$TMPDIR" "$TOP"

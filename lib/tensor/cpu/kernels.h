@@ -51,7 +51,7 @@ struct kernels {
     void (*bias_activate)(float *y, const float *bias, size_t n, struct act act);   /* y = act(y + bias) */
     /*
      * c[n_rows x n_c] = a[n_rows x n_k] * b[n_k x n_c], rows strides apart. Each sum runs over k in order
-     * and by itself: the same bits whatever rows and columns stand beside it, and on each instruction set.
+     * and by itself: the same bits whatever rows and columns are beside it, and on each instruction set.
      */
     void (*product)(const float *a, size_t a_stride, size_t n_rows, const float *b, size_t b_stride,
                     size_t n_k, size_t n_c, float *c, size_t c_stride);

@@ -14,7 +14,7 @@ static const char *const kind_names[OP_KINDS] = {"Conv",      "Depthwise",   "De
                                                  "Concat",    "Add",         "ZeroPad",
                                                  "Reshape",   "Multiply",    "Softmax"};
 
-/* The sentence that stands in front of every error of this operation. */
+/* The prefix of every error of this operation. */
 static char *name_of(const struct op_desc *d, struct error *err)
 {
     char text[300], window[60] = "";
