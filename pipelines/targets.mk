@@ -141,7 +141,7 @@ $(ROUND_DIR)/exports: $(ROUND_DIR)/report.html | $(BIN)/export
 	rm -rf $@ && mv $@.tmp $@
 
 # --- round ------------------------------------------------------------------------------------------------------------
-# `make round DECISIONS_FROM=FILE`: takes a reviewer's decisions in and goes round again. A round that was broken off goes on.
+# `make round DECISIONS_FROM=FILE`: takes a reviewer's decisions in and goes round again. A round that was interrupted goes on.
 ## round: apply DECISIONS_FROM=FILE and run dataset and train again
 round:
 	@test -f $(ROUND_DIR)/suspects.tsv || { echo "make round: round $(ROUND) is not finished: make dataset train first" >&2; exit 66; }

@@ -1,5 +1,5 @@
 /*
- * partial_store.h: the first parts of pictures whose transfers broke off, kept for a later try:
+ * partial_store.h: the first parts of pictures from interrupted transfers, kept for a later try:
  * partial/<key>, the key being the journal's for the address. A cache: parts are removed by age and by their
  * total size, and may be removed at any time.
  *

@@ -33,7 +33,7 @@ struct hop {
         bool https;      /* set over TLS: not sent without it */
     } cookies[HOP_COOKIE_HOSTS];
     unsigned n_cookies;
-    struct partial *part; /* the first bytes of a transfer that broke off, to be continued */
+    struct partial *part; /* the first bytes of an interrupted transfer, to be continued */
     bool part_lent;       /* the writer has it and will free it */
 };
 

@@ -1,9 +1,9 @@
 /*
- * partial.h: what came of a transfer that broke off is continued, in this run or a later one.
+ * partial.h: continues an interrupted transfer from what arrived, in this run or a later one.
  *
  * Only what has begun like a picture, by a server that named its version strongly, is kept
- * (lib/store/partial_store.h), at once when the transfer breaks off; of large bodies in flight a copy is put
- * there now and then, so that a killed run does not lose them, and of all when the run is asked to stop.
+ * (lib/store/partial_store.h), at once when the transfer is interrupted; of large bodies in flight a copy is
+ * put there now and then, so that a killed run does not lose them, and of all when the run is asked to stop.
  * Where parts must not be on the disk (a block list is in force: a part cannot be compared with a list)
  * they are kept in memory, for this run.
  *

@@ -391,7 +391,7 @@ static int look(struct purge *p, const char *folder, struct file *f, struct erro
 
 /*
  * Looks at all of a run first. Then what does not say by itself whose it is goes (caches, pages, records),
- * then files and rows, and the shard tables last: wherever a run of purge is broken off, the next one still
+ * then files and rows, and the shard tables last: wherever a run of purge is interrupted, the next one still
  * finds a reason to go on.
  */
 int purge_run(struct purge *p, const char *folder, struct error *err)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Transfers that broke off are continued by the next run: from the right version or from the start, whatever became of the part
+# Interrupted transfers are continued by the next run: from the right version or from the start, whatever became of the part
 # on the disk, of the server's file, or of the run that wrote it.
 # shellcheck disable=SC2086
 . "$(dirname "$0")/../tap.sh"
@@ -11,13 +11,13 @@ fetch() {   # fetch OPTIONS...: a run over ./list; FETCH_STORE is its store
     $FETCH ${ONCE/--store store/--store ${FETCH_STORE:-store}} "$@" list -o out.tsv --rejects rejects.tsv 2>err
 }
 
-# --- one run breaks off, the next goes on -----------------------------------------------------------------------------
+# --- one run is interrupted, the next goes on -------------------------------------------------------------------------
 strong="cutonce chunkcutonce cutonce_norange newversion splice wrongrange datecut datechanged cutbusy cutgone norange othertotal notetag shortrest multipart"
 weak="weakcut datefresh"
 for p in $strong $weak; do echo "$U/$p/p.jpg"; done >list
 echo "$U/to/cutonce/q.jpg" >>list
 fetch
-is $? 0 "a run in which everything breaks off"
+is $? 0 "a run in which every transfer is interrupted"
 is "$(tail -n +2 rejects.tsv | grep -c truncated)" "$(wc -l <list)" "leaves its rows as truncated"
 is "$(parts)" "$(($(echo "$strong" | wc -w) + 1))" "and a part of each that was named strongly"
 is "$(stat -c %a store/partial)" 700 "for nobody else to see"
