@@ -48,7 +48,7 @@ done_testing() { echo "1..$tap_checks"; exit $tap_failed; }
 cell() {
     awk -F'\t' -v key="$2" -v name="$3" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $1 == key && name in at { print $at[name]; exit }' "$1"
 }
-# column FILE COLUMN: its values, a row a line
+# column FILE COLUMN: its values, one on each line
 column() { awk -F'\t' -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } name in at { print $at[name] }' "$1"; }
 # rows FILE: how many a table has, its header apart
 rows() { tail -n +2 "$1" | wc -l; }

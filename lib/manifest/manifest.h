@@ -1,9 +1,9 @@
 /*
  * manifest.h: the TSV manifest that every stage reads and writes; docs/formats.md has all columns.
- * One header line of names, then one row a picture; UTF-8, LF. \t \n \r \\ are the only escapes; a backslash
- * before anything else is a malformed row. Columns are found by name, unknown ones pass through in place, new
- * ones go on the right. Fields are unescaped when read and escaped when written. Every row is either
- * kept or rejected.
+ * One header line of names, then one row for each picture; UTF-8, LF. \t \n \r \\ are the only escapes; a
+ * backslash before anything else is a malformed row. Columns are found by name, unknown ones pass through in
+ * place, new ones go on the right. Fields are unescaped when read and escaped when written. Every row is
+ * either kept or rejected.
  */
 #ifndef WINNOW_MANIFEST_MANIFEST_H
 #define WINNOW_MANIFEST_MANIFEST_H

@@ -1,6 +1,6 @@
 /*
  * shard_writer.h: makes the sets that shard.h reads. A set is a folder of pairs shard-00000.bin (records) and
- * shard-00000.tsv (one row a record), and index.tsv, which lists them with sizes and checksums and comes
+ * shard-00000.tsv (a row for each record), and index.tsv, which lists them with sizes and checksums and comes
  * last: without it there is no set. A new set is written beside its folder and moved into place whole;
  * appending adds pairs and renames a new index.tsv. Either way a reader sees the old set or the new one.
  */

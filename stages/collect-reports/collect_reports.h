@@ -1,7 +1,7 @@
 /*
  * collect_reports.h: what users of the demo page report, brought together. A report is a small TSV that the
  * page saves: id (content hash) or pdq (perceptual hash), model_id, pred, p_<class>..., claimed_label, slice;
- * one row a slice; never the image.
+ * one row for each slice; never the image.
  */
 #ifndef WINNOW_COLLECT_REPORTS_H
 #define WINNOW_COLLECT_REPORTS_H

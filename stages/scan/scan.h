@@ -31,8 +31,8 @@ struct scan_options {
 bool scan_has_splits(const struct scan_options *opt, const char *folder);
 
 /*
- * Walks the folders (relative to opt->common.root) and writes one row a file to out, sorted by path, each
- * path once; the rest is rejected: `not-utf8` (shown with \xNN for the odd bytes),
+ * Walks the folders (relative to opt->common.root) and writes a row for each file to out, sorted by path,
+ * each path once; the rest is rejected: `not-utf8` (shown with \xNN for the odd bytes),
  * `not-a-regular-file`, `symbolic-link` (unless follow), `link-loop`, `unreadable`. Files with other
  * extensions are counted and told. out has the column given_split if any folder has splits. Returns 0, or -1
  * with err set: a folder that is not there is EX_NOINPUT, one that leaves the root EX_DATAERR.

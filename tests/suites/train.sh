@@ -10,7 +10,7 @@ sums() { (cd "$1" && find . -type f ! -name lock ! -path './cache/*' ! -name log
 # --- phase head, folds, margins
 out=$(train --shards set --base "$tiny" --out head --folds 4 --epochs 15 2>&1)
 is "$?:$out" "0:" "phase head is silent and ends with 0"
-is "$(wc -l <head/log.tsv)" 16 "log.tsv has a row an epoch"
+is "$(wc -l <head/log.tsv)" 16 "log.tsv has a row for each epoch"
 is "$(column head/log.tsv bn_statistics | sort -u)" frozen "the base's batch norm stays frozen"
 is "$(ls head | tr '\n' ' ')" "cache done.tsv events.out.tfevents.winnow lock log.tsv margins.tsv model oof.tsv " "the run folder holds what it says"
 best=$(column head/log.tsv val_accuracy | sort -g | tail -1)
@@ -79,7 +79,7 @@ has "$(cat same.err)" "0 of them computed now" "the head's own model has the sam
 train --shards set --base "$TOP/tests/fixtures/tiny-net/tfjs-uint8" --out quantised --cache head/cache --epochs 1 -v 2>quantised.err
 has "$(cat quantised.err)" "220 of them computed now" "other base weights have a cache of their own"
 train --shards set --base "$tiny" --out exported --cache head/cache --epochs 1 --export-features feat
-is "$(wc -l <feat/rows.tsv):$(wc -c <feat/features.npy)" "261:$((128 + 260 * 8 * 4))" "--export-features writes a row a record"
+is "$(wc -l <feat/rows.tsv):$(wc -c <feat/features.npy)" "261:$((128 + 260 * 8 * 4))" "--export-features writes a row for each record"
 
 # --- fine-tune
 fine() { train --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --epochs 4 "$@"; }

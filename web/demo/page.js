@@ -202,7 +202,7 @@
     const d = await ask({ kind: 'describe', width: data.width, height: data.height, rgba: data.data.buffer, file }, [data.data.buffer, file]);
     const best = info.classes[item.p.indexOf(Math.max(...item.p))];
     const columns = ['id', 'pdq', 'pdq_quality', 'model_id', 'pred', ...info.classes.map(c => 'p_' + c), 'claimed_label', 'slice'];
-    // One row a slice, so that `eval --slices` reads reports as they are. Without one it is just "reported".
+    // One row for each slice, so that `eval --slices` reads reports as they are. Without one it is just "reported".
     const rows = (slices.length ? slices : ['reported']).map(slice => [d.xxh128, d.pdq, d.quality, info.model_id, best,
       ...item.p.map(v => Number(v.toPrecision(9)).toString()), claimed, slice]);
     const text = [columns, ...rows].map(r => r.map(picture.tsv).join('\t') + '\n').join('');
