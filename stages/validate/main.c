@@ -56,7 +56,7 @@ static const struct option_table table = {
     .summary = "keep the rows whose files are sound pictures within the rules",
     .details = "Reads path, adds format width height orientation frames mode (sizes as shown, after EXIF "
                "orientation). What a file is comes from its bytes, never from its name. Every picture is "
-               "decoded whole, in worker processes without rights.\n\n"
+               "decoded whole, in sandboxed worker processes.\n\n"
                "Reasons in --rejects: not-found unreadable outside-root empty-file too-few-bytes "
                "too-many-bytes not-a-picture unsupported too-many-pixels too-many-scans decode-truncated "
                "decode-corrupt decode-memory decode-timeout decode-crashed side-too-short side-too-long "
