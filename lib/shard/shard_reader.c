@@ -267,7 +267,7 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
     bool setting = strcmp(key, "side_px") == 0 || strcmp(key, "resize") == 0 ||
                    strcmp(key, "encoding") == 0 || strcmp(key, "data_hash") == 0;
     if (setting && s->n_files)
-        return wrong(r, err, "a setting after a shard"); /* records were measured by the ones before */
+        return wrong(r, err, "a setting after a shard"); /* shards were checked with the earlier ones */
     if (strcmp(key, "format") == 0)
         return strcmp(value, SHARD_FORMAT) ? wrong(r, err, "a format that this version does not read") : 0;
     if (strcmp(key, "side_px") == 0) {

@@ -49,7 +49,7 @@ static int mpi_open(struct dist_group **out, int *rank, int *size, struct error 
     return 0;
 }
 
-/* What MPI keeps of a request is its own memory and the caller's: ours can go while it is under way. */
+/* MPI refers to its own memory and the caller's only, so ours can be freed while a request is under way. */
 static void forget(struct dist_request *q)
 {
     if ((*q->from = q->next)) q->next->from = q->from;
