@@ -22,7 +22,7 @@ static const struct option_row rows[] = {
            "split to evaluate: train, val, test or all"),
     OPTION(struct eval_options, STRING, 0, "device", device, "NAME",
            "where the model runs: auto, cpu, cuda, ref"),
-    OPTION(struct eval_options, INT, 0, "batch", batch, "N", "pictures in one forward pass; 0: 8",
+    OPTION(struct eval_options, INT, 0, "batch", batch, "N", "pictures in one forward pass; 0 means 8",
            RANGE(0, 1024)),
     OPTION(struct eval_options, STRING, 0, "reports", reports, "FILE",
            "reports from users, as collect-reports writes them: show whether each is fixed"),
@@ -49,17 +49,16 @@ static const struct option_row rows[] = {
     OPTION(struct eval_options, STRING, 0, "prevalence-from", prevalence_from, "FILE",
            "estimate these rates from scores of unlabelled pictures: p_<class>..., as classify prints them"),
     OPTION(struct eval_options, STRING, 0, "val-predictions", val_predictions, "FILE",
-           "predictions on the validation split: what rates and thresholds are learnt from; with --model "
-           "they "
-           "are made"),
+           "predictions on the validation split, from which rates and thresholds are learnt; with --model "
+           "eval makes them"),
     OPTION(struct eval_options, STRING, 0, "max-miss", max_miss, "RATE@CONFIDENCE",
            "choose each view's review threshold: 1%@95% for at most 1% missed, with 95% confidence"),
     OPTION(struct eval_options, STRING, 0, "max-wrong-block", max_wrong_block, "RATE@CONFIDENCE",
            "also a block threshold: at most this share of the others is blocked unseen"),
 
     OPTION(struct eval_options, STRING, 0, "cost", cost, "miss=X,review=Y,...",
-           "or the thresholds that cost least at these rates: also block-wrong=Z, without which nothing is "
-           "blocked"),
+           "instead of --max-miss: choose the thresholds that cost least at these rates; without "
+           "block-wrong=Z nothing is blocked"),
     OPTION(struct eval_options, STRINGS, 0, "store-decisions", store_decisions, "VIEW",
            "with --model: write this view's thresholds into the model, where classify obeys them "
            "(repeatable)"),

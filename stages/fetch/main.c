@@ -37,7 +37,7 @@ static const struct option_row rows[] = {
     OPTION(struct fetch_options, SECONDS, 0, "retry-failed", retry_failed_s, "TIME",
            "wait after a failed run before another run asks; doubles up to 7d", RANGE(0, 1e9)),
     OPTION(struct fetch_options, FLAG, 0, "retry-now", retry_now, NULL,
-           "do not wait that long: ask now for everything that failed"),
+           "do not wait for --retry-failed: ask now for everything that failed"),
     OPTION(struct fetch_options, FLAG, 0, "retry-dead", retry_dead, NULL,
            "also ask for addresses with a final answer"),
 
@@ -69,7 +69,7 @@ static const struct option_row rows[] = {
     OPTION(struct fetch_options, BYTES, 0, "min-bytes", min_bytes, "N", "smallest picture",
            RANGE(0, 2147483648.0)),
     OPTION(struct fetch_options, INT, 0, "max-same", max_same, "N",
-           "reject pictures that more addresses than this gave: a placeholder; 0: off", RANGE(0, 1e9)),
+           "reject a picture that more addresses than this gave, as a placeholder; 0: off", RANGE(0, 1e9)),
 
     OPTION_GROUP("Safety"),
     OPTION(struct fetch_options, FLAG, 0, "allow-private", allow_private, NULL,
@@ -114,10 +114,11 @@ static const struct option_row rows[] = {
            "keep up to this much of interrupted transfers on disk, to be continued by this run or another; "
            "0: none",
            RANGE(0, 1e15)),
-    OPTION(struct fetch_options, SECONDS, 0, "partial-for", partial_for_s, "TIME", "keep them for this long",
-           RANGE(0, 1e9)),
+    OPTION(struct fetch_options, SECONDS, 0, "partial-for", partial_for_s, "TIME",
+           "keep interrupted transfers for this long", RANGE(0, 1e9)),
     OPTION(struct fetch_options, FLAG, 0, "partial-unchecked", partial_unchecked, NULL,
-           "keep them on disk even with --blocklist, although a part cannot be compared with a list"),
+           "keep interrupted transfers on disk even with --blocklist, although a part cannot be "
+           "compared with a list"),
     OPTION(struct fetch_options, SECONDS, 0, "connect-timeout", connect_s, "TIME",
            "name lookup, connection and TLS together", RANGE(0.1, 3600)),
     OPTION(struct fetch_options, SECONDS, 0, "timeout", total_s, "TIME",

@@ -28,12 +28,10 @@ static const struct option_table table = {
     .synopsis = "[MANIFEST]",
     .summary = "take pictures that are on disk into a run's store",
     .details =
-        "What fetch is for addresses, import is for folders: every file of the manifest (path, as scan "
-        "writes "
-        "it; label and others pass through) gets a place in STORE/objects, named by its content, and the row "
-        "gets path (there, relative to --root), bytes, xxh128 and source (the path as it was). What was "
-        "taken "
-        "down from the store stays out.\n\n"
+        "Fills a store from folders, as fetch fills it from addresses: every file of the manifest (path, as "
+        "scan writes it; label and others pass through) gets a place in STORE/objects, named by its content, "
+        "and the row gets path (the place in the store, relative to --root), bytes, xxh128 and source (the "
+        "path as it was). What was taken down from the store stays out.\n\n"
         "  scan photos | import --root runs/my -o runs/my/imported.tsv\n\n"
         "Reasons in --rejects: not-found unreadable outside-root empty-file too-many-bytes not-a-picture "
         "blocked taken-down.",

@@ -34,8 +34,8 @@ static const struct option_row rows[] = {
            "a manifest of pictures (by path or xxh128) that are never rejected; others are rejected for "
            "them"),
     OPTION(struct phash_options, STRING, 0, "against", against, "FILE",
-           "an older manifest with pdq: what is near to it is rejected here, groups take its names, and its "
-           "own rows always stay"),
+           "an older manifest with pdq: pictures near one of its pictures are rejected, groups keep its "
+           "names, and none of its own rows is rejected"),
     OPTION(struct phash_options, FLAG, 0, "mark", mark, NULL,
            "keep near duplicates and add keeper, keeper_distance and near_reason"),
     OPTION(struct phash_options, STRING, 0, "index", index, "FILE",
@@ -63,13 +63,15 @@ static const struct option_row rows[] = {
     OPTION_GROUP("Expert"),
     OPTION(struct phash_options, CHOICE, 0, "pdq", family, "FAMILY",
            "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool "
-           "does; fast: full over a JPEG decoded at a reduced scale, some bits away from full",
+           "does; fast: full over a JPEG decoded at a reduced scale, which differs from full in some "
+           "bits",
            CHOICES("full|nn512|fast")),
     OPTION(struct phash_options, FLAG, 0, "exact-groups", exact_groups, NULL,
-           "find every pair within --group-distance, not only nearly every; takes 8 times the comparing at "
-           "47, 41 times at 63"),
+           "find every pair within --group-distance, not only nearly every one; makes comparing take 8 "
+           "times as long at 47, 41 times at 63"),
     OPTION(struct phash_options, INT, 0, "min-quality", min_quality, "N",
-           "flatter pictures (0..100) are never compared: their bits are noise", RANGE(0, 100)),
+           "flat pictures, with a pdq_quality (0..100) below this, are never compared: their bits are noise",
+           RANGE(0, 100)),
     OPTION(struct phash_options, INT, 0, "block-distance", block_distance, "BITS",
            "how near to a listed PDQ hash a picture matches it", RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION_ROW_END,
