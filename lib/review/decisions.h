@@ -21,7 +21,7 @@ struct decision {
     struct id_key key;
     enum decision_kind kind;
     const char *id, *label, *reviewer,
-        *date; /* in the arena; "" where empty. label: the class, also for keep (the label shown) */
+        *date; /* in the arena; "" where empty. label: the class, for keep the label shown */
     const char *file;
     uint64_t row; /* of that file */
     size_t order; /* over all files */

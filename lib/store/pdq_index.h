@@ -49,7 +49,7 @@ const struct pdq_index_entry *pdq_index_find(const struct pdq_index *x, const st
                                              enum pdq_family family, bool oriented, bool turned);
 /* e->turned is copied. Found from the next run on. */
 int pdq_index_add(struct pdq_index *x, const struct pdq_index_entry *e, struct error *err);
-/* Every entry of this content, also of other families; *n_forgotten counts. */
+/* Every entry of this content, of other families too; *n_forgotten counts. */
 void pdq_index_forget(struct pdq_index *x, const struct xxh128 *id);
 /* Writes the file if anything was added or forgotten. */
 int pdq_index_save(struct pdq_index *x, const char *path, struct error *err);

@@ -208,7 +208,7 @@ out:
     return rc;
 }
 
-/* One line for each guarantee that cannot be had, with how many pictures would do. */
+/* One line for each guarantee that has too few rows, with how many pictures would do. */
 static void warn_refused(struct decisions *d)
 {
     for (size_t i = 0; i < d->n_views; i++) {

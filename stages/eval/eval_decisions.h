@@ -100,7 +100,7 @@ struct decisions {
     struct view_decisions *views;
     size_t n_views; /* 0: nothing was asked for */
     bool has_rates, grouped;
-    size_t n_refused; /* guarantees that cannot be had */
+    size_t n_refused; /* guarantees for which there are too few rows */
 };
 #define DECISIONS_EMPTY ((struct decisions){0})
 

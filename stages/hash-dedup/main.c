@@ -21,7 +21,7 @@ static const struct option_row rows[] = {
     OPTION(struct dedup_options, FLAG, 0, "hash-all", hash_all, NULL,
            "read every file and fill xxh128 for all rows, not only for those that may have a copy"),
     OPTION(struct dedup_options, FLAG, 0, "verify", verify, NULL,
-           "compare duplicates byte by byte with the copy that stays, also when nothing is done to them"),
+           "compare duplicates byte by byte with the copy that stays, even when nothing is done to them"),
 
     OPTION_GROUP("What to do with the files of duplicates (nothing, unless asked)"),
     OPTION(struct dedup_options, FLAG, 0, "delete", delete, NULL, "delete them"),

@@ -139,7 +139,7 @@ static const struct option_table table = {
     .summary = "fit a classifier to a packed set of pictures",
     .details =
         "RUN/model is the best model by validation, RUN/log.tsv has a row for each epoch, "
-        "RUN/events.out.tfevents.winnow is for TensorBoard. A run that was stopped, also by kill -9, resumes "
+        "RUN/events.out.tfevents.winnow is for TensorBoard. A run that was stopped, even by kill -9, resumes "
         "from its checkpoint when the same command is given again, and ends with the same bytes; a complete "
         "run stays as it is. INT and TERM write a checkpoint first.\n\n"
         "  train --shards set --base models/base/inception_v3 --phase head --folds 5 --out runs/head\n"

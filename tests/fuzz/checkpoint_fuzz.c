@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         xxh128_of(&h, copy + HEADER_BYTES, table);
         memcpy(copy + 24, &h, sizeof h);
     }
-    if (!checkpoint_take(&c, copy, size - 1, "fuzz", &err)) { /* c owns copy, also when it fails */
+    if (!checkpoint_take(&c, copy, size - 1, "fuzz", &err)) { /* c owns copy, even when it fails */
         volatile char sum = 0;
         const char *bytes = checkpoint_find(&c, "plan", &n_bytes);
         for (size_t i = 0; bytes && i < n_bytes; i++)

@@ -148,7 +148,7 @@ L
 : >open.log
 $FETCH $PROXIED --proxy "$OPEN" --store refused list -o out.tsv --rejects rejects.tsv
 is "$? $(tail -n +2 rejects.tsv | grep -c 'refused-address') $(awk '$2 !~ /pictures/' open.log | wc -l) $(awk -F'\t' -v p="$INTERNAL" '$2 == p' log | wc -l)" "0 11 0 0" \
-    "addresses and names that are not public are refused before the proxy hears of them, also by redirects"
+    "addresses and names that are not public are refused before the proxy hears of them, by redirects too"
 $FETCH ${PROXIED/--proxy-resolves/--allow-private} --proxy "$OPEN" --store allowed - -o out.tsv <<<"http://intranet:$PLAIN/ok/x11.jpg"
 is "$? $(wc -l <out.tsv)" "0 2" "--allow-private asks it for anything"
 # Passwords.

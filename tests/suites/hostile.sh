@@ -90,7 +90,7 @@ as_pillow "$work/in" "$TMPDIR/kept.tsv" 40
 ok $? "what is kept decodes as in Pillow: $(tr "\n" " " <"$TMPDIR/why")"
 
 # Go's own picture tests, from Debian's golang-1.19-src: baseline and progressive in every subsampling, CMYK, RGB-coded, pngsuite. An outcome
-# for each stands in go_pictures.tsv: a damaged CRC is refused; a picture whose pixels are all there is kept, also without its trailer
+# for each stands in go_pictures.tsv: a damaged CRC is refused; a picture whose pixels are all there is kept, even without its trailer
 # (invalid-noend, invalid-trunc), with a wrong Adler-32 (invalid-zlib) or with fewer scans than its encoder planned, but its end marker (progressive.truncated).
 go=${GO_PICTURES:-/usr/share/go-1.19/src/image}
 if [ -d "$go/testdata" ]; then
