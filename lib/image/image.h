@@ -93,7 +93,7 @@ enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image
 /* --- decoding --- */
 
 struct decode_options {
-    bool allow_truncated; /* keep what there is of a cut-off picture, the rest grey or black */
+    bool allow_truncated; /* decode a truncated picture as far as possible, the rest is grey or black */
     bool no_orient;       /* leave pixels as stored */
     /* a grey picture without alpha comes out with one channel; otherwise always RGB */
     bool keep_gray;

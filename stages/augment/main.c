@@ -35,7 +35,7 @@ static const struct option_row rows[] = {
     OPTION(struct augment_options, INT, 0, "sheet-rows", sheet_rows, "N",
            "pictures on the sheet, spread over the labels", RANGE(1, 500)),
     OPTION(struct augment_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "take what there is of pictures that are cut off"),
+           "take truncated pictures as far as they can be decoded"),
     OPTION(struct augment_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
            "decode in this process: only for pictures of your own"),
     OPTION_ROW_END,

@@ -41,7 +41,7 @@ static const struct option_row rows[] = {
     OPTION(struct pack_options, BYTES, 0, "shard-size", shard_bytes, "N",
            "start a new shard before one grows larger than this", RANGE(1 << 16, 1e15)),
     OPTION(struct pack_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "pack what there is of pictures that are cut off"),
+           "pack truncated pictures as far as they can be decoded"),
     OPTION(struct pack_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
            "decode in this process: only for pictures of your own"),
     OPTION_ROW_END,

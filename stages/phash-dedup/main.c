@@ -11,7 +11,7 @@ static const struct option_row rows[] = {
     OPTION(struct phash_options, FLAG, 0, "hash-only", hash_only, NULL,
            "add pdq, pdq_quality and pdq_family and pass every readable row on"),
     OPTION(struct phash_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "hash what there is of a cut-off picture"),
+           "hash truncated pictures as far as they can be decoded"),
     OPTION(struct phash_options, INT, 0, "distance", distance, "BITS",
            "pictures whose hashes differ in at most this many of 256 bits are duplicates",
            RANGE(0, NEAR_MAX_DISTANCE)),
