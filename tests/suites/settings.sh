@@ -150,6 +150,9 @@ ok $? "blanks, quotes and signs in SOURCES, RUN, NAME, SETTINGS and the lists' n
 is "$(classes "$work/my run: 1")" "18+|hot dog: \$1 #2|it's 50%" "the classes have those names"
 make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/my settings #1.conf" -q dataset
 ok $? "and nothing is to be done again"
+before=$(stat -c %y "$work/my run: 1/fetched.tsv")
+make_ SETTINGS="$work/my settings.conf" DECISIONS_FROM=elsewhere.tsv SPARE=1 dataset
+is "$(stat -c %y "$work/my run: 1/fetched.tsv")" "$before" "nor when make is told other things, as by make round"
 
 # --- a list is renamed, taken away, replaced by an older one ---
 mv "$lists/18+.txt" "$lists/a:b.txt"
