@@ -166,3 +166,22 @@ int takedown_append_hash(int folder_fd, const char *folder, int64_t time, const 
     int n = snprintf(row, sizeof row, "%s\txxh128\t%s\n", format_time(when, time), hex);
     return takedown_append(folder_fd, folder, row, (size_t)n, err);
 }
+
+int takedown_read(const char *path, takedown_row *row, void *context, struct error *err)
+{
+    static const char *const required[] = {"kind", "value", NULL};
+    struct manifest_reader in = MANIFEST_READER_EMPTY;
+    int rc = -1, got = 0;
+    if (manifest_reader_open(&in, path, required, err)) goto out;
+    int kind = manifest_column(&in.schema, "kind"), value = manifest_column(&in.schema, "value");
+    while ((got = manifest_reader_next(&in, err)) > 0) {
+        int taken = row(context, in.fields[kind], in.fields[value], err);
+        if (taken == 0)
+            error_set(err, EX_DATAERR, "'%s' row %llu: not a takedown", path, (unsigned long long)in.row);
+        if (taken <= 0) goto out;
+    }
+    rc = got;
+out:
+    manifest_reader_close(&in);
+    return rc;
+}

@@ -35,6 +35,12 @@ int takedown_append(int folder_fd, const char *folder, const char *rows, size_t 
  * takedown must not be overlooked.
  */
 int takedown_mend(int folder_fd, const char *folder, bool dry_run, bool *there, struct error *err);
+/*
+ * Reads a takedown.tsv: row(context, kind, value) for each row, kind "url" (value: the key of the address) or
+ * a kind of hash. It returns 1; 0: not a takedown, which is EX_DATAERR with the row; -1 with err set.
+ */
+typedef int takedown_row(void *context, const char *kind, const char *value, struct error *err);
+int takedown_read(const char *path, takedown_row *row, void *context, struct error *err);
 /* The row for one content hash. */
 int takedown_append_hash(int folder_fd, const char *folder, int64_t time, const struct xxh128 *hash,
                          struct error *err);

@@ -180,3 +180,13 @@ void hash_list_release(struct hash_list *l)
     free(l->pdq);
     *l = HASH_LIST_EMPTY;
 }
+
+int hash_list_add_named(struct hash_list *l, const char *kind, const char *hex, struct error *err)
+{
+    struct text word = TEXT_EMPTY;
+    int rc = text_printf(&word, err, "%s:%s", kind, hex)
+                 ? -1
+                 : hash_list_add_text(l, word.data, word.n_bytes, err);
+    text_release(&word);
+    return rc;
+}

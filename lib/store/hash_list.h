@@ -42,6 +42,8 @@ int hash_list_add_bytes(struct hash_list *l, const char *bytes, size_t n_bytes, 
  * One entry by its text. 1: added; 2: a PDQ entry, added to pdq; 0: not a hash. -1: memory.
  */
 int hash_list_add_text(struct hash_list *l, const char *text, size_t n_bytes, struct error *err);
+/* The same for a hash whose kind is named apart: "md5", "0123...". */
+int hash_list_add_named(struct hash_list *l, const char *kind, const char *hex, struct error *err);
 int hash_list_add(struct hash_list *l, enum hash_kind kind, const uint8_t *digest, struct error *err);
 size_t hash_list_size(const struct hash_list *l); /* without PDQ */
 void hash_list_release(struct hash_list *l);

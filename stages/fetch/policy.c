@@ -69,39 +69,19 @@ static int add_url_key(struct takedown *t, const struct xxh128 *key, struct erro
     return 0;
 }
 
+static int keep_takedown(void *context, const char *kind, const char *value, struct error *err)
+{
+    struct policy *p = context;
+    struct xxh128 key;
+    if (strcmp(kind, "url") != 0) return hash_list_add_named(&p->takedown.hashes, kind, value, err);
+    return xxh128_from_hex(&key, value) ? 0 : add_url_key(&p->takedown, &key, err) ? -1 : 1;
+}
+
 static int read_kept_takedowns(struct policy *p, const char *path, struct error *err)
 {
-    static const char *const required[] = {"kind", "value", NULL};
-    struct manifest_reader in = MANIFEST_READER_EMPTY;
     bool there;
-    int rc = -1, got;
     if (takedown_mend(p->store->folder_fd, p->store->folder, false, &there, err)) return -1;
-    if (!there) return 0;
-    if (manifest_reader_open(&in, path, required, err)) goto out;
-    int kind = manifest_column(&in.schema, "kind"), value = manifest_column(&in.schema, "value");
-    while ((got = manifest_reader_next(&in, err)) > 0) {
-        struct text word = TEXT_EMPTY;
-        struct xxh128 key;
-        int added;
-        if (strcmp(in.fields[kind], "url") == 0)
-            added = xxh128_from_hex(&key, in.fields[value]) ? 0
-                    : add_url_key(&p->takedown, &key, err)  ? -1
-                                                            : 1;
-        else
-            added = text_printf(&word, err, "%s:%s", in.fields[kind], in.fields[value])
-                        ? -1
-                        : hash_list_add_text(&p->takedown.hashes, word.data, word.n_bytes, err);
-        text_release(&word);
-        if (added < 0) goto out;
-        if (added == 0) {
-            error_set(err, EX_DATAERR, "'%s' row %llu: not a takedown", path, (unsigned long long)in.row);
-            goto out;
-        }
-    }
-    rc = got;
-out:
-    manifest_reader_close(&in);
-    return rc;
+    return there ? takedown_read(path, keep_takedown, p, err) : 0;
 }
 
 /* One hash of a --takedown file, unless it is known already. 1: fine; 0: not a hash; -1: memory. */

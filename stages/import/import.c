@@ -37,37 +37,23 @@ static int reject(struct import *w, const char *reason, const char *detail)
     return 0;
 }
 
+static int keep_hash(void *context, const char *kind, const char *value, struct error *err)
+{
+    struct import *w = context;
+    return strcmp(kind, "url") == 0 ? 1 : hash_list_add_named(&w->taken_down, kind, value, err);
+}
+
 /* The hashes of what was taken down from this store; addresses do not concern files. */
 static int read_taken_down(struct import *w, struct error *err)
 {
-    static const char *const required[] = {"kind", "value", NULL};
-    struct manifest_reader in = MANIFEST_READER_EMPTY;
-    struct text path = TEXT_EMPTY, word = TEXT_EMPTY;
+    struct text path = TEXT_EMPTY;
     bool there;
-    int rc = -1, got = 0;
     if (takedown_mend(w->store.folder_fd, w->store.folder, false, &there, err)) return -1;
     if (!there) return 0;
-    if (text_printf(&path, err, "%s/takedown.tsv", w->store.folder) ||
-        manifest_reader_open(&in, path.data, required, err))
-        goto out;
-    int kind = manifest_column(&in.schema, "kind"), value = manifest_column(&in.schema, "value");
-    while ((got = manifest_reader_next(&in, err)) > 0) {
-        if (strcmp(in.fields[kind], "url") == 0) continue;
-        text_clear(&word);
-        if (text_printf(&word, err, "%s:%s", in.fields[kind], in.fields[value])) goto out;
-        int added = hash_list_add_text(&w->taken_down, word.data, word.n_bytes, err);
-        if (added < 0) goto out;
-        if (added == 0) {
-            error_set(err, EX_DATAERR, "'%s' row %llu: not a takedown", path.data,
-                      (unsigned long long)in.row);
-            goto out;
-        }
-    }
-    rc = got;
-out:
-    manifest_reader_close(&in);
+    int rc = text_printf(&path, err, "%s/takedown.tsv", w->store.folder)
+                 ? -1
+                 : takedown_read(path.data, keep_hash, w, err);
     text_release(&path);
-    text_release(&word);
     return rc;
 }
 

@@ -11,37 +11,32 @@
 #include "cli/stage.h"
 #include "http/http_url.h"
 #include "io/io.h"
+#include "store/audit.h"
 #include "store/journal.h"
 
 /* --- the list --- */
 
 static int by_bytes(const void *a, const void *b) { return memcmp(a, b, sizeof(struct xxh128)); }
 
+static int keep_row(void *context, const char *kind, const char *value, struct error *err)
+{
+    struct taken_down *t = context;
+    struct xxh128 h;
+    bool url = strcmp(kind, "url") == 0;
+    if (!url && strcmp(kind, "xxh128") != 0) return 1;
+    if (xxh128_from_hex(&h, value)) return 0;
+    if (url ? mem_grow(&t->urls, &t->urls_capacity, t->n_urls + 1, sizeof h, err)
+            : mem_grow(&t->hashes, &t->hashes_capacity, t->n_hashes + 1, sizeof h, err))
+        return -1;
+    *(url ? &t->urls[t->n_urls++] : &t->hashes[t->n_hashes++]) = h;
+    return 1;
+}
+
 int taken_down_read(struct taken_down *t, const char *path, struct error *err)
 {
-    static const char *const required[] = {"kind", "value", NULL};
-    struct manifest_reader in = MANIFEST_READER_EMPTY;
-    struct xxh128 h;
-    int rc = -1, got;
-    if (manifest_reader_open(&in, path, required, err)) goto out;
-    int kind = manifest_column(&in.schema, "kind"), value = manifest_column(&in.schema, "value");
-    while ((got = manifest_reader_next(&in, err)) > 0) {
-        bool url = strcmp(in.fields[kind], "url") == 0;
-        if (!url && strcmp(in.fields[kind], "xxh128") != 0) continue;
-        if (xxh128_from_hex(&h, in.fields[value])) {
-            error_set(err, EX_DATAERR, "'%s' row %llu: not a takedown", path, (unsigned long long)in.row);
-            goto out;
-        }
-        if (url ? mem_grow(&t->urls, &t->urls_capacity, t->n_urls + 1, sizeof h, err)
-                : mem_grow(&t->hashes, &t->hashes_capacity, t->n_hashes + 1, sizeof h, err))
-            goto out;
-        *(url ? &t->urls[t->n_urls++] : &t->hashes[t->n_hashes++]) = h;
-    }
-    if (t->n_urls) qsort(t->urls, t->n_urls, sizeof h, by_bytes);
-    if (t->n_hashes) qsort(t->hashes, t->n_hashes, sizeof h, by_bytes);
-    rc = got;
-out:
-    manifest_reader_close(&in);
+    int rc = takedown_read(path, keep_row, t, err);
+    if (t->n_urls) qsort(t->urls, t->n_urls, sizeof *t->urls, by_bytes);
+    if (t->n_hashes) qsort(t->hashes, t->n_hashes, sizeof *t->hashes, by_bytes);
     return rc;
 }
 
