@@ -18,3 +18,12 @@ $(ROUND_DIR)/split.tsv: $(ROUND_DIR)/distinct.tsv | $(BIN)/train-test-split
 
 $(ROUND_DIR)/shards/index.tsv: $(ROUND_DIR)/augmented.tsv | $(BIN)/pack
 	$(BIN)/pack $(ROOT_FLAGS) --size $(SIDE) --resize $(RESIZE) --rejects $(ROUND_DIR)/pack.rejects.tsv -o $(@D) $<
+
+# Pictures on disk come in here; DOWNLOADED is what fetch brings beside them.
+ifneq ($(PICTURES),)
+$(RUN)/imported.tsv: $(SETTINGS_MK) $(RUN)/picture-files.md5 | $(BIN)/scan $(BIN)/import $(SETTINGS_CHECK)
+	$(BIN)/scan --follow --allow-outside --rejects $(RUN)/scan.rejects.tsv $(PICTURES) | \
+	  $(BIN)/import $(ROOT_FLAGS) --allow-outside --by $(PICTURES_BY) --rejects $(RUN)/import.rejects.tsv -o $@
+$(RUN)/fetched.tsv: $(if $(SOURCES)$(PAGES),$(DOWNLOADED)) $(RUN)/imported.tsv | $(BIN)/manifest
+	$(BIN)/manifest cat -o $@ $^
+endif

@@ -68,13 +68,6 @@ $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-in-$(i).tsv): $(PARTS_DIR)/urls.s
 $(PARTS_DIR)/fetch-out-%.tsv: $(PARTS_DIR)/fetch-in-%.tsv
 	@$(BIN)/fetch --root $(PARTS_DIR)/store-$* $(FETCH_FLAGS) --rejects $(PARTS_DIR)/fetch-rejects-$*.tsv -o $@ $<
 DOWNLOADED := $(if $(PICTURES),$(RUN)/downloaded.tsv,$(RUN)/fetched.tsv)
-ifneq ($(PICTURES),)
-$(RUN)/imported.tsv: $(SETTINGS_MK) $(RUN)/picture-files.md5
-	$(BIN)/scan --follow --allow-outside --rejects $(RUN)/scan.rejects.tsv $(PICTURES) | \
-	  $(BIN)/import $(ROOT_FLAGS) --allow-outside --by $(PICTURES_BY) --rejects $(RUN)/import.rejects.tsv -o $@
-$(RUN)/fetched.tsv: $(if $(SOURCES),$(DOWNLOADED)) $(RUN)/imported.tsv
-	$(BIN)/manifest cat -o $@ $^
-endif
 $(DOWNLOADED): $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-out-$(i).tsv)
 	for i in $(PART_NUMBERS); do (cd $(PARTS_DIR)/store-$$i && find . -path '*objects/*' -type f) | while read -r f; do \
 	  mkdir -p $(RUN)/$${f%/*}; ln -f $(PARTS_DIR)/store-$$i/$$f $(RUN)/$$f; done; done

@@ -58,13 +58,6 @@ endif
 
 # Pictures on disk and pictures of the web are one manifest from here on.
 DOWNLOADED := $(if $(PICTURES),$(RUN)/downloaded.tsv,$(RUN)/fetched.tsv)
-ifneq ($(PICTURES),)
-$(RUN)/imported.tsv: $(SETTINGS_MK) $(RUN)/picture-files.md5 | $(BIN)/scan $(BIN)/import $(SETTINGS_CHECK)
-	$(BIN)/scan --follow --allow-outside --rejects $(RUN)/scan.rejects.tsv $(PICTURES) | \
-	  $(BIN)/import $(ROOT_FLAGS) --allow-outside --by $(PICTURES_BY) --rejects $(RUN)/import.rejects.tsv -o $@
-$(RUN)/fetched.tsv: $(if $(SOURCES)$(PAGES),$(DOWNLOADED)) $(RUN)/imported.tsv | $(BIN)/manifest
-	$(BIN)/manifest cat -o $@ $^
-endif
 
 # RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does.
 $(DOWNLOADED): $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(BIN)/fetch $(SETTINGS_CHECK)
