@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 0: opened; -1 with err as it was: the folder has no such file; -1 with another sentence: it does not load.
- */
+/* 0: opened; -1 with err as it was: the folder has no such file; -1 with
+ * another sentence: it does not load. */
 static int try_folder(const char *folder, const struct plugin *p, void **symbol, char *path,
                       struct error *err)
 {

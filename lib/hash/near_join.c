@@ -201,8 +201,8 @@ static bool wanted_range(const struct join *j, bool first, unsigned v, size_t fr
     return begin < end;
 }
 
-/* Positions begin..end, all in bucket v and in one part, against the rest of their bucket and its neighbours.
- */
+/* Positions begin..end, all in bucket v and in one part, against the rest of
+ * their bucket and its neighbours. */
 static int scan_run(struct join *j, struct worker_pairs *w, unsigned v, size_t begin, size_t end)
 {
     size_t n = 1; /* ranges[0]: what follows in the own bucket, different for each query */

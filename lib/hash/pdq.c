@@ -225,9 +225,8 @@ void pdq_row(struct pdq *p, const uint8_t *row)
 {
     uint32_t y = p->n_rows_in++;
     if (p->tiny || y >= p->in_height) return;
-    /* nn512 takes source row floor(i * H / 512) for output row i: this row for none, one or (H < 512) several
-     * of them.
-     */
+    /* nn512 takes source row floor(i * H / 512) for output row i: this row for none,
+     * one or (H < 512) several of them. */
     while (p->n_rows < p->height && (!p->column || (uint64_t)p->n_rows * p->in_height / NN_SIDE == y)) {
         float *dst = p->copied ? p->small[p->n_rows] : p->band + p->n_band * p->stride;
         p->k->luma(dst, row, p->column, p->width, p->channels);

@@ -28,8 +28,8 @@ struct pdq_kernels {
      * lane]. */
     void (*row_box_picked)(float *out, const uint32_t *pick, size_t n_picks, const float *in, size_t n,
                            size_t w);
-    /* One step of the column pass: sum += add (if any); sum -= drop (if any); out = sum / count (if wanted).
-     */
+    /* One step of the column pass: sum += add (if any); sum -= drop (if any);
+     * out = sum / count (if wanted). */
     void (*column_step)(float *sum, const float *add, const float *drop, float *out, float count, size_t n);
 };
 

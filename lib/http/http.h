@@ -124,8 +124,8 @@ typedef bool http_accept(void *context, const struct http_transfer *t);
  */
 typedef bool http_admit(void *context, struct http_transfer *t, const struct sockaddr *address,
                         socklen_t n_bytes);
-/* The transfer is over. Afterwards it goes back to the pool: take body and strings along if they are needed.
- */
+/* The transfer is over. Afterwards it goes back to the pool: take body and
+ * strings along if they are needed. */
 typedef void http_done(void *context, struct http_transfer *t);
 
 /* EX_OSERR or EX_SOFTWARE when libcurl or epoll is not to be had. The options' strings are borrowed until

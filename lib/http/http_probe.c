@@ -75,8 +75,8 @@ static bool host_answers(const struct http_probe *p, size_t i)
     snprintf(name, sizeof name, "%.*s", (int)(literal ? n - 2 : n), t->name + literal);
     snprintf(port, sizeof port, "%u", t->port);
     int rc = getaddrinfo(name, port, &hints, &list);
-    /* A name server that knows of no such name is a network that works. EAI_AGAIN and the rest are silence.
-     */
+    /* A name server that knows of no such name is a network that works.
+     * EAI_AGAIN and the rest are silence. */
     if (rc) return !t->must_accept && (rc == EAI_NONAME || rc == EAI_NODATA);
     size_t n_tried = 0, n_silent = 0;
     for (const struct addrinfo *a = list; a && !yes && n_tried < ADDRESSES_PER_HOST; a = a->ai_next) {

@@ -35,8 +35,8 @@ enum http_reach { HTTP_REACH_ASKING, HTTP_REACH_YES, HTTP_REACH_NO };
 int http_probe_start(struct http_probe **out, const struct http_probe_target *targets, size_t n,
                      const struct http_options *o, struct http_engine *e, struct error *err);
 enum http_reach http_probe_result(struct http_probe *p);
-/* Does not wait: a thread that hangs in a resolver ends by itself later and touches nothing of the caller's.
- */
+/* Does not wait: a thread that hangs in a resolver ends by itself later and
+ * touches nothing of the caller's. */
 void http_probe_close(struct http_probe *p);
 
 #endif

@@ -16,8 +16,8 @@ struct url_list_cursor {
 };
 
 void url_list_start(struct url_list_cursor *c, const char *bytes, size_t n_bytes);
-/* The next entry, borrowed from the bytes, without surrounding blanks; comments and empty lines are skipped.
- */
+/* The next entry, borrowed from the bytes, without surrounding blanks;
+ * comments and empty lines are skipped. */
 bool url_list_next(struct url_list_cursor *c, const char **entry, size_t *n_bytes);
 /* Whether a first line looks like a manifest's header: "url" alone, or several fields none of which is an
  * address. */

@@ -1,5 +1,4 @@
-/* augment_text.c: augmentation in words: the user's SPEC, and the drawn numbers as a manifest has them.
- */
+/* augment_text.c: augmentation in words: the user's SPEC, and the drawn numbers as a manifest has them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

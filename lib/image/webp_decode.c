@@ -123,8 +123,8 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
     for (size_t i = 0, n = (size_t)width * height; i < n; i++)
         memcpy(out->pixels + 3 * i, options->background, 3);
     reason = decode_frame(&frame, options, out, f);
-    /* The pixels may be whole while the container promises more: metadata or later frames that were cut off.
-     */
+    /* The pixels may be whole while the container promises more: metadata or
+     * later frames that were cut off. */
     if (reason == IMAGE_OK && state < WEBP_DEMUX_DONE && !frame.complete && !options->allow_truncated)
         reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
 out:

@@ -135,8 +135,8 @@ static bool remove_left_over(const char *name)
     return removed;
 }
 
-/* Gives the unnamed temporary its name beside the destination: the common one, another where that is in use.
- */
+/* Gives the unnamed temporary its name beside the destination: the common
+ * one, another where that is in use. */
 static int name_temporary(struct atomic_file *f, struct error *err)
 {
     char from[64], shown[256];

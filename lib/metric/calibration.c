@@ -93,8 +93,8 @@ static void logits_of(const double *z, const double *p, size_t row, size_t k, do
         out[j] -= top;
 }
 
-/* NLL at inverse temperature b and its first two derivatives in b. z holds rows with their maximum taken off.
- */
+/* NLL at inverse temperature b and its first two derivatives in b. z holds
+ * rows with their maximum taken off. */
 static double nll_at(const double *z, const int32_t *label, size_t n, size_t k, double b, double *slope,
                      double *curvature)
 {

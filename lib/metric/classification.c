@@ -31,8 +31,8 @@ double kappa_of_counts(const uint64_t *counts, int n)
     return expected == total ? NAN : (agree - expected) / (total - expected);
 }
 
-/* Multi-class Matthews correlation (Gorodkin 2004). 0 when a side has one class only, as scikit-learn has it.
- */
+/* Multi-class Matthews correlation (Gorodkin 2004). 0 when a side has one
+ * class only, as scikit-learn has it. */
 static double mcc_of_counts(const uint64_t *counts, int n, double total)
 {
     double right = 0, cross = 0, true_squares = 0, predicted_squares = 0;

@@ -48,8 +48,8 @@ struct interval interval_paired(uint64_t both, uint64_t only1, uint64_t only2, u
  * none. */
 double mcnemar_exact_p(uint64_t only1, uint64_t only2);
 
-/* p[n] becomes Holm-adjusted p-values (step-down, monotone, at most 1). NaN entries stay and are not counted.
- */
+/* p[n] becomes Holm-adjusted p-values (step-down, monotone, at most 1). NaN
+ * entries stay and are not counted. */
 int holm_adjust(double *p, size_t n, struct error *err);
 
 /*

@@ -31,9 +31,7 @@ struct score_sample {
  */
 int score_sample_read(struct score_sample *out, const char *path, char *const *classes, int n_classes,
                       double sum_tolerance, struct error *err);
-/*
- * The classes that a file of scores has columns for, owned by the caller. EX_DATAERR: fewer than two.
- */
+/* The classes that a file of scores has columns for, owned by the caller. EX_DATAERR: fewer than two. */
 int score_sample_classes(const char *path, char ***classes, int *n_classes, struct error *err);
 void score_sample_release(struct score_sample *s);
 

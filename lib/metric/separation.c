@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "metric/sort.h"
 
-/* Where n values (sorted here) fall into two clusters: the cut of the largest variance between them. n > 0.
- */
+/* Where n values (sorted here) fall into two clusters: the cut of the
+ * largest variance between them. n > 0. */
 static double two_clusters(double *values, size_t n)
 {
     double total = 0, below = 0, best = -1, cut = values[0];

@@ -13,8 +13,8 @@
 #define DIGITS (1u << DIGIT_BITS)
 #define PASSES 6 /* 6 * 11 >= 64 */
 
-/* Doubles as integers in the same order: flip all bits of negatives, the sign of the others. -0 counts as 0.
- */
+/* Doubles as integers in the same order: flip all bits of negatives, the sign
+ * of the others. -0 counts as 0. */
 static uint64_t key_of(double value)
 {
     uint64_t bits;

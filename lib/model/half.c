@@ -50,8 +50,8 @@ static float float_of(uint16_t half)
 }
 
 #ifdef HAVE_F16C_PATH
-/* Every processor with AVX2 has F16C; asked this way because clang 14 does not know the feature's own name.
- */
+/* Every processor with AVX2 has F16C; asked this way because clang 14 does
+ * not know the feature's own name. */
 static bool has_f16c(void) { return __builtin_cpu_supports("avx2"); }
 
 __attribute__((target("f16c,avx"))) static size_t narrow_wide(uint16_t *out, const float *in, size_t n)

@@ -19,8 +19,8 @@ struct predictor_options {
     int batch;          /* pictures a forward pass; 0 = 8 */
 };
 
-/* Opens the model and plans it. *out NULL and err set on failure (EX_NODEVICE when the device is not there).
- */
+/* Opens the model and plans it. *out NULL and err set on failure (EX_NODEVICE
+ * when the device is not there). */
 int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options,
                    struct error *err);
 const struct net *predictor_net(const struct predictor *p); /* metadata, classes; borrowed */

@@ -85,8 +85,8 @@ int trainer_predict(struct engine *engine, struct batch_loader *loader, struct d
     return signal ? 1 : 0;
 }
 
-/* Moving statistics from batches of training rows, unaugmented, in an order of their own that never changes.
- */
+/* Moving statistics from batches of training rows, unaugmented, in an order
+ * of their own that never changes. */
 static int refresh_statistics(struct trainer *t, struct error *err)
 {
     struct engine_batch in;

@@ -122,8 +122,8 @@ struct trainer {
  */
 int trainer_run(struct trainer *t, struct error *err);
 void trainer_release(struct trainer *t);
-/* A checkpoint is there that trainer_run would refuse with this plan: of other options or data, or damaged.
- */
+/* A checkpoint is there that trainer_run would refuse with this plan: of
+ * other options or data, or damaged. */
 bool trainer_checkpoint_is_other(const char *path, const char *plan);
 /* The plan that a checkpoint was made with, malloc'ed; NULL: there is none, or it cannot be read. */
 char *trainer_checkpoint_plan(const char *path);

@@ -47,8 +47,8 @@ int net_sort_keras_order(struct net *n, struct error *err)
     for (int i = 0; i < n->n_layers; i++)
         order[i] = (struct order){.layer = i, .met = -1};
     meet(n, n->output, order, &count);
-    /* Depth = the longest way to the output; layers were made after their inputs, so one pass back is enough.
-     */
+    /* Depth = the longest way to the output; layers were made after their
+     * inputs, so one pass back is enough. */
     for (int i = n->n_layers - 1; i >= 0; i--)
         for (int j = 0; j < n->layers[i].n_inputs; j++) {
             struct order *in = &order[n->layers[i].inputs[j]];

@@ -76,8 +76,8 @@ static void limit_child(uint64_t file_bytes)
     }
     limit(RLIMIT_AS, (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + 2 * file_bytes + (1ull << 30));
 #endif
-    /* 0.1 s for InceptionV3; crafted files send the library into a loop (found by fuzzing), which has to end.
-     */
+    /* 0.1 s for InceptionV3; crafted files send the library into a loop (found
+     * by fuzzing), which has to end. */
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
     limit(RLIMIT_CPU, 1); /* the fuzzer makes such files by the dozen */
 #else

@@ -24,8 +24,8 @@ static int failed(struct error *err, const char *what)
     return error_set(err, EX_IOERR, "the HDF5 library cannot write %s", what);
 }
 
-/* A variable-length ASCII string, as h5py writes Python's bytes: not bound to the 64 kB of an object header.
- */
+/* A variable-length ASCII string, as h5py writes Python's bytes: not bound to
+ * the 64 kB of an object header. */
 static int put_text(hid_t object, const char *key, const char *text, struct error *err)
 {
     hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR), a = -1;

@@ -143,8 +143,8 @@ struct net_layer *net_add_layer(struct net *n, enum layer_kind kind, const char 
         error_set(err, EX_DATAERR, "more than %d layers", NET_MAX_LAYERS);
         return NULL;
     }
-    /* The capacity is not kept: it is the next power of two, so the array grows when the count reaches one.
-     */
+    /* The capacity is not kept: it is the next power of two, so the array
+     * grows when the count reaches one. */
     if ((n->n_layers & (n->n_layers - 1)) == 0) {
         size_t capacity = n->n_layers ? (size_t)n->n_layers * 2 : 1;
         struct net_layer *grown = mem_realloc(n->layers, capacity * sizeof *grown, err);
@@ -265,8 +265,8 @@ struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role)
     return NULL;
 }
 
-/* Keras counts moving statistics among the non-trainable parameters, so they are left out of trainable_only.
- */
+/* Keras counts moving statistics among the non-trainable parameters, so they
+ * are left out of trainable_only. */
 size_t net_count_parameters(const struct net *n, bool trainable_only)
 {
     size_t count = 0;

@@ -54,8 +54,8 @@ int net_layer_make_weights(struct net_layer *layer, struct error *err);
 /* What shape the weight must have given the layer's input shape; -1 in a dimension that is unknown. */
 struct net_shape net_weight_shape(const struct net_layer *layer, const struct net_shape *input,
                                   enum weight_role role);
-/* Sets shapes from net_weight_shape and gives every weight zeroed values (moving_variance and gamma: ones).
- */
+/* Sets shapes from net_weight_shape and gives every weight zeroed values
+ * (moving_variance and gamma: ones). */
 int net_alloc_weights(struct net *n, int first_layer, struct error *err);
 
 /* "[3,3,32,64]" into out (NET_SHAPE_TEXT_BYTES of them); unknown dimensions as '?'. Returns out. */
@@ -65,8 +65,8 @@ bool net_shape_equal(const struct net_shape *a, const struct net_shape *b);
 /* Product of the dimensions; false on overflow or a negative one. */
 bool net_shape_count(const struct net_shape *s, size_t *out);
 
-/* Sorts what a builder made in creation order into Keras' own layer list order (by depth, then by traversal).
- */
+/* Sorts what a builder made in creation order into Keras' own layer list order
+ * (by depth, then by traversal). */
 int net_sort_keras_order(struct net *n, struct error *err);
 
 /* --- JSON --- */

@@ -15,8 +15,8 @@ struct tensor_encoding {
     double scale, min; /* value = q * scale + min, worked out in double, rounded to float32 */
 };
 
-/* How this weight is stored in a file of that encoding: kernels as asked, one-dimensional tensors as float32.
- */
+/* How this weight is stored in a file of that encoding: kernels as asked,
+ * one-dimensional tensors as float32. */
 struct tensor_encoding tensor_encoding_of(const struct net_weight *w, enum net_encoding wanted);
 size_t tensor_encoded_bytes(const struct tensor_encoding *e); /* of one value */
 /* n values to out (n * tensor_encoded_bytes), little-endian. */

@@ -422,8 +422,8 @@ out:
     return rc;
 }
 
-/* ReLU as a Softmax layer etc. would need more kinds; those Keras classes that are another spelling of ours.
- */
+/* ReLU as a Softmax layer etc. would need more kinds; those Keras classes
+ * that are another spelling of ours. */
 static int alias_kind(const char *class_name, enum activation_kind *activation)
 {
     if (strcmp(class_name, "Softmax") == 0) {

@@ -16,8 +16,8 @@
  * U+FFFD. */
 int page_escape(struct text *out, const char *s, struct error *err);
 
-/* s as a JSON string with quotes, safe inside a <script> element: < > & as \u003c, line separators escaped.
- */
+/* s as a JSON string with quotes, safe inside a <script> element: < > & as
+ * \u003c, line separators escaped. */
 int page_json(struct text *out, const char *s, struct error *err);
 
 /* The bytes of a path as a relative URL: all but unreserved characters and '/' as %XX. */

@@ -63,8 +63,8 @@ int shard_set_open(struct shard_set **out, const char *folder, struct error *err
  * EX_SOFTWARE. */
 int shard_set_open_stored(struct shard_set **out, const char *folder, struct error *err);
 const struct shard_set_info *shard_set_info(const struct shard_set *s);
-/* All of a record but its pixels (NULL), without touching the shard file. Thread-safe, as the next two are.
- */
+/* All of a record but its pixels (NULL), without touching the shard file.
+ * Thread-safe, as the next two are. */
 int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_record *out,
                        struct error *err);
 /* The record with pixels in the mapping. A JPEG set is EX_DATAERR here: use shard_set_read. */

@@ -38,9 +38,7 @@ size_t hash_kind_bytes(enum hash_kind k);
 int hash_list_add_file(struct hash_list *l, const char *path, struct error *err);
 int hash_list_add_bytes(struct hash_list *l, const char *bytes, size_t n_bytes, const char *name,
                         struct error *err);
-/*
- * One entry by its text. 1: added; 2: a PDQ entry, added to pdq; 0: not a hash. -1: memory.
- */
+/* One entry by its text. 1: added; 2: a PDQ entry, added to pdq; 0: not a hash. -1: memory. */
 int hash_list_add_text(struct hash_list *l, const char *text, size_t n_bytes, struct error *err);
 /* The same for a hash whose kind is named apart: "md5", "0123...". */
 int hash_list_add_named(struct hash_list *l, const char *kind, const char *hex, struct error *err);

@@ -57,8 +57,8 @@ struct journal_record {
  * writable). 1: a record; 0: the header; -1: malformed, to be skipped.
  */
 int journal_parse(char *line, size_t n_bytes, struct journal_record *out);
-/* Appends the record as one line with LF to out. A field too long is cut, so that the line can be read back.
- */
+/* Appends the record as one line with LF to out. A field too long is cut, so
+ * that the line can be read back. */
 int journal_format(struct text *out, const struct journal_record *r, struct error *err);
 
 /* The identity of an address: XXH3-128 of its canonical form; "#<hex>" gives that hash itself. */

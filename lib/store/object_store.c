@@ -129,8 +129,8 @@ int object_store_put(struct object_store *s, const struct xxh128 *hash, const ch
                      const void *bytes, size_t n_bytes, bool *was_there, struct error *err)
 {
     char path[OBJECT_PATH_BYTES], temporary[48];
-    /* Read and compared, not believed: a power cut may have left a file of the right size with nothing in it.
-     */
+    /* Read and compared, not believed: a power cut may have left a file of the
+     * right size with nothing in it. */
     *was_there = object_store_has(s, hash, extension, n_bytes, true);
     if (*was_there) return 0;
     if (make_folder(s, hash, err)) return -1;

@@ -230,8 +230,8 @@ int partial_store_put(struct partial_store *p, const struct xxh128 *key, const s
     const struct object_store *s = p->store;
     char name[NAME_BYTES], temporary[48];
     *kept = false;
-    /* The older one goes first: it counts, and if it cannot be replaced, it is of another version or shorter.
-     */
+    /* The older one goes first: it counts, and if it cannot be replaced, it is
+     * of another version or shorter. */
     if (partial_store_remove(p, key, err)) return -1;
     if (part->n_image > p->limit_bytes || p->n_bytes > p->limit_bytes - part->n_image) return 0;
     if (mkdirat(s->folder_fd, "partial", 0700) && errno != EEXIST)

@@ -43,9 +43,9 @@ int cuda_card_describe(const char *name, char *json, size_t bytes, struct error 
                  "{\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],"
                  "\"regsPerBlock\":65536,\"multiProcessorCount\":%d,\"warpSize\":32,"
                  "\"maxSharedMemoryPerBlock\":49152,\"maxSharedMemoryPerBlockOptin\":%d,"
-                 "\"reservedSharedMemoryPerBlock\":%d,\"maxSharedMemoryPerSM\":%d,\"maxRegistersPerSM\":"
-                 "65536,"
-                 "\"maxCtasPerSM\":%d,\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":%d,\"pciDeviceId\":0,"
+                 "\"reservedSharedMemoryPerBlock\":%d,\"maxSharedMemoryPerSM\":%d,"
+                 "\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":%d,\"maxThreadsPerBlock\":1024,"
+                 "\"maxThreadsPerSM\":%d,\"pciDeviceId\":0,"
                  "\"isTccDriver\":0,\"supportCoopLaunch\":1,\"totalGlobalMem\":%.0f,\"smClockRateKHz\":%d,"
                  "\"memClockRateKHz\":%d,\"memoryBusWidth\":%d,\"l2CacheSize\":%d,\"cudaDeviceId\":0,"
                  "\"deviceVer\":%d,\"driverVer\":13000,\"deviceName\":\"%s\"}",

@@ -381,8 +381,8 @@ static int check_batch(const struct engine *e, const struct engine_batch *in, en
     return 0;
 }
 
-/* Dropout of one node: 0 or 1/(1-rate), a function of (seed, step, layer, element of the whole batch) only.
- */
+/* Dropout of one node: 0 or 1/(1-rate), a function of (seed, step, layer,
+ * element of the whole batch) only. */
 static int upload_mask(struct engine *e, const struct node *n, enum run_kind kind,
                        const struct engine_step *step, int first_row, struct error *err)
 {

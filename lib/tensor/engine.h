@@ -110,9 +110,8 @@ struct engine_batch {
         *values;
 };
 
-/* Inference with the current weights (in ENGINE_TRAIN: unlocked batch norms use their moving statistics, no
- * dropout).
- */
+/* Inference with the current weights (in ENGINE_TRAIN: unlocked batch norms use their
+ * moving statistics, no dropout). */
 int engine_forward(struct engine *e, const struct engine_batch *in, struct error *err);
 
 /* Copies output i (options.outputs order; 0 = the net's output where none were named) of the last run: n x
@@ -162,9 +161,8 @@ struct engine_result {
 int engine_train_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                       const struct engine_step *step, struct engine_result *result, struct error *err);
 
-/* The same in pieces. gradients: forward + loss + backward, the gradient (L2 part included) left in the
- * gradient arena.
- */
+/* The same in pieces. gradients: forward + loss + backward, the gradient (L2 part
+ * included) left in the gradient arena. */
 int engine_gradients(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                      const struct engine_step *step, struct engine_result *result, struct error *err);
 int engine_apply(struct engine *e, const struct engine_step *step, struct engine_result *result,

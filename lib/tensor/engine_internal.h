@@ -76,8 +76,8 @@ struct plan {
     bool has_batch_norm, has_l2;
 };
 
-/* plan_graph.c: values and nodes from the net; nothing of the backend but writes_slice and reshape_is_free.
- */
+/* plan_graph.c: values and nodes from the net; nothing of the backend but
+ * writes_slice and reshape_is_free. */
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,
                const struct backend_table *t, const struct backend *b, struct error *err);
 /* plan_memory.c: operations made, storages sized, lifetimes, offsets, parameter arenas. */

@@ -82,8 +82,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
             return error_prefix(err, "'%s'", opt->model);
         if (c->decisions.n_views && !net_decisions_fit(&c->decisions, &c->header.metadata)) {
             stage_warn("'%s': its thresholds were chosen for other weights or another temperature, and are "
-                       "not "
-                       "obeyed: store them again (eval --store-decisions)",
+                       "not obeyed: store them again (eval --store-decisions)",
                        opt->model);
             net_decisions_release(&c->decisions);
         }

@@ -128,8 +128,7 @@ static int estimate(struct class_rates *r, const struct eval_options *o, const s
         if (!there)
             return error_set(err, EX_DATAERR,
                              "'%s' has no row of class '%s': its rate cannot be learnt from these; label "
-                             "some "
-                             "pictures of it, or give its rate by --prevalence",
+                             "some pictures of it, or give its rate by --prevalence",
                              labelled->name, labelled->classes[j]);
     }
     if (score_sample_read(&sample, o->prevalence_from, labelled->classes, r->n_classes, o->sum_tolerance,
@@ -186,8 +185,7 @@ int class_rates_make(struct class_rates *out, const struct eval_options *o, cons
         if (out->rate[j] > 0 && n_rows[j] == 0) {
             error_set(err, EX_DATAERR,
                       "'%s' has no row of class '%s': what happens to it is not known; label some pictures "
-                      "of "
-                      "it, or give it the rate 0",
+                      "of it, or give it the rate 0",
                       p->name, p->classes[j]);
             goto out;
         }

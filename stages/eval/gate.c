@@ -149,8 +149,8 @@ static bool lower_is_better(const char *metric)
     return false;
 }
 
-/* Is row i a case of the rate, and is it a hit? As slice rates count: fpr over negatives, fnr over positives.
- */
+/* Is row i a case of the rate, and is it a hit? As slice rates count: fpr over
+ * negatives, fnr over positives. */
 static bool rate_of_row(const struct view_result *v, enum slice_rate rate, double threshold, size_t i,
                         bool *hit)
 {

@@ -102,8 +102,8 @@ static const struct option_table table = {
                "Writes into --out: metrics.tsv (metric key value ci_low ci_high n), report.html, "
                "roc-VIEW.tsv, pr-VIEW.tsv, slices-VIEW.tsv, slices.tsv, and predictions.tsv with --model.\n\n"
                "  eval --predictions predictions.tsv --out runs/1/eval\n"
-               "  eval --model runs/1/model --shards runs/1/shards --split test --log runs/1/log.tsv --out "
-               "runs/1/eval\n"
+               "  eval --model runs/1/model --shards runs/1/shards --split "
+               "test --log runs/1/log.tsv --out runs/1/eval\n"
                "  eval --model runs/1/model --shards runs/1/shards --split val --fit-temperature --out "
                "runs/1/eval-val\n"
                "  eval --compare runs/1/eval/predictions.tsv runs/2/eval/predictions.tsv --gate 'accuracy >= "
@@ -249,8 +249,7 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
     if (o->cost && o->predictions && !o->val_predictions)
         return error_set(err, EX_USAGE,
                          "--cost needs --val-predictions FILE: thresholds are not chosen on the rows that "
-                         "say "
-                         "what they cost");
+                         "say what they cost");
     if ((o->max_miss && guarantee_parse(&g, o->max_miss, "--max-miss", err)) ||
         (o->max_wrong_block && guarantee_parse(&g, o->max_wrong_block, "--max-wrong-block", err)))
         return -1;

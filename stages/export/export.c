@@ -54,8 +54,8 @@ static int check_options(const struct export_options *o, struct error *err)
     return 0;
 }
 
-/* The model's own date: when its file was written. No clock is read, so a second export gives the same bytes.
- */
+/* The model's own date: when its file was written. No clock is read, so a
+ * second export gives the same bytes. */
 static int find_date(struct export *x, struct error *err)
 {
     struct text path = TEXT_EMPTY;

@@ -281,8 +281,8 @@ static void put_tail(FILE *f, struct export *x)
                 x->accuracy.data);
     }
     fprintf(f, "## Limits\n\n"
-               "- It knows only its classes: any other picture is put into one of them, often with a high "
-               "number.\n"
+               "- It knows only its classes: any other picture is put into one of them, "
+               "often with a high number.\n"
                "- The numbers describe the test pictures above. Other sources, sizes, compressions and "
                "cultures shift them.\n"
                "- Very small, cropped, overlaid or collaged pictures, drawings of unusual style and dark "

@@ -91,8 +91,7 @@ static void say_doubtful(const struct fetch *f)
     const struct counts *c = &f->counts;
     if (c->n_doubtful >= DOUBTFUL_LEAST && c->n_doubtful == c->n_asked && c->n_stored == 0)
         stage_warn("not one picture: all %llu answers were web pages, refusals or empty. Is there a login "
-                   "page "
-                   "in front of the network? They are asked again later; --retry-now asks at once",
+                   "page in front of the network? They are asked again later; --retry-now asks at once",
                    (unsigned long long)c->n_doubtful);
 }
 

@@ -164,8 +164,8 @@ static void file_names_release(struct file_names *l)
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* Names in a folder in byte order, dot files left out: the order of rows must not depend on the file system.
- */
+/* Names in a folder in byte order, dot files left out: the order of rows must
+ * not depend on the file system. */
 static int read_names(struct file_names *l, const char *folder, struct error *err)
 {
     DIR *d = opendir(folder);

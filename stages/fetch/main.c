@@ -147,8 +147,8 @@ const struct option_table fetch_option_table = {
         "pictures/objects/.... STORE/journal.tsv has a line for every attempt; a rerun asks only for what is "
         "new or due. fetched_at is when the bytes first came, so a rerun with nothing new writes the same "
         "file. One run at a time for a store: another one exits with 75.\n\n"
-        "The first INT or TERM lets transfers in flight finish, a second one drops them; run again to "
-        "continue.\n\n"
+        "The first INT or TERM lets transfers in flight finish, a second one drops "
+        "them; run again to continue.\n\n"
         "  fetch --store data --contact https://example.org/bot lists/ -o fetched.tsv --rejects rejects.tsv",
     .rows = rows,
     .min_operands = 0,

@@ -14,8 +14,8 @@
 
 static void write_down(struct fetch *f, const struct journal_record *r)
 {
-    /* Usually the loop writes them once a turn; a host that is given up can fail a million addresses in one.
-     */
+    /* Usually the loop writes them once a turn; a host that is given up can
+     * fail a million addresses in one. */
     if (!f->failed && (journal_append(&f->journal, r, f->err) ||
                        (f->journal.pending.n_bytes > PENDING_BYTES && journal_flush(&f->journal, f->err))))
         fetch_abort(f);

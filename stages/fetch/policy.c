@@ -142,8 +142,7 @@ static int read_takedown_file(struct policy *p, const char *path, struct text *f
         if (added == 0) {
             error_set(err, EX_DATAERR,
                       "'%s' line %zu: '%.*s' is neither an address (http://...) nor a hash; nothing was "
-                      "taken "
-                      "down. A picture from a folder is named by its xxh128, which imported.tsv has",
+                      "taken down. A picture from a folder is named by its xxh128, which imported.tsv has",
                       path, c.line, n < 200 ? (int)n : 200, line);
             goto out;
         }
@@ -297,8 +296,8 @@ static int sweep_store(struct policy *p, struct hash_list *list, const char *nam
     return 0;
 }
 
-/* A name for the block list's content, so that an unchanged list does not cost reading the whole store again.
- */
+/* A name for the block list's content, so that an unchanged list does not cost
+ * reading the whole store again. */
 static void list_identity(struct hash_list *l, char hex[XXH128_HEX_BYTES])
 {
     struct xxh128 parts[HASH_KINDS], all;

@@ -97,9 +97,8 @@ int main(int argc, char **argv)
         manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err) ||
         dedup_run(&d, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
         goto out;
-    /* First the manifests, then the files: a run that dies in between leaves too many files, never a row
-     * without its file.
-     */
+    /* First the manifests, then the files: a run that dies in between leaves too many
+     * files, never a row without its file. */
     if (manifest_commit(&out, &rejects, 0, &opt.common, &err)) goto out;
     if ((opt.delete || opt.hardlink || opt.reflink || opt.quarantine) &&
         dedup_act(&d, &n_done, &n_failed, &err))

@@ -6,9 +6,8 @@
 static const struct option_row rows[] = {
     OPTION(struct import_options, CHOICE, 0, "by", by, "HOW",
            "copy: the store has files of its own; link: hard links, which show later changes of the "
-           "originals, "
-           "copies across file systems; leave: symbolic links, the originals stay where they are and have to "
-           "stay there",
+           "originals, copies across file systems; leave: symbolic links, the originals stay where they "
+           "are and have to stay there",
            CHOICES("copy|link|leave")),
     OPTION(struct import_options, STRING, 0, "from", from, "DIR",
            "the paths read are relative to this folder"),

@@ -304,8 +304,7 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
                    (unsigned long long)r.n_reused, (unsigned long long)r.n_passed_over);
     if (rc == 0 && r.copies.n_copies && !opt->common.quiet)
         stage_warn("%llu exact cop%s of other pictures left out, as the first stays (--rejects names them; "
-                   "hash-dedup "
-                   "chooses by rules)",
+                   "hash-dedup chooses by rules)",
                    (unsigned long long)r.copies.n_copies, r.copies.n_copies == 1 ? "y" : "ies");
     copies_release(&r.copies);
     tar_writer_close(r.tars);

@@ -38,8 +38,7 @@ static int compare_rank(const void *a, const void *b, void *context)
     return keep_compare(&order, &x, &y);
 }
 
-/* --- conflicts -------------------------------------------------------------------------------------------
- */
+/* --- conflicts -------------------------------------------------------------------------------- */
 
 /* The first two different labels among the rows of a node and of its neighbours; 0: none. */
 struct label_pair {
@@ -111,8 +110,7 @@ static int remove_conflicts(struct phash_dedup *s, const uint32_t *order, size_t
     return 0;
 }
 
-/* --- stars -----------------------------------------------------------------------------------------------
- */
+/* --- stars ------------------------------------------------------------------------------------ */
 
 static void claim(struct phash_dedup *s, uint32_t keeper, uint32_t node, uint32_t distance, uint8_t *claimed)
 {

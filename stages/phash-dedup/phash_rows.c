@@ -68,8 +68,8 @@ static int open_pool(struct decode_pool **pool, struct hashing *h, const struct 
     return decode_pool_open(pool, &o, err);
 }
 
-/* The answer in d, checked: it comes from a process that a picture may have taken over. False: there is none.
- */
+/* The answer in d, checked: it comes from a process that a picture may have
+ * taken over. False: there is none. */
 static bool answer_of(const struct decoded *d, struct answer *a)
 {
     if (d->reason != IMAGE_OK || !d->result || d->n_result != sizeof *a) return false;
@@ -77,8 +77,7 @@ static bool answer_of(const struct decoded *d, struct answer *a)
     return a->quality >= 0 && a->quality <= 100;
 }
 
-/* --- hash only -------------------------------------------------------------------------------------------
- */
+/* --- hash only -------------------------------------------------------------------------------- */
 
 struct hash_only {
     struct phash_dedup *s;
@@ -127,8 +126,7 @@ out:
     return rc;
 }
 
-/* --- all rows --------------------------------------------------------------------------------------------
- */
+/* --- all rows --------------------------------------------------------------------------------- */
 
 struct reading {
     struct phash_dedup *s;

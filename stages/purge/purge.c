@@ -333,8 +333,8 @@ static int has_listed_bytes(const struct purge *p, const char *path, bool *hit, 
     return 0;
 }
 
-/* Whether a WebDataset tar has a member that names a listed picture (KEY.json says path, xxh128 and source).
- */
+/* Whether a WebDataset tar has a member that names a listed picture (KEY.json
+ * says path, xxh128 and source). */
 static int tar_is_hit(const struct purge *p, const char *path, bool *hit, struct error *err)
 {
     char head[512], text[1 << 16];

@@ -109,8 +109,8 @@ int relabel_run(const struct manifest_table *t, const struct decisions *d, const
             continue;
         }
         if (v && v->kind == DECISION_UNSURE) n->n_unsure++;
-        /* keep names the label that the reviewer saw: it comes back if an earlier decision had replaced it.
-         */
+        /* keep names the label that the reviewer saw: it comes back if an
+         * earlier decision had replaced it. */
         if (v && (v->kind == DECISION_RELABEL || v->kind == DECISION_KEEP)) {
             const char *want = v->label[0] ? v->label : row[label];
             bool change = strcmp(want, row[label]) != 0;

@@ -31,8 +31,7 @@ static const struct option_table table = {
         "relative to --root, and so are the FOLDERs. FIFOs, devices, links and names that are not UTF-8 go "
         "to --rejects with a reason. Where a folder holds nothing but train, val and test (or "
         "validation, valid, training, testing), the classes are looked for inside these, and given_split "
-        "says "
-        "which one a picture lies in: train-test-split leaves it there.\n\n"
+        "says which one a picture lies in: train-test-split leaves it there.\n\n"
         "  scan raw_data                   raw_data/<label>/**/*.jpg\n"
         "  scan raw_data/cat raw_data/dog  two classes of it, for files that lie directly in these folders",
     .rows = rows,

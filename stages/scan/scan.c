@@ -105,8 +105,8 @@ static int add(struct walk *w, const char *path, const char *label, const char *
     return 0;
 }
 
-/* path with every byte that is not part of valid UTF-8 as \xNN, so that the reject can be read and acted on.
- */
+/* path with every byte that is not part of valid UTF-8 as \xNN, so that the
+ * reject can be read and acted on. */
 static int add_not_utf8(struct walk *w, const char *path, struct error *err)
 {
     struct text shown = TEXT_EMPTY;
@@ -278,9 +278,8 @@ static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
     return rc;
 }
 
-/* One operand: its path without "./" before and '/' after it, so that every spelling of a folder gives the
- * same rows.
- */
+/* One operand: its path without "./" before and '/' after it, so that every spelling
+ * of a folder gives the same rows. */
 static int scan_operand(struct walk *w, int root, const char *folder, struct error *err)
 {
     char shown[256];

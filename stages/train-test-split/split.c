@@ -118,8 +118,7 @@ static const char *group_name(const struct manifest_reader *r, int group, int ha
     return *name ? name : manifest_field(r, path);
 }
 
-/* --- the previous split ----------------------------------------------------------------------------------
- */
+/* --- the previous split ----------------------------------------------------------------------- */
 
 /* The previous parts of groups, hashes and paths, by a 64-bit key of kind and name. */
 struct known {
@@ -188,8 +187,7 @@ static int read_previous(struct known *k, const struct split_options *opt, struc
     return got;
 }
 
-/* --- deciding --------------------------------------------------------------------------------------------
- */
+/* --- deciding --------------------------------------------------------------------------------- */
 
 static int read_rows(struct split *s, struct manifest_source *in, const struct known *known,
                      struct error *err)
@@ -397,8 +395,7 @@ static void warn_of_small_training(struct split *s)
             (double)l->n_train_rows >= 0.7 * asked * (double)l->n_rows)
             continue;
         stage_warn("class '%s': training gets %llu of %llu pictures where %.0f were asked for, since one "
-                   "group "
-                   "of %u is in %s; --exact or another --seed may do better",
+                   "group of %u is in %s; --exact or another --seed may do better",
                    text_for_people(label, sizeof label, s->label_names.text[i]),
                    (unsigned long long)l->n_train_rows, (unsigned long long)l->n_rows,
                    asked * (double)l->n_rows, l->largest_outside->n_rows,
@@ -418,8 +415,8 @@ static int decide(struct split *s, struct error *err)
         g->part = g->place < s->opt->test                 ? SPLIT_TEST
                   : g->place < s->opt->test + s->opt->val ? SPLIT_VAL
                                                           : SPLIT_TRAIN;
-        /* Frames of one film that make up most of a class: outside training, hardly anything of it is learnt.
-         */
+        /* Frames of one film that make up most of a class: outside training,
+         * hardly anything of it is learnt. */
         if (holds_most_of_its_label(s, g)) g->part = SPLIT_TRAIN;
         if (g->previous >= 0) g->part = (uint8_t)g->previous;
     }

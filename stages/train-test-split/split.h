@@ -33,9 +33,7 @@ double split_place(uint64_t seed, const char *group);
 /* The fold of a group, 0..folds-1, independent of its place. */
 int split_fold(uint64_t seed, const char *group, int64_t folds);
 
-/*
- * Reads the source (twice), writes every row with split (and fold) to out. Returns 0 or -1 with err set.
- */
+/* Reads the source (twice), writes every row with split (and fold) to out. Returns 0 or -1 with err set. */
 int split_run(const struct split_options *opt, struct manifest_source *in, struct manifest_writer *out,
               struct stage_counts *n, struct error *err);
 

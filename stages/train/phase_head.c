@@ -155,8 +155,8 @@ int phase_head(struct train_run *run, struct trainer *t, struct error *err)
                           .margins = run->margins};
     if (train_settings(run, (int)run->options->epochs, false, t->n_train, &t->settings, err)) goto out;
     rc = train_with_log(run, t, err);
-    /* The folds start from the untrained head, which run->net still is: the trained one goes in afterwards.
-     */
+    /* The folds start from the untrained head, which run->net still is: the
+     * trained one goes in afterwards. */
     if (!rc && run->options->folds)
         rc = train_folds(run, &f, cache, err);
     else if (!rc && train_is_first(run))

@@ -159,8 +159,8 @@ static int make_plan(struct train_run *run, struct error *err)
                     phases[o->phase], run->data.hash, run->base_hash, (long long)o->epochs,
                     (long long)run->batch, o->rate, o->schedule, o->warmup, (long long)o->common.seed) ||
         text_printf(p, err,
-                    "optimizer\t%s\nmomentum\t%.15g\nnesterov\t%d\nlabel-smoothing\t%.15g\nclass-weights\t%"
-                    "s\n"
+                    "optimizer\t%s\nmomentum\t%.15g\nnesterov\t%d\n"
+                    "label-smoothing\t%.15g\nclass-weights\t%s\n"
                     "clip-norm\t%.15g\nema\t%.15g\nhead-l2\t%.15g\nselect\t%s\npatience\t%lld\n",
                     optimizers[o->optimizer], o->momentum, o->nesterov, o->smoothing, o->class_weights,
                     o->clip_norm, o->ema, o->head_l2, trainer_select_name((enum trainer_select)o->select),

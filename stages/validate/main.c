@@ -38,8 +38,7 @@ static const struct option_row rows[] = {
            "(default: all)"),
     OPTION(struct validate_options, CHOICE, 0, "markers", markers, "WORD",
            "what the file says of itself: record: add generated and markers; obey: also reject what "
-           "prohibits "
-           "training",
+           "prohibits training",
            CHOICES("off|record|obey")),
     OPTION(struct validate_options, FLAG, 0, "icc", icc, NULL,
            "also add a column icc: 1 where the file carries a colour profile, which decoding ignores"),

@@ -671,9 +671,8 @@ FAKE_API cudaError_t fake_device_wait_host(void)
     return fake_sticky();
 }
 
-/* One piece of that stream's work, for collectives that must bring the others along; false when there is none
- * to run.
- */
+/* One piece of that stream's work, for collectives that must bring the others along;
+ * false when there is none to run. */
 bool fake_stream_step(cudaStream_t stream)
 {
     if (!fake_stream_is_live(stream) || !stream->first || stream->running) return false;

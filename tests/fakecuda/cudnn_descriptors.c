@@ -151,8 +151,8 @@ static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cud
     }
     if (span * nn_element_bytes(type) > (size_t)2 << 30)
         return nn_fail(call, CUDNN_STATUS_NOT_SUPPORTED, "a tensor of more than 2 GiB");
-    /* No two elements in one place: in the order of their strides each dimension lies outside the one before.
-     */
+    /* No two elements in one place: in the order of their strides each
+     * dimension lies outside the one before. */
     int order[4] = {0, 1, 2, 3};
     for (int i = 0; i < 4; i++)
         for (int j = i + 1; j < 4; j++)

@@ -18,9 +18,8 @@ static int side;
 static uint8_t *pixels;
 static float targets[BATCH * CLASSES];
 
-/* 0 and the step was made; -1 and err says why not. *answer: a sum over everything that came out, told apart
- * by place.
- */
+/* 0 and the step was made; -1 and err says why not. *answer: a sum over everything that
+ * came out, told apart by place. */
 static int one_step(double *answer)
 {
     struct engine_options o = ENGINE_DEFAULTS;

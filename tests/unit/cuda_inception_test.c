@@ -57,9 +57,8 @@ static bool expected(const char *file, double p[5])
     return found;
 }
 
-/* float32 differs from TensorFlow.js in the order of sums only; TF32 keeps ten bits, bfloat16 seven after
- * the point.
- */
+/* float32 differs from TensorFlow.js in the order of sums only; TF32 keeps ten bits,
+ * bfloat16 seven after the point. */
 static void test_forward(const struct net *net, enum backend_precision precision, double tolerance,
                          const char *name, int n)
 {

@@ -604,9 +604,8 @@ static void test_arena(void)
 
 /* --- in and out --- */
 
-/* More batches than there are staging buffers, without waiting in between: each must arrive where and as it
- * was sent.
- */
+/* More batches than there are staging buffers, without waiting in between: each must
+ * arrive where and as it was sent. */
 static void test_transfers(enum backend_precision precision, double tolerance, const char *mode)
 {
     enum { ROUNDS = 5, VALUES = 420 };

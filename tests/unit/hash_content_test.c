@@ -1,7 +1,5 @@
 /* needs: base io hash */
-/*
- * The content hash against the published test values of XXH3-128 and against itself in pieces.
- */
+/* The content hash against the published test values of XXH3-128 and against itself in pieces. */
 #include "hash/content_hash.h"
 
 #include <fcntl.h>

@@ -21,9 +21,8 @@ static uint64_t next_random(void)
     return state * 0x2545f4914f6cdd1du;
 }
 
-/* kind 0: uniform; 1: most words take few values, as real hashes do; 2: tight clusters. A tenth are planted
- * neighbours.
- */
+/* kind 0: uniform; 1: most words take few values, as real hashes do; 2: tight clusters.
+ * A tenth are planted neighbours. */
 static void make_hashes(struct pdq_hash *h, size_t n, int kind)
 {
     for (size_t i = 0; i < n; i++) {

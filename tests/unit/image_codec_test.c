@@ -1,7 +1,5 @@
 /* needs: base io hash image */
-/*
- * Decoding, encoding, orientation and limits: what each kind of file gives, in this process.
- */
+/* Decoding, encoding, orientation and limits: what each kind of file gives, in this process. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -150,8 +150,8 @@ static void test_invariants(void)
 
 int main(void)
 {
-    /* First: the parent must not have asked for the instruction set yet, or the children inherit the answer.
-     */
+    /* First: the parent must not have asked for the instruction set yet, or
+     * the children inherit the answer. */
     test_instruction_sets();
     /* Pillow: one level, for its weights have six more bits; area: half a level for each of the two
      * roundings. */

@@ -114,8 +114,8 @@ static void check_sort(void)
 
 static void check_temperature(void)
 {
-    /* One logit of 1 for the right class, wrong once in five: the best T makes the softmax 0.8: 1/T = ln 4.
-     */
+    /* One logit of 1 for the right class, wrong once in five: the best T
+     * makes the softmax 0.8: 1/T = ln 4. */
     double z[] = {1, 0, 1, 0, 1, 0, 1, 0, 1, 0};
     int32_t label[] = {0, 0, 0, 0, 1};
     struct temperature_fit fit;

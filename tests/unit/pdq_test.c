@@ -110,9 +110,8 @@ static void test_published(struct pdq *p)
     free(pixels);
 }
 
-/* Every width and height from 1 to 70 and the borders of the windows, noise over ramps, grey and colour, both
- * families.
- */
+/* Every width and height from 1 to 70 and the borders of the windows, noise over ramps,
+ * grey and colour, both families. */
 static void test_against_plain(struct pdq *p)
 {
     struct error err = {0};

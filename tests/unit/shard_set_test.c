@@ -1,7 +1,5 @@
 /* needs: base io hash manifest image shard */
-/*
- * Shard sets: write then read is identity, appending and replacing, damage is found, wrong use is refused.
- */
+/* Shard sets: write then read is identity, appending and replacing, damage is found, wrong use is refused. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>

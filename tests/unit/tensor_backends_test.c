@@ -147,8 +147,8 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
     r.y = malloc(count(&d.y) * sizeof(float));
     t->tensor_download(s->b, io.y, &d.y, r.y, d.y.n, &err);
     if (d.kind != OP_SOFTMAX) {
-        /* the wide gradient holds dy in the slice's channels and rubbish that nobody may read in the others
-         */
+        /* the wide gradient holds dy in the slice's channels and rubbish
+         * that nobody may read in the others */
         float *wide = noise(count(&whole), 5, 6);
         for (size_t i = 0; i < count(&d.y) / (size_t)d.y.c; i++)
             memcpy(wide + i * (size_t)whole.c + d.y.first_c, g->dy + i * (size_t)d.y.c,

@@ -102,8 +102,8 @@ static void check_along(struct probe *p, const char *name, const char *what, flo
         values[i] = kept[i] - (float)h * direction[i];
     double down = forward(p, y), by_difference = (up - down) / (2 * h);
     memcpy(values, kept, n * sizeof *kept);
-    /* rounding of the float32 values over 2h; half as much again for the curvature of batch norm and sigmoid
-     */
+    /* rounding of the float32 values over 2h; half as much again for the
+     * curvature of batch norm and sigmoid */
     double allowed = (kinks ? 1.5e-3 : 1e-3) * (1 + sqrt(scale)) + 1e-3 * fabs(by_difference);
     CHECK_SAY(fabs(by_gradient - by_difference) <= allowed,
               "%s: d/d%s: gradient %.6f, differences %.6f (allowed %.4f)", name, what, by_gradient,

@@ -387,8 +387,8 @@ static int plant(struct corpus *c, struct error *err)
         } else if ((u -= o->broken) < 0) {
             rc = add_derived(c, i, NULL, c->pictures[i].n_bytes / 2, label, "truncated", "half", err);
         } else if (u < o->broken) {
-            /* A page of its own each: the rule for many URLs with the same bytes is not what is tried here.
-             */
+            /* A page of its own each: the rule for many URLs with the same
+             * bytes is not what is tried here. */
             snprintf(page, sizeof page, "%s<!-- %s -->\n", html, c->pictures[i].id);
             rc = add_derived(c, i, page, strlen(page), label, "html", "", err);
         }

@@ -23,8 +23,8 @@ struct corpus_options {
         .dead_links = 0.03, .broken = 0.006                                                                  \
     }
 
-/* n: pictures found, used, left out (unreadable, too small). Same packages, options and seed: the same bytes.
- */
+/* n: pictures found, used, left out (unreadable, too small). Same packages,
+ * options and seed: the same bytes. */
 int corpus_make(const struct corpus_options *opt, struct stage_counts *n, struct error *err);
 
 #endif

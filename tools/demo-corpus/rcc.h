@@ -15,8 +15,8 @@
 typedef int rcc_visit(void *context, const char *path, const uint8_t *bytes, size_t n_bytes,
                       struct error *err);
 
-/* Visits every uncompressed file of the archive held in memory. 0, or -1 (EX_DATAERR for a damaged archive).
- */
+/* Visits every uncompressed file of the archive held in memory. 0, or -1
+ * (EX_DATAERR for a damaged archive). */
 int rcc_walk(const uint8_t *archive, size_t n_bytes, rcc_visit *visit, void *context, size_t *n_compressed,
              struct error *err);
 

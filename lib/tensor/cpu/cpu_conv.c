@@ -47,8 +47,8 @@ static void primitive_release(struct primitive *p)
     *p = (struct primitive){0};
 }
 
-/* pointers in the order the arguments were added, one for each at least; the scratchpad, if any, comes last
- */
+/* pointers in the order the arguments were added, one for each at least; the
+ * scratchpad, if any, comes last */
 static int primitive_run(struct backend *b, struct primitive *p, void *const *pointers, int n_pointers,
                          void *scratch, struct error *err)
 {
@@ -257,9 +257,8 @@ fail:
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Workspace: scratchpad of the running primitive | packed weights or unpacked gradient | dx of an
- * accumulating backward
- */
+/* Workspace: scratchpad of the running primitive | packed weights or unpacked gradient |
+ * dx of an accumulating backward */
 static size_t scratch_bytes(const struct conv_state *s)
 {
     size_t n = larger(larger(s->forward.scratch_bytes, s->data.scratch_bytes), s->weights.scratch_bytes);
@@ -383,8 +382,8 @@ int conv_load(struct backend *b, struct backend_op *op, const float *weights, st
 
 /* --- running --- */
 
-/* Weights as a primitive wants them: packed once, packed now into the workspace, or as they lie in the arena.
- */
+/* Weights as a primitive wants them: packed once, packed now into the
+ * workspace, or as they lie in the arena. */
 static float *weights_for(struct backend *b, struct backend_op *op, const struct op_io *io,
                           struct primitive *reorder, float *constant, float *workspace, struct error *err)
 {

@@ -83,8 +83,8 @@ static const float *bias_of(const struct backend_op *op, const struct op_io *io)
     return !op->d.has_bias ? NULL : op->d.constant_weights ? op->bias : slot_at(&io->bias);
 }
 
-/* All pixels, shared out among the threads in whole tiles; what a pixel becomes does not depend on the split.
- */
+/* All pixels, shared out among the threads in whole tiles; what a pixel
+ * becomes does not depend on the split. */
 static void pointwise_all(const struct backend *b, const float *a, size_t a_stride, size_t n_rows,
                           const float *packed, int n_k, int n_columns, float *c, size_t c_stride,
                           const float *bias, struct act act, bool accumulate)

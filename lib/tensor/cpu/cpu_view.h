@@ -33,9 +33,7 @@ void share(size_t total, size_t *first, size_t *last);
 int threads_for(const struct backend *b, size_t n_values);
 size_t view_values(const struct view *v);
 
-/*
- * Rows of a tensor, split among threads: a row is w pixels of one block. The body sees n, block, y.
- */
+/* Rows of a tensor, split among threads: a row is w pixels of one block. The body sees n, block, y. */
 #define EACH_ROW(v, ...)                                                                                     \
     do {                                                                                                     \
         const int threads_ = threads_for(b, view_values(&(v)));                                              \

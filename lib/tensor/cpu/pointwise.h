@@ -7,8 +7,8 @@
 
 #include "tensor/cpu/kernels.h"
 
-/* The right-hand matrix [n_k x n_columns] as pointwise_rows reads it: b[k*k_stride + column*column_stride].
- */
+/* The right-hand matrix [n_k x n_columns] as pointwise_rows reads it:
+ * b[k*k_stride + column*column_stride]. */
 size_t pointwise_packed_floats(int n_k, int n_columns);
 void pointwise_pack(float *packed, const float *b, size_t k_stride, size_t column_stride, int n_k,
                     int n_columns);

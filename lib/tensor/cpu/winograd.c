@@ -279,8 +279,8 @@ void winograd_backward_data(const struct backend *b, const struct op_desc *d, co
     correlate(b, &r, workspace);
 }
 
-/* --- gradient of the weights: at each point, inputs' transposed times gradients, summed over all tiles ---
- */
+/* --- gradient of the weights: at each point, inputs' transposed times
+ * gradients, summed over all tiles --- */
 
 static size_t weights_rows(const struct op_desc *d)
 {

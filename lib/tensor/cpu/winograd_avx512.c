@@ -1,5 +1,5 @@
-/* winograd_avx512.c: the loops of winograd.h for x86-64 with AVX-512: 24 sums of 16 floats stay in registers.
- */
+/* winograd_avx512.c: the loops of winograd.h for x86-64 with AVX-512: 24 sums
+ * of 16 floats stay in registers. */
 #include "tensor/cpu/winograd.h"
 
 #ifdef __x86_64__

@@ -272,9 +272,8 @@ int cuda_param_upload(struct backend *b, struct slot to, const struct param_shap
 int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
                         struct error *err);
 size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p);
-/* n_bytes from the host to the same place on GPU g, queued on its compute stream. values may be changed after
- * the call.
- */
+/* n_bytes from the host to the same place on GPU g, queued on its compute stream. values
+ * may be changed after the call. */
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err);
 /* Pictures of a batch of n that one GPU works on: n / k. */
 int pictures_each(const struct backend *b, int n);

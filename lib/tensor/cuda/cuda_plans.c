@@ -42,8 +42,8 @@ static int remember(struct plan_memory *a, const char *key, const struct graph_c
     return 0;
 }
 
-/* $WINNOW_CUDA_CACHE, else $XDG_CACHE_HOME/winnow/..., else ~/.cache/winnow/...; none where there is no home.
- */
+/* $WINNOW_CUDA_CACHE, else $XDG_CACHE_HOME/winnow/..., else
+ * ~/.cache/winnow/...; none where there is no home. */
 static int choose_path(struct plan_memory *a, struct error *err)
 {
     const char *chosen = getenv("WINNOW_CUDA_CACHE"), *cache = getenv("XDG_CACHE_HOME"),

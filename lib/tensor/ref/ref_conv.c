@@ -15,9 +15,7 @@ static bool tap(int o, int stride, int k, int dilation, int pad, int size, int *
     return *in >= 0 && *in < size;
 }
 
-/*
- * y[n,p,q,k] = act(bias[k] + sum over r,s,c of w[r,s,c,k] * x[n, p*stride + r*dilation - pad, ..., c])
- */
+/* y[n,p,q,k] = act(bias[k] + sum over r,s,c of w[r,s,c,k] * x[n, p*stride + r*dilation - pad, ..., c]) */
 int ref_conv_forward(const struct backend_op *op, const struct op_io *io, struct error *err)
 {
     const struct op_desc *d = &op->d;
