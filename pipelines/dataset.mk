@@ -1,5 +1,7 @@
 # The steps of the dataset that are one job each, whoever runs the rest: targets.mk (one machine) and parts.mk (in parts) include this.
 # NEAR_FROM: the manifest whose near copies are looked for (with hashes as columns, no picture is read for it).
+# WITH: what validate makes for phash-dedup in the decode that it needs anyway; not where flags ask for other hashes or other pictures.
+WITH := $(if $(strip $(foreach o,--no --di --al --pd,$(findstring $(o),$(PHASH_DEDUP_FLAGS)))$(foreach o,--he --allow-t --wi,$(findstring $(o),$(VALIDATE_FLAGS)))),,--with pdq)
 
 $(ROUND_DIR)/labelled.tsv: $(RUN)/valid.tsv $(wildcard $(DECISIONS)) | $(BIN)/relabel
 	@mkdir -p $(@D)

@@ -81,7 +81,7 @@ $(PARTS_DIR)/validate.stamp: $(RUN)/fetched.tsv
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-in-$(i).tsv): $(PARTS_DIR)/validate.stamp ;
 $(PARTS_DIR)/validate-out-%.tsv: $(PARTS_DIR)/validate-in-%.tsv
-	$(BIN)/validate $(ROOT_FLAGS) -j $(JOBS) $(VALIDATE_FLAGS) --rejects $(PARTS_DIR)/validate-rejects-$*.tsv -o $@ $<
+	$(BIN)/validate $(ROOT_FLAGS) -j $(JOBS) $(VALIDATE_FLAGS) $(WITH) --rejects $(PARTS_DIR)/validate-rejects-$*.tsv -o $@ $<
 $(RUN)/valid.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-out-$(i).tsv)
 	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-rejects-$(i).tsv) -o $(RUN)/validate.rejects.tsv
 	$(BIN)/manifest merge $^ -o $@
@@ -94,9 +94,9 @@ $(PARTS_DIR)/phash.stamp: $(ROUND_DIR)/unique.tsv
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-in-$(i).tsv): $(PARTS_DIR)/phash.stamp ;
 $(PARTS_DIR)/phash-out-%.tsv: $(PARTS_DIR)/phash-in-%.tsv
-	$(BIN)/phash-dedup $(ROOT_FLAGS) -j $(JOBS) $(PHASH_DEDUP_FLAGS) --hash-only --rejects $(PARTS_DIR)/phash-rejects-$*.tsv -o $@ $<
+	$(if $(WITH),$(BIN)/manifest cat -o $@ $<,$(BIN)/phash-dedup $(ROOT_FLAGS) -j $(JOBS) $(PHASH_DEDUP_FLAGS) --hash-only --rejects $(PARTS_DIR)/phash-rejects-$*.tsv -o $@ $<)
 $(PARTS_DIR)/hashed.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-out-$(i).tsv)
-	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-rejects-$(i).tsv) -o $(PARTS_DIR)/phash.rejects.tsv
+	$(if $(WITH),,$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-rejects-$(i).tsv) -o $(PARTS_DIR)/phash.rejects.tsv)
 	$(BIN)/manifest merge $^ -o $@
 
 # --- variants --------------------------------------------------------------------------------------------------------------------

@@ -11,70 +11,18 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "image/image_rows.h"
+#include "image/pdq_finish.h"
 
-/* What a worker sends back. */
-struct answer {
-    struct pdq_hash hashes[PDQ_DIHEDRALS];
-    int32_t quality;
-    uint32_t pixels;
-};
-
-struct hashing {
-    enum pdq_family family;
-    unsigned n_hashes;
-};
-
-static enum image_reason hash_image(void *context, const struct image_info *info, struct image *image,
-                                    struct image *scratch, uint8_t *result, size_t result_capacity,
-                                    size_t *n_result, struct image_failure *failure)
-{
-    const struct hashing *h = context;
-    struct answer *a = (struct answer *)(void *)result;
-    struct error err = {0};
-    struct pdq *p;
-    int quality = 0, rc;
-    (void)scratch;
-    if (result_capacity < sizeof *a || pdq_open(&p, &err)) return IMAGE_DECODE_MEMORY;
-    memset(a, 0, sizeof *a);
-    rc = pdq_of_pixels(p, h->family, image->pixels, (uint32_t)image->width, (uint32_t)image->height,
-                       (unsigned)image->channels, (size_t)image->width * (size_t)image->channels, a->hashes,
-                       h->n_hashes, &quality, &err);
-    pdq_close(p);
-    if (rc) {
-        snprintf(failure->detail, sizeof failure->detail, "%.150s", err.text);
-        return IMAGE_DECODE_MEMORY;
-    }
-    a->quality = quality;
-    a->pixels = (uint32_t)((uint64_t)info->width * (uint64_t)info->height);
-    *n_result = sizeof *a;
-    return IMAGE_OK;
-}
-
-static int open_pool(struct decode_pool **pool, struct hashing *h, const struct phash_options *opt,
+static int open_pool(struct decode_pool **pool, struct pdq_wanted *wanted, const struct phash_options *opt,
                      struct error *err)
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
-    *h = (struct hashing){opt->family, opt->dihedral ? PDQ_DIHEDRALS : 1};
-    o.decode.keep_gray = true; /* the published algorithm takes a grey picture's samples as they are */
+    *wanted = (struct pdq_wanted){opt->family, opt->dihedral ? PDQ_DIHEDRALS : 1};
+    pdq_finish_set(&o, wanted);
     o.decode.no_orient = opt->no_orient;
     o.decode.allow_truncated = opt->allow_truncated;
-    /* fast: the JPEG decoder's own halving, as long as 2 samples stay for each of the 64 that the hash looks
-     * at. */
-    o.decode.shrink_to_px = opt->family == PDQ_FAST ? 64 : 0;
-    o.finish = hash_image;
-    o.context = h;
-    o.result_bytes = sizeof(struct answer);
     o.threads = stage_threads(&opt->common);
     return decode_pool_open(pool, &o, err);
-}
-
-/* The answer in d, checked: it comes from a process that a picture may have
- * taken over. False: there is none. */
-static bool answer_of(const struct decoded *d, struct answer *a)
-{
-    if (d->reason != IMAGE_OK || !d->result || d->n_result != sizeof *a) return false;
-    memcpy(a, d->result, sizeof *a);
-    return a->quality >= 0 && a->quality <= 100;
 }
 
 /* --- hash only -------------------------------------------------------------------------------- */
@@ -88,11 +36,11 @@ struct hash_only {
 static int hash_only_row(void *context, const char *const *fields, const struct decoded *d, struct error *err)
 {
     struct hash_only *h = context;
-    struct answer a;
+    struct pdq_found a;
     char hex[PDQ_HEX_BYTES], quality[8];
     h->n->n_read++;
     progress_update(&h->s->progress, h->n->n_read, NULL);
-    if (!answer_of(d, &a)) {
+    if (!pdq_finish_take(d, &a)) {
         h->n->n_rejected++;
         return manifest_writer_reject(h->rejects, fields, d->slug ? d->slug : "decode-crashed", d->detail,
                                       err);
@@ -114,7 +62,7 @@ int phash_hash_only(struct phash_dedup *s, struct manifest_source *in, struct ma
                               .done = hash_only_row};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct decode_pool *pool = NULL;
-    struct hashing hashing;
+    struct pdq_wanted hashing;
     int rc = -1;
     if (open_pool(&pool, &hashing, s->opt, err) || manifest_source_read(in, &r, NULL, err)) goto out;
     progress_start(&s->progress, &s->opt->common, 0, "pictures");
@@ -179,7 +127,7 @@ static int take_row(void *context, const char *const *fields, const struct decod
 {
     struct reading *g = context;
     struct phash_dedup *s = g->s;
-    struct answer a;
+    struct pdq_found a;
     if (s->n_rows >= NONE - 1) return error_set(err, EX_DATAERR, "more than 4 billion rows");
     if (mem_grow(&s->rows, &s->rows_capacity, s->n_rows + 1, sizeof *s->rows, err) ||
         (s->opt->dihedral &&
@@ -206,7 +154,7 @@ static int take_row(void *context, const char *const *fields, const struct decod
         if (d->hashed && !(row->flags & ROW_NAMED) && xxh128_from_hex(&row->id, d->xxh128) == 0)
             row->flags |= ROW_NAMED;
         if (d->hashed) row->bytes = d->bytes;
-        if (!answer_of(d, &a)) {
+        if (!pdq_finish_take(d, &a)) {
             if (add_failure(s, d->slug ? d->slug : "decode-crashed", d->detail, err)) return -1;
         } else {
             row->pdq = a.hashes[0];
@@ -251,7 +199,7 @@ int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool agai
                               .done = take_row};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct decode_pool *pool = NULL;
-    struct hashing hashing;
+    struct pdq_wanted hashing;
     uint32_t none;
     int rc = -1;
     if (open_pool(&pool, &hashing, s->opt, err) || names_find(&s->labels, "", &none, err) ||

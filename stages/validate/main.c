@@ -1,6 +1,7 @@
 /*
  * validate: which rows are pictures that can be trained on. Reads: path. Adds: format width height
- * orientation frames mode.
+ * orientation frames mode (with options also icc, generated markers, bytes xxh128 pdq
+ * pdq_quality pdq_family).
  */
 #include <stddef.h>
 
@@ -26,6 +27,10 @@ static const struct option_row rows[] = {
            "only these: jpeg,png,webp,gif (default: all)"),
     OPTION(struct validate_options, FLAG, 0, "header-only", header_only, NULL,
            "look at headers and do not decode: many times faster, and finds no damage in the picture itself"),
+    OPTION(struct validate_options, STRING, 0, "with", with, "LIST",
+           "pdq: also add pdq, pdq_quality and pdq_family, from the same decode, so that phash-dedup opens "
+           "no "
+           "picture"),
     COMMON_ROW_OUTPUT(struct validate_options, common),
     COMMON_ROW_REJECTS(struct validate_options, common),
     COMMON_ROW_ROOT(struct validate_options, common),
@@ -72,13 +77,14 @@ int main(int argc, char **argv)
     struct manifest_filter f = MANIFEST_FILTER_EMPTY;
     struct stage_counts n = {0};
     struct operands operands;
+    const char *adds[VALIDATE_MOST_ADDS + 1];
     struct error err = {0};
     stage_begin("validate");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
     if (rc != OPTIONS_RUN) return rc;
     rc = validate_check_options(&opt, &err) ||
                  manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, opt.common.output,
-                                      opt.common.rejects, reads, validate_adds(&opt), &err) ||
+                                      opt.common.rejects, reads, validate_adds(&opt, adds), &err) ||
                  validate_run(&opt, &f, &n, &err) || manifest_filter_commit(&f, &opt.common, &err)
              ? -1
              : 0;

@@ -6,23 +6,44 @@
 
 #include "image/markers.h"
 #include "image/image_rows.h"
+#include "image/pdq_finish.h"
 
-const char *const *validate_adds(const struct validate_options *opt)
+const char *const *validate_adds(const struct validate_options *opt,
+                                 const char *names[VALIDATE_MOST_ADDS + 1])
 {
-#define PLAIN "format", "width", "height", "orientation", "frames", "mode"
-    static const char *const sets[2][2][10] = {{{PLAIN}, {PLAIN, "icc"}},
-                                               {{PLAIN, "generated", "markers"},
-                                                {PLAIN, "icc", "generated", "markers"}}};
-#undef PLAIN
-    return sets[opt->markers != MARKERS_OFF][opt->icc];
+    static const char *const plain[] = {"format", "width", "height", "orientation", "frames", "mode"};
+    size_t n = 0;
+    for (; n < sizeof plain / sizeof *plain; n++)
+        names[n] = plain[n];
+    if (opt->icc) names[n++] = "icc";
+    if (opt->markers != MARKERS_OFF) {
+        names[n++] = "generated";
+        names[n++] = "markers";
+    }
+    if (opt->with) {
+        names[n++] = "bytes";
+        names[n++] = "xxh128";
+        names[n++] = "pdq";
+        names[n++] = "pdq_quality";
+        names[n++] = "pdq_family";
+    }
+    names[n] = NULL;
+    return names;
 }
 
 struct run {
     const struct validate_options *opt;
     struct manifest_writer *out, *rejects;
     struct stage_counts *n;
+    int bytes, hash; /* columns of the input, -1: absent */
     struct progress progress;
 };
+
+/* What the row says, or value where it says nothing: a manifest's own word for a file's content stays. */
+static const char *filled(const char *const *fields, int column, const char *value)
+{
+    return column >= 0 && *fields[column] ? fields[column] : value;
+}
 
 static bool listed(const char *list, const char *word)
 {
@@ -64,13 +85,17 @@ static int done(void *context, const char *const *fields, const struct decoded *
 {
     struct run *r = context;
     char detail[MARKERS_TEXT_BYTES], markers[MARKERS_TEXT_BYTES], width_text[16], height_text[16],
-        orientation[4], frames[16];
+        orientation[4], frames[16], pdq[PDQ_HEX_BYTES], quality[8], size[24];
+    struct pdq_found found;
     int width, height;
     r->n->n_read++;
     progress_update(&r->progress, r->n->n_read, NULL);
-    if (d->slug) {
+    bool wrong_answer = !d->slug && r->opt->with && !pdq_finish_take(d, &found);
+    if (d->slug || wrong_answer) {
         r->n->n_rejected++;
-        return manifest_writer_reject(r->rejects, fields, d->slug, d->detail, err);
+        return manifest_writer_reject(r->rejects, fields,
+                                      wrong_answer ? image_reason_slug(IMAGE_DECODE_CRASHED) : d->slug,
+                                      wrong_answer ? "a wrong answer" : d->detail, err);
     }
     const char *rule = broken_rule(r->opt, d, detail, sizeof detail);
     if (rule) {
@@ -82,13 +107,23 @@ static int done(void *context, const char *const *fields, const struct decoded *
     snprintf(height_text, sizeof height_text, "%d", height);
     snprintf(orientation, sizeof orientation, "%d", d->info.orientation);
     snprintf(frames, sizeof frames, "%d", d->info.frames);
-    const char *values[10] =
+    const char *values[VALIDATE_MOST_ADDS] =
         {image_kind_name(d->info.format), width_text, height_text, orientation, frames, d->info.mode};
     int n = 6;
     if (r->opt->icc) values[n++] = d->info.icc ? "1" : "0";
     if (r->opt->markers != MARKERS_OFF) {
         values[n++] = image_markers_generated(d->info.markers);
         values[n++] = image_markers_text(markers, d->info.markers);
+    }
+    if (r->opt->with) {
+        pdq_to_hex(pdq, &found.hashes[0]);
+        snprintf(quality, sizeof quality, "%d", found.quality);
+        snprintf(size, sizeof size, "%llu", (unsigned long long)d->bytes);
+        values[n++] = filled(fields, r->bytes, size);
+        values[n++] = filled(fields, r->hash, d->xxh128);
+        values[n++] = pdq;
+        values[n++] = quality;
+        values[n++] = pdq_family_name(PDQ_FULL);
     }
     r->n->n_kept++;
     return manifest_writer_row(r->out, fields, values, err);
@@ -118,6 +153,10 @@ int validate_check_options(const struct validate_options *opt, struct error *err
         return error_set(err, EX_USAGE, "--min-side is more than --max-side: nothing would be kept");
     if (opt->max_aspect > 0 && opt->max_aspect < 1)
         return error_set(err, EX_USAGE, "--max-aspect is longest over shortest side, so 1 or more");
+    if (opt->with && opt->header_only)
+        return error_set(err, EX_USAGE, "--with needs the pixels, which --header-only does not decode");
+    if (opt->with && strcmp(opt->with, "pdq"))
+        return error_set(err, EX_USAGE, "--with: '%s' is not pdq", opt->with);
     return check_list("--formats", opt->formats, "jpeg,png,webp,gif", err) ||
                    check_list("--modes", opt->modes,
                               "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-"
@@ -130,15 +169,25 @@ int validate_check_options(const struct validate_options *opt, struct error *err
 int validate_run(const struct validate_options *opt, struct manifest_filter *f, struct stage_counts *n,
                  struct error *err)
 {
-    struct run r = {.opt = opt, .out = &f->out, .rejects = &f->rejects, .n = n};
+    struct run r = {.opt = opt,
+                    .out = &f->out,
+                    .rejects = &f->rejects,
+                    .n = n,
+                    .bytes = manifest_column(&f->in.schema, "bytes"),
+                    .hash = manifest_column(&f->in.schema, "xxh128")};
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
+    const struct pdq_wanted wanted = {PDQ_FULL, 1};
     struct decode_pool *pool = NULL;
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.max_pixels = (uint64_t)opt->max_pixels;
-    o.decode.keep_gray = true;
-    o.decode.no_orient = true; /* the pixels are not used */
-    /* a JPEG's damage is in its entropy coding, which is read whole at any scale */
-    o.decode.shrink_to_px = 1;
+    if (opt->with) {
+        pdq_finish_set(&o, &wanted);
+    } else {
+        o.decode.keep_gray = true;
+        o.decode.no_orient = true; /* the pixels are not used */
+        /* a JPEG's damage is in its entropy coding, which is read whole at any scale */
+        o.decode.shrink_to_px = 1;
+    }
     o.markers = opt->markers != MARKERS_OFF;
     o.probe_only = opt->header_only;
     o.max_file_bytes = opt->max_bytes;

@@ -14,6 +14,7 @@ struct validate_options {
     int64_t min_side, max_side, max_pixels, max_frames;
     double max_aspect;
     const char *formats, *modes; /* comma lists, NULL: all */
+    const char *with;            /* what later stages need of the same decode: "pdq", or NULL */
     int markers;                 /* off, record, obey */
     bool header_only, icc, allow_truncated, no_sandbox;
 };
@@ -23,10 +24,12 @@ struct validate_options {
         .common = COMMON_OPTIONS_DEFAULTS, .min_bytes = 6 << 10, .max_bytes = 10 << 20                       \
     }
 
-/* format width height orientation frames mode, and what --icc and --markers ask for. */
-const char *const *validate_adds(const struct validate_options *opt);
+/* format width height orientation frames mode, then what --icc, --markers and --with ask for. */
+#define VALIDATE_MOST_ADDS 14
+const char *const *validate_adds(const struct validate_options *opt,
+                                 const char *names[VALIDATE_MOST_ADDS + 1]);
 
-/* --formats and --modes name things that exist. EX_USAGE otherwise. */
+/* --formats, --modes and --with name things that exist. EX_USAGE otherwise. */
 int validate_check_options(const struct validate_options *opt, struct error *err);
 int validate_run(const struct validate_options *opt, struct manifest_filter *f, struct stage_counts *n,
                  struct error *err);

@@ -182,4 +182,12 @@ cp 'cat/b"<&>%# 23.jpg' cat/copy23.jpg && printf 'cat/copy23.jpg\tz\n' >>odd.tsv
 phash-dedup --sheet odd.html odd.tsv >/dev/null
 grep -q 'b%22%3C%26%3E%25%23%2023.jpg' odd.html && grep -q '&lt;b&gt;&quot;x&quot;&lt;/b&gt;' odd.html && ! grep -q '<b>"x"' odd.html
 ok $? "names and labels are escaped"
+
+# --- hashed by validate, in the decode that it needs anyway ---
+validate --min-bytes 0 -o plain.tsv --rejects r.tsv all.tsv && phash-dedup -o two-decodes.tsv --rejects two-decodes-gone.tsv plain.tsv
+validate --min-bytes 0 --with pdq -o hashed.tsv --rejects r1.tsv all.tsv && phash-dedup -v -o one-decode.tsv --rejects one-decode-gone.tsv hashed.tsv 2>said
+[ "$(rows two-decodes.tsv)" -gt 20 ] && cmp -s r.tsv r1.tsv && grep -q '^phash-dedup: 0 pictures decoded' said
+ok $? "after validate --with pdq no picture is decoded again ($(grep decoded said))"
+cmp -s two-decodes.tsv one-decode.tsv && cmp -s <(awk -F'\t' '{ print $1, $(NF - 1), $NF }' two-decodes-gone.tsv) <(awk -F'\t' '{ print $1, $(NF - 1), $NF }' one-decode-gone.tsv)
+ok $? "hashes, groups and rejects are those of two decodes: EXIF orientation, grey, alpha, flat pictures included"
 done_testing
