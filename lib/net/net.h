@@ -42,8 +42,29 @@ enum activation_kind {
     ACTIVATION_RELU,
     ACTIVATION_RELU6,
     ACTIVATION_SOFTMAX,
-    ACTIVATION_SIGMOID
+    ACTIVATION_SIGMOID,
+    /* From here on in Activation layers only: a Conv2D or Dense that has one gets a layer after it. */
+    ACTIVATION_TANH,
+    ACTIVATION_SILU,
+    ACTIVATION_GELU,      /* with erf */
+    ACTIVATION_GELU_TANH, /* its approximation by tanh */
+    ACTIVATION_ELU,       /* x or alpha * (e^x - 1); CELU: x or alpha * (e^(x/alpha) - 1) */
+    ACTIVATION_SELU,
+    ACTIVATION_CELU,
+    ACTIVATION_LEAKY_RELU, /* x or alpha * x */
+    ACTIVATION_SOFTPLUS,
+    ACTIVATION_SOFTSIGN,
+    ACTIVATION_EXPONENTIAL,
+    ACTIVATION_MISH,
+    ACTIVATION_LOG_SIGMOID,
+    ACTIVATION_HARD_SIGMOID,   /* clip(x / 6 + 0.5, 0, 1): Keras 3, PyTorch */
+    ACTIVATION_HARD_SIGMOID_2, /* clip(0.2 x + 0.5, 0, 1): Keras 1 and 2, tfjs */
+    ACTIVATION_HARD_SWISH,     /* x times HARD_SIGMOID */
+    ACTIVATION_HARD_TANH,      /* clip(x, -1, 1) */
+    ACTIVATION_KINDS
 };
+/* Can be an option of Conv2D and Dense; the others are layers of their own. */
+static inline bool activation_is_plain(enum activation_kind a) { return a <= ACTIVATION_SIGMOID; }
 
 #define NET_MAX_RANK 4
 struct net_shape {
@@ -85,7 +106,9 @@ struct net_layer {
     bool use_bias;
     int pad_top, pad_bottom, pad_left, pad_right; /* ZeroPadding2D */
     enum activation_kind activation;              /* Conv2D, Dense, Activation */
+    float alpha;                                  /* Activation: of ELU, CELU, LEAKY_RELU */
     float relu_max;                               /* ReLU layer: max_value, 0 = none */
+    float relu_slope, relu_threshold;             /* ReLU layer: slope * (x - threshold) from there down */
     int units;                                    /* Dense */
     double l2;                /* kernel regularizer of Dense and Conv2D: loss += l2 * sum w^2 */
     char initializer[24];     /* "he_normal", "glorot_uniform", ... of the kernel; "" = glorot_uniform */

@@ -43,6 +43,13 @@ void net_layer_release(struct net *n, struct net_layer *layer);
  * or -1. */
 int weight_role_parse(enum layer_kind kind, const char *name);
 bool layer_name_ok(const char *name);
+/*
+ * "swish" and the like; keras3: the file is Keras 3's, which changed the meaning of one. alpha: what the name
+ * stands for (0.2 of "leaky_relu"). -1, no err: not known.
+ */
+int net_activation_parse(const char *name, bool keras3, enum activation_kind *kind, float *alpha);
+/* The reverse. NULL: no name says this, with this alpha. */
+const char *net_activation_name(enum activation_kind kind, float alpha, bool keras3);
 
 /* Adds a layer (grown array, zeroed but for sane defaults); names copied. The pointer is good until the next
  * add. */

@@ -99,22 +99,19 @@ static int want_channels_last(const cJSON *config, struct error *err)
     return 0;
 }
 
-static int get_activation(const cJSON *config, enum activation_kind *out, struct error *err)
+static int get_activation(const cJSON *config, struct net_layer *l, struct error *err)
 {
-    static const char *const names[] = {"linear", "relu", "relu6", "softmax", "sigmoid"};
     const cJSON *v = net_json_get(config, "activation");
     char shown[64];
-    *out = ACTIVATION_LINEAR;
+    l->activation = ACTIVATION_LINEAR;
     if (!v) return 0;
     if (!cJSON_IsString(v)) return wrong(err, "activation", "must be a name");
-    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
-        if (strcmp(v->valuestring, names[i]) == 0) {
-            *out = (enum activation_kind)i;
-            return 0;
-        }
-    return error_set(err, EX_DATAERR,
-                     "activation '%s' is not known (linear, relu, relu6, softmax, sigmoid are)",
-                     text_for_people(shown, sizeof shown, v->valuestring));
+    if (net_activation_parse(v->valuestring, false, &l->activation, &l->alpha))
+        return error_set(err, EX_DATAERR, "activation '%s' is not known",
+                         text_for_people(shown, sizeof shown, v->valuestring));
+    if (l->kind != LAYER_ACTIVATION && !activation_is_plain(l->activation))
+        return error_set(err, EX_DATAERR, "activation '%s' must be a layer of its own", v->valuestring);
+    return 0;
 }
 
 /* The channel axis counted with the batch: -1, 3 for maps, 1 after Flatten (net_infer_shapes checks which
@@ -217,8 +214,7 @@ static int read_conv(struct net_layer *l, const cJSON *c, struct error *err)
 {
     bool depthwise = l->kind == LAYER_DEPTHWISE_CONV2D;
     int groups;
-    if (want_channels_last(c, err) || get_padding(c, &l->same, err) ||
-        get_activation(c, &l->activation, err) ||
+    if (want_channels_last(c, err) || get_padding(c, &l->same, err) || get_activation(c, l, err) ||
         get_pair(c, "kernel_size", 0, &l->kernel_h, &l->kernel_w, err) ||
         get_pair(c, "strides", 1, &l->stride_h, &l->stride_w, err) ||
         get_pair(c, "dilation_rate", 1, &l->dilation_h, &l->dilation_w, err) ||
@@ -272,9 +268,20 @@ static int read_relu(struct net_layer *l, const cJSON *c, struct error *err)
         get_double(c, "negative_slope", 0, -1e30, 1e30, &slope, err) ||
         get_double(c, "threshold", 0, -1e30, 1e30, &threshold, err))
         return -1;
-    if (slope != 0 || threshold != 0)
-        return wrong(err, slope != 0 ? "negative_slope" : "threshold", "must be 0");
     l->relu_max = (float)max;
+    l->relu_slope = (float)slope;
+    l->relu_threshold = (float)threshold;
+    return 0;
+}
+
+/* LeakyReLU (Keras 2: alpha, Keras 3: negative_slope) and ELU. */
+static int read_alpha(struct net_layer *l, const cJSON *c, struct error *err)
+{
+    bool leaky = l->activation == ACTIVATION_LEAKY_RELU;
+    double alpha;
+    const char *key = leaky && net_json_get(c, "negative_slope") ? "negative_slope" : "alpha";
+    if (get_double(c, key, leaky ? 0.3 : 1, -1e30, 1e30, &alpha, err)) return -1;
+    l->alpha = (float)alpha;
     return 0;
 }
 
@@ -299,13 +306,12 @@ static int read_config(struct net_layer *l, const cJSON *c, struct error *err)
                    : 0;
     case LAYER_CONCATENATE: return want_last_axis(l, c, err);
     case LAYER_DENSE:
-        if (get_int(c, "units", -1, 1, NET_MAX_DIM, &l->units, err) ||
-            get_activation(c, &l->activation, err) || get_bool(c, "use_bias", true, &l->use_bias, err) ||
-            get_l2(c, &l->l2, err))
+        if (get_int(c, "units", -1, 1, NET_MAX_DIM, &l->units, err) || get_activation(c, l, err) ||
+            get_bool(c, "use_bias", true, &l->use_bias, err) || get_l2(c, &l->l2, err))
             return -1;
         get_initializer(c, "kernel_initializer", l->initializer);
         return 0;
-    case LAYER_ACTIVATION: return get_activation(c, &l->activation, err);
+    case LAYER_ACTIVATION: return get_activation(c, l, err);
     case LAYER_RELU: return read_relu(l, c, err);
     case LAYER_DROPOUT: return get_double(c, "rate", 0.5, 0, 1, &l->rate, err);
     case LAYER_ZERO_PADDING: return read_zero_padding(l, c, err);
@@ -422,14 +428,20 @@ out:
     return rc;
 }
 
-/* ReLU as a Softmax layer etc. would need more kinds; those Keras classes
- * that are another spelling of ours. */
+/* Keras classes that are another spelling of Activation. */
 static int alias_kind(const char *class_name, enum activation_kind *activation)
 {
-    if (strcmp(class_name, "Softmax") == 0) {
-        *activation = ACTIVATION_SOFTMAX;
-        return LAYER_ACTIVATION;
-    }
+    static const struct {
+        const char *name;
+        enum activation_kind activation;
+    } aliases[] = {{"Softmax", ACTIVATION_SOFTMAX},
+                   {"LeakyReLU", ACTIVATION_LEAKY_RELU},
+                   {"ELU", ACTIVATION_ELU}};
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (strcmp(class_name, aliases[i].name) == 0) {
+            *activation = aliases[i].activation;
+            return LAYER_ACTIVATION;
+        }
     return -1;
 }
 
@@ -465,9 +477,10 @@ static int add_one(struct net *n, const cJSON *spec, const struct name_index *na
     struct net_layer *layer = net_add_layer(n, (enum layer_kind)kind, name, err);
     if (!layer) return -1;
     int previous = n->n_layers - 2;
-    if (alias)
+    if (alias) {
         layer->activation = activation;
-    else if (read_config(layer, config, err))
+        if (activation != ACTIVATION_SOFTMAX && read_alpha(layer, config, err)) goto fail;
+    } else if (read_config(layer, config, err))
         goto fail;
     if (get_bool(config, "trainable", true, &layer->trainable, err) || net_layer_make_weights(layer, err))
         goto fail;

@@ -3,8 +3,10 @@
  * files) and tfjs all read: every value written out, since tfjs' defaults differ silently (a missing padding
  * is "valid").
  */
+#include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "net/net_parts.h"
 
 static cJSON *pair(int a, int b)
@@ -13,10 +15,11 @@ static cJSON *pair(int a, int b)
     return cJSON_CreateIntArray(both, 2);
 }
 
+/* Of Conv2D and Dense, and of Activation layers that are called so. */
 static const char *activation_name(enum activation_kind a)
 {
-    static const char *const names[] = {"linear", "relu", "relu6", "softmax", "sigmoid"};
-    return names[a];
+    const char *name = net_activation_name(a, 0, false);
+    return name ? name : "linear";
 }
 
 /* Keras 2's wording of an initializer; "" is the default, glorot_uniform. */
@@ -76,6 +79,34 @@ static void write_window(const struct net_layer *l, cJSON *c, const char *size_k
     cJSON_AddStringToObject(c, "data_format", "channels_last");
 }
 
+/* The shortest number that is this float again: 0.1 and not 0.10000000149. */
+static void add_float(cJSON *c, const char *key, float value)
+{
+    char text[32];
+    double v = (double)value;
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)value);
+        if (parse_number(text, &v) && (float)v == value) break;
+    }
+    cJSON_AddNumberToObject(c, key, v);
+}
+
+/* LeakyReLU and ELU are layers where no name says their alpha. */
+static const char *class_of(const struct net_layer *l)
+{
+    if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_LEAKY_RELU) return "LeakyReLU";
+    if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_ELU && l->alpha != 1) return "ELU";
+    return layer_kind_name(l->kind);
+}
+
+static void write_activation(const struct net_layer *l, cJSON *c)
+{
+    if (strcmp(class_of(l), "Activation") != 0)
+        add_float(c, "alpha", l->alpha);
+    else
+        cJSON_AddStringToObject(c, "activation", net_activation_name(l->activation, l->alpha, false));
+}
+
 static void write_config(const struct net_layer *l, cJSON *c)
 {
     switch (l->kind) {
@@ -114,14 +145,14 @@ static void write_config(const struct net_layer *l, cJSON *c)
         cJSON_AddItemToObject(c, "moving_mean_initializer", named("Zeros"));
         cJSON_AddItemToObject(c, "moving_variance_initializer", named("Ones"));
         break;
-    case LAYER_ACTIVATION: cJSON_AddStringToObject(c, "activation", activation_name(l->activation)); break;
+    case LAYER_ACTIVATION: write_activation(l, c); break;
     case LAYER_RELU:
         if (l->relu_max > 0)
-            cJSON_AddNumberToObject(c, "max_value", (double)l->relu_max);
+            add_float(c, "max_value", l->relu_max);
         else
             cJSON_AddNullToObject(c, "max_value");
-        cJSON_AddNumberToObject(c, "negative_slope", 0);
-        cJSON_AddNumberToObject(c, "threshold", 0);
+        add_float(c, "negative_slope", l->relu_slope);
+        add_float(c, "threshold", l->relu_threshold);
         break;
     case LAYER_MAX_POOL:
     case LAYER_AVERAGE_POOL: write_window(l, c, "pool_size"); break;
@@ -175,7 +206,7 @@ cJSON *net_write_topology(const struct net *n, struct error *err)
         const struct net_layer *l = &n->layers[i];
         cJSON *layer = cJSON_CreateObject();
         cJSON_AddStringToObject(layer, "name", l->name);
-        cJSON_AddStringToObject(layer, "class_name", layer_kind_name(l->kind));
+        cJSON_AddStringToObject(layer, "class_name", class_of(l));
         cJSON *c = cJSON_AddObjectToObject(layer, "config");
         cJSON_AddStringToObject(c, "name", l->name);
         if (l->kind != LAYER_INPUT) cJSON_AddBoolToObject(c, "trainable", l->trainable);

@@ -299,6 +299,122 @@ static const char *activated(struct graph *g, const char *from, const char *to, 
     return to;
 }
 
+/*
+ * The activations that are several operators of opset 13, or one with a number: steps in order. An operand
+ * is the layer's input ('x'), the result of an earlier step ('1' ..), or the number ('n'); with an attribute
+ * the number is the attribute's.
+ */
+struct step {
+    const char *op, *operands, *attribute;
+    double number;
+};
+#define MAX_STEPS 8
+static const struct {
+    enum activation_kind kind;
+    struct step steps[MAX_STEPS];
+} curves[] = {
+    {ACTIVATION_TANH, {{"Tanh", "x", NULL, 0}}},
+    {ACTIVATION_SILU, {{"Sigmoid", "x", NULL, 0}, {"Mul", "x1", NULL, 0}}},
+    {ACTIVATION_GELU,
+     {{"Mul", "xn", NULL, 0.70710678118654752},
+      {"Erf", "1", NULL, 0},
+      {"Add", "2n", NULL, 1},
+      {"Mul", "x3", NULL, 0},
+      {"Mul", "4n", NULL, 0.5}}},
+    {ACTIVATION_GELU_TANH,
+     {{"Mul", "xx", NULL, 0},
+      {"Mul", "1n", NULL, 0.044715 * 0.79788456080286536},
+      {"Add", "2n", NULL, 0.79788456080286536},
+      {"Mul", "x3", NULL, 0},
+      {"Tanh", "4", NULL, 0},
+      {"Add", "5n", NULL, 1},
+      {"Mul", "x6", NULL, 0},
+      {"Mul", "7n", NULL, 0.5}}},
+    {ACTIVATION_ELU, {{"Elu", "x", "alpha", 0}}},
+    {ACTIVATION_SELU, {{"Selu", "x", NULL, 0}}},
+    {ACTIVATION_CELU, {{"Celu", "x", "alpha", 0}}},
+    {ACTIVATION_LEAKY_RELU, {{"LeakyRelu", "x", "alpha", 0}}},
+    {ACTIVATION_SOFTPLUS, {{"Softplus", "x", NULL, 0}}},
+    {ACTIVATION_SOFTSIGN, {{"Softsign", "x", NULL, 0}}},
+    {ACTIVATION_EXPONENTIAL, {{"Exp", "x", NULL, 0}}},
+    {ACTIVATION_MISH, {{"Softplus", "x", NULL, 0}, {"Tanh", "1", NULL, 0}, {"Mul", "x2", NULL, 0}}},
+    {ACTIVATION_LOG_SIGMOID, {{"Neg", "x", NULL, 0}, {"Softplus", "1", NULL, 0}, {"Neg", "2", NULL, 0}}},
+    {ACTIVATION_HARD_SIGMOID, {{"HardSigmoid", "x", "alpha", 1.0 / 6}}},
+    {ACTIVATION_HARD_SIGMOID_2, {{"HardSigmoid", "x", "alpha", 0.2}}},
+    {ACTIVATION_HARD_SWISH, {{"HardSigmoid", "x", "alpha", 1.0 / 6}, {"Mul", "x1", NULL, 0}}},
+    {ACTIVATION_HARD_TANH,
+     {{"Mul", "xn", NULL, 0.5},
+      {"HardSigmoid", "1", "alpha", 1},
+      {"Mul", "2n", NULL, 2},
+      {"Add", "3n", NULL, -1}}},
+};
+
+static const char *number(struct graph *g, const char *tensor_name, double value)
+{
+    float *to = tensor(g, tensor_name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, sizeof *to, NULL, 0);
+    if (to) *to = (float)value;
+    return tensor_name;
+}
+
+static const char *stepped(struct graph *g, const struct net_layer *l, const char *from,
+                           const struct step *steps)
+{
+    const char *made[MAX_STEPS + 1] = {from};
+    for (int i = 0; i < MAX_STEPS && steps[i].op; i++) {
+        bool last = i + 1 == MAX_STEPS || !steps[i + 1].op;
+        made[i + 1] = last ? l->name : name(g, "%s/%d", l->name, i + 1);
+        Onnx__NodeProto *n = node(g, steps[i].op, made[i + 1], made[i + 1]);
+        for (const char *c = steps[i].operands; *c; c++)
+            input(g, n,
+                  *c == 'x'   ? from
+                  : *c == 'n' ? number(g, name(g, "%s/%d/number", l->name, i + 1), steps[i].number)
+                              : made[*c - '0']);
+        if (steps[i].attribute)
+            attribute_float(g, n, steps[i].attribute,
+                            steps[i].number != 0 ? steps[i].number : (double)l->alpha);
+    }
+    return l->name;
+}
+
+/* ReLU with a slope or a threshold t: Where(x > t, min(x, cap), (x - t) * slope). */
+static const char *general_relu(struct graph *g, const struct net_layer *l, const char *from)
+{
+    const char *moved = name(g, "%s/moved", l->name), *below = name(g, "%s/below", l->name), *above = from;
+    Onnx__NodeProto *n = node(g, "Sub", moved, moved);
+    input(g, n, from);
+    input(g, n, number(g, name(g, "%s/threshold", l->name), (double)l->relu_threshold));
+    n = node(g, "Mul", below, below);
+    input(g, n, moved);
+    input(g, n, number(g, name(g, "%s/slope", l->name), (double)l->relu_slope));
+    if (l->relu_max > 0) {
+        above = name(g, "%s/capped", l->name);
+        n = node(g, "Min", above, above);
+        input(g, n, from);
+        input(g, n, number(g, name(g, "%s/cap", l->name), (double)l->relu_max));
+    }
+    const char *is_above = name(g, "%s/above", l->name);
+    n = node(g, "Greater", is_above, is_above);
+    input(g, n, from);
+    input(g, n, name(g, "%s/threshold", l->name));
+    n = node(g, "Where", l->name, l->name);
+    input(g, n, is_above);
+    input(g, n, above);
+    input(g, n, below);
+    return l->name;
+}
+
+static const char *activation_layer(struct graph *g, const struct net_layer *l, const char *from)
+{
+    if (l->kind == LAYER_RELU && (l->relu_slope != 0 || l->relu_threshold != 0))
+        return general_relu(g, l, from);
+    if (l->kind == LAYER_RELU)
+        return activated(g, from, l->name, l->relu_max > 0 ? ACTIVATION_RELU6 : ACTIVATION_RELU,
+                         (double)l->relu_max);
+    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
+        if (curves[i].kind == l->activation) return stepped(g, l, from, curves[i].steps);
+    return activated(g, from, l->name, l->activation, 6);
+}
+
 static const char *convolution(struct graph *g, const struct net_layer *l, const char *from, bool depthwise)
 {
     const struct net_weight *bias = weight(l, WEIGHT_BIAS);
@@ -404,10 +520,8 @@ static const char *layer(struct graph *g, const struct net_layer *l)
     case LAYER_CONV2D: return convolution(g, l, from, false);
     case LAYER_DEPTHWISE_CONV2D: return convolution(g, l, from, true);
     case LAYER_BATCH_NORM: return batch_norm(g, l, from);
-    case LAYER_ACTIVATION: return activated(g, from, l->name, l->activation, 6);
-    case LAYER_RELU:
-        return activated(g, from, l->name, l->relu_max > 0 ? ACTIVATION_RELU6 : ACTIVATION_RELU,
-                         (double)l->relu_max);
+    case LAYER_ACTIVATION:
+    case LAYER_RELU: return activation_layer(g, l, from);
     case LAYER_MAX_POOL:
     case LAYER_AVERAGE_POOL: return pooled(g, l, from);
     case LAYER_GLOBAL_AVERAGE_POOL: {

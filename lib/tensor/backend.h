@@ -23,7 +23,7 @@
 
 #include "base/error.h"
 
-#define BACKEND_ABI 3     /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 4     /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
@@ -94,6 +94,8 @@ enum op_kind {
     /* frozen batch norm that found no convolution: y = act(x * weights[c] + bias[c]), constants */
     OP_AFFINE,
     OP_ACTIVATION, /* y = act(x) */
+    /* y = curve(x): the activations whose slope does not follow from their value; never fused */
+    OP_CURVE,
     OP_MAX_POOL,
     OP_AVERAGE_POOL,        /* padding counts neither as a value nor in the divisor */
     OP_GLOBAL_AVERAGE_POOL, /* y is a vector */
@@ -106,6 +108,24 @@ enum op_kind {
     OP_KINDS
 };
 enum op_activation { OP_LINEAR, OP_RELU, OP_RELU_CAPPED, OP_SIGMOID };
+enum op_curve { /* OP_CURVE; curves.h has the formulas */
+                CURVE_RELU,
+                CURVE_TANH,
+                CURVE_SILU,
+                CURVE_GELU,
+                CURVE_GELU_TANH,
+                CURVE_ELU,
+                CURVE_SELU,
+                CURVE_CELU,
+                CURVE_SOFTPLUS,
+                CURVE_SOFTSIGN,
+                CURVE_EXPONENTIAL,
+                CURVE_MISH,
+                CURVE_LOG_SIGMOID,
+                CURVE_HARD_SIGMOID,
+                CURVE_HARD_SWISH,
+                CURVE_HARD_TANH
+};
 
 /* What never changes of an operation. Strides, dilations (1 = dense) and pads are in pixels. */
 struct op_desc {
@@ -118,6 +138,8 @@ struct op_desc {
     /* fused after the operation; allowed with CONV DEPTHWISE DENSE BATCH_NORM AFFINE ACTIVATION ADD */
     enum op_activation activation;
     float activation_max;     /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
+    enum op_curve curve;      /* CURVE */
+    float curve_at[3];        /* CURVE: curves.h says what of */
     bool has_bias;            /* CONV, DEPTHWISE, DENSE */
     bool has_gamma, has_beta; /* BATCH_NORM */
     double epsilon;           /* BATCH_NORM */

@@ -175,9 +175,56 @@ static bool set_activation(struct op_desc *d, enum activation_kind kind)
     return kind != ACTIVATION_SOFTMAX;
 }
 
+/* The curve of a layer that is one, and its numbers. */
+static bool curve_of(const struct net_layer *l, struct op_desc *d)
+{
+    static const struct {
+        enum activation_kind kind;
+        enum op_curve curve;
+        float at[2];
+    } curves[] = {
+        {ACTIVATION_TANH, CURVE_TANH, {0}},
+        {ACTIVATION_SILU, CURVE_SILU, {0}},
+        {ACTIVATION_GELU, CURVE_GELU, {0}},
+        {ACTIVATION_GELU_TANH, CURVE_GELU_TANH, {0}},
+        {ACTIVATION_ELU, CURVE_ELU, {0}},
+        {ACTIVATION_SELU, CURVE_SELU, {0}},
+        {ACTIVATION_CELU, CURVE_CELU, {0}},
+        {ACTIVATION_LEAKY_RELU, CURVE_RELU, {0}},
+        {ACTIVATION_SOFTPLUS, CURVE_SOFTPLUS, {0}},
+        {ACTIVATION_SOFTSIGN, CURVE_SOFTSIGN, {0}},
+        {ACTIVATION_EXPONENTIAL, CURVE_EXPONENTIAL, {0}},
+        {ACTIVATION_MISH, CURVE_MISH, {0}},
+        {ACTIVATION_LOG_SIGMOID, CURVE_LOG_SIGMOID, {0}},
+        {ACTIVATION_HARD_SIGMOID, CURVE_HARD_SIGMOID, {1.0f / 6, 0.5f}},
+        {ACTIVATION_HARD_SIGMOID_2, CURVE_HARD_SIGMOID, {0.2f, 0.5f}},
+        {ACTIVATION_HARD_SWISH, CURVE_HARD_SWISH, {1.0f / 6, 0.5f}},
+        {ACTIVATION_HARD_TANH, CURVE_HARD_TANH, {0}},
+    };
+    if (l->kind == LAYER_RELU && (l->relu_slope != 0 || l->relu_threshold != 0)) {
+        d->curve = CURVE_RELU;
+        d->curve_at[0] = l->relu_slope;
+        d->curve_at[1] = l->relu_max;
+        d->curve_at[2] = l->relu_threshold;
+        return true;
+    }
+    for (size_t i = 0; l->kind == LAYER_ACTIVATION && i < sizeof curves / sizeof *curves; i++)
+        if (curves[i].kind == l->activation) {
+            bool alpha = l->activation == ACTIVATION_ELU || l->activation == ACTIVATION_CELU ||
+                         l->activation == ACTIVATION_LEAKY_RELU;
+            d->curve = curves[i].curve;
+            d->curve_at[0] = alpha ? l->alpha : curves[i].at[0];
+            d->curve_at[1] = curves[i].at[1];
+            return true;
+        }
+    return false;
+}
+
 /* An activation layer that is not softmax as d's fused one; false when it is something else. */
 static bool activation_of(const struct net_layer *l, struct op_desc *d)
 {
+    struct op_desc ignored;
+    if (curve_of(l, &ignored)) return false;
     if (l->kind == LAYER_RELU) {
         d->activation = l->relu_max > 0 ? OP_RELU_CAPPED : OP_RELU;
         d->activation_max = l->relu_max;
@@ -471,6 +518,14 @@ static int add_activation(struct builder *g, int layer, struct error *err)
     const struct net_layer *l = &g->net->layers[layer];
     int x = g->value[l->inputs[0]];
     struct op_desc d = {0};
+    if (curve_of(l, &d)) {
+        struct node *n = add_node(g, OP_CURVE, layer, x, err);
+        if (!n) return -1;
+        n->d.curve = d.curve;
+        memcpy(n->d.curve_at, d.curve_at, sizeof d.curve_at);
+        g->value[layer] = n->y;
+        return 0;
+    }
     if (!activation_of(l, &d)) return add_softmax(g, layer, x, err);
     if (d.activation == OP_LINEAR) {
         g->value[layer] = x;

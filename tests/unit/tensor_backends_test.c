@@ -226,8 +226,8 @@ static void check(const char *name, struct op_desc d)
 {
     struct given g = {NULL};
     bool can_slice = d.kind == OP_BATCH_NORM || d.kind == OP_AFFINE || d.kind == OP_ACTIVATION ||
-                     d.kind == OP_ADD || d.kind == OP_MAX_POOL || d.kind == OP_AVERAGE_POOL ||
-                     d.kind == OP_CONV;
+                     d.kind == OP_CURVE || d.kind == OP_ADD || d.kind == OP_MAX_POOL ||
+                     d.kind == OP_AVERAGE_POOL || d.kind == OP_CONV;
     bool weights = d.kind == OP_CONV || d.kind == OP_DEPTHWISE || d.kind == OP_DENSE;
     for (int i = 0; i < d.n_x; i++)
         g.x[i] = noise(count(&d.x[i]), -1, 1);
@@ -431,6 +431,13 @@ static void others(void)
             d.activation = (enum op_activation)a;
             d.activation_max = 0.6f;
             check("activation", d);
+        }
+        for (int k = CURVE_RELU; k <= CURVE_HARD_TANH; k++) {
+            d = plain(OP_CURVE, shape(2, 9, 9, c), shape(2, 9, 9, c));
+            d.curve = (enum op_curve)k;
+            d.curve_at[0] = 0.7f;
+            d.curve_at[1] = 0.3f;
+            check("curve", d);
         }
         check("multiply", plain(OP_MULTIPLY, shape(5, 1, 1, c), shape(5, 1, 1, c)));
         check("softmax", plain(OP_SOFTMAX, shape(5, 1, 1, c), shape(5, 1, 1, c)));

@@ -7,6 +7,7 @@
  */
 /* needs: tensor net base io */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -300,6 +301,16 @@ static void every_kind(void)
     d.activation = OP_RELU_CAPPED;
     d.activation_max = 0.6f;
     check_op("relu capped", d);
+    for (int k = CURVE_RELU; k <= CURVE_HARD_TANH; k++) {
+        char name[32];
+        d = plain(OP_CURVE, shape(2, 3, 3, 4), shape(2, 3, 3, 4));
+        d.curve = (enum op_curve)k;
+        d.curve_at[0] = k == CURVE_RELU ? 0.1f : 0.7f;
+        d.curve_at[1] = k == CURVE_RELU ? 0.8f : 0.3f;
+        d.curve_at[2] = 0;
+        snprintf(name, sizeof name, "curve %d", k);
+        check_op(name, d);
+    }
     check_op("max pool 3x3 stride 2",
              window(OP_MAX_POOL, shape(2, 7, 7, 3), shape(2, 3, 3, 3), 3, 3, 2, 0, 0, 0, 0));
     check_op("max pool same", window(OP_MAX_POOL, shape(2, 6, 6, 3), shape(2, 3, 3, 3), 3, 3, 2, 0, 0, 1, 1));

@@ -157,8 +157,9 @@ static size_t cpu_tensor_bytes(const struct backend *b, const struct tensor_shap
 static bool cpu_writes_slice(const struct backend *b, const struct op_desc *d)
 {
     bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION ||
-               d->kind == OP_ADD || d->kind == OP_MAX_POOL || d->kind == OP_AVERAGE_POOL ||
-               d->kind == OP_ZERO_PAD || (d->kind == OP_CONV && conv_algorithm_of(b, d) != CONV_ONEDNN);
+               d->kind == OP_CURVE || d->kind == OP_ADD || d->kind == OP_MAX_POOL ||
+               d->kind == OP_AVERAGE_POOL || d->kind == OP_ZERO_PAD ||
+               (d->kind == OP_CONV && conv_algorithm_of(b, d) != CONV_ONEDNN);
     int block = block_of(b, d->y.parent_c);
     return own && (block == d->y.parent_c ? block_of(b, d->y.c) == d->y.c
                                           : block_of(b, d->y.c) == block && d->y.first_c % block == 0);
@@ -295,7 +296,7 @@ static unsigned cpu_op_backward_reads(const struct backend_op *op)
     unsigned reads = op->d.activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
     if (is_conv(&op->d) || op->d.kind == OP_DENSE) return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
     /* its activation's mask is made again from x */
-    return op->d.kind == OP_BATCH_NORM ? BACKWARD_READS_X : reads;
+    return op->d.kind == OP_BATCH_NORM || op->d.kind == OP_CURVE ? BACKWARD_READS_X : reads;
 }
 
 static size_t cpu_op_saved_bytes(const struct backend_op *op)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tensor/cpu/cpu_view.h"
+#include "tensor/curves.h"
 
 void cpu_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io)
 {
@@ -159,6 +160,40 @@ static void reshape(const struct view *from, const struct view *to, bool accumul
     }
 }
 
+static void curve_forward(struct backend *b, const struct op_desc *d, const struct view *in,
+                          const struct view *out)
+{
+    EACH_ROW(*out, {
+        for (int x = 0; x < out->w; x++) {
+            float *to = at(out, n, block, y, x);
+            const float *from = at(in, n, block, y, x);
+            if (d->curve == CURVE_SILU) /* EfficientNet has tens of millions of them in a picture */
+                b->k->silu(to, from, (size_t)out->inner);
+            else
+                for (int c = 0; c < out->inner; c++)
+                    to[c] = (float)curve_value(d->curve, d->curve_at, from[c]);
+        }
+    });
+}
+
+static void curve_backward(struct backend *b, const struct op_desc *d, const struct op_io *io)
+{
+    struct view in = view_of(b, &io->x[0], &d->x[0]), dy = view_of(b, &io->dy, &d->y),
+                dx = view_of(b, &io->dx[0], &d->x[0]);
+    if (!dx.p) return;
+    EACH_ROW(dx, {
+        for (int x = 0; x < dx.w; x++) {
+            float *to = at(&dx, n, block, y, x);
+            const float *from = at(&in, n, block, y, x);
+            const float *g = at(&dy, n, block, y, x);
+            for (int c = 0; c < dx.inner; c++) {
+                float v = (float)(g[c] * curve_slope(d->curve, d->curve_at, from[c]));
+                to[c] = io->accumulate[0] ? to[c] + v : v;
+            }
+        }
+    });
+}
+
 static void each_value_forward(struct backend *b, const struct op_desc *d, const struct op_io *io)
 {
     struct view x0 = view_of(b, &io->x[0], &d->x[0]), out = view_of(b, &io->y, &d->y), others[OP_MAX_INPUTS];
@@ -231,6 +266,7 @@ void cpu_elementwise_forward(struct backend *b, const struct op_desc *d, const s
         break;
     case OP_ZERO_PAD: zero_pad_forward(b, d, &x, &y); break;
     case OP_RESHAPE: reshape(&x, &y, false); break;
+    case OP_CURVE: curve_forward(b, d, &x, &y); break;
     default: each_value_forward(b, d, io);
     }
 }
@@ -246,6 +282,7 @@ void cpu_elementwise_backward(struct backend *b, const struct backend_op *op, co
         break;
     case OP_ZERO_PAD: zero_pad_backward(b, d, &dx, &dy, io->accumulate[0]); break;
     case OP_RESHAPE: reshape(&dy, &dx, io->accumulate[0]); break;
+    case OP_CURVE: curve_backward(b, d, io); break;
     default: each_value_backward(b, op, io);
     }
 }

@@ -47,6 +47,7 @@ struct kernels {
     void (*scale)(float *y, size_t n, float a);
     void (*multiply)(float *y, const float *x, const float *m, size_t n); /* y = x * m */
     void (*activate)(float *y, const float *x, size_t n, struct act act);
+    void (*silu)(float *y, const float *x, size_t n);                               /* y = x * sigmoid(x) */
     void (*activate_backward)(float *dy, const float *y, size_t n, struct act act); /* dy *= act'(y) */
     void (*bias_activate)(float *y, const float *bias, size_t n, struct act act);   /* y = act(y + bias) */
     /*

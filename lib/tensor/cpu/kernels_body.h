@@ -252,6 +252,12 @@ static void activate(float *y, const float *x, size_t n, struct act act)
 #undef LOOP
 }
 
+static void silu(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * SIGMOID_OF(x[i]);
+}
+
 static void activate_backward(float *restrict dy, const float *restrict y, size_t n, struct act act)
 {
     switch (act.kind) {
@@ -375,7 +381,7 @@ static void adam(float *restrict p, const float *restrict g, float *restrict m, 
 }
 
 static const struct kernels table = {
-    KERNELS_ISA,   moments, affine, norm_sums, norm_input, max_window, sum_window,
-    scatter_equal, add,     axpy,   scale_by,  multiply,   activate,   activate_backward,
-    bias_activate, product, bytes,  squares,   sgd,        adam,
+    KERNELS_ISA,       moments,       affine,  norm_sums, norm_input, max_window, sum_window,
+    scatter_equal,     add,           axpy,    scale_by,  multiply,   activate,   silu,
+    activate_backward, bias_activate, product, bytes,     squares,    sgd,        adam,
 };

@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_names[OP_KINDS] = {"Conv",      "Depthwise",   "Dense",
-                                                 "BatchNorm", "Affine",      "Activation",
-                                                 "MaxPool",   "AveragePool", "GlobalAveragePool",
-                                                 "Concat",    "Add",         "ZeroPad",
-                                                 "Reshape",   "Multiply",    "Softmax"};
+static const char *const kind_names[OP_KINDS] = {"Conv",        "Depthwise",         "Dense",    "BatchNorm",
+                                                 "Affine",      "Activation",        "Curve",    "MaxPool",
+                                                 "AveragePool", "GlobalAveragePool", "Concat",   "Add",
+                                                 "ZeroPad",     "Reshape",           "Multiply", "Softmax"};
 
 /* The prefix of every error of this operation. */
 static char *name_of(const struct op_desc *d, struct error *err)
@@ -101,6 +100,11 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
     op->d = *d;
     op->d.name = NULL;
     if (!(op->name = name_of(d, err))) goto fail;
+    if (d->kind == OP_CURVE) {
+        error_set(err, EX_UNAVAILABLE, "cuda: %s: this activation runs on the CPU only (--device cpu)",
+                  op->name);
+        goto fail;
+    }
     if (d->y.n % b->n_gpus) {
         error_set(err, EX_USAGE, "cuda: %s: %d pictures do not divide among %d GPUs", op->name, d->y.n,
                   b->n_gpus);

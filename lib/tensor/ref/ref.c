@@ -147,6 +147,7 @@ static unsigned ref_op_backward_reads(const struct backend_op *op)
     case OP_CONV:
     case OP_DEPTHWISE:
     case OP_DENSE: return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
+    case OP_CURVE:
     case OP_BATCH_NORM: return reads | BACKWARD_READS_X;
     default: return reads;
     }

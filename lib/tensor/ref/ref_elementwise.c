@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "tensor/curves.h"
 #include "tensor/ref/ref.h"
 
 float ref_activate(const struct op_desc *d, float v)
@@ -79,6 +80,12 @@ void ref_elementwise_forward(const struct backend_op *op, const struct op_io *io
                         ref_pixel(&y, n, p, q)[c] = inside ? ref_pixel(&x, n, iy, ix)[c] : 0;
                 }
         return;
+    case OP_CURVE:
+        for (size_t i = 0; i < ref_pixels(&x); i++)
+            for (int c = 0; c < x.c; c++)
+                y.data[i * y.stride + (size_t)c] =
+                    (float)curve_value(d->curve, d->curve_at, x.data[i * x.stride + (size_t)c]);
+        return;
     case OP_RESHAPE: memcpy(y.data, x.data, ref_pixels(&x) * (size_t)x.c * sizeof(float)); return;
     default: /* ACTIVATION AFFINE MULTIPLY ADD: value by value */
         for (size_t i = 0; i < ref_pixels(&x); i++)
@@ -101,7 +108,7 @@ void ref_elementwise_forward(const struct backend_op *op, const struct op_io *io
 void ref_elementwise_backward(const struct backend_op *op, const struct op_io *io)
 {
     const struct op_desc *d = &op->d;
-    struct ref_view dy = ref_view_of(&io->dy, &d->y);
+    struct ref_view dy = ref_view_of(&io->dy, &d->y), x = ref_view_of(&io->x[0], &d->x[0]);
     const float *mask = ref_at(&io->mask);
     assert(dy.data);
     ref_activation_backward(d, io);
@@ -124,6 +131,12 @@ void ref_elementwise_backward(const struct backend_op *op, const struct op_io *i
                             break;
                         case OP_RESHAPE:
                             ref_put(&to[c], dy.data[flat * (size_t)dx.c + (size_t)c], add);
+                            break;
+                        case OP_CURVE:
+                            ref_put(&to[c],
+                                    (float)(ref_pixel(&dy, n, p, q)[c] *
+                                            curve_slope(d->curve, d->curve_at, ref_pixel(&x, n, p, q)[c])),
+                                    add);
                             break;
                         case OP_AFFINE:
                             ref_put(&to[c], ref_pixel(&dy, n, p, q)[c] * op->weights[c], add);
