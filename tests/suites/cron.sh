@@ -88,11 +88,14 @@ pipelines/demo/serve start "$work/web" "$port"
 for label in stripes discs noise; do
     for i in 26 27 28; do cp "$work/pictures/$label/0$i.png" "$work/web/www/$label-0$i.png"; done
 done
+printf 'id\tdecision\tlabel\treviewer\tdate\n' >"$work/run/round-1/decisions.tsv"
 night 7
 [ $status = 0 ] && [ "$(published)" != round-2/fine/model ] && [ -f "$work/run/published/model.json" ]
 ok $? "night 7: the server is back: its pictures are fetched, trained on, published as $(published)"
-[ "$(find "$work/run" -maxdepth 1 -name 'round-*' | wc -l)" -le 3 ]
+[ "$(find "$work/run" -maxdepth 2 -path '*/round-*/shards' | wc -l)" -le 3 ] && [ ! -e "$work/run/round-1/shards" ]
 ok $? "old rounds are gone: $(find "$work/run" -maxdepth 1 -name 'round-*' -printf '%f ')"
+[ "$(ls "$work/run/round-1")" = decisions.tsv ]
+ok $? "an old round's decisions stay: $(ls "$work/run/round-1" 2>&1 | tr '\n' ' ')"
 [ "$(find "$work/run/log" -name '*.log' | wc -l)" -le 3 ]
 ok $? "old logs are gone: $(find "$work/run/log" -name '*.log' | wc -l) left"
 ( flock 9; night 8; echo $status >"$work/status" ) 9>"$work/run/nightly.lock"
