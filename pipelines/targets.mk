@@ -67,7 +67,7 @@ $(DOWNLOADED): $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) 
 	@$(BIN)/fetch $(ROOT_FLAGS) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES) $(EXPANDED)
 
 $(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(BIN)/validate
-	$(BIN)/validate $(ROOT_FLAGS) $(VALIDATE_FLAGS) $(WITH) --rejects $(RUN)/validate.rejects.tsv -o $@ $<
+	$(BIN)/validate $(ROOT_FLAGS) $(VALIDATE_FLAGS) $(WITH) --memory $(RUN)/memory.tsv --rejects $(RUN)/validate.rejects.tsv -o $@ $<
 
 NEAR_FROM := $(ROUND_DIR)/unique.tsv
 include $(PIPELINES)/dataset.mk

@@ -13,6 +13,7 @@
 #include "io/io.h"
 #include "store/audit.h"
 #include "store/journal.h"
+#include "store/picture_memory.h"
 
 /* --- the list --- */
 
@@ -372,6 +373,10 @@ static int look(struct purge *p, const char *folder, struct file *f, struct erro
     bool hit = taken_down_named(&p->list, f->path + strlen(folder));
     if (!hit && p->deep && !text_ends(name, ".cache") && !text_ends(name, ".bin") &&
         has_listed_bytes(p, f->path, &hit, err))
+        return -1;
+    /* A torn tail is usual there (a killed run), and must not keep the rest from being read. */
+    if (!p->dry_run && text_ends(name, ".tsv") && picture_memory_is(f->path) &&
+        picture_memory_mend(f->path, err) < 0)
         return -1;
     if (!hit && text_ends(name, ".tsv") && read_table(p, f->path, NULL, &n_hits, err)) return -1;
     if (!hit && text_ends(name, ".tar")) {

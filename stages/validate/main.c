@@ -31,6 +31,9 @@ static const struct option_row rows[] = {
            "pdq: also add pdq, pdq_quality and pdq_family, from the same decode, so that phash-dedup opens "
            "no "
            "picture"),
+    OPTION(struct validate_options, STRING, 0, "memory", memory, "FILE",
+           "keep here, by xxh128, what became of each picture; one that is known under the same options is "
+           "not opened again"),
     COMMON_ROW_OUTPUT(struct validate_options, common),
     COMMON_ROW_REJECTS(struct validate_options, common),
     COMMON_ROW_ROOT(struct validate_options, common),

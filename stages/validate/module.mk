@@ -1,1 +1,1 @@
-NEEDS.stage/validate := base io cli manifest image
+NEEDS.stage/validate := base io cli manifest image store

@@ -3,10 +3,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "image/markers.h"
 #include "image/image_rows.h"
 #include "image/pdq_finish.h"
+#include "manifest/tsv.h"
+#include "store/picture_memory.h"
 
 const char *const *validate_adds(const struct validate_options *opt,
                                  const char *names[VALIDATE_MOST_ADDS + 1])
@@ -35,7 +38,13 @@ struct run {
     const struct validate_options *opt;
     struct manifest_writer *out, *rejects;
     struct stage_counts *n;
-    int bytes, hash; /* columns of the input, -1: absent */
+    int path, bytes, hash; /* columns of the input, -1: absent */
+    const char *adds[VALIDATE_MOST_ADDS + 1];
+    int n_adds;
+    struct picture_memory memory;
+    bool remembers;
+    uint64_t n_recalled;
+    struct text file, values; /* reused */
     struct progress progress;
 };
 
@@ -81,6 +90,150 @@ static const char *broken_rule(const struct validate_options *o, const struct de
     return NULL;
 }
 
+/* --- the memory --------------------------------------------------------------------------------- */
+
+/* Raise it when the same picture and options get another answer than before. */
+#define ANSWERS_VERSION 1
+#define KEPT "kept"
+
+/* All that the answer depends on but the picture. */
+static int question(const struct validate_options *o, struct text *t, struct error *err)
+{
+    return text_printf(
+        t, err,
+        "validate %d winnow %s bytes %llu %llu sides %lld %lld pixels %lld aspect %.17g frames "
+        "%lld formats %s modes %s markers %d header-only %d icc %d truncated %d with %s",
+        ANSWERS_VERSION, WINNOW_VERSION, (unsigned long long)o->min_bytes, (unsigned long long)o->max_bytes,
+        (long long)o->min_side, (long long)o->max_side, (long long)o->max_pixels, o->max_aspect,
+        (long long)o->max_frames, o->formats ? o->formats : "all", o->modes ? o->modes : "all", o->markers,
+        o->header_only, o->icc, o->allow_truncated, o->with ? o->with : "nothing");
+}
+
+/* A memory that cannot be used costs time, not the run. */
+static int open_memory(struct run *r, struct error *err)
+{
+    struct text words = TEXT_EMPTY;
+    struct error own = {0};
+    if (!r->opt->memory) return 0;
+    int rc = question(r->opt, &words, err);
+    if (rc == 0 && picture_memory_open(&r->memory, r->opt->memory, words.data, &own) == 0) {
+        r->remembers = true;
+    } else if (rc == 0) {
+        stage_warn("every picture is looked at: %s", own.text);
+        picture_memory_close(&r->memory);
+    }
+    text_release(&words);
+    return rc;
+}
+
+static void commit_memory(struct run *r)
+{
+    struct error own = {0};
+    if (!r->remembers) return;
+    if (picture_memory_commit(&r->memory, &own))
+        stage_warn("the next run looks at these pictures again: %s", own.text);
+    stage_note(&r->opt->common, "%llu pictures looked at, %llu remembered",
+               (unsigned long long)(r->n->n_read - r->n_recalled), (unsigned long long)r->n_recalled);
+}
+
+/* A line that somebody made up may have other values than this run writes. */
+static bool complete(const struct run *r, const struct remembered *m)
+{
+    int n = 0;
+    if (strcmp(m->outcome, KEPT)) return true;
+    for (const char *at = m->values; (at = strchr(at, '\t')); at++)
+        n++;
+    return n == r->n_adds;
+}
+
+/* What is known of the row's content, if its file is there with the size it had: NULL when not. */
+static const struct remembered *known(struct run *r, const char *const *fields)
+{
+    struct xxh128 content;
+    struct error ignored = {0};
+    struct stat st;
+    if (!r->remembers || r->hash < 0 || !*fields[r->hash] || xxh128_from_hex(&content, fields[r->hash]))
+        return NULL;
+    const struct remembered *m = picture_memory_find(&r->memory, &content);
+    text_clear(&r->file);
+    return m && complete(r, m) &&
+                   !path_join(&r->file, r->opt->common.root, fields[r->path], r->opt->common.allow_outside,
+                              &ignored) &&
+                   stat(r->file.data, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->bytes
+               ? m
+               : NULL;
+}
+
+static bool unknown(void *context, const char *const *fields)
+{
+    struct run *r = context;
+    return !known(r, fields);
+}
+
+/*
+ * What depends on the content alone. Not what the machine or the build decides: memory, time, a kind of
+ * picture that another build reads.
+ */
+static int remember(struct run *r, const struct decoded *d, const char *outcome, const char *const *values,
+                    const char *detail, struct error *err)
+{
+    struct xxh128 content;
+    struct text t = TEXT_EMPTY;
+    bool lasting = d->reason == IMAGE_OK || d->reason == IMAGE_TOO_MANY_PIXELS ||
+                   d->reason == IMAGE_TOO_MANY_SCANS || d->reason == IMAGE_DECODE_TRUNCATED ||
+                   d->reason == IMAGE_DECODE_CORRUPT;
+    if (!r->remembers || !lasting || !d->hashed || xxh128_from_hex(&content, d->xxh128)) return 0;
+    int rc = text_puts(&t, detail ? detail : "", err);
+    for (int i = 0; values && r->adds[i] && rc == 0; i++)
+        rc = tsv_escape(&t, values[i], err) || text_add(&t, "\t", 1, err) ? -1 : 0;
+    const struct remembered what = {.bytes = d->bytes, .outcome = outcome, .values = t.data};
+    if (rc == 0) rc = picture_memory_add(&r->memory, &content, &what, err);
+    text_release(&t);
+    return rc;
+}
+
+static int reject(struct run *r, const char *const *fields, const char *reason, const char *detail,
+                  struct error *err)
+{
+    r->n->n_rejected++;
+    return manifest_writer_reject(r->rejects, fields, reason, detail, err);
+}
+
+/* values: one for each column of validate_adds. */
+static int keep(struct run *r, const char *const *fields, const char **values, struct error *err)
+{
+    for (int i = 0; r->opt->with && r->adds[i]; i++) {
+        if (!strcmp(r->adds[i], "bytes")) values[i] = filled(fields, r->bytes, values[i]);
+        if (!strcmp(r->adds[i], "xxh128")) values[i] = filled(fields, r->hash, values[i]);
+    }
+    r->n->n_kept++;
+    return manifest_writer_row(r->out, fields, values, err);
+}
+
+/* A row whose picture is known: the same row as when it was looked at. */
+static int recall(struct run *r, const char *const *fields, struct error *err)
+{
+    const char *values[VALIDATE_MOST_ADDS + 1] = {0};
+    struct xxh128 content;
+    const struct remembered *m =
+        xxh128_from_hex(&content, fields[r->hash]) ? NULL : picture_memory_find(&r->memory, &content);
+    if (!m) return error_set(err, EX_SOFTWARE, "what was remembered is gone");
+    r->n_recalled++;
+    if (strcmp(m->outcome, KEPT)) return reject(r, fields, m->outcome, m->values, err);
+    text_clear(&r->values);
+    if (text_puts(&r->values, m->values, err)) return -1;
+    char *at = r->values.data;
+    for (int i = 0; i < r->n_adds; i++) {
+        char *tab = strchr(at, '\t'); /* complete() has counted them */
+        *tab = 0;
+        values[i] = at;
+        if (!tsv_unescape(at))
+            return error_set(err, EX_DATAERR, "'%s' is damaged: delete it", r->opt->memory);
+        at = tab + 1;
+    }
+    return keep(r, fields, values, err);
+}
+
 static int done(void *context, const char *const *fields, const struct decoded *d, struct error *err)
 {
     struct run *r = context;
@@ -90,24 +243,22 @@ static int done(void *context, const char *const *fields, const struct decoded *
     int width, height;
     r->n->n_read++;
     progress_update(&r->progress, r->n->n_read, NULL);
+    if (!d) return recall(r, fields, err);
     bool wrong_answer = !d->slug && r->opt->with && !pdq_finish_take(d, &found);
-    if (d->slug || wrong_answer) {
-        r->n->n_rejected++;
-        return manifest_writer_reject(r->rejects, fields,
-                                      wrong_answer ? image_reason_slug(IMAGE_DECODE_CRASHED) : d->slug,
-                                      wrong_answer ? "a wrong answer" : d->detail, err);
-    }
+    if (wrong_answer)
+        return reject(r, fields, image_reason_slug(IMAGE_DECODE_CRASHED), "a wrong answer", err);
+    if (d->slug)
+        return remember(r, d, d->slug, NULL, d->detail, err) || reject(r, fields, d->slug, d->detail, err)
+                   ? -1
+                   : 0;
     const char *rule = broken_rule(r->opt, d, detail, sizeof detail);
-    if (rule) {
-        r->n->n_rejected++;
-        return manifest_writer_reject(r->rejects, fields, rule, detail, err);
-    }
+    if (rule) return remember(r, d, rule, NULL, detail, err) || reject(r, fields, rule, detail, err) ? -1 : 0;
     image_info_shown(&d->info, &width, &height);
     snprintf(width_text, sizeof width_text, "%d", width);
     snprintf(height_text, sizeof height_text, "%d", height);
     snprintf(orientation, sizeof orientation, "%d", d->info.orientation);
     snprintf(frames, sizeof frames, "%d", d->info.frames);
-    const char *values[VALIDATE_MOST_ADDS] =
+    const char *values[VALIDATE_MOST_ADDS + 1] =
         {image_kind_name(d->info.format), width_text, height_text, orientation, frames, d->info.mode};
     int n = 6;
     if (r->opt->icc) values[n++] = d->info.icc ? "1" : "0";
@@ -119,14 +270,13 @@ static int done(void *context, const char *const *fields, const struct decoded *
         pdq_to_hex(pdq, &found.hashes[0]);
         snprintf(quality, sizeof quality, "%d", found.quality);
         snprintf(size, sizeof size, "%llu", (unsigned long long)d->bytes);
-        values[n++] = filled(fields, r->bytes, size);
-        values[n++] = filled(fields, r->hash, d->xxh128);
+        values[n++] = size;
+        values[n++] = d->xxh128;
         values[n++] = pdq;
         values[n++] = quality;
         values[n++] = pdq_family_name(PDQ_FULL);
     }
-    r->n->n_kept++;
-    return manifest_writer_row(r->out, fields, values, err);
+    return remember(r, d, KEPT, values, NULL, err) || keep(r, fields, values, err) ? -1 : 0;
 }
 
 /* A word in --formats or --modes that names nothing would silently drop everything. */
@@ -157,6 +307,7 @@ int validate_check_options(const struct validate_options *opt, struct error *err
         return error_set(err, EX_USAGE, "--with needs the pixels, which --header-only does not decode");
     if (opt->with && strcmp(opt->with, "pdq"))
         return error_set(err, EX_USAGE, "--with: '%s' is not pdq", opt->with);
+    if (opt->memory && !*opt->memory) return error_set(err, EX_USAGE, "--memory: an empty name");
     return check_list("--formats", opt->formats, "jpeg,png,webp,gif", err) ||
                    check_list("--modes", opt->modes,
                               "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-"
@@ -173,6 +324,8 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
                     .out = &f->out,
                     .rejects = &f->rejects,
                     .n = n,
+                    .memory = PICTURE_MEMORY_EMPTY,
+                    .path = manifest_column(&f->in.schema, "path"),
                     .bytes = manifest_column(&f->in.schema, "bytes"),
                     .hash = manifest_column(&f->in.schema, "xxh128")};
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
@@ -196,11 +349,20 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
     struct image_rows rows = {.root = opt->common.root,
                               .allow_outside = opt->common.allow_outside,
                               .context = &r,
+                              .wanted = unknown,
                               .done = done};
+    validate_adds(opt, r.adds);
+    while (r.adds[r.n_adds])
+        r.n_adds++;
+    /* before the memory is read: the workers need not have it */
     if (decode_pool_open(&pool, &o, err)) return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
-    int rc = image_rows_run(&rows, &f->in, pool, err);
+    int rc = open_memory(&r, err) || image_rows_run(&rows, &f->in, pool, err) ? -1 : 0;
     progress_end(&r.progress);
+    if (rc == 0) commit_memory(&r);
+    picture_memory_close(&r.memory);
+    text_release(&r.file);
+    text_release(&r.values);
     decode_pool_close(pool);
     return rc;
 }

@@ -15,6 +15,7 @@ struct validate_options {
     double max_aspect;
     const char *formats, *modes; /* comma lists, NULL: all */
     const char *with;            /* what later stages need of the same decode: "pdq", or NULL */
+    const char *memory;          /* a picture_memory, or NULL */
     int markers;                 /* off, record, obey */
     bool header_only, icc, allow_truncated, no_sandbox;
 };

@@ -51,6 +51,11 @@ def scenarios(Scenario, work, top, bin_dir, port):
     folder('validate', 'web', 'scan/out.tsv')
     yield Scenario('validate', ['validate', '--min-bytes', '10', 'out.tsv', '-o', 'valid.tsv', '--rejects', 'rejects.tsv'], ['valid.tsv', 'rejects.tsv'])
 
+    # A memory that cannot be read or written costs time, never a row: whatever fails, what is there is the whole output or none.
+    folder('validate-memory', 'fetch/out.tsv', 'fetch/store')
+    yield Scenario('validate-memory', ['validate', '--min-bytes', '10', '--with', 'pdq', '--memory', 'kept/memory.tsv', 'out.tsv', '-o', 'valid.tsv',
+                                       '--rejects', 'rejects.tsv'], ['valid.tsv', 'rejects.tsv'], prepare=lambda where: shutil.rmtree(os.path.join(where, 'kept'), ignore_errors=True))
+
     folder('hash-dedup', 'web', 'validate/valid.tsv')
     yield Scenario('hash-dedup', ['hash-dedup', 'valid.tsv', '-o', 'unique.tsv', '--rejects', 'rejects.tsv'], ['unique.tsv', 'rejects.tsv'])
 

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# What is new costs what is new: a data set that grew, shrank or was relabelled step by step has the bytes of one that was made at
+# once, whatever was remembered, damaged or interrupted on the way; and only what is new is looked at.
+. "$(dirname "$0")/../tap.sh"
+cd "$TOP" || exit 1
+work=$TMPDIR/incremental
+evidence "$work/make.log"
+mkdir -p "$work/web/www" "$work/lists"
+export BIN
+unset MAKEFLAGS MAKELEVEL
+
+python3 tests/tools/make_pictures.py "$work/pictures" 16 5
+for label in stripes discs noise; do
+    for f in "$work/pictures/$label"/*.png; do cp "$f" "$work/web/www/$label-$(basename "$f")"; done
+done
+cp "$work/web/www/stripes-003.png" "$work/web/www/copy.png"      # under another label: a conflict
+head -c 300 "$work/web/www/noise-002.png" >"$work/web/www/torn.png"
+port=$(free_port)
+pipelines/demo/serve start "$work/web" "$port" || { ok 1 "the web server starts"; done_testing; }
+trap 'pipelines/demo/serve stop "$work/web"' EXIT
+list() { # LABEL FILE...: these are its list
+    local label=$1
+    shift
+    printf "http://127.0.0.1:$port/%s\n" "$@" >"$work/lists/$label.txt"
+}
+conf() { # RUN [SETTING]...: $work/RUN.conf
+    {
+        printf 'include $(PIPELINES)/default.conf\nNAME = inc\nRUN = %s\nSOURCES = %s\n' "$work/$1" "$work/lists"
+        echo 'FETCH_FLAGS = --allow-private --per-host 8 --rate 0 --ignore-robots'
+        printf 'VALIDATE_FLAGS = --min-bytes 100\nSPLIT_FLAGS = --val 0.2 --test 0.2\nAUGMENT_FLAGS = --spec flip\nSIDE = 16\n'
+        shift
+        printf '%s\n' "$@"
+    } >"$work/$1.conf"
+}
+go() { # RUN [ARGUMENT]...: make dataset with $work/RUN.conf
+    local run=$1
+    shift
+    make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/$run.conf" "$@" dataset >"$work/make.log" 2>&1
+}
+changed() { sleep 1.1; }    # make compares whole seconds on some file systems
+# What a run holds that must not depend on how it came about. Index files of shards may differ: their data hash may not.
+manifests() { # RUN
+    (cd "$work/$1" && sha256sum valid.tsv validate.rejects.tsv round-*/*.tsv && grep -h '^data_hash' round-*/shards/index.tsv && head -n 1 fetched.tsv)
+}
+# The same pictures made into a data set at once, in a run that remembers nothing.
+equals_whole() { # RUN TEXT
+    rm -rf "$work/whole"
+    mkdir "$work/whole"
+    cp -r "$work/$1/store" "$work/whole/"
+    cp "$work/$1/decisions.tsv" "$work/$1/round" "$work/whole/" 2>/dev/null
+    sed "s,^RUN = .*,RUN = $work/whole," "$work/$1.conf" >"$work/whole.conf"
+    go whole
+    manifests "$1" | grep -v "round-" >"$work/got.sums"
+    manifests whole | grep -v "round-" >"$work/whole.sums"
+    local r=round-$(cat "$work/$1/round" 2>/dev/null || echo 1)
+    manifests "$1" | grep -e "$r/" -e data_hash | sort >>"$work/got.sums"
+    manifests whole | grep -e "$r/" -e data_hash | sort >>"$work/whole.sums"
+    [ -s "$work/whole/$r/split.tsv" ] && "$BIN/pack" --check "$work/$1/$r/shards" 2>>"$work/make.log" && cmp -s "$work/got.sums" "$work/whole.sums"
+    ok $? "$2$(diff "$work/got.sums" "$work/whole.sums" | awk '/^</ { print " " $3 }' | tr '\n' ' ')"
+}
+list stripes stripes-0{00..11}.png torn.png
+list discs discs-0{00..12}.png copy.png
+list noise noise-0{00..12}.png
+conf run
+
+go run
+ok $? "the first run goes through"
+equals_whole run "it is what it is"
+
+# --- the memory ---------------------------------------------------------------------------------------------------------------
+looked_at() { # how many pictures validate looks at, with the pipeline's options
+    "$BIN/validate" -v --root "$work/run" --min-bytes 100 --with pdq --memory "$work/run/memory.tsv" --rejects "$work/r.tsv" -o "$work/v.tsv" "$work/run/fetched.tsv" 2>&1 |
+        sed -n 's/.*validate: \([0-9]*\) pictures looked at.*/\1/p'
+}
+is "$(looked_at)" 0 "nothing changed: validate looks at no picture"
+list noise noise-0{00..13}.png
+changed
+touch "$work/lists/noise.txt"
+go run
+ok $? "a URL more"
+equals_whole run "the data set is that of a run from nothing"
+is "$(tail -n +2 "$work/run/memory.tsv" | cut -f1 | sort | uniq -d | wc -l)" 1 "no picture was looked at twice, but for the two copies of the first run"
+list stripes stripes-0{02..11}.png stripes-013.png torn.png
+changed
+touch "$work/lists/stripes.txt"
+go run
+equals_whole run "URLs that went and came: the same"
+
+cp "$work/run/memory.tsv" "$work/good.tsv"
+redo() { rm -f "$work/run/valid.tsv" && go run; } # TEXT
+truncate -s -30 "$work/run/memory.tsv"
+is "$(looked_at)" 1 "a torn tail: its picture alone is looked at again"
+awk -F'\t' -v OFS='\t' 'NR == 3 { sub(/png/, "gif", $5) } { print }' "$work/good.tsv" >"$work/run/memory.tsv"
+is "$(looked_at)" 1 "an edited line counts as not there"
+sed '1s/check/sum/' "$work/good.tsv" >"$work/run/memory.tsv"
+redo
+grep -q "every picture is looked at: .*memory.tsv' is not a memory of pictures that this version reads: delete it" "$work/make.log"
+ok $? "a memory of another format: one line says so"
+equals_whole run "and the result is the same"
+cp "$work/good.tsv" "$work/run/memory.tsv"
+sed 's/^VALIDATE_FLAGS = .*/VALIDATE_FLAGS = --min-bytes 100 --min-side 60/' "$work/run.conf" >"$work/c" && mv "$work/c" "$work/run.conf"
+redo
+equals_whole run "a changed option: every picture is asked again"
+sed 's/^VALIDATE_FLAGS = .*/VALIDATE_FLAGS = --min-bytes 100/' "$work/run.conf" >"$work/c" && mv "$work/c" "$work/run.conf"
+redo
+# A file that is gone, or has another size than the manifest's content had, is looked at.
+one=$(sed -n 's/.*\(store\/objects[^\t]*\).*/\1/p' "$work/run/fetched.tsv" | head -n 1)
+mv "$work/run/$one" "$work/kept" && is "$(looked_at) $(cut -f1-99 "$work/r.tsv" | grep -c not-found)" "1 1" "an object that is gone is missed"
+echo >"$work/run/$one" && is "$(looked_at)" 1 "one that changed under its name is looked at"
+rm -f "$work/run/$one" && mv "$work/kept" "$work/run/$one"
+(
+    exec 9>>"$work/run/memory.tsv.lock"
+    flock 9
+    "$BIN/validate" --root "$work/run" --min-bytes 100 --with pdq --memory "$work/run/memory.tsv" -o "$work/v2.tsv" "$work/run/fetched.tsv" 2>"$work/said"
+    grep -q '^validate: every picture is looked at: .*memory.tsv.lock' "$work/said"
+) && cmp -s "$work/v2.tsv" "$work/run/valid.tsv"
+ok $? "two runs at once: the second says so and has the same result"
+if [ -w /dev/full ]; then
+    (
+        ulimit -f 4
+        trap '' XFSZ
+        rm -f "$work/small.tsv"
+        "$BIN/validate" --root "$work/run" --min-bytes 100 --with pdq --memory "$work/small.tsv" "$work/run/fetched.tsv" 2>"$work/said" | cmp -s - "$work/run/valid.tsv" &&
+            grep -q 'the next run looks at these pictures again: ' "$work/said"
+    )
+    ok $? "a disk without room for the memory: said, and the result is the same ($(cat "$work/said"))"
+fi
+
+# --- taken down ----------------------------------------------------------------------------------------------------------------
+victim=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["label"] == "noise" { print $at["xxh128"]; exit }' "$work/run/round-1/split.tsv")
+printf 'torn' >>"$work/run/memory.tsv"
+echo "$victim" >"$work/down"
+"$BIN/fetch" --root "$work/run" --takedown "$work/down" 2>"$work/make.log" && "$BIN/purge" --store "$work/run/store" "$work/run" >"$work/purged" 2>>"$work/make.log" && go run
+ok $? "a picture is taken down, and make dataset goes through"
+grep -rq "$victim" "$work/run/memory.tsv" && ok 1 "the memory has forgotten it" || ok 0 "the memory has forgotten it"
+[ "$(wc -l <"$work/run/memory.tsv")" -gt 30 ]
+ok $? "and nothing else, although its tail was torn"
+equals_whole run "without it: that of a run from nothing"
+done_testing
