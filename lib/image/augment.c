@@ -1,7 +1,5 @@
-/*
- * augment.c: what is drawn, and what is done with it. Every number is drawn whether it is used or not, so
- * that switching one kind on or off leaves the others as they were.
- */
+/* augment.c: draws the random numbers of a variant and applies them. Every number is drawn whether it is
+ * used or not, so that turning one kind of change on or off leaves the numbers of the others as they were. */
 #include "image/augment.h"
 
 #include <math.h>
@@ -22,7 +20,7 @@ static const struct augment_params identity = {.zoom_y = 1,
 
 /* --- drawing --- */
 
-/* Six decimals, so that the text in the manifest gives the same number again. */
+/* Rounds to six decimals: the text in the manifest, which has six, then gives exactly the same number. */
 static double six(double v)
 {
     v = rint(v * 1e6) / 1e6;
@@ -83,8 +81,8 @@ static struct affine after(struct affine p, struct affine q) /* p(q(.)) */
                            p.d * q.a + p.e * q.d, p.d * q.b + p.e * q.e, p.d * q.c + p.e * q.f + p.f};
 }
 
-/* sin and cos to 2^-30: libm may round the last bit differently on another machine, the pixels must not show
- * it. */
+/* Rounds to 2^-30. The last bit of libm's sin and cos may differ on another machine, and the pixels must
+ * not. */
 static double coarse(double v) { return rint(v * 1073741824.0) / 1073741824.0; }
 
 void augment_matrix(const struct augment_params *p, int height, int width, double m[6])
@@ -99,8 +97,8 @@ void augment_matrix(const struct augment_params *p, int height, int width, doubl
     struct affine crop = {p->crop_scale, 0, p->crop_y * height, 0, p->crop_scale, p->crop_x * width};
     struct affine flip = {p->vflip ? -1 : 1, 0, 0, 0, p->flip ? -1 : 1, 0};
     struct affine to_centre = {1, 0, -centre_y, 0, 1, -centre_x}, back = {1, 0, centre_y, 0, 1, centre_x};
-    /* Keras' order R T S Z about the centre, on what the crop shows; its flips come last, so they are met
-     * first going back. */
+    /* Keras' order: rotation, shift, shear, zoom, about the centre of what the crop shows. Keras flips
+     * last, and this map goes from output to input, so the flips are applied first. */
     struct affine t = after(after(after(rotation, shift), shear), zoom);
     t = after(back, after(after(crop, after(t, flip)), to_centre));
     memcpy(m, (double[6]){t.a, t.b, t.c, t.d, t.e, t.f}, 6 * sizeof *m);
@@ -117,10 +115,8 @@ static bool moves(const struct augment_params *p)
 
 static uint8_t clip(double v) { return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)(v + 0.5); }
 
-/*
- * Keras: x + shift, clipped to the lowest and highest sample of the picture. Steps of a kind that compilers
- * make vectors of: bytes in, bytes out, nothing wider.
- */
+/* As in Keras: each sample plus the shift, clipped to the lowest and highest sample of the picture. The
+ * steps are simple enough for compilers to vectorise: bytes in, bytes out, nothing wider. */
 static void shift_channels(struct image *m, double amount)
 {
     size_t n = image_bytes(m);
@@ -132,7 +128,7 @@ static void shift_channels(struct image *m, double amount)
     }
     if (shift >= 0) {
         uint8_t room = (uint8_t)(high - (high < shift ? high : shift)), add = (uint8_t)shift;
-        /* a sample above room ends at high; the others cannot pass 255 */
+        /* A sample that is larger than room becomes high. The others cannot exceed 255. */
         for (size_t i = 0; i < n; i++) {
             uint8_t v = p[i] < room ? p[i] : room;
             v = (uint8_t)(v + add);
@@ -265,7 +261,7 @@ static void erase(struct image *m, const struct augment_params *p)
 
 void augment_scratch_release(struct augment_scratch *s) { image_release(&s->narrow); }
 
-/* All but the geometry, in place. */
+/* Applies everything except the geometry, in place. */
 static int finish(const struct augment_params *p, struct image *m, struct augment_scratch *scratch,
                   struct error *err)
 {
@@ -297,8 +293,8 @@ int augment_pixels(const struct augment_spec *spec, uint64_t seed, const char *x
 {
     struct augment_params p;
     size_t bytes = (size_t)side_px * (size_t)side_px * 3;
-    /* Borrowed blocks. Blurring reads a little beyond the end and recompressing may want another block: both
-     * get their own. */
+    /* These structs borrow their blocks. Blurring reads a little beyond the end, and recompression may
+     * need a larger block, so that both get blocks of their own. */
     struct image from = {side_px, side_px, 3, (uint8_t *)in, 0}, to = {side_px, side_px, 3, out, 0};
     augment_draw(spec, seed, xxh128, variant, &p);
     if (moves(&p)) {

@@ -1,4 +1,4 @@
-/* augment_text.c: augmentation in words: the user's SPEC, and the drawn numbers as a manifest has them. */
+/* augment_text.c: augmentation as text: the user's SPEC, and the drawn numbers in a manifest. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ bool augment_spec_is_none(const struct augment_spec *s)
 
 #define MOST_PARTS 5
 
-/* "A:B:C" into numbers, each within low..high; returns how many, or -1 with err set. */
+/* Reads "A:B:C" as numbers, each within low..high. Returns how many there are, or -1 with err set. */
 static int numbers(const char *key, const char *text, double low, double high, double out[MOST_PARTS],
                    struct error *err)
 {
@@ -62,7 +62,8 @@ static int parse_fill(struct augment_spec *s, const char *value, struct error *e
     return 0;
 }
 
-/* Words with one number: where it goes and its range; flips and erase may stand alone. */
+/* The words that take one number: where it is stored and its range. Flips and erase may come without a
+ * number. */
 static const struct {
     const char *key;
     size_t offset;

@@ -1,7 +1,8 @@
 /*
- * augment_warp.c: bilinear sampling along straight lines. Positions run in 32.32 fixed point; the four
- * weights are 14-bit integers, so plain C and SSE give the same bits. FILL_NEAREST needs no case for the
- * outside: a position moved to the nearest edge gives just what taps moved to the edge give.
+ * augment_warp.c: bilinear sampling along straight lines. Positions have 32 integer bits and 32 fraction
+ * bits. The four weights are 14-bit integers, so that plain C and SSE compute the same bits. FILL_NEAREST
+ * needs no special case for positions outside the picture: moving the position to the nearest edge gives the
+ * same result as moving each of the four samples there.
  */
 #include "base/simd.h"
 #include "image/augment_warp.h"
@@ -23,11 +24,12 @@ static int64_t fixed(double v)
     return (int64_t)llrint(v * 4294967296.0); /* sides are below 2^16: far from overflow */
 }
 
-/* Top left tap and weights at (y, x), which lies inside. Sides are at least 2. */
+/* Gives the top left sample and the weights for position (y, x), which lies inside. Both sides are at
+ * least 2. */
 static inline size_t locate(int64_t y, int64_t x, int width, int height, unsigned *fy, unsigned *fx)
 {
     int iy = (int)(y >> 32), ix = (int)(x >> 32);
-    /* on the last line: its pair is the line before, weight 128 */
+    /* On the last line, take the pair that begins one line earlier, with weight 128. */
     iy = iy > height - 2 ? height - 2 : iy;
     ix = ix > width - 2 ? width - 2 : ix;
     *fy = (unsigned)((y - (int64_t)iy * ONE) >> 25);
@@ -62,7 +64,8 @@ static void nearest_c(uint8_t *out, int n, const struct image *in, struct line l
 __attribute__((target("sse4.1"))) static void nearest_sse(uint8_t *out, int n, const struct image *in,
                                                           struct line l, int64_t most_y, int64_t most_x)
 {
-    /* From eight bytes of a row and eight of the next: each channel's four taps as 16-bit numbers. */
+    /* From eight bytes of a row and eight of the next one, makes the four samples of each channel as
+     * 16-bit numbers. */
     const __m128i red_green = _mm_setr_epi8(0, -1, 3, -1, 8, -1, 11, -1, 1, -1, 4, -1, 9, -1, 12, -1);
     const __m128i blue = _mm_setr_epi8(2, -1, 5, -1, 10, -1, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1);
     const __m128i half = _mm_set1_epi32(8192);
@@ -88,9 +91,9 @@ __attribute__((target("sse4.1"))) static void nearest_sse(uint8_t *out, int n, c
 }
 
 /*
- * Eight pixels at a time: positions, tap offsets and weights as vectors, then two loads a pixel. Sides below
- * 2^16 and the whole below 2^31 bytes, so that offsets fit 32 bits. Returns how many pixels it did; a block
- * writes four bytes beyond its last pixel.
+ * Eight pixels at a time: positions, offsets and weights are vectors, then each pixel takes two loads. Sides
+ * are below 2^16 and the picture below 2^31 bytes, so that offsets fit into 32 bits. Returns how many pixels
+ * it did. A block writes four bytes beyond its last pixel.
  */
 __attribute__((target("avx2"))) static int nearest_avx2(uint8_t *out, int n, const struct image *in,
                                                         const struct line *l, int64_t most_y, int64_t most_x)
@@ -98,8 +101,8 @@ __attribute__((target("avx2"))) static int nearest_avx2(uint8_t *out, int n, con
     const __m128i pairs = _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1);
     const __m128i squeeze = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
     const __m128i half = _mm_set1_epi32(8192);
-    /* There is no arithmetic 64-bit shift: positions are made positive, 2^55 is far above any, and set back
-     * afterwards. */
+    /* AVX2 cannot shift signed 64-bit numbers right. Adding 2^55, which is far above any position, makes
+     * them positive for the shift; afterwards it is subtracted again. */
     const int64_t bias = (int64_t)1 << 55;
     const __m256i unbias = _mm256_set1_epi32(1 << 30), zero = _mm256_setzero_si256(),
                   one28 = _mm256_set1_epi32(128);
@@ -126,7 +129,8 @@ __attribute__((target("avx2"))) static int nearest_avx2(uint8_t *out, int n, con
     int done = 0;
     for (; done + 10 <= n; done += 8, out += 24) {
         int32_t offset[8], top[8], bottom[8];
-        /* Low halves of (0 1 4 5) and (2 3 6 7), taken lane by lane: 0 to 7 in order. */
+        /* The low halves are in the order (0 1 4 5) and (2 3 6 7), because instructions work on 128-bit
+         * lanes. This puts 0 to 7 in order. */
         __m256i y =
             _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(_mm256_srli_epi64(y0, 25)),
                                                   _mm256_castsi256_ps(_mm256_srli_epi64(y1, 25)), 0x88));
@@ -169,7 +173,7 @@ __attribute__((target("avx2"))) static int nearest_avx2(uint8_t *out, int n, con
 
 #endif
 
-/* Index of tap i of n under a fill rule, or -1 for the constant. */
+/* The index of sample i of a row of n when i lies outside, or -1 for the constant colour. */
 static int outside(int64_t i, int n, enum augment_fill fill)
 {
     if (i >= 0 && i < n) return (int)i;
@@ -213,7 +217,7 @@ void augment_warp(struct image *out, const struct image *in, const double m[6], 
     int64_t most_y = (int64_t)(in->height - 1) * ONE, most_x = (int64_t)(in->width - 1) * ONE;
     bool thin = in->width < 2 || in->height < 2;
     enum simd simd = simd_level();
-    /* Half a 1/128: truncating afterwards rounds to the nearest. */
+    /* Half of a 1/128: it makes the truncation that follows round to the nearest. */
     const int64_t half = (int64_t)1 << 24;
     for (int y = 0; y < out->height; y++) {
         struct line l = {fixed(m[0] * y + m[2]) + half, fixed(m[3] * y + m[5]) + half, fixed(m[1]),

@@ -1,33 +1,31 @@
-/* codec.h: what the files of lib/image share and nobody else includes. */
+/* codec.h: what the files of lib/image share with each other only. */
 #ifndef WINNOW_IMAGE_CODEC_H
 #define WINNOW_IMAGE_CODEC_H
 
 #include "image/image.h"
 #include "image/limits.h"
 
-/* Fills failure and returns the reason, so that a decoder can `return image_fail(...)`. */
+/* Fills f and returns the reason, so that a decoder can say `return image_fail(...)`. */
 enum image_reason image_fail(struct image_failure *f, enum image_reason reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same from a struct error (allocation). */
+/* The same from a struct error, for a failed allocation. */
 enum image_reason image_fail_error(struct image_failure *f, const struct error *err);
 
-/* Checks sides and pixels against the limits before anything of that size is allocated. */
+/* Compares the size with the limits, before anything of that size is allocated. */
 enum image_reason image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels,
                                    struct image_failure *f);
 
-/* Orientation 1..8 of a TIFF block as EXIF carries it; 1 when there is none or it makes no sense. */
+/* The orientation, 1..8, in the TIFF block of EXIF data; 1 when it is missing or not valid. */
 int exif_orientation(const uint8_t *tiff, size_t n_bytes);
 
-/*
- * What each decoder offers: out NULL means header only. The dispatcher has sniffed the format, set
- * info->format and emptied the rest; it applies the orientation afterwards.
- */
+/* The function that each decoder offers. When out is NULL it reads the header only. The caller has found
+ * out the format, set info->format and emptied the rest of info; it applies the orientation afterwards. */
 typedef enum image_reason image_decoder(const uint8_t *bytes, size_t n_bytes,
                                         const struct decode_options *options, struct image *out,
                                         struct image_info *info, struct image_failure *f);
 image_decoder jpeg_decode, png_decode, webp_decode, gif_decode;
 
-/* c over b with opacity a, all 0..255, rounded to nearest. */
+/* Colour c over colour b with opacity a, all 0..255, rounded to nearest. */
 static inline uint8_t blend_over(unsigned c, unsigned a, unsigned b)
 {
     unsigned t = c * a + b * (255 - a) + 128;

@@ -1,8 +1,8 @@
 /*
- * decode_pool.c: a thread and a worker process for each place. The thread reads the file into memory it
- * shares with its worker, hashes it, rings the worker through a socket and copies the answer out; the worker
- * only ever sees that memory. A worker that dies is replaced by its thread, and the picture it was given
- * becomes a failed result.
+ * decode_pool.c: each of n threads owns one worker process. The thread reads a file into memory that it
+ * shares with its worker, hashes it, and tells the worker through a socket to decode it. It then copies the
+ * answer out of the shared memory. The worker can reach nothing but that memory and the socket. When a
+ * worker dies, its thread starts another one, and the picture that it was decoding becomes a failed result.
  */
 #include "image/decode_pool.h"
 
@@ -24,10 +24,10 @@
 #include "io/io.h"
 #include "io/ordered_pool.h"
 
-/* larger blocks go back to the system after the picture that needed them */
+/* Blocks larger than this go back to the system after the picture that needed them. */
 #define KEEP_BYTES (16u << 20)
 
-struct place { /* a thread's own */
+struct slot { /* what one thread owns: its worker process, and a block for files when there is no sandbox */
     struct decode_worker *worker;
     uint8_t *file; /* without a sandbox: what it reads into */
     size_t file_capacity;
@@ -47,9 +47,9 @@ struct job {
 
 struct decode_pool {
     struct decode_pool_options o;
-    unsigned n_places;
+    unsigned n_slots;
     struct decode_worker *workers;
-    struct place *places;
+    struct slot *slots;
     struct ordered_pool *threads;
     struct job *spare, *taken;
     pthread_mutex_t error_lock;
@@ -72,10 +72,11 @@ static void break_down(struct decode_pool *p, struct job *j, const struct error 
 }
 
 /*
- * The file's bytes to *bytes: the caller's own, or read into room (the shared input) or into the place's own
- * block. 0 and the job goes on, or -1 and it is settled.
+ * Sets *bytes to the bytes of the file: those that the caller submitted, or those read into room (the memory
+ * shared with the worker) or into the slot's own block. Returns 0 when the job goes on, and -1 when it has
+ * failed and its result is set.
  */
-static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, uint8_t *room,
+static int bring_bytes(struct decode_pool *p, struct slot *own, struct job *j, uint8_t *room,
                        const uint8_t **bytes)
 {
     struct error err = {0};
@@ -93,7 +94,7 @@ static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, 
         *bytes = room ? room : j->bytes;
         return 0;
     }
-    /* O_NONBLOCK: a FIFO in a folder of pictures must not hang us. */
+    /* O_NONBLOCK: opening a FIFO in a folder of pictures must not wait for a writer. */
     int fd = fault_here(FAULT_OPEN) ? -1 : open(j->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0 && errno_of_machine(errno)) {
         error_errno(&err, EX_OSERR, "cannot open '%s'", j->path);
@@ -137,7 +138,7 @@ static int bring_bytes(struct decode_pool *p, struct place *own, struct job *j, 
         }
         room = own->file;
     }
-    /* a file that shrank meanwhile is unreadable, too */
+    /* A file that became shorter since it was measured is unreadable, too. */
     if (io_read_full(fd, room, j->n_bytes, j->path, &err)) {
         if (errno_of_machine(err.saved_errno)) {
             break_down(p, j, &err);
@@ -172,12 +173,12 @@ static void thread_work(void *context, unsigned index, void *job)
 {
     struct decode_pool *p = context;
     struct job *j = job;
-    struct place *place = &p->places[index];
-    struct decode_worker *w = place->worker;
+    struct slot *slot = &p->slots[index];
+    struct decode_worker *w = slot->worker;
     const uint8_t *bytes;
     struct error err = {0};
     struct xxh128 hash;
-    if (j->settled || bring_bytes(p, place, j, w->input, &bytes)) return;
+    if (j->settled || bring_bytes(p, slot, j, w->input, &bytes)) return;
     xxh128_of(&hash, bytes, j->n_bytes); /* before the worker could change them */
     xxh128_hex(j->d.xxh128, &hash);
     j->d.hashed = true;
@@ -199,17 +200,16 @@ int decode_pool_open(struct decode_pool **out, const struct decode_pool_options 
     struct decode_pool *p = mem_zalloc(1, sizeof *p, err);
     if (!p) return -1;
     p->o = *options;
-    p->n_places = options->threads ? options->threads : default_threads();
+    p->n_slots = options->threads ? options->threads : default_threads();
     pthread_mutex_init(&p->error_lock, NULL);
-    if (decode_options_complete(&p->o, err) ||
-        !(p->places = mem_zalloc(p->n_places, sizeof *p->places, err)) ||
-        !(p->workers = mem_zalloc(p->n_places, sizeof *p->workers, err)))
+    if (decode_options_complete(&p->o, err) || !(p->slots = mem_zalloc(p->n_slots, sizeof *p->slots, err)) ||
+        !(p->workers = mem_zalloc(p->n_slots, sizeof *p->workers, err)))
         goto fail;
-    for (unsigned i = 0; i < p->n_places; i++) {
-        p->places[i].worker = &p->workers[i];
-        if (decode_worker_open(p->workers, p->n_places, i, &p->o, err)) goto fail;
+    for (unsigned i = 0; i < p->n_slots; i++) {
+        p->slots[i].worker = &p->workers[i];
+        if (decode_worker_open(p->workers, p->n_slots, i, &p->o, err)) goto fail;
     }
-    if (ordered_pool_open(&p->threads, p->n_places, 0, thread_work, p, err)) goto fail;
+    if (ordered_pool_open(&p->threads, p->n_slots, 0, thread_work, p, err)) goto fail;
     *out = p;
     return 0;
 fail:
@@ -299,7 +299,7 @@ int decode_pool_take(struct decode_pool *p, struct decoded *out, struct error *e
 uint64_t decode_pool_replaced(const struct decode_pool *p)
 {
     uint64_t n = 0;
-    for (unsigned i = 0; i < p->n_places; i++)
+    for (unsigned i = 0; i < p->n_slots; i++)
         n += atomic_load(&p->workers[i].n_replaced);
     return n;
 }
@@ -323,13 +323,13 @@ void decode_pool_close(struct decode_pool *p)
             job_put(p, j);
         ordered_pool_close(p->threads);
     }
-    for (unsigned i = 0; p->workers && i < p->n_places; i++)
+    for (unsigned i = 0; p->workers && i < p->n_slots; i++)
         decode_worker_close(&p->workers[i]);
-    for (unsigned i = 0; p->places && i < p->n_places; i++)
-        free(p->places[i].file);
+    for (unsigned i = 0; p->slots && i < p->n_slots; i++)
+        free(p->slots[i].file);
     if (p->taken) job_put(p, p->taken);
     jobs_free(p->spare);
-    free(p->places);
+    free(p->slots);
     free(p->workers);
     pthread_mutex_destroy(&p->error_lock);
     free(p);

@@ -1,13 +1,13 @@
 /*
- * decode_pool.h: pictures from strangers, decoded in pre-forked worker processes under seccomp, several at
- * once, results in the order of submission. A worker has no file system, no network and nothing open but
- * its pipe and its shared memory; memory and CPU time are limited (limits.h). A picture that crashes,
- * fills or stalls its worker costs one failed result; the worker is replaced.
+ * decode_pool.h: decodes pictures from strangers in worker processes, several at once, and gives the results
+ * in the order of submission. A worker has no file system and no network; nothing is open in it but its
+ * socket and its shared memory, and its memory and CPU time are limited (limits.h). A picture that crashes
+ * or stalls its worker, or fills its memory, costs one failed result, and the worker is replaced.
  *
- * The caller may give a function that runs INSIDE the worker on the decoded picture (resize, PDQ,
- * statistics), so that only its small result crosses back. What comes back was written by a process that a
- * picture may have taken over: it is bytes of the promised length, nothing more; check values before using
- * them as sizes or indices.
+ * The caller may give a function that runs INSIDE the worker on the decoded picture (to resize it, or to
+ * hash it), so that only a small result is copied back. A picture may have taken over the process that wrote
+ * the result. Treat it as bytes of the promised length and nothing more: check every value before using it
+ * as a size or an index.
  */
 #ifndef WINNOW_IMAGE_DECODE_POOL_H
 #define WINNOW_IMAGE_DECODE_POOL_H
@@ -20,11 +20,12 @@
 #include "image/image.h"
 
 /*
- * Runs in the worker. context is the pool's, as it was when the pool opened (a copy after fork: writes are
- * not seen by the caller). picture may be changed or resized in place; scratch is an image that lives as long
- * as the worker, for reuse. Writes at most result_capacity bytes to result and says how many in *n_result.
- * Returns IMAGE_OK or a reason (fill failure->detail). It may allocate, but not open files, start threads or
- * print. With no_sandbox it runs in a thread of the caller's process, several at once: so no static state.
+ * Runs in the worker. context is that of the pool at the time it was opened: the worker has a copy, made by
+ * fork, and the caller does not see what is written there. picture may be changed in place; scratch is an
+ * image that lives as long as the worker and may be reused. Writes at most result_capacity bytes to result
+ * and their number to *n_result. Returns IMAGE_OK, or a reason with failure->detail filled. It may allocate,
+ * but not open files, start threads or print. With no_sandbox it runs in several threads of the caller's
+ * process at the same time, and must not have static state.
  */
 typedef enum image_reason decode_pool_finish(void *context, const struct image_info *info,
                                              struct image *image, struct image *scratch, uint8_t *result,
@@ -37,8 +38,9 @@ struct decode_pool_options {
     void *context;
     size_t result_bytes; /* the most that finish writes; for whole pictures see decode_pool_whole */
     /*
-     * Asked in THIS process, from its threads, once the file is hashed: true when the caller has the result
-     * already, so that the picture is not decoded and comes back without one. NULL: never. context is given.
+     * Called in THIS process, from the pool's threads, after a file was hashed. True: the caller already has
+     * the result for this content, so the picture is not decoded and comes back without one. May be NULL.
+     * context is the pool's.
      */
     bool (*known)(void *context, const char *xxh128);
     bool markers;            /* fill info.markers */
@@ -50,7 +52,7 @@ struct decode_pool_options {
 };
 #define DECODE_POOL_DEFAULTS ((struct decode_pool_options){.decode = {.background = {255, 255, 255}}})
 
-/* A ready-made finish: the whole picture comes back as struct whole_image and then its samples. */
+/* A finish function that this module offers: the result is a struct whole_image, then all samples. */
 struct whole_image {
     int32_t width, height, channels, reserved;
 };
@@ -73,19 +75,22 @@ struct decoded {
 };
 
 struct decode_pool;
-/* Forks the workers. Open it before large allocations and threads where you can. *out NULL on failure. */
+/* Starts the workers by fork. Open the pool before large allocations and threads where possible. *out is
+ * NULL on failure. */
 int decode_pool_open(struct decode_pool **out, const struct decode_pool_options *options, struct error *err);
 bool decode_pool_full(const struct decode_pool *p); /* take one before the next submit */
-/* A file (path is copied), or bytes in memory (borrowed until its result was taken). */
+/* Submits a file (path is copied), or bytes in memory (borrowed until its result is taken). */
 int decode_pool_submit(struct decode_pool *p, const char *path, void *token, struct error *err);
 int decode_pool_submit_bytes(struct decode_pool *p, const uint8_t *bytes, size_t n_bytes, void *token,
                              struct error *err);
-/* A result that is known already (a path that was refused), so that it keeps its place in the order. */
+/* Submits a result that is known already, for example a path that was refused, so that it has its place in
+ * the order. */
 int decode_pool_submit_failure(struct decode_pool *p, enum image_reason reason, const char *detail,
                                void *token, struct error *err);
 /*
- * 1: *out is the oldest submitted; 0: nothing in flight; -1: the machinery failed at the oldest submitted (no
- * worker can be started, a disk error): of *out only the token counts, and those after it can still be taken.
+ * 1: *out is the oldest picture submitted. 0: nothing is left. -1: the pool itself failed on the oldest one
+ * (no worker can be started, or a disk error): only the token of *out is valid, and the next ones can still
+ * be taken.
  */
 int decode_pool_take(struct decode_pool *p, struct decoded *out, struct error *err);
 uint64_t decode_pool_replaced(const struct decode_pool *p); /* workers that died so far */

@@ -1,7 +1,8 @@
 /*
- * decode_worker.c: a worker that may read and write one socket and its own memory. Its owner puts the file
- * into memory they share and rings; what the worker writes there is never believed. A worker that dies is
- * replaced, and the picture it was given becomes a failed result.
+ * decode_worker.c: starts a worker process that may read and write one socket and its own memory, gives it
+ * pictures, and checks its answers. The parent puts the file into memory that both share, and then writes a
+ * byte to the socket. Nothing that the worker writes is trusted. A worker that dies is replaced, and the
+ * picture that it was decoding becomes a failed result.
  */
 #include "image/decode_worker.h"
 
@@ -25,10 +26,10 @@
 #include "image/sandbox.h"
 #include "io/io.h"
 
-/* larger blocks go back to the system after the picture that needed them */
+/* Blocks larger than this go back to the system after the picture that needed them. */
 #define KEEP_BYTES (16u << 20)
 
-/* The first page of the shared memory. The worker writes the answer; nothing in it is believed. */
+/* The first page of the shared memory. The worker writes its answer here; the parent checks every value. */
 struct mail {
     uint64_t n_bytes; /* of the file, in the input area: from us */
     char xxh128[33];  /* of the same: from us */
@@ -75,7 +76,7 @@ static void worker_main(const struct decode_worker *self)
     char byte = 0;
     for (unsigned i = 0; i < self->n_siblings; i++)
         if (&self->siblings[i] != self && self->siblings[i].shared)
-            /* others' pictures are none of its business */
+            /* This worker must not see the pictures of the others. */
             munmap(self->siblings[i].shared, self->siblings[i].shared_bytes);
     mallopt(M_MMAP_THRESHOLD, 8 << 20); /* large blocks return whole, small ones stay warm */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
@@ -145,7 +146,7 @@ static int worker_start(struct decode_worker *w, struct error *err)
         return -1;
     }
     if (pid == 0) {
-        /* in our copy of the table; worker_main knows itself by address */
+        /* This is the child's copy of the table; worker_main finds its own entry by address. */
         w->fd = pair[1];
         worker_main(w);
     }
@@ -172,7 +173,7 @@ void decoded_settle(struct decoded *d, enum image_reason reason, const char *det
     text_for_people(d->detail, sizeof d->detail, text);
 }
 
-/* What the worker says about the picture, made safe to print and to compute with. */
+/* Copies what the worker says about the picture, so that it is safe to print and to compute with. */
 static void adopt_info(struct image_info *to, const struct image_info *from)
 {
     *to = *from;
@@ -183,7 +184,7 @@ static void adopt_info(struct image_info *to, const struct image_info *from)
     if (to->orientation < 1 || to->orientation > 8) to->orientation = 1;
     if (to->frames < 1 || to->frames > IMAGE_MAX_FRAMES) to->frames = 1;
     if (to->bits < 0 || to->bits > 16) to->bits = 0;
-    /* read as bytes: a bool that holds 7 is undefined */
+    /* Read as bytes, because the behaviour of a bool that holds 7 is undefined. */
     const uint8_t *flags = (const uint8_t *)&from->icc;
     to->icc = flags[0] == 1;
     to->alpha = *(const uint8_t *)&from->alpha == 1;
@@ -236,11 +237,11 @@ void decode_worker_rest(struct decode_worker *w, size_t n_bytes, size_t n_result
 static int ask_process(struct decode_worker *w, size_t n_bytes, struct decoded *d, struct error *err)
 {
     struct mail *mail = (struct mail *)w->shared, answer;
-    /* an earlier replacement failed: try again, or the wait would have no end */
+    /* An earlier replacement failed. Try again; otherwise the caller would wait for ever. */
     if (w->pid <= 0 && worker_start(w, err)) return -1;
     mail->n_bytes = n_bytes;
     memcpy(mail->xxh128, d->xxh128, sizeof mail->xxh128);
-    /* it died between pictures (somebody's kill): not this one's fault */
+    /* The worker died between two pictures, for example killed by somebody. This picture is not the cause. */
     if (!ring(w)) {
         int status = 0;
         worker_reap(w, &status);
@@ -298,7 +299,7 @@ int decode_options_complete(struct decode_pool_options *o, struct error *err)
         o->max_file_bytes = IMAGE_MAX_FILE_BYTES;
     if (o->cpu_seconds == 0) o->cpu_seconds = IMAGE_WORKER_CPU_SECONDS;
     if (!o->no_sandbox && sandbox_check(err)) return -1;
-    /* asked here once: the workers cannot read the environment's answer late */
+    /* Asked here, before the fork: the workers cannot read the environment. */
     simd_level();
     return 0;
 }
@@ -311,7 +312,7 @@ int decode_worker_open(struct decode_worker *siblings, unsigned n_siblings, unsi
     w->output_room = whole_pages(o->result_bytes + IMAGE_SLACK_BYTES);
     if (!o->no_sandbox) w->input_room = whole_pages(o->max_file_bytes + IMAGE_SLACK_BYTES);
     w->shared_bytes = (o->no_sandbox ? 0 : MAIL_BYTES) + w->input_room + w->output_room;
-    /* Virtual until touched, with a sandbox or without. */
+    /* Takes no memory until it is written to, with a sandbox or without. */
     void *shared = mmap(NULL, w->shared_bytes, PROT_READ | PROT_WRITE,
                         (o->no_sandbox ? MAP_PRIVATE : MAP_SHARED) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (shared == MAP_FAILED) return error_errno(err, EX_OSERR, "cannot map memory for a decoding worker");

@@ -1,6 +1,5 @@
-/*
- * encode.c: pictures to JPEG, PNG and WebP in memory. Fixed settings, so that equal pixels give equal bytes.
- */
+/* encode.c: encodes pictures as JPEG, PNG and WebP in memory. The settings are fixed, so that equal pixels
+ * give equal bytes. */
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdio.h>

@@ -1,6 +1,4 @@
-/*
- * exif.c: the one thing we want from EXIF, the orientation (TIFF tag 0x0112 in the first directory).
- */
+/* exif.c: reads the orientation from EXIF data (TIFF tag 0x0112 in the first directory), and nothing else. */
 #include "image/codec.h"
 
 int exif_orientation(const uint8_t *tiff, size_t n_bytes)
@@ -22,7 +20,7 @@ int exif_orientation(const uint8_t *tiff, size_t n_bytes)
     size_t room = (n_bytes - at - 2) / 12;
     for (unsigned i = 0; i < n && i < room; i++, entry += 12) {
         if (u16(entry) != 0x0112) continue;
-        /* One value of type SHORT, as the standard says: browsers take no other, LONG included. */
+        /* A single value of type SHORT, as the standard demands. Browsers accept no other type. */
         unsigned value = u16(entry + 2) == 3 && u32(entry + 4) == 1 ? u16(entry + 8) : 0;
         return value >= 1 && value <= 8 ? (int)value : 1;
     }

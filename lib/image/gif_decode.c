@@ -1,7 +1,5 @@
-/*
- * gif_decode.c: the first frame of a GIF through giflib, on a canvas of the background colour; frames are
- * counted by walking the blocks, without decoding them.
- */
+/* gif_decode.c: the first frame of a GIF, decoded by giflib and painted on a canvas of the background
+ * colour. Frames are counted by walking over the blocks of the file, without decoding them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +16,8 @@ struct gif_source {
 };
 
 /*
- * giflib reads the size of a sub-block as one byte. Past the end that is a 0, which closes the frame's data:
- * the frame is whole if no more were needed, and giflib finds a defect if they were.
+ * giflib reads the size of each sub-block as one byte. Past the end of the file it gets a 0, which ends the
+ * frame's data. The frame is then complete if it needed no more, and giflib reports a defect if it did.
  */
 static int on_read(GifFileType *gif, GifByteType *out, int n)
 {
@@ -38,7 +36,7 @@ static int on_read(GifFileType *gif, GifByteType *out, int n)
     return (int)want;
 }
 
-/* Past the sub-blocks that start at at; n when the file ends first. */
+/* The position after the sub-blocks that begin at at; n when the file ends before. */
 static size_t skip_blocks(const uint8_t *b, size_t n, size_t at)
 {
     while (at < n && b[at])
@@ -77,7 +75,8 @@ static enum image_reason gif_failed(const GifFileType *gif, const struct gif_sou
     return image_fail(f, IMAGE_DECODE_CORRUPT, "%s", text ? text : "damaged GIF data");
 }
 
-/* Paints the frame whose descriptor was just read; out holds all of it. transparent: palette index or -1. */
+/* Paints the frame whose descriptor was just read onto out, which is large enough. transparent is an index
+ * in the palette, or -1. */
 static enum image_reason paint(GifFileType *gif, const struct gif_source *s, struct image *out,
                                int transparent, const struct decode_options *options, uint8_t *line,
                                struct image_failure *f)
@@ -155,7 +154,8 @@ enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct 
         reason = gif_failed(gif, &source, 0, f);
         goto out;
     }
-    /* Some writers leave the screen empty or name a wrong size: it grows until it holds the first frame. */
+    /* Some writers give no screen size, or a wrong one: the screen is enlarged until it holds the first
+     * frame. */
     if (info->width < gif->Image.Left + gif->Image.Width) info->width = gif->Image.Left + gif->Image.Width;
     if (info->height < gif->Image.Top + gif->Image.Height) info->height = gif->Image.Top + gif->Image.Height;
     info->alpha = transparent >= 0;

@@ -1,6 +1,4 @@
-/*
- * image.c: pixel blocks, names, what a file is, and the way into the decoders.
- */
+/* image.c: blocks of pixels, names of formats and reasons, and the choice of a decoder. */
 #include "image/image.h"
 
 #include <stdarg.h>

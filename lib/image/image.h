@@ -1,9 +1,9 @@
 /*
- * image.h: pictures in memory: what a file is, bounded decoding to 8-bit RGB or grey, orientation, resizing,
- * encoding. Front door of lib/image together with decode_pool.h (the same, in sandboxed workers: use that for
- * strangers' files), image_loader.h (files to equal squares) and augment.h. The rules are written down in
- * docs/preprocessing.md. Nothing here keeps state between calls; every function may run in several threads at
- * once on different objects.
+ * image.h: pictures in memory: what kind of file it is, decoding to 8-bit RGB or grey within limits,
+ * orientation, resizing, encoding. The other public headers of lib/image are decode_pool.h (decoding in
+ * sandboxed workers: use that for strangers' files), image_loader.h (files to squares of one size) and
+ * augment.h. docs/preprocessing.md has the rules. Nothing here keeps state between calls; every function may
+ * run in several threads at once on different objects.
  */
 #ifndef WINNOW_IMAGE_IMAGE_H
 #define WINNOW_IMAGE_IMAGE_H
@@ -18,19 +18,19 @@
 /* --- pixels --- */
 
 /*
- * 8 bits a sample, rows top to bottom without padding: pixels[(y * width + x) * channels + c]; channels is 3
- * (R, G, B) or 1 (grey). The block is reused by whatever writes into the image and is freed by image_release.
+ * 8 bits a sample, rows from top to bottom without padding: pixels[(y * width + x) * channels + c]. channels
+ * is 3 (R, G, B) or 1 (grey). Functions that write into an image reuse its block; image_release frees it.
  */
 struct image {
     int width, height, channels;
     uint8_t *pixels;
-    /* allocated; at least width * height * channels + IMAGE_SLACK_BYTES once set */
+    /* Bytes allocated: at least width * height * channels + IMAGE_SLACK_BYTES once the image is set. */
     size_t capacity_bytes;
 };
 #define IMAGE_EMPTY ((struct image){0})
 #define IMAGE_SLACK_BYTES 64 /* readable past the last sample, so that vector loads may overrun */
 
-/* contents undefined */
+/* Makes room for an image of this size. Its contents are undefined. */
 int image_reserve(struct image *m, int width, int height, int channels, struct error *err);
 static inline size_t image_bytes(const struct image *m)
 {
@@ -40,7 +40,7 @@ int image_copy(struct image *out, const struct image *m, struct error *err);
 int image_to_rgb(struct image *m, struct error *err); /* grey becomes three equal samples; RGB stays */
 void image_release(struct image *m);
 
-/* Why a picture was refused: the reject slugs of every stage that decodes. */
+/* Why a picture was refused. These are the reject reasons of every stage that decodes. */
 enum image_reason {
     IMAGE_OK,
     IMAGE_NOT_FOUND,      /* "not-found": cannot be opened */
@@ -78,14 +78,16 @@ struct image_info {
     uint32_t markers; /* set by the decode pool when asked: a set of image/markers.h */
     char xxh128
         [33]; /* set by the decode pool: the content hash of the file, for what is drawn from it; else "" */
-    /* "rgb" "rgb-alpha" "gray" "gray-alpha" "palette" "cmyk" "ycck"; "16" after it for 16 bits */
+    /* "rgb" "rgb-alpha" "gray" "gray-alpha" "palette" "cmyk" "ycck", followed by "16" for 16 bits a
+     * sample. */
     char mode[IMAGE_MODE_BYTES];
 };
 void image_info_shown(const struct image_info *i, int *width, int *height);
 
 /*
- * Reads the header (and walks the frames) without decoding: format, sizes, mode, orientation, limits. The
- * reason, with failure->detail a few words for people; *info is filled as far as known.
+ * Reads the header, and counts the frames, without decoding: format, size, mode, orientation, limits.
+ * Returns IMAGE_OK or the reason, with a few words for people in failure->detail. *info is filled as far as
+ * known.
  */
 enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info,
                               struct image_failure *failure);
@@ -95,12 +97,12 @@ enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image
 struct decode_options {
     bool allow_truncated; /* decode a truncated picture as far as possible, the rest is grey or black */
     bool no_orient;       /* leave pixels as stored */
-    /* a grey picture without alpha comes out with one channel; otherwise always RGB */
+    /* A grey picture without alpha is decoded to one channel. Otherwise the result is RGB. */
     bool keep_gray;
     /*
-     * A JPEG may come out at 1/2, 1/4 or 1/8 (the inverse DCT does it) as long as both sides stay at least
-     * twice this; 0: always full size. The pixels are then not those of a full decode: never set for PDQ or
-     * RESIZE_TFJS.
+     * A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is faster, as long as both sides stay at
+     * least twice this. 0: always at full size. The pixels then differ from those of a full decode: never
+     * set this for PDQ or RESIZE_TFJS.
      */
     int shrink_to_px;
     uint8_t background[3]; /* what alpha is flattened on; DECODE_DEFAULTS sets white */
@@ -109,42 +111,42 @@ struct decode_options {
 #define DECODE_DEFAULTS ((struct decode_options){.background = {255, 255, 255}})
 
 /*
- * Decodes the first frame into *out (reused). IMAGE_OK, or the reason with failure filled and *out undefined.
- * In THIS process: for our own files, tests, fuzzing and the insides of the workers. info may not be NULL and
- * is filled as by image_probe.
+ * Decodes the first frame into *out, which is reused. Returns IMAGE_OK, or the reason with failure filled
+ * and *out undefined. It decodes in THIS process: use it for our own files, in tests and fuzzing, and inside
+ * the workers. info may not be NULL and is filled as by image_probe.
  */
 enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                struct image *out, struct image_info *info, struct image_failure *failure);
 
-/* Turns stored pixels into shown ones: EXIF orientation 1..8, in place or through a new block. */
+/* Turns the pixels as stored into the pixels as shown, for EXIF orientation 1..8. */
 int image_orient(struct image *m, int orientation, struct error *err);
 
 /* --- resizing --- */
 
 enum resize_method { RESIZE_BILINEAR, RESIZE_AREA, RESIZE_LANCZOS, RESIZE_TFJS };
-/* "bilinear", "area", "lanczos", "tfjs"; -1 with err set (EX_USAGE) for another name. */
+/* Parses "bilinear", "area", "lanczos" or "tfjs". -1 with err set (EX_USAGE) for another name. */
 int resize_method_parse(const char *name, enum resize_method *out, struct error *err);
 const char *resize_method_name(enum resize_method m);
 
-/* in: 1 or 3 channels, any size up to the limits; *out: width x height, same channels. Equal sizes copy. in
- * != out. */
+/* Resizes in (1 or 3 channels, any size within the limits) to width x height with the same channels. An
+ * equal size is copied. in and *out must be different. */
 int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method,
                  struct error *err);
-/* What a model sees: m (1 or 3 channels) as side x side RGB in out. m != out. */
+/* Makes of m (1 or 3 channels) what a model sees: side x side RGB in out. m and out must be different. */
 int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method,
                  struct error *err);
-/* shrink_to_px for a decode whose result goes to image_resize with this method at side_px: 0 where that would
- * change what the method gives. */
+/* The shrink_to_px for a picture that will be resized with this method to side_px; 0 where decoding at a
+ * smaller size would change the result. */
 int image_shrink_hint(enum resize_method method, int side_px);
 
 /* --- encoding --- */
 
-/* All give one malloc'd block that the caller frees; the same pixels give the same bytes (with the same
- * library versions). */
-/* 4:2:0 below 90 */
+/* Each gives a malloc'ed block that the caller frees. The same pixels give the same bytes with the same
+ * versions of the libraries. */
+/* Quality below 90 uses 4:2:0. */
 int image_encode_jpeg(const struct image *m, int quality, uint8_t **out, size_t *n_bytes, struct error *err);
 int image_encode_png(const struct image *m, uint8_t **out, size_t *n_bytes, struct error *err);
-/* lossy; 101: lossless */
+/* Quality 0..100 is lossy; 101 means lossless. */
 int image_encode_webp(const struct image *m, int quality, uint8_t **out, size_t *n_bytes, struct error *err);
 
 #endif

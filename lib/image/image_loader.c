@@ -1,7 +1,5 @@
-/*
- * image_loader.c: the decode pool with one finish: resize to a square. Grey pictures are resized as one
- * channel.
- */
+/* image_loader.c: a decode pool whose workers also resize to a square. Grey pictures are resized as one
+ * channel. */
 #include "image/image_loader.h"
 
 #include <stdio.h>

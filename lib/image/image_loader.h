@@ -1,6 +1,7 @@
 /*
- * image_loader.h: files in, equal-sized RGB squares out, decoded in sandboxed workers, in order, several at
- * once. What pack, eval, classify and augment need. One decode, one resize, as docs/preprocessing.md says.
+ * image_loader.h: turns files into RGB squares of one size, in sandboxed workers, several at once, in order
+ * of submission. Used by pack, eval, classify and augment. Each picture is decoded once and resized once, as
+ * docs/preprocessing.md says.
  */
 #ifndef WINNOW_IMAGE_IMAGE_LOADER_H
 #define WINNOW_IMAGE_IMAGE_LOADER_H
@@ -33,12 +34,12 @@ struct image_loader;
 int image_loader_open(struct image_loader **out, const struct image_loader_options *options,
                       struct error *err);
 bool image_loader_full(const struct image_loader *l); /* take one before the next submit */
-/* path is copied. */
+/* Submits a file. path is copied. */
 int image_loader_submit(struct image_loader *l, const char *path, void *token, struct error *err);
-/* 1: *out is the oldest submitted picture; 0: none in flight; -1: no worker could be started, or the disk
- * failed: of *out only the token counts. */
+/* 1: *out is the oldest picture submitted. 0: none is left. -1: no worker could be started, or the disk
+ * failed; only the token of *out is valid. */
 int image_loader_take(struct image_loader *l, struct loaded_image *out, struct error *err);
-/* Takes and discards all that is in flight; release gets each token. l may be NULL. */
+/* Takes and discards everything that was submitted; release gets each token. l may be NULL. */
 void image_loader_drop(struct image_loader *l, void (*release)(void *token));
 void image_loader_close(struct image_loader *l);
 

@@ -1,6 +1,7 @@
 /*
- * image_rows.c: a queue of rows beside the pool's queue of pictures. The pool bounds how many pictures are
- * in flight, the queue's own bound how many rows may pass beside them.
+ * image_rows.c: keeps the rows of a manifest while the decode pool works on their pictures. The pool limits
+ * how many pictures it holds. Rows whose pictures are not decoded wait here as well, so that this queue has
+ * a limit of its own.
  */
 #include "image/image_rows.h"
 
@@ -12,7 +13,7 @@
 
 #define MOST_ROWS 1024
 
-/* block: n pointers, then the fields' text */
+/* block: n pointers, then the text of the fields. */
 struct waiting {
     char *block;
     size_t capacity;

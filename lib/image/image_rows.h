@@ -1,7 +1,5 @@
-/*
- * image_rows.h: the rows of a manifest through a decode pool: pictures are decoded several at once, rows
- * come back one at a time in their order. What validate, augment and pack have in common.
- */
+/* image_rows.h: sends the pictures of a manifest through a decode pool, several at once, and gives the
+ * rows back one at a time in their order. Used by validate, augment and pack. */
 #ifndef WINNOW_IMAGE_IMAGE_ROWS_H
 #define WINNOW_IMAGE_IMAGE_ROWS_H
 
@@ -16,16 +14,16 @@ struct image_rows {
     const char *root;
     bool allow_outside;
     void *context;
-    /* Whether the row's picture is to be decoded; NULL: always. Called in row order, before any row after it
-     * is read. */
+    /* Says whether the picture of a row is to be decoded. NULL: always. Rows are asked about in order,
+     * each one before any later row is read. */
     bool (*wanted)(void *context, const char *const *fields);
-    /* One row: its fields (borrowed during the call) and what became of its picture; d NULL when it was not
-     * wanted. 0, or -1 to stop. */
+    /* Receives one row: its fields (borrowed during the call) and the result for its picture. d is NULL
+     * when the picture was not wanted. Returns 0, or -1 to stop. */
     int (*done)(void *context, const char *const *fields, const struct decoded *d, struct error *err);
 };
 
-/* Reads in to its end. 0, or -1 with err set by the reader, the pool or done. The manifest needs a column
- * path. */
+/* Reads the manifest in to its end; it needs the column path. Returns 0, or -1 with err set by the reader,
+ * the pool or done. */
 int image_rows_run(const struct image_rows *p, struct manifest_reader *in, struct decode_pool *pool,
                    struct error *err);
 

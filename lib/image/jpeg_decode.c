@@ -1,7 +1,7 @@
 /*
- * jpeg_decode.c: JPEG through libjpeg-turbo. Warnings that mean lost picture data are refusals; those that do
- * not (stray bytes between markers, an odd JFIF version, a missing end marker after complete data) are not.
- * CMYK and YCCK become RGB by the plain formula: profiles are ignored everywhere.
+ * jpeg_decode.c: JPEG, decoded by libjpeg-turbo. A warning that means lost picture data is a refusal. Other
+ * warnings are not: stray bytes between markers, an odd JFIF version, a missing end marker after complete
+ * data. CMYK and YCCK become RGB by the plain formula, because colour profiles are ignored everywhere.
  */
 #include <setjmp.h>
 #include <stddef.h>
@@ -93,10 +93,8 @@ static void on_progress(j_common_ptr c)
     }
 }
 
-/*
- * Walks the markers up to the first scan: orientation (APP1 Exif) and whether there is a profile (APP2). What
- * libjpeg passes over on its way to the next marker is passed over here: stray bytes, a length below 2.
- */
+/* Walks over the markers up to the first scan, to find the orientation (Exif in APP1) and a colour profile
+ * (APP2). It skips what libjpeg skips on its way to the next marker: stray bytes, and a length below 2. */
 static void read_markers(const uint8_t *b, size_t n, struct image_info *info)
 {
     size_t at = 2;
@@ -125,10 +123,8 @@ static void read_markers(const uint8_t *b, size_t n, struct image_info *info)
     }
 }
 
-/*
- * Samples stand for 255 - ink, as Adobe writes them. Without an Adobe marker, too: tools that strip metadata
- * drop the marker and leave the samples, and every browser reads them so.
- */
+/* A sample is 255 minus the ink, as Adobe writes it. This also holds without an Adobe marker: tools that
+ * remove metadata drop the marker and leave the samples, and every browser reads them in this way. */
 static void cmyk_to_rgb(uint8_t *rgb, const JSAMPLE *cmyk, size_t n)
 {
     for (size_t i = 0; i < n; i++, rgb += 3, cmyk += 4)
@@ -163,9 +159,9 @@ static void choose_scale(struct jpeg_decompress_struct *c, int shrink_to_px)
 }
 
 /*
- * Whether every scan is there that the pixels need, when none of them ran out of data: then the file lacks
- * only its end marker. An arithmetic decoder reads zeros past the end and does not say whether the encoder
- * meant them, so there the marker has to be seen.
+ * Whether the file has every scan that the pixels need, and none of them ran out of data: then only the end
+ * marker is missing. An arithmetic decoder reads zeros past the end and does not say whether the encoder
+ * meant them, so that in this case the marker must be present.
  */
 static bool all_scans(const struct jpeg_decompress_struct *c)
 {

@@ -1,4 +1,5 @@
-/* markers.c: see markers.h. Segments, chunks and boxes lead to XMP packets and C2PA manifests. */
+/* markers.c: see markers.h. Finds XMP packets and C2PA manifests in the segments, chunks and boxes of
+ * files. */
 #include "image/markers.h"
 
 #include <stdio.h>
@@ -80,7 +81,7 @@ static const char *const namespaces[] = {
 static const char *const names[] = {"DataMining", "DigitalSourceType", "reservation"};
 #define PROPERTIES 3
 
-/* The last part of "http://.../name" or "scheme:name", without blanks around it. */
+/* The last part of "http://.../name" or "scheme:name", without the blanks around it. */
 static struct span term(struct span v)
 {
     while (v.n > 0 && is_blank(v.s[0]))
@@ -112,7 +113,7 @@ static uint32_t note(int property, struct span value)
     return equals(t, "1") ? BIT(MARKER_TDM_1) : equals(t, "0") ? BIT(MARKER_TDM_0) : 0;
 }
 
-/* The next name="value" of a tag's inside; *a is moved past it. */
+/* Finds the next name="value" in a tag and moves *a past it. */
 static bool next_attribute(struct span *a, struct span *name, struct span *value)
 {
     const char *quote;
@@ -135,7 +136,7 @@ static bool next_attribute(struct span *a, struct span *name, struct span *value
     return true;
 }
 
-/* -1: none of them. prefixes are those that were declared last; empty before that. */
+/* Which property the name is, or -1. prefixes has the prefix declared last for each property, or is empty. */
 static int property_of(struct span name, const struct span prefixes[PROPERTIES])
 {
     const char *colon = memchr(name.s, ':', name.n);
@@ -148,7 +149,7 @@ static int property_of(struct span name, const struct span prefixes[PROPERTIES])
     return -1;
 }
 
-/* The bytes before a '>' that is not in quotes; n when there is none. */
+/* The number of bytes before a '>' that is not in quotes; n when there is none. */
 static size_t tag_bytes(struct span a)
 {
     char quote = 0;
@@ -233,7 +234,7 @@ static uint32_t scan_c2pa(const uint8_t *bytes, size_t n)
     return set;
 }
 
-/* A JUMBF superbox whose description names C2PA; the box may go on in other segments. */
+/* Whether b is a JUMBF superbox whose description names C2PA. The box may continue in other segments. */
 static bool is_c2pa_box(const uint8_t *b, size_t n)
 {
     return n >= 28 && memcmp(b + 4, "jumb", 4) == 0 && memcmp(b + 12, "jumd", 4) == 0 &&
@@ -274,7 +275,7 @@ static uint32_t scan_jpeg(const uint8_t *b, size_t n)
     return set;
 }
 
-/* iTXt: keyword, NUL, compressed?, method, language, NUL, translated keyword, NUL, text. */
+/* iTXt consists of: keyword, NUL, compressed?, method, language, NUL, translated keyword, NUL, text. */
 static uint32_t scan_itxt(const uint8_t *b, size_t n)
 {
     static const char keyword[] = "XML:com.adobe.xmp";
@@ -321,7 +322,8 @@ static uint32_t scan_webp(const uint8_t *b, size_t n)
     return set;
 }
 
-/* XMP is in a GIF as it is, and its bytes pass for the lengths of blocks; the packet's end ends it. */
+/* A GIF holds XMP unchanged, so that its bytes are also read as lengths of blocks. The end of the packet
+ * ends it. */
 static uint32_t scan_gif(const uint8_t *b, size_t n)
 {
     static const char xmp[] = "\x21\xff\x0bXMP DataXMP",

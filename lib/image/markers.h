@@ -1,8 +1,8 @@
 /*
- * markers.h: what an image file says about itself: whether it was made by a model, and whether it may be used
- * for training. Read and believed, not verified: anybody can write or remove it. winnow-rights.5 has the
- * table. The containers of JPEG, PNG, WebP, GIF and BMFF (AVIF, HEIC) are walked, nothing is decoded; the
- * work is linear in the file.
+ * markers.h: what an image file says about itself: whether a generative model made it, and whether it may be
+ * used for training. These statements are read and not verified: anybody can write or remove them.
+ * winnow-rights.5 has the table. The code walks over the containers of JPEG, PNG, WebP, GIF and BMFF (AVIF,
+ * HEIC) and decodes nothing. Its work is linear in the size of the file.
  */
 #ifndef WINNOW_IMAGE_MARKERS_H
 #define WINNOW_IMAGE_MARKERS_H
@@ -32,10 +32,10 @@ enum image_marker {
 };
 #define MARKERS_TEXT_BYTES 640 /* all words with commas and NUL */
 
-/* The set, 1u << marker or'ed, of what the file says; 0 for other kinds of files. */
+/* The set of markers that the file has: 1u << marker for each, combined by or. 0 for other kinds of files. */
 uint32_t image_markers(const uint8_t *bytes, size_t n_bytes);
 const char *image_markers_text(char out[MARKERS_TEXT_BYTES], uint32_t set); /* returns out */
-/* "yes", "partly", "no" (a source without a model is named) or "unknown". */
+/* "yes", "partly", "no" (the file names a source that is not a model) or "unknown". */
 const char *image_markers_generated(uint32_t set);
 bool image_markers_prohibit(uint32_t set); /* training a classifier */
 

@@ -1,7 +1,7 @@
 /*
- * orient.c: EXIF orientation, as pixels. Value n says how the stored picture lies; shown = stored mirrored
- * and turned so: 2 mirror left-right, 3 half turn, 4 mirror top-bottom, 5 transpose, 6 quarter turn
- * clockwise, 7 anti-transpose, 8 quarter turn anticlockwise.
+ * orient.c: applies the EXIF orientation to pixels. The value says how the shown picture is made from the
+ * stored one: 2 mirror left-right, 3 half turn, 4 mirror top-bottom, 5 transpose, 6 quarter turn clockwise,
+ * 7 anti-transpose, 8 quarter turn anticlockwise.
  */
 #include <string.h>
 
@@ -39,7 +39,7 @@ static void mirror_columns(struct image *m)
     }
 }
 
-/* out[x][y] = in[y][x], by tiles so that both sides stay in the cache. */
+/* out[x][y] = in[y][x], in tiles so that rows of both images stay in the cache. */
 static int transpose(struct image *m, struct error *err)
 {
     enum { TILE = 32 };

@@ -32,8 +32,8 @@ static enum image_reason hash_image(void *context, const struct image_info *info
 void pdq_finish_set(struct decode_pool_options *o, const struct pdq_wanted *wanted)
 {
     o->decode.keep_gray = true; /* the published algorithm takes a grey picture's samples as they are */
-    /* fast: the JPEG decoder's own halving, as long as 2 samples stay for each of the 64 that the hash looks
-     * at. */
+    /* For fast, let the JPEG decoder reduce the picture, as long as 2 samples are left for each of the 64
+     * that the hash uses. */
     o->decode.shrink_to_px = wanted->family == PDQ_FAST ? 64 : 0;
     o->finish = hash_image;
     o->context = (void *)wanted;

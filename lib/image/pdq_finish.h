@@ -1,7 +1,7 @@
 /*
- * pdq_finish.h: the PDQ hash of each picture in a decode pool, computed inside the worker, so that a few
- * hundred bytes a picture come back. What `validate --with pdq` and phash-dedup share: the same picture gets
- * the same hash from either.
+ * pdq_finish.h: computes the PDQ hash of each picture inside the workers of a decode pool, so that a few
+ * hundred bytes for each picture come back. `validate --with pdq` and phash-dedup both use it, and get the
+ * same hash for the same picture.
  */
 #ifndef WINNOW_IMAGE_PDQ_FINISH_H
 #define WINNOW_IMAGE_PDQ_FINISH_H
@@ -21,15 +21,13 @@ struct pdq_found {
 };
 
 /*
- * Makes o a pool that hashes as wanted says (borrowed as long as the pool lives): finish, context,
- * result_bytes, and what the hash asks of the decoder. Other fields are the caller's.
+ * Makes o the options of a pool that hashes as wanted says (borrowed as long as the pool lives): sets
+ * finish, context, result_bytes, and what the hash needs of the decoder. The other fields are the caller's.
  */
 void pdq_finish_set(struct decode_pool_options *o, const struct pdq_wanted *wanted);
 
-/*
- * The hash that came back in d, checked: it comes from a process that a picture may have taken over. False:
- * there is none (d->slug says why, or the worker gave a wrong answer).
- */
+/* Checks the hash that came back in d, since a picture may have taken over the process that wrote it.
+ * False: there is none (d->slug says why, or the worker gave a wrong answer). */
 bool pdq_finish_take(const struct decoded *d, struct pdq_found *out);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * png_decode.c: PNG through libpng: every bit depth to 8, palette and low grey expanded, alpha flattened,
- * interlacing undone. An animated PNG gives its default picture. Gamma and profiles are ignored.
+ * png_decode.c: PNG, decoded by libpng. All bit depths become 8 bits, palettes and low grey depths are
+ * expanded, alpha is flattened onto the background, and interlacing is undone. Of an animated PNG the
+ * default picture is read. Gamma and colour profiles are ignored.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ struct png_state {
     bool bad_data;                /* a checksum says that the data of the pixels are not as written */
 };
 
-/* All rows are there: what follows cannot hurt the picture. */
+/* Whether all rows were read: what follows in the file cannot damage the picture. */
 static bool pixels_done(const struct png_state *s)
 {
     return s->n_rows > 0 && s->n_rows_done == s->n_rows && !s->bad_data;
@@ -59,7 +60,7 @@ static void on_read(png_structp png, png_bytep out, size_t n)
     s->at += n;
 }
 
-/* Gets every row of every pass. libpng hands the row over right after, before it reads on and may fail. */
+/* Is called for every row of every pass. libpng calls it before it reads on and may fail. */
 static void on_row(png_structp png, png_row_infop row, png_bytep data)
 {
     struct png_state *s = png_get_user_transform_ptr(png);
@@ -67,8 +68,8 @@ static void on_row(png_structp png, png_row_infop row, png_bytep data)
     s->n_rows_done++;
 }
 
-/* Chunks that libpng does not tell about: animation frames (acTL) and orientation (eXIf), wherever they
- * stand. */
+/* Reads chunks that libpng does not report: animation frames (acTL) and orientation (eXIf), at any place
+ * in the file. */
 static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
 {
     size_t at = 8;
@@ -102,7 +103,7 @@ static void set_mode(struct image_info *info, int colour, bool transparent)
     snprintf(info->mode, sizeof info->mode, "%s%s", mode, info->bits == 16 ? "16" : "");
 }
 
-/* Puts n rows from y on, which are in s->wide, onto the background. */
+/* Flattens n rows from y on, which are in s->wide, onto the background. */
 static void flatten(const struct png_state *s, struct image *out, size_t y, size_t n,
                     const uint8_t background[3])
 {
@@ -116,7 +117,8 @@ static void flatten(const struct png_state *s, struct image *out, size_t y, size
     }
 }
 
-/* Everything that libpng may leave by longjmp; s outlives the jump, locals do not matter then. */
+/* Contains every call that libpng may leave by longjmp. s survives the jump, and no local variable is used
+ * after it. */
 static enum image_reason decode(struct png_state *s, const struct decode_options *options, struct image *out,
                                 struct image_info *info)
 {
@@ -126,8 +128,8 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     png_set_user_limits(s->png, 0x7FFFFFFF, 0x7FFFFFFF); /* ours below tell the sizes */
     png_set_chunk_malloc_max(s->png, IMAGE_MAX_PNG_CHUNK_BYTES);
     png_set_chunk_cache_max(s->png, IMAGE_MAX_PNG_CHUNKS);
-    /* Some encoders name a smaller window than they use, or get the checksum of the unpacked data wrong. That
-     * loses no pixel, and the CRC of each chunk still finds damage. */
+    /* Some encoders announce a smaller window than they use, or write a wrong checksum of the unpacked
+     * data. Neither loses pixels, and the CRC of each chunk still finds damage. */
     png_set_option(s->png, PNG_MAXIMUM_INFLATE_WINDOW, PNG_OPTION_ON);
     png_set_option(s->png, PNG_IGNORE_ADLER32, PNG_OPTION_ON);
     png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);

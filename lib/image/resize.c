@@ -1,9 +1,10 @@
 /*
- * resize.c: separable resampling with 8-bit samples in and out: taps for each output column and row, first
- * along the rows, then down the columns, rounding to 8 bits between the two (as Pillow does, so that the
- * results agree to one level). Weights are 16-bit integers that sum to a power of two exactly, sums are
- * 32-bit: the same bits from plain C, SSE and AVX2. RESIZE_TFJS is another thing: four-point interpolation
- * with aligned corners, as TensorFlow.js' resizeBilinear.
+ * resize.c: separable resampling of 8-bit samples. Each output column and row has a list of inputs with
+ * weights (its taps). The rows are resampled first, then the columns, with rounding to 8 bits in between, as
+ * in Pillow, so that results agree with Pillow's to one level. The weights are 16-bit integers whose sum is
+ * exactly a power of two, and sums have 32 bits, so that plain C, SSE and AVX2 compute the same bits.
+ * RESIZE_TFJS is different: interpolation between four points with aligned corners, as TensorFlow.js'
+ * resizeBilinear.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -25,7 +26,8 @@ static double sinc(double x) { return x == 0 ? 1 : sin(M_PI * x) / (M_PI * x); }
 
 static double lanczos3(double x) { return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0; }
 
-/* Weights of input first..first+n-1 for output i, unnormalised; returns n. scale = input / output. */
+/* Computes the weights of inputs first..first+n-1 for output i, not normalised. Returns n. scale = input /
+ * output. */
 static int filter_taps(enum resize_method method, int i, int n_in, double scale, int *first, double *weights)
 {
     int n = 0;
@@ -84,20 +86,23 @@ static int taps_make(struct taps *t, enum resize_method method, int n_in, int n_
         }
         t->n = n > t->n ? n : t->n;
     }
-    /* As many fraction bits as keep the largest weight within 16 bits and the sums within 32. */
+    /* Use as many fraction bits as possible while the largest weight fits into 16 bits and the sums into
+     * 32. */
     for (t->bits = 12; t->bits < 20 && largest * (double)(1 << (t->bits + 1)) < 32700; t->bits++)
         ;
     for (int i = 0; i < n_out; i++) {
         const double *row = w + (size_t)i * stride;
         int16_t *q = t->weights + (size_t)i * stride;
         double whole = 0;
-        /* rounding the running sum: flat areas stay exactly flat */
+        /* The running sum is rounded, not each weight, so that the weights sum to exactly one and flat
+         * areas stay flat. */
         for (int k = 0, given = 0; k < t->n; k++) {
             whole += row[k] * (1 << t->bits);
             q[k] = (int16_t)(lrint(whole) - given);
             given += q[k];
         }
-        /* Every window has t->n taps: one that starts too far right moves left and its weights right. */
+        /* Every output has t->n taps. A window that would reach beyond the end moves left, and its weights
+         * move right. */
         int over = t->first[i] + t->n - n_in;
         if (over > 0 && t->first[i] > 0) {
             int move = over < t->first[i] ? over : t->first[i];
@@ -117,8 +122,8 @@ struct column {
     double fraction;
 }; /* offsets of the two samples in a row */
 
-/* out(y, x) at input (y * (h-1)/(H-1), x * (w-1)/(W-1)); what the browser keeps as float is rounded to the
- * nearest level. */
+/* out(y, x) is taken at input (y * (h-1)/(H-1), x * (w-1)/(W-1)). The browser keeps the result as a float;
+ * here it is rounded to the nearest level. */
 static int resize_tfjs(struct image *out, const struct image *in, struct error *err)
 {
     int c = in->channels;

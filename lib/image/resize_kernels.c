@@ -1,7 +1,6 @@
 /*
- * resize_kernels.c: weighted sums along rows and down columns. 16-bit weights times 8-bit samples, exact in
- * 32 bits: order and grouping of the additions do not matter, so the vector loops and plain C agree bit for
- * bit.
+ * resize_kernels.c: weighted sums along rows and columns. 16-bit weights times 8-bit samples are exact in 32
+ * bits. The order of the additions therefore does not matter, and the vector loops give the bits of plain C.
  */
 #include "base/simd.h"
 #include "image/resize_kernels.h"
@@ -34,8 +33,8 @@ static void row_c(uint8_t *out, int n_out, const uint8_t *in, int channels, cons
 
 #if defined(__x86_64__)
 
-/* Pixels 0,1 (or 2,3) of four RGB ones as 16-bit pairs r0 r1 g0 g1 b0 b1: what pmaddwd wants beside w0 w1 w0
- * w1 w0 w1. */
+/* Pixels 0 and 1 (or 2 and 3) of four RGB pixels as pairs of 16-bit numbers, r0 r1 g0 g1 b0 b1, which
+ * pmaddwd multiplies by w0 w1 w0 w1 w0 w1. */
 #define PAIR_01 0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1
 #define PAIR_23 6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1
 
@@ -167,7 +166,7 @@ __attribute__((target("sse4.1"))) static size_t column_sse(uint8_t *out, size_t 
     return x;
 }
 
-/* The same on 32 samples: the unpacks and packs work within 128-bit lanes and undo each other. */
+/* The same for 32 samples. Unpacking and packing both work within 128-bit lanes, so that they cancel out. */
 __attribute__((target("avx2"))) static size_t column_avx2(uint8_t *out, size_t n, const uint8_t *in,
                                                           size_t stride, const int16_t *w,
                                                           const struct taps *t)

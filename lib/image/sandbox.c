@@ -1,6 +1,4 @@
-/*
- * sandbox.c: the rights of a decoding worker, as few as decoding takes.
- */
+/* sandbox.c: takes all rights from a decoding worker that it does not need for decoding. */
 #include "image/sandbox.h"
 
 #include <errno.h>
@@ -22,7 +20,8 @@
 
 int sandbox_check(struct error *err)
 {
-    /* A NULL filter: EFAULT where the mode exists, EINVAL or ENOSYS where it does not. */
+    /* The filter is NULL on purpose. The error is EFAULT when the kernel has filters, and EINVAL or ENOSYS
+     * when not. */
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) == -1 && errno == EFAULT) return 0;
     return error_set(err, EX_OSERR,
                      "this kernel has no seccomp filters: pictures cannot be decoded in a sandbox "
@@ -34,7 +33,8 @@ static void reset_signals(void)
     struct sigaction act = {.sa_handler = SIG_DFL};
     sigset_t none;
     for (int s = 1; s < NSIG; s++) {
-        /* The parent decides when to stop on these; the end of its pipe then ends the worker. */
+        /* The parent decides when these signals stop the program. A worker ends when the parent closes the
+         * socket. */
         act.sa_handler = s == SIGINT || s == SIGTERM || s == SIGHUP ? SIG_IGN : SIG_DFL;
         sigaction(s, &act, NULL);
     }
@@ -79,7 +79,7 @@ static int install_filter(int fd, struct error *err)
       SCMP_SYS(restart_syscall),
       SCMP_SYS(sched_yield),
 #if SANITIZED
-      /* around longjmp */
+      /* Used around longjmp. */
       SCMP_SYS(sigaltstack),
       SCMP_SYS(gettid),
       SCMP_SYS(prlimit64),
@@ -95,7 +95,7 @@ static int install_filter(int fd, struct error *err)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, descriptor));
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, descriptor));
-    /* Memory, but never executable and never a file's. */
+    /* Allow memory to be mapped, but not as executable, and not from a file. */
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),

@@ -1,21 +1,19 @@
-/*
- * sandbox.h: what a decoding worker gives up before it sees the first stranger's byte. Called once, in a
- * fresh child.
- */
+/* sandbox.h: what a decoding worker gives up before it sees the first byte of a stranger. Called once, in
+ * a new child process. */
 #ifndef WINNOW_IMAGE_SANDBOX_H
 #define WINNOW_IMAGE_SANDBOX_H
 
 #include "base/error.h"
 
 /*
- * Closes every descriptor but channel_fd, resets signals, limits address space to what is mapped now plus
- * IMAGE_WORKER_MEMORY_BYTES, forbids new files, processes and core dumps, and installs the system call
- * filter: read and write on channel_fd, anonymous memory, a timer, and exit. Anything else ends the process
- * with SIGSYS. -1: the process must not go on.
+ * Closes every descriptor except channel_fd, resets the signals, limits the address space to what is mapped
+ * now plus IMAGE_WORKER_MEMORY_BYTES, forbids new files, processes and core dumps, and installs a filter for
+ * system calls. The filter allows reading and writing channel_fd, anonymous memory, a timer, and exit. Any
+ * other call ends the process with SIGSYS. -1: the process must not continue.
  */
 int sandbox_enter(int channel_fd, struct error *err);
 
-/* True when this kernel can do it: asked once before the first fork, so that the failure has one clear
+/* True when this kernel supports it. Asked once before the first fork, so that a failure gives one clear
  * message. */
 int sandbox_check(struct error *err);
 

@@ -1,6 +1,5 @@
-/*
- * webp_decode.c: WebP through libwebp; of an animation the first frame on the canvas. Alpha is flattened.
- */
+/* webp_decode.c: WebP, decoded by libwebp. Of an animation the first frame is placed on the canvas. Alpha
+ * is flattened onto the background. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@ static enum image_reason status_reason(VP8StatusCode status, struct image_failur
     }
 }
 
-/* One VP8/VP8L bitstream into its place on the canvas. */
+/* Decodes one VP8 or VP8L bitstream into its place on the canvas. */
 static enum image_reason decode_frame(const WebPIterator *frame, const struct decode_options *options,
                                       struct image *out, struct image_failure *f)
 {
@@ -123,8 +122,7 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
     for (size_t i = 0, n = (size_t)width * height; i < n; i++)
         memcpy(out->pixels + 3 * i, options->background, 3);
     reason = decode_frame(&frame, options, out, f);
-    /* The pixels may be whole while the container promises more: metadata or
-     * later frames that were cut off. */
+    /* The pixels may be complete although the file is cut off: metadata or later frames are missing. */
     if (reason == IMAGE_OK && state < WEBP_DEMUX_DONE && !frame.complete && !options->allow_truncated)
         reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
 out:
