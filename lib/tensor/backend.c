@@ -10,6 +10,7 @@
 
 #include "base/plugin.h"
 #include "tensor/backend.h"
+#include "tensor/cuda_cards.h"
 #include "tensor/cuda_libraries.h"
 
 #ifdef WITHOUT_ONEDNN
@@ -30,12 +31,15 @@ const struct cuda_library *backend_cuda_libraries(size_t *n)
     return cuda_libraries(n);
 }
 
-static int find_cuda(const struct backend_table **out, struct error *err)
+/* always: on a machine without a driver, too */
+static int find_cuda(bool always, const struct backend_table **out, struct error *err)
 {
+    struct plugin plugin = cuda_plugin;
     const struct backend_table *(*entry)(void);
     char path[PATH_MAX];
     void *symbol;
-    if (plugin_open(&cuda_plugin, &symbol, path, err)) return -1;
+    if (always) plugin.prepare = cuda_libraries_open_always;
+    if (plugin_open(&plugin, &symbol, path, err)) return -1;
     *(void **)&entry = symbol;
     const struct backend_table *t = entry ? entry() : NULL;
     if (!t || t->abi != BACKEND_ABI)
@@ -44,7 +48,7 @@ static int find_cuda(const struct backend_table **out, struct error *err)
     return 0;
 }
 
-static int find(const char *name, const struct backend_table **out, struct error *err)
+static int find(const char *name, bool always, const struct backend_table **out, struct error *err)
 {
     if (!strcmp(name, "ref")) {
         *out = &backend_ref;
@@ -53,7 +57,7 @@ static int find(const char *name, const struct backend_table **out, struct error
     if (!strcmp(name, "cpu"))
         return (*out = backend_cpu()) ? 0 : error_set(err, EX_NODEVICE, "device 'cpu': built without oneDNN");
     if (!strcmp(name, "cuda")) {
-        if (find_cuda(out, err)) return error_prefix(err, "device 'cuda'");
+        if (find_cuda(always, out, err)) return error_prefix(err, "device 'cuda'");
         error_clear(err);
         return 0;
     }
@@ -65,10 +69,12 @@ int backend_open(const char *name, const struct backend_options *options, const 
 {
     static const char *const in_turn[] = {"cuda", "cpu", "ref"};
     *out = NULL;
+    if (options->described && cuda_card_check(options->described, err)) return -1;
     if (name && *name && strcmp(name, "auto"))
-        return find(name, table, err) || (*table)->open(out, options, err) ? -1 : 0;
+        return find(name, options->described != NULL, table, err) || (*table)->open(out, options, err) ? -1
+                                                                                                       : 0;
     for (size_t i = 0; i < sizeof in_turn / sizeof *in_turn; i++) {
-        if (!find(in_turn[i], table, err) && !(*table)->open(out, options, err)) {
+        if (!find(in_turn[i], false, table, err) && !(*table)->open(out, options, err)) {
             error_clear(err);
             return 0;
         }

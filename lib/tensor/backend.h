@@ -225,6 +225,8 @@ struct backend_table {
     void (*close)(struct backend *b);
     const char *(*describe)(const struct backend *b); /* "oneDNN 2.6.3, 2 threads, avx512_core"; owned by b */
     size_t (*memory_available)(const struct backend *b); /* bytes a plan may hope for; 0 = unknown */
+    /* The device's properties as backend_options.described takes them. NULL: there is no such thing. */
+    int (*card)(struct backend *b, char *json, size_t bytes, struct error *err);
 
     /* zero-filled */
     int (*alloc)(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err);

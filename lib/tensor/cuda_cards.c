@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/number.h"
 #include "tensor/cuda_cards.h"
 
 static const struct card {
@@ -91,4 +92,48 @@ int cuda_card_check(const char *json, struct error *err)
             return error_set(err, EX_DATAERR, "the description of the card has no %s", quoted);
     }
     return 0;
+}
+
+double cuda_card_number(const char *json, const char *key)
+{
+    char quoted[60], text[40];
+    double value;
+    snprintf(quoted, sizeof quoted, "\"%s\"", key);
+    const char *at = strstr(json, quoted);
+    if (at) at = strchr(at, ':');
+    if (at) at += 1 + strspn(at + 1, " \t");
+    return at && snprintf(text, sizeof text, "%.*s", (int)strcspn(at, ",} \t\r\n"), at) > 0 &&
+                   parse_number(text, &value)
+               ? value
+               : 0;
+}
+
+double cuda_card_operations(int capability, enum backend_precision precision)
+{
+    static const struct {
+        int capability;
+        double fp32, tf32, bf16;
+    } known[] = {
+        {75, 128, 128, 0},    {80, 128, 1024, 2048}, {86, 256, 256, 512},    {87, 256, 512, 1024},
+        {89, 256, 256, 512},  {90, 256, 2048, 4096}, {100, 256, 4096, 8192}, {103, 256, 4096, 8192},
+        {120, 256, 256, 512}, {121, 256, 256, 512},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].capability == capability)
+            return precision == PRECISION_F32    ? known[i].fp32
+                   : precision == PRECISION_TF32 ? known[i].tf32
+                                                 : known[i].bf16;
+    return 0;
+}
+
+double cuda_card_operations_per_s(const char *json, enum backend_precision precision)
+{
+    return cuda_card_operations((int)cuda_card_number(json, "deviceVer") / 10, precision) *
+           cuda_card_number(json, "multiProcessorCount") * cuda_card_number(json, "smClockRateKHz") * 1e3;
+}
+
+/* Memory sends twice a clock, as cudaDeviceProp's figures are meant. */
+double cuda_card_bytes_per_s(const char *json)
+{
+    return 2 * cuda_card_number(json, "memClockRateKHz") * 1e3 * cuda_card_number(json, "memoryBusWidth") / 8;
 }

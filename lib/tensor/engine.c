@@ -73,14 +73,6 @@ struct tensor_shape engine_shape(const struct engine *e, int value, int rows)
     return s;
 }
 
-static size_t bytes_of(const struct plan *p, const struct engine_options *o)
-{
-    size_t copies = 1;
-    if (o->mode == ENGINE_TRAIN) copies = 3 + (o->optimizer == ENGINE_ADAM) + o->ema;
-    return p->arena_bytes + p->workspace_bytes + p->constant_bytes + copies * p->weights_bytes +
-           p->statistics_bytes;
-}
-
 static int make_plan(struct plan *p, const struct net *net, const struct engine_options *o,
                      const struct backend_table *t, struct backend *b, struct error *err)
 {
@@ -90,27 +82,6 @@ static int make_plan(struct plan *p, const struct net *net, const struct engine_
         return -1;
     }
     return 0;
-}
-
-/* Says how much is missing, and which batch would do. */
-static int too_large(const struct net *net, const struct engine_options *o, const struct backend_table *t,
-                     struct backend *b, size_t need, size_t limit, struct error *err)
-{
-    struct engine_options smaller = *o;
-    struct error ignored = {0};
-    while (smaller.batch > 1) {
-        struct plan p;
-        smaller.batch = smaller.batch > 16 ? (smaller.batch - 1) / 8 * 8 : smaller.batch - 1;
-        if (make_plan(&p, net, &smaller, t, b, &ignored)) break;
-        size_t bytes = bytes_of(&p, &smaller);
-        plan_release(&p, t, b);
-        if (bytes <= limit)
-            return error_set(err, EX_OSERR,
-                             "batch %d needs %zu MiB and %zu MiB are there; batch %d would fit (%zu MiB)",
-                             o->batch, need >> 20, limit >> 20, smaller.batch, bytes >> 20);
-    }
-    return error_set(err, EX_OSERR, "batch %d needs %zu MiB and %zu MiB are there; no smaller batch fits",
-                     o->batch, need >> 20, limit >> 20);
 }
 
 static int check_net(const struct net *net, const struct engine_options *o, struct error *err)
@@ -170,11 +141,11 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
     if (backend_open(options->device, &bo, &e->table, &e->backend, err) ||
         make_plan(&e->plan, net, options, e->table, e->backend, err))
         goto fail;
-    e->bytes = bytes_of(&e->plan, options);
+    e->bytes = plan_bytes(&e->plan, options);
     size_t limit =
         options->memory_limit_bytes ? options->memory_limit_bytes : e->table->memory_available(e->backend);
     if (limit && e->bytes > limit) {
-        too_large(net, options, e->table, e->backend, e->bytes, limit, err);
+        plan_too_large(net, options, e->table, e->backend, e->bytes, limit, err);
         goto fail;
     }
     if (alloc_all(e, err) || engine_exchange_open(e, err) || engine_write_net(e, net, err)) goto fail;
@@ -223,7 +194,7 @@ int engine_memory_need(const struct net *net, const struct engine_options *optio
     if (check_net(net, options, err) || backend_open(options->device, &bo, &t, &b, err)) return -1;
     int rc = make_plan(&p, net, options, t, b, err);
     if (!rc) {
-        *bytes = bytes_of(&p, options);
+        *bytes = plan_bytes(&p, options);
         plan_release(&p, t, b);
     }
     t->close(b);

@@ -85,6 +85,16 @@ int plan_place(struct plan *p, const struct engine_options *o, const struct back
                struct backend *b, struct error *err);
 void plan_release(struct plan *p, const struct backend_table *t, struct backend *b);
 
+/* engine_outlook.c: the bytes that an engine with this plan allocates. */
+size_t plan_bytes(const struct plan *p, const struct engine_options *o);
+/* The largest batch up to `most` that needs at most limit (0: none), and what it needs. */
+int plan_largest_batch(const struct net *net, const struct engine_options *options,
+                       const struct backend_table *t, struct backend *b, int most, size_t limit,
+                       size_t *bytes);
+/* EX_OSERR: how much is missing, and which batch would do. */
+int plan_too_large(const struct net *net, const struct engine_options *o, const struct backend_table *t,
+                   struct backend *b, size_t need, size_t limit, struct error *err);
+
 struct exchange { /* what op_io.exchange points to */
     struct op_exchange x;
     struct dist *dist;

@@ -11,9 +11,6 @@
 #include "base/text.h"
 #include "train.h"
 
-#define BATCH_MOST 1024 /* larger ones make no card faster, and training worse */
-#define SHARE_USED 0.9  /* of what is free: the libraries take some for themselves when they first run */
-
 static size_t memory_limit(const struct train_run *run)
 {
     struct backend_options options = {.threads = run->threads,
@@ -30,7 +27,7 @@ static size_t memory_limit(const struct train_run *run)
         table->close(b);
     }
     if (!bytes) bytes = (size_t)sysconf(_SC_AVPHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-    return (size_t)((double)bytes * SHARE_USED);
+    return (size_t)((double)bytes * BATCH_SHARE_USED);
 }
 
 /* The batch of a run that was started or finished here, which another machine keeps; 0: none. */
@@ -49,18 +46,22 @@ static int batch_so_far(const struct train_run *run)
     return (int)batch;
 }
 
+int train_parse_batch(const struct train_options *o, int *batch, struct error *err)
+{
+    int64_t n = 0;
+    if (strcmp(o->batch, "auto") && parse_i64(o->batch, 1, 65536, &n, "--batch", err))
+        return error_set(err, EX_USAGE, "--batch '%s': a number from 1 to 65536, or auto", o->batch);
+    *batch = (int)n;
+    return 0;
+}
+
 int train_choose_batch(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     struct net net = NET_EMPTY;
     const char *from;
-    if (strcmp(o->batch, "auto")) {
-        int64_t batch;
-        if (parse_i64(o->batch, 1, 65536, &batch, "--batch", err))
-            return error_set(err, EX_USAGE, "--batch '%s': a number from 1 to 65536, or auto", o->batch);
-        run->batch = (int)batch;
-        return 0;
-    }
+    if (train_parse_batch(o, &run->batch, err)) return -1;
+    if (run->batch) return 0;
     int ranks = dist_size(run->dist);
     /* rank 0 alone has the files */
     int so_far = train_is_first(run) && run->path_done.data ? batch_so_far(run) : 0;

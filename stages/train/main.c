@@ -97,6 +97,13 @@ static const struct option_row rows[] = {
     OPTION(struct train_options, STRING, 0, "device", device, "D", "auto, cpu, cuda or ref"),
     OPTION(struct train_options, FLAG, 0, "list-devices", list_devices, NULL,
            "say which devices can be used, and why others cannot"),
+    OPTION(struct train_options, STRING, 0, "plan-for", plan_for, "CARD",
+           "do not train: print what that would take on a GPU that is not here, as cuDNN plans it: t4, a100, "
+           "rtx3090, rtx4090, h100, h200, ..., or a file that --describe-device wrote. Takes --phase, "
+           "--batch, "
+           "--precision and the like; --base and --shards may be missing"),
+    OPTION(struct train_options, FLAG, 0, "describe-device", describe_device, NULL,
+           "print the GPU's properties as --plan-for takes them"),
     OPTION(struct train_options, STRING, 0, "devices", devices, "LIST",
            "cuda: share each batch among these GPUs, as in 0,1"),
     OPTION(struct train_options, CHOICE, 0, "precision", precision, "P",
@@ -184,8 +191,14 @@ int main(int argc, char **argv)
     int rc = options_parse(&table, &opt, argc, argv, &operands);
     if (rc != OPTIONS_RUN) return rc;
     if (opt.list_devices) return list_devices();
-    signals_long_stage();
     run.options = &opt;
+    if (opt.plan_for || opt.describe_device) {
+        rc = opt.plan_for ? train_plan_for(&run, &err) : train_describe_device(&run, &err);
+        train_run_release(&run);
+        options_release(&table, &opt);
+        return stage_end(rc, &err, NULL, &opt.common);
+    }
+    signals_long_stage();
     rc = train_join(&run, &opt, &err);
     if (!rc)
         rc =

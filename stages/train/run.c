@@ -419,10 +419,9 @@ static int base_path(const char *base, struct text *path, struct error *err)
                                              base);
 }
 
-static int open_base(struct train_run *run, struct error *err)
+int train_open_base(struct train_run *run, int side, struct error *err)
 {
     const struct train_options *o = run->options;
-    int side = run->data.info->side_px;
     struct text named = TEXT_EMPTY;
     int rc = base_path(o->base, &named, err);
     if (!rc && net_open(&run->net, named.data, err)) rc = error_prefix(err, "--base");
@@ -459,7 +458,7 @@ int train_open_inputs(struct train_run *run, struct error *err)
                    !(run->class_weights =
                          mem_zalloc((size_t)run->data.info->n_classes, sizeof(double), err)) ||
                    dataset_class_weights(&run->data, o->class_weights, run->class_weights, err) ||
-                   open_base(run, err)
+                   train_open_base(run, run->data.info->side_px, err)
                ? -1
                : 0;
 }

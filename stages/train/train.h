@@ -31,9 +31,9 @@ struct train_options {
     int phase, optimizer, precision, select, boundary, refresh, on_change, distributed;
     int64_t epochs, folds, fold_passes, patience, loader_threads;
     double rate, warmup, momentum, smoothing, clip_norm, ema, head_l2, checkpoint_s, rank_timeout_s;
-    const char *batch, *schedule, *device, *devices, *augment, *class_weights, *unlock_from;
+    const char *batch, *schedule, *device, *devices, *plan_for, *augment, *class_weights, *unlock_from;
     uint64_t memory_limit;
-    bool nesterov, list_devices, freeze_bn, sync_bn;
+    bool nesterov, list_devices, describe_device, freeze_bn, sync_bn;
     struct common_options common;
 };
 #define TRAIN_DEFAULTS                                                                                       \
@@ -156,6 +156,10 @@ int train_folds(struct train_run *run, const struct frozen_boundary *f, const st
 int train_images(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *image,
                  struct error *err);
 
+/* plan_for.c: --plan-for and --describe-device, on stdout. */
+int train_plan_for(struct train_run *run, struct error *err);
+int train_describe_device(const struct train_run *run, struct error *err);
+
 /* features_part.c: --features-only. check: EX_USAGE for what it does not go with. As train_run. */
 int features_part_check(const struct train_options *o, struct error *err);
 int features_part_run(struct train_run *run, struct error *err);
@@ -166,8 +170,14 @@ bool features_part_has(const struct train_run *run, const struct activation_key 
 const char *train_cache_folder(const struct train_run *run);
 /* Opens device, data and base. Not collective. */
 int train_open_inputs(struct train_run *run, struct error *err);
+#define BATCH_MOST 1024 /* larger ones make no card faster, and training worse */
+/* of what is free: the libraries take some for themselves when they first run */
+#define BATCH_SHARE_USED 0.9
+int train_parse_batch(const struct train_options *o, int *batch, struct error *err); /* 0: auto */
 /* run->batch from --batch. EX_USAGE: not a batch; EX_OSERR: not even one picture fits. */
 int train_choose_batch(struct train_run *run, struct error *err);
+/* run->net from --base; side 0: as large as it wants its pictures */
+int train_open_base(struct train_run *run, int side, struct error *err);
 struct engine_options train_engine_options(const struct train_run *run);
 int train_open_cache(struct train_run *run, const struct frozen_boundary *f, const char *name,
                      enum activation_dtype dtype, struct activation_cache **cache, struct error *err);

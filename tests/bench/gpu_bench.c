@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "net/net.h"
+#include "tensor/cuda_cards.h"
 #include "tensor/engine.h"
 
 static struct error err;
@@ -59,28 +60,14 @@ static double step_flops(const struct net *n, bool train)
     return sum;
 }
 
-/* Dense operations a clock and multiprocessor, from the vendor's architecture papers; 0 = not known here. */
 static double peak_tflops(const char *description, enum backend_precision p)
 {
-    static const struct {
-        int cc;
-        double fp32, tf32, bf16;
-    } cards[] = {
-        {75, 128, 128, 0},    {80, 128, 1024, 2048}, {86, 256, 256, 512},
-        {87, 256, 512, 1024}, {89, 256, 256, 512},   {90, 256, 2048, 4096},
-    };
     int major, minor, sms, mhz;
     const char *cc = strstr(description, "compute capability "), *clock = cc ? strstr(cc, ", ") : NULL;
     if (!clock || sscanf(cc, "compute capability %d.%d", &major, &minor) != 2 ||
         sscanf(clock, ", %d SMs at %d MHz", &sms, &mhz) != 2)
         return 0;
-    for (size_t i = 0; i < sizeof cards / sizeof *cards; i++)
-        if (cards[i].cc == major * 10 + minor)
-            return (p == PRECISION_F32    ? cards[i].fp32
-                    : p == PRECISION_TF32 ? cards[i].tf32
-                                          : cards[i].bf16) *
-                   sms * mhz * 1e-6;
-    return 0;
+    return cuda_card_operations(major * 10 + minor, p) * sms * mhz * 1e-6;
 }
 
 /* --- waits --- */

@@ -82,6 +82,7 @@ FAKE_API cudaError_t CUDARTAPI cudaDeviceGetAttribute(int *value, enum cudaDevic
     case cudaDevAttrComputeCapabilityMinor: *value = fake_compute_capability() % 10; return cudaSuccess;
     case cudaDevAttrMultiProcessorCount: *value = 1; return cudaSuccess;
     case cudaDevAttrClockRate: *value = 1000000; return cudaSuccess;
+    case cudaDevAttrGlobalMemoryBusWidth: *value = 256; return cudaSuccess;
     default:
         fake_complain("cudaDeviceGetAttribute", "attribute %d is not in the stand-in", (int)attr);
         return cudaErrorInvalidValue;

@@ -16,6 +16,7 @@
 #include "nn_checks.h"
 #include "nn_conv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,14 @@
 #define MAX_ELEMENTS 64
 #define MAX_OPS 4
 #define KNOB 3 /* of engine 7 */
+
+#if CUDNN_VERSION < 90800 /* numbers that nothing else has */
+#define CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR ((cudnnBackendDescriptorType_t)9001)
+#define CUDNN_ATTR_DEVICEPROP_HANDLE ((cudnnBackendAttributeName_t)9002)
+#define CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION ((cudnnBackendAttributeName_t)9003)
+#define CUDNN_ATTR_ENGINEHEUR_DEVICEPROP ((cudnnBackendAttributeName_t)9004)
+#define CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP ((cudnnBackendAttributeName_t)9005)
+#endif
 
 struct attribute {
     cudnnBackendAttributeName_t name;
@@ -99,6 +108,13 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBackendSetAttribute(cudnnBackendDescript
     struct descriptor *d = descriptor;
     if (fake_call_fails(call)) FAIL(CUDNN_STATUS_INTERNAL_ERROR, "failed on request");
     if (!is_descriptor(d) || d->final) FAIL(BAD, "not a live descriptor, or one that is final");
+    if (name == CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION) {
+        /* only whether it is one is looked at: engines are those of FAKECUDA_CC */
+        const char *json = values;
+        if (type != CUDNN_TYPE_CHAR || count < 1) FAIL(BAD, "not a text");
+        d->engine = *json == '{'; /* judged when the descriptor is finalized, as the real one does */
+        count = 1;
+    }
     if (count < 1 || count > MAX_ELEMENTS || !values || d->n == MAX_ATTRIBUTES)
         FAIL(BAD, "attribute %d with %lld values", (int)name, (long long)count);
     for (int i = 0; i < d->n; i++)
@@ -387,6 +403,13 @@ static cudnnStatus_t final_others(const char *call, struct descriptor *d)
     case CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR:
     case CUDNN_BACKEND_POINTWISE_DESCRIPTOR:
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: return CUDNN_STATUS_SUCCESS; /* judged by the graph */
+    case CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR:
+        if (!find(d, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 1) &&
+            !find(d, CUDNN_ATTR_DEVICEPROP_HANDLE, CUDNN_TYPE_HANDLE, 1))
+            FAIL(CUDNN_STATUS_NOT_INITIALIZED, "a card that nothing describes");
+        if (find(d, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 1) && !d->engine)
+            FAIL(BAD, "not the text of a card");
+        return CUDNN_STATUS_SUCCESS;
     case CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR:
         if (number(d, CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, -1) != KNOB)
             FAIL(BAD, "no such knob");
@@ -396,7 +419,8 @@ static cudnnStatus_t final_others(const char *call, struct descriptor *d)
         g = part(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
         if (!g || !find(d, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1))
             FAIL(BAD, "heuristics without a graph or a mode");
-        if (!find(g, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1))
+        if (!find(g, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1) &&
+            !part(d, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR))
             FAIL(BAD, "heuristics of no device: the real ones succeed without a result");
         if (number(d, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, -1) == CUDNN_HEUR_MODE_A &&
             support("no-heuristics"))
@@ -424,8 +448,9 @@ static cudnnStatus_t final_others(const char *call, struct descriptor *d)
     case CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR:
         g = part(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
         a = find(d, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1);
-        if (!g || !a || !fake_object_is((const void *)(intptr_t)a->values[0], "cudnn handle"))
-            FAIL(BAD, "a plan without a configuration or a live handle");
+        if (!g || (a ? !fake_object_is((const void *)(intptr_t)a->values[0], "cudnn handle")
+                     : !part(d, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR)))
+            FAIL(BAD, "a plan without a configuration, or without a live handle or a described card");
         if (g->engine == 6)
             FAIL(CUDNN_STATUS_NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING, "no run-time compiler here");
         d->graph = g->graph;
@@ -499,6 +524,21 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnBackendGetAttribute(cudnnBackendDescript
         }
         if (asked < *count && asked) *count = asked;
         return rc;
+    case CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION:
+        /* without memoryBusWidth, as cuDNN before 9.27 */
+        *count = snprintf(
+            values, (size_t)asked,
+            "{\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],\"regsPerBlock\":"
+            "65536,"
+            "\"multiProcessorCount\":1,\"warpSize\":32,\"maxSharedMemoryPerBlock\":49152,"
+            "\"maxSharedMemoryPerBlockOptin\":166912,\"reservedSharedMemoryPerBlock\":1024,"
+            "\"maxSharedMemoryPerSM\":167936,\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":32,"
+            "\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,\"pciDeviceId\":0,\"isTccDriver\":0,"
+            "\"supportCoopLaunch\":1,\"totalGlobalMem\":8589934592,\"smClockRateKHz\":1000000,"
+            "\"memClockRateKHz\":1000000,\"l2CacheSize\":4194304,\"cudaDeviceId\":0,\"deviceVer\":%d,"
+            "\"driverVer\":%d,\"deviceName\":\"winnow stand-in 0\"}",
+            fake_compute_capability() * 10, CUDART_VERSION);
+        return *count < asked ? rc : nn_fail(call, BAD, "too little room");
     case CUDNN_ATTR_ENGINECFG_ENGINE:
         if (d->type != CUDNN_BACKEND_ENGINECFG_DESCRIPTOR || asked != 1) FAIL(BAD, "not a configuration");
         if ((rc = fill(call, values, 0, CUDNN_BACKEND_ENGINE_DESCRIPTOR, &to))) return rc;

@@ -6,7 +6,7 @@
  * The questions are asked in a child, since a wrong address, or the library itself, may end the process or
  * leave the card unusable to it; the next child goes on with the next question. A call that this cuDNN does
  * not have ends the child, too (the program is linked lazily). Nothing is given back: a child is short.
- * usage: probe [BATCH [RUNS [DEVICE.json]]]   the card's properties as cuDNN sees them go into the file
+ * usage: probe [BATCH [RUNS]]
  */
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
@@ -25,7 +25,6 @@
 #define WORKSPACE ((size_t)512 << 20)
 
 static int batch = 128, runs = 20;
-static const char *json_file;
 
 static cudnnHandle_t dnn;
 static cudaStream_t stream;
@@ -418,23 +417,6 @@ static void ask_free_null(cudnnDataType_t unused, cudnnDataType_t unused2, int w
     snprintf(note, sizeof note, "last error after it: %s", cudaGetErrorName(cudaGetLastError()));
 }
 
-static void ask_properties(cudnnDataType_t unused, cudnnDataType_t unused2, int what)
-{
-    static char text[1 << 16];
-    cudnnBackendDescriptor_t p = part(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
-    int64_t n = 0;
-    set(p, CUDNN_ATTR_DEVICEPROP_HANDLE, CUDNN_TYPE_HANDLE, 1, &dnn);
-    finished(p);
-    if (part_failed) return;
-    status = (int)cudnnBackendGetAttribute(p, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
-                                           sizeof text - 1, &n, text);
-    FILE *f = !status && json_file ? fopen(json_file, "w") : NULL;
-    bool kept = f && fprintf(f, "%s\n", text) > 0;
-    if (f && fclose(f)) kept = false;
-    snprintf(note, sizeof note, "%zu characters%s%s", strlen(text), kept ? " in " : "",
-             kept ? json_file : "");
-}
-
 #define F32 CUDNN_DATA_FLOAT
 #define BF16 CUDNN_DATA_BFLOAT16
 #define ACCUMULATE CUDNN_DATA_INT8
@@ -444,7 +426,6 @@ static const struct question {
     cudnnDataType_t type, other;
     int what;
 } questions[] = {
-    {"device properties", ask_properties, F32, F32, 0},
     {"transform f32 to bf16", ask_transform, F32, BF16, 0},
     {"transform bf16 to f32", ask_transform, BF16, F32, 0},
     {"transform f32 to f32, NHWC to NCHW", ask_transform, F32, F32, TO_NCHW},
@@ -564,8 +545,7 @@ int main(int argc, char **argv)
     if (at == MAP_FAILED) return 71;
     if (argc > 1) batch = atoi(argv[1]);
     if (argc > 2) runs = atoi(argv[2]);
-    if (argc > 3) json_file = argv[3];
-    if (batch < 1 || runs < 1) return fprintf(stderr, "usage: probe [BATCH [RUNS [DEVICE.json]]]\n"), 64;
+    if (batch < 1 || runs < 1) return fprintf(stderr, "usage: probe [BATCH [RUNS]]\n"), 64;
     printf("call\tstatus\tus\tnote\n");
     while (*at < N_QUESTIONS) {
         fflush(stdout);

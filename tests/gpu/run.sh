@@ -173,12 +173,14 @@ part_versions() {
         for f in "$kit"/bin/*; do for program in $(not_found "$f"); do echo "${f##*/}: $program: not found"; done; done
         python3 -c 'import torch; print("torch", torch.__version__, "CUDA", torch.version.cuda, "cuDNN", torch.backends.cudnn.version())' 2>&1
     } >"$out/versions.log"
+    # shellcheck disable=SC2016
+    own describe 30 bash -c '"$0" --describe-device >"$1"' "$kit/bin/train" "$out/device.json"
     own devices 30 "$kit/bin/train" --list-devices
     cat "$out/devices.log" >>"$out/versions.log"
 }
 part_probe() {
     # shellcheck disable=SC2086
-    own probe 60 "$kit/bin/probe" $probe "$out/device.json"
+    own probe 60 "$kit/bin/probe" $probe
 }
 part_bench() {
     local b t

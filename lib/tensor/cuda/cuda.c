@@ -215,7 +215,7 @@ static void describe(struct backend *b)
 {
     static const char *const precisions[] = {"fp32", "tf32", "bf16"};
     const char *precision = precisions[b->options.precision];
-    int runtime = 0, clock_khz = 0;
+    int runtime = 0, clock_khz = b->clock_khz;
     size_t version = cudnnGetVersion();
     cudaRuntimeGetVersion(&runtime);
     /* both only for people: 0 where unknown */
@@ -241,14 +241,11 @@ static void cuda_close(struct backend *b)
     free(b);
 }
 
-/* The number after "key": in the text of a card's properties; 0 and an error that names a missing key. */
-static double property(const char *json, const char *key, struct error *err)
+/* The number after "key": in the text of a card's properties, which cuda_card_check has seen. */
+static double property(const char *json, const char *key)
 {
-    char quoted[60];
-    snprintf(quoted, sizeof quoted, "\"%s\"", key);
-    const char *at = strstr(json, quoted);
+    const char *at = strstr(json, key);
     if (at) at = strchr(at, ':');
-    if (!at && !err->code) error_set(err, EX_DATAERR, "cuda: the description of the card has no %s", quoted);
     return at ? strtod(at + 1, NULL) : 0;
 }
 
@@ -256,15 +253,29 @@ static double property(const char *json, const char *key, struct error *err)
 static int open_described(struct backend *b, const char *card, struct error *err)
 {
     struct graph_device d;
-    int capability = (int)property(card, "deviceVer", err);
+    int capability = (int)property(card, "\"deviceVer\"");
+    b->clock_khz = (int)property(card, "\"smClockRateKHz\"");
     b->properties.major = capability / 100;
     b->properties.minor = capability / 10 % 10;
-    b->properties.multiProcessorCount = (int)property(card, "multiProcessorCount", err);
-    b->properties.totalGlobalMem = (size_t)property(card, "totalGlobalMem", err);
+    b->properties.multiProcessorCount = (int)property(card, "\"multiProcessorCount\"");
+    b->properties.totalGlobalMem = (size_t)property(card, "\"totalGlobalMem\"");
     const char *name = strstr(card, "\"deviceName\"");
     if (name) sscanf(name, "\"deviceName\" : \"%255[^\"]", b->properties.name);
-    if (err->code || graph_device_describe(&d, card, err)) return -1;
+    if (graph_device_describe(&d, card, err)) return -1;
     b->described = d.properties;
+    return 0;
+}
+
+/* cuDNN before 9.27 leaves out the width of the memory, which later versions want to be told. */
+static int describe_card(struct backend *b, char *json, size_t bytes, struct error *err)
+{
+    int bits = 0;
+    if (gpu_use(&b->gpu[0], err) || graph_device_text(b->gpu[0].dnn, json, bytes, err) ||
+        CUDA(NULL, cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, b->gpu[0].device)))
+        return -1;
+    char *end = strrchr(json, '}');
+    if (end && !strstr(json, "\"memoryBusWidth\""))
+        snprintf(end, bytes - (size_t)(end - json), ",\"memoryBusWidth\":%d}", bits);
     return 0;
 }
 
@@ -412,6 +423,7 @@ static const struct backend_table table = {
     .close = cuda_close,
     .describe = cuda_describe,
     .memory_available = cuda_memory_available,
+    .card = describe_card,
     .alloc = cuda_alloc,
     .free = cuda_free,
     .sync = cuda_sync,

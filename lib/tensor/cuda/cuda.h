@@ -64,6 +64,7 @@ struct backend {
     struct plan_memory *plans;
     /* a card that is only described: operations can be planned, not run */
     cudnnBackendDescriptor_t described;
+    int clock_khz; /* its */
     int next_staging;
     bool sends_bytes;  /* pictures go up as bytes; cuDNN makes floats of them */
     struct nccl *nccl; /* cuda_multi_gpu.c */

@@ -188,29 +188,56 @@ void graph_name(const struct conv_graph *g, char *out, size_t bytes)
 #if CUDNN_VERSION < 90800 /* it has no name for these yet, and never looks at them */
 #define CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR (cudnnBackendDescriptorType_t)0
 #define CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION (cudnnBackendAttributeName_t)0
+#define CUDNN_ATTR_DEVICEPROP_HANDLE (cudnnBackendAttributeName_t)0
 #define CUDNN_ATTR_ENGINEHEUR_DEVICEPROP (cudnnBackendAttributeName_t)0
 #define CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP (cudnnBackendAttributeName_t)0
 #define CUDNN_ATTR_ENGINE_DEVICEPROP (cudnnBackendAttributeName_t)0
 #endif
 
-int graph_device_describe(struct graph_device *d, const char *json, struct error *err)
+/* A description made of text, or of the card of a handle. */
+static int make_properties(cudnnBackendDescriptor_t *out, const char *json, cudnnHandle_t handle,
+                           struct error *err)
 {
-    const char *who = "the described card";
+    const char *who = json ? "the described card" : "the card's description";
     size_t version = cudnnGetVersion();
-    *d = (struct graph_device){0};
+    *out = NULL;
     if (CUDNN_VERSION < 90800 || version < 90800)
         return error_set(err, EX_UNAVAILABLE,
-                         "cuda: cuDNN %zu.%zu.%zu cannot plan for a card that is not there (9.8 and later "
-                         "can)",
+                         "cuda: cuDNN %zu.%zu.%zu neither describes a card nor plans for one that is not "
+                         "there "
+                         "(9.8 and later do); training on a card that is there does not need that",
                          version / 10000, version / 100 % 100, version % 100);
-    if (DNN(who, cudnnBackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &d->properties)) ||
-        DNN(who, cudnnBackendSetAttribute(d->properties, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
-                                          CUDNN_TYPE_CHAR, (int64_t)strlen(json), json)) ||
-        DNN(who, cudnnBackendFinalize(d->properties))) {
-        graph_device_release(d);
+    if (DNN(who, cudnnBackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, out)) ||
+        DNN(who, json ? cudnnBackendSetAttribute(*out, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
+                                                 CUDNN_TYPE_CHAR, (int64_t)strlen(json), json)
+                      : cudnnBackendSetAttribute(*out, CUDNN_ATTR_DEVICEPROP_HANDLE, CUDNN_TYPE_HANDLE, 1,
+                                                 &handle)))
         return -1;
-    }
-    return 0;
+    cudnnStatus_t status = cudnnBackendFinalize(*out);
+    if (!DNN(who, status)) return 0;
+    if (json && status == CUDNN_STATUS_BAD_PARAM) err->code = EX_DATAERR;
+    return -1;
+}
+
+int graph_device_describe(struct graph_device *d, const char *json, struct error *err)
+{
+    *d = (struct graph_device){0};
+    int rc = make_properties(&d->properties, json, NULL, err);
+    if (rc) graph_device_release(d);
+    return rc;
+}
+
+int graph_device_text(cudnnHandle_t handle, char *json, size_t bytes, struct error *err)
+{
+    cudnnBackendDescriptor_t p;
+    int64_t n = 0;
+    int rc = make_properties(&p, NULL, handle, err) ||
+             DNN("the card's description",
+                 cudnnBackendGetAttribute(p, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
+                                          (int64_t)bytes - 1, &n, json));
+    json[rc || n < 0 || n >= (int64_t)bytes ? 0 : n] = 0;
+    if (p) cudnnBackendDestroyDescriptor(p);
+    return rc ? -1 : 0;
 }
 
 void graph_device_release(struct graph_device *d)

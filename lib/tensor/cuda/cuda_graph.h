@@ -71,6 +71,8 @@ void graph_name(const struct conv_graph *g, char *out, size_t bytes);
 /* A device from the text of its properties; an error with cuDNN's own words when it does not take them. */
 int graph_device_describe(struct graph_device *d, const char *json, struct error *err);
 void graph_device_release(struct graph_device *d);
+/* The text of the properties of a handle's card. */
+int graph_device_text(cudnnHandle_t handle, char *json, size_t bytes, struct error *err);
 
 /*
  * Plans for g that keep to the wish, in the order of cuDNN's heuristics (mode A, then the fallback): at most
