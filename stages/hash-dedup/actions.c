@@ -1,11 +1,11 @@
 /*
  * actions.c: deletes, moves or links files, when the user asked for it.
  *
- * A hash or the manifest alone never suffices. Right before a file goes,
- * both it and the file that stays are opened without following links, must be regular, different files of one
- * size, unchanged since they were looked at, and equal byte by byte; only then the name
- * goes, and only if it is still that file's. So the last copy cannot go: the copy that stays has just been
- * read. Conflicting labels (review) are never touched.
+ * The manifest or a hash alone is never a reason to remove a file. Immediately before a file is removed, it
+ * and the kept file are opened without following links. Both must be regular and different files of one
+ * size, unchanged since they were examined, and equal byte by byte. Even then the name is removed only if it
+ * still belongs to that file. The last copy can therefore not be lost: the copy that stays has just been
+ * read. Files of conflicting labels (review) are never touched.
  */
 #include "dedup.h"
 
@@ -32,7 +32,7 @@ struct actor {
     const char *why; /* of the last refusal */
 };
 
-/* Opens a row's file for a comparison. -1: a->why says why it must not be touched. */
+/* Opens the file of a row for a comparison. -1: a->why says why it must not be touched. */
 static int open_own(struct actor *a, uint32_t row, struct stat *st)
 {
     const struct row *r = &a->d->rows[row];
@@ -59,7 +59,7 @@ static int open_own(struct actor *a, uint32_t row, struct stat *st)
     return -1;
 }
 
-/* Whether both descriptors hold the same bytes, and (when whole) those of the recorded hash. */
+/* Whether both descriptors hold the same bytes, and (when hash is given) bytes with that hash. */
 static bool equal_bytes(struct actor *a, int fd, int keeper, const struct xxh128 *hash, struct error *err)
 {
     struct xxh128_stream *s = NULL;
@@ -97,7 +97,7 @@ static bool equal_bytes(struct actor *a, int fd, int keeper, const struct xxh128
     return equal;
 }
 
-/* The files of row and keeper are two equal, unchanged, regular files. On true both are open. */
+/* Whether the files of row and keeper are two equal, unchanged, regular files. When true, both are open. */
 static bool proven(struct actor *a, uint32_t row, uint32_t keeper, int *fd, int *keeper_fd, struct stat *st,
                    struct error *err)
 {
@@ -117,8 +117,8 @@ static bool proven(struct actor *a, uint32_t row, uint32_t keeper, int *fd, int 
     return false;
 }
 
-/* The name still belongs to the file that was compared. What happens in the instant after this is beyond what
- * a file system can prevent. */
+/* Whether the name still belongs to the file that was compared. A file system offers no way to prevent a
+ * change between this check and the next call. */
 static bool still_there(struct actor *a, const char *path, const struct stat *st)
 {
     struct stat now;
@@ -137,7 +137,7 @@ static int temporary_name(struct actor *a, const char *path, unsigned number, st
     return io_temporary_name(&a->temporary, path, number, err);
 }
 
-/* Two names of one file. Keeps errno. */
+/* Whether both names lead to one file. Keeps errno. */
 static bool same_inode(const struct actor *a, const char *x, const char *y)
 {
     struct stat one, other;
@@ -150,9 +150,10 @@ static bool same_inode(const struct actor *a, const char *x, const char *y)
 }
 
 /*
- * The name becomes a hard link to the keeper: linked under a temporary name, renamed over it, so that it
- * never is missing. A link to the keeper that has the temporary name already is as good: a killed run left
- * it, or another one is at this step, and one of the two renames finds it gone.
+ * Makes the name a hard link to the keeper: the link gets a temporary name, which is then renamed over the
+ * old name, so that the name exists at all times. A temporary name that is a link to the keeper already is
+ * used: a killed run left it, or another run is at the same step, and one of the two finds it gone when it
+ * renames.
  */
 static bool do_hardlink(struct actor *a, const char *path, const char *keeper, struct error *err)
 {
@@ -168,10 +169,8 @@ static bool do_hardlink(struct actor *a, const char *path, const char *keeper, s
         unlinkat(root, a->temporary.data, 0);
         return false;
     }
-    /*
-     * Where another run has just linked the same two, rename(2) does nothing, returns 0 and leaves the
-     * temporary name.
-     */
+    /* When another run has just linked the same two files, rename(2) does nothing, returns 0
+     * and leaves the temporary name. */
     unlinkat(root, a->temporary.data, 0);
     return true;
 }
@@ -206,7 +205,7 @@ static bool do_quarantine(struct actor *a, const char *path, struct error *err)
     text_clear(&a->other);
     while (*path == '/')
         path++;
-    /* "..": only with --allow-outside; the file then lands under its own name. */
+    /* A path with ".." occurs only with --allow-outside. The file then gets its own name, without folders. */
     const char *name = path_is_inside(path) ? path : strrchr(path, '/') + 1;
     if (text_printf(&a->other, err, "%s/%s", a->d->opt->quarantine, name) ||
         io_mkdirs_for(a->other.data, err))
@@ -273,10 +272,8 @@ static int log_action(struct actor *a, uint32_t row, uint32_t keeper, bool done,
     return 0;
 }
 
-/*
- * The row whose file stays for this one's, or the row itself when its file is not to be touched: of a
- * conflict in which every row is rejected (--on-conflict drop) the best file still stays.
- */
+/* The row whose file stays, for this row; the row itself when its file must not be touched. When a
+ * conflict rejects every row (--on-conflict drop), the best file still stays. */
 static uint32_t staying(const struct dedup *d, const uint32_t *members, size_t i)
 {
     const struct row *r = &d->rows[members[i]];
@@ -322,7 +319,7 @@ int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct erro
             if (keeper == row) continue;
             bool done = act_on(&a, row, keeper, err);
             *(done ? n_done : n_failed) += 1;
-            /* A log that cannot be written ends the work: no file goes without its line. */
+            /* When the log cannot be written the work ends: no file is changed without a line in it. */
             if (log_action(&a, row, keeper, done, &log_error)) {
                 *err = log_error;
                 rc = -1;

@@ -1,6 +1,5 @@
-/*
- * dedup.c: the order of a run: rows, files, groups, keepers, then the rows once more to write them.
- */
+/* dedup.c: calls the steps of a run in order (rows, files, groups, keepers), then reads
+ * the rows again and writes them. */
 #include "dedup.h"
 
 #include <errno.h>
@@ -94,7 +93,7 @@ out:
     return rc;
 }
 
-/* The paths of rows with that flag; a manifest is only read again when it has such rows. */
+/* Reads the paths of the rows with that flag. A manifest is read again only when it has such rows. */
 static int read_paths(struct dedup *d, struct manifest_source *in, struct manifest_source *against,
                       enum row_flag flag, struct error *err)
 {

@@ -1,6 +1,7 @@
 /*
- * dedup.h: exact duplicates in a manifest. row_reader.c reads the rows, file_hash.c the files that have to be
- * read, hash_keepers.c chooses the row of each group that stays, actions.c touches files when told to.
+ * dedup.h: exact duplicates in a manifest. row_reader.c reads the rows, file_hash.c reads and hashes the
+ * files that could be equal, hash_keepers.c chooses the row of each group that is kept, actions.c changes
+ * files when told to.
  */
 #ifndef WINNOW_HASH_DEDUP_H
 #define WINNOW_HASH_DEDUP_H
@@ -63,10 +64,8 @@ enum row_reason {
 #define NO_FILE UINT32_MAX
 #define ONLY_PATH 0x80000000u /* bit of row.file: the rest is an index in only_paths */
 
-/*
- * 36 bytes a row, and 8 while groups are found: what ten million rows with hashes cost; a row that has a copy
- * costs 12 and its path beside.
- */
+/* 36 bytes a row, and 8 more while groups are found: that is the cost of a row that came with its hash. A
+ * row that has a copy costs 12 bytes more, and its path. */
 struct __attribute__((packed, aligned(4))) row {
     struct xxh128 hash;
     uint64_t bytes;
@@ -76,8 +75,8 @@ struct __attribute__((packed, aligned(4))) row {
     uint8_t flags, reason;
 };
 
-/* For rows whose file is examined. Members of groups that brought their hash need no more than a path, to
- * decide ties. */
+/* Kept for rows whose file is examined. A member of a group that came with its hash
+ * needs only a path, to decide ties. */
 struct file {
     const char *path;
     dev_t dev;
@@ -99,7 +98,8 @@ struct dedup {
     size_t n_only_paths, only_paths_capacity;
     struct arena paths;
     struct names labels; /* number 0 is the empty one */
-    /* rows that have the bytes of another, group by group; best first once dedup_choose_keepers ran */
+    /* The rows that have the bytes of another row, group by group. After dedup_choose_keepers the best
+     * row of each group comes first. */
     uint32_t *members;
     size_t n_members, members_capacity;
     struct group {
@@ -112,17 +112,17 @@ struct dedup {
 
 /* row_reader.c */
 int dedup_read_rows(struct dedup *d, struct manifest_source *in, bool against, struct error *err);
-/* Paths of the rows with that flag which have none yet. */
+/* Reads the paths of the rows with that flag that have none yet. */
 int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, enum row_flag flag,
                      struct error *err);
-/* Sets ROW_PEER on *n rows. */
+/* Sets ROW_PEER on the rows that need it, and *n to their number. */
 int dedup_find_peers(struct dedup *d, size_t *n, struct error *err);
 void dedup_look_at(struct dedup *d, struct file *f, struct row *r); /* stat: sizes, kinds, reasons */
 void dedup_look_at_all(struct dedup *d);
-/* -1: a file could not be read, for a reason that lies in the machine */
+/* -1 when a file could not be read because of the machine, for example for lack of descriptors. */
 int dedup_check_machine(const struct dedup *d, struct error *err);
 
-/* file_hash.c: afterwards every row that may equal another has its hash, or a reason to be rejected. */
+/* file_hash.c: afterwards every row that may equal another one has its hash, or a reason to be rejected. */
 int dedup_hash_files(struct dedup *d, struct error *err);
 
 /* hash_keepers.c */
@@ -130,10 +130,10 @@ int dedup_group(struct dedup *d, struct error *err); /* fills groups, marks ROW_
 int dedup_choose_keepers(struct dedup *d,
                          struct error *err); /* keepers, conflicts; wants the paths of grouped rows */
 
-/* actions.c: after the manifests are on disk. *n_failed counts files that could not be acted on (each has a
- * message on stderr). */
+/* actions.c: call it after the manifests are on disk. *n_failed counts the files that could not be
+ * changed; each of them has a message on standard error. */
 int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct error *err);
-/* --verify: compares every duplicate with its keeper; one that differs is rejected as `content-differs`. */
+/* --verify: compares every duplicate with its keeper, and rejects one that differs as `content-differs`. */
 int dedup_verify(struct dedup *d, struct error *err);
 
 const char *dedup_reason_slug(enum row_reason reason);
@@ -142,7 +142,7 @@ static inline const char *dedup_path(const struct dedup *d, uint32_t row)
     uint32_t at = d->rows[row].file;
     return at == NO_FILE ? "" : at & ONLY_PATH ? d->only_paths[at & ~ONLY_PATH] : d->files[at].path;
 }
-/* What is known of the row's file; all zeros where it was not examined. */
+/* What is known of the row's file; all zeros when it was not examined. */
 static inline const struct file *dedup_file(const struct dedup *d, uint32_t row)
 {
     static const struct file unseen = {.path = ""};

@@ -1,15 +1,16 @@
 /*
- * file_hash.c: which of the files have equal bytes, by reading as little as possible.
+ * file_hash.c: finds out which files have equal bytes, and reads as little as possible for it.
  *
- * A size that only one file has settles that file. Files of one size are opened together and their last block
- * is read: pictures from one encoder share their first kilobytes, seldom their last. Those whose last block
- * is theirs alone are done; the others are read whole, from the descriptor that is still open, and get their
- * XXH3-128. So a candidate costs an open, one or two reads and a close. Large files are sampled in the
- * middle, too, and their full reads are shared among the workers one by one. Work goes in the order of inode
- * numbers, which is about the order on disk.
+ * A file whose size no other file has needs no reading. Files of one size are opened together, and the last
+ * block of each is read: pictures from one encoder often have equal first kilobytes, but seldom equal last
+ * ones. A file whose last block no other has is finished. The others are read whole from the descriptor that
+ * is still open, and get their XXH3-128. A candidate thus costs an open, one or two reads and a close. Large
+ * files are also sampled in the middle, and the workers share their full reads one by one. Files are read in
+ * the order of inode numbers, which is roughly their order on the disk.
  *
- * Reads are first tried without waiting. When many would have to wait, the files are not in memory, and what
- * counts is how many requests the disk sees at once: sleeping helpers then wake up and take part.
+ * Each read is first tried without waiting. When many of them would have to wait, the files are not in
+ * memory; then the number of requests that the disk sees at once determines the speed, and sleeping helper
+ * threads wake up and take part.
  */
 #include "dedup.h"
 
@@ -29,7 +30,7 @@
 #define BLOCK 4096
 #define WHOLE_BYTES (2 * BLOCK) /* up to here a sample would cost what the whole file costs */
 #define LARGE_BYTES (1u << 20)  /* from here on files are read one by one, not group by group */
-/* half the second-level cache: hashing finds what the kernel has just copied */
+/* Half of the second-level cache, so that hashing finds there what the kernel has just copied. */
 #define BUFFER_BYTES (256u << 10)
 #define MOST_OPEN 512
 #define COLD_READS 32  /* reads that had to wait before the helpers wake */
@@ -97,7 +98,7 @@ static void unreadable(struct worker *w, uint32_t file, int error_number)
                                          : REJECT_UNREADABLE;
 }
 
-/* O_NONBLOCK: what was a file a moment ago may be a FIFO now, and must not hang us. */
+/* O_NONBLOCK: the path may have become a FIFO since it was examined, and opening it must not wait. */
 static int open_file(struct worker *w, uint32_t file)
 {
     int fd;
@@ -119,7 +120,7 @@ static void note_wait(struct hashing *h)
     pthread_mutex_unlock(&h->mutex);
 }
 
-/* Helpers wait for the word; false: the work was done without them. */
+/* A helper waits here until it is needed. False: the work was done without it. */
 static bool called_up(struct hashing *h, unsigned index)
 {
     if (index < h->n_threads) return true;
@@ -139,10 +140,8 @@ static void say_ended(struct hashing *h)
     pthread_mutex_unlock(&h->mutex);
 }
 
-/*
- * Up to n bytes at offset; stops once `enough` are there (asking a regular file for its end costs a call) or
- * at the end. -1: the file's row has its reason.
- */
+/* Reads up to n bytes at offset. Stops at the end of the file, or as soon as `enough` bytes were read,
+ * which saves the call that would find the end. -1: the row of the file has its reason. */
 static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer, size_t n, size_t enough,
                        uint64_t offset)
 {
@@ -174,7 +173,7 @@ static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer,
     return (ssize_t)done;
 }
 
-/* The whole file's hash into its row. One byte more than expected is asked for: a file that grew shows. */
+/* Hashes the whole file into its row. It asks for one byte more than expected, to notice a file that grew. */
 static void hash_whole(struct worker *w, int fd, uint32_t file)
 {
     struct file *f = &w->h->d->files[file];
@@ -215,7 +214,7 @@ static int compare_samples(const void *a, const void *b)
     return (x->file > y->file) - (x->file < y->file);
 }
 
-/* A key of the last block (and of a middle one, in large files). False: the row has its reason. */
+/* Makes a key of the last block, and of a middle one in large files. False: the row has its reason. */
 static bool sample_file(struct worker *w, int fd, uint32_t file, uint64_t bytes, uint64_t *key)
 {
     uint64_t offset = (bytes - 1) / BLOCK * BLOCK;
@@ -293,7 +292,7 @@ static void hash_bundle(struct worker *w, const struct bundle *b)
             hash_whole(w, s->fd, s->file);
         }
         if (s->fd >= 0) close(s->fd);
-        /* A lone key is kept for the comparison with the next one; the descriptor is gone. */
+        /* The key of a lone file is kept for a comparison with the next one; its descriptor is closed. */
         s->fd = -1;
     }
 }
@@ -376,9 +375,9 @@ static int compare_bundles(const void *a, const void *b)
 }
 
 /*
- * One bundle a size. Rows that came with their hash take part as peers: they are sampled, so that a new file
- * need not be read whole only because an old one has its size. Where a peer's file cannot be sampled, every
- * file of that size is hashed.
+ * Makes one bundle for each size. Rows that came with their hash take part as peers, and only their last
+ * block is read, so that a new file need not be read whole only because an old one has its size. When the
+ * last block of a peer cannot be read, every file of that size is hashed.
  */
 static int make_bundles(struct hashing *h, size_t n_candidates, struct error *err)
 {
@@ -407,8 +406,8 @@ static int make_bundles(struct hashing *h, size_t n_candidates, struct error *er
     return 0;
 }
 
-/* Descriptors a worker may hold: as many as the limit allows, and the soft limit goes up to the hard one
- * first. */
+/* How many descriptors a worker may hold: as many as the limit allows. The soft limit
+ * is first raised to the hard one. */
 static size_t descriptors_each(unsigned n_threads)
 {
     struct rlimit limit;
@@ -452,7 +451,7 @@ int dedup_hash_files(struct dedup *d, struct error *err)
         error_set(err, EX_OSERR, "out of memory while hashing files");
         goto out;
     }
-    /* Other names of a hashed file have its hash. */
+    /* Other names of a hashed file get its hash. */
     for (size_t i = 1; i < n; i++) {
         struct file *f = &d->files[h.order[i]], *before = &d->files[h.order[i - 1]];
         if (!same_file(f, before)) continue;

@@ -1,7 +1,5 @@
-/*
- * hash_keepers.c: rows with equal hashes become groups; of each group one row stays, or none where its labels
- * disagree.
- */
+/* hash_keepers.c: forms groups of rows with equal hashes. One row of each group is kept, or none when
+ * the labels of the group differ. */
 #include "dedup.h"
 
 #include <errno.h>
@@ -42,7 +40,7 @@ static int add_group(struct dedup *d, const uint32_t *rows, size_t n, struct err
     return 0;
 }
 
-/* Rows of one bucket, whose hashes share their first 32 bits: usually one. */
+/* Groups the rows of one bucket, whose hashes have the same first 32 bits. Usually this is a single row. */
 static int group_run(struct dedup *d, const uint64_t *keys, size_t n, struct error *err)
 {
     uint32_t few[64], *rows = n <= 64 ? few : mem_alloc(n * sizeof *rows, err);
@@ -60,9 +58,9 @@ static int group_run(struct dedup *d, const uint64_t *keys, size_t n, struct err
 }
 
 /*
- * The first 32 bits of every hash beside its row's number are dealt into 65536 buckets and each bucket is
- * sorted: 8 bytes a row, one pass over the rows in memory order. A comparison sort of all rows would spend
- * its time waiting for the cache.
+ * Puts the first 32 bits of every hash, with the number of its row, into 65536 buckets, and sorts each
+ * bucket. This takes 8 bytes a row and reads the rows once in the order of memory. A comparison sort of all
+ * rows would spend its time waiting for the cache.
  */
 int dedup_group(struct dedup *d, struct error *err)
 {
@@ -85,7 +83,7 @@ int dedup_group(struct dedup *d, struct error *err)
             keys[start[h[0] << 8 | h[1]]++] =
                 (uint64_t)h[0] << 56 | (uint64_t)h[1] << 48 | (uint64_t)h[2] << 40 | (uint64_t)h[3] << 32 | i;
     }
-    /* each start now points past its bucket */
+    /* Each start now points past its bucket. */
     for (size_t v = 0, begin = 0; v < 65536; begin = start[v++]) {
         if (start[v] - begin > 1) qsort(keys + begin, start[v] - begin, sizeof *keys, compare_u64);
         for (size_t i = begin, end; i < start[v]; i = end) {
@@ -144,7 +142,7 @@ static enum row_reason how_equal(const struct dedup *d, uint32_t row, uint32_t k
                : REJECT_DUPLICATE;
 }
 
-/* members: n rows with equal bytes, best first. */
+/* members: n rows with equal bytes, the best first. */
 static void choose_keeper(struct dedup *d, uint32_t *members, size_t n)
 {
     uint32_t keeper = members[0], first_label = 0, other = 0;

@@ -62,7 +62,7 @@ static const struct option_table table = {
 static int check_options(const struct dedup_options *opt, struct error *err)
 {
     int actions = opt->delete + opt->hardlink + opt->reflink + (opt->quarantine != NULL);
-    /* An unset variable of a shell: files would be moved to the top of the file system. */
+    /* An empty value usually comes from an unset shell variable. Files would be moved to the root folder. */
     if (opt->quarantine && !*opt->quarantine)
         return error_set(err, EX_USAGE, "--quarantine: an empty folder name");
     if (actions > 1)
@@ -97,8 +97,8 @@ int main(int argc, char **argv)
         manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err) ||
         dedup_run(&d, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
         goto out;
-    /* First the manifests, then the files: a run that dies in between leaves too many
-     * files, never a row without its file. */
+    /* The manifests are written before the files are changed. A run that dies in between leaves too many
+     * files, but never a row without its file. */
     if (manifest_commit(&out, &rejects, 0, &opt.common, &err)) goto out;
     if ((opt.delete || opt.hardlink || opt.reflink || opt.quarantine) &&
         dedup_act(&d, &n_done, &n_failed, &err))

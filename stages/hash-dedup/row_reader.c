@@ -1,6 +1,4 @@
-/*
- * row_reader.c: the manifest's rows as 36 bytes each, and what stat tells about files without a hash.
- */
+/* row_reader.c: reads the rows of the manifest, 36 bytes each, and examines files without a hash by stat. */
 #include "dedup.h"
 
 #include <errno.h>
@@ -102,7 +100,8 @@ int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, 
     size_t row = against ? 0 : d->n_against, end = against ? d->n_against : d->n_rows;
     if (manifest_source_read(in, &r, required, err)) return -1;
     int path = manifest_column(&r.schema, "path");
-    /* The files of peers are looked at; so are those of groups when their times decide. */
+    /* The files of peers are examined. Those of groups are, too, when their
+     * times decide which one is kept. */
     int (*add)(struct dedup *, uint32_t, const char *, struct error *) =
         flag == ROW_PEER || d->opt->keep == KEEP_OLDEST || d->opt->keep == KEEP_NEWEST ? add_file : add_path;
     for (; (got = manifest_reader_next(&r, err)) > 0 && row < end; row++)
@@ -118,9 +117,9 @@ out:
 }
 
 /*
- * What a path is, by lstat: a link is followed, but remembered, because a link is never kept in place
- * of its target and never acted on. Sets the row's size; a file that cannot be a picture gives the row its
- * reason.
+ * Finds out by lstat what a path is. A link is followed but remembered, because a link is never kept in
+ * place of its target and never changed. Sets the row's size. A file that cannot be a picture gives the row
+ * its reject reason.
  */
 void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
 {

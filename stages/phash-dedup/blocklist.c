@@ -1,9 +1,9 @@
 /*
- * blocklist.c: --blocklist: pictures that must not be there. The list is the one that fetch reads
- * (store/hash_list.h), and more: PDQ hashes, "pdq:" and 64 digits or 64 digits alone (a SHA-256 needs its
- * "sha256:" here), match within --block-distance, in all eight orientations with --dihedral, but never a flat
- * picture, whose bits are noise. A row that could not be decoded still matches by its bytes, and --protect
- * does not protect it.
+ * blocklist.c: --blocklist, a list of pictures that must not be in the set. It is the list that fetch reads
+ * (store/hash_list.h) with PDQ hashes in addition: "pdq:" and 64 digits, or 64 digits alone (so that a
+ * SHA-256 needs its "sha256:" here). A PDQ hash matches within --block-distance, with --dihedral in all
+ * eight orientations. A picture with too little detail never matches, because the bits of its hash are
+ * noise. A row that could not be decoded still matches by its bytes, and --protect does not protect it.
  */
 #include "phash_dedup.h"
 
@@ -16,7 +16,7 @@
 #include "image/limits.h"
 #include "store/hash_list.h"
 
-/* digest: of a match by bytes, its digits; NULL: by PDQ. */
+/* digest: the digits of the hash that matched the bytes; NULL when PDQ matched. */
 static int block(struct phash_dedup *s, uint32_t row, uint32_t distance, enum hash_kind kind,
                  const char *digest, struct error *err)
 {
@@ -55,7 +55,7 @@ static int block_by_name(struct phash_dedup *s, struct hash_list *list, struct e
     return 0;
 }
 
-/* MD5, SHA-1 and SHA-256 are of the file's bytes, which have to be read for it. */
+/* Matches by MD5, SHA-1 and SHA-256, for which the bytes of the files have to be read. */
 static int block_by_bytes(struct phash_dedup *s, struct manifest_source *in, struct hash_list *list,
                           struct error *err)
 {
@@ -90,7 +90,7 @@ out:
     return rc;
 }
 
-/* Whether a row's hash is compared with the list, and in how many orientations. */
+/* In how many orientations a row's hash is compared with the list; 0 when it is not compared. */
 static size_t n_looks(const struct phash_dedup *s, uint32_t row)
 {
     if (!phash_comparable(s, row)) return 0;
@@ -146,7 +146,7 @@ int phash_block(struct phash_dedup *s, struct manifest_source *in, struct error 
     struct hash_list list = HASH_LIST_EMPTY;
     struct rlimit none = {0, 0};
     int rc = -1;
-    /* A listed picture may be in memory for a moment: no core file may carry it to the disk. */
+    /* A listed picture may be in memory for a moment: no core file may write it to the disk. */
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0);
     list.bare_is_pdq = true;

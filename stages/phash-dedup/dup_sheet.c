@@ -1,8 +1,8 @@
 /*
- * dup_sheet.c: a contact sheet of the rejected and the grouped rows, one HTML file without scripts: first
- * label conflicts, then near duplicates beside the picture that is kept, then looser groups. Pictures are
- * blurred and grey until the checkbox is ticked or the picture has the keyboard's focus. File names are
- * strangers' text: escaped, and the page forbids everything but local pictures and its own style.
+ * dup_sheet.c: one HTML file, without scripts, that shows the rejected and the grouped pictures: first label
+ * conflicts, then near duplicates beside the picture that is kept, then groups. Pictures are blurred and
+ * grey until the checkbox is ticked or the picture has the keyboard focus. File names come from strangers:
+ * they are escaped, and the page's policy allows only local pictures and its own style.
  */
 #include "phash_dedup.h"
 
@@ -21,7 +21,7 @@ struct sheet {
     struct text base;
 };
 
-/* A cluster is shown under its head: the row that stays, or the lowest row of a conflict or a group. */
+/* A cluster is shown below its head: the row that is kept, or the lowest row of a conflict or a group. */
 struct entry {
     uint32_t head, row;
 };
@@ -49,8 +49,8 @@ static void put_url(FILE *out, const char *s)
             fprintf(out, "%%%02X", (unsigned char)*s);
 }
 
-/* From the folder of the sheet to the root: "", or "../data/", and so on. No absolute path gets into the
- * page. */
+/* The way from the folder of the sheet to the root: "", or "../data/", and so on.
+ * The page has no absolute path. */
 static int relative_base(struct text *base, const char *sheet, const char *root, struct error *err)
 {
     char from[PATH_MAX], to[PATH_MAX], folder[PATH_MAX];
@@ -79,7 +79,7 @@ static void put_bytes(FILE *out, uint64_t bytes)
         fprintf(out, "%llu&nbsp;kB", (unsigned long long)(bytes + 999) / 1000);
 }
 
-/* from: the row that the distance is to; NONE: none is shown. */
+/* from: the row to which the distance is shown; NONE: no distance is shown. */
 static void put_image(struct sheet *t, uint32_t row, const char *role, uint32_t from)
 {
     const struct row *r = &t->s->rows[row];
@@ -171,8 +171,8 @@ int phash_mark_sheet_paths(struct phash_dedup *s, struct error *err)
     return 0;
 }
 
-/* Rows in conflict and those that they disagree with, each once: what a chain of disagreements connects is
- * one cluster. */
+/* Collects the rows in conflict and those that they are in conflict with, each once. Rows that a chain of
+ * conflicts connects are one cluster. */
 static size_t conflicts(const struct phash_dedup *s, uint32_t *parent, struct entry *entries)
 {
     size_t n = 0;
@@ -187,7 +187,7 @@ static size_t conflicts(const struct phash_dedup *s, uint32_t *parent, struct en
             while (parent[two[k]] != two[k])
                 two[k] = parent[two[k]] = parent[parent[two[k]]];
         }
-        /* heads do not depend on the order of rows */
+        /* The heads must not depend on the order of the rows. */
         bool first = strcmp(phash_path(s, two[0]), phash_path(s, two[1])) < 0;
         parent[two[first]] = two[!first];
     }
@@ -246,7 +246,7 @@ int phash_write_sheet(struct phash_dedup *s, const char *path, struct error *err
     n = 0;
     for (uint32_t i = 0; i < s->n_rows; i++)
         if (!(s->rows[i].flags & ROW_REJECTED)) sizes[s->rows[i].group]++;
-    /* A group's head is its first path, so that the sheet does not depend on the order of the rows. */
+    /* A group is shown below its first path, so that the sheet does not depend on the order of the rows. */
     memset(heads, 0xff, s->n_rows * sizeof *heads);
     for (uint32_t i = 0; i < s->n_rows; i++) {
         uint32_t g = s->rows[i].group;

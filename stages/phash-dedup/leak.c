@@ -1,7 +1,7 @@
 /*
- * leak.c: near copies on both sides of a split. For every picture that has one within --distance in another
- * split, a line with the nearest of them: linear output, also where a thousand copies of a picture are spread
- * over the splits.
+ * leak.c: finds near copies on both sides of a split. For every picture that has a copy within --distance in
+ * another split it writes one line, with the nearest copy. The output therefore stays small when a thousand
+ * copies of a picture are spread over the splits.
  */
 #include "phash_dedup.h"
 

@@ -93,7 +93,7 @@ static const struct option_table table = {
     .max_operands = 1,
 };
 
-/* An option that would have no effect is a mistake: above all a block list that is not read. */
+/* An option that would have no effect is a mistake, above all a block list that would not be read. */
 static int check_options(const struct phash_options *o, struct error *err)
 {
     const char *mode = o->hash_only ? "--hash-only" : o->check_leak ? "--check-leak" : NULL;

@@ -1,6 +1,4 @@
-/*
- * phash_dedup.c: the order of a run, and the rows once more to write them.
- */
+/* phash_dedup.c: calls the steps of a run in order, then reads the rows again and writes them. */
 #include "phash_dedup.h"
 
 #include <assert.h>

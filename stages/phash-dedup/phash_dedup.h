@@ -1,11 +1,11 @@
 /*
- * phash_dedup.h: near duplicates in a manifest. phash_rows.c reads the rows and hashes images, phash_pairs.c
- * finds near pairs, phash_keepers.c chooses the rows that stay, phash_groups.c names what a split must keep
- * together, dup_sheet.c shows it to people, leak.c checks splits, protect.c and blocklist.c read reference
- * and block lists, remove.c deletes the files of listed images.
+ * phash_dedup.h: near duplicates in a manifest. phash_rows.c reads the rows and hashes pictures,
+ * phash_pairs.c finds near pairs, phash_keepers.c chooses the rows that stay, phash_groups.c names the
+ * groups that a split must keep together, dup_sheet.c shows the result to people, leak.c checks splits,
+ * protect.c and blocklist.c read lists of pictures, remove.c deletes the files of listed pictures.
  *
- * Memory: 88 bytes a row, 32 a distinct hash and some 30 more while they are compared (224 more a row with
- * --dihedral), 12 a near pair, paths of rows with a near neighbour.
+ * Memory: 88 bytes a row; 32 bytes a distinct hash, and some 30 more while hashes are compared (224 more a
+ * row with --dihedral); 12 bytes a near pair; and the paths of rows that have a near neighbour.
  */
 #ifndef WINNOW_PHASH_DEDUP_H
 #define WINNOW_PHASH_DEDUP_H
@@ -36,10 +36,10 @@ struct phash_options {
     const char *protect, *against, *index, *sheet, *blocklist, *delete_blocked;
 };
 /*
- * 31 is what the authors of PDQ advise for "the same picture". 63 for what merely has to stay on one side of
- * a split: crops by 2.5 % a side and rotations by 2 degrees are within it, which 31 mostly misses, and no two
- * different photographs of 558 were nearer than 94. Charts and drawings of one hand come nearer and get
- * groups of a dozen: no harm in a split. Measured in docs/notes/dedup.md.
+ * The authors of PDQ advise 31 for "the same picture". 63 is for pictures that a split must only keep
+ * together: crops by 2.5 % a side and rotations by 2 degrees are mostly beyond 31 and within 63, and of 558
+ * different photographs no two were nearer than 94. Charts and drawings by one hand are nearer and form
+ * groups of a dozen, which does no harm in a split. Measured in docs/notes/dedup.md.
  */
 #define PHASH_DEFAULTS                                                                                       \
     {                                                                                                        \
@@ -132,12 +132,10 @@ struct phash_dedup {
 /* phash_rows.c */
 int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool against, struct error *err);
 int phash_read_paths(struct phash_dedup *s, struct manifest_source *in, bool against, struct error *err);
-/*
- * Pixels and bytes of rows with a near neighbour (ROW_PATH) that brought their hash but not their size: from
- * the files' headers. A file that cannot be read counts as 0.
- */
+/* Reads, from the headers of their files, the pixels and bytes of rows with a near neighbour (ROW_PATH)
+ * whose manifest row has a hash but no size. A file that cannot be read counts as 0. */
 int phash_read_sizes(struct phash_dedup *s, struct error *err);
-/* --hash-only: rows straight from the pool to the writers. */
+/* --hash-only: passes rows from the pool straight to the writers. */
 int phash_hash_only(struct phash_dedup *s, struct manifest_source *in, struct manifest_writer *out,
                     struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
 static inline const char *phash_path(const struct phash_dedup *s, uint32_t row)
@@ -147,37 +145,37 @@ static inline const char *phash_path(const struct phash_dedup *s, uint32_t row)
 
 /* phash_pairs.c */
 bool phash_comparable(const struct phash_dedup *s, uint32_t row); /* hashed, stays so far, not flat */
-/* Nodes, pairs, neighbour lists; marks ROW_PATH. */
+/* Makes nodes, pairs and neighbour lists, and sets ROW_PATH. */
 int phash_find_pairs(struct phash_dedup *s, struct error *err);
 
-/* phash_keepers.c: rejects rows and sets their keeper. Rows with ROW_PATH must have their path. */
+/* phash_keepers.c: rejects rows and sets the keeper of each. Rows with ROW_PATH must have their path. */
 int phash_choose_keepers(struct phash_dedup *s, struct error *err);
 
 /* phash_groups.c */
 int phash_group(struct phash_dedup *s, struct error *err); /* row.group for rows that stay */
 const char *phash_group_name(const struct phash_dedup *s, uint32_t row, char out[XXH128_HEX_BYTES]);
 
-/* phash_index.c: hashes kept from run to run. */
+/* phash_index.c: the hashes that are kept from one run to the next. */
 int phash_index_open(struct phash_dedup *s, struct error *err); /* takes the lock */
 const struct pdq_index_entry *phash_index_find(const struct phash_dedup *s, const struct xxh128 *id);
 int phash_index_add(struct phash_dedup *s, uint32_t row, struct error *err);
 
-/* dup_sheet.c: once the keepers are chosen and the groups named. The caller reads the paths of the rows that
- * phash_mark_sheet_paths marked before it writes the sheet. */
+/* dup_sheet.c: call it after the keepers were chosen and the groups named. Before the sheet is written,
+ * the caller reads the paths of the rows that phash_mark_sheet_paths marked. */
 int phash_mark_sheet_paths(struct phash_dedup *s, struct error *err);
 int phash_write_sheet(struct phash_dedup *s, const char *path, struct error *err);
 
-/* leak.c: writes the pictures that have another within opt->distance in another split to output; *n_leaks of
- * them. */
+/* leak.c: writes the pictures that have another one within opt->distance in another split to
+ * output, and their number to *n_leaks. */
 int phash_check_leak(struct phash_dedup *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
                      struct error *err);
 
-/* protect.c, blocklist.c: before phash_find_pairs. */
+/* protect.c, blocklist.c: call these before phash_find_pairs. */
 int phash_read_protected(struct phash_dedup *s, struct manifest_source *in, struct error *err);
 int phash_block(struct phash_dedup *s, struct manifest_source *in, struct error *err);
 
-/* remove.c: --delete-blocked. Open before the work begins (EX_TEMPFAIL: the store is in use), remove after
- * the manifests are on disk. What could not be removed gets a message and counts in n_left. */
+/* remove.c: --delete-blocked. Open before the work begins (EX_TEMPFAIL: the store is in use), and remove
+ * after the manifests are on disk. A file that could not be removed gets a message and counts in n_left. */
 int phash_removal_open(struct phash_dedup *s, struct error *err);
 int phash_remove_blocked(struct phash_dedup *s, struct manifest_source *in, struct error *err);
 

@@ -1,11 +1,11 @@
 /*
- * phash_groups.c: what has to stay on one side of a split: the connected components at the wider
- * --group-distance. No row is rejected because of its group, so a chain of likenesses does no harm here as it
- * would in phash_keepers.c.
+ * phash_groups.c: groups the pictures that a split must keep together: the connected components of all pairs
+ * within --group-distance. No row is rejected because of its group. A chain in which only neighbours are
+ * alike therefore does no harm here, unlike in phash_keepers.c.
  *
- * A group's name is the smallest of the groups that its rows came with, or the smallest content hash of its
- * rows. So a group keeps its name when pictures are added to an old manifest, and a picture alone is its own
- * group.
+ * The name of a group is the smallest group name that its rows already have, or else the smallest content
+ * hash of its rows. A group thus keeps its name when pictures are added to an old manifest. A picture that
+ * is like no other is a group of its own.
  */
 #include "phash_dedup.h"
 
@@ -28,7 +28,7 @@ static uint32_t root_of(struct phash_dedup *s, uint32_t row)
     return row;
 }
 
-/* Of two rows the one whose name a group bears. */
+/* Whether row a gives its group the name, rather than row b. */
 static bool names_before(const struct phash_dedup *s, uint32_t a, uint32_t b)
 {
     const struct row *x = &s->rows[a], *y = &s->rows[b];
@@ -39,7 +39,7 @@ static bool names_before(const struct phash_dedup *s, uint32_t a, uint32_t b)
     return c ? c < 0 : a < b;
 }
 
-/* The root of a component is always its naming row. */
+/* The root of a component is always the row that gives it the name. */
 static void unite(struct phash_dedup *s, uint32_t a, uint32_t b)
 {
     a = root_of(s, a);

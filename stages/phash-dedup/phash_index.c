@@ -1,6 +1,4 @@
-/*
- * phash_index.c: --index: the hashes of lib/store's pdq_index.h, locked for the time of the run.
- */
+/* phash_index.c: --index: uses the hash file of store/pdq_index.h, and holds its lock during the run. */
 #include "phash_dedup.h"
 
 int phash_index_open(struct phash_dedup *s, struct error *err)

@@ -1,10 +1,11 @@
 /*
- * phash_keepers.c: conflicts of labels, and which of near duplicates stays.
+ * phash_keepers.c: finds conflicts between labels, and chooses which of several near duplicates is kept.
  *
- * A row that lies within --distance of a row with another label is in conflict, whatever else is near it. Of
- * the rest, rows are taken best first (--keep): a row that is not claimed yet is kept and claims every
- * unclaimed row within --distance of itself. So a row is rejected only for one that it is itself near to (no
- * chains), the rows that stay are further apart than --distance, and a second run changes nothing.
+ * A row that lies within --distance of a row with another label is in conflict, whatever else is near it.
+ * The other rows are taken in the order of --keep, the best first. A row that no better row has claimed is
+ * kept, and claims every free row within --distance of itself. So a row is rejected only because of a row
+ * that it is itself near to; the kept rows are further apart than --distance; and a second run changes
+ * nothing.
  */
 #include "phash_dedup.h"
 
@@ -40,7 +41,7 @@ static int compare_rank(const void *a, const void *b, void *context)
 
 /* --- conflicts -------------------------------------------------------------------------------- */
 
-/* The first two different labels among the rows of a node and of its neighbours; 0: none. */
+/* The first two different labels among the rows of a node and of its neighbours; 0 means none. */
 struct label_pair {
     uint32_t one, two;
 };
@@ -65,7 +66,8 @@ static struct label_pair labels_around(const struct phash_dedup *s, const struct
     return p;
 }
 
-/* The best row of another label within the distance. rank: place of each row in the order of compare_rank. */
+/* Finds the best row with another label within the distance. rank: the place of each
+ * row in the order of compare_rank. */
 static void find_opponent(struct phash_dedup *s, uint32_t row, const uint32_t *rank)
 {
     struct row *r = &s->rows[row];

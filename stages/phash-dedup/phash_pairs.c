@@ -1,7 +1,5 @@
-/*
- * phash_pairs.c: the near pairs of the rows. Rows with the same 256 bits are one node; the join runs over
- * nodes.
- */
+/* phash_pairs.c: finds the near pairs. Rows with the same 256 bits form one
+ * node, and pairs are pairs of nodes. */
 #include "phash_dedup.h"
 
 #include <stdlib.h>
@@ -36,7 +34,7 @@ static int find_node(struct phash_dedup *s, struct hash_index *index, const stru
     return 0;
 }
 
-/* Nodes in the order of their first row, so those of --against come first. */
+/* Numbers the nodes in the order of their first rows, so that those of --against come first. */
 static int make_nodes(struct phash_dedup *s, struct error *err)
 {
     size_t n = 0;
@@ -58,7 +56,8 @@ static int make_nodes(struct phash_dedup *s, struct error *err)
     s->node_start = mem_zalloc(s->n_nodes + 2, sizeof *s->node_start, err);
     s->node_rows = mem_alloc((n + 1) * sizeof *s->node_rows, err);
     if (!s->node_start || !s->node_rows) return -1;
-    /* Counting, two places ahead: the second loop then leaves the starts where they belong. */
+    /* A counting sort: the counts are stored two places ahead, so that the second
+     * loop leaves the starts in place. */
     for (size_t i = 0; i < s->n_rows; i++)
         if (s->rows[i].node != NONE)
             s->node_start[s->rows[i].node + 2 <= s->n_nodes ? s->rows[i].node + 2 : s->n_nodes + 1]++;
@@ -77,10 +76,8 @@ static int compare_pairs(const void *a, const void *b)
     return (x->distance > y->distance) - (x->distance < y->distance);
 }
 
-/*
- * Turned copies: every row's other seven hashes against all nodes. A picture and its mirror image then meet
- * from either side; the smaller distance counts.
- */
+/* Turned copies: compares the seven other hashes of every row with all nodes. A picture and its mirror
+ * image are found from both sides; the smaller distance counts. */
 static int join_turned(struct phash_dedup *s, int distance, int radius, const struct near_progress *progress,
                        struct error *err)
 {
@@ -132,7 +129,7 @@ static void tell_progress(void *context, double share)
     progress_update(p, (uint64_t)(share * 100), NULL);
 }
 
-/* Neighbours within opt->distance of each node. */
+/* Makes the list of neighbours within opt->distance of each node. */
 static int make_lists(struct phash_dedup *s, struct error *err)
 {
     size_t n = 0;
@@ -154,8 +151,8 @@ static int make_lists(struct phash_dedup *s, struct error *err)
                 s->adjacent[start[p->a + 1]++] = (struct neighbour){p->b, p->distance};
                 s->adjacent[start[p->b + 1]++] = (struct neighbour){p->a, p->distance};
             } else {
-                /* One place further than the usual counting, so that filling moves the starts where they
-                 * belong. */
+                /* Counted one place further than in a usual counting sort, so that filling the lists
+                 * moves the starts to their places. */
                 if (p->a + 2 <= s->n_nodes) start[p->a + 2]++;
                 if (p->b + 2 <= s->n_nodes) start[p->b + 2]++;
             }
@@ -172,14 +169,14 @@ int phash_find_pairs(struct phash_dedup *s, struct error *err)
     int64_t distance = s->opt->group_distance > s->opt->distance && !s->opt->check_leak
                            ? s->opt->group_distance
                            : s->opt->distance;
-    /* Everything within --distance is found; of what lies between it and --group-distance nearly everything,
-     * or everything with --exact-groups. */
+    /* All pairs within --distance are found. Of those between it and --group-distance nearly all are
+     * found, or all of them with --exact-groups. */
     int radius = s->opt->exact_groups || distance == s->opt->distance
                      ? NEAR_EXACT
                      : (int)(s->opt->distance > 31 ? s->opt->distance : 31) / 16;
     if (make_nodes(s, err)) return -1;
     progress_start(&s->progress, &s->opt->common, 100, "% compared");
-    /* Pairs of two old pictures are not wanted. */
+    /* Pairs of two old pictures are not needed. */
     unsigned wanted = s->n_first ? NEAR_FIRST_REST | NEAR_REST_REST : NEAR_ALL;
     if (near_join(s->nodes, s->n_nodes, s->n_first ? s->n_first : s->n_nodes, wanted, (int)distance, radius,
                   stage_threads(&s->opt->common), &tell, &s->pairs, err) ||

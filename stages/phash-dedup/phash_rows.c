@@ -1,7 +1,7 @@
 /*
- * phash_rows.c: from manifest rows and pictures to hashes. Rows that bring a pdq of the wanted family are not
- * decoded; the others go through the sandboxed decode pool, where the hash is computed, so that only some 300
- * bytes a picture come back.
+ * phash_rows.c: makes hashes from manifest rows and pictures. A row that already has a pdq of the wanted
+ * family is not decoded. The other pictures go through the sandboxed decode pool and are hashed there, so
+ * that some 300 bytes come back for each.
  */
 #include "phash_dedup.h"
 
@@ -92,12 +92,11 @@ static uint64_t number(const char *text, uint64_t max)
     return *text && parse_u64(text, 0, max, &value, "", &ignored) == 0 ? value : 0;
 }
 
-/* A pdq that came with the row and is of the wanted kind; a column without its family named is taken at its
- * word. */
+/* Whether the row has a pdq of the wanted family. A column pdq without the column pdq_family is believed. */
 static bool usable_pdq(const struct reading *g, const char *const *fields)
 {
     const char *family = field(fields, g->family);
-    /* nothing would say that the file is what was hashed */
+    /* Without xxh128 nothing would prove that the file is the one that was hashed. */
     if (g->s->opt->delete_blocked && !*field(fields, g->hash)) return false;
     return *field(fields, g->pdq) && *field(fields, g->quality) && !g->s->opt->dihedral &&
            (!*family || !strcmp(family, pdq_family_name(g->s->opt->family)));

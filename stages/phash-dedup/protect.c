@@ -1,6 +1,4 @@
-/*
- * protect.c: --protect: pictures that are never rejected.
- */
+/* protect.c: --protect: marks pictures that are never rejected. */
 #include "phash_dedup.h"
 
 #include <stdlib.h>
@@ -15,7 +13,7 @@ static int compare_u64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* --protect: a manifest with path or xxh128; rows with either are marked. */
+/* Reads the manifest of --protect and marks the rows that it names by path or xxh128. */
 int phash_read_protected(struct phash_dedup *s, struct manifest_source *in, struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;

@@ -1,12 +1,12 @@
 /*
- * remove.c: --delete-blocked STORE: the files that the block list named are deleted, as fetch does it: the
- * content hash goes to STORE/takedown.tsv, so that fetch never stores it again and purge finds what was made
- * from it; a line in STORE/audit.tsv says when, by which kind of hash and where it came from; then the file
- * is deleted. The line comes first: no file is deleted without one.
+ * remove.c: --delete-blocked STORE: deletes the files that the block list named, in three steps as fetch
+ * does. The content hash goes to STORE/takedown.tsv, so that fetch never stores the file again and purge
+ * finds what was made from it. A line in STORE/audit.tsv says when it happened, which kind of hash matched,
+ * and where the picture came from. Then the file is deleted. No file is deleted before its line is written.
  *
- * That the last copy of a picture stays is a rule for duplicates, not for these. But a file is only removed
- * as itself: not through a link, and not when its bytes are not those that were hashed. A file that stays
- * gets a message, and counts.
+ * Unlike the actions of hash-dedup, this also deletes the last copy of a picture. But a file is not deleted
+ * through a link, nor when its bytes differ from those that were hashed. A file that stays gets a message
+ * and is counted.
  */
 #include "phash_dedup.h"
 
@@ -32,8 +32,8 @@ int phash_removal_open(struct phash_dedup *s, struct error *err)
     return rc;
 }
 
-/* Opens the row's file and makes sure that it is what was hashed. -1: *why says why it stays; *id is
- * its hash. */
+/* Opens the row's file and proves that it is what was hashed; *id becomes its hash. -1:
+ * *why says why the file must stay. */
 static int open_proven(const char *path, const struct row *r, struct xxh128 *id, struct stat *st,
                        const char **why)
 {
@@ -58,7 +58,7 @@ static int open_proven(const char *path, const struct row *r, struct xxh128 *id,
     return -1;
 }
 
-/* 1: deleted; 0: it stays, *why says why; -1: the store cannot be written, which ends the run. */
+/* 1: deleted. 0: the file stays, and *why says why. -1: the store cannot be written, which ends the run. */
 static int remove_one(struct phash_dedup *s, const struct blocked *b, const char *path, const char *url,
                       const char **why, struct error *err)
 {

@@ -1,7 +1,7 @@
 /*
- * validate: which rows are pictures that can be trained on. Reads: path. Adds: format width height
- * orientation frames mode (with options also icc, generated markers, bytes xxh128 pdq
- * pdq_quality pdq_family).
+ * validate: keeps the rows whose files are pictures that can be trained on. Reads: path. Adds: format width
+ * height orientation frames mode; with options also icc, generated markers, bytes xxh128 pdq pdq_quality
+ * pdq_family.
  */
 #include <stddef.h>
 

@@ -1,4 +1,5 @@
-/* validate.c: decode in the pool, then the rules, first the ones that say most. */
+/* validate.c: decodes each picture in the pool, then applies the rules. A picture that breaks several
+ * rules is rejected by the one that says most. */
 #include "validate.h"
 
 #include <stdio.h>
@@ -48,7 +49,8 @@ struct run {
     struct progress progress;
 };
 
-/* What the row says, or value where it says nothing: a manifest's own word for a file's content stays. */
+/* The row's own value, or value when the row has none: what the manifest
+ * says about a file's content stays. */
 static const char *filled(const char *const *fields, int column, const char *value)
 {
     return column >= 0 && *fields[column] ? fields[column] : value;
@@ -65,7 +67,8 @@ static bool listed(const char *list, const char *word)
     return false;
 }
 
-/* The slug of the first rule that the picture breaks, with detail filled; NULL when it meets them all. */
+/* The reject reason of the first rule that the picture breaks, with detail
+ * filled; NULL when it meets all rules. */
 static const char *broken_rule(const struct validate_options *o, const struct decoded *d, char *detail,
                                size_t detail_bytes)
 {
@@ -92,11 +95,11 @@ static const char *broken_rule(const struct validate_options *o, const struct de
 
 /* --- the memory --------------------------------------------------------------------------------- */
 
-/* Raise it when the same picture and options get another answer than before. */
+/* Increase this when the same picture and options give another answer than before. */
 #define ANSWERS_VERSION 1
 #define KEPT "kept"
 
-/* All that the answer depends on but the picture. */
+/* Writes down everything that the answer depends on, except the picture. */
 static int question(const struct validate_options *o, struct text *t, struct error *err)
 {
     return text_printf(
@@ -109,7 +112,7 @@ static int question(const struct validate_options *o, struct text *t, struct err
         o->header_only, o->icc, o->allow_truncated, o->with ? o->with : "nothing");
 }
 
-/* A memory that cannot be used costs time, not the run. */
+/* Opens the memory file. When it cannot be used, the run takes longer but does not fail. */
 static int open_memory(struct run *r, struct error *err)
 {
     struct text words = TEXT_EMPTY;
@@ -136,7 +139,7 @@ static void commit_memory(struct run *r)
                (unsigned long long)(r->n->n_read - r->n_recalled), (unsigned long long)r->n_recalled);
 }
 
-/* A line that somebody made up may have other values than this run writes. */
+/* Whether the remembered line has all values that this run writes: somebody may have edited the file. */
 static bool complete(const struct run *r, const struct remembered *m)
 {
     int n = 0;
@@ -146,7 +149,7 @@ static bool complete(const struct run *r, const struct remembered *m)
     return n == r->n_adds;
 }
 
-/* What is known of the row's content, if its file is there with the size it had: NULL when not. */
+/* What is remembered about the row's content, if its file exists with the same size; otherwise NULL. */
 static const struct remembered *known(struct run *r, const char *const *fields)
 {
     struct xxh128 content;
@@ -170,10 +173,8 @@ static bool unknown(void *context, const char *const *fields)
     return !known(r, fields);
 }
 
-/*
- * What depends on the content alone. Not what the machine or the build decides: memory, time, a kind of
- * picture that another build reads.
- */
+/* Remembers an answer that depends on the content alone. An answer that depends on the machine or the
+ * build is not remembered: memory, time, or a kind of picture that another build can read. */
 static int remember(struct run *r, const struct decoded *d, const char *outcome, const char *const *values,
                     const char *detail, struct error *err)
 {
@@ -199,7 +200,7 @@ static int reject(struct run *r, const char *const *fields, const char *reason, 
     return manifest_writer_reject(r->rejects, fields, reason, detail, err);
 }
 
-/* values: one for each column of validate_adds. */
+/* values has one entry for each column of validate_adds. */
 static int keep(struct run *r, const char *const *fields, const char **values, struct error *err)
 {
     for (int i = 0; r->opt->with && r->adds[i]; i++) {
@@ -210,7 +211,7 @@ static int keep(struct run *r, const char *const *fields, const char **values, s
     return manifest_writer_row(r->out, fields, values, err);
 }
 
-/* A row whose picture is known: the same row as when it was looked at. */
+/* Writes a row whose picture is remembered, as it was written when the picture was decoded. */
 static int recall(struct run *r, const char *const *fields, struct error *err)
 {
     const char *values[VALIDATE_MOST_ADDS + 1] = {0};
@@ -279,7 +280,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
     return remember(r, d, KEPT, values, NULL, err) || keep(r, fields, values, err) ? -1 : 0;
 }
 
-/* A word in --formats or --modes that names nothing would silently drop everything. */
+/* Refuses an unknown word in --formats or --modes, which would silently reject every picture. */
 static int check_list(const char *option, const char *list, const char *known, struct error *err)
 {
     if (list && !*list) return error_set(err, EX_USAGE, "%s: an empty list would drop everything", option);
@@ -296,7 +297,7 @@ static int check_list(const char *option, const char *list, const char *known, s
 
 int validate_check_options(const struct validate_options *opt, struct error *err)
 {
-    /* Rules that nothing can meet are a slip of the keyboard, too. */
+    /* Rules that no picture can meet are a typing mistake, too. */
     if (opt->min_bytes > opt->max_bytes)
         return error_set(err, EX_USAGE, "--min-bytes is more than --max-bytes: nothing would be kept");
     if (opt->max_side && opt->min_side > opt->max_side)
@@ -338,7 +339,7 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
     } else {
         o.decode.keep_gray = true;
         o.decode.no_orient = true; /* the pixels are not used */
-        /* a JPEG's damage is in its entropy coding, which is read whole at any scale */
+        /* A JPEG can be damaged only in its entropy coding, which is read completely at every scale. */
         o.decode.shrink_to_px = 1;
     }
     o.markers = opt->markers != MARKERS_OFF;
@@ -354,7 +355,7 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
     validate_adds(opt, r.adds);
     while (r.adds[r.n_adds])
         r.n_adds++;
-    /* before the memory is read: the workers need not have it */
+    /* The workers are forked before the memory file is read, since they do not need it. */
     if (decode_pool_open(&pool, &o, err)) return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
     int rc = open_memory(&r, err) || image_rows_run(&rows, &f->in, pool, err) ? -1 : 0;

@@ -1,4 +1,4 @@
-/* validate.h: the rules a picture has to meet; see main.c. */
+/* validate.h: the rules that a picture has to meet; see main.c. */
 #ifndef WINNOW_VALIDATE_H
 #define WINNOW_VALIDATE_H
 
@@ -19,18 +19,18 @@ struct validate_options {
     int markers;                 /* off, record, obey */
     bool header_only, icc, allow_truncated, no_sandbox;
 };
-/* Bytes as the scripts that this replaces had them: they removed files under 6 KB and over 10 MB. */
+/* In bytes, as in the scripts that this program replaces: they removed files under 6 KB and over 10 MB. */
 #define VALIDATE_DEFAULTS                                                                                    \
     {                                                                                                        \
         .common = COMMON_OPTIONS_DEFAULTS, .min_bytes = 6 << 10, .max_bytes = 10 << 20                       \
     }
 
-/* format width height orientation frames mode, then what --icc, --markers and --with ask for. */
+/* format width height orientation frames mode, then the columns of --icc, --markers and --with. */
 #define VALIDATE_MOST_ADDS 14
 const char *const *validate_adds(const struct validate_options *opt,
                                  const char *names[VALIDATE_MOST_ADDS + 1]);
 
-/* --formats, --modes and --with name things that exist. EX_USAGE otherwise. */
+/* Checks that --formats, --modes and --with name things that exist. EX_USAGE otherwise. */
 int validate_check_options(const struct validate_options *opt, struct error *err);
 int validate_run(const struct validate_options *opt, struct manifest_filter *f, struct stage_counts *n,
                  struct error *err);
