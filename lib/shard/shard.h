@@ -1,7 +1,8 @@
 /*
- * shard.h: the packed training set: equal-sized records in shard files and one small file that commits them.
- * Format in docs/formats.md. Readers map the files: a raw record costs no system call once it is warm.
- * A set may come from a stranger: everything in its index is checked against the files before it is used.
+ * shard.h: reads the packed training set: records of one size in shard files, and a small index file without
+ * which there is no set. docs/formats.md has the format. The files are mapped: a raw record needs no system
+ * call once it is in memory. A set may come from a stranger: everything in its index is checked against the
+ * files before it is used.
  */
 #ifndef WINNOW_SHARD_SHARD_H
 #define WINNOW_SHARD_SHARD_H
@@ -19,7 +20,7 @@ bool shard_split_parse(const char *name, enum shard_split *out);
 enum shard_encoding { SHARD_RAW, SHARD_JPEG };
 const char *shard_encoding_name(enum shard_encoding e); /* "raw", "jpeg" */
 
-/* Limits on a stranger's set: pictures are square and small, and a class is a folder name. */
+/* Limits for a set from a stranger: pictures are square and small, and a class is the name of a folder. */
 #define SHARD_MAX_SIDE_PX 4096
 #define SHARD_MAX_CLASSES 65536
 #define SHARD_MAX_FILES 1000000
@@ -54,28 +55,27 @@ struct shard_record {      /* borrowed from the set */
 
 struct shard_set;
 /*
- * Maps a set and checks its index (sizes, hashes of the index); record checksums are checked on first read,
- * or by shard_set_check. For a JPEG set it also forks the sandboxed workers that decode its records: open it
- * before large allocations.
+ * Maps a set and checks sizes and hashes of its index. The checksum of a record is checked when it is first
+ * read, or by shard_set_check. For a JPEG set this also forks the sandboxed workers that decode its records,
+ * so open it before large allocations.
  */
 int shard_set_open(struct shard_set **out, const char *folder, struct error *err);
-/* The same for callers that never look at a JPEG's pixels: no workers, and shard_set_read of a JPEG set is
- * EX_SOFTWARE. */
+/* The same for callers that never need the pixels of a JPEG: no workers are started, and
+ * shard_set_read of a JPEG set is EX_SOFTWARE. */
 int shard_set_open_stored(struct shard_set **out, const char *folder, struct error *err);
 const struct shard_set_info *shard_set_info(const struct shard_set *s);
-/* All of a record but its pixels (NULL), without touching the shard file.
- * Thread-safe, as the next two are. */
+/* Gives everything about a record except its pixels (NULL), without reading the shard file. This function
+ * and the next two may be called from any thread. */
 int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_record *out,
                        struct error *err);
-/* The record with pixels in the mapping. A JPEG set is EX_DATAERR here: use shard_set_read. */
+/* Gives the record with its pixels in the mapped file. A JPEG set is EX_DATAERR here: use shard_set_read. */
 int shard_set_record(struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);
-/*
- * The same for either encoding: a JPEG is decoded, in a worker process without rights, into scratch
- * (side*side*3 + 64 bytes, the caller's; unused for raw sets).
- */
+/* The same for either encoding. A JPEG is decoded in a sandboxed worker process into scratch, which the
+ * caller owns and which has side*side*3 + 64 bytes; raw sets do not use it. */
 int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct shard_record *out,
                    struct error *err);
-/* The index of a record by content hash and variant (variant -1: any), or -1. Thread-safe. */
+/* The number of a record with this content hash and variant (-1: any variant), or -1.
+ * May be called from any thread. */
 int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int variant);
 int shard_set_check(struct shard_set *s, struct error *err); /* every checksum, of shards and of records */
 void shard_set_close(struct shard_set *s);

@@ -1,8 +1,8 @@
 /*
- * shard_decode.c: the JPEG records of a set, decoded in sandboxed workers: whoever trains from a
- * stranger's set decodes a stranger's pictures. Checksums do not help there: the stranger made those, too.
- * One worker for each processor, forked when the set is opened, so before the caller's large allocations;
- * a caller's thread takes a free one and waits while there is none.
+ * shard_decode.c: decodes the JPEG records of a set in sandboxed workers. A set from a stranger has pictures
+ * from a stranger, and checksums do not help, because the stranger made those as well. There is one worker
+ * for each processor, forked when the set is opened, before the caller's large allocations. A thread that
+ * needs a record takes a free worker, and waits when there is none.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -96,8 +96,8 @@ int shard_decoders_run(struct shard_decoders *d, const uint8_t *jpeg, size_t n_j
     if (n_jpeg > d->options.max_file_bytes || image_kind_of(jpeg, n_jpeg) != IMAGE_JPEG) return 0;
     unsigned i = take_worker(d);
     struct decode_worker *w = &d->workers[i];
-    /* Twice: a worker that somebody killed (memory was short) must not end a night's training; what crashes
-     * it does so again. */
+    /* Tries twice. A worker that somebody killed, for example because memory was short, must not end a
+     * long training; a record that crashes its decoder does so again. */
     for (int attempt = 0; attempt < 2; attempt++) {
         answer = (struct decoded){.info = {.orientation = 1, .frames = 1}};
         memcpy(w->input, jpeg, n_jpeg);

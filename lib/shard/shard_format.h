@@ -1,4 +1,4 @@
-/* shard_format.h: what reader and writer of shard sets share. */
+/* shard_format.h: the definitions that the reader and the writer of shard sets share. */
 #ifndef WINNOW_SHARD_SHARD_FORMAT_H
 #define WINNOW_SHARD_SHARD_FORMAT_H
 
@@ -6,21 +6,22 @@
 
 #define SHARD_FORMAT "winnow-shards-1"
 #define SHARD_MAGIC "winnow shard 1\n" /* first bytes of a .bin file, then zeros up to SHARD_ALIGN */
-/* records start at multiples: cache lines, and vector loads */
+/* Records start at multiples of this, for cache lines and vector loads. */
 #define SHARD_ALIGN 64
 #define SHARD_TAIL 64 /* zeros after the last record, so that loads may overrun */
 
-/* Over one record: what data_hash chains. hash has room for 33 bytes and starts as SHARD_HASH_START. */
+/* Adds one record to data_hash, a chain over all records. hash has 33 bytes
+ * and starts as SHARD_HASH_START. */
 #define SHARD_HASH_START "00000000000000000000000000000000"
 void shard_chain_hash(char hash[33], const char *xxh128, const char *label, enum shard_split split, int fold,
                       int variant, uint64_t checksum);
 uint64_t shard_checksum(const void *bytes, size_t n_bytes);
 
-/* shard_decode.c: workers for JPEG records of side_px squares. */
+/* shard_decode.c: workers that decode JPEG records to squares of side_px. */
 struct shard_decoders;
 int shard_decoders_open(struct shard_decoders **out, int side_px, struct error *err);
-/* Any thread. 1: pixels (side*side*3) hold the record; 0: it cannot be decoded to that; -1: no worker can be
- * started. */
+/* May be called from any thread. 1: pixels (side*side*3 bytes) has the decoded record. 0: the record
+ * cannot be decoded to that size. -1: no worker can be started. */
 #define SHARD_WHY_BYTES 200
 int shard_decoders_run(struct shard_decoders *d, const uint8_t *jpeg, size_t n_jpeg, uint8_t *pixels,
                        char why[SHARD_WHY_BYTES], struct error *err);

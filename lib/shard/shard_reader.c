@@ -1,6 +1,7 @@
 /*
- * shard_reader.c: opens, checks and maps a shard set. The index of 300,000 records is some 50 MB of TSV, read
- * once and kept as fixed entries with strings in an arena; records are looked at in place.
+ * shard_reader.c: opens, checks and maps a shard set. The index of 300,000 records is a TSV of some 50 MB.
+ * It is read once, into entries of fixed size whose strings are in an arena. The records themselves stay in
+ * the mapped files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -95,7 +96,7 @@ static int wrong(const struct manifest_reader *r, struct error *err, const char 
     return error_set(err, EX_DATAERR, "'%s': row %llu: %s", r->name, (unsigned long long)r->row, what);
 }
 
-/* After a number that could not be read. */
+/* Called after a number could not be read. */
 static int bad_number(const struct manifest_reader *r, struct error *err)
 {
     err->code = EX_DATAERR; /* not of the command line */
@@ -149,7 +150,8 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
     const struct shard_file *file = &s->files[shard];
     uint64_t raw = (uint64_t)s->info.side_px * (uint64_t)s->info.side_px * 3;
     if (s->info.encoding == SHARD_RAW && e.bytes != raw) return wrong(r, err, "a record of the wrong size");
-    /* In order and apart, so that no two records share bytes; the tail keeps loads inside the file. */
+    /* Records must be in order and must not overlap. The zeros at the end of the
+     * file keep vector loads inside it. */
     if (e.offset % SHARD_ALIGN || e.offset < *at || e.offset > file->bytes ||
         file->bytes - e.offset < (uint64_t)e.bytes + SHARD_TAIL)
         return wrong(r, err, "a record outside its shard");
@@ -165,7 +167,7 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
     return 0;
 }
 
-/* Reads a file of the set whole and holds it against what index.tsv says of it. */
+/* Reads a file of the set whole and compares its size and hash with what index.tsv says. */
 static int read_listed(char **text, const char *path, uint64_t bytes, const char *xxh128, struct error *err)
 {
     size_t n;
@@ -256,8 +258,8 @@ out:
     return rc;
 }
 
-/* One row of index.tsv. Settings come before classes, classes before shards, each index right after its
- * shard. */
+/* Reads one row of index.tsv. Settings come before classes, classes before shards, and the index
+ * of a shard comes right after it. */
 static int read_set_row(struct shard_set *s, const struct manifest_reader *r, const int column[],
                         bool *has_index, struct error *err)
 {
@@ -422,7 +424,7 @@ int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_r
     return 0;
 }
 
-/* Damage is found the first time a record is used; two threads may check the same one, to the same end. */
+/* Checks a record when it is first used. Two threads may check the same record, with the same result. */
 static int check_record(struct shard_set *s, uint64_t index, const struct shard_record *r, struct error *err)
 {
     if (atomic_load_explicit(&s->checked[index], memory_order_relaxed)) return 0;

@@ -1,6 +1,4 @@
-/*
- * shard_writer.c: writes shard sets; see the header for the order in which things become true.
- */
+/* shard_writer.c: writes shard sets; shard_writer.h says in which order files appear. */
 #include "base/number.h"
 #include "manifest/tsv.h"
 #include "shard/shard_writer.h"
@@ -88,7 +86,7 @@ static uint64_t whole(const char *s)
     return parse_digits(s, strlen(s), &n) ? n : 0;
 }
 
-/* Takes over the set that is there: settings must agree; its shards are listed again as they are. */
+/* Continues the set that exists: the settings must agree, and its shards are listed again without change. */
 static int adopt_set(struct shard_writer *w, struct error *err)
 {
     static const char *const columns[] = {"key", "value", "records", "bytes", "xxh128", NULL};
@@ -127,7 +125,7 @@ static int adopt_set(struct shard_writer *w, struct error *err)
                 goto out;
             s.name[strlen(name) - 4] = 0;
             w->shards[w->n_shards++] = s;
-            /* from the start: what fails below must not take these for new ones */
+            /* Set first, so that a failure below does not treat the old shards as new ones. */
             w->n_old = w->n_shards;
         } else if (strcmp(key, "index") == 0 && w->n_shards > 0) {
             w->shards[w->n_shards - 1].index_bytes = bytes;
@@ -148,10 +146,8 @@ static bool is_ours(const char *name)
            (text_starts(name, "shard-") && (text_ends(name, ".bin") || text_ends(name, ".tsv")));
 }
 
-/*
- * What is at the folder's place: 0 nothing or an empty folder, 1 a set, -1 something else. A folder is
- * replaced whole, so it must hold nothing but a set: a stray file of the user's makes it something else.
- */
+/* What is at the folder's place. 0: nothing or an empty folder; 1: a set; -1: something else. A folder is
+ * replaced whole, so that it counts as a set only when it holds nothing else. */
 static int look_at(struct shard_writer *w, struct error *err)
 {
     static const char head[] = "key\tvalue\trecords\tbytes\txxh128\nformat\twinnow-shards-";
@@ -348,7 +344,7 @@ out:
     return rc;
 }
 
-/* Only the files that sets are made of: anything else keeps the folder from being removed. */
+/* Removes only the files that sets consist of. A folder with any other file therefore stays. */
 static void remove_set(const char *folder)
 {
     DIR *d = opendir(folder);
@@ -384,7 +380,7 @@ void shard_writer_close(struct shard_writer *w)
     if (!w) return;
     int saved = errno;
     if (w->fd >= 0) close(w->fd);
-    /* else there is nothing yet, or nothing any more */
+    /* Otherwise there is nothing to undo yet, or nothing any more. */
     bool undo = !w->committed && w->folder && w->work;
     if (undo && !shard_writer_appends(w)) {
         remove_set(w->work);

@@ -1,8 +1,9 @@
 /*
- * shard_writer.h: makes the sets that shard.h reads. A set is a folder of pairs shard-00000.bin (records) and
- * shard-00000.tsv (a row for each record), and index.tsv, which lists them with sizes and checksums and comes
- * last: without it there is no set. A new set is written beside its folder and moved into place whole;
- * appending adds pairs and renames a new index.tsv. Either way a reader sees the old set or the new one.
+ * shard_writer.h: writes the sets that shard.h reads. A set is a folder of pairs of files, shard-00000.bin
+ * (records) and shard-00000.tsv (a row for each record), and of index.tsv, which lists them with sizes and
+ * checksums. A folder without index.tsv is not a set, so it is written last. A new set is written beside its
+ * folder and then moved into place as a whole. Appending adds pairs and then replaces index.tsv. In both
+ * cases a reader sees the old set or the new one.
  */
 #ifndef WINNOW_SHARD_SHARD_WRITER_H
 #define WINNOW_SHARD_SHARD_WRITER_H
@@ -34,13 +35,13 @@ struct shard_writer_record {
 };
 
 struct shard_writer;
-/* EX_CANTCREAT when the folder exists and is not a set; EX_DATAERR when append finds a set of another size,
- * method or encoding. */
+/* EX_CANTCREAT when the folder exists and is not a set. EX_DATAERR when append finds a set of another
+ * size, resize method or encoding. */
 int shard_writer_open(struct shard_writer **out, const char *folder,
                       const struct shard_writer_options *options, struct error *err);
 bool shard_writer_appends(const struct shard_writer *w); /* there was a set, and it is being added to */
 int shard_writer_add(struct shard_writer *w, const struct shard_writer_record *record, struct error *err);
-/* syncs; the folder holds the new set afterwards */
+/* Writes everything to the disk; afterwards the folder holds the new set. */
 int shard_writer_commit(struct shard_writer *w, struct error *err);
 void shard_writer_close(struct shard_writer *w); /* without a commit: what was written is removed */
 

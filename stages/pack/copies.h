@@ -1,6 +1,7 @@
 /*
- * copies.h: which pictures were packed already, by content. One picture is one record: train, eval and
- * mine-errors know rows by their content hash, and a copy in another split would let the test set be learnt.
+ * copies.h: remembers which pictures were packed, by content. Each picture becomes one record: train, eval
+ * and mine-errors identify rows by content hash, and with a copy in another split the model would learn a
+ * test picture.
  */
 #ifndef WINNOW_PACK_COPIES_H
 #define WINNOW_PACK_COPIES_H
@@ -14,7 +15,7 @@ struct packed_copy {
     uint64_t row;   /* of the manifest */
 };
 
-/* 36 to 44 bytes a picture. */
+/* Takes 36 to 44 bytes a picture. */
 struct copies {
     struct packed_copy *items;
     size_t n, capacity;
@@ -22,10 +23,8 @@ struct copies {
     uint64_t n_copies;
 };
 
-/*
- * Takes the picture of a row in, unless its content is there: *first is then the row that has it, and
- * *same_label whether under the same label. *first 0: it was taken.
- */
+/* Remembers the picture of a row, unless its content is known already. Then *first is the row that has it,
+ * and *same_label says whether the labels are equal. *first is 0 when the picture is new. */
 int copies_add(struct copies *c, const char *xxh128, const char *label, uint64_t row, uint64_t *first,
                bool *same_label, struct error *err);
 void copies_release(struct copies *c);

@@ -1,7 +1,5 @@
-/*
- * pack: decode and resize once, into shards that training reads. Reads: path label (split group fold variant
- * source params xxh128).
- */
+/* pack: decodes and resizes pictures once, into shards that training reads. Reads: path label (split group
+ * fold variant source params xxh128). */
 #include <stddef.h>
 #include <stdio.h>
 

@@ -1,4 +1,5 @@
-/* pack.c: rows through the decode pool into a writer, in row order, so that the bytes do not depend on -j. */
+/* pack.c: sends rows through the decode pool and writes records in the order of rows, so that
+ * the bytes do not depend on -j. */
 #include "pack.h"
 
 #include <math.h>
@@ -61,7 +62,7 @@ memory:
 
 static const char *cell(const char *const *fields, int column) { return column < 0 ? "" : fields[column]; }
 
-/* A whole number as people and spreadsheets write it: "1" and "1.0". */
+/* Reads a whole number as people and spreadsheets write it: "1" or "1.0". */
 static bool whole_number(const char *text, double max, int *out)
 {
     double value;
@@ -73,10 +74,8 @@ static bool whole_number(const char *text, double max, int *out)
 #define MAX_FOLD 1000000
 #define MAX_VARIANT 1000000000
 
-/*
- * Fills all but the bytes from the row; NULL, or the reason why it cannot be packed, with what was seen and
- * what was wanted in detail (128 bytes).
- */
+/* Fills everything but the bytes from the row. Returns NULL, or the reason why the row cannot be packed,
+ * with what was found and what was expected in detail (128 bytes). */
 static const char *describe(const struct run *r, const char *const *f, struct shard_writer_record *out,
                             char *detail)
 {
@@ -111,7 +110,7 @@ static const char *describe(const struct run *r, const char *const *f, struct sh
     return NULL;
 }
 
-/* The record that a second run made of the same row: content, variant and path agree. -1: there is none. */
+/* Finds the record that an earlier run made from the same row: content, variant and path agree. -1: none. */
 static int64_t find_old(const struct run *r, const struct shard_writer_record *want)
 {
     struct shard_record found;
@@ -123,7 +122,8 @@ static int64_t find_old(const struct run *r, const struct shard_writer_record *w
                : -1;
 }
 
-/* Pixels depend on the file alone: any variant's record of that content will do. */
+/* Finds a record with the same pixels. They depend on the file alone, so
+ * that any variant's record will do. */
 static int64_t find_pixels(const struct run *r, const char *xxh128)
 {
     return r->reuse && xxh128[0] ? shard_set_find(r->reuse, xxh128, -1) : -1;
@@ -140,7 +140,8 @@ static bool wanted(void *context, const char *const *fields)
            find_pixels(r, record.xxh128) < 0;
 }
 
-/* Rejects a picture whose content is packed already: 1 when it is one, 0, -1. A variant may equal another. */
+/* Rejects a picture whose content was packed before. 1: it was rejected; 0: it is new; -1: error. The
+ * content of a variant may equal that of another record. */
 static int reject_copy(struct run *r, const char *const *fields, const struct shard_writer_record *record,
                        struct error *err)
 {
@@ -284,7 +285,7 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
     o.finish = finish;
     o.known = known;
     o.context = &r;
-    /* a JPEG of noise may outgrow its samples */
+    /* A JPEG of noise can be larger than its samples. */
     o.result_bytes = (size_t)opt->size * (size_t)opt->size * 3 + 65536;
     o.threads = stage_threads(&opt->common);
     o.no_sandbox = opt->no_sandbox;
@@ -293,7 +294,7 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
                               .context = &r,
                               .wanted = wanted,
                               .done = done};
-    /* before the sets are mapped: the workers need not have them */
+    /* The workers are forked before the sets are mapped, since they do not need them. */
     if (decode_pool_open(&pool, &o, err)) return -1;
     progress_start(&r.progress, &opt->common, 0, "pictures");
     if (open_reuse(&r, err) == 0 && open_output(&r, err) == 0 && image_rows_run(&rows, in, pool, err) == 0)

@@ -1,4 +1,4 @@
-/* pack.h: pictures into shards; see main.c. */
+/* pack.h: packs pictures into shards; see main.c. */
 #ifndef WINNOW_PACK_H
 #define WINNOW_PACK_H
 
@@ -26,12 +26,12 @@ struct pack_options {
         .common = COMMON_OPTIONS_DEFAULTS, .size = 299, .quality = 95, .shard_bytes = SHARD_DEFAULT_BYTES    \
     }
 
-/* What a row of the manifest says of its record; borrowed from the row. */
+/* What a row of the manifest says about its record; borrowed from the row. */
 struct pack_columns {
     int path, label, split, group, fold, variant, source, params, xxh128;
 };
 
-/* The labels of a manifest, sorted: WebDataset wants their numbers from the first record on. */
+/* The labels of a manifest, sorted: WebDataset needs their numbers for the first record already. */
 struct pack_classes {
     char **names;
     int n;
@@ -40,12 +40,12 @@ struct pack_classes {
 int pack_classes_read(struct pack_classes *c, struct manifest_reader *in, struct error *err);
 void pack_classes_release(struct pack_classes *c);
 
-/* classes: for PACK_WEBDATASET, else not looked at. */
+/* classes is used for PACK_WEBDATASET only. */
 int pack_run(const struct pack_options *opt, const struct pack_classes *classes, struct manifest_reader *in,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
 
-/* tar.c: a folder of <split>-00000.tar for WebDataset, img2dataset's users and DALI. The same life as a
- * shard_writer. */
+/* tar.c: writes a folder of <split>-00000.tar for WebDataset, img2dataset and DALI. Its functions are
+ * used like those of shard_writer. */
 struct tar_writer;
 int tar_writer_open(struct tar_writer **out, const char *folder, uint64_t shard_bytes, char *const *classes,
                     int n_classes, struct error *err);

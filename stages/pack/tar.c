@@ -1,8 +1,9 @@
 /*
- * tar.c: the WebDataset layout. For each record three members of one name: KEY.jpg, KEY.cls (number of the
- * class in classes.txt) and KEY.json. Plain ustar with fixed owner, mode and time, so that equal records give
- * equal bytes. KEY counts the records of a split; a tar never mixes splits. The folder is written beside its
- * place and renamed: the old set or the whole new one.
+ * tar.c: writes the WebDataset layout. Each record has three members with one name: KEY.jpg, KEY.cls (the
+ * number of the class in classes.txt) and KEY.json. Owner, mode and time of the plain ustar members are
+ * fixed, so that equal records give equal bytes. KEY counts the records of a split, and a tar never contains
+ * two splits. The folder is written beside its place and then renamed: the place holds the old set or the
+ * whole new one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +37,8 @@ struct tar_writer {
     bool committed;
 };
 
-/* A set of ours is classes.txt and tars named after splits, and nothing else: it may be replaced. */
+/* Whether a set may contain this name: classes.txt, or a tar named after a split. A folder
+ * with nothing else may be replaced. */
 static bool is_ours(const char *name)
 {
     unsigned number;
@@ -50,7 +52,8 @@ static bool is_ours(const char *name)
     return strcmp(name, "classes.txt") == 0;
 }
 
-/* 0: nothing is there, an empty folder or a set; -1: something of the user's, or it cannot be told. */
+/* 0: there is nothing, an empty folder or a set. -1: there is something of
+ * the user's, or it cannot be read. */
 static int look_at(const char *folder, struct error *err)
 {
     bool any = false, foreign = false, classes = false;
@@ -120,7 +123,7 @@ static void octal(char *field, int digits, uint64_t value)
     field[digits] = 0;
 }
 
-/* One ustar member. Sizes stay below the 8 GiB that eleven octal digits hold. */
+/* Writes one ustar member. Sizes are below 8 GiB, the most that eleven octal digits can hold. */
 static int add_member(struct tar_writer *w, const char *name, const void *bytes, size_t n, struct error *err)
 {
     char head[BLOCK] = "";
