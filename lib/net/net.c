@@ -27,11 +27,21 @@ static const char *const kind_names[LAYER_KINDS] = {
     [LAYER_RESHAPE] = "Reshape",
     [LAYER_DROPOUT] = "Dropout",
     [LAYER_DENSE] = "Dense",
+    [LAYER_MULTIPLY] = "Multiply",
+    [LAYER_RESCALING] = "Rescaling",
+    [LAYER_SCALE] = "winnow>Scale",
+    [LAYER_CLIP] = "winnow>Clip",
 };
 
 const char *layer_kind_name(enum layer_kind kind)
 {
     return (unsigned)kind < LAYER_KINDS ? kind_names[kind] : "?";
+}
+
+bool net_is_padded_pool(const struct net_layer *l)
+{
+    return (l->kind == LAYER_MAX_POOL || l->kind == LAYER_AVERAGE_POOL) &&
+           (l->pad_top || l->pad_bottom || l->pad_left || l->pad_right);
 }
 
 /* --- owning --- */
@@ -161,6 +171,8 @@ struct net_layer *net_add_layer(struct net *n, enum layer_kind kind, const char 
                                 .dilation_h = 1,
                                 .dilation_w = 1,
                                 .filters = 1,
+                                .groups = 1,
+                                .rescale = 1,
                                 .momentum = 0.99,
                                 .epsilon = 1e-3,
                                 .scale = true,

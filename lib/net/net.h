@@ -15,7 +15,10 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* The layers that InceptionV3 and MobileNetV2 with the heads of this product use. */
+/*
+ * Keras' layers that winnow computes, and of its own (classes "winnow>..." in files, so that other readers
+ * refuse them) those that other exporters write and Keras does not have.
+ */
 enum layer_kind {
     LAYER_INPUT,
     LAYER_CONV2D,
@@ -33,6 +36,10 @@ enum layer_kind {
     LAYER_RESHAPE,
     LAYER_DROPOUT,
     LAYER_DENSE,
+    LAYER_MULTIPLY,  /* of two maps; one of them may be 1x1: a gate for each channel */
+    LAYER_RESCALING, /* x * rescale + offset, two fixed numbers */
+    LAYER_SCALE,     /* winnow's: x * gamma + beta; either may be absent, or one number for all channels */
+    LAYER_CLIP,      /* winnow's: min(max(x, clip_min), clip_max) */
     LAYER_KINDS
 };
 const char *layer_kind_name(enum layer_kind kind); /* Keras class name: "Conv2D" */
@@ -103,21 +110,26 @@ struct net_layer {
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     bool same;   /* padding "same" (TensorFlow's rule), else "valid" */
     int filters; /* Conv2D; depth multiplier for DepthwiseConv2D */
+    int groups;  /* Conv2D: filters k*(filters/groups).. read the k-th part of the channels only; else 1 */
     bool use_bias;
-    int pad_top, pad_bottom, pad_left, pad_right; /* ZeroPadding2D */
-    enum activation_kind activation;              /* Conv2D, Dense, Activation */
-    float alpha;                                  /* Activation: of ELU, CELU, LEAKY_RELU */
-    float relu_max;                               /* ReLU layer: max_value, 0 = none */
-    float relu_slope, relu_threshold;             /* ReLU layer: slope * (x - threshold) from there down */
-    int units;                                    /* Dense */
-    double l2;                /* kernel regularizer of Dense and Conv2D: loss += l2 * sum w^2 */
+    /* ZeroPadding2D; and pools that are not `same`, where padding counts neither as a value nor as a pixel */
+    int pad_top, pad_bottom, pad_left, pad_right;
+    enum activation_kind activation;  /* Conv2D, Dense, Activation */
+    float alpha;                      /* Activation: of ELU, CELU, LEAKY_RELU */
+    float relu_max;                   /* ReLU layer: max_value, 0 = none */
+    float relu_slope, relu_threshold; /* ReLU layer: slope * (x - threshold) from there down */
+    int units;                        /* Dense */
+    double l2;                        /* kernel regularizer of Dense and Conv2D: loss += l2 * sum w^2 */
     char initializer[24];     /* "he_normal", "glorot_uniform", ... of the kernel; "" = glorot_uniform */
     double rate;              /* Dropout */
     double momentum, epsilon; /* BatchNormalization */
     bool scale, center;
     /* BatchNormalization, Concatenate: as the file has it; always the channel axis */
     int axis;
-    struct net_shape target; /* Reshape */
+    struct net_shape target;    /* Reshape */
+    double rescale, offset;     /* Rescaling */
+    bool one_scale, one_center; /* Scale: the same number for all channels */
+    float clip_min, clip_max;   /* Clip */
 
     struct net_weight *weights;
     int n_weights;
@@ -159,7 +171,9 @@ int net_copy(struct net *out, const struct net *n, struct error *err);
  */
 int net_infer_shapes(struct net *n, int height, int width, struct error *err);
 
-int net_find(const struct net *n, const char *layer_name);                        /* index or -1 */
+int net_find(const struct net *n, const char *layer_name); /* index or -1 */
+/* A pool with explicit padding, which Keras has not. */
+bool net_is_padded_pool(const struct net_layer *layer);
 struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role); /* or NULL */
 size_t net_count_parameters(const struct net *n, bool trainable_only);
 

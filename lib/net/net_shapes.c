@@ -82,6 +82,10 @@ int net_layer_make_weights(struct net_layer *layer, struct error *err)
         roles[n++] = WEIGHT_DEPTHWISE_KERNEL;
         if (layer->use_bias) roles[n++] = WEIGHT_BIAS;
         break;
+    case LAYER_SCALE:
+        if (layer->scale) roles[n++] = WEIGHT_GAMMA;
+        if (layer->center) roles[n++] = WEIGHT_BETA;
+        break;
     case LAYER_BATCH_NORM:
         if (layer->scale) roles[n++] = WEIGHT_GAMMA;
         if (layer->center) roles[n++] = WEIGHT_BETA;
@@ -100,16 +104,21 @@ struct net_shape net_weight_shape(const struct net_layer *layer, const struct ne
                                   enum weight_role role)
 {
     int channels = input->rank > 0 ? input->dim[input->rank - 1] : -1;
+    int groups = layer->groups > 1 ? layer->groups : 1;
     switch (role) {
     case WEIGHT_KERNEL:
         if (layer->kind == LAYER_DENSE) return (struct net_shape){2, {channels, layer->units}};
-        return (struct net_shape){4, {layer->kernel_h, layer->kernel_w, channels, layer->filters}};
+        return (struct net_shape){4,
+                                  {layer->kernel_h, layer->kernel_w, channels < 0 ? -1 : channels / groups,
+                                   layer->filters}};
     case WEIGHT_DEPTHWISE_KERNEL:
         return (struct net_shape){4, {layer->kernel_h, layer->kernel_w, channels, layer->filters}};
     case WEIGHT_BIAS:
         if (layer->kind == LAYER_DENSE) return (struct net_shape){1, {layer->units}};
         if (layer->kind == LAYER_CONV2D) return (struct net_shape){1, {layer->filters}};
         return (struct net_shape){1, {channels < 0 ? -1 : channels * layer->filters}};
+    case WEIGHT_GAMMA: return (struct net_shape){1, {layer->one_scale ? 1 : channels}};
+    case WEIGHT_BETA: return (struct net_shape){1, {layer->one_center ? 1 : channels}};
     default: return (struct net_shape){1, {channels}};
     }
 }
@@ -153,7 +162,8 @@ static int want_rank(const struct net_layer *layer, const struct net_shape *in, 
 }
 
 /* One axis of a convolution or pool: TensorFlow's rule. -1 stays -1. */
-static int window_axis(int in, int kernel, int stride, int dilation, bool same, int *out, struct error *err)
+static int window_axis(int in, int pads, int kernel, int stride, int dilation, bool same, int *out,
+                       struct error *err)
 {
     if (in < 0) {
         *out = -1;
@@ -164,6 +174,7 @@ static int window_axis(int in, int kernel, int stride, int dilation, bool same, 
         return 0;
     }
     long span = (long)(kernel - 1) * dilation + 1;
+    in += pads;
     if (in < span) return error_set(err, EX_DATAERR, "a window of %ld does not fit into %d", span, in);
     *out = (int)((in - span) / stride + 1);
     return 0;
@@ -172,13 +183,19 @@ static int window_axis(int in, int kernel, int stride, int dilation, bool same, 
 static int window_shape(const struct net_layer *layer, const struct net_shape *in, int channels,
                         struct net_shape *out, struct error *err)
 {
+    bool pads = layer->kind == LAYER_MAX_POOL || layer->kind == LAYER_AVERAGE_POOL;
     if (want_rank(layer, in, 3, err)) return -1;
+    if (pads && (layer->pad_top >= layer->kernel_h || layer->pad_bottom >= layer->kernel_h ||
+                 layer->pad_left >= layer->kernel_w || layer->pad_right >= layer->kernel_w))
+        return error_set(err, EX_DATAERR, "pads more than its window");
     out->rank = 3;
     out->dim[2] = channels;
-    return window_axis(in->dim[0], layer->kernel_h, layer->stride_h, layer->dilation_h, layer->same,
+    int rows = pads ? layer->pad_top + layer->pad_bottom : 0,
+        columns = pads ? layer->pad_left + layer->pad_right : 0;
+    return window_axis(in->dim[0], rows, layer->kernel_h, layer->stride_h, layer->dilation_h, layer->same,
                        &out->dim[0], err) ||
-                   window_axis(in->dim[1], layer->kernel_w, layer->stride_w, layer->dilation_w, layer->same,
-                               &out->dim[1], err)
+                   window_axis(in->dim[1], columns, layer->kernel_w, layer->stride_w, layer->dilation_w,
+                               layer->same, &out->dim[1], err)
                ? -1
                : 0;
 }
@@ -226,6 +243,25 @@ static int concat_shape(const struct net *n, const struct net_layer *layer, stru
     return 0;
 }
 
+static bool is_gate(const struct net_shape *s) { return s->rank == 3 && s->dim[0] == 1 && s->dim[1] == 1; }
+
+/* The larger one's; the other is as large, or 1x1. */
+static int product_shape(const struct net *n, const struct net_layer *layer, struct net_shape *out,
+                         struct error *err)
+{
+    char texts[2][NET_SHAPE_TEXT_BYTES];
+    if (layer->n_inputs != 2) return error_set(err, EX_DATAERR, "has %d inputs, not two", layer->n_inputs);
+    const struct net_shape *a = &n->layers[layer->inputs[0]].output, *b = &n->layers[layer->inputs[1]].output;
+    *out = is_gate(a) ? *b : *a;
+    const struct net_shape *other = is_gate(a) ? a : b;
+    bool ok = out->rank == other->rank, gate = is_gate(other);
+    for (int d = 0; ok && d < out->rank; d++)
+        ok = (gate && d < out->rank - 1) || dims_agree(&out->dim[d], other->dim[d]);
+    return ok ? 0
+              : error_set(err, EX_DATAERR, "its inputs do not fit together: %s and %s",
+                          net_shape_text(texts[0], a), net_shape_text(texts[1], b));
+}
+
 static int reshape_shape(const struct net_layer *layer, const struct net_shape *in, struct net_shape *out,
                          struct error *err)
 {
@@ -252,10 +288,15 @@ static int layer_shape(const struct net *n, const struct net_layer *layer, struc
 {
     const struct net_shape *in = layer->n_inputs > 0 ? &n->layers[layer->inputs[0]].output : NULL;
     size_t count;
+    int groups = layer->groups > 1 ? layer->groups : 1;
     if (layer->kind != LAYER_INPUT && !in) return error_set(err, EX_DATAERR, "has no input");
     switch (layer->kind) {
     case LAYER_INPUT: return 0;
-    case LAYER_CONV2D: return window_shape(layer, in, layer->filters, out, err);
+    case LAYER_CONV2D:
+        if (want_rank(layer, in, 3, err)) return -1;
+        if (layer->filters % groups || (in->dim[2] > 0 && in->dim[2] % groups))
+            return error_set(err, EX_DATAERR, "its channels do not divide into %d groups", groups);
+        return window_shape(layer, in, layer->filters, out, err);
     case LAYER_DEPTHWISE_CONV2D:
         if (want_rank(layer, in, 3, err)) return -1;
         if (in->dim[2] > 0 && (long)in->dim[2] * layer->filters > NET_MAX_DIM)
@@ -277,6 +318,7 @@ static int layer_shape(const struct net *n, const struct net_layer *layer, struc
         return 0;
     case LAYER_CONCATENATE:
     case LAYER_ADD: return check_axis(layer, in, err) || concat_shape(n, layer, out, err) ? -1 : 0;
+    case LAYER_MULTIPLY: return product_shape(n, layer, out, err);
     case LAYER_FLATTEN:
         *out = (struct net_shape){1, {-1}};
         if (net_shape_count(in, &count) && count <= NET_MAX_ACTIVATION) out->dim[0] = (int)count;
@@ -289,6 +331,9 @@ static int layer_shape(const struct net *n, const struct net_layer *layer, struc
     case LAYER_BATCH_NORM:
     case LAYER_ACTIVATION:
     case LAYER_RELU:
+    case LAYER_RESCALING:
+    case LAYER_SCALE:
+    case LAYER_CLIP:
     case LAYER_DROPOUT: *out = *in; return check_axis(layer, in, err);
     case LAYER_KINDS: break;
     }

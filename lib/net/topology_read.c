@@ -213,7 +213,6 @@ static int read_input_shape(struct net_layer *l, const cJSON *config, struct err
 static int read_conv(struct net_layer *l, const cJSON *c, struct error *err)
 {
     bool depthwise = l->kind == LAYER_DEPTHWISE_CONV2D;
-    int groups;
     if (want_channels_last(c, err) || get_padding(c, &l->same, err) || get_activation(c, l, err) ||
         get_pair(c, "kernel_size", 0, &l->kernel_h, &l->kernel_w, err) ||
         get_pair(c, "strides", 1, &l->stride_h, &l->stride_w, err) ||
@@ -221,18 +220,32 @@ static int read_conv(struct net_layer *l, const cJSON *c, struct error *err)
         get_bool(c, "use_bias", true, &l->use_bias, err) ||
         get_int(c, depthwise ? "depth_multiplier" : "filters", depthwise ? 1 : -1, 1, NET_MAX_DIM,
                 &l->filters, err) ||
-        get_int(c, "groups", 1, 1, NET_MAX_DIM, &groups, err) || get_l2(c, &l->l2, err))
+        get_int(c, "groups", 1, 1, NET_MAX_DIM, &l->groups, err) || get_l2(c, &l->l2, err))
         return -1;
-    if (!depthwise && groups != 1) return wrong(err, "groups", "must be 1");
+    if (depthwise) l->groups = 1; /* Keras writes it and does not use it */
     if (l->activation == ACTIVATION_SOFTMAX)
         return wrong(err, "activation", "softmax in a convolution is not supported");
     get_initializer(c, depthwise ? "depthwise_initializer" : "kernel_initializer", l->initializer);
     return 0;
 }
 
+/* Ours: [top, bottom, left, right] of a pool. */
+static int get_pads(struct net_layer *l, const cJSON *c, struct error *err)
+{
+    const cJSON *v = net_json_get(c, "pads");
+    int *sides[] = {&l->pad_top, &l->pad_bottom, &l->pad_left, &l->pad_right};
+    if (!v) return 0;
+    if (!cJSON_IsArray(v) || cJSON_GetArraySize(v) != 4 || l->same)
+        return wrong(err, "pads", "must be four numbers, without padding \"same\"");
+    for (int i = 0; i < 4; i++)
+        if (net_json_int(cJSON_GetArrayItem(v, i), 0, 4096, sides[i]))
+            return wrong(err, "pads", "must have numbers from 0 to 4096");
+    return 0;
+}
+
 static int read_pool(struct net_layer *l, const cJSON *c, struct error *err)
 {
-    if (want_channels_last(c, err) || get_padding(c, &l->same, err) ||
+    if (want_channels_last(c, err) || get_padding(c, &l->same, err) || get_pads(l, c, err) ||
         get_pair(c, "pool_size", 2, &l->kernel_h, &l->kernel_w, err))
         return -1;
     if (!net_json_get(c, "strides")) { /* Keras: as large as the window */
@@ -285,6 +298,26 @@ static int read_alpha(struct net_layer *l, const cJSON *c, struct error *err)
     return 0;
 }
 
+static int read_scale(struct net_layer *l, const cJSON *c, struct error *err)
+{
+    if (get_bool(c, "scale", true, &l->scale, err) || get_bool(c, "center", true, &l->center, err) ||
+        get_bool(c, "one_scale", false, &l->one_scale, err) ||
+        get_bool(c, "one_center", false, &l->one_center, err))
+        return -1;
+    return l->scale || l->center ? 0 : wrong(err, "scale", "or 'center' must be true");
+}
+
+static int read_clip(struct net_layer *l, const cJSON *c, struct error *err)
+{
+    double min, max;
+    if (get_double(c, "min", -1e30, -1e30, 1e30, &min, err) ||
+        get_double(c, "max", 1e30, min, 1e30, &max, err))
+        return -1;
+    l->clip_min = (float)min;
+    l->clip_max = (float)max;
+    return 0;
+}
+
 static int read_config(struct net_layer *l, const cJSON *c, struct error *err)
 {
     bool keepdims = false;
@@ -318,6 +351,14 @@ static int read_config(struct net_layer *l, const cJSON *c, struct error *err)
     case LAYER_RESHAPE:
         return shape_from_list(net_json_get(c, "target_shape"), 0, &l->target, err, "target_shape");
     case LAYER_FLATTEN: return want_channels_last(c, err);
+    case LAYER_RESCALING:
+        return get_double(c, "scale", 1, -1e30, 1e30, &l->rescale, err) ||
+                       get_double(c, "offset", 0, -1e30, 1e30, &l->offset, err)
+                   ? -1
+                   : 0;
+    case LAYER_SCALE: return read_scale(l, c, err);
+    case LAYER_CLIP: return read_clip(l, c, err);
+    case LAYER_MULTIPLY:
     case LAYER_ADD:
     case LAYER_KINDS: break;
     }
@@ -328,6 +369,8 @@ static int kind_of(const char *class_name)
 {
     for (int i = 0; i < LAYER_KINDS; i++)
         if (strcmp(layer_kind_name((enum layer_kind)i), class_name) == 0) return i;
+    if (strcmp(class_name, "winnow>MaxPooling2D") == 0) return LAYER_MAX_POOL;
+    if (strcmp(class_name, "winnow>AveragePooling2D") == 0) return LAYER_AVERAGE_POOL;
     return -1;
 }
 
@@ -417,7 +460,7 @@ static int connect(struct net_layer *l, const cJSON *inbound, const struct name_
         }
         n++;
     }
-    bool many = l->kind == LAYER_CONCATENATE || l->kind == LAYER_ADD;
+    bool many = l->kind == LAYER_CONCATENATE || l->kind == LAYER_ADD || l->kind == LAYER_MULTIPLY;
     if (!many && n != 1) {
         error_set(err, EX_DATAERR, "has %d inputs instead of one", n);
         goto out;

@@ -96,6 +96,9 @@ static const char *class_of(const struct net_layer *l)
 {
     if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_LEAKY_RELU) return "LeakyReLU";
     if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_ELU && l->alpha != 1) return "ELU";
+    /* A pool that pads as ONNX does is another layer to every other reader. */
+    if (net_is_padded_pool(l))
+        return l->kind == LAYER_MAX_POOL ? "winnow>MaxPooling2D" : "winnow>AveragePooling2D";
     return layer_kind_name(l->kind);
 }
 
@@ -119,6 +122,7 @@ static void write_config(const struct net_layer *l, cJSON *c)
         cJSON_AddNumberToObject(c, "filters", l->filters);
         write_window(l, c, "kernel_size");
         cJSON_AddItemToObject(c, "dilation_rate", pair(l->dilation_h, l->dilation_w));
+        if (l->groups > 1) cJSON_AddNumberToObject(c, "groups", l->groups);
         cJSON_AddStringToObject(c, "activation", activation_name(l->activation));
         cJSON_AddBoolToObject(c, "use_bias", l->use_bias);
         cJSON_AddItemToObject(c, "kernel_initializer", initializer(l->initializer));
@@ -155,7 +159,27 @@ static void write_config(const struct net_layer *l, cJSON *c)
         add_float(c, "threshold", l->relu_threshold);
         break;
     case LAYER_MAX_POOL:
-    case LAYER_AVERAGE_POOL: write_window(l, c, "pool_size"); break;
+    case LAYER_AVERAGE_POOL:
+        write_window(l, c, "pool_size");
+        if (net_is_padded_pool(l)) {
+            int pads[4] = {l->pad_top, l->pad_bottom, l->pad_left, l->pad_right};
+            cJSON_AddItemToObject(c, "pads", cJSON_CreateIntArray(pads, 4));
+        }
+        break;
+    case LAYER_RESCALING:
+        cJSON_AddNumberToObject(c, "scale", l->rescale);
+        cJSON_AddNumberToObject(c, "offset", l->offset);
+        break;
+    case LAYER_SCALE:
+        cJSON_AddBoolToObject(c, "scale", l->scale);
+        cJSON_AddBoolToObject(c, "center", l->center);
+        cJSON_AddBoolToObject(c, "one_scale", l->one_scale);
+        cJSON_AddBoolToObject(c, "one_center", l->one_center);
+        break;
+    case LAYER_CLIP:
+        add_float(c, "min", l->clip_min);
+        add_float(c, "max", l->clip_max);
+        break;
     case LAYER_GLOBAL_AVERAGE_POOL:
     case LAYER_FLATTEN: cJSON_AddStringToObject(c, "data_format", "channels_last"); break;
     case LAYER_CONCATENATE: cJSON_AddNumberToObject(c, "axis", l->axis ? l->axis : -1); break;
@@ -180,6 +204,7 @@ static void write_config(const struct net_layer *l, cJSON *c)
         cJSON_AddItemToObject(c, "bias_initializer", named("Zeros"));
         cJSON_AddItemToObject(c, "kernel_regularizer", l2_regularizer(l->l2));
         break;
+    case LAYER_MULTIPLY:
     case LAYER_ADD:
     case LAYER_KINDS: break;
     }

@@ -23,7 +23,7 @@
 
 #include "base/error.h"
 
-#define BACKEND_ABI 4     /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 5     /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
@@ -71,7 +71,7 @@ static inline size_t shape_row_values(const struct tensor_shape *s) /* of one pi
 static inline size_t shape_values(const struct tensor_shape *s) { return (size_t)s->n * shape_row_values(s); }
 
 enum param_kind {
-    PARAM_CONV,      /* Keras [kh,kw,cin,cout] */
+    PARAM_CONV,      /* Keras [kh,kw,cin,cout]; cin is that of one group */
     PARAM_DEPTHWISE, /* Keras [kh,kw,cin,cout], cout = depth multiplier */
     PARAM_DENSE,     /* Keras [cin,cout], kh = kw = 1 */
     /* [cout]: biases, gamma, beta, moving mean and variance; plain float32, kh = kw = cin = 1 */
@@ -104,7 +104,10 @@ enum op_kind {
     OP_ZERO_PAD,
     OP_RESHAPE,  /* the same values in NHWC order under another shape (only where reshape_is_free is false) */
     OP_MULTIPLY, /* y = x * mask, vectors: dropout, the mask being 0 or 1/(1-rate) */
-    OP_SOFTMAX,  /* over channels; forward only (the engine makes the loss gradient on the host) */
+    /* y = x[0] * x[1]; x[1] is as large, or a vector that serves all pixels of its picture */
+    OP_PRODUCT,
+    OP_SCALE,   /* y = x * w[c] + bias[c], which learn; scale_c and bias_c values of them */
+    OP_SOFTMAX, /* over channels; forward only (the engine makes the loss gradient on the host) */
     OP_KINDS
 };
 enum op_activation { OP_LINEAR, OP_RELU, OP_RELU_CAPPED, OP_SIGMOID };
@@ -124,7 +127,8 @@ enum op_curve { /* OP_CURVE; curves.h has the formulas */
                 CURVE_LOG_SIGMOID,
                 CURVE_HARD_SIGMOID,
                 CURVE_HARD_SWISH,
-                CURVE_HARD_TANH
+                CURVE_HARD_TANH,
+                CURVE_CLIP
 };
 
 /* What never changes of an operation. Strides, dilations (1 = dense) and pads are in pixels. */
@@ -137,9 +141,12 @@ struct op_desc {
     int pad_top, pad_left, pad_bottom, pad_right;
     /* fused after the operation; allowed with CONV DEPTHWISE DENSE BATCH_NORM AFFINE ACTIVATION ADD */
     enum op_activation activation;
-    float activation_max;     /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
-    enum op_curve curve;      /* CURVE */
-    float curve_at[3];        /* CURVE: curves.h says what of */
+    float activation_max; /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
+    enum op_curve curve;  /* CURVE */
+    float curve_at[3];    /* CURVE: curves.h says what of */
+    /* CONV: output channels k*(y.c/groups).. read the k-th part of x's channels only; 0 means 1 */
+    int groups;
+    int scale_c, bias_c;      /* SCALE: 0 = absent, 1 = the same for all channels, else y.c */
     bool has_bias;            /* CONV, DEPTHWISE, DENSE */
     bool has_gamma, has_beta; /* BATCH_NORM */
     double epsilon;           /* BATCH_NORM */
@@ -173,7 +180,7 @@ struct op_exchange {
  */
 struct op_io {
     struct slot x[OP_MAX_INPUTS], y;
-    struct slot w, bias;     /* CONV DEPTHWISE DENSE with constant_weights = false */
+    struct slot w, bias;     /* CONV DEPTHWISE DENSE with constant_weights = false; SCALE */
     struct slot gamma, beta; /* BATCH_NORM, absent where the layer has none */
     /* BATCH_NORM: moving statistics, updated by forward: m = momentum*m + (1-momentum)*batch; the batch's
      * variance enters with n/(n-1), as TensorFlow's fused kernel and cuDNN do */
@@ -192,6 +199,8 @@ struct op_io {
     bool accumulate[OP_MAX_INPUTS];
     struct slot dw, dbias; /* BATCH_NORM: dgamma in dw, dbeta in dbias */
 };
+
+static inline int conv_groups(const struct op_desc *d) { return d->groups > 1 ? d->groups : 1; }
 
 enum { BACKWARD_READS_X = 1, BACKWARD_READS_Y = 2 };
 

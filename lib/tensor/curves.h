@@ -3,6 +3,7 @@
  * double. p is op_desc.curve_at:
  *   CURVE_RELU          p[0] slope below the threshold p[2], p[1] the cap or 0 for none, as Keras' ReLU layer
  *   ELU, CELU           p[0] alpha
+ *   CLIP                from p[0] to p[1]
  *   HARD_SIGMOID        clip(p[0] * x + p[1], 0, 1);  HARD_SWISH x times that
  *   GELU                with erf; GELU_TANH  the approximation by tanh
  */
@@ -44,6 +45,7 @@ static inline double curve_value(enum op_curve kind, const float p[3], double x)
     case CURVE_HARD_SIGMOID: return curve_clip01(p[0] * x + p[1]);
     case CURVE_HARD_SWISH: return x * curve_clip01(p[0] * x + p[1]);
     case CURVE_HARD_TANH: return x < -1 ? -1 : x > 1 ? 1 : x;
+    case CURVE_CLIP: return x < p[0] ? p[0] : x > p[1] ? p[1] : x;
     }
     return x;
 }
@@ -72,6 +74,7 @@ static inline double curve_slope(enum op_curve kind, const float p[3], double x)
     case CURVE_HARD_SIGMOID: v = p[0] * x + p[1]; return v > 0 && v < 1 ? p[0] : 0;
     case CURVE_HARD_SWISH: v = p[0] * x + p[1]; return v <= 0 ? 0 : v >= 1 ? 1 : v + x * p[0];
     case CURVE_HARD_TANH: return x > -1 && x < 1;
+    case CURVE_CLIP: return x > p[0] && x < p[1];
     }
     return 1;
 }

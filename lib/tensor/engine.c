@@ -216,7 +216,8 @@ static const float *weight(const struct net *net, int layer, enum weight_role ro
     return NULL;
 }
 
-/* scale[c] and shift[c] of a frozen batch norm: y = x * scale + shift. In double, rounded once. */
+/* scale[c] and shift[c] of a frozen batch norm, a Scale or a Rescaling: y = x * scale + shift. In double,
+ * rounded once. */
 static int norm_constants(const struct net *net, int layer, int n_c, double *scale, double *shift,
                           struct error *err)
 {
@@ -224,8 +225,19 @@ static int norm_constants(const struct net *net, int layer, int n_c, double *sca
     const float *mean = weight(net, layer, WEIGHT_MOVING_MEAN),
                 *variance = weight(net, layer, WEIGHT_MOVING_VARIANCE);
     const float *gamma = weight(net, layer, WEIGHT_GAMMA), *beta = weight(net, layer, WEIGHT_BETA);
-    if (!mean || !variance || (l->scale && !gamma) || (l->center && !beta))
+    bool norm = l->kind == LAYER_BATCH_NORM;
+    for (int c = 0; l->kind == LAYER_RESCALING && c < n_c; c++) {
+        scale[c] = l->rescale;
+        shift[c] = l->offset;
+    }
+    if (l->kind == LAYER_RESCALING) return 0;
+    if ((norm && (!mean || !variance)) || (l->scale && !gamma) || (l->center && !beta))
         return error_set(err, EX_DATAERR, "layer '%s': a weight is missing", l->name);
+    for (int c = 0; !norm && c < n_c; c++) {
+        scale[c] = l->scale ? gamma[l->one_scale ? 0 : c] : 1;
+        shift[c] = l->center ? beta[l->one_center ? 0 : c] : 0;
+    }
+    if (!norm) return 0;
     for (int c = 0; c < n_c; c++) {
         scale[c] = (l->scale ? gamma[c] : 1.0) / sqrt(variance[c] + l->epsilon);
         shift[c] = (l->center ? beta[c] : 0.0) - mean[c] * scale[c];
@@ -247,8 +259,8 @@ static int load_node(struct engine *e, const struct net *net, const struct node 
     if (n->weight_layer == NO) {
         n_w = (size_t)n_c;
     } else {
-        n_w = (size_t)d->kernel_h * (size_t)d->kernel_w * (d->kind == OP_DEPTHWISE ? 1 : (size_t)d->x[0].c) *
-              (size_t)n_c;
+        n_w = (size_t)d->kernel_h * (size_t)d->kernel_w *
+              (d->kind == OP_DEPTHWISE ? 1 : (size_t)(d->x[0].c / conv_groups(d))) * (size_t)n_c;
     }
     if (!(w = mem_alloc(n_w * sizeof *w, err))) goto out;
     if (n->weight_layer == NO) {

@@ -59,7 +59,7 @@ static struct param_shape kernel_shape(const struct op_desc *d)
     enum param_kind kind = d->kind == OP_DENSE       ? PARAM_DENSE
                            : d->kind == OP_DEPTHWISE ? PARAM_DEPTHWISE
                                                      : PARAM_CONV;
-    return (struct param_shape){kind, d->kernel_h, d->kernel_w, d->x[0].c,
+    return (struct param_shape){kind, d->kernel_h, d->kernel_w, d->x[0].c / conv_groups(d),
                                 d->kind == OP_DEPTHWISE ? d->y.c / d->x[0].c : d->y.c};
 }
 
@@ -69,8 +69,11 @@ static size_t n_weights(const struct op_desc *d)
         struct param_shape s = kernel_shape(d);
         return (size_t)s.kh * (size_t)s.kw * (size_t)s.cin * (size_t)s.cout;
     }
+    if (d->kind == OP_SCALE) return (size_t)d->scale_c;
     return d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE ? (size_t)d->y.c : 0;
 }
+
+static int n_biases(const struct op_desc *d) { return d->kind == OP_SCALE ? d->bias_c : d->y.c; }
 
 /* Forward and backward on one side. With `slice` the output lies in a tensor twice as wide, at its second
  * half. */
@@ -83,9 +86,11 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
     struct op_io io = {.momentum = 0.9};
     struct backend_op *op = NULL;
     struct run r = {0};
-    struct param_shape vector = {PARAM_VECTOR, 1, 1, 1, d.y.c}, kernel = kernel_shape(&d);
+    struct param_shape vector = {PARAM_VECTOR, 1, 1, 1, n_biases(&d)},
+                       kernel = d.kind == OP_SCALE ? (struct param_shape){PARAM_VECTOR, 1, 1, 1, d.scale_c}
+                                                   : kernel_shape(&d);
     bool norm = d.kind == OP_BATCH_NORM,
-         weights = d.kind == OP_CONV || d.kind == OP_DENSE || d.kind == OP_DEPTHWISE;
+         weights = d.kind == OP_CONV || d.kind == OP_DENSE || d.kind == OP_DEPTHWISE || d.kind == OP_SCALE;
     d.name = name;
     d.training = d.needs_dx = true;
     d.constant_weights = constant || d.kind == OP_AFFINE;
@@ -119,7 +124,7 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         io.w = room(s, t->param_bytes(s->b, &kernel));
         io.dw = room(s, t->param_bytes(s->b, &kernel));
         t->param_upload(s->b, io.w, &kernel, g->w, &err);
-        if (d.has_bias) {
+        if (d.has_bias || d.bias_c) {
             io.bias = room(s, t->param_bytes(s->b, &vector));
             io.dbias = room(s, t->param_bytes(s->b, &vector));
             t->param_upload(s->b, io.bias, &vector, g->bias, &err);
@@ -164,7 +169,7 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         size_t n = n_weights(&d);
         r.dw = malloc(n * sizeof(float));
         t->param_download(s->b, io.dw, norm ? &vector : &kernel, r.dw, &err);
-        if (d.has_bias || norm) {
+        if (d.has_bias || norm || d.bias_c) {
             r.dbias = malloc((size_t)d.y.c * sizeof(float));
             t->param_download(s->b, io.dbias, &vector, r.dbias, &err);
         }
@@ -227,7 +232,8 @@ static void check(const char *name, struct op_desc d)
     struct given g = {NULL};
     bool can_slice = d.kind == OP_BATCH_NORM || d.kind == OP_AFFINE || d.kind == OP_ACTIVATION ||
                      d.kind == OP_CURVE || d.kind == OP_ADD || d.kind == OP_MAX_POOL ||
-                     d.kind == OP_AVERAGE_POOL || d.kind == OP_CONV;
+                     d.kind == OP_AVERAGE_POOL || d.kind == OP_CONV || d.kind == OP_PRODUCT ||
+                     d.kind == OP_SCALE;
     bool weights = d.kind == OP_CONV || d.kind == OP_DEPTHWISE || d.kind == OP_DENSE;
     for (int i = 0; i < d.n_x; i++)
         g.x[i] = noise(count(&d.x[i]), -1, 1);
@@ -272,7 +278,7 @@ static void check(const char *name, struct op_desc d)
         for (int i = 0; i < d.n_x && d.kind != OP_SOFTMAX; i++)
             compare(label, "dx", want.dx[i], have.dx[i], count(&d.x[i]), 1e-3);
         compare(label, "dw", want.dw, have.dw, n_weights(&d), 1e-3);
-        compare(label, "dbias", want.dbias, have.dbias, (size_t)d.y.c, 1e-3);
+        compare(label, "dbias", want.dbias, have.dbias, (size_t)n_biases(&d), 1e-3);
         compare(label, "moving mean", want.mean, have.mean, (size_t)d.y.c, 1e-3);
         compare(label, "moving variance", want.variance, have.variance, (size_t)d.y.c, 1e-3);
         free_run(&want);
@@ -373,6 +379,20 @@ static void convolutions(void)
     d.activation_max = 6;
     check("depthwise 3x3 stride 2 + bias + relu6", d);
     check("depthwise 3x3 x2", window(OP_DEPTHWISE, shape(2, 7, 7, 16), 32, 3, 3, 1, true));
+    static const int groups[][3] = {{32, 64, 4}, {48, 48, 2}, {16, 32, 8}, {24, 36, 3}, {32, 32, 16}};
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        for (int stride = 1; stride <= 2; stride++) {
+            d = window(OP_CONV, shape(2, 9, 9, groups[i][0]), groups[i][1], 3, 3, stride, true);
+            d.groups = groups[i][2];
+            d.has_bias = true;
+            d.activation = stride == 1 ? OP_LINEAR : OP_RELU;
+            snprintf(name, sizeof name, "conv 3x3 %d to %d in %d groups", groups[i][0], groups[i][1],
+                     groups[i][2]);
+            check(name, d);
+        }
+    d = window(OP_CONV, shape(2, 9, 9, 32), 64, 1, 1, 1, true);
+    d.groups = 2;
+    check("conv 1x1 in two groups", d);
     d = window(OP_CONV, shape(2, 12, 12, 16), 16, 3, 3, 1, false);
     d.dilation_h = d.dilation_w = 2;
     d.y = shape(2, 8, 8, 16);
@@ -432,13 +452,30 @@ static void others(void)
             d.activation_max = 0.6f;
             check("activation", d);
         }
-        for (int k = CURVE_RELU; k <= CURVE_HARD_TANH; k++) {
+        for (int k = CURVE_RELU; k <= CURVE_CLIP; k++) {
             d = plain(OP_CURVE, shape(2, 9, 9, c), shape(2, 9, 9, c));
             d.curve = (enum op_curve)k;
-            d.curve_at[0] = 0.7f;
+            d.curve_at[0] = k == CURVE_CLIP ? -0.2f : 0.7f;
             d.curve_at[1] = 0.3f;
             check("curve", d);
         }
+        d = plain(OP_PRODUCT, shape(3, 9, 9, c), shape(3, 9, 9, c));
+        d.n_x = 2;
+        d.x[1] = d.x[0];
+        check("product", d);
+        d.x[1] = shape(3, 1, 1, c);
+        check("product with a gate", d);
+        d = plain(OP_SCALE, shape(3, 9, 9, c), shape(3, 9, 9, c));
+        d.scale_c = d.bias_c = c;
+        check("scale and shift", d);
+        d.scale_c = d.bias_c = 1;
+        check("one scale and shift", d);
+        d.scale_c = 0;
+        check("one shift", d);
+        d = window(OP_MAX_POOL, shape(3, 8, 8, c), c, 3, 3, 2, false);
+        d.pad_top = d.pad_left = d.pad_bottom = d.pad_right = 1;
+        d.y = shape(3, 4, 4, c);
+        check("max pool, padded on all sides", d);
         check("multiply", plain(OP_MULTIPLY, shape(5, 1, 1, c), shape(5, 1, 1, c)));
         check("softmax", plain(OP_SOFTMAX, shape(5, 1, 1, c), shape(5, 1, 1, c)));
     }

@@ -183,6 +183,63 @@ static void mobile_like(struct net *n)
     n->layers[n->output].activation = ACTIVATION_SOFTMAX;
 }
 
+static int activation(struct net *n, int from, enum activation_kind kind)
+{
+    char name[64];
+    snprintf(name, sizeof name, "act_%d", n->n_layers);
+    int a = layer(n, LAYER_ACTIVATION, name, from, -1, -1, -1);
+    n->layers[a].activation = kind;
+    return a;
+}
+
+static int plain_conv(struct net *n, int from, int cin, int cout, int k, int groups, enum activation_kind act)
+{
+    char name[64];
+    double bound = sqrt(3.0 / (k * k * cin / groups));
+    snprintf(name, sizeof name, "conv_%d", n->n_layers);
+    int c = layer(n, LAYER_CONV2D, name, from, -1, -1, -1);
+    struct net_layer *l = &n->layers[c];
+    l->kernel_h = l->kernel_w = k;
+    l->same = true;
+    l->filters = cout;
+    l->groups = groups;
+    l->use_bias = true;
+    weight(n, c, WEIGHT_KERNEL, 4, k, k, cin / groups, cout, -bound, bound);
+    weight(n, c, WEIGHT_BIAS, 1, cout, 0, 0, 0, -0.2, 0.2);
+    return act == ACTIVATION_LINEAR ? c : activation(n, c, act);
+}
+
+/* What newer networks have: groups, gates, learned scales, padded pools, smooth activations. */
+static void newer_like(struct net *n)
+{
+    *n = NET_EMPTY;
+    n->name = strdup("newer-like");
+    int x = layer(n, LAYER_RESCALING, "rescaling", input(n), -1, -1, -1);
+    n->layers[x].rescale = 1.5;
+    n->layers[x].offset = -0.1;
+    x = plain_conv(n, x, 3, 16, 3, 1, ACTIVATION_SILU);
+    x = pool(n, LAYER_MAX_POOL, "padded", x, 3, 2, false);
+    n->layers[x].pad_top = n->layers[x].pad_bottom = n->layers[x].pad_left = n->layers[x].pad_right = 1;
+    int grouped = plain_conv(n, x, 16, 32, 3, 4, ACTIVATION_LINEAR);
+    x = layer(n, LAYER_SCALE, "scale", activation(n, grouped, ACTIVATION_HARD_SWISH), -1, -1, -1);
+    n->layers[x].scale = n->layers[x].center = n->layers[x].one_scale = true;
+    weight(n, x, WEIGHT_GAMMA, 1, 1, 0, 0, 0, 0.5, 1.5);
+    weight(n, x, WEIGHT_BETA, 1, 32, 0, 0, 0, -0.3, 0.3);
+    int gate = layer(n, LAYER_GLOBAL_AVERAGE_POOL, "squeeze", x, -1, -1, -1);
+    gate = layer(n, LAYER_RESHAPE, "squeezed", gate, -1, -1, -1);
+    n->layers[gate].target = (struct net_shape){3, {1, 1, 32}};
+    gate = plain_conv(n, gate, 32, 8, 1, 1, ACTIVATION_SILU);
+    gate = activation(n, plain_conv(n, gate, 8, 32, 1, 1, ACTIVATION_LINEAR), ACTIVATION_HARD_SIGMOID);
+    x = layer(n, LAYER_MULTIPLY, "excite", gate, x, -1, -1);
+    int clip = layer(n, LAYER_CLIP, "clip", plain_conv(n, x, 32, 16, 1, 1, ACTIVATION_LINEAR), -1, -1, -1);
+    n->layers[clip].clip_min = -0.7f;
+    n->layers[clip].clip_max = 0.9f;
+    int other = activation(n, plain_conv(n, x, 32, 16, 1, 1, ACTIVATION_LINEAR), ACTIVATION_SIGMOID);
+    x = layer(n, LAYER_MULTIPLY, "product", clip, other, -1, -1);
+    x = layer(n, LAYER_GLOBAL_AVERAGE_POOL, "gap", x, -1, -1, -1);
+    n->output = dense(n, "dense", x, 16, CLASSES, ACTIVATION_SOFTMAX, 0);
+}
+
 /* --- helpers --- */
 
 static uint8_t pixels[2 * BATCH * SIDE * SIDE * 3];
@@ -535,16 +592,19 @@ static void reading_and_refresh(const struct net *original)
 
 int main(void)
 {
-    struct net inception, mobile;
+    struct net inception, mobile, newer;
     dice = random_start(424242, 1, 0);
     make_data();
     inception_like(&inception);
     mobile_like(&mobile);
-    if (!CHECK_SAY(!net_infer_shapes(&inception, 0, 0, &err) && !net_infer_shapes(&mobile, 0, 0, &err),
+    newer_like(&newer);
+    if (!CHECK_SAY(!net_infer_shapes(&inception, 0, 0, &err) && !net_infer_shapes(&mobile, 0, 0, &err) &&
+                       !net_infer_shapes(&newer, 0, 0, &err),
                    "shapes: %s", err.text))
         return tap_done();
     gradients_are_right(&inception, true);
     gradients_are_right(&mobile, false);
+    gradients_are_right(&newer, true);
     struct backend_options o = {.threads = 2};
     const struct backend_table *t;
     struct backend *b;
@@ -555,8 +615,10 @@ int main(void)
         t->close(b);
         cpu_agrees_with_ref(&inception);
         cpu_agrees_with_ref(&mobile);
+        cpu_agrees_with_ref(&newer);
         resume_and_repeat(&inception, "cpu");
         resume_and_repeat(&mobile, "cpu");
+        resume_and_repeat(&newer, "cpu");
         boundary_equals_whole(&inception, "dense_1");
         boundary_equals_whole(&inception, "mixed1");
         boundary_equals_whole(&mobile, "add");
@@ -564,5 +626,6 @@ int main(void)
     }
     net_release(&inception);
     net_release(&mobile);
+    net_release(&newer);
     return tap_done();
 }

@@ -55,11 +55,23 @@ static struct param_shape kernel_shape(const struct op_desc *d)
     enum param_kind kind = d->kind == OP_DENSE       ? PARAM_DENSE
                            : d->kind == OP_DEPTHWISE ? PARAM_DEPTHWISE
                                                      : PARAM_CONV;
-    return (struct param_shape){kind, d->kernel_h, d->kernel_w, d->x[0].c,
+    return (struct param_shape){kind, d->kernel_h, d->kernel_w, d->x[0].c / conv_groups(d),
                                 d->kind == OP_DEPTHWISE ? d->y.c / d->x[0].c : d->y.c};
 }
 
 static struct param_shape vector_shape(int c) { return (struct param_shape){PARAM_VECTOR, 1, 1, 1, c}; }
+
+static struct param_shape w_shape(const struct op_desc *d)
+{
+    return d->kind == OP_BATCH_NORM ? vector_shape(d->y.c)
+           : d->kind == OP_SCALE    ? vector_shape(d->scale_c)
+                                    : kernel_shape(d);
+}
+
+static struct param_shape bias_shape(const struct op_desc *d)
+{
+    return vector_shape(d->kind == OP_SCALE ? d->bias_c : d->y.c);
+}
 
 static double forward(struct probe *p, float *y)
 {
@@ -68,11 +80,11 @@ static double forward(struct probe *p, float *y)
     for (int i = 0; i < p->d.n_x; i++)
         t->tensor_upload(b, p->io.x[i], &p->d.x[i], p->x[i], p->d.x[i].n, &err);
     if (p->n_w) {
-        struct param_shape s = p->d.kind == OP_BATCH_NORM ? vector_shape(p->d.y.c) : kernel_shape(&p->d);
+        struct param_shape s = w_shape(&p->d);
         t->param_upload(b, p->d.kind == OP_BATCH_NORM ? p->io.gamma : p->io.w, &s, p->w, &err);
     }
     if (p->n_b) {
-        struct param_shape s = vector_shape(p->d.y.c);
+        struct param_shape s = bias_shape(&p->d);
         t->param_upload(b, p->d.kind == OP_BATCH_NORM ? p->io.beta : p->io.bias, &s, p->bias, &err);
     }
     if (t->op_forward(b, p->op, &p->io, none, &err)) CHECK_SAY(false, "forward: %s", err.text);
@@ -135,8 +147,8 @@ static void check_op(const char *name, struct op_desc d)
     p.io.dy = room(p.n_y);
     if (d.kind == OP_CONV || d.kind == OP_DEPTHWISE || d.kind == OP_DENSE) {
         p.d.needs_dw = true;
-        p.n_w = (size_t)d.kernel_h * (size_t)d.kernel_w * (size_t)(d.kind == OP_DEPTHWISE ? 1 : d.x[0].c) *
-                (size_t)d.y.c;
+        p.n_w = (size_t)d.kernel_h * (size_t)d.kernel_w *
+                (size_t)(d.kind == OP_DEPTHWISE ? 1 : d.x[0].c / conv_groups(&d)) * (size_t)d.y.c;
         p.n_b = d.has_bias ? (size_t)d.y.c : 0;
     } else if (d.kind == OP_BATCH_NORM) {
         p.d.needs_dw = true;
@@ -145,6 +157,11 @@ static void check_op(const char *name, struct op_desc d)
         p.io.mean = room((size_t)d.y.c);
         p.io.variance = room((size_t)d.y.c);
         p.io.momentum = 1;
+    }
+    if (d.kind == OP_SCALE) {
+        p.d.needs_dw = true;
+        p.n_w = (size_t)d.scale_c;
+        p.n_b = (size_t)d.bias_c;
     }
     p.w = noise(p.n_w, 0.2, 1);
     p.bias = noise(p.n_b, -0.5, 0.5);
@@ -183,12 +200,12 @@ static void check_op(const char *name, struct op_desc d)
         check_along(&p, name, "x", p.x[i], g, p.n_x[i], y);
     }
     if (p.n_w) {
-        struct param_shape s = d.kind == OP_BATCH_NORM ? vector_shape(d.y.c) : kernel_shape(&d);
+        struct param_shape s = w_shape(&d);
         t->param_download(b, p.io.dw, &s, g, &err);
         check_along(&p, name, "w", p.w, g, p.n_w, y);
     }
     if (p.n_b) {
-        struct param_shape s = vector_shape(d.y.c);
+        struct param_shape s = bias_shape(&d);
         t->param_download(b, p.io.dbias, &s, g, &err);
         check_along(&p, name, "b", p.bias, g, p.n_b, y);
     }
@@ -301,7 +318,7 @@ static void every_kind(void)
     d.activation = OP_RELU_CAPPED;
     d.activation_max = 0.6f;
     check_op("relu capped", d);
-    for (int k = CURVE_RELU; k <= CURVE_HARD_TANH; k++) {
+    for (int k = CURVE_RELU; k <= CURVE_CLIP; k++) {
         char name[32];
         d = plain(OP_CURVE, shape(2, 3, 3, 4), shape(2, 3, 3, 4));
         d.curve = (enum op_curve)k;
@@ -333,6 +350,23 @@ static void every_kind(void)
     check_op("add + sigmoid", d);
     check_op("zero pad", window(OP_ZERO_PAD, shape(2, 3, 3, 2), shape(2, 5, 6, 2), 1, 1, 1, 0, 1, 2, 2));
     check_op("reshape", plain(OP_RESHAPE, shape(2, 3, 4, 2), shape(2, 1, 1, 24)));
+    d = window(OP_CONV, shape(2, 5, 6, 4), shape(2, 5, 6, 6), 3, 3, 1, 1, 1, 1, 1);
+    d.groups = 2;
+    d.has_bias = true;
+    check_op("conv 3x3 in two groups", d);
+    d = plain(OP_PRODUCT, shape(2, 3, 3, 4), shape(2, 3, 3, 4));
+    d.n_x = 2;
+    d.x[1] = d.x[0];
+    check_op("product", d);
+    d.x[1] = shape(2, 1, 1, 4);
+    check_op("product with a gate", d);
+    d = plain(OP_SCALE, shape(2, 3, 3, 4), shape(2, 3, 3, 4));
+    d.scale_c = d.bias_c = 4;
+    check_op("scale and shift", d);
+    d.scale_c = d.bias_c = 1;
+    check_op("one scale and shift", d);
+    d.scale_c = 0;
+    check_op("one shift", d);
     check_op("multiply", plain(OP_MULTIPLY, shape(3, 1, 1, 9), shape(3, 1, 1, 9)));
 }
 

@@ -158,8 +158,8 @@ static bool cpu_writes_slice(const struct backend *b, const struct op_desc *d)
 {
     bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION ||
                d->kind == OP_CURVE || d->kind == OP_ADD || d->kind == OP_MAX_POOL ||
-               d->kind == OP_AVERAGE_POOL || d->kind == OP_ZERO_PAD ||
-               (d->kind == OP_CONV && conv_algorithm_of(b, d) != CONV_ONEDNN);
+               d->kind == OP_AVERAGE_POOL || d->kind == OP_ZERO_PAD || d->kind == OP_PRODUCT ||
+               d->kind == OP_SCALE || (d->kind == OP_CONV && conv_algorithm_of(b, d) != CONV_ONEDNN);
     int block = block_of(b, d->y.parent_c);
     return own && (block == d->y.parent_c ? block_of(b, d->y.c) == d->y.c
                                           : block_of(b, d->y.c) == block && d->y.first_c % block == 0);
@@ -282,7 +282,9 @@ static int cpu_op_create(struct backend *b, const struct op_desc *d, struct back
     if (is_conv(d)) {
         if (conv_create(b, op, err)) goto fail;
     } else {
-        op->workspace_bytes = d->kind == OP_BATCH_NORM ? cpu_batch_norm_workspace_bytes(b, d->y.c) : 0;
+        op->workspace_bytes = d->kind == OP_BATCH_NORM ? cpu_batch_norm_workspace_bytes(b, d->y.c)
+                              : d->kind == OP_SCALE    ? cpu_scale_workspace_bytes(d)
+                                                       : 0;
     }
     *out = op;
     return 0;
@@ -295,8 +297,10 @@ static unsigned cpu_op_backward_reads(const struct backend_op *op)
 {
     unsigned reads = op->d.activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
     if (is_conv(&op->d) || op->d.kind == OP_DENSE) return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
-    /* its activation's mask is made again from x */
-    return op->d.kind == OP_BATCH_NORM || op->d.kind == OP_CURVE ? BACKWARD_READS_X : reads;
+    /* a batch norm's activation's mask is made again from x */
+    bool by_x = op->d.kind == OP_BATCH_NORM || op->d.kind == OP_CURVE || op->d.kind == OP_PRODUCT ||
+                op->d.kind == OP_SCALE;
+    return by_x ? BACKWARD_READS_X : reads;
 }
 
 static size_t cpu_op_saved_bytes(const struct backend_op *op)
@@ -350,6 +354,8 @@ static int cpu_op_forward(struct backend *b, struct backend_op *op, const struct
     case OP_DENSE: return dense_forward(b, op, io, err);
     case OP_BATCH_NORM: cpu_batch_norm_forward(b, op, io, scratch); return 0;
     case OP_AFFINE: cpu_affine_forward(b, op, io); return 0;
+    case OP_PRODUCT: cpu_product_forward(b, &op->d, io); return 0;
+    case OP_SCALE: cpu_scale_forward(b, &op->d, io, scratch); return 0;
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL: cpu_pool_forward(b, &op->d, io); return 0;
@@ -367,6 +373,8 @@ static int cpu_op_backward(struct backend *b, struct backend_op *op, const struc
     case OP_DEPTHWISE: return conv_backward(b, op, io, scratch, err);
     case OP_DENSE: return dense_backward(b, op, io, scratch, err);
     case OP_BATCH_NORM: cpu_batch_norm_backward(b, op, io, scratch); return 0;
+    case OP_PRODUCT: cpu_product_backward(b, &op->d, io); return 0;
+    case OP_SCALE: cpu_scale_backward(b, &op->d, io, scratch); return 0;
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL: cpu_pool_backward(b, &op->d, io); return 0;

@@ -117,10 +117,17 @@ void cpu_affine_forward(struct backend *b, const struct backend_op *op, const st
 void cpu_pool_forward(struct backend *b, const struct op_desc *d, const struct op_io *io);
 void cpu_pool_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
 
+/* cpu_scale.c: products of two tensors, and scales that learn (workspace: cpu_scale_workspace_bytes) */
+void cpu_product_forward(struct backend *b, const struct op_desc *d, const struct op_io *io);
+void cpu_product_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
+size_t cpu_scale_workspace_bytes(const struct op_desc *d);
+void cpu_scale_forward(struct backend *b, const struct op_desc *d, const struct op_io *io, float *workspace);
+void cpu_scale_backward(struct backend *b, const struct op_desc *d, const struct op_io *io, float *workspace);
+
 /* cpu_elementwise.c: all other operations, and OP_AFFINE backward */
 void cpu_elementwise_forward(struct backend *b, const struct op_desc *d, const struct op_io *io);
 void cpu_elementwise_backward(struct backend *b, const struct backend_op *op, const struct op_io *io);
-/* dy *= act'(y) over an operation's whole output */
+/* dy *= act' over an operation's whole output */
 void cpu_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
 /* dbias = sum of dy over pixels and pictures; scratch: as many floats as y has channels */
 void cpu_bias_gradient(struct backend *b, const struct op_desc *d, const struct op_io *io, float *scratch);

@@ -105,6 +105,12 @@ static dnnl_status_t weights_desc(const struct op_desc *d, bool any, dnnl_memory
         return any ? dnnl_memory_desc_init_by_tag(md, 5, dims, dnnl_f32, dnnl_format_tag_any)
                    : dnnl_memory_desc_init_by_strides(md, 5, dims, dnnl_f32, strides);
     }
+    if (conv_groups(d) > 1) {
+        dnnl_dim_t g = conv_groups(d), o = co / g, i = ci / g;
+        dnnl_dims_t dims = {g, o, i, kh, kw}, strides = {o, 1, co, kw * i * co, i * co};
+        return any ? dnnl_memory_desc_init_by_tag(md, 5, dims, dnnl_f32, dnnl_format_tag_any)
+                   : dnnl_memory_desc_init_by_strides(md, 5, dims, dnnl_f32, strides);
+    }
     dnnl_dims_t dims = {co, ci, kh, kw};
     return dnnl_memory_desc_init_by_tag(md, 4, dims, dnnl_f32, any ? dnnl_format_tag_any : dnnl_hwio);
 }
@@ -335,8 +341,8 @@ void conv_destroy(struct backend_op *op)
 
 static size_t keras_values(const struct op_desc *d)
 {
-    return (size_t)d->kernel_h * (size_t)d->kernel_w * (d->kind == OP_DEPTHWISE ? 1 : (size_t)d->x[0].c) *
-           (size_t)d->y.c;
+    size_t each = d->kind == OP_DEPTHWISE ? 1 : (size_t)(d->x[0].c / conv_groups(d));
+    return (size_t)d->kernel_h * (size_t)d->kernel_w * each * (size_t)d->y.c;
 }
 
 size_t conv_constant_bytes(const struct backend_op *op)

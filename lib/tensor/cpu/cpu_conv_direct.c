@@ -53,6 +53,21 @@ static void multiply_depthwise(const struct op_desc *d, const float *row, const 
                 sum[o] += row[c] * w[(size_t)t * out + o];
 }
 
+/* Each group of output channels reads its own part of the input's; w is [kh,kw,cin/groups,cout]. */
+static void multiply_grouped(const struct op_desc *d, const float *row, const float *w, float *sum)
+{
+    size_t groups = (size_t)conv_groups(d), in = (size_t)d->x[0].c / groups, all = (size_t)d->y.c,
+           out = all / groups;
+    memset(sum, 0, all * sizeof *sum);
+    for (int t = 0; t < d->kernel_h * d->kernel_w; t++, w += in * all)
+        for (size_t g = 0; g < groups; g++)
+            for (size_t c = 0; c < in; c++) {
+                float v = *row++;
+                for (size_t o = g * out; o < (g + 1) * out; o++)
+                    sum[o] += v * w[c * all + o];
+            }
+}
+
 static void row_of_pixels(const struct backend *b, const struct backend_op *op, const struct view *x,
                           const struct view *y, int n, int oy, float *rows)
 {
@@ -66,8 +81,10 @@ static void row_of_pixels(const struct backend *b, const struct backend_op *op, 
             gather(d, x, n, oy, first + i, rows + (size_t)i * n_k);
             if (d->kind == OP_DEPTHWISE)
                 multiply_depthwise(d, rows + (size_t)i * n_k, op->conv.keras, sums + (size_t)i * n_c);
+            else if (conv_groups(d) > 1)
+                multiply_grouped(d, rows + (size_t)i * n_k, op->conv.keras, sums + (size_t)i * n_c);
         }
-        if (d->kind != OP_DEPTHWISE)
+        if (d->kind != OP_DEPTHWISE && conv_groups(d) == 1)
             b->k->product(rows, n_k, (size_t)some, op->conv.keras, n_c, n_k, n_c, sums, n_c);
         for (int i = 0; i < some; i++) {
             float *sum = sums + (size_t)i * n_c;

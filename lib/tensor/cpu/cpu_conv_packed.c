@@ -12,9 +12,10 @@
 
 static bool is_pointwise(const struct backend *b, const struct op_desc *d)
 {
-    return d->kind == OP_CONV && b->k == kernels_avx512() && !b->block && d->kernel_h == 1 &&
-           d->kernel_w == 1 && d->stride_h == 1 && d->stride_w == 1 && d->y.h == d->x[0].h &&
-           d->y.w == d->x[0].w && d->activation != OP_SIGMOID && d->x[0].c >= 16 && d->y.c >= 16;
+    return d->kind == OP_CONV && conv_groups(d) == 1 && b->k == kernels_avx512() && !b->block &&
+           d->kernel_h == 1 && d->kernel_w == 1 && d->stride_h == 1 && d->stride_w == 1 &&
+           d->y.h == d->x[0].h && d->y.w == d->x[0].w && d->activation != OP_SIGMOID && d->x[0].c >= 16 &&
+           d->y.c >= 16;
 }
 
 enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_desc *d)

@@ -89,10 +89,11 @@ static const struct winograd_kernels *kernels_for(const struct backend *b)
 bool winograd_suits(const struct backend *b, const struct op_desc *d)
 {
     const struct winograd_kernels *k = b->k ? kernels_for(b) : NULL;
-    return k && d->kind == OP_CONV && form_of(d) != WINOGRAD_NONE && d->stride_h == 1 && d->stride_w == 1 &&
-           d->dilation_h == 1 && d->dilation_w == 1 && d->activation != OP_SIGMOID && d->x[0].c % 16 == 0 &&
-           d->y.c % 16 == 0 && d->pad_top < d->kernel_h && d->pad_left < d->kernel_w &&
-           d->y.parent_c % 16 == 0 && d->y.first_c % 16 == 0;
+    return k && d->kind == OP_CONV && conv_groups(d) == 1 && form_of(d) != WINOGRAD_NONE &&
+           d->stride_h == 1 && d->stride_w == 1 && d->dilation_h == 1 && d->dilation_w == 1 &&
+           d->activation != OP_SIGMOID && d->x[0].c % 16 == 0 && d->y.c % 16 == 0 &&
+           d->pad_top < d->kernel_h && d->pad_left < d->kernel_w && d->y.parent_c % 16 == 0 &&
+           d->y.first_c % 16 == 0;
 }
 
 /* For what winograd_suits agreed to. */

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_names[OP_KINDS] = {"Conv",        "Depthwise",         "Dense",    "BatchNorm",
-                                                 "Affine",      "Activation",        "Curve",    "MaxPool",
-                                                 "AveragePool", "GlobalAveragePool", "Concat",   "Add",
-                                                 "ZeroPad",     "Reshape",           "Multiply", "Softmax"};
+static const char *const kind_names[OP_KINDS] =
+    {"Conv",    "Depthwise", "Dense",       "BatchNorm",         "Affine", "Activation",
+     "Curve",   "MaxPool",   "AveragePool", "GlobalAveragePool", "Concat", "Add",
+     "ZeroPad", "Reshape",   "Multiply",    "Product",           "Scale",  "Softmax"};
 
 /* The prefix of every error of this operation. */
 static char *name_of(const struct op_desc *d, struct error *err)
@@ -100,8 +100,8 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
     op->d = *d;
     op->d.name = NULL;
     if (!(op->name = name_of(d, err))) goto fail;
-    if (d->kind == OP_CURVE) {
-        error_set(err, EX_UNAVAILABLE, "cuda: %s: this activation runs on the CPU only (--device cpu)",
+    if (d->kind == OP_CURVE || d->kind == OP_PRODUCT || d->kind == OP_SCALE || conv_groups(d) > 1) {
+        error_set(err, EX_UNAVAILABLE, "cuda: %s: this operation runs on the CPU only (--device cpu)",
                   op->name);
         goto fail;
     }

@@ -147,8 +147,10 @@ static unsigned ref_op_backward_reads(const struct backend_op *op)
     case OP_CONV:
     case OP_DEPTHWISE:
     case OP_DENSE: return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
+    case OP_BATCH_NORM:
     case OP_CURVE:
-    case OP_BATCH_NORM: return reads | BACKWARD_READS_X;
+    case OP_PRODUCT:
+    case OP_SCALE: return reads | BACKWARD_READS_X;
     default: return reads;
     }
 }
@@ -163,7 +165,9 @@ static size_t n_weights_of(const struct op_desc *d)
 {
     switch (d->kind) {
     case OP_CONV:
-    case OP_DENSE: return (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)d->x[0].c * (size_t)d->y.c;
+    case OP_DENSE:
+        return (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)(d->x[0].c / conv_groups(d)) *
+               (size_t)d->y.c;
     case OP_DEPTHWISE: return (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)d->y.c;
     case OP_AFFINE: return (size_t)d->y.c;
     default: return 0;
@@ -197,6 +201,8 @@ static int ref_op_forward(struct backend *b, struct backend_op *op, const struct
     case OP_DENSE: return ref_conv_forward(op, io, err);
     case OP_DEPTHWISE: ref_depthwise_forward(op, io); return 0;
     case OP_BATCH_NORM: return ref_batch_norm_forward(op, io, err);
+    case OP_PRODUCT: ref_product_forward(op, io); return 0;
+    case OP_SCALE: ref_scale_forward(op, io); return 0;
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL: ref_pool_forward(op, io); return 0;
@@ -212,6 +218,8 @@ static int ref_op_backward(struct backend *b, struct backend_op *op, const struc
     case OP_DENSE: return ref_conv_backward(op, io, err);
     case OP_DEPTHWISE: return ref_depthwise_backward(op, io, err);
     case OP_BATCH_NORM: return ref_batch_norm_backward(op, io, err);
+    case OP_PRODUCT: ref_product_backward(op, io); return 0;
+    case OP_SCALE: return ref_scale_backward(op, io, err);
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL: ref_pool_backward(op, io); return 0;

@@ -43,7 +43,7 @@ static inline size_t ref_pixels(const struct ref_view *v)
 static inline void ref_put(float *to, float v, bool accumulate) { *to = accumulate ? *to + v : v; }
 
 float ref_activate(const struct op_desc *d, float v);
-/* dy *= act'(y), for the activation fused to an operation. Slices stay inside themselves. */
+/* dy *= act', for the activation of an operation. Slices stay inside themselves. */
 void ref_activation_backward(const struct op_desc *d, const struct op_io *io);
 
 /* One function a kind and direction; -1 only for lack of memory. */
@@ -57,5 +57,9 @@ void ref_pool_forward(const struct backend_op *op, const struct op_io *io);
 void ref_pool_backward(const struct backend_op *op, const struct op_io *io);
 void ref_elementwise_forward(const struct backend_op *op, const struct op_io *io);
 void ref_elementwise_backward(const struct backend_op *op, const struct op_io *io);
+void ref_product_forward(const struct backend_op *op, const struct op_io *io);
+void ref_product_backward(const struct backend_op *op, const struct op_io *io);
+void ref_scale_forward(const struct backend_op *op, const struct op_io *io);
+int ref_scale_backward(const struct backend_op *op, const struct op_io *io, struct error *err);
 
 #endif

@@ -15,14 +15,17 @@ static bool tap(int o, int stride, int k, int dilation, int pad, int size, int *
     return *in >= 0 && *in < size;
 }
 
-/* y[n,p,q,k] = act(bias[k] + sum over r,s,c of w[r,s,c,k] * x[n, p*stride + r*dilation - pad, ..., c]) */
+/*
+ * y[n,p,q,k] = act(bias[k] + sum over r,s,c of w[r,s,c,k] * x[n, p*stride + r*dilation - pad, ..., c]); with
+ * groups, c counts the input channels of k's group.
+ */
 int ref_conv_forward(const struct backend_op *op, const struct op_io *io, struct error *err)
 {
     const struct op_desc *d = &op->d;
     struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), y = ref_view_of(&io->y, &d->y);
     const float *w = d->constant_weights ? op->weights : ref_at(&io->w);
     const float *bias = d->constant_weights ? op->bias : ref_at(&io->bias);
-    int ix, iy;
+    int ix, iy, groups = conv_groups(d), each_x = x.c / groups, each_y = y.c / groups;
     double *sum = mem_alloc((size_t)y.c * sizeof *sum, err);
     if (!sum) return -1;
     for (int n = 0; n < y.n; n++)
@@ -36,11 +39,13 @@ int ref_conv_forward(const struct backend_op *op, const struct op_io *io, struct
                         if (!tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix)) continue;
                         const float *xs = ref_pixel(&x, n, iy, ix);
                         const float *ws =
-                            w + ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)x.c * (size_t)y.c;
-                        for (int c = 0; c < x.c; c++, ws += y.c) {
+                            w + ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)each_x * (size_t)y.c;
+                        for (int c = 0; c < x.c; c++) {
                             double v = xs[c];
-                            for (int k = 0; k < y.c; k++)
-                                sum[k] += v * ws[k];
+                            const float *row = ws + (size_t)(c % each_x) * (size_t)y.c;
+                            int first = c / each_x * each_y;
+                            for (int k = first; k < first + each_y; k++)
+                                sum[k] += v * row[k];
                         }
                     }
                 }
@@ -92,8 +97,8 @@ int ref_conv_backward(const struct backend_op *op, const struct op_io *io, struc
     struct ref_view x = ref_view_of(&io->x[0], &d->x[0]), dy = ref_view_of(&io->dy, &d->y);
     const float *w = d->constant_weights ? op->weights : ref_at(&io->w);
     struct gradient_sums g;
-    int ix, iy;
-    if (sums_begin(&g, d, (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)x.c * (size_t)dy.c, err))
+    int ix, iy, groups = conv_groups(d), each_x = x.c / groups, each_y = dy.c / groups;
+    if (sums_begin(&g, d, (size_t)d->kernel_h * (size_t)d->kernel_w * (size_t)each_x * (size_t)dy.c, err))
         return -1;
     ref_activation_backward(d, io);
     for (int n = 0; n < dy.n; n++)
@@ -106,20 +111,22 @@ int ref_conv_backward(const struct backend_op *op, const struct op_io *io, struc
                     if (!tap(p, d->stride_h, r, d->dilation_h, d->pad_top, x.h, &iy)) continue;
                     for (int s = 0; s < d->kernel_w; s++) {
                         if (!tap(q, d->stride_w, s, d->dilation_w, d->pad_left, x.w, &ix)) continue;
-                        size_t at_w =
-                            ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)x.c * (size_t)dy.c;
+                        size_t tap_w =
+                            ((size_t)r * (size_t)d->kernel_w + (size_t)s) * (size_t)each_x * (size_t)dy.c;
                         size_t at_x =
                             (((size_t)n * (size_t)x.h + (size_t)iy) * (size_t)x.w + (size_t)ix) * (size_t)x.c;
-                        for (int c = 0; c < x.c; c++, at_w += (size_t)dy.c) {
+                        for (int c = 0; c < x.c; c++) {
+                            size_t at_w = tap_w + (size_t)(c % each_x) * (size_t)dy.c;
+                            int first = c / each_x * each_y, last = first + each_y;
                             if (d->needs_dx) {
                                 double v = 0;
-                                for (int k = 0; k < dy.c; k++)
+                                for (int k = first; k < last; k++)
                                     v += (double)at_y[k] * w[at_w + (size_t)k];
                                 g.x[at_x + (size_t)c] += v;
                             }
                             if (d->needs_dw) {
                                 double v = ref_pixel(&x, n, iy, ix)[c];
-                                for (int k = 0; k < dy.c; k++)
+                                for (int k = first; k < last; k++)
                                     g.w[at_w + (size_t)k] += v * at_y[k];
                             }
                         }

@@ -1,0 +1,49 @@
+/*
+ * onnx_graph.h: the parts of an ONNX graph that is being written. Everything lives in the graph's arena; a
+ * failure is remembered (failed, err), so that callers check once.
+ */
+#ifndef WINNOW_ONNX_ONNX_GRAPH_H
+#define WINNOW_ONNX_ONNX_GRAPH_H
+
+#include "base/mem.h"
+#include "net/net.h"
+#include "onnx.pb-c.h"
+
+struct graph {
+    const struct net *net;
+    struct arena arena;
+    struct error *err;
+    bool failed;
+    bool nchw;
+    const char *image, *probs; /* "image" and "probs", or the next free name */
+    const char **value;        /* of each layer: the name of its tensor, maps in NCHW */
+    Onnx__NodeProto **nodes;
+    size_t n_nodes, node_room;
+    Onnx__TensorProto **tensors;
+    size_t n_tensors, tensor_room;
+};
+
+void *graph_take(struct graph *g, size_t bytes); /* zeroed */
+char *graph_name(struct graph *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* `wanted`, or wanted_1, ... when a layer (but the input) has that name. */
+const char *graph_free_name(struct graph *g, const char *wanted);
+
+/* A node with one output; NULL after a failure, which the others take. */
+Onnx__NodeProto *graph_node(struct graph *g, const char *op, const char *node_name, const char *output);
+void graph_input(struct graph *g, Onnx__NodeProto *n, const char *tensor);
+void graph_int(struct graph *g, Onnx__NodeProto *n, const char *key, int64_t value);
+void graph_float(struct graph *g, Onnx__NodeProto *n, const char *key, double value);
+void graph_ints(struct graph *g, Onnx__NodeProto *n, const char *key, const int64_t *values, size_t count);
+
+/* An initializer whose bytes the caller fills; NULL after a failure. */
+void *graph_tensor(struct graph *g, const char *tensor_name, int data_type, size_t each, const int64_t *dims,
+                   size_t rank);
+/* These return tensor_name. */
+const char *graph_floats(struct graph *g, const char *tensor_name, const float *values, size_t n);
+const char *graph_integers(struct graph *g, const char *tensor_name, const int64_t *values, size_t n);
+const char *graph_number(struct graph *g, const char *tensor_name, double value);
+
+/* A Transpose between NHWC and NCHW; returns `to`. */
+const char *graph_transposed(struct graph *g, const char *from, const char *to, bool to_nchw);
+
+#endif
