@@ -1,6 +1,7 @@
 /*
- * compare.c: two models over the same rows. Rows that one side lacks are left out and counted; labels and
- * slices are NEW's. Prints a table (or writes compare.tsv into --out) and checks the gates.
+ * compare.c: compares two models on the same rows. Rows that only one side has are left out and counted.
+ * Labels and slices are those of NEW. Prints a table (or writes compare.tsv into --out) and checks the
+ * gates.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "eval.h"
 #include "gate.h"
 
-/* A predictions file, or a folder that holds predictions.tsv. */
+/* path is a predictions file, or a folder that holds predictions.tsv. */
 static int open_side(const char *path, struct manifest_source *source, struct error *err)
 {
     struct text inside = TEXT_EMPTY;
@@ -46,8 +47,8 @@ struct joined {
     size_t n_shared, n_only_old, n_only_new, n_labels;
 };
 
-/* Keeps the rows of *new that *old has and makes *old the same rows in the same order and classes, with new's
- * labels and slices. */
+/* Keeps the rows of *new that *old has too, and brings the rows and classes of *old into the same order,
+ * with the labels and slices of *new. */
 static int join(struct predictions *old, struct predictions *new, struct joined *n, struct error *err)
 {
     size_t k = (size_t) new->n_classes, kept = 0;
@@ -120,9 +121,8 @@ out:
     return rc;
 }
 
-/*
- * Both hold the same rows after join, so old borrows new's slices; compare_run takes them out before release.
- */
+/* After join both have the same rows, so that old can use new's slices. compare_run takes
+ * them out before it releases old. */
 static void lend_slices(struct predictions *old, const struct predictions *new, struct slice **own,
                         size_t *n_own)
 {
@@ -145,7 +145,7 @@ static void put_change(struct text *t, const char *metric, const char *key, doub
     text_printf(t, err, "%s\t%llu\n", isnan(p) ? "" : format_real(text[0], p), (unsigned long long)n);
 }
 
-/* Change of a rate over rows (NULL: all), with the paired interval and the exact McNemar test. */
+/* Writes the change of a rate over rows (NULL: all), with the paired interval and the exact McNemar test. */
 static void put_paired(struct text *t, const struct evaluation *old, const struct evaluation *new,
                        const struct view_result *a, const struct view_result *b, enum slice_rate rate,
                        const uint32_t *rows, size_t n, const char *metric, const char *key, struct error *err)
@@ -222,7 +222,7 @@ static void put_all(struct text *t, const struct evaluation *old, const struct e
     }
 }
 
-/* 0 when all gates are met, EX_VERDICT_NO when one is not, -1. */
+/* 0 when all gates are met, EX_VERDICT_NO when one is not met, -1 on an error. */
 static int check_gates(const struct eval_options *o, const struct evaluation *old,
                        const struct evaluation *new, struct error *err)
 {

@@ -1,7 +1,7 @@
 /*
- * decisions_cost.c: the cheapest thresholds. What an upload costs is the sum of two parts, one that depends
- * on the review threshold only and one that depends on the block threshold only, so that one pass over the
- * sorted scores finds the best pair.
+ * decisions_cost.c: finds the cheapest thresholds. The cost of an upload is the sum of a part that depends
+ * on the review threshold only and a part that depends on the block threshold only. One pass over the sorted
+ * scores therefore finds the best pair.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -35,9 +35,9 @@ int decision_costs_parse(struct decision_costs *out, const char *text, struct er
 }
 
 /*
- * With weights that give each class its rate: review from r on costs miss * positives below r + review *
- * rows from r on; blocking from b on takes review * rows from b on off, and adds wrong_block * negatives from
- * b on. No block-wrong: its cost is infinite, and nothing is blocked.
+ * Rows are weighted so that each class has its rate. Reviewing from score r on costs miss * positives below
+ * r, plus review * rows from r on. Blocking from score b on saves review * rows from b on, and costs
+ * wrong_block * negatives from b on. Without block-wrong its cost is infinite, and nothing is blocked.
  */
 int decision_costs_choose(struct decision_rule *out, const struct decision_costs *costs,
                           const struct view *view, const struct predictions *val,
@@ -63,7 +63,8 @@ int decision_costs_choose(struct decision_rule *out, const struct decision_costs
         weight[j] = weight[j] > 0 ? rates->rate[j] / weight[j] : 0;
     }
     if (sort_rows_descending(score, n, order, err)) goto out;
-    /* From the top, where nothing is reviewed or blocked, down row by row; ties go together. */
+    /* Begins above the highest score, where nothing is reviewed or blocked, and goes down;
+     * rows with one score move together. */
     double positives = 0, rows = 0, negatives = 0, blocking = 0, block = INFINITY;
     for (size_t j = 0; j < k; j++)
         positives += view->positive[j] ? rates->rate[j] : 0;

@@ -1,6 +1,4 @@
-/*
- * decisions_rates.c: rates of classes, as given or as estimated from unlabelled scores.
- */
+/* decisions_rates.c: the rates of the classes, as given or as estimated from unlabelled scores. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +21,7 @@ static int class_of(const struct predictions *p, const char *name)
     return -1;
 }
 
-/* "0.002", "0.2%" or "1/500". */
+/* Parses "0.002", "0.2%" or "1/500". */
 static int parse_rate(char *text, double *rate, struct error *err)
 {
     char *slash = strchr(text, '/'), shown[64];
@@ -42,7 +40,7 @@ static int parse_rate(char *text, double *rate, struct error *err)
     return 0;
 }
 
-/* One CLASS=RATE; rates [K] are NaN where not named. */
+/* Takes one CLASS=RATE. rates [K] is NaN for classes that were not named. */
 static int take_rate(char *item, double *rates, const struct predictions *p, struct error *err)
 {
     char shown[100], known[300], *equals = strrchr(item, '=');
@@ -101,7 +99,7 @@ out:
     return rc;
 }
 
-/* Bounds of column k of the draws, and the value itself is never outside them. */
+/* The interval of column k of the draws. It always includes the value itself. */
 static struct interval interval_of(const double *draws, size_t n, int n_classes, int k, double value,
                                    double *scratch)
 {

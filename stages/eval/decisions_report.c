@@ -1,6 +1,5 @@
-/*
- * decisions_report.c: what eval_decisions.c found, for metrics.tsv, prevalence-VIEW.tsv and the report.
- */
+/* decisions_report.c: writes the results of eval_decisions.c to metrics.tsv,
+ * prevalence-VIEW.tsv and the report. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +17,7 @@ static struct interval times(struct interval i, double factor)
     return (struct interval){i.low * factor, i.high * factor};
 }
 
-/* The threshold, its rate on the validation rows and on the test rows, each with its bound. */
+/* Writes the threshold, and its rate on the validation rows and on the test rows, each with its bound. */
 static void put_guarantee(const struct decision_guarantee *g, double threshold, const char *way,
                           const char *what, const char *view, decisions_put *put, void *context)
 {
@@ -118,7 +117,7 @@ int decisions_write_curves(const struct decisions *d, const char *folder, struct
     return rc;
 }
 
-/* Of the next 100,000: whole pictures. */
+/* Of the next 100,000 uploads: whole pictures. */
 static void put_count_cell(struct html *h, const struct decision_shares *s, enum decision_outcome o)
 {
     html_raw(h, "<td>%s <small>%s to %s</small></td>", COUNT((uint64_t)llrint(NEXT * s->value[o])),
@@ -144,7 +143,8 @@ static void put_rates(struct html *h, const struct class_rates *r, const struct 
     html_raw(h, ".</p>\n");
 }
 
-/* "at most 1 % missed (95 %): 0 of 300 on the validation split, so at most 0.99 %; on test 1 of 200" */
+/* Writes "at most 1 % missed (95 %): 0 of 300 on the validation split, so at
+ * most 0.99 %; on test 1 of 200". */
 static void put_promise(struct html *h, const struct decision_guarantee *g, const char *what)
 {
     if (!g->asked) return;

@@ -1,6 +1,4 @@
-/*
- * decisions_store.c: chosen thresholds into the model folder, where classify obeys them.
- */
+/* decisions_store.c: writes the chosen thresholds into the model folder, where classify obeys them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +22,8 @@ static void fill_promise(struct net_promise *out, const struct decision_guarante
                                 .test_missed = g->test_missed};
 }
 
-/* The named view into out; EX_USAGE when there is none of that name. Left out without its guarantee. */
+/* Adds the named view to out. EX_USAGE when there is no view of that name. A view
+ * without a guarantee is left out. */
 static int add_view(struct net_decisions *out, const struct decisions *d, const char *name, struct error *err)
 {
     char shown[100];

@@ -1,7 +1,7 @@
 /*
- * drift.c: what changed between the unlabelled pictures of two times: mean scores, shares of predicted
- * classes, and with labelled rows the estimated rates. Both files are read once, side by side, in bounded
- * memory. With millions of pictures every difference is significant, so that a line is printed only where one
+ * drift.c: compares unlabelled pictures of two times: mean scores, shares of predicted classes, and with
+ * labelled rows the estimated rates. Both files are read once, side by side, in bounded memory. With
+ * millions of pictures every difference is significant. A line is therefore printed only where a difference
  * is also large.
  */
 #include <math.h>
@@ -19,7 +19,8 @@
 
 #define DRIFT_DRAWS 300
 #define DRIFT_SEED 20261
-/* What matters: a share that moved by this factor and by a tenth of a percent, or by this many points. */
+/* A change matters when a share changes by MATTERS_POINTS, or by the factor
+ * MATTERS_RATIO and by MATTERS_LEAST. */
 #define MATTERS_RATIO 1.25
 #define MATTERS_LEAST 0.001
 #define MATTERS_POINTS 0.02
@@ -46,7 +47,7 @@ static void read_side(struct drift *d, int side)
 
 static void read_worker(void *context, unsigned worker) { read_side(context, (int)worker); }
 
-/* One row of the table; into the line where the change matters. */
+/* Writes one row of the table, and adds it to the line when the change matters. */
 static int put_change(struct drift *d, const char *measure, int k, double old, double new,
                       struct interval change, struct error *err)
 {
@@ -61,7 +62,7 @@ static int put_change(struct drift *d, const char *measure, int k, double old, d
                            format_real(text[2], change.low),
                            format_real(text[3], change.high),
                            matters ? "1" : "0"};
-    /* Rates say more than shares of what was predicted, where there are any. */
+    /* Where there are estimated rates, the line has them instead of the shares of predictions. */
     if (matters && strcmp(measure, d->o->val_predictions ? "rate" : "predicted_share") == 0 &&
         text_printf(&d->line, err, "%s %s of '%s' %.3g %% -> %.3g %% (%+.2g to %+.2g points)",
                     d->line.data ? "," : "", measure, text_for_people(shown, sizeof shown, d->classes[k]),
@@ -85,7 +86,7 @@ static int put_scores(struct drift *d, double z, struct error *err)
     return 0;
 }
 
-/* Rates of both sides from the same labelled rows; their differences draw by draw. */
+/* Estimates the rates of both sides from the same labelled rows, and their differences draw by draw. */
 static int put_rates(struct drift *d, const struct predictions *val, double level, struct error *err)
 {
     size_t k = (size_t)d->n_classes;
@@ -118,7 +119,7 @@ out:
     return rc;
 }
 
-/* --val-predictions of the same classes, each with a row. */
+/* Reads --val-predictions, which must have the same classes and a row of each. */
 static int read_labelled(struct predictions *val, const struct drift *d, struct error *err)
 {
     struct manifest_source source = MANIFEST_SOURCE_EMPTY;
@@ -162,7 +163,8 @@ int drift_run(const struct eval_options *o, const char *old_path, const char *ne
             *err = d.errs[side];
             goto out;
         }
-    /* 5 % for all classes together, by Bonferroni: two-sided normal quantile by bisection. */
+    /* 5 % for all classes together, by Bonferroni's correction. Bisection finds
+     * the two-sided normal quantile. */
     double level = 0.05 / d.n_classes, low = 0, high = 40;
     for (int i = 0; i < 80; i++) {
         double z = (low + high) / 2;

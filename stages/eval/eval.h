@@ -1,6 +1,4 @@
-/*
- * eval.h: all numbers of one evaluation, and what is written from them.
- */
+/* eval.h: the numbers of one evaluation, and the files that are written from them. */
 #ifndef WINNOW_EVAL_H
 #define WINNOW_EVAL_H
 
@@ -39,13 +37,14 @@ struct views {
 };
 #define VIEWS_EMPTY ((struct views){0})
 /*
- * "name=a+b" from --view and, one a line, from --views; the built-in ones (default-views.txt) apply where all
- * their classes exist. A view that was asked for and names an unknown class, or none, or all, is an error.
+ * Makes the views from "name=a+b": those of --view, those of --views, and the built-in ones
+ * (default-views.txt), which apply where all their classes exist. It is an error when a view that was asked
+ * for names an unknown class, no class, or all classes.
  */
 int views_make(struct views *out, const struct eval_options *o, const struct predictions *p,
                struct error *err);
 void views_release(struct views *v);
-/* The sum of the view's probabilities of a row, 12 decimals. */
+/* The score of a row in a view: the sum of the probabilities of its classes, rounded to 12 decimals. */
 double view_score(const struct view *view, const struct predictions *p, size_t row);
 
 /* --- numbers --- */
@@ -53,14 +52,14 @@ double view_score(const struct view *view, const struct predictions *p, size_t r
 enum slice_rate { RATE_FPR, RATE_FNR, RATE_FLAG, RATE_ACCURACY, SLICE_RATES };
 extern const char *const slice_rate_names[SLICE_RATES];
 
-/* One rate in one slice; ALL is slice -1. */
+/* One rate in one slice. Slice -1 is ALL, which means all rows. */
 struct slice_result {
     int64_t slice; /* index into predictions.slices, -1 for all rows */
     enum slice_rate rate;
     uint64_t k, n, rest_k, rest_n;
     double value, difference; /* NaN where a denominator is 0 */
     struct interval wilson, newcombe;
-    /* of the difference from the rest; NaN for ALL, empty and too small slices */
+    /* Tests the difference from the other rows. NaN for ALL and for slices that are empty or too small. */
     double p, p_holm;
     bool flagged; /* p_holm < 0.05 and n >= --min-slice */
 };
@@ -100,20 +99,18 @@ struct evaluation {
 int evaluation_make(struct evaluation *out, const struct predictions *p, const struct views *views,
                     const struct eval_options *o, struct error *err);
 void evaluation_release(struct evaluation *e);
-/*
- * The bootstrap's interval; Wilson's where there is no bootstrap, or it has no width because all rows are
- * right or none is.
- */
+/* The interval from the bootstrap, or Wilson's when there is no bootstrap or when it has no width, because
+ * all rows are right or none is. */
 struct interval evaluation_accuracy_interval(const struct evaluation *e, bool *bootstrap);
 
-/* Largest minus smallest value of a rate over the slices of a family that have a denominator; NaN for fewer
- * than one. */
+/* The largest minus the smallest value of a rate over the slices of a family whose denominator is not 0.
+ * NaN when there is no such slice. */
 double slice_gap(const struct predictions *p, const struct slice_result *results, size_t n,
                  enum slice_rate rate, const char *family);
 
 /* --- reports from users --- */
 
-/* What users said of images, as collect-reports writes it, beside what the model says now. */
+/* What users said about pictures, as collect-reports writes it, and what the model says now. */
 struct user_report {
     const char *id, *claimed, *slices,
         *before;       /* in the arena; "" where empty. before: what the page said then */
@@ -135,7 +132,7 @@ struct decisions;
 
 /* --- output --- */
 
-/* The files of one evaluation in folder, metrics.tsv last. */
+/* Writes the files of one evaluation into folder, metrics.tsv last. */
 int eval_write_tables(const struct evaluation *e, const struct user_reports *reports,
                       const struct decisions *decisions, const char *folder, struct error *err);
 
@@ -152,19 +149,20 @@ int report_write(const struct report_input *in, const char *path, struct error *
 
 /* --- two models --- */
 
-/* eval --compare OLD NEW: 0, EX_VERDICT_NO when a gate is missed, -1. */
+/* eval --compare OLD NEW. 0, EX_VERDICT_NO when a gate is not met, or -1. */
 int compare_run(const struct eval_options *o, const char *old_path, const char *new_path, struct error *err);
 
-/* eval --drift OLD NEW: scores of unlabelled pictures of two times; a table, and a line where it matters. */
+/* eval --drift OLD NEW: compares the scores of unlabelled pictures of two times. Writes a table,
+ * and a line when a change matters. */
 int drift_run(const struct eval_options *o, const char *old_path, const char *new_path, struct error *err);
 
 /* --- predictions from a model --- */
 
-/* Runs o->model over o->shards or o->manifest and writes predictions to path. */
+/* Runs o->model over o->shards or o->manifest and writes the predictions to path. */
 int predict_run(const struct eval_options *o, const char *path, struct text *model_line, struct error *err);
-/* Multiplies the model's temperature by the fitted one and writes the model back. */
+/* Multiplies the model's temperature by the fitted one, and writes the model. */
 int predict_store_temperature(const struct eval_options *o, double temperature, struct error *err);
-/* Writes the thresholds of the views in --store-decisions into the model folder. */
+/* Writes the thresholds of the views named by --store-decisions into the model folder. */
 int predict_store_decisions(const struct eval_options *o, const struct decisions *d, struct error *err);
 
 #endif

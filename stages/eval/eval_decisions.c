@@ -1,8 +1,8 @@
 /*
- * eval_decisions.c: shares of decisions at given rates. Of each class, the shares that are allowed, reviewed
- * and blocked are drawn from their posterior under Jeffreys' prior (Dirichlet with 1/2 added to each count),
- * and the rates from their resamples: so that an interval holds what both do not know, and "none of 200" is
- * not taken for "never".
+ * eval_decisions.c: which shares of the uploads are allowed, reviewed and blocked at given rates. For each
+ * class these shares are drawn from their posterior under Jeffreys' prior (a Dirichlet distribution with 1/2
+ * added to each count), and the rates from their resamples. An interval thus includes the uncertainty of
+ * both, and "none of 200" does not become "never".
  */
 #include "eval_decisions.h"
 
@@ -22,7 +22,7 @@ const char *const decision_outcome_names[DECISION_OUTCOMES] = {"allow",  "review
                                                                "missed", "false_alarm", "wrong_block",
                                                                "cost",   "precision"};
 
-/* Steps of 2 %, and the top, where rare classes are decided. */
+/* Steps of 2 %, and smaller ones near 1, where rare classes are decided. */
 const double decision_thresholds[DECISION_THRESHOLDS] = {0.02, 0.04, 0.06,  0.08, 0.1,  0.12, 0.14, 0.16,
                                                          0.18, 0.2,  0.22,  0.24, 0.26, 0.28, 0.3,  0.32,
                                                          0.34, 0.36, 0.38,  0.4,  0.42, 0.44, 0.46, 0.48,
@@ -33,7 +33,7 @@ const double decision_thresholds[DECISION_THRESHOLDS] = {0.02, 0.04, 0.06,  0.08
 
 enum { ALLOWED, REVIEWED, BLOCKED, WAYS };
 
-/* Gamma(shape, 1) by Marsaglia and Tsang (2000). */
+/* Draws from Gamma(shape, 1) by the method of Marsaglia and Tsang (2000). */
 static double draw_gamma(struct random *r, double shape)
 {
     double boost = 1;
@@ -47,7 +47,7 @@ static double draw_gamma(struct random *r, double shape)
     }
 }
 
-/* From the share of each class that goes each way, [K][WAYS], at these rates. */
+/* Computes the shares of all uploads from the shares of each class [K][WAYS], at these rates. */
 static void combine(double *out, const double *ways, const double *rate, const uint8_t *positive,
                     int n_classes, const struct decision_costs *costs)
 {
@@ -125,7 +125,7 @@ out:
     return rc;
 }
 
-/* The rate of the view's classes together. */
+/* The rate of all classes of the view together. */
 static int view_rate(struct view_decisions *v, const struct class_rates *r, struct error *err)
 {
     double *sums = mem_zalloc(r->n_draws + 1, sizeof *sums, err);
@@ -162,7 +162,7 @@ static double *val_scores(uint8_t **positive, const struct view *view, const str
     return score;
 }
 
-/* The thresholds of a view from the validation rows, and what the test rows say of them. */
+/* Chooses the thresholds of a view from the validation rows, and measures them on the test rows. */
 static int choose_rule(struct view_decisions *v, const struct predictions *test,
                        const struct predictions *val, const struct eval_options *o, struct error *err)
 {
@@ -208,7 +208,7 @@ out:
     return rc;
 }
 
-/* One line for each guarantee that has too few rows, with how many pictures would do. */
+/* Prints one line for each guarantee that has too few rows, with the number of pictures that it needs. */
 static void warn_refused(struct decisions *d)
 {
     for (size_t i = 0; i < d->n_views; i++) {

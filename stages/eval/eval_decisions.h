@@ -1,7 +1,7 @@
 /*
- * eval_decisions.h: what a model does at the rates at which classes really arrive: how many uploads it lets
- * pass, how many a person looks at, how many of those are right. The test set's balance cancels out: each
- * class counts with its rate, not with its number of rows.
+ * eval_decisions.h: what a model does at the rates at which the classes really arrive: how many uploads it
+ * allows, how many a person looks at, how many of those are right. Each class counts with its rate and not
+ * with its number of rows, so that the proportions of the test set do not matter.
  */
 #ifndef WINNOW_EVAL_EVAL_DECISIONS_H
 #define WINNOW_EVAL_EVAL_DECISIONS_H
@@ -18,7 +18,7 @@ struct class_rates {
     double *draws;  /* [n_draws][K], rates that are as likely; NULL where they were given */
     size_t n_draws; /* 0 where they were given */
     struct interval *interval;
-    /* where they were estimated: the black-box estimate beside it, and how */
+    /* Only where the rates were estimated: the black-box estimate, and how the estimate was made. */
     double *black_box;
     struct interval *black_box_interval;
     bool recalibrated;
@@ -29,15 +29,16 @@ struct class_rates {
 #define CLASS_RATES_EMPTY ((struct class_rates){0})
 
 /*
- * --prevalence CLASS=RATE,...: classes that are not named share the rest as the test set has them. EX_USAGE:
- * an unknown class, rates that do not sum. labelled: what estimates are learnt from (--prevalence-from), the
- * validation rows where there are any. EX_DATAERR: a class that has a rate has no row in p.
+ * Takes the rates from --prevalence CLASS=RATE,...: classes that are not named share the rest as in the test
+ * set. EX_USAGE: an unknown class, or rates whose sum is impossible. With --prevalence-from they are
+ * estimated from labelled: the validation rows where there are any. EX_DATAERR: a class with a rate has no
+ * row in p.
  */
 int class_rates_make(struct class_rates *out, const struct eval_options *o, const struct predictions *p,
                      const struct predictions *labelled, struct error *err);
 void class_rates_release(struct class_rates *r);
 
-/* allow below review, block from block on, review between them. */
+/* Allow a score below review, block it from block on, and review it between the two. */
 struct decision_rule {
     double review, block; /* block: INFINITY where nothing is blocked unseen */
 };
@@ -55,13 +56,14 @@ enum decision_outcome {
 };
 extern const char *const decision_outcome_names[DECISION_OUTCOMES];
 
-/* Shares of all uploads (precision: of the flagged), with intervals of test set and rates together. */
+/* Shares of all uploads (precision: of the flagged ones). The intervals include the uncertainty of
+ * the test set and of the rates. */
 struct decision_shares {
     double value[DECISION_OUTCOMES];
     struct interval interval[DECISION_OUTCOMES];
 };
 
-/* A guarantee, the threshold that keeps it on the validation rows, and what the test rows say of it. */
+/* A guarantee, the threshold that keeps it on the validation rows, and the result on the test rows. */
 struct decision_guarantee {
     bool asked;
     struct guarantee wanted;
@@ -89,7 +91,7 @@ struct decision_costs {
     double miss, review, wrong_block;
 };
 int decision_costs_parse(struct decision_costs *out, const char *text, struct error *err);
-/* The rule that costs least on the validation rows at these rates. */
+/* Finds the rule that costs least on the validation rows at these rates. */
 int decision_costs_choose(struct decision_rule *out, const struct decision_costs *costs,
                           const struct view *view, const struct predictions *val,
                           const struct class_rates *rates, struct error *err);
@@ -110,16 +112,16 @@ void decisions_release(struct decisions *d);
 
 /* --- output --- */
 
-/* The rows of metrics.tsv, by put(context, metric, key, value, interval, n). */
+/* Gives the rows for metrics.tsv, by calling put(context, metric, key, value, interval, n). */
 typedef void decisions_put(void *context, const char *metric, const char *key, double value,
                            struct interval interval, uint64_t n);
 void decisions_each_metric(const struct decisions *d, const struct evaluation *e, decisions_put *put,
                            void *context);
-/* prevalence-VIEW.tsv: threshold, and each outcome per 10,000 uploads with its interval. */
+/* Writes prevalence-VIEW.tsv: each threshold, and each outcome for 10,000 uploads with its interval. */
 int decisions_write_curves(const struct decisions *d, const char *folder, struct error *err);
-/* The report's part: the table of the next 100,000 uploads. */
+/* Writes the part of the report: the table of the next 100,000 uploads. */
 void decisions_put_report(struct html *h, const struct decisions *d, const struct evaluation *e);
-/* Lines for the report's plots: precision, and review load per 10,000, over the threshold. */
+/* Adds lines to the report's plots: the precision, and the reviews for 10,000 uploads, over the threshold. */
 int decisions_plot(const struct decisions *d, struct plot *precision, struct plot *load, struct error *err);
 
 #endif

@@ -1,6 +1,4 @@
-/*
- * evaluation.c: the numbers. Everything is counted once; tables, report and comparison read from here.
- */
+/* evaluation.c: computes all numbers once. The tables, the report and the comparison read them. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +11,12 @@ const double eval_recall_levels[EVAL_N_RECALL] = {0.9, 0.95, 0.99};
 const char *const slice_rate_names[SLICE_RATES] = {"fpr", "fnr", "flag_rate", "accuracy"};
 
 #define BOOTSTRAP_SEED 12345 /* fixed by the reference cases */
-/* beyond, Wilson's interval agrees to four digits and costs nothing */
+/* With more rows than this, Wilson's interval agrees to four digits and costs nothing. */
 #define BOOTSTRAP_MAX_ROWS 2000000
 #define SIGNIFICANT 0.05
 
-/* k and n of each rate over the rows of one slice (rows NULL: all). decided [n_rows]: flagged as positive;
- * NULL: use right. */
+/* k and n of each rate over the rows of one slice (rows NULL: all). decided [n_rows]: the row is flagged
+ * as positive. When it is NULL, right is used. */
 struct rate_counts {
     uint64_t k[SLICE_RATES], n[SLICE_RATES];
 };
@@ -57,7 +55,8 @@ static void fill_result(struct slice_result *r, int64_t slice, enum slice_rate r
         r->p = r->p_holm = interval_newcombe_p(r->k, r->n, r->rest_k, r->rest_n);
 }
 
-/* Holm over the slices of each rate, then the flags. results: for each rate, 1 + n_slices. */
+/* Applies Holm's correction over the slices of each rate, then sets the flags.
+ * results: for each rate, 1 + n_slices. */
 static int correct(struct slice_result *results, size_t per_rate, int n_rates, struct error *err)
 {
     double *p = mem_alloc(per_rate * sizeof *p, err);
@@ -205,7 +204,7 @@ static int calibrate(struct evaluation *e, struct error *err)
         !(confidence = mem_alloc(n * sizeof *confidence, err)) || !(right = mem_alloc(n, err)))
         goto out;
     temperature_apply(p->z, p->p, e->temperature.temperature, n, p->n_classes, after);
-    /* its own argmax: rounded probabilities may tie where logits do not */
+    /* Finds the likeliest class here: rounded probabilities may be equal where the logits are not. */
     for (size_t i = 0; i < n; i++) {
         const double *row = after + i * k;
         size_t best = 0;

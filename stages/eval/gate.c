@@ -1,7 +1,7 @@
 /*
- * gate.c: see gate.h. "no worse" asks for evidence: rates over the same rows are compared by the exact
- * McNemar test, Holm-corrected over the checks of the gate, and fail when worse at 5 %; metrics without such
- * a test must simply not be worse.
+ * gate.c: see gate.h. "no worse" fails only on evidence: a rate on the same rows is compared by the exact
+ * McNemar test, Holm-corrected over the checks of the gate, and fails when it is worse at 5 %. A metric for
+ * which there is no such test fails when it is worse at all.
  */
 #include "gate.h"
 
@@ -122,7 +122,7 @@ struct single {
     double value;
 };
 
-/* Metrics of one number over all classes, NaN bound for none. */
+/* A metric that is one number over all classes. */
 static bool single_metric(const struct evaluation *e, const char *name, double *value)
 {
     const struct single metrics[] = {{"accuracy", e->c.accuracy},
@@ -149,8 +149,8 @@ static bool lower_is_better(const char *metric)
     return false;
 }
 
-/* Is row i a case of the rate, and is it a hit? As slice rates count: fpr over
- * negatives, fnr over positives. */
+/* Whether row i belongs to the denominator of the rate, and whether it is a hit. As for slices, fpr is
+ * over negatives and fnr over positives. */
 static bool rate_of_row(const struct view_result *v, enum slice_rate rate, double threshold, size_t i,
                         bool *hit)
 {
@@ -161,8 +161,8 @@ static bool rate_of_row(const struct view_result *v, enum slice_rate rate, doubl
     return rate == RATE_FPR ? !positive : rate == RATE_FNR ? positive : true;
 }
 
-/* Exact McNemar of a rate between the two evaluations over rows (NULL: all); v NULL: right or wrong over all
- * classes. */
+/* The p-value of the exact McNemar test of a rate between the two evaluations over rows (NULL: all). When
+ * v is NULL, the rate is the accuracy over all classes. */
 static double paired_p(const struct evaluation *old, const struct evaluation *new,
                        const struct view_result *old_v, const struct view_result *new_v, enum slice_rate rate,
                        const uint32_t *rows, size_t n)
@@ -188,7 +188,7 @@ static int rate_named(const char *name)
     return -1;
 }
 
-/* Adds a check of a rate for each slice that [where] names; none is an error. */
+/* Adds a check of a rate for each slice that [where] names. It is an error when it names none. */
 static int check_slices(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
                         const struct view_result *old_v, const struct view_result *new_v,
                         enum slice_rate rate, struct gate_checks *out, struct error *err)
@@ -256,7 +256,7 @@ static int check_view(const struct gate *g, const struct evaluation *old, const 
     return bad(g, "no such metric", err);
 }
 
-/* recall[CLASS] and the like. */
+/* Checks recall[CLASS] and the like. */
 static int check_class(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
                        struct gate_checks *out, struct error *err)
 {
@@ -281,7 +281,7 @@ static bool met(const struct gate *g, const struct gate_check *c)
     double bound = g->relative ? c->old_value + g->number : g->number;
     if (isnan(c->new_value) || isnan(bound)) /* undefined before and after: a slice without negatives */
         return isnan(c->new_value) && isnan(bound) && g->relative;
-    /* 0.7 is old - 0.1 for an old 0.8, although 0.8 - 0.1 is not 0.7 in binary. */
+    /* For an old value of 0.8, old - 0.1 must mean 0.7, although 0.8 - 0.1 is not 0.7 in binary. */
     double above = c->new_value - bound,
            rounding = g->relative && g->number != 0 ? 1e-12 * fmax(1, fabs(bound)) : 0;
     switch (g->op) {

@@ -1,11 +1,11 @@
 /*
- * gate.h: conditions that a new model has to meet, in words that fit on a command line:
- *   [VIEW:]METRIC[@KEY=VALUE][[SLICE]] OP NUMBER | old [(+|-) NUMBER]        OP one of >= <= > <
+ * gate.h: conditions that a new model has to meet, in the form in which they are given on a command line:
+ *   [VIEW:]METRIC[@KEY=VALUE][[SLICE]] OP NUMBER | old [(+|-) NUMBER]        OP is one of >= <= > <
  *   [VIEW:]METRIC[@KEY=VALUE][[SLICE]] no worse                              not significantly worse than old
- * METRIC without a view: accuracy, balanced_accuracy, kappa, mcc, top2_accuracy, log_loss, brier, ece,
- * recall[CLASS], precision[CLASS], f1[CLASS]; of a view: recall@fpr=X, precision@recall=X, roc_auc,
- * average_precision, fpr, fnr, flag_rate. A view metric without a view is asked of every view. [SLICE] is the
- * name of a slice, [*] every slice, or a column: every slice of it.
+ * Without a view METRIC is accuracy, balanced_accuracy, kappa, mcc, top2_accuracy, log_loss, brier, ece,
+ * recall[CLASS], precision[CLASS] or f1[CLASS]. With a view it is recall@fpr=X, precision@recall=X, roc_auc,
+ * average_precision, fpr, fnr or flag_rate; without VIEW: these mean every view. [SLICE] is the name of a
+ * slice, [*] for every slice, or a column for every slice of that column.
  */
 #ifndef WINNOW_EVAL_GATE_H
 #define WINNOW_EVAL_GATE_H
@@ -23,7 +23,7 @@ struct gate {
 };
 int gate_parse(struct gate *g, const char *text, struct error *err);
 
-/* One thing that a gate compared. */
+/* One comparison that a gate made. */
 struct gate_check {
     char what[256];
     double old_value, new_value, p;
@@ -34,10 +34,8 @@ struct gate_checks {
     size_t n, capacity;
 };
 
-/*
- * Adds a check for every view and slice that the gate is about; a metric, view or slice that does not exist
- * is EX_USAGE. Both evaluations are over the same rows in the same order.
- */
+/* Adds a check for every view and slice that the gate names. EX_USAGE when a metric, view or slice does
+ * not exist. Both evaluations must have the same rows in the same order. */
 int gate_evaluate(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
                   struct gate_checks *out, struct error *err);
 

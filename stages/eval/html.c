@@ -1,6 +1,4 @@
-/*
- * html.c: cells and escapes; see html.h.
- */
+/* html.c: see html.h. */
 #include "html.h"
 
 #include <math.h>

@@ -1,8 +1,5 @@
-/*
- * eval: what a classifier can do, in numbers with intervals: metrics.tsv, curves, slices, report.html. From a
- * file of predictions alone, from a model and images, or for two models against each other (--compare,
- * --gate).
- */
+/* eval: measures a classifier: metrics with intervals, curves, slices, report.html. It works from a file
+ * of predictions, from a model and pictures, or compares two models (--compare, --gate). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,7 +132,7 @@ out:
     return rc;
 }
 
-/* --val-predictions, of the same classes as p. */
+/* Reads --val-predictions, which must have the classes of p. */
 static int read_validation(struct predictions *val, const struct eval_options *o, const struct predictions *p,
                            struct error *err)
 {
@@ -270,7 +267,7 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
     return 0;
 }
 
-/* With --model: predictions on the validation split, as predictions-val.tsv. */
+/* With --model: writes the predictions for the validation split to predictions-val.tsv. */
 static int predict_validation(struct eval_options *o, struct text *path, struct error *err)
 {
     struct eval_options val = *o;

@@ -1,8 +1,9 @@
 /*
- * plots.c: SVG by gnuplot. One process for all plots, no shell, its own defaults; the script comes from an
- * unlinked file, so that neither side can wait for the other. No text from data reaches it (gnuplot would run
- * a back-quoted command in a title): legends are HTML. Colours are markers, rewritten into the page's
- * variables, so that one drawing serves light, dark and paper.
+ * plots.c: draws SVG with gnuplot. One process draws all plots, without a shell and without a user's
+ * settings. The script is in a file without a name, so that gnuplot and this program cannot wait for each
+ * other. No text from data is given to gnuplot, which would run a command in back quotes in a title; legends
+ * are HTML. The colours in its output are markers that become variables of the page, so that one drawing
+ * suits light, dark and paper.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,15 +83,15 @@ static void write_plot(FILE *f, const struct plot *p)
     fputs("\n", f);
 }
 
-/* "rgb( 12,   0,   1)" and the like at s: its three numbers and its length, or 0. */
+/* Reads "rgb( 12,   0,   1)" or the like at s: its three numbers. Returns its length, or 0. */
 static size_t scan_rgb(const char *s, int rgb[3])
 {
     int length = 0;
     return sscanf(s, "rgb(%d , %d , %d )%n", &rgb[0], &rgb[1], &rgb[2], &length) == 3 ? (size_t)length : 0;
 }
 
-/* Copies an <svg> element with colours as variables; the fixed black of its groups goes, so that they take
- * the page's ink. */
+/* Copies an <svg> element, with colours as variables. The black that gnuplot gives to groups is removed,
+ * so that they get the page's text colour. */
 static int adopt_svg(const char *svg, size_t n, char **out, struct error *err)
 {
     static const char black[] = "color=\"black\"", ink[] = "fill=\"black\"";
@@ -131,7 +132,7 @@ fail:
     return -1;
 }
 
-/* The <svg> elements of gnuplot's output, one a plot, in order. */
+/* Takes the <svg> elements from gnuplot's output, one for each plot, in order. */
 static int take_svgs(char *output, struct plot *plots, size_t n, struct error *err)
 {
     for (size_t i = 0; i < n; i++) {
@@ -187,7 +188,7 @@ out:
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err)
 {
     struct text output = TEXT_EMPTY;
-    /* no folder has to be writable for it */
+    /* In memory, so that no folder has to be writable. */
     int status = 0, rc = -1, fd = memfd_create("gnuplot", MFD_CLOEXEC);
     FILE *script = fd < 0 ? NULL : fdopen(fd, "w+");
     if (!script) {

@@ -1,6 +1,7 @@
 /*
- * predict.c: a model over a shard set or over the images of a manifest, into predictions.tsv: path id label
- * pred p_<class>... and what the source knows about a row (split, fold, group), in the order of the source.
+ * predict.c: runs a model over a shard set, or over the pictures of a manifest, and writes predictions.tsv
+ * in the order of the source: path id label pred p_<class>..., and split, fold and group where the source
+ * has them.
  */
 #include <math.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ struct out_row {
 struct sink {
     struct predictor *predictor;
     const struct net *net;
-    /* [n_classes]: the model's, or class_0... as classify calls them where it names none */
+    /* [n_classes]: the names in the model, or class_0 and so on, as in classify, when it has none. */
     char **classes;
     struct manifest_writer writer;
     int n_classes, batch, n_waiting;
@@ -199,7 +200,8 @@ out:
     return rc;
 }
 
-/* What an image in flight needs to become a row: kept from submit to take. */
+/* Takes one picture from the loader and makes its row. The token holds what the
+ * row needs besides the picture. */
 static int take_one(struct sink *s, struct image_loader *loader, const struct eval_options *o,
                     struct error *err)
 {
@@ -221,7 +223,7 @@ static int take_one(struct sink *s, struct image_loader *loader, const struct ev
     return rc < 0 ? -1 : 1;
 }
 
-/* The row and its text in one block. */
+/* Copies the row and its text into one block. */
 static struct out_row *row_copy(const struct out_row *r, struct error *err)
 {
     const char *fields[] = {r->path, r->label, r->split, r->fold, r->group};
@@ -263,7 +265,7 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
     progress_start(&s->progress, &o->common, 0, "pictures");
     while ((got = manifest_reader_next(&r, err)) > 0) {
         const char *split = manifest_field(&r, c_split), *variant = manifest_field(&r, c_variant);
-        /* A manifest without splits is taken whole. */
+        /* A manifest without splits is used whole. */
         if ((c_split >= 0 && strcmp(o->split, "all") != 0 && strcmp(o->split, split) != 0) ||
             (variant[0] && strcmp(variant, "0") != 0))
             continue;
@@ -344,7 +346,8 @@ int predict_store_temperature(const struct eval_options *o, double temperature, 
     struct net net = NET_EMPTY;
     int rc = -1;
     if (net_open(&net, o->model, err)) return -1;
-    /* The predictions were made with the model's own temperature applied: the fitted one comes on top. */
+    /* The model's own temperature was applied to the predictions, so that
+     * the fitted one comes in addition. */
     double own = net.metadata.temperature > 0 ? net.metadata.temperature : 1;
     net.metadata.temperature = own * temperature;
     rc = net_write_tfjs(&net, o->model, err);

@@ -1,13 +1,11 @@
-/*
- * report_page.h: the parts of report.html: plots by gnuplot, thumbnails, the page.
- */
+/* report_page.h: the parts of report.html: plots by gnuplot, thumbnails, the page. */
 #ifndef WINNOW_EVAL_REPORT_PAGE_H
 #define WINNOW_EVAL_REPORT_PAGE_H
 
 #include "eval.h"
 #include "html.h"
 
-/* A line of a plot: n points; color is an index of the page's palette, 0..7. */
+/* A line in a plot: n points. color is an index of the page's palette, 0..7. */
 struct plot_line {
     double *x, *y;
     size_t n;
@@ -23,29 +21,30 @@ struct plot {
     char *svg;    /* out: the element, or NULL */
 };
 #define PLOT_EMPTY ((struct plot){0})
-/* Copies the points. */
+/* Adds a line. The points are copied. */
 int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct plot_line like,
              struct error *err);
 /*
- * Draws all of them with one gnuplot, started without a shell, that sees numbers only. When it cannot (not
- * installed), *why says so; that is not an error. SVG colours become variables of the page.
+ * Draws all plots with one gnuplot process, which gets numbers only and is started without a shell. When
+ * gnuplot is not installed, *why says so, and that is not an error. Colours in the SVG become variables of
+ * the page.
  */
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err);
 void plot_release(struct plot *p);
 
-/* An image for the page: a data URI of a small JPEG, or NULL. */
+/* Pictures for the page: each is the data URI of a small JPEG, or NULL. */
 struct thumbnails {
     char **uris;
     size_t n;
 };
 #define THUMBNAILS_EMPTY ((struct thumbnails){0})
-/* Of the images with these paths and ids, from the shard set where there is one, else from the files under
- * --root. */
+/* Makes thumbnails of the pictures with these paths and ids, from the shard set if there is one, or
+ * else from the files under --root. */
 int thumbnails_make(struct thumbnails *out, const struct eval_options *o, const char *const *paths,
                     const char *const *ids, size_t n, struct error *err);
 void thumbnails_release(struct thumbnails *t);
 
-/* Parts of the page. */
+/* Write parts of the page. */
 void report_put_slices(struct html *h, const struct evaluation *e);
 void report_put_reports(struct html *h, const struct user_reports *r);
 int report_put_worst(struct html *h, const struct report_input *in);

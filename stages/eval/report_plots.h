@@ -19,13 +19,13 @@ enum report_plot {
     REPORT_PLOTS
 };
 
-/* why: no plots, and the reason */
+/* why: the reason, when there are no plots. */
 struct report_plots {
     struct plot plots[REPORT_PLOTS];
     struct text why;
 };
 
-/* log: log.tsv of a training, or NULL. At most eight views and classes are drawn. */
+/* log: the log.tsv of a training, or NULL. At most eight views and eight classes are drawn. */
 int report_plots_make(struct report_plots *out, const struct evaluation *e, const struct decisions *decisions,
                       const char *log, struct error *err);
 void report_plots_release(struct report_plots *p);

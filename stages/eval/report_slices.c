@@ -1,6 +1,5 @@
-/*
- * report_slices.c: the slices of the report: each slice's rate, and how far it is from the rest.
- */
+/* report_slices.c: the slices in the report: the rate of each slice, and its
+ * difference from the other rows. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,7 @@ static int compare_named(const void *x, const void *y)
     return c ? c : a->result < b->result ? -1 : a->result > b->result;
 }
 
-/* results: all rows, then each slice; shown in the order of the slices' names. */
+/* results: all rows, then each slice. Shown in the order of the slices' names. */
 static void put_slice_rows(struct html *h, const struct predictions *p, const struct slice_result *results,
                            size_t n, const char *title)
 {

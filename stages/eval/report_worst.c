@@ -1,6 +1,4 @@
-/*
- * report_worst.c: the worst mistakes, as small images where there are any.
- */
+/* report_worst.c: the worst mistakes in the report, with thumbnails where there are any. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -21,7 +19,7 @@ static int compare_mistakes(const void *x, const void *y)
                                      : a->row > b->row;
 }
 
-/* The rows of the least probability for their label; at most n. *rows is malloc'd. */
+/* Finds at most limit rows: those with the least probability for their label. *rows is malloc'ed. */
 static int worst_rows(const struct evaluation *e, size_t limit, uint32_t **rows, size_t *n, struct error *err)
 {
     const struct predictions *p = e->p;

@@ -1,7 +1,5 @@
-/*
- * tables.c: metrics.tsv (metric key value ci_low ci_high n), the curves and the slices, with the names of the
- * reference cases that tests hold them against.
- */
+/* tables.c: writes metrics.tsv (metric key value ci_low ci_high n), the curves and the slices. The metrics
+ * have the names of the reference cases, with which the tests compare them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +19,7 @@ struct table {
 
 static const struct interval no_interval = {NAN, NAN};
 
-/* A row; n 0 and NaN bounds are left empty. */
+/* Writes a row. n is left empty when it is 0, and the bounds when they are NaN. */
 static void put_text(struct table *t, const char *metric, const char *key, const char *value,
                      struct interval ci, uint64_t n)
 {
@@ -123,7 +121,7 @@ static void put_calibration(struct table *t, const struct evaluation *e)
         n);
 }
 
-/* The key of a gap: the family is named where there are several. */
+/* Writes the gaps. The key of a gap names the family of slices when there are several. */
 static void put_gaps(struct table *t, const struct evaluation *e, const char *prefix,
                      const struct slice_result *results, size_t n, int first_rate, int n_rates)
 {
@@ -241,10 +239,8 @@ out:
 
 /* --- curves --- */
 
-/*
- * Which points go into a file: all of a short curve; of a long one those where either rate moved by
- * 1/CURVE_POINTS since the last, so that no corner is lost that a plot or a person could see.
- */
+/* Which points of a curve go into a file: all of a short one. Of a long one, those where either rate has
+ * changed by 1/CURVE_POINTS since the last written point; no corner that a person could see is lost. */
 static bool point_wanted(const struct curve *c, size_t i, size_t last)
 {
     if (c->n_points <= CURVE_POINTS || i == 0 || i + 1 == c->n_points) return true;

@@ -1,7 +1,5 @@
-/*
- * user_reports.c: reports from users of the demo page (collect-reports) beside what the model says of those
- * images now.
- */
+/* user_reports.c: compares reports from users of the demo page (collect-reports) with what the model
+ * says about those pictures now. */
 #include <stdlib.h>
 #include <string.h>
 

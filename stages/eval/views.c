@@ -1,6 +1,5 @@
-/*
- * views.c: a view sums the probabilities of some classes and asks yes or no: strict = hentai+porn.
- */
+/* views.c: a view is a yes-or-no question whose score is the sum of some classes'
+ * probabilities, such as strict = hentai+porn. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +9,7 @@
 
 #define MAX_VIEWS 100
 
-/* The settings file beside this source, in the program's read-only data. */
+/* Includes the settings file beside this source in the program's read-only data. */
 __asm__(".section .rodata\n"
         ".global eval_default_views\n"
         "eval_default_views:\n"
@@ -28,7 +27,7 @@ static bool plain_name(const char *s, size_t n)
     return n > 0 && n <= 64;
 }
 
-/* Adds "name=a+b"; optional views are left out when a class is missing. */
+/* Adds "name=a+b". An optional view is left out when one of its classes is missing. */
 static int add(struct views *v, const char *text, size_t length, bool optional, const struct predictions *p,
                struct error *err)
 {
