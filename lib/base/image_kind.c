@@ -55,13 +55,25 @@ static bool starts(const uint8_t *b, size_t n, const char *magic, size_t n_magic
 }
 #define STARTS(magic) starts(b, n, magic, sizeof magic - 1)
 
-/* ISO base media: the major brand tells images from films. */
-static enum image_kind base_media_kind(const uint8_t *brand)
+/*
+ * ISO base media: the major brand tells images from films; where it is one that any coding may have, the
+ * compatible ones tell AVIF from HEIC. b: the ftyp box.
+ */
+static enum image_kind base_media_kind(const uint8_t *b, size_t n)
 {
-    static const char heic[][5] = {"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"};
+    static const char heic[][5] = {"heic", "heix", "heim", "heis", "hevc", "hevx"},
+                      neutral[][5] = {"mif1", "msf1", "mif2", "miaf"};
+    const uint8_t *brand = b + 8;
+    size_t box = (size_t)b[0] << 24 | (size_t)b[1] << 16 | (size_t)b[2] << 8 | b[3];
     if (memcmp(brand, "avif", 4) == 0 || memcmp(brand, "avis", 4) == 0) return IMAGE_AVIF;
     for (size_t i = 0; i < sizeof heic / sizeof *heic; i++)
         if (memcmp(brand, heic[i], 4) == 0) return IMAGE_HEIC;
+    for (size_t i = 0; i < sizeof neutral / sizeof *neutral; i++) {
+        if (memcmp(brand, neutral[i], 4) != 0) continue;
+        for (size_t at = 16; at + 4 <= n && at + 4 <= box; at += 4)
+            if (memcmp(b + at, "avif", 4) == 0 || memcmp(b + at, "avis", 4) == 0) return IMAGE_AVIF;
+        return IMAGE_HEIC;
+    }
     return IMAGE_MP4;
 }
 
@@ -99,7 +111,7 @@ enum image_kind image_kind_of(const uint8_t *b, size_t n)
     if (STARTS("\x89PNG\r\n\x1a\n")) return IMAGE_PNG;
     if (STARTS("GIF87a") || STARTS("GIF89a")) return IMAGE_GIF;
     if (STARTS("RIFF") && n >= 12) return memcmp(b + 8, "WEBP", 4) == 0 ? IMAGE_WEBP : IMAGE_RIFF;
-    if (n >= 12 && memcmp(b + 4, "ftyp", 4) == 0) return base_media_kind(b + 8);
+    if (n >= 12 && memcmp(b + 4, "ftyp", 4) == 0) return base_media_kind(b, n);
     if (STARTS("\xff\x0a") || STARTS("\0\0\0\x0cJXL \r\n\x87\n")) return IMAGE_JXL;
     if (STARTS("BM") && n >= 14 && b[6] == 0 && b[7] == 0) return IMAGE_BMP;
     if (STARTS("II*\0") || STARTS("MM\0*")) return IMAGE_TIFF;
@@ -115,8 +127,33 @@ enum image_kind image_kind_of(const uint8_t *b, size_t n)
     return text_kind(b, n);
 }
 
+/* Top-level boxes follow each other to the end, and at least one stands there. */
+static bool boxes_complete(const uint8_t *b, size_t n)
+{
+    size_t at = 0;
+    while (n - at >= 8) {
+        uint64_t length = 0;
+        for (int i = 0; i < 4; i++)
+            length = length << 8 | b[at + (size_t)i];
+        if (length == 0) {
+            /* to the end of the file, or padding */
+            return true;
+        } else if (length == 1) {
+            if (n - at < 16) return false;
+            length = 0;
+            for (int i = 8; i < 16; i++)
+                length = length << 8 | b[at + (size_t)i];
+        }
+        if (length < 8 || length > n - at) return false;
+        at += (size_t)length;
+    }
+    return at > 0 && (n == at || (b[at] == 0 && at + 4 > n) || b[at] == '\n');
+}
+
 bool image_kind_complete(enum image_kind k, const uint8_t *b, size_t n)
 {
+    if (k == IMAGE_JXL && STARTS("\xff\x0a")) return true;
+    if (k == IMAGE_AVIF || k == IMAGE_HEIC || k == IMAGE_JXL) return boxes_complete(b, n);
     if (k == IMAGE_WEBP) {
         if (n < 12) return false;
         uint64_t riff = (uint64_t)b[4] | (uint64_t)b[5] << 8 | (uint64_t)b[6] << 16 | (uint64_t)b[7] << 24;

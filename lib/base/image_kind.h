@@ -15,10 +15,10 @@ enum image_kind {
     IMAGE_JPEG,
     IMAGE_PNG,
     IMAGE_WEBP,
-    IMAGE_GIF, /* these four are decoded */
+    IMAGE_GIF,
     IMAGE_AVIF,
     IMAGE_HEIC,
-    IMAGE_JXL,
+    IMAGE_JXL, /* these seven are decoded, the last three where their library was built in */
     IMAGE_BMP,
     IMAGE_TIFF,
     IMAGE_ICO,
@@ -42,7 +42,7 @@ enum image_kind {
 
 /* By the first bytes, never by the name. 32 settle everything but text, 256 nearly always that. */
 enum image_kind image_kind_of(const uint8_t *bytes, size_t n_bytes);
-static inline bool image_kind_kept(enum image_kind k) { return k >= IMAGE_JPEG && k <= IMAGE_GIF; }
+static inline bool image_kind_kept(enum image_kind k) { return k >= IMAGE_JPEG && k <= IMAGE_JXL; }
 const char *image_kind_name(enum image_kind k);   /* "jpeg", "jxl", "video", "html"; "unknown" */
 const char *image_kind_detail(enum image_kind k); /* for a reject: "jpeg xl", "mp4", "xml"; "unknown bytes" */
 const char *image_kind_extension(enum image_kind k);    /* "jpg" for a kept kind, else NULL */
@@ -50,7 +50,9 @@ enum image_kind image_kind_from_name(const char *name); /* the first of that nam
 
 /*
  * Whether a kept kind's whole file ends as its format says: JPEG's end marker, PNG's IEND, GIF's trailer,
- * WebP's RIFF size. Blanks and zero padding may follow. For bodies whose length was not announced.
+ * WebP's RIFF size, the boxes of AVIF, HEIC and JPEG XL. Blanks and zero padding may follow. True where the
+ * format does not tell: a bare JPEG XL codestream, a last box without a length. For bodies whose length was
+ * not announced.
  */
 bool image_kind_complete(enum image_kind k, const uint8_t *bytes, size_t n_bytes);
 

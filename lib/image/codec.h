@@ -23,7 +23,24 @@ int exif_orientation(const uint8_t *tiff, size_t n_bytes);
 typedef enum image_reason image_decoder(const uint8_t *bytes, size_t n_bytes,
                                         const struct decode_options *options, struct image *out,
                                         struct image_info *info, struct image_failure *f);
-image_decoder jpeg_decode, png_decode, webp_decode, gif_decode;
+image_decoder jpeg_decode, png_decode, webp_decode, gif_decode, avif_decode, heic_decode, jxl_decode;
+
+/* info->mode from its alpha and bits: "gray-alpha", "rgb", "rgb16" for more than 8. */
+void image_set_mode(struct image_info *info, bool gray);
+
+/* What the fourth sample of a pixel means; premultiplied: the first three have been multiplied by it. */
+enum alpha_kind { ALPHA_NONE, ALPHA_STRAIGHT, ALPHA_PREMULTIPLIED };
+
+/*
+ * n pixels of R, G, B, A put onto the background at x, y of m, which holds them; with one channel R counts.
+ */
+void rgba_to_pixels(struct image *m, int x, int y, int n, const uint8_t *rgba, enum alpha_kind alpha,
+                    const uint8_t background[3]);
+static inline void rgba_to_row(struct image *m, int y, const uint8_t *rgba, enum alpha_kind alpha,
+                               const uint8_t background[3])
+{
+    rgba_to_pixels(m, 0, y, m->width, rgba, alpha, background);
+}
 
 /* Colour c over colour b with opacity a, all 0..255, rounded to nearest. */
 static inline uint8_t blend_over(unsigned c, unsigned a, unsigned b)

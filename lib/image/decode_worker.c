@@ -95,6 +95,7 @@ static void worker_main(const struct decode_worker *self)
         struct image_failure f;
         struct image_info info;
         size_t n_result = 0;
+        errno = 0; /* what a decoder that aborts leaves here says why: sandbox.h */
         setitimer(ITIMER_PROF, &allowance, NULL); /* CPU time of this picture; SIGPROF ends us */
         mail->reason = (int32_t)work_on(self->o, self->input, mail->n_bytes, mail->xxh128, &image, &scratch,
                                         &info, self->output, &n_result, &f);
@@ -201,18 +202,23 @@ static int replace_worker(struct decode_worker *w, struct decoded *d, bool stall
     int status = 0;
     if (stalled && w->pid > 0) kill(w->pid, SIGKILL);
     worker_reap(w, &status);
-    int signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1, signal_number = WIFSIGNALED(status)
+                                                                                 ? WTERMSIG(status)
+                                                                             : code > 128 ? code - 128
+                                                                                          : 0;
     if (stalled || signal_number == SIGPROF) {
         snprintf(text, sizeof text, stalled ? "no answer after %u s" : "over %u s of processor time",
                  stalled ? IMAGE_WORKER_WALL_SECONDS : w->o->cpu_seconds);
         decoded_settle(d, IMAGE_DECODE_TIMEOUT, text);
+    } else if (code == SANDBOX_EXIT_MEMORY) {
+        snprintf(text, sizeof text, "over %u MiB of memory", (unsigned)(IMAGE_WORKER_MEMORY_BYTES >> 20));
+        decoded_settle(d, IMAGE_DECODE_MEMORY, text);
     } else if (signal_number) {
         snprintf(text, sizeof text, "the decoder was ended by signal %d (%s)", signal_number,
                  strsignal(signal_number));
         decoded_settle(d, IMAGE_DECODE_CRASHED, text);
     } else {
-        snprintf(text, sizeof text, "the decoder exited with %d",
-                 WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+        snprintf(text, sizeof text, "the decoder exited with %d", code);
         decoded_settle(d, IMAGE_DECODE_CRASHED, text);
     }
     atomic_fetch_add(&w->n_replaced, 1);

@@ -132,14 +132,65 @@ void image_info_shown(const struct image_info *i, int *width, int *height)
 
 /* --- decoding --- */
 
+void image_set_mode(struct image_info *info, bool gray)
+{
+    snprintf(info->mode, sizeof info->mode, "%s%s%s", gray ? "gray" : "rgb", info->alpha ? "-alpha" : "",
+             info->bits > 8 ? "16" : "");
+}
+
+void rgba_to_pixels(struct image *m, int x, int y, int n, const uint8_t *rgba, enum alpha_kind alpha,
+                    const uint8_t background[3])
+{
+    uint8_t *to = m->pixels + ((size_t)y * (size_t)m->width + (size_t)x) * (size_t)m->channels;
+    if (m->channels == 1) {
+        for (int i = 0; i < n; i++)
+            to[i] = rgba[4 * i];
+        return;
+    }
+    for (int i = 0; i < n; i++, to += 3, rgba += 4)
+        for (int c = 0; c < 3; c++)
+            if (alpha == ALPHA_NONE) {
+                to[c] = rgba[c];
+            } else if (alpha == ALPHA_STRAIGHT) {
+                to[c] = blend_over(rgba[c], rgba[3], background[c]);
+            } else {
+                unsigned sum = rgba[c] + blend_over(0, rgba[3], background[c]);
+                to[c] = (uint8_t)(sum > 255 ? 255 : sum);
+            }
+}
+
+#ifdef WITHOUT_AVIF
+#define AVIF_WORD ""
+#define avif_decode NULL
+#else
+#define AVIF_WORD ",avif"
+#endif
+#ifdef WITHOUT_HEIC
+#define HEIC_WORD ""
+#define heic_decode NULL
+#else
+#define HEIC_WORD ",heic"
+#endif
+#ifdef WITHOUT_JXL
+#define JXL_WORD ""
+#define jxl_decode NULL
+#else
+#define JXL_WORD ",jxl"
+#endif
+
+const char *image_optional_formats(void)
+{
+    static const char words[] = AVIF_WORD HEIC_WORD JXL_WORD;
+    return words[0] ? words + 1 : words;
+}
+
 static enum image_reason dispatch(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                   struct image *out, struct image_info *info, struct image_failure *f)
 {
     static image_decoder *const decoders[] = {
-        [IMAGE_JPEG] = jpeg_decode,
-        [IMAGE_PNG] = png_decode,
-        [IMAGE_WEBP] = webp_decode,
-        [IMAGE_GIF] = gif_decode,
+        [IMAGE_JPEG] = jpeg_decode, [IMAGE_PNG] = png_decode,   [IMAGE_WEBP] = webp_decode,
+        [IMAGE_GIF] = gif_decode,   [IMAGE_AVIF] = avif_decode, [IMAGE_HEIC] = heic_decode,
+        [IMAGE_JXL] = jxl_decode,
     };
     *f = (struct image_failure){IMAGE_OK, ""};
     *info = (struct image_info){.orientation = 1, .frames = 1};
@@ -148,6 +199,11 @@ static enum image_reason dispatch(const uint8_t *bytes, size_t n_bytes, const st
     enum image_kind kind = image_kind_of(bytes, n_bytes);
     if (!image_kind_kept(kind)) return image_fail(f, IMAGE_NOT_AN_IMAGE, "%s", image_kind_detail(kind));
     info->format = kind;
+    if (!decoders[kind])
+        return image_fail(f, IMAGE_UNSUPPORTED, "%s: built without %s", image_kind_detail(kind),
+                          kind == IMAGE_AVIF   ? "libavif"
+                          : kind == IMAGE_HEIC ? "libheif"
+                                               : "libjxl");
     return decoders[info->format](bytes, n_bytes, options, out, info, f);
 }
 

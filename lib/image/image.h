@@ -78,8 +78,8 @@ struct image_info {
     uint32_t markers; /* set by the decode pool when asked: a set of image/markers.h */
     char xxh128
         [33]; /* set by the decode pool: the content hash of the file, for what is drawn from it; else "" */
-    /* "rgb" "rgb-alpha" "gray" "gray-alpha" "palette" "cmyk" "ycck", followed by "16" for 16 bits a
-     * sample. */
+    /* "rgb" "rgb-alpha" "gray" "gray-alpha" "palette" "cmyk" "ycck", followed by "16" for more than
+     * 8 bits a sample. */
     char mode[IMAGE_MODE_BYTES];
 };
 void image_info_shown(const struct image_info *i, int *width, int *height);
@@ -91,6 +91,9 @@ void image_info_shown(const struct image_info *i, int *width, int *height);
  */
 enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info,
                               struct image_failure *failure);
+
+/* Of avif, heic and jxl those whose library was there when winnow was built, for example "avif,jxl". */
+const char *image_optional_formats(void);
 
 /* --- decoding --- */
 

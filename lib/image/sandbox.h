@@ -5,11 +5,16 @@
 
 #include "base/error.h"
 
+/* What a process in the sandbox exits with when a decoder ended it because there was no memory left. */
+#define SANDBOX_EXIT_MEMORY 77
+
 /*
  * Closes every descriptor except channel_fd, resets the signals, limits the address space to what is mapped
  * now plus IMAGE_WORKER_MEMORY_BYTES, forbids new files, processes and core dumps, and installs a filter for
- * system calls. The filter allows reading and writing channel_fd, anonymous memory, a timer, and exit. Any
- * other call ends the process with SIGSYS. -1: the process must not continue.
+ * system calls. The filter allows reading and writing channel_fd, anonymous memory, a timer, signals to
+ * itself, and exit. Any other call ends the process with SIGSYS. SIGABRT and SIGILL end it with
+ * SANDBOX_EXIT_MEMORY when errno is ENOMEM, else with 128 and their number. -1: the process must not
+ * continue.
  */
 int sandbox_enter(int channel_fd, struct error *err);
 

@@ -237,7 +237,7 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
         o.reason = REASON_HTML;
         o.detail = "";
     } else if (!image_kind_kept(kind)) {
-        o.reason = kind >= IMAGE_AVIF && kind <= IMAGE_SVG ? REASON_FORMAT : REASON_NOT_AN_IMAGE;
+        o.reason = kind >= IMAGE_BMP && kind <= IMAGE_SVG ? REASON_FORMAT : REASON_NOT_AN_IMAGE;
         o.doubtful = kind == IMAGE_JSON || kind == IMAGE_TEXT; /* "quota exceeded" with a 200 */
     } else if (!t->length_known && !image_kind_complete(kind, t->body, t->n_body)) {
         /* Nothing but the picture's own end could have told a whole body from a cut one. */

@@ -20,7 +20,8 @@ struct scan_options {
 };
 #define SCAN_DEFAULTS                                                                                        \
     {                                                                                                        \
-        .common = COMMON_OPTIONS_DEFAULTS, .extensions = "jpg,jpeg,jpe,jfif,png,webp,gif"                    \
+        .common = COMMON_OPTIONS_DEFAULTS,                                                                   \
+        .extensions = "jpg,jpeg,jpe,jfif,png,webp,gif,avif,heic,heif,hif,jxl"                                \
     }
 
 /*

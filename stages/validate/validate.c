@@ -96,7 +96,7 @@ static const char *broken_rule(const struct validate_options *o, const struct de
 /* --- the memory --------------------------------------------------------------------------------- */
 
 /* Increase this when the same picture and options give another answer than before. */
-#define ANSWERS_VERSION 1
+#define ANSWERS_VERSION 2
 #define KEPT "kept"
 
 /* Writes down everything that the answer depends on, except the picture. */
@@ -105,11 +105,12 @@ static int question(const struct validate_options *o, struct text *t, struct err
     return text_printf(
         t, err,
         "validate %d winnow %s bytes %llu %llu sides %lld %lld pixels %lld aspect %.17g frames "
-        "%lld formats %s modes %s markers %d header-only %d icc %d truncated %d with %s",
+        "%lld formats %s of %s modes %s markers %d header-only %d icc %d truncated %d with %s",
         ANSWERS_VERSION, WINNOW_VERSION, (unsigned long long)o->min_bytes, (unsigned long long)o->max_bytes,
         (long long)o->min_side, (long long)o->max_side, (long long)o->max_pixels, o->max_aspect,
-        (long long)o->max_frames, o->formats ? o->formats : "all", o->modes ? o->modes : "all", o->markers,
-        o->header_only, o->icc, o->allow_truncated, o->with ? o->with : "nothing");
+        (long long)o->max_frames, o->formats ? o->formats : "all", image_optional_formats(),
+        o->modes ? o->modes : "all", o->markers, o->header_only, o->icc, o->allow_truncated,
+        o->with ? o->with : "nothing");
 }
 
 /* Opens the memory file. When it cannot be used, the run takes longer but does not fail. */
@@ -309,7 +310,7 @@ int validate_check_options(const struct validate_options *opt, struct error *err
     if (opt->with && strcmp(opt->with, "pdq"))
         return error_set(err, EX_USAGE, "--with: '%s' is not pdq", opt->with);
     if (opt->memory && !*opt->memory) return error_set(err, EX_USAGE, "--memory: an empty name");
-    return check_list("--formats", opt->formats, "jpeg,png,webp,gif", err) ||
+    return check_list("--formats", opt->formats, "jpeg,png,webp,gif,avif,heic,jxl", err) ||
                    check_list("--modes", opt->modes,
                               "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-"
                               "alpha16",

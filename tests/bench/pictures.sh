@@ -2,7 +2,7 @@
 # Pictures: decode and resize against node sharp and vipsthumbnail, the cost of the sandbox, augmentation against Keras' formulas in
 # scipy and against OpenCV, and reading shards. A table of medians over ROUNDS, peers taking turns within a round; CPU seconds
 # beside wall clock, which is the truer figure on a busy machine; then each bar beside its figure. Four to five minutes. Never fails.
-# usage: pictures.sh [ROUNDS [N_PHOTOS]]     BUILD=build/release BIN=bin
+# usage: pictures.sh [ROUNDS [N_PHOTOS]]     BUILD=build/release BIN=bin ONLY=formats (decoding alone)
 set -u
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 BUILD=${BUILD:-$TOP/build/release}
@@ -15,10 +15,13 @@ python=/usr/bin/python3
 work=$(mktemp -d "${TMPDIR:-/tmp}/winnow-pictures-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 0
-areas="image shard hash manifest io base"
-# shellcheck disable=SC2046
+areas="image shard hash manifest io base" more=
+for pair in avif:-lavif heic:"-lheif -lde265" jxl:-ljxl; do     # those that were built
+    [ -f "$BUILD/lib/image/${pair%%:*}/area.a" ] && areas="$areas image/${pair%%:*}" more="$more ${pair#*:}"
+done
+# shellcheck disable=SC2046,SC2086
 ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I"$TOP/lib" -o bench "$TOP/tests/bench/pictures_bench.c" -Wl,--start-group \
-    $(for a in $areas; do echo "$BUILD/lib/$a/area.a"; done) -Wl,--end-group -ljpeg -lpng16 -lwebp -lwebpdemux -lgif -lseccomp -lxxhash -lm -pthread ||
+    $(for a in $areas; do echo "$BUILD/lib/$a/area.a"; done) -Wl,--end-group -ljpeg -lpng16 -lwebp -lwebpdemux -lgif -lseccomp -lxxhash $more -lm -pthread ||
     { echo "pictures.sh: build first (make)"; exit 0; }
 "$python" "$TOP/tests/bench/pictures.py" photos photos "$N" || { echo "pictures.sh: python3-pil and python3-numpy make the photographs"; exit 0; }
 cat >sharp.js <<'J'
@@ -40,8 +43,8 @@ const [repeats, ...files] = process.argv.slice(2);
 J
 export NODE_PATH=${NODE_PATH:-$TOP/build/npm/node_modules}
 have_sharp=$(node -e 'require("sharp"); console.log(1)' 2>/dev/null)
-vips() { # two processes, half the files each, through vipsthumbnail; 1 repeat is all it is given
-    "$python" - photos/*.jpg <<'P'
+vips() { # FILE...: two processes, half the files each, through vipsthumbnail; 3 times all it is given
+    "$python" - "$@" <<'P'
 import resource, subprocess, sys, time
 files, started = sys.argv[1:] * 3, time.perf_counter()
 half = len(files) // 2
@@ -51,7 +54,7 @@ ps = [subprocess.Popen(["vipsthumbnail", "--size", "299x299!", "-o", "%s-t.ppm",
 u = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(len(files), f"{time.perf_counter() - started:.4f} {u.ru_utime + u.ru_stime:.4f}")
 P
-    rm -f photos/*.ppm
+    rm -f photos/*.ppm others/*.ppm
 }
 note() { # NAME COMMAND...: "n wall cpu" into results
     name=$1
@@ -61,17 +64,38 @@ note() { # NAME COMMAND...: "n wall cpu" into results
 machine
 for _ in $(seq "$ROUNDS"); do
     [ -n "$have_sharp" ] && note "sharp,2-threads" node sharp.js 4 photos/*.jpg
-    command -v vipsthumbnail >/dev/null && note "vipsthumbnail,2-processes" vips
+    command -v vipsthumbnail >/dev/null && note "vipsthumbnail,2-processes" vips photos/*.jpg
     for method in lanczos bilinear area tfjs; do note "winnow,$method,2-workers" ./bench load $method 2 1 4 photos/*.jpg; done
     note "winnow,bilinear,no-sandbox" ./bench load bilinear 2 0 4 photos/*.jpg
     for sandbox in 1 0; do note "winnow,bilinear,1-worker,sandbox=$sandbox" ./bench load bilinear 1 $sandbox 4 photos/*.jpg; done
 done
+# The other formats, of the same photographs; the programs that write them may be absent.
+mkdir others
+for f in photos/*.jpg; do
+    name=$(basename "$f" .jpg)
+    "$python" -c 'import sys; from PIL import Image; Image.open(sys.argv[1]).save(sys.argv[2])' "$f" "$name.png"
+    avifenc -s 8 "$name.png" "others/$name.avif" >/dev/null 2>&1
+    heif-enc -q 60 "$name.png" -o "others/$name.heic" >/dev/null 2>&1
+    cjxl -e 4 -d 1.5 "$name.png" "others/$name.jxl" >/dev/null 2>&1
+    "$python" -c 'import sys; from PIL import Image; Image.open(sys.argv[1]).save(sys.argv[2], quality=80)' "$f" "others/$name.webp"
+    rm "$name.png"
+done
+for _ in $(seq "$ROUNDS"); do
+    for kind in avif heic jxl webp; do
+        [ -e "others/p00.$kind" ] || continue
+        case $kind in avif | webp) [ -n "$have_sharp" ] && note "sharp,$kind,2-threads" node sharp.js 2 others/*.$kind ;; esac
+        command -v vipsthumbnail >/dev/null && note "vipsthumbnail,$kind,2-processes" vips others/*.$kind
+        note "winnow,$kind,2-workers" ./bench load bilinear 2 1 2 others/*.$kind
+        for sandbox in 1 0; do note "winnow,$kind,1-worker,sandbox=$sandbox" ./bench load bilinear 1 $sandbox 2 others/*.$kind; done
+    done
+done
+[ "${ONLY:-}" = formats ] ||
 for _ in $(seq "$ROUNDS"); do
     note "augment,scipy,1-thread" "$python" "$TOP/tests/bench/pictures.py" scipy 10
     note "augment,opencv,1-thread" "$python" "$TOP/tests/bench/pictures.py" opencv 300
     note "augment,winnow,1-thread" ./bench augment article 1000 299
 done
-if [ -x "$BIN/pack" ]; then
+if [ -x "$BIN/pack" ] && [ "${ONLY:-}" != formats ]; then
     (printf 'path\tlabel\n'; for _ in $(seq 100); do for f in photos/*.jpg; do printf '%s\tx\n' "$f"; done; done) >in.tsv
     "$BIN/pack" -o set in.tsv
     for _ in $(seq "$ROUNDS"); do
@@ -120,6 +144,14 @@ for m in lanczos bilinear; do
     against "$m, pictures a second, of sharp's" "$(rate winnow,$m,2-workers)" "$(rate sharp,2-threads)" '>=' 1.2
     against "$m, of two vipsthumbnail's" "$(rate winnow,$m,2-workers)" "$(rate vipsthumbnail,2-processes)" '>=' 1.2
 done
+against "avif, pictures a second, of sharp's" "$(rate winnow,avif,2-workers)" "$(rate sharp,avif,2-threads)" '>=' 1.3
+for kind in heic jxl; do
+    against "$kind, of two vipsthumbnail's" "$(rate winnow,$kind,2-workers)" "$(rate vipsthumbnail,$kind,2-processes)" '>=' 1
+done
+for kind in avif heic jxl; do
+    against "$kind, sandbox: CPU a picture" "$(per_cpu winnow,$kind,1-worker,sandbox=0)" "$(per_cpu winnow,$kind,1-worker,sandbox=1)" '<=' 1.1
+done
+[ "${ONLY:-}" = formats ] && exit 0
 against "the default method, of lanczos" "$(rate winnow,bilinear,2-workers)" "$(rate winnow,lanczos,2-workers)" '>=' 1
 bar "lanczos, PSNR in dB, of sharp's $(noise sharp.raw)" "$(noise winnow-lanczos.raw)" '>=' "$(noise sharp.raw)"
 against "augment on one core, of Keras' formulas in scipy" "$(rate augment,winnow,1-thread)" "$(rate augment,scipy,1-thread)" '>=' 5

@@ -478,6 +478,10 @@ def do_heic(q):
     q.answer(200, b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + noise("heic", 2000), type="image/jpeg")
 
 
+def do_tiff(q):
+    q.answer(200, b"II*\0" + noise("tiff", 2000), type="image/jpeg")
+
+
 def do_gone(q):         # what imgur does
     q.head(302, "Location: /removed.png", "Content-Length: 0")
 

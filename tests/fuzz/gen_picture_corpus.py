@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of the picture and shard fuzz targets (Pillow, numpy). usage: gen_picture_corpus.py [CORPUS_DIR]
+"""Writes the seed corpora of the picture and shard fuzz targets (Pillow, numpy, avifenc,
+heif-enc, cjxl). usage: gen_picture_corpus.py [CORPUS_DIR [KIND...]]
 
 Small pictures of every kind the decoders tell apart; run once, the outputs are committed.
 """
@@ -8,6 +9,10 @@ import numpy as np
 from PIL import Image
 
 top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "corpus")
+kinds = sys.argv[2:]
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../tools"))
+import heif_boxes
+from encoders import avif, heic, jxl
 y, x = np.mgrid[0:20, 0:24]
 rgb = np.stack([x * 10, y * 12, (x * y) % 256], -1).astype("uint8")
 picture = Image.fromarray(rgb)
@@ -17,6 +22,8 @@ rgba.putalpha(Image.fromarray((x * 10).astype("uint8")))
 
 
 def put(kind, name, data):
+    if kinds and kind not in kinds:
+        return
     os.makedirs(f"{top}/{kind}", exist_ok=True)
     with open(f"{top}/{kind}/{name}", "wb") as f:
         f.write(data)
@@ -81,6 +88,46 @@ put("gif", "animated.gif", saved(picture.quantize(8), "GIF", save_all=True, appe
 put("gif", "transparent.gif", saved(picture.quantize(8), "GIF", transparency=2))
 put("gif", "interlaced.gif", saved(gray.quantize(8), "GIF", interlace=1))
 put("gif", "cut.gif", saved(picture.quantize(32), "GIF")[:150])
+
+
+if not kinds or set(kinds) & {"avif", "heic", "jxl"}:
+    larger = picture.resize((64, 64))
+    plain = avif([picture], "-y", "420")
+    put("avif", "420.avif", plain)
+    put("avif", "444-10.avif", avif([picture], "-y", "444", "-d", "10"))
+    put("avif", "422-12.avif", avif([picture], "-y", "422", "-d", "12", "-r", "limited"))
+    put("avif", "gray.avif", avif([gray], "-y", "400"))
+    put("avif", "alpha.avif", avif([rgba], "-y", "444"))
+    put("avif", "premultiplied.avif", avif([rgba], "-p"))
+    put("avif", "lossless.avif", avif([picture], "-l"))
+    put("avif", "grid.avif", avif([larger, larger], "--grid", "2x1", "-y", "420"))
+    put("avif", "animated.avif", avif([picture, picture.rotate(90), picture.rotate(180)]))
+    put("avif", "turned.avif", heif_boxes.add(plain, [heif_boxes.irot(1), heif_boxes.imir(0)]))
+    put("avif", "cropped.avif", heif_boxes.add(plain, [heif_boxes.clap(16, 10, 0, 0, 24, 20)]))
+    put("avif", "cut.avif", plain[:len(plain) - 20])
+    put("avif", "huge.avif", plain.replace(b"ispe\0\0\0\0\0\0\0\x18", b"ispe\0\0\0\0\0\0\x60\0"))
+    plain = heic([picture])
+    put("heic", "420.heic", plain)
+    put("heic", "444-10.heic", heic([("png", png(24, 20, 16, 2, b"".join(b"\0" + (rgb[i].astype(">u2") * 257).tobytes() for i in range(20))))], "-b", "10", "-p", "chroma=444"))
+    put("heic", "gray.heic", heic([gray]))
+    put("heic", "alpha.heic", heic([rgba]))
+    put("heic", "premultiplied.heic", heic([rgba], "--premultiplied-alpha"))
+    put("heic", "thumbnail.heic", heic([larger], "-t", "16"))
+    put("heic", "two.heic", heic([picture, gray]))
+    put("heic", "turned.heic", heif_boxes.add(plain, [heif_boxes.irot(1), heif_boxes.imir(0)]))
+    put("heic", "cropped.heic", heif_boxes.add(plain, [heif_boxes.clap(16, 10, 2, 4, 24, 20)]))
+    put("heic", "av1.heic", avif([picture]).replace(b"ftypavif", b"ftypmif1").replace(b"avif", b"heic"))
+    put("heic", "cut.heic", plain[:len(plain) - 20])
+    put("jxl", "lossy.jxl", jxl([picture], "-e", "3"))
+    put("jxl", "lossless.jxl", jxl([picture], "-d", "0", "-e", "3"))
+    put("jxl", "container.jxl", jxl([picture], "-e", "3", "--container=1"))
+    put("jxl", "alpha.jxl", jxl([rgba], "-e", "3"))
+    put("jxl", "gray.jxl", jxl([gray], "-d", "0"))
+    put("jxl", "progressive.jxl", jxl([larger], "-e", "3", "-p"))
+    put("jxl", "cut.jxl", jxl([picture], "-e", "3")[:-20])
+    looping = saved(picture.quantize(8), "GIF", save_all=True, append_images=[picture.rotate(90).quantize(8)], duration=50)
+    put("jxl", "animated.jxl", jxl([("gif", looping)]))
+    put("jxl", "jpeg.jxl", jxl([("jpg", saved(picture, "JPEG", quality=70, exif=exif.tobytes()))]))
 
 put("exif", "big.bin", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")
 put("exif", "little.bin", exif.tobytes())

@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     free(plain);
     enum image_kind k = image_kind_of(data, size);
-    for (int i = IMAGE_JPEG; i <= IMAGE_GIF; i++)
+    for (int i = IMAGE_JPEG; i <= IMAGE_JXL; i++)
         (void)image_kind_complete((enum image_kind)i, data, size);
     if (!image_kind_name(k)) abort();
     (void)hash_list_add_bytes(&list, (const char *)data, size, "list", &err);

@@ -1,4 +1,4 @@
-/* image_fuzz.h: what the four decoder targets share. */
+/* image_fuzz.h: what the decoder targets share. */
 #ifndef WINNOW_TESTS_IMAGE_FUZZ_H
 #define WINNOW_TESTS_IMAGE_FUZZ_H
 

@@ -39,8 +39,9 @@ status/403/a.jpg http-403
 status/500/a.jpg http-500
 html/a.jpg html-page
 htmljpeg/a.jpg html-page
-avif/a.jpg unsupported-format
-heic/a.jpg unsupported-format
+avif/a.jpg avif
+heic/a.jpg heic
+tiff/a.jpg unsupported-format
 gone/a.jpg placeholder
 bomb/a.jpg too-large
 coded/gzip/gzip/a.jpg jpeg

@@ -4,6 +4,8 @@ FOLDER/twins.tsv: files that have to give the same pixels, where Pillow refuses 
 import io, os, struct, subprocess, sys, zlib
 import numpy as np
 from PIL import Image
+from encoders import LOSSLESS_HEIC, avif, heic, jxl
+from heif_boxes import add, clap, imir, irot
 
 top = sys.argv[1]
 os.makedirs(top, exist_ok=True)
@@ -26,6 +28,17 @@ def put(name, data, outcome, *facts):
 def twin(name, of, data, *facts):
     put(name, data, "kept", *facts)
     twins.append([name, of])
+
+
+def as_decoded(name, data, *facts):
+    """Kept, and with the pixels that the format's own program gives."""
+    twin(name, f"decoded-{name}.png", data, *facts)
+    source, out = os.path.join(top, name), os.path.join(top, f"decoded-{name}.png")
+    command = {"avif": ["avifdec", "-d", "8", source, out], "heic": ["heif-convert", source, out], "jxl": ["djxl", source, out]}[name.split(".")[-1]]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    image = Image.open(out)
+    image.load()
+    image.save(out, exif=b"")       # djxl writes an eXIf that nothing can read
 
 
 def saved(image, format, **options):
@@ -221,6 +234,59 @@ assert gif[-2:] == b"\0;"
 twin("no-last-bytes.gif", "still.gif", gif[:-2], "gif", *shape, "palette")
 put("last-block-cut.gif", gif[:-4], "decode-truncated")
 put("bomb.gif", gif[:6] + b"\xff\xff\xff\xff" + gif[10:], "too-many-pixels")
+
+# The library of AVIF, HEIC and JPEG XL each; lossless, so that a PNG says which pixels have to come out.
+for name, options in (("", ()), ("-420", ("-y", "420")), ("-10", ("-d", "10", "-y", "422")), ("-12", ("-d", "12")), ("-gray", ("-y", "400"))):
+    as_decoded(f"still{name}.avif", avif([picture], *options), "avif", *shape, ("gray" if "400" in options else "rgb") + ("16" if "-d" in options else ""))
+lossless = avif([picture], "-l")
+twin("lossless.avif", "rgb.png", lossless, "avif", *shape, "rgb")
+twin("turned-1.avif", "quarter.png", add(lossless, [irot(1)]), "avif", 96, 128, 8, 1, "rgb")
+twin("turned-1-0.avif", "mirrored.png", add(lossless, [irot(1), imir(0)]), "avif", 96, 128, 5, 1, "rgb")
+with open(os.path.join(top, "exif.bin"), "wb") as f:
+    f.write(exif.tobytes())
+twin("exif-6.avif", "clockwise.png", avif([picture], "-l", "--exif", f.name), "avif", 96, 128, 6, 1, "rgb")  # avifenc writes irot 3, too
+twin("corner.avif", "corner.png", add(lossless, [clap(40, 30, 0, 0, 128, 96)]), "avif", 40, 30, 1, 1, "rgb")
+twin("not-corner.avif", "rgb.png", add(lossless, [clap(40, 30, 10, 6, 128, 96)]), "avif", *shape, "rgb")
+as_decoded("alpha.avif", avif([rgba], "-y", "444"), "avif", *shape, "rgb-alpha")
+as_decoded("grid.avif", avif([picture.resize((128, 64))] * 4, "--grid", "2x2"), "avif", 256, 128, 1, 1, "rgb")
+grid = avif([picture.resize((128, 64))] * 4, "--grid", "2x2")
+put("grid-cut.avif", grid[:-50], "decode-truncated")
+as_decoded("animated.avif", avif([picture, picture.rotate(180), picture.rotate(90)]), "avif", 128, 96, 1, 3)
+put("cut.avif", lossless[:len(lossless) // 2], "decode-truncated")
+put("cut-in-header.avif", lossless[:100], "decode-truncated")
+ispe = lossless.index(b"ispe") + 8
+put("huge.avif", lossless[:ispe] + b"\0\1\0\0\0\1\0\0" + lossless[ispe + 8:], "too-many-pixels")
+put("huge-side.avif", lossless[:ispe] + b"\0\0\x80\0\0\0\x10\0" + lossless[ispe + 8:], "too-many-pixels")
+put("damaged.avif", lossless[:-400] + b"\xff" * 300 + lossless[-100:], "")  # AV1 has no checksum: other pixels
+twin("neutral-brand.avif", "rgb.png", lossless[:8] + b"mif1" + lossless[12:], "avif", *shape, "rgb")
+lossless = heic([picture], *LOSSLESS_HEIC)
+as_decoded("still.heic", heic([picture]), "heic", *shape, "rgb")
+as_decoded("still-10.heic", heic([("png", make_png(128, 96, 16, 2, zlib.compress(b"".join(b"\0" + (rgb[i].astype(">u2") * 257).tobytes() for i in range(96)))))], "-b", "10"), "heic", *shape, "rgb16")
+as_decoded("gray.heic", heic([gray]), "heic", *shape, "gray")
+as_decoded("alpha.heic", heic([rgba]), "heic", *shape, "rgb-alpha")
+twin("lossless.heic", "rgb.png", lossless, "heic", *shape, "rgb")
+twin("turned-1.heic", "quarter.png", add(lossless, [irot(1)]), "heic", 96, 128, 1, 1, "rgb")
+twin("not-corner.heic", "not-corner.png", add(lossless, [clap(40, 30, 10, 6, 128, 96)]), "heic", 40, 30, 1, 1, "rgb")
+put("cut.heic", lossless[:len(lossless) // 2], "decode-truncated")
+ispe = lossless.index(b"ispe") + 8
+put("huge.heic", lossless[:ispe] + b"\0\1\0\0\0\1\0\0" + lossless[ispe + 8:], "too-many-pixels")
+put("av1.heic", avif([picture]).replace(b"ftypavif", b"ftypmif1").replace(b"avif", b"heic"), "unsupported")
+lossless = jxl([picture], "-d", "0", "-e", "1")
+twin("lossless.jxl", "rgb.png", lossless, "jxl", *shape, "rgb")
+twin("alpha.jxl", "alpha.png", jxl([rgba], "-d", "0", "-e", "1"), "jxl", *shape, "rgb-alpha")
+as_decoded("gray.jxl", jxl([gray], "-d", "0", "-e", "1"), "jxl", *shape, "gray")
+as_decoded("lossy.jxl", jxl([picture], "-e", "3"), "jxl", *shape, "rgb")
+as_decoded("container.jxl", jxl([picture], "-e", "3", "--container=1"), "jxl", *shape, "rgb")
+as_decoded("exif-6.jxl", jxl([("jpg", turned)]), "jxl", 96, 128, 6, 1, "rgb")
+as_decoded("animated.jxl", jxl([("gif", saved(picture.quantize(8), "GIF", save_all=True, append_images=[picture.rotate(9).quantize(8)], duration=50))]), "jxl", 128, 96, 1, 2)
+put("cut.jxl", lossless[:len(lossless) // 2], "decode-truncated")
+put("cut-in-header.jxl", lossless[:3], "decode-truncated")
+put("damaged.jxl", lossless[:50] + bytes(range(1, 201)) + lossless[250:], "decode-corrupt")
+put("quarter.png", saved(picture.transpose(Image.ROTATE_90), "PNG"), "kept", "png", 96, 128, 1, 1, "rgb")
+put("clockwise.png", saved(picture.transpose(Image.ROTATE_270), "PNG"), "kept", "png", 96, 128, 1, 1, "rgb")
+put("mirrored.png", saved(picture.transpose(Image.TRANSPOSE), "PNG"), "kept", "png", 96, 128, 1, 1, "rgb")
+put("corner.png", saved(picture.crop((0, 0, 40, 30)), "PNG"), "kept", "png", 40, 30, 1, 1, "rgb")
+put("not-corner.png", saved(picture.crop((10, 6, 50, 36)), "PNG"), "kept", "png", 40, 30, 1, 1, "rgb")
 
 put("png-named.jpg", saved(picture.rotate(180), "PNG"), "kept", "png", *shape, "rgb")
 put("page.jpg", b"<!DOCTYPE html><html><title>404</title></html>" * 200, "not-a-picture")

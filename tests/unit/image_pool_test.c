@@ -40,12 +40,28 @@ enum deed {
     OTHER_FD,
     EXIT,
     LIE,
+    ABORT,
+    ABORT_FULL,
+    SIGNAL,
     DEEDS
 };
-static const char *const names[] =
-    {"nothing",          "crashes",          "opens a file", "makes a socket",   "forks",
-     "starts a program", "kills its parent", "spins",        "takes all memory", "makes code",
-     "traces",           "writes elsewhere", "exits",        "promises too much"};
+static const char *const names[] = {"nothing",
+                                    "crashes",
+                                    "opens a file",
+                                    "makes a socket",
+                                    "forks",
+                                    "starts a program",
+                                    "kills its parent",
+                                    "spins",
+                                    "takes all memory",
+                                    "makes code",
+                                    "traces",
+                                    "writes elsewhere",
+                                    "exits",
+                                    "promises too much",
+                                    "aborts",
+                                    "aborts for want of memory",
+                                    "signals its parent's thread"};
 
 static enum image_reason misbehave(void *context, const struct image_info *info, struct image *picture,
                                    struct image *scratch, uint8_t *result, size_t result_capacity,
@@ -81,6 +97,12 @@ static enum image_reason misbehave(void *context, const struct image_info *info,
     case OTHER_FD: result[1] = write(1, "x", 1) == 1; break;
     case EXIT: _exit(0);
     case LIE: *n_result = result_capacity + 1; break;
+    case ABORT: abort();
+    case ABORT_FULL:
+        while (!SANITIZED && malloc(64 << 20))
+            ;
+        abort();
+    case SIGNAL: result[1] = syscall(SYS_tgkill, getppid(), getppid(), SIGCONT) == 0; break;
     default: break;
     }
     return IMAGE_OK;
@@ -117,8 +139,9 @@ static void test_misdeeds(void)
     CHECK(decode_pool_open(&pool, &o, &err) == 0);
     int n = 0, bad_neighbours = 0, out_of_order = 0;
     static const bool may_end[DEEDS] =
-        {[CRASH] = true, [OPEN] = true,       [SOCKET] = true, [FORK] = true,     [EXEC] = true,
-         [KILL] = true,  [EXECUTABLE] = true, [PTRACE] = true, [OTHER_FD] = true, [EXIT] = true};
+        {[CRASH] = true,    [OPEN] = true, [SOCKET] = true,     [FORK] = true,
+         [EXEC] = true,     [KILL] = true, [EXECUTABLE] = true, [PTRACE] = true,
+         [OTHER_FD] = true, [EXIT] = true, [ABORT] = true,      [SIGNAL] = true};
     for (int deed = 0; deed < DEEDS; deed++) {
         enum deed three[3] = {NOTHING, (enum deed)deed, NOTHING};
         for (int k = 0; k < 3; k++) {
@@ -136,6 +159,9 @@ static void test_misdeeds(void)
             if (may_end[deed] || deed == LIE)
                 CHECK_SAY(d.slug && !strcmp(d.slug, "decode-crashed") && !d.result,
                           "a decoder that %s costs its own picture", names[deed]);
+            else if (deed == ABORT_FULL)
+                CHECK_SAY(d.slug && (SANITIZED || !strcmp(d.slug, "decode-memory")),
+                          "a decoder that %s is told from a crash", names[deed]);
             else if (deed == SPIN)
                 CHECK_SAY(d.slug && !strcmp(d.slug, "decode-timeout"), "a decoder that %s is stopped",
                           names[deed]);

@@ -48,6 +48,12 @@ static void test_kinds(void)
         {"\0\0\0\x20"
          "ftypmif1\0\0",
          14, IMAGE_HEIC},
+        {"\0\0\0\x1c"
+         "ftypmif1\0\0\0\0heicavif",
+         24, IMAGE_AVIF},
+        {"\0\0\0\x14"
+         "ftypmif1\0\0\0\0heicavif",
+         24, IMAGE_HEIC}, /* the box ends before avif */
         {"\0\0\0\x20"
          "ftypisom\0\0",
          14, IMAGE_MP4},
@@ -97,6 +103,32 @@ static void test_kinds(void)
     CHECK(!image_kind_complete(IMAGE_PNG, (const uint8_t *)"\x89PNG\r\n\x1a\n\0\0\0\0IEN", 15));
     CHECK(image_kind_complete(IMAGE_GIF, (const uint8_t *)"GIF89a.......\0;", 15));
     CHECK(!image_kind_complete(IMAGE_GIF, (const uint8_t *)"GIF89a.........", 15));
+    static const char two[] = "\0\0\0\x10"
+                              "ftypavif\0\0\0\0"
+                              "\0\0\0\x0c"
+                              "mdatabcd";
+    /* three zeros of the second may be padding */
+    for (size_t n = 0; n < sizeof two - 1; n++)
+        CHECK_SAY(image_kind_complete(IMAGE_AVIF, (const uint8_t *)two, n) == (n >= 16 && n < 20),
+                  "%zu bytes of two boxes", n);
+    CHECK(image_kind_complete(IMAGE_AVIF, (const uint8_t *)two, sizeof two - 1));
+    CHECK(image_kind_complete(IMAGE_HEIC,
+                              (const uint8_t *)"\0\0\0\x10"
+                                               "ftypheic\0\0\0\0"
+                                               "\0\0\0\0"
+                                               "mdat",
+                              24));
+    CHECK(!image_kind_complete(IMAGE_JXL,
+                               (const uint8_t *)"\0\0\0\x0cJXL \r\n\x87\n"
+                                                "\0\0\0\x20"
+                                                "jxlc",
+                               20));
+    CHECK(image_kind_complete(IMAGE_JXL, (const uint8_t *)"\xff\x0a", 2));
+    CHECK(!image_kind_complete(IMAGE_HEIC,
+                               (const uint8_t *)"\0\0\0\1"
+                                                "ftyp"
+                                                "\0\0\0\1\0\0\0\x10",
+                               16));
     CHECK(image_kind_complete(IMAGE_WEBP, (const uint8_t *)"RIFF\x08\0\0\0WEBPVP8 ", 16));
     CHECK(!image_kind_complete(IMAGE_WEBP, (const uint8_t *)"RIFF\x09\0\0\0WEBPVP8 ", 16));
 }

@@ -1,0 +1,172 @@
+/*
+ * avif_decode.c: AVIF through libavif, in one thread; of a sequence the first frame. Colour is what libavif's
+ * defaults give (libyuv for 8 bits, chroma of 4:2:0 and 4:2:2 interpolated), which is level for level what
+ * avifdec and Chromium show; profiles are ignored. Alpha is taken as it is stored. irot and imir turn the
+ * picture, EXIF does not.
+ *
+ * Planes become RGB a band of rows at a time, so that no second copy of a large picture is needed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <avif/avif.h>
+
+#include "base/mem.h"
+#include "image/codec.h"
+
+/* libavif's own limit is 2^28; a larger one is refused when the boxes are read, by this text. */
+#define TOO_LARGE "too large"
+
+/* A row of 4:2:0 takes chroma from the rows beside it: a band gets a pair more on both sides. */
+#define OVERLAP_ROWS 2
+
+/* Of RGBA: small enough to stay in the cache until it is copied. */
+#define BAND_BYTES (256u << 10)
+
+static enum image_reason failed(const avifDecoder *d, avifResult result, const uint8_t *bytes, size_t n_bytes,
+                                struct image_failure *f)
+{
+    const char *why = d->diag.error[0] ? d->diag.error : avifResultToString(result);
+    enum image_reason reason =
+        image_kind_complete(IMAGE_AVIF, bytes, n_bytes) ? IMAGE_DECODE_CORRUPT : IMAGE_DECODE_TRUNCATED;
+    switch (result) {
+    case AVIF_RESULT_TRUNCATED_DATA: reason = IMAGE_DECODE_TRUNCATED; break;
+    case AVIF_RESULT_OUT_OF_MEMORY: reason = IMAGE_DECODE_MEMORY; break;
+    case AVIF_RESULT_NO_CODEC_AVAILABLE:
+    case AVIF_RESULT_NOT_IMPLEMENTED:
+    case AVIF_RESULT_UNSUPPORTED_DEPTH: reason = IMAGE_UNSUPPORTED; break;
+    default: break;
+    }
+    if (strstr(why, TOO_LARGE)) reason = IMAGE_TOO_MANY_PIXELS;
+    return image_fail(f, reason, "%s", why);
+}
+
+/* The EXIF orientation that turns as irot (quarter turns anticlockwise) and then imir do. */
+static int orientation_of(const avifImage *image)
+{
+    static const uint8_t orientations[4][3] = {{1, 4, 2}, {8, 5, 7}, {3, 2, 4}, {6, 7, 5}};
+    int turns = image->transformFlags & AVIF_TRANSFORM_IROT ? image->irot.angle & 3 : 0,
+        mirror = image->transformFlags & AVIF_TRANSFORM_IMIR ? 1 + (image->imir.mode & 1) : 0;
+    return orientations[turns][mirror];
+}
+
+/* As Chromium: a clean aperture counts when it has whole sides and begins in the corner. */
+static void clean_aperture(const avifImage *image, uint32_t *width, uint32_t *height)
+{
+    avifCropRect rect;
+    avifDiagnostics ignored;
+    *width = image->width;
+    *height = image->height;
+    if (!(image->transformFlags & AVIF_TRANSFORM_CLAP)) return;
+    avifDiagnosticsClearError(&ignored);
+    if (avifCropRectConvertCleanApertureBox(&rect, &image->clap, image->width, image->height,
+                                            image->yuvFormat, &ignored) &&
+        rect.x == 0 && rect.y == 0 && rect.width > 0 && rect.height > 0) {
+        *width = rect.width;
+        *height = rect.height;
+    }
+}
+
+static enum image_reason describe(const avifDecoder *d, const struct decode_options *options,
+                                  struct image_info *info, struct image_failure *f)
+{
+    const avifImage *image = d->image;
+    enum image_reason reason = image_check_size(image->width, image->height, options->max_pixels, f);
+    uint32_t width, height;
+    clean_aperture(image, &width, &height);
+    info->width = width > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : (int)width;
+    info->height = height > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : (int)height;
+    info->orientation = orientation_of(image);
+    info->bits = (int)image->depth;
+    info->icc = image->icc.size > 0;
+    info->alpha = d->alphaPresent || image->alphaPlane;
+    info->frames = d->imageCount < 1                  ? 1
+                   : d->imageCount > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES
+                                                      : d->imageCount;
+    image_set_mode(info, image->yuvFormat == AVIF_PIXEL_FORMAT_YUV400);
+    return reason;
+}
+
+static enum image_reason to_rgb(const avifImage *image, const struct decode_options *options,
+                                struct image *out, struct image_failure *f)
+{
+    struct error err = {0};
+    avifResult result = AVIF_RESULT_OK;
+    const size_t row_bytes = (size_t)image->width * 4;
+    uint32_t band = (uint32_t)(BAND_BYTES / row_bytes) & ~1u, rows = (uint32_t)out->height;
+    if (band < 16) band = 16;
+    uint8_t *rgba = mem_alloc((band + 2 * OVERLAP_ROWS) * row_bytes, &err);
+    avifImage *view = avifImageCreateEmpty();
+    if (!rgba || !view) {
+        if (!rgba)
+            image_fail_error(f, &err);
+        else
+            image_fail(f, IMAGE_DECODE_MEMORY, "libavif ran out of memory");
+        result = AVIF_RESULT_OUT_OF_MEMORY;
+    }
+    for (uint32_t y = 0; y < rows && result == AVIF_RESULT_OK; y += band) {
+        uint32_t n = rows - y < band ? rows - y : band, from = y > 0 ? y - OVERLAP_ROWS : 0,
+                 to = y + n + OVERLAP_ROWS < image->height ? y + n + OVERLAP_ROWS : image->height;
+        avifCropRect rect = {0, from, image->width, to - from};
+        avifRGBImage rgb;
+        if ((result = avifImageSetViewRect(view, image, &rect)) != AVIF_RESULT_OK) break;
+        avifRGBImageSetDefaults(&rgb, view);
+        rgb.depth = 8;
+        rgb.format = AVIF_RGB_FORMAT_RGBA;
+        rgb.ignoreAlpha = !image->alphaPlane;
+        /* libyuv cuts 10 bits before it computes: up to two levels off. */
+        rgb.avoidLibYUV = image->depth > 8;
+        rgb.pixels = rgba;
+        rgb.rowBytes = (uint32_t)row_bytes;
+        if ((result = avifImageYUVToRGB(view, &rgb)) != AVIF_RESULT_OK) break;
+        for (uint32_t i = 0; i < n; i++)
+            rgba_to_row(out, (int)(y + i), rgba + (y - from + i) * row_bytes,
+                        image->alphaPlane ? ALPHA_STRAIGHT : ALPHA_NONE, options->background);
+    }
+    if (view) avifImageDestroy(view);
+    free(rgba);
+    if (result == AVIF_RESULT_OK) return IMAGE_OK;
+    if (f->reason == IMAGE_OK)
+        image_fail(f, result == AVIF_RESULT_OUT_OF_MEMORY ? IMAGE_DECODE_MEMORY : IMAGE_UNSUPPORTED, "%s",
+                   avifResultToString(result));
+    return f->reason;
+}
+
+enum image_reason avif_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                              struct image *out, struct image_info *info, struct image_failure *f)
+{
+    struct error err = {0};
+    enum image_reason reason;
+    avifResult result;
+    avifDecoder *d = avifDecoderCreate();
+    if (!d) return image_fail(f, IMAGE_DECODE_MEMORY, "libavif ran out of memory");
+    d->maxThreads = 1;
+    d->ignoreExif = d->ignoreXMP = AVIF_TRUE;
+    d->imageDimensionLimit = 0; /* ours tell the sizes */
+    d->imageCountLimit = IMAGE_MAX_FRAMES;
+    /* Browsers show files without pixi, or with a fractional clap, that libavif's own rules refuse. */
+    d->strictFlags = AVIF_STRICT_DISABLED;
+    if ((result = avifDecoderSetIOMemory(d, bytes, n_bytes)) != AVIF_RESULT_OK ||
+        (result = avifDecoderParse(d)) != AVIF_RESULT_OK) {
+        reason = failed(d, result, bytes, n_bytes, f);
+        goto out;
+    }
+    if ((reason = describe(d, options, info, f)) != IMAGE_OK || !out) goto out;
+    /* dav1d's own: the bits may say another size than the boxes. */
+    d->imageSizeLimit =
+        (uint32_t)(options->max_pixels > 0 && options->max_pixels < IMAGE_MAX_PIXELS ? options->max_pixels
+                                                                                     : IMAGE_MAX_PIXELS);
+    if ((result = avifDecoderNextImage(d)) != AVIF_RESULT_OK) {
+        reason = failed(d, result, bytes, n_bytes, f);
+        goto out;
+    }
+    if ((reason = describe(d, options, info, f)) != IMAGE_OK) goto out;
+    bool gray = d->image->yuvFormat == AVIF_PIXEL_FORMAT_YUV400 && !d->image->alphaPlane;
+    reason = image_reserve(out, info->width, info->height, gray ? 1 : 3, &err)
+                 ? image_fail_error(f, &err)
+                 : to_rgb(d->image, options, out, f);
+out:
+    avifDecoderDestroy(d);
+    return reason;
+}

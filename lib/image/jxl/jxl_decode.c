@@ -1,0 +1,152 @@
+/*
+ * jxl_decode.c: JPEG XL through libjxl, in one thread; of an animation the first frame as it is shown. What
+ * was coded in XYB comes out as sRGB, other pictures as they are stored: profiles are ignored. Spot colours
+ * are mixed in; a picture with a black channel (CMYK) is refused, because libjxl leaves the black out.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jxl/decode.h>
+
+#include "image/codec.h"
+
+/* What is known while the decoder runs, and where its pixels go. */
+struct jxl_state {
+    const struct decode_options *options;
+    struct image *out;
+    enum alpha_kind alpha;
+};
+
+static void on_pixels(void *context, size_t x, size_t y, size_t n, const void *pixels)
+{
+    struct jxl_state *s = context;
+    if (y < (size_t)s->out->height && x <= (size_t)s->out->width && n <= (size_t)s->out->width - x)
+        rgba_to_pixels(s->out, (int)x, (int)y, (int)n, pixels, s->alpha, s->options->background);
+}
+
+/* Frames are told apart by their headers alone. */
+static int count_frames(const uint8_t *bytes, size_t n_bytes)
+{
+    int frames = 0;
+    JxlDecoder *d = JxlDecoderCreate(NULL);
+    if (d && JxlDecoderSubscribeEvents(d, JXL_DEC_FRAME) == JXL_DEC_SUCCESS &&
+        JxlDecoderSetInput(d, bytes, n_bytes) == JXL_DEC_SUCCESS)
+        while (frames < IMAGE_MAX_FRAMES && JxlDecoderProcessInput(d) == JXL_DEC_FRAME)
+            frames++;
+    if (d) JxlDecoderDestroy(d);
+    return frames > 0 ? frames : 1;
+}
+
+static enum image_reason describe(JxlDecoder *d, const JxlBasicInfo *basic, struct jxl_state *s,
+                                  struct image_info *info, struct image_failure *f)
+{
+    info->width = basic->xsize > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : (int)basic->xsize;
+    info->height = basic->ysize > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : (int)basic->ysize;
+    info->orientation = basic->orientation >= 1 && basic->orientation <= 8 ? (int)basic->orientation : 1;
+    info->bits = basic->bits_per_sample > 16 ? 16 : (int)basic->bits_per_sample;
+    info->alpha = basic->alpha_bits > 0;
+    image_set_mode(info, basic->num_color_channels == 1);
+    s->alpha = basic->alpha_bits == 0       ? ALPHA_NONE
+               : basic->alpha_premultiplied ? ALPHA_PREMULTIPLIED
+                                            : ALPHA_STRAIGHT;
+    for (uint32_t i = 0; i < basic->num_extra_channels; i++) {
+        JxlExtraChannelInfo extra;
+        if (JxlDecoderGetExtraChannelInfo(d, i, &extra) == JXL_DEC_SUCCESS && extra.type == JXL_CHANNEL_BLACK)
+            return image_fail(f, IMAGE_UNSUPPORTED, "CMYK in JPEG XL");
+    }
+    return image_check_size(basic->xsize, basic->ysize, s->options->max_pixels, f);
+}
+
+/* Before pixels are made: XYB has no space of its own, everything else keeps its samples. */
+static void choose_colour(JxlDecoder *d, const JxlBasicInfo *basic, struct image_info *info)
+{
+    const JxlColorEncoding srgb = {
+        .color_space = basic->num_color_channels == 1 ? JXL_COLOR_SPACE_GRAY : JXL_COLOR_SPACE_RGB,
+        .white_point = JXL_WHITE_POINT_D65,
+        .primaries = JXL_PRIMARIES_SRGB,
+        .transfer_function = JXL_TRANSFER_FUNCTION_SRGB,
+        .rendering_intent = JXL_RENDERING_INTENT_RELATIVE,
+    };
+    JxlColorEncoding own;
+#if JPEGXL_NUMERIC_VERSION >= JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
+    JxlDecoderStatus known = JxlDecoderGetColorAsEncodedProfile(d, JXL_COLOR_PROFILE_TARGET_ORIGINAL, &own);
+#else
+    JxlDecoderStatus known =
+        JxlDecoderGetColorAsEncodedProfile(d, NULL, JXL_COLOR_PROFILE_TARGET_ORIGINAL, &own);
+#endif
+    info->icc = known != JXL_DEC_SUCCESS; /* an enumerated space is not a profile */
+    if (!basic->uses_original_profile) (void)JxlDecoderSetPreferredColorProfile(d, &srgb);
+}
+
+static enum image_reason give_room(JxlDecoder *d, const JxlBasicInfo *basic, struct jxl_state *s,
+                                   struct image_failure *f)
+{
+    struct error err = {0};
+    bool gray = basic->num_color_channels == 1 && s->alpha == ALPHA_NONE;
+    JxlPixelFormat format = {gray ? 1 : 3, JXL_TYPE_UINT8, JXL_NATIVE_ENDIAN, 0};
+    if (image_reserve(s->out, (int)basic->xsize, (int)basic->ysize, gray ? 1 : 3, &err))
+        return image_fail_error(f, &err);
+    if (s->options->allow_truncated) memset(s->out->pixels, 128, image_bytes(s->out));
+    JxlDecoderStatus status;
+    if (s->alpha != ALPHA_NONE) {
+        format.num_channels = 4;
+        status = JxlDecoderSetImageOutCallback(d, &format, on_pixels, s);
+    } else {
+        size_t want;
+        status = JxlDecoderImageOutBufferSize(d, &format, &want);
+        if (status == JXL_DEC_SUCCESS && want != image_bytes(s->out)) status = JXL_DEC_ERROR;
+        if (status == JXL_DEC_SUCCESS)
+            status = JxlDecoderSetImageOutBuffer(d, &format, s->out->pixels, image_bytes(s->out));
+    }
+    return status == JXL_DEC_SUCCESS ? IMAGE_OK
+                                     : image_fail(f, IMAGE_UNSUPPORTED, "samples that libjxl cannot give");
+}
+
+enum image_reason jxl_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                             struct image *out, struct image_info *info, struct image_failure *f)
+{
+    struct jxl_state s = {options, out, ALPHA_NONE};
+    JxlBasicInfo basic;
+    enum image_reason reason = IMAGE_OK;
+    bool room = false, done = false;
+    JxlDecoder *d = JxlDecoderCreate(NULL);
+    if (!d) return image_fail(f, IMAGE_DECODE_MEMORY, "libjxl ran out of memory");
+    memset(&basic, 0, sizeof basic);
+    /* The input is not closed: then an early end is told from damage. */
+    if (JxlDecoderSubscribeEvents(d, JXL_DEC_BASIC_INFO | JXL_DEC_COLOR_ENCODING |
+                                         (out ? (int)JXL_DEC_FULL_IMAGE : 0)) != JXL_DEC_SUCCESS ||
+        JxlDecoderSetKeepOrientation(d, JXL_TRUE) != JXL_DEC_SUCCESS ||
+        JxlDecoderSetInput(d, bytes, n_bytes) != JXL_DEC_SUCCESS)
+        reason = image_fail(f, IMAGE_UNSUPPORTED, "another libjxl than this was built for");
+    while (reason == IMAGE_OK && !done) {
+        switch (JxlDecoderProcessInput(d)) {
+        case JXL_DEC_BASIC_INFO:
+            if (JxlDecoderGetBasicInfo(d, &basic) != JXL_DEC_SUCCESS)
+                reason = image_fail(f, IMAGE_DECODE_CORRUPT, "damaged JPEG XL header");
+            else
+                reason = describe(d, &basic, &s, info, f);
+            break;
+        case JXL_DEC_COLOR_ENCODING:
+            choose_colour(d, &basic, info);
+            done = !out;
+            break;
+        case JXL_DEC_NEED_IMAGE_OUT_BUFFER:
+            reason = give_room(d, &basic, &s, f);
+            room = true;
+            break;
+        case JXL_DEC_FULL_IMAGE: done = true; break;
+        case JXL_DEC_NEED_MORE_INPUT:
+            if (options->allow_truncated && room && JxlDecoderFlushImage(d) == JXL_DEC_SUCCESS)
+                done = true;
+            else
+                reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");
+            break;
+        default: reason = image_fail(f, IMAGE_DECODE_CORRUPT, "damaged JPEG XL data"); break;
+        }
+    }
+    JxlDecoderDestroy(d);
+    if (reason == IMAGE_OK && out && !room) reason = image_fail(f, IMAGE_DECODE_CORRUPT, "no frame");
+    if (reason == IMAGE_OK && basic.have_animation) info->frames = count_frames(bytes, n_bytes);
+    return reason;
+}
