@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/half.h"
 #include "base/hash_index.h"
 #include "base/mem.h"
 #include "base/text.h"

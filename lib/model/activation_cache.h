@@ -60,8 +60,4 @@ int activation_cache_append(struct activation_cache *c, const struct activation_
 int activation_cache_flush(struct activation_cache *c, struct error *err);
 void activation_cache_close(struct activation_cache *c);
 
-/* IEEE half precision, round to nearest even, infinities and NaN kept. */
-void half_from_float(uint16_t *out, const float *in, size_t n);
-void half_to_float(float *out, const uint16_t *in, size_t n);
-
 #endif

@@ -18,23 +18,29 @@ static int hash_classes(struct xxh128_stream *h, const struct shard_set_info *in
     return 0;
 }
 
+void dataset_key(struct activation_key *key, const char *xxh128, uint64_t checksum, int side_px,
+                 enum shard_encoding encoding, int variant)
+{
+    struct xxh128 content;
+    /* The stored bytes' checksum stands for the pixels: the reader compares the two before it hands them out.
+     */
+    uint32_t kind[2] = {(uint32_t)side_px, (uint32_t)encoding};
+    *key = (struct activation_key){.variant = (uint32_t)variant};
+    if (xxh128_from_hex(&content, xxh128)) /* a set packed without content hashes still has keys */
+        xxh128_of(&content, xxh128, strlen(xxh128));
+    memcpy(key->content, content.bytes, sizeof content.bytes);
+    memcpy(key->pixels, &checksum, sizeof checksum);
+    memcpy(key->pixels + sizeof checksum, kind, sizeof kind);
+}
+
 static int read_rows(struct dataset *d, struct xxh128_stream *h, struct error *err)
 {
     for (size_t i = 0; i < d->n_rows; i++) {
         struct shard_record r;
-        struct xxh128 content;
         if (shard_set_describe(d->shards, i, &r, err)) return -1;
         if (r.label < 0 || r.label >= d->info->n_classes)
             return error_set(err, EX_DATAERR, "record %zu ('%s') has no known class", i, r.path);
-        if (xxh128_from_hex(&content, r.xxh128)) /* a set packed without content hashes still has keys */
-            xxh128_of(&content, r.xxh128, strlen(r.xxh128));
-        memcpy(d->keys[i].content, content.bytes, sizeof content.bytes);
-        /* The stored bytes' checksum stands for the pixels: the reader compares the two before it hands them
-         * out. */
-        uint32_t kind[2] = {(uint32_t)d->info->side_px, (uint32_t)d->info->encoding};
-        memcpy(d->keys[i].pixels, &r.checksum, sizeof r.checksum);
-        memcpy(d->keys[i].pixels + sizeof r.checksum, kind, sizeof kind);
-        d->keys[i].variant = (uint32_t)r.variant;
+        dataset_key(&d->keys[i], r.xxh128, r.checksum, d->info->side_px, d->info->encoding, r.variant);
         d->labels[i] = r.label;
         d->variants[i] = r.variant;
         if (r.split == SHARD_TRAIN || r.variant == 0) d->rows[r.split][d->n_split[r.split]++] = (uint32_t)i;

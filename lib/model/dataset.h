@@ -35,6 +35,13 @@ int dataset_open(struct dataset *d, const char *folder, struct error *err);
 void dataset_release(struct dataset *d);
 
 /*
+ * The key of a picture's activations: its content hash (32 digits; another name is hashed), the checksum of
+ * the bytes that its pixels are kept in, their kind and size, and the variant.
+ */
+void dataset_key(struct activation_key *key, const char *xxh128, uint64_t checksum, int side_px,
+                 enum shard_encoding encoding, int variant);
+
+/*
  * weights [n_classes] from "none", "balanced" (n / (classes * rows of the class), so that the mean over rows
  * is 1) or a comma list with one number a class in the classes' order. EX_USAGE.
  */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "io/signals.h"
+#include "model/base_net.h"
 #include "tensor/backend.h"
 #include "tensor/cuda_libraries.h"
 #include "train.h"
@@ -107,7 +108,7 @@ static const struct option_row rows[] = {
     OPTION(struct train_options, STRING, 0, "devices", devices, "LIST",
            "cuda: share each batch among these GPUs, as in 0,1"),
     OPTION(struct train_options, CHOICE, 0, "precision", precision, "P",
-           "of multiplications; auto: tf32 on a GPU, fp32 elsewhere", CHOICES("auto|fp32|tf32|bf16")),
+           "of multiplications; auto: tf32 on a GPU, fp32 elsewhere", CHOICES(BASE_NET_PRECISIONS)),
     OPTION(struct train_options, INT, 'j', "threads", common.threads, "N",
            "threads of the CPU device; 0: all processors", RANGE(0, 1024)),
 

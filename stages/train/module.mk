@@ -1,1 +1,1 @@
-NEEDS.stage/train := cli dist manifest model shard image net tensor hash io base
+NEEDS.stage/train := cli dist manifest model vector shard image net tensor hash io base

@@ -9,6 +9,7 @@
 #include "base/number.h"
 #include "manifest/manifest.h"
 #include "train.h"
+#include "vector/vector_folder.h"
 
 /* --- log.tsv --- */
 
@@ -250,20 +251,11 @@ out:
 static int write_npy(const char *path, const struct dataset *d, const struct frozen_boundary *f,
                      const struct activation_cache *cache, struct error *err)
 {
-    char head[192];
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     int rc = -1;
     float *row = mem_zalloc(f->total, sizeof *row, err);
     if (!row || atomic_file_open(&file, path, err)) goto out;
-    int n = snprintf(head + 10, sizeof head - 10,
-                     "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", d->n_rows, f->total);
-    int padded = (10 + n + 1 + 63) / 64 * 64;
-    memset(head + 10 + n, ' ', (size_t)(padded - 10 - n));
-    head[padded - 1] = '\n';
-    memcpy(head, "\x93NUMPY\x01\x00", 8);
-    head[8] = (char)((padded - 10) & 0xff);
-    head[9] = (char)((padded - 10) >> 8);
-    fwrite(head, 1, (size_t)padded, file.stream);
+    if (npy_write_head(file.stream, "<f4", d->n_rows, f->total, err)) goto out;
     for (size_t i = 0; i < d->n_rows; i++) {
         int64_t at = activation_cache_find(cache, &d->keys[i]);
         if (at >= 0)

@@ -7,21 +7,12 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "model/base_net.h"
 #include "train.h"
 
 int train_unlock(const struct train_run *run, struct net *net, const char **from, struct error *err)
 {
-    const char *wanted = run->options->unlock_from;
-    /* auto: the published model's own boundary where the net has it, else the last third: late layers are the
-     * specific ones */
-    if (strcmp(wanted, "auto") != 0)
-        *from = net_unlock_place(net, wanted);
-    else
-        *from = net_find(net, "conv2d_56") >= 0 ? "conv2d_56" : net_unlock_share(net, 1.0 / 3);
-    if (!*from)
-        return error_set(err, EX_USAGE, "--unlock-from '%s': '%s' has no such layer or block", wanted,
-                         run->options->base);
-    return net_unlock_from(net, *from, err);
+    return base_net_unlock(net, run->options->unlock_from, run->options->base, from, err);
 }
 
 int phase_fine_tune_prepare(struct train_run *run, struct error *err)

@@ -7,23 +7,17 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/base_net.h"
 #include "train.h"
 
 int phase_head_prepare(struct train_run *run, struct error *err)
 {
     const struct shard_set_info *info = run->data.info;
     struct net *net = &run->net;
-    int last = -1;
     if (net_replace_head(net, info->n_classes, info->classes, (uint64_t)run->options->common.seed, err) ||
         net_infer_shapes(net, info->side_px, info->side_px, err))
         return error_prefix(err, "--base '%s'", run->options->base);
-    /* the head is what follows the last convolution or batch norm */
-    for (int i = 0; i < net->n_layers; i++)
-        if (net->layers[i].kind == LAYER_CONV2D || net->layers[i].kind == LAYER_DEPTHWISE_CONV2D ||
-            net->layers[i].kind == LAYER_BATCH_NORM)
-            last = i;
-    for (int i = 0; i < net->n_layers; i++)
-        net->layers[i].trainable = i > last && net->layers[i].n_weights > 0;
+    int last = base_net_freeze(net);
     if (run->options->head_l2 >= 0)
         for (int i = last + 1; i < net->n_layers; i++)
             if (net->layers[i].kind == LAYER_DENSE && net->layers[i].l2 > 0)

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "io/ordered_pool.h"
 #include "io/signals.h"
-#include "tensor/backend.h"
+#include "model/base_net.h"
 #include "train.h"
 
 /*
@@ -192,14 +192,6 @@ static int make_plan(struct train_run *run, struct error *err)
 static int find_device(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
-    bool automatic = o->precision == 0;
-    struct backend_options options = {.threads = run->threads,
-                                      .deterministic = true,
-                                      .device_index = train_device_index(run),
-                                      .precision = automatic ? PRECISION_F32
-                                                             : (enum backend_precision)(o->precision - 1)};
-    const struct backend_table *table;
-    struct backend *b = NULL;
     if (o->devices && run->dist)
         return error_set(err, EX_USAGE,
                          "--devices shares a batch among the GPUs of one process, and each rank has one GPU: "
@@ -207,12 +199,8 @@ static int find_device(struct train_run *run, struct error *err)
     /* read by the plug-in whenever it opens */
     if (o->devices && setenv("WINNOW_CUDA_DEVICES", o->devices, 1))
         return error_errno(err, EX_OSERR, "--devices");
-    if (backend_open(o->device, &options, &table, &b, err))
-        return error_prefix(err, "--device %s", o->device);
-    run->device = table->name;
-    run->precision = automatic && !strcmp(run->device, "cuda") ? PRECISION_TF32 : options.precision;
-    table->close(b);
-    return 0;
+    return base_net_device(o->device, o->precision, run->threads, train_device_index(run), &run->device,
+                           &run->precision, err);
 }
 
 /* --- for the phases --- */
@@ -405,29 +393,10 @@ int train_with_log(struct train_run *run, struct trainer *t, struct error *err)
 
 /* --- the run --- */
 
-/* A bare name that is not here is looked for among the bases that base-weights brings. */
-static int base_path(const char *base, struct text *path, struct error *err)
-{
-    if (text_puts(path, base, err)) return -1;
-    if (strchr(base, '/') || io_exists(base)) return 0;
-    text_clear(path);
-    if (text_printf(path, err, "models/base/%s", base)) return -1;
-    return io_exists(path->data) ? 0
-                                 : error_set(err, EX_NOINPUT,
-                                             "--base: no model '%s' here or in models/base: base-weights "
-                                             "brings inception_v3, mobilenet_v2 and efficientnet_lite0, 1, 2",
-                                             base);
-}
-
 int train_open_base(struct train_run *run, int side, struct error *err)
 {
     const struct train_options *o = run->options;
-    struct text named = TEXT_EMPTY;
-    int rc = base_path(o->base, &named, err);
-    if (!rc && net_open(&run->net, named.data, err)) rc = error_prefix(err, "--base");
-    text_release(&named);
-    if (rc) return -1;
-    if (net_hash(&run->net, run->base_hash, err)) return -1;
+    if (base_net_open(&run->net, o->base, err) || net_hash(&run->net, run->base_hash, err)) return -1;
     if (net_infer_shapes(&run->net, side, side, err))
         return error_prefix(err, "--base '%s' with pictures of %d x %d (pack --size sets it)", o->base, side,
                             side);

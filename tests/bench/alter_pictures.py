@@ -2,6 +2,8 @@
 """Altered copies of pictures, for measuring what a near-duplicate finder finds (needs Pillow).
 
 usage: alter_pictures.py recall PICTURES OUT           each picture (at most 800 px) once plain and once per alteration
+       alter_pictures.py copies PICTURES OUT           each picture as it is, once per alteration of COPIES; a group of jobs shares
+                                                       them with PART=I/N
        alter_pictures.py speed COUNT PICTURES OUT      COUNT JPEGs of 1024x768 of mixed alterations and qualities
        alter_pictures.py made COUNT OUT                COUNT made pictures, where there are no photographs
 
@@ -87,6 +89,11 @@ ALTERATIONS = {     # name: (function, JPEG quality)
 }
 
 
+# What hashes miss and people do all the same.
+COPIES = ("caption bar", "crop 5 %", "crop 10 %", "crop 20 %", "crop 5 % one side", "border 3 %", "border 10 %", "turn 2 deg", "turn 5 deg",
+          "mirror", "patch 20 %", "large text")
+
+
 def pictures(folder):
     for parent, _, names in sorted(os.walk(folder)):
         for name in sorted(names):
@@ -128,6 +135,17 @@ def main():
             im.save("%s/%03d-%s__plain.jpg" % (out, i, name), quality=92)
             for alteration, (function, quality) in ALTERATIONS.items():
                 function(im).save("%s/%03d-%s__%s.jpg" % (out, i, name, alteration), quality=quality)
+    elif sys.argv[1] == "copies":
+        folder, out = sys.argv[2:4]
+        part, parts = map(int, os.environ.get("PART", "0/1").split("/"))
+        os.makedirs(out, exist_ok=True)
+        for i, (name, im) in enumerate(pictures(folder)):
+            if i % parts != part:
+                continue
+            im.save("%s/%s__plain.jpg" % (out, name), quality=92)
+            for alteration in COPIES:
+                function, quality = ALTERATIONS[alteration]
+                function(im).save("%s/%s__%s.jpg" % (out, name, alteration), quality=quality)
     else:
         count, folder, out = int(sys.argv[2]), sys.argv[3], sys.argv[4]
         os.makedirs(out)

@@ -115,6 +115,10 @@ def scenarios(Scenario, work, top, bin_dir, port):
     yield Scenario('pack-tar', ['pack', '--size', '16', '--max-rejects', '0', '--rejects', 'rejects.tsv', '--format', 'webdataset', 'augmented.tsv', '-o', 'tars'], ['rejects.tsv'], ['tars'], whole=['tars'],
                    prepare=lambda where: shutil.copytree(os.path.join(where, 'older'), os.path.join(where, 'tars')))
 
+    folder('embed', 'web', 'train-test-split/split.tsv')
+    yield Scenario('embed', ['embed', '--base', model, '--device', 'ref', '-j1', '--size', '16', '--boundary-cache', 'f16', '--unlock-from', 'bn1', '--reduce', 'sqrt,pca:2',
+                             'split.tsv', '-o', 'vectors', '--cache', 'cache', '--rejects', 'rejects.tsv'], ['rejects.tsv'], ['vectors'], ignore=['cache'])
+
     made_in_between = ['events', 'log.tsv', 'checkpoint', 'cache', 'run/fold-']
     folder('train', 'pack/shards')
     yield Scenario('train', ['train', '--shards', 'shards', '--base', model, '--phase', 'head', '--epochs', '2', '--batch', '4', '--threads', '1',

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/half.h"
 #include "base/text.h"
 #include "io/io.h"
 #include "model/activation_cache.h"

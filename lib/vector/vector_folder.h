@@ -1,0 +1,55 @@
+/*
+ * vector_folder.h: the folder that embed writes: features.npy (float16 or float32 [rows][values], NumPy's
+ * format 1.0), rows.tsv (the manifest's rows in the order of the vectors), reduce.fit (with --reduce), and
+ * info.tsv, which is written last and says what the others must be: the base, the reduction and its hash, the
+ * size. docs/formats.md has the columns.
+ */
+#ifndef WINNOW_VECTOR_VECTOR_FOLDER_H
+#define WINNOW_VECTOR_VECTOR_FOLDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "io/io.h"
+
+/* What info.tsv says. */
+struct vector_info {
+    char base[33];     /* the frozen layers, their weights, the scaling, device and precision */
+    char pictures[48]; /* side and resize method: "299 bilinear" */
+    char fit[33];      /* hash of the reduction; "": not reduced */
+    size_t n_rows, n_values;
+};
+
+/* --- writing --- */
+
+/* The head of a .npy file of [n_rows][n_values] values; descr "<f2" or "<f4". */
+int npy_write_head(FILE *out, const char *descr, size_t n_rows, size_t n_values, struct error *err);
+int vector_info_write(const struct vector_info *info, const char *folder, struct error *err);
+
+/* --- reading --- */
+
+/*
+ * The head in bytes: *n_head bytes long, float16 (*half) or float32, little-endian, row after row. EX_DATAERR
+ * for anything else; the sizes are within what size_t can count, and not yet compared with the file's.
+ */
+int npy_read_head(const char *bytes, size_t n_bytes, const char *name, size_t *n_head, bool *half,
+                  size_t *n_rows, size_t *n_values, struct error *err);
+int vector_info_read_memory(struct vector_info *info, const char *text, const char *name, struct error *err);
+
+struct vector_set {
+    struct vector_info info;
+    uint8_t (*ids)[16]; /* content hashes [n_rows] */
+    float *values;      /* [n_rows][n_values], each row of length 1, or all 0 */
+};
+#define VECTOR_SET_EMPTY ((struct vector_set){0})
+/*
+ * Reads a folder whole. EX_NOINPUT: no info.tsv; EX_DATAERR: the files do not belong together, or a value is
+ * not finite. Memory: 4 bytes a value.
+ */
+int vector_set_read(struct vector_set *s, const char *folder, struct error *err);
+void vector_set_release(struct vector_set *s);
+
+#endif

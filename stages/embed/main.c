@@ -1,0 +1,102 @@
+/*
+ * embed: what a base network makes of each picture, as vectors. Reads: path (variant). Writes a folder:
+ * features.npy, rows.tsv, reduce.fit, info.tsv.
+ */
+#include "embed.h"
+
+#include "manifest/filter.h"
+#include "model/base_net.h"
+
+static const struct option_row rows[] = {
+    OPTION(struct embed_options, STRING, 0, "base", base, "MODEL",
+           "TFJS layers model folder or Keras .h5, or the name of a folder in models/base "
+           "(efficientnet_lite1), as train takes it"),
+    OPTION(struct embed_options, STRING, 'o', "output", folder, "DIR",
+           "the folder: features.npy, rows.tsv, info.tsv, and reduce.fit with --reduce"),
+    OPTION(struct embed_options, STRING, 0, "cache", cache, "DIR",
+           "where activations of frozen layers are kept: train's --cache (default: DIR/cache)"),
+    OPTION(struct embed_options, STRING, 0, "reduce", reduce, "SPEC",
+           "write few numbers a picture, fitted on these pictures: sqrt,pca:64,whiten:0.5 takes square "
+           "roots, then 64 principal components, then divides each by the 0.5th power of its deviation"),
+    OPTION(struct embed_options, STRING, 0, "fit", fit, "FILE",
+           "reduce by this earlier reduce.fit, so that vectors of both sets can be compared"),
+    OPTION(struct embed_options, INT, 0, "size", size, "PX",
+           "side of the squares that the base sees; 0: what the base says, as pack's --size",
+           RANGE(0, SHARD_MAX_SIDE_PX)),
+    OPTION(struct embed_options, CHOICE, 0, "resize", resize, "METHOD",
+           "bilinear (antialiased), area, lanczos, or tfjs, as pack's --resize",
+           CHOICES("bilinear|area|lanczos|tfjs")),
+    OPTION(struct embed_options, CHOICE, 0, "boundary-cache", boundary, "TYPE",
+           "keep what fine-tuning will start from at the same time, as train does (1 MiB a picture as f32, "
+           "half as f16)",
+           CHOICES("none|f16|f32")),
+    OPTION(struct embed_options, STRING, 0, "unlock-from", unlock_from, "LAYER",
+           "--boundary-cache: where fine-tuning will start, as train's"),
+    OPTION(struct embed_options, STRING, 0, "device", device, "D", "auto, cpu, cuda or ref"),
+    COMMON_ROW_REJECTS(struct embed_options, common),
+    COMMON_ROW_ROOT(struct embed_options, common),
+    COMMON_ROW_THREADS(struct embed_options, common),
+    COMMON_ROW_TALK(struct embed_options, common),
+
+    OPTION_GROUP("Expert"),
+    OPTION(struct embed_options, INT, 0, "batch", batch, "N", "pictures at a time", RANGE(1, 65536)),
+    OPTION(struct embed_options, CHOICE, 0, "precision", precision, "P",
+           "of multiplications; auto: tf32 on a GPU, fp32 elsewhere", CHOICES(BASE_NET_PRECISIONS)),
+    OPTION(struct embed_options, FLAG, 0, "no-orient", no_orient, NULL,
+           "leave pictures as stored, whatever EXIF says"),
+    OPTION(struct embed_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
+           "take truncated pictures as far as they can be decoded"),
+    OPTION(struct embed_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
+           "decode in this process: only for pictures of your own"),
+    OPTION_ROW_END,
+};
+
+static const struct option_table table = {
+    .name = "embed",
+    .synopsis = "[MANIFEST]",
+    .summary = "pooled features of a base network for each picture",
+    .details =
+        "Reads path (and variant if present). Each picture goes once through the base; its features stay in "
+        "the cache that phase head of train reads, so neither computes what the other has. rows.tsv has the "
+        "manifest's rows in the order of the vectors, with xxh128 filled in.\n\n"
+        "  embed --base inception_v3 --cache cache --reduce sqrt,pca:64,whiten:0.5 -o features unique.tsv",
+    .rows = rows,
+    .min_operands = 0,
+    .max_operands = 1,
+};
+
+int main(int argc, char **argv)
+{
+    static const char *const reads[] = {"path", NULL}, *const adds[] = {"xxh128", NULL};
+    struct embed_options opt = EMBED_DEFAULTS;
+    struct embed e = EMBED_EMPTY;
+    struct manifest_filter f = MANIFEST_FILTER_EMPTY;
+    struct text rows_path = TEXT_EMPTY, cache = TEXT_EMPTY;
+    struct stage_counts n = {0};
+    struct operands operands;
+    struct error err = {0};
+    stage_begin("embed");
+    int rc = options_parse(&table, &opt, argc, argv, &operands);
+    if (rc != OPTIONS_RUN) return rc;
+    e.opt = &opt;
+    rc = -1;
+    if (embed_check_options(&opt, &err) || io_mkdirs(opt.folder, &err) ||
+        text_printf(&rows_path, &err, "%s/rows.tsv", opt.folder) ||
+        text_printf(&cache, &err, "%s/cache", opt.folder))
+        goto out;
+    if (!opt.cache) opt.cache = cache.data;
+    if (manifest_filter_open(&f, operands.n ? operands.items[0] : NULL, rows_path.data, opt.common.rejects,
+                             reads, adds, &err) ||
+        embed_open(&e, &err) || embed_run(&e, &f.in, &f.out, &f.rejects, &n, &err) || embed_write(&e, &err) ||
+        manifest_filter_commit(&f, &opt.common, &err) || embed_finish(&e, &err))
+        goto out;
+    rc = 0;
+out:
+    progress_end(&e.progress);
+    manifest_filter_close(&f);
+    embed_release(&e);
+    text_release(&rows_path);
+    text_release(&cache);
+    options_release(&table, &opt);
+    return stage_end(rc, &err, &n, &opt.common);
+}
