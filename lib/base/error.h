@@ -1,8 +1,9 @@
 /*
  * error.h: how the library reports errors.
- * A function that can fail returns 0 or -1 and, at -1, fills the caller's struct error with an exit code
- * (sysexits) and one sentence: what failed before why, the subject in quotes. A caller that knows more
- * adds a prefix; only main prints. The library neither prints nor exits.
+ *
+ * A function that can fail returns 0, or -1 with the caller's struct error filled: an exit code (sysexits)
+ * and one sentence, which says what failed before it says why, with the subject in quotes. A caller that
+ * knows more adds a prefix. Only main prints; the library neither prints nor exits.
  */
 #ifndef WINNOW_BASE_ERROR_H
 #define WINNOW_BASE_ERROR_H
@@ -11,7 +12,7 @@
 #include <stdbool.h>
 #include <sysexits.h>
 
-/* Exit codes beyond sysexits; docs/formats.md lists all. */
+/* Exit codes in addition to those of sysexits. docs/formats.md lists all. */
 #define EX_VERDICT_NO 1 /* the run is complete, its verdict is no (gate missed, too many rejects) */
 #define EX_NODEVICE EX_UNAVAILABLE
 
@@ -23,7 +24,7 @@ struct error {
     char text[ERROR_TEXT_BYTES];
 };
 
-/* Sets the code and the sentence (printf form). A text that is too long is cut. Always returns -1. */
+/* Sets the code and the sentence, as printf does. A sentence that is too long is cut. Always returns -1. */
 int error_set(struct error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int error_vset(struct error *err, int code, const char *format, va_list args);
 
@@ -37,20 +38,21 @@ int error_errno(struct error *err, int code, const char *format, ...) __attribut
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Whether this errno means that the machine is in trouble (EIO, ESTALE, too few descriptors, no memory)
- * rather than something about the one file: the run then ends, instead of rejecting all that follows.
+ * Whether this errno means that the machine is in trouble (EIO, ESTALE, no descriptors, no memory), and not
+ * that something is wrong with one file. The run then ends, instead of rejecting every row that follows.
  */
 bool errno_of_machine(int number);
 
-/* Forgets the error, for a caller that recovered. */
+/* Clears the error, for a caller that has recovered. */
 void error_clear(struct error *err);
 
-/* Copies at most bytes-1 of s into out with control characters, DEL and invalid UTF-8 shown as '?'. Returns
- * out. */
+/* Copies at most bytes-1 bytes of s to out, with '?' in place of control characters, DEL
+ * and invalid UTF-8. Returns out. */
 const char *text_for_people(char *out, unsigned long bytes, const char *s);
 
 #ifdef __clang_analyzer__
-/* It sees one file at a time; without this it follows paths on which a failure returned 0. */
+/* For the static analyser, which sees one file at a time: without this it follows paths on which a
+ * function failed and returned 0. */
 #define error_set(...) (error_set(__VA_ARGS__), -1)
 #define error_errno(...) (error_errno(__VA_ARGS__), -1)
 #define error_prefix(...) (error_prefix(__VA_ARGS__), -1)

@@ -1,7 +1,5 @@
-/*
- * fault.c: makes the nth call of a kind fail, for the tests that try every one. WINNOW_FAULT and
- * WINNOW_FAULT_COUNT are described in mem.h. Off, it costs one load and one branch.
- */
+/* fault.c: makes the nth call of one kind fail, for tests that let every call fail once. mem.h describes
+ * WINNOW_FAULT and WINNOW_FAULT_COUNT. When it is off, it costs one load and one branch. */
 #include "base/mem.h"
 #include "base/number.h"
 
@@ -26,7 +24,8 @@ static bool on;
 static int failing_kind = -1;
 static unsigned long failing_call;
 static atomic_ulong calls[FAULT_KINDS];
-/* shared with forked children, which count on from their parent's calls: one call fails, not one in each */
+/* Shared with forked children, which continue the count of their parent: one call
+ * fails, not one in each process. */
 static atomic_flag *fired;
 
 static void write_counts(void)

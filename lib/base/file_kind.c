@@ -8,7 +8,7 @@
 #include "base/image_kind.h"
 #include "base/text.h"
 
-/* What to do. */
+/* The remedies. */
 #define OPEN_FORMATS "winnow reads TensorFlow.js model folders and Keras .h5 files; "
 #define AS_IT_WAS "give the model that it was made from"
 #define AS_TABLE "save it as text separated by tabs, in UTF-8"
@@ -30,7 +30,7 @@ static const struct file_kind onnx = {"an ONNX model", OPEN_FORMATS AS_IT_WAS};
 static const struct file_kind saved_model = {"a TensorFlow SavedModel", OPEN_FORMATS
                                              "convert it with tensorflowjs_converter, as a layers model"};
 
-/* Kinds with a signature at a fixed place. */
+/* Kinds that have a signature at a fixed place. */
 static const struct {
     size_t at, n;
     const char *bytes;
@@ -48,7 +48,7 @@ static const struct {
     {0, 8, "\x89HDF\r\n\x1a\n", {"an HDF5 file", "it is read only as a model (--model, --base)"}},
 };
 
-/* Kinds that base/image_kind.h tells apart. */
+/* Kinds that base/image_kind.h recognises. */
 static const struct file_kind known_kinds[IMAGE_KINDS] = {
     [IMAGE_JPEG] = {"a picture (JPEG)", THE_LIST},
     [IMAGE_PNG] = {"a picture (PNG)", THE_LIST},
@@ -70,7 +70,7 @@ static bool holds(const uint8_t *b, size_t n, const char *what)
     return memmem(b, n, what, strlen(what)) != NULL;
 }
 
-/* A zip by its first entry's name, which these programs write first. */
+/* The kind of a zip by the name of its first entry, which the programs that write these files put first. */
 static const struct file_kind *zip_kind(const uint8_t *b, size_t n)
 {
     size_t length;
@@ -89,13 +89,13 @@ static const struct file_kind *zip_kind(const uint8_t *b, size_t n)
     return &zip;
 }
 
-/* Text that is not what it should be: after blanks and a byte order mark. */
+/* The kind of a text, after blanks and a byte order mark. */
 static const struct file_kind *text_kind(const uint8_t *b, size_t n)
 {
     static const char *const html_starts[] = {"<!doctype html", "<html", "<head", "<body", "<!--", "<script"};
     if (n >= 4 && (memcmp(b, "\xff\xfe\0\0", 4) == 0 || memcmp(b, "\0\0\xfe\xff", 4) == 0)) return &utf32;
     if (n >= 2 && (memcmp(b, "\xff\xfe", 2) == 0 || memcmp(b, "\xfe\xff", 2) == 0)) return &utf16;
-    /* Without its mark: every second byte of ASCII is 0. */
+    /* UTF-16 without a byte order mark: every second byte of ASCII text is 0. */
     if (n >= 8) {
         bool even = true, odd = true;
         for (size_t i = 0; i + 1 < 8; i += 2) {
@@ -115,7 +115,7 @@ static const struct file_kind *text_kind(const uint8_t *b, size_t n)
     return NULL;
 }
 
-/* Protocol buffers: field 1 a small version, field 2 of given length. */
+/* Looks like protocol buffers: field 1 is a small version, and field 2 has a length. */
 static const struct file_kind *protobuf_kind(const uint8_t *b, size_t n)
 {
     if (n < 8 || b[0] != 0x08 || b[1] == 0 || b[1] > 30) return NULL;
@@ -129,10 +129,8 @@ static const struct file_kind *protobuf_kind(const uint8_t *b, size_t n)
     return b[2] == 0x3a ? &onnx : NULL; /* no producer: the graph follows */
 }
 
-/*
- * Holds a control byte or one above ASCII: not a header line that happens to begin like a signature of
- * letters.
- */
+/* Whether there is a control byte, or a byte above ASCII. If not, b may be a header line that happens to
+ * begin like a signature made of letters. */
 static bool is_binary(const uint8_t *b, size_t n)
 {
     for (size_t i = 0; i < n && i < 64; i++)

@@ -1,8 +1,8 @@
 /*
- * file_kind.h: names a file of the wrong kind by its first bytes, for whoever opens files that users bring: a
- * Git LFS pointer in place of the file, a web page saved as a list, a .keras archive given as a model. It
- * knows what people mistake for winnow's own inputs, not what those inputs look like: ask it after the
- * opener's own signature did not match.
+ * file_kind.h: recognises a file of the wrong kind by its first bytes, for messages about files that users
+ * give by mistake: a Git LFS pointer in place of the file, a web page saved as a list, a .keras archive
+ * given as a model. It does not know winnow's own inputs: ask it when the signature that a reader expected
+ * is missing. For the kinds of pictures see image_kind.h, whose signatures it uses.
  */
 #ifndef WINNOW_BASE_FILE_KIND_H
 #define WINNOW_BASE_FILE_KIND_H
@@ -18,12 +18,10 @@ struct file_kind {
     const char *remedy; /* what to do */
 };
 
-/*
- * What the first n bytes of a file are the beginning of, or NULL when they are none of the kinds known here.
- */
+/* The kind of file that begins with these n bytes, or NULL when it is none of the kinds known here. */
 const struct file_kind *file_kind_of(const void *bytes, size_t n);
 
-/* When the kind is known: -1 with err set (EX_DATAERR), "'PATH' is KIND: REMEDY". 0 when it is not. */
+/* When the kind is known: -1 with err set (EX_DATAERR) to "'PATH' is KIND: REMEDY". Otherwise 0. */
 int file_kind_refuse(const char *path, const void *bytes, size_t n, struct error *err);
 
 #endif

@@ -1,14 +1,15 @@
 /*
- * hash_index.h: from a 64-bit hash to the numbers (places in the caller's array) stored under it.
- * The table keeps 8 bytes a slot: 32 bits of the hash and the number. It never sees the keys themselves: the
- * caller walks over the few candidates and compares. Open addressing with linear probing, at most two thirds
- * full, no removal of a single number. Tens of millions of numbers are the design size.
+ * hash_index.h: finds, for a 64-bit hash, the numbers that were stored under it; a number is usually an
+ * index in an array of the caller. A slot of the table has 8 bytes: 32 bits of the hash, and the number. The
+ * table does not know the keys: the caller goes through the few candidates and compares. It uses open
+ * addressing with linear probing, is at most two thirds full, and cannot remove a single number. It is made
+ * for tens of millions of numbers.
  *
  *     uint32_t i;
  *     for (struct hash_walk w = hash_walk(&index, hash); hash_walk_next(&index, &w, &i);)
  *         if (!strcmp(things[i].name, name)) return i;
  *
- * Any number of threads may walk while none adds.
+ * Any number of threads may walk while no thread adds.
  */
 #ifndef WINNOW_BASE_HASH_INDEX_H
 #define WINNOW_BASE_HASH_INDEX_H
@@ -30,12 +31,14 @@ struct hash_index {
 };
 #define HASH_INDEX_EMPTY ((struct hash_index){0})
 
-/* Makes room for n numbers in all: adding them then cannot fail. 0, or -1 (EX_OSERR) and nothing changed. */
+/* Makes space for n numbers in all, so that adding them cannot fail. 0, or -1
+ * (EX_OSERR) with nothing changed. */
 int hash_index_reserve(struct hash_index *t, size_t n, struct error *err);
 
 /*
- * Stores number under hash, beside those already there: a caller that wants it once looks first. 0, or -1 and
- * nothing changed: no memory (EX_OSERR), or a number that 32 bits do not hold (EX_DATAERR).
+ * Stores number under hash, in addition to those that are there. A caller that wants it only once looks
+ * first. 0, or -1 with nothing changed: no memory (EX_OSERR), or a number that does not fit into 32 bits
+ * (EX_DATAERR).
  */
 int hash_index_add(struct hash_index *t, uint64_t hash, size_t number, struct error *err);
 
@@ -43,7 +46,7 @@ int hash_index_add(struct hash_index *t, uint64_t hash, size_t number, struct er
 void hash_index_clear(struct hash_index *t);
 void hash_index_release(struct hash_index *t);
 
-/* Multiplied, so that a weak hash (a counter, an address) spreads, too. */
+/* Multiplied, so that hashes with little variation (a counter, an address) are spread, too. */
 static inline uint32_t hash_tag(uint64_t hash)
 {
     return (uint32_t)((hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
@@ -60,10 +63,8 @@ static inline struct hash_walk hash_walk(const struct hash_index *t, uint64_t ha
     return (struct hash_walk){tag & (t->n_slots - 1), tag};
 }
 
-/*
- * The next candidate: true with *number set, false after the last. Two different hashes may have one tag, so
- * the caller compares keys. Adding to the table ends the walk.
- */
+/* The next candidate: true with *number set, or false after the last. Different hashes may have the same
+ * tag, so the caller compares keys. Adding to the table invalidates the walk. */
 static inline bool hash_walk_next(const struct hash_index *t, struct hash_walk *w, uint32_t *number)
 {
     while (t->n_slots) {
@@ -78,7 +79,7 @@ static inline bool hash_walk_next(const struct hash_index *t, struct hash_walk *
     return false;
 }
 
-/* Puts number in place of the candidate that hash_walk_next gave last. */
+/* Replaces the candidate that hash_walk_next gave last by number. */
 static inline void hash_walk_replace(struct hash_index *t, const struct hash_walk *w, uint32_t number)
 {
     t->slots[(w->at - 1) & (t->n_slots - 1)].number = number + 1;

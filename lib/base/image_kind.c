@@ -86,7 +86,7 @@ static enum image_kind markup_kind(const char *s, size_t n)
     head[i] = 0;
     if (strncmp(head, "<svg", 4) == 0) return IMAGE_SVG;
     if (strstr(head, "html") || strstr(head, "<head")) return IMAGE_HTML;
-    /* after a prolog or a comment; in anything else it is a page's drawing */
+    /* An SVG comes after a prolog or a comment. Elsewhere it is a drawing inside a page. */
     return (head[1] == '?' || head[1] == '!') && strstr(head, "<svg") ? IMAGE_SVG : IMAGE_XML;
 }
 
@@ -159,7 +159,7 @@ bool image_kind_complete(enum image_kind k, const uint8_t *b, size_t n)
         uint64_t riff = (uint64_t)b[4] | (uint64_t)b[5] << 8 | (uint64_t)b[6] << 16 | (uint64_t)b[7] << 24;
         return riff + 8 <= n;
     }
-    /* What follows IEND does not matter, its CRC included: screenshot tools append data. */
+    /* What follows IEND does not matter, nor does its CRC: tools for screenshots append data. */
     if (k == IMAGE_PNG) return n >= 20 && memmem(b + 8, n - 8, "\0\0\0\0IEND", 8) != NULL;
     while (n > 0 && (b[n - 1] == 0 || b[n - 1] == '\n' || b[n - 1] == '\r' || b[n - 1] == ' ')) {
         if (k == IMAGE_GIF && n >= 2 && b[n - 1] == 0 && b[n - 2] == ';') break;
@@ -167,9 +167,11 @@ bool image_kind_complete(enum image_kind k, const uint8_t *b, size_t n)
     }
     if (k == IMAGE_GIF) return n >= 14 && (b[n - 1] == ';' || (b[n - 1] == 0 && b[n - 2] == ';'));
     if (k == IMAGE_JPEG) {
-        /* Cameras append thumbnails, phones whole films after the end marker: it need not be the last thing.
-         * But an embedded EXIF thumbnail has one of its own near the start, so only the second half counts
-         * unless it is the very end. */
+        /*
+         * Cameras append thumbnails, and phones whole films, so that the end marker need not be last. An
+         * embedded EXIF thumbnail, however, has an end marker near the start; therefore only the second half
+         * counts, unless the marker is at the very end.
+         */
         if (n >= 4 && b[n - 2] == 0xff && b[n - 1] == 0xd9) return true;
         return n > 1024 && memmem(b + n / 2, n - n / 2, "\xff\xd9", 2) != NULL;
     }

@@ -1,7 +1,7 @@
 /*
- * image_kind.h: what a run of bytes is, by its signature, and whether it has the end that its format demands.
- * No decoding: a fetcher must not expose a decoder to the network. What an image really holds is validate's
- * business.
+ * image_kind.h: recognises the kind of an image by its signature, and whether the file has the end that its
+ * format demands. It does not decode: a downloader must not expose a decoder to the network. What is inside
+ * the image is checked by validate. For files that are not images see file_kind.h.
  */
 #ifndef WINNOW_BASE_IMAGE_KIND_H
 #define WINNOW_BASE_IMAGE_KIND_H
@@ -40,7 +40,8 @@ enum image_kind {
     IMAGE_KINDS
 };
 
-/* By the first bytes, never by the name. 32 settle everything but text, 256 nearly always that. */
+/* The kind by the first bytes, never by the name. 32 bytes are enough for everything but text,
+ * and 256 nearly always for text. */
 enum image_kind image_kind_of(const uint8_t *bytes, size_t n_bytes);
 static inline bool image_kind_kept(enum image_kind k) { return k >= IMAGE_JPEG && k <= IMAGE_JXL; }
 const char *image_kind_name(enum image_kind k);   /* "jpeg", "jxl", "video", "html"; "unknown" */

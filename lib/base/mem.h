@@ -1,7 +1,7 @@
 /*
- * mem.h: checked sizes and allocation. Sizes meet through size_add and size_mul; allocations of a size that
- * came from a file go through mem_alloc so that a hostile size is an error and not a crash. All pass the
- * fault hook.
+ * mem.h: arithmetic on sizes that notices overflow, and allocation. Add and multiply sizes with size_add and
+ * size_mul. Use mem_alloc for a size that came from a file, so that a hostile size is an error and not a
+ * crash. All allocations can be made to fail by the fault hook below.
  */
 #ifndef WINNOW_BASE_MEM_H
 #define WINNOW_BASE_MEM_H
@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 
-/* *out = a + b or a * b; false on overflow, *out then undefined. */
+/* *out = a + b, or a * b. False on overflow; *out is then undefined. */
 static inline bool size_add(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool size_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 
@@ -25,16 +25,12 @@ void *mem_aligned(size_t alignment, size_t bytes, struct error *err); /* free() 
 char *mem_strdup(const char *s, struct error *err);
 void *mem_dup(const void *bytes, size_t n_bytes, struct error *err);
 
-/*
- * Grows *array (n_capacity elements of each_bytes) to hold at least n_wanted, by doubling. 0, or -1 with err
- * set and nothing changed.
- */
+/* Lets *array (n_capacity elements of each_bytes) grow, by doubling, to hold at least n_wanted elements.
+ * 0, or -1 with err set and nothing changed. */
 int mem_grow(void *array_pointer, size_t *n_capacity, size_t n_wanted, size_t each_bytes, struct error *err);
 
-/*
- * An arena: many small allocations that die together. ARENA_EMPTY is a valid arena. Pointers stay valid until
- * arena_release or arena_reset.
- */
+/* An arena: many small allocations that are freed together. ARENA_EMPTY is a valid arena. Pointers stay
+ * valid until arena_release or arena_reset. */
 struct arena {
     struct arena_block *blocks;
     size_t bytes_total;
@@ -49,9 +45,9 @@ void arena_release(struct arena *a);
 
 /*
  * Fault hook for tests: with WINNOW_FAULT=<kind>:<n> in the environment the nth call of that kind in the
- * process fails (ENOMEM for alloc, ENOSPC for write, EIO for read and fsync and rename, EMFILE for open).
- * WINNOW_FAULT_COUNT=FILE appends the number of calls of each kind at exit. Compiled in always: one
- * predictable branch.
+ * process fails (ENOMEM for alloc, ENOSPC for write, EIO for read, fsync and rename, EMFILE for open). With
+ * WINNOW_FAULT_COUNT=FILE the number of calls of each kind is appended to FILE at exit. It is part of every
+ * build and costs one branch.
  */
 enum fault_kind { FAULT_ALLOC, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_FSYNC, FAULT_RENAME, FAULT_KINDS };
 bool fault_here(enum fault_kind kind); /* true: fail now, errno is set */

@@ -1,7 +1,7 @@
 /*
- * names.h: strings that occur many times, numbered in the order of their first sight: labels, groups. A hash
- * index over an arena, so that a manifest of a million different labels costs a million look-ups and not
- * their square.
+ * names.h: gives each different string a number, in the order in which the strings are first seen. For
+ * strings that occur many times, such as labels and group names. Finding a string takes constant time,
+ * however many there are.
  */
 #ifndef WINNOW_BASE_NAMES_H
 #define WINNOW_BASE_NAMES_H
@@ -21,7 +21,7 @@ struct names {
 };
 #define NAMES_EMPTY ((struct names){0})
 
-/* The number of text, added when it is new. */
+/* Sets *out to the number of text. A new text gets the next number. */
 int names_find(struct names *t, const char *text, uint32_t *out, struct error *err);
 void names_release(struct names *t);
 

@@ -19,7 +19,7 @@ bool parse_digits(const char *s, size_t n_bytes, uint64_t *out)
     return n_bytes > 0;
 }
 
-/* Reads the number at the start of s and returns its end, or NULL when there is none. */
+/* Reads the number at the start of s. Returns its end, or NULL when there is none. */
 static const char *number_at(const char *s, double *out)
 {
     static const double ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
@@ -45,8 +45,11 @@ static const char *number_at(const char *s, double *out)
             e = e < 10000 ? e * 10 + (*p - '0') : e;
         exponent += down ? -e : e;
     }
-    /* A mantissa below 2^53 and a power of ten that is a double: one correctly rounded operation (Clinger
-     * 1990). What begins with 0x has the mantissa 0 and ends here, so strtod sees decimal numbers only. */
+    /*
+     * The mantissa is below 2^53 and the power of ten is a double, so that one correctly rounded operation
+     * is exact (Clinger 1990). A text that begins with 0x has the mantissa 0 and ends here, so that strtod
+     * sees decimal numbers only.
+     */
     if (digits <= 19 && mantissa < UINT64_C(1) << 53 && exponent >= -22 && exponent <= 22) {
         double value = (double)mantissa;
         value = exponent < 0 ? value / ten[-exponent] : value * ten[exponent];
@@ -63,7 +66,7 @@ bool parse_number(const char *s, double *out)
     return end && !*end;
 }
 
-/* The text of an untrusted field may hold anything: show a readable part of it. */
+/* An untrusted field may contain anything; the message shows a readable part of it. */
 static int bad_number(struct error *err, const char *what, const char *s, const char *wanted)
 {
     char shown[80];
@@ -112,7 +115,7 @@ int parse_double(const char *s, double min, double max, double *out, const char 
     return 0;
 }
 
-/* A number with one of the suffix letters; scales[i] belongs to suffixes[i]. */
+/* Reads a number followed by one of the letters in suffixes; scales[i] belongs to suffixes[i]. */
 static bool scaled_at(const char *s, const char *suffixes, const double *scales, double *v)
 {
     const char *end = number_at(s, v), *found;
@@ -178,7 +181,7 @@ char *format_real(char *out, double value)
 
 /* --- time --- */
 
-/* Days since 1970-01-01 of a civil date: years counted from March put the leap day last. */
+/* Days since 1970-01-01 of a date. Years are counted from March, so that the leap day comes last. */
 static int64_t days_of(int64_t y, unsigned m, unsigned d)
 {
     y -= m <= 2;

@@ -1,4 +1,4 @@
-/* plugin.c: finds and opens shared objects of ours; see plugin.h. */
+/* plugin.c: finds and opens plug-ins; see plugin.h. */
 #include "base/plugin.h"
 
 #include <dlfcn.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 0: opened; -1 with err as it was: the folder has no such file; -1 with
- * another sentence: it does not load. */
+/* 0: opened. -1 with err unchanged: the folder has no such file. -1 with another
+ * message: the file cannot be loaded. */
 static int try_folder(const char *folder, const struct plugin *p, void **symbol, char *path,
                       struct error *err)
 {

@@ -1,7 +1,5 @@
-/*
- * plugin.h: shared objects of ours that are opened at run time, so that one package serves machines with and
- * without what they are linked to (CUDA, MPI).
- */
+/* plugin.h: plug-ins: shared objects of winnow that are opened at run time, so that one package runs on
+ * machines with and without the libraries that they need (CUDA, MPI). */
 #ifndef WINNOW_BASE_PLUGIN_H
 #define WINNOW_BASE_PLUGIN_H
 
@@ -12,15 +10,16 @@ struct plugin {
     const char *entry;  /* the symbol that is asked for */
     const char *what;   /* for people: "the CUDA backend" */
     const char *absent; /* the message when the file is missing: "built without CUDA" */
-    /* NULL, or called with the path before the file is opened; -1 ends the search. */
+    /* NULL, or a function that is called with the path before the file is opened; -1 ends the search. */
     int (*prepare)(const char *path, struct error *err);
 };
 
 /*
- * Opens p->file from $WINNOW_PLUGIN_DIR; else from the folder of the running program, its ../lib/winnow, its
- * ../bin or the folder above. *symbol becomes the address of p->entry, NULL where the file has none; path (at
- * least PATH_MAX bytes) the file that was opened. It stays open for the process' life. -1 with EX_NODEVICE:
- * "built without CUDA: 'winnow-cuda.so' is not beside this program", the message of prepare or of the loader.
+ * Opens p->file, which is looked for in $WINNOW_PLUGIN_DIR if set, and otherwise in the folder of the
+ * running program, in its ../lib/winnow and ../bin, and in the folder above. *symbol becomes the address of
+ * p->entry, or NULL when the file has none. path (at least PATH_MAX bytes) becomes the path of the file. The
+ * file stays open until the process ends. -1 with EX_NODEVICE: "built without CUDA: 'winnow-cuda.so' is not
+ * beside this program", or the message of prepare or of the loader.
  */
 int plugin_open(const struct plugin *p, void **symbol, char *path, struct error *err);
 

@@ -1,7 +1,7 @@
 /*
- * random.h: random numbers as a function of (seed, key, stream), never of time, order or thread.
- * splitmix64 (Steele, Lea, Flood 2014). Two generators with different keys or streams are independent for our
- * purposes.
+ * random.h: random numbers as a function of (seed, key, stream), and never of time, order or thread. The
+ * generator is splitmix64 (Steele, Lea, Flood 2014). Generators with different keys or streams are
+ * independent for our purposes.
  */
 #ifndef WINNOW_BASE_RANDOM_H
 #define WINNOW_BASE_RANDOM_H
@@ -14,7 +14,7 @@ struct random {
 };
 
 uint64_t random_mix(uint64_t x); /* splitmix64's finaliser */
-/* FNV-1a then mixed: a key from a name or a hash */
+/* Makes a key from a name or a hash: FNV-1a, then mixed. */
 uint64_t random_key(const void *bytes, size_t n_bytes);
 struct random random_start(uint64_t seed, uint64_t key, uint64_t stream);
 uint64_t random_u64(struct random *r);

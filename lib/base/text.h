@@ -1,6 +1,5 @@
-/*
- * text.h: strings and hexadecimal. Everything is byte strings in UTF-8. Numbers as text: number.h.
- */
+/* text.h: strings and hexadecimal. A string is a sequence of bytes in UTF-8.
+ * For numbers as text see number.h. */
 #ifndef WINNOW_BASE_TEXT_H
 #define WINNOW_BASE_TEXT_H
 
@@ -11,7 +10,8 @@
 
 #include "base/error.h"
 
-/* A growing string. TEXT_EMPTY is valid; data is NUL-terminated once anything was added, NULL before. */
+/* A string that can grow. TEXT_EMPTY is a valid one. data is NULL until something was added,
+ * and NUL-terminated from then on. */
 struct text {
     char *data;
     size_t n_bytes, capacity;
@@ -29,8 +29,8 @@ static inline void text_clear(struct text *t)
 }
 void text_release(struct text *t);
 
-/* n_bytes as 2*n lower-case digits and NUL; and back, exactly 2*n digits of either case. unhex: 0 or -1, no
- * err. */
+/* hex writes n_bytes bytes as 2*n lower-case digits and NUL. unhex reads exactly 2*n digits of either
+ * case, and returns 0, or -1 without setting err. */
 void hex_encode(char *out, const void *bytes, size_t n_bytes);
 int hex_decode(void *out, size_t n_bytes, const char *hex);
 
@@ -38,10 +38,8 @@ bool text_is_utf8(const char *s, size_t n_bytes); /* strict: no overlongs, no su
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 
-/*
- * "cat, dog, ..." of n names, as far as out has room: which values a message's reader may choose from.
- * Returns out.
- */
+/* Writes "cat, dog, ..." to out: as many of the n names as fit, to show in a message which
+ * values are possible. Returns out. */
 const char *text_names_for_people(char *out, size_t out_bytes, const char *const *names, size_t n);
 
 #endif

@@ -1,6 +1,4 @@
-/*
- * options.c: the table drives getopt_long, --help and --help-table, so that none of them can disagree.
- */
+/* options.c: one table is used for getopt_long, --help and --help-table, so that they always agree. */
 #include "base/number.h"
 #include "cli/options.h"
 
@@ -23,7 +21,7 @@ static bool takes_argument(enum option_type type)
     return type != OPTION_FLAG && type != OPTION_FLAG_OFF && type != OPTION_COUNT && type != OPTION_HEADING;
 }
 
-/* The index of `value` in the '|' separated list, or -1. */
+/* The index of `value` in a list separated by '|', or -1. */
 static int choice_index(const char *choices, const char *value)
 {
     size_t n = strlen(value);
@@ -45,7 +43,7 @@ static void choice_name(const char *choices, int index, char *out, size_t bytes)
     snprintf(out, bytes, "%.*s", choices ? (int)strcspn(choices, "|") : 0, choices ? choices : "");
 }
 
-/* The default as people write it, from the field's initial value; "" when there is nothing to say. */
+/* The default for --help, from the initial value of the field. "" when there is nothing to show. */
 static void default_text(const struct option_row *row, const void *fields, char *out, size_t bytes)
 {
     const char *at = (const char *)fields + row->offset;
@@ -86,7 +84,7 @@ static void default_text(const struct option_row *row, const void *fields, char 
 #define HELP_COLUMN 28
 #define HELP_WIDTH 80
 
-/* Columns of the terminal that --help goes to, within reason. */
+/* The width of the terminal to which --help goes, within limits. */
 static int help_width(FILE *to)
 {
     struct winsize w;
@@ -94,7 +92,8 @@ static int help_width(FILE *to)
     return w.ws_col < 100 ? w.ws_col : 100;
 }
 
-/* Words of text within the help's width, from column `indent` on. Line breaks count as blanks. */
+/* Prints the words of text within the width of the help, from column `indent`
+ * on. Line breaks count as blanks. */
 static void wrap(FILE *to, const char *text, size_t n_bytes, int indent)
 {
     const int width = help_width(to);
@@ -140,7 +139,8 @@ static void help_row(FILE *to, const struct option_row *row, const void *fields)
     text_release(&right);
 }
 
-/* Lines that begin with a blank are examples and stay as they are; the others are paragraphs, and wrapped. */
+/* Lines that begin with a blank are examples and are printed unchanged. All others
+ * are paragraphs and are wrapped. */
 static void help_details(FILE *to, const char *text)
 {
     putc('\n', to);
@@ -172,7 +172,8 @@ static void print_help(FILE *to, const struct option_table *t, const void *field
             help_row(to, r, fields);
 }
 
-/* name, letter, argument word, choices, default, help: what completions and the manual's test read. */
+/* Prints name, letter, argument word, choices, default and help, for
+ * completions and for the manual's test. */
 static void print_table(const struct option_table *t, const void *fields)
 {
     char value[256];
@@ -195,7 +196,7 @@ static int mistake(const struct option_table *t, const char *text)
     return EX_USAGE;
 }
 
-/* Running out of memory is not a mistake of the user. */
+/* When memory runs out, the user did nothing wrong. */
 static int failed(const struct option_table *t, const struct error *err)
 {
     if (err->code != EX_OSERR) return mistake(t, err->text);
@@ -294,8 +295,8 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
                 snprintf(text, sizeof text, "no option '%.100s', or not a unique beginning of one", given);
             code = mistake(table, text);
         } else if (value == 'h' || value == HELP_VALUE) {
-            /* The defaults shown must be the untouched ones: the struct may have been changed by options
-             * before --help. */
+            /* --help must show the unchanged defaults, although options before
+             * it may have changed the struct. */
             print_help(stdout, table, fields);
             code = 0;
         } else if (value == VERSION_VALUE) {

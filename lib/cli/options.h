@@ -1,8 +1,8 @@
 /*
- * options.h: one table is the parser, the --help text, the synopsis and what the manual is checked against.
- * Long and short options as getopt_long has them (--name VALUE, --name=VALUE, -nVALUE, -n VALUE, -- ends
- * options). An option is a row; the fields it fills live in the stage's own struct, whose initial values are
- * the defaults shown.
+ * options.h: one table of options gives the parser, the --help text and the synopsis, and the manual is
+ * checked against it. Options have the forms of getopt_long: --name VALUE, --name=VALUE, -nVALUE, -n VALUE;
+ * -- ends them. An option is a row of the table. The fields that it sets are in a struct of the stage, and
+ * their initial values are the defaults that --help shows.
  */
 #ifndef WINNOW_CLI_OPTIONS_H
 #define WINNOW_CLI_OPTIONS_H
@@ -39,9 +39,9 @@ struct option_row {
     const char *name; /* without the dashes */
     size_t offset;    /* of the field in the options struct: offsetof */
     const char *word; /* argument word in --help: FILE, N, RULE */
-    /* one sentence or more; the default is added by --help from the struct's value */
+    /* One phrase or more. --help adds the default, which it takes from the struct. */
     const char *help;
-    /* INT, DOUBLE, BYTES, SECONDS; both 0 means no bound but >= 0 for INT and BYTES */
+    /* For INT, DOUBLE, BYTES and SECONDS. Both 0 means no limit; INT and BYTES must still be >= 0. */
     double min, max;
     const char *choices;
 };
@@ -55,7 +55,8 @@ struct option_table {
     int min_operands, max_operands; /* max -1: any number */
 };
 
-/* Options of every stage: embed as `struct common_options common`; their rows are the COMMON_ROW_ macros. */
+/* The options that every stage has: embed this as `struct common_options common`. The
+ * macros COMMON_ROW_ are their rows. */
 struct common_options {
     const char *output;      /* -o: NULL or "-" is stdout */
     const char *rejects;     /* --rejects FILE; NULL: rejected rows are only counted */
@@ -76,7 +77,8 @@ struct common_options {
 /*
  * The rows of a table:
  *   OPTION(struct fetch_options, INT, 0, "tries", n_tries, "N", "attempts for an address", RANGE(1, 100)),
- * LETTER 0: no short form. WORD NULL: an option without argument. RANGE or CHOICES only where there is one.
+ * LETTER 0 means that there is no short form, and WORD NULL that the option has no argument. RANGE and
+ * CHOICES are given only where there is one.
  */
 #define OPTION(S, TYPE, LETTER, NAME, FIELD, WORD, ...)                                                      \
     {                                                                                                        \
@@ -117,7 +119,8 @@ struct common_options {
         OPTION(S, FLAG, 0, "progress", M.progress, NULL,                                                     \
                "draw the progress line even when stderr is not a terminal")
 
-/* For completion scripts and tests of the manual, every program also answers --help-table (TSV). */
+/* Every program also has the option --help-table (a TSV), for completion
+ * scripts and for tests of the manual. */
 #define OPTIONS_RUN (-1) /* returned by options_parse when the stage should go on */
 
 struct operands {
@@ -125,8 +128,8 @@ struct operands {
     int n;
 }; /* borrowed from argv */
 
-/* OPTIONS_RUN, or the exit code: 0 after --help and --version (stdout), EX_USAGE after a mistake (message on
- * stderr). */
+/* OPTIONS_RUN, or an exit code: 0 after --help and --version (standard output), EX_USAGE after a mistake
+ * (with a message on standard error). */
 int options_parse(const struct option_table *table, void *fields, int argc, char **argv,
                   struct operands *operands);
 void options_release(const struct option_table *table, void *fields);

@@ -24,9 +24,10 @@ void stage_begin(const char *stage)
 {
     name = stage;
     /*
-     * A descriptor 0..2 that is closed would be handed to the next open(), and our data or messages written
-     * into it. It is opened the wrong way round: reading standard input or writing data then fails with a
-     * message, instead of an empty table read or a lost one written.
+     * The next open() would get the number of a descriptor 0..2 that is closed, and data or messages would
+     * be written into that file. Such a descriptor is therefore opened the wrong way round: reading standard
+     * input, or writing data, then fails with a message, instead of reading an empty table or losing the
+     * output.
      */
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) _exit(EX_OSERR);
@@ -63,7 +64,7 @@ void stage_note(const struct common_options *common, const char *format, ...)
     say("", text);
 }
 
-/* 1 when the limit is passed, 0 when not, -1 (with a message) when the text is not a limit. */
+/* 1 when the limit is exceeded, 0 when not, and -1 with a message when the text is not a limit. */
 static int over_limit(const char *limit, const struct stage_counts *n)
 {
     struct error err = {0};

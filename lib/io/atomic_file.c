@@ -1,10 +1,11 @@
 /*
- * atomic_file.c: the old file or the whole new one, and no leftovers. The temporary is made in the
- * destination's folder (a rename must not cross file systems) by O_TMPFILE: it has no name, so a kill
- * leaves nothing to clean up. At commit it is linked beside the destination as .NAME.00000000.tmp and
- * renamed over it; a kill just between the two leaves that name, which the next writer of the destination
- * removes. Where O_TMPFILE or /proc is missing it is a named sibling .NAME.XXXXXXXX.tmp from the start,
- * which a kill leaves. The signal handler unlinks it there (signals.h).
+ * atomic_file.c: writes a file so that its path always has the old file or the whole new one, and nothing is
+ * left over. The temporary file is made in the folder of the destination, because a rename cannot cross file
+ * systems, with O_TMPFILE: it has no name, so that nothing is left when the process is killed. At commit it
+ * gets the name .NAME.00000000.tmp beside the destination and is renamed over it. A kill between these two
+ * steps leaves that name, which the next writer of the destination removes. Where O_TMPFILE or /proc is
+ * missing, the temporary file has the name .NAME.XXXXXXXX.tmp from the start. A kill leaves it, and signal
+ * handlers remove it (signals.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +24,8 @@
 #include "io/io.h"
 #include "io/signals.h"
 
-/* Where the bytes end up: a symbolic link's target (which need not exist yet), else the path itself.
- * malloc'd. */
+/* Where the bytes go: the target of a symbolic link, which need not exist yet,
+ * or the path itself. malloc'ed. */
 static char *final_path(const char *path, struct error *err)
 {
     struct stat st;
@@ -47,7 +48,7 @@ int io_temporary_name(struct text *t, const char *path, unsigned number, struct 
     return text_printf(t, err, "%.*s.%.200s.%08x.tmp", (int)(base - path), path, base, number);
 }
 
-/* The name of that number into f->temporary (which was NULL or is freed). */
+/* Sets f->temporary (NULL or freed before) to the name with that number. */
 static int name_by(struct atomic_file *f, unsigned number, struct error *err)
 {
     struct text t = TEXT_EMPTY;
@@ -67,7 +68,7 @@ bool io_is_temporary(const char *name)
            strspn(name + n - 12, "0123456789abcdef") == 8 && strcmp(name + n - 4, ".tmp") == 0;
 }
 
-/* A new name. */
+/* Sets f->temporary to a new name. */
 static int draw_name(struct atomic_file *f, struct error *err)
 {
     static atomic_uint counter;
@@ -79,7 +80,7 @@ static int draw_name(struct atomic_file *f, struct error *err)
                    err);
 }
 
-/* The name that all writers of f->path take for the moment between link and rename. */
+/* Sets f->temporary to the name that all writers of f->path use for the moment between link and rename. */
 static int common_name(struct atomic_file *f, struct error *err) { return name_by(f, 0, err); }
 
 static int open_unnamed(const char *path, struct error *err)
@@ -119,8 +120,9 @@ static int open_temporary(struct atomic_file *f, struct error *err)
 }
 
 /*
- * Is that name what a kill left? Then it is removed. A writer holds a lock on its file before it gives it a
- * name, and the name is removed under that lock alone: a name whose lock is free belongs to a dead writer.
+ * When a kill left this name, removes it. A writer locks its file before it gives it a name, and only the
+ * holder of that lock removes the name. A name whose lock is free therefore belongs to a writer that is
+ * dead.
  */
 static bool remove_left_over(const char *name)
 {
@@ -135,13 +137,13 @@ static bool remove_left_over(const char *name)
     return removed;
 }
 
-/* Gives the unnamed temporary its name beside the destination: the common
- * one, another where that is in use. */
+/* Gives the unnamed temporary file a name beside the destination: the common name, or
+ * another one when that is in use. */
 static int name_temporary(struct atomic_file *f, struct error *err)
 {
     char from[64], shown[256];
     snprintf(from, sizeof from, "/proc/self/fd/%d", fileno(f->stream));
-    /* a file system without locks: then nothing is ever taken for left over */
+    /* This file system has no locks, so that no name is ever treated as left over. */
     flock(fileno(f->stream), LOCK_EX | LOCK_NB);
     if (common_name(f, err)) return -1;
     for (int attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {

@@ -1,12 +1,12 @@
-/*
- * file_lock.h: one process at a time. The lock is an open descriptor, so a dead process holds nothing.
- */
+/* file_lock.h: lets one process at a time do something. The lock is an open descriptor, so
+ * that a dead process holds nothing. */
 #ifndef WINNOW_IO_FILE_LOCK_H
 #define WINNOW_IO_FILE_LOCK_H
 
 #include "base/error.h"
 
-/* flock on path (made if absent), holder's pid written in. Held elsewhere: EX_TEMPFAIL, "held by pid N". */
+/* Locks path by flock, makes it if it does not exist, and writes the pid into it. When another process
+ * holds the lock: EX_TEMPFAIL, "held by pid N". */
 struct file_lock {
     int fd;
 };

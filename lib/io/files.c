@@ -1,7 +1,5 @@
-/*
- * files.c: whole reads and writes, folders. EINTR is handled, the fault hook is passed, messages name the
- * file.
- */
+/* files.c: reads and writes whole files, and makes folders. EINTR is handled, calls can be made to fail by
+ * the fault hook, and messages name the file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -96,7 +94,7 @@ int io_read_file(const char *path, uint64_t max_bytes, char **out, size_t *n_byt
         error_set(err, EX_NOINPUT, "'%s' is a folder", text_for_people(shown, sizeof shown, name));
         goto fail;
     }
-    /* One byte more than the size: the read that returns 0 then needs no second buffer. */
+    /* One byte more than the size, so that the read that finds the end needs no second buffer. */
     size_t guess = S_ISREG(st.st_mode) && st.st_size >= 0 ? (size_t)st.st_size + 1 : 65536;
     if (guess > max_bytes + 1) guess = (size_t)max_bytes + 1;
     for (;;) {
@@ -143,7 +141,8 @@ int io_mkdirs(const char *path, struct error *err)
         if (*s && *s != '/') continue;
         char kept = *s;
         *s = 0;
-        /* Existing parts may be unwritable or automounted: only a failure that leaves no folder counts. */
+        /* Folders that exist may be read-only or automounted, so that mkdir fails for them. Only a
+         * failure that leaves no folder counts. */
         if (mkdir(p, 0777) && (stat(p, &st) || !S_ISDIR(st.st_mode)))
             rc = error_errno(err, EX_CANTCREAT, "cannot make folder '%s'",
                              text_for_people(shown, sizeof shown, p));
@@ -178,7 +177,7 @@ int io_fsync_dir_of(const char *file_path, struct error *err)
     char shown[256], *folder = path_folder(file_path, err);
     if (!folder) return -1;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-    /* Some file systems refuse to sync a folder (EINVAL): there is nothing better to do there. */
+    /* Some file systems refuse to sync a folder (EINVAL). Nothing better can be done there. */
     if (fd < 0 || fault_here(FAULT_FSYNC) || (fsync(fd) && errno != EINVAL && errno != ENOTSUP))
         rc = error_errno(err, EX_IOERR, "cannot sync folder '%s'",
                          text_for_people(shown, sizeof shown, folder));

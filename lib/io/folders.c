@@ -1,7 +1,5 @@
-/*
- * folders.c: reading a folder to its end or not at all, and folders that are made beside their place and
- * renamed into it.
- */
+/* folders.c: reads folders completely or not at all, and replaces folders by
+ * ones that were made beside them. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -110,7 +108,7 @@ int io_take_place(const char *made, const char *place, char **old, struct error 
         return error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", made);
     if (!(*old = mem_strdup(made, err))) return -1;
     if (renameat2(AT_FDCWD, made, AT_FDCWD, place, RENAME_EXCHANGE) == 0) return 0;
-    /* A file system without exchange (NFS): the old one is away for a moment. */
+    /* This file system (NFS) cannot exchange folders: for a moment there is none. */
     free(*old);
     *old = NULL;
     if (text_printf(&aside, err, "%s.old", made)) return -1;

@@ -1,7 +1,5 @@
-/*
- * io.h: whole reads and writes, folders, atomic files, path rules. Front door of lib/io together with
- * file_lock.h, signals.h and ordered_pool.h.
- */
+/* io.h: reading and writing whole files, folders, atomic files, and rules for paths. The other public
+ * headers of lib/io are file_lock.h, signals.h and ordered_pool.h. */
 #ifndef WINNOW_IO_IO_H
 #define WINNOW_IO_IO_H
 
@@ -17,65 +15,63 @@
 
 /* --- full reads and writes (EINTR handled, fault hook passed) --- */
 
-/* descriptor with O_CLOEXEC, or -1 (EX_NOINPUT) */
+/* A descriptor with O_CLOEXEC, or -1 (EX_NOINPUT). */
 int io_open_read(const char *path, struct error *err);
-/* short = EX_DATAERR */
+/* Reads exactly n bytes. Fewer are EX_DATAERR. */
 int io_read_full(int fd, void *buffer, size_t n_bytes, const char *name, struct error *err);
 int io_pread_full(int fd, void *buffer, size_t n_bytes, uint64_t offset, const char *name, struct error *err);
-/* 0 at the end */
+/* Reads up to n bytes; 0 at the end. */
 ssize_t io_read_some(int fd, void *buffer, size_t n_bytes, const char *name, struct error *err);
 int io_write_full(int fd, const void *buffer, size_t n_bytes, const char *name, struct error *err);
 
-/*
- * The whole file as one malloc'd block, NUL after the last byte (not counted). A file over max_bytes is
- * EX_DATAERR. "-" reads standard input. The caller frees *out.
- */
+/* Reads the whole file into one malloc'ed block, with a NUL after the last byte that is not counted. A
+ * file larger than max_bytes is EX_DATAERR. "-" is standard input. The caller frees *out. */
 int io_read_file(const char *path, uint64_t max_bytes, char **out, size_t *n_bytes, struct error *err);
-/* The same for text that people bring: a file of another kind (base/file_kind.h) is EX_DATAERR and named. */
+/* The same for text that a user gives. A file of another kind (base/file_kind.h) is EX_DATAERR,
+ * and the message says what it is. */
 int io_read_text(const char *path, uint64_t max_bytes, char **out, size_t *n_bytes, struct error *err);
 
 int io_mkdirs(const char *path, struct error *err);          /* mkdir -p, mode 0777 & ~umask */
 int io_mkdirs_for(const char *file_path, struct error *err); /* the folder that file_path sits in */
 int io_fsync_dir_of(const char *file_path, struct error *err);
 bool io_exists(const char *path);
-/* The folder that path sits in, malloc'd: "." when it has no slash. NULL with err set without memory. */
+/* The folder that contains path, malloc'ed: "." when path has no slash. NULL with
+ * err set when there is no memory. */
 char *path_folder(const char *path, struct error *err);
 
 /* --- folders --- */
 
-/*
- * readdir without "." and "..". NULL: *rc is 0 at the end of the folder, -1 with err set when it could not be
- * read on; a caller must not take that for the end. name: for the message.
- */
+/* readdir without "." and "..". NULL: *rc is 0 at the end of the folder, and -1 with err set when it could
+ * not be read to its end; a caller must not confuse the two. name is for the message. */
 struct dirent *io_next_entry(DIR *d, const char *name, int *rc, struct error *err);
 
-/* A file, or a folder with all that is in it; links are removed, not followed. As far as it goes; keeps
- * errno. */
+/* Removes a file, or a folder with everything in it. Links are removed, not followed. It continues
+ * after a failure, and keeps errno. */
 void io_remove_tree(const char *path);
 
 /*
- * What takes long to make is made in PLACE.new-PID (or .PLACE.new-PID) and renamed. io_is_leftover: whether a
- * name is of that form and its process is dead. io_sweep_leftovers removes such names beside `place`, which
- * must not end in '/'.
+ * A folder that takes long to make is made as PLACE.new-PID or .PLACE.new-PID and then renamed.
+ * io_is_leftover says whether a name has that form and its process has ended. io_sweep_leftovers removes
+ * such names beside `place`, which must not end in '/'.
  */
 bool io_is_leftover(const char *name);
 void io_sweep_leftovers(const char *place);
 
 /*
- * The folder `made` becomes `place`, in one step where the file system can exchange folders, else in two.
- * *old: where the folder now is that was there before (malloc'd, the caller's to remove), NULL if none was.
- * After an error the old one is in its place.
+ * Renames the folder `made` to `place`: in one step when the file system can exchange folders, otherwise in
+ * two. *old becomes the name of the folder that was there before (malloc'ed, to be removed by the caller),
+ * or NULL. After an error the old folder is in its place.
  */
 int io_take_place(const char *made, const char *place, char **old, struct error *err);
 
 /* --- atomic files: the old file or the whole new one --- */
 
 /*
- * A temporary (mode 0666 & ~umask) that becomes `path` on commit. Where the file system can, it has no name
- * until then, so that even SIGKILL leaves nothing; elsewhere it is a sibling (O_EXCL), unlinked on INT, TERM,
- * HUP, PIPE. "-" or NULL is standard output: buffered, flushed and checked at commit. A destination that is a
- * device, FIFO or socket is written through, never renamed over; through a symbolic link the target is
- * replaced.
+ * A temporary file (mode 0666 & ~umask) that becomes `path` on commit. Where possible it has no name until
+ * then, so that even SIGKILL leaves nothing. Elsewhere it is a file beside the destination (O_EXCL), which
+ * INT, TERM, HUP and PIPE remove. "-" or NULL is standard output, which is buffered, and flushed and checked
+ * at commit. A destination that is a device, FIFO or socket is written to directly and never replaced. Of a
+ * symbolic link the target is replaced.
  */
 struct atomic_file {
     FILE *stream;           /* write here; NULL when not open */
@@ -85,23 +81,24 @@ struct atomic_file {
 };
 #define ATOMIC_FILE_EMPTY ((struct atomic_file){.slot = -1})
 int atomic_file_open(struct atomic_file *f, const char *path, struct error *err);
-/* flush, fsync, close, rename, fsync the folder */
+/* Flushes and syncs the file, closes it, renames it, and syncs the folder. */
 int atomic_file_commit(struct atomic_file *f, struct error *err);
-/* nothing to do after a commit; keeps errno */
+/* Does nothing after a commit. Keeps errno. */
 void atomic_file_discard(struct atomic_file *f);
-/* For whole contents in hand. */
+/* Writes a file whose contents are in memory. */
 int atomic_file_write(const char *path, const void *bytes, size_t n_bytes, struct error *err);
-/* What a file is called beside its place before it has it: .NAME.XXXXXXXX.tmp, the number in hexadecimal,
- * appended to t. */
+/* Appends the name that a temporary file has beside its destination:
+ * .NAME.XXXXXXXX.tmp, a hexadecimal number. */
 int io_temporary_name(struct text *t, const char *path, unsigned number, struct error *err);
-/* Whether a name is of that form: in use, or left by a kill. */
+/* Whether a name has that form: it is in use, or a kill left it. */
 bool io_is_temporary(const char *name);
 
 /* --- paths --- */
 
 /*
- * root + "/" + path into out. Refused (EX_DATAERR) unless allow_outside: absolute paths, "..", empty, NUL.
- * root "." or "" leaves path as it is. A symbolic link is followed (the user made it).
+ * Sets out to root + "/" + path. Unless allow_outside is set, absolute paths, "..", empty paths and NUL are
+ * refused (EX_DATAERR). When root is "." or "", path stays as it is. A symbolic link is followed, since the
+ * user made it.
  */
 int path_join(struct text *out, const char *root, const char *path, bool allow_outside, struct error *err);
 bool path_is_inside(const char *path); /* relative and without ".." components */

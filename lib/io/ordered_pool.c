@@ -1,7 +1,7 @@
 /*
- * ordered_pool.c: a ring of jobs. Slots are claimed by workers in order, finished in any order, and taken in
- * order. One mutex: a job here is a picture to decode or a file to hash, thousands of times dearer than the
- * lock.
+ * ordered_pool.c: a ring of jobs. Workers claim them in order, finish them in any order, and the caller
+ * takes them in order. A single mutex is enough: a job is a picture to decode or a file to hash, which takes
+ * thousands of times as long as the lock.
  */
 #include "io/ordered_pool.h"
 
@@ -74,7 +74,7 @@ int ordered_pool_open(struct ordered_pool **out, unsigned n_threads, size_t dept
     p->ring = mem_zalloc(p->depth, sizeof *p->ring, err);
     p->threads = mem_zalloc(n_threads ? n_threads : 1, sizeof *p->threads, err);
     if (!p->ring || !p->threads) goto fail;
-    /* Signals go to the main thread, whose handlers know the temporaries. */
+    /* Signals go to the main thread, whose handlers know the temporary files. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     for (unsigned i = 0; i < n_threads; i++) {

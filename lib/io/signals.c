@@ -1,7 +1,5 @@
-/*
- * signals.c: the names of temporaries are in a fixed table that the signal handler walks: only unlink() is
- * called there.
- */
+/* signals.c: a fixed table has the names of the temporary files. The signal handler goes through it and
+ * calls unlink and nothing else. */
 #include "io/signals.h"
 
 #include <errno.h>
@@ -14,7 +12,7 @@
 #include <unistd.h>
 
 #define CLEANUP_SLOTS 64
-/* 0 free, 1 being written, 2 live */
+/* 0 free, 1 being written, 2 in use */
 static struct {
     atomic_int state;
     char path[PATH_MAX];
@@ -59,7 +57,7 @@ static void note_then_die(int number, siginfo_t *info, void *context)
 {
     (void)context;
     if (asked_to_stop) unlink_and_die(number);
-    /* the kernel's own signals have no sender */
+    /* A signal from the kernel has no sender. */
     asked_by = info->si_code <= 0 ? (sig_atomic_t)info->si_pid : 0;
     asked_to_stop = number;
 }
@@ -68,7 +66,7 @@ static void catch_signals(bool note)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     owner = getpid();
-    /* over `ulimit -f` a write then fails with EFBIG, which is reported like a full disk */
+    /* A write beyond `ulimit -f` then fails with EFBIG, which is reported like a full disk. */
     signal(SIGXFSZ, SIG_IGN);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         struct sigaction a = {.sa_handler = unlink_and_die, .sa_flags = SA_RESTART}, old;
@@ -77,9 +75,11 @@ static void catch_signals(bool note)
             a.sa_sigaction = note_then_die;
             a.sa_flags |= SA_SIGINFO;
         }
-        /* nohup and cron's own choices stand: a signal that is ignored stays ignored, but for SIGPIPE, whose
-         * being ignored is inherited by accident (python, systemd) and would turn `| head` into an error
-         * message. */
+        /*
+         * A signal that was ignored when the program started stays ignored, as nohup and cron want it.
+         * SIGPIPE is the exception: it is often ignored by accident (after python or systemd), and `| head`
+         * would then give an error message.
+         */
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN && numbers[i] != SIGPIPE)
             continue;
         sigaction(numbers[i], &a, NULL);

@@ -1,26 +1,23 @@
-/*
- * signals.h: what happens to temporaries and to the run when a signal comes.
- */
+/* signals.h: what a signal does to temporary files and to the run. */
 #ifndef WINNOW_IO_SIGNALS_H
 #define WINNOW_IO_SIGNALS_H
 
-/* Files to unlink when a signal ends the process. Returns a slot, or -1 when the table is full. */
+/* Files to unlink when a signal ends the process. signals_remember returns a
+ * slot, or -1 when the table is full. */
 int cleanup_remember(const char *path);
 void cleanup_forget(int slot);
 
 /* INT, TERM, HUP and PIPE unlink the remembered files and end the process by the same signal. */
 void signals_short_stage(void);
 
-/*
- * The first INT, TERM or HUP only asks the run to stop; a second one ends it as above. PIPE ends it at once.
- * signals_also_stop: one more signal that asks (mpirun passes USR1 on).
- */
+/* The first INT, TERM or HUP only asks the run to stop, and a second one ends it as above. PIPE ends it at
+ * once. signals_also_stop adds a signal that asks the run to stop (mpirun passes USR1 on). */
 void signals_long_stage(void);
 void signals_also_stop(int signal_number);
 int signals_asked_to_stop(void); /* the number of the signal, 0: nobody asked */
 int signals_sender(void);        /* the process that sent it, 0 when that is not known */
 
-/* Ends the process by the signal's default action; the remembered files are unlinked. */
+/* Unlinks the remembered files, and ends the process by the default action of the signal. */
 void signals_reraise(int signal_number) __attribute__((noreturn));
 
 #endif
