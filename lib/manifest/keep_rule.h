@@ -1,7 +1,5 @@
-/*
- * keep_rule.h: which of several copies stays, by the options --keep, --prefer and --prefer-label. A total
- * order, so that the answer does not depend on the order in which copies are compared.
- */
+/* keep_rule.h: which of several copies is kept, by the options --keep, --prefer and --prefer-label. The
+ * order is total, so that the result does not depend on the order in which copies are compared. */
 #ifndef WINNOW_MANIFEST_KEEP_RULE_H
 #define WINNOW_MANIFEST_KEEP_RULE_H
 
@@ -29,7 +27,7 @@ struct keep_order {
     const struct option_strings *prefer, *prefer_label; /* path prefixes and labels, best first; NULL: none */
 };
 
-/* What a stage does not know stays 0 for all of its copies. */
+/* A field that a stage does not know is 0 for all of its copies. */
 struct keep_copy {
     bool against, protected, link, no_time; /* no_time: mtime_ns is not known */
     const char *path, *label;               /* label "": none */
@@ -39,10 +37,8 @@ struct keep_copy {
     uint32_t row;
 };
 
-/*
- * Less than 0 where a stays before b. In this order: --against, protected, no symbolic link, --prefer,
- * --prefer-label, any label, the rule (equal sizes: the older), path, id, row.
- */
+/* Less than 0 when a is kept rather than b. The comparisons in their order: --against, protected, not a
+ * symbolic link, --prefer, --prefer-label, any label, the rule (of equal sizes the older), path, id, row. */
 int keep_compare(const struct keep_order *order, const struct keep_copy *a, const struct keep_copy *b);
 
 #endif

@@ -1,6 +1,5 @@
-/*
- * losses.c: the commit of a filter's two files, and the word about a loss that nobody may have meant.
- */
+/* losses.c: commits the two files of a filter, and prints a line about a loss of rows
+ * that was probably not intended. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +9,7 @@
 
 #define MOST_NAMED 3 /* classes and reasons in the line; the others are counted */
 
-/* "http-404 7, timeout 2": the most frequent words of c, with their rows. */
+/* Writes "http-404 7, timeout 2": the most frequent words of c, with the number of their rows. */
 static int put_reasons(struct text *t, const struct row_counts *c, struct error *err)
 {
     bool named[MOST_NAMED * 64] = {false};
@@ -27,7 +26,7 @@ static int put_reasons(struct text *t, const struct row_counts *c, struct error 
     return n > MOST_NAMED ? text_puts(t, ", ...", err) : 0;
 }
 
-/* ", every one of class 'cat'": the classes of which no row was kept. */
+/* Writes ", every one of class 'cat'": the classes of which no row was kept. */
 static int put_lost_classes(struct text *t, const struct manifest_writer *out,
                             struct manifest_writer *rejects, size_t *n_lost, struct error *err)
 {

@@ -1,9 +1,9 @@
 /*
- * manifest.h: the TSV manifest that every stage reads and writes; docs/formats.md has all columns.
- * One header line of names, then one row for each picture; UTF-8, LF. \t \n \r \\ are the only escapes; a
- * backslash before anything else is a malformed row. Columns are found by name, unknown ones pass through in
- * place, new ones go on the right. Fields are unescaped when read and escaped when written. Every row is
- * either kept or rejected.
+ * manifest.h: reads and writes the TSV manifests of all stages; docs/formats.md lists the columns. The first
+ * line has the names of the columns, and each other line is the row of a picture; UTF-8, LF. The escapes are
+ * \t \n \r \\; a backslash before another character makes a row malformed. Columns are found by name.
+ * Unknown columns are copied in their place, and new ones are added on the right. Fields are unescaped when
+ * read and escaped when written. Every row is either kept or rejected.
  */
 #ifndef WINNOW_MANIFEST_MANIFEST_H
 #define WINNOW_MANIFEST_MANIFEST_H
@@ -18,7 +18,7 @@
 #include "cli/options.h"
 #include "io/io.h"
 
-/* Limits on untrusted manifests: a longer row is an attack or a binary file. */
+/* Limits for untrusted manifests: a longer row is an attack or a binary file. */
 #define MANIFEST_MAX_ROW_BYTES (16u << 20)
 #define MANIFEST_MAX_COLUMNS 4096
 
@@ -39,31 +39,32 @@ struct manifest_reader {
 #define MANIFEST_READER_EMPTY ((struct manifest_reader){0})
 
 /*
- * Opens path (NULL or "-": standard input) and reads the header. `required` is a NULL-terminated list of
- * columns that must be there (may be NULL). EX_NOINPUT, EX_DATAERR (empty file, a column twice, a missing
- * column named).
+ * Opens path (NULL or "-": standard input) and reads the header. `required` is NULL, or a list, ended by
+ * NULL, of columns that must exist. EX_NOINPUT; EX_DATAERR for an empty file, a column that occurs twice, or
+ * a missing column.
  */
 int manifest_reader_open(struct manifest_reader *r, const char *path, const char *const *required,
                          struct error *err);
-/* Over a whole manifest in memory (borrowed until close). For tests and fuzzing. */
+/* The same for a manifest in memory, borrowed until close. For tests and fuzzing. */
 int manifest_reader_open_memory(struct manifest_reader *r, const char *bytes, size_t n_bytes,
                                 const char *name, const char *const *required, struct error *err);
 /*
- * The same for files that people edit (decisions, reports, truth, slices): what a spreadsheet saves is read,
- * too. A byte order mark and CR LF are dropped, a field in quotes is taken out of them ("" is one quote),
- * empty lines are skipped. bytes: the whole file in memory, with path as its name; NULL: path is opened.
+ * The same for files that people edit (decisions, reports, truth, slices), as a spreadsheet saves them. A
+ * byte order mark and CR LF are removed, fields in quotes are taken out of them ("" is one quote), and empty
+ * lines are skipped. bytes is the whole file, with path as its name; when it is NULL, path is opened.
  */
 int manifest_reader_open_edited(struct manifest_reader *r, const char *path, const char *bytes,
                                 size_t n_bytes, const char *const *required, struct error *err);
 /*
- * 1: a row is in r->fields, borrowed until the next call; 0: the end; -1: err names file and row (wrong
- * number of fields, bad escape, NUL byte, a last line without LF is a torn row: EX_DATAERR).
+ * 1: r->fields has a row, borrowed until the next call. 0: the end. -1: err names the file and the row
+ * (EX_DATAERR: wrong number of fields, wrong escape, NUL byte, or a last line without LF, which was cut
+ * off).
  */
 int manifest_reader_next(struct manifest_reader *r, struct error *err);
 void manifest_reader_close(struct manifest_reader *r);
 
 int manifest_column(const struct manifest_schema *s, const char *name); /* index or -1 */
-/* The field of a column index; "" for index -1. */
+/* The field of a column by its index; "" for index -1. */
 static inline const char *manifest_field(const struct manifest_reader *r, int column)
 {
     return column < 0 ? "" : r->fields[column];
@@ -71,7 +72,7 @@ static inline const char *manifest_field(const struct manifest_reader *r, int co
 
 /* --- writing --- */
 
-/* How many rows there were of each of some words. */
+/* Counts rows by a word. */
 struct row_counts {
     int column; /* of the schema; -1: none, nothing is counted */
     struct names words;
@@ -82,7 +83,7 @@ struct row_counts {
 struct manifest_writer {
     struct manifest_schema schema; /* the input's columns, then the added ones that were not there yet */
     size_t n_base;                 /* columns of the input */
-    /* where adds[i] sits in the schema (an existing column is overwritten in place) */
+    /* The place of adds[i] in the schema. A column that exists already is overwritten in its place. */
     int *added_column;
     size_t n_added;
     struct atomic_file file;
@@ -93,30 +94,31 @@ struct manifest_writer {
 };
 #define MANIFEST_WRITER_EMPTY ((struct manifest_writer){.file = ATOMIC_FILE_EMPTY})
 
-/* NULL or "-" is stdout. base may be NULL (a new manifest); adds is a NULL-terminated list. Writes the
- * header. */
+/* path NULL or "-" is standard output. base is NULL for a new manifest. adds is a list
+ * ended by NULL. Writes the header. */
 int manifest_writer_open(struct manifest_writer *w, const char *path, const struct manifest_schema *base,
                          const char *const *adds, struct error *err);
-/* The same for --rejects: path NULL means rows are counted and dropped. Adds reject_stage, reject_reason,
- * reject_detail. */
+/* The same for --rejects. With path NULL, rows are only counted. Adds reject_stage,
+ * reject_reason and reject_detail. */
 int manifest_rejects_open(struct manifest_writer *w, const char *path, const struct manifest_schema *base,
                           struct error *err);
 
-/* One row: base fields (base->n of them), then one value for each added column in the order of `adds`. NULL
- * is empty. */
+/* Writes one row: base->n fields, then one value for each added column in the
+ * order of `adds`. NULL means empty. */
 int manifest_writer_row(struct manifest_writer *w, const char *const *base_fields, const char *const *added,
                         struct error *err);
 int manifest_writer_reject(struct manifest_writer *w, const char *const *base_fields, const char *reason,
                            const char *detail, struct error *err);
 int manifest_writer_commit(struct manifest_writer *w, struct error *err);
 /*
- * The end of a filter: commits the rejects, then out (NULL: the stage keeps its rows elsewhere, n_kept of
- * them), the file that make waits for. A stage that rejected every row, every row of a class or more than
- * half says so in one line, although it ends with 0: such a loss is seldom meant. common->quiet silences it.
+ * Ends a filter: commits the rejects, and then out, for which make waits. out is NULL when the stage keeps
+ * its rows elsewhere; n_kept is then their number. When all rows were rejected, or all rows of a class, or
+ * more than half, a line on standard error says so although the exit status is 0, because such a loss is
+ * seldom intended. common->quiet suppresses the line.
  */
 int manifest_commit(struct manifest_writer *out, struct manifest_writer *rejects, uint64_t n_kept,
                     const struct common_options *common, struct error *err);
-/* nothing to do after a commit but free memory: always call */
+/* Frees memory, and removes what was not committed. Call it always. */
 void manifest_writer_discard(struct manifest_writer *w);
 
 /* --- whole manifests in memory (for stages that must see every row) --- */

@@ -1,7 +1,7 @@
 /*
- * reader.c: rows out of blocks. A block is read at a time, rows are cut in place (tabs become NULs), and only
- * a row that holds a backslash is looked at byte by byte. Hundreds of megabytes a second, memory of one block
- * plus the longest row.
+ * reader.c: reads one block at a time and cuts the rows in place, by replacing tabs with NULs. Only a row
+ * that has a backslash is looked at byte by byte. It reads hundreds of megabytes a second, and its memory is
+ * one block and the longest row.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static int data_error(const struct manifest_reader *r, struct error *err, const 
                      (unsigned long long)r->row, what);
 }
 
-/* The next line without its LF: 1 (in *line, *n, NUL-terminated), 0 at the end, -1. */
+/* The next line without its LF. 1: in *line and *n, NUL-terminated. 0: the end. -1: error. */
 static int next_line(struct manifest_reader *r, char **line, size_t *n, struct error *err)
 {
     struct manifest_input *in = r->input;
@@ -68,8 +68,8 @@ static int next_line(struct manifest_reader *r, char **line, size_t *n, struct e
     }
 }
 
-/* Cuts line (n bytes) at its tabs into at most max fields; returns their number (max + 1 when there are
- * more). */
+/* Cuts line (n bytes) at its tabs into at most max fields. Returns their
+ * number, max + 1 when there are more. */
 static size_t split(char *line, size_t n, const char **fields, size_t max)
 {
     size_t count = 0;
@@ -83,10 +83,8 @@ static size_t split(char *line, size_t n, const char **fields, size_t max)
     }
 }
 
-/*
- * The same for lines of spreadsheets; 0 with *bad set when a field begins with a quote and does not end with
- * one.
- */
+/* The same for lines from a spreadsheet. 0 with *bad set when a field begins with a
+ * quote and does not end with one. */
 static size_t split_quoted(char *line, size_t n, const char **fields, size_t max, size_t *bad)
 {
     size_t count = 0;
@@ -115,7 +113,7 @@ static size_t split_quoted(char *line, size_t n, const char **fields, size_t max
     }
 }
 
-/* A row's line into r->fields or the header's into fields: their number, or -1. */
+/* Cuts a row into r->fields, or the header into fields. Returns their number, or -1. */
 static int64_t cut_fields(struct manifest_reader *r, char *line, size_t n, const char **fields, size_t max,
                           struct error *err)
 {
@@ -128,7 +126,7 @@ static int64_t cut_fields(struct manifest_reader *r, char *line, size_t n, const
     return data_error(r, err, what);
 }
 
-/* 0, or -1 with err naming the row. NUL bytes would silently cut a field, so they are refused. */
+/* 0, or -1 with err naming the row. NUL bytes are refused, because they would silently shorten a field. */
 static int check_line(struct manifest_reader *r, char *line, size_t n, struct error *err)
 {
     if (memchr(line, 0, n)) return data_error(r, err, "holds a NUL byte: not a manifest");
@@ -142,7 +140,7 @@ static int read_header(struct manifest_reader *r, const char *const *required, s
     char *line, shown[256], what[128];
     size_t n;
     int got = next_line(r, &line, &n, err);
-    /* The first bytes are still in place: a line is cut at its end only. */
+    /* The first bytes are unchanged, since a line is only cut at its end. */
     if (got < 0 && err->code != EX_DATAERR) return -1;
     if (file_kind_refuse(r->name, r->input->buffer, r->input->end, err) || got < 0) return -1;
     if (got == 0)

@@ -56,7 +56,7 @@ int manifest_source_open(struct manifest_source *s, const char *path, struct err
         error_errno(err, EX_NOINPUT, "cannot read '%s'", s->name);
         goto fail;
     }
-    /* `< file` can be read again, unless a part of it was read already. */
+    /* `< file` can be read again, unless a part of it was read before. */
     bool again = S_ISREG(s->seen.st_mode) && (!standard_input || lseek(s->fd, 0, SEEK_CUR) == 0);
     if (!again) {
         int copy = manifest_spool(s->fd, s->name, err);
@@ -79,7 +79,7 @@ int manifest_source_read(struct manifest_source *s, struct manifest_reader *r, c
     struct error own = {0};
     int rc = manifest_reader_open(r, s->path, required, &own);
     if (rc) {
-        /* The reader knows the copy's name only; people know the other. */
+        /* The reader's message has the name of the copy; replace it by the name that the user knows. */
         const char *at = strstr(own.text, s->path);
         *err = own;
         if (at && strcmp(s->path, s->name))

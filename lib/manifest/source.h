@@ -1,7 +1,7 @@
 /*
  * source.h: a manifest that is read more than once, for stages that need facts about all rows before they
- * write the first and must not hold ten million rows of text. A regular file is simply read again; standard
- * input, a FIFO or a pipe is copied to an unlinked temporary file in $TMPDIR first.
+ * write the first one, and must not hold ten million rows of text in memory. A regular file is simply read
+ * again. Standard input, a FIFO or a pipe is first copied to a temporary file without a name in $TMPDIR.
  */
 #ifndef WINNOW_MANIFEST_SOURCE_H
 #define WINNOW_MANIFEST_SOURCE_H
@@ -19,22 +19,20 @@ struct manifest_source {
 };
 #define MANIFEST_SOURCE_EMPTY ((struct manifest_source){.fd = -1})
 
-/* path NULL or "-": standard input. EX_NOINPUT, EX_IOERR (no room for the copy). */
+/* path NULL or "-" is standard input. EX_NOINPUT; EX_IOERR when there is no space for the copy. */
 int manifest_source_open(struct manifest_source *s, const char *path, struct error *err);
 /*
- * A reader from the first row on; as manifest_reader_open. After the last row of a second reading,
- * manifest_source_check says whether the file was still the one of the first reading: EX_DATAERR when it was
- * written to in between.
+ * Opens a reader at the first row, as manifest_reader_open does. After the last row of a second reading,
+ * manifest_source_check says whether the file is still the one of the first reading: EX_DATAERR when it was
+ * changed in between.
  */
 int manifest_source_read(struct manifest_source *s, struct manifest_reader *r, const char *const *required,
                          struct error *err);
 int manifest_source_check(const struct manifest_source *s, struct error *err);
 void manifest_source_close(struct manifest_source *s);
 
-/*
- * All of a descriptor into an unlinked file of its own in $TMPDIR: its descriptor, or -1. name is what
- * messages call the descriptor. EX_CANTCREAT names the folder.
- */
+/* Copies everything from a descriptor to a file without a name in $TMPDIR. Returns its descriptor, or -1.
+ * name is what messages call the input. EX_CANTCREAT names the folder. */
 int manifest_spool(int from, const char *name, struct error *err);
 
 #endif

@@ -12,7 +12,8 @@ int manifest_table_read(struct manifest_table *t, const char *path, const char *
     if (manifest_reader_open(&r, path, required, err)) return -1;
     size_t n = r.schema.n;
     while ((got = manifest_reader_next(&r, err)) > 0) {
-        /* A row lies in one piece in the reader's buffer: one copy, then the same cuts. */
+        /* A row is one piece of the reader's buffer: copy it at once and place
+         * the pointers as in the original. */
         const char *first = r.fields[0], *last = r.fields[n - 1];
         size_t n_bytes = (size_t)(last - first) + strlen(last) + 1;
         char *copy = arena_alloc(&t->arena, n_bytes, err);
@@ -25,7 +26,7 @@ int manifest_table_read(struct manifest_table *t, const char *path, const char *
         t->n_rows++;
     }
     if (got < 0) goto fail;
-    /* Schema and name move over from the reader. */
+    /* The schema and the name are taken over from the reader. */
     t->schema = r.schema;
     t->name = r.name;
     r.schema = (struct manifest_schema){0};

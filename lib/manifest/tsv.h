@@ -1,6 +1,4 @@
-/*
- * tsv.h: the escapes of a field of tab-separated text: \t \n \r \\ and no others.
- */
+/* tsv.h: the escapes in a field of tab-separated text: \t \n \r \\ and no others. */
 #ifndef WINNOW_MANIFEST_TSV_H
 #define WINNOW_MANIFEST_TSV_H
 
@@ -12,10 +10,10 @@
 
 /* Appends field to line, escaped. 0, or -1 (EX_OSERR). */
 int tsv_escape(struct text *line, const char *field, struct error *err);
-/* The same, cut before a byte that might take the field over max_bytes. */
+/* The same, but stops before the byte that would make the field longer than max_bytes. */
 int tsv_escape_cut(struct text *line, const char *field, size_t max_bytes, struct error *err);
 
-/* Undoes the escapes in place. False at any other backslash: s is then undefined. */
+/* Replaces the escapes in place. False at any other backslash; s is then undefined. */
 bool tsv_unescape(char *s);
 
 #endif

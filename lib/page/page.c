@@ -1,11 +1,10 @@
-/*
- * page.c: escaping for the three places that text goes to, and SHA-256 (FIPS 180-4) for the policy.
- */
+/* page.c: escapes text for the three places where a page has it, and computes
+ * SHA-256 (FIPS 180-4) for the policy. */
 #include "page/page.h"
 
 #include <string.h>
 
-/* Length of the valid UTF-8 character at s, in bytes; 0 when s does not start with one. */
+/* The length of the valid UTF-8 character at s, or 0 when there is none. */
 static size_t utf8_length(const unsigned char *s)
 {
     size_t n = s[0] < 0x80                   ? 1

@@ -1,6 +1,4 @@
-/*
- * decisions.c: reads decisions and finds those of one image; see decisions.h.
- */
+/* decisions.c: reads decisions and finds those about one picture; see decisions.h. */
 #include "review/decisions.h"
 
 #include <stdlib.h>
@@ -22,7 +20,7 @@ static int row_error(const struct manifest_reader *r, struct error *err, const c
                      text_for_people(about, sizeof about, subject));
 }
 
-/* 1.2E+31: what spreadsheets make of a hash of digits and one e. */
+/* Whether an id looks like 1.2E+31, which spreadsheets make of a hash that has only digits and one e. */
 static bool is_rounded(const char *id)
 {
     size_t n = strspn(id, "0123456789.,");
@@ -55,7 +53,7 @@ static int read_all(struct decisions *d, struct manifest_reader *r, struct error
             return row_error(r, err, "no label is given for the relabel of", r->fields[id]);
         x.kind = (enum decision_kind)kind;
         x.key = id_key_of(r->fields[id]);
-        /* Reviewers and labels repeat from line to line. */
+        /* Reviewers and labels are often the same as in the line before. */
         if (strcmp(who, last_reviewer) != 0 && !(last_reviewer = arena_strdup(&d->arena, who, err)))
             return -1;
         if (strcmp(class, last_label) != 0 && !(last_label = arena_strdup(&d->arena, class, err))) return -1;
@@ -131,7 +129,7 @@ static bool same_verdict(const struct decision *a, const struct decision *b)
     return a->kind == b->kind && (a->kind != DECISION_RELABEL || strcmp(a->label, b->label) == 0);
 }
 
-/* The last line of the reviewer of item i among n. */
+/* Whether item i of n is the last decision of its reviewer. */
 static bool is_last_word(const struct decision *of_one, size_t n, size_t i)
 {
     for (size_t j = i + 1; j < n; j++)
@@ -157,7 +155,7 @@ struct verdicts {
     int n;
 };
 
-/* A category for kappa: the kind, or the class that a relabel names. */
+/* The category for kappa: the kind of decision, or the class that a relabel names. */
 static int category(struct verdicts *v, const struct decision *d)
 {
     const char *name = d->kind == DECISION_RELABEL ? d->label : NULL;
@@ -203,8 +201,8 @@ int decisions_agreement(const struct decisions *d, struct reviewer_agreement **o
                 int i = category(&v, said[0]), j = category(&v, said[1]);
                 counts[i * MAX_CATEGORIES + j]++;
             }
-            /* Few categories are in use; all 512 would be a quarter of a million cells for each pair of
-             * reviewers. */
+            /* Uses only the categories that occur: all 512 would be a quarter of a million
+             * cells for each pair of reviewers. */
             for (size_t i = 0, n_used = (size_t)v.n; i < n_used * n_used; i++)
                 counts[i] = counts[i / n_used * MAX_CATEGORIES + i % n_used];
             x.kappa = kappa_of_counts(counts, v.n);

@@ -1,8 +1,8 @@
 /*
- * decisions.h: what reviewers decided, as files: id decision label reviewer date. One line a decision,
- * appended as they are made; the id is the image's content hash, so a decision outlives every re-fetch,
- * rename and re-run. The last line of a reviewer about an image is what the reviewer says, the last line of
- * all is what counts.
+ * decisions.h: files with the decisions of reviewers: id decision label reviewer date. Each decision is one
+ * line, appended when it is made. The id is the content hash of the picture, so that a decision stays valid
+ * when the picture is downloaded again or renamed. The last line of a reviewer about a picture is that
+ * reviewer's decision, and the last line of all reviewers is the one that counts.
  */
 #ifndef WINNOW_REVIEW_DECISIONS_H
 #define WINNOW_REVIEW_DECISIONS_H
@@ -34,33 +34,29 @@ struct decisions {
 };
 #define DECISIONS_EMPTY ((struct decisions){0})
 
-/*
- * Adds the lines of a file. EX_DATAERR names file and row: an unknown decision, a relabel without a label, an
- * empty id. Call decisions_sort after the last.
- */
+/* Adds the lines of a file. EX_DATAERR names the file and the row: an unknown decision, a relabel without
+ * a label, an empty id. Call decisions_sort after the last file. */
 int decisions_read(struct decisions *d, const char *path, struct error *err);
 int decisions_read_memory(struct decisions *d, const char *bytes, size_t n_bytes, struct error *err);
 void decisions_sort(struct decisions *d);
 void decisions_release(struct decisions *d);
 
-/* All decisions about one image: *n of them from the pointer on, NULL when there are none. After
- * decisions_sort. */
+/* All decisions about one picture: *n of them from the returned pointer on, or
+ * NULL. Call it after decisions_sort. */
 const struct decision *decisions_find(const struct decisions *d, const struct id_key *key, size_t *n);
 
-/*
- * Do the reviewers disagree? Compares what each reviewer said last (kind, and label of a relabel). A reviewer
- * who changed their mind is not a conflict.
- */
+/* Whether reviewers disagree: compares the last decision of each (its kind, and the label of a relabel). A
+ * reviewer who changes a decision does not disagree. */
 int decisions_conflict(const struct decision *of_one, size_t n);
 
-/* Two reviewers' agreement over the images that both decided: counts of kind x kind and Cohen's kappa over
- * (kind, label). */
+/* How far two reviewers agree on the pictures that both decided: counts of kind x kind, and
+ * Cohen's kappa over (kind, label). */
 struct reviewer_agreement {
     const char *a, *b;
     size_t n_shared, n_equal;
     double kappa;
 };
-/* Every pair of reviewers with shared images; *out is malloc'd. */
+/* Gives every pair of reviewers who decided about common pictures; *out is malloc'ed. */
 int decisions_agreement(const struct decisions *d, struct reviewer_agreement **out, size_t *n,
                         struct error *err);
 
