@@ -95,6 +95,23 @@ const char *resize_method_name(enum resize_method m)
     return names[m];
 }
 
+int image_background_parse(const char *name, uint8_t rgb[3], char text[BACKGROUND_TEXT_BYTES],
+                           struct error *err)
+{
+    const char *digits = !name || !*name || strcmp(name, "white") == 0 ? "#ffffff"
+                         : strcmp(name, "black") == 0                  ? "#000000"
+                                                                       : name;
+    char lower[BACKGROUND_TEXT_BYTES] = "";
+    if (strlen(digits) == 7)
+        for (int i = 0; i < 7; i++)
+            lower[i] = (char)(digits[i] >= 'A' && digits[i] <= 'F' ? digits[i] + 32 : digits[i]);
+    if (lower[0] != '#' || hex_decode(rgb, 3, lower + 1))
+        return error_set(err, EX_USAGE, "'%s' is not a background: white, black or #RRGGBB", digits);
+    memcpy(text, lower, sizeof lower);
+    if (strcmp(text, "#ffffff") == 0) text[0] = 0;
+    return 0;
+}
+
 enum image_reason image_fail(struct image_failure *f, enum image_reason reason, const char *format, ...)
 {
     char raw[sizeof f->detail];

@@ -111,6 +111,13 @@ struct decode_options {
     uint8_t background[3]; /* what alpha is flattened on; DECODE_DEFAULTS sets white */
     uint64_t max_pixels;   /* 0: IMAGE_MAX_PIXELS */
 };
+/*
+ * A background by name: white, black or #RRGGBB; NULL and "" are white. rgb gets its samples, text the name
+ * by which sets and models record it: "#rrggbb", or "" for white, which is not recorded. -1: EX_USAGE.
+ */
+#define BACKGROUND_TEXT_BYTES 8
+int image_background_parse(const char *name, uint8_t rgb[3], char text[BACKGROUND_TEXT_BYTES],
+                           struct error *err);
 #define DECODE_DEFAULTS ((struct decode_options){.background = {255, 255, 255}})
 
 /*

@@ -33,7 +33,9 @@ int image_loader_open(struct image_loader **out, const struct image_loader_optio
                       struct error *err)
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
+    char ignored[BACKGROUND_TEXT_BYTES];
     *out = NULL;
+    if (image_background_parse(options->background, o.decode.background, ignored, err)) return -1;
     struct image_loader *l = mem_zalloc(1, sizeof *l, err);
     if (!l) return -1;
     l->side_px = options->side_px;

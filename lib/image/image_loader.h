@@ -19,7 +19,8 @@ struct image_loader_options {
     unsigned threads; /* 0 = all processors */
     bool no_sandbox;  /* decode in this process: for tests and measuring the sandbox's cost */
     bool allow_truncated;
-    bool no_orient; /* do not apply EXIF orientation */
+    bool no_orient;         /* do not apply EXIF orientation */
+    const char *background; /* a name, as image_background_parse takes it */
 };
 
 struct loaded_image {

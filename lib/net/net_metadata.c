@@ -86,6 +86,13 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
             return error_set(err, EX_DATAERR, "userDefinedMetadata: 'resize' is not a method's name");
         snprintf(m->resize, sizeof m->resize, "%s", v->valuestring);
     }
+    v = net_json_get(input, "background");
+    if (v) {
+        const char *text = cJSON_IsString(v) ? v->valuestring : "";
+        if (strlen(text) != 7 || text[0] != '#' || strspn(text + 1, "0123456789abcdef") != 6)
+            return error_set(err, EX_DATAERR, "userDefinedMetadata: 'background' is not #rrggbb");
+        snprintf(m->background, sizeof m->background, "%s", text);
+    }
     if (cJSON_IsObject(net_json_get(object, "license")) &&
         keep_text(net_json_get(object, "license"), &m->license_json, err))
         return -1;
@@ -127,6 +134,7 @@ cJSON *net_write_metadata(const struct net *n, const char *model_id, struct erro
     cJSON_AddNumberToObject(input, "scale", m->input_scale);
     cJSON_AddNumberToObject(input, "offset", m->input_offset);
     if (m->resize[0]) cJSON_AddStringToObject(input, "resize", m->resize);
+    if (m->background[0]) cJSON_AddStringToObject(input, "background", m->background);
     cJSON_AddNumberToObject(object, "temperature", m->temperature);
     if (m->license_json && !(extra = parse_own(m->license_json, err))) goto fail;
     if (extra) cJSON_AddItemToObject(object, "license", extra);

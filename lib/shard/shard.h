@@ -18,6 +18,10 @@ const char *shard_split_name(enum shard_split s); /* "train", "val", "test" */
 bool shard_split_parse(const char *name, enum shard_split *out);
 
 enum shard_encoding { SHARD_RAW, SHARD_JPEG };
+static inline const char *shard_background_name(const char *recorded)
+{
+    return recorded[0] ? recorded : "white";
+}
 const char *shard_encoding_name(enum shard_encoding e); /* "raw", "jpeg" */
 
 /* Limits for a set from a stranger: pictures are square and small, and a class is the name of a folder. */
@@ -30,7 +34,8 @@ const char *shard_encoding_name(enum shard_encoding e); /* "raw", "jpeg" */
 struct shard_set_info {
     int side_px; /* records are side*side*3 bytes, RGB */
     char resize[16];
-    char **classes; /* sorted by name; the label index refers to it */
+    char background[8]; /* what transparent parts were laid on, "#rrggbb"; "" for white */
+    char **classes;     /* sorted by name; the label index refers to it */
     int n_classes;
     uint64_t n_records;
     char data_hash[33]; /* over content hashes, labels, splits, variants in record order */

@@ -267,7 +267,8 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
     uint64_t records = 0, bytes = 0;
     int64_t number;
     bool setting = strcmp(key, "side_px") == 0 || strcmp(key, "resize") == 0 ||
-                   strcmp(key, "encoding") == 0 || strcmp(key, "data_hash") == 0;
+                   strcmp(key, "encoding") == 0 || strcmp(key, "data_hash") == 0 ||
+                   strcmp(key, "background") == 0;
     if (setting && s->n_files)
         return wrong(r, err, "a setting after a shard"); /* shards were checked with the earlier ones */
     if (strcmp(key, "format") == 0)
@@ -280,6 +281,11 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
     if (strcmp(key, "resize") == 0) {
         if (strlen(value) >= sizeof s->info.resize) return wrong(r, err, "a resize method with a long name");
         snprintf(s->info.resize, sizeof s->info.resize, "%s", value);
+        return 0;
+    }
+    if (strcmp(key, "background") == 0) {
+        if (value[0] != '#' || !is_hex(value + 1, 6)) return wrong(r, err, "a malformed background");
+        memcpy(s->info.background, value, sizeof s->info.background);
         return 0;
     }
     if (strcmp(key, "encoding") == 0) {

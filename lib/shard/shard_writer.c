@@ -30,6 +30,7 @@ struct written {
 struct shard_writer {
     struct shard_writer_options o;
     char resize[16];
+    char background[8];
     char *folder;           /* what the user named */
     char *work;             /* where files are written: the folder itself, or a new one beside it */
     struct written *shards; /* old ones first when appending */
@@ -100,6 +101,11 @@ static int adopt_set(struct shard_writer *w, struct error *err)
         error_set(err, EX_DATAERR, "'%s' holds %d px, %s, %s: cannot append %d px, %s, %s", w->folder,
                   info->side_px, info->resize, shard_encoding_name(info->encoding), w->o.side_px, w->resize,
                   shard_encoding_name(w->o.encoding));
+        goto out;
+    }
+    if (strcmp(info->background, w->background)) {
+        error_set(err, EX_DATAERR, "'%s' has transparent parts on %s: cannot append pictures on %s",
+                  w->folder, shard_background_name(info->background), shard_background_name(w->background));
         goto out;
     }
     memcpy(w->data_hash, info->data_hash, sizeof w->data_hash);
@@ -190,6 +196,7 @@ int shard_writer_open(struct shard_writer **out, const char *folder,
     memcpy(w->data_hash, SHARD_HASH_START, sizeof w->data_hash);
     if (w->o.shard_bytes == 0) w->o.shard_bytes = SHARD_DEFAULT_BYTES;
     snprintf(w->resize, sizeof w->resize, "%s", options->resize);
+    snprintf(w->background, sizeof w->background, "%s", options->background ? options->background : "");
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/')
         n--;
@@ -322,9 +329,10 @@ static int write_set(struct shard_writer *w, struct error *err)
     int rc = -1;
     if (text_printf(&t, err,
                     "key\tvalue\trecords\tbytes\txxh128\nformat\t" SHARD_FORMAT
-                    "\t\t\t\nside_px\t%d\t\t\t\nresize\t%s\t\t\t\n"
+                    "\t\t\t\nside_px\t%d\t\t\t\nresize\t%s\t\t\t\n%s%s%s"
                     "encoding\t%s\t\t\t\ndata_hash\t%s\t\t\t\n",
-                    w->o.side_px, w->resize, shard_encoding_name(w->o.encoding), w->data_hash))
+                    w->o.side_px, w->resize, w->background[0] ? "background\t" : "", w->background,
+                    w->background[0] ? "\t\t\t\n" : "", shard_encoding_name(w->o.encoding), w->data_hash))
         goto out;
     for (size_t i = 0; i < w->n_classes; i++)
         if (text_puts(&t, "class\t", err) || tsv_escape(&t, w->classes[i], err) ||

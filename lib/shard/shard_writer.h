@@ -17,7 +17,8 @@
 
 struct shard_writer_options {
     int side_px;
-    const char *resize; /* name of the method, recorded */
+    const char *resize;     /* name of the method, recorded */
+    const char *background; /* "#rrggbb", recorded; NULL or "" for white */
     enum shard_encoding encoding;
     uint64_t shard_bytes; /* a new shard begins before this is passed; 0: SHARD_DEFAULT_BYTES */
     bool append;          /* folder holds a set of the same kind: add to it */
@@ -36,7 +37,7 @@ struct shard_writer_record {
 
 struct shard_writer;
 /* EX_CANTCREAT when the folder exists and is not a set. EX_DATAERR when append finds a set of another
- * size, resize method or encoding. */
+ * size, resize method, background or encoding. */
 int shard_writer_open(struct shard_writer **out, const char *folder,
                       const struct shard_writer_options *options, struct error *err);
 bool shard_writer_appends(const struct shard_writer *w); /* there was a set, and it is being added to */

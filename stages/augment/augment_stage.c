@@ -320,6 +320,7 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
 {
     struct run r = {.opt = opt, .out = &f->out, .rejects = &f->rejects, .n = n, .n_base = f->in.schema.n};
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
+    char ignored[BACKGROUND_TEXT_BYTES];
     struct decode_pool *pool = NULL;
     const struct manifest_schema *s = &f->in.schema;
     int rc = -1;
@@ -331,6 +332,8 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
         manifest_column(s, "frames"),      manifest_column(s, "mode"),   manifest_column(s, "pdq"),
         manifest_column(s, "pdq_quality"),
     };
+    if (image_background_parse(opt->background, o.decode.background, ignored, err))
+        return error_prefix(err, "--background");
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.shrink_to_px = (int)opt->size;
     o.finish = finish;

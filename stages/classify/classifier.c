@@ -89,6 +89,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
     }
     const char *method = opt->resize ? opt->resize : c->header.metadata.resize;
     if (method[0] && resize_method_parse(method, &lo.method, err)) return -1;
+    lo.background = opt->background ? opt->background : c->header.metadata.background;
     lo.side_px = c->side_px;
     return image_loader_open(&c->loader, &lo, err);
 }

@@ -15,7 +15,7 @@ enum result_format { RESULT_TSV, RESULT_JSON };
 
 struct classify_options {
     struct common_options common;
-    const char *model, *device, *resize, *watch, *hand_off;
+    const char *model, *device, *resize, *background, *watch, *hand_off;
     struct option_strings thresholds;
     int format; /* enum result_format */
     int64_t batch, top;

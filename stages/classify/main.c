@@ -23,6 +23,8 @@ static const struct option_row rows[] = {
     OPTION_GROUP("Reading"),
     OPTION(struct classify_options, STRING, 0, "resize", resize, "METHOD",
            "bilinear, area, lanczos or tfjs instead of what the model was trained with"),
+    OPTION(struct classify_options, STRING, 0, "background", background, "COLOUR",
+           "lay transparent parts on white, black or #RRGGBB instead of on what the model records"),
     OPTION(struct classify_options, FLAG, 0, "no-orient", no_orient, NULL,
            "do not turn pictures as their EXIF orientation says"),
     OPTION(struct classify_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,

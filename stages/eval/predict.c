@@ -248,6 +248,7 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct image_loader *loader = NULL;
     struct image_loader_options lo = {.side_px = predictor_side_px(s->predictor),
+                                      .background = s->net->metadata.background,
                                       .threads = stage_threads(&o->common)};
     struct text path = TEXT_EMPTY;
     char shown[256], what[256];

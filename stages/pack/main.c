@@ -13,6 +13,9 @@ static const struct option_row rows[] = {
     OPTION(struct pack_options, CHOICE, 0, "resize", resize, "METHOD",
            "bilinear (antialiased), area, lanczos, or tfjs (what the browser demo does); recorded in the set",
            CHOICES("bilinear|area|lanczos|tfjs")),
+    OPTION(struct pack_options, STRING, 0, "background", background, "COLOUR",
+           "what transparent parts are laid on: white, black (what nsfwjs sees) or #RRGGBB; recorded "
+           "in the set, and by train in the model"),
     OPTION(struct pack_options, CHOICE, 0, "format", format, "FORMAT",
            "winnow shards, or tar files for WebDataset", CHOICES("winnow|webdataset")),
     OPTION(struct pack_options, CHOICE, 0, "encoding", encoding, "KIND",

@@ -25,6 +25,7 @@ struct run {
     struct manifest_writer *rejects;
     struct stage_counts *n;
     uint64_t n_reused, n_passed_over;
+    char background[BACKGROUND_TEXT_BYTES]; /* as the set records it */
     struct copies copies;
     struct progress progress;
 };
@@ -220,10 +221,13 @@ static int open_reuse(struct run *r, struct error *err)
     if (shard_set_open_stored(&r->reuse, o->reuse, err)) return -1;
     const struct shard_set_info *info = shard_set_info(r->reuse);
     if (info->side_px == o->size && info->encoding == SHARD_RAW &&
-        strcmp(info->resize, resize_method_name((enum resize_method)o->resize)) == 0)
+        strcmp(info->resize, resize_method_name((enum resize_method)o->resize)) == 0 &&
+        strcmp(info->background, r->background) == 0)
         return 0;
-    return error_set(err, EX_DATAERR, "'%s' holds %d px, %s, %s: its pixels are not the ones asked for",
-                     o->reuse, info->side_px, info->resize, shard_encoding_name(info->encoding));
+    return error_set(err, EX_DATAERR,
+                     "'%s' holds %d px, %s, %s, on %s: its pixels are not the ones asked for", o->reuse,
+                     info->side_px, info->resize, shard_encoding_name(info->encoding),
+                     shard_background_name(info->background));
 }
 
 static int open_output(struct run *r, struct error *err)
@@ -233,6 +237,7 @@ static int open_output(struct run *r, struct error *err)
         return tar_writer_open(&r->tars, o->folder, o->shard_bytes, r->classes->names, r->classes->n, err);
     struct shard_writer_options w = {.side_px = (int)o->size,
                                      .resize = resize_method_name((enum resize_method)o->resize),
+                                     .background = r->background,
                                      .encoding = (enum shard_encoding)o->encoding,
                                      .shard_bytes = o->shard_bytes,
                                      .append = o->append};
@@ -279,6 +284,8 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
         manifest_column(s, "source"), manifest_column(s, "params"), manifest_column(s, "xxh128"),
     };
     o.decode.allow_truncated = opt->allow_truncated;
+    if (image_background_parse(opt->background, o.decode.background, r.background, err))
+        return error_prefix(err, "--background");
     o.decode.no_orient = opt->no_orient;
     o.decode.keep_gray = true;
     o.decode.shrink_to_px = image_shrink_hint((enum resize_method)opt->resize, (int)opt->size);

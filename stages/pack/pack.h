@@ -15,7 +15,7 @@ enum pack_format { PACK_WINNOW, PACK_WEBDATASET };
 
 struct pack_options {
     struct common_options common;
-    const char *folder, *check, *reuse;
+    const char *folder, *check, *reuse, *background;
     int64_t size, quality;
     int format, encoding, resize; /* enum pack_format, shard_encoding, resize_method */
     uint64_t shard_bytes;

@@ -192,6 +192,53 @@ must_fail 65 /tmp/elsewhere "augment: files go below --root" augment --out /tmp/
 pack --size 32 -o sv a1.tsv && [ "$(awk -F'\t' 'NR > 1 && $6 > 0 && $7 != "" && $8 != ""' sv/shard-00000.tsv | wc -l)" = "$(awk -F'\t' 'NR > 1 && $7 > 0' a1.tsv | wc -l)" ] && pack --check sv
 ok $? "pack: variants go in with source and parameters"
 
+# --- background: what transparent parts are laid on, from pack through train to classify
+"$python" - <<'P'
+from PIL import Image
+im = Image.new("RGBA", (32, 32), (200, 100, 50, 0))
+im.paste((200, 100, 50, 255), (0, 16, 32, 32))
+im.putpixel((0, 0), (200, 100, 50, 128))
+im.save("see-through.png")
+im.transpose(Image.ROTATE_90).save("see-through-2.png")
+P
+printf 'path\tlabel\nsee-through.png\ta\nsee-through-2.png\tb\n' >see.tsv
+samples() { # SET: the first two pixels of see-through.png and one of its last row
+    "$python" - "$1" <<'P'
+import sys
+rows = [line.rstrip("\n").split("\t") for line in open(sys.argv[1] + "/shard-00000.tsv")]
+at = [int(r[rows[0].index("offset")]) for r in rows if r[0] == "see-through.png"][0]
+data = open(sys.argv[1] + "/shard-00000.bin", "rb").read()
+print(*[",".join(str(v) for v in data[i:i + 3]) for i in (at, at + 3, at + 3 * 32 * 31)])
+P
+}
+background() { awk -F'\t' '$1 == "background" { print $2 }' "$1/index.tsv"; }
+pack --size 32 -o see see.tsv
+is "$(samples see) $(background see)" "227,177,152 255,255,255 200,100,50 " "pack: transparent parts are laid on white, which is not recorded"
+pack --size 32 --background black -o dark see.tsv
+is "$(samples dark) $(background dark)" "100,50,25 0,0,0 200,100,50 #000000" "pack --background black: samples and record"
+pack --size 32 --background '#00FF7f' -o green see.tsv && pack --check green
+is "$? $(samples green) $(background green)" "0 100,177,88 0,255,127 200,100,50 #00ff7f" "pack --background '#00FF7f'"
+must_fail 64 "'green' is not a background: white, black or #RRGGBB" "pack --background green" pack --size 32 --background green -o x see.tsv
+must_fail 65 "transparent parts on #000000: cannot append pictures on white" "pack --append with another background" pack --size 32 --append -o dark see.tsv
+must_fail 65 "on white: its pixels are not the ones asked for" "pack --reuse of a set with another background" pack --size 32 --background black --reuse see -o x see.tsv
+pack --size 32 --background black --reuse dark -o again see.tsv && cmp -s dark/shard-00000.bin again/shard-00000.bin
+ok $? "pack --reuse of a set with the same"
+tiny=$TOP/tests/fixtures/tiny-net/tfjs-float32
+awk -F'\t' -v OFS='\t' 'NR == 1 { print $0, "split"; next } { print $0, "train" }' see.tsv >see-split.tsv
+pack --size 16 --background black -o small see-split.tsv && train --shards small --base "$tiny" --out trained --epochs 1 >/dev/null 2>e && grep -q '"background": *"#000000"' trained/model/model.json
+ok $? "train records it in the model $(head -1 e)"
+classify --model trained/model see-through.png >dark.tsv && classify --model trained/model --background '#000000' see-through.png | cmp -s - dark.tsv
+ok $? "classify follows the model"
+classify --model trained/model --background white see-through.png >white.tsv && ! cmp -s white.tsv dark.tsv
+ok $? "classify --background overrides it"
+"$BIN/eval" --model trained/model --shards see-split.tsv --split train --out evaluated >/dev/null 2>e
+p_a() { awk -F'\t' '{ for (i = 1; i <= NF; i++) if (NR == 1 && $i == "p_a") at = i } $1 == "see-through.png" { print $at }' "$1"; }
+[ -n "$(p_a dark.tsv)" ] && [ "$(p_a dark.tsv)" = "$(p_a evaluated/predictions.tsv)" ]
+ok $? "and so does eval: $(p_a dark.tsv) $(p_a evaluated/predictions.tsv) $(head -1 e)"
+augment --variants 1 --spec none --format png --background black --out laid -o laid.tsv see.tsv &&
+    "$python" -c 'import sys; from PIL import Image; assert Image.open(sys.argv[1]).convert("RGB").getpixel((1, 0)) == (0, 0, 0)' "$(awk -F'\t' '$4 == "see-through.png" { print $1 }' laid.tsv)"
+ok $? "augment --background black"
+
 # --- full disk, closed pipe
 for program in "validate --min-bytes 0" "augment --variants 1 --out made"; do
     $program -o /dev/full in.tsv 2>e

@@ -46,7 +46,7 @@
 
   // --- reading pictures ---------------------------------------------------------------------------------------------------
 
-  // As winnow's programs: EXIF orientation applied, colour profile ignored, transparent parts white.
+  // As winnow's programs: EXIF orientation applied, colour profile ignored, transparent parts on what the model was trained with.
   async function decode(blob) {
     const bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image', colorSpaceConversion: 'none', premultiplyAlpha: 'default' });
     try {
@@ -55,7 +55,7 @@
       canvas.width = bitmap.width;
       canvas.height = bitmap.height;
       const context = canvas.getContext('2d', { willReadFrequently: true, alpha: false });
-      context.fillStyle = '#fff';
+      context.fillStyle = info.background || '#fff';
       context.fillRect(0, 0, canvas.width, canvas.height);
       context.drawImage(bitmap, 0, 0);
       return { canvas, data: context.getImageData(0, 0, canvas.width, canvas.height) };
