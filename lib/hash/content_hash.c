@@ -1,7 +1,4 @@
-/*
- * content_hash.c: XXH3-128 through libxxhash, with its run-time choice of vector width where the library has
- * one.
- */
+/* content_hash.c: XXH3-128 by libxxhash, which chooses the vector width at run time where it can. */
 #include "hash/content_hash.h"
 
 #include <fcntl.h>
@@ -25,7 +22,7 @@
 #include "base/text.h"
 #include "io/io.h"
 
-/* fits the second-level cache, so that hashing reads what the kernel just wrote */
+/* Fits into the second-level cache, so that hashing finds there what the kernel has just copied. */
 #define READ_BYTES (256u << 10)
 
 struct xxh128_stream {

@@ -1,6 +1,6 @@
 /*
- * content_hash.h: the name of a picture: XXH3-128 of its file's bytes, canonical (big-endian) form, 32 hex
- * digits. Wide vectors are chosen at run time; the value is the same on every machine.
+ * content_hash.h: the name of a picture: the XXH3-128 of its file's bytes in canonical (big-endian) form, 32
+ * hexadecimal digits. The widest vectors are chosen at run time; the value is the same on every machine.
  */
 #ifndef WINNOW_HASH_CONTENT_HASH_H
 #define WINNOW_HASH_CONTENT_HASH_H
@@ -30,12 +30,12 @@ static inline uint64_t xxh128_u64(const struct xxh128 *h)
     return u;
 }
 
-/* XXH3-64, for checksums of pieces whose names are elsewhere: the records of a shard. The same on every
- * machine. */
+/* XXH3-64, for checksums of parts that have names of their own, such as the records of a
+ * shard. The same on every machine. */
 uint64_t xxh64_of(const void *bytes, size_t n_bytes);
 
-/* Piecewise, for what does not fit in memory: init, any number of add, end. The state is freed by end or
- * drop. */
+/* Hashes piece by piece what does not fit into memory: open, any number of add,
+ * end. end or drop frees the state. */
 struct xxh128_stream;
 int xxh128_stream_open(struct xxh128_stream **out, struct error *err);
 void xxh128_stream_reset(struct xxh128_stream *s);
@@ -43,7 +43,8 @@ void xxh128_stream_add(struct xxh128_stream *s, const void *bytes, size_t n_byte
 void xxh128_stream_end(const struct xxh128_stream *s, struct xxh128 *out); /* may go on adding afterwards */
 void xxh128_stream_close(struct xxh128_stream *s);
 
-/* The rest of fd from its current position, read in pieces. *n_bytes may be NULL. name is for messages. */
+/* Hashes the rest of fd from its current position, in pieces. *n_bytes becomes their number; it may
+ * be NULL. name is for messages. */
 int xxh128_of_fd(struct xxh128 *out, uint64_t *n_bytes, int fd, const char *name, struct error *err);
 int xxh128_of_file(struct xxh128 *out, uint64_t *n_bytes, const char *path, struct error *err);
 

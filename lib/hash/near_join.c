@@ -1,12 +1,13 @@
 /*
- * near_join.c: all pairs of 256-bit hashes within d bits, for up to tens of millions of hashes.
+ * near_join.c: finds all pairs of 256-bit hashes within d bits, for up to tens of millions of hashes.
  *
- * A hash is sixteen words of 16 bits. Two hashes within d bits agree to within r = d / 16 bits in at least
- * one word (pigeonhole), so for each word the hashes are put in order of its value, by counting, and every
- * bucket meets itself and the buckets whose value differs in at most r bits: 17 of 65536 for d = 31. A
- * candidate is first compared in 128 other bits, which lie side by side in the order of the sort; hardly
- * anything but true pairs survives that. A pair is reported at the first word that would find it, so once.
- * Real hashes fill the buckets unevenly; work is therefore handed out by positions, not by buckets.
+ * A hash is sixteen words of 16 bits. When two hashes differ in at most d bits, at least one of the sixteen
+ * words differs in at most r = d / 16 bits (pigeonhole). So for each word the hashes are sorted by the value
+ * of that word, by counting. Each bucket of equal values is then compared with itself and with the buckets
+ * whose value differs in at most r bits: 17 of 65536 for d = 31. A candidate pair is first compared in 128
+ * other bits, which lie side by side in the sorted order; hardly any pair but a true one passes. A pair is
+ * reported by the first word that would find it, and therefore once. Real hashes fill the buckets unevenly,
+ * so that the work is divided by positions and not by buckets.
  */
 #include "hash/near_join.h"
 
@@ -21,10 +22,8 @@
 #define WORDS 16
 #define VALUES 65536
 #define CHUNK 1024 /* positions a worker takes at a time */
-/*
- * Of pairs 63 bits apart one in 20,000 has more than this in half of its bits, of unrelated pairs 13 in
- * 10,000 have less.
- */
+/* Of pairs that differ in 63 bits, one in 20,000 has more than this in half of its bits. Of unrelated
+ * pairs, 13 in 10,000 have less. */
 #define FILTER_BITS 47
 #define OVERREAD 8 /* elements the kernels may read past a run */
 #define MOST_WORKERS 256
@@ -80,18 +79,18 @@ static inline unsigned word_of(const struct pdq_hash *h, int word)
 }
 
 /*
- * Sorting by this step's word, stably: the first part stays before the rest within each bucket. Each
- * worker looks at every hash and deals out those of its own range of values, so no two write to the same
- * bucket.
+ * Sorts by the word of this step. The sort is stable, so that within each bucket the first part stays before
+ * the rest. Each worker looks at every hash and sorts those of its own range of values, so that no two
+ * workers write to the same bucket.
  */
 static void sort_work(void *context, unsigned worker)
 {
     struct join *j = context;
-    /* Claimed, not numbered: a thread that could not be started leaves its range to the others. */
+    /* Ranges are claimed, not assigned: if a thread could not be started, the others do its range. */
     for (size_t slice; (slice = atomic_fetch_add(&j->next, 1)) < j->n_slices;) {
         unsigned low = (unsigned)(VALUES * slice / j->n_slices),
                  high = (unsigned)(VALUES * (slice + 1) / j->n_slices);
-        /* The 64-bit words that do not hold the word of this step: those bits are near anyway. */
+        /* Uses the 64-bit words that do not contain the word of this step, whose bits are near anyway. */
         int a = (j->word / 4 + 1) % 4, b = (j->word / 4 + 2) % 4;
         size_t before = 0;
         memset(j->rest + low, 0, (high - low) * sizeof *j->rest);
@@ -115,7 +114,8 @@ static void sort_work(void *context, unsigned worker)
             j->index[at] = (uint32_t)i;
             j->value[at] = (uint16_t)v;
         }
-        /* Each `rest` now points past its bucket; it becomes the border between the parts. */
+        /* Each `rest` now points past its bucket. It becomes the border
+         * between the first part and the rest. */
         for (unsigned v = low; v < high && j->n_first < j->n; v++) {
             uint32_t at = j->start[v], end = j->rest[v];
             while (j->n_first && at < end && j->index[at] < j->n_first)
@@ -128,17 +128,15 @@ static void sort_work(void *context, unsigned worker)
 
 static void sort_step(struct join *j)
 {
-    /* Every slice reads all hashes; more than four at once would wait for memory. */
+    /* Every slice reads all hashes. More than four at once would wait for memory. */
     j->n_slices = j->n_threads < 4 ? j->n_threads : 4;
     atomic_store(&j->next, 0);
     parallel_run((unsigned)j->n_slices, sort_work, j);
     j->start[VALUES] = (uint32_t)j->n;
 }
 
-/*
- * Whether the step of that word finds the pair. Inlined, as pdq_distance is, into a function that may use the
- * popcnt instruction and into one that may not: in dense clusters most of the time is spent here.
- */
+/* Whether the step of that word finds the pair. It is inlined, as pdq_distance is, into one function that
+ * may use the popcnt instruction and one that may not: most of the time in dense clusters is spent here. */
 static inline __attribute__((always_inline)) bool found_at(const struct join *j, const struct pdq_hash *a,
                                                            const struct pdq_hash *b, int word)
 {
@@ -187,8 +185,8 @@ __attribute__((target("popcnt"))) static int report_popcnt(struct join *j, struc
 }
 #endif
 
-/* The part of bucket v, from position `from` on, that a hash of the first part (or of the rest) is wanted
- * with. */
+/* The part of bucket v, from position `from` on, with which a hash of the first part (or
+ * of the rest) is to be compared. */
 static bool wanted_range(const struct join *j, bool first, unsigned v, size_t from, struct near_range *out)
 {
     uint32_t begin = j->start[v], border = j->rest[v], end = j->start[v + 1];
@@ -201,8 +199,8 @@ static bool wanted_range(const struct join *j, bool first, unsigned v, size_t fr
     return begin < end;
 }
 
-/* Positions begin..end, all in bucket v and in one part, against the rest of
- * their bucket and its neighbours. */
+/* Compares positions begin..end, all in bucket v and in one part, with the rest of their
+ * bucket and with its neighbours. */
 static int scan_run(struct join *j, struct worker_pairs *w, unsigned v, size_t begin, size_t end)
 {
     size_t n = 1; /* ranges[0]: what follows in the own bucket, different for each query */
@@ -252,7 +250,7 @@ static int make_masks(struct join *j, struct error *err)
     return 0;
 }
 
-/* Few hashes: everything against everything, without sixteen sorts. */
+/* For few hashes: compares each with each, without sixteen sorts. */
 static int join_few(struct join *j, struct near_pairs *out, struct error *err)
 {
     for (size_t b = 1; b < j->n; b++)

@@ -1,6 +1,4 @@
-/*
- * near_join.h: all pairs of 256-bit hashes within a Hamming distance, exactly.
- */
+/* near_join.h: finds all pairs of 256-bit hashes within a Hamming distance. */
 #ifndef WINNOW_HASH_NEAR_JOIN_H
 #define WINNOW_HASH_NEAR_JOIN_H
 
@@ -10,8 +8,8 @@
 #include "base/error.h"
 #include "hash/pdq.h"
 
-/* Beyond this the index has no edge over comparing everything with everything (63: an eighth of all pairs is
- * looked at). */
+/* Beyond this distance the method has no advantage over comparing each hash with each: at 63 it
+ * compares an eighth of all pairs. */
 #define NEAR_MAX_DISTANCE 79
 
 struct near_pair {
@@ -26,9 +24,9 @@ struct near_pairs {
 void near_pairs_release(struct near_pairs *p);
 
 /*
- * Which pairs are wanted, of hashes that fall in two parts: the first n_first of them, and the rest. A
- * self-join wants all three; old against new leaves out FIRST_FIRST; turned copies as the rest leave out
- * REST_REST.
+ * Which pairs are wanted, when the hashes consist of two parts: the first n_first, and the rest. A join with
+ * itself wants all three kinds; new pictures against old ones leaves out FIRST_FIRST; turned copies as the
+ * rest leave out REST_REST.
  */
 enum near_wanted { NEAR_FIRST_FIRST = 1, NEAR_FIRST_REST = 2, NEAR_REST_REST = 4, NEAR_ALL = 7 };
 
@@ -39,28 +37,30 @@ struct near_progress {
 
 #define NEAR_EXACT (-1)
 
-/*
- * A picture that occurs in 16,000 variants makes 128 million pairs, 1.6 GB of them. More is an error, not a
- * machine without memory; 10 million pictures of a usual set make a few million.
- */
+/* A picture in 16,000 variants makes 128 million pairs, which take 1.6 GB. More pairs are an error, so
+ * that the machine does not run out of memory; 10 million pictures of a usual set make a few million. */
 #define NEAR_MAX_PAIRS (128u << 20)
 
 /*
  * Appends to *out every wanted pair within max_distance (0..NEAR_MAX_DISTANCE), each once, in no particular
- * order. radius is NEAR_EXACT, or the most bits that one of the sixteen words of a pair may differ in for the
- * pair to be found: 1 finds all pairs within 31 bits, about 98 % of those at 47 and 80 % at 63 if the
- * differing bits lie anywhere, at the price of 31; whether a pair is found depends on the two hashes only.
- * Equal hashes make pairs, too: n copies make n*n/2 of them, so callers fold equal hashes first. n below
- * 2^32. Memory: 22 bytes a hash beside the hashes, 4 more for each thread, and 12 a pair. Threads share each
- * step. progress may be NULL. 0, or -1 with err set (EX_OSERR) and *out as it was, or longer; over
- * NEAR_MAX_PAIRS is EX_DATAERR.
+ * order.
+ *
+ * radius is NEAR_EXACT to find every pair. Otherwise it is the largest number of bits in which one of the
+ * sixteen words of a pair may differ for the pair to be found. At the cost of a search at 31 bits, radius 1
+ * finds all pairs within 31 bits, and about 98 % of those at 47 and 80 % at 63, if the differing bits are
+ * anywhere. Whether a pair is found depends on its two hashes only.
+ *
+ * Equal hashes make pairs, too: n copies make n*n/2 of them, so callers should pass each hash once. n must
+ * be below 2^32. Memory: 22 bytes a hash in addition to the hashes, 4 more for each thread, and 12 a pair.
+ * The threads share each step. progress may be NULL. 0, or -1 with err set (EX_OSERR) and *out unchanged or
+ * longer; more than NEAR_MAX_PAIRS pairs are EX_DATAERR.
  */
 int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned wanted, int max_distance,
               int radius, unsigned n_threads, const struct near_progress *progress, struct near_pairs *out,
               struct error *err);
 
-/* For tests: "avx512", "avx2" or "plain" instead of what the processor has; NULL: choose. 0, or -1 when it
- * cannot run here. */
+/* For tests: uses "avx512", "avx2" or "plain" instead of the best that the processor has; NULL: the best.
+ * 0, or -1 when this processor cannot run it. */
 int near_join_use(const char *kernel);
 
 #endif

@@ -29,7 +29,7 @@ static size_t scan_plain(const uint64_t *x, const uint64_t *y, const struct near
 
 #if defined(__x86_64__)
 
-/* Set bits of each 64-bit lane: a table of 16 by byte shuffle, then sums of bytes. */
+/* Counts the set bits of each 64-bit lane: a table of 16 entries by byte shuffle, then sums of bytes. */
 __attribute__((target("avx2"))) static inline __m256i popcount_avx2(__m256i v)
 {
     const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2,

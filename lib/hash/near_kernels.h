@@ -1,6 +1,4 @@
-/*
- * near_kernels.h: one stored hash against runs of others, internal to lib/hash.
- */
+/* near_kernels.h: compares one hash with runs of others. Used inside lib/hash only. */
 #ifndef WINNOW_HASH_NEAR_KERNELS_H
 #define WINNOW_HASH_NEAR_KERNELS_H
 
@@ -12,9 +10,10 @@ struct near_range {
 };
 
 /*
- * Positions i in the ranges where popcount(x[i] ^ qx) + popcount(y[i] ^ qy) <= limit into hits (room for
- * every position in the ranges and 8 more). Returns their number. Ranges are short, often of one or two
- * positions, so all of a query's go into one call. May read, but not use, up to 7 elements past a range.
+ * Writes to hits the positions i in the ranges where popcount(x[i] ^ qx) + popcount(y[i] ^ qy) <= limit, and
+ * returns their number. hits has space for every position in the ranges and 8 more. Ranges are often only
+ * one or two positions long, so that all ranges of a hash go into one call. It may read up to 7 elements
+ * past a range.
  */
 typedef size_t near_scan(const uint64_t *x, const uint64_t *y, const struct near_range *ranges,
                          size_t n_ranges, uint64_t qx, uint64_t qy, int limit, uint32_t *hits);
@@ -24,8 +23,8 @@ struct near_kernel {
     near_scan *scan;
 };
 
-/* By name, or the best for this processor (NULL). NULL when this processor cannot run it, or it was not
- * built. */
+/* The kernel with this name, or the best for this processor (NULL). NULL when this processor cannot
+ * run it, or when it was not built. */
 const struct near_kernel *near_kernel_find(const char *name);
 
 #endif

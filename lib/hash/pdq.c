@@ -1,9 +1,10 @@
 /*
- * pdq.c: PDQ over rows that come in one by one.
+ * pdq.c: computes PDQ while the rows of a picture arrive one by one.
  *
- * Two passes of row box then column box make the tent blur; of its result only 64x64 samples are looked at.
- * So the second row pass stores 64 columns and the second column pass runs over 64 columns only, and the
- * whole chain works on a band of rows: no plane of the picture's size exists. Speed: see docs/measured.md.
+ * PDQ blurs the picture by a box filter over rows, one over columns, and both once more. Then it looks at
+ * 64x64 samples of the result. So the second filter over rows keeps only 64 columns, and the second filter
+ * over columns runs over these 64 only. All four filters work on a band of a few rows, and no image of the
+ * picture's size is ever stored. Speed: see docs/measured.md.
  */
 #include "hash/pdq.h"
 
@@ -19,7 +20,7 @@
 #define FREQUENCIES 16 /* kept in each direction, 1..16: no constant term */
 #define NN_SIDE 512
 
-/* One column pass in progress: a ring of the last w + 1 rows it was given and the running sums. */
+/* The state of a filter over columns: a ring of the last w + 1 rows that it got, and the running sums. */
 struct column_pass {
     size_t n_columns, n_rows, window, lead, n_in, n_out;
     float *sum, *ring; /* n_columns; (window + 1) rows of n_columns */
@@ -37,7 +38,7 @@ struct pdq {
     size_t stride;                               /* floats a row: width rounded up to 16 */
     uint32_t *column;                            /* nn512's source columns */
     uint32_t pick_x[SIDE], pick_y[SIDE];
-    /* 16 rows; the same transposed; boxed; after the first column pass */
+    /* 16 rows; the same transposed; after the filter over rows; after the first filter over columns */
     float *band, *block, *boxed, *blurred;
     size_t n_band, n_blurred;
     float *picked; /* 64 x 16: the second row pass at the sampled columns */
@@ -95,13 +96,13 @@ static float *column_pass_start(struct column_pass *c, float *memory, size_t n_c
     return memory + column_pass_floats(n_columns, window);
 }
 
-/* Where the next row has to be written before column_pass_push is called. */
+/* Where the caller has to write the next row before it calls column_pass_push. */
 static float *column_pass_slot(struct column_pass *c)
 {
     return c->ring + c->n_in % (c->window + 1) * c->n_columns;
 }
 
-/* Takes the row in the slot. True when `out` received the next output row. */
+/* Takes the row in the slot. True when `out` received the next row of output. */
 static bool column_pass_push(const struct pdq_kernels *k, struct column_pass *c, float *out)
 {
     size_t x = c->n_in++;
@@ -114,7 +115,7 @@ static bool column_pass_push(const struct pdq_kernels *k, struct column_pass *c,
     return speaks;
 }
 
-/* After the last row: the next of the outputs that are still owed. False when there is none left. */
+/* After the last row: gives the next of the remaining output rows. False when there is none left. */
 static bool column_pass_drain(const struct pdq_kernels *k, struct column_pass *c, float *out)
 {
     if (c->n_out >= c->n_rows) return false;
@@ -174,22 +175,22 @@ int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t he
     p->picked = m, m += SIDE * PDQ_BLOCK;
     m = column_pass_start(&p->first, m, p->stride, p->height, window_y);
     column_pass_start(&p->second, m, SIDE, p->height, window_y);
-    /* Lanes of a last, short band and the padding columns are computed and not looked at, but have to be
-     * numbers. */
+    /* The unused lanes of a last, short band and the padding columns are computed but not
+     * used. They must be valid numbers. */
     memset(p->band, 0, PDQ_BLOCK * p->stride * sizeof *p->band);
     memset(p->blurred, 0, 2 * PDQ_BLOCK * p->stride * sizeof *p->blurred);
     memset(p->boxed, 0, PDQ_BLOCK * p->stride * sizeof *p->boxed);
     return 0;
 }
 
-/* An output row of the second column pass: kept where the decimation samples it. */
+/* Takes row y of the final output. It is kept when it is one of the 64 rows that PDQ samples. */
 static void sample_row(struct pdq *p, size_t y, const float *row)
 {
     for (; p->next_y < SIDE && p->pick_y[p->next_y] == y; p->next_y++)
         memcpy(p->small[p->next_y], row, sizeof p->small[0]);
 }
 
-/* The second row pass over the n_blurred rows in hand, and the second column pass over what it picks. */
+/* Filters the n_blurred rows a second time: over rows, then over the 64 columns that are kept. */
 static void second_passes(struct pdq *p)
 {
     float row[SIDE] __attribute__((aligned(64)));
@@ -205,7 +206,7 @@ static void second_passes(struct pdq *p)
     p->n_blurred = 0;
 }
 
-/* The first row and column pass over the n_band rows in hand. */
+/* Filters the n_band rows the first time: over rows, then over columns. */
 static void first_passes(struct pdq *p)
 {
     size_t window_x = (p->width + 127) / 128;
@@ -225,8 +226,8 @@ void pdq_row(struct pdq *p, const uint8_t *row)
 {
     uint32_t y = p->n_rows_in++;
     if (p->tiny || y >= p->in_height) return;
-    /* nn512 takes source row floor(i * H / 512) for output row i: this row for none,
-     * one or (H < 512) several of them. */
+    /* For nn512, row i of the reduced picture is source row floor(i * H / 512). The same source row may be
+     * used for no row, for one, or (H < 512) for several. */
     while (p->n_rows < p->height && (!p->column || (uint64_t)p->n_rows * p->in_height / NN_SIDE == y)) {
         float *dst = p->copied ? p->small[p->n_rows] : p->band + p->n_band * p->stride;
         p->k->luma(dst, row, p->column, p->width, p->channels);
@@ -236,7 +237,7 @@ void pdq_row(struct pdq *p, const uint8_t *row)
     }
 }
 
-/* The k-th smallest (from 0) of n values, which are reordered. */
+/* The k-th smallest, counted from 0, of n values. It reorders them. */
 static float select_float(float *v, int n, int k)
 {
     int low = 0, high = n - 1;
@@ -275,7 +276,8 @@ static void threshold(struct pdq_hash *out, float b[FREQUENCIES][FREQUENCIES])
             out->word[i / 4] |= (uint64_t)(b[i][j] > median) << (i % 4 * 16 + j);
 }
 
-/* The transform of the picture turned or flipped is the transform transposed and with signs changed. */
+/* The transform of a turned or mirrored picture is the transform of the picture,
+ * transposed or with other signs. */
 static void turn(float out[FREQUENCIES][FREQUENCIES], float b[FREQUENCIES][FREQUENCIES], enum pdq_dihedral d)
 {
     for (int i = 0; i < FREQUENCIES; i++)
@@ -327,7 +329,8 @@ void pdq_end(struct pdq *p, struct pdq_hash *hashes, unsigned n_hashes, int *qua
     }
     *quality = quality_of(p->small);
 
-    /* Sums in float with the inner index ascending, as published; the compiler vectorises over j. */
+    /* Sums are in float, with the inner index ascending, as published. The
+     * compiler vectorises the loop over j. */
     for (int i = 0; i < FREQUENCIES; i++)
         for (int k = 0; k < SIDE; k++)
             for (int j = 0; j < SIDE; j++)

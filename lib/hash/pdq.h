@@ -1,17 +1,17 @@
 /*
- * pdq.h: the PDQ perceptual hash, 256 bits and a quality of 0..100, bit-exact with the published algorithm.
+ * pdq.h: the perceptual hash PDQ: 256 bits, and a quality of 0..100. The bits are those of the published
+ * algorithm.
  *
- * Two families are in use and give different bits for the same picture, so a hash is only comparable within
- * its own:
- *   full    the blur runs over the picture at its own size (Java, Python's pdqhash, Rust);
- *   nn512   a picture with a side over 512 is first brought to 512x512 by nearest neighbour (the C++ tool,
- *   WASM).
- * A third name, fast, is `full` over whatever the caller decoded at a reduced scale: not exact, but close
- * (docs/measured.md).
+ * Two families are in use and give different bits for the same picture, so that only hashes of one family
+ * can be compared:
+ *   full    blurs the picture at its own size (the Java and Rust programs, Python's pdqhash);
+ *   nn512   first reduces a picture with a side over 512 to 512x512 by nearest neighbour (C++ tool, WASM).
+ * A third name, fast, stands for `full` on a picture that the caller decoded at a reduced size: not exact,
+ * but close (docs/measured.md).
  *
- * Rows go in from the top, so a decoder needs no more than one row at a time; memory is about (50 + 2 *
- * height / 128) rows of floats. A struct pdq is reused from picture to picture by one thread at a time; it
- * holds no global state.
+ * Rows are given from top to bottom, so that a decoder needs only one row at a time. Memory is about
+ * (50 + height / 64) rows of floats. A struct pdq may be reused for the next picture; one thread at a time
+ * may use it.
  */
 #ifndef WINNOW_HASH_PDQ_H
 #define WINNOW_HASH_PDQ_H
@@ -37,8 +37,8 @@ struct pdq_hash {
     uint64_t word[4];
 };
 
-/* The eight orientations, in the order in which hashes are returned: each is the hash of the picture so
- * turned. */
+/* The eight orientations, in the order in which hashes are returned. Each hash is that of the picture
+ * after it was turned in this way. */
 enum pdq_dihedral {
     PDQ_ORIGINAL,
     PDQ_ROTATE_90,
@@ -55,28 +55,26 @@ struct pdq; /* working memory and the state of the picture in progress */
 int pdq_open(struct pdq **out, struct error *err);
 void pdq_close(struct pdq *p);
 
-/*
- * Starts a picture of width x height with 8-bit rows of 3 channels (R, G, B) or 1 (grey). What was in
- * progress is forgotten. EX_OSERR without memory, EX_DATAERR for a side of 0 or over PDQ_MAX_SIDE.
- */
+/* Begins a picture of width x height with 8-bit rows of 3 channels (R, G, B) or 1 (grey), and drops an
+ * unfinished one. EX_OSERR: no memory. EX_DATAERR: a side is 0 or larger than PDQ_MAX_SIDE. */
 int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t height, unsigned channels,
               struct error *err);
-/* The next row, width * channels bytes, top first. */
+/* Takes the next row, width * channels bytes, from the top. */
 void pdq_row(struct pdq *p, const uint8_t *row);
 /*
- * After `height` rows: hashes[0] is the picture's hash; with n_hashes == PDQ_DIHEDRALS the other orientations
- * follow (from the same transform: within some 20 bits of the hash of the really turned picture). Quality
- * 0..100.
+ * After `height` rows: sets hashes[0] to the hash of the picture. With n_hashes == PDQ_DIHEDRALS the other
+ * orientations follow. They are computed from the same transform, and are within some 20 bits of the hash of
+ * the picture that was really turned.
  */
 void pdq_end(struct pdq *p, struct pdq_hash *hashes, unsigned n_hashes, int *quality);
 
-/* A whole picture in memory: pdq_begin, the rows at stride_bytes, pdq_end. */
+/* Hashes a whole picture in memory: pdq_begin, the rows at stride_bytes, pdq_end. */
 int pdq_of_pixels(struct pdq *p, enum pdq_family family, const uint8_t *pixels, uint32_t width,
                   uint32_t height, unsigned channels, size_t stride_bytes, struct pdq_hash *hashes,
                   unsigned n_hashes, int *quality, struct error *err);
 
-/* 64 lower-case digits in the reference's order (bit 255 first), and back: 0, or -1 when it is not exactly
- * that. */
+/* Writes 64 lower-case digits in the order of the published programs (bit 255 first), and reads them: 0,
+ * or -1 when hex is anything else. */
 void pdq_to_hex(char out[PDQ_HEX_BYTES], const struct pdq_hash *h);
 int pdq_from_hex(struct pdq_hash *out, const char *hex);
 

@@ -1,7 +1,5 @@
-/*
- * pdq_kernels.c: one source, built for the baseline and for AVX2 by inlining the same bodies into two sets of
- * functions.
- */
+/* pdq_kernels.c: one source that is compiled twice, for any processor and for AVX2, by inlining the same
+ * function bodies into two sets of functions. */
 #include "hash/pdq_kernels.h"
 
 #include <stdbool.h>
@@ -10,7 +8,7 @@
 
 typedef float v8 __attribute__((vector_size(32)));
 
-/* The published coefficients as floats; products and sums left to right, in float. */
+/* The published coefficients as floats. Products and sums go from left to right, in float. */
 INLINE float luma_of(const uint8_t *p)
 {
     return 0.299f * (float)p[0] + 0.587f * (float)p[1] + 0.114f * (float)p[2];
@@ -33,7 +31,7 @@ INLINE void luma_body(float *dst, const uint8_t *row, const uint32_t *column, si
     }
 }
 
-/* Eight rows of eight floats, src_stride apart, to eight columns dst_stride apart. */
+/* Transposes eight rows of eight floats, src_stride apart, to eight columns dst_stride apart. */
 INLINE void transpose_8x8(float *dst, size_t dst_stride, const float *src, size_t src_stride)
 {
     v8 r[8], a[8], b[8];
@@ -72,13 +70,13 @@ INLINE void transpose_out_body(float *rows, size_t stride, const float *block, s
 }
 
 /*
- * The box filter's schedule, once for all passes. With h = (w + 2) / 2: input x is added; from x = w on
- * the input at x - w is then subtracted; from x = h - 1 on there is an output at x - (h - 1), divided by
- * the number of samples in the window. After the last input h - 1 outputs follow, each after one more
- * subtraction. There are n outputs for n inputs (w <= n).
+ * When the box filter adds, subtracts and gives output; all passes use this. With h = (w + 2) / 2: input x
+ * is added. From x = w on, input x - w is then subtracted. From x = h - 1 on there is an output at x - (h -
+ * 1): the sum divided by the number of samples in the window. After the last input h - 1 outputs follow,
+ * each after one more subtraction. There are n outputs for n inputs (w <= n).
  *
- * A division by a power of two is a multiplication by its reciprocal, to the bit; it is worth the branch
- * because windows of 4 and 8 are what 512 and 1024 pixels give.
+ * A division by a power of two is done as a multiplication by its reciprocal, which gives the same bits. It
+ * is worth a branch, because pictures of 512 and 1024 pixels have windows of 4 and 8.
  */
 struct divisor {
     float value;
