@@ -1,9 +1,10 @@
 /*
- * http.h: many HTTP transfers at once in one thread, over libcurl's socket interface and epoll. Front door of
- * lib/http; nothing else sees libcurl. One transfer is one request and one answer: redirects, retries and
- * politeness are the caller's, who sees every hop. Bodies stay in memory, so that a caller can refuse one
- * before it touches a disk; a common budget bounds them: beyond it, transfers are paused until others end,
- * except the oldest, so that something always moves.
+ * http.h: many HTTP transfers at once in one thread, by libcurl's socket interface and epoll. This is the
+ * public header of lib/http, and no other area sees libcurl. A transfer is one request and one answer.
+ * Redirects, retries and politeness are left to the caller, who sees every hop. Bodies stay in memory, so
+ * that the caller can refuse one before it is written to a disk. One budget limits the memory of all bodies:
+ * when it is used up, transfers are paused until others end. The oldest transfer is never paused, so that
+ * there is always progress.
  */
 #ifndef WINNOW_HTTP_HTTP_H
 #define WINNOW_HTTP_HTTP_H
@@ -17,10 +18,11 @@
 #include "http/http_address.h"
 #include "http/http_header.h"
 
-/* How many first bytes of a body the caller's judgement gets: enough for every picture signature we name. */
+/* How many bytes of a body the caller sees when it decides: enough for the
+ * signature of every kind of picture. */
 #define HTTP_PREFIX_BYTES 32
-/* An unwanted body up to this is read and dropped, so that the connection can be used again; a longer one
- * costs it. */
+/* The rest of an unwanted body up to this size is read and dropped, so that the connection can be used
+ * again. For a longer one the connection is closed. */
 #define HTTP_DRAIN_BYTES (64u << 10)
 
 struct http_limits {          /* all have a default in HTTP_LIMITS_DEFAULTS */
@@ -43,13 +45,13 @@ struct http_limits {          /* all have a default in HTTP_LIMITS_DEFAULTS */
 struct http_options {
     struct http_limits limits;
     bool allow_private; /* connect to addresses that are not public, too */
-    /* n_allowed networks to connect to although they are not public */
+    /* n_allowed networks that may be connected to although they are not public. */
     const struct http_network *allowed;
     size_t n_allowed;
     bool insecure; /* do not verify certificates */
     const char *user_agent;
     const char *agent_token; /* our product token in lower case, for X-Robots-Tag */
-    /* NULL: none, and none from the environment either; else all connections are made to it */
+    /* All connections are made to this proxy. NULL: none, and none from the environment either. */
     const char *proxy;
     const char *ca_file; /* NULL: the system's */
     bool no_http2;
@@ -73,7 +75,7 @@ enum http_outcome {
     HTTP_FAILED_OTHER,
     HTTP_OUTCOMES
 };
-/* A connection that the other side turned down: somebody is there. */
+/* Whether this errno means that the other side refused the connection: then somebody is there. */
 bool http_errno_is_an_answer(int os_error);
 
 struct http_transfer {
@@ -113,64 +115,62 @@ struct http_transfer {
 struct http_engine;
 
 /*
- * Called once a body's first HTTP_PREFIX_BYTES (or its end) are there: status, headers and the prefix are
- * set. Whether the rest is wanted in memory; an unwanted body is drained or cut.
+ * Called when the first HTTP_PREFIX_BYTES of a body (or all of it) have arrived: status, headers and the
+ * prefix are set. Returns whether the rest is wanted in memory. An unwanted body is dropped, or its
+ * connection is closed.
  */
 typedef bool http_accept(void *context, const struct http_transfer *t);
 /*
- * A connection is about to be made to this address, which has passed the check: whether it may. Called for
- * each address of the host that is tried, so more than once for some transfers; not for connections that are
- * used again.
+ * Called when a connection is about to be made to this address, which has passed the check. Returns whether
+ * it may be made. It is called for each address of the host that is tried, and so more than once for some
+ * transfers; it is not called when a connection is used again.
  */
 typedef bool http_admit(void *context, struct http_transfer *t, const struct sockaddr *address,
                         socklen_t n_bytes);
-/* The transfer is over. Afterwards it goes back to the pool: take body and
- * strings along if they are needed. */
+/* Called when the transfer is over. Afterwards the transfer goes back to the pool: take the body and
+ * strings that are still needed. */
 typedef void http_done(void *context, struct http_transfer *t);
 
-/* EX_OSERR or EX_SOFTWARE when libcurl or epoll is not to be had. The options' strings are borrowed until
- * close. */
+/* EX_OSERR or EX_SOFTWARE when libcurl or epoll cannot be used. The strings of the
+ * options are borrowed until close. */
 int http_engine_open(struct http_engine **out, const struct http_options *o, http_accept *accept,
                      http_admit *admit, http_done *done, void *context,
                      struct error *err);       /* admit may be NULL */
 void http_engine_close(struct http_engine *e); /* drops what is in flight without calling done */
 
-/* A transfer from the pool with request fields empty, or NULL with err set. Body capacity may be left from
- * before. */
+/* Takes a transfer with empty request fields from the pool. NULL with err set on failure. Memory for a
+ * body may be left from an earlier use. */
 struct http_transfer *http_new(struct http_engine *e, struct error *err);
 /*
- * Puts n bytes into t->body as the part that is already there, and asks for the rest only: of the version
- * that validator (an ETag with its quotes, or a date) names strongly, whole_bytes long, 0 when that is not
- * known. All is copied. Does nothing when the validator is longer than HTTP_VALIDATOR_BYTES.
+ * Puts n bytes into t->body as the part that is already there, and asks for the rest of the same version
+ * only. The version is named by validator, a strong ETag with its quotes or a date; whole_bytes is its
+ * length, or 0 when that is not known. Everything is copied. Does nothing when the validator is longer than
+ * HTTP_VALIDATOR_BYTES.
  */
 int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n,
                     const char *validator, uint64_t whole_bytes, struct error *err);
-/*
- * 0: started, done will be called. 1: not started, because the address names a host that a proxy must not be
- * asked for (http_proxy.h). -1: err. After the last two, http_forget.
- */
+/* 0: started; done will be called. 1: not started, because the address has a host that a proxy must not be
+ * asked for (http_proxy.h). -1: err is set. After 1 and -1, call http_forget. */
 int http_start(struct http_engine *e, struct http_transfer *t, struct error *err);
-/* One that was never started back to the pool. */
+/* Gives a transfer that was never started back to the pool. */
 void http_forget(struct http_engine *e, struct http_transfer *t);
 
-/*
- * In `done`: the body leaves the transfer and is the caller's, *capacity bytes large; free() it, or better
- * give it back to be used again (from the engine's thread).
- */
+/* In `done`: takes the body, of *capacity bytes, out of the transfer. Free it, or better give it back to
+ * be used again (from the engine's thread). */
 uint8_t *http_take_body(struct http_transfer *t, size_t *capacity);
-/* In `done`: the body becomes this one, which the transfer owns from now on. */
+/* In `done`: replaces the body by this one, which the transfer owns from now on. */
 void http_replace_body(struct http_transfer *t, uint8_t *body, size_t n_bytes, size_t capacity);
 void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity);
 
-/* Ends a wait in http_engine_step, or the next one. From any thread. */
+/* Ends a wait in http_engine_step, or the next one. May be called from any thread. */
 void http_engine_wake(struct http_engine *e);
 
-/* Waits at most timeout_s for something to happen and handles it; done is called from here. EINTR just
- * returns. */
+/* Waits for events, at most timeout_s, and handles them. done is called from here. It
+ * also returns when a signal came. */
 int http_engine_step(struct http_engine *e, double timeout_s, struct error *err);
 
 bool http_engine_idle(const struct http_engine *e); /* the last step found nothing to do */
-/* Every transfer in flight, oldest first; each must not start or end any. */
+/* Calls a function for every transfer under way, the oldest first. The function must not start or end any. */
 void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t),
                       void *context);
 unsigned http_engine_active(const struct http_engine *e);

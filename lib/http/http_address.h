@@ -1,7 +1,7 @@
 /*
- * http_address.h: which addresses a stranger's list may send us to.
- * Asked about the address a socket is about to be connected to, after DNS, so a name that changes its mind
- * between a check and the connection (DNS rebinding) gains nothing.
+ * http_address.h: decides to which addresses a list from a stranger may make us connect. It is asked about
+ * the address to which a socket is about to be connected, after DNS. A name whose address changes between a
+ * check and the connection (DNS rebinding) therefore gains nothing.
  */
 #ifndef WINNOW_HTTP_HTTP_ADDRESS_H
 #define WINNOW_HTTP_HTTP_ADDRESS_H
@@ -13,10 +13,10 @@
 #include "base/error.h"
 
 /*
- * True for unicast addresses of the public Internet. False for everything that RFC 6890's registries call
- * private, shared, loopback, link-local (cloud metadata services live there), documentation, benchmarking,
- * multicast or reserved, for IPv6 outside 2000::/3, for any IPv6 form that carries such an IPv4 address
- * (mapped, 6to4, NAT64), and for other families.
+ * True for unicast addresses of the public Internet. False for everything that the registries of RFC 6890
+ * call private, shared, loopback, link-local (which includes the metadata services of clouds),
+ * documentation, benchmarking, multicast or reserved; for IPv6 outside 2000::/3; for every form of IPv6 that
+ * contains such an IPv4 address (mapped, 6to4, NAT64); and for other families.
  */
 bool http_address_is_public(const struct sockaddr *address, socklen_t n_bytes);
 

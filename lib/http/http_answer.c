@@ -1,7 +1,5 @@
-/*
- * http_answer.c: what comes back: whether a body is wanted, goes on where a part ended, fits, was whole; and
- * in one word what became of the transfer.
- */
+/* http_answer.c: handles the answer of a server: whether its body is wanted, whether it continues a part
+ * that was kept, whether it fits into the limits and is complete. Then gives the transfer its outcome. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +22,9 @@ static void ask_caller(struct http_transfer_state *s)
 }
 
 /*
- * The first body bytes of an answer: does it go on where our prefix ends, or does it start again? A 206 has
- * to be what was asked for: the rest, to the end, of the version that the prefix is of. One that nobody asked
- * for has to be the whole.
+ * Looks at the first bytes of a body: does it continue the part that we have, or is it the whole again? A
+ * 206 must be what was asked for: the rest, up to the end, of the version to which the part belongs. A 206
+ * that nobody asked for must be the whole.
  */
 static bool settle_range(struct http_transfer_state *s)
 {
@@ -67,7 +65,7 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
         n = s->limit - t->n_body;
     }
     if (t->n_body + n > s->capacity) {
-        /* The oldest transfer is never paused: it can always end and give its memory back. */
+        /* The oldest transfer is never paused, so that it can end and release its memory. */
         if (e->held_bytes > e->options.limits.memory_bytes && s != e->oldest) {
             if (!s->paused) e->n_paused++;
             s->paused = true;
@@ -115,7 +113,8 @@ size_t http_answer_header(char *line, size_t each, size_t n, void *user)
         }
     }
     if (t->headers.ended && t->headers.content_bytes == -2 && !t->headers.chunked) {
-        /* which one is right? RFC 9112 6.3: an error that cannot be mended */
+        /* The answer has two different lengths, and nobody can tell which one is right.
+         * RFC 9112 6.3 calls this an error. */
         s->two_lengths = true;
         return CURL_WRITEFUNC_ERROR;
     }
@@ -140,7 +139,7 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
     case CURLE_COULDNT_CONNECT:
     case CURLE_INTERFACE_FAILED:
         if (s->crowded) return HTTP_FAILED_CROWDED;
-        /* A host with several addresses is refused when none of them may be asked. */
+        /* A host with several addresses is refused when none of them may be connected to. */
         return s->refused && !s->connecting ? HTTP_FAILED_REFUSED : HTTP_FAILED_CONNECT;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -149,7 +148,7 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
     case CURLE_SSL_INVALIDCERTSTATUS:
     case CURLE_SSL_ISSUER_ERROR: return HTTP_FAILED_TLS;
     case CURLE_OPERATION_TIMEDOUT:
-        /* libcurl uses one code for the deadline and for the speed limit; the words differ. */
+        /* libcurl has one code for the deadline and for the speed limit; its messages differ. */
         curl_easy_getinfo(s->easy, CURLINFO_TOTAL_TIME, &connected);
         return strstr(s->errors, "too slow") ? HTTP_FAILED_STALLED : HTTP_FAILED_TIMEOUT;
     case CURLE_PARTIAL_FILE: return HTTP_FAILED_TRUNCATED;
@@ -165,7 +164,7 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
     }
 }
 
-/* What the proxy said to CONNECT, and the system to a connection that failed. */
+/* Notes what the proxy answered to CONNECT, and the system's error for a connection that failed. */
 static void settle_proxy_status(struct http_engine *e, struct http_transfer_state *s)
 {
     long os_error = 0, proxy_status = 0;
@@ -176,10 +175,8 @@ static void settle_proxy_status(struct http_engine *e, struct http_transfer_stat
     s->transfer->proxy_status = (int)proxy_status;
 }
 
-/*
- * 407 to CONNECT is the proxy's own. In clear HTTP an origin could send it, too, to make us give up: it
- * counts only as long as nothing else has come through the proxy.
- */
+/* A 407 to CONNECT comes from the proxy itself. Over plain HTTP a server could send a 407 as well, to make
+ * us give up: it counts only as long as nothing else has come through the proxy. */
 static bool proxy_wants_password(struct http_engine *e, const struct http_transfer *t)
 {
     bool refused = t->proxy_status == 407 || (t->headers.status == 407 && !e->proxy_works);
@@ -187,7 +184,7 @@ static bool proxy_wants_password(struct http_engine *e, const struct http_transf
     return refused;
 }
 
-/* What became of a transfer that libcurl is done with. */
+/* Sets the outcome of a transfer that libcurl has finished. */
 void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CURLcode rc)
 {
     struct http_transfer *t = s->transfer;

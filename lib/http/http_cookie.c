@@ -12,7 +12,7 @@ static void trim(const char **s, size_t *n)
         (*n)--;
 }
 
-/* Removes the cookie called like the n_name bytes at name. */
+/* Removes the cookie whose name is the n_name bytes at name. */
 static void drop(struct text *jar, const char *name, size_t n_name)
 {
     for (char *at = jar->data; at && *at;) {
@@ -29,7 +29,8 @@ static void drop(struct text *jar, const char *name, size_t n_name)
         jar->data[jar->n_bytes -= 2] = 0;
 }
 
-/* Max-Age of 0 or less. Expires is not looked at: a chain is over within seconds. */
+/* Whether the attributes contain a Max-Age of 0 or less, which removes the cookie. Expires is ignored,
+ * because a chain of redirects takes only seconds. */
 static bool is_removal(const char *attributes, size_t n)
 {
     while (n > 0) {

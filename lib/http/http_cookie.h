@@ -1,7 +1,8 @@
 /*
- * http_cookie.h: the cookies of one chain of redirects, "a=1; b=2", as the Cookie header has them. Some hosts
- * set one, redirect to the same address and wait for it. They go back to the host that set them, whatever
- * Domain and Path say, and are forgotten with the chain.
+ * http_cookie.h: the cookies of one chain of redirects, in the form of a Cookie header: "a=1; b=2". Some
+ * hosts set a cookie, redirect to the same address and expect the cookie there. Cookies are sent back only
+ * to the host that set them, whatever their attributes Domain and Path say, and are deleted at the end of
+ * the chain.
  */
 #ifndef WINNOW_HTTP_HTTP_COOKIE_H
 #define WINNOW_HTTP_HTTP_COOKIE_H
@@ -10,9 +11,10 @@
 
 #define HTTP_COOKIES_MAX_BYTES 4096 /* of one host; more are not kept */
 
-/* The value of a Set-Cookie header: replaces the cookie of that name, or removes it (Max-Age=0). 0 or -1. */
+/* Takes the value of a Set-Cookie header: replaces the cookie with that name, or removes it
+ * (Max-Age=0). 0, or -1 with err set. */
 int http_cookie_add(struct text *jar, const char *value, size_t n_bytes, struct error *err);
-/* Every cookie of `fresh` into jar. */
+/* Adds every cookie of `fresh` to jar. */
 int http_cookies_merge(struct text *jar, const char *fresh, struct error *err);
 
 #endif

@@ -56,7 +56,7 @@ enum http_decoded http_decode(const uint8_t *bytes, size_t n, size_t limit, uint
         int rc = inflate(&z, Z_NO_FLUSH);
         *n_out += before - z.avail_out;
         if (rc == Z_STREAM_END) {
-            /* A gzip file may have several members; anything else after the end is padding. */
+            /* A gzip file may consist of several members. Anything else after the end is padding. */
             if (!is_gzip(z.next_in, z.avail_in) || inflateReset(&z) != Z_OK) break;
         } else if (rc != Z_OK) {
             if (rc == Z_BUF_ERROR && z.avail_out == 0) continue;

@@ -1,7 +1,8 @@
 /*
- * http_engine.c: libcurl's multi interface driven by epoll.
- * Thousands of sockets, of which few have news at a time: epoll costs by news, poll by sockets. Easy handles
- * and body buffers are pooled, so a 40 KB picture costs no allocation of ours once the pool is warm.
+ * http_engine.c: drives libcurl's multi interface by epoll. There are thousands of sockets, of which few
+ * have events at a time: the cost of epoll grows with the events, and that of poll with the sockets.
+ * libcurl's handles and the body buffers are pooled, so that a picture of 40 KB needs no allocation once the
+ * pool is filled.
  */
 #include <errno.h>
 #include <math.h>
@@ -59,8 +60,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *k
     }
     event.events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
     if (epoll_ctl(e->epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event)) {
-        /* A descriptor number that was closed and opened again while libcurl kept its mark, or the other way
-         * round. */
+        /* A descriptor was closed and its number used again while libcurl believed it
+         * registered, or the other way round. */
         if (epoll_ctl(e->epoll_fd, errno == ENOENT ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event)) return -1;
     }
     if (!known) curl_multi_assign(e->multi, fd, e);
@@ -111,7 +112,7 @@ static void finish(struct http_engine *e, struct http_transfer_state *s, CURLcod
     http_forget(e, t);
 }
 
-/* Memory came free: the paused go on, oldest first, as long as the budget lasts. */
+/* Memory was released: paused transfers continue, the oldest first, as long as the budget lasts. */
 static void resume_paused(struct http_engine *e)
 {
     struct http_transfer_state *next;
@@ -146,7 +147,8 @@ int http_engine_step(struct http_engine *e, double timeout_s, struct error *err)
     int running, n;
     double now = clock_seconds(), wait = e->wake_at - now;
     if (wait > timeout_s) wait = timeout_s;
-    /* First the flag, then the look: whoever wakes in between sees the flag, or was seen. */
+    /* The flag is set before the check. A thread that calls wake in between either
+     * sees the flag or was seen here. */
     atomic_store(&e->waiting, true);
     if (atomic_exchange(&e->woken, false)) wait = 0;
     n = epoll_wait(e->epoll_fd, events, EVENTS_PER_WAIT, wait <= 0 ? 0 : (int)ceil(wait * 1000));
@@ -217,7 +219,7 @@ int http_engine_open(struct http_engine **out, const struct http_options *o, htt
     curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e);
     curl_multi_setopt(e->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    /* libcurl counts a clear-text proxy as the one host of all: our caller counts hosts anyway. */
+    /* libcurl counts a plain HTTP proxy as one host for all transfers. The caller limits hosts itself. */
     curl_multi_setopt(e->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
                       (long)(o->proxy ? o->limits.n_parallel : o->limits.n_per_host));
     curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, (long)o->limits.n_parallel);

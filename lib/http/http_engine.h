@@ -1,7 +1,7 @@
 /*
  * http_engine.h: the engine and its transfers, for the three files that implement them: http_engine.c
- * (sockets, time, transfers in flight), http_transfer.c (the pool, requests, memory of bodies), http_answer.c
- * (what comes back and what it means).
+ * (sockets, time, transfers under way), http_transfer.c (the pool, requests, memory of bodies),
+ * http_answer.c (answers and what they mean).
  */
 #ifndef WINNOW_HTTP_HTTP_ENGINE_H
 #define WINNOW_HTTP_HTTP_ENGINE_H
@@ -12,7 +12,7 @@
 #include "http/http.h"
 
 #define BODY_FIRST_BYTES (64u << 10)
-/* a pooled buffer larger than this is given back after its transfer */
+/* A pooled buffer larger than this is freed after its transfer. */
 #define BODY_KEEP_BYTES (1u << 20)
 #define N_SPARES 64 /* body buffers kept for the next transfers */
 
@@ -54,17 +54,17 @@ struct http_engine {
     bool out_of_memory, proxy_works, idle;
 };
 
-/* http_answer.c: libcurl's callbacks for a body and a header line; user is the transfer's state. */
+/* http_answer.c: libcurl's callbacks for a body and for a header line. user is the state of the transfer. */
 size_t http_answer_body(char *bytes, size_t each, size_t n, void *user);
 size_t http_answer_header(char *line, size_t each, size_t n, void *user);
-/* sets outcome and detail */
+/* Sets outcome and detail. */
 void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CURLcode rc);
 
 /* http_transfer.c */
 int http_body_reserve(struct http_transfer_state *s, size_t wanted, struct error *err);
 void http_state_free(struct http_transfer_state *s);
 
-/* http_engine.c: the address check, on the socket that is about to be connected. */
+/* http_engine.c: checks the address of a socket that is about to be connected. */
 curl_socket_t http_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address);
 
 #endif

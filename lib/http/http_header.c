@@ -24,7 +24,7 @@ static bool equals(const char *s, size_t n, const char *word)
     return strlen(word) == n && strncasecmp(s, word, n) == 0;
 }
 
-/* Copies a printable value that fits; otherwise leaves out empty. */
+/* Copies a printable value that fits; otherwise out stays empty. */
 static void copy_value(char *out, size_t room, const char *s, size_t n)
 {
     out[0] = 0;
@@ -35,7 +35,7 @@ static void copy_value(char *out, size_t room, const char *s, size_t n)
     out[n] = 0;
 }
 
-/* Digits only, below 2^62; -1 otherwise. */
+/* Reads a number below 2^62 that consists of digits only; -1 otherwise. */
 static int64_t number(const char *s, size_t n)
 {
     uint64_t v;
@@ -74,7 +74,7 @@ static void content_range(struct http_headers *h, const char *s, size_t n)
     h->range_first = first, h->range_last = last, h->range_total = all;
 }
 
-/* All lines of the field are one dictionary, in which the last value of a key counts. */
+/* All lines of the field form one dictionary, in which the last value of a key counts. */
 static void content_usage(struct http_headers *h, const char *s, size_t n)
 {
     const uint32_t no = RIGHTS_BIT(RIGHTS_USAGE_NO_HEADER), yes = RIGHTS_BIT(RIGHTS_USAGE_YES_HEADER);
@@ -188,6 +188,7 @@ const char *http_headers_strong_validator(const struct http_headers *h)
 
 bool http_headers_same_version(const struct http_headers *h, const char *validator)
 {
-    /* A date has to be repeated, too: without it nothing would tell a server that disregards If-Range. */
+    /* A date must be repeated in the answer, too. Otherwise nothing would show
+     * that a server ignores If-Range. */
     return *validator && strcmp(validator[0] == '"' ? h->etag : h->last_modified, validator) == 0;
 }

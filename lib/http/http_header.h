@@ -1,7 +1,7 @@
 /*
- * http_header.h: the few header fields of an answer that a downloader acts on, collected line by line.
- * What a server sends is copied into fixed fields and cut, never trusted: a value that is too long or
- * malformed counts as absent.
+ * http_header.h: the few header fields of an answer on which a downloader acts, collected line by line.
+ * Values from a server are copied into fields of fixed size. A value that is too long or malformed counts as
+ * absent.
  */
 #ifndef WINNOW_HTTP_HTTP_HEADER_H
 #define WINNOW_HTTP_HTTP_HEADER_H
@@ -19,7 +19,7 @@ struct http_headers {
     int status;  /* of the last status line; 0 before one came */
     int version; /* 10, 11, 20, 30 */
     bool ended;  /* the empty line came */
-    /* Content-Length, -1 when absent; -2 when two differ or it is not a number */
+    /* Content-Length. -1 when absent, -2 when there are two different ones or it is not a number. */
     int64_t content_bytes;
     bool chunked;
     char content_type[HTTP_TYPE_BYTES]; /* "image/jpeg": lower case, without parameters */
@@ -40,22 +40,20 @@ struct http_headers {
 void http_headers_start(struct http_headers *h);
 
 /*
- * One line as it came, CR and LF allowed at its end. A status line starts afresh (interim answers,
- * redirects). now is the Unix time, for Retry-After and unavailable_after; agent is our product token in
- * lower case, for "X-Robots-Tag: token: noai".
+ * Takes one line as it came; CR and LF at its end are allowed. A status line clears everything (interim
+ * answers, redirects). now is the Unix time, for Retry-After and unavailable_after. agent is our product
+ * token in lower case, for "X-Robots-Tag: token: noai".
  */
 void http_headers_line(struct http_headers *h, const char *line, size_t n_bytes, int64_t now,
                        const char *agent);
 
-/*
- * A strong validator for If-Range: a strong ETag, else a Last-Modified that is at least a minute older than
- * the answer's own Date (RFC 9110 8.8.2.2: within that time the file could have changed twice), else "".
- */
+/* A strong validator for If-Range: a strong ETag, or a Last-Modified that is at least a minute older than
+ * the answer's own Date (RFC 9110 8.8.2.2: within that minute the file could have changed twice), or "". */
 const char *http_headers_strong_validator(const struct http_headers *h);
-/* Whether the answer is about the version that validator, an ETag or a date from above, names. */
+/* Whether the answer is about the version that validator names: an ETag or a date from the function above. */
 bool http_headers_same_version(const struct http_headers *h, const char *validator);
 
-/* Retry-After's value: seconds from now, or -1. At most ten years. */
+/* The value of Retry-After in seconds from now, or -1. At most ten years. */
 int64_t http_retry_after(const char *value, size_t n_bytes, int64_t now);
 
 #endif

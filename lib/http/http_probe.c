@@ -17,12 +17,12 @@
 #include "io/io.h"
 
 #define CONNECT_MS 5000
-/* no further host is begun after this: resolvers without a network take 10 s a name */
+/* No further host is tried after this time: without a network, a resolver takes 10 s for a name. */
 #define TOTAL_S 15.0
 #define ADDRESSES_PER_HOST 4
 #define NETWORKS_MAX 32
 
-/* Shared by the thread and its owner; whoever lets go last frees it. */
+/* Shared by the thread and its owner. Whichever ends last frees it. */
 struct http_probe {
     pthread_mutex_t lock;
     int n_owners;
@@ -45,8 +45,8 @@ static void let_go(struct http_probe *p)
     }
 }
 
-/* Whether somebody at that address says anything, be it no. *silent: nobody did, and nothing on the way said
- * why. */
+/* Whether anybody answers at that address, even with a refusal. *silent: nobody did, and
+ * no message on the way said why. */
 static bool answers(const struct addrinfo *a, bool must_accept, bool *silent)
 {
     int failure = 0;
@@ -75,8 +75,8 @@ static bool host_answers(const struct http_probe *p, size_t i)
     snprintf(name, sizeof name, "%.*s", (int)(literal ? n - 2 : n), t->name + literal);
     snprintf(port, sizeof port, "%u", t->port);
     int rc = getaddrinfo(name, port, &hints, &list);
-    /* A name server that knows of no such name is a network that works.
-     * EAI_AGAIN and the rest are silence. */
+    /* A name server that answers that there is no such name shows that the network works. EAI_AGAIN and
+     * the other errors count as silence. */
     if (rc) return !t->must_accept && (rc == EAI_NONAME || rc == EAI_NODATA);
     size_t n_tried = 0, n_silent = 0;
     for (const struct addrinfo *a = list; a && !yes && n_tried < ADDRESSES_PER_HOST; a = a->ai_next) {
@@ -88,8 +88,9 @@ static bool host_answers(const struct http_probe *p, size_t i)
     }
     freeaddrinfo(list);
     /*
-     * A host that never answered and now only keeps silent, though its name is known, is a dead host: a run
-     * must not wait for the network because of it. One that answered before is a witness.
+     * A host that never answered before, and whose name is known but which is silent now, is dead: a run
+     * must not wait for the network because of it. The silence of a host that answered before means
+     * something.
      */
     return yes || n_tried == 0 || (!t->witness && n_silent == n_tried);
 }

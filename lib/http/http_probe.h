@@ -1,9 +1,9 @@
 /*
- * http_probe.h: is the network there at all? A downloader whose every host suddenly fails has to know whether
- * the hosts are dead or the cable is out. Asked in a thread of its own, because resolvers wait for seconds.
- * Yes means that a name server answered about one of the names, even with "no such name", or an address
- * accepted or refused a connection. Nothing is sent over a connection. Only addresses that transfers may
- * connect to are tried.
+ * http_probe.h: finds out whether the network works. When all its hosts suddenly fail, a downloader must
+ * know whether the hosts are dead or the network is down. The question is asked in a thread of its own,
+ * because resolvers take seconds. The answer is yes when a name server answered about one of the names, even
+ * with "no such name", or when an address accepted or refused a connection. Nothing is sent over the
+ * connection. Only addresses to which transfers may connect are tried.
  */
 #ifndef WINNOW_HTTP_HTTP_PROBE_H
 #define WINNOW_HTTP_HTTP_PROBE_H
@@ -28,15 +28,15 @@ struct http_probe;
 enum http_reach { HTTP_REACH_ASKING, HTTP_REACH_YES, HTTP_REACH_NO };
 
 /*
- * Starts asking about n hosts (at most HTTP_PROBE_HOSTS) in order until one says yes. allow_private, allowed
- * and whether there is a proxy (then the hosts are it) count of o; all is copied. e is woken when the answer
- * is there.
+ * Begins to ask about n hosts (at most HTTP_PROBE_HOSTS), in order, until one answers yes. Of o it uses
+ * allow_private, allowed, and whether there is a proxy (the hosts are then the proxy). Everything is copied.
+ * e is woken when the answer is known.
  */
 int http_probe_start(struct http_probe **out, const struct http_probe_target *targets, size_t n,
                      const struct http_options *o, struct http_engine *e, struct error *err);
 enum http_reach http_probe_result(struct http_probe *p);
-/* Does not wait: a thread that hangs in a resolver ends by itself later and
- * touches nothing of the caller's. */
+/* Returns at once: a thread that waits in a resolver ends by itself later,
+ * and uses nothing of the caller's. */
 void http_probe_close(struct http_probe *p);
 
 #endif

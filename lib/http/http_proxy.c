@@ -1,8 +1,5 @@
-/*
- * http_proxy.c: the address of a proxy, which may hold a password. It is checked before libcurl sees it,
- * because libcurl's own complaint quotes the whole address, and that would end up in a journal and a
- * manifest.
- */
+/* http_proxy.c: checks the address of a proxy, which may contain a password, before libcurl gets it.
+ * libcurl's own error messages quote the whole address, which would then be in a journal and a manifest. */
 #include "base/number.h"
 #include "http/http_proxy.h"
 
@@ -31,7 +28,8 @@ static bool understood(const char *address)
         curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0])
         for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
             good |= strcmp(scheme, schemes[i]) == 0;
-    /* Without a scheme the host guesses it ("ftp.example.org:3128"): libcurl then takes http. */
+    /* Without a scheme libcurl guesses it from the host ("ftp.example.org:3128");
+     * for an unknown one it takes http. */
     good |= host && host[0] && !strstr(address, "://");
     curl_free(scheme);
     curl_free(host);
@@ -96,7 +94,8 @@ static bool has_ending(const char *name, const char *ending)
 
 static bool name_is_private(const char *name)
 {
-    /* RFC 6761, 6762, 8375 and what ICANN will never delegate or homes and companies use all the same. */
+    /* RFC 6761, 6762 and 8375, and names that ICANN will never delegate or that homes
+     * and companies use nevertheless. */
     static const char *const endings[] = {"localhost", "localdomain", "local", "internal", "intranet",
                                           "private",   "corp",        "home",  "lan",      "home.arpa",
                                           "test",      "invalid",     "onion"};

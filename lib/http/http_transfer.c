@@ -1,6 +1,4 @@
-/*
- * http_transfer.c: the pool of transfers and bodies, and what a request says.
- */
+/* http_transfer.c: the pool of transfers and bodies, and the settings of a request. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +72,7 @@ static int easy_prepare(struct http_transfer_state *s, struct error *err)
     SET(CURLOPT_FOLLOWLOCATION, 0L); /* every hop comes back to the caller, who checks it */
     SET(CURLOPT_USERAGENT, o->user_agent);
     SET(CURLOPT_PROXY, o->proxy ? o->proxy : "");
-    /* no_proxy of the environment would lead past proxy and address check */
+    /* no_proxy in the environment would bypass the proxy and the address check. */
     SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -82,7 +80,8 @@ static int easy_prepare(struct http_transfer_state *s, struct error *err)
     SET(CURLOPT_TIMEOUT_MS, (long)(l->total_s * 1000));
     SET(CURLOPT_LOW_SPEED_LIMIT, (long)l->min_bytes_per_s);
     SET(CURLOPT_LOW_SPEED_TIME, (long)ceil(l->min_speed_s));
-    /* A larger buffer takes a usual picture in one read; with thousands in flight they would add up. */
+    /* A large buffer takes a usual picture in one read. With thousands of transfers, large
+     * buffers would take too much memory. */
     SET(CURLOPT_BUFFERSIZE, l->n_parallel > 256 ? 16384L : 65536L);
     SET(CURLOPT_DNS_CACHE_TIMEOUT, 300L);
     SET(CURLOPT_TCP_KEEPALIVE, 0L);

@@ -10,7 +10,7 @@ static unsigned char lower(unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 
 
 static bool host_byte_ok(unsigned char c)
 {
-    /* Bytes above 127 are an internationalised name, which libcurl turns into punycode. */
+    /* Bytes above 127 belong to an internationalised name, which libcurl turns into punycode. */
     return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '.' || c == '_' || c >= 0x80;
 }
 
@@ -33,7 +33,8 @@ static int add_escaped(struct text *out, const char *s, size_t n, struct error *
     return text_add(out, s + from, n - from, err);
 }
 
-/* The dots of a segment, 1 or 2, each also as %2e; 0: another segment. */
+/* The number of dots, 1 or 2, when the segment consists of dots, each
+ * possibly written as %2e. 0 otherwise. */
 static int dots_of(const char *s, size_t n)
 {
     int dots = 0;
@@ -45,7 +46,8 @@ static int dots_of(const char *s, size_t n)
     return dots < 3 ? dots : 0;
 }
 
-/* RFC 3986 5.2.4 on a path that begins with '/': what is asked for is what robots.txt is asked about. */
+/* RFC 3986 5.2.4, for a path that begins with '/': robots.txt must be asked
+ * about the path that is requested. */
 static size_t resolve_dots(char *path, size_t n)
 {
     size_t kept = 0;
@@ -153,7 +155,7 @@ static int hex_value(char c)
                                   : -1;
 }
 
-/* One character of strict UTF-8, which was checked. */
+/* The next character of UTF-8, which was checked before. */
 static uint32_t next_character(const char **s)
 {
     const unsigned char *b = (const unsigned char *)*s;
@@ -165,7 +167,7 @@ static uint32_t next_character(const char **s)
     return c;
 }
 
-/* RFC 3492 for one label that is not ASCII; its letters are taken as they are. */
+/* RFC 3492 for one label that is not ASCII. Its letters are not changed otherwise. */
 static int add_punycode(struct text *out, const char *label, size_t n_label, struct error *err)
 {
     const char *end = label + n_label;

@@ -9,10 +9,8 @@ static int hex_value(char c)
                                   : -1;
 }
 
-/*
- * One byte of a path with %XX of a plain byte undone, so that "%7Ea" and "~a" compare equal; %2F stays apart
- * from '/'.
- */
+/* One byte of a path, with the %XX of a plain byte replaced, so that "%7Ea" and "~a" compare
+ * equal. %2F stays different from '/'. */
 static int next_byte(const char **s)
 {
     unsigned char c = (unsigned char)*(*s)++;
@@ -24,10 +22,8 @@ static int next_byte(const char **s)
     return v == '/' ? 256 + '/' : v == 0 ? 256 : v;
 }
 
-/*
- * Glob match of a pattern against the start of path; one backtrack point is enough because a later '*' can
- * take over what an earlier one matched. O(pattern * path) at worst.
- */
+/* Matches a pattern with wildcards against the start of path. One place to go back to is enough, because a
+ * later '*' can match what an earlier one did. At worst O(pattern * path). */
 bool path_pattern_matches(const char *pattern, const char *path)
 {
     const char *star = NULL, *resume = NULL;

@@ -1,7 +1,7 @@
 /*
- * path_pattern.h: the paths of robots.txt (RFC 9309 section 2.2.2), which tdmrep.json and Content-Usage take
- * over: a pattern is a prefix in which '*' stands for anything and a final '$' for the end; the longest one
- * that matches counts.
+ * path_pattern.h: the path patterns of robots.txt (RFC 9309 section 2.2.2), which tdmrep.json and
+ * Content-Usage use as well. A pattern is a prefix in which '*' stands for anything and a final '$' for the
+ * end. Of several patterns that match, the longest counts.
  */
 #ifndef WINNOW_HTTP_PATH_PATTERN_H
 #define WINNOW_HTTP_PATH_PATTERN_H
@@ -9,9 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* path has its query. O(pattern * path) at worst. */
+/* path includes its query. At worst O(pattern * path). */
 bool path_pattern_matches(const char *pattern, const char *path);
-/* What "longest" compares: bytes as they are sent; one that is not ASCII counts as its %XX. */
+/* The length that "longest" compares: bytes as they are sent, where a byte that
+ * is not ASCII counts as its %XX. */
 size_t path_pattern_length(const char *pattern);
 
 #endif

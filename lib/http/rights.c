@@ -120,7 +120,7 @@ static bool take_number(struct cursor *c)
     return whole >= 1 && whole <= 12 && part >= 1 && part <= 3;
 }
 
-/* After its first quote; display: %XX in lower case instead of backslashes. */
+/* Called after the first quote. display: escapes are %XX in lower case instead of backslashes. */
 static bool take_string(struct cursor *c, bool display)
 {
     for (int b; (b = peek(c)) != -1;) {
@@ -251,7 +251,8 @@ unsigned rights_content_signal(const char *value, size_t n)
     return said;
 }
 
-/* RFC 822, RFC 850 or ISO 8601, with or without a time; false for others, the year 10000 among them. */
+/* Reads a date of RFC 822, RFC 850 or ISO 8601, with or without a time. False for others,
+ * such as one in the year 10000. */
 static bool parse_date(const char *s, size_t n, int64_t *out)
 {
     char text[64];
@@ -289,7 +290,7 @@ void rights_robots_tag(struct rights_tag *t, const char *s, size_t n, const char
             int64_t date;
             trim(&name, &n_name);
             if (equals(name, n_name, "unavailable_after")) {
-                /* "Friday, 25-Jun-10 ...": the date may have a comma of its own */
+                /* "Friday, 25-Jun-10 ...": the date may itself contain a comma. */
                 size_t n_more = n_part < n ? n_part + 1 + part_bytes(s + n_part + 1, n - n_part - 1) : n_part;
                 bool dated = parse_date(colon + 1, (size_t)(s + n_part - colon - 1), &date);
                 if (!dated && parse_date(colon + 1, (size_t)(s + n_more - colon - 1), &date)) {

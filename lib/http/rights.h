@@ -1,8 +1,8 @@
 /*
- * rights.h: what a site says about training a model with its pictures, in each of the ways that were in use
- * in 2026: Content-Usage, Content-Signal, X-Robots-Tag and TDMRep. winnow-rights.5 has the table of them with
- * the document and version that each was read from. robots.h and tdmrep.h have the files; this has the words,
- * the header fields and what follows from several signals: the most restrictive one counts, and all are kept.
+ * rights.h: what a site says about training a model with its pictures, in the ways that were in use in 2026:
+ * Content-Usage, Content-Signal, X-Robots-Tag and TDMRep. winnow-rights.5 has a table with the document and
+ * the version of each. robots.h and tdmrep.h read the files; this header has the words, the header fields,
+ * and the result of several signals: the most restrictive one counts, and all are kept.
  */
 #ifndef WINNOW_HTTP_RIGHTS_H
 #define WINNOW_HTTP_RIGHTS_H
@@ -13,7 +13,7 @@
 
 enum rights { RIGHTS_UNKNOWN, RIGHTS_ALLOW, RIGHTS_RESERVE };
 
-/* What may be said, and where. A set of them is 1u << signal, or'ed. */
+/* What may be said, and where. A set of signals has the bit 1u << signal for each. */
 enum rights_signal {
     RIGHTS_USAGE_NO_ROBOTS, /* "content-usage:train-ai=n@robots.txt" */
     RIGHTS_USAGE_YES_ROBOTS,
@@ -40,32 +40,28 @@ enum rights_signal {
 
 const char *rights_name(enum rights r); /* "unknown", "allow", "reserve" */
 enum rights rights_of(uint32_t set);    /* one that reserves outweighs all others */
-/* The set's words, with commas; "" for none. Returns out. */
+/* Writes the words of the set, separated by commas; "" for none. Returns out. */
 const char *rights_text(char out[RIGHTS_TEXT_BYTES], uint32_t set);
 uint32_t rights_from_text(const char *text); /* words that are not known, of later versions, are skipped */
-/* The part of the set that reserves, without X-Robots-Tag, which has a reject reason of its own. */
+/* The signals of the set that reserve, without X-Robots-Tag, which has a reject reason of its own. */
 uint32_t rights_reserving(uint32_t set);
 
-/*
- * The token of key in an RFC 9651 dictionary: 'y', 'n', 0 when it is absent or has another value, -1 when the
- * text is not a dictionary. The last one of a repeated key counts; keys and tokens are case-sensitive.
- */
+/* The value of key in an RFC 9651 dictionary: 'y' or 'n'; 0 when it is absent or has another value; -1
+ * when the text is not a dictionary. The last one of a repeated key counts. Upper and lower case differ. */
 int rights_content_usage(const char *value, size_t n_bytes, const char *key);
-/* ai-train in a list of key=value of any case: bit 0 for a no, bit 1 for a yes. */
+/* The value of ai-train in a list of key=value in any case: bit 0 is set by a no, and bit 1 by a yes. */
 unsigned rights_content_signal(const char *value, size_t n_bytes);
 
 struct rights_tag {
     uint32_t set;
     char directive[24]; /* the first that forbids, as we spell it; "" */
 };
-/*
- * One X-Robots-Tag line joins t: noai, noimageai, noindex, noimageindex, none, and unavailable_after a date
- * before now_s, for everybody or for agent (our product token in lower case).
- */
+/* Adds one X-Robots-Tag line to t: noai, noimageai, noindex, noimageindex, none, and unavailable_after
+ * with a date before now_s, for everybody or for agent (our product token in lower case). */
 void rights_robots_tag(struct rights_tag *t, const char *value, size_t n_bytes, const char *agent,
                        int64_t now_s);
 
-/* Rules by path: those of the longest matching pattern, joined where several are as long. */
+/* Rules by path. The rules of the longest matching pattern count, joined when several are equally long. */
 struct rights_rule {
     char *pattern; /* path_pattern.h */
     uint32_t set;

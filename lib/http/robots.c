@@ -26,7 +26,7 @@ static bool equals(const char *s, size_t n, const char *word)
     return strlen(word) == n && strncasecmp(s, word, n) == 0;
 }
 
-/* "disallow /x": the blank, if there are just two words; else NULL. */
+/* For "disallow /x" without a colon: the position of the blank, if there are exactly two words; else NULL. */
 static const char *between_two_words(const char *s, size_t n)
 {
     trim(&s, &n);
@@ -41,7 +41,7 @@ static const char *between_two_words(const char *s, size_t n)
     return first < n && n_rest == 0 ? s + first : NULL;
 }
 
-/* The next "key: value" line from *at on; false at the end. CR, LF and CRLF all end a line. */
+/* Finds the next "key: value" line from *at on. False at the end. CR, LF and CRLF all end a line. */
 static bool next_line(const char *bytes, size_t n, size_t *at, struct line *out)
 {
     while (*at < n) {
@@ -69,7 +69,7 @@ static bool is_token_byte(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
-/* "User-agent: winnow/1.0" names winnow: only the token counts (RFC 9309 2.2.1). */
+/* "User-agent: winnow/1.0" names winnow, since only the token counts (RFC 9309 2.2.1). */
 static bool names(const struct line *l, const char *token)
 {
     size_t n = 0;
@@ -78,14 +78,14 @@ static bool names(const struct line *l, const char *token)
     return n > 0 && equals(l->value, n, token);
 }
 
-/* "*", also with words after it. */
+/* "*", even when words follow it. */
 static bool is_for_all(const struct line *l)
 {
     return l->n_value >= 1 && l->value[0] == '*' &&
            (l->n_value == 1 || l->value[1] == ' ' || l->value[1] == '\t');
 }
 
-/* Keys with the spelling mistakes that other crawlers read, too. */
+/* Accepts the misspelt keys that other crawlers accept, too. */
 static bool is_key(const struct line *l, const char *const *spellings)
 {
     for (; *spellings; spellings++)
@@ -97,7 +97,7 @@ static const char *const user_agent[] = {"user-agent", "useragent", "user agent"
 static const char *const disallow[] = {"disallow", "dissallow", "dissalow", "disalow",
                                        "diasllow", "disallaw",  NULL};
 
-/* "/path WORDS" or "WORDS", which are for the whole site. 0, or -1 with err set. */
+/* Takes "/path WORDS", or "WORDS", which are for the whole site. 0, or -1 with err set. */
 static int add_wish(struct robots *r, const struct line *l, bool usage, struct error *err)
 {
     const char *value = l->value, *path = "/";
@@ -159,7 +159,7 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
             in_agents = false;
             if (ours && add_wish(r, &l, l.n_key == strlen("content-usage"), err)) return -1;
         } else if (equals(l.key, l.n_key, "crawl-delay")) {
-            /* Not in the RFC, so it ends no list of user agents either. */
+            /* It is not in the RFC, so that it does not end a list of user agents either. */
             char number[32];
             double delay;
             if (!ours || l.n_value >= sizeof number) continue;

@@ -1,8 +1,8 @@
 /*
- * robots.h: robots.txt as RFC 9309 has it: groups by product token, the longest matching rule wins, allow
- * wins a tie, '*' and a final '$' in patterns. Crawl-delay, which is not in the RFC but in many files, is
- * read as a spacing; Content-Usage and Content-Signal as wishes about training (rights.h), which belong to
- * their group as its rules do.
+ * robots.h: reads robots.txt as RFC 9309 defines it: groups by product token; the longest matching rule
+ * decides, and of two equally long ones Allow; '*' and a final '$' in patterns. Crawl-delay, which is not in
+ * the RFC but in many files, gives the time between two requests. Content-Usage and Content-Signal are
+ * statements about training (rights.h) and belong to a group as its rules do.
  */
 #ifndef WINNOW_HTTP_ROBOTS_H
 #define WINNOW_HTTP_ROBOTS_H
@@ -34,9 +34,9 @@ struct robots {
 #define ROBOTS_EMPTY ((struct robots){0}) /* allows everything */
 
 /*
- * The rules for `token` (our product token, lower case) out of the file's bytes; those for '*' where no group
- * names us. Bytes after ROBOTS_MAX_BYTES are ignored. 0, or -1 with err set (memory); r is to be released
- * either way.
+ * Takes the rules for `token` (our product token, in lower case) from the bytes of the file, or those for
+ * '*' when no group names us. Bytes after ROBOTS_MAX_BYTES are ignored. 0, or -1 with err set (memory).
+ * Release r in both cases.
  */
 int robots_parse(struct robots *r, const char *bytes, size_t n_bytes, const char *token, struct error *err);
 bool robots_allows(const struct robots *r, const char *path_and_query);

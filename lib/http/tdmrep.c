@@ -1,7 +1,5 @@
-/*
- * tdmrep.c: see tdmrep.h. A JSON reader for this one file: values that do not matter are checked and skipped,
- * nothing is kept but the locations.
- */
+/* tdmrep.c: see tdmrep.h. A JSON reader for this one file: it checks and skips values that do not
+ * matter, and keeps only the locations. */
 #include "http/tdmrep.h"
 
 #include <stdlib.h>
@@ -45,10 +43,8 @@ static int hex4(struct cursor *c)
     return v;
 }
 
-/*
- * A string from its quote on; its bytes go to out when that is not NULL. An escaped code point beyond ASCII
- * comes as '?': no address has one that is not %XX. 1, 0 for a broken string, -1.
- */
+/* Reads a string from its quote on; its bytes go to out when that is not NULL. An escaped code point
+ * beyond ASCII becomes '?', since addresses have %XX for it. 1, 0 for a broken string, or -1. */
 static int take_string(struct cursor *c, struct text *out, struct error *err)
 {
     static const char escapes[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
@@ -148,7 +144,7 @@ struct element {
     int reservation; /* 0, 1; -1: none */
 };
 
-/* One member of an element's object, from its name on. 1, 0, -1. */
+/* Reads one member of an element's object, from its name on. 1, 0 or -1. */
 static int take_member(struct cursor *c, struct element *e, struct error *err)
 {
     text_clear(&e->key);

@@ -1,8 +1,8 @@
 /*
- * tdmrep.h: /.well-known/tdmrep.json of the W3C TDM Reservation Protocol (final community group report of
- * 10 May 2024): an array of {"location": "/pattern", "tdm-reservation": 0 or 1, "tdm-policy": "URL"}. The
- * longest location that matches counts. What is not JSON as a whole says nothing, as no file does; an element
- * of another form is skipped.
+ * tdmrep.h: reads /.well-known/tdmrep.json of the W3C TDM Reservation Protocol (final community group report
+ * of 10 May 2024): an array of {"location": "/pattern", "tdm-reservation": 0 or 1, "tdm-policy": "URL"}. The
+ * longest location that matches counts. A file that is not valid JSON says nothing, like a missing file; an
+ * element of another form is skipped.
  */
 #ifndef WINNOW_HTTP_TDMREP_H
 #define WINNOW_HTTP_TDMREP_H
@@ -23,9 +23,10 @@ struct tdmrep {
 };
 #define TDMREP_EMPTY ((struct tdmrep){0})
 
-/* 1: read, maybe without rules; 0: not such a file, t is empty; -1: memory. t is to be released. */
+/* 1: read, possibly without rules. 0: it is not such a file, and t is empty. -1: no
+ * memory. Release t in every case. */
 int tdmrep_parse(struct tdmrep *t, const char *bytes, size_t n_bytes, struct error *err);
-/* RIGHTS_TDM_1_FILE, RIGHTS_TDM_0_FILE, both (two locations of one length) or nothing. */
+/* RIGHTS_TDM_1_FILE, RIGHTS_TDM_0_FILE, both (two locations are equally long), or 0. */
 uint32_t tdmrep_match(const struct tdmrep *t, const char *path_and_query);
 void tdmrep_release(struct tdmrep *t);
 

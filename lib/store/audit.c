@@ -21,7 +21,8 @@ static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES]
 {
     int fd = openat(folder_fd, "audit.salt", O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
-        /* Made aside and renamed: a salt that was cut off would lock the log for good. */
+        /* Made under another name and then renamed: with a salt that was cut off, the
+         * log could not be used any more. */
         if (getrandom(salt, SALT_BYTES, 0) != SALT_BYTES)
             return error_errno(err, EX_OSERR, "cannot get random numbers for audit.salt");
         fd = openat(folder_fd, "audit.salt.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -39,8 +40,8 @@ static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES]
     return rc;
 }
 
-/* *whole: bytes up to the last line feed. What follows it is what a full disk or a power cut left of a
- * line. */
+/* *whole is the number of bytes up to the last line feed. What follows is a part of a line that a
+ * full disk or a power cut left. */
 static int find_whole_lines(int fd, uint64_t n_bytes, const char *name, uint64_t *whole, struct error *err)
 {
     char block[4096];
@@ -57,8 +58,8 @@ static int find_whole_lines(int fd, uint64_t n_bytes, const char *name, uint64_t
     return 0;
 }
 
-/* Opens a small file of the store to append to it and cuts off a torn last line. *whole: its bytes then. Made
- * if absent and flags say so. */
+/* Opens a small file of the store for appending, and removes a last line that was cut off. *whole is then
+ * its length. The file is made if it does not exist and flags say so. */
 static int open_whole(int folder_fd, const char *folder, const char *name, int flags, uint64_t *whole,
                       struct error *err)
 {
@@ -80,8 +81,8 @@ fail:
     return -1;
 }
 
-/* Appends to a small file of the store, with its header when it is new, and makes it last; or leaves it as it
- * was. */
+/* Appends to a small file of the store, with its header when it is new, and syncs it;
+ * on failure it is left as it was. */
 static int append(int folder_fd, const char *folder, const char *name, const char *header, const char *rows,
                   size_t n_bytes, struct error *err)
 {

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "io/io.h"
 
-/* some fifty million SHA-256 lines; read whole, so there is a bound */
+/* This allows some fifty million lines of SHA-256. The file is read whole, so that there must be a limit. */
 #define LIST_MAX_BYTES (4ull << 30)
 
 static const struct {
@@ -150,7 +150,7 @@ void hash_digest(enum hash_kind k, const void *bytes, size_t n, uint8_t digest[3
         return;
     }
     const EVP_MD *md = k == HASH_MD5 ? EVP_md5() : k == HASH_SHA1 ? EVP_sha1() : EVP_sha256();
-    /* A machine in FIPS mode has no MD5; a zero digest would silently match nothing. */
+    /* A machine in FIPS mode has no MD5, and a digest of zeros would silently match nothing. */
     if (EVP_Digest(bytes, n, digest, NULL, md, NULL) != 1) abort();
 }
 

@@ -1,11 +1,11 @@
 /*
- * hash_list.h: lists of the hashes of pictures that must not be kept, as hash-sharing programmes hand them
- * out. One hash a line, hex in any case: "md5:...", "sha1:...", "sha256:...", "xxh128:..." ("xxh3:...") or
- * bare, then 32 digits mean MD5 or XXH3-128, 40 SHA-1, 64 SHA-256 (or PDQ, where the reader says so). What
- * follows a blank, tab, comma or semicolon is a remark. '#' starts a comment. "pdq:" lines name what a
- * picture looks like, not its bytes: they are kept apart, for phash-dedup. Anything else is an error with
- * its line: a list that is half read protects nobody. The lists are not part of the product, and what is in
- * them is never logged.
+ * hash_list.h: reads lists of hashes of pictures that must not be kept, as organisations that share such
+ * hashes give them out. Each line has one hash in hexadecimal: "md5:...", "sha1:...", "sha256:...",
+ * "xxh128:..." ("xxh3:...") or digits alone, where 32 digits mean MD5 or XXH3-128, 40 SHA-1 and 64 SHA-256
+ * (or PDQ, when the reader says so). What follows a blank, tab, comma or semicolon is a comment, as is a
+ * line that begins with '#'. "pdq:" lines describe how a picture looks and not its bytes: they are kept
+ * apart, for phash-dedup. Any other line is an error that names it, since half a list protects nobody. The
+ * lists are not part of winnow, and nothing from them is ever logged.
  */
 #ifndef WINNOW_STORE_HASH_LIST_H
 #define WINNOW_STORE_HASH_LIST_H
@@ -25,7 +25,7 @@ struct hash_list {
     size_t n[HASH_KINDS], capacity[HASH_KINDS];
     uint8_t (*pdq)[32]; /* n_pdq perceptual hashes, bytes in the order of their print */
     size_t n_pdq, pdq_capacity;
-    /* set before reading: 64 digits without a prefix are PDQ, not SHA-256 */
+    /* Set this before reading: 64 digits without a prefix then are PDQ, not SHA-256. */
     bool bare_is_pdq;
     bool sorted;
 };
@@ -33,30 +33,30 @@ struct hash_list {
 
 size_t hash_kind_bytes(enum hash_kind k);
 
-/* Adds the entries of a file ("-" not allowed) or of bytes called name in messages. 1,000,000 lines take well
- * below a second. */
+/* Adds the entries of a file (not "-"), or of bytes that messages call name. 1,000,000
+ * lines take well below a second. */
 int hash_list_add_file(struct hash_list *l, const char *path, struct error *err);
 int hash_list_add_bytes(struct hash_list *l, const char *bytes, size_t n_bytes, const char *name,
                         struct error *err);
-/* One entry by its text. 1: added; 2: a PDQ entry, added to pdq; 0: not a hash. -1: memory. */
+/* Adds one entry. 1: added. 2: it is PDQ, and was added to pdq. 0: it is not a hash. -1: no memory. */
 int hash_list_add_text(struct hash_list *l, const char *text, size_t n_bytes, struct error *err);
-/* The same for a hash whose kind is named apart: "md5", "0123...". */
+/* The same for a hash whose kind is given separately: "md5", "0123...". */
 int hash_list_add_named(struct hash_list *l, const char *kind, const char *hex, struct error *err);
 int hash_list_add(struct hash_list *l, enum hash_kind kind, const uint8_t *digest, struct error *err);
 size_t hash_list_size(const struct hash_list *l); /* without PDQ */
 void hash_list_release(struct hash_list *l);
 
 /*
- * Whether the bytes are listed; xxh is their XXH3-128. Only the digests that the list holds are computed. On
- * a match *kind and digest_hex (65 bytes) say by which. The list is sorted on first use: not for several
- * threads.
+ * Whether the bytes are on the list; xxh is their XXH3-128. Only kinds of hashes that the list contains are
+ * computed. On a match *kind and digest_hex (65 bytes) say which hash matched. The list is sorted on first
+ * use, so that only one thread may use it.
  */
 bool hash_list_matches(struct hash_list *l, const void *bytes, size_t n_bytes, const struct xxh128 *xxh,
                        enum hash_kind *kind, char digest_hex[65]);
-/* The same for a digest at hand. */
+/* The same for a digest that is known. */
 bool hash_list_has(struct hash_list *l, enum hash_kind kind, const uint8_t *digest);
 
-/* digest of hash_kind_bytes(kind) bytes. */
+/* Computes a digest of hash_kind_bytes(kind) bytes. */
 void hash_digest(enum hash_kind kind, const void *bytes, size_t n_bytes, uint8_t digest[32]);
 
 #endif

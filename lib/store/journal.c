@@ -20,7 +20,7 @@
 static const char first_header[] = FIRST_HEADER, header[] = FIRST_HEADER "\trights";
 #define N_FIELDS 19
 #define N_FIRST_FIELDS 18 /* of stores that were begun before rights were recorded */
-/* a canonical URL of 8 KiB can be escaped to this and no more; two fit into a line */
+/* A canonical URL of 8 KiB can become this long when it is escaped. A line contains two. */
 #define FIELD_MAX_BYTES 24576
 #define DETAIL_MAX_BYTES 400
 #define RIGHTS_MAX_BYTES 1000
@@ -134,9 +134,9 @@ void journal_key(struct xxh128 *out, const char *url)
 #define PIECE_BYTES (1u << 20)
 
 /*
- * Calls each(context, line, n_bytes, offset) for every line that ends in LF. The line may be written to.
- * *n_torn: bytes after the last LF. A run of bytes without LF that is longer than a line may be comes as one
- * malformed line, cut.
+ * Calls each(context, line, n_bytes, offset) for every line that ends in LF; the line may be changed.
+ * *n_torn is the number of bytes after the last LF. Bytes without LF that are longer than a line may be are
+ * given as one malformed line, cut off.
  */
 typedef int line_visit(void *context, char *line, size_t n_bytes, uint64_t offset, struct error *err);
 static int read_lines(int fd, const char *path, line_visit *each, void *context, uint64_t *n_torn,
@@ -181,10 +181,8 @@ struct scan {
     struct journal_stats *stats;
 };
 
-/*
- * First pass: only sync lines matter, to know which of the others are durable. They are few; the test is a
- * few bytes.
- */
+/* First pass: looks only for sync lines, which say which other lines are durable. They are few, and a few
+ * bytes are enough to recognise one. */
 static int find_sync(void *context, char *line, size_t n, uint64_t offset, struct error *err)
 {
     struct journal_stats *stats = context;
@@ -229,7 +227,7 @@ int journal_read(const char *path, journal_visit *visit, void *context, struct j
 
 /* --- writing --- */
 
-/* The end of the last whole line, found from the end of the file backwards. */
+/* The end of the last whole line, searched from the end of the file backwards. */
 static int whole_bytes(int fd, const char *path, uint64_t size, uint64_t *out, struct error *err)
 {
     char piece[4096];

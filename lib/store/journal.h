@@ -1,10 +1,10 @@
 /*
- * journal.h: what happened to every address, one line an attempt, appended and never changed.
- * The file is a manifest in form (a header, tab-separated fields, the four escapes), so `grep` and `mlr` read
- * it. Lines go out with write() as soon as the event loop turns, so a killed process loses nothing; a "sync"
- * line says up to which byte everything before it was made durable together with its objects, so after a
- * power cut only what follows the last such line has to be checked again. A torn last line is cut off when
- * the journal is opened for writing.
+ * journal.h: the history of every address: one line for each attempt, appended and never changed. The file
+ * has the form of a manifest (a header, tab-separated fields, four escapes), so that `grep` and `mlr` can
+ * read it. Lines are written at each turn of the event loop, so that a killed process loses nothing. A
+ * "sync" line says up to which byte of the file everything, including the objects, was made durable: after a
+ * power cut only what follows the last such line has to be checked. A last line that was cut off is removed
+ * when the journal is opened for writing.
  */
 #ifndef WINNOW_STORE_JOURNAL_H
 #define WINNOW_STORE_JOURNAL_H
@@ -32,7 +32,7 @@ enum journal_event {
     JOURNAL_EVENTS
 };
 
-/* Strings are borrowed: from the line when read, from the caller when written. NULL and "" mean absent. */
+/* Strings are borrowed: from the line when reading, from the caller when writing. NULL and "" mean absent. */
 struct journal_record {
     int64_t time; /* Unix seconds, UTC */
     enum journal_event event;
@@ -52,16 +52,14 @@ struct journal_record {
     const char *rights;   /* words of http/rights.h: what the host said about training */
 };
 
-/*
- * Parses one line in place (n_bytes without LF; the byte after them is overwritten with NUL, so it must be
- * writable). 1: a record; 0: the header; -1: malformed, to be skipped.
- */
+/* Parses one line in place (n_bytes without LF; the byte after them is overwritten with NUL and must be
+ * writable). 1: a record. 0: the header. -1: malformed, to be skipped. */
 int journal_parse(char *line, size_t n_bytes, struct journal_record *out);
-/* Appends the record as one line with LF to out. A field too long is cut, so
+/* Appends the record to out as one line with LF. A field that is too long is cut, so
  * that the line can be read back. */
 int journal_format(struct text *out, const struct journal_record *r, struct error *err);
 
-/* The identity of an address: XXH3-128 of its canonical form; "#<hex>" gives that hash itself. */
+/* The key of an address: the XXH3-128 of its canonical form. "#<hex>" stands for the hash itself. */
 void journal_key(struct xxh128 *out, const char *url);
 
 struct journal {
@@ -78,24 +76,26 @@ struct journal_stats {
 };
 
 /*
- * Reads all of path (absent: nothing) and gives every record but sync marks to visit in order; durable says
- * whether a sync mark covers the line. visit returns 0 to go on. The file is read in pieces: memory does not
- * grow with it.
+ * Reads all of path (nothing when it does not exist) and gives every record except sync lines to visit, in
+ * order. durable says whether a sync line covers the record. visit returns 0 to continue. The file is read
+ * in pieces, so that memory does not grow with it.
  */
 typedef int journal_visit(void *context, const struct journal_record *r, bool durable, struct error *err);
 int journal_read(const char *path, journal_visit *visit, void *context, struct journal_stats *stats,
                  struct error *err);
 
-/* Opens for appending, makes it with its header if absent, cuts a torn last line off. */
+/* Opens the journal for appending. Makes it, with its header, if it does not exist, and
+ * removes a last line that was cut off. */
 int journal_open(struct journal *j, const char *path, struct error *err);
 int journal_append(struct journal *j, const struct journal_record *r, struct error *err); /* into pending */
 int journal_flush(struct journal *j, struct error *err); /* pending to the file; no sync */
 void journal_close(struct journal *j);
 
 /*
- * Rewrites path in today's form with all records but sync marks, or with only what folding needs: for each
- * address its last ok or same record and its last record, in order. The old file or the whole new one. The
- * caller holds the lock and has the journal closed. Some 50 bytes of memory an address.
+ * Rewrites path in its present form. With all it keeps every record except sync lines; otherwise only the
+ * records that determine the state of an address: its last ok or same record and its last record, in order.
+ * The path has the old file or the whole new one. The caller holds the lock and has closed the journal.
+ * Takes some 50 bytes of memory for each address.
  */
 int journal_compact(const char *path, bool all, uint64_t *n_before, uint64_t *n_after, struct error *err);
 

@@ -129,8 +129,7 @@ int object_store_put(struct object_store *s, const struct xxh128 *hash, const ch
                      const void *bytes, size_t n_bytes, bool *was_there, struct error *err)
 {
     char path[OBJECT_PATH_BYTES], temporary[48];
-    /* Read and compared, not believed: a power cut may have left a file of the
-     * right size with nothing in it. */
+    /* The file is read and compared: a power cut may have left a file of the right size with no contents. */
     *was_there = object_store_has(s, hash, extension, n_bytes, true);
     if (*was_there) return 0;
     if (make_folder(s, hash, err)) return -1;
@@ -176,7 +175,7 @@ int object_store_link(struct object_store *s, const struct xxh128 *hash, const c
         unlinkat(s->folder_fd, temporary, 0);
         return -1;
     }
-    /* Where both were links to one file already, rename leaves the first name behind. */
+    /* When both names were links to one file already, rename does nothing and leaves the first name. */
     unlinkat(s->folder_fd, temporary, 0);
     return 0;
 }
@@ -237,8 +236,8 @@ int object_store_walk(struct object_store *s, object_visit *visit, void *context
 
 int object_store_sync(const struct object_store *s, struct error *err)
 {
-    /* One call for a whole batch of small files and their folders: fsync for each would cost a disk flush for
-     * each. */
+    /* One call for a whole batch of small files and their folders. With fsync each
+     * would cost a flush of the disk. */
     if (fault_here(FAULT_FSYNC) || syncfs(s->folder_fd))
         return error_errno(err, EX_IOERR, "cannot sync the store '%s'", s->folder);
     return 0;

@@ -63,7 +63,7 @@ int partial_make(struct partial *out, const char *url, const char *validator, ui
                : 0;
 }
 
-/* Digits up to a tab; moves *s past it. */
+/* Reads digits up to a tab, and moves *s past it. */
 static bool take_number(char **s, uint64_t *out)
 {
     char *tab = strchr(*s, '\t');
@@ -84,7 +84,7 @@ int partial_parse(struct partial *out, char *image, size_t n)
     memcpy(hex, image + MAGIC_BYTES, 32);
     xxh128_of(&hash, image + FIRST_LINE_BYTES, n - FIRST_LINE_BYTES);
     if (xxh128_from_hex(&named, hex) || memcmp(&hash, &named, sizeof hash) != 0) goto bad;
-    /* The hash agrees, so this is what a winnow wrote; it is read with care all the same. */
+    /* The hash agrees, so that winnow wrote this. It is read with care nevertheless. */
     char *line = image + FIRST_LINE_BYTES;
     size_t rest = n - FIRST_LINE_BYTES;
     char *end = memchr(line, '\n', rest < SECOND_LINE_MAX_BYTES ? rest : SECOND_LINE_MAX_BYTES);
@@ -101,7 +101,7 @@ int partial_parse(struct partial *out, char *image, size_t n)
                             .total_bytes = total,
                             .body = (const uint8_t *)end + 1,
                             .n_body = (size_t)n_body};
-    /* The two separators become ends of strings; partial_store_put puts them back for the file. */
+    /* The two separators become ends of strings. partial_store_put restores them for the file. */
     *tab = *end = 0;
     if (!*out->url || !*out->validator || !is_printable(out->url) || !is_printable(out->validator)) goto bad;
     return 0;
@@ -137,7 +137,7 @@ static int oldest_first(const void *a, const void *b)
     return memcmp(&x->key, &y->key, sizeof x->key);
 }
 
-/* All parts in store_fd/partial, stray files removed. No folder: none. */
+/* Lists all parts in store_fd/partial and removes other files. Without the folder there are none. */
 static int list_parts(int store_fd, const char *folder, bool remove_strays, struct found **out, size_t *n,
                       struct error *err)
 {
@@ -230,8 +230,8 @@ int partial_store_put(struct partial_store *p, const struct xxh128 *key, const s
     const struct object_store *s = p->store;
     char name[NAME_BYTES], temporary[48];
     *kept = false;
-    /* The older one goes first: it counts, and if it cannot be replaced, it is
-     * of another version or shorter. */
+    /* The older part is removed first: its bytes count against the limit, and when it cannot be replaced
+     * by this one, it belongs to another version or is shorter. */
     if (partial_store_remove(p, key, err)) return -1;
     if (part->n_image > p->limit_bytes || p->n_bytes > p->limit_bytes - part->n_image) return 0;
     if (mkdirat(s->folder_fd, "partial", 0700) && errno != EEXIST)
@@ -241,8 +241,8 @@ int partial_store_put(struct partial_store *p, const struct xxh128 *key, const s
                  ? -1
                  : openat(s->folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return error_errno(err, EX_CANTCREAT, "cannot make '%s/%s'", s->folder, temporary);
-    /* partial_parse cut the second line into strings; in the file its separators are a tab and the line's
-     * end. */
+    /* partial_parse cut the second line into strings. In the file its
+     * separators are a tab and a line feed. */
     const char *url_end = part->url + strlen(part->url), *line_end = (const char *)part->body - 1;
     const char *end = part->image + part->n_image;
     int rc = io_write_full(fd, part->image, (size_t)(url_end - part->image), temporary, err) ||
@@ -289,7 +289,8 @@ int partial_store_get(const struct partial_store *p, const struct xxh128 *key, s
     rc = 1;
     goto out;
 bad:
-    /* Cut, hollow or not readable: gone. Its bytes stay in the count until the next run, on the safe side. */
+    /* A part that was cut off, is empty or cannot be read is removed. Its bytes are
+     * still counted until the next run. */
     unlinkat(s->folder_fd, name, 0);
 out:
     close(fd);

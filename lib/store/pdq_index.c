@@ -20,8 +20,8 @@ static int compare_entries(const void *a, const void *b)
     return c ? c : x->oriented - y->oriented;
 }
 
-/* Sorts; drops what is forgotten; of entries for the same thing (hashed twice in a run, or anew because the
- * turned hashes were missing) the fuller one stays. */
+/* Sorts the entries and drops those that were forgotten. Of two entries for the same picture (hashed twice
+ * in a run, or again because the turned hashes were missing) the one with more hashes stays. */
 static void compact(struct pdq_index *x)
 {
     size_t n = 0;
@@ -44,7 +44,7 @@ static int family_from_name(const char *name)
     return -1;
 }
 
-/* 1: read; 0: not seven hashes; -1: memory. */
+/* 1: read. 0: there are not seven hashes. -1: no memory. */
 static int read_turned(struct pdq_index *x, struct pdq_index_entry *e, const char *text, struct error *err)
 {
     char hex[PDQ_HEX_BYTES];
@@ -61,7 +61,7 @@ static int read_turned(struct pdq_index *x, struct pdq_index_entry *e, const cha
     return 1;
 }
 
-/* 1: read; 0: not an entry; -1: memory. */
+/* 1: read. 0: it is not an entry. -1: no memory. */
 static int read_entry(struct pdq_index *x, struct pdq_index_entry *e, const char *const f[N_COLUMNS],
                       struct error *err)
 {

@@ -1,9 +1,9 @@
 /*
- * pdq_index.h: perceptual hashes that are kept from run to run, by the content of the picture's file: a TSV
- * of xxh128, pdq_family, oriented (1: EXIF orientation was applied), pdq, pdq_quality, pixels, turned (the
- * hashes of the other seven orientations, comma separated, or empty). Renaming, moving and re-labelling
- * pictures leaves it valid. Entries of other families stay in the file, which is written whole, sorted. The
- * caller holds a lock on it.
+ * pdq_index.h: keeps perceptual hashes from one run to the next, by the content of the picture's file, in a
+ * TSV with the columns xxh128, pdq_family, oriented (1: the EXIF orientation was applied), pdq, pdq_quality,
+ * pixels and turned (the hashes of the other seven orientations, separated by commas, or empty). Entries
+ * stay valid when pictures are renamed, moved or labelled anew. Entries of other families stay in the file,
+ * which is always written whole, and sorted. The caller holds a lock on it.
  */
 #ifndef WINNOW_STORE_PDQ_INDEX_H
 #define WINNOW_STORE_PDQ_INDEX_H
@@ -35,23 +35,21 @@ struct pdq_index {
 };
 #define PDQ_INDEX_EMPTY ((struct pdq_index){0})
 
-/* Adds the entries of a file (one that is not there: none), or of its bytes, called name in messages.
- * EX_DATAERR. */
+/* Adds the entries of a file (none when it does not exist), or of its bytes, which
+ * messages call name. EX_DATAERR. */
 int pdq_index_read(struct pdq_index *x, const char *path, struct error *err);
 int pdq_index_read_memory(struct pdq_index *x, const char *bytes, size_t n_bytes, const char *name,
                           struct error *err);
 
-/*
- * What was read for this content, or NULL. With turned only an entry that has the seven. Borrowed until the
- * next change.
- */
+/* The entry for this content, or NULL. With turned, only an entry that has the seven other hashes.
+ * Borrowed until the next change. */
 const struct pdq_index_entry *pdq_index_find(const struct pdq_index *x, const struct xxh128 *id,
                                              enum pdq_family family, bool oriented, bool turned);
-/* e->turned is copied. Found from the next run on. */
+/* Adds an entry; e->turned is copied. pdq_index_find finds it from the next run on. */
 int pdq_index_add(struct pdq_index *x, const struct pdq_index_entry *e, struct error *err);
-/* Every entry of this content, of other families too; *n_forgotten counts. */
+/* Drops every entry for this content, also of other families; *n_forgotten counts them. */
 void pdq_index_forget(struct pdq_index *x, const struct xxh128 *id);
-/* Writes the file if anything was added or forgotten. */
+/* Writes the file if anything was added or dropped. */
 int pdq_index_save(struct pdq_index *x, const char *path, struct error *err);
 void pdq_index_release(struct pdq_index *x);
 
