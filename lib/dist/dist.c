@@ -1,4 +1,4 @@
-/* dist.c: joining the ranks, and collective calls over them; see dist.h. */
+/* dist.c: joins the ranks, and makes collective calls over them; see dist.h. */
 #include "base/number.h"
 #include "dist/dist.h"
 
@@ -22,7 +22,7 @@ static bool more_than_one(const char *name)
     return value && parse_digits(value, strlen(value), &n) && n > 1;
 }
 
-/* mpirun of OpenMPI tells its processes how many they are; srun --mpi=pmix tells them their rank. */
+/* OpenMPI's mpirun tells its processes their number; srun --mpi=pmix tells them their rank. */
 static bool launched(void)
 {
     return more_than_one("OMPI_COMM_WORLD_SIZE") || (getenv("PMIX_RANK") && more_than_one("SLURM_NTASKS"));
@@ -119,7 +119,8 @@ static int start(struct dist *d, enum dist_kind kind, void *data, size_t n, int 
     return d->table->start(d->group, kind, data, n, peer, out, err);
 }
 
-/* In pieces, each waited for. GATHER goes in one: its memory is not cut so. */
+/* Makes the call in pieces and waits for each. GATHER is one piece, since its memory
+ * cannot be divided in this way. */
 static int in_pieces(struct dist *d, enum dist_kind kind, void *data, size_t n, size_t size, int peer,
                      struct error *err)
 {

@@ -1,4 +1,4 @@
-/* dist_internal.h: what dist.c and dist_wait.c share. */
+/* dist_internal.h: declarations that dist.c and dist_wait.c share. */
 #ifndef WINNOW_DIST_DIST_INTERNAL_H
 #define WINNOW_DIST_DIST_INTERNAL_H
 
@@ -27,9 +27,9 @@ struct dist {
     size_t n_pending;
 };
 
-/* Until r is done. -1: a rank is lost (d->lost). */
+/* Waits until r is done. -1: a rank is lost (d->lost). */
 int dist_wait(struct dist *d, struct dist_request *r, struct error *err);
-/* Fills in where this process runs. */
+/* Finds out on which machine this process runs. */
 void dist_place(struct place *p);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * dist_wait.c: waiting for the other ranks without hanging for ever when one of them is gone. A launcher ends
- * the whole job when a rank dies: OpenMPI's mpirun sends TERM and a second later KILL, and says which rank it
- * was on its own stderr. What is left to do here is to notice in that second, from three sides: a process of
- * this machine that no longer runs, a stop signal whose sender is our launcher, silence.
+ * dist_wait.c: waits for the other ranks, and does not wait for ever when one of them is gone. When a rank
+ * dies, its launcher ends the whole job: OpenMPI's mpirun sends TERM, a second later KILL, and says on its
+ * own standard error which rank it was. This file notices the loss within that second, from three signs: a
+ * process on this machine that no longer runs, a stop signal sent by our launcher, and silence.
  */
 #include <errno.h>
 #include <sched.h>
@@ -33,8 +33,8 @@ void dist_place(struct place *p)
     char boot[64], pids[64] = "";
     memset(p, 0, sizeof *p);
     if (gethostname(p->host, sizeof p->host - 1)) snprintf(p->host, sizeof p->host, "?");
-    /* Containers may share a name or a kernel: process numbers can be compared within one boot and one
-     * namespace of them. */
+    /* Containers may share a host name or a kernel. Process numbers can be compared only within one boot
+     * of a machine and one namespace. */
     read_line("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
     ssize_t n = readlink("/proc/self/ns/pid", pids, sizeof pids - 1);
     pids[n > 0 ? n : 0] = 0;
@@ -42,7 +42,7 @@ void dist_place(struct place *p)
     p->pid = getpid();
 }
 
-/* A process that has ended, even one that its parent has not waited for. */
+/* Whether a process has ended, even if its parent has not waited for it yet. */
 static bool is_gone(int64_t pid)
 {
     char path[64], line[512];
@@ -53,8 +53,8 @@ static bool is_gone(int64_t pid)
     return state && (state[2] == 'Z' || state[2] == 'X');
 }
 
-/* How long others may take to a common stop once the launcher is ending the job: half of what it leaves
- * before KILL. */
+/* How long the others may take to stop together once the launcher is ending the
+ * job: half of the time before KILL. */
 static double grace_s(void)
 {
     const char *ours = getenv("OMPI_MCA_odls_base_sigkill_timeout");

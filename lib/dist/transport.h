@@ -1,7 +1,7 @@
 /*
- * transport.h: what lib/dist needs of a way to talk between processes. Everything is started, then tested:
- * dist_wait.c does the waiting, and watches for lost ranks and signals. A plug-in exports `const struct
- * dist_transport *winnow_dist(void)`.
+ * transport.h: what lib/dist needs from a way to communicate between processes. Operations are started and
+ * then tested; dist_wait.c waits for them, and watches for lost ranks and signals. A plug-in exports `const
+ * struct dist_transport *winnow_dist(void)`.
  */
 #ifndef WINNOW_DIST_TRANSPORT_H
 #define WINNOW_DIST_TRANSPORT_H
@@ -22,13 +22,14 @@ struct dist_transport {
     int abi;
     const char *name;
     int (*open)(struct dist_group **out, int *rank, int *size, struct error *err);
-    /* lost: a rank is gone, and the library would wait for it: what is ours is freed, what is the library's
-     * stays. g may be NULL. */
+    /* lost: a rank is gone, and the library would wait for it. Our memory is freed, and the library
+     * is left as it is. g may be NULL. */
     void (*close)(struct dist_group *g, bool lost);
     void (*abort)(struct dist_group *g, int code);
     /*
-     * n values for sums, else bytes (GATHER: of one piece), at most 2^30 bytes in all. peer: SEND, RECEIVE.
-     * In place; the memory is the transport's until done.
+     * n is the number of values for sums, and of bytes otherwise (GATHER: of one piece), at most 2^30 bytes
+     * in all. peer is used by SEND and RECEIVE. The operation is in place, and the memory belongs to the
+     * transport until it is done.
      */
     int (*start)(struct dist_group *g, enum dist_kind kind, void *data, size_t n, int peer,
                  struct dist_request **out, struct error *err);

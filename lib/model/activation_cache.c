@@ -1,9 +1,10 @@
 /*
- * activation_cache.c: the append-only file behind activation_cache.h.
+ * activation_cache.c: the append-only file of activation_cache.h.
  *   header 64 bytes: magic, format, values a row, dtype, identity, hash of these
  *   block: head 64 bytes (magic, rows, hash of payload, hash of head), then keys [n], then rows [n], each
  *   row's bytes rounded up to 64 so that a mapped row is aligned.
- * The index is an open-addressing table over the rows' keys, built at each opening (64 bytes read a row).
+ * The index is a hash table over the keys of the rows, which is built at each opening (it reads 64 bytes a
+ * row).
  */
 #include "model/activation_cache.h"
 
@@ -128,7 +129,7 @@ static bool head_ok(const void *head, const char *magic)
 
 static void unmap_pages(const struct activation_cache *c, uint64_t from, uint64_t to);
 
-/* Reads all blocks of the mapped file into the index; stops at the first head that is not whole. */
+/* Reads all blocks of the mapped file into the index. Stops at the first head that is not complete. */
 static int read_blocks(struct activation_cache *c, struct error *err)
 {
     uint64_t at = HEAD_BYTES;
@@ -143,7 +144,7 @@ static int read_blocks(struct activation_cache *c, struct error *err)
             break;
         const uint8_t *payload = c->map + at + HEAD_BYTES;
         xxh128_of(&h, payload, head.payload_bytes);
-        /* otherwise damaged: its pictures will be computed again */
+        /* A damaged block is skipped: its pictures will be computed again. */
         if (!memcmp(&h, &head.payload_hash, sizeof h))
             for (uint64_t i = 0; i < head.n_rows; i++) {
                 struct activation_key key;
@@ -197,8 +198,8 @@ int activation_cache_open(struct activation_cache **out, const char *folder, con
             return 0;
         }
     }
-    /* New, cut off in its first bytes, or damaged there: nothing in it can be trusted, and all of it can be
-     * made again. */
+    /* The file is new, or was cut off or damaged in its header. Nothing in it can be used;
+     * all of it can be computed again. */
     if (flock(c->fd, LOCK_EX | LOCK_NB)) {
         error_set(err, EX_TEMPFAIL, "another process is writing '%s'", c->path);
         goto fail;
@@ -220,8 +221,8 @@ fail:
 int activation_cache_reread(struct activation_cache *c, struct error *err)
 {
     struct stat st;
-    /* Opened again: network file systems promise to show another machine's writes to a file opened after they
-     * were closed or synced. */
+    /* Opened again, because network file systems show another machine's writes only to a file that is
+     * opened after they were synced. */
     int fd = open(c->path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) {
         error_errno(err, EX_NOINPUT, "cannot open '%s' again", c->path);
@@ -248,9 +249,8 @@ int64_t activation_cache_find(const struct activation_cache *c, const struct act
 }
 
 /*
- * Lets whole pages between the two offsets leave this process (they stay in the page cache): a set's boundary
- * activations are gigabytes, and pages once touched would otherwise count as this program's memory to the
- * end.
+ * Unmaps whole pages between the two offsets; they stay in the page cache. The boundary activations of a set
+ * are gigabytes, and pages that were read once would otherwise count as memory of this process to its end.
  */
 static void unmap_pages(const struct activation_cache *c, uint64_t from, uint64_t to)
 {
@@ -273,7 +273,7 @@ void activation_cache_get(const struct activation_cache *c, int64_t row, float *
         unmap_pages(c, c->rows[row].offset, c->rows[row].offset + c->row_bytes);
 }
 
-/* Takes the writer's lock and cuts off what a crash left after the last whole block. */
+/* Takes the writer's lock, and removes what a crash left after the last complete block. */
 static int begin_writing(struct activation_cache *c, struct error *err)
 {
     if (!c->locked) {

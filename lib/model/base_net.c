@@ -43,7 +43,7 @@ int base_net_freeze(struct net *net)
 int base_net_unlock(struct net *net, const char *wanted, const char *base, const char **from,
                     struct error *err)
 {
-    /* late layers are the specific ones */
+    /* Takes the last third, since late layers are the most specific ones. */
     if (strcmp(wanted, "auto") != 0)
         *from = net_unlock_place(net, wanted);
     else

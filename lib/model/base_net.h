@@ -1,7 +1,8 @@
 /*
- * base_net.h: a published network as the frozen base of a classifier: how train and embed find it, which
- * device computes it, and what of it stays frozen. Both must decide alike: the caches of frozen activations
- * are shared between them, and a cache of another boundary would be computed again.
+ * base_net.h: a published network as the frozen base of a classifier: where train and embed find it, which
+ * device computes it, and which of its layers stay frozen. Both programs must decide in the same way,
+ * because they share the caches of frozen activations, and a cache for another boundary would be computed
+ * again.
  */
 #ifndef WINNOW_MODEL_BASE_NET_H
 #define WINNOW_MODEL_BASE_NET_H
@@ -10,23 +11,23 @@
 #include "net/net.h"
 #include "tensor/backend.h"
 
-/*
- * Opens a model folder or file; a bare name that is not here is looked for among the bases that base-weights
- * brings. EX_NOINPUT names those; other errors are net_open's.
- */
+/* Opens a model folder or file. A plain name that does not exist is looked for among the bases that
+ * base-weights downloads; EX_NOINPUT names those. Other errors are those of net_open. */
 int base_net_open(struct net *net, const char *base, struct error *err);
-/* Freezes all but the head: what follows the last convolution or batch norm. Returns the last frozen layer.
- */
+/* Freezes everything but the head, which is what follows the last convolution or batch norm.
+ * Returns the last frozen layer. */
 int base_net_freeze(struct net *net);
 /*
- * Unlocks from a layer, block or share on; "auto": the published model's own boundary where the net has it,
- * else the last third. *from is the layer. EX_USAGE names base, which has no such layer.
+ * Unlocks from a layer, a block or a share of the layers on. "auto" is the boundary of the published model
+ * where the net has that layer, or else the last third. *from is the layer. EX_USAGE names base when it has
+ * no such layer.
  */
 int base_net_unlock(struct net *net, const char *wanted, const char *base, const char **from,
                     struct error *err);
 /*
- * What computes: *device is what "auto" became; precision is a choice of BASE_NET_PRECISIONS, where auto is
- * tf32 on a GPU and fp32 elsewhere. EX_NODEVICE and other errors are backend_open's.
+ * Finds out what computes: *device is the device that "auto" means; precision is one of BASE_NET_PRECISIONS,
+ * of which auto means tf32 on a GPU and fp32 elsewhere. EX_NODEVICE and other errors are those of
+ * backend_open.
  */
 #define BASE_NET_PRECISIONS "auto|fp32|tf32|bf16"
 int base_net_device(const char *wanted, int precision, unsigned threads, int device_index,

@@ -1,7 +1,7 @@
 /*
- * batch_loader.c: one job of the ordered pool makes one whole batch. Jobs are submitted in order, at most
- * `ahead` of them; their buffers go round in a ring of ahead + 1, the one more being what the caller still
- * reads.
+ * batch_loader.c: each job of the ordered pool makes one whole batch. At most `ahead` jobs are submitted, in
+ * order. Their buffers form a ring of ahead + 1; the additional one is the buffer that the caller is
+ * reading.
  */
 #include "model/batch_loader.h"
 
@@ -37,7 +37,7 @@ struct batch_loader {
     size_t n_order, n_batches, submitted, taken;
     uint64_t epoch;
     bool whole, plain;
-    /* of each batch of n_ranks * batch rows, this rank's part is loaded */
+    /* Of each batch of n_ranks * batch rows, the part of this rank is loaded. */
     size_t rank, n_ranks;
     const float *borrowed[FROZEN_MAX_LAYERS]; /* what *out points to */
 };
@@ -136,7 +136,7 @@ fail:
     return -1;
 }
 
-/* Rows of batch number k, of all ranks. */
+/* The number of rows in batch number k, over all ranks. */
 static size_t rows_of_batch(const struct batch_loader *l, size_t k)
 {
     size_t together = l->n_ranks * (size_t)l->batch, left = l->n_order - k * together;
@@ -146,7 +146,7 @@ static size_t rows_of_batch(const struct batch_loader *l, size_t k)
 static void submit_next(struct batch_loader *l)
 {
     struct loaded_batch *b = &l->ring[l->next_free];
-    /* a short batch is shared, too */
+    /* A short batch is divided among the ranks, too. */
     size_t whole = rows_of_batch(l, l->submitted), part = (whole + l->n_ranks - 1) / l->n_ranks;
     size_t before = l->rank * part, first = l->submitted * l->n_ranks * (size_t)l->batch + before;
     l->next_free = (l->next_free + 1) % l->n_ring;

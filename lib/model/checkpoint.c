@@ -9,7 +9,7 @@
 #include "io/io.h"
 
 #define ALIGNMENT 64u
-/* far above weights + momentum + average of any net this plans */
+/* Far more than the weights, momentum and average of any network that can be planned. */
 #define MAX_FILE_BYTES (UINT64_C(64) << 30)
 
 static const char magic[8] = "WNCKPT01";
@@ -56,7 +56,7 @@ int checkpoint_write(const char *path, const struct checkpoint_section *sections
         goto out;
     memcpy(header.magic, magic, sizeof magic);
     header.file_bytes = at;
-    /* The head's place is kept free and filled in last: hashes are known when the blocks have gone by. */
+    /* The header is written last, since the hashes are known only after the blocks were written. */
     uint64_t written = sizeof header + n_sections * sizeof *table;
     fseeko(f.stream, (off_t)written, SEEK_SET);
     for (size_t i = 0; i < n_sections; i++) {

@@ -13,7 +13,7 @@ uint32_t crc32c(const void *bytes, unsigned long n_bytes)
 {
     const uint8_t *p = bytes;
     uint32_t crc = ~0u;
-    /* bit by bit: a few hundred bytes an epoch need no table */
+    /* Bit by bit: a few hundred bytes an epoch need no table. */
     for (unsigned long i = 0; i < n_bytes; i++) {
         crc ^= p[i];
         for (int bit = 0; bit < 8; bit++)
@@ -25,7 +25,7 @@ uint32_t crc32c(const void *bytes, unsigned long n_bytes)
 static uint32_t masked_crc(const void *bytes, unsigned long n_bytes)
 {
     uint32_t crc = crc32c(bytes, n_bytes);
-    /* TFRecord's mask: a CRC of data that holds CRCs is weak */
+    /* TFRecord masks its CRCs, because the CRC of data that contains CRCs is weak. */
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
 }
 

@@ -40,7 +40,7 @@ int frozen_boundary_find(struct frozen_boundary *f, const struct net *net, struc
 
 static void hash_layer(struct xxh128_stream *h, const struct net_layer *l)
 {
-    /* Field by field: the struct has pointers and padding. */
+    /* Field by field, since the struct has pointers and padding. */
     int32_t numbers[] = {(int32_t)l->kind, l->kernel_h,      l->kernel_w,
                          l->stride_h,      l->stride_w,      l->dilation_h,
                          l->dilation_w,    l->same,          l->filters,
@@ -110,7 +110,7 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Rows that some cache lacks, one for each key, in record order. */
+/* The rows that at least one cache lacks, one for each key, in the order of records. */
 static size_t missing_rows(const struct frozen_fill *f, uint32_t *missing)
 {
     const struct activation_key *keys = f->data->keys;
@@ -129,7 +129,8 @@ static size_t missing_rows(const struct frozen_fill *f, uint32_t *missing)
     return kept;
 }
 
-/* The work, as rank 0's caches say: rows, and for each a bit for every target that lacks it. */
+/* What is to be computed, as the caches of rank 0 say: rows, and for each row a bit
+ * for every target that lacks it. */
 struct work {
     uint32_t *rows;
     uint8_t *lacks;
@@ -161,7 +162,7 @@ static int plan_work(struct work *w, const struct frozen_fill *f, struct error *
     return rc;
 }
 
-/* What a batch needs on the host. */
+/* The memory on the host for one batch. */
 struct fill_buffers {
     uint8_t *pixels, *scratch;
     float *part, *values;
@@ -200,7 +201,7 @@ static void free_buffers(struct fill_buffers *b)
     free(b->keys);
 }
 
-/* A batch of the work: n rows from `at` on (0 after the end). */
+/* A batch of the work: n rows from `at` on; n is 0 after the end. */
 struct piece {
     size_t at, n;
 };
@@ -211,7 +212,7 @@ static struct piece piece_of(const struct work *w, size_t round_at, size_t batch
     return (struct piece){at, at >= w->n ? 0 : w->n - at < batch ? w->n - at : batch};
 }
 
-/* The keys of a piece that target t lacks; returns how many. */
+/* The keys of a piece that target t lacks. Returns their number. */
 static size_t lacking_keys(const struct work *w, struct piece p, int t, const struct dataset *d,
                            struct activation_key *keys)
 {
@@ -221,8 +222,8 @@ static size_t lacking_keys(const struct work *w, struct piece p, int t, const st
     return kept;
 }
 
-/* From the last forward run: the values of those rows. first_output: where the target's layers begin among
- * the engine's outputs. */
+/* Copies the values of those rows from the last forward pass. first_output: the first of the engine's
+ * outputs that belongs to the target. */
 static int lacking_values(const struct work *w, struct piece p, int t, const struct frozen_boundary *f,
                           int first_output, struct engine *engine, struct fill_buffers *b, struct error *err)
 {
@@ -251,10 +252,8 @@ static int compute_piece(const struct frozen_fill *f, const struct work *w, stru
     return p.n ? engine_forward(engine, &in, err) : 0;
 }
 
-/*
- * Every rank has computed its piece of the round; rank 0 appends them all in order, so that the file is that
- * of one rank. The others send theirs.
- */
+/* Every rank has computed its piece of the round. Rank 0 appends them all in order, so that the file is
+ * the same as with one rank; the others send it theirs. */
 static int append_round(const struct frozen_fill *f, const struct work *w, size_t round_at,
                         struct engine *engine, struct fill_buffers *b, struct error *err)
 {
@@ -276,7 +275,7 @@ static int append_round(const struct frozen_fill *f, const struct work *w, size_
     return 0;
 }
 
-/* Rank 0 has written; the others read what is there now. */
+/* Rank 0 has written. The other ranks read the file again. */
 static int reread_caches(const struct frozen_fill *f, struct error *err)
 {
     struct dist *dist = f->options->dist;

@@ -1,7 +1,5 @@
-/*
- * frozen_features.h: the frozen part of a net as a function from images to features that a cache can keep:
- * the outputs of the layers at its boundary (engine.h says which those are).
- */
+/* frozen_features.h: computes the features of pictures for a cache: the outputs of the layers at the
+ * boundary, which are the last layers of the frozen part of a net (see engine.h). */
 #ifndef WINNOW_MODEL_FROZEN_FEATURES_H
 #define WINNOW_MODEL_FROZEN_FEATURES_H
 
@@ -16,7 +14,7 @@
 
 #define FROZEN_MAX_LAYERS 16
 
-/* The boundary that engine_boundary finds. */
+/* The boundary, as engine_boundary finds it. */
 struct frozen_boundary {
     int layers[FROZEN_MAX_LAYERS]; /* in net order */
     int n_layers;
@@ -24,13 +22,12 @@ struct frozen_boundary {
     size_t total;                    /* their sum: values of a cache row, layer after layer */
     bool is_input;                   /* nothing is frozen: the boundary is the image itself */
 };
-/* EX_DATAERR: nothing is trainable, more than FROZEN_MAX_LAYERS layers, or a layer of unknown size. */
+/* EX_DATAERR: nothing is trainable, there are more than FROZEN_MAX_LAYERS layers, or
+ * the size of a layer is unknown. */
 int frozen_boundary_find(struct frozen_boundary *b, const struct net *net, struct error *err);
 
-/*
- * 32 hex digits over all that the features depend on besides the image: every layer up to the boundary with
- * its settings and weights, the scaling, the kind of device and the precision.
- */
+/* 32 hexadecimal digits: a hash of everything but the picture on which the features depend: every layer up
+ * to the boundary with its settings and weights, the scaling, the kind of device and the precision. */
 int frozen_boundary_identity(const struct frozen_boundary *b, const struct net *net, const char *device,
                              enum backend_precision precision, char out[33], struct error *err);
 
@@ -50,7 +47,8 @@ struct frozen_fill {
     const uint32_t *rows; /* of the data: what every cache shall have */
     size_t n_rows;
     const struct engine_options *options; /* device, threads, batch, precision, dist */
-    /* After each batch; NULL: not called. Non-zero ends the work early, and what is done is kept. */
+    /* Called after each batch; may be NULL. A value other than 0 ends the work early,
+     * and what was computed is kept. */
     int (*progress)(void *context, size_t n_done, size_t n_total);
     void *context;
     /* results */
@@ -58,11 +56,11 @@ struct frozen_fill {
     bool stopped;      /* progress asked to end */
 };
 /*
- * Computes the features that any of the caches lacks: each such image goes once through the net, in the order
- * of its rows, batch by batch. A batch becomes one block of each cache, so that a run that is stopped and
- * started again computes the same batches. With ranks each one computes every size-th batch, and rank 0
- * writes them all in order: the caches must lie where all ranks see them. If progress of any rank ends the
- * work, it ends on all.
+ * Computes the features that any of the caches lacks. Each such picture goes through the net once, in the
+ * order of rows, batch by batch. Every batch becomes one block of each cache, so that a run that is stopped
+ * and started again computes the same batches. With ranks, each computes every size-th batch, and rank 0
+ * writes them all in order: all ranks must see the folder of the caches. When progress ends the work on one
+ * rank, it ends on all.
  */
 int frozen_features_fill(struct frozen_fill *f, struct error *err);
 

@@ -13,7 +13,7 @@ struct frozen_stream {
     struct engine_options options;
     struct engine *engine; /* NULL until a picture has to be computed */
     size_t pixel_bytes, n, n_computed;
-    /* of the batch: keys and pixels [batch], and for each a bit for every target that lacks it */
+    /* Of the batch: keys and pixels [batch], and for each picture a bit for every target that lacks it. */
     struct activation_key *keys, *lacking;
     uint8_t *pixels, *lacks;
     float *part, *values;
@@ -64,7 +64,7 @@ static int open_engine(struct frozen_stream *s, struct error *err)
     return engine_open(&s->engine, s->net, &o, err);
 }
 
-/* The values of one target's layers, side by side, of the pictures that its cache lacks. */
+/* Appends the values of one target's layers, side by side, for the pictures that its cache lacks. */
 static int append(struct frozen_stream *s, int t, int first_output, struct error *err)
 {
     const struct frozen_boundary *f = s->targets[t].boundary;

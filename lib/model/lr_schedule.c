@@ -1,4 +1,4 @@
-/* lr_schedule.c: parsing and evaluating learning-rate schedules; lr_schedule.h says what each word means. */
+/* lr_schedule.c: parses and evaluates learning-rate schedules; lr_schedule.h says what each word means. */
 #include "base/number.h"
 #include "model/lr_schedule.h"
 
@@ -8,11 +8,12 @@
 
 #include "base/text.h"
 
-/* The rates of the published five-class model's training scripts (nsfw_model, callbacks), both phases. */
+/* The rates in the training scripts of the published five-class model
+ * (nsfw_model, callbacks), both phases. */
 static const char article[] = "3.2e-6@6,0.01@12,0.002@20,4e-4@40,8e-5@60,1.6e-5@80,3.2e-6@95,9e-7";
 
-/* Cuts the next field that ends at one of `stops` (or at the end) out of *cursor into out; the stop itself,
- * or 0. */
+/* Copies the next field, which ends at one of `stops` or at the end, from *cursor
+ * to out. Returns the stop, or 0. */
 static char next_field(const char **cursor, const char *stops, char *out, size_t out_bytes)
 {
     size_t n = strcspn(*cursor, stops);

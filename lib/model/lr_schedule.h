@@ -26,7 +26,7 @@ struct schedule {
     enum schedule_kind kind;
     double base;         /* --lr */
     double total_epochs; /* cosine's length; also what warm-up is cut to */
-    /* the rate climbs linearly from a hundredth over these, then follows the kind */
+    /* During these epochs the rate rises linearly from a hundredth, and then follows the kind. */
     double warmup_epochs;
     double factor, every; /* exp; factor also step, and cosine's floor */
     int n_pieces;
@@ -34,12 +34,12 @@ struct schedule {
     double rate[SCHEDULE_MAX_PIECES + 1]; /* piecewise: n_pieces + 1 rates */
 };
 
-/* Parses spec. EX_USAGE names the part that cannot be understood. base, total_epochs and warmup_epochs are
- * taken as given. */
+/* Parses spec. EX_USAGE names the part that is not understood. base, total_epochs and
+ * warmup_epochs are not checked. */
 int schedule_parse(struct schedule *s, const char *spec, double base, double total_epochs,
                    double warmup_epochs, struct error *err);
 
-/* The rate at `epoch` (0 = the start; 2.5 = half-way through the third). Never negative. */
+/* The rate at `epoch` (0 is the start; 2.5 is half-way through the third epoch). Never negative. */
 double schedule_rate(const struct schedule *s, double epoch);
 
 #endif

@@ -1,4 +1,4 @@
-/* predictor.c: a model folder as a function from pictures to probabilities; see predictor.h. */
+/* predictor.c: computes probabilities for pictures with the model in a folder; see predictor.h. */
 #include "model/predictor.h"
 
 #include <math.h>
@@ -57,8 +57,8 @@ int predictor_n_classes(const struct predictor *p) { return p->n_classes; }
 int predictor_batch(const struct predictor *p) { return p->batch; }
 const char *predictor_device(const struct predictor *p) { return engine_device(p->engine); }
 
-/* softmax(z/T) from softmax(z): p^(1/T), divided by the sum. In double, from the largest, so that nothing
- * overflows. */
+/* Makes softmax(z/T) from softmax(z): p^(1/T), divided by the sum. In double, relative to the
+ * largest, so that nothing overflows. */
 static void apply_temperature(float *row, int n, double temperature)
 {
     double top = 0, sum = 0;

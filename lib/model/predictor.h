@@ -1,7 +1,4 @@
-/*
- * predictor.h: pictures in, class probabilities out. What eval, classify and export's before/after check need
- * of the engine.
- */
+/* predictor.h: class probabilities for pictures, by inference only. Used by eval, classify and export. */
 #ifndef WINNOW_MODEL_PREDICTOR_H
 #define WINNOW_MODEL_PREDICTOR_H
 
@@ -19,8 +16,8 @@ struct predictor_options {
     int batch;          /* pictures a forward pass; 0 = 8 */
 };
 
-/* Opens the model and plans it. *out NULL and err set on failure (EX_NODEVICE
- * when the device is not there). */
+/* Opens the model and makes a plan. *out is NULL and err set on failure (EX_NODEVICE
+ * when the device does not exist). */
 int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options,
                    struct error *err);
 const struct net *predictor_net(const struct predictor *p); /* metadata, classes; borrowed */
@@ -28,8 +25,8 @@ int predictor_side_px(const struct predictor *p);
 int predictor_n_classes(const struct predictor *p);
 int predictor_batch(const struct predictor *p);
 const char *predictor_device(const struct predictor *p); /* what "auto" became */
-/* pixels: n x side x side x 3 bytes, RGB, NHWC, n <= batch. probabilities: n x n_classes, temperature
- * applied. */
+/* pixels: n x side x side x 3 bytes, RGB, NHWC, n <= batch. probabilities: n x
+ * n_classes, with the temperature applied. */
 int predictor_run(struct predictor *p, const uint8_t *pixels, int n, float *probabilities, struct error *err);
 void predictor_close(struct predictor *p);
 

@@ -1,4 +1,4 @@
-/* sampler.c: epoch order and stratified, grouped folds; see sampler.h. */
+/* sampler.c: the order of an epoch, and stratified, grouped folds; see sampler.h. */
 #include "model/sampler.h"
 
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "base/random.h"
 
-/* Streams keep the uses of one seed apart; the head's initialisation and augmentation have their own
- * elsewhere. */
+/* Streams separate the uses of one seed. The initialisation of the head and augmentation have
+ * streams of their own elsewhere. */
 #define STREAM_ORDER 0x6f72646572ull /* "order" */
 #define STREAM_FOLD 0x666f6c64ull    /* "fold" */
 
@@ -43,9 +43,9 @@ static int largest_first(const void *a, const void *b)
 }
 
 /*
- * Cost of putting a group into a fold: for each of its classes, how full of that class the fold is already,
- * weighted by the group's rows and by 1/class size so that rare classes count as much as common ones; then
- * the fold's size.
+ * The cost of putting a group into a fold. For each class of the group: how full of that class the fold is,
+ * weighted by the group's rows and by 1/class size, so that rare classes count as much as common ones. Then
+ * the size of the fold.
  */
 static double fold_cost(const double *held, const double *class_rows, const double *group_classes,
                         int n_classes)

@@ -12,9 +12,9 @@
 #include "model/trainer_internal.h"
 
 /*
- * A loss this many times the first step's is an explosion, not a bad batch: cross-entropy starts near
- * ln(classes), and a float32 softmax cannot give a mean of more than about 100, so only a penalty of runaway
- * weights gets there.
+ * A loss this many times that of the first step is an explosion and not a bad batch. Cross-entropy begins
+ * near ln(classes), and with a float32 softmax its mean cannot exceed about 100. Only the penalty of
+ * exploding weights is larger.
  */
 #define EXPLODED 1000.0
 
@@ -78,15 +78,15 @@ int trainer_predict(struct engine *engine, struct batch_loader *loader, struct d
     }
     if (more < 0) return -1;
     batch_loader_stop(loader);
-    /* Where one rank has a value all others have 0: the sum is exact. */
+    /* Where one rank has a value, all others have 0, so that the sum is exact. */
     if (trainer_asked_to_stop(dist, &signal, err) ||
         (!signal && dist_sum_f32(dist, probabilities, n * (size_t)n_classes, err)))
         return -1;
     return signal ? 1 : 0;
 }
 
-/* Moving statistics from batches of training rows, unaugmented, in an order
- * of their own that never changes. */
+/* Computes the moving statistics from batches of training rows, without augmentation,
+ * in an order that never changes. */
 static int refresh_statistics(struct trainer *t, struct error *err)
 {
     struct engine_batch in;
@@ -124,10 +124,10 @@ static bool better(const struct trainer *t, const struct trainer_metrics *m)
 }
 
 /*
- * Validates what would be kept (the average, if there is one; with recomputed statistics, if that is on) and
- * remembers it when it is the best. The engine's running weights are as before afterwards; its moving
- * statistics are those that were validated, which training steps do not read. 1: a signal came in between;
- * nothing was decided.
+ * Validates what would be kept: the average of the weights, if there is one, with recomputed statistics, if
+ * that is on. It is remembered when it is the best. Afterwards the running weights of the engine are as
+ * before. Its moving statistics are those that were validated; training steps do not read them. 1: a signal
+ * came in between, and nothing was decided.
  */
 static int validate(struct trainer *t, bool base, struct trainer_epoch *row, struct error *err)
 {
@@ -178,9 +178,9 @@ static void make_targets(struct trainer *t, const uint32_t *rows, int n)
 }
 
 /*
- * Area under the margin (Pleiss et al. 2020): log-probabilities differ by what the logits differ by. rows
- * [n]: the batch of all ranks, without what fills it up (n_whole with it); every rank adds all of it, so that
- * all have the same sums.
+ * Adds to the area under the margin (Pleiss et al. 2020). Differences of log-probabilities are those of the
+ * logits. rows [n]: the batch of all ranks, without the rows that fill it up (n_whole with them). Every rank
+ * adds all rows, so that all have the same sums.
  */
 static int add_margins(struct trainer *t, const uint32_t *rows, size_t n, int n_whole, struct error *err)
 {
@@ -210,7 +210,7 @@ static int diverged(struct trainer *t, const struct engine_result *r, double rat
     return dist_agree(t->dist, -1, err); /* the loss is that of all ranks: they all come here */
 }
 
-/* 0: the epoch is trained; 1: a signal came; -1. */
+/* 0: the epoch is trained. 1: a signal came. -1: error. */
 static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct error *err)
 {
     struct trainer_state *s = t->state;
@@ -330,7 +330,8 @@ int trainer_run(struct trainer *t, struct error *err)
     }
     while (at->epoch < t->settings.epochs && !(t->settings.patience && at->stale >= t->settings.patience)) {
         struct trainer_epoch row = {.epoch = (int)at->epoch + 1};
-        /* A stop while validating leaves the epoch's last batch done: the resumed run validates at once. */
+        /* A stop during validation comes after the last batch of the epoch: the
+         * resumed run validates at once. */
         int rc = train_epoch(t, &row, err);
         if (rc < 0) return -1;
         if (rc > 0) return stop_here(t, err);

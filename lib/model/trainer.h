@@ -1,11 +1,12 @@
 /*
- * trainer.h: the epoch loop. Takes an open training engine, a loader and rows; gives the best weights by
- * validation. Used for the head, for each fold and for fine-tuning: what differs is only the engine's
- * boundary and the loader's source.
+ * trainer.h: the loop over epochs. It gets an open training engine, a loader and rows, and finds the weights
+ * that are best on the validation rows. It is used for the head, for each fold and for fine-tuning; these
+ * differ only in the boundary of the engine and in the source of the loader.
  *
- * Same settings, seed, rows, device, thread count and machine give the same bits, also through any number of
- * stops: a checkpoint holds the position inside the epoch, the running sums and all engine state, and what an
- * epoch's order, augmentation and dropout are is a function of (seed, epoch, step).
+ * Same settings, seed, rows, device, number of threads and machine give the same bits, however often the run
+ * is stopped and continued. For that a checkpoint holds the position inside the epoch, the running sums and
+ * the state of the engine; and the order, the augmentation and the dropout of an epoch depend on (seed,
+ * epoch, step) only.
  */
 #ifndef WINNOW_MODEL_TRAINER_H
 #define WINNOW_MODEL_TRAINER_H
@@ -39,9 +40,10 @@ struct trainer_settings {
     double ema_decay;            /* 0 = off; else the average is what is validated and kept */
     int patience;                /* epochs without a better validation before it ends; 0 = never */
     enum trainer_select select;
-    /* recompute batch norm statistics before each validation, from at most TRAINER_REFRESH_BATCHES */
+    /* Recompute the statistics of batch norms before each validation, from at most
+     * TRAINER_REFRESH_BATCHES batches. */
     bool refresh;
-    /* the untrained start is validated as epoch 0 and may turn out the best */
+    /* The untrained start is validated as epoch 0, and may be the best. */
     bool keep_base;
     double checkpoint_s; /* seconds between checkpoints, at least; a stop always writes one */
 };
@@ -54,7 +56,7 @@ struct trainer_epoch { /* one row of log.tsv */
     int epoch;         /* 1..; 0 is the base model */
     uint64_t step;     /* optimiser steps so far */
     double rate;       /* at the epoch's last step */
-    /* means over the epoch, with dropout and batch statistics; NaN for epoch 0 */
+    /* Means over the epoch, with dropout and batch statistics. NaN for epoch 0. */
     double train_loss, train_accuracy;
     struct trainer_metrics val;       /* NaN without validation rows */
     bool batch_norm, refreshed, best; /* batch_norm: some are unlocked */
@@ -64,14 +66,14 @@ struct trainer_epoch { /* one row of log.tsv */
 struct trainer;
 struct trainer_callbacks {
     void *context;
-    /* Once, after a checkpoint was restored or found missing and before the first step: log and *event_bytes
-     * are as they were then. */
+    /* Called once, after a checkpoint was restored or found missing, and before the first step: log and
+     * *event_bytes are then as they were at that point. */
     int (*begin)(void *context, const struct trainer *t, struct error *err);
     void (*step)(void *context, int epoch, uint64_t images_done, uint64_t images_total, double waited_share,
                  double loss, double accuracy);
-    /* A rank was lost in the middle of a step: called before the last whole step is saved. */
+    /* A rank was lost in the middle of a step. Called before the last complete step is saved. */
     void (*lost)(void *context, const struct error *err);
-    /* After each epoch; may be NULL. Non-zero ends the run with -1 (err set by the callee). */
+    /* Called after each epoch; may be NULL. A value other than 0 ends the run with -1, and must set err. */
     int (*epoch)(void *context, const struct trainer_epoch *e, struct error *err);
 };
 
@@ -79,7 +81,7 @@ struct trainer {
     /* given */
     struct engine *engine;
     struct batch_loader *loader; /* of this rank's part of a batch, as the engine is */
-    /* NULL: alone. All ranks make the same calls; only rank 0 reads and writes checkpoints */
+    /* NULL: this process alone. All ranks make the same calls; only rank 0 reads and writes checkpoints. */
     struct dist *dist;
     struct dataset *data;
     const uint32_t *train_rows;
@@ -89,13 +91,14 @@ struct trainer {
     int batch;    /* of all ranks together */
     struct trainer_settings settings;
     struct trainer_callbacks callbacks;
-    /* what a checkpoint must have been made with, but for its threads (train_plan.h) */
+    /* What a checkpoint must have been made with, except for its threads (train_plan.h). */
     const char *plan;
     const char *checkpoint_path; /* NULL: none is written or read */
-    /* the caller's rows of log.tsv and bytes of the event file, kept in checkpoints */
+    /* The caller's rows of log.tsv and bytes of the event file, which checkpoints contain. */
     struct text *log;
     uint64_t *event_bytes; /*   so that both continue without a gap; may be NULL */
-    /* [n_rows of the data set] sum over epochs of z_label - max other z; NULL = not wanted */
+    /* [n_rows of the data set]: the sum over epochs of z_label - the largest
+     * other z. NULL when not wanted. */
     double *margins;
 
     /* results */
@@ -113,27 +116,26 @@ struct trainer {
 };
 
 /*
- * Runs to the end, from the checkpoint if there is one.
- * 0: done, the engine holds the best weights and statistics.
- * 1: a signal asked to stop, and the checkpoint is written.
- * -1: err. A loss that is not finite or explodes names step, rate and the last good checkpoint; a checkpoint
- * of another plan is EX_USAGE, a damaged one EX_DATAERR. All ranks return the same. When one is lost
- * (dist_lost()) the others return EX_TEMPFAIL, and rank 0 saves the last whole step if it can.
+ * Runs to the end, from the checkpoint if there is one. 0: done; the engine has the best weights and
+ * statistics. 1: a signal asked to stop, and the checkpoint was written. -1: err. A loss that is not finite
+ * or explodes names step, rate and the last good checkpoint. A checkpoint with another plan is EX_USAGE, and
+ * a damaged one EX_DATAERR. All ranks return the same. When a rank is lost (dist_lost()) the others return
+ * EX_TEMPFAIL, and rank 0 saves the last complete step if it can.
  */
 int trainer_run(struct trainer *t, struct error *err);
 void trainer_release(struct trainer *t);
-/* A checkpoint is there that trainer_run would refuse with this plan: of
- * other options or data, or damaged. */
+/* Whether there is a checkpoint that trainer_run would refuse with this plan: one with other
+ * options or data, or a damaged one. */
 bool trainer_checkpoint_is_other(const char *path, const char *plan);
-/* The plan that a checkpoint was made with, malloc'ed; NULL: there is none, or it cannot be read. */
+/* The plan with which a checkpoint was made, malloc'ed. NULL: there is none, or it cannot be read. */
 char *trainer_checkpoint_plan(const char *path);
 
-/* Probabilities [n][n_classes] of rows with the engine's weights as they are, no augmentation; each rank
- * computes a part, all get all. 1 when a signal came. */
+/* Probabilities [n][n_classes] of rows, with the present weights of the engine and without augmentation.
+ * Each rank computes a part, and all get all of them. 1 when a signal came. */
 int trainer_predict(struct engine *engine, struct batch_loader *loader, struct dist *dist,
                     const uint32_t *rows, size_t n, int n_classes, float *probabilities, struct error *err);
-/* Loss (unweighted, unsmoothed), accuracy and balanced accuracy (mean recall over classes that occur); NaN of
- * no rows. */
+/* Loss (without weights and smoothing), accuracy, and balanced accuracy (the mean recall over classes
+ * that occur). NaN without rows. */
 int trainer_measure(struct trainer_metrics *out, const float *probabilities, const int *labels,
                     const uint32_t *rows, size_t n, int n_classes, struct error *err);
 

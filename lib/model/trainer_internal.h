@@ -1,11 +1,11 @@
-/* trainer_internal.h: what trainer.c, trainer_state.c and trainer_ranks.c share. */
+/* trainer_internal.h: declarations that trainer.c, trainer_state.c and trainer_ranks.c share. */
 #ifndef WINNOW_MODEL_TRAINER_INTERNAL_H
 #define WINNOW_MODEL_TRAINER_INTERNAL_H
 
 #include "model/trainer.h"
 
-/* What a checkpoint keeps besides the float blocks; plain old data, written as it lies in memory (same
- * machine, same build). */
+/* What a checkpoint has besides the blocks of floats. It is written as it is in memory, and read by the
+ * same build on the same kind of machine. */
 struct trainer_position {
     uint64_t version;
     int64_t epoch;                          /* being trained, from 0 */
@@ -22,7 +22,8 @@ struct trainer_position {
 struct trainer_state {
     struct trainer_position at;
     float *best[ENGINE_STATES]; /* ENGINE_WEIGHTS and ENGINE_STATISTICS of the best epoch */
-    /* ranks: moving statistics at the start of a step, to return to when it is interrupted */
+    /* With ranks: the moving statistics at the start of a step, to return to
+     * them when the step is interrupted. */
     float *statistics_before;
     float *spare[ENGINE_STATES]; /* scratch: the running weights while the average is validated */
     uint32_t *order;             /* [n_train] */
@@ -33,21 +34,22 @@ struct trainer_state {
 };
 
 int trainer_save(struct trainer *t, struct error *err);
-/* 1: restored; 0: there is no checkpoint; -1. */
+/* 1: restored. 0: there is no checkpoint. -1: error. */
 int trainer_restore(struct trainer *t, struct error *err);
-/* Copies an engine state block to memory made on first use. */
+/* Copies a block of the engine's state to memory, which is allocated on first use. */
 int trainer_get_state(struct trainer *t, enum engine_state which, float **out, struct error *err);
 
 /* --- trainer_ranks.c; one process alone needs none of it and may call it all --- */
 
-/* *signal: what any rank received, the same on all. */
+/* *signal becomes a signal that any rank received; it is the same on all. */
 int trainer_asked_to_stop(struct dist *dist, int *signal, struct error *err);
-/* Ranks whose weights differ would each train another net, unnoticed: every epoch compares them. */
+/* Compares the weights of the ranks after every epoch. Without this, ranks whose weights differ would each
+ * train another network, unnoticed. */
 int trainer_compare_ranks(struct trainer *t, struct error *err);
-/* state->probabilities of all n_whole rows of the last step. */
+/* Sets state->probabilities for all n_whole rows of the last step. */
 int trainer_gather_probabilities(struct trainer *t, int n_whole, struct error *err);
-/* Always -1. If a lost rank interrupted the step, the weights are still those of the step before, and its
- * statistics were kept: both are saved. */
+/* Always returns -1. When a lost rank interrupted the step, the weights are still those of the step
+ * before, and its statistics were kept. Both are saved. */
 int trainer_save_after_loss(struct trainer *t, bool step_is_whole, struct error *err);
 
 #endif

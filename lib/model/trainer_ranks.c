@@ -1,4 +1,4 @@
-/* trainer_ranks.c: what several ranks that train together do besides the engine's sums. */
+/* trainer_ranks.c: what ranks that train together do besides the sums in the engine. */
 #include <string.h>
 
 #include "hash/content_hash.h"
@@ -30,7 +30,7 @@ int trainer_gather_probabilities(struct trainer *t, int n_whole, struct error *e
 {
     int ranks = dist_size(t->dist);
     float *all = t->state->probabilities;
-    /* as batch_loader_deal cuts it */
+    /* As batch_loader_deal divides it. */
     size_t part = (size_t)((n_whole + ranks - 1) / ranks) * (size_t)t->data->info->n_classes;
     return engine_probabilities(t->engine, all + (size_t)dist_rank(t->dist) * part, err) ||
                    dist_gather(t->dist, all, part * sizeof *all, err)
