@@ -1,7 +1,8 @@
 /*
- * batch_auto.c: --batch auto, the largest power of two whose plan fits into the device's memory. Plans are
- * made, not run: engine_memory_need knows the arenas, weights and workspaces to the byte. A batch larger than
- * an eighth of the training pictures is not taken: with a handful of steps an epoch training is bad.
+ * batch_auto.c: --batch auto: finds the largest power of two for which the plan fits into the memory of the
+ * device. Plans are made but not run: engine_memory_need computes arenas, weights and workspaces to the
+ * byte. A batch is at most an eighth of the training pictures, since training with a handful of steps an
+ * epoch is bad.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,8 @@ static size_t memory_limit(const struct train_run *run)
     return (size_t)((double)bytes * BATCH_SHARE_USED);
 }
 
-/* The batch of a run that was started or finished here, which another machine keeps; 0: none. */
+/* The batch of a run that was begun or finished here; a run that continues on
+ * another machine keeps it. 0: none. */
 static int batch_so_far(const struct train_run *run)
 {
     char *plan = NULL;
@@ -63,7 +65,7 @@ int train_choose_batch(struct train_run *run, struct error *err)
     if (train_parse_batch(o, &run->batch, err)) return -1;
     if (run->batch) return 0;
     int ranks = dist_size(run->dist);
-    /* rank 0 alone has the files */
+    /* Only rank 0 has the files. */
     int so_far = train_is_first(run) && run->path_done.data ? batch_so_far(run) : 0;
     if (ranks > 1 && dist_broadcast(run->dist, &so_far, sizeof so_far, err)) return -1;
     if (so_far && so_far % ranks == 0) {
@@ -73,7 +75,7 @@ int train_choose_batch(struct train_run *run, struct error *err)
     }
     size_t limit = memory_limit(run), most = run->data.n_split[SHARD_TRAIN] / 8 / (size_t)ranks;
     if (!strcmp(run->device, "cpu") || !strcmp(run->device, "ref"))
-        /* a GPU is a rank's own, the machine's memory is not */
+        /* Each rank has a GPU of its own, but the ranks on a machine share its memory. */
         limit /= (size_t)dist_local_size(run->dist);
     struct engine_options e = train_engine_options(run);
     int rc = net_copy(&net, &run->net, err);

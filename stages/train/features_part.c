@@ -1,8 +1,8 @@
 /*
- * features_part.c: --features-only: the pass of all pictures through the frozen base as tasks of a job array.
- * Each task computes the pictures of one part into caches of its own (a cache has one writer), the join takes
- * them into the common cache, where phase head then finds every picture. A picture's part is a function of
- * its content, so that the same picture twice is computed once.
+ * features_part.c: --features-only: computes the features of all pictures as tasks of a job array. Each task
+ * computes one part of the pictures into caches of its own, because a cache has a single writer. join copies
+ * them into the common cache, where phase head finds every picture. The part of a picture depends on its
+ * content, so that a picture that occurs twice is computed once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 #define MOST_PARTS 100000
 #define JOIN_ROWS 64 /* of one block that the join writes */
 
-/* "3/8", "join/8". */
+/* Parses "3/8" or "join/8". */
 static int parse_part(const char *text, int *part, int *n_parts, struct error *err)
 {
     const char *slash = strchr(text, '/');
@@ -60,7 +60,7 @@ static int set_folder(struct train_run *run, int part, int n_parts, struct error
     return text_printf(&run->part_folder, err, "%s/part-%d-of-%d", run->options->cache, part, n_parts);
 }
 
-/* Rows of one part that `to` lacks, from `from`, which must have them all. */
+/* Copies the rows of one part that `to` lacks from `from`, which must have them all. */
 static int take_part(const struct train_run *run, struct activation_cache *from, struct activation_cache *to,
                      size_t n_values, bool with_test, int part, int n_parts, size_t *n_taken,
                      struct error *err)
@@ -104,7 +104,7 @@ static int join(struct train_run *run, int n_parts, struct error *err)
     int rc = phase_head_targets(run, &all, err);
     for (int part = 0; !rc && part < n_parts; part++) {
         rc = set_folder(run, part, n_parts, err) || phase_head_targets(run, &one, err) ? -1 : 0;
-        /* the test split is there where phase_head_fill wanted it */
+        /* The test split is there when phase_head_fill wanted it. */
         for (int t = 0; !rc && t < all.n; t++) {
             bool with_test = o->export_features || (o->fold_rows == FOLD_ALL_ROWS && t == 0);
             rc = take_part(run, one.cache[t], all.cache[t], all.boundary[t].total, with_test, part, n_parts,

@@ -1,8 +1,8 @@
 /*
- * folds.c: K-fold cross-validation of the head, so that each label is judged by a model that never saw it.
- * With more than one pass a fold's model learns only from pictures whose labels the pass before agreed with
- * (iterative noisy cross-validation: Chen, Liao, Chen and Zhang, ICML 2019): of a dozen similar pictures with
- * the same wrong label, eleven would otherwise teach the model to confirm the twelfth.
+ * folds.c: cross-validation of the head in K folds, so that a model that never saw a label judges it. With
+ * more than one pass, the model of a fold learns only from pictures on whose labels the pass before agreed
+ * (iterative noisy cross-validation: Chen, Liao, Chen and Zhang, ICML 2019). Otherwise, of a dozen similar
+ * pictures with the same wrong label, eleven would teach the model to confirm the twelfth.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +30,8 @@ static int choose_fold_rows(struct train_run *run, struct error *err)
     return 0;
 }
 
-/* Which fold each of these rows is in: the manifest's own folds where all of them have one of 0..K-1, else
- * cut here. */
+/* Assigns a fold to each of these rows: that of the manifest when every row has one of
+ * 0..K-1, or else one chosen here. */
 static int assign_folds(struct train_run *run, struct error *err)
 {
     size_t n = run->n_fold_rows;
@@ -68,23 +68,24 @@ out:
     return rc;
 }
 
-/* A finished fold's file in the run's folder, to go on from. */
+/* The name of the file that keeps a finished fold in the run's folder. */
 static int fold_path(const struct train_run *run, int pass, int fold, struct text *path, struct error *err)
 {
     return pass ? text_printf(path, err, "%s/fold-%d-%d", run->options->out, fold, pass + 1)
                 : text_printf(path, err, "%s/fold-%d", run->options->out, fold);
 }
 
-/* One fold of one pass. */
+/* One fold in one pass. */
 struct fold {
     int pass, index;
     const uint8_t *left_out; /* [n_rows of the data]: rows not to learn from; NULL: learn from all */
-    /* [n_rows of the data]: the rows' margins are added here, as means over the epochs; NULL: not wanted */
+    /* [n_rows of the data]: the margins of rows are added here, as means
+     * over the epochs. NULL: not wanted. */
     double *margins;
 };
 
-/* What a finished fold left, on all ranks: n_out x n_classes probabilities, and with margins those of all
- * rows. */
+/* Reads, on all ranks, what a finished fold kept: n_out x n_classes probabilities, and
+ * with margins those of all rows. */
 static int read_kept(struct train_run *run, const char *path, float *p, size_t p_bytes, double *own,
                      size_t own_bytes, struct error *err)
 {
@@ -115,9 +116,9 @@ static int write_kept(struct train_run *run, const char *path, const float *p, s
 }
 
 /*
- * Trains on all folds but one, exactly as the main run is trained (same start, schedule and choice of epoch
- * by the validation split, which belongs to no fold; where it does, the last epoch is taken), and predicts
- * the held-out rows. A finished fold is kept in RUN until the run is complete.
+ * Trains on all folds but one and predicts the rows of that fold. Training is exactly as in the main run:
+ * the same start and schedule, and the epoch that is best on the validation split. When the folds include
+ * the validation split, the last epoch is used. A finished fold is kept in RUN until the run is complete.
  */
 static int run_fold(struct train_run *run, const struct frozen_boundary *f,
                     const struct activation_cache *cache, const struct fold *fold, struct error *err)
@@ -191,7 +192,7 @@ static int run_fold(struct train_run *run, const struct frozen_boundary *f,
     for (size_t i = 0; i < n_out; i++)
         memcpy(run->oof + out[i] * n_classes, p + i * n_classes, n_classes * sizeof *p);
     for (size_t i = 0; own && i < n_in; i++)
-        /* each row is learnt from in all folds but its own */
+        /* Each row is learnt from in all folds but its own. */
         fold->margins[in[i]] += own[in[i]] / (double)(run->options->folds - 1);
     rc = 0;
 done:
@@ -206,9 +207,10 @@ done:
 }
 
 /*
- * The pictures that the last pass predicts as another class, and their made variants: left_out [n_rows of the
- * data]; how many pictures there are. Many are right and only hard, but what is left is nearly clean, and the
- * next pass has no need of all. All ranks find the same: they have the same probabilities.
+ * Finds the pictures that the last pass predicts as another class, and their variants: left_out [n_rows of
+ * the data]. Returns how many pictures there are. Many of them are correctly labelled and only difficult,
+ * but the rest is nearly clean, and the next pass does not need all pictures. All ranks find the same, since
+ * they have the same probabilities.
  */
 static int find_contradicted(const struct train_run *run, uint8_t *left_out, size_t *n_images,
                              struct error *err)
@@ -233,10 +235,8 @@ static int find_contradicted(const struct train_run *run, uint8_t *left_out, siz
     return 0;
 }
 
-/*
- * The margins written are means over the folds' models: a single training's depend on its dropout and order,
- * and with --fold-rows all they are there for every picture.
- */
+/* The margins that are written are means over the models of the folds. Those of a single training depend
+ * on its dropout and order; and with --fold-rows all, every picture gets margins. */
 int train_folds(struct train_run *run, const struct frozen_boundary *f, const struct activation_cache *cache,
                 struct error *err)
 {

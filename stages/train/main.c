@@ -1,7 +1,5 @@
-/*
- * train: fit a classifier to a shard set. Reads a shard set and a base model; writes RUN/model, RUN/log.tsv,
- * TensorBoard events, and, with --folds, out-of-fold probabilities and margins.
- */
+/* train: fits a classifier to a shard set. Reads a shard set and a base model. Writes RUN/model,
+ * RUN/log.tsv, TensorBoard events, and with --folds out-of-fold probabilities and margins. */
 #include <stdio.h>
 #include <string.h>
 

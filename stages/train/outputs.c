@@ -1,5 +1,5 @@
-/* outputs.c: what a run leaves: log.tsv, TensorBoard scalars, the model folder, oof.tsv, margins.tsv,
- * exported features. */
+/* outputs.c: writes the results of a run: log.tsv, TensorBoard scalars, the model folder, oof.tsv,
+ * margins.tsv, exported features. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 static const char log_header[] = "epoch\tstep\tlr\ttrain_loss\ttrain_accuracy\tval_loss\tval_accuracy\tval_"
                                  "balanced_accuracy\tbest\tbn_statistics\timages_per_s\twaited\tseconds\n";
 
-/* Empty means absent, as in every TSV here. */
+/* NaN becomes an empty field, which means absent in every TSV here. */
 static const char *number(char *out, size_t bytes, double value, int digits)
 {
     if (isnan(value))
@@ -99,8 +99,8 @@ static int json_number(struct text *out, const char *key, double value, const ch
     return text_printf(out, err, "\"%s\":%.9g%s", key, value, after);
 }
 
-/* {"train":{"phase":"head",...},"metrics":{...}}: the plan's own lines, and what validation said of the epoch
- * that was kept. */
+/* Writes {"train":{"phase":"head",...},"metrics":{...}}: the lines of the plan, and the
+ * validation of the epoch that was kept. */
 static int extra_json(const struct train_run *run, const struct trainer *t, struct text *out,
                       struct error *err)
 {
@@ -162,7 +162,7 @@ int outputs_oof(const struct train_run *run, struct error *err)
     char(*numbers)[32] = mem_zalloc(n_classes, sizeof *numbers, err);
     int rc = -1;
     if (!columns || !fields || !numbers) goto out;
-    /* one after the other in one block, addressed once it no longer moves */
+    /* The names are put into one block, and their addresses are taken when it no longer moves. */
     for (size_t c = 0; c < n_classes; c++)
         if (text_printf(&names, err, "p_%s", info->classes[c]) || text_add(&names, "", 1, err)) goto out;
     const char *at = names.data;
@@ -205,8 +205,8 @@ out:
 }
 
 /*
- * aum: mean over epochs of z_label - largest other z, as the training steps saw them (dropout on); low or
- * negative means that the rest of the data argues against the label. A picture with made variants gets the
+ * aum is the mean over epochs of z_label - the largest other z in the training steps, with dropout. A low or
+ * negative value means that the rest of the data speaks against the label. A picture with variants gets the
  * mean over them.
  */
 int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n, int epochs,
@@ -248,7 +248,7 @@ out:
 
 /* --- features for other tools --- */
 
-/* features.npy: float32 [rows][values] in NumPy's format 1.0; rows.tsv says what each row is. */
+/* features.npy: float32 [rows][values] in NumPy's format 1.0. rows.tsv says what each row is. */
 static int write_npy(const char *path, const struct dataset *d, const struct frozen_boundary *f,
                      const struct activation_cache *cache, struct error *err)
 {
@@ -262,7 +262,7 @@ static int write_npy(const char *path, const struct dataset *d, const struct fro
         if (at >= 0)
             activation_cache_get(cache, at, row);
         else
-            /* made variants of validation and test pictures: in no split */
+            /* Variants of validation and test pictures belong to no split. */
             memset(row, 0, f->total * sizeof *row);
         fwrite(row, sizeof *row, f->total, file.stream);
     }

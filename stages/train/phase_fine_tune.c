@@ -1,7 +1,7 @@
 /*
- * phase_fine_tune.c: the last layers of the base learn together with the head that phase head trained. The
- * frozen part runs as an inference plan inside the training engine, or, with --boundary-cache, ran once and
- * comes from disk.
+ * phase_fine_tune.c: trains the last layers of the base together with the head from phase head. The frozen
+ * part runs as an inference plan inside the training engine. With --boundary-cache it ran once, and its
+ * outputs come from disk.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,8 @@ int phase_fine_tune_prepare(struct train_run *run, struct error *err)
     return 0;
 }
 
-/* Says what the cache costs before a byte is written, and refuses when the disk cannot hold it. */
+/* Prints what the cache will cost before a byte is written, and refuses when
+ * the disk has too little space. */
 static int check_disk(const struct train_run *run, const struct frozen_boundary *f,
                       enum activation_dtype dtype, const struct activation_cache *cache, struct error *err)
 {
@@ -64,8 +65,8 @@ int train_open_boundary(struct train_run *run, const struct frozen_boundary *f,
                : 0;
 }
 
-/* How much memory this takes and could take, before the first step. Planning is cheap; it is only said, so
- * only done, with -v. */
+/* Prints, before the first step, how much memory this takes and could take. It is done
+ * only with -v; planning is cheap. */
 static void say_memory(const struct train_run *run, const struct engine_options *options,
                        const struct engine *engine, size_t loader_bytes)
 {

@@ -1,7 +1,5 @@
-/*
- * phase_head.c: a new head on the frozen base. Every picture goes through the base once; its pooled features
- * are kept in a cache, and all epochs, folds included, run from there.
- */
+/* phase_head.c: trains a new head on the frozen base. Every picture goes through the base once. Its pooled
+ * features are kept in a cache, and all epochs and folds read them from there. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,13 +87,13 @@ int phase_head_fill(struct train_run *run, const struct head_targets *t, struct 
         targets[i] = (struct frozen_target){t->cache[i], &t->boundary[i]};
     int rc = train_fill_caches(run, targets, t->n, t->n > 1 ? "features and boundary cache" : "features",
                                run->options->export_features != NULL, err);
-    /* The folds need the features of the test pictures, too; fine-tuning never does. */
+    /* The folds may need the features of test pictures, too. Fine-tuning never does. */
     if (!rc && run->options->fold_rows == FOLD_ALL_ROWS && !run->options->export_features)
         rc = train_fill_caches(run, targets, 1, "features of the test split", true, err);
     return rc;
 }
 
-/* Every picture through the base, once; the other cache, if any, is closed again. */
+/* Sends every picture through the base once. The other cache, if there is one, is closed again. */
 static int open_features(struct train_run *run, struct frozen_boundary *f, struct activation_cache **cache,
                          struct error *err)
 {
@@ -149,8 +147,8 @@ int phase_head(struct train_run *run, struct trainer *t, struct error *err)
                           .margins = run->margins};
     if (train_settings(run, (int)run->options->epochs, false, t->n_train, &t->settings, err)) goto out;
     rc = train_with_log(run, t, err);
-    /* The folds start from the untrained head, which run->net still is: the
-     * trained one goes in afterwards. */
+    /* The folds start from the untrained head, which is still in run->net. The
+     * trained one is put there afterwards. */
     if (!rc && run->options->folds)
         rc = train_folds(run, &f, cache, err);
     else if (!rc && train_is_first(run))

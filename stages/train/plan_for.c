@@ -1,6 +1,7 @@
 /*
- * plan_for.c: --plan-for, what training would take on a card that is not here, and --describe-device, the
- * description of one that is. cuDNN itself is asked which engines it has for that card; nothing runs.
+ * plan_for.c: --plan-for says what training would take on a card that is not in this machine, and
+ * --describe-device describes one that is. cuDNN itself is asked which engines it has for that card. Nothing
+ * is computed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +57,8 @@ static int make_net(struct train_run *run, struct error *err)
     return net_replace_head(net, n_classes, names, 1, err) || net_infer_shapes(net, side, side, err) ? -1 : 0;
 }
 
-/* What the card runs: in phase head the base, whose outputs are kept; the head itself is small. */
+/* Makes options for what the card computes: in phase head the base, whose outputs are
+ * kept, since the head is small. */
 static int make_engine_options(struct train_run *run, struct engine_options *e, const char **from,
                                int **boundary, struct error *err)
 {
@@ -184,10 +186,8 @@ static int plan(struct train_run *run, const char *json, struct text *out, struc
 
 /* --- the two options --- */
 
-/*
- * cuDNN's answers come from a child: some versions end the process where they miss one of their parts, and
- * without a driver they write a line to stderr for each function of it.
- */
+/* cuDNN is asked in a child process. Some versions end the process when one of their parts is missing, and
+ * without a driver they write a line to standard error for each function. */
 static int in_child(struct train_run *run, const char *json, struct error *err)
 {
     struct error *said = mmap(NULL, sizeof *said, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -1,7 +1,5 @@
-/*
- * ranks.c: train as several processes, one started by mpirun for each part of a batch. Rank 0 holds the run's
- * folder and prints; all ranks compute, and agree on every decision.
- */
+/* ranks.c: training in several processes, which mpirun started, each with a part of every batch. Rank 0
+ * has the folder of the run and prints. All ranks compute, and agree on every decision. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +29,7 @@ int train_join(struct train_run *run, struct train_options *o, struct error *err
 
 int train_device_index(const struct train_run *run)
 {
-    /* Slurm's --gpus-per-task shows each task only its own GPU: number 0. */
+    /* Slurm's --gpus-per-task shows each task only its own GPU, as number 0. */
     const char *visible = getenv("CUDA_VISIBLE_DEVICES");
     return visible && *visible && !strchr(visible, ',') ? 0 : dist_local_rank(run->dist);
 }
@@ -78,7 +76,7 @@ int train_common_signal(struct train_run *run, struct error *err)
     return dist_any(run->dist, &run->stop_signal, err) ? -1 : 1;
 }
 
-/* How to resume, for the person who has to. */
+/* Prints how to continue the run. */
 static void say_remedy(const struct train_run *run, const struct error *err)
 {
     struct stat st;
@@ -108,7 +106,7 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
     if (lost) {
         if (dist_gone(d) == 0 ? dist_rank(d) == 1 : first) say_remedy(run, err);
         if (dist_local_size(d) < dist_size(d) && !signals_asked_to_stop())
-            /* ranks on other machines do not see which one is lost, and no launcher is ending them */
+            /* Ranks on other machines cannot see which rank is lost, and no launcher is ending them. */
             dist_abort(d, code);
     } else if (first) {
         if (stop_signal)
@@ -119,7 +117,7 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
     train_run_release(run);
     struct error parting = {0};
     if (d && !dist_lost(d) && dist_meet(d, &parting) && !dist_lost(d)) {
-        /* out of memory even for that: the others would wait for this one */
+        /* This rank has no memory even for that. Without a message the others would wait for it. */
         stage_warn("rank %d: %s", dist_rank(d), parting.text);
         dist_abort(d, parting.code);
     }

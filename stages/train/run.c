@@ -1,4 +1,4 @@
-/* run.c: one run of train: its folder, lock, plan, the phase, its outputs. */
+/* run.c: one run of train: its folder, lock and plan, the phase, and its outputs. */
 #include <ctype.h>
 #include <dirent.h>
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 #include "train.h"
 
 /*
- * Below this many steps an epoch a batch norm with Keras' momentum of 0.99 is still more than 0.6 %
- * (0.99^500) of its old statistics away from the new ones at the epoch's end; on the sets people start with
- * it is most of the way away.
+ * With fewer steps in an epoch than this, a batch norm with Keras' momentum of 0.99 still has more than 0.6
+ * % (0.99^500) of its old statistics at the end of the epoch. On the sets with which people begin it has
+ * most of them.
  */
 #define REFRESH_BELOW_STEPS 500
 
@@ -87,7 +87,7 @@ static int remove_if_there(const char *path, struct error *err)
     return unlink(path) && io_exists(path) ? error_errno(err, EX_CANTCREAT, "cannot remove '%s'", path) : 0;
 }
 
-/* Removes what an unfinished run resumes from. */
+/* Removes what an unfinished run would continue from. */
 static int forget_checkpoints(struct train_run *run, struct error *err)
 {
     const char *out = run->options->out;
@@ -97,7 +97,7 @@ static int forget_checkpoints(struct train_run *run, struct error *err)
     if (!rc && !d) rc = error_errno(err, EX_CANTCREAT, "cannot look into '%s'", out);
     for (struct dirent *e; !rc && (e = io_next_entry(d, out, &rc, err));) {
         text_clear(&path);
-        /* of any number of folds and passes */
+        /* Those of any number of folds and passes. */
         if (text_starts(e->d_name, "fold-") && isdigit((unsigned char)e->d_name[5]))
             rc = text_printf(&path, err, "%s/%s", out, e->d_name) || remove_if_there(path.data, err) ? -1 : 0;
     }
@@ -106,13 +106,13 @@ static int forget_checkpoints(struct train_run *run, struct error *err)
     return rc;
 }
 
-/* Starts again. The old model stays until the new one replaces it. */
+/* Begins the run again. The old model stays until the new one replaces it. */
 static int forget_progress(struct train_run *run, struct error *err)
 {
     return remove_if_there(run->path_done.data, err) || forget_checkpoints(run, err) ? -1 : 0;
 }
 
-/* 1: complete already, with this very plan; 0: to do; -1. */
+/* 1: the run is complete, with this very plan. 0: there is work to do. -1: error. */
 static int compare_with_done(struct train_run *run, struct error *err)
 {
     char *done = NULL, difference[400];
@@ -167,14 +167,14 @@ static int make_plan(struct train_run *run, struct error *err)
                     (long long)o->patience) ||
         text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device,
                     precisions[run->precision], run->threads) ||
-        /* each GPU's batch norm sees its own pictures */
+        /* The batch norm of each GPU uses the pictures of that GPU. */
         (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)))
         return -1;
     bool differ;
     if (train_statistics_differ(run, &differ, err) ||
         (differ && text_printf(p, err, "ranks\t%d\n", dist_size(run->dist))))
         return -1;
-    /* a boundary kept on the way may only change rounding, where it cuts a fused layer */
+    /* A boundary that is kept on the way can only change rounding, where it separates a fused layer. */
     if (o->phase == PHASE_HEAD)
         return text_printf(p, err, "folds\t%lld\n%s", (long long)o->folds,
                            o->fold_rows == FOLD_ALL_ROWS ? "fold-rows\tall\n" : "") ||
@@ -196,7 +196,7 @@ static int find_device(struct train_run *run, struct error *err)
         return error_set(err, EX_USAGE,
                          "--devices shares a batch among the GPUs of one process, and each rank has one GPU: "
                          "use --devices or ranks, not both");
-    /* read by the plug-in whenever it opens */
+    /* The plug-in reads it when it is opened. */
     if (o->devices && setenv("WINNOW_CUDA_DEVICES", o->devices, 1))
         return error_errno(err, EX_OSERR, "--devices");
     return base_net_device(o->device, o->precision, run->threads, train_device_index(run), &run->device,
@@ -441,7 +441,7 @@ static int open_all(struct train_run *run, struct error *err)
                : 0;
 }
 
-/* On rank 0, for all. 1: the run is complete; 0: it is to do; -1. */
+/* Called on rank 0, for all ranks. 1: the run is complete. 0: there is work to do. -1: error. */
 static int decide(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;

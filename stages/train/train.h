@@ -1,6 +1,4 @@
-/*
- * train.h: what the files of the train stage share: options, and one run from its lock to its outputs.
- */
+/* train.h: what the files of the train stage share: the options, and one run from its lock to its outputs. */
 #ifndef WINNOW_STAGE_TRAIN_H
 #define WINNOW_STAGE_TRAIN_H
 
@@ -54,13 +52,13 @@ struct train_options {
                             .select = SELECT_ACCURACY,                                                       \
                             .common = COMMON_OPTIONS_DEFAULTS})
 
-/* What the phase decides where the user said nothing; EX_USAGE for what does not go together. */
+/* Sets what the user left open according to the phase. EX_USAGE for options that contradict each other. */
 int train_options_complete(struct train_options *o, struct error *err);
 
-/* One run: everything that lives from the lock to the end. */
+/* One run: everything that exists from the lock to the end. */
 struct train_run {
     const struct train_options *options;
-    /* NULL: this process alone. Rank 0 holds the lock and writes; all compute and decide the same */
+    /* NULL: this process alone. Rank 0 has the lock and writes. All ranks compute and decide the same. */
     struct dist *dist;
     struct text path_lock, path_done, path_checkpoint, path_log, path_events, path_model, path_oof,
         path_margins, path_cache;
@@ -87,14 +85,15 @@ struct train_run {
     double *margins;
     float *oof; /* [n_rows][n_classes], and fold of each row, with --folds */
     int *folds;
-    /* those in folds, ascending: the training split, or with --fold-rows all every split */
+    /* The rows in folds, ascending: the training split, or with --fold-rows all every split. */
     uint32_t *fold_rows;
     size_t n_fold_rows;
     int stop_signal;
 };
 #define TRAIN_RUN_EMPTY ((struct train_run){.lock = FILE_LOCK_EMPTY, .events = EVENT_FILE_EMPTY})
 
-/* run.c: 0 done (also when there was nothing to do), 1 a signal asked to stop and all is saved, -1. */
+/* run.c. 0: done (also when there was nothing to do). 1: a signal asked to stop, and
+ * everything is saved. -1: error. */
 int train_run(struct train_run *run, struct error *err);
 void train_run_release(struct train_run *run);
 
@@ -102,26 +101,25 @@ void train_run_release(struct train_run *run);
 bool train_is_first(const struct train_run *run); /* rank 0, or alone: writes and prints */
 /* Joins the ranks. From then on only rank 0 prints. */
 int train_join(struct train_run *run, struct train_options *o, struct error *err);
-/* Checks that the batch divides by the number of ranks and that all ranks have the same plan. Otherwise -1 on
- * all, with err naming what differs. */
+/* Checks that the batch can be divided by the number of ranks, and that all ranks have the same plan.
+ * Otherwise all get -1, with an err that names the difference. */
 int train_check_ranks(struct train_run *run, struct error *err);
-/* *differ: batch norms learn from one rank's part of a batch, so that the result depends on the number of
- * ranks. */
+/* *differ: batch norms learn from the part of one rank, so that the result depends on the number of ranks. */
 int train_statistics_differ(const struct train_run *run, bool *differ, struct error *err);
 int train_device_index(const struct train_run *run); /* which GPU */
-/* run->stop_signal becomes one that any rank received; 1, or -1. Collective. */
+/* run->stop_signal becomes a signal that any rank received. Returns 1, or -1. Collective. */
 int train_common_signal(struct train_run *run, struct error *err);
-/* Reports the result (rc of train_run) and leaves the ranks. Returns the exit code. */
+/* Reports the result (rc of train_run), and leaves the ranks. Returns the exit code. */
 int train_leave(struct train_run *run, int rc, int stop_signal, const struct error *err);
 
-/* phase_head.c, phase_fine_tune.c: the net is open and fits the data; they train run->net and leave the best
- * in it. */
+/* phase_head.c, phase_fine_tune.c: the net is open and fits the data. They train run->net
+ * and leave the best weights in it. */
 int phase_head_prepare(struct train_run *run, struct error *err);
 int phase_head(struct train_run *run, struct trainer *t, struct error *err);
 /*
- * What goes through the base once: pooled features, and with --boundary-cache what fine-tuning will start
- * from, which saves that phase its own pass over the pictures (two thirds of this one). targets opens the
- * caches, fill computes what they lack (1: stopped).
+ * What is computed in one pass through the base: pooled features, and with --boundary-cache what fine-tuning
+ * will start from, which saves that phase a pass of its own (two thirds of this one). targets opens the
+ * caches, and fill computes what they lack (1: stopped).
  */
 struct head_targets {
     struct frozen_boundary boundary[FROZEN_MAX_TARGETS];
@@ -131,9 +129,9 @@ struct head_targets {
 int phase_head_targets(struct train_run *run, struct head_targets *t, struct error *err);
 void phase_head_targets_close(struct head_targets *t);
 int phase_head_fill(struct train_run *run, const struct head_targets *t, struct error *err);
-/* --export-features of a run that is complete */
+/* --export-features for a run that is complete. */
 int phase_head_export(struct train_run *run, struct error *err);
-/* The head's engine over cached features, and a loader for it. Collective. */
+/* The engine of the head over cached features, and its loader. Collective. */
 struct head_engine {
     struct engine *engine;
     struct batch_loader *loader;
@@ -144,26 +142,24 @@ void head_engine_close(struct head_engine *h);
 int phase_fine_tune_prepare(struct train_run *run, struct error *err);
 int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err);
 
-/*
- * folds.c: all folds, then oof.tsv and margins.tsv. run->net is the untrained head, run->margins is written
- * over. 0, 1 when a signal asked to stop (finished folds are kept), -1.
- */
+/* folds.c: trains all folds, then writes oof.tsv and margins.tsv. run->net is the untrained head;
+ * run->margins is overwritten. 0; 1 when a signal asked to stop (finished folds are kept); -1. */
 int train_folds(struct train_run *run, const struct frozen_boundary *f, const struct activation_cache *cache,
                 struct error *err);
 
-/* pictures.c: picture [n_rows of the data]: for each of these rows the row of the picture it shows: variant 0
- * (the least variant there is). */
+/* train_images.c: picture [n_rows of the data] becomes, for each of these rows, the row of the picture
+ * that it shows: variant 0, or the lowest variant that exists. */
 int train_images(const struct train_run *run, const uint32_t *rows, size_t n, uint32_t *image,
                  struct error *err);
 
-/* plan_for.c: --plan-for and --describe-device, on stdout. */
+/* plan_for.c: --plan-for and --describe-device, on standard output. */
 int train_plan_for(struct train_run *run, struct error *err);
 int train_describe_device(const struct train_run *run, struct error *err);
 
-/* features_part.c: --features-only. check: EX_USAGE for what it does not go with. As train_run. */
+/* features_part.c: --features-only. check: EX_USAGE for options that contradict it. Returns as train_run. */
 int features_part_check(const struct train_options *o, struct error *err);
 int features_part_run(struct train_run *run, struct error *err);
-/* Is the picture of this key in the part that this run computes? */
+/* Whether the picture with this key is in the part that this run computes. */
 bool features_part_has(const struct train_run *run, const struct activation_key *key);
 
 /* run.c, for the phases */
@@ -171,28 +167,28 @@ const char *train_cache_folder(const struct train_run *run);
 /* Opens device, data and base. Not collective. */
 int train_open_inputs(struct train_run *run, struct error *err);
 #define BATCH_MOST 1024 /* larger ones make no card faster, and training worse */
-/* of what is free: the libraries take some for themselves when they first run */
+/* Of the free memory: libraries take some for themselves when they first run. */
 #define BATCH_SHARE_USED 0.9
 int train_parse_batch(const struct train_options *o, int *batch, struct error *err); /* 0: auto */
-/* run->batch from --batch. EX_USAGE: not a batch; EX_OSERR: not even one picture fits. */
+/* Sets run->batch from --batch. EX_USAGE: it is not a batch. EX_OSERR: not even one picture fits. */
 int train_choose_batch(struct train_run *run, struct error *err);
-/* run->net from --base; side 0: as large as it wants its pictures */
+/* Sets run->net from --base. side 0: the size of pictures that the net prefers. */
 int train_open_base(struct train_run *run, int side, struct error *err);
 struct engine_options train_engine_options(const struct train_run *run);
 int train_open_cache(struct train_run *run, const struct frozen_boundary *f, const char *name,
                      enum activation_dtype dtype, struct activation_cache **cache, struct error *err);
-/* Rows of all wanted splits into the caches, with a progress line. 1: stopped by a signal. */
+/* Computes the rows of all wanted splits into the caches, with a progress line. 1: stopped by a signal. */
 int train_fill_caches(struct train_run *run, const struct frozen_target *targets, int n_targets,
                       const char *what, bool with_test, struct error *err);
-/* The boundary cache of fine-tuning for a net whose layers are unlocked: opened, its cost said, room for it
- * on the disk. */
+/* Opens the boundary cache of fine-tuning for a net whose layers are unlocked, prints its cost, and checks
+ * that the disk has space for it. */
 int train_open_boundary(struct train_run *run, const struct frozen_boundary *f,
                         struct activation_cache **cache, struct error *err);
-/* --unlock-from, "auto" resolved, on net. */
+/* Applies --unlock-from to net, with "auto" resolved. */
 int train_unlock(const struct train_run *run, struct net *net, const char **from, struct error *err);
 int train_settings(const struct train_run *run, int epochs, bool has_batch_norm, size_t n_train,
                    struct trainer_settings *out, struct error *err);
-/* Trains with the run's log, events, checkpoint and progress. As trainer_run. */
+/* Trains with the log, events, checkpoint and progress of the run. Returns as trainer_run. */
 int train_with_log(struct train_run *run, struct trainer *t, struct error *err);
 
 /* outputs.c */
@@ -200,7 +196,7 @@ int outputs_log_row(struct train_run *run, const struct trainer_epoch *e, struct
 int outputs_log_write(const struct train_run *run, struct error *err);
 int outputs_events(struct train_run *run, const struct trainer_epoch *e, struct error *err);
 int outputs_oof(const struct train_run *run, struct error *err);
-/* Margins of rows [n], summed over so many epochs. */
+/* Writes the margins of rows [n], which are sums over so many epochs. */
 int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n, int epochs,
                     struct error *err);
 int outputs_model(struct train_run *run, const struct trainer *t, struct error *err);

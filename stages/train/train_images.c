@@ -1,4 +1,4 @@
-/* train_images.c: which rows show one picture: itself (variant 0) and the variants made of it. */
+/* train_images.c: which rows show the same picture: the picture itself (variant 0) and its variants. */
 #include <stdlib.h>
 #include <string.h>
 
