@@ -1,6 +1,5 @@
-/*
- * calibration.c: does a confidence of 0.9 mean nine out of ten? And the one number that makes it so.
- */
+/* calibration.c: measures whether a confidence of 0.9 is right nine times out of ten, and fits
+ * the temperature that makes it so. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -81,7 +80,7 @@ double calibration_mce(const struct calibration_bin *bins, int n_bins)
     return worst;
 }
 
-/* Row of logits with its maximum taken off. */
+/* A row of logits, minus its maximum. */
 static void logits_of(const double *z, const double *p, size_t row, size_t k, double *out)
 {
     double top = -INFINITY;
@@ -93,8 +92,8 @@ static void logits_of(const double *z, const double *p, size_t row, size_t k, do
         out[j] -= top;
 }
 
-/* NLL at inverse temperature b and its first two derivatives in b. z holds
- * rows with their maximum taken off. */
+/* The negative log-likelihood at inverse temperature b, and its first two derivatives in b.
+ * z has rows minus their maximum. */
 static double nll_at(const double *z, const int32_t *label, size_t n, size_t k, double b, double *slope,
                      double *curvature)
 {

@@ -1,6 +1,4 @@
-/*
- * classification.c: counts first, then rates from the counts, so that every rate has its k and n behind it.
- */
+/* classification.c: counts first, then computes every rate from counts, so that each rate has its k and n. */
 #include "metric/classification.h"
 
 #include <math.h>
@@ -31,8 +29,8 @@ double kappa_of_counts(const uint64_t *counts, int n)
     return expected == total ? NAN : (agree - expected) / (total - expected);
 }
 
-/* Multi-class Matthews correlation (Gorodkin 2004). 0 when a side has one
- * class only, as scikit-learn has it. */
+/* The Matthews correlation for several classes (Gorodkin 2004). 0 when a side has only
+ * one class, as in scikit-learn. */
 static double mcc_of_counts(const uint64_t *counts, int n, double total)
 {
     double right = 0, cross = 0, true_squares = 0, predicted_squares = 0;
@@ -83,7 +81,8 @@ static void rates(struct classification *c)
     c->mcc = mcc_of_counts(c->confusion, k, (double)c->n_rows);
 }
 
-/* Mean +- its deviation; squares is the sum of the rows' squares. Not below 0, as no loss can be. */
+/* The mean +- its standard deviation. squares is the sum of the squares of the rows.
+ * Not below 0, since no loss is. */
 static struct interval mean_interval(double mean, double squares, size_t n_rows)
 {
     double n = (double)n_rows, variance = (squares / n - mean * mean) / (n - 1);

@@ -1,6 +1,4 @@
-/*
- * curve.c: ROC and precision-recall from one sort of the scores, in whole counts.
- */
+/* curve.c: the ROC curve and the precision-recall curve from one sort of the scores, in whole counts. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -46,7 +44,7 @@ void curve_release(struct curve *c)
 
 double curve_roc_auc(const struct curve *c)
 {
-    /* twice the area in unit cells: at most 2 * n^2 / 4, far below 2^64 for 2^32 rows */
+    /* Twice the area in unit cells: at most 2 * n^2 / 4, which fits into 64 bits for 2^32 rows. */
     uint64_t twice = 0, tp = 0, fp = 0;
     if (c->n_positive == 0 || c->n_negative == 0) return NAN;
     for (size_t i = 0; i < c->n_points; i++) {
@@ -69,7 +67,7 @@ double curve_average_precision(const struct curve *c)
     return sum / (double)c->n_positive;
 }
 
-/* value +- z deviations, on the logit scale. */
+/* value +- z standard deviations, on the logit scale. */
 static struct interval logit_interval(double value, double variance, double z)
 {
     if (!(value > 0 && value < 1 && variance > 0)) return (struct interval){NAN, NAN};
@@ -78,9 +76,9 @@ static struct interval logit_interval(double value, double variance, double z)
 }
 
 /*
- * A positive row's part of the area is the share of negatives below it, ties half; a negative's the share of
- * positives above. The area's variance is that of the two means: rows of one score have the same part, so the
- * curve's counts hold all of it.
+ * The area is a mean over positive rows of the share of negatives below, where ties count half, and equally
+ * a mean over negative rows of the share of positives above. Its variance is that of these two means. Rows
+ * with one score have the same share, so that the counts of the curve contain everything that is needed.
  */
 struct interval curve_roc_auc_interval(const struct curve *c, double z)
 {
@@ -101,17 +99,17 @@ struct interval curve_roc_auc_interval(const struct curve *c, double z)
 }
 
 /*
- * The average precision without one row of score s: all precisions at thresholds up to s change. Going from
- * the lowest threshold up, two running sums hold what those terms become without a negative and without a
+ * The average precision without one row of score s: all precisions at thresholds up to s change. Two running
+ * sums, from the lowest threshold up, hold what these terms become without a negative and without a
  * positive.
  */
 struct interval curve_average_precision_interval(const struct curve *c, double z)
 {
     double value = curve_average_precision(c), positives = (double)c->n_positive,
            n = positives + (double)c->n_negative;
-    /* terms of the thresholds above s, as they are */
+    /* The terms of thresholds above s, which do not change. */
     double sum = 0, squares = 0, higher = value * positives;
-    /* terms of the thresholds up to s, without one row */
+    /* The terms of thresholds up to s, without one row. */
     double no_negative = 0, no_positive = 0;
     if (c->n_positive < 2 || c->n_negative < 1) return (struct interval){NAN, NAN};
     for (size_t i = c->n_points; i-- > 0;) {
@@ -119,7 +117,7 @@ struct interval curve_average_precision_interval(const struct curve *c, double z
         double new_tp = tp - (i ? (double)c->tp[i - 1] : 0), new_fp = fp - (i ? (double)c->fp[i - 1] : 0);
         higher -= new_tp * (tp / (tp + fp));
         if (new_fp > 0) {
-            /* tp + fp is 1 only where this negative stands alone at the top: nothing is found there. */
+            /* tp + fp is 1 only when this negative is alone at the top: nothing is found there. */
             double d =
                 (higher + no_negative + (tp > 0 ? new_tp * (tp / (tp + fp - 1)) : 0)) / positives - value;
             sum += new_fp * d;

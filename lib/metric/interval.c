@@ -1,6 +1,4 @@
-/*
- * interval.c: Wilson, Newcombe, Holm, McNemar, bootstrap; see interval.h for the definitions.
- */
+/* interval.c: the intervals and tests of interval.h, which has the definitions. */
 #include "metric/interval.h"
 
 #include <math.h>
@@ -19,7 +17,7 @@ struct interval interval_wilson(uint64_t k, uint64_t n, double z)
     double scale = 1 + zz / m;
     double centre = (p + zz / (2 * m)) / scale;
     double half = z * sqrt(p * (1 - p) / m + zz / (4 * m * m)) / scale;
-    /* The formula gives 1e-17 where the bound is 0 or 1 exactly. */
+    /* The formula gives 1e-17 where the bound is exactly 0 or 1. */
     return (struct interval){k == 0 ? 0 : centre - half, k == n ? 1 : centre + half};
 }
 
@@ -74,7 +72,7 @@ double mcnemar_exact_p(uint64_t only1, uint64_t only2)
     uint64_t n = only1 + only2, k = only1 < only2 ? only1 : only2;
     double total = 0;
     if (n == 0 || only1 == only2) return 1;
-    /* Terms fall as i goes down from k, so stop when they no longer count. */
+    /* The terms become smaller as i goes down from k. Stop when they no longer change the sum. */
     for (uint64_t i = k + 1; i-- > 0;) {
         double term = exp(lgamma((double)n + 1) - lgamma((double)i + 1) - lgamma((double)(n - i) + 1) -
                           (double)n * M_LN2);
@@ -123,10 +121,8 @@ struct bootstrap_work {
     unsigned first, step, resamples;
 };
 
-/*
- * Hits of one resample. n_rows < 2^32, so that (x * n) >> 64 is two 32-bit products: a loop that becomes
- * vector code where 64-bit lanes can be multiplied. The result is the same either way.
- */
+/* The hits of one resample. n_rows < 2^32, so that (x * n) >> 64 is two 32-bit products: the compiler can
+ * vectorise the loop where 64-bit lanes can be multiplied. The result is the same otherwise. */
 static inline __attribute__((always_inline)) uint64_t resample(const uint64_t *bits, uint64_t n_rows,
                                                                uint64_t state)
 {
@@ -187,7 +183,7 @@ int bootstrap_share(const uint8_t *correct, size_t n_rows, unsigned resamples, u
     threads = threads < 1 ? 1 : threads > 64 ? 64 : threads;
     for (unsigned t = 0; t < threads; t++) {
         work[t] = (struct bootstrap_work){bits, n_rows, seed, shares, t, threads, resamples};
-        /* Where no thread can be started, this one does the work. */
+        /* When no thread can be started, this one does the work. */
         started[t] = t > 0 && pthread_create(&ids[t], NULL, bootstrap_run, &work[t]) == 0;
     }
     for (unsigned t = 0; t < threads; t++)

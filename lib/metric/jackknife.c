@@ -1,8 +1,8 @@
 /*
- * jackknife.c: intervals for the summaries of a confusion matrix: F1 over classes, balanced accuracy, kappa,
- * Matthews correlation. Delete-one jackknife (Efron and Stein 1981): the statistic without each row in turn.
- * Rows of one cell are the same row, and without one of them only two sums of rows and columns change, so n
- * rows cost one step a cell.
+ * jackknife.c: intervals for summaries of a confusion matrix: F1 over classes, balanced accuracy, kappa,
+ * Matthews correlation. The delete-one jackknife (Efron and Stein 1981) computes the statistic without each
+ * row in turn. All rows in one cell of the matrix are alike, and leaving one out changes only two sums of
+ * rows and columns. n rows therefore cost one step for each cell.
  */
 #include <math.h>
 
@@ -10,7 +10,7 @@
 
 enum { MACRO_F1, WEIGHTED_F1, BALANCED_ACCURACY, KAPPA, MCC, N_STATISTICS };
 
-/* What the statistics are computed from. */
+/* The sums from which the statistics are computed. */
 struct sums {
     double n, right;
     double cross; /* sum over classes of true rows times predicted rows */
@@ -36,7 +36,7 @@ static void add_class(struct sums *s, double right, double n_true, double n_pred
     s->n_present += n_true > 0 ? sign : 0;
 }
 
-/* The class with one row fewer: a row given as it, a row predicted as it, or both. */
+/* The class with one row fewer: a row that was given as it, predicted as it, or both. */
 static void change_class(struct sums *s, const struct class_scores *c, double right, double n_true,
                          double n_predicted)
 {
@@ -88,7 +88,7 @@ void classification_intervals(struct classification *c, double z)
         }
     for (int t = 0; t < N_STATISTICS; t++) {
         double variance = (n - 1) / n * (squares[t] - sum[t] * sum[t] / n);
-        /* NaN where a statistic has no value without some row */
+        /* NaN when a statistic has no value without some row. */
         double half = z * sqrt(fmax(variance, 0));
         double lowest = t == KAPPA || t == MCC ? -1 : 0;
         *out[t] = variance > 0 ? (struct interval){fmax(value[t] - half, lowest), fmin(value[t] + half, 1)}

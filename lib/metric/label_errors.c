@@ -1,7 +1,8 @@
 /*
- * label_errors.c: confident learning; see label_errors.h. One pass for thresholds, one for counts, then
- * matrices of K x K; the filters select the worst m of a class by quickselect, so all is linear in the rows
- * (times K for the first filter). Where a half could be rounded either way, sums are taken in numpy's order.
+ * label_errors.c: confident learning; see label_errors.h. One pass over the rows computes thresholds, and
+ * one counts; then come matrices of K x K. The filters find the worst m rows of a class by quickselect. All
+ * of it is linear in the rows (times K for the first filter). Where a half could be rounded up or down, sums
+ * are taken in the order of numpy.
  */
 #include "metric/label_errors.h"
 
@@ -11,7 +12,7 @@
 
 #include "base/mem.h"
 
-/* a row is confident in k from threshold - this on; also the least self-confidence */
+/* A row is confident in class k from threshold - this on. It is also the lowest self-confidence. */
 #define CONFIDENT_SLACK 1e-6
 #define TINY 1e-100
 
@@ -21,8 +22,7 @@ const char *const label_filter_names[FILTER_COUNT] =
 const char *const label_rank_names[RANK_COUNT] = {"self_confidence", "normalized_margin",
                                                   "confidence_weighted_entropy"};
 
-/* Sum in the order in which numpy adds a contiguous array of up to 128 values: eight partial sums, then
- * pairs. */
+/* Adds in the order of numpy for a contiguous array of up to 128 values: eight partial sums, then pairs. */
 static double sum_as_numpy(const double *x, size_t n)
 {
     if (n > 128) {
@@ -44,7 +44,7 @@ static double sum_as_numpy(const double *x, size_t n)
     return s;
 }
 
-/* rint of each value such that the sum is the rounded sum; scratch [n]. */
+/* Rounds each value, such that the sum is the rounded sum. scratch [n]. */
 static void round_keeping_sum(const double *values, double *rounded, size_t n)
 {
     double want = rint(sum_as_numpy(values, n)), have;
@@ -53,8 +53,8 @@ static void round_keeping_sum(const double *values, double *rounded, size_t n)
     while (fabs((have = rint(sum_as_numpy(rounded, n))) - want) > 1e-6) {
         double step = want < have ? -1 : 1;
         size_t changes = (size_t)fmin(fabs(want - have), (double)n);
-        /* The largest residuals get +1 (ties: the higher index), the smallest -1 (ties: the lower index),
-         * each once. */
+        /* The largest residuals get +1 (of equal ones that with the higher index), and the smallest -1 (of
+         * equal ones that with the lower index), each at most once. */
         uint8_t done[PREDICTIONS_MAX_CLASSES] = {0};
         double residual[PREDICTIONS_MAX_CLASSES];
         for (size_t i = 0; i < n; i++)
@@ -79,7 +79,7 @@ static int argmax(const double *p, int k)
     return best;
 }
 
-/* Is the given label the top prediction, with a small bonus for it? Such a row is never flagged. */
+/* Whether the given label is the prediction when it gets a small bonus. Such a row is never flagged. */
 static bool given_is_top(const double *p, int k, int given)
 {
     int best = 0;
@@ -140,7 +140,8 @@ static void count_confident(struct label_errors *e, const struct label_errors_in
         if (e->confident_uncalibrated[j * k + j] < 1) e->confident_uncalibrated[j * k + j] = 1;
 }
 
-/* Rows of the counts scaled to the rows given, the whole to n, then whole numbers with the same row sums. */
+/* Scales the rows of the counts to the number of given labels and the whole to n, then makes whole
+ * numbers with the same row sums. */
 static int calibrate(struct label_errors *e, struct error *err)
 {
     size_t k = (size_t)e->n_classes;
@@ -170,7 +171,7 @@ out:
     return rc;
 }
 
-/* Off-diagonals into [0, 0.9999], then each column divided by its sum. */
+/* Limits the entries off the diagonal to [0, 0.9999], then divides each column by its sum. */
 static void clip_noise(double *m, size_t k)
 {
     for (size_t i = 0; i < k * k; i++)
@@ -263,7 +264,7 @@ struct scored {
     uint32_t row;
 };
 
-/* Total order: score, then id. Rows have different ids, so no two are equal. */
+/* A total order: score, then id. Rows have different ids, so that no two are equal. */
 static inline bool worse(const struct scored *a, const struct scored *b, const struct id_key *keys)
 {
     if (a->score != b->score) return a->score < b->score;
@@ -271,8 +272,8 @@ static inline bool worse(const struct scored *a, const struct scored *b, const s
     return order ? order < 0 : a->row < b->row;
 }
 
-/* Moves the m worst of s[n] to its front, in no particular order. Median of three, then at most linear on
- * average. */
+/* Moves the m worst of s[n] to the front, in no particular order. The pivot is the median of three,
+ * and the time linear on average. */
 static void select_worst(struct scored *s, size_t n, size_t m, const struct id_key *keys)
 {
     size_t low = 0, high = n;
@@ -306,7 +307,7 @@ static void select_worst(struct scored *s, size_t n, size_t m, const struct id_k
     }
 }
 
-/* What may be pruned: M[t][g] as whole numbers. */
+/* How many rows may be pruned: M[t][g] as whole numbers. */
 static int prune_counts(const struct label_errors *e, const struct label_filter_options *o, double *m,
                         struct error *err)
 {
@@ -340,7 +341,7 @@ static int prune_counts(const struct label_errors *e, const struct label_filter_
     return 0;
 }
 
-/* Rows grouped by given class: rows[start[g] .. start[g+1]). */
+/* Groups rows by given class: rows[start[g] .. start[g+1]). */
 static int group_by_given(const struct label_errors *e, const struct label_errors_input *in, uint32_t **rows,
                           size_t **start, struct error *err)
 {
@@ -404,7 +405,7 @@ out:
     return rc;
 }
 
-/* The n_issues rows of the smallest score. */
+/* Flags the n_issues rows with the smallest score. */
 static int filter_lowest(const struct label_errors *e, const struct label_errors_input *in,
                          enum label_rank rank, uint8_t *flagged, struct error *err)
 {

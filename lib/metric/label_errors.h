@@ -1,8 +1,8 @@
 /*
  * label_errors.h: confident learning (Northcutt, Jiang and Chuang, JAIR 2021): which given labels are
- * probably wrong, from out-of-sample probabilities alone. Same thresholds, joint, filters and scores as
- * cleanlab 2.9, held against its output in tests/fixtures/label-errors; its unstable sort is replaced by ties
- * in the order of ids. Index g is the given class, t the estimated true class.
+ * probably wrong, from out-of-sample probabilities alone. Thresholds, joint, filters and scores are those of
+ * cleanlab 2.9, and are compared with its output in tests/fixtures/label-errors; but where its sort is
+ * unstable, ties are in the order of ids. Index g is the given class, and t the estimated true class.
  */
 #ifndef WINNOW_METRIC_LABEL_ERRORS_H
 #define WINNOW_METRIC_LABEL_ERRORS_H
@@ -26,7 +26,7 @@ struct label_errors {
     int n_classes;
     size_t n_rows;
     int64_t *given_counts; /* [K] */
-    /* [K]: mean self-confidence of the class, 2 for a class nobody was given */
+    /* [K]: the mean self-confidence of the class. 2 for a class that no row was given. */
     double *threshold;
     int64_t *confident_uncalibrated; /* [g][t], diagonal at least 1 */
     int64_t *confident;              /* [g][t] calibrated: rows sum to given_counts */
@@ -62,12 +62,12 @@ extern const char *const label_filter_names[FILTER_COUNT];
 
 struct label_filter_options {
     double frac_noise; /* share of the estimated errors that the prune filters take: 1 */
-    /* the prune filters leave at least so many of a class, and skip smaller ones: 1 */
+    /* The prune filters leave at least so many rows of a class, and skip smaller classes. */
     int64_t min_examples_per_class;
 };
 #define LABEL_FILTER_DEFAULTS ((struct label_filter_options){1.0, 1})
 
-/* flagged [n_rows] becomes 0 or 1. */
+/* Sets flagged [n_rows] to 0 or 1. */
 int label_errors_filter(const struct label_errors *e, const struct label_errors_input *in,
                         enum label_filter filter, const struct label_filter_options *options,
                         uint8_t *flagged, struct error *err);
@@ -81,14 +81,13 @@ enum label_rank {
 #define LABEL_RANK_NAMES "self_confidence|normalized_margin|confidence_weighted_entropy"
 extern const char *const label_rank_names[RANK_COUNT];
 
-/*
- * score [n_rows]: the lower the worse. adjust: probabilities are first shifted by their class thresholds, as
- * cleanlab's adjust_pred_probs does (needs e; may be NULL otherwise).
- */
+/* score [n_rows]: the lower, the worse. adjust: the probabilities are first shifted by the thresholds of
+ * their classes, as cleanlab's adjust_pred_probs does. It needs e, which may be NULL otherwise. */
 int label_errors_score(const struct label_errors *e, const struct label_errors_input *in,
                        enum label_rank rank, bool adjust, double *score, struct error *err);
 
-/* Rows with flagged != 0 (NULL: all), worst first, ties by id. *order has *n entries; the caller frees it. */
+/* The rows with flagged != 0 (NULL: all), the worst first, ties by id. *order has *n
+ * entries and is freed by the caller. */
 int label_errors_rank(const struct label_errors_input *in, const double *score, const uint8_t *flagged,
                       uint32_t **order, size_t *n, struct error *err);
 

@@ -1,7 +1,7 @@
 /*
- * nonnegative_fit.c: unknowns enter the support one by one, the one whose gradient is steepest first, and
- * leave it where the unconstrained solution on the support would make them negative. Each step lowers the
- * objective, so that no support comes twice.
+ * nonnegative_fit.c: the support is the set of unknowns that may be above 0. Unknowns enter it one by one,
+ * that with the steepest gradient first. They leave it when the unconstrained solution on the support would
+ * make them negative. Each step lowers the objective, so that no support occurs twice.
  */
 #include "metric/nonnegative_fit.h"
 
@@ -54,7 +54,7 @@ struct program {
     bool sums_to_one;
 };
 
-/* s becomes the solution on the support alone; false when it is not unique. */
+/* Sets s to the solution on the support alone. False when it is not unique. */
 static bool solve_support(struct program *p)
 {
     int m = p->n_support, size = m + p->sums_to_one;
@@ -71,7 +71,7 @@ static bool solve_support(struct program *p)
     return linear_solve(p->a, p->s, size);
 }
 
-/* x moves to the best point of the support, which loses the unknowns that reach 0 on the way. */
+/* Moves x to the best point of the support. Unknowns that reach 0 on the way leave the support. */
 static void settle(struct program *p)
 {
     while (p->n_support > 0) {
@@ -138,7 +138,7 @@ int nonnegative_fit(double *x, const double *g, const double *b, int n, bool sum
     }
     for (int round = 0; round < 10 * n + 10; round++) {
         int steepest = -1;
-        /* On the support the gradient is the multiplier of the sum: its mean is taken against rounding. */
+        /* On the support the gradient is the multiplier of the sum. Its mean is taken, to reduce rounding. */
         double level = 0, low = -1e-13 * scale;
         for (int i = 0; sums_to_one && i < p.n_support; i++)
             level += gradient(&p, p.support[i]) / p.n_support;

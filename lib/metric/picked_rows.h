@@ -1,7 +1,5 @@
-/*
- * picked_rows.h: a few rows of a predictions file whole, read again when they are shown or written; the many
- * stay in the file.
- */
+/* picked_rows.h: reads a few rows of a predictions file again, with all columns, to show or write them.
+ * The other rows are not kept in memory. */
 #ifndef WINNOW_METRIC_PICKED_ROWS_H
 #define WINNOW_METRIC_PICKED_ROWS_H
 
@@ -15,10 +13,8 @@ struct picked_rows {
 };
 #define PICKED_ROWS_EMPTY ((struct picked_rows){0})
 
-/*
- * cells[i] is the row rows[i] of the file that p was read from; rows may be in any order and name a row
- * twice. EX_DATAERR when the file is no longer what p was read from.
- */
+/* Sets cells[i] to the row rows[i] of the file from which p was read. rows may be in any order and may
+ * repeat. EX_DATAERR when the file has changed since p was read. */
 int picked_rows_read(struct picked_rows *out, const struct predictions *p, struct manifest_source *source,
                      const uint32_t *rows, size_t n, struct error *err);
 static inline const char *picked_cell(const struct picked_rows *p, size_t i, int column)

@@ -13,7 +13,7 @@
 #include "base/number.h"
 #include "metric/slice_columns.h"
 
-/* 0.66 + 0.33 misses 1 by 0.01 and a little: what binary numbers add is not held against the tolerance. */
+/* 0.66 + 0.33 misses 1 by slightly more than 0.01: rounding in binary is not held against the tolerance. */
 #define ROUNDING 1e-12
 
 struct reading {
@@ -187,7 +187,7 @@ static int read_row(struct reading *x, struct error *err)
     return 0;
 }
 
-/* Fills the index; a key that is there already is an error that names both rows. */
+/* Fills the index. A key that occurs twice is an error that names both rows. */
 static int index_rows(struct predictions *p, struct error *err)
 {
     char shown[256];

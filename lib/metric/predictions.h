@@ -1,11 +1,11 @@
 /*
- * predictions.h: a predictions file in memory, column by column: what every measure starts from. Columns
- * read: id (or xxh128, or path: the first of them there is), label, p_<class> for each class; z_<class>
- * (logits) where a file has them; slice columns. Everything else stays in the file, which is read again for
- * the few rows that are shown. Memory: 8 bytes a row and class, 33 bytes a row, 4 bytes a row and slice
- * column: 300,000 rows of five classes need 23 MB, ten million 0.8 GB. Every row is checked: a probability
- * that is not a number, below 0 or above 1, rows that do not sum to about 1, unknown or missing labels and
- * repeated ids are errors that name the file, the row and the id.
+ * predictions.h: a predictions file in memory, by columns; every measure starts from it. These columns are
+ * read: id (or xxh128, or path: the first that exists), label, p_<class> for each class, z_<class> (logits)
+ * if there are any, and slice columns. Everything else stays in the file, which is read again for the few
+ * rows that are shown. Memory: 8 bytes a row and class, 33 bytes a row, 4 bytes a row and slice column.
+ * 300,000 rows of five classes need 23 MB, and ten million 0.8 GB. Every row is checked. Errors name the
+ * file, the row and the id: a probability that is not a number between 0 and 1, a row whose sum is not about
+ * 1, an unknown or missing label, a repeated id.
  */
 #ifndef WINNOW_METRIC_PREDICTIONS_H
 #define WINNOW_METRIC_PREDICTIONS_H
@@ -22,12 +22,12 @@
 #include "metric/id_key.h"
 
 #define PREDICTIONS_MAX_CLASSES 1000 /* matrices are K x K: 8 MB each at the limit */
-/* a column of more values than this is not a slice unless it is asked for */
+/* A column with more values than this is not a slice, unless it is asked for. */
 #define PREDICTIONS_MAX_AUTO_SLICES 64
 #define PREDICTIONS_MAX_SLICES 10000
 #define PREDICTIONS_SUM_TOLERANCE 0.01 /* three decimals and five classes may miss 1 by 0.0025 */
 
-/* A slice: rows with something in common. A row may be in any number of slices. */
+/* A slice: rows that have something in common. A row may be in any number of slices. */
 struct slice {
     char *name;     /* the value; "column=value" for a column that is not called slice */
     char *family;   /* the column, or "slices" for a slices file: gaps are taken within it */
@@ -50,7 +50,7 @@ struct predictions {
     struct hash_index index; /* of the keys */
     size_t capacity;
     struct id_key *path_keys; /* when asked for: the key of the path column */
-    /* when asked for, and a column `group` names any: equal for near duplicates; NULL otherwise */
+    /* Set when asked for, if the column `group` has any values: equal for near duplicates. Otherwise NULL. */
     uint32_t *groups;
 };
 #define PREDICTIONS_EMPTY ((struct predictions){0})
@@ -63,22 +63,20 @@ struct predictions_options {
     bool keep_path_keys, keep_groups;
 };
 
-/*
- * EX_DATAERR names what is wrong and where. A file without rows and one of fewer than two classes are errors.
- */
+/* EX_DATAERR says what is wrong and where. A file without rows or with fewer than two classes is an error. */
 int predictions_read(struct predictions *out, struct manifest_source *source,
                      const struct predictions_options *options, struct error *err);
 int predictions_read_memory(struct predictions *out, const char *bytes, size_t n_bytes,
                             const struct predictions_options *options, struct error *err);
 void predictions_release(struct predictions *p);
 
-/* Row of an id, or -1. */
+/* The row of an id, or -1. */
 int64_t predictions_find(const struct predictions *p, const struct id_key *key);
 
 /*
- * Adds slices from a TSV of two columns, id (or xxh128 or path) and slice, many to many. Ids that are not
- * among the predictions are counted in *n_unknown and left out. Needs keep_path_keys when the file names
- * images by path.
+ * Adds slices from a TSV with two columns, id (or xxh128 or path) and slice. An id may be in several slices.
+ * Ids that are not among the predictions are counted in *n_unknown and left out. Needs keep_path_keys when
+ * the file names pictures by path.
  */
 int predictions_add_slices(struct predictions *p, const char *path, size_t *n_unknown, struct error *err);
 

@@ -1,8 +1,8 @@
 /*
- * prevalence.c: resampled rows are weights, not copies, so that one pass serves the data and its resamples.
- * The likelihood of shares q is concave: mean log sum_k q_k p_ik / pi_k. EM creeps towards its maximum where
- * a class is rare (20,000 updates); sequential quadratic programs with q >= 0 take about ten (Kim,
- * Carbonetto, Stephens and Anitescu 2020).
+ * prevalence.c: a resample is a set of weights for the rows, not a copy of them, so that the same code
+ * handles the data and its resamples. The likelihood of shares q is concave: mean log sum_k q_k p_ik / pi_k.
+ * EM approaches its maximum very slowly where a class is rare (20,000 updates). Sequential quadratic
+ * programs with q >= 0 take about ten steps (Kim, Carbonetto, Stephens and Anitescu 2020).
  */
 #include "metric/prevalence.h"
 
@@ -92,7 +92,7 @@ static void unadjusted(double *out, const struct scored_rows *rows, int n_classe
         out[k] /= sum;
 }
 
-/* m [j][i]: mean of what the labelled rows of class j add to class i; 1 at j for a class without rows. */
+/* m [j][i]: the mean of what the labelled rows of class j add to class i. For a class without rows 1 at j. */
 static void confusion(double *m, const struct scored_rows *rows, int n_classes, bool hard)
 {
     size_t k = (size_t)n_classes;
@@ -110,7 +110,8 @@ static void confusion(double *m, const struct scored_rows *rows, int n_classes, 
             m[j * k + i] = n[j] > 0 ? m[j * k + i] / n[j] : (double)(i == j);
 }
 
-/* Least squares of sum_j q_j m_j against the unadjusted shares: on the simplex, or (black box) of weights. */
+/* Least squares of sum_j q_j m_j against the unadjusted shares: q on the
+ * simplex, or (black box) any weights. */
 static int adjust(double *q, const struct scored_rows *labelled, const struct scored_rows *unlabelled,
                   int n_classes, bool hard, bool black_box, struct error *err)
 {
@@ -182,10 +183,8 @@ int prevalence_em(double *q, const double *shares, const struct scored_rows *unl
     return 0;
 }
 
-/*
- * -mean log sum_k q_k p_ik / pi_k + sum q, which is smallest at shares that sum to 1 by themselves. total:
- * weight of all rows, the added ones as well.
- */
+/* -mean log sum_k q_k p_ik / pi_k + sum q, whose minimum has shares that sum to 1 without a constraint.
+ * total: the weight of all rows, including the added ones. */
 static double objective(const double *q, const double *shares, const struct scored_rows *rows,
                         const double *added, double total, int n_classes)
 {
@@ -207,7 +206,7 @@ static double objective(const double *q, const double *shares, const struct scor
     return sum;
 }
 
-/* slope [K] and curvature [K][K] of the objective. */
+/* The slope [K] and the curvature [K][K] of the objective. */
 static void derive(double *slope, double *curvature, const double *q, const double *shares,
                    const struct scored_rows *rows, const double *added, double total, int n_classes)
 {
@@ -245,7 +244,7 @@ int prevalence_likelihood(double *q, const double *shares, const struct scored_r
     double total = total_of(unlabelled), sum = 0, *curvature;
     double slope[PREVALENCE_MAX_CLASSES], b[PREVALENCE_MAX_CLASSES], to[PREVALENCE_MAX_CLASSES];
     int rc = -1;
-    /* A few updates of EM: Newton's method begins near the maximum, and where every row has a density. */
+    /* A few updates of EM bring Newton's method near the maximum, where every row has a density. */
     if (prevalence_em(q, shares, unlabelled, n_classes, 5, NULL, err)) return -1;
     if (!(curvature = mem_alloc(k * k * sizeof *curvature, err))) return -1;
     for (size_t j = 0; added && j < k; j++)
@@ -264,7 +263,7 @@ int prevalence_likelihood(double *q, const double *shares, const struct scored_r
         }
         if (nonnegative_fit(to, curvature, b, n_classes, false, err)) goto out;
         for (size_t j = 0; j < k; j++) {
-            /* Where log q counts, q stays above 0 and comes down tenfold at most. */
+            /* Where log q counts, q must stay above 0: it is divided by at most ten in a step. */
             to[j] = (added && added[j] > 0 ? fmax(to[j], q[j] / 10) : to[j]) - q[j];
             largest = fmax(largest, fabs(to[j]));
             descent += slope[j] * to[j];
@@ -292,7 +291,7 @@ out:
     return rc;
 }
 
-/* The maximum of the likelihood after recalibration; z: logits of both, [rows][K]. */
+/* The maximum of the likelihood after recalibration. z: the logits of both sets, [rows][K]. */
 static int recalibrated(double *q, const struct scored_rows *labelled, const double *labelled_z,
                         const struct scored_rows *unlabelled, const double *unlabelled_z, const double *added,
                         int n_classes, double *scratch, struct error *err)
@@ -300,7 +299,8 @@ static int recalibrated(double *q, const struct scored_rows *labelled, const dou
     struct recalibration r = RECALIBRATION_NONE;
     struct scored_rows rows = *unlabelled;
     double shares[PREVALENCE_MAX_CLASSES];
-    /* At the fit the labelled rows' mean of each class is its share: QuaPy takes the one, this the other. */
+    /* At the fit the labelled rows' mean of each class equals its share. QuaPy uses the
+     * mean, and this code the share. */
     prevalence_label_shares(shares, labelled, n_classes);
     if (recalibration_fit(&r, labelled_z, labelled->label, labelled->count, labelled->n_rows, n_classes, err))
         return -1;
@@ -340,7 +340,7 @@ static void problem_close(struct problem *p)
     free(p->unlabelled_z);
 }
 
-/* The estimate with these weights; scratch [unlabelled rows][K] for PREVALENCE_RECALIBRATED. */
+/* The estimate with these weights. scratch [unlabelled rows][K] for PREVALENCE_RECALIBRATED. */
 static int problem_solve(double *q, const struct problem *p, const uint32_t *labelled_count,
                          const uint32_t *unlabelled_count, const double *added, double *scratch,
                          int *n_updates, struct error *err)
@@ -454,7 +454,7 @@ int prevalence_bootstrap(double *draws, size_t n_draws, enum prevalence_method m
     return rc;
 }
 
-/* P(chi-squared of n degrees of freedom > x), by the recurrence of the incomplete gamma function. */
+/* P(chi-squared with n degrees of freedom > x), by the recurrence of the incomplete gamma function. */
 static double chi_squared_above(double x, int n)
 {
     double a = n % 2 ? 0.5 : 1, half = x / 2;

@@ -1,8 +1,9 @@
 /*
- * prevalence.h: which shares the classes have among unlabelled rows, from a model's scores of them and of
- * labelled rows (label shift: pictures of a class look the same in both, only the shares differ). Holds for
- * classes, not for views: merged classes whose mixture moves are not a label shift, so add the shares of a
- * view's classes instead. Definitions are held against QuaPy 0.2.3 in tests/fixtures/prevalence.
+ * prevalence.h: estimates the shares of the classes among unlabelled rows, from the scores that a model gave
+ * to them and to labelled rows. It assumes label shift: pictures of a class look the same in both sets, and
+ * only the shares differ. It is for classes and not for views: when classes are merged and their mixture
+ * changes, that is not a label shift. Add the shares of the classes of a view instead. Results are compared
+ * with those of QuaPy 0.2.3 in tests/fixtures/prevalence.
  */
 #ifndef WINNOW_METRIC_PREVALENCE_H
 #define WINNOW_METRIC_PREVALENCE_H
@@ -15,7 +16,7 @@
 
 #define PREVALENCE_MAX_CLASSES 64 /* systems of K equations for each resample */
 
-/* Borrowed. p [n_rows][K]; label [n_rows] or NULL; count [n_rows]: weight of each row, NULL: 1. */
+/* Borrowed. p [n_rows][K]; label [n_rows] or NULL; count [n_rows]: the weight of each row, NULL: 1. */
 struct scored_rows {
     const double *p;
     const int32_t *label;
@@ -37,43 +38,41 @@ enum prevalence_method {
 };
 extern const char *const prevalence_method_names[PREVALENCE_METHODS];
 
-/* Shares of the labels [K]; a class without a row adds 1e-4 to all of them before they are divided. */
+/* The shares of the labels [K]. When a class has no row, 1e-4 is added to all classes before dividing. */
 void prevalence_label_shares(double *shares, const struct scored_rows *labelled, int n_classes);
 
 /*
- * q [K]: the estimate, at least 0, sum 1. Rows without any weight are an error of the caller. n_updates
- * (may be NULL) becomes EM's number of updates. 0, or -1 with EX_DATAERR when there are too many classes, or
- * when memory is short.
+ * Sets q [K] to the estimate: at least 0, sum 1. The weights of the rows must not all be 0. n_updates (may
+ * be NULL) becomes the number of EM's updates. 0, or -1 with EX_DATAERR when there are too many classes, or
+ * when there is no memory.
  */
 int prevalence_estimate(double *q, enum prevalence_method method, const struct scored_rows *labelled,
                         const struct scored_rows *unlabelled, int n_classes, int *n_updates,
                         struct error *err);
 
-/* EM from the given shares of the labelled rows [K], for at most `limit` updates. */
+/* EM from the given shares of the labelled rows [K], with at most `limit` updates. */
 int prevalence_em(double *q, const double *shares, const struct scored_rows *unlabelled, int n_classes,
                   int limit, int *n_updates, struct error *err);
-/*
- * The maximum of the likelihood by Newton's method; shares as above, all above 0. added [K] or NULL: weight
- * of rows that are certainly of each class, added to the unlabelled ones.
- */
+/* The maximum of the likelihood by Newton's method. shares as above, all above 0. added [K] or NULL: the
+ * weight of rows that certainly belong to each class, in addition to the unlabelled ones. */
 int prevalence_likelihood(double *q, const double *shares, const struct scored_rows *unlabelled,
                           const double *added, int n_classes, struct error *err);
 
 /*
- * How well the labelled rows agree with their own scores: the p-value of the likelihood ratio test of the
- * recalibration's K parameters. Where it is below PREVALENCE_DOUBT, take PREVALENCE_RECALIBRATED; else
- * PREVALENCE_LIKELIHOOD, whose intervals are narrower. -1 when memory is short.
+ * How well the labelled rows agree with their own scores: the p-value of the likelihood ratio test of the K
+ * parameters of the recalibration. When it is below PREVALENCE_DOUBT, use PREVALENCE_RECALIBRATED, and
+ * otherwise PREVALENCE_LIKELIHOOD, whose intervals are narrower. -1 when there is no memory.
  */
 #define PREVALENCE_DOUBT 0.2
 int prevalence_calibration_p(double *p, const struct scored_rows *labelled, int n_classes, struct error *err);
 
 /*
- * Resamples of the estimate: draws [n_draws][K]. With both, each draws the labelled rows first (with
- * everything that is learnt from them), then the unlabelled ones; else the unlabelled ones only, which is too
- * narrow. One splitmix64 generator, state `seed`, index (x * n) >> 64; threads take resamples without
- * changing a number. The count of the rows is ignored: they are drawn. The two likelihoods also draw, for
- * each class, a weight from Jeffreys' prior (Gamma(1/2)): resamples of rows without a trace of a class would
- * otherwise claim that there can be none.
+ * Resamples of the estimate: draws [n_draws][K]. With both, each resample draws the labelled rows first,
+ * with everything that is learnt from them, and then the unlabelled ones; otherwise only the unlabelled
+ * ones, which gives intervals that are too narrow. One splitmix64 generator with state `seed`, index (x * n)
+ * >> 64; threads share the resamples and change nothing. The count of the rows is ignored, since rows are
+ * drawn. The two likelihoods also draw a weight for each class from Jeffreys' prior (Gamma(1/2)): otherwise
+ * resamples without a trace of a class would claim that there can be none.
  */
 int prevalence_bootstrap(double *draws, size_t n_draws, enum prevalence_method method,
                          const struct scored_rows *labelled, const struct scored_rows *unlabelled,

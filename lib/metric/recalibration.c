@@ -1,6 +1,5 @@
-/*
- * recalibration.c: the log loss is convex in sharpness and bias, so damped Newton steps end at its minimum.
- */
+/* recalibration.c: the log loss is convex in sharpness and bias, so that damped
+ * Newton steps reach its minimum. */
 #include "metric/recalibration.h"
 
 #include <math.h>
@@ -29,7 +28,8 @@ void recalibration_logits(double *z, const double *p, size_t n_rows, int n_class
     }
 }
 
-/* q [K] of one row; returns the logarithm of the sum, so that log q_k = z_k * sharpness + bias_k - it. */
+/* Computes q [K] of one row, and returns the logarithm of the sum: log q_k =
+ * z_k * sharpness + bias_k - it. */
 static double softmax_row(double *q, const struct recalibration *r, const double *z, int n_classes)
 {
     double top = -INFINITY, sum = 0;
@@ -52,7 +52,8 @@ void recalibration_apply(const struct recalibration *r, double *out, const doubl
     }
 }
 
-/* Loss; with gradient [K + 1] and hessian [K + 1][K + 1] where asked for. Sharpness comes first. */
+/* The loss, with gradient [K + 1] and hessian [K + 1][K + 1] where they are
+ * asked for. Sharpness comes first. */
 static double loss_of(const struct recalibration *r, const double *z, const int32_t *label,
                       const uint32_t *count, size_t n_rows, int n_classes, bool penalty, double *gradient,
                       double *hessian)
@@ -124,7 +125,7 @@ int recalibration_fit(struct recalibration *r, const double *z, const int32_t *l
             next.sharpness -= length * step[0];
             for (int k = 0; k < n_classes; k++)
                 next.bias[k] -= length * step[1 + k];
-            /* Near the minimum the loss no longer tells two points apart: the step is right as it is. */
+            /* Near the minimum the loss cannot distinguish two points any more; the step is accepted. */
             if (largest < 1e-5 || loss_of(&next, z, label, count, n_rows, n_classes, true, NULL, NULL) <=
                                       loss - 1e-4 * length * slope) {
                 *r = next;

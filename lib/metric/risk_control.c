@@ -1,6 +1,7 @@
 /*
- * risk_control.c: the bound grows with the number of misses, and misses grow with the threshold, so the
- * sequence of tests ends at one number of misses that depends on n, target and confidence alone.
+ * risk_control.c: the bound grows with the number of misses, and the misses grow with the threshold. The
+ * sequence of tests therefore ends at a number of misses that depends only on n, the target and the
+ * confidence.
  */
 #include "metric/risk_control.h"
 
@@ -13,7 +14,7 @@
 #include "base/number.h"
 #include "metric/sort.h"
 
-/* Logarithm of a binomial probability; long double, as lgamma of thousands costs four digits. */
+/* The logarithm of a binomial probability. In long double, because lgamma of thousands costs four digits. */
 static long double log_term(uint64_t k, uint64_t n, double p)
 {
     return lgammal((long double)n + 1) - lgammal((long double)k + 1) - lgammal((long double)(n - k) + 1) +
@@ -91,7 +92,8 @@ static int compare_positives(const void *x, const void *y)
     return (a->score > b->score) - (a->score < b->score);
 }
 
-/* The positives' scores ascending, of each group the lowest: *n of them, to be freed; NULL without memory. */
+/* The lowest score of the positives in each group, ascending: *n of them, to be
+ * freed. NULL when there is no memory. */
 static double *lowest_scores(size_t *n, const double *score, const uint8_t *positive, const uint32_t *group,
                              size_t n_rows, struct error *err)
 {
@@ -128,7 +130,7 @@ int risk_control_threshold(struct guaranteed_threshold *out, struct guarantee g,
                                          .n_needed = binomial_least(g.target, g.confidence),
                                          .upper_bound = 1};
     if (out->found) {
-        /* One more miss is not allowed: no threshold above the positive at this rank. */
+        /* One more miss is not allowed: the threshold cannot be above the positive at this rank. */
         double most = lowest[allowed];
         for (size_t i = 0; i < n_rows; i++)
             if (score[i] <= most && score[i] > out->threshold) out->threshold = score[i];
@@ -152,7 +154,7 @@ int risk_control_block(struct guaranteed_threshold *out, struct guarantee g, con
         negative[i] = !positive[i];
     }
     if (risk_control_threshold(out, g, mirrored, negative, group, n_rows, err)) goto out;
-    /* Mirrored, a row at the threshold is left alone: what is blocked lies strictly above. */
+    /* In the mirrored problem a row at the threshold is not blocked: what is blocked is strictly above. */
     for (size_t i = 0; i < n_rows; i++)
         if (score[i] > -out->threshold) above = fmin(above, score[i]);
     out->threshold = out->found ? above : INFINITY;
@@ -176,7 +178,7 @@ int risk_control_count(uint64_t *n_missed, uint64_t *n_positive, double threshol
     return 0;
 }
 
-/* A share of text, "1%" or "0.01", in (0, 1). */
+/* Parses a share, "1%" or "0.01", in (0, 1). */
 static bool parse_share(char *text, double *out)
 {
     size_t n = strlen(text);

@@ -1,7 +1,8 @@
 /*
- * risk_control.h: thresholds with a promise: "at most 1 % of the positives score below it, with 95 %
- * confidence", from a finite number of positives. The exact binomial rule, tested from the lowest threshold
- * up until one fails (fixed-sequence testing: no price for testing many).
+ * risk_control.h: thresholds with a guarantee, such as "at most 1 % of the positives score below it, with 95
+ * % confidence", from a finite number of positives. Each threshold is tested by the exact binomial bound,
+ * from the lowest up, until one fails. This is fixed-sequence testing, in which many tests need no
+ * correction.
  */
 #ifndef WINNOW_METRIC_RISK_CONTROL_H
 #define WINNOW_METRIC_RISK_CONTROL_H
@@ -14,17 +15,19 @@
 
 /* P(Binomial(n, p) <= k). */
 double binomial_at_most(uint64_t k, uint64_t n, double p);
-/* One-sided Clopper-Pearson: the rate r with P(Binomial(n, r) <= k) = 1 - confidence; 1 where k >= n. */
+/* The one-sided bound of Clopper and Pearson: the rate r with P(Binomial(n, r) <= k) =
+ * 1 - confidence; 1 when k >= n. */
 double binomial_upper_bound(uint64_t k, uint64_t n, double confidence);
-/* The most misses among n positives with which the bound is still at most `target`; -1: not even none. */
+/* The largest number of misses among n positives for which the bound is at most `target`. -1: none. */
 int64_t binomial_allowed(uint64_t n, double target, double confidence);
-/* The fewest positives with which the guarantee can be had, none of them missed: 299 for 1 % at 95 %. */
+/* The smallest number of positives for which the guarantee is possible, when none
+ * is missed: 299 for 1 % at 95 %. */
 uint64_t binomial_least(double target, double confidence);
 
 struct guarantee {
     double target, confidence; /* 0.01 and 0.95 of "1%@95%" */
 };
-/* "1%@95%", "0.01@0.95", "1%" (95 % then). EX_USAGE names what. */
+/* Parses "1%@95%", "0.01@0.95" or "1%" (which means 95 %). EX_USAGE names what. */
 int guarantee_parse(struct guarantee *out, const char *text, const char *what, struct error *err);
 
 struct guaranteed_threshold {
@@ -36,28 +39,26 @@ struct guaranteed_threshold {
 };
 
 /*
- * The largest score of any row with which at most as many positives are below as the guarantee allows.
- * score [n_rows]; positive [n_rows]: 0 or 1. Rows of one score are flagged or missed together. group
- * [n_rows] or NULL: copies of one picture are not independent, so the positives of a group count once, with
- * the lowest score of them: the promise is then one about groups, and a group is missed when any of its
- * positives is. 0, or -1 when memory is short.
+ * Finds the largest score of any row below which there are at most as many positives as the guarantee
+ * allows. score [n_rows]; positive [n_rows]: 0 or 1. Rows with one score are flagged or missed together.
+ * group [n_rows] or NULL: copies of one picture are not independent, so that the positives of a group count
+ * once, with the lowest of their scores. The guarantee is then one about groups, and a group is missed when
+ * any of its positives is. 0, or -1 when there is no memory.
  */
 int risk_control_threshold(struct guaranteed_threshold *out, struct guarantee g, const double *score,
                            const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err);
 
 /*
- * The other side: the smallest score of any row with which at most as many negatives are at it or above as
- * the guarantee allows. missed and n_positive then count negatives at or above it, and all of them. A group
- * counts with the highest score of its negatives. threshold is INFINITY where only a score above all rows
- * would do.
+ * The same from the other side: finds the smallest score of any row at or above which there are at most as
+ * many negatives as the guarantee allows. missed and n_positive then count negatives at or above it, and all
+ * negatives. A group counts with the highest score of its negatives. threshold is INFINITY when it would
+ * have to be above all rows.
  */
 int risk_control_block(struct guaranteed_threshold *out, struct guarantee g, const double *score,
                        const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err);
 
-/*
- * How many positives (or groups of them) score below the threshold, and how many there are: the check on
- * rows that the threshold was not chosen on.
- */
+/* Counts how many positives (or groups of them) score below the threshold, and how many there are: a check
+ * on rows on which the threshold was not chosen. */
 int risk_control_count(uint64_t *n_missed, uint64_t *n_positive, double threshold, const double *score,
                        const uint8_t *positive, const uint32_t *group, size_t n_rows, struct error *err);
 

@@ -1,7 +1,5 @@
-/*
- * score_sample.c: a reservoir: row i replaces a kept one with probability SCORE_SAMPLE_ROWS / i. Which rows
- * stay depends on their number alone.
- */
+/* score_sample.c: reservoir sampling: row i replaces a kept row with probability SCORE_SAMPLE_ROWS / i.
+ * Which rows are kept depends on their numbers alone. */
 #include "metric/score_sample.h"
 
 #include <math.h>

@@ -1,7 +1,5 @@
-/*
- * score_sample.h: the scores of any number of unlabelled pictures in bounded memory: a uniform sample of the
- * rows and the means of all of them. Ten million rows cost what SCORE_SAMPLE_ROWS do.
- */
+/* score_sample.h: the scores of any number of unlabelled pictures in bounded memory: a uniform sample of
+ * the rows, and the means over all rows. Ten million rows take the memory of SCORE_SAMPLE_ROWS. */
 #ifndef WINNOW_METRIC_SCORE_SAMPLE_H
 #define WINNOW_METRIC_SCORE_SAMPLE_H
 
@@ -10,7 +8,7 @@
 
 #include "base/error.h"
 
-/* Enough that the labelled rows limit what can be said about a rate; 2 MB for five classes. */
+/* So many that the labelled rows limit how exact a rate can be. They take 2 MB for five classes. */
 #define SCORE_SAMPLE_ROWS 50000
 
 struct score_sample {
@@ -25,13 +23,14 @@ struct score_sample {
 #define SCORE_SAMPLE_EMPTY ((struct score_sample){0})
 
 /*
- * From a TSV with p_<class> for each of the K classes, as classify prints it; nothing else is looked at.
- * EX_DATAERR: a class's column is missing, or there is one of an unknown class (scores of another model), a
- * value is not a probability, a row does not sum to 1 within sum_tolerance, there are no rows.
+ * Reads a TSV with p_<class> for each of the K classes, as classify prints it, and ignores other columns.
+ * EX_DATAERR: the column of a class is missing, there is one of an unknown class (the scores are those of
+ * another model), a value is not a probability, a row does not sum to 1 within sum_tolerance, or there are
+ * no rows.
  */
 int score_sample_read(struct score_sample *out, const char *path, char *const *classes, int n_classes,
                       double sum_tolerance, struct error *err);
-/* The classes that a file of scores has columns for, owned by the caller. EX_DATAERR: fewer than two. */
+/* The classes for which a file of scores has columns, owned by the caller. EX_DATAERR: fewer than two. */
 int score_sample_classes(const char *path, char ***classes, int *n_classes, struct error *err);
 void score_sample_release(struct score_sample *s);
 

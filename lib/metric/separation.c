@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "metric/sort.h"
 
-/* Where n values (sorted here) fall into two clusters: the cut of the
- * largest variance between them. n > 0. */
+/* Sorts n > 0 values and divides them into two clusters: returns the cut with the
+ * largest variance between them. */
 static double two_clusters(double *values, size_t n)
 {
     double total = 0, below = 0, best = -1, cut = values[0];
@@ -31,7 +31,8 @@ struct spread {
     double n, sum, squares;
 };
 
-/* Log-odds of the given label against the likeliest other one, and the difference of their probabilities. */
+/* The log-odds of the given label against the likeliest other class, and the
+ * difference of their probabilities. */
 static void contrast(const struct label_errors_input *in, size_t row, double *log_odds, double *difference)
 {
     const double *p = in->p + row * (size_t)in->n_classes;

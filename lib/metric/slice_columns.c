@@ -27,7 +27,7 @@ struct slice *predictions_slice_add(struct predictions *p, const char *family, c
 
 enum { SLICE_NONE = -1 };
 
-/* A column that may turn out to be a slice: its distinct values so far and each row's. */
+/* A column that may turn out to be a slice: its distinct values so far, and the value of each row. */
 struct slice_column {
     int column;
     bool asked; /* by name: any number of values up to PREDICTIONS_MAX_SLICES */
@@ -40,7 +40,7 @@ struct slice_column {
     uint32_t last;
 };
 
-/* What the stages of this family write: not slices unless asked for. */
+/* Columns that winnow's programs write. They are not slices unless asked for. */
 static const char *const known_columns[] = {"id",          "path",        "xxh128",    "label",
                                             "label_given", "label_true",  "pred",      "split",
                                             "fold",        "group",       "keeper",    "distance",
@@ -72,7 +72,8 @@ void slice_columns_release(struct slice_columns *c)
     *c = SLICE_COLUMNS_EMPTY;
 }
 
-/* Index of the value, added when new. SLICE_NONE with *full true: too many values. -2: an error. */
+/* The index of the value, which is added when it is new. SLICE_NONE with *full true: there
+ * are too many values. -2: error. */
 static int64_t slice_value(struct slice_column *c, const char *value, bool *full, struct error *err)
 {
     uint32_t i;

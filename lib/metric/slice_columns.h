@@ -1,7 +1,5 @@
-/*
- * slice_columns.h: what predictions.c and slice_file.c share: columns of a predictions file that divide its
- * rows into slices, gathered while the rows are read. Not for use outside lib/metric.
- */
+/* slice_columns.h: collects, while rows are read, the columns of a predictions file that divide its rows
+ * into slices. Shared by predictions.c and slice_file.c; not for use outside lib/metric. */
 #ifndef WINNOW_METRIC_SLICE_COLUMNS_H
 #define WINNOW_METRIC_SLICE_COLUMNS_H
 
@@ -13,25 +11,23 @@ struct slice_columns {
 };
 #define SLICE_COLUMNS_EMPTY ((struct slice_columns){0})
 
-/*
- * The columns that options ask for, and those that may turn out to be slices. EX_DATAERR: one asked for is
- * missing.
- */
+/* Finds the columns that options ask for, and those that may turn out to be slices. EX_DATAERR: one
+ * that was asked for is missing. */
 int slice_columns_find(struct slice_columns *c, const struct manifest_reader *r,
                        const struct predictions_options *options, struct error *err);
-/* The reader's current row is row number `row` of the predictions, counted from 0. */
+/* Takes the reader's current row, which is row number `row` of the predictions, counted from 0. */
 int slice_columns_row(struct slice_columns *c, const struct manifest_reader *r, int id_column, size_t row,
                       struct error *err);
-/* After the last row: adds the slices to p, in the order in which their values came. */
+/* After the last row: adds the slices to p, in the order in which their values were first seen. */
 int slice_columns_finish(const struct slice_columns *c, const struct manifest_schema *s,
                          struct predictions *p, struct error *err);
 void slice_columns_release(struct slice_columns *c);
 
-/* A new empty slice of p, or NULL. */
+/* Adds an empty slice to p; NULL on failure. */
 struct slice *predictions_slice_add(struct predictions *p, const char *family, const char *value,
                                     struct error *err);
 
-/* EX_DATAERR "'FILE', row N (id 'X'): what"; -1. */
+/* Sets EX_DATAERR "'FILE', row N (id 'X'): what". Returns -1. */
 int predictions_row_error(const struct manifest_reader *r, int id_column, struct error *err,
                           const char *what);
 

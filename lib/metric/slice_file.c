@@ -1,6 +1,4 @@
-/*
- * slice_file.c: slices from a file of their own, many to many, by id or by path.
- */
+/* slice_file.c: slices from a file of their own, by id or by path. A picture may be in several. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +24,7 @@ static struct slice *find_slice(struct predictions *p, size_t first, const char 
     return predictions_slice_add(p, "slices", name, err);
 }
 
-/* path key -> row, for a file that names images by path: sorted pairs. */
+/* Pairs of a path's key and a row, sorted, for a file that names pictures by path. */
 struct path_row {
     struct id_key key;
     uint32_t row;
@@ -83,7 +81,7 @@ int predictions_add_slices(struct predictions *p, const char *path, size_t *n_un
         s->rows[s->n_rows++] = (uint32_t)row;
     }
     if (got < 0) goto out;
-    /* The same image and slice twice in the file is one membership. */
+    /* The same picture and slice twice in the file count once. */
     for (size_t i = first; i < p->n_slices; i++) {
         struct slice *s = &p->slices[i];
         size_t kept = 0;

@@ -1,6 +1,7 @@
 /*
- * sort.c: least-significant-digit radix sort of (64-bit key, row), 11 bits a pass, passes in which all keys
- * agree left out. Scores in [0,1] agree in their top bits, so four or five passes of six do work.
+ * sort.c: least-significant-digit radix sort of (64-bit key, row), with 11 bits in each pass. Passes in
+ * which all keys agree are left out: scores in [0,1] agree in their top bits, so that four or five of six
+ * passes are needed.
  */
 #include "metric/sort.h"
 
@@ -13,7 +14,7 @@
 #define DIGITS (1u << DIGIT_BITS)
 #define PASSES 6 /* 6 * 11 >= 64 */
 
-/* Doubles as integers in the same order: flip all bits of negatives, the sign
+/* Doubles as integers in the same order: all bits of negative numbers are flipped, and the sign
  * of the others. -0 counts as 0. */
 static uint64_t key_of(double value)
 {

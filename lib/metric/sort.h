@@ -1,7 +1,7 @@
 /*
- * sort.h: orders of many doubles and 32-bit row numbers.
- * A stable radix sort: 300,000 scores in a few milliseconds, and ties keep row order, which several
- * definitions (equal-mass bins, curves) ask for.
+ * sort.h: sorts many doubles with 32-bit row numbers, by a stable radix sort: 300,000 scores take a few
+ * milliseconds. Equal values keep the order of rows, which several definitions need (bins of equal mass,
+ * curves).
  */
 #ifndef WINNOW_METRIC_SORT_H
 #define WINNOW_METRIC_SORT_H
@@ -12,15 +12,15 @@
 #include "base/error.h"
 
 /*
- * order[0..n) becomes the rows 0..n-1 by values ascending (descending with sort_rows_descending), ties by row
- * number. values [n] hold no NaN; n < 2^32. Needs 24 bytes a row while it runs. 0, or -1 when memory is
- * short.
+ * order[0..n) becomes the rows 0..n-1 by ascending values (descending with sort_rows_descending), equal ones
+ * by row number. values [n] have no NaN; n < 2^32. It needs 24 bytes a row while it runs. 0, or -1 when
+ * there is no memory.
  */
 int sort_rows_ascending(const double *values, size_t n, uint32_t *order, struct error *err);
 int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct error *err);
-/* For qsort of doubles that hold no NaN. */
+/* A comparison for qsort of doubles without NaN. */
 int sort_compare_doubles(const void *x, const void *y);
-/* Quantile q of n > 0 sorted values by linear interpolation at (n - 1) q. */
+/* The quantile q of n > 0 sorted values, by linear interpolation at (n - 1) q. */
 double sort_quantile(const double *sorted, size_t n, double q);
 
 #endif

@@ -25,17 +25,17 @@ struct graph {
 
 void *graph_take(struct graph *g, size_t bytes); /* zeroed */
 char *graph_name(struct graph *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* `wanted`, or wanted_1, ... when a layer (but the input) has that name. */
+/* `wanted`, or wanted_1 and so on when a layer other than the input has that name. */
 const char *graph_free_name(struct graph *g, const char *wanted);
 
-/* A node with one output; NULL after a failure, which the others take. */
+/* Adds a node with one output. NULL after a failure; the other functions accept that NULL. */
 Onnx__NodeProto *graph_node(struct graph *g, const char *op, const char *node_name, const char *output);
 void graph_input(struct graph *g, Onnx__NodeProto *n, const char *tensor);
 void graph_int(struct graph *g, Onnx__NodeProto *n, const char *key, int64_t value);
 void graph_float(struct graph *g, Onnx__NodeProto *n, const char *key, double value);
 void graph_ints(struct graph *g, Onnx__NodeProto *n, const char *key, const int64_t *values, size_t count);
 
-/* An initializer whose bytes the caller fills; NULL after a failure. */
+/* Adds an initializer whose bytes the caller fills. NULL after a failure. */
 void *graph_tensor(struct graph *g, const char *tensor_name, int data_type, size_t each, const int64_t *dims,
                    size_t rank);
 /* These return tensor_name. */
@@ -43,7 +43,7 @@ const char *graph_floats(struct graph *g, const char *tensor_name, const float *
 const char *graph_integers(struct graph *g, const char *tensor_name, const int64_t *values, size_t n);
 const char *graph_number(struct graph *g, const char *tensor_name, double value);
 
-/* A Transpose between NHWC and NCHW; returns `to`. */
+/* Adds a Transpose between NHWC and NCHW. Returns `to`. */
 const char *graph_transposed(struct graph *g, const char *from, const char *to, bool to_nchw);
 
 #endif

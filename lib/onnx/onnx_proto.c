@@ -1,6 +1,4 @@
-/*
- * onnx_proto.c: the generated messages, compiled apart from our warnings.
- */
+/* onnx_proto.c: the generated messages, compiled without our compiler warnings. */
 #ifndef WINNOW_WITHOUT_ONNX
 #pragma GCC diagnostic ignored "-Wpedantic"
 #pragma GCC diagnostic ignored "-Wshadow"

@@ -1,9 +1,8 @@
 /*
- * onnx_write.c: Keras layers as ONNX operators.
- * Keras computes in NHWC and ONNX in NCHW: one Transpose follows the input, and another only where the
- * order of elements shows (Flatten or Reshape of a map larger than 1x1). Paddings are explicit, since
- * auto_pad is deprecated and "same" means other things elsewhere; an average never counts padding
- * (count_include_pad 0), as in TensorFlow.
+ * onnx_write.c: writes Keras layers as ONNX operators. Keras computes in NHWC and ONNX in NCHW. One
+ * Transpose follows the input, and another is needed only where the order of elements matters (Flatten or
+ * Reshape of a map larger than 1x1). Paddings are explicit, because auto_pad is deprecated and "same" has
+ * another meaning elsewhere. An average never includes padding (count_include_pad 0), as in TensorFlow.
  */
 #include "base/number.h"
 #include "onnx/onnx.h"
@@ -30,7 +29,7 @@ int onnx_write(const struct net *n, const char *path, bool nchw, struct error *e
 #include "io/io.h"
 #include "onnx/onnx_graph.h"
 
-/* Softmax got its present meaning there; every runtime of the last years reads it */
+/* The opset in which Softmax got its present meaning. Every runtime of the last years reads it. */
 #define OPSET 13
 #define IR_VERSION 7 /* the one that came with opset 13 */
 
@@ -38,7 +37,7 @@ bool onnx_available(void) { return true; }
 
 /* --- layers --- */
 
-/* TensorFlow's "same": as many outputs as ceil(in / stride), the odd row of padding at the end. */
+/* TensorFlow's "same": ceil(in / stride) outputs, with the odd row of padding at the end. */
 static void same_pads(int in, int out, int kernel, int stride, int dilation, int64_t *before, int64_t *after)
 {
     int total = (out - 1) * stride + (kernel - 1) * dilation + 1 - in;
@@ -67,7 +66,7 @@ static void window_attributes(struct graph *g, Onnx__NodeProto *n, const struct 
     if (dilations) graph_ints(g, n, "dilations", dilation, 2);
 }
 
-/* [kh,kw,cin,cout] to [cout,cin,kh,kw]; a depthwise [kh,kw,c,m] to [c*m,1,kh,kw]. */
+/* [kh,kw,cin,cout] becomes [cout,cin,kh,kw]; a depthwise [kh,kw,c,m] becomes [c*m,1,kh,kw]. */
 static const char *kernel(struct graph *g, const struct net_weight *w, bool depthwise)
 {
     const int *d = w->shape.dim;
@@ -115,7 +114,7 @@ static const char *clipped(struct graph *g, const char *from, const char *to, fl
     return to;
 }
 
-/* Adds the activation after a tensor; linear adds nothing. */
+/* Adds the activation after a tensor. Linear adds nothing. */
 static const char *activated(struct graph *g, const char *from, const char *to, enum activation_kind kind,
                              double relu_max)
 {
@@ -129,9 +128,9 @@ static const char *activated(struct graph *g, const char *from, const char *to, 
 }
 
 /*
- * The activations that are several operators of opset 13, or one with a number: steps in order. An operand
- * is the layer's input ('x'), the result of an earlier step ('1' ..), or the number ('n'); with an attribute
- * the number is the attribute's.
+ * Activations that take several operators of opset 13, or one with a number. steps are in order. An operand
+ * is the input of the layer ('x'), the result of an earlier step ('1', '2' and so on), or the number ('n');
+ * when there is an attribute, the number is its value.
  */
 struct step {
     const char *op, *operands, *attribute;
@@ -254,7 +253,7 @@ static const char *scaled(struct graph *g, const struct net_layer *l, const char
     return from;
 }
 
-/* A vector over the channels of a map in NCHW, or of a vector. */
+/* A vector over the channels of a map in NCHW, or over the elements of a vector. */
 static const char *over_channels(struct graph *g, const struct net_layer *l, const struct net_weight *w)
 {
     int64_t dims[3] = {(int64_t)w->n_values, 1, 1};
@@ -304,7 +303,7 @@ static const char *batch_norm(struct graph *g, const struct net_layer *l, const 
             graph_input(g, n, copied(g, w));
             continue;
         }
-        /* scale=False or center=False: ONNX wants all four. */
+        /* scale=False or center=False: ONNX needs all four tensors. */
         int64_t dims[1] = {channels};
         const char *tensor_name = graph_name(g, "%s/%s", l->name, i ? "no_beta" : "no_gamma");
         float *to = graph_tensor(g, tensor_name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, sizeof *to, dims, 1);
@@ -340,7 +339,7 @@ static const char *zero_padding(struct graph *g, const struct net_layer *l, cons
     return l->name;
 }
 
-/* Flatten and Reshape see Keras' order of elements. */
+/* Flatten and Reshape must get the elements in Keras' order. */
 static const char *reshaped(struct graph *g, const struct net_layer *l, const char *from)
 {
     const struct net_shape *in = &g->net->layers[l->inputs[0]].output, *out = &l->output;
@@ -469,7 +468,7 @@ static void property(struct graph *g, struct properties *p, const char *key, con
     p->list[p->n++] = e;
 }
 
-/* As the metadata of the model folder, one property a value. */
+/* Writes the metadata of the model folder, one property for each value. */
 static void properties(struct graph *g, struct properties *p)
 {
     const struct net_metadata *m = &g->net->metadata;
