@@ -18,8 +18,8 @@
 
 #define MAX_PART_BYTES (64u << 20) /* the largest part, tf.min.js, has 1.5 MB */
 
-static const char *const page_files[] = {"index.html", "page.css", "page.js", "picture.js",
-                                         "worker.js",  "icon.svg", NULL};
+static const char *const page_files[] = {"index.html", "page.css",  "page.js",  "open.js",
+                                         "picture.js", "worker.js", "icon.svg", NULL};
 
 /*
  * From npm: {below node_modules, name in the page}. The plain and SIMD builds: threads need headers that

@@ -5,7 +5,6 @@
 'use strict';
 (() => {
   const $ = id => document.getElementById(id);
-  const MAX_PIXELS = 50e6;                    // 200 MB of RGBA: what a phone can still hold
   const worker = new Worker('worker.js');
   const waiting = new Map();                  // id -> {resolve, reject}
   const queue = [];
@@ -46,23 +45,7 @@
 
   // --- reading pictures ---------------------------------------------------------------------------------------------------
 
-  // As winnow's programs: EXIF orientation applied, colour profile ignored, transparent parts on what the model was trained with.
-  async function decode(blob) {
-    const bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image', colorSpaceConversion: 'none', premultiplyAlpha: 'default' });
-    try {
-      if (bitmap.width * bitmap.height > MAX_PIXELS) throw new Error('it has more than 50 million pixels');
-      const canvas = document.createElement('canvas');
-      canvas.width = bitmap.width;
-      canvas.height = bitmap.height;
-      const context = canvas.getContext('2d', { willReadFrequently: true, alpha: false });
-      context.fillStyle = info.background || '#fff';
-      context.fillRect(0, 0, canvas.width, canvas.height);
-      context.drawImage(bitmap, 0, 0);
-      return { canvas, data: context.getImageData(0, 0, canvas.width, canvas.height) };
-    } finally {
-      bitmap.close();
-    }
-  }
+  const decode = blob => openPicture(blob, info.background);
 
   function add(files) {
     const pictures = Array.from(files).filter(f => f.type === '' || f.type.startsWith('image/'));

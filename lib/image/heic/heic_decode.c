@@ -12,6 +12,9 @@
 #include "image/codec.h"
 #include "image/heic/hevc_plugin.h"
 
+/* Of the side of any part of a picture, when the picture itself is smaller. */
+#define LEAST_LIMIT_PX 8192
+
 static enum image_reason failed(struct heif_error e, const uint8_t *bytes, size_t n_bytes,
                                 struct image_failure *f)
 {
@@ -117,6 +120,10 @@ enum image_reason heic_decode(const uint8_t *bytes, size_t n_bytes, const struct
     describe(handle, heif_image_handle_get_width(handle), heif_image_handle_get_height(handle), info);
     reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f);
     if (reason != IMAGE_OK || !out) goto out;
+    /* A grid or an overlay has a size of its own. libheif checks each side alone; tiles may be larger than
+     * the picture. */
+    int side = info->width > info->height ? info->width : info->height;
+    heif_context_set_maximum_image_size_limit(context, side > LEAST_LIMIT_PX ? side : LEAST_LIMIT_PX);
     if (!(how = heif_decoding_options_alloc())) {
         reason = image_fail(f, IMAGE_DECODE_MEMORY, "libheif ran out of memory");
         goto out;

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Odd but valid pictures: what winnow, Chromium, the demo page, Pillow and sharp make of each is what docs/odd-pictures.md says.
+. "$(dirname "$0")/../tap.sh"
+cd "$TOP" || exit 1
+T=$TMPDIR python=/usr/bin/python3
+export NPM=$TOP/build/npm
+"$python" tests/tools/make_odd.py "$T/odd" >"$T/names" 2>"$T/err"
+code=$?
+ok $code "the files can be made (python3-pil, libjpeg-turbo-progs, libavif-bin, libheif-examples, libjxl-tools) $(tail -n 1 "$T/err")"
+[ $code = 0 ] || done_testing
+[ "$(wc -l <"$T/names")" -ge 60 ]
+ok $? "$(wc -l <"$T/names") files"
+mkdir -p "$T/others/chromium" "$T/others/page" "$T/others/sharp"
+if [ -d "$NPM/node_modules/playwright-core" ] && [ -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
+    timeout 120 node tests/formats/odd.cjs "$T/odd" "$T/others" >"$T/versions" 2>"$T/err"
+    ok $? "they go through $(tr '\n' ' ' <"$T/versions")$(head -n 1 "$T/err")"
+else
+    skip "Chromium" "no npm packages or no Chromium: ./bootstrap check"
+fi
+(printf 'path\tlabel\n'; sed 's/$/\tx/' "$T/names") >"$T/in.tsv"
+"$BIN/augment" --root "$T/odd" --allow-outside --spec none --format png --out "$T/made" --rejects "$T/rejects.tsv" -o "$T/plain.tsv" "$T/in.tsv" 2>"$T/err"
+ok $? "and through winnow's decoders $(head -n 1 "$T/err")"
+"$python" tests/tools/odd_table.py "$T/odd" "$T/names" "$T/others" "$T/plain.tsv" "$T/rejects.tsv" >"$T/table" 2>"$T/err"
+ok $? "the table is made $(tail -n 1 "$T/err")"
+sed -n 's/^| `\(.*\)` | /\1 | /p' docs/odd-pictures.md | awk -F' [|] ' -v OFS='\t' '{ print $1, $2, $3, $4, $5, $6 }' >"$T/written"
+cmp -s <(cut -f1 "$T/table") <(cut -f1 "$T/written")
+ok $? "docs/odd-pictures.md lists these files, in this order"
+while IFS=$'\t' read -r name winnow chromium page pillow sharp; do
+    want=$(awk -F'\t' -v n="$name" '$1 == n' "$T/written")
+    got=$(printf '%s\t' "$name" "$winnow" "$chromium" "$page" "$pillow" "$sharp")
+    # What was not measured here is not compared.
+    match=$(paste <(tr '\t' '\n' <<<"${got%$'\t'}") <(tr '\t' '\n' <<<"$want") | awk -F'\t' '$1 != "?" && $1 != $2 { printf "%s, written %s; ", $1, $2 }')
+    [ -z "$match" ]
+    ok $? "$name: ${match:-as written}"
+done <"$T/table"
+done_testing
