@@ -11,11 +11,21 @@
 
 bool onnx_available(void); /* false in a build without protobuf-c or onnx.proto */
 
+struct onnx_form {
+    bool nchw;   /* the input's order of axes: [N,3,H,W] instead of [N,H,W,3] */
+    bool logits; /* what the last softmax takes instead of what it gives; EX_DATAERR without such a softmax */
+    const char *input_name, *output_name;
+};
+#define ONNX_FORM_DEFAULTS                                                                                   \
+    {                                                                                                        \
+        .input_name = "image", .output_name = "probs"                                                        \
+    }
+
 /*
- * Input "image": float32 [N,H,W,3] (nchw: [N,3,H,W]), RGB, already x = byte * scale + offset as the metadata
- * says; output "probs": [N,classes]. N is symbolic. Weights keep their float32 bits, batch norms stay. The
- * shapes of n must be known. Written atomically. EX_UNAVAILABLE in a build without ONNX.
+ * Input: float32, RGB, already x = byte * scale + offset as the metadata says; output: [N,classes]. N is
+ * symbolic. Weights keep their float32 bits, batch norms stay. The shapes of n must be known. Written
+ * atomically. EX_UNAVAILABLE in a build without ONNX.
  */
-int onnx_write(const struct net *n, const char *path, bool nchw, struct error *err);
+int onnx_write(const struct net *n, const char *path, const struct onnx_form *form, struct error *err);
 
 #endif

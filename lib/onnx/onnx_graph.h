@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "net/net.h"
+#include "onnx/onnx.h"
 #include "onnx.pb-c.h"
 
 struct graph {
@@ -14,8 +15,8 @@ struct graph {
     struct arena arena;
     struct error *err;
     bool failed;
-    bool nchw;
-    const char *image, *probs; /* "image" and "probs", or the next free name */
+    const struct onnx_form *form;
+    const char *image, *probs; /* of input and output: the form's names, or the next free ones */
     const char **value;        /* of each layer: the name of its tensor, maps in NCHW */
     Onnx__NodeProto **nodes;
     size_t n_nodes, node_room;

@@ -11,7 +11,7 @@
 
 bool onnx_available(void) { return false; }
 
-int onnx_write(const struct net *n, const char *path, bool nchw, struct error *err)
+int onnx_write(const struct net *n, const char *path, const struct onnx_form *form, struct error *err)
 {
     return error_set(err, EX_UNAVAILABLE,
                      "cannot write '%s': this build has no ONNX (libprotobuf-c-dev, protobuf-c-compiler and "
@@ -119,7 +119,8 @@ static const char *activated(struct graph *g, const char *from, const char *to, 
                              double relu_max)
 {
     static const char *const ops[] = {NULL, "Relu", "Clip", "Softmax", "Sigmoid"};
-    if (kind == ACTIVATION_LINEAR) return from;
+    const struct net_layer *last = &g->net->layers[g->net->output];
+    if (kind == ACTIVATION_LINEAR || (g->form->logits && strcmp(to, last->name) == 0)) return from;
     if (kind == ACTIVATION_RELU6) return clipped(g, from, to, 0, (float)relu_max);
     Onnx__NodeProto *n = graph_node(g, ops[kind], to, to);
     graph_input(g, n, from);
@@ -380,7 +381,8 @@ static const char *layer(struct graph *g, const struct net_layer *l)
     const char *from = l->n_inputs > 0 ? g->value[l->inputs[0]] : NULL;
     switch (l->kind) {
     case LAYER_INPUT:
-        return g->nchw ? g->image : graph_transposed(g, g->image, graph_name(g, "%s/nchw", l->name), true);
+        return g->form->nchw ? g->image
+                             : graph_transposed(g, g->image, graph_name(g, "%s/nchw", l->name), true);
     case LAYER_CONV2D: return convolution(g, l, from, false);
     case LAYER_DEPTHWISE_CONV2D: return convolution(g, l, from, true);
     case LAYER_BATCH_NORM: return batch_norm(g, l, from);
@@ -492,7 +494,7 @@ static void properties(struct graph *g, struct properties *p)
     g->failed |= net_hash(g->net, id, g->err) != 0;
     property(g, p, "model_id", id);
     property(g, p, "input_size", graph_name(g, "%dx%d", in->dim[1], in->dim[0]));
-    property(g, p, "input_layout", g->nchw ? "NCHW" : "NHWC");
+    property(g, p, "input_layout", g->form->nchw ? "NCHW" : "NHWC");
     property(g, p, "input_color", "RGB");
     property(g, p, "input_scale", format_f64(number, m->input_scale));
     property(g, p, "input_offset", format_f64(number, m->input_offset));
@@ -533,17 +535,17 @@ static int build_and_write(struct graph *g, const char *path)
     onnx__model_proto__init(&model);
     onnx__graph_proto__init(&graph);
     onnx__operator_set_id_proto__init(&opset);
-    g->image = graph_free_name(g, "image");
-    g->probs = graph_free_name(g, "probs");
+    g->image = graph_free_name(g, g->form->input_name);
+    g->probs = graph_free_name(g, g->form->output_name);
     for (int i = 0; i < n->n_layers && !g->failed; i++)
         g->value[i] = layer(g, &n->layers[i]);
     const char *last = g->failed ? NULL : g->value[n->output];
-    if (last && out->rank == 3 && !g->nchw)
+    if (last && out->rank == 3 && !g->form->nchw)
         last = graph_transposed(g, last, graph_name(g, "%s/nhwc", n->layers[n->output].name), false);
     graph_input(g, graph_node(g, "Identity", g->probs, g->probs), last ? last : "");
     properties(g, &p);
-    Onnx__ValueInfoProto *from = value_info(g, g->image, g->nchw ? nchw : in->dim, 3),
-                         *to = value_info(g, g->probs, g->nchw && out->rank == 3 ? out_nchw : out->dim,
+    Onnx__ValueInfoProto *from = value_info(g, g->image, g->form->nchw ? nchw : in->dim, 3),
+                         *to = value_info(g, g->probs, g->form->nchw && out->rank == 3 ? out_nchw : out->dim,
                                           out->rank);
     if (g->failed) return g->err->code ? -1 : error_set(g->err, EX_SOFTWARE, "cannot build the ONNX graph");
     graph.name = (char *)(uintptr_t)(n->name ? n->name : "winnow");
@@ -570,10 +572,12 @@ static int build_and_write(struct graph *g, const char *path)
     return write_packed(&model, path, g->err);
 }
 
-int onnx_write(const struct net *n, const char *path, bool nchw, struct error *err)
+int onnx_write(const struct net *n, const char *path, const struct onnx_form *form, struct error *err)
 {
-    struct graph g = {.net = n, .arena = ARENA_EMPTY, .err = err, .nchw = nchw};
+    struct graph g = {.net = n, .arena = ARENA_EMPTY, .err = err, .form = form};
     const struct net_shape *in = &n->layers[n->input].output;
+    if (form->logits && n->layers[n->output].activation != ACTIVATION_SOFTMAX)
+        return error_set(err, EX_DATAERR, "the network does not end in a softmax, so it has no logits");
     if (in->rank != 3 || in->dim[0] < 1 || in->dim[1] < 1)
         return error_set(err, EX_DATAERR, "the network's input size is unknown, and ONNX paddings need it");
     g.value = mem_zalloc((size_t)n->n_layers, sizeof *g.value, err);

@@ -40,11 +40,11 @@ static int check_options(const struct export_options *o, struct error *err)
         return error_set(err, EX_USAGE, "-o OUT is missing (try --help)");
     if (!shrinks && o->quantize > QUANTIZE_NONE)
         return error_set(err, EX_USAGE, "--quantize goes with --to tfjs or demo; %s keeps float32",
-                         o->to == TO_ONNX ? "ONNX" : "Keras");
+                         o->to == TO_KERAS ? "Keras" : "ONNX");
     if (o->to != TO_KERAS && o->weights_only)
         return error_set(err, EX_USAGE, "--weights-only goes with --to keras");
     if (o->to != TO_ONNX && o->layout) return error_set(err, EX_USAGE, "--layout goes with --to onnx");
-    if (o->to == TO_ONNX && !onnx_available())
+    if ((o->to == TO_ONNX || o->to == TO_TRANSFORMERS) && !onnx_available())
         return error_set(err, EX_UNAVAILABLE,
                          "this build has no ONNX (install libprotobuf-c-dev, protobuf-c-compiler and "
                          "libonnx-dev, and build again)");
@@ -92,9 +92,11 @@ static int write_file(struct export *x, struct error *err)
     const struct export_options *o = x->opt;
     struct text file = TEXT_EMPTY, folder = TEXT_EMPTY;
     bool onnx = o->to == TO_ONNX;
+    struct onnx_form form = ONNX_FORM_DEFAULTS;
+    form.nchw = o->layout == 1;
     int rc = file_in(o->common.output, onnx ? ".onnx" : ".h5", &file, &folder, err) ||
                      (o->shards && export_accuracy(x, o->model, NULL, err)) ||
-                     (onnx ? onnx_write(&x->net, file.data, o->layout == 1, err)
+                     (onnx ? onnx_write(&x->net, file.data, &form, err)
                            : net_write_h5(&x->net, file.data, o->weights_only, err)) ||
                      export_card(x, folder.data, err)
                  ? -1
@@ -113,8 +115,9 @@ static int write_folder(struct export *x, struct error *err)
     int rc = -1;
     if (net_begin_folder(o->common.output, &made, &target, err) ||
         text_printf(&model, err, "%s%s", made.data, o->to == TO_DEMO ? "/model" : "") ||
-        (o->to == TO_DEMO ? export_demo(x, made.data, err)
-                          : net_write_tfjs_as(&x->net, made.data, x->encoding, err)) ||
+        (o->to == TO_DEMO           ? export_demo(x, made.data, err)
+         : o->to == TO_TRANSFORMERS ? export_transformers(x, made.data, err)
+                                    : net_write_tfjs_as(&x->net, made.data, x->encoding, err)) ||
         (o->shards && export_accuracy(x, o->model, model.data, err)) || export_card(x, made.data, err) ||
         net_publish_folder(made.data, target.data, err))
         goto out;
@@ -142,7 +145,7 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
                                                   : QUANTIZE_NONE;
     x->encoding = encodings[quantize];
     if (net_hash(&x->net, x->source_id, err)) return -1;
-    if (opt->fold_temperature && net_fold_temperature(&x->net, err))
+    if ((opt->fold_temperature || opt->to == TO_TRANSFORMERS) && net_fold_temperature(&x->net, err))
         return error_prefix(err, "'%s'", opt->model);
     if (net_metadata_lines(&x->net, &x->facts, err) || (opt->shards && export_count(x, err))) return -1;
     /* The id of the model as written; its files hold it, too. */
@@ -156,5 +159,5 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
         net_release(&rounded);
         if (rc) return -1;
     }
-    return opt->to == TO_TFJS || opt->to == TO_DEMO ? write_folder(x, err) : write_file(x, err);
+    return opt->to == TO_ONNX || opt->to == TO_KERAS ? write_file(x, err) : write_folder(x, err);
 }

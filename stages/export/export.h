@@ -10,7 +10,7 @@
 #include "cli/stage.h"
 #include "net/net.h"
 
-enum export_to { TO_TFJS, TO_ONNX, TO_KERAS, TO_DEMO };
+enum export_to { TO_TFJS, TO_ONNX, TO_KERAS, TO_DEMO, TO_TRANSFORMERS };
 enum export_quantize { QUANTIZE_AUTO, QUANTIZE_NONE, QUANTIZE_FLOAT16, QUANTIZE_UINT16, QUANTIZE_UINT8 };
 
 struct export_options {
@@ -64,6 +64,10 @@ void export_put_plain(FILE *f, const char *s);
 
 /* The static page: the folder `made` gets index.html and everything that it needs. */
 int export_demo(struct export *x, const char *made, struct error *err);
+
+/* What Transformers.js opens, into the folder `made`. EX_DATAERR for a model without class names or without
+ * a softmax at its end. */
+int export_transformers(struct export *x, const char *made, struct error *err);
 
 /* --- what eval measured --- */
 

