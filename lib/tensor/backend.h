@@ -308,6 +308,8 @@ struct backend_table {
     /* op_backward's dw of CONV and DEPTHWISE must be zero before: it may be gathered elsewhere, and added to
      * the arena when somebody looks at it */
     bool gradients_from_zero;
+    /* batch norms side by side in a concatenation run as one: fewer, larger operations without copies */
+    bool joins_norms;
     bool exchanges_statistics; /* op_io.exchange works */
     /* the frozen part runs over the whole batch at once, not in pieces that fit a processor's cache  */
     bool whole_batches;

@@ -39,11 +39,12 @@ struct node {
     struct op_desc d;
     int x[OP_MAX_INPUTS], y; /* values */
     int segment;
-    bool backward;         /* between the loss and something that learns */
-    int weight_layer;      /* net layer of kernel and bias, or NO */
-    int norm_layer;        /* net layer of the batch norm folded in, or of BATCH_NORM and AFFINE, or NO */
-    int param[P_SLOTS];    /* index in plan.params, NO where constant or absent */
+    bool backward;      /* between the loss and something that learns */
+    int weight_layer;   /* net layer of kernel and bias, or NO */
+    int norm_layer;     /* net layer of the batch norm folded in, or of BATCH_NORM and AFFINE, or NO */
+    int param[P_SLOTS]; /* index in plan.params (of the first, where joined), NO where constant or absent */
     double momentum, rate; /* BATCH_NORM; MULTIPLY */
+    bool joined;           /* BATCH_NORM: of several layers (plan_join.c) */
     int saved, mask;       /* storages */
     struct backend_op *op;
 };
@@ -55,6 +56,7 @@ struct param {
     size_t offset, bytes; /* in the arena of weights, or of statistics */
     bool statistic;
     double l2;
+    int next; /* the parameter that lies right after it in memory, for a joined node; or NO */
 };
 
 struct plan {
@@ -80,6 +82,14 @@ struct plan {
  * writes_slice and reshape_is_free. */
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,
                const struct backend_table *t, const struct backend *b, struct error *err);
+/*
+ * plan_join.c: of the values x[*n] that a concatenation puts side by side, neighbours that batch norms made
+ * are replaced by one value that one norm makes of all their channels. alone[layer]: only one layer reads it;
+ * movable[i]: only the concatenation reads x[i].
+ */
+int plan_join_norms(struct plan *p, const struct backend_table *t, const struct backend *b, const bool *alone,
+                    int *x, bool *movable, int *n, struct error *err);
+
 /* plan_memory.c: operations made, storages sized, lifetimes, offsets, parameter arenas. */
 int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t,
                struct backend *b, struct error *err);

@@ -33,9 +33,9 @@ static void find_final(struct engine *e)
     for (size_t i = 0; i < p->n_nodes; i++) {
         e->final_from[i] = end;
         for (size_t k = 0; p->nodes[i].backward && k < sizeof written / sizeof *written; k++) {
-            int param = p->nodes[i].param[written[k]];
-            if (param != NO && p->params[param].offset + p->params[param].bytes > end)
-                end = p->params[param].offset + p->params[param].bytes;
+            for (int j = p->nodes[i].param[written[k]]; j != NO; j = p->params[j].next)
+                if (p->params[j].offset + p->params[j].bytes > end)
+                    end = p->params[j].offset + p->params[j].bytes;
         }
     }
 }

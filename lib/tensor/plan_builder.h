@@ -11,6 +11,7 @@ struct builder {
     const struct backend_table *t;
     const struct backend *b;
     bool *needed, *fed, *tapped, *absorbed, *learns, *segment1, *gradient;
+    bool *alone;           /* one layer reads it, nobody else */
     int *readers, *reader; /* number of needed layers that read it; the last of them */
     int *value;            /* of a layer's output, NO while it has none */
 };

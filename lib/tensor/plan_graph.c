@@ -52,12 +52,15 @@ static int mark_needed(struct builder *g, struct error *err)
             g->reader[from] = i;
         }
     }
+    for (int i = 0; i < n->n_layers; i++)
+        g->alone[i] = g->readers[i] == 1 && !g->tapped[i];
     return 0;
 }
 
 /* --- finishing --- */
 
-/* Segment 0 before segment 1, net order within each; producers are renumbered. */
+/* Segment 0 before segment 1, net order within each, without those that were joined to others; producers are
+ * renumbered. */
 static int sort_segments(struct plan *p, struct error *err)
 {
     struct node *sorted = mem_alloc((p->n_nodes + 1) * sizeof *sorted, err);
@@ -69,7 +72,7 @@ static int sort_segments(struct plan *p, struct error *err)
     }
     for (int segment = 0; segment < 2; segment++)
         for (size_t i = 0; i < p->n_nodes; i++)
-            if (p->nodes[i].segment == segment) {
+            if (p->nodes[i].segment == segment && p->nodes[i].d.kind != OP_KINDS) {
                 place[i] = (int)k;
                 sorted[k++] = p->nodes[i];
             }
@@ -79,6 +82,7 @@ static int sort_segments(struct plan *p, struct error *err)
     free(place);
     p->nodes = sorted;
     p->cap_nodes = p->n_nodes + 1;
+    p->n_nodes = k;
     return 0;
 }
 
@@ -173,7 +177,7 @@ int plan_build(struct plan *p, const struct net *net, const struct engine_option
     struct builder g = {p, net, o, t, b, .value = NULL};
     size_t n = (size_t)net->n_layers;
     int rc = -1;
-    bool *flags = mem_zalloc(7 * n + 1, sizeof *flags, err);
+    bool *flags = mem_zalloc(8 * n + 1, sizeof *flags, err);
     int *ints = flags ? mem_zalloc(3 * n + 1, sizeof *ints, err) : NULL;
     if (!ints) goto out;
     g.needed = flags;
@@ -183,6 +187,7 @@ int plan_build(struct plan *p, const struct net *net, const struct engine_option
     g.learns = flags + 4 * n;
     g.segment1 = flags + 5 * n;
     g.gradient = flags + 6 * n;
+    g.alone = flags + 7 * n;
     g.readers = ints;
     g.reader = ints + n;
     g.value = ints + 2 * n;

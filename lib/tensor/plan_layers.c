@@ -16,9 +16,7 @@ static int unsupported(const struct builder *g, int layer, const char *why, stru
 /* The layer that alone reads this one's output, or NO. */
 static int only_reader(const struct builder *g, int layer)
 {
-    return g->readers[layer] == 1 && !g->tapped[layer] && g->net->layers[g->reader[layer]].n_inputs == 1
-               ? g->reader[layer]
-               : NO;
+    return g->alone[layer] && g->net->layers[g->reader[layer]].n_inputs == 1 ? g->reader[layer] : NO;
 }
 
 /* --- values and nodes --- */
@@ -96,6 +94,7 @@ static int add_param(struct builder *g, struct node *n, int slot, int layer, enu
                                             .shape = shape,
                                             .n_values = l->weights[weight].n_values,
                                             .statistic = statistic,
+                                            .next = NO,
                                             .l2 = kernel ? l->l2 : 0};
     p->has_l2 |= kernel && l->l2 > 0;
     n->param[slot] = (int)p->n_params++;
@@ -388,24 +387,31 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
     const struct net_layer *l = &g->net->layers[layer];
     struct plan *p = g->p;
     struct tensor_shape whole = plan_shape_of(&l->output);
-    int first_c = 0, copied = 0, node_segment = g->segment1[layer];
+    int first_c = 0, copied = 0, n_x = l->n_inputs, xs[OP_MAX_INPUTS];
+    bool movable[OP_MAX_INPUTS];
+    if (n_x > OP_MAX_INPUTS) return unsupported(g, layer, "too many inputs", err);
+    for (int i = 0; i < n_x; i++) {
+        xs[i] = g->value[l->inputs[i]];
+        movable[i] = g->alone[l->inputs[i]];
+    }
+    if (g->t->joins_norms && plan_join_norms(p, g->t, g->b, g->alone, xs, movable, &n_x, err)) return -1;
+    if (n_x == 1 && l->n_inputs > 1) { /* one norm makes all of it */
+        p->values[xs[0]].layer = layer;
+        g->value[layer] = xs[0];
+        return 0;
+    }
     int storage = plan_add_storage(p, &whole, err);
     int y = storage == NO ? NO : plan_add_value(g, layer, &whole, NO, err);
     if (y == NO) return -1;
     p->values[y].storage = storage;
-    p->values[y].segment = node_segment;
+    p->values[y].segment = g->segment1[layer];
     p->values[y].needs_gradient = g->gradient[layer];
-    if (l->n_inputs > OP_MAX_INPUTS) return unsupported(g, layer, "too many inputs", err);
     struct node *n = NULL;
-    for (int i = 0; i < l->n_inputs; i++) {
-        int from = l->inputs[i], x = g->value[from];
+    for (int i = 0; i < n_x; i++) {
+        int x = xs[i];
         struct value *v = &p->values[x];
         int c = v->shape.c;
-        bool twice = false;
-        for (int k = 0; k < i; k++)
-            twice |= l->inputs[k] == from;
-        bool in_place =
-            !twice && v->producer != NO && v->storage == NO && g->readers[from] == 1 && !g->tapped[from];
+        bool in_place = movable[i] && v->producer != NO && v->storage == NO;
         if (in_place) { /* (a frozen branch of a learning block, too: its part of the gradient is not read) */
             struct op_desc d = p->nodes[v->producer].d;
             d.y.parent_c = whole.c;

@@ -169,13 +169,16 @@ int plan_place(struct plan *p, const struct engine_options *o, const struct back
         s->bytes = t->tensor_bytes(b, &s->whole);
     }
     if (make_operations(p, t, b, err) || find_lifetimes(p, t, err) || place_storages(p, err)) return -1;
-    for (size_t i = 0; i < p->n_params; i++) {
-        struct param *q = &p->params[i];
-        size_t *arena = q->statistic ? &p->statistics_bytes : &p->weights_bytes;
-        q->bytes = t->param_bytes(b, &q->shape);
-        q->offset = *arena;
-        *arena += aligned(q->bytes);
-    }
+    /* By nodes: backward makes gradients from the end of their arena to its beginning. */
+    for (size_t i = 0; i < p->n_nodes; i++)
+        for (int slot = 0; slot < P_SLOTS; slot++)
+            for (int k = p->nodes[i].param[slot]; k != NO; k = p->params[k].next) {
+                struct param *q = &p->params[k];
+                size_t *arena = q->statistic ? &p->statistics_bytes : &p->weights_bytes;
+                q->bytes = t->param_bytes(b, &q->shape);
+                q->offset = *arena;
+                *arena += aligned(q->bytes);
+            }
     return 0;
 }
 

@@ -19,8 +19,8 @@ static const struct {
     bool executed;
     long limit;
 } limits[] = {
-    {"calls of the libraries", "", false, 425},
-    {"pieces of work", "", true, 384},
+    {"calls of the libraries", "", false, 341},
+    {"pieces of work", "", true, 300},
     {"copies by cudnnTransformTensor", "cudnnTransformTensor", true, 7},
     {"waits of the host", "(host wait)", false, 4},
 };

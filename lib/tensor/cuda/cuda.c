@@ -456,6 +456,7 @@ static const struct backend_table table = {
     /* a GPU wants work, not locality; and a chunk would have to divide among several */
     .whole_batches = true,
     .gradients_from_zero = true,
+    .joins_norms = true,
 };
 
 /* What lib/tensor/backend.c looks up. */

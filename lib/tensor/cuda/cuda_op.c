@@ -55,7 +55,7 @@ bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
     case OP_CONV:
     case OP_DEPTHWISE:
     case OP_BATCH_NORM: /* with ReLU in its call and no gaps, and a copy then, it is quicker */
-        if (d->training) return false;
+        if (d->training && (d->kind == OP_BATCH_NORM || d->activation != OP_LINEAR)) return false;
         /* fall through */
     case OP_AFFINE:
     case OP_ADD:
