@@ -18,8 +18,10 @@ $(ROUND_DIR)/distinct.tsv: $(NEAR_FROM) | $(BIN)/phash-dedup
 $(ROUND_DIR)/split.tsv: $(ROUND_DIR)/distinct.tsv | $(BIN)/train-test-split
 	$(BIN)/train-test-split $(SPLIT_FLAGS) -o $@ $<
 
+# The shard files of this round, or of the one before, are taken over by links: only what is new is decoded.
+PACKED = $(patsubst %/index.tsv,%,$(firstword $(wildcard $(ROUND_DIR)/shards/index.tsv $(RUN)/round-$(shell expr $(ROUND) - 1)/shards/index.tsv)))
 $(ROUND_DIR)/shards/index.tsv: $(ROUND_DIR)/augmented.tsv | $(BIN)/pack
-	$(BIN)/pack $(ROOT_FLAGS) --size $(SIDE) --resize $(RESIZE) --rejects $(ROUND_DIR)/pack.rejects.tsv -o $(@D) $<
+	$(BIN)/pack $(ROOT_FLAGS) --size $(SIDE) --resize $(RESIZE) --encoding $(ENCODING) $(addprefix --reuse ,$(PACKED)) --rejects $(ROUND_DIR)/pack.rejects.tsv -o $(@D) $<
 
 # Pictures on disk come in here; DOWNLOADED is what fetch brings beside them.
 ifneq ($(PICTURES),)

@@ -40,6 +40,8 @@ struct shard_set_info {
     uint64_t n_records;
     char data_hash[33]; /* over content hashes, labels, splits, variants in record order */
     enum shard_encoding encoding;
+    bool rows_apart; /* the second format: files of earlier sets, and a table of rows */
+    char made[64];   /* other settings that the records depend on; "" for those that are usual */
 };
 
 struct shard_record {      /* borrowed from the set */

@@ -5,6 +5,14 @@
 #include "shard/shard.h"
 
 #define SHARD_FORMAT "winnow-shards-1"
+/*
+ * Rows in a table of their own (SHARD_ROWS), which refer to records anywhere in the files; those of the
+ * files' own tables that no row refers to are dead.
+ */
+#define SHARD_FORMAT_ROWS "winnow-shards-2"
+#define SHARD_ROWS "shard-rows.tsv"
+#define SHARD_ROWS_HEADER                                                                                    \
+    "path\tlabel\tsplit\tgroup\tfold\tvariant\tsource\tparams\txxh128\tshard\toffset\tbytes\tchecksum\n"
 #define SHARD_MAGIC "winnow shard 1\n" /* first bytes of a .bin file, then zeros up to SHARD_ALIGN */
 /* Records start at multiples of this, for cache lines and vector loads. */
 #define SHARD_ALIGN 64
@@ -16,6 +24,19 @@
 void shard_chain_hash(char hash[33], const char *xxh128, const char *label, enum shard_split split, int fold,
                       int variant, uint64_t checksum);
 uint64_t shard_checksum(const void *bytes, size_t n_bytes);
+
+/* What a set's list says of one of its files; empty hashes where a takedown changed the file. Borrowed. */
+struct shard_listed {
+    char name[64]; /* of the .bin */
+    uint64_t records, bytes, table_bytes;
+    char xxh128[33], table_xxh128[33];
+    const char *path; /* of the .bin */
+};
+size_t shard_set_n_files(const struct shard_set *s);
+const struct shard_listed *shard_set_file(const struct shard_set *s, size_t file);
+const uint8_t *shard_set_bytes(const struct shard_set *s, size_t file);
+/* Which file of the set a record lies in, and where. */
+void shard_set_place(const struct shard_set *s, uint64_t index, uint32_t *file, uint64_t *offset);
 
 /* shard_decode.c: workers that decode JPEG records to squares of side_px. */
 struct shard_decoders;

@@ -34,8 +34,7 @@ struct entry {
 struct shard_file {
     char *path; /* of the .bin */
     const uint8_t *map;
-    uint64_t bytes;
-    char xxh128[33];
+    struct shard_listed listed;
 };
 
 struct shard_set {
@@ -45,6 +44,7 @@ struct shard_set {
     size_t n_files, files_capacity;
     struct entry *entries;
     size_t n_entries, entries_capacity, classes_capacity;
+    bool has_rows;         /* the second format */
     atomic_uchar *checked; /* one a record */
     struct arena arena;
     struct hash_index by_hash;       /* of xxh128 */
@@ -86,7 +86,8 @@ void shard_chain_hash(char hash[33], const char *xxh128, const char *label, enum
 
 static bool plain_name(const char *name)
 {
-    return *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
+    return *name && strlen(name) < sizeof((struct shard_listed *)0)->name && !strchr(name, '/') &&
+           strcmp(name, ".") && strcmp(name, "..");
 }
 
 static bool is_hex(const char *s, size_t n) { return strlen(s) == n && strspn(s, "0123456789abcdef") == n; }
@@ -121,6 +122,10 @@ static const char *const index_columns[] = {"path",    "label",    "split",  "gr
                                             "variant", "source",   "params", "xxh128", "offset",
                                             "bytes",   "checksum", NULL};
 
+/*
+ * One row of a file's table, or with SHARD_ROWS of the set's (column[12] is then `shard`). *at: where the
+ * last record of the file ended.
+ */
 static int read_entry(struct shard_set *s, const struct manifest_reader *r, const int column[],
                       uint32_t shard, uint64_t *at, struct error *err)
 {
@@ -130,6 +135,12 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
     struct entry e = {.shard = shard, .fold = -1};
     for (int i = 0; i < 12; i++)
         f[i] = manifest_field(r, column[i]);
+    if (s->info.rows_apart) {
+        if (s->n_files == 0) return wrong(r, err, "a record of a set without shards");
+        if (parse_u64(manifest_field(r, column[12]), 0, s->n_files - 1, &value, "column 'shard'", err))
+            return bad_number(r, err);
+        e.shard = (uint32_t)value;
+    }
     if ((e.label = class_of(s, f[1])) < 0) return wrong(r, err, "a label that index.tsv does not list");
     if (!shard_split_parse(f[2], &e.split)) return wrong(r, err, "split is not train, val or test");
     if (f[4][0]) {
@@ -147,15 +158,15 @@ static int read_entry(struct shard_set *s, const struct manifest_reader *r, cons
     hex_decode(sum, sizeof sum, f[11]);
     for (int i = 0; i < 8; i++)
         e.checksum = e.checksum << 8 | sum[i];
-    const struct shard_file *file = &s->files[shard];
+    uint64_t file_bytes = s->files[e.shard].listed.bytes;
     uint64_t raw = (uint64_t)s->info.side_px * (uint64_t)s->info.side_px * 3;
     if (s->info.encoding == SHARD_RAW && e.bytes != raw) return wrong(r, err, "a record of the wrong size");
-    /* Records must be in order and must not overlap. The zeros at the end of the
+    /* Records of a file's own table must be in order and must not overlap. The zeros at the end of the
      * file keep vector loads inside it. */
-    if (e.offset % SHARD_ALIGN || e.offset < *at || e.offset > file->bytes ||
-        file->bytes - e.offset < (uint64_t)e.bytes + SHARD_TAIL)
+    if (e.offset % SHARD_ALIGN || e.offset < *at || e.offset > file_bytes ||
+        file_bytes - e.offset < (uint64_t)e.bytes + SHARD_TAIL)
         return wrong(r, err, "a record outside its shard");
-    *at = e.offset + e.bytes;
+    if (!s->info.rows_apart) *at = e.offset + e.bytes; /* rows may refer to records in any order, and twice */
     if (!(e.path = arena_strdup(&s->arena, f[0], err)) ||
         !(e.group = f[3][0] ? arena_strdup(&s->arena, f[3], err) : "") ||
         !(e.source = f[6][0] ? arena_strdup(&s->arena, f[6], err) : "") ||
@@ -189,7 +200,7 @@ static int read_index(struct shard_set *s, const char *name, uint64_t records, u
     struct text path = TEXT_EMPTY;
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     char *text = NULL;
-    int rc = -1, more, column[12];
+    int rc = -1, more, column[13];
     uint64_t at = SHARD_ALIGN, n = 0;
     if (text_printf(&path, err, "%s/%s", s->folder, name) ||
         read_listed(&text, path.data, bytes, xxh128, err) ||
@@ -197,6 +208,7 @@ static int read_index(struct shard_set *s, const char *name, uint64_t records, u
         goto out;
     for (int i = 0; i < 12; i++)
         column[i] = manifest_column(&r.schema, index_columns[i]);
+    column[12] = manifest_column(&r.schema, "shard");
     for (; (more = manifest_reader_next(&r, err)) == 1; n++)
         if (read_entry(s, &r, column, (uint32_t)s->n_files - 1, &at, err)) goto out;
     if (more < 0) goto out;
@@ -213,12 +225,12 @@ out:
     return rc;
 }
 
-static int map_shard(struct shard_set *s, const char *name, uint64_t bytes, const char *xxh128,
-                     struct error *err)
+static int map_shard(struct shard_set *s, const char *name, uint64_t records, uint64_t bytes,
+                     const char *xxh128, struct error *err)
 {
     struct text path = TEXT_EMPTY;
     struct stat st;
-    struct shard_file file = {.bytes = bytes};
+    struct shard_file file = {.listed = {.bytes = bytes, .records = records}};
     int fd = -1, rc = -1;
     if (mem_grow(&s->files, &s->files_capacity, s->n_files + 1, sizeof *s->files, err) ||
         text_printf(&path, err, "%s/%s", s->folder, name))
@@ -249,7 +261,9 @@ static int map_shard(struct shard_set *s, const char *name, uint64_t bytes, cons
     file.map = map;
     file.path = path.data;
     path = TEXT_EMPTY;
-    memcpy(file.xxh128, xxh128, sizeof file.xxh128);
+    file.listed.path = file.path;
+    snprintf(file.listed.xxh128, sizeof file.listed.xxh128, "%s", xxh128);
+    snprintf(file.listed.name, sizeof file.listed.name, "%s", name);
     s->files[s->n_files++] = file;
     rc = 0;
 out:
@@ -261,18 +275,22 @@ out:
 /* Reads one row of index.tsv. Settings come before classes, classes before shards, and the index
  * of a shard comes right after it. */
 static int read_set_row(struct shard_set *s, const struct manifest_reader *r, const int column[],
-                        bool *has_index, struct error *err)
+                        bool *has_index, bool *has_rows, struct error *err)
 {
     const char *key = manifest_field(r, column[0]), *value = manifest_field(r, column[1]);
     uint64_t records = 0, bytes = 0;
     int64_t number;
     bool setting = strcmp(key, "side_px") == 0 || strcmp(key, "resize") == 0 ||
                    strcmp(key, "encoding") == 0 || strcmp(key, "data_hash") == 0 ||
-                   strcmp(key, "background") == 0;
+                   strcmp(key, "background") == 0 || strcmp(key, "made") == 0;
     if (setting && s->n_files)
         return wrong(r, err, "a setting after a shard"); /* shards were checked with the earlier ones */
-    if (strcmp(key, "format") == 0)
-        return strcmp(value, SHARD_FORMAT) ? wrong(r, err, "a format that this version does not read") : 0;
+    if (strcmp(key, "format") == 0) {
+        s->info.rows_apart = strcmp(value, SHARD_FORMAT_ROWS) == 0;
+        return s->info.rows_apart || strcmp(value, SHARD_FORMAT) == 0
+                   ? 0
+                   : wrong(r, err, "a format that this version does not read");
+    }
     if (strcmp(key, "side_px") == 0) {
         if (parse_i64(value, 1, SHARD_MAX_SIDE_PX, &number, "side_px", err)) return bad_number(r, err);
         s->info.side_px = (int)number;
@@ -293,6 +311,11 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
         s->info.encoding = value[0] == 'j' ? SHARD_JPEG : SHARD_RAW;
         return 0;
     }
+    if (strcmp(key, "made") == 0) {
+        if (strlen(value) >= sizeof s->info.made) return wrong(r, err, "settings that are too long");
+        snprintf(s->info.made, sizeof s->info.made, "%s", value);
+        return 0;
+    }
     if (strcmp(key, "data_hash") == 0) {
         if (!is_hex(value, 32)) return wrong(r, err, "a malformed hash");
         memcpy(s->info.data_hash, value, sizeof s->info.data_hash);
@@ -309,18 +332,27 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
         s->info.n_classes++;
         return 0;
     }
-    bool shard = strcmp(key, "shard") == 0, index = strcmp(key, "index") == 0;
-    if (!shard && !index) return 0; /* something a later version adds */
+    bool shard = strcmp(key, "shard") == 0, index = strcmp(key, "index") == 0,
+         rows = s->info.rows_apart && strcmp(key, "rows") == 0;
+    if (!shard && !index && !rows) return 0; /* something a later version adds */
     const char *hash = manifest_field(r, column[4]);
     if (parse_u64(manifest_field(r, column[2]), 0, UINT32_MAX - 1, &records, "records", err) ||
-        parse_u64(manifest_field(r, column[3]), 1, index ? SHARD_MAX_INDEX_BYTES : (uint64_t)INT64_MAX,
+        parse_u64(manifest_field(r, column[3]), 1, shard ? (uint64_t)INT64_MAX : SHARD_MAX_INDEX_BYTES,
                   &bytes, "bytes", err))
         return bad_number(r, err);
-    if (!plain_name(value) || !is_hex(hash, 32) || s->info.side_px == 0 || s->n_files >= SHARD_MAX_FILES ||
-        shard != *has_index)
+    bool changed = s->info.rows_apart && !rows && !*hash; /* by a takedown */
+    if (!plain_name(value) || (!changed && !is_hex(hash, 32)) || s->info.side_px == 0 ||
+        s->n_files >= SHARD_MAX_FILES || index == *has_index || *has_rows)
         return wrong(r, err, "a shard out of place");
     *has_index = !shard;
-    return shard ? map_shard(s, value, bytes, hash, err) : read_index(s, value, records, bytes, hash, err);
+    *has_rows = rows;
+    if (shard) return map_shard(s, value, records, bytes, hash, err);
+    if (index) {
+        struct shard_listed *listed = &s->files[s->n_files - 1].listed;
+        listed->table_bytes = bytes;
+        snprintf(listed->table_xxh128, sizeof listed->table_xxh128, "%s", hash);
+    }
+    return rows || !s->info.rows_apart ? read_index(s, value, records, bytes, hash, err) : 0;
 }
 
 static int read_set(struct shard_set *s, struct error *err)
@@ -331,7 +363,7 @@ static int read_set(struct shard_set *s, struct error *err)
     char *text = NULL;
     size_t n;
     int rc = -1, more, column[5];
-    bool has_index = true, format = false;
+    bool has_index = true, has_rows = false, format = false;
     if (text_printf(&path, err, "%s/index.tsv", s->folder) ||
         io_read_file(path.data, SHARD_MAX_SET_BYTES, &text, &n, err) ||
         manifest_reader_open_memory(&r, text, n, path.data, columns, err))
@@ -340,10 +372,10 @@ static int read_set(struct shard_set *s, struct error *err)
         column[i] = manifest_column(&r.schema, columns[i]);
     while ((more = manifest_reader_next(&r, err)) == 1) {
         format |= r.row == 1 && strcmp(manifest_field(&r, column[0]), "format") == 0;
-        if (read_set_row(s, &r, column, &has_index, err)) goto out;
+        if (read_set_row(s, &r, column, &has_index, &has_rows, err)) goto out;
     }
     if (more < 0) goto out;
-    if (!format || !has_index || s->info.side_px == 0) {
+    if (!format || !has_index || has_rows != s->info.rows_apart || s->info.side_px == 0) {
         error_set(err, EX_DATAERR, "'%s' is not the list of a shard set", path.data);
         goto out;
     }
@@ -404,6 +436,21 @@ int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int varian
         if ((variant < 0 || e->variant == variant) && strcmp(e->xxh128, xxh128) == 0) return i;
     }
     return -1;
+}
+
+size_t shard_set_n_files(const struct shard_set *s) { return s->n_files; }
+
+const struct shard_listed *shard_set_file(const struct shard_set *s, size_t file)
+{
+    return &s->files[file].listed;
+}
+
+const uint8_t *shard_set_bytes(const struct shard_set *s, size_t file) { return s->files[file].map; }
+
+void shard_set_place(const struct shard_set *s, uint64_t index, uint32_t *file, uint64_t *offset)
+{
+    *file = s->entries[index].shard;
+    *offset = s->entries[index].offset;
 }
 
 /* --- records --- */
@@ -474,12 +521,12 @@ int shard_set_check(struct shard_set *s, struct error *err)
     for (size_t i = 0; i < s->n_files; i++) {
         struct xxh128 h;
         char hex[33];
-        madvise((void *)s->files[i].map, s->files[i].bytes, MADV_SEQUENTIAL);
-        xxh128_of(&h, s->files[i].map, s->files[i].bytes);
+        madvise((void *)s->files[i].map, s->files[i].listed.bytes, MADV_SEQUENTIAL);
+        xxh128_of(&h, s->files[i].map, s->files[i].listed.bytes);
         xxh128_hex(hex, &h);
-        if (strcmp(hex, s->files[i].xxh128))
+        if (*s->files[i].listed.xxh128 && strcmp(hex, s->files[i].listed.xxh128))
             return error_set(err, EX_DATAERR, "'%s' is damaged: its hash is %s, index.tsv says %s",
-                             s->files[i].path, hex, s->files[i].xxh128);
+                             s->files[i].path, hex, s->files[i].listed.xxh128);
     }
     for (size_t i = 0; i < s->n_entries; i++) {
         struct shard_record r;
@@ -497,7 +544,7 @@ void shard_set_close(struct shard_set *s)
     if (!s) return;
     shard_decoders_close(s->decoders);
     for (size_t i = 0; i < s->n_files; i++) {
-        munmap((void *)s->files[i].map, s->files[i].bytes);
+        munmap((void *)s->files[i].map, s->files[i].listed.bytes);
         free(s->files[i].path);
     }
     free(s->files);

@@ -1,7 +1,6 @@
 /* shard_writer.c: writes shard sets; shard_writer.h says in which order files appear. */
 #include "base/number.h"
 #include "manifest/tsv.h"
-#include "shard/shard_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,40 +16,14 @@
 #include "hash/content_hash.h"
 #include "io/io.h"
 #include "manifest/manifest.h"
-#include "shard/shard_format.h"
-
-struct written {
-    char *name;
-    uint64_t records, bytes;
-    char xxh128[33];
-    uint64_t index_bytes;
-    char index_xxh128[33];
-};
-
-struct shard_writer {
-    struct shard_writer_options o;
-    char resize[16];
-    char background[8];
-    char *folder;           /* what the user named */
-    char *work;             /* where files are written: the folder itself, or a new one beside it */
-    struct written *shards; /* old ones first when appending */
-    size_t n_shards, shards_capacity, n_old;
-    int fd; /* of the shard being written, or -1 */
-    uint64_t at, n_in_shard;
-    struct xxh128_stream *hash;
-    struct text index, path;
-    char **classes; /* sorted, owned */
-    size_t n_classes, classes_capacity;
-    char data_hash[33];
-    bool listed, committed; /* listed: the index may name the new shards by now */
-};
+#include "shard/shard_writer_inner.h"
 
 static const uint8_t zeros[SHARD_ALIGN > SHARD_TAIL ? SHARD_ALIGN : SHARD_TAIL];
 
 /* --- names, classes --- */
 
-static const char *path_of(struct shard_writer *w, const char *folder, const char *name, const char *ending,
-                           struct error *err)
+const char *shard_writer_path(struct shard_writer *w, const char *folder, const char *name,
+                              const char *ending, struct error *err)
 {
     text_clear(&w->path);
     return text_printf(&w->path, err, "%s/%s%s", folder, name, ending) ? NULL : w->path.data;
@@ -97,6 +70,11 @@ static int adopt_set(struct shard_writer *w, struct error *err)
     if (shard_set_open(&set, w->folder, err)) /* proves that every value below is well formed */
         return -1;
     const struct shard_set_info *info = shard_set_info(set);
+    if (info->rows_apart) {
+        error_set(err, EX_SOFTWARE, "'%s' has a table of rows: it is appended to with itself as the base",
+                  w->folder);
+        goto out;
+    }
     if (info->side_px != w->o.side_px || strcmp(info->resize, w->resize) || info->encoding != w->o.encoding) {
         error_set(err, EX_DATAERR, "'%s' holds %d px, %s, %s: cannot append %d px, %s, %s", w->folder,
                   info->side_px, info->resize, shard_encoding_name(info->encoding), w->o.side_px, w->resize,
@@ -111,7 +89,7 @@ static int adopt_set(struct shard_writer *w, struct error *err)
     memcpy(w->data_hash, info->data_hash, sizeof w->data_hash);
     for (int i = 0; i < info->n_classes; i++)
         if (add_class(w, info->classes[i], err)) goto out;
-    const char *path = path_of(w, w->folder, "index", ".tsv", err);
+    const char *path = shard_writer_path(w, w->folder, "index", ".tsv", err);
     if (!path || manifest_table_read(&t, path, columns, err)) goto out;
     for (int i = 0; i < 5; i++)
         column[i] = manifest_column(&t.schema, columns[i]);
@@ -182,6 +160,21 @@ static int look_at(struct shard_writer *w, struct error *err)
     return rc ? -2 : !any ? 0 : set && !foreign ? 1 : -1;
 }
 
+/* New files of a set with a base have names that none of the base's has, whichever of those stay. */
+static int number_after_base(struct shard_writer *w, struct error *err)
+{
+    w->n_base = shard_set_n_files(w->o.base);
+    for (size_t i = 0; i < w->n_base; i++) {
+        const char *name = shard_set_file(w->o.base, i)->name;
+        unsigned number;
+        int end = 0;
+        if (sscanf(name, "shard-%9u.bin%n", &number, &end) != 1 || !end || name[end])
+            return error_set(err, EX_DATAERR, "'%s': a shard with another name than pack gives", name);
+        if (number >= w->first_number) w->first_number = (size_t)number + 1;
+    }
+    return 0;
+}
+
 int shard_writer_open(struct shard_writer **out, const char *folder,
                       const struct shard_writer_options *options, struct error *err)
 {
@@ -202,7 +195,7 @@ int shard_writer_open(struct shard_writer **out, const char *folder,
         n--;
     if (!(w->folder = mem_dup(folder, n + 1, err))) goto fail;
     w->folder[n] = 0;
-    if (xxh128_stream_open(&w->hash, err)) goto fail;
+    if (xxh128_stream_open(&w->hash, err) || (options->base && number_after_base(w, err))) goto fail;
     int there = look_at(w, err);
     if (there == -1)
         error_set(err, EX_CANTCREAT, "'%s' is there and is not a shard set (or holds other files, too)",
@@ -248,12 +241,12 @@ static int begin_shard(struct shard_writer *w, struct error *err)
 {
     char name[32], head[SHARD_ALIGN] = SHARD_MAGIC;
     struct written s = {0};
-    snprintf(name, sizeof name, "shard-%05zu", w->n_shards);
+    snprintf(name, sizeof name, "shard-%05zu", w->first_number + w->n_shards);
     if (mem_grow(&w->shards, &w->shards_capacity, w->n_shards + 1, sizeof *w->shards, err) ||
         !(s.name = mem_strdup(name, err)))
         return -1;
     w->shards[w->n_shards++] = s;
-    const char *path = path_of(w, w->work, name, ".bin", err);
+    const char *path = shard_writer_path(w, w->work, name, ".bin", err);
     if (!path) return -1;
     if (fault_here(FAULT_OPEN) || (w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
         return error_errno(err, EX_CANTCREAT, "cannot create '%s'", path);
@@ -268,7 +261,7 @@ static int begin_shard(struct shard_writer *w, struct error *err)
                      err);
 }
 
-static int end_shard(struct shard_writer *w, struct error *err)
+int shard_writer_end_file(struct shard_writer *w, struct error *err)
 {
     struct xxh128 h;
     if (w->fd < 0) return 0;
@@ -285,70 +278,129 @@ static int end_shard(struct shard_writer *w, struct error *err)
     s->index_bytes = w->index.n_bytes;
     xxh128_of(&h, w->index.data, w->index.n_bytes);
     xxh128_hex(s->index_xxh128, &h);
-    const char *path = path_of(w, w->work, s->name, ".tsv", err);
+    const char *path = shard_writer_path(w, w->work, s->name, ".tsv", err);
     return path ? atomic_file_write(path, w->index.data, w->index.n_bytes, err) : -1;
 }
 
-static int field(struct shard_writer *w, const char *value, struct error *err)
+static int field(struct text *t, const char *value, struct error *err)
 {
-    return tsv_escape(&w->index, value ? value : "", err) || text_add(&w->index, "\t", 1, err) ? -1 : 0;
+    return tsv_escape(t, value ? value : "", err) || text_add(t, "\t", 1, err) ? -1 : 0;
+}
+
+int shard_writer_put_record(struct shard_writer *w, const char *prefix, size_t n, const uint8_t *bytes,
+                            size_t n_bytes, uint64_t checksum, uint64_t *offset, struct error *err)
+{
+    uint64_t padding = (SHARD_ALIGN - w->at % SHARD_ALIGN) % SHARD_ALIGN;
+    if (w->fd >= 0 && w->n_in_shard > 0 && w->at + padding + n_bytes + SHARD_TAIL > w->o.shard_bytes &&
+        shard_writer_end_file(w, err))
+        return -1;
+    if (w->fd < 0 && begin_shard(w, err)) return -1;
+    padding = (SHARD_ALIGN - w->at % SHARD_ALIGN) % SHARD_ALIGN;
+    if (put(w, zeros, padding, err)) return -1;
+    *offset = w->at;
+    if (put(w, bytes, n_bytes, err) || text_add(&w->index, prefix, n, err) ||
+        text_printf(&w->index, err, "%llu\t%zu\t%016llx\n", (unsigned long long)*offset, n_bytes,
+                    (unsigned long long)checksum))
+        return -1;
+    w->n_in_shard++;
+    return 0;
+}
+
+/* The row's columns up to xxh128 at the end of row_text, from *at on; its class and its part of the hash. */
+static int begin_row(struct shard_writer *w, const struct shard_writer_record *r, uint64_t checksum,
+                     size_t *at, struct error *err)
+{
+    struct text *t = &w->row_text;
+    char fold[16] = "";
+    if (!w->o.base) text_clear(t);
+    *at = t->n_bytes;
+    if (r->fold >= 0) snprintf(fold, sizeof fold, "%d", r->fold);
+    if (add_class(w, r->label, err) || field(t, r->path, err) || field(t, r->label, err) ||
+        field(t, shard_split_name(r->split), err) || field(t, r->group, err) ||
+        text_printf(t, err, "%s\t%d\t", fold, r->variant) || field(t, r->source, err) ||
+        field(t, r->params, err) || field(t, r->xxh128, err))
+        return -1;
+    shard_chain_hash(w->data_hash, r->xxh128, r->label, r->split, r->fold, r->variant, checksum);
+    return 0;
+}
+
+static int add_row(struct shard_writer *w, const struct located *row, struct error *err)
+{
+    if (!w->o.base) return 0;
+    if (mem_grow(&w->rows, &w->rows_capacity, w->n_rows + 1, sizeof *w->rows, err)) return -1;
+    w->rows[w->n_rows++] = *row;
+    return 0;
 }
 
 int shard_writer_add(struct shard_writer *w, const struct shard_writer_record *r, struct error *err)
 {
     size_t raw = (size_t)w->o.side_px * (size_t)w->o.side_px * 3;
-    char fold[16] = "";
     if (r->n_bytes == 0 || r->n_bytes > UINT32_MAX || (w->o.encoding == SHARD_RAW && r->n_bytes != raw))
         return error_set(err, EX_SOFTWARE, "a record of %zu bytes", r->n_bytes);
-    uint64_t padding = (SHARD_ALIGN - w->at % SHARD_ALIGN) % SHARD_ALIGN;
-    if (w->fd >= 0 && w->n_in_shard > 0 && w->at + padding + r->n_bytes + SHARD_TAIL > w->o.shard_bytes &&
-        end_shard(w, err))
+    struct located row = {.bytes = (uint32_t)r->n_bytes, .checksum = shard_checksum(r->bytes, r->n_bytes)};
+    if (begin_row(w, r, row.checksum, &row.text_at, err) ||
+        shard_writer_put_record(w, w->row_text.data + row.text_at, w->row_text.n_bytes - row.text_at,
+                                r->bytes, r->n_bytes, row.checksum, &row.offset, err))
         return -1;
-    if (w->fd < 0 && begin_shard(w, err)) return -1;
-    padding = (SHARD_ALIGN - w->at % SHARD_ALIGN) % SHARD_ALIGN;
-    if (add_class(w, r->label, err) || put(w, zeros, padding, err)) return -1;
-    uint64_t offset = w->at, checksum = shard_checksum(r->bytes, r->n_bytes);
-    if (put(w, r->bytes, r->n_bytes, err)) return -1;
-    if (r->fold >= 0) snprintf(fold, sizeof fold, "%d", r->fold);
-    if (field(w, r->path, err) || field(w, r->label, err) || field(w, shard_split_name(r->split), err) ||
-        field(w, r->group, err) || text_printf(&w->index, err, "%s\t%d\t", fold, r->variant) ||
-        field(w, r->source, err) || field(w, r->params, err) || field(w, r->xxh128, err) ||
-        text_printf(&w->index, err, "%llu\t%zu\t%016llx\n", (unsigned long long)offset, r->n_bytes,
-                    (unsigned long long)checksum))
+    row.file = (uint32_t)(w->n_base + w->n_shards - 1);
+    return add_row(w, &row, err);
+}
+
+int shard_writer_refer(struct shard_writer *w, const struct shard_writer_record *r, uint64_t base_record,
+                       struct error *err)
+{
+    struct shard_record old;
+    struct located row = {0};
+    if (!w->o.base) return error_set(err, EX_SOFTWARE, "a set without a base");
+    if (shard_set_describe(w->o.base, base_record, &old, err) ||
+        begin_row(w, r, old.checksum, &row.text_at, err))
         return -1;
-    shard_chain_hash(w->data_hash, r->xxh128, r->label, r->split, r->fold, r->variant, checksum);
-    w->n_in_shard++;
-    return 0;
+    row.bytes = (uint32_t)old.n_encoded;
+    row.checksum = old.checksum;
+    shard_set_place(w->o.base, base_record, &row.file, &row.offset);
+    w->n_referred++;
+    return add_row(w, &row, err);
 }
 
 /* --- commit --- */
 
+int shard_writer_list_files(struct shard_writer *w, struct text *t, struct error *err)
+{
+    for (size_t i = 0; i < w->n_shards; i++) {
+        const struct written *s = &w->shards[i];
+        if (text_printf(t, err, "shard\t%s.bin\t%llu\t%llu\t%s\nindex\t%s.tsv\t%llu\t%llu\t%s\n", s->name,
+                        (unsigned long long)s->records, (unsigned long long)s->bytes, s->xxh128, s->name,
+                        (unsigned long long)s->records, (unsigned long long)s->index_bytes, s->index_xxh128))
+            return -1;
+    }
+    return 0;
+}
+
 static int write_set(struct shard_writer *w, struct error *err)
 {
-    struct text t = TEXT_EMPTY;
+    struct text t = TEXT_EMPTY, files = TEXT_EMPTY;
     int rc = -1;
+    /* a set that could take nothing over is one of the first format */
+    if (w->n_referred ? shard_rows_finish(w, &files, err) : shard_writer_list_files(w, &files, err)) goto out;
     if (text_printf(&t, err,
-                    "key\tvalue\trecords\tbytes\txxh128\nformat\t" SHARD_FORMAT
-                    "\t\t\t\nside_px\t%d\t\t\t\nresize\t%s\t\t\t\n%s%s%s"
-                    "encoding\t%s\t\t\t\ndata_hash\t%s\t\t\t\n",
-                    w->o.side_px, w->resize, w->background[0] ? "background\t" : "", w->background,
-                    w->background[0] ? "\t\t\t\n" : "", shard_encoding_name(w->o.encoding), w->data_hash))
+                    "key\tvalue\trecords\tbytes\txxh128\nformat\t%s\t\t\t\n"
+                    "side_px\t%d\t\t\t\nresize\t%s\t\t\t\n%s%s%sencoding\t%s\t\t\t\n",
+                    w->n_referred ? SHARD_FORMAT_ROWS : SHARD_FORMAT, w->o.side_px, w->resize,
+                    w->background[0] ? "background\t" : "", w->background, w->background[0] ? "\t\t\t\n" : "",
+                    shard_encoding_name(w->o.encoding)) ||
+        (w->o.made && *w->o.made && text_printf(&t, err, "made\t%s\t\t\t\n", w->o.made)) ||
+        text_printf(&t, err, "data_hash\t%s\t\t\t\n", w->data_hash))
         goto out;
     for (size_t i = 0; i < w->n_classes; i++)
         if (text_puts(&t, "class\t", err) || tsv_escape(&t, w->classes[i], err) ||
             text_puts(&t, "\t\t\t\n", err))
             goto out;
-    for (size_t i = 0; i < w->n_shards; i++) {
-        const struct written *s = &w->shards[i];
-        if (text_printf(&t, err, "shard\t%s.bin\t%llu\t%llu\t%s\nindex\t%s.tsv\t%llu\t%llu\t%s\n", s->name,
-                        (unsigned long long)s->records, (unsigned long long)s->bytes, s->xxh128, s->name,
-                        (unsigned long long)s->records, (unsigned long long)s->index_bytes, s->index_xxh128))
-            goto out;
-    }
-    const char *path = path_of(w, w->work, "index", ".tsv", err);
+    if (text_add(&t, files.data, files.n_bytes, err)) goto out;
+    const char *path = shard_writer_path(w, w->work, "index", ".tsv", err);
     rc = path ? atomic_file_write(path, t.data, t.n_bytes, err) : -1;
 out:
     text_release(&t);
+    text_release(&files);
     return rc;
 }
 
@@ -372,9 +424,27 @@ static int move_into_place(struct shard_writer *w, struct error *err)
     return 0;
 }
 
+void shard_writer_drop_files(struct shard_writer *w, size_t n)
+{
+    struct error ignored = {0};
+    if (w->fd >= 0) close(w->fd);
+    w->fd = -1;
+    for (size_t i = n; i < w->n_shards; i++) {
+        for (int k = 0; k < 2; k++) {
+            const char *path =
+                shard_writer_path(w, w->work, w->shards[i].name, k ? ".tsv" : ".bin", &ignored);
+            if (path) unlink(path);
+        }
+        free(w->shards[i].name);
+    }
+    w->n_shards = n < w->n_shards ? n : w->n_shards;
+}
+
+const struct shard_writer_report *shard_writer_report(const struct shard_writer *w) { return &w->report; }
+
 int shard_writer_commit(struct shard_writer *w, struct error *err)
 {
-    if (end_shard(w, err)) return -1;
+    if (shard_writer_end_file(w, err)) return -1;
     w->listed = true;
     if (write_set(w, err)) return -1;
     if (strcmp(w->work, w->folder) && move_into_place(w, err)) return -1;
@@ -384,7 +454,6 @@ int shard_writer_commit(struct shard_writer *w, struct error *err)
 
 void shard_writer_close(struct shard_writer *w)
 {
-    struct error ignored = {0};
     if (!w) return;
     int saved = errno;
     if (w->fd >= 0) close(w->fd);
@@ -393,11 +462,7 @@ void shard_writer_close(struct shard_writer *w)
     if (undo && !shard_writer_appends(w)) {
         remove_set(w->work);
     } else if (undo && !w->listed) {
-        for (size_t i = w->n_old; i < w->n_shards; i++)
-            for (int k = 0; k < 2; k++) {
-                const char *path = path_of(w, w->work, w->shards[i].name, k ? ".tsv" : ".bin", &ignored);
-                if (path) unlink(path);
-            }
+        shard_writer_drop_files(w, w->n_old);
     }
     for (size_t i = 0; i < w->n_shards; i++)
         free(w->shards[i].name);
@@ -409,6 +474,8 @@ void shard_writer_close(struct shard_writer *w)
     free(w->work);
     text_release(&w->index);
     text_release(&w->path);
+    text_release(&w->row_text);
+    free(w->rows);
     xxh128_stream_close(w->hash);
     free(w);
     errno = saved;

@@ -4,6 +4,11 @@
  * checksums. A folder without index.tsv is not a set, so it is written last. A new set is written beside its
  * folder and then moved into place as a whole. Appending adds pairs and then replaces index.tsv. In both
  * cases a reader sees the old set or the new one.
+ *
+ * With a base, a set takes over files of an earlier one: they are never rewritten, only linked. A row may
+ * then refer to a record of the base, and the rows have a table of their own. Records that no row refers to
+ * are dead. When they are more than a fifth of the files taken over, the living ones of the worst files move
+ * into new files.
  */
 #ifndef WINNOW_SHARD_SHARD_WRITER_H
 #define WINNOW_SHARD_SHARD_WRITER_H
@@ -22,6 +27,8 @@ struct shard_writer_options {
     enum shard_encoding encoding;
     uint64_t shard_bytes; /* a new shard begins before this is passed; 0: SHARD_DEFAULT_BYTES */
     bool append;          /* folder holds a set of the same kind: add to it */
+    const char *made; /* settings that the records depend on beside size, resize and encoding; NULL: none */
+    struct shard_set *base; /* open while the writer is, same kind and made; NULL: none; not with append */
 };
 #define SHARD_DEFAULT_BYTES (256ull << 20)
 
@@ -41,9 +48,22 @@ struct shard_writer;
 int shard_writer_open(struct shard_writer **out, const char *folder,
                       const struct shard_writer_options *options, struct error *err);
 bool shard_writer_appends(const struct shard_writer *w); /* there was a set, and it is being added to */
+/*
+ * The same with the bytes of a record of the base, which are not touched: record's bytes are not looked at.
+ * For a base whose files have other names than pack gives EX_DATAERR.
+ */
+int shard_writer_refer(struct shard_writer *w, const struct shard_writer_record *record, uint64_t base_record,
+                       struct error *err);
 int shard_writer_add(struct shard_writer *w, const struct shard_writer_record *record, struct error *err);
 /* Writes everything to the disk; afterwards the folder holds the new set. */
 int shard_writer_commit(struct shard_writer *w, struct error *err);
+/* After a commit with a base. */
+struct shard_writer_report {
+    size_t n_linked, n_copied; /* files of the base: linked, or copied where links are not possible */
+    uint64_t n_moved;          /* records that went to new files, as their old ones were mostly dead */
+    bool no_room;              /* they should have, but the disk is full */
+};
+const struct shard_writer_report *shard_writer_report(const struct shard_writer *w);
 void shard_writer_close(struct shard_writer *w); /* without a commit: what was written is removed */
 
 #endif

@@ -18,16 +18,19 @@ static const struct option_row rows[] = {
            "in the set, and by train in the model"),
     OPTION(struct pack_options, CHOICE, 0, "format", format, "FORMAT",
            "winnow shards, or tar files for WebDataset", CHOICES("winnow|webdataset")),
-    OPTION(struct pack_options, CHOICE, 0, "encoding", encoding, "KIND",
-           "raw samples, or jpeg: some ten times smaller, decoded when read; webdataset is always jpeg",
-           CHOICES("raw|jpeg")),
+    OPTION(
+        struct pack_options, CHOICE, 0, "encoding", encoding, "KIND",
+        "raw samples; jpeg: some ten times smaller, decoded when read; auto: raw while the samples take at "
+        "most a quarter of the memory and half of the free disk; webdataset is always jpeg",
+        CHOICES("raw|jpeg|auto")),
     OPTION(struct pack_options, FLAG, 0, "append", append, NULL,
            "add to the set that is there; rows whose path, content and variant are in it already are "
            "skipped; what is in the set is never changed, so new labels or splits need a new set (--reuse)"),
-    OPTION(struct pack_options, STRING, 0, "reuse", reuse, "DIR",
-           "take pixels from this set where the file's content is in it, instead of decoding again: for a "
-           "new round with new labels or splits; where column xxh128 says what the content is, files are not "
-           "even read"),
+    OPTION(
+        struct pack_options, STRING, 0, "reuse", reuse, "DIR",
+        "take over the shard files of this set where they hold the pictures, by links, instead of decoding "
+        "again: for what is new, and for new labels or splits; where column xxh128 says what the content "
+        "is, files are not even read; may be the set that -o names"),
     OPTION(struct pack_options, STRING, 0, "check", check, "DIR",
            "read every byte of a set against its checksums, and nothing else"),
     OPTION(struct pack_options, FLAG, 0, "no-orient", no_orient, NULL,
@@ -113,14 +116,19 @@ int main(int argc, char **argv)
         error_set(&err, EX_USAGE, "--append and --reuse are for winnow's own format");
         goto out;
     }
-    if (opt.reuse && opt.encoding != SHARD_RAW) {
-        error_set(&err, EX_USAGE, "--reuse is for raw records");
-        goto out;
-    }
     const char *path = operands.n ? operands.items[0] : NULL;
     if (opt.format == PACK_WEBDATASET) { /* twice: the numbers of the classes come first */
         if (manifest_source_open(&source, path, &err) || manifest_source_read(&source, &first, reads, &err) ||
             pack_classes_read(&classes, &first, &err) || manifest_source_read(&source, &in, reads, &err))
+            goto out;
+    } else if (opt.encoding == PACK_AUTO) {
+        int more = 1;
+        if (manifest_source_open(&source, path, &err) || manifest_source_read(&source, &first, reads, &err))
+            goto out;
+        while (more == 1)
+            more = manifest_reader_next(&first, &err);
+        if (more < 0 || pack_choose_encoding(&opt, first.row - 1, &err) ||
+            manifest_source_read(&source, &in, reads, &err))
             goto out;
     } else if (manifest_reader_open(&in, path, reads, &err)) {
         goto out;

@@ -2,15 +2,19 @@
  * the bytes do not depend on -j. */
 #include "pack.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/number.h"
 #include "hash/content_hash.h"
 #include "image/image_rows.h"
+#include "io/io.h"
 
 #include "copies.h"
 
@@ -24,6 +28,7 @@ struct run {
     struct shard_set *reuse;
     struct manifest_writer *rejects;
     struct stage_counts *n;
+    bool based; /* the new set takes over files of `reuse` (with --append of `old`) instead of copying */
     uint64_t n_reused, n_passed_over;
     char background[BACKGROUND_TEXT_BYTES]; /* as the set records it */
     struct copies copies;
@@ -204,35 +209,94 @@ static int done(void *context, const char *const *fields, const struct decoded *
     if (copy) return copy < 0 ? -1 : 0;
     if (record.bytes) return keep(r, &record, err);
     int64_t at = find_pixels(r, record.xxh128);
-    if (at < 0 || shard_set_record(r->reuse, (uint64_t)at, &old, err))
+    if (at < 0 || shard_set_describe(r->reuse, (uint64_t)at, &old, err))
         return at < 0 ? error_set(err, EX_SOFTWARE, "a record to reuse is gone") : -1;
+    r->n_reused++;
+    if (r->based) {
+        r->n->n_kept++;
+        return shard_writer_refer(r->shards, &record, (uint64_t)at, err);
+    }
     record.bytes = old.encoded;
     record.n_bytes = old.n_encoded;
-    r->n_reused++;
     return keep(r, &record, err);
 }
 
 /* --- the whole --- */
 
+/* What the records depend on beside size, method and encoding; "" for what is usual. */
+static void describe_settings(const struct pack_options *o, char out[64])
+{
+    char quality[24] = "";
+    if (o->encoding == SHARD_JPEG && o->quality != 95)
+        snprintf(quality, sizeof quality, " quality=%lld", (long long)o->quality);
+    snprintf(out, 64, "%s%s%s", o->no_orient ? " no-orient" : "",
+             o->allow_truncated ? " allow-truncated" : "", quality);
+    memmove(out, out + (*out == ' '), 63);
+}
+
+static bool suits(const struct run *r, const struct shard_set_info *info)
+{
+    const struct pack_options *o = r->opt;
+    char made[64];
+    describe_settings(o, made);
+    return info->side_px == o->size && (int)info->encoding == o->encoding &&
+           strcmp(info->resize, resize_method_name((enum resize_method)o->resize)) == 0 &&
+           strcmp(info->background, r->background) == 0 && strcmp(info->made, made) == 0;
+}
+
+/* A set that cannot be used costs time, not the run: the pictures are there to be decoded. */
 static int open_reuse(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->opt;
+    struct error own = {0};
     if (!o->reuse) return 0;
-    if (shard_set_open_stored(&r->reuse, o->reuse, err)) return -1;
-    const struct shard_set_info *info = shard_set_info(r->reuse);
-    if (info->side_px == o->size && info->encoding == SHARD_RAW &&
-        strcmp(info->resize, resize_method_name((enum resize_method)o->resize)) == 0 &&
-        strcmp(info->background, r->background) == 0)
+    if (!io_exists(o->reuse)) return error_set(err, EX_NOINPUT, "--reuse: there is no '%s'", o->reuse);
+    if (shard_set_open_stored(&r->reuse, o->reuse, &own)) {
+        if (own.code == EX_OSERR) {
+            *err = own;
+            return -1;
+        }
+        stage_warn("every picture is decoded: %s", own.text);
         return 0;
-    return error_set(err, EX_DATAERR,
-                     "'%s' holds %d px, %s, %s, on %s: its pixels are not the ones asked for", o->reuse,
-                     info->side_px, info->resize, shard_encoding_name(info->encoding),
-                     shard_background_name(info->background));
+    }
+    const struct shard_set_info *info = shard_set_info(r->reuse);
+    if (suits(r, info)) return 0;
+    stage_warn("every picture is decoded: '%s' holds %d px, %s, %s, on %s%s%s: its pixels are not the ones "
+               "asked for",
+               o->reuse, info->side_px, info->resize, shard_encoding_name(info->encoding),
+               shard_background_name(info->background), *info->made ? ", " : "", info->made);
+    shard_set_close(r->reuse);
+    r->reuse = NULL;
+    return 0;
+}
+
+/* Rows of the set that is appended to stay what they are. */
+static int refer_to_all(struct run *r, struct shard_set *set, struct error *err)
+{
+    const struct shard_set_info *info = shard_set_info(set);
+    for (uint64_t i = 0; i < info->n_records; i++) {
+        struct shard_record old;
+        if (shard_set_describe(set, i, &old, err)) return -1;
+        const struct shard_writer_record record = {.path = old.path,
+                                                   .xxh128 = old.xxh128,
+                                                   .group = old.group,
+                                                   .source = old.source,
+                                                   .params = old.params,
+                                                   .label = info->classes[old.label],
+                                                   .split = old.split,
+                                                   .fold = old.fold,
+                                                   .variant = old.variant};
+        if (shard_writer_refer(r->shards, &record, i, err)) return -1;
+    }
+    return 0;
 }
 
 static int open_output(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->opt;
+    char made[64];
+    struct error none = {0};
+    describe_settings(o, made);
     if (o->format == PACK_WEBDATASET)
         return tar_writer_open(&r->tars, o->folder, o->shard_bytes, r->classes->names, r->classes->n, err);
     struct shard_writer_options w = {.side_px = (int)o->size,
@@ -240,7 +304,18 @@ static int open_output(struct run *r, struct error *err)
                                      .background = r->background,
                                      .encoding = (enum shard_encoding)o->encoding,
                                      .shard_bytes = o->shard_bytes,
-                                     .append = o->append};
+                                     .append = o->append,
+                                     .made = made};
+    if (o->append && shard_set_open_stored(&r->old, o->folder, &none) == 0 &&
+        shard_set_info(r->old)->rows_apart && suits(r, shard_set_info(r->old))) {
+        w.append = false;
+        w.base = r->old;
+        return shard_writer_open(&r->shards, o->folder, &w, err) || refer_to_all(r, r->old, err) ? -1 : 0;
+    }
+    shard_set_close(r->old);
+    r->old = NULL;
+    if (!o->append) w.base = r->reuse;
+    r->based = w.base != NULL;
     if (shard_writer_open(&r->shards, o->folder, &w, err)) return -1;
     return o->append && shard_writer_appends(r->shards) ? shard_set_open_stored(&r->old, o->folder, err) : 0;
 }
@@ -268,6 +343,66 @@ void pack_classes_release(struct pack_classes *c)
         free(c->names[i]);
     free(c->names);
     *c = (struct pack_classes){0};
+}
+
+static void tell_report(const struct pack_options *opt, const struct shard_writer_report *report)
+{
+    if (report->n_linked || report->n_copied)
+        stage_note(&opt->common,
+                   "%zu shard files taken over, %zu copied (no links there), %llu records moved",
+                   report->n_linked, report->n_copied, (unsigned long long)report->n_moved);
+    if (report->no_room)
+        stage_warn(
+            "the disk has no room to pack the shards more tightly: they stay as they are, with records "
+            "that no row needs");
+}
+
+#define MEMORY_SHARE 4
+#define DISK_SHARE 2
+
+/* Bytes free on the disk that the folder is on, or will be: the nearest folder above that is there. */
+static uint64_t free_disk(const char *folder, struct error *err)
+{
+    struct statvfs disk;
+    uint64_t bytes = 0;
+    char *at = mem_strdup(folder, err);
+    while (at && statvfs(at, &disk) && errno == ENOENT && strcmp(at, ".") && strcmp(at, "/")) {
+        char *above = path_folder(at, err);
+        free(at);
+        at = above;
+    }
+    if (at && statvfs(at, &disk) == 0) bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    free(at);
+    return bytes;
+}
+
+int pack_choose_encoding(struct pack_options *opt, uint64_t n_rows, struct error *err)
+{
+    struct shard_set *set = NULL;
+    struct error none = {0};
+    const char *there = opt->reuse ? opt->reuse : opt->folder;
+    uint64_t raw = n_rows * (uint64_t)(opt->size * opt->size * 3);
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / MEMORY_SHARE;
+    uint64_t disk = free_disk(opt->folder, err) / DISK_SHARE, most = memory < disk ? memory : disk;
+    const char *why = "";
+    if (err->code) return -1;
+    opt->encoding = raw <= most ? SHARD_RAW : SHARD_JPEG;
+    if (io_exists(there) && shard_set_open_stored(&set, there, &none) == 0) {
+        enum shard_encoding old = shard_set_info(set)->encoding;
+        if (shard_set_info(set)->side_px == opt->size && (int)old != opt->encoding &&
+            (old == SHARD_JPEG || raw <= 2 * most)) {
+            opt->encoding = (int)old;
+            why = ", as the set that is there";
+        }
+        shard_set_close(set);
+    }
+    stage_note(
+        &opt->common,
+        "%s%s: raw records take %.1f GB; a quarter of the memory and half of the free disk are %.1f and "
+        "%.1f GB",
+        shard_encoding_name((enum shard_encoding)opt->encoding), why, (double)raw / 1e9, (double)memory / 1e9,
+        (double)disk / 1e9);
+    return 0;
 }
 
 int pack_run(const struct pack_options *opt, const struct pack_classes *classes, struct manifest_reader *in,
@@ -307,6 +442,7 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
     if (open_reuse(&r, err) == 0 && open_output(&r, err) == 0 && image_rows_run(&rows, in, pool, err) == 0)
         rc = r.tars ? tar_writer_commit(r.tars, err) : shard_writer_commit(r.shards, err);
     progress_end(&r.progress);
+    if (rc == 0 && r.shards) tell_report(opt, shard_writer_report(r.shards));
     if (rc == 0 && (r.n_reused || r.n_passed_over))
         stage_note(&opt->common, "%llu taken from an earlier set, %llu there already",
                    (unsigned long long)r.n_reused, (unsigned long long)r.n_passed_over);

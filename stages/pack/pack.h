@@ -12,6 +12,7 @@
 #include "shard/shard_writer.h"
 
 enum pack_format { PACK_WINNOW, PACK_WEBDATASET };
+enum { PACK_AUTO = SHARD_JPEG + 1 }; /* of pack_options.encoding, until pack_choose_encoding */
 
 struct pack_options {
     struct common_options common;
@@ -39,6 +40,13 @@ struct pack_classes {
 };
 int pack_classes_read(struct pack_classes *c, struct manifest_reader *in, struct error *err);
 void pack_classes_release(struct pack_classes *c);
+
+/*
+ * --encoding auto for n_rows rows: raw while their samples take at most a quarter of the memory and half of
+ * the free disk. A set that is there already, or that --reuse names, settles it: JPEG stays, raw stays up to
+ * twice that.
+ */
+int pack_choose_encoding(struct pack_options *opt, uint64_t n_rows, struct error *err);
 
 /* classes is used for PACK_WEBDATASET only. */
 int pack_run(const struct pack_options *opt, const struct pack_classes *classes, struct manifest_reader *in,

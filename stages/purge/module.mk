@@ -1,1 +1,1 @@
-NEEDS.stage/purge := cli manifest http store hash
+NEEDS.stage/purge := cli manifest http store hash shard

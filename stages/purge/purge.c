@@ -11,6 +11,7 @@
 #include "cli/stage.h"
 #include "http/http_url.h"
 #include "io/io.h"
+#include "shard/shard_forget.h"
 #include "store/audit.h"
 #include "store/journal.h"
 #include "store/picture_memory.h"
@@ -100,7 +101,7 @@ static int url_is_listed(const struct taken_down *t, const char *url, struct err
 /* --- files --- */
 
 /* What a file has to do with a listed picture. */
-enum left { LEFT_NOTHING, LEFT_ITSELF, LEFT_ROWS, LEFT_SHARDS, LEFT_TAR };
+enum left { LEFT_NOTHING, LEFT_ITSELF, LEFT_ROWS, LEFT_SHARDS, LEFT_SHARD_ROWS, LEFT_TAR };
 struct file {
     char *path;
     struct timespec changed;
@@ -288,6 +289,51 @@ static bool is_shard_table(const char *name)
     return text_starts(name, "shard-") && text_ends(name, ".tsv");
 }
 
+static bool record_is_listed(void *context, const char *path, const char *source, const char *xxh128)
+{
+    const struct taken_down *t = context;
+    return taken_down_named(t, path) || taken_down_named(t, source) || taken_down_named(t, xxh128);
+}
+
+/*
+ * Of a sound set only the listed pictures' rows and pixels go. The rows of its files' own tables go last: as
+ * long as they are there, a run that was interrupted has a reason to go on.
+ */
+static int remove_from_sets(struct purge *p, struct files *l, struct error *err)
+{
+    struct text folder = TEXT_EMPTY, index = TEXT_EMPTY;
+    int rc = -1;
+    for (size_t i = 0; i < l->n; i++) {
+        const char *table = l->items[i].path;
+        size_t n_folder = (size_t)(base_name(table) - table);
+        struct error own = {0};
+        uint64_t n_records;
+        if (l->items[i].left != LEFT_SHARDS || n_folder < 2) continue;
+        text_clear(&folder);
+        text_clear(&index);
+        if (text_add(&folder, table, n_folder - 1, err) ||
+            text_printf(&index, err, "%s/index.tsv", folder.data))
+            goto out;
+        if (shard_set_forget(folder.data, p->dry_run, record_is_listed, &p->list, &n_records, &own)) {
+            if (own.code == EX_DATAERR || own.code == EX_NOINPUT) continue; /* no set: it goes as a whole */
+            *err = own;
+            goto out;
+        }
+        if (say(p, "shard-records-removed", index.data, n_records, err)) goto out;
+        for (size_t k = i; k < l->n; k++) {
+            const char *path = l->items[k].path, *name = base_name(path);
+            if (l->items[k].left == LEFT_SHARDS && (size_t)(name - path) == n_folder &&
+                strncmp(path, table, n_folder) == 0)
+                l->items[k].left = strcmp(name, "shard-rows.tsv") ? LEFT_SHARD_ROWS : LEFT_NOTHING;
+        }
+    }
+    rc = 0;
+out:
+    text_release(&folder);
+    text_release(&index);
+    return rc;
+}
+
 /* A set that holds a listed picture goes as a whole, its index first (without it there is no set), its
  * tables, which say so, not yet. Packing makes it again. */
 static int remove_records(struct purge *p, const struct files *l, const char *table, struct error *err)
@@ -418,6 +464,7 @@ int purge_run(struct purge *p, const char *folder, struct error *err)
             goto out;
         }
     }
+    if (remove_from_sets(p, &l, err)) goto out;
     for (size_t i = 0; i < l.n; i++)
         if (l.items[i].left == LEFT_SHARDS && remove_records(p, &l, l.items[i].path, err)) goto out;
     for (size_t i = 0; i < l.n; i++) {
@@ -427,6 +474,8 @@ int purge_run(struct purge *p, const char *folder, struct error *err)
             (f->left == LEFT_ROWS && rewrite_table(p, f->path, err)))
             goto out;
     }
+    for (size_t i = 0; i < l.n; i++)
+        if (l.items[i].left == LEFT_SHARD_ROWS && rewrite_table(p, l.items[i].path, err)) goto out;
     if (remove_shard_tables(p, &l, err)) goto out;
     rc = 0;
 out:

@@ -2,7 +2,8 @@
 /*
  * shard_fuzz.c: a shard set whose index a stranger wrote. First byte 'i': the rest is index.tsv beside a
  * sound pair; otherwise the rest is shard-00000.tsv and index.tsv lists it with its right hash (a stranger
- * can compute hashes, too). The .bin file holds a small JPEG and samples.
+ * can compute hashes, too); with 'R' and 'K' the rest is shard-rows.tsv of the second format. The .bin file
+ * holds a small JPEG and samples.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +32,9 @@ static void write_file(const char *name, const void *bytes, size_t n)
 
 static void clean_up(void)
 {
-    static const char *const names[] = {"index.tsv", "shard-00000.tsv", "shard-00000.bin"};
+    static const char *const names[] = {"index.tsv", "shard-00000.tsv", "shard-00000.bin", "shard-rows.tsv"};
     char path[128];
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         unlink(path);
     }
@@ -80,15 +81,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             n_rows += data[i] == '\n';
         xxh128_of(&h, data + 1, size - 1);
         xxh128_hex(hex, &h);
+        bool rows = data[0] == 'R' || data[0] == 'K';
         int n = snprintf(index, sizeof index,
-                         "key\tvalue\trecords\tbytes\txxh128\nformat\twinnow-shards-1\t\t\t\nside_px\t%"
+                         "key\tvalue\trecords\tbytes\txxh128\nformat\twinnow-shards-%d\t\t\t\nside_px\t%"
                          "d\t\t\t\nresize\tbilinear\t\t\t\n"
                          "encoding\t%s\t\t\t\nclass\ta\t\t\t\nclass\tb\t\t\t\nshard\tshard-00000.bin\t%zu\t%"
                          "d\t%s\nindex\tshard-00000.tsv\t%zu\t%zu\t%s\n",
-                         SIDE, data[0] == 'j' ? "jpeg" : "raw", n_rows - 1, BIN_BYTES, hex, n_rows - 1,
-                         size - 1, hex);
+                         rows ? 2 : 1, SIDE, data[0] == 'j' || data[0] == 'K' ? "jpeg" : "raw", n_rows - 1,
+                         BIN_BYTES, hex, n_rows - 1, size - 1, hex);
+        if (rows)
+            n += snprintf(index + n, sizeof index - (size_t)n, "rows\tshard-rows.tsv\t%zu\t%zu\t%s\n",
+                          n_rows - 1, size - 1, hex);
         write_file("index.tsv", index, (size_t)n);
-        write_file("shard-00000.tsv", data + 1, size - 1);
+        write_file(rows ? "shard-rows.tsv" : "shard-00000.tsv", data + 1, size - 1);
     }
     /* no workers: what they decode, jpeg_fuzz decodes */
     if (shard_set_open_stored(&s, folder, &err) == 0) {

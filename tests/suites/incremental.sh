@@ -38,9 +38,9 @@ go() { # RUN [ARGUMENT]...: make dataset with $work/RUN.conf
     make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/$run.conf" "$@" dataset >"$work/make.log" 2>&1
 }
 changed() { sleep 1.1; }    # make compares whole seconds on some file systems
-# What a run holds that must not depend on how it came about. Index files of shards may differ: their data hash may not.
+# What a run holds that must not depend on how it came about. The shard files may differ: the data hash may not.
 manifests() { # RUN
-    (cd "$work/$1" && sha256sum valid.tsv validate.rejects.tsv round-*/*.tsv && grep -h '^data_hash' round-*/shards/index.tsv && head -n 1 fetched.tsv)
+    (cd "$work/$1" && r=round-$(cat round 2>/dev/null || echo 1) && sha256sum valid.tsv validate.rejects.tsv "$r"/*.tsv && grep '^data_hash\|^class' "$r/shards/index.tsv")
 }
 # The same pictures made into a data set at once, in a run that remembers nothing.
 equals_whole() { # RUN TEXT
@@ -50,12 +50,10 @@ equals_whole() { # RUN TEXT
     cp "$work/$1/decisions.tsv" "$work/$1/round" "$work/whole/" 2>/dev/null
     sed "s,^RUN = .*,RUN = $work/whole," "$work/$1.conf" >"$work/whole.conf"
     go whole
-    manifests "$1" | grep -v "round-" >"$work/got.sums"
-    manifests whole | grep -v "round-" >"$work/whole.sums"
-    local r=round-$(cat "$work/$1/round" 2>/dev/null || echo 1)
-    manifests "$1" | grep -e "$r/" -e data_hash | sort >>"$work/got.sums"
-    manifests whole | grep -e "$r/" -e data_hash | sort >>"$work/whole.sums"
-    [ -s "$work/whole/$r/split.tsv" ] && "$BIN/pack" --check "$work/$1/$r/shards" 2>>"$work/make.log" && cmp -s "$work/got.sums" "$work/whole.sums"
+    manifests "$1" >"$work/got.sums"
+    manifests whole >"$work/whole.sums"
+    grep -q data_hash "$work/whole.sums" && "$BIN/pack" --check "$work/$1/round-$(cat "$work/$1/round" 2>/dev/null || echo 1)/shards" 2>>"$work/make.log" &&
+        cmp -s "$work/got.sums" "$work/whole.sums"
     ok $? "$2$(diff "$work/got.sums" "$work/whole.sums" | awk '/^</ { print " " $3 }' | tr '\n' ' ')"
 }
 list stripes stripes-0{00..11}.png torn.png
@@ -73,12 +71,14 @@ looked_at() { # how many pictures validate looks at, with the pipeline's options
         sed -n 's/.*validate: \([0-9]*\) pictures looked at.*/\1/p'
 }
 is "$(looked_at)" 0 "nothing changed: validate looks at no picture"
+before=$(stat -c %i "$work/run/round-1/shards/shard-00000.bin")
 list noise noise-0{00..13}.png
 changed
 touch "$work/lists/noise.txt"
 go run
 ok $? "a URL more"
 equals_whole run "the data set is that of a run from nothing"
+is "$(stat -c %i "$work/run/round-1/shards/shard-00000.bin") $(ls "$work/run/round-1/shards" | grep -c '\.bin$') $(rows "$work/run/round-1/shards/shard-00001.tsv")" "$before 2 2" "its shard file stays, the new picture and its variant are in another"
 is "$(tail -n +2 "$work/run/memory.tsv" | cut -f1 | sort | uniq -d | wc -l)" 1 "no picture was looked at twice, but for the two copies of the first run"
 list stripes stripes-0{02..11}.png stripes-013.png torn.png
 changed
@@ -126,8 +126,71 @@ if [ -w /dev/full ]; then
     ok $? "a disk without room for the memory: said, and the result is the same ($(cat "$work/said"))"
 fi
 
+# --- a round: labels and splits live in the table of rows alone ------------------------------------------------------------------
+picked=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["label"] == "stripes" && $at["split"] == "train" { print $at["xxh128"]; exit }' "$work/run/round-1/split.tsv")
+printf 'id\tdecision\tlabel\treviewer\tdate\n%s\trelabel\tdiscs\ttest\t2026-01-01\n' "$picked" >"$work/run/decisions.tsv"
+echo 2 >"$work/run/round"
+go run
+equals_whole run "a picture relabelled, in a new round: that of a run from nothing"
+[ "$(cd "$work/run/round-1/shards" && stat -c %i ./*.bin)" = "$(cd "$work/run/round-2/shards" && stat -c %i ./*.bin)" ]
+ok $? "and no pixel was written for it: the rounds share their files"
+tiny=tests/fixtures/tiny-net/tfjs-float32
+for r in run whole; do
+    "$BIN/train" --device ref --threads 2 --shards "$work/$r/round-2/shards" --base "$tiny" --phase head --epochs 3 --folds 2 --cache "$work/$r/cache" --out "$work/$r/head" 2>>"$work/make.log" &&
+        "$BIN/train" --device ref --threads 2 --shards "$work/$r/round-2/shards" --base "$work/$r/head/model" --phase fine-tune --unlock-from c1 --epochs 2 --augment flip --out "$work/$r/fine" 2>>"$work/make.log"
+    ok $? "a model is trained on $r"
+done
+diff -r "$work/run/head/model" "$work/whole/head/model" >"$work/make.log" && diff -r "$work/run/fine/model" "$work/whole/fine/model" >"$work/make.log" && cmp "$work/run/head/oof.tsv" "$work/whole/head/oof.tsv"
+ok $? "it equals the one of a set packed whole, byte for byte"
+rm -rf "$work/run/cache" "$work/run/head" "$work/run/fine"
+
+# --- JPEG records -----------------------------------------------------------------------------------------------------------------
+cp -r "$work/run" "$work/jpeg"
+sed "s,^RUN = .*,RUN = $work/jpeg," "$work/run.conf" >"$work/jpeg.conf"
+echo 'ENCODING = jpeg' >>"$work/jpeg.conf"
+rm "$work/jpeg/round-2/augmented.tsv"
+go jpeg
+grep -q 'every picture is decoded' "$work/make.log"
+ok $? "another encoding: everything is packed anew, which is said"
+equals_whole jpeg "as from nothing"
+list discs discs-0{00..13}.png copy.png
+changed
+touch "$work/lists/discs.txt"
+go jpeg
+equals_whole jpeg "and what comes then is added to it"
+[ "$(ls "$work/jpeg/round-2/shards" | grep -c 'bin$')" = 2 ]
+ok $? "in a file of its own"
+
+# --- damage, kills ------------------------------------------------------------------------------------------------------------
+truncate -s -100 "$work/run/round-2/shards/shard-rows.tsv"
+go run
+grep -q "pack: every picture is decoded: '.*shard-rows.tsv' is not the file that index.tsv lists" "$work/make.log"
+ok $? "a damaged set: one line says that everything is decoded"
+equals_whole run "and the result is the same"
+RANDOM=7
+for kill in $(seq "${KILLS:-8}"); do
+    case $((kill % 4)) in
+    0) list noise noise-0{00..13}.png ;;
+    1) list noise noise-0{02..15}.png ;;
+    2) list stripes stripes-0{00..09}.png torn.png ;;
+    3) list stripes stripes-0{03..15}.png torn.png ;;
+    esac
+    changed
+    touch "$work/lists/noise.txt" "$work/lists/stripes.txt"
+    setsid make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/run.conf" dataset >"$work/killed.log" 2>&1 &
+    pid=$!
+    sleep "0.$((RANDOM % 900 + 50))"
+    kill -9 -- -$pid 2>/dev/null
+    wait $pid 2>/dev/null
+done
+go run
+ok $? "killed ${KILLS:-8} times in the middle of changes, then finished"
+equals_whole run "the data set is that of a run from nothing"
+[ -z "$(find "$work/run" -name '*.tmp' -o -name '*.new-*' | head -1)" ]
+ok $? "nothing half-done is left"
+
 # --- taken down ----------------------------------------------------------------------------------------------------------------
-victim=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["label"] == "noise" { print $at["xxh128"]; exit }' "$work/run/round-1/split.tsv")
+victim=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["label"] == "noise" { print $at["xxh128"]; exit }' "$work/run/round-2/split.tsv")
 printf 'torn' >>"$work/run/memory.tsv"
 echo "$victim" >"$work/down"
 "$BIN/fetch" --root "$work/run" --takedown "$work/down" 2>"$work/make.log" && "$BIN/purge" --store "$work/run/store" "$work/run" >"$work/purged" 2>>"$work/make.log" && go run
@@ -136,4 +199,6 @@ grep -rq "$victim" "$work/run/memory.tsv" && ok 1 "the memory has forgotten it" 
 [ "$(wc -l <"$work/run/memory.tsv")" -gt 30 ]
 ok $? "and nothing else, although its tail was torn"
 equals_whole run "without it: that of a run from nothing"
+grep -q "^shard-records-removed	.*round-1/shards" "$work/purged" && grep -q "^shard-records-removed	.*round-2/shards" "$work/purged" && [ "$(grep -rl "$victim" "$work/run/round-1" "$work/run/round-2" | grep -vc 'rejects.tsv')" = 0 ]
+ok $? "its records are gone from the shards of both rounds, and nothing else is"
 done_testing

@@ -99,15 +99,26 @@ pack --size 64 -o sh hashed.tsv && cp -r sh sh2 && pack -v --size 64 --append -o
 ok $? "pack --append twice changes nothing, and decodes nothing where xxh128 is known"
 awk -F'\t' 'BEGIN { OFS = FS } NR > 1 { $2 = $2 == "dog" ? "cat" : $2; $4 = $4 == "val" ? "train" : $4 } { print }' hashed.tsv >relabelled.tsv
 name=$(awk -F'\t' '$1 ~ /03\./ { print $1 }' in.tsv)
-pack --size 64 -o fresh relabelled.tsv && mv "$name" hidden && pack --size 64 --reuse sh -o reused relabelled.tsv && diff -r fresh reused >d
-ok $? "pack --reuse: new labels and splits with old pixels, without looking at the files$(head -2 d)"
+same_data() { [ "$(grep '^data_hash\|^class' "$1/index.tsv")" = "$(grep '^data_hash\|^class' "$2/index.tsv")" ] && pack --check "$2"; }
+pack --size 64 -o fresh relabelled.tsv && mv "$name" hidden && pack --size 64 --reuse sh -o reused relabelled.tsv && same_data fresh reused && [ reused/shard-00000.bin -ef sh/shard-00000.bin ]
+ok $? "pack --reuse: new labels and splits with old pixels, without looking at the files or copying any"
 mv hidden "$name"
 cut -f1-6 relabelled.tsv >plain.tsv
-pack -v --size 64 --reuse sh -o reused plain.tsv 2>e && diff -r fresh reused >d && grep -q '24 taken' e
+pack -v --size 64 --reuse sh -o reused plain.tsv 2>e && same_data fresh reused && grep -q '24 taken' e
 ok $? "pack --reuse: where no column says the content, the files are read but not decoded"
-pack --size 65 --reuse sh -o x relabelled.tsv 2>e
-[ $? = 65 ] && grep -q 'not the ones asked for' e && [ ! -e x ]
-ok $? "pack --reuse: another size is refused, and leaves nothing"
+pack --size 65 --reuse sh -o x relabelled.tsv 2>e && grep -q 'every picture is decoded: .* its pixels are not the ones asked for' e && pack --size 65 -o y relabelled.tsv && diff -r x y
+ok $? "pack --reuse: of a set of another size nothing is taken, which is said"
+must_fail 66 "no 'typo'" "pack --reuse: a folder that is not there is a mistake" pack --size 64 --reuse typo -o x relabelled.tsv
+cp -r sh broken && truncate -s 100 broken/shard-00000.bin && pack --size 64 --reuse broken -o x relabelled.tsv 2>e && grep -q "every picture is decoded: 'broken/shard-00000.bin' has 100 bytes" e && diff -r x fresh
+ok $? "pack --reuse: of a damaged set, too"
+pack --size 64 --encoding auto -v -o x relabelled.tsv 2>e && diff -r x fresh && grep -q '^pack: raw: raw records take' e
+ok $? "pack --encoding auto: few pictures are raw, and -v says why"
+pack --size 64 --encoding jpeg -o x relabelled.tsv && pack --size 64 --encoding auto -v --reuse x -o x relabelled.tsv 2>e && grep -q '^pack: jpeg, as the set that is there' e && grep -q '24 taken' e && pack --check x
+ok $? "and what a set is, it stays: JPEG records are taken over as they are"
+pack --size 64 --encoding jpeg --quality 80 --reuse x -o z relabelled.tsv 2>e && grep -q 'every picture is decoded' e && pack --size 64 --encoding jpeg --quality 80 --reuse z -v -o z relabelled.tsv 2>e && grep -q '24 taken' e
+ok $? "another quality is another set"
+head -n 15 relabelled.tsv >some.tsv && pack --size 64 --reuse reused -o part some.tsv && pack --size 64 --append -v -o part relabelled.tsv 2>e && same_data fresh part && grep -q '14 there already' e
+ok $? "pack --append to a set that took files over: the same data as one go"
 printf 'path\tlabel\tsplit\nnone.jpg\ta\ttrain\n%s\t\ttrain\n%s\ta\tsomewhere\n%s\ta\t\n' "$name" "$name" "$name" >odd.tsv
 pack --size 16 -o so --rejects r.tsv odd.tsv && [ "$(cut -f5 r.tsv | tr '\n' ' ')" = "reject_reason not-found no-label unknown-split " ] && [ "$(grep -c '' so/shard-00000.tsv)" = 2 ]
 ok $? "pack: reasons of its own, and an empty split is train"
@@ -220,7 +231,8 @@ pack --size 32 --background '#00FF7f' -o green see.tsv && pack --check green
 is "$? $(samples green) $(background green)" "0 100,177,88 0,255,127 200,100,50 #00ff7f" "pack --background '#00FF7f'"
 must_fail 64 "'green' is not a background: white, black or #RRGGBB" "pack --background green" pack --size 32 --background green -o x see.tsv
 must_fail 65 "transparent parts on #000000: cannot append pictures on white" "pack --append with another background" pack --size 32 --append -o dark see.tsv
-must_fail 65 "on white: its pixels are not the ones asked for" "pack --reuse of a set with another background" pack --size 32 --background black --reuse see -o x see.tsv
+pack --size 32 --background black --reuse see -o x see.tsv 2>e && grep -q 'every picture is decoded: .* on white: its pixels are not the ones asked for' e && cmp -s dark/shard-00000.bin x/shard-00000.bin
+ok $? "pack --reuse of a set with another background: nothing is taken from it"
 pack --size 32 --background black --reuse dark -o again see.tsv && cmp -s dark/shard-00000.bin again/shard-00000.bin
 ok $? "pack --reuse of a set with the same"
 tiny=$TOP/tests/fixtures/tiny-net/tfjs-float32

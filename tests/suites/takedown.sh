@@ -120,7 +120,7 @@ ok $? "no file holds its pixels$(grep '^pixels' "$work/found" | head -3 | tr '\n
 left=$(grep '^hash' "$work/found" | grep -vE ' store/(journal|takedown|audit)\.tsv$' | tr '\n' ';')
 [ -z "$left" ]
 ok $? "nor its hash, but where it has to be remembered${left:+: $left}"
-for what in shard-set-removed cache-removed page-removed rows-removed model-trained-with-it; do
+for what in shard-records-removed cache-removed page-removed rows-removed model-trained-with-it; do
     grep -q "^$what	" "$work/report.tsv"
     ok $? "purge says: $what"
 done

@@ -61,7 +61,7 @@ listed("bad")
 ok(open("bad/index.tsv").read() == LIST and subprocess.run(PACK[:1] + ["--check", "bad"]).returncode == 0, "the set as it was is sound")
 put = lambda old, new: lambda text: text.replace(old, new, 1)
 behind = lambda line: lambda text: text + line + "\n"
-damaged("row 1: a format that this version does not read", put("winnow-shards-1", "winnow-shards-2"))
+damaged("row 1: a format that this version does not read", put("winnow-shards-1", "winnow-shards-3"))
 damaged("is not the list of a shard set", put("format\twinnow-shards-1\t\t\t\n", ""))
 damaged("is not the list of a shard set", lambda text: "\n".join(line for line in text.split("\n") if not line.startswith(("side_px", "shard", "index"))))
 damaged("is not the list of a shard set", lambda text: "\n".join(line for line in text.split("\n") if not line.startswith("index")))
@@ -93,6 +93,51 @@ damaged("row 1: a record outside its shard", offset="65")
 damaged("row 1: a record outside its shard", offset="1000000000000")
 damaged("row 2: a record outside its shard", offset="832")
 damaged("the records are not those that data_hash was taken over", label="dog")
+
+# The same pictures in another order, of the files of the first set: a table of rows.
+with open("in2.tsv", "w") as f:
+    f.write("path\tlabel\tsplit\txxh128\nc.png\tdog\ttrain\t%s\na.png\tcat\tval\t%s\n" % tuple(row.split("\t")[at["xxh128"]] for row in (INDEX.split("\n")[3], INDEX.split("\n")[1])))
+subprocess.run(PACK + ["--reuse", "set", "-o", "set2", "in2.tsv"], check=True)
+LIST2, ROWS = open("set2/index.tsv").read(), open("set2/shard-rows.tsv").read()
+at2 = {k: i for i, k in enumerate(ROWS.split("\n")[0].split("\t"))}
+
+
+def damaged_rows(why, change_list=None, **cells):
+    """The list as changed by the function, or cells of the first row of the table of rows."""
+    shutil.rmtree("bad", ignore_errors=True)
+    shutil.copytree("set2", "bad")
+    lines = ROWS.split("\n")
+    first = lines[1].split("\t")
+    for k, v in cells.items():
+        first[at2[k]] = v
+    lines[1] = "\t".join(first)
+    with open("bad/shard-rows.tsv", "w") as f:
+        f.write("\n".join(lines))
+    with open("one.tsv", "w") as f:
+        f.write("path\nshard-rows.tsv\n")
+    subprocess.run([BIN + "/hash-dedup", "--root", "bad", "--hash-all", "-o", "hashed.tsv", "one.tsv"], check=True)
+    row = read("hashed.tsv")[0]
+    text = "\n".join("rows\tshard-rows.tsv\t2\t%s\t%s" % (row["bytes"], row["xxh128"]) if line.startswith("rows\t") else line for line in LIST2.split("\n"))
+    with open("bad/index.tsv", "w") as f:
+        f.write(change_list(text) if change_list else text)
+    run = subprocess.run(PACK[:1] + ["--check", "bad"], capture_output=True, text=True)
+    ok(run.returncode == (65 if why else 0) and why in run.stderr and run.stderr.count("\n") <= 1, "rows: %s%s" % (why or "sound", "" if why in run.stderr else ", but: %d %s" % (run.returncode, run.stderr)))
+
+
+damaged_rows("")
+damaged_rows("the records are not those that data_hash was taken over", split="test")
+damaged_rows("row 1: a label that index.tsv does not list", label="eel")
+damaged_rows("row 1: column 'shard'", shard="1")
+damaged_rows("row 1: column 'shard'", shard="-1")
+damaged_rows("row 1: a record outside its shard", offset="1000000000000")
+damaged_rows("row 1: a record outside its shard", offset="2432")
+damaged_rows("record 0 ('c.png') is damaged", offset="832")
+damaged_rows("is not the list of a shard set", lambda text: "\n".join(line for line in text.split("\n") if not line.startswith("rows")))
+damaged_rows("a shard out of place", lambda text: text.replace("rows\tshard-rows", "rows\t../shard-rows"))
+damaged_rows("a shard out of place", lambda text: text + "".join(line + "\n" for line in text.split("\n") if line.startswith("shard")))
+damaged_rows("a shard out of place", lambda text: "\n".join(line for line in text.split("\n") if not line.startswith("index")))
+damaged_rows("a record of a set without shards", lambda text: "\n".join(line for line in text.split("\n") if not line.startswith(("shard", "index"))))
+damaged_rows("is not the file that index.tsv lists", lambda text: text.replace("rows\tshard-rows.tsv\t2\t", "rows\tshard-rows.tsv\t2\t1"))
 
 
 def other_bytes(where, byte):

@@ -1,5 +1,6 @@
 /* needs: base io hash manifest image shard */
 /* Shard sets: write then read is identity, appending and replacing, damage is found, wrong use is refused. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include "image/image.h"
 #include "io/io.h"
 #include "shard/shard.h"
+#include "shard/shard_forget.h"
 #include "shard/shard_writer.h"
 #include "tap.h"
 
@@ -122,6 +124,165 @@ static void *read_many(void *set)
         wrong += shard_set_read(set, 1, scratch, &r, &err) != -1;
     }
     return wrong ? set : NULL;
+}
+
+static uint64_t folder_bytes(const char *folder)
+{
+    char path[6000];
+    uint64_t sum = 0;
+    struct stat st;
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) sum += (uint64_t)st.st_size;
+    }
+    if (d) closedir(d);
+    return sum;
+}
+
+/* --- sets that take files of an earlier one over --- */
+
+static const char *const animals[] = {"ant", "bee", "cat"};
+
+/*
+ * Row i of a set: picture which[i], with a label that depends on the round. The data hash; "" after a
+ * failure.
+ */
+static const char *write_rows(const char *folder, const char *base, const int *which, int n, int round,
+                              uint64_t shard_bytes, struct shard_writer_report *report, char hash[33])
+{
+    struct shard_set *from = NULL, *made = NULL;
+    struct shard_writer *w = NULL;
+    struct error err = {0};
+    struct shard_writer_options o = {.side_px = SIDE, .resize = "bilinear", .shard_bytes = shard_bytes};
+    bool good = !base || shard_set_open_stored(&from, base, &err) == 0;
+    *hash = 0;
+    o.base = from;
+    good = good && shard_writer_open(&w, folder, &o, &err) == 0;
+    for (int i = 0; good && i < n; i++) {
+        uint8_t pixels[BYTES];
+        char path[64], hex[33];
+        struct xxh128 h;
+        xxh128_of(&h, &which[i], sizeof which[i]);
+        xxh128_hex(hex, &h);
+        snprintf(path, sizeof path, "%d.jpg", which[i]);
+        struct shard_writer_record r = {.path = path,
+                                        .xxh128 = hex,
+                                        .label = animals[(which[i] + round) % 3],
+                                        .split = (enum shard_split)((which[i] + round) % 2),
+                                        .fold = -1};
+        int64_t at = from ? shard_set_find(from, hex, 0) : -1;
+        if (at < 0) {
+            make_pixels(pixels, which[i]);
+            r.bytes = pixels;
+            r.n_bytes = BYTES;
+        }
+        good = (at < 0 ? shard_writer_add(w, &r, &err) : shard_writer_refer(w, &r, (uint64_t)at, &err)) == 0;
+    }
+    good = good && shard_writer_commit(w, &err) == 0;
+    if (good && report) *report = *shard_writer_report(w);
+    shard_writer_close(w);
+    shard_set_close(from);
+    good = good && shard_set_open(&made, folder, &err) == 0 && shard_set_check(made, &err) == 0 &&
+           shard_set_info(made)->n_records == (uint64_t)n;
+    for (int i = 0; good && i < n; i++) {
+        uint8_t pixels[BYTES];
+        struct shard_record r;
+        make_pixels(pixels, which[i]);
+        good = shard_set_record(made, (uint64_t)i, &r, &err) == 0 && !memcmp(r.pixels, pixels, BYTES) &&
+               !strcmp(shard_set_info(made)->classes[r.label], animals[(which[i] + round) % 3]);
+    }
+    if (good) strcpy(hash, shard_set_info(made)->data_hash);
+    if (!good) printf("# %s\n", err.text);
+    shard_set_close(made);
+    return hash;
+}
+
+/* Random rounds: pictures come, go, come back and change places and labels; each set has the data of one that
+ * was written at once, and takes no more than a quarter more room. */
+static void test_rounds(void)
+{
+    char grown[5000], whole[5000], hash_grown[33], hash_whole[33];
+    struct random r = random_start(11, 0, 0);
+    int which[400], n = 0;
+    uint64_t n_moved = 0, n_linked = 0;
+    snprintf(grown, sizeof grown, "%s/grown", tap_tmpdir());
+    snprintf(whole, sizeof whole, "%s/whole", tap_tmpdir());
+    for (int round = 0; round < 30; round++) {
+        struct shard_writer_report report = {0};
+        int rate = round % 7 == 3 ? 3 : 30; /* now and then a third goes */
+        int kept = 0;
+        for (int i = 0; i < n; i++)
+            if (random_below(&r, (uint64_t)rate)) which[kept++] = which[i];
+        n = kept;
+        for (int i = (int)random_below(&r, 12); i >= 0 && n < 400; i--) {
+            int at = (int)random_below(&r, (uint64_t)n + 1), new = (int)random_below(&r, 500);
+            bool there = false;
+            for (int k = 0; k < n; k++)
+                there |= which[k] == new;
+            if (there) continue;
+            memmove(which + at + 1, which + at, (size_t)(n - at) * sizeof *which);
+            which[at] = new;
+            n++;
+        }
+        write_rows(grown, round ? grown : NULL, which, n, round, 40 * BYTES, &report, hash_grown);
+        write_rows(whole, NULL, which, n, round, 40 * BYTES, NULL, hash_whole);
+        if (!CHECK_SAY(*hash_whole && !strcmp(hash_grown, hash_whole),
+                       "round %d, %d rows: the data of a set written at once", round, n))
+            break;
+        n_moved += report.n_moved;
+        n_linked += report.n_linked;
+        CHECK(n == 0 || folder_bytes(grown) < (uint64_t)n * BYTES * 5 / 4 + 24 * 1024);
+    }
+    CHECK_SAY(n_moved > 50 && n_linked > 50, "%d records were moved, %d files linked", (int)n_moved,
+              (int)n_linked);
+}
+
+static bool is_seven(void *context, const char *path, const char *source, const char *xxh128)
+{
+    (void)source, (void)xxh128;
+    ++*(int *)context;
+    return !strcmp(path, "7.jpg");
+}
+
+/* A picture that two sets share, in one of them without a row: its pixels are gone from both. */
+static void test_forget(void)
+{
+    static const int all[] = {1, 7, 2, 3, 4, 5, 6, 8}, seven[] = {3, 2, 1, 4, 5, 6, 8};
+    char first[5000], second[5000], path[5100], hash[33], wanted[33];
+    struct shard_set *s;
+    struct shard_record r;
+    struct error err = {0};
+    uint8_t pixels[BYTES], *found;
+    char *bytes = NULL;
+    size_t n;
+    uint64_t n_records;
+    int asked = 0;
+    snprintf(first, sizeof first, "%s/first", tap_tmpdir());
+    snprintf(second, sizeof second, "%s/second", tap_tmpdir());
+    write_rows(first, NULL, all, 8, 0, 0, NULL, hash);
+    write_rows(second, first, seven, 7, 1, 0, NULL, wanted);
+    make_pixels(pixels, 7);
+    snprintf(path, sizeof path, "%s/shard-00000.bin", second);
+    CHECK(io_read_file(path, 1 << 20, &bytes, &n, &err) == 0 && memmem(bytes, n, pixels, BYTES));
+    free(bytes);
+    CHECK(shard_set_forget(second, true, is_seven, &asked, &n_records, &err) == 0 && n_records == 1);
+    CHECK(io_read_file(path, 1 << 20, &bytes, &n, &err) == 0 && memmem(bytes, n, pixels, BYTES));
+    free(bytes);
+    CHECK(shard_set_forget(second, false, is_seven, &asked, &n_records, &err) == 0 && n_records == 1);
+    CHECK(io_read_file(path, 1 << 20, &bytes, &n, &err) == 0 && !(found = memmem(bytes, n, pixels + 3, 40)));
+    free(bytes);
+    CHECK(shard_set_open(&s, second, &err) == 0 && shard_set_check(s, &err) == 0 &&
+          !strcmp(shard_set_info(s)->data_hash, wanted));
+    shard_set_close(s);
+    /* the other set still has the row: damaged, until it is told, too */
+    CHECK(shard_set_open(&s, first, &err) == 0 && shard_set_record(s, 1, &r, &err) == -1);
+    shard_set_close(s);
+    CHECK(shard_set_forget(first, false, is_seven, &asked, &n_records, &err) == 0 && n_records == 1);
+    CHECK(shard_set_open(&s, first, &err) == 0 && shard_set_check(s, &err) == 0 &&
+          shard_set_info(s)->n_records == 7 && shard_set_describe(s, 1, &r, &err) == 0 &&
+          !strcmp(r.path, "2.jpg"));
+    shard_set_close(s);
 }
 
 int main(void)
@@ -250,5 +411,7 @@ int main(void)
     shard_set_close(s);
     free(jpeg);
     image_release(&m);
+    test_rounds();
+    test_forget();
     return tap_done();
 }

@@ -1,0 +1,68 @@
+/*
+ * shard_writer_inner.h: what shard_writer.c (files and their tables) and shard_rows.c (sets that take files
+ * of an earlier one over) share.
+ */
+#ifndef WINNOW_SHARD_SHARD_WRITER_INNER_H
+#define WINNOW_SHARD_SHARD_WRITER_INNER_H
+
+#include "base/text.h"
+#include "hash/content_hash.h"
+#include "shard/shard_format.h"
+#include "shard/shard_writer.h"
+
+struct written {
+    char *name;
+    uint64_t records, bytes;
+    char xxh128[33];
+    uint64_t index_bytes;
+    char index_xxh128[33];
+};
+
+/* Where the record of a row lies. file: one of the base's, or n_base + one of the new ones. */
+struct located {
+    uint32_t file, bytes;
+    uint64_t offset, checksum;
+    size_t text_at; /* in row_text: the columns up to xxh128, each with its tab */
+};
+
+struct shard_writer {
+    struct shard_writer_options o;
+    char resize[16];
+    char background[8];
+    char *folder;           /* what the user named */
+    char *work;             /* where files are written: the folder itself, or a new one beside it */
+    struct written *shards; /* old ones first when appending */
+    size_t n_shards, shards_capacity, n_old;
+    size_t first_number; /* of the new files: after those of the base */
+    int fd;              /* of the shard being written, or -1 */
+    uint64_t at, n_in_shard;
+    struct xxh128_stream *hash;
+    struct text index, path;
+    char **classes; /* sorted, owned */
+    size_t n_classes, classes_capacity;
+    char data_hash[33];
+    bool listed, committed; /* listed: the index may name the new shards by now */
+    /* with a base: the rows, and where their records are */
+    struct text row_text;
+    struct located *rows;
+    size_t n_rows, rows_capacity, n_base, n_referred;
+    struct shard_writer_report report;
+};
+
+/* shard_writer.c. The bytes of a record, whose row in the file's table begins with prefix (n
+ * bytes: the columns up to xxh128). *offset: where it is. */
+int shard_writer_put_record(struct shard_writer *w, const char *prefix, size_t n, const uint8_t *bytes,
+                            size_t n_bytes, uint64_t checksum, uint64_t *offset, struct error *err);
+int shard_writer_end_file(struct shard_writer *w, struct error *err);
+const char *shard_writer_path(struct shard_writer *w, const char *folder, const char *name,
+                              const char *ending, struct error *err);
+/* The lines of the new files in index.tsv. */
+int shard_writer_list_files(struct shard_writer *w, struct text *t, struct error *err);
+/* Forgets the files from the n-th on, and removes them. */
+void shard_writer_drop_files(struct shard_writer *w, size_t n);
+
+/* shard_rows.c: before the list is written: moves what is worth it, links files of the base, writes the table
+ * of rows. list: gets the lines of the files and of the table. */
+int shard_rows_finish(struct shard_writer *w, struct text *list, struct error *err);
+
+#endif
