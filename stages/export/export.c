@@ -87,6 +87,12 @@ static int file_in(const char *out, const char *ending, struct text *file, struc
                  : text_puts(folder, ".", err);
 }
 
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 static int write_file(struct export *x, struct error *err)
 {
     const struct export_options *o = x->opt;
@@ -98,7 +104,7 @@ static int write_file(struct export *x, struct error *err)
                      (o->shards && export_accuracy(x, o->model, NULL, err)) ||
                      (onnx ? onnx_write(&x->net, file.data, &form, err)
                            : net_write_h5(&x->net, file.data, o->weights_only, err)) ||
-                     export_card(x, folder.data, err)
+                     export_card(x, folder.data, folder.data, file_name(file.data), err)
                  ? -1
                  : 0;
     text_release(&file);
@@ -107,6 +113,9 @@ static int write_file(struct export *x, struct error *err)
 }
 
 /* --- a folder, whole or not at all --- */
+
+static const char *const format_names[] =
+    {[TO_TFJS] = "tfjs", [TO_DEMO] = "demo", [TO_TRANSFORMERS] = "transformers"};
 
 static int write_folder(struct export *x, struct error *err)
 {
@@ -118,7 +127,8 @@ static int write_folder(struct export *x, struct error *err)
         (o->to == TO_DEMO           ? export_demo(x, made.data, err)
          : o->to == TO_TRANSFORMERS ? export_transformers(x, made.data, err)
                                     : net_write_tfjs_as(&x->net, made.data, x->encoding, err)) ||
-        (o->shards && export_accuracy(x, o->model, model.data, err)) || export_card(x, made.data, err) ||
+        (o->shards && export_accuracy(x, o->model, model.data, err)) ||
+        export_card(x, made.data, target.data, format_names[o->to], err) ||
         net_publish_folder(made.data, target.data, err))
         goto out;
     rc = 0;
@@ -159,5 +169,6 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
         net_release(&rounded);
         if (rc) return -1;
     }
-    return opt->to == TO_ONNX || opt->to == TO_KERAS ? write_file(x, err) : write_folder(x, err);
+    if (opt->to == TO_ONNX || opt->to == TO_KERAS) return write_file(x, err);
+    return write_folder(x, err);
 }

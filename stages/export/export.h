@@ -55,8 +55,13 @@ int export_count(struct export *x, struct error *err);
 /* Text within a Markdown table's cell or a heading, onto t: nothing of it is markup. */
 int export_plain(struct text *t, const char *s, struct error *err);
 
-/* MODEL_CARD.md in folder. */
-int export_card(struct export *x, const char *folder, struct error *err);
+/*
+ * MODEL_CARD.md in folder, about `subject`: a file's name, or a format. Where the folder `stays`, which is
+ * folder or will become it, has such a card of somebody else or about something else, it is kept, and
+ * the new one is <subject>.MODEL_CARD.md. EX_CANTCREAT when that is taken as well.
+ */
+int export_card(struct export *x, const char *folder, const char *stays, const char *subject,
+                struct error *err);
 /* Its part about the thresholds that the model carries; nothing where it carries none. */
 int export_card_decisions(FILE *f, const struct export *x, struct error *err);
 /* Text into the card, with markup taken as letters. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/number.h"
 #include "export.h"
@@ -329,21 +330,70 @@ static void put_tail(FILE *f, struct export *x)
     }
 }
 
-int export_card(struct export *x, const char *folder, struct error *err)
+/* The last line of a card that export wrote says for what; a card of before has this sentence alone. */
+#define MARK "<!-- winnow export: "
+#define OLD_MARK "- It knows only its classes: any other picture is put into one of them, "
+
+/* 1 when a card may be written as path: nothing is there, or a card of export's own for `subject`. */
+static int is_free(const char *path, const char *subject, struct error *err)
+{
+    struct text mark = TEXT_EMPTY;
+    char *card = NULL;
+    size_t n;
+    if (access(path, F_OK)) return 1;
+    int rc = text_printf(&mark, err, MARK "%s -->", subject) || io_read_text(path, 1 << 24, &card, &n, err)
+                 ? -1
+             : strstr(card, mark.data)                       ? 1
+             : !strstr(card, MARK) && strstr(card, OLD_MARK) ? 1
+                                                             : 0;
+    text_release(&mark);
+    free(card);
+    return rc;
+}
+
+/* MODEL_CARD.md, or <subject>.MODEL_CARD.md where the first is somebody else's or another export's. */
+static int choose_name(struct text *name, const char *stays, const char *subject, struct error *err)
+{
+    struct text path = TEXT_EMPTY;
+    int rc = text_printf(&path, err, "%s/MODEL_CARD.md", stays) ? -1 : is_free(path.data, subject, err);
+    if (rc == 1)
+        rc = text_puts(name, "MODEL_CARD.md", err);
+    else if (rc == 0) {
+        text_clear(&path);
+        rc = text_printf(name, err, "%s.MODEL_CARD.md", subject) ||
+                     text_printf(&path, err, "%s/%s", stays, name->data)
+                 ? -1
+                 : is_free(path.data, subject, err);
+        if (rc == 0)
+            rc = error_set(err, EX_CANTCREAT,
+                           "'%s' was not written by export, and would be replaced: move it away", path.data);
+        else if (rc == 1)
+            rc = 0;
+    }
+    text_release(&path);
+    return rc;
+}
+
+int export_card(struct export *x, const char *folder, const char *stays, const char *subject,
+                struct error *err)
 {
     struct atomic_file f = ATOMIC_FILE_EMPTY;
-    struct text path = TEXT_EMPTY;
+    struct text path = TEXT_EMPTY, name = TEXT_EMPTY;
     int rc = -1;
-    if (text_printf(&path, err, "%s/MODEL_CARD.md", folder) || atomic_file_open(&f, path.data, err)) goto out;
+    if (choose_name(&name, stays, subject, err) || text_printf(&path, err, "%s/%s", folder, name.data) ||
+        atomic_file_open(&f, path.data, err))
+        goto out;
     put_head(f.stream, x);
     put_data(f.stream, x);
     if (put_metrics(f.stream, x, err) || put_slices(f.stream, x, err) ||
         export_card_decisions(f.stream, x, err))
         goto out;
     put_tail(f.stream, x);
+    fprintf(f.stream, "\n" MARK "%s -->\n", subject);
     rc = atomic_file_commit(&f, err);
 out:
     atomic_file_discard(&f);
     text_release(&path);
+    text_release(&name);
     return rc;
 }
