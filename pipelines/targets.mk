@@ -129,7 +129,7 @@ $(ROUND_DIR)/exports: $(ROUND_DIR)/report.html | $(BIN)/export
 	slices=; if test -f $(ROUND_DIR)/eval/slices.tsv; then slices="--slices $(ROUND_DIR)/eval/slices.tsv"; fi; \
 	for to in $(EXPORTS); do \
 	  test $$to = demo && shards="--shards $(ROUND_DIR)/shards" || shards=; \
-	  $(BIN)/export --model $(ROUND_DIR)/fine/model --metrics $(ROUND_DIR)/metrics.tsv $$slices $$shards --to $$to -o $@.tmp/$$to >$@.tmp/$$to.tsv || exit; \
+	  $(BIN)/export -q --model $(ROUND_DIR)/fine/model --metrics $(ROUND_DIR)/metrics.tsv $$slices $$shards --to $$to -o $@.tmp/$$to >$@.tmp/$$to.tsv || exit; \
 	  test -s $@.tmp/$$to.tsv || rm $@.tmp/$$to.tsv; done
 	rm -rf $@ && mv $@.tmp $@
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -71,6 +72,21 @@ static int find_date(struct export *x, struct error *err)
     gmtime_r(&st.st_mtime, &tm);
     strftime(x->date, sizeof x->date, "%Y-%m-%d", &tm);
     return 0;
+}
+
+/* nsfwjs does not look at a model's classes: it knows these names, by position. */
+static void warn_of_nsfwjs(const struct export *x)
+{
+    static const char *const names[] = {"drawing", "hentai", "neutral", "porn", "sexy"};
+    const struct net_metadata *m = &x->net.metadata;
+    bool same = m->n_classes == 5;
+    for (int i = 0; same && i < 5; i++)
+        same = strncasecmp(m->classes[i], names[i], strlen(names[i])) == 0;
+    if (m->n_classes > 0 && !same && !x->opt->common.quiet)
+        stage_warn(
+            "nsfwjs would call the outputs Drawing, Hentai, Neutral, Porn and Sexy, by position%s: use "
+            "tf.loadLayersModel and the classes of model.json, as winnow-export(1) shows",
+            m->n_classes < 5 ? ", or fail" : "");
 }
 
 /* --- a single file, and its card beside it --- */
@@ -170,5 +186,7 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
         if (rc) return -1;
     }
     if (opt->to == TO_ONNX || opt->to == TO_KERAS) return write_file(x, err);
-    return write_folder(x, err);
+    if (write_folder(x, err)) return -1;
+    if (opt->to == TO_TFJS) warn_of_nsfwjs(x);
+    return 0;
 }
