@@ -16,18 +16,29 @@
 #include "base/random.h"
 #include "metric/nonnegative_fit.h"
 #include "metric/recalibration.h"
+#include "metric/tilted_likelihood.h"
 
 #define EM_UPDATES 1000
 #define EM_CHANGE 1e-4
 #define EM_LEAST 12 /* updates before the change counts */
 #define SMOOTHING 1e-4
 #define MOST_PROGRAMS 200
+#define SMALLEST_SHARE 1e-12 /* of a class that no score claims */
 #define PRIOR_STREAM 0x7072696F72ull
 #define SMALLEST_WEIGHT 1e-3 /* of a class from the prior: below, Newton's method would crawl for nothing */
 #define GOLDEN 0x9E3779B97F4A7C15ull /* splitmix64's step: where the generator stands after n numbers */
 
-const char *const prevalence_method_names[PREVALENCE_METHODS] =
-    {"CC", "PCC", "ACC", "PACC", "BBSEhard", "BBSEsoft", "EM", "likelihood", "recalibrated likelihood"};
+const char *const prevalence_method_names[PREVALENCE_METHODS] = {"CC",
+                                                                 "PCC",
+                                                                 "ACC",
+                                                                 "PACC",
+                                                                 "BBSEhard",
+                                                                 "BBSEsoft",
+                                                                 "EM",
+                                                                 "likelihood",
+                                                                 "recalibrated likelihood",
+                                                                 "trusted likelihood",
+                                                                 "tilted likelihood"};
 
 static double weight_of(const struct scored_rows *rows, size_t i) { return rows->count ? rows->count[i] : 1; }
 
@@ -314,24 +325,49 @@ struct problem {
     struct scored_rows labelled, unlabelled;
     enum prevalence_method method;
     int n_classes;
-    double *labelled_z, *unlabelled_z; /* logits, for PREVALENCE_RECALIBRATED */
+    double *labelled_z, *unlabelled_z; /* logits, for those that recalibrate */
+    struct tilt tilt;                  /* PREVALENCE_TILTED of the rows themselves, where resamples begin */
 };
+
+/* From "recalibrate, then estimate" to the maximum of the likelihood of both. */
+static int begin_tilt(struct problem *p, struct error *err)
+{
+    double *after = mem_alloc(p->unlabelled.n_rows * (size_t)p->n_classes * sizeof *after, err);
+    struct scored_rows rows = p->unlabelled;
+    double shares[PREVALENCE_MAX_CLASSES];
+    int rc = -1;
+    if (!after) return -1;
+    prevalence_label_shares(shares, &p->labelled, p->n_classes);
+    if (recalibration_fit(&p->tilt.r, p->labelled_z, p->labelled.label, p->labelled.count, p->labelled.n_rows,
+                          p->n_classes, err))
+        goto out;
+    recalibration_apply(&p->tilt.r, after, p->unlabelled_z, rows.n_rows, p->n_classes);
+    rows.p = after;
+    rc = prevalence_likelihood(p->tilt.shares, shares, &rows, NULL, p->n_classes, err) ||
+                 tilted_likelihood(&p->tilt, &p->labelled, p->labelled_z, &p->unlabelled, p->unlabelled_z,
+                                   NULL, p->n_classes, err)
+             ? -1
+             : 0;
+out:
+    free(after);
+    return rc;
+}
 
 static int problem_open(struct problem *p, enum prevalence_method method, const struct scored_rows *labelled,
                         const struct scored_rows *unlabelled, int n_classes, struct error *err)
 {
     size_t k = (size_t)n_classes;
-    *p = (struct problem){*labelled, *unlabelled, method, n_classes, NULL, NULL};
+    *p = (struct problem){*labelled, *unlabelled, method, n_classes, NULL, NULL, {RECALIBRATION_NONE, {0}}};
     if (n_classes > PREVALENCE_MAX_CLASSES)
         return error_set(err, EX_DATAERR, "rates of %d classes cannot be estimated; the limit is %d",
                          n_classes, PREVALENCE_MAX_CLASSES);
-    if (method != PREVALENCE_RECALIBRATED) return 0;
+    if (method != PREVALENCE_RECALIBRATED && method != PREVALENCE_TILTED) return 0;
     if (!(p->labelled_z = mem_alloc(labelled->n_rows * k * sizeof(double), err)) ||
         !(p->unlabelled_z = mem_alloc(unlabelled->n_rows * k * sizeof(double), err)))
         return -1;
     recalibration_logits(p->labelled_z, labelled->p, labelled->n_rows, n_classes);
     recalibration_logits(p->unlabelled_z, unlabelled->p, unlabelled->n_rows, n_classes);
-    return 0;
+    return method == PREVALENCE_TILTED ? begin_tilt(p, err) : 0;
 }
 
 static void problem_close(struct problem *p)
@@ -363,6 +399,19 @@ static int problem_solve(double *q, const struct problem *p, const uint32_t *lab
     case PREVALENCE_RECALIBRATED:
         return recalibrated(q, &labelled, p->labelled_z, &unlabelled, p->unlabelled_z, added, k, scratch,
                             err);
+    case PREVALENCE_TILTED: {
+        struct tilt t = p->tilt;
+        if (added &&
+            tilted_likelihood(&t, &labelled, p->labelled_z, &unlabelled, p->unlabelled_z, added, k, err))
+            return -1;
+        memcpy(q, t.shares, (size_t)k * sizeof *q);
+        return 0;
+    }
+    case PREVALENCE_TRUSTED:
+        unadjusted(shares, &labelled, k, false);
+        for (int j = 0; j < k; j++)
+            shares[j] = fmax(shares[j], SMALLEST_SHARE);
+        return prevalence_likelihood(q, shares, &unlabelled, added, k, err);
     default: break;
     }
     prevalence_label_shares(shares, &labelled, k);
@@ -408,6 +457,22 @@ static void draw_counts(uint32_t *count, size_t n_rows, struct random *r)
         count[random_below(r, n_rows)]++;
 }
 
+/* A resample that lost a class gets one row of it back: its density would be anything. */
+static void keep_classes(uint32_t *count, const struct scored_rows *rows, int n_classes, size_t start)
+{
+    bool there[PREVALENCE_MAX_CLASSES] = {false};
+    int left = n_classes;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < rows->n_rows && left > 0; i++) {
+            size_t row = (start + i) % rows->n_rows;
+            int k = rows->label[row];
+            if (there[k] || (pass == 0 && count[row] == 0)) continue;
+            there[k] = true;
+            left--;
+            if (count[row] == 0) count[row] = 1;
+        }
+}
+
 static void draw_resamples(void *context, unsigned worker)
 {
     struct bootstrap *b = context;
@@ -423,6 +488,7 @@ static void draw_resamples(void *context, unsigned worker)
     while (!failed && (i = atomic_fetch_add(&b->next, 1)) < b->n_draws) {
         struct random r = {b->seed + GOLDEN * (uint64_t)(i * each)};
         if (b->both) draw_counts(labelled, n, &r);
+        if (b->both && p->method == PREVALENCE_TILTED) keep_classes(labelled, &p->labelled, p->n_classes, i);
         draw_counts(unlabelled, m, &r);
         r = random_start(b->seed, i, PRIOR_STREAM);
         for (int k = 0; k < p->n_classes; k++) {
@@ -451,37 +517,5 @@ int prevalence_bootstrap(double *draws, size_t n_draws, enum prevalence_method m
         if (rc) *err = b.err;
     }
     problem_close(&p);
-    return rc;
-}
-
-/* P(chi-squared with n degrees of freedom > x), by the recurrence of the incomplete gamma function. */
-static double chi_squared_above(double x, int n)
-{
-    double a = n % 2 ? 0.5 : 1, half = x / 2;
-    double sum = n % 2 ? erfc(sqrt(half)) : exp(-half);
-    for (; a < n / 2.0; a++)
-        sum += exp(a * log(half) - half - lgamma(a + 1));
-    return fmin(sum, 1);
-}
-
-int prevalence_calibration_p(double *p, const struct scored_rows *labelled, int n_classes, struct error *err)
-{
-    struct recalibration none = RECALIBRATION_NONE, fit = RECALIBRATION_NONE;
-    double *z;
-    int rc = -1;
-    if (n_classes > PREVALENCE_MAX_CLASSES)
-        return error_set(err, EX_DATAERR, "rates of %d classes cannot be estimated; the limit is %d",
-                         n_classes, PREVALENCE_MAX_CLASSES);
-    if (!(z = mem_alloc(labelled->n_rows * (size_t)n_classes * sizeof *z, err))) return -1;
-    recalibration_logits(z, labelled->p, labelled->n_rows, n_classes);
-    if (!recalibration_fit(&fit, z, labelled->label, labelled->count, labelled->n_rows, n_classes, err)) {
-        double gain =
-            recalibration_loss(&none, z, labelled->label, labelled->count, labelled->n_rows, n_classes) -
-            recalibration_loss(&fit, z, labelled->label, labelled->count, labelled->n_rows, n_classes);
-        double x = 2 * total_of(labelled) * fmax(gain, 0);
-        *p = x > 0 ? chi_squared_above(x, n_classes) : 1;
-        rc = 0;
-    }
-    free(z);
     return rc;
 }

@@ -34,6 +34,8 @@ enum prevalence_method {
     PREVALENCE_EM,           /* EM of Saerens et al. (2002), ended as QuaPy does: early for rare classes */
     PREVALENCE_LIKELIHOOD,   /* where EM would end: the maximum of the likelihood */
     PREVALENCE_RECALIBRATED, /* the same, on scores recalibrated by the labelled rows */
+    PREVALENCE_TRUSTED, /* the same, on scores as they are and the shares that they claim for those rows */
+    PREVALENCE_TILTED,  /* shares and recalibration from one likelihood (tilted_likelihood.h) */
     PREVALENCE_METHODS
 };
 extern const char *const prevalence_method_names[PREVALENCE_METHODS];
@@ -59,20 +61,12 @@ int prevalence_likelihood(double *q, const double *shares, const struct scored_r
                           const double *added, int n_classes, struct error *err);
 
 /*
- * How well the labelled rows agree with their own scores: the p-value of the likelihood ratio test of the K
- * parameters of the recalibration. When it is below PREVALENCE_DOUBT, use PREVALENCE_RECALIBRATED, and
- * otherwise PREVALENCE_LIKELIHOOD, whose intervals are narrower. -1 when there is no memory.
- */
-#define PREVALENCE_DOUBT 0.2
-int prevalence_calibration_p(double *p, const struct scored_rows *labelled, int n_classes, struct error *err);
-
-/*
- * Resamples of the estimate: draws [n_draws][K]. With both, each resample draws the labelled rows first,
- * with everything that is learnt from them, and then the unlabelled ones; otherwise only the unlabelled
- * ones, which gives intervals that are too narrow. One splitmix64 generator with state `seed`, index (x * n)
- * >> 64; threads share the resamples and change nothing. The count of the rows is ignored, since rows are
- * drawn. The two likelihoods also draw a weight for each class from Jeffreys' prior (Gamma(1/2)): otherwise
- * resamples without a trace of a class would claim that there can be none.
+ * Resamples of the estimate: draws [n_draws][K]. With both, each draws the labelled rows first (with
+ * everything that is learnt from them), then the unlabelled ones; else the unlabelled ones only, which is too
+ * narrow. One splitmix64 generator, state `seed`, index (x * n) >> 64; threads take resamples without
+ * changing a number. The count of the rows is ignored: they are drawn. The likelihoods also draw, for each
+ * class, a weight from Jeffreys' prior (Gamma(1/2)): resamples of rows without a trace of a class would
+ * otherwise claim that there can be none. PREVALENCE_TILTED keeps a row of each class.
  */
 int prevalence_bootstrap(double *draws, size_t n_draws, enum prevalence_method method,
                          const struct scored_rows *labelled, const struct scored_rows *unlabelled,

@@ -7,11 +7,12 @@
 #include "base/number.h"
 #include "eval_decisions.h"
 #include "metric/prevalence.h"
+#include "metric/rate_draws.h"
 #include "metric/score_sample.h"
-#include "metric/sort.h"
 
 #define RATE_DRAWS 300 /* resamples of an estimate */
 #define RATE_SEED 20260
+#define DOUBT 0.01         /* p-value of the scores meaning what they say, below which the report says no */
 #define RATE_ROUNDING 1e-9 /* how far given rates may be from 1 together */
 
 static int class_of(const struct predictions *p, const char *name)
@@ -99,15 +100,15 @@ out:
     return rc;
 }
 
-/* The interval of column k of the draws. It always includes the value itself. */
+/* Bounds of column k of the draws. */
 static struct interval interval_of(const double *draws, size_t n, int n_classes, int k, double value,
                                    double *scratch)
 {
+    struct interval out;
     for (size_t i = 0; i < n; i++)
         scratch[i] = draws[i * (size_t)n_classes + (size_t)k];
-    qsort(scratch, n, sizeof *scratch, sort_compare_doubles);
-    return (struct interval){fmin(value, sort_quantile(scratch, n, 0.025)),
-                             fmax(value, sort_quantile(scratch, n, 0.975))};
+    rate_draws_interval(&out.low, &out.high, scratch, n, value);
+    return out;
 }
 
 static int estimate(struct class_rates *r, const struct eval_options *o, const struct predictions *labelled,
@@ -141,18 +142,14 @@ static int estimate(struct class_rates *r, const struct eval_options *o, const s
         !(r->draws = mem_alloc(RATE_DRAWS * k * sizeof *r->draws, err)) ||
         !(r->black_box = mem_alloc(k * sizeof *r->black_box, err)) ||
         !(r->black_box_interval = mem_alloc(k * sizeof *r->black_box_interval, err)) ||
-        prevalence_calibration_p(&agrees, &known, r->n_classes, err))
-        goto out;
-    r->n_draws = RATE_DRAWS;
-    r->recalibrated = agrees < PREVALENCE_DOUBT;
-    enum prevalence_method method = r->recalibrated ? PREVALENCE_RECALIBRATED : PREVALENCE_LIKELIHOOD;
-    if (prevalence_estimate(r->rate, method, &known, &unknown, r->n_classes, NULL, err) ||
-        prevalence_bootstrap(r->draws, RATE_DRAWS, method, &known, &unknown, r->n_classes, true, RATE_SEED,
-                             threads, err) ||
+        rate_draws_make(r->rate, r->draws, RATE_DRAWS, &agrees, &known, &unknown, r->n_classes, RATE_SEED,
+                        threads, err) ||
         prevalence_estimate(r->black_box, PREVALENCE_BBSE_SOFT, &known, &unknown, r->n_classes, NULL, err) ||
         prevalence_bootstrap(draws, RATE_DRAWS, PREVALENCE_BBSE_SOFT, &known, &unknown, r->n_classes, true,
                              RATE_SEED, threads, err))
         goto out;
+    r->n_draws = RATE_DRAWS;
+    r->recalibrated = agrees < DOUBT;
     for (int j = 0; j < r->n_classes; j++) {
         r->interval[j] = interval_of(r->draws, RATE_DRAWS, r->n_classes, j, r->rate[j], scratch);
         r->black_box_interval[j] = interval_of(draws, RATE_DRAWS, r->n_classes, j, r->black_box[j], scratch);

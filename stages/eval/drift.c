@@ -13,7 +13,7 @@
 #include "base/number.h"
 #include "base/parallel.h"
 #include "eval.h"
-#include "metric/prevalence.h"
+#include "metric/rate_draws.h"
 #include "metric/score_sample.h"
 #include "metric/sort.h"
 
@@ -93,15 +93,11 @@ static int put_rates(struct drift *d, const struct predictions *val, double leve
     double *draws[2] = {NULL, NULL}, rate[2][PREVALENCE_MAX_CLASSES], change[DRIFT_DRAWS], agrees;
     struct scored_rows labelled = {val->p, val->label, NULL, val->n_rows};
     int rc = -1;
-    if (prevalence_calibration_p(&agrees, &labelled, d->n_classes, err)) return -1;
-    enum prevalence_method method =
-        agrees < PREVALENCE_DOUBT ? PREVALENCE_RECALIBRATED : PREVALENCE_LIKELIHOOD;
     for (int side = 0; side < 2; side++) {
         struct scored_rows rows = {d->sides[side].p, NULL, NULL, d->sides[side].n_kept};
         if (!(draws[side] = mem_alloc(DRIFT_DRAWS * k * sizeof(double), err)) ||
-            prevalence_estimate(rate[side], method, &labelled, &rows, d->n_classes, NULL, err) ||
-            prevalence_bootstrap(draws[side], DRIFT_DRAWS, method, &labelled, &rows, d->n_classes, true,
-                                 DRIFT_SEED + (uint64_t)side, stage_threads(&d->o->common), err))
+            rate_draws_make(rate[side], draws[side], DRIFT_DRAWS, &agrees, &labelled, &rows, d->n_classes,
+                            DRIFT_SEED + (uint64_t)side, stage_threads(&d->o->common), err))
             goto out;
     }
     for (size_t j = 0; j < k; j++) {

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "metric/rate_draws.h"
 #include "metric/sort.h"
 
 #define DRAWS 2000
@@ -137,11 +138,8 @@ static int view_rate(struct view_decisions *v, const struct class_rates *r, stru
                 sums[d] += r->draws[d * (size_t)r->n_classes + (size_t)k];
         }
     v->rate_interval = (struct interval){NAN, NAN};
-    if (r->n_draws) {
-        qsort(sums, r->n_draws, sizeof *sums, sort_compare_doubles);
-        v->rate_interval = (struct interval){fmin(v->rate, sort_quantile(sums, r->n_draws, 0.025)),
-                                             fmax(v->rate, sort_quantile(sums, r->n_draws, 0.975))};
-    }
+    if (r->n_draws)
+        rate_draws_interval(&v->rate_interval.low, &v->rate_interval.high, sums, r->n_draws, v->rate);
     free(sums);
     return 0;
 }

@@ -37,6 +37,7 @@ done
 has "$(cat given/report.html)" "next 100,000 uploads" "the report has the table"
 is "$(rows given/prevalence-x.tsv)" 52 "the curve has its thresholds"
 
+missed=
 for kind in "" -over; do
     "$BIN"/eval --predictions val$kind.tsv --out from$kind --view x=b+d --prevalence-from u$kind.tsv -j 1
     "$BIN"/eval --predictions val$kind.tsv --out again$kind --view x=b+d --prevalence-from u$kind.tsv -j 2
@@ -45,11 +46,12 @@ for kind in "" -over; do
     for class in a b c d e; do
         share=$(awk -F'\t' -v c=$class 'NR > 1 { n += $2 == c } END { print n / (NR - 1) }' truth$kind.tsv)
         for metric in prevalence prevalence_black_box; do
-            within "$share" "$(value from$kind $metric $class 4)" "$(value from$kind $metric $class 5)"
-            ok $? "$metric of $class$kind holds $share"
+            within "$share" "$(value from$kind $metric $class 4)" "$(value from$kind $metric $class 5)" || missed+="$metric of $class$kind is $share "
         done
     done
 done
+[ "$(wc -w <<<"$missed")" -le 5 ]
+ok $? "of twenty 95 % intervals at most one does not hold its share${missed:+: $missed}"
 grep -q "recalibrated: they do not mean" from-over/report.html
 ok $? "scores that are too sure are recalibrated"
 

@@ -1,0 +1,122 @@
+/*
+ * rate_draws.c: two estimates are at hand. One trusts the scores as they are: it is the most exact where they
+ * mean what they say, and wrong at any width where they do not. The other recalibrates. Choosing by a test
+ * leaves intervals that hold neither case. So the difference d between them gets a prior instead: normal
+ * around 0 with an unknown variance, as wide as the noise where the labelled rows contradict the scores no
+ * more than chance does, and without effect where they do (Zellner and Siow 1980). An estimate is the
+ * trusting one plus (1 - s) d, and s = t / (1 + t), where t is drawn from its posterior given the
+ * contradiction: chi-squared of K + 1 degrees over (K + contradiction). tests/bench/prevalence.sh measures
+ * what that does.
+ */
+#include "metric/rate_draws.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "metric/recalibration.h"
+#include "metric/sort.h"
+
+#define TRUST_STREAM 0x7472757374ull
+
+/* P(chi-squared of n degrees of freedom > x), by the recurrence of the incomplete gamma function. */
+static double chi_squared_above(double x, int n)
+{
+    double a = n % 2 ? 0.5 : 1, half = x / 2;
+    double sum = n % 2 ? erfc(sqrt(half)) : exp(-half);
+    for (; a < n / 2.0; a++)
+        sum += exp(a * log(half) - half - lgamma(a + 1));
+    return fmin(sum, 1);
+}
+
+int rate_draws_calibration(double *statistic, double *p, const struct scored_rows *labelled, int n_classes,
+                           struct error *err)
+{
+    struct recalibration none = RECALIBRATION_NONE, fit = RECALIBRATION_NONE;
+    double *z;
+    int rc = -1;
+    if (n_classes > PREVALENCE_MAX_CLASSES)
+        return error_set(err, EX_DATAERR, "rates of %d classes cannot be estimated; the limit is %d",
+                         n_classes, PREVALENCE_MAX_CLASSES);
+    if (!(z = mem_alloc(labelled->n_rows * (size_t)n_classes * sizeof *z, err))) return -1;
+    recalibration_logits(z, labelled->p, labelled->n_rows, n_classes);
+    if (!recalibration_fit(&fit, z, labelled->label, NULL, labelled->n_rows, n_classes, err)) {
+        double gain = recalibration_loss(&none, z, labelled->label, NULL, labelled->n_rows, n_classes) -
+                      recalibration_loss(&fit, z, labelled->label, NULL, labelled->n_rows, n_classes);
+        double x = 2 * (double)labelled->n_rows * fmax(gain, 0);
+        *statistic = x;
+        *p = x > 0 ? chi_squared_above(x, n_classes) : 1;
+        rc = 0;
+    }
+    free(z);
+    return rc;
+}
+
+/* q = trusting + (1 - s) d + what the prior leaves open, back on the simplex. */
+static void mix(double *q, const double *trusting, const double *tilted, double s, const double *noise,
+                int n_classes)
+{
+    double sum = 0;
+    for (int k = 0; k < n_classes; k++)
+        sum += q[k] = fmax(trusting[k] + (1 - s) * (tilted[k] - trusting[k]) + (noise ? noise[k] : 0), 0);
+    for (int k = 0; k < n_classes; k++)
+        q[k] /= sum;
+}
+
+int rate_draws_make(double *q, double *draws, size_t n_draws, double *calibration_p,
+                    const struct scored_rows *labelled, const struct scored_rows *unlabelled, int n_classes,
+                    uint64_t seed, unsigned threads, struct error *err)
+{
+    size_t k = (size_t)n_classes;
+    double trusting[PREVALENCE_MAX_CLASSES], tilted[PREVALENCE_MAX_CLASSES], contradiction, *a, *b = NULL;
+    int rc = -1;
+    if (rate_draws_calibration(&contradiction, calibration_p, labelled, n_classes, err)) return -1;
+    if (!(a = mem_alloc((n_draws + 1) * k * sizeof *a, err)) ||
+        !(b = mem_alloc((n_draws + 1) * k * sizeof *b, err)) ||
+        prevalence_estimate(trusting, PREVALENCE_TRUSTED, labelled, unlabelled, n_classes, NULL, err) ||
+        prevalence_estimate(tilted, PREVALENCE_TILTED, labelled, unlabelled, n_classes, NULL, err) ||
+        /* the same resamples for both: what differs is the method */
+        prevalence_bootstrap(a, n_draws, PREVALENCE_TRUSTED, labelled, unlabelled, n_classes, true, seed,
+                             threads, err) ||
+        prevalence_bootstrap(b, n_draws, PREVALENCE_TILTED, labelled, unlabelled, n_classes, true, seed,
+                             threads, err))
+        goto out;
+    double t = (n_classes + 1) / (n_classes + contradiction);
+    mix(q, trusting, tilted, t / (1 + t), NULL, n_classes);
+    for (size_t i = 0; i < n_draws; i++) {
+        struct random r = random_start(seed, i, TRUST_STREAM);
+        const double *other = a + (i + 1) % n_draws * k, *other_b = b + (i + 1) % n_draws * k;
+        double noise[PREVALENCE_MAX_CLASSES], square = 0, s;
+        for (int j = 0; j <= n_classes; j++) {
+            double z = random_normal(&r);
+            square += z * z;
+        }
+        t = square / (n_classes + contradiction);
+        s = t / (1 + t);
+        /* Shrinking takes variance away that the posterior has: another resample's error stands for it. */
+        for (size_t j = 0; j < k; j++)
+            noise[j] = sqrt(s * (1 - s)) * ((other_b[j] - other[j]) - (tilted[j] - trusting[j]));
+        mix(draws + i * k, a + i * k, b + i * k, s, noise, n_classes);
+    }
+    rc = 0;
+out:
+    free(a);
+    free(b);
+    return rc;
+}
+
+/* The quantile that the next draw is below with probability q; (n - 1) q would be inside. */
+static double outer_quantile(const double *sorted, size_t n, double q)
+{
+    double at = fmin(fmax((double)(n + 1) * q - 1, 0), (double)(n - 1));
+    size_t i = (size_t)at;
+    return i + 1 < n ? sorted[i] + (sorted[i + 1] - sorted[i]) * (at - (double)i) : sorted[i];
+}
+
+void rate_draws_interval(double *low, double *high, double *values, size_t n, double estimate)
+{
+    qsort(values, n, sizeof *values, sort_compare_doubles);
+    *low = fmin(estimate, outer_quantile(values, n, 0.025));
+    *high = fmax(estimate, outer_quantile(values, n, 0.975));
+}
