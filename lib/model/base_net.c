@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "io/io.h"
+#include "onnx/onnx.h"
 
 static int base_path(const char *base, struct text *path, struct error *err)
 {
@@ -19,11 +20,11 @@ static int base_path(const char *base, struct text *path, struct error *err)
                                              base);
 }
 
-int base_net_open(struct net *net, const char *base, struct error *err)
+int base_net_open(struct net *net, const char *base, int side_px, struct error *err)
 {
     struct text named = TEXT_EMPTY;
     int rc = base_path(base, &named, err);
-    if (!rc && net_open(net, named.data, err)) rc = error_prefix(err, "--base");
+    if (!rc && onnx_open_model(net, named.data, side_px, err)) rc = error_prefix(err, "--base");
     text_release(&named);
     return rc;
 }
@@ -33,7 +34,7 @@ int base_net_freeze(struct net *net)
     int last = -1;
     for (int i = 0; i < net->n_layers; i++)
         if (net->layers[i].kind == LAYER_CONV2D || net->layers[i].kind == LAYER_DEPTHWISE_CONV2D ||
-            net->layers[i].kind == LAYER_BATCH_NORM)
+            net->layers[i].kind == LAYER_BATCH_NORM || net->layers[i].kind == LAYER_SCALE)
             last = i;
     for (int i = 0; i < net->n_layers; i++)
         net->layers[i].trainable = i > last && net->layers[i].n_weights > 0;

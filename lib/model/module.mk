@@ -1,1 +1,1 @@
-NEEDS.model := base dist io hash net shard tensor image
+NEEDS.model := base dist io hash net onnx shard tensor image

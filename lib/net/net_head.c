@@ -26,8 +26,7 @@ static int last_feature_map(const struct net *n)
     }
 }
 
-/* Keeps what `keep` is computed from, in the order of the list. */
-static int cut_after(struct net *n, int keep, struct error *err)
+int net_keep_before(struct net *n, int keep, struct error *err)
 {
     int *new_index = mem_alloc((size_t)n->n_layers * sizeof *new_index, err), kept = 0;
     if (!new_index) return -1;
@@ -172,7 +171,7 @@ int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_
     if (shape.dim[0] < 0 || shape.dim[1] < 0)
         return error_set(err, EX_DATAERR, "the size of layer '%s' is unknown: fix the input size first",
                          n->layers[map].name);
-    if (cut_after(n, map, err)) return -1;
+    if (net_keep_before(n, map, err)) return -1;
     struct net_layer *l = append(n, LAYER_AVERAGE_POOL, "average_pooling2d", err);
     if (!l) return -1;
     l->kernel_h = l->stride_h = shape.dim[0];

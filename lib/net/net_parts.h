@@ -72,6 +72,11 @@ bool net_shape_equal(const struct net_shape *a, const struct net_shape *b);
 /* Product of the dimensions; false on overflow or a negative one. */
 bool net_shape_count(const struct net_shape *s, size_t *out);
 
+/* Works out one layer's output from its inputs', and checks its weights. EX_DATAERR names the layer. */
+int net_infer_layer(struct net *n, int layer, struct error *err);
+/* Leaves out all layers that `layer`, the new output, is not computed from. The input must be among them. */
+int net_keep_before(struct net *n, int layer, struct error *err);
+
 /* Sorts what a builder made in creation order into Keras' own layer list order
  * (by depth, then by traversal). */
 int net_sort_keras_order(struct net *n, struct error *err);

@@ -357,6 +357,24 @@ static int check_weights(const struct net *n, const struct net_layer *layer, str
     return 0;
 }
 
+int net_infer_layer(struct net *n, int at, struct error *err)
+{
+    struct net_layer *layer = &n->layers[at];
+    struct net_shape out = layer->kind == LAYER_INPUT ? layer->output : (struct net_shape){0};
+    size_t count;
+    if (layer_shape(n, layer, &out, err) || check_weights(n, layer, err))
+        return error_prefix(err, "layer '%s'", layer->name);
+    for (int d = 0; d < out.rank; d++)
+        if (out.dim[d] == 0 || out.dim[d] > NET_MAX_ACTIVATION)
+            return error_set(err, EX_DATAERR, "layer '%s': its output has a dimension of %d", layer->name,
+                             out.dim[d]);
+    if (net_shape_count(&out, &count) && count > NET_MAX_ACTIVATION)
+        return error_set(err, EX_DATAERR, "layer '%s': its output has %zu numbers a picture", layer->name,
+                         count);
+    layer->output = out;
+    return 0;
+}
+
 int net_infer_shapes(struct net *n, int height, int width, struct error *err)
 {
     int given[2] = {height, width};
@@ -368,21 +386,8 @@ int net_infer_shapes(struct net *n, int height, int width, struct error *err)
             return error_set(err, EX_DATAERR, "layer '%s': the network takes pictures of %dx%d, not %dx%d",
                              n->layers[n->input].name, input->dim[1], input->dim[0], width, height);
     }
-    for (int i = 0; i < n->n_layers; i++) {
-        struct net_layer *layer = &n->layers[i];
-        struct net_shape out = layer->kind == LAYER_INPUT ? layer->output : (struct net_shape){0};
-        size_t count;
-        if (layer_shape(n, layer, &out, err) || check_weights(n, layer, err))
-            return error_prefix(err, "layer '%s'", layer->name);
-        for (int d = 0; d < out.rank; d++)
-            if (out.dim[d] == 0 || out.dim[d] > NET_MAX_ACTIVATION)
-                return error_set(err, EX_DATAERR, "layer '%s': its output has a dimension of %d", layer->name,
-                                 out.dim[d]);
-        if (net_shape_count(&out, &count) && count > NET_MAX_ACTIVATION)
-            return error_set(err, EX_DATAERR, "layer '%s': its output has %zu numbers a picture", layer->name,
-                             count);
-        layer->output = out;
-    }
+    for (int i = 0; i < n->n_layers; i++)
+        if (net_infer_layer(n, i, err)) return -1;
     return 0;
 }
 

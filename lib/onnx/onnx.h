@@ -1,6 +1,6 @@
 /*
- * onnx.h: a network as an ONNX file (opset 13), for onnxruntime and everything else that reads it. Writing
- * only.
+ * onnx.h: a network as an ONNX file (opset 13), for onnxruntime and everything else that reads it; and the
+ * files of others (opset 7 to 26) as networks.
  */
 #ifndef WINNOW_ONNX_ONNX_H
 #define WINNOW_ONNX_ONNX_H
@@ -27,5 +27,23 @@ struct onnx_form {
  * atomically. EX_UNAVAILABLE in a build without ONNX.
  */
 int onnx_write(const struct net *n, const char *path, const struct onnx_form *form, struct error *err);
+
+struct onnx_read_options {
+    int height, width; /* where the file leaves them open; 0: not known */
+};
+
+/*
+ * A classifier or the part of one before its head. Layouts are planned away, constants computed, activations
+ * that are spelled out put together again; what the file calls its parts is kept in the metadata, so that
+ * onnx_write calls them the same. External data must lie in the file's folder. What cannot be computed
+ * exactly is EX_DATAERR with the file, the node, its operator and the operator set. EX_UNAVAILABLE in a build
+ * without ONNX.
+ */
+int onnx_read(struct net *n, const char *path, const struct onnx_read_options *options, struct error *err);
+
+/* By its name, which ends in .onnx, or its first bytes. */
+bool onnx_is_file(const char *path);
+/* An ONNX file, or whatever net_open knows. side_px: where the file leaves it open; 0: not known. */
+int onnx_open_model(struct net *n, const char *path, int side_px, struct error *err);
 
 #endif

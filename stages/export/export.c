@@ -165,7 +165,8 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
         [QUANTIZE_UINT8] = NET_UINT8,
     };
     *x = (struct export){.opt = opt};
-    if (check_options(opt, err) || net_open(&x->net, opt->model, err) || find_date(x, err)) return -1;
+    if (check_options(opt, err) || onnx_open_model(&x->net, opt->model, 0, err) || find_date(x, err))
+        return -1;
     int quantize = opt->quantize != QUANTIZE_AUTO ? opt->quantize
                    : opt->to == TO_DEMO           ? QUANTIZE_UINT16
                                                   : QUANTIZE_NONE;

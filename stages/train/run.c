@@ -396,7 +396,7 @@ int train_with_log(struct train_run *run, struct trainer *t, struct error *err)
 int train_open_base(struct train_run *run, int side, struct error *err)
 {
     const struct train_options *o = run->options;
-    if (base_net_open(&run->net, o->base, err) || net_hash(&run->net, run->base_hash, err)) return -1;
+    if (base_net_open(&run->net, o->base, side, err) || net_hash(&run->net, run->base_hash, err)) return -1;
     if (net_infer_shapes(&run->net, side, side, err))
         return error_prefix(err, "--base '%s' with pictures of %d x %d (pack --size sets it)", o->base, side,
                             side);

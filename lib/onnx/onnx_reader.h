@@ -1,0 +1,149 @@
+/*
+ * onnx_reader.h: what the files that read ONNX share. A stranger's graph is walked once, node by node, in the
+ * file's order: what depends on constants only is computed on the spot (onnx_fold.c), the rest becomes layers
+ * (onnx_layers.c, onnx_arithmetic.c). Layouts are a way of looking at a layer's output, so that a Transpose
+ * costs nothing.
+ */
+#ifndef WINNOW_ONNX_ONNX_READER_H
+#define WINNOW_ONNX_ONNX_READER_H
+
+#include <cJSON.h>
+
+#include "base/hash_index.h"
+#include "base/mem.h"
+#include "net/net_parts.h"
+#include "onnx.pb-c.h"
+#include "onnx/onnx.h"
+
+#define ONNX_MAX_RANK 8
+/* Numbers that are computed or converted in all: VGG19, the largest of the usual ones, has 144 million. */
+#define ONNX_MAX_FOLDED ((size_t)1 << 28)
+/* The newest that was read for this: operators get new attributes, and rarely a new meaning. */
+#define ONNX_MIN_OPSET 7
+#define ONNX_MAX_OPSET 26
+
+/* In integer constants: the number of pictures, and what depends on it in another way. */
+#define SIZE_BATCH INT64_MIN
+#define SIZE_UNKNOWN (INT64_MIN + 1)
+
+struct constant {
+    int rank;
+    int64_t dim[ONNX_MAX_RANK];
+    size_t n;
+    /* one of both; f may be the file's own bytes */
+    const float *f;
+    const int64_t *i;
+};
+
+/*
+ * A name of the graph: a constant, or a layer's output seen as a tensor of `rank` dimensions, pictures first
+ * and channels at c_axis. A map has rank 4 and c_axis 1 (NCHW) or 3 (NHWC); a vector has any number of 1s
+ * around its channels. chw: a map as one vector, in NCHW's order.
+ */
+struct value {
+    const char *name;
+    int uses; /* inputs of nodes, and the graph's output */
+    bool known;
+    const Onnx__TensorProto *tensor; /* not looked at yet */
+    struct constant *constant;
+    const char *origin; /* the initializer whose numbers these are */
+    int layer, rank, c_axis;
+    bool chw;
+};
+
+struct reader {
+    struct error *err;
+    const char *path;
+    const struct onnx_read_options *options;
+    Onnx__ModelProto *model;
+    const Onnx__NodeProto *node; /* at work; NULL outside */
+    int opset;
+    int64_t batch; /* that the file was made for, SIZE_BATCH for any */
+    struct net *net;
+    struct arena arena;
+    struct value *values;
+    size_t n_values, value_room;
+    struct hash_index index;
+    int *as_map, *as_vector; /* layers that show another's output with other dimensions; 0: none */
+    size_t shown_room;
+    size_t folded; /* numbers computed so far */
+    cJSON *names;  /* what the file calls the layers' parts; onnx_names.h */
+};
+
+/* EX_DATAERR with the node, its operator and the operator set before the text. Returns -1. */
+int reader_fail(struct reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+bool reader_is_own_file(const struct reader *r); /* winnow wrote it */
+
+/* --- onnx_value.c --- */
+
+struct value *value_find(struct reader *r, const char *name);   /* NULL: not there */
+struct value *value_define(struct reader *r, const char *name); /* NULL with err set: no memory, or twice */
+struct value *node_input(struct reader *r, size_t i);           /* NULL: left out */
+struct value *node_output(struct reader *r);                    /* defines the first output */
+const struct constant *value_constant(struct reader *r, struct value *v); /* NULL with err set */
+/* A constant of these dimensions with room for its numbers, which the caller fills. NULL with err set. */
+struct constant *constant_new(struct reader *r, int rank, const int64_t *dim, bool floats);
+static inline bool value_is_constant(const struct value *v) { return v && (v->tensor || v->constant); }
+static inline bool value_is_layer(const struct value *v) { return v && v->known && !value_is_constant(v); }
+/* dim[0..rank) of a layer's value. */
+void value_dims(const struct reader *r, const struct value *v, int64_t dim[4]);
+int value_channels(const struct reader *r, const struct value *v);
+/* Whether a picture of it is nothing but its channels. */
+bool value_is_vector(const struct reader *r, const struct value *v);
+
+const Onnx__AttributeProto *attribute_of(const struct reader *r, const char *name);
+int64_t attribute_int(const struct reader *r, const char *name, int64_t missing);
+double attribute_float(const struct reader *r, const char *name, double missing);
+/* Into out, at most `room`; how many, or -1 where it is missing or too long. */
+int attribute_ints(const struct reader *r, const char *name, int64_t *out, int room);
+bool attribute_is(const struct reader *r, const char *name, const char *text, bool missing);
+/* An input of integers or, where there is none, the attribute: how many, -1 where neither is there, -2 with
+ * err set. */
+int integers_of(struct reader *r, size_t input, const char *attribute, int64_t *out, int room);
+
+/* --- onnx_external.c --- */
+
+/* The bytes of a tensor that lie in another file of the model's folder, in the arena. NULL with err set. */
+const void *external_bytes(struct reader *r, const Onnx__TensorProto *t, size_t n_bytes);
+
+/* --- onnx_fold.c --- */
+
+/* 1: done, *out is the result (NULL: the first input itself); 0: not an operation on constants; -1. */
+int fold_node(struct reader *r, struct constant **out, const char **origin);
+bool fold_knows(const Onnx__NodeProto *n);
+
+/* --- onnx_layers.c, onnx_arithmetic.c, onnx_views.c --- */
+
+/* -1 with err set for an operator that nothing is known of. */
+int check_operator(struct reader *r);
+/* The node becomes layers, or another view of what is there. */
+int read_node(struct reader *r);
+typedef int (*read_function)(struct reader *r);
+read_function arithmetic_of(const char *op, const char **attributes); /* NULL: not one of these */
+read_function view_of_kind(const char *op, const char **attributes);
+
+/* A layer that reads `inputs`, named after the node (or after the weight, PyTorch's "features.0.weight"). */
+struct net_layer *layer_new(struct reader *r, enum layer_kind kind, const char *weight, const int *inputs,
+                            int n_inputs);
+/* Its weights' entries and its output's shape, once its fields are set. */
+int layer_finish(struct reader *r, int layer);
+/* Gives it a weight in its own order; `name` is what the file calls it (NULL: nothing). */
+float *layer_weight(struct reader *r, int layer, enum weight_role role, const char *name);
+/* The node's output: a layer's, of this rank and channel axis. */
+int layer_output(struct reader *r, int layer, int rank, int c_axis);
+int layer_as_map(struct reader *r, const struct value *v);    /* -1 with err set */
+int layer_as_vector(struct reader *r, const struct value *v); /* of a chw value: in NHWC's order */
+
+/* --- onnx_names.c --- */
+
+int names_layer(struct reader *r, int layer, const char *node, const char *output);
+int names_weight(struct reader *r, int layer, enum weight_role role, const char *name,
+                 const struct constant *c, const char *how);
+
+/* --- onnx_scan.c --- */
+
+/* Depth and number of messages, before anything is unpacked. EX_DATAERR. */
+int onnx_scan(const unsigned char *bytes, size_t n_bytes, struct error *err);
+
+#endif

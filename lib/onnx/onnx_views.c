@@ -1,0 +1,194 @@
+/*
+ * onnx_views.c: operators that only show numbers with other dimensions: none of them becomes an operation
+ * unless somebody needs the numbers in another order.
+ */
+#ifdef WINNOW_WITHOUT_ONNX
+typedef int onnx_views_is_left_out;
+#else
+
+#include <string.h>
+
+#include "onnx/onnx_reader.h"
+
+static int same_value(struct reader *r, const struct value *from, int rank, int c_axis)
+{
+    int layer = from->layer;
+    bool chw = from->chw;
+    struct value *v = node_output(r); /* may move what `from` points to */
+    if (!v) return -1;
+    v->layer = layer;
+    v->rank = rank;
+    v->c_axis = c_axis;
+    v->chw = chw;
+    return 0;
+}
+
+static int read_transpose(struct reader *r)
+{
+    struct value *v = node_input(r, 0);
+    int64_t perm[4];
+    if (!value_is_layer(v)) return reader_fail(r, "must read a layer");
+    int n = attribute_ints(r, "perm", perm, 4), c_axis = -1, last = -1;
+    for (int i = 0; n < 0 && i < v->rank; i++)
+        perm[i] = v->rank - 1 - i;
+    if (n >= 0 && n != v->rank) return reader_fail(r, "its perm does not fit");
+    for (int i = 0; i < v->rank; i++) {
+        if (perm[i] == v->c_axis)
+            c_axis = i;
+        else if (!value_is_vector(r, v) && perm[i] <= last)
+            return reader_fail(r, "moves rows and columns about");
+        else
+            last = (int)perm[i];
+    }
+    if (perm[0] != 0 || c_axis < 1 || v->chw) return reader_fail(r, "moves the pictures about");
+    if (!value_is_vector(r, v) && c_axis == 2)
+        return reader_fail(r, "puts the channels between rows and columns");
+    return same_value(r, v, v->rank, c_axis);
+}
+
+/* One vector for each picture, in the order the file sees. */
+static int flattened(struct reader *r, const struct value *v)
+{
+    bool chw = v->c_axis == 1 && v->rank == 4 && !value_is_vector(r, v);
+    if (v->chw || value_is_vector(r, v)) return same_value(r, v, 2, 1);
+    if (chw) {
+        int layer = v->layer;
+        struct value *out = node_output(r);
+        if (!out) return -1;
+        *out = (struct value){out->name, out->uses, true, NULL, NULL, NULL, layer, 2, 1, true};
+        return 0;
+    }
+    int map = layer_as_map(r, v);
+    struct net_layer *l = map < 0 ? NULL : layer_new(r, LAYER_FLATTEN, NULL, &map, 1);
+    if (!l || layer_finish(r, r->net->n_layers - 1)) return -1;
+    return layer_output(r, r->net->n_layers - 1, 2, 1);
+}
+
+static int read_flatten(struct reader *r)
+{
+    struct value *v = node_input(r, 0);
+    if (!value_is_layer(v)) return reader_fail(r, "must read a layer");
+    int64_t axis = attribute_int(r, "axis", 1);
+    if ((axis < 0 ? axis + v->rank : axis) != 1) return reader_fail(r, "'axis' must be 1");
+    return flattened(r, v);
+}
+
+/* A vector among 1s, or the dimensions it had. */
+static int reshaped(struct reader *r, struct value *v, int rank, const int64_t *to)
+{
+    int64_t from[4], count = 1, made = 1;
+    int c_axis = -1, channels;
+    value_dims(r, v, from);
+    bool same = rank == v->rank,
+         batch_first = rank >= 1 && (to[0] == SIZE_BATCH || to[0] == from[0] || to[0] == 0 || to[0] == -1);
+    for (int i = 1; i < v->rank; i++)
+        count *= from[i];
+    if (!batch_first || rank > 4 || count < 1) return reader_fail(r, "does not keep each picture by itself");
+    int64_t dim[4] = {from[0]};
+    int open = -1;
+    for (int i = 1; i < rank; i++) {
+        dim[i] = to[i] == 0 && i < v->rank && !attribute_int(r, "allowzero", 0) ? from[i] : to[i];
+        if (dim[i] == -1)
+            open = i;
+        else if (dim[i] < 1 || dim[i] > NET_MAX_ACTIVATION || made > NET_MAX_ACTIVATION)
+            return reader_fail(r, "a dimension that is not known or not possible");
+        else
+            made *= dim[i];
+    }
+    if (open >= 0) {
+        if (to[0] == -1) return reader_fail(r, "has two dimensions of -1");
+        dim[open] = count / made;
+        made *= dim[open];
+    }
+    if (made != count)
+        return reader_fail(r, "%lld numbers of a picture cannot become %lld", (long long)count,
+                           (long long)made);
+    for (int i = 1; same && i < rank; i++)
+        same = dim[i] == from[i];
+    if (same) return same_value(r, v, v->rank, v->c_axis);
+    if (rank == 2) return flattened(r, v);
+    channels = value_channels(r, v);
+    for (int i = 1; i < rank; i++)
+        if (dim[i] == channels && c_axis < 0) c_axis = i;
+    if (v->chw || !value_is_vector(r, v) || c_axis < 0)
+        return reader_fail(r, "rearranges a map, which is not supported");
+    return same_value(r, v, rank, c_axis);
+}
+
+static int read_reshape(struct reader *r)
+{
+    struct value *v = node_input(r, 0);
+    int64_t to[4];
+    if (!value_is_layer(v)) return reader_fail(r, "must read a layer");
+    int n = integers_of(r, 1, NULL, to, 4);
+    if (n < 1) return n == -2 ? -1 : reader_fail(r, "has no shape");
+    return reshaped(r, v, n, to);
+}
+
+static int read_squeeze(struct reader *r)
+{
+    struct value *v = node_input(r, 0);
+    bool squeeze = r->node->op_type[0] == 'S';
+    int64_t axes[4], from[4], to[4];
+    bool marked[4] = {false};
+    int rank = 0, at = 0;
+    if (!value_is_layer(v)) return reader_fail(r, "must read a layer");
+    int n = integers_of(r, 1, r->opset < 13 ? "axes" : NULL, axes, 4),
+        whole = squeeze ? v->rank : v->rank + n;
+    if (n == -2) return -1;
+    if (n < 1 || whole > 4) return reader_fail(r, "has no usable axes");
+    for (int i = 0; i < n; i++) {
+        int64_t axis = axes[i] < 0 ? axes[i] + whole : axes[i];
+        if (axis < 1 || axis >= whole) return reader_fail(r, "has no usable axes");
+        marked[axis] = true;
+    }
+    value_dims(r, v, from);
+    if (!value_is_vector(r, v) || v->chw) return reader_fail(r, "is supported for vectors only");
+    int c_axis = -1;
+    for (int i = 0; i < whole; i++) {
+        if (squeeze && marked[i] && i == v->c_axis) return reader_fail(r, "would drop the channels");
+        if (squeeze && marked[i]) continue;
+        if (squeeze ? i == v->c_axis : !marked[i] && at == v->c_axis) c_axis = rank;
+        to[rank++] = squeeze || !marked[i] ? from[squeeze ? i : at] : 1;
+        if (!squeeze && !marked[i]) at++;
+    }
+    (void)to;
+    return c_axis < 0 ? reader_fail(r, "has no usable axes") : same_value(r, v, rank, c_axis);
+}
+
+static int read_alias(struct reader *r)
+{
+    struct value *v = node_input(r, 0);
+    if (!value_is_layer(v)) return reader_fail(r, "must read a layer");
+    int64_t to = attribute_int(r, "to", 1);
+    if (to != 1 && to != 10 && to != 11 && to != 16)
+        return reader_fail(r, "casts a layer to type %lld, which is not supported", (long long)to);
+    if (strcmp(r->node->op_type, "Dropout") == 0 && r->node->n_input > 2 && node_input(r, 2)) {
+        const struct constant *training = value_constant(r, node_input(r, 2));
+        if (!training) return -1;
+        if (training->i && training->n == 1 && training->i[0])
+            return reader_fail(r, "was exported for training: export for inference");
+    }
+    return same_value(r, v, v->rank, v->c_axis);
+}
+
+read_function view_of_kind(const char *op, const char **attributes)
+{
+    static const struct {
+        const char *op, *attributes;
+        read_function read;
+    } operators[] = {
+        {"Transpose", "perm", read_transpose},  {"Flatten", "axis", read_flatten},
+        {"Reshape", "allowzero", read_reshape}, {"Squeeze", "axes", read_squeeze},
+        {"Unsqueeze", "axes", read_squeeze},    {"Identity", "", read_alias},
+        {"Cast", "saturate to", read_alias},    {"Dropout", "ratio seed", read_alias},
+    };
+    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
+        if (strcmp(operators[i].op, op) == 0) {
+            *attributes = operators[i].attributes;
+            return operators[i].read;
+        }
+    return NULL;
+}
+
+#endif
