@@ -207,7 +207,7 @@ static int diverged(struct trainer *t, const struct engine_result *r, double rat
               "the loss is %g at step %llu of epoch %lld with learning rate %g: training has diverged; %s; "
               "try a lower --lr, --warmup or --clip-norm",
               r->loss, (unsigned long long)at->step + 1, (long long)at->epoch + 1, rate, where);
-    return dist_agree(t->dist, -1, err); /* the loss is that of all ranks: they all come here */
+    return trainer_all_failed(t, err); /* the loss is that of all ranks: they all come here */
 }
 
 /* 0: the epoch is trained. 1: a signal came. -1: error. */

@@ -43,6 +43,8 @@ int trainer_get_state(struct trainer *t, enum engine_state which, float **out, s
 
 /* *signal becomes a signal that any rank received; it is the same on all. */
 int trainer_asked_to_stop(struct dist *dist, int *signal, struct error *err);
+/* After a failure that every rank has seen: -1 on all, and only rank 0 reports it. Collective. */
+int trainer_all_failed(struct trainer *t, struct error *err);
 /* Compares the weights of the ranks after every epoch. Without this, ranks whose weights differ would each
  * train another network, unnoticed. */
 int trainer_compare_ranks(struct trainer *t, struct error *err);

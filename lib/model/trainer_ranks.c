@@ -11,6 +11,8 @@ int trainer_asked_to_stop(struct dist *dist, int *signal, struct error *err)
     return dist_any(dist, signal, err);
 }
 
+int trainer_all_failed(struct trainer *t, struct error *err) { return dist_agree(t->dist, -1, err); }
+
 int trainer_compare_ranks(struct trainer *t, struct error *err)
 {
     struct xxh128 mine, first;

@@ -121,15 +121,18 @@ static int join(struct train_run *run, int n_parts, struct error *err)
     return rc;
 }
 
+static int refuse_ranks(struct train_run *run, void *unused, struct error *err)
+{
+    (void)run;
+    (void)unused;
+    return error_set(err, EX_USAGE, "--features-only is the work of one process: start it without mpirun");
+}
+
 int features_part_run(struct train_run *run, struct error *err)
 {
     struct head_targets t;
     int part, n_parts;
-    if (run->dist)
-        return dist_agree(run->dist,
-                          error_set(err, EX_USAGE,
-                                    "--features-only is the work of one process: start it without mpirun"),
-                          err);
+    if (run->dist) return train_on(run, ON_ALL, refuse_ranks, NULL, err);
     if (parse_part(run->options->features_only, &part, &n_parts, err) || train_open_inputs(run, err) ||
         train_choose_batch(run, err) || phase_head_prepare(run, err))
         return -1;

@@ -84,35 +84,48 @@ struct fold {
     double *margins;
 };
 
-/* Reads, on all ranks, what a finished fold kept: n_out x n_classes probabilities, and
- * with margins those of all rows. */
-static int read_kept(struct train_run *run, const char *path, float *p, size_t p_bytes, double *own,
-                     size_t own_bytes, struct error *err)
+/* What a finished fold keeps in a file: n_out x n_classes probabilities, and with
+ * margins those of all rows. */
+struct kept {
+    const char *path;
+    float *p;
+    double *own; /* NULL: without margins */
+    size_t p_bytes, own_bytes;
+};
+
+/* 1: the file of the fold is there, and was made with this plan; it has been read. */
+static int read_kept(struct train_run *run, void *kept, struct error *err)
 {
-    struct checkpoint kept = CHECKPOINT_EMPTY;
-    int rc = 0;
-    if (train_is_first(run))
-        rc = checkpoint_read(&kept, path, err) || checkpoint_copy(&kept, "probabilities", p, p_bytes, err) ||
-                     (own && checkpoint_copy(&kept, "margins", own, own_bytes, err))
+    const struct kept *k = kept;
+    struct checkpoint c = CHECKPOINT_EMPTY;
+    if (!io_exists(k->path) || trainer_checkpoint_is_other(k->path, run->plan.data)) return 0;
+    int rc = checkpoint_read(&c, k->path, err) ||
+                     checkpoint_copy(&c, "probabilities", k->p, k->p_bytes, err) ||
+                     (k->own && checkpoint_copy(&c, "margins", k->own, k->own_bytes, err))
                  ? -1
-                 : 0;
-    checkpoint_release(&kept);
-    return dist_agree(run->dist, rc, err) || dist_broadcast(run->dist, p, p_bytes, err) ||
-                   (own && dist_broadcast(run->dist, own, own_bytes, err))
+                 : 1;
+    checkpoint_release(&c);
+    return rc;
+}
+
+/* Gives what rank 0 has read to all ranks. */
+static int share_kept(struct train_run *run, const struct kept *k, struct error *err)
+{
+    return dist_broadcast(run->dist, k->p, k->p_bytes, err) ||
+                   (k->own && dist_broadcast(run->dist, k->own, k->own_bytes, err))
                ? -1
                : 0;
 }
 
-static int write_kept(struct train_run *run, const char *path, const float *p, size_t p_bytes,
-                      const double *own, size_t own_bytes, struct error *err)
+static int write_kept(struct train_run *run, void *kept, struct error *err)
 {
+    const struct kept *k = kept;
     struct checkpoint_section sections[] = {{.name = "plan",
                                              .bytes = run->plan.data,
                                              .n_bytes = run->plan.n_bytes},
-                                            {.name = "probabilities", .bytes = p, .n_bytes = p_bytes},
-                                            {.name = "margins", .bytes = own, .n_bytes = own_bytes}};
-    return dist_agree(run->dist, train_is_first(run) ? checkpoint_write(path, sections, own ? 3 : 2, err) : 0,
-                      err);
+                                            {.name = "probabilities", .bytes = k->p, .n_bytes = k->p_bytes},
+                                            {.name = "margins", .bytes = k->own, .n_bytes = k->own_bytes}};
+    return checkpoint_write(k->path, sections, k->own ? 3 : 2, err);
 }
 
 /*
@@ -125,15 +138,15 @@ static int run_fold(struct train_run *run, const struct frozen_boundary *f,
 {
     struct dataset *d = &run->data;
     bool all = run->options->fold_rows == FOLD_ALL_ROWS;
-    size_t n = run->n_fold_rows, n_classes = (size_t)d->info->n_classes, n_in = 0, n_out = 0,
-           own_bytes = d->n_rows * sizeof(double), p_bytes;
+    size_t n = run->n_fold_rows, n_classes = (size_t)d->info->n_classes, n_in = 0, n_out = 0, p_bytes;
     uint32_t *in = mem_zalloc(n, sizeof *in, err), *out = mem_zalloc(n, sizeof *out, err);
     float *p = NULL;
     double *own = NULL;
     struct text path = TEXT_EMPTY;
     struct head_engine h = {0};
     struct trainer t = {0};
-    int rc = -1, is_kept = 0;
+    struct kept kept;
+    int rc = -1;
     if (!in || !out || (fold->margins && !(own = mem_zalloc(d->n_rows, sizeof *own, err))) ||
         fold_path(run, fold->pass, fold->index, &path, err))
         goto done;
@@ -152,12 +165,12 @@ static int run_fold(struct train_run *run, const struct frozen_boundary *f,
     }
     p_bytes = n_out * n_classes * sizeof *p;
     if (!(p = mem_zalloc(n_out, n_classes * sizeof *p, err))) goto done;
-    if (train_is_first(run))
-        is_kept = io_exists(path.data) && !trainer_checkpoint_is_other(path.data, run->plan.data);
-    if (dist_any(run->dist, &is_kept, err)) goto done;
-    if (is_kept) {
-        if (read_kept(run, path.data, p, p_bytes, own, own_bytes, err)) goto done;
+    kept = (struct kept){path.data, p, own, p_bytes, d->n_rows * sizeof(double)};
+    if ((rc = train_on(run, ON_FIRST, read_kept, &kept, err)) < 0) goto done;
+    if (rc) {
+        if ((rc = share_kept(run, &kept, err))) goto done;
     } else {
+        rc = -1;
         if (head_engine_open(&h, run, f, cache, err)) goto done;
         t = (struct trainer){.engine = h.engine,
                              .loader = h.loader,
@@ -180,7 +193,7 @@ static int run_fold(struct train_run *run, const struct frozen_boundary *f,
         rc = -1;
         for (size_t i = 0; own && i < n_in; i++)
             own[in[i]] /= t.epochs_done;
-        if (write_kept(run, path.data, p, p_bytes, own, own_bytes, err)) goto done;
+        if (train_on(run, ON_FIRST, write_kept, &kept, err)) goto done;
     }
     struct trainer_metrics m;
     if (trainer_measure(&m, p, d->labels, out, n_out, (int)n_classes, err)) {
@@ -235,6 +248,12 @@ static int find_contradicted(const struct train_run *run, uint8_t *left_out, siz
     return 0;
 }
 
+static int write_outputs(struct train_run *run, void *unused, struct error *err)
+{
+    (void)unused;
+    return outputs_oof(run, err) || outputs_margins(run, run->fold_rows, run->n_fold_rows, 1, err) ? -1 : 0;
+}
+
 /* The margins that are written are means over the models of the folds. Those of a single training depend
  * on its dropout and order; and with --fold-rows all, every picture gets margins. */
 int train_folds(struct train_run *run, const struct frozen_boundary *f, const struct activation_cache *cache,
@@ -268,12 +287,7 @@ int train_folds(struct train_run *run, const struct frozen_boundary *f, const st
     progress_end(&run->progress);
     if (rc) goto out;
     memcpy(run->margins, margins, run->data.n_rows * sizeof *margins);
-    rc = dist_agree(run->dist,
-                    train_is_first(run) && (outputs_oof(run, err) ||
-                                            outputs_margins(run, run->fold_rows, run->n_fold_rows, 1, err))
-                        ? -1
-                        : 0,
-                    err);
+    rc = train_on(run, ON_FIRST, write_outputs, NULL, err);
 out:
     free(margins);
     free(left_out);

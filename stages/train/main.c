@@ -180,6 +180,12 @@ static int list_devices(void)
     return fflush(stdout) ? EX_IOERR : 0;
 }
 
+static int complete_options(struct train_run *run, void *options, struct error *err)
+{
+    (void)run;
+    return train_options_complete(options, err);
+}
+
 int main(int argc, char **argv)
 {
     struct train_options opt = TRAIN_DEFAULTS;
@@ -199,11 +205,8 @@ int main(int argc, char **argv)
     }
     signals_long_stage();
     rc = train_join(&run, &opt, &err);
-    if (!rc)
-        rc =
-            dist_agree(run.dist, train_options_complete(&opt, &err), &err) || (rc = train_run(&run, &err)) < 0
-                ? -1
-                : rc;
+    if (!rc) rc = train_on(&run, ON_ALL, complete_options, &opt, &err);
+    if (!rc) rc = train_run(&run, &err);
     rc = train_leave(&run, rc, rc > 0 ? run.stop_signal : 0, &err);
     options_release(&table, &opt);
     return rc;

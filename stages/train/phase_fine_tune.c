@@ -30,19 +30,27 @@ int phase_fine_tune_prepare(struct train_run *run, struct error *err)
     return 0;
 }
 
+struct disk_need {
+    const struct frozen_boundary *boundary;
+    enum activation_dtype dtype;
+    const struct activation_cache *cache;
+};
+
 /* Prints what the cache will cost before a byte is written, and refuses when
  * the disk has too little space. */
-static int check_disk(const struct train_run *run, const struct frozen_boundary *f,
-                      enum activation_dtype dtype, const struct activation_cache *cache, struct error *err)
+static int check_disk(struct train_run *run, void *disk_need, struct error *err)
 {
+    const struct disk_need *need = disk_need;
+    enum activation_dtype dtype = need->dtype;
     const char *folder = train_cache_folder(run);
     uint64_t n = (run->data.n_split[SHARD_TRAIN] + run->data.n_split[SHARD_VAL]) /
                  (run->n_parts ? (uint64_t)run->n_parts : 1);
-    uint64_t bytes = activation_cache_bytes(f->total, dtype, n),
-             there = activation_cache_bytes(f->total, dtype, activation_cache_rows(cache));
+    uint64_t bytes = activation_cache_bytes(need->boundary->total, dtype, n),
+             there = activation_cache_bytes(need->boundary->total, dtype, activation_cache_rows(need->cache));
     struct statvfs fs;
     stage_note(&run->options->common, "boundary cache: %llu pictures x %.3g MiB = %.3g GiB in '%s'",
-               (unsigned long long)n, (double)activation_cache_bytes(f->total, dtype, 1) / 1048576,
+               (unsigned long long)n,
+               (double)activation_cache_bytes(need->boundary->total, dtype, 1) / 1048576,
                (double)bytes / 1073741824, folder);
     if (statvfs(folder, &fs) == 0 && bytes > there && (bytes - there) > (uint64_t)fs.f_bavail * fs.f_frsize)
         return error_set(err, EX_CANTCREAT,
@@ -58,11 +66,10 @@ int train_open_boundary(struct train_run *run, const struct frozen_boundary *f,
                         struct activation_cache **cache, struct error *err)
 {
     enum activation_dtype dtype = run->options->boundary == BOUNDARY_F16 ? ACTIVATION_F16 : ACTIVATION_F32;
-    return train_open_cache(run, f, "boundary", dtype, cache, err) ||
-                   dist_agree(run->dist, train_is_first(run) ? check_disk(run, f, dtype, *cache, err) : 0,
-                              err)
-               ? -1
-               : 0;
+    struct disk_need need = {.boundary = f, .dtype = dtype};
+    if (train_open_cache(run, f, "boundary", dtype, cache, err)) return -1;
+    need.cache = *cache;
+    return train_on(run, ON_FIRST, check_disk, &need, err);
 }
 
 /* Prints, before the first step, how much memory this takes and could take. It is done
@@ -115,12 +122,8 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
         ahead = 1;              /* and a batch of them is large */
     }
     o.mode = ENGINE_TRAIN;
-    rc = engine_open(&engine, &run->net, &o, err) ||
-                 batch_loader_open(&loader, &source, o.batch, loader_threads, ahead, err)
-             ? -1
-             : 0;
-    if ((rc = dist_agree(run->dist, rc, err))) goto out;
     rc = -1;
+    if (train_open_engine(run, &o, &source, loader_threads, ahead, &engine, &loader, err)) goto out;
     say_memory(run, &o, engine, batch_loader_bytes(&source, o.batch, loader_threads, ahead));
     *t = (struct trainer){.engine = engine,
                           .loader = loader,

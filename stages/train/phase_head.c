@@ -32,11 +32,7 @@ int head_engine_open(struct head_engine *h, struct train_run *run, const struct 
     o.mode = ENGINE_TRAIN;
     o.inputs = f->layers;
     o.n_inputs = f->n_layers;
-    int rc = engine_open(&h->engine, &run->net, &o, err) ||
-                     batch_loader_open(&h->loader, &source, o.batch, 0, 1, err)
-                 ? -1
-                 : 0;
-    return dist_agree(run->dist, rc, err);
+    return train_open_engine(run, &o, &source, 0, 1, &h->engine, &h->loader, err);
 }
 
 void head_engine_close(struct head_engine *h)
@@ -107,34 +103,38 @@ static int open_features(struct train_run *run, struct frozen_boundary *f, struc
     return rc;
 }
 
-static int export_features(struct train_run *run, const struct frozen_boundary *f,
-                           const struct activation_cache *cache, struct error *err)
+struct features {
+    struct frozen_boundary boundary;
+    struct activation_cache *cache;
+};
+
+static int export_features(struct train_run *run, void *features, struct error *err)
 {
-    return dist_agree(run->dist, train_is_first(run) ? outputs_features(run, f, cache, err) : 0, err);
+    const struct features *f = features;
+    return outputs_features(run, &f->boundary, f->cache, err);
 }
 
 int phase_head_export(struct train_run *run, struct error *err)
 {
-    struct frozen_boundary f;
-    struct activation_cache *cache = NULL;
+    struct features f = {0};
     if (phase_head_prepare(run, err)) return -1;
-    int rc = open_features(run, &f, &cache, err);
-    if (!rc) rc = export_features(run, &f, cache, err);
-    activation_cache_close(cache);
+    int rc = open_features(run, &f.boundary, &f.cache, err);
+    if (!rc) rc = train_on(run, ON_FIRST, export_features, &f, err);
+    activation_cache_close(f.cache);
     return rc;
 }
 
 int phase_head(struct train_run *run, struct trainer *t, struct error *err)
 {
     struct dataset *d = &run->data;
-    struct activation_cache *cache = NULL;
     struct head_engine h = {0};
-    struct frozen_boundary f;
-    int rc = open_features(run, &f, &cache, err);
-    if (rc || (run->options->export_features && (rc = export_features(run, &f, cache, err)))) goto out;
+    struct features f = {0};
+    int rc = open_features(run, &f.boundary, &f.cache, err);
+    if (!rc && run->options->export_features) rc = train_on(run, ON_FIRST, export_features, &f, err);
+    if (rc) goto out;
     rc = -1;
     if (!(run->margins = mem_zalloc(d->n_rows, sizeof *run->margins, err)) ||
-        head_engine_open(&h, run, &f, cache, err))
+        head_engine_open(&h, run, &f.boundary, f.cache, err))
         goto out;
     *t = (struct trainer){.engine = h.engine,
                           .loader = h.loader,
@@ -150,12 +150,12 @@ int phase_head(struct train_run *run, struct trainer *t, struct error *err)
     /* The folds start from the untrained head, which is still in run->net. The
      * trained one is put there afterwards. */
     if (!rc && run->options->folds)
-        rc = train_folds(run, &f, cache, err);
+        rc = train_folds(run, &f.boundary, f.cache, err);
     else if (!rc && train_is_first(run))
         rc = outputs_margins(run, d->rows[SHARD_TRAIN], d->n_split[SHARD_TRAIN], t->epochs_done, err);
     if (!rc && engine_read_net(h.engine, ENGINE_WEIGHTS, &run->net, err)) rc = -1;
 out:
     head_engine_close(&h);
-    activation_cache_close(cache);
+    activation_cache_close(f.cache);
     return rc;
 }

@@ -70,6 +70,25 @@ int train_check_ranks(struct train_run *run, struct error *err)
     return rc;
 }
 
+int train_on(struct train_run *run, enum train_who who, train_step *step, void *context, struct error *err)
+{
+    bool mine = who == ON_ALL || (who == ON_FIRST) == train_is_first(run);
+    int rc = mine ? step(run, context, err) : 0, answer = rc > 0;
+    if (dist_agree(run->dist, rc < 0 ? -1 : 0, err) || dist_any(run->dist, &answer, err)) return -1;
+    return answer;
+}
+
+int train_open_engine(struct train_run *run, const struct engine_options *options,
+                      const struct batch_source *source, unsigned n_threads, unsigned ahead,
+                      struct engine **engine, struct batch_loader **loader, struct error *err)
+{
+    int rc = engine_open(engine, &run->net, options, err) ||
+                     batch_loader_open(loader, source, options->batch, n_threads, ahead, err)
+                 ? -1
+                 : 0;
+    return dist_agree(run->dist, rc, err);
+}
+
 int train_common_signal(struct train_run *run, struct error *err)
 {
     run->stop_signal = signals_asked_to_stop();

@@ -228,18 +228,32 @@ const char *train_cache_folder(const struct train_run *run)
                                     : run->path_cache.data;
 }
 
+struct cache_request {
+    const struct frozen_boundary *boundary;
+    const char *name;
+    enum activation_dtype dtype;
+    struct activation_cache **cache;
+};
+
+static int open_cache(struct train_run *run, void *request, struct error *err)
+{
+    const struct cache_request *r = request;
+    char identity[33];
+    return frozen_boundary_identity(r->boundary, &run->net, run->device, run->precision, identity, err) ||
+                   activation_cache_open(r->cache, train_cache_folder(run), r->name, identity,
+                                         r->boundary->total, r->dtype, err)
+               ? -1
+               : 0;
+}
+
 int train_open_cache(struct train_run *run, const struct frozen_boundary *f, const char *name,
                      enum activation_dtype dtype, struct activation_cache **cache, struct error *err)
 {
-    char identity[33];
-    const char *folder = train_cache_folder(run);
-    int rc = frozen_boundary_identity(f, &run->net, run->device, run->precision, identity, err);
-    for (int turn = 0; turn < 2; turn++) { /* rank 0 makes the file where there is none */
-        if (!rc && (turn == 0) == train_is_first(run))
-            rc = activation_cache_open(cache, folder, name, identity, f->total, dtype, err);
-        if ((rc = dist_agree(run->dist, rc, err))) return -1;
-    }
-    return 0;
+    struct cache_request request = {f, name, dtype, cache};
+    return train_on(run, ON_FIRST, open_cache, &request, err) || /* it makes the file when there is none */
+                   train_on(run, ON_OTHERS, open_cache, &request, err)
+               ? -1
+               : 0;
 }
 
 static int fill_progress(void *context, size_t done, size_t total)
@@ -432,8 +446,9 @@ int train_open_inputs(struct train_run *run, struct error *err)
                : 0;
 }
 
-static int open_all(struct train_run *run, struct error *err)
+static int open_all(struct train_run *run, void *unused, struct error *err)
 {
+    (void)unused;
     return make_paths(run, err) ||
                    (train_is_first(run) && file_lock_take(&run->lock, run->path_lock.data, err)) ||
                    train_open_inputs(run, err)
@@ -442,8 +457,9 @@ static int open_all(struct train_run *run, struct error *err)
 }
 
 /* Called on rank 0, for all ranks. 1: the run is complete. 0: there is work to do. -1: error. */
-static int decide(struct train_run *run, struct error *err)
+static int decide(struct train_run *run, void *unused, struct error *err)
 {
+    (void)unused;
     const struct train_options *o = run->options;
     int rc = compare_with_done(run, err), answer = rc > 0;
     if (rc > 0) {
@@ -462,8 +478,22 @@ static int decide(struct train_run *run, struct error *err)
     return rc ? -1 : answer;
 }
 
-static int finish(struct train_run *run, const struct trainer *t, struct error *err)
+static int plan_batch(struct train_run *run, void *unused, struct error *err)
 {
+    (void)unused;
+    return train_choose_batch(run, err) || make_plan(run, err) ? -1 : 0;
+}
+
+static int prepare(struct train_run *run, void *unused, struct error *err)
+{
+    (void)unused;
+    if (run->options->phase == PHASE_HEAD) return phase_head_prepare(run, err);
+    return check_classes_same(run, err) || phase_fine_tune_prepare(run, err) ? -1 : 0;
+}
+
+static int finish(struct train_run *run, void *trainer, struct error *err)
+{
+    const struct trainer *t = trainer;
     return outputs_model(run, t, err) ||
                    atomic_file_write(run->path_done.data, run->plan.data, run->plan.n_bytes, err) ||
                    forget_checkpoints(run, err)
@@ -475,21 +505,16 @@ int train_run(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
     struct trainer trainer = {0};
-    bool head = o->phase == PHASE_HEAD;
     if (o->features_only) return features_part_run(run, err);
-    if (dist_agree(run->dist, open_all(run, err), err) ||
-        dist_agree(run->dist, train_choose_batch(run, err) || make_plan(run, err) ? -1 : 0, err) ||
+    if (train_on(run, ON_ALL, open_all, NULL, err) || train_on(run, ON_ALL, plan_batch, NULL, err) ||
         train_check_ranks(run, err))
         return -1;
-    int rc = train_is_first(run) ? decide(run, err) : 0, complete = rc > 0;
-    if (dist_agree(run->dist, rc < 0 ? -1 : 0, err) || dist_any(run->dist, &complete, err)) return -1;
-    if (complete) return o->export_features ? phase_head_export(run, err) : 0;
-    rc = head                                                                ? phase_head_prepare(run, err)
-         : check_classes_same(run, err) || phase_fine_tune_prepare(run, err) ? -1
-                                                                             : 0;
-    if (!(rc = dist_agree(run->dist, rc, err)))
-        rc = head ? phase_head(run, &trainer, err) : phase_fine_tune(run, &trainer, err);
-    if (!rc) rc = dist_agree(run->dist, train_is_first(run) ? finish(run, &trainer, err) : 0, err);
+    int rc = train_on(run, ON_FIRST, decide, NULL, err);
+    if (rc > 0) return o->export_features ? phase_head_export(run, err) : 0;
+    if (!rc) rc = train_on(run, ON_ALL, prepare, NULL, err);
+    if (!rc)
+        rc = o->phase == PHASE_HEAD ? phase_head(run, &trainer, err) : phase_fine_tune(run, &trainer, err);
+    if (!rc) rc = train_on(run, ON_FIRST, finish, &trainer, err);
     trainer_release(&trainer);
     return rc;
 }

@@ -99,6 +99,18 @@ void train_run_release(struct train_run *run);
 
 /* ranks.c: several processes, started by mpirun. */
 bool train_is_first(const struct train_run *run); /* rank 0, or alone: writes and prints */
+/*
+ * Runs one step on the ranks that `who` names; the others do nothing. All ranks wait for it and get the
+ * same result: 0, or 1 when any step returned 1, or -1 with the message of the first step that failed.
+ * Collective. Only this function and the other ones of ranks.c let the ranks agree.
+ */
+typedef int train_step(struct train_run *run, void *context, struct error *err);
+enum train_who { ON_ALL, ON_FIRST, ON_OTHERS };
+int train_on(struct train_run *run, enum train_who who, train_step *step, void *context, struct error *err);
+/* Opens an engine over the run's net and a loader for its batches, on all ranks or on none. Collective. */
+int train_open_engine(struct train_run *run, const struct engine_options *options,
+                      const struct batch_source *source, unsigned n_threads, unsigned ahead,
+                      struct engine **engine, struct batch_loader **loader, struct error *err);
 /* Joins the ranks. From then on only rank 0 prints. */
 int train_join(struct train_run *run, struct train_options *o, struct error *err);
 /* Checks that the batch can be divided by the number of ranks, and that all ranks have the same plan.
