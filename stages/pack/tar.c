@@ -214,7 +214,9 @@ int tar_writer_add(struct tar_writer *w, const struct shard_writer_record *r, st
         {"json", w->json.data, w->json.n_bytes},
     };
     for (size_t i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%08llu.%s", (unsigned long long)f->n_records, members[i].ending);
+        /* The split is in the key, since readers that join the splits want keys of their own. */
+        snprintf(name, sizeof name, "%s-%08llu.%s", shard_split_name(r->split),
+                 (unsigned long long)f->n_records, members[i].ending);
         if (add_member(w, name, members[i].bytes, members[i].n, err)) return -1;
     }
     if (f->fd >= 0 && f->bytes + w->block.n_bytes + sizeof zeros > w->shard_bytes && finish_tar(w, f, err))
