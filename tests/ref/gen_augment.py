@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes augment_vectors.tsv: Keras' ImageDataGenerator formulas (apply_affine_transform, flips, channel shift, brightness)
+"""Writes augment_vectors.tsv: the formulas of Keras' ImageDataGenerator, with the axes of keras-preprocessing 1.1.2 and a later release's centre (apply_affine_transform, flips, channel shift, brightness)
 written out with scipy's affine_transform, order 1, on a made-up picture.
 
 Columns: parameters (winnow's text form), fill mode, width, height, then all samples (RGB, row by row) as floats.
-Rows are axis 0 and columns axis 1, as Keras has them: tx, zx belong to rows. Run once; the output is committed.
+Rows are axis 0 and columns axis 1, as in that release (later ones exchange them): tx, zx belong to rows. Run once; the output is committed.
 """
 import os
 import numpy as np
