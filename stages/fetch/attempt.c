@@ -22,7 +22,7 @@ bool fetch_token_entry(const struct http_transfer *t, uint32_t *entry)
     return *entry != NO_INDEX;
 }
 
-/* false: a file elsewhere, where a redirect of *host's led */
+/* False: a file on another host, to which a redirect from *host led. */
 static bool token_host(struct fetch *f, const struct http_transfer *t, uint32_t *host)
 {
     if (!token_is_entry(t->token)) return host_files_token(t->token, host);
@@ -37,12 +37,12 @@ static void use_up_start(struct fetch *f, struct host *h)
     double spacing = f->rate_given || !h->loopback ? f->spacing_s : 0;
     if (h->robots && h->robots->crawl_delay_s > spacing) spacing = h->robots->crawl_delay_s;
     if (spacing <= 0) return;
-    /* The loop sleeps in whole milliseconds: what a high rate lost by that it may catch up. */
+    /* The loop sleeps for whole milliseconds. A high rate loses time by that, and may catch up. */
     double late = spacing > CATCH_UP_S ? spacing : CATCH_UP_S;
     h->free_at = (h->free_at > f->schedule.now - late ? h->free_at : f->schedule.now) + spacing;
 }
 
-/* What the host's files alone settle, without a request. */
+/* Decides what the files of the host decide alone, without a request. */
 static bool forbidden(struct fetch *f, uint32_t index, const struct host *h, const char *url)
 {
     char words[RIGHTS_TEXT_BYTES];
@@ -101,7 +101,7 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
     h->n_active++;
     f->counts.n_requests++;
     use_up_start(f, h);
-    /* Out of the line: it may start another one, and so may others of its address. */
+    /* The host left the line. It may start another request, and so may other hosts at its address. */
     return host_make_ready(&f->schedule, host, err) || address_release(&f->schedule, h->address, err) ? -1
                                                                                                       : 0;
 }
@@ -117,7 +117,7 @@ bool fetch_accept_headers(void *context, const struct http_transfer *t)
     if ((!whole && h->status != 206) || (h->tag.set && !f->opt->ignore_robots) ||
         fetch_rights_refuse(f, h->rights))
         return false;
-    /* Object stores send names that are not codings, such as "aws-chunked": the bytes decide. */
+    /* Object stores send names that are not encodings, such as "aws-chunked": the bytes decide. */
     return image_kind_kept(image_kind_of(t->body, t->n_body)) ||
            (whole && h->encoded && http_can_decode(h->encoding, t->body, t->n_body));
 }
@@ -176,7 +176,8 @@ broken:
     fetch_abort(f);
 }
 
-/* Undoes a coding that nobody asked for. false: it could not be, as *o says, or the run ends. */
+/* Decompresses a body that came compressed although nobody asked for it. False: it could not be
+ * decompressed, as *o says, or the run ends. */
 static bool decode_body(struct fetch *f, struct http_transfer *t, struct outcome *o)
 {
     uint8_t *plain;
@@ -193,7 +194,7 @@ static bool decode_body(struct fetch *f, struct http_transfer *t, struct outcome
     return false;
 }
 
-/* The picture, or that it is unchanged, comes with header fields that forbid its use. */
+/* Whether the picture, or the answer that it is unchanged, has header fields that forbid its use. */
 static bool refused_by_headers(struct fetch *f, uint32_t index, const struct http_transfer *t)
 {
     char words[RIGHTS_TEXT_BYTES];
@@ -240,7 +241,7 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
         o.reason = kind >= IMAGE_BMP && kind <= IMAGE_SVG ? REASON_FORMAT : REASON_NOT_AN_IMAGE;
         o.doubtful = kind == IMAGE_JSON || kind == IMAGE_TEXT; /* "quota exceeded" with a 200 */
     } else if (!t->length_known && !image_kind_complete(kind, t->body, t->n_body)) {
-        /* Nothing but the picture's own end could have told a whole body from a cut one. */
+        /* The length was not announced, and the picture has no end: it was cut off. */
         o.reason = REASON_TRUNCATED;
         o.detail = "no length was announced and the picture has no end";
     } else if (t->n_body < f->opt->min_bytes) {
@@ -272,7 +273,7 @@ static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
     } else {
         struct outcome o = {.reason = REASON_HTTP, .status = status, .host_bad = status >= 500};
         o.retry_after_s = (double)t->headers.retry_after_s;
-        /* A 429 without a time still means the whole host: at least the usual back-off. */
+        /* A 429 without a time is about the whole host as well: wait at least as long as after a failure. */
         o.slow_down = status == 429 || (busy && t->headers.retry_after_s >= 0);
         fetch_fail(f, index, &o, t);
     }
@@ -366,7 +367,7 @@ static void entry_done(struct fetch *f, struct http_transfer *t)
         answered(f, index, t);
     } else {
         struct outcome o = outcome_of_failure(f, t->outcome, t->headers.status, t->detail);
-        /* Many networks lead to their login page by redirects, or names, to a private address. */
+        /* Many networks lead to their login page by redirects, or by names, to a private address. */
         o.doubtful = o.reason == REASON_REFUSED_ADDRESS &&
                      ((e->hop && e->hop->n_redirects > 0) || !is_literal(fetch_host(f, host)->name));
         fetch_fail(f, index, &o, t);
@@ -389,7 +390,7 @@ void fetch_done(void *context, struct http_transfer *t)
         host_files_done(f, t);
 }
 
-/* The engine is about to connect: from here on the host's address is known. */
+/* The engine is about to connect: from here on the address of the host is known. */
 bool fetch_admit(void *context, struct http_transfer *t, const struct sockaddr *address, socklen_t n)
 {
     struct fetch *f = context;
@@ -402,7 +403,7 @@ bool fetch_admit(void *context, struct http_transfer *t, const struct sockaddr *
     }
     if (token_host(f, t, &host) && fetch_host(f, host)->address != index) {
         fetch_host(f, host)->address = index;
-        /* It may ask for more than one thing at a time now. */
+        /* The host may send more than one request at a time now. */
         if (host_make_ready(&f->schedule, host, f->err)) fetch_abort(f);
     }
     if (t->slot == index + 1) return true;

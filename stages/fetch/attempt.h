@@ -1,21 +1,19 @@
 /*
- * attempt.h: one request after another for an entry: robots.txt first, redirects as requests of their own (so
- * that each hop passes the address check, the target host's limits and its robots.txt), and what an answer
- * means.
+ * attempt.h: the requests for an entry, one after another: robots.txt first, and each redirect as a request
+ * of its own, so that it passes the address check, the limits of its host and its robots.txt. And the
+ * meaning of answers.
  */
 #ifndef WINNOW_FETCH_ATTEMPT_H
 #define WINNOW_FETCH_ATTEMPT_H
 
 #include "fetch.h"
 
-/* The host, which schedule_next gave, starts the request that it may start now. */
+/* Starts the next request of the host that schedule_next gave. */
 int fetch_start_one(struct fetch *f, uint32_t host, struct error *err);
-/* An entry whose wait is over is queued, or fails with its host. */
+/* Queues an entry whose wait is over, or lets it fail with its host. */
 void fetch_queue_again(struct fetch *f, uint32_t entry);
-/*
- * A deferred failure was one (count), or was the network's and is forgotten. entry NO_INDEX: the host's
- * robots.txt.
- */
+/* Ends the deferral of a failure: it counts (count), or it was the network's and is forgotten. entry
+ * NO_INDEX: the host's robots.txt. */
 void fetch_resolve_deferred(struct fetch *f, const struct deferred *d, bool count);
 bool fetch_token_entry(const struct http_transfer *t, uint32_t *entry); /* false: a robots.txt */
 

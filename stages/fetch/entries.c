@@ -1,4 +1,4 @@
-/* entries.c: the table of addresses, by hash, and what the journal knows about them. */
+/* entries.c: the table of addresses, found by hash, and what the journal knows about them. */
 #include "entries.h"
 
 #include <stdlib.h>
@@ -148,7 +148,7 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
         e->dead = false;
         e->reason = REASON_NONE;
         e->failed_runs = 0;
-        /* When it was last asked for; what --refresh-after counts from. */
+        /* The time of the last request, from which --refresh-after counts. */
         e->due = clock_was_wrong ? 0 : r->time;
         e->hash = r->hash;
         e->bytes = (uint32_t)r->bytes;
@@ -180,7 +180,7 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
     e->due = e->dead ? r->time + (int64_t)dead_for_s : r->due < latest ? r->due : latest;
     if (clock_was_wrong) e->due = 0;
     if (r->event == JOURNAL_BLOCKED) e->due = INT64_MAX;
-    /* Earlier versions took these for final at once. */
+    /* Earlier versions treated these answers as final at once. */
     if (r->event == JOURNAL_DEAD && r->failed_runs == 0 &&
         reason_is_doubtful((enum reason)e->reason, r->status)) {
         e->dead = false;

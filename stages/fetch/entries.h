@@ -1,7 +1,5 @@
-/*
- * entries.h: the addresses of a run. An entry is an address, asked once however many rows name it.
- * A million of them are the design size: 88 bytes each, their strings in one arena.
- */
+/* entries.h: the addresses of a run. An entry is an address, and is asked for once, however many rows name
+ * it. The table is made for a million entries: 88 bytes each, and their strings in one arena. */
 #ifndef WINNOW_FETCH_ENTRIES_H
 #define WINNOW_FETCH_ENTRIES_H
 
@@ -14,14 +12,14 @@
 
 enum entry_state { ENTRY_IDLE, ENTRY_QUEUED, ENTRY_WAITING, ENTRY_ACTIVE, ENTRY_DONE };
 
-/* What only some entries have; strings in the arena. */
+/* Fields that only some entries need. The strings are in the arena. */
 struct entry_more {
     const char *final_url, *etag, *last_modified, *detail;
 };
 
 #define HOP_COOKIE_HOSTS 3 /* a chain of redirects goes from a host to its login and back */
 
-/* An attempt under way that is more than the first request for the entry's own address. */
+/* A request under way that is not simply the first one for the entry's own address. */
 struct hop {
     char *url; /* where a redirect led; NULL: the entry's own */
     uint32_t host;
@@ -66,7 +64,7 @@ struct entries {
     uint64_t n_superseded; /* lines of the journal that a later one replaced */
 };
 
-/* What the journal's past means depends on these. */
+/* The options on which the meaning of the journal's past depends. */
 struct journal_rules {
     bool keep_validators; /* --refresh */
     double dead_for_s;
@@ -74,27 +72,26 @@ struct journal_rules {
 };
 #define FAIL_WAIT_MAX_S (7 * 86400.0) /* a failing address is asked at least weekly */
 
-/*
- * The entry for an address as it was written, new or known, and its host. One that cannot be asked gets an
- * entry of its own, done, with REASON_BAD_URL.
- */
+/* Gives the entry for an address as it was written, which is added when it is new, and its host. An
+ * address that cannot be asked for gets an entry of its own that is done, with REASON_BAD_URL. */
 int entries_add(struct entries *es, struct hosts *hosts, const char *url, size_t n_bytes, uint32_t *index,
                 struct error *err);
-/* By the journal's key; url as the journal has it ("#...": only the key is known). NULL: there is none. */
+/* Finds an entry by the key of its address in the journal. url is as in the journal ("#...": only the key
+ * is known). NULL: there is none. */
 struct entry *entries_find(const struct entries *es, const struct xxh128 *key, const char *url);
-/* Folds the journal into the entries that are there; its other lines are passed over. */
+/* Applies the journal to the entries that exist, and ignores its other lines. */
 int entries_read_journal(struct entries *es, const struct journal_rules *rules, const char *path,
                          struct journal_stats *stats, struct error *err);
 void entries_release(struct entries *es);
 
-/* e->more, made if it is not there. NULL with err set. */
+/* e->more, which is made if it does not exist. NULL with err set. */
 struct entry_more *entry_need_more(struct entries *es, struct entry *e, struct error *err);
 struct hop *entry_need_hop(struct entry *e, struct error *err);
-/* What an answer of `host` set joins the hop's cookies. 0 or -1. */
+/* Adds the cookies that an answer of `host` set to those of the hop. 0 or -1. */
 int hop_keep_cookies(struct hop *hop, uint32_t host, bool https, const char *set, struct error *err);
 const char *hop_cookies(const struct hop *hop, uint32_t host, bool https); /* to be sent, or NULL */
 void hop_forget_cookies(struct hop *hop);
-/* What is asked now: where the last redirect led, or the entry's own. */
+/* The address of the next request: where the last redirect led, or the entry's own. */
 static inline uint32_t entry_host(const struct entry *e)
 {
     return e->hop && e->hop->url ? e->hop->host : e->host;

@@ -1,6 +1,4 @@
-/*
- * fetch.c: the run: what is to be asked, the event loop, batches made durable.
- */
+/* fetch.c: the run: decides what to ask for, runs the event loop, and makes batches durable. */
 #include "attempt.h"
 
 #include <math.h>
@@ -20,7 +18,7 @@
 #define DOUBTFUL_LEAST 5       /* so many doubtful answers, and nothing else, are worth a warning */
 #define TURN_S 0.25            /* the loop looks at signals and clocks at least this often */
 
-/* Whether the entry has to be asked in this run; settles those that need not. */
+/* Whether the entry has to be asked for in this run. An entry that need not be gets its outcome here. */
 static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
 {
     struct entry *e = fetch_entry(f, index);
@@ -65,7 +63,8 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
     return schedule_add(&f->schedule, &f->entries, index, false, err);
 }
 
-/* What was left alone, and how to ask for it: a reader of the rejects must not take it for lost. */
+/* Says what was not asked for, and how to ask for it, so that a reader of the
+ * rejects does not take it for lost. */
 static void say_waiting(const struct fetch *f)
 {
     const struct counts *c = &f->counts;
@@ -78,7 +77,8 @@ static void say_waiting(const struct fetch *f)
     if (c->n_dead)
         snprintf(text + n, sizeof text - (size_t)n, "%s%llu have a final answer (--retry-dead asks again)",
                  n ? "; " : "", (unsigned long long)c->n_dead);
-    /* Final answers alone are news where the whole list has them, or where somebody asked to try again. */
+    /* Final answers alone are worth a message only when the whole list has them, or
+     * when somebody asked to try again. */
     bool dead_only = c->n_dead && (f->opt->retry_now || c->n_dead == f->entries.n);
     if ((c->n_waiting || dead_only) && f->n_open == 0)
         stage_warn("nothing was asked: %s", text);
@@ -119,14 +119,14 @@ static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes,
     if (due && f->journal.n_written > f->journal_synced && !syncer_busy(f->syncer)) {
         *synced_at = f->schedule.now;
         *synced_bytes = f->counts.n_bytes;
-        /* our own mark alone is not a reason to sync again */
+        /* Our own sync line alone is no reason to sync again. */
         f->journal_synced = f->journal.n_written + 200;
         syncer_ask(f->syncer, f->journal.n_written);
     }
     return 0;
 }
 
-/* Everything durable and a mark that says so; if this run wrote anything at all. */
+/* Makes everything durable and writes a sync line, if this run wrote anything at all. */
 static int final_sync(struct fetch *f, struct error *err)
 {
     if (journal_flush(&f->journal, err)) return -1;
@@ -163,10 +163,8 @@ static int loop(struct fetch *f, struct error *err)
             fetch_queue_again(f, entry);
         if (got < 0) return -1;
         if (outage_turn(f, err)) return -1;
-        /*
-         * What the writer has not done would be asked for again after a kill: it is as many pictures as are
-         * in flight at most. It must not be fewer transfers because the disk has a moment's rest.
-         */
+        /* Pictures that the writer has not stored would be asked for again after a kill: at most as many
+         * as there are transfers. A moment's pause of the disk must not reduce the number of transfers. */
         while (!f->stopping && !f->failed && !outage_pauses(&f->outage) &&
                http_engine_active(f->engine) < (size_t)f->n_parallel &&
                store_writer_pending(f->writer) < (size_t)f->n_parallel && http_engine_has_memory(f->engine) &&
@@ -199,7 +197,8 @@ static int loop(struct fetch *f, struct error *err)
     return f->failed ? -1 : 0;
 }
 
-/* As many transfers as descriptors allow: sockets, resolver threads, and what the rest of us needs. */
+/* As many transfers as the limit on descriptors allows: sockets, threads of
+ * the resolver, and our own files. */
 static int64_t fit_to_descriptors(int64_t n_wanted)
 {
     struct rlimit l;

@@ -1,4 +1,5 @@
-/* fetch.h: one run over a list of addresses, made of the parts that the headers named here describe. */
+/* fetch.h: one run over a list of addresses. Its parts are described in the
+ * headers that are included here. */
 #ifndef WINNOW_FETCH_FETCH_H
 #define WINNOW_FETCH_FETCH_H
 
@@ -24,9 +25,9 @@ struct counts {
 };
 
 /*
- * The event loop's thread owns all of it. While the writer's thread runs (store_writer.h) the object store
- * and partials.store are that thread's, and policy is read-only; the syncer's thread only syncs the file
- * system of the store.
+ * The thread of the event loop owns everything. While the writer's thread runs (store_writer.h), the object
+ * store and partials.store belong to that thread, and policy is read-only. The thread of the syncer only
+ * syncs the file system of the store.
  */
 struct fetch {
     const struct fetch_options *opt;
@@ -40,7 +41,7 @@ struct fetch {
     struct object_store store;
     char *path_prefix; /* of the store below --root: "" or "data/store/"; owned */
     struct journal journal;
-    /* its size when the run began, and when it was last asked to be synced */
+    /* The size of the journal when the run began, and when it was last asked to be synced. */
     uint64_t journal_start, journal_synced;
     struct syncer *syncer;
     struct store_writer *writer;
@@ -73,7 +74,8 @@ static inline struct host *fetch_host(const struct fetch *f, uint32_t index)
     return &f->schedule.hosts.items[index];
 }
 
-/* Asks what is to be asked. EX_TEMPFAIL when the network was down for too long; nothing is lost. */
+/* Asks for everything that has to be asked for. EX_TEMPFAIL when the network was down for
+ * too long; nothing is lost then. */
 int fetch_run(struct fetch *f, struct error *err);
 void fetch_abort(struct fetch *f); /* f->err was set: the run ends */
 

@@ -1,4 +1,4 @@
-/* fetch_options.h: what the command line of fetch says; the table and the defaults are in main.c. */
+/* fetch_options.h: the command line of fetch. The table and the defaults are in main.c. */
 #ifndef WINNOW_FETCH_FETCH_OPTIONS_H
 #define WINNOW_FETCH_FETCH_OPTIONS_H
 
@@ -9,7 +9,7 @@
 #define FETCH_MAX_WAIT_S 300
 #define FETCH_MAX_REDIRECTS 10 /* hops to follow */
 
-/* --rights and --rights-changed, as the table in main.c lists them */
+/* --rights and --rights-changed, in the order of the table in main.c */
 enum rights_mode { RIGHTS_OBEY, RIGHTS_RECORD, RIGHTS_IGNORE };
 enum rights_changed { RIGHTS_CHANGED_KEEP, RIGHTS_CHANGED_TAKEDOWN };
 

@@ -1,4 +1,5 @@
-/* fetch_report.h: rows in input order, kept or rejected, and the summary by host and reason. */
+/* fetch_report.h: writes the rows in the order of the input, kept or rejected, and
+ * the summary by host and reason. */
 #ifndef WINNOW_FETCH_FETCH_REPORT_H
 #define WINNOW_FETCH_FETCH_REPORT_H
 
@@ -8,9 +9,9 @@
 
 extern const char *const fetch_adds[];
 
-/* Contents that more than max_same addresses gave (0: any number may) become REASON_REPEATED. */
+/* Gives contents that came from more than max_same addresses REASON_REPEATED. 0: any number may. */
 int entries_mark_repeated(struct entries *es, uint64_t max_same, struct error *err);
-/* path_prefix: of the store below --root, "" or "data/store/". */
+/* path_prefix: the path of the store below --root, "" or "data/store/". */
 int fetch_write_rows(const struct inputs *in, const char *path_prefix, struct manifest_writer *out,
                      struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
 int fetch_write_summary(const struct entries *es, const struct hosts *hosts, const char *path,

@@ -134,7 +134,7 @@ void host_files_failed(struct fetch *f, uint32_t host, enum http_outcome outcome
         fetch_host_hold(f, host, wait);
 }
 
-/* A coding whose bytes could be anything, and which http_decode does not undo. */
+/* An encoding whose result could be any bytes, and which http_decode does not support. */
 static bool coding_is_opaque(const char *encoding)
 {
     static const char *const names[] = {"br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi"};
@@ -143,10 +143,8 @@ static bool coding_is_opaque(const char *encoding)
     return strchr(encoding, ',') != NULL;
 }
 
-/*
- * The bytes of a body that came, the first part of them at most. 1; 0: they cannot be read; -1: the run ends.
- * *plain is to be freed.
- */
+/* Reads the body that came, or at least its beginning. 1: read. 0: it cannot be read. -1: the
+ * run ends. *plain is to be freed. */
 static int readable(struct fetch *f, const struct http_transfer *t, uint8_t **plain, const char **bytes,
                     size_t *n)
 {
@@ -155,7 +153,7 @@ static int readable(struct fetch *f, const struct http_transfer *t, uint8_t **pl
     *plain = NULL;
     *bytes = (const char *)t->body;
     *n = t->n_body;
-    /* Some servers keep the file as robots.txt.gz and say nothing of it. */
+    /* Some servers have the file as robots.txt.gz and do not say so. */
     if (http_can_decode("gzip", t->body, t->n_body) ||
         (h->encoded && http_can_decode(h->encoding, t->body, t->n_body))) {
         enum http_decoded d = http_decode(t->body, t->n_body, ROBOTS_MAX_BYTES, plain, n, &capacity, f->err);
@@ -179,7 +177,7 @@ static void robots_answered(struct fetch *f, uint32_t host, const struct http_tr
     free(plain);
 }
 
-/* No file, no answer, a redirect or no JSON: the document gives none of these a meaning. */
+/* No file, no answer, a redirect, or no JSON: the document gives none of these a meaning. */
 static void tdmrep_done(struct fetch *f, uint32_t host, struct http_transfer *t)
 {
     struct host *h = fetch_host(f, host);
@@ -210,7 +208,7 @@ static void tdmrep_done(struct fetch *f, uint32_t host, struct http_transfer *t)
     free(plain);
 }
 
-/* Its robots.txt was found with TLS where it was asked without: so is the other file. */
+/* robots.txt was found with TLS although it was asked for without: ask for the other file with TLS. */
 static void note_tls(struct fetch *f, uint32_t host, const char *url)
 {
     struct http_url_parts parts;
@@ -237,7 +235,7 @@ void host_files_done(struct fetch *f, struct http_transfer *t)
     if (q->tdmrep)
         tdmrep_done(f, host, t);
     else if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_PROXY) {
-        /* nothing is known, and it is asked again if anything is */
+        /* Nothing is known, and it is asked again if anything is asked of the host. */
     } else if (outage_defers(f, host, NO_INDEX, t)) {
         h->robots_state = ROBOTS_ASKING; /* until it is known whose failure that was */
     } else if ((t->outcome == HTTP_ANSWERED || t->outcome == HTTP_FAILED_TRUNCATED ||
@@ -257,7 +255,7 @@ void host_files_done(struct fetch *f, struct http_transfer *t)
             robots_known(f, host, NULL, 0); /* RFC 9309: as if there were none */
         text_release(&url);
     } else if (t->outcome == HTTP_FAILED_REFUSED) {
-        /* Every address of this host is refused for the same reason: let the entries say so. */
+        /* Every address of this host is refused for the same reason, which its entries then give. */
         robots_known(f, host, NULL, 0);
     } else if (t->outcome == HTTP_ANSWERED && status < 500 && status != 429) {
         robots_known(f, host, NULL, 0);

@@ -1,29 +1,31 @@
 /*
- * host_files.h: what a host says about everything on it, asked before anything else there, once a run:
- * robots.txt, and /.well-known/tdmrep.json with one request that follows no redirect. And what both, the
- * answer's header fields and --rights make of one address.
+ * host_files.h: the files in which a host states rules for everything on it. They are asked for once in a
+ * run, before anything else there: robots.txt, and /.well-known/tdmrep.json, with one request that follows
+ * no redirect. Also the result of both, of the answer's header fields and of --rights for one address.
  */
 #ifndef WINNOW_FETCH_HOST_FILES_H
 #define WINNOW_FETCH_HOST_FILES_H
 
 #include "fetch.h"
 
-/* true: the host's files are not all known; the next of them has to be asked first. */
+/* True: not all files of the host are known, and the next of them has to be asked for first. */
 bool host_files_wanted(const struct fetch *f, const struct host *h);
 /* Asks for it, at the origin of url. */
 int host_files_ask(struct fetch *f, uint32_t host, const char *url, struct error *err);
-/* The transfer of one is over; t->token is what host_files_ask gave it. */
+/* Called when the transfer of such a file is over. t->token is what host_files_ask gave it. */
 void host_files_done(struct fetch *f, struct http_transfer *t);
-/* A robots.txt could not be read: no permission (RFC 9309 2.3.1.4). The breaker paces the attempts. */
+/* A robots.txt could not be read, which counts as no permission (RFC 9309 2.3.1.4).
+ * The breaker limits the attempts. */
 void host_files_failed(struct fetch *f, uint32_t host, enum http_outcome outcome, int64_t retry_after_s);
-/* Of a token: the host; false when it was asked elsewhere, where a redirect of *host's led. */
+/* Gives the host of a token. False when the file was asked for elsewhere, where a redirect from *host led. */
 bool host_files_token(const void *token, uint32_t *host);
 
-/* What the host's files say about an address of it: a set of rights.h. Nothing with --rights ignore. */
+/* What the files of the host say about an address: a set of rights.h. Nothing with --rights ignore. */
 uint32_t host_files_rights(const struct fetch *f, const struct host *h, const char *url);
-/* And with it what its redirects met and the header fields say; h may be NULL. */
+/* The same, and what its redirects and the header fields say. h may be NULL. */
 uint32_t fetch_rights(const struct fetch *f, const struct entry *e, const struct http_headers *h);
-/* Whether the set forbids to keep it: --rights obey, X-Robots-Tag left to --ignore-robots. */
+/* Whether the set forbids to keep the picture: with --rights obey, without X-Robots-Tag,
+ * which --ignore-robots controls. */
 bool fetch_rights_refuse(const struct fetch *f, uint32_t set);
 
 #endif

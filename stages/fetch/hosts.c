@@ -11,7 +11,7 @@ int hosts_add(struct hosts *hs, const char *canonical, const struct http_url_par
               struct error *err)
 {
     char name[HTTP_HOST_MAX_BYTES + 8];
-    /* The usual ports of one machine share a budget; other ports are other servers. */
+    /* The usual ports of a machine share one budget. Other ports are treated as other servers. */
     bool usual = parts->port == 80 || parts->port == 443;
     int n = snprintf(name, sizeof name, usual ? "%.*s" : "%.*s:%u", (int)parts->host_bytes,
                      canonical + parts->host, parts->port);

@@ -40,7 +40,7 @@ struct hosts {
     struct hash_index index;
 };
 
-/* The host of a canonical address, new or known. */
+/* Gives the number of the host in a canonical address. A new host is added. */
 int hosts_add(struct hosts *hs, const char *canonical, const struct http_url_parts *parts, uint32_t *index,
               struct error *err);
 void hosts_release(struct hosts *hs);

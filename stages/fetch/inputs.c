@@ -42,7 +42,7 @@ static struct row *new_row(struct inputs *in, struct error *err)
     return r;
 }
 
-/* The address as the url column shows it: bytes that are not UTF-8 as %XX, since a manifest is UTF-8. */
+/* The address as the column url shows it: bytes that are not UTF-8 become %XX, since a manifest is UTF-8. */
 static const char *show_url(struct inputs *in, const char *url, size_t n, struct error *err)
 {
     if (text_is_utf8(url, n)) return arena_strndup(&in->entries->arena, url, n, err);
@@ -112,10 +112,7 @@ static int read_manifest(struct inputs *in, const char *bytes, size_t n_bytes, c
         r->label = last_label;
         if (!r->url || !r->label) goto out;
         if (!has_more) continue;
-        /*
-         * Columns of this file, placed by the common schema; later files may widen it, so the count is kept
-         * reader front.
-         */
+        /* The place of each column of this file in the common schema, which later files may widen. */
         const char **more = arena_alloc(&in->entries->arena, (in->schema.n + 1) * sizeof *more, err);
         if (!more) goto out;
         memset(more, 0, (in->schema.n + 1) * sizeof *more);
@@ -164,7 +161,7 @@ static void file_names_release(struct file_names *l)
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* Names in a folder in byte order, dot files left out: the order of rows must
+/* The names in a folder in the order of bytes, without those that begin with a dot: the order of rows must
  * not depend on the file system. */
 static int read_names(struct file_names *l, const char *folder, struct error *err)
 {
@@ -190,7 +187,7 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* folder/NAME.txt, one list a class. *n_found grows by the lists read. */
+/* Reads folder/NAME.txt, one list for each class. *n_found grows by the lists that were read. */
 static int read_lists(struct inputs *in, const char *folder, size_t *n_found, struct error *err)
 {
     struct file_names l = {0};
@@ -217,8 +214,8 @@ static int read_lists(struct inputs *in, const char *folder, size_t *n_found, st
     return rc;
 }
 
-/* folder/CLASS/urls_CLASS.txt, as nsfw_data_scraper keeps what its scripts found; other .txt beside it count
- * as the class's, too. */
+/* Reads folder/CLASS/urls_CLASS.txt, where nsfw_data_scraper keeps what its scripts found. Other .txt
+ * files there belong to the class, too. */
 static int read_raw_data(struct inputs *in, const char *folder, size_t *n_found, struct error *err)
 {
     struct file_names classes = {0}, lists = {0};

@@ -22,7 +22,7 @@ struct inputs {
     const char *label; /* --label, or NULL */
 };
 
-/* Reads every operand (none: standard input): manifests, plain lists, folders of lists. */
+/* Reads every operand (without any, standard input): manifests, plain lists, folders of lists. */
 int inputs_read(struct inputs *in, const struct operands *operands, struct error *err);
 void inputs_release(struct inputs *in);
 

@@ -1,7 +1,7 @@
 /*
- * fetch: addresses in, pictures in a content-addressed store out, never the same one twice.
- * Reads url (and label) from manifests, lists and folders of lists; adds
- * path bytes xxh128 http_status fetched_at format final_url rights rights_signal.
+ * fetch: downloads pictures from lists of addresses into a content-addressed store, none of them twice.
+ * Reads url (and label) from manifests, lists and folders of lists. Adds path bytes xxh128 http_status
+ * fetched_at format final_url rights rights_signal.
  */
 #include <limits.h>
 #include <math.h>
@@ -177,7 +177,7 @@ const struct fetch_options fetch_defaults = {
     .memory = 128u << 20,
 };
 
-/* "10/s", "30/m", "600/h", "10" (a second), "0": the seconds between two requests. */
+/* Parses "10/s", "30/m", "600/h", "10" (in a second) or "0" into the seconds between two requests. */
 static int parse_rate(const char *s, double *spacing_s, struct error *err)
 {
     char number[32];
@@ -228,7 +228,7 @@ static int parse_networks(struct fetch *f, struct error *err)
 
 #define COMPACT_LINES 10000
 
-/* Opens store, journal and lists under the lock, and reads what is known already. */
+/* Opens the store, the journal and the lists under the lock, and reads what is known already. */
 static int open_store(struct fetch *f, const char *store, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -302,10 +302,8 @@ out:
 
 #define DEFAULT_SPACING_S 0.1 /* ten requests a second to one host */
 
-/*
- * A proxy connects where it likes: that has to be known to the user. What could be a password is wiped from
- * our command line, where every user of the machine could read it.
- */
+/* A proxy may connect to any address, and the user must know that. What could be a password is overwritten
+ * in our command line, where every user of the machine can read it. */
 static int take_proxy(struct fetch *f, struct error *err)
 {
     const struct fetch_options *o = f->opt;
@@ -322,7 +320,7 @@ static int take_proxy(struct fetch *f, struct error *err)
     return 0;
 }
 
-/* What needs no store: options that are more than a number, lists to read. */
+/* Prepares what needs no store: options that are more than a number, and lists to read. */
 static int prepare(struct fetch *f, struct text *store, struct error *err)
 {
     const struct fetch_options *o = f->opt;

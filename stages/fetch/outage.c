@@ -66,7 +66,7 @@ bool outage_defers(struct fetch *f, uint32_t host, uint32_t entry, const struct 
                     t->outcome == HTTP_FAILED_TIMEOUT || t->outcome == HTTP_FAILED_STALLED;
     if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_REFUSED)
         return false; /* nothing was sent, nothing is learned */
-    /* A connection that was refused was refused by somebody; by a proxy, it means that there is no proxy. */
+    /* A refused connection was refused by somebody. With a proxy it means that the proxy is not there. */
     bool refused = t->outcome == HTTP_FAILED_CONNECT && !f->proxy && http_errno_is_an_answer(t->os_error);
     if (!doubtful || t->proxy_status || refused) {
         if (t->connected) somebody_answered(f, f->proxy ? NO_INDEX : host, f->schedule.now - t->seconds);

@@ -1,16 +1,16 @@
 /*
- * outage.h: is the network there? When a cable is out, every host fails at once, and a run that counts these
- * as failures uses up the tries of its whole list within seconds. So a failure that could be the network's
- * own (no name, no connection, silence) is deferred until somebody to whom a connection was begun later has
- * answered. (What is still on its way over older connections proves nothing: that ends a moment after the
- * names do.)
- *   - somebody answers: the network is there, what was deferred counts;
- *   - nobody does: the network is probed (http_probe.h: hosts that answered before, and those that failed).
- *     Somebody answers there: the same. Nobody: the network is away. What was deferred is forgotten and
- *     queued again, nothing is started, and the probe is repeated until the network is back or --network-wait
- *     is over.
- * A list that ends in dead hosts costs a probe, not a pause: a name server's "no such name" is an answer, and
- * so is the silence of a host that never said anything while its name is known.
+ * outage.h: finds out whether the network is down. When it is, all hosts fail at once, and a run that
+ * counted these failures would use up the attempts for its whole list within seconds. So a failure that the
+ * network may have caused (no name, no connection, silence) is deferred until there is evidence. Evidence is
+ * an answer on a connection that was begun later; answers on older connections prove nothing, because these
+ * still work for a moment after name lookup fails.
+ *   - Somebody answers: the network works, and what was deferred counts.
+ *   - Nobody answers: the network is probed (http_probe.h: hosts that answered before, and those that
+ *     failed). If somebody answers the probe, the network works. If not, it is down: what was deferred is
+ *     forgotten and queued again, nothing is started, and the probe is repeated until the network is back
+ *     or --network-wait is over.
+ * A list that ends in dead hosts costs a probe and not a pause: a name server's "no such name" is an answer,
+ * and so is the silence of a host that never answered before while its name is known.
  */
 #ifndef WINNOW_FETCH_OUTAGE_H
 #define WINNOW_FETCH_OUTAGE_H
@@ -45,10 +45,8 @@ struct outage {
 
 int outage_open(struct fetch *f, struct error *err);
 void outage_close(struct outage *o); /* before the engine, which its probe wakes */
-/*
- * At every end of a transfer. true: t's failure is deferred; its entry, or its host's robots.txt (entry
- * NO_INDEX), comes back by fetch_resolve_deferred.
- */
+/* Called at the end of every transfer. True: t's failure is deferred, and its entry, or the robots.txt of
+ * its host (entry NO_INDEX), comes back through fetch_resolve_deferred. */
 bool outage_defers(struct fetch *f, uint32_t host, uint32_t entry, const struct http_transfer *t);
 int outage_turn(struct fetch *f, struct error *err); /* once a turn of the loop */
 bool outage_pauses(const struct outage *o);          /* nothing is to be started now */

@@ -14,8 +14,8 @@
 
 static void write_down(struct fetch *f, const struct journal_record *r)
 {
-    /* Usually the loop writes them once a turn; a host that is given up can
-     * fail a million addresses in one. */
+    /* Usually the loop writes them once a turn. When a host is given up, a million
+     * addresses may fail in one turn. */
     if (!f->failed && (journal_append(&f->journal, r, f->err) ||
                        (f->journal.pending.n_bytes > PENDING_BYTES && journal_flush(&f->journal, f->err))))
         fetch_abort(f);
@@ -39,7 +39,8 @@ static const char *set_detail(struct fetch *f, struct entry *e, const char *deta
     return detail;
 }
 
-/* Hosts: failures in a row trip the breaker; the pause doubles; then the run gives the host up. */
+/* Failures in a row trip the breaker of a host. The pause doubles each time, and
+ * then the run gives the host up. */
 void fetch_host_good(struct fetch *f, uint32_t host)
 {
     struct host *h = fetch_host(f, host);
@@ -78,7 +79,8 @@ void fetch_host_bad(struct fetch *f, uint32_t host)
     fetch_host_hold(f, host, f->opt->retry_wait_s * BREAKER_PAUSE * (1 << (h->n_trips - 1)));
 }
 
-/* Jitter from the address, not from the clock: spreads, yet is the same in every run. */
+/* The random part depends on the address and not on the clock: it spreads
+ * requests, but is the same in every run. */
 static double back_off(const struct fetch *f, const struct entry *e)
 {
     struct random r =
@@ -147,7 +149,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
             end_entry(f, e);
             return;
         }
-        /* Another try begins at the entry's own address; what it held of a body stays. */
+        /* Another attempt begins at the entry's own address. What was received of a body stays. */
         if (e->hop) {
             e->hop->n_redirects = 0;
             e->hop->rights = 0;

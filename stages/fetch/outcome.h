@@ -1,7 +1,5 @@
-/*
- * outcome.h: what becomes of an entry and of its host, and the line in the journal that says so. All set
- * f->failed and f->err when the journal or the store cannot be written.
- */
+/* outcome.h: the outcome of an entry and of its host, and the line in the journal that records it. All
+ * functions set f->failed and f->err when the journal or the store cannot be written. */
 #ifndef WINNOW_FETCH_OUTCOME_H
 #define WINNOW_FETCH_OUTCOME_H
 
@@ -16,8 +14,9 @@ struct outcome {
     double retry_after_s; /* with slow_down */
     bool slow_down, host_bad;
     /*
-     * Final by its words, but also what a login page in front of the network or a host's bad day gives for
-     * everything: another run asks, until the same came for so long that its wait would be FAIL_WAIT_MAX_S.
+     * The answer is final by its words, but a login page in front of the network, or a host in trouble,
+     * gives it for every address. Another run asks again, until the same answer came for so long that its
+     * wait would be FAIL_WAIT_MAX_S.
      */
     bool doubtful;
     bool free_try; /* asked again at once, and not counted: a part that could not be continued */

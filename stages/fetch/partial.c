@@ -85,7 +85,7 @@ void partial_drop(struct fetch *f, uint32_t index)
     store_writer_submit(f->writer, job);
 }
 
-/* The writer is done with a part, one way or the other. */
+/* The writer has finished with a part, with success or not. */
 void partial_written(struct fetch *f, struct write_job *job)
 {
     struct entry *e = fetch_entry(f, job->entry);
@@ -98,14 +98,14 @@ void partial_written(struct fetch *f, struct write_job *job)
         part_free(job->part);
         return;
     }
-    /* Ours again. On the disk it can be had from there, and memory is for bodies. */
+    /* The part belongs to this thread again. It can be read from the disk, and memory is for bodies. */
     e->hop->part_lent = false;
     f->partials.memory_bytes += job->part->n_image;
     if (job->part_kept || f->partials.memory_bytes > f->opt->memory / MEMORY_SHARE)
         forget_in_memory(&f->partials, e->hop);
 }
 
-/* t's body as it is now, or NULL when it is nothing that could be continued. */
+/* t's body as it is now, or NULL when it cannot be continued later. */
 static struct partial *part_of(const struct http_transfer *t)
 {
     struct error ignored = {0};

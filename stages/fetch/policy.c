@@ -84,7 +84,8 @@ static int read_kept_takedowns(struct policy *p, const char *path, struct error 
     return there ? takedown_read(path, keep_takedown, p, err) : 0;
 }
 
-/* One hash of a --takedown file, unless it is known already. 1: fine; 0: not a hash; -1: memory. */
+/* Adds one hash from a --takedown file, unless it is known already. 1: fine. 0:
+ * it is not a hash. -1: no memory. */
 static int add_takedown_hash(struct policy *p, const struct takedown_line *line, size_t n, const char *when,
                              struct text *fresh, struct error *err)
 {
@@ -107,7 +108,7 @@ static int add_takedown_hash(struct policy *p, const struct takedown_line *line,
     return rc;
 }
 
-/* Lines of a --takedown file: addresses or hashes. New lines for takedown.tsv go to `fresh`. */
+/* Reads the lines of a --takedown file: addresses or hashes. New lines for takedown.tsv go to `fresh`. */
 static int read_takedown_file(struct policy *p, const char *path, struct text *fresh, struct error *err)
 {
     char *bytes = NULL, when[21], hex[XXH128_HEX_BYTES];
@@ -159,7 +160,7 @@ static int append_takedowns(struct policy *p, const struct text *fresh, struct e
     return takedown_append(p->store->folder_fd, p->store->folder, fresh->data, fresh->n_bytes, err);
 }
 
-/* A part cannot be compared with a list, so a new list removes all of them. */
+/* A part cannot be compared with a list, so that a new list removes all parts. */
 static int forget_parts(struct policy *p, const char *why, struct error *err)
 {
     uint64_t n;
@@ -182,7 +183,7 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
     struct collect *c = context;
     char when[21], hex[XXH128_HEX_BYTES];
     (void)durable;
-    /* Also of addresses that gave no picture: they match the request. */
+    /* Also for addresses that gave no picture: they match the request. */
     int hit = policy_taken_down(c->policy, r->url, err);
     int led = hit < 0 || !*r->final_url ? 0 : policy_taken_down(c->policy, r->final_url, err);
     if (hit < 0 || led < 0) return -1;
@@ -199,10 +200,8 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
 
 /* --- lists against what is there already --- */
 
-/*
- * The content's own hash goes to takedown.tsv before the object goes: it stays down by whatever list it was
- * found, and purge finds by it what was made from the picture.
- */
+/* The content's own hash is written to takedown.tsv before the object is removed. It then stays removed
+ * whichever list named it, and purge finds what was made from the picture. */
 static int remember_removed(struct policy *p, const struct xxh128 *hash, struct error *err)
 {
     if (hash_list_has(&p->takedown.hashes, HASH_XXH128, hash->bytes)) return 0;
@@ -234,7 +233,7 @@ struct sweep {
     uint64_t n_removed;
 };
 
-/* Every line of the request that names these bytes, by whatever kind of hash. */
+/* Marks every line of the request that names these bytes, by any kind of hash. */
 static void match_lines(struct policy *p, const struct xxh128 *hash, const void *bytes, size_t n)
 {
     uint8_t digest[32];
@@ -296,8 +295,8 @@ static int sweep_store(struct policy *p, struct hash_list *list, const char *nam
     return 0;
 }
 
-/* A name for the block list's content, so that an unchanged list does not cost
- * reading the whole store again. */
+/* Makes a name for the content of the block list. While it does not change,
+ * the store need not be read again. */
 static void list_identity(struct hash_list *l, char hex[XXH128_HEX_BYTES])
 {
     struct xxh128 parts[HASH_KINDS], all;
@@ -326,8 +325,8 @@ int policy_apply(struct policy *p, struct object_store *store, int64_t now_s, co
         struct journal_stats stats;
         for (size_t i = 0; i < p->opt->takedowns.n; i++)
             if (read_takedown_file(p, p->opt->takedowns.items[i], &fresh, err)) goto out;
-        /* Written down before anything is removed: a run that dies here goes on removing when it is started
-         * again. */
+        /* Written before anything is removed: a run that dies here continues
+         * removing when it is started again. */
         if (journal_read(journal_path, collect_hashes, &c, &stats, err) ||
             (fresh.n_bytes && forget_parts(p, "takedown", err)) || append_takedowns(p, &fresh, err) ||
             sweep_store(p, &p->takedown.hashes, "takedown", err))
@@ -354,7 +353,7 @@ out:
 
 /* --- placeholders --- */
 
-/* Last parts of addresses that hosts lead to when a picture is gone. Only looked at after a redirect. */
+/* The last part of addresses to which hosts redirect when a picture is gone. Used only after a redirect. */
 static const char *const gone_names[] = {
     "removed", "unavailable", "not-found",     "not_found", "notfound", "no-image", "no_image",
     "noimage", "placeholder", "image-deleted", "deleted",   "missing",  "404",
@@ -370,10 +369,8 @@ bool policy_placeholder_redirect(const struct policy *p, const char *target)
     while (from > 0 && path[from - 1] != '/')
         from--;
     snprintf(name, sizeof name, "%.*s", (int)(end - from < 255 ? end - from : 255), path + from);
-    /*
-     * The whole name, or a part of it between - and _: "removed.png", "photo_unavailable.png", not
-     * "removedwalls.jpg".
-     */
+    /* Matches the whole name, or a part between - and _: "removed.png",
+     * "photo_unavailable.png", but not "removedwalls.jpg". */
     for (size_t i = 0; i < sizeof gone_names / sizeof *gone_names; i++) {
         size_t n = strlen(gone_names[i]);
         for (const char *at = name; (at = strcasestr(at, gone_names[i])); at++) {
@@ -389,7 +386,7 @@ bool policy_placeholder_redirect(const struct policy *p, const char *target)
 bool policy_placeholder_bytes(struct policy *p, const uint8_t *bytes, size_t n, const struct xxh128 *hash)
 {
     struct hash_list *hashes = &p->placeholders.hashes;
-    /* By size first: computing MD5 of every picture would double the cost of a fetch. */
+    /* Compared by size first: computing MD5 of every picture would double the cost of a run. */
     static const struct {
         size_t bytes;
         const char *md5;
@@ -408,7 +405,7 @@ bool policy_placeholder_bytes(struct policy *p, const uint8_t *bytes, size_t n, 
     return hash_list_size(hashes) && hash_list_matches(hashes, bytes, n, hash, &kind, hex);
 }
 
-/* Lines "redirect GLOB" (against the whole target address) or a hash as in a block list. */
+/* Reads lines "redirect GLOB" (compared with the whole target address), or hashes as in a block list. */
 static int read_placeholders(struct placeholder_rules *p, const char *path, struct error *err)
 {
     struct url_list_cursor c;
@@ -455,7 +452,7 @@ int policy_open(struct policy *p, const struct fetch_options *o, struct error *e
     for (size_t i = 0; i < o->placeholders.n; i++)
         if (read_placeholders(&p->placeholders, o->placeholders.items[i], err)) return -1;
     if (o->blocklists.n || o->takedowns.n) {
-        /* A listed picture is in memory for a moment: no core file may carry it to the disk. */
+        /* A listed picture is in memory for a moment: no core file may write it to the disk. */
         struct rlimit none = {0, 0};
         setrlimit(RLIMIT_CORE, &none);
         prctl(PR_SET_DUMPABLE, 0);

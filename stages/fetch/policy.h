@@ -1,7 +1,7 @@
 /*
- * policy.h: what must not be kept: block lists, takedowns, placeholder pictures; and the audit log, which
- * tells what was not kept without keeping any of it. Files in the store: takedown.tsv (what has to stay
- * removed), audit.tsv, audit.salt, blocklist-checked (which list the objects were last compared with).
+ * policy.h: what must not be kept: block lists, takedowns, placeholder pictures. Also the audit log, which
+ * records what was not kept without keeping any of it. Files in the store: takedown.tsv (what has to stay
+ * removed), audit.tsv, audit.salt, blocklist-checked (the list with which the objects were last compared).
  */
 #ifndef WINNOW_FETCH_POLICY_H
 #define WINNOW_FETCH_POLICY_H
@@ -25,10 +25,8 @@ struct placeholder_rules {
     size_t n_redirects, capacity;
 };
 
-/*
- * Filled by policy_open and policy_apply. From store_writer_open to store_writer_close the hashes are looked
- * up by the writer's thread, too, and nothing changes; the event loop alone uses urls and redirects.
- */
+/* Filled by policy_open and policy_apply. From store_writer_open to store_writer_close the thread of the
+ * writer also looks up hashes, and nothing changes. Only the event loop uses urls and redirects. */
 struct policy {
     const struct fetch_options *opt; /* borrowed */
     struct object_store *store;      /* borrowed */
@@ -47,10 +45,10 @@ int policy_apply(struct policy *p, struct object_store *store, int64_t now_s, co
 int policy_taken_down(struct policy *p, const char *url, struct error *err); /* 1, 0, -1 */
 int policy_audit(const struct policy *p, int64_t now_s, const char *action, const char *list,
                  const char *algorithm, const char *digest, const char *url, struct error *err);
-/* A picture in the store whose host has withdrawn it: remembered in takedown.tsv, then removed. */
+/* Takes down a picture in the store whose host has withdrawn it: written to takedown.tsv, then removed. */
 int policy_take_down(struct policy *p, const struct xxh128 *hash, const char *extension, const char *url,
                      struct error *err);
-/* Whether a redirect leads to a picture that says "removed". */
+/* Whether a redirect leads to a picture that says that a picture was removed. */
 bool policy_placeholder_redirect(const struct policy *p, const char *target);
 bool policy_placeholder_bytes(struct policy *p, const uint8_t *bytes, size_t n, const struct xxh128 *hash);
 

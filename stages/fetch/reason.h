@@ -1,6 +1,5 @@
-/*
- * reason.h: why an address gave no picture: the slugs of rejects and journal. fetch.1 explains each of them.
- */
+/* reason.h: why an address gave no picture: the reasons in rejects and in the
+ * journal. fetch.1 explains each. */
 #ifndef WINNOW_FETCH_REASON_H
 #define WINNOW_FETCH_REASON_H
 
@@ -43,13 +42,15 @@ enum reason {
     REASONS
 };
 
-/* The slug: a constant, or for REASON_HTTP the status written into `out`. */
+/* The word for a reason: a constant, or for REASON_HTTP the status, written to `out`. */
 const char *reason_slug(enum reason r, int status, char out[24]);
-/* REASON_TRANSFER for a slug that no version of fetch wrote. */
+/* REASON_TRANSFER for a word that no version of fetch wrote. */
 enum reason reason_from_slug(const char *slug);
-/* Final: asking again soon would give the same. The rest is worth another try. */
+/* Whether the reason is final: asking again soon would give the same. Any other
+ * reason is worth another attempt. */
 bool reason_is_final(enum reason r, int status);
-/* Final, but also what a login page or a host's bad day gives for everything (outcome.h). */
+/* Whether the reason is final, but is also what a login page or a host in trouble
+ * gives for everything (outcome.h). */
 bool reason_is_doubtful(enum reason r, int status);
 
 #endif

@@ -19,7 +19,7 @@ int rights_recheck(struct fetch *f, struct error *err)
     return 0;
 }
 
-/* The host's files, as they are now, refuse a picture that they did not refuse when it was taken. */
+/* Whether the present files of the host refuse a picture that they did not refuse when it was downloaded. */
 static bool changed(const struct fetch *f, const struct entry *e)
 {
     const struct host *h;

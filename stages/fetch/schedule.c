@@ -30,10 +30,8 @@ static struct timer pop_timer(struct schedule *s)
     return top;
 }
 
-/*
- * After its breaker tripped a host gets one request at a time until one succeeds; so does one whose address
- * is not known yet, as it may have to wait there (addresses.h).
- */
+/* After its breaker tripped, a host gets one request at a time until one succeeds. So does a host whose
+ * address is not known yet, since it may have to wait there (addresses.h). */
 static unsigned host_limit(const struct schedule *s, const struct host *h)
 {
     bool alone = h->n_trips || (h->address == NO_INDEX && s->addresses.limit != UINT32_MAX);
@@ -78,7 +76,8 @@ int schedule_next(struct schedule *s, uint32_t *index, struct error *err)
         h->ready = false;
         if (!has_work(s, h) || h->free_at > s->now || h->hold_until > s->now ||
             addresses_full(&s->addresses, h)) {
-            /* Out of the queue without a start: another host of its address may be waiting for this turn. */
+            /* The host left the queue without a start. Another host at its
+             * address may be waiting for this turn. */
             if (host_make_ready(s, at, err) || address_release(s, h->address, err)) return -1;
             continue;
         }

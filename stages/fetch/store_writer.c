@@ -1,7 +1,7 @@
 /*
- * store_writer.c: what costs disk or processor time for a picture that has come, in a thread of its own. Jobs
- * go through in order. The event loop is woken only when it sleeps, and this thread only when it waits: with
- * much to do both run without a system call for it.
+ * store_writer.c: does what takes disk or processor time for a picture that has arrived, in a thread of its
+ * own. Jobs are done in order. The event loop is woken only when it sleeps, and this thread only when it
+ * waits. When there is much to do, both run without a system call for it.
  */
 #include "store_writer.h"
 
@@ -29,10 +29,11 @@ struct store_writer {
     struct http_engine *engine;  /* only http_engine_wake, from any thread */
     pthread_t thread;
 
-    /* The event loop's alone. */
+    /* Used by the event loop only. */
     size_t n_pending, n_unkicked;
 
-    /* Of both threads, under the lock. A job is the thread's from `queue` to `done`, else the loop's. */
+    /* Used by both threads, under the lock. A job belongs to the thread from `queue` to
+     * `done`, and otherwise to the loop. */
     pthread_mutex_t lock;
     pthread_cond_t work, room;
     struct list queue, done;
@@ -56,7 +57,7 @@ static struct write_job *take_all(struct list *l)
     return all;
 }
 
-/* Parts are a help, not a result: one that cannot be removed or written ends nothing. */
+/* Parts only save time: one that cannot be removed or written does not end the run. */
 static void work_on_part(struct store_writer *w, struct write_job *job)
 {
     struct error ignored = {0};
@@ -144,7 +145,7 @@ int store_writer_open(struct store_writer **out, struct object_store *store, str
     w->engine = engine;
     w->queue.tail = &w->queue.head;
     w->done.tail = &w->done.head;
-    /* Lists are sorted by their first use: here, not in the thread. */
+    /* Lists are sorted when they are first used: here, and not in the thread. */
     hash_list_has(&policy->blocklist, HASH_MD5, nothing);
     hash_list_has(&policy->takedown.hashes, HASH_MD5, nothing);
     hash_list_has(&policy->placeholders.hashes, HASH_MD5, nothing);
@@ -179,7 +180,8 @@ void store_writer_submit(struct store_writer *w, struct write_job *job)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Two threads that wake each other for every picture cost more than the pictures: several at a time. */
+/* Two threads that wake each other for every picture would cost more than the
+ * pictures: several go at a time. */
 void store_writer_kick(struct store_writer *w, bool at_once)
 {
     if (w->n_unkicked == 0 || (!at_once && w->n_unkicked < KICK_EVERY)) return;
@@ -204,7 +206,7 @@ struct write_job *store_writer_take(struct store_writer *w)
     return all;
 }
 
-/* only the event loop changes it */
+/* Only the event loop changes it. */
 size_t store_writer_pending(const struct store_writer *w) { return w->n_pending; }
 
 void store_writer_close(struct store_writer *w)

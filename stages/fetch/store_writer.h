@@ -1,7 +1,7 @@
 /*
- * store_writer.h: a thread that hashes, compares and stores, so that a slow disk does not hold the network
- * up. All calls are the event loop's. Until store_writer_close the object store and the partial store are the
- * thread's, and the policy's lists are read-only.
+ * store_writer.h: a thread that hashes, compares and stores, so that a slow disk does not hold up the
+ * network. All functions are called by the event loop. Until store_writer_close the object store and the
+ * partial store belong to the thread, and the lists of the policy are read-only.
  */
 #ifndef WINNOW_FETCH_STORE_WRITER_H
 #define WINNOW_FETCH_STORE_WRITER_H
@@ -14,7 +14,7 @@
 
 enum verdict { VERDICT_STORED, VERDICT_BLOCKED, VERDICT_TAKEN_DOWN, VERDICT_PLACEHOLDER, VERDICT_FAILED };
 
-/* A picture on its way through the thread: hashed, compared with the lists, stored. */
+/* A picture on its way through the thread, where it is hashed, compared with the lists and stored. */
 struct write_job {
     struct write_job *next;
     enum { JOB_IMAGE, JOB_PART, JOB_FORGET_PART } what;
@@ -41,10 +41,10 @@ struct store_writer;
 int store_writer_open(struct store_writer **out, struct object_store *store, struct partial_store *parts,
                       struct policy *policy, struct http_engine *engine, struct error *err);
 void store_writer_submit(struct store_writer *w, struct write_job *job); /* waits while too much is queued */
-/* Once a turn: what was submitted is begun, now or with more of it. */
+/* Called once a turn: begins what was submitted, now or together with more of it. */
 void store_writer_kick(struct store_writer *w, bool at_once);
 bool store_writer_unkicked(const struct store_writer *w);
-/* Everything done so far, in order, or NULL. */
+/* Gives what has been done, in order, or NULL. */
 struct write_job *store_writer_take(struct store_writer *w);
 size_t store_writer_pending(const struct store_writer *w); /* submitted and not taken */
 void store_writer_close(struct store_writer *w); /* after the work that is queued; untaken jobs are dropped */

@@ -1,7 +1,5 @@
-/*
- * syncer.c: makes batches durable beside the event loop: one syncfs at a time, in a thread of its own,
- * because a disk may take seconds and the network does not wait.
- */
+/* syncer.c: makes batches durable beside the event loop, one syncfs at a time, in a thread of its own,
+ * because a disk may take seconds and the network does not wait. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,7 +12,7 @@ struct syncer {
     struct object_store *store; /* set before the thread starts; synced without the lock */
     pthread_t thread;
 
-    /* Of both threads, under the lock. */
+    /* Used by both threads, under the lock. */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool busy;              /* set by syncer_ask, cleared by syncer_poll */

@@ -1,4 +1,4 @@
-/* takedown_request.c: see takedown_request.h. Few lines, and fewer that match: looked through one by one. */
+/* takedown_request.c: see takedown_request.h. There are few lines, so that they are searched one by one. */
 #include "takedown_request.h"
 
 #include <stdio.h>

@@ -1,7 +1,5 @@
-/*
- * takedown_request.h: the lines of --takedown files, and what each of them matched. Somebody waits for the
- * answer: a line that matches nothing may be mistyped, and must not pass for done.
- */
+/* takedown_request.h: the lines of --takedown files, and what each of them matched. Somebody waits for the
+ * answer: a line that matches nothing may be mistyped, and must not look done. */
 #ifndef WINNOW_FETCH_TAKEDOWN_REQUEST_H
 #define WINNOW_FETCH_TAKEDOWN_REQUEST_H
 
@@ -33,9 +31,9 @@ int takedown_request_add(struct takedown_request *r, const struct takedown_line 
 void takedown_request_match_url(struct takedown_request *r, const struct xxh128 *key);
 void takedown_request_match_digest(struct takedown_request *r, const char *digest_hex);
 /*
- * At the end: warns of every line that matched nothing; with table also writes to output (a file, or NULL for
- * stdout) what became of each: list line outcome ("taken-down", "taken-down-before", "no-match").
- * EX_VERDICT_NO when a line matched nothing.
+ * Call it at the end: warns of every line that matched nothing. With table it also writes to output (a file,
+ * or NULL for standard output) the outcome of each: list line outcome ("taken-down", "taken-down-before",
+ * "no-match"). EX_VERDICT_NO when a line matched nothing.
  */
 int takedown_request_report(const struct takedown_request *r, bool table, const char *output,
                             struct error *err);
