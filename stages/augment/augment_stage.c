@@ -1,7 +1,7 @@
 /*
- * augment_stage.c: decoding, drawing and encoding all happen in the sandboxed workers; this process names and
- * writes the files. A file is named by its source's content and what was drawn, so other settings never
- * overwrite it.
+ * augment_stage.c: decoding, drawing and encoding happen in the sandboxed workers. This process names the
+ * files and writes them. A file is named by the content of its source and the drawn parameters, so that
+ * other settings never overwrite it.
  */
 #include "augment_stage.h"
 
@@ -21,7 +21,7 @@
 
 const char *const augment_adds[] = {"variant", "source", "params", NULL};
 
-/* Where columns are that augment reads or sets in a made row, -1 if absent; it copies the others. */
+/* The columns that augment reads, or sets in the row of a variant; -1 if absent. All others are copied. */
 struct file_columns {
     int path, label, split, variant, source, params, bytes, xxh128, format, width, height, orientation,
         frames, mode, pdq, quality;
@@ -64,8 +64,9 @@ static int encode(const struct augment_options *o, const struct image *m, uint8_
 }
 
 /*
- * For a page: a JPEG. For a PNG, which this stage's own process draws: width and height as bytes, then RGB
- * samples, so that nothing that a worker made is decoded outside of one.
+ * Makes a thumbnail. For an HTML page it is a JPEG. For a PNG sheet, which this process draws, it is the
+ * width and the height as bytes, and then RGB samples, so that nothing that a worker made is decoded outside
+ * of a worker.
  */
 static int encode_thumb(const struct image *m, bool raw, uint8_t **bytes, size_t *n, struct error *err)
 {
@@ -91,7 +92,8 @@ out:
     return rc;
 }
 
-/* result: variants + (variants + 1 with a sheet) sizes, then the blocks. */
+/* The result has the sizes (of all variants, and with a sheet of variants + 1
+ * thumbnails), and then the blocks. */
 static enum image_reason finish(void *context, const struct image_info *info, struct image *image,
                                 struct image *scratch, uint8_t *result, size_t result_capacity,
                                 size_t *n_result, struct image_failure *failure)
@@ -143,11 +145,8 @@ out:
     return reason;
 }
 
-/*
- * Blocks come in the order they were made: file 1.. and thumb 0.. interleaved (thumb 0; file 1, thumb 1;
- * ...). Finds them again; -1 when the sizes do not add up, which only a worker that was taken over can bring
- * about.
- */
+/* Finds the blocks in a result, in the order in which they were made: thumb 0; file 1, thumb 1; and so on.
+ * -1 when the sizes do not add up, which happens only when a picture has taken over the worker. */
 static int split_result(const struct augment_options *o, const struct decoded *d, const uint8_t **files,
                         uint32_t *n_files, const uint8_t **thumbs, uint32_t *n_thumbs)
 {
@@ -179,14 +178,14 @@ static bool wanted(void *context, const char *const *fields)
     if (r->opt->variants == 0 || !in_list(r->opt->splits, split) || (variant[0] && strcmp(variant, "0")))
         return false;
     if (r->opt->folder) return true;
-    /* without memory the row is not on the sheet; the next allocation says so */
+    /* When there is no memory the row is not on the sheet; the next allocation will report it. */
     struct error err = {0};
     return sheet_promise(r->sheet, cell(fields, r->c.label), &err);
 }
 
 /*
- * Whole or not at all, but not synced: one syncfs before the manifest is committed costs less than an fsync
- * for each of a million files, and promises the same, since only that manifest names them.
+ * The file appears whole or not at all, but is not synced. One syncfs before the manifest is committed costs
+ * less than an fsync for each of a million files, and is as safe, since only that manifest names them.
  */
 static int write_file(const char *path, const uint8_t *bytes, size_t n, struct error *err)
 {
@@ -280,7 +279,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
     uint32_t n_files[AUGMENT_MOST_VARIANTS + 1] = {0}, n_thumbs[AUGMENT_MOST_VARIANTS + 1] = {0};
     r->n->n_read++;
     progress_update(&r->progress, r->n->n_read, NULL);
-    /* not augmented: as it came; a row that says which variant it is keeps saying it */
+    /* Copied without change. A row that says which variant it is keeps saying it. */
     if (!d) {
         const char *variant = cell(fields, r->c.variant);
         const char *const same[] = {variant[0] ? variant : "0", cell(fields, r->c.source),
@@ -306,7 +305,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
     for (int64_t v = 0; v <= o->variants; v++) {
         struct augment_params p;
         char text[AUGMENT_TEXT_BYTES];
-        /* here, not the worker's word for it */
+        /* Drawn here again, since the worker cannot be trusted. */
         augment_draw(&o->spec, (uint64_t)o->common.seed, d->xxh128, (uint64_t)v, &p);
         augment_params_text(&p, text);
         if (v > 0 && o->folder && write_made(r, fields, d, v, files[v], n_files[v], text, err)) return -1;
@@ -338,7 +337,7 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
     o.decode.shrink_to_px = (int)opt->size;
     o.finish = finish;
     o.context = (void *)opt;
-    /* Address space, not memory: pages appear as they are written. */
+    /* This is address space and not memory: a page takes memory when it is written to. */
     o.result_bytes = (size_t)(opt->variants + 1) * (64u << 20);
     if (o.result_bytes > (size_t)8 << 30) o.result_bytes = (size_t)8 << 30;
     o.threads = stage_threads(&opt->common);

@@ -1,4 +1,4 @@
-/* augment_stage.h: variants of training pictures as files, and a sheet to look at them; see main.c. */
+/* augment_stage.h: writes variants of training pictures as files, and a sheet to look at them; see main.c. */
 #ifndef WINNOW_AUGMENT_STAGE_H
 #define WINNOW_AUGMENT_STAGE_H
 
@@ -29,21 +29,19 @@ extern const char *const augment_adds[]; /* variant source params */
 #define AUGMENT_MOST_VARIANTS 1000 /* more is a loop: --seed 2, 3 ... */
 
 /*
- * A sheet of variants side by side: HTML with the pictures inside, or one PNG. At most most_rows rows, as
- * evenly over the labels as the manifest allows: a label that comes late takes the place of the last row of
- * the label that has most.
+ * A sheet that shows variants side by side: HTML with the pictures inside, or one PNG. It has at most
+ * most_rows rows, spread over the labels as evenly as the manifest allows: a label that comes late takes the
+ * place of the last row of the label that has most rows.
  */
 struct sheet;
 int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most_rows, const char *spec_text,
                struct error *err);
 static inline bool sheet_is_png(const char *path) { return path && text_ends(path, ".png"); }
-/* Whether the sheet takes a row of that label; if so, it counts as taken. */
+/* Whether the sheet takes a row with that label. If so, the row counts as taken. */
 bool sheet_promise(struct sheet *s, const char *label, struct error *err);
 int sheet_begin_row(struct sheet *s, const char *path, const char *label, struct error *err);
-/*
- * The row's thumbnail for a column, 0 first: a JPEG, or for a PNG sheet a byte of width, one of height and
- * RGB samples. caption may hold the parameters.
- */
+/* Adds the thumbnail of the row for a column, from 0: a JPEG, or for a PNG sheet a byte of width, a byte
+ * of height and RGB samples. caption may have the parameters. */
 int sheet_add(struct sheet *s, int column, const uint8_t *thumb, size_t n_thumb, const char *caption,
               struct error *err);
 int sheet_commit(struct sheet *s, struct error *err);

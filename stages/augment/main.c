@@ -1,7 +1,5 @@
-/*
- * augment: made variants of training pictures. Reads: path (label split variant). Adds: variant source
- * params, and rows.
- */
+/* augment: makes variants of training pictures. Reads: path (label split variant). Adds:
+ * variant source params, and rows. */
 #include <stddef.h>
 
 #include "augment_stage.h"

@@ -1,7 +1,5 @@
-/*
- * sheet.c: variants side by side. HTML carries the thumbnails inside itself and shows them blurred and grey
- * until asked; PNG is one picture, a row for each source.
- */
+/* sheet.c: shows variants side by side. The HTML page contains the thumbnails and shows them blurred and
+ * grey until the user asks. The PNG is one picture, with a row for each source. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +71,7 @@ static int put_escaped(struct text *t, const char *text, struct error *err)
     return 0;
 }
 
-/* The parameters for people: a line each, two decimals. The manifest has the exact ones. */
+/* Writes the parameters for people: one in each line, with two decimals. The manifest has the exact ones. */
 static int put_parameters(struct text *t, const char *params, struct error *err)
 {
     int decimals = -1;

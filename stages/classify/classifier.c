@@ -1,7 +1,7 @@
 /*
- * classifier.c: the model, and what both ways of running share. A cold start reads the small header first and
- * starts the decoders, so that the first image is decoded while the weights are read and the network is
- * planned.
+ * classifier.c: opens the model, and has what both ways of running share. It reads the small header first
+ * and starts the decoders, so that the first picture is decoded while the weights are read and the network
+ * is planned.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,5 @@
-/*
- * classify.h: what the files of the classify stage share: options, an image in flight, results in their two
- * formats.
- */
+/* classify.h: what the files of the classify stage share: options, the
+ * model, results in their two formats. */
 #ifndef WINNOW_STAGES_CLASSIFY_H
 #define WINNOW_STAGES_CLASSIFY_H
 
@@ -26,14 +24,14 @@ struct classify_options {
         .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8                                      \
     }
 
-/* --threshold A+B=P: flagged when the probabilities of these classes add up to P or more. */
+/* --threshold A+B=P: a picture is flagged when the probabilities of these classes sum to P or more. */
 struct threshold {
     const char *text; /* "hentai+porn" part, owned */
     uint8_t *classes; /* n_classes, 1: counts */
     double limit;
 };
 
-/* A model, ready; and what every result needs. */
+/* The model, and what every result needs. */
 struct classifier {
     struct net header; /* classes and sizes, read before the weights */
     struct predictor *predictor;
@@ -50,17 +48,18 @@ struct classifier {
 };
 
 /*
- * Reads the header, starts the decoders; classifier_ready reads the weights, so that a first image decodes
- * meanwhile. n_known: how many images there are in all, 0 when more may come; a batch is not planned
- * larger.
+ * Reads the header and starts the decoders. classifier_ready reads the weights later, while the first
+ * picture is being decoded. n_known: how many pictures there are in all, or 0 when more may come; a batch is
+ * not planned larger.
  */
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err);
 int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known,
                      struct error *err);
 void classifier_close(struct classifier *c);
-/* Bit i set: threshold i is met. Counts n_flagged. */
+/* Bit i is set when threshold i is reached. Counts n_flagged. */
 uint64_t classifier_flags(struct classifier *c, const float *p);
-/* What the model's decisions say; *view as net_decide. Counts n_held. NET_ALLOW where there are none. */
+/* What the model's thresholds say; *view as in net_decide. Counts n_held.
+ * NET_ALLOW when the model has none. */
 enum net_decision classifier_decide(struct classifier *c, const float *p, int *view);
 
 /* --- results --- */
@@ -84,13 +83,13 @@ struct result_writer {
     const struct manifest_schema *base;
     struct text line;
 };
-/* live: appends to the file and flushes each line; else the file appears whole at commit. Writes the TSV
- * header. */
+/* live: appends to the file and flushes each line. Otherwise the file appears whole at
+ * commit. Writes the TSV header. */
 int result_writer_open(struct result_writer *w, const struct classifier *c,
                        const struct classify_options *opt, const struct manifest_schema *base, bool live,
                        struct error *err);
 int result_writer_put(struct result_writer *w, const struct result *r, struct error *err);
-/* The JSON object of a result, without the line end, into w->line. */
+/* Writes the JSON object of a result, without the line end, to w->line. */
 int result_json(struct result_writer *w, const struct result *r, struct error *err);
 int result_writer_commit(struct result_writer *w, struct error *err);
 void result_writer_close(struct result_writer *w);
@@ -98,11 +97,11 @@ int result_argmax(const float *p, int n);
 
 /* --- the two ways to run --- */
 
-/* Operands: images, folders, manifests ("-" or .tsv); none: a manifest on stdin. rejects was not opened
- * yet. */
+/* Operands: pictures, folders, manifests ("-" or .tsv). Without any: a manifest on standard
+ * input. rejects must not be open yet. */
 int classify_operands(struct classifier *c, const struct classify_options *opt,
                       const struct operands *operands, struct stage_counts *n, struct error *err);
-/* Until a signal asks to stop (or, with --once, until the inbox is empty). */
+/* Runs until a signal asks to stop, or with --once until the inbox is empty. */
 int classify_watch(struct classifier *c, const struct classify_options *opt, struct stage_counts *n,
                    struct error *err);
 

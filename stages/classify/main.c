@@ -1,7 +1,5 @@
-/*
- * classify: class scores for images, folders, manifests or an inbox. Reads: path (label). Adds: pred
- * p_<class>.
- */
+/* classify: writes the probability of each class for pictures, folders, manifests or an inbox. Reads: path
+ * (label). Adds: pred p_<class>. */
 #include "classify.h"
 
 static const struct option_row rows[] = {

@@ -1,7 +1,5 @@
-/*
- * operands.c: images, folders and manifests as one ordered stream of images, decoded ahead, classified in
- * batches, written in the order they came in.
- */
+/* operands.c: makes one ordered stream of pictures from pictures, folders and manifests. Pictures are
+ * decoded ahead and classified in batches, and results are written in the order of the input. */
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +13,7 @@
 #include "base/text.h"
 #include "classify.h"
 
-/* An image in flight, in one block: fields and the path to open follow the struct. */
+/* A picture under way, in one block: the fields and the path to open follow the struct. */
 struct job {
     const char **fields; /* base columns */
     const char *file;    /* what is opened, NULL when the path was refused */
@@ -76,7 +74,7 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
         struct stat st;
         if (e->d_name[0] == '.') continue;
         rc = text_printf(&path, err, "%s%s%s", folder, text_ends(folder, "/") ? "" : "/", e->d_name);
-        /* Links to files are followed, links to folders are not: they may go round. */
+        /* Links to files are followed. Links to folders are not, since they may form a circle. */
         errno = 0;
         if (!rc && !lstat(path.data, &st) && S_ISDIR(st.st_mode))
             rc = walk(s, path.data, depth + 1, err);
@@ -96,7 +94,7 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
 
 /* --- columns --- */
 
-/* A column that the results add: one from an earlier run is left out, not repeated. */
+/* A column that the results add. One from an earlier run is left out, so that it is not repeated. */
 static bool is_result_column(const struct classifier *c, const struct classify_options *opt, const char *name)
 {
     if (strcmp(name, "pred") == 0 || (opt->hash && strcmp(name, "xxh128") == 0) ||
@@ -233,7 +231,7 @@ static int job_from_row(struct stream *s, struct job **out, struct error *err)
     return *out ? 1 : -1;
 }
 
-/* 1: *out is the next image; 0: no more; -1. */
+/* 1: *out is the next picture. 0: there are no more. -1: error. */
 static int stream_next(struct stream *s, const struct classifier *c, struct job **out, struct error *err)
 {
     for (;;) {
@@ -319,7 +317,7 @@ static int flush_batch(struct run *r, struct error *err)
     return rc;
 }
 
-/* Takes the oldest image from the decoders into the batch. 1, 0 when none is in flight, -1. */
+/* Takes the oldest picture from the decoders into the batch. 1; 0 when there is none; -1. */
 static int take_one(struct run *r, struct error *err)
 {
     struct classifier *c = r->c;
@@ -339,7 +337,7 @@ static int take_one(struct run *r, struct error *err)
     r->pending[r->n_pending++] = job;
     if (!job->reason && image.pixels) {
         size_t bytes = (size_t)c->side_px * (size_t)c->side_px * 3;
-        /* The first image was decoded while nothing else was ready; now the weights are needed. */
+        /* The first picture was decoded while nothing else was ready. The weights are needed now. */
         if (classifier_ready(c, r->opt, r->ended ? r->n->n_read : 0, err)) return -1;
         job->slot = r->filled++;
         memcpy(c->pixels + (size_t)job->slot * bytes, image.pixels, bytes);
@@ -364,8 +362,8 @@ static int run_all(struct run *r, struct error *err)
                 break;
             }
             r->n->n_read++;
-            /* A refused path keeps its place in the order by going through the loader as a file that is not
-             * there. */
+            /* A refused path keeps its place in the order: it goes through the loader
+             * as a file that does not exist. */
             if (image_loader_submit(c->loader, job->file ? job->file : "/dev/null/refused", job, err)) {
                 free(job);
                 return -1;

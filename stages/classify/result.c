@@ -1,6 +1,4 @@
-/*
- * result.c: one line for each image, as a manifest row or as JSON.
- */
+/* result.c: writes one line for each picture, as a manifest row or as JSON. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +18,7 @@ int result_argmax(const float *p, int n)
     return best;
 }
 
-/* The k-th likeliest class; ties by position. k is small, so a selection by rank is enough. */
+/* The k-th likeliest class; ties by position. k is small, so that selection by rank is fast enough. */
 static int ranked(const float *p, int n, int64_t k)
 {
     for (int i = 0; i < n; i++) {

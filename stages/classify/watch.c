@@ -1,10 +1,10 @@
 /*
- * watch.c: an inbox for moderation. What lies in the folder is classified, then whatever is moved in or
- * finished there (inotify), until a signal. With --hand-off each image leaves by one rename, its result
- * written beside the destination before, so a consumer that sees an image has its result, and one that dies
- * loses nothing: an image that was not handed off is still in the inbox at the next start. Writers should
- * write under a name that begins with '.' or ends in .part or .tmp and rename; a file written in place is
- * taken when it is closed.
+ * watch.c: an inbox for moderation. Classifies what is in the folder, and then whatever is moved there or
+ * finished there (inotify), until a signal. With --hand-off each picture leaves by one rename, and its
+ * result is written beside the destination before that. A consumer that sees a picture therefore finds its
+ * result. A program that dies loses nothing: a picture that was not handed off is still in the inbox at the
+ * next start. Writers should use a name that begins with '.' or ends in .part or .tmp, and rename the file;
+ * a file that is written in place is taken when it is closed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -71,7 +71,7 @@ static void clear_entries(struct entries *list)
     list->n = 0;
 }
 
-/* Adds a name unless it is known already or is not a finished regular file. */
+/* Adds a name, unless it is known already or is not a finished regular file. */
 static int consider(struct watch *w, const char *name, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -112,7 +112,7 @@ static int rescan(struct watch *w, struct error *err)
 
 /* --- handing off --- */
 
-/* A class name becomes a folder name: no slash, no leading dot. */
+/* Makes a folder name from a class name: without a slash and without a dot at the start. */
 static void folder_name(char *out, size_t bytes, const char *class_name)
 {
     snprintf(out, bytes, "%s", class_name);
@@ -121,9 +121,8 @@ static void folder_name(char *out, size_t bytes, const char *class_name)
     if (out[0] == '.') out[0] = '_';
 }
 
-/*
- * Whether a result without its image is this one: a run that was killed before it moved the image leaves it.
- */
+/* Whether a result without its picture is this one. A run that was killed before
+ * it moved the picture leaves one. */
 static bool is_ours(const char *side, const struct text *result)
 {
     struct error ignored = {0};
@@ -154,7 +153,7 @@ static int hand_off(struct watch *w, const char *name, const char *where, const 
             continue; /* never over an earlier image of that name */
         if (io_mkdirs_for(to.data, err)) goto out;
         if (atomic_file_write(side.data, w->out.line.data, w->out.line.n_bytes, err)) {
-            /* it may have been renamed although syncing the folder failed */
+            /* It may have been renamed although syncing the folder failed. */
             (void)unlink(side.data);
             goto out;
         }
@@ -205,7 +204,7 @@ static int finish(struct watch *w, const struct entry *e, const struct result *r
 
 /* --- classifying --- */
 
-/* Up to one batch of what waits. */
+/* Classifies up to one batch of the pictures that wait. */
 static int classify_some(struct watch *w, struct error *err)
 {
     struct classifier *c = w->c;
@@ -251,7 +250,7 @@ static int classify_some(struct watch *w, struct error *err)
             r.decision = classifier_decide(c, r.p, &r.decided_by);
         }
         w->n->n_read++;
-        /* Gone before it was read: somebody took it. It is not an unreadable image. */
+        /* The picture disappeared before it was read: somebody took it. It does not count as unreadable. */
         if (r.reason && strcmp(r.reason, "not-found") == 0) continue;
         if (finish(w, e, &r, err)) goto out;
     }
@@ -265,12 +264,12 @@ out:
     return rc;
 }
 
-/* Reads what inotify has; waits for it when nothing else is to do. */
+/* Reads the events of inotify. Waits for them when there is nothing else to do. */
 static int read_events(struct watch *w, bool wait, struct error *err)
 {
     char buffer[65536] __attribute__((aligned(__alignof__(struct inotify_event))));
     struct pollfd p = {.fd = w->inotify, .events = POLLIN};
-    /* Half a second: a signal that arrives between the check and poll() is seen soon. */
+    /* Half a second, so that a signal that arrives between the check and poll() is noticed soon. */
     int ready = poll(&p, 1, wait ? 500 : 0);
     if (ready < 0 && errno != EINTR) return error_errno(err, EX_OSERR, "cannot wait for '%s'", w->opt->watch);
     if (ready <= 0) return 0;
@@ -297,7 +296,7 @@ int classify_watch(struct classifier *c, const struct classify_options *opt, str
     struct watch w = {.c = c, .opt = opt, .n = n, .inotify = -1, .out = {.file = ATOMIC_FILE_EMPTY}};
     int rc = -1;
     signals_long_stage();
-    /* Watch first, then list: nothing is missed in between. */
+    /* Begins to watch before it lists the folder, so that nothing is missed in between. */
     w.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (w.inotify < 0 ||
         inotify_add_watch(w.inotify, opt->watch,

@@ -1,7 +1,5 @@
-/*
- * collect_reports.c: reading, matching and writing of reports. There are few of them (hundreds), so images
- * are matched by a plain scan over the manifest's hashes.
- */
+/* collect_reports.c: reads and joins reports. There are few of them (hundreds), so that pictures are found
+ * by comparing with all hashes of the manifest. */
 #include "collect_reports.h"
 
 #include <stdlib.h>
@@ -19,7 +17,7 @@ static bool plain_field(const char *s)
     return n <= REPORT_MAX_FIELD && text_is_utf8(s, n);
 }
 
-/* The report of this image, model and claim; a new one when there is none. NULL on failure. */
+/* The report about this picture, model and claim, which is added when it is new. NULL on failure. */
 static struct report *find(struct reports *r, const struct report *like, struct error *err)
 {
     for (size_t i = 0; i < r->n; i++) {
@@ -47,7 +45,7 @@ static struct report *find(struct reports *r, const struct report *like, struct 
     return x;
 }
 
-/* Is name among the comma-separated list? */
+/* Whether name is in the list, which is separated by commas. */
 static bool listed(const struct text *list, const char *name)
 {
     size_t n = strlen(name);
@@ -64,7 +62,7 @@ struct row {
     const char *slice;
 };
 
-/* Checks one row: 0, or 1 with why set. */
+/* Checks one row. 0, or 1 with why set. */
 static int check_row(const struct manifest_reader *in, struct row *row, const int *columns, struct error *why)
 {
     static const char *const names[] = {"id",   "pdq",           "pdq_quality", "model_id",
@@ -96,10 +94,8 @@ static int check_row(const struct manifest_reader *in, struct row *row, const in
     return 0;
 }
 
-/*
- * 1: the file is at fault. -1, with err set: this machine is; a report must not be left out because memory is
- * short.
- */
+/* 1: the file is wrong. -1, with err set: this machine is in trouble, for example without memory, and the
+ * report must not be left out because of it. */
 static int bad_or_broken(const struct error *why, struct error *err)
 {
     if (why->code == EX_DATAERR) return 1;
@@ -107,7 +103,7 @@ static int bad_or_broken(const struct error *why, struct error *err)
     return -1;
 }
 
-/* Goes over all rows: once to check them (a bad file must leave nothing), once to take them. */
+/* Goes over all rows, once to check them and once to take them, so that nothing is taken from a bad file. */
 static int pass(struct reports *r, const char *bytes, size_t n_bytes, const char *name, bool take,
                 struct error *why, struct error *err)
 {
@@ -278,7 +274,8 @@ int reports_write(const struct reports *r, const char *path, struct error *err)
         char n[32], distance[16] = "";
         snprintf(n, sizeof n, "%llu", (unsigned long long)x->n);
         if (x->distance >= 0) snprintf(distance, sizeof distance, "%d", x->distance);
-        /* Fixed: the model of today says what the user said. Unknown without a prediction or a claim. */
+        /* Fixed means that the present model says what the user said. Unknown
+         * without a prediction or a claim. */
         const char *fixed = !x->now[0] || !x->claimed[0] ? "" : strcmp(x->now, x->claimed) == 0 ? "1" : "0";
         const char *cells[] = {x->match_id[0] ? x->match_id : x->id,
                                x->claimed,

@@ -1,7 +1,7 @@
 /*
- * collect_reports.h: what users of the demo page report, brought together. A report is a small TSV that the
- * page saves: id (content hash) or pdq (perceptual hash), model_id, pred, p_<class>..., claimed_label, slice;
- * one row for each slice; never the image.
+ * collect_reports.h: joins the reports of the demo page's users. A report is a small TSV that the page
+ * saves: id (content hash) or pdq (perceptual hash), model_id, pred, p_<class>..., claimed_label, slice; one
+ * row for each slice. It never contains the picture.
  */
 #ifndef WINNOW_COLLECT_REPORTS_H
 #define WINNOW_COLLECT_REPORTS_H
@@ -9,7 +9,7 @@
 #include "cli/stage.h"
 #include "manifest/manifest.h"
 
-/* Reports come by mail from strangers: larger ones are not reports. */
+/* Reports come from strangers. A larger file is not a report. */
 #define REPORT_MAX_BYTES (1u << 20)
 #define REPORT_MAX_ROWS 1000
 #define REPORT_MAX_FIELD 200
@@ -21,7 +21,7 @@ struct collect_options {
     int64_t distance;
 };
 
-/* All that was said about one image under one model with one claim. */
+/* Everything that was said about one picture, for one model and one claim. */
 struct report {
     const char *id, *pdq, *quality, *model, *pred, *claimed; /* in the arena; "" where empty */
     struct text slices;                                      /* names with commas */
@@ -39,21 +39,20 @@ struct reports {
 };
 #define REPORTS_EMPTY ((struct reports){0})
 
-/*
- * Adds a file. 0: it was taken. 1: it is not a report; it is counted, *why says why, and nothing of it is
- * kept. -1: this machine failed (memory).
- */
+/* Adds a file. 0: it was taken. 1: it is not a report; it is counted, *why says why, and nothing of it is
+ * kept. -1: this machine failed (memory). */
 int reports_add_memory(struct reports *r, const char *bytes, size_t n_bytes, const char *name,
                        struct error *why, struct error *err);
 void reports_release(struct reports *r);
 
-/* Finds each reported image in a manifest: by xxh128, else the nearest pdq within max_distance bits. */
+/* Finds each reported picture in a manifest: by xxh128, or else the nearest pdq within max_distance bits. */
 int reports_match(struct reports *r, const char *manifest, int max_distance, struct error *err);
-/* Takes each image's present prediction (pred) from a predictions file. */
+/* Takes the present prediction (pred) of each picture from a predictions file. */
 int reports_predict(struct reports *r, const char *predictions, struct error *err);
 
 int reports_write(const struct reports *r, const char *path, struct error *err);
-/* id slice, for eval --slices: images that were found in the manifest, or all when there was none. */
+/* Writes id and slice, for eval --slices: the pictures that were found in the
+ * manifest, or all when there was none. */
 int reports_write_slices(const struct reports *r, const char *path, bool matched, struct error *err);
 
 #endif

@@ -1,7 +1,5 @@
-/*
- * collect-reports: the reports that users of the demo page sent in, as one table, as slices for eval, and
- * with the answer to "is it fixed?".
- */
+/* collect-reports: joins the reports of the demo page's users into one table, makes slices for eval from
+ * them, and says which of the mistakes are fixed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,10 +47,8 @@ static int run(const struct collect_options *o, const struct operands *operands,
                       : reports_add_memory(&r, bytes, n_bytes, operands->items[i], &why, err);
         free(bytes);
         if (got < 0) goto out;
-        /*
-         * A mistyped name is the user's mistake, not the sender's; a failing disk or short memory is
-         * neither's.
-         */
+        /* A mistyped name is the user's mistake and not the sender's. A failing disk or
+         * a lack of memory is neither's. */
         if (got > 0 && why.code != EX_DATAERR) {
             *err = why;
             goto out;

@@ -1,6 +1,4 @@
-/*
- * accuracy.c: accuracy before and after: the model as it came and as it was written, on the same test set.
- */
+/* accuracy.c: measures the accuracy of the model before and after the conversion, on the same test set. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +18,7 @@ struct scores {
     int n_classes;
 };
 
-/* Shard classes are sorted by name, the model's come in its own order. */
+/* The classes of a shard set are sorted by name; those of the model have their own order. */
 static int map_classes(const struct shard_set_info *info, const struct predictor *p, int **out,
                        struct error *err)
 {

@@ -1,6 +1,4 @@
-/*
- * card_decisions.c: the card's part about thresholds that the model carries.
- */
+/* card_decisions.c: the part of the card about the thresholds that the model carries. */
 #include <math.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
- * demo_page.c: a static page that runs the model in the browser. It is made of the files in web/demo,
- * TensorFlow.js from npm, the model as a TFJS folder, and info.json with what the page says about the model.
- * No server code, no outside request.
+ * demo_page.c: writes a static page that runs the model in the browser. It consists of the files in
+ * web/demo, TensorFlow.js from npm, the model as a TFJS folder, and info.json with what the page says about
+ * the model. It needs no server code and no request to other hosts.
  */
 #include <errno.h>
 #include <limits.h>
@@ -21,10 +21,8 @@
 static const char *const page_files[] = {"index.html", "page.css",  "page.js",  "open.js",
                                          "picture.js", "worker.js", "icon.svg", NULL};
 
-/*
- * From npm: {below node_modules, name in the page}. The plain and SIMD builds: threads need headers that
- * static servers do not send.
- */
+/* From npm: {the path below node_modules, the name in the page}. Only the plain and the SIMD build,
+ * because threads need headers that static servers do not send. */
 static const struct {
     const char *from, *to;
 } npm_files[] = {
@@ -34,10 +32,8 @@ static const struct {
     {"@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm", "vendor/tfjs-backend-wasm-simd.wasm"},
 };
 
-/*
- * The first of the places below the program's folder, or `given`. Installed: libexec/winnow and share/winnow;
- * else the checkout.
- */
+/* Finds `given`, or the first of the places relative to the program's folder: libexec/winnow and
+ * share/winnow when it is installed, otherwise the checkout. */
 static int find_part(const char *given, const char *const *places, const char *probe, struct text *out,
                      struct error *err)
 {
@@ -115,7 +111,7 @@ out:
 
 /* --- info.json --- */
 
-/* "<" too: the text is safe wherever somebody pastes it. */
+/* '<' is escaped as well, so that the text is safe wherever somebody pastes it. */
 static int put_string(struct text *t, const char *s, struct error *err)
 {
     if (text_puts(t, "\"", err)) return -1;
@@ -196,10 +192,8 @@ out:
     return rc;
 }
 
-/*
- * The slices that a reporter may tick: slices.tsv beside the page's files, so that everybody can have their
- * own.
- */
+/* Writes the slices that a reporter may choose: slices.tsv beside the files of the page, so
+ * that everybody can have their own. */
 static int put_slice_names(const char *web, struct text *t, struct error *err)
 {
     static const char *const required[] = {"name", "text", NULL};

@@ -1,6 +1,5 @@
-/*
- * export.c: one model into one format: open, fold, write, measure, describe.
- */
+/* export.c: writes one model in one format: opens it, folds the temperature,
+ * writes, measures and describes it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +54,7 @@ static int check_options(const struct export_options *o, struct error *err)
     return 0;
 }
 
-/* The model's own date: when its file was written. No clock is read, so a
+/* The date of the model: when its file was written. No clock is read, so that a
  * second export gives the same bytes. */
 static int find_date(struct export *x, struct error *err)
 {
@@ -91,7 +90,8 @@ static void warn_of_nsfwjs(const struct export *x)
 
 /* --- a single file, and its card beside it --- */
 
-/* OUT as a file of that ending: OUT itself, or OUT/model<ending>; *folder is where it lies. */
+/* OUT as a file with that ending: OUT itself, or OUT/model<ending>. *folder
+ * is the folder that contains it. */
 static int file_in(const char *out, const char *ending, struct text *file, struct text *folder,
                    struct error *err)
 {
@@ -175,7 +175,7 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
     if ((opt->fold_temperature || opt->to == TO_TRANSFORMERS) && net_fold_temperature(&x->net, err))
         return error_prefix(err, "'%s'", opt->model);
     if (net_metadata_lines(&x->net, &x->facts, err) || (opt->shards && export_count(x, err))) return -1;
-    /* The id of the model as written; its files hold it, too. */
+    /* The id of the model as it is written; its files contain the id, too. */
     if (x->encoding == NET_FLOAT32) {
         if (net_hash(&x->net, x->id, err)) return -1;
     } else {

@@ -1,6 +1,4 @@
-/*
- * export.h: what the files of the export stage share.
- */
+/* export.h: what the files of the export stage share. */
 #ifndef WINNOW_STAGES_EXPORT_H
 #define WINNOW_STAGES_EXPORT_H
 
@@ -25,7 +23,7 @@ struct export_options {
         .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8, .split = 2                          \
     }
 
-/* One export in progress. */
+/* One export. */
 struct export
 {
     const struct export_options *opt;
@@ -36,23 +34,24 @@ struct export
     char date[16];        /* YYYY-MM-DD */
     struct text facts;    /* the model's metadata as key<TAB>value lines */
     struct text accuracy; /* before and after, as TSV lines; empty without --shards */
-    /* a Markdown table: images by class and split; empty without --shards */
+    /* A Markdown table of pictures by class and split. Empty without --shards. */
     struct text counts;
 };
 
 int export_run(struct export *x, const struct export_options *opt, struct error *err);
 void export_release(struct export *x);
 
-/* Value of a metadata line ("train.phase") into out, "" when absent. Returns out. */
+/* Writes the value of a metadata line ("train.phase") to out, "" when it is absent. Returns out. */
 const char *export_fact(const struct export *x, const char *key, char *out, size_t bytes);
 
-/* Accuracy of two model paths (after NULL: one) on the test split: TSV lines into x->accuracy. */
+/* Measures the accuracy of two models (one when after is NULL) on the test
+ * split: TSV lines in x->accuracy. */
 int export_accuracy(struct export *x, const char *before, const char *after, struct error *err);
 
-/* How many images of each class and split the set has: x->counts. */
+/* Counts the pictures of each class and split in the set: x->counts. */
 int export_count(struct export *x, struct error *err);
 
-/* Text within a Markdown table's cell or a heading, onto t: nothing of it is markup. */
+/* Appends text for a cell of a Markdown table or a heading to t, such that nothing in it is markup. */
 int export_plain(struct text *t, const char *s, struct error *err);
 
 /*
@@ -62,12 +61,12 @@ int export_plain(struct text *t, const char *s, struct error *err);
  */
 int export_card(struct export *x, const char *folder, const char *stays, const char *subject,
                 struct error *err);
-/* Its part about the thresholds that the model carries; nothing where it carries none. */
+/* Writes the part about the thresholds that the model carries, and nothing when it has none. */
 int export_card_decisions(FILE *f, const struct export *x, struct error *err);
-/* Text into the card, with markup taken as letters. */
+/* Writes text into the card, such that nothing in it is markup. */
 void export_put_plain(FILE *f, const char *s);
 
-/* The static page: the folder `made` gets index.html and everything that it needs. */
+/* Writes the static page: index.html and everything that it needs, into the folder `made`. */
 int export_demo(struct export *x, const char *made, struct error *err);
 
 /* What Transformers.js opens, into the folder `made`. EX_DATAERR for a model without class names or without
@@ -85,13 +84,13 @@ struct metric_table {
     struct metric_row *rows;
     size_t n, room;
 };
-/* NaN for what is not a number. */
+/* NaN for text that is not a number. */
 double metric_number(const char *s);
 int metrics_read(struct metric_table *t, const char *path, struct error *err);
 const struct metric_row *metrics_find(const struct metric_table *t, const char *metric, const char *key);
 void metrics_release(struct metric_table *t);
 
-/* A slice that eval marked: worse than the rest beyond chance. */
+/* A slice that eval flagged: it is worse than the rest by more than chance. */
 struct weak_slice {
     char slice[128], rate[48];
     double value, low, high, difference;

@@ -1,7 +1,5 @@
-/*
- * model_card.c: MODEL_CARD.md, filled from what the model's folder and eval's tables say. What is not known
- * is said to be unknown, never left out: a reader must see that nobody measured it.
- */
+/* model_card.c: writes MODEL_CARD.md from the model's folder and eval's tables. What is not known is
+ * called unknown and never left out: a reader must see that nobody measured it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,4 @@
-/*
- * import.c: one file after the other: read, hashed, given its place. The disk is what takes time.
- */
+/* import.c: reads, hashes and stores one file after another. The disk takes most of the time. */
 #include "import.h"
 
 #include <errno.h>
@@ -43,7 +41,7 @@ static int keep_hash(void *context, const char *kind, const char *value, struct 
     return strcmp(kind, "url") == 0 ? 1 : hash_list_add_named(&w->taken_down, kind, value, err);
 }
 
-/* The hashes of what was taken down from this store; addresses do not concern files. */
+/* Reads the hashes of what was taken down from this store. Addresses do not concern files. */
 static int read_taken_down(struct import *w, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -57,12 +55,12 @@ static int read_taken_down(struct import *w, struct error *err)
     return rc;
 }
 
-/* The file's bytes, malloc'ed; NULL with a reason set, or with err set (*rc = -1). */
+/* The bytes of the file, malloc'ed. NULL with a reason set, or with err set (*rc = -1). */
 static char *read_image(struct import *w, size_t *n_bytes, int *rc, struct error *err)
 {
     struct stat st;
     char *bytes = NULL;
-    /* O_NONBLOCK: what was a file when it was scanned may be a FIFO now, and must not hang us. */
+    /* O_NONBLOCK: the path may have become a FIFO since it was scanned, and opening it must not wait. */
     int fd = open(w->source.data, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     *rc = 0;
     if (fd < 0 || fstat(fd, &st)) {
@@ -106,7 +104,7 @@ static int give_place(struct import *w, const struct xxh128 *hash, const char *e
     return rc > 0 ? object_store_put(&w->store, hash, extension, bytes, n_bytes, &was_there, err) : rc;
 }
 
-/* One row; fields added to it in added[], or w->reason set. */
+/* Handles one row: sets the added fields in added[], or w->reason. */
 static int import_row(struct import *w, const char *path, char object[OBJECT_PATH_BYTES + 4096],
                       char count[24], char hex[XXH128_HEX_BYTES], struct error *err)
 {

@@ -1,6 +1,4 @@
-/*
- * import.h: pictures that are on disk already into a run's store, as fetch puts them there.
- */
+/* import.h: puts pictures that are on disk into a run's store, as fetch does with downloaded ones. */
 #ifndef WINNOW_IMPORT_H
 #define WINNOW_IMPORT_H
 
@@ -24,8 +22,8 @@ struct import_options {
     }
 
 /*
- * Every row: reads the file, puts it into the store under its content hash, and writes the row with path
- * (the object's, relative to the root), bytes, xxh128 and source (the path as it was). Rejects: not-found,
+ * For every row: reads the file, puts it into the store under its content hash, and writes the row with path
+ * (of the object, relative to the root), bytes, xxh128 and source (the old path). Rejects: not-found,
  * unreadable, outside-root, empty-file, too-many-bytes, not-a-picture, blocked, taken-down. The objects are
  * durable when this returns 0. The caller commits f.
  */

@@ -1,6 +1,4 @@
-/*
- * import: pictures that are on disk already into a run's store. Reads: path. Adds: path bytes xxh128 source.
- */
+/* import: puts pictures that are on disk into a run's store. Reads: path. Adds: path bytes xxh128 source. */
 #include "import.h"
 
 static const struct option_row rows[] = {

@@ -11,8 +11,7 @@
 #include "base/text.h"
 #include "manifest/manifest.h"
 
-/* The host of a URL, lower-cased by the caller's hash being of these bytes only: http://user@Host:80/x gives
- * Host. */
+/* The host in a URL: http://user@Host:80/x gives Host. Upper case stays; the caller hashes these bytes. */
 static const char *host_of(const char *url, size_t *n)
 {
     const char *start = strstr(url, "://");
@@ -147,7 +146,7 @@ static int advance(struct source *s, struct error *err)
     return 0;
 }
 
-/* s->in.fields without the number column, in place. */
+/* Removes the column part_row from s->in.fields, in place. */
 static void drop_number(struct source *s)
 {
     for (size_t i = (size_t)s->number_column; i + 1 < s->in.schema.n; i++)
@@ -184,7 +183,7 @@ int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, stru
         if ((int)c != sources[0].number_column) base.names[base.n++] = sources[0].in.schema.names[c];
     if (manifest_writer_open(&out, o->common.output, &base, NULL, err)) goto out;
     for (;;) {
-        /* A linear search over the parts: hundreds at most, and a row costs more to write than to find. */
+        /* Searches all parts: there are hundreds at most, and writing a row takes longer than finding it. */
         struct source *least = NULL;
         for (int i = 0; i < n_inputs; i++) {
             struct source *s = &sources[i];
@@ -224,7 +223,7 @@ int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs
     size_t capacity = 0;
     const char **row = NULL;
     int *column = NULL, rc = -1;
-    /* One pass over the headers for the columns, in the order in which they first appear. */
+    /* Reads all headers once for the columns, in the order in which they first occur. */
     for (int i = 0; i < n_inputs; i++) {
         if (!strcmp(inputs[i], "-") && n_inputs > 1) {
             error_set(err, EX_USAGE, "standard input cannot be read twice: name files");

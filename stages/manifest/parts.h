@@ -1,7 +1,7 @@
 /*
- * parts.h: splits a manifest into parts and merges their results, so that part-wise runs give the bytes of
- * one run. split puts the number of each row into a column of its own, which every stage passes through;
- * merge brings the rows back in that order and drops the column.
+ * parts.h: splits a manifest into parts and merges their results, so that runs over parts give the bytes of
+ * one run. split puts the number of each row into a column of its own, which every stage copies. merge
+ * restores the order of the rows by it and removes the column.
  */
 #ifndef WINNOW_MANIFEST_PARTS_H
 #define WINNOW_MANIFEST_PARTS_H
@@ -13,7 +13,8 @@
 #include "cli/stage.h"
 
 #define PART_ROW_COLUMN "part_row"
-/* Parts are open at once, each with a stdio buffer: a thousand is what a process may have by default. */
+/* All parts are open at once, each with a stdio buffer. A process may have about a
+ * thousand files open by default. */
 #define MAX_PARTS 1000
 
 struct parts_options {
@@ -27,17 +28,20 @@ struct parts_options {
     }
 
 /*
- * input into <prefix>000.tsv, <prefix>001.tsv, ...: a row's part is a function of its key alone, so a picture
- * stays in its part when others come and go. Every part is written, empty ones too.
+ * Splits input into <prefix>000.tsv, <prefix>001.tsv and so on. The part of a row depends on its key alone,
+ * so that a picture stays in its part when others are added or removed. Every part is written, also an empty
+ * one.
  */
 int parts_split(const struct parts_options *o, const char *input, const char *prefix, struct stage_counts *n,
                 struct error *err);
 
-/* The inputs, each in the order of its row numbers, into one in that order. Their columns must agree. */
+/* Merges the inputs, each in the order of its row numbers, into one in that
+ * order. Their columns must agree. */
 int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, struct stage_counts *n,
                 struct error *err);
 
-/* The rows of several manifests one after the other; columns by name, missing ones empty. */
+/* Writes the rows of several manifests one after another. Columns are joined by
+ * name, and missing ones are empty. */
 int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs, struct stage_counts *n,
                       struct error *err);
 

@@ -1,7 +1,7 @@
 /*
- * mine-errors: which labels are probably wrong. Reads predictions (id, label, p_<class>...), which for
- * training data must come from models that did not see the row; writes the suspects, worst first, and a page
- * to review them on.
+ * mine-errors: finds labels that are probably wrong. Reads predictions (id, label, p_<class>...); for
+ * training data they must come from models that did not see the row. Writes the suspects, the worst first,
+ * and a page to review them on.
  */
 #include <stdlib.h>
 #include <string.h>

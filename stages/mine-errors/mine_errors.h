@@ -1,6 +1,4 @@
-/*
- * mine_errors.h: from predictions to suspects: the work behind the program, without a process around it.
- */
+/* mine_errors.h: the work of mine-errors, from predictions to suspects, as functions. */
 #ifndef WINNOW_MINE_ERRORS_H
 #define WINNOW_MINE_ERRORS_H
 
@@ -10,7 +8,7 @@
 #include "metric/label_errors.h"
 #include "metric/predictions.h"
 
-/* Methods that make a row a suspect; several may. */
+/* The methods that suspect rows. Several may suspect the same row. */
 enum mine_method {
     MINE_SEPARATION,
     MINE_CONFIDENT_LEARNING,
@@ -32,7 +30,7 @@ struct mine_options {
     int64_t min_examples, budget;
 };
 
-/* What a manifest and the training log know about a row beyond its prediction. */
+/* What a manifest and the training log know about a row, in addition to its prediction. */
 struct mine_inputs {
     const char **path, **group, **split; /* [n_rows], "" where unknown; in arena */
     double *aum;                         /* [n_rows], NaN where unknown; NULL without margins */
@@ -59,16 +57,14 @@ struct suspects {
 };
 #define SUSPECTS_EMPTY ((struct suspects){0})
 
-/*
- * Without a budget: the rows that --filter flags, in the order of --rank, followed by those of the other
- * --methods. With one: the best of each method in turn until the budget is used up.
- */
+/* Without a budget: the rows that --filter flags, in the order of --rank, and then those of the other
+ * --methods. With one: the methods give their worst rows in turn until the budget is used up. */
 int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
                   const struct label_errors_input *in, const struct label_errors *e,
                   const struct mine_inputs *f, struct error *err);
 void suspects_release(struct suspects *s);
 
-/* The files beside suspects.tsv; see the manual for their columns. */
+/* Write the files in addition to suspects.tsv. The manual describes their columns. */
 int mine_write_suspects(const struct mine_options *o, const struct predictions *p,
                         const struct mine_inputs *f, const struct suspects *s, struct manifest_source *source,
                         struct error *err);
@@ -78,8 +74,8 @@ int mine_write_summary(const char *path, const struct mine_options *o, const str
                        const struct label_errors *e, const struct suspects *s, struct error *err);
 int mine_write_pairs(const char *path, const struct predictions *p, struct error *err);
 
-/* Suspects against a file of what is really wrong: precision, recall, and what a reviewer of part of the set
- * would find. */
+/* Compares the suspects with a file of known label errors: precision, recall, and what a reviewer
+ * of a part of the set would find. */
 int mine_score_truth(const struct mine_options *o, const struct predictions *p, const struct suspects *s,
                      const struct label_errors_input *in, struct error *err);
 

@@ -1,7 +1,7 @@
 /*
- * mine_inputs.c: what is known about a row beyond its prediction: where the image is, its near-duplicate
- * group and split (from the predictions themselves or a manifest), its margin over the epochs, reports from
- * users.
+ * mine_inputs.c: reads what is known about a row in addition to its prediction: the path of the picture, its
+ * near-duplicate group and split (from the predictions or from a manifest), its margin over the epochs,
+ * reports from users.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 static int keep(struct mine_inputs *f, const char **slot, const char *value, struct error *err)
 {
-    /* Equal neighbours share one copy: split and group repeat from row to row. */
+    /* Equal neighbours share one copy: split and group are often the same from row to row. */
     if (slot[0] && strcmp(slot[0], value) == 0) return 0;
     return (slot[0] = arena_strdup(&f->arena, value, err)) ? 0 : -1;
 }
@@ -33,9 +33,8 @@ static int take(struct mine_inputs *f, const char ***array, size_t n_rows, size_
     return 0;
 }
 
-/*
- * Path, group and split of the rows of r: the predictions themselves (by_row), or a manifest matched by id.
- */
+/* Reads path, group and split from the rows of r: the predictions themselves
+ * (by_row), or a manifest matched by id. */
 static int read_manifest(struct mine_inputs *f, struct manifest_reader *r, const struct predictions *p,
                          bool by_row, struct error *err)
 {
@@ -120,7 +119,7 @@ static int read_reports(struct mine_inputs *f, const char *path, const struct pr
     while ((got = manifest_reader_next(&r, err)) > 0) {
         struct id_key key = id_key_of(r.fields[id]);
         int64_t row = r.fields[id][0] ? predictions_find(p, &key) : -1;
-        /* A report whose claim is the label that is there is about the model, not about the label. */
+        /* A report whose claim is the present label is about the model, not about the label. */
         if (row >= 0 && (!r.fields[claimed][0] || strcmp(r.fields[claimed], p->classes[p->label[row]]) != 0))
             f->reported[row] = 1;
     }
@@ -136,7 +135,7 @@ int mine_inputs_read(struct mine_inputs *f, const struct mine_options *o, const 
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int rc = 0;
     *f = MINE_INPUTS_EMPTY;
-    /* otherwise nothing needs them, and a large file is read once less */
+    /* Otherwise nothing needs them, and a large file is read once less. */
     if (o->review || o->budget > 0 || o->methods) {
         if (manifest_source_read(source, &r, NULL, err)) goto fail;
         rc = read_manifest(f, &r, p, true, err);

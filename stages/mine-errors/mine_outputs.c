@@ -1,6 +1,4 @@
-/*
- * mine_outputs.c: suspects.tsv and the files beside it.
- */
+/* mine_outputs.c: writes suspects.tsv and the other files. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>

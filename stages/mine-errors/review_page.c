@@ -1,6 +1,6 @@
 /*
- * review_page.c: fills the page's template. The data go in as one JSON block with every '<' escaped, the
- * script and the style are named by hash in the policy: no file name, label or id can become code.
+ * review_page.c: fills the template of the page. The data are one JSON block in which every '<' is escaped,
+ * and the policy names the script and the style by their hashes: no file name, label or id can become code.
  */
 #include "review_page.h"
 
@@ -19,8 +19,8 @@ extern const char review_page_html[] __attribute__((visibility("hidden")));
 extern const char review_page_css[] __attribute__((visibility("hidden")));
 extern const char review_page_js[] __attribute__((visibility("hidden")));
 
-/* Where images are, seen from the page: "../" steps to the common parent, then down to root. "" when it is
- * the same folder. */
+/* The way from the page to the root of the pictures: "../" up to the common parent,
+ * then down. "" for the same folder. */
 static int relative_prefix(struct text *out, const char *page, const char *root, struct error *err)
 {
     char *copy = mem_strdup(page, err), *from = NULL, *to = NULL;
@@ -50,8 +50,8 @@ out:
     return rc;
 }
 
-/* The prefix, then what is left of it without its leading "../", one by one: the page may be linked to from a
- * folder above. */
+/* Writes the prefix, and what is left of it without its leading "../", one by one: a folder
+ * above may have a link to the page. */
 static int put_prefixes(struct text *out, const char *page, const char *root, struct error *err)
 {
     struct text prefix = TEXT_EMPTY;
@@ -110,8 +110,7 @@ static int put_data(struct text *out, const struct mine_options *o, const struct
         id = manifest_column(&picked.schema, "path");
     for (int k = 0; k < p->n_classes; k++)
         if ((k && text_puts(&names, ",", err)) || page_json(&names, p->classes[k], err)) goto out;
-    /* Decisions are kept in the browser by classes and image: a later page over the same classes knows
-     * them. */
+    /* The browser keeps decisions by classes and picture: a later page over the same classes knows them. */
     if (text_printf(out, err, "{\"set\":\"%016llx\",\"classes\":[%s],\"prefixes\":",
                     (unsigned long long)random_key(names.data, names.n_bytes), names.data) ||
         put_prefixes(out, o->review, o->common.root, err) || text_puts(out, ",\"rows\":[", err))

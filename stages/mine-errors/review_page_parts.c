@@ -1,7 +1,5 @@
-/*
- * review_page_parts.c: web/review as bytes in the program: the page is written without any file beside the
- * binary.
- */
+/* review_page_parts.c: the files of web/review as bytes in the program, so that it needs
+ * no other file to write the page. */
 #include "review_page.h"
 
 #define PART(name, file)                                                                                     \

@@ -42,7 +42,7 @@ static int list_flagged(struct list *l, const struct label_errors_input *in, con
                : 0;
 }
 
-/* Rows of a negative area under the margin, lowest first. */
+/* Lists the rows with a negative area under the margin, the lowest first. */
 static int list_aum(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
                     uint8_t *flagged, struct error *err)
 {
@@ -117,10 +117,8 @@ out:
     return rc;
 }
 
-/*
- * The methods asked for; by default confident learning, with a budget all that there is input for. --reports
- * asks for the reports.
- */
+/* The methods that were asked for. Without --methods: confident learning, or with a budget all that have
+ * their input. --reports adds the method of that name. */
 static int chosen_methods(const struct mine_options *o, const struct mine_inputs *f,
                           bool chosen[MINE_METHODS], struct error *err)
 {
@@ -197,7 +195,7 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
             methods[lists[m].rows[i]] |= (uint8_t)(1u << m);
     }
     if (!(out->items = mem_alloc((total ? total : 1) * sizeof *out->items, err))) goto out;
-    /* With a budget the methods take turns; without, one list follows the other. */
+    /* With a budget the methods take turns; without one, the lists follow each other. */
     size_t limit = o->budget > 0 ? (size_t)o->budget : total;
     for (bool more = true; more && out->n < limit;) {
         more = false;

@@ -1,6 +1,6 @@
 /*
- * truth.c: measures the suspects against known label errors: the truth file lists rows with their true label
- * (planted errors, or a reviewed sample); rows that it does not list count as right.
+ * truth.c: measures the suspects against known label errors. The truth file lists rows with their true label
+ * (errors that were planted, or a reviewed sample). Rows that it does not list count as correctly labelled.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #define MAX_KINDS 16
 
 struct truth {
-    /* [n_rows] true class index, -1 = as given, -2 = a class the model does not know */
+    /* [n_rows]: the number of the true class; -1: as given; -2: a class that the model does not know. */
     int32_t *label;
     bool *listed;  /* [n_rows] */
     uint8_t *kind; /* [n_rows] */
@@ -67,7 +67,7 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
         n_found++;
         for (int k = 0; k < p->n_classes; k++)
             if (strcmp(p->classes[k], r.fields[label]) == 0) class = k;
-        /* Copies of an image have one id and one true label. */
+        /* Copies of a picture have one id and one true label. */
         if (!r.fields[label][0] ||
             (t->listed[row] && class != (t->label[row] == -1 ? p->label[row] : t->label[row]))) {
             error_set(err, EX_DATAERR, "'%s', row %llu (id '%s'): %s",
@@ -106,7 +106,7 @@ static void say_rate(FILE *f, const char *measure, const char *key, size_t k, si
                 k, n);
 }
 
-/* The order in which a reviewer would go through the whole set: suspects, then the rest by margin. */
+/* The order in which a reviewer would go through the whole set: the suspects, then the others by margin. */
 static int review_order(const struct label_errors_input *in, const struct suspects *s, uint32_t **order,
                         struct error *err)
 {

@@ -1,6 +1,6 @@
 /*
- * purge: removes what runs made from pictures that `fetch --takedown` or a later block list took out of the
- * store: rows of tables, made pictures, shard sets, caches, pages. Writes a table of what it did: action path
+ * purge: removes what runs made from pictures that `fetch --takedown` or a later block list removed from the
+ * store: rows of tables, variants, shard sets, caches, pages. Writes a table of what it did: action path
  * rows.
  */
 #include <fcntl.h>
@@ -52,8 +52,8 @@ static const struct option_table table = {
     .max_operands = -1,
 };
 
-/* Partial bodies in the store: a part cannot be compared with a hash, so all of them go; they are only a
- * help. */
+/* Removes interrupted transfers from the store. A part cannot be compared with a hash, so that all
+ * are removed; they only save time. */
 static int remove_parts(struct purge *p, struct text *path, struct error *err)
 {
     uint64_t n;

@@ -127,7 +127,7 @@ static int say(struct purge *p, const char *action, const char *path, uint64_t n
     return manifest_writer_row(p->report, NULL, (const char *const[]){action, path, rows}, err);
 }
 
-/* 1, 0, or -1 when it is not known, which must not count as absent. */
+/* 1, 0, or -1 when it cannot be found out, which must not count as absent. */
 static int is_there(const char *path, struct error *err)
 {
     struct stat st;
@@ -135,7 +135,7 @@ static int is_there(const char *path, struct error *err)
     return errno == ENOENT || errno == ENOTDIR ? 0 : error_errno(err, EX_IOERR, "cannot look at '%s'", path);
 }
 
-/* Half a shard set, half a page: its pictures cannot be told. */
+/* An unfinished shard set or page: nobody can tell which pictures are in it. */
 static int remove_leftover(struct purge *p, const char *path, struct error *err)
 {
     if (!p->dry_run) {
@@ -147,8 +147,8 @@ static int remove_leftover(struct purge *p, const char *path, struct error *err)
     return say(p, "leftover-removed", path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
 }
 
-/* Regular files below folder; links are not followed, the store is left out. What killed programs left goes
- * at once. */
+/* Collects the regular files below folder, without following links and without the store. What killed
+ * programs left is removed at once. */
 static int collect(struct purge *p, const char *folder, struct files *l, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -198,7 +198,7 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Nothing to do where it is gone already. */
+/* Does nothing when the file is gone already. */
 static int remove_file(struct purge *p, const char *action, const char *path, struct error *err)
 {
     int there = is_there(path, err);
@@ -210,7 +210,8 @@ static int remove_file(struct purge *p, const char *action, const char *path, st
 
 /* --- tables --- */
 
-/* Columns that say which picture a row is about. Not group or reject_detail: those name others. */
+/* The columns that say which picture a row is about. Not group and
+ * reject_detail, which name other pictures. */
 static bool about(const char *column)
 {
     static const char *const names[] = {"path", "source", "xxh128", "id", NULL};
@@ -227,8 +228,8 @@ static int row_is_hit(const struct purge *p, const struct manifest_reader *r, co
     return url < 0 ? 0 : url_is_listed(&p->list, r->fields[url], err);
 }
 
-/* Counts the rows about listed pictures; with out also writes the others. A table that is not a manifest is
- * skipped with a warning. */
+/* Counts the rows about listed pictures, and with out writes the others. A table that is not a
+ * manifest is skipped with a warning. */
 static int read_table(struct purge *p, const char *path, struct manifest_writer *out, uint64_t *n_hits,
                       struct error *err)
 {
@@ -334,8 +335,8 @@ out:
     return rc;
 }
 
-/* A set that holds a listed picture goes as a whole, its index first (without it there is no set), its
- * tables, which say so, not yet. Packing makes it again. */
+/* A set that contains a listed picture is removed whole, its index first (without it there is no set). Its
+ * tables, which name the picture, stay until the end. Packing makes the set again. */
 static int remove_records(struct purge *p, const struct files *l, const char *table, struct error *err)
 {
     size_t n_folder = (size_t)(base_name(table) - table);
@@ -352,7 +353,7 @@ static int remove_records(struct purge *p, const struct files *l, const char *ta
     return rc;
 }
 
-/* The tables of the sets that are gone, those that named the picture last. */
+/* Removes the tables of the sets that are gone: they are the last that name the picture. */
 static int remove_shard_tables(struct purge *p, const struct files *l, struct error *err)
 {
     for (int named = 0; named < 2; named++)
@@ -380,8 +381,8 @@ static int has_listed_bytes(const struct purge *p, const char *path, bool *hit, 
     return 0;
 }
 
-/* Whether a WebDataset tar has a member that names a listed picture (KEY.json
- * says path, xxh128 and source). */
+/* Whether a WebDataset tar has a member that names a listed picture
+ * (KEY.json has path, xxh128 and source). */
 static int tar_is_hit(const struct purge *p, const char *path, bool *hit, struct error *err)
 {
     char head[512], text[1 << 16];
@@ -420,7 +421,7 @@ static int look(struct purge *p, const char *folder, struct file *f, struct erro
     if (!hit && p->deep && !text_ends(name, ".cache") && !text_ends(name, ".bin") &&
         has_listed_bytes(p, f->path, &hit, err))
         return -1;
-    /* A torn tail is usual there (a killed run), and must not keep the rest from being read. */
+    /* A last line that is cut off is usual there (a killed run), and must not prevent reading the rest. */
     if (!p->dry_run && text_ends(name, ".tsv") && picture_memory_is(f->path) &&
         picture_memory_mend(f->path, err) < 0)
         return -1;
@@ -436,9 +437,9 @@ static int look(struct purge *p, const char *folder, struct file *f, struct erro
 }
 
 /*
- * Looks at all of a run first. Then what does not say by itself whose it is goes (caches, pages, records),
- * then files and rows, and the shard tables last: wherever a run of purge is interrupted, the next one still
- * finds a reason to go on.
+ * Reads all files of a run first. Then it removes what does not itself say which picture it is about
+ * (caches, pages, records), then files and rows, and the tables of shards last. When purge is interrupted at
+ * any point, the next run therefore still finds a reason to continue.
  */
 int purge_run(struct purge *p, const char *folder, struct error *err)
 {
@@ -452,8 +453,8 @@ int purge_run(struct purge *p, const char *folder, struct error *err)
         any = any || l.items[i].left != LEFT_NOTHING;
         trained = trained || l.items[i].left == LEFT_SHARDS || l.items[i].left == LEFT_TAR;
     }
-    /* Activations can't be undone one by one, and pages hold small pictures inside: both are quick to make
-     * again. */
+    /* Single pictures cannot be removed from activations, and pages contain small
+     * pictures. Both are quickly made again. */
     for (size_t i = 0; any && i < l.n; i++) {
         const char *path = l.items[i].path, *name = base_name(path);
         if (l.items[i].left == LEFT_NOTHING && (text_ends(name, ".cache") || text_ends(name, ".html"))) {

@@ -12,7 +12,7 @@
 #include "hash/content_hash.h"
 #include "manifest/manifest.h"
 
-/* Contents and addresses that have to be gone: the store's takedown.tsv. Both sorted. */
+/* The contents and addresses in the store's takedown.tsv. Both are sorted. */
 struct taken_down {
     struct xxh128 *hashes, *urls;
     size_t n_hashes, n_urls, hashes_capacity, urls_capacity;
@@ -31,16 +31,17 @@ struct purge {
     bool damaged; /* a table could not be read and may still name a picture */
 };
 
-/* kind url or xxh128 out of takedown.tsv; other kinds only ever matter to fetch, which adds the xxh128 of
- * what they hit. */
+/* Reads the kinds url and xxh128 from takedown.tsv. Other kinds matter only to fetch, which adds
+ * the xxh128 of what they match. */
 int taken_down_read(struct taken_down *t, const char *path, struct error *err);
 void taken_down_release(struct taken_down *t);
 
-/* Whether text names a listed picture: 32 hex digits, or "ab/" and 30. For fields, paths and file names. */
+/* Whether text names a listed picture: 32 hexadecimal digits, or "ab/" and 30.
+ * For fields, paths and file names. */
 bool taken_down_named(const struct taken_down *t, const char *text);
 
-/* One run's folder. Order: tables by age, so that make's idea of what is up to date stays true; then what was
- * made from the pictures. */
+/* Treats the folder of one run. Tables are replaced in the order of their age, so that make still knows
+ * what is up to date; then follows what was made from the pictures. */
 int purge_run(struct purge *p, const char *folder, struct error *err);
 
 #endif

@@ -1,7 +1,5 @@
-/*
- * relabel: applies reviewers' decisions to a manifest, by content hash. Reads xxh128 (or id) and label;
- * writes label, adds label_given. Nothing is deleted: dropped rows leave through --rejects.
- */
+/* relabel: applies the decisions of reviewers to a manifest, by content hash. Reads xxh128 (or id) and
+ * label; writes label, adds label_given. No file is deleted: dropped rows go to --rejects. */
 #include "relabel.h"
 
 #include <string.h>

@@ -1,7 +1,5 @@
-/*
- * croissant.c: the set as Croissant 1.1 JSON-LD. Every term that is used is in @context, and every @id
- * once: a reader that lacks one of these reads something else without a word.
- */
+/* croissant.c: describes the set as Croissant 1.1 JSON-LD. Every term that is used is in @context, and
+ * every @id occurs once: without this, readers silently read something else. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +34,7 @@ static int member(struct text *t, const char *key, const char *value, struct err
                                                                                                          : 0;
 }
 
-/* What was said about rights, in one sentence that the numbers make. */
+/* One sentence about rights, made from the numbers. */
 static int limits(struct text *t, const struct sources *s, struct error *err)
 {
     if (text_puts(t, "Rights as the hosts signalled them when the pictures were fetched:", err)) return -1;
@@ -122,7 +120,7 @@ out:
     return rc;
 }
 
-/* A record set of the words of a column, with what its second field says of each. */
+/* A record set of the words in a column, with what its second field says about each. */
 static int enumeration(struct text *t, const char *id, const char *type, const struct tallies *words,
                        bool splits, struct error *err)
 {
@@ -183,7 +181,7 @@ static int records(struct text *t, const struct sources *s, struct error *err)
         (s->rights.words.n && field(t, "pictures", "rights", "\"sc:Text\"", "", err)) ||
         text_puts(t, "]},\n", err))
         return -1;
-    /* The join needs the files as source and a transform that changes nothing, which makes the path text. */
+    /* A join needs the files as source, and a transform that changes nothing, which makes the path text. */
     return text_puts(
                t,
                "  {\"@type\": \"cr:RecordSet\", \"@id\": \"images\", \"name\": \"images\", \"field\": [\n"

@@ -67,7 +67,7 @@ static int share_folder(struct sources *s, const char *path, struct error *err)
     return 0;
 }
 
-/* What the reader of the validator (pandas with its defaults) turns into something else. */
+/* Whether the reader in the validator (pandas with its defaults) turns the value into something else. */
 static const char *misread(const char *value)
 {
     static const char *const absent[] = {"NA",  "N/A",  "n/a",  "null", "NULL", "None", "nan",

@@ -1,7 +1,5 @@
-/*
- * sources.h: where the pictures of a manifest come from: shares by registrable domain, licence and rights,
- * and from when to when. One pass; memory grows with the number of different domains, licences and words.
- */
+/* sources.h: counts the pictures of a manifest by registrable domain, licence and rights, with their first
+ * and last date. One pass; memory grows with the number of different domains, licences and words. */
 #ifndef WINNOW_REPORT_SOURCES_SOURCES_H
 #define WINNOW_REPORT_SOURCES_SOURCES_H
 
@@ -36,14 +34,14 @@ struct sources {
 
 /* croissant: also checks that other readers of the file, which guess types, will read the same values. */
 int sources_read(struct sources *s, const char *path, bool croissant, struct error *err);
-/* kind name pictures pictures_share bytes bytes_share top first_fetched last_fetched */
+/* Writes kind name pictures pictures_share bytes bytes_share top first_fetched last_fetched. */
 int sources_write(const struct sources *s, const char *output, struct error *err);
 void sources_release(struct sources *s);
 
-/* "a.b.co.uk" gives "b.co.uk": by a short list of second levels, not by the Public Suffix List. */
+/* "a.b.co.uk" gives "b.co.uk", by a short list of second levels and not by the Public Suffix List. */
 const char *registrable_domain(const char *host);
 
-/* The description of the set, beside the manifest at path, as Croissant 1.1. */
+/* Writes the description of the set as Croissant 1.1, beside the manifest at path. */
 int croissant_write(const struct sources *s, const struct report_sources_options *o, const char *path,
                     struct error *err);
 

@@ -1,6 +1,4 @@
-/*
- * scan: turn folders of pictures into a manifest. Adds: path label (given_split).
- */
+/* scan: makes a manifest of folders of pictures. Adds: path label (given_split). */
 #include "scan.h"
 
 static const struct option_row rows[] = {

@@ -1,7 +1,5 @@
-/*
- * scan.c: one getdents walk; a file costs no system call of its own, because the folder names the kind of
- * each entry. Millions of files: 8 bytes an entry beside its name, sorted in memory at the end.
- */
+/* scan.c: walks over the folders. A file costs no system call of its own, because the folder says what
+ * kind of entry it is. For millions of files: 8 bytes an entry and its name, sorted in memory at the end. */
 #include "scan.h"
 
 #include <dirent.h>
@@ -16,7 +14,7 @@
 #include "base/text.h"
 #include "io/io.h"
 
-/* Kernel limits: the programs after this one could not open a longer path. */
+/* Limits of the kernel: the programs that follow could not open a longer path. */
 #define MAX_DEPTH 512
 
 struct entry {
@@ -34,7 +32,7 @@ struct walk {
     struct arena arena;
     struct entry *entries;
     size_t n, capacity;
-    /* the folders that the walk is inside of: a link to one of them is a loop */
+    /* The folders in which the walk is at the moment: a link to one of them is a loop. */
     struct folder_id open[MAX_DEPTH];
     struct text path;          /* of the folder being read, relative to the root, no '/' at the end */
     const char *operand_label; /* the last component of the operand */
@@ -45,7 +43,7 @@ struct walk {
     struct progress progress;
 };
 
-/* "train", "val" or "test"; NULL: not the name of a split. */
+/* "train", "val" or "test"; NULL when it is not the name of a split. */
 static const char *split_of(const char *folder)
 {
     static const char *const names[][2] = {{"train", "train"}, {"training", "train"}, {"val", "val"},
@@ -105,8 +103,8 @@ static int add(struct walk *w, const char *path, const char *label, const char *
     return 0;
 }
 
-/* path with every byte that is not part of valid UTF-8 as \xNN, so that the
- * reject can be read and acted on. */
+/* Adds a reject for path, with \xNN for every byte that is not part of valid UTF-8, so
+ * that a person can find the file. */
 static int add_not_utf8(struct walk *w, const char *path, struct error *err)
 {
     struct text shown = TEXT_EMPTY;
@@ -141,9 +139,9 @@ static bool wanted(const struct scan_options *opt, const char *name)
 }
 
 /*
- * The label of files in the folder w->path. AUTO: the first folder below the operand, or the operand's own
- * name for files that lie directly in it; so `scan raw` and `scan raw/cat` give raw/cat/1.jpg the same label.
- * NULL without memory.
+ * The label of the files in the folder w->path. AUTO: the first folder below the operand, or the name of the
+ * operand for files directly in it. So `scan raw` and `scan raw/cat` give raw/cat/1.jpg the same label. NULL
+ * when there is no memory.
  */
 static const char *label_here(struct walk *w, struct error *err)
 {
@@ -163,7 +161,7 @@ static const char *label_here(struct walk *w, struct error *err)
     return arena_strndup(&w->arena, below, strcspn(below, "/"), err);
 }
 
-/* Appends "/name" to the path; *length is what path_pop takes to undo it. */
+/* Appends "/name" to the path. path_pop takes *length to undo it. */
 static int path_push(struct walk *w, const char *name, size_t *length, struct error *err)
 {
     *length = w->path.n_bytes;
@@ -178,7 +176,8 @@ static void path_pop(struct walk *w, size_t length)
 
 static int read_folder(struct walk *w, int fd, size_t depth, struct error *err);
 
-/* w->path cannot be opened or read, and errno says why: a reject, if it is the folder's own fault. */
+/* w->path cannot be opened or read, and errno says why. It is rejected, if the
+ * reason is in the folder itself. */
 static int unreadable_folder(struct walk *w, struct error *err)
 {
     char shown[256];
@@ -188,8 +187,8 @@ static int unreadable_folder(struct walk *w, struct error *err)
     return add(w, w->path.data, "", "unreadable", strerror(errno), err);
 }
 
-/* The folder `name` in the open folder `parent`; w->path names it already. depth: folders the walk is inside
- * of. */
+/* Enters the folder `name` in the open folder `parent`; w->path names it already. depth:
+ * in how many folders the walk is. */
 static int enter(struct walk *w, int parent, const char *name, size_t depth, struct error *err)
 {
     struct stat st;
@@ -221,7 +220,7 @@ static int one_entry(struct walk *w, int fd, const struct dirent *d, const char 
         if (!there && errno_of_machine(errno)) return error_errno(err, EX_OSERR, "cannot examine '%s'", path);
         type = there ? (unsigned char)IFTODT(st.st_mode) : DT_LNK;
     }
-    /* A link to a folder is reported, whatever its name: it may hold a whole class. */
+    /* A link to a folder is reported whatever its name is: it may contain a whole class. */
     bool folder_link =
         type == DT_LNK && !w->opt->follow && fstatat(fd, d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
     if (type != DT_DIR && !folder_link && !wanted(w->opt, d->d_name)) {
@@ -245,7 +244,7 @@ static int one_entry(struct walk *w, int fd, const struct dirent *d, const char 
     }
 }
 
-/* Every entry of the open folder, which is closed. */
+/* Reads every entry of the open folder, and closes it. */
 static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
 {
     const char *label = label_here(w, err);
@@ -278,7 +277,7 @@ static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
     return rc;
 }
 
-/* One operand: its path without "./" before and '/' after it, so that every spelling
+/* Scans one operand. Its path loses "./" at the start and '/' at the end, so that every spelling
  * of a folder gives the same rows. */
 static int scan_operand(struct walk *w, int root, const char *folder, struct error *err)
 {

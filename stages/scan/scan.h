@@ -1,6 +1,5 @@
-/*
- * scan.h: folders of pictures into rows of `path label`, with given_split where folders say that, too.
- */
+/* scan.h: makes rows `path label` from folders of pictures, with given_split
+ * when folders say that as well. */
 #ifndef WINNOW_SCAN_H
 #define WINNOW_SCAN_H
 
@@ -25,18 +24,19 @@ struct scan_options {
     }
 
 /*
- * Whether folder (relative to opt->common.root) has nothing but train, val and test folders (or valid,
- * validation, training, testing) with the classes inside them. Such a folder's rows get the label from the
- * second level and given_split from the first. False when it cannot be read: scan_run says why.
+ * Whether folder (relative to opt->common.root) contains nothing but the folders train, val and test (or
+ * valid, validation, training, testing), with the classes inside them. The rows of such a folder get the
+ * label from the second level and given_split from the first. False when it cannot be read: scan_run then
+ * says why.
  */
 bool scan_has_splits(const struct scan_options *opt, const char *folder);
 
 /*
- * Walks the folders (relative to opt->common.root) and writes a row for each file to out, sorted by path,
- * each path once; the rest is rejected: `not-utf8` (shown with \xNN for the odd bytes),
- * `not-a-regular-file`, `symbolic-link` (unless follow), `link-loop`, `unreadable`. Files with other
- * extensions are counted and told. out has the column given_split if any folder has splits. Returns 0, or -1
- * with err set: a folder that is not there is EX_NOINPUT, one that leaves the root EX_DATAERR.
+ * Walks over the folders (relative to opt->common.root) and writes a row for each file to out, sorted by
+ * path, each path once. Rejects: `not-utf8` (shown with \xNN for invalid bytes), `not-a-regular-file`,
+ * `symbolic-link` (unless follow), `link-loop`, `unreadable`. Files with other extensions are counted, and a
+ * message gives their number. out has the column given_split if any folder has splits. Returns 0, or -1 with
+ * err set: EX_NOINPUT for a folder that does not exist, EX_DATAERR for one outside the root.
  */
 int scan_run(const struct scan_options *opt, char **folders, int n_folders, struct manifest_writer *out,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);

@@ -1,6 +1,7 @@
 /*
- * train-test-split: divides rows into train, validation and test; stable, with near copies on one side.
- * Reads: label group (xxh128 path where a row has no group). Adds: split (fold).
+ * train-test-split: divides rows into training, validation and test, such that near copies stay together and
+ * the split does not change when rows are added. Reads: label group (xxh128 or path where a row has no
+ * group). Adds: split (fold).
  */
 #include "split.h"
 

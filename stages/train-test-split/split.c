@@ -1,7 +1,7 @@
 /*
- * split.c: groups are found by a 64-bit key of their name (two names with one key would only be kept
- * together), 48 bytes a group and 4 a row in memory; the text of the rows is read a second time when they are
- * written.
+ * split.c: groups are identified by a 64-bit key of their name; two names with the same key would only be
+ * kept together. Memory: 48 bytes a group and 4 a row. The text of the rows is read a second time when they
+ * are written.
  */
 #include "split.h"
 
@@ -17,9 +17,9 @@
 #include "base/text.h"
 
 /*
- * Streams of its own ("place", "fold" in ASCII): with plain small numbers a picture's place in the split
- * would be the first draw of augment's variant of that number, and the variants of training pictures would be
- * turned to one side only.
+ * Streams of their own ("place" and "fold" in ASCII). With small numbers, the place of a picture in the
+ * split would be the first number that augment draws for the variant with that number, and the variants of
+ * all training pictures would be turned to the same side.
  */
 #define STREAM_PLACE 0x706c616365ull
 #define STREAM_FOLD 0x73706c666f6c64ull
@@ -82,7 +82,7 @@ int split_fold(uint64_t seed, const char *group, int64_t folds)
     return (int)random_below(&r, (uint64_t)folds);
 }
 
-/* The group of that name, made if new. -1 without memory. */
+/* The number of the group with that name, which is added when it is new. -1 when there is no memory. */
 static int64_t find_group(struct split *s, const char *name, struct error *err)
 {
     uint64_t key = random_key(name, strlen(name));
@@ -110,7 +110,7 @@ static int64_t find_label(struct split *s, const char *name, struct error *err)
     return at;
 }
 
-/* What a row is kept together by: its group, or itself when it has none. */
+/* The name by which a row is kept together with others: its group, or its own when it has none. */
 static const char *group_name(const struct manifest_reader *r, int group, int hash, int path)
 {
     const char *name = manifest_field(r, group);
@@ -120,7 +120,7 @@ static const char *group_name(const struct manifest_reader *r, int group, int ha
 
 /* --- the previous split ----------------------------------------------------------------------- */
 
-/* The previous parts of groups, hashes and paths, by a 64-bit key of kind and name. */
+/* The previous split of groups, hashes and paths, found by a 64-bit key of kind and name. */
 struct known {
     struct hash_index index;
     struct known_part {
@@ -261,7 +261,7 @@ static uint32_t *groups_by_place(const struct split *s, struct error *err)
     return order;
 }
 
-/* Calls for each label of group g: fn(s, label, argument). */
+/* Calls fn(s, label, argument) for each label of group g. */
 static void each_label(struct split *s, uint32_t g, void (*fn)(struct split *, uint32_t, int), int argument)
 {
     if (!s->groups[g].many_labels) {
@@ -307,7 +307,7 @@ static bool has_label(struct split *s, uint32_t g, uint32_t label)
     return bsearch(&key, s->pairs, s->n_pairs, sizeof *s->pairs, compare_u64) != NULL;
 }
 
-/* Training has another group of every label that this one has. */
+/* Whether training has another group of every label that this one has. */
 static bool can_be_spared(struct split *s, uint32_t g)
 {
     s->spare = true;
@@ -316,9 +316,9 @@ static bool can_be_spared(struct split *s, uint32_t g)
 }
 
 /*
- * The one exception to the rule that a group's place decides: a class of few groups would often have none
- * to be tested or validated on. Its first group in the order of places that training can spare moves over.
- * Groups of a previous split stay.
+ * The one exception to the rule that the place of a group decides. A class with few groups would often have
+ * none for the test or for validation. The first group, in the order of places, that training can do without
+ * is moved. Groups from a previous split stay.
  */
 static void fill_empty_parts(struct split *s, const uint32_t *order)
 {
@@ -330,7 +330,7 @@ static void fill_empty_parts(struct split *s, const uint32_t *order)
             double share = part == SPLIT_TRAIN ? 1 : part == SPLIT_TEST ? s->opt->test : s->opt->val;
             if (share <= 0 || label->n_groups_in[part] || label->n_groups < (uint32_t)w + 1) continue;
             for (size_t i = 0; i < s->n_groups; i++) {
-                /* Training takes the one placed last, the others the one placed first. */
+                /* Training takes the group with the highest place, and the others that with the lowest. */
                 uint32_t g = part == SPLIT_TRAIN ? order[s->n_groups - 1 - i] : order[i];
                 enum split_part from = s->groups[g].part;
                 if (!has_label(s, g, l) || s->groups[g].previous >= 0 || from == part) continue;
@@ -343,9 +343,9 @@ static void fill_empty_parts(struct split *s, const uint32_t *order)
 }
 
 /*
- * --exact: the groups of each label in the order of their places fill test up to its share of the label's
- * pictures, then validation. Sizes come out right to half a group; an old group moves when the border passes
- * it.
+ * --exact: the groups of each label, in the order of their places, fill the test split up to its share of
+ * the label's pictures, and then validation. The sizes are right to within half a group. An older group
+ * moves when the border passes it.
  */
 static int place_exactly(struct split *s, const uint32_t *order, struct error *err)
 {
@@ -375,8 +375,8 @@ static bool holds_most_of_its_label(const struct split *s, const struct group *g
     return 2 * (uint64_t)g->n_rows > s->labels[g->label].n_rows;
 }
 
-/* A large group can still leave a class with much less to learn from than was asked for: that is said, unless
- * somebody placed it. */
+/* A large group can leave a class with far fewer training pictures than was asked for. A warning says so,
+ * unless somebody placed the group. */
 static void warn_of_small_training(struct split *s)
 {
     double asked = 1 - s->opt->val - s->opt->test;
@@ -415,8 +415,8 @@ static int decide(struct split *s, struct error *err)
         g->part = g->place < s->opt->test                 ? SPLIT_TEST
                   : g->place < s->opt->test + s->opt->val ? SPLIT_VAL
                                                           : SPLIT_TRAIN;
-        /* Frames of one film that make up most of a class: outside training,
-         * hardly anything of it is learnt. */
+        /* For example frames of one film that are most of a class. If they were not in training, hardly
+         * anything of the class could be learnt. */
         if (holds_most_of_its_label(s, g)) g->part = SPLIT_TRAIN;
         if (g->previous >= 0) g->part = (uint8_t)g->previous;
     }
@@ -447,7 +447,7 @@ static int write_rows(struct split *s, struct manifest_source *in, struct manife
         assert(s->row_group);
         const struct group *g = &s->groups[s->row_group[n->n_kept]];
         snprintf(fold, sizeof fold, "%u", g->fold);
-        /* Folds are for predicting the training data out of fold; the test set has none. */
+        /* Folds are for out-of-fold predictions of the training data. The test split has none. */
         const char *const added[] = {split_part_name(g->part), g->part == SPLIT_TEST ? "" : fold};
         if (manifest_writer_row(out, r.fields, added, err)) {
             got = -1;
@@ -515,7 +515,7 @@ int split_check(const struct split_options *opt, struct manifest_source *in, str
                       text_for_people(shown, sizeof shown, manifest_field(&r, split)));
             goto out;
         }
-        /* A group's fold matters only where it has one: a test row has none. */
+        /* A test row has no fold. */
         const char *f = part == SPLIT_TEST ? "" : manifest_field(&r, fold);
         uint32_t in_fold = *f ? (uint32_t)random_key(f, strlen(f)) | 1 : 0;
         int64_t g = find_group(&s, group_name(&r, group, hash, path), err);

@@ -1,6 +1,4 @@
-/*
- * split.h: which part of the data a picture belongs to, as a function of (seed, group) and of little else.
- */
+/* split.h: decides in which split a picture is, as a function of (seed, group) and of little else. */
 #ifndef WINNOW_SPLIT_H
 #define WINNOW_SPLIT_H
 
@@ -26,21 +24,21 @@ struct split_options {
     }
 
 /*
- * The number in [0, 1) that places a group: test below `test`, validation below `test + val`, training above.
- * It depends on nothing but its arguments, so a group stays where it is whatever is added to the data.
+ * The number in [0, 1) that places a group: below `test` it is in the test, below `test + val` in
+ * validation, and otherwise in training. It depends on its arguments only, so that a group stays where it is
+ * when data are added.
  */
 double split_place(uint64_t seed, const char *group);
 /* The fold of a group, 0..folds-1, independent of its place. */
 int split_fold(uint64_t seed, const char *group, int64_t folds);
 
-/* Reads the source (twice), writes every row with split (and fold) to out. Returns 0 or -1 with err set. */
+/* Reads the source twice, and writes every row with split (and fold) to out.
+ * Returns 0, or -1 with err set. */
 int split_run(const struct split_options *opt, struct manifest_source *in, struct manifest_writer *out,
               struct stage_counts *n, struct error *err);
 
-/*
- * --check: writes the rows of groups that lie in more than one split (or fold) to out. 0: none; 1: some,
- * n->n_rejected of them; -1: err. A row with an empty or unknown split is EX_DATAERR.
- */
+/* --check: writes the rows of groups that are in more than one split (or fold) to out. 0: there are none.
+ * 1: there are some, n->n_rejected rows. -1: err. A row with an empty or unknown split is EX_DATAERR. */
 int split_check(const struct split_options *opt, struct manifest_source *in, struct manifest_writer *out,
                 struct stage_counts *n, struct error *err);
 
