@@ -140,8 +140,8 @@ cp in.tsv torn.tsv && printf 'cat/00.jpg\tcat' >>torn.tsv
 pack --size 64 -o s1 torn.tsv 2>e
 [ $? = 65 ] && pack --check s1 && [ -z "$(ls -d s1.* 2>/dev/null)" ]
 ok $? "pack of a torn manifest: 65, the old set stays, nothing is left beside it"
-pack --format webdataset --size 32 --shard-size 64k -o tars in.tsv && mkdir x && for t in tars/*.tar; do tar -C x -xf "$t" || break; done
-[ "$(find x -name '*.jpg' | wc -l)" = 24 ] && [ "$(cat tars/classes.txt | tr '\n' ' ')" = "cat dog émeu " ] && [ -f tars/train-00000.tar ] && [ -f tars/val-00000.tar ] && [ -f tars/test-00000.tar ]
+pack --format webdataset --size 32 --shard-size 64k -o tars in.tsv && mkdir untarred && for t in tars/*.tar; do tar -C untarred -xf "$t" || break; done
+[ "$(find untarred -name '*.jpg' | wc -l)" = 24 ] && [ "$(cat tars/classes.txt | tr '\n' ' ')" = "cat dog émeu " ] && [ -f tars/train-00000.tar ] && [ -f tars/val-00000.tar ] && [ -f tars/test-00000.tar ]
 ok $? "pack --format webdataset: tars for each split, keys unique over the set, classes.txt"
 "$python" - <<'P'
 import glob, json, sys, tarfile
