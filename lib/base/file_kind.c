@@ -9,7 +9,7 @@
 #include "base/text.h"
 
 /* The remedies. */
-#define OPEN_FORMATS "winnow reads TensorFlow.js model folders and Keras .h5 files; "
+#define OPEN_FORMATS "winnow reads TensorFlow.js model folders, .keras and Keras .h5 files; "
 #define AS_IT_WAS "give the model that it was made from"
 #define AS_TABLE "save it as text separated by tabs, in UTF-8"
 #define THE_LIST "give the list or manifest that names the pictures"
@@ -19,13 +19,11 @@ static const struct file_kind html = {"a web page (HTML)", "download the file it
 static const struct file_kind utf16 = {"UTF-16 text", "save it as UTF-8, or run 'iconv -f UTF-16 -t UTF-8'"};
 static const struct file_kind utf32 = {"UTF-32 text", "save it as UTF-8, or run 'iconv -f UTF-32 -t UTF-8'"};
 static const struct file_kind keras = {"a Keras 3 archive (.keras)",
-                                       OPEN_FORMATS "in Keras, load it and call model.save('model.h5')"};
+                                       "it is read only as a model (--model, --base)"};
 static const struct file_kind torch = {"a PyTorch file (.pt)",
                                        OPEN_FORMATS "copy the weights into a Keras model and save that"};
 static const struct file_kind workbook = {"a spreadsheet", AS_TABLE};
-static const struct file_kind zip = {"a zip archive",
-                                     "unpack it first; a Keras 3 model (.keras) has to be saved as "
-                                     ".h5 (model.save('model.h5'))"};
+static const struct file_kind zip = {"a zip archive", "unpack it first"};
 static const struct file_kind onnx = {"an ONNX model", OPEN_FORMATS AS_IT_WAS};
 static const struct file_kind saved_model = {"a TensorFlow SavedModel", OPEN_FORMATS
                                              "convert it with tensorflowjs_converter, as a layers model"};

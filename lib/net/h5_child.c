@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "io/io.h"
 #include "net/h5_records.h"
 
@@ -211,6 +212,43 @@ static int check_storage(struct reader *r, hid_t dataset)
     return rc;
 }
 
+/* bfloat16 is the upper half of a float32. */
+static void widen_bfloat16(float *values, size_t n)
+{
+    const uint16_t *from = (const uint16_t *)values;
+    for (size_t i = n; i-- > 0;) {
+        uint32_t bits = (uint32_t)from[i] << 16;
+        memcpy(&values[i], &bits, sizeof bits);
+    }
+}
+
+static int read_values(struct reader *r, hid_t dataset, hid_t type, size_t count, float **out)
+{
+    bool opaque = H5Tget_class(type) == H5T_OPAQUE;
+    /* Contiguous values must be in the file in full; packed ones may not be more than gzip can pack
+     * (1:1032). */
+    unsigned long long stored = H5Dget_storage_size(dataset);
+    if (stored < (unsigned long long)count * H5Tget_size(type) / 1032)
+        return error_set(r->err, EX_DATAERR, "its values are not in the file");
+    float *values = *out = mem_alloc(count * sizeof *values, r->err);
+    if (!values) return -1;
+    if (H5Dread(dataset, opaque ? type : H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+        return error_set(r->err, EX_DATAERR, "its values cannot be read (a cut-off file?)");
+    if (opaque) widen_bfloat16(values, count);
+    return 0;
+}
+
+/* Whole numbers and the like: the parent knows whether anything needs them. */
+static int send_other(struct reader *r, hid_t type, const char *layer, const char *name)
+{
+    char word[64];
+    bool whole = H5Tget_class(type) == H5T_INTEGER;
+    snprintf(word, sizeof word, whole ? "%sint%zu" : "%svalues of %zu bits that are not numbers",
+             whole && H5Tget_sign(type) == H5T_SGN_NONE ? "u" : "", 8 * H5Tget_size(type));
+    struct h5_record record = {.kind = H5_OTHER, .n_bytes = strlen(word)};
+    return put(r, &record, layer, name, word);
+}
+
 static int send_values(struct reader *r, hid_t dataset, const char *layer, const char *name, bool header_only)
 {
     struct h5_record record = {.kind = H5_WEIGHT};
@@ -218,9 +256,14 @@ static int send_values(struct reader *r, hid_t dataset, const char *layer, const
     hsize_t dims[H5S_MAX_RANK];
     float *values = NULL;
     int rc = -1;
-    if (type < 0 || space < 0 || H5Tget_class(type) != H5T_FLOAT ||
-        (H5Tget_size(type) != 4 && H5Tget_size(type) != 2)) {
-        error_set(r->err, EX_DATAERR, "its values are not float32");
+    if (type < 0 || space < 0) {
+        error_set(r->err, EX_DATAERR, "it cannot be read");
+        goto out;
+    }
+    size_t each = H5Tget_size(type);
+    record.opaque = H5Tget_class(type) == H5T_OPAQUE && each == 2;
+    if (!record.opaque && (H5Tget_class(type) != H5T_FLOAT || (each != 2 && each != 4 && each != 8))) {
+        rc = send_other(r, type, layer, name);
         goto out;
     }
     int rank = H5Sget_simple_extent_ndims(space);
@@ -240,19 +283,8 @@ static int send_values(struct reader *r, hid_t dataset, const char *layer, const
     }
     if (check_storage(r, dataset)) goto out;
     if (!header_only) {
-        /* Contiguous values must be in the file in full; packed ones may not be more than gzip can pack
-         * (1:1032). */
-        unsigned long long stored = H5Dget_storage_size(dataset);
-        if (stored < (unsigned long long)count * H5Tget_size(type) / 1032) {
-            error_set(r->err, EX_DATAERR, "its values are not in the file");
-            goto out;
-        }
         record.n_bytes = count * sizeof(float);
-        if (!(values = mem_alloc(record.n_bytes, r->err))) goto out;
-        if (H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
-            error_set(r->err, EX_DATAERR, "its values cannot be read (a cut-off file?)");
-            goto out;
-        }
+        if (read_values(r, dataset, type, count, &values)) goto out;
     }
     rc = put(r, &record, layer, name, values);
 out:
@@ -261,6 +293,80 @@ out:
     if (space >= 0) H5Sclose(space);
     return rc;
 }
+
+/* --- the layout of .keras --- */
+
+struct walk {
+    struct text path; /* of the group */
+    size_t objects;   /* met so far: groups may be linked into themselves */
+    bool header_only;
+};
+
+static int walk_group(struct reader *r, struct walk *w, hid_t group, bool vars);
+
+/* One member of a group: another group, or a dataset below vars. */
+static int walk_member(struct reader *r, struct walk *w, hid_t group, const char *name, bool vars)
+{
+    size_t before = w->path.n_bytes;
+    char shown[128];
+    hid_t object = -1;
+    int rc = -1;
+    if (++w->objects > H5_MAX_NAMES)
+        return error_set(r->err, EX_DATAERR, "it has more than %d objects", H5_MAX_NAMES);
+    if (strchr(name, '/') || check_links(r, group, name)) return -1;
+    if ((object = H5Oopen(group, name, H5P_DEFAULT)) < 0)
+        return error_set(r->err, EX_DATAERR, "'%s' cannot be opened",
+                         text_for_people(shown, sizeof shown, name));
+    if (H5Iget_type(object) == H5I_DATASET) {
+        rc = vars ? send_values(r, object, w->path.data ? w->path.data : "", name, w->header_only) : 0;
+        if (rc)
+            error_prefix(r->err, "weight '%s/vars/%s'", w->path.data ? w->path.data : "",
+                         text_for_people(shown, sizeof shown, name));
+    } else if (vars || H5Iget_type(object) != H5I_GROUP) {
+        rc = 0; /* nothing of Keras' */
+    } else if (strcmp(name, "vars") == 0) {
+        rc = walk_group(r, w, object, true);
+    } else if (before + strlen(name) + 1 > H5_MAX_PATH) {
+        error_set(r->err, EX_DATAERR, "its groups are nested too deeply");
+    } else {
+        rc = text_printf(&w->path, r->err, "%s%s", before ? "/" : "", name) || walk_group(r, w, object, false)
+                 ? -1
+                 : 0;
+        w->path.n_bytes = before;
+        if (w->path.data) w->path.data[before] = 0;
+    }
+    H5Oclose(object);
+    return rc;
+}
+
+static int walk_group(struct reader *r, struct walk *w, hid_t group, bool vars)
+{
+    H5G_info_t info;
+    char name[NET_MAX_NAME_BYTES + 1];
+    if (H5Gget_info(group, &info) < 0 || info.nlinks > H5_MAX_NAMES)
+        return error_set(r->err, EX_DATAERR, "a group of it cannot be read");
+    for (hsize_t i = 0; i < info.nlinks; i++) {
+        ssize_t n =
+            H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
+        if (n < 1 || (size_t)n >= sizeof name)
+            return error_set(r->err, EX_DATAERR, "a group of it cannot be read");
+        if (walk_member(r, w, group, name, vars)) return -1;
+    }
+    return 0;
+}
+
+/* Below "layers"; beside it lie the optimizer's variables. */
+static int send_store(struct reader *r, bool header_only)
+{
+    struct walk w = {.path = TEXT_EMPTY, .header_only = header_only};
+    if (H5Lexists(r->file, "layers", H5P_DEFAULT) <= 0)
+        return error_set(r->err, EX_DATAERR, "it has no group 'layers'");
+    int rc = walk_member(r, &w, r->file, "layers", false);
+    text_release(&w.path);
+    return rc;
+}
+
+/* --- the layout of .h5 --- */
 
 static int send_layer(struct reader *r, hid_t weights, const char *layer, bool header_only)
 {
@@ -308,12 +414,13 @@ static int send_all(struct reader *r, bool header_only)
     }
     if (send_text(r, r->file, "model_config", H5_CONFIG) ||
         send_text(r, r->file, "winnow_metadata", H5_METADATA) ||
+        send_text(r, r->file, "keras_version", H5_KERAS_VERSION) ||
         read_names(r, weights, "layer_names", &layers, &found))
         goto out;
     if (!found) {
         error_set(r->err, EX_DATAERR,
                   H5Lexists(r->file, "layers", H5P_DEFAULT) > 0
-                      ? "a Keras 3 weights file; save the model as a legacy .h5 instead"
+                      ? "a Keras 3 file of weights alone; save the whole model as .keras"
                       : "no Keras file: the attribute 'layer_names' is missing");
         goto out;
     }
@@ -330,7 +437,32 @@ out:
     return rc;
 }
 
-void h5_child(const char *path, int out, bool header_only)
+/* --- opening --- */
+
+/* The library reads the image where it lies: each "copy" of it is the same memory, which nobody frees. */
+static void *same_image(size_t n, H5FD_file_image_op_t why, void *image) { return n && image ? image : NULL; }
+static void *copy_image(void *to, const void *from, size_t n, H5FD_file_image_op_t why, void *image)
+{
+    return to == from ? to : memcpy(to, from, n);
+}
+static void *no_larger_image(void *image, size_t n, H5FD_file_image_op_t why, void *same) { return NULL; }
+static herr_t keep_image(void *image, H5FD_file_image_op_t why, void *same) { return 0; }
+static void *same_context(void *image) { return image; }
+static herr_t keep_context(void *image) { return 0; }
+
+static hid_t open_image(const struct h5_input *in)
+{
+    void *image = (void *)(uintptr_t)in->image;
+    H5FD_file_image_callbacks_t calls = {same_image,   copy_image, no_larger_image, keep_image, same_context,
+                                         keep_context, image};
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (access < 0 || H5Pset_fapl_core(access, 1u << 20, false) < 0 ||
+        H5Pset_file_image_callbacks(access, &calls) < 0 || H5Pset_file_image(access, image, in->n_bytes) < 0)
+        return -1;
+    return H5Fopen("in memory", H5F_ACC_RDONLY, access);
+}
+
+void h5_child(const struct h5_input *input, int out, enum h5_layout layout, bool header_only)
 {
     struct error err = {0};
     struct reader r = {.out = out, .err = &err};
@@ -338,10 +470,11 @@ void h5_child(const char *path, int out, bool header_only)
     setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1); /* read-only file systems */
     if (H5open() < 0 || H5Eset_auto2(H5E_DEFAULT, NULL, NULL) < 0 || H5PLset_loading_state(0) < 0)
         error_set(&err, EX_SOFTWARE, "the HDF5 library cannot be started");
-    else if ((r.file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
+    else if ((r.file = input->path ? H5Fopen(input->path, H5F_ACC_RDONLY, H5P_DEFAULT) : open_image(input)) <
+             0)
         error_set(&err, EX_DATAERR, "the HDF5 library cannot open it (damaged or cut off)");
     else
-        rc = send_all(&r, header_only);
+        rc = layout == H5_STORE ? send_store(&r, header_only) : send_all(&r, header_only);
     struct h5_record last = {.kind = rc ? H5_ERROR : H5_END,
                              .rank = (uint32_t)err.code,
                              .n_bytes = rc ? strlen(err.text) : 0};

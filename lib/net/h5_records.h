@@ -12,16 +12,40 @@
 #define H5_MAX_PATH 1024
 #define H5_MAX_VALUES (NET_MAX_WEIGHT_BYTES / sizeof(float))
 
-enum h5_record_kind { H5_CONFIG = 1, H5_METADATA, H5_LAYER, H5_WEIGHT, H5_ERROR, H5_END };
+/* H5_OTHER: a dataset that holds no floats; its contents are a word for people, "int8". */
+enum h5_record_kind {
+    H5_CONFIG = 1,
+    H5_METADATA,
+    H5_KERAS_VERSION,
+    H5_LAYER,
+    H5_WEIGHT,
+    H5_OTHER,
+    H5_ERROR,
+    H5_END
+};
+
+/* Which of Keras' two layouts the file has to have. */
+enum h5_layout {
+    H5_LEGACY, /* .h5: attributes layer_names and weight_names */
+    H5_STORE   /* the member of a .keras: datasets below PATH/vars */
+};
+
+struct h5_input {
+    const char *path;  /* a file, or NULL: */
+    const void *image; /* its bytes in memory */
+    size_t n_bytes;
+};
 
 struct h5_record {
     uint32_t kind, layer_bytes, name_bytes;
-    uint32_t rank; /* H5_ERROR: the exit code */
+    uint32_t opaque; /* H5_WEIGHT: two bytes each of a type without a name, read as bfloat16 */
+    uint32_t rank;   /* H5_ERROR: the exit code */
     int32_t dims[NET_MAX_RANK];
     uint64_t n_bytes;
 };
 
 /* Runs in the child; does not return. */
-void h5_child(const char *path, int out, bool header_only) __attribute__((noreturn));
+void h5_child(const struct h5_input *input, int out, enum h5_layout layout, bool header_only)
+    __attribute__((noreturn));
 
 #endif

@@ -29,6 +29,7 @@ static const char *const kind_names[LAYER_KINDS] = {
     [LAYER_DENSE] = "Dense",
     [LAYER_MULTIPLY] = "Multiply",
     [LAYER_RESCALING] = "Rescaling",
+    [LAYER_RESIZING] = "Resizing",
     [LAYER_SCALE] = "winnow>Scale",
     [LAYER_CLIP] = "winnow>Clip",
 };

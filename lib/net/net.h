@@ -39,6 +39,7 @@ enum layer_kind {
     LAYER_MULTIPLY,  /* of two maps; one of them may be 1x1: a gate for each channel */
     LAYER_RESCALING, /* x * rescale + offset, two fixed numbers */
     LAYER_SCALE,     /* winnow's: x * gamma + beta; either may be absent, or one number for all channels */
+    LAYER_RESIZING,  /* bilinear or nearest, pixel centres at half, no antialiasing */
     LAYER_CLIP,      /* winnow's: min(max(x, clip_min), clip_max) */
     LAYER_KINDS
 };
@@ -112,7 +113,8 @@ struct net_layer {
     int filters; /* Conv2D; depth multiplier for DepthwiseConv2D */
     int groups;  /* Conv2D: filters k*(filters/groups).. read the k-th part of the channels only; else 1 */
     bool use_bias;
-    /* ZeroPadding2D; and pools that are not `same`, where padding counts neither as a value nor as a pixel */
+    /* ZeroPadding2D, below 0 in Cropping2D; and pools that are not `same`, where padding counts neither as a
+     * value nor as a pixel */
     int pad_top, pad_bottom, pad_left, pad_right;
     enum activation_kind activation;  /* Conv2D, Dense, Activation */
     float alpha;                      /* Activation: of ELU, CELU, LEAKY_RELU */
@@ -120,12 +122,16 @@ struct net_layer {
     float relu_slope, relu_threshold; /* ReLU layer: slope * (x - threshold) from there down */
     int units;                        /* Dense */
     double l2;                        /* kernel regularizer of Dense and Conv2D: loss += l2 * sum w^2 */
+    bool other_loss;                  /* has regularizers that winnow does not train with */
+    bool shared;                      /* its weights are another layer's as well: it does not train */
     char initializer[24];     /* "he_normal", "glorot_uniform", ... of the kernel; "" = glorot_uniform */
     double rate;              /* Dropout */
     double momentum, epsilon; /* BatchNormalization */
     bool scale, center;
     /* BatchNormalization, Concatenate: as the file has it; always the channel axis */
     int axis;
+    int resize_h, resize_w; /* Resizing */
+    bool nearest;
     struct net_shape target;    /* Reshape */
     double rescale, offset;     /* Rescaling */
     bool one_scale, one_center; /* Scale: the same number for all channels */
@@ -157,6 +163,7 @@ struct net {
     struct net_layer *layers;
     int n_layers;
     int input, output; /* layer indices */
+    bool bytes_input;  /* the file says that the input layer takes bytes */
     struct net_metadata metadata;
     struct net_store *stores; /* internal: blocks that hold the values of many weights */
 };

@@ -2,6 +2,7 @@
  * net_metadata.c: what winnow keeps in a model's userDefinedMetadata: how to feed it, what its numbers mean,
  * where it came from. The keys are described in docs/model-folder.md; unknown ones travel along as text.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,45 @@
 void net_metadata_defaults(struct net_metadata *m)
 {
     *m = (struct net_metadata){.input_scale = 1.0 / 255.0, .input_offset = 0, .temperature = 1};
+}
+
+/* The layer only lets through or picks what the input gives. */
+static bool passes_input(const struct net_layer *l)
+{
+    if (l->kind == LAYER_CONV2D) { /* channels in another order */
+        bool plain = l->kernel_h == 1 && l->kernel_w == 1 && !l->use_bias && l->n_weights == 1 &&
+                     l->weights[0].values && !l->trainable;
+        for (size_t k = 0; plain && k < l->weights[0].n_values; k++)
+            plain = l->weights[0].values[k] == 0 || l->weights[0].values[k] == 1;
+        return plain;
+    }
+    return l->kind == LAYER_ZERO_PADDING || l->kind == LAYER_RESIZING || l->kind == LAYER_DROPOUT;
+}
+
+/* Whether x * scale + offset makes more sense of 0 to 255 than of 0 to 1. */
+static bool suits_bytes(double scale, double offset)
+{
+    return fabs(scale) < 0.1 || fabs(offset) > 16 * fabs(scale);
+}
+
+void net_guess_input(struct net *n)
+{
+    bool bytes = n->bytes_input;
+    int from = n->input;
+    for (int i = 0; i < n->n_layers && !bytes; i++) {
+        const struct net_layer *l = &n->layers[i];
+        if (l->n_inputs != 1 || l->inputs[0] != from) continue;
+        if (l->kind == LAYER_RESCALING)
+            bytes = suits_bytes(l->rescale, l->offset);
+        else if (l->kind == LAYER_SCALE && l->n_weights == 2 && l->weights[0].values && l->weights[1].values)
+            bytes = suits_bytes(l->weights[0].values[0], l->weights[1].values[0]);
+        else if (!passes_input(l))
+            continue;
+        from = i;
+    }
+    if (!bytes) return;
+    n->metadata.input_scale = 1;
+    n->metadata.input_offset = 0;
 }
 
 static const char *const own_keys[] = {"classes", "model_id", "input", "temperature", "license", NULL};

@@ -24,7 +24,7 @@ static int not_a_model_folder(const char *path, struct text *text, struct error 
     } kinds[] = {
         {"saved_model.pb",
          "a TensorFlow SavedModel: convert it with tensorflowjs_converter, as a layers model, or "
-         "save the Keras model as .h5"},
+         "save the Keras model as .keras"},
         {"config.json", "a Hugging Face or unpacked .keras folder: save the Keras model as .h5"},
         {"data.pkl", "an unpacked PyTorch file: copy the weights into a Keras model and save that as .h5"},
     };
@@ -34,6 +34,13 @@ static int not_a_model_folder(const char *path, struct text *text, struct error 
         if (io_exists(text->data)) return error_set(err, EX_DATAERR, "'%s' is %s", path, kinds[i].what);
     }
     return 0;
+}
+
+/* A zip archive that is not of another kind: its members may stand in any order. */
+static bool may_be_keras(const unsigned char *first, size_t n)
+{
+    const struct file_kind *kind = n >= 4 && memcmp(first, "PK\3\4", 4) == 0 ? file_kind_of(first, n) : NULL;
+    return kind && (strncmp(kind->name, "a Keras 3", 9) == 0 || strcmp(kind->name, "a zip archive") == 0);
 }
 
 static int open_path(struct net *n, const char *path, bool header_only, struct error *err)
@@ -61,6 +68,8 @@ static int open_path(struct net *n, const char *path, bool header_only, struct e
         if (got < 0) return -1;
         if (got >= 8 && memcmp(first, hdf5_mark, 8) == 0)
             rc = net_read_h5(n, path, header_only, err);
+        else if (may_be_keras(first, (size_t)got))
+            rc = net_read_keras(n, path, header_only, err);
         else if (torch_state_is(first, (size_t)got))
             rc = net_read_torch(n, path, err);
         else if (!file_kind_refuse(path, first, (size_t)got, err)) {

@@ -42,6 +42,7 @@ void net_layer_release(struct net *n, struct net_layer *layer);
 /* The role a file's weight name has in this kind of layer ("kernel" of a depthwise convolution in Keras 3);
  * or -1. */
 int weight_role_parse(enum layer_kind kind, const char *name);
+const char *weight_role_name(enum weight_role role); /* "moving_mean" */
 bool layer_name_ok(const char *name);
 /*
  * "swish" and the like; keras3: the file is Keras 3's, which changed the meaning of one. alpha: what the name
@@ -58,6 +59,11 @@ int net_layer_connect(struct net_layer *layer, const int *inputs, int n_inputs, 
 
 /* Makes the layer's weight entries in Keras' order (names, roles; no shapes, no values) from its flags. */
 int net_layer_make_weights(struct net_layer *layer, struct error *err);
+/* A ZeroPadding2D that takes away: Keras' Cropping2D. */
+static inline bool net_is_cropping(const struct net_layer *l)
+{
+    return l->pad_top < 0 || l->pad_bottom < 0 || l->pad_left < 0 || l->pad_right < 0;
+}
 /* What shape the weight must have given the layer's input shape; -1 in a dimension that is unknown. */
 struct net_shape net_weight_shape(const struct net_layer *layer, const struct net_shape *input,
                                   enum weight_role role);
@@ -74,6 +80,8 @@ bool net_shape_count(const struct net_shape *s, size_t *out);
 
 /* Works out one layer's output from its inputs', and checks its weights. EX_DATAERR names the layer. */
 int net_infer_layer(struct net *n, int layer, struct error *err);
+/* The same without the name. */
+int net_layer_infer(struct net *n, int layer, struct error *err);
 /* Leaves out all layers that `layer`, the new output, is not computed from. The input must be among them. */
 int net_keep_before(struct net *n, int layer, struct error *err);
 
@@ -89,20 +97,30 @@ int net_json_parse(const char *bytes, size_t n_bytes, cJSON **out, struct error 
 const cJSON *net_json_get(const cJSON *object, const char *key); /* NULL when absent or null */
 int net_json_int(const cJSON *v, long min, long max, int *out);  /* 0 or -1, no err */
 
-/* Keras' model_config (or the modelTopology that is one itself) into layers without weight values. */
-int net_read_topology(struct net *n, const cJSON *topology, struct error *err);
+struct net_sources; /* net_sources.h */
+/*
+ * Keras' model (model_config, modelTopology, config.json of a .keras) into layers without weight values, and
+ * where the file keeps those. version: of the Keras that wrote it, or NULL; the topology's own counts first.
+ * The caller releases n and the sources, after an error, too.
+ */
+int net_read_topology(struct net *n, const cJSON *topology, const char *version, struct net_sources *sources,
+                      struct error *err);
 /* The reverse: Keras 2 model_config, owned by the caller (cJSON_Delete). NULL with err set. */
 cJSON *net_write_topology(const struct net *n, struct error *err);
 /* userDefinedMetadata; object NULL gives the defaults. */
 int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error *err);
 cJSON *net_write_metadata(const struct net *n, const char *model_id, struct error *err);
 void net_metadata_defaults(struct net_metadata *m);
+/* For a file that does not say how it is fed: where its first layers bring 0..255 down, it takes bytes; else
+ * the defaults stay. */
+void net_guess_input(struct net *n);
 
 /* --- readers --- */
 
 int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool header_only,
                   struct error *err);
 int net_read_h5(struct net *n, const char *path, bool header_only, struct error *err);
+int net_read_keras(struct net *n, const char *path, bool header_only, struct error *err);
 int net_read_torch(struct net *n, const char *path, struct error *err);
 /* After a reader filled layers and weights: every weight there, shapes right. */
 int net_check_complete(struct net *n, struct error *err);

@@ -21,6 +21,8 @@ static const char *const role_names[] = {
     [WEIGHT_MOVING_VARIANCE] = "moving_variance",
 };
 
+const char *weight_role_name(enum weight_role role) { return role_names[role]; }
+
 int weight_role_parse(enum layer_kind kind, const char *name)
 {
     /* Keras 3 calls a depthwise kernel just "kernel". */
@@ -315,6 +317,12 @@ static int layer_shape(const struct net *n, const struct net_layer *layer, struc
         *out = *in;
         if (in->dim[0] >= 0) out->dim[0] += layer->pad_top + layer->pad_bottom;
         if (in->dim[1] >= 0) out->dim[1] += layer->pad_left + layer->pad_right;
+        if ((in->dim[0] >= 0 && out->dim[0] < 1) || (in->dim[1] >= 0 && out->dim[1] < 1))
+            return error_set(err, EX_DATAERR, "cuts off more than there is");
+        return 0;
+    case LAYER_RESIZING:
+        if (want_rank(layer, in, 3, err)) return -1;
+        *out = (struct net_shape){3, {layer->resize_h, layer->resize_w, in->dim[2]}};
         return 0;
     case LAYER_CONCATENATE:
     case LAYER_ADD: return check_axis(layer, in, err) || concat_shape(n, layer, out, err) ? -1 : 0;
@@ -357,22 +365,24 @@ static int check_weights(const struct net *n, const struct net_layer *layer, str
     return 0;
 }
 
-int net_infer_layer(struct net *n, int at, struct error *err)
+int net_layer_infer(struct net *n, int at, struct error *err)
 {
     struct net_layer *layer = &n->layers[at];
     struct net_shape out = layer->kind == LAYER_INPUT ? layer->output : (struct net_shape){0};
     size_t count;
-    if (layer_shape(n, layer, &out, err) || check_weights(n, layer, err))
-        return error_prefix(err, "layer '%s'", layer->name);
+    if (layer_shape(n, layer, &out, err) || check_weights(n, layer, err)) return -1;
     for (int d = 0; d < out.rank; d++)
         if (out.dim[d] == 0 || out.dim[d] > NET_MAX_ACTIVATION)
-            return error_set(err, EX_DATAERR, "layer '%s': its output has a dimension of %d", layer->name,
-                             out.dim[d]);
+            return error_set(err, EX_DATAERR, "its output has a dimension of %d", out.dim[d]);
     if (net_shape_count(&out, &count) && count > NET_MAX_ACTIVATION)
-        return error_set(err, EX_DATAERR, "layer '%s': its output has %zu numbers a picture", layer->name,
-                         count);
+        return error_set(err, EX_DATAERR, "its output has %zu numbers a picture", count);
     layer->output = out;
     return 0;
+}
+
+int net_infer_layer(struct net *n, int at, struct error *err)
+{
+    return net_layer_infer(n, at, err) ? error_prefix(err, "layer '%s'", n->layers[at].name) : 0;
 }
 
 int net_infer_shapes(struct net *n, int height, int width, struct error *err)

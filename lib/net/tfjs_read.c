@@ -15,7 +15,7 @@
 #include "base/file_kind.h"
 #include "base/text.h"
 #include "io/io.h"
-#include "net/net_parts.h"
+#include "net/net_sources.h"
 #include "net/tfjs_encode.h"
 
 struct tensor {
@@ -119,8 +119,11 @@ static int shards_read(struct shards *s, void *out, size_t n_bytes, struct error
 /* --- the manifest --- */
 
 /* "layer/kernel", also "layer/layer/kernel" and layer names that hold slashes themselves. */
-static struct net_weight *find_weight(struct net *n, const char *name, int *hint, struct error *err)
+static struct net_weight *find_weight(struct net *n, const struct net_sources *sources, const char *name,
+                                      int *hint, struct error *err)
 {
+    struct net_weight *found = net_sources_find(sources, n, name, hint);
+    if (found) return found;
     char layer_name[NET_MAX_NAME_BYTES + 1], shown[128];
     const char *slash = strrchr(name, '/');
     text_for_people(shown, sizeof shown, name);
@@ -177,12 +180,13 @@ static int read_quantization(struct tensor *t, const cJSON *spec, struct error *
     return 0;
 }
 
-static int read_spec(struct net *n, const cJSON *spec, struct tensor *t, int *hint, struct error *err)
+static int read_spec(struct net *n, const struct net_sources *sources, const cJSON *spec, struct tensor *t,
+                     int *hint, struct error *err)
 {
     const cJSON *name = net_json_get(spec, "name"), *shape = net_json_get(spec, "shape"), *v;
     size_t count;
     if (!cJSON_IsString(name)) return error_set(err, EX_DATAERR, "weightsManifest: a weight has no name");
-    if (!(t->weight = find_weight(n, name->valuestring, hint, err))) return -1;
+    if (!(t->weight = find_weight(n, sources, name->valuestring, hint, err))) return -1;
     struct net_weight *w = t->weight;
     if (w->shape.rank > 0) return error_set(err, EX_DATAERR, "the weight '%s' comes twice", w->name);
     if (!cJSON_IsArray(shape) || cJSON_GetArraySize(shape) < 1 || cJSON_GetArraySize(shape) > NET_MAX_RANK)
@@ -194,6 +198,8 @@ static int read_spec(struct net *n, const cJSON *spec, struct tensor *t, int *hi
                                                                        "the weight '%s' has a dimension that "
                                                                        "is not a size",
                                                                        w->name);
+    if (w->shape.rank == 2 && sources->items[*hint].as_matrix) /* a Dense layer over pixels */
+        w->shape = (struct net_shape){4, {1, 1, w->shape.dim[0], w->shape.dim[1]}};
     if (!net_shape_count(&w->shape, &count) || count > NET_MAX_WEIGHT_BYTES / sizeof(float))
         return error_set(err, EX_DATAERR, "the weight '%s' is absurdly large", w->name);
     w->n_values = count;
@@ -249,8 +255,8 @@ static int check_sizes(const struct shards *s, const struct tensor *tensors, int
     return 0;
 }
 
-static int read_group(struct net *n, const char *folder, const cJSON *group, bool header_only,
-                      struct error *err)
+static int read_group(struct net *n, const struct net_sources *sources, const char *folder,
+                      const cJSON *group, bool header_only, struct error *err)
 {
     const size_t buffer_bytes = 1 << 18;
     const cJSON *specs = net_json_get(group, "weights"), *spec;
@@ -264,7 +270,8 @@ static int read_group(struct net *n, const char *folder, const cJSON *group, boo
     cJSON_ArrayForEach(spec, specs)
     {
         struct tensor *t = &tensors[n_tensors++];
-        if (read_spec(n, spec, t, &hint, err) || !size_add(total, t->weight->n_values, &total)) goto out;
+        if (read_spec(n, sources, spec, t, &hint, err) || !size_add(total, t->weight->n_values, &total))
+            goto out;
     }
     if (header_only) {
         rc = 0;
@@ -298,6 +305,7 @@ int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool
     size_t n_bytes;
     cJSON *root = NULL;
     const cJSON *group;
+    struct net_sources sources = {0};
     int rc = -1;
     *n = NET_EMPTY;
     if (io_read_text(json_path, NET_MAX_JSON_BYTES, &bytes, &n_bytes, err)) return -1;
@@ -311,8 +319,9 @@ int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool
                   "not a TensorFlow.js layers model: 'modelTopology' or 'weightsManifest' is missing");
         goto out;
     }
-    if (net_read_topology(n, topology, err)) goto out;
-    cJSON_ArrayForEach(group, manifest) if (read_group(n, folder, group, header_only, err)) goto out;
+    if (net_read_topology(n, topology, NULL, &sources, err)) goto out;
+    cJSON_ArrayForEach(group,
+                       manifest) if (read_group(n, &sources, folder, group, header_only, err)) goto out;
     rc = net_check_complete(n, err);
 out:
     if (rc) {
@@ -321,5 +330,6 @@ out:
     }
     cJSON_Delete(root);
     free(bytes);
+    net_sources_release(&sources);
     return rc;
 }

@@ -97,6 +97,7 @@ static const char *class_of(const struct net_layer *l)
     if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_LEAKY_RELU) return "LeakyReLU";
     if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_ELU && l->alpha != 1) return "ELU";
     /* A pool that pads as ONNX does is another layer to every other reader. */
+    if (l->kind == LAYER_ZERO_PADDING && net_is_cropping(l)) return "Cropping2D";
     if (net_is_padded_pool(l))
         return l->kind == LAYER_MAX_POOL ? "winnow>MaxPooling2D" : "winnow>AveragePooling2D";
     return layer_kind_name(l->kind);
@@ -170,6 +171,12 @@ static void write_config(const struct net_layer *l, cJSON *c)
         cJSON_AddNumberToObject(c, "scale", l->rescale);
         cJSON_AddNumberToObject(c, "offset", l->offset);
         break;
+    case LAYER_RESIZING:
+        cJSON_AddNumberToObject(c, "height", l->resize_h);
+        cJSON_AddNumberToObject(c, "width", l->resize_w);
+        cJSON_AddStringToObject(c, "interpolation", l->nearest ? "nearest" : "bilinear");
+        cJSON_AddFalseToObject(c, "crop_to_aspect_ratio");
+        break;
     case LAYER_SCALE:
         cJSON_AddBoolToObject(c, "scale", l->scale);
         cJSON_AddBoolToObject(c, "center", l->center);
@@ -184,9 +191,10 @@ static void write_config(const struct net_layer *l, cJSON *c)
     case LAYER_FLATTEN: cJSON_AddStringToObject(c, "data_format", "channels_last"); break;
     case LAYER_CONCATENATE: cJSON_AddNumberToObject(c, "axis", l->axis ? l->axis : -1); break;
     case LAYER_ZERO_PADDING: {
-        cJSON *both = cJSON_AddArrayToObject(c, "padding");
-        cJSON_AddItemToArray(both, pair(l->pad_top, l->pad_bottom));
-        cJSON_AddItemToArray(both, pair(l->pad_left, l->pad_right));
+        int sign = net_is_cropping(l) ? -1 : 1;
+        cJSON *both = cJSON_AddArrayToObject(c, sign < 0 ? "cropping" : "padding");
+        cJSON_AddItemToArray(both, pair(sign * l->pad_top, sign * l->pad_bottom));
+        cJSON_AddItemToArray(both, pair(sign * l->pad_left, sign * l->pad_right));
         cJSON_AddStringToObject(c, "data_format", "channels_last");
         break;
     }

@@ -107,6 +107,16 @@ void graph_float(struct graph *g, Onnx__NodeProto *n, const char *key, double va
     }
 }
 
+void graph_text(struct graph *g, Onnx__NodeProto *n, const char *key, const char *value)
+{
+    Onnx__AttributeProto *a = attribute(g, n, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING);
+    char *copy = a ? graph_name(g, "%s", value) : NULL;
+    if (!copy) return;
+    a->has_s = 1;
+    a->s.data = (uint8_t *)copy;
+    a->s.len = strlen(copy);
+}
+
 void graph_ints(struct graph *g, Onnx__NodeProto *n, const char *key, const int64_t *values, size_t count)
 {
     Onnx__AttributeProto *a = attribute(g, n, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);

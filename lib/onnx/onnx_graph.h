@@ -34,6 +34,7 @@ Onnx__NodeProto *graph_node(struct graph *g, const char *op, const char *node_na
 void graph_input(struct graph *g, Onnx__NodeProto *n, const char *tensor);
 void graph_int(struct graph *g, Onnx__NodeProto *n, const char *key, int64_t value);
 void graph_float(struct graph *g, Onnx__NodeProto *n, const char *key, double value);
+void graph_text(struct graph *g, Onnx__NodeProto *n, const char *key, const char *value);
 void graph_ints(struct graph *g, Onnx__NodeProto *n, const char *key, const int64_t *values, size_t count);
 
 /* Adds an initializer whose bytes the caller fills. NULL after a failure. */

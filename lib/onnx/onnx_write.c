@@ -21,6 +21,7 @@ int onnx_write(const struct net *n, const char *path, const struct onnx_form *fo
 
 #else
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,6 +357,27 @@ static const char *reshaped(struct graph *g, const struct net_layer *l, const ch
     return out->rank == 3 ? graph_transposed(g, to, l->name, true) : l->name;
 }
 
+/* The sizes would have to say how many pictures there are, so it is done by factors. */
+static float resize_factor(int in, int out)
+{
+    float factor = (float)out / (float)in;
+    return (int)floorf((float)in * factor) == out ? factor : nextafterf(factor, 2 * factor);
+}
+
+static const char *resized(struct graph *g, const struct net_layer *l, const char *from)
+{
+    const struct net_shape *in = &g->net->layers[l->inputs[0]].output;
+    float factors[4] = {1, 1, resize_factor(in->dim[0], l->resize_h), resize_factor(in->dim[1], l->resize_w)};
+    Onnx__NodeProto *n = graph_node(g, "Resize", l->name, l->name);
+    graph_input(g, n, from);
+    graph_input(g, n, "");
+    graph_input(g, n, graph_floats(g, graph_name(g, "%s/factors", l->name), factors, 4));
+    graph_text(g, n, "mode", l->nearest ? "nearest" : "linear");
+    graph_text(g, n, "coordinate_transformation_mode", "half_pixel");
+    if (l->nearest) graph_text(g, n, "nearest_mode", "round_prefer_ceil");
+    return l->name;
+}
+
 static const char *pooled(struct graph *g, const struct net_layer *l, const char *from)
 {
     bool average = l->kind == LAYER_AVERAGE_POOL;
@@ -402,6 +424,7 @@ static const char *layer(struct graph *g, const struct net_layer *l)
     case LAYER_MULTIPLY:
     case LAYER_ADD: return joined(g, l);
     case LAYER_RESCALING: return rescaling(g, l, from);
+    case LAYER_RESIZING: return resized(g, l, from);
     case LAYER_SCALE: return scale_layer(g, l, from);
     case LAYER_CLIP: return clipped(g, from, l->name, l->clip_min, l->clip_max);
     case LAYER_ZERO_PADDING: return zero_padding(g, l, from);

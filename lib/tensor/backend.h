@@ -102,6 +102,7 @@ enum op_kind {
     OP_CONCAT, /* x[i] becomes channels first_c[i].. of y (only inputs that could not be written in place) */
     OP_ADD,    /* y = act(sum of x[i]) */
     OP_ZERO_PAD,
+    OP_RESIZE,   /* bilinear, or the nearest pixel; forward only */
     OP_RESHAPE,  /* the same values in NHWC order under another shape (only where reshape_is_free is false) */
     OP_MULTIPLY, /* y = x * mask, vectors: dropout, the mask being 0 or 1/(1-rate) */
     /* y = x[0] * x[1]; x[1] is as large, or a vector that serves all pixels of its picture */
@@ -142,6 +143,7 @@ struct op_desc {
     /* fused after the operation; allowed with CONV DEPTHWISE DENSE BATCH_NORM AFFINE ACTIVATION ADD */
     enum op_activation activation;
     float activation_max; /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
+    bool nearest;         /* RESIZE */
     enum op_curve curve;  /* CURVE */
     float curve_at[3];    /* CURVE: curves.h says what of */
     /* CONV: output channels k*(y.c/groups).. read the k-th part of x's channels only; 0 means 1 */

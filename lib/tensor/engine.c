@@ -40,7 +40,7 @@ int engine_boundary(const struct net *net, int **layers, int *n_layers, struct e
         bool learns = l->trainable && l->n_weights;
         if (!needed[i]) continue;
         any |= learns;
-        live[i] = learns || (l->kind == LAYER_DROPOUT && l->rate > 0);
+        live[i] = learns || plan_drops(l);
         for (int k = 0; k < l->n_inputs; k++)
             live[i] |= live[l->inputs[k]];
         for (int k = 0; live[i] && k < l->n_inputs; k++)

@@ -78,6 +78,15 @@ struct plan {
     bool has_batch_norm, has_l2;
 };
 
+/* A dropout that does something in training: after vectors. Those within a base drop whole maps or blocks,
+ * which is left out here. */
+static inline bool plan_drops(const struct net_layer *l)
+{
+    const struct net_shape *s = &l->output;
+    return l->kind == LAYER_DROPOUT && l->rate > 0 &&
+           (s->rank == 1 || (s->rank == 3 && s->dim[0] == 1 && s->dim[1] == 1));
+}
+
 /* plan_graph.c: values and nodes from the net; nothing of the backend but
  * writes_slice and reshape_is_free. */
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,

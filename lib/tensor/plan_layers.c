@@ -471,16 +471,25 @@ static int add_dropout(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];
     int x = g->value[l->inputs[0]];
-    if (!plan_trains(g) || !(l->rate > 0)) {
+    if (!plan_trains(g) || !plan_drops(l)) {
         g->value[layer] = x; /* nothing happens */
         return 0;
     }
     if (!(l->rate < 1)) return unsupported(g, layer, "its rate is not below 1", err);
     struct node *n = add_node(g, OP_MULTIPLY, layer, x, err);
     if (!n) return -1;
-    if (n->d.y.h != 1 || n->d.y.w != 1)
-        return unsupported(g, layer, "dropout is supported after vectors only", err);
     n->rate = l->rate;
+    g->value[layer] = n->y;
+    return 0;
+}
+
+static int add_resizing(struct builder *g, int layer, struct error *err)
+{
+    const struct net_layer *l = &g->net->layers[layer];
+    if (g->gradient[layer]) return unsupported(g, layer, "nothing before it can learn", err);
+    struct node *n = add_node(g, OP_RESIZE, layer, g->value[l->inputs[0]], err);
+    if (!n) return -1;
+    n->d.nearest = l->nearest;
     g->value[layer] = n->y;
     return 0;
 }
@@ -488,7 +497,8 @@ static int add_dropout(struct builder *g, int layer, struct error *err)
 static int add_zero_padding(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];
-    bool into_convolutions = !g->tapped[layer] && g->readers[layer] > 0;
+    bool cropping = l->pad_top < 0 || l->pad_bottom < 0 || l->pad_left < 0 || l->pad_right < 0;
+    bool into_convolutions = !cropping && !g->tapped[layer] && g->readers[layer] > 0;
     for (int i = layer + 1; i < g->net->n_layers; i++) {
         const struct net_layer *r = &g->net->layers[i];
         if (!g->needed[i] || g->fed[i]) continue;
@@ -556,6 +566,7 @@ int plan_add_layer(struct builder *g, int layer, struct error *err)
     case LAYER_MULTIPLY: return add_product(g, layer, err);
     case LAYER_SCALE: return add_scale(g, layer, err);
     case LAYER_RESCALING: return add_rescaling(g, layer, err);
+    case LAYER_RESIZING: return add_resizing(g, layer, err);
     case LAYER_ACTIVATION:
     case LAYER_CLIP:
     case LAYER_RELU: return add_activation(g, layer, err);

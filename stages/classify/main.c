@@ -4,7 +4,7 @@
 
 static const struct option_row rows[] = {
     OPTION(struct classify_options, STRING, 'm', "model", model, "DIR",
-           "model folder, its model.json, or a Keras .h5"),
+           "model folder, its model.json, a .keras or a Keras .h5"),
     OPTION(struct classify_options, CHOICE, 0, "format", format, "NAME",
            "a manifest, or one JSON object per line", CHOICES("tsv|json")),
     OPTION(struct classify_options, INT, 0, "top", top, "K",

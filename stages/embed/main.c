@@ -9,7 +9,7 @@
 
 static const struct option_row rows[] = {
     OPTION(struct embed_options, STRING, 0, "base", base, "MODEL",
-           "TFJS layers model folder or Keras .h5, or the name of a folder in models/base "
+           "TFJS layers model folder, .keras or .h5, or the name of a folder in models/base "
            "(efficientnet_lite1), as train takes it"),
     OPTION(struct embed_options, STRING, 'o', "output", folder, "DIR",
            "the folder: features.npy, rows.tsv, info.tsv, and reduce.fit with --reduce"),

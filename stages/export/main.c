@@ -8,7 +8,7 @@
 
 static const struct option_row rows[] = {
     OPTION(struct export_options, STRING, 'm', "model", model, "DIR",
-           "model folder, its model.json, or a Keras .h5"),
+           "model folder, its model.json, a .keras or a Keras .h5"),
     OPTION(struct export_options, CHOICE, 0, "to", to, "FORMAT", "what to write",
            CHOICES("tfjs|onnx|keras|demo|transformers")),
     OPTION(struct export_options, STRING, 'o', "output", common.output, "OUT",

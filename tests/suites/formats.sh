@@ -142,12 +142,13 @@ soft_link may leave the file
 external_storage another file
 absurd absurd dimensions
 hollow not in the file
-doubles not float32
 deep more than 4 dimensions
 virtual virtual
 LIST
     "$BIN/export" --model "$T/packed.h5" --to tfjs -o "$T/unpacked" && same "$T/unpacked" "$T/back"
     ok $? "gzip is read"
+    "$BIN/export" --model "$T/doubles.h5" --to tfjs -o "$T/rounded" && same "$T/rounded" "$T/back"
+    ok $? "float64 is read, rounded"
 else
     skip "made-up Keras files" "no python3-h5py"
 fi

@@ -151,7 +151,7 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         CHECK_SAY(false, "%s on %s: forward: %s", name, t->name, err.text);
     r.y = malloc(count(&d.y) * sizeof(float));
     t->tensor_download(s->b, io.y, &d.y, r.y, d.y.n, &err);
-    if (d.kind != OP_SOFTMAX) {
+    if (d.kind != OP_SOFTMAX && d.kind != OP_RESIZE) {
         /* the wide gradient holds dy in the slice's channels and rubbish
          * that nobody may read in the others */
         float *wide = noise(count(&whole), 5, 6);
@@ -275,7 +275,7 @@ static void check(const char *name, struct op_desc d)
         struct run want = run_op(&sides[0], &d, &g, slice, constant, accumulate, name);
         struct run have = run_op(&sides[1], &d, &g, slice, constant, accumulate, name);
         compare(label, "y", want.y, have.y, count(&d.y), uncut);
-        for (int i = 0; i < d.n_x && d.kind != OP_SOFTMAX; i++)
+        for (int i = 0; i < d.n_x && d.kind != OP_SOFTMAX && d.kind != OP_RESIZE; i++)
             compare(label, "dx", want.dx[i], have.dx[i], count(&d.x[i]), 1e-3);
         compare(label, "dw", want.dw, have.dw, n_weights(&d), 1e-3);
         compare(label, "dbias", want.dbias, have.dbias, (size_t)n_biases(&d), 1e-3);
@@ -478,6 +478,17 @@ static void others(void)
         check("max pool, padded on all sides", d);
         check("multiply", plain(OP_MULTIPLY, shape(5, 1, 1, c), shape(5, 1, 1, c)));
         check("softmax", plain(OP_SOFTMAX, shape(5, 1, 1, c), shape(5, 1, 1, c)));
+        check("softmax of a map", plain(OP_SOFTMAX, shape(2, 3, 4, c), shape(2, 3, 4, c)));
+        d = plain(OP_ZERO_PAD, shape(2, 9, 9, c), shape(2, 7, 8, c));
+        d.pad_top = -2;
+        d.pad_left = 1;
+        d.pad_right = -2;
+        check("crop", d);
+        for (int nearest = 0; nearest < 2; nearest++) {
+            d = plain(OP_RESIZE, shape(2, 9, 7, c), shape(2, 4, 12, c));
+            d.nearest = nearest;
+            check("resize", d);
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include "tensor/cpu/cpu_view.h"
 #include "tensor/curves.h"
+#include "tensor/resize_tap.h"
 
 void cpu_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io)
 {
@@ -52,20 +53,21 @@ void cpu_bias_gradient(struct backend *b, const struct op_desc *d, const struct 
     }
 }
 
-static void softmax_rows(const struct view *x, const struct view *y, int c)
+static void softmax_pixels(const struct view *x, const struct view *y, int c)
 {
     assert(x->p && y->p);
-    for (int n = 0; n < x->n; n++) {
-        const float *in = x->p + (size_t)n * x->n_stride;
-        float *out = y->p + (size_t)n * y->n_stride;
-        double top = in[0], sum = 0;
-        for (int k = 1; k < c; k++)
-            top = in[k] > top ? in[k] : top;
-        for (int k = 0; k < c; k++)
-            sum += exp(in[k] - top);
-        for (int k = 0; k < c; k++)
-            out[k] = (float)(exp(in[k] - top) / sum);
-    }
+    for (int n = 0; n < x->n; n++)
+        for (size_t i = 0; i < (size_t)x->h * (size_t)x->w; i++) {
+#define IN(k) pixel_of(x, i, n, (k) / x->inner)[(k) % x->inner]
+            double top = IN(0), sum = 0;
+            for (int k = 1; k < c; k++)
+                top = IN(k) > top ? IN(k) : top;
+            for (int k = 0; k < c; k++)
+                sum += exp(IN(k) - top);
+            for (int k = 0; k < c; k++)
+                pixel_of(y, i, n, k / y->inner)[k % y->inner] = (float)(exp(IN(k) - top) / sum);
+#undef IN
+        }
 }
 
 /* Copies or adds pixel by pixel. */
@@ -135,7 +137,13 @@ static void zero_pad_backward(struct backend *b, const struct op_desc *d, const 
     EACH_ROW(*dx, {
         for (int x = 0; x < dx->w; x++) {
             float *to = at(dx, n, block, y, x);
-            const float *from = at(dy, n, block, y + d->pad_top, x + d->pad_left);
+            int iy = y + d->pad_top;
+            int ix = x + d->pad_left;
+            if (iy < 0 || iy >= dy->h || ix < 0 || ix >= dy->w) { /* cut off */
+                if (!accumulate) memset(to, 0, (size_t)dx->inner * sizeof(float));
+                continue;
+            }
+            const float *from = at(dy, n, block, iy, ix);
             if (accumulate)
                 b->k->add(to, from, (size_t)dx->inner);
             else
@@ -158,6 +166,24 @@ static void reshape(const struct view *from, const struct view *to, bool accumul
         float *out = pixel_of(to, t / (size_t)to_c, (int)n, tc / to->inner) + tc % to->inner;
         *out = accumulate ? *out + v : v;
     }
+}
+
+static void resize(struct backend *b, const struct op_desc *d, const struct view *in, const struct view *out)
+{
+    EACH_ROW(*out, {
+        struct resize_tap v = resize_tap(y, in->h, out->h, d->nearest);
+        for (int x = 0; x < out->w; x++) {
+            struct resize_tap h = resize_tap(x, in->w, out->w, d->nearest);
+            float *to = at(out, n, block, y, x);
+            const float *aa = at(in, n, block, v.a, h.a);
+            const float *ab = at(in, n, block, v.a, h.b);
+            const float *ba = at(in, n, block, v.b, h.a);
+            const float *bb = at(in, n, block, v.b, h.b);
+            for (int c = 0; c < out->inner; c++)
+                to[c] =
+                    resize_mix(resize_mix(aa[c], ab[c], h.share), resize_mix(ba[c], bb[c], h.share), v.share);
+        }
+    });
 }
 
 static void curve_forward(struct backend *b, const struct op_desc *d, const struct view *in,
@@ -259,7 +285,7 @@ void cpu_elementwise_forward(struct backend *b, const struct op_desc *d, const s
 {
     struct view x = view_of(b, &io->x[0], &d->x[0]), y = view_of(b, &io->y, &d->y);
     switch (d->kind) {
-    case OP_SOFTMAX: softmax_rows(&x, &y, d->y.c); break;
+    case OP_SOFTMAX: softmax_pixels(&x, &y, d->y.c); break;
     case OP_CONCAT:
         for (int i = 0; i < d->n_x; i++)
             concat_part(b, &io->y, &d->y, d->first_c[i], &io->x[i], &d->x[i], true, false);
@@ -267,6 +293,7 @@ void cpu_elementwise_forward(struct backend *b, const struct op_desc *d, const s
     case OP_ZERO_PAD: zero_pad_forward(b, d, &x, &y); break;
     case OP_RESHAPE: reshape(&x, &y, false); break;
     case OP_CURVE: curve_forward(b, d, &x, &y); break;
+    case OP_RESIZE: resize(b, d, &x, &y); break;
     default: each_value_forward(b, d, io);
     }
 }

@@ -9,9 +9,10 @@
 #include <string.h>
 
 static const char *const kind_names[OP_KINDS] =
-    {"Conv",    "Depthwise", "Dense",       "BatchNorm",         "Affine", "Activation",
-     "Curve",   "MaxPool",   "AveragePool", "GlobalAveragePool", "Concat", "Add",
-     "ZeroPad", "Reshape",   "Multiply",    "Product",           "Scale",  "Softmax"};
+    {"Conv",       "Depthwise", "Dense",   "BatchNorm",   "Affine",
+     "Activation", "Curve",     "MaxPool", "AveragePool", "GlobalAveragePool",
+     "Concat",     "Add",       "ZeroPad", "Resize",      "Reshape",
+     "Multiply",   "Product",   "Scale",   "Softmax"};
 
 /* The prefix of every error of this operation. */
 static char *name_of(const struct op_desc *d, struct error *err)
@@ -100,7 +101,11 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
     op->d = *d;
     op->d.name = NULL;
     if (!(op->name = name_of(d, err))) goto fail;
-    if (d->kind == OP_CURVE || d->kind == OP_PRODUCT || d->kind == OP_SCALE || conv_groups(d) > 1) {
+    bool softmax_of_map = d->kind == OP_SOFTMAX && (d->y.h > 1 || d->y.w > 1);
+    bool cuts = d->kind == OP_ZERO_PAD &&
+                (d->pad_top < 0 || d->pad_bottom < 0 || d->pad_left < 0 || d->pad_right < 0);
+    if (softmax_of_map || cuts || d->kind == OP_RESIZE || d->kind == OP_CURVE || d->kind == OP_PRODUCT ||
+        d->kind == OP_SCALE || conv_groups(d) > 1) {
         error_set(err, EX_UNAVAILABLE, "cuda: %s: this operation runs on the CPU only (--device cpu)",
                   op->name);
         goto fail;

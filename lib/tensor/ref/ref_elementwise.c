@@ -5,6 +5,7 @@
 
 #include "tensor/curves.h"
 #include "tensor/ref/ref.h"
+#include "tensor/resize_tap.h"
 
 float ref_activate(const struct op_desc *d, float v)
 {
@@ -53,6 +54,21 @@ static void softmax(const struct ref_view *x, struct ref_view *y)
     }
 }
 
+static void resize(const struct op_desc *d, const struct ref_view *x, const struct ref_view *y)
+{
+    for (int n = 0; n < y->n; n++)
+        for (int p = 0; p < y->h; p++)
+            for (int q = 0; q < y->w; q++) {
+                struct resize_tap v = resize_tap(p, x->h, y->h, d->nearest),
+                                  h = resize_tap(q, x->w, y->w, d->nearest);
+                const float *aa = ref_pixel(x, n, v.a, h.a), *ab = ref_pixel(x, n, v.a, h.b),
+                            *ba = ref_pixel(x, n, v.b, h.a), *bb = ref_pixel(x, n, v.b, h.b);
+                for (int c = 0; c < y->c; c++)
+                    ref_pixel(y, n, p, q)[c] = resize_mix(resize_mix(aa[c], ab[c], h.share),
+                                                          resize_mix(ba[c], bb[c], h.share), v.share);
+            }
+}
+
 void ref_elementwise_forward(const struct backend_op *op, const struct op_io *io)
 {
     const struct op_desc *d = &op->d;
@@ -80,6 +96,7 @@ void ref_elementwise_forward(const struct backend_op *op, const struct op_io *io
                         ref_pixel(&y, n, p, q)[c] = inside ? ref_pixel(&x, n, iy, ix)[c] : 0;
                 }
         return;
+    case OP_RESIZE: resize(d, &x, &y); return;
     case OP_CURVE:
         for (size_t i = 0; i < ref_pixels(&x); i++)
             for (int c = 0; c < x.c; c++)
@@ -126,9 +143,12 @@ void ref_elementwise_backward(const struct backend_op *op, const struct op_io *i
                         case OP_CONCAT:
                             ref_put(&to[c], ref_pixel(&dy, n, p, q)[d->first_c[k] + c], add);
                             break;
-                        case OP_ZERO_PAD:
-                            ref_put(&to[c], ref_pixel(&dy, n, p + d->pad_top, q + d->pad_left)[c], add);
+                        case OP_ZERO_PAD: {
+                            int iy = p + d->pad_top, ix = q + d->pad_left; /* pads below 0 cut off */
+                            bool inside = iy >= 0 && iy < dy.h && ix >= 0 && ix < dy.w;
+                            ref_put(&to[c], inside ? ref_pixel(&dy, n, iy, ix)[c] : 0, add);
                             break;
+                        }
                         case OP_RESHAPE:
                             ref_put(&to[c], dy.data[flat * (size_t)dx.c + (size_t)c], add);
                             break;

@@ -1,0 +1,38 @@
+/*
+ * h5_file.h: what an HDF5 file of Keras' holds, as the child process found it (h5_child.c): names, shapes and
+ * values, checked for their sizes and nothing else.
+ */
+#ifndef WINNOW_NET_H5_FILE_H
+#define WINNOW_NET_H5_FILE_H
+
+#include "net/h5_records.h"
+
+struct h5_weight {
+    char *layer, *name;
+    struct net_shape shape;
+    float *values; /* owned until a network takes them */
+    size_t n_values;
+    bool opaque, taken; /* opaque: bfloat16, if the layer says so */
+    char *other;        /* no floats: what it holds instead, "int8" */
+};
+
+struct h5_file {
+    char *config, *metadata; /* JSON texts or NULL */
+    char *version;           /* "3.15.1" or NULL */
+    size_t config_bytes, metadata_bytes;
+    char **layers;
+    size_t n_layers, layer_room;
+    struct h5_weight *weights;
+    size_t n_weights, weight_room;
+};
+
+/* name: for messages. On failure f is empty. header_only: values are NULL. */
+int h5_file_read(struct h5_file *f, const struct h5_input *input, const char *name, enum h5_layout layout,
+                 bool header_only, struct error *err);
+void h5_file_release(struct h5_file *f);
+
+/* Weights of keras-applications without a topology: builds the network that they belong to, and renames the
+ * file's layers to its. */
+int h5_build_application(struct net *n, struct h5_file *f, struct error *err);
+
+#endif

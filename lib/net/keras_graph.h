@@ -1,0 +1,104 @@
+/*
+ * keras_graph.h: what the files that read Keras' models share. keras_graph.c follows the graph, through
+ * models that are layers of others; keras_layers.c makes of each call of a layer one layer of the network or
+ * more; keras_operations.c does so for operations that are not layers; topology_read.c reads the settings.
+ */
+#ifndef WINNOW_NET_KERAS_GRAPH_H
+#define WINNOW_NET_KERAS_GRAPH_H
+
+#include "net/net_sources.h"
+
+/* What a call gave: a layer of the network, or (the index of ...[..., c]) one channel of its output. */
+struct keras_value {
+    int layer;
+    int channel; /* -1: all of them */
+};
+#define KERAS_NOTHING ((struct keras_value){-1, -1})
+
+/* Names in use, sorted, so that a file with 8,192 layers costs no quadratic search. */
+struct keras_names {
+    struct keras_name {
+        const char *name;
+        int at;
+    } * items;
+    size_t n, room;
+};
+int keras_names_find(const struct keras_names *x, const char *name, size_t *where); /* .at, or -1 */
+int keras_names_add(struct keras_names *x, const char *name, int at, struct error *err);
+
+struct keras_reader {
+    struct net *n;
+    struct net_sources *sources;
+    struct keras_names names; /* of the network's layers */
+    bool keras3;
+    bool bytes; /* the input layer's type is uint8 */
+};
+
+/* Where in the file a layer is. */
+struct keras_place {
+    const char *path, *top, *own, *model; /* as in struct net_source */
+    bool trainable;                       /* all models around it are */
+    bool shared;                          /* it is called more than once */
+};
+
+struct keras_call {
+    struct keras_reader *r;
+    const struct keras_place *place;
+    const char *class_name;
+    const cJSON *config;
+    const cJSON *arguments; /* {"args": ..., "kwargs": ...}, or Keras 2's kwargs; or NULL */
+    const struct keras_value *in;
+    int n_in;
+    struct keras_value out;
+};
+
+/* A layer named own + suffix, or the next free name like it, connected; its index, or -1. */
+int keras_emit(const struct keras_call *c, enum layer_kind kind, const char *suffix, const int *inputs,
+               int n_inputs, struct error *err);
+/* After its settings are in: its weights, where they are in the file, its shape. */
+int keras_finish(const struct keras_call *c, int layer, struct error *err);
+/* y = x * scale + offset of layer `from`; n 1 or the number of channels. Returns the layer, or -1. */
+int keras_rescale(const struct keras_call *c, const char *suffix, int from, const double *scale,
+                  const double *offset, size_t n, struct error *err);
+/* y[..., i] = x[..., order[i]], as a convolution of 1x1 */
+int keras_permute(const struct keras_call *c, int from, const int *order, int n, struct error *err);
+int keras_activation(const struct keras_call *c, const char *suffix, int from, enum activation_kind kind,
+                     float alpha, struct error *err);
+int keras_concatenate(struct keras_call *c, const cJSON *axis, struct error *err);
+int keras_add(struct keras_call *c, const char *suffix, const int *inputs, int n, struct error *err);
+int keras_multiply(struct keras_call *c, struct error *err);
+int keras_pool_all(struct keras_call *c, bool average, bool keepdims, struct error *err);
+const struct net_shape *keras_shape(const struct keras_call *c, int layer);
+/* Numbers out of a number, a list of any depth, or a tensor that was written into the file; n at most max.
+ * -1, no err. */
+int keras_numbers(const cJSON *v, double *out, size_t max, size_t *n);
+#define KERAS_MAX_NUMBERS 4096
+
+/* keras_front.c: layers of these classes. */
+int keras_rescaling(struct keras_call *c, struct error *err);
+int keras_normalization(struct keras_call *c, struct error *err);
+int keras_cropping(struct keras_call *c, struct error *err);
+
+/* err without the layer's name; c->out is what the call gives. */
+int keras_build_layer(struct keras_call *c, struct error *err);
+int keras_build_operation(struct keras_call *c, struct error *err);
+bool keras_is_operation(const cJSON *spec); /* of a layer's entry in a model */
+bool keras_is_tensor(const cJSON *v);       /* a reference to a tensor of the graph, in Keras 3's words */
+
+/* --- settings (topology_read.c); err without the layer's name --- */
+int config_wrong(struct error *err, const char *key, const char *why);
+int config_int(const cJSON *config, const char *key, int missing, long min, long max, int *out,
+               struct error *err);
+int config_bool(const cJSON *config, const char *key, bool missing, bool *out, struct error *err);
+int config_double(const cJSON *config, const char *key, double missing, double min, double max, double *out,
+                  struct error *err);
+const char *config_string(const cJSON *object, const char *key);
+int config_channels_last(const cJSON *config, struct error *err);
+/* Of a layer of l's kind. An activation that is an object is left to the caller. */
+int config_read(struct net_layer *l, const cJSON *config, bool keras3, struct error *err);
+int config_input_shape(struct net_layer *l, const cJSON *config, struct error *err);
+int config_kind(const char *class_name); /* enum layer_kind or -1 */
+/* The name in "activation": a string, or a function's; NULL: none, or an object (then *object). */
+const char *config_activation(const cJSON *config, const cJSON **object);
+
+#endif

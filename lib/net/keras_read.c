@@ -1,0 +1,86 @@
+/*
+ * keras_read.c: the .keras archive, Keras 3's own format: config.json is the model, model.weights.h5 its
+ * weights by path, which the child that runs libhdf5 reads out of memory.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "io/io.h"
+#include "net/net_sources.h"
+#include "net/zip_archive.h"
+
+#define METADATA_BYTES ((uint64_t)1 << 20)
+
+/* A member that is JSON. *out NULL where it is missing. */
+static int read_json(const struct zip_archive *z, const char *name, uint64_t max_bytes, cJSON **out,
+                     struct error *err)
+{
+    const struct zip_member *m = zip_find(z, name);
+    char *bytes;
+    size_t n;
+    *out = NULL;
+    if (!m) return 0;
+    if (zip_read(z, m, max_bytes, &bytes, &n, err)) return -1;
+    int rc = net_json_parse(bytes, n, out, err);
+    free(bytes);
+    return rc ? error_prefix(err, "its member '%s'", name) : 0;
+}
+
+static int read_weights(struct h5_file *f, const struct zip_archive *z, bool header_only, struct error *err)
+{
+    const struct zip_member *m = zip_find(z, "model.weights.h5");
+    char *image;
+    size_t n_bytes;
+    if (!m)
+        return error_set(
+            err, EX_DATAERR,
+            zip_find(z, "model.weights.npz")
+                ? "its weights are a NumPy archive; in Keras, load it and save it again as .keras"
+                : "it has no model.weights.h5: not a Keras 3 model, or an unknown layout of one");
+    if (zip_read(z, m, NET_MAX_WEIGHT_BYTES, &image, &n_bytes, err)) return -1;
+    int rc = h5_file_read(f, &(struct h5_input){NULL, image, n_bytes}, "model.weights.h5", H5_STORE,
+                          header_only, err);
+    free(image);
+    return rc;
+}
+
+static int read_archive(struct net *n, const struct zip_archive *z, bool header_only, struct error *err)
+{
+    struct net_sources sources = {0};
+    struct h5_file f = {0};
+    cJSON *config = NULL, *about = NULL;
+    int rc = -1;
+    if (read_json(z, "config.json", NET_MAX_JSON_BYTES, &config, err) ||
+        read_json(z, "metadata.json", METADATA_BYTES, &about, err))
+        goto out;
+    if (!config) {
+        error_set(err, EX_DATAERR, "a zip archive without config.json: not a Keras 3 model");
+        goto out;
+    }
+    const cJSON *version = net_json_get(about, "keras_version"), *own = net_json_get(about, "winnow");
+    net_metadata_defaults(&n->metadata);
+    if (net_read_topology(n, config, cJSON_IsString(version) ? version->valuestring : "3", &sources, err) ||
+        (own && net_read_metadata(&n->metadata, own, err)) || read_weights(&f, z, header_only, err) ||
+        net_take_weights(n, &sources, &f, H5_STORE, header_only, err) || net_check_complete(n, err))
+        goto out;
+    if (!own) net_guess_input(n);
+    rc = 0;
+out:
+    h5_file_release(&f);
+    net_sources_release(&sources);
+    cJSON_Delete(config);
+    cJSON_Delete(about);
+    return rc;
+}
+
+int net_read_keras(struct net *n, const char *path, bool header_only, struct error *err)
+{
+    struct zip_archive z;
+    *n = NET_EMPTY;
+    int rc = zip_open(&z, path, err) || read_archive(n, &z, header_only, err) ? -1 : 0;
+    zip_close(&z);
+    if (!rc) return 0;
+    net_release(n);
+    return error_prefix(err, "'%s'", path);
+}

@@ -1,0 +1,43 @@
+/*
+ * zip_archive.h: members of a stranger's zip archive, one at a time: what a .keras file is. Stored and
+ * deflated members below 4 GiB; nothing is unpacked to a path.
+ */
+#ifndef WINNOW_NET_ZIP_ARCHIVE_H
+#define WINNOW_NET_ZIP_ARCHIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define ZIP_MAX_MEMBERS 1024 /* Keras writes three, and one for each asset */
+
+struct zip_member {
+    char *name;
+    uint64_t offset, packed, bytes; /* of its local header; as stored, as unpacked */
+    uint32_t crc;
+    unsigned method, flags;
+};
+
+struct zip_archive {
+    int fd;
+    uint64_t bytes, directory; /* of the file; where its central directory begins */
+    struct zip_member *members;
+    size_t n_members;
+};
+#define ZIP_ARCHIVE_EMPTY ((struct zip_archive){.fd = -1})
+
+/*
+ * Reads the directory. EX_DATAERR, without the path: not a zip, cut off, names that come twice or leave the
+ * archive, members over each other, ZIP64. The caller closes it in any case.
+ */
+int zip_open(struct zip_archive *z, const char *path, struct error *err);
+void zip_close(struct zip_archive *z);
+const struct zip_member *zip_find(const struct zip_archive *z, const char *name); /* or NULL */
+
+/* Unpacked into *out, malloc'd, with a NUL after it; its CRC is checked. */
+int zip_read(const struct zip_archive *z, const struct zip_member *m, uint64_t max_bytes, char **out,
+             size_t *n_bytes, struct error *err);
+
+#endif

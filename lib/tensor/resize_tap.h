@@ -1,0 +1,26 @@
+/*
+ * resize_tap.h: which input pixels an output pixel of OP_RESIZE is made of, along one axis, once for all
+ * backends that run on the host: TensorFlow's rule, pixel centres at half, no antialiasing.
+ */
+#ifndef WINNOW_TENSOR_RESIZE_TAP_H
+#define WINNOW_TENSOR_RESIZE_TAP_H
+
+#include <math.h>
+#include <stdbool.h>
+
+struct resize_tap {
+    int a, b;     /* pixels */
+    double share; /* of b; a has the rest */
+};
+
+static inline struct resize_tap resize_tap(int i, int in, int out, bool nearest)
+{
+    double at = (i + 0.5) * in / out - (nearest ? 0 : 0.5), low = floor(at);
+    int a = low < 0 ? 0 : low > in - 1 ? in - 1 : (int)low;
+    if (nearest) return (struct resize_tap){a, a, 0};
+    return (struct resize_tap){a, low < 0 || a == in - 1 ? a : a + 1, at - low};
+}
+
+static inline float resize_mix(float a, float b, double share) { return (float)(a + (b - a) * share); }
+
+#endif
