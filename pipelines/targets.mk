@@ -73,7 +73,7 @@ NEAR_FROM := $(ROUND_DIR)/unique.tsv
 include $(PIPELINES)/dataset.mk
 
 $(ROUND_DIR)/augmented.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/augment
-	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(ROUND_DIR)/augment.rejects.tsv -o $@ $<
+	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --memory $(RUN)/variants.tsv --rejects $(ROUND_DIR)/augment.rejects.tsv -o $@ $<
 
 $(ROUND_DIR)/augmented.html: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null

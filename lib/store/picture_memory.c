@@ -206,7 +206,7 @@ int picture_memory_add(struct picture_memory *m, const struct xxh128 *content, c
         return 0;
     }
     m->n_added++;
-    if (m->pending.n_bytes >= FLUSH_BYTES) flush(m);
+    if (m->pending.n_bytes >= FLUSH_BYTES && !m->hold) flush(m);
     return 0;
 }
 
@@ -252,7 +252,7 @@ void picture_memory_close(struct picture_memory *m)
 {
     int saved = errno;
     if (m->fd >= 0) {
-        flush(m); /* a run that failed for another reason keeps what it learned */
+        if (!m->hold) flush(m); /* a run that failed for another reason keeps what it learned */
         close(m->fd);
     }
     file_lock_release(&m->lock);

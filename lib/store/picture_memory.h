@@ -41,8 +41,9 @@ struct picture_memory {
     } * lines; /* of this question */
     size_t n, capacity;
     struct hash_index by_content;
-    struct text pending;                       /* lines that are not in the file yet */
-    uint64_t n_found, n_added, n_other, n_bad; /* n_other: lines of other questions */
+    struct text pending;              /* lines that are not in the file yet */
+    uint64_t n_added, n_other, n_bad; /* n_other: lines of other questions */
+    bool hold; /* set by the caller: nothing is written before commit, as files are not on the disk yet */
     bool broken;
     struct error broken_by; /* of the first line that could not be written */
 };

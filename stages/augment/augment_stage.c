@@ -9,15 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "hash/content_hash.h"
 #include "image/image.h"
 #include "image/image_rows.h"
 #include "io/io.h"
 #include "io/signals.h"
+#include "manifest/tsv.h"
+#include "store/picture_memory.h"
 
 const char *const augment_adds[] = {"variant", "source", "params", NULL};
 
@@ -36,7 +40,10 @@ struct run {
     struct sheet *sheet;
     const char **fields; /* a made row under construction */
     struct progress progress;
-    uint64_t n_made;
+    uint64_t n_made, n_recalled;
+    struct picture_memory memory;
+    bool remembers;
+    struct text learned, recalled, file; /* reused */
 };
 
 static bool in_list(const char *list, const char *word)
@@ -170,14 +177,153 @@ static int split_result(const struct augment_options *o, const struct decoded *d
 
 static const char *cell(const char *const *fields, int column) { return column < 0 ? "" : fields[column]; }
 
+/* What the manifest says of a made file. */
+struct made {
+    const char *name, *bytes, *xxh128, *width, *height;
+};
+#define MADE_FIELDS 5
+
+static int write_made_row(struct run *r, const char *const *fields, int64_t v, const struct made *m,
+                          const char *params, struct error *err)
+{
+    static const char *const formats[] = {"jpeg", "png", "webp"};
+    char variant[24];
+    snprintf(variant, sizeof variant, "%lld", (long long)v);
+    memcpy(r->fields, fields, r->n_base * sizeof *r->fields);
+    const struct {
+        int column;
+        const char *value;
+    } changed[] = {
+        {r->c.path, m->name},     {r->c.bytes, m->bytes},
+        {r->c.xxh128, m->xxh128}, {r->c.format, formats[r->opt->format]},
+        {r->c.width, m->width},   {r->c.height, m->height},
+        {r->c.orientation, "1"},  {r->c.frames, "1"},
+        {r->c.mode, "rgb"},       {r->c.pdq, ""},
+        {r->c.quality, ""},
+    };
+    for (size_t i = 0; i < sizeof changed / sizeof *changed; i++)
+        if (changed[i].column >= 0) r->fields[changed[i].column] = changed[i].value;
+    const char *const added[] = {variant, fields[r->c.path], params};
+    return manifest_writer_row(r->out, r->fields, added, err);
+}
+
+/* --- the memory --------------------------------------------------------------------------------- */
+
+/* Raise it when the same picture and options give another file than before. */
+#define ANSWERS_VERSION 1
+#define MADE "made"
+
+static int open_memory(struct run *r, struct error *err)
+{
+    const struct augment_options *o = r->opt;
+    struct text words = TEXT_EMPTY;
+    struct error own = {0};
+    if (!o->memory || !o->folder) return 0;
+    int rc =
+        text_printf(&words, err,
+                    "augment %d winnow %s spec %s seed %lld variants %lld size %lld format %d quality %lld "
+                    "background %s truncated %d folder %s",
+                    ANSWERS_VERSION, WINNOW_VERSION, o->spec_text, (long long)o->common.seed,
+                    (long long)o->variants, (long long)o->size, o->format, (long long)o->quality,
+                    o->background ? o->background : "white", o->allow_truncated, o->folder);
+    if (rc == 0 && picture_memory_open(&r->memory, o->memory, words.data, &own) == 0) {
+        r->remembers = r->memory.hold = true;
+    } else if (rc == 0) {
+        stage_warn("every variant is made: %s", own.text);
+        picture_memory_close(&r->memory);
+    }
+    text_release(&words);
+    return rc;
+}
+
+static const struct remembered *find_made(struct run *r, const char *const *fields, struct xxh128 *content)
+{
+    const char *hash = cell(fields, r->c.xxh128);
+    return r->remembers && *hash && !xxh128_from_hex(content, hash) ? picture_memory_find(&r->memory, content)
+                                                                    : NULL;
+}
+
+/* The next made file of what was remembered, cut in place. False: there is none. */
+static bool next_made(char **at, struct made *m)
+{
+    const char **const fields[MADE_FIELDS] = {&m->name, &m->bytes, &m->xxh128, &m->width, &m->height};
+    for (int i = 0; i < MADE_FIELDS; i++) {
+        char *tab = strchr(*at, '\t');
+        if (!tab) return false;
+        *tab = 0;
+        *fields[i] = *at;
+        if (!tsv_unescape(*at)) return false;
+        *at = tab + 1;
+    }
+    return true;
+}
+
+/* Whether all variants of the row's picture are known, and their files there with the sizes that they had. */
+static bool known(struct run *r, const char *const *fields)
+{
+    struct xxh128 content;
+    struct error ignored = {0};
+    struct made m;
+    struct stat st;
+    const struct remembered *what = r->sheet ? NULL : find_made(r, fields, &content);
+    if (!what || strcmp(what->outcome, MADE)) return false;
+    text_clear(&r->recalled);
+    if (text_puts(&r->recalled, what->values, &ignored)) return false;
+    char *at = r->recalled.data;
+    for (int64_t v = 1; v <= r->opt->variants; v++) {
+        uint64_t bytes;
+        text_clear(&r->file);
+        if (!next_made(&at, &m) || parse_u64(m.bytes, 0, UINT64_MAX, &bytes, "", &ignored) ||
+            path_join(&r->file, r->opt->common.root, m.name, r->opt->common.allow_outside, &ignored) ||
+            stat(r->file.data, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != bytes)
+            return false;
+    }
+    return !*at;
+}
+
+/* The rows of a picture whose variants are there: the same as when they were made. */
+static int recall(struct run *r, const char *const *fields, struct error *err)
+{
+    static const char *const original[] = {"0", "", ""};
+    struct xxh128 content;
+    char hash[XXH128_HEX_BYTES];
+    const struct remembered *what = find_made(r, fields, &content);
+    if (!what) return error_set(err, EX_SOFTWARE, "what was remembered is gone");
+    r->n->n_kept++;
+    r->n_recalled++;
+    text_clear(&r->recalled);
+    if (text_puts(&r->recalled, what->values, err) || manifest_writer_row(r->out, fields, original, err))
+        return -1;
+    char *at = r->recalled.data;
+    xxh128_hex(hash, &content);
+    for (int64_t v = 1; v <= r->opt->variants; v++) {
+        struct augment_params p;
+        struct made m;
+        char text[AUGMENT_TEXT_BYTES];
+        augment_draw(&r->opt->spec, (uint64_t)r->opt->common.seed, hash, (uint64_t)v, &p);
+        augment_params_text(&p, text);
+        if (!next_made(&at, &m))
+            return error_set(err, EX_DATAERR, "'%s' is damaged: delete it", r->opt->memory);
+        if (write_made_row(r, fields, v, &m, text, err)) return -1;
+    }
+    return 0;
+}
+
+/*
+ * Whether variants are made of the row's picture: it is in a split that is augmented, and no variant itself.
+ */
+static bool is_source(const struct run *r, const char *const *fields)
+{
+    const char *variant = cell(fields, r->c.variant),
+               *split = r->c.split < 0 ? "train" : cell(fields, r->c.split);
+    return r->opt->variants > 0 && in_list(r->opt->splits, split) && (!variant[0] || !strcmp(variant, "0"));
+}
+
 static bool wanted(void *context, const char *const *fields)
 {
     struct run *r = context;
-    const char *variant = cell(fields, r->c.variant),
-               *split = r->c.split < 0 ? "train" : cell(fields, r->c.split);
-    if (r->opt->variants == 0 || !in_list(r->opt->splits, split) || (variant[0] && strcmp(variant, "0")))
-        return false;
-    if (r->opt->folder) return true;
+    if (!is_source(r, fields)) return false;
+    if (r->opt->folder) return !known(r, fields);
     /* When there is no memory the row is not on the sheet; the next allocation will report it. */
     struct error err = {0};
     return sheet_promise(r->sheet, cell(fields, r->c.label), &err);
@@ -226,18 +372,18 @@ out:
     return rc;
 }
 
+/* The file, its row, and at the end of r->learned what a later run needs to write the row again. */
 static int write_made(struct run *r, const char *const *fields, const struct decoded *d, int64_t v,
                       const uint8_t *bytes, size_t n, const char *params, struct error *err)
 {
-    static const char *const endings[] = {"jpg", "png", "webp"}, *const formats[] = {"jpeg", "png", "webp"};
+    static const char *const endings[] = {"jpg", "png", "webp"};
     struct text name = TEXT_EMPTY, path = TEXT_EMPTY;
-    char variant[24], n_bytes[24], hash[33], width[16], height[16];
+    char n_bytes[24], hash[33], width[16], height[16];
     struct xxh128 h;
     int rc = -1, shown_w, shown_h;
     uint64_t drawn = random_key(params, strlen(params)) ^ (uint64_t)r->opt->size * 0x9E3779B97F4A7C15ull ^
                      (uint64_t)r->opt->quality;
-    snprintf(variant, sizeof variant, "%lld", (long long)v);
-    if (text_printf(&name, err, "%s/%.2s/%s-%s-%08x.%s", r->opt->folder, d->xxh128, d->xxh128, variant,
+    if (text_printf(&name, err, "%s/%.2s/%s-%lld-%08x.%s", r->opt->folder, d->xxh128, d->xxh128, (long long)v,
                     (unsigned)(drawn >> 32), endings[r->opt->format]) ||
         path_join(&path, r->opt->common.root, name.data, r->opt->common.allow_outside, err) ||
         io_mkdirs_for(path.data, err) || write_file(path.data, bytes, n, err))
@@ -248,23 +394,12 @@ static int write_made(struct run *r, const char *const *fields, const struct dec
     image_info_shown(&d->info, &shown_w, &shown_h);
     snprintf(width, sizeof width, "%d", r->opt->size ? (int)r->opt->size : shown_w);
     snprintf(height, sizeof height, "%d", r->opt->size ? (int)r->opt->size : shown_h);
-    memcpy(r->fields, fields, r->n_base * sizeof *r->fields);
-    const struct {
-        int column;
-        const char *value;
-    } changed[] = {
-        {r->c.path, name.data},  {r->c.bytes, n_bytes},
-        {r->c.xxh128, hash},     {r->c.format, formats[r->opt->format]},
-        {r->c.width, width},     {r->c.height, height},
-        {r->c.orientation, "1"}, {r->c.frames, "1"},
-        {r->c.mode, "rgb"},      {r->c.pdq, ""},
-        {r->c.quality, ""},
-    };
-    for (size_t i = 0; i < sizeof changed / sizeof *changed; i++)
-        if (changed[i].column >= 0) r->fields[changed[i].column] = changed[i].value;
-    const char *const added[] = {variant, fields[r->c.path], params};
-    rc = manifest_writer_row(r->out, r->fields, added, err);
+    const char *const told[MADE_FIELDS] = {name.data, n_bytes, hash, width, height};
+    for (int i = 0; r->remembers && i < MADE_FIELDS; i++)
+        if (tsv_escape(&r->learned, told[i], err) || text_add(&r->learned, "\t", 1, err)) goto out;
     r->n_made++;
+    const struct made made = {name.data, n_bytes, hash, width, height};
+    rc = write_made_row(r, fields, v, &made, params, err);
 out:
     text_release(&name);
     text_release(&path);
@@ -279,6 +414,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
     uint32_t n_files[AUGMENT_MOST_VARIANTS + 1] = {0}, n_thumbs[AUGMENT_MOST_VARIANTS + 1] = {0};
     r->n->n_read++;
     progress_update(&r->progress, r->n->n_read, NULL);
+    if (!d && r->remembers && is_source(r, fields)) return recall(r, fields, err);
     /* Copied without change. A row that says which variant it is keeps saying it. */
     if (!d) {
         const char *variant = cell(fields, r->c.variant);
@@ -301,6 +437,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
     if (manifest_writer_row(r->out, fields, original, err)) return -1;
     bool on_sheet = o->sheet && (!o->folder || sheet_promise(r->sheet, cell(fields, r->c.label), err));
     if (o->sheet && !on_sheet && err->code) return -1;
+    text_clear(&r->learned);
     if (on_sheet && sheet_begin_row(r->sheet, fields[r->c.path], cell(fields, r->c.label), err)) return -1;
     for (int64_t v = 0; v <= o->variants; v++) {
         struct augment_params p;
@@ -311,13 +448,19 @@ static int done(void *context, const char *const *fields, const struct decoded *
         if (v > 0 && o->folder && write_made(r, fields, d, v, files[v], n_files[v], text, err)) return -1;
         if (on_sheet && sheet_add(r->sheet, (int)v, thumbs[v], n_thumbs[v], text, err)) return -1;
     }
-    return 0;
+    struct xxh128 content;
+    const struct remembered made = {.bytes = d->bytes, .outcome = MADE, .values = r->learned.data};
+    return r->remembers && xxh128_from_hex(&content, d->xxh128) == 0
+               ? picture_memory_add(&r->memory, &content, &made, err)
+               : 0;
 }
 
 int augment_run(const struct augment_options *opt, struct manifest_filter *f, struct stage_counts *n,
                 struct error *err)
 {
     struct run r = {.opt = opt, .out = &f->out, .rejects = &f->rejects, .n = n, .n_base = f->in.schema.n};
+    struct error own = {0};
+    r.memory = PICTURE_MEMORY_EMPTY;
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     char ignored[BACKGROUND_TEXT_BYTES];
     struct decode_pool *pool = NULL;
@@ -350,15 +493,24 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
     if (!(r.fields = mem_zalloc(r.n_base + 1, sizeof *r.fields, err)) ||
         (opt->sheet &&
          sheet_open(&r.sheet, opt->sheet, (int)opt->variants + 1, opt->sheet_rows, opt->spec_text, err)) ||
-        decode_pool_open(&pool, &o, err))
+        decode_pool_open(&pool, &o, err) || open_memory(&r, err))
         goto out;
     progress_start(&r.progress, &opt->common, 0, "pictures");
     rc = image_rows_run(&rows, &f->in, pool, err);
     progress_end(&r.progress);
     if (rc == 0 && r.n_made) rc = sync_files(opt, err);
+    /* after the files are on the disk: what is remembered is there */
+    if (rc == 0 && r.remembers && picture_memory_commit(&r.memory, &own))
+        stage_warn("the next run makes these variants again: %s", own.text);
     if (rc == 0 && r.sheet) rc = sheet_commit(r.sheet, err);
-    if (rc == 0) stage_note(&opt->common, "%llu made", (unsigned long long)r.n_made);
+    if (rc == 0)
+        stage_note(&opt->common, "%llu made; variants of %llu pictures were there",
+                   (unsigned long long)r.n_made, (unsigned long long)r.n_recalled);
 out:
+    picture_memory_close(&r.memory);
+    text_release(&r.learned);
+    text_release(&r.recalled);
+    text_release(&r.file);
     sheet_close(r.sheet);
     decode_pool_close(pool);
     free(r.fields);

@@ -23,6 +23,8 @@ static const struct option_row rows[] = {
            CHOICES("jpeg|png|webp")),
     OPTION(struct augment_options, STRING, 0, "sheet", sheet, "FILE",
            "also draw pictures and their variants side by side: FILE.html (blurred until asked) or FILE.png"),
+    OPTION(struct augment_options, STRING, 0, "memory", memory, "FILE",
+           "keep here, by xxh128, which variants were made; those whose files are there are not made again"),
     COMMON_ROW_SEED(struct augment_options, common),
     COMMON_ROW_OUTPUT(struct augment_options, common),
     COMMON_ROW_REJECTS(struct augment_options, common),
@@ -75,8 +77,11 @@ int main(int argc, char **argv)
                   "--out DIR says where made pictures go (--sheet FILE alone draws only the sheet)");
         goto out;
     }
-    if ((opt.folder && !*opt.folder) || (opt.sheet && !*opt.sheet)) {
-        error_set(&err, EX_USAGE, "%s: an empty name", opt.folder && !*opt.folder ? "--out" : "--sheet");
+    if ((opt.folder && !*opt.folder) || (opt.sheet && !*opt.sheet) || (opt.memory && !*opt.memory)) {
+        error_set(&err, EX_USAGE, "%s: an empty name",
+                  opt.folder && !*opt.folder ? "--out"
+                  : opt.sheet && !*opt.sheet ? "--sheet"
+                                             : "--memory");
         goto out;
     }
     if (augment_spec_parse(opt.spec_text, &opt.spec, &err) ||

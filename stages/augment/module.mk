@@ -1,1 +1,1 @@
-NEEDS.stage/augment := base io cli manifest hash image
+NEEDS.stage/augment := base io cli manifest hash image store

@@ -72,11 +72,15 @@ looked_at() { # how many pictures validate looks at, with the pipeline's options
 }
 is "$(looked_at)" 0 "nothing changed: validate looks at no picture"
 before=$(stat -c %i "$work/run/round-1/shards/shard-00000.bin")
+find "$work/run/augmented" -type f -printf '%p %T@\n' | sort >"$work/made-before"
 list noise noise-0{00..13}.png
 changed
 touch "$work/lists/noise.txt"
 go run
 ok $? "a URL more"
+find "$work/run/augmented" -type f -printf '%p %T@\n' | sort | comm -13 "$work/made-before" - >"$work/made"
+[ "$(wc -l <"$work/made")" -le 1 ] && [ "$(wc -l <"$work/made-before")" -gt 10 ]
+ok $? "of $(wc -l <"$work/made-before") variants none was made again"
 equals_whole run "the data set is that of a run from nothing"
 is "$(stat -c %i "$work/run/round-1/shards/shard-00000.bin") $(ls "$work/run/round-1/shards" | grep -c '\.bin$') $(rows "$work/run/round-1/shards/shard-00001.tsv")" "$before 2 2" "its shard file stays, the new picture and its variant are in another"
 is "$(tail -n +2 "$work/run/memory.tsv" | cut -f1 | sort | uniq -d | wc -l)" 1 "no picture was looked at twice, but for the two copies of the first run"
@@ -103,6 +107,10 @@ redo
 equals_whole run "a changed option: every picture is asked again"
 sed 's/^VALIDATE_FLAGS = .*/VALIDATE_FLAGS = --min-bytes 100/' "$work/run.conf" >"$work/c" && mv "$work/c" "$work/run.conf"
 redo
+victim=$(head -n 1 "$work/made-before" | cut -d' ' -f1)
+cp "$victim" "$work/kept" && : >"$victim" && rm "$work/run/round-1/augmented.tsv" && go run && cmp -s "$victim" "$work/kept"
+ok $? "a variant whose file was cut off is made again"
+equals_whole run "and the rows are the same"
 # A file that is gone, or has another size than the manifest's content had, is looked at.
 one=$(sed -n 's/.*\(store\/objects[^\t]*\).*/\1/p' "$work/run/fetched.tsv" | head -n 1)
 mv "$work/run/$one" "$work/kept" && is "$(looked_at) $(cut -f1-99 "$work/r.tsv" | grep -c not-found)" "1 1" "an object that is gone is missed"
