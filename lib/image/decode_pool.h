@@ -43,7 +43,13 @@ struct decode_pool_options {
      * context is the pool's.
      */
     bool (*known)(void *context, const char *xxh128);
-    bool markers;            /* fill info.markers */
+    bool markers; /* fill info.markers */
+    /*
+     * Not 0: of an animation the frames 0, frames_every, 2 * frames_every ..., frames_most at the most and
+     * then spread over it (image_decode_frames). finish runs for each frame, and its result follows the one
+     * before; each has at most result_bytes / frames_most.
+     */
+    int frames_every, frames_most;
     bool probe_only;         /* image_probe instead of image_decode; finish gets an empty picture */
     uint64_t max_file_bytes; /* 0: IMAGE_MAX_FILE_BYTES, which is also the most */
     unsigned threads;        /* workers; 0: all processors */

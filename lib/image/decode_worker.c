@@ -42,6 +42,27 @@ struct mail {
 
 /* --- work on one picture, in whichever process --- */
 
+/* finish, frame by frame. */
+struct frame_results {
+    const struct decode_pool_options *o;
+    const struct image_info *info;
+    struct image *scratch;
+    uint8_t *result;
+    size_t n_result;
+};
+
+static enum image_reason finish_frame(void *context, int given, struct image *frame, struct image_failure *f)
+{
+    struct frame_results *r = context;
+    size_t n = 0, room = r->o->frames_most > 0 ? r->o->result_bytes / (size_t)r->o->frames_most : 0;
+    (void)given;
+    if (!r->o->finish) return IMAGE_OK;
+    enum image_reason reason =
+        r->o->finish(r->o->context, r->info, frame, r->scratch, r->result + r->n_result, room, &n, f);
+    r->n_result += n;
+    return reason;
+}
+
 static enum image_reason work_on(const struct decode_pool_options *o, const uint8_t *bytes, size_t n_bytes,
                                  const char *xxh128, struct image *image, struct image *scratch,
                                  struct image_info *info, uint8_t *result, size_t *n_result,
@@ -50,13 +71,19 @@ static enum image_reason work_on(const struct decode_pool_options *o, const uint
     enum image_reason reason;
     *n_result = 0;
     *f = (struct image_failure){IMAGE_OK, ""};
+    struct frame_results frames = {o, info, scratch, result, 0};
     if (o->probe_only)
         reason = image_probe(bytes, n_bytes, info, f);
+    else if (o->frames_every > 0)
+        reason = image_decode_frames(bytes, n_bytes, &o->decode, o->frames_every, o->frames_most, image,
+                                     finish_frame, &frames, info, f);
     else
         reason = image_decode(bytes, n_bytes, &o->decode, image, info, f);
     memcpy(info->xxh128, xxh128, sizeof info->xxh128);
     info->markers = reason == IMAGE_OK && o->markers ? image_markers(bytes, n_bytes) : 0;
-    if (reason == IMAGE_OK && o->finish)
+    if (o->frames_every > 0)
+        *n_result = reason == IMAGE_OK ? frames.n_result : 0;
+    else if (reason == IMAGE_OK && o->finish)
         reason = o->finish(o->context, info, image, scratch, result, o->result_bytes, n_result, f);
     if (image->capacity_bytes > KEEP_BYTES) image_release(image);
     if (scratch->capacity_bytes > KEEP_BYTES) image_release(scratch);

@@ -7,7 +7,7 @@
 #include <gif_lib.h>
 
 #include "base/mem.h"
-#include "image/codec.h"
+#include "image/frames.h"
 
 struct gif_source {
     const uint8_t *bytes;
@@ -75,7 +75,7 @@ static enum image_reason gif_failed(const GifFileType *gif, const struct gif_sou
     return image_fail(f, IMAGE_DECODE_CORRUPT, "%s", text ? text : "damaged GIF data");
 }
 
-/* Paints the frame whose descriptor was just read onto out, which is large enough. transparent is an index
+/* Paints the frame whose descriptor was just read onto out, as far as it lies there. transparent is an index
  * in the palette, or -1. */
 static enum image_reason paint(GifFileType *gif, const struct gif_source *s, struct image *out,
                                int transparent, const struct decode_options *options, uint8_t *line,
@@ -97,8 +97,9 @@ static enum image_reason paint(GifFileType *gif, const struct gif_source *s, str
                                                                                                  : reason;
             }
             rows_done++;
+            if (d->Top + y >= out->height || d->Left >= out->width) continue;
             uint8_t *to = out->pixels + ((size_t)(d->Top + y) * (size_t)out->width + (size_t)d->Left) * 3;
-            for (int x = 0; x < d->Width; x++, to += 3) {
+            for (int x = 0; x < d->Width && d->Left + x < out->width; x++, to += 3) {
                 if (line[x] == transparent) continue;
                 int index = line[x] < map->ColorCount ? line[x] : 0;
                 to[0] = map->Colors[index].Red;
@@ -110,6 +111,44 @@ static enum image_reason paint(GifFileType *gif, const struct gif_source *s, str
     return IMAGE_OK;
 }
 
+struct control {
+    bool found; /* a frame follows, and its descriptor was read; else the file has ended */
+    int transparent, disposal;
+};
+
+/* Reads on until a frame's descriptor was read. */
+static enum image_reason find_frame(GifFileType *gif, const struct gif_source *s, struct control *c,
+                                    struct image_failure *f)
+{
+    *c = (struct control){false, -1, 0};
+    for (;;) {
+        GifRecordType type;
+        int label;
+        GifByteType *block;
+        if (DGifGetRecordType(gif, &type) == GIF_ERROR) return gif_failed(gif, s, 0, f);
+        if (type == TERMINATE_RECORD_TYPE) return IMAGE_OK;
+        if (type == IMAGE_DESC_RECORD_TYPE) {
+            if (DGifGetImageDesc(gif) == GIF_ERROR) return gif_failed(gif, s, 0, f);
+            c->found = true;
+            return IMAGE_OK;
+        }
+        if (type != EXTENSION_RECORD_TYPE || DGifGetExtension(gif, &label, &block) == GIF_ERROR)
+            return gif_failed(gif, s, 0, f);
+        if (label == GRAPHICS_EXT_FUNC_CODE && block && block[0] >= 4) {
+            c->transparent = block[1] & 1 ? block[4] : -1;
+            c->disposal = block[1] >> 2 & 7;
+        }
+        while (block)
+            if (DGifGetExtensionNext(gif, &block) == GIF_ERROR) return gif_failed(gif, s, 0, f);
+    }
+}
+
+static void fill(struct image *m, const uint8_t colour[3])
+{
+    for (size_t i = 0, n = (size_t)m->width * (size_t)m->height; i < n; i++)
+        memcpy(m->pixels + 3 * i, colour, 3);
+}
+
 enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                              struct image *out, struct image_info *info, struct image_failure *f)
 {
@@ -117,7 +156,8 @@ enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct 
     struct error err = {0};
     enum image_reason reason = IMAGE_OK;
     uint8_t *line = NULL;
-    int code = 0, transparent = -1;
+    int code = 0;
+    struct control control;
     GifFileType *gif = DGifOpen(&source, on_read, &code);
     if (!gif) return gif_failed(NULL, &source, code, f);
     info->width = gif->SWidth;
@@ -125,40 +165,16 @@ enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct 
     info->bits = 8;
     info->frames = count_frames(bytes, n_bytes);
     snprintf(info->mode, sizeof info->mode, "palette");
-    for (;;) {
-        GifRecordType type;
-        if (DGifGetRecordType(gif, &type) == GIF_ERROR) {
-            reason = gif_failed(gif, &source, 0, f);
-            goto out;
-        }
-        if (type == TERMINATE_RECORD_TYPE) {
-            reason = image_fail(f, IMAGE_DECODE_CORRUPT, "no frame");
-            goto out;
-        }
-        if (type == IMAGE_DESC_RECORD_TYPE) break;
-        int label;
-        GifByteType *block;
-        if (type != EXTENSION_RECORD_TYPE || DGifGetExtension(gif, &label, &block) == GIF_ERROR) {
-            reason = gif_failed(gif, &source, 0, f);
-            goto out;
-        }
-        if (label == GRAPHICS_EXT_FUNC_CODE && block && block[0] >= 4)
-            transparent = block[1] & 1 ? block[4] : -1;
-        while (block)
-            if (DGifGetExtensionNext(gif, &block) == GIF_ERROR) {
-                reason = gif_failed(gif, &source, 0, f);
-                goto out;
-            }
-    }
-    if (DGifGetImageDesc(gif) == GIF_ERROR) {
-        reason = gif_failed(gif, &source, 0, f);
+    if ((reason = find_frame(gif, &source, &control, f)) != IMAGE_OK) goto out;
+    if (!control.found) {
+        reason = image_fail(f, IMAGE_DECODE_CORRUPT, "no frame");
         goto out;
     }
     /* Some writers give no screen size, or a wrong one: the screen is enlarged until it holds the first
      * frame. */
     if (info->width < gif->Image.Left + gif->Image.Width) info->width = gif->Image.Left + gif->Image.Width;
     if (info->height < gif->Image.Top + gif->Image.Height) info->height = gif->Image.Top + gif->Image.Height;
-    info->alpha = transparent >= 0;
+    info->alpha = control.transparent >= 0;
     if ((reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f)) !=
             IMAGE_OK ||
         !out)
@@ -171,11 +187,72 @@ enum image_reason gif_decode(const uint8_t *bytes, size_t n_bytes, const struct 
         reason = image_fail_error(f, &err);
         goto out;
     }
-    for (size_t i = 0, n = (size_t)out->width * (size_t)out->height; i < n; i++)
-        memcpy(out->pixels + 3 * i, options->background, 3);
-    reason = paint(gif, &source, out, transparent, options, line, f);
+    fill(out, options->background);
+    reason = paint(gif, &source, out, control.transparent, options, line, f);
 out:
     free(line);
+    DGifCloseFile(gif, NULL);
+    return reason;
+}
+
+/* The area of a frame goes back to the background, which browsers leave transparent. */
+static void clear_area(struct image *m, const GifImageDesc *d, const uint8_t colour[3])
+{
+    for (int y = d->Top; y < d->Top + d->Height && y < m->height; y++)
+        for (int x = d->Left; x < d->Left + d->Width && x < m->width; x++)
+            memcpy(m->pixels + ((size_t)y * (size_t)m->width + (size_t)x) * 3, colour, 3);
+}
+
+enum image_reason gif_frames(const uint8_t *bytes, size_t n_bytes, struct frame_walk *w,
+                             struct image_info *info, struct image_failure *f)
+{
+    struct gif_source source = {bytes, n_bytes, 0, false};
+    struct image canvas = IMAGE_EMPTY, kept = IMAGE_EMPTY;
+    struct error err = {0};
+    enum image_reason reason = IMAGE_OK;
+    uint8_t *line = NULL;
+    int code = 0;
+    GifFileType *gif = DGifOpen(&source, on_read, &code);
+    if (!gif) return gif_failed(NULL, &source, code, f);
+    if (image_reserve(&canvas, info->width, info->height, 3, &err) ||
+        !(line = mem_alloc(65536, &err))) { /* a frame may be wider than the screen */
+        reason = image_fail_error(f, &err);
+        goto out;
+    }
+    fill(&canvas, w->options->background);
+    while (!frames_done(w)) {
+        struct control control;
+        if ((reason = find_frame(gif, &source, &control, f)) != IMAGE_OK) {
+            /* The file may end behind a frame without its trailer. */
+            if (reason == IMAGE_DECODE_TRUNCATED && w->n_seen >= info->frames) reason = IMAGE_OK;
+            break;
+        }
+        if (!control.found) break;
+        GifImageDesc area = gif->Image;
+        if (control.disposal == DISPOSE_PREVIOUS && image_copy(&kept, &canvas, &err)) {
+            reason = image_fail_error(f, &err);
+            break;
+        }
+        if ((reason = paint(gif, &source, &canvas, control.transparent, w->options, line, f)) != IMAGE_OK)
+            break;
+        if (frame_wanted(w)) {
+            if (image_copy(w->out, &canvas, &err)) {
+                reason = image_fail_error(f, &err);
+                break;
+            }
+            if ((reason = frame_give(w, f)) != IMAGE_OK) break;
+        }
+        w->n_seen++;
+        if (control.disposal == DISPOSE_BACKGROUND) clear_area(&canvas, &area, w->options->background);
+        if (control.disposal == DISPOSE_PREVIOUS && image_copy(&canvas, &kept, &err)) {
+            reason = image_fail_error(f, &err);
+            break;
+        }
+    }
+out:
+    free(line);
+    image_release(&canvas);
+    image_release(&kept);
     DGifCloseFile(gif, NULL);
     return reason;
 }

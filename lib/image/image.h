@@ -128,6 +128,19 @@ int image_background_parse(const char *name, uint8_t rgb[3], char text[BACKGROUN
 enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                struct image *out, struct image_info *info, struct image_failure *failure);
 
+/*
+ * The frames of an animation, composed as browsers do (disposal, blending), in one pass: frame 0, every, 2 *
+ * every ..., and of more than most (0: no limit) as many, spread over the animation. out is what each is
+ * decoded into; sink (NULL: none) may change it, and returns IMAGE_OK or a reason to stop. A file that is not
+ * animated is one frame. Every frame up to the last one that is given is decoded.
+ */
+typedef enum image_reason image_frame_sink(void *context, int given, struct image *frame,
+                                           struct image_failure *failure);
+enum image_reason image_decode_frames(const uint8_t *bytes, size_t n_bytes,
+                                      const struct decode_options *options, int every, int most,
+                                      struct image *out, image_frame_sink *sink, void *context,
+                                      struct image_info *info, struct image_failure *failure);
+
 /* Turns the pixels as stored into the pixels as shown, for EXIF orientation 1..8. */
 int image_orient(struct image *m, int orientation, struct error *err);
 

@@ -47,6 +47,9 @@ int image_loader_open(struct image_loader **out, const struct image_loader_optio
     o.finish = to_square;
     o.context = l;
     o.result_bytes = (size_t)options->side_px * (size_t)options->side_px * 3;
+    o.frames_every = options->frames_every;
+    o.frames_most = options->frames_most;
+    if (o.frames_every > 0) o.result_bytes *= (size_t)o.frames_most;
     o.threads = options->threads;
     o.no_sandbox = options->no_sandbox;
     if (decode_pool_open(&l->pool, &o, err)) {
@@ -73,7 +76,9 @@ int image_loader_take(struct image_loader *l, struct loaded_image *out, struct e
     if (rc < 0) return -1;
     snprintf(out->detail, sizeof out->detail, "%s", d.detail);
     if (d.hashed) memcpy(out->xxh128, d.xxh128, sizeof out->xxh128);
-    if (!d.slug && d.n_result == (size_t)l->side_px * (size_t)l->side_px * 3)
+    size_t square = (size_t)l->side_px * (size_t)l->side_px * 3;
+    out->n_frames = (int)(d.n_result / square);
+    if (!d.slug && out->n_frames > 0 && d.n_result % square == 0)
         out->pixels = d.result;
     else if (!d.slug)
         out->reason = image_reason_slug(IMAGE_DECODE_CRASHED);

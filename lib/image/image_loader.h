@@ -19,13 +19,16 @@ struct image_loader_options {
     unsigned threads; /* 0 = all processors */
     bool no_sandbox;  /* decode in this process: for tests and measuring the sandbox's cost */
     bool allow_truncated;
-    bool no_orient;         /* do not apply EXIF orientation */
+    bool no_orient; /* do not apply EXIF orientation */
+    /* Not 0: also later frames of animations, as the decode pool's options of these names say. */
+    int frames_every, frames_most;
     const char *background; /* a name, as image_background_parse takes it */
 };
 
 struct loaded_image {
     void *token;           /* what was given to image_loader_submit */
     const uint8_t *pixels; /* side*side*3, borrowed until the next take; NULL when it failed */
+    int n_frames;          /* so many squares, one after the other */
     char xxh128[33];       /* XXH3-128 of the file's bytes, when they could be read */
     const char *reason; /* NULL, or a reject slug: "decode-truncated", "too-many-pixels", "not-found" ... */
     char detail[200];

@@ -11,7 +11,7 @@
 #include <png.h>
 
 #include "base/mem.h"
-#include "image/codec.h"
+#include "image/frames.h"
 
 struct png_state {
     png_structp png;
@@ -24,6 +24,7 @@ struct png_state {
     png_bytep *rows;              /* when interlaced */
     bool gray;                    /* wide has two channels, not four */
     uint64_t n_rows, n_rows_done; /* of all passes: a row is done once it is inflated and unfiltered */
+    bool rgba;                    /* four channels as they are, no background */
     bool bad_data;                /* a checksum says that the data of the pixels are not as written */
 };
 
@@ -152,15 +153,19 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     png_set_scale_16(s->png);
     png_set_read_user_transform_fn(s->png, on_row);
     png_set_user_transform_info(s->png, s, 0, 0);
+    if (s->rgba) {
+        png_set_gray_to_rgb(s->png);
+        png_set_add_alpha(s->png, 255, PNG_FILLER_AFTER);
+    }
     int passes = png_set_interlace_handling(s->png);
     png_read_update_info(s->png, s->info);
     int channels = png_get_channels(s->png, s->info); /* 1 gray, 2 gray-alpha, 3 rgb, 4 rgb-alpha */
     size_t row_bytes = png_get_rowbytes(s->png, s->info);
-    bool alpha = channels == 2 || channels == 4;
+    bool alpha = !s->rgba && (channels == 2 || channels == 4);
     s->gray = channels == 2;
     if (row_bytes != (size_t)width * (size_t)channels)
         return image_fail(s->failure, IMAGE_UNSUPPORTED, "an odd row length");
-    if (image_reserve(out, (int)width, (int)height, channels == 1 ? 1 : 3, &err))
+    if (image_reserve(out, (int)width, (int)height, s->rgba ? 4 : channels == 1 ? 1 : 3, &err))
         return image_fail_error(s->failure, &err);
     if (options->allow_truncated) memset(out->pixels, 128, image_bytes(out));
     size_t stride = (size_t)out->width * (size_t)out->channels;
@@ -186,10 +191,11 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     return IMAGE_OK;
 }
 
-enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
-                             struct image *out, struct image_info *info, struct image_failure *f)
+static enum image_reason decode_one(const uint8_t *bytes, size_t n_bytes,
+                                    const struct decode_options *options, bool rgba, struct image *out,
+                                    struct image_info *info, struct image_failure *f)
 {
-    struct png_state s = {.bytes = bytes, .n_bytes = n_bytes, .failure = f};
+    struct png_state s = {.bytes = bytes, .n_bytes = n_bytes, .failure = f, .rgba = rgba};
     enum image_reason reason = IMAGE_DECODE_MEMORY;
     s.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning);
     if (s.png) s.info = png_create_info_struct(s.png);
@@ -218,4 +224,25 @@ out:
     free(s.wide);
     free(s.rows);
     return reason;
+}
+
+enum image_reason png_decode_rgba(const uint8_t *bytes, size_t n_bytes, struct image *out,
+                                  struct image_failure *f)
+{
+    struct decode_options options = DECODE_DEFAULTS;
+    struct image_info info = {0};
+    return decode_one(bytes, n_bytes, &options, true, out, &info, f);
+}
+
+enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                             struct image *out, struct image_info *info, struct image_failure *f)
+{
+    if (!out || !png_default_hidden(bytes, n_bytes))
+        return decode_one(bytes, n_bytes, options, false, out, info, f);
+    enum image_reason reason = decode_one(bytes, n_bytes, options, false, NULL, info, f);
+    struct decode_options stored = *options;
+    stored.no_orient = true; /* the caller turns what it gets */
+    struct frame_walk w = {.options = &stored, .every = 1, .most = 1, .out = out, .orientation = 1};
+    if (reason == IMAGE_OK) reason = png_frames(bytes, n_bytes, &w, info, f);
+    return reason == IMAGE_OK && w.n_given == 0 ? image_fail(f, IMAGE_DECODE_CORRUPT, "no frame") : reason;
 }

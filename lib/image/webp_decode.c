@@ -8,7 +8,7 @@
 #include <webp/demux.h>
 
 #include "base/mem.h"
-#include "image/codec.h"
+#include "image/frames.h"
 
 static enum image_reason status_reason(VP8StatusCode status, struct image_failure *f)
 {
@@ -128,5 +128,44 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
 out:
     WebPDemuxReleaseIterator(&frame);
     WebPDemuxDelete(demuxer);
+    return reason;
+}
+
+/* The canvas starts transparent, whatever background colour the file names: as in browsers. */
+enum image_reason webp_frames(const uint8_t *bytes, size_t n_bytes, struct frame_walk *w,
+                              struct image_info *info, struct image_failure *f)
+{
+    struct error err = {0};
+    enum image_reason reason = IMAGE_OK;
+    WebPData data = {bytes, n_bytes};
+    WebPAnimDecoderOptions how;
+    uint8_t *canvas;
+    int time_ms;
+    if (!WebPAnimDecoderOptionsInit(&how))
+        return image_fail(f, IMAGE_UNSUPPORTED, "another libwebp than this was built for");
+    how.color_mode = MODE_RGBA;
+    how.use_threads = 0;
+    WebPAnimDecoder *d = WebPAnimDecoderNew(&data, &how);
+    bool cut = n_bytes >= 8 && (uint64_t)le32(bytes + 4) + 8 > n_bytes;
+    if (!d) return image_fail(f, cut ? IMAGE_DECODE_TRUNCATED : IMAGE_DECODE_CORRUPT, "damaged animation");
+    while (reason == IMAGE_OK && !frames_done(w) && WebPAnimDecoderHasMoreFrames(d)) {
+        if (!WebPAnimDecoderGetNext(d, &canvas, &time_ms)) {
+            reason = image_fail(f, cut ? IMAGE_DECODE_TRUNCATED : IMAGE_DECODE_CORRUPT, "frame %d is damaged",
+                                w->n_seen + 1);
+            break;
+        }
+        if (frame_wanted(w)) {
+            if (image_reserve(w->out, info->width, info->height, 3, &err)) {
+                reason = image_fail_error(f, &err);
+                break;
+            }
+            for (int y = 0; y < info->height; y++)
+                rgba_to_row(w->out, y, canvas + (size_t)y * (size_t)info->width * 4, ALPHA_STRAIGHT,
+                            w->options->background);
+            reason = frame_give(w, f);
+        }
+        w->n_seen++;
+    }
+    WebPAnimDecoderDelete(d);
     return reason;
 }

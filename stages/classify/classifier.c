@@ -57,6 +57,21 @@ static int name_classes(struct classifier *c, struct error *err)
     return 0;
 }
 
+/* More frames of one picture are not scored: a film is not looked through here. */
+#define MOST_FRAMES 256
+
+static int choose_frames(struct image_loader_options *lo, const char *frames, struct error *err)
+{
+    int64_t every = 1;
+    if (!frames || strcmp(frames, "first") == 0) return 0;
+    if (strcmp(frames, "all") != 0 &&
+        (!text_starts(frames, "every:") || parse_i64(frames + 6, 1, 100000, &every, "--frames every", err)))
+        return error_set(err, EX_USAGE, "--frames '%s' is not first, every:N or all", frames);
+    lo->frames_every = (int)every;
+    lo->frames_most = MOST_FRAMES;
+    return 0;
+}
+
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err)
 {
     struct image_loader_options lo = {.threads = stage_threads(&opt->common),
@@ -90,6 +105,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
     const char *method = opt->resize ? opt->resize : c->header.metadata.resize;
     if (method[0] && resize_method_parse(method, &lo.method, err)) return -1;
     lo.background = opt->background ? opt->background : c->header.metadata.background;
+    if (choose_frames(&lo, opt->frames, err)) return -1;
     lo.side_px = c->side_px;
     return image_loader_open(&c->loader, &lo, err);
 }
@@ -101,7 +117,8 @@ int classifier_ready(struct classifier *c, const struct classify_options *opt, u
                                    .threads = stage_threads(&opt->common),
                                    .batch = (int)opt->batch};
     if (c->predictor) return 0;
-    if (n_known > 0 && n_known < (uint64_t)po.batch) po.batch = (int)n_known;
+    /* An animation may bring a whole batch by itself. */
+    if (n_known > 0 && n_known < (uint64_t)po.batch && !opt->frames) po.batch = (int)n_known;
     if (predictor_open(&c->predictor, opt->model, &po, err)) return -1;
     c->batch = predictor_batch(c->predictor);
     if (predictor_n_classes(c->predictor) != c->n_classes || predictor_side_px(c->predictor) != c->side_px)
@@ -109,7 +126,8 @@ int classifier_ready(struct classifier *c, const struct classify_options *opt, u
     size_t image_bytes = (size_t)c->side_px * (size_t)c->side_px * 3;
     c->pixels = mem_aligned(64, (image_bytes * (size_t)c->batch + 63) & ~(size_t)63, err);
     c->probabilities = mem_zalloc((size_t)c->batch * (size_t)c->n_classes, sizeof(float), err);
-    return c->pixels && c->probabilities ? 0 : -1;
+    c->owners = mem_zalloc((size_t)c->batch, sizeof *c->owners, err);
+    return c->pixels && c->probabilities && c->owners ? 0 : -1;
 }
 
 void classifier_close(struct classifier *c)
@@ -124,6 +142,7 @@ void classifier_close(struct classifier *c)
     free(c->class_names);
     free(c->pixels);
     free(c->probabilities);
+    free(c->owners);
     if (c->loader) image_loader_close(c->loader);
     if (c->predictor) predictor_close(c->predictor);
     net_release(&c->header);
@@ -132,22 +151,60 @@ void classifier_close(struct classifier *c)
     *c = (struct classifier){.n_flagged = flagged, .n_held = held, .n_unreadable = unreadable};
 }
 
-enum net_decision classifier_decide(struct classifier *c, const float *p, int *view)
-{
-    enum net_decision d = net_decide(&c->decisions, p, view);
-    c->n_held += d != NET_ALLOW;
-    return d;
-}
+/* --- scores --- */
 
-uint64_t classifier_flags(struct classifier *c, const float *p)
+static void add_scores(struct classifier *c, struct scores *s, const float *p)
 {
-    uint64_t flags = 0;
+    int view;
+    enum net_decision d = net_decide(&c->decisions, p, &view);
     for (size_t t = 0; t < c->n_thresholds; t++) {
         double sum = 0;
         for (int i = 0; i < c->n_classes; i++)
             if (c->thresholds[t].classes[i]) sum += (double)p[i];
-        if (sum >= c->thresholds[t].limit) flags |= (uint64_t)1 << t;
+        s->over[t] += sum >= c->thresholds[t].limit;
     }
+    for (int i = 0; i < c->n_classes; i++)
+        if (s->n_frames == 0 || p[i] > s->p[i]) s->p[i] = p[i];
+    if (s->n_frames == 0 || d > s->decision) {
+        s->decision = d;
+        s->decided_by = view;
+    }
+    s->n_frames++;
+}
+
+int classifier_flush(struct classifier *c, struct error *err)
+{
+    int n = c->filled;
+    c->filled = 0;
+    if (n > 0 && predictor_run(c->predictor, c->pixels, n, c->probabilities, err)) return -1;
+    for (int i = 0; i < n; i++)
+        add_scores(c, c->owners[i], c->probabilities + (size_t)i * (size_t)c->n_classes);
+    return 0;
+}
+
+int classifier_add(struct classifier *c, const struct loaded_image *image, struct scores **out,
+                   struct error *err)
+{
+    size_t square = (size_t)c->side_px * (size_t)c->side_px * 3;
+    size_t bytes = sizeof(struct scores) + (size_t)c->n_classes * sizeof(float) + c->n_thresholds * 4;
+    struct scores *s = *out = mem_zalloc(1, bytes, err);
+    if (!s) return -1;
+    s->p = (float *)(void *)(s + 1);
+    s->over = (uint32_t *)(void *)(s->p + c->n_classes);
+    for (int i = 0; i < image->n_frames; i++) {
+        if (c->filled == c->batch && classifier_flush(c, err)) return -1;
+        memcpy(c->pixels + (size_t)c->filled * square, image->pixels + (size_t)i * square, square);
+        c->owners[c->filled++] = s;
+    }
+    return 0;
+}
+
+uint64_t classifier_judge(struct classifier *c, const struct scores *s)
+{
+    uint64_t flags = 0;
+    for (size_t t = 0; t < c->n_thresholds; t++)
+        if (s->over[t] > 0) flags |= (uint64_t)1 << t;
     c->n_flagged += flags != 0;
+    c->n_held += s->decision != NET_ALLOW;
     return flags;
 }

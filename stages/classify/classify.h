@@ -13,7 +13,7 @@ enum result_format { RESULT_TSV, RESULT_JSON };
 
 struct classify_options {
     struct common_options common;
-    const char *model, *device, *resize, *background, *watch, *hand_off;
+    const char *model, *device, *resize, *background, *frames, *watch, *hand_off;
     struct option_strings thresholds;
     int format; /* enum result_format */
     int64_t batch, top;
@@ -43,7 +43,8 @@ struct classifier {
     struct net_decisions decisions; /* the model's own, obeyed unless --no-decisions; n_views 0: none */
     uint8_t *pixels;                /* batch x side x side x 3 */
     float *probabilities;           /* batch x n_classes */
-    int batch;
+    struct scores **owners;         /* of the pictures in the batch */
+    int batch, filled;
     uint64_t n_flagged, n_held, n_unreadable; /* held: not allowed by the decisions */
 };
 
@@ -56,21 +57,30 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
 int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known,
                      struct error *err);
 void classifier_close(struct classifier *c);
-/* Bit i is set when threshold i is reached. Counts n_flagged. */
-uint64_t classifier_flags(struct classifier *c, const float *p);
-/* What the model's thresholds say; *view as in net_decide. Counts n_held.
- * NET_ALLOW when the model has none. */
-enum net_decision classifier_decide(struct classifier *c, const float *p, int *view);
+/* What the frames of one picture got, all together. One block, freed with free(). */
+struct scores {
+    float *p;                   /* n_classes: the most that any frame has */
+    uint32_t *over;             /* for each threshold: how many frames meet it */
+    int n_frames;               /* how many have been scored */
+    enum net_decision decision; /* the strictest; NET_ALLOW where the model carries no thresholds */
+    int decided_by;             /* view of the decisions, or -1 */
+};
+/* Puts a decoded picture into the batch, and runs the batch when it is full. *out is complete after
+ * classifier_flush; until then it must stay. */
+int classifier_add(struct classifier *c, const struct loaded_image *image, struct scores **out,
+                   struct error *err);
+/* Counts what is flagged and what is not allowed. Bit i set: a frame met threshold i. */
+uint64_t classifier_judge(struct classifier *c, const struct scores *s);
+/* Runs what is in the batch. */
+int classifier_flush(struct classifier *c, struct error *err);
 
 /* --- results --- */
 
 struct result {
     const char *const *base; /* the input's columns */
     const char *xxh128;
-    const float *p; /* n_classes, or NULL when unreadable (watch mode only) */
-    uint64_t flags;
-    enum net_decision decision;
-    int decided_by; /* view of the decisions, or -1 */
+    const struct scores *scores; /* NULL when unreadable (watch mode only) */
+    uint64_t flags;              /* bit i set: a frame met threshold i */
     const char *reason, *detail;
 };
 

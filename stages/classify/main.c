@@ -23,6 +23,10 @@ static const struct option_row rows[] = {
            "bilinear, area, lanczos or tfjs instead of what the model was trained with"),
     OPTION(struct classify_options, STRING, 0, "background", background, "COLOUR",
            "lay transparent parts on white, black or #RRGGBB instead of on what the model records"),
+    OPTION(
+        struct classify_options, STRING, 0, "frames", frames, "WHICH",
+        "of animations: first, every:N or all; p_<class> is then the most that any of them has, and columns "
+        "frames_scored and, with --threshold, frames_over (share of frames) are added"),
     OPTION(struct classify_options, FLAG, 0, "no-orient", no_orient, NULL,
            "do not turn pictures as their EXIF orientation says"),
     OPTION(struct classify_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,

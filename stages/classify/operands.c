@@ -15,9 +15,9 @@
 
 /* A picture under way, in one block: the fields and the path to open follow the struct. */
 struct job {
-    const char **fields; /* base columns */
-    const char *file;    /* what is opened, NULL when the path was refused */
-    int slot;            /* in the batch, -1 when unreadable */
+    const char **fields;   /* base columns */
+    const char *file;      /* what is opened, NULL when the path was refused */
+    struct scores *scores; /* NULL when unreadable; owned */
     char xxh128[33];
     const char *reason;
     char detail[200];
@@ -98,7 +98,8 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
 static bool is_result_column(const struct classifier *c, const struct classify_options *opt, const char *name)
 {
     if (strcmp(name, "pred") == 0 || (opt->hash && strcmp(name, "xxh128") == 0) ||
-        (opt->top > 0 && strcmp(name, "top") == 0) || (c->n_thresholds > 0 && strcmp(name, "flagged") == 0))
+        (opt->top > 0 && strcmp(name, "top") == 0) || (c->n_thresholds > 0 && strcmp(name, "flagged") == 0) ||
+        (opt->frames && (strcmp(name, "frames_scored") == 0 || strcmp(name, "frames_over") == 0)))
         return true;
     for (int i = 0; text_starts(name, "p_") && i < c->n_classes; i++)
         if (strcmp(name + 2, c->class_names[i]) == 0) return true;
@@ -184,7 +185,7 @@ static struct job *make_job(const char *const *fields, size_t n, const char *fil
     bytes += file ? strlen(file) + 1 : 0;
     struct job *job = mem_alloc(bytes, err);
     if (!job) return NULL;
-    *job = (struct job){.fields = (const char **)(job + 1), .slot = -1};
+    *job = (struct job){.fields = (const char **)(job + 1)};
     char *to = (char *)job + at;
     for (size_t i = 0; i < n; i++) {
         size_t length = strlen(fields[i]) + 1;
@@ -275,14 +276,19 @@ struct run {
     struct progress progress;
     struct job **pending; /* in order; those with a slot wait for the forward pass */
     size_t n_pending, room;
-    int filled;
     bool ended;
 };
+
+static void drop_job(struct job *job)
+{
+    free(job->scores);
+    free(job);
+}
 
 static int finish_job(struct run *r, struct job *job, struct error *err)
 {
     struct classifier *c = r->c;
-    if (job->slot < 0) {
+    if (!job->scores) {
         r->n->n_rejected++;
         c->n_unreadable++;
         if (!r->opt->common.rejects)
@@ -290,12 +296,10 @@ static int finish_job(struct run *r, struct job *job, struct error *err)
                        job->detail[0] ? ": " : "", job->detail);
         return manifest_writer_reject(&r->rejects, job->fields, job->reason, job->detail, err);
     }
-    const float *p = c->probabilities + (size_t)job->slot * (size_t)c->n_classes;
     struct result result = {.base = job->fields,
                             .xxh128 = job->xxh128,
-                            .p = p,
-                            .flags = classifier_flags(c, p)};
-    result.decision = classifier_decide(c, p, &result.decided_by);
+                            .scores = job->scores,
+                            .flags = classifier_judge(c, job->scores)};
     r->n->n_kept++;
     return result_writer_put(&r->out, &result, err);
 }
@@ -303,16 +307,15 @@ static int finish_job(struct run *r, struct job *job, struct error *err)
 static int flush_batch(struct run *r, struct error *err)
 {
     struct classifier *c = r->c;
-    if (r->filled > 0 && predictor_run(c->predictor, c->pixels, r->filled, c->probabilities, err)) return -1;
+    if (classifier_flush(c, err)) return -1;
     size_t done = 0;
     int rc = 0;
     for (; done < r->n_pending && !rc; done++) {
         rc = finish_job(r, r->pending[done], err);
-        free(r->pending[done]);
+        drop_job(r->pending[done]);
     }
     if (done > 0) memmove(r->pending, r->pending + done, (r->n_pending - done) * sizeof *r->pending);
     r->n_pending -= done;
-    r->filled = 0;
     progress_update(&r->progress, r->n->n_kept + r->n->n_rejected, NULL);
     return rc;
 }
@@ -336,16 +339,14 @@ static int take_one(struct run *r, struct error *err)
     }
     r->pending[r->n_pending++] = job;
     if (!job->reason && image.pixels) {
-        size_t bytes = (size_t)c->side_px * (size_t)c->side_px * 3;
         /* The first picture was decoded while nothing else was ready. The weights are needed now. */
         if (classifier_ready(c, r->opt, r->ended ? r->n->n_read : 0, err)) return -1;
-        job->slot = r->filled++;
-        memcpy(c->pixels + (size_t)job->slot * bytes, image.pixels, bytes);
+        if (classifier_add(c, &image, &job->scores, err)) return -1;
     } else if (!job->reason) {
         job->reason = image.reason;
         snprintf(job->detail, sizeof job->detail, "%s", image.detail);
     }
-    if (c->predictor ? r->filled == c->batch : r->n_pending >= 64) return flush_batch(r, err) ? -1 : 1;
+    if (c->predictor ? c->filled == c->batch : r->n_pending >= 64) return flush_batch(r, err) ? -1 : 1;
     return 1;
 }
 
@@ -396,7 +397,7 @@ int classify_operands(struct classifier *c, const struct classify_options *opt,
         rc = -1;
 out:
     for (size_t i = 0; i < r.n_pending; i++)
-        free(r.pending[i]);
+        drop_job(r.pending[i]);
     image_loader_drop(c->loader, free);
     free(r.pending);
     manifest_writer_discard(&r.rejects);

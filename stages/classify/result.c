@@ -43,6 +43,18 @@ static int put_flags(const struct result_writer *w, struct text *line, uint64_t 
     return 0;
 }
 
+/* Of the frames scored those that meet each threshold, as a share. */
+static int put_shares(struct result_writer *w, const struct scores *s, struct error *err)
+{
+    char number[32];
+    for (size_t t = 0; t < w->classifier->n_thresholds; t++)
+        if ((t > 0 && text_puts(&w->line, ",", err)) ||
+            tsv_escape(&w->line, w->classifier->thresholds[t].text, err) ||
+            text_printf(&w->line, err, "=%s", format_f32(number, (float)s->over[t] / (float)s->n_frames)))
+            return -1;
+    return 0;
+}
+
 /* --- TSV --- */
 
 static int tsv_header(struct result_writer *w, struct error *err)
@@ -56,6 +68,8 @@ static int tsv_header(struct result_writer *w, struct error *err)
         if (text_puts(&w->line, "\tp_", err) || tsv_escape(&w->line, c->class_names[i], err)) return -1;
     if ((w->opt->top > 0 && text_puts(&w->line, "\ttop", err)) ||
         (c->n_thresholds > 0 && text_puts(&w->line, "\tflagged", err)) ||
+        (w->opt->frames && text_puts(&w->line, "\tframes_scored", err)) ||
+        (w->opt->frames && c->n_thresholds > 0 && text_puts(&w->line, "\tframes_over", err)) ||
         (c->decisions.n_views > 0 && text_puts(&w->line, "\tdecision", err)) ||
         (w->live && text_puts(&w->line, "\treject_reason\treject_detail", err)))
         return -1;
@@ -71,23 +85,32 @@ static int tsv_row(struct result_writer *w, const struct result *r, struct error
         if (tsv_escape(&w->line, r->base[i] ? r->base[i] : "", err) || text_puts(&w->line, "\t", err))
             return -1;
     if (w->opt->hash && (text_puts(&w->line, r->xxh128, err) || text_puts(&w->line, "\t", err))) return -1;
-    if (r->p && tsv_escape(&w->line, c->class_names[result_argmax(r->p, c->n_classes)], err)) return -1;
+    if (r->scores && tsv_escape(&w->line, c->class_names[result_argmax(r->scores->p, c->n_classes)], err))
+        return -1;
     for (int i = 0; i < c->n_classes; i++)
-        if (text_puts(&w->line, "\t", err) || (r->p && text_puts(&w->line, format_f32(number, r->p[i]), err)))
+        if (text_puts(&w->line, "\t", err) ||
+            (r->scores && text_puts(&w->line, format_f32(number, r->scores->p[i]), err)))
             return -1;
     if (w->opt->top > 0) {
         if (text_puts(&w->line, "\t", err)) return -1;
-        for (int64_t k = 0; r->p && k < w->opt->top && k < c->n_classes; k++) {
-            int i = ranked(r->p, c->n_classes, k);
+        for (int64_t k = 0; r->scores && k < w->opt->top && k < c->n_classes; k++) {
+            int i = ranked(r->scores->p, c->n_classes, k);
             if ((k && text_puts(&w->line, " ", err)) || tsv_escape(&w->line, c->class_names[i], err) ||
-                text_printf(&w->line, err, "=%s", format_f32(number, r->p[i])))
+                text_printf(&w->line, err, "=%s", format_f32(number, r->scores->p[i])))
                 return -1;
         }
     }
     if (c->n_thresholds > 0 && (text_puts(&w->line, "\t", err) || put_flags(w, &w->line, r->flags, err)))
         return -1;
-    if (c->decisions.n_views > 0 && (text_puts(&w->line, "\t", err) ||
-                                     (r->p && text_puts(&w->line, net_decision_names[r->decision], err))))
+    if (w->opt->frames && (text_puts(&w->line, "\t", err) ||
+                           (r->scores && text_printf(&w->line, err, "%d", r->scores->n_frames))))
+        return -1;
+    if (w->opt->frames && c->n_thresholds > 0 &&
+        (text_puts(&w->line, "\t", err) || (r->scores && put_shares(w, r->scores, err))))
+        return -1;
+    if (c->decisions.n_views > 0 &&
+        (text_puts(&w->line, "\t", err) ||
+         (r->scores && text_puts(&w->line, net_decision_names[r->scores->decision], err))))
         return -1;
     if (w->live && (text_puts(&w->line, "\t", err) || text_puts(&w->line, r->reason ? r->reason : "", err) ||
                     text_puts(&w->line, "\t", err) || tsv_escape(&w->line, r->detail ? r->detail : "", err)))
@@ -131,19 +154,19 @@ int result_json(struct result_writer *w, const struct result *r, struct error *e
     for (size_t i = 0; i < w->base->n; i++)
         if (r->base[i] && r->base[i][0] && json_pair(line, w->base->names[i], r->base[i], err)) return -1;
     if (w->opt->hash && json_pair(line, "xxh128", r->xxh128, err)) return -1;
-    if (!r->p)
+    if (!r->scores)
         return json_pair(line, "reject_reason", r->reason, err) ||
                        json_pair(line, "reject_detail", r->detail, err) || text_puts(line, "}", err)
                    ? -1
                    : 0;
-    if (json_pair(line, "pred", c->class_names[result_argmax(r->p, c->n_classes)], err) ||
+    if (json_pair(line, "pred", c->class_names[result_argmax(r->scores->p, c->n_classes)], err) ||
         text_puts(line, ",\"p\":{", err))
         return -1;
     int64_t n = w->opt->top > 0 && w->opt->top < c->n_classes ? w->opt->top : c->n_classes;
     for (int64_t k = 0; k < n; k++) {
-        int i = w->opt->top > 0 ? ranked(r->p, c->n_classes, k) : (int)k;
+        int i = w->opt->top > 0 ? ranked(r->scores->p, c->n_classes, k) : (int)k;
         if ((k && text_puts(line, ",", err)) || json_string(line, c->class_names[i], err) ||
-            text_printf(line, err, ":%s", format_f32(number, r->p[i])))
+            text_printf(line, err, ":%s", format_f32(number, r->scores->p[i])))
             return -1;
     }
     if (text_puts(line, "}", err)) return -1;
@@ -158,9 +181,20 @@ int result_json(struct result_writer *w, const struct result *r, struct error *e
             }
         if (text_puts(line, "]", err)) return -1;
     }
+    if (w->opt->frames && text_printf(line, err, ",\"frames_scored\":%d", r->scores->n_frames)) return -1;
+    if (w->opt->frames && c->n_thresholds > 0) {
+        if (text_puts(line, ",\"frames_over\":{", err)) return -1;
+        for (size_t t = 0; t < c->n_thresholds; t++)
+            if ((t > 0 && text_puts(line, ",", err)) || json_string(line, c->thresholds[t].text, err) ||
+                text_printf(line, err, ":%s",
+                            format_f32(number, (float)r->scores->over[t] / (float)r->scores->n_frames)))
+                return -1;
+        if (text_puts(line, "}", err)) return -1;
+    }
     if (c->decisions.n_views > 0 &&
-        (json_pair(line, "decision", net_decision_names[r->decision], err) ||
-         (r->decided_by >= 0 && json_pair(line, "decided_by", c->decisions.views[r->decided_by].name, err))))
+        (json_pair(line, "decision", net_decision_names[r->scores->decision], err) ||
+         (r->scores->decided_by >= 0 &&
+          json_pair(line, "decided_by", c->decisions.views[r->scores->decided_by].name, err))))
         return -1;
     return text_puts(line, "}", err);
 }

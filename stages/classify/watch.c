@@ -185,17 +185,17 @@ out:
 static int finish(struct watch *w, const struct entry *e, const struct result *r, struct error *err)
 {
     char where[300];
-    w->n->n_kept += r->p != NULL;
-    w->n->n_rejected += r->p == NULL;
-    w->c->n_unreadable += r->p == NULL;
-    if (!r->p)
+    w->n->n_kept += r->scores != NULL;
+    w->n->n_rejected += r->scores == NULL;
+    w->c->n_unreadable += r->scores == NULL;
+    if (!r->scores)
         snprintf(where, sizeof where, "unreadable");
     else if (r->flags)
         snprintf(where, sizeof where, "flagged");
     else if (w->c->decisions.n_views)
-        snprintf(where, sizeof where, "%s", net_decision_names[r->decision]);
+        snprintf(where, sizeof where, "%s", net_decision_names[r->scores->decision]);
     else
-        folder_name(where, sizeof where, w->c->class_names[result_argmax(r->p, w->c->n_classes)]);
+        folder_name(where, sizeof where, w->c->class_names[result_argmax(r->scores->p, w->c->n_classes)]);
     if (result_writer_put(&w->out, r, err)) return -1;
     if (w->opt->hand_off) return hand_off(w, e->name, where, r, err);
     struct stat st = {.st_dev = e->device, .st_ino = e->inode, .st_mtim = e->written};
@@ -212,10 +212,10 @@ static int classify_some(struct watch *w, struct error *err)
         char xxh128[33];
         const char *reason;
         char detail[200];
-        int slot;
+        struct scores *scores;
     } *state = NULL;
-    size_t n = 0, bytes = (size_t)c->side_px * (size_t)c->side_px * 3, taken = 0;
-    int filled = 0, rc = -1, got;
+    size_t n = 0, taken = 0;
+    int rc = -1, got;
     struct loaded_image image;
     if (classifier_ready(c, w->opt, 0, err) || !(state = mem_zalloc((size_t)c->batch, sizeof *state, err)))
         return -1;
@@ -231,12 +231,10 @@ static int classify_some(struct watch *w, struct error *err)
         memcpy(state[taken].xxh128, image.xxh128, sizeof image.xxh128);
         state[taken].reason = image.reason;
         snprintf(state[taken].detail, sizeof state[taken].detail, "%s", image.detail);
-        state[taken].slot = image.pixels ? filled++ : -1;
-        if (image.pixels) memcpy(c->pixels + (size_t)state[taken].slot * bytes, image.pixels, bytes);
+        if (image.pixels && classifier_add(c, &image, &state[taken].scores, err)) goto out;
         taken++;
     }
-    if (got < 0 || (filled > 0 && predictor_run(c->predictor, c->pixels, filled, c->probabilities, err)))
-        goto out;
+    if (got < 0 || classifier_flush(c, err)) goto out;
     for (size_t i = 0; i < n; i++) {
         struct entry *e = &w->waiting.items[i];
         const char *base[] = {e->name};
@@ -244,10 +242,9 @@ static int classify_some(struct watch *w, struct error *err)
                            .xxh128 = state[i].xxh128,
                            .reason = state[i].reason,
                            .detail = state[i].detail};
-        if (state[i].slot >= 0) {
-            r.p = c->probabilities + (size_t)state[i].slot * (size_t)c->n_classes;
-            r.flags = classifier_flags(c, r.p);
-            r.decision = classifier_decide(c, r.p, &r.decided_by);
+        if (state[i].scores) {
+            r.scores = state[i].scores;
+            r.flags = classifier_judge(c, r.scores);
         }
         w->n->n_read++;
         /* The picture disappeared before it was read: somebody took it. It does not count as unreadable. */
@@ -260,6 +257,8 @@ static int classify_some(struct watch *w, struct error *err)
     w->waiting.n -= n;
     rc = 0;
 out:
+    for (int i = 0; i < c->batch; i++)
+        free(state[i].scores);
     free(state);
     return rc;
 }

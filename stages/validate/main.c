@@ -27,6 +27,8 @@ static const struct option_row rows[] = {
            "only these: jpeg,png,webp,gif (default: all)"),
     OPTION(struct validate_options, FLAG, 0, "header-only", header_only, NULL,
            "look at headers and do not decode: many times faster, and finds no damage in the picture itself"),
+    OPTION(struct validate_options, FLAG, 0, "frames", frames, NULL,
+           "decode every frame of an animation, not only the first"),
     OPTION(struct validate_options, STRING, 0, "with", with, "LIST",
            "pdq: also add pdq, pdq_quality and pdq_family, from the same decode, so that phash-dedup opens "
            "no "

@@ -105,11 +105,11 @@ static int question(const struct validate_options *o, struct text *t, struct err
     return text_printf(
         t, err,
         "validate %d winnow %s bytes %llu %llu sides %lld %lld pixels %lld aspect %.17g frames "
-        "%lld formats %s of %s modes %s markers %d header-only %d icc %d truncated %d with %s",
+        "%lld formats %s of %s modes %s markers %d header-only %d frames %d icc %d truncated %d with %s",
         ANSWERS_VERSION, WINNOW_VERSION, (unsigned long long)o->min_bytes, (unsigned long long)o->max_bytes,
         (long long)o->min_side, (long long)o->max_side, (long long)o->max_pixels, o->max_aspect,
         (long long)o->max_frames, o->formats ? o->formats : "all", image_optional_formats(),
-        o->modes ? o->modes : "all", o->markers, o->header_only, o->icc, o->allow_truncated,
+        o->modes ? o->modes : "all", o->markers, o->header_only, o->frames, o->icc, o->allow_truncated,
         o->with ? o->with : "nothing");
 }
 
@@ -307,6 +307,9 @@ int validate_check_options(const struct validate_options *opt, struct error *err
         return error_set(err, EX_USAGE, "--max-aspect is longest over shortest side, so 1 or more");
     if (opt->with && opt->header_only)
         return error_set(err, EX_USAGE, "--with needs the pixels, which --header-only does not decode");
+    if (opt->frames && (opt->header_only || opt->with))
+        return error_set(err, EX_USAGE, "--frames does not go with %s",
+                         opt->with ? "--with, which looks at first frames" : "--header-only");
     if (opt->with && strcmp(opt->with, "pdq"))
         return error_set(err, EX_USAGE, "--with: '%s' is not pdq", opt->with);
     if (opt->memory && !*opt->memory) return error_set(err, EX_USAGE, "--memory: an empty name");
@@ -333,6 +336,7 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     const struct pdq_wanted wanted = {PDQ_FULL, 1};
     struct decode_pool *pool = NULL;
+    o.frames_every = opt->frames;
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.max_pixels = (uint64_t)opt->max_pixels;
     if (opt->with) {

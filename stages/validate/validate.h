@@ -17,7 +17,7 @@ struct validate_options {
     const char *with;            /* what later stages need of the same decode: "pdq", or NULL */
     const char *memory;          /* a picture_memory, or NULL */
     int markers;                 /* off, record, obey */
-    bool header_only, icc, allow_truncated, no_sandbox;
+    bool header_only, frames, icc, allow_truncated, no_sandbox;
 };
 /* In bytes, as in the scripts that this program replaces: they removed files under 6 KB and over 10 MB. */
 #define VALIDATE_DEFAULTS                                                                                    \

@@ -33,6 +33,10 @@ static inline int image_fuzz_one(const uint8_t *data, size_t size, enum image_ki
     } else if (f.reason == IMAGE_OK || !image_reason_slug(f.reason)) {
         abort();
     }
+    if ((choice & 8) &&
+        image_decode_frames(copy, size, &o, 1 + (choice >> 6), 4, &m, NULL, NULL, &info, &f) != IMAGE_OK &&
+        (f.reason == IMAGE_OK || !image_reason_slug(f.reason)))
+        abort();
     free(copy);
     image_release(&m);
     return 0;

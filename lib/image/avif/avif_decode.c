@@ -13,7 +13,7 @@
 #include <avif/avif.h>
 
 #include "base/mem.h"
-#include "image/codec.h"
+#include "image/frames.h"
 
 /* libavif's own limit is 2^28; a larger one is refused when the boxes are read, by this text. */
 #define TOO_LARGE "too large"
@@ -133,13 +133,15 @@ static enum image_reason to_rgb(const avifImage *image, const struct decode_opti
     return f->reason;
 }
 
-enum image_reason avif_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
-                              struct image *out, struct image_info *info, struct image_failure *f)
+/* Opens the file and reads its boxes; *out is the decoder when all went well. */
+static enum image_reason open_file(avifDecoder **out, const uint8_t *bytes, size_t n_bytes,
+                                   const struct decode_options *options, struct image_info *info,
+                                   struct image_failure *f)
 {
-    struct error err = {0};
     enum image_reason reason;
     avifResult result;
     avifDecoder *d = avifDecoderCreate();
+    *out = NULL;
     if (!d) return image_fail(f, IMAGE_DECODE_MEMORY, "libavif ran out of memory");
     d->maxThreads = 1;
     d->ignoreExif = d->ignoreXMP = AVIF_TRUE;
@@ -148,25 +150,60 @@ enum image_reason avif_decode(const uint8_t *bytes, size_t n_bytes, const struct
     /* Browsers show files without pixi, or with a fractional clap, that libavif's own rules refuse. */
     d->strictFlags = AVIF_STRICT_DISABLED;
     if ((result = avifDecoderSetIOMemory(d, bytes, n_bytes)) != AVIF_RESULT_OK ||
-        (result = avifDecoderParse(d)) != AVIF_RESULT_OK) {
+        (result = avifDecoderParse(d)) != AVIF_RESULT_OK)
         reason = failed(d, result, bytes, n_bytes, f);
-        goto out;
+    else
+        reason = describe(d, options, info, f);
+    if (reason != IMAGE_OK) {
+        avifDecoderDestroy(d);
+        return reason;
     }
-    if ((reason = describe(d, options, info, f)) != IMAGE_OK || !out) goto out;
-    /* dav1d's own: the bits may say another size than the boxes. */
+    /* dav1d's own limit: the bits may say another size than the boxes. */
     d->imageSizeLimit =
         (uint32_t)(options->max_pixels > 0 && options->max_pixels < IMAGE_MAX_PIXELS ? options->max_pixels
                                                                                      : IMAGE_MAX_PIXELS);
-    if ((result = avifDecoderNextImage(d)) != AVIF_RESULT_OK) {
-        reason = failed(d, result, bytes, n_bytes, f);
-        goto out;
-    }
-    if ((reason = describe(d, options, info, f)) != IMAGE_OK) goto out;
+    *out = d;
+    return IMAGE_OK;
+}
+
+static enum image_reason next_frame(avifDecoder *d, const uint8_t *bytes, size_t n_bytes,
+                                    const struct decode_options *options, struct image *out,
+                                    struct image_info *info, struct image_failure *f)
+{
+    struct error err = {0};
+    avifResult result = avifDecoderNextImage(d);
+    if (result != AVIF_RESULT_OK) return failed(d, result, bytes, n_bytes, f);
+    enum image_reason reason = describe(d, options, info, f);
+    if (reason != IMAGE_OK || !out) return reason;
     bool gray = d->image->yuvFormat == AVIF_PIXEL_FORMAT_YUV400 && !d->image->alphaPlane;
-    reason = image_reserve(out, info->width, info->height, gray ? 1 : 3, &err)
-                 ? image_fail_error(f, &err)
-                 : to_rgb(d->image, options, out, f);
-out:
+    return image_reserve(out, info->width, info->height, gray ? 1 : 3, &err)
+               ? image_fail_error(f, &err)
+               : to_rgb(d->image, options, out, f);
+}
+
+enum image_reason avif_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                              struct image *out, struct image_info *info, struct image_failure *f)
+{
+    avifDecoder *d;
+    enum image_reason reason = open_file(&d, bytes, n_bytes, options, info, f);
+    if (reason != IMAGE_OK) return reason;
+    if (out) reason = next_frame(d, bytes, n_bytes, options, out, info, f);
+    avifDecoderDestroy(d);
+    return reason;
+}
+
+enum image_reason avif_frames(const uint8_t *bytes, size_t n_bytes, struct frame_walk *w,
+                              struct image_info *info, struct image_failure *f)
+{
+    avifDecoder *d;
+    enum image_reason reason = open_file(&d, bytes, n_bytes, w->options, info, f);
+    if (reason != IMAGE_OK) return reason;
+    while (reason == IMAGE_OK && !frames_done(w) && w->n_seen < d->imageCount) {
+        bool wanted = frame_wanted(w);
+        reason = next_frame(d, bytes, n_bytes, w->options, wanted ? w->out : NULL, info, f);
+        if (reason == IMAGE_OK && wanted) reason = frame_give(w, f);
+        w->n_seen++;
+    }
     avifDecoderDestroy(d);
     return reason;
 }

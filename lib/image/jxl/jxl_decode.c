@@ -9,7 +9,7 @@
 
 #include <jxl/decode.h>
 
-#include "image/codec.h"
+#include "image/frames.h"
 
 /* What is known while the decoder runs, and where its pixels go. */
 struct jxl_state {
@@ -103,8 +103,10 @@ static enum image_reason give_room(JxlDecoder *d, const JxlBasicInfo *basic, str
                                      : image_fail(f, IMAGE_UNSUPPORTED, "samples that libjxl cannot give");
 }
 
-enum image_reason jxl_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
-                             struct image *out, struct image_info *info, struct image_failure *f)
+/* The first frame into out, or with w the frames that it wants. */
+static enum image_reason decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                                struct image *out, struct frame_walk *w, struct image_info *info,
+                                struct image_failure *f)
 {
     struct jxl_state s = {options, out, ALPHA_NONE};
     JxlBasicInfo basic;
@@ -135,7 +137,12 @@ enum image_reason jxl_decode(const uint8_t *bytes, size_t n_bytes, const struct 
             reason = give_room(d, &basic, &s, f);
             room = true;
             break;
-        case JXL_DEC_FULL_IMAGE: done = true; break;
+        case JXL_DEC_FULL_IMAGE:
+            if (w && frame_wanted(w)) reason = frame_give(w, f);
+            if (w) w->n_seen++;
+            done = !w || frames_done(w);
+            break;
+        case JXL_DEC_SUCCESS: done = true; break;
         case JXL_DEC_NEED_MORE_INPUT:
             if (options->allow_truncated && room && JxlDecoderFlushImage(d) == JXL_DEC_SUCCESS)
                 done = true;
@@ -149,4 +156,16 @@ enum image_reason jxl_decode(const uint8_t *bytes, size_t n_bytes, const struct 
     if (reason == IMAGE_OK && out && !room) reason = image_fail(f, IMAGE_DECODE_CORRUPT, "no frame");
     if (reason == IMAGE_OK && basic.have_animation) info->frames = count_frames(bytes, n_bytes);
     return reason;
+}
+
+enum image_reason jxl_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                             struct image *out, struct image_info *info, struct image_failure *f)
+{
+    return decode(bytes, n_bytes, options, out, NULL, info, f);
+}
+
+enum image_reason jxl_frames(const uint8_t *bytes, size_t n_bytes, struct frame_walk *w,
+                             struct image_info *info, struct image_failure *f)
+{
+    return decode(bytes, n_bytes, w->options, w->out, w, info, f);
 }

@@ -1,0 +1,54 @@
+/*
+ * frames.c: more than the first frame of an animation, in one pass over the file.
+ */
+#include "image/frames.h"
+
+#include <string.h>
+
+enum image_reason frame_give(struct frame_walk *w, struct image_failure *f)
+{
+    struct error err = {0};
+    if (!w->options->keep_gray && image_to_rgb(w->out, &err)) return image_fail_error(f, &err);
+    if (!w->options->no_orient && image_orient(w->out, w->orientation, &err))
+        return image_fail_error(f, &err);
+    return w->sink ? w->sink(w->context, w->n_given++, w->out, f) : (w->n_given++, IMAGE_OK);
+}
+
+enum image_reason image_decode_frames(const uint8_t *bytes, size_t n_bytes,
+                                      const struct decode_options *options, int every, int most,
+                                      struct image *out, image_frame_sink *sink, void *context,
+                                      struct image_info *info, struct image_failure *failure)
+{
+    static image_frames_decoder *const decoders[IMAGE_JXL + 1] = {
+        [IMAGE_PNG] = png_frames,   [IMAGE_WEBP] = webp_frames, [IMAGE_GIF] = gif_frames,
+#ifndef WITHOUT_AVIF
+        [IMAGE_AVIF] = avif_frames,
+#endif
+#ifndef WITHOUT_JXL
+        [IMAGE_JXL] = jxl_frames,
+#endif
+    };
+    struct frame_walk w = {.options = options,
+                           .every = every > 0 ? every : 1,
+                           .most = most > 0 ? most : IMAGE_MAX_FRAMES,
+                           .out = out,
+                           .sink = sink,
+                           .context = context};
+    enum image_reason reason = image_probe(bytes, n_bytes, info, failure);
+    if (reason != IMAGE_OK) return reason;
+    if ((reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels,
+                                   failure)) != IMAGE_OK)
+        return reason;
+    /* More than are wanted: spread over the whole animation. */
+    int spread = (info->frames + w.most - 1) / w.most;
+    if (w.every < spread) w.every = spread;
+    w.orientation = info->orientation;
+    if (info->frames <= 1 || !decoders[info->format]) {
+        reason = image_decode(bytes, n_bytes, options, out, info, failure);
+        return reason == IMAGE_OK && sink ? sink(context, 0, out, failure) : reason;
+    }
+    reason = decoders[info->format](bytes, n_bytes, &w, info, failure);
+    if (reason == IMAGE_OK && w.n_given == 0)
+        return image_fail(failure, IMAGE_DECODE_CORRUPT, "an animation without a frame");
+    return reason;
+}

@@ -1,0 +1,43 @@
+/*
+ * frames.h: what the decoders of animations share inside lib/image: which frames are wanted, and how one is
+ * handed on. image_decode_frames in image.h is the front door.
+ */
+#ifndef WINNOW_IMAGE_FRAMES_H
+#define WINNOW_IMAGE_FRAMES_H
+
+#include "image/codec.h"
+
+struct frame_walk {
+    const struct decode_options *options;
+    int every, most; /* frames 0, every, 2 * every ..., and no more than most */
+    struct image *out;
+    image_frame_sink *sink;
+    void *context;
+    int orientation;
+    int n_seen, n_given;
+};
+
+/* Whether the frame that comes next is to be put into out and given. */
+static inline bool frame_wanted(const struct frame_walk *w)
+{
+    return w->n_seen % w->every == 0 && w->n_given < w->most;
+}
+static inline bool frames_done(const struct frame_walk *w) { return w->n_given >= w->most; }
+/* The frame is in out as it is stored: turns it, gives it to the sink. */
+enum image_reason frame_give(struct frame_walk *w, struct image_failure *f);
+
+/*
+ * Walks the frames in order and composes them as browsers do. The frame counts as seen when it is complete,
+ * wanted or not. IMAGE_OK at the end of the animation or when w has enough.
+ */
+typedef enum image_reason image_frames_decoder(const uint8_t *bytes, size_t n_bytes, struct frame_walk *w,
+                                               struct image_info *info, struct image_failure *f);
+image_frames_decoder gif_frames, png_frames, webp_frames, avif_frames, jxl_frames;
+
+/* One PNG without a background: 4 channels, R, G, B, A. */
+enum image_reason png_decode_rgba(const uint8_t *bytes, size_t n_bytes, struct image *out,
+                                  struct image_failure *f);
+/* True when the picture outside of the animation is not its first frame: browsers show the first frame. */
+bool png_default_hidden(const uint8_t *bytes, size_t n_bytes);
+
+#endif
