@@ -1,7 +1,7 @@
 /*
- * activation_names.c: the activations as Keras' files call them. One name has two meanings: "hard_sigmoid" is
- * 0.2 x + 0.5 in Keras 1 and 2 and in TensorFlow.js, x / 6 + 0.5 in Keras 3, which reads the other's files
- * without a word; the file's version tells.
+ * activation_names.c: the activations by the names in Keras' files. One name has two meanings:
+ * "hard_sigmoid" is 0.2 x + 0.5 in Keras 1 and 2 and in TensorFlow.js, and x / 6 + 0.5 in Keras 3, which
+ * reads the older files without a warning. The version in the file decides.
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@ static const struct {
     enum activation_kind kind;
     float alpha;
 } names[] = {
-    /* the first of a kind is the one that is written */
+    /* Of several names for one kind, the first is written. */
     {"linear", ACTIVATION_LINEAR, 0},
     {"relu", ACTIVATION_RELU, 0},
     {"relu6", ACTIVATION_RELU6, 0},

@@ -1,7 +1,5 @@
-/*
- * build.h: what the built-in builders share. Calls go on after a failure and do nothing; build_finish reports
- * it.
- */
+/* build.h: what the built-in builders of networks share. After a failure all calls do nothing, and
+ * build_finish reports the failure. */
 #ifndef WINNOW_NET_BUILD_H
 #define WINNOW_NET_BUILD_H
 
@@ -15,10 +13,10 @@ struct builder {
 };
 
 int build_input(struct builder *b, int side); /* "input_1"; returns its index, 0 */
-/* Adds a layer and returns its index; its fields are set through build_last. */
+/* Adds a layer and returns its index. Its fields are set through build_last. */
 int build_layer(struct builder *b, enum layer_kind kind, const char *name, const int *inputs, int n_inputs);
 struct net_layer *build_last(struct builder *b);
-/* Names, weights (zero), Keras' order, shapes. On failure the net is released. */
+/* Sets names, weights (zero), Keras' order and shapes. On failure the net is released. */
 int build_finish(struct builder *b, const char *name);
 
 #endif

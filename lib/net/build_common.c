@@ -1,8 +1,8 @@
 /*
- * build_common.c: Keras' order of a model's layer list. Builders make layers in the order of the calls in
- * keras-applications (which gives the numbers in their names); Keras lists them by depth, deepest first, and
- * layers of one depth in the order in which a walk back from the output meets them. "From conv2d_56 on" means
- * a place in this list, so the order has to be Keras' own.
+ * build_common.c: brings the layers of a built-in network into Keras' order. Builders make layers in the
+ * order of the calls in keras-applications, from which the numbers in their names come. Keras lists them by
+ * depth, the deepest first, and layers of one depth in the order in which a walk back from the output meets
+ * them. "From conv2d_56 on" means a place in this list, so that the order must be the same as Keras'.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +20,8 @@ static int compare_order(const void *a, const void *b)
     return x->met < y->met ? -1 : x->met > y->met;
 }
 
-/*
- * Before its inputs, each layer once. Depth of recursion: the number of layers, at most some hundreds in our
- * builders.
- */
+/* Visits each layer once, before its inputs. The recursion is as deep as there are
+ * layers, some hundreds at most. */
 static void meet(const struct net *n, int layer, struct order *order, int *count)
 {
     if (order[layer].met >= 0) return;
@@ -47,8 +45,8 @@ int net_sort_keras_order(struct net *n, struct error *err)
     for (int i = 0; i < n->n_layers; i++)
         order[i] = (struct order){.layer = i, .met = -1};
     meet(n, n->output, order, &count);
-    /* Depth = the longest way to the output; layers were made after their
-     * inputs, so one pass back is enough. */
+    /* The depth of a layer is its longest way to the output. Layers come after their inputs, so that
+     * one pass from the end is enough. */
     for (int i = n->n_layers - 1; i >= 0; i--)
         for (int j = 0; j < n->layers[i].n_inputs; j++) {
             struct order *in = &order[n->layers[i].inputs[j]];
@@ -85,7 +83,7 @@ int build_layer(struct builder *b, enum layer_kind kind, const char *name, const
 
 struct net_layer *build_last(struct builder *b)
 {
-    /* lets builders go on after a failure and check once */
+    /* Lets builders continue after a failure and check once. */
     static _Thread_local struct net_layer nowhere;
     return b->failed ? &nowhere : &b->net->layers[b->net->n_layers - 1];
 }

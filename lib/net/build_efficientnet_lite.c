@@ -1,9 +1,9 @@
 /*
- * build_efficientnet_lite.c: EfficientNet-Lite0, 1 and 2 without their top: the B0 network of Tan and Le
- * (2019) without squeeze-and-excite, with ReLU6 for swish, and with a stem, a head and a first and last
- * stage that the coefficients do not scale. Layers are named as keras-applications names those of
- * EfficientNet; a stride of 2 is a convolution with padding "same" here, which pads even sizes at the bottom
- * and right only.
+ * build_efficientnet_lite.c: EfficientNet-Lite0, 1 and 2 without their top: the network B0 of Tan and Le
+ * (2019) without squeeze-and-excite and with ReLU6 in place of swish. The stem, the head, and the first and
+ * the last stage are not scaled by the coefficients. Layers have the names that keras-applications gives to
+ * those of EfficientNet. A stride of 2 is a convolution with padding "same" here, which pads even sizes at
+ * the bottom and at the right only.
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,14 +24,15 @@ static const struct {
 };
 enum { N_STAGES = sizeof stages / sizeof *stages };
 
-/* To a multiple of 8, never more than a tenth down. */
+/* Rounds to a multiple of 8, but never down by more than a tenth. */
 static int channels(double wanted)
 {
     int n = (int)(wanted + 4) / 8 * 8;
     return n < 0.9 * wanted ? n + 8 : n;
 }
 
-/* Convolution and batch norm, and ReLU6 unless the block ends there: PREFIX<conv>, PREFIX<rest>bn, ... */
+/* A convolution and a batch norm, and a ReLU6 unless the block ends there:
+ * PREFIX<conv>, PREFIX<rest>bn and so on. */
 static int unit(struct builder *b, int in, enum layer_kind kind, const char *prefix, const char *conv,
                 const char *rest, int filters, int kernel, int stride, bool active)
 {

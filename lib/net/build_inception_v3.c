@@ -1,7 +1,5 @@
-/*
- * build_inception_v3.c: InceptionV3 (Szegedy et al. 2015) without its top, as keras-applications lays it out:
- * 94 convolutions, each with a batch norm without gamma (epsilon 0.001) and a ReLU, in 11 blocks.
- */
+/* build_inception_v3.c: InceptionV3 (Szegedy et al. 2015) without its top, as keras-applications builds
+ * it: 94 convolutions in 11 blocks, each with a batch norm without gamma (epsilon 0.001) and a ReLU. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,13 +1,11 @@
-/*
- * build_mobilenet_v2.c: MobileNetV2 (Sandler et al. 2018) without its top, as keras-applications lays it out:
- * inverted residual blocks with linear bottlenecks, ReLU6, batch norm momentum 0.999.
- */
+/* build_mobilenet_v2.c: MobileNetV2 (Sandler et al. 2018) without its top, as keras-applications builds
+ * it: inverted residual blocks with linear bottlenecks, ReLU6, batch norm momentum 0.999. */
 #include <stdio.h>
 #include <string.h>
 
 #include "net/build.h"
 
-/* To a multiple of 8, never more than a tenth down (the paper's reference code). */
+/* Rounds to a multiple of 8, but never down by more than a tenth (the paper's reference code). */
 static int channels(double wanted)
 {
     int n = (int)(wanted + 4) / 8 * 8;
@@ -44,7 +42,8 @@ static int relu6(struct builder *b, int in, const char *name)
     return x;
 }
 
-/* So that a stride of 2 starts where "same" would for an odd size: one row less on top of an even one. */
+/* Pads such that a stride of 2 begins where "same" would begin for an odd size:
+ * one row less above an even size. */
 static int pad(struct builder *b, int in, const char *name, int *size)
 {
     int x = build_layer(b, LAYER_ZERO_PADDING, name, &in, 1);

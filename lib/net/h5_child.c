@@ -1,9 +1,9 @@
 /*
- * h5_child.c: the part of the HDF5 reader that meets the library. It runs in a child process with limits,
- * because libhdf5 1.10 has known crashes on crafted files (heap overflows in its header and B-tree code that
- * Debian marks as unimportant); what it finds goes through a pipe as records that the parent checks again
- * (h5_read.c). Links that leave the file, external and virtual storage and filters from plug-ins are refused:
- * a weight file could otherwise read any other file.
+ * h5_child.c: the part of the HDF5 reader that uses the library. It runs in a child process with limits,
+ * because libhdf5 1.10 has known crashes on crafted files (heap overflows in its header and B-tree code,
+ * which Debian calls unimportant). What it finds goes through a pipe as records, which the parent checks
+ * again (h5_read.c). Links to other files, external and virtual storage, and filters from plug-ins are
+ * refused: otherwise a weight file could read any other file.
  */
 #include <hdf5.h>
 
@@ -50,7 +50,7 @@ static void strings_free(struct strings *s)
     *s = (struct strings){0};
 }
 
-/* The strings of one attribute, fixed-length padded with NULs or variable-length, appended. */
+/* Appends the strings of one attribute, which have a fixed length padded with NULs, or a variable length. */
 static int read_strings(struct reader *r, hid_t object, const char *key, struct strings *out)
 {
     hid_t a = H5Aopen(object, key, H5P_DEFAULT), type = -1, space = -1, memory = -1;
@@ -123,10 +123,8 @@ out:
     return rc;
 }
 
-/*
- * `key`, or `key`0, `key`1, ... as Keras splits lists that are too long for one attribute. Absent: *found
- * stays false.
- */
+/* Reads `key`, or `key`0, `key`1 and so on, into which Keras divides lists that are too long for one
+ * attribute. When it is absent, *found stays false. */
 static int read_names(struct reader *r, hid_t object, const char *key, struct strings *out, bool *found)
 {
     char part[64];
@@ -144,7 +142,7 @@ static int read_names(struct reader *r, hid_t object, const char *key, struct st
     return 0;
 }
 
-/* A text attribute as a record of that kind, when it is there. */
+/* Sends a text attribute as a record of that kind, when it exists. */
 static int send_text(struct reader *r, hid_t object, const char *key, uint32_t kind)
 {
     struct strings s = {0};
@@ -164,7 +162,7 @@ static int send_text(struct reader *r, hid_t object, const char *key, uint32_t k
 
 /* --- objects --- */
 
-/* Every step of `path` below `from` must be a plain link within the file. */
+/* Checks that every step of `path` below `from` is a plain link within the file. */
 static int check_links(struct reader *r, hid_t from, const char *path)
 {
     char step[H5_MAX_PATH + 1], shown[128];

@@ -1,7 +1,5 @@
-/*
- * h5_records.h: what the HDF5 child tells its parent, through a pipe: records of this struct, then the
- * layer's name, the weight's name and n_bytes of contents.
- */
+/* h5_records.h: what the HDF5 child process sends to its parent through a pipe: records of this struct,
+ * each followed by the name of the layer, the name of the weight and n_bytes of contents. */
 #ifndef WINNOW_NET_H5_RECORDS_H
 #define WINNOW_NET_H5_RECORDS_H
 

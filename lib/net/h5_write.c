@@ -1,7 +1,5 @@
-/*
- * h5_write.c: Keras .h5 in the layout of Keras 2.2.4, which every later Keras reads. The bytes depend on the
- * network alone: no times are stored.
- */
+/* h5_write.c: writes Keras .h5 in the layout of Keras 2.2.4, which every later Keras reads. The bytes
+ * depend on the network alone, since no times are stored. */
 #include <hdf5.h>
 
 #include <errno.h>
@@ -16,7 +14,7 @@
 #include "io/io.h"
 #include "net/net_parts.h"
 
-/* Keras' own limit for one attribute in an object header; longer lists are split */
+/* Keras' own limit for one attribute in an object header. Longer lists are divided. */
 #define ATTRIBUTE_BYTES 64512
 
 static int failed(struct error *err, const char *what)
@@ -24,7 +22,7 @@ static int failed(struct error *err, const char *what)
     return error_set(err, EX_IOERR, "the HDF5 library cannot write %s", what);
 }
 
-/* A variable-length ASCII string, as h5py writes Python's bytes: not bound to
+/* Writes a variable-length ASCII string, as h5py writes Python's bytes: it may exceed
  * the 64 kB of an object header. */
 static int put_text(hid_t object, const char *key, const char *text, struct error *err)
 {
@@ -40,7 +38,7 @@ static int put_text(hid_t object, const char *key, const char *text, struct erro
     return rc ? failed(err, key) : 0;
 }
 
-/* One attribute of fixed-length strings, as numpy's 'S' arrays are written. */
+/* Writes one attribute of fixed-length strings, as h5py writes numpy's 'S' arrays. */
 static int put_name_array(hid_t object, const char *key, const char *const *names, size_t n, size_t each,
                           struct error *err)
 {
@@ -94,7 +92,8 @@ static int put_weight(hid_t group, const char *name, const struct net_weight *w,
     for (int i = 0; i < w->shape.rank; i++)
         dims[i] = (hsize_t)w->shape.dim[i];
     space = H5Screate_simple(w->shape.rank, dims, NULL);
-    /* "conv2d_1/kernel:0" below the layer's group: Keras makes the inner group on the way. */
+    /* The name is "conv2d_1/kernel:0" below the group of the layer. The inner group is made
+     * together with it, as Keras does. */
     if (space >= 0 && links >= 0 && create >= 0 && H5Pset_create_intermediate_group(links, 1) >= 0 &&
         H5Pset_obj_track_times(create, 0) >= 0 &&
         (d = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, links, create, H5P_DEFAULT)) >= 0 &&
@@ -165,10 +164,8 @@ static int put_everything(hid_t file, const struct net *n, bool weights_only, st
     return rc;
 }
 
-/*
- * The file is made in memory: on a full disk the library (1.10) crashes on its way out, and what it writes is
- * no atomic file. *bytes: its image, malloc'd.
- */
+/* Makes the file in memory: on a full disk the library (1.10) crashes while it closes, and it does not
+ * write atomically. *bytes is the image of the file, malloc'ed. */
 static int make_image(const struct net *n, bool weights_only, char **bytes, size_t *n_bytes,
                       struct error *err)
 {

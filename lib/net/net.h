@@ -1,8 +1,8 @@
 /*
- * net.h: a network as the model file has it: Keras layers in the file's own order with their weights. What
- * readers (TFJS, HDF5, the built-in builders) make, what writers (TFJS, HDF5, ONNX) take, and what lib/tensor
- * plans and runs. It holds no run-time state. Tensors are NHWC; conv kernels [kh,kw,cin,cout] (depthwise
- * [kh,kw,cin,multiplier]), dense [in,out], as in the files (docs/formats.md).
+ * net.h: a network as in a model file: Keras layers in the order of the file, with their weights. Readers
+ * (TFJS, HDF5, the built-in builders) make it, writers (TFJS, HDF5, ONNX) take it, and lib/tensor plans and
+ * runs it. It has no state of a run. Tensors are NHWC; kernels of convolutions are [kh,kw,cin,cout]
+ * (depthwise [kh,kw,cin,multiplier]) and of dense layers [in,out], as in the files (docs/formats.md).
  */
 #ifndef WINNOW_NET_NET_H
 #define WINNOW_NET_NET_H
@@ -51,7 +51,8 @@ enum activation_kind {
     ACTIVATION_RELU6,
     ACTIVATION_SOFTMAX,
     ACTIVATION_SIGMOID,
-    /* From here on in Activation layers only: a Conv2D or Dense that has one gets a layer after it. */
+    /* The kinds from here on occur in Activation layers only: a Conv2D or Dense with one
+     * of them gets a layer after it. */
     ACTIVATION_TANH,
     ACTIVATION_SILU,
     ACTIVATION_GELU,      /* with erf */
@@ -71,7 +72,7 @@ enum activation_kind {
     ACTIVATION_HARD_TANH,      /* clip(x, -1, 1) */
     ACTIVATION_KINDS
 };
-/* Can be an option of Conv2D and Dense; the others are layers of their own. */
+/* Whether it can be an option of Conv2D and Dense. The others are layers of their own. */
 static inline bool activation_is_plain(enum activation_kind a) { return a <= ACTIVATION_SIGMOID; }
 
 #define NET_MAX_RANK 4
@@ -94,7 +95,7 @@ struct net_weight {
     char *name; /* "conv2d_1/kernel" */
     enum weight_role role;
     struct net_shape shape;
-    /* n_values of them, writable; owned by the net, which releases them: never free() */
+    /* n_values floats that may be changed. The net owns and frees them. */
     float *values;
     size_t n_values;
 };
@@ -128,7 +129,7 @@ struct net_layer {
     double rate;              /* Dropout */
     double momentum, epsilon; /* BatchNormalization */
     bool scale, center;
-    /* BatchNormalization, Concatenate: as the file has it; always the channel axis */
+    /* BatchNormalization, Concatenate: as in the file. It is always the channel axis. */
     int axis;
     int resize_h, resize_w; /* Resizing */
     bool nearest;
@@ -142,8 +143,9 @@ struct net_layer {
 };
 
 /*
- * What winnow writes into userDefinedMetadata. Where a file has none: no classes, empty strings, and the
- * defaults of the published models, scale 1/255, offset 0, temperature 1 (so these three are always usable).
+ * What winnow writes into userDefinedMetadata. When a file has none: no classes, empty strings, and the
+ * values of the published models: scale 1/255, offset 0, temperature 1, so that these three can always be
+ * used.
  */
 struct net_metadata {
     char **classes; /* owned */
@@ -154,7 +156,7 @@ struct net_metadata {
     double input_scale, input_offset; /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
     double temperature;               /* 1 when none; not yet folded into the last layer */
     char *license_json; /* of the base weights: {"name":"MIT","holder":...}; kept by training; or NULL */
-    /* further keys as a JSON object (metrics, options, data and base hashes), or NULL */
+    /* Further keys as a JSON object (metrics, options, hashes of data and base), or NULL. */
     char *extra_json;
 };
 
@@ -173,36 +175,33 @@ void net_release(struct net *n);
 int net_copy(struct net *out, const struct net *n, struct error *err);
 
 /*
- * Fills every layer's output shape from the input layer's (which may have -1 for height and width: then
- * height and width given here are used, else they must agree; 0 = as the file says), and checks that every
- * weight is there with the shape it must have. EX_DATAERR names the layer.
+ * Sets the output shape of every layer from that of the input layer. When that has -1 for height and width,
+ * the height and width given here are used; otherwise they must agree with it (0: use those of the file).
+ * Checks that every weight exists with the shape it must have. EX_DATAERR names the layer.
  */
 int net_infer_shapes(struct net *n, int height, int width, struct error *err);
 
 int net_find(const struct net *n, const char *layer_name); /* index or -1 */
-/* A pool with explicit padding, which Keras has not. */
+/* A pool with explicit padding, which Keras does not have. */
 bool net_is_padded_pool(const struct net_layer *layer);
 struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role); /* or NULL */
 size_t net_count_parameters(const struct net *n, bool trainable_only);
 
 /*
- * XXH3-128 over the float32 weights in file order, names and shapes included; 32 hex digits and NUL. EX_OSERR
- * without memory: an id that is not the weights' would be written into models and checkpoints.
+ * XXH3-128 of the float32 weights in the order of the file, with names and shapes; 32 hexadecimal digits and
+ * NUL. EX_OSERR when there is no memory, since a wrong id would be written into models and checkpoints.
  */
 int net_hash(const struct net *n, char out[33], struct error *err);
 
-/*
- * license_json and extra_json as lines "train.phase<TAB>fine-tune<LF>" for programs that only show them: keys
- * joined by dots, list items numbered, numbers as JSON has them. Appends to out.
- */
+/* Appends license_json and extra_json to out, as lines "train.phase<TAB>fine-tune<LF>" for programs that
+ * only show them: keys joined by dots, items of lists numbered, numbers as in JSON. */
 int net_metadata_lines(const struct net *n, struct text *out, struct error *err);
-/*
- * Divides kernel and bias of the last dense layer by the temperature and sets it to 1: softmax(z / T) without
- * knowing T.
- */
+/* Divides kernel and bias of the last dense layer by the temperature, and sets it to 1. Programs that do
+ * not know T then compute softmax(z / T), too. */
 int net_fold_temperature(struct net *n, struct error *err);
 
-/* Reads no weights but everything else: cheap, for those who only want classes and sizes. Values are NULL. */
+/* Reads everything but the weights, whose values are NULL. Fast, for programs
+ * that only need classes and sizes. */
 int net_open_header(struct net *n, const char *path, struct error *err);
 
 /* --- building --- */
@@ -214,72 +213,70 @@ int net_open_header(struct net *n, const char *path, struct error *err);
  */
 int net_open(struct net *n, const char *path, struct error *err);
 /*
- * TFJS layers model folder: model.json, group1-shard*of*.bin (4 MiB). Written beside `folder` and exchanged
- * with it, so the folder holds the old model or the whole new one at any time; other files in it
- * (MODEL_CARD.md) stay. model_id in the file is worked out from the weights as a reader will see them.
+ * Writes a TFJS layers model folder: model.json, group1-shard*of*.bin (4 MiB). It is written beside `folder`
+ * and exchanged with it, so that the folder always has the old model or the whole new one. Other files in it
+ * (MODEL_CARD.md) stay. model_id in the file is that of the weights as a reader will see them.
  */
 int net_write_tfjs(const struct net *n, const char *folder, struct error *err);
 /*
- * The way a folder appears whole: `made`, a finished sibling of `folder`, takes its place in one step. What
- * is in the old folder and has no namesake in `made` moves along, but for an earlier model's model.json and
- * shards. `made` is gone afterwards.
+ * How a folder appears as a whole: `made`, a finished folder beside `folder`, takes its place in one step.
+ * Files of the old folder move along when `made` has none of that name, except the model.json and the shards
+ * of an earlier model. `made` is gone afterwards.
  */
 int net_publish_folder(const char *made, const char *folder, struct error *err);
-/*
- * The sibling to make: ".NAME.new-PID" beside the folder (a symbolic link's target), fresh; removes those of
- * dead processes.
- */
+/* Makes the folder to fill, ".NAME.new-PID" beside the folder (beside the target of a symbolic link),
+ * empty. Removes those of processes that are dead. */
 int net_begin_folder(const char *folder, struct text *made, struct text *target, struct error *err);
 void net_abandon_folder(const char *made); /* removes it with all that is in it; keeps errno */
 /*
- * The same with kernels stored smaller. Tensors with one dimension (biases, all of batch norm) stay float32:
- * they are 0.2% of the bytes and most of the harm. uint8 and uint16: value = q * scale + min, 0 exact where
- * the range spans it.
+ * The same with smaller kernels. Tensors with one dimension (biases, everything of batch norm) stay float32:
+ * they are 0.2% of the bytes, and rounding them does most of the harm. uint8 and uint16: value = q * scale +
+ * min, where 0 is exact if the range includes it.
  */
 enum net_encoding { NET_FLOAT32, NET_FLOAT16, NET_UINT16, NET_UINT8, NET_ENCODINGS };
 int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding encoding, struct error *err);
-/* Rounds the kernels in place to what a reader of such a file gets: for accuracy before and after. */
+/* Rounds the kernels in place to what a reader of such a file gets, to measure
+ * the accuracy before and after. */
 void net_requantize(struct net *n, enum net_encoding encoding);
 
 /*
- * Loads the weights of a Keras .h5 (either layout) by layer and weight name into a network that has its
- * topology. Every weight of n must be there with its shape. For files without a topology of their own.
+ * Loads the weights of a Keras .h5 (either layout), by the names of layers and weights, into a network that
+ * has its topology. Every weight of n must be in the file with its shape. For files without a topology of
+ * their own.
  */
 int net_load_h5_weights(struct net *n, const char *path, struct error *err);
 /*
- * Keras .h5, atomically: the full model (model_config, weights under /model_weights, our metadata in the
- * attribute winnow_metadata, which Keras ignores) or, weights_only, what keras-applications publishes.
- * float32, the same bits.
+ * Writes a Keras .h5 atomically: the complete model (model_config, weights under /model_weights, our
+ * metadata in the attribute winnow_metadata, which Keras ignores) or, with weights_only, what
+ * keras-applications publishes. The float32 bits do not change.
  */
 int net_write_h5(const struct net *n, const char *path, bool weights_only, struct error *err);
 
 int net_build_inception_v3(struct net *n, int side,
                            struct error *err); /* no top, weights zero, Keras names and order */
 int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *err);
-/* variant 0 to 2; side 0: the one it was published for (224, 240, 260) */
+/* variant is 0 to 2. side 0 is the size for which it was published (224, 240, 260). */
 int net_build_efficientnet_lite(struct net *n, int variant, int side, struct error *err);
 
 /*
- * Replaces what follows the last feature map by a new head (net_head.c) with n_classes outputs, freshly
- * initialised from seed (he_normal = truncated normal, stddev sqrt(2/fan_in), as Keras; glorot_uniform).
- * Biases 0. InceptionV3-like bases get AveragePooling2D over the whole last map + Flatten; the names are
- * Keras' ("dense_1", ...).
+ * Replaces everything after the last feature map by a new head (net_head.c) with n_classes outputs,
+ * initialised from seed (he_normal = truncated normal, stddev sqrt(2/fan_in), as in Keras; glorot_uniform);
+ * biases are 0. Bases like InceptionV3 get AveragePooling2D over the whole last map and Flatten. The names
+ * are Keras' ("dense_1" and so on).
  */
 int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_t seed, struct error *err);
 
-/* trainable = list position >= that of `from` (Keras order), except InputLayer: "conv2d_56" leaves conv2d_55
- * frozen. */
+/* Makes every layer trainable from `from` on in the list (Keras' order), except InputLayer:
+ * "conv2d_56" leaves conv2d_55 frozen. */
 int net_unlock_from(struct net *n, const char *from, struct error *err);
 /*
- * The layer that `from` means: its name, a block's ("block5a": the first layer that is called block5a_...),
- * or a share ("0.3": see net_unlock_share). NULL where the net has no such layer. It lives as long as the
- * net.
+ * The layer that `from` means: its name, a block ("block5a": the first layer whose name begins with
+ * block5a_), or a share ("0.3": see net_unlock_share). NULL when the net has no such layer. It lives as long
+ * as the net.
  */
 const char *net_unlock_place(const struct net *n, const char *from);
-/*
- * Where the last `share` (0 to 1) of the convolutions begins, moved to the start of its block: a cut within
- * one would keep the wide inner activation and the skipped input.
- */
+/* Where the last `share` (0 to 1) of the convolutions begins, moved to the start of its block: a cut
+ * inside a block would have to keep the wide inner activation and the skipped input. */
 const char *net_unlock_share(const struct net *n, double share);
 
 #endif

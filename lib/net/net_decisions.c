@@ -1,7 +1,5 @@
-/*
- * net_decisions.c: decisions to and from JSON. They live among the keys that every reader and writer of a
- * model passes on, so that exports carry them without knowing them.
- */
+/* net_decisions.c: reads and writes decisions as JSON. They are among the keys that every reader and
+ * writer of a model copies, so that exports contain them without knowing them. */
 #include "net/net_decisions.h"
 
 #include <math.h>
@@ -230,7 +228,8 @@ enum net_decision net_decide(const struct net_decisions *d, const float *p, int 
         double sum = 0;
         for (int k = 0; k < d->n_classes; k++)
             if (v->classes[k]) sum += (double)p[k];
-        /* Thresholds are scores that eval read as nine digits: a picture at one is not below it. */
+        /* Thresholds are scores that eval read with nine digits. A picture with
+         * exactly that score is not below it. */
         sum += NINE_DIGITS;
         enum net_decision own = sum >= v->block ? NET_BLOCK : sum >= v->review ? NET_REVIEW : NET_ALLOW;
         if (own > strictest) {

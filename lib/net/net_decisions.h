@@ -1,7 +1,7 @@
 /*
- * net_decisions.h: the thresholds that a model folder carries: what is allowed, what a person looks at, what
- * is blocked, and what that promises. The key "decisions" of userDefinedMetadata; docs/model-folder.md
- * describes its fields.
+ * net_decisions.h: the thresholds in a model folder: which pictures are allowed, which a person looks at,
+ * which are blocked, and what is guaranteed. They are the key "decisions" of userDefinedMetadata;
+ * docs/model-folder.md describes the fields.
  */
 #ifndef WINNOW_NET_NET_DECISIONS_H
 #define WINNOW_NET_NET_DECISIONS_H
@@ -16,7 +16,7 @@
 #define NET_DECISIONS_VERSION 1
 #define NET_DECISIONS_MAX_VIEWS 64
 
-/* At most `rate` of them, at this confidence; what the validation and the test split said. */
+/* At most `rate` of them, with this confidence, and the results on the validation and the test split. */
 struct net_promise {
     bool given;
     double rate, confidence, bound;
@@ -42,20 +42,19 @@ struct net_decisions {
 };
 #define NET_DECISIONS_EMPTY ((struct net_decisions){0})
 
-/*
- * From metadata that was read. No "decisions": n_views 0. EX_DATAERR: they are damaged, name classes that the
- * model has not, or are of a later version.
- */
+/* Reads them from metadata. Without "decisions" n_views is 0. EX_DATAERR: they are damaged, name classes
+ * that the model does not have, or have a later version. */
 int net_decisions_read(struct net_decisions *out, const struct net_metadata *m, struct error *err);
 /* Whether they were chosen for this model: other weights or another temperature give other scores. */
 bool net_decisions_fit(const struct net_decisions *d, const struct net_metadata *m);
-/* Puts them into the metadata, in place of what is there. */
+/* Puts them into the metadata, in place of older ones. */
 int net_decisions_store(const struct net_decisions *d, struct net_metadata *m, struct error *err);
 void net_decisions_release(struct net_decisions *d);
 
 enum net_decision { NET_ALLOW, NET_REVIEW, NET_BLOCK, NET_DECISION_COUNT };
 extern const char *const net_decision_names[NET_DECISION_COUNT]; /* allow review block */
-/* The strictest of all views; p [n_classes]. *view (may be NULL): the view that says so, -1 for allow. */
+/* The strictest decision of all views; p [n_classes]. *view (may be NULL) is the view
+ * that makes it, or -1 for allow. */
 enum net_decision net_decide(const struct net_decisions *d, const float *p, int *view);
 
 #endif

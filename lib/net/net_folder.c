@@ -1,7 +1,7 @@
 /*
- * net_folder.c: a folder of files that only mean something together, whole or not at all. They are made in a
- * sibling folder and that is exchanged with the old one in one system call, because the names (model.json,
- * group1-shard1of22.bin) do not change from one model to the next.
+ * net_folder.c: replaces a folder of files that belong together as a whole. They are written into a folder
+ * beside it, which is exchanged with the old one by one system call, because the names (model.json,
+ * group1-shard1of22.bin) are the same in every model.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "io/io.h"
 #include "net/net_parts.h"
 
-/* Only names that our writer gives: somebody's firmware.bin in the same folder is not ours to lose. */
+/* Only the names that our writer gives: another file, such as somebody's firmware.bin, must not be lost. */
 static bool is_model_file(const char *name)
 {
     unsigned group, shard, of;
@@ -28,7 +28,7 @@ static bool is_model_file(const char *name)
             name[end] == 0);
 }
 
-/* Gives every file of `from` that is not part of a model a second name in `to`, where there is none yet. */
+/* Gives every file of `from` that is not part of a model a second name in `to`, if that name is free. */
 static int carry_files(const char *from, const char *to, struct error *err)
 {
     DIR *d = opendir(from);
@@ -80,7 +80,7 @@ int net_begin_folder(const char *folder, struct text *made, struct text *target,
     char real[PATH_MAX], parent[PATH_MAX];
     struct stat st;
     if (io_mkdirs_for(folder, err)) return -1;
-    /* Through a symbolic link the folder it points to is replaced, not the link. */
+    /* The folder to which a symbolic link points is replaced, not the link. */
     if (!realpath(folder, real)) {
         if (errno != ENOENT || strlen(folder) >= sizeof real)
             return error_errno(err, EX_CANTCREAT, "cannot write the folder '%s'", folder);

@@ -1,6 +1,5 @@
-/*
- * net_head.c: a fresh classifier on a trained trunk, with Keras' layer names and Keras' initialisers.
- */
+/* net_head.c: puts a new classifier on a trained network, with Keras' names of
+ * layers and Keras' initialisers. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 
 /* --- cutting --- */
 
-/* Walks back from the output over what turns a feature map into scores. */
+/* Walks back from the output over the layers that turn a feature map into scores. */
 static int last_feature_map(const struct net *n)
 {
     int at = n->output;
@@ -52,7 +51,8 @@ int net_keep_before(struct net *n, int keep, struct error *err)
     n->input = new_index[n->input];
     n->output = new_index[keep];
     free(new_index);
-    /* net_add_layer grows at powers of two of the count; give it the capacity that it assumes. */
+    /* net_add_layer grows the array when the count reaches a power of two: give
+     * it the capacity that it expects. */
     size_t capacity = 1;
     while (capacity < (size_t)kept)
         capacity *= 2;
@@ -66,8 +66,9 @@ int net_keep_before(struct net *n, int keep, struct error *err)
 /* --- initial values --- */
 
 /*
- * Keras' VarianceScaling: variance scale / fan. A normal one is cut at two deviations and widened by what the
- * cut takes (0.8796 = the deviation of a standard normal cut at +-2), as Keras does since 2.2.3.
+ * Keras' VarianceScaling: variance scale / fan. A normal distribution is truncated at two standard
+ * deviations, and widened by what that removes (0.8796 is the deviation of a standard normal truncated at
+ * +-2), as in Keras since 2.2.3.
  */
 static void initialise(struct net_weight *w, const char *initializer, struct random *r)
 {
@@ -95,7 +96,8 @@ static void initialise(struct net_weight *w, const char *initializer, struct ran
 
 /* --- the head --- */
 
-/* Keras numbers layers of a class within a session: the next number that the trunk does not use. */
+/* Keras numbers the layers of a class within a session: takes the next number
+ * that the network does not use. */
 static void free_name(const struct net *n, const char *prefix, char out[64])
 {
     int highest = 0;

@@ -1,7 +1,5 @@
-/*
- * net_json.c: cJSON within bounds. cJSON itself takes duplicate keys, any number of values and trailing
- * bytes; a model file from a stranger gets none of these.
- */
+/* net_json.c: cJSON with limits. cJSON itself accepts duplicate keys, any number of values, and bytes
+ * after the end. A model file from a stranger may have none of these. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +7,7 @@
 #include "base/text.h"
 #include "net/net_parts.h"
 
-/* One pass over the bytes before anything is allocated: depth and number of values. Strings are skipped. */
+/* Goes over the bytes once before anything is allocated, and counts depth and values. Strings are skipped. */
 static int count_values(const char *bytes, size_t n_bytes, struct error *err)
 {
     int depth = 0;
@@ -47,7 +45,7 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Recursion is bounded by NET_MAX_JSON_DEPTH. */
+/* NET_MAX_JSON_DEPTH limits the recursion. */
 static int refuse_duplicates(const cJSON *v, struct error *err)
 {
     const cJSON *child;

@@ -1,6 +1,7 @@
 /*
- * net_metadata.c: what winnow keeps in a model's userDefinedMetadata: how to feed it, what its numbers mean,
- * where it came from. The keys are described in docs/model-folder.md; unknown ones travel along as text.
+ * net_metadata.c: what winnow keeps in a model's userDefinedMetadata: how its input is scaled, what its
+ * outputs mean, where it comes from. docs/model-folder.md describes the keys. Unknown keys are copied as
+ * text.
  */
 #include <math.h>
 #include <stdio.h>
@@ -144,7 +145,7 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
     return rc;
 }
 
-/* A JSON object that this program made itself. */
+/* Parses a JSON object that this program itself made. */
 static cJSON *parse_own(const char *text, struct error *err)
 {
     cJSON *v = NULL;

@@ -1,6 +1,4 @@
-/*
- * net_open.c: which reader a path needs.
- */
+/* net_open.c: chooses the reader for a path. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

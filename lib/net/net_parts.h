@@ -1,7 +1,5 @@
-/*
- * net_parts.h: what the files of lib/net share. Limits on strangers' model files live here, each with its
- * reason.
- */
+/* net_parts.h: declarations that the files of lib/net share, and the limits for model files from
+ * strangers, each with its reason. */
 #ifndef WINNOW_NET_NET_PARTS_H
 #define WINNOW_NET_NET_PARTS_H
 
@@ -10,37 +8,39 @@
 #include "net/net.h"
 
 /*
- * InceptionV3's model.json has 180 kB and 25,000 values, the largest Keras application some 2 MB. A parsed
- * value takes 64 bytes, so a million of them is 64 MB; nesting of a real file is below 12.
+ * The model.json of InceptionV3 has 180 kB and 25,000 values, and that of the largest Keras application some
+ * 2 MB. A parsed value takes 64 bytes, so that a million values take 64 MB. Real files are nested less than
+ * 12 deep.
  */
 #define NET_MAX_JSON_BYTES (16u << 20)
 #define NET_MAX_JSON_VALUES 1000000
 #define NET_MAX_JSON_DEPTH 32
 #define NET_MAX_LAYERS 8192    /* NASNet-Large has 1,041 */
 #define NET_MAX_NAME_BYTES 255 /* names become HDF5 groups and messages */
-/* of one axis: keeps every product of four below 2^80 and most below 2^63 */
+/* For one axis: keeps every product of four below 2^80, and most below 2^63. */
 #define NET_MAX_DIM (1 << 20)
 #define NET_MAX_ACTIVATION (1 << 30)      /* elements of one layer's output for one picture */
 #define NET_MAX_WEIGHT_BYTES (4ull << 30) /* float32 bytes of all weights; VGG19 has 0.57 GB */
 #define NET_MAX_SHARDS 4096
 
-/* A block that holds the values of many weights; freed with the net. */
+/* A block with the values of many weights, freed with the net. */
 struct net_store {
     void *base;
     size_t bytes;
     bool mapped;
     struct net_store *next;
 };
-/* A zeroed block of n floats, aligned for SIMD and large pages. Owned by n. NULL with err set on failure. */
+/* A zeroed block of n floats, aligned for SIMD and large pages. It belongs to
+ * n. NULL with err set on failure. */
 float *net_store_floats(struct net *n, size_t n_values, struct error *err);
-/* frees values unless a store holds them */
+/* Frees the values, unless they are in a store. */
 void net_weight_drop_values(struct net *n, struct net_weight *w);
 void net_layer_release(struct net *n, struct net_layer *layer);
 
 /* --- layers and weights --- */
 
-/* The role a file's weight name has in this kind of layer ("kernel" of a depthwise convolution in Keras 3);
- * or -1. */
+/* The role that the name of a weight in a file means for this kind of layer ("kernel" of a depthwise
+ * convolution in Keras 3), or -1. */
 int weight_role_parse(enum layer_kind kind, const char *name);
 const char *weight_role_name(enum weight_role role); /* "moving_mean" */
 bool layer_name_ok(const char *name);
@@ -49,15 +49,16 @@ bool layer_name_ok(const char *name);
  * stands for (0.2 of "leaky_relu"). -1, no err: not known.
  */
 int net_activation_parse(const char *name, bool keras3, enum activation_kind *kind, float *alpha);
-/* The reverse. NULL: no name says this, with this alpha. */
+/* The reverse. NULL when no name means this kind with this alpha. */
 const char *net_activation_name(enum activation_kind kind, float alpha, bool keras3);
 
-/* Adds a layer (grown array, zeroed but for sane defaults); names copied. The pointer is good until the next
- * add. */
+/* Adds a layer to the growing array, zeroed except for usable defaults. Names are copied. The pointer is
+ * valid until the next layer is added. */
 struct net_layer *net_add_layer(struct net *n, enum layer_kind kind, const char *name, struct error *err);
 int net_layer_connect(struct net_layer *layer, const int *inputs, int n_inputs, struct error *err);
 
-/* Makes the layer's weight entries in Keras' order (names, roles; no shapes, no values) from its flags. */
+/* Makes the weight entries of the layer in Keras' order (names and roles, without
+ * shapes and values), from its flags. */
 int net_layer_make_weights(struct net_layer *layer, struct error *err);
 /* A ZeroPadding2D that takes away: Keras' Cropping2D. */
 static inline bool net_is_cropping(const struct net_layer *l)
@@ -67,32 +68,33 @@ static inline bool net_is_cropping(const struct net_layer *l)
 /* What shape the weight must have given the layer's input shape; -1 in a dimension that is unknown. */
 struct net_shape net_weight_shape(const struct net_layer *layer, const struct net_shape *input,
                                   enum weight_role role);
-/* Sets shapes from net_weight_shape and gives every weight zeroed values
- * (moving_variance and gamma: ones). */
+/* Sets shapes from net_weight_shape, and gives every weight values: 0, and 1
+ * for moving_variance and gamma. */
 int net_alloc_weights(struct net *n, int first_layer, struct error *err);
 
-/* "[3,3,32,64]" into out (NET_SHAPE_TEXT_BYTES of them); unknown dimensions as '?'. Returns out. */
+/* Writes "[3,3,32,64]" to out (NET_SHAPE_TEXT_BYTES), with '?' for unknown dimensions. Returns out. */
 #define NET_SHAPE_TEXT_BYTES 64 /* four numbers of 11 characters and their marks */
 const char *net_shape_text(char *out, const struct net_shape *s);
 bool net_shape_equal(const struct net_shape *a, const struct net_shape *b);
-/* Product of the dimensions; false on overflow or a negative one. */
+/* The product of the dimensions. False on overflow, or when one is negative. */
 bool net_shape_count(const struct net_shape *s, size_t *out);
 
-/* Works out one layer's output from its inputs', and checks its weights. EX_DATAERR names the layer. */
+/* Sets the output shape of one layer from those of its inputs, and checks its
+ * weights. EX_DATAERR names the layer. */
 int net_infer_layer(struct net *n, int layer, struct error *err);
 /* The same without the name. */
 int net_layer_infer(struct net *n, int layer, struct error *err);
 /* Leaves out all layers that `layer`, the new output, is not computed from. The input must be among them. */
 int net_keep_before(struct net *n, int layer, struct error *err);
 
-/* Sorts what a builder made in creation order into Keras' own layer list order
+/* Sorts layers from the order in which a builder made them into the order of Keras' layer list
  * (by depth, then by traversal). */
 int net_sort_keras_order(struct net *n, struct error *err);
 
 /* --- JSON --- */
 
-/* Strict and bounded: size, depth, number of values, UTF-8, no duplicate keys, nothing after it.
- * EX_DATAERR. */
+/* Parses JSON strictly and with limits: size, depth, number of values, UTF-8, no duplicate
+ * keys, nothing after it. EX_DATAERR. */
 int net_json_parse(const char *bytes, size_t n_bytes, cJSON **out, struct error *err);
 const cJSON *net_json_get(const cJSON *object, const char *key); /* NULL when absent or null */
 int net_json_int(const cJSON *v, long min, long max, int *out);  /* 0 or -1, no err */
@@ -107,7 +109,7 @@ int net_read_topology(struct net *n, const cJSON *topology, const char *version,
                       struct error *err);
 /* The reverse: Keras 2 model_config, owned by the caller (cJSON_Delete). NULL with err set. */
 cJSON *net_write_topology(const struct net *n, struct error *err);
-/* userDefinedMetadata; object NULL gives the defaults. */
+/* Reads userDefinedMetadata. With object NULL, sets the defaults. */
 int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error *err);
 cJSON *net_write_metadata(const struct net *n, const char *model_id, struct error *err);
 void net_metadata_defaults(struct net_metadata *m);
@@ -122,7 +124,8 @@ int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool
 int net_read_h5(struct net *n, const char *path, bool header_only, struct error *err);
 int net_read_keras(struct net *n, const char *path, bool header_only, struct error *err);
 int net_read_torch(struct net *n, const char *path, struct error *err);
-/* After a reader filled layers and weights: every weight there, shapes right. */
+/* Called after a reader filled layers and weights: checks that every weight
+ * exists and has the right shape. */
 int net_check_complete(struct net *n, struct error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * net_shapes.c: output shapes from the input's, and which weights a layer of given shape must have. The one
- * place that knows the rules of each layer kind, so readers, builders, writers and the planner agree.
- * Dimensions of -1 are unknown (a fully convolutional file without a fixed input size) and stay so until a
- * size is given.
+ * net_shapes.c: computes output shapes from input shapes, and which weights a layer of given shape must
+ * have. The rules of each kind of layer are only here, so that readers, builders, writers and the planner
+ * agree. A dimension of -1 is unknown (a fully convolutional file without a fixed input size), and stays
+ * unknown until a size is given.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,7 +163,7 @@ static int want_rank(const struct net_layer *layer, const struct net_shape *in, 
     return 0;
 }
 
-/* One axis of a convolution or pool: TensorFlow's rule. -1 stays -1. */
+/* One axis of a convolution or pool, by TensorFlow's rule. -1 stays -1. */
 static int window_axis(int in, int pads, int kernel, int stride, int dilation, bool same, int *out,
                        struct error *err)
 {
@@ -202,14 +202,14 @@ static int window_shape(const struct net_layer *layer, const struct net_shape *i
                : 0;
 }
 
-/* Equal where both are known; an unknown takes the other's value. */
+/* Whether both are equal where they are known. An unknown one takes the value of the other. */
 static bool dims_agree(int *a, int b)
 {
     if (*a < 0) *a = b;
     return b < 0 || *a == b;
 }
 
-/* 3 means channels only of a map, 1 only after Flatten; -1 always does. */
+/* 3 means the channels only for a map, and 1 only after Flatten. -1 always does. */
 static int check_axis(const struct net_layer *layer, const struct net_shape *in, struct error *err)
 {
     if (layer->axis > 0 && layer->axis != in->rank)
@@ -247,7 +247,7 @@ static int concat_shape(const struct net *n, const struct net_layer *layer, stru
 
 static bool is_gate(const struct net_shape *s) { return s->rank == 3 && s->dim[0] == 1 && s->dim[1] == 1; }
 
-/* The larger one's; the other is as large, or 1x1. */
+/* The shape of the larger one. The other must have the same size, or be 1x1. */
 static int product_shape(const struct net *n, const struct net_layer *layer, struct net_shape *out,
                          struct error *err)
 {

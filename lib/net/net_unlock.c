@@ -1,7 +1,5 @@
-/*
- * net_unlock.c: where fine-tuning begins, as people say it: a layer, a block of layers, or a share of the
- * convolutions.
- */
+/* net_unlock.c: finds where fine-tuning begins, from what a person says: a layer, a block of layers,
+ * or a share of the convolutions. */
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
@@ -9,10 +7,8 @@
 #include "base/number.h"
 #include "net/net_parts.h"
 
-/*
- * "block5a_" of block5a_dwconv, "block_11_" of block_11_project, "conv4_block2_" of conv4_block2_1_conv; 0
- * for none.
- */
+/* The length of "block5a_" in block5a_dwconv, "block_11_" in block_11_project, "conv4_block2_" in
+ * conv4_block2_1_conv; 0 when there is none. */
 static size_t block_bytes(const char *name)
 {
     const char *at = strstr(name, "block");

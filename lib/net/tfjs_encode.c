@@ -1,12 +1,11 @@
-/*
- * tfjs_encode.c: the arithmetic of stored weights, both ways.
- */
+/* tfjs_encode.c: encodes and decodes the values of stored weights. */
 #include <math.h>
 #include <string.h>
 
 #include "net/tfjs_encode.h"
 
-/* IEEE single to half, round to nearest even; too large becomes infinity, as numpy's astype does. */
+/* IEEE single to half precision, rounded to nearest even. Too large values become
+ * infinity, as with numpy's astype. */
 static uint16_t float_to_half(float value)
 {
     uint32_t bits;
@@ -16,7 +15,7 @@ static uint16_t float_to_half(float value)
     if (magnitude >= 0x7f800000) return (uint16_t)(sign | 0x7c00 | (magnitude > 0x7f800000 ? 0x200 : 0));
     if (magnitude >= 0x477ff000) /* 65520 and up round to infinity */
         return (uint16_t)(sign | 0x7c00);
-    /* below 2^-14: a multiple of 2^-24, exact in double */
+    /* Below 2^-14: a multiple of 2^-24, exact in double. */
     if (magnitude < 0x38800000) {
         double units = fabs((double)value) * 0x1p24;
         return (uint16_t)(sign | (uint16_t)nearbyint(units));
@@ -25,7 +24,7 @@ static uint16_t float_to_half(float value)
     return (uint16_t)(sign | (uint16_t)((rounded - 0x38000000) >> 13));
 }
 
-/* IEEE half to single, exact. */
+/* IEEE half to single precision, which is exact. */
 static float half_to_float(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 1023, bits;

@@ -1,9 +1,9 @@
 /*
- * tfjs_read.c: TensorFlow.js layers models, as the converter, winnow and npm's nsfwjs write them. The weights
- * are one byte stream cut into shards anywhere; each tensor may be float32, float16 or affinely quantised to
- * 8 or 16 bits. Everything tfjs believes unseen is checked: sizes of the shards against the tensors before
- * anything is allocated, names, shapes. Made for a cold start: floats are read straight into their place,
- * quantised tensors through a table.
+ * tfjs_read.c: reads TensorFlow.js layers models, as the converter, winnow and npm's nsfwjs write them. The
+ * weights are one stream of bytes that is cut into shards anywhere. Each tensor is float32, float16, or
+ * affinely quantised to 8 or 16 bits. Everything that tfjs does not check is checked: the sizes of the
+ * shards against the tensors before anything is allocated, names, shapes. It is made to start quickly:
+ * floats are read directly into their place, and quantised tensors through a table.
  */
 #include <errno.h>
 #include <math.h>
@@ -96,7 +96,7 @@ fail:
     return -1;
 }
 
-/* Sizes were checked: an end here means that the file shrank meanwhile. */
+/* The sizes were checked, so that an end here means that the file became shorter since. */
 static int shards_read(struct shards *s, void *out, size_t n_bytes, struct error *err)
 {
     char *to = out;
@@ -227,7 +227,7 @@ static int read_values(struct shards *s, const struct tensor *t, void *buffer, s
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weights are read as they lie in the file");
 
-/* Names the tensor that does not fit any more, so that a cut-off download is recognised as one. */
+/* Names the first tensor that is not complete, so that a download that was cut off is recognised. */
 static int check_sizes(const struct shards *s, const struct tensor *tensors, int n, struct error *err)
 {
     uint64_t have = 0, need = 0;

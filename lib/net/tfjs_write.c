@@ -1,6 +1,5 @@
-/*
- * tfjs_write.c: a network as a TensorFlow.js layers model folder, whole or not at all (net_folder.c).
- */
+/* tfjs_write.c: writes a network as a TensorFlow.js layers model folder, as a
+ * whole or not at all (net_folder.c). */
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 #include "net/net_parts.h"
 #include "net/tfjs_encode.h"
 
-/* the converter's default: small enough to be cached and fetched in parallel */
+/* The converter's default: small enough to be cached and fetched in parallel. */
 #define SHARD_BYTES (4u << 20)
 
 /* --- the files --- */

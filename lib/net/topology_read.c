@@ -32,7 +32,7 @@ int config_int(const cJSON *config, const char *key, int missing, long min, long
     return 0;
 }
 
-/* A number or a list of two. */
+/* A number, or a list of two. */
 static int get_pair(const cJSON *config, const char *key, int missing, int *a, int *b, struct error *err)
 {
     const cJSON *v = net_json_get(config, key);
@@ -125,8 +125,8 @@ static int get_activation(const cJSON *config, struct net_layer *l, bool keras3,
     return 0;
 }
 
-/* The channel axis counted with the batch: -1, 3 for maps, 1 after Flatten (net_infer_shapes checks which
- * fits). */
+/* The channel axis, counted with the batch: -1, or 3 for maps, or 1 after Flatten
+ * (net_infer_shapes checks which one fits). */
 static int want_last_axis(struct net_layer *l, const cJSON *config, struct error *err)
 {
     const cJSON *v = net_json_get(config, "axis");
@@ -257,7 +257,7 @@ static int read_conv(struct net_layer *l, const cJSON *c, bool keras3, struct er
     return 0;
 }
 
-/* Ours: [top, bottom, left, right] of a pool. */
+/* Our own key: [top, bottom, left, right] of a pool. */
 static int get_pads(struct net_layer *l, const cJSON *c, struct error *err)
 {
     const cJSON *v = net_json_get(c, "pads");

