@@ -1,7 +1,5 @@
-/*
- * backend.c: finding a device by name. The CUDA backend is a plug-in, so that one package serves machines
- * with and without it.
- */
+/* backend.c: finds a device by its name. The CUDA backend is a plug-in, so that one package runs
+ * on machines with and without it. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -31,7 +29,7 @@ const struct cuda_library *backend_cuda_libraries(size_t *n)
     return cuda_libraries(n);
 }
 
-/* always: on a machine without a driver, too */
+/* always: also on a machine without a driver. */
 static int find_cuda(bool always, const struct backend_table **out, struct error *err)
 {
     struct plugin plugin = cuda_plugin;

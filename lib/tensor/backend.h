@@ -1,18 +1,20 @@
 /*
- * backend.h: what a device must be able to do for the engine: one narrow table of functions over opaque
- * buffers.
+ * backend.h: what a device must do for the engine: one table of functions over buffers whose contents only
+ * the device knows.
  *
- * The engine (engine.h) plans a network once: which values exist, when they live, which offset of one arena
- * each has, which layers are folded or fused. A backend turns every coarse operation of that plan into a
- * `backend_op` once (descriptors, chosen algorithm, packed constant weights) and then runs it again and again
- * on slots of the arenas. Three exist: `ref` (plain loops, the truth), `cpu` (oneDNN), `cuda` (cuDNN and
- * cuBLAS calls, a plug-in opened at run time).
+ * The engine (engine.h) plans a network once: which values exist, from when to when, at which offset of one
+ * arena each is, and which layers are folded or fused. For every coarse operation of that plan a backend
+ * makes a `backend_op` once (descriptors, the chosen algorithm, packed constant weights), and then runs it
+ * again and again on slots of the arenas. There are three backends: `ref` (plain loops, with which the
+ * others are compared), `cpu` (oneDNN and kernels of our own), and `cuda` (cuDNN and cuBLAS, a plug-in that
+ * is opened at run time).
  *
- * Each backend chooses its own layouts: the engine asks for the bytes of a tensor or parameter, and all data
- * enters and leaves through the upload and download functions, which use NHWC and Keras' weight layouts in
- * float32. A shape has one layout, always the same, so that every operation can read what any other wrote.
- * Operations are queued, not finished: only sync and the download functions wait. Nothing here is called from
- * two threads at once on one open device. All functions returning int give 0, or -1 with err set.
+ * Each backend chooses its own layouts. The engine asks how many bytes a tensor or parameter takes, and all
+ * data go in and out by the upload and download functions, which use NHWC and Keras' layouts of weights in
+ * float32. A shape always has the same layout, so that every operation can read what any other wrote.
+ * Operations are queued: only sync and the download functions wait for them. Two threads must not call
+ * anything here at the same time on one open device. All functions that return int give 0, or -1 with err
+ * set.
  */
 #ifndef WINNOW_TENSOR_BACKEND_H
 #define WINNOW_TENSOR_BACKEND_H
@@ -27,7 +29,7 @@
 #define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
-/* Of the multiplications; values and parameters stay float32 unless bf16. */
+/* The precision of multiplications. Values and parameters stay float32 unless it is bf16. */
 enum backend_precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16 };
 
 struct backend_options {
@@ -52,12 +54,12 @@ struct slot {
 };
 
 /*
- * n x h x w x c values; a vector per picture is h = w = 1. A channel slice of a wider tensor (the way
- * concatenations are made without a copy) says parent_c and first_c, and its slot is the parent's: the
- * slice's first value is then channel first_c of the parent. Whole tensors have parent_c = c and first_c = 0.
- * Only y and dy are ever slices. Pictures follow each other: pictures i..i+k of a tensor start at offset i *
- * tensor_bytes(one picture), so a part of a batch is a slot, too (its offset is then a multiple of 4 bytes
- * only).
+ * n x h x w x c values; for a vector for each picture h = w = 1. A slice of the channels of a wider tensor
+ * has parent_c and first_c, and its slot is that of the parent: the first value of the slice is channel
+ * first_c of the parent. Concatenations are made in this way without copies. For whole tensors parent_c = c
+ * and first_c = 0. Only y and dy may be slices. Pictures follow each other: pictures i..i+k of a tensor
+ * begin at offset i * tensor_bytes(one picture), so that a part of a batch is a slot as well (its offset is
+ * then a multiple of 4 bytes only).
  */
 struct tensor_shape {
     int n, h, w, c;
@@ -91,10 +93,11 @@ enum op_kind {
     OP_DEPTHWISE,  /* the same for each channel by itself; channel c*multiplier + m of y */
     OP_DENSE,      /* y = act(x w + bias), x and y are vectors */
     OP_BATCH_NORM, /* with the batch's statistics: y = act(gamma * (x - mean)/sqrt(var + eps) + beta) */
-    /* frozen batch norm that found no convolution: y = act(x * weights[c] + bias[c]), constants */
+    /* A frozen batch norm that could not be folded into a convolution: y = act(x *
+     * weights[c] + bias[c]), constants. */
     OP_AFFINE,
     OP_ACTIVATION, /* y = act(x) */
-    /* y = curve(x): the activations whose slope does not follow from their value; never fused */
+    /* y = curve(x): activations whose slope cannot be computed from their value. They are never fused. */
     OP_CURVE,
     OP_MAX_POOL,
     OP_AVERAGE_POOL,        /* padding counts neither as a value nor in the divisor */
@@ -105,7 +108,7 @@ enum op_kind {
     OP_RESIZE,   /* bilinear, or the nearest pixel; forward only */
     OP_RESHAPE,  /* the same values in NHWC order under another shape (only where reshape_is_free is false) */
     OP_MULTIPLY, /* y = x * mask, vectors: dropout, the mask being 0 or 1/(1-rate) */
-    /* y = x[0] * x[1]; x[1] is as large, or a vector that serves all pixels of its picture */
+    /* y = x[0] * x[1]. x[1] has the same size, or is a vector that is used for all pixels of its picture. */
     OP_PRODUCT,
     OP_SCALE,   /* y = x * w[c] + bias[c], which learn; scale_c and bias_c values of them */
     OP_SOFTMAX, /* over channels; forward only (the engine makes the loss gradient on the host) */
@@ -132,7 +135,7 @@ enum op_curve { /* OP_CURVE; curves.h has the formulas */
                 CURVE_CLIP
 };
 
-/* What never changes of an operation. Strides, dilations (1 = dense) and pads are in pixels. */
+/* What never changes in an operation. Strides, dilations (1 = dense) and pads are in pixels. */
 struct op_desc {
     enum op_kind kind;
     const char *name; /* the layer's, for error messages; borrowed until op_create returns */
@@ -140,7 +143,7 @@ struct op_desc {
     struct tensor_shape x[OP_MAX_INPUTS], y;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int pad_top, pad_left, pad_bottom, pad_right;
-    /* fused after the operation; allowed with CONV DEPTHWISE DENSE BATCH_NORM AFFINE ACTIVATION ADD */
+    /* Fused after the operation. Allowed for CONV DEPTHWISE DENSE BATCH_NORM AFFINE ACTIVATION ADD. */
     enum op_activation activation;
     float activation_max; /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
     bool nearest;         /* RESIZE */
@@ -152,7 +155,7 @@ struct op_desc {
     bool has_bias;            /* CONV, DEPTHWISE, DENSE */
     bool has_gamma, has_beta; /* BATCH_NORM */
     double epsilon;           /* BATCH_NORM */
-    /* CONCAT; channels of y that no x[i] covers stay as they are: other operations write them */
+    /* CONCAT. Channels of y that no x[i] covers stay as they are, since other operations write them. */
     int first_c[OP_MAX_INPUTS];
     /* CONV DEPTHWISE DENSE AFFINE: given once by op_load; else slots w and bias at each run */
     bool constant_weights;
@@ -162,9 +165,9 @@ struct op_desc {
 };
 
 /*
- * Batch norm over a batch of which this device has only a part: sum() adds up n doubles over all parts (all
- * of the same size), in place. It returns no error: the engine records one and checks for it after the
- * operation, whose result is then invalid.
+ * For a batch norm over a batch of which this device has only a part: sum() adds up n doubles over all parts
+ * (which have the same size), in place. It returns no error: the engine remembers one, and checks for it
+ * after the operation, whose result is then invalid.
  */
 struct op_exchange {
     int n_parts;
@@ -172,13 +175,13 @@ struct op_exchange {
 };
 
 /*
- * The slots of one run. Forward reads x, w, bias, gamma, beta, mask; overwrites y, saved and (batch norm)
- * mean, variance. Backward reads dy, and x, y (op_backward_reads), w, gamma, saved, mask as forward left
- * them; makes dx and the parameter gradients.
- *  - dy may be overwritten by backward (the engine lets nothing read it afterwards); dx never overlaps it.
- *  - dx[i] is overwritten, or added to where accumulate is set; absent where it is not needed.
- *  - dw, dbias (dgamma, dbeta) are overwritten. They have the layout of the parameter (param_bytes), padding
- *    zero.
+ * The slots of one run. Forward reads x, w, bias, gamma, beta and mask, and overwrites y, saved and (batch
+ * norm) mean and variance. Backward reads dy, and x, y (op_backward_reads), w, gamma, saved and mask as
+ * forward left them, and makes dx and the gradients of the parameters. - Backward may overwrite dy, which
+ * nothing reads afterwards. dx never overlaps it. - dx[i] is overwritten, or added to when accumulate is
+ * set. It is absent when it is not needed. - dw, dbias (dgamma, dbeta) are overwritten. They have the layout
+ * of the parameter (param_bytes), with zero
+ *    padding.
  */
 struct op_io {
     struct slot x[OP_MAX_INPUTS], y;
@@ -217,7 +220,7 @@ struct adam_step {
     uint64_t step;
 };
 
-/* One plan that an operation was given by the device's library, for people and tests. */
+/* One plan that the library of the device made for an operation, for people and tests. */
 struct op_plan {
     char what[200]; /* "forward+bias+relu 32x35x35x64 35x35x96/288 k3x3 ... g1 bf16" */
     int64_t engine; /* the library's number for the kernel */
@@ -225,13 +228,13 @@ struct op_plan {
     bool tensor_core, repeatable;
 };
 
-/* Opened backends share this table; it is constant and outlives every device. */
+/* All open backends of a kind share this table. It is constant, and outlives every device. */
 struct backend_table {
     int abi;          /* BACKEND_ABI */
     const char *name; /* "ref", "cpu", "cuda" */
 
-    /* EX_NODEVICE when the device, its driver or library is not there. close waits for queued work; NULL is
-     * fine. */
+    /* EX_NODEVICE when the device, its driver or its library does not exist. close waits
+     * for queued work and accepts NULL. */
     int (*open)(struct backend **out, const struct backend_options *options, struct error *err);
     void (*close)(struct backend *b);
     const char *(*describe)(const struct backend *b); /* "oneDNN 2.6.3, 2 threads, avx512_core"; owned by b */
@@ -246,8 +249,8 @@ struct backend_table {
 
     /* --- layouts --- */
     size_t (*tensor_bytes)(const struct backend *b, const struct tensor_shape *whole);
-    /* Can this operation write y (and read dy) as the channel slice that d->y describes? Inputs are never
-     * slices. */
+    /* Whether this operation can write y (and read dy) as the slice of channels that d->y
+     * describes. Inputs are never slices. */
     bool (*writes_slice)(const struct backend *b, const struct op_desc *d);
     bool (*reshape_is_free)(const struct backend *b, const struct tensor_shape *from,
                             const struct tensor_shape *to);
@@ -270,7 +273,8 @@ struct backend_table {
                           struct error *err);
 
     /* --- operations --- */
-    /* Plans; allocates nothing of the network's size. EX_UNAVAILABLE names what the device cannot do. */
+    /* Makes a plan; allocates nothing of the size of the network. EX_UNAVAILABLE
+     * says what the device cannot do. */
     int (*op_create)(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err);
     void (*op_destroy)(struct backend *b, struct backend_op *op);
     unsigned (*op_backward_reads)(
@@ -283,7 +287,8 @@ struct backend_table {
      * be called again. */
     int (*op_load)(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
                    struct error *err);
-    /* The i-th plan of an operation; false past the last. NULL: the device's library does not choose. */
+    /* The i-th plan of an operation; false after the last. NULL: the library
+     * of the device does not choose. */
     bool (*op_plan)(const struct backend_op *op, int i, struct op_plan *out);
     /* workspace: at least the largest op_workspace_bytes of the ops that use it */
     int (*op_forward)(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
@@ -310,10 +315,11 @@ struct backend_table {
     /* op_backward's dw of CONV and DEPTHWISE must be zero before: it may be gathered elsewhere, and added to
      * the arena when somebody looks at it */
     bool gradients_from_zero;
-    /* batch norms side by side in a concatenation run as one: fewer, larger operations without copies */
+    /* Batch norms that are side by side in a concatenation run as one: fewer and
+     * larger operations without copies. */
     bool joins_norms;
     bool exchanges_statistics; /* op_io.exchange works */
-    /* the frozen part runs over the whole batch at once, not in pieces that fit a processor's cache  */
+    /* The frozen part runs over the whole batch at once, not in pieces that fit into a processor's cache. */
     bool whole_batches;
 };
 

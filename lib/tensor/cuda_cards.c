@@ -1,8 +1,8 @@
 /*
- * cuda_cards.c: cards that plans can be asked for without having one, described as cuDNN reads it.
- *
- * The numbers are from the makers' data sheets and compute capability tables, not read from cards. What plans
- * cuDNN offers depends on the compute capability nearly alone; memory and SMs matter for what fits.
+ * cuda_cards.c: describes cards, in the form in which cuDNN reads it, so that plans can be made without
+ * having the card. The numbers come from data sheets and tables of compute capabilities, and were not read
+ * from cards. Which plans cuDNN offers depends almost only on the compute capability; memory and SMs matter
+ * for what fits.
  */
 #include <stdio.h>
 #include <string.h>
@@ -132,7 +132,7 @@ double cuda_card_operations_per_s(const char *json, enum backend_precision preci
            cuda_card_number(json, "multiProcessorCount") * cuda_card_number(json, "smClockRateKHz") * 1e3;
 }
 
-/* Memory sends twice a clock, as cudaDeviceProp's figures are meant. */
+/* Memory transfers data twice in a clock, as the numbers in cudaDeviceProp mean it. */
 double cuda_card_bytes_per_s(const char *json)
 {
     return 2 * cuda_card_number(json, "memClockRateKHz") * 1e3 * cuda_card_number(json, "memoryBusWidth") / 8;

@@ -1,7 +1,5 @@
-/*
- * cuda_cards.h: cards by name, described as cuDNN reads them, for plans without a card
- * (backend_options.described).
- */
+/* cuda_cards.h: cards by name, described in the form in which cuDNN reads it, for plans without a
+ * card (backend_options.described). */
 #ifndef WINNOW_TENSOR_CUDA_CARDS_H
 #define WINNOW_TENSOR_CUDA_CARDS_H
 
@@ -10,21 +8,21 @@
 
 #define CUDA_CARD_BYTES 1200 /* room for a description */
 
-/* The i-th known card's name ("h200"), NULL past the last. */
+/* The name of the i-th known card ("h200"). NULL after the last. */
 const char *cuda_card_name(int i);
-/* Its properties as JSON text. EX_USAGE for an unknown name lists the known ones. */
+/* Writes its properties as JSON text. EX_USAGE for an unknown name, with a list of the known ones. */
 int cuda_card_describe(const char *name, char *json, size_t bytes, struct error *err);
-/* Does a description, as read from a card, have what cuDNN wants? EX_DATAERR names the key that is missing;
- * cuDNN itself does not say which. */
+/* Whether a description that was read from a card has what cuDNN needs. EX_DATAERR names the
+ * missing key, which cuDNN does not. */
 int cuda_card_check(const char *json, struct error *err);
 
-/* The number of a key; 0 where there is none. */
+/* The number of a key; 0 when it is absent. */
 double cuda_card_number(const char *json, const char *key);
 
-/* Dense floating point operations a clock and multiprocessor (a multiplication and an addition are two), from
- * the vendor's architecture papers; 0 = not known here. capability: 90 is 9.0. */
+/* The dense floating point operations in a clock of a multiprocessor (a multiplication and an addition are
+ * two), from the vendor's papers; 0 when not known here. capability: 90 means 9.0. */
 double cuda_card_operations(int capability, enum backend_precision precision);
-/* What the described card does in a second at most: such operations, and bytes to and from its memory. */
+/* What the described card can do in a second at most: such operations, and bytes to and from its memory. */
 double cuda_card_operations_per_s(const char *json, enum backend_precision precision);
 double cuda_card_bytes_per_s(const char *json);
 

@@ -14,7 +14,7 @@
 
 enum { CUDART, CUBLAS, CUDNN, NCCL, N_LIBRARIES };
 
-/* %d: the CUDA version that the plug-in was built for. */
+/* %d is the CUDA version for which the plug-in was built. */
 static const char *const names[N_LIBRARIES] = {"libcudart.so.%d", "libcublas.so.%d", "libcudnn.so.9",
                                                "libnccl.so.2"};
 
@@ -29,7 +29,7 @@ const struct cuda_library *cuda_libraries(size_t *n)
 
 /* --- the folders --- */
 
-/* They are listed when they are asked for: the later ones cost a process, and mostly the first will do. */
+/* Places are listed when they are needed: the later ones cost a process, and usually the first is enough. */
 enum { SYSTEM, ENVIRONMENT, PYTHON, CHECKOUT, N_PLACES };
 
 struct folders {
@@ -45,7 +45,7 @@ static void add(glob_t *list, const char *root, const char *below)
         glob(pattern, list->gl_pathc ? GLOB_APPEND : 0, NULL, list);
 }
 
-/* The folders of python3's modules, one a line. It is asked since its name may be a script (pyenv). */
+/* Adds the folders of python3's modules. It is asked for them, since its name may be a script (pyenv). */
 static void add_python(glob_t *list)
 {
     char line[PATH_MAX];
@@ -96,7 +96,7 @@ static const glob_t *folders_of(struct folders *f, int place)
 
 #define OTHER_CUDA "%s is for CUDA %d, this build for CUDA %d"
 
-/* Which file the loader took for a name. */
+/* Finds out which file the loader took for a name. */
 static void take_path(void *handle, char *path)
 {
     struct link_map *map = NULL;
@@ -132,7 +132,7 @@ static void take_version(void *handle, int which, char *version, size_t bytes)
         snprintf(version, bytes, "%d.%d.%d", v[0] / 10000, v[0] / 100 % 100, v[0] % 100);
 }
 
-/* cuDNN opens its parts at the first call and ends the process where one is missing. */
+/* cuDNN opens its parts at the first call, and ends the process when one is missing. */
 static int check_cudnn_parts(const char *path, struct error *err)
 {
     static const char *const parts[] =
@@ -149,7 +149,7 @@ static int check_cudnn_parts(const char *path, struct error *err)
     return 0;
 }
 
-/* The CUDA version that a cuDNN was built for; 0 where it does not say. */
+/* The CUDA version for which a cuDNN was built; 0 when it does not say. */
 static int cudnn_major(void *handle)
 {
     size_t (*version)(void);
@@ -157,10 +157,8 @@ static int cudnn_major(void *handle)
     return version ? (int)(version() / 1000) : 0;
 }
 
-/*
- * The same of the file at path. All have one name, and once one was asked its parts stay in the process,
- * where they would be taken for those of the next: a child asks.
- */
+/* The same for the file at path. All files have the same name, and the parts of one that was asked stay in
+ * the process, where they would be used for the next one. Therefore a child process asks. */
 static int cudnn_major_of(const char *path)
 {
     int status;
@@ -173,14 +171,15 @@ static int cudnn_major_of(const char *path)
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 }
 
-/* 1: folder has it and it is open; 0: folder does not have it, or one for another CUDA (told in other); -1 */
+/* 1: folder has the library, and it is open. 0: folder has none, or one for another
+ * CUDA (noted in other). -1: error. */
 static int try_folder(const char *folder, int which, int major, struct cuda_library *l, void **handle,
                       struct error *other, struct error *err)
 {
     char path[PATH_MAX], first[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/%s", folder, l->name) >= PATH_MAX || access(path, R_OK)) return 0;
     if (which == CUBLAS) {
-        /* Not every build of libcublas looks beside itself. */
+        /* Not every build of libcublas looks in its own folder. */
         if (snprintf(first, sizeof first, "%s/libcublasLt.so.%d", folder, major) < PATH_MAX &&
             !access(first, R_OK))
             dlopen(first, RTLD_LAZY);
@@ -204,7 +203,7 @@ static int open_library(struct folders *f, int which, int major, bool always, st
     const char *said = handle ? "" : dlerror();
     struct error other = {0};
     int rc = 0;
-    /* The loader has it, but not what it needs in turn. */
+    /* The loader found it, but not a library that it needs. */
     if (!handle && strncmp(said, l->name, strlen(l->name)))
         return error_set(err, EX_NODEVICE, "cannot load %s: %s", l->name, said);
     if (!handle && which != NCCL && !always && !dlopen("libcuda.so.1", RTLD_LAZY))
@@ -234,7 +233,8 @@ static int open_library(struct folders *f, int which, int major, bool always, st
     return 0;
 }
 
-/* The CUDA version that the plug-in is linked to: it holds the name libcudart.so.N as text. 0: none. */
+/* The CUDA version with which the plug-in was linked: it contains the name
+ * libcudart.so.N as text. 0: none. */
 static int linked_major(const char *plugin)
 {
     static const char name[] = "libcudart.so.";

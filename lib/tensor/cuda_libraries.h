@@ -1,6 +1,6 @@
 /*
- * cuda_libraries.h: where NVIDIA's libraries are on this machine. The CUDA plug-in names them without a
- * folder; what the loader does not find by itself is opened here first, after which the loader takes it by
+ * cuda_libraries.h: finds NVIDIA's libraries on this machine. The CUDA plug-in names them without a folder.
+ * A library that the loader does not find by itself is opened here first, and the loader then finds it by
  * its name.
  */
 #ifndef WINNOW_TENSOR_CUDA_LIBRARIES_H
@@ -31,7 +31,7 @@ int cuda_libraries_open(const char *plugin, struct error *err);
 /* The same on a machine without a driver, too. */
 int cuda_libraries_open_always(const char *plugin, struct error *err);
 
-/* What the last call of these looked for; *n of them. */
+/* What the last call of these functions looked for, *n libraries. */
 const struct cuda_library *cuda_libraries(size_t *n);
 
 #endif

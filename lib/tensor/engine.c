@@ -1,7 +1,5 @@
-/*
- * engine.c: opening and closing an engine, forward runs, what goes in and out. Training is in engine_train.c,
- * state in engine_state.c, decisions in plan_*.c.
- */
+/* engine.c: opens and closes an engine, runs forward passes, and copies data in and out. Training is in
+ * engine_train.c, state in engine_state.c, and decisions in plan_*.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +9,8 @@
 
 /* --- the boundary --- */
 
-/* Cheaper than to keep: a frozen layer without weights that reads only layers of the boundary. */
+/* A frozen layer without weights that reads only layers of the boundary: computing it
+ * again costs less than storing it. */
 static bool is_cheap_to_recompute(const struct net *net, const bool *boundary, int layer)
 {
     const struct net_layer *l = &net->layers[layer];
@@ -216,8 +215,8 @@ static const float *weight(const struct net *net, int layer, enum weight_role ro
     return NULL;
 }
 
-/* scale[c] and shift[c] of a frozen batch norm, a Scale or a Rescaling: y = x * scale + shift. In double,
- * rounded once. */
+/* The scale[c] and shift[c] of a frozen batch norm, a Scale or a Rescaling: y = x * scale + shift.
+ * Computed in double and rounded once. */
 static int norm_constants(const struct net *net, int layer, int n_c, double *scale, double *shift,
                           struct error *err)
 {
@@ -332,7 +331,8 @@ void engine_node_io(const struct engine *e, const struct node *n, int chunk_inde
     if (n->mask != NO) io->mask = engine_slot(e, n->mask);
 }
 
-/* Feeds value `which` for rows first.. of the batch: `rows` of them, of which `filled` are the caller's. */
+/* Copies in value `which` for `rows` rows of the batch from `first` on, of
+ * which the caller filled `filled`. */
 static int feed(struct engine *e, const struct engine_batch *in, int which, int first, int rows, int filled,
                 struct error *err)
 {
@@ -364,7 +364,7 @@ static int check_batch(const struct engine *e, const struct engine_batch *in, en
     return 0;
 }
 
-/* Dropout of one node: 0 or 1/(1-rate), a function of (seed, step, layer,
+/* Makes the dropout of one node: 0 or 1/(1-rate), as a function of (seed, step, layer,
  * element of the whole batch) only. */
 static int upload_mask(struct engine *e, const struct node *n, enum run_kind kind,
                        const struct engine_step *step, int first_row, struct error *err)

@@ -1,14 +1,15 @@
 /*
- * engine.h: runs a network (net.h) on a device: inference, training steps, optimisers, state for checkpoints.
+ * engine.h: runs a network (net.h) on a device: inference, training steps, optimisers, state for
+ * checkpoints.
  *
- * Opening an engine plans everything: the layers that are needed between the chosen inputs and outputs, batch
- * norms folded into frozen convolutions, activations fused, concatenations written in place, one arena whose
- * offsets are reused as values die, gradients only where an unlocked layer needs them. After that no memory
- * is allocated and nothing is decided again. What comes before the first unlocked layer runs as an inference
- * plan inside a training engine.
+ * Opening an engine plans everything: which layers are needed between the chosen inputs and outputs, which
+ * batch norms are folded into frozen convolutions, which activations are fused, which concatenations are
+ * written in place, where each value is in one arena whose memory is reused, and gradients only where an
+ * unlocked layer needs them. After that no memory is allocated, and nothing is decided again. In a training
+ * engine, everything before the first unlocked layer runs as an inference plan.
  *
- * Same net, options, seed and inputs give the same bits for a given device, thread count and machine.
- * One thread at a time per engine. Several engines can be open at once (they do not share memory).
+ * Same net, options, seed and inputs give the same bits for a given device, number of threads and machine.
+ * One thread at a time may use an engine. Several engines can be open at once; they share no memory.
  *
  *     struct engine_options o = ENGINE_DEFAULTS;
  *     o.device = "cpu"; o.batch = 32; o.mode = ENGINE_TRAIN;
@@ -45,45 +46,44 @@ struct engine_options {
     enum engine_mode mode;
     enum engine_optimizer optimizer; /* which state to allocate (ENGINE_TRAIN) */
     bool ema;                        /* keep an exponential moving average of the unlocked weights */
-    /*
-     * Layers whose outputs the caller supplies instead of the picture (borrowed during open); n_inputs 0 =
-     * the picture. They must cut every path from the picture to the outputs.
-     */
+    /* Layers whose outputs the caller supplies instead of the picture (borrowed during open). n_inputs 0
+     * means the picture. They must cut every path from the picture to the outputs. */
     const int *inputs;
     int n_inputs;
-    /*
-     * Layers whose outputs can be read after a forward run; n_outputs 0 = the net's output. In ENGINE_TRAIN
-     * the net's output must end in a softmax and is always computed; these are further taps.
-     */
+    /* Layers whose outputs can be read after a forward pass. n_outputs 0 means the net's output. In
+     * ENGINE_TRAIN the net's output must end in a softmax and is always computed; these are additional. */
     const int *outputs;
     int n_outputs;
     /*
-     * Ranks that share each batch (ENGINE_TRAIN; NULL: this process alone). `batch` is then this rank's part;
-     * loss, accuracy and gradient are those of the whole, and after each step all ranks have the same
-     * weights, bit for bit. With sync_statistics, unlocked batch norms use the statistics of the whole batch;
-     * without, those of each rank's part, and the moving statistics become the mean over the ranks.
+     * Ranks that share each batch (ENGINE_TRAIN). NULL: this process alone. `batch` is then the part of this
+     * rank. Loss, accuracy and gradient are those of the whole batch, and after each step all ranks have the
+     * same weights, bit for bit. With sync_statistics, unlocked batch norms use the statistics of the whole
+     * batch. Without it they use those of each rank's part, and the moving statistics become the mean over
+     * the ranks.
      */
     struct dist *dist;
     bool sync_statistics;
-    /* refuse (EX_OSERR, naming the largest batch that fits) a plan needing more; 0 = what the machine has */
+    /* Refuse a plan that needs more (EX_OSERR, which names the largest batch that
+     * fits). 0: what the machine has. */
     size_t memory_limit_bytes;
 };
 #define ENGINE_DEFAULTS ((struct engine_options){.device = "auto", .batch = 32})
 
 /*
- * The boundary of a net is where its frozen part ends: those frozen layers whose outputs the unlocked part
- * reads. Unlocked is each layer that has weights and is `trainable`, and all that depends on one. InceptionV3
- * with only the head unlocked: {flatten_1}; unlocked from conv2d_56 on: {mixed5, activation_55}. A cache of
- * features keeps the outputs of the boundary: outputs of an ENGINE_INFERENCE engine, inputs of an
- * ENGINE_TRAIN one. In net order; *layers is malloc'ed, the caller's. {the input layer} if everything is
- * trainable, EX_DATAERR if nothing is.
+ * The boundary of a net is where its frozen part ends: the frozen layers whose outputs the unlocked part
+ * reads. A layer is unlocked when it has weights and is `trainable`, or when it depends on such a layer. For
+ * InceptionV3 with only the head unlocked the boundary is {flatten_1}, and unlocked from conv2d_56 on it is
+ * {mixed5, activation_55}. A cache of features has the outputs of the boundary: they are outputs of an
+ * ENGINE_INFERENCE engine, and inputs of an ENGINE_TRAIN engine. *layers is in the order of the net,
+ * malloc'ed, and freed by the caller. {the input layer} when everything is trainable; EX_DATAERR when
+ * nothing is.
  */
 int engine_boundary(const struct net *net, int **layers, int *n_layers, struct error *err);
 
 /*
- * Plans and allocates. The net is copied where needed: it may change or go after this. EX_NODEVICE: no such
- * device; EX_DATAERR names a layer the engine cannot run; EX_OSERR says how much memory is needed and which
- * batch would fit.
+ * Plans and allocates. The net is copied where needed, and may be changed or released afterwards.
+ * EX_NODEVICE: no such device. EX_DATAERR names a layer that the engine cannot run. EX_OSERR says how much
+ * memory is needed and which batch would fit.
  */
 int engine_open(struct engine **out, const struct net *net, const struct engine_options *options,
                 struct error *err);
@@ -110,12 +110,12 @@ struct engine_batch {
         *values;
 };
 
-/* Inference with the current weights (in ENGINE_TRAIN: unlocked batch norms use their
- * moving statistics, no dropout). */
+/* Inference with the current weights. In ENGINE_TRAIN unlocked batch norms use their moving
+ * statistics, and there is no dropout. */
 int engine_forward(struct engine *e, const struct engine_batch *in, struct error *err);
 
-/* Copies output i (options.outputs order; 0 = the net's output where none were named) of the last run: n x
- * size floats, NHWC. */
+/* Copies output i (in the order of options.outputs; 0 is the net's output when none were named) of the
+ * last run: n x size floats, NHWC. */
 int engine_output(struct engine *e, int i, float *out, struct error *err);
 size_t engine_output_size(const struct engine *e, int i); /* floats per picture */
 size_t engine_input_size(const struct engine *e, int i);
@@ -154,15 +154,15 @@ struct engine_result {
 };
 
 /*
- * forward (batch statistics, dropout) + loss + backward + one optimiser step. Where the result is not finite,
- * nothing was stepped (batch norm statistics have moved) and 0 is returned: the caller stops the run or goes
- * back to a checkpoint.
+ * Forward pass (batch statistics, dropout), loss, backward pass, and one step of the optimiser. When the
+ * result is not finite, no step was made (only the statistics of batch norms have moved), and 0 is returned:
+ * the caller stops the run, or returns to a checkpoint.
  */
 int engine_train_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                       const struct engine_step *step, struct engine_result *result, struct error *err);
 
-/* The same in pieces. gradients: forward + loss + backward, the gradient (L2 part
- * included) left in the gradient arena. */
+/* The same in pieces. engine_gradients makes forward pass, loss and backward pass, and leaves the
+ * gradient, with its L2 part, in the gradient arena. */
 int engine_gradients(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                      const struct engine_step *step, struct engine_result *result, struct error *err);
 int engine_apply(struct engine *e, const struct engine_step *step, struct engine_result *result,
@@ -172,8 +172,9 @@ int engine_apply(struct engine *e, const struct engine_step *step, struct engine
 int engine_probabilities(struct engine *e, float *out, struct error *err);
 
 /*
- * Recomputes the moving statistics of unlocked batch norms: after begin, each run is a forward pass with the
- * batch's statistics (no dropout, no gradient), and the moving statistics become the mean of all runs so far.
+ * Recomputes the moving statistics of unlocked batch norms. After begin, each run is a forward pass with the
+ * statistics of its batch (no dropout, no gradient), and the moving statistics become the mean over all runs
+ * so far.
  */
 int engine_refresh_begin(struct engine *e, struct error *err);
 int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct error *err);
@@ -182,9 +183,9 @@ bool engine_has_batch_norm(const struct engine *e); /* any unlocked one: is a re
 /* --- state --- */
 
 /*
- * Flat float32 state for checkpoints, in net order and Keras layouts, hence the same for every device. All of
- * it, together with the step number and seed the caller keeps, continues a run bit for bit on the same
- * device, thread count and machine.
+ * The state as flat float32 for checkpoints, in the order of the net and in Keras' layouts, and therefore
+ * the same for every device. All of it, with the step number and the seed that the caller keeps, continues a
+ * run bit for bit on the same device, number of threads and machine.
  */
 enum engine_state {
     ENGINE_WEIGHTS,     /* unlocked kernels, biases, gammas, betas */
@@ -198,19 +199,20 @@ enum engine_state {
 size_t engine_state_size(const struct engine *e, enum engine_state which); /* floats */
 int engine_state_get(struct engine *e, enum engine_state which, float *out, struct error *err);
 int engine_state_set(struct engine *e, enum engine_state which, const float *values, struct error *err);
-/* The place of the i-th weight in that order; false after the last. *layer and *weight index
- * net->layers[].weights[]. */
+/* The place of the i-th weight in that order; false after the last. *layer and *weight
+ * index net->layers[].weights[]. */
 bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight,
                         size_t *offset, size_t *n);
 
 /*
- * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and moving statistics into a net
- * of the same topology (the one that was opened, or a copy), for saving as a model. Its frozen weights stay.
+ * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and the moving statistics into
+ * a net with the same topology (the one that was opened, or a copy), to save it as a model. Its frozen
+ * weights stay.
  */
 int engine_read_net(struct engine *e, enum engine_state which, struct net *net, struct error *err);
 
-/* Loads all weights, frozen ones too, from a net of the same topology (the optimiser state
- * stays). */
+/* Loads all weights, also frozen ones, from a net with the same topology.
+ * The state of the optimiser stays. */
 int engine_write_net(struct engine *e, const struct net *net, struct error *err);
 
 #endif

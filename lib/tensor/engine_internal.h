@@ -1,11 +1,11 @@
 /*
- * engine_internal.h: the plan of an engine. A net's layers become nodes (coarse operations, folded and fused)
- * over values; values live in storages; storages have offsets in one arena.
+ * engine_internal.h: the plan of an engine. The layers of a net become nodes (coarse operations, folded and
+ * fused) over values. Values are in storages, and storages have offsets in one arena.
  *
- * Two segments. Segment 0 runs over `chunk` pictures at a time, as often as the batch has chunks: the whole
- * net of an inference engine, the frozen prefix of a training engine. Its working set is that of a few
- * pictures. Segment 1 runs once over the whole batch: what learns. A storage that crosses over (read by
- * segment 1, or read by the caller) has room for the batch.
+ * There are two segments. Segment 0 runs over `chunk` pictures at a time, as often as the batch has chunks:
+ * it is the whole net of an inference engine, or the frozen part of a training engine. It needs memory for a
+ * few pictures only. Segment 1 runs once over the whole batch: it is the part that learns. A storage that
+ * segment 1 or the caller reads has space for the whole batch.
  */
 #ifndef WINNOW_TENSOR_ENGINE_INTERNAL_H
 #define WINNOW_TENSOR_ENGINE_INTERNAL_H
@@ -92,14 +92,15 @@ static inline bool plan_drops(const struct net_layer *l)
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,
                const struct backend_table *t, const struct backend *b, struct error *err);
 /*
- * plan_join.c: of the values x[*n] that a concatenation puts side by side, neighbours that batch norms made
- * are replaced by one value that one norm makes of all their channels. alone[layer]: only one layer reads it;
- * movable[i]: only the concatenation reads x[i].
+ * plan_join.c: looks at the values x[*n] that a concatenation puts side by side. Neighbours that batch norms
+ * made are replaced by one value, which one norm makes from all their channels. alone[layer]: only one layer
+ * reads it. movable[i]: only the concatenation reads x[i].
  */
 int plan_join_norms(struct plan *p, const struct backend_table *t, const struct backend *b, const bool *alone,
                     int *x, bool *movable, int *n, struct error *err);
 
-/* plan_memory.c: operations made, storages sized, lifetimes, offsets, parameter arenas. */
+/* plan_memory.c: makes the operations, the sizes of storages, their lifetimes and
+ * offsets, and the arenas of parameters. */
 int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t,
                struct backend *b, struct error *err);
 void plan_release(struct plan *p, const struct backend_table *t, struct backend *b);
@@ -110,7 +111,7 @@ size_t plan_bytes(const struct plan *p, const struct engine_options *o);
 int plan_largest_batch(const struct net *net, const struct engine_options *options,
                        const struct backend_table *t, struct backend *b, int most, size_t limit,
                        size_t *bytes);
-/* EX_OSERR: how much is missing, and which batch would do. */
+/* Sets EX_OSERR: how much memory is missing, and which batch would fit. */
 int plan_too_large(const struct net *net, const struct engine_options *o, const struct backend_table *t,
                    struct backend *b, size_t need, size_t limit, struct error *err);
 
@@ -131,7 +132,7 @@ struct engine {
     float *logits, *probabilities, *targets_gradient, *mask; /* host, for the loss and dropout */
     size_t mask_values;
     size_t *final_from; /* [n_nodes], with ranks: see engine_ranks.c */
-    /* gradients or statistics of a device that is not host memory, on their way between ranks */
+    /* Gradients or statistics of a device whose memory is not host memory, on their way between ranks. */
     float *flat;
     struct exchange exchange;
     int rows;                 /* of the last run */
@@ -147,11 +148,11 @@ enum run_kind { RUN_INFERENCE, RUN_TRAIN, RUN_REFRESH };
 int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
                        const struct engine_step *step, struct error *err);
 void engine_node_io(const struct engine *e, const struct node *n, int chunk_index, struct op_io *io);
-/* engine_ranks.c: this rank's gradients and statistics to those of all. */
+/* engine_ranks.c: combines the gradients and statistics of all ranks. */
 bool engine_has_ranks(const struct engine *e);
 int engine_exchange_open(struct engine *e, struct error *err);
-/* After backward of a node: starts to sum what no node before it will write. *from: the sum of the arena from
- * here on has started (at first: its end). */
+/* Called after the backward pass of a node: begins to sum what no earlier node will write. *from: the sum
+ * of the arena from here on has begun (at first its end). */
 int engine_sum_gradients(struct engine *e, size_t node, size_t *from, struct error *err);
 int engine_finish_gradients(struct engine *e, size_t *from, struct error *err);
 int engine_mean_statistics(struct engine *e, struct error *err);

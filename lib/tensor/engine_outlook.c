@@ -1,4 +1,4 @@
-/* engine_outlook.c: what an engine would take, from its plan; see engine_outlook.h. */
+/* engine_outlook.c: what an engine would need, from its plan; see engine_outlook.h. */
 #include "tensor/engine_outlook.h"
 
 #include <stdio.h>
@@ -36,9 +36,9 @@ static int batch_of(int i) { return i < 16 ? i + 1 : (i - 13) * 8; }
 static int index_of(int batch) { return batch <= 16 ? batch - 1 : batch / 8 + 13; }
 
 /*
- * A plan takes a second on a loaded machine, so few are made: memory grows nearly in proportion to the batch,
- * and the line through the last two answers says where to ask next; halving ends what the line does not. A
- * batch that cannot be planned does not fit.
+ * A plan takes a second on a loaded machine, so that few are made. Memory grows nearly in proportion to the
+ * batch: the line through the last two results says which batch to try next, and halving ends what the line
+ * does not. A batch that cannot be planned does not fit.
  */
 int plan_largest_batch(const struct net *net, const struct engine_options *options,
                        const struct backend_table *t, struct backend *b, int most, size_t limit,
@@ -101,7 +101,7 @@ int engine_largest_batch(const struct net *net, const struct engine_options *opt
     size_t limit, bytes;
     if (open_device(options, card, &t, &b, &limit, err)) return -1;
     *batch = plan_largest_batch(net, options, t, b, most, (size_t)(share * (double)limit), &bytes);
-    /* One that cannot be planned at all is not a question of memory: say why. */
+    /* When no batch can be planned the problem is not memory: report the reason. */
     int rc = *batch ? 0 : bytes_at(net, options, t, b, 1, &bytes, err);
     t->close(b);
     return rc;

@@ -1,6 +1,6 @@
 /*
- * engine_outlook.h: what an engine would take on a device, worked out from its plan: memory by part, what
- * each operation does and moves. Nothing runs, and the device may be a card that is only described
+ * engine_outlook.h: what an engine would need on a device, computed from its plan: memory by part, and what
+ * each operation computes and moves. Nothing runs, and the device may be a card that is only described
  * (backend_options.described).
  */
 #ifndef WINNOW_TENSOR_ENGINE_OUTLOOK_H

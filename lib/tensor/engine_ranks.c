@@ -1,18 +1,20 @@
 /*
- * engine_ranks.c: several ranks, one batch: their gradients are summed while backward still runs, their batch
- * norm statistics exchanged (in the middle of the operation, with sync_statistics) or averaged.
+ * engine_ranks.c: several ranks share one batch. Their gradients are summed while the backward pass still
+ * runs. The statistics of their batch norms are exchanged (in the middle of the operation, with
+ * sync_statistics) or averaged.
  *
- * Backward goes from the last layer to the first and parameters lie in net order, so the gradient arena is
- * finished from its end on: as soon as a few MiB from its end are final, their sum is started. Where buffers
- * are not host memory, all goes through one host array at the end.
+ * The backward pass goes from the last layer to the first, and parameters are in the order of the net, so
+ * that the gradient arena is finished from its end on. As soon as a few MiB from its end are final, their
+ * sum is begun. When the memory of the device is not host memory, everything goes through one array on the
+ * host at the end.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "tensor/engine_internal.h"
 
-/* Small enough that most of the sum is done when backward is, large enough that each costs its bytes and not
- * its latency. */
+/* Small enough that most sums are done when the backward pass is, and large enough that the time of each
+ * depends on its bytes and not on its latency. */
 #define BUCKET_BYTES ((size_t)4 << 20)
 
 bool engine_has_ranks(const struct engine *e) { return dist_size(e->options.dist) > 1; }
@@ -23,8 +25,8 @@ static void exchange_sum(struct op_exchange *x, double *values, size_t n)
     if (!all->err.code) dist_sum_f64(all->dist, values, n, &all->err);
 }
 
-/* From which byte of the arena on everything is final once node i has run backward: the end of what the nodes
- * before it write. */
+/* From which byte of the arena on everything is final after the backward pass of node i: the
+ * end of what earlier nodes write. */
 static void find_final(struct engine *e)
 {
     const struct plan *p = &e->plan;
@@ -74,7 +76,7 @@ int engine_sum_gradients(struct engine *e, size_t node, size_t *from, struct err
     return 0;
 }
 
-/* n values of a buffer through the host: all ranks' sum. */
+/* Sums n values of a buffer over all ranks, through the host. */
 static int sum_flat(struct engine *e, struct backend_buffer *buffer, size_t n, struct error *err)
 {
     struct slot all = {buffer, 0};
@@ -97,8 +99,8 @@ int engine_finish_gradients(struct engine *e, size_t *from, struct error *err)
     return engine_sum_gradients(e, 0, from, err) || dist_finish(e->options.dist, err) ? -1 : 0;
 }
 
-/* A moving average moves linearly, so the mean of the ranks' is the moving average of the mean of their
- * batches. */
+/* A moving average is linear, so that the mean of the ranks' averages is the moving
+ * average of the mean of their batches. */
 int engine_mean_statistics(struct engine *e, struct error *err)
 {
     size_t n = e->plan.statistics_bytes / sizeof(float);

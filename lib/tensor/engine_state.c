@@ -1,7 +1,5 @@
-/*
- * engine_state.c: weights, statistics and optimiser state as flat float32 in net order and Keras layouts,
- * whatever the device keeps.
- */
+/* engine_state.c: weights, statistics and state of the optimiser as flat float32, in the order of the net
+ * and in Keras' layouts, whatever layout the device has. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
- * engine_train.c: loss, backward, optimiser steps. The loss and its gradient are worked out on the host in
- * double from the logits (a few numbers a picture), so that every device agrees on them and a NaN is seen in
- * the step in which it appears.
+ * engine_train.c: loss, backward pass, steps of the optimiser. The loss and its gradient are computed on the
+ * host in double from the logits (a few numbers for each picture), so that all devices agree on them, and a
+ * NaN is noticed in the step in which it appears.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,8 +12,8 @@
 static struct slot start_of(struct backend_buffer *b) { return (struct slot){b, 0}; }
 static size_t weights_of(const struct engine *e) { return e->plan.weights_bytes / sizeof(float); }
 
-/* From e->logits: probabilities, this rank's share of the data loss, the number right, and the gradient of
- * the loss: weight/n_whole * (p - t); padding rows 0. */
+/* From e->logits: the probabilities, this rank's share of the loss, how many are right, and the gradient
+ * of the loss, weight/n_whole * (p - t). Rows that fill up the batch get 0. */
 static void softmax_loss(struct engine *e, const struct engine_target *target, int n, int n_whole,
                          struct engine_result *r)
 {
@@ -49,7 +49,7 @@ static void softmax_loss(struct engine *e, const struct engine_target *target, i
     e->probabilities_ready = true;
 }
 
-/* n = 0: this rank has no row of the batch; it only takes part in the sums. */
+/* n = 0: this rank has no row of the batch and only takes part in the sums. */
 static int run_backward(struct engine *e, int n_rows, struct error *err)
 {
     const struct plan *p = &e->plan;
@@ -121,7 +121,7 @@ static int add_l2(struct engine *e, struct engine_result *r, struct error *err)
     return 0;
 }
 
-/* Data loss and the number right, of all ranks together. */
+/* The loss, and how many are right, over all ranks. */
 static int sum_results(struct engine *e, struct engine_result *r, struct error *err)
 {
     double both[] = {r->data_loss, r->n_correct};

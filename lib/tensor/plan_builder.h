@@ -1,4 +1,4 @@
-/* plan_builder.h: what plan_graph.c (which layers, finishing) and plan_layers.c (what each becomes) share. */
+/* plan_builder.h: what plan_graph.c (which layers run) and plan_layers.c (what each becomes) share. */
 #ifndef WINNOW_TENSOR_PLAN_BUILDER_H
 #define WINNOW_TENSOR_PLAN_BUILDER_H
 

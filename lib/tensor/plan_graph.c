@@ -1,7 +1,5 @@
-/*
- * plan_graph.c: what has to run, from the net's layers: which layers are needed, which of them learn or lie
- * after something that learns, in which order they run. plan_layers.c makes the operations.
- */
+/* plan_graph.c: decides from the layers of a net what has to run: which layers are needed, which of them
+ * learn or come after one that learns, and in which order they run. plan_layers.c makes the operations. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,8 +62,8 @@ static int mark_needed(struct builder *g, struct error *err)
 
 /* --- finishing --- */
 
-/* Segment 0 before segment 1, net order within each, without those that were joined to others; producers are
- * renumbered. */
+/* Sorts segment 0 before segment 1, in the order of the net within each, without nodes that were joined to
+ * others. Producers are renumbered. */
 static int sort_segments(struct plan *p, struct error *err)
 {
     struct node *sorted = mem_alloc((p->n_nodes + 1) * sizeof *sorted, err);
@@ -91,7 +89,7 @@ static int sort_segments(struct plan *p, struct error *err)
     return 0;
 }
 
-/* Marks the nodes between the loss and what learns, and what each has to make there. */
+/* Marks the nodes between the loss and what learns, and what each of them has to compute there. */
 static void mark_backward(struct plan *p)
 {
     for (size_t i = p->n_nodes; i-- > 0;) {
@@ -172,8 +170,8 @@ static int largest_divisor(int n, int limit)
     return d;
 }
 
-/* Pictures at a time in segment 0: enough to fill wide multiplications, few enough to stay near the caches
- * and small in memory. */
+/* How many pictures segment 0 handles at a time: enough for wide multiplications, and few enough to stay
+ * near the caches and to need little memory. */
 #define CHUNK_LIMIT 8
 
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,

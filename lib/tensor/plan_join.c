@@ -1,17 +1,19 @@
 /*
- * plan_join.c: batch norms that a concatenation puts side by side become one.
+ * plan_join.c: joins batch norms that a concatenation puts side by side into one.
  *
- * A batch norm treats each channel by itself. So norms whose outputs are neighbours in a concatenation are
- * one norm over all their channels, if what they read lies side by side, too: convolutions that can write
- * slices do that. On a GPU this saves a copy for each branch, forward and backward, and all norms but one.
- * Gammas, betas and statistics have to follow each other in memory: struct param.next.
+ * A batch norm treats each channel separately. Norms whose outputs are neighbours in a concatenation can
+ * therefore be one norm over all their channels, if their inputs are side by side as well; convolutions that
+ * can write slices make that possible. On a GPU this saves a copy for each branch, forward and backward, and
+ * all norms but one. The gammas, betas and statistics have to follow each other in memory: struct
+ * param.next.
  */
 #include "tensor/plan_builder.h"
 
-/* Vectors of parameters begin at multiples of BACKEND_ALIGN: those of so many channels have no gap. */
+/* Vectors of parameters begin at multiples of BACKEND_ALIGN. With such a number of
+ * channels there is no gap between them. */
 #define CHANNELS ((int)(BACKEND_ALIGN / sizeof(float)))
 
-/* The batch norm that makes value v, if it could be part of one; else NO. */
+/* The batch norm that makes value v, if it can be part of a joined one; otherwise NO. */
 static int norm_of(const struct plan *p, const struct backend_table *t, const struct backend *b,
                    const bool *alone, int v)
 {
@@ -37,7 +39,7 @@ static bool alike(const struct plan *p, const struct node *a, const struct node 
            p->values[a->x[0]].needs_gradient == p->values[b->x[0]].needs_gradient;
 }
 
-/* The values of one norm's input become slices of the storage, from channel first_c on. */
+/* Makes the values of one norm's input slices of the storage, from channel first_c on. */
 static void move(struct plan *p, int x, int storage, int total_c, int first_c)
 {
     int old = p->values[x].storage;
@@ -50,8 +52,8 @@ static void move(struct plan *p, int x, int storage, int total_c, int first_c)
     }
 }
 
-/* Norms nodes[n], in the concatenation's order, become the last of them in the plan's order: what each reads
- * is there by then. Returns its output value, NO with err set. */
+/* Joins the norms nodes[n], in the order of the concatenation. The last of them in the order of the plan
+ * remains, since everything that they read exists by then. Returns its output value, or NO with err set. */
 static int join(struct plan *p, const int *nodes, int n, struct error *err)
 {
     int last = nodes[0], c = 0, at = 0;

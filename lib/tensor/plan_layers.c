@@ -1,7 +1,5 @@
-/*
- * plan_layers.c: what each layer becomes: an operation, a part of the one before it (folded batch norm, fused
- * activation, padding), or nothing but another view of the same values.
- */
+/* plan_layers.c: decides what each layer becomes: an operation, a part of the one before it (a folded
+ * batch norm, a fused activation, padding), or only another view of the same values. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +11,7 @@ static int unsupported(const struct builder *g, int layer, const char *why, stru
     return error_set(err, EX_DATAERR, "layer '%s' (%s): %s", l->name, layer_kind_name(l->kind), why);
 }
 
-/* The layer that alone reads this one's output, or NO. */
+/* The only layer that reads this one's output, or NO. */
 static int only_reader(const struct builder *g, int layer)
 {
     return g->alone[layer] && g->net->layers[g->reader[layer]].n_inputs == 1 ? g->reader[layer] : NO;
