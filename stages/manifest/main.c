@@ -1,5 +1,5 @@
 /*
- * manifest: splits manifests into parts, merges and concatenates them, for job arrays.
+ * manifest: splits manifests into parts, merges and concatenates them, for job arrays; writes them as JSON.
  */
 #include <string.h>
 
@@ -18,8 +18,8 @@ static const struct option_row rows[] = {
 
 static const struct option_table table = {
     .name = "manifest",
-    .synopsis = "split MANIFEST PREFIX | merge PART... | cat MANIFEST...",
-    .summary = "split a manifest into parts, merge their results, concatenate manifests",
+    .synopsis = "split MANIFEST PREFIX | merge PART... | cat MANIFEST... | to-jsonl MANIFEST",
+    .summary = "split a manifest into parts, merge their results, concatenate manifests, write JSON",
     .details = "split writes PREFIX000.tsv, PREFIX001.tsv, ... with a column part_row, which every program "
                "passes through. merge brings the rows of the parts (or of their rejects) back in that order "
                "and drops the column: the result is what one run over the whole would have written.\n\n"
@@ -27,7 +27,8 @@ static const struct option_table table = {
                "  fetch ... work/in-003.tsv -o work/out-003.tsv --rejects work/rej-003.tsv       (eight of "
                "these, anywhere)\n"
                "  manifest merge work/out-*.tsv -o fetched.tsv\n\n"
-               "cat joins manifests of different columns by name; what a manifest lacks is empty.",
+               "cat joins manifests of different columns by name; what a manifest lacks is empty. "
+               "to-jsonl writes a JSON object for each row; every value is a string, and an empty one null.",
     .rows = rows,
     .min_operands = 2,
     .max_operands = -1,
@@ -49,10 +50,13 @@ int main(int argc, char **argv)
         rc = parts_merge(&opt, operands.items + 1, operands.n - 1, &n, &err);
     else if (!strcmp(verb, "cat"))
         rc = parts_concatenate(&opt, operands.items + 1, operands.n - 1, &n, &err);
+    else if (!strcmp(verb, "to-jsonl") && operands.n == 2)
+        rc = parts_to_jsonl(&opt, operands.items[1], &n, &err);
     else
         rc = error_set(&err, EX_USAGE,
-                       strcmp(verb, "split") ? "'%s' is not split, merge or cat"
-                                             : "%s needs MANIFEST and PREFIX",
+                       !strcmp(verb, "split")      ? "%s needs MANIFEST and PREFIX"
+                       : !strcmp(verb, "to-jsonl") ? "%s takes one MANIFEST"
+                                                   : "'%s' is not split, merge, cat or to-jsonl",
                        verb);
     return stage_end(rc, &err, &n, &opt.common);
 }

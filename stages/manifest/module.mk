@@ -1,1 +1,1 @@
-NEEDS.stage/manifest := base io cli manifest
+NEEDS.stage/manifest := base io cli manifest page

@@ -45,4 +45,8 @@ int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, stru
 int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs, struct stage_counts *n,
                       struct error *err);
 
+/* Writes each row as one line with a JSON object, columns in order, values as strings or null. */
+int parts_to_jsonl(const struct parts_options *o, const char *input, struct stage_counts *n,
+                   struct error *err);
+
 #endif

@@ -76,7 +76,7 @@ different=$(diff "$TMPDIR/reasons" "$TMPDIR/listed" | grep '^[<>]' | tr '\n' ' '
 [ "$(wc -l <"$TMPDIR/reasons")" -gt 60 ] && [ -z "$different" ]
 ok $? "winnow-formats.5 lists the reject reasons of the sources (<), and no other (>)${different:+: $different}"
 for p in "$BIN"/*; do case $p in *.so | */winnow) ;; *) "$p" --help-table | cut -f1 ;; esac; done | sort -u >"$TMPDIR/options"
-unknown=$(sed 's/\\-/-/g' docs/man/winnow*.[15] README.md docs/*.md | grep -oE '(^|[ `(])--[a-z][a-z0-9-]+' | grep -oE -- '--.*' | sort -u | comm -23 - "$TMPDIR/options" | grep -vxE -- '--(tsv|seeds|cuda)' | tr '\n' ' ')
+unknown=$(sed 's/\\-/-/g' docs/man/winnow*.[15] README.md docs/*.md | grep -oE '(^|[ `(])--[a-z][a-z0-9-]+' | grep -oE -- '--.*' | sort -u | comm -23 - "$TMPDIR/options" | grep -vxE -- '--(tsv|itsv|ojsonl|seeds|cuda)' | tr '\n' ' ')
 [ -z "$unknown" ]
 ok $? "the pages name no option that no program has${unknown:+: $unknown}"       # mlr's, twin_head.py's, bootstrap's
 
