@@ -10,6 +10,7 @@
 #include <libheif/heif.h>
 
 #include "image/codec.h"
+#include "image/heic/heic_references.h"
 #include "image/heic/hevc_plugin.h"
 
 /* Of the side of any part of a picture, when the picture itself is smaller. */
@@ -105,6 +106,10 @@ enum image_reason heic_decode(const uint8_t *bytes, size_t n_bytes, const struct
     struct heif_decoding_options *how = NULL;
     enum image_reason reason = IMAGE_OK;
     struct heif_error e;
+    struct error refused = {0};
+    if (heic_check_references(bytes, n_bytes, &refused))
+        return refused.code == EX_DATAERR ? image_fail(f, IMAGE_DECODE_CORRUPT, "%s", refused.text)
+                                          : image_fail_error(f, &refused);
     hevc_plugin_use();
     struct heif_context *context = heif_context_alloc();
     if (!context) return image_fail(f, IMAGE_DECODE_MEMORY, "libheif ran out of memory");
