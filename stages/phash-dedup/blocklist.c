@@ -20,36 +20,19 @@
 static int block(struct phash_dedup *s, uint32_t row, uint32_t distance, enum hash_kind kind,
                  const char *digest, struct error *err)
 {
-    struct row *r = &s->rows[row];
-    if (r->flags & ROW_AGAINST) { /* rows of the older manifest stay, but they are counted */
-        s->n_blocked_against += !(r->flags & ROW_LISTED);
-        r->flags |= ROW_LISTED;
-        return 0;
-    }
-    if (r->flags & ROW_LISTED) {
-        if (distance < r->distance) r->distance = (uint8_t)distance;
-        return 0;
-    }
-    if (mem_grow(&s->blocked, &s->blocked_capacity, s->n_blocked + 1, sizeof *s->blocked, err)) return -1;
-    struct blocked *b = &s->blocked[s->n_blocked++];
-    *b = (struct blocked){.row = row, .algorithm = digest ? hash_kind_name(kind) : "pdq"};
-    if (digest)
-        snprintf(b->digest, sizeof b->digest, "%s", digest);
-    else
-        pdq_to_hex(b->digest, &r->pdq);
-    r->flags |= ROW_REJECTED | ROW_LISTED;
-    r->reason = REJECT_BLOCKED;
-    r->distance = (uint8_t)distance;
-    return 0;
+    char hex[PDQ_HEX_BYTES];
+    if (!digest) pdq_to_hex(hex, &s->pdqs[row]);
+    return dedup_block_row(&s->d, row, distance, digest ? hash_kind_name(kind) : "pdq", digest ? digest : hex,
+                           err);
 }
 
 static int block_by_name(struct phash_dedup *s, struct hash_list *list, struct error *err)
 {
     char hex[XXH128_HEX_BYTES];
-    for (uint32_t i = 0; i < s->n_rows && list->n[HASH_XXH128]; i++) {
-        if (!(s->rows[i].flags & ROW_NAMED) || !hash_list_has(list, HASH_XXH128, s->rows[i].id.bytes))
+    for (uint32_t i = 0; i < s->d.n_rows && list->n[HASH_XXH128]; i++) {
+        if (!(s->d.rows[i].flags & ROW_NAMED) || !hash_list_has(list, HASH_XXH128, s->d.rows[i].id.bytes))
             continue;
-        xxh128_hex(hex, &s->rows[i].id);
+        xxh128_hex(hex, &s->d.rows[i].id);
         if (block(s, i, 0, HASH_XXH128, hex, err)) return -1;
     }
     return 0;
@@ -68,14 +51,14 @@ static int block_by_bytes(struct phash_dedup *s, struct manifest_source *in, str
     if (list->n[HASH_MD5] + list->n[HASH_SHA1] + list->n[HASH_SHA256] == 0) return 0;
     if (manifest_source_read(in, &r, NULL, err)) return -1;
     int column = manifest_column(&r.schema, "path");
-    for (uint32_t row = (uint32_t)s->n_against; (got = manifest_reader_next(&r, err)) > 0 && row < s->n_rows;
-         row++) {
+    for (uint32_t row = (uint32_t)s->d.n_against;
+         (got = manifest_reader_next(&r, err)) > 0 && row < s->d.n_rows; row++) {
         char *bytes;
         size_t n_bytes;
         struct xxh128 id;
         text_clear(&path);
-        if (path_join(&path, s->opt->common.root, manifest_field(&r, column), s->opt->common.allow_outside,
-                      &ignored) ||
+        if (path_join(&path, s->opt->dedup.common.root, manifest_field(&r, column),
+                      s->opt->dedup.common.allow_outside, &ignored) ||
             io_read_file(path.data, IMAGE_MAX_FILE_BYTES, &bytes, &n_bytes, &ignored))
             continue; /* what cannot be read has its own reason */
         xxh128_of(&id, bytes, n_bytes);
@@ -94,7 +77,7 @@ out:
 static size_t n_looks(const struct phash_dedup *s, uint32_t row)
 {
     if (!phash_comparable(s, row)) return 0;
-    return s->opt->dihedral && (s->rows[row].flags & ROW_TURNED) ? PDQ_DIHEDRALS : 1;
+    return s->opt->dihedral && (s->d.rows[row].flags & ROW_TURNED) ? PDQ_DIHEDRALS : 1;
 }
 
 static int block_by_likeness(struct phash_dedup *s, const struct hash_list *list, struct error *err)
@@ -106,7 +89,7 @@ static int block_by_likeness(struct phash_dedup *s, const struct hash_list *list
     char hex[PDQ_HEX_BYTES];
     int rc = -1;
     if (n_listed == 0) return 0;
-    for (uint32_t i = 0; i < s->n_rows; i++)
+    for (uint32_t i = 0; i < s->d.n_rows; i++)
         n += n_looks(s, i);
     if (!size_mul(n_listed + n, sizeof *hashes, &bytes) || !(hashes = mem_alloc(bytes, err)) ||
         !(row_of = mem_alloc((n + 1) * sizeof *row_of, err)))
@@ -116,13 +99,13 @@ static int block_by_likeness(struct phash_dedup *s, const struct hash_list *list
         pdq_from_hex(&hashes[i], hex);
     }
     n = 0;
-    for (uint32_t i = 0; i < s->n_rows; i++)
+    for (uint32_t i = 0; i < s->d.n_rows; i++)
         for (size_t t = 0, looks = n_looks(s, i); t < looks; t++) {
-            hashes[n_listed + n] = t ? s->turned[i][t - 1] : s->rows[i].pdq;
+            hashes[n_listed + n] = t ? s->turned[i][t - 1] : s->pdqs[i];
             row_of[n++] = i;
         }
-    if (near_join(hashes, n_listed + n, n_listed, NEAR_FIRST_REST, (int)s->opt->block_distance, NEAR_EXACT,
-                  stage_threads(&s->opt->common), NULL, &found, err))
+    if (near_join(hashes, n_listed + n, n_listed, NEAR_FIRST_REST, (int)s->opt->dedup.block_distance,
+                  NEAR_EXACT, stage_threads(&s->opt->dedup.common), NULL, &found, err))
         goto out;
     for (size_t i = 0; i < found.n; i++)
         if (block(s, row_of[found.pairs[i].b - n_listed], found.pairs[i].distance, HASH_KINDS, NULL, err))
@@ -135,12 +118,6 @@ out:
     return rc;
 }
 
-static int by_row(const void *a, const void *b)
-{
-    const struct blocked *x = a, *y = b;
-    return (x->row > y->row) - (x->row < y->row);
-}
-
 int phash_block(struct phash_dedup *s, struct manifest_source *in, struct error *err)
 {
     struct hash_list list = HASH_LIST_EMPTY;
@@ -150,10 +127,10 @@ int phash_block(struct phash_dedup *s, struct manifest_source *in, struct error 
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0);
     list.bare_is_pdq = true;
-    if (hash_list_add_file(&list, s->opt->blocklist, err) || block_by_name(s, &list, err) ||
+    if (hash_list_add_file(&list, s->opt->dedup.blocklist, err) || block_by_name(s, &list, err) ||
         block_by_bytes(s, in, &list, err) || block_by_likeness(s, &list, err))
         goto out;
-    if (s->n_blocked) qsort(s->blocked, s->n_blocked, sizeof *s->blocked, by_row);
+    dedup_sort_blocked(&s->d);
     rc = 0;
 out:
     hash_list_release(&list);

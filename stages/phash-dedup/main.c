@@ -12,53 +12,35 @@ static const struct option_row rows[] = {
            "add pdq, pdq_quality and pdq_family and pass every readable row on"),
     OPTION(struct phash_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "hash truncated pictures as far as they can be decoded"),
-    OPTION(struct phash_options, INT, 0, "distance", distance, "BITS",
+    OPTION(struct phash_options, INT, 0, "distance", dedup.distance, "BITS",
            "pictures whose hashes differ in at most this many of 256 bits are duplicates",
            RANGE(0, NEAR_MAX_DISTANCE)),
-    OPTION(struct phash_options, INT, 0, "group-distance", group_distance, "BITS",
+    OPTION(struct phash_options, INT, 0, "group-distance", dedup.group_distance, "BITS",
            "pictures connected by steps of at most this share a group, which a split never tears apart; no "
            "picture is rejected for it",
            RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION(struct phash_options, FLAG, 0, "dihedral", dihedral, NULL,
            "also find pictures that were flipped or turned by right angles"),
-    OPTION(struct phash_options, CHOICE, 0, "keep", keep, "RULE",
-           "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path",
-           CHOICES(KEEP_RULES)),
-    OPTION(struct phash_options, STRINGS, 0, "prefer-label", prefer_label, "LABEL",
-           "rows with this label win over --keep; may be repeated, best first"),
-    OPTION(struct phash_options, CHOICE, 0, "on-conflict", on_conflict, "RULE",
-           "near duplicates under two labels: review rejects all of them, keep-first keeps the one that "
-           "--keep chooses",
-           CHOICES(CONFLICT_RULES)),
-    OPTION(struct phash_options, STRING, 0, "protect", protect, "FILE",
-           "a manifest of pictures (by path or xxh128) that are never rejected; others are rejected for "
-           "them"),
-    OPTION(struct phash_options, STRING, 0, "against", against, "FILE",
+    DEDUP_ROWS_KEEP(struct phash_options, dedup),
+    OPTION(struct phash_options, STRING, 0, "against", dedup.against, "FILE",
            "an older manifest with pdq: pictures near one of its pictures are rejected, groups keep its "
            "names, and none of its own rows is rejected"),
-    OPTION(struct phash_options, FLAG, 0, "mark", mark, NULL,
-           "keep near duplicates and add keeper, keeper_distance and near_reason"),
+    DEDUP_ROW_MARK(struct phash_options, dedup),
     OPTION(struct phash_options, STRING, 0, "index", index, "FILE",
            "keep hashes here from run to run, by xxh128: what is in it is not decoded again"),
-    OPTION(struct phash_options, STRING, 0, "sheet", sheet, "FILE",
-           "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred"),
-    OPTION(struct phash_options, STRING, 0, "blocklist", blocklist, "FILE",
+    DEDUP_ROW_SHEET(struct phash_options, dedup),
+    OPTION(struct phash_options, STRING, 0, "blocklist", dedup.blocklist, "FILE",
            "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they are "
            "rejected as blocklisted"),
-    OPTION(struct phash_options, STRING, 0, "delete-blocked", delete_blocked, "STORE",
-           "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) "
-           "gets a line for each in audit.tsv and takedown.tsv, so that fetch never stores it again and "
-           "purge finds what was made from it"),
-    OPTION(struct phash_options, FLAG, 0, "check-leak", check_leak, NULL,
-           "read a manifest with splits, write pictures that have one within --distance in another split; "
-           "exit 1 when there are any"),
+    DEDUP_ROW_DELETE(struct phash_options, dedup),
+    DEDUP_ROW_LEAK(struct phash_options, dedup),
 
     OPTION_GROUP("Common"),
-    COMMON_ROW_OUTPUT(struct phash_options, common),
-    COMMON_ROW_REJECTS(struct phash_options, common),
-    COMMON_ROW_ROOT(struct phash_options, common),
-    COMMON_ROW_THREADS(struct phash_options, common),
-    COMMON_ROW_TALK(struct phash_options, common),
+    COMMON_ROW_OUTPUT(struct phash_options, dedup.common),
+    COMMON_ROW_REJECTS(struct phash_options, dedup.common),
+    COMMON_ROW_ROOT(struct phash_options, dedup.common),
+    COMMON_ROW_THREADS(struct phash_options, dedup.common),
+    COMMON_ROW_TALK(struct phash_options, dedup.common),
 
     OPTION_GROUP("Expert"),
     OPTION(struct phash_options, CHOICE, 0, "pdq", family, "FAMILY",
@@ -72,7 +54,7 @@ static const struct option_row rows[] = {
     OPTION(struct phash_options, INT, 0, "min-quality", min_quality, "N",
            "flat pictures, with a pdq_quality (0..100) below this, are never compared: their bits are noise",
            RANGE(0, 100)),
-    OPTION(struct phash_options, INT, 0, "block-distance", block_distance, "BITS",
+    OPTION(struct phash_options, INT, 0, "block-distance", dedup.block_distance, "BITS",
            "how near to a listed PDQ hash a picture matches it", RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION_ROW_END,
 };
@@ -96,32 +78,34 @@ static const struct option_table table = {
 /* An option that would have no effect is a mistake, above all a block list that would not be read. */
 static int check_options(const struct phash_options *o, struct error *err)
 {
-    const char *mode = o->hash_only ? "--hash-only" : o->check_leak ? "--check-leak" : NULL;
-    const char *alone = o->blocklist               ? "--blocklist"
-                        : o->against               ? "--against"
-                        : o->protect               ? "--protect"
-                        : o->sheet                 ? "--sheet"
-                        : o->mark                  ? "--mark"
+    const char *mode = o->hash_only ? "--hash-only" : o->dedup.check_leak ? "--check-leak" : NULL;
+    const char *alone = o->dedup.blocklist         ? "--blocklist"
+                        : o->dedup.against         ? "--against"
+                        : o->dedup.protect         ? "--protect"
+                        : o->dedup.sheet           ? "--sheet"
+                        : o->dedup.mark            ? "--mark"
                         : o->hash_only && o->index ? "--index"
                                                    : NULL;
-    if ((o->index && !*o->index) || (o->delete_blocked && !*o->delete_blocked))
+    if ((o->index && !*o->index) || (o->dedup.delete_blocked && !*o->dedup.delete_blocked))
         return error_set(err, EX_USAGE, "%s: an empty name",
                          o->index && !*o->index ? "--index" : "--delete-blocked");
-    if (o->hash_only && o->check_leak)
+    if (o->hash_only && o->dedup.check_leak)
         return error_set(err, EX_USAGE, "--hash-only and --check-leak are two different runs");
     if (mode && alone) return error_set(err, EX_USAGE, "%s does nothing with %s: leave one out", alone, mode);
-    if (o->delete_blocked && !o->blocklist)
+    if (o->dedup.delete_blocked && !o->dedup.blocklist)
         return error_set(err, EX_USAGE, "--delete-blocked needs --blocklist FILE");
     return 0;
+}
+
+static void forget(void *context, const struct xxh128 *id)
+{
+    pdq_index_forget(&((struct phash_dedup *)context)->index, id);
 }
 
 int main(int argc, char **argv)
 {
     struct phash_options opt = PHASH_DEFAULTS;
-    struct phash_dedup s = {.opt = &opt,
-                            .index_lock = FILE_LOCK_EMPTY,
-                            .store_lock = FILE_LOCK_EMPTY,
-                            .store_fd = -1};
+    struct phash_dedup s = {.opt = &opt, .d = DEDUP_EMPTY, .index_lock = FILE_LOCK_EMPTY};
     uint64_t n_leaks = 0;
     struct manifest_source in = MANIFEST_SOURCE_EMPTY, against = MANIFEST_SOURCE_EMPTY;
     struct manifest_reader header = MANIFEST_READER_EMPTY;
@@ -129,6 +113,10 @@ int main(int argc, char **argv)
     struct stage_counts n = {0};
     struct operands operands;
     struct error err = {0};
+    s.d.opt = &opt.dedup;
+    s.d.unit = "bits";
+    s.d.forget = forget;
+    s.d.forget_context = &s;
     stage_begin("phash-dedup");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
     if (rc != OPTIONS_RUN) return rc;
@@ -140,39 +128,41 @@ int main(int argc, char **argv)
                                 "pdq_quality",
                                 "pdq_family",
                                 "group",
-                                opt.mark ? "keeper" : NULL,
+                                opt.dedup.mark ? "keeper" : NULL,
                                 "keeper_distance",
                                 "near_reason",
                                 NULL};
-    if (check_options(&opt, &err) || (opt.against && manifest_source_open(&against, opt.against, &err)) ||
+    if (check_options(&opt, &err) ||
+        (opt.dedup.against && manifest_source_open(&against, opt.dedup.against, &err)) ||
         manifest_source_open(&in, operands.n ? operands.items[0] : NULL, &err) ||
         manifest_source_read(&in, &header,
-                             (const char *const[]){"path", opt.check_leak ? "split" : NULL, NULL}, &err))
+                             (const char *const[]){"path", opt.dedup.check_leak ? "split" : NULL, NULL},
+                             &err))
         goto out;
-    if (opt.check_leak) {
+    if (opt.dedup.check_leak) {
         if (phash_run_check_leak(&s, &in, &n_leaks, &err) == 0) rc = n_leaks ? EX_VERDICT_NO : 0;
         goto out;
     }
-    if ((opt.delete_blocked && phash_removal_open(&s, &err)) ||
-        manifest_writer_open(&out, opt.common.output, &header.schema, opt.hash_only ? hash_adds : adds,
+    if ((opt.dedup.delete_blocked && dedup_removal_open(&s.d, &err)) ||
+        manifest_writer_open(&out, opt.dedup.common.output, &header.schema, opt.hash_only ? hash_adds : adds,
                              &err) ||
-        manifest_rejects_open(&rejects, opt.common.rejects, &header.schema, &err))
+        manifest_rejects_open(&rejects, opt.dedup.common.rejects, &header.schema, &err))
         goto out;
     if (opt.hash_only ? phash_hash_only(&s, &in, &out, &rejects, &n, &err)
-                      : phash_run(&s, &in, opt.against ? &against : NULL, &out, &rejects, &n, &err))
+                      : phash_run(&s, &in, opt.dedup.against ? &against : NULL, &out, &rejects, &n, &err))
         goto out;
-    if (manifest_commit(&out, &rejects, 0, &opt.common, &err)) goto out;
-    if (opt.delete_blocked) {
-        if (phash_remove_blocked(&s, &in, &err) || (opt.index && pdq_index_save(&s.index, opt.index, &err)))
+    if (manifest_commit(&out, &rejects, 0, &opt.dedup.common, &err)) goto out;
+    if (opt.dedup.delete_blocked) {
+        if (dedup_remove_blocked(&s.d, &in, &err) || (opt.index && pdq_index_save(&s.index, opt.index, &err)))
             goto out;
-        if (s.n_removed)
+        if (s.d.n_removed)
             stage_warn("%llu listed pictures removed; `winnow purge --store %s RUN` removes what was made "
                        "from them",
-                       (unsigned long long)s.n_removed, opt.delete_blocked);
+                       (unsigned long long)s.d.n_removed, opt.dedup.delete_blocked);
     }
-    rc = s.n_left ? EX_VERDICT_NO : 0;
+    rc = s.d.n_left ? EX_VERDICT_NO : 0;
 out:
-    progress_end(&s.progress);
+    progress_end(&s.d.progress);
     manifest_writer_discard(&out);
     manifest_writer_discard(&rejects);
     manifest_reader_close(&header);
@@ -180,5 +170,5 @@ out:
     manifest_source_close(&against);
     phash_release(&s);
     options_release(&table, &opt);
-    return stage_end(rc, &err, opt.check_leak ? NULL : &n, &opt.common);
+    return stage_end(rc, &err, opt.dedup.check_leak ? NULL : &n, &opt.dedup.common);
 }

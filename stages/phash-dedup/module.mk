@@ -1,1 +1,1 @@
-NEEDS.stage/phash-dedup := cli manifest hash image store
+NEEDS.stage/phash-dedup := cli manifest hash image store dedup

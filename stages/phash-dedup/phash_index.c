@@ -21,9 +21,9 @@ const struct pdq_index_entry *phash_index_find(const struct phash_dedup *s, cons
 
 int phash_index_add(struct phash_dedup *s, uint32_t row, struct error *err)
 {
-    const struct row *r = &s->rows[row];
+    const struct dedup_row *r = &s->d.rows[row];
     const struct pdq_index_entry e = {.id = r->id,
-                                      .pdq = r->pdq,
+                                      .pdq = s->pdqs[row],
                                       .turned = s->opt->dihedral ? s->turned[row] : NULL,
                                       .pixels = r->pixels,
                                       .family = (uint8_t)s->opt->family,

@@ -21,7 +21,7 @@ static int open_pool(struct decode_pool **pool, struct pdq_wanted *wanted, const
     pdq_finish_set(&o, wanted);
     o.decode.no_orient = opt->no_orient;
     o.decode.allow_truncated = opt->allow_truncated;
-    o.threads = stage_threads(&opt->common);
+    o.threads = stage_threads(&opt->dedup.common);
     return decode_pool_open(pool, &o, err);
 }
 
@@ -39,7 +39,7 @@ static int hash_only_row(void *context, const char *const *fields, const struct 
     struct pdq_found a;
     char hex[PDQ_HEX_BYTES], quality[8];
     h->n->n_read++;
-    progress_update(&h->s->progress, h->n->n_read, NULL);
+    progress_update(&h->s->d.progress, h->n->n_read, NULL);
     if (!pdq_finish_take(d, &a)) {
         h->n->n_rejected++;
         return manifest_writer_reject(h->rejects, fields, d->slug ? d->slug : "decode-crashed", d->detail,
@@ -56,8 +56,8 @@ int phash_hash_only(struct phash_dedup *s, struct manifest_source *in, struct ma
                     struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
     struct hash_only h = {.s = s, .out = out, .rejects = rejects, .n = n};
-    struct image_rows rows = {.root = s->opt->common.root,
-                              .allow_outside = s->opt->common.allow_outside,
+    struct image_rows rows = {.root = s->opt->dedup.common.root,
+                              .allow_outside = s->opt->dedup.common.allow_outside,
                               .context = &h,
                               .done = hash_only_row};
     struct manifest_reader r = MANIFEST_READER_EMPTY;
@@ -65,9 +65,9 @@ int phash_hash_only(struct phash_dedup *s, struct manifest_source *in, struct ma
     struct pdq_wanted hashing;
     int rc = -1;
     if (open_pool(&pool, &hashing, s->opt, err) || manifest_source_read(in, &r, NULL, err)) goto out;
-    progress_start(&s->progress, &s->opt->common, 0, "pictures");
+    progress_start(&s->d.progress, &s->opt->dedup.common, 0, "pictures");
     rc = image_rows_run(&rows, &r, pool, err);
-    progress_end(&s->progress);
+    progress_end(&s->d.progress);
 out:
     manifest_reader_close(&r);
     decode_pool_close(pool);
@@ -79,17 +79,17 @@ out:
 struct reading {
     struct phash_dedup *s;
     bool against;
-    int path, label, bytes, hash, pdq, quality, family, width, height, group;
-    struct manifest_reader *r;
+    struct dedup_columns of_all;
+    int hash, pdq, quality, family;
 };
 
 static const char *field(const char *const *fields, int column) { return column < 0 ? "" : fields[column]; }
 
-static uint64_t number(const char *text, uint64_t max)
+static uint64_t quality_of(const char *text)
 {
     struct error ignored;
     uint64_t value;
-    return *text && parse_u64(text, 0, max, &value, "", &ignored) == 0 ? value : 0;
+    return parse_u64(text, 0, 100, &value, "", &ignored) == 0 ? value : 0;
 }
 
 /* Whether the row has a pdq of the wanted family. A column pdq without the column pdq_family is believed. */
@@ -97,7 +97,7 @@ static bool usable_pdq(const struct reading *g, const char *const *fields)
 {
     const char *family = field(fields, g->family);
     /* Without xxh128 nothing would prove that the file is the one that was hashed. */
-    if (g->s->opt->delete_blocked && !*field(fields, g->hash)) return false;
+    if (g->s->opt->dedup.delete_blocked && !*field(fields, g->hash)) return false;
     return *field(fields, g->pdq) && *field(fields, g->quality) && !g->s->opt->dihedral &&
            (!*family || !strcmp(family, pdq_family_name(g->s->opt->family)));
 }
@@ -110,80 +110,52 @@ static bool row_wanted(void *context, const char *const *fields)
     return !g->s->opt->index || xxh128_from_hex(&id, field(fields, g->hash)) || !phash_index_find(g->s, &id);
 }
 
-static int add_failure(struct phash_dedup *s, const char *slug, const char *detail, struct error *err)
-{
-    if (mem_grow(&s->failures, &s->failures_capacity, s->n_failures + 1, sizeof *s->failures, err)) return -1;
-    struct failure *f = &s->failures[s->n_failures];
-    *f = (struct failure){.row = (uint32_t)s->n_rows, .slug = slug};
-    if (!(f->detail = arena_strdup(&s->arena, detail, err))) return -1;
-    s->n_failures++;
-    s->rows[s->n_rows].flags |= ROW_REJECTED;
-    s->rows[s->n_rows].reason = REJECT_UNREADABLE;
-    return 0;
-}
-
 static int take_row(void *context, const char *const *fields, const struct decoded *d, struct error *err)
 {
     struct reading *g = context;
     struct phash_dedup *s = g->s;
     struct pdq_found a;
-    if (s->n_rows >= NONE - 1) return error_set(err, EX_DATAERR, "more than 4 billion rows");
-    if (mem_grow(&s->rows, &s->rows_capacity, s->n_rows + 1, sizeof *s->rows, err) ||
-        (s->opt->dihedral &&
-         mem_grow(&s->turned, &s->turned_capacity, s->n_rows + 1, sizeof *s->turned, err)))
+    if (dedup_add_row(&s->d, &g->of_all, fields, g->against, err) ||
+        mem_grow(&s->pdqs, &s->pdqs_capacity, s->d.n_rows, sizeof *s->pdqs, err) ||
+        (s->opt->dihedral && mem_grow(&s->turned, &s->turned_capacity, s->d.n_rows, sizeof *s->turned, err)))
         return -1;
-    struct row *row = &s->rows[s->n_rows];
-    *row = (struct row){.node = NONE,
-                        .file = NONE,
-                        .keeper = (uint32_t)s->n_rows,
-                        .group_in = NONE,
-                        .group = NONE,
-                        .flags = g->against ? ROW_AGAINST : 0};
-    if (names_find(&s->labels, field(fields, g->label), &row->label, err) ||
-        (*field(fields, g->group) && names_find(&s->groups_in, field(fields, g->group), &row->group_in, err)))
-        return -1;
-    row->bytes = number(field(fields, g->bytes), UINT64_MAX);
-    row->pixels =
-        (uint32_t)(number(field(fields, g->width), 1u << 20) * number(field(fields, g->height), 1u << 20));
-    if (xxh128_from_hex(&row->id, field(fields, g->hash)) == 0)
-        row->flags |= ROW_NAMED;
-    else
-        xxh128_of(&row->id, fields[g->path], strlen(fields[g->path]));
+    size_t at = s->d.n_rows - 1;
+    struct dedup_row *row = &s->d.rows[at];
+    s->pdqs[at] = (struct pdq_hash){0};
     if (d) {
         if (d->hashed && !(row->flags & ROW_NAMED) && xxh128_from_hex(&row->id, d->xxh128) == 0)
             row->flags |= ROW_NAMED;
         if (d->hashed) row->bytes = d->bytes;
         if (!pdq_finish_take(d, &a)) {
-            if (add_failure(s, d->slug ? d->slug : "decode-crashed", d->detail, err)) return -1;
+            if (dedup_add_failure(&s->d, d->slug ? d->slug : "decode-crashed", d->detail, err)) return -1;
         } else {
-            row->pdq = a.hashes[0];
+            s->pdqs[at] = a.hashes[0];
             row->quality = (uint8_t)a.quality;
             row->pixels = a.pixels;
             row->flags |= ROW_HASHED | ROW_TURNED;
-            if (s->opt->dihedral) memcpy(s->turned[s->n_rows], a.hashes + 1, sizeof *s->turned);
+            if (s->opt->dihedral) memcpy(s->turned[at], a.hashes + 1, sizeof *s->turned);
             s->n_decoded++;
-            if (s->opt->index && (row->flags & ROW_NAMED) && phash_index_add(s, (uint32_t)s->n_rows, err))
-                return -1;
+            if (s->opt->index && (row->flags & ROW_NAMED) && phash_index_add(s, (uint32_t)at, err)) return -1;
         }
     } else if (!g->against && !usable_pdq(g, fields)) {
         const struct pdq_index_entry *e = phash_index_find(s, &row->id);
-        row->pdq = e->pdq;
+        s->pdqs[at] = e->pdq;
         row->quality = e->quality;
         row->pixels = e->pixels;
         row->flags |= ROW_HASHED | ROW_TURNED;
-        if (s->opt->dihedral) memcpy(s->turned[s->n_rows], e->turned, sizeof *s->turned);
+        if (s->opt->dihedral) memcpy(s->turned[at], e->turned, sizeof *s->turned);
         s->n_reused++;
     } else {
-        if (pdq_from_hex(&row->pdq, field(fields, g->pdq))) {
-            if (!g->against && add_failure(s, "bad-hash", "pdq is not 64 hexadecimal digits", err)) return -1;
+        if (pdq_from_hex(&s->pdqs[at], field(fields, g->pdq))) {
+            if (!g->against && dedup_add_failure(&s->d, "bad-hash", "pdq is not 64 hexadecimal digits", err))
+                return -1;
         } else {
-            row->quality = *field(fields, g->quality) ? (uint8_t)number(field(fields, g->quality), 100) : 100;
+            row->quality = *field(fields, g->quality) ? (uint8_t)quality_of(field(fields, g->quality)) : 100;
             row->flags |= ROW_HASHED; /* with --dihedral only of --against: it takes part unturned */
             s->n_reused++;
         }
     }
-    s->n_rows++;
-    progress_update(&s->progress, s->n_rows, NULL);
+    progress_update(&s->d.progress, s->d.n_rows, NULL);
     return 0;
 }
 
@@ -191,8 +163,8 @@ int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool agai
 {
     static const char *const required[] = {"path", NULL}, *const required_old[] = {"path", "pdq", NULL};
     struct reading g = {.s = s, .against = against};
-    struct image_rows rows = {.root = s->opt->common.root,
-                              .allow_outside = s->opt->common.allow_outside,
+    struct image_rows rows = {.root = s->opt->dedup.common.root,
+                              .allow_outside = s->opt->dedup.common.allow_outside,
                               .context = &g,
                               .wanted = row_wanted,
                               .done = take_row};
@@ -201,91 +173,20 @@ int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool agai
     struct pdq_wanted hashing;
     uint32_t none;
     int rc = -1;
-    if (open_pool(&pool, &hashing, s->opt, err) || names_find(&s->labels, "", &none, err) ||
+    if (open_pool(&pool, &hashing, s->opt, err) || names_find(&s->d.labels, "", &none, err) ||
         manifest_source_read(in, &r, against ? required_old : required, err))
         goto out;
-    g.path = manifest_column(&r.schema, "path");
-    g.label = manifest_column(&r.schema, "label");
-    g.bytes = manifest_column(&r.schema, "bytes");
+    g.of_all = dedup_columns_of(&r.schema);
     g.hash = manifest_column(&r.schema, "xxh128");
     g.pdq = manifest_column(&r.schema, "pdq");
     g.quality = manifest_column(&r.schema, "pdq_quality");
     g.family = manifest_column(&r.schema, "pdq_family");
-    g.width = manifest_column(&r.schema, "width");
-    g.height = manifest_column(&r.schema, "height");
-    g.group = manifest_column(&r.schema, "group");
-    progress_start(&s->progress, &s->opt->common, 0, "pictures");
+    progress_start(&s->d.progress, &s->opt->dedup.common, 0, "pictures");
     rc = image_rows_run(&rows, &r, pool, err);
-    progress_end(&s->progress);
-    if (against) s->n_against = s->n_rows;
+    progress_end(&s->d.progress);
+    if (against) s->d.n_against = s->d.n_rows;
 out:
     manifest_reader_close(&r);
     decode_pool_close(pool);
-    return rc;
-}
-
-static int take_size(struct phash_dedup *s, struct decode_pool *pool, struct error *err)
-{
-    struct decoded d;
-    int got = decode_pool_take(pool, &d, err);
-    if (got <= 0) return got;
-    struct row *r = &s->rows[(size_t)(uintptr_t)d.token];
-    if (d.hashed && !r->bytes) r->bytes = d.bytes;
-    if (d.reason == IMAGE_OK && !r->pixels)
-        r->pixels = (uint32_t)((uint64_t)d.info.width * (uint64_t)d.info.height);
-    return 1;
-}
-
-int phash_read_sizes(struct phash_dedup *s, struct error *err)
-{
-    struct decode_pool_options o = DECODE_POOL_DEFAULTS;
-    struct decode_pool *pool = NULL;
-    struct text path = TEXT_EMPTY;
-    struct error ignored;
-    int rc = -1, got;
-    if (s->opt->keep != KEEP_LARGEST && s->opt->keep != KEEP_SMALLEST) return 0;
-    o.probe_only = true;
-    o.threads = stage_threads(&s->opt->common);
-    for (size_t i = 0; i < s->n_rows; i++) {
-        const struct row *r = &s->rows[i];
-        if (!(r->flags & ROW_PATH) || (r->flags & ROW_AGAINST) || (r->pixels && r->bytes) ||
-            path_join(&path, s->opt->common.root, phash_path(s, (uint32_t)i), s->opt->common.allow_outside,
-                      &ignored) ||
-            !io_exists(path.data))
-            continue;
-        if (!pool && decode_pool_open(&pool, &o, err)) goto out;
-        while (decode_pool_full(pool))
-            if (take_size(s, pool, err) < 0) goto out;
-        if (decode_pool_submit(pool, path.data, (void *)(uintptr_t)i, err)) goto out;
-    }
-    while (pool && (got = take_size(s, pool, err)) != 0)
-        if (got < 0) goto out;
-    rc = 0;
-out:
-    text_release(&path);
-    decode_pool_close(pool);
-    return rc;
-}
-
-int phash_read_paths(struct phash_dedup *s, struct manifest_source *in, bool against, struct error *err)
-{
-    static const char *const required[] = {"path", NULL};
-    struct manifest_reader r;
-    size_t row = against ? 0 : s->n_against, end = against ? s->n_against : s->n_rows;
-    int got, rc = -1;
-    if (manifest_source_read(in, &r, required, err)) return -1;
-    int path = manifest_column(&r.schema, "path");
-    for (; (got = manifest_reader_next(&r, err)) > 0 && row < end; row++) {
-        if (!(s->rows[row].flags & ROW_PATH) || s->rows[row].file != NONE) continue;
-        if (mem_grow(&s->files, &s->files_capacity, s->n_files + 1, sizeof *s->files, err)) goto out;
-        s->files[s->n_files] = (struct file){.path = arena_strdup(&s->arena, manifest_field(&r, path), err)};
-        if (!s->files[s->n_files].path) goto out;
-        s->rows[row].file = (uint32_t)s->n_files++;
-    }
-    if (got < 0) goto out;
-    rc = got || row != end ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
-                           : manifest_source_check(in, err);
-out:
-    manifest_reader_close(&r);
     return rc;
 }

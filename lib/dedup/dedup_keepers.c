@@ -1,5 +1,5 @@
 /*
- * phash_keepers.c: finds conflicts between labels, and chooses which of several near duplicates is kept.
+ * dedup_keepers.c: finds conflicts between labels, and chooses which of several near duplicates is kept.
  *
  * A row that lies within --distance of a row with another label is in conflict, whatever else is near it.
  * The other rows are taken in the order of --keep, the best first. A row that no better row has claimed is
@@ -7,7 +7,7 @@
  * that it is itself near to; the kept rows are further apart than --distance; and a second run changes
  * nothing.
  */
-#include "phash_dedup.h"
+#include "dedup/dedup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +15,10 @@
 
 #include "base/mem.h"
 
-static struct keep_copy copy_of(const struct phash_dedup *s, uint32_t row)
+static struct keep_copy copy_of(const struct dedup *s, uint32_t row)
 {
-    const struct row *r = &s->rows[row];
-    const struct file *f = &s->files[r->file];
+    const struct dedup_row *r = &s->rows[row];
+    const struct dedup_file *f = &s->files[r->file];
     return (struct keep_copy){.against = r->flags & ROW_AGAINST,
                               .protected = r->flags & ROW_PROTECTED,
                               .no_time = f->mtime_ns == INT64_MAX,
@@ -33,7 +33,7 @@ static struct keep_copy copy_of(const struct phash_dedup *s, uint32_t row)
 
 static int compare_rank(const void *a, const void *b, void *context)
 {
-    const struct phash_dedup *s = context;
+    const struct dedup *s = context;
     const struct keep_order order = {s->opt->keep, NULL, &s->opt->prefer_label};
     struct keep_copy x = copy_of(s, *(const uint32_t *)a), y = copy_of(s, *(const uint32_t *)b);
     return keep_compare(&order, &x, &y);
@@ -55,8 +55,7 @@ static void add_label(struct label_pair *p, uint32_t label)
         p->two = label;
 }
 
-static struct label_pair labels_around(const struct phash_dedup *s, const struct label_pair *own,
-                                       uint32_t node)
+static struct label_pair labels_around(const struct dedup *s, const struct label_pair *own, uint32_t node)
 {
     struct label_pair p = own[node];
     for (uint32_t k = s->adjacent_start[node]; k < s->adjacent_start[node + 1] && !p.two; k++) {
@@ -68,14 +67,14 @@ static struct label_pair labels_around(const struct phash_dedup *s, const struct
 
 /* Finds the best row with another label within the distance. rank: the place of each
  * row in the order of compare_rank. */
-static void find_opponent(struct phash_dedup *s, uint32_t row, const uint32_t *rank)
+static void find_opponent(struct dedup *s, uint32_t row, const uint32_t *rank)
 {
-    struct row *r = &s->rows[row];
-    uint32_t best = NONE, best_distance = 0;
+    struct dedup_row *r = &s->rows[row];
+    uint32_t best = DEDUP_NONE, best_distance = 0;
     for (uint32_t k = s->node_start[r->node]; k < s->node_start[r->node + 1]; k++) {
         uint32_t other = s->node_rows[k];
         if (s->rows[other].label && s->rows[other].label != r->label &&
-            (best == NONE || rank[other] < rank[best]))
+            (best == DEDUP_NONE || rank[other] < rank[best]))
             best = other;
     }
     for (uint32_t k = s->adjacent_start[r->node]; k < s->adjacent_start[r->node + 1]; k++)
@@ -83,16 +82,16 @@ static void find_opponent(struct phash_dedup *s, uint32_t row, const uint32_t *r
              m++) {
             uint32_t other = s->node_rows[m];
             if (s->rows[other].label && s->rows[other].label != r->label &&
-                (best == NONE || rank[other] < rank[best])) {
+                (best == DEDUP_NONE || rank[other] < rank[best])) {
                 best = other;
                 best_distance = s->adjacent[k].distance;
             }
         }
-    r->keeper = best == NONE ? row : best;
-    r->distance = (uint8_t)best_distance;
+    r->keeper = best == DEDUP_NONE ? row : best;
+    r->distance = (uint16_t)best_distance;
 }
 
-static int remove_conflicts(struct phash_dedup *s, const uint32_t *order, size_t n, const uint32_t *rank,
+static int remove_conflicts(struct dedup *s, const uint32_t *order, size_t n, const uint32_t *rank,
                             struct error *err)
 {
     struct label_pair *own = mem_zalloc(s->n_nodes + 1, sizeof *own, err);
@@ -100,7 +99,7 @@ static int remove_conflicts(struct phash_dedup *s, const uint32_t *order, size_t
     for (size_t i = 0; i < n; i++)
         add_label(&own[s->rows[order[i]].node], s->rows[order[i]].label);
     for (size_t i = 0; i < n; i++) {
-        struct row *r = &s->rows[order[i]];
+        struct dedup_row *r = &s->rows[order[i]];
         struct label_pair p = labels_around(s, own, r->node);
         if (!r->label || !p.two || (r->flags & (ROW_AGAINST | ROW_PROTECTED))) continue;
         r->flags |= ROW_REJECTED;
@@ -114,11 +113,11 @@ static int remove_conflicts(struct phash_dedup *s, const uint32_t *order, size_t
 
 /* --- stars ------------------------------------------------------------------------------------ */
 
-static void claim(struct phash_dedup *s, uint32_t keeper, uint32_t node, uint32_t distance, uint8_t *claimed)
+static void claim(struct dedup *s, uint32_t keeper, uint32_t node, uint32_t distance, uint8_t *claimed)
 {
     for (uint32_t k = s->node_start[node]; k < s->node_start[node + 1]; k++) {
         uint32_t row = s->node_rows[k];
-        struct row *r = &s->rows[row];
+        struct dedup_row *r = &s->rows[row];
         if (claimed[row] || row == keeper || (r->flags & (ROW_REJECTED | ROW_AGAINST | ROW_PROTECTED)))
             continue;
         claimed[row] = 1;
@@ -126,13 +125,13 @@ static void claim(struct phash_dedup *s, uint32_t keeper, uint32_t node, uint32_
         r->flags |= ROW_REJECTED;
         r->reason = r->label && label && r->label != label ? REJECT_CONFLICT : REJECT_NEAR_DUPLICATE;
         r->keeper = keeper;
-        r->distance = (uint8_t)distance;
+        r->distance = (uint16_t)distance;
         s->n_near += r->reason == REJECT_NEAR_DUPLICATE;
         s->n_conflicts += r->reason == REJECT_CONFLICT;
     }
 }
 
-static void look_at_times(struct phash_dedup *s)
+static void look_at_times(struct dedup *s)
 {
     struct text path = TEXT_EMPTY;
     struct error ignored;
@@ -150,7 +149,7 @@ static void look_at_times(struct phash_dedup *s)
     text_release(&path);
 }
 
-int phash_choose_keepers(struct phash_dedup *s, struct error *err)
+int dedup_choose_keepers(struct dedup *s, struct error *err)
 {
     uint32_t *order = mem_alloc((s->n_rows + 1) * sizeof *order, err), *rank = NULL;
     uint8_t *claimed = NULL;
@@ -161,7 +160,7 @@ int phash_choose_keepers(struct phash_dedup *s, struct error *err)
         goto out;
     look_at_times(s);
     for (size_t i = 0; i < s->n_rows; i++)
-        if ((s->rows[i].flags & ROW_PATH) && s->rows[i].node != NONE) order[n++] = (uint32_t)i;
+        if ((s->rows[i].flags & ROW_PATH) && s->rows[i].node != DEDUP_NONE) order[n++] = (uint32_t)i;
     if (n) qsort_r(order, n, sizeof *order, compare_rank, s);
     for (size_t i = 0; i < n; i++)
         rank[order[i]] = (uint32_t)i;

@@ -1,9 +1,9 @@
 /*
- * leak.c: finds near copies on both sides of a split. For every picture that has a copy within --distance in
- * another split it writes one line, with the nearest copy. The output therefore stays small when a thousand
- * copies of a picture are spread over the splits.
+ * dedup_leak.c: finds near copies on both sides of a split. For every picture that has a copy within
+ * --distance in another split it writes one line, with the nearest copy. The output therefore stays small
+ * when a thousand copies of a picture are spread over the splits.
  */
-#include "phash_dedup.h"
+#include "dedup/dedup.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -11,8 +11,8 @@
 
 #include "base/mem.h"
 
-static int read_splits(struct phash_dedup *s, struct manifest_source *in, uint32_t *split,
-                       struct names *names, struct error *err)
+static int read_splits(struct dedup *s, struct manifest_source *in, uint32_t *split, struct names *names,
+                       struct error *err)
 {
     static const char *const required[] = {"path", "split", NULL};
     struct manifest_reader r;
@@ -33,19 +33,19 @@ struct nearest {
     uint32_t row, distance;
 };
 
-static void consider(const struct phash_dedup *s, const uint32_t *split, uint32_t row, uint32_t node,
+static void consider(const struct dedup *s, const uint32_t *split, uint32_t row, uint32_t node,
                      uint32_t distance, struct nearest *best)
 {
     for (uint32_t k = s->node_start[node]; k < s->node_start[node + 1]; k++) {
         uint32_t other = s->node_rows[k];
-        if (split[other] == split[row] || (best->row != NONE && distance > best->distance)) continue;
-        if (best->row == NONE || distance < best->distance ||
-            strcmp(phash_path(s, other), phash_path(s, best->row)) < 0)
+        if (split[other] == split[row] || (best->row != DEDUP_NONE && distance > best->distance)) continue;
+        if (best->row == DEDUP_NONE || distance < best->distance ||
+            strcmp(dedup_path(s, other), dedup_path(s, best->row)) < 0)
             *best = (struct nearest){other, distance};
     }
 }
 
-int phash_check_leak(struct phash_dedup *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
+int dedup_check_leak(struct dedup *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
                      struct error *err)
 {
     static const char *const columns[] = {"path",        "label",       "split",    "other_path",
@@ -59,20 +59,20 @@ int phash_check_leak(struct phash_dedup *s, struct manifest_source *in, const ch
         manifest_writer_open(&w, output, NULL, columns, err))
         goto out;
     for (uint32_t i = 0; i < s->n_rows; i++) {
-        const struct row *r = &s->rows[i];
-        struct nearest best = {NONE, 0};
+        const struct dedup_row *r = &s->rows[i];
+        struct nearest best = {DEDUP_NONE, 0};
         char distance[16];
-        if (r->node == NONE || !(r->flags & ROW_PATH)) continue;
+        if (r->node == DEDUP_NONE || !(r->flags & ROW_PATH)) continue;
         consider(s, split, i, r->node, 0, &best);
         for (uint32_t k = s->adjacent_start[r->node]; k < s->adjacent_start[r->node + 1]; k++)
             consider(s, split, i, s->adjacent[k].node, s->adjacent[k].distance, &best);
-        if (best.row == NONE) continue;
+        if (best.row == DEDUP_NONE) continue;
         assert(names.text); /* each row has a split, named at least "" */
         snprintf(distance, sizeof distance, "%u", best.distance);
-        const char *const fields[] = {phash_path(s, i),
+        const char *const fields[] = {dedup_path(s, i),
                                       s->labels.text[r->label],
                                       names.text[split[i]],
-                                      phash_path(s, best.row),
+                                      dedup_path(s, best.row),
                                       s->labels.text[s->rows[best.row].label],
                                       names.text[split[best.row]],
                                       distance};

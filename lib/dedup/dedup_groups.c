@@ -1,25 +1,25 @@
 /*
- * phash_groups.c: groups the pictures that a split must keep together: the connected components of all pairs
+ * dedup_groups.c: groups the pictures that a split must keep together: the connected components of all pairs
  * within --group-distance. No row is rejected because of its group. A chain in which only neighbours are
- * alike therefore does no harm here, unlike in phash_keepers.c.
+ * alike therefore does no harm here, unlike in dedup_keepers.c.
  *
  * The name of a group is the smallest group name that its rows already have, or else the smallest content
  * hash of its rows. A group thus keeps its name when pictures are added to an old manifest. A picture that
  * is like no other is a group of its own.
  */
-#include "phash_dedup.h"
+#include "dedup/dedup.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 
-static bool stays(const struct phash_dedup *s, uint32_t row)
+static bool stays(const struct dedup *s, uint32_t row)
 {
     return !(s->rows[row].flags & ROW_REJECTED) || s->opt->mark;
 }
 
-static uint32_t root_of(struct phash_dedup *s, uint32_t row)
+static uint32_t root_of(struct dedup *s, uint32_t row)
 {
     while (s->rows[row].group != row) {
         s->rows[row].group = s->rows[s->rows[row].group].group;
@@ -29,18 +29,18 @@ static uint32_t root_of(struct phash_dedup *s, uint32_t row)
 }
 
 /* Whether row a gives its group the name, rather than row b. */
-static bool names_before(const struct phash_dedup *s, uint32_t a, uint32_t b)
+static bool names_before(const struct dedup *s, uint32_t a, uint32_t b)
 {
-    const struct row *x = &s->rows[a], *y = &s->rows[b];
-    if ((x->group_in == NONE) != (y->group_in == NONE)) return x->group_in != NONE;
-    if (x->group_in != NONE && x->group_in != y->group_in)
+    const struct dedup_row *x = &s->rows[a], *y = &s->rows[b];
+    if ((x->group_in == DEDUP_NONE) != (y->group_in == DEDUP_NONE)) return x->group_in != DEDUP_NONE;
+    if (x->group_in != DEDUP_NONE && x->group_in != y->group_in)
         return strcmp(s->groups_in.text[x->group_in], s->groups_in.text[y->group_in]) < 0;
     int c = memcmp(&x->id, &y->id, sizeof x->id);
     return c ? c < 0 : a < b;
 }
 
 /* The root of a component is always the row that gives it the name. */
-static void unite(struct phash_dedup *s, uint32_t a, uint32_t b)
+static void unite(struct dedup *s, uint32_t a, uint32_t b)
 {
     a = root_of(s, a);
     b = root_of(s, b);
@@ -51,7 +51,7 @@ static void unite(struct phash_dedup *s, uint32_t a, uint32_t b)
         s->rows[a].group = b;
 }
 
-int phash_group(struct phash_dedup *s, struct error *err)
+int dedup_group(struct dedup *s, struct error *err)
 {
     uint32_t *first_of_node = mem_alloc((s->n_nodes + 1) * sizeof *first_of_node, err);
     uint32_t *first_of_name = mem_alloc((s->groups_in.n + 1) * sizeof *first_of_name, err);
@@ -65,16 +65,16 @@ int phash_group(struct phash_dedup *s, struct error *err)
     for (uint32_t i = 0; i < s->n_rows; i++)
         s->rows[i].group = i;
     for (uint32_t i = 0; i < s->n_rows; i++) {
-        struct row *r = &s->rows[i];
+        struct dedup_row *r = &s->rows[i];
         if (!stays(s, i)) continue;
-        if (r->node != NONE && s->opt->group_distance >= 0) {
-            if (first_of_node[r->node] == NONE)
+        if (r->node != DEDUP_NONE && s->opt->group_distance >= 0) {
+            if (first_of_node[r->node] == DEDUP_NONE)
                 first_of_node[r->node] = i;
             else
                 unite(s, first_of_node[r->node], i);
         }
-        if (r->group_in != NONE) {
-            if (first_of_name[r->group_in] == NONE)
+        if (r->group_in != DEDUP_NONE) {
+            if (first_of_name[r->group_in] == DEDUP_NONE)
                 first_of_name[r->group_in] = i;
             else
                 unite(s, first_of_name[r->group_in], i);
@@ -82,8 +82,8 @@ int phash_group(struct phash_dedup *s, struct error *err)
     }
     for (size_t i = 0; i < s->pairs.n; i++) {
         const struct near_pair *p = &s->pairs.pairs[i];
-        if ((int64_t)p->distance <= s->opt->group_distance && first_of_node[p->a] != NONE &&
-            first_of_node[p->b] != NONE)
+        if ((int64_t)p->distance <= s->opt->group_distance && first_of_node[p->a] != DEDUP_NONE &&
+            first_of_node[p->b] != DEDUP_NONE)
             unite(s, first_of_node[p->a], first_of_node[p->b]);
     }
     for (uint32_t i = 0; i < s->n_rows; i++)
@@ -93,10 +93,10 @@ int phash_group(struct phash_dedup *s, struct error *err)
     return 0;
 }
 
-const char *phash_group_name(const struct phash_dedup *s, uint32_t row, char out[XXH128_HEX_BYTES])
+const char *dedup_group_name(const struct dedup *s, uint32_t row, char out[XXH128_HEX_BYTES])
 {
-    const struct row *r = &s->rows[s->rows[row].group];
-    if (r->group_in != NONE) return s->groups_in.text[r->group_in];
+    const struct dedup_row *r = &s->rows[s->rows[row].group];
+    if (r->group_in != DEDUP_NONE) return s->groups_in.text[r->group_in];
     xxh128_hex(out, &r->id);
     return out;
 }

@@ -1,14 +1,15 @@
 /*
- * remove.c: --delete-blocked STORE: deletes the files that the block list named, in three steps as fetch
- * does. The content hash goes to STORE/takedown.tsv, so that fetch never stores the file again and purge
- * finds what was made from it. A line in STORE/audit.tsv says when it happened, which kind of hash matched,
- * and where the picture came from. Then the file is deleted. No file is deleted before its line is written.
+ * dedup_remove.c: --delete-blocked STORE: deletes the files that the block list named, in three steps as
+ * fetch does. The content hash goes to STORE/takedown.tsv, so that fetch never stores the file again and
+ * purge finds what was made from it. A line in STORE/audit.tsv says when it happened, which kind of hash
+ * matched, and where the picture came from. Then the file is deleted. No file is deleted before its line
+ * is written.
  *
- * Unlike the actions of hash-dedup, this also deletes the last copy of a picture. But a file is not deleted
- * through a link, nor when its bytes differ from those that were hashed. A file that stays gets a message
- * and is counted.
+ * Unlike the actions of hash-dedup, this also deletes the last copy of a picture. But a file is not
+ * deleted through a link, nor when its bytes differ from those that were hashed. A file that stays gets a
+ * message and is counted.
  */
-#include "phash_dedup.h"
+#include "dedup/dedup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 
 #include "store/audit.h"
 
-int phash_removal_open(struct phash_dedup *s, struct error *err)
+int dedup_removal_open(struct dedup *s, struct error *err)
 {
     const char *folder = s->opt->delete_blocked;
     struct text lock = TEXT_EMPTY;
@@ -34,7 +35,7 @@ int phash_removal_open(struct phash_dedup *s, struct error *err)
 
 /* Opens the row's file and proves that it is what was hashed; *id becomes its hash. -1:
  * *why says why the file must stay. */
-static int open_proven(const char *path, const struct row *r, struct xxh128 *id, struct stat *st,
+static int open_proven(const char *path, const struct dedup_row *r, struct xxh128 *id, struct stat *st,
                        const char **why)
 {
     struct error err = {0};
@@ -59,7 +60,7 @@ static int open_proven(const char *path, const struct row *r, struct xxh128 *id,
 }
 
 /* 1: deleted. 0: the file stays, and *why says why. -1: the store cannot be written, which ends the run. */
-static int remove_one(struct phash_dedup *s, const struct blocked *b, const char *path, const char *url,
+static int remove_one(struct dedup *s, const struct dedup_blocked *b, const char *path, const char *url,
                       const char **why, struct error *err)
 {
     const char *folder = s->opt->delete_blocked;
@@ -73,7 +74,7 @@ static int remove_one(struct phash_dedup *s, const struct blocked *b, const char
     if (takedown_append_hash(s->store_fd, folder, line.time, &id, err) ||
         audit_append(s->store_fd, folder, &line, err))
         return -1;
-    pdq_index_forget(&s->index, &id);
+    if (s->forget) s->forget(s->forget_context, &id);
     if (lstat(path, &now) || now.st_ino != st.st_ino || now.st_dev != st.st_dev) {
         *why = "replaced while it was examined";
         return 0;
@@ -90,7 +91,7 @@ static int remove_one(struct phash_dedup *s, const struct blocked *b, const char
     return 1;
 }
 
-int phash_remove_blocked(struct phash_dedup *s, struct manifest_source *in, struct error *err)
+int dedup_remove_blocked(struct dedup *s, struct manifest_source *in, struct error *err)
 {
     struct manifest_reader r;
     struct text path = TEXT_EMPTY;
@@ -101,7 +102,7 @@ int phash_remove_blocked(struct phash_dedup *s, struct manifest_source *in, stru
     int path_column = manifest_column(&r.schema, "path"), url = manifest_column(&r.schema, "url");
     for (uint32_t row = (uint32_t)s->n_against;
          next < s->n_blocked && (got = manifest_reader_next(&r, err)) > 0; row++) {
-        const struct blocked *b = &s->blocked[next];
+        const struct dedup_blocked *b = &s->blocked[next];
         struct error refused = {0};
         const char *why = "";
         if (b->row != row) continue;

@@ -1,10 +1,10 @@
 /*
- * dup_sheet.c: one HTML file, without scripts, that shows the rejected and the grouped pictures: first label
- * conflicts, then near duplicates beside the picture that is kept, then groups. Pictures are blurred and
- * grey until the checkbox is ticked or the picture has the keyboard focus. File names come from strangers:
- * they are escaped, and the page's policy allows only local pictures and its own style.
+ * dedup_sheet.c: one HTML file, without scripts, that shows the rejected and the grouped pictures: first
+ * label conflicts, then near duplicates beside the picture that is kept, then groups. Pictures are
+ * blurred and grey until the checkbox is ticked or the picture has the keyboard focus. File names come
+ * from strangers: they are escaped, and the page's policy allows only local pictures and its own style.
  */
-#include "phash_dedup.h"
+#include "dedup/dedup.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #define MOST_IMAGES 60     /* of one cluster */
 
 struct sheet {
-    struct phash_dedup *s;
+    struct dedup *s;
     FILE *out;
     struct text base;
 };
@@ -79,16 +79,16 @@ static void put_bytes(FILE *out, uint64_t bytes)
         fprintf(out, "%llu&nbsp;kB", (unsigned long long)(bytes + 999) / 1000);
 }
 
-/* from: the row to which the distance is shown; NONE: no distance is shown. */
+/* from: the row to which the distance is shown; DEDUP_NONE: no distance is shown. */
 static void put_image(struct sheet *t, uint32_t row, const char *role, uint32_t from)
 {
-    const struct row *r = &t->s->rows[row];
+    const struct dedup_row *r = &t->s->rows[row];
     fputs("<figure tabindex=\"0\"><div><img loading=\"lazy\" alt=\"\" src=\"", t->out);
-    if (phash_path(t->s, row)[0] != '/') put_url(t->out, t->base.data ? t->base.data : "");
-    put_url(t->out, phash_path(t->s, row));
+    if (dedup_path(t->s, row)[0] != '/') put_url(t->out, t->base.data ? t->base.data : "");
+    put_url(t->out, dedup_path(t->s, row));
     fprintf(t->out, "\"></div><figcaption><b class=\"%s\">%s</b>", role, role);
-    if (from != NONE) {
-        fprintf(t->out, " %u bits from ", r->distance);
+    if (from != DEDUP_NONE) {
+        fprintf(t->out, " %u %s from ", r->distance, t->s->unit);
         put_escaped(t->out,
                     t->s->rows[from].label != r->label ? t->s->labels.text[t->s->rows[from].label] : "it");
     }
@@ -100,17 +100,17 @@ static void put_image(struct sheet *t, uint32_t row, const char *role, uint32_t 
         put_bytes(t->out, r->bytes);
     }
     fputs("<br><small>", t->out);
-    put_escaped(t->out, phash_path(t->s, row));
+    put_escaped(t->out, dedup_path(t->s, row));
     fputs("</small></figcaption></figure>\n", t->out);
 }
 
 static int compare_entries(const void *a, const void *b, void *context)
 {
-    const struct phash_dedup *s = context;
+    const struct dedup *s = context;
     const struct entry *x = a, *y = b;
-    int c = x->head == y->head ? 0 : strcmp(phash_path(s, x->head), phash_path(s, y->head));
+    int c = x->head == y->head ? 0 : strcmp(dedup_path(s, x->head), dedup_path(s, y->head));
     if (c == 0) c = (x->head > y->head) - (x->head < y->head);
-    if (c == 0) c = strcmp(phash_path(s, x->row), phash_path(s, y->row));
+    if (c == 0) c = strcmp(dedup_path(s, x->row), dedup_path(s, y->row));
     return c ? c : (x->row > y->row) - (x->row < y->row);
 }
 
@@ -126,7 +126,7 @@ static const struct {
 
 static void put_clusters(struct sheet *t, struct entry *entries, size_t n, enum section section)
 {
-    const struct row *rows = t->s->rows;
+    const struct dedup_row *rows = t->s->rows;
     size_t n_clusters = 0;
     if (n) qsort_r(entries, n, sizeof *entries, compare_entries, t->s);
     for (size_t i = 0; i < n; i++)
@@ -139,7 +139,7 @@ static void put_clusters(struct sheet *t, struct entry *entries, size_t n, enum 
         for (end = i + 1; end < n && entries[end].head == entries[i].head; end++)
             ;
         fputs("<section>\n", t->out);
-        if (section == SECTION_DUPLICATES) put_image(t, entries[i].head, "stays", NONE);
+        if (section == SECTION_DUPLICATES) put_image(t, entries[i].head, "stays", DEDUP_NONE);
         for (size_t k = i; k < end && k < i + MOST_IMAGES; k++) {
             uint32_t row = entries[k].row;
             bool leaves = rows[row].flags & ROW_REJECTED;
@@ -147,19 +147,19 @@ static void put_clusters(struct sheet *t, struct entry *entries, size_t n, enum 
                       !leaves                        ? "stays"
                       : section == SECTION_CONFLICTS ? "conflict"
                                                      : "leaves",
-                      leaves ? rows[row].keeper : NONE);
+                      leaves ? rows[row].keeper : DEDUP_NONE);
         }
         if (end - i > MOST_IMAGES) fprintf(t->out, "<p>and %zu more</p>\n", end - i - MOST_IMAGES);
         fputs("</section>\n", t->out);
     }
 }
 
-static size_t group_size(const uint32_t *sizes, const struct phash_dedup *s, uint32_t row)
+static size_t group_size(const uint32_t *sizes, const struct dedup *s, uint32_t row)
 {
-    return s->rows[row].group == NONE ? 0 : sizes[s->rows[row].group];
+    return s->rows[row].group == DEDUP_NONE ? 0 : sizes[s->rows[row].group];
 }
 
-int phash_mark_sheet_paths(struct phash_dedup *s, struct error *err)
+int dedup_mark_sheet_paths(struct dedup *s, struct error *err)
 {
     uint32_t *sizes = mem_zalloc(s->n_rows + 1, sizeof *sizes, err);
     if (!sizes) return -1;
@@ -173,29 +173,29 @@ int phash_mark_sheet_paths(struct phash_dedup *s, struct error *err)
 
 /* Collects the rows in conflict and those that they are in conflict with, each once. Rows that a chain of
  * conflicts connects are one cluster. */
-static size_t conflicts(const struct phash_dedup *s, uint32_t *parent, struct entry *entries)
+static size_t conflicts(const struct dedup *s, uint32_t *parent, struct entry *entries)
 {
     size_t n = 0;
     for (uint32_t i = 0; i < s->n_rows; i++)
-        parent[i] = NONE;
+        parent[i] = DEDUP_NONE;
     for (uint32_t i = 0; i < s->n_rows; i++) {
-        const struct row *r = &s->rows[i];
+        const struct dedup_row *r = &s->rows[i];
         if (!(r->flags & ROW_REJECTED) || r->reason != REJECT_CONFLICT) continue;
         uint32_t two[2] = {i, r->keeper};
         for (int k = 0; k < 2; k++) {
-            if (parent[two[k]] == NONE) parent[two[k]] = two[k];
+            if (parent[two[k]] == DEDUP_NONE) parent[two[k]] = two[k];
             while (parent[two[k]] != two[k])
                 two[k] = parent[two[k]] = parent[parent[two[k]]];
         }
         /* The heads must not depend on the order of the rows. */
-        bool first = strcmp(phash_path(s, two[0]), phash_path(s, two[1])) < 0;
+        bool first = strcmp(dedup_path(s, two[0]), dedup_path(s, two[1])) < 0;
         parent[two[first]] = two[!first];
     }
     for (uint32_t i = 0; i < s->n_rows; i++) {
         uint32_t head = i;
-        while (parent[i] != NONE && parent[head] != head)
+        while (parent[i] != DEDUP_NONE && parent[head] != head)
             head = parent[head];
-        if (parent[i] != NONE) entries[n++] = (struct entry){head, i};
+        if (parent[i] != DEDUP_NONE) entries[n++] = (struct entry){head, i};
     }
     return n;
 }
@@ -222,7 +222,7 @@ static const char head_of_page[] =
     "click one, or step "
     "through them with Tab)</label>\n<main>\n";
 
-int phash_write_sheet(struct phash_dedup *s, const char *path, struct error *err)
+int dedup_write_sheet(struct dedup *s, const char *path, struct error *err)
 {
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     struct sheet t = {.s = s};
@@ -251,7 +251,7 @@ int phash_write_sheet(struct phash_dedup *s, const char *path, struct error *err
     for (uint32_t i = 0; i < s->n_rows; i++) {
         uint32_t g = s->rows[i].group;
         if (!(s->rows[i].flags & ROW_REJECTED) && sizes[g] > 1 &&
-            (heads[g] == NONE || strcmp(phash_path(s, i), phash_path(s, heads[g])) < 0))
+            (heads[g] == DEDUP_NONE || strcmp(dedup_path(s, i), dedup_path(s, heads[g])) < 0))
             heads[g] = i;
     }
     for (uint32_t i = 0; i < s->n_rows; i++)

@@ -1,5 +1,5 @@
-/* protect.c: --protect: marks pictures that are never rejected. */
-#include "phash_dedup.h"
+/* dedup_protect.c: --protect: marks pictures that are never rejected. */
+#include "dedup/dedup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static int compare_u64(const void *a, const void *b)
 }
 
 /* Reads the manifest of --protect and marks the rows that it names by path or xxh128. */
-int phash_read_protected(struct phash_dedup *s, struct manifest_source *in, struct error *err)
+int dedup_read_protected(struct dedup *s, struct manifest_source *in, struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     uint64_t *keys = NULL;

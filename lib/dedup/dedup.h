@@ -1,0 +1,223 @@
+/*
+ * dedup.h: near duplicates in a manifest, whatever finds them: which rows stay, label conflicts, groups
+ * for the split, leaks between splits, the contact sheet, and lists of pictures that must not be there. A
+ * stage reads rows (dedup_rows.c), marks nodes and near pairs of them (dedup_pairs.c), and calls the rest
+ * in order: dedup_keepers.c chooses the rows that stay, dedup_groups.c names groups, dedup_sheet.c shows
+ * the result, dedup_leak.c checks splits, dedup_protect.c reads pictures that always stay, dedup_remove.c
+ * deletes the files of listed pictures.
+ *
+ * Memory: 56 bytes a row, 12 a near pair, and the paths of rows that have a near neighbour.
+ */
+#ifndef WINNOW_DEDUP_DEDUP_H
+#define WINNOW_DEDUP_DEDUP_H
+
+#include "base/names.h"
+#include "cli/options.h"
+#include "cli/stage.h"
+#include "hash/content_hash.h"
+#include "hash/near_join.h"
+#include "io/file_lock.h"
+#include "manifest/keep_rule.h"
+#include "manifest/manifest.h"
+#include "manifest/source.h"
+
+enum on_conflict { CONFLICT_REVIEW, CONFLICT_KEEP_FIRST };
+#define CONFLICT_RULES "review|keep-first"
+
+/* Embed it as `struct dedup_options dedup`; the rows of the option table are the DEDUP_ROWS_ macros. */
+struct dedup_options {
+    struct common_options common;
+    bool mark, check_leak;
+    int64_t distance, group_distance, block_distance;
+    int keep, on_conflict;
+    struct option_strings prefer_label;
+    const char *protect, *against, *sheet, *blocklist, *delete_blocked;
+};
+
+#define DEDUP_ROWS_KEEP(S, M)                                                                                \
+    OPTION(S, CHOICE, 0, "keep", M.keep, "RULE",                                                             \
+           "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path",  \
+           CHOICES(KEEP_RULES)),                                                                             \
+        OPTION(S, STRINGS, 0, "prefer-label", M.prefer_label, "LABEL",                                       \
+               "rows with this label win over --keep; may be repeated, best first"),                         \
+        OPTION(                                                                                              \
+            S, CHOICE, 0, "on-conflict", M.on_conflict, "RULE",                                              \
+            "near duplicates under two labels: review rejects all of them, keep-first keeps the one that "   \
+            "--keep chooses",                                                                                \
+            CHOICES(CONFLICT_RULES)),                                                                        \
+        OPTION(                                                                                              \
+            S, STRING, 0, "protect", M.protect, "FILE",                                                      \
+            "a manifest of pictures (by path or xxh128) that are never rejected; others are rejected for "   \
+            "them")
+#define DEDUP_ROW_MARK(S, M)                                                                                 \
+    OPTION(S, FLAG, 0, "mark", M.mark, NULL,                                                                 \
+           "keep near duplicates and add keeper, keeper_distance and near_reason")
+#define DEDUP_ROW_SHEET(S, M)                                                                                \
+    OPTION(S, STRING, 0, "sheet", M.sheet, "FILE",                                                           \
+           "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred")
+#define DEDUP_ROW_DELETE(S, M)                                                                               \
+    OPTION(                                                                                                  \
+        S, STRING, 0, "delete-blocked", M.delete_blocked, "STORE",                                           \
+        "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) "   \
+        "gets a line for each in audit.tsv and takedown.tsv, so that fetch never stores it again and "       \
+        "purge finds what was made from it")
+#define DEDUP_ROW_LEAK(S, M)                                                                                 \
+    OPTION(S, FLAG, 0, "check-leak", M.check_leak, NULL,                                                     \
+           "read a manifest with splits, write pictures that have one within --distance in another split; "  \
+           "exit 1 when there are any")
+
+#define DEDUP_NONE UINT32_MAX
+
+enum row_flag {
+    ROW_HASHED = 1, /* what it is compared by is known */
+    ROW_NAMED = 2,  /* id is the file's xxh128 */
+    ROW_AGAINST = 4,
+    ROW_PROTECTED = 8,
+    ROW_REJECTED = 16,
+    ROW_PATH = 32,    /* its path is wanted */
+    ROW_TURNED = 64,  /* phash-dedup: its seven other hashes are known, if --dihedral asks for them */
+    ROW_LISTED = 128, /* matched the block list */
+};
+
+enum row_reason {
+    KEPT,
+    REJECT_NEAR_DUPLICATE,
+    REJECT_CONFLICT,
+    REJECT_BLOCKED,
+    REJECT_BAD_HASH,
+    REJECT_UNREADABLE
+};
+
+struct dedup_row {
+    struct xxh128 id; /* of the file; while ROW_NAMED is not set a stand-in (of the path) */
+    uint64_t bytes;
+    uint32_t pixels, label;
+    uint32_t node;     /* DEDUP_NONE while not compared */
+    uint32_t file;     /* index in files, DEDUP_NONE */
+    uint32_t keeper;   /* row that stays for this one, or that it disagrees with */
+    uint32_t group_in; /* index in groups_in of the group it came with, DEDUP_NONE */
+    uint32_t group;    /* dedup_groups.c: a row that stands for the whole group */
+    uint16_t distance;
+    uint8_t quality, flags, reason;
+};
+
+struct dedup_file {
+    const char *path;
+    int64_t mtime_ns;
+};
+struct dedup_failure {
+    uint32_t row;
+    const char *slug, *detail;
+}; /* slug: static */
+#define DEDUP_DIGEST_BYTES 65
+struct dedup_blocked {
+    uint32_t row;
+    const char *algorithm; /* static: "md5", ... */
+    char digest[DEDUP_DIGEST_BYTES];
+};
+
+struct dedup {
+    const struct dedup_options *opt;
+    const char *unit; /* of distances: "bits" */
+    struct dedup_row *rows;
+    size_t n_rows, rows_capacity, n_against;
+    struct dedup_file *files;
+    size_t n_files, files_capacity;
+    struct dedup_failure *failures; /* in row order */
+    size_t n_failures, failures_capacity;
+    struct arena arena;
+    struct names labels;    /* number 0 is the empty one */
+    struct names groups_in; /* names of groups that rows came with */
+    struct file_lock store_lock;
+    int store_fd;                  /* --delete-blocked */
+    struct dedup_blocked *blocked; /* in row order */
+    size_t n_blocked, blocked_capacity;
+    void (*forget)(void *context, const struct xxh128 *id); /* of a file that is deleted; NULL: nothing to */
+    void *forget_context;
+    /* nodes: rows that are one for the comparison, in the order of their first rows */
+    size_t n_nodes, n_first;          /* n_first: of --against */
+    uint32_t *node_start, *node_rows; /* rows of each node */
+    struct near_pairs pairs;          /* of nodes, up to the larger distance */
+    uint32_t *adjacent_start;         /* pairs within opt->distance as neighbour lists */
+    struct neighbour {
+        uint32_t node, distance;
+    } * adjacent;
+    uint64_t n_near, n_conflicts, n_blocked_against, n_removed, n_left;
+    struct progress progress;
+};
+#define DEDUP_EMPTY ((struct dedup){.store_lock = FILE_LOCK_EMPTY, .store_fd = -1})
+void dedup_release(struct dedup *s);
+
+/* --- dedup_rows.c --- */
+
+/* The columns that every row is asked for; -1 where the manifest has none. */
+struct dedup_columns {
+    int path, label, bytes, hash, width, height, group;
+};
+struct dedup_columns dedup_columns_of(const struct manifest_schema *s);
+/* Adds a row, not compared yet. err: EX_DATAERR (more than 4 billion), EX_OSERR. */
+int dedup_add_row(struct dedup *s, const struct dedup_columns *c, const char *const *fields, bool against,
+                  struct error *err);
+/* Rejects the newest row: it cannot be compared. slug is static. */
+int dedup_add_failure(struct dedup *s, const char *slug, const char *detail, struct error *err);
+/* A row matched the block list: an older one is counted, another one leaves. algorithm is static. */
+int dedup_block_row(struct dedup *s, uint32_t row, uint32_t distance, const char *algorithm,
+                    const char *digest, struct error *err);
+void dedup_sort_blocked(struct dedup *s);
+/* The paths of rows with ROW_PATH that have none yet. */
+int dedup_read_missing_paths(struct dedup *s, struct manifest_source *in, struct manifest_source *against,
+                             struct error *err);
+/* Reads, from the headers of their files, the pixels and bytes of rows with a near neighbour (ROW_PATH)
+ * whose manifest row has no size. A file that cannot be read counts as 0. */
+int dedup_read_sizes(struct dedup *s, struct error *err);
+/* failure: the newest at or before this row, or NULL. detail is scratch. */
+int dedup_write_reject(struct dedup *s, uint32_t row, const struct dedup_failure *failure,
+                       const char *const *fields, struct manifest_writer *rejects, struct text *detail,
+                       struct error *err);
+/* What became of the row under --mark: keeper, keeper_distance, near_reason. own: the row's path. */
+struct dedup_mark {
+    const char *keeper, *reason;
+    char distance[8];
+};
+void dedup_mark_of(const struct dedup *s, uint32_t row, const char *own, struct dedup_mark *out);
+/* Tells of listed pictures. */
+void dedup_warn_blocked(const struct dedup *s);
+static inline const char *dedup_path(const struct dedup *s, uint32_t row)
+{
+    return s->rows[row].file == DEDUP_NONE ? "" : s->files[s->rows[row].file].path;
+}
+
+/* --- dedup_pairs.c --- */
+
+/* The rows of each node, once rows[].node, n_nodes and n_first are set. */
+int dedup_index_nodes(struct dedup *s, struct error *err);
+/* Neighbour lists from pairs; sets ROW_PATH. */
+int dedup_make_lists(struct dedup *s, struct error *err);
+
+/* dedup_keepers.c: rejects rows and sets the keeper of each. Rows with ROW_PATH must have their path. */
+int dedup_choose_keepers(struct dedup *s, struct error *err);
+
+/* dedup_groups.c */
+int dedup_group(struct dedup *s, struct error *err); /* row.group for rows that stay */
+const char *dedup_group_name(const struct dedup *s, uint32_t row, char out[XXH128_HEX_BYTES]);
+
+/* dedup_sheet.c: call it after the keepers were chosen and the groups named. Before the sheet is written,
+ * the caller reads the paths of the rows that dedup_mark_sheet_paths marked. */
+int dedup_mark_sheet_paths(struct dedup *s, struct error *err);
+int dedup_write_sheet(struct dedup *s, const char *path, struct error *err);
+
+/* dedup_leak.c: writes the pictures that have another one within opt->distance in another split to
+ * output, and their number to *n_leaks. */
+int dedup_check_leak(struct dedup *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
+                     struct error *err);
+
+/* dedup_protect.c: --protect. */
+int dedup_read_protected(struct dedup *s, struct manifest_source *in, struct error *err);
+
+/* dedup_remove.c: --delete-blocked. Open before the work begins (EX_TEMPFAIL: the store is in use), and
+ * remove after the manifests are on disk. A file that could not be removed gets a message and counts in
+ * n_left. */
+int dedup_removal_open(struct dedup *s, struct error *err);
+int dedup_remove_blocked(struct dedup *s, struct manifest_source *in, struct error *err);
+
+#endif
