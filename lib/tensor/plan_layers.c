@@ -49,7 +49,7 @@ int plan_add_storage(struct plan *p, const struct tensor_shape *whole, struct er
     return (int)p->n_storages++;
 }
 
-/* A node whose only input is value x; more are added by the caller. The output shape is that of `layer`. */
+/* Adds a node whose only input is value x; the caller adds others. The output shape is that of `layer`. */
 static struct node *add_node(struct builder *g, enum op_kind kind, int layer, int x, struct error *err)
 {
     struct plan *p = g->p;
@@ -162,7 +162,8 @@ static bool curve_of(const struct net_layer *l, struct op_desc *d)
     return false;
 }
 
-/* An activation layer that is not softmax as d's fused one; false when it is something else. */
+/* The activation that d can have fused for this layer. False for softmax, and
+ * when the layer is something else. */
 static bool activation_of(const struct net_layer *l, struct op_desc *d)
 {
     struct op_desc ignored;
@@ -176,8 +177,8 @@ static bool activation_of(const struct net_layer *l, struct op_desc *d)
            set_activation(d, l->activation);
 }
 
-/* After node n made the output of `layer`: takes in the activation layer after it, if it alone reads it.
- * Returns the layer n now ends with. */
+/* After node n made the output of `layer`: takes in the activation layer after it, if no other layer reads
+ * that output. Returns the layer with which n now ends. */
 static int fuse_activation(struct builder *g, struct node *n, int layer)
 {
     int next = only_reader(g, layer);
@@ -320,7 +321,7 @@ static int add_pool(struct builder *g, int layer, struct error *err)
     return 0;
 }
 
-/* The map first: the other may be a vector for each picture. */
+/* The map is the first factor; the other may be a vector for each picture. */
 static int add_product(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];
@@ -375,11 +376,8 @@ static int add_add(struct builder *g, int layer, struct error *err)
     return 0;
 }
 
-/*
- * The concatenation's storage is made here. An input that only this layer reads, made by an operation that
- * can write slices, is moved into it; the others are copied by one CONCAT node (or none when there are no
- * others).
- */
+/* Makes the storage of the concatenation. An input that only this layer reads, and that an operation makes
+ * which can write slices, is moved into it. The others are copied by one CONCAT node, if there are any. */
 static int add_concatenate(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];

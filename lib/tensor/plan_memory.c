@@ -1,8 +1,9 @@
 /*
- * plan_memory.c: when every storage lives, and where: offsets in one arena, reused as soon as a storage is
- * dead. Steps: 0 = upload, 1.. = nodes forward in order, then the loss, then nodes backward in reverse.
- * Largest storages are placed first, each at the lowest offset that is free during its whole life: within a
- * few percent of the peak of living bytes for these nets.
+ * plan_memory.c: when every storage is needed, and where it is: offsets in one arena, which are used again
+ * as soon as a storage is no longer needed. Time is counted in steps: 0 is the upload, then come the nodes
+ * forward in order, the loss, and the nodes backward in reverse. The largest storages are placed first, each
+ * at the lowest offset that is free during its whole life. For these nets that is within a few percent of
+ * the largest sum of storages needed at one time.
  */
 #include <stdlib.h>
 

@@ -1,7 +1,5 @@
-/*
- * cpu.c: the table of the CPU backend: device, memory, what goes in and out, elementwise steps over flat
- * arenas.
- */
+/* cpu.c: the function table of the CPU backend: the device, its memory, copies in and
+ * out, and steps over whole arenas. */
 #include <math.h>
 #include <omp.h>
 #include <sched.h>
@@ -34,8 +32,8 @@ static int usable_processors(void)
     return n > 0 ? (int)n : 1;
 }
 
-/* WINNOW_SIMD limits oneDNN, too, unless its own ONEDNN_MAX_CPU_ISA does; our kernels follow oneDNN. It takes
- * a limit before its first use only: later ones would be the same. */
+/* WINNOW_SIMD limits oneDNN as well, unless oneDNN's own ONEDNN_MAX_CPU_ISA is set; our kernels then
+ * follow that. oneDNN accepts a limit only before its first use. */
 static dnnl_cpu_isa_t limited_isa(void)
 {
     enum simd level = simd_level();
@@ -95,7 +93,7 @@ static int cpu_open(struct backend **out, const struct backend_options *options,
 
 static const char *cpu_describe(const struct backend *b) { return b->description; }
 
-/* MemAvailable of /proc/meminfo, or a cgroup's limit where that is less. */
+/* MemAvailable in /proc/meminfo, or the limit of a cgroup when that is less. */
 static size_t cpu_memory_available(const struct backend *b)
 {
     unsigned long long kib = 0, limit = 0, used = 0;
@@ -152,8 +150,8 @@ static size_t cpu_tensor_bytes(const struct backend *b, const struct tensor_shap
     return shape_values(s) * sizeof(float);
 }
 
-/* Convolutions of oneDNN 2.6 fall back to a reference loop for strided destinations; everything of our own
- * writes where it is told. */
+/* Convolutions of oneDNN 2.6 use a slow reference loop for strided destinations.
+ * Our own code writes to any place. */
 static bool cpu_writes_slice(const struct backend *b, const struct op_desc *d)
 {
     bool own = d->kind == OP_BATCH_NORM || d->kind == OP_AFFINE || d->kind == OP_ACTIVATION ||
@@ -297,7 +295,7 @@ static unsigned cpu_op_backward_reads(const struct backend_op *op)
 {
     unsigned reads = op->d.activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
     if (is_conv(&op->d) || op->d.kind == OP_DENSE) return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
-    /* a batch norm's activation's mask is made again from x */
+    /* The mask of a batch norm's activation is computed again from x. */
     bool by_x = op->d.kind == OP_BATCH_NORM || op->d.kind == OP_CURVE || op->d.kind == OP_PRODUCT ||
                 op->d.kind == OP_SCALE;
     return by_x ? BACKWARD_READS_X : reads;
@@ -384,8 +382,8 @@ static int cpu_op_backward(struct backend *b, struct backend_op *op, const struc
 
 /* --- flat arenas --- */
 
-/* Thread t's part: multiples of 16 floats, so that every thread count splits on the same boundaries of cache
- * lines. */
+/* The part of thread t: multiples of 16 floats, so that any number of threads
+ * divides at boundaries of cache lines. */
 static void part(size_t n, size_t *first, size_t *last)
 {
     size_t t = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads(), lines = (n + 15) / 16;

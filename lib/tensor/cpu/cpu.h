@@ -1,10 +1,10 @@
 /*
- * cpu.h: the CPU backend from the inside: convolutions through oneDNN's C API, everything else by loops of
- * our own that do in one pass what a library does in several (kernels.h).
+ * cpu.h: the CPU backend: convolutions by oneDNN's C API, and everything else by loops of our own, which do
+ * in one pass what a library does in several (kernels.h).
  *
- * Layouts, chosen once when the device is opened, from what oneDNN 2.6 is fast with (docs/measured.md has
- * the figures): NHWC where the machine has AVX-512, nChw8c on other machines for channel counts that are
- * multiples of 8, NCHW there for pictures.
+ * Layouts are chosen once, when the device is opened, as those with which oneDNN 2.6 is fast
+ * (docs/measured.md has the figures): NHWC on machines with AVX-512; on others nChw8c for numbers of
+ * channels that are multiples of 8, and NCHW for pictures.
  */
 #ifndef WINNOW_TENSOR_CPU_CPU_H
 #define WINNOW_TENSOR_CPU_CPU_H
@@ -40,13 +40,14 @@ enum conv_algorithm { CONV_ONEDNN, CONV_POINTWISE, CONV_WINOGRAD, CONV_DIRECT };
 
 struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     struct primitive forward, data, weights; /* weights: backward by weights */
-    /* Keras layout to what each primitive wants and back; p = NULL where they are the same */
+    /* Convert from Keras' layout to that of each primitive, and back. p is NULL where they are the same. */
     struct primitive pack_forward, pack_data, unpack;
     size_t forward_bytes, data_bytes, weights_bytes;
     float *packed; /* constant weights, for forward (and for data where the layout differs) */
     float *packed_data;
     float *keras; /* constant weights where nothing is to be packed */
-    /* other than CONV_ONEDNN: no primitives; packed and packed_data are cpu_conv_packed.c's */
+    /* When it is not CONV_ONEDNN there are no primitives, and packed and
+     * packed_data belong to cpu_conv_packed.c. */
     enum conv_algorithm algorithm;
 };
 
@@ -84,7 +85,7 @@ int conv_forward(struct backend *b, struct backend_op *op, const struct op_io *i
 int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                   struct error *err);
 
-/* cpu_conv_packed.c: those whose weights we pack ourselves; they write slices, too */
+/* cpu_conv_packed.c: convolutions whose weights we pack ourselves. They can also write slices. */
 enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_desc *d);
 size_t conv_packed_workspace_bytes(const struct backend *b, const struct backend_op *op);
 size_t conv_packed_constant_bytes(const struct backend_op *op);
@@ -93,7 +94,7 @@ void conv_packed_forward(struct backend *b, struct backend_op *op, const struct 
 int conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                          struct error *err);
 
-/* cpu_conv_direct.c: the constant ones that oneDNN has only a matrix product or a reference loop for */
+/* cpu_conv_direct.c: constant convolutions for which oneDNN has only a matrix product or a reference loop. */
 size_t conv_direct_workspace_bytes(const struct backend *b, const struct op_desc *d);
 void conv_direct_forward(struct backend *b, const struct backend_op *op, const struct op_io *io,
                          float *workspace);
@@ -127,9 +128,9 @@ void cpu_scale_backward(struct backend *b, const struct op_desc *d, const struct
 /* cpu_elementwise.c: all other operations, and OP_AFFINE backward */
 void cpu_elementwise_forward(struct backend *b, const struct op_desc *d, const struct op_io *io);
 void cpu_elementwise_backward(struct backend *b, const struct backend_op *op, const struct op_io *io);
-/* dy *= act' over an operation's whole output */
+/* dy *= act' over the whole output of an operation */
 void cpu_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
-/* dbias = sum of dy over pixels and pictures; scratch: as many floats as y has channels */
+/* dbias = the sum of dy over pixels and pictures. scratch has as many floats as y has channels. */
 void cpu_bias_gradient(struct backend *b, const struct op_desc *d, const struct op_io *io, float *scratch);
 void cpu_add(struct backend *b, float *y, const float *x, size_t n); /* y += x */
 

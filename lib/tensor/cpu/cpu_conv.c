@@ -1,11 +1,11 @@
 /*
- * cpu_conv.c: convolutions and depthwise convolutions through oneDNN primitives, or handed to
- * cpu_conv_packed.c where our own loops do better.
+ * cpu_conv.c: convolutions and depthwise convolutions by oneDNN, or by cpu_conv_packed.c where our own loops
+ * are faster.
  *
- * Primitives are made once for the fixed layouts of their tensors, with the weights in whatever layout they
- * like: constant weights are packed once, weights that learn stay in Keras' order in the arena (so that
- * optimiser, checkpoint and L2 need not know) and are packed into the workspace before each use: a percent of
- * the time of the multiplication they serve.
+ * oneDNN's primitives are made once for the fixed layouts of their tensors, and choose the layout of the
+ * weights. Constant weights are packed into that layout once. Weights that learn stay in Keras' order in the
+ * arena, so that the optimiser, checkpoints and L2 need not know of layouts, and are packed into the
+ * workspace before each use. That takes a percent of the time of the multiplication.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -47,8 +47,8 @@ static void primitive_release(struct primitive *p)
     *p = (struct primitive){0};
 }
 
-/* pointers in the order the arguments were added, one for each at least; the
- * scratchpad, if any, comes last */
+/* Pointers in the order in which the arguments were added, at least one for each. The
+ * scratchpad, if there is one, comes last. */
 static int primitive_run(struct backend *b, struct primitive *p, void *const *pointers, int n_pointers,
                          void *scratch, struct error *err)
 {
@@ -94,8 +94,8 @@ static dnnl_status_t data_desc(const struct backend *b, const struct tensor_shap
                                                       : dnnl_nChw8c);
 }
 
-/* Keras' layout as oneDNN sees it: dims o,i,h,w over [kh,kw,cin,cout]; grouped g,o,i,h,w over
- * [kh,kw,c,multiplier]. */
+/* Keras' layout as oneDNN describes it: dimensions o,i,h,w over [kh,kw,cin,cout]; grouped
+ * g,o,i,h,w over [kh,kw,c,multiplier]. */
 static dnnl_status_t weights_desc(const struct op_desc *d, bool any, dnnl_memory_desc_t *md)
 {
     dnnl_dim_t kh = d->kernel_h, kw = d->kernel_w, ci = d->x[0].c, co = d->y.c;
@@ -137,7 +137,8 @@ static int describe(const struct backend *b, const struct op_desc *d, struct con
     c->dilations[1] = d->dilation_w - 1;
     c->pad_first[0] = d->pad_top;
     c->pad_first[1] = d->pad_left;
-    /* what the last window needs, which may be less than what is there (even negative) */
+    /* The padding that the last window needs, which may be less than the
+     * padding there is, and even negative. */
     c->pad_last[0] = need_h;
     c->pad_last[1] = need_w;
     return 0;
@@ -263,8 +264,8 @@ fail:
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Workspace: scratchpad of the running primitive | packed weights or unpacked gradient |
- * dx of an accumulating backward */
+/* The workspace has the scratchpad of the running primitive, then packed weights or an unpacked gradient,
+ * then dx of a backward pass that adds to it. */
 static size_t scratch_bytes(const struct conv_state *s)
 {
     size_t n = larger(larger(s->forward.scratch_bytes, s->data.scratch_bytes), s->weights.scratch_bytes);
@@ -283,8 +284,8 @@ static bool packs_itself(const struct conv_state *s)
     return s->algorithm == CONV_POINTWISE || s->algorithm == CONV_WINOGRAD;
 }
 
-/* oneDNN's gemm convolutions choose their sums' order by the number of pictures and threads; its reference
- * loops are slow. */
+/* In oneDNN's gemm convolutions the order of sums depends on the numbers of pictures and
+ * threads; its reference loops are slow. */
 static bool has_fixed_sums(dnnl_primitive_desc_t pd)
 {
     const char *name = "";
@@ -388,8 +389,8 @@ int conv_load(struct backend *b, struct backend_op *op, const float *weights, st
 
 /* --- running --- */
 
-/* Weights as a primitive wants them: packed once, packed now into the
- * workspace, or as they lie in the arena. */
+/* The weights in the layout of a primitive: packed once, packed now into the
+ * workspace, or as they are in the arena. */
 static float *weights_for(struct backend *b, struct backend_op *op, const struct op_io *io,
                           struct primitive *reorder, float *constant, float *workspace, struct error *err)
 {

@@ -1,8 +1,9 @@
 /*
- * cpu_conv_direct.c: constant convolutions of any shape, channel counts and layouts, forward: output pixels'
- * inputs are gathered as rows of a matrix, which Keras' weights [kh,kw,cin,cout] multiply as they lie. For
- * the shapes oneDNN has no direct loop for (channel counts that are not multiples of 8); each sum is in the
- * order of the weights, whatever the batch and the number of threads.
+ * cpu_conv_direct.c: forward convolutions with constant weights, for any shape, number of channels and
+ * layout. The inputs of each output pixel are gathered as a row of a matrix, which is multiplied by Keras'
+ * weights [kh,kw,cin,cout] as they are. It is used for shapes for which oneDNN has no direct loop (numbers
+ * of channels that are not multiples of 8). Each sum is in the order of the weights, whatever the batch and
+ * the number of threads.
  */
 #include <omp.h>
 #include <string.h>
@@ -53,7 +54,7 @@ static void multiply_depthwise(const struct op_desc *d, const float *row, const 
                 sum[o] += row[c] * w[(size_t)t * out + o];
 }
 
-/* Each group of output channels reads its own part of the input's; w is [kh,kw,cin/groups,cout]. */
+/* Each group of output channels reads its own part of the input channels; w is [kh,kw,cin/groups,cout]. */
 static void multiply_grouped(const struct op_desc *d, const float *row, const float *w, float *sum)
 {
     size_t groups = (size_t)conv_groups(d), in = (size_t)d->x[0].c / groups, all = (size_t)d->y.c,

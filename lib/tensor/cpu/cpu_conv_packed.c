@@ -1,7 +1,7 @@
 /*
- * cpu_conv_packed.c: the convolutions that need no primitive of oneDNN's: 1x1 over NHWC (pointwise.h;
- * backward weights by one sgemm) and those that minimal filtering suits (winograd.h). Constant weights are
- * packed once, those that learn before each use.
+ * cpu_conv_packed.c: the convolutions that do not use oneDNN's primitives: 1x1 over NHWC (pointwise.h; the
+ * gradient of the weights is one sgemm), and those for which minimal filtering is suited (winograd.h).
+ * Constant weights are packed once, and those that learn before each use.
  */
 #include <omp.h>
 
@@ -84,8 +84,8 @@ static const float *bias_of(const struct backend_op *op, const struct op_io *io)
     return !op->d.has_bias ? NULL : op->d.constant_weights ? op->bias : slot_at(&io->bias);
 }
 
-/* All pixels, shared out among the threads in whole tiles; what a pixel
- * becomes does not depend on the split. */
+/* Divides all pixels among the threads in whole tiles. The result for a pixel
+ * does not depend on the division. */
 static void pointwise_all(const struct backend *b, const float *a, size_t a_stride, size_t n_rows,
                           const float *packed, int n_k, int n_columns, float *c, size_t c_stride,
                           const float *bias, struct act act, bool accumulate)
@@ -139,7 +139,7 @@ static int pointwise_backward(struct backend *b, struct backend_op *op, const st
     return 0;
 }
 
-/* Workspace: what the algorithm needs | a sum of dbias | packed weights */
+/* The workspace has what the algorithm needs, then a sum for dbias, then packed weights. */
 static const float *winograd_weights(const struct backend *b, const struct backend_op *op,
                                      const struct op_io *io, bool backward, float *workspace)
 {

@@ -1,5 +1,5 @@
-/* cpu_dense.c: dense layers: y = act(x w + bias) by oneDNN's sgemm or, with constant weights, by our own
- * product. */
+/* cpu_dense.c: dense layers: y = act(x w + bias), by oneDNN's sgemm, or with constant
+ * weights by a product of our own. */
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "tensor/cpu/cpu.h"
 
-/* One thread below this: a head's layer takes tens of microseconds, and a busy machine may take milliseconds
- * to wake another. */
+/* Below this one thread is used: a layer of the head takes tens of microseconds, and on a busy machine
+ * waking another thread may take milliseconds. */
 #define SMALL_PRODUCT (64.0 * 1024 * 1024)
 
 static int dense_threads(const struct backend *b, const struct op_desc *d)
@@ -29,8 +29,10 @@ int dense_load(struct backend_op *op, const float *weights, struct error *err)
     return 0;
 }
 
-/* sgemm chooses its sums' order by the number of rows and threads: constant weights, which make what
- * pictures are compared by, take the loop whose sums depend on nothing but their own row. */
+/*
+ * The order of sums in sgemm depends on the numbers of rows and threads. Constant weights make the features
+ * by which pictures are compared: for them a loop is used whose sums depend on nothing but their own row.
+ */
 static int multiply(const struct backend *b, const struct op_desc *d, const float *x, const float *w,
                     float *y, struct error *err)
 {

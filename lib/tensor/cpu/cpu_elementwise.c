@@ -1,7 +1,5 @@
-/*
- * cpu_elementwise.c: activations, sums, dropout, copies, softmax: bound by memory, so each is one or two
- * passes over its tensors.
- */
+/* cpu_elementwise.c: activations, sums, dropout, copies, softmax. Memory limits their speed, so that each
+ * makes one or two passes over its tensors. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -34,7 +32,7 @@ void cpu_add(struct backend *b, float *y, const float *x, size_t count)
     }
 }
 
-/* In blocks of 64 pixels, so that float32 sums of tens of thousands stay exact enough. */
+/* In blocks of 64 pixels, so that float32 sums of tens of thousands are exact enough. */
 void cpu_bias_gradient(struct backend *b, const struct op_desc *d, const struct op_io *io, float *scratch)
 {
     struct view dy = view_of(b, &io->dy, &d->y);
@@ -86,8 +84,9 @@ static void copy_view(struct backend *b, const struct view *from, const struct v
 }
 
 /*
- * Channels first_c.. of a whole tensor and a part of its own layout, in either direction. Parts whose blocks
- * fall on blocks of the whole are copied in runs; odd channel counts on a blocked machine value by value.
+ * Copies between the channels of a whole tensor from first_c on and a part with its own layout, in either
+ * direction. A part whose blocks agree with blocks of the whole is copied in runs, and any other part value
+ * by value.
  */
 static void concat_part(struct backend *b, const struct slot *whole, const struct tensor_shape *shape,
                         int first_c, const struct slot *part, const struct tensor_shape *part_shape,
@@ -152,7 +151,7 @@ static void zero_pad_backward(struct backend *b, const struct op_desc *d, const 
     });
 }
 
-/* Values in NHWC order from one shape to another; only where layouts differ, that is on blocked machines. */
+/* Copies values in NHWC order from one shape to another, where their layouts differ. */
 static void reshape(const struct view *from, const struct view *to, bool accumulate)
 {
     int from_c = from->blocks * from->inner, to_c = to->blocks * to->inner;

@@ -1,7 +1,7 @@
 /*
- * cpu_norm.c: batch norm, and frozen batch norms that found no convolution (OP_AFFINE). saved = mean,
- * 1/sqrt(variance + epsilon), scale, offset, each [c]. Partial sums are added in thread order: the same bits
- * every time.
+ * cpu_norm.c: batch norm, and frozen batch norms that could not be folded into a convolution (OP_AFFINE).
+ * saved has the mean, 1/sqrt(variance + epsilon), the scale and the offset, each [c]. Partial sums are added
+ * in the order of threads, so that the bits are always the same.
  */
 #include <math.h>
 #include <omp.h>
@@ -10,8 +10,8 @@
 #include "tensor/cpu/cpu_view.h"
 
 /*
- * The channels of all pictures as pieces of work: NHWC is cut into ranges of pixels, whose partial sums are
- * then added in order; blocked layouts into channel blocks, each summed by one thread over all pictures.
+ * How the channels of all pictures are divided: NHWC into ranges of pixels, whose partial sums are then
+ * added in order; blocked layouts into blocks of channels, each of which one thread sums over all pictures.
  */
 static size_t thread_bytes(int c)
 {
@@ -34,7 +34,7 @@ static struct sums sums_of(float *workspace, int c, int thread)
     return (struct sums){d, d + c, (float *)(d + 2 * c)};
 }
 
-/* Per-channel vectors after the threads' sums: i = 0..7. */
+/* Vectors with one value for each channel, after the sums of the threads: i = 0..7. */
 static float *vector_of(const struct backend *b, float *workspace, int c, int i)
 {
     return (float *)sums_of(workspace, c, b->threads).first + (size_t)i * (size_t)c;
@@ -44,13 +44,12 @@ typedef void sum_function(const struct backend *b, const struct view *x, const s
                           size_t first_pixel, size_t n_pixels, int n, int block, const float *const *v,
                           struct act act, struct sums s, int c0);
 
-/* Runs f over everything; afterwards the totals are in thread 0's sums. */
+/* Runs f over everything. Afterwards the totals are in the sums of thread 0. */
 static void sum_all(const struct backend *b, const struct view *x, const struct view *dy, int c,
                     float *workspace, sum_function *f, const float *const *v, struct act act)
 {
     size_t plane = (size_t)x->h * (size_t)x->w;
-    /* One run of pixels through all pictures: not where one block of channels of a blocked tensor is meant,
-     * as x or as dy. */
+    /* All pictures are one run of pixels, unless x or dy is one block of channels of a blocked tensor. */
     bool one_run = x->blocks == 1 && x->n_stride == plane * x->px_stride &&
                    (!dy || dy->n_stride == plane * dy->px_stride);
     for (int t = 0; t < b->threads; t++)
@@ -106,10 +105,8 @@ static void affine_rows(struct backend *b, const struct view *x, const struct vi
     });
 }
 
-/*
- * The moments of all parts of the batch, about the moving mean, which every part has: that becomes the shift.
- * Returns the pixels of the whole.
- */
+/* The moments of all parts of the batch, relative to the moving mean, which every part has. Returns the
+ * number of pixels of the whole batch. */
 static double exchange_moments(struct op_exchange *x, struct sums total, float *shift,
                                const float *moving_mean, int c, double m)
 {

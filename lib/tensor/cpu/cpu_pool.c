@@ -1,7 +1,5 @@
-/*
- * cpu_pool.c: max, average and global average pools. saved (max) = the number of the winning tap, a byte for
- * each output value in the order of y as a whole tensor.
- */
+/* cpu_pool.c: max, average and global average pools. For max, saved is the number of the tap with the
+ * largest value, one byte for each output value in the order of y as a whole tensor. */
 #include <assert.h>
 #include <string.h>
 
@@ -82,7 +80,8 @@ static void average_forward(struct backend *b, const struct op_desc *d, const st
     });
 }
 
-/* Gathers: each input pixel adds up the windows that see it, so that rows can be shared out freely. */
+/* Each input pixel adds up the windows that contain it, so that rows can be
+ * divided among threads in any way. */
 static void average_backward(struct backend *b, const struct op_desc *d, const struct view *dx,
                              const struct view *dy, bool accumulate)
 {
@@ -113,7 +112,7 @@ static void global_forward(struct backend *b, const struct view *in, const struc
 {
     assert(in->p && out->p);
     EACH_PLANE(*in, {
-        /* y is a vector: block's channels lie side by side whatever the layout of x */
+        /* y is a vector: the channels of a block are side by side, whatever the layout of x is. */
         float *to = out->p + (size_t)n * out->n_stride + (size_t)block * (size_t)in->inner;
         memset(to, 0, (size_t)in->inner * sizeof(float));
         for (size_t i = 0; i < (size_t)in->h * (size_t)in->w; i++)

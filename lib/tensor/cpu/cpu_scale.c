@@ -1,7 +1,5 @@
-/*
- * cpu_scale.c: products of two tensors (the gates of squeeze and excite are a vector for each picture), and
- * scales and shifts that learn.
- */
+/* cpu_scale.c: products of two tensors (the gates of squeeze and excite are a vector for each picture),
+ * and scales and shifts that learn. */
 #include <string.h>
 
 #include "tensor/cpu/cpu_view.h"
@@ -27,7 +25,8 @@ void cpu_product_forward(struct backend *b, const struct op_desc *d, const struc
     });
 }
 
-/* One picture's block: sums of dy * x (dots) and of dy over its pixels, added to `inner` doubles. */
+/* For one block of one picture: adds the sums over its pixels of dy * x
+ * (dots) and of dy to `inner` doubles. */
 static void add_sums(const struct view *dy, const struct view *in, int n, int block, double *dots,
                      double *sums)
 {

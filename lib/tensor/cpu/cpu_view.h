@@ -1,16 +1,12 @@
-/*
- * cpu_view.h: tensors of either layout as runs of neighbouring values, and loops over them that split the
- * work among the threads. The split depends on shape and thread count only.
- */
+/* cpu_view.h: tensors of either layout as runs of neighbouring values, and loops over them that divide the
+ * work among the threads. The division depends only on the shape and the number of threads. */
 #ifndef WINNOW_TENSOR_CPU_VIEW_H
 #define WINNOW_TENSOR_CPU_VIEW_H
 
 #include "tensor/cpu/cpu.h"
 
-/*
- * Value (n, block, pixel, i) lies at p[n*n_stride + block*b_stride + pixel*px_stride + i], i < inner. NHWC is
- * one block of all channels, NCHW as many blocks as channels.
- */
+/* Value (n, block, pixel, i) is p[n*n_stride + block*b_stride + pixel*px_stride + i], i < inner. NHWC is
+ * one block with all channels, and NCHW has as many blocks as channels. */
 struct view {
     float *p; /* NULL: the slot is absent */
     int n, h, w, blocks, inner;
@@ -27,13 +23,14 @@ static inline float *at(const struct view *v, int n, int block, int y, int x)
     return pixel_of(v, (size_t)y * (size_t)v->w + (size_t)x, n, block);
 }
 
-/* Inside a parallel region: this thread's part of `total`. */
+/* Inside a parallel region: the part of `total` for this thread. */
 void share(size_t total, size_t *first, size_t *last);
-/* 1 where waking the other threads would cost more than they save */
+/* 1 when waking the other threads would cost more than they save. */
 int threads_for(const struct backend *b, size_t n_values);
 size_t view_values(const struct view *v);
 
-/* Rows of a tensor, split among threads: a row is w pixels of one block. The body sees n, block, y. */
+/* Runs the body over the rows of a tensor, divided among threads: a row is w pixels of one
+ * block. The body sees n, block, y. */
 #define EACH_ROW(v, ...)                                                                                     \
     do {                                                                                                     \
         const int threads_ = threads_for(b, view_values(&(v)));                                              \
@@ -50,7 +47,8 @@ size_t view_values(const struct view *v);
         }                                                                                                    \
     } while (0)
 
-/* One picture's plane of one block by one thread: for scattering backward passes. */
+/* Runs the body over planes, one block of one picture by one thread, for backward passes
+ * that write to scattered places. */
 #define EACH_PLANE(v, ...)                                                                                   \
     do {                                                                                                     \
         const int threads_ = threads_for(b, view_values(&(v)));                                              \

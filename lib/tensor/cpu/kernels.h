@@ -1,6 +1,6 @@
 /*
- * kernels.h: the inner loops of the CPU backend, compiled once for each instruction set and picked when the
- * device is opened. A run is n_pixels pixels of n_c neighbouring floats; strides are in floats. No kernel
+ * kernels.h: the inner loops of the CPU backend, compiled once for each instruction set and chosen when the
+ * device is opened. A run is n_pixels pixels of n_c neighbouring floats. Strides are in floats. No kernel
  * starts threads.
  */
 #ifndef WINNOW_TENSOR_CPU_KERNELS_H
@@ -32,9 +32,9 @@ struct kernels {
                        size_t dx_stride, size_t n_pixels, int n_c, const float *scale, const float *offset,
                        const float *a, const float *b, const float *c0, struct act act, int accumulate);
     /*
-     * One output pixel of a pool: its window starts at x and has n_rows x n_cols taps. max: y[c] = the
-     * largest, at[c] (or NULL) = its number, first_tap + row * tap_stride + column, the first of equals. sum:
-     * y[c] (+)= share * sum.
+     * One output pixel of a pool: its window begins at x and has n_rows x n_cols taps. max: y[c] is the
+     * largest value and at[c] (unless NULL) its number, first_tap + row * tap_stride + column, the first of
+     * equal ones. sum: y[c] (+)= share * sum.
      */
     void (*max_window)(float *y, uint8_t *at, const float *x, size_t row_stride, size_t px_stride, int n_rows,
                        int n_cols, int first_tap, int tap_stride, int n_c);
@@ -50,10 +50,8 @@ struct kernels {
     void (*silu)(float *y, const float *x, size_t n);                               /* y = x * sigmoid(x) */
     void (*activate_backward)(float *dy, const float *y, size_t n, struct act act); /* dy *= act'(y) */
     void (*bias_activate)(float *y, const float *bias, size_t n, struct act act);   /* y = act(y + bias) */
-    /*
-     * c[n_rows x n_c] = a[n_rows x n_k] * b[n_k x n_c], rows strides apart. Each sum runs over k in order
-     * and by itself: the same bits whatever rows and columns are beside it, and on each instruction set.
-     */
+    /* c[n_rows x n_c] = a[n_rows x n_k] * b[n_k x n_c], with rows strides apart. Each sum goes over k in
+     * order and separately, so that its bits do not depend on the rows and columns beside it. */
     void (*product)(const float *a, size_t a_stride, size_t n_rows, const float *b, size_t b_stride,
                     size_t n_k, size_t n_c, float *c, size_t c_stride);
     void (*bytes)(float *y, const uint8_t *x, size_t n, float scale, float offset);

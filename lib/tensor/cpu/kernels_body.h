@@ -1,7 +1,7 @@
 /*
- * kernels_body.h: the loops themselves; included once by each kernels_<isa>.c, which sets the target and
- * defines KERNELS_ISA. Written for the compiler's vectoriser: fixed trip order, so the bits depend on the
- * instruction set only.
+ * kernels_body.h: the loops themselves, included once by each kernels_<isa>.c, which sets the target and
+ * defines KERNELS_ISA. They are written for the vectoriser of the compiler. The order of operations is
+ * fixed, so that the bits depend on the instruction set only.
  */
 #include <math.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "tensor/backend.h"
 #include "tensor/cpu/kernels.h"
 
-/* floats added up before they go into a double: bounds the rounding of large maps */
+/* So many floats are added before the sum goes into a double, which limits the rounding on large maps. */
 #define PIXELS_PER_SUM 64
 
 /* The activation as a macro over an expression, so that each kind gets a vector loop of its own. */
@@ -146,8 +146,9 @@ static inline void store(float *p, lanes v) { *(lanes_at *)p = v; }
 static inline bits chosen(bits mask, bits a, bits b) { return (mask & a) | (~mask & b); }
 
 /*
- * Pools: values of an output stay in registers while their window is visited, so that each input is read from
- * the cache and each output written once. channels that do not fill a register at the end go one by one.
+ * Pools: the values of an output stay in registers while their window is visited, so that each input is read
+ * from the cache once and each output is written once. Channels that do not fill a register at the end are
+ * done one by one.
  */
 static void max_window(float *restrict y, uint8_t *restrict winner, const float *x, size_t row_stride,
                        size_t px_stride, int n_rows, int n_cols, int first_tap, int tap_stride, int n_c)
@@ -288,7 +289,8 @@ static void bias_activate(float *restrict y, const float *restrict bias, size_t 
 #undef LOOP
 }
 
-/* One tile of a product: rows x vectors sums in registers; width: floats of the only vector where fewer. */
+/* One tile of a product: rows x vectors sums in registers. width: the number of floats when
+ * there is a single, shorter vector. */
 static inline __attribute__((always_inline)) void product_tile(const int rows, const int vectors,
                                                                size_t width, const float *a, size_t a_stride,
                                                                const float *b, size_t b_stride, size_t n_k,

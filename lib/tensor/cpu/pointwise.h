@@ -1,7 +1,5 @@
-/*
- * pointwise.h: 1x1 convolutions over NHWC on processors with AVX-512 (elsewhere oneDNN does them).
- * Strides are in floats. Nothing here starts threads: callers split rows.
- */
+/* pointwise.h: 1x1 convolutions over NHWC on processors with AVX-512 (elsewhere oneDNN does them). Strides
+ * are in floats. Nothing here starts threads: callers divide the rows. */
 #ifndef WINNOW_TENSOR_CPU_POINTWISE_H
 #define WINNOW_TENSOR_CPU_POINTWISE_H
 
@@ -13,8 +11,8 @@ size_t pointwise_packed_floats(int n_k, int n_columns);
 void pointwise_pack(float *packed, const float *b, size_t k_stride, size_t column_stride, int n_k,
                     int n_columns);
 
-/* c[n_rows x n_columns] = act(a * packed + bias); bias may be NULL; with accumulate c += a * packed, without
- * bias and act. No OP_SIGMOID. */
+/* c[n_rows x n_columns] = act(a * packed + bias), where bias may be NULL. With accumulate c += a * packed,
+ * without bias and act. Not for OP_SIGMOID. */
 void pointwise_rows(const float *a, size_t a_stride, size_t n_rows, const float *packed, int n_k,
                     int n_columns, float *c, size_t c_stride, const float *bias, struct act act,
                     int accumulate);

@@ -1,13 +1,14 @@
 /*
- * pointwise_avx512.c: 1x1 convolutions over NHWC, forward and backward data, where a picture's pixels are
- * simply rows of a matrix. (Backward weights is one sgemm of oneDNN's, which nothing written here beat.)
- * oneDNN 2.6 runs the narrow ones (35x35 maps to 48..64 channels) at 60 to 75 % of the multipliers' peak,
- * wants its output dense (so a concatenation has to be copied) and cannot add to a gradient. These run at the
- * peak less a few percent, write rows of any stride and add where asked.
+ * pointwise_avx512.c: 1x1 convolutions over NHWC, forward and for the gradient of the input, where the
+ * pixels of pictures are rows of a matrix. (The gradient of the weights is one sgemm of oneDNN's, which
+ * nothing written here was faster than.) For narrow ones (35x35 maps to 48..64 channels) oneDNN 2.6 reaches
+ * 60 to 75 % of the multipliers' peak. It also needs a dense output, so that a concatenation has to be
+ * copied, and cannot add to a gradient. These loops reach the peak less a few percent, write rows with any
+ * stride, and add where asked.
  *
- * Twenty-four 16-float sums stay in registers: R rows by V vectors of columns, R * V = 24. Each step takes V
- * loads of b and R broadcasts of a for 24 multiply-adds. Rows are taken in blocks whose part of a stays in
- * the second-level cache.
+ * Twenty-four sums of 16 floats stay in registers: R rows by V vectors of columns, R * V = 24. Each step
+ * takes V loads of b and R broadcasts of a for 24 multiply-adds. Rows are taken in blocks whose part of a
+ * fits into the second-level cache.
  */
 #include "tensor/cpu/pointwise.h"
 
@@ -27,9 +28,9 @@ static inline __m512 activated(__m512 v, struct act act)
 }
 
 /*
- * c[R x 16*V] = act(a[R x n_k] * b[n_k x 16*V] + bias), or += without bias and act. Rows of a and c may
- * repeat (the last, to fill R): only the first n_rows are stored. The columns of the last vector are stored
- * under mask.
+ * c[R x 16*V] = act(a[R x n_k] * b[n_k x 16*V] + bias), or += without bias and act. The last rows of a and c
+ * may be repeated to fill R; only the first n_rows are stored. The columns of the last vector are stored
+ * under a mask.
  */
 #define PRODUCT(R, V)                                                                                        \
     static void product_##R##x##V(const float *a, size_t a_stride, int n_rows, const float *b,               \
@@ -75,8 +76,8 @@ PRODUCT(12, 2)
 PRODUCT(24, 1)
 #pragma GCC pop_options
 
-/* Columns are taken in panels of up to 64, whose width decides the shape of the tile. The last 80 go as 48
- * and 32: 16 alone are slow. */
+/* Columns are taken in panels of up to 64, whose width determines the shape of the tile. The last 80 are
+ * taken as 48 and 32, because 16 alone are slow. */
 static int panel_width(int n_columns, int first)
 {
     int left = n_columns - first;
@@ -104,7 +105,7 @@ void pointwise_pack(float *packed, const float *b, size_t k_stride, size_t colum
     }
 }
 
-/* Rows whose part of a stays in the second-level cache beside a panel of b. */
+/* The number of rows whose part of a fits into the second-level cache together with a panel of b. */
 static size_t rows_of_block(int n_k)
 {
     size_t rows = (size_t)(192 * 1024 / 4) / (size_t)n_k / 24 * 24;

@@ -1,11 +1,11 @@
 /*
- * winograd.c: minimal filtering around the loops of winograd_body.h: what is cut into tiles, packed, and done
- * by whom.
+ * winograd.c: minimal filtering (see winograd.h) around the loops of winograd_body.h: divides the work into
+ * tiles and among threads, and packs the weights.
  *
- * A thread takes blocks of tiles whose transformed inputs stay in its second-level cache; panel by panel of
- * output channels it multiplies at each point and transforms back. Where there are too few tiles for that
- * (8x8 maps of a few pictures), all threads transform together and then share out the panels. What a tile
- * becomes does not depend on either: same bits for any split.
+ * A thread takes blocks of tiles whose transformed inputs fit into its second-level cache. For each panel of
+ * output channels it multiplies at each point and transforms back. When there are too few tiles for that
+ * (8x8 maps of a few pictures), all threads transform together and then divide the panels. The result for a
+ * tile is the same in both cases, so that any division gives the same bits.
  */
 #include <assert.h>
 #include <omp.h>
@@ -15,7 +15,7 @@
 
 #define LEAST_ROWS 24 /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
 #define MOST_ROWS 192
-/* of transformed inputs and products: beside them a panel of weights is in the cache */
+/* The bytes of transformed inputs and products, beside which a panel of weights is in the cache. */
 #define BLOCK_BYTES ((size_t)640 * 1024)
 #define SMALL_PACK (1 << 20) /* transformed weights */
 #define WEIGHTS_ROWS 1024    /* tiles of one sum of the weights' gradient */
@@ -48,7 +48,7 @@ static const double kernel_5[5][3] = {{2, 0, 0},
                                       {-8. / 3, -4. / 3, -2. / 3},
                                       {0, 0, 1}};
 
-/* [points][taps] of the whole kernel. */
+/* The matrix [points][taps] for the whole kernel. */
 static void kernel_matrix(enum winograd_form form, double matrix[][MAX_TAPS])
 {
     memset(matrix, 0, sizeof(double) * MAX_POINTS * MAX_TAPS);
@@ -96,7 +96,7 @@ bool winograd_suits(const struct backend *b, const struct op_desc *d)
            d->y.first_c % 16 == 0;
 }
 
-/* For what winograd_suits agreed to. */
+/* The kernels for an operation to which winograd_suits agreed. */
 static const struct winograd_kernels *suited_kernels(const struct backend *b)
 {
     const struct winograd_kernels *k = kernels_for(b);
@@ -129,7 +129,7 @@ void winograd_pack(const struct backend *b, const struct op_desc *d, bool backwa
     size_t tap_stride = (size_t)d->x[0].c * (size_t)d->y.c;
     double matrix[MAX_POINTS][MAX_TAPS];
     kernel_matrix(form, matrix);
-    /* Small ones by one thread: on a busy machine another takes longer to wake than they take. */
+    /* Small ones are done by one thread: on a busy machine, waking another takes longer. */
 #pragma omp parallel for num_threads(                                                                        \
     (size_t)f->points *(size_t)n_k *(size_t)n_columns < SMALL_PACK ? 1 : b->threads) schedule(static)
     for (int k = 0; k < n_k; k++)
@@ -174,13 +174,14 @@ static size_t rows_of_block(const struct winograd_kernels *k, int points, int n_
     return rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
 }
 
-/* Too few tiles to give each thread some blocks of its own. */
+/* Whether there are too few tiles to give each thread blocks of its own. */
 static bool shares_panels(const struct backend *b, size_t n_tiles)
 {
     return b->threads > 1 && n_tiles < (size_t)b->threads * LEAST_ROWS;
 }
 
-/* Floats of transformed inputs that a block, or all tiles, need; then of products, for each thread. */
+/* The floats for the transformed inputs of a block, or of all tiles, and then
+ * for products, for each thread. */
 static size_t run_floats(const struct backend *b, int points, int n_k, size_t n_tiles)
 {
     const struct winograd_kernels *k = suited_kernels(b);

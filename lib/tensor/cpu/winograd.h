@@ -25,16 +25,18 @@ enum winograd_form { WINOGRAD_NONE, WINOGRAD_3X3, WINOGRAD_1X3, WINOGRAD_3X1, WI
 
 enum { MAX_POINTS = 16, MAX_TAPS = 9, MAX_PANEL = 64 };
 
-/* One convolution as tiles: output tile t covers rows and columns from (t / tiles_x % tiles_y) * step_y and
- * (t % tiles_x) * step_x of picture t / tiles_x / tiles_y, and reads from there less the padding. */
+/*
+ * One convolution as tiles: output tile t has the rows and columns from (t / tiles_x % tiles_y) * step_y and
+ * (t % tiles_x) * step_x on, of picture t / tiles_x / tiles_y. It reads from there on, minus the padding.
+ */
 struct winograd_grid {
     enum winograd_form form;
     int n, tiles_y, tiles_x, step_y, step_x;
     int pad_y, pad_x;
 };
 
-/* The loops of one instruction set. v, m and g are [points][rows][their columns]; rows is the block's
- * capacity, n <= rows. */
+/* The loops for one instruction set. v, m and g are [points][rows][their columns]; rows is the
+ * capacity of the block, n <= rows. */
 struct winograd_kernels {
     int vector; /* floats */
     int panel;  /* columns of a packed panel, at most */
@@ -59,16 +61,16 @@ struct winograd_kernels {
 const struct winograd_kernels *winograd_avx512(void); /* NULL where the processor or the build has none */
 const struct winograd_kernels *winograd_avx2(void);
 
-/* Can this operation run so on this device? Then none of the functions below fails. */
+/* Whether this operation can run in this way on this device. If so, none of the functions below fails. */
 bool winograd_suits(const struct backend *b, const struct op_desc *d);
 size_t winograd_packed_bytes(const struct op_desc *d);
 size_t winograd_workspace_bytes(const struct backend *b, const struct op_desc *d);
-/* Keras' [kh,kw,cin,cout] transformed and packed for forward, or turned for backward data. */
+/* Transforms and packs Keras' [kh,kw,cin,cout], for forward, or turned for the gradient of the input. */
 void winograd_pack(const struct backend *b, const struct op_desc *d, bool backward, const float *keras,
                    float *packed);
 void winograd_forward(const struct backend *b, const struct op_desc *d, const struct op_io *io,
                       const float *packed, const float *bias, float *workspace);
-/* io->dy has passed the activation already; dx is overwritten or added to. */
+/* io->dy has passed the activation already. dx is overwritten or added to. */
 void winograd_backward_data(const struct backend *b, const struct op_desc *d, const struct op_io *io,
                             const float *packed, float *workspace);
 int winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io,

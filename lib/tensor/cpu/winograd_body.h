@@ -1,6 +1,7 @@
 /*
- * winograd_body.h: the loops of winograd.h, included once by each winograd_<isa>.c, which defines vec and its
- * operations. Channels are the vectors' direction everywhere, so a transform is additions of whole vectors.
+ * winograd_body.h: the loops of winograd.h, included once by each winograd_<isa>.c, which defines vec and
+ * its operations. Vectors run along the channels everywhere, so that a transform consists of additions of
+ * whole vectors.
  */
 #define FLATTEN static inline __attribute__((always_inline))
 
@@ -106,8 +107,8 @@ FLATTEN void gradient_6_of_4(const vec *y, vec *m)
 
 /* --- tiles --- */
 
-/* Where the tile's n_y x n_x values of channel 0 lie, from (y0, x0) of picture n on; NULL outside the
- * picture. */
+/* Where the n_y x n_x values of the tile for channel 0 are, from (y0, x0) of picture
+ * n on; NULL outside the picture. */
 FLATTEN bool find_values(const struct view *v, int n, int y0, int x0, int n_y, int n_x, float **at)
 {
     float *picture = v->p + (size_t)n * v->n_stride;
@@ -120,7 +121,7 @@ FLATTEN bool find_values(const struct view *v, int n, int y0, int x0, int n_y, i
         }
     return inside;
 }
-/* Of channel c, a multiple of the vector: NHWC, or blocks of 8 channels. */
+/* The position of channel c, a multiple of the vector: NHWC, or blocks of 8 channels. */
 FLATTEN size_t channel_at(const struct view *v, int c)
 {
     return v->blocks == 1 ? (size_t)c : (size_t)(c / 8) * v->b_stride + (size_t)(c % 8);
@@ -141,8 +142,8 @@ FLATTEN struct tile tile_of(const struct winograd_grid *g, size_t i)
 #define POINTS_3 6
 #define POINTS_7 11
 
-/* One copy of the loops for each form, its sizes constants: CALL(rows and columns a tile reads, those it
- * makes, points) */
+/* One copy of the loops for each form, with constant sizes: CALL(rows and columns that a tile
+ * reads, those that it makes, points) */
 #define FOR_FORM(form, CALL)                                                                                 \
     switch (form) {                                                                                          \
     case WINOGRAD_3X3: CALL(4, 4, 2, 2, POINTS_3X3); break;                                                  \
@@ -152,7 +153,7 @@ FLATTEN struct tile tile_of(const struct winograd_grid *g, size_t i)
     default: CALL(9, 1, 3, 1, POINTS_7);                                                                     \
     }
 
-/* values[n_values] of one channel vector to its points */
+/* Transforms the values [n_values] of one channel vector to its points. */
 FLATTEN void input_points(int kernel, const vec *d, vec *t)
 {
     if (kernel == 3)

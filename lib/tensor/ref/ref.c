@@ -1,6 +1,4 @@
-/*
- * ref.c: the table of the plain-loops backend: host memory, NHWC, Keras' weight layouts as they are.
- */
+/* ref.c: the function table of the backend with plain loops: host memory, NHWC, Keras' layouts of weights. */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>

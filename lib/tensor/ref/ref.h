@@ -1,7 +1,5 @@
-/*
- * ref.h: the plain-loops backend, from the inside. Everything is float32 NHWC in host memory, one thread,
- * sums in double: slow, and the truth that the other backends are held against.
- */
+/* ref.h: the backend with plain loops. Everything is float32 NHWC in host memory, on one thread, with sums
+ * in double. It is slow, and the other backends are compared with it. */
 #ifndef WINNOW_TENSOR_REF_REF_H
 #define WINNOW_TENSOR_REF_REF_H
 
@@ -16,7 +14,7 @@ struct backend_op {
     float *weights, *bias; /* constant ones, owned; Keras layout */
 };
 
-/* A tensor as the loops see it: value (n,y,x,c) lies at data[((n*h + y)*w + x)*stride + c]. */
+/* A tensor for the loops: value (n,y,x,c) is data[((n*h + y)*w + x)*stride + c]. */
 struct ref_view {
     float *data;
     int n, h, w, c;
@@ -43,10 +41,10 @@ static inline size_t ref_pixels(const struct ref_view *v)
 static inline void ref_put(float *to, float v, bool accumulate) { *to = accumulate ? *to + v : v; }
 
 float ref_activate(const struct op_desc *d, float v);
-/* dy *= act', for the activation of an operation. Slices stay inside themselves. */
+/* dy *= act', for the activation of an operation. Of a slice only its own channels are changed. */
 void ref_activation_backward(const struct op_desc *d, const struct op_io *io);
 
-/* One function a kind and direction; -1 only for lack of memory. */
+/* One function for each kind and direction. -1 only when there is no memory. */
 int ref_conv_forward(const struct backend_op *op, const struct op_io *io, struct error *err);
 int ref_conv_backward(const struct backend_op *op, const struct op_io *io, struct error *err);
 void ref_depthwise_forward(const struct backend_op *op, const struct op_io *io);

@@ -1,14 +1,12 @@
-/*
- * ref_conv.c: convolution, depthwise convolution and dense layers, as their definitions say, sums in double.
- * A dense layer is a convolution of a 1x1 picture with a 1x1 kernel.
- */
+/* ref_conv.c: convolution, depthwise convolution and dense layers, by their definitions, with sums in
+ * double. A dense layer is a convolution of a 1x1 picture with a 1x1 kernel. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "tensor/ref/ref.h"
 
-/* Which input row (or column) tap k of output o reads; false when it lies in the padding. */
+/* Which row (or column) of the input tap k of output o reads. False when it is in the padding. */
 static bool tap(int o, int stride, int k, int dilation, int pad, int size, int *in)
 {
     *in = o * stride + k * dilation - pad;
@@ -57,7 +55,7 @@ int ref_conv_forward(const struct backend_op *op, const struct op_io *io, struct
     return 0;
 }
 
-/* Gradients summed in double: of x, of the weights (n_w values), of the bias. */
+/* Gradients, summed in double: of x, of the weights (n_w values), of the bias. */
 struct gradient_sums {
     double *x, *w, *bias;
     size_t n_x, n_w;
@@ -90,7 +88,7 @@ static void sums_finish(struct gradient_sums *g, const struct op_desc *d, const 
     free(g->bias);
 }
 
-/* dx gets the correlation of dy with w, dw that of x with dy, dbias the sum of dy. */
+/* dx is the correlation of dy with w, dw that of x with dy, and dbias the sum of dy. */
 int ref_conv_backward(const struct backend_op *op, const struct op_io *io, struct error *err)
 {
     const struct op_desc *d = &op->d;

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "tensor/ref/ref.h"
 
-/* Mean and sum of squared distances from it of one channel. */
+/* The mean of one channel, and the sum of squared differences from it. */
 static void channel_moments(const struct ref_view *x, int c, double *mean, double *spread)
 {
     size_t m = ref_pixels(x);
@@ -21,8 +21,8 @@ static void channel_moments(const struct ref_view *x, int c, double *mean, doubl
     }
 }
 
-/* moments [2][c]: every channel's mean and spread, of all parts where there are several. Returns the pixels
- * of a channel. */
+/* moments [2][c]: the mean and that sum for every channel, over all parts when there are several. Returns
+ * the number of pixels of a channel. */
 static double batch_moments(const struct ref_view *x, struct op_exchange *parts, double *moments)
 {
     size_t n_c = (size_t)x->c;

@@ -1,4 +1,5 @@
-/* ref_pool.c: pools. saved (max) = the pixel y*w + x of the input that won, the first of equals, as int32. */
+/* ref_pool.c: pools. For max, saved is the pixel y*w + x of the largest input, the
+ * first of equal ones, as int32. */
 #include <assert.h>
 #include <string.h>
 
