@@ -50,10 +50,6 @@ static const struct option_row rows[] = {
            "how far the sum of a row's probabilities may be from 1", RANGE(1e-12, 1)),
     OPTION(struct mine_options, FLAG, 0, "adjust", adjust, NULL,
            "shift probabilities by their class thresholds before scoring"),
-    OPTION(struct mine_options, DOUBLE, 0, "frac-noise", frac_noise, "X",
-           "share of the estimated errors that the prune filters take", RANGE(0, 1)),
-    OPTION(struct mine_options, INT, 0, "min-examples", min_examples, "N",
-           "fewest rows of a class that the prune filters leave", RANGE(0, 1e9)),
     OPTION(struct mine_options, STRING, 0, "matrices", matrices, "FILE",
            "counts, joint, noise matrices, thresholds: matrix row col value"),
     OPTION(struct mine_options, STRING, 0, "pairs", pairs, "FILE",
@@ -112,8 +108,6 @@ out:
 int main(int argc, char **argv)
 {
     struct mine_options opt = {.common = COMMON_OPTIONS_DEFAULTS,
-                               .frac_noise = 1,
-                               .min_examples = 1,
                                .sum_tolerance = PREDICTIONS_SUM_TOLERANCE,
                                .title = "Label review"};
     struct operands operands;

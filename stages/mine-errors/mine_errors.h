@@ -26,8 +26,8 @@ struct mine_options {
         *reports, *methods, *title;
     int filter, rank; /* enum label_filter, enum label_rank */
     bool adjust;
-    double frac_noise, sum_tolerance;
-    int64_t min_examples, budget;
+    double sum_tolerance;
+    int64_t budget;
 };
 
 /* What a manifest and the training log know about a row, in addition to its prediction. */

@@ -35,7 +35,7 @@ static int list_flagged(struct list *l, const struct label_errors_input *in, con
                         enum label_filter filter, const struct mine_options *o, const double *score,
                         uint8_t *flagged, struct error *err)
 {
-    struct label_filter_options fo = {o->frac_noise, o->min_examples};
+    struct label_filter_options fo = {.frac_noise = 1, .min_examples_per_class = 1};
     return label_errors_filter(e, in, filter, &fo, flagged, err) ||
                    label_errors_rank(in, score, flagged, &l->rows, &l->n, err)
                ? -1
