@@ -122,6 +122,7 @@ void net_release(struct net *n)
     free(n->metadata.classes);
     free(n->metadata.extra_json);
     free(n->metadata.license_json);
+    free(n->metadata.onnx_json);
     free(n->name);
     for (struct net_store *s = n->stores, *next; s; s = next) {
         next = s->next;
@@ -199,8 +200,9 @@ static int copy_metadata(struct net_metadata *out, const struct net_metadata *m,
     *out = *m;
     out->classes = NULL;
     out->n_classes = 0;
-    out->extra_json = out->license_json = NULL;
+    out->extra_json = out->license_json = out->onnx_json = NULL;
     if ((m->extra_json && !(out->extra_json = mem_strdup(m->extra_json, err))) ||
+        (m->onnx_json && !(out->onnx_json = mem_strdup(m->onnx_json, err))) ||
         (m->license_json && !(out->license_json = mem_strdup(m->license_json, err))))
         return -1;
     if (m->n_classes > 0) {

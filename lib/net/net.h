@@ -156,6 +156,8 @@ struct net_metadata {
     double input_scale, input_offset; /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
     double temperature;               /* 1 when none; not yet folded into the last layer */
     char *license_json; /* of the base weights: {"name":"MIT","holder":...}; kept by training; or NULL */
+    /* what the ONNX file that the network came from calls its parts (lib/onnx/onnx_names.c): JSON, or NULL */
+    char *onnx_json;
     /* Further keys as a JSON object (metrics, options, hashes of data and base), or NULL. */
     char *extra_json;
 };

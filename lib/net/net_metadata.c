@@ -54,7 +54,8 @@ void net_guess_input(struct net *n)
     n->metadata.input_offset = 0;
 }
 
-static const char *const own_keys[] = {"classes", "model_id", "input", "temperature", "license", NULL};
+static const char *const own_keys[] = {"classes", "model_id", "input", "temperature",
+                                       "license", "onnx",     NULL};
 
 static bool is_own_key(const char *key)
 {
@@ -137,6 +138,9 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
     if (cJSON_IsObject(net_json_get(object, "license")) &&
         keep_text(net_json_get(object, "license"), &m->license_json, err))
         return -1;
+    if (cJSON_IsObject(net_json_get(object, "onnx")) &&
+        keep_text(net_json_get(object, "onnx"), &m->onnx_json, err))
+        return -1;
     cJSON *extra = cJSON_CreateObject();
     for (v = object->child; v; v = v->next)
         if (!is_own_key(v->string)) cJSON_AddItemToObject(extra, v->string, cJSON_Duplicate(v, true));
@@ -179,6 +183,8 @@ cJSON *net_write_metadata(const struct net *n, const char *model_id, struct erro
     cJSON_AddNumberToObject(object, "temperature", m->temperature);
     if (m->license_json && !(extra = parse_own(m->license_json, err))) goto fail;
     if (extra) cJSON_AddItemToObject(object, "license", extra);
+    if (m->onnx_json && !(extra = parse_own(m->onnx_json, err))) goto fail;
+    if (m->onnx_json) cJSON_AddItemToObject(object, "onnx", extra);
     if (m->extra_json) {
         if (!(extra = parse_own(m->extra_json, err))) goto fail;
         for (cJSON *v; (v = extra->child);) {

@@ -23,10 +23,13 @@ struct onnx_form {
 
 /*
  * Input: float32, RGB, already x = byte * scale + offset as the metadata says; output: [N,classes]. N is
- * symbolic. Weights keep their float32 bits, batch norms stay. The shapes of n must be known. Written
- * atomically. EX_UNAVAILABLE in a build without ONNX.
+ * symbolic. A network that was read from ONNX keeps that file's names. Weights keep their float32 bits, batch
+ * norms stay. The shapes of n must be known. Written atomically. EX_UNAVAILABLE in a build without ONNX.
  */
 int onnx_write(const struct net *n, const char *path, const struct onnx_form *form, struct error *err);
+
+/* Whether the network came from an ONNX file whose pictures are NCHW. */
+bool onnx_was_nchw(const struct net *n);
 
 struct onnx_read_options {
     int height, width; /* where the file leaves them open; 0: not known */

@@ -10,7 +10,10 @@ typedef int onnx_names_is_left_out;
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "onnx/onnx_reader.h"
+
+#define MAX_NAME_BYTES 1000 /* longer ones are not worth their place in every model folder */
 
 static cJSON *entry_of(struct reader *r, int layer)
 {
@@ -26,7 +29,7 @@ static cJSON *entry_of(struct reader *r, int layer)
 
 static int put(struct reader *r, cJSON *entry, const char *key, const char *text)
 {
-    if (!text || !*text) return 0;
+    if (!text || !*text || strlen(text) > MAX_NAME_BYTES || !text_is_utf8(text, strlen(text))) return 0;
     cJSON_DeleteItemFromObjectCaseSensitive(entry, key);
     return cJSON_AddStringToObject(entry, key, text) ? 0
                                                      : error_set(r->err, EX_OSERR, "cannot allocate names");

@@ -23,6 +23,8 @@ int onnx_read(struct net *n, const char *path, const struct onnx_read_options *o
                      path);
 }
 
+bool onnx_was_nchw(const struct net *n) { return false; }
+
 #else
 
 #include <math.h>
@@ -285,14 +287,10 @@ static int own_metadata(struct reader *r)
 
 static int keep_names(struct reader *r)
 {
-    cJSON *all = cJSON_CreateObject();
-    cJSON_AddItemToObject(all, "onnx", r->names);
-    r->names = NULL;
-    char *text = cJSON_PrintUnformatted(all), *copy = text ? mem_strdup(text, r->err) : NULL;
+    char *text = cJSON_PrintUnformatted(r->names);
+    r->net->metadata.onnx_json = text ? mem_strdup(text, r->err) : NULL;
     cJSON_free(text);
-    cJSON_Delete(all);
-    r->net->metadata.extra_json = copy;
-    return copy ? 0 : error_set(r->err, EX_OSERR, "cannot allocate names");
+    return r->net->metadata.onnx_json ? 0 : error_set(r->err, EX_OSERR, "cannot allocate names");
 }
 
 /* --- all of it --- */

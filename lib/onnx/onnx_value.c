@@ -289,7 +289,7 @@ static struct constant *read_tensor(struct reader *r, const Onnx__TensorProto *t
     if (t->data_type == T_FLOAT && raw && (uintptr_t)raw % sizeof(float) == 0) { /* as it lies there */
         if (!(c = arena_alloc(&r->arena, sizeof *c, r->err))) return NULL;
         *c = (struct constant){.rank = (int)t->n_dims, .n = n, .f = (const float *)(const void *)raw};
-        memcpy(c->dim, t->dims, t->n_dims * sizeof *t->dims);
+        if (t->n_dims) memcpy(c->dim, t->dims, t->n_dims * sizeof *t->dims);
         return c;
     }
     if (!(c = constant_new(r, (int)t->n_dims, t->dims, floats))) return NULL;
@@ -340,7 +340,7 @@ int attribute_ints(const struct reader *r, const char *name, int64_t *out, int r
 {
     const Onnx__AttributeProto *a = attribute_of(r, name);
     if (!a || a->n_ints > (size_t)room) return -1;
-    memcpy(out, a->ints, a->n_ints * sizeof *out);
+    if (a->n_ints) memcpy(out, a->ints, a->n_ints * sizeof *out);
     return (int)a->n_ints;
 }
 

@@ -28,7 +28,7 @@ int onnx_write(const struct net *n, const char *path, const struct onnx_form *fo
 
 #include "base/text.h"
 #include "io/io.h"
-#include "onnx/onnx_graph.h"
+#include "onnx/onnx_rename.h"
 
 /* The opset in which Softmax got its present meaning. Every runtime of the last years reads it. */
 #define OPSET 13
@@ -47,6 +47,21 @@ static void same_pads(int in, int out, int kernel, int stride, int dilation, int
     *after = total - total / 2;
 }
 
+/*
+ * A ZeroPadding2D that onnx_read made of a convolution's own padding: called after the convolution, which
+ * comes next. The layer, or NULL.
+ */
+static const struct net_layer *taken_pads(const struct net *n, int layer)
+{
+    const struct net_layer *l = &n->layers[layer], *next = layer + 1 < n->n_layers ? l + 1 : NULL;
+    size_t bytes = next ? strlen(next->name) : 0;
+    return l->kind == LAYER_ZERO_PADDING && next && next->n_inputs == 1 && next->inputs[0] == layer &&
+                   (next->kind == LAYER_CONV2D || next->kind == LAYER_DEPTHWISE_CONV2D) && !next->same &&
+                   strncmp(l->name, next->name, bytes) == 0 && strncmp(l->name + bytes, "_pads", 5) == 0
+               ? l
+               : NULL;
+}
+
 static void window_attributes(struct graph *g, Onnx__NodeProto *n, const struct net_layer *l, bool dilations)
 {
     const struct net_shape *in = &g->net->layers[l->inputs[0]].output;
@@ -60,6 +75,12 @@ static void window_attributes(struct graph *g, Onnx__NodeProto *n, const struct 
     if (l->same) {
         same_pads(in->dim[0], l->output.dim[0], l->kernel_h, l->stride_h, l->dilation_h, &pads[0], &pads[2]);
         same_pads(in->dim[1], l->output.dim[1], l->kernel_w, l->stride_w, l->dilation_w, &pads[1], &pads[3]);
+    }
+    const struct net_layer *pad = taken_pads(g->net, l->inputs[0]);
+    if (pad) {
+        const int own[4] = {pad->pad_top, pad->pad_left, pad->pad_bottom, pad->pad_right};
+        for (int i = 0; i < 4; i++)
+            pads[i] = own[i];
     }
     graph_ints(g, n, "kernel_shape", kernel, 2);
     graph_ints(g, n, "strides", strides, 2);
@@ -427,7 +448,8 @@ static const char *layer(struct graph *g, const struct net_layer *l)
     case LAYER_RESIZING: return resized(g, l, from);
     case LAYER_SCALE: return scale_layer(g, l, from);
     case LAYER_CLIP: return clipped(g, from, l->name, l->clip_min, l->clip_max);
-    case LAYER_ZERO_PADDING: return zero_padding(g, l, from);
+    case LAYER_ZERO_PADDING:
+        return taken_pads(g->net, (int)(l - g->net->layers)) ? from : zero_padding(g, l, from);
     case LAYER_FLATTEN:
     case LAYER_RESHAPE: return reshaped(g, l, from);
     case LAYER_DENSE: return dense(g, l, from);
@@ -558,7 +580,10 @@ static int build_and_write(struct graph *g, const char *path)
     onnx__model_proto__init(&model);
     onnx__graph_proto__init(&graph);
     onnx__operator_set_id_proto__init(&opset);
-    g->image = graph_free_name(g, g->form->input_name);
+    const struct onnx_form usual = ONNX_FORM_DEFAULTS;
+    bool own_name = strcmp(g->form->input_name, usual.input_name) != 0;
+    g->image = own_name ? g->form->input_name : graph_input_name(g, g->form->input_name);
+    g->image = graph_free_name(g, g->image);
     g->probs = graph_free_name(g, g->form->output_name);
     for (int i = 0; i < n->n_layers && !g->failed; i++)
         g->value[i] = layer(g, &n->layers[i]);
@@ -567,6 +592,7 @@ static int build_and_write(struct graph *g, const char *path)
         last = graph_transposed(g, last, graph_name(g, "%s/nhwc", n->layers[n->output].name), false);
     graph_input(g, graph_node(g, "Identity", g->probs, g->probs), last ? last : "");
     properties(g, &p);
+    if (g->failed || (!g->form->logits && graph_rename(g))) g->failed = true;
     Onnx__ValueInfoProto *from = value_info(g, g->image, g->form->nchw ? nchw : in->dim, 3),
                          *to = value_info(g, g->probs, g->form->nchw && out->rank == 3 ? out_nchw : out->dim,
                                           out->rank);

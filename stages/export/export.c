@@ -115,7 +115,7 @@ static int write_file(struct export *x, struct error *err)
     struct text file = TEXT_EMPTY, folder = TEXT_EMPTY;
     bool onnx = o->to == TO_ONNX;
     struct onnx_form form = ONNX_FORM_DEFAULTS;
-    form.nchw = o->layout == 1;
+    form.nchw = o->layout == LAYOUT_NCHW || (o->layout == LAYOUT_AUTO && onnx_was_nchw(&x->net));
     int rc = file_in(o->common.output, onnx ? ".onnx" : ".h5", &file, &folder, err) ||
                      (o->shards && export_accuracy(x, o->model, NULL, err)) ||
                      (onnx ? onnx_write(&x->net, file.data, &form, err)

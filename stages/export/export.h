@@ -8,6 +8,8 @@
 #include "cli/stage.h"
 #include "net/net.h"
 
+/* auto: as the ONNX file that the model came from, else nhwc */
+enum export_layout { LAYOUT_AUTO, LAYOUT_NHWC, LAYOUT_NCHW };
 enum export_to { TO_TFJS, TO_ONNX, TO_KERAS, TO_DEMO, TO_TRANSFORMERS };
 enum export_quantize { QUANTIZE_AUTO, QUANTIZE_NONE, QUANTIZE_FLOAT16, QUANTIZE_UINT16, QUANTIZE_UINT8 };
 

@@ -47,7 +47,7 @@ static const struct option_row rows[] = {
 
     OPTION_GROUP("Expert"),
     OPTION(struct export_options, CHOICE, 0, "layout", layout, "ORDER", "onnx: the input's order of axes",
-           CHOICES("nhwc|nchw")),
+           CHOICES("auto|nhwc|nchw")),
     OPTION(struct export_options, FLAG, 0, "weights-only", weights_only, NULL,
            "keras: the weights alone, as keras-applications publishes them"),
     OPTION(struct export_options, STRING, 0, "web", web, "DIR",

@@ -214,6 +214,50 @@ static void check_own(void)
     unlink(out);
 }
 
+/* Whether the file holds the bytes. */
+static bool holds(const char *path, const void *bytes, size_t n)
+{
+    char *all;
+    size_t size;
+    if (io_read_file(path, 1 << 20, &all, &size, &err)) return false;
+    bool found = memmem(all, size, bytes, n) != NULL;
+    free(all);
+    return found;
+}
+
+/* What came from a file goes back with its names and each weight as it was, with a model folder between. */
+static void check_names(void)
+{
+    static const char *const names[] = {"x", "y", "n_c", "n_h", "n_y", "c.weight", "c.bias", "fc.weight"};
+    char folder[] = "/tmp/winnow-test-XXXXXX", out[600], model[600];
+    struct onnx_read_options any = {0};
+    struct net n;
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(out, sizeof out, "%s/out.onnx", folder);
+    snprintf(model, sizeof model, "%s/model", folder);
+    if (!CHECK_SAY(!onnx_read(&n, corpus("plain"), &any, &err) && !net_write_tfjs(&n, model, &err), "%s",
+                   err.text))
+        return;
+    net_release(&n);
+    if (!CHECK_SAY(!net_open(&n, model, &err) && onnx_was_nchw(&n) && !onnx_write(&n, out, &forms[1], &err),
+                   "%s", err.text))
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char field[32]; /* its length, then its bytes */
+        int bytes = snprintf(field, sizeof field, "%c%s", (int)strlen(names[i]), names[i]);
+        CHECK_SAY(holds(out, field, (size_t)bytes), "the name %s", names[i]);
+    }
+    struct net_layer *fc = &n.layers[net_find(&n, "fc") > 0 ? net_find(&n, "fc") : 0];
+    float rows[24]; /* [out,in], as the file had them */
+    for (int i = 0; fc->n_weights == 2 && i < 24; i++)
+        rows[i] = fc->weights[0].values[i % 6 * 4 + i / 6];
+    CHECK_SAY(holds(corpus("plain"), rows, sizeof rows) && holds(out, rows, sizeof rows),
+              "the weights' bytes");
+    CHECK_SAY(!holds(out, "Identity", 8), "no node that the file had not");
+    net_release(&n);
+    io_remove_tree(folder);
+}
+
 int main(void)
 {
     if (!onnx_available()) {
@@ -224,5 +268,6 @@ int main(void)
     check_refusals();
     check_external();
     check_own();
+    check_names();
     return tap_done();
 }
