@@ -208,6 +208,24 @@ int net_decisions_store(const struct net_decisions *d, struct net_metadata *m, s
     return 0;
 }
 
+int net_decisions_text(char **out, const struct net_metadata *m, struct error *err)
+{
+    cJSON *all = NULL;
+    const cJSON *d;
+    int rc = 0;
+    *out = NULL;
+    if (!m->extra_json) return 0;
+    if (net_json_parse(m->extra_json, strlen(m->extra_json), &all, err)) return -1;
+    if ((d = net_json_get(all, KEY))) {
+        char *printed = cJSON_PrintUnformatted(d);
+        *out = printed ? mem_strdup(printed, err) : NULL;
+        if (!*out) rc = error_set(err, EX_OSERR, "cannot allocate the metadata");
+        cJSON_free(printed);
+    }
+    cJSON_Delete(all);
+    return rc;
+}
+
 void net_decisions_release(struct net_decisions *d)
 {
     for (size_t i = 0; i < d->n_views; i++) {

@@ -50,6 +50,11 @@ bool net_decisions_fit(const struct net_decisions *d, const struct net_metadata 
 /* Puts them into the metadata, in place of older ones. */
 int net_decisions_store(const struct net_decisions *d, struct net_metadata *m, struct error *err);
 void net_decisions_release(struct net_decisions *d);
+/*
+ * The value of "decisions" as JSON, for formats that keep metadata in fields of text. *out is the caller's;
+ * NULL: the model carries none.
+ */
+int net_decisions_text(char **out, const struct net_metadata *m, struct error *err);
 
 enum net_decision { NET_ALLOW, NET_REVIEW, NET_BLOCK, NET_DECISION_COUNT };
 extern const char *const net_decision_names[NET_DECISION_COUNT]; /* allow review block */

@@ -265,6 +265,7 @@ static int own_metadata(struct reader *r)
 {
     static const char *const numbers[] = {"scale", "offset"};
     cJSON *object = cJSON_CreateObject(), *input = cJSON_AddObjectToObject(object, "input"), *classes = NULL;
+    cJSON *decisions = NULL;
     const char *text = property_of(r, "classes");
     struct error ignored = {0};
     double number;
@@ -279,6 +280,8 @@ static int own_metadata(struct reader *r)
     if ((text = property_of(r, "input_resize"))) cJSON_AddStringToObject(input, "resize", text);
     if ((text = property_of(r, "temperature")) && parse_number(text, &number))
         cJSON_AddNumberToObject(object, "temperature", number);
+    if ((text = property_of(r, "decisions")) && !net_json_parse(text, strlen(text), &decisions, &ignored))
+        cJSON_AddItemToObject(object, "decisions", decisions);
     if ((text = property_of(r, "model_id"))) cJSON_AddStringToObject(object, "model_id", text);
     int rc = net_read_metadata(&r->net->metadata, object, r->err);
     cJSON_Delete(object);

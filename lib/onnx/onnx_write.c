@@ -28,6 +28,7 @@ int onnx_write(const struct net *n, const char *path, const struct onnx_form *fo
 
 #include "base/text.h"
 #include "io/io.h"
+#include "net/net_decisions.h"
 #include "onnx/onnx_rename.h"
 
 /* The opset in which Softmax got its present meaning. Every runtime of the last years reads it. */
@@ -545,6 +546,10 @@ static void properties(struct graph *g, struct properties *p)
     property(g, p, "input_offset", format_f64(number, m->input_offset));
     if (m->resize[0]) property(g, p, "input_resize", m->resize);
     property(g, p, "temperature", format_f64(number, m->temperature));
+    char *decisions;
+    if (net_decisions_text(&decisions, m, g->err)) g->failed = true;
+    if (decisions) property(g, p, "decisions", decisions);
+    free(decisions);
 }
 
 static int write_packed(const Onnx__ModelProto *model, const char *path, struct error *err)
