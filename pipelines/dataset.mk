@@ -2,6 +2,8 @@
 # NEAR_FROM: the manifest whose near copies are looked for (with hashes as columns, no picture is read for it).
 # WITH: what validate makes for phash-dedup in the decode that it needs anyway; not where flags ask for other hashes or other pictures.
 WITH := $(if $(strip $(foreach o,--no --di --al --pd,$(findstring $(o),$(PHASH_DEDUP_FLAGS)))$(foreach o,--he --allow-t --wi,$(findstring $(o),$(VALIDATE_FLAGS)))),,--with pdq)
+# PAIRS: near pairs of the last run, so that only what is new is compared. A cache: a takedown deletes it.
+PAIRS := $(if $(strip $(foreach o,--ag --di --near --hash-o --check,$(findstring $(o),$(PHASH_DEDUP_FLAGS)))),,--near-pairs $(RUN)/near.cache)
 
 $(ROUND_DIR)/labelled.tsv: $(RUN)/valid.tsv $(wildcard $(DECISIONS)) | $(BIN)/relabel
 	@mkdir -p $(@D)
@@ -13,7 +15,7 @@ $(ROUND_DIR)/unique.tsv: $(ROUND_DIR)/labelled.tsv | $(BIN)/hash-dedup
 	$(BIN)/hash-dedup $(ROOT_FLAGS) $(HASH_DEDUP_FLAGS) --rejects $(ROUND_DIR)/hash-dedup.rejects.tsv -o $@ $<
 
 $(ROUND_DIR)/distinct.tsv: $(NEAR_FROM) | $(BIN)/phash-dedup
-	$(BIN)/phash-dedup $(ROOT_FLAGS) $(PHASH_DEDUP_FLAGS) --rejects $(ROUND_DIR)/phash-dedup.rejects.tsv -o $@ $<
+	$(BIN)/phash-dedup $(ROOT_FLAGS) $(PHASH_DEDUP_FLAGS) $(PAIRS) --rejects $(ROUND_DIR)/phash-dedup.rejects.tsv -o $@ $<
 
 $(ROUND_DIR)/split.tsv: $(ROUND_DIR)/distinct.tsv | $(BIN)/train-test-split
 	$(BIN)/train-test-split $(SPLIT_FLAGS) -o $@ $<

@@ -253,7 +253,7 @@ static int make_masks(struct join *j, struct error *err)
 /* For few hashes: compares each with each, without sixteen sorts. */
 static int join_few(struct join *j, struct near_pairs *out, struct error *err)
 {
-    for (size_t b = 1; b < j->n; b++)
+    for (size_t b = j->wanted & NEAR_FIRST_FIRST ? 1 : j->n_first; b < j->n; b++)
         for (size_t a = 0; a < b; a++) {
             unsigned kind = b < j->n_first   ? NEAR_FIRST_FIRST
                             : a < j->n_first ? NEAR_FIRST_REST
@@ -270,6 +270,7 @@ static int join_few(struct join *j, struct near_pairs *out, struct error *err)
 }
 
 #define FEW 512
+#define FEW_NEW 200 /* hashes of the rest, when pairs of the first part are not wanted */
 
 int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned wanted, int max_distance,
               int radius, unsigned n_threads, const struct near_progress *progress, struct near_pairs *out,
@@ -294,7 +295,8 @@ int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned 
         j.filter = max_distance < FILTER_BITS ? max_distance : FILTER_BITS;
     }
     if (n >= UINT32_MAX) return error_set(err, EX_DATAERR, "more than 4 billion hashes");
-    if (n <= FEW && !forced) return join_few(&j, out, err);
+    bool few_new = !(wanted & NEAR_FIRST_FIRST) && n - j.n_first <= FEW_NEW;
+    if ((n <= FEW || few_new) && !forced) return join_few(&j, out, err);
     j.kernel = forced ? forced : near_kernel_find(NULL);
     j.report = report_plain;
 #if defined(__x86_64__)

@@ -28,6 +28,9 @@ static const struct option_row rows[] = {
     DEDUP_ROW_MARK(struct phash_options, dedup),
     OPTION(struct phash_options, STRING, 0, "index", index, "FILE",
            "keep hashes here from run to run, by xxh128: what is in it is not decoded again"),
+    OPTION(struct phash_options, STRING, 0, "near-pairs", near_pairs, "FILE",
+           "keep near pairs here from run to run: only what is new is compared, with the same "
+           "result"),
     DEDUP_ROW_SHEET(struct phash_options, dedup),
     OPTION(struct phash_options, STRING, 0, "blocklist", dedup.blocklist, "FILE",
            "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they are "
@@ -84,13 +87,19 @@ static int check_options(const struct phash_options *o, struct error *err)
                         : o->dedup.protect         ? "--protect"
                         : o->dedup.sheet           ? "--sheet"
                         : o->dedup.mark            ? "--mark"
+                        : o->near_pairs            ? "--near-pairs"
                         : o->hash_only && o->index ? "--index"
                                                    : NULL;
-    if ((o->index && !*o->index) || (o->dedup.delete_blocked && !*o->dedup.delete_blocked))
-        return error_set(err, EX_USAGE, "%s: an empty name",
-                         o->index && !*o->index ? "--index" : "--delete-blocked");
+    const char *empty = o->index && !*o->index                                 ? "--index"
+                        : o->dedup.delete_blocked && !*o->dedup.delete_blocked ? "--delete-blocked"
+                        : o->near_pairs && !*o->near_pairs                     ? "--near-pairs"
+                                                                               : NULL;
+    if (empty) return error_set(err, EX_USAGE, "%s: an empty name", empty);
     if (o->hash_only && o->dedup.check_leak)
         return error_set(err, EX_USAGE, "--hash-only and --check-leak are two different runs");
+    if (o->near_pairs && (o->dedup.against || o->dihedral))
+        return error_set(err, EX_USAGE, "--near-pairs does nothing with %s: leave one out",
+                         o->dedup.against ? "--against" : "--dihedral");
     if (mode && alone) return error_set(err, EX_USAGE, "%s does nothing with %s: leave one out", alone, mode);
     if (o->dedup.delete_blocked && !o->dedup.blocklist)
         return error_set(err, EX_USAGE, "--delete-blocked needs --blocklist FILE");

@@ -19,7 +19,7 @@ struct phash_options {
     int family; /* enum pdq_family */
     bool hash_only, no_orient, dihedral, allow_truncated, exact_groups;
     int64_t min_quality;
-    const char *index;
+    const char *index, *near_pairs;
 };
 /*
  * The authors of PDQ advise 31 for "the same picture". 63 is for pictures that a split must only keep

@@ -7,6 +7,7 @@
 
 #include "base/hash_index.h"
 #include "base/mem.h"
+#include "hash/near_kept.h"
 
 static bool compared(const struct phash_dedup *s, const struct dedup_row *r)
 {
@@ -117,6 +118,33 @@ static void tell_progress(void *context, double share)
     progress_update(p, (uint64_t)(share * 100), NULL);
 }
 
+/* Only hashes that were not there in the last run are compared (hash/near_kept.c says why that is enough). A
+ * file that cannot be read or written costs time, not the run. */
+static int join_kept(struct phash_dedup *s, int distance, int radius, const struct near_progress *progress,
+                     struct error *err)
+{
+    struct near_kept kept = NEAR_KEPT_EMPTY;
+    struct error own = {0};
+    size_t n_new = 0;
+    if (near_kept_read(&kept, s->opt->near_pairs, distance, radius, &own)) {
+        if (own.code == EX_OSERR) {
+            *err = own;
+            return -1;
+        }
+        stage_warn("all pictures are compared: %s", own.text);
+    }
+    int rc = near_kept_join(&kept, s->nodes, s->d.n_nodes, distance, radius,
+                            stage_threads(&s->opt->dedup.common), progress, &s->d.pairs, &n_new, err);
+    own = (struct error){0};
+    if (rc == 0 && (n_new || kept.n != s->d.n_nodes) &&
+        near_kept_write(s->opt->near_pairs, s->nodes, s->d.n_nodes, &s->d.pairs, distance, radius, &own))
+        stage_warn("the next run compares all pictures: %s", own.text);
+    if (rc == 0)
+        stage_note(&s->opt->dedup.common, "%zu of %zu hashes are new and were compared", n_new, s->d.n_nodes);
+    near_kept_release(&kept);
+    return rc;
+}
+
 int phash_find_pairs(struct phash_dedup *s, struct error *err)
 {
     struct near_progress tell = {tell_progress, &s->d.progress};
@@ -132,8 +160,10 @@ int phash_find_pairs(struct phash_dedup *s, struct error *err)
     progress_start(&s->d.progress, &s->opt->dedup.common, 100, "% compared");
     /* Pairs of two old pictures are not needed. */
     unsigned wanted = s->d.n_first ? NEAR_FIRST_REST | NEAR_REST_REST : NEAR_ALL;
-    if (near_join(s->nodes, s->d.n_nodes, s->d.n_first ? s->d.n_first : s->d.n_nodes, wanted, (int)distance,
-                  radius, stage_threads(&s->opt->dedup.common), &tell, &s->d.pairs, err) ||
+    if ((s->opt->near_pairs ? join_kept(s, (int)distance, radius, &tell, err)
+                            : near_join(s->nodes, s->d.n_nodes, s->d.n_first ? s->d.n_first : s->d.n_nodes,
+                                        wanted, (int)distance, radius, stage_threads(&s->opt->dedup.common),
+                                        &tell, &s->d.pairs, err)) ||
         (s->opt->dihedral && join_turned(s, (int)distance, radius, &tell, err)) ||
         dedup_make_lists(&s->d, err))
         return -1;

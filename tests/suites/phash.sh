@@ -183,6 +183,20 @@ phash-dedup --sheet odd.html odd.tsv >/dev/null
 grep -q 'b%22%3C%26%3E%25%23%2023.jpg' odd.html && grep -q '&lt;b&gt;&quot;x&quot;&lt;/b&gt;' odd.html && ! grep -q '<b>"x"' odd.html
 ok $? "names and labels are escaped"
 
+# --- near pairs that are kept ---
+same_as_whole() { cmp -s near.tsv kept.tsv && cmp -s near-gone.tsv gone.tsv; }
+head -n 20 all.tsv | phash-dedup --near-pairs near.cache --rejects r.tsv >near.tsv
+phash-dedup -v --near-pairs near.cache --rejects near-gone.tsv all.tsv >near.tsv 2>err && same_as_whole && grep -q 'phash-dedup: [1-9][0-9]* of [1-9][0-9]* hashes are new' err
+ok $? "--near-pairs: what is new is compared, with the result of a whole run ($(grep 'are new' err))"
+phash-dedup -v --near-pairs near.cache --rejects near-gone.tsv all.tsv >near.tsv 2>err && same_as_whole && grep -q 'phash-dedup: 0 of' err
+ok $? "a second time nothing is compared"
+truncate -s -1 near.cache && phash-dedup --near-pairs near.cache --rejects near-gone.tsv all.tsv >near.tsv 2>err && same_as_whole && grep -q "all pictures are compared: 'near.cache' is damaged" err
+ok $? "a damaged file is not used, which is said"
+for with in "--against kept.tsv" --dihedral --hash-only; do
+    # shellcheck disable=SC2086
+    must_fail 64 "--near-pairs does nothing with" "--near-pairs with ${with%% *} is a mistake" phash-dedup --near-pairs near.cache $with all.tsv
+done
+
 # --- hashed by validate, in the decode that it needs anyway ---
 validate --min-bytes 0 -o plain.tsv --rejects r.tsv all.tsv && phash-dedup -o two-decodes.tsv --rejects two-decodes-gone.tsv plain.tsv
 validate --min-bytes 0 --with pdq -o hashed.tsv --rejects r1.tsv all.tsv && phash-dedup -v -o one-decode.tsv --rejects one-decode-gone.tsv hashed.tsv 2>said

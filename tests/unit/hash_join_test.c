@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash/near_kept.h"
+#include "io/io.h"
 #include "tap.h"
 
 static uint64_t state = 88172645463325252u;
@@ -110,6 +112,106 @@ static void test_radius(void)
     free(h);
 }
 
+/* Runs with random additions and removals, in random order, against full joins. */
+static void test_kept(int distance, int radius, int kind)
+{
+    enum { N = 1600 };
+    bool in[N] = {false};
+    struct pdq_hash *all = malloc(N * sizeof *all), *now = malloc(N * sizeof *now);
+    char path[4200];
+    struct error err = {0};
+    size_t n_pairs = 0, n_old = 0;
+    bool right = true;
+    snprintf(path, sizeof path, "%s/near-%d-%d-%d", tap_tmpdir(), distance, radius, kind);
+    make_hashes(all, N, kind);
+    for (int round = 0; round < 14 && right; round++) {
+        struct near_kept kept = NEAR_KEPT_EMPTY;
+        struct near_pairs found = NEAR_PAIRS_EMPTY, full = NEAR_PAIRS_EMPTY;
+        size_t n = 0, n_new = 0;
+        /* mostly a few percent come and go, now and then half of them; once none is left, once one */
+        uint64_t share = round == 0 || round % 5 == 4 ? 50 : 1 + next_random() % 5;
+        for (size_t i = 0; i < N; i++) {
+            if (next_random() % 100 < share) in[i] = !in[i];
+            if (in[i]) now[n++] = all[i];
+        }
+        if (round == 7) n = 0;
+        if (round == 9) n = n > 1;
+        for (size_t i = n; i > 1; i--) {
+            size_t k = next_random() % i;
+            struct pdq_hash h = now[i - 1];
+            now[i - 1] = now[k];
+            now[k] = h;
+        }
+        size_t distinct = 0; /* callers fold equal hashes */
+        for (size_t i = 0; i < n; i++) {
+            bool twice = false;
+            for (size_t k = 0; k < distinct; k++)
+                twice = twice || !memcmp(&now[k], &now[i], sizeof *now);
+            if (!twice) now[distinct++] = now[i];
+        }
+        n = distinct;
+        right = near_kept_read(&kept, path, distance, radius, &err) == 0 &&
+                near_kept_join(&kept, now, n, distance, radius, 1 + (unsigned)round % 3, NULL, &found, &n_new,
+                               &err) == 0 &&
+                near_join(now, n, n, NEAR_ALL, distance, radius, 2, NULL, &full, &err) == 0 &&
+                near_kept_write(path, now, n, &found, distance, radius, &err) == 0 && found.n == full.n;
+        qsort(found.pairs, found.n, sizeof *found.pairs, compare_pairs);
+        qsort(full.pairs, full.n, sizeof *full.pairs, compare_pairs);
+        right = right && (full.n == 0 || memcmp(found.pairs, full.pairs, full.n * sizeof *full.pairs) == 0);
+        if (!right)
+            printf("# round %d: %zu pairs where there are %zu; %s\n", round, found.n, full.n, err.text);
+        n_pairs += full.n;
+        n_old += n - n_new;
+        near_pairs_release(&found);
+        near_pairs_release(&full);
+        near_kept_release(&kept);
+    }
+    CHECK_SAY(right && n_old > 1000 && n_pairs > 100,
+              "kept pairs, distance %d, radius %d, hashes %d: %zu pairs, %zu hashes known", distance, radius,
+              kind, n_pairs, n_old);
+    free(all);
+    free(now);
+}
+
+/* What is not as it was written is refused; other settings are another file. */
+static void test_kept_damage(void)
+{
+    enum { N = 300 };
+    struct pdq_hash h[N];
+    struct near_pairs found = NEAR_PAIRS_EMPTY;
+    struct near_kept k;
+    struct error err = {0};
+    char path[4200], *bytes;
+    size_t n, n_read = 0;
+    snprintf(path, sizeof path, "%s/kept", tap_tmpdir());
+    make_hashes(h, N, 2);
+    size_t distinct = 1;
+    for (size_t i = 1; i < N; i++) {
+        size_t m = 0;
+        while (m < distinct && memcmp(&h[m], &h[i], sizeof *h))
+            m++;
+        if (m == distinct) h[distinct++] = h[i];
+    }
+    CHECK(near_join(h, distinct, distinct, NEAR_ALL, 63, 1, 1, NULL, &found, &err) == 0 && found.n > 50);
+    CHECK(near_kept_write(path, h, distinct, &found, 63, 1, &err) == 0);
+    CHECK(near_kept_read(&k, path, 63, 1, &err) == 0 && k.n == distinct && k.n_pairs == found.n);
+    near_kept_release(&k);
+    CHECK(near_kept_read(&k, path, 47, 1, &err) == 0 && k.n == 0);
+    CHECK(near_kept_read(&k, path, 63, NEAR_EXACT, &err) == 0 && k.n == 0);
+    CHECK(io_read_file(path, 1 << 20, &bytes, &n, &err) == 0);
+    for (size_t i = 0; i < n; i += 1 + i / 200) {
+        bytes[i] ^= 4;
+        n_read += near_kept_read_memory(&k, bytes, n, "x", 63, 1, &err) == 0;
+        near_kept_release(&k);
+        bytes[i] ^= 4;
+        n_read += near_kept_read_memory(&k, bytes, i, "x", 63, 1, &err) == 0;
+        near_kept_release(&k);
+    }
+    CHECK_SAY(n_read == 0, "a changed bit or a cut anywhere: %zu read", n_read);
+    free(bytes);
+    near_pairs_release(&found);
+}
+
 int main(void)
 {
     enum { N = 1400 };
@@ -146,5 +248,10 @@ int main(void)
     CHECK(near_join_use("no such kernel") == -1);
     free(h);
     test_radius();
+    for (int kind = 0; kind < 3; kind++) {
+        test_kept(31, NEAR_EXACT, kind);
+        test_kept(63, 1, kind);
+    }
+    test_kept_damage();
     return tap_done();
 }
