@@ -53,6 +53,15 @@ void stage_warn(const char *format, ...)
     say("", text);
 }
 
+void stage_warn_lines(const char *text)
+{
+    for (const char *at = text; at && *at;) {
+        size_t n = strcspn(at, "\n");
+        stage_warn("%.*s", (int)n, at);
+        at += n + (at[n] != 0);
+    }
+}
+
 void stage_note(const struct common_options *common, const char *format, ...)
 {
     char text[ERROR_TEXT_BYTES];

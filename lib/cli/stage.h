@@ -26,6 +26,9 @@ int stage_end(int rc, const struct error *err, const struct stage_counts *counts
  * errors are returned in struct error. */
 void stage_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same for each line of a text; NULL is none. */
+void stage_warn_lines(const char *text);
+
 /* Prints one line, if -v was given. */
 void stage_note(const struct common_options *common, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "onnx/onnx.h"
 #include "tensor/engine.h"
 
 struct predictor {
@@ -25,7 +24,8 @@ int predictor_open(struct predictor **out, const char *model_path, const struct 
     o.threads = options->threads;
     o.batch = options->batch > 0 ? options->batch : 8;
     o.mode = ENGINE_INFERENCE;
-    if (onnx_open_model(&p->net, model_path, 0, err) || net_infer_shapes(&p->net, 0, 0, err)) goto fail;
+    if (scoring_model_open(&p->net, model_path, &options->scoring, SCORING_FULL, options->remarks, err))
+        goto fail;
     const struct net_shape *input = &p->net.layers[p->net.input].output,
                            *output = &p->net.layers[p->net.output].output;
     if (input->rank != 3 || input->dim[0] != input->dim[1] || input->dim[2] != 3) {

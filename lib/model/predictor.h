@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "model/scoring_model.h"
 #include "net/net.h"
 
 struct predictor;
@@ -14,6 +15,8 @@ struct predictor_options {
     const char *device; /* "auto", "cpu", "ref", "cuda" */
     unsigned threads;   /* 0 = all processors */
     int batch;          /* pictures a forward pass; 0 = 8 */
+    struct scoring_options scoring;
+    struct text *remarks; /* as scoring_model_open, or NULL */
 };
 
 /* Opens the model and makes a plan. *out is NULL and err set on failure (EX_NODEVICE

@@ -54,7 +54,7 @@ int net_read_h5(struct net *n, const char *path, bool header_only, struct error 
         goto out;
     if (net_take_weights(n, &sources, &f, H5_LEGACY, header_only, err)) goto out;
     rc = net_check_complete(n, err);
-    if (!rc && f.config && !f.metadata) net_guess_input(n);
+    if (!rc && f.config && !f.metadata) net_guess_input(n, header_only);
 out:
     net_sources_release(&sources);
     h5_file_release(&f);

@@ -64,7 +64,7 @@ static int read_archive(struct net *n, const struct zip_archive *z, bool header_
         (own && net_read_metadata(&n->metadata, own, err)) || read_weights(&f, z, header_only, err) ||
         net_take_weights(n, &sources, &f, H5_STORE, header_only, err) || net_check_complete(n, err))
         goto out;
-    if (!own) net_guess_input(n);
+    if (!own) net_guess_input(n, header_only);
     rc = 0;
 out:
     h5_file_release(&f);

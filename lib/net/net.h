@@ -168,6 +168,8 @@ struct net {
     int n_layers;
     int input, output; /* layer indices */
     bool bytes_input;  /* the file says that the input layer takes bytes */
+    /* nothing says how bytes become its input: 1/255 is a guess. Cleared by net_set_input */
+    bool input_assumed;
     struct net_metadata metadata;
     struct net_store *stores; /* internal: blocks that hold the values of many weights */
 };
@@ -201,6 +203,35 @@ int net_metadata_lines(const struct net *n, struct text *out, struct error *err)
 /* Divides kernel and bias of the last dense layer by the temperature, and sets it to 1. Programs that do
  * not know T then compute softmax(z / T), too. */
 int net_fold_temperature(struct net *n, struct error *err);
+
+/* --- as a classifier of pictures (net_scoring.c) --- */
+
+/* What the outputs of the file are. */
+enum net_ending {
+    NET_ENDS_IN_PROBABILITIES,
+    NET_ENDS_IN_LOGITS,  /* they got a softmax */
+    NET_ENDS_IN_ONE,     /* one number, sigmoid or logit, became two classes: the other, and it */
+    NET_ENDS_IN_SIGMOIDS /* several that do not add up to 1: left as they are */
+};
+/*
+ * Appends what makes probabilities of the outputs. The shapes must be known. EX_DATAERR: the network ends in
+ * what is no score (a pool, an activation).
+ */
+int net_make_probabilities(struct net *n, enum net_ending *ending, struct error *err);
+/* "cat,dog": as many as there are outputs, else EX_USAGE. */
+int net_set_classes(struct net *n, const char *list, struct error *err);
+
+/* x = (byte * range / 255 - mean) / std for each channel, in the network's order of channels. */
+struct net_input {
+    int side_px; /* 0: as the file says */
+    bool bgr;
+    double range; /* 1 or 255 */
+    double mean[3], std[3];
+};
+/* "side=224,order=bgr,range=255,mean=104:117:124,std=1", or unit, bytes, tf, torch, caffe. EX_USAGE. */
+int net_input_parse(struct net_input *in, const char *text, struct error *err);
+/* One number for all channels goes into the metadata, the rest into layers after the input. */
+int net_set_input(struct net *n, const struct net_input *in, struct error *err);
 
 /* Reads everything but the weights, whose values are NULL. Fast, for programs
  * that only need classes and sizes. */

@@ -34,7 +34,7 @@ static bool suits_bytes(double scale, double offset)
     return fabs(scale) < 0.1 || fabs(offset) > 16 * fabs(scale);
 }
 
-void net_guess_input(struct net *n)
+void net_guess_input(struct net *n, bool header_only)
 {
     bool bytes = n->bytes_input;
     int from = n->input;
@@ -49,6 +49,7 @@ void net_guess_input(struct net *n)
             continue;
         from = i;
     }
+    n->input_assumed = !bytes && !header_only; /* without weights it cannot be told */
     if (!bytes) return;
     n->metadata.input_scale = 1;
     n->metadata.input_offset = 0;

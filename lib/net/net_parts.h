@@ -115,7 +115,7 @@ cJSON *net_write_metadata(const struct net *n, const char *model_id, struct erro
 void net_metadata_defaults(struct net_metadata *m);
 /* For a file that does not say how it is fed: where its first layers bring 0..255 down, it takes bytes; else
  * the defaults stay. */
-void net_guess_input(struct net *n);
+void net_guess_input(struct net *n, bool header_only);
 
 /* --- readers --- */
 

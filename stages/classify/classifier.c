@@ -78,7 +78,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
                                       .no_sandbox = opt->no_sandbox,
                                       .no_orient = opt->no_orient,
                                       .method = RESIZE_BILINEAR};
-    if (net_open_header(&c->header, opt->model, err)) return -1;
+    if (scoring_model_open(&c->header, opt->model, &opt->scoring, SCORING_HEADER, NULL, err)) return -1;
     const struct net_shape *in = &c->header.layers[c->header.input].output;
     if (in->rank != 3 || in->dim[2] != 3 || in->dim[0] != in->dim[1] || in->dim[0] < 1)
         return error_set(err, EX_DATAERR,
@@ -115,11 +115,17 @@ int classifier_ready(struct classifier *c, const struct classify_options *opt, u
 {
     struct predictor_options po = {.device = opt->device,
                                    .threads = stage_threads(&opt->common),
-                                   .batch = (int)opt->batch};
+                                   .batch = (int)opt->batch,
+                                   .scoring = opt->scoring};
+    struct text remarks = TEXT_EMPTY;
     if (c->predictor) return 0;
+    po.remarks = &remarks;
     /* An animation may bring a whole batch by itself. */
     if (n_known > 0 && n_known < (uint64_t)po.batch && !opt->frames) po.batch = (int)n_known;
-    if (predictor_open(&c->predictor, opt->model, &po, err)) return -1;
+    int rc = predictor_open(&c->predictor, opt->model, &po, err);
+    if (!rc && !opt->common.quiet) stage_warn_lines(remarks.data);
+    text_release(&remarks);
+    if (rc) return -1;
     c->batch = predictor_batch(c->predictor);
     if (predictor_n_classes(c->predictor) != c->n_classes || predictor_side_px(c->predictor) != c->side_px)
         return error_set(err, EX_TEMPFAIL, "'%s' was replaced while it was opened", opt->model);

@@ -8,6 +8,7 @@
 #include "metric/classification.h"
 #include "metric/interval.h"
 #include "metric/predictions.h"
+#include "model/scoring_model.h"
 
 #define EVAL_N_FPR 4
 #define EVAL_N_RECALL 3
@@ -15,6 +16,7 @@ extern const double eval_fpr_levels[EVAL_N_FPR];       /* 0.001 0.01 0.05 0.1 */
 extern const double eval_recall_levels[EVAL_N_RECALL]; /* 0.9 0.95 0.99 */
 
 struct eval_options {
+    struct scoring_options scoring;
     struct common_options common;
     const char *predictions, *model, *shards, *manifest, *split, *out, *slices_file, *reports, *log, *title,
         *device, *prevalence, *prevalence_from, *val_predictions, *max_miss, *max_wrong_block, *cost;

@@ -92,11 +92,20 @@ static int class_of(const struct sink *s, const char *label)
 
 static int sink_open(struct sink *s, const struct eval_options *o, const char *path, struct error *err)
 {
-    struct predictor_options po = {o->device, stage_threads(&o->common), (int)o->batch};
+    struct text remarks = TEXT_EMPTY;
+    struct predictor_options po = {.device = o->device,
+                                   .threads = stage_threads(&o->common),
+                                   .batch = (int)o->batch,
+                                   .scoring = o->scoring,
+                                   .remarks = &remarks};
     const char **columns = NULL;
     struct text *names = NULL;
     int rc = -1, at = 0;
-    if (predictor_open(&s->predictor, o->model, &po, err)) return -1;
+    rc = predictor_open(&s->predictor, o->model, &po, err);
+    if (!rc && !o->common.quiet) stage_warn_lines(remarks.data);
+    text_release(&remarks);
+    if (rc) return -1;
+    rc = -1;
     s->net = predictor_net(s->predictor);
     s->n_classes = predictor_n_classes(s->predictor);
     s->batch = predictor_batch(s->predictor);

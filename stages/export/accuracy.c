@@ -71,6 +71,7 @@ static int score(struct export *x, struct shard_set *set, const char *model, str
     uint8_t *pixels = NULL, *scratch = NULL;
     int *map = NULL, filled = 0, rc = -1;
     struct progress progress;
+    if (model == x->opt->model) po.scoring = x->opt->scoring;
     if (predictor_open(&p, model, &po, err)) return -1;
     if (predictor_side_px(p) != info->side_px) {
         error_set(err, EX_DATAERR,

@@ -156,6 +156,19 @@ out:
     return rc;
 }
 
+/* Formats for scores get probabilities; Keras and TFJS get the model as it is. */
+static int open_model(struct export *x, struct error *err)
+{
+    const struct export_options *o = x->opt;
+    struct text remarks = TEXT_EMPTY;
+    bool as_file = o->to == TO_TFJS || o->to == TO_KERAS;
+    int rc = scoring_model_open(&x->net, o->model, &o->scoring, as_file ? SCORING_AS_FILE : SCORING_FULL,
+                                &remarks, err);
+    if (!rc && !o->common.quiet) stage_warn_lines(remarks.data);
+    text_release(&remarks);
+    return rc;
+}
+
 int export_run(struct export *x, const struct export_options *opt, struct error *err)
 {
     static const enum net_encoding encodings[] = {
@@ -165,8 +178,7 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
         [QUANTIZE_UINT8] = NET_UINT8,
     };
     *x = (struct export){.opt = opt};
-    if (check_options(opt, err) || onnx_open_model(&x->net, opt->model, 0, err) || find_date(x, err))
-        return -1;
+    if (check_options(opt, err) || open_model(x, err) || find_date(x, err)) return -1;
     int quantize = opt->quantize != QUANTIZE_AUTO ? opt->quantize
                    : opt->to == TO_DEMO           ? QUANTIZE_UINT16
                                                   : QUANTIZE_NONE;

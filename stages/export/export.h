@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/stage.h"
+#include "model/scoring_model.h"
 #include "net/net.h"
 
 /* auto: as the ONNX file that the model came from, else nhwc */
@@ -14,6 +15,7 @@ enum export_to { TO_TFJS, TO_ONNX, TO_KERAS, TO_DEMO, TO_TRANSFORMERS };
 enum export_quantize { QUANTIZE_AUTO, QUANTIZE_NONE, QUANTIZE_FLOAT16, QUANTIZE_UINT16, QUANTIZE_UINT8 };
 
 struct export_options {
+    struct scoring_options scoring;
     struct common_options common;
     const char *model, *metrics, *slices, *shards, *device, *title, *date, *web, *npm;
     int to, quantize, layout, split;

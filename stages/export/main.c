@@ -16,6 +16,11 @@ static const struct option_row rows[] = {
            "beside it"),
 
     OPTION_GROUP("The model"),
+    OPTION(struct export_options, STRING, 0, "classes", scoring.classes, "A,B,...",
+           "names of the outputs, for a model that names none"),
+    OPTION(struct export_options, STRING, 0, "input", scoring.input, "SPEC",
+           "how pictures are fed to a model that does not say it: unit (0 to 1), bytes, tf (-1 to 1), torch, "
+           "caffe; or side=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
     OPTION(struct export_options, CHOICE, 0, "quantize", quantize, "TYPE",
            "tfjs and demo: store kernels smaller; one-dimensional tensors (batch norm, biases) stay float32; "
            "auto: none for tfjs, uint16 for demo",
