@@ -1,4 +1,4 @@
-/* io.h: reading and writing whole files, folders, atomic files, and rules for paths. The other public
+/* io.h: reading and writing whole files, folders, and atomic files. It includes path.h. The other public
  * headers of lib/io are file_lock.h, signals.h and ordered_pool.h. */
 #ifndef WINNOW_IO_IO_H
 #define WINNOW_IO_IO_H
@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/path.h"
 
 /* --- full reads and writes (EINTR handled, fault hook passed) --- */
 
@@ -35,9 +36,6 @@ int io_mkdirs(const char *path, struct error *err);          /* mkdir -p, mode 0
 int io_mkdirs_for(const char *file_path, struct error *err); /* the folder that file_path sits in */
 int io_fsync_dir_of(const char *file_path, struct error *err);
 bool io_exists(const char *path);
-/* The folder that contains path, malloc'ed: "." when path has no slash. NULL with
- * err set when there is no memory. */
-char *path_folder(const char *path, struct error *err);
 
 /* --- folders --- */
 
@@ -94,14 +92,6 @@ int io_temporary_name(struct text *t, const char *path, unsigned number, struct 
 bool io_is_temporary(const char *name);
 
 /* --- paths --- */
-
-/*
- * Sets out to root + "/" + path. Unless allow_outside is set, absolute paths, "..", empty paths and NUL are
- * refused (EX_DATAERR). When root is "." or "", path stays as it is. A symbolic link is followed, since the
- * user made it.
- */
-int path_join(struct text *out, const char *root, const char *path, bool allow_outside, struct error *err);
-bool path_is_inside(const char *path); /* relative and without ".." components */
 
 double clock_seconds(void); /* monotonic */
 
