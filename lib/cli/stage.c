@@ -86,6 +86,7 @@ static int over_limit(const char *limit, const struct stage_counts *n)
         say("", err.text);
         return -1;
     }
+    /* The factor keeps a limit such as 0.1% of 3000 rows from being exceeded by rounding. */
     return (double)n->n_rejected > (share ? value * (double)n->n_read / 100 : value) * (1 + 1e-12);
 }
 

@@ -79,7 +79,8 @@ static int argmax(const double *p, int k)
     return best;
 }
 
-/* Whether the given label is the prediction when it gets a small bonus. Such a row is never flagged. */
+/* Whether the given label is the prediction when CONFIDENT_SLACK is added to its probability. Such a row is
+ * never flagged. */
 static bool given_is_top(const double *p, int k, int given)
 {
     int best = 0;
@@ -112,6 +113,11 @@ static int allocate(struct label_errors *e, const struct label_errors_input *in,
                : -1;
 }
 
+/*
+ * Computes the threshold of each class, the mean of its probability over the rows with that label, and
+ * counts the rows that are confident in a class, by given and confident class. A class without rows gets
+ * the threshold 2, which no probability reaches.
+ */
 static void count_confident(struct label_errors *e, const struct label_errors_input *in)
 {
     size_t k = (size_t)in->n_classes;

@@ -101,7 +101,8 @@ int engine_largest_batch(const struct net *net, const struct engine_options *opt
     size_t limit, bytes;
     if (open_device(options, card, &t, &b, &limit, err)) return -1;
     *batch = plan_largest_batch(net, options, t, b, most, (size_t)(share * (double)limit), &bytes);
-    /* When no batch can be planned the problem is not memory: report the reason. */
+    /* Not even one picture can be planned, perhaps for another reason than memory: planning it again
+     * says why. */
     int rc = *batch ? 0 : bytes_at(net, options, t, b, 1, &bytes, err);
     t->close(b);
     return rc;

@@ -100,7 +100,8 @@ static int url_is_listed(const struct taken_down *t, const char *url, struct err
 
 /* --- files --- */
 
-/* What a file has to do with a listed picture. */
+/* What is left of listed pictures in a file: nothing; the file is one; rows in a table, in a table of a shard
+ * set, or in one whose records were removed already; a tar with one. */
 enum left { LEFT_NOTHING, LEFT_ITSELF, LEFT_ROWS, LEFT_SHARDS, LEFT_SHARD_ROWS, LEFT_TAR };
 struct file {
     char *path;
@@ -413,6 +414,7 @@ out:
     return rc;
 }
 
+/* Finds out what is left of listed pictures in the file, and sets f->left. */
 static int look(struct purge *p, const char *folder, struct file *f, struct error *err)
 {
     const char *name = base_name(f->path);

@@ -26,7 +26,7 @@ const char *registrable_domain(const char *host)
 {
     static const char *const second[] = {"co", "com", "org", "net", "gov", "edu", "ac", "or", "ne", "go"};
     const char *dots[3] = {0};
-    if (!host[strspn(host, "0123456789.")] || *host == '[') return host; /* an address */
+    if (!host[strspn(host, "0123456789.")] || *host == '[') return host; /* a numeric address */
     for (const char *c = host; *c; c++)
         if (*c == '.') dots[2] = dots[1], dots[1] = dots[0], dots[0] = c;
     if (!dots[1]) return host;
