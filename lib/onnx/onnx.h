@@ -33,6 +33,7 @@ bool onnx_was_nchw(const struct net *n);
 
 struct onnx_read_options {
     int height, width; /* where the file leaves them open; 0: not known */
+    bool any_input;    /* also maps of any number of channels, and vectors: the cases of single operators */
 };
 
 /*

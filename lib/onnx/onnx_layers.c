@@ -507,6 +507,17 @@ static void give_dense(float *to, const struct constant *w, bool transposed, con
     }
 }
 
+/* beta times the bias, which may be one number for all. */
+static int give_bias(struct reader *r, int layer, const char *name, const struct constant *c, double beta)
+{
+    if (beta == 1 && c->n == (size_t)r->net->layers[layer].units)
+        return give_vector(r, layer, WEIGHT_BIAS, name, c);
+    float *to = layer_weight(r, layer, WEIGHT_BIAS, name);
+    for (int k = 0; to && k < r->net->layers[layer].units; k++)
+        to[k] = (float)(c->f[c->n == 1 ? 0 : k] * beta);
+    return to ? 0 : -1;
+}
+
 static int read_dense(struct reader *r)
 {
     bool gemm = strcmp(r->node->op_type, "Gemm") == 0,
@@ -519,9 +530,8 @@ static int read_dense(struct reader *r)
         return reader_fail(r, "the product of two layers' outputs (attention) is not supported");
     const struct constant *w = constant_input(r, 1, &name);
     if (!w || (gemm && node_input(r, 2) && !(bias = constant_input(r, 2, &bias_name)))) return -1;
-    if (gemm && (attribute_int(r, "transA", 0) || attribute_float(r, "alpha", 1) != 1 ||
-                 (bias && attribute_float(r, "beta", 1) != 1)))
-        return reader_fail(r, "'transA' must be 0, 'alpha' and 'beta' 1");
+    double alpha = gemm ? attribute_float(r, "alpha", 1) : 1, beta = gemm ? attribute_float(r, "beta", 1) : 1;
+    if (gemm && attribute_int(r, "transA", 0)) return reader_fail(r, "'transA' must be 0");
     if (v->rank < 2 || v->c_axis != v->rank - 1 || w->rank != 2)
         return reader_fail(r, "must multiply a vector by a matrix");
     const struct net_shape map = r->net->layers[v->layer].output;
@@ -531,7 +541,8 @@ static int read_dense(struct reader *r)
         w->dim[!transposed] > NET_MAX_DIM)
         return reader_fail(r, "weights of %lld x %lld do not fit a vector of %d", (long long)w->dim[0],
                            (long long)w->dim[1], r->net->layers[in].output.dim[0]);
-    if (bias && bias->n != (size_t)w->dim[!transposed]) return reader_fail(r, "its bias does not fit");
+    if (bias && bias->n != (size_t)w->dim[!transposed] && bias->n != 1)
+        return reader_fail(r, "its bias of %zu numbers does not fit", bias->n);
     struct net_layer *l = layer_new(r, LAYER_DENSE, name, &in, 1);
     if (!l) return -1;
     int at = r->net->n_layers - 1;
@@ -540,9 +551,11 @@ static int read_dense(struct reader *r)
     float *to = layer_finish(r, at) ? NULL : layer_weight(r, at, WEIGHT_KERNEL, name);
     if (!to) return -1;
     give_dense(to, w, transposed, v->chw ? &map : NULL);
-    if (names_weight(r, at, WEIGHT_KERNEL, name, w, transposed ? "transposed" : NULL) ||
-        (bias && give_vector(r, at, WEIGHT_BIAS, bias_name, bias)))
+    for (size_t k = 0; alpha != 1 && k < w->n; k++)
+        to[k] = (float)(to[k] * alpha);
+    if (alpha == 1 && names_weight(r, at, WEIGHT_KERNEL, name, w, transposed ? "transposed" : NULL))
         return -1;
+    if (bias && give_bias(r, at, bias_name, bias, beta)) return -1;
     return layer_output(r, at, rank, rank - 1);
 }
 

@@ -50,7 +50,8 @@ static int check_model(struct reader *r)
                                (long long)o->version, ONNX_MIN_OPSET, ONNX_MAX_OPSET);
         r->opset = (int)o->version;
     }
-    if (!r->opset) return reader_fail(r, "it names no operator set");
+    if (m->n_opset_import == 0) return reader_fail(r, "it names no operator set");
+    if (!r->opset) r->opset = ONNX_MIN_OPSET; /* all operators are of other sets, and refused as such */
     if (m->graph->n_node > MAX_NODES) return reader_fail(r, "more than %d nodes", MAX_NODES);
     for (size_t i = 0; i < m->graph->n_node; i++) {
         r->node = m->graph->node[i];
@@ -108,6 +109,19 @@ static int side_of(struct reader *r, int64_t own, int wanted, int *out)
     return 0;
 }
 
+static int add_vector_input(struct reader *r, const char *name, int64_t batch, int64_t n)
+{
+    struct net_layer *l =
+        n > 0 && n <= NET_MAX_DIM ? net_add_layer(r->net, LAYER_INPUT, "input", r->err) : NULL;
+    struct value *v = l ? value_define(r, name) : NULL;
+    if (!v) return l ? -1 : reader_fail(r, "its input has an unusable size");
+    l->output = (struct net_shape){1, {(int)n}};
+    r->batch = batch > 0 ? batch : SIZE_BATCH;
+    v->rank = 2;
+    v->c_axis = 1;
+    return 0;
+}
+
 static int add_input(struct reader *r)
 {
     const Onnx__GraphProto *g = r->model->graph;
@@ -120,12 +134,15 @@ static int add_input(struct reader *r)
         input = g->input[i];
     }
     const Onnx__TensorShapeProto *s = input && input->name ? shape_of(input) : NULL;
+    bool any = r->options->any_input;
+    if (any && s && s->n_dim == 2) return add_vector_input(r, input->name, dim_of(s, 0), dim_of(s, 1));
     if (!s || s->n_dim != 4) return reader_fail(r, "its input is not a batch of pictures (four dimensions)");
     int32_t type = input->type->tensor_type->elem_type;
     if (type != 1 && type != 2 && type != 10)
         return reader_fail(r, "its input has numbers of type %d, and pictures are float or uint8", type);
-    bool nchw = dim_of(s, 1) == 3 || (dim_of(s, 1) < 0 && dim_of(s, 3) != 3);
-    if (dim_of(s, nchw ? 1 : 3) != 3 && dim_of(s, nchw ? 1 : 3) >= 0)
+    bool nchw = any || dim_of(s, 1) == 3 || (dim_of(s, 1) < 0 && dim_of(s, 3) != 3);
+    int64_t channels = dim_of(s, nchw ? 1 : 3);
+    if (any ? channels < 1 || channels > NET_MAX_DIM : channels != 3 && channels >= 0)
         return reader_fail(r, "its input has %lld and %lld channels: only pictures of three are supported",
                            (long long)dim_of(s, 1), (long long)dim_of(s, 3));
     int64_t batch = dim_of(s, 0);
@@ -144,7 +161,7 @@ static int add_input(struct reader *r)
     struct net_layer *l = net_add_layer(r->net, LAYER_INPUT, name, r->err);
     if (!l) return -1;
     l->trainable = false;
-    l->output = (struct net_shape){3, {0, 0, 3}};
+    l->output = (struct net_shape){3, {0, 0, any ? (int)channels : 3}};
     if (side_of(r, dim_of(s, nchw ? 2 : 1), r->options->height, &l->output.dim[0]) ||
         side_of(r, dim_of(s, nchw ? 3 : 2), r->options->width, &l->output.dim[1]))
         return -1;
@@ -369,6 +386,6 @@ bool onnx_is_file(const char *path)
 
 int onnx_open_model(struct net *n, const char *path, int side_px, struct error *err)
 {
-    struct onnx_read_options options = {side_px, side_px};
+    struct onnx_read_options options = {.height = side_px, .width = side_px};
     return onnx_is_file(path) ? onnx_read(n, path, &options, err) : net_open(n, path, err);
 }

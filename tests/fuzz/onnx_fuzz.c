@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct net n, copy, back;
     struct error err = {0};
-    struct onnx_read_options options = {32, 32};
+    struct onnx_read_options options = {.height = 32, .width = 32};
     const struct onnx_form form = ONNX_FORM_DEFAULTS;
     char id[33], *classes[] = {"a", "b", "c"};
     if (!path[0]) {
