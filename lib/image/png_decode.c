@@ -106,14 +106,14 @@ static void set_mode(struct image_info *info, int colour, bool transparent)
 
 /* Flattens n rows from y on, which are in s->wide, onto the background. */
 static void flatten(const struct png_state *s, struct image *out, size_t y, size_t n,
-                    const uint8_t background[3])
+                    const struct decode_options *options)
 {
     const uint8_t *in = s->wide;
     uint8_t *to = out->pixels + y * (size_t)out->width * 3;
     for (size_t i = 0; i < n * (size_t)out->width; i++, to += 3) {
-        unsigned a = in[s->gray ? 1 : 3];
+        unsigned a = options->drop_alpha ? 255 : in[s->gray ? 1 : 3];
         for (int c = 0; c < 3; c++)
-            to[c] = blend_over(in[s->gray ? 0 : c], a, background[c]);
+            to[c] = blend_over(in[s->gray ? 0 : c], a, options->background[c]);
         in += s->gray ? 2 : 4;
     }
 }
@@ -180,11 +180,11 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
         for (size_t y = 0; y < height; y++)
             s->rows[y] = alpha ? s->wide + y * row_bytes : out->pixels + y * stride;
         png_read_image(s->png, s->rows);
-        if (alpha) flatten(s, out, 0, height, options->background);
+        if (alpha) flatten(s, out, 0, height, options);
     } else {
         for (size_t y = 0; y < height; y++) {
             png_read_row(s->png, alpha ? s->wide : out->pixels + y * stride, NULL);
-            if (alpha) flatten(s, out, y, 1, options->background);
+            if (alpha) flatten(s, out, y, 1, options);
         }
     }
     png_read_end(s->png, NULL); /* the last checksums */
@@ -208,9 +208,9 @@ static enum image_reason decode_one(const uint8_t *bytes, size_t n_bytes,
         reason = f->reason;
         bool done = out && pixels_done(&s);
         if (done && s.rows && s.wide)
-            flatten(&s, out, 0, (size_t)out->height, options->background);
+            flatten(&s, out, 0, (size_t)out->height, options);
         else if (done && s.wide) /* the jump came between the last row's arrival and its turn, or later */
-            flatten(&s, out, (size_t)out->height - 1, 1, options->background);
+            flatten(&s, out, (size_t)out->height - 1, 1, options);
         if (done || (out && reason == IMAGE_DECODE_TRUNCATED && options->allow_truncated && !s.rows &&
                      s.n_rows_done > 0)) {
             *f = (struct image_failure){IMAGE_OK, ""};

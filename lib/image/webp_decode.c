@@ -67,7 +67,7 @@ static enum image_reason decode_frame(const WebPIterator *frame, const struct de
             uint8_t *to = out->pixels + (size_t)(frame->y_offset + y) * stride + (size_t)frame->x_offset * 3;
             for (int x = 0; x < frame->width; x++, in += 4, to += 3)
                 for (int c = 0; c < 3; c++)
-                    to[c] = blend_over(in[c], in[3], options->background[c]);
+                    to[c] = blend_over(in[c], options->drop_alpha ? 255 : in[3], options->background[c]);
         }
     }
     free(wide);

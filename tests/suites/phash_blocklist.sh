@@ -75,8 +75,8 @@ pack --root run --size 32 -o run/shards run/augmented.tsv 2>/dev/null
 is "$(ls run/augmented/*/* | grep -c "$(hash_of a)")" 1 "a made picture carries its source's hash in its name"
 block
 purge --store run/store run >did.tsv
-is "$? $(ls run/augmented/*/* | grep -c "$(hash_of a)") $(ls run/shards 2>/dev/null | wc -l) $(grep -rl "$(hash_of a)" run | tr '\n' ' ')" \
-    "0 0 0 run/store/takedown.tsv " "purge removes what was made from them: pictures, rows, shard sets"
+is "$? $(ls run/augmented/*/* | grep -c "$(hash_of a)") $(pack --check run/shards && column run/shards/shard-rows.tsv path | wc -l) $(grep -rl "$(hash_of a)" run | tr '\n' ' ')" \
+    "0 0 4 run/store/takedown.tsv " "purge removes what was made from them: pictures, rows, records of shard sets"
 
 # --- what it leaves alone ---------------------------------------------------------------------------------------------------
 fresh
@@ -148,4 +148,28 @@ for mode in --hash-only --check-leak; do
 done
 phash-dedup --delete-blocked folder own.tsv >/dev/null 2>&1
 is "$?" 64 "--delete-blocked without a list: usage"
+# The tools that make lists do not turn a picture by EXIF and do not blend what is transparent: a file counts as they see it, too.
+/usr/bin/python3 - <<'P'
+import os, random
+from PIL import Image
+os.makedirs("odd/x"); os.mkdir("seen")
+picture = Image.open("in/cat/d.jpg").convert("RGB")
+exif = Image.Exif(); exif[274] = 6
+picture.save("odd/x/turned.jpg", quality=92, exif=exif)
+picture.save("seen/turned.jpg", quality=92)
+other = Image.open("in/cat/e.jpg").convert("RGB")
+mask = Image.new("L", other.size, 0)
+mask.paste(255, (0, 0, 160, 240))
+clear = other.copy(); clear.putalpha(mask)
+clear.save("odd/x/clear.png"); clear.save("odd/x/clear.webp", lossless=True, exact=True)
+other.save("seen/clear.png")
+Image.open("in/cat/a.jpg").save("odd/x/plain.jpg", quality=90)
+P
+scan --label x seen | phash-dedup --hash-only | column /dev/stdin pdq | tail -n +1 | sed 's/^/pdq:/' >list
+for columns in "without validate's columns" "with them"; do
+    if [ "$columns" = "with them" ]; then scan odd | validate --with pdq >odd.tsv; else scan odd >odd.tsv; fi
+    phash-dedup --blocklist list --rejects rejects.tsv -o kept.tsv odd.tsv 2>err
+    is "$? $(column rejects.tsv path | sort | tr '\n' ' ')$(column kept.tsv path)" "0 odd/x/clear.png odd/x/clear.webp odd/x/turned.jpg odd/x/plain.jpg" \
+        "turned and transparent pictures match as the list's makers read them, $columns"
+done
 done_testing
