@@ -185,6 +185,32 @@ static void put_guarantees(struct html *h, const struct decisions *d)
                           "'group'.");
 }
 
+/* Pictures in review a day, and for each of two moderators: what a team wants to know first. */
+static void put_days(struct html *h, const struct decisions *d)
+{
+    static const int uploads[] = {1000, 5000, 20000, 100000};
+    html_raw(h, "<div class=wide><table><caption>How many pictures people see a day: all together, and each "
+                "of two moderators</caption><thead><tr><th scope=col>view");
+    for (int i = 0; i < 4; i++)
+        html_raw(h, "<th scope=col>%s uploads a day", COUNT((uint64_t)uploads[i]));
+    html_raw(h, "</tr></thead><tbody>");
+    for (size_t v = 0; v < d->n_views; v++) {
+        const struct decision_shares *s = &d->views[v].at_rule;
+        html_raw(h, "<tr><td class=name>");
+        html_escaped(h, d->views[v].view->view->name);
+        html_raw(h, "</td>");
+        for (int i = 0; i < 4; i++) {
+            double n = uploads[i] * s->value[OUTCOME_REVIEW];
+            html_raw(h, "<td>%s, each %s <small>%s to %s</small></td>", COUNT((uint64_t)llrint(n)),
+                     COUNT((uint64_t)llrint(n / 2)),
+                     COUNT((uint64_t)floor(uploads[i] * s->interval[OUTCOME_REVIEW].low)),
+                     COUNT((uint64_t)ceil(uploads[i] * s->interval[OUTCOME_REVIEW].high)));
+        }
+        html_raw(h, "</tr>");
+    }
+    html_raw(h, "</tbody></table></div>\n");
+}
+
 void decisions_put_report(struct html *h, const struct decisions *d, const struct evaluation *e)
 {
     bool blocks = false;
@@ -225,11 +251,8 @@ void decisions_put_report(struct html *h, const struct decisions *d, const struc
             html_raw(h, "<td>%.1f %% <small>%.1f to %.1f</small></td></tr>",
                      100 * s->value[OUTCOME_PRECISION], 100 * p.low, 100 * p.high);
     }
-    html_raw(h,
-             "</tbody></table></div>\n<p>Of N uploads a day, people see N / 100,000 of the number in "
-             "review: with %s in review and 20,000 uploads a day, %s pictures a day.</p>\n",
-             COUNT((uint64_t)llrint(NEXT * d->views[0].at_rule.value[OUTCOME_REVIEW])),
-             COUNT((uint64_t)llrint(20000 * d->views[0].at_rule.value[OUTCOME_REVIEW])));
+    html_raw(h, "</tbody></table></div>\n");
+    put_days(h, d);
     put_rates(h, &d->rates, e);
 }
 
