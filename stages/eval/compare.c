@@ -43,6 +43,41 @@ static int same_classes(const struct predictions *a, const struct predictions *b
     return 0;
 }
 
+/* The thresholds of each view from the metrics.tsv beside the predictions; none is no error. */
+static int read_thresholds(struct evaluation *e, const char *side, struct error *err)
+{
+    static const char *const required[] = {"metric", "key", "value", NULL};
+    struct manifest_reader r = MANIFEST_READER_EMPTY;
+    struct text path = TEXT_EMPTY;
+    struct stat st;
+    const char *slash = strrchr(side, '/');
+    bool folder = stat(side, &st) == 0 && S_ISDIR(st.st_mode);
+    int got = 0;
+    for (size_t i = 0; i < e->n_views; i++)
+        e->views[i].review = e->views[i].block = NAN;
+    if (folder ? text_printf(&path, err, "%s/metrics.tsv", side)
+               : text_printf(&path, err, "%.*smetrics.tsv", slash ? (int)(slash + 1 - side) : 0, side))
+        got = -1;
+    if (got == 0 && io_exists(path.data) && !(got = manifest_reader_open(&r, path.data, required, err))) {
+        int metric = manifest_column(&r.schema, "metric"), key = manifest_column(&r.schema, "key"),
+            value = manifest_column(&r.schema, "value");
+        while ((got = manifest_reader_next(&r, err)) > 0)
+            for (size_t i = 0; i < e->n_views; i++) {
+                struct view_result *v = &e->views[i];
+                double *to = strcmp(r.fields[metric], "threshold/review") == 0  ? &v->review
+                             : strcmp(r.fields[metric], "threshold/block") == 0 ? &v->block
+                                                                                : NULL;
+                if (to && strcmp(r.fields[key], v->view->name) == 0 && !parse_number(r.fields[value], to))
+                    *to = strcmp(r.fields[value], "inf") == 0 ? INFINITY : NAN;
+            }
+        manifest_reader_close(&r);
+        for (size_t i = 0; i < e->n_views; i++) /* guarantees that nothing is blocked by have no such row */
+            if (isnan(e->views[i].block)) e->views[i].block = INFINITY;
+    }
+    text_release(&path);
+    return got < 0 ? -1 : 0;
+}
+
 struct joined {
     size_t n_shared, n_only_old, n_only_new, n_labels;
 };
@@ -174,6 +209,31 @@ static void put_paired(struct text *t, const struct evaluation *old, const struc
                count ? mcnemar_exact_p(only_old, only_new) : NAN, count, err);
 }
 
+/* What each side's own thresholds do, where both sides have some. */
+static void put_decided(struct text *t, const struct view_result *a, const struct view_result *b, size_t n,
+                        struct error *err)
+{
+    for (int rate = 0; rate < DECIDED_RATES && !isnan(a->review) && !isnan(b->review); rate++) {
+        uint64_t both = 0, only_new = 0, only_old = 0, neither = 0;
+        for (size_t i = 0; i < n; i++) {
+            bool x, y;
+            if (!decided_rate_row(a, (enum decided_rate)rate, i, &x) |
+                !decided_rate_row(b, (enum decided_rate)rate, i, &y))
+                continue;
+            both += x && y;
+            only_new += !x && y;
+            only_old += x && !y;
+            neither += !x && !y;
+        }
+        uint64_t count = both + only_new + only_old + neither;
+        double m = (double)count;
+        put_change(t, decided_rate_names[rate], b->view->name, count ? (double)(both + only_old) / m : NAN,
+                   count ? (double)(both + only_new) / m : NAN,
+                   interval_paired(both, only_new, only_old, neither, INTERVAL_Z95),
+                   count ? mcnemar_exact_p(only_old, only_new) : NAN, count, err);
+    }
+}
+
 static void put_all(struct text *t, const struct evaluation *old, const struct evaluation *new,
                     struct error *err)
 {
@@ -210,6 +270,7 @@ static void put_all(struct text *t, const struct evaluation *old, const struct e
                        err);
         }
         put_change(t, "binary_roc_auc", b->view->name, a->roc_auc, b->roc_auc, none, NAN, n, err);
+        put_decided(t, a, b, n, err);
         for (int rate = RATE_FPR; rate <= RATE_FNR; rate++) {
             put_paired(t, old, new, a, b, (enum slice_rate)rate, NULL, n, rate == RATE_FPR ? "fpr" : "fnr",
                        b->view->name, err);
@@ -291,6 +352,7 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
     if (views_make(&views, o, &new, err) || evaluation_make(&old_e, &old, &views, &without_bootstrap, err) ||
         evaluation_make(&new_e, &new, &views, &without_bootstrap, err))
         goto out;
+    if (read_thresholds(&old_e, old_path, err) || read_thresholds(&new_e, new_path, err)) goto out;
     if (n.n_only_old || n.n_only_new)
         stage_warn("compared on %zu shared pictures; %zu are in OLD only, %zu in NEW only", n.n_shared,
                    n.n_only_old, n.n_only_new);

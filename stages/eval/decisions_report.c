@@ -49,6 +49,12 @@ void decisions_each_metric(const struct decisions *d, const struct evaluation *e
             put(context, "prevalence_black_box", e->p->classes[k], r->black_box[k], r->black_box_interval[k],
                 r->n_unlabelled);
     }
+    for (size_t i = 0; i < d->stored.n_views; i++) {
+        const struct net_decision_view *v = &d->stored.views[i];
+        const struct interval none = {NAN, NAN};
+        put(context, "threshold/review", v->name, v->review, none, 0);
+        put(context, "threshold/block", v->name, v->block, none, 0);
+    }
     for (size_t i = 0; i < d->n_views; i++) {
         const struct view_decisions *v = &d->views[i];
         const char *name = v->view->view->name;

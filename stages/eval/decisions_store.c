@@ -46,6 +46,20 @@ static int add_view(struct net_decisions *out, const struct decisions *d, const 
                      text_for_people(shown, sizeof shown, name));
 }
 
+int decisions_read_stored(struct decisions *out, const struct eval_options *o, struct error *err)
+{
+    struct net net = NET_EMPTY;
+    if (!o->model || o->max_miss || o->cost) return 0;
+    struct error ignored = {0};
+    /* Formats without a header of their own (ONNX) ran as a model before; here they just carry nothing. */
+    if (net_open_header(&net, o->model, &ignored)) return 0;
+    int rc = net_decisions_read(&out->stored, &net.metadata, err);
+    if (rc) error_prefix(err, "'%s'", o->model);
+    if (!rc && !net_decisions_fit(&out->stored, &net.metadata)) net_decisions_release(&out->stored);
+    net_release(&net);
+    return rc;
+}
+
 int predict_store_decisions(const struct eval_options *o, const struct decisions *d, struct error *err)
 {
     struct net net = NET_EMPTY;

@@ -77,6 +77,8 @@ struct view_result {
     uint64_t tp, fp, fn, tn;                              /* at --threshold */
     struct slice_result *slices;                          /* for each rate: ALL, then every slice */
     size_t n_slices;
+    /* --compare: the thresholds that go with the predictions; NaN when there are none */
+    double review, block;
 };
 
 struct evaluation {

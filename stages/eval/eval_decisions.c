@@ -233,6 +233,7 @@ int decisions_make(struct decisions *out, const struct evaluation *e, const stru
     out->has_rates = o->prevalence || o->prevalence_from;
     out->grouped = labelled->groups != NULL;
     if (o->cost && decision_costs_parse(&out->costs, o->cost, err)) return -1;
+    if (decisions_read_stored(out, o, err)) goto fail;
     if (!out->has_rates && !o->max_miss) return 0;
     if (e->n_views == 0)
         return error_set(err, EX_USAGE,
@@ -273,5 +274,6 @@ void decisions_release(struct decisions *d)
         free(d->views[i].curve);
     free(d->views);
     class_rates_release(&d->rates);
+    net_decisions_release(&d->stored);
     *d = DECISIONS_EMPTY;
 }

@@ -9,6 +9,7 @@
 #include "eval.h"
 #include "html.h"
 #include "metric/risk_control.h"
+#include "net/net_decisions.h"
 #include "report_page.h"
 
 /* How often each class arrives. */
@@ -102,13 +103,16 @@ struct decisions {
     struct view_decisions *views;
     size_t n_views; /* 0: nothing was asked for */
     bool has_rates, grouped;
-    size_t n_refused; /* guarantees for which there are too few rows */
+    struct net_decisions stored; /* that the model carries and this run does not choose anew */
+    size_t n_refused;            /* guarantees for which there are too few rows */
 };
 #define DECISIONS_EMPTY ((struct decisions){0})
 
 int decisions_make(struct decisions *out, const struct evaluation *e, const struct predictions *labelled,
                    const struct eval_options *o, struct error *err);
 void decisions_release(struct decisions *d);
+/* The thresholds of --model in out->stored, when they were chosen for it and this run chooses none. */
+int decisions_read_stored(struct decisions *out, const struct eval_options *o, struct error *err);
 
 /* --- output --- */
 

@@ -15,6 +15,24 @@
 
 #define SIGNIFICANT 0.05
 
+const char *const decided_rate_names[DECIDED_RATES] = {"misses@review", "load@review", "wrong@block"};
+
+bool decided_rate_row(const struct view_result *v, enum decided_rate rate, size_t i, bool *hit)
+{
+    bool positive = v->positive[i] != 0;
+    *hit = rate == DECIDED_MISSES ? v->score[i] < v->review
+           : rate == DECIDED_LOAD ? v->score[i] >= v->review && v->score[i] < v->block
+                                  : v->score[i] >= v->block;
+    return rate == DECIDED_LOAD || positive == (rate == DECIDED_MISSES);
+}
+
+static int decided_named(const char *name)
+{
+    for (int r = 0; r < DECIDED_RATES; r++)
+        if (strcmp(decided_rate_names[r], name) == 0) return r;
+    return -1;
+}
+
 /* --- parsing --- */
 
 static int bad(const struct gate *g, const char *why, struct error *err)
@@ -77,7 +95,12 @@ int gate_parse(struct gate *g, const char *text, struct error *err)
     if (!copy_word(g->metric, sizeof g->metric, s, n))
         return bad(g, "expected a metric first, such as accuracy or recall@fpr=0.01", err);
     s += n;
-    if (*s == '@') {
+    if (text_starts(s, "@review") || text_starts(s, "@block")) {
+        size_t word = n + strcspn(s, "[ \t<>=");
+        if (!copy_word(g->metric, sizeof g->metric, s - n, word) || decided_named(g->metric) < 0)
+            return bad(g, "only misses@review, load@review and wrong@block exist", err);
+        s += word - n;
+    } else if (*s == '@') {
         bool fpr = text_starts(s, "@fpr="), recall = text_starts(s, "@recall=");
         char number[64];
         s += fpr ? 5 : recall ? 8 : 1;
@@ -143,7 +166,8 @@ static bool single_metric(const struct evaluation *e, const char *name, double *
 
 static bool lower_is_better(const char *metric)
 {
-    static const char *const names[] = {"log_loss", "brier", "ece", "fpr", "fnr", NULL};
+    static const char *const names[] = {"log_loss",      "brier",       "ece",         "fpr", "fnr",
+                                        "misses@review", "load@review", "wrong@block", NULL};
     for (const char *const *n = names; *n; n++)
         if (strcmp(*n, metric) == 0) return true;
     return false;
@@ -230,6 +254,32 @@ static double best_precision(const struct view_result *v, double recall)
     return at < 0 ? NAN : (double)v->curve.tp[at] / (double)(v->curve.tp[at] + v->curve.fp[at]);
 }
 
+/* A rate at the thresholds of each side, with the exact McNemar test over the same pictures. */
+static int check_decided(const struct gate *g, const struct view_result *old, const struct view_result *new,
+                         size_t n_rows, enum decided_rate rate, struct gate_checks *out, struct error *err)
+{
+    uint64_t n = 0, hits[2] = {0, 0}, only_old = 0, only_new = 0;
+    if (g->where[0]) return bad(g, "rates at stored thresholds cannot be used with a slice", err);
+    if (isnan(old->review) || isnan(new->review))
+        return error_set(
+            err, EX_USAGE,
+            "--gate '%s': no thresholds of view '%s' go with the %s predictions: compare folders "
+            "of eval whose model carries them (eval --store-decisions), or that were made with "
+            "--max-miss",
+            g->text, new->view->name, isnan(old->review) ? "old" : "new");
+    for (size_t i = 0; i < n_rows; i++) {
+        bool a, b;
+        if (!decided_rate_row(old, rate, i, &a) | !decided_rate_row(new, rate, i, &b)) continue;
+        n++;
+        hits[0] += a;
+        hits[1] += b;
+        only_old += a && !b;
+        only_new += b && !a;
+    }
+    return add_check(out, new->view->name, g->metric, "", n ? (double)hits[0] / (double)n : NAN,
+                     n ? (double)hits[1] / (double)n : NAN, mcnemar_exact_p(only_old, only_new), err);
+}
+
 static int check_view(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
                       size_t i, struct gate_checks *out, struct error *err)
 {
@@ -252,6 +302,8 @@ static int check_view(const struct gate *g, const struct evaluation *old, const 
         return add_check(out, name, g->metric, "", a->roc_auc, b->roc_auc, NAN, err);
     if (strcmp(g->metric, "average_precision") == 0)
         return add_check(out, name, g->metric, "", a->average_precision, b->average_precision, NAN, err);
+    if (decided_named(g->metric) >= 0)
+        return check_decided(g, a, b, new->p->n_rows, (enum decided_rate)decided_named(g->metric), out, err);
     if (rate >= 0) return check_slices(g, old, new, a, b, (enum slice_rate)rate, out, err);
     return bad(g, "no such metric", err);
 }

@@ -4,7 +4,9 @@
  *   [VIEW:]METRIC[@KEY=VALUE][[SLICE]] no worse                              not significantly worse than old
  * Without a view METRIC is accuracy, balanced_accuracy, kappa, mcc, top2_accuracy, log_loss, brier, ece,
  * recall[CLASS], precision[CLASS] or f1[CLASS]. With a view it is recall@fpr=X, precision@recall=X, roc_auc,
- * average_precision, fpr, fnr or flag_rate; without VIEW: these mean every view. [SLICE] is the name of a
+ * average_precision, fpr, fnr or flag_rate, or one at the thresholds that go with each side's predictions:
+ * misses@review (of the positives, those below it), load@review (of all, those in review), wrong@block (of
+ * the negatives, those blocked); without VIEW: these mean every view. [SLICE] is the name of a
  * slice, [*] for every slice, or a column for every slice of that column.
  */
 #ifndef WINNOW_EVAL_GATE_H
@@ -38,5 +40,11 @@ struct gate_checks {
  * not exist. Both evaluations must have the same rows in the same order. */
 int gate_evaluate(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
                   struct gate_checks *out, struct error *err);
+
+/* Rates at the thresholds that go with the predictions (eval.h: view_result.review and block). */
+enum decided_rate { DECIDED_MISSES, DECIDED_LOAD, DECIDED_WRONG, DECIDED_RATES };
+extern const char *const decided_rate_names[DECIDED_RATES];
+/* Whether row i is a case of the rate; *hit: whether it is one of those that the rate counts. */
+bool decided_rate_row(const struct view_result *v, enum decided_rate rate, size_t i, bool *hit);
 
 #endif

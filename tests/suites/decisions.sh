@@ -98,6 +98,25 @@ done
 grep -q '^## Decisions' "$T/tfjs/MODEL_CARD.md" && grep -q '| x | d |' "$T/tfjs/MODEL_CARD.md"
 ok $? "its card shows the thresholds and what they promise"
 
+# Gates speak of the thresholds: eval writes the stored ones beside the predictions, each side counts with its own.
+"$BIN/eval" --model "$model" --shards "$T/m.tsv" --root "$T/p" --no-report --view x=d --out "$T/new" 2>"$T/err"
+is "$(grep "^threshold/" "$T/new/metrics.tsv" | cut -f1-3)" "$(grep "^threshold/" "$T/e/metrics.tsv" | cut -f1-3)" "eval finds the stored thresholds $(head -c 200 "$T/err")"
+cp -r "$T/new" "$T/old"
+awk -F'\t' -v OFS='\t' '$1 == "threshold/review" { $3 = 0 } { print }' "$T/new/metrics.tsv" >"$T/old/metrics.tsv" # everything was reviewed
+"$BIN/eval" --compare --view x=d --gate 'x:load@review < old' --gate 'misses@review <= old + 0.9' --gate 'wrong@block no worse' \
+    "$T/old/predictions.tsv" "$T/new" >"$T/table" 2>"$T/err"
+is $? 0 "gates at each side's own thresholds are met $(head -c 200 "$T/err")"
+awk -F'\t' -v r="$(value threshold/review)" -v b="$(value threshold/block)" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+    { p = $at["p_d"]; bad = $at["label"] == "d"; all++; load += p >= r + 0 && (b == "inf" || p < b + 0); n += bad; missed += bad && p < r + 0 }
+    END { printf "%.9g %.9g", missed / n, load / all }' "$T/new/predictions.tsv" >"$T/by-hand"
+is "$(awk -F'\t' '$1 == "misses@review" { m = $4 } $1 == "load@review" { l = $4 } END { printf "%.9g %.9g", m, l }' "$T/table")" "$(cat "$T/by-hand")" \
+    "misses and load are those by hand"
+is "$(awk -F'\t' '$1 == "misses@review" { print $3 }' "$T/table")" 0 "where all are reviewed none is missed"
+must_fail 1 "gate missed" "a review that grows" "$BIN/eval" --compare --view x=d --gate 'load@review <= old' "$T/new" "$T/old"
+rm "$T/old/metrics.tsv"
+must_fail 64 "no thresholds of view 'x'" "a side without thresholds" "$BIN/eval" --compare --view x=d --gate 'misses@review <= old' "$T/old" "$T/new"
+must_fail 64 "only misses@review" "a rate that does not exist" "$BIN/eval" --compare --view x=d --gate 'recall@review <= old' "$T/new" "$T/new"
+
 "$BIN/eval" --model "$model" --shards "$T/m.tsv" --root "$T/p" --split val --no-report --out "$T/t" --fit-temperature 2>/dev/null
 (cd "$T/p" && "$BIN/classify" --model "$model" ./*.png -o "$T/stale.tsv" 2>"$T/err")
 grep -q 'other weights or another temperature' "$T/err" && ! grep -q decision "$T/stale.tsv"
