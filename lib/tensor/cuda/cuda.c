@@ -1,6 +1,4 @@
-/*
- * cuda.c: opening GPUs, memory, and the table. What the plug-in exports.
- */
+/* cuda.c: opens GPUs, manages memory, and has the function table that the plug-in exports. */
 #include "tensor/cuda/cuda.h"
 
 #include <ctype.h>
@@ -12,7 +10,7 @@ const float one = 1, zero = 0;
 
 /* --- errors --- */
 
-/* "cudnnCreate(&g->dnn)" is told as "cudnnCreate". */
+/* The length of "cudnnCreate" in "cudnnCreate(&g->dnn)", for messages. */
 static int name_length(const char *call) { return (int)strcspn(call, "( "); }
 
 int cuda_check(struct error *err, const char *subject, const char *call, cudaError_t status)
@@ -43,7 +41,7 @@ int blas_check(struct error *err, const char *subject, const char *call, cublasS
 
 /* --- one GPU --- */
 
-/* The runtime keeps a current device for each thread; nothing else in a program of ours changes it. */
+/* The runtime keeps a current device for each thread. Nothing else in our programs changes it. */
 int gpu_use(const struct gpu *g, struct error *err)
 {
     static _Thread_local int current = -1;
@@ -142,7 +140,7 @@ static void gpu_close(struct gpu *g)
 
 /* --- opening --- */
 
-/* Which GPUs: WINNOW_CUDA_DEVICES, "0,1,2", else options->device_index. */
+/* Chooses the GPUs: those in WINNOW_CUDA_DEVICES, "0,1,2", or else options->device_index. */
 static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backend_options *o, int n_there,
                          struct error *err)
 {
@@ -173,7 +171,7 @@ static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backen
     return 0;
 }
 
-/* A conversion of eight ones, zeros or bytes, times alpha, which leaves what is there as it was. */
+/* Converts eight ones, zeros or bytes, times alpha, and leaves the source as it was. */
 static int try_conversion(struct gpu *g, cudnnDataType_t from, const void *x, cudnnDataType_t to, void *y,
                           const float *alpha, struct error *err)
 {
@@ -186,8 +184,8 @@ static int try_conversion(struct gpu *g, cudnnDataType_t from, const void *x, cu
     return rc ? -1 : 0;
 }
 
-/* bfloat16 maps, and pictures sent as bytes, rest on cudnnTransformTensor changing types, which the
- * documentation neither promises nor denies: asked once. */
+/* Maps in bfloat16, and pictures sent as bytes, need cudnnTransformTensor to change types. The
+ * documentation neither promises nor denies that, so that it is tried once. */
 static int check_conversions(struct backend *b, struct error *err)
 {
     struct gpu *g = &b->gpu[0];
@@ -241,7 +239,7 @@ static void cuda_close(struct backend *b)
     free(b);
 }
 
-/* The number after "key": in the text of a card's properties, which cuda_card_check has seen. */
+/* The number after "key": in the text of a card's properties, which cuda_card_check has checked. */
 static double property(const char *json, const char *key)
 {
     const char *at = strstr(json, key);
@@ -249,7 +247,7 @@ static double property(const char *json, const char *key)
     return at ? strtod(at + 1, NULL) : 0;
 }
 
-/* A card that is only described: cuDNN plans for it, and that is all. */
+/* Opens a card that is only described: cuDNN can make plans for it, and nothing else. */
 static int open_described(struct backend *b, const char *card, struct error *err)
 {
     struct graph_device d;
@@ -266,7 +264,7 @@ static int open_described(struct backend *b, const char *card, struct error *err
     return 0;
 }
 
-/* cuDNN before 9.27 leaves out the width of the memory, which later versions want to be told. */
+/* cuDNN before 9.27 leaves out the width of the memory, which later versions need. */
 static int describe_card(struct backend *b, char *json, size_t bytes, struct error *err)
 {
     int bits = 0;
@@ -324,8 +322,8 @@ fail:
 
 static const char *cuda_describe(const struct backend *b) { return b->description; }
 
-/* The smallest of the GPUs, less what the libraries take when they first run (kernels, cuBLAS' own
- * workspace). */
+/* The memory of the smallest GPU, minus what the libraries take when they first run
+ * (kernels, the workspace of cuBLAS). */
 static size_t cuda_memory_available(const struct backend *b)
 {
     size_t least = b->described ? b->properties.totalGlobalMem : SIZE_MAX, reserve = (size_t)256 << 20;
@@ -406,7 +404,7 @@ static int cuda_sync(struct backend *b, struct error *err)
 static size_t cuda_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
     struct tensor_shape each = *s;
-    each.n = pictures_each(b, s->n);
+    each.n = images_per_gpu(b, s->n);
     return shape_values(&each) * type_bytes(stored_type(b, s));
 }
 
@@ -453,7 +451,8 @@ static const struct backend_table table = {
     .sum_of_squares = cuda_sum_of_squares,
     .sgd = cuda_sgd,
     .adam = cuda_adam,
-    /* a GPU wants work, not locality; and a chunk would have to divide among several */
+    /* A GPU needs much work at a time and no locality; and chunks would have to
+     * be divided among several GPUs. */
     .whole_batches = true,
     .gradients_from_zero = true,
     .joins_norms = true,

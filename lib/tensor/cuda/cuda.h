@@ -1,12 +1,13 @@
 /*
- * cuda.h: the CUDA backend from the inside. cuDNN and cuBLAS do all arithmetic; this is bookkeeping in C.
+ * cuda.h: the CUDA backend. cuDNN and cuBLAS do all arithmetic; the C code here describes tensors and orders
+ * calls.
  *
- * Layout: maps are NHWC, in float32 or (precision bf16) bfloat16; vectors (h = w = 1) and everything that
- * is summed or learnt are float32. Kernels are [cout][kh][kw][cin], dense weights Keras' [cin][cout].
+ * Layout: maps are NHWC, in float32 or (precision bf16) bfloat16. Vectors (h = w = 1), and everything that
+ * is summed or learnt, are float32. Kernels are [cout][kh][kw][cin], and dense weights are Keras'
+ * [cin][cout].
  *
- * Several GPUs look like one device: each holds every buffer, works on n/k pictures of each batch, and
- * gradients are summed the first time anybody looks at them (cuda_multi_gpu.c). With one GPU none of that
- * happens.
+ * Several GPUs look like one device: each holds every buffer and works on n/k pictures of each batch, and
+ * gradients are summed when they are first read (cuda_multi_gpu.c). With one GPU none of that happens.
  */
 #ifndef WINNOW_TENSOR_CUDA_CUDA_H
 #define WINNOW_TENSOR_CUDA_CUDA_H
@@ -21,7 +22,7 @@
 #include "tensor/cuda/cuda_graph.h"
 
 #define CUDA_MAX_GPUS 8
-/* length of the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
+/* The length of the vectors of ones and zeros. The widest layer of InceptionV3 has 2048 channels. */
 #define CUDA_MAX_CHANNELS 16384
 #define CUDA_ADAM_CHUNK ((size_t)4 << 20) /* values a piece of an Adam step: three buffers of 16 MiB */
 
@@ -62,7 +63,7 @@ struct backend {
     char description[400];
     size_t workspace_limit;
     struct plan_memory *plans;
-    /* a card that is only described: operations can be planned, not run */
+    /* A card that is only described: operations can be planned and not run. */
     cudnnBackendDescriptor_t described;
     int clock_khz; /* its */
     int next_staging;
@@ -74,12 +75,13 @@ struct backend {
 struct backend_buffer {
     void *p[CUDA_MAX_GPUS];
     size_t bytes;
-    /* bytes that differ between the GPUs: gradients not summed yet, statistics not averaged */
+    /* The range of bytes that differ between the GPUs: gradients that are not
+     * summed yet, statistics not averaged. */
     size_t partial_begin, partial_end;
     size_t flying_begin, flying_end; /* bytes that are being summed already */
     bool average;                    /* what makes them one again: the mean, not the sum */
-    /* A copy of it in bfloat16, for the weights of convolutions: made when first wanted, and made anew after
-     * the buffer has changed. */
+    /* A copy in bfloat16, for the weights of convolutions. It is made when it is first needed, and
+     * again after the buffer has changed. */
     void *narrow[CUDA_MAX_GPUS];
     bool narrow_fresh[CUDA_MAX_GPUS];
     bool gathered;  /* gradients: the copy holds what is to be added to the buffer, zeros elsewhere */
@@ -87,9 +89,9 @@ struct backend_buffer {
 };
 
 /*
- * A tensor as one operation sees it. Stored is how it lies in its slot; when that does not suit the call (a
- * slice, another type, an address that is not aligned, a padding that cuDNN cannot express, a layout it does
- * not support) it is staged: copied to scratch as "full".
+ * A tensor for one operation. Its stored form is the one in its slot. When a call cannot use that (a slice,
+ * another type, an address that is not aligned, a padding that cuDNN cannot express, a layout that it does
+ * not support), the tensor is staged: copied to scratch memory in the form "full".
  */
 struct operand {
     struct tensor_shape shape; /* pictures of one GPU */
@@ -122,7 +124,8 @@ struct backend_op {
     bool persistent, fused_norm; /* batch norm by the Ex calls; ReLU in them */
     cudnnBatchNormOps_t norm_ops;
     size_t norm_reserve;
-    /* further scratch: capped ReLU, a bias or gradient in another type, a gradient nobody wants */
+    /* Additional scratch memory: for capped ReLU, for a bias or gradient in another type, for
+     * a gradient that is not needed. */
     size_t extra, extra_bytes;
     size_t extra2, extra2_bytes;
     size_t tail, workspace_bytes; /* offset of the library's own workspace; the whole */
@@ -132,8 +135,8 @@ struct backend_op {
 
 /* --- errors (cuda.c) --- */
 
-/* 0 when the status is success; else -1 and a sentence: which layer with which shapes, which call, what
- * status. subject: op->name or NULL. */
+/* 0 when the status is success. Otherwise -1 and a message that names the layer with its shapes, the call
+ * and the status. subject: op->name or NULL. */
 int cuda_check(struct error *err, const char *subject, const char *call, cudaError_t status);
 int dnn_check(struct error *err, const char *subject, const char *call, cudnnStatus_t status);
 int blas_check(struct error *err, const char *subject, const char *call, cublasStatus_t status);
@@ -142,7 +145,8 @@ int blas_check(struct error *err, const char *subject, const char *call, cublasS
 #define BLAS(subject, call) blas_check(err, subject, #call, call)
 
 int gpu_use(const struct gpu *g, struct error *err); /* the calling thread's current device */
-/* Grows a piece of device memory, waiting for the compute stream first: the old one may be in use. */
+/* Enlarges a piece of device memory. It waits for the compute stream first,
+ * since the old piece may be in use. */
 int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err);
 
 static inline char *at(const struct slot *s, int gpu)
@@ -168,23 +172,23 @@ int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType
 int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
                         const int dims[4], const int strides[4], struct error *err);
 /*
- * Describes s (n already one GPU's), which lies there as NHWC of type stored, for calls that want NHWC of
- * type, with pads {top, bottom, left, right} of zeros around it (NULL: none). Staged where the stored form
- * does not do, and as how says. Scratch is not placed yet: operand_place does that.
+ * Describes s (n is already that of one GPU), stored as NHWC of type stored, for calls that need NHWC of
+ * type, with pads {top, bottom, left, right} of zeros around it (NULL: none). It is staged when the stored
+ * form cannot be used, and when how says so. operand_place gives it its scratch memory later.
  */
 enum operand_staging { STAGE_SLICES, STAGE_ALWAYS, STAGE_OTHER_TYPES /* a slice is taken as it lies */ };
 int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
                  cudnnDataType_t type, const int pads[4], enum operand_staging how, struct error *err);
-/* if staged: takes its scratch from the workspace */
+/* If it is staged: takes its scratch memory from the workspace. */
 void operand_place(struct operand *o, size_t *workspace);
 void operand_release(struct operand *o);
 
-/* The address for reading: of the slot's memory, or of its staged copy, which is queued here. fill: what a
- * padding is filled with. */
+/* The address for reading: in the memory of the slot, or of its staged copy, which is queued here.
+ * fill: the value for the padding. */
 int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
                float fill, const void **out, struct error *err);
-/* The address to write a result to, and (operand_out_done) what brings it into the slot; accumulate adds it
- * there. */
+/* The address for a result. operand_out_done then brings the result into the slot;
+ * with accumulate it is added there. */
 void *operand_out(const struct operand *o, char *slot, char *workspace);
 int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
                      bool accumulate, struct error *err);
@@ -213,7 +217,7 @@ int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io
 int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                      struct error *err);
 
-/* What one GPU's run of an operation needs: addresses on that GPU. */
+/* What one GPU needs to run an operation: addresses on that GPU. */
 struct run {
     struct backend *b;
     struct backend_op *op;
@@ -222,11 +226,12 @@ struct run {
     const struct op_io *io;
     char *workspace;
 };
-/* in place on the full y, then into the slot */
+/* In place on the full y, then copied into the slot. */
 int op_activate(const struct run *r, void *full, struct error *err);
 int op_activation_backward(const struct run *r, struct error *err); /* dy *= act'(y), in the slot */
 
-/* cuda_conv.c, cuda_norm.c, cuda_elementwise.c: _make describes and plans, after x, y, n and name are set */
+/* cuda_conv.c, cuda_norm.c, cuda_elementwise.c: _make describes and plans an operation,
+ * after x, y, n and name are set. */
 int conv_make(struct backend *b, struct backend_op *op, struct error *err);
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
               struct error *err);
@@ -252,9 +257,9 @@ int pool_backward(const struct run *r, struct error *err);
 int plans_open(struct backend *b, struct error *err);
 void plans_close(struct backend *b);
 /*
- * The plan for g within the workspace limit, repeatable and of the precision asked for: the remembered one,
- * or the quickest of the first few. *out: one for each GPU, released by plans_free. 1: cuDNN has none (err
- * untouched); -1: an error.
+ * Chooses the plan for g within the limit on the workspace that is repeatable and has the wanted precision:
+ * the remembered one, or the quickest of the first few. *out has one for each GPU, and plans_free releases
+ * them. 1: cuDNN has none (err is not changed). -1: error.
  */
 int plan_choose(struct backend *b, const struct conv_graph *g, const char *subject, struct graph_plan **out,
                 struct error *err);
@@ -273,11 +278,11 @@ int cuda_param_upload(struct backend *b, struct slot to, const struct param_shap
 int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
                         struct error *err);
 size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p);
-/* n_bytes from the host to the same place on GPU g, queued on its compute stream. values
+/* Copies n_bytes from the host to the same place on GPU g, queued on its compute stream. values
  * may be changed after the call. */
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err);
-/* Pictures of a batch of n that one GPU works on: n / k. */
-int pictures_each(const struct backend *b, int n);
+/* How many pictures of a batch of n one GPU works on: n / k. */
+int images_per_gpu(const struct backend *b, int n);
 
 /* --- flat arenas (cuda_optimizer.c) --- */
 
@@ -285,7 +290,8 @@ int pictures_each(const struct backend *b, int n);
 int arena_narrow(struct gpu *g, int gpu, const struct slot *s, const void **out, struct error *err);
 /* Where a convolution puts its dw on the only GPU, in bfloat16, instead of at s. */
 int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *err);
-/* multi_gpu_settle, and what was gathered is added: before anything else reads or writes the buffer. */
+/* Calls multi_gpu_settle, and adds what was gathered. Called before anything
+ * else reads or writes the buffer. */
 int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
 void arena_changed(struct backend_buffer *buffer); /* by anything but the operations themselves */
 int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err);
@@ -302,11 +308,12 @@ int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, st
 
 int multi_gpu_open(struct backend *b, struct error *err);
 void multi_gpu_close(struct backend *b);
-/* Before [s, s+bytes) is written: waits for a sum that is under way over it. Both do nothing with one GPU. */
+/* Called before [s, s+bytes) is written: waits for a sum over it that is under way. This and
+ * the next do nothing with one GPU. */
 int multi_gpu_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err);
-/* After: marks it as different on each GPU, and may begin to sum what is complete. */
+/* Called afterwards: marks it as different on each GPU, and may begin to sum what is complete. */
 int multi_gpu_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err);
-/* Makes the buffer one again, queued: before anything reads across a gradient or a statistic. */
+/* Makes the buffer the same on all GPUs, queued. Called before anything reads a gradient or a statistic. */
 int multi_gpu_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
 
 #endif

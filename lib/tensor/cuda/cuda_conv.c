@@ -1,10 +1,10 @@
 /*
- * cuda_conv.c: convolutions, depthwise ones as groups, and dense layers.
+ * cuda_conv.c: convolutions, depthwise ones (as groups), and dense layers.
  *
- * A convolution is planned in the first of these forms that cuDNN supports in all the passes it is needed
- * for: as its tensors lie, y a slice if need be; with y in scratch; and, in bfloat16, in float32 between
- * copies. Bias and ReLU are part of the forward plan; where cuDNN has none with them they are calls of their
- * own.
+ * A convolution is planned in the first of these forms that cuDNN supports in all passes that are needed:
+ * with its tensors as they are stored, where y may be a slice; with y in scratch memory; and, for bfloat16,
+ * in float32 between two conversions. Bias and ReLU are part of the forward plan. Where cuDNN has no plan
+ * with them, they are separate calls.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -62,7 +62,7 @@ static int describe_in(struct backend *b, struct backend_op *op, cudnnDataType_t
     return 0;
 }
 
-/* Plans of all passes that are needed; 1 when cuDNN has none for one of them in this form. */
+/* Makes the plans of all passes that are needed. 1 when cuDNN has none for one of them in this form. */
 static int choose_plans(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
@@ -133,8 +133,8 @@ int conv_make(struct backend *b, struct backend_op *op, struct error *err)
     return 0;
 }
 
-/* Weights come in Keras' order; they go up as float [cout][kh][kw][cin] and are brought into the form that
- * the call wants on the GPU. */
+/* Weights come in Keras' order. They are uploaded as float [cout][kh][kw][cin], and converted on the GPU
+ * to the form that the call needs. */
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
               struct error *err)
 {
@@ -144,8 +144,8 @@ int conv_load(struct backend *b, struct backend_op *op, const float *weights, co
     size_t n = taps * cin * cout;
     float *ours = mem_alloc((n > cout ? n : cout) * sizeof *ours, err);
     int rc = ours ? 0 : -1;
-    /* Depthwise [kh,kw,c,multiplier] is, flat, [taps][c * multiplier]: the same as a convolution with one
-     * input channel. */
+    /* A depthwise kernel [kh,kw,c,multiplier] is, as a flat array, [taps][c * multiplier]: the same as
+     * that of a convolution with one input channel. */
     for (size_t t = 0; ours && t < taps; t++)
         for (size_t i = 0; i < cin; i++)
             for (size_t o = 0; o < cout; o++)
@@ -183,7 +183,7 @@ static int weights_in(const struct run *r, const void **w, struct error *err)
                : arena_narrow(r->g, r->gpu, &r->io->w, w, err);
 }
 
-/* The bias in the type of y, or zeros: a fused plan has no form without one. */
+/* The bias in the type of y, or zeros, because a fused plan needs a bias. */
 static int bias_in(const struct run *r, const void **bias, struct error *err)
 {
     struct backend_op *op = r->op;
@@ -223,7 +223,7 @@ int conv_forward(const struct run *r, struct error *err)
                           : op_activate(r, y, err);
 }
 
-/* db = sum of dy over pictures and pixels, in float from float: cuDNN has no sum of bfloat16. */
+/* db = the sum of dy over pictures and pixels, in float: cuDNN has no sum of bfloat16. */
 static int bias_gradient(const struct run *r, const void *dy, struct error *err)
 {
     struct backend_op *op = r->op;
@@ -273,9 +273,9 @@ int conv_backward(const struct run *r, struct error *err)
 /* --- dense --- */
 
 /*
- * Vectors are float in every precision: the head is small, and its outputs are what the loss is made of.
- * Row-major y = x w is column-major y' = w' x', and a row-major matrix read as column-major is its transpose:
- * so no operand is ever transposed by hand.
+ * Vectors are float in every precision: the head is small, and the loss is computed from its outputs. A
+ * row-major matrix that is read as column-major is its transpose, and row-major y = x w is column-major y' =
+ * w' x'. So no operand has to be transposed.
  */
 int dense_make(struct backend *b, struct backend_op *op, struct error *err)
 {

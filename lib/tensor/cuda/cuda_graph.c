@@ -62,8 +62,8 @@ static void finalize(struct making *m, cudnnBackendDescriptor_t d)
 
 /* --- the graph --- */
 
-/* [n, c, h, w] whose channels are next to each other and whose pixels are `pixel` values apart. id < 0: only
- * within the graph. */
+/* A tensor [n, c, h, w] whose channels are next to each other and whose pixels are `pixel` values apart.
+ * id < 0: it exists only within the graph. */
 static cudnnBackendDescriptor_t tensor(struct making *m, cudnnDataType_t type, int id, int n, int c, int h,
                                        int w, int pixel)
 {
@@ -135,7 +135,8 @@ static cudnnBackendDescriptor_t graph(struct making *m, const struct conv_graph 
     cudnnBackendDescriptor_t ops[4], x, w, y, conv, out;
     int n_ops = 0, left = (g->bias != 0) + (g->add != 0) + (g->relu != 0), inside = -1;
     float alpha = 1, beta = g->accumulate ? 1 : 0;
-/* y of the next operation: the graph's own after the last, a float map that is nowhere in memory before */
+/* The y of the next operation: that of the graph for the last one, and a float map that is
+ * never in memory for the others. */
 #define NEXT                                                                                                 \
     (left-- > 0 ? tensor(m, CUDNN_DATA_FLOAT, inside--, g->n, g->k, g->oh, g->ow, g->k)                      \
                 : tensor(m, g->type, GRAPH_Y, g->n, g->k, g->oh, g->ow, g->y_pixel))
@@ -257,7 +258,8 @@ void graph_plan_release(struct graph_plan *p)
     *p = (struct graph_plan){0};
 }
 
-/* Reads the engine, its notes and knobs out of a configuration. false: against the wish, or not readable. */
+/* Reads the engine, its notes and its knobs from a configuration. False: it
+ * contradicts the wish, or cannot be read. */
 static bool suits(cudnnBackendDescriptor_t config, const struct graph_wish *wish, struct graph_plan *p)
 {
     cudnnBackendDescriptor_t engine = NULL, knobs[GRAPH_MAX_KNOBS] = {0};
@@ -304,8 +306,8 @@ static bool suits(cudnnBackendDescriptor_t config, const struct graph_wish *wish
     return ok;
 }
 
-/* The plan of a configuration: false when this engine does not take the graph after all, or wants more room
- * than there is. That is an answer, not an error: the next engine is asked. */
+/* Makes the plan of a configuration. False when this engine does not accept the graph after all, or needs
+ * more space than there is. That is not an error: the next engine is tried. */
 static bool plan_of(cudnnBackendDescriptor_t config, const struct graph_device *d,
                     const struct graph_wish *wish, struct graph_plan *p)
 {
@@ -406,7 +408,7 @@ int graph_plan_again(const struct conv_graph *g, const struct graph_device *d, c
     set(&m, engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &choice->engine);
     if (!d->handle) set_part(&m, engine, CUDNN_ATTR_ENGINE_DEVICEPROP, d->properties);
     if (m.failed) goto fail;
-    /* From here on a refusal is an answer: the choice may be another version's. */
+    /* From here on a refusal is not an error: the choice may come from another version. */
     if (cudnnBackendFinalize(engine)) goto refused;
     for (int i = 0; i < choice->n_knobs; i++) {
         cudnnBackendKnobType_t type = (cudnnBackendKnobType_t)choice->knob[i];

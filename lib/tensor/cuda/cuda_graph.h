@@ -21,8 +21,8 @@ enum conv_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
 /* Names of the tensors of a graph in a run: x and dx are GRAPH_X, and so on. */
 enum graph_tensor { GRAPH_X, GRAPH_W, GRAPH_Y, GRAPH_BIAS, GRAPH_ADD };
 
-/* Plain data: two graphs are the same when their bytes are (start from zero). Sizes are in pixels, maps are
- * NHWC, kernels [k][kernel_h][kernel_w][c / groups]. */
+/* Plain data: two graphs are the same when their bytes are, so start from zeros. Sizes are in pixels, maps
+ * are NHWC, and kernels are [k][kernel_h][kernel_w][c / groups]. */
 struct conv_graph {
     enum conv_pass pass;
     cudnnDataType_t type; /* of all tensors in memory; sums are float */
@@ -40,7 +40,7 @@ struct graph_device {
     cudnnBackendDescriptor_t properties; /* of a described one (graph_device_describe) */
 };
 
-/* Which of cuDNN's engines, and how it is set: enough to make the same plan again. */
+/* Which of cuDNN's engines, and its settings: enough to make the same plan again. */
 struct graph_choice {
     int64_t engine;
     int n_knobs;
@@ -65,7 +65,7 @@ struct graph_wish {
     bool repeatable;  /* only engines that give the same bits every time */
 };
 
-/* "forward 32x299x299x3 -> 32x149x149x32 k3x3 ... bf16": what a plan is remembered by. */
+/* "forward 32x299x299x3 -> 32x149x149x32 k3x3 ... bf16": the name under which a plan is remembered. */
 void graph_name(const struct conv_graph *g, char *out, size_t bytes);
 
 /* A device from the text of its properties; an error with cuDNN's own words when it does not take them. */
@@ -80,7 +80,8 @@ int graph_device_text(cudnnHandle_t handle, char *json, size_t bytes, struct err
  */
 int graph_plans(const struct conv_graph *g, const struct graph_device *d, const struct graph_wish *wish,
                 const char *subject, struct graph_plan *out, int max, int *n, struct error *err);
-/* The plan of an earlier choice. 1 (err untouched): cuDNN does not take it now, or the wish is against it. */
+/* Makes the plan of an earlier choice. 1 (err not changed): cuDNN does not accept it
+ * now, or the wish contradicts it. */
 int graph_plan_again(const struct conv_graph *g, const struct graph_device *d, const struct graph_wish *wish,
                      const char *subject, const struct graph_choice *choice, struct graph_plan *out,
                      struct error *err);

@@ -1,14 +1,14 @@
 /*
- * cuda_multi_gpu.c: several GPUs that look like one. Each works on its part of every batch; what differs
- * between them afterwards is the gradients (to be summed: the engine's loss gradient is already divided by
- * the whole batch) and the moving statistics (to be averaged). They are marked when written and made one
- * again, by one flat ncclAllReduce, before anything else looks at their buffer.
+ * cuda_multi_gpu.c: makes several GPUs look like one. Each works on its part of every batch. Afterwards two
+ * things differ between them: the gradients, which have to be summed (the gradient of the loss is already
+ * divided by the whole batch), and the moving statistics, which have to be averaged. They are marked when
+ * they are written, and combined by one flat ncclAllReduce before anything else reads their buffer.
  *
- * Backward writes gradients from the end of their arena to its beginning. While that order holds, whatever
- * has grown to a bucket (16 MiB; WINNOW_CUDA_BUCKET_KIB) is summed on a stream of its own while backward
- * goes on; what is left follows at the end.
+ * The backward pass writes gradients from the end of their arena to its beginning. While it keeps to that
+ * order, every part that has reached the size of a bucket (16 MiB; WINNOW_CUDA_BUCKET_KIB) is summed on a
+ * stream of its own while the backward pass continues. The rest is summed at the end.
  *
- * NCCL is opened at run time, only for more than one GPU: a machine with one needs none.
+ * NCCL is opened at run time, and only for more than one GPU: a machine with one does not need it.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -119,9 +119,9 @@ int multi_gpu_before_write(struct backend *b, const struct slot *s, size_t bytes
 }
 
 /*
- * Within the part that is marked everything is there as long as each piece ended where the last one began
- * (but for the gaps that alignment leaves): then a bucket that is full can be summed while backward goes on
- * below it.
+ * In the marked part everything is complete as long as each piece ended where the last one began (except for
+ * the gaps of alignment). A bucket that is full can then be summed while the backward pass continues below
+ * it.
  */
 int multi_gpu_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err)
 {

@@ -5,9 +5,9 @@
 #include "tensor/cuda/cuda.h"
 
 /*
- * The "Ex" calls in persistent mode have kernels made for NHWC; the plain ones read 2 or 4 bytes of each 32.
- * ReLU is part of them where y goes where it belongs. Not where dx is added to: that is not documented for
- * them. Where cuDNN has no sizes for it, the plain calls do.
+ * The "Ex" calls in persistent mode have kernels made for NHWC, while the plain ones read 2 or 4 bytes of
+ * each 32. They include the ReLU when y goes directly to its place. They are not used where dx is added to,
+ * which is not documented for them. When cuDNN gives no sizes for them, the plain calls are used.
  */
 static void try_persistent(struct backend *b, struct backend_op *op)
 {
@@ -48,7 +48,7 @@ int norm_make(struct backend *b, struct backend_op *op, struct error *err)
     operand_place(&op->y, &used);
     op->extra = used;
     if (d->kind == OP_BATCH_NORM && d->training) {
-        /* gradients of a gamma and beta that are not there */
+        /* The gradients of a gamma and a beta that do not exist. */
         op->extra_bytes = 2 * round_up(op->weight_bytes);
         if (!d->needs_dx) op->extra_bytes += round_up(op->x[0].full_bytes); /* cuDNN makes dx all the same */
     }

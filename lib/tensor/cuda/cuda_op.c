@@ -1,7 +1,5 @@
-/*
- * cuda_op.c: planning and running one operation: what all kinds share. An operation is described once
- * (descriptors, plans, where its scratch lies in the workspace) and then run for each GPU.
- */
+/* cuda_op.c: plans and runs one operation: what all kinds share. An operation is described once
+ * (descriptors, plans, where its scratch memory is in the workspace), and then run for each GPU. */
 #include "tensor/cuda/cuda.h"
 
 #include <stdio.h>
@@ -41,8 +39,8 @@ static int make_activation(struct backend_op *op, struct error *err)
         DNN(op->name, cudnnSetActivationDescriptor(op->fused_activation, mode, CUDNN_NOT_PROPAGATE_NAN, 0)))
         return -1;
     if (mode == CUDNN_ACTIVATION_IDENTITY) return 0;
-    /* The fused call takes only the first form; alone, a NaN is to be seen, not hidden behind max(0, NaN) =
-     * 0. */
+    /* The fused call accepts only the first form. In a separate call a NaN must be seen, and
+     * not hidden by max(0, NaN) = 0. */
     return DNN(op->name, cudnnCreateActivationDescriptor(&op->activation)) ||
                    DNN(op->name, cudnnSetActivationDescriptor(op->activation, mode, CUDNN_PROPAGATE_NAN,
                                                               op->d.activation_max))
@@ -60,7 +58,7 @@ bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
         /* fall through */
     case OP_AFFINE:
     case OP_ADD:
-        /* The capped ReLU's gradient is made of several calls that want y and dy without gaps. */
+        /* The gradient of the capped ReLU consists of several calls that need y and dy without gaps. */
         return d->activation != OP_RELU_CAPPED && !is_vector(&d->y);
     default: return false;
     }
@@ -123,7 +121,7 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
             goto fail;
         }
     }
-    op->n = pictures_each(b, d->y.n);
+    op->n = images_per_gpu(b, d->y.n);
     for (int i = 0; i < d->n_x; i++) {
         op->x[i].shape = d->x[i];
         op->x[i].shape.n = op->n;
@@ -303,9 +301,9 @@ int op_activate(const struct run *r, void *full, struct error *err)
 }
 
 /*
- * Only y is kept. ReLU and sigmoid know their slope from it: y stands in for x. The capped ReLU would need x
- * at the cap, where y says nothing; its slope is 1 where both y > 0 and cap - y > 0, which is the slope of
- * two plain ReLUs, one of them of cap - y.
+ * Only y is kept. The slopes of ReLU and sigmoid follow from it, so that y is used in place of x. The capped
+ * ReLU would need x at the cap, where y does not determine it. Its slope is 1 where both y > 0 and cap - y >
+ * 0, which is the slope of two plain ReLUs, one of them of cap - y.
  */
 int op_activation_backward(const struct run *r, struct error *err)
 {

@@ -1,7 +1,5 @@
-/*
- * cuda_operand.c: tensors as cuDNN wants them: descriptors, and copies to and from scratch where the
- * stored form does not suit.
- */
+/* cuda_operand.c: describes tensors for cuDNN, and copies them to and from scratch memory when
+ * their stored form cannot be used. */
 #include "tensor/cuda/cuda.h"
 
 #include <string.h>

@@ -66,7 +66,8 @@ int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a
                                                                                                         : 0;
 }
 
-/* nrm2 scales as it goes, so a square too large for a float does not overflow; it waits for its answer. */
+/* nrm2 scales while it sums, so that a square which is too large for a float does not
+ * overflow. It waits for its result. */
 int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err)
 {
     struct gpu *g = &b->gpu[0];
@@ -111,7 +112,7 @@ void arena_changed(struct backend_buffer *buffer)
         buffer->narrow_fresh[k] = false;
 }
 
-/* The copy anew from the buffer, or (widen) added to the buffer. */
+/* Makes the copy again from the buffer, or (widen) adds it to the buffer. */
 static int convert(struct gpu *g, int gpu, struct backend_buffer *buffer, bool widen, struct error *err)
 {
     size_t n = buffer->bytes / sizeof(float);
@@ -173,8 +174,8 @@ int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error 
 
 /* --- Adam --- */
 
-/* Neither library divides; batch norm in inference mode does: scale * (x - mean) / sqrt(variance + epsilon) +
- * bias, element by element. */
+/* Neither library can divide, but batch norm in inference mode does: scale * (x - mean) / sqrt(variance +
+ * epsilon) + bias, element by element. */
 struct adam_room {
     float *ones, *zeros, *root;
 };
@@ -200,8 +201,7 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
     return rc ? -1 : 0;
 }
 
-/* n values as one tensor that is no longer than it must be in any direction: rows of 1024, and one row for
- * the rest. */
+/* n values as one tensor that is not too long in any direction: rows of 1024, and one row for the rest. */
 static int adam_piece(struct gpu *g, const struct adam_room *room, float *p, float *grad, float *m, float *v,
                       int rows, int columns, float rate, const struct adam_step *s,
                       cudnnOpTensorDescriptor_t multiply, cudnnOpTensorDescriptor_t root, struct error *err)

@@ -1,11 +1,12 @@
 /*
- * cuda_plans.c: which of cuDNN's plans for which convolution. Where several suit, they are timed once on the
- * first GPU; the choice is kept in a small text file, so that each shape is timed once for each card, cuDNN
- * version and driver.
+ * cuda_plans.c: chooses one of cuDNN's plans for each convolution. When several are suitable, they are timed
+ * once on the first GPU. The choice is kept in a small text file, so that each shape is timed once for each
+ * card, cuDNN version and driver.
  *
- * A line is: device, compute capability, cuDNN version, driver version, the convolution, the engine and its
- * knobs, tab-separated. Lines are appended whole; one that does not parse, or names an engine that is refused
- * now, is passed over. WINNOW_CUDA_CACHE names another file; "" none.
+ * A line has these fields, separated by tabs: device, compute capability, cuDNN version, driver version, the
+ * convolution, the engine and its knobs. Lines are appended as a whole. A line that cannot be read, or that
+ * names an engine which is now refused, is ignored. WINNOW_CUDA_CACHE names another file; with "" there is
+ * none.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -137,8 +138,8 @@ void plans_close(struct backend *b)
     b->plans = NULL;
 }
 
-/* A file that cannot be written costs the next run some timing, nothing else: no error. One write, so that
- * lines of two runs do not mix. */
+/* When the file cannot be written, the next run has to time again, and nothing else happens: this is not
+ * an error. It is one write, so that lines of two runs do not mix. */
 static void append(const struct plan_memory *a, const char *key, const struct graph_choice *choice)
 {
     char line[1200], text[500];
@@ -154,7 +155,8 @@ static void append(const struct plan_memory *a, const char *key, const struct gr
 
 /* --- timing --- */
 
-/* Milliseconds of the shortest of a few runs on zeros; negative when the card refuses to run it. */
+/* The time in milliseconds of the shortest of a few runs on zeros; negative
+ * when the card refuses to run it. */
 static int time_plan(struct gpu *g, struct graph_plan *p, const char *subject,
                      void *const addresses[GRAPH_MAX_TENSORS], void *room, float *ms, struct error *err)
 {
@@ -222,7 +224,7 @@ void plans_free(struct backend *b, struct graph_plan *p)
     free(p);
 }
 
-/* The same choice on GPU `first` and those after it. 1: one of them does not take it. */
+/* Makes the same choice on GPU `first` and those after it. 1: one of them does not accept it. */
 static int make_from(struct backend *b, int first, const struct conv_graph *g, const struct graph_wish *wish,
                      const char *subject, const struct graph_choice *choice, struct graph_plan *out,
                      struct error *err)

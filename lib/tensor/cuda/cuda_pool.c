@@ -47,7 +47,8 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
                                                   global || asymmetric ? 0 : d->pad_left, sh, sw)))
         return -1;
     if (max || !asymmetric || b->described) return 0;
-    /* Window size over the number of real values, for each pixel of y; a handful of numbers, made once. */
+    /* The size of the window divided by the number of real values, for each pixel
+     * of y: a few numbers, made once. */
     size_t n = (size_t)ys.h * (size_t)ys.w, at_pixel = 0;
     float *factors = mem_alloc(n * sizeof *factors, err);
     int rc = factors ? 0 : -1;

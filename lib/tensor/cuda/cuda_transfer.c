@@ -1,10 +1,10 @@
 /*
- * cuda_transfer.c: pictures and weights between host and GPUs.
+ * cuda_transfer.c: copies pictures and weights between the host and the GPUs.
  *
- * A batch goes through one of two pinned buffers and a copy stream of its own into one of two device buffers,
- * and from there, on the compute stream, into its slot: so the copy of batch i+1 runs while the GPU still
- * works on batch i, and the slot (whose memory the plan shares with other values) is touched in the compute
- * stream's order only.
+ * A batch goes from one of two pinned buffers, on a copy stream of its own, to one of two device buffers,
+ * and from there, on the compute stream, into its slot. The copy of batch i+1 therefore runs while the GPU
+ * still works on batch i, and the slot, whose memory other values of the plan use as well, is touched only
+ * in the order of the compute stream.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -13,7 +13,7 @@
 
 #define STAGING_BYTES ((size_t)48 << 20) /* 180 pictures as bytes */
 
-int pictures_each(const struct backend *b, int n) { return n % b->n_gpus ? n : n / b->n_gpus; }
+int images_per_gpu(const struct backend *b, int n) { return n % b->n_gpus ? n : n / b->n_gpus; }
 
 static int staging_grow(struct gpu *g, struct staging *s, size_t wanted, struct error *err)
 {
@@ -31,7 +31,8 @@ static int staging_grow(struct gpu *g, struct staging *s, size_t wanted, struct 
     return 0;
 }
 
-/* The staging buffer to fill next: its last copy is over, so its pinned side may be overwritten. */
+/* Takes the staging buffer to fill next: its last copy is finished, so that its
+ * pinned side may be overwritten. */
 static int staging_begin(struct backend *b, struct gpu *g, size_t bytes, struct staging **out,
                          struct error *err)
 {
@@ -41,8 +42,8 @@ static int staging_begin(struct backend *b, struct gpu *g, size_t bytes, struct 
     return CUDA(NULL, cudaEventSynchronize(s->copied));
 }
 
-/* Pinned to device on the copy stream, after the compute stream has read what was there before; the compute
- * stream waits for it. */
+/* Copies from pinned memory to the device on the copy stream, after the compute stream has read what was
+ * there. The compute stream waits for the copy. */
 static int staging_send(struct gpu *g, struct staging *s, size_t bytes, struct error *err)
 {
     return CUDA(NULL, cudaStreamWaitEvent(g->copy, s->consumed, 0)) ||
@@ -73,7 +74,7 @@ int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, stru
                : 0;
 }
 
-/* What goes up: floats, or bytes that become value * scale + offset. */
+/* What is uploaded: floats, or bytes that become value * scale + offset. */
 struct upload {
     const float *floats;
     const uint8_t *bytes;
@@ -94,8 +95,9 @@ static void to_signed(uint8_t *restrict to, const uint8_t *restrict from, size_t
 }
 
 /*
- * Rows of the staging buffer into their slot, changed in type. Bytes come as value - 128 in a signed one,
- * which is what cuDNN converts: the offset, with 128 times the scale, is there before and added to.
+ * Converts rows of the staging buffer into their slot. Bytes arrive as value - 128 in a signed byte, which
+ * cuDNN can convert. The offset, with 128 times the scale, is in the slot before, and the values are added
+ * to it.
  */
 static int place(struct backend *b, struct gpu *g, struct staging *st, char *to, const struct tensor_shape *s,
                  const struct upload *u, struct error *err)
@@ -145,13 +147,13 @@ static int upload_part(struct backend *b, struct slot to, const struct tensor_sh
     return 0;
 }
 
-/* In pieces of at most STAGING_BYTES, so that what an upload takes on the card does not grow with the batch
- * and the plan's figure stays true. */
+/* In pieces of at most STAGING_BYTES, so that the memory on the card for an upload does not grow with the
+ * batch, and the plan's figure stays right. */
 static int upload(struct backend *b, struct slot to, const struct tensor_shape *s, const struct upload *u,
                   struct error *err)
 {
     struct tensor_shape each = *s;
-    each.n = pictures_each(b, s->n);
+    each.n = images_per_gpu(b, s->n);
     size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c * (u->bytes ? 1 : sizeof(float)),
            rows = STAGING_BYTES / (row + 1) + 1;
     for (int first = 0; first < each.n; first += (int)rows) {
@@ -181,7 +183,7 @@ int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor
     return rc;
 }
 
-/* n_bytes of device memory into pinned memory, waited for. */
+/* Copies n_bytes of device memory to pinned memory, and waits. */
 static int fetch(struct gpu *g, const void *from, size_t n_bytes, struct error *err)
 {
     if (n_bytes > g->download_bytes) {
@@ -220,7 +222,7 @@ int cuda_tensor_download(struct backend *b, struct slot from, const struct tenso
 {
     size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c;
     struct tensor_shape each = *s;
-    each.n = pictures_each(b, s->n);
+    each.n = images_per_gpu(b, s->n);
     bool split = each.n != s->n;
     for (int k = 0; k < (split ? b->n_gpus : 1); k++) {
         int first = split ? k * each.n : 0, rows = n_rows - first < each.n ? n_rows - first : each.n;
