@@ -7,7 +7,7 @@
  * still belongs to that file. The last copy can therefore not be lost: the copy that stays has just been
  * read. Files of conflicting labels (review) are never touched.
  */
-#include "dedup.h"
+#include "hash_dedup.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -12,7 +12,7 @@
  * memory; then the number of requests that the disk sees at once determines the speed, and sleeping helper
  * threads wake up and take part.
  */
-#include "dedup.h"
+#include "hash_dedup.h"
 
 #include <errno.h>
 #include <fcntl.h>

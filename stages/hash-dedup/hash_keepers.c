@@ -1,6 +1,6 @@
 /* hash_keepers.c: forms groups of rows with equal hashes. One row of each group is kept, or none when
  * the labels of the group differ. */
-#include "dedup.h"
+#include "hash_dedup.h"
 
 #include <errno.h>
 #include <stdlib.h>

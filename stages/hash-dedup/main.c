@@ -2,7 +2,7 @@
  * hash-dedup: takes exact duplicates out of a manifest; rejects the same bytes under two labels for review.
  * Reads: path (label, bytes, xxh128 if present). Adds: bytes xxh128.
  */
-#include "dedup.h"
+#include "hash_dedup.h"
 
 static const struct option_row rows[] = {
     OPTION(struct dedup_options, CHOICE, 0, "keep", keep, "RULE",

@@ -1,5 +1,5 @@
 /* row_reader.c: reads the rows of the manifest, 36 bytes each, and examines files without a hash by stat. */
-#include "dedup.h"
+#include "hash_dedup.h"
 
 #include <errno.h>
 #include <fcntl.h>

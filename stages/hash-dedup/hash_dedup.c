@@ -1,6 +1,6 @@
-/* dedup.c: calls the steps of a run in order (rows, files, groups, keepers), then reads
+/* hash_dedup.c: calls the steps of a run in order (rows, files, groups, keepers), then reads
  * the rows again and writes them. */
-#include "dedup.h"
+#include "hash_dedup.h"
 
 #include <errno.h>
 #include <fcntl.h>

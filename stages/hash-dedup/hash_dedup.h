@@ -1,5 +1,5 @@
 /*
- * dedup.h: exact duplicates in a manifest. row_reader.c reads the rows, file_hash.c reads and hashes the
+ * hash_dedup.h: exact duplicates in a manifest. row_reader.c reads the rows, file_hash.c reads and hashes the
  * files that could be equal, hash_keepers.c chooses the row of each group that is kept, actions.c changes
  * files when told to.
  */
