@@ -1,0 +1,293 @@
+#include "image/picture_stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* --- brightness --- */
+
+/* 1000 times the squared brightness in 255ths, exact in integers: at most 65,025,000. */
+static inline uint32_t light(const uint8_t *p)
+{
+    return 241u * p[0] * p[0] + 691u * p[1] * p[1] + 68u * p[2] * p[2];
+}
+
+#define FINE_BITS 13 /* values that share their upper bits are counted together first */
+#define N_COARSE ((65025000u >> FINE_BITS) + 1)
+#define N_FINE (1u << FINE_BITS)
+
+/* The place of the q-th percentile of n values: between the sorted values k and k + 1. */
+static size_t rank_of(double q, size_t n, double *t)
+{
+    double x = q / 100 * (double)(n - 1);
+    size_t k = (size_t)x;
+    *t = x - (double)k;
+    return k;
+}
+
+static double between(double a, double b, double t)
+{
+    return t < 0.5 ? a + (b - a) * t : b - (b - a) * (1 - t);
+}
+
+static const double percents[N_BRIGHTNESS] = {1, 5, 10, 15, 90, 95, 99};
+
+static void gray_brightness(const uint64_t counts[256], size_t n, double *out)
+{
+    for (int i = 0; i < N_BRIGHTNESS; i++) {
+        double t, value[2];
+        size_t k = rank_of(percents[i], n, &t), before = 0;
+        int v = 0;
+        for (int side = 0; side < 2; side++) {
+            size_t wanted = k + (size_t)side < n ? k + (size_t)side : n - 1;
+            while (before + counts[v] <= wanted)
+                before += counts[v++];
+            value[side] = v / 255.0;
+        }
+        out[i] = between(value[0], value[1], t);
+    }
+}
+
+/*
+ * The values themselves are not kept: their upper bits are counted, and then, for those that hold a wanted
+ * rank, the lower ones.
+ */
+static int colour_brightness(const struct image *m, double *out, struct error *err)
+{
+    size_t n = (size_t)m->width * (size_t)m->height, ranks[2 * N_BRIGHTNESS], skipped[2 * N_BRIGHTNESS];
+    double fractions[N_BRIGHTNESS], values[2 * N_BRIGHTNESS];
+    uint32_t *coarse = mem_zalloc(N_COARSE, sizeof *coarse, err), *fine = NULL;
+    int8_t *slot = mem_alloc(N_COARSE, err);
+    int n_slots = 0, rc = -1;
+    if (!coarse || !slot) goto out;
+    memset(slot, -1, N_COARSE);
+    for (size_t i = 0; i < n; i++)
+        coarse[light(m->pixels + 3 * i) >> FINE_BITS]++;
+    for (int i = 0; i < N_BRIGHTNESS; i++) {
+        ranks[2 * i] = rank_of(percents[i], n, &fractions[i]);
+        ranks[2 * i + 1] = ranks[2 * i] + 1 < n ? ranks[2 * i] + 1 : n - 1;
+    }
+    uint32_t bins[2 * N_BRIGHTNESS];
+    for (int i = 0; i < 2 * N_BRIGHTNESS; i++) {
+        uint32_t bin = 0;
+        skipped[i] = 0;
+        while (skipped[i] + coarse[bin] <= ranks[i])
+            skipped[i] += coarse[bin++];
+        bins[i] = bin;
+        if (slot[bin] < 0) slot[bin] = (int8_t)n_slots++;
+    }
+    fine = mem_zalloc((size_t)n_slots * N_FINE, sizeof *fine, err);
+    if (!fine) goto out;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t v = light(m->pixels + 3 * i);
+        int at = slot[v >> FINE_BITS];
+        if (at >= 0) fine[(size_t)at * N_FINE + (v & (N_FINE - 1))]++;
+    }
+    for (int i = 0; i < 2 * N_BRIGHTNESS; i++) {
+        const uint32_t *counts = fine + (size_t)slot[bins[i]] * N_FINE;
+        size_t before = skipped[i];
+        uint32_t low = 0;
+        while (before + counts[low] <= ranks[i])
+            before += counts[low++];
+        values[i] = sqrt(((double)(bins[i] << FINE_BITS) + low) / 1000) / 255;
+    }
+    for (int i = 0; i < N_BRIGHTNESS; i++)
+        out[i] = between(values[2 * i], values[2 * i + 1], fractions[i]);
+    rc = 0;
+out:
+    free(coarse);
+    free(slot);
+    free(fine);
+    return rc;
+}
+
+/* --- the picture at 64 px --- */
+
+#define SMALL_PX 64
+#define WEIGHT_BITS 22
+
+static double cubic(double x) /* Keys' kernel, a = -0.5 */
+{
+    x = fabs(x);
+    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
+}
+
+/* Where the samples of each of n_out results begin, how many they are, and their weights in fixed point. */
+struct taps {
+    int *first, *n;
+    int32_t *weights;
+    int room; /* weights of one result */
+};
+
+static void taps_release(struct taps *t)
+{
+    free(t->first);
+    free(t->n);
+    free(t->weights);
+}
+
+static int taps_make(struct taps *t, int n_in, int n_out, struct error *err)
+{
+    double scale = (double)n_in / n_out, stretch = scale > 1 ? scale : 1, *k = NULL;
+    *t = (struct taps){.room = (int)ceil(4 * stretch) + 2};
+    t->first = mem_zalloc((size_t)n_out, sizeof *t->first, err);
+    t->n = mem_zalloc((size_t)n_out, sizeof *t->n, err);
+    t->weights = mem_zalloc((size_t)n_out * (size_t)t->room, sizeof *t->weights, err);
+    k = mem_zalloc((size_t)t->room, sizeof *k, err);
+    if (!t->first || !t->n || !t->weights || !k) {
+        free(k);
+        taps_release(t);
+        return -1;
+    }
+    for (int i = 0; i < n_out; i++) {
+        double centre = (i + 0.5) * scale, sum = 0;
+        int first = (int)(centre - 2 * stretch + 0.5), last = (int)(centre + 2 * stretch + 0.5);
+        if (centre - 2 * stretch + 0.5 < 0) first = 0;
+        if (last > n_in) last = n_in;
+        for (int j = first; j < last; j++)
+            sum += k[j - first] = cubic((j - centre + 0.5) / stretch);
+        for (int j = 0; j < last - first; j++) {
+            double w = k[j] / sum * (1 << WEIGHT_BITS);
+            t->weights[i * t->room + j] = (int32_t)(w + (w < 0 ? -0.5 : 0.5));
+        }
+        t->first[i] = first;
+        t->n[i] = last - first;
+    }
+    free(k);
+    return 0;
+}
+
+static inline uint8_t rounded(int32_t sum)
+{
+    int32_t v = (sum + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+/* The picture at another width, the height as it is, or the other way round. */
+static int resample(struct image *out, const struct image *in, bool across, int n_out, struct error *err)
+{
+    int ch = in->channels, n_in = across ? in->width : in->height;
+    struct taps t;
+    if (taps_make(&t, n_in, n_out, err)) return -1;
+    int rc = image_reserve(out, across ? n_out : in->width, across ? in->height : n_out, ch, err);
+    size_t row = (size_t)in->width * (size_t)ch;
+    if (!rc && across) {
+        for (int y = 0; y < in->height; y++)
+            for (int x = 0; x < n_out; x++)
+                for (int c = 0; c < ch; c++) {
+                    const uint8_t *from = in->pixels + (size_t)y * row + (size_t)(t.first[x] * ch + c);
+                    int32_t sum = 0;
+                    for (int j = 0; j < t.n[x]; j++)
+                        sum += t.weights[x * t.room + j] * from[j * ch];
+                    out->pixels[((size_t)y * (size_t)n_out + (size_t)x) * (size_t)ch + (size_t)c] =
+                        rounded(sum);
+                }
+    } else if (!rc) {
+        int32_t *sums = mem_alloc(row * sizeof *sums, err);
+        if (!sums) rc = -1;
+        for (int y = 0; !rc && y < n_out; y++) {
+            memset(sums, 0, row * sizeof *sums);
+            for (int j = 0; j < t.n[y]; j++) {
+                const uint8_t *from = in->pixels + (size_t)(t.first[y] + j) * row;
+                int32_t w = t.weights[y * t.room + j];
+                for (size_t i = 0; i < row; i++)
+                    sums[i] += w * from[i];
+            }
+            for (size_t i = 0; i < row; i++)
+                out->pixels[(size_t)y * row + i] = rounded(sums[i]);
+        }
+        free(sums);
+    }
+    taps_release(&t);
+    return rc;
+}
+
+/*
+ * The longer side at 64 px at most. A pass that keeps its length is left out. The vertical one comes first
+ * where the height loses more than twice as many pixels as the width, as in Pillow 13.
+ */
+static int reduce(struct image *out, const struct image *m, struct error *err)
+{
+    struct image half = IMAGE_EMPTY;
+    double ratio = (double)(m->width > m->height ? m->width : m->height) / SMALL_PX;
+    int w = m->width, h = m->height, rc;
+    if (ratio > 1) {
+        w = (int)(m->width / ratio) > 1 ? (int)(m->width / ratio) : 1;
+        h = (int)(m->height / ratio) > 1 ? (int)(m->height / ratio) : 1;
+    }
+    bool wide = w != m->width, high = h != m->height;
+    if (!wide && !high) return image_copy(out, m, err);
+    if (!wide || !high) return resample(out, m, wide, wide ? w : h, err);
+    bool down = m->height - h > 2 * (m->width - w);
+    rc = resample(&half, m, !down, down ? h : w, err) || resample(out, &half, down, down ? w : h, err) ? -1
+                                                                                                       : 0;
+    image_release(&half);
+    return rc;
+}
+
+static void edges_and_grays(const struct image *m, struct picture_stats *out)
+{
+    uint8_t gray[SMALL_PX * SMALL_PX];
+    uint64_t counts[256] = {0}, sum = 0, squares = 0;
+    int w = m->width, h = m->height, n = w * h;
+    for (int i = 0; i < n; i++) {
+        const uint8_t *p = m->pixels + (size_t)(i * m->channels);
+        gray[i] =
+            m->channels == 1 ? p[0] : (uint8_t)((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768) >> 16);
+        counts[gray[i]]++;
+    }
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
+            const uint8_t *p = gray + y * w + x;
+            int v = *p; /* the outermost pixels keep their gray */
+            if (y > 0 && y < h - 1 && x > 0 && x < w - 1) {
+                v = 8 * v - p[-1] - p[1] - p[-w - 1] - p[-w] - p[-w + 1] - p[w - 1] - p[w] - p[w + 1];
+                v = v < 0 ? 0 : v > 255 ? 255 : v;
+            }
+            sum += (uint64_t)v;
+            squares += (uint64_t)(v * v);
+        }
+    out->blurriness = sqrt(((double)squares - (double)sum * (double)sum / n) / n);
+    double mean = n / 256.0, variance = 0;
+    for (int i = 0; i < 256; i++)
+        variance += ((double)counts[i] - mean) * ((double)counts[i] - mean);
+    out->gray_counts_std = sqrt(variance / 256);
+}
+
+/* --- all of them --- */
+
+int picture_stats(const struct image *m, struct picture_stats *out, struct error *err)
+{
+    uint64_t counts[3][256] = {{0}};
+    struct image small = IMAGE_EMPTY;
+    size_t n = (size_t)m->width * (size_t)m->height;
+    double mean[3], sum = 0;
+    int rc;
+    *out = (struct picture_stats){.brightness_mean = 0};
+    for (size_t i = 0; i < n * (size_t)m->channels; i += (size_t)m->channels)
+        for (int c = 0; c < m->channels; c++)
+            counts[c][m->pixels[i + (size_t)c]]++;
+    for (int c = 0; c < 3; c++) {
+        uint64_t total = 0;
+        for (unsigned v = 0; v < 256; v++)
+            total += v * counts[c < m->channels ? c : 0][v];
+        mean[c] = (double)total / (double)n;
+    }
+    out->brightness_mean =
+        sqrt(0.241 * (mean[0] * mean[0]) + 0.691 * (mean[1] * mean[1]) + 0.068 * (mean[2] * mean[2])) / 255;
+    for (int c = 0; c < m->channels; c++)
+        for (int v = 0; v < 256; v++)
+            if (counts[c][v]) {
+                double p = (double)counts[c][v] / ((double)n * m->channels);
+                sum += p * log(p) * (1 / log(2.0));
+            }
+    out->entropy = -sum;
+    if (m->channels == 1) gray_brightness(counts[0], n, out->brightness);
+    rc = (m->channels == 3 && colour_brightness(m, out->brightness, err)) || reduce(&small, m, err) ? -1 : 0;
+    if (!rc) edges_and_grays(&small, out);
+    image_release(&small);
+    return rc;
+}

@@ -1,0 +1,36 @@
+/*
+ * picture_stats.h: a few numbers that say whether a picture is dark, light, blurred or nearly empty. They
+ * follow the definitions of CleanVision 0.3, and on 8-bit RGB and gray pictures they equal its numbers to
+ * 1e-9; other pictures are measured as they are seen, not by palette indices, inks or hidden colours.
+ */
+#ifndef WINNOW_IMAGE_PICTURE_STATS_H
+#define WINNOW_IMAGE_PICTURE_STATS_H
+
+#include "base/error.h"
+#include "image/image.h"
+
+#define N_BRIGHTNESS 7 /* percentiles 1, 5, 10, 15, 90, 95, 99 */
+enum brightness_percentile {
+    BRIGHTNESS_1,
+    BRIGHTNESS_5,
+    BRIGHTNESS_10,
+    BRIGHTNESS_15,
+    BRIGHTNESS_90,
+    BRIGHTNESS_95,
+    BRIGHTNESS_99
+};
+
+struct picture_stats {
+    /* of sqrt(0.241 r^2 + 0.691 g^2 + 0.068 b^2) / 255 over the pixels, 0..1 */
+    double brightness[N_BRIGHTNESS];
+    double brightness_mean; /* the same formula on the means of the three colours */
+    double entropy;    /* in bits, of all samples of all colours in one distribution: 0..8, RGB 1.58..9.58 */
+    double blurriness; /* deviation of the edges of the picture at 64 px; small means blurred */
+    double gray_counts_std; /* deviation of the 256 counts of its gray histogram there */
+};
+
+/* m: 1 or 3 channels. Takes 4 bytes a pixel of the reduced picture, and nothing that grows with the picture
+ * but one row. EX_OSERR without memory. */
+int picture_stats(const struct image *m, struct picture_stats *out, struct error *err);
+
+#endif
