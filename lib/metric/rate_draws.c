@@ -4,9 +4,9 @@
  * leaves intervals that hold neither case. So the difference d between them gets a prior instead: normal
  * around 0 with an unknown variance, as wide as the noise where the labelled rows contradict the scores no
  * more than chance does, and without effect where they do (Zellner and Siow 1980). An estimate is the
- * trusting one plus (1 - s) d, and s = t / (1 + t), where t is drawn from its posterior given the
- * contradiction: chi-squared of K + 1 degrees over (K + contradiction). tests/bench/prevalence.sh measures
- * what that does.
+ * trusting one plus (1 - s) d, and s = t / (1 + t), where t is drawn from its posterior given their
+ * contradiction C: chi-squared of K + 1 degrees over (K + C + C^2 / 4K). Without the square, scores that are
+ * far off would have a say by the sheer size of d. tests/bench/prevalence.sh measures what that does.
  */
 #include "metric/rate_draws.h"
 
@@ -82,7 +82,8 @@ int rate_draws_make(double *q, double *draws, size_t n_draws, double *calibratio
         prevalence_bootstrap(b, n_draws, PREVALENCE_TILTED, labelled, unlabelled, n_classes, true, seed,
                              threads, err))
         goto out;
-    double t = (n_classes + 1) / (n_classes + contradiction);
+    double scale = n_classes + contradiction + contradiction * contradiction / (4.0 * n_classes);
+    double t = (n_classes + 1) / scale;
     mix(q, trusting, tilted, t / (1 + t), NULL, n_classes);
     for (size_t i = 0; i < n_draws; i++) {
         struct random r = random_start(seed, i, TRUST_STREAM);
@@ -92,7 +93,7 @@ int rate_draws_make(double *q, double *draws, size_t n_draws, double *calibratio
             double z = random_normal(&r);
             square += z * z;
         }
-        t = square / (n_classes + contradiction);
+        t = square / scale;
         s = t / (1 + t);
         /* Shrinking takes variance away that the posterior has: another resample's error stands for it. */
         for (size_t j = 0; j < k; j++)
