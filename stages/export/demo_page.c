@@ -14,6 +14,7 @@
 #include "export.h"
 #include "base/number.h"
 #include "io/io.h"
+#include "net/net_decisions.h"
 #include "manifest/manifest.h"
 
 #define MAX_PART_BYTES (64u << 20) /* the largest part, tf.min.js, has 1.5 MB */
@@ -219,6 +220,53 @@ out:
     return got || text_puts(t, "]", err) ? -1 : 0;
 }
 
+static int put_decision_view(struct text *t, const struct net_decision_view *v, int n_classes,
+                             struct error *err)
+{
+    bool first = true;
+    if (text_puts(t, "{", err) || put_pair(t, "name", v->name, err) ||
+        put_number(t, "review", v->review, err) || put_number(t, "block", v->block, err) ||
+        text_puts(t, ",\"classes\":[", err))
+        return -1;
+    for (int k = 0; k < n_classes; k++) {
+        if (!v->classes[k]) continue;
+        if (text_printf(t, err, "%s%d", first ? "" : ",", k)) return -1;
+        first = false;
+    }
+    if (text_puts(t, "]", err) ||
+        (v->max_miss.given && (put_number(t, "max_miss", v->max_miss.rate, err) ||
+                               put_number(t, "confidence", v->max_miss.confidence, err))))
+        return -1;
+    return text_puts(t, "}", err);
+}
+
+/*
+ * The thresholds that the model carries, when they were chosen for it. "exact": for these very weights, and
+ * not for those that the page's were rounded from.
+ */
+static int put_decisions(struct export *x, struct text *t, struct error *err)
+{
+    const struct net_metadata *m = &x->net.metadata;
+    struct net_decisions d;
+    int rc = -1;
+    if (net_decisions_read(&d, m, err)) return -1;
+    bool exact = strcmp(d.model_id, x->id) == 0;
+    if (d.n_views == 0 || (!exact && strcmp(d.model_id, x->source_id) != 0) ||
+        fabs(d.temperature - m->temperature) > 1e-9 * m->temperature) {
+        net_decisions_release(&d);
+        return 0;
+    }
+    if (text_printf(t, err, ",\"decisions\":{\"exact\":%s,\"date\":", exact ? "true" : "false") ||
+        put_string(t, d.date, err) || text_puts(t, ",\"views\":[", err))
+        goto out;
+    for (size_t i = 0; i < d.n_views; i++)
+        if ((i && text_puts(t, ",", err)) || put_decision_view(t, &d.views[i], d.n_classes, err)) goto out;
+    rc = text_puts(t, "]}", err);
+out:
+    net_decisions_release(&d);
+    return rc;
+}
+
 static int write_info(struct export *x, const char *made, const char *web, struct error *err)
 {
     static const char *const weights[NET_ENCODINGS] = {"32 bits a number",
@@ -253,7 +301,7 @@ static int write_info(struct export *x, const char *made, const char *web, struc
             goto out;
     }
     if (text_puts(&t, "]", err) || put_figures(x, &t, err) || put_weak(x, &t, err) ||
-        put_slice_names(web, &t, err) || text_puts(&t, "}\n", err) ||
+        put_slice_names(web, &t, err) || put_decisions(x, &t, err) || text_puts(&t, "}\n", err) ||
         text_printf(&path, err, "%s/info.json", made) || atomic_file_write(path.data, t.data, t.n_bytes, err))
         goto out;
     rc = 0;

@@ -98,6 +98,26 @@ done
 grep -q '^## Decisions' "$T/tfjs/MODEL_CARD.md" && grep -q '| x | d |' "$T/tfjs/MODEL_CARD.md"
 ok $? "its card shows the thresholds and what they promise"
 
+# The demo page shows them, and its rule is classify's.
+if [ -d "$TOP/build/npm/node_modules/@tensorflow/tfjs" ] && command -v node >/dev/null; then
+    "$BIN/export" --model "$model" --to demo --quantize none -o "$T/site" >/dev/null 2>"$T/err"
+    ok $? "the page is made $(head -c 200 "$T/err")"
+    node -e '
+        const fs = require("fs"), [site, page, tsv] = process.argv.slice(1), info = JSON.parse(fs.readFileSync(site));
+        const decide = eval("(" + /function decide\(p\) \{[^]*?\n  \}/.exec(fs.readFileSync(page, "utf8"))[0] + ")");
+        const rows = fs.readFileSync(tsv, "utf8").trimEnd().split("\n").map(l => l.split("\t")), heads = rows.shift(), at = heads.indexOf("p_a");
+        let bad = 0;
+        for (const r of rows) bad += decide(r.slice(at, at + 5).map(Number)).split(" ")[0] !== r[heads.indexOf("decision")];
+        console.log(rows.length, bad, info.decisions.exact, info.decisions.views[0].name, info.decisions.views[0].max_miss);' \
+        "$T/site/info.json" web/demo/page.js "$T/c.tsv" >"$T/rule" 2>&1
+    is "$(cat "$T/rule")" "24 0 true x 0.5" "and decides as classify"
+    "$BIN/export" --model "$model" --to demo -o "$T/rounded" >/dev/null 2>"$T/err"
+    grep -q '"decisions":{"exact":false' "$T/rounded/info.json"
+    ok $? "weights that are rounded say that nothing is promised"
+else
+    skip "the demo page" "no TensorFlow.js from npm, or no node"
+fi
+
 # Gates speak of the thresholds: eval writes the stored ones beside the predictions, each side counts with its own.
 "$BIN/eval" --model "$model" --shards "$T/m.tsv" --root "$T/p" --no-report --view x=d --out "$T/new" 2>"$T/err"
 is "$(grep "^threshold/" "$T/new/metrics.tsv" | cut -f1-3)" "$(grep "^threshold/" "$T/e/metrics.tsv" | cut -f1-3)" "eval finds the stored thresholds $(head -c 200 "$T/err")"

@@ -137,6 +137,17 @@
     return svg;
   }
 
+  // What the model's thresholds say, as classify does: the strictest view decides; scores have nine digits.
+  function decide(p) {
+    let strictest = 0, by = '';
+    for (const v of info.decisions.views) {
+      const sum = v.classes.reduce((s, k) => s + p[k], 1e-9);
+      const own = v.block !== null && sum >= v.block ? 2 : sum >= v.review ? 1 : 0;
+      if (own > strictest) { strictest = own; by = ' (' + v.name + ')'; }
+    }
+    return ['allow', 'review', 'block'][strictest] + by;
+  }
+
   function scores(item, p) {
     const body = item.element.querySelector('tbody'), best = p.indexOf(Math.max(...p));
     item.p = p;
@@ -153,7 +164,8 @@
       row.append(head, number, cell);
       return row;
     }));
-    item.element.querySelector('.verdict').textContent = info.classes[best] + ', ' + percent(p[best]);
+    item.element.querySelector('.verdict').textContent = info.classes[best] + ', ' + percent(p[best]) + (info.decisions ? ': ' + decide(p) : '');
+    if (info.decisions) item.element.dataset.decision = decide(p);
     item.element.querySelector('.disagree').hidden = false;
     item.element.dataset.state = 'done';
   }
@@ -300,6 +312,14 @@
       : !info.weak.length ? note('No kind of picture that was measured is worse than the rest beyond chance.')
       : table('Known weak spots', ['Pictures', 'Measure', 'Value', '95 % interval', 'Pictures'],
         info.weak.map(w => [w.slice, w.rate.replace(/_/g, ' '), rate(w.value), range(w), w.n])));
+    if (info.decisions)
+      $('decisions').replaceChildren(
+        table('Decisions, chosen ' + info.decisions.date.slice(0, 10), ['View', 'Classes', 'Review from', 'Block from', 'Promise'],
+          info.decisions.views.map(v => [v.name, v.classes.map(k => info.classes[k]).join(' + '), v.review.toPrecision(4),
+            v.block === null ? 'never' : v.block.toPrecision(4),
+            v.max_miss === undefined ? 'none' : 'at most ' + rate(v.max_miss) + ' missed, with ' + rate(v.confidence, 0) + ' confidence'])),
+        note('Below the first threshold a picture is allowed, from the second on it is blocked, between them a person looks.'
+          + (info.decisions.exact ? '' : ' They were chosen for the weights that the ones of this page are rounded from: here they show, and promise nothing.')));
     for (const c of info.classes) $('claim').append(choice('radio', 'claim', c, c));
     $('claim').append(choice('radio', 'claim', '', 'none of these'));
     for (const s of info.slices) $('slices').append(choice('checkbox', 'slice', s.name, s.text));
