@@ -36,9 +36,9 @@ enum image_reason image_decode_frames(const uint8_t *bytes, size_t n_bytes,
                            .context = context};
     enum image_reason reason = image_probe(bytes, n_bytes, info, failure);
     if (reason != IMAGE_OK) return reason;
-    if ((reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels,
-                                   failure)) != IMAGE_OK)
-        return reason;
+    if (info->frames > 1 && (reason = image_check_size((uint64_t)info->width, (uint64_t)info->height,
+                                                       options->max_pixels, failure)) != IMAGE_OK)
+        return reason; /* the canvas is held whole */
     /* More than are wanted: spread over the whole animation. */
     int spread = (info->frames + w.most - 1) / w.most;
     if (w.every < spread) w.every = spread;

@@ -109,7 +109,7 @@ struct decode_options {
      */
     int shrink_to_px;
     uint8_t background[3]; /* what alpha is flattened on; DECODE_DEFAULTS sets white */
-    bool drop_alpha;       /* PNG and WebP: colours as they lie there, also where they are transparent */
+    bool drop_alpha;       /* colours as they lie there, also where they are transparent; not in GIF */
     uint64_t max_pixels;   /* 0: IMAGE_MAX_PIXELS */
 };
 /*

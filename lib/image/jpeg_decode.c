@@ -13,7 +13,7 @@
 #include <jerror.h>
 
 #include "base/mem.h"
-#include "image/codec.h"
+#include "image/reduce.h"
 
 struct jpeg_state {
     struct jpeg_decompress_struct c;
@@ -26,7 +26,9 @@ struct jpeg_state {
     bool short_data;          /* a scan ran out of bits */
     bool damaged;
     char message[JMSG_LENGTH_MAX];
-    JSAMPLE *line; /* one row of CMYK */
+    JSAMPLE *line;          /* one row of CMYK */
+    struct reducer reducer; /* a picture that is not held whole */
+    struct image row;       /* one row of it */
 };
 
 static struct jpeg_state *state_of(j_common_ptr c)
@@ -174,6 +176,14 @@ static bool all_scans(const struct jpeg_decompress_struct *c)
     return true;
 }
 
+static void release(struct jpeg_state *s)
+{
+    jpeg_destroy_decompress(&s->c);
+    free(s->line);
+    reducer_release(&s->reducer);
+    image_release(&s->row);
+}
+
 enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                               struct image *out, struct image_info *info, struct image_failure *f)
 {
@@ -184,8 +194,7 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
     s.errors.emit_message = on_message;
     s.errors.output_message = on_output;
     if (setjmp(s.escape)) {
-        jpeg_destroy_decompress(&s.c);
-        free(s.line);
+        release(&s);
         return s.reason;
     }
     jpeg_create_decompress(&s.c);
@@ -200,7 +209,10 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
     set_mode(info, &s.c);
     read_markers(bytes, n_bytes, info);
 
-    s.reason = image_check_size(s.c.image_width, s.c.image_height, options->max_pixels, f);
+    int factor = 1;
+    s.reason = jpeg_has_multiple_scans(&s.c)
+                   ? image_check_size(s.c.image_width, s.c.image_height, options->max_pixels, f)
+                   : image_check_rows(s.c.image_width, s.c.image_height, options->max_pixels, &factor, f);
     if (s.reason == IMAGE_OK && strcmp(info->mode, "unknown") == 0)
         s.reason = image_fail(f, IMAGE_UNSUPPORTED, "%d colour components", s.c.num_components);
     if (s.reason != IMAGE_OK || !out) goto out;
@@ -209,20 +221,26 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
     s.c.out_color_space = gray ? JCS_GRAYSCALE : four ? JCS_CMYK : JCS_RGB;
     if (options->shrink_to_px > 0) choose_scale(&s.c, options->shrink_to_px);
     jpeg_start_decompress(&s.c);
-    if (image_reserve(out, (int)s.c.output_width, (int)s.c.output_height, gray ? 1 : 3, &err) ||
+    /* What the inverse DCT has shrunk may be small enough. */
+    if (factor > 1) factor = reduce_factor(s.c.output_width, s.c.output_height);
+    int width = (int)s.c.output_width, height = (int)s.c.output_height, channels = gray ? 1 : 3;
+    if ((factor > 1 ? reducer_open(&s.reducer, out, width, height, channels, factor, &err) ||
+                          image_reserve(&s.row, width, 1, channels, &err)
+                    : image_reserve(out, width, height, channels, &err)) ||
         (four && !(s.line = mem_alloc((size_t)s.c.output_width * 4, &err)))) {
         s.reason = image_fail_error(f, &err);
         goto out;
     }
-    size_t stride = (size_t)out->width * (size_t)out->channels;
+    size_t stride = (size_t)width * (size_t)channels;
     while (s.c.output_scanline < s.c.output_height) {
-        uint8_t *row = out->pixels + s.c.output_scanline * stride;
-        if (four) {
-            jpeg_read_scanlines(&s.c, &s.line, 1);
-            cmyk_to_rgb(row, s.line, (size_t)out->width);
+        uint8_t *row = factor > 1 ? s.row.pixels : out->pixels + s.c.output_scanline * stride;
+        JSAMPROW rows[16] = {row};
+        if (four || factor > 1) {
+            jpeg_read_scanlines(&s.c, four ? &s.line : rows, 1);
+            if (four) cmyk_to_rgb(row, s.line, (size_t)width);
+            if (factor > 1) reducer_add(&s.reducer, row, s.c.output_scanline == s.c.output_height);
             continue;
         }
-        JSAMPROW rows[16];
         JDIMENSION n = s.c.output_height - s.c.output_scanline;
         if (n > 16) n = 16;
         for (JDIMENSION i = 0; i < n; i++)
@@ -236,7 +254,6 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
     else if (!cut && (s.short_data || s.damaged) && !options->allow_truncated)
         s.reason = image_fail(f, IMAGE_DECODE_CORRUPT, "%s", s.message);
 out:
-    jpeg_destroy_decompress(&s.c);
-    free(s.line);
+    release(&s);
     return s.reason;
 }

@@ -11,6 +11,16 @@
  * training picture. A pixel takes 3 bytes. */
 #define IMAGE_MAX_PIXELS 100000000ull
 
+/*
+ * Where a decoder works row by row (a PNG that is not interlaced, a JPEG of one scan, a lossy WebP), a larger
+ * picture is averaged down while it arrives and never held: clip-art collections have one PNG in a hundred of
+ * 105 to 169 million pixels.
+ */
+#define IMAGE_MAX_ROW_PIXELS 200000000ull
+
+/* What such a picture becomes, at most: 24 MB, twice that while it is turned. */
+#define IMAGE_REDUCED_PIXELS 8000000ull
+
 /* The formats allow 65,500 (JPEG), 16,383 (WebP), 65,535 (GIF) and 2^31 (PNG). */
 #define IMAGE_MAX_SIDE_PX 65535
 

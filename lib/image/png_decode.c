@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "image/frames.h"
+#include "image/reduce.h"
 
 struct png_state {
     png_structp png;
@@ -24,6 +25,8 @@ struct png_state {
     png_bytep *rows;              /* when interlaced */
     bool gray;                    /* wide has two channels, not four */
     uint64_t n_rows, n_rows_done; /* of all passes: a row is done once it is inflated and unfiltered */
+    struct reducer reducer;       /* a picture that is not held whole */
+    struct image line;            /* one row of it, on the background */
     bool rgba;                    /* four channels as they are, no background */
     bool bad_data;                /* a checksum says that the data of the pixels are not as written */
 };
@@ -146,7 +149,10 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     info->alpha = (colour & PNG_COLOR_MASK_ALPHA) || transparent;
     info->progressive = interlace != PNG_INTERLACE_NONE;
     set_mode(info, colour, transparent);
-    enum image_reason reason = image_check_size(width, height, options->max_pixels, s->failure);
+    int factor = 1;
+    enum image_reason reason = interlace == PNG_INTERLACE_NONE
+                                   ? image_check_rows(width, height, options->max_pixels, &factor, s->failure)
+                                   : image_check_size(width, height, options->max_pixels, s->failure);
     if (reason != IMAGE_OK || !out) return reason;
 
     png_set_expand(s->png);
@@ -165,7 +171,10 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     s->gray = channels == 2;
     if (row_bytes != (size_t)width * (size_t)channels)
         return image_fail(s->failure, IMAGE_UNSUPPORTED, "an odd row length");
-    if (image_reserve(out, (int)width, (int)height, s->rgba ? 4 : channels == 1 ? 1 : 3, &err))
+    int out_channels = s->rgba ? 4 : channels == 1 ? 1 : 3;
+    if (factor > 1 ? reducer_open(&s->reducer, out, (int)width, (int)height, out_channels, factor, &err) ||
+                         image_reserve(&s->line, (int)width, 1, out_channels, &err)
+                   : image_reserve(out, (int)width, (int)height, out_channels, &err))
         return image_fail_error(s->failure, &err);
     if (options->allow_truncated) memset(out->pixels, 128, image_bytes(out));
     size_t stride = (size_t)out->width * (size_t)out->channels;
@@ -181,6 +190,12 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
             s->rows[y] = alpha ? s->wide + y * row_bytes : out->pixels + y * stride;
         png_read_image(s->png, s->rows);
         if (alpha) flatten(s, out, 0, height, options);
+    } else if (factor > 1) {
+        for (size_t y = 0; y < height; y++) {
+            png_read_row(s->png, alpha ? s->wide : s->line.pixels, NULL);
+            if (alpha) flatten(s, &s->line, 0, 1, options);
+            reducer_add(&s->reducer, s->line.pixels, y + 1 == height);
+        }
     } else {
         for (size_t y = 0; y < height; y++) {
             png_read_row(s->png, alpha ? s->wide : out->pixels + y * stride, NULL);
@@ -206,10 +221,12 @@ static enum image_reason decode_one(const uint8_t *bytes, size_t n_bytes,
     read_chunks(bytes, n_bytes, info);
     if (setjmp(png_jmpbuf(s.png))) {
         reason = f->reason;
-        bool done = out && pixels_done(&s);
+        /* A row that is averaged counts when it was, not when it arrived. */
+        bool done = out && pixels_done(&s) && (!s.line.pixels || s.reducer.y == out->height);
         if (done && s.rows && s.wide)
             flatten(&s, out, 0, (size_t)out->height, options);
-        else if (done && s.wide) /* the jump came between the last row's arrival and its turn, or later */
+        else if (done && s.wide &&
+                 !s.line.pixels) /* the jump came between the last row's arrival and its turn, or later */
             flatten(&s, out, (size_t)out->height - 1, 1, options);
         if (done || (out && reason == IMAGE_DECODE_TRUNCATED && options->allow_truncated && !s.rows &&
                      s.n_rows_done > 0)) {
@@ -223,6 +240,8 @@ out:
     png_destroy_read_struct(&s.png, &s.info, NULL);
     free(s.wide);
     free(s.rows);
+    reducer_release(&s.reducer);
+    image_release(&s.line);
     return reason;
 }
 
@@ -243,6 +262,8 @@ enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct 
     struct decode_options stored = *options;
     stored.no_orient = true; /* the caller turns what it gets */
     struct frame_walk w = {.options = &stored, .every = 1, .most = 1, .out = out, .orientation = 1};
+    if (reason == IMAGE_OK) /* the canvas is held whole */
+        reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f);
     if (reason == IMAGE_OK) reason = png_frames(bytes, n_bytes, &w, info, f);
     return reason == IMAGE_OK && w.n_given == 0 ? image_fail(f, IMAGE_DECODE_CORRUPT, "no frame") : reason;
 }

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "image/frames.h"
+#include "image/reduce.h"
 
 static enum image_reason status_reason(VP8StatusCode status, struct image_failure *f)
 {
@@ -23,8 +24,17 @@ static enum image_reason status_reason(VP8StatusCode status, struct image_failur
 }
 
 /* Decodes one VP8 or VP8L bitstream into its place on the canvas. */
+/* A lossy picture without alpha is decoded row by row, and libwebp averages it down on the way. */
+static bool row_wise(const WebPIterator *frame, uint32_t width, uint32_t height, uint32_t frames)
+{
+    WebPBitstreamFeatures features;
+    return frames == 1 && !frame->has_alpha && frame->width == (int)width && frame->height == (int)height &&
+           WebPGetFeatures(frame->fragment.bytes, frame->fragment.size, &features) == VP8_STATUS_OK &&
+           features.format == 1;
+}
+
 static enum image_reason decode_frame(const WebPIterator *frame, const struct decode_options *options,
-                                      struct image *out, struct image_failure *f)
+                                      bool reduced, struct image *out, struct image_failure *f)
 {
     struct error err = {0};
     WebPDecoderConfig config;
@@ -32,9 +42,14 @@ static enum image_reason decode_frame(const WebPIterator *frame, const struct de
     uint8_t *wide = NULL;
     if (!WebPInitDecoderConfig(&config))
         return image_fail(f, IMAGE_UNSUPPORTED, "another libwebp than this was built for");
-    if (frame->x_offset < 0 || frame->y_offset < 0 || frame->width < 1 || frame->height < 1 ||
-        frame->x_offset > out->width - frame->width || frame->y_offset > out->height - frame->height)
+    if (reduced) {
+        config.options.use_scaling = 1;
+        config.options.scaled_width = out->width;
+        config.options.scaled_height = out->height;
+    } else if (frame->x_offset < 0 || frame->y_offset < 0 || frame->width < 1 || frame->height < 1 ||
+               frame->x_offset > out->width - frame->width || frame->y_offset > out->height - frame->height) {
         return image_fail(f, IMAGE_DECODE_CORRUPT, "a frame outside the canvas");
+    }
     config.output.is_external_memory = 1;
     if (frame->has_alpha) {
         size_t wide_bytes = (size_t)frame->width * (size_t)frame->height * 4;
@@ -43,7 +58,8 @@ static enum image_reason decode_frame(const WebPIterator *frame, const struct de
         config.output.u.RGBA = (WebPRGBABuffer){wide, frame->width * 4, wide_bytes};
     } else {
         uint8_t *at = out->pixels + (size_t)frame->y_offset * stride + (size_t)frame->x_offset * 3;
-        size_t room = (size_t)(frame->height - 1) * stride + (size_t)frame->width * 3;
+        size_t room =
+            reduced ? image_bytes(out) : (size_t)(frame->height - 1) * stride + (size_t)frame->width * 3;
         config.output.colorspace = MODE_RGB;
         config.output.u.RGBA = (WebPRGBABuffer){at, (int)stride, room};
     }
@@ -108,20 +124,25 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
         reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends in its header");
         goto out;
     }
-    if ((reason = image_check_size(width, height, options->max_pixels, f)) != IMAGE_OK) goto out;
+    int factor = 1;
+    reason = have_frame && row_wise(&frame, width, height, frames)
+                 ? image_check_rows(width, height, options->max_pixels, &factor, f)
+                 : image_check_size(width, height, options->max_pixels, f);
+    if (reason != IMAGE_OK) goto out;
     if (!out) goto out;
     if (!have_frame) {
         reason = image_fail(f, state == WEBP_DEMUX_DONE ? IMAGE_DECODE_CORRUPT : IMAGE_DECODE_TRUNCATED,
                             "no whole frame");
         goto out;
     }
-    if (image_reserve(out, (int)width, (int)height, 3, &err)) {
+    if (image_reserve(out, ((int)width + factor - 1) / factor, ((int)height + factor - 1) / factor, 3,
+                      &err)) {
         reason = image_fail_error(f, &err);
         goto out;
     }
-    for (size_t i = 0, n = (size_t)width * height; i < n; i++)
+    for (size_t i = 0, n = (size_t)out->width * (size_t)out->height; i < n; i++)
         memcpy(out->pixels + 3 * i, options->background, 3);
-    reason = decode_frame(&frame, options, out, f);
+    reason = decode_frame(&frame, options, factor > 1, out, f);
     /* The pixels may be complete although the file is cut off: metadata or later frames are missing. */
     if (reason == IMAGE_OK && state < WEBP_DEMUX_DONE && !frame.complete && !options->allow_truncated)
         reason = image_fail(f, IMAGE_DECODE_TRUNCATED, "the file ends early");

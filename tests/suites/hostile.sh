@@ -41,7 +41,7 @@ ok $? "three workers say what one says"
 "$BIN/validate" --root "$work/in" --min-bytes 0 --no-sandbox -o "$TMPDIR/out3.tsv" --rejects "$TMPDIR/rejects3.tsv" "$TMPDIR/in.tsv" &&
     cmp -s "$TMPDIR/out.tsv" "$TMPDIR/out3.tsv" && cmp -s "$TMPDIR/rejects.tsv" "$TMPDIR/rejects3.tsv"
 ok $? "and so does the decoder without a sandbox"
-grep -v -e largest -e 65500x1 "$TMPDIR/in.tsv" >"$TMPDIR/smaller.tsv"
+grep -v -e largest -e rows-200m -e 65500x1 "$TMPDIR/in.tsv" >"$TMPDIR/smaller.tsv"
 "$BIN/pack" --root "$work/in" --size 32 --rejects "$TMPDIR/pack.tsv" -o "$work/set" "$TMPDIR/smaller.tsv"
 cut -f1,4 "$TMPDIR/pack.tsv" | tail -n +2 | sort >"$TMPDIR/a"
 cut -f1,4 "$TMPDIR/rejects.tsv" | tail -n +2 | sort >"$TMPDIR/b"
@@ -55,8 +55,40 @@ ok $? "and so does augment"
     cut -f1 | grep -c '^cut[.-]' >"$TMPDIR/n"
 [ "$(cat "$TMPDIR/n")" -ge 3 ]
 ok $? "--allow-truncated keeps $(cat "$TMPDIR/n") of the cut files"
+# What the largest pictures cost a worker.
+"$python" - "$work/rows.png" <<'P'
+import struct, sys, zlib
+side, packer, chunk = 14142, zlib.compressobj(1), lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+rows = [bytes([0]) + bytes([shade, 255 - shade, 7]) * side for shade in (50, 60)]
+data = b"".join(packer.compress(rows[y * 2 // side]) for y in range(side)) + packer.flush()
+with open(sys.argv[1], "wb") as f:
+    f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+P
+cp tests/fixtures/100-megapixels.avif "$work/"
+cost() { # FILE MIB WHAT: pack takes no more memory for it than that
+    printf 'path\tlabel\n%s\tx\n' "$1" >"$TMPDIR/one.tsv"
+    rm -rf "$work/one"
+    "$python" - "$BIN/pack" --root "$work" --size 64 -j1 -o "$work/one" "$TMPDIR/one.tsv" >"$TMPDIR/rss" 2>"$TMPDIR/err" <<'P'
+import resource, subprocess, sys
+rc = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+sys.exit(rc)
+P
+    local code=$?
+    if nm "$BIN/pack" 2>/dev/null | grep -qE '__(a|t)san_init'; then
+        skip "$3: memory" "sanitizers need their own"
+        return
+    fi
+    [ $code = 0 ] && [ "$(cat "$TMPDIR/rss")" -le "$2" ]
+    ok $? "$3 take $(cat "$TMPDIR/rss") MiB, at most $2 $(head -n 1 "$TMPDIR/err")"
+}
+cost rows.png 64 "200 megapixels of a PNG"
+[ "$("$python" -c 'import sys; b = open(sys.argv[1], "rb").read(); at = int(sys.argv[2]); print(*b[at:at + 3], *b[at + 12285:at + 12288])' "$work/one/shard-00000.bin" "$(column "$work/one/shard-00000.tsv" offset)")" = "50 205 7 60 195 7" ]
+ok $? "and have their colours"
+cost 100-megapixels.avif 520 "100 megapixels of an AVIF"
+rm -rf "$work/rows.png" "$work/one"
 # What is kept decodes as in Pillow, to one level: orientation, CMYK, YCCK, 16 bits, palettes, alpha on white, first frames.
-grep -v -e cut -e no-end -e largest -e 65500x1 -e bomb -e damaged.avif "$TMPDIR/out.tsv" | cut -f1 >"$TMPDIR/kept.tsv"
+grep -v -e cut -e no-end -e largest -e rows-200m -e 65500x1 -e bomb -e damaged.avif "$TMPDIR/out.tsv" | cut -f1 >"$TMPDIR/kept.tsv"
 as_pillow() { # ROOT MANIFEST LEAST: what is in the manifest decodes as in Pillow; at least LEAST files
     "$BIN/augment" --root "$1" --allow-outside --spec none --format png --out "$TMPDIR/plain" -o "$TMPDIR/plain.tsv" "$2" && "$python" - "$1" "$TMPDIR/plain.tsv" "$3" >"$TMPDIR/why" 2>"$TMPDIR/err" <<'P'
 import os, sys

@@ -122,7 +122,8 @@ static enum image_reason to_rgb(const avifImage *image, const struct decode_opti
         if ((result = avifImageYUVToRGB(view, &rgb)) != AVIF_RESULT_OK) break;
         for (uint32_t i = 0; i < n; i++)
             rgba_to_row(out, (int)(y + i), rgba + (y - from + i) * row_bytes,
-                        image->alphaPlane ? ALPHA_STRAIGHT : ALPHA_NONE, options->background);
+                        image->alphaPlane && !options->drop_alpha ? ALPHA_STRAIGHT : ALPHA_NONE,
+                        options->background);
     }
     if (view) avifImageDestroy(view);
     free(rgba);

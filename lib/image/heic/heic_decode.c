@@ -81,7 +81,7 @@ static enum image_reason keep_pixels(const struct heif_image_handle *handle, con
         return image_fail(f, IMAGE_DECODE_CORRUPT, "libheif gave no pixels");
     bool gray = hevc_seen.gray && !info->alpha;
     if (image_reserve(out, width, height, gray ? 1 : 3, &err)) return image_fail_error(f, &err);
-    enum alpha_kind alpha = !info->alpha || !rgba                              ? ALPHA_NONE
+    enum alpha_kind alpha = !info->alpha || !rgba || options->drop_alpha       ? ALPHA_NONE
                             : heif_image_handle_is_premultiplied_alpha(handle) ? ALPHA_PREMULTIPLIED
                                                                                : ALPHA_STRAIGHT;
     for (int y = 0; y < height; y++) {

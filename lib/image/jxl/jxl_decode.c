@@ -47,9 +47,9 @@ static enum image_reason describe(JxlDecoder *d, const JxlBasicInfo *basic, stru
     info->bits = basic->bits_per_sample > 16 ? 16 : (int)basic->bits_per_sample;
     info->alpha = basic->alpha_bits > 0;
     image_set_mode(info, basic->num_color_channels == 1);
-    s->alpha = basic->alpha_bits == 0       ? ALPHA_NONE
-               : basic->alpha_premultiplied ? ALPHA_PREMULTIPLIED
-                                            : ALPHA_STRAIGHT;
+    s->alpha = basic->alpha_bits == 0 || s->options->drop_alpha ? ALPHA_NONE
+               : basic->alpha_premultiplied                     ? ALPHA_PREMULTIPLIED
+                                                                : ALPHA_STRAIGHT;
     for (uint32_t i = 0; i < basic->num_extra_channels; i++) {
         JxlExtraChannelInfo extra;
         if (JxlDecoderGetExtraChannelInfo(d, i, &extra) == JXL_DEC_SUCCESS && extra.type == JXL_CHANNEL_BLACK)
