@@ -85,5 +85,11 @@ int main(void)
                 (void)heic_check_references(copy, cut, &err);
             }
         }
+    /* A box that claims to be larger than all of them hides nothing: libheif goes by the number of items. */
+    const struct reference hidden[] = {{"dimg", 5, 1, {6}}, {"dimg", 7, 1, {7}}};
+    size_t n = make(bytes, hidden, 2, 0);
+    struct error err = {0};
+    bytes[8 + 4 + 8 + 4 + 1] = 0xFB;
+    CHECK(heic_check_references(bytes, n, &err) == -1);
     return tap_done();
 }

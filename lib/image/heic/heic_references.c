@@ -62,23 +62,27 @@ static int add_edge(struct edges *e, uint32_t item, uint32_t part, struct error 
     return 0;
 }
 
-/* iref: "dimg" says what an item is derived from, "auxl" whose alpha it is. */
+/*
+ * iref: "dimg" says what an item is derived from, "auxl" whose alpha it is. As libheif reads it: one
+ * reference follows the other by the number of its items, whatever size its box claims.
+ */
 static int read_references(struct edges *e, const uint8_t *b, size_t n, struct error *err)
 {
-    struct box box;
     if (n < 4) return 0;
-    size_t id = b[0] == 0 ? 2 : 4;
-    b += 4;
-    n -= 4;
-    while (next_box(&b, &n, &box)) {
-        if (box.n < id + 2) continue;
-        uint32_t from = id == 2 ? be16(box.content) : be32(box.content);
-        size_t count = be16(box.content + id), room = (box.n - id - 2) / id;
-        for (size_t i = 0; i < count && i < room; i++) {
-            const uint8_t *at = box.content + id + 2 + i * id;
-            uint32_t to = id == 2 ? be16(at) : be32(at);
-            if ((box.kind == KIND('d', 'i', 'm', 'g') && add_edge(e, from, to, err)) ||
-                (box.kind == KIND('a', 'u', 'x', 'l') && add_edge(e, to, from, err)))
+    const size_t id = b[0] == 0 ? 2 : 4;
+    size_t at = 4;
+    while (n - at >= 8) {
+        uint32_t kind = be32(b + at + 4);
+        size_t head = 8 + (be32(b + at) == 1 ? 8 : 0) + (kind == KIND('u', 'u', 'i', 'd') ? 16 : 0);
+        if (n - at < head + id + 2) break;
+        const uint8_t *from_at = b + at + head;
+        uint32_t from = id == 2 ? be16(from_at) : be32(from_at);
+        size_t count = be16(from_at + id);
+        at += head + id + 2;
+        for (size_t i = 0; i < count && n - at >= id; i++, at += id) {
+            uint32_t to = id == 2 ? be16(b + at) : be32(b + at);
+            if ((kind == KIND('d', 'i', 'm', 'g') && add_edge(e, from, to, err)) ||
+                (kind == KIND('a', 'u', 'x', 'l') && add_edge(e, to, from, err)))
                 return -1;
         }
     }
