@@ -109,7 +109,7 @@ int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *
             number++;
         }
     x = window(&b, x, LAYER_CONV2D, "Conv_1", alpha > 1 ? channels(1280 * alpha) : 1280, 1, 1);
-    build_last(&b)->same = false; /* as published; the same for 1x1 */
+    build_last(&b)->same = false; /* as published; for a 1x1 kernel both paddings are equal */
     relu6(&b, norm(&b, x, "Conv_1_bn"), "out_relu");
     return build_finish(&b, "mobilenet_v2");
 }

@@ -84,7 +84,7 @@ int partial_parse(struct partial *out, char *image, size_t n)
     memcpy(hex, image + MAGIC_BYTES, 32);
     xxh128_of(&hash, image + FIRST_LINE_BYTES, n - FIRST_LINE_BYTES);
     if (xxh128_from_hex(&named, hex) || memcmp(&hash, &named, sizeof hash) != 0) goto bad;
-    /* The hash agrees, so that winnow wrote this. It is read with care nevertheless. */
+    /* The hash agrees: winnow wrote this. It is read with care nevertheless. */
     char *line = image + FIRST_LINE_BYTES;
     size_t rest = n - FIRST_LINE_BYTES;
     char *end = memchr(line, '\n', rest < SECOND_LINE_MAX_BYTES ? rest : SECOND_LINE_MAX_BYTES);
