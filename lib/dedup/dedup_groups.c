@@ -7,7 +7,7 @@
  * hash of its rows. A group thus keeps its name when pictures are added to an old manifest. A picture that
  * is like no other is a group of its own.
  */
-#include "dedup/dedup.h"
+#include "dedup/near_dedup.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  * that it is itself near to; the kept rows are further apart than --distance; and a second run changes
  * nothing.
  */
-#include "dedup/dedup.h"
+#include "dedup/near_dedup.h"
 
 #include <stdlib.h>
 #include <string.h>

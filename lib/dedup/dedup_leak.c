@@ -3,7 +3,7 @@
  * --distance in another split it writes one line, with the nearest copy. The output therefore stays small
  * when a thousand copies of a picture are spread over the splits.
  */
-#include "dedup/dedup.h"
+#include "dedup/near_dedup.h"
 
 #include <assert.h>
 #include <stdlib.h>

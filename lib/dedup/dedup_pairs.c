@@ -1,7 +1,7 @@
 /*
  * dedup_pairs.c: nodes (rows that are one for the comparison) and near pairs of them as lists.
  */
-#include "dedup/dedup.h"
+#include "dedup/near_dedup.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* dedup_protect.c: --protect: marks pictures that are never rejected. */
-#include "dedup/dedup.h"
+#include "dedup/near_dedup.h"
 
 #include <stdlib.h>
 #include <string.h>

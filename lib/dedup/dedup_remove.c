@@ -9,7 +9,7 @@
  * deleted through a link, nor when its bytes differ from those that were hashed. A file that stays gets a
  * message and is counted.
  */
-#include "dedup/dedup.h"
+#include "dedup/near_dedup.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * dedup_rows.c: what of the rows is needed only where they have a near neighbour: paths from the manifest
  * and sizes from the headers of the files; and the door through which a rejected row leaves.
  */
-#include "dedup/dedup.h"
+#include "dedup/near_dedup.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * blurred and grey until the checkbox is ticked or the picture has the keyboard focus. File names come
  * from strangers: they are escaped, and the page's policy allows only local pictures and its own style.
  */
-#include "dedup/dedup.h"
+#include "dedup/near_dedup.h"
 
 #include <limits.h>
 #include <stdlib.h>

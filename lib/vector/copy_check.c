@@ -6,16 +6,7 @@
 
 #include "base/simd.h"
 
-enum {
-    LEVELS = 3,
-    COARSE = 2,
-    COARSE_SIDE = COPY_SIDE >> COARSE,
-    SCALES = 7,
-    TURNS = 2,
-    KEPT = 5,
-    BLOCK = 8,
-    STEP = 4
-};
+enum { LEVELS = 4, COARSE = 3, SCALES = 7, TURNS = 2, KEPT = 5, BLOCK = 8 };
 
 /* --- small grey pictures --------------------------------------------------------------------------------
  */
@@ -71,44 +62,89 @@ static void trim(struct frame *f)
         f->right--;
 }
 
-/* The pixels of a cell, of width x height cells. Cells of a picture smaller than the thumb overlap. */
-static void cell(const struct frame *f, int x, int y, int width, int height, uint64_t rgb[3])
+/* Adds a row of n values to m cells, each the mean of its share of the row, times weight. */
+static void add_row(float *cells, int m, const float *row, int n, float weight)
 {
-    int w = f->right - f->left, h = f->bottom - f->top;
-    int x0 = f->left + (int)((int64_t)x * w / width), y0 = f->top + (int)((int64_t)y * h / height);
-    int x1 = f->left + (int)((int64_t)(x + 1) * w / width),
-        y1 = f->top + (int)((int64_t)(y + 1) * h / height);
-    uint64_t sum[3] = {0};
-    x1 = x1 > x0 ? x1 : x0 + 1;
-    y1 = y1 > y0 ? y1 : y0 + 1;
-    for (int v = y0; v < y1; v++) {
-        const uint8_t *p = f->pixels + ((size_t)v * (size_t)f->width + (size_t)x0) * (size_t)f->channels;
-        for (int u = x0; u < x1; u++, p += f->channels)
-            for (int c = 0; c < 3; c++)
-                sum[c] += p[f->channels == 1 ? 0 : c];
+    float step = (float)n / (float)m;
+    for (int x = 0; x < m; x++) {
+        float from = (float)x * step, to = (float)(x + 1) * step, sum = 0;
+        int last = (int)ceilf(to) < n ? (int)ceilf(to) : n;
+        for (int u = (int)from; u < last; u++) {
+            float begin = (float)u > from ? (float)u : from, end = (float)(u + 1) < to ? (float)(u + 1) : to;
+            sum += row[u] * (end - begin);
+        }
+        cells[x] += sum / step * weight;
     }
-    uint64_t n = (uint64_t)(x1 - x0) * (uint64_t)(y1 - y0);
-    for (int c = 0; c < 3; c++)
-        rgb[c] = (sum[c] + n / 2) / n;
 }
 
-static uint8_t colour(double c) { return (uint8_t)(c + 128 < 0 ? 0 : c + 128 > 255 ? 255 : c + 128); }
+/* What row v of n gives to cell y of m. */
+static float share(int v, int n, int y, int m)
+{
+    float step = (float)n / (float)m, from = (float)y * step, to = (float)(y + 1) * step;
+    float begin = (float)v > from ? (float)v : from, end = (float)(v + 1) < to ? (float)(v + 1) : to;
+    return end > begin ? (end - begin) / step : 0;
+}
 
+static uint8_t byte_of(float v) { return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v + 0.5f); }
+
+/* One row to all cells below and above that it lies in. */
+static void add_plane(float *plane, int width, int height, const float *row, int n, int v, int n_rows)
+{
+    int first = (int)((int64_t)v * height / n_rows), last = (int)((int64_t)(v + 1) * height / n_rows);
+    for (int y = first; y <= last && y < height; y++) {
+        float weight = share(v, n_rows, y, height);
+        if (weight > 0) add_row(plane + y * width, width, row, n, weight);
+    }
+}
+
+/* 1 2 1 across and down: places of a fraction of a pixel then matter less than what is shown. */
+static void soften(float *plane, int width, int height)
+{
+    for (int y = 0; y < height; y++) {
+        float before = plane[y * width];
+        for (int x = 0; x < width; x++) {
+            float here = plane[y * width + x], next = x + 1 < width ? plane[y * width + x + 1] : here;
+            plane[y * width + x] = (before + 2 * here + next) / 4;
+            before = here;
+        }
+    }
+    for (int x = 0; x < width; x++) {
+        float before = plane[x];
+        for (int y = 0; y < height; y++) {
+            float here = plane[y * width + x], next = y + 1 < height ? plane[(y + 1) * width + x] : here;
+            plane[y * width + x] = (before + 2 * here + next) / 4;
+            before = here;
+        }
+    }
+}
+
+/* Means over exact areas: the same picture mirrored gives the same thumb mirrored. */
 static void shrink(const struct frame *f, struct copy_thumb *t)
 {
-    uint64_t p[3];
-    for (int y = 0; y < t->height; y++)
-        for (int x = 0; x < t->width; x++) {
-            cell(f, x, y, t->width, t->height, p);
-            t->luma[y * t->width + x] = (uint8_t)((p[0] * 77 + p[1] * 150 + p[2] * 29) >> 8);
+    enum { PIECE = 4096, SMALL = COPY_COLOURS * COPY_COLOURS };
+    float luma[COPY_SIDE * COPY_SIDE] = {0}, cb[SMALL] = {0}, cr[SMALL] = {0};
+    float row[3][PIECE];
+    int w = f->right - f->left, h = f->bottom - f->top, skip = w / PIECE + 1, n = w / skip;
+    for (int v = 0; v < h; v++) {
+        const uint8_t *p =
+            f->pixels + ((size_t)(f->top + v) * (size_t)f->width + (size_t)f->left) * (size_t)f->channels;
+        for (int u = 0; u < n; u++, p += f->channels * skip) {
+            float r = p[0], g = p[f->channels == 1 ? 0 : 1], b = p[f->channels == 1 ? 0 : 2];
+            row[0][u] = 0.299f * r + 0.587f * g + 0.114f * b;
+            row[1][u] = -0.169f * r - 0.331f * g + 0.5f * b;
+            row[2][u] = 0.5f * r - 0.419f * g - 0.081f * b;
         }
-    for (int y = 0; y < COPY_COLOURS; y++)
-        for (int x = 0; x < COPY_COLOURS; x++) {
-            cell(f, x, y, COPY_COLOURS, COPY_COLOURS, p);
-            double r = (double)p[0], g = (double)p[1], b = (double)p[2];
-            t->cb[y * COPY_COLOURS + x] = colour(-0.169 * r - 0.331 * g + 0.5 * b);
-            t->cr[y * COPY_COLOURS + x] = colour(0.5 * r - 0.419 * g - 0.081 * b);
-        }
+        add_plane(luma, t->width, t->height, row[0], n, v, h);
+        add_plane(cb, COPY_COLOURS, COPY_COLOURS, row[1], n, v, h);
+        add_plane(cr, COPY_COLOURS, COPY_COLOURS, row[2], n, v, h);
+    }
+    soften(luma, t->width, t->height);
+    for (int i = 0; i < t->width * t->height; i++)
+        t->luma[i] = byte_of(luma[i]);
+    for (int i = 0; i < SMALL; i++) {
+        t->cb[i] = byte_of(cb[i] + 128);
+        t->cr[i] = byte_of(cr[i] + 128);
+    }
 }
 
 void copy_thumb_make(struct copy_thumb *t, const uint8_t *pixels, int width, int height, int channels)
@@ -150,6 +186,7 @@ struct texel {
 
 struct layer {
     int width, height;
+    float cx, cy; /* where the picture's middle is: halving an odd side moves it off the layer's */
     float value[COPY_SIDE * COPY_SIDE];
     struct texel texels[COPY_SIDE * COPY_SIDE];
 };
@@ -163,6 +200,7 @@ struct scaled {
 
 struct copy_view {
     bool flat, grey;
+    bool fine; /* the finest layer has its slopes: few pairs need them */
     float cb[COPY_COLOURS * COPY_COLOURS], cr[COPY_COLOURS * COPY_COLOURS];
     struct layer layers[LEVELS];
     struct scaled scaled[SCALES];
@@ -195,6 +233,8 @@ static void halve(struct layer *out, const struct layer *in)
 {
     out->width = (in->width + 1) / 2;
     out->height = (in->height + 1) / 2;
+    out->cx = (in->cx + 0.5f) / 2 - 0.5f;
+    out->cy = (in->cy + 0.5f) / 2 - 0.5f;
     for (int y = 0; y < out->height; y++)
         for (int x = 0; x < out->width; x++) {
             int x1 = 2 * x + 1 < in->width ? 2 * x + 1 : 2 * x,
@@ -225,14 +265,14 @@ static void make_scaled(struct scaled *s, const struct layer *l, double scale, b
     s->width = (int)fmin(most, fmax(4, l->width / 2.0 / scale + 0.5));
     s->height = (int)fmin(most, fmax(4, l->height / 2.0 / scale + 0.5));
     float step_x = (float)l->width / (float)s->width, step_y = (float)l->height / (float)s->height;
-    float c = (float)cos(turn), n = (float)sin(turn), cx = (float)(l->width - 1) / 2,
-          cy = (float)(l->height - 1) / 2;
+    float c = (float)cos(turn), n = (float)sin(turn), cx = l->cx, cy = l->cy;
+    float middle_x = (float)(l->width - 1) / 2, middle_y = (float)(l->height - 1) / 2;
     for (int y = 0; y < s->height; y++)
         for (int x = 0; x < s->width; x++) {
             float sum = 0;
             for (int i = 0; i < 4; i++) { /* four samples a cell: the layer is twice as fine */
-                float u = ((float)x + (i & 1 ? 0.75f : 0.25f)) * step_x - 0.5f - cx,
-                      v = ((float)y + (i & 2 ? 0.75f : 0.25f)) * step_y - 0.5f - cy;
+                float u = ((float)x + (i & 1 ? 0.75f : 0.25f)) * step_x - 0.5f - middle_x,
+                      v = ((float)y + (i & 2 ? 0.75f : 0.25f)) * step_y - 0.5f - middle_y;
                 sum += sample(l->value, l->width, l->height, cx + (mirror ? -1.0f : 1.0f) * (c * u - n * v),
                               cy + n * u + c * v);
             }
@@ -264,26 +304,29 @@ void copy_view_make(struct copy_view *v, const struct copy_thumb *t)
         colours += hypot((double)v->cb[i], (double)v->cr[i]);
     }
     v->grey = colours < GREY * COPY_COLOURS * COPY_COLOURS;
+    v->fine = false;
     struct layer *l = &v->layers[0];
     l->width = t->width;
     l->height = t->height;
+    l->cx = (float)(l->width - 1) / 2;
+    l->cy = (float)(l->height - 1) / 2;
     for (int i = 0; i < l->width * l->height; i++)
         l->value[i] = t->luma[i];
     for (int k = 1; k < LEVELS; k++)
         halve(&v->layers[k], &v->layers[k - 1]);
-    for (int k = 0; k < COARSE; k++)
+    for (int k = 1; k < COARSE; k++)
         add_gradients(&v->layers[k]);
     for (int s = 0; s < SCALES; s++) {
-        make_scaled(&v->scaled[s], &v->layers[1], scales[s], false, 0);
-        make_scaled(&v->mirrored[s], &v->layers[1], scales[s], true, 0);
+        make_scaled(&v->scaled[s], &v->layers[2], scales[s], false, 0);
+        make_scaled(&v->mirrored[s], &v->layers[2], scales[s], true, 0);
     }
     for (int k = 0; k < TURNS; k++)
-        make_scaled(&v->turned[k], &v->layers[1], 1, false, turns[k]);
+        make_scaled(&v->turned[k], &v->layers[2], 1, false, turns[k]);
 }
 
 /* --- where it lies: mirror, scale and place ------------------------------------------------------------- */
 
-#define LEAST_COARSE 0.5     /* below it nothing is refined */
+#define LEAST_COARSE 0.4     /* below it nothing is refined */
 #define COARSE_COVERAGE 0.45 /* of the larger picture */
 
 struct place {
@@ -391,9 +434,9 @@ __attribute__((target("avx2"))) static void find_avx2(const struct copy_view *a,
 
 /* --- the warp ------------------------------------------------------------------------------------------- */
 
-#define MOST_TURN 0.2    /* radians: 11 degrees */
-#define MOST_SCALE 1.75  /* either way */
-#define MOST_STRETCH 1.3 /* one axis against the other */
+#define MOST_TURN 0.2     /* radians: 11 degrees */
+#define MOST_SCALE 1.75   /* either way */
+#define MOST_STRETCH 1.05 /* one axis against the other: curves of one kind are each other stretched */
 
 /* Solves the symmetric a x = b in place (Cholesky); false when it has no answer. */
 static bool solve6(double a[6][6], double b[6])
@@ -437,11 +480,10 @@ struct warped { /* both pictures where both are, and b's slope there; room for a
 static inline bool place_in(const struct layer *b, const float w[6], bool mirrored, float x, float y,
                             float *u, float *v)
 {
-    float p = w[0] * x + w[1] * y + w[4] + (float)(b->width - 1) / 2,
-          q = w[2] * x + w[3] * y + w[5] + (float)(b->height - 1) / 2;
-    *u = mirrored ? (float)(b->width - 1) - p : p;
-    *v = q;
-    return p >= -0.5f && q >= -0.5f && p <= (float)b->width - 0.5f && q <= (float)b->height - 0.5f;
+    float p = w[0] * x + w[1] * y + w[4], q = w[2] * x + w[3] * y + w[5];
+    *u = b->cx + (mirrored ? -p : p);
+    *v = b->cy + q;
+    return *u >= -0.5f && *v >= -0.5f && *u <= (float)b->width - 0.5f && *v <= (float)b->height - 0.5f;
 }
 
 static inline struct texel texel_at(const struct layer *l, float x, float y)
@@ -470,7 +512,7 @@ static void warp_into(struct warped *o, const struct layer *a, const struct laye
     o->n = 0;
     for (int i = 0; i < a->height; i++)
         for (int k = 0; k < a->width; k++) {
-            float x = (float)k - (float)(a->width - 1) / 2, y = (float)i - (float)(a->height - 1) / 2, u, v;
+            float x = (float)k - a->cx, y = (float)i - a->cy, u, v;
             if (!place_in(b, w, mirrored, x, y, &u, &v)) continue;
             struct texel t = texel_at(b, u, v);
             int n = o->n++;
@@ -588,7 +630,7 @@ static bool plausible(const double w[6])
     double turn = atan2(w[2] - w[1], w[0] + w[3]), sx = hypot(w[0], w[2]), sy = hypot(w[1], w[3]);
     double lean = (w[0] * w[1] + w[2] * w[3]) / (sx * sy + 1e-12);
     return fabs(turn) <= MOST_TURN && sx * MOST_SCALE >= 1 && sx <= MOST_SCALE && sy * MOST_SCALE >= 1 &&
-           sy <= MOST_SCALE && sx <= MOST_STRETCH * sy && sy <= MOST_STRETCH * sx && fabs(lean) <= 0.2;
+           sy <= MOST_SCALE && sx <= MOST_STRETCH * sy && sy <= MOST_STRETCH * sx && fabs(lean) <= 0.05;
 }
 
 /* From pixels of the coarse grids to a warp between the fine ones. */
@@ -613,21 +655,21 @@ static void warp_of(const struct place *p, const struct copy_view *va, const str
 
 #define LEAST_MIDDLE 0.5 /* correlation at the middle layer of a pair that is looked at more closely */
 
-static bool refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6],
-                   struct warped *o)
+/* From level `from` to level `to`, by at most so many steps at each. */
+static bool refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
+                   int to, int most_steps, struct warped *o)
 {
-    static const int steps[COARSE] = {6, 10};
-    for (int level = COARSE - 1; level >= 0; level--) {
+    for (int level = from; level >= to; level--) {
         double at = 1 << level, moved = 1;
         double v[6] = {w[0], w[1], w[2], w[3], w[4] / at, w[5] / at};
-        for (int step = 0; step < steps[level] && moved > 0.03; step++) {
+        for (int step = 0; step < most_steps && moved > 0.03; step++) {
             warp_into(o, &a->layers[level], &b->layers[level], v, mirrored);
             if (o->n < 64 || !improve(o, &a->layers[level], v, &moved)) return false;
         }
         memcpy(w, v, sizeof v);
         w[4] *= at;
         w[5] *= at;
-        if (!plausible(w) || (level && o->correlation < LEAST_MIDDLE)) return false;
+        if (!plausible(w) || o->correlation < LEAST_MIDDLE) return false;
     }
     return true;
 }
@@ -635,6 +677,12 @@ static bool refine(const struct copy_view *a, const struct copy_view *b, bool mi
 /* --- the verdict ---------------------------------------------------------------------------------------- */
 
 #define LEAST_AGREEMENT 0.65
+/* At the finest level. Sparse pictures of one style, such as charts, agree in frames and labels: with little
+ * detail nearly all of it has to agree. */
+#define LEAST_FINE 0.75
+#define LEAST_FINE_SPARSE 0.95
+#define SPARSE_BLOCKS 50
+#define DENSE_BLOCKS 120
 #define LEAST_COVERAGE 0.45
 #define LEAST_BLOCKS 20
 #define BLOCK_CORRELATION 0.7
@@ -669,10 +717,10 @@ static struct block compare_block(const float *a, const float *b, int stride, do
 }
 
 /* Whether the colours at a place of a and at its place in b are others. */
-static bool other_colour(const struct copy_view *a, const struct copy_view *b, double x, double y, float u,
-                         float v)
+static bool other_colour(const struct copy_view *a, const struct copy_view *b, int level, double x, double y,
+                         float u, float v)
 {
-    const struct layer *la = &a->layers[0], *lb = &b->layers[0];
+    const struct layer *la = &a->layers[level], *lb = &b->layers[level];
     float ax = ((float)x + 0.5f) * COPY_COLOURS / (float)la->width - 0.5f,
           ay = ((float)y + 0.5f) * COPY_COLOURS / (float)la->height - 0.5f,
           bx = (u + 0.5f) * COPY_COLOURS / (float)lb->width - 0.5f,
@@ -697,18 +745,19 @@ static bool has_detail(const struct layer *l, int x, int y)
 }
 
 /* The share of b's blocks with detail whose middle lies in a. */
-static double detail_covered(const struct layer *a, const struct layer *b, const double w[6], bool mirrored)
+static double detail_covered(const struct layer *a, const struct layer *b, const double w[6], bool mirrored,
+                             int step_px)
 {
     double det = w[0] * w[3] - w[1] * w[2];
     int all = 0, covered = 0;
-    for (int y = 0; y + BLOCK <= b->height; y += STEP)
-        for (int x = 0; x + BLOCK <= b->width; x += STEP) {
+    for (int y = 0; y + BLOCK <= b->height; y += step_px)
+        for (int x = 0; x + BLOCK <= b->width; x += step_px) {
             if (!has_detail(b, x, y)) continue;
             double u = x + (BLOCK - 1) / 2.0, v = y + (BLOCK - 1) / 2.0;
-            double p = (mirrored ? b->width - 1 - u : u) - (b->width - 1) / 2.0 - w[4],
-                   q = v - (b->height - 1) / 2.0 - w[5];
-            double ax = (w[3] * p - w[1] * q) / det + (a->width - 1) / 2.0,
-                   ay = (w[0] * q - w[2] * p) / det + (a->height - 1) / 2.0;
+            double p = (mirrored ? (double)b->cx - u : u - (double)b->cx) - w[4],
+                   q = v - (double)b->cy - w[5];
+            double ax = (w[3] * p - w[1] * q) / det + (double)a->cx,
+                   ay = (w[0] * q - w[2] * p) / det + (double)a->cy;
             all++;
             covered += ax >= 0 && ay >= 0 && ax <= a->width - 1 && ay <= a->height - 1;
         }
@@ -721,15 +770,19 @@ struct laid {
     bool in[COPY_SIDE * COPY_SIDE];
 };
 
-static void judge(const struct copy_view *va, const struct copy_view *vb, bool mirrored, const double w[6],
-                  struct warped *o, struct copy_match *m)
+/* At a level, from blocks a step apart. w: between the finest layers. */
+static struct copy_match judge(const struct copy_view *va, const struct copy_view *vb, bool mirrored,
+                               const double fine[6], int level, int step_px, struct warped *o)
 {
-    const struct layer *a = &va->layers[0], *b = &vb->layers[0];
+    const struct layer *a = &va->layers[level], *b = &vb->layers[level];
+    double at_level = 1 << level;
+    double w[6] = {fine[0], fine[1], fine[2], fine[3], fine[4] / at_level, fine[5] / at_level};
+    struct copy_match m = {.mirrored = mirrored};
     struct laid l;
     double ma, sa, mb, sb;
     int detail = 0, agree = 0, all = 0, covered = 0;
     warp_into(o, a, b, w, mirrored);
-    if (o->n < 64) return;
+    if (o->n < 64) return m;
     mean_and_spread(o->a, o->n, &ma, &sa);
     mean_and_spread(o->b, o->n, &mb, &sb);
     double gain = sa / sb, offset = ma - mb * gain;
@@ -739,12 +792,11 @@ static void judge(const struct copy_view *va, const struct copy_view *vb, bool m
     for (int i = 0, n = 0; i < a->height; i++)
         for (int k = 0; k < a->width; k++) {
             int at = i * a->width + k;
-            l.in[at] = place_in(b, warp, mirrored, (float)k - (float)(a->width - 1) / 2,
-                                (float)i - (float)(a->height - 1) / 2, &l.u[at], &l.v[at]);
+            l.in[at] = place_in(b, warp, mirrored, (float)k - a->cx, (float)i - a->cy, &l.u[at], &l.v[at]);
             l.value[at] = l.in[at] ? o->b[n++] : 0;
         }
-    for (int y = 0; y + BLOCK <= a->height; y += STEP)
-        for (int x = 0; x + BLOCK <= a->width; x += STEP) {
+    for (int y = 0; y + BLOCK <= a->height; y += step_px)
+        for (int x = 0; x + BLOCK <= a->width; x += step_px) {
             int at = y * a->width + x, last = BLOCK - 1, middle = at + (BLOCK / 2) * (a->width + 1);
             bool textured = has_detail(a, x, y);
             all += textured;
@@ -753,8 +805,9 @@ static void judge(const struct copy_view *va, const struct copy_view *vb, bool m
                 !l.in[at + last * a->width + last])
                 continue;
             struct block k = compare_block(a->value + at, l.value + at, a->width, gain, offset);
-            bool recoloured = !va->grey && !vb->grey &&
-                              other_colour(va, vb, x + BLOCK / 2, y + BLOCK / 2, l.u[middle], l.v[middle]);
+            bool recoloured =
+                !va->grey && !vb->grey &&
+                other_colour(va, vb, level, x + BLOCK / 2, y + BLOCK / 2, l.u[middle], l.v[middle]);
             if (k.va < FLAT_SPREAD * FLAT_SPREAD && k.vb < FLAT_SPREAD * FLAT_SPREAD) {
                 detail += recoloured || fabs(k.ma - k.mb) > FLAT_APART;
                 continue;
@@ -762,28 +815,48 @@ static void judge(const struct copy_view *va, const struct copy_view *vb, bool m
             detail++;
             agree += !recoloured && k.product >= BLOCK_CORRELATION * sqrt(fmax(k.va, 1) * fmax(k.vb, 1));
         }
-    double agreement = detail ? (double)agree / detail : 0;
-    double coverage = fmin(all ? (double)covered / all : 0, detail_covered(a, b, w, mirrored));
-    if (agreement * fmin(detail, LEAST_BLOCKS) <= m->agreement * fmin(m->blocks, LEAST_BLOCKS)) return;
-    m->agreement = agreement;
-    m->coverage = coverage;
-    m->blocks = detail;
-    m->mirrored = mirrored;
-    memcpy(m->warp, w, sizeof m->warp);
-    m->same = agreement >= LEAST_AGREEMENT && coverage >= LEAST_COVERAGE && detail >= LEAST_BLOCKS;
+    m.agreement = detail ? (double)agree / detail : 0;
+    m.coverage = fmin(all ? (double)covered / all : 0, detail_covered(a, b, w, mirrored, step_px));
+    m.blocks = detail;
+    memcpy(m.warp, fine, sizeof m.warp);
+    return m;
 }
 
-void copy_check(const struct copy_view *a, const struct copy_view *b, struct copy_match *m)
+static bool agrees(const struct copy_match *m, double least)
+{
+    return m->agreement >= least && m->coverage >= LEAST_COVERAGE && m->blocks >= LEAST_BLOCKS;
+}
+
+static void make_fine(struct copy_view *v)
+{
+    if (!v->fine) add_gradients(&v->layers[0]);
+    v->fine = true;
+}
+
+void copy_check(struct copy_view *a, struct copy_view *b, struct copy_match *m)
 {
     struct place kept[KEPT] = {{0}};
     struct warped o;
     *m = (struct copy_match){0};
     if (a->flat || b->flat) return;
     (simd_level() >= SIMD_AVX2 ? find_avx2 : find_plain)(a, b, kept);
-    m->coarse = kept[0].score;
+    double coarse = kept[0].score;
     for (int i = 0; i < KEPT && kept[i].score > 0 && !m->same; i++) {
         double w[6];
+        bool mirrored = kept[i].mirrored;
         warp_of(&kept[i], a, b, w);
-        if (refine(a, b, kept[i].mirrored, w, &o)) judge(a, b, kept[i].mirrored, w, &o, m);
+        if (!refine(a, b, mirrored, w, COARSE - 1, 1, 8, &o)) continue;
+        struct copy_match seen = judge(a, b, mirrored, w, 1, BLOCK / 2, &o);
+        if (agrees(&seen, LEAST_AGREEMENT)) {
+            make_fine(a);
+            make_fine(b);
+            if (!refine(a, b, mirrored, w, 0, 0, 6, &o)) continue;
+            seen = judge(a, b, mirrored, w, 0, BLOCK, &o);
+            double sparse = (double)(DENSE_BLOCKS - seen.blocks) / (DENSE_BLOCKS - SPARSE_BLOCKS);
+            seen.same =
+                agrees(&seen, LEAST_FINE + (LEAST_FINE_SPARSE - LEAST_FINE) * fmin(fmax(sparse, 0), 1));
+        }
+        if (seen.same || seen.agreement > m->agreement) *m = seen;
     }
+    m->coarse = coarse;
 }

@@ -3,9 +3,10 @@
  * framed, turned by a few degrees, mirrored, resized or with something pasted on it, and not merely another
  * picture of its kind. Vectors say which pairs to look at; this looks at their pixels.
  *
- * Uniform borders are cut off first. The pair is registered, coarse to fine: a search over mirror, scale and
- * place at 16 pixels, then an affine warp at 32 and 64. Then small blocks are compared one by one where both
+ * Uniform borders are cut off first. The pair is registered, coarse to fine: a search over mirror, scale,
+ * turn and place at 16 pixels, then a warp at 32 and 64. Then small blocks are compared one by one where both
  * pictures are: a copy agrees nearly everywhere, and another picture of the same kind only here and there.
+ * What agrees is looked at once more at 128 pixels, where two charts of one style no longer do.
  */
 #ifndef WINNOW_VECTOR_COPY_CHECK_H
 #define WINNOW_VECTOR_COPY_CHECK_H
@@ -14,11 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COPY_SIDE 64
+#define COPY_SIDE 128
 #define COPY_COLOURS 16
 
 /*
- * A picture of at most 64 x 64 grey levels and 16 x 16 colours, borders cut off. A plain array of bytes: it
+ * A picture of at most 128 x 128 grey levels and 16 x 16 colours, borders cut off. A plain array of bytes: it
  * crosses processes.
  */
 struct copy_thumb {
@@ -39,14 +40,14 @@ struct copy_match {
     double agreement; /* share of the blocks with detail that agree */
     double coverage;  /* share of the detail of either that lies in both: the lesser */
     int blocks;       /* with detail, compared */
-    double warp[6];   /* from pixels of a to pixels of b, from centre to centre: xx xy yx yy x y */
+    double warp[6];   /* from pixels of a's thumb to those of b's, from centre to centre: xx xy yx yy x y */
 };
 
-/* Pictures prepared for any number of comparisons; 90 KB. */
+/* Pictures prepared for any number of comparisons, by one thread; 450 KB. */
 struct copy_view;
 size_t copy_view_bytes(void);
 void copy_view_make(struct copy_view *v, const struct copy_thumb *t);
-/* Symmetric up to rounding; any thread. m->same false where either is flat. */
-void copy_check(const struct copy_view *a, const struct copy_view *b, struct copy_match *m);
+/* Symmetric up to rounding. m->same is false where either is flat. */
+void copy_check(struct copy_view *a, struct copy_view *b, struct copy_match *m);
 
 #endif

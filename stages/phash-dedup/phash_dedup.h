@@ -9,7 +9,7 @@
 #ifndef WINNOW_PHASH_DEDUP_H
 #define WINNOW_PHASH_DEDUP_H
 
-#include "dedup/dedup.h"
+#include "dedup/near_dedup.h"
 #include "hash/pdq.h"
 #include "image/decode_pool.h"
 #include "store/pdq_index.h"

@@ -119,6 +119,10 @@ def scenarios(Scenario, work, top, bin_dir, port):
     yield Scenario('embed', ['embed', '--base', model, '--device', 'ref', '-j1', '--size', '16', '--boundary-cache', 'f16', '--unlock-from', 'bn1', '--reduce', 'sqrt,pca:2',
                              'split.tsv', '-o', 'vectors', '--cache', 'cache', '--rejects', 'rejects.tsv'], ['rejects.tsv'], ['vectors'], ignore=['cache'])
 
+    folder('feature-dedup', 'web', 'embed/vectors')
+    yield Scenario('feature-dedup', ['feature-dedup', '-j1', '--features', 'vectors', '--distance', '950', 'vectors/rows.tsv', '-o', 'single.tsv', '--rejects', 'rejects.tsv',
+                                     '--sheet', 'sheet.html'], ['single.tsv', 'rejects.tsv'])
+
     made_in_between = ['events', 'log.tsv', 'checkpoint', 'cache', 'run/fold-']
     folder('train', 'pack/shards')
     yield Scenario('train', ['train', '--shards', 'shards', '--base', model, '--phase', 'head', '--epochs', '2', '--batch', '4', '--threads', '1',

@@ -1,5 +1,5 @@
 /*
- * dedup.h: near duplicates in a manifest, whatever finds them: which rows stay, label conflicts, groups
+ * near_dedup.h: near duplicates in a manifest, whatever finds them: which rows stay, label conflicts, groups
  * for the split, leaks between splits, the contact sheet, and lists of pictures that must not be there. A
  * stage reads rows (dedup_rows.c), marks nodes and near pairs of them (dedup_pairs.c), and calls the rest
  * in order: dedup_keepers.c chooses the rows that stay, dedup_groups.c names groups, dedup_sheet.c shows
@@ -8,8 +8,8 @@
  *
  * Memory: 56 bytes a row, 12 a near pair, and the paths of rows that have a near neighbour.
  */
-#ifndef WINNOW_DEDUP_DEDUP_H
-#define WINNOW_DEDUP_DEDUP_H
+#ifndef WINNOW_DEDUP_NEAR_DEDUP_H
+#define WINNOW_DEDUP_NEAR_DEDUP_H
 
 #include "base/names.h"
 #include "cli/options.h"

@@ -1,0 +1,68 @@
+/*
+ * feature_dedup.h: near duplicates that hashes miss (crops, captions, borders, turns), by the vectors
+ * that embed wrote. feature_rows.c gives each row its vector, feature_pairs.c finds the rows that may
+ * be copies and verifies each pair on its pixels, lib/dedup does the rest.
+ *
+ * Memory: 100 bytes a row; 6 bytes a value of a vector; 128 bytes a row for its neighbours; 17 KB a
+ * picture that may be a copy; 12 bytes a pair.
+ */
+#ifndef WINNOW_FEATURE_DEDUP_H
+#define WINNOW_FEATURE_DEDUP_H
+
+#include "dedup/near_dedup.h"
+#include "vector/copy_check.h"
+#include "vector/vector_folder.h"
+#include "vector/vector_join.h"
+
+struct feature_options {
+    struct dedup_options dedup;
+    struct option_strings features;
+    int64_t neighbours;
+    bool no_verify, no_orient, allow_truncated, no_sandbox;
+};
+/*
+ * Thousandths of 1 - cosine. Of ten alterations all but a few percent lie within 450, and so do some
+ * hundredths of the pairs of different pictures of one kind: the pixels decide. A listed picture has no
+ * pixels here, so a match must be much nearer. tests/bench/feature-dedup.sh measures all of it.
+ */
+#define FEATURE_DEFAULTS                                                                                     \
+    {                                                                                                        \
+        .dedup = {.common = COMMON_OPTIONS_DEFAULTS,                                                         \
+                  .distance = 450,                                                                           \
+                  .group_distance = 450,                                                                     \
+                  .keep = KEEP_LARGEST,                                                                      \
+                  .block_distance = 50},                                                                     \
+        .neighbours = 16                                                                                     \
+    }
+
+struct feature_dedup {
+    const struct feature_options *opt;
+    struct dedup d;
+    struct vector_set *sets; /* of --features, in its order */
+    size_t n_sets;
+    size_t n_values;
+    const float **vectors; /* of each node, borrowed from sets */
+    size_t vectors_capacity;
+    uint64_t n_without; /* rows that no folder has a vector of */
+    size_t n_candidates, n_unseen;
+};
+
+/* feature_rows.c */
+int feature_read_sets(struct feature_dedup *s, struct error *err);
+int feature_read_rows(struct feature_dedup *s, struct manifest_source *in, bool against, struct error *err);
+/* Nodes: rows of the same content are one. After the last feature_read_rows. */
+int feature_make_nodes(struct feature_dedup *s, struct error *err);
+
+/* feature_pairs.c: needs nodes; leaves pairs, lists and ROW_PATH. */
+int feature_block(struct feature_dedup *s, struct error *err);
+int feature_find_pairs(struct feature_dedup *s, struct manifest_source *in, struct manifest_source *against,
+                       struct error *err);
+
+int feature_run(struct feature_dedup *s, struct manifest_source *in, struct manifest_source *against,
+                struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
+                struct error *err);
+int feature_run_check_leak(struct feature_dedup *s, struct manifest_source *in, uint64_t *n_leaks,
+                           struct error *err);
+void feature_release(struct feature_dedup *s);
+
+#endif

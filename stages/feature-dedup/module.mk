@@ -1,0 +1,1 @@
+NEEDS.stage/feature-dedup := cli manifest hash image store dedup vector
