@@ -25,6 +25,12 @@ typedef enum image_reason image_decoder(const uint8_t *bytes, size_t n_bytes,
                                         struct image_info *info, struct image_failure *f);
 image_decoder jpeg_decode, png_decode, webp_decode, gif_decode, avif_decode, heic_decode, jxl_decode;
 
+/* Whether primaries and transfer (ITU-T H.273) are taken for sRGB's: BT.709's and unspecified ones, too. */
+static inline bool cicp_is_srgb(unsigned primaries, unsigned transfer)
+{
+    return primaries <= 2 && (transfer <= 2 || transfer == 6 || (transfer >= 13 && transfer <= 15));
+}
+
 /* info->mode from its alpha and bits: "gray-alpha", "rgb", "rgb16" for more than 8. */
 void image_set_mode(struct image_info *info, bool gray);
 

@@ -73,7 +73,7 @@ struct image_info {
     int orientation;   /* EXIF 1..8, 1 when absent or wrong */
     int frames;        /* 1 unless animated */
     int bits;          /* a sample, as stored */
-    bool icc;          /* carries a colour profile (which is ignored) */
+    bool icc; /* carries a colour profile, or a gAMA, cICP or nclx that is not sRGB's (all are ignored) */
     bool alpha, progressive;
     uint32_t markers; /* set by the decode pool when asked: a set of image/markers.h */
     char xxh128

@@ -77,11 +77,11 @@ static void on_row(png_structp png, png_row_infop row, png_bytep data)
 static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
 {
     size_t at = 8;
-    bool past_header = false;
+    bool past_header = false, srgb = false, gamma = false;
     for (int i = 0; i < 100000 && at + 12 <= n; i++) {
         uint32_t length = be32(b + at);
         const uint8_t *type = b + at + 4, *data = b + at + 8;
-        if (length > n - at - 12) return;
+        if (length > n - at - 12) break;
         if (memcmp(type, "acTL", 4) == 0 && length >= 8) {
             uint32_t frames = be32(data);
             info->frames = frames < 1 ? 1 : frames > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES : (int)frames;
@@ -91,11 +91,19 @@ static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
             info->orientation = exif_orientation(data, length);
         } else if (memcmp(type, "iCCP", 4) == 0) {
             info->icc = true;
+        } else if (memcmp(type, "cICP", 4) == 0 && length == 4 && !cicp_is_srgb(data[0], data[1])) {
+            info->icc = true;
+        } else if (memcmp(type, "sRGB", 4) == 0) {
+            srgb = true;
+        } else if (memcmp(type, "gAMA", 4) == 0 && length == 4) {
+            /* 1/2.2 in units of 1/100000, and what encoders make of it. */
+            gamma = be32(data) < 45000 || be32(data) > 46000;
         } else if (memcmp(type, "IEND", 4) == 0) {
-            return;
+            break;
         }
         at += 12 + (size_t)length;
     }
+    if (gamma && !srgb) info->icc = true; /* an sRGB chunk overrides it */
 }
 
 static void set_mode(struct image_info *info, int colour, bool transparent)

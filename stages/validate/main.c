@@ -51,8 +51,10 @@ static const struct option_row rows[] = {
            "what the file says of itself: record: add generated and markers; obey: also reject what "
            "prohibits training",
            CHOICES("off|record|obey")),
-    OPTION(struct validate_options, FLAG, 0, "icc", icc, NULL,
-           "also add a column icc: 1 where the file carries a colour profile, which decoding ignores"),
+    OPTION(
+        struct validate_options, FLAG, 0, "icc", icc, NULL,
+        "also add a column icc: 1 where the file carries a colour profile, or gAMA, cICP or nclx other than "
+        "sRGB's; decoding ignores them"),
     OPTION(struct validate_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "keep pictures that are cut off or damaged but can be decoded in part"),
     OPTION(struct validate_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,

@@ -33,4 +33,8 @@ while IFS=$'\t' read -r name winnow chromium page pillow sharp; do
     [ -z "$match" ]
     ok $? "$name: ${match:-as written}"
 done <"$T/table"
+# validate --icc: those whose colours are described as other than sRGB.
+"$BIN/validate" --icc --min-bytes 0 --root "$T/odd" -o "$T/icc.tsv" --rejects "$T/rejects.tsv" "$T/in.tsv" 2>"$T/err"
+is "$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "icc") at = i } NR > 1 && $at == 1 { print $1 }' "$T/icc.tsv" | sort | tr '\n' ' ')" \
+    "cicp-p3.png gamma-1.png nclx-p3.avif profile-p3.jpg profile-p3.png profile-p3.webp " "validate --icc: profiles, gAMA, cICP and nclx $(head -n 1 "$T/err")"
 done_testing

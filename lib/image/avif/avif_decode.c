@@ -79,7 +79,7 @@ static enum image_reason describe(const avifDecoder *d, const struct decode_opti
     info->height = height > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : (int)height;
     info->orientation = orientation_of(image);
     info->bits = (int)image->depth;
-    info->icc = image->icc.size > 0;
+    info->icc = image->icc.size > 0 || !cicp_is_srgb(image->colorPrimaries, image->transferCharacteristics);
     info->alpha = d->alphaPresent || image->alphaPlane;
     info->frames = d->imageCount < 1                  ? 1
                    : d->imageCount > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES

@@ -41,6 +41,11 @@ static void describe(const struct heif_image_handle *handle, int width, int heig
     if (info->bits < 1 || info->bits > 16) info->bits = 8;
     info->alpha = heif_image_handle_has_alpha_channel(handle);
     info->icc = profile == heif_color_profile_type_rICC || profile == heif_color_profile_type_prof;
+    struct heif_color_profile_nclx *nclx = NULL;
+    if (heif_image_handle_get_nclx_color_profile(handle, &nclx).code == heif_error_Ok && nclx &&
+        !cicp_is_srgb(nclx->color_primaries, nclx->transfer_characteristics))
+        info->icc = true;
+    heif_nclx_color_profile_free(nclx);
     image_set_mode(info, hevc_seen.any && hevc_seen.gray);
 }
 

@@ -75,7 +75,10 @@ static void choose_colour(JxlDecoder *d, const JxlBasicInfo *basic, struct image
     JxlDecoderStatus known =
         JxlDecoderGetColorAsEncodedProfile(d, NULL, JXL_COLOR_PROFILE_TARGET_ORIGINAL, &own);
 #endif
-    info->icc = known != JXL_DEC_SUCCESS; /* an enumerated space is not a profile */
+    info->icc = known != JXL_DEC_SUCCESS ||
+                (own.transfer_function != JXL_TRANSFER_FUNCTION_SRGB &&
+                 own.transfer_function != JXL_TRANSFER_FUNCTION_709) ||
+                (own.color_space == JXL_COLOR_SPACE_RGB && own.primaries != JXL_PRIMARIES_SRGB);
     if (!basic->uses_original_profile) (void)JxlDecoderSetPreferredColorProfile(d, &srgb);
 }
 
