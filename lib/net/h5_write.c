@@ -164,19 +164,55 @@ static int put_everything(hid_t file, const struct net *n, bool weights_only, st
     return rc;
 }
 
+/* What goes into a file: the legacy layout, or, with paths, that of a .keras. */
+struct contents {
+    const struct net *n;
+    bool weights_only;
+    char *const *paths;
+    const char *const *names;
+};
+
+/* Every layer has a group with a group `vars`, also where it has no weights. */
+static int put_store(hid_t file, const struct contents *c, struct error *err)
+{
+    hid_t links = H5Pcreate(H5P_LINK_CREATE), root = -1;
+    int rc = links < 0 || H5Pset_create_intermediate_group(links, 1) < 0 ? failed(err, "anything") : 0;
+    for (int i = 0; i < c->n->n_layers && !rc; i++) {
+        const struct net_layer *l = &c->n->layers[i];
+        struct text vars = TEXT_EMPTY;
+        char number[16];
+        if (!c->paths[i]) continue;
+        rc = text_printf(&vars, err, "%s/vars", c->paths[i]);
+        hid_t group = rc ? -1 : H5Gcreate2(file, vars.data, links, H5P_DEFAULT, H5P_DEFAULT);
+        if (!rc && group < 0) rc = failed(err, vars.data);
+        if (!rc) rc = put_text(group, "name", c->names[i], err);
+        for (int j = 0; j < l->n_weights && !rc && l->kind != LAYER_SCALE; j++) {
+            snprintf(number, sizeof number, "%d", j);
+            rc = put_weight(group, number, &l->weights[j], err);
+        }
+        if (group >= 0) H5Gclose(group);
+        text_release(&vars);
+    }
+    if (!rc && (root = H5Gcreate2(file, "vars", links, H5P_DEFAULT, H5P_DEFAULT)) < 0)
+        rc = failed(err, "vars");
+    if (root >= 0) H5Gclose(root);
+    if (links >= 0) H5Pclose(links);
+    return rc;
+}
+
 /* Makes the file in memory: on a full disk the library (1.10) crashes while it closes, and it does not
  * write atomically. *bytes is the image of the file, malloc'ed. */
-static int make_image(const struct net *n, bool weights_only, char **bytes, size_t *n_bytes,
-                      struct error *err)
+static int make_image(const struct contents *c, char **bytes, size_t *n_bytes, struct error *err)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS), file = -1;
     int rc = -1;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     if (access < 0 || H5Pset_fapl_core(access, 8u << 20, false) < 0 ||
         (file = H5Fcreate("in memory", H5F_ACC_TRUNC, H5P_DEFAULT, access)) < 0) {
         failed(err, "anything");
         goto out;
     }
-    if (put_everything(file, n, weights_only, err)) goto out;
+    if (c->paths ? put_store(file, c, err) : put_everything(file, c->n, c->weights_only, err)) goto out;
     ssize_t size = H5Fflush(file, H5F_SCOPE_LOCAL) < 0 ? -1 : H5Fget_file_image(file, NULL, 0);
     if (size <= 0) {
         failed(err, "the end of the file");
@@ -195,13 +231,21 @@ out:
     return rc;
 }
 
+int net_h5_store(const struct net *n, char *const *paths, const char *const *names, char **bytes,
+                 size_t *n_bytes, struct error *err)
+{
+    struct contents c = {.n = n, .paths = paths, .names = names};
+    *bytes = NULL;
+    return make_image(&c, bytes, n_bytes, err);
+}
+
 int net_write_h5(const struct net *n, const char *path, bool weights_only, struct error *err)
 {
     char *bytes = NULL;
     size_t n_bytes;
     if (strchr(path, 0)[-1] == '/') return error_set(err, EX_CANTCREAT, "'%s' is a folder's name", path);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    int rc = io_mkdirs_for(path, err) || make_image(n, weights_only, &bytes, &n_bytes, err) ||
+    struct contents c = {.n = n, .weights_only = weights_only};
+    int rc = io_mkdirs_for(path, err) || make_image(&c, &bytes, &n_bytes, err) ||
                      atomic_file_write(path, bytes, n_bytes, err)
                  ? -1
                  : 0;

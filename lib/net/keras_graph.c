@@ -66,8 +66,7 @@ int keras_names_add(struct keras_names *x, const char *name, int at, struct erro
     return 0;
 }
 
-/* A class name as Keras' weight files have it: Conv2D is conv2d, ReLU re_lu, PReLU p_re_lu. */
-static void snake_case(const char *name, char *out, size_t room)
+void net_snake_case(const char *name, char *out, size_t room)
 {
     size_t n = 0;
     for (size_t i = 0; name[i] && n + 2 < room; i++) {
@@ -96,7 +95,7 @@ static int set_path(struct scope *s, int at, struct error *err)
     struct text path = TEXT_EMPTY;
     int before = 0;
     struct item *x = &s->items[at];
-    snake_case(x->class_name, snake, sizeof snake);
+    net_snake_case(x->class_name, snake, sizeof snake);
     for (int i = 0; i < at; i++)
         before += !s->items[i].is_operation && strcmp(s->items[i].class_name, x->class_name) == 0;
     int rc = before ? text_printf(&path, err, "%slayers/%s_%d", s->prefix, snake, before)

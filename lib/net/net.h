@@ -285,6 +285,15 @@ int net_load_h5_weights(struct net *n, const char *path, struct error *err);
  */
 int net_write_h5(const struct net *n, const char *path, bool weights_only, struct error *err);
 
+/*
+ * Keras 3's .keras, atomically, with our metadata in its metadata.json, which Keras ignores. The layers are
+ * in the order in which Keras lists them, since weights are found by it. EX_DATAERR: a layer that Keras does
+ * not have.
+ */
+int net_write_keras(const struct net *n, const char *path, struct error *err);
+/* Leaves the head away: what follows the last feature map. */
+int net_cut_head(struct net *n, struct error *err);
+
 int net_build_inception_v3(struct net *n, int side,
                            struct error *err); /* no top, weights zero, Keras names and order */
 int net_build_mobilenet_v2(struct net *n, double alpha, int side, struct error *err);

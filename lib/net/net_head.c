@@ -163,6 +163,14 @@ static int set_classes(struct net_metadata *m, int n_classes, char *const *class
     return 0;
 }
 
+int net_cut_head(struct net *n, struct error *err)
+{
+    if (net_infer_shapes(n, 0, 0, err)) return -1;
+    int map = last_feature_map(n);
+    return map < 0 ? error_set(err, EX_DATAERR, "the network has no feature map to end in")
+                   : net_keep_before(n, map, err);
+}
+
 int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_t seed, struct error *err)
 {
     if (n_classes < 1) return error_set(err, EX_DATAERR, "a classifier needs at least one class");

@@ -109,6 +109,17 @@ int net_read_topology(struct net *n, const cJSON *topology, const char *version,
                       struct error *err);
 /* The reverse: Keras 2 model_config, owned by the caller (cJSON_Delete). NULL with err set. */
 cJSON *net_write_topology(const struct net *n, struct error *err);
+/* A layer as Keras 2 words it: its class, and its settings but for name and trainable, into c. */
+const char *net_layer_class(const struct net_layer *layer);
+void net_layer_config(const struct net_layer *layer, cJSON *c);
+/* A class name as Keras 3's weight files have it: Conv2D is conv2d, ReLU re_lu. */
+void net_snake_case(const char *name, char *out, size_t room);
+/*
+ * The HDF5 file of a .keras, malloc'd: paths[i] is the group of layer i ("layers/conv2d_1"), NULL to leave it
+ * out; names[i] what Keras calls it.
+ */
+int net_h5_store(const struct net *n, char *const *paths, const char *const *names, char **bytes,
+                 size_t *n_bytes, struct error *err);
 /* Reads userDefinedMetadata. With object NULL, sets the defaults. */
 int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error *err);
 cJSON *net_write_metadata(const struct net *n, const char *model_id, struct error *err);

@@ -92,7 +92,7 @@ static void add_float(cJSON *c, const char *key, float value)
 }
 
 /* LeakyReLU and ELU are layers of their own when no name stands for their alpha. */
-static const char *class_of(const struct net_layer *l)
+const char *net_layer_class(const struct net_layer *l)
 {
     if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_LEAKY_RELU) return "LeakyReLU";
     if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_ELU && l->alpha != 1) return "ELU";
@@ -105,13 +105,13 @@ static const char *class_of(const struct net_layer *l)
 
 static void write_activation(const struct net_layer *l, cJSON *c)
 {
-    if (strcmp(class_of(l), "Activation") != 0)
+    if (strcmp(net_layer_class(l), "Activation") != 0)
         add_float(c, "alpha", l->alpha);
     else
         cJSON_AddStringToObject(c, "activation", net_activation_name(l->activation, l->alpha, false));
 }
 
-static void write_config(const struct net_layer *l, cJSON *c)
+void net_layer_config(const struct net_layer *l, cJSON *c)
 {
     switch (l->kind) {
     case LAYER_INPUT:
@@ -239,11 +239,11 @@ cJSON *net_write_topology(const struct net *n, struct error *err)
         const struct net_layer *l = &n->layers[i];
         cJSON *layer = cJSON_CreateObject();
         cJSON_AddStringToObject(layer, "name", l->name);
-        cJSON_AddStringToObject(layer, "class_name", class_of(l));
+        cJSON_AddStringToObject(layer, "class_name", net_layer_class(l));
         cJSON *c = cJSON_AddObjectToObject(layer, "config");
         cJSON_AddStringToObject(c, "name", l->name);
         if (l->kind != LAYER_INPUT) cJSON_AddBoolToObject(c, "trainable", l->trainable);
-        write_config(l, c);
+        net_layer_config(l, c);
         cJSON *nodes = cJSON_AddArrayToObject(layer, "inbound_nodes");
         if (l->n_inputs > 0) {
             cJSON *node = cJSON_CreateArray();

@@ -41,6 +41,8 @@ static int check_options(const struct export_options *o, struct error *err)
     if (!shrinks && o->quantize > QUANTIZE_NONE)
         return error_set(err, EX_USAGE, "--quantize goes with --to tfjs or demo; %s keeps float32",
                          o->to == TO_KERAS ? "Keras" : "ONNX");
+    if (o->weights_only && text_ends(o->common.output, ".keras"))
+        return error_set(err, EX_USAGE, "--weights-only goes with a name that ends in .h5");
     if (o->to != TO_KERAS && o->weights_only)
         return error_set(err, EX_USAGE, "--weights-only goes with --to keras");
     if (o->to != TO_ONNX && o->layout) return error_set(err, EX_USAGE, "--layout goes with --to onnx");
@@ -109,17 +111,30 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* A name that ends in .keras is Keras 3's format, anything else the .h5 that every Keras reads. Weights alone
+ * are those of the base, as keras-applications publishes them and takes them with include_top=False. */
+static int write_keras(const struct export *x, const char *file, struct error *err)
+{
+    struct net base;
+    if (text_ends(file, ".keras")) return net_write_keras(&x->net, file, err);
+    if (!x->opt->weights_only) return net_write_h5(&x->net, file, false, err);
+    if (net_copy(&base, &x->net, err)) return -1;
+    int rc = net_cut_head(&base, err) || net_write_h5(&base, file, true, err) ? -1 : 0;
+    net_release(&base);
+    return rc;
+}
+
 static int write_file(struct export *x, struct error *err)
 {
     const struct export_options *o = x->opt;
     struct text file = TEXT_EMPTY, folder = TEXT_EMPTY;
     bool onnx = o->to == TO_ONNX;
     struct onnx_form form = ONNX_FORM_DEFAULTS;
+    const char *ending = onnx ? ".onnx" : text_ends(o->common.output, ".keras") ? ".keras" : ".h5";
     form.nchw = o->layout == LAYOUT_NCHW || (o->layout == LAYOUT_AUTO && onnx_was_nchw(&x->net));
-    int rc = file_in(o->common.output, onnx ? ".onnx" : ".h5", &file, &folder, err) ||
+    int rc = file_in(o->common.output, ending, &file, &folder, err) ||
                      (o->shards && export_accuracy(x, o->model, NULL, err)) ||
-                     (onnx ? onnx_write(&x->net, file.data, &form, err)
-                           : net_write_h5(&x->net, file.data, o->weights_only, err)) ||
+                     (onnx ? onnx_write(&x->net, file.data, &form, err) : write_keras(x, file.data, err)) ||
                      export_card(x, folder.data, folder.data, file_name(file.data), err)
                  ? -1
                  : 0;

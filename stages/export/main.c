@@ -11,9 +11,10 @@ static const struct option_row rows[] = {
            "model folder, its model.json, a .keras or a Keras .h5"),
     OPTION(struct export_options, CHOICE, 0, "to", to, "FORMAT", "what to write",
            CHOICES("tfjs|onnx|keras|demo|transformers")),
-    OPTION(struct export_options, STRING, 'o', "output", common.output, "OUT",
-           "folder to write; for onnx and keras a name that ends in .onnx or .h5 is that file, with the card "
-           "beside it"),
+    OPTION(
+        struct export_options, STRING, 'o', "output", common.output, "OUT",
+        "folder to write; for onnx and keras a name that ends in .onnx, .h5 or .keras is that file, with the "
+        "card beside it"),
 
     OPTION_GROUP("The model"),
     OPTION(struct export_options, STRING, 0, "classes", scoring.classes, "A,B,...",
@@ -54,7 +55,7 @@ static const struct option_row rows[] = {
     OPTION(struct export_options, CHOICE, 0, "layout", layout, "ORDER", "onnx: the input's order of axes",
            CHOICES("auto|nhwc|nchw")),
     OPTION(struct export_options, FLAG, 0, "weights-only", weights_only, NULL,
-           "keras: the weights alone, as keras-applications publishes them"),
+           "keras: the weights of the base alone, as keras-applications publishes them"),
     OPTION(struct export_options, STRING, 0, "web", web, "DIR",
            "the page's files instead of the installed ones"),
     OPTION(struct export_options, STRING, 0, "npm", npm, "DIR",

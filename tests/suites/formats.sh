@@ -13,8 +13,8 @@ for from in tfjs-float32 tfjs-sharded tfjs-uint8 tfjs-uint16 tfjs-float16 tiny-m
     "$BIN/export" --model "$tiny/$from" --to tfjs -o "$T/tfjs-$from" 2>"$T/err"
     ok $? "$from is read and written as tfjs"
 done
-[ ! -s "$T/err" ]
-ok $? "success is silent"
+[ "$(grep -c 'does not say how pictures are fed' "$T/err")" = 1 ] && [ "$(wc -l <"$T/err")" = 1 ]
+ok $? "success is silent, but for what a file does not say"
 same() { (cd "$1" && cat group1-*.bin) | cmp -s - <(cd "$2" && cat group1-*.bin); }
 same "$T/tfjs-tfjs-float32" "$T/tfjs-tfjs-sharded" && same "$T/tfjs-tfjs-float32" "$T/tfjs-tiny-model.h5"
 ok $? "float32, shards and Keras hold the same bits"
@@ -62,7 +62,7 @@ if h5 != '-':
                     key = text(name)[:-2]
                     assert got.dtype == np.float32 and got.tobytes() == want[key].tobytes(), name
                     seen += 1
-            assert seen == len(want)
+            assert seen == len(want) if root != '/' else 0 < seen < len(want)  # weights alone: those of the base
             if root != '/':
                 config = json.loads(f.attrs['model_config'])
                 assert config['class_name'] == 'Model' and len(config['config']['layers']) > 3

@@ -148,6 +148,77 @@ static void test_expected(void)
     CHECK_SAY(older == 2, "so do those of Keras 3.0.5");
 }
 
+/* --- writing --- */
+
+static const struct net_weight *named(const struct net *n, const char *layer, enum weight_role role)
+{
+    int at = net_find(n, layer);
+    return at < 0 ? NULL : net_weight_of(&n->layers[at], role);
+}
+
+/* Weights of `a` that b has not got, to the bit. */
+static int missing(const struct net *a, const struct net *b)
+{
+    int n_missing = 0;
+    for (int i = 0; i < a->n_layers; i++)
+        for (int j = 0; j < a->layers[i].n_weights; j++) {
+            const struct net_weight *x = &a->layers[i].weights[j], *y = named(b, a->layers[i].name, x->role);
+            n_missing += !y || y->n_values != x->n_values ||
+                         memcmp(x->values, y->values, x->n_values * sizeof(float)) != 0;
+        }
+    return n_missing;
+}
+
+/* .h5 -> .keras -> TFJS: every bit of every weight, and the same outputs; another .keras is the same file. */
+static void test_round_trip(void)
+{
+    static const char *const nets[] = {"inception",        "separable",         "seq-rescaling-channels",
+                                       "transfer",         "seq-resizing",      "auto-names",
+                                       "nested-seq",       "transfer-guide",    "act-leaky-string",
+                                       "act-hard-silu",    "act-gelu",          "act-elu-layer",
+                                       "act-relu-general", "seq-normalization", "shared",
+                                       "list-ends"};
+    for (size_t k = 0; k < sizeof nets / sizeof *nets; k++) {
+        struct net a = NET_EMPTY, b = NET_EMPTY, c = NET_EMPTY;
+        struct error err = {0};
+        char path[4200], keras[4200], again[4200], tfjs[4200], *one = NULL, *two = NULL;
+        size_t n_one = 0, n_two = 1;
+        snprintf(path, sizeof path, "%s/nets/%s.h5", folder, nets[k]);
+        snprintf(keras, sizeof keras, "%s/%s.keras", tap_tmpdir(), nets[k]);
+        snprintf(again, sizeof again, "%s/%s.again.keras", tap_tmpdir(), nets[k]);
+        snprintf(tfjs, sizeof tfjs, "%s/%s", tap_tmpdir(), nets[k]);
+        int rc = net_open(&a, path, &err) || net_write_keras(&a, keras, &err) || net_open(&b, keras, &err) ||
+                         net_write_keras(&b, again, &err) || net_write_tfjs(&b, tfjs, &err) ||
+                         net_open(&c, tfjs, &err) || io_read_file(keras, 1 << 24, &one, &n_one, &err) ||
+                         io_read_file(again, 1 << 24, &two, &n_two, &err)
+                     ? -1
+                     : 0;
+        CHECK_SAY(!rc && missing(&a, &b) == 0 && missing(&a, &c) == 0,
+                  "%s: .h5, .keras, TFJS: %d, %d weights lost%s%s", nets[k], missing(&a, &b), missing(&a, &c),
+                  err.text[0] ? ": " : "", err.text);
+        CHECK_SAY(n_one == n_two && one && two && memcmp(one, two, n_one) == 0, "%s: the same file again",
+                  nets[k]);
+        if (!rc) {
+            size_t n_values =
+                (size_t)a.layers[a.input].output.dim[0] * (size_t)a.layers[a.input].output.dim[1] * 9;
+            float *x = malloc(n_values * sizeof *x), y[3][3 * 5] = {{0}};
+            for (size_t i = 0; i < n_values; i++)
+                x[i] = (float)(i * 7919 % 256) / 255;
+            struct net *all[3] = {&a, &b, &c};
+            for (int i = 0; i < 3 && !rc; i++)
+                rc = net_infer_shapes(all[i], 0, 0, &err) || run(all[i], "ref", x, y[i], &err);
+            CHECK_SAY(!rc && memcmp(y[0], y[1], sizeof y[0]) == 0 && memcmp(y[0], y[2], sizeof y[0]) == 0,
+                      "%s: the same outputs%s", nets[k], err.text);
+            free(x);
+        }
+        free(one);
+        free(two);
+        net_release(&a);
+        net_release(&b);
+        net_release(&c);
+    }
+}
+
 /* --- archives that lie --- */
 
 static unsigned char *archive;
@@ -297,5 +368,6 @@ int main(void)
     snprintf(folder, sizeof folder, "%s/tests/fixtures/keras3", top ? top : ".");
     test_expected();
     test_lies();
+    test_round_trip();
     return tap_done();
 }
