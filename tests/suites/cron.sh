@@ -63,6 +63,21 @@ ok $? "night 1: the first model is published ($(wc -l <"$work/out") lines said, 
 night 2
 [ $status = 0 ] && [ ! -s "$work/out" ] && [ "$(published)" = round-1/fine/model ]
 ok $? "night 2: nothing new: silent"
+# Two weeks of uploads without labels: one line when they have changed, once, and a line about tables of another model.
+mkdir "$work/scores"
+awk -v OFS='\t' 'BEGIN { print "path", "p_discs", "p_noise", "p_stripes"; for (i = 0; i < 400; i++) print i, 0.9, 0.05, 0.05 }' >"$work/scores/w1.tsv"
+awk -v OFS='\t' 'BEGIN { print "path", "p_discs", "p_noise", "p_stripes"; for (i = 0; i < 400; i++) print i, i % 4 ? 0.9 : 0.05, 0.05, i % 4 ? 0.05 : 0.9 }' >"$work/scores/w2.tsv"
+echo "SCORES = $work/scores" >>"$work/my.conf"
+night 2
+[ $status = 0 ] && [ "$(wc -l <"$work/out")" = 1 ] && grep -q '^uploads changed since w1: .*points' "$work/out"
+ok $? "the uploads changed: one line ($(head -c 200 "$work/out"))"
+night 2
+[ $status = 0 ] && [ ! -s "$work/out" ]
+ok $? "which is said once"
+sed '1s/p_noise/p_other/' "$work/scores/w2.tsv" >"$work/scores/w3.tsv"
+night 2
+[ $status = 0 ] && [ "$(wc -l <"$work/out")" = 1 ] && grep -q "^uploads were not compared: " "$work/out"
+ok $? "scores of another model: $(head -c 200 "$work/out")"
 serve stripes 15 16
 night 3
 [ $status = 0 ] && [ ! -s "$work/out" ] && [ "$(published)" = round-1/fine/model ]
