@@ -19,6 +19,7 @@ static enum image_reason hash_image(void *context, const struct image_info *info
                        (unsigned)image->channels, (size_t)image->width * (size_t)image->channels, a->hashes,
                        h->n_hashes, &quality, &err);
     pdq_close(p);
+    if (!rc && h->stats) rc = picture_stats(image, &a->stats, &err);
     if (rc) {
         snprintf(failure->detail, sizeof failure->detail, "%.150s", err.text);
         return IMAGE_DECODE_MEMORY;

@@ -8,16 +8,19 @@
 
 #include "hash/pdq.h"
 #include "image/decode_pool.h"
+#include "image/picture_stats.h"
 
 struct pdq_wanted {
     enum pdq_family family;
     unsigned n_hashes; /* 1, or PDQ_DIHEDRALS: the turned ones, too */
+    bool stats;        /* picture_stats of the same pixels, too */
 };
 
 struct pdq_found {
     struct pdq_hash hashes[PDQ_DIHEDRALS]; /* zeros beyond n_hashes */
     int32_t quality;
-    uint32_t pixels; /* as stored: width * height */
+    uint32_t pixels;            /* as stored: width * height */
+    struct picture_stats stats; /* zeros when not wanted */
 };
 
 /*

@@ -182,7 +182,7 @@ static int take_other(void *context, const char *const *fields, const struct dec
 static int block_by_other_reading(struct phash_dedup *s, struct manifest_source *in,
                                   const struct hash_list *list, struct error *err)
 {
-    const struct pdq_wanted one = {s->opt->family, 1};
+    const struct pdq_wanted one = {s->opt->family, 1, false};
     struct decode_pool_options options = DECODE_POOL_DEFAULTS;
     struct looks k = {0};
     struct other_reading o = {.s = s, .looks = &k};

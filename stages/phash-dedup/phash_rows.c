@@ -17,7 +17,7 @@ static int open_pool(struct decode_pool **pool, struct pdq_wanted *wanted, const
                      struct error *err)
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
-    *wanted = (struct pdq_wanted){opt->family, opt->dihedral ? PDQ_DIHEDRALS : 1};
+    *wanted = (struct pdq_wanted){opt->family, opt->dihedral ? PDQ_DIHEDRALS : 1, false};
     pdq_finish_set(&o, wanted);
     o.decode.no_orient = opt->no_orient;
     o.decode.allow_truncated = opt->allow_truncated;

@@ -30,10 +30,11 @@ static const struct option_row rows[] = {
            "look at headers and do not decode: many times faster, and finds no damage in the picture itself"),
     OPTION(struct validate_options, FLAG, 0, "frames", frames, NULL,
            "decode every frame of an animation, not only the first"),
-    OPTION(struct validate_options, STRING, 0, "with", with, "LIST",
-           "pdq: also add pdq, pdq_quality and pdq_family, from the same decode, so that phash-dedup opens "
-           "no "
-           "picture"),
+    OPTION(
+        struct validate_options, STRING, 0, "with", with, "LIST",
+        "from the same decode, pdq: pdq, pdq_quality and pdq_family, so that phash-dedup opens no picture; "
+        "stats: brightness, entropy and blurriness, by which audit finds dark, light, blurred and empty "
+        "pictures"),
     OPTION(struct validate_options, STRING, 0, "memory", memory, "FILE",
            "keep here, by xxh128, what became of each picture; one that is known under the same options is "
            "not opened again"),

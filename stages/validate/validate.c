@@ -6,11 +6,32 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/number.h"
 #include "image/markers.h"
 #include "image/image_rows.h"
 #include "image/pdq_finish.h"
 #include "manifest/tsv.h"
 #include "store/picture_memory.h"
+
+static bool listed(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *s = list; *s;) {
+        size_t length = strcspn(s, ",");
+        if (length == n && memcmp(s, word, n) == 0) return true;
+        s += length + (s[length] == ',');
+    }
+    return false;
+}
+
+static bool wants(const struct validate_options *o, const char *what)
+{
+    return o->with && listed(o->with, what);
+}
+
+static const char *const stat_columns[] = {"brightness", "brightness_5", "brightness_99",
+                                           "entropy",    "blurriness",   "blurriness_std"};
+#define N_STATS (sizeof stat_columns / sizeof *stat_columns)
 
 const char *const *validate_adds(const struct validate_options *opt,
                                  const char *names[VALIDATE_MOST_ADDS + 1])
@@ -27,10 +48,14 @@ const char *const *validate_adds(const struct validate_options *opt,
     if (opt->with) {
         names[n++] = "bytes";
         names[n++] = "xxh128";
+    }
+    if (wants(opt, "pdq")) {
         names[n++] = "pdq";
         names[n++] = "pdq_quality";
         names[n++] = "pdq_family";
     }
+    for (size_t i = 0; i < N_STATS && wants(opt, "stats"); i++)
+        names[n++] = stat_columns[i];
     names[n] = NULL;
     return names;
 }
@@ -54,17 +79,6 @@ struct run {
 static const char *filled(const char *const *fields, int column, const char *value)
 {
     return column >= 0 && *fields[column] ? fields[column] : value;
-}
-
-static bool listed(const char *list, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *s = list; *s;) {
-        size_t length = strcspn(s, ",");
-        if (length == n && memcmp(s, word, n) == 0) return true;
-        s += length + (s[length] == ',');
-    }
-    return false;
 }
 
 /* The reject reason of the first rule that the picture breaks, with detail
@@ -240,7 +254,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
 {
     struct run *r = context;
     char detail[MARKERS_TEXT_BYTES], markers[MARKERS_TEXT_BYTES], width_text[16], height_text[16],
-        orientation[4], frames[16], pdq[PDQ_HEX_BYTES], quality[8], size[24];
+        orientation[4], frames[16], pdq[PDQ_HEX_BYTES], quality[8], size[24], stats[N_STATS][32];
     struct pdq_found found;
     int width, height;
     r->n->n_read++;
@@ -274,9 +288,22 @@ static int done(void *context, const char *const *fields, const struct decoded *
         snprintf(size, sizeof size, "%llu", (unsigned long long)d->bytes);
         values[n++] = size;
         values[n++] = d->xxh128;
+    }
+    if (wants(r->opt, "pdq")) {
         values[n++] = pdq;
         values[n++] = quality;
         values[n++] = pdq_family_name(PDQ_FULL);
+    }
+    if (wants(r->opt, "stats")) {
+        const struct picture_stats *s = &found.stats;
+        const double numbers[N_STATS] = {s->brightness_mean,
+                                         s->brightness[BRIGHTNESS_5],
+                                         s->brightness[BRIGHTNESS_99],
+                                         s->entropy,
+                                         s->blurriness,
+                                         s->gray_counts_std};
+        for (size_t i = 0; i < N_STATS; i++)
+            values[n++] = format_real(stats[i], numbers[i]);
     }
     return remember(r, d, KEPT, values, NULL, err) || keep(r, fields, values, err) ? -1 : 0;
 }
@@ -310,10 +337,9 @@ int validate_check_options(const struct validate_options *opt, struct error *err
     if (opt->frames && (opt->header_only || opt->with))
         return error_set(err, EX_USAGE, "--frames does not go with %s",
                          opt->with ? "--with, which looks at first frames" : "--header-only");
-    if (opt->with && strcmp(opt->with, "pdq"))
-        return error_set(err, EX_USAGE, "--with: '%s' is not pdq", opt->with);
     if (opt->memory && !*opt->memory) return error_set(err, EX_USAGE, "--memory: an empty name");
-    return check_list("--formats", opt->formats, "jpeg,png,webp,gif,avif,heic,jxl", err) ||
+    return check_list("--with", opt->with, "pdq,stats", err) ||
+                   check_list("--formats", opt->formats, "jpeg,png,webp,gif,avif,heic,jxl", err) ||
                    check_list("--modes", opt->modes,
                               "rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck,rgb16,rgb-alpha16,gray16,gray-"
                               "alpha16",
@@ -334,7 +360,7 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
                     .bytes = manifest_column(&f->in.schema, "bytes"),
                     .hash = manifest_column(&f->in.schema, "xxh128")};
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
-    const struct pdq_wanted wanted = {PDQ_FULL, 1};
+    const struct pdq_wanted wanted = {PDQ_FULL, 1, wants(opt, "stats")};
     struct decode_pool *pool = NULL;
     o.frames_every = opt->frames;
     o.decode.allow_truncated = opt->allow_truncated;

@@ -14,7 +14,7 @@ struct validate_options {
     int64_t min_side, max_side, max_pixels, max_frames;
     double max_aspect;
     const char *formats, *modes; /* comma lists, NULL: all */
-    const char *with;            /* what later stages need of the same decode: "pdq", or NULL */
+    const char *with;            /* what later stages need of the same decode: "pdq,stats", or NULL */
     const char *memory;          /* a picture_memory, or NULL */
     int markers;                 /* off, record, obey */
     bool header_only, frames, icc, allow_truncated, no_sandbox;
@@ -26,7 +26,7 @@ struct validate_options {
     }
 
 /* format width height orientation frames mode, then the columns of --icc, --markers and --with. */
-#define VALIDATE_MOST_ADDS 14
+#define VALIDATE_MOST_ADDS 20
 const char *const *validate_adds(const struct validate_options *opt,
                                  const char *names[VALIDATE_MOST_ADDS + 1]);
 
