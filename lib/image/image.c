@@ -89,6 +89,36 @@ int resize_method_parse(const char *name, enum resize_method *out, struct error 
     return error_set(err, EX_USAGE, "'%s' is not a resize method: bilinear, area, lanczos or tfjs", name);
 }
 
+int resize_rule_parse(const char *text, struct resize_rule *out, struct error *err)
+{
+    char method[16];
+    int first = 0, second = 0, end = 0;
+    const char *plus = strchr(text, '+');
+    size_t bytes = plus ? (size_t)(plus - text) : strlen(text);
+    *out = (struct resize_rule){.method = RESIZE_BILINEAR};
+    snprintf(method, sizeof method, "%.*s", (int)(bytes < sizeof method ? bytes : sizeof method - 1), text);
+    if (bytes && resize_method_parse(method, &out->method, err)) return -1;
+    if (!plus) return 0;
+    int n = sscanf(plus, "+%5d%nx%5d%n", &first, &end, &second, &end);
+    if (n < 1 || plus[end] || first < 1 || first > 8192 || (n == 2 && second != first))
+        return error_set(err, EX_USAGE, "'%s' is not METHOD, METHOD+SHORTER-SIDE or METHOD+SIDExSIDE", text);
+    out->first_px = first;
+    out->keep_shape = n == 1;
+    return 0;
+}
+
+const char *resize_rule_text(const struct resize_rule *rule, char out[RESIZE_RULE_BYTES])
+{
+    const char *method = resize_method_name(rule->method);
+    if (!rule->first_px)
+        snprintf(out, RESIZE_RULE_BYTES, "%s", method);
+    else if (rule->keep_shape)
+        snprintf(out, RESIZE_RULE_BYTES, "%s+%d", method, rule->first_px);
+    else
+        snprintf(out, RESIZE_RULE_BYTES, "%s+%dx%d", method, rule->first_px, rule->first_px);
+    return out;
+}
+
 const char *resize_method_name(enum resize_method m)
 {
     static const char *const names[] = {"bilinear", "area", "lanczos", "tfjs"};

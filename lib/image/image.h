@@ -152,6 +152,20 @@ enum resize_method { RESIZE_BILINEAR, RESIZE_AREA, RESIZE_LANCZOS, RESIZE_TFJS }
 int resize_method_parse(const char *name, enum resize_method *out, struct error *err);
 const char *resize_method_name(enum resize_method m);
 
+/*
+ * How a picture of any shape becomes a square: "bilinear" stretches it; "bilinear+256" makes the shorter side
+ * 256, and "bilinear+256x256" both, and then the middle is taken, as many publishers feed their networks.
+ */
+struct resize_rule {
+    enum resize_method method;
+    int first_px;    /* 0: stretched to the square at once */
+    bool keep_shape; /* first_px is of the shorter side */
+};
+#define RESIZE_RULE_BYTES 32                                                         /* its text */
+int resize_rule_parse(const char *text, struct resize_rule *out, struct error *err); /* "" is bilinear */
+/* The text; returns out. */
+const char *resize_rule_text(const struct resize_rule *rule, char out[RESIZE_RULE_BYTES]);
+
 /* Resizes in (1 or 3 channels, any size within the limits) to width x height with the same channels. An
  * equal size is copied. in and *out must be different. */
 int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method,
@@ -159,6 +173,13 @@ int image_resize(struct image *out, const struct image *in, int width, int heigh
 /* Makes of m (1 or 3 channels) what a model sees: side x side RGB in out. m and out must be different. */
 int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method,
                  struct error *err);
+int image_framed(struct image *out, const struct image *m, int side_px, const struct resize_rule *rule,
+                 struct error *err);
+/* The side that decides how small a picture may be decoded: side_px, or what it is first resized to. */
+static inline int resize_rule_side(const struct resize_rule *rule, int side_px)
+{
+    return rule->first_px ? rule->first_px : side_px;
+}
 /* The shrink_to_px for a picture that will be resized with this method to side_px; 0 where decoding at a
  * smaller size would change the result. */
 int image_shrink_hint(enum resize_method method, int side_px);

@@ -13,7 +13,7 @@
 struct image_loader {
     struct decode_pool *pool;
     int side_px;
-    enum resize_method method;
+    struct resize_rule resize;
 };
 
 static enum image_reason to_square(void *context, const struct image_info *info, struct image *image,
@@ -23,7 +23,7 @@ static enum image_reason to_square(void *context, const struct image_info *info,
     const struct image_loader *l = context;
     struct error err = {0};
     (void)info, (void)result_capacity;
-    if (image_square(scratch, image, l->side_px, l->method, &err)) return image_fail_error(failure, &err);
+    if (image_framed(scratch, image, l->side_px, &l->resize, &err)) return image_fail_error(failure, &err);
     *n_result = image_bytes(scratch);
     memcpy(result, scratch->pixels, *n_result);
     return IMAGE_OK;
@@ -36,14 +36,18 @@ int image_loader_open(struct image_loader **out, const struct image_loader_optio
     char ignored[BACKGROUND_TEXT_BYTES];
     *out = NULL;
     if (image_background_parse(options->background, o.decode.background, ignored, err)) return -1;
+    int frame_px = resize_rule_side(&options->resize, options->side_px);
+    if (frame_px < options->side_px)
+        return error_set(err, EX_USAGE, "a square of %d cannot be cut from a picture of %d", options->side_px,
+                         frame_px);
     struct image_loader *l = mem_zalloc(1, sizeof *l, err);
     if (!l) return -1;
     l->side_px = options->side_px;
-    l->method = options->method;
+    l->resize = options->resize;
     o.decode.allow_truncated = options->allow_truncated;
     o.decode.no_orient = options->no_orient;
     o.decode.keep_gray = true;
-    o.decode.shrink_to_px = image_shrink_hint(options->method, options->side_px);
+    o.decode.shrink_to_px = image_shrink_hint(options->resize.method, frame_px);
     o.finish = to_square;
     o.context = l;
     o.result_bytes = (size_t)options->side_px * (size_t)options->side_px * 3;

@@ -15,7 +15,7 @@
 
 struct image_loader_options {
     int side_px; /* output is side x side x 3, RGB */
-    enum resize_method method;
+    struct resize_rule resize;
     unsigned threads; /* 0 = all processors */
     bool no_sandbox;  /* decode in this process: for tests and measuring the sandbox's cost */
     bool allow_truncated;

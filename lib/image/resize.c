@@ -200,3 +200,34 @@ int image_square(struct image *out, const struct image *m, int side_px, enum res
 {
     return image_resize(out, m, side_px, side_px, method, err) || image_to_rgb(out, err) ? -1 : 0;
 }
+
+/* Where the middle begins: torchvision's rounding of a half, to the even number. */
+static int middle(int size, int side)
+{
+    int over = size - side, half = over / 2;
+    return over % 2 && half % 2 ? half + 1 : half;
+}
+
+int image_framed(struct image *out, const struct image *m, int side_px, const struct resize_rule *rule,
+                 struct error *err)
+{
+    struct image whole = {0};
+    int shorter = m->width < m->height ? m->width : m->height, rc = -1;
+    if (!rule->first_px) return image_square(out, m, side_px, rule->method, err);
+    int width = rule->keep_shape ? (int)((int64_t)m->width * rule->first_px / shorter) : rule->first_px;
+    int height = rule->keep_shape ? (int)((int64_t)m->height * rule->first_px / shorter) : rule->first_px;
+    if (width < side_px || height < side_px)
+        return error_set(err, EX_USAGE, "a square of %d cannot be cut from %d x %d pixels", side_px, width,
+                         height);
+    if (image_resize(&whole, m, width, height, rule->method, err) || image_to_rgb(&whole, err) ||
+        image_reserve(out, side_px, side_px, 3, err))
+        goto done;
+    int x = middle(width, side_px), y = middle(height, side_px);
+    for (int row = 0; row < side_px; row++)
+        memcpy(out->pixels + (size_t)row * (size_t)side_px * 3,
+               whole.pixels + ((size_t)(y + row) * (size_t)width + (size_t)x) * 3, (size_t)side_px * 3);
+    rc = 0;
+done:
+    image_release(&whole);
+    return rc;
+}

@@ -20,11 +20,17 @@ static int base_path(const char *base, struct text *path, struct error *err)
                                              base);
 }
 
-int base_net_open(struct net *net, const char *base, int side_px, struct error *err)
+int base_net_open(struct net *net, const char *base, const char *input, int side_px, struct error *err)
 {
     struct text named = TEXT_EMPTY;
+    struct net_input in = {0};
+    bool beside = false;
     int rc = base_path(base, &named, err);
+    if (!rc) rc = input ? net_input_parse(&in, input, err) : net_input_beside(&in, named.data, &beside, err);
     if (!rc && onnx_open_model(net, named.data, side_px, err)) rc = error_prefix(err, "--base");
+    in.side_px = 0; /* the pictures' size decides */
+    if (!rc && (input || (beside && net->input_assumed)) && net_set_input(net, &in, err))
+        rc = error_prefix(err, "--base '%s'", base);
     text_release(&named);
     return rc;
 }

@@ -26,9 +26,15 @@ int scoring_model_open(struct net *n, const char *path, const struct scoring_opt
     struct net_input input = {0};
     enum net_ending ending = NET_ENDS_IN_PROBABILITIES;
     *n = NET_EMPTY;
-    if ((o->input && net_input_parse(&input, o->input, err)) || onnx_open_model(n, path, input.side_px, err))
+    bool beside = false;
+    if ((o->input ? net_input_parse(&input, o->input, err) : net_input_beside(&input, path, &beside, err)) ||
+        onnx_open_model(n, path, input.side_px, err))
         return -1;
-    if ((o->input && net_set_input(n, &input, err)) || net_infer_shapes(n, 0, 0, err) ||
+    beside &= n->input_assumed; /* a model that says it itself is believed */
+    if (((o->input || beside) && net_set_input(n, &input, err)) ||
+        (beside && remarks &&
+         text_printf(remarks, err, "'%s' is fed as preprocessor_config.json beside it says\n", path)) ||
+        net_infer_shapes(n, 0, 0, err) ||
         (form != SCORING_AS_FILE && net_make_probabilities(n, &ending, err)) ||
         (o->classes && net_set_classes(n, o->classes, err)) ||
         (remarks && make_remarks(n, path, ending, remarks, err))) {

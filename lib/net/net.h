@@ -151,7 +151,7 @@ struct net_metadata {
     char **classes; /* owned */
     int n_classes;
     char model_id[33];                /* first 32 hex digits of the hash of the float32 weights */
-    char resize[16];                  /* "bilinear", "area", "lanczos", "tfjs"; docs/preprocessing.md */
+    char resize[32];                  /* "bilinear", "area", "lanczos", "tfjs"; docs/preprocessing.md */
     char background[8];               /* what transparent parts are laid on, "#rrggbb"; "" for white */
     double input_scale, input_offset; /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
     double temperature;               /* 1 when none; not yet folded into the last layer */
@@ -223,13 +223,18 @@ int net_set_classes(struct net *n, const char *list, struct error *err);
 
 /* x = (byte * range / 255 - mean) / std for each channel, in the network's order of channels. */
 struct net_input {
-    int side_px; /* 0: as the file says */
+    int side_px;  /* 0: as the file says */
+    int first_px; /* what the shorter side (keep_shape) or both become before the middle is cut; 0: nothing */
+    bool keep_shape;
+    char method[16]; /* of resizing; "" as the model says */
     bool bgr;
     double range; /* 1 or 255 */
     double mean[3], std[3];
 };
-/* "side=224,order=bgr,range=255,mean=104:117:124,std=1", or unit, bytes, tf, torch, caffe. EX_USAGE. */
+/* "resize=256,crop=224,order=bgr,mean=104:117:124,std=1", or unit, bytes, tf, torch, caffe. EX_USAGE. */
 int net_input_parse(struct net_input *in, const char *text, struct error *err);
+/* What a preprocessor_config.json beside the model says. *found: there is one. EX_DATAERR: a damaged one. */
+int net_input_beside(struct net_input *in, const char *path, bool *found, struct error *err);
 /* One number for all channels goes into the metadata, the rest into layers after the input. */
 int net_set_input(struct net *n, const struct net_input *in, struct error *err);
 

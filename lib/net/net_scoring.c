@@ -130,14 +130,14 @@ out:
 
 /* --- input --- */
 
-/* "0.485:0.456:0.406", or one number for all three channels. */
+/* "0.485:0.456:0.406" (or with slashes), or one number for all three channels. */
 static int three_numbers(const char *text, double out[3])
 {
     char copy[128], *save = NULL;
     int n = 0;
     if (strlen(text) >= sizeof copy) return -1;
     memcpy(copy, text, strlen(text) + 1);
-    for (char *t = strtok_r(copy, ":", &save); t && n < 3; t = strtok_r(NULL, ":", &save))
+    for (char *t = strtok_r(copy, ":/", &save); t && n < 3; t = strtok_r(NULL, ":/", &save))
         if (!parse_number(t, &out[n++])) return -1;
     if (n == 1) out[1] = out[2] = out[0];
     return (n == 1 || n == 3) && !(save && *save) ? 0 : -1;
@@ -149,30 +149,42 @@ int net_input_parse(struct net_input *in, const char *text, struct error *err)
         const char *name;
         struct net_input input;
     } presets[] = {
-        {"unit", {0, false, 1, {0, 0, 0}, {1, 1, 1}}},
-        {"bytes", {0, false, 255, {0, 0, 0}, {1, 1, 1}}},
-        {"tf", {0, false, 1, {0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}}},
-        {"torch", {0, false, 1, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}}},
-        {"caffe", {0, true, 255, {103.939, 116.779, 123.68}, {1, 1, 1}}},
+        {"unit", {.range = 1, .mean = {0, 0, 0}, .std = {1, 1, 1}}},
+        {"bytes", {.range = 255, .mean = {0, 0, 0}, .std = {1, 1, 1}}},
+        {"tf", {.range = 1, .mean = {0.5, 0.5, 0.5}, .std = {0.5, 0.5, 0.5}}},
+        {"torch", {.range = 1, .mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}}},
+        {"caffe", {.bgr = true, .range = 255, .mean = {103.939, 116.779, 123.68}, .std = {1, 1, 1}}},
     };
     char copy[256], *save = NULL, shown[64];
+    bool ranged = false;
     *in = presets[0].input;
     if (strlen(text) >= sizeof copy) return error_set(err, EX_USAGE, "--input: too long");
     memcpy(copy, text, strlen(text) + 1);
     for (char *t = strtok_r(copy, ",", &save); t; t = strtok_r(NULL, ",", &save)) {
         char *value = strchr(t, '=');
         uint64_t side;
+        int second = 0, end = 0;
         bool ok = false;
         for (size_t i = 0; !value && i < sizeof presets / sizeof *presets; i++)
             if (strcmp(t, presets[i].name) == 0) {
-                int before = in->side_px;
+                struct net_input before = *in;
                 *in = presets[i].input;
-                in->side_px = before;
+                in->side_px = before.side_px;
+                in->first_px = before.first_px;
+                in->keep_shape = before.keep_shape;
+                memcpy(in->method, before.method, sizeof in->method);
                 ok = true;
             }
         if (value) {
             *value++ = 0;
-            if (strcmp(t, "side") == 0) {
+            if (strcmp(t, "resize") == 0) {
+                int n = sscanf(value, "%5d%nx%5d%n", &in->first_px, &end, &second, &end);
+                ok = n >= 1 && !value[end] && in->first_px >= 1 && (n == 1 || second == in->first_px);
+                in->keep_shape = n == 1;
+            } else if (strcmp(t, "interpolation") == 0) {
+                ok = strlen(value) < sizeof in->method;
+                snprintf(in->method, sizeof in->method, "%s", value);
+            } else if (strcmp(t, "side") == 0 || strcmp(t, "crop") == 0) {
                 ok = parse_digits(value, strlen(value), &side) && side >= 1 && side <= 4096;
                 in->side_px = ok ? (int)side : 0;
             } else if (strcmp(t, "order") == 0) {
@@ -180,17 +192,24 @@ int net_input_parse(struct net_input *in, const char *text, struct error *err)
                 ok = in->bgr || strcmp(value, "rgb") == 0;
             } else if (strcmp(t, "range") == 0) {
                 ok = parse_number(value, &in->range) && (in->range == 1 || in->range == 255);
+                ranged = true;
             } else if (strcmp(t, "mean") == 0)
                 ok = !three_numbers(value, in->mean);
             else if (strcmp(t, "std") == 0)
                 ok = !three_numbers(value, in->std) && in->std[0] > 0 && in->std[1] > 0 && in->std[2] > 0;
         }
         if (!ok)
-            return error_set(err, EX_USAGE,
-                             "--input: '%s' is none of unit, bytes, tf, torch, caffe, side=N, order=rgb|bgr, "
-                             "range=1|255, mean=A[:B:C], std=A[:B:C]",
-                             text_for_people(shown, sizeof shown, t));
+            return error_set(
+                err, EX_USAGE,
+                "--input: '%s' is none of unit, bytes, tf, torch, caffe, side=N, resize=N|NxN, crop=N, "
+                "interpolation=METHOD, order=rgb|bgr, range=1|255, mean=A[:B:C], std=A[:B:C]",
+                text_for_people(shown, sizeof shown, t));
     }
+    for (int c = 0; c < 3 && !ranged; c++) /* a mean of 104 is one of bytes */
+        if (in->mean[c] > 1) in->range = 255;
+    if (in->first_px && in->side_px > in->first_px)
+        return error_set(err, EX_USAGE, "--input: a square of %d cannot be cut from %d", in->side_px,
+                         in->first_px);
     return 0;
 }
 
@@ -234,6 +253,17 @@ int net_set_input(struct net *n, const struct net_input *in, struct error *err)
     double unit = in->range == 255 ? 1 : 1.0 / 255;
     int at = n->input;
     if (in->side_px && net_infer_shapes(n, in->side_px, in->side_px, err)) return -1;
+    if (in->method[0] || in->first_px) {
+        char method[sizeof in->method];
+        snprintf(method, sizeof method, "%.*s", (int)strcspn(m->resize, "+"), m->resize);
+        if (in->method[0]) snprintf(method, sizeof method, "%s", in->method);
+        if (!method[0]) snprintf(method, sizeof method, "bilinear");
+        if (!in->first_px)
+            snprintf(m->resize, sizeof m->resize, "%s", method);
+        else
+            snprintf(m->resize, sizeof m->resize, in->keep_shape ? "%s+%d" : "%s+%dx%d", method, in->first_px,
+                     in->first_px);
+    }
     n->input_assumed = false;
     if (equal) {
         m->input_scale = unit / in->std[0];

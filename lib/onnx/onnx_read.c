@@ -329,6 +329,7 @@ static int read_graph(struct reader *r)
                            : "model";
     if (!(r->net->name = mem_strdup(name, r->err)) || net_check_complete(r->net, r->err)) goto out;
     net_metadata_defaults(&r->net->metadata);
+    if (!reader_is_own_file(r)) net_guess_input(r->net, false);
     rc = reader_is_own_file(r) ? own_metadata(r) : r->names ? keep_names(r) : 0;
 out:
     free(needed);

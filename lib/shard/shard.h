@@ -33,7 +33,7 @@ const char *shard_encoding_name(enum shard_encoding e); /* "raw", "jpeg" */
 
 struct shard_set_info {
     int side_px; /* records are side*side*3 bytes, RGB */
-    char resize[16];
+    char resize[32];
     char background[8]; /* what transparent parts were laid on, "#rrggbb"; "" for white */
     char **classes;     /* sorted by name; the label index refers to it */
     int n_classes;

@@ -27,7 +27,7 @@ struct located {
 
 struct shard_writer {
     struct shard_writer_options o;
-    char resize[16];
+    char resize[32];
     char background[8];
     char *folder;           /* what the user named */
     char *work;             /* where files are written: the folder itself, or a new one beside it */

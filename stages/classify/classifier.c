@@ -76,8 +76,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
 {
     struct image_loader_options lo = {.threads = stage_threads(&opt->common),
                                       .no_sandbox = opt->no_sandbox,
-                                      .no_orient = opt->no_orient,
-                                      .method = RESIZE_BILINEAR};
+                                      .no_orient = opt->no_orient};
     if (scoring_model_open(&c->header, opt->model, &opt->scoring, SCORING_HEADER, NULL, err)) return -1;
     const struct net_shape *in = &c->header.layers[c->header.input].output;
     if (in->rank != 3 || in->dim[2] != 3 || in->dim[0] != in->dim[1] || in->dim[0] < 1)
@@ -103,7 +102,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
         }
     }
     const char *method = opt->resize ? opt->resize : c->header.metadata.resize;
-    if (method[0] && resize_method_parse(method, &lo.method, err)) return -1;
+    if (resize_rule_parse(method, &lo.resize, err)) return -1;
     lo.background = opt->background ? opt->background : c->header.metadata.background;
     if (choose_frames(&lo, opt->frames, err)) return -1;
     lo.side_px = c->side_px;

@@ -4,12 +4,12 @@
 
 static const struct option_row rows[] = {
     OPTION(struct classify_options, STRING, 'm', "model", model, "DIR",
-           "model folder, its model.json, a .keras or a Keras .h5"),
+           "model folder, its model.json, a .keras, a Keras .h5 or an .onnx"),
     OPTION(struct classify_options, STRING, 0, "classes", scoring.classes, "A,B,...",
            "names of the outputs, for a model that names none"),
     OPTION(struct classify_options, STRING, 0, "input", scoring.input, "SPEC",
            "how pictures are fed to a model that does not say it: unit (0 to 1), bytes, tf (-1 to 1), torch, "
-           "caffe; or side=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
+           "caffe; or side=N,resize=N|NxN,crop=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
     OPTION(struct classify_options, CHOICE, 0, "format", format, "NAME",
            "a manifest, or one JSON object per line", CHOICES("tsv|json")),
     OPTION(struct classify_options, INT, 0, "top", top, "K",

@@ -40,8 +40,7 @@ static enum image_reason to_square(void *context, const struct image_info *info,
     const struct embed *e = context;
     struct error err = {0};
     (void)info;
-    if (image_square(scratch, image, e->side_px, (enum resize_method)e->opt->resize, &err) ||
-        image_bytes(scratch) > result_capacity) {
+    if (image_framed(scratch, image, e->side_px, &e->rule, &err) || image_bytes(scratch) > result_capacity) {
         failure->reason = IMAGE_DECODE_MEMORY;
         snprintf(failure->detail, sizeof failure->detail, "%.150s", err.text);
         return IMAGE_DECODE_MEMORY;
@@ -100,7 +99,7 @@ int embed_run(struct embed *e, struct manifest_reader *in, struct manifest_write
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.no_orient = opt->no_orient;
     o.decode.keep_gray = true;
-    o.decode.shrink_to_px = image_shrink_hint((enum resize_method)opt->resize, e->side_px);
+    o.decode.shrink_to_px = image_shrink_hint(e->rule.method, resize_rule_side(&e->rule, e->side_px));
     o.finish = to_square;
     o.context = e;
     o.result_bytes = (size_t)e->side_px * (size_t)e->side_px * 3;

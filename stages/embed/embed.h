@@ -20,14 +20,15 @@ enum embed_boundary { EMBED_BOUNDARY_NONE, EMBED_BOUNDARY_F16, EMBED_BOUNDARY_F3
 
 struct embed_options {
     struct common_options common;
-    const char *base, *folder, *cache, *unlock_from, *device, *reduce, *fit;
+    const char *base, *folder, *cache, *unlock_from, *device, *reduce, *fit, *resize;
     int64_t size, batch;
-    int resize, boundary, precision;
+    int boundary, precision;
     bool no_orient, allow_truncated, no_sandbox;
 };
 #define EMBED_DEFAULTS                                                                                       \
     {                                                                                                        \
-        .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .unlock_from = "auto", .batch = 32              \
+        .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .resize = "bilinear", .unlock_from = "auto",    \
+        .batch = 32                                                                                          \
     }
 
 /* EX_USAGE for what does not go together. */
@@ -37,6 +38,7 @@ struct embed {
     const struct embed_options *opt;
     struct net net;
     int side_px;
+    struct resize_rule rule;
     const char *device;
     enum backend_precision precision;
     char identity[33]; /* of the pooled features */

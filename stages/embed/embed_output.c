@@ -113,7 +113,7 @@ int embed_finish(const struct embed *e, struct error *err)
     struct vector_info info = {.n_rows = e->n_keys, .n_values = n_values(e)};
     memcpy(info.base, e->identity, sizeof info.base);
     memcpy(info.fit, e->fit.hash, sizeof info.fit);
-    snprintf(info.pictures, sizeof info.pictures, "%d %s", e->side_px,
-             resize_method_name((enum resize_method)e->opt->resize));
+    char rule[RESIZE_RULE_BYTES];
+    snprintf(info.pictures, sizeof info.pictures, "%d %s", e->side_px, resize_rule_text(&e->rule, rule));
     return vector_info_write(&info, e->opt->folder, err);
 }

@@ -9,7 +9,7 @@
 
 static const struct option_row rows[] = {
     OPTION(struct embed_options, STRING, 0, "base", base, "MODEL",
-           "TFJS layers model folder, .keras or .h5, or the name of a folder in models/base "
+           "TFJS layers model folder, .keras, .h5 or .onnx, or the name of a folder in models/base "
            "(efficientnet_lite1), as train takes it"),
     OPTION(struct embed_options, STRING, 'o', "output", folder, "DIR",
            "the folder: features.npy, rows.tsv, info.tsv, and reduce.fit with --reduce"),
@@ -23,9 +23,8 @@ static const struct option_row rows[] = {
     OPTION(struct embed_options, INT, 0, "size", size, "PX",
            "side of the squares that the base sees; 0: what the base says, as pack's --size",
            RANGE(0, SHARD_MAX_SIDE_PX)),
-    OPTION(struct embed_options, CHOICE, 0, "resize", resize, "METHOD",
-           "bilinear (antialiased), area, lanczos, or tfjs, as pack's --resize",
-           CHOICES("bilinear|area|lanczos|tfjs")),
+    OPTION(struct embed_options, STRING, 0, "resize", resize, "METHOD",
+           "bilinear (antialiased), area, lanczos, or tfjs, and what is cut, as pack's --resize"),
     OPTION(struct embed_options, CHOICE, 0, "boundary-cache", boundary, "TYPE",
            "keep what fine-tuning will start from at the same time, as train does (1 MiB a picture as f32, "
            "half as f16)",

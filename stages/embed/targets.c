@@ -12,7 +12,9 @@ static int open_net(struct embed *e, struct error *err)
     static char one[] = "a", two[] = "b";
     static char *const classes[] = {one, two};
     const struct embed_options *o = e->opt;
-    if (base_net_open(&e->net, o->base, (int)o->size, err) || net_replace_head(&e->net, 2, classes, 0, err))
+    if (resize_rule_parse(o->resize, &e->rule, err)) return error_prefix(err, "--resize");
+    if (base_net_open(&e->net, o->base, NULL, (int)o->size, err) ||
+        net_replace_head(&e->net, 2, classes, 0, err))
         return -1;
     const struct net_shape *input = &e->net.layers[e->net.input].output;
     e->side_px = o->size ? (int)o->size : input->rank == 3 && input->dim[0] > 0 ? (int)input->dim[0] : 299;

@@ -21,7 +21,7 @@ static const struct option_row rows[] = {
            "names of the outputs, for a model that names none"),
     OPTION(struct eval_options, STRING, 0, "input", scoring.input, "SPEC",
            "how pictures are fed to a model that does not say it: unit (0 to 1), bytes, tf (-1 to 1), torch, "
-           "caffe; or side=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
+           "caffe; or side=N,resize=N|NxN,crop=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
     OPTION(struct eval_options, STRING, 0, "device", device, "NAME",
            "where the model runs: auto, cpu, cuda, ref"),
     OPTION(struct eval_options, INT, 0, "batch", batch, "N", "pictures in one forward pass; 0 means 8",

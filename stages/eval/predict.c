@@ -263,8 +263,8 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
     char shown[256], what[256];
     int rc = -1, got, c_path, c_label, c_split, c_fold, c_group, c_variant;
     const char *resize = s->net->metadata.resize;
-    if (resize_method_parse(resize[0] ? resize : "bilinear", &lo.method, err) ||
-        manifest_reader_open(&r, o->shards, required, err) || image_loader_open(&loader, &lo, err))
+    if (resize_rule_parse(resize, &lo.resize, err) || manifest_reader_open(&r, o->shards, required, err) ||
+        image_loader_open(&loader, &lo, err))
         goto out;
     c_path = manifest_column(&r.schema, "path");
     c_label = manifest_column(&r.schema, "label");

@@ -73,7 +73,7 @@ static int from_files(struct thumbnails *t, const struct eval_options *o, const 
                       struct error *err)
 {
     struct image_loader_options lo = {.side_px = SIDE_PX,
-                                      .method = RESIZE_AREA,
+                                      .resize = {.method = RESIZE_AREA},
                                       .threads = stage_threads(&o->common),
                                       .allow_truncated = true};
     struct image_loader *loader = NULL;

@@ -8,7 +8,7 @@
 
 static const struct option_row rows[] = {
     OPTION(struct export_options, STRING, 'm', "model", model, "DIR",
-           "model folder, its model.json, a .keras or a Keras .h5"),
+           "model folder, its model.json, a .keras, a Keras .h5 or an .onnx"),
     OPTION(struct export_options, CHOICE, 0, "to", to, "FORMAT", "what to write",
            CHOICES("tfjs|onnx|keras|demo|transformers")),
     OPTION(
@@ -21,7 +21,7 @@ static const struct option_row rows[] = {
            "names of the outputs, for a model that names none"),
     OPTION(struct export_options, STRING, 0, "input", scoring.input, "SPEC",
            "how pictures are fed to a model that does not say it: unit (0 to 1), bytes, tf (-1 to 1), torch, "
-           "caffe; or side=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
+           "caffe; or side=N,resize=N|NxN,crop=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
     OPTION(struct export_options, CHOICE, 0, "quantize", quantize, "TYPE",
            "tfjs and demo: store kernels smaller; one-dimensional tensors (batch norm, biases) stay float32; "
            "auto: none for tfjs, uint16 for demo",

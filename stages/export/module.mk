@@ -1,1 +1,1 @@
-NEEDS.stage/export := cli manifest net onnx model shard metric page
+NEEDS.stage/export := cli image manifest net onnx model shard metric page

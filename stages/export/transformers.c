@@ -5,6 +5,7 @@
  */
 #include "base/number.h"
 #include "export.h"
+#include "image/image.h"
 #include "io/io.h"
 #include "onnx/onnx.h"
 #include "page/page.h"
@@ -43,18 +44,29 @@ static int write_preprocessor(const struct net *n, const char *folder, struct er
 {
     const struct net_shape *in = &n->layers[n->input].output;
     struct text t = TEXT_EMPTY, path = TEXT_EMPTY;
-    char scale[32], mean[32];
+    char scale[32], mean[32], size[80], crop[80] = "false";
+    struct resize_rule rule;
+    if (resize_rule_parse(n->metadata.resize, &rule, err)) return -1;
+    int side = resize_rule_side(&rule, in->dim[0]);
+    if (rule.keep_shape)
+        snprintf(size, sizeof size, "{\"shortest_edge\": %d}", side);
+    else
+        snprintf(size, sizeof size, "{\"height\": %d, \"width\": %d}", side,
+                 rule.first_px ? side : in->dim[1]);
+    if (rule.first_px)
+        snprintf(crop, sizeof crop, "true,\n  \"crop_size\": {\"height\": %d, \"width\": %d}", in->dim[0],
+                 in->dim[1]);
     format_f64(scale, n->metadata.input_scale);
     format_f64(mean, n->metadata.input_offset == 0 ? 0 : -n->metadata.input_offset);
     int rc =
         text_printf(&t, err,
                     "{\n  \"image_processor_type\": \"ImageFeatureExtractor\",\n  \"do_convert_rgb\": true,\n"
-                    "  \"do_resize\": true,\n  \"size\": {\"height\": %d, \"width\": %d},\n"
-                    "  \"resample\": 1,\n  \"do_center_crop\": false,\n"
+                    "  \"do_resize\": true,\n  \"size\": %s,\n"
+                    "  \"resample\": 1,\n  \"do_center_crop\": %s,\n"
                     "  \"do_rescale\": true,\n  \"rescale_factor\": %s,\n"
                     "  \"do_normalize\": true,\n  \"image_mean\": [%s, %s, %s],\n"
                     "  \"image_std\": [1, 1, 1]\n}\n",
-                    in->dim[0], in->dim[1], scale, mean, mean, mean) ||
+                    size, crop, scale, mean, mean, mean) ||
                 text_printf(&path, err, "%s/preprocessor_config.json", folder) ||
                 atomic_file_write(path.data, t.data, t.n_bytes, err)
             ? -1

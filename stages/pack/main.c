@@ -10,9 +10,10 @@ static const struct option_row rows[] = {
            "the folder of the set: the old set or the whole new one"),
     OPTION(struct pack_options, INT, 0, "size", size, "PX", "side of the squares",
            RANGE(1, SHARD_MAX_SIDE_PX)),
-    OPTION(struct pack_options, CHOICE, 0, "resize", resize, "METHOD",
-           "bilinear (antialiased), area, lanczos, or tfjs (what the browser demo does); recorded in the set",
-           CHOICES("bilinear|area|lanczos|tfjs")),
+    OPTION(
+        struct pack_options, STRING, 0, "resize", resize, "METHOD",
+        "bilinear (antialiased), area, lanczos, or tfjs (what the browser demo does); with +256 or +256x256 "
+        "the middle of the picture once its shorter side or both are 256; recorded in the set"),
     OPTION(struct pack_options, STRING, 0, "background", background, "COLOUR",
            "what transparent parts are laid on: white, black (what nsfwjs sees) or #RRGGBB; recorded "
            "in the set, and by train in the model"),

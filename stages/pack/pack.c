@@ -30,7 +30,9 @@ struct run {
     struct stage_counts *n;
     bool based; /* the new set takes over files of `reuse` (with --append of `old`) instead of copying */
     uint64_t n_reused, n_passed_over;
-    char background[BACKGROUND_TEXT_BYTES]; /* as the set records it */
+    struct resize_rule rule;
+    char resize[RESIZE_RULE_BYTES];         /* as the set records it */
+    char background[BACKGROUND_TEXT_BYTES]; /* likewise */
     struct copies copies;
     struct progress progress;
 };
@@ -41,12 +43,13 @@ static enum image_reason finish(void *context, const struct image_info *info, st
                                 struct image *scratch, uint8_t *result, size_t result_capacity,
                                 size_t *n_result, struct image_failure *failure)
 {
-    const struct pack_options *o = ((const struct run *)context)->opt;
+    const struct run *r = context;
+    const struct pack_options *o = r->opt;
     struct error err = {0};
     uint8_t *jpeg = NULL;
     const uint8_t *bytes;
     (void)info;
-    if (image_square(scratch, image, (int)o->size, (enum resize_method)o->resize, &err)) goto memory;
+    if (image_framed(scratch, image, (int)o->size, &r->rule, &err)) goto memory;
     bytes = scratch->pixels;
     *n_result = image_bytes(scratch);
     if (o->encoding == SHARD_JPEG || o->format == PACK_WEBDATASET) {
@@ -240,8 +243,8 @@ static bool suits(const struct run *r, const struct shard_set_info *info)
     char made[64];
     describe_settings(o, made);
     return info->side_px == o->size && (int)info->encoding == o->encoding &&
-           strcmp(info->resize, resize_method_name((enum resize_method)o->resize)) == 0 &&
-           strcmp(info->background, r->background) == 0 && strcmp(info->made, made) == 0;
+           strcmp(info->resize, r->resize) == 0 && strcmp(info->background, r->background) == 0 &&
+           strcmp(info->made, made) == 0;
 }
 
 /* A set that cannot be used costs time, not the run: the pictures are there to be decoded. */
@@ -300,7 +303,7 @@ static int open_output(struct run *r, struct error *err)
     if (o->format == PACK_WEBDATASET)
         return tar_writer_open(&r->tars, o->folder, o->shard_bytes, r->classes->names, r->classes->n, err);
     struct shard_writer_options w = {.side_px = (int)o->size,
-                                     .resize = resize_method_name((enum resize_method)o->resize),
+                                     .resize = r->resize,
                                      .background = r->background,
                                      .encoding = (enum shard_encoding)o->encoding,
                                      .shard_bytes = o->shard_bytes,
@@ -419,11 +422,16 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
         manifest_column(s, "source"), manifest_column(s, "params"), manifest_column(s, "xxh128"),
     };
     o.decode.allow_truncated = opt->allow_truncated;
+    if (resize_rule_parse(opt->resize, &r.rule, err) ||
+        (resize_rule_side(&r.rule, (int)opt->size) < opt->size &&
+         error_set(err, EX_USAGE, "a square of %d cannot be cut from it", (int)opt->size)))
+        return error_prefix(err, "--resize");
+    resize_rule_text(&r.rule, r.resize);
     if (image_background_parse(opt->background, o.decode.background, r.background, err))
         return error_prefix(err, "--background");
     o.decode.no_orient = opt->no_orient;
     o.decode.keep_gray = true;
-    o.decode.shrink_to_px = image_shrink_hint((enum resize_method)opt->resize, (int)opt->size);
+    o.decode.shrink_to_px = image_shrink_hint(r.rule.method, resize_rule_side(&r.rule, (int)opt->size));
     o.finish = finish;
     o.known = known;
     o.context = &r;

@@ -16,15 +16,16 @@ enum { PACK_AUTO = SHARD_JPEG + 1 }; /* of pack_options.encoding, until pack_cho
 
 struct pack_options {
     struct common_options common;
-    const char *folder, *check, *reuse, *background;
+    const char *folder, *check, *reuse, *background, *resize;
     int64_t size, quality;
-    int format, encoding, resize; /* enum pack_format, shard_encoding, resize_method */
+    int format, encoding; /* enum pack_format, shard_encoding */
     uint64_t shard_bytes;
     bool append, allow_truncated, no_orient, no_sandbox;
 };
 #define PACK_DEFAULTS                                                                                        \
     {                                                                                                        \
-        .common = COMMON_OPTIONS_DEFAULTS, .size = 299, .quality = 95, .shard_bytes = SHARD_DEFAULT_BYTES    \
+        .common = COMMON_OPTIONS_DEFAULTS, .resize = "bilinear", .size = 299, .quality = 95,                 \
+        .shard_bytes = SHARD_DEFAULT_BYTES                                                                   \
     }
 
 /* What a row of the manifest says about its record; borrowed from the row. */

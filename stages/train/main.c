@@ -14,8 +14,11 @@ static const struct option_row rows[] = {
     OPTION(struct train_options, STRING, 0, "shards", shards, "DIR",
            "the packed training set, as `pack` writes it"),
     OPTION(struct train_options, STRING, 0, "base", base, "MODEL",
-           "TFJS layers model folder, .keras or .h5, or the name of a folder in models/base "
+           "TFJS layers model folder, .keras, .h5 or .onnx, or the name of a folder in models/base "
            "(efficientnet_lite1); for fine-tune: a model that phase head wrote for the same classes"),
+    OPTION(struct train_options, STRING, 0, "input", input, "SPEC",
+           "how pictures are fed to a base that does not say it, as classify's --input; resize and crop are "
+           "pack's"),
     OPTION(struct train_options, CHOICE, 0, "phase", phase, "PHASE",
            "head: a new head on the frozen base, from cached features; fine-tune: the layers from "
            "--unlock-from on",

@@ -168,7 +168,8 @@ static int make_plan(struct train_run *run, struct error *err)
         text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device,
                     precisions[run->precision], run->threads) ||
         /* The batch norm of each GPU uses the pictures of that GPU. */
-        (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)))
+        (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)) ||
+        (o->input && text_printf(p, err, "input\t%s\n", o->input)))
         return -1;
     bool differ;
     if (train_statistics_differ(run, &differ, err) ||
@@ -410,7 +411,12 @@ int train_with_log(struct train_run *run, struct trainer *t, struct error *err)
 int train_open_base(struct train_run *run, int side, struct error *err)
 {
     const struct train_options *o = run->options;
-    if (base_net_open(&run->net, o->base, side, err) || net_hash(&run->net, run->base_hash, err)) return -1;
+    if (base_net_open(&run->net, o->base, o->input, side, err) || net_hash(&run->net, run->base_hash, err))
+        return -1;
+    const char *rule = run->net.metadata.resize;
+    if (strchr(rule, '+') && run->data.info && strcmp(rule, run->data.info->resize) != 0)
+        stage_warn("--base '%s' sees pictures as pack --resize '%s' makes them, and those of '%s' are '%s'",
+                   o->base, rule, o->shards, run->data.info->resize);
     if (net_infer_shapes(&run->net, side, side, err))
         return error_prefix(err, "--base '%s' with pictures of %d x %d (pack --size sets it)", o->base, side,
                             side);

@@ -46,7 +46,7 @@ static int load(int argc, char **argv)
     struct image_loader *l;
     struct loaded_image p;
     struct error err = {0};
-    if (resize_method_parse(argv[2], &o.method, &err) || image_loader_open(&l, &o, &err)) return fail(&err);
+    if (resize_rule_parse(argv[2], &o.resize, &err) || image_loader_open(&l, &o, &err)) return fail(&err);
     double started = clock_seconds();
     for (int rc;; n++) {
         while (submitted < total && !image_loader_full(l))
@@ -67,7 +67,7 @@ static int square(char **argv)
     struct image_loader *l;
     struct loaded_image p;
     struct error err = {0};
-    if (resize_method_parse(argv[2], &o.method, &err) || image_loader_open(&l, &o, &err) ||
+    if (resize_rule_parse(argv[2], &o.resize, &err) || image_loader_open(&l, &o, &err) ||
         image_loader_submit(l, argv[3], NULL, &err) || image_loader_take(l, &p, &err) != 1 || !p.pixels)
         return fail(&err);
     fwrite(p.pixels, 1, 299 * 299 * 3, stdout);

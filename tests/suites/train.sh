@@ -81,6 +81,20 @@ has "$(cat quantised.err)" "220 of them computed now" "other base weights have a
 train --shards set --base "$tiny" --out exported --cache head/cache --epochs 1 --export-features feat
 is "$(wc -l <feat/rows.tsv):$(wc -c <feat/features.npy)" "261:$((128 + 260 * 8 * 4))" "--export-features writes a row for each record"
 
+# --- a base that comes as ONNX, and says nothing of how it is fed
+if "$BIN/export" --model "$tiny" --to onnx -o base.onnx 2>/dev/null; then
+    train --shards set --base "$tiny" --out by-folder --cache by-folder/cache --epochs 2 && train --shards set --base base.onnx --out by-onnx --cache by-onnx/cache --epochs 2
+    is "$?:$(sums by-onnx/model | grep bin)" "0:$(sums by-folder/model | grep bin)" "the same base as ONNX gives the same model"
+    train --shards set --base base.onnx --input order=bgr,mean=104/117/123,std=58/57/56 --out fed --cache fed/cache --epochs 1 2>fed.err
+    is "$?:$(cat fed.err):$(grep -o 'input_bgr/kernel' fed/model/model.json | sort -u)" "0::input_bgr/kernel" "--input feeds the base otherwise, and the model has it in its layers"
+    train --shards set --base fed/model --phase fine-tune --unlock-from 0.3 --out tuned --cache tuned/cache --epochs 1 2>tuned.err
+    is "$?:$(cat tuned.err)" "0:" "fine-tuning goes on from it"
+    train --shards set --base base.onnx --input resize=256,crop=224 --out cut --cache cut/cache --epochs 1 2>cut.err
+    has "$(cat cut.err)" "sees pictures as pack --resize 'bilinear+256' makes them, and those of 'set' are '" "--input resize=... is pack's, and train says so"
+else
+    skip "ONNX bases" "built without ONNX"
+fi
+
 # --- fine-tune
 fine() { train --shards set --base head/model --phase fine-tune --unlock-from bn1 --lr 0.01 --epochs 4 "$@"; }
 fine --out fine

@@ -27,6 +27,7 @@ refused 64 "--freeze-bn keeps the base's statistics, --refresh-bn on takes new o
 refused 64 "--augment: " --phase fine-tune --augment zoom=3
 refused 65 "--base '$tiny' was not trained for the classes of 'set': run --phase head first and give its RUN/model here" --phase fine-tune
 refused 66 "--base: " --base nowhere
+refused 64 "--input: 'mean' is none of" --input mean=a
 # Sets that cannot be learnt from, with what to do about them.
 cp "$TOP"/tests/formats/pictures/[abc].png .
 set_of() { # NAME SIZE ROW...

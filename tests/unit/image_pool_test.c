@@ -246,7 +246,7 @@ static void test_equal(void)
     CHECK(!image_encode_jpeg(&m, 90, &jpeg, &n, &err) && !atomic_file_write(path, jpeg, n, &err));
     for (int k = 0; k < 4; k++) {
         struct image_loader_options o = {.side_px = 50,
-                                         .method = RESIZE_LANCZOS,
+                                         .resize = {.method = RESIZE_LANCZOS},
                                          .threads = k & 1 ? 3 : 1,
                                          .no_sandbox = k & 2};
         struct image_loader *l;

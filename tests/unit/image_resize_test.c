@@ -148,6 +148,44 @@ static void test_invariants(void)
     image_release(&out);
 }
 
+/* The square is the middle of the picture as it was resized, stretched or not. */
+static void check_framed(void)
+{
+    static const struct {
+        const char *rule;
+        int width, height, x, y; /* of the whole, and where the square of 16 begins */
+    } cases[] = {
+        {"bilinear+20", 50, 20, 17, 2}, {"area+21x21", 21, 21, 2, 2},     {"lanczos+16", 40, 16, 12, 0},
+        {"tfjs+19", 47, 19, 16, 2},     {"bilinear+23x23", 23, 23, 4, 4},
+    };
+    struct error err = {0};
+    struct image in = {0}, whole = {0}, out = {0};
+    struct resize_rule rule;
+    char text[RESIZE_RULE_BYTES];
+    CHECK(!image_reserve(&in, 75, 30, 3, &err));
+    for (int i = 0; i < 75 * 30 * 3; i++)
+        in.pixels[i] = (uint8_t)(i * 7919 >> 3);
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        bool same = true;
+        CHECK(!resize_rule_parse(cases[k].rule, &rule, &err) &&
+              strcmp(resize_rule_text(&rule, text), cases[k].rule) == 0);
+        CHECK(!image_resize(&whole, &in, cases[k].width, cases[k].height, rule.method, &err) &&
+              !image_framed(&out, &in, 16, &rule, &err) && out.width == 16 && out.height == 16);
+        for (int y = 0; y < 16; y++)
+            same &= !memcmp(out.pixels + y * 48,
+                            whole.pixels + ((cases[k].y + y) * cases[k].width + cases[k].x) * 3, 48);
+        CHECK_SAY(same, "%s cuts the middle", cases[k].rule);
+    }
+    static const char *const bad[] = {"bicubic",          "bilinear+", "bilinear+0",
+                                      "bilinear+256x255", "area+9000", "area+12x"};
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
+        CHECK_SAY(resize_rule_parse(bad[k], &rule, &err), "'%s' is refused: %s", bad[k], err.text);
+    CHECK(!resize_rule_parse("bilinear+8", &rule, &err) && image_framed(&out, &in, 16, &rule, &err));
+    image_release(&in);
+    image_release(&whole);
+    image_release(&out);
+}
+
 int main(void)
 {
     /* First: the parent must not have asked for the instruction set yet, or
@@ -159,5 +197,6 @@ int main(void)
     /* TensorFlow.js keeps floats, we round them: half a level, and its float arithmetic. */
     against_file("resize_tfjs_vectors.tsv", 0, 0, 0.502);
     test_invariants();
+    check_framed();
     return tap_done();
 }

@@ -258,6 +258,57 @@ static void check_names(void)
     io_remove_tree(folder);
 }
 
+/* What --input says and what preprocessor_config.json says come to the same. */
+static void check_input(void)
+{
+    static const char
+        opennsfw[] = "{\"do_resize\":true,\"size\":{\"height\":256,\"width\":256},\"do_center_crop\":true,"
+                     "\"crop_size\":224,\"do_rescale\":false,\"image_mean\":[104,117,123],"
+                     "\"image_std\":[1,1,1],\"resample\":2}",
+        timm[] = "{\"size\":{\"shortest_edge\":256},\"do_center_crop\":true,\"crop_size\":{\"height\":224,"
+                 "\"width\":224},\"image_mean\":[0.5,0.5,0.5],\"image_std\":[0.5,0.5,0.5],\"resample\":1}";
+    char folder[] = "/tmp/winnow-test-XXXXXX", config[600], model[600];
+    struct net_input in, beside;
+    bool found;
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(config, sizeof config, "%s/preprocessor_config.json", folder);
+    snprintf(model, sizeof model, "%s/model.onnx", folder);
+    CHECK(!net_input_beside(&beside, model, &found, &err) && !found);
+    CHECK_SAY(!net_input_parse(&in, "resize=256x256,crop=224,order=bgr,mean=104/117/123,std=1", &err), "%s",
+              err.text);
+    CHECK(in.first_px == 256 && !in.keep_shape && in.side_px == 224 && in.bgr && in.range == 255 &&
+          in.mean[2] == 123);
+    CHECK(!atomic_file_write(config, opennsfw, strlen(opennsfw), &err));
+    if (CHECK_SAY(!net_input_beside(&beside, model, &found, &err) && found, "%s", err.text)) {
+        CHECK(beside.first_px == 256 && !beside.keep_shape && beside.side_px == 224);
+        /* in units of 1/255: (byte / 255 - mean) / std */
+        for (int c = 0; c < 3; c++)
+            CHECK(fabs(beside.mean[c] / beside.std[c] - in.mean[c]) < 1e-9 &&
+                  fabs(beside.std[c] * 255 - 1) < 1e-9);
+    }
+    CHECK(!atomic_file_write(config, timm, strlen(timm), &err));
+    if (CHECK_SAY(!net_input_beside(&beside, model, &found, &err) && found, "%s", err.text))
+        CHECK(beside.keep_shape && beside.first_px == 256 && beside.side_px == 224 && beside.mean[1] == 0.5 &&
+              strcmp(beside.method, "lanczos") == 0);
+    static const char *const bad[] =
+        {"{\"size\":0}", "{\"image_mean\":[1,2]}", "[",
+         "{\"crop_size\":300,\"do_center_crop\":true,\"size\":{\"shortest_edge\":256}}",
+         "{\"image_mean\":[0,0,0],\"image_std\":[0,0,0]}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK(!atomic_file_write(config, bad[i], strlen(bad[i]), &err));
+        CHECK_SAY(net_input_beside(&beside, model, &found, &err) &&
+                      strstr(err.text, "preprocessor_config.json"),
+                  "%s", err.text);
+        error_clear(&err);
+    }
+    static const char *const wrong[] = {"resize=256x255", "resize=0", "resize=200,crop=224", "crop=0",
+                                        "mean=1/2"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK_SAY(net_input_parse(&in, wrong[i], &err), "'%s' is refused: %s", wrong[i], err.text);
+    error_clear(&err);
+    io_remove_tree(folder);
+}
+
 int main(void)
 {
     if (!onnx_available()) {
@@ -269,5 +320,6 @@ int main(void)
     check_external();
     check_own();
     check_names();
+    check_input();
     return tap_done();
 }

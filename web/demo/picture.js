@@ -63,12 +63,12 @@
   const clip = v => v < 0 ? 0 : v > 255 ? 255 : v;
 
   // rgb: Uint8Array of w * h * 3. Along the rows, then down the columns, 8 bits between.
-  function resizeTaps(rgb, w, h, side, method) {
+  function resizeTaps(rgb, w, h, width, height, method) {
     let from = rgb;
-    if (w !== side) {
-      const { all, bits } = makeTaps(method, w, side), to = new Uint8Array(side * h * 3), half = 1 << (bits - 1);
+    if (w !== width) {
+      const { all, bits } = makeTaps(method, w, width), to = new Uint8Array(width * h * 3), half = 1 << (bits - 1);
       for (let y = 0, o = 0; y < h; y++)
-        for (let x = 0; x < side; x++) {
+        for (let x = 0; x < width; x++) {
           const { first, q } = all[x];
           let r = half, g = half, b = half;
           for (let k = 0, a = (y * w + first) * 3; k < q.length; k++, a += 3) {
@@ -82,13 +82,13 @@
         }
       from = to;
     }
-    if (h !== side) {
-      const { all, bits } = makeTaps(method, h, side), to = new Uint8Array(side * side * 3), half = 1 << (bits - 1);
-      for (let y = 0, o = 0; y < side; y++) {
+    if (h !== height) {
+      const { all, bits } = makeTaps(method, h, height), to = new Uint8Array(width * height * 3), half = 1 << (bits - 1);
+      for (let y = 0, o = 0; y < height; y++) {
         const { first, q } = all[y];
-        for (let x = 0; x < side * 3; x++) {
+        for (let x = 0; x < width * 3; x++) {
           let sum = half;
-          for (let k = 0, a = first * side * 3 + x; k < q.length; k++, a += side * 3) sum += q[k] * from[a];
+          for (let k = 0, a = first * width * 3 + x; k < q.length; k++, a += width * 3) sum += q[k] * from[a];
           to[o++] = clip(sum >> bits);
         }
       }
@@ -98,12 +98,12 @@
   }
 
   // TensorFlow.js' resizeBilinear with aligned corners, as nsfwjs reads pictures.
-  function resizeTfjs(rgb, w, h, side) {
-    const rows = side > 1 ? (h - 1) / (side - 1) : h, columns = side > 1 ? (w - 1) / (side - 1) : w;
-    const to = new Uint8Array(side * side * 3);
-    for (let y = 0, o = 0; y < side; y++) {
+  function resizeTfjs(rgb, w, h, width, height) {
+    const rows = height > 1 ? (h - 1) / (height - 1) : h, columns = width > 1 ? (w - 1) / (width - 1) : w;
+    const to = new Uint8Array(width * height * 3);
+    for (let y = 0, o = 0; y < height; y++) {
       const sy = rows * y, y0 = Math.floor(sy), y1 = Math.min(h - 1, Math.ceil(sy)), fy = sy - y0;
-      for (let x = 0; x < side; x++) {
+      for (let x = 0; x < width; x++) {
         const sx = columns * x, x0 = Math.floor(sx), x1 = Math.min(w - 1, Math.ceil(sx)), fx = sx - x0;
         for (let c = 0; c < 3; c++) {
           const a = rgb[(y0 * w + x0) * 3 + c], b = rgb[(y0 * w + x1) * 3 + c];
@@ -116,9 +116,29 @@
     return to;
   }
 
-  function resize(rgb, w, h, side, method) {
-    if (w === side && h === side) return rgb;
-    return method === 'tfjs' ? resizeTfjs(rgb, w, h, side) : resizeTaps(rgb, w, h, side, method || 'bilinear');
+  function resizeTo(rgb, w, h, width, height, method) {
+    if (w === width && h === height) return rgb;
+    return method === 'tfjs' ? resizeTfjs(rgb, w, h, width, height) : resizeTaps(rgb, w, h, width, height, method || 'bilinear');
+  }
+
+  // Where the middle begins: a half is rounded to the even number.
+  function middle(size, side) {
+    const over = size - side, half = Math.floor(over / 2);
+    return over % 2 && half % 2 ? half + 1 : half;
+  }
+
+  // rule: 'bilinear' stretches to the square; 'bilinear+256' makes the shorter side 256, 'bilinear+256x256' both, and the middle is taken.
+  function resize(rgb, w, h, side, rule) {
+    const [, method, first, both] = /^([a-z]*)(?:\+(\d+)(x\d+)?)?$/.exec(rule || 'bilinear');
+    if (!first) return resizeTo(rgb, w, h, side, side, method);
+    const shorter = Math.min(w, h), width = both ? +first : Math.floor(w * first / shorter);
+    const height = both ? +first : Math.floor(h * first / shorter), whole = resizeTo(rgb, w, h, width, height, method);
+    const left = middle(width, side), top = middle(height, side), to = new Uint8Array(side * side * 3);
+    for (let y = 0; y < side; y++) {
+      const from = ((top + y) * width + left) * 3;
+      to.set(whole.subarray(from, from + side * 3), y * side * 3);
+    }
+    return to;
   }
 
   function rgbOf(rgba) {
