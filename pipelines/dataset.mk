@@ -1,5 +1,5 @@
 # The steps of the dataset that are one job each, whoever runs the rest: targets.mk (one machine) and parts.mk (in parts) include this.
-# NEAR_FROM: the manifest whose near copies are looked for (with hashes as columns, no picture is read for it).
+# NEAR_FROM: the manifest whose near copies are looked for (with hashes as columns, no picture is read for it). SPLIT_FROM: what is split.
 # WITH: what validate makes for phash-dedup in the decode that it needs anyway; not where flags ask for other hashes or other pictures.
 WITH := $(if $(strip $(foreach o,--no --di --al --pd,$(findstring $(o),$(PHASH_DEDUP_FLAGS)))$(foreach o,--he --allow-t --wi,$(findstring $(o),$(VALIDATE_FLAGS)))),,--with pdq)
 # PAIRS: near pairs of the last run, so that only what is new is compared. A cache: a takedown deletes it.
@@ -17,7 +17,7 @@ $(ROUND_DIR)/unique.tsv: $(ROUND_DIR)/labelled.tsv | $(BIN)/hash-dedup
 $(ROUND_DIR)/distinct.tsv: $(NEAR_FROM) | $(BIN)/phash-dedup
 	$(BIN)/phash-dedup $(ROOT_FLAGS) $(PHASH_DEDUP_FLAGS) $(PAIRS) --rejects $(ROUND_DIR)/phash-dedup.rejects.tsv -o $@ $<
 
-$(ROUND_DIR)/split.tsv: $(ROUND_DIR)/distinct.tsv | $(BIN)/train-test-split
+$(ROUND_DIR)/split.tsv: $(SPLIT_FROM) | $(BIN)/train-test-split
 	$(BIN)/train-test-split $(SPLIT_FLAGS) -o $@ $<
 
 # The shard files of this round, or of the one before, are taken over by links: only what is new is decoded.

@@ -88,6 +88,7 @@ $(RUN)/valid.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-out-$(i).tsv
 
 # --- what is one job, and perceptual hashes in parts: the join is exact, it reads the hashes and no picture -----------------------
 NEAR_FROM := $(PARTS_DIR)/hashed.tsv
+SPLIT_FROM := $(ROUND_DIR)/distinct.tsv
 include $(PIPELINES)/dataset.mk
 $(PARTS_DIR)/phash.stamp: $(ROUND_DIR)/unique.tsv
 	$(BIN)/manifest split --parts $(PARTS) --by xxh128 $< $(PARTS_DIR)/phash-in-

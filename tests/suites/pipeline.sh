@@ -46,7 +46,7 @@ AUGMENT_FLAGS = --spec flip,shift=0.1
 SIDE = 16
 BASE = tests/fixtures/tiny-net/tfjs-float32
 DEVICE = cpu
-HEAD_FLAGS = --epochs 4 --batch 8 --lr 0.05 --threads 1
+HEAD_FLAGS = --epochs 4 --batch 8 --lr 0.05 --threads 1 -v --boundary-cache f16 --unlock-from bn1
 FINE_FLAGS = --epochs 2 --batch 8 --lr 0.01 --unlock-from c1 --threads 1
 FOLDS = 3
 EXPORTS = tfjs
@@ -62,6 +62,12 @@ sums() { (cd "$1" && find round-*/fine/model round-*/head/model -type f | sort |
 settings "$work/run" >"$work/a.conf"
 go "$work/a.conf" dataset train
 ok $? "make dataset train runs through"
+made=$(column "$work/run/round-1/augmented.tsv" variant | grep -c '[1-9]')
+has "$(cat "$work/make.log")" ", $made of them computed now" "phase head computes the $made variants alone: the pictures are in the cache that embed filled"
+has "$(cat "$work/make.log")" "features of the test split: " "and of the test split"
+has "$(grep 'features of the test split' "$work/make.log")" ", 0 of them computed now" "nothing"
+[ -s "$work/run/round-1/features/info.tsv" ] && [ "$(tail -n +2 "$work/run/round-1/split.tsv" | wc -l)" = "$(tail -n +2 "$work/run/round-1/single.tsv" | wc -l)" ]
+ok $? "what is split is what feature-dedup kept"
 [ -s "$work/run/round-1/report.html" ] && [ -s "$work/run/round-1/suspects.tsv" ] && [ -s "$work/run/round-1/fine/model/model.json" ]
 ok $? "model, report and suspects are there"
 sums "$work/run" >"$work/sums"
@@ -95,6 +101,14 @@ go "$work/a.conf" dataset train
 ok $? "a URL more: dataset and train go through again"
 [ "$(grep -c 'GET' "$work/web/access.log")" -le 2 ] && grep -q 'new.png' "$work/web/access.log"
 ok $? "only the new URL (and what is due again) was asked for: $(grep -c GET "$work/web/access.log") requests"
+
+# Without the base's weights, and without the step.
+settings "$work/bare" | sed 's/^BASE = .*/BASE = no-such-model/' >"$work/d.conf"
+go "$work/d.conf" dataset
+has "$?:$(cat "$work/make.log")" "0:make: no model 'models/base/no-such-model/model.json': copies are looked for by hashes alone" "without the base's weights it says so and goes on"
+{ settings "$work/off"; echo "FEATURE_DEDUP = off"; } >"$work/d.conf"
+go "$work/d.conf" dataset
+is "$?:$(cat "$work/make.log"):$(ls "$work/off/round-1" | grep -cE 'single|features')" "0::0" "FEATURE_DEDUP = off leaves the step out"
 
 # Killed with SIGKILL again and again, then finished: the same models as an undisturbed run.
 settings "$work/whole" >"$work/b.conf"

@@ -76,7 +76,7 @@ for i, content in enumerate(kinds["noise"]):
 everything = [("one", "usr/share/pics/*.png,!s00.png,!s01.png", "stripes")]
 everything += [("two", "usr/lib/v%d.rcc!/a/pics/*.png" % v, "discs") for v in (1, 2, 3)] + [("three", "n*.png", "noise")]
 sources(*everything)
-shares = {"wrong-labels": 0.1, "exact-copies": 0.1, "near-copies": 0.3, "cross-copies": 0.15, "dead-links": 0.05, "broken": 0.05}
+shares = {"wrong-labels": 0.1, "exact-copies": 0.1, "near-copies": 0.3, "cross-copies": 0.15, "dead-links": 0.05, "broken": 0.05, "altered-copies": 0.1}
 planted = [w for k, v in shares.items() for w in ("--" + k, str(v))]
 run = make(*planted, "-v")
 n = 38 + 39 + 40
@@ -87,7 +87,7 @@ kind = {}
 for r in truth:
     kind.setdefault(r["kind"], []).append(r)
 count = {k: len(v) for k, v in kind.items()}
-want = {"wrong-label": 0.1, "exact-copy": 0.1, "near-copy": 0.3, "cross-copy": 0.15, "dead-link": 0.05, "truncated": 0.05, "html": 0.05}
+want = {"wrong-label": 0.1, "exact-copy": 0.1, "near-copy": 0.3, "cross-copy": 0.15, "dead-link": 0.05, "truncated": 0.05, "html": 0.05, "altered-copy": 0.1}
 ok(all(abs(count.get(k, 0) - s * n) <= 1 for k, s in want.items()), "the shares asked for: %s of %d" % (count, n))
 originals = {r["id"]: r for k in ("clean", "wrong-label") for r in kind[k]}
 ok(len(originals) == n, "every original is there once, under its own label or a wrong one")

@@ -6,6 +6,7 @@
 
 #include <fnmatch.h>
 #include <glob.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,14 +260,34 @@ static int other_label(struct random *r, int n_labels, int label)
     return other + (other >= label);
 }
 
+/* The newest picture is a copy of another. */
+static int name_copy(struct corpus *c, struct picture *p, size_t original, int label_given, const char *kind,
+                     const char *transform, struct error *err)
+{
+    const struct picture *from = &c->pictures[original];
+    p->label_true = from->label_true;
+    p->label_given = label_given;
+    p->kind = kind;
+    memcpy(p->of, from->id, sizeof p->of);
+    snprintf(p->transform, sizeof p->transform, "%s", transform);
+    return (p->source = mem_strdup(from->source, err)) ? 0 : -1;
+}
+
+static int decode_own(const struct picture *from, struct image *in, struct error *err)
+{
+    struct decode_options decode = DECODE_DEFAULTS;
+    struct image_info info;
+    struct image_failure failure;
+    return image_decode((const uint8_t *)from->bytes, from->n_bytes, &decode, in, &info, &failure) == IMAGE_OK
+               ? 0
+               : error_set(err, EX_SOFTWARE, "cannot decode what was just encoded: %s", failure.detail);
+}
+
 /* A copy that a person takes for the same picture: one of three changes, then one of three codecs, whatever
  * the class. */
 static int add_near_copy(struct corpus *c, size_t original, int label_given, const char *kind,
                          struct random *r, struct error *err)
 {
-    struct decode_options decode = DECODE_DEFAULTS;
-    struct image_info info;
-    struct image_failure failure;
     struct image in = IMAGE_EMPTY, part = IMAGE_EMPTY, out = IMAGE_EMPTY;
     const struct picture *from = &c->pictures[original];
     char transform[48];
@@ -274,11 +295,7 @@ static int add_near_copy(struct corpus *c, size_t original, int label_given, con
     uint8_t *bytes;
     size_t n;
     int rc = -1, side = (int)c->opt->side_px, quality = JPEG_QUALITY, made;
-    if (image_decode((const uint8_t *)from->bytes, from->n_bytes, &decode, &in, &info, &failure) !=
-        IMAGE_OK) {
-        error_set(err, EX_SOFTWARE, "cannot decode what was just encoded: %s", failure.detail);
-        goto out;
-    }
+    if (decode_own(from, &in, err)) goto out;
     int change = (int)random_below(r, 3), codec = (int)random_below(r, 4);
     if (change == 0) { /* resize to 60..140 % */
         made = (int)(side * random_range(r, 0.6, 1.4));
@@ -303,17 +320,87 @@ static int add_near_copy(struct corpus *c, size_t original, int label_given, con
     extension = codec == 1 ? "png" : codec == 2 ? "webp" : "jpg";
     struct picture *p = add_image(c, bytes, n, extension, err);
     if (!p) goto out;
-    from = &c->pictures[original];
-    p->label_true = from->label_true;
-    p->label_given = label_given;
-    p->kind = kind;
-    memcpy(p->of, from->id, sizeof p->of);
-    snprintf(p->transform, sizeof p->transform, "%s", transform);
-    if (!(p->source = mem_strdup(from->source, err))) goto out;
-    rc = 0;
+    rc = name_copy(c, p, original, label_given, kind, transform, err);
 out:
     image_release(&in);
     image_release(&part);
+    image_release(&out);
+    return rc;
+}
+
+/* in, turned about its middle; black where there is nothing. */
+static int turn_into(struct image *out, const struct image *in, double degrees, struct error *err)
+{
+    double s = sin(degrees * 3.14159265358979 / 180), c = cos(degrees * 3.14159265358979 / 180);
+    if (image_reserve(out, in->width, in->height, in->channels, err)) return -1;
+    for (int y = 0; y < in->height; y++)
+        for (int x = 0; x < in->width; x++) {
+            double u = x - (in->width - 1) / 2.0, v = y - (in->height - 1) / 2.0;
+            double p = c * u - s * v + (in->width - 1) / 2.0, q = s * u + c * v + (in->height - 1) / 2.0;
+            int px = (int)floor(p), py = (int)floor(q);
+            bool there = px >= 0 && py >= 0 && px + 1 < in->width && py + 1 < in->height;
+            for (int k = 0; k < in->channels; k++) {
+                size_t at = ((size_t)py * (size_t)in->width + (size_t)px) * (size_t)in->channels + (size_t)k;
+                size_t below = (size_t)in->width * (size_t)in->channels, beside = (size_t)in->channels;
+                const uint8_t *from = in->pixels + (there ? at : 0);
+                double fx = p - px, fy = q - py;
+                double value = there ? (1 - fy) * ((1 - fx) * from[0] + fx * from[beside]) +
+                                           fy * ((1 - fx) * from[below] + fx * from[below + beside])
+                                     : 0;
+                out->pixels[((size_t)y * (size_t)in->width + (size_t)x) * (size_t)in->channels + (size_t)k] =
+                    (uint8_t)(value + 0.5);
+            }
+        }
+    return 0;
+}
+
+/* in on a larger ground: a caption bar above it, or a border around it. */
+static int put_on(struct image *out, const struct image *in, int left, int top, int right, uint8_t grey,
+                  struct error *err)
+{
+    int width = in->width + left + right, height = in->height + top + (right ? top : 0);
+    if (image_reserve(out, width, height, in->channels, err)) return -1;
+    memset(out->pixels, grey, image_bytes(out));
+    size_t row = (size_t)in->width * (size_t)in->channels;
+    for (int y = 0; y < in->height; y++)
+        memcpy(out->pixels + ((size_t)(y + top) * (size_t)width + (size_t)left) * (size_t)in->channels,
+               in->pixels + (size_t)y * row, row);
+    return 0;
+}
+
+/* A copy that hashes miss: one of six changes. */
+static int add_altered_copy(struct corpus *c, size_t original, int label_given, struct random *r,
+                            struct error *err)
+{
+    static const char *const names[] = {"caption", "crop-10", "crop-20", "border", "turn-5", "mirror"};
+    struct image in = IMAGE_EMPTY, out = IMAGE_EMPTY;
+    const struct picture *from = &c->pictures[original];
+    int change = (int)random_below(r, sizeof names / sizeof *names), side = (int)c->opt->side_px;
+    int edge = side * (change == 1 ? 5 : 10) / 100, rc = decode_own(from, &in, err);
+    uint8_t *bytes;
+    size_t n;
+    if (!rc && change == 0)
+        rc = put_on(&out, &in, 0, side * 15 / 100, 0, 255, err);
+    else if (!rc && change <= 2)
+        rc = cut(&out, &in, edge, edge, side - 2 * edge, side - 2 * edge, err);
+    else if (!rc && change == 3)
+        rc = put_on(&out, &in, edge, edge, edge, 0, err);
+    else if (!rc && change == 4)
+        rc = turn_into(&out, &in, random_below(r, 2) ? 5 : -5, err);
+    else if (!rc) {
+        rc = image_copy(&out, &in, err);
+        for (int y = 0; !rc && y < in.height; y++)
+            for (int x = 0; x < in.width; x++)
+                memcpy(out.pixels + ((size_t)y * (size_t)in.width + (size_t)x) * (size_t)in.channels,
+                       in.pixels +
+                           ((size_t)y * (size_t)in.width + (size_t)(in.width - 1 - x)) * (size_t)in.channels,
+                       (size_t)in.channels);
+    }
+    if (!rc && !(rc = image_encode_jpeg(&out, JPEG_QUALITY, &bytes, &n, err))) {
+        struct picture *p = add_image(c, bytes, n, "jpg", err);
+        rc = p ? name_copy(c, p, original, label_given, "altered-copy", names[change], err) : -1;
+    }
+    image_release(&in);
     image_release(&out);
     return rc;
 }
@@ -327,13 +414,7 @@ static int add_derived(struct corpus *c, size_t original, const char *bytes, siz
     struct picture *p =
         copy ? add_image(c, copy, bytes || n_bytes ? n_bytes : from->n_bytes, "jpg", err) : NULL;
     if (!p) return -1;
-    from = &c->pictures[original];
-    p->label_true = from->label_true;
-    p->label_given = label_given;
-    p->kind = kind;
-    memcpy(p->of, from->id, sizeof p->of);
-    snprintf(p->transform, sizeof p->transform, "%s", transform);
-    return (p->source = mem_strdup(from->source, err)) ? 0 : -1;
+    return name_copy(c, p, original, label_given, kind, transform, err);
 }
 
 struct drawn {
@@ -386,11 +467,13 @@ static int plant(struct corpus *c, struct error *err)
             rc = add_derived(c, i, c->pictures[i].id, 0, label, "dead-link", "", err);
         } else if ((u -= o->broken) < 0) {
             rc = add_derived(c, i, NULL, c->pictures[i].n_bytes / 2, label, "truncated", "half", err);
-        } else if (u < o->broken) {
+        } else if ((u -= o->broken) < 0) {
             /* A page of its own each: the rule for many URLs with the same
              * bytes is not what is tried here. */
             snprintf(page, sizeof page, "%s<!-- %s -->\n", html, c->pictures[i].id);
             rc = add_derived(c, i, page, strlen(page), label, "html", "", err);
+        } else if (u < o->altered_copies) {
+            rc = add_altered_copy(c, i, label, &r, err);
         }
         if (rc) {
             free(drawn);

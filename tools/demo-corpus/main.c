@@ -30,6 +30,9 @@ static const struct option_row rows[] = {
            "resized, recompressed or slightly cropped copies", RANGE(0, 1)),
     OPTION(struct corpus_options, DOUBLE, 0, "cross-copies", cross_copies, "SHARE",
            "the same picture under two labels", RANGE(0, 1)),
+    OPTION(struct corpus_options, DOUBLE, 0, "altered-copies", altered_copies, "SHARE",
+           "copies with a caption, a crop of 10 % or 20 %, a border, a turn of 5 degrees, or mirrored",
+           RANGE(0, 1)),
     OPTION(struct corpus_options, DOUBLE, 0, "dead-links", dead_links, "SHARE", "URLs that answer 404",
            RANGE(0, 1)),
     OPTION(struct corpus_options, DOUBLE, 0, "broken", broken, "SHARE",
@@ -38,18 +41,18 @@ static const struct option_row rows[] = {
     COMMON_ROW_TALK(struct corpus_options, common),
     OPTION_ROW_END,
 };
-static const struct option_table table =
-    {"demo-corpus",
-     "--packages DIR --sources FILE --out DIR",
-     "make the demo's pictures, URL lists and truth file from unpacked Debian packages",
-     "One codec and one size policy for all classes, so that a network cannot tell them apart by file "
-     "format, size or shape.\n"
-     "truth.tsv: id (XXH3-128 of the file), label_true, label_given, kind (clean, wrong-label, known-error, "
-     "exact-copy, near-copy,\n"
-     "cross-copy, dead-link, html, truncated), of (id of the original), transform, url, source.",
-     rows,
-     0,
-     0};
+static const struct option_table table = {
+    "demo-corpus",
+    "--packages DIR --sources FILE --out DIR",
+    "make the demo's pictures, URL lists and truth file from unpacked Debian packages",
+    "One codec and one size policy for all classes, so that a network cannot tell them apart by file "
+    "format, size or shape.\n"
+    "truth.tsv: id (XXH3-128 of the file), label_true, label_given, kind (clean, wrong-label, known-error, "
+    "exact-copy, near-copy,\n"
+    "cross-copy, altered-copy, dead-link, html, truncated), of (id of the original), transform, url, source.",
+    rows,
+    0,
+    0};
 
 int main(int argc, char **argv)
 {
