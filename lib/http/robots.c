@@ -49,6 +49,7 @@ static bool next_line(const char *bytes, size_t n, size_t *at, struct line *out)
         while (to < n && bytes[to] != '\n' && bytes[to] != '\r')
             to++;
         *at = to + 1;
+        if (to - from > ROBOTS_MAX_LINE_BYTES) to = from + ROBOTS_MAX_LINE_BYTES;
         const char *hash = memchr(bytes + from, '#', to - from);
         size_t end = hash ? (size_t)(hash - bytes) : to;
         const char *split = memchr(bytes + from, ':', end - from);
@@ -132,6 +133,31 @@ static int add_wish(struct robots *r, const struct line *l, bool usage, struct e
     return 0;
 }
 
+static int add_rule(struct robots *r, const char *value, size_t n, bool allow, struct error *err)
+{
+    if (r->n_rules == ROBOTS_MAX_RULES) return 0;
+    if (mem_grow(&r->rules, &r->capacity, r->n_rules + 1, sizeof *r->rules, err)) return -1;
+    char *pattern = arena_strndup(&r->arena, value, n, err);
+    if (!pattern) return -1;
+    r->rules[r->n_rules++] = (struct robots_rule){pattern, allow};
+    return 0;
+}
+
+/* "Allow: /x/index.html" also allows "/x/", the address of the same page. Not in the RFC; the reference
+ * parser does it. */
+static int add_index_rule(struct robots *r, const char *value, size_t n, struct error *err)
+{
+    static const char index[] = "/index.html";
+    size_t n_index = sizeof index - 1;
+    char folder[256];
+    if (n < n_index || n - n_index + 3 > sizeof folder || memcmp(value + n - n_index, index, n_index) != 0)
+        return 0;
+    n -= n_index;
+    memcpy(folder, value, n);
+    memcpy(folder + n, "/$", 3);
+    return add_rule(r, folder, n + 2, true, err);
+}
+
 static int take_group(struct robots *r, const char *bytes, size_t n, const char *token, bool *found,
                       struct error *err)
 {
@@ -149,12 +175,10 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
         bool allow = equals(l.key, l.n_key, "allow");
         if (allow || is_key(&l, disallow)) {
             in_agents = false;
-            if (!ours || l.n_value == 0 || r->n_rules == ROBOTS_MAX_RULES || memchr(l.value, 0, l.n_value))
-                continue;
-            if (mem_grow(&r->rules, &r->capacity, r->n_rules + 1, sizeof *r->rules, err)) return -1;
-            char *pattern = arena_strndup(&r->arena, l.value, l.n_value, err);
-            if (!pattern) return -1;
-            r->rules[r->n_rules++] = (struct robots_rule){pattern, allow};
+            if (!ours || l.n_value == 0 || memchr(l.value, 0, l.n_value)) continue;
+            if (add_rule(r, l.value, l.n_value, allow, err) ||
+                (allow && add_index_rule(r, l.value, l.n_value, err)))
+                return -1;
         } else if (equals(l.key, l.n_key, "content-usage") || equals(l.key, l.n_key, "content-signal")) {
             in_agents = false;
             if (ours && add_wish(r, &l, l.n_key == strlen("content-usage"), err)) return -1;

@@ -15,6 +15,7 @@
 #include "http/rights.h"
 
 #define ROBOTS_MAX_BYTES (500u << 10) /* RFC 9309 section 2.5: parsers must take at least this much */
+#define ROBOTS_MAX_LINE_BYTES 16663   /* the rest of a longer line is cut off, as the reference parser does */
 #define ROBOTS_MAX_RULES 10000  /* a match walks all rules; this many still takes well below a millisecond */
 #define ROBOTS_MAX_DELAY_S 60.0 /* a longer Crawl-delay counts as this */
 

@@ -66,10 +66,175 @@ static const struct robots_case cases[] = {
     {"User-agent: *\nDisallow: /x/\xe3\x83\x84\nAllow: /x/*4", "/x/%e3%83%84", false},
 };
 
+/* The cases of the reference parser's tests (github.com/google/robotstxt, robots_test.cc of 1 April 2026):
+ * a file, an agent, and the paths that it may and may not ask for, divided by blanks. */
+struct reference_case {
+    const char *text, *agent, *allowed, *refused;
+};
+
+#define ROOT "user-agent: FooBot\ndisallow: /\n"
+#define TSU "\xe3\x83\x84"
+#define GROUPS                                                                                               \
+    "allow: /foo/bar/\n\nuser-agent: FooBot\ndisallow: /\nallow: /x/\nuser-agent: BarBot\ndisallow: /\n"     \
+    "allow: /y/\n\n\nallow: /w/\nuser-agent: BazBot\n\nuser-agent: FooBot\nallow: /z/\ndisallow: /\n"
+#define UNKNOWN_LINE(line) "User-agent: BarBot\n" line "\nUser-agent: *\nDisallow: /\n"
+#define FOO_BAR(agent, allow, disallow) agent ": FOO BAR\n" allow ": /x/\n" disallow ": /\n"
+#define SOME_BOTS                                                                                            \
+    "user-agent: FooBot\nallow: /\nuser-agent: BarBot\ndisallow: /\nuser-agent: BazBot\ndisallow: /\n"
+
+static const struct reference_case reference_cases[] = {
+    /* the system test */
+    {"", "FooBot", "/", ""},
+    {"", "", "/", ""},
+    {ROOT, "", "/", ""},
+    {ROOT, "FooBot", "", "/ /x/y"},
+    /* lines */
+    {"foo: FooBot\nbar: /\n", "FooBot", "/x/y", ""},
+    {"user-agent FooBot\ndisallow /\n", "FooBot", "", "/x/y"},
+    {"USER-AGENT: FooBot\nALLOW: /x/\nDISALLOW: /\n", "FooBot", "/x/y", "/a/b"},
+    {"uSeR-aGeNt: FooBot\nAlLoW: /x/\ndIsAlLoW: /\n", "FooBot", "/x/y", "/a/b"},
+    /* groups */
+    {GROUPS, "FooBot", "/x/b /z/d", "/y/c /foo/bar/"},
+    {GROUPS, "BarBot", "/y/c /w/a", "/z/d /foo/bar/"},
+    {GROUPS, "BazBot", "/z/d", "/foo/bar/"},
+    {UNKNOWN_LINE("Sitemap: https://foo.bar/sitemap"), "FooBot", "", "/"},
+    {UNKNOWN_LINE("Sitemap: https://foo.bar/sitemap"), "BarBot", "", "/"},
+    {UNKNOWN_LINE("Invalid-Unknown-Line: unknown"), "FooBot", "", "/"},
+    {UNKNOWN_LINE("Invalid-Unknown-Line: unknown"), "BarBot", "", "/"},
+    /* agents */
+    {FOO_BAR("User-Agent", "Allow", "Disallow"), "Foo", "/x/y", "/a/b"},
+    {FOO_BAR("User-Agent", "Allow", "Disallow"), "foo", "/x/y", "/a/b"},
+    {"User-Agent: FoO bAr\nAllow: /x/\nDisallow: /\n", "foo", "/x/y", "/a/b"},
+    {"User-Agent: *\nDisallow: /\nUser-Agent: Foo Bar\nAllow: /x/\nDisallow: /\n", "Foo", "/x/y", ""},
+    {"User-Agent: *\nDisallow: /\nUser-Agent: Foo Bar\nAllow: /x/\nDisallow: /\n", "Foo Bar", "", "/x/y"},
+    {"user-agent: *\nallow: /\nuser-agent: FooBot\ndisallow: /\n", "FooBot", "", "/x/y"},
+    {"user-agent: *\nallow: /\nuser-agent: FooBot\ndisallow: /\n", "BarBot", "/x/y", ""},
+    {SOME_BOTS, "QuxBot", "/x/y", ""},
+    {"user-agent: FooBot\ndisallow: /x/\n", "FooBot", "", "/x/y"},
+    {"user-agent: FooBot\ndisallow: /X/\n", "FooBot", "/x/y", ""},
+    /* the longest match */
+    {"user-agent: FooBot\ndisallow: /x/page.html\nallow: /x/\n", "FooBot", "", "/x/page.html"},
+    {"user-agent: FooBot\nallow: /x/page.html\ndisallow: /x/\n", "FooBot", "/x/page.html", "/x/"},
+    {"user-agent: FooBot\ndisallow: \nallow: \n", "FooBot", "/x/page.html", ""},
+    {ROOT "allow: /\n", "FooBot", "/x/page.html", ""},
+    {"user-agent: FooBot\ndisallow: /x\nallow: /x/\n", "FooBot", "/x/", "/x"},
+    {"user-agent: FooBot\ndisallow: /x/page.html\nallow: /x/page.html\n", "FooBot", "/x/page.html", ""},
+    {"user-agent: FooBot\nallow: /page\ndisallow: /*.html\n", "FooBot", "/page", "/page.html"},
+    {"user-agent: FooBot\nallow: /x/page.\ndisallow: /*.html\n", "FooBot", "/x/page.html", "/x/y.html"},
+    {"User-agent: *\nDisallow: /x/\nUser-agent: FooBot\nDisallow: /y/\n", "FooBot", "/x/page", "/y/page"},
+    /* encoding */
+    {ROOT "Allow: /foo/bar?qux=taz&baz=http://foo.bar?tar&par\n", "FooBot",
+     "/foo/bar?qux=taz&baz=http://foo.bar?tar&par", ""},
+    {ROOT "Allow: /foo/bar/" TSU "\n", "FooBot", "/foo/bar/%E3%83%84", ""},
+    {ROOT "Allow: /foo/bar/%E3%83%84\n", "FooBot", "/foo/bar/%E3%83%84", ""},
+    {ROOT "Allow: /foo/bar/%62%61%7A\n", "FooBot", "/foo/bar/%62%61%7A", ""},
+    /* *, $ and # */
+    {"User-agent: FooBot\nDisallow: /foo/bar/quz\nAllow: /foo/*/qux\n", "FooBot",
+     "/foo/quz /foo//quz /foo/bax/quz", "/foo/bar/quz"},
+    {"User-agent: FooBot\nDisallow: /foo/bar$\nAllow: /foo/bar/qux\n", "FooBot",
+     "/foo/bar/qux /foo/bar/ /foo/bar/baz", "/foo/bar"},
+    {"User-agent: FooBot\n# Disallow: /\nDisallow: /foo/quz#qux\nAllow: /\n", "FooBot", "/foo/bar",
+     "/foo/quz"},
+    {"User-Agent: *\nAllow: /allowed-slash/index.html\nDisallow: /\n", "foobot",
+     "/allowed-slash/ /allowed-slash/index.html", "/allowed-slash/index.htm /anyother-url /allowed-slash/x"},
+    /* the table of paths in Google's documentation */
+    {ROOT "allow: /fish\n", "FooBot",
+     "/fish /fish.html /fish/salmon.html /fishheads /fishheads/yummy.html /fish.html?id=anything",
+     "/bar /Fish.asp /catfish /?id=fish"},
+    {ROOT "allow: /fish*\n", "FooBot",
+     "/fish /fish.html /fish/salmon.html /fishheads /fishheads/yummy.html /fish.html?id=anything",
+     "/bar /Fish.bar /catfish /?id=fish"},
+    {ROOT "allow: /fish/\n", "FooBot",
+     "/fish/ /fish/salmon /fish/?salmon /fish/salmon.html /fish/?id=anything",
+     "/bar /fish /fish.html /Fish/Salmon.html"},
+    {ROOT "allow: /*.php\n", "FooBot",
+     "/filename.php /folder/filename.php /folder/filename.php?parameters //folder/any.php.file.html "
+     "/filename.php/ /index?f=filename.php/",
+     "/bar /php/ /index?php /windows.PHP"},
+    {ROOT "allow: /*.php$\n", "FooBot", "/filename.php /folder/filename.php",
+     "/bar /filename.php?parameters /filename.php/ /filename.php5 /php/ /filename?php /aaaphpaaa "
+     "//windows.PHP"},
+    {ROOT "allow: /fish*.php\n", "FooBot", "/fish.php /fishheads/catfish.php?parameters", "/bar /Fish.PHP"},
+    {"user-agent: FooBot\nallow: /p\ndisallow: /\n", "FooBot", "/page", ""},
+    {"user-agent: FooBot\nallow: /folder\ndisallow: /folder\n", "FooBot", "/folder/page", ""},
+    {"user-agent: FooBot\nallow: /page\ndisallow: /*.htm\n", "FooBot", "", "/page.htm"},
+    {"user-agent: FooBot\nallow: /$\ndisallow: /\n", "FooBot", "/", "/page.html"},
+    /* ends of lines: each kind gives the same two groups */
+    {"User-Agent: foo\nAllow: /some/path\nUser-Agent: bar\n\n\nDisallow: /\n", "bar", "", "/x"},
+    {"User-Agent: foo\r\nAllow: /some/path\r\nUser-Agent: bar\r\n\r\n\r\nDisallow: /\r\n", "bar", "", "/x"},
+    {"User-Agent: foo\rAllow: /some/path\rUser-Agent: bar\r\r\rDisallow: /\r", "bar", "", "/x"},
+    {"User-Agent: foo\nAllow: /some/path\nUser-Agent: bar\n\n\nDisallow: /", "bar", "", "/x"},
+    {"User-Agent: foo\nAllow: /some/path\r\nUser-Agent: bar\n\r\n\nDisallow: /", "bar", "", "/x"},
+    {"User-Agent: foo\nAllow: /some/path\r\nUser-Agent: bar\n\r\n\nDisallow: /", "foo", "/x", ""},
+    /* a byte order mark: whole, cut, broken, and not at the start */
+    {"\xef\xbb\xbf"
+     "User-Agent: foo\nDisallow: /AnyValue\n",
+     "foo", "/x", "/AnyValue"},
+    {"\xef\xbb"
+     "User-Agent: foo\nDisallow: /AnyValue\n",
+     "foo", "/x", "/AnyValue"},
+    {"\xef"
+     "User-Agent: foo\nDisallow: /AnyValue\n",
+     "foo", "/x", "/AnyValue"},
+    {"\xef\x11\xbf"
+     "User-Agent: foo\nDisallow: /AnyValue\n",
+     "foo", "/AnyValue", ""},
+    {"User-Agent: foo\n\xef\xbb\xbf"
+     "Disallow: /AnyValue\n",
+     "foo", "/AnyValue", ""},
+    /* Here we differ. The reference parser compares %62 and 'b' as they are and asks its caller to encode
+     * addresses; RFC 9309 2.2.2 has "/foo/bar/%62%61%7A" match "/foo/bar/baz". */
+    {ROOT "Allow: /foo/bar/%62%61%7A\n", "FooBot", "/foo/bar/baz", ""},
+    {ROOT "Allow: /foo/bar/" TSU "\n", "FooBot", "/foo/bar/" TSU, ""},
+    {ROOT "Allow: /foo/bar/%E3%83%84\n", "FooBot", "/foo/bar/" TSU, ""},
+};
+
+/* Checks each of `paths` against the file. */
+static void check_paths(const struct reference_case *c, const char *paths, bool allowed)
+{
+    char path[256];
+    struct robots r;
+    struct error err = {0};
+    CHECK(robots_parse(&r, c->text, strlen(c->text), c->agent, &err) == 0);
+    for (; *paths; paths += strspn(paths, " ")) {
+        size_t n = strcspn(paths, " ");
+        snprintf(path, sizeof path, "%.*s", (int)n, paths);
+        CHECK_SAY(robots_allows(&r, path) == allowed, "reference case %td: %s %s %s", c - reference_cases,
+                  c->agent, path, allowed ? "allowed" : "refused");
+        paths += n;
+    }
+    robots_release(&r);
+}
+
+/* A line ends after 8 * 2083 - 1 bytes, and the rule is what stands before that. */
+static void check_long_line(bool allow)
+{
+    static char text[40000], path[40000];
+    struct robots r;
+    struct error err = {0};
+    size_t n = (size_t)snprintf(text, sizeof text, "%s%s/x/", allow ? ROOT : "user-agent: FooBot\n",
+                                allow ? "allow: " : "disallow: ");
+    size_t line = strlen(allow ? "allow: " : "disallow: "), n_path = 2083 * 8 - line + 1;
+    memset(text + n, 'a', n_path - 3);
+    snprintf(text + n + n_path - 3, 6, "/qux\n");
+    memset(path, 'a', n_path);
+    memcpy(path, "/x/", 3);
+    memcpy(path + n_path, "/fux", 5);
+    CHECK(robots_parse(&r, text, strlen(text), "FooBot", &err) == 0 && robots_allows(&r, path) == allow &&
+          robots_allows(&r, "/fux") == !allow);
+    robots_release(&r);
+}
+
 int main(void)
 {
     struct robots r;
     struct error err = {0};
+    for (size_t i = 0; i < sizeof reference_cases / sizeof *reference_cases; i++) {
+        check_paths(&reference_cases[i], reference_cases[i].allowed, true);
+        check_paths(&reference_cases[i], reference_cases[i].refused, false);
+    }
+    check_long_line(true);
+    check_long_line(false);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct robots_case *c = &cases[i];
         CHECK_SAY(robots_parse(&r, c->text, strlen(c->text), "winnow", &err) == 0 &&
