@@ -210,6 +210,80 @@ static int diverged(struct trainer *t, const struct engine_result *r, double rat
     return trainer_all_failed(t, err); /* the loss is that of all ranks: they all come here */
 }
 
+/* Steps of the epoch that were begun and have not ended. Their results come one step later where the trainer
+ * would have to wait for the device. */
+struct ahead {
+    int n, most;
+    double rate[2];
+    int n_whole[2];
+    size_t n_batches;
+    double began, waited;
+};
+
+static int begin_step(struct trainer *t, struct ahead *a, const struct engine_batch *in, const uint32_t *rows,
+                      struct error *err)
+{
+    struct trainer_state *s = t->state;
+    const struct trainer_position *at = &s->at;
+    const struct trainer_settings *o = &t->settings;
+    struct engine_step step = ENGINE_STEP_DEFAULTS;
+    struct engine_target target = {.targets = s->targets, .weights = s->weights};
+    uint64_t batch = at->batch_in_epoch + (uint64_t)a->n;
+    step.rate = schedule_rate(&o->schedule, (double)at->epoch + (double)batch / (double)a->n_batches);
+    step.momentum = o->momentum;
+    step.nesterov = o->nesterov;
+    step.clip_norm = o->clip_norm;
+    step.ema_decay = o->ema_decay;
+    step.seed = o->seed;
+    step.step = at->step + (uint64_t)a->n;
+    make_targets(t, rows, in->n);
+    a->rate[a->n] = step.rate;
+    a->n_whole[a->n++] = in->n_whole;
+    return engine_train_begin(t->engine, in, &target, &step, err);
+}
+
+/* The oldest of them ends. */
+static int end_step(struct trainer *t, struct ahead *a, struct error *err)
+{
+    struct trainer_state *s = t->state;
+    struct trainer_position *at = &s->at;
+    struct engine_result result;
+    double rate = a->rate[0];
+    int n_whole = a->n_whole[0];
+    a->rate[0] = a->rate[1];
+    a->n_whole[0] = a->n_whole[1];
+    a->n--;
+    if (engine_train_end(t->engine, &result, err)) return -1;
+    if (at->step == 0) at->first_loss = result.loss;
+    if (!result.finite || !(result.loss <= EXPLODED * fmax(at->first_loss, 1)))
+        return diverged(t, &result, rate, err);
+    if (t->margins) {
+        size_t first = at->batch_in_epoch * (size_t)t->batch, left = t->n_train - first;
+        if (add_margins(t, s->order + first, left < (size_t)t->batch ? left : (size_t)t->batch, n_whole, err))
+            return -1;
+    }
+    at->rate = rate;
+    at->sum_loss += result.loss * n_whole;
+    at->sum_correct += result.n_correct;
+    at->sum_seen += n_whole;
+    at->step++;
+    at->batch_in_epoch++;
+    double spent = clock_seconds() - a->began;
+    if (t->callbacks.step)
+        t->callbacks.step(t->callbacks.context, (int)at->epoch + 1,
+                          (uint64_t)at->epoch * t->n_train + at->batch_in_epoch * (uint64_t)t->batch,
+                          (uint64_t)t->settings.epochs * t->n_train, spent > 0 ? a->waited / spent : 0,
+                          at->sum_loss / at->sum_seen, at->sum_correct / at->sum_seen);
+    return 0;
+}
+
+static int end_steps(struct trainer *t, struct ahead *a, int but, struct error *err)
+{
+    while (a->n > but)
+        if (end_step(t, a, err)) return -1;
+    return 0;
+}
+
 /* 0: the epoch is trained. 1: a signal came. -1: error. */
 static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct error *err)
 {
@@ -218,8 +292,9 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
     const struct trainer_settings *o = &t->settings;
     struct engine_batch in;
     const uint32_t *rows;
-    double waited = 0, began = clock_seconds(), seen_before = at->sum_seen;
+    double seen_before = at->sum_seen;
     bool whole = engine_has_batch_norm(t->engine);
+    struct ahead a = {.most = o->clip_norm > 0 ? 0 : engine_steps_ahead(t->engine), .began = clock_seconds()};
     int more, signal;
 
     batch_loader_deal(t->loader, dist_rank(t->dist), dist_size(t->dist));
@@ -228,58 +303,27 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
         s->order[i] = t->train_rows[s->order[i]];
     batch_loader_start(t->loader, s->order, t->n_train, (uint64_t)at->epoch, at->batch_in_epoch, whole,
                        false);
-    size_t n_batches = batch_loader_batches(t->loader);
-    while ((more = batch_loader_next(t->loader, &in, &rows, &waited, err)) > 0) {
-        struct engine_step step = ENGINE_STEP_DEFAULTS;
-        struct engine_result result;
-        struct engine_target target = {.targets = s->targets, .weights = s->weights};
-        step.rate =
-            schedule_rate(&o->schedule, (double)at->epoch + (double)at->batch_in_epoch / (double)n_batches);
-        step.momentum = o->momentum;
-        step.nesterov = o->nesterov;
-        step.clip_norm = o->clip_norm;
-        step.ema_decay = o->ema_decay;
-        step.seed = o->seed;
-        step.step = at->step;
-        make_targets(t, rows, in.n);
+    a.n_batches = batch_loader_batches(t->loader);
+    while ((more = batch_loader_next(t->loader, &in, &rows, &a.waited, err)) > 0) {
         if (t->dist && whole && trainer_get_state(t, ENGINE_STATISTICS, &s->statistics_before, err))
             return -1;
-        if (engine_train_step(t->engine, &in, &target, &step, &result, err))
-            return trainer_save_after_loss(t, false, err);
-        if (at->step == 0) at->first_loss = result.loss;
-        if (!result.finite || !(result.loss <= EXPLODED * fmax(at->first_loss, 1)))
-            return diverged(t, &result, step.rate, err);
-        if (t->margins) {
-            size_t first = at->batch_in_epoch * (size_t)t->batch, left = t->n_train - first;
-            if (add_margins(t, s->order + first, left < (size_t)t->batch ? left : (size_t)t->batch,
-                            in.n_whole, err))
-                return -1;
-        }
-        at->rate = step.rate;
-        at->sum_loss += result.loss * in.n_whole;
-        at->sum_correct += result.n_correct;
-        at->sum_seen += in.n_whole;
-        at->step++;
-        at->batch_in_epoch++;
-        double spent = clock_seconds() - began;
-        if (t->callbacks.step)
-            t->callbacks.step(t->callbacks.context, (int)at->epoch + 1,
-                              (uint64_t)at->epoch * t->n_train + at->batch_in_epoch * (uint64_t)t->batch,
-                              (uint64_t)o->epochs * t->n_train, spent > 0 ? waited / spent : 0,
-                              at->sum_loss / at->sum_seen, at->sum_correct / at->sum_seen);
+        if (begin_step(t, &a, &in, rows, err)) return trainer_save_after_loss(t, false, err);
+        if (end_steps(t, &a, a.most, err)) return -1;
         if (trainer_asked_to_stop(t->dist, &signal, err)) return trainer_save_after_loss(t, true, err);
         if (signal) {
+            if (end_steps(t, &a, 0, err)) return -1;
             t->stop_signal = signal;
             batch_loader_stop(t->loader);
             return 1;
         }
         if (t->checkpoint_path && clock_seconds() - s->checkpoint_at > o->checkpoint_s &&
-            trainer_save(t, err))
+            (end_steps(t, &a, 0, err) || trainer_save(t, err)))
             return -1;
     }
-    row->seconds = clock_seconds() - began;
+    if (more == 0 && end_steps(t, &a, 0, err)) return -1;
+    row->seconds = clock_seconds() - a.began;
     row->images_per_s = row->seconds > 0 ? (at->sum_seen - seen_before) / row->seconds : 0;
-    row->waited_share = row->seconds > 0 ? waited / row->seconds : 0;
+    row->waited_share = row->seconds > 0 ? a.waited / row->seconds : 0;
     return more;
 }
 

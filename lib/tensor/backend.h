@@ -25,12 +25,20 @@
 
 #include "base/error.h"
 
-#define BACKEND_ABI 5     /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 6     /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
 /* The precision of multiplications. Values and parameters stay float32 unless it is bf16. */
 enum backend_precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16 };
+
+enum { BACKEND_MAX_DEVICES = 8 };
+struct card_numbers { /* of a described card */
+    int capability;   /* 90 is 9.0 */
+    int sms, clock_khz;
+    size_t memory_bytes;
+    char name[256];
+};
 
 struct backend_options {
     unsigned threads; /* 0 = as many as the process may use; ignored by cuda */
@@ -40,6 +48,10 @@ struct backend_options {
     /* cuda: plan for this card (the JSON text of its properties, cuda_cards.h) instead of opening one:
      * operations can be created and queried, but not run. NULL: open a card */
     const char *described;
+    /* cuda, filled by backend_open: what described says; several GPUs that work as one, from
+     * WINNOW_CUDA_DEVICES ("0,1,2") */
+    struct card_numbers card;
+    int devices[BACKEND_MAX_DEVICES], n_devices;
 };
 
 struct cuda_library;   /* cuda_libraries.h */
@@ -228,7 +240,14 @@ struct op_plan {
     bool tensor_core, repeatable;
 };
 
-/* All open backends of a kind share this table. It is constant, and outlives every device. */
+/* For results of a step that the host does not wait for: the Euclidean norm of n values. */
+struct step_norm {
+    struct slot x;
+    size_t n;
+};
+enum { STEP_MAX_NORMS = 64 };
+
+/* Opened backends share this table; it is constant and outlives every device. */
 struct backend_table {
     int abi;          /* BACKEND_ABI */
     const char *name; /* "ref", "cpu", "cuda" */
@@ -309,6 +328,17 @@ struct backend_table {
                const struct sgd_step *s, struct error *err);
     int (*adam)(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
                 const struct adam_step *s, struct error *err);
+
+    /* --- a training step that the host does not wait for; NULL: the engine works out the loss itself --- */
+    /* dz = factor * softmax(z) + offset of n vectors: values has n x c factors, then n x c offsets; it may
+     * change after the call. */
+    int (*loss_gradient)(struct backend *b, struct slot z, struct slot dz, const struct tensor_shape *s,
+                         const float *values, struct error *err);
+    /* Queues the way of z and of the norms, as they are now, to the host: of two steps at a time. */
+    int (*queue_results)(struct backend *b, struct slot z, const struct tensor_shape *s,
+                         const struct step_norm *norms, int n_norms, struct error *err);
+    /* Waits for the oldest of them; z [n x c]. */
+    int (*take_results)(struct backend *b, float *z, float *norms, struct error *err);
 
     /* NULL: buffers are not host memory; else where a slot's bytes lie */
     float *(*host_memory)(struct slot s);

@@ -120,7 +120,11 @@ static int alloc_all(struct engine *e, struct error *err)
             e->mask_values = (size_t)p->batch * (size_t)p->nodes[i].d.y.c;
     return (e->logits = mem_zalloc(n, sizeof(float), err)) &&
                    (e->probabilities = mem_zalloc(n, sizeof(float), err)) &&
-                   (e->targets_gradient = mem_zalloc(n, sizeof(float), err)) &&
+                   (e->targets_gradient = mem_zalloc(2 * n, sizeof(float), err)) &&
+                   (e->begun[0].targets = mem_zalloc(n, sizeof(float), err)) &&
+                   (e->begun[1].targets = mem_zalloc(n, sizeof(float), err)) &&
+                   (e->begun[0].weights = mem_zalloc((size_t)p->batch, sizeof(float), err)) &&
+                   (e->begun[1].weights = mem_zalloc((size_t)p->batch, sizeof(float), err)) &&
                    (e->mask = mem_zalloc(e->mask_values + 1, sizeof(float), err))
                ? 0
                : -1;
@@ -136,7 +140,7 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
     e->n_layers = net->n_layers;
     e->input_scale = (float)(net->metadata.input_scale != 0 ? net->metadata.input_scale : 1.0 / 255);
     e->input_offset = (float)net->metadata.input_offset;
-    struct backend_options bo = {options->threads, options->device_index, options->precision, true, NULL};
+    struct backend_options bo = engine_backend_options(options, NULL);
     if (backend_open(options->device, &bo, &e->table, &e->backend, err) ||
         make_plan(&e->plan, net, options, e->table, e->backend, err))
         goto fail;
@@ -176,6 +180,10 @@ void engine_close(struct engine *e)
     free(e->logits);
     free(e->probabilities);
     free(e->targets_gradient);
+    for (int i = 0; i < 2; i++) {
+        free(e->begun[i].targets);
+        free(e->begun[i].weights);
+    }
     free(e->mask);
     free(e->final_from);
     free(e->flat);
@@ -185,7 +193,7 @@ void engine_close(struct engine *e)
 int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes,
                        struct error *err)
 {
-    struct backend_options bo = {options->threads, options->device_index, options->precision, true, NULL};
+    struct backend_options bo = engine_backend_options(options, NULL);
     const struct backend_table *t;
     struct backend *b;
     struct plan p;

@@ -149,7 +149,8 @@ struct engine_result {
     double l2_loss;       /* sum over unlocked layers of l2 * sum w^2 */
     double gradient_norm; /* global, before clipping */
     int n_correct;        /* rows whose largest target is the largest probability */
-    /* false: loss or gradient norm is NaN or infinite; the weights were then left as they were */
+    /* false: loss or gradient norm is NaN or infinite; the weights were then left as they were, or, where
+     * engine_steps_ahead, spoiled by a step that began before anybody knew */
     bool finite;
 };
 
@@ -160,6 +161,17 @@ struct engine_result {
  */
 int engine_train_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                       const struct engine_step *step, struct engine_result *result, struct error *err);
+
+/*
+ * The same without waiting: begin queues the step, end gives the result of the oldest one that was begun and
+ * not ended. Between them engine_steps_ahead() further steps may begin (0 or 1: begin then does all the work,
+ * as with ranks and with clip_norm), so that the device has work while the host looks at results. Everything
+ * that begin was given may change after it. engine_probabilities is of the step that ended last.
+ */
+int engine_train_begin(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
+                       const struct engine_step *step, struct error *err);
+int engine_train_end(struct engine *e, struct engine_result *result, struct error *err);
+int engine_steps_ahead(const struct engine *e);
 
 /* The same in pieces. engine_gradients makes forward pass, loss and backward pass, and leaves the
  * gradient, with its L2 part, in the gradient arena. */

@@ -105,6 +105,15 @@ int plan_place(struct plan *p, const struct engine_options *o, const struct back
                struct backend *b, struct error *err);
 void plan_release(struct plan *p, const struct backend_table *t, struct backend *b);
 
+static inline struct backend_options engine_backend_options(const struct engine_options *o, const char *card)
+{
+    return (struct backend_options){.threads = o->threads,
+                                    .device_index = o->device_index,
+                                    .precision = o->precision,
+                                    .deterministic = true,
+                                    .described = card};
+}
+
 /* engine_outlook.c: the bytes that an engine with this plan allocates. */
 size_t plan_bytes(const struct plan *p, const struct engine_options *o);
 /* The largest batch up to `most` that needs at most limit (0: none), and what it needs. */
@@ -121,6 +130,15 @@ struct exchange { /* what op_io.exchange points to */
     struct error err; /* of the first sum that failed; the engine looks after each operation */
 };
 
+/* A step that was begun. queued: its results are on their way; else result is there. */
+struct begun_step {
+    bool queued;
+    int n, n_whole;
+    float *targets, *weights; /* [batch x classes], [batch] */
+    bool weighted;
+    struct engine_result result;
+};
+
 struct engine {
     const struct backend_table *table;
     struct backend *backend;
@@ -129,7 +147,10 @@ struct engine {
     float input_scale, input_offset;
     struct backend_buffer *arena, *workspace, *weights, *gradients, *state[2], *ema, *statistics;
     size_t bytes;
-    float *logits, *probabilities, *targets_gradient, *mask; /* host, for the loss and dropout */
+    /* host, for the loss and dropout; targets_gradient has room for factors and offsets (loss_gradient) */
+    float *logits, *probabilities, *targets_gradient, *mask;
+    struct begun_step begun[2];
+    int first_begun, n_begun;
     size_t mask_values;
     size_t *final_from; /* [n_nodes], with ranks: see engine_ranks.c */
     /* Gradients or statistics of a device whose memory is not host memory, on their way between ranks. */

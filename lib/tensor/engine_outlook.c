@@ -87,7 +87,7 @@ int plan_too_large(const struct net *net, const struct engine_options *o, const 
 static int open_device(const struct engine_options *options, const char *card, const struct backend_table **t,
                        struct backend **b, size_t *limit, struct error *err)
 {
-    struct backend_options bo = {options->threads, options->device_index, options->precision, true, card};
+    struct backend_options bo = engine_backend_options(options, card);
     if (backend_open(options->device, &bo, t, b, err)) return -1;
     *limit = options->memory_limit_bytes ? options->memory_limit_bytes : (*t)->memory_available(*b);
     return 0;

@@ -1,7 +1,8 @@
 /*
- * engine_train.c: loss, backward pass, steps of the optimiser. The loss and its gradient are computed on the
- * host in double from the logits (a few numbers for each picture), so that all devices agree on them, and a
- * NaN is noticed in the step in which it appears.
+ * engine_train.c: loss, backward, optimiser steps. The loss and its gradient are worked out on the host in
+ * double from the logits (a few numbers a picture), so that every device agrees on them and a NaN is seen in
+ * the step in which it appears. A device that would have to be waited for makes the gradient itself, and the
+ * host works out the loss when the logits have come, one step later (engine_train_begin).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -49,8 +50,9 @@ static void softmax_loss(struct engine *e, const struct engine_target *target, i
     e->probabilities_ready = true;
 }
 
-/* n = 0: this rank has no row of the batch and only takes part in the sums. */
-static int run_backward(struct engine *e, int n_rows, struct error *err)
+/* n = 0: this rank has no row of the batch; it only takes part in the sums. on_device: the loss's gradient is
+ * where it belongs. */
+static int run_backward(struct engine *e, int n_rows, bool on_device, struct error *err)
 {
     const struct plan *p = &e->plan;
     struct slot workspace = start_of(e->workspace);
@@ -61,7 +63,8 @@ static int run_backward(struct engine *e, int n_rows, struct error *err)
     bool *written = mem_zalloc(p->n_storages + 1, sizeof *written, err);
     if (!written) return -1;
     int g = p->storages[logits_storage].gradient;
-    if (e->table->tensor_upload(e->backend, engine_slot(e, g), &shape, e->targets_gradient, p->batch, err))
+    if (!on_device &&
+        e->table->tensor_upload(e->backend, engine_slot(e, g), &shape, e->targets_gradient, p->batch, err))
         goto out;
     if (e->table->gradients_from_zero && n_rows &&
         e->table->fill_zero(e->backend, start_of(e->gradients), weights_of(e), err))
@@ -105,17 +108,20 @@ out:
     return rc;
 }
 
-/* loss += l2 * sum w^2, gradient += 2 * l2 * w */
-static int add_l2(struct engine *e, struct engine_result *r, struct error *err)
+static bool has_l2(const struct param *q) { return !q->statistic && q->l2 > 0; }
+
+/* gradient += 2 * l2 * w, and where norms is NULL loss += l2 * sum w^2; else those whose norms are wanted. */
+static int add_l2(struct engine *e, struct engine_result *r, struct step_norm *norms, struct error *err)
 {
     for (size_t i = 0; i < e->plan.n_params; i++) {
         const struct param *q = &e->plan.params[i];
         double squares = 0;
-        if (q->statistic || !(q->l2 > 0)) continue;
+        if (!has_l2(q)) continue;
         struct slot w = {e->weights, q->offset}, g = {e->gradients, q->offset};
-        if (e->table->sum_of_squares(e->backend, w, q->bytes / sizeof(float), &squares, err) ||
+        if ((!norms && e->table->sum_of_squares(e->backend, w, q->bytes / sizeof(float), &squares, err)) ||
             e->table->axpy(e->backend, g, w, q->bytes / sizeof(float), (float)(2 * q->l2), err))
             return -1;
+        if (norms) *norms++ = (struct step_norm){w, q->bytes / sizeof(float)};
         r->l2_loss += q->l2 * squares;
     }
     return 0;
@@ -147,8 +153,8 @@ int engine_gradients(struct engine *e, const struct engine_batch *in, const stru
         if (e->table->fill_zero(e->backend, start_of(e->gradients), weights_of(e), err)) return -1;
     }
     softmax_loss(e, target, in->n, in->n_whole > 0 ? in->n_whole : in->n, result);
-    if (run_backward(e, in->n, err) || sum_results(e, result, err) || engine_mean_statistics(e, err) ||
-        add_l2(e, result, err) ||
+    if (run_backward(e, in->n, false, err) || sum_results(e, result, err) || engine_mean_statistics(e, err) ||
+        add_l2(e, result, NULL, err) ||
         e->table->sum_of_squares(e->backend, start_of(e->gradients), weights_of(e), &squares, err))
         return -1;
     result->loss = result->data_loss + result->l2_loss;
@@ -184,8 +190,112 @@ int engine_apply(struct engine *e, const struct engine_step *step, struct engine
                : 0;
 }
 
+/* --- without waiting --- */
+
+static int count_l2(const struct engine *e)
+{
+    int n = 0;
+    for (size_t i = 0; i < e->plan.n_params; i++)
+        n += has_l2(&e->plan.params[i]);
+    return n;
+}
+
+int engine_steps_ahead(const struct engine *e)
+{
+    return e->options.mode == ENGINE_TRAIN && e->table->loss_gradient && !engine_has_ranks(e) &&
+           1 + count_l2(e) <= STEP_MAX_NORMS;
+}
+
+/* What loss_gradient wants: weight/n times the sum of a row's targets, minus weight/n times each target. */
+static void loss_factors(struct engine *e, const struct engine_target *target, int n, int n_whole)
+{
+    size_t c = (size_t)e->plan.n_classes, all = (size_t)e->plan.batch * c;
+    float *factors = e->targets_gradient, *offsets = factors + all;
+    memset(factors, 0, 2 * all * sizeof *factors);
+    for (size_t i = 0; i < (size_t)n; i++) {
+        double scale = (target->weights ? target->weights[i] : 1.0) / n_whole, sum = 0;
+        for (size_t k = 0; k < c; k++)
+            sum += target->targets[i * c + k];
+        for (size_t k = 0; k < c; k++) {
+            factors[i * c + k] = (float)(scale * sum);
+            offsets[i * c + k] = (float)(-scale * target->targets[i * c + k]);
+        }
+    }
+}
+
+static int queue_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
+                      const struct engine_step *step, struct begun_step *s, struct error *err)
+{
+    const struct plan *p = &e->plan;
+    struct step_norm norms[STEP_MAX_NORMS] = {{start_of(e->gradients), weights_of(e)}};
+    struct tensor_shape shape = engine_shape(e, p->logits, p->batch);
+    int logits = p->values[p->logits].storage;
+    struct slot z = engine_slot(e, logits);
+    s->queued = true;
+    s->result = (struct engine_result){.finite = true};
+    if (engine_run_forward(e, in, RUN_TRAIN, step, err)) return -1;
+    loss_factors(e, target, s->n, s->n_whole);
+    return e->table->loss_gradient(e->backend, z, engine_slot(e, p->storages[logits].gradient), &shape,
+                                   e->targets_gradient, err) ||
+                   run_backward(e, in->n, true, err) || add_l2(e, &s->result, norms + 1, err) ||
+                   e->table->queue_results(e->backend, z, &shape, norms, 1 + count_l2(e), err) ||
+                   engine_apply(e, step, &s->result, err)
+               ? -1
+               : 0;
+}
+
+int engine_train_begin(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
+                       const struct engine_step *step, struct error *err)
+{
+    bool ahead = engine_steps_ahead(e) && !(step->clip_norm > 0);
+    if (e->n_begun > engine_steps_ahead(e) || (!ahead && e->n_begun))
+        return error_set(err, EX_SOFTWARE, "a step begins before an earlier one has ended");
+    struct begun_step *s = &e->begun[(e->first_begun + e->n_begun) % 2];
+    s->queued = false;
+    s->n = in->n;
+    s->n_whole = in->n_whole > 0 ? in->n_whole : in->n;
+    if (!ahead) {
+        if (engine_gradients(e, in, target, step, &s->result, err) || engine_apply(e, step, &s->result, err))
+            return -1;
+    } else {
+        if (in->n > e->plan.batch) return engine_run_forward(e, in, RUN_TRAIN, step, err); /* says so */
+        s->weighted = target->weights != NULL;
+        memcpy(s->targets, target->targets, (size_t)s->n * (size_t)e->plan.n_classes * sizeof(float));
+        if (s->weighted) memcpy(s->weights, target->weights, (size_t)s->n * sizeof(float));
+        if (queue_step(e, in, target, step, s, err)) return -1;
+    }
+    e->n_begun++;
+    return 0;
+}
+
+int engine_train_end(struct engine *e, struct engine_result *result, struct error *err)
+{
+    struct begun_step *s = &e->begun[e->first_begun];
+    float norms[STEP_MAX_NORMS] = {0};
+    int k = 0;
+    if (!e->n_begun) return error_set(err, EX_SOFTWARE, "no step has begun");
+    e->first_begun = (e->first_begun + 1) % 2;
+    e->n_begun--;
+    if (s->queued) {
+        struct engine_target target = {s->targets, s->weighted ? s->weights : NULL};
+        if (e->table->take_results(e->backend, e->logits, norms, err)) return -1;
+        e->rows = s->n;
+        softmax_loss(e, &target, s->n, s->n_whole, &s->result);
+        for (size_t i = 0; i < e->plan.n_params; i++)
+            if (has_l2(&e->plan.params[i])) {
+                k++;
+                s->result.l2_loss += e->plan.params[i].l2 * (double)norms[k] * norms[k];
+            }
+        s->result.loss = s->result.data_loss + s->result.l2_loss;
+        s->result.gradient_norm = norms[0];
+        s->result.finite = isfinite(s->result.loss) && isfinite(s->result.gradient_norm);
+    }
+    *result = s->result;
+    return 0;
+}
+
 int engine_train_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                       const struct engine_step *step, struct engine_result *result, struct error *err)
 {
-    return engine_gradients(e, in, target, step, result, err) || engine_apply(e, step, result, err) ? -1 : 0;
+    return engine_train_begin(e, in, target, step, err) || engine_train_end(e, result, err) ? -1 : 0;
 }

@@ -94,7 +94,8 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
         }
     }
     if (p->logits != NO) {
-        touch(p, p->values[p->logits].storage, loss);
+        /* read after the backward pass where the host does not wait for them */
+        touch(p, p->values[p->logits].storage, t->loss_gradient ? TIME_END : loss);
         int g = p->storages[p->values[p->logits].storage].gradient;
         if (g != NO) touch(p, g, loss);
     }

@@ -175,7 +175,7 @@ static void run(struct net *net, const struct work *w, enum backend_precision pr
     struct engine_target target = {targets, NULL};
     struct engine_step step = ENGINE_STEP_DEFAULTS;
     struct engine_result result;
-    int warm = 3, runs = 0;
+    int warm = 3, runs = 0, begun = 0;
     double start = 0, took = 0;
     long calls = 0;
     step.rate = 1e-6;
@@ -186,10 +186,17 @@ static void run(struct net *net, const struct work *w, enum backend_precision pr
             calls = api_calls();
         }
         step.step = (uint64_t)i;
-        rc = w->train ? engine_train_step(e, &in, &target, &step, &result, &err)
-                      : engine_forward(e, &in, &err) || engine_probabilities(e, p, &err);
+        if (w->train) {
+            rc = engine_train_begin(e, &in, &target, &step, &err);
+            for (begun++; !rc && begun > engine_steps_ahead(e); begun--)
+                rc = engine_train_end(e, &result, &err);
+        } else {
+            rc = engine_forward(e, &in, &err) || engine_probabilities(e, p, &err);
+        }
         runs += i >= warm;
     }
+    for (; !rc && begun; begun--)
+        rc = engine_train_end(e, &result, &err);
     took = now() - start;
     calls = api_calls() - calls;
     if (rc) {

@@ -149,7 +149,13 @@ static void nrm2_run(const void *args)
     *v->result = (float)sqrt(sum);
 }
 
-/* Host scalars only: winnow sends no pointer mode but the default one, and the stand-in holds it to that. */
+static void nrm2_device_run(const void *args)
+{
+    struct vectors v = *(const struct vectors *)args;
+    if ((v.result = fake_access(v.result, 4, FAKE_WRITE, "the result"))) nrm2_run(&v);
+}
+
+/* Scalars of the host, but for a norm that the device keeps. */
 static bool scalars_ok(cublasHandle_t handle, const char *call, const void *p)
 {
     if (handle->pointers == CUBLAS_POINTER_MODE_HOST && p && !fake_is_device(p)) return true;
@@ -183,12 +189,14 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSnrm2_v2(cublasHandle_t handle, int n
                                                     float *result)
 {
     BEGIN("cublasSnrm2");
-    if (n < 0 || incx != 1 || !scalars_ok(handle, "cublasSnrm2", result) ||
-        !is_device_float("cublasSnrm2", x, n))
+    bool keeps = handle->pointers == CUBLAS_POINTER_MODE_DEVICE;
+    if (n < 0 || incx != 1 || !is_device_float("cublasSnrm2", x, n) ||
+        (keeps ? !is_device_float("cublasSnrm2", result, 1) : !scalars_ok(handle, "cublasSnrm2", result)))
         return CUBLAS_STATUS_INVALID_VALUE;
+    struct vectors v = {n, 0, x, NULL, result};
+    if (keeps) return queued(fake_queue(handle->stream, "cublasSnrm2", nrm2_device_run, &v, sizeof v));
     *result = fake_dry() ? 1 : NAN;
     fake_count_wait();
-    struct vectors v = {n, 0, x, NULL, result};
     cudaError_t rc = fake_queue(handle->stream, "cublasSnrm2", nrm2_run, &v, sizeof v);
     return queued(rc == cudaSuccess ? fake_stream_wait_host(handle->stream) : rc);
 }

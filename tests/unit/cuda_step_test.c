@@ -4,6 +4,8 @@
  * on the stand-ins: phase 2 from conv2d_56 on, bfloat16, 128 pictures. The arithmetic is left out. Prints the
  * counts; fails above the limits here, which are what was reached, so that they do not creep up.
  */
+#include <time.h>
+
 #include "cuda_common.h"
 #include "net/net.h"
 #include "tensor/engine.h"
@@ -19,10 +21,10 @@ static const struct {
     bool executed;
     long limit;
 } limits[] = {
-    {"calls of the libraries", "", false, 341},
-    {"pieces of work", "", true, 300},
+    {"calls of the libraries", "", false, 336},
+    {"pieces of work", "", true, 301},
     {"copies by cudnnTransformTensor", "cudnnTransformTensor", true, 7},
-    {"waits of the host", "(host wait)", false, 4},
+    {"waits of the host, for the step before,", "(host wait)", false, 1},
 };
 
 static void print_counts(bool executed)
@@ -66,12 +68,21 @@ int main(int argc, char **argv)
     struct engine_target target = {targets, NULL};
     struct engine_step step = ENGINE_STEP_DEFAULTS;
     step.rate = 0.01;
-    bool ok = true;
-    for (int i = 0; i < 3 && ok; i++) { /* the first two make what later ones find */
+    bool ok = CHECK_SAY(engine_steps_ahead(e) == 1, "a step begins before the one before it has ended");
+    double least_ms = 1e9;
+    for (int i = 0; i < 4 && ok; i++) { /* the first ones make what later ones find */
         fake.fail_call(0);
         fake.fail_execution(0);
         step.step = (uint64_t)i;
-        ok = !engine_train_step(e, &in, &target, &step, &result, &err);
+        struct timespec from, to;
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        ok = !engine_train_begin(e, &in, &target, &step, &err);
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        double ms = 1e3 * (double)(to.tv_sec - from.tv_sec) + 1e-6 * (double)(to.tv_nsec - from.tv_nsec);
+        least_ms = ms < least_ms ? ms : least_ms;
+        long waits = fake.count("(host wait)", false);
+        if (i == 3) CHECK_SAY(waits == 0, "waits of the host while a step is queued: %ld", waits);
+        ok = ok && (i == 0 || !engine_train_end(e, &result, &err));
     }
     CHECK_SAY(ok && result.finite, "three steps of %d pictures: %s", BATCH, ok ? "" : err.text);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
@@ -80,6 +91,7 @@ int main(int argc, char **argv)
         CHECK_SAY(n > 0 && n <= limits[i].limit, "%s in a step: %ld, at most %ld", limits[i].what, n,
                   limits[i].limit);
     }
+    printf("# work of the host a picture, stand-ins' bookkeeping included: %.4f ms\n", least_ms / BATCH);
     print_counts(false);
     print_counts(true);
     engine_close(e);

@@ -63,6 +63,19 @@ int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *
     return 0;
 }
 
+int pinned_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err)
+{
+    if (wanted <= *bytes) return 0;
+    if (CUDA(what, cudaStreamSynchronize(g->compute)) || CUDA(what, cudaStreamSynchronize(g->copy)))
+        return -1;
+    if (*p) cudaFreeHost(*p);
+    *p = NULL;
+    *bytes = 0;
+    if (CUDA(what, cudaMallocHost(p, wanted))) return -1;
+    *bytes = wanted;
+    return 0;
+}
+
 static int constant_vectors(struct gpu *g, struct error *err)
 {
     size_t n = CUDA_MAX_CHANNELS;
@@ -89,6 +102,20 @@ out:
     return rc;
 }
 
+/* The first two measure time. */
+enum { N_EVENTS = 12 };
+static void list_events(struct gpu *g, cudaEvent_t *out[N_EVENTS])
+{
+    cudaEvent_t *all[N_EVENTS] = {&g->timer[0], &g->timer[1], &g->written, &g->summed};
+    for (int i = 0; i < 2; i++) {
+        all[4 + i] = &g->staging[i].copied;
+        all[6 + i] = &g->staging[i].consumed;
+        all[8 + i] = &g->small_left[i];
+        all[10 + i] = &g->results[i].there;
+    }
+    memcpy(out, all, sizeof all);
+}
+
 static int gpu_open(struct gpu *g, int device, struct error *err)
 {
     g->device = device;
@@ -96,13 +123,12 @@ static int gpu_open(struct gpu *g, int device, struct error *err)
         CUDA(NULL, cudaStreamCreateWithFlags(&g->copy, cudaStreamNonBlocking)) ||
         CUDA(NULL, cudaStreamCreateWithFlags(&g->sum, cudaStreamNonBlocking)))
         return -1;
-    for (int i = 0; i < 2; i++)
-        if (CUDA(NULL, cudaEventCreateWithFlags(&g->timer[i], cudaEventDefault))) return -1;
-    cudaEvent_t *events[] = {&g->staging[0].copied, &g->staging[0].consumed,
-                             &g->staging[1].copied, &g->staging[1].consumed,
-                             &g->written,           &g->summed};
-    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
-        if (CUDA(NULL, cudaEventCreateWithFlags(events[i], cudaEventDisableTiming))) return -1;
+    cudaEvent_t *events[N_EVENTS];
+    list_events(g, events);
+    for (int i = 0; i < N_EVENTS; i++)
+        if (CUDA(NULL,
+                 cudaEventCreateWithFlags(events[i], i < 2 ? cudaEventDefault : cudaEventDisableTiming)))
+            return -1;
     if (DNN(NULL, cudnnCreate(&g->dnn)) || DNN(NULL, cudnnSetStream(g->dnn, g->compute)) ||
         BLAS(NULL, cublasCreate(&g->blas)) || BLAS(NULL, cublasSetStream(g->blas, g->compute)))
         return -1;
@@ -118,21 +144,25 @@ static void gpu_close(struct gpu *g)
     if (g->copy) cudaStreamSynchronize(g->copy);
     if (g->dnn) cudnnDestroy(g->dnn);
     if (g->blas) cublasDestroy(g->blas);
-    for (int i = 0; i < 2; i++) {
-        if (g->staging[i].pinned) cudaFreeHost(g->staging[i].pinned);
-        cudaFree(g->staging[i].device);
-        if (g->staging[i].copied) cudaEventDestroy(g->staging[i].copied);
-        if (g->staging[i].consumed) cudaEventDestroy(g->staging[i].consumed);
-        if (g->timer[i]) cudaEventDestroy(g->timer[i]);
-    }
-    if (g->download_pinned) cudaFreeHost(g->download_pinned);
-    cudaFree(g->convert);
-    cudaFree(g->ones);
-    cudaFree(g->ones_bf16);
-    cudaFree(g->adam);
-    cudaFree(g->search);
-    if (g->written) cudaEventDestroy(g->written);
-    if (g->summed) cudaEventDestroy(g->summed);
+    cudaEvent_t *events[N_EVENTS];
+    list_events(g, events);
+    for (int i = 0; i < N_EVENTS; i++)
+        if (*events[i]) cudaEventDestroy(*events[i]);
+    void *pinned[] = {g->staging[0].pinned, g->staging[1].pinned, g->results[0].pinned,
+                      g->results[1].pinned, g->download_pinned,   g->small};
+    for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
+        if (pinned[i]) cudaFreeHost(pinned[i]);
+    void *memory[] = {g->staging[0].device,
+                      g->staging[1].device,
+                      g->convert,
+                      g->ones,
+                      g->ones_bf16,
+                      g->adam,
+                      g->search,
+                      g->loss,
+                      g->norms};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        cudaFree(memory[i]);
     if (g->sum) cudaStreamDestroy(g->sum);
     if (g->copy) cudaStreamDestroy(g->copy);
     if (g->compute) cudaStreamDestroy(g->compute);
@@ -140,38 +170,7 @@ static void gpu_close(struct gpu *g)
 
 /* --- opening --- */
 
-/* Chooses the GPUs: those in WINNOW_CUDA_DEVICES, "0,1,2", or else options->device_index. */
-static int parse_devices(int devices[CUDA_MAX_GPUS], int *n, const struct backend_options *o, int n_there,
-                         struct error *err)
-{
-    const char *list = getenv("WINNOW_CUDA_DEVICES");
-    *n = 0;
-    if (!list || !*list) {
-        devices[(*n)++] = o->device_index;
-    } else {
-        for (const char *s = list;;) {
-            char *end;
-            long v = strtol(s, &end, 10);
-            if (end == s || v < 0 || v > 1000 || (*end && *end != ','))
-                return error_set(err, EX_USAGE, "cuda: WINNOW_CUDA_DEVICES '%s' is not a list such as 0,1",
-                                 list);
-            if (*n == CUDA_MAX_GPUS)
-                return error_set(err, EX_USAGE, "cuda: more than %d GPUs in '%s'", CUDA_MAX_GPUS, list);
-            for (int i = 0; i < *n; i++)
-                if (devices[i] == (int)v)
-                    return error_set(err, EX_USAGE, "cuda: GPU %ld appears twice in '%s'", v, list);
-            devices[(*n)++] = (int)v;
-            if (!*end) break;
-            s = end + 1;
-        }
-    }
-    for (int i = 0; i < *n; i++)
-        if (devices[i] < 0 || devices[i] >= n_there)
-            return error_set(err, EX_NODEVICE, "cuda: there is no GPU %d (%d found)", devices[i], n_there);
-    return 0;
-}
-
-/* Converts eight ones, zeros or bytes, times alpha, and leaves the source as it was. */
+/* A conversion of eight ones, zeros or bytes, times alpha, which leaves what is there as it was. */
 static int try_conversion(struct gpu *g, cudnnDataType_t from, const void *x, cudnnDataType_t to, void *y,
                           const float *alpha, struct error *err)
 {
@@ -213,7 +212,7 @@ static void describe(struct backend *b)
 {
     static const char *const precisions[] = {"fp32", "tf32", "bf16"};
     const char *precision = precisions[b->options.precision];
-    int runtime = 0, clock_khz = b->clock_khz;
+    int runtime = 0, clock_khz = b->options.card.clock_khz;
     size_t version = cudnnGetVersion();
     cudaRuntimeGetVersion(&runtime);
     /* both only for people: 0 where unknown */
@@ -231,7 +230,7 @@ static void describe(struct backend *b)
 static void cuda_close(struct backend *b)
 {
     if (!b) return;
-    plans_close(b);
+    choice_file_close(&b->plans);
     multi_gpu_close(b);
     for (int i = 0; i < b->n_gpus; i++)
         gpu_close(&b->gpu[i]);
@@ -239,27 +238,16 @@ static void cuda_close(struct backend *b)
     free(b);
 }
 
-/* The number after "key": in the text of a card's properties, which cuda_card_check has checked. */
-static double property(const char *json, const char *key)
-{
-    const char *at = strstr(json, key);
-    if (at) at = strchr(at, ':');
-    return at ? strtod(at + 1, NULL) : 0;
-}
-
-/* Opens a card that is only described: cuDNN can make plans for it, and nothing else. */
-static int open_described(struct backend *b, const char *card, struct error *err)
+/* A card that is only described: cuDNN plans for it, and that is all. */
+static int open_described(struct backend *b, const struct card_numbers *card, struct error *err)
 {
     struct graph_device d;
-    int capability = (int)property(card, "\"deviceVer\"");
-    b->clock_khz = (int)property(card, "\"smClockRateKHz\"");
-    b->properties.major = capability / 100;
-    b->properties.minor = capability / 10 % 10;
-    b->properties.multiProcessorCount = (int)property(card, "\"multiProcessorCount\"");
-    b->properties.totalGlobalMem = (size_t)property(card, "\"totalGlobalMem\"");
-    const char *name = strstr(card, "\"deviceName\"");
-    if (name) sscanf(name, "\"deviceName\" : \"%255[^\"]", b->properties.name);
-    if (graph_device_describe(&d, card, err)) return -1;
+    b->properties.major = card->capability / 10;
+    b->properties.minor = card->capability % 10;
+    b->properties.multiProcessorCount = card->sms;
+    b->properties.totalGlobalMem = card->memory_bytes;
+    snprintf(b->properties.name, sizeof b->properties.name, "%s", card->name);
+    if (graph_device_describe(&d, b->options.described, err)) return -1;
     b->described = d.properties;
     return 0;
 }
@@ -279,12 +267,11 @@ static int describe_card(struct backend *b, char *json, size_t bytes, struct err
 
 static int cuda_open(struct backend **out, const struct backend_options *options, struct error *err)
 {
-    int n_there = 0, devices[CUDA_MAX_GPUS], n;
+    int n_there = 0, n = options->n_devices ? options->n_devices : 1;
+    const int *devices = options->n_devices ? options->devices : &options->device_index;
     *out = NULL;
     cudaError_t status = options->described ? cudaSuccess : cudaGetDeviceCount(&n_there);
-    if (options->described) {
-        n = 1;
-    } else if (status != cudaSuccess || n_there < 1) {
+    if (!options->described && (status != cudaSuccess || n_there < 1)) {
         cudaGetLastError(); /* it would be handed to the next call */
         int driver = -1;
         cudaDriverGetVersion(&driver);
@@ -293,14 +280,16 @@ static int cuda_open(struct backend **out, const struct backend_options *options
                          : status == cudaSuccess ? "none found"
                                                  : cudaGetErrorString(status));
     }
-    if (!options->described && parse_devices(devices, &n, options, n_there, err)) return -1;
+    for (int i = 0; i < n && !options->described; i++)
+        if (devices[i] < 0 || devices[i] >= n_there)
+            return error_set(err, EX_NODEVICE, "cuda: there is no GPU %d (%d found)", devices[i], n_there);
     struct backend *b = mem_zalloc(1, sizeof *b, err);
     if (!b) return -1;
     b->options = *options;
     b->n_gpus = n;
     const char *limit = getenv("WINNOW_CUDA_WORKSPACE_MIB");
     b->workspace_limit = (limit && *limit ? strtoull(limit, NULL, 10) : 1024) << 20;
-    if (options->described ? open_described(b, options->described, err)
+    if (options->described ? open_described(b, &options->card, err)
                            : CUDA(NULL, cudaGetDeviceProperties(&b->properties, devices[0])))
         goto fail;
     for (int i = 0; !b->described && i < n; i++)
@@ -449,10 +438,12 @@ static const struct backend_table table = {
     .scale = cuda_scale,
     .axpy = cuda_axpy,
     .sum_of_squares = cuda_sum_of_squares,
+    .loss_gradient = cuda_loss_gradient,
+    .queue_results = cuda_queue_results,
+    .take_results = cuda_take_results,
     .sgd = cuda_sgd,
     .adam = cuda_adam,
-    /* A GPU needs much work at a time and no locality; and chunks would have to
-     * be divided among several GPUs. */
+    /* A GPU needs much work at a time and no locality; and chunks would have to divide among several. */
     .whole_batches = true,
     .gradients_from_zero = true,
     .joins_norms = true,

@@ -16,20 +16,27 @@
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
 
+#include "base/choice_file.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "tensor/backend.h"
 #include "tensor/cuda/cuda_graph.h"
 
-#define CUDA_MAX_GPUS 8
-/* The length of the vectors of ones and zeros. The widest layer of InceptionV3 has 2048 channels. */
-#define CUDA_MAX_CHANNELS 16384
+#define CUDA_MAX_GPUS BACKEND_MAX_DEVICES
+#define CUDA_MAX_CHANNELS 16384      /* the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
+#define CUDA_PIECE ((size_t)1 << 30) /* cuBLAS counts in int */
 #define CUDA_ADAM_CHUNK ((size_t)4 << 20) /* values a piece of an Adam step: three buffers of 16 MiB */
 
 struct staging { /* one of two ways for a batch onto the GPU */
     void *pinned, *device;
-    size_t bytes;
+    size_t bytes, device_bytes;
     cudaEvent_t copied, consumed; /* the copy is over; the compute stream has read the device's side */
+};
+
+struct step_results { /* on their way to the host, or there */
+    void *pinned;     /* STEP_MAX_NORMS floats, the norms, then the logits */
+    size_t bytes, part, n_norms;
+    cudaEvent_t there;
 };
 
 struct gpu {
@@ -38,22 +45,25 @@ struct gpu {
     cublasHandle_t blas;
     cudaStream_t compute, copy;
     struct staging staging[2];
-    void *download_pinned;
-    size_t download_bytes;
-    void *convert; /* device memory for a download that changes its type or layout */
-    size_t convert_bytes;
+    void *download_pinned, *convert; /* convert: on the device, for a download that changes type or layout */
+    size_t download_bytes, convert_bytes;
     float *ones, *zeros; /* CUDA_MAX_CHANNELS each */
     uint16_t *ones_bf16, *zeros_bf16;
     void *adam;   /* ones, zeros and scratch, CUDA_ADAM_CHUNK floats each; made at the first Adam step */
     void *search; /* memory to time plans in, given back when they are made */
     size_t search_bytes;
     cudaEvent_t timer[2];
+    void *small;                              /* two halves of pinned memory for what is small */
+    size_t small_at, small_bytes, small_half; /* where the next goes */
+    cudaEvent_t small_left[2];
+    void *loss; /* of a step: factors of the rows, probabilities */
+    size_t loss_bytes;
+    void *norms;
+    struct step_results results[2];
     void *comm;       /* ncclComm_t, with several GPUs */
     cudaStream_t sum; /* where gradients are summed */
     cudaEvent_t written, summed;
 };
-
-struct plan_memory; /* cuda_plans.c */
 
 struct backend {
     struct backend_options options;
@@ -62,11 +72,10 @@ struct backend {
     struct cudaDeviceProp properties; /* of the first */
     char description[400];
     size_t workspace_limit;
-    struct plan_memory *plans;
-    /* A card that is only described: operations can be planned and not run. */
+    struct choice_file plans;
+    /* a card that is only described: operations can be planned, not run */
     cudnnBackendDescriptor_t described;
-    int clock_khz; /* its */
-    int next_staging;
+    int next_staging, next_results, results_under_way;
     bool sends_bytes;  /* pictures go up as bytes; cuDNN makes floats of them */
     struct nccl *nccl; /* cuda_multi_gpu.c */
     size_t bucket_bytes;
@@ -80,8 +89,7 @@ struct backend_buffer {
     size_t partial_begin, partial_end;
     size_t flying_begin, flying_end; /* bytes that are being summed already */
     bool average;                    /* what makes them one again: the mean, not the sum */
-    /* A copy in bfloat16, for the weights of convolutions. It is made when it is first needed, and
-     * again after the buffer has changed. */
+    /* A copy of it in bfloat16, for the weights of convolutions: made anew after the buffer has changed. */
     void *narrow[CUDA_MAX_GPUS];
     bool narrow_fresh[CUDA_MAX_GPUS];
     bool gathered;  /* gradients: the copy holds what is to be added to the buffer, zeros elsewhere */
@@ -120,14 +128,11 @@ struct backend_op {
     struct graph_plan *forward, *data, *filter; /* of a convolution, one for each GPU */
     cudnnDataType_t type;                       /* it computes with */
     struct conv_graph graph;                    /* of forward */
-    cudnnBatchNormMode_t norm_mode;
-    bool persistent, fused_norm; /* batch norm by the Ex calls; ReLU in them */
+    bool persistent, fused_norm;                /* batch norm by the Ex calls; ReLU in them */
     cudnnBatchNormOps_t norm_ops;
     size_t norm_reserve;
-    /* Additional scratch memory: for capped ReLU, for a bias or gradient in another type, for
-     * a gradient that is not needed. */
-    size_t extra, extra_bytes;
-    size_t extra2, extra2_bytes;
+    /* further scratch: capped ReLU, a bias or gradient in another type, a gradient nobody wants */
+    size_t extra, extra_bytes, extra2;
     size_t tail, workspace_bytes; /* offset of the library's own workspace; the whole */
     size_t weight_bytes, constant_bytes;
     void *constant[CUDA_MAX_GPUS]; /* weights, then (round_up(weight_bytes)) bias; of pools, the divisors */
@@ -145,9 +150,9 @@ int blas_check(struct error *err, const char *subject, const char *call, cublasS
 #define BLAS(subject, call) blas_check(err, subject, #call, call)
 
 int gpu_use(const struct gpu *g, struct error *err); /* the calling thread's current device */
-/* Enlarges a piece of device memory. It waits for the compute stream first,
- * since the old piece may be in use. */
+/* Grows a piece of device memory, or of pinned memory, waiting first: the old one may be in use. */
 int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err);
+int pinned_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err);
 
 static inline char *at(const struct slot *s, int gpu)
 {
@@ -255,7 +260,6 @@ int pool_backward(const struct run *r, struct error *err);
 /* --- choosing plans (cuda_plans.c) --- */
 
 int plans_open(struct backend *b, struct error *err);
-void plans_close(struct backend *b);
 /*
  * Chooses the plan for g within the limit on the workspace that is repeatable and has the wanted precision:
  * the remembered one, or the quickest of the first few. *out has one for each GPU, and plans_free releases
@@ -284,11 +288,19 @@ int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, stru
 /* How many pictures of a batch of n one GPU works on: n / k. */
 int images_per_gpu(const struct backend *b, int n);
 
+/* --- steps that are not waited for (cuda_step.c) --- */
+
+int cuda_loss_gradient(struct backend *b, struct slot z, struct slot dz, const struct tensor_shape *s,
+                       const float *values, struct error *err);
+int cuda_queue_results(struct backend *b, struct slot z, const struct tensor_shape *s,
+                       const struct step_norm *norms, int n_norms, struct error *err);
+int cuda_take_results(struct backend *b, float *z, float *norms, struct error *err);
+
 /* --- flat arenas (cuda_optimizer.c) --- */
 
 /* The bytes of s in its buffer's copy in bfloat16 on that GPU; queued. */
 int arena_narrow(struct gpu *g, int gpu, const struct slot *s, const void **out, struct error *err);
-/* Where a convolution puts its dw on the only GPU, in bfloat16, instead of at s. */
+/* Where a convolution puts its dw on the only GPU. */
 int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *err);
 /* Calls multi_gpu_settle, and adds what was gathered. Called before anything
  * else reads or writes the buffer. */

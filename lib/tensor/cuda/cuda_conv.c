@@ -6,10 +6,10 @@
  * in float32 between two conversions. Bias and ReLU are part of the forward plan. Where cuDNN has no plan
  * with them, they are separate calls.
  */
-#include "tensor/cuda/cuda.h"
-
 #include <stdlib.h>
-#include <string.h>
+
+#include "tensor/cuda/cuda.h"
+#include "tensor/op_host.h"
 
 /* [cout][kh][kw][cin of one group], as a tensor of cout "pictures" */
 static struct tensor_shape filter_shape(const struct op_desc *d)
@@ -133,42 +133,33 @@ int conv_make(struct backend *b, struct backend_op *op, struct error *err)
     return 0;
 }
 
-/* Weights come in Keras' order. They are uploaded as float [cout][kh][kw][cin], and converted on the GPU
- * to the form that the call needs. */
+/* Floats to their place on GPU g, in the operation's type. */
+static int load(struct gpu *g, const struct backend_op *op, const float *values, size_t n,
+                cudnnTensorDescriptor_t wide, cudnnTensorDescriptor_t narrow, void *to, struct error *err)
+{
+    if (op->type == CUDNN_DATA_FLOAT) return gpu_upload(g, to, values, n * sizeof *values, err);
+    return gpu_grow(g, &g->convert, &g->convert_bytes, n * sizeof *values, op->name, err) ||
+                   gpu_upload(g, g->convert, values, n * sizeof *values, err) ||
+                   transform(g, op->name, wide, g->convert, narrow, to, false, err)
+               ? -1
+               : 0;
+}
+
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
               struct error *err)
 {
     const struct op_desc *d = &op->d;
-    size_t taps = (size_t)d->kernel_h * (size_t)d->kernel_w, cout = (size_t)d->y.c,
-           cin = d->kind == OP_DEPTHWISE ? 1 : (size_t)d->x[0].c;
-    size_t n = taps * cin * cout;
-    float *ours = mem_alloc((n > cout ? n : cout) * sizeof *ours, err);
+    /* Depthwise [kh,kw,c,multiplier] is, flat, [taps][c * multiplier]: a convolution of one channel. */
+    struct param_shape p = {PARAM_CONV, d->kernel_h, d->kernel_w, op->w.shape.c, d->y.c};
+    size_t n = param_shape_values(&p);
+    float *ours = mem_alloc(n * sizeof *ours, err);
     int rc = ours ? 0 : -1;
-    /* A depthwise kernel [kh,kw,c,multiplier] is, as a flat array, [taps][c * multiplier]: the same as
-     * that of a convolution with one input channel. */
-    for (size_t t = 0; ours && t < taps; t++)
-        for (size_t i = 0; i < cin; i++)
-            for (size_t o = 0; o < cout; o++)
-                ours[(o * taps + t) * cin + i] = weights[(t * cin + i) * cout + o];
+    if (ours) op_host_reorder(&p, weights, ours, false);
     for (int k = 0; !rc && k < b->n_gpus; k++) {
-        struct gpu *g = &b->gpu[k];
         char *to = op->constant[k];
-        if (gpu_use(g, err))
-            rc = -1;
-        else if (!op->w.staged)
-            rc = gpu_upload(g, to, ours, n * sizeof *ours, err);
-        else
-            rc = gpu_grow(g, &g->convert, &g->convert_bytes, n * sizeof *ours, op->name, err) ||
-                 gpu_upload(g, g->convert, ours, n * sizeof *ours, err) ||
-                 transform(g, op->name, op->w.stored, g->convert, op->w.inner, to, false, err);
-        if (rc || !bias) continue;
-        char *bias_at = to + round_up(op->weight_bytes);
-        if (op->type == CUDNN_DATA_FLOAT)
-            rc = gpu_upload(g, bias_at, bias, cout * sizeof *bias, err);
-        else
-            rc = gpu_grow(g, &g->convert, &g->convert_bytes, cout * sizeof *bias, op->name, err) ||
-                 gpu_upload(g, g->convert, bias, cout * sizeof *bias, err) ||
-                 transform(g, op->name, op->vector, g->convert, op->bias, bias_at, false, err);
+        rc = gpu_use(&b->gpu[k], err) || load(&b->gpu[k], op, ours, n, op->w.stored, op->w.inner, to, err) ||
+             (bias && load(&b->gpu[k], op, bias, (size_t)d->y.c, op->vector, op->bias,
+                           to + round_up(op->weight_bytes), err));
     }
     free(ours);
     return rc ? -1 : 0;

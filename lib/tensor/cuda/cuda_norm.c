@@ -37,7 +37,6 @@ int norm_make(struct backend *b, struct backend_op *op, struct error *err)
     const struct op_desc *d = &op->d;
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
     op->type = stored_type(b, &xs);
-    op->norm_mode = CUDNN_BATCHNORM_SPATIAL;
     if (operand_make(&op->x[0], op->name, &xs, op->type, op->type, NULL, STAGE_SLICES, err) ||
         operand_make(&op->y, op->name, &ys, op->type, op->type, NULL, STAGE_SLICES, err) ||
         tensor_make(&op->vector, op->name, CUDNN_DATA_FLOAT, 1, d->y.c, 1, 1, err))
@@ -91,9 +90,9 @@ int norm_forward(const struct run *r, struct error *err)
     double epsilon = op->d.epsilon, factor = 1 - io->momentum;
     if (io->use_moving) {
         if (DNN(op->name,
-                cudnnBatchNormalizationForwardInference(dnn, op->norm_mode, &one, &zero, op->x[0].full, x,
-                                                        op->y.full, y, op->vector, v.gamma, v.beta, v.mean,
-                                                        v.variance, epsilon)))
+                cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_SPATIAL, &one, &zero,
+                                                        op->x[0].full, x, op->y.full, y, op->vector, v.gamma,
+                                                        v.beta, v.mean, v.variance, epsilon)))
             return -1;
         return op_activate(r, y, err);
     }
@@ -112,9 +111,9 @@ int norm_forward(const struct run *r, struct error *err)
         return op->fused_norm ? 0 : op_activate(r, y, err);
     }
     if (DNN(op->name,
-            cudnnBatchNormalizationForwardTraining(dnn, op->norm_mode, &one, &zero, op->x[0].full, x,
-                                                   op->y.full, y, op->vector, v.gamma, v.beta, factor, mean,
-                                                   variance, epsilon, v.saved_mean, v.saved_deviation)))
+            cudnnBatchNormalizationForwardTraining(dnn, CUDNN_BATCHNORM_SPATIAL, &one, &zero, op->x[0].full,
+                                                   x, op->y.full, y, op->vector, v.gamma, v.beta, factor,
+                                                   mean, variance, epsilon, v.saved_mean, v.saved_deviation)))
         return -1;
     return op_activate(r, y, err);
 }
@@ -145,9 +144,10 @@ int norm_backward(const struct run *r, struct error *err)
                                                      r->workspace + op->tail, op->workspace_bytes - op->tail,
                                                      v.reserve, op->norm_reserve));
     return DNN(op->name,
-               cudnnBatchNormalizationBackward(dnn, op->norm_mode, &one, beta, &one, &zero, op->x[0].full, x,
-                                               op->y.full, dy, op->x[0].full, dx, op->vector, v.gamma, dgamma,
-                                               dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation));
+               cudnnBatchNormalizationBackward(dnn, CUDNN_BATCHNORM_SPATIAL, &one, beta, &one, &zero,
+                                               op->x[0].full, x, op->y.full, dy, op->x[0].full, dx,
+                                               op->vector, v.gamma, dgamma, dbeta, op->d.epsilon,
+                                               v.saved_mean, v.saved_deviation));
 }
 
 /* --- a constant scale and shift --- */

@@ -1,30 +1,9 @@
 /* cuda_op.c: plans and runs one operation: what all kinds share. An operation is described once
  * (descriptors, plans, where its scratch memory is in the workspace), and then run for each GPU. */
-#include "tensor/cuda/cuda.h"
-
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-static const char *const kind_names[OP_KINDS] =
-    {"Conv",       "Depthwise", "Dense",   "BatchNorm",   "Affine",
-     "Activation", "Curve",     "MaxPool", "AveragePool", "GlobalAveragePool",
-     "Concat",     "Add",       "ZeroPad", "Resize",      "Reshape",
-     "Multiply",   "Product",   "Scale",   "Softmax"};
-
-/* The prefix of every error of this operation. */
-static char *name_of(const struct op_desc *d, struct error *err)
-{
-    char text[300], window[60] = "";
-    const struct tensor_shape *x = &d->x[0], *y = &d->y;
-    if (d->kernel_h && (d->kind == OP_CONV || d->kind == OP_DEPTHWISE || d->kind == OP_MAX_POOL ||
-                        d->kind == OP_AVERAGE_POOL))
-        snprintf(window, sizeof window, ", %dx%d stride %dx%d", d->kernel_h, d->kernel_w, d->stride_h,
-                 d->stride_w);
-    snprintf(text, sizeof text, "%s (%s %dx%dx%dx%d -> %dx%dx%dx%d%s)", d->name ? d->name : "?",
-             kind_names[d->kind], x->n, x->h, x->w, x->c, y->n, y->h, y->w, y->c, window);
-    return mem_strdup(text, err);
-}
+#include "tensor/cuda/cuda.h"
+#include "tensor/op_host.h"
 
 static int make_activation(struct backend_op *op, struct error *err)
 {
@@ -98,7 +77,9 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
     if (!op) return -1;
     op->d = *d;
     op->d.name = NULL;
-    if (!(op->name = name_of(d, err))) goto fail;
+    char name[300];
+    op_host_name(d, name, sizeof name);
+    if (!(op->name = mem_strdup(name, err))) goto fail;
     bool softmax_of_map = d->kind == OP_SOFTMAX && (d->y.h > 1 || d->y.w > 1);
     bool cuts = d->kind == OP_ZERO_PAD &&
                 (d->pad_top < 0 || d->pad_bottom < 0 || d->pad_left < 0 || d->pad_right < 0);
@@ -135,7 +116,6 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
     if (d->training && d->activation == OP_RELU_CAPPED) {
         size_t bytes = round_up(shape_values(&op->y.shape) * type_bytes(stored_type(b, &op->y.shape)));
         op->extra2 = op->tail;
-        op->extra2_bytes = bytes;
         op->tail += bytes;
         op->workspace_bytes += bytes;
     }

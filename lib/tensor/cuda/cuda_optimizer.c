@@ -7,16 +7,14 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define PIECE ((size_t)1 << 30)
-
 /* For each GPU and piece: queues one call. n_left and position are the piece's. */
 #define EACH_PIECE(b, n, code)                                                                               \
     do {                                                                                                     \
         for (int k_ = 0; k_ < (b)->n_gpus; k_++) {                                                           \
             struct gpu *gpu = &(b)->gpu[k_];                                                                 \
             if (gpu_use(gpu, err)) return -1;                                                                \
-            for (size_t first = 0; first < (n); first += PIECE) {                                            \
-                int count = (int)((n)-first < PIECE ? (n)-first : PIECE);                                    \
+            for (size_t first = 0; first < (n); first += CUDA_PIECE) {                                       \
+                int count = (int)((n)-first < CUDA_PIECE ? (n)-first : CUDA_PIECE);                          \
                 if (code) return -1;                                                                         \
             }                                                                                                \
         }                                                                                                    \
@@ -41,41 +39,31 @@ int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct 
     return 0;
 }
 
-static int scal(struct backend *b, struct slot y, size_t n, float a, struct error *err)
+int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
 {
     arena_changed(y.buffer);
+    if (arena_settle(b, y.buffer, err)) return -1;
     EACH_PIECE(b, n, BLAS("arena", cublasSscal(gpu->blas, count, &a, FLOATS(y), 1)));
     return 0;
 }
 
-static int axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
+int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
 {
     arena_changed(y.buffer);
+    if (arena_settle(b, x.buffer, err) || arena_settle(b, y.buffer, err)) return -1;
     EACH_PIECE(b, n, BLAS("arena", cublasSaxpy(gpu->blas, count, &a, FLOATS(x), 1, FLOATS(y), 1)));
     return 0;
 }
 
-int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
-{
-    return arena_settle(b, y.buffer, err) || scal(b, y, n, a, err) ? -1 : 0;
-}
-
-int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
-{
-    return arena_settle(b, x.buffer, err) || arena_settle(b, y.buffer, err) || axpy(b, y, x, n, a, err) ? -1
-                                                                                                        : 0;
-}
-
-/* nrm2 scales while it sums, so that a square which is too large for a float does not
- * overflow. It waits for its result. */
+/* nrm2 scales while it sums, so that no square overflows a float. It waits for its result. */
 int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err)
 {
     struct gpu *g = &b->gpu[0];
     *out = 0;
     if (arena_settle(b, x.buffer, err) || gpu_use(g, err)) return -1;
-    for (size_t first = 0; first < n; first += PIECE) {
+    for (size_t first = 0; first < n; first += CUDA_PIECE) {
         float norm = 0;
-        int count = (int)(n - first < PIECE ? n - first : PIECE);
+        int count = (int)(n - first < CUDA_PIECE ? n - first : CUDA_PIECE);
         if (BLAS("arena", cublasSnrm2(g->blas, count, (float *)at(&x, 0) + first, 1, &norm))) return -1;
         *out += (double)norm * norm;
     }
@@ -85,10 +73,9 @@ int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out,
 int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
              const struct sgd_step *s, struct error *err)
 {
-    if (arena_settle(b, g.buffer, err) || scal(b, v, n, s->momentum, err) || axpy(b, v, g, n, -s->rate, err))
-        return -1;
-    if (!s->nesterov) return axpy(b, p, v, n, 1, err);
-    return axpy(b, p, v, n, s->momentum, err) || axpy(b, p, g, n, -s->rate, err) ? -1 : 0;
+    if (cuda_scale(b, v, n, s->momentum, err) || cuda_axpy(b, v, g, n, -s->rate, err)) return -1;
+    if (!s->nesterov) return cuda_axpy(b, p, v, n, 1, err);
+    return cuda_axpy(b, p, v, n, s->momentum, err) || cuda_axpy(b, p, g, n, -s->rate, err) ? -1 : 0;
 }
 
 /* --- a copy in bfloat16 --- */

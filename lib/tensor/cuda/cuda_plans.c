@@ -3,68 +3,18 @@
  * once on the first GPU. The choice is kept in a small text file, so that each shape is timed once for each
  * card, cuDNN version and driver.
  *
- * A line has these fields, separated by tabs: device, compute capability, cuDNN version, driver version, the
- * convolution, the engine and its knobs. Lines are appended as a whole. A line that cannot be read, or that
- * names an engine which is now refused, is ignored. WINNOW_CUDA_CACHE names another file; with "" there is
- * none.
+ * The file is a choice_file; its lines are of one device, compute capability, cuDNN and driver version, and
+ * have the convolution, the engine and its knobs. An engine that is refused now is passed over.
+ * WINNOW_CUDA_CACHE names another file; "" none.
  */
 #include "tensor/cuda/cuda.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define TIMED 4                  /* plans that are timed: the heuristics put the quickest near the front */
-#define RUNS 3                   /* of each; the shortest counts */
-#define MAX_FILE_BYTES (8 << 20) /* some fifty thousand lines: more is not ours */
-
-struct entry {
-    char *key;
-    struct graph_choice choice;
-};
-
-struct plan_memory {
-    char *path; /* NULL: none */
-    char prefix[360];
-    struct entry *entries;
-    size_t n, capacity;
-};
-
-static int remember(struct plan_memory *a, const char *key, const struct graph_choice *choice,
-                    struct error *err)
-{
-    if (mem_grow(&a->entries, &a->capacity, a->n + 1, sizeof *a->entries, err) ||
-        !(a->entries[a->n].key = mem_strdup(key, err)))
-        return -1;
-    a->entries[a->n++].choice = *choice;
-    return 0;
-}
-
-/* $WINNOW_CUDA_CACHE, else $XDG_CACHE_HOME/winnow/..., else
- * ~/.cache/winnow/...; none where there is no home. */
-static int choose_path(struct plan_memory *a, struct error *err)
-{
-    const char *chosen = getenv("WINNOW_CUDA_CACHE"), *cache = getenv("XDG_CACHE_HOME"),
-               *home = getenv("HOME");
-    char path[4000];
-    if (chosen) return *chosen && !(a->path = mem_strdup(chosen, err)) ? -1 : 0;
-    if (cache && *cache)
-        snprintf(path, sizeof path, "%s", cache);
-    else if (home && *home)
-        snprintf(path, sizeof path, "%s/.cache", home);
-    else
-        return 0;
-    mkdir(path, 0777);
-    size_t n = strlen(path);
-    snprintf(path + n, sizeof path - n, "/winnow");
-    mkdir(path, 0777);
-    n = strlen(path);
-    snprintf(path + n, sizeof path - n, "/cudnn-plans.tsv");
-    return (a->path = mem_strdup(path, err)) ? 0 : -1;
-}
+#define TIMED 4 /* plans that are timed: the heuristics put the quickest near the front */
+#define RUNS 3  /* of each; the shortest counts */
 
 /* "67 3=1,9=2": engine 67 with knob 3 at 1 and knob 9 at 2. */
 static void write_choice(const struct graph_choice *c, char *out, size_t bytes)
@@ -80,77 +30,30 @@ static bool read_choice(const char *s, struct graph_choice *c)
     char *end;
     *c = (struct graph_choice){.engine = strtoll(s, &end, 10)};
     if (end == s || *end++ != ' ') return false;
-    while (*end != '\n') {
+    while (*end) {
         if (c->n_knobs == GRAPH_MAX_KNOBS) return false;
         c->knob[c->n_knobs] = strtoll(s = end, &end, 10);
         if (end == s || *end++ != '=') return false;
         c->value[c->n_knobs++] = strtoll(s = end, &end, 10);
-        if (end == s || (*end != '\n' && *end++ != ',')) return false;
+        if (end == s || (*end && *end++ != ',')) return false;
     }
     return true;
 }
 
-static int read_file(struct plan_memory *a, struct error *err)
-{
-    FILE *f = a->path ? fopen(a->path, "re") : NULL;
-    char line[1200];
-    int rc = 0;
-    size_t prefix = strlen(a->prefix), bytes = 0;
-    if (!f) return 0; /* not there yet, or not ours to read: the plans are timed again */
-    while (!rc && fgets(line, sizeof line, f) && (bytes += strlen(line)) < MAX_FILE_BYTES) {
-        char *last = strrchr(line, '\t');
-        struct graph_choice choice;
-        if (!strchr(line, '\n') || !last || strncmp(line, a->prefix, prefix) || last < line + prefix ||
-            !read_choice(last + 1, &choice))
-            continue;
-        *last = 0;
-        rc = remember(a, line + prefix, &choice, err);
-    }
-    fclose(f);
-    return rc;
-}
-
 int plans_open(struct backend *b, struct error *err)
 {
-    struct plan_memory *a = b->plans = mem_zalloc(1, sizeof *a, err);
+    char device[256], prefix[350], *path = NULL;
     int driver = 0;
-    if (!a) return -1;
-    if (b->described) return 0;
-    char device[256];
-    if (cudaDriverGetVersion(&driver)) cudaGetLastError();
+    if (!b->described && cudaDriverGetVersion(&driver)) cudaGetLastError();
     snprintf(device, sizeof device, "%s", b->properties.name);
     for (char *c = device; *c; c++)
         if ((unsigned char)*c < ' ') *c = '?';
-    snprintf(a->prefix, sizeof a->prefix, "%s\t%d.%d\t%zu\t%d\t", device, b->properties.major,
-             b->properties.minor, cudnnGetVersion(), driver);
-    return choose_path(a, err) || read_file(a, err) ? -1 : 0;
-}
-
-void plans_close(struct backend *b)
-{
-    struct plan_memory *a = b->plans;
-    if (!a) return;
-    for (size_t i = 0; i < a->n; i++)
-        free(a->entries[i].key);
-    free(a->entries);
-    free(a->path);
-    free(a);
-    b->plans = NULL;
-}
-
-/* When the file cannot be written, the next run has to time again, and nothing else happens: this is not
- * an error. It is one write, so that lines of two runs do not mix. */
-static void append(const struct plan_memory *a, const char *key, const struct graph_choice *choice)
-{
-    char line[1200], text[500];
-    write_choice(choice, text, sizeof text);
-    int n = snprintf(line, sizeof line, "%s%s\t%s\n", a->prefix, key, text);
-    int fd =
-        a->path && n < (int)sizeof line ? open(a->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
-    if (fd < 0) return;
-    ssize_t written = write(fd, line, (size_t)n);
-    (void)written;
-    close(fd);
+    snprintf(prefix, sizeof prefix, "%s\t%d.%d\t%zu\t%d", device, b->properties.major, b->properties.minor,
+             cudnnGetVersion(), driver);
+    int rc = b->described ? 0 : choice_file_path("WINNOW_CUDA_CACHE", "cudnn-plans.tsv", &path, err);
+    if (!rc) rc = choice_file_open(&b->plans, path, prefix, err);
+    free(path);
+    return rc;
 }
 
 /* --- timing --- */
@@ -244,32 +147,33 @@ static int make_from(struct backend *b, int first, const struct conv_graph *g, c
 int plan_choose(struct backend *b, const struct conv_graph *g, const char *subject, struct graph_plan **out,
                 struct error *err)
 {
-    struct plan_memory *a = b->plans;
     struct graph_wish wish = {b->workspace_limit, b->options.precision != PRECISION_F32,
                               b->options.deterministic};
     struct graph_device d = {b->gpu[0].dnn, b->described};
     struct graph_plan offered[TIMED];
-    char key[500];
+    char key[500], text[500];
     int n = 0, best = 0, rc = 1;
     graph_name(g, key, sizeof key);
     size_t used = strlen(key);
     snprintf(key + used, sizeof key - used, " %s %zuMiB", wish.tensor_core ? "tensor" : "fma",
              wish.workspace_limit >> 20);
     if (!(*out = mem_zalloc((size_t)b->n_gpus, sizeof **out, err))) return -1;
-    for (size_t i = 0; rc == 1 && i < a->n; i++)
-        if (!strcmp(a->entries[i].key, key))
-            rc = make_from(b, 0, g, &wish, subject, &a->entries[i].choice, *out, err);
+    const char *known;
+    struct graph_choice choice;
+    for (size_t i = 0; rc == 1 && (known = choice_file_find(&b->plans, key, &i));)
+        if (read_choice(known, &choice)) rc = make_from(b, 0, g, &wish, subject, &choice, *out, err);
     if (!rc) return 0;
     if (rc == 1 && graph_plans(g, &d, &wish, subject, offered, b->described ? 1 : TIMED, &n, err)) rc = -1;
     if (rc == 1 && n > 0) {
         rc = quickest(b, g, subject, offered, n, &best, err);
-        struct graph_choice choice = offered[best].choice;
+        choice = offered[best].choice;
         if (!rc) {
             (*out)[0] = offered[best];
             offered[best] = (struct graph_plan){0};
             rc = make_from(b, 1, g, &wish, subject, &choice, *out, err);
         }
-        if (!rc && !(rc = remember(a, key, &choice, err)) && !b->described) append(a, key, &choice);
+        write_choice(&choice, text, sizeof text);
+        if (!rc) rc = choice_file_add(&b->plans, key, text, err);
     }
     while (n > 0)
         graph_plan_release(&offered[--n]);

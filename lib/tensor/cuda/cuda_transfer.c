@@ -6,29 +6,23 @@
  * still works on batch i, and the slot, whose memory other values of the plan use as well, is touched only
  * in the order of the compute stream.
  */
-#include "tensor/cuda/cuda.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "tensor/cuda/cuda.h"
+#include "tensor/op_host.h"
+
 #define STAGING_BYTES ((size_t)48 << 20) /* 180 pictures as bytes */
+#define SMALL_BYTES ((size_t)2 << 20)    /* the dropout masks and targets of two steps */
 
 int images_per_gpu(const struct backend *b, int n) { return n % b->n_gpus ? n : n / b->n_gpus; }
 
 static int staging_grow(struct gpu *g, struct staging *s, size_t wanted, struct error *err)
 {
-    if (wanted <= s->bytes) return 0;
-    if (CUDA(NULL, cudaStreamSynchronize(g->copy)) || CUDA(NULL, cudaStreamSynchronize(g->compute)))
-        return -1;
-    if (s->pinned) cudaFreeHost(s->pinned);
-    cudaFree(s->device);
-    s->pinned = s->device = NULL;
-    s->bytes = 0;
-    if (CUDA("staging", cudaMallocHost(&s->pinned, wanted)) ||
-        CUDA("staging", cudaMalloc(&s->device, wanted)))
-        return -1;
-    s->bytes = wanted;
-    return 0;
+    return pinned_grow(g, &s->pinned, &s->bytes, wanted, "staging", err) ||
+                   gpu_grow(g, &s->device, &s->device_bytes, wanted, "staging", err)
+               ? -1
+               : 0;
 }
 
 /* Takes the staging buffer to fill next: its last copy is finished, so that its
@@ -60,11 +54,29 @@ static int staging_done(struct gpu *g, struct staging *s, struct error *err)
     return CUDA(NULL, cudaEventRecord(s->consumed, g->compute));
 }
 
+/*
+ * What is small goes up on the compute stream, right to its place, out of one of two halves of pinned memory
+ * that fill in turn: nothing waits unless a whole half was filled since it was last left.
+ */
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err)
 {
     struct staging *s = &g->staging[0];
-    if (gpu_use(g, err) || staging_grow(g, s, n_bytes, err) || CUDA(NULL, cudaEventSynchronize(s->copied)))
-        return -1;
+    if (gpu_use(g, err)) return -1;
+    if (n_bytes <= SMALL_BYTES) {
+        if (!g->small && CUDA("small uploads", cudaMallocHost((void **)&g->small, 2 * SMALL_BYTES)))
+            return -1;
+        if (g->small_at + n_bytes > SMALL_BYTES) {
+            if (CUDA(NULL, cudaEventRecord(g->small_left[g->small_half], g->compute)) ||
+                CUDA(NULL, cudaEventSynchronize(g->small_left[g->small_half ^= 1])))
+                return -1;
+            g->small_at = 0;
+        }
+        char *from =
+            memcpy((char *)g->small + (g->small_half ? SMALL_BYTES : 0) + g->small_at, values, n_bytes);
+        g->small_at += round_up(n_bytes);
+        return CUDA(NULL, cudaMemcpyAsync(to, from, n_bytes, cudaMemcpyHostToDevice, g->compute));
+    }
+    if (staging_grow(g, s, n_bytes, err) || CUDA(NULL, cudaEventSynchronize(s->copied))) return -1;
     memcpy(s->pinned, values, n_bytes);
     return staging_send(g, s, n_bytes, err) ||
                    CUDA(NULL,
@@ -136,6 +148,11 @@ static int upload_part(struct backend *b, struct slot to, const struct tensor_sh
                                             (size_t)(part->n - rows.n) * row * bytes, g->compute))))
             return -1;
         if (!rows.n) continue;
+        if (u->floats && (size_t)rows.n * sent <= SMALL_BYTES && bytes == sizeof(float)) {
+            if (gpu_upload(g, place_at, u->floats + (size_t)from * row, (size_t)rows.n * sent, err))
+                return -1;
+            continue;
+        }
         if (staging_begin(b, g, (size_t)rows.n * sent, &st, err)) return -1;
         if (u->floats) memcpy(st->pinned, u->floats + (size_t)from * row, (size_t)rows.n * sent);
         if (u->bytes) to_signed(st->pinned, u->bytes + (size_t)from * row, (size_t)rows.n * row);
@@ -186,14 +203,7 @@ int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor
 /* Copies n_bytes of device memory to pinned memory, and waits. */
 static int fetch(struct gpu *g, const void *from, size_t n_bytes, struct error *err)
 {
-    if (n_bytes > g->download_bytes) {
-        if (CUDA(NULL, cudaStreamSynchronize(g->compute))) return -1;
-        if (g->download_pinned) cudaFreeHost(g->download_pinned);
-        g->download_pinned = NULL;
-        g->download_bytes = 0;
-        if (CUDA("download", cudaMallocHost(&g->download_pinned, n_bytes))) return -1;
-        g->download_bytes = n_bytes;
-    }
+    if (pinned_grow(g, &g->download_pinned, &g->download_bytes, n_bytes, "download", err)) return -1;
     return CUDA(NULL,
                 cudaMemcpyAsync(g->download_pinned, from, n_bytes, cudaMemcpyDeviceToHost, g->compute)) ||
                    CUDA(NULL, cudaStreamSynchronize(g->compute))
@@ -235,47 +245,19 @@ int cuda_tensor_download(struct backend *b, struct slot from, const struct tenso
 
 /* --- parameters --- */
 
-static size_t param_values(const struct param_shape *p)
-{
-    return (size_t)p->kh * (size_t)p->kw * (size_t)p->cin * (size_t)p->cout;
-}
 size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p)
 {
-    return param_values(p) * sizeof(float);
-}
-
-/*
- * Keras [kh,kw,cin,cout] and ours: PARAM_CONV [cout,kh,kw,cin]; PARAM_DEPTHWISE (cout the multiplier) one
- * filter of [kh,kw] for each of the cin * cout channels that come out. Dense kernels and vectors are the same
- * on both sides.
- */
-static void reorder(const struct param_shape *p, const float *from, float *to, bool to_keras)
-{
-    size_t taps = (size_t)p->kh * (size_t)p->kw, cin = (size_t)p->cin, cout = (size_t)p->cout;
-    if (p->kind == PARAM_DENSE || p->kind == PARAM_VECTOR) {
-        memcpy(to, from, taps * cin * cout * sizeof *to);
-        return;
-    }
-    for (size_t t = 0; t < taps; t++)
-        for (size_t i = 0; i < cin; i++)
-            for (size_t o = 0; o < cout; o++) {
-                size_t keras = (t * cin + i) * cout + o;
-                size_t ours = p->kind == PARAM_CONV ? (o * taps + t) * cin + i : (i * cout + o) * taps + t;
-                if (to_keras)
-                    to[keras] = from[ours];
-                else
-                    to[ours] = from[keras];
-            }
+    return param_shape_values(p) * sizeof(float);
 }
 
 int cuda_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
                       struct error *err)
 {
-    size_t n = param_values(p);
+    size_t n = param_shape_values(p);
     float *ours = mem_alloc(n * sizeof *ours, err);
     int rc = ours ? arena_settle(b, to.buffer, err) : -1;
     arena_changed(to.buffer);
-    if (!rc) reorder(p, keras, ours, false);
+    if (!rc) op_host_reorder(p, keras, ours, false);
     for (int k = 0; !rc && k < b->n_gpus; k++)
         rc = gpu_upload(&b->gpu[k], at(&to, k), ours, n * sizeof *ours, err);
     free(ours);
@@ -286,8 +268,8 @@ int cuda_param_download(struct backend *b, struct slot from, const struct param_
                         struct error *err)
 {
     if (arena_settle(b, from.buffer, err) || gpu_use(&b->gpu[0], err) ||
-        fetch(&b->gpu[0], at(&from, 0), param_values(p) * sizeof(float), err))
+        fetch(&b->gpu[0], at(&from, 0), param_shape_values(p) * sizeof(float), err))
         return -1;
-    reorder(p, b->gpu[0].download_pinned, keras, true);
+    op_host_reorder(p, b->gpu[0].download_pinned, keras, true);
     return 0;
 }
