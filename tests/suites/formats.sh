@@ -149,6 +149,36 @@ LIST
     ok $? "gzip is read"
     "$BIN/export" --model "$T/doubles.h5" --to tfjs -o "$T/rounded" && same "$T/rounded" "$T/back"
     ok $? "float64 is read, rounded"
+    # A TFJS folder as its converter makes it of a Keras 3 model: weights are called after the model, too.
+    cat >"$T/tfjs_of.py" <<'PY'
+import json, os, sys
+import h5py
+import numpy as np
+f, out = h5py.File(sys.argv[1], 'r'), sys.argv[2]
+text = lambda s: s.decode() if isinstance(s, bytes) else s
+specs, data = [], b''
+for layer in f['model_weights'].attrs['layer_names']:
+    g = f['model_weights'][text(layer)]
+    for name in g.attrs['weight_names']:
+        v = g[text(name)][()]
+        if v.dtype == np.float32:
+            specs.append({'name': text(name), 'shape': list(v.shape), 'dtype': 'float32'})
+            data += v.tobytes()
+os.makedirs(out)
+open(out + '/group1-shard1of1.bin', 'wb').write(data)
+json.dump({'format': 'layers-model', 'generatedBy': 'keras v3', 'modelTopology': {'keras_version': text(f.attrs['keras_version']),
+    'backend': 'tensorflow', 'model_config': json.loads(f.attrs['model_config'])},
+    'weightsManifest': [{'paths': ['group1-shard1of1.bin'], 'weights': specs}]}, open(out + '/model.json', 'w'))
+PY
+    $python tests/tools/npy_pictures.py tests/fixtures/keras3/inputs/in16.npy "$T/p16"
+    for net in act-hard-sigmoid seq-built-by-call nested-seq seq-base; do
+        $python "$T/tfjs_of.py" "tests/fixtures/keras3/nets/$net.h5" "$T/tfjs-$net"
+        for model in "tests/fixtures/keras3/nets/$net.h5" "$T/tfjs-$net"; do
+            "$BIN/classify" -q --no-sandbox --device ref --input bytes --model "$model" "$T/p16" >"$T/scores-$(basename "${model%.h5}")"
+        done
+        cmp -s "$T/scores-$net" "$T/scores-tfjs-$net" && [ -s "$T/scores-$net" ]
+        ok $? "a TFJS folder of Keras 3: $net"
+    done
 else
     skip "made-up Keras files" "no python3-h5py"
 fi
