@@ -29,7 +29,8 @@ int predictor_open(struct predictor **out, const char *model_path, const struct 
     const struct net_shape *input = &p->net.layers[p->net.input].output,
                            *output = &p->net.layers[p->net.output].output;
     if (input->rank != 3 || input->dim[0] != input->dim[1] || input->dim[2] != 3) {
-        error_set(err, EX_DATAERR, "'%s' does not take square RGB pictures", model_path);
+        error_set(err, EX_DATAERR, "'%s' does not take square RGB pictures of a known size (--input side=N)",
+                  model_path);
         goto fail;
     }
     if (output->rank != 1) {

@@ -1,5 +1,6 @@
 /*
- * keras_front.c: the layers that stand in front of a network: Rescaling, Normalization, Cropping2D.
+ * keras_front.c: the layers that stand in front of a network: Rescaling, Normalization, Cropping2D,
+ * CenterCrop; and UpSampling2D.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -121,6 +122,54 @@ int keras_cropping(struct keras_call *c, struct error *err)
     l->pad_bottom = -sides[1];
     l->pad_left = -sides[2];
     l->pad_right = -sides[3];
+    c->out.layer = at;
+    return keras_finish(c, at, err);
+}
+
+/* The middle of a picture that is at least as large; Keras enlarges smaller ones. */
+int keras_center_crop(struct keras_call *c, struct error *err)
+{
+    int from = c->in[0].layer, height, width;
+    const struct net_shape in = *keras_shape(c, from);
+    if (config_channels_last(c->config, err) || config_int(c->config, "height", -1, 1, 4096, &height, err) ||
+        config_int(c->config, "width", -1, 1, 4096, &width, err))
+        return -1;
+    if (in.rank != 3 || in.dim[0] < height || in.dim[1] < width)
+        return error_set(err, EX_DATAERR, "is read where its input is known to be larger only");
+    int at = keras_emit(c, LAYER_ZERO_PADDING, "", &from, 1, err);
+    if (at < 0) return -1;
+    struct net_layer *l = &c->r->n->layers[at];
+    l->pad_top = -((in.dim[0] - height) / 2);
+    l->pad_bottom = height - in.dim[0] - l->pad_top;
+    l->pad_left = -((in.dim[1] - width) / 2);
+    l->pad_right = width - in.dim[1] - l->pad_left;
+    c->out.layer = at;
+    return keras_finish(c, at, err);
+}
+
+/* Whole factors: each pixel again, or bilinear between the same centres as Resizing. */
+int keras_upsampling(struct keras_call *c, struct error *err)
+{
+    const cJSON *size = net_json_get(c->config, "size");
+    const char *method = config_string(c->config, "interpolation");
+    int from = c->in[0].layer, by[2];
+    const struct net_shape in = *keras_shape(c, from);
+    bool nearest = !method || strcmp(method, "nearest") == 0;
+    for (int i = 0; i < 2; i++)
+        if (net_json_int(cJSON_IsArray(size) ? cJSON_GetArrayItem(size, i) : size, 1, 64, &by[i]))
+            return config_wrong(err, "size", "must be a number or a pair from 1 to 64");
+    if (!nearest && strcmp(method, "bilinear") != 0)
+        return config_wrong(err, "interpolation", "must be \"bilinear\" or \"nearest\"");
+    if (config_channels_last(c->config, err)) return -1;
+    if (in.rank != 3 || in.dim[0] < 1 || in.dim[1] < 1 || in.dim[0] > NET_MAX_DIM / 64 ||
+        in.dim[1] > NET_MAX_DIM / 64)
+        return error_set(err, EX_DATAERR, "needs an input of a fixed size");
+    int at = keras_emit(c, LAYER_RESIZING, "", &from, 1, err);
+    if (at < 0) return -1;
+    struct net_layer *l = &c->r->n->layers[at];
+    l->resize_h = in.dim[0] * by[0];
+    l->resize_w = in.dim[1] * by[1];
+    l->nearest = nearest;
     c->out.layer = at;
     return keras_finish(c, at, err);
 }

@@ -78,6 +78,8 @@ int keras_numbers(const cJSON *v, double *out, size_t max, size_t *n);
 int keras_rescaling(struct keras_call *c, struct error *err);
 int keras_normalization(struct keras_call *c, struct error *err);
 int keras_cropping(struct keras_call *c, struct error *err);
+int keras_center_crop(struct keras_call *c, struct error *err);
+int keras_upsampling(struct keras_call *c, struct error *err);
 
 /* err without the layer's name; c->out is what the call gives. */
 int keras_build_layer(struct keras_call *c, struct error *err);

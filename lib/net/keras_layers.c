@@ -587,6 +587,8 @@ static int build(struct keras_call *c, const char *class_name, struct error *err
     if (strcmp(class_name, "Rescaling") == 0) return keras_rescaling(c, err);
     if (strcmp(class_name, "Normalization") == 0) return keras_normalization(c, err);
     if (strcmp(class_name, "Cropping2D") == 0) return keras_cropping(c, err);
+    if (strcmp(class_name, "CenterCrop") == 0) return keras_center_crop(c, err);
+    if (strcmp(class_name, "UpSampling2D") == 0) return keras_upsampling(c, err);
     if (kind < 0) return unknown(c, err);
     return build_window(c, (enum layer_kind)kind, err);
 }

@@ -80,8 +80,11 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
     if (scoring_model_open(&c->header, opt->model, &opt->scoring, SCORING_HEADER, NULL, err)) return -1;
     const struct net_shape *in = &c->header.layers[c->header.input].output;
     if (in->rank != 3 || in->dim[2] != 3 || in->dim[0] != in->dim[1] || in->dim[0] < 1)
-        return error_set(err, EX_DATAERR,
-                         "'%s': the network does not take square RGB pictures of a fixed size", opt->model);
+        return error_set(
+            err, EX_DATAERR,
+            "'%s': the network does not take square RGB pictures of a fixed size (--input side=N says a size "
+            "that the file leaves open)",
+            opt->model);
     c->side_px = in->dim[0];
     if (name_classes(c, err)) return error_prefix(err, "'%s'", opt->model);
     if (opt->thresholds.n > 64) return error_set(err, EX_USAGE, "more than 64 --threshold options");

@@ -123,6 +123,12 @@ for activation in ("softmax", "gelu"):
 same(lambda m: m["a1"].update(class_name="LeakyReLU", config={"name": "a1", "alpha": 0.1}), "LeakyReLU for ReLU with a slope",
      lambda m: m["a1"].update(class_name="ReLU", config={"name": "a1", "negative_slope": 0.1}) or m)
 
+same(lambda m: m.config("a1", activation="hard_sigmoid") and m.json["modelTopology"].update(keras_version="3.15.1"), "hard_sigmoid is x / 6 + 0.5 in a file of Keras 3",
+     lambda m: m.config("a1", activation="winnow>hard_sigmoid"))
+same(lambda m: m["act"].update(class_name="Activation", config={"name": "act", "activation": "hard_sigmoid"}) or m.config("a1", activation="linear"),
+     "and 0.2 x + 0.5 in one of Keras 2", lambda m: m.add("a1", "Rescaling", "act", "bn1", scale=0.2, offset=0.5)["a1"].update(class_name="ReLU", config={"name": "a1", "max_value": 1}) or m)
+same(lambda m: m.add("c1", "RandomFlip", "flip", "in", mode="horizontal").add("c1", "GaussianNoise", "noise", "flip", stddev=0.1), "augmentation does nothing")
+
 
 def keras3(m):
     for layer in m.layers:
@@ -133,6 +139,9 @@ def keras3(m):
 
 same(keras3, "inbound_nodes as Keras 3 writes them")
 
+refused(lambda m: m["bn1"].update(inbound_nodes=[[["c1", 0, 0, {"training": True}]]]), "layer 'bn1': was called with training=True")
+refused(lambda m: m["a1"].update(class_name="Lambda"), "layer 'a1': is a 'Lambda': it holds Python code")
+refused(lambda m: m.config("d1", dtype={"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}}), "layer 'd1': is quantised (int8)")
 refused(lambda m: {"modelTopology": {"node": []}, "weightsManifest": []}, "a TensorFlow graph model; only layers models can be read")
 refused(lambda m: layers_to(m, "Ensemble"), "not a Keras model (Model, Functional or Sequential)")
 refused(lambda m: m.model["config"].update(layers=[]), "the model has no layers")
