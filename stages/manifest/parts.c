@@ -10,27 +10,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "manifest/manifest.h"
-
-/* The host in a URL: http://user@Host:80/x gives Host. Upper case stays; the caller hashes these bytes. */
-static const char *host_of(const char *url, size_t *n)
-{
-    const char *start = strstr(url, "://");
-    start = start ? start + 3 : url;
-    size_t length = strcspn(start, "/?#");
-    for (const char *at = start; at < start + length; at++)
-        if (*at == '@') {
-            length -= (size_t)(at + 1 - start);
-            start = at + 1;
-        }
-    if (length && start[0] == '[') {
-        const char *end = memchr(start, ']', length);
-        *n = end ? (size_t)(end + 1 - start) : length;
-    } else {
-        const char *colon = memchr(start, ':', length);
-        *n = colon ? (size_t)(colon - start) : length;
-    }
-    return start;
-}
+#include "manifest/url_host.h"
 
 enum key_kind { KEY_COLUMN, KEY_HOST, KEY_ROW };
 
@@ -63,7 +43,7 @@ static uint64_t part_of(const struct manifest_reader *in, enum key_kind kind, in
     const char *field = in->fields[column];
     size_t n = strlen(field);
     if (kind == KEY_HOST) {
-        field = host_of(field, &n);
+        field = url_host(field, &n);
         if (n > sizeof lower) n = sizeof lower;
         for (size_t i = 0; i < n; i++)
             lower[i] = field[i] >= 'A' && field[i] <= 'Z' ? (char)(field[i] | 32) : field[i];

@@ -62,6 +62,10 @@ def scenarios(Scenario, work, top, bin_dir, port):
     folder('hash-dedup-read', 'web', 'scan/out.tsv')
     yield Scenario('hash-dedup-read', ['hash-dedup', '--hash-all', 'out.tsv', '-o', 'unique.tsv', '--rejects', 'rejects.tsv'], ['unique.tsv', 'rejects.tsv'])
 
+    folder('audit', 'web', 'scan/out.tsv')
+    made('audit', 'validate', '--min-bytes', '10', '--with', 'stats', 'out.tsv', '-o', 'valid.tsv')
+    yield Scenario('audit', ['audit', 'valid.tsv', '-o', 'audit.tsv', '--facts', 'facts.tsv', '--scores', 'scores.tsv'], ['audit.tsv', 'facts.tsv', 'scores.tsv'])
+
     # Actions on files: of each content one is left, whatever happens.
     for action in ('--delete', '--hardlink', '--quarantine'):
         name = 'hash-dedup-' + action.strip('-')

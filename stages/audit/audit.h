@@ -1,0 +1,24 @@
+/* audit.h: what a set of pictures has that a person should see before training on it; see main.c. */
+#ifndef WINNOW_AUDIT_H
+#define WINNOW_AUDIT_H
+
+#include "cli/options.h"
+#include "cli/stage.h"
+
+struct audit_options {
+    struct common_options common;
+    const char *scores, *facts; /* files to write, or NULL */
+    double least_gain;          /* of a fact over the guess, as a share of the rows */
+    double class_ratio;         /* to the median of the other classes */
+    int64_t least_rows;         /* of a class */
+};
+#define AUDIT_DEFAULTS                                                                                       \
+    {                                                                                                        \
+        .common = COMMON_OPTIONS_DEFAULTS, .least_gain = 0.05, .class_ratio = 10, .least_rows = 20           \
+    }
+
+/* manifest NULL or "-" is standard input. Warns of what concerns the whole set. */
+int audit_run(const struct audit_options *opt, const char *manifest, struct stage_counts *n,
+              struct error *err);
+
+#endif

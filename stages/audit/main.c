@@ -1,0 +1,54 @@
+/*
+ * audit: says what a set of pictures has that a person should see before training on it. Reads: path mode
+ * width height and the columns of validate --with stats (and label format frames orientation bytes xxh128
+ * group url). Opens no picture.
+ */
+#include "audit.h"
+
+static const struct option_row rows[] = {
+    OPTION(struct audit_options, STRING, 0, "facts", facts, "FILE",
+           "write how well each trivial fact alone predicts the label"),
+    OPTION(struct audit_options, STRING, 0, "scores", scores, "FILE",
+           "write the seven scores of every picture"),
+    COMMON_ROW_OUTPUT(struct audit_options, common),
+    COMMON_ROW_TALK(struct audit_options, common),
+
+    OPTION_GROUP("Expert"),
+    OPTION(struct audit_options, DOUBLE, 0, "least-gain", least_gain, "SHARE",
+           "a fact is reported when it is right in this much more of the rows than the largest class",
+           RANGE(0, 1)),
+    OPTION(struct audit_options, DOUBLE, 0, "class-ratio", class_ratio, "RATIO",
+           "a class is near empty or over full when it differs from the median of the others by this factor",
+           RANGE(1, 1e9)),
+    OPTION(struct audit_options, INT, 0, "least-rows", least_rows, "N",
+           "a class with fewer rows is near empty", RANGE(0, 1000000000)),
+    OPTION_ROW_END,
+};
+
+static const struct option_table table = {
+    .name = "audit",
+    .synopsis = "[MANIFEST]",
+    .summary = "list dark, blurred and odd pictures, and trivial facts that predict the label",
+    .details =
+        "Reads what validate --with stats wrote. Writes a row for each finding, worst first within a check: "
+        "check path label score threshold measure. A score is 0..1, low is bad.\n\n"
+        "Checks of pictures, as CleanVision defines them: dark light blurry low_information odd_size "
+        "odd_aspect_ratio grayscale. Checks of the set: near_empty_class over_full_class predicts_label.",
+    .rows = rows,
+    .min_operands = 0,
+    .max_operands = 1,
+};
+
+int main(int argc, char **argv)
+{
+    struct audit_options opt = AUDIT_DEFAULTS;
+    struct stage_counts n = {0};
+    struct operands operands;
+    struct error err = {0};
+    stage_begin("audit");
+    int rc = options_parse(&table, &opt, argc, argv, &operands);
+    if (rc != OPTIONS_RUN) return rc;
+    rc = audit_run(&opt, operands.n ? operands.items[0] : NULL, &n, &err);
+    options_release(&table, &opt);
+    return stage_end(rc, &err, &n, &opt.common);
+}

@@ -1,0 +1,1 @@
+NEEDS.stage/audit := base io cli manifest metric
