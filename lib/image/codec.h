@@ -25,6 +25,11 @@ typedef enum image_reason image_decoder(const uint8_t *bytes, size_t n_bytes,
                                         struct image_info *info, struct image_failure *f);
 image_decoder jpeg_decode, png_decode, webp_decode, gif_decode, avif_decode, heic_decode, jxl_decode;
 
+/* image_probe with options: also fills options->colour. */
+enum image_reason image_read_header(const uint8_t *bytes, size_t n_bytes,
+                                    const struct decode_options *options, struct image_info *info,
+                                    struct image_failure *f);
+
 /* Whether primaries and transfer (ITU-T H.273) are taken for sRGB's: BT.709's and unspecified ones, too. */
 static inline bool cicp_is_srgb(unsigned primaries, unsigned transfer)
 {

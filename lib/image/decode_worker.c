@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/simd.h"
@@ -334,6 +335,8 @@ int decode_options_complete(struct decode_pool_options *o, struct error *err)
     if (!o->no_sandbox && sandbox_check(err)) return -1;
     /* Asked here, before the fork: the workers cannot read the environment. */
     simd_level();
+    /* lcms dates the profiles that it makes: the time zone is read now, a worker could not. */
+    tzset();
     return 0;
 }
 

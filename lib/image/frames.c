@@ -1,6 +1,7 @@
 /*
  * frames.c: more than the first frame of an animation, in one pass over the file.
  */
+#include "image/colour.h"
 #include "image/frames.h"
 
 #include <string.h>
@@ -8,6 +9,8 @@
 enum image_reason frame_give(struct frame_walk *w, struct image_failure *f)
 {
     struct error err = {0};
+    if (w->options->colour && colour_to_srgb(w->out, w->options->colour, &err))
+        return image_fail_error(f, &err);
     if (!w->options->keep_gray && image_to_rgb(w->out, &err)) return image_fail_error(f, &err);
     if (!w->options->no_orient && image_orient(w->out, w->orientation, &err))
         return image_fail_error(f, &err);
@@ -28,27 +31,34 @@ enum image_reason image_decode_frames(const uint8_t *bytes, size_t n_bytes,
         [IMAGE_JXL] = jxl_frames,
 #endif
     };
-    struct frame_walk w = {.options = options,
+    struct colour_note note = {0};
+    struct decode_options own = *options;
+    if (options->srgb) own.colour = &note;
+    struct frame_walk w = {.options = &own,
                            .every = every > 0 ? every : 1,
                            .most = most > 0 ? most : IMAGE_MAX_FRAMES,
                            .out = out,
                            .sink = sink,
                            .context = context};
-    enum image_reason reason = image_probe(bytes, n_bytes, info, failure);
-    if (reason != IMAGE_OK) return reason;
-    if (info->frames > 1 && (reason = image_check_size((uint64_t)info->width, (uint64_t)info->height,
-                                                       options->max_pixels, failure)) != IMAGE_OK)
-        return reason; /* the canvas is held whole */
+    enum image_reason reason = image_read_header(bytes, n_bytes, &own, info, failure);
+    /* The canvas is held whole. */
+    if (reason == IMAGE_OK && info->frames > 1)
+        reason =
+            image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, failure);
+    if (reason != IMAGE_OK) goto out;
     /* More than are wanted: spread over the whole animation. */
     int spread = (info->frames + w.most - 1) / w.most;
     if (w.every < spread) w.every = spread;
     w.orientation = info->orientation;
     if (info->frames <= 1 || !decoders[info->format]) {
         reason = image_decode(bytes, n_bytes, options, out, info, failure);
-        return reason == IMAGE_OK && sink ? sink(context, 0, out, failure) : reason;
+        if (reason == IMAGE_OK && sink) reason = sink(context, 0, out, failure);
+        goto out;
     }
     reason = decoders[info->format](bytes, n_bytes, &w, info, failure);
     if (reason == IMAGE_OK && w.n_given == 0)
-        return image_fail(failure, IMAGE_DECODE_CORRUPT, "an animation without a frame");
+        reason = image_fail(failure, IMAGE_DECODE_CORRUPT, "an animation without a frame");
+out:
+    colour_note_release(&note);
     return reason;
 }

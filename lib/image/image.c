@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "image/codec.h"
+#include "image/colour.h"
 
 int image_reserve(struct image *m, int width, int height, int channels, struct error *err)
 {
@@ -254,6 +254,32 @@ static enum image_reason dispatch(const uint8_t *bytes, size_t n_bytes, const st
     return decoders[info->format](bytes, n_bytes, options, out, info, f);
 }
 
+enum image_reason image_read_header(const uint8_t *bytes, size_t n_bytes,
+                                    const struct decode_options *options, struct image_info *info,
+                                    struct image_failure *f)
+{
+    return dispatch(bytes, n_bytes, options, NULL, info, f);
+}
+
+int image_color_parse(const char *name, bool *srgb, struct error *err)
+{
+    *srgb = name && strcmp(name, "srgb") == 0;
+    if (name && *name && !*srgb && strcmp(name, "none") != 0)
+        return error_set(err, EX_USAGE, "'%s' is not a colour conversion: none or srgb", name);
+#ifdef WITHOUT_COLOUR
+    if (*srgb) return error_set(err, EX_NODEVICE, "winnow was built without lcms2 (Debian: liblcms2-dev)");
+#endif
+    return 0;
+}
+
+#ifdef WITHOUT_COLOUR
+int colour_to_srgb(struct image *m, const struct colour_note *note, struct error *err)
+{
+    (void)m, (void)note, (void)err;
+    return 0;
+}
+#endif
+
 enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info,
                               struct image_failure *failure)
 {
@@ -265,10 +291,14 @@ enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struc
                                struct image *out, struct image_info *info, struct image_failure *failure)
 {
     struct error err = {0};
-    enum image_reason reason = dispatch(bytes, n_bytes, options, out, info, failure);
-    if (reason != IMAGE_OK) return reason;
-    if ((!options->keep_gray && image_to_rgb(out, &err)) ||
-        (!options->no_orient && image_orient(out, info->orientation, &err)))
-        return image_fail_error(failure, &err);
-    return IMAGE_OK;
+    struct colour_note note = {0};
+    struct decode_options own = *options;
+    if (options->srgb) own.colour = &note;
+    enum image_reason reason = dispatch(bytes, n_bytes, &own, out, info, failure);
+    if (reason == IMAGE_OK && ((options->srgb && colour_to_srgb(out, &note, &err)) ||
+                               (!options->keep_gray && image_to_rgb(out, &err)) ||
+                               (!options->no_orient && image_orient(out, info->orientation, &err))))
+        reason = image_fail_error(failure, &err);
+    colour_note_release(&note);
+    return reason;
 }

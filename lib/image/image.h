@@ -94,9 +94,13 @@ enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image
 
 /* Of avif, heic and jxl those whose library was there when winnow was built, for example "avif,jxl". */
 const char *image_optional_formats(void);
+/* What pictures become: "none" (samples as they are stored) or "srgb"; NULL and "" are none. -1: EX_USAGE for
+ * another word, EX_UNAVAILABLE when winnow was built without lcms2. */
+int image_color_parse(const char *name, bool *srgb, struct error *err);
 
 /* --- decoding --- */
 
+struct colour_note;
 struct decode_options {
     bool allow_truncated; /* decode a truncated picture as far as possible, the rest is grey or black */
     bool no_orient;       /* leave pixels as stored */
@@ -108,9 +112,11 @@ struct decode_options {
      * set this for PDQ or RESIZE_TFJS.
      */
     int shrink_to_px;
-    uint8_t background[3]; /* what alpha is flattened on; DECODE_DEFAULTS sets white */
-    bool drop_alpha;       /* colours as they lie there, also where they are transparent; not in GIF */
-    uint64_t max_pixels;   /* 0: IMAGE_MAX_PIXELS */
+    uint8_t background[3];      /* what alpha is flattened on; DECODE_DEFAULTS sets white */
+    bool drop_alpha;            /* colours as they lie there, also where they are transparent; not in GIF */
+    bool srgb;                  /* convert to sRGB what the file says is something else */
+    uint64_t max_pixels;        /* 0: IMAGE_MAX_PIXELS */
+    struct colour_note *colour; /* inside lib/image: NULL, or what the header says is put there */
 };
 /*
  * A background by name: white, black or #RRGGBB; NULL and "" are white. rgb gets its samples, text the name

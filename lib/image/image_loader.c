@@ -35,7 +35,9 @@ int image_loader_open(struct image_loader **out, const struct image_loader_optio
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     char ignored[BACKGROUND_TEXT_BYTES];
     *out = NULL;
-    if (image_background_parse(options->background, o.decode.background, ignored, err)) return -1;
+    if (image_background_parse(options->background, o.decode.background, ignored, err) ||
+        image_color_parse(options->color, &o.decode.srgb, err))
+        return -1;
     int frame_px = resize_rule_side(&options->resize, options->side_px);
     if (frame_px < options->side_px)
         return error_set(err, EX_USAGE, "a square of %d cannot be cut from a picture of %d", options->side_px,

@@ -22,6 +22,7 @@ struct image_loader_options {
     bool no_orient; /* do not apply EXIF orientation */
     /* Not 0: also later frames of animations, as the decode pool's options of these names say. */
     int frames_every, frames_most;
+    const char *color;      /* none or srgb, as image_color_parse takes it */
     const char *background; /* a name, as image_background_parse takes it */
 };
 

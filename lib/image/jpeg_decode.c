@@ -13,6 +13,7 @@
 #include <jerror.h>
 
 #include "base/mem.h"
+#include "image/colour.h"
 #include "image/reduce.h"
 
 struct jpeg_state {
@@ -208,6 +209,7 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
     info->progressive = s.c.progressive_mode;
     set_mode(info, &s.c);
     read_markers(bytes, n_bytes, info);
+    if (options->colour) colour_of_jpeg(options->colour, bytes, n_bytes);
 
     int factor = 1;
     s.reason = jpeg_has_multiple_scans(&s.c)

@@ -11,6 +11,7 @@
 #include <png.h>
 
 #include "base/mem.h"
+#include "image/colour.h"
 #include "image/frames.h"
 #include "image/reduce.h"
 
@@ -227,6 +228,7 @@ static enum image_reason decode_one(const uint8_t *bytes, size_t n_bytes,
         goto out;
     }
     read_chunks(bytes, n_bytes, info);
+    if (options->colour) colour_of_png(options->colour, bytes, n_bytes);
     if (setjmp(png_jmpbuf(s.png))) {
         reason = f->reason;
         /* A row that is averaged counts when it was, not when it arrived. */
@@ -268,7 +270,8 @@ enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct 
         return decode_one(bytes, n_bytes, options, false, out, info, f);
     enum image_reason reason = decode_one(bytes, n_bytes, options, false, NULL, info, f);
     struct decode_options stored = *options;
-    stored.no_orient = true; /* the caller turns what it gets */
+    stored.no_orient = true; /* the caller turns and converts what it gets */
+    stored.colour = NULL;
     struct frame_walk w = {.options = &stored, .every = 1, .most = 1, .out = out, .orientation = 1};
     if (reason == IMAGE_OK) /* the canvas is held whole */
         reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f);

@@ -8,6 +8,7 @@
 #include <webp/demux.h>
 
 #include "base/mem.h"
+#include "image/colour.h"
 #include "image/frames.h"
 #include "image/reduce.h"
 
@@ -114,6 +115,11 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
     info->bits = 8;
     info->frames = frames < 1 ? 1 : frames > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES : (int)frames;
     info->icc = flags & ICCP_FLAG;
+    WebPChunkIterator chunk;
+    if (options->colour && info->icc && WebPDemuxGetChunk(demuxer, "ICCP", 1, &chunk)) {
+        colour_note_icc(options->colour, chunk.chunk.bytes, chunk.chunk.size);
+        WebPDemuxReleaseChunkIterator(&chunk);
+    }
     info->alpha = flags & ALPHA_FLAG;
     memset(&frame, 0, sizeof frame);
     have_frame = frames > 0 && WebPDemuxGetFrame(demuxer, 1, &frame);

@@ -152,6 +152,7 @@ struct net_metadata {
     int n_classes;
     char model_id[33];                /* first 32 hex digits of the hash of the float32 weights */
     char resize[32];                  /* "bilinear", "area", "lanczos", "tfjs"; docs/preprocessing.md */
+    char color[8];                    /* "srgb": profiles of pictures are applied; "" for not */
     char background[8];               /* what transparent parts are laid on, "#rrggbb"; "" for white */
     double input_scale, input_offset; /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
     double temperature;               /* 1 when none; not yet folded into the last layer */

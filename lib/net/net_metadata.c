@@ -129,6 +129,12 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
             return error_set(err, EX_DATAERR, "userDefinedMetadata: 'resize' is not a method's name");
         snprintf(m->resize, sizeof m->resize, "%s", v->valuestring);
     }
+    v = net_json_get(input, "color_space");
+    if (v) {
+        if (!cJSON_IsString(v) || strcmp(v->valuestring, "srgb") != 0)
+            return error_set(err, EX_DATAERR, "userDefinedMetadata: 'color_space' is not srgb");
+        memcpy(m->color, "srgb", 5);
+    }
     v = net_json_get(input, "background");
     if (v) {
         const char *text = cJSON_IsString(v) ? v->valuestring : "";
@@ -180,6 +186,7 @@ cJSON *net_write_metadata(const struct net *n, const char *model_id, struct erro
     cJSON_AddNumberToObject(input, "scale", m->input_scale);
     cJSON_AddNumberToObject(input, "offset", m->input_offset);
     if (m->resize[0]) cJSON_AddStringToObject(input, "resize", m->resize);
+    if (m->color[0]) cJSON_AddStringToObject(input, "color_space", m->color);
     if (m->background[0]) cJSON_AddStringToObject(input, "background", m->background);
     cJSON_AddNumberToObject(object, "temperature", m->temperature);
     if (m->license_json && !(extra = parse_own(m->license_json, err))) goto fail;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -43,6 +44,12 @@ struct shard_set_info {
     bool rows_apart; /* the second format: files of earlier sets, and a table of rows */
     char made[64];   /* other settings that the records depend on; "" for those that are usual */
 };
+
+/* Whether pictures were converted to sRGB (pack --color srgb). */
+static inline bool shard_made_srgb(const struct shard_set_info *info)
+{
+    return strstr(info->made, "color=srgb") != NULL;
+}
 
 struct shard_record {      /* borrowed from the set */
     const uint8_t *pixels; /* side*side*3; readable a little beyond the end */

@@ -222,10 +222,11 @@ static int open_memory(struct run *r, struct error *err)
     int rc =
         text_printf(&words, err,
                     "augment %d winnow %s spec %s seed %lld variants %lld size %lld format %d quality %lld "
-                    "background %s truncated %d folder %s",
+                    "background %s color %s truncated %d folder %s",
                     ANSWERS_VERSION, WINNOW_VERSION, o->spec_text, (long long)o->common.seed,
                     (long long)o->variants, (long long)o->size, o->format, (long long)o->quality,
-                    o->background ? o->background : "white", o->allow_truncated, o->folder);
+                    o->background ? o->background : "white", o->color ? o->color : "none", o->allow_truncated,
+                    o->folder);
     if (rc == 0 && picture_memory_open(&r->memory, o->memory, words.data, &own) == 0) {
         r->remembers = r->memory.hold = true;
     } else if (rc == 0) {
@@ -476,6 +477,7 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
     };
     if (image_background_parse(opt->background, o.decode.background, ignored, err))
         return error_prefix(err, "--background");
+    if (image_color_parse(opt->color, &o.decode.srgb, err)) return error_prefix(err, "--color");
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.shrink_to_px = (int)opt->size;
     o.finish = finish;

@@ -12,7 +12,7 @@ enum made_format { MADE_JPEG, MADE_PNG, MADE_WEBP };
 
 struct augment_options {
     struct common_options common;
-    const char *spec_text, *folder, *splits, *sheet, *background, *memory;
+    const char *spec_text, *folder, *splits, *sheet, *background, *color, *memory;
     int64_t variants, quality, size, sheet_rows;
     int format; /* enum made_format */
     bool allow_truncated, no_sandbox;

@@ -17,6 +17,8 @@ static const struct option_row rows[] = {
            "data"),
     OPTION(struct augment_options, INT, 0, "size", size, "PX",
            "make squares of this side before anything else; 0: leave sizes", RANGE(0, 4096)),
+    OPTION(struct augment_options, STRING, 0, "color", color, "WORD",
+           "srgb: convert pictures by their profile, gAMA or cICP; none; give pack the same"),
     OPTION(struct augment_options, STRING, 0, "background", background, "COLOUR",
            "lay transparent parts on white, black or #RRGGBB; give pack the same"),
     OPTION(struct augment_options, CHOICE, 0, "format", format, "FORMAT", "of the made files",

@@ -106,6 +106,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
     }
     const char *method = opt->resize ? opt->resize : c->header.metadata.resize;
     if (resize_rule_parse(method, &lo.resize, err)) return -1;
+    lo.color = opt->color ? opt->color : c->header.metadata.color;
     lo.background = opt->background ? opt->background : c->header.metadata.background;
     if (choose_frames(&lo, opt->frames, err)) return -1;
     lo.side_px = c->side_px;

@@ -14,7 +14,7 @@ enum result_format { RESULT_TSV, RESULT_JSON };
 struct classify_options {
     struct common_options common;
     struct scoring_options scoring;
-    const char *model, *device, *resize, *background, *frames, *watch, *hand_off;
+    const char *model, *device, *resize, *background, *color, *frames, *watch, *hand_off;
     struct option_strings thresholds;
     int format; /* enum result_format */
     int64_t batch, top;

@@ -290,6 +290,7 @@ static int write_info(struct export *x, const char *made, const char *web, struc
         put_pair(&t, "date", x->date, err) || put_pair(&t, "weights", weights[x->encoding], err) ||
         put_pair(&t, "resize", m->resize[0] ? m->resize : "bilinear", err) ||
         (m->background[0] && put_pair(&t, "background", m->background, err)) ||
+        (m->color[0] && put_pair(&t, "color", m->color, err)) ||
         text_printf(&t, err, ",\"size\":%d", in->output.dim[0]) ||
         put_number(&t, "scale", m->input_scale, err) || put_number(&t, "offset", m->input_offset, err) ||
         put_number(&t, "temperature", m->temperature, err) || text_puts(&t, ",\"classes\":[", err))

@@ -161,10 +161,10 @@ static void put_head(FILE *f, struct export *x)
     fprintf(f, "| date | %s |\n| layers | %d |\n| numbers | %zu, kernels as %s |\n", x->date, x->net.n_layers,
             net_count_parameters(&x->net, false), encodings[x->encoding]);
     if (in->rank == 3)
-        fprintf(f, "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s)%s%s |\n",
+        fprintf(f, "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s)%s%s%s |\n",
                 in->dim[1], in->dim[0], m->input_scale, m->input_offset,
                 m->resize[0] ? m->resize : "bilinear", m->background[0] ? ", transparent parts on " : "",
-                m->background);
+                m->background, m->color[0] ? ", colours as sRGB" : "");
     fprintf(f, "| classes |");
     for (int i = 0; i < m->n_classes; i++) {
         fputc(' ', f);

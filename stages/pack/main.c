@@ -14,6 +14,10 @@ static const struct option_row rows[] = {
         struct pack_options, STRING, 0, "resize", resize, "METHOD",
         "bilinear (antialiased), area, lanczos, or tfjs (what the browser demo does); with +256 or +256x256 "
         "the middle of the picture once its shorter side or both are 256; recorded in the set"),
+    OPTION(
+        struct pack_options, STRING, 0, "color", color, "WORD",
+        "srgb: convert pictures by their profile, gAMA or cICP; none: samples as they are stored; recorded "
+        "like the background"),
     OPTION(struct pack_options, STRING, 0, "background", background, "COLOUR",
            "what transparent parts are laid on: white, black (what nsfwjs sees) or #RRGGBB; recorded "
            "in the set, and by train in the model"),

@@ -232,8 +232,9 @@ static void describe_settings(const struct pack_options *o, char out[64])
     char quality[24] = "";
     if (o->encoding == SHARD_JPEG && o->quality != 95)
         snprintf(quality, sizeof quality, " quality=%lld", (long long)o->quality);
-    snprintf(out, 64, "%s%s%s", o->no_orient ? " no-orient" : "",
-             o->allow_truncated ? " allow-truncated" : "", quality);
+    snprintf(out, 64, "%s%s%s%s", o->no_orient ? " no-orient" : "",
+             o->allow_truncated ? " allow-truncated" : "", quality,
+             o->color && strcmp(o->color, "srgb") == 0 ? " color=srgb" : "");
     memmove(out, out + (*out == ' '), 63);
 }
 
@@ -320,7 +321,12 @@ static int open_output(struct run *r, struct error *err)
     if (!o->append) w.base = r->reuse;
     r->based = w.base != NULL;
     if (shard_writer_open(&r->shards, o->folder, &w, err)) return -1;
-    return o->append && shard_writer_appends(r->shards) ? shard_set_open_stored(&r->old, o->folder, err) : 0;
+    if (!o->append || !shard_writer_appends(r->shards)) return 0;
+    if (shard_set_open_stored(&r->old, o->folder, err)) return -1;
+    bool srgb = o->color && strcmp(o->color, "srgb") == 0;
+    if (shard_made_srgb(shard_set_info(r->old)) == srgb) return 0;
+    return error_set(err, EX_DATAERR, "'%s' was packed with --color %s: cannot append with --color %s",
+                     o->folder, srgb ? "none" : "srgb", srgb ? "srgb" : "none");
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -429,6 +435,7 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
     resize_rule_text(&r.rule, r.resize);
     if (image_background_parse(opt->background, o.decode.background, r.background, err))
         return error_prefix(err, "--background");
+    if (image_color_parse(opt->color, &o.decode.srgb, err)) return error_prefix(err, "--color");
     o.decode.no_orient = opt->no_orient;
     o.decode.keep_gray = true;
     o.decode.shrink_to_px = image_shrink_hint(r.rule.method, resize_rule_side(&r.rule, (int)opt->size));

@@ -16,7 +16,7 @@ enum { PACK_AUTO = SHARD_JPEG + 1 }; /* of pack_options.encoding, until pack_cho
 
 struct pack_options {
     struct common_options common;
-    const char *folder, *check, *reuse, *background, *resize;
+    const char *folder, *check, *reuse, *background, *color, *resize;
     int64_t size, quality;
     int format, encoding; /* enum pack_format, shard_encoding */
     uint64_t shard_bytes;

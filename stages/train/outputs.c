@@ -132,6 +132,7 @@ int outputs_model(struct train_run *run, const struct trainer *t, struct error *
     m->extra_json = extra.data;
     extra = TEXT_EMPTY;
     snprintf(m->resize, sizeof m->resize, "%s", run->data.info->resize);
+    snprintf(m->color, sizeof m->color, "%s", shard_made_srgb(run->data.info) ? "srgb" : "");
     snprintf(m->background, sizeof m->background, "%s", run->data.info->background);
     m->temperature = 1; /* a base's temperature was fitted to other weights */
     rc = net_hash(&run->net, m->model_id, err) || net_write_tfjs(&run->net, run->path_model.data, err) ? -1

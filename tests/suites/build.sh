@@ -6,7 +6,7 @@ cd "$TOP" || exit 1
 unset MAKEFLAGS MAKELEVEL
 bare=$TMPDIR/bare
 without=(BUILD="$bare" BIN="$bare/bin" OPT.release=-O0 HARDEN.release= 'OFF.tensor/cpu=built without oneDNN: no dnnl.h' 'OFF.tensor/cuda=no CUDA headers' 'OFF.dist/mpi=no OpenMPI'
-    'OFF.image/avif=no libavif' 'OFF.image/heic=no libheif' 'OFF.image/jxl=no libjxl')
+    'OFF.image/avif=no libavif' 'OFF.image/colour=no lcms2' 'OFF.image/heic=no libheif' 'OFF.image/jxl=no libjxl')
 make -s "${without[@]}" config >"$TMPDIR/config" 2>&1
 grep -q 'left out: tensor/cpu: built without oneDNN' "$TMPDIR/config" && grep -q 'left out: tensor/cuda: no CUDA headers' "$TMPDIR/config" &&
     grep -q 'left out: dist/mpi: no OpenMPI' "$TMPDIR/config" && grep -q 'left out: image/avif: no libavif' "$TMPDIR/config"

@@ -33,6 +33,26 @@ while IFS=$'\t' read -r name winnow chromium page pillow sharp; do
     [ -z "$match" ]
     ok $? "$name: ${match:-as written}"
 done <"$T/table"
+# --color srgb: where the colours are described, what Chromium shows.
+"$BIN/augment" --color srgb --root "$T/odd" --allow-outside --spec none --format png --out "$T/shown" -o "$T/shown.tsv" "$T/in.tsv" 2>"$T/err"
+if [ -n "$(ls "$T/others/chromium")" ]; then
+    "$python" - "$T/others/chromium" "$T/shown.tsv" >"$T/why" 2>&1 <<'P'
+import sys
+import numpy as np
+from PIL import Image
+rows, bad, n = [line.rstrip("\n").split("\t") for line in open(sys.argv[2])], 0, 0
+for path, _, _, source, *_ in rows[1:]:
+    if source in ("profile-p3.jpg", "profile-p3.png", "profile-p3.webp", "gamma-1.png", "cicp-p3.png", "nclx-p3.avif", "exif-6.jpg"):
+        a, b = (np.asarray(Image.open(p).convert("RGB")).astype(int) for p in (path, sys.argv[1] + "/" + source))
+        n += 1
+        if abs(a - b).max() > 1:
+            bad += 1
+            print(source, abs(a - b).max())
+print(n, "files")
+sys.exit(bad or n != 7)
+P
+    ok $? "--color srgb gives Chromium's colours, to one level: $(tr '\n' ' ' <"$T/why")"
+fi
 # validate --icc: those whose colours are described as other than sRGB.
 "$BIN/validate" --icc --min-bytes 0 --root "$T/odd" -o "$T/icc.tsv" --rejects "$T/rejects.tsv" "$T/in.tsv" 2>"$T/err"
 is "$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "icc") at = i } NR > 1 && $at == 1 { print $1 }' "$T/icc.tsv" | sort | tr '\n' ' ')" \

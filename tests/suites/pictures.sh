@@ -251,6 +251,41 @@ augment --variants 1 --spec none --format png --background black --out laid -o l
     "$python" -c 'import sys; from PIL import Image; assert Image.open(sys.argv[1]).convert("RGB").getpixel((1, 0)) == (0, 0, 0)' "$(awk -F'\t' '$4 == "see-through.png" { print $1 }' laid.tsv)"
 ok $? "augment --background black"
 
+# --- colour: profiles applied or not, from pack through train to classify
+"$python" - "$TOP/tests/tools" <<'P'
+import os, sys
+sys.path.insert(0, sys.argv[1])
+sys.argv[1] = "odd"
+import make_odd
+P
+printf 'path\tlabel\tsplit\nodd/profile-p3.png\ta\ttrain\nodd/exif-6.png\tb\ttrain\n' >wide.tsv
+made() { awk -F'\t' '$1 == "made" { print $2 }' "$1/index.tsv"; }
+pack --size 16 -o stored wide.tsv && pack --size 16 --color srgb -o shown wide.tsv && ! cmp -s stored/shard-00000.bin shown/shard-00000.bin
+is "$? $(made stored) $(made shown)" "0  color=srgb" "pack --color srgb: other samples, and recorded"
+pack --size 16 --color none -o again wide.tsv && cmp -s stored/shard-00000.bin again/shard-00000.bin
+ok $? "pack --color none is the default"
+must_fail 65 "packed with --color srgb: cannot append with --color none" "pack --append with another --color" pack --size 16 --append -o shown wide.tsv
+must_fail 64 "'p3' is not a colour conversion: none or srgb" "pack --color p3" pack --size 16 --color p3 -o x wide.tsv
+train --shards shown --base "$tiny" --out wide --epochs 1 >/dev/null 2>e && grep -q '"color_space": *"srgb"' wide/model/model.json
+ok $? "train records it in the model $(head -1 e)"
+classify --model wide/model odd/profile-p3.png >shown.tsv && classify --model wide/model --color srgb odd/profile-p3.png | cmp -s - shown.tsv
+ok $? "classify follows the model"
+classify --model wide/model --color none odd/profile-p3.png >stored.tsv && ! cmp -s stored.tsv shown.tsv
+ok $? "classify --color overrides it"
+classify --model wide/model --color none odd/exif-6.png >a.tsv && classify --model wide/model --color srgb odd/exif-6.png | cmp -s - a.tsv
+ok $? "a picture without a profile stays what it is"
+"$python" - <<'P'
+data = open("odd/profile-p3.jpg", "rb").read()      # the same with a profile that lcms refuses, and with half of one
+at = data.index(b"acsp")
+open("no-profile.jpg", "wb").write(data[:at] + b"pcsa" + data[at + 4:])
+at = data.index(b"ICC_PROFILE")
+open("half-profile.jpg", "wb").write(data[:at + 13] + b"\2" + data[at + 14:])
+P
+for f in no-profile half-profile; do
+    classify --model wide/model --color none $f.jpg >a.tsv && classify --model wide/model --color srgb $f.jpg | cmp -s - a.tsv
+    ok $? "$f.jpg: a profile that is not one leaves the samples as they are"
+done
+
 # --- full disk, closed pipe
 for program in "validate --min-bytes 0" "augment --variants 1 --out made"; do
     $program -o /dev/full in.tsv 2>e

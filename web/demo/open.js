@@ -61,8 +61,8 @@
     return word(b, 0) === 'RIFF' && word(b, 8) === 'WEBP' ? closeWebp(b) : null;
   }
 
-  async function bitmapOf(blob) {
-    const how = { imageOrientation: 'from-image', colorSpaceConversion: 'none', premultiplyAlpha: 'default' };
+  async function bitmapOf(blob, srgb) {
+    const how = { imageOrientation: 'from-image', colorSpaceConversion: srgb ? 'default' : 'none', premultiplyAlpha: 'default' };
     try {
       return await createImageBitmap(blob, how);
     } catch (refused) {
@@ -72,8 +72,9 @@
     }
   }
 
-  async function openPicture(blob, background) {
-    const bitmap = await bitmapOf(blob);
+  // background: a colour, white by default; srgb: convert by the file's profile.
+  async function openPicture(blob, background, srgb) {
+    const bitmap = await bitmapOf(blob, srgb);
     try {
       if (bitmap.width * bitmap.height > MAX_PIXELS) throw new Error('it has more than 50 million pixels');
       const canvas = document.createElement('canvas');

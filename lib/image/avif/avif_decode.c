@@ -13,6 +13,7 @@
 #include <avif/avif.h>
 
 #include "base/mem.h"
+#include "image/colour.h"
 #include "image/frames.h"
 
 /* libavif's own limit is 2^28; a larger one is refused when the boxes are read, by this text. */
@@ -80,6 +81,10 @@ static enum image_reason describe(const avifDecoder *d, const struct decode_opti
     info->orientation = orientation_of(image);
     info->bits = (int)image->depth;
     info->icc = image->icc.size > 0 || !cicp_is_srgb(image->colorPrimaries, image->transferCharacteristics);
+    if (options->colour && image->icc.size > 0)
+        colour_note_icc(options->colour, image->icc.data, image->icc.size);
+    else if (options->colour)
+        colour_note_cicp(options->colour, image->colorPrimaries, image->transferCharacteristics);
     info->alpha = d->alphaPresent || image->alphaPlane;
     info->frames = d->imageCount < 1                  ? 1
                    : d->imageCount > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES

@@ -9,7 +9,8 @@
 
 #include <libheif/heif.h>
 
-#include "image/codec.h"
+#include "base/mem.h"
+#include "image/colour.h"
 #include "image/heic/heic_references.h"
 #include "image/heic/hevc_plugin.h"
 
@@ -32,7 +33,21 @@ static enum image_reason failed(struct heif_error e, const uint8_t *bytes, size_
     return image_fail(f, reason, "%s", hevc_seen.message ? hevc_seen.message : e.message);
 }
 
-static void describe(const struct heif_image_handle *handle, int width, int height, struct image_info *info)
+static void note_colour(const struct heif_image_handle *handle, const struct heif_color_profile_nclx *nclx,
+                        struct colour_note *note)
+{
+    struct error ignored = {0};
+    size_t n = heif_image_handle_get_raw_color_profile_size(handle);
+    uint8_t *icc = n > 0 && n <= IMAGE_MAX_FILE_BYTES ? mem_alloc(n, &ignored) : NULL;
+    if (icc && heif_image_handle_get_raw_color_profile(handle, icc).code == heif_error_Ok)
+        colour_note_icc(note, icc, n);
+    else if (nclx)
+        colour_note_cicp(note, (unsigned)nclx->color_primaries, (unsigned)nclx->transfer_characteristics);
+    free(icc);
+}
+
+static void describe(const struct heif_image_handle *handle, int width, int height,
+                     const struct decode_options *options, struct image_info *info)
 {
     enum heif_color_profile_type profile = heif_image_handle_get_color_profile_type(handle);
     info->width = width < 0 ? 0 : width > IMAGE_MAX_SIDE_PX ? IMAGE_MAX_SIDE_PX + 1 : width;
@@ -45,6 +60,7 @@ static void describe(const struct heif_image_handle *handle, int width, int heig
     if (heif_image_handle_get_nclx_color_profile(handle, &nclx).code == heif_error_Ok && nclx &&
         !cicp_is_srgb(nclx->color_primaries, nclx->transfer_characteristics))
         info->icc = true;
+    if (options->colour) note_colour(handle, nclx, options->colour);
     heif_nclx_color_profile_free(nclx);
     image_set_mode(info, hevc_seen.any && hevc_seen.gray);
 }
@@ -78,7 +94,7 @@ static enum image_reason keep_pixels(const struct heif_image_handle *handle, con
         height = heif_image_get_height(image, heif_channel_interleaved);
     const uint8_t *plane = heif_image_get_plane_readonly(image, heif_channel_interleaved, &stride);
     bool rgba = heif_image_get_chroma_format(image) == heif_chroma_interleaved_RGBA;
-    describe(handle, width, height, info);
+    describe(handle, width, height, options, info);
     enum image_reason reason = image_check_size((uint64_t)(width < 0 ? 0 : width),
                                                 (uint64_t)(height < 0 ? 0 : height), options->max_pixels, f);
     if (reason != IMAGE_OK) return reason;
@@ -127,7 +143,8 @@ enum image_reason heic_decode(const uint8_t *bytes, size_t n_bytes, const struct
         reason = failed(e, bytes, n_bytes, f);
         goto out;
     }
-    describe(handle, heif_image_handle_get_width(handle), heif_image_handle_get_height(handle), info);
+    describe(handle, heif_image_handle_get_width(handle), heif_image_handle_get_height(handle), options,
+             info);
     reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f);
     if (reason != IMAGE_OK || !out) goto out;
     /* A grid or an overlay has a size of its own. libheif checks each side alone; tiles may be larger than

@@ -9,6 +9,8 @@
 
 #include <jxl/decode.h>
 
+#include "base/mem.h"
+#include "image/colour.h"
 #include "image/frames.h"
 
 /* What is known while the decoder runs, and where its pixels go. */
@@ -58,8 +60,31 @@ static enum image_reason describe(JxlDecoder *d, const JxlBasicInfo *basic, stru
     return image_check_size(basic->xsize, basic->ysize, s->options->max_pixels, f);
 }
 
+/* The space of the samples as a profile, which libjxl makes where the file has none. */
+static void note_profile(JxlDecoder *d, struct colour_note *note)
+{
+    struct error ignored = {0};
+    size_t n = 0;
+#if JPEGXL_NUMERIC_VERSION >= JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
+    JxlDecoderStatus known = JxlDecoderGetICCProfileSize(d, JXL_COLOR_PROFILE_TARGET_DATA, &n);
+#else
+    JxlDecoderStatus known = JxlDecoderGetICCProfileSize(d, NULL, JXL_COLOR_PROFILE_TARGET_DATA, &n);
+#endif
+    uint8_t *icc =
+        known == JXL_DEC_SUCCESS && n > 0 && n <= IMAGE_MAX_FILE_BYTES ? mem_alloc(n, &ignored) : NULL;
+    if (!icc) return;
+#if JPEGXL_NUMERIC_VERSION >= JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
+    known = JxlDecoderGetColorAsICCProfile(d, JXL_COLOR_PROFILE_TARGET_DATA, icc, n);
+#else
+    known = JxlDecoderGetColorAsICCProfile(d, NULL, JXL_COLOR_PROFILE_TARGET_DATA, icc, n);
+#endif
+    if (known == JXL_DEC_SUCCESS) colour_note_icc(note, icc, n);
+    free(icc);
+}
+
 /* Before pixels are made: XYB has no space of its own, everything else keeps its samples. */
-static void choose_colour(JxlDecoder *d, const JxlBasicInfo *basic, struct image_info *info)
+static void choose_colour(JxlDecoder *d, const JxlBasicInfo *basic, struct colour_note *note,
+                          struct image_info *info)
 {
     const JxlColorEncoding srgb = {
         .color_space = basic->num_color_channels == 1 ? JXL_COLOR_SPACE_GRAY : JXL_COLOR_SPACE_RGB,
@@ -79,7 +104,10 @@ static void choose_colour(JxlDecoder *d, const JxlBasicInfo *basic, struct image
                 (own.transfer_function != JXL_TRANSFER_FUNCTION_SRGB &&
                  own.transfer_function != JXL_TRANSFER_FUNCTION_709) ||
                 (own.color_space == JXL_COLOR_SPACE_RGB && own.primaries != JXL_PRIMARIES_SRGB);
-    if (!basic->uses_original_profile) (void)JxlDecoderSetPreferredColorProfile(d, &srgb);
+    if (!basic->uses_original_profile)
+        (void)JxlDecoderSetPreferredColorProfile(d, &srgb);
+    else if (note && info->icc)
+        note_profile(d, note);
 }
 
 static enum image_reason give_room(JxlDecoder *d, const JxlBasicInfo *basic, struct jxl_state *s,
@@ -133,7 +161,7 @@ static enum image_reason decode(const uint8_t *bytes, size_t n_bytes, const stru
                 reason = describe(d, &basic, &s, info, f);
             break;
         case JXL_DEC_COLOR_ENCODING:
-            choose_colour(d, &basic, info);
+            choose_colour(d, &basic, options->colour, info);
             done = !out;
             break;
         case JXL_DEC_NEED_IMAGE_OUT_BUFFER:
