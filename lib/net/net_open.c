@@ -23,7 +23,8 @@ static int not_a_model_folder(const char *path, struct text *text, struct error 
         {"saved_model.pb",
          "a TensorFlow SavedModel: convert it with tensorflowjs_converter, as a layers model, or "
          "save the Keras model as .keras"},
-        {"config.json", "a Hugging Face or unpacked .keras folder: save the Keras model as .h5"},
+        {"config.json",
+         "a Hugging Face folder: give its onnx/model.onnx, or the Keras model that it was made of"},
         {"data.pkl", "an unpacked PyTorch file: copy the weights into a Keras model and save that as .h5"},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -32,6 +33,12 @@ static int not_a_model_folder(const char *path, struct text *text, struct error 
         if (io_exists(text->data)) return error_set(err, EX_DATAERR, "'%s' is %s", path, kinds[i].what);
     }
     return 0;
+}
+
+static bool has_file(const char *folder, const char *name, struct text *text, struct error *err)
+{
+    text_clear(text);
+    return !text_printf(text, err, "%s/%s", folder, name) && io_exists(text->data);
 }
 
 /* A zip archive that is not of another kind: its members may stand in any order. */
@@ -52,7 +59,9 @@ static int open_path(struct net *n, const char *path, bool header_only, struct e
         if (!text_printf(&text, err, "%s/model.json", path)) {
             if (io_exists(text.data))
                 rc = net_read_tfjs(n, path, text.data, header_only, err);
-            else if (!not_a_model_folder(path, &text, err))
+            else if (has_file(path, "model.weights.h5", &text, err))
+                rc = net_read_keras_folder(n, path, header_only, err);
+            else if (!err->code && !not_a_model_folder(path, &text, err))
                 error_set(err, EX_NOINPUT, "'%s' is not a model folder: it has no model.json", path);
         }
     } else {

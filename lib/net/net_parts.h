@@ -134,6 +134,7 @@ int net_read_tfjs(struct net *n, const char *folder, const char *json_path, bool
                   struct error *err);
 int net_read_h5(struct net *n, const char *path, bool header_only, struct error *err);
 int net_read_keras(struct net *n, const char *path, bool header_only, struct error *err);
+int net_read_keras_folder(struct net *n, const char *folder, bool header_only, struct error *err);
 int net_read_torch(struct net *n, const char *path, struct error *err);
 /* Called after a reader filled layers and weights: checks that every weight
  * exists and has the right shape. */
