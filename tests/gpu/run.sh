@@ -196,7 +196,7 @@ part_eager() {
 # A part of a test program is a process of its own: after an illegal access a process has lost the card.
 part_tests() {
     local t
-    for t in ${tests:-ops:fp32 ops:tf32 ops:bf16 ops:arena ops:transfers net inception}; do
+    for t in ${tests:-step ops:fp32 ops:tf32 ops:bf16 ops:arena ops:transfers net inception}; do
         # shellcheck disable=SC2046
         own "test-${t/:/-}" 60 "$kit/bin/cuda_${t%%:*}_test" $(case $t in *:*) echo "${t#*:}" ;; esac)
     done

@@ -51,7 +51,7 @@ cp "$fake"/libnccl.so.2 "$site/nccl/lib/"
 cp "$fake"/libcudnn*.so.9 "$old/cudnn/lib/"
 cp "$fake"/libcublas.so.* "$old/cublas/lib/"
 cp "$fake"/libcudart.so.* "$old/cuda_runtime/lib/"
-small=(KIT_SIDE=75 KIT_BATCHES=1 KIT_SECONDS=0.1 KIT_PROBE="1 1" KIT_TESTS="ops:arena ops:transfers" KIT_BASE=/tiny KIT_SET=/set KIT_UNLOCK=c1)
+small=(KIT_SIDE=75 KIT_BATCHES=1 KIT_SECONDS=0.1 KIT_PROBE="1 1" KIT_TESTS="step ops:arena ops:transfers" KIT_BASE=/tiny KIT_SET=/set KIT_UNLOCK=c1)
 
 # A python3 that knows where the modules are, and whose torch makes 4 pictures a second, compiled 8.
 cat >"$root/with-python/python3" <<'E2'
@@ -70,7 +70,7 @@ status=$? out=$root/out
 evidence run.log
 ok $status "all parts run in a bare folder, in $((SECONDS - start)) s"
 evidence ''
-is "$(column "$out/parts.tsv" status | sort | uniq -c | sed 's/^ *//' | tr '\n' ',')" "16 ok," "each part's status is in parts.tsv"
+is "$(column "$out/parts.tsv" status | sort | uniq -c | sed 's/^ *//' | tr '\n' ',')" "17 ok," "each part's status is in parts.tsv"
 is "$(cut -f 1-3,5,6,8 "$out/results.tsv" | tr '\t\n' ' ,')" "work type batch eager compiled status,inference bf16 1 4.00 8.00 ok,fine-tune bf16 1 4.00 8.00 ok,inference tf32 1 4.00  ok,fine-tune tf32 1 4.00  ok," "results.tsv has the rows"
 [ "$(column "$out/results.tsv" winnow | grep -cE '^[0-9]+\.[0-9]$')" = 4 ]
 ok $? "with pictures a second: $(column "$out/results.tsv" winnow | tr '\n' ' ')"
@@ -78,6 +78,7 @@ awk -F'\t' 'NR > 1 { d = $7 - $4 / ($6 > $5 ? $6 : $5); if (d > 0.001 || d < -0.
 ok $? "and their ratio to the better of the other two"
 is "$(column "$out/probe.log" status | grep -vc '^$')" "$(grep -cE '^ +\{"[^"]+", ask_|^ +\{"[^"]+",$' "$TOP/tests/gpu/probe.c")" "the probe answers every question"
 is "$(cell "$out/probe.log" 'ConvolutionBackwardBias bf16' status):$(cell "$out/probe.log" 'transform f32 to bf16' status)" CUDNN_STATUS_NOT_SUPPORTED:ok "a refusal is told from a call that is taken"
+has "$(cat "$out/test-step.log")" "a step of 128 pictures: " "what a step takes of the host comes back"
 has "$(cat "$out/device.json")" '"memoryBusWidth":' "the card's description comes back, as --plan-for takes it"
 [ -s "$out/plans.tsv" ] && [ -s "$out/train-fine.tsv" ] && [ -s "$out/versions.log" ]
 ok $? "the chosen plans, the epochs and the versions come back"
