@@ -17,7 +17,7 @@ enum export_quantize { QUANTIZE_AUTO, QUANTIZE_NONE, QUANTIZE_FLOAT16, QUANTIZE_
 struct export_options {
     struct scoring_options scoring;
     struct common_options common;
-    const char *model, *metrics, *slices, *shards, *device, *title, *date, *web, *npm;
+    const char *model, *metrics, *slices, *sources, *croissant, *shards, *device, *title, *date, *web, *npm;
     int to, quantize, layout, split;
     int64_t batch;
     bool weights_only, fold_temperature;
@@ -67,6 +67,8 @@ int export_card(struct export *x, const char *folder, const char *stays, const c
                 struct error *err);
 /* Writes the part about the thresholds that the model carries, and nothing when it has none. */
 int export_card_decisions(FILE *f, const struct export *x, struct error *err);
+/* Writes the part about where the pictures come from, and nothing without --sources and --croissant. */
+int export_card_sources(FILE *f, const struct export *x, struct error *err);
 /* Writes text into the card, such that nothing in it is markup. */
 void export_put_plain(FILE *f, const char *s);
 

@@ -178,10 +178,9 @@ static void put_head(FILE *f, struct export *x)
                                        : "");
 }
 
-static void put_data(FILE *f, struct export *x)
+static void put_training(FILE *f, struct export *x)
 {
     char text[256];
-    if (x->counts.n_bytes > 0) fprintf(f, "## Data\n\n%s\n", x->counts.data);
     fprintf(f, "## Training\n\n");
     if (has_facts(x, "train.")) {
         fprintf(f, "Every setting that the weights depend on, as `train` recorded it:\n\n| setting | value "
@@ -382,7 +381,9 @@ int export_card(struct export *x, const char *folder, const char *stays, const c
         atomic_file_open(&f, path.data, err))
         goto out;
     put_head(f.stream, x);
-    put_data(f.stream, x);
+    if (x->counts.n_bytes > 0) fprintf(f.stream, "## Data\n\n%s\n", x->counts.data);
+    if (export_card_sources(f.stream, x, err)) goto out;
+    put_training(f.stream, x);
     if (put_metrics(f.stream, x, err) || put_slices(f.stream, x, err) ||
         export_card_decisions(f.stream, x, err))
         goto out;

@@ -194,7 +194,9 @@ def scenarios(Scenario, work, top, bin_dir, port):
                                       '-o', 'log'], [], ['whole'], slow=True, prepare=from_template)
 
     folder('export')
-    yield Scenario('export', ['export', '--model', os.path.join(work, 'train/run/model'), '--to', 'tfjs', '--quantize', 'uint8', '-o', 'out'], [], ['out'], slow=True)
+    with open(os.path.join(work, 'export', 'sources.tsv'), 'w') as f:
+        f.write('kind\tname\tpictures\tpictures_share\tbytes\nall\t\t1\t1\t9\ndomain\ta.example\t1\t1\t9\n')
+    yield Scenario('export', ['export', '--model', os.path.join(work, 'train/run/model'), '--to', 'tfjs', '--quantize', 'uint8', '--sources', 'sources.tsv', '-o', 'out'], [], ['out'], slow=True)
 
     for kind, output in (('onnx', 'model.onnx'), ('keras', 'model.h5')):
         folder('export-' + kind)
