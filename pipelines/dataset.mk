@@ -5,6 +5,9 @@ WITH := $(if $(strip $(foreach o,--no --di --al --pd,$(findstring $(o),$(PHASH_D
 # PAIRS: near pairs of the last run, so that only what is new is compared. A cache: a takedown deletes it.
 PAIRS := $(if $(strip $(foreach o,--ag --di --near --hash-o --check,$(findstring $(o),$(PHASH_DEDUP_FLAGS)))),,--near-pairs $(RUN)/near.cache)
 
+# FETCH_RIGHTS: hosts that are asked for nothing else are asked for their rules.
+FETCH_RIGHTS := $(if $(filter ignore,$(RIGHTS_CHANGED)),,--recheck-rights)
+
 $(ROUND_DIR)/labelled.tsv: $(RUN)/valid.tsv $(wildcard $(DECISIONS)) | $(BIN)/relabel
 	@mkdir -p $(@D)
 	if test -f $(DECISIONS); then \

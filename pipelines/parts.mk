@@ -66,7 +66,7 @@ $(PARTS_DIR)/urls.stamp: $(SETTINGS_MK) $(RUN)/lists.tsv
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-in-$(i).tsv): $(PARTS_DIR)/urls.stamp ;
 # --max-same counts over a part only: it is asked again over the whole at the join.
 $(PARTS_DIR)/fetch-out-%.tsv: $(PARTS_DIR)/fetch-in-%.tsv
-	@$(BIN)/fetch --root $(PARTS_DIR)/store-$* $(FETCH_FLAGS) --rejects $(PARTS_DIR)/fetch-rejects-$*.tsv -o $@ $<
+	@$(BIN)/fetch --root $(PARTS_DIR)/store-$* $(FETCH_RIGHTS) $(FETCH_FLAGS) --rejects $(PARTS_DIR)/fetch-rejects-$*.tsv -o $@ $<
 DOWNLOADED := $(if $(PICTURES),$(RUN)/downloaded.tsv,$(RUN)/fetched.tsv)
 $(DOWNLOADED): $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-out-$(i).tsv)
 	for i in $(PART_NUMBERS); do (cd $(PARTS_DIR)/store-$$i && find . -path '*objects/*' -type f) | while read -r f; do \
@@ -81,7 +81,7 @@ $(PARTS_DIR)/validate.stamp: $(RUN)/fetched.tsv
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-in-$(i).tsv): $(PARTS_DIR)/validate.stamp ;
 $(PARTS_DIR)/validate-out-%.tsv: $(PARTS_DIR)/validate-in-%.tsv
-	$(BIN)/validate $(ROOT_FLAGS) -j $(JOBS) $(VALIDATE_FLAGS) $(WITH) --rejects $(PARTS_DIR)/validate-rejects-$*.tsv -o $@ $<
+	$(BIN)/validate $(ROOT_FLAGS) -j $(JOBS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(WITH) --rejects $(PARTS_DIR)/validate-rejects-$*.tsv -o $@ $<
 $(RUN)/valid.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-out-$(i).tsv)
 	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-rejects-$(i).tsv) -o $(RUN)/validate.rejects.tsv
 	$(BIN)/manifest merge $^ -o $@

@@ -37,14 +37,14 @@ demo: all
 	$(PIPELINES)/demo/run
 
 ifneq ($(SETTINGS_MK),)
-settings-check: | $(addprefix $(BIN)/,fetch validate hash-dedup phash-dedup embed feature-dedup train-test-split augment pack train eval mine-errors export)
+settings-check: | $(addprefix $(BIN)/,fetch validate hash-dedup phash-dedup embed feature-dedup train-test-split augment pack train eval mine-errors export report-sources)
 	@told=$$(BIN='$(BIN)' $(PIPELINES)/settings --make '$(subst ','\'',$(SETTINGS))' $(MAKEOVERRIDES)); case $$told in !*) echo "settings: $${told#!}" >&2; exit 65 ;; esac
 
 DECISIONS := $(RUN)/decisions.tsv
 
 # --- dataset ----------------------------------------------------------------------------------------------------------
 ## dataset: lists of URLs to shards; RETRY=1 asks again for what failed and is due
-dataset: $(ROUND_DIR)/shards/index.tsv $(ROUND_DIR)/augmented.html
+dataset: $(ROUND_DIR)/shards/index.tsv $(ROUND_DIR)/augmented.html $(ROUND_DIR)/sources.tsv
 dataset-facts: $(RUN)/valid.tsv
 
 # Pages become lists of addresses, cached page by page; RETRY=1 looks for pages whose answer is old.
@@ -59,15 +59,23 @@ endif
 # Pictures on disk and pictures of the web are one manifest from here on.
 DOWNLOADED := $(if $(PICTURES),$(RUN)/downloaded.tsv,$(RUN)/fetched.tsv)
 
-# RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does.
-$(DOWNLOADED): $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(BIN)/fetch $(SETTINGS_CHECK)
+# RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does. TAKEDOWN: pictures that their hosts refuse now
+# leave the store, and purge takes them out of the tables and shards of all rounds before the table appears: whoever is killed in between begins again.
+TAKEDOWN := $(if $(filter takedown,$(RIGHTS_CHANGED)),--rights-changed takedown)
+$(DOWNLOADED): $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(BIN)/fetch $(BIN)/purge $(SETTINGS_CHECK)
 	@test -n "$(strip $(PAGES))" -o $$(wc -l <$(RUN)/lists.tsv) -gt 1 || \
 	  { echo "make: no lists of URLs: set SOURCES in" '$(subst ','\'',$(SETTINGS))' "to a folder with one CLASS.txt a class, or PICTURES to a folder of pictures with one sub-folder a class (SOURCES =" $(SOURCES)")" >&2; exit 66; }
 	@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '$(BIN)/fetch $(ROOT_FLAGS) (and FETCH_FLAGS, not shown: they may name a proxy with its password) -o $@ $(SOURCES)')
-	@$(BIN)/fetch $(ROOT_FLAGS) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv -o $@ $(SOURCES) $(EXPANDED)
+	@status=0; $(BIN)/fetch $(ROOT_FLAGS) $(FETCH_RIGHTS) $(TAKEDOWN) $(FETCH_FLAGS) --summary $(RUN)/fetch-summary.tsv --rejects $(RUN)/fetch.rejects.tsv \
+	  -o $@$(if $(TAKEDOWN),.new) $(SOURCES) $(EXPANDED) || status=$$?; \
+	$(if $(TAKEDOWN),for t in $(RUN)/*/takedown.tsv; do test ! -s $$t || md5sum --status -c $(RUN)/purged.md5 2>/dev/null || { \
+	  $(BIN)/purge --store $${t%/*} $(RUN) >$(RUN)/.purged && { ! grep -q '^model-trained-with-it' $(RUN)/.purged || : >$(RUN)/retrain; } && \
+	  md5sum $$t >$(RUN)/purged.md5 && rm $(RUN)/.purged; } || exit; done;) \
+	exit $$status
+	$(if $(TAKEDOWN),@mv $@.new $@)
 
 $(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(BIN)/validate
-	$(BIN)/validate $(ROOT_FLAGS) $(VALIDATE_FLAGS) $(WITH) --memory $(RUN)/memory.tsv --rejects $(RUN)/validate.rejects.tsv -o $@ $<
+	$(BIN)/validate $(ROOT_FLAGS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(WITH) --memory $(RUN)/memory.tsv --rejects $(RUN)/validate.rejects.tsv -o $@ $<
 
 NEAR_FROM := $(ROUND_DIR)/unique.tsv
 SPLIT_FROM := $(ROUND_DIR)/$(if $(filter off,$(FEATURE_DEDUP)),distinct,single).tsv
@@ -139,12 +147,18 @@ $(ROUND_DIR)/suspects.tsv: $(ROUND_DIR)/head/oof.tsv $(REPORTED) | $(BIN)/mine-e
 	$(BIN)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(ROUND_DIR)/head/margins.tsv --manifest $(ROUND_DIR)/split.tsv --root $(RUN) $(if $(REPORTED),--reports $(REPORTED)) \
 	  $(if $(TRUTH),--truth $(TRUTH) --truth-report $(ROUND_DIR)/suspects-truth.tsv) --review $(ROUND_DIR)/review.html -o $@
 
-$(ROUND_DIR)/exports: $(ROUND_DIR)/report.html | $(BIN)/export
+# Where the pictures come from. A description names a manifest in the folder that paths start from: a copy of the round's.
+CROISSANT := $(if $(strip $(CROISSANT_FLAGS)),$(RUN)/croissant.json)
+$(ROUND_DIR)/sources.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/report-sources
+	$(if $(CROISSANT),cp $< $(RUN)/dataset.tsv)
+	$(BIN)/report-sources $(if $(CROISSANT),--name '$(subst ','\'',$(NAME))' --croissant $(CROISSANT) $(CROISSANT_FLAGS)) -o $@ $(if $(CROISSANT),$(RUN)/dataset.tsv,$<)
+
+$(ROUND_DIR)/exports: $(ROUND_DIR)/report.html $(ROUND_DIR)/sources.tsv | $(BIN)/export
 	rm -rf $@.tmp && mkdir -p $@.tmp
 	slices=; if test -f $(ROUND_DIR)/eval/slices.tsv; then slices="--slices $(ROUND_DIR)/eval/slices.tsv"; fi; \
 	for to in $(EXPORTS); do \
 	  test $$to = demo && shards="--shards $(ROUND_DIR)/shards" || shards=; \
-	  $(BIN)/export -q --model $(ROUND_DIR)/fine/model --metrics $(ROUND_DIR)/metrics.tsv $$slices $$shards --to $$to -o $@.tmp/$$to >$@.tmp/$$to.tsv || exit; \
+	  $(BIN)/export -q --model $(ROUND_DIR)/fine/model --metrics $(ROUND_DIR)/metrics.tsv $$slices $$shards --sources $(ROUND_DIR)/sources.tsv $(addprefix --croissant ,$(CROISSANT)) --to $$to -o $@.tmp/$$to >$@.tmp/$$to.tsv || exit; \
 	  test -s $@.tmp/$$to.tsv || rm $@.tmp/$$to.tsv; done
 	rm -rf $@ && mv $@.tmp $@
 

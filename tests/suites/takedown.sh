@@ -37,6 +37,16 @@ import functools, http.server, os, sys
 class Q(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def log_message(self, *a): pass
+    def do_GET(self): # robots.txt of localhost refuses while the file is there; other hosts have none
+        refusal = os.path.join(os.path.dirname(sys.argv[1]), "refuse")
+        if self.path == "/robots.txt" and self.headers["Host"].startswith("localhost") and os.path.exists(refusal):
+            body = open(refusal, "rb").read()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        else:
+            super().do_GET()
 s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Q, directory=sys.argv[1]))
 with open(sys.argv[2] + ".new", "w") as f: f.write(str(s.server_address[1]))
 os.rename(sys.argv[2] + ".new", sys.argv[2])
@@ -130,4 +140,38 @@ search "$work/later" "${places[@]}" >"$work/found"
 left=$(grep -vE '^hash store/(journal|takedown|audit)\.tsv$' "$work/found" | tr '\n' ';')
 [ -z "$left" ] && [ -s "$work/later/round-1/fine/model/model.json" ]
 ok $? "and the picture does not come back${left:+: $left}"
+
+# --- a host changes its mind: nobody does anything but run make again ---------------------------------------------------------------
+# The picture comes from a host of its own.
+sed "s,127.0.0.1\(:[0-9]*/day/07\),localhost\1," "$work/lists/day.txt" >"$work/lists/day.new" && mv "$work/lists/day.new" "$work/lists/day.txt"
+mind() { settings "$work/mind" "" | sed 's/--ignore-robots//'; echo "RIGHTS_CHANGED = $1"; echo "$croissant"; }
+croissant="CROISSANT_FLAGS = --description 'Day and night.' --license CC0-1.0 --cite-as nobody --published 2026-01-31 --set-version 1.0.0"
+mind keep >"$work/my.conf"
+: >"$work/logs/make.log"
+go dataset train
+ok $? "the flow runs: $(tail -1 "$work/logs/make.log" | cut -c1-100)"
+[ "$(search "$work/mind" | grep -c '^pixels')" -ge 2 ]
+ok $? "with the picture"
+card=$work/mind/round-1/exports/demo/MODEL_CARD.md
+for f in round-1/sources.tsv croissant.json; do has "$(cat "$card")" "$(sha256sum <"$work/mind/$f" | cut -c1-64)" "the model card names ${f##*/} by its hash"; done
+is "$(head -1 "$work/mind/valid.tsv" | grep -c 'generated	markers')" 1 "validate has read the markers"
+printf 'User-agent: *\nContent-Signal: ai-train=no\nDisallow:\n' >"$work/refuse"
+: >"$work/logs/make.log"
+go RETRY=1 dataset train
+has "$(cat "$work/logs/make.log")" "1 pictures in the store are refused by their hosts now: kept" "RIGHTS_CHANGED = keep says that a host refuses now"
+mind takedown >"$work/my.conf"
+go RETRY=1 dataset-facts
+ok $? "RIGHTS_CHANGED = takedown: $(tail -1 "$work/logs/make.log" | cut -c1-100)"
+search "$work/mind" "$work/tmp" "$work/logs" >"$work/found"
+left=$(grep -vE '^hash store/(journal|takedown|audit)\.tsv$' "$work/found" | tr '\n' ';')
+[ -z "$left" ]
+ok $? "the first step removes it from all files${left:+: $left}"
+[ -e "$work/mind/retrain" ]
+ok $? "and notes that a model was trained with it"
+before=$(stat -c %Y.%y "$work/mind/round-1/fine/model/model.json")
+go dataset train
+is "$(rows "$work/mind/fetched.tsv") $([ "$before" = "$(stat -c %Y.%y "$work/mind/round-1/fine/model/model.json")" ]; echo $?)" "31 1" "the flow trains again without it"
+rm "$work/refuse"
+go RETRY=1 dataset train
+is "$? $(search "$work/mind" | grep -c '^pixels')" "0 0" "it does not come back when the host changes its mind again"
 done_testing
