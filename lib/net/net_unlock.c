@@ -33,6 +33,28 @@ static bool is_conv(const struct net_layer *l)
     return l->kind == LAYER_CONV2D || l->kind == LAYER_DEPTHWISE_CONV2D;
 }
 
+/* Whether what lies from this place on reads a single layer of what lies before it. */
+static bool is_narrow(const struct net *n, int place)
+{
+    int read = -1;
+    for (int i = place; i < n->n_layers; i++)
+        for (int k = 0; k < n->layers[i].n_inputs; k++) {
+            int from = n->layers[i].inputs[k];
+            if (from >= place) continue;
+            if (read >= 0 && read != from) return false;
+            read = from;
+        }
+    return true;
+}
+
+/* Files of other programs call their blocks anything: the last narrow place before is the start of one. */
+static const char *narrow_place(const struct net *n, int at)
+{
+    while (at > 0 && !is_narrow(n, at))
+        at--;
+    return n->layers[at].name;
+}
+
 const char *net_unlock_share(const struct net *n, double share)
 {
     int n_convs = 0, at = 0;
@@ -43,7 +65,8 @@ const char *net_unlock_share(const struct net *n, double share)
         if (is_conv(&n->layers[i]) && at++ >= first) {
             const char *name = n->layers[i].name;
             size_t bytes = block_bytes(name);
-            return bytes ? n->layers[first_with(n, name, bytes)].name : name;
+            if (bytes) return n->layers[first_with(n, name, bytes)].name;
+            return n->metadata.onnx_json ? narrow_place(n, i) : name;
         }
     return n->layers[0].name;
 }
@@ -59,7 +82,8 @@ const char *net_unlock_place(const struct net *n, const char *from)
         return net_unlock_share(n, share);
     for (int i = 0; i < n->n_layers; i++) {
         size_t bytes = strlen(from);
-        if (strncmp(n->layers[i].name, from, bytes) == 0 && n->layers[i].name[bytes] == '_')
+        if (strncmp(n->layers[i].name, from, bytes) == 0 &&
+            (n->layers[i].name[bytes] == '_' || n->layers[i].name[bytes] == '.'))
             return n->layers[i].name;
     }
     return NULL;

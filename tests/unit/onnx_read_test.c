@@ -309,6 +309,22 @@ static void check_input(void)
     io_remove_tree(folder);
 }
 
+/* Before the gate is one layer that its two inputs come from: a share begins there. Prefixes are blocks. */
+static void check_unlock(void)
+{
+    struct net n;
+    struct onnx_read_options any = {0};
+    if (!CHECK_SAY(!onnx_read(&n, corpus("gate"), &any, &err), "%s", err.text)) return;
+    const char *half = net_unlock_place(&n, "0.5");
+    CHECK_SAY(half && strcmp(half, "n_m") == 0, "half of the convolutions: from '%s'", half ? half : "?");
+    char *name = strdup("features.0.conv");
+    free(n.layers[1].name);
+    n.layers[1].name = name;
+    CHECK(net_unlock_place(&n, "features.0") == name && net_unlock_place(&n, "features") == name &&
+          !net_unlock_place(&n, "feat"));
+    net_release(&n);
+}
+
 int main(void)
 {
     if (!onnx_available()) {
@@ -320,6 +336,7 @@ int main(void)
     check_external();
     check_own();
     check_names();
+    check_unlock();
     check_input();
     return tap_done();
 }
