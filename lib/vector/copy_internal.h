@@ -1,0 +1,92 @@
+/*
+ * copy_internal.h: what the files of copy_check share: prepared pictures, and where one lies on the other.
+ * copy_thumb.c makes the small pictures, copy_register.c finds mirror, scale, turn and place, copy_check.c
+ * judges what is laid over each other.
+ */
+#ifndef WINNOW_VECTOR_COPY_INTERNAL_H
+#define WINNOW_VECTOR_COPY_INTERNAL_H
+
+#include "vector/copy_check.h"
+
+enum { LEVELS = 4, COARSE = 3, SCALES = 7, TURNS = 2, KEPT = 5, LANES = 8 };
+
+struct texel {
+    float value, gx, gy, pad;
+}; /* one vector of four floats */
+
+struct layer {
+    int width, height;
+    float cx, cy; /* where the picture's middle is: halving an odd side moves it off the layer's */
+    float value[COPY_SIDE * COPY_SIDE];
+    struct texel texels[COPY_SIDE * COPY_SIDE];
+};
+
+/* The coarse picture at one scale, with sums over rectangles. */
+struct scaled {
+    int width, height;
+    float value[24 * 24];
+    float sum[25 * 25], squares[25 * 25];
+};
+
+struct copy_view {
+    bool flat, grey;
+    bool fine; /* the finest layer has its slopes: few pairs need them */
+    float cb[COPY_COLOURS * COPY_COLOURS], cr[COPY_COLOURS * COPY_COLOURS];
+    struct layer layers[LEVELS];
+    struct scaled scaled[SCALES];
+    struct scaled mirrored[SCALES];
+    struct scaled turned[TURNS]; /* at scale 1 */
+};
+
+struct place {
+    double score;
+    bool mirrored;
+    int turn;          /* of a: 0, or 1 + which */
+    int scale, dx, dy; /* of b's corner in a */
+};
+
+struct warped { /* both pictures where both are, and b's slope there; room for a last vector */
+    int n;
+    float a[COPY_SIDE * COPY_SIDE + LANES], b[COPY_SIDE * COPY_SIDE + LANES],
+        gx[COPY_SIDE * COPY_SIDE + LANES], gy[COPY_SIDE * COPY_SIDE + LANES],
+        x[COPY_SIDE * COPY_SIDE + LANES], y[COPY_SIDE * COPY_SIDE + LANES];
+    double correlation; /* of the two */
+};
+
+/* Bilinear; (x, y) is clamped into the picture. */
+static inline float sample(const float *v, int width, int height, float x, float y)
+{
+    x = x < 0 ? 0 : x > (float)(width - 1) ? (float)(width - 1) : x;
+    y = y < 0 ? 0 : y > (float)(height - 1) ? (float)(height - 1) : y;
+    int x0 = (int)x, y0 = (int)y, x1 = x0 + 1 < width ? x0 + 1 : x0, y1 = y0 + 1 < height ? y0 + 1 : y0;
+    float fx = x - (float)x0, fy = y - (float)y0;
+    float top = v[y0 * width + x0] + fx * (v[y0 * width + x1] - v[y0 * width + x0]);
+    float bottom = v[y1 * width + x0] + fx * (v[y1 * width + x1] - v[y1 * width + x0]);
+    return top + fy * (bottom - top);
+}
+
+/* Where pixel (x, y) of a, from its centre, lies in b. Mirrored: counted from b's right edge. */
+static inline bool place_in(const struct layer *b, const float w[6], bool mirrored, float x, float y,
+                            float *u, float *v)
+{
+    float p = w[0] * x + w[1] * y + w[4], q = w[2] * x + w[3] * y + w[5];
+    *u = b->cx + (mirrored ? -p : p);
+    *v = b->cy + q;
+    return *u >= -0.5f && *v >= -0.5f && *u <= (float)b->width - 0.5f && *v <= (float)b->height - 0.5f;
+}
+
+/* The best KEPT places of b on a, best first; a score of 0: none. */
+void copy_find_places(const struct copy_view *a, const struct copy_view *b, struct place kept[KEPT]);
+/* From pixels of the coarse grids to a warp between the finest layers. */
+void copy_warp_of(const struct place *p, const struct copy_view *va, const struct copy_view *vb, double w[6]);
+/* Betters a warp from level `from` to level `to`, by at most so many steps at each; false: they do not fit.
+ */
+bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
+                 int to, int most_steps, struct warped *o);
+/* w: between these two layers. */
+void copy_warp_into(struct warped *o, const struct layer *a, const struct layer *b, const double w[6],
+                    bool mirrored);
+void copy_mean_and_spread(const float *v, int n, double *mean, double *spread);
+void copy_make_fine(struct copy_view *v); /* the slopes of the finest layer, once */
+
+#endif

@@ -1,0 +1,450 @@
+/*
+ * copy_register.c: where one small picture lies on another: a search over mirror, scale, turn and place at 16
+ * pixels, then steps of Gauss and Newton towards equal pictures, coarse to fine.
+ */
+#include "vector/copy_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/simd.h"
+
+#define GREY 3.0 /* mean distance from grey of a picture whose colours are not compared */
+
+/* --- prepared pictures --------------------------------------------------------------------------------- */
+
+size_t copy_view_bytes(void) { return sizeof(struct copy_view); }
+
+static const double scales[SCALES] = {0.72, 0.80, 0.89, 1.0, 1.12, 1.25, 1.4};
+enum { SCALE_ONE = 3 };
+static const double turns[TURNS] = {-0.085, 0.085}; /* radians: 5 degrees; 2 are found without */
+
+static void add_gradients(struct layer *l)
+{
+    for (int y = 0; y < l->height; y++)
+        for (int x = 0; x < l->width; x++) {
+            int left = x ? x - 1 : x, right = x + 1 < l->width ? x + 1 : x;
+            int up = y ? y - 1 : y, down = y + 1 < l->height ? y + 1 : y;
+            const float *row = l->value + y * l->width;
+            l->texels[y * l->width + x] =
+                (struct texel){row[x], (row[right] - row[left]) / (float)(right - left),
+                               (l->value[down * l->width + x] - l->value[up * l->width + x]) /
+                                   (float)(down - up),
+                               0};
+        }
+}
+
+static void halve(struct layer *out, const struct layer *in)
+{
+    out->width = (in->width + 1) / 2;
+    out->height = (in->height + 1) / 2;
+    out->cx = (in->cx + 0.5f) / 2 - 0.5f;
+    out->cy = (in->cy + 0.5f) / 2 - 0.5f;
+    for (int y = 0; y < out->height; y++)
+        for (int x = 0; x < out->width; x++) {
+            int x1 = 2 * x + 1 < in->width ? 2 * x + 1 : 2 * x,
+                y1 = 2 * y + 1 < in->height ? 2 * y + 1 : 2 * y;
+            const float *v = in->value;
+            out->value[y * out->width + x] = (v[2 * y * in->width + 2 * x] + v[2 * y * in->width + x1] +
+                                              v[y1 * in->width + 2 * x] + v[y1 * in->width + x1]) /
+                                             4;
+        }
+}
+
+/* The middle layer as it is at the coarse level, enlarged or reduced by 1 / scale, mirrored or turned. */
+static void make_scaled(struct scaled *s, const struct layer *l, double scale, bool mirror, double turn)
+{
+    double most = 23;
+    s->width = (int)fmin(most, fmax(4, l->width / 2.0 / scale + 0.5));
+    s->height = (int)fmin(most, fmax(4, l->height / 2.0 / scale + 0.5));
+    float step_x = (float)l->width / (float)s->width, step_y = (float)l->height / (float)s->height;
+    float c = (float)cos(turn), n = (float)sin(turn), cx = l->cx, cy = l->cy;
+    float middle_x = (float)(l->width - 1) / 2, middle_y = (float)(l->height - 1) / 2;
+    for (int y = 0; y < s->height; y++)
+        for (int x = 0; x < s->width; x++) {
+            float sum = 0;
+            for (int i = 0; i < 4; i++) { /* four samples a cell: the layer is twice as fine */
+                float u = ((float)x + (i & 1 ? 0.75f : 0.25f)) * step_x - 0.5f - middle_x,
+                      v = ((float)y + (i & 2 ? 0.75f : 0.25f)) * step_y - 0.5f - middle_y;
+                sum += sample(l->value, l->width, l->height, cx + (mirror ? -1.0f : 1.0f) * (c * u - n * v),
+                              cy + n * u + c * v);
+            }
+            s->value[y * s->width + x] = sum / 4 - 128;
+        }
+    int stride = s->width + 1;
+    memset(s->sum, 0, sizeof s->sum);
+    memset(s->squares, 0, sizeof s->squares);
+    for (int y = 0; y < s->height; y++) {
+        float row = 0, row_squares = 0;
+        for (int x = 0; x < s->width; x++) {
+            float v = s->value[y * s->width + x];
+            row += v;
+            row_squares += v * v;
+            s->sum[(y + 1) * stride + x + 1] = s->sum[y * stride + x + 1] + row;
+            s->squares[(y + 1) * stride + x + 1] = s->squares[y * stride + x + 1] + row_squares;
+        }
+    }
+}
+
+void copy_view_make(struct copy_view *v, const struct copy_thumb *t)
+{
+    v->flat = !t->width || !copy_thumb_sound(t);
+    if (v->flat) return;
+    double colours = 0;
+    for (int i = 0; i < COPY_COLOURS * COPY_COLOURS; i++) {
+        v->cb[i] = (float)t->cb[i] - 128;
+        v->cr[i] = (float)t->cr[i] - 128;
+        colours += hypot((double)v->cb[i], (double)v->cr[i]);
+    }
+    v->grey = colours < GREY * COPY_COLOURS * COPY_COLOURS;
+    v->fine = false;
+    struct layer *l = &v->layers[0];
+    l->width = t->width;
+    l->height = t->height;
+    l->cx = (float)(l->width - 1) / 2;
+    l->cy = (float)(l->height - 1) / 2;
+    for (int i = 0; i < l->width * l->height; i++)
+        l->value[i] = t->luma[i];
+    for (int k = 1; k < LEVELS; k++)
+        halve(&v->layers[k], &v->layers[k - 1]);
+    for (int k = 1; k < COARSE; k++)
+        add_gradients(&v->layers[k]);
+    for (int s = 0; s < SCALES; s++) {
+        make_scaled(&v->scaled[s], &v->layers[2], scales[s], false, 0);
+        make_scaled(&v->mirrored[s], &v->layers[2], scales[s], true, 0);
+    }
+    for (int k = 0; k < TURNS; k++)
+        make_scaled(&v->turned[k], &v->layers[2], 1, false, turns[k]);
+}
+
+/* --- where it lies: mirror, scale and place ------------------------------------------------------------- */
+
+#define LEAST_COARSE 0.4     /* below it nothing is refined */
+#define COARSE_COVERAGE 0.45 /* of the larger picture */
+
+static inline float rectangle(const float *sums, int stride, int x0, int y0, int x1, int y1)
+{
+    return sums[y1 * stride + x1] - sums[y0 * stride + x1] - sums[y1 * stride + x0] + sums[y0 * stride + x0];
+}
+
+/* Correlation of the overlap, with b's corner at (dx, dy) of a. */
+static inline __attribute__((always_inline)) double correlate(const struct scaled *a, const struct scaled *b,
+                                                              int dx, int dy)
+{
+    int x0 = dx > 0 ? dx : 0, y0 = dy > 0 ? dy : 0;
+    int x1 = dx + b->width < a->width ? dx + b->width : a->width,
+        y1 = dy + b->height < a->height ? dy + b->height : a->height;
+    float lanes[8] = {0};
+    for (int y = y0; y < y1; y++) {
+        const float *p = a->value + y * a->width + x0, *q = b->value + (y - dy) * b->width + x0 - dx;
+        int x = 0, n = x1 - x0;
+        for (; x + 8 <= n; x += 8)
+            for (int k = 0; k < 8; k++)
+                lanes[k] += p[x + k] * q[x + k];
+        for (; x < n; x++)
+            lanes[0] += p[x] * q[x];
+    }
+    float product =
+        ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+    double n = (double)(x1 - x0) * (y1 - y0);
+    double sa = (double)rectangle(a->sum, a->width + 1, x0, y0, x1, y1),
+           sb = (double)rectangle(b->sum, b->width + 1, x0 - dx, y0 - dy, x1 - dx, y1 - dy);
+    double va = (double)rectangle(a->squares, a->width + 1, x0, y0, x1, y1) - sa * sa / n,
+           vb = (double)rectangle(b->squares, b->width + 1, x0 - dx, y0 - dy, x1 - dx, y1 - dy) - sb * sb / n;
+    if (va < n || vb < n) return 0; /* no more than a grey level of spread */
+    return ((double)product - sa * sb / n) / sqrt(va * vb);
+}
+
+static bool are_near(const struct place *a, const struct place *b)
+{
+    int x = a->dx - b->dx, y = a->dy - b->dy, s = a->scale - b->scale;
+    return a->mirrored == b->mirrored && a->turn == b->turn && s * s <= 1 && x * x <= 4 && y * y <= 4;
+}
+
+/* Keeps the best that are not neighbours of a better one. */
+static void keep_place(struct place *kept, struct place p)
+{
+    int at = 0, end;
+    while (at < KEPT && kept[at].score >= p.score)
+        if (are_near(&kept[at++], &p)) return;
+    if (at == KEPT) return;
+    /* p takes the room of a near one that is worse, or of the last */
+    for (end = at; end < KEPT - 1 && !(kept[end].score > 0 && are_near(&kept[end], &p)); end++)
+        ;
+    memmove(kept + at + 1, kept + at, (size_t)(end - at) * sizeof *kept);
+    kept[at] = p;
+}
+
+static inline __attribute__((always_inline)) void find_in(const struct scaled *a, const struct scaled *b,
+                                                          struct place p, struct place *kept)
+{
+    double larger = fmax((double)a->width * a->height, (double)b->width * b->height);
+    for (p.dy = -b->height / 2; p.dy < a->height - b->height / 2; p.dy++)
+        for (p.dx = -b->width / 2; p.dx < a->width - b->width / 2; p.dx++) {
+            int x0 = p.dx > 0 ? p.dx : 0, y0 = p.dy > 0 ? p.dy : 0;
+            int x1 = p.dx + b->width < a->width ? p.dx + b->width : a->width,
+                y1 = p.dy + b->height < a->height ? p.dy + b->height : a->height;
+            if (x1 <= x0 || y1 <= y0) continue;
+            double covered = (double)(x1 - x0) * (y1 - y0) / larger;
+            if (covered < COARSE_COVERAGE) continue;
+            p.score = correlate(a, b, p.dx, p.dy) * (0.85 + 0.15 * covered);
+            if (p.score > LEAST_COARSE && p.score > kept[KEPT - 1].score) keep_place(kept, p);
+        }
+}
+
+static inline __attribute__((always_inline)) void find_body(const struct copy_view *a,
+                                                            const struct copy_view *b, struct place *kept)
+{
+    for (int s = 0; s < SCALES; s++) {
+        find_in(&a->scaled[SCALE_ONE], &b->scaled[s], (struct place){.scale = s}, kept);
+        find_in(&a->scaled[SCALE_ONE], &b->mirrored[s], (struct place){.scale = s, .mirrored = true}, kept);
+        /* what is turned is seldom mirrored as well, or much larger */
+        for (int t = 0; t < TURNS && s >= SCALE_ONE - 1 && s <= SCALE_ONE + 1; t++)
+            find_in(&a->turned[t], &b->scaled[s], (struct place){.scale = s, .turn = t + 1}, kept);
+    }
+}
+
+static void find_plain(const struct copy_view *a, const struct copy_view *b, struct place *kept)
+{
+    find_body(a, b, kept);
+}
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void find_avx2(const struct copy_view *a, const struct copy_view *b,
+                                                      struct place *kept)
+{
+    find_body(a, b, kept);
+}
+#else
+#define find_avx2 find_plain
+#endif
+
+void copy_find_places(const struct copy_view *a, const struct copy_view *b, struct place kept[KEPT])
+{
+    memset(kept, 0, KEPT * sizeof *kept);
+    (simd_level() >= SIMD_AVX2 ? find_avx2 : find_plain)(a, b, kept);
+}
+
+/* --- the warp ------------------------------------------------------------------------------------------- */
+
+#define MOST_TURN 0.2     /* radians: 11 degrees */
+#define MOST_SCALE 1.75   /* either way */
+#define MOST_STRETCH 1.05 /* one axis against the other: curves of one kind are each other stretched */
+
+/* Solves the symmetric a x = b in place (Cholesky); false when it has no answer. */
+static bool solve6(double a[6][6], double b[6])
+{
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j <= i; j++) {
+            double sum = a[i][j];
+            for (int k = 0; k < j; k++)
+                sum -= a[i][k] * a[j][k];
+            if (i == j) {
+                if (!(sum > 1e-12)) return false;
+                a[i][i] = sqrt(sum);
+            } else {
+                a[i][j] = sum / a[j][j];
+            }
+        }
+    for (int i = 0; i < 6; i++) {
+        for (int k = 0; k < i; k++)
+            b[i] -= a[i][k] * b[k];
+        b[i] /= a[i][i];
+    }
+    for (int i = 5; i >= 0; i--) {
+        for (int k = i + 1; k < 6; k++)
+            b[i] -= a[k][i] * b[k];
+        b[i] /= a[i][i];
+    }
+    return true;
+}
+
+static inline struct texel texel_at(const struct layer *l, float x, float y)
+{
+    float right = (float)(l->width - 1), low = (float)(l->height - 1);
+    struct texel out;
+    x = x < 0 ? 0 : x > right ? right : x;
+    y = y < 0 ? 0 : y > low ? low : y;
+    int x0 = (int)x, y0 = (int)y, dx = x0 + 1 < l->width, dy = y0 + 1 < l->height ? l->width : 0;
+    float fx = x - (float)x0, fy = y - (float)y0;
+    float w00 = (1 - fx) * (1 - fy), w01 = fx * (1 - fy), w10 = (1 - fx) * fy, w11 = fx * fy;
+    const float *p = &l->texels[y0 * l->width + x0].value, *q = p + 4 * dx, *r = p + 4 * dy, *s = r + 4 * dx;
+    float sum[4];
+    for (int k = 0; k < 4; k++)
+        sum[k] = w00 * p[k] + w01 * q[k] + w10 * r[k] + w11 * s[k];
+    memcpy(&out, sum, sizeof out);
+    return out;
+}
+
+void copy_warp_into(struct warped *o, const struct layer *a, const struct layer *b, const double warp[6],
+                    bool mirrored)
+{
+    float w[6], sign = mirrored ? -1.0f : 1.0f;
+    for (int i = 0; i < 6; i++)
+        w[i] = (float)warp[i];
+    o->n = 0;
+    for (int i = 0; i < a->height; i++)
+        for (int k = 0; k < a->width; k++) {
+            float x = (float)k - a->cx, y = (float)i - a->cy, u, v;
+            if (!place_in(b, w, mirrored, x, y, &u, &v)) continue;
+            struct texel t = texel_at(b, u, v);
+            int n = o->n++;
+            o->a[n] = a->value[i * a->width + k];
+            o->b[n] = t.value;
+            o->gx[n] = t.gx * sign;
+            o->gy[n] = t.gy;
+            o->x[n] = x;
+            o->y[n] = y;
+        }
+}
+
+void copy_mean_and_spread(const float *v, int n, double *mean, double *spread)
+{
+    double sum = 0, squares = 0;
+    for (int i = 0; i < n; i++) {
+        sum += (double)v[i];
+        squares += (double)v[i] * (double)v[i];
+    }
+    *mean = sum / n;
+    *spread = sqrt(fmax(squares / n - *mean * *mean, 0)) + 1;
+}
+
+/* Sums over all pixels, of eight at once: h's lower half, g, and the product of the two pictures. */
+static inline __attribute__((always_inline)) void sum_body(const struct warped *o, float ma, float sa,
+                                                           float mb, float sb, double sums[28])
+{
+    float lanes[28][LANES] = {{0}};
+    for (int i = 0; i < o->n; i += LANES) {
+        float j[6][LANES], r[LANES], weight[LANES], product[LANES];
+        for (int k = 0; k < LANES; k++) {
+            float p = (o->a[i + k] - ma) / sa, q = (o->b[i + k] - mb) / sb;
+            r[k] = p - q;
+            weight[k] = i + k < o->n ? 1 / (1 + 4 * r[k] * r[k]) : 0;
+            product[k] = i + k < o->n ? p * q : 0;
+            float gx = o->gx[i + k] / sb, gy = o->gy[i + k] / sb;
+            j[0][k] = gx * o->x[i + k];
+            j[1][k] = gx * o->y[i + k];
+            j[2][k] = gy * o->x[i + k];
+            j[3][k] = gy * o->y[i + k];
+            j[4][k] = gx;
+            j[5][k] = gy;
+        }
+        int at = 0;
+        for (int p = 0; p < 6; p++) {
+            float wj[LANES];
+            for (int k = 0; k < LANES; k++)
+                wj[k] = weight[k] * j[p][k];
+            for (int q = 0; q <= p; q++, at++)
+                for (int k = 0; k < LANES; k++)
+                    lanes[at][k] += wj[k] * j[q][k];
+            for (int k = 0; k < LANES; k++)
+                lanes[21 + p][k] += wj[k] * r[k];
+        }
+        for (int k = 0; k < LANES; k++)
+            lanes[27][k] += product[k];
+    }
+    for (int s = 0; s < 28; s++) {
+        sums[s] = 0;
+        for (int k = 0; k < LANES; k++)
+            sums[s] += (double)lanes[s][k];
+    }
+}
+
+typedef void sum_function(const struct warped *o, float ma, float sa, float mb, float sb, double sums[28]);
+static void sum_plain(const struct warped *o, float ma, float sa, float mb, float sb, double sums[28])
+{
+    sum_body(o, ma, sa, mb, sb, sums);
+}
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void sum_avx2(const struct warped *o, float ma, float sa, float mb,
+                                                     float sb, double sums[28])
+{
+    sum_body(o, ma, sa, mb, sb, sums);
+}
+#else
+#define sum_avx2 sum_plain
+#endif
+
+/* One step of Gauss and Newton towards equal pictures up to brightness and contrast; differences that are
+ * large count less. *moved: pixels at the picture's edge. */
+static bool improve(struct warped *o, const struct layer *a, double w[6], double *moved)
+{
+    double ma, sa, mb, sb, sums[28], h[6][6] = {{0}}, g[6];
+    int at = 0;
+    copy_mean_and_spread(o->a, o->n, &ma, &sa);
+    copy_mean_and_spread(o->b, o->n, &mb, &sb);
+    memset(o->gx + o->n, 0, LANES * sizeof *o->gx); /* the rest of the last vector */
+    memset(o->gy + o->n, 0, LANES * sizeof *o->gy);
+    memset(o->a + o->n, 0, LANES * sizeof *o->a);
+    memset(o->b + o->n, 0, LANES * sizeof *o->b);
+    memset(o->x + o->n, 0, LANES * sizeof *o->x);
+    memset(o->y + o->n, 0, LANES * sizeof *o->y);
+    sum_function *sum = simd_level() >= SIMD_AVX2 ? sum_avx2 : sum_plain;
+    sum(o, (float)ma, (float)sa, (float)mb, (float)sb, sums);
+    o->correlation = sums[27] / o->n;
+    for (int p = 0; p < 6; p++) {
+        for (int q = 0; q <= p; q++)
+            h[p][q] = sums[at++];
+        h[p][p] += h[p][p] * 1e-3 + 1e-6;
+        g[p] = sums[21 + p];
+    }
+    if (!solve6(h, g)) return false;
+    double reach = (a->width > a->height ? a->width : a->height) / 2.0;
+    *moved = 0;
+    for (int p = 0; p < 6; p++) {
+        w[p] += g[p];
+        *moved = fmax(*moved, fabs(g[p]) * (p < 4 ? reach : 1));
+    }
+    return true;
+}
+
+static bool plausible(const double w[6])
+{
+    double turn = atan2(w[2] - w[1], w[0] + w[3]), sx = hypot(w[0], w[2]), sy = hypot(w[1], w[3]);
+    double lean = (w[0] * w[1] + w[2] * w[3]) / (sx * sy + 1e-12);
+    return fabs(turn) <= MOST_TURN && sx * MOST_SCALE >= 1 && sx <= MOST_SCALE && sy * MOST_SCALE >= 1 &&
+           sy <= MOST_SCALE && sx <= MOST_STRETCH * sy && sy <= MOST_STRETCH * sx && fabs(lean) <= 0.05;
+}
+
+void copy_warp_of(const struct place *p, const struct copy_view *va, const struct copy_view *vb, double w[6])
+{
+    const struct scaled *a = p->turn ? &va->turned[p->turn - 1] : &va->scaled[SCALE_ONE];
+    const struct scaled *b = p->mirrored ? &vb->mirrored[p->scale] : &vb->scaled[p->scale];
+    const struct layer *la = &va->layers[0], *lb = &vb->layers[0];
+    double sx = (double)lb->width / b->width / ((double)la->width / a->width);
+    double sy = (double)lb->height / b->height / ((double)la->height / a->height);
+    double turn = p->turn ? turns[p->turn - 1] : 0, c = cos(turn), n = sin(turn);
+    /* the turned grid shows at q what a shows at (c -n, n c) q */
+    w[0] = sx * c;
+    w[1] = sx * n;
+    w[2] = -sy * n;
+    w[3] = sy * c;
+    /* a's centre is (a->width - 1) / 2 - dx in the grid of b */
+    w[4] = ((a->width - 1) / 2.0 - p->dx - (b->width - 1) / 2.0) * lb->width / b->width;
+    w[5] = ((a->height - 1) / 2.0 - p->dy - (b->height - 1) / 2.0) * lb->height / b->height;
+}
+
+#define LEAST_MIDDLE 0.5 /* correlation at the middle layer of a pair that is looked at more closely */
+
+bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
+                 int to, int most_steps, struct warped *o)
+{
+    for (int level = from; level >= to; level--) {
+        double at = 1 << level, moved = 1;
+        double v[6] = {w[0], w[1], w[2], w[3], w[4] / at, w[5] / at};
+        for (int step = 0; step < most_steps && moved > 0.03; step++) {
+            copy_warp_into(o, &a->layers[level], &b->layers[level], v, mirrored);
+            if (o->n < 64 || !improve(o, &a->layers[level], v, &moved)) return false;
+        }
+        memcpy(w, v, sizeof v);
+        w[4] *= at;
+        w[5] *= at;
+        if (!plausible(w) || o->correlation < LEAST_MIDDLE) return false;
+    }
+    return true;
+}
+
+void copy_make_fine(struct copy_view *v)
+{
+    if (!v->fine) add_gradients(&v->layers[0]);
+    v->fine = true;
+}
