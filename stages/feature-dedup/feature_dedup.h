@@ -3,7 +3,7 @@
  * that embed wrote. feature_rows.c gives each row its vector, feature_pairs.c finds the rows that may
  * be copies and verifies each pair on its pixels, lib/dedup does the rest.
  *
- * Memory: 100 bytes a row; 6 bytes a value of a vector; 128 bytes a row for its neighbours; 17 KB a
+ * Memory: 100 bytes a row; 6 bytes a value of a vector; 256 bytes a row for its neighbours; 17 KB a
  * picture that may be a copy; 12 bytes a pair.
  */
 #ifndef WINNOW_FEATURE_DEDUP_H
@@ -32,7 +32,7 @@ struct feature_options {
                   .group_distance = 450,                                                                     \
                   .keep = KEEP_LARGEST,                                                                      \
                   .block_distance = 50},                                                                     \
-        .neighbours = 16                                                                                     \
+        .neighbours = 32                                                                                     \
     }
 
 struct feature_dedup {
