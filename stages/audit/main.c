@@ -3,7 +3,7 @@
  * width height and the columns of validate --with stats (and label format frames orientation bytes xxh128
  * group url). Opens no picture.
  */
-#include "audit.h"
+#include "audit_stage.h"
 
 static const struct option_row rows[] = {
     OPTION(struct audit_options, STRING, 0, "facts", facts, "FILE",

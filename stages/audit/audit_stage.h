@@ -1,6 +1,6 @@
-/* audit.h: what a set of pictures has that a person should see before training on it; see main.c. */
-#ifndef WINNOW_AUDIT_H
-#define WINNOW_AUDIT_H
+/* audit_stage.h: what a set of pictures has that a person should see before training on it; see main.c. */
+#ifndef WINNOW_AUDIT_STAGE_H
+#define WINNOW_AUDIT_STAGE_H
 
 #include "cli/options.h"
 #include "cli/stage.h"

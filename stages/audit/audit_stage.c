@@ -1,8 +1,8 @@
 /*
- * audit.c: reads the manifest twice: first the numbers of all rows, from which follow the ordinary sizes, the
- * facts and the classes; then the rows again, to write those that a check finds.
+ * audit_stage.c: reads the manifest twice: first the numbers of all rows, from which follow the ordinary
+ * sizes, the facts and the classes; then the rows again, to write those that a check finds.
  */
-#include "audit.h"
+#include "audit_stage.h"
 
 #include <stdlib.h>
 #include <string.h>
