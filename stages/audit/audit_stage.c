@@ -7,27 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_findings.h"
 #include "audit_set.h"
 #include "base/number.h"
 #include "label_facts.h"
 #include "manifest/manifest.h"
 #include "manifest/source.h"
 #include "metric/sort.h"
-
-/* Checks of the set come after those of pictures. */
-enum { CHECK_NEAR_EMPTY = N_CHECKS, CHECK_OVER_FULL, CHECK_PREDICTS, N_ALL_CHECKS };
-
-static const char *check_name(int check)
-{
-    static const char *const names[] = {"near_empty_class", "over_full_class", "predicts_label"};
-    return check < N_CHECKS ? picture_check_names[check] : names[check - N_CHECKS];
-}
-
-struct finding {
-    int check;
-    double score, threshold; /* threshold below 0: none */
-    const char *path, *label, *measure;
-};
 
 struct audit {
     const struct audit_options *opt;
@@ -68,12 +54,11 @@ static int write_findings(struct audit *a, struct error *err)
     static const char *const columns[] = {"check", "path", "label", "score", "threshold", "measure", NULL};
     struct manifest_writer out = MANIFEST_WRITER_EMPTY;
     int rc = manifest_writer_open(&out, a->opt->common.output, NULL, columns, err);
-    if (a->n) qsort(a->findings, a->n, sizeof *a->findings, by_check);
     for (size_t i = 0; rc == 0 && i < a->n; i++) {
         const struct finding *f = &a->findings[i];
         char score[32], threshold[32] = "";
         if (f->threshold >= 0) format_real(threshold, f->threshold);
-        const char *const fields[] = {check_name(f->check),         f->path,   f->label,
+        const char *const fields[] = {audit_check_name(f->check),   f->path,   f->label,
                                       format_real(score, f->score), threshold, f->measure};
         rc = manifest_writer_row(&out, NULL, fields, err);
     }
@@ -265,7 +250,7 @@ static void note_counts(const struct audit *a)
     struct error ignored = {0};
     for (int i = 0; i < N_ALL_CHECKS; i++)
         if (a->n_of[i])
-            text_printf(&line, &ignored, "%s%s %llu", line.n_bytes ? ", " : "", check_name(i),
+            text_printf(&line, &ignored, "%s%s %llu", line.n_bytes ? ", " : "", audit_check_name(i),
                         (unsigned long long)a->n_of[i]);
     stage_note(&a->opt->common, "%s", line.data ? line.data : "nothing found");
     text_release(&line);
@@ -291,8 +276,10 @@ int audit_run(const struct audit_options *opt, const char *manifest, struct stag
         find_pictures(&a, &source, &columns, opt->scores ? &scores : NULL, err) || audit_classes(&a, err) ||
         audit_facts(&a, opt->facts ? &facts : NULL, err))
         goto out;
+    if (a.n) qsort(a.findings, a.n, sizeof *a.findings, by_check);
     /* The file for which make waits comes last. */
-    if ((opt->facts && manifest_writer_commit(&facts, err)) ||
+    if ((opt->sheet && audit_sheet_write(opt->sheet, opt->common.root, a.findings, a.n, err)) ||
+        (opt->facts && manifest_writer_commit(&facts, err)) ||
         (opt->scores && manifest_writer_commit(&scores, err)) || write_findings(&a, err))
         goto out;
     n->n_read = n->n_kept = a.set.n_rows;

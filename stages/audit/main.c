@@ -10,7 +10,11 @@ static const struct option_row rows[] = {
            "write how well each trivial fact alone predicts the label"),
     OPTION(struct audit_options, STRING, 0, "scores", scores, "FILE",
            "write the seven scores of every picture"),
+    OPTION(struct audit_options, STRING, 0, "sheet", sheet, "FILE",
+           "write an HTML page that shows the findings, blurred until asked"),
     COMMON_ROW_OUTPUT(struct audit_options, common),
+    OPTION(struct audit_options, STRING, 0, "root", common.root, "DIR",
+           "paths in the manifest are relative to this folder; for --sheet"),
     COMMON_ROW_TALK(struct audit_options, common),
 
     OPTION_GROUP("Expert"),

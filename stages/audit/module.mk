@@ -1,1 +1,1 @@
-NEEDS.stage/audit := base io cli manifest metric
+NEEDS.stage/audit := base io cli manifest metric page

@@ -64,7 +64,8 @@ def scenarios(Scenario, work, top, bin_dir, port):
 
     folder('audit', 'web', 'scan/out.tsv')
     made('audit', 'validate', '--min-bytes', '10', '--with', 'stats', 'out.tsv', '-o', 'valid.tsv')
-    yield Scenario('audit', ['audit', 'valid.tsv', '-o', 'audit.tsv', '--facts', 'facts.tsv', '--scores', 'scores.tsv'], ['audit.tsv', 'facts.tsv', 'scores.tsv'])
+    yield Scenario('audit', ['audit', 'valid.tsv', '-o', 'audit.tsv', '--facts', 'facts.tsv', '--scores', 'scores.tsv', '--sheet', 'sheet.html'],
+                   ['audit.tsv', 'facts.tsv', 'scores.tsv', 'sheet.html'])
 
     # Actions on files: of each content one is left, whatever happens.
     for action in ('--delete', '--hardlink', '--quarantine'):
