@@ -10,3 +10,4 @@ trap 'rm -rf "$T"' EXIT
 export TF_CPP_MIN_LOG_LEVEL=3
 "$python" tests/bench/keras_files.py "$BIN" tests/fixtures/keras3 "$T" 2>/dev/null
 "$python" tests/bench/keras_weights.py "$BIN" "$T" 2>/dev/null
+"$python" tests/bench/keras_applications.py "$BIN" "$T" 2>/dev/null
