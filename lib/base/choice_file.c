@@ -13,9 +13,9 @@
 #define MAX_FILE_BYTES (8 << 20) /* some fifty thousand lines: more is not ours */
 #define MAX_LINE_BYTES 1200
 
-int choice_file_path(const char *variable, const char *name, char **out, struct error *err)
+int choice_file_path(const char *chosen, const char *name, char **out, struct error *err)
 {
-    const char *chosen = getenv(variable), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     char path[4000];
     *out = NULL;
     if (chosen) return *chosen && !(*out = mem_strdup(chosen, err)) ? -1 : 0;

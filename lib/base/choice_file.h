@@ -30,8 +30,8 @@ void choice_file_close(struct choice_file *f);
 const char *choice_file_find(const struct choice_file *f, const char *key, size_t *at);
 /* Remembers, and appends to the file where there is one and it can be written. */
 int choice_file_add(struct choice_file *f, const char *key, const char *value, struct error *err);
-/* $variable ("": NULL), else $XDG_CACHE_HOME/winnow/name, else ~/.cache/winnow/name, whose folders are made;
- * NULL where there is no home. The caller frees *out. */
-int choice_file_path(const char *variable, const char *name, char **out, struct error *err);
+/* chosen where it is not NULL ("": none), else $XDG_CACHE_HOME/winnow/name, else ~/.cache/winnow/name, whose
+ * folders are made; NULL where there is no home. The caller frees *out. */
+int choice_file_path(const char *chosen, const char *name, char **out, struct error *err);
 
 #endif

@@ -50,7 +50,7 @@ int plans_open(struct backend *b, struct error *err)
         if ((unsigned char)*c < ' ') *c = '?';
     snprintf(prefix, sizeof prefix, "%s\t%d.%d\t%zu\t%d", device, b->properties.major, b->properties.minor,
              cudnnGetVersion(), driver);
-    int rc = b->described ? 0 : choice_file_path("WINNOW_CUDA_CACHE", "cudnn-plans.tsv", &path, err);
+    int rc = b->described ? 0 : choice_file_path(getenv("WINNOW_CUDA_CACHE"), "cudnn-plans.tsv", &path, err);
     if (!rc) rc = choice_file_open(&b->plans, path, prefix, err);
     free(path);
     return rc;
