@@ -8,6 +8,9 @@
 #include <strings.h>
 
 #include "base/number.h"
+#ifndef WITHOUT_PSL
+#include "psl/psl_domain.h"
+#endif
 
 static int count(struct tallies *t, const char *word, uint64_t bytes, struct error *err)
 {
@@ -22,6 +25,14 @@ static int count(struct tallies *t, const char *word, uint64_t bytes, struct err
     return 0;
 }
 
+#ifndef WITHOUT_PSL
+const char *registrable_domain(const char *host)
+{
+    if (!host[strspn(host, "0123456789.")] || *host == '[') return host; /* a numeric address */
+    const char *domain = psl_domain(host);
+    return domain ? domain : host;
+}
+#else
 const char *registrable_domain(const char *host)
 {
     static const char *const second[] = {"co", "com", "org", "net", "gov", "edu", "ac", "or", "ne", "go"};
@@ -36,6 +47,7 @@ const char *registrable_domain(const char *host)
             return dots[2] ? dots[2] + 1 : host;
     return dots[1] + 1;
 }
+#endif
 
 static int count_url(struct sources *s, const char *url, uint64_t bytes, struct error *err)
 {
@@ -48,6 +60,8 @@ static int count_url(struct sources *s, const char *url, uint64_t bytes, struct 
     if (n >= sizeof host) n = sizeof host - 1;
     for (size_t i = 0; i < n; i++)
         host[i] = (char)tolower((unsigned char)from[i]);
+    while (n > 0 && host[n - 1] == '.') /* of a name that is written out to the root */
+        n--;
     host[n] = 0;
     return count(&s->domains, registrable_domain(host), bytes, err);
 }

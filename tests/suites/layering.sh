@@ -7,7 +7,7 @@ files() { git ls-files -- "$@" 2>/dev/null || find "$@" -type f; }
 hits=$(grep -nE '#include "\.\./|#include "stages/' $(files stages | grep '\.[ch]$') | head -3)
 [ -z "$hits" ]
 ok $? "no stage includes another${hits:+: $hits}"
-for header in curl/:lib/http jpeglib.h:lib/image png.h:lib/image webp/:lib/image gif_lib.h:lib/image avif/avif.h:lib/image/avif libheif/:lib/image/heic libde265/:lib/image/heic jxl/:lib/image/jxl lcms2.h:lib/image/colour dnnl.h:lib/tensor/cpu mpi.h:lib/dist/mpi \
+for header in curl/:lib/http libpsl.h:lib/psl jpeglib.h:lib/image png.h:lib/image webp/:lib/image gif_lib.h:lib/image avif/avif.h:lib/image/avif libheif/:lib/image/heic libde265/:lib/image/heic jxl/:lib/image/jxl lcms2.h:lib/image/colour dnnl.h:lib/tensor/cpu mpi.h:lib/dist/mpi \
     cudnn:lib/tensor/cuda cuda_runtime:lib/tensor/cuda hdf5.h:lib/net xxhash.h:lib/hash seccomp.h:lib/image; do
     name=${header%%:*} home=${header##*:}
     hits=$(grep -lE "#include <[^>]*$name" $(files lib stages | grep '\.[ch]$') | grep -v "^$home/" | head -3 | tr '\n' ' ')

@@ -24,6 +24,16 @@ done
 { head -1 set/m.tsv; for i in $(seq 30); do printf 'p/%s.jpg\thttp://h%s.example/\t%s\tc\ttrain\ta\t\t\t\t\n' "$i" "$i" "$i"; done; } >many.tsv
 is "$("$BIN/report-sources" many.tsv | awk -F'\t' '$7 == 1 { print $2 }' | tr '\n' ' ')" "h30.example h29.example h28.example " "three of thirty domains are the top tenth"
 
+# Domains by the Public Suffix List, or by the short list that a build without libpsl has.
+domains() { { printf 'path\turl\n'; for host; do printf 'a.jpg\thttps://%s/x\n' "$host"; done; } >hosts.tsv; "$BIN/report-sources" hosts.tsv | awk -F'\t' '$1 == "domain" { print $2 }' | sort | tr '\n' ' '; }
+is "$(domains img.Example.org a.b.example.co.uk example.net. localhost '[::1]:80' 192.0.2.7:8080)" "192.0.2.7 [::1] example.co.uk example.net example.org localhost " "domains that both lists know"
+if ldd "$BIN/report-sources" | grep -q libpsl; then
+    is "$(domains x.ann.github.io www.museum.city.example.kawasaki.jp www.city.kawasaki.jp a.b.example.com.br co.uk a.xn--p1ai b.a.xn--p1ai)" \
+        "a.xn--p1ai ann.github.io city.example.kawasaki.jp city.kawasaki.jp co.uk example.com.br " "suffixes of two and three parts, exceptions, a site that gives names to others, and a suffix itself"
+else
+    skip "domains by the Public Suffix List" "built without libpsl"
+fi
+
 all=(--name set --description 'Four "made" files.' --license CC0-1.0 --cite-as 'Made for tests.' --published 2026-01-31 --set-version 1.0.0 --url https://example.org/set)
 describe() { "$BIN/report-sources" "$1" --croissant "${1%/*}/croissant.json" "${all[@]}" -o table2.tsv; }
 describe set/m.tsv
