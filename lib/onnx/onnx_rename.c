@@ -151,8 +151,8 @@ static int settle_tensors(struct renaming *r)
     struct taken t = {0};
     int rc = take_name(&t, g->image, g->err);
     for (size_t i = 0; !rc && i < r->n_pairs; i++) {
-        if (is_taken(&t, r->pairs[i].to)) r->pairs[i].to = graph_name(g, "%s_again", r->pairs[i].to);
-        rc = g->failed || take_name(&t, r->pairs[i].to, g->err) ? -1 : 0;
+        r->pairs[i].to = free_one(r, &t, r->pairs[i].to);
+        rc = !r->pairs[i].to || take_name(&t, r->pairs[i].to, g->err) ? -1 : 0;
     }
     for (size_t i = 0; !rc && i < g->n_nodes + g->n_tensors; i++) {
         const char *own = i < g->n_nodes ? g->nodes[i]->output[0] : g->tensors[i - g->n_nodes]->name;

@@ -176,7 +176,8 @@ static int open_model(struct export *x, struct error *err)
 {
     const struct export_options *o = x->opt;
     struct text remarks = TEXT_EMPTY;
-    bool as_file = o->to == TO_TFJS || o->to == TO_KERAS;
+    /* An ONNX file goes back as it came: whoever passes it on knows what it ends in. */
+    bool as_file = o->to == TO_TFJS || o->to == TO_KERAS || (o->to == TO_ONNX && onnx_is_file(o->model));
     int rc = scoring_model_open(&x->net, o->model, &o->scoring, as_file ? SCORING_AS_FILE : SCORING_FULL,
                                 &remarks, err);
     if (!rc && !o->common.quiet) stage_warn_lines(remarks.data);

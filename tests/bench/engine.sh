@@ -18,7 +18,7 @@ areas="tensor tensor/ref tensor/cpu dist net hash io base"
 make -s BUILD="$build" $(printf "$build/lib/%s/area.a " $areas) || { echo "# the engine does not build"; exit 0; }
 cc=${CC:-cc}
 $cc -std=gnu11 -D_GNU_SOURCE -Ilib -O2 -o "$work/engine_bench" "$here/engine_bench.c" -Wl,--start-group $(printf "$build/lib/%s/area.a " $areas) \
-    -Wl,--end-group -ldl -ldnnl -fopenmp $(pkg-config --libs hdf5-serial libcjson libxxhash) -lm -pthread || exit 0
+    -Wl,--end-group -ldl -ldnnl -fopenmp $(pkg-config --libs hdf5-serial libcjson libxxhash zlib) -lm -pthread || exit 0
 $cc -O2 -fopenmp -o "$work/engine_peak" "$here/engine_peak.c" || exit 0
 python=${PYTHON:-/usr/bin/python3}
 export NODE_PATH=${NODE_PATH:-$top/build/npm/node_modules}
