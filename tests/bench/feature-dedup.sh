@@ -2,6 +2,7 @@
 # feature-dedup: recall per alteration beside PDQ, false pairs, the join, verification. Each bar beside its figure.
 # usage: feature-dedup.sh     PACKAGES=FOLDER of unpacked demo packages (default: cache/demo/unpacked, which pipelines/demo/packages fills)
 #        BASE=inception_v3 EACH=200 (originals of each of the three sources) SIZES="100000 300000" (vectors of the join)
+#        FIT=100000 (most pictures that the reduction is fitted on)
 #        NEIGHBOURS=64 (the program's default is 32; here each picture has twelve copies, and each of those is a neighbour)
 # Pictures of the demo's packages: photographs, drawings and screenshots are measured, the reduction is fitted on others: charts, clipart and
 # what is left of the three. On two quiet cores some 25 minutes with inception_v3, 3 with mobilenet_v2. Needs Pillow. Never fails.
@@ -21,7 +22,7 @@ cd "$work" || exit 66
 root=${BUILD:-build/release}/lib
 case $root in /*) ;; *) root=$top/$root ;; esac
 ${CC:-cc} -O2 -std=gnu11 -I"$top/lib" -o bench "$top/tests/bench/feature_bench.c" -Wl,--start-group "$root"/{vector,image,manifest,cli,hash,io,base}/area.a \
-    "$root"/image/*/area.a -Wl,--end-group -ldl -lxxhash -ljpeg -lpng -lwebp -lwebpdemux -lgif -lseccomp -lz -lm -pthread $(for l in avif heif de265 jxl; do pkg-config --libs "lib$l" 2>/dev/null; done) || exit 0
+    "$root"/image/*/area.a -Wl,--end-group -ldl -lxxhash -ljpeg -lpng -lwebp -lwebpdemux -lgif -lseccomp -lz -lm -pthread $(for l in libavif libheif libde265 libjxl lcms2; do pkg-config --libs $l 2>/dev/null; done) || exit 0
 machine
 echo "== pictures: $(basename "$base"), $each originals of each source =="
 demo-corpus -q --packages "$packages" --sources "$top/pipelines/demo/sources.tsv" --side 320 --wrong-labels 0 --exact-copies 0 --near-copies 0 --cross-copies 0 \
@@ -33,7 +34,7 @@ awk -F'\t' -v each="$each" '
     FNR == 1 { for (k in at) delete at[k]; for (i = 1; i <= NF; i++) at[$i] = i; file++; next }
     file == 1 { u = $at["url"]; sub(/.*:8137\//, "", u); label[u] = $at["label_true"]; next }
     !($at["group"] in seen) { seen[$at["group"]] = 1; l = label[$at["path"]]; print $at["xxh128"] "\t" l "\t" $at["path"] }' web/truth.tsv distinct.tsv | sort |
-    awk -F'\t' -v each="$each" '{ to = $2 ~ /^(neutral|drawings|screenshots)$/ && n[$2]++ < each ? "measured" : "fit"; print $3 "\t" to "/" $2 "-" substr($1, 1, 8) ".jpg" }' |
+    awk -F'\t' -v each="$each" -v fit="${FIT:-100000}" '{ to = $2 ~ /^(neutral|drawings|screenshots)$/ && n[$2]++ < each ? "measured" : "fit"; if (to == "measured" || m++ < fit) print $3 "\t" to "/" $2 "-" substr($1, 1, 8) ".jpg" }' |
     while IFS=$'\t' read -r from to; do cp "web/www/$from" "$to"; done
 /usr/bin/python3 "$top/tests/bench/alter_pictures.py" copies measured copies
 scan -q fit >fit.tsv 2>/dev/null
