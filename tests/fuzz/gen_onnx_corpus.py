@@ -60,6 +60,11 @@ save("old", [n("Pad", "x", "q", pads=[0, 0, 1, 0, 0, 0, 1, 2], mode="constant"),
              n("Squeeze", "p", "f", axes=[2, 3]), n("Gemm", "f,fc.weight,fc.bias", "y", transB=1)], [*cw, *fc], opset=7)
 save("headless", [conv, n("Relu", "c", "y")], cw, out=("N", 6, 8, 8))
 
+# equal weights are stored once: three layers read them
+dice = np.random.RandomState(4)
+shared = [conv] + [n("Conv", "%s,s.weight,c.bias" % a, b) for a, b in (("c", "c1"), ("c1", "c2"), ("c2", "h"))]
+save("shared", [*shared, *head], [*cw, w("s.weight", 6, 6, 1, 1), *fc])
+
 # --- to be refused ---
 save("bad-operator", [conv, n("LayerNormalization", "c,fc.bias", "h"), *head], [*cw, *fc])
 save("bad-domain", [conv, h.make_node("Relu", ["c"], ["h"], name="n_h", domain="com.microsoft"), *head], [*cw, *fc])

@@ -72,6 +72,7 @@ static void check_numbers(void)
         {"flat", {-2.682251f, 2.3734062f, 3.5491438f, 5.1379123f}},
         {"old", {0.19378622f, -0.43720362f, -0.23740825f, -0.51654685f}},
         {"headless", {0, 0, 1.1470897f, 0.27104098f}},
+        {"shared", {-0.0039259791f, -0.2986562f, -0.24340531f, -0.50709081f}},
     };
     char out[] = "/tmp/winnow-test-XXXXXX.onnx";
     int fd = mkstemps(out, 5);
