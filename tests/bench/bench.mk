@@ -1,6 +1,6 @@
 # make bench: what winnow does beside its peers, as tables. Prints, never fails; peers that are not installed are left out
 # (./bootstrap deps brings them). BENCH='engine fetch' picks some. Nothing else should run on the machine.
-BENCH ?= engine classify keras fetch fetch_million hash-dedup phash feature-dedup pictures eval train prevalence
+BENCH ?= engine classify keras fetch fetch_million hash-dedup phash feature-dedup pictures eval train prevalence incremental
 .PHONY: bench
 ##@ Measure
 ## bench: print tables beside the peers; BENCH='engine fetch' picks some

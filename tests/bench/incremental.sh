@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# What is new costs what is new: `make dataset` of N pictures from an nginx on the loopback, from nothing, without a change, with one
+# URL more, with 1 % more, with one picture taken down, with one relabelled; seconds, bytes in the files that were written, and whether
+# the manifests are those of a run from nothing. Prints, never fails.
+# usage: incremental.sh [N [PX [SIDE]]]     4000 pictures of 400 px, packed at 299
+# TODAY=TREE: a built tree of another version, run beside it, in turns. REALTIME=1 (root): before everything else on the machine, the runs
+# from nothing excepted; REALTIME=all: those, too. QUICK=1: does not compare with runs from nothing. Files that were changed count whole.
+# FOLDER=DIR: pictures and runs go there and stay, so that a second call does not make the pictures again.
+set -u
+TOP=$(cd "$(dirname "$0")/../.." && pwd)
+BIN=${BIN:-$TOP/bin}
+case $BIN in /*) ;; *) BIN=$TOP/$BIN ;; esac
+N=${1:-4000} PX=${2:-400} SIDE=${3:-299}
+PYTHON=/usr/bin/python3
+nginx=$(command -v nginx || command -v /usr/sbin/nginx) || { echo "incremental.sh: no nginx: nothing measured"; exit 0; }
+$PYTHON -c 'import PIL, numpy' 2>/dev/null || { echo "incremental.sh: no python3-pil and python3-numpy: nothing measured"; exit 0; }
+base=${FOLDER:-$(mktemp -d)}
+mkdir -p "$base" && cd "$base" || exit 0
+base=$PWD
+cleanup() {
+    [ -f nginx.pid ] && kill "$(cat nginx.pid)" 2>/dev/null
+    [ -n "${FOLDER:-}" ] || { cd / && rm -rf "$base"; }
+}
+trap cleanup EXIT
+more=$((N / 100 + 10))
+[ -f "made-$N-$PX" ] || { $PYTHON - "$((N + more))" "$PX" <<'P' && touch "made-$N-$PX"; }
+import os, sys
+import numpy as np
+from PIL import Image
+n, side = int(sys.argv[1]), int(sys.argv[2])
+S = max(1024, 2 * side)
+rng = np.random.default_rng(1)
+f = np.sqrt(np.fft.fftfreq(S)[:, None] ** 2 + np.fft.rfftfreq(S)[None] ** 2)
+f[0, 0] = 1
+fields = []
+for k in range(12):     # 1/f noise: about as hard to compress as photographs
+    x = np.fft.irfft2((rng.normal(size=f.shape) + 1j * rng.normal(size=f.shape)) / f ** 1.5, s=(S, S))
+    fields.append(((x - x.mean()) / x.std()).astype(np.float32))
+for i in range(n):
+    r = np.random.default_rng(i + 10)
+    (a, b), w, (y, x, v, u) = r.integers(0, 12, 2), r.uniform(0.3, 1), r.integers(0, S - side, 4)
+    g = fields[a][y:y + side, x:x + side] * w + fields[b][v:v + side, u:u + side] * (1 - w)
+    os.makedirs("www/%03d" % (i % 500), exist_ok=True)
+    Image.fromarray(np.clip(128 + 45 * g[..., None] * r.uniform(0.6, 1.4, 3), 0, 255).astype(np.uint8)).save("www/%03d/%06d.jpg" % (i % 500, i), quality=85)
+P
+port=$($PYTHON -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+cat >nginx.conf <<C
+worker_processes 1;
+pid $base/nginx.pid;
+error_log $base/error.log;
+$([ "$(id -u)" = 0 ] && echo "user root;")
+events { worker_connections 1024; }
+http { access_log off; sendfile on; keepalive_requests 1000000; default_type image/jpeg;
+  client_body_temp_path $base/t1; proxy_temp_path $base/t2; fastcgi_temp_path $base/t3; uwsgi_temp_path $base/t4; scgi_temp_path $base/t5;
+  server { listen 127.0.0.1:$port; root $base/www; } }
+C
+"$nginx" -c "$base/nginx.conf" -e "$base/error.log" 2>/dev/null || { echo "incremental.sh: nginx does not start: nothing measured"; exit 0; }
+first=
+if [ -n "${REALTIME:-}" ] && chrt -f 5 true 2>/dev/null; then first="chrt -f 5"; fi
+unset MAKEFLAGS MAKELEVEL
+(cd www && find . -name '*.jpg' | sort -t/ -k3 | sed "s,^\./,http://127.0.0.1:$port/,") >all
+
+lists() { # FROM TO: these lines of all, in three classes
+    mkdir -p lists
+    awk -v from="$1" -v to="$2" 'NR > to { exit } NR >= from { print > ("lists/" (NR % 3 == 0 ? "cat" : NR % 3 == 1 ? "dog" : "owl") ".txt") }' all
+}
+tree() { case $1 in today) echo "$TODAY" ;; *) echo "$TOP" ;; esac; }
+run() { # NAME RUN: make dataset of the tree of NAME in RUN; seconds and megabytes written into $seconds, $written
+    sleep 1.1
+    touch lists/*.txt mark
+    printf 'include $(PIPELINES)/default.conf\nNAME = bench\nRUN = %s\nSOURCES = %s/lists\nFETCH_FLAGS = --allow-private --per-host 32 --rate 0 --ignore-robots --max-same 0\nVALIDATE_FLAGS = --min-bytes 100\nAUGMENT_VARIANTS = %s\nSIDE = %s\n' \
+        "$base/$2" "$base" "${VARIANTS:-0}" "$SIDE" >"$2.conf"
+    make_again "$1" "$2"
+}
+make_again() {
+    local start bin=$(tree "$1")/bin
+    [ "$1" = today ] || bin=$BIN
+    start=$(date +%s.%N)
+    local before=$first
+    [ -d "$2/round-1" ] || [ "${REALTIME:-}" = all ] || before=
+    # shellcheck disable=SC2086
+    (cd "$(tree "$1")" && BIN=$bin $before make -s --no-print-directory BIN="$bin" SETTINGS="$base/$2.conf" dataset >"$base/$2.log" 2>&1) || { echo "incremental.sh: $1: $(tail -n 1 "$base/$2.log")"; }
+    seconds=$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN { printf "%.2f", b - a }')
+    written=$(find "$2" -type f -newer mark -printf '%s\n' | awk '{ n += $1 } END { printf "%.1f", n / 1e6 }')
+}
+same() { # whether the manifests of new are those of a run from nothing, with the same store
+    rm -rf whole && mkdir whole && cp -rl new/store whole/store && rm -f whole/store/lock && cp new/store/*.tsv whole/store/ 2>/dev/null
+    for f in journal.tsv takedown.tsv; do [ -f new/store/$f ] && rm -f "whole/store/$f" && cp "new/store/$f" whole/store/; done
+    cp new/decisions.tsv whole/ 2>/dev/null
+    local keep="$seconds $written"
+    run new whole
+    for f in valid.tsv round-1/labelled.tsv round-1/unique.tsv round-1/distinct.tsv round-1/split.tsv round-1/augmented.tsv; do cmp -s "new/$f" "whole/$f" || { echo "not $f"; return; }; done
+    [ "$(grep ^data_hash new/round-1/shards/index.tsv)" = "$(grep ^data_hash whole/round-1/shards/index.tsv)" ] && echo same || echo "not the shards"
+    read -r seconds written <<<"$keep"
+}
+names=new
+[ -z "${TODAY:-}" ] || names="today new"
+row() { printf '%-22s %-6s %10s s %10s MB written   %s\n' "$@"; }
+rm -rf new today whole
+echo "$N pictures of $PX px, packed at $SIDE; store and fetch included"
+lists 1 "$N"
+for name in $names; do
+    run $name $name
+    row "from nothing" $name "$seconds" "$written" "shards $(du -sm $name/round-1/shards | cut -f1) MB"
+done
+for name in $names; do touch mark && make_again $name $name && row "nothing changed" $name "$seconds" "$written" ""; done
+lists 1 $((N + 1))
+for name in $names; do
+    run $name $name
+    row "one URL more" $name "$seconds" "$written" "$([ $name = new ] && [ -z "${QUICK:-}" ] && same)"
+done
+lists 1 $((N + 1 + N / 100))
+for name in $names; do
+    run $name $name
+    row "1 % more" $name "$seconds" "$written" "$([ $name = new ] && [ -z "${QUICK:-}" ] && same)"
+done
+victim=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } { print $at["xxh128"]; exit }' new/round-1/split.tsv)
+for name in $names; do
+    echo "$victim" >down
+    "$BIN/fetch" --root "$name" --takedown down >/dev/null 2>&1
+    start=$(date +%s.%N)
+    touch mark
+    $first "$(tree $name)/bin/purge" --store "$name/store" "$name" >/dev/null 2>&1
+    purged=$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN { printf "%.2f", b - a }')
+    make_again $name $name
+    row "one taken down" $name "$seconds" "$written" "purge $purged s $([ $name = new ] && [ -z "${QUICK:-}" ] && same)"
+done
+picked=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["label"] == "cat" { print $at["xxh128"]; exit }' new/round-1/split.tsv)
+for name in $names; do
+    sleep 1.1
+    printf 'id\tdecision\tlabel\treviewer\tdate\n%s\trelabel\tdog\tbench\t2026-01-01\n' "$picked" >"$name/decisions.tsv"
+    touch mark
+    make_again $name $name
+    row "one relabelled" $name "$seconds" "$written" "$([ $name = new ] && [ -z "${QUICK:-}" ] && same)"
+done
+exit 0
