@@ -7,32 +7,41 @@ PAIRS := $(if $(strip $(foreach o,--ag --di --near --hash-o --check,$(findstring
 
 # FETCH_RIGHTS: hosts that are asked for nothing else are asked for their rules.
 FETCH_RIGHTS := $(if $(filter ignore,$(RIGHTS_CHANGED)),,--recheck-rights)
+# `make -n` says of each step why it would run.
+why = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),$(info why: $@: $(if $(wildcard $@),$(if $?,newer than it: $?,asked for again),not there yet)))
 
 $(ROUND_DIR)/labelled.tsv: $(RUN)/valid.tsv $(wildcard $(DECISIONS)) | $(BIN)/relabel
+	$(why)
 	@mkdir -p $(@D)
 	if test -f $(DECISIONS); then \
 	  $(BIN)/relabel --decisions $(DECISIONS) --rejects $(ROUND_DIR)/relabel.rejects.tsv -o $@ $<; \
 	else cp $< $@.tmp && mv $@.tmp $@; fi
 
 $(ROUND_DIR)/unique.tsv: $(ROUND_DIR)/labelled.tsv | $(BIN)/hash-dedup
+	$(why)
 	$(BIN)/hash-dedup $(ROOT_FLAGS) $(HASH_DEDUP_FLAGS) --rejects $(ROUND_DIR)/hash-dedup.rejects.tsv -o $@ $<
 
 $(ROUND_DIR)/distinct.tsv: $(NEAR_FROM) | $(BIN)/phash-dedup
+	$(why)
 	$(BIN)/phash-dedup $(ROOT_FLAGS) $(PHASH_DEDUP_FLAGS) $(PAIRS) --rejects $(ROUND_DIR)/phash-dedup.rejects.tsv -o $@ $<
 
 $(ROUND_DIR)/split.tsv: $(SPLIT_FROM) | $(BIN)/train-test-split
+	$(why)
 	$(BIN)/train-test-split $(SPLIT_FLAGS) -o $@ $<
 
 # The shard files of this round, or of the one before, are taken over by links: only what is new is decoded.
 PACKED = $(patsubst %/index.tsv,%,$(firstword $(wildcard $(ROUND_DIR)/shards/index.tsv $(RUN)/round-$(shell expr $(ROUND) - 1)/shards/index.tsv)))
 $(ROUND_DIR)/shards/index.tsv: $(ROUND_DIR)/augmented.tsv | $(BIN)/pack
+	$(why)
 	$(BIN)/pack $(ROOT_FLAGS) --size $(SIDE) --resize $(RESIZE) --encoding $(ENCODING) $(addprefix --reuse ,$(PACKED)) --rejects $(ROUND_DIR)/pack.rejects.tsv -o $(@D) $<
 
 # Pictures on disk come in here; DOWNLOADED is what fetch brings beside them.
 ifneq ($(PICTURES),)
 $(RUN)/imported.tsv: $(SETTINGS_MK) $(RUN)/picture-files.md5 | $(BIN)/scan $(BIN)/import $(SETTINGS_CHECK)
+	$(why)
 	$(BIN)/scan --follow --allow-outside --rejects $(RUN)/scan.rejects.tsv $(PICTURES) | \
 	  $(BIN)/import $(ROOT_FLAGS) --allow-outside --by $(PICTURES_BY) --rejects $(RUN)/import.rejects.tsv -o $@
 $(RUN)/fetched.tsv: $(if $(SOURCES)$(PAGES),$(DOWNLOADED)) $(RUN)/imported.tsv | $(BIN)/manifest
+	$(why)
 	$(BIN)/manifest cat -o $@ $^
 endif

@@ -43,7 +43,7 @@ settings-check: | $(addprefix $(BIN)/,fetch validate hash-dedup phash-dedup embe
 DECISIONS := $(RUN)/decisions.tsv
 
 # --- dataset ----------------------------------------------------------------------------------------------------------
-## dataset: lists of URLs to shards; RETRY=1 asks again for what failed and is due
+## dataset: lists of URLs to shards; RETRY=1 asks again for what failed and is due (-n: what would run and why)
 dataset: $(ROUND_DIR)/shards/index.tsv $(ROUND_DIR)/augmented.html $(ROUND_DIR)/sources.tsv
 dataset-facts: $(RUN)/valid.tsv
 
@@ -51,6 +51,7 @@ dataset-facts: $(RUN)/valid.tsv
 ifneq ($(PAGES),)
 EXPANDED := $(RUN)/pages/expanded
 $(RUN)/pages/done: $(RUN)/page-lists.tsv $(if $(RETRY),FORCE)
+	$(why)
 	@mkdir -p $(@D)
 	$(PIPELINES)/expand-pages $(PAGES_FLAGS) --cache $(@D)/cache $(PAGES) $(EXPANDED)
 	@touch $@
@@ -63,6 +64,7 @@ DOWNLOADED := $(if $(PICTURES),$(RUN)/downloaded.tsv,$(RUN)/fetched.tsv)
 # leave the store, and purge takes them out of the tables and shards of all rounds before the table appears: whoever is killed in between begins again.
 TAKEDOWN := $(if $(filter takedown,$(RIGHTS_CHANGED)),--rights-changed takedown)
 $(DOWNLOADED): $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(BIN)/fetch $(BIN)/purge $(SETTINGS_CHECK)
+	$(why)
 	@test -n "$(strip $(PAGES))" -o $$(wc -l <$(RUN)/lists.tsv) -gt 1 || \
 	  { echo "make: no lists of URLs: set SOURCES in" '$(subst ','\'',$(SETTINGS))' "to a folder with one CLASS.txt a class, or PICTURES to a folder of pictures with one sub-folder a class (SOURCES =" $(SOURCES)")" >&2; exit 66; }
 	@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '$(BIN)/fetch $(ROOT_FLAGS) (and FETCH_FLAGS, not shown: they may name a proxy with its password) -o $@ $(SOURCES)')
@@ -75,6 +77,7 @@ $(DOWNLOADED): $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) 
 	$(if $(TAKEDOWN),@mv $@.new $@)
 
 $(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(BIN)/validate
+	$(why)
 	$(BIN)/validate $(ROOT_FLAGS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(WITH) --memory $(RUN)/memory.tsv --rejects $(RUN)/validate.rejects.tsv -o $@ $<
 
 NEAR_FROM := $(ROUND_DIR)/unique.tsv
@@ -97,9 +100,11 @@ $(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json
 	*) exit $$status ;; esac
 
 $(ROUND_DIR)/augmented.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/augment
+	$(why)
 	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --memory $(RUN)/variants.tsv --rejects $(ROUND_DIR)/augment.rejects.tsv -o $@ $<
 
 $(ROUND_DIR)/augmented.html: $(ROUND_DIR)/split.tsv | $(BIN)/augment
+	$(why)
 	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null
 
 # --- train ------------------------------------------------------------------------------------------------------------
@@ -111,10 +116,12 @@ $(BASE)/model.json:
 
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
 $(ROUND_DIR)/head/model/model.json $(ROUND_DIR)/head/oof.tsv &: $(ROUND_DIR)/shards/index.tsv $(BASE)/model.json | $(BIN)/train
+	$(why)
 	$(BIN)/train --shards $(ROUND_DIR)/shards --base $(BASE) --phase head --folds $(FOLDS) --fold-rows all --fold-passes $(FOLD_PASSES) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(ROUND_DIR)/head
 	@touch $(ROUND_DIR)/head/model/model.json $(ROUND_DIR)/head/oof.tsv
 
 $(ROUND_DIR)/fine/model/model.json: $(ROUND_DIR)/head/model/model.json | $(BIN)/train
+	$(why)
 	$(LAUNCH) $(BIN)/train --shards $(ROUND_DIR)/shards --base $(ROUND_DIR)/head/model --phase fine-tune --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(FINE_FLAGS) --out $(ROUND_DIR)/fine
 	@touch $@
 
@@ -125,8 +132,10 @@ ifneq ($(REPORT_FILES),)
 REPORT_FILES := $(REPORTS)/*.tsv
 REPORTED := $(ROUND_DIR)/reports.tsv
 $(ROUND_DIR)/reported.tsv: $(ROUND_DIR)/split.tsv $(RUN)/report-lists.tsv | $(BIN)/collect-reports
+	$(why)
 	$(BIN)/collect-reports $(REPORTS_FLAGS) --manifest $< --slices $(ROUND_DIR)/report-slices.tsv -o $@ $(REPORT_FILES)
 $(ROUND_DIR)/reports.tsv: $(ROUND_DIR)/reported.tsv $(ROUND_DIR)/fine/model/model.json | $(BIN)/eval $(BIN)/collect-reports
+	$(why)
 	$(PIPELINES)/reported-pictures $(ROUND_DIR)/reported.tsv $(ROUND_DIR)/split.tsv >$(ROUND_DIR)/reported-pictures.tsv
 	now=; if test $$(wc -l <$(ROUND_DIR)/reported-pictures.tsv) -gt 1; then \
 	  $(BIN)/eval $(ROOT_FLAGS) --model $(ROUND_DIR)/fine/model --shards $(ROUND_DIR)/reported-pictures.tsv --split all --device $(DEVICE) --no-report --out $(ROUND_DIR)/eval-reported; \
@@ -137,6 +146,7 @@ $(ROUND_DIR)/reports.tsv: $(ROUND_DIR)/reported.tsv $(ROUND_DIR)/fine/model/mode
 endif
 
 $(ROUND_DIR)/report.html: $(ROUND_DIR)/fine/model/model.json $(REPORTED) | $(BIN)/eval
+	$(why)
 	$(BIN)/eval --model $(ROUND_DIR)/fine/model --shards $(ROUND_DIR)/shards --split test --log $(ROUND_DIR)/fine/log.tsv $(EVAL_FLAGS) \
 	  $(if $(REPORTED),--reports $(REPORTED) --slices $(ROUND_DIR)/report-slices.tsv) --out $(ROUND_DIR)/eval
 	$(BIN)/eval --model $(ROUND_DIR)/head/model --shards $(ROUND_DIR)/shards --split test $(EVAL_FLAGS) --out $(ROUND_DIR)/eval-head
@@ -145,16 +155,19 @@ $(ROUND_DIR)/report.html: $(ROUND_DIR)/fine/model/model.json $(REPORTED) | $(BIN
 
 # The folds cover the pictures of all splits: each one's probabilities come from a model that did not see it.
 $(ROUND_DIR)/suspects.tsv: $(ROUND_DIR)/head/oof.tsv $(REPORTED) | $(BIN)/mine-errors
+	$(why)
 	$(BIN)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(ROUND_DIR)/head/margins.tsv --manifest $(ROUND_DIR)/split.tsv --root $(RUN) $(if $(REPORTED),--reports $(REPORTED)) \
 	  $(if $(TRUTH),--truth $(TRUTH) --truth-report $(ROUND_DIR)/suspects-truth.tsv) --review $(ROUND_DIR)/review.html -o $@
 
 # Where the pictures come from. A description names a manifest in the folder that paths start from: a copy of the round's.
 CROISSANT := $(if $(strip $(CROISSANT_FLAGS)),$(RUN)/croissant.json)
 $(ROUND_DIR)/sources.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/report-sources
+	$(why)
 	$(if $(CROISSANT),cp $< $(RUN)/dataset.tsv)
 	$(BIN)/report-sources $(if $(CROISSANT),--name '$(subst ','\'',$(NAME))' --croissant $(CROISSANT) $(CROISSANT_FLAGS)) -o $@ $(if $(CROISSANT),$(RUN)/dataset.tsv,$<)
 
 $(ROUND_DIR)/exports: $(ROUND_DIR)/report.html $(ROUND_DIR)/sources.tsv | $(BIN)/export
+	$(why)
 	rm -rf $@.tmp && mkdir -p $@.tmp
 	slices=; if test -f $(ROUND_DIR)/eval/slices.tsv; then slices="--slices $(ROUND_DIR)/eval/slices.tsv"; fi; \
 	for to in $(EXPORTS); do \

@@ -86,6 +86,8 @@ for label in stripes discs noise; do serve $label 17 21; done
 night 4
 [ $status = 0 ] && [ "$(published)" = round-2/fine/model ] && [ -f "$work/run/published/model.json" ]
 ok $? "night 4: enough is new: trained and published"
+grep -qE '^new: 17 pictures came, 0 went, 62 are there; fetching took [0-9]+ s, the data set [0-9]+ s, training [0-9]+ s$' "$work/out"
+ok $? "and says how much was new and how long it took ($(grep '^new:' "$work/out"))"
 for label in stripes discs noise; do serve $label 22 25; done
 conf "'accuracy >= 1.5'"
 night 5

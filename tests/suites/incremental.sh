@@ -73,9 +73,13 @@ looked_at() { # how many pictures validate looks at, with the pipeline's options
 is "$(looked_at)" 0 "nothing changed: validate looks at no picture"
 before=$(stat -c %i "$work/run/round-1/shards/shard-00000.bin")
 find "$work/run/augmented" -type f -printf '%p %T@\n' | sort >"$work/made-before"
+why() { make "$@" --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/run.conf" dataset 2>&1 | grep '^why: ' | sed "s,$work/run/,,g"; }
+is "$(why -n)" "" "make -n: nothing would run"
 list noise noise-0{00..13}.png
 changed
 touch "$work/lists/noise.txt"
+has "$(why -n | tr '\n' ';')" "why: fetched.tsv: newer than it: lists.tsv;why: valid.tsv: newer than it: fetched.tsv;" "make -n: says what would run, and why"
+is "$(why --dry-run | wc -l) $(find "$work/run/augmented" -type f -printf '%p %T@\n' | sort | cmp - "$work/made-before" && rows "$work/run/fetched.tsv")" "9 $(rows "$work/run/fetched.tsv")" "for every step, and runs none"
 go run
 ok $? "a URL more"
 find "$work/run/augmented" -type f -printf '%p %T@\n' | sort | comm -13 "$work/made-before" - >"$work/made"
