@@ -90,6 +90,7 @@ define flags_of_head
 set -- $(HEAD_FLAGS); like=; while test $$# -gt 0; do case $$1 in --boundary-cache=* | --unlock-from=* | --precision=* | --device=*) like="$$like $$1" ;; --boundary-cache | --unlock-from | --precision | --device) like="$$like $$1 $$2"; shift ;; esac; shift; done
 endef
 $(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json) | $(BIN)/embed $(BIN)/feature-dedup
+	$(why)
 	@by_hashes() { echo "make: $$1: copies are looked for by hashes alone (FEATURE_DEDUP = off says that this is meant)" >&2; cp $< $@.tmp && mv $@.tmp $@; }; \
 	if ! test -f $(BASE)/model.json; then by_hashes "no model '$(BASE)/model.json'"; exit; fi; \
 	$(flags_of_head); status=0; \

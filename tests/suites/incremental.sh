@@ -23,13 +23,12 @@ list() { # LABEL FILE...: these are its list
     shift
     printf "http://127.0.0.1:$port/%s\n" "$@" >"$work/lists/$label.txt"
 }
-conf() { # RUN [SETTING]...: $work/RUN.conf
+conf() { # RUN: $work/RUN.conf
     {
         printf 'include $(PIPELINES)/default.conf\nNAME = inc\nRUN = %s\nSOURCES = %s\n' "$work/$1" "$work/lists"
         echo 'FETCH_FLAGS = --allow-private --per-host 8 --rate 0 --ignore-robots'
         printf 'VALIDATE_FLAGS = --min-bytes 100\nSPLIT_FLAGS = --val 0.2 --test 0.2\nAUGMENT_FLAGS = --spec flip\nSIDE = 16\n'
-        shift
-        printf '%s\n' "$@"
+        echo 'FEATURE_DEDUP = off'
     } >"$work/$1.conf"
 }
 go() { # RUN [ARGUMENT]...: make dataset with $work/RUN.conf
