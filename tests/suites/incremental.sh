@@ -66,7 +66,7 @@ equals_whole run "it is what it is"
 
 # --- the memory ---------------------------------------------------------------------------------------------------------------
 looked_at() { # how many pictures validate looks at, with the pipeline's options
-    "$BIN/validate" -v --root "$work/run" --min-bytes 100 --with pdq --memory "$work/run/memory.tsv" --rejects "$work/r.tsv" -o "$work/v.tsv" "$work/run/fetched.tsv" 2>&1 |
+    "$BIN/validate" -v --root "$work/run" --markers obey --min-bytes 100 --with pdq --memory "$work/run/memory.tsv" --rejects "$work/r.tsv" -o "$work/v.tsv" "$work/run/fetched.tsv" 2>&1 |
         sed -n 's/.*validate: \([0-9]*\) pictures looked at.*/\1/p'
 }
 is "$(looked_at)" 0 "nothing changed: validate looks at no picture"
@@ -78,7 +78,7 @@ list noise noise-0{00..13}.png
 changed
 touch "$work/lists/noise.txt"
 has "$(why -n | tr '\n' ';')" "why: fetched.tsv: newer than it: lists.tsv;why: valid.tsv: newer than it: fetched.tsv;" "make -n: says what would run, and why"
-is "$(why --dry-run | wc -l) $(find "$work/run/augmented" -type f -printf '%p %T@\n' | sort | cmp - "$work/made-before" && rows "$work/run/fetched.tsv")" "9 $(rows "$work/run/fetched.tsv")" "for every step, and runs none"
+is "$(why --dry-run | wc -l) $(find "$work/run/augmented" -type f -printf '%p %T@\n' | sort | cmp - "$work/made-before" && rows "$work/run/fetched.tsv")" "10 $(rows "$work/run/fetched.tsv")" "for every step, and runs none"
 go run
 ok $? "a URL more"
 find "$work/run/augmented" -type f -printf '%p %T@\n' | sort | comm -13 "$work/made-before" - >"$work/made"
@@ -122,7 +122,7 @@ rm -f "$work/run/$one" && mv "$work/kept" "$work/run/$one"
 (
     exec 9>>"$work/run/memory.tsv.lock"
     flock 9
-    "$BIN/validate" --root "$work/run" --min-bytes 100 --with pdq --memory "$work/run/memory.tsv" -o "$work/v2.tsv" "$work/run/fetched.tsv" 2>"$work/said"
+    "$BIN/validate" --root "$work/run" --markers obey --min-bytes 100 --with pdq --memory "$work/run/memory.tsv" -o "$work/v2.tsv" "$work/run/fetched.tsv" 2>"$work/said"
     grep -q '^validate: every picture is looked at: .*memory.tsv.lock' "$work/said"
 ) && cmp -s "$work/v2.tsv" "$work/run/valid.tsv"
 ok $? "two runs at once: the second says so and has the same result"
@@ -131,7 +131,7 @@ if [ -w /dev/full ]; then
         ulimit -f 4
         trap '' XFSZ
         rm -f "$work/small.tsv"
-        "$BIN/validate" --root "$work/run" --min-bytes 100 --with pdq --memory "$work/small.tsv" "$work/run/fetched.tsv" 2>"$work/said" | cmp -s - "$work/run/valid.tsv" &&
+        "$BIN/validate" --root "$work/run" --markers obey --min-bytes 100 --with pdq --memory "$work/small.tsv" "$work/run/fetched.tsv" 2>"$work/said" | cmp -s - "$work/run/valid.tsv" &&
             grep -q 'the next run looks at these pictures again: ' "$work/said"
     )
     ok $? "a disk without room for the memory: said, and the result is the same ($(cat "$work/said"))"
