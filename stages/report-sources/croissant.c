@@ -78,7 +78,8 @@ out:
     return rc;
 }
 
-static int files(struct text *t, const struct sources *s, const char *path, struct error *err)
+static int files(struct text *t, const struct sources *s, const char *path, const char *shards,
+                 struct error *err)
 {
     char *bytes = NULL, hex[2 * SHA256_BYTES + 1];
     uint8_t digest[SHA256_BYTES];
@@ -112,7 +113,10 @@ static int files(struct text *t, const struct sources *s, const char *path, stru
             (i && text_puts(t, ", ", err)) || page_json(t, pattern.data, err))
             goto out;
     }
-    rc = text_puts(t, "]}\n ],\n", err);
+    rc = text_puts(t, "]}", err) || (shards && croissant_shards_files(t, shards, path, err)) ||
+                 text_puts(t, "\n ],\n", err)
+             ? -1
+             : 0;
 out:
     free(bytes);
     text_release(&name);
@@ -159,7 +163,7 @@ static int field(struct text *t, const char *set, const char *column, const char
         set, column, column, type, column, reference);
 }
 
-static int records(struct text *t, const struct sources *s, struct error *err)
+static int records(struct text *t, const struct sources *s, const char *shards, struct error *err)
 {
     static const char label[] = "[\"sc:Text\", \"cr:Label\"]", split[] = "[\"sc:Text\", \"cr:Split\"]",
                       to_label[] = ", \"references\": {\"field\": {\"@id\": \"labels/name\"}}",
@@ -197,7 +201,8 @@ static int records(struct text *t, const struct sources *s, struct error *err)
                "\"extract\": {\"fileProperty\": \"content\"}}}",
                err) ||
                    (s->has_label && field(t, "images", "label", "\"sc:Text\"", "", err)) ||
-                   text_puts(t, "]}\n ]\n}\n", err)
+                   text_puts(t, "]}", err) || (shards && croissant_shards_records(t, shards, err)) ||
+                   text_puts(t, "\n ]\n}\n", err)
                ? -1
                : 0;
 }
@@ -206,7 +211,7 @@ int croissant_write(const struct sources *s, const struct report_sources_options
                     struct error *err)
 {
     struct text t = TEXT_EMPTY;
-    int rc = head(&t, s, o, err) || files(&t, s, path, err) || records(&t, s, err) ||
+    int rc = head(&t, s, o, err) || files(&t, s, path, o->shards, err) || records(&t, s, o->shards, err) ||
                      atomic_file_write(o->croissant, t.data, t.n_bytes, err)
                  ? -1
                  : 0;

@@ -20,6 +20,8 @@ static const struct option_row rows[] = {
     OPTION(struct report_sources_options, STRING, 0, "set-version", version, "N.N.N", "of the set"),
     OPTION(struct report_sources_options, STRING, 0, "url", url, "URL",
            "where the set is (default: not said)"),
+    OPTION(struct report_sources_options, STRING, 0, "shards", shards, "DIR",
+           "also describe the tar files that pack --format webdataset wrote there"),
     OPTION_GROUP("Common"),
     COMMON_ROW_TALK(struct report_sources_options, common),
     OPTION_ROW_END,
@@ -61,7 +63,9 @@ static int check(const struct report_sources_options *o, const char *manifest, s
                                      {"--published", o->published}, {"--set-version", o->version}};
     char day[32];
     int64_t time;
-    if (!o->croissant) return 0;
+    if (!o->croissant)
+        return o->shards ? error_set(err, EX_USAGE, "--shards is for a description: give --croissant, too")
+                         : 0;
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (!needed[i][1] || !*needed[i][1])
             return error_set(err, EX_USAGE, "--croissant needs %s, too", needed[i][0]);

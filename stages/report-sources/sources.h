@@ -10,7 +10,7 @@
 
 struct report_sources_options {
     struct common_options common;
-    const char *croissant, *name, *description, *licence, *cite_as, *published, *version, *url;
+    const char *croissant, *name, *description, *licence, *cite_as, *published, *version, *url, *shards;
 };
 
 struct tally {
@@ -45,5 +45,10 @@ const char *registrable_domain(const char *host);
 /* Writes the description of the set as Croissant 1.1, beside the manifest at path. */
 int croissant_write(const struct sources *s, const struct report_sources_options *o, const char *path,
                     struct error *err);
+
+/* The entries of the distribution, and the record sets, about the *.tar in folder, each with a comma before
+ * it. EX_USAGE when folder is not below the folder of manifest, EX_NOINPUT without a tar. */
+int croissant_shards_files(struct text *t, const char *folder, const char *manifest, struct error *err);
+int croissant_shards_records(struct text *t, const char *folder, struct error *err);
 
 #endif
