@@ -87,7 +87,9 @@ static int audit_classes(struct audit *a, struct error *err)
         const char *name = a->set.labels.text[c];
         if (n_rows[c] < (double)a->opt->least_rows || ratio * a->opt->class_ratio < 1) {
             rc = add_finding(a, CHECK_NEAR_EMPTY, ratio < 1 ? ratio : 1, -1, "", name, measure, err);
-            if (rc == 0 && !a->opt->common.quiet)
+            if (rc == 0 && !a->opt->common.quiet && n_rows[c] < (double)a->opt->least_rows)
+                stage_warn("class '%s' has only %.0f row%s", name, n_rows[c], n_rows[c] == 1 ? "" : "s");
+            else if (rc == 0 && !a->opt->common.quiet)
                 stage_warn("class '%s' has %.0f rows; the median of the other classes is %g", name, n_rows[c],
                            median);
         }
