@@ -95,6 +95,9 @@ int main(int argc, char **argv)
     struct manifest_writer rejects = MANIFEST_WRITER_EMPTY;
     struct stage_counts n = {0};
     struct operands operands;
+    struct resize_rule rule;
+    struct decode_options decode = DECODE_DEFAULTS;
+    char background[BACKGROUND_TEXT_BYTES];
     struct error err = {0};
     stage_begin("pack");
     int rc = options_parse(&table, &opt, argc, argv, &operands);
@@ -117,6 +120,8 @@ int main(int argc, char **argv)
         error_set(&err, EX_USAGE, "-o DIR says where the set goes");
         goto out;
     }
+    /* Before any file is opened: a mistake on the command line is told as one. */
+    if (pack_picture_rules(&opt, &rule, &decode, background, &err)) goto out;
     if (opt.format == PACK_WEBDATASET && (opt.append || opt.reuse)) {
         error_set(&err, EX_USAGE, "--append and --reuse are for winnow's own format");
         goto out;

@@ -414,6 +414,19 @@ int pack_choose_encoding(struct pack_options *opt, uint64_t n_rows, struct error
     return 0;
 }
 
+int pack_picture_rules(const struct pack_options *opt, struct resize_rule *rule,
+                       struct decode_options *decode, char background[BACKGROUND_TEXT_BYTES],
+                       struct error *err)
+{
+    if (resize_rule_parse(opt->resize, rule, err) ||
+        (resize_rule_side(rule, (int)opt->size) < opt->size &&
+         error_set(err, EX_USAGE, "a square of %d cannot be cut from it", (int)opt->size)))
+        return error_prefix(err, "--resize");
+    if (image_background_parse(opt->background, decode->background, background, err))
+        return error_prefix(err, "--background");
+    return image_color_parse(opt->color, &decode->srgb, err) ? error_prefix(err, "--color") : 0;
+}
+
 int pack_run(const struct pack_options *opt, const struct pack_classes *classes, struct manifest_reader *in,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
 {
@@ -428,14 +441,8 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
         manifest_column(s, "source"), manifest_column(s, "params"), manifest_column(s, "xxh128"),
     };
     o.decode.allow_truncated = opt->allow_truncated;
-    if (resize_rule_parse(opt->resize, &r.rule, err) ||
-        (resize_rule_side(&r.rule, (int)opt->size) < opt->size &&
-         error_set(err, EX_USAGE, "a square of %d cannot be cut from it", (int)opt->size)))
-        return error_prefix(err, "--resize");
+    if (pack_picture_rules(opt, &r.rule, &o.decode, r.background, err)) return -1;
     resize_rule_text(&r.rule, r.resize);
-    if (image_background_parse(opt->background, o.decode.background, r.background, err))
-        return error_prefix(err, "--background");
-    if (image_color_parse(opt->color, &o.decode.srgb, err)) return error_prefix(err, "--color");
     o.decode.no_orient = opt->no_orient;
     o.decode.keep_gray = true;
     o.decode.shrink_to_px = image_shrink_hint(r.rule.method, resize_rule_side(&r.rule, (int)opt->size));

@@ -49,6 +49,12 @@ void pack_classes_release(struct pack_classes *c);
  */
 int pack_choose_encoding(struct pack_options *opt, uint64_t n_rows, struct error *err);
 
+/* What --resize, --background and --color ask of the decoder, with the background as the set records it.
+ * EX_USAGE names the option. */
+int pack_picture_rules(const struct pack_options *opt, struct resize_rule *rule,
+                       struct decode_options *decode, char background[BACKGROUND_TEXT_BYTES],
+                       struct error *err);
+
 /* classes is used for PACK_WEBDATASET only. */
 int pack_run(const struct pack_options *opt, const struct pack_classes *classes, struct manifest_reader *in,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
