@@ -1,5 +1,5 @@
-/* gif_decode.c: the first frame of a GIF, decoded by giflib and painted on a canvas of the background
- * colour. Frames are counted by walking over the blocks of the file, without decoding them. */
+/* gif_decode.c: decodes a GIF with giflib: its first frame, or all frames in order, painted on a canvas of
+ * the background colour. Frames are counted by walking over the blocks of the file, without decoding them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static enum image_reason gif_failed(const GifFileType *gif, const struct gif_sou
     return image_fail(f, IMAGE_DECODE_CORRUPT, "%s", text ? text : "damaged GIF data");
 }
 
-/* Paints the frame whose descriptor was just read onto out, as far as it lies there. transparent is an index
+/* Paints onto `out` the frame whose descriptor was read last, clipped to `out`. transparent is an index
  * in the palette, or -1. */
 static enum image_reason paint(GifFileType *gif, const struct gif_source *s, struct image *out,
                                int transparent, const struct decode_options *options, uint8_t *line,

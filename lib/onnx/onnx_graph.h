@@ -1,6 +1,7 @@
 /*
- * onnx_graph.h: the parts of an ONNX graph that is being written. Everything lives in the graph's arena; a
- * failure is remembered (failed, err), so that callers check once.
+ * onnx_graph.h: the parts of an ONNX graph that is being written. Nodes, tensors and strings live in the
+ * graph's arena; the arrays `nodes` and `tensors` are on the heap, and the caller frees them. A failure is
+ * remembered (failed, err), so that callers check once.
  */
 #ifndef WINNOW_ONNX_ONNX_GRAPH_H
 #define WINNOW_ONNX_ONNX_GRAPH_H

@@ -276,8 +276,8 @@ struct backend_table {
     size_t (*param_bytes)(const struct backend *b,
                           const struct param_shape *p); /* a multiple of 4: elementwise steps run over all */
 
-    /* --- in and out: host side float32 NHWC, Keras weight layouts; n_rows <= shape.n
-     * pictures, the rest becomes 0 --- */
+    /* --- in and out. On the host, tensors are NHWC and weights have Keras' layout. n_rows is at most
+     * shape.n; an upload sets the other pictures to 0. --- */
     int (*tensor_upload)(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
                          int n_rows, struct error *err);
     int (*tensor_upload_u8)(struct backend *b, struct slot to, const struct tensor_shape *s,

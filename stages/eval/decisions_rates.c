@@ -126,8 +126,8 @@ static int estimate(struct class_rates *r, const struct eval_options *o, const s
             there = labelled->label[i] == j;
         if (!there)
             return error_set(err, EX_DATAERR,
-                             "'%s' has no row of class '%s': its rate cannot be learnt from these; label "
-                             "some pictures of it, or give its rate by --prevalence",
+                             "'%s' has no row of class '%s', so the rate of that class cannot be estimated: "
+                             "label some pictures of the class, or give its rate by --prevalence",
                              labelled->name, labelled->classes[j]);
     }
     if (score_sample_read(&sample, o->prevalence_from, labelled->classes, r->n_classes, o->sum_tolerance,

@@ -10,7 +10,7 @@
  *     forgotten and queued again, nothing is started, and the probe is repeated until the network is back
  *     or --network-wait is over.
  * A list that ends in dead hosts costs a probe and not a pause: a name server's "no such name" is an answer,
- * and so is the silence of a host that never answered before while its name is known.
+ * and the silence of a host that has never answered counts as one, too, if its name resolves.
  */
 #ifndef WINNOW_FETCH_OUTAGE_H
 #define WINNOW_FETCH_OUTAGE_H

@@ -64,7 +64,7 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
                   const struct mine_inputs *f, struct error *err);
 void suspects_release(struct suspects *s);
 
-/* Write the files in addition to suspects.tsv. The manual describes their columns. */
+/* Each writes one table; the manual describes their columns. */
 int mine_write_suspects(const struct mine_options *o, const struct predictions *p,
                         const struct mine_inputs *f, const struct suspects *s, struct manifest_source *source,
                         struct error *err);

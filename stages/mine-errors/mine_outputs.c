@@ -1,4 +1,4 @@
-/* mine_outputs.c: writes suspects.tsv and the other files. */
+/* mine_outputs.c: writes the tables: suspects, matrices, summary, and pairs of classes that are confused. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
- * split.c: groups are identified by a 64-bit key of their name; two names with the same key would only be
- * kept together. Memory: 48 bytes a group and 4 a row. The text of the rows is read a second time when they
- * are written.
+ * split.c: groups are identified by a 64-bit key of their name. Should two names have the same key, their
+ * groups are kept together, which does no harm. Memory: 48 bytes a group and 4 a row. The text of the rows
+ * is read a second time when they are written.
  */
 #include "split.h"
 
@@ -198,7 +198,8 @@ static int read_rows(struct split *s, struct manifest_source *in, const struct k
     if (manifest_source_read(in, &r, required, err)) return -1;
     int label = manifest_column(&r.schema, "label"), group = manifest_column(&r.schema, s->opt->group_by);
     int hash = manifest_column(&r.schema, "xxh128"), path = manifest_column(&r.schema, "path");
-    int given = manifest_column(&r.schema, "given_split"); /* by the folder that a picture came in: scan */
+    /* scan writes it from the name of the folder that held the picture. */
+    int given = manifest_column(&r.schema, "given_split");
     char shown[64];
     while ((got = manifest_reader_next(&r, err)) > 0) {
         int64_t g = find_group(s, group_name(&r, group, hash, path), err);

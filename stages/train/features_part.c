@@ -1,8 +1,8 @@
 /*
  * features_part.c: --features-only: computes the features of all pictures as tasks of a job array. Each task
  * computes one part of the pictures into caches of its own, because a cache has a single writer. join copies
- * them into the common cache, where phase head finds every picture. The part of a picture depends on its
- * content, so that a picture that occurs twice is computed once.
+ * them into the common cache, where phase head finds every picture. Which part a picture belongs to depends
+ * on its content, so that a picture that occurs twice is computed once.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -75,6 +75,13 @@ sed -n '/^\.TS/,/^\.TE/{s/\\-/-/g; s/^\([a-z][A-Za-z0-9-]*\)\tT{$/\1/p}' docs/ma
 different=$(diff "$TMPDIR/reasons" "$TMPDIR/listed" | grep '^[<>]' | tr '\n' ' ')
 [ "$(wc -l <"$TMPDIR/reasons")" -gt 60 ] && [ -z "$different" ]
 ok $? "winnow-formats.5 lists the reject reasons of the sources (<), and no other (>)${different:+: $different}"
+# A page shows no markup of its own: a doubled escape prints "\fB" or "\-" as letters.
+if command -v groff >/dev/null; then
+    shown=$(for p in stages/*/*.1 docs/man/*.[15]; do groff -t -man -Tascii -P-cbou "$p" 2>/dev/null | grep -nE '\\(f[BIR]|-)' | head -n 1 | sed "s|^|$p: |"; done)
+    is "$shown" "" "no page shows markup as letters"
+else
+    skip "no page shows markup as letters" "no groff"
+fi
 for p in "$BIN"/*; do case $p in *.so | */winnow) ;; *) "$p" --help-table | cut -f1 ;; esac; done | sort -u >"$TMPDIR/options"
 unknown=$(sed 's/\\-/-/g' docs/man/winnow*.[15] README.md docs/*.md | grep -oE '(^|[ `(])--[a-z][a-z0-9-]+' | grep -oE -- '--.*' | sort -u | comm -23 - "$TMPDIR/options" | grep -vxE -- '--(tsv|itsv|ojsonl|seeds|cuda)' | tr '\n' ' ')
 [ -z "$unknown" ]

@@ -1,5 +1,5 @@
-/* cpu.c: the function table of the CPU backend: the device, its memory, copies in and
- * out, and steps over whole arenas. */
+/* cpu.c: the function table of the CPU backend: the device, its memory, copies in and out, and the
+ * elementwise operations on all floats of an arena (fill, scale, optimiser steps). */
 #include <math.h>
 #include <omp.h>
 #include <sched.h>
