@@ -43,7 +43,10 @@ class Case:
     def __init__(self, name):
         self.name, self.source, self.folder = name, os.path.join(TOP, 'tests/cli', name), os.path.join(WORK, 'case')
         with open(os.path.join(self.source, 'cmd')) as f:
-            self.swallows = SWALLOWS.search(f.read()) is not None
+            cmd = f.read()
+        self.swallows = SWALLOWS.search(cmd) is not None
+        self.kept_words = tuple(re.findall(r"2> *([\w.]+)", cmd)) # files that take the messages instead of standard error
+        self.hides_words = '2>' in cmd
 
     def run(self, **env):
         """status, output, messages, files that the case left."""
@@ -65,10 +68,13 @@ class Case:
         if (status, out, files) == (want[0], want[1], want[3]):
             return []
         bad = []
-        made = MADE.get(self.name, MADE.get(self.name.split('/')[0], ()))
+        made = MADE.get(self.name, MADE.get(self.name.split('/')[0], ())) + self.kept_words
+        # Without memory a worker rejects its picture, as it would a picture that asks for too much.
+        if status == want[0] and any(b'\tdecode-memory\t' in content for content in files.values()):
+            return []
         if status not in DOCUMENTED and not (self.swallows and status < 126):
             bad.append('status %d, not %d: %s' % (status, want[0], (err or out)[-200:].decode(errors='replace')))
-        elif not err.strip():
+        elif not err.strip() and not self.hides_words:
             bad.append('status %d without a word' % status)
         for path, content in files.items():
             if path.endswith('.tmp'):

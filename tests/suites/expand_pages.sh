@@ -57,7 +57,7 @@ is "$?" 69 "no gallery-dl"
 printf 'NAME = t\nSOURCES =\nPAGES = %s/s\nPAGES_FLAGS = --max-age 3\n' "$TMPDIR" >t.conf
 (cd "$TOP" && make -n dataset SETTINGS="$TMPDIR/t.conf" RUN="$TMPDIR/run" BIN="$BIN" BUILD="$BUILD") >plan 2>err
 grep -q "expand-pages --max-age 3 --cache $TMPDIR/run/pages/cache $TMPDIR/s $TMPDIR/run/pages/expanded" plan &&
-    grep -q "fetch .*-o $TMPDIR/run/fetched.tsv *$TMPDIR/run/pages/expanded" plan
+    sed ':a; /\\$/ { N; s/\\\n//; ba }' plan | grep -q "fetch .*-o $TMPDIR/run/fetched.tsv *$TMPDIR/run/pages/expanded"
 ok $? "make dataset expands PAGES and fetches what comes of them"
 # --- the real one ---
 PATH=${PATH#*:}
