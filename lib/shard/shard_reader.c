@@ -236,7 +236,7 @@ static int map_shard(struct shard_set *s, const char *name, uint64_t records, ui
         text_printf(&path, err, "%s/%s", s->folder, name))
         goto out;
     if ((fd = io_open_read(path.data, err)) < 0) {
-        err->code = EX_DATAERR; /* the set is there, a part of it is not */
+        if (errno == ENOENT) err->code = EX_DATAERR; /* the set is there, a part of it is not */
         goto out;
     }
     if (fstat(fd, &st)) {

@@ -317,7 +317,8 @@ static int remove_from_sets(struct purge *p, struct files *l, struct error *err)
             text_printf(&index, err, "%s/index.tsv", folder.data))
             goto out;
         if (shard_set_forget(folder.data, p->dry_run, record_is_listed, &p->list, &n_records, &own)) {
-            if (own.code == EX_DATAERR || own.code == EX_NOINPUT) continue; /* no set: it goes as a whole */
+            /* No sound set goes as a whole. One that could not be opened for another reason is left alone. */
+            if (own.code == EX_DATAERR || (own.code == EX_NOINPUT && errno == ENOENT)) continue;
             *err = own;
             goto out;
         }

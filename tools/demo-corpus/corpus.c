@@ -108,7 +108,9 @@ static int add_source(struct corpus *c, const char *name, const uint8_t *bytes, 
     size_t n_jpeg;
     if (c->opt->limit && c->per_label[c->label] >= (size_t)c->opt->limit) return 0;
     c->n->n_read++;
-    if (image_decode(bytes, n_bytes, &decode, &c->decoded, &info, &failure) != IMAGE_OK) {
+    enum image_reason reason = image_decode(bytes, n_bytes, &decode, &c->decoded, &info, &failure);
+    if (reason == IMAGE_DECODE_MEMORY) return error_set(err, EX_OSERR, "'%s': %s", name, failure.detail);
+    if (reason != IMAGE_OK) {
         stage_warn("left out '%s': %s", name, failure.detail);
         c->n->n_rejected++;
         return 0;
