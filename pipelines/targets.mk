@@ -96,7 +96,7 @@ $(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json
 	$(flags_of_head); status=0; \
 	($(SHOWN) $(BIN)/embed $(ROOT_FLAGS) --base $(BASE) --size $(SIDE) --resize $(RESIZE) --cache $(RUN)/cache --device $(DEVICE) $$like --reduce sqrt,pca:64,whiten:0.5 -o $(ROUND_DIR)/features $<) || status=$$?; \
 	case $$status in \
-	0) $(SHOWN) $(BIN)/feature-dedup $(ROOT_FLAGS) $(FEATURE_DEDUP_FLAGS) --features $(ROUND_DIR)/features --rejects $(ROUND_DIR)/feature-dedup.rejects.tsv -o $@ $< ;; \
+	0) $(SHOWN) $(BIN)/feature-dedup $(ROOT_FLAGS) $(if $(filter group,$(FEATURE_DEDUP)),--mark) $(FEATURE_DEDUP_FLAGS) --features $(ROUND_DIR)/features --rejects $(ROUND_DIR)/feature-dedup.rejects.tsv -o $@ $< ;; \
 	65) by_hashes "embed cannot use '$(BASE)' for pictures of $(SIDE) x $(SIDE)" ;; \
 	*) exit $$status ;; esac
 

@@ -90,6 +90,9 @@ find "$work/run" -type f -printf '%p %T@\n' | sort >"$work/after"
 cmp -s "$work/before" "$work/after"
 ok $? "a rerun does nothing$(diff "$work/before" "$work/after" | head -3 | tr '\n' '|')"
 
+is "$(rows "$work/run/round-1/single.tsv")" "$(rows "$work/run/round-1/distinct.tsv")" "copies by features stay in the set: they only share a group"
+has "$(head -n 1 "$work/run/round-1/single.tsv")" keeper "and the table says of which picture they are copies"
+
 # A new URL: only it is downloaded.
 python3 tests/tools/make_pictures.py "$work/more" 1 99
 cp "$work/more/noise/000.png" "$work/web/www/new.png"
